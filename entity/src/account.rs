@@ -1,0 +1,61 @@
+//! `account`: brokerage accounts, with what the customer said about herself when she opened one.
+
+use sea_orm::entity::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize, Deserialize)]
+#[sea_orm(table_name = "account")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub partner_id: Uuid,
+    pub user_id: Uuid,
+    /// Four letters and five digits.
+    #[sea_orm(unique)]
+    pub number: String,
+    pub ownership: Ownership,
+    pub kind: AccountKind,
+    pub status: Status,
+    pub marital_status: String,
+    pub country_of_citizenship: String,
+    pub employment_status: String,
+    pub employment_position: String,
+    pub employer_name: String,
+    pub annual_income: Option<String>,
+    pub investment_objective: Option<String>,
+    pub investment_experience: Option<String>,
+    pub net_liquid_worth: Option<String>,
+    pub net_total_worth: Option<String>,
+    pub is_director: Option<bool>,
+    pub director_of: Option<String>,
+    pub risk_tolerance: Option<String>,
+    pub opened_at: DateTimeUtc,
+}
+
+/// Who owns an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+pub enum Ownership {
+    Individual,
+    Joint,
+}
+
+/// What an account is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+pub enum AccountKind {
+    Cash,
+    Investment,
+}
+
+/// Where an account is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+pub enum Status {
+    Active,
+    Frozen,
+    Closed,
+}
+
+impl ActiveModelBehavior for ActiveModel {}

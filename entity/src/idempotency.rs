@@ -1,0 +1,22 @@
+//! `idempotency`: the first answer to a key, kept for whoever asks again.
+
+use sea_orm::entity::prelude::*;
+
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "idempotency")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub partner_id: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub principal_id: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub key: String,
+    pub operation: String,
+    pub fingerprint: Vec<u8>,
+    /// The first answer; absent only inside the transaction that is working it out.
+    pub answer: Option<String>,
+    pub claimed_at: DateTimeUtc,
+}
+
+impl ActiveModelBehavior for ActiveModel {}

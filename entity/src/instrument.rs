@@ -1,0 +1,22 @@
+//! `instrument`: what can be traded.
+
+use crate::Price;
+use sea_orm::entity::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize, Deserialize)]
+#[sea_orm(table_name = "instrument")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    #[sea_orm(unique)]
+    pub symbol: String,
+    pub name: String,
+    pub exchange: String,
+    pub asset_class: String,
+    /// What the built-in market's price wanders around.
+    pub base_price: Price,
+}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,19 @@
+//! `ledger_hold`: an amount set aside on an account. Ended by `ledger_release` rows.
+
+use sea_orm::entity::prelude::*;
+
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "ledger_hold")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub partner_id: Uuid,
+    pub account_id: Uuid,
+    pub amount: i64,
+    /// What the amount is set aside for, such as an order.
+    pub purpose_id: Uuid,
+    pub placed_at: DateTimeUtc,
+}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,27 @@
+//! `ledger_release`: the end of a hold, or of a part of it.
+
+use sea_orm::entity::prelude::*;
+
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "ledger_release")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub hold_id: Uuid,
+    pub amount: i64,
+    pub reason: Reason,
+    pub released_at: DateTimeUtc,
+}
+
+/// How a hold ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+pub enum Reason {
+    /// The money or the shares moved.
+    Posted,
+    /// Nothing moved.
+    Voided,
+}
+
+impl ActiveModelBehavior for ActiveModel {}

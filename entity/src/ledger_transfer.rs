@@ -1,0 +1,29 @@
+//! `ledger_transfer`: one movement, both legs in one row, never changed and never deleted.
+
+use sea_orm::entity::prelude::*;
+
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "ledger_transfer")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub partner_id: Uuid,
+    /// Shared by the movements that belong together.
+    pub entry_id: Uuid,
+    pub asset: String,
+    pub debit_account_id: Uuid,
+    pub credit_account_id: Uuid,
+    pub amount: i64,
+    /// The movement this one takes back.
+    #[sea_orm(unique)]
+    pub reverses_id: Option<Uuid>,
+    /// The event that caused it.
+    pub cause_id: Uuid,
+    pub effective_at: DateTimeUtc,
+    pub recorded_at: DateTimeUtc,
+    /// SHA-256 over the columns above.
+    pub digest: Vec<u8>,
+}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,19 @@
+//! `quote_override`: a price that a sandbox partner set by hand.
+
+use crate::Price;
+use sea_orm::entity::prelude::*;
+
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "quote_override")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub partner_id: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub instrument_id: Uuid,
+    pub bid: Price,
+    pub ask: Price,
+    pub set_at: DateTimeUtc,
+}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,15 @@
+//! Changes of the database's shape, one file each, append-only.
+
+pub use sea_orm_migration::prelude::*;
+
+mod m20261121_000001_house;
+
+/// Every change, in order.
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m20261121_000001_house::Migration)]
+    }
+}
