@@ -34,8 +34,6 @@ pub enum Clock {
 pub enum TimerKind {
     /// Take an accepted order to the market.
     OrderRoute,
-    /// End a day order at the close.
-    OrderExpire,
     /// Money of a deposit has arrived.
     DepositSettle,
     /// A trade is paid for.

@@ -1,0 +1,63 @@
+//! What every operation works with: the database, the providers, the keys, and the wires to the workers.
+
+use crate::{
+    domain::{self, Error, db::Db, events::Feed, ids::Ids, keys, secrets::Vault, sequencer::Sequencer, timers::Wake},
+    providers::Providers,
+};
+use std::{ops::Deref, sync::Arc};
+
+/// The one shared state. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct App(Arc<Parts>);
+
+/// The parts of an `App`.
+#[derive(Debug)]
+pub struct Parts {
+    pub db: Db,
+    pub ids: Ids,
+    pub vault: Vault,
+    pub providers: Providers,
+    pub feed: Feed,
+    pub sequencer: Sequencer,
+    pub timers: Wake,
+    pub keys: keys::Cache,
+}
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl App {
+    /// Puts the parts together over a migrated database.
+    pub fn new(db: Db, vault: Vault) -> Self {
+        Self(Arc::new(Parts {
+            db,
+            ids: Ids,
+            vault,
+            providers: Providers::default(),
+            feed: Feed::default(),
+            sequencer: Sequencer::default(),
+            timers: Wake::default(),
+            keys: keys::Cache::default(),
+        }))
+    }
+
+    /// Makes sure that this database was written with this encryption key, remembering the key's check value when it is new.
+    pub async fn check_encryption_key(&self) -> domain::Result<bool> {
+        use entity::meta;
+        use sea_orm::{ActiveModelTrait, EntityTrait};
+        const NAME: &str = "encryption_key";
+        if let Some(kept) = meta::Entity::find_by_id(NAME).one(&self.db.read).await? {
+            return Ok(kept.value == self.vault.check);
+        }
+        let tx = self.db.write().await?;
+        let row = meta::Model { name: NAME.to_owned(), value: self.vault.check.clone() };
+        meta::ActiveModel::from(row).reset_all().insert(&tx).await?;
+        tx.commit().await.map_err(Error::from)?;
+        Ok(true)
+    }
+}

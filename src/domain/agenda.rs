@@ -1,0 +1,118 @@
+//! Carries out what is due, in the order of due time, each thing at its own due time.
+
+use super::{
+    Error, Result,
+    clock::{self, now_of},
+    command::{Desk, pause},
+    orders, timers, transfers,
+};
+use crate::app::App;
+use chrono::{DateTime, Duration, Utc};
+use entity::{
+    partner::{self, Mode},
+    timer::{self, TimerKind},
+};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait, DatabaseTransaction, EntityTrait, QuerySelect, sea_query::LockType};
+use uuid::Uuid;
+
+/// How many things in a row may be carried out before others get their turn.
+const TURN: usize = 500;
+
+/// Carries out what is due for every partner; whether more may be due at once.
+pub async fn carry_out_due(app: &App) -> Result<bool> {
+    let mut more = false;
+    for (partner_id, soonest) in timers::waiting_partners(&app.db.read).await? {
+        let partner = clock::partner(&app.db.read, partner_id).await?;
+        if soonest <= now_of(&partner) {
+            more |= carry_out_for(app, partner_id).await?;
+        }
+    }
+    Ok(more)
+}
+
+async fn carry_out_for(app: &App, partner_id: Uuid) -> Result<bool> {
+    for _ in 0..TURN {
+        let now = now_of(&clock::partner(&app.db.read, partner_id).await?);
+        let Some(timer) = timers::next_due(&app.db.read, partner_id, now, false).await? else { return Ok(false) };
+        if let Err(error) = carry_out(app, &timer, None).await {
+            tracing::error!(?error, timer = %timer.id, kind = ?timer.kind, "a timer failed and is put off");
+            let tx = app.db.write().await?;
+            timers::put_off(&tx, &timer).await?;
+            tx.commit().await?;
+        }
+    }
+    Ok(true)
+}
+
+/// Moves a sandbox partner's clock to `until`, everything due by then happening at its own time on the way.
+///
+/// A failure leaves the clock where it happened.
+pub async fn advance(app: &App, partner_id: Uuid, until: DateTime<Utc>) -> Result<()> {
+    while let Some(timer) = timers::next_due(&app.db.read, partner_id, until, true).await? {
+        carry_out(app, &timer, Some(timer.due_at)).await?;
+    }
+    let tx = app.db.write().await?;
+    let partner = locked(&tx, partner_id).await?;
+    move_clock(&tx, partner, until).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Sets a sandbox clock to `to` unless it is past it already, frozen or running as it was.
+pub async fn move_clock(connection: &impl ConnectionTrait, partner: partner::Model, to: DateTime<Utc>) -> Result<partner::Model> {
+    if partner.mode != Mode::Sandbox || now_of(&partner) >= to {
+        return Ok(partner);
+    }
+    let frozen = partner.clock_frozen_at.is_some();
+    let mut row: partner::ActiveModel = partner.into();
+    if frozen {
+        row.clock_frozen_at = Set(Some(to));
+    } else {
+        row.clock_offset = Set(microseconds(to - clock::system_now())?);
+    }
+    Ok(row.update(connection).await?)
+}
+
+/// A span in whole microseconds.
+pub fn microseconds(span: Duration) -> Result<i64> {
+    span.num_microseconds().ok_or_else(|| Error::broken("a clock is hundreds of thousands of years away"))
+}
+
+/// The partner's row, held by this transaction, so that a partner's clock and timers move one at a time on every instance.
+pub async fn locked(tx: &DatabaseTransaction, partner_id: Uuid) -> Result<partner::Model> {
+    partner::Entity::find_by_id(partner_id)
+        .lock(LockType::NoKeyUpdate)
+        .one(tx)
+        .await?
+        .ok_or_else(|| Error::broken("a timer's partner is gone"))
+}
+
+async fn carry_out(app: &App, timer: &timer::Model, clock_to: Option<DateTime<Utc>>) -> Result<()> {
+    for attempt in 1.. {
+        match carry_out_once(app, timer, clock_to).await {
+            Err(error) if error.is_retryable() && attempt < 5 => pause(attempt).await,
+            other => {
+                app.sequencer.wake();
+                return other;
+            }
+        }
+    }
+    Err(Error::Busy)
+}
+
+async fn carry_out_once(app: &App, timer: &timer::Model, clock_to: Option<DateTime<Utc>>) -> Result<()> {
+    let tx = app.db.write().await?;
+    let mut partner = locked(&tx, timer.partner_id).await?;
+    if !timers::take(&tx, timer).await? {
+        return Ok(());
+    }
+    if let Some(to) = clock_to {
+        partner = move_clock(&tx, partner, to).await?;
+    }
+    let desk = Desk { app, tx: &tx, partner: &partner, actor_id: None, now: timer.due_at };
+    match timer.kind {
+        TimerKind::OrderRoute => orders::route(&desk, timer.subject_id).await?,
+        TimerKind::DepositSettle => transfers::settle_deposit(&desk, timer.subject_id).await?,
+        TimerKind::TradeSettle => orders::settle_trade(&desk, timer.subject_id).await?,
+    }
+    Ok(tx.commit().await?)
+}

@@ -1,0 +1,230 @@
+//! The calendars money moves by: New York Stock Exchange sessions, Federal Reserve banking days, settlement days.
+
+use chrono::{
+    DateTime, Datelike, Days, NaiveDate, NaiveTime, Offset, TimeDelta, TimeZone, Utc,
+    Weekday::{Fri, Mon, Sat, Sun, Thu, Tue, Wed},
+};
+use chrono_tz::America::New_York;
+
+#[cfg(test)]
+mod tests;
+
+/// Days the exchange stayed closed by announcement, outside its yearly rules. A new one is one more line.
+const AD_HOC_CLOSURES: [(i32, u32, u32); 10] = [
+    (2001, 9, 11), // attacks of September 11
+    (2001, 9, 12),
+    (2001, 9, 13),
+    (2001, 9, 14),
+    (2004, 6, 11),  // mourning for President Reagan
+    (2007, 1, 2),   // mourning for President Ford
+    (2012, 10, 29), // hurricane Sandy
+    (2012, 10, 30),
+    (2018, 12, 5), // mourning for President Bush
+    (2025, 1, 9),  // mourning for President Carter
+];
+
+/// One day of regular trading: open from `opens_at` on, closed from `closes_at` on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Session {
+    pub opens_at: DateTime<Utc>,
+    pub closes_at: DateTime<Utc>,
+    /// Ends at 13:00 in New York instead of 16:00.
+    pub early_close: bool,
+}
+
+impl Session {
+    /// True from the opening instant up to, but not at, the closing one.
+    #[must_use]
+    pub fn contains(&self, at: DateTime<Utc>) -> bool {
+        self.opens_at <= at && at < self.closes_at
+    }
+}
+
+/// The regular session of a New York date, or none on a weekend, a holiday or a day closed by announcement.
+///
+/// 09:30–16:00 New York time, 13:00 on early-close days, by the exchange's published holiday rules, which hold from
+/// 1998 on; earlier days are answered by the same rules, not by history. Late openings and halts are not kept.
+#[must_use]
+pub fn session(day: NaiveDate) -> Option<Session> {
+    if !is_trading_day(day) {
+        return None;
+    }
+    let early_close = closes_early(day);
+    Some(Session { opens_at: at_new_york(day, 9, 30), closes_at: at_new_york(day, if early_close { 13 } else { 16 }, 0), early_close })
+}
+
+/// The session under way at an instant.
+#[must_use]
+pub fn session_at(at: DateTime<Utc>) -> Option<Session> {
+    session(new_york_date(at)).filter(|session| session.contains(at))
+}
+
+/// True while regular trading is under way; extended hours do not count.
+#[must_use]
+pub fn is_open(at: DateTime<Utc>) -> bool {
+    session_at(at).is_some()
+}
+
+/// The first opening strictly after an instant.
+#[must_use]
+pub fn next_open(at: DateTime<Utc>) -> DateTime<Utc> {
+    first_after(at, |session| session.opens_at)
+}
+
+/// The first close strictly after an instant: today's while the market is open.
+#[must_use]
+pub fn next_close(at: DateTime<Utc>) -> DateTime<Utc> {
+    first_after(at, |session| session.closes_at)
+}
+
+/// True when the Federal Reserve moves ACH: a weekday that is not a federal bank holiday.
+///
+/// A holiday on Sunday closes the Monday after it; one on Saturday closes no other day (Federal Reserve holiday
+/// schedule).
+#[must_use]
+pub fn is_banking_day(day: NaiveDate) -> bool {
+    !is_weekend(day) && !is_national_holiday(day) && !is_bank_only_holiday(day)
+}
+
+/// The first banking day strictly after a date.
+#[must_use]
+pub fn next_banking_day(day: NaiveDate) -> NaiveDate {
+    nth_after(day, 1, is_banking_day)
+}
+
+/// True when trades settle: the exchange and the banks are both open.
+///
+/// Columbus Day and Veterans Day are trading days on which nothing settles (FINRA's holiday notices).
+#[must_use]
+pub fn is_settlement_day(day: NaiveDate) -> bool {
+    is_trading_day(day) && is_banking_day(day)
+}
+
+/// The date on which shares and cash of a trade change hands.
+///
+/// One settlement day after the trade from 2024-05-28, two from 2017-09-05, three before (SEC Rule 15c6-1).
+#[must_use]
+pub fn settlement_day(trade_day: NaiveDate) -> NaiveDate {
+    let days = match parts(trade_day) {
+        day if day >= (2024, 5, 28) => 1,
+        day if day >= (2017, 9, 5) => 2,
+        _ => 3,
+    };
+    nth_after(trade_day, days, is_settlement_day)
+}
+
+/// When the cash of a deposit counts as settled: 08:30 in New York on the first banking day after the New York date of
+/// its submission.
+#[must_use]
+pub fn deposit_settles_at(submitted_at: DateTime<Utc>) -> DateTime<Utc> {
+    at_new_york(next_banking_day(new_york_date(submitted_at)), 8, 30)
+}
+
+/// When a trade settles: 08:30 in New York on its settlement day.
+#[must_use]
+pub fn trade_settles_at(traded_at: DateTime<Utc>) -> DateTime<Utc> {
+    at_new_york(settlement_day(new_york_date(traded_at)), 8, 30)
+}
+
+/// The date a New York wall calendar shows at an instant.
+#[must_use]
+pub fn new_york_date(at: DateTime<Utc>) -> NaiveDate {
+    let offset = New_York.offset_from_utc_datetime(&at.naive_utc()).fix();
+    at.naive_utc().checked_add_offset(offset).map_or_else(|| at.date_naive(), |clock| clock.date())
+}
+
+/// The instant at which New York clocks show a time of a date; hours past 23 and minutes past 59 run on.
+///
+/// A time that clocks show twice is the first of the two; one they skip in spring is read an hour later.
+#[must_use]
+pub fn at_new_york(day: NaiveDate, hour: u32, minute: u32) -> DateTime<Utc> {
+    let hour_long = TimeDelta::hours(1);
+    let since_midnight = TimeDelta::minutes(i64::from(hour) * 60 + i64::from(minute));
+    let midnight = day.and_time(NaiveTime::MIN);
+    let clock = midnight.checked_add_signed(since_midnight).unwrap_or(midnight);
+    let first = |clock| New_York.from_local_datetime(&clock).earliest();
+    first(clock)
+        .or_else(|| first(clock.checked_sub_signed(hour_long)?)?.checked_add_signed(hour_long))
+        .map_or_else(|| clock.and_utc(), |at| at.to_utc())
+}
+
+fn first_after(at: DateTime<Utc>, edge: impl Fn(Session) -> DateTime<Utc>) -> DateTime<Utc> {
+    let sessions = new_york_date(at).iter_days().filter_map(session);
+    sessions.map(edge).find(|edge| *edge > at).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+fn nth_after(day: NaiveDate, count: usize, counts: impl Fn(NaiveDate) -> bool) -> NaiveDate {
+    let later = day.iter_days().skip(1).filter(|day| counts(*day));
+    later.take(count).last().unwrap_or(NaiveDate::MAX)
+}
+
+fn parts(day: NaiveDate) -> (i32, u32, u32) {
+    (day.year(), day.month(), day.day())
+}
+
+fn is_weekend(day: NaiveDate) -> bool {
+    matches!(day.weekday(), Sat | Sun)
+}
+
+fn is_trading_day(day: NaiveDate) -> bool {
+    !is_weekend(day) && !is_national_holiday(day) && !is_exchange_only_holiday(day) && !AD_HOC_CLOSURES.contains(&parts(day))
+}
+
+/// Holidays of both the exchange and the banks, with the Monday after a Sunday one.
+#[expect(clippy::match_same_arms, reason = "one line for each holiday")]
+fn is_national_holiday(day: NaiveDate) -> bool {
+    match (day.month(), day.day(), day.weekday()) {
+        (1, 1, _) | (1, 2, Mon) => true,                 // New Year's Day
+        (1 | 2, 15..=21, Mon) => true,                   // Martin Luther King Jr., Washington's Birthday
+        (5, 25..=31, Mon) => true,                       // Memorial Day
+        (6, 19, _) | (6, 20, Mon) => day.year() >= 2022, // Juneteenth
+        (7, 4, _) | (7, 5, Mon) => true,                 // Independence Day
+        (9, 1..=7, Mon) => true,                         // Labor Day
+        (11, 22..=28, Thu) => true,                      // Thanksgiving
+        (12, 25, _) | (12, 26, Mon) => true,             // Christmas
+        _ => false,
+    }
+}
+
+/// Good Friday, and the Friday before a Saturday holiday; New Year's Day on a Saturday closes no Friday.
+fn is_exchange_only_holiday(day: NaiveDate) -> bool {
+    match (day.month(), day.day(), day.weekday()) {
+        (6, 18, Fri) => day.year() >= 2022,
+        (7, 3, Fri) | (12, 24, Fri) => true,
+        (3 | 4, _, Fri) => day.checked_add_days(Days::new(2)) == easter(day.year()),
+        _ => false,
+    }
+}
+
+/// Columbus Day and Veterans Day: the banks rest, the exchange trades.
+fn is_bank_only_holiday(day: NaiveDate) -> bool {
+    matches!((day.month(), day.day(), day.weekday()), (10, 8..=14, Mon) | (11, 11, _) | (11, 12, Mon))
+}
+
+/// The eve of Independence Day and of Christmas, and the day after Thanksgiving; of a trading day.
+///
+/// Until 2012 a Thursday Independence Day shortened the Friday after it, not the Wednesday before; in 2003 the Friday
+/// after Christmas was short by announcement.
+fn closes_early(day: NaiveDate) -> bool {
+    match (day.month(), day.day(), day.weekday()) {
+        (7, 3, Mon | Tue | Thu) | (11, 23..=29, Fri) | (12, 24, Mon | Tue | Wed | Thu) => true,
+        (7, 3, Wed) => day.year() >= 2013,
+        (7, 5, Fri) => day.year() < 2013,
+        (12, 26, Fri) => day.year() == 2003,
+        _ => false,
+    }
+}
+
+/// Easter Sunday of the Gregorian calendar, by the anonymous computus.
+fn easter(year: i32) -> Option<NaiveDate> {
+    let golden = year.rem_euclid(19);
+    let (century, of_century) = (year.div_euclid(100), year.rem_euclid(100));
+    let skipped_moons = (century + 8).div_euclid(25);
+    let moon_shift = (century - skipped_moons + 1).div_euclid(3);
+    let epact = (19 * golden + century - century.div_euclid(4) - moon_shift + 15).rem_euclid(30);
+    let to_sunday = (32 + 2 * century.rem_euclid(4) + 2 * of_century.div_euclid(4) - epact - of_century.rem_euclid(4)).rem_euclid(7);
+    let late = (golden + 11 * epact + 22 * to_sunday).div_euclid(451);
+    let days = epact + to_sunday - 7 * late + 114;
+    let (month, day) = (u32::try_from(days.div_euclid(31)).ok()?, u32::try_from(days.rem_euclid(31)).ok()?);
+    NaiveDate::from_ymd_opt(year, month, day + 1)
+}

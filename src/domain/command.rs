@@ -1,0 +1,174 @@
+//! How a change happens: permission, the request's own checks, then one transaction with its idempotency key, its events
+//! and its line in the audit log, run to the end even when the caller hangs up.
+
+use super::{
+    Actor, Code, Error, Refusal, Result, Scope,
+    actor::PartnerKey,
+    audit::{self, Line},
+    clock,
+    events::Fact,
+    idempotency::{Claim, Key},
+};
+use crate::app::App;
+use chrono::{DateTime, Utc};
+use entity::partner::{self, Mode};
+use sea_orm::DatabaseTransaction;
+use serde::{Serialize, de::DeserializeOwned};
+use std::{future::Future, time::Duration};
+use uuid::Uuid;
+
+/// Something a caller asks to be done.
+pub trait Command: Serialize + Send + Sync + 'static {
+    /// The operation's name in the audit log and beside idempotency keys.
+    const NAME: &'static str;
+    /// What the caller's key must allow.
+    const SCOPE: Scope;
+    /// What comes of it, kept whole for whoever repeats the request.
+    type Done: Serialize + DeserializeOwned + Send + Sync + 'static;
+
+    /// Refuses what the request alone decides.
+    fn check(&self, mode: Mode) -> Result<()>;
+
+    /// Does it, or refuses by what the state decides. Whatever was written before a refusal is taken back.
+    fn carry_out(&self, desk: &Desk<'_>) -> impl Future<Output = Result<Self::Done>> + Send;
+
+    /// The object that the audit log names.
+    fn object(done: &Self::Done) -> Uuid;
+}
+
+/// Where one operation works: its transaction, its partner, and the partner's time.
+#[derive(Clone, Copy)]
+pub struct Desk<'a> {
+    pub app: &'a App,
+    pub tx: &'a DatabaseTransaction,
+    pub partner: &'a partner::Model,
+    /// Who causes it: a key, or nobody for a timer.
+    pub actor_id: Option<Uuid>,
+    pub now: DateTime<Utc>,
+}
+
+impl Desk<'_> {
+    /// Begins an event.
+    pub fn fact(&self) -> Fact {
+        Fact::new(self.app.ids, self.partner.id, self.actor_id, self.now)
+    }
+}
+
+/// A value, and whether it is the kept answer to an earlier request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer<T> {
+    pub value: T,
+    pub replayed: bool,
+}
+
+const TRIES: u32 = 5;
+
+/// Carries out a command for a caller.
+///
+/// With a key, the same command answers the same again and happens once. Refusals by the state are kept under the key,
+/// refusals of the request are not.
+pub async fn execute<C: Command>(app: &App, actor: &Actor, key: Option<Key>, command: C) -> Result<Answer<C::Done>> {
+    let caller = actor.partner(C::SCOPE)?.clone();
+    command.check(caller.mode)?;
+    let (app, request_id) = (app.clone(), actor.request_id);
+    let claim = match key {
+        Some(key) => Some(claim(&app, &caller, key, &command)?),
+        None => None,
+    };
+    let work = tokio::spawn(async move { to_the_end(&app, &caller, request_id, claim.as_ref(), &command).await });
+    work.await.map_err(|cause| Error::broken(format!("an operation broke off: {cause}")))?
+}
+
+fn claim<C: Command>(app: &App, caller: &PartnerKey, key: Key, command: &C) -> Result<Claim> {
+    let arguments = serde_json::to_vec(command).map_err(|cause| Error::broken(format!("arguments cannot be written: {cause}")))?;
+    Ok(Claim {
+        partner_id: caller.partner_id,
+        principal_id: caller.partner_id,
+        key,
+        operation: C::NAME,
+        fingerprint: app.vault.request_fingerprint(&arguments),
+    })
+}
+
+async fn to_the_end<C: Command>(
+    app: &App,
+    caller: &PartnerKey,
+    request_id: Uuid,
+    claim: Option<&Claim>,
+    command: &C,
+) -> Result<Answer<C::Done>> {
+    for attempt in 1.. {
+        match once(app, caller, request_id, claim, command).await {
+            Err(error) if error.is_retryable() && attempt < TRIES => pause(attempt).await,
+            Err(Error::Refused(refusal)) => match refused::<C>(app, caller, request_id, claim, refusal).await {
+                Error::Busy if attempt < TRIES => pause(attempt).await,
+                error => return Err(error),
+            },
+            Err(error) => return Err(error),
+            Ok(answer) => {
+                if caller.mode == Mode::Sandbox {
+                    app.sequencer.caught_up().await;
+                } else {
+                    app.sequencer.wake();
+                }
+                app.timers.wake();
+                return Ok(answer);
+            }
+        }
+    }
+    Err(Error::Busy)
+}
+
+/// Waits a moment that grows with the tries and differs between callers.
+pub async fn pause(attempt: u32) {
+    let jitter = super::secrets::random::<1>().map_or(0, |[byte]| u64::from(byte) % 10);
+    tokio::time::sleep(Duration::from_millis(u64::from(attempt) * 5 + jitter)).await;
+}
+
+async fn once<C: Command>(app: &App, caller: &PartnerKey, request_id: Uuid, claim: Option<&Claim>, command: &C) -> Result<Answer<C::Done>> {
+    let tx = app.db.write().await?;
+    if let Some(claim) = claim
+        && let Some(value) = claim.take(&tx).await?
+    {
+        return Ok(Answer { value, replayed: true });
+    }
+    let partner = clock::partner(&tx, caller.partner_id).await?;
+    let desk = Desk { app, tx: &tx, partner: &partner, actor_id: Some(caller.key_id), now: clock::now_of(&partner) };
+    let value = command.carry_out(&desk).await?;
+    if let Some(claim) = claim {
+        claim.keep(&tx, &value).await?;
+    }
+    line::<C>(caller, request_id, Some(C::object(&value)), "done").write(&tx, app.ids).await?;
+    tx.commit().await?;
+    Ok(Answer { value, replayed: false })
+}
+
+/// Remembers a refusal after its work has been taken back. Another request may have taken the key meanwhile; then its
+/// answer counts, which is the same refusal.
+async fn refused<C: Command>(app: &App, caller: &PartnerKey, request_id: Uuid, claim: Option<&Claim>, refusal: Refusal) -> Error {
+    let about_the_key = matches!(refusal.code, Code::IdempotencyInProgress | Code::IdempotencyKeyReused);
+    if !refusal.replayed && !refusal.code.is_of_the_request() {
+        let kept = remember::<C>(app, caller, request_id, claim.filter(|_| !about_the_key), &refusal).await;
+        app.sequencer.wake();
+        if let Err(error) = kept {
+            return error;
+        }
+    }
+    refusal.into()
+}
+
+async fn remember<C: Command>(app: &App, caller: &PartnerKey, request_id: Uuid, claim: Option<&Claim>, refusal: &Refusal) -> Result<()> {
+    let tx = app.db.write().await?;
+    if let Some(claim) = claim {
+        if claim.take::<serde::de::IgnoredAny>(&tx).await?.is_some() {
+            return Err(Error::Busy);
+        }
+        claim.keep_refusal(&tx, refusal).await?;
+    }
+    line::<C>(caller, request_id, None, refusal.code.name()).write(&tx, app.ids).await?;
+    Ok(tx.commit().await?)
+}
+
+fn line<C: Command>(caller: &PartnerKey, request_id: Uuid, object_id: Option<Uuid>, decision: &'static str) -> Line {
+    audit::Line { partner_id: caller.partner_id, principal_id: caller.key_id, operation: C::NAME, object_id, decision, request_id }
+}

@@ -1,0 +1,133 @@
+//! The database: one pool that reads and one that writes, alike on SQLite and PostgreSQL.
+
+use super::{Error, Result};
+use sea_orm::{
+    ConnectOptions, Database, DatabaseConnection, DatabaseExecutor, DatabaseTransaction, DbBackend, DbErr,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+};
+use std::time::Duration;
+use tokio::sync::OnceCell;
+
+/// Two pools over one database. On SQLite the writing pool has one connection.
+#[derive(Clone, Debug)]
+pub struct Db {
+    pub read: DatabaseConnection,
+    write: DatabaseConnection,
+}
+
+impl Db {
+    /// Opens the database at `url`, an SQLite file being created where there is none.
+    pub async fn open(url: &str) -> Result<Self, DbErr> {
+        if url.starts_with("postgres") { Self::open_postgres(url).await } else { Self::open_sqlite(url).await }
+    }
+
+    async fn open_sqlite(url: &str) -> Result<Self, DbErr> {
+        let write = Database::connect(sqlite(url, 1, false)).await?;
+        let read = Database::connect(sqlite(url, 8, true)).await?;
+        Ok(Self { read, write })
+    }
+
+    async fn open_postgres(url: &str) -> Result<Self, DbErr> {
+        let write = Database::connect(postgres(url, 16, false)).await?;
+        let read = Database::connect(postgres(url, 4, true)).await?;
+        Ok(Self { read, write })
+    }
+
+    /// Which database this is.
+    pub fn backend(&self) -> DbBackend {
+        self.write.get_database_backend()
+    }
+
+    /// Begins a transaction that may write. On SQLite it waits for its turn first, so that it never fails half-way.
+    pub async fn write(&self) -> Result<DatabaseTransaction> {
+        let options = match self.backend() {
+            DbBackend::Sqlite => {
+                TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..TransactionOptions::default() }
+            }
+            _ => TransactionOptions::default(),
+        };
+        self.write.begin_with_options(options).await.map_err(|error| match error {
+            DbErr::ConnectionAcquire(_) => Error::Busy,
+            other => other.into(),
+        })
+    }
+
+    /// The writing pool itself, for migrations.
+    pub const fn for_migrations(&self) -> &DatabaseConnection {
+        &self.write
+    }
+
+    /// Closes both pools.
+    pub async fn close(self) -> Result<(), DbErr> {
+        self.read.close().await?;
+        self.write.close().await
+    }
+}
+
+fn sqlite(url: &str, connections: u32, read_only: bool) -> ConnectOptions {
+    let mut options = common(url, connections);
+    options.map_sqlx_sqlite_opts(move |sqlite| {
+        let sqlite = sqlite
+            .create_if_missing(true)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(5))
+            .pragma("journal_mode", "WAL")
+            .pragma("synchronous", "FULL")
+            .pragma("recursive_triggers", "ON");
+        if read_only { sqlite.pragma("query_only", "ON") } else { sqlite }
+    });
+    options
+}
+
+fn postgres(url: &str, connections: u32, read_only: bool) -> ConnectOptions {
+    let mut options = common(url, connections);
+    options.map_sqlx_postgres_opts(move |postgres| {
+        let postgres =
+            postgres.options([("statement_timeout", "5s"), ("lock_timeout", "2s"), ("idle_in_transaction_session_timeout", "10s")]);
+        if read_only {
+            postgres.options([("default_transaction_isolation", "repeatable read"), ("default_transaction_read_only", "on")])
+        } else {
+            postgres
+        }
+    });
+    options
+}
+
+fn common(url: &str, connections: u32) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(connections)
+        .acquire_timeout(Duration::from_secs(5))
+        .connect_timeout(Duration::from_secs(5))
+        .sqlx_logging(false)
+        .record_stmt_in_spans(false)
+        .test_before_acquire(false);
+    options
+}
+
+/// Where one request reads from: one unchanging state of the database for a query, the latest one otherwise.
+#[derive(Debug)]
+pub struct Reader {
+    pool: DatabaseConnection,
+    snapshot: Option<OnceCell<DatabaseTransaction>>,
+}
+
+impl Reader {
+    /// Reads the latest state with every statement.
+    pub fn latest(pool: DatabaseConnection) -> Self {
+        Self { pool, snapshot: None }
+    }
+
+    /// Reads the state as of the first statement, whatever is written meanwhile.
+    pub fn snapshot(pool: DatabaseConnection) -> Self {
+        Self { pool, snapshot: Some(OnceCell::new()) }
+    }
+
+    /// What to send statements to. A request must not take another connection of the reading pool while it holds this one.
+    pub async fn connection(&self) -> Result<DatabaseExecutor<'_>> {
+        match &self.snapshot {
+            None => Ok(DatabaseExecutor::from(&self.pool)),
+            Some(cell) => Ok(DatabaseExecutor::from(cell.get_or_try_init(|| self.pool.begin()).await?)),
+        }
+    }
+}

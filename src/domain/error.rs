@@ -1,0 +1,171 @@
+//! Why something was not done: refusals with stable codes, and faults whose cause stays inside.
+
+use sea_orm::{DbErr, RuntimeErr};
+use serde::{Deserialize, Serialize};
+
+/// What every operation answers with.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why an operation did not happen. Nothing of it has been written.
+#[derive(Debug)]
+pub enum Error {
+    /// A rule said no; the caller may be told everything.
+    Refused(Refusal),
+    /// The caller has not proved who she is.
+    Unauthenticated,
+    /// The caller's key lacks this scope.
+    Forbidden(&'static str),
+    /// Another caller holds what this one needs; trying again may succeed.
+    Busy,
+    /// A subscriber asks for events older than are kept.
+    CursorExpired,
+    /// Something outside that this needs cannot be had.
+    Unavailable(&'static str),
+    /// The database failed.
+    Database(DbErr),
+    /// Something that cannot be is.
+    Broken(String),
+}
+
+impl Error {
+    /// A fault of ours, with a cause for the log alone.
+    pub fn broken(cause: impl Into<String>) -> Self {
+        Self::Broken(cause.into())
+    }
+
+    /// Whether the whole operation may simply be run again: a serialization failure, a deadlock or a busy file.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Database(error) => matches!(database_code(error).as_deref(), Some("40001" | "40P01" | "5" | "517")),
+            _ => false,
+        }
+    }
+
+    /// Whether a wait for a lock ran out.
+    pub fn is_lock_timeout(&self) -> bool {
+        matches!(self, Self::Database(error) if database_code(error).as_deref() == Some("55P03"))
+    }
+}
+
+/// The database's own code of an error: SQLSTATE on PostgreSQL, the extended result code on SQLite.
+fn database_code(error: &DbErr) -> Option<String> {
+    match error {
+        DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause)) => {
+            cause.as_database_error().and_then(|cause| cause.code()).map(|code| code.into_owned())
+        }
+        _ => None,
+    }
+}
+
+impl From<DbErr> for Error {
+    fn from(error: DbErr) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// A stable reason of a refusal, the same on every door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Code {
+    /// A malformed or impossible value.
+    Invalid,
+    /// A value that must be given.
+    Required,
+    /// No such thing, or not the caller's.
+    NotFound,
+    /// The person's identity has not been approved.
+    KycNotApproved,
+    /// The account is frozen or closed.
+    AccountNotActive,
+    /// Outside of the hours in which orders are taken.
+    MarketClosed,
+    /// Not enough cash.
+    InsufficientBuyingPower,
+    /// Not enough shares.
+    InsufficientPosition,
+    /// Too late to cancel.
+    NotCancelable,
+    /// Only in a sandbox.
+    SandboxOnly,
+    /// The key was used with other input.
+    IdempotencyKeyReused,
+    /// The first request with this key has not finished.
+    IdempotencyInProgress,
+}
+
+impl Code {
+    /// The code's name on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Invalid => "INVALID",
+            Self::Required => "REQUIRED",
+            Self::NotFound => "NOT_FOUND",
+            Self::KycNotApproved => "KYC_NOT_APPROVED",
+            Self::AccountNotActive => "ACCOUNT_NOT_ACTIVE",
+            Self::MarketClosed => "MARKET_CLOSED",
+            Self::InsufficientBuyingPower => "INSUFFICIENT_BUYING_POWER",
+            Self::InsufficientPosition => "INSUFFICIENT_POSITION",
+            Self::NotCancelable => "NOT_CANCELABLE",
+            Self::SandboxOnly => "SANDBOX_ONLY",
+            Self::IdempotencyKeyReused => "IDEMPOTENCY_KEY_REUSED",
+            Self::IdempotencyInProgress => "IDEMPOTENCY_IN_PROGRESS",
+        }
+    }
+
+    /// Whether the request alone decides it; such a refusal is not remembered under an idempotency key.
+    pub const fn is_of_the_request(self) -> bool {
+        matches!(self, Self::Invalid | Self::Required)
+    }
+}
+
+/// A rule's no: a stable code, the field to blame, and words for a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    pub code: Code,
+    /// Steps into the input, outermost first; empty when no single field is to blame.
+    pub path: Vec<String>,
+    /// A sentence, or, for a field, what follows its name: `must be above zero`.
+    pub text: String,
+    /// Whether this is the remembered answer to an earlier request.
+    #[serde(skip)]
+    pub replayed: bool,
+}
+
+impl Refusal {
+    /// A value that cannot be: `text` follows the field's name.
+    pub fn invalid(field: &str, text: impl Into<String>) -> Self {
+        Self::new(Code::Invalid, field, text)
+    }
+
+    /// A value that is missing.
+    pub fn required(field: &str) -> Self {
+        Self::new(Code::Required, field, "is required")
+    }
+
+    /// Nothing the caller can see is named by this field.
+    pub fn not_found(field: &str) -> Self {
+        Self::new(Code::NotFound, field, "names nothing that you can see")
+    }
+
+    /// A refusal that blames `field` (steps are split at dots; empty for none).
+    pub fn new(code: Code, field: &str, text: impl Into<String>) -> Self {
+        let path = field.split('.').filter(|step| !step.is_empty()).map(str::to_owned).collect();
+        Self { code, path, text: text.into(), replayed: false }
+    }
+
+    /// Whether `text` continues a field's name instead of standing alone.
+    pub fn continues_a_field(&self) -> bool {
+        matches!(self.code, Code::Invalid | Code::Required | Code::NotFound) && !self.path.is_empty()
+    }
+
+    /// The words for a person, the field called as `name` says.
+    pub fn message(&self, name: &str) -> String {
+        if self.continues_a_field() { format!("{name} {}", self.text) } else { self.text.clone() }
+    }
+}

@@ -1,0 +1,120 @@
+//! One key, one effect: the first answer is kept and given again to whoever repeats the request.
+
+use super::{Code, Error, Refusal, Result, clock};
+use entity::idempotency;
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::Expr, sea_query::OnConflict};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use uuid::Uuid;
+
+/// A caller's key: 1 to 255 visible ASCII characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key(String);
+
+impl Key {
+    /// Reads a key; `field` is blamed when it is none.
+    pub fn parse(field: &str, text: &str) -> Result<Self> {
+        if text.is_empty() {
+            return Err(Refusal::required(field).into());
+        }
+        if text.len() > 255 || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Refusal::invalid(field, "must have 1 to 255 visible ASCII characters").into());
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// Which request a key stands for.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    pub partner_id: Uuid,
+    pub principal_id: Uuid,
+    pub key: Key,
+    pub operation: &'static str,
+    pub fingerprint: [u8; 32],
+}
+
+/// A kept answer.
+#[derive(Debug, Serialize, Deserialize)]
+enum Kept<T> {
+    Done(T),
+    Refused(Refusal),
+}
+
+impl Claim {
+    fn row(&self) -> idempotency::ActiveModel {
+        idempotency::ActiveModel {
+            partner_id: Set(self.partner_id),
+            principal_id: Set(self.principal_id),
+            key: Set(self.key.0.clone()),
+            operation: Set(self.operation.to_owned()),
+            fingerprint: Set(self.fingerprint.to_vec()),
+            answer: Set(None),
+            claimed_at: Set(clock::system_now()),
+        }
+    }
+
+    /// Takes the key for this transaction: `None`, or the answer kept for it.
+    ///
+    /// Waits for another transaction that holds the key. Refused when the key stands for another request.
+    pub async fn take<T: DeserializeOwned>(&self, connection: &impl ConnectionTrait) -> Result<Option<T>> {
+        use idempotency::Column;
+        let taken = idempotency::Entity::insert(self.row())
+            .on_conflict(OnConflict::columns([Column::PartnerId, Column::PrincipalId, Column::Key]).do_nothing().to_owned())
+            .exec_without_returning(connection)
+            .await
+            .map_err(Error::from);
+        match taken {
+            Ok(1) => Ok(None),
+            Ok(_) => self.replay(connection).await.map(Some),
+            Err(error) if error.is_lock_timeout() => Err(in_progress()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn replay<T: DeserializeOwned>(&self, connection: &impl ConnectionTrait) -> Result<T> {
+        let id = (self.partner_id, self.principal_id, self.key.0.clone());
+        let row = idempotency::Entity::find_by_id(id).one(connection).await?.ok_or_else(in_progress)?;
+        if row.operation != self.operation || row.fingerprint != self.fingerprint {
+            let text = "The key was used for another request.";
+            return Err(Refusal::new(Code::IdempotencyKeyReused, "idempotencyKey", text).into());
+        }
+        let answer = row.answer.ok_or_else(in_progress)?;
+        match serde_json::from_str(&answer).map_err(|cause| Error::broken(format!("a kept answer cannot be read: {cause}")))? {
+            Kept::Done(value) => Ok(value),
+            Kept::Refused(refusal) => Err(Refusal { replayed: true, ..refusal }.into()),
+        }
+    }
+
+    /// Keeps the answer of the work done in this transaction.
+    pub async fn keep<T: Serialize>(&self, connection: &impl ConnectionTrait, value: &T) -> Result<()> {
+        self.answer(connection, &Kept::Done(value)).await
+    }
+
+    /// Keeps a refusal.
+    pub async fn keep_refusal(&self, connection: &impl ConnectionTrait, refusal: &Refusal) -> Result<()> {
+        self.answer(connection, &Kept::<()>::Refused(refusal.clone())).await
+    }
+
+    async fn answer<T: Serialize>(&self, connection: &impl ConnectionTrait, kept: &Kept<T>) -> Result<()> {
+        use idempotency::Column;
+        let text = serde_json::to_string(kept).map_err(|cause| Error::broken(format!("an answer cannot be kept: {cause}")))?;
+        idempotency::Entity::update_many()
+            .col_expr(Column::Answer, Expr::value(text))
+            .filter(Column::PartnerId.eq(self.partner_id))
+            .filter(Column::PrincipalId.eq(self.principal_id))
+            .filter(Column::Key.eq(self.key.0.clone()))
+            .exec(connection)
+            .await?;
+        Ok(())
+    }
+}
+
+fn in_progress() -> Error {
+    Refusal::new(Code::IdempotencyInProgress, "idempotencyKey", "The first request with this key has not finished.").into()
+}
+
+/// Forgets keys claimed more than a day ago; how many.
+pub async fn forget_old(connection: &impl ConnectionTrait) -> Result<u64> {
+    let oldest = clock::system_now() - chrono::Duration::hours(24);
+    Ok(idempotency::Entity::delete_many().filter(idempotency::Column::ClaimedAt.lt(oldest)).exec(connection).await?.rows_affected)
+}

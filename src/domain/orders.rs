@@ -1,0 +1,261 @@
+//! Orders: take an instruction, set aside what it may cost, take it to the market, tell whoever listens.
+
+use super::{
+    Actor, Code, Refusal, Result, Scope, accounts,
+    command::{self, Answer, Command, Desk},
+    events::Happening,
+    idempotency::Key,
+    instruments,
+    ledger::{self, Entry},
+    market,
+    page::{Page, Slice},
+    timers,
+};
+use crate::app::App;
+use entity::{
+    Kind, Money, Price, Quantity, instrument,
+    ledger_account::LedgerKind,
+    ledger_release::Reason,
+    order::{self, OrderKind, Side, Status},
+    partner::Mode,
+    timer::TimerKind,
+};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, sea_query::LockType,
+};
+use serde::Serialize;
+use serde_json::json;
+use uuid::Uuid;
+
+mod fills;
+
+pub use fills::{route, settle_trade};
+
+/// An order as asked for; nothing in it has been checked.
+#[derive(Clone, Debug, Serialize)]
+pub struct NewOrder {
+    pub account_id: Uuid,
+    /// A symbol, in either case, or an instrument's id.
+    pub symbol: String,
+    pub side: Side,
+    pub quantity: Quantity,
+    pub kind: OrderKind,
+}
+
+/// Places an order and sets aside its cash or shares, or refuses and changes nothing; scope `trade`.
+///
+/// The same key and the same order answer with the first order, so a retry never trades twice. Refused out of the hours
+/// in which the market is open (documented), for an unapproved user, and for more than can be paid or delivered: a buy
+/// sets aside 103 % of its price, a sale its shares.
+pub async fn place(app: &App, actor: &Actor, key: Option<Key>, new: NewOrder) -> Result<Answer<order::Model>> {
+    command::execute(app, actor, key, new).await
+}
+
+/// Quantities are taken to four decimals (documented).
+const FINEST: i64 = 10_000;
+/// One hundred million shares.
+const MOST: Quantity = Quantity::from_units(100_000_000 * 100_000_000);
+/// What a buy sets aside above the price, in percent.
+const BUFFER: i64 = 3;
+
+impl Command for NewOrder {
+    const NAME: &'static str = "order.place";
+    const SCOPE: Scope = Scope::Trade;
+    type Done = order::Model;
+
+    fn check(&self, _: Mode) -> Result<()> {
+        if self.symbol.trim().is_empty() {
+            return Err(Refusal::required("symbol").into());
+        }
+        if !self.quantity.is_positive() {
+            return Err(Refusal::invalid("quantity", "must be above zero").into());
+        }
+        if self.quantity.units() % FINEST != 0 {
+            return Err(Refusal::invalid("quantity", "must have at most four decimals").into());
+        }
+        if self.quantity > MOST {
+            return Err(Refusal::invalid("quantity", format!("must be at most {MOST}")).into());
+        }
+        Ok(())
+    }
+
+    async fn carry_out(&self, desk: &Desk<'_>) -> Result<order::Model> {
+        accounts::usable(desk.tx, desk.partner.id, self.account_id).await?;
+        if !market::hours(desk.partner.market_hours, desk.now).is_open {
+            return Err(Refusal::new(Code::MarketClosed, "", "The market is closed.").into());
+        }
+        let instrument = instruments::named(desk.tx, &self.symbol).await?.ok_or_else(|| Refusal::not_found("symbol"))?;
+        let quote = market::quote(desk.app, desk.tx, desk.partner, &instrument, desk.now).await?;
+        let order = self.accepted(desk, &instrument);
+        let mut entry = Entry::default();
+        let mut fact = desk.fact();
+        match self.side {
+            Side::Buy => hold_cash(desk, &mut entry, &order, quote.ask).await?,
+            Side::Sell => hold_shares(desk, &mut entry, &order, &instrument, quote.bid).await?,
+        }
+        order::ActiveModel::from(order.clone()).reset_all().insert(desk.tx).await?;
+        timers::schedule(desk.tx, desk.app.ids, desk.partner.id, TimerKind::OrderRoute, order.id, desk.now).await?;
+        if !entry.write(desk.tx, desk.app.ids, &mut fact).await? {
+            return Err(short_of(self.side).into());
+        }
+        fact.record_first(desk.tx, Happening::OrderAccepted, order.id, facts(&order)).await?;
+        Ok(order)
+    }
+
+    fn object(done: &order::Model) -> Uuid {
+        done.id
+    }
+}
+
+impl NewOrder {
+    fn accepted(&self, desk: &Desk<'_>, instrument: &instrument::Model) -> order::Model {
+        order::Model {
+            id: desk.app.ids.next(Kind::Order),
+            partner_id: desk.partner.id,
+            account_id: self.account_id,
+            instrument_id: instrument.id,
+            side: self.side,
+            kind: self.kind,
+            quantity: self.quantity,
+            filled_quantity: Quantity::ZERO,
+            filled_average_price: None,
+            status: Status::Accepted,
+            reject_code: None,
+            submitted_at: desk.now,
+            filled_at: None,
+            expired_at: None,
+            canceled_at: None,
+            failed_at: None,
+        }
+    }
+}
+
+fn facts(order: &order::Model) -> serde_json::Value {
+    json!({
+        "id": order.id,
+        "account_id": order.account_id,
+        "status": order.status,
+        "filled_quantity": order.filled_quantity,
+    })
+}
+
+/// What is said when another order took the money or the shares a moment before.
+fn short_of(side: Side) -> Refusal {
+    match side {
+        Side::Buy => Refusal::new(Code::InsufficientBuyingPower, "quantity", "Buying power is less than this order may cost."),
+        Side::Sell => Refusal::new(Code::InsufficientPosition, "quantity", "The position is smaller than this order."),
+    }
+}
+
+fn worth(quantity: Quantity, price: Price) -> Result<Money> {
+    let worth = Money::cost(quantity, price).ok_or_else(|| Refusal::invalid("quantity", "is worth more than can be counted"))?;
+    if worth.is_positive() { Ok(worth) } else { Err(Refusal::invalid("quantity", "is worth less than a cent").into()) }
+}
+
+/// Holds what a buy may cost, settled cash first, then proceeds of sales that have not settled.
+async fn hold_cash(desk: &Desk<'_>, entry: &mut Entry, order: &order::Model, ask: Price) -> Result<()> {
+    let dearest = ask.raised_by(BUFFER).ok_or_else(|| Refusal::invalid("quantity", "is worth more than can be counted"))?;
+    worth(order.quantity, ask)?;
+    let most = worth(order.quantity, dearest)?.units();
+    let [cash, unsettled] = ledger::lock(desk.tx, order.account_id, [LedgerKind::Cash, LedgerKind::Unsettled]).await?;
+    let power = cash.available().saturating_add(unsettled.available());
+    if power < most {
+        let (power, most) = (Money::from_units(power), Money::from_units(most));
+        let text = format!("Buying power is ${power}; this order may cost up to ${most}.");
+        return Err(Refusal::new(Code::InsufficientBuyingPower, "quantity", text).into());
+    }
+    let from_cash = most.min(cash.available());
+    entry.hold(&cash, from_cash, order.id).hold(&unsettled, most - from_cash, order.id);
+    Ok(())
+}
+
+async fn hold_shares(desk: &Desk<'_>, entry: &mut Entry, order: &order::Model, instrument: &instrument::Model, bid: Price) -> Result<()> {
+    let units = ledger::find(desk.tx, order.account_id, LedgerKind::Units, &instrument.symbol).await?;
+    let free = Quantity::from_units(units.as_ref().map_or(0, entity::ledger_account::Model::available));
+    match units {
+        Some(units) if free >= order.quantity => {
+            worth(order.quantity, bid)?;
+            entry.hold(&units, order.quantity.units(), order.id);
+            Ok(())
+        }
+        _ => {
+            let text = format!("{free} {} can be sold; this order is for {}.", instrument.symbol, order.quantity);
+            Err(Refusal::new(Code::InsufficientPosition, "quantity", text).into())
+        }
+    }
+}
+
+/// A wish to take an order back.
+#[derive(Clone, Debug, Serialize)]
+pub struct Cancellation {
+    pub order_id: Uuid,
+}
+
+/// Cancels an order that has not ended and gives back what it set aside; scope `trade`. A final order is refused
+/// (documented: until it is filled).
+pub async fn cancel(app: &App, actor: &Actor, key: Option<Key>, cancellation: Cancellation) -> Result<Answer<order::Model>> {
+    command::execute(app, actor, key, cancellation).await
+}
+
+impl Command for Cancellation {
+    const NAME: &'static str = "order.cancel";
+    const SCOPE: Scope = Scope::Trade;
+    type Done = order::Model;
+
+    fn check(&self, _: Mode) -> Result<()> {
+        Ok(())
+    }
+
+    async fn carry_out(&self, desk: &Desk<'_>) -> Result<order::Model> {
+        let order = order::Entity::find_by_id(self.order_id)
+            .filter(order::Column::PartnerId.eq(desk.partner.id))
+            .lock(LockType::NoKeyUpdate)
+            .one(desk.tx)
+            .await?
+            .ok_or_else(|| Refusal::not_found("orderId"))?;
+        if !order.status.is_open() {
+            return Err(Refusal::new(Code::NotCancelable, "orderId", "The order has ended already.").into());
+        }
+        let mut fact = desk.fact();
+        give_back(desk, &mut fact, order.id).await?;
+        timers::forget(desk.tx, order.id, TimerKind::OrderRoute).await?;
+        let mut row: order::ActiveModel = order.into();
+        row.status = Set(Status::Canceled);
+        row.canceled_at = Set(Some(desk.now));
+        let order = row.update(desk.tx).await?;
+        fact.record(desk.tx, Happening::OrderCanceled, order.id, facts(&order)).await?;
+        Ok(order)
+    }
+
+    fn object(done: &order::Model) -> Uuid {
+        done.id
+    }
+}
+
+/// Voids what is still held for an order.
+async fn give_back(desk: &Desk<'_>, fact: &mut super::events::Fact, order_id: Uuid) -> Result<()> {
+    let mut entry = Entry::default();
+    for hold in ledger::open_holds(desk.tx, order_id).await? {
+        entry.release(&hold, Reason::Voided);
+    }
+    if entry.write(desk.tx, desk.app.ids, fact).await? {
+        return Ok(());
+    }
+    Err(super::Error::broken("a hold could not be given back"))
+}
+
+/// The order with this id among the partner's; scope `read`.
+pub async fn find(connection: &impl ConnectionTrait, actor: &Actor, id: Uuid) -> Result<Option<order::Model>> {
+    let caller = actor.partner(Scope::Read)?;
+    Ok(order::Entity::find_by_id(id).filter(order::Column::PartnerId.eq(caller.partner_id)).one(connection).await?)
+}
+
+/// Orders in any of these states, or in any at all when none is named.
+pub async fn list(connection: &impl ConnectionTrait, actor: &Actor, page: &Page, states: &[Status]) -> Result<Slice<order::Model>> {
+    let caller = actor.partner(Scope::Read)?;
+    let mut select = order::Entity::find().filter(order::Column::PartnerId.eq(caller.partner_id));
+    if !states.is_empty() {
+        select = select.filter(order::Column::Status.is_in(states.iter().copied()));
+    }
+    page.of(connection, select, order::Column::Id).await
+}

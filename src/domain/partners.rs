@@ -1,0 +1,63 @@
+//! Partners: businesses with API keys, each with its customers, its clock and its market.
+
+use super::{
+    Code, Error, Refusal, Result, agenda, clock,
+    events::{Fact, Happening},
+    secrets,
+};
+use crate::app::App;
+use entity::{
+    Kind,
+    partner::{self, MarketHours, Mode},
+};
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, QueryFilter};
+use serde_json::json;
+
+/// What `coffer serve` and `coffer keys create` call the partner they make when none is named.
+pub const SANDBOX: &str = "sandbox";
+
+/// The partner called `name`, made where there is none: a sandbox takes orders at any hour, a live partner in the
+/// exchange's. Refused when there is one of the other mode.
+pub async fn named(app: &App, name: &str, mode: Mode) -> Result<partner::Model> {
+    if let Some(found) = partner::Entity::find().filter(partner::Column::Name.eq(name)).one(&app.db.read).await? {
+        if found.mode != mode {
+            return Err(Refusal::new(Code::Invalid, "", format!("The partner {name:?} exists and is not {mode:?}.")).into());
+        }
+        return Ok(found);
+    }
+    let name = name.trim();
+    if name.is_empty() || name.chars().count() > 100 || name.chars().any(char::is_control) {
+        return Err(Refusal::invalid("name", "must have 1 to 100 printable characters").into());
+    }
+    let row = partner::Model {
+        id: app.ids.next(Kind::Partner),
+        name: name.to_owned(),
+        mode,
+        market_hours: if mode == Mode::Sandbox { MarketHours::AlwaysOpen } else { MarketHours::Nyse },
+        clock_offset: 0,
+        clock_frozen_at: None,
+        market_seed: i64::from_be_bytes(secrets::random::<8>()?) & i64::MAX,
+        created_at: clock::system_now(),
+    };
+    let tx = app.db.write().await?;
+    let partner = partner::ActiveModel::from(row).reset_all().insert(&tx).await?;
+    Fact::new(app.ids, partner.id, None, partner.created_at)
+        .record_first(&tx, Happening::PartnerCreated, partner.id, json!({ "id": partner.id, "mode": partner.mode }))
+        .await?;
+    tx.commit().await?;
+    app.sequencer.wake();
+    Ok(partner)
+}
+
+/// Sets a fresh sandbox partner's clock back, so that a little history can be lived through before anyone looks.
+pub async fn begin_earlier(app: &App, partner: &partner::Model, by: chrono::Duration) -> Result<partner::Model> {
+    if partner.mode != Mode::Sandbox {
+        return Err(Error::broken("a live partner's clock was to be set"));
+    }
+    let mut row: partner::ActiveModel = partner.clone().into();
+    row.clock_offset = sea_orm::ActiveValue::Set(-agenda::microseconds(by)?);
+    let tx = app.db.write().await?;
+    let partner = row.update(&tx).await?;
+    tx.commit().await?;
+    Ok(partner)
+}

@@ -1,0 +1,136 @@
+//! Money in: ACH deposits, from the customer's word to settled cash.
+
+use super::{
+    Actor, Error, Refusal, Result, Scope, accounts, bank_accounts, calendar,
+    command::{self, Answer, Command, Desk},
+    events::Happening,
+    idempotency::Key,
+    ledger::{self, Entry, USD},
+    timers,
+};
+use crate::app::App;
+use entity::{
+    Kind, Money,
+    ledger_account::{self, LedgerKind},
+    partner::Mode,
+    timer::TimerKind,
+    transfer::{self, Direction, Status},
+};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use serde::Serialize;
+use serde_json::json;
+use uuid::Uuid;
+
+/// A deposit as asked for.
+#[derive(Clone, Debug, Serialize)]
+pub struct NewDeposit {
+    pub account_id: Uuid,
+    pub bank_account_id: Uuid,
+    pub amount: Money,
+}
+
+/// Pulls money from a bank account into a brokerage account of the same approved person; scope `transfer`.
+///
+/// The amount is in US dollars, above zero. It is `pending`, and no cash, until the debit settles at 08:30 New York on the
+/// next banking day (documented: settled in T+1 days).
+pub async fn deposit(app: &App, actor: &Actor, key: Option<Key>, new: NewDeposit) -> Result<Answer<transfer::Model>> {
+    command::execute(app, actor, key, new).await
+}
+
+/// The most one transfer may move: what the ten digits of cents in an ACH entry hold.
+const MOST: Money = Money::from_units(9_999_999_999);
+
+impl Command for NewDeposit {
+    const NAME: &'static str = "deposit.create";
+    const SCOPE: Scope = Scope::Transfer;
+    type Done = transfer::Model;
+
+    fn check(&self, _: Mode) -> Result<()> {
+        if !self.amount.is_positive() {
+            return Err(Refusal::invalid("amount", "must be above zero").into());
+        }
+        if self.amount > MOST {
+            return Err(Refusal::invalid("amount", format!("must be at most {MOST}")).into());
+        }
+        Ok(())
+    }
+
+    async fn carry_out(&self, desk: &Desk<'_>) -> Result<transfer::Model> {
+        let (account, user) = accounts::usable(desk.tx, desk.partner.id, self.account_id).await?;
+        let bank_account = bank_accounts::of_user(desk.tx, desk.partner.id, user.id, self.bank_account_id).await?;
+        let rail = match desk.partner.mode {
+            Mode::Sandbox => &desk.app.providers.sandbox_ach,
+            Mode::Live => desk.app.providers.live_ach.as_ref().ok_or(Error::Unavailable("No ACH rail is configured for live partners."))?,
+        };
+        let settles_at = rail.debit_settles_at(desk.now);
+        let transfer = transfer::Model {
+            id: desk.app.ids.next(Kind::Transfer),
+            partner_id: desk.partner.id,
+            account_id: account.id,
+            bank_account_id: bank_account.id,
+            direction: Direction::Deposit,
+            amount: self.amount,
+            status: Status::Pending,
+            expected_on: calendar::new_york_date(settles_at),
+            created_at: desk.now,
+            settled_at: None,
+        };
+        transfer::ActiveModel::from(transfer.clone()).reset_all().insert(desk.tx).await?;
+        timers::schedule(desk.tx, desk.app.ids, desk.partner.id, TimerKind::DepositSettle, transfer.id, settles_at).await?;
+        let mut fact = desk.fact();
+        let mut entry = Entry::default();
+        entry.post(
+            &house(desk, LedgerKind::BankAchInTransit).await?,
+            &customers(desk, account.id, LedgerKind::PendingDeposit).await?,
+            transfer.amount.units(),
+        );
+        written(entry.write(desk.tx, desk.app.ids, &mut fact).await?)?;
+        fact.record_first(desk.tx, Happening::DepositPending, transfer.id, facts(&transfer)).await?;
+        Ok(transfer)
+    }
+
+    fn object(done: &transfer::Model) -> Uuid {
+        done.id
+    }
+}
+
+fn facts(transfer: &transfer::Model) -> serde_json::Value {
+    json!({ "id": transfer.id, "account_id": transfer.account_id, "amount": transfer.amount, "status": transfer.status })
+}
+
+async fn house(desk: &Desk<'_>, kind: LedgerKind) -> Result<ledger_account::Model> {
+    ledger::account(desk.tx, desk.app.ids, desk.partner.id, desk.partner.id, kind, USD).await
+}
+
+async fn customers(desk: &Desk<'_>, account_id: Uuid, kind: LedgerKind) -> Result<ledger_account::Model> {
+    ledger::account(desk.tx, desk.app.ids, desk.partner.id, account_id, kind, USD).await
+}
+
+fn written(in_full: bool) -> Result<()> {
+    if in_full { Ok(()) } else { Err(Error::broken("a deposit would overdraw its own pending account")) }
+}
+
+/// The money of a pending deposit has arrived: it becomes cash. Nothing happens to one that is not pending.
+pub async fn settle_deposit(desk: &Desk<'_>, id: Uuid) -> Result<()> {
+    let Some(transfer) = transfer::Entity::find_by_id(id).one(desk.tx).await?.filter(|transfer| transfer.status == Status::Pending) else {
+        return Ok(());
+    };
+    let mut row: transfer::ActiveModel = transfer.into();
+    row.status = Set(Status::Settled);
+    row.settled_at = Set(Some(desk.now));
+    let transfer = row.update(desk.tx).await?;
+    let mut fact = desk.fact();
+    let mut entry = Entry::default();
+    let (fbo, in_transit) = (house(desk, LedgerKind::BankFbo).await?, house(desk, LedgerKind::BankAchInTransit).await?);
+    let pending = customers(desk, transfer.account_id, LedgerKind::PendingDeposit).await?;
+    let cash = customers(desk, transfer.account_id, LedgerKind::Cash).await?;
+    entry.post(&fbo, &in_transit, transfer.amount.units()).post(&pending, &cash, transfer.amount.units());
+    written(entry.write(desk.tx, desk.app.ids, &mut fact).await?)?;
+    fact.record(desk.tx, Happening::DepositSettled, transfer.id, facts(&transfer)).await
+}
+
+/// The transfer with this id among the partner's; scope `read`.
+pub async fn find(connection: &impl ConnectionTrait, actor: &Actor, id: Uuid) -> Result<Option<transfer::Model>> {
+    let caller = actor.partner(Scope::Read)?;
+    Ok(transfer::Entity::find_by_id(id).filter(transfer::Column::PartnerId.eq(caller.partner_id)).one(connection).await?)
+}

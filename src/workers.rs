@@ -1,0 +1,55 @@
+//! Loops that call domain operations. They end with the process.
+
+use crate::{
+    app::App,
+    domain::{agenda, idempotency},
+};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+/// Numbers and seals what is committed.
+pub fn sequencer(app: &App) -> JoinHandle<()> {
+    let app = app.clone();
+    tokio::spawn(async move { app.sequencer.run(&app.db, &app.feed).await })
+}
+
+/// How long a timer that nobody announced may be late.
+const LATEST: Duration = Duration::from_millis(200);
+
+/// Carries out what is due.
+pub fn timers(app: &App) -> JoinHandle<()> {
+    let app = app.clone();
+    tokio::spawn(async move {
+        loop {
+            match agenda::carry_out_due(&app).await {
+                Ok(true) => {}
+                Ok(false) => app.timers.wait(LATEST).await,
+                Err(error) => {
+                    tracing::error!(?error, "due timers could not be carried out and are tried again");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        }
+    })
+}
+
+/// Forgets what needs no longer be kept, once an hour.
+pub fn housekeeping(app: &App) -> JoinHandle<()> {
+    let app = app.clone();
+    tokio::spawn(async move {
+        loop {
+            if let Err(error) = forget(&app).await {
+                tracing::error!(?error, "old idempotency keys could not be forgotten");
+            }
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+        }
+    })
+}
+
+async fn forget(app: &App) -> crate::domain::Result<()> {
+    let tx = app.db.write().await?;
+    let forgotten = idempotency::forget_old(&tx).await?;
+    tx.commit().await?;
+    tracing::debug!(forgotten, "old idempotency keys forgotten");
+    Ok(())
+}
