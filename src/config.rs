@@ -1,1 +1,217 @@
-//! placeholder
+//! Every setting: its default, its environment name, its check.
+
+use crate::{
+    domain::secrets::{Secret, hex, random},
+    graphql::Limits,
+    http::Settings,
+};
+use clap::{Args, ValueEnum};
+use std::{
+    fs,
+    io::{ErrorKind, Write},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// How much is asked of the settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Environment {
+    /// A sandbox is made, the schema changes itself, a key file stands beside the database.
+    Development,
+    /// Nothing is made up: keys are given, migrations are run by hand.
+    Production,
+}
+
+/// The settings, each by its option or by its environment variable.
+#[derive(Args, Clone, Debug)]
+pub struct Config {
+    /// Where to listen
+    #[arg(long, global = true, env = "COFFER_ADDR", default_value = "127.0.0.1:8080")]
+    pub addr: SocketAddr,
+
+    /// sqlite:FILE, made where there is none, or postgres://…
+    #[arg(long, global = true, env = "DATABASE_URL", default_value = "sqlite:data/coffer.db", hide_env_values = true)]
+    pub database_url: String,
+
+    /// How strict to be
+    #[arg(long, global = true, env = "COFFER_ENV", value_enum, default_value = "development")]
+    pub env: Environment,
+
+    /// Encrypts personal data: 64 hexadecimal digits; in development a key file beside the database otherwise
+    #[arg(long, global = true, env = "COFFER_ENCRYPTION_KEY", hide_env_values = true)]
+    pub encryption_key: Option<String>,
+
+    /// A file that holds the encryption key
+    #[arg(long, global = true, env = "COFFER_ENCRYPTION_KEY_FILE")]
+    pub encryption_key_file: Option<PathBuf>,
+
+    /// What is logged: error, warn, info, debug, trace, or a filter by module
+    #[arg(long, global = true, env = "COFFER_LOG", default_value = "warn")]
+    pub log: String,
+
+    /// Whether this instance carries out what is due
+    #[arg(long, global = true, env = "COFFER_WORKER", default_value = "true", action = clap::ArgAction::Set)]
+    pub worker: bool,
+
+    /// Whether the schema tells about itself; not in production when left out
+    #[arg(long, global = true, env = "COFFER_INTROSPECTION")]
+    pub introspection: Option<bool>,
+
+    /// Origins whose pages may open a socket, separated by commas
+    #[arg(long, global = true, env = "COFFER_ORIGINS", value_delimiter = ',')]
+    pub origins: Vec<String>,
+
+    /// The most items on a page
+    #[arg(long, global = true, env = "COFFER_PAGE_MOST", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub page_most: u64,
+
+    /// The longest body of a request, in bytes
+    #[arg(long, global = true, env = "COFFER_BODY_BYTES", default_value_t = 64 << 10)]
+    pub body_bytes: usize,
+
+    /// The longest GraphQL document, in bytes
+    #[arg(long, global = true, env = "COFFER_DOCUMENT_BYTES", default_value_t = 16 << 10)]
+    pub document_bytes: usize,
+
+    /// The most tokens in a GraphQL document
+    #[arg(long, global = true, env = "COFFER_TOKENS", default_value_t = 1_500)]
+    pub tokens: usize,
+
+    /// The deepest path in a GraphQL query
+    #[arg(long, global = true, env = "COFFER_DEPTH", default_value_t = 12)]
+    pub depth: u64,
+
+    /// The most objects a GraphQL query may ask for
+    #[arg(long, global = true, env = "COFFER_COMPLEXITY", default_value_t = 5_000)]
+    pub complexity: u64,
+
+    /// The most aliases in a GraphQL document
+    #[arg(long, global = true, env = "COFFER_ALIASES", default_value_t = 15)]
+    pub aliases: u64,
+
+    /// How long a GraphQL query may take, in seconds
+    #[arg(long, global = true, env = "COFFER_QUERY_SECONDS", default_value_t = 5)]
+    pub query_seconds: u64,
+
+    /// The longest answer, in bytes
+    #[arg(long, global = true, env = "COFFER_RESPONSE_BYTES", default_value_t = 4 << 20)]
+    pub response_bytes: usize,
+}
+
+/// What is wrong with the settings, in one line.
+pub type Complaint = String;
+
+impl Config {
+    /// Whether nothing may be made up.
+    pub fn is_production(&self) -> bool {
+        self.env == Environment::Production
+    }
+
+    /// Refuses what cannot work.
+    pub fn check(&self) -> Result<(), Complaint> {
+        let url = &self.database_url;
+        if url.contains(":memory:") || url.contains("mode=memory") {
+            return Err("DATABASE_URL: a database in memory cannot be shared by readers and the writer; name a file".to_owned());
+        }
+        if !["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
+            return Err("DATABASE_URL: must begin with sqlite: or postgres://".to_owned());
+        }
+        if let Some(origin) = self.origins.iter().find(|origin| origin.as_str() == "*" || !origin.contains("://")) {
+            return Err(format!("COFFER_ORIGINS: {origin:?} is no origin; write each out, such as https://app.example"));
+        }
+        Ok(())
+    }
+
+    /// The SQLite file, if that is what the database is.
+    pub fn sqlite_file(&self) -> Option<PathBuf> {
+        let rest = self.database_url.strip_prefix("sqlite:")?;
+        let path = rest.strip_prefix("//").unwrap_or(rest);
+        Some(PathBuf::from(path.split('?').next().unwrap_or(path)))
+    }
+
+    /// Where this server keeps its own files: beside the SQLite file, or in `./data`.
+    pub fn folder(&self) -> PathBuf {
+        let folder = self.sqlite_file().and_then(|file| file.parent().map(Path::to_path_buf)).unwrap_or_else(|| PathBuf::from("data"));
+        if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder }
+    }
+
+    /// Where the sandbox's key is written.
+    pub fn sandbox_key_file(&self) -> PathBuf {
+        self.folder().join("sandbox.key")
+    }
+
+    /// The encryption key: given, or from its file; in development the file is made where there is none.
+    pub fn encryption_key(&self) -> Result<Secret<[u8; 32]>, Complaint> {
+        if let Some(text) = &self.encryption_key {
+            return key_in(text).ok_or_else(|| "COFFER_ENCRYPTION_KEY: must be 64 hexadecimal digits".to_owned());
+        }
+        let file = match (&self.encryption_key_file, self.sqlite_file()) {
+            (Some(file), _) => file.clone(),
+            (None, _) if self.is_production() => {
+                return Err("COFFER_ENCRYPTION_KEY or COFFER_ENCRYPTION_KEY_FILE: must be set in production".to_owned());
+            }
+            (None, Some(database)) => PathBuf::from(format!("{}.key", database.display())),
+            (None, None) => self.folder().join("coffer.key"),
+        };
+        match fs::read_to_string(&file) {
+            Ok(text) => key_in(text.trim()).ok_or_else(|| format!("{}: must hold 64 hexadecimal digits", file.display())),
+            Err(error) if error.kind() == ErrorKind::NotFound && !self.is_production() => {
+                let key: [u8; 32] = random().map_err(|_| "the operating system gives no randomness".to_owned())?;
+                write_private(&file, &hex(&key))?;
+                Ok(Secret::new(key))
+            }
+            Err(error) => Err(format!("{}: {error}", file.display())),
+        }
+    }
+
+    /// What the server is told besides the app.
+    pub fn settings(&self, sandbox_key: Option<String>) -> Settings {
+        let limits = Limits {
+            body_bytes: self.body_bytes,
+            document_bytes: self.document_bytes,
+            tokens: self.tokens,
+            depth: self.depth,
+            complexity: self.complexity,
+            aliases: self.aliases,
+            query_timeout: Duration::from_secs(self.query_seconds),
+            response_bytes: self.response_bytes,
+            ..Limits::default()
+        };
+        Settings {
+            limits,
+            page_most: self.page_most,
+            introspection: self.introspection.unwrap_or(!self.is_production()),
+            origins: self.origins.clone(),
+            sandbox_key,
+        }
+    }
+}
+
+fn key_in(text: &str) -> Option<Secret<[u8; 32]>> {
+    let digits: Vec<u8> = text.chars().map(|digit| digit.to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect::<Option<_>>()?;
+    let bytes: Vec<u8> = digits.as_chunks::<2>().0.iter().map(|[high, low]| high << 4 | low).collect();
+    (digits.len() == 64).then(|| bytes.try_into().ok().map(Secret::new)).flatten()
+}
+
+/// Writes a file that only its owner may read.
+pub fn write_private(path: &Path, text: &str) -> Result<(), Complaint> {
+    let complain = |error: std::io::Error| format!("{}: {error}", path.display());
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(complain)?;
+    }
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    let mut file = options.open(path).map_err(complain)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        file.set_permissions(fs::Permissions::from_mode(0o600)).map_err(complain)?;
+    }
+    writeln!(file, "{text}").map_err(complain)
+}

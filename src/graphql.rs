@@ -1,1 +1,84 @@
-//! placeholder
+//! The GraphQL door: shapes and translation, no rules.
+
+mod accounts;
+mod answer;
+mod bank_accounts;
+mod complete;
+mod context;
+mod engine;
+mod errors;
+mod events;
+pub mod guard;
+mod instruments;
+mod loaders;
+mod nodes;
+mod orders;
+mod page;
+mod sandbox;
+mod scalars;
+#[cfg(test)]
+mod toy;
+mod transfers;
+mod users;
+
+pub use answer::{Wire, code, never_ran, render, render_or_refuse};
+pub use engine::{Engine, Plan, Raw};
+pub use guard::{Limits, Operation, Refused};
+pub use page::Most;
+
+use crate::{
+    app::App,
+    domain::{Actor, Who, db::Reader},
+};
+use async_graphql::{MergedObject, MergedSubscription, Request};
+use loaders::Loaders;
+
+/// Reads.
+#[derive(Default, MergedObject)]
+pub struct Query(
+    nodes::NodeQuery,
+    users::UserQuery,
+    accounts::AccountQuery,
+    transfers::TransferQuery,
+    orders::OrderQuery,
+    instruments::InstrumentQuery,
+    sandbox::SandboxQuery,
+);
+
+/// Writes.
+#[derive(Default, MergedObject)]
+pub struct Mutation(
+    users::UserMutation,
+    accounts::AccountMutation,
+    bank_accounts::BankAccountMutation,
+    transfers::TransferMutation,
+    orders::OrderMutation,
+    sandbox::SandboxMutation,
+);
+
+/// Live events; those of the log take `after` to replay what was missed.
+#[derive(Default, MergedSubscription)]
+pub struct Subscription(events::EventSubscription);
+
+/// The one schema.
+pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
+
+/// Builds the schema; without `introspection` it does not tell about itself.
+pub fn schema(introspection: bool) -> Schema {
+    let builder = Schema::build(Query::default(), Mutation::default(), Subscription::default())
+        .register_output_type::<errors::UserError>()
+        .disable_suggestions();
+    if introspection { builder.finish() } else { builder.disable_introspection().finish() }
+}
+
+/// Puts into a request what its resolvers look for.
+pub fn equip(app: &App, most: Most, request: Request, actor: &Actor, operation: &Operation) -> Request {
+    let partner_id = match &actor.who {
+        Who::Nobody => None,
+        Who::Partner(key) => Some(key.partner_id),
+        Who::User(user) => Some(user.partner_id),
+    };
+    let pool = app.db.read.clone();
+    let reader = if operation.needs_snapshot { Reader::snapshot(pool) } else { Reader::latest(pool) };
+    request.data(Loaders::new(app, partner_id, reader)).data(app.clone()).data(actor.clone()).data(most)
+}

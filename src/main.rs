@@ -1,1 +1,231 @@
-fn main() {}
+//! The command line.
+
+mod serve;
+
+use clap::{Parser, Subcommand, error::ErrorKind};
+use coffer::{
+    app::App,
+    config::Config,
+    domain::{Error, Scope, audit, db::Db, keys, partners, secrets::Vault, sequencer},
+    graphql,
+    wire::Fault,
+};
+use entity::partner::Mode;
+use migration::{Migrator, MigratorTrait};
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// A backend for brokerage accounts and savings plans.
+#[derive(Parser)]
+#[command(name = "coffer", version)]
+struct Cli {
+    #[command(flatten)]
+    config: Config,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve both doors (what happens when nothing is said)
+    Serve {
+        /// Without the demonstration customer
+        #[arg(long)]
+        empty: bool,
+    },
+    /// Bring the database to this version's shape
+    Migrate,
+    /// Print the GraphQL schema
+    Schema,
+    /// Issue API keys
+    Keys {
+        #[command(subcommand)]
+        command: KeysCommand,
+    },
+    /// Prove that the books add up and nothing was altered
+    Audit,
+    /// Check the settings and the database, each in a line
+    Doctor,
+}
+
+#[derive(Subcommand)]
+enum KeysCommand {
+    /// Issue a key and print it, alone; it is shown here and never again
+    Create {
+        /// Whose key; a partner that is not known is made
+        #[arg(long, default_value = partners::SANDBOX)]
+        partner: String,
+        /// What it may do, separated by commas: read, trade, transfer, manage, operate
+        #[arg(long, value_delimiter = ',', value_parser = scope)]
+        scopes: Vec<Scope>,
+        /// For a partner whose customers and money are real
+        #[arg(long)]
+        live: bool,
+    },
+}
+
+fn scope(name: &str) -> Result<Scope, String> {
+    Scope::parse(name).ok_or_else(|| "must be read, trade, transfer, manage or operate".to_owned())
+}
+
+/// What went wrong, in one line.
+type Complaint = String;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            return if error.print().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        }
+        Err(error) => return complain(error.to_string().lines().next().unwrap_or("the command line cannot be read")),
+    };
+    match run(cli) {
+        Ok(code) => code,
+        Err(complaint) => complain(&complaint),
+    }
+}
+
+fn complain(complaint: &str) -> ExitCode {
+    let complaint = complaint.strip_prefix("error: ").unwrap_or(complaint);
+    _ = writeln!(io::stderr(), "coffer: {complaint}");
+    ExitCode::FAILURE
+}
+
+/// Prints lines on standard output.
+fn say(text: &str) -> Result<(), Complaint> {
+    writeln!(io::stdout(), "{text}").map_err(|error| format!("standard output: {error}"))
+}
+
+fn run(cli: Cli) -> Result<ExitCode, Complaint> {
+    let Cli { config, command } = cli;
+    config.check()?;
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.log).map_err(|error| format!("COFFER_LOG: {error}"))?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| format!("the runtime cannot be started: {error}"))?;
+    let command = command.unwrap_or(Command::Serve { empty: false });
+    runtime.block_on(async move {
+        match command {
+            Command::Schema => say(graphql::schema(true).sdl().trim_end()).map(|()| ExitCode::SUCCESS),
+            Command::Serve { empty } => serve::serve(&config, empty).await,
+            Command::Migrate => {
+                let db = open(&config).await?;
+                Migrator::up(db.for_migrations(), None).await.map_err(|error| cannot("migrate", &error.into()))?;
+                say("The database has this version's shape.").map(|()| ExitCode::SUCCESS)
+            }
+            Command::Keys { command } => create_key(&config, command).await,
+            Command::Audit => {
+                let db = migrated(&config).await?;
+                let report = audit::run(&db).await.map_err(|error| cannot("audit", &error))?;
+                say(&report.to_string())?;
+                Ok(if report.wrong.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+            }
+            Command::Doctor => doctor(&config).await,
+        }
+    })
+}
+
+/// What a fault looks like to an operator: what was tried, and why it failed in words of ours.
+fn cannot(what: &str, error: &Error) -> Complaint {
+    match error {
+        Error::Database(cause) => format!("cannot {what}: {}", cause.to_string().lines().next().unwrap_or_default()),
+        Error::Broken(cause) => format!("cannot {what}: {cause}"),
+        Error::Refused(refusal) => format!("cannot {what}: {}", refusal.message(&refusal.path.join("."))),
+        _ => format!("cannot {what}: {}", Fault::from(Error::Busy).text(|path| path.join("."))),
+    }
+}
+
+async fn open(config: &Config) -> Result<Db, Complaint> {
+    if let Some(folder) = config.sqlite_file().as_deref().and_then(std::path::Path::parent) {
+        std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    }
+    Db::open(&config.database_url).await.map_err(|error| cannot("open the database", &error.into()))
+}
+
+/// The database in this version's shape: brought there in development, required to be there in production.
+async fn migrated(config: &Config) -> Result<Db, Complaint> {
+    let db = open(config).await?;
+    if config.is_production() {
+        let pending =
+            Migrator::get_pending_migrations(db.for_migrations()).await.map_err(|error| cannot("read the migrations", &error.into()))?;
+        if !pending.is_empty() {
+            return Err(format!("{} migrations are pending; run `coffer migrate` first", pending.len()));
+        }
+    } else {
+        Migrator::up(db.for_migrations(), None).await.map_err(|error| cannot("migrate", &error.into()))?;
+    }
+    Ok(db)
+}
+
+async fn app(config: &Config) -> Result<App, Complaint> {
+    let key = config.encryption_key()?;
+    let app = App::new(migrated(config).await?, Vault::new(&key));
+    match app.check_encryption_key().await {
+        Ok(true) => Ok(app),
+        Ok(false) => Err("the database was written with another encryption key".to_owned()),
+        Err(error) => Err(cannot("read the database", &error)),
+    }
+}
+
+async fn create_key(config: &Config, command: KeysCommand) -> Result<ExitCode, Complaint> {
+    let KeysCommand::Create { partner, scopes, live } = command;
+    let app = app(config).await?;
+    let mode = if live { Mode::Live } else { Mode::Sandbox };
+    let scopes = if scopes.is_empty() { Scope::ALL.to_vec() } else { scopes };
+    let issued = async {
+        let partner = partners::named(&app, &partner, mode).await?;
+        let key = keys::issue(&app, &partner, &scopes).await?;
+        sequencer::seal_all(&app.db, &app.feed).await?;
+        Ok(key)
+    };
+    let key = issued.await.map_err(|error: Error| cannot("issue a key", &error))?;
+    say(key.reveal()).map(|()| ExitCode::SUCCESS)
+}
+
+async fn doctor(config: &Config) -> Result<ExitCode, Complaint> {
+    let mut well = true;
+    let mut line = |what: &str, outcome: Result<String, Complaint>| {
+        let (mark, text) = match outcome {
+            Ok(text) => ("ok", text),
+            Err(text) => {
+                well = false;
+                ("FAILED", text)
+            }
+        };
+        say(&format!("{mark:6} {what}: {text}"))
+    };
+    line("settings", config.check().map(|()| format!("{:?}", config.env).to_lowercase()))?;
+    line("encryption key", config.encryption_key().map(|_| "can be read".to_owned()))?;
+    let db = open(config).await;
+    line("database", db.as_ref().map(|db| format!("{:?} answers", db.backend())).map_err(Clone::clone))?;
+    if let Ok(db) = db {
+        let pending = Migrator::get_pending_migrations(db.for_migrations()).await;
+        let shape = match pending.as_deref() {
+            Ok([]) => Ok("has this version's shape".to_owned()),
+            Ok(pending) => Err(format!("{} migrations are pending; run `coffer migrate`", pending.len())),
+            Err(_) => Err("its migrations cannot be read".to_owned()),
+        };
+        let ready = shape.is_ok();
+        line("shape", shape)?;
+        line("durability", db.durability().await.map_err(|error| cannot("ask", &error)))?;
+        if ready {
+            if let Ok(key) = config.encryption_key() {
+                let right = App::new(db.clone(), Vault::new(&key)).check_encryption_key().await;
+                let right = right.map_err(|error| cannot("ask", &error));
+                line(
+                    "key fits",
+                    right.and_then(
+                        |fits| if fits { Ok("yes".to_owned()) } else { Err("the database was written with another key".to_owned()) },
+                    ),
+                )?;
+            }
+            let audit = audit::run(&db).await.map_err(|error| cannot("audit", &error));
+            line("books", audit.and_then(|report| report.wrong.map_or(Ok("add up".to_owned()), Err)))?;
+        }
+    }
+    Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,1 +1,181 @@
-//! placeholder
+//! The REST door: bodies and routes of the documented brokerage API, feature by feature.
+
+mod accounts;
+mod bank_accounts;
+mod body;
+mod deposits;
+mod list;
+mod orders;
+mod users;
+
+use crate::{
+    app::App,
+    domain::{Actor, command::Answer, idempotency::Key},
+    wire::{Fault, Hints},
+};
+use axum::{
+    Json, Router,
+    extract::{Extension, FromRequestParts},
+    http::{HeaderValue, StatusCode, request::Parts},
+    response::{IntoResponse, Response},
+    routing::MethodRouter,
+};
+use serde::Serialize;
+use serde_json::json;
+
+/// Every route, each path with and without a slash at its end.
+pub fn routes() -> Router<App> {
+    Router::new()
+        .merge(users::routes())
+        .merge(accounts::routes())
+        .merge(bank_accounts::routes())
+        .merge(deposits::routes())
+        .merge(orders::routes())
+}
+
+/// One path, with and without a slash at its end.
+fn at(path: &str, methods: MethodRouter<App>) -> Router<App> {
+    Router::new().route(path, methods.clone()).route(&format!("{path}/"), methods)
+}
+
+/// What the handlers answer with.
+type Result<T, E = Problem> = std::result::Result<T, E>;
+
+/// A fault on its way out, with the documented names of the fields.
+pub struct Problem {
+    fault: Fault,
+    name: fn(&str) -> Option<&'static str>,
+}
+
+impl<E: Into<Fault>> From<E> for Problem {
+    fn from(error: E) -> Self {
+        Self { fault: error.into(), name: |_| None }
+    }
+}
+
+impl Problem {
+    /// The same fault, some fields called by their names on this route.
+    fn calling(error: impl Into<Fault>, name: fn(&str) -> Option<&'static str>) -> Self {
+        Self { fault: error.into(), name }
+    }
+
+    fn field(&self, path: &[String]) -> String {
+        let path = path.join(".");
+        match (self.name)(&path).or_else(|| documented(&path)) {
+            Some(name) => name.to_owned(),
+            None => snake(&path),
+        }
+    }
+}
+
+/// The documented names of fields that are not just another spelling.
+fn documented(path: &str) -> Option<&'static str> {
+    Some(match path {
+        "email" => "email_address",
+        "phone" => "phone_number",
+        "ssn" => "ssn_number",
+        "address.line1" => "address_line_1",
+        "address.line2" => "address_line_2",
+        "number" => "bank_account_number",
+        "routingNumber" => "bank_routing_number",
+        "nickname" => "bank_account_nickname",
+        "maritalStatus" => "martial_status",
+        "idempotencyKey" => "Idempotency-Key",
+        _ => return None,
+    })
+}
+
+fn snake(path: &str) -> String {
+    let mut name = String::with_capacity(path.len() + 4);
+    for character in path.chars() {
+        match character {
+            '.' => name.push('_'),
+            upper if upper.is_ascii_uppercase() => {
+                name.push('_');
+                name.push(upper.to_ascii_lowercase());
+            }
+            other => name.push(other),
+        }
+    }
+    name
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let (status, kind) = self.fault.rest();
+        let message = self.fault.text(|path| self.field(path));
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(json!({ "error": { "type": kind, "message": message } }))).into_response();
+        hint(&mut response, self.fault.hints());
+        response
+    }
+}
+
+fn hint(response: &mut Response, hints: Hints) {
+    if hints.replayed {
+        response.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));
+    }
+    if hints.retry {
+        response.headers_mut().insert("retry-after", HeaderValue::from_static("1"));
+    }
+}
+
+/// A command's answer as a body.
+fn answer<T, B: Serialize>(answer: &Answer<T>, body: &B) -> Response {
+    let mut response = Json(body).into_response();
+    hint(&mut response, Hints { replayed: answer.replayed, retry: false });
+    response
+}
+
+/// What no route answers.
+pub async fn unknown() -> Response {
+    problem(StatusCode::NOT_FOUND, "not_found", "There is nothing here.")
+}
+
+/// A path that is there, asked in a way it does not answer.
+pub async fn wrong_method() -> Response {
+    problem(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "This path does not answer this method.")
+}
+
+fn problem(status: StatusCode, kind: &str, message: &str) -> Response {
+    (status, Json(json!({ "error": { "type": kind, "message": message } }))).into_response()
+}
+
+/// The caller, put into the request before it came here.
+type Caller = Extension<Actor>;
+
+/// The `Idempotency-Key` header, if there is one.
+struct KeyHeader(Option<Key>);
+
+impl<S: Sync> FromRequestParts<S> for KeyHeader {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        let Some(value) = parts.headers.get("idempotency-key") else { return Ok(Self(None)) };
+        let text = value.to_str().unwrap_or("\u{fffd}");
+        Ok(Self(Some(Key::parse("idempotencyKey", text)?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain;
+
+    #[test]
+    fn fields_are_called_by_their_documented_names() {
+        for (path, name) in [
+            ("firstName", "first_name"),
+            ("email", "email_address"),
+            ("address.line1", "address_line_1"),
+            ("address.postalCode", "address_postal_code"),
+            ("routingNumber", "bank_routing_number"),
+            ("maritalStatus", "martial_status"),
+            ("accountId", "account_id"),
+            ("amount", "amount"),
+        ] {
+            let problem = Problem::from(domain::Error::Busy);
+            assert_eq!(problem.field(&path.split('.').map(str::to_owned).collect::<Vec<_>>()), name);
+        }
+    }
+}

@@ -31,6 +31,7 @@ pub struct Model {
 /// Which way an order goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Side {
     Buy,
     Sell,
@@ -39,6 +40,7 @@ pub enum Side {
 /// How an order is priced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum OrderKind {
     Market,
 }
@@ -58,6 +60,16 @@ pub enum Status {
 }
 
 impl Status {
+    /// The state's name in the database and in the event log.
+    pub fn name(self) -> String {
+        self.to_value()
+    }
+
+    /// The state with this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::try_from_value(&name.to_owned()).ok()
+    }
+
     /// Whether an order in this state can still trade.
     pub const fn is_open(self) -> bool {
         matches!(self, Self::Accepted | Self::New | Self::PartiallyFilled)

@@ -25,6 +25,7 @@ pub struct Model {
 /// Whether money and customers are real.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Mode {
     Live,
     Sandbox,
@@ -33,6 +34,7 @@ pub enum Mode {
 /// When orders are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum MarketHours {
     Nyse,
     AlwaysOpen,

@@ -33,9 +33,17 @@ pub enum Direction {
 /// Where a transfer stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Status {
     Pending,
     Settled,
+}
+
+impl Status {
+    /// The state with this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::try_from_value(&name.to_owned()).ok()
+    }
 }
 
 impl ActiveModelBehavior for ActiveModel {}

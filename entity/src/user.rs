@@ -36,6 +36,7 @@ impl std::fmt::Debug for Model {
 /// Where the identity of a person stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Status {
     Pending,
     ActionRequired,

@@ -6,9 +6,7 @@ use entity::{
     Kind, audit_log, event, fill, ledger_account, ledger_account::LedgerKind, ledger_hold, ledger_release, ledger_transfer, order,
     position, transfer, transfer::Status,
 };
-use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use std::{collections::HashMap, fmt};
 use uuid::Uuid;
 

@@ -2,8 +2,8 @@
 
 use super::{Error, Result};
 use sea_orm::{
-    ConnectOptions, Database, DatabaseConnection, DatabaseExecutor, DatabaseTransaction, DbBackend, DbErr,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseExecutor, DatabaseTransaction, DbBackend, DbErr,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 use std::time::Duration;
 use tokio::sync::OnceCell;
@@ -57,10 +57,21 @@ impl Db {
         &self.write
     }
 
-    /// Closes both pools.
-    pub async fn close(self) -> Result<(), DbErr> {
-        self.read.close().await?;
-        self.write.close().await
+    /// Whether the database answers.
+    pub async fn answers(&self) -> bool {
+        let asked = tokio::time::timeout(Duration::from_secs(2), self.read.execute_unprepared("SELECT 1")).await;
+        matches!(asked, Ok(Ok(_)))
+    }
+
+    /// How surely a commit survives the loss of power; a fault where it may not.
+    pub async fn durability(&self) -> Result<String> {
+        let (text, least) = match self.backend() {
+            DbBackend::Postgres => ("SHOW fsync", "on"),
+            _ => ("SELECT CASE WHEN synchronous >= 2 THEN 'on' ELSE 'off' END AS fsync FROM pragma_synchronous", "on"),
+        };
+        let row = self.write.query_one_raw(Statement::from_string(self.backend(), text)).await?;
+        let found: String = row.ok_or_else(|| Error::broken("the database does not tell how it writes"))?.try_get("", "fsync")?;
+        if found == least { Ok("commits reach the disk".to_owned()) } else { Err(Error::broken("commits may not reach the disk")) }
     }
 }
 
@@ -69,6 +80,7 @@ fn sqlite(url: &str, connections: u32, read_only: bool) -> ConnectOptions {
     options.map_sqlx_sqlite_opts(move |sqlite| {
         let sqlite = sqlite
             .create_if_missing(true)
+            .read_only(false)
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(5))
             .pragma("journal_mode", "WAL")

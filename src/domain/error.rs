@@ -148,6 +148,11 @@ impl Refusal {
         Self::new(Code::Required, field, "is required")
     }
 
+    /// A request that cannot be read at all; `text` is a sentence.
+    pub fn unreadable(text: impl Into<String>) -> Self {
+        Self::new(Code::Required, "", text)
+    }
+
     /// Nothing the caller can see is named by this field.
     pub fn not_found(field: &str) -> Self {
         Self::new(Code::NotFound, field, "names nothing that you can see")

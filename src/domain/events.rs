@@ -6,9 +6,7 @@ use super::{Error, Result, clock, db::Db, ids::Ids, ledger};
 use chrono::{DateTime, Duration, Utc};
 use entity::{Kind, event};
 use futures_util::{Stream, stream};
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-};
+use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::{Value, json};
 use std::{collections::VecDeque, sync::Arc};
 use tokio::sync::broadcast;
@@ -274,4 +272,24 @@ impl Follower {
             }
         }
     }
+}
+
+fn payload(event: &event::Model) -> Value {
+    serde_json::from_str(&event.payload).unwrap_or_default()
+}
+
+/// The state that the object of an event moved to, if it tells one.
+pub fn status(event: &event::Model) -> Option<String> {
+    payload(event).get("status").and_then(Value::as_str).map(str::to_owned)
+}
+
+/// Whether an event is about an order, of `account` if one is named.
+pub fn is_of_order(event: &event::Model, account: Option<Uuid>) -> bool {
+    let of_account = |account: Uuid| payload(event).get("account_id").and_then(Value::as_str) == Some(account.to_string().as_str());
+    event.kind.starts_with("order.") && account.is_none_or(of_account)
+}
+
+/// What is said of an event that this version cannot read.
+pub fn unreadable(event: &event::Model) -> Error {
+    Error::broken(format!("event {} of type {} cannot be read", event.id, event.kind))
 }

@@ -1,19 +1,46 @@
 //! What can be traded.
 
-use super::Result;
+use super::{
+    Error, Result,
+    page::{Page, Slice},
+};
 use crate::app::App;
-use entity::{Kind, Price, instrument};
+use entity::{Kind, Price, instrument, order};
 use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::OnConflict};
+use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
-/// The instrument with this symbol or id, symbols in either case.
+/// The instrument with this symbol, in either case.
+pub async fn by_symbol(connection: &impl ConnectionTrait, symbol: &str) -> Result<Option<instrument::Model>> {
+    let symbol = symbol.trim().to_ascii_uppercase();
+    Ok(instrument::Entity::find().filter(instrument::Column::Symbol.eq(symbol)).one(connection).await?)
+}
+
+/// Everything that can be traded, latest listed first.
+pub async fn list(connection: &impl ConnectionTrait, page: &Page) -> Result<Slice<instrument::Model>> {
+    page.of(connection, instrument::Entity::find(), instrument::Column::Id).await
+}
+
+/// The instrument with this symbol or id.
 pub async fn named(connection: &impl ConnectionTrait, symbol_or_id: &str) -> Result<Option<instrument::Model>> {
-    let symbol = symbol_or_id.trim().to_ascii_uppercase();
-    if let Some(found) = instrument::Entity::find().filter(instrument::Column::Symbol.eq(symbol)).one(connection).await? {
+    if let Some(found) = by_symbol(connection, symbol_or_id).await? {
         return Ok(Some(found));
     }
     let id = super::ids::parse(Kind::Instrument, symbol_or_id);
     if id == Uuid::nil() { Ok(None) } else { Ok(instrument::Entity::find_by_id(id).one(connection).await?) }
+}
+
+/// The instruments of these orders, by id.
+pub async fn of_orders(connection: &impl ConnectionTrait, orders: &[order::Model]) -> Result<HashMap<Uuid, instrument::Model>> {
+    let ids: HashSet<Uuid> = orders.iter().map(|order| order.instrument_id).collect();
+    let rows = instrument::Entity::find().filter(instrument::Column::Id.is_in(ids)).all(connection).await?;
+    Ok(rows.into_iter().map(|row| (row.id, row)).collect())
+}
+
+/// The instrument of this order.
+pub async fn of_order(connection: &impl ConnectionTrait, order: &order::Model) -> Result<instrument::Model> {
+    let row = instrument::Entity::find_by_id(order.instrument_id).one(connection).await?;
+    row.ok_or_else(|| Error::broken("an order's instrument is gone"))
 }
 
 /// Lists the instruments of the built-in market where the list is empty.

@@ -1,6 +1,6 @@
 //! Prices as a partner sees them, and the hours in which it may trade.
 
-use super::{Result, calendar};
+use super::{Actor, Result, Who, calendar, clock};
 use crate::{app::App, providers::market::Market};
 use chrono::{DateTime, Utc};
 use entity::{
@@ -101,4 +101,15 @@ pub fn hours(kind: MarketHours, at: DateTime<Utc>) -> MarketClock {
             next_close_at: Some(calendar::next_close(at)),
         },
     }
+}
+
+/// The market's hours for a caller: by its partner's clock and hours, or the exchange's at `system_now` for nobody.
+pub async fn clock_for(connection: &impl ConnectionTrait, actor: &Actor, system_now: DateTime<Utc>) -> Result<MarketClock> {
+    let partner_id = match &actor.who {
+        Who::Nobody => return Ok(hours(MarketHours::Nyse, system_now)),
+        Who::Partner(key) => key.partner_id,
+        Who::User(user) => user.partner_id,
+    };
+    let partner = clock::partner(connection, partner_id).await?;
+    Ok(hours(partner.market_hours, clock::now_of(&partner)))
 }

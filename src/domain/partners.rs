@@ -10,7 +10,7 @@ use entity::{
     Kind,
     partner::{self, MarketHours, Mode},
 };
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::json;
 
 /// What `coffer serve` and `coffer keys create` call the partner they make when none is named.
@@ -49,15 +49,15 @@ pub async fn named(app: &App, name: &str, mode: Mode) -> Result<partner::Model> 
     Ok(partner)
 }
 
-/// Sets a fresh sandbox partner's clock back, so that a little history can be lived through before anyone looks.
-pub async fn begin_earlier(app: &App, partner: &partner::Model, by: chrono::Duration) -> Result<partner::Model> {
+/// Has a sandbox partner's clock run this far behind the system's, before anyone has looked at it.
+pub async fn set_clock_behind(app: &App, partner: &partner::Model, by: chrono::Duration) -> Result<()> {
     if partner.mode != Mode::Sandbox {
         return Err(Error::broken("a live partner's clock was to be set"));
     }
-    let mut row: partner::ActiveModel = partner.clone().into();
-    row.clock_offset = sea_orm::ActiveValue::Set(-agenda::microseconds(by)?);
     let tx = app.db.write().await?;
-    let partner = row.update(&tx).await?;
-    tx.commit().await?;
-    Ok(partner)
+    let mut row: partner::ActiveModel = agenda::locked(&tx, partner.id).await?.into();
+    row.clock_offset = Set(-agenda::microseconds(by)?);
+    row.clock_frozen_at = Set(None);
+    row.update(&tx).await?;
+    Ok(tx.commit().await?)
 }

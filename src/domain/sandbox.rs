@@ -155,12 +155,12 @@ impl Command for QuoteSet {
     fn check(&self, mode: Mode) -> Result<()> {
         sandbox_only(mode)?;
         let Some((bid, ask)) = self.prices else { return Ok(()) };
-        for (field, price) in [("bid", bid), ("ask", ask)] {
+        for (field, price) in [("quote.bid.amount", bid), ("quote.ask.amount", ask)] {
             if !price.is_positive() || price > DEAREST {
                 return Err(Refusal::invalid(field, "must be above zero and at most a million").into());
             }
         }
-        if ask < bid { Err(Refusal::invalid("ask", "must not be below the bid").into()) } else { Ok(()) }
+        if ask < bid { Err(Refusal::invalid("quote.ask.amount", "must not be below the bid").into()) } else { Ok(()) }
     }
 
     async fn carry_out(&self, desk: &Desk<'_>) -> Result<instrument::Model> {

@@ -7,7 +7,10 @@ use entity::{
     timer::{self, Clock, TimerKind},
 };
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::{Expr, any},
+    ActiveModelTrait,
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, any},
 };
 use std::sync::Arc;
 use tokio::sync::Notify;

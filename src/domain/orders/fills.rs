@@ -5,6 +5,7 @@ use crate::domain::{
     Code, Error, Result, calendar,
     command::Desk,
     events::{Fact, Happening},
+    instruments,
     ledger::{self, Entry, USD},
     market, positions, timers,
 };
@@ -31,10 +32,7 @@ use uuid::Uuid;
 pub async fn route(desk: &Desk<'_>, order_id: Uuid) -> Result<()> {
     let order = order::Entity::find_by_id(order_id).lock(LockType::NoKeyUpdate).one(desk.tx).await?;
     let Some(order) = order.filter(|order| order.status == Status::Accepted) else { return Ok(()) };
-    let instrument = instrument::Entity::find_by_id(order.instrument_id)
-        .one(desk.tx)
-        .await?
-        .ok_or_else(|| Error::broken("an order's instrument is gone"))?;
+    let instrument = instruments::of_order(desk.tx, &order).await?;
     let quote = market::quote(desk.app, desk.tx, desk.partner, &instrument, desk.now).await?;
     let price = match order.side {
         Side::Buy => quote.ask,

@@ -1,0 +1,88 @@
+//! An answer on its way out: as bytes, and whether anything ran at all.
+
+use std::io::{self, Write};
+
+use async_graphql::{Response, Value};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use super::guard::Refused;
+
+pub const TOO_LARGE: &str = "RESPONSE_TOO_LARGE";
+pub const TIMEOUT: &str = "TIMEOUT";
+pub const INTERNAL: &str = "INTERNAL_SERVER_ERROR";
+
+/// Nothing was executed, so there is no `data`; an error of execution always has a path.
+pub fn never_ran(response: &Response) -> bool {
+    response.data == Value::Null && !response.errors.is_empty() && response.errors.iter().all(|error| error.path.is_empty())
+}
+
+/// The code of the first error.
+pub fn code(response: &Response) -> Option<&str> {
+    match response.errors.first()?.extensions.as_ref()?.get("code")? {
+        Value::String(code) => Some(code),
+        _ => None,
+    }
+}
+
+/// An answer in the order of the specification, its keys in the order of the query.
+pub struct Wire<'a>(pub &'a Response);
+
+impl Serialize for Wire<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(response) = self;
+        let mut map = serializer.serialize_map(None)?;
+        if !never_ran(response) {
+            map.serialize_entry("data", &response.data)?;
+        }
+        if !response.errors.is_empty() {
+            map.serialize_entry("errors", &response.errors)?;
+        }
+        if !response.extensions.is_empty() {
+            map.serialize_entry("extensions", &response.extensions)?;
+        }
+        map.end()
+    }
+}
+
+/// Writes an answer as JSON, or refuses as soon as it passes `limit` bytes.
+pub fn render(response: &Response, limit: usize) -> Result<Vec<u8>, Refused> {
+    let mut page = Page { bytes: Vec::with_capacity(256), limit };
+    match serde_json::to_writer(&mut page, &Wire(response)) {
+        Ok(()) => Ok(page.bytes),
+        Err(error) if error.is_io() => Err(Refused::new(TOO_LARGE, format!("The answer is longer than {limit} bytes; ask for less."))),
+        Err(error) => {
+            tracing::error!(%error, "an answer could not be written");
+            Err(Refused::new(INTERNAL, "Internal error."))
+        }
+    }
+}
+
+/// As `render`; a refusal becomes the answer.
+pub fn render_or_refuse(response: &Response, limit: usize) -> (Vec<u8>, Option<Response>) {
+    match render(response, limit) {
+        Ok(bytes) => (bytes, None),
+        Err(refused) => {
+            let refusal = Response::from(refused);
+            (render(&refusal, usize::MAX).unwrap_or_default(), Some(refusal))
+        }
+    }
+}
+
+struct Page {
+    bytes: Vec<u8>,
+    limit: usize,
+}
+
+impl Write for Page {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.bytes.len() + bytes.len() > self.limit {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

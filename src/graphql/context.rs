@@ -1,0 +1,42 @@
+//! What a resolver finds in its request.
+
+use super::{
+    loaders::Loaders,
+    page::{self, Item, Most},
+};
+use crate::{
+    app::App,
+    domain::{Actor, page::Page},
+    wire::Result,
+};
+use async_graphql::Context;
+
+/// Short ways to what every request carries.
+pub trait RequestContext {
+    /// The shared state.
+    fn app(&self) -> &App;
+    /// The caller.
+    fn actor(&self) -> &Actor;
+    /// One request's loaders.
+    fn loaders(&self) -> &Loaders;
+    /// The page that a connection's arguments ask for.
+    fn page<T: Item>(&self, first: Option<i32>, after: Option<String>, last: Option<i32>, before: Option<String>) -> Result<Page>;
+}
+
+impl RequestContext for Context<'_> {
+    fn app(&self) -> &App {
+        self.data_unchecked()
+    }
+
+    fn actor(&self) -> &Actor {
+        self.data_unchecked()
+    }
+
+    fn loaders(&self) -> &Loaders {
+        self.data_unchecked()
+    }
+
+    fn page<T: Item>(&self, first: Option<i32>, after: Option<String>, last: Option<i32>, before: Option<String>) -> Result<Page> {
+        Ok(page::page::<T>(*self.data_unchecked::<Most>(), first, after, last, before)?)
+    }
+}

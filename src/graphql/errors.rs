@@ -1,0 +1,151 @@
+//! Refusals as answers: one interface, and a code enum for each domain.
+
+use crate::domain::{Code, Refusal};
+use async_graphql::{Enum, Interface, SimpleObject};
+
+macro_rules! user_errors {
+    ($(#[$doc:meta])* $error:ident, $(#[$code_doc:meta])* $codes:ident { $($(#[$value_doc:meta])* $value:ident,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, SimpleObject)]
+        pub struct $error {
+            /// Sentence for a person; may be reworded without notice.
+            message: String,
+            /// Path into `input`, or null when no single field is to blame.
+            path: Option<Vec<String>>,
+            /// Stable reason.
+            code: $codes,
+        }
+
+        $(#[$code_doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+        pub enum $codes { $($(#[$value_doc])* $value,)* }
+
+        impl From<Refusal> for $error {
+            fn from(refusal: Refusal) -> Self {
+                let code = match refusal.code {
+                    $(Code::$value => $codes::$value,)*
+                    other => {
+                        tracing::error!(code = other.name(), "a refusal has no code in {}", stringify!($codes));
+                        $codes::Invalid
+                    }
+                };
+                let message = refusal.message(&refusal.path.join("."));
+                Self { message, path: Some(refusal.path).filter(|path| !path.is_empty()), code }
+            }
+        }
+    };
+}
+
+user_errors!(
+    /// A failure that any mutation can report.
+    GeneralUserError,
+    /// Reasons shared by mutations that move no money.
+    GeneralErrorCode {
+        /// Malformed or impossible value.
+        Invalid,
+        /// Required here.
+        Required,
+        /// No such object, or not yours.
+        NotFound,
+        /// The user's identity has not been approved.
+        KycNotApproved,
+        /// Possible in a sandbox only.
+        SandboxOnly,
+        /// Key used with other input.
+        IdempotencyKeyReused,
+        /// The first request with this key has not finished.
+        IdempotencyInProgress,
+    }
+);
+
+user_errors!(
+    /// Why a transfer was refused.
+    TransferUserError,
+    /// Reasons a transfer is refused.
+    TransferErrorCode {
+        /// Malformed or impossible value.
+        Invalid,
+        /// Required here.
+        Required,
+        /// No such object, or not yours.
+        NotFound,
+        /// The user's identity has not been approved.
+        KycNotApproved,
+        /// The account is frozen or closed.
+        AccountNotActive,
+        /// Key used with other input.
+        IdempotencyKeyReused,
+        /// The first request with this key has not finished.
+        IdempotencyInProgress,
+    }
+);
+
+user_errors!(
+    /// Why an order was refused.
+    OrderUserError,
+    /// Reasons an order is refused.
+    OrderErrorCode {
+        /// Malformed or impossible value.
+        Invalid,
+        /// Required here.
+        Required,
+        /// No such object, or not yours.
+        NotFound,
+        /// The user's identity has not been approved.
+        KycNotApproved,
+        /// The account is frozen or closed.
+        AccountNotActive,
+        /// Out of the hours in which orders are taken.
+        MarketClosed,
+        /// Not enough cash.
+        InsufficientBuyingPower,
+        /// Not enough shares.
+        InsufficientPosition,
+        /// Too late to cancel.
+        NotCancelable,
+        /// Key used with other input.
+        IdempotencyKeyReused,
+        /// The first request with this key has not finished.
+        IdempotencyInProgress,
+    }
+);
+
+/// One business-rule failure of a mutation; concrete types add a `code` enum.
+#[derive(Clone, Debug, Interface)]
+#[graphql(
+    field(name = "message", ty = "&String", desc = "Sentence for a person; may be reworded without notice."),
+    field(name = "path", ty = "&Option<Vec<String>>", desc = "Path into `input`, or null when no single field is to blame.")
+)]
+pub enum UserError {
+    General(GeneralUserError),
+    Transfer(TransferUserError),
+    Order(OrderUserError),
+}
+
+/// A mutation's payload: its entity or its refusals, and the root to read on from.
+macro_rules! payload {
+    ($(#[$doc:meta])* $payload:ident { $(#[$entity_doc:meta])* $entity:ident: $type:ty, $error:ty }) => {
+        $(#[$doc])*
+        #[derive(async_graphql::SimpleObject)]
+        pub struct $payload {
+            $(#[$entity_doc])*
+            $entity: Option<$type>,
+            /// Why it was refused; empty on success.
+            user_errors: Vec<$error>,
+            /// The root, to read on in the same request.
+            query: $crate::graphql::Query,
+        }
+
+        impl<T: Into<$type>> From<std::result::Result<T, $crate::domain::Refusal>> for $payload {
+            fn from(outcome: std::result::Result<T, $crate::domain::Refusal>) -> Self {
+                let query = $crate::graphql::Query::default();
+                match outcome {
+                    Ok(value) => Self { $entity: Some(value.into()), user_errors: Vec::new(), query },
+                    Err(refusal) => Self { $entity: None, user_errors: vec![refusal.into()], query },
+                }
+            }
+        }
+    };
+}
+
+pub(super) use payload;

@@ -1,0 +1,127 @@
+//! Complexity: the objects an answer can hold, by its page sizes.
+//!
+//! A page of n counts n objects and n times what each holds; scalars, `edges`, `node`, `nodes` and `pageInfo` are free, and so is
+//! introspection, which has a bound of its own.
+
+use std::{collections::HashMap, convert::Infallible};
+
+use async_graphql::{
+    Value, Variables,
+    parser::types::{ExecutableDocument, Field, OperationDefinition, Selection, SelectionSet},
+};
+
+use super::{CONNECTION, Limits, Refused, TOO_COMPLEX};
+
+/// The weight, unless a variable decides it.
+pub fn fixed(document: &ExecutableDocument, operation: &OperationDefinition, limits: &Limits) -> Result<Option<u64>, Refused> {
+    let variables = Variables::default();
+    let mut scale = Scale::new(document, operation, &variables, limits);
+    let weight = scale.set(&operation.selection_set.node).objects;
+    if scale.varies {
+        return Ok(None);
+    }
+    check(weight, limits)?;
+    Ok(Some(weight))
+}
+
+pub fn of(document: &ExecutableDocument, operation: &OperationDefinition, variables: &Variables, limits: &Limits) -> u64 {
+    Scale::new(document, operation, variables, limits).set(&operation.selection_set.node).objects
+}
+
+pub fn check(weight: u64, limits: &Limits) -> Result<(), Refused> {
+    if weight <= limits.complexity {
+        return Ok(());
+    }
+    let message = format!("The query may answer {weight} objects; at most {} are allowed.", limits.complexity);
+    Err(Refused::new(TOO_COMPLEX, message))
+}
+
+#[derive(Clone, Copy, Default)]
+struct Weight {
+    objects: u64,
+    /// Has `edges` or `nodes` directly, so what it stands in is a page.
+    page: bool,
+}
+
+struct Scale<'a> {
+    document: &'a ExecutableDocument,
+    operation: &'a OperationDefinition,
+    variables: &'a Variables,
+    limits: &'a Limits,
+    fragments: HashMap<&'a str, Weight>,
+    /// A variable was asked for its value.
+    varies: bool,
+}
+
+impl<'a> Scale<'a> {
+    fn new(document: &'a ExecutableDocument, operation: &'a OperationDefinition, variables: &'a Variables, limits: &'a Limits) -> Self {
+        Self { document, operation, variables, limits, fragments: HashMap::new(), varies: false }
+    }
+
+    fn set(&mut self, set: &'a SelectionSet) -> Weight {
+        let mut all = Weight::default();
+        for selection in &set.items {
+            let weight = match &selection.node {
+                Selection::Field(field) => self.field(&field.node),
+                Selection::InlineFragment(inline) => self.set(&inline.node.selection_set.node),
+                Selection::FragmentSpread(spread) => self.fragment(&spread.node.fragment_name.node),
+            };
+            all.objects = all.objects.saturating_add(weight.objects);
+            all.page |= weight.page;
+        }
+        all
+    }
+
+    fn field(&mut self, field: &'a Field) -> Weight {
+        let name = field.name.node.as_str();
+        let whole = field.get_argument("ids").is_none();
+        let page = whole && matches!(name, "edges" | "nodes");
+        if field.selection_set.node.items.is_empty() || name.starts_with("__") {
+            return Weight { objects: 0, page };
+        }
+        let below = self.set(&field.selection_set.node);
+        if CONNECTION.contains(&name) && whole {
+            return Weight { objects: below.objects, page };
+        }
+        let size = self.size(field).unwrap_or(if below.page { self.limits.page } else { 1 });
+        let size = size.min(self.limits.page_most).max(1);
+        Weight { objects: size.saturating_mul(below.objects.saturating_add(1)), page }
+    }
+
+    /// The number of objects asked for by `first`, `last` or `ids`, if any of them says.
+    fn size(&mut self, field: &Field) -> Option<u64> {
+        let asked = ["first", "last", "ids"].into_iter().filter_map(|name| field.get_argument(name));
+        asked
+            .filter_map(|value| {
+                let value = value.node.clone().into_const_with(|name| {
+                    self.varies = true;
+                    Ok::<_, Infallible>(self.variable(&name))
+                });
+                match value {
+                    Ok(Value::Number(number)) => number.as_u64(),
+                    Ok(Value::List(items)) => u64::try_from(items.len()).ok(),
+                    _ => None,
+                }
+            })
+            .max()
+    }
+
+    fn variable(&self, name: &str) -> Value {
+        let default = || {
+            let mut definitions = self.operation.variable_definitions.iter();
+            definitions.find(|one| one.node.name.node == *name)?.node.default_value()
+        };
+        self.variables.get(name).or_else(default).cloned().unwrap_or_default()
+    }
+
+    /// Cycles have been refused before.
+    fn fragment(&mut self, name: &'a str) -> Weight {
+        if let Some(weight) = self.fragments.get(name) {
+            return *weight;
+        }
+        let Some(fragment) = self.document.fragments.get(name) else { return Weight::default() };
+        let weight = self.set(&fragment.node.selection_set.node);
+        self.fragments.insert(name, weight);
+        weight
+    }
+}

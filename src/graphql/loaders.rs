@@ -1,0 +1,315 @@
+//! One batch for each kind of thing a request reads, so that no list causes a statement per row.
+
+use crate::{
+    app::App,
+    domain::{
+        self, Error,
+        balances::{self, Balance},
+        clock,
+        db::Reader,
+        market::{self, Quote},
+        page::{Page, Slice},
+    },
+    wire::{Fault, Result},
+};
+use async_graphql::dataloader::{DataLoader, Loader};
+use entity::{account, bank_account, fill, instrument, kyc, order, partner, position, transfer, user};
+use sea_orm::{ColumnTrait, DatabaseExecutor, EntityTrait, QueryFilter};
+use std::{collections::HashMap, hash::Hash, marker::PhantomData, sync::Arc, time::Duration};
+use uuid::Uuid;
+
+/// Where a request's loaders read.
+pub struct Reads {
+    app: App,
+    /// Nothing of another partner is ever loaded; without a partner only instruments are.
+    partner_id: Option<Uuid>,
+    reader: Arc<Reader>,
+}
+
+/// One request's loaders.
+pub struct Loaders {
+    loader: DataLoader<Reads>,
+    reader: Arc<Reader>,
+}
+
+impl Loaders {
+    /// Loaders over one reader, for what belongs to one partner.
+    pub fn new(app: &App, partner_id: Option<Uuid>, reader: Reader) -> Self {
+        let reader = Arc::new(reader);
+        let reads = Reads { app: app.clone(), partner_id, reader: reader.clone() };
+        Self { loader: DataLoader::new(reads, tokio::spawn).delay(Duration::ZERO), reader }
+    }
+
+    /// Where root fields read, so that they see what nested fields see.
+    pub async fn connection(&self) -> Result<DatabaseExecutor<'_>> {
+        Ok(self.reader.connection().await?)
+    }
+
+    /// The row with this id, if the caller may see it.
+    pub async fn find<E: Row>(&self, id: Uuid) -> Result<Option<E::Model>>
+    where
+        E::Model: Clone + Send + Sync,
+    {
+        self.loader.load_one(ById::<E>(id, PhantomData)).await
+    }
+
+    /// The row with this id, which another row says is there.
+    pub async fn get<E: Row>(&self, id: Uuid) -> Result<E::Model>
+    where
+        E::Model: Clone + Send + Sync,
+    {
+        self.find::<E>(id).await?.ok_or_else(|| Error::broken("a row names one that cannot be seen").into())
+    }
+
+    /// A page of one parent's children.
+    pub async fn children<E: Child>(&self, parent: Uuid, page: Page, states: Vec<String>) -> Result<Slice<E::Model>>
+    where
+        E::Model: Clone + Send + Sync,
+    {
+        let rows = self.loader.load_one(Children::<E> { parent, page, states, of: PhantomData }).await?;
+        Ok(page.cut(rows.unwrap_or_default()))
+    }
+
+    /// An account's balance.
+    pub async fn balance(&self, account: Uuid) -> Result<Option<Balance>> {
+        self.loader.load_one(BalanceOf(account)).await
+    }
+
+    /// What an instrument costs the caller's customers.
+    pub async fn quote(&self, instrument: Uuid) -> Result<Option<Quote>> {
+        self.loader.load_one(QuoteOf(instrument)).await
+    }
+
+    /// A person's identity check.
+    pub async fn kyc(&self, user: Uuid) -> Result<Option<kyc::Model>> {
+        self.loader.load_one(KycOf(user)).await
+    }
+}
+
+/// A table whose rows are loaded by id.
+pub trait Row: EntityTrait + Send + Sync + 'static {
+    /// The column of the id.
+    fn id() -> Self::Column;
+    /// The column of the partner whose rows they are; none for what everyone may see.
+    fn partner() -> Option<Self::Column>;
+    /// A row's id.
+    fn id_of(row: &Self::Model) -> Uuid;
+}
+
+/// A table whose rows are listed under a parent.
+pub trait Child: Row + Default {
+    /// The column of the parent.
+    fn parent() -> Self::Column;
+    /// A row's parent.
+    fn parent_of(row: &Self::Model) -> Uuid;
+    /// The column that a list may be narrowed by.
+    fn state() -> Option<Self::Column> {
+        None
+    }
+}
+
+macro_rules! rows {
+    ($($module:ident $(by $parent:ident / $field:ident $(, $state:ident)?)?;)*) => {
+        $(
+            impl Row for $module::Entity {
+                fn id() -> Self::Column { $module::Column::Id }
+                fn partner() -> Option<Self::Column> { Some($module::Column::PartnerId) }
+                fn id_of(row: &Self::Model) -> Uuid { row.id }
+            }
+            $(
+                impl Child for $module::Entity {
+                    fn parent() -> Self::Column { $module::Column::$parent }
+                    fn parent_of(row: &Self::Model) -> Uuid { row.$field }
+                    $(fn state() -> Option<Self::Column> { Some($module::Column::$state) })?
+                }
+            )?
+        )*
+    };
+}
+
+rows! {
+    user;
+    kyc;
+    account by UserId / user_id;
+    bank_account by UserId / user_id;
+    transfer by AccountId / account_id;
+    order by AccountId / account_id, Status;
+    position by AccountId / account_id;
+    fill by OrderId / order_id;
+}
+
+impl Row for instrument::Entity {
+    fn id() -> Self::Column {
+        instrument::Column::Id
+    }
+
+    fn partner() -> Option<Self::Column> {
+        None
+    }
+
+    fn id_of(row: &Self::Model) -> Uuid {
+        row.id
+    }
+}
+
+impl Row for partner::Entity {
+    fn id() -> Self::Column {
+        partner::Column::Id
+    }
+
+    fn partner() -> Option<Self::Column> {
+        Some(partner::Column::Id)
+    }
+
+    fn id_of(row: &Self::Model) -> Uuid {
+        row.id
+    }
+}
+
+struct ById<E>(Uuid, PhantomData<E>);
+
+impl<E> Clone for ById<E> {
+    fn clone(&self) -> Self {
+        Self(self.0, PhantomData)
+    }
+}
+
+impl<E> PartialEq for ById<E> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl<E> Eq for ById<E> {}
+
+impl<E> Hash for ById<E> {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+impl<E: Row> Loader<ById<E>> for Reads
+where
+    E::Model: Clone + Send + Sync,
+{
+    type Value = E::Model;
+    type Error = Fault;
+
+    async fn load(&self, keys: &[ById<E>]) -> Result<HashMap<ById<E>, E::Model>> {
+        let mut select = E::find().filter(E::id().is_in(keys.iter().map(|key| key.0)));
+        if let Some(column) = E::partner() {
+            let Some(partner_id) = self.partner_id else { return Ok(HashMap::new()) };
+            select = select.filter(column.eq(partner_id));
+        }
+        let rows = select.all(&self.reader.connection().await?).await.map_err(Error::from)?;
+        Ok(rows.into_iter().map(|row| (ById(E::id_of(&row), PhantomData), row)).collect())
+    }
+}
+
+struct Children<E> {
+    parent: Uuid,
+    page: Page,
+    states: Vec<String>,
+    of: PhantomData<E>,
+}
+
+impl<E> Clone for Children<E> {
+    fn clone(&self) -> Self {
+        Self { parent: self.parent, page: self.page, states: self.states.clone(), of: PhantomData }
+    }
+}
+
+impl<E> PartialEq for Children<E> {
+    fn eq(&self, other: &Self) -> bool {
+        self.parent == other.parent && self.page == other.page && self.states == other.states
+    }
+}
+
+impl<E> Eq for Children<E> {}
+
+impl<E> Hash for Children<E> {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.parent.hash(state);
+        self.page.hash(state);
+        self.states.hash(state);
+    }
+}
+
+impl<E: Child> Loader<Children<E>> for Reads
+where
+    E::Model: Clone + Send + Sync,
+{
+    type Value = Vec<E::Model>;
+    type Error = Fault;
+
+    async fn load(&self, keys: &[Children<E>]) -> Result<HashMap<Children<E>, Vec<E::Model>>> {
+        let connection = self.reader.connection().await?;
+        let mut pages: HashMap<(Page, &[String]), Vec<Uuid>> = HashMap::new();
+        for key in keys {
+            pages.entry((key.page, &key.states)).or_default().push(key.parent);
+        }
+        let mut found: HashMap<Children<E>, Vec<E::Model>> = keys.iter().map(|key| (key.clone(), Vec::new())).collect();
+        for ((page, states), parents) in pages {
+            let only = E::state().filter(|_| !states.is_empty()).map(|column| (column, states));
+            for row in page.of_each::<E>(&connection, E::parent(), &parents, only).await? {
+                let key = Children { parent: E::parent_of(&row), page, states: states.to_vec(), of: PhantomData };
+                found.entry(key).or_default().push(row);
+            }
+        }
+        Ok(found)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct KycOf(Uuid);
+
+impl Loader<KycOf> for Reads {
+    type Value = kyc::Model;
+    type Error = Fault;
+
+    async fn load(&self, keys: &[KycOf]) -> Result<HashMap<KycOf, kyc::Model>> {
+        let Some(partner_id) = self.partner_id else { return Ok(HashMap::new()) };
+        let select = kyc::Entity::find()
+            .filter(kyc::Column::UserId.is_in(keys.iter().map(|key| key.0)))
+            .filter(kyc::Column::PartnerId.eq(partner_id));
+        let rows = select.all(&self.reader.connection().await?).await.map_err(Error::from)?;
+        Ok(rows.into_iter().map(|row| (KycOf(row.user_id), row)).collect())
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct BalanceOf(Uuid);
+
+impl Loader<BalanceOf> for Reads {
+    type Value = Balance;
+    type Error = Fault;
+
+    async fn load(&self, keys: &[BalanceOf]) -> Result<HashMap<BalanceOf, Balance>> {
+        let Some(partner_id) = self.partner_id else { return Ok(HashMap::new()) };
+        let accounts: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
+        let balances = balances::of_accounts(&self.app, &self.reader.connection().await?, partner_id, &accounts).await?;
+        Ok(balances.into_iter().map(|(account, balance)| (BalanceOf(account), balance)).collect())
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct QuoteOf(Uuid);
+
+impl Loader<QuoteOf> for Reads {
+    type Value = Quote;
+    type Error = Fault;
+
+    /// No quote, rather than a fault, where the partner has no market.
+    async fn load(&self, keys: &[QuoteOf]) -> Result<HashMap<QuoteOf, Quote>> {
+        let Some(partner_id) = self.partner_id else { return Ok(HashMap::new()) };
+        let connection = self.reader.connection().await?;
+        let partner = clock::partner(&connection, partner_id).await?;
+        let select = instrument::Entity::find().filter(instrument::Column::Id.is_in(keys.iter().map(|key| key.0)));
+        let instruments = select.all(&connection).await.map_err(Error::from)?;
+        match market::quotes(&self.app, &connection, &partner, &instruments, clock::now_of(&partner)).await {
+            Ok(quotes) => Ok(quotes.into_iter().map(|(instrument, quote)| (QuoteOf(instrument), quote)).collect()),
+            Err(domain::Error::Unavailable(_)) => Ok(HashMap::new()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Anything with an identity, by its id.
+
+use super::{
+    accounts::{Account, Position},
+    bank_accounts::BankAccount,
+    context::RequestContext,
+    instruments::Instrument,
+    orders::{Fill, Order},
+    sandbox::Partner,
+    transfers::Transfer,
+    users::{Kyc, User},
+};
+use crate::{
+    domain::{Refusal, Scope, Who},
+    wire::Result,
+};
+use async_graphql::{Context, ID, Interface, Object};
+use entity::{Kind, account, bank_account, fill, instrument, kyc, order, partner, position, transfer, user};
+use futures_util::future::try_join_all;
+use uuid::Uuid;
+
+/// Anything with a stable opaque identity that can be refetched by it.
+#[derive(Interface)]
+#[graphql(field(name = "id", ty = "ID", desc = "Opaque identifier, the same on every door; never parse it."))]
+pub enum Node {
+    Account(Account),
+    BankAccount(BankAccount),
+    Fill(Fill),
+    Instrument(Instrument),
+    Kyc(Kyc),
+    Order(Order),
+    Partner(Partner),
+    Position(Position),
+    Transfer(Transfer),
+    User(User),
+}
+
+/// The most ids one look-up takes.
+const MOST: usize = 100;
+
+#[derive(Default)]
+pub struct NodeQuery;
+
+#[Object]
+impl NodeQuery {
+    /// Any object by id; null when there is none or it is not yours.
+    async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "Opaque id.")] id: ID) -> Result<Option<Node>> {
+        find(ctx, &id).await
+    }
+
+    /// Many objects by id, in order, null where there is none or it is not yours; at most 100.
+    async fn nodes(&self, ctx: &Context<'_>, #[graphql(desc = "Opaque ids.")] ids: Vec<ID>) -> Result<Vec<Option<Node>>> {
+        if ids.len() > MOST {
+            return Err(Refusal::invalid("ids", format!("must be at most {MOST}")).into());
+        }
+        try_join_all(ids.iter().map(|id| find(ctx, id))).await
+    }
+}
+
+async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>> {
+    let Some((id, kind)) = Uuid::try_parse(id).ok().and_then(|id| Some((id, Kind::of(id)?))) else { return Ok(None) };
+    let loaders = ctx.loaders();
+    if kind == Kind::Instrument {
+        return Ok(loaders.find::<instrument::Entity>(id).await?.map(|row| Node::Instrument(Instrument(row))));
+    }
+    if matches!(ctx.actor().who, Who::Nobody) || !ctx.actor().may(Scope::Read) {
+        return Ok(None);
+    }
+    Ok(match kind {
+        Kind::Account => loaders.find::<account::Entity>(id).await?.map(|row| Node::Account(Account(row))),
+        Kind::BankAccount => loaders.find::<bank_account::Entity>(id).await?.map(|row| Node::BankAccount(BankAccount(row))),
+        Kind::Fill => loaders.find::<fill::Entity>(id).await?.map(|row| Node::Fill(Fill(row))),
+        Kind::Kyc => loaders.find::<kyc::Entity>(id).await?.map(|row| Node::Kyc(Kyc(row))),
+        Kind::Order => loaders.find::<order::Entity>(id).await?.map(|row| Node::Order(Order(row))),
+        Kind::Partner => loaders.find::<partner::Entity>(id).await?.map(|row| Node::Partner(Partner(row))),
+        Kind::Position => loaders.find::<position::Entity>(id).await?.map(|row| Node::Position(Position(row))),
+        Kind::Transfer => loaders.find::<transfer::Entity>(id).await?.map(|row| Node::Transfer(Transfer(row))),
+        Kind::User => loaders.find::<user::Entity>(id).await?.map(|row| Node::User(User(row))),
+        _ => None,
+    })
+}

@@ -1,0 +1,153 @@
+//! Amounts, days and instants on the wire: exact text, never a float.
+
+use crate::domain::{Refusal, Result};
+use async_graphql::{Enum, InputObject, InputValueError, InputValueResult, Scalar, ScalarType, SimpleObject, Value};
+use chrono::{DateTime as Instant, NaiveDate, SecondsFormat, Utc};
+use entity::{Money as Cents, Price, Quantity};
+use std::str::FromStr;
+
+/// Exact decimal as a JSON string in plain notation, such as "1250.00"; numbers are refused on input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decimal(String);
+
+#[Scalar(name = "Decimal")]
+impl ScalarType for Decimal {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        match value {
+            Value::String(text) => Ok(Self(text)),
+            other => Err(InputValueError::expected_type(other)),
+        }
+    }
+
+    fn is_valid(value: &Value) -> bool {
+        matches!(value, Value::String(_))
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.clone())
+    }
+}
+
+impl Decimal {
+    /// Reads the amount; `field` is blamed when it is none or too fine.
+    pub fn amount<T: FromStr<Err = entity::FixedError>>(&self, field: &str) -> Result<T> {
+        rust_decimal::Decimal::from_str_exact(&self.0).map_err(|_| Refusal::invalid(field, "is not a decimal number"))?;
+        self.0.parse().map_err(|error: entity::FixedError| Refusal::invalid(field, error.to_string()).into())
+    }
+}
+
+impl From<Quantity> for Decimal {
+    fn from(quantity: Quantity) -> Self {
+        Self(quantity.to_string())
+    }
+}
+
+impl Decimal {
+    /// A number of hundredths.
+    pub fn hundredths(hundredths: i32) -> Self {
+        Self(rust_decimal::Decimal::new(hundredths.into(), 2).to_string())
+    }
+}
+
+/// Currencies that are settled in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Enum)]
+pub enum Currency {
+    /// US dollar.
+    #[default]
+    Usd,
+}
+
+/// An amount in one currency.
+#[derive(Clone, Debug, SimpleObject)]
+pub struct Money {
+    /// Exact amount.
+    amount: Decimal,
+    /// ISO 4217 code.
+    currency: Currency,
+}
+
+impl From<Cents> for Money {
+    fn from(cents: Cents) -> Self {
+        Self { amount: Decimal(cents.to_string()), currency: Currency::Usd }
+    }
+}
+
+impl From<Price> for Money {
+    fn from(price: Price) -> Self {
+        Self { amount: Decimal(price.to_string()), currency: Currency::Usd }
+    }
+}
+
+/// An amount in one currency.
+#[derive(Clone, Debug, InputObject)]
+pub struct MoneyInput {
+    /// Exact amount.
+    pub amount: Decimal,
+    /// ISO 4217 code.
+    #[graphql(default_with = "Currency::Usd")]
+    pub currency: Currency,
+}
+
+impl MoneyInput {
+    /// Reads the amount; `field` is the input field that holds it.
+    pub fn cents(&self, field: &str) -> Result<Cents> {
+        self.amount.amount(&format!("{field}.amount"))
+    }
+}
+
+/// Calendar day without a zone, YYYY-MM-DD.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Date(pub String);
+
+#[Scalar(name = "Date", specified_by_url = "https://scalars.graphql.org/andimarek/local-date.html")]
+impl ScalarType for Date {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        match value {
+            Value::String(text) => Ok(Self(text)),
+            other => Err(InputValueError::expected_type(other)),
+        }
+    }
+
+    fn is_valid(value: &Value) -> bool {
+        matches!(value, Value::String(_))
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.clone())
+    }
+}
+
+impl From<NaiveDate> for Date {
+    fn from(day: NaiveDate) -> Self {
+        Self(day.to_string())
+    }
+}
+
+/// RFC 3339 instant, always sent in UTC with a trailing Z.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DateTime(pub Instant<Utc>);
+
+#[Scalar(name = "DateTime", specified_by_url = "https://scalars.graphql.org/andimarek/date-time.html")]
+impl ScalarType for DateTime {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        let Value::String(text) = &value else { return Err(InputValueError::expected_type(value)) };
+        match Instant::parse_from_rfc3339(text) {
+            Ok(instant) => Ok(Self(instant.with_timezone(&Utc))),
+            Err(_) => Err(InputValueError::custom("an instant is written as in RFC 3339, such as 2026-01-31T12:00:00Z")),
+        }
+    }
+
+    fn is_valid(value: &Value) -> bool {
+        matches!(value, Value::String(text) if Instant::parse_from_rfc3339(text).is_ok())
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.to_rfc3339_opts(SecondsFormat::AutoSi, true))
+    }
+}
+
+impl From<Instant<Utc>> for DateTime {
+    fn from(instant: Instant<Utc>) -> Self {
+        Self(instant)
+    }
+}

@@ -1,0 +1,338 @@
+//! The GraphQL face of people.
+
+use super::{
+    accounts::Account,
+    bank_accounts::BankAccount,
+    context::RequestContext,
+    errors::{GeneralUserError, payload},
+    page::{Connection, Item},
+    scalars::{Date, DateTime, Decimal},
+};
+use crate::{
+    domain::{
+        idempotency::Key,
+        ids,
+        users::{self, NewAddress, NewUser, Registered},
+    },
+    wire::{self, Result},
+};
+use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
+use entity::{Kind, account, bank_account, kyc, user};
+use uuid::Uuid;
+
+/// A person whom a partner serves.
+pub struct User(pub user::Model);
+
+/// A person whom a partner serves.
+#[Object]
+impl User {
+    /// Opaque identifier, the same on every door.
+    pub async fn id(&self) -> ID {
+        self.0.id.into()
+    }
+
+    /// Where the person's identity stands.
+    async fn status(&self) -> UserStatus {
+        self.0.status.into()
+    }
+
+    /// Given name.
+    async fn first_name(&self) -> &str {
+        &self.0.first_name
+    }
+
+    /// Family name.
+    async fn last_name(&self) -> &str {
+        &self.0.last_name
+    }
+
+    /// E-mail address.
+    async fn email(&self) -> &str {
+        &self.0.email
+    }
+
+    /// Last four digits of the phone number; null when none was given.
+    async fn phone_last4(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        let phone = users::phone(ctx.app(), &self.0)?;
+        Ok(phone.map(|phone| {
+            let digits: Vec<char> = phone.reveal().chars().filter(char::is_ascii_digit).collect();
+            digits.iter().skip(digits.len().saturating_sub(4)).collect()
+        }))
+    }
+
+    /// Where the person lives; null until it is known.
+    async fn address(&self) -> Option<Address> {
+        Address::of(&self.0)
+    }
+
+    /// The identity check; null before there was one.
+    async fn kyc(&self, ctx: &Context<'_>) -> Result<Option<Kyc>> {
+        Ok(ctx.loaders().kyc(self.0.id).await?.map(Kyc))
+    }
+
+    /// Brokerage accounts, newest first.
+    async fn accounts(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Page size going forward, 20 when left out.")] first: Option<i32>,
+        #[graphql(desc = "Only items past this cursor.")] after: Option<String>,
+        #[graphql(desc = "Page size going back.")] last: Option<i32>,
+        #[graphql(desc = "Only items ahead of this cursor.")] before: Option<String>,
+    ) -> Result<Connection<Account>> {
+        let page = ctx.page::<Account>(first, after, last, before)?;
+        let slice = ctx.loaders().children::<account::Entity>(self.0.id, page, Vec::new()).await?;
+        Ok(Connection::new(slice, Account))
+    }
+
+    /// Bank accounts outside, newest first.
+    async fn bank_accounts(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Page size going forward, 20 when left out.")] first: Option<i32>,
+        #[graphql(desc = "Only items past this cursor.")] after: Option<String>,
+        #[graphql(desc = "Page size going back.")] last: Option<i32>,
+        #[graphql(desc = "Only items ahead of this cursor.")] before: Option<String>,
+    ) -> Result<Connection<BankAccount>> {
+        let page = ctx.page::<BankAccount>(first, after, last, before)?;
+        let slice = ctx.loaders().children::<bank_account::Entity>(self.0.id, page, Vec::new()).await?;
+        Ok(Connection::new(slice, BankAccount))
+    }
+
+    /// When the record was made.
+    async fn created_at(&self) -> DateTime {
+        self.0.created_at.into()
+    }
+}
+
+impl Item for User {
+    const KIND: Kind = Kind::User;
+
+    fn row_id(&self) -> Uuid {
+        self.0.id
+    }
+}
+
+/// Where a person's identity stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "entity::user::Status")]
+pub enum UserStatus {
+    /// Something is missing; no check was made yet.
+    Pending,
+    /// Questions must be answered.
+    ActionRequired,
+    /// Documents must be sent.
+    DocumentationRequired,
+    /// May open accounts, fund them and trade.
+    Approved,
+    /// Refused.
+    Denied,
+    /// No longer a customer.
+    Closed,
+}
+
+/// A postal address.
+#[derive(Clone, Debug, SimpleObject)]
+pub struct Address {
+    /// Street and number.
+    line1: String,
+    /// Apartment or unit.
+    line2: Option<String>,
+    /// City.
+    city: String,
+    /// State or province, two letters in the United States.
+    state: String,
+    /// Postal code.
+    postal_code: String,
+    /// ISO 3166-1 code, two letters.
+    country_code: String,
+}
+
+impl Address {
+    fn of(user: &user::Model) -> Option<Self> {
+        Some(Self {
+            line1: user.address_line_1.clone()?,
+            line2: user.address_line_2.clone(),
+            city: user.address_city.clone()?,
+            state: user.address_state.clone()?,
+            postal_code: user.address_postal_code.clone()?,
+            country_code: user.address_country_code.clone()?,
+        })
+    }
+}
+
+/// One identity check.
+pub struct Kyc(pub kyc::Model);
+
+/// One identity check.
+#[Object]
+impl Kyc {
+    /// Opaque identifier, the same on every door.
+    pub async fn id(&self) -> ID {
+        self.0.id.into()
+    }
+
+    /// What the REST door calls the check by.
+    async fn token(&self) -> &str {
+        &self.0.token
+    }
+
+    /// From 0 to 1; 0.90 and more is approved.
+    async fn score(&self) -> Decimal {
+        Decimal::hundredths(self.0.score)
+    }
+
+    /// What it came to.
+    async fn outcome(&self) -> KycOutcome {
+        self.0.outcome.into()
+    }
+
+    /// What was found.
+    async fn tags(&self) -> Vec<&str> {
+        self.0.tags.lines().collect()
+    }
+
+    /// When it was decided.
+    async fn decided_at(&self) -> DateTime {
+        self.0.decided_at.into()
+    }
+}
+
+/// What an identity check came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "entity::kyc::Outcome")]
+pub enum KycOutcome {
+    /// Passed.
+    Approved,
+    /// Questions must be answered.
+    QuestionsRequired,
+    /// A person must look.
+    ManualReview,
+    /// Refused.
+    Denied,
+}
+
+/// A postal address as written down.
+#[derive(InputObject)]
+pub struct AddressInput {
+    /// Street and number.
+    line1: String,
+    /// Apartment or unit.
+    line2: Option<String>,
+    /// City.
+    city: String,
+    /// State or province, two letters in the United States.
+    state: String,
+    /// Postal code.
+    postal_code: String,
+    /// ISO 3166-1 code, two letters.
+    #[graphql(default_with = "String::from(\"US\")")]
+    country_code: String,
+}
+
+/// Input of userCreate.
+#[derive(InputObject)]
+pub struct UserCreateInput {
+    /// Made by the client; a retry repeats it.
+    idempotency_key: Option<String>,
+    /// Given name.
+    first_name: String,
+    /// Family name.
+    last_name: String,
+    /// E-mail address.
+    email: String,
+    /// US phone number.
+    phone: Option<String>,
+    /// Social security number; never sent back.
+    ssn: Option<String>,
+    /// Day of birth; never sent back.
+    birth_date: Option<Date>,
+    /// Where the person lives.
+    address: Option<AddressInput>,
+}
+
+impl UserCreateInput {
+    fn parse(self) -> Result<(Option<Key>, NewUser)> {
+        let key = self.idempotency_key.as_deref().map(|key| Key::parse("idempotencyKey", key)).transpose()?;
+        let address = self.address.map(|address| NewAddress {
+            line1: address.line1,
+            line2: address.line2,
+            city: address.city,
+            state: address.state,
+            postal_code: address.postal_code,
+            country_code: address.country_code,
+        });
+        let new = NewUser {
+            first_name: self.first_name,
+            last_name: self.last_name,
+            email: self.email,
+            phone: self.phone,
+            ssn: self.ssn,
+            birth_date: self.birth_date.map(|Date(day)| day),
+            address,
+        };
+        Ok((key, new))
+    }
+}
+
+payload!(
+    /// Outcome of userCreate.
+    UserCreatePayload {
+        /// The person, null when refused.
+        user: User,
+        GeneralUserError
+    }
+);
+
+impl From<Registered> for User {
+    fn from(registered: Registered) -> Self {
+        Self(registered.user)
+    }
+}
+
+#[derive(Default)]
+pub struct UserQuery;
+
+#[Object]
+impl UserQuery {
+    /// The person who has signed in; null for a partner's key and for nobody.
+    async fn viewer(&self) -> Option<User> {
+        None
+    }
+
+    /// A person by id; null when there is none or it is not yours; scope `read`.
+    async fn user(&self, ctx: &Context<'_>, #[graphql(desc = "Opaque id.")] id: ID) -> Result<Option<User>> {
+        let id = ids::parse(Kind::User, &id);
+        Ok(users::find(&ctx.loaders().connection().await?, ctx.actor(), id).await?.map(User))
+    }
+
+    /// The partner's people, newest first; scope `read`.
+    async fn users(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Page size going forward, 20 when left out.")] first: Option<i32>,
+        #[graphql(desc = "Only items past this cursor.")] after: Option<String>,
+        #[graphql(desc = "Page size going back.")] last: Option<i32>,
+        #[graphql(desc = "Only items ahead of this cursor.")] before: Option<String>,
+    ) -> Result<Option<Connection<User>>> {
+        let page = ctx.page::<User>(first, after, last, before)?;
+        let slice = users::list(&ctx.loaders().connection().await?, ctx.actor(), &page).await?;
+        Ok(Some(Connection::new(slice, User)))
+    }
+}
+
+#[derive(Default)]
+pub struct UserMutation;
+
+#[Object]
+impl UserMutation {
+    /// Register a person, whose identity is checked at once when everything for it is given; scope `manage`.
+    async fn user_create(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Who it is.")] input: UserCreateInput,
+    ) -> Result<Option<UserCreatePayload>> {
+        let (key, new) = input.parse()?;
+        let registered = wire::answered(users::register(ctx.app(), ctx.actor(), key, new).await)?;
+        Ok(Some(registered.into()))
+    }
+}

@@ -1,0 +1,54 @@
+//! `/v1/users/{id}/bank_accounts`.
+
+use super::{Caller, KeyHeader, Result, answer, at, body::Body};
+use crate::{
+    app::App,
+    domain::{
+        bank_accounts::{self, NewBankAccount},
+        ids,
+    },
+};
+use axum::{
+    Router,
+    extract::{Path, State},
+    response::Response,
+    routing::post,
+};
+use entity::Kind;
+use serde::Serialize;
+use uuid::Uuid;
+
+pub fn routes() -> Router<App> {
+    at("/v1/users/{id}/bank_accounts", post(create))
+}
+
+async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Path(id): Path<String>, body: Body) -> Result<Response> {
+    let new = NewBankAccount {
+        user_id: ids::parse(Kind::User, &id),
+        number: body.text("bank_account_number")?,
+        routing_number: body.text("bank_routing_number")?,
+        nickname: body.text("bank_account_nickname")?,
+    };
+    let linked = bank_accounts::link(&app, &actor, key, new).await?;
+    let bank_account = &linked.value;
+    let created = BankAccountBody {
+        id: bank_account.id,
+        user_id: bank_account.user_id,
+        bank_account_number: bank_accounts::number(&app, bank_account)?.reveal().clone(),
+        bank_routing_number: bank_account.routing_number.clone(),
+        default: bank_account.is_default,
+        bank_account_nickname: bank_account.nickname.clone(),
+    };
+    Ok(answer(&linked, &created))
+}
+
+/// A bank account as documented, its number in full.
+#[derive(Serialize)]
+struct BankAccountBody {
+    id: Uuid,
+    user_id: Uuid,
+    bank_account_number: String,
+    bank_routing_number: String,
+    default: bool,
+    bank_account_nickname: String,
+}

@@ -1,0 +1,69 @@
+//! Request bodies: one JSON object whose fields are read one by one, numbers by their text.
+
+use super::Problem;
+use crate::domain::{Refusal, Result};
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, Request},
+};
+use entity::FixedError;
+use serde_json::value::RawValue;
+use std::{collections::HashMap, str::FromStr};
+
+/// A body as sent.
+#[derive(Debug, Default)]
+pub struct Body(HashMap<String, Box<RawValue>>);
+
+impl<S: Send + Sync> FromRequest<S> for Body {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> super::Result<Self> {
+        let unreadable = |text: &str| Problem::from(Refusal::unreadable(text));
+        let bytes = Bytes::from_request(request, state).await.map_err(|_| unreadable("The body is too long or broke off."))?;
+        match serde_json::from_slice(&bytes) {
+            Ok(fields) => Ok(Self(fields)),
+            Err(_) => Err(unreadable("The body is not a JSON object.")),
+        }
+    }
+}
+
+impl Body {
+    fn raw(&self, field: &str) -> Option<&str> {
+        self.0.get(field).map(|raw| raw.get()).filter(|raw| *raw != "null")
+    }
+
+    /// A text that must be given.
+    pub fn text(&self, field: &str) -> Result<String> {
+        self.optional_text(field)?.ok_or_else(|| Refusal::required(field).into())
+    }
+
+    /// A text that may be left out; an empty one counts as left out.
+    pub fn optional_text(&self, field: &str) -> Result<Option<String>> {
+        let Some(raw) = self.raw(field) else { return Ok(None) };
+        let text: String = serde_json::from_str(raw).map_err(|_| Refusal::invalid(field, "must be a string"))?;
+        Ok(Some(text).filter(|text| !text.trim().is_empty()))
+    }
+
+    /// A truth that may be left out, also written as a string.
+    pub fn optional_flag(&self, field: &str) -> Result<Option<bool>> {
+        match self.raw(field) {
+            None => Ok(None),
+            Some("true" | "\"true\"") => Ok(Some(true)),
+            Some("false" | "\"false\"") => Ok(Some(false)),
+            Some(_) => Err(Refusal::invalid(field, "must be true or false").into()),
+        }
+    }
+
+    /// An amount that must be given, as a number or a string; its text is read, never a float.
+    pub fn amount<T: FromStr<Err = FixedError>>(&self, field: &str) -> Result<T> {
+        let raw = self.raw(field).ok_or_else(|| Refusal::required(field))?;
+        let text = match raw.strip_prefix('"') {
+            Some(_) => serde_json::from_str(raw).map_err(|_| Refusal::invalid(field, "is not a decimal number"))?,
+            None => raw.to_owned(),
+        };
+        if text.is_empty() {
+            return Err(Refusal::required(field).into());
+        }
+        text.parse().map_err(|error: FixedError| Refusal::invalid(field, error.to_string()).into())
+    }
+}

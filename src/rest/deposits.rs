@@ -1,0 +1,37 @@
+//! `/v1/deposits`.
+
+use super::{Caller, KeyHeader, Result, answer, at, body::Body};
+use crate::{
+    app::App,
+    domain::{
+        ids,
+        transfers::{self, NewDeposit},
+    },
+};
+use axum::{Router, extract::State, response::Response, routing::post};
+use entity::{Kind, transfer::Status};
+use serde::Serialize;
+use uuid::Uuid;
+
+pub fn routes() -> Router<App> {
+    at("/v1/deposits", post(create))
+}
+
+async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, body: Body) -> Result<Response> {
+    let new = NewDeposit {
+        account_id: ids::parse(Kind::Account, &body.text("account_id")?),
+        bank_account_id: ids::parse(Kind::BankAccount, &body.text("bank_account_id")?),
+        amount: body.amount("amount")?,
+    };
+    let deposited = transfers::deposit(&app, &actor, key, new).await?;
+    let deposit = &deposited.value;
+    Ok(answer(&deposited, &Created { id: deposit.id, account_id: deposit.account_id, status: deposit.status }))
+}
+
+/// The documented answer to a deposit.
+#[derive(Serialize)]
+struct Created {
+    id: Uuid,
+    account_id: Uuid,
+    status: Status,
+}

@@ -1,0 +1,104 @@
+//! Lists: the documented query parameters and the documented envelope.
+
+use crate::domain::{
+    Refusal, Result,
+    page::{Order, Page, Slice},
+};
+use axum::http::{HeaderMap, Uri, header};
+use serde_json::{Map, Value, json};
+use std::collections::HashMap;
+use uuid::Uuid;
+
+/// Query parameters as sent.
+pub type Parameters = HashMap<String, String>;
+
+/// What a list was asked for.
+pub struct Asked {
+    pub limit: u64,
+    pub starting_after: Option<String>,
+    pub ending_before: Option<String>,
+    pub order: Order,
+}
+
+impl Asked {
+    /// Reads the parameters that every list takes: `limit` from 0 to 100, 25 when left out; `order`; one cursor at most.
+    pub fn read(parameters: &Parameters) -> Result<Self> {
+        let given = |name: &str| parameters.get(name).filter(|value| !value.is_empty()).cloned();
+        let limit = match given("limit") {
+            None => 25,
+            Some(text) => text
+                .parse()
+                .ok()
+                .filter(|limit| *limit <= 100)
+                .ok_or_else(|| Refusal::invalid("limit", "must be a whole number from 0 to 100"))?,
+        };
+        let order = match given("order").as_deref() {
+            None | Some("desc") => Order::NewestFirst,
+            Some("asc") => Order::OldestFirst,
+            Some(_) => return Err(Refusal::invalid("order", "must be asc or desc").into()),
+        };
+        let asked = Self { limit, starting_after: given("starting_after"), ending_before: given("ending_before"), order };
+        if asked.starting_after.is_some() && asked.ending_before.is_some() {
+            return Err(Refusal::invalid("ending_before", "cannot be combined with starting_after").into());
+        }
+        Ok(asked)
+    }
+
+    /// The page, once the cursor has been found to name `row`.
+    pub fn page(&self, row: Option<Uuid>) -> Page {
+        let from_end = self.ending_before.is_some();
+        Page { size: self.limit, after: row.filter(|_| !from_end), before: row.filter(|_| from_end), from_end, order: self.order }
+    }
+
+    /// The cursor and the parameter it came in.
+    pub fn cursor(&self) -> Option<(&'static str, &str)> {
+        let after = self.starting_after.as_deref().map(|cursor| ("starting_after", cursor));
+        after.or_else(|| self.ending_before.as_deref().map(|cursor| ("ending_before", cursor)))
+    }
+
+    /// The documented envelope around a page; `own` are the list's own parameters, which links carry on.
+    pub fn envelope<T>(&self, at: &Place, own: &[(&str, &str)], slice: &Slice<T>, id: impl Fn(&T) -> Uuid, data: Vec<Value>) -> Value {
+        let empty = self.limit == 0;
+        let next = slice.rows.last().filter(|_| slice.has_next && !empty).map(|row| at.link(self, own, "starting_after", id(row)));
+        let previous = slice.rows.first().filter(|_| slice.has_previous && !empty).map(|row| at.link(self, own, "ending_before", id(row)));
+        let mut pagination = Map::new();
+        pagination.insert("ending_before".to_owned(), json!(self.ending_before));
+        pagination.insert("starting_after".to_owned(), json!(self.starting_after));
+        pagination.insert("limit".to_owned(), json!(self.limit));
+        pagination.insert("order".to_owned(), json!(self.order_name()));
+        for (name, value) in own {
+            pagination.insert((*name).to_owned(), json!(value));
+        }
+        for (name, link) in [("previous", previous), ("next", next)] {
+            pagination.insert(format!("{name}_page"), json!(link));
+            pagination.insert(format!("{name}_uri"), json!(link.map(|link| format!("{}{link}", at.origin))));
+        }
+        json!({ "pagination": pagination, "data": data })
+    }
+
+    const fn order_name(&self) -> &'static str {
+        match self.order {
+            Order::NewestFirst => "desc",
+            Order::OldestFirst => "asc",
+        }
+    }
+}
+
+/// Where a list was asked for, for links to its other pages.
+pub struct Place {
+    origin: String,
+    path: String,
+}
+
+impl Place {
+    /// From the request; the origin is what the client called us.
+    pub fn of(uri: &Uri, headers: &HeaderMap) -> Self {
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+        Self { origin: format!("http://{host}"), path: uri.path().trim_end_matches('/').to_owned() }
+    }
+
+    fn link(&self, asked: &Asked, own: &[(&str, &str)], cursor: &str, id: Uuid) -> String {
+        let own: String = own.iter().map(|(name, value)| format!("&{name}={value}")).collect();
+        format!("{}?limit={}&order={}{own}&{cursor}={id}", self.path, asked.limit, asked.order_name())
+    }
+}

@@ -1,0 +1,121 @@
+//! `/v1/users`.
+
+use super::{Caller, KeyHeader, Result, answer, at, body::Body};
+use crate::{
+    app::App,
+    domain::{
+        self, Refusal, ids,
+        users::{self, NewAddress, NewUser},
+    },
+};
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    response::Response,
+    routing::{get, post},
+};
+use entity::{
+    Kind, kyc,
+    user::{self, Status},
+};
+use serde::Serialize;
+use uuid::Uuid;
+
+pub fn routes() -> Router<App> {
+    at("/v1/users", post(create)).merge(at("/v1/users/{id}", get(read)))
+}
+
+async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, body: Body) -> Result<Response> {
+    let registered = users::register(&app, &actor, key, parse(&body)?).await?;
+    let created = Created {
+        id: registered.value.user.id,
+        status: registered.value.user.status,
+        kyc_token: registered.value.kyc.as_ref().map(|kyc| kyc.token.clone()),
+    };
+    Ok(answer(&registered, &created))
+}
+
+fn parse(body: &Body) -> domain::Result<NewUser> {
+    Ok(NewUser {
+        phone: body.optional_text("phone_number")?,
+        first_name: body.text("first_name")?,
+        last_name: body.text("last_name")?,
+        email: body.text("email_address")?,
+        birth_date: Some(body.text("birth_date")?),
+        ssn: Some(body.text("ssn_number")?),
+        address: Some(NewAddress {
+            line1: body.text("address_line_1")?,
+            line2: body.optional_text("address_line_2")?,
+            city: body.text("address_city")?,
+            state: body.text("address_state")?,
+            postal_code: body.text("address_postal_code")?,
+            country_code: body.text("address_country_code")?,
+        }),
+    })
+}
+
+/// The answer to a registration, in the words of the identity check.
+#[derive(Serialize)]
+struct Created {
+    id: Uuid,
+    status: Status,
+    kyc_token: Option<String>,
+}
+
+async fn read(State(app): State<App>, actor: Caller, Path(id): Path<String>) -> Result<Json<UserBody>> {
+    let id = ids::parse(Kind::User, &id);
+    let user = users::find(&app.db.read, &actor, id).await?.ok_or_else(|| Refusal::not_found("id"))?;
+    let kyc = users::kyc_of(&app.db.read, user.id).await?;
+    Ok(Json(UserBody::of(&app, user, kyc)?))
+}
+
+/// A person as documented: never her social security number or birth date.
+#[derive(Serialize)]
+struct UserBody {
+    id: Uuid,
+    status: &'static str,
+    kyc_token: Option<String>,
+    first_name: String,
+    last_name: String,
+    phone_number: Option<String>,
+    email_address: String,
+    address_line_1: Option<String>,
+    address_line_2: Option<String>,
+    address_city: Option<String>,
+    address_state: Option<String>,
+    address_postal_code: Option<String>,
+    address_country_code: Option<String>,
+}
+
+impl UserBody {
+    fn of(app: &App, user: user::Model, kyc: Option<kyc::Model>) -> domain::Result<Self> {
+        let phone = users::phone(app, &user)?;
+        Ok(Self {
+            id: user.id,
+            status: word(user.status),
+            kyc_token: kyc.map(|kyc| kyc.token),
+            first_name: user.first_name,
+            last_name: user.last_name,
+            phone_number: phone.map(|phone| phone.reveal().clone()),
+            email_address: user.email,
+            address_line_1: user.address_line_1,
+            address_line_2: user.address_line_2,
+            address_city: user.address_city,
+            address_state: user.address_state,
+            address_postal_code: user.address_postal_code,
+            address_country_code: user.address_country_code,
+        })
+    }
+}
+
+/// Once registered, an approved person is called active.
+const fn word(status: Status) -> &'static str {
+    match status {
+        Status::Pending => "pending",
+        Status::ActionRequired => "action_required",
+        Status::DocumentationRequired => "documentation_required",
+        Status::Approved => "active",
+        Status::Denied => "denied",
+        Status::Closed => "closed",
+    }
+}

@@ -1,0 +1,15 @@
+// Every suite in turn; the last line is the tally.
+import { tally } from './harness.mjs';
+
+for (const suite of ['http', 'websocket', 'sse', 'clients', 'schema']) {
+  console.log(`# ${suite}`);
+  try {
+    const { default: run } = await import(`./${suite}.mjs`);
+    await run();
+  } catch (error) {
+    tally.failed += 1;
+    console.log(`FAILED  the suite itself\n${error.stack ?? error}`);
+  }
+}
+console.log(`${tally.passed} passed, ${tally.failed} failed`);
+process.exit(tally.failed === 0 ? 0 : 1);

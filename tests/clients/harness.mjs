@@ -1,0 +1,51 @@
+// Checks with a name, a time limit and a tally; and what every suite needs to know.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { buildSchema } from 'graphql';
+
+export { assert };
+export const url = process.env.COFFER_URL;
+export const socket = process.env.COFFER_WS;
+export const schemaFile = process.env.COFFER_SCHEMA;
+export const authorization = `Bearer ${process.env.COFFER_KEY}`;
+export const schema = buildSchema(readFileSync(schemaFile, 'utf8'));
+
+export const tally = { passed: 0, failed: 0 };
+
+export async function check(name, run, limit = 20_000) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`nothing after ${limit} ms`)), limit);
+  });
+  try {
+    await Promise.race([run(), late]);
+    tally.passed += 1;
+    console.log(`ok      ${name}`);
+  } catch (error) {
+    tally.failed += 1;
+    const text = error?.message ?? JSON.stringify(error) ?? String(error);
+    console.log(`FAILED  ${name}\n        ${text.slice(0, 2000).replaceAll('\n', '\n        ')}`);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Resolves with the first `count` values of anything that takes a sink, then stops it. */
+export function take(count, subscribe) {
+  return new Promise((resolve, reject) => {
+    const values = [];
+    let stop;
+    const done = () => {
+      queueMicrotask(() => stop?.());
+      resolve(values);
+    };
+    stop = subscribe({
+      next: (value) => {
+        values.push(value);
+        if (values.length === count) done();
+      },
+      error: reject,
+      complete: () => resolve(values),
+    });
+  });
+}
