@@ -1,0 +1,6 @@
+//! Coffer seen from outside: through its doors, on SQLite and on PostgreSQL.
+#![cfg(test)]
+
+mod support;
+
+mod slice;

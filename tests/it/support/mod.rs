@@ -1,0 +1,460 @@
+//! A server to test: a database of its own, both doors on a loopback port, and people to be.
+
+pub mod postgres;
+pub mod process;
+pub mod socket;
+
+use chrono::{DateTime, Utc};
+use coffer::{
+    app::App,
+    domain::{
+        Actor, Scope, Who,
+        actor::PartnerKey,
+        db::Db,
+        instruments, keys, partners,
+        secrets::{Secret, Vault},
+    },
+    http::{self, Settings},
+    workers,
+};
+use entity::partner::{self, Mode};
+use migration::{Migrator, MigratorTrait};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectOptions, ConnectionTrait, Database};
+use serde_json::{Value, json};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{sync::watch, task::JoinHandle};
+
+/// Runs one scenario as a test on SQLite and as a test on PostgreSQL.
+macro_rules! on_both {
+    ($($(#[$doc:meta])* async fn $name:ident($app:ident: TestApp) $body:block)*) => {
+        $(
+            $(#[$doc])*
+            mod $name {
+                #[allow(unused_imports, reason = "a scenario may need nothing of its file")]
+                use super::*;
+
+                async fn scenario($app: TestApp) $body
+
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn sqlite() {
+                    scenario(TestApp::sqlite().await).await;
+                }
+
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn postgres() {
+                    if let Some(app) = TestApp::postgres().await {
+                        scenario(app).await;
+                    }
+                }
+            }
+        )*
+    };
+}
+pub(crate) use on_both;
+
+/// A Thursday noon in New York on which the exchange and the banks are open.
+pub const THURSDAY: &str = "2026-07-09T16:00:00Z";
+
+/// A server over a database of its own.
+pub struct TestApp {
+    pub app: App,
+    pub url: String,
+    pub database_url: String,
+    /// A sandbox partner whose clock stands at `THURSDAY`, and a key of its with every scope.
+    pub partner: partner::Model,
+    pub key: String,
+    /// Every statement the reading pool has run.
+    pub statements: Arc<Mutex<Vec<String>>>,
+    client: reqwest::Client,
+    tasks: Vec<JoinHandle<()>>,
+    _stop: watch::Sender<bool>,
+    _folder: Option<Folder>,
+}
+
+/// What a test server is started with.
+#[derive(Clone, Default)]
+pub struct Options {
+    /// Nothing that is due is carried out, but by `sandboxClockAdvance`.
+    pub without_timers: bool,
+    pub settings: Settings,
+}
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+fn unique() -> String {
+    format!("{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A folder that goes when it is dropped, in memory where the system has such a place.
+pub struct Folder(pub PathBuf);
+
+impl Folder {
+    pub fn new() -> Self {
+        let memory = PathBuf::from("/dev/shm");
+        let base = if memory.is_dir() { memory } else { std::env::temp_dir() };
+        let folder = base.join(format!("coffer-test-{}", unique()));
+        std::fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A new, migrated PostgreSQL database, copied from one that was migrated once for this build.
+pub async fn postgres_database() -> Option<String> {
+    let server = postgres::server()?;
+    let mut options = ConnectOptions::new(server.url("postgres"));
+    options.max_connections(1).sqlx_logging(false);
+    let admin = Database::connect(options).await.unwrap();
+    let built = std::fs::metadata(std::env::current_exe().unwrap()).unwrap().modified().unwrap();
+    let built = built.duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
+    let template = format!("template_{built}");
+    admin.execute_unprepared("SELECT pg_advisory_lock(71)").await.unwrap();
+    let made = admin
+        .query_one_raw(sea_orm::Statement::from_string(
+            sea_orm::DbBackend::Postgres,
+            format!("SELECT 1 AS one FROM pg_database WHERE datname = '{template}'"),
+        ))
+        .await
+        .unwrap();
+    if made.is_none() {
+        admin.execute_unprepared(&format!("CREATE DATABASE {template}_making")).await.unwrap();
+        let db = Database::connect(server.url(&format!("{template}_making"))).await.unwrap();
+        Migrator::up(&db, None).await.unwrap();
+        db.close().await.unwrap();
+        admin.execute_unprepared(&format!("ALTER DATABASE {template}_making RENAME TO {template}")).await.unwrap();
+    }
+    admin.execute_unprepared("SELECT pg_advisory_unlock(71)").await.unwrap();
+    let name = format!("t_{}", unique());
+    admin.execute_unprepared(&format!("CREATE DATABASE {name} TEMPLATE {template} STRATEGY WAL_LOG")).await.unwrap();
+    admin.close().await.unwrap();
+    Some(server.url(&name))
+}
+
+impl TestApp {
+    pub async fn sqlite() -> Self {
+        Self::sqlite_with(Options::default()).await
+    }
+
+    pub async fn sqlite_with(options: Options) -> Self {
+        let folder = Folder::new();
+        let url = format!("sqlite:{}", folder.0.join("coffer.db").display());
+        Self::over(url, Some(folder), options).await
+    }
+
+    pub async fn postgres() -> Option<Self> {
+        Self::postgres_with(Options::default()).await
+    }
+
+    pub async fn postgres_with(options: Options) -> Option<Self> {
+        Some(Self::over(postgres_database().await?, None, options).await)
+    }
+
+    /// Both kinds, for tests that are not written with `on_both`.
+    pub async fn each_with(options: Options) -> Vec<Self> {
+        let mut apps = vec![Self::sqlite_with(options.clone()).await];
+        apps.extend(Self::postgres_with(options).await);
+        apps
+    }
+
+    async fn over(database_url: String, folder: Option<Folder>, options: Options) -> Self {
+        let mut db = Db::open(&database_url).await.unwrap();
+        Migrator::up(db.for_migrations(), None).await.unwrap();
+        let statements = Arc::new(Mutex::new(Vec::new()));
+        let seen = statements.clone();
+        db.read.set_metric_callback(move |info| seen.lock().unwrap().push(info.statement.sql.clone()));
+        let app = App::new(db, Vault::new(&Secret::new([7; 32])));
+        let mut tasks = vec![workers::sequencer(&app)];
+        if !options.without_timers {
+            tasks.push(workers::timers(&app));
+        }
+        instruments::list_built_in(&app).await.unwrap();
+        let partner = partners::named(&app, "tests", Mode::Sandbox).await.unwrap();
+        let partner = stand_at(&app, partner, THURSDAY).await;
+        let key = keys::issue(&app, &partner, &Scope::ALL).await.unwrap().reveal().clone();
+        let (stop, stopping) = watch::channel(false);
+        let router = http::router(app.clone(), options.settings, stopping).unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tasks.push(tokio::spawn(async move { axum::serve(listener, router).await.unwrap() }));
+        let client = reqwest::Client::new();
+        Self { app, url, database_url, partner, key, statements, client, tasks, _stop: stop, _folder: folder }
+    }
+
+    /// Another sandbox partner, and a key of its.
+    pub async fn other_partner(&self, name: &str) -> (partner::Model, String) {
+        let partner = partners::named(&self.app, name, Mode::Sandbox).await.unwrap();
+        let partner = stand_at(&self.app, partner, THURSDAY).await;
+        let key = keys::issue(&self.app, &partner, &Scope::ALL).await.unwrap().reveal().clone();
+        (partner, key)
+    }
+
+    /// A live partner's key.
+    pub async fn live_key(&self) -> String {
+        let partner = partners::named(&self.app, "live", Mode::Live).await.unwrap();
+        keys::issue(&self.app, &partner, &Scope::ALL).await.unwrap().reveal().clone()
+    }
+
+    /// A key of the tests' partner with these scopes only.
+    pub async fn key_for(&self, scopes: &[Scope]) -> String {
+        keys::issue(&self.app, &self.partner, scopes).await.unwrap().reveal().clone()
+    }
+
+    /// The tests' partner as the domain knows it.
+    pub fn actor(&self) -> Actor {
+        let key = PartnerKey { partner_id: self.partner.id, key_id: self.partner.id, mode: Mode::Sandbox, scopes: Scope::ALL.to_vec() };
+        Actor { who: Who::Partner(key), ..Actor::default() }
+    }
+
+    /// Asks the GraphQL door as the tests' partner.
+    pub async fn gql(&self, query: &str, variables: Value) -> Answer {
+        self.gql_as(Some(&self.key), query, variables).await
+    }
+
+    /// Asks the GraphQL door with this key, or as nobody.
+    pub async fn gql_as(&self, key: Option<&str>, query: &str, variables: Value) -> Answer {
+        let request = self.client.post(format!("{}/graphql", self.url)).json(&json!({ "query": query, "variables": variables }));
+        send(with_key(request, key)).await
+    }
+
+    /// A request to the REST door as the tests' partner; `send` it.
+    pub fn rest(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        with_key(self.anonymous(method, path), Some(&self.key))
+    }
+
+    /// A request without a credential.
+    pub fn anonymous(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(method.parse().unwrap(), format!("{}{path}", self.url))
+    }
+
+    /// Posts JSON to the REST door and answers with status and body.
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        send(self.rest("POST", path).json(&body)).await
+    }
+
+    /// Gets from the REST door.
+    pub async fn get(&self, path: &str) -> Answer {
+        send(self.rest("GET", path)).await
+    }
+
+    /// Moves the sandbox's clock to an instant.
+    pub async fn advance_to(&self, to: &str) {
+        let answer = self
+            .gql(
+                "mutation($to: DateTime!) { sandboxClockAdvance(input: { to: $to }) { partner { clock { now } } userErrors { message } } }",
+                json!({ "to": to }),
+            )
+            .await;
+        assert_eq!(answer.data()["sandboxClockAdvance"]["userErrors"], json!([]), "{}", answer.body);
+    }
+
+    /// Sets a price.
+    pub async fn quote(&self, symbol: &str, bid: &str, ask: &str) {
+        let set = "mutation($input: SandboxQuoteSetInput!) { sandboxQuoteSet(input: $input) { userErrors { message } } }";
+        let input = json!({ "symbol": symbol, "quote": { "bid": { "amount": bid }, "ask": { "amount": ask } } });
+        let answer = self.gql(set, json!({ "input": input })).await;
+        assert_eq!(answer.data()["sandboxQuoteSet"]["userErrors"], json!([]), "{}", answer.body);
+    }
+
+    /// An approved person with an account and a bank account.
+    pub async fn customer(&self, first_name: &str) -> Customer {
+        self.customer_as(&self.key, first_name).await
+    }
+
+    /// The same, of the partner with this key.
+    pub async fn customer_as(&self, key: &str, first_name: &str) -> Customer {
+        let user = self.gql_as(Some(key), USER_CREATE, json!({ "input": person(first_name, "Carter") })).await;
+        let user_id = user.entity("userCreate", "user")["id"].as_str().unwrap().to_owned();
+        let account = self.gql_as(Some(key), ACCOUNT_OPEN, json!({ "input": cash_account(&user_id) })).await;
+        let account_id = account.entity("accountOpen", "account")["id"].as_str().unwrap().to_owned();
+        let bank = json!({ "userId": user_id, "number": "4327843043", "routingNumber": "121042882", "nickname": "Checking" });
+        let bank = self.gql_as(Some(key), BANK_ACCOUNT_LINK, json!({ "input": bank })).await;
+        let bank_account_id = bank.entity("bankAccountLink", "bankAccount")["id"].as_str().unwrap().to_owned();
+        Customer { user_id, account_id, bank_account_id }
+    }
+
+    /// A customer with settled cash; moves the clock to the next Friday's settlement and beyond.
+    pub async fn funded_customer(&self, first_name: &str, dollars: &str) -> Customer {
+        let customer = self.customer(first_name).await;
+        let deposit = self.gql(DEPOSIT_CREATE, json!({ "input": customer.deposit("fund", dollars) })).await;
+        assert_eq!(deposit.entity("depositCreate", "transfer")["status"], "PENDING");
+        self.gql("mutation { sandboxClockAdvance(input: { seconds: 86400 }) { userErrors { message } } }", json!({})).await.data();
+        customer
+    }
+
+    /// The order once it has reached a final state.
+    pub async fn ended(&self, order_id: &str) -> Value {
+        for _ in 0..200 {
+            let order = self.gql(ORDER, json!({ "id": order_id })).await.data()["order"].clone();
+            if !["ACCEPTED", "NEW", "PARTIALLY_FILLED"].contains(&order["status"].as_str().unwrap()) {
+                return order;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("order {order_id} did not end");
+    }
+
+    /// The account's total, buying power and withdrawable cash.
+    pub async fn balance(&self, account_id: &str) -> [String; 3] {
+        let query = "query($id: ID!) { account(id: $id) { balance { total { amount } buyingPower { amount } withdrawable { amount } } } }";
+        let balance = self.gql(query, json!({ "id": account_id })).await.data()["account"]["balance"].clone();
+        ["total", "buyingPower", "withdrawable"].map(|field| balance[field]["amount"].as_str().unwrap().to_owned())
+    }
+
+    /// The audit's verdict.
+    pub async fn audit(&self) -> coffer::domain::audit::Report {
+        coffer::domain::audit::run(&self.app.db).await.unwrap()
+    }
+
+    /// Stops this server's loops and doors, as a crash would, and starts another over the same database.
+    pub async fn restarted(mut self, options: Options) -> Self {
+        for task in self.tasks.drain(..) {
+            task.abort();
+        }
+        let (url, folder) = (self.database_url.clone(), self._folder.take());
+        Self::over(url, folder, options).await
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+/// Freezes a sandbox partner's clock at an instant.
+pub async fn stand_at(app: &App, partner: partner::Model, at: &str) -> partner::Model {
+    let mut row: partner::ActiveModel = partner.into();
+    row.clock_frozen_at = Set(Some(at.parse::<DateTime<Utc>>().unwrap()));
+    let tx = app.db.write().await.unwrap();
+    let partner = row.update(&tx).await.unwrap();
+    tx.commit().await.unwrap();
+    partner
+}
+
+fn with_key(request: reqwest::RequestBuilder, key: Option<&str>) -> reqwest::RequestBuilder {
+    match key {
+        Some(key) => request.bearer_auth(key),
+        None => request,
+    }
+}
+
+/// Sends a request and reads its JSON.
+pub async fn send(request: reqwest::RequestBuilder) -> Answer {
+    let response = request.send().await.unwrap();
+    let status = response.status().as_u16();
+    let headers = response.headers().clone();
+    let text = response.text().await.unwrap();
+    let body = serde_json::from_str(&text).unwrap_or_else(|_| json!({ "not_json": text }));
+    Answer { status, headers, body }
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
+    pub body: Value,
+}
+
+impl Answer {
+    /// The data of an answer without errors.
+    #[track_caller]
+    pub fn data(&self) -> &Value {
+        assert!(self.body.get("errors").is_none(), "{}", self.body);
+        &self.body["data"]
+    }
+
+    /// What a mutation made, having refused nothing.
+    #[track_caller]
+    pub fn entity(&self, mutation: &str, entity: &str) -> &Value {
+        let payload = &self.data()[mutation];
+        assert_eq!(payload["userErrors"], json!([]), "{}", self.body);
+        &payload[entity]
+    }
+
+    /// The only refusal of a mutation that made nothing.
+    #[track_caller]
+    pub fn user_error(&self, mutation: &str) -> &Value {
+        let payload = &self.data()[mutation];
+        let errors = payload["userErrors"].as_array().unwrap();
+        assert_eq!(errors.len(), 1, "{}", self.body);
+        let made = payload.as_object().unwrap().iter().find(|(name, value)| *name != "userErrors" && !value.is_null());
+        assert!(made.is_none(), "{}", self.body);
+        &errors[0]
+    }
+
+    /// The code of the first error of the request.
+    #[track_caller]
+    pub fn error_code(&self) -> &str {
+        self.body["errors"][0]["extensions"]["code"].as_str().unwrap_or_else(|| panic!("{}", self.body))
+    }
+}
+
+/// Somebody to be.
+pub struct Customer {
+    pub user_id: String,
+    pub account_id: String,
+    pub bank_account_id: String,
+}
+
+impl Customer {
+    /// Input of depositCreate.
+    pub fn deposit(&self, key: &str, amount: &str) -> Value {
+        json!({
+            "idempotencyKey": key, "accountId": self.account_id, "bankAccountId": self.bank_account_id, "amount": { "amount": amount },
+        })
+    }
+
+    /// Input of orderPlace.
+    pub fn order(&self, key: &str, side: &str, symbol: &str, quantity: &str) -> Value {
+        json!({ "idempotencyKey": key, "accountId": self.account_id, "symbol": symbol, "side": side, "quantity": quantity })
+    }
+}
+
+/// Input of userCreate for a person who is approved.
+pub fn person(first_name: &str, last_name: &str) -> Value {
+    json!({
+        "firstName": first_name, "lastName": last_name, "email": "ada.carter@example.com", "phone": "2025550107",
+        "ssn": "123456789", "birthDate": "1985-01-23",
+        "address": { "line1": "123 Test St", "city": "Richmond", "state": "VA", "postalCode": "23220" },
+    })
+}
+
+/// Input of accountOpen for a cash account.
+pub fn cash_account(user_id: &str) -> Value {
+    json!({
+        "userId": user_id, "type": "CASH", "maritalStatus": "SINGLE", "countryOfCitizenship": "USA",
+        "employmentStatus": "EMPLOYED", "employmentPosition": "Engineer", "employerName": "Example Inc",
+    })
+}
+
+pub const USER_CREATE: &str = "mutation($input: UserCreateInput!) { userCreate(input: $input) {
+    user { id status firstName lastName email phoneLast4 kyc { token score outcome tags } } userErrors { code path message } } }";
+pub const ACCOUNT_OPEN: &str = "mutation($input: AccountOpenInput!) { accountOpen(input: $input) {
+    account { id number type ownership status owner { id } } userErrors { code path message } } }";
+pub const BANK_ACCOUNT_LINK: &str = "mutation($input: BankAccountLinkInput!) { bankAccountLink(input: $input) {
+    bankAccount { id nickname routingNumber numberLast4 isDefault } userErrors { code path message } } }";
+pub const DEPOSIT_CREATE: &str = "mutation($input: DepositCreateInput!) { depositCreate(input: $input) {
+    transfer { id status direction amount { amount currency } expectedOn settledAt createdAt } userErrors { code path message } } }";
+pub const ORDER_PLACE: &str = "mutation($input: OrderPlaceInput!) { orderPlace(input: $input) {
+    order { id status side type quantity filledQuantity filledAveragePrice { amount } viewerCanCancel submittedAt instrument { symbol } }
+    userErrors { code path message } } }";
+pub const ORDER_CANCEL: &str = "mutation($input: OrderCancelInput!) { orderCancel(input: $input) {
+    order { id status canceledAt } userErrors { code path message } } }";
+pub const ORDER: &str = "query($id: ID!) { order(id: $id) { id status quantity filledQuantity filledAveragePrice { amount }
+    rejectCode submittedAt filledAt canceledAt failedAt
+    fills(first: 5) { edges { node { quantity price { amount } amount { amount } tradedAt settlesAt settledAt } } } } }";

@@ -1,0 +1,84 @@
+//! The binary itself, started and stopped as an operator would.
+
+use std::{
+    net::TcpListener,
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+/// A running `coffer serve`.
+pub struct Process {
+    child: Child,
+    pub url: String,
+    /// From the start to the first answer of `/readyz`.
+    pub ready_after: Duration,
+}
+
+/// The binary with these settings and nothing of the tests' own environment.
+pub fn coffer(database_url: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_coffer"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("COFFER_")) {
+        command.env_remove(name);
+    }
+    command.env("DATABASE_URL", database_url).env("COFFER_ENCRYPTION_KEY", "07".repeat(32)).stdin(Stdio::null());
+    command
+}
+
+/// Runs a subcommand to its end.
+pub fn run(database_url: &str, arguments: &[&str]) -> Output {
+    coffer(database_url).args(arguments).output().unwrap()
+}
+
+/// Issues a key of the sandbox partner.
+pub fn create_key(database_url: &str) -> String {
+    let output = run(database_url, &["keys", "create"]);
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+impl Process {
+    /// Starts the server on a free port and waits until it is ready.
+    pub async fn start(database_url: &str, arguments: &[&str]) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let address = format!("127.0.0.1:{port}");
+        let folder = super::Folder::new();
+        let began = Instant::now();
+        let child = coffer(database_url)
+            .current_dir(&folder.0)
+            .env("COFFER_ADDR", &address)
+            .args(arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap();
+        let url = format!("http://{address}");
+        let client = reqwest::Client::new();
+        while began.elapsed() < Duration::from_secs(60) {
+            if client.get(format!("{url}/readyz")).send().await.is_ok_and(|response| response.status().is_success()) {
+                return Self { child, url, ready_after: began.elapsed() };
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("the server did not become ready");
+    }
+
+    /// Ends the process at once, as the loss of power would.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Asks the process to stop and waits for its exit code.
+    pub fn terminate(mut self) -> Option<i32> {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
