@@ -21,9 +21,10 @@ use axum::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use entity::Kind;
+use futures_util::FutureExt;
 use playground::Playground;
 use serde_json::json;
-use std::sync::Arc;
+use std::{panic::AssertUnwindSafe, sync::Arc};
 use tokio::sync::watch;
 use tracing::Instrument;
 use uuid::Uuid;
@@ -127,7 +128,7 @@ impl House {
     /// Who presents this `Authorization` text.
     async fn authenticate(&self, authorization: Option<&str>) -> Result<Actor, Denied> {
         let credential = authorization.map(credential);
-        caller(&self.app, credential, Uuid::nil()).await.map_err(Denied::from)
+        caller(&self.app, credential, self.app.ids.next(Kind::Request)).await.map_err(Denied::from)
     }
 
     /// Whether a caller who was let in still would be.
@@ -166,7 +167,8 @@ async fn named_request(mut request: Request, next: Next) -> Response {
     let value = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("unknown"));
     request.headers_mut().insert(REQUEST_ID, value.clone());
     let span = tracing::info_span!("request", id, method = %request.method(), path = request.uri().path());
-    let mut response = next.run(request).instrument(span).await;
+    let answered = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span).await;
+    let mut response = answered.unwrap_or_else(|_| rest::Problem::from(Error::broken("a handler panicked")).into_response());
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, value);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

@@ -35,10 +35,7 @@ impl Error {
 
     /// Whether the whole operation may simply be run again: a serialization failure, a deadlock or a busy file.
     pub fn is_retryable(&self) -> bool {
-        match self {
-            Self::Database(error) => matches!(database_code(error).as_deref(), Some("40001" | "40P01" | "5" | "517")),
-            _ => false,
-        }
+        matches!(self, Self::Database(error) if matches!(database_code(error).as_deref(), Some("40001" | "40P01" | "5" | "517")))
     }
 
     /// Whether a wait for a lock ran out.
@@ -49,12 +46,9 @@ impl Error {
 
 /// The database's own code of an error: SQLSTATE on PostgreSQL, the extended result code on SQLite.
 fn database_code(error: &DbErr) -> Option<String> {
-    match error {
-        DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause)) => {
-            cause.as_database_error().and_then(|cause| cause.code()).map(|code| code.into_owned())
-        }
-        _ => None,
-    }
+    let (DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause))) = error else { return None };
+    let code = cause.as_database_error()?.code()?;
+    Some(code.into_owned())
 }
 
 impl From<DbErr> for Error {

@@ -103,12 +103,12 @@ impl Page {
         let (above, below) = self.bounds();
         for (sign, bound) in [(">", above), ("<", below)] {
             if let Some(bound) = bound {
-                filter.push_str(&format!(" AND id {sign} {}", text.bind(bound)));
+                filter = format!("{filter} AND id {sign} {}", text.bind(bound));
             }
         }
         if let Some((column, values)) = only {
             let marks = values.iter().map(|value| text.bind(value.clone())).collect::<Vec<_>>().join(", ");
-            filter.push_str(&format!(" AND {} IN ({marks})", column.as_str()));
+            filter = format!("{filter} AND {} IN ({marks})", column.as_str());
         }
         let way = if self.descends() { "DESC" } else { "ASC" };
         let limit = text.bind(i64::try_from(self.size.saturating_add(1)).unwrap_or(i64::MAX));

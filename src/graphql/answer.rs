@@ -2,10 +2,11 @@
 
 use std::io::{self, Write};
 
-use async_graphql::{Response, Value};
+use async_graphql::{ErrorExtensionValues, Response, Value};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::guard::Refused;
+use uuid::Uuid;
 
 pub const TOO_LARGE: &str = "RESPONSE_TOO_LARGE";
 pub const TIMEOUT: &str = "TIMEOUT";
@@ -22,6 +23,19 @@ pub fn code(response: &Response) -> Option<&str> {
         Value::String(code) => Some(code),
         _ => None,
     }
+}
+
+/// Puts the request's id beside every fault of ours, so that its cause can be found in the log.
+pub fn name_faults(response: &mut Response, request_id: Uuid) {
+    for error in &mut response.errors {
+        if let Some(extensions) = error.extensions.as_mut().filter(|extensions| is_internal(extensions)) {
+            extensions.set("requestId", request_id.to_string());
+        }
+    }
+}
+
+fn is_internal(extensions: &ErrorExtensionValues) -> bool {
+    matches!(extensions.get("code"), Some(Value::String(code)) if code == INTERNAL)
 }
 
 /// An answer in the order of the specification, its keys in the order of the query.

@@ -143,6 +143,7 @@ event!(
 );
 
 /// Something that happened, in the order of one durable log.
+#[expect(clippy::duplicated_attributes, reason = "two fields of an interface may have the same type")]
 #[derive(Interface)]
 #[graphql(
     field(name = "id", ty = "ID", desc = "Id of this event, the same wherever it is told."),

@@ -274,10 +274,16 @@ async fn answer(house: House, headers: &HeaderMap, media: Media, raw: Raw, metho
         move |request, operation: &_| graphql::equip(&house.app, house.most, request, &actor, operation)
     };
     if media == Media::Events {
-        let answers = house.engine().flow(plan, equip);
+        let request_id = actor.request_id;
+        let answers = house.engine().flow(plan, equip).map(move |mut answer| {
+            graphql::name_faults(&mut answer, request_id);
+            answer
+        });
         return Ok(events(house, actor, answers));
     }
-    let answer = house.engine().run(plan, equip).await;
+    let request_id = actor.request_id;
+    let mut answer = house.engine().run(plan, equip).await;
+    graphql::name_faults(&mut answer, request_id);
     Ok(write(media, media.status(&answer), &answer, limit))
 }
 

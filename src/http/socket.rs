@@ -416,11 +416,13 @@ impl Outlet {
 
 async fn operate(house: House, actor: Actor, raw: Raw, outlet: Outlet) {
     let limit = house.engine().limits().response_bytes;
+    let request_id = actor.request_id;
     let mut answers = house.engine().stream(raw, {
         let house = house.clone();
         move |request, operation| graphql::equip(&house.app, house.most, request, &actor, operation)
     });
-    while let Some(answer) = answers.next().await {
+    while let Some(mut answer) = answers.next().await {
+        graphql::name_faults(&mut answer, request_id);
         let (text, ended) = message(&outlet.id, outlet.word, &answer, limit);
         let cursor = if ended { None } else { cursor(&answer) };
         if !outlet.put(text, cursor, ended).await || ended {

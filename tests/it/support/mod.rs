@@ -36,21 +36,20 @@ macro_rules! on_both {
     ($($(#[$doc:meta])* async fn $name:ident($app:ident: TestApp) $body:block)*) => {
         $(
             $(#[$doc])*
-            mod $name {
-                #[allow(unused_imports, reason = "a scenario may need nothing of its file")]
-                use super::*;
+            async fn $name($app: TestApp) $body
 
-                async fn scenario($app: TestApp) $body
+            mod $name {
+                use crate::support::TestApp;
 
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn sqlite() {
-                    scenario(TestApp::sqlite().await).await;
+                    super::$name(TestApp::sqlite().await).await;
                 }
 
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn postgres() {
                     if let Some(app) = TestApp::postgres().await {
-                        scenario(app).await;
+                        super::$name(app).await;
                     }
                 }
             }
