@@ -191,10 +191,9 @@ pub async fn usable(connection: &impl ConnectionTrait, partner_id: Uuid, id: Uui
 
 /// The partner's only active account, for callers who name none (documented: orders name no account); refused as missing
 /// when there is none or more than one.
-pub async fn only_one(connection: &impl ConnectionTrait, actor: &Actor) -> Result<Uuid> {
-    let caller = actor.partner(Scope::Read)?;
+pub async fn only_one(connection: &impl ConnectionTrait, partner_id: Uuid) -> Result<Uuid> {
     let found = account::Entity::find()
-        .filter(account::Column::PartnerId.eq(caller.partner_id))
+        .filter(account::Column::PartnerId.eq(partner_id))
         .filter(account::Column::Status.eq(Status::Active))
         .limit(2)
         .all(connection)

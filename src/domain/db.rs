@@ -46,10 +46,7 @@ impl Db {
             }
             _ => TransactionOptions::default(),
         };
-        self.write.begin_with_options(options).await.map_err(|error| match error {
-            DbErr::ConnectionAcquire(_) => Error::Busy,
-            other => other.into(),
-        })
+        Ok(self.write.begin_with_options(options).await?)
     }
 
     /// The writing pool itself, for migrations.

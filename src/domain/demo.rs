@@ -46,7 +46,7 @@ pub async fn give_history(app: &App, partner: &partner::Model) -> Result<()> {
     agenda::advance(app, partner.id, today - Duration::days(2)).await?;
     for (symbol, shares) in [("VTI", 4), ("GOOG", 3), ("VTEB", 10)] {
         let buy = NewOrder {
-            account_id: account.id,
+            account_id: Some(account.id),
             symbol: symbol.to_owned(),
             side: Side::Buy,
             quantity: Quantity::from_units(shares * 100_000_000),

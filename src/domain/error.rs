@@ -53,7 +53,10 @@ fn database_code(error: &DbErr) -> Option<String> {
 
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
-        Self::Database(error)
+        match error {
+            DbErr::ConnectionAcquire(_) => Self::Busy,
+            other => Self::Database(other),
+        }
     }
 }
 

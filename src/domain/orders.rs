@@ -34,7 +34,8 @@ pub use fills::{route, settle_trade};
 /// An order as asked for; nothing in it has been checked.
 #[derive(Clone, Debug, Serialize)]
 pub struct NewOrder {
-    pub account_id: Uuid,
+    /// The partner's only account when none is named.
+    pub account_id: Option<Uuid>,
     /// A symbol, in either case, or an instrument's id.
     pub symbol: String,
     pub side: Side,
@@ -80,13 +81,17 @@ impl Command for NewOrder {
     }
 
     async fn carry_out(&self, desk: &Desk<'_>) -> Result<order::Model> {
-        accounts::usable(desk.tx, desk.partner.id, self.account_id).await?;
+        let account_id = match self.account_id {
+            Some(id) => id,
+            None => accounts::only_one(desk.tx, desk.partner.id).await?,
+        };
+        accounts::usable(desk.tx, desk.partner.id, account_id).await?;
         if !market::hours(desk.partner.market_hours, desk.now).is_open {
             return Err(Refusal::new(Code::MarketClosed, "", "The market is closed.").into());
         }
         let instrument = instruments::named(desk.tx, &self.symbol).await?.ok_or_else(|| Refusal::not_found("symbol"))?;
         let quote = market::quote(desk.app, desk.tx, desk.partner, &instrument, desk.now).await?;
-        let order = self.accepted(desk, &instrument);
+        let order = self.accepted(desk, account_id, &instrument);
         let mut entry = Entry::default();
         let mut fact = desk.fact();
         match self.side {
@@ -108,11 +113,11 @@ impl Command for NewOrder {
 }
 
 impl NewOrder {
-    fn accepted(&self, desk: &Desk<'_>, instrument: &instrument::Model) -> order::Model {
+    fn accepted(&self, desk: &Desk<'_>, account_id: Uuid, instrument: &instrument::Model) -> order::Model {
         order::Model {
             id: desk.app.ids.next(Kind::Order),
             partner_id: desk.partner.id,
-            account_id: self.account_id,
+            account_id,
             instrument_id: instrument.id,
             side: self.side,
             kind: self.kind,

@@ -2,6 +2,7 @@
 
 use super::{
     Actor, Refusal, Result, Scope,
+    audit::Line,
     command::{self, Answer, Command, Desk},
     events::Happening,
     idempotency::Key,
@@ -246,8 +247,28 @@ pub async fn list(connection: &impl ConnectionTrait, actor: &Actor, page: &Page)
     page.of(connection, select, user::Column::Id).await
 }
 
+/// The person with this id with what the house knows about her; scope `read`. Who looked is written down.
+pub async fn look_up(app: &App, actor: &Actor, id: Uuid) -> Result<Option<Registered>> {
+    let caller = actor.partner(Scope::Read)?;
+    let Some(user) = of_partner(&app.db.read, caller.partner_id, id).await? else { return Ok(None) };
+    let kyc = kyc_of(&app.db.read, user.id).await?;
+    let line = Line {
+        partner_id: caller.partner_id,
+        principal_id: caller.key_id,
+        operation: "user.look_up",
+        object_id: Some(user.id),
+        decision: "done",
+        request_id: actor.request_id,
+    };
+    let tx = app.db.write().await?;
+    line.write(&tx, app.ids).await?;
+    tx.commit().await?;
+    app.sequencer.wake();
+    Ok(Some(Registered { user, kyc }))
+}
+
 /// A person's identity check.
-pub async fn kyc_of(connection: &impl ConnectionTrait, user_id: Uuid) -> Result<Option<kyc::Model>> {
+async fn kyc_of(connection: &impl ConnectionTrait, user_id: Uuid) -> Result<Option<kyc::Model>> {
     Ok(kyc::Entity::find().filter(kyc::Column::UserId.eq(user_id)).one(connection).await?)
 }
 

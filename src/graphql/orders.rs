@@ -267,7 +267,7 @@ impl OrderPlaceInput {
     fn parse(self) -> domain::Result<(Key, NewOrder)> {
         let key = Key::parse("idempotencyKey", &self.idempotency_key)?;
         let new = NewOrder {
-            account_id: ids::parse(Kind::Account, &self.account_id),
+            account_id: Some(ids::parse(Kind::Account, &self.account_id)),
             symbol: self.symbol,
             side: self.side.into(),
             quantity: self.quantity.amount("quantity")?,

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     app::App,
     domain::{
-        self, Actor, Refusal, accounts, ids, instruments,
+        self, Refusal, ids, instruments,
         orders::{self, Cancellation, NewOrder},
     },
 };
@@ -33,13 +33,12 @@ pub fn routes() -> Router<App> {
 }
 
 async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, body: Body) -> Result<Response> {
-    let new = parse(&app, &actor, &body).await?;
-    let placed = orders::place(&app, &actor, key, new).await?;
+    let placed = orders::place(&app, &actor, key, parse(&body)?).await?;
     let instrument = instruments::of_order(&app.db.read, &placed.value).await?;
     Ok(answer(&placed, &Placed::of(&placed.value, &instrument)))
 }
 
-async fn parse(app: &App, actor: &Actor, body: &Body) -> domain::Result<NewOrder> {
+fn parse(body: &Body) -> domain::Result<NewOrder> {
     let symbol = body.text("symbol")?;
     let quantity = body.amount("quantity")?;
     let side = match body.text("side")?.as_str() {
@@ -52,10 +51,7 @@ async fn parse(app: &App, actor: &Actor, body: &Body) -> domain::Result<NewOrder
         "limit" | "stop" | "stop_limit" => return Err(Refusal::invalid("type", "must be market: no other type is taken yet").into()),
         _ => return Err(Refusal::invalid("type", "must be market").into()),
     };
-    let account_id = match body.optional_text("account_id")? {
-        Some(id) => ids::parse(Kind::Account, &id),
-        None => accounts::only_one(&app.db.read, actor).await?,
-    };
+    let account_id = body.optional_text("account_id")?.map(|id| ids::parse(Kind::Account, &id));
     Ok(NewOrder { account_id, symbol, side, quantity, kind })
 }
 

@@ -64,9 +64,8 @@ struct Created {
 
 async fn read(State(app): State<App>, actor: Caller, Path(id): Path<String>) -> Result<Json<UserBody>> {
     let id = ids::parse(Kind::User, &id);
-    let user = users::find(&app.db.read, &actor, id).await?.ok_or_else(|| Refusal::not_found("id"))?;
-    let kyc = users::kyc_of(&app.db.read, user.id).await?;
-    Ok(Json(UserBody::of(&app, user, kyc)?))
+    let found = users::look_up(&app, &actor, id).await?.ok_or_else(|| Refusal::not_found("id"))?;
+    Ok(Json(UserBody::of(&app, found.user, found.kyc)?))
 }
 
 /// A person as documented: never her social security number or birth date.
