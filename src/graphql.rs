@@ -12,6 +12,7 @@ pub mod guard;
 mod instruments;
 mod loaders;
 mod nodes;
+mod ordered;
 mod orders;
 mod page;
 mod sandbox;

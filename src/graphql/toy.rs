@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use async_graphql::{Context, Enum, ID, Interface, Object, SimpleObject, Subscription, Union};
+use async_graphql::{Enum, ID, Interface, Object, SimpleObject, Subscription, Union};
 use futures_util::{Stream, StreamExt, stream};
 
 use crate::{
-    domain::Actor,
+    domain::Error,
     wire::{Fault, Result},
 };
 
@@ -16,7 +16,9 @@ pub fn schema() -> Schema {
     Schema::build(Query, Mutation, Subscription).disable_suggestions().finish()
 }
 
-const BROKEN: Fault = Fault("NOT_FOUND");
+fn refused() -> Fault {
+    Error::Forbidden("read").into()
+}
 
 #[expect(clippy::panic, reason = "what the engine must survive")]
 fn trouble() -> Option<i32> {
@@ -39,11 +41,11 @@ impl Row {
     }
     /// Fails on even rows.
     async fn bad(&self) -> Result<i32> {
-        if self.0 % 2 == 0 { Err(BROKEN) } else { Ok(self.0) }
+        if self.0 % 2 == 0 { Err(refused()) } else { Ok(self.0) }
     }
     /// Fails on even rows, may be null.
     async fn opt_bad(&self) -> Result<Option<i32>> {
-        if self.0 % 2 == 0 { Err(BROKEN) } else { Ok(Some(self.0)) }
+        if self.0 % 2 == 0 { Err(refused()) } else { Ok(Some(self.0)) }
     }
     /// Takes its time.
     async fn slow(&self, #[graphql(default = 20)] millis: u64) -> i32 {
@@ -168,11 +170,11 @@ impl Query {
     }
     /// Always fails.
     async fn fails(&self) -> Result<Option<Row>> {
-        Err(BROKEN)
+        Err(refused())
     }
     /// Always fails, never null.
     async fn fails_hard(&self) -> Result<Row> {
-        Err(BROKEN)
+        Err(refused())
     }
     /// Panics.
     async fn secret(&self) -> Option<i32> {
@@ -188,10 +190,6 @@ impl Query {
     /// A row or a leaf.
     async fn either(&self) -> Option<Either> {
         Some(Either::Row(Row(2)))
-    }
-    /// Who calls.
-    async fn caller(&self, ctx: &Context<'_>) -> Option<String> {
-        ctx.data_opt::<Actor>().and_then(|actor| actor.name.clone())
     }
     /// As many letters as asked for.
     async fn letters(&self, count: usize) -> String {
@@ -224,7 +222,7 @@ impl Mutation {
     /// Touches a row.
     async fn touch(&self, id: i32) -> Result<Option<TouchPayload>> {
         tokio::time::sleep(Duration::from_millis(5)).await;
-        if id < 0 { Err(BROKEN) } else { Ok(Some(TouchPayload { row: Some(Row(id)) })) }
+        if id < 0 { Err(refused()) } else { Ok(Some(TouchPayload { row: Some(Row(id)) })) }
     }
     /// Signs in.
     async fn login(&self) -> Result<Option<TouchPayload>> {
@@ -278,7 +276,7 @@ impl Subscription {
     }
     /// The second item fails.
     async fn falters(&self) -> impl Stream<Item = Result<Row>> {
-        stream::iter([Ok(Row(1)), Err(BROKEN)])
+        stream::iter([Ok(Row(1)), Err(refused())])
     }
     /// Rows of which the second is bad.
     async fn rows(&self) -> impl Stream<Item = Option<Row>> {

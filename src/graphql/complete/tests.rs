@@ -84,7 +84,7 @@ async fn errors_have_codes_and_are_few() {
     let code = |answer: &Value| answer["errors"][0]["extensions"]["code"].clone();
     assert_eq!(code(&ask("{nope}", json!({})).await), "GRAPHQL_VALIDATION_FAILED");
     assert_eq!(code(&ask("{", json!({})).await), "GRAPHQL_PARSE_FAILED");
-    assert_eq!(code(&ask("{fails{n}}", json!({})).await), "NOT_FOUND");
+    assert_eq!(code(&ask("{fails{n}}", json!({})).await), "FORBIDDEN");
     assert_eq!(code(&ask("query($v:Filter!){echo(value:$v)}", json!({})).await), "BAD_USER_INPUT");
     let typo = ask("query($v:Filter!){echo(value:$v)}", json!({"v": {"min": 1, "typo": 2}})).await;
     assert_eq!((code(&typo), typo.get("data")), (json!("GRAPHQL_VALIDATION_FAILED"), None));
@@ -102,5 +102,5 @@ async fn items_of_a_stream_are_completed_too() {
     let all: Vec<Value> = items("subscription{falters{n}}").await.iter().map(read).collect();
     assert_eq!(all[0], json!({"data": {"falters": {"n": 1}}}));
     assert_eq!(all[1]["data"], json!(null));
-    assert_eq!(all[1]["errors"][0]["extensions"]["code"], "NOT_FOUND");
+    assert_eq!(all[1]["errors"][0]["extensions"]["code"], "FORBIDDEN");
 }
