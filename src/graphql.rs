@@ -12,6 +12,7 @@ pub mod guard;
 mod instruments;
 mod loaders;
 mod nodes;
+mod ordered;
 mod orders;
 mod page;
 mod sandbox;
@@ -30,7 +31,7 @@ use crate::{
     app::App,
     domain::{Actor, Who, db::Reader},
 };
-use async_graphql::{MergedObject, MergedSubscription, Request};
+use async_graphql::{MergedObject, MergedSubscription, Request, SDLExportOptions};
 use loaders::Loaders;
 
 /// Reads.
@@ -69,6 +70,11 @@ pub fn schema(introspection: bool) -> Schema {
         .register_output_type::<errors::UserError>()
         .disable_suggestions();
     if introspection { builder.finish() } else { builder.disable_introspection().finish() }
+}
+
+/// The promise in the schema language, with what the scalars refer to.
+pub fn sdl(schema: &Schema) -> String {
+    schema.sdl_with_options(SDLExportOptions::new().include_specified_by())
 }
 
 /// Puts into a request what its resolvers look for.

@@ -87,7 +87,7 @@ pub const SAMPLE: &str = "{
 pub fn router(app: App, settings: Settings, stopping: watch::Receiver<bool>) -> domain::Result<Router> {
     let schema = crate::graphql::schema(settings.introspection);
     let limits = Limits { page_most: settings.page_most, ..settings.limits };
-    let sdl = schema.sdl();
+    let sdl = crate::graphql::sdl(&schema);
     let engine = Engine::new(schema, &sdl, limits).map_err(|cause| Error::broken(format!("the schema cannot be read back: {cause}")))?;
     let house = House { app: app.clone(), engine, most: Most(settings.page_most), origins: settings.origins.into(), stopping };
     let playground = Playground {

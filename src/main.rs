@@ -110,7 +110,7 @@ fn run(cli: Cli) -> Result<ExitCode, Complaint> {
     let command = command.unwrap_or(Command::Serve { empty: false });
     runtime.block_on(async move {
         match command {
-            Command::Schema => say(graphql::schema(true).sdl().trim_end()).map(|()| ExitCode::SUCCESS),
+            Command::Schema => say(graphql::sdl(&graphql::schema(true)).trim_end()).map(|()| ExitCode::SUCCESS),
             Command::Serve { empty } => serve::serve(&config, empty).await,
             Command::Migrate => {
                 let db = open(&config).await?;

@@ -1,4 +1,4 @@
-//! The engine: one way in for every transport. Guard, run, complete.
+//! The engine: one way in for every transport. Guard, run, complete, order.
 
 use std::{
     collections::HashMap,
@@ -23,6 +23,7 @@ use super::{
     Schema, answer,
     complete::{Types, complete},
     guard::{self, Checked, Limits, Operation, Refused, VALIDATION_FAILED},
+    ordered::order,
 };
 
 /// A request as a client sends it, on every transport.
@@ -177,7 +178,11 @@ impl<E: Executor> Engine<E> {
     fn complete(&self, response: Response, plan: &Plan) -> Response {
         let Shared { limits, types, .. } = &*self.shared;
         let operation = plan.checked.definition(&plan.operation);
-        complete(response, &plan.checked.document, operation, types, limits.errors)
+        let mut response = complete(response, &plan.checked.document, operation, types, limits.errors);
+        if let Some(operation) = operation {
+            order(&mut response.data, &plan.checked.document, operation);
+        }
+        response
     }
 }
 

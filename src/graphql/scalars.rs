@@ -10,6 +10,7 @@ use std::str::FromStr;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decimal(String);
 
+/// Exact decimal as a JSON string in plain notation, such as "1250.00"; numbers are refused on input.
 #[Scalar(name = "Decimal")]
 impl ScalarType for Decimal {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -99,6 +100,7 @@ impl MoneyInput {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Date(pub String);
 
+/// Calendar day without a zone, YYYY-MM-DD.
 #[Scalar(name = "Date", specified_by_url = "https://scalars.graphql.org/andimarek/local-date.html")]
 impl ScalarType for Date {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -127,6 +129,7 @@ impl From<NaiveDate> for Date {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DateTime(pub Instant<Utc>);
 
+/// RFC 3339 instant, always sent in UTC with a trailing Z.
 #[Scalar(name = "DateTime", specified_by_url = "https://scalars.graphql.org/andimarek/date-time.html")]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
