@@ -47,6 +47,14 @@ impl Page {
         }
     }
 
+    /// Puts rows that were read in no order into the order in which a page reads them.
+    pub fn sort<T>(&self, rows: &mut [T], id: impl Fn(&T) -> Uuid) {
+        rows.sort_unstable_by_key(&id);
+        if self.descends() {
+            rows.reverse();
+        }
+    }
+
     /// Cuts what was read, one row more than asked, to the page, in the list's order.
     pub fn cut<T>(&self, mut rows: Vec<T>) -> Slice<T> {
         let size = usize::try_from(self.size).unwrap_or(usize::MAX);
@@ -76,8 +84,7 @@ impl Page {
         Ok(self.cut(select.all(connection).await?))
     }
 
-    /// Reads this page of every parent's children in one statement; children of one parent keep their order, one row more
-    /// than asked. `only` keeps the rows whose column holds one of the texts.
+    /// Reads this page of every parent's children in one statement, in no order, one row more than asked of each. `only` keeps the rows whose column holds one of the texts.
     pub async fn of_each<E>(
         &self,
         connection: &impl ConnectionTrait,
@@ -114,10 +121,10 @@ impl Page {
         let limit = text.bind(i64::try_from(self.size.saturating_add(1)).unwrap_or(i64::MAX));
         let sql = match backend {
             DbBackend::Postgres => format!(
-                "SELECT r.* FROM {keys} CROSS JOIN LATERAL (SELECT * FROM {table} WHERE {filter} ORDER BY id {way} LIMIT {limit}) r ORDER BY r.id {way}"
+                "SELECT r.* FROM {keys} CROSS JOIN LATERAL (SELECT * FROM {table} WHERE {filter} ORDER BY id {way} LIMIT {limit}) r"
             ),
             _ => format!(
-                "SELECT r.* FROM {keys} JOIN {table} r ON r.id IN (SELECT id FROM {table} WHERE {filter} ORDER BY id {way} LIMIT {limit}) ORDER BY r.id {way}"
+                "SELECT r.* FROM {keys} JOIN {table} r ON r.id IN (SELECT id FROM {table} WHERE {filter} ORDER BY id {way} LIMIT {limit})"
             ),
         };
         Ok(E::find().from_raw_sql(Statement::from_sql_and_values(backend, sql, text.values)).all(connection).await?)

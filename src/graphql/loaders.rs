@@ -67,7 +67,9 @@ impl Loaders {
         E::Model: Clone + Send + Sync,
     {
         let rows = self.loader.load_one(Children::<E> { parent, page, states, of: PhantomData }).await?;
-        Ok(page.cut(rows.unwrap_or_default()))
+        let mut rows = rows.unwrap_or_default();
+        page.sort(&mut rows, E::id_of);
+        Ok(page.cut(rows))
     }
 
     /// An account's balance.
