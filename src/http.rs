@@ -59,30 +59,6 @@ impl Default for Settings {
     }
 }
 
-/// What the playground's visitor finds.
-pub const SAMPLE: &str = "{
-  users(first: 5) {
-    edges {
-      node {
-        firstName
-        lastName
-        status
-        accounts(first: 5) {
-          edges {
-            node {
-              number
-              balance { total { amount } buyingPower { amount } withdrawable { amount } }
-              positions(first: 10) { edges { node { quantity marketValue { amount } instrument { symbol name } } } }
-              orders(first: 5) { edges { node { side quantity status filledAveragePrice { amount } submittedAt } } }
-            }
-          }
-        }
-      }
-    }
-  }
-}
-";
-
 /// Every route. `stopping` turns true when the server is about to stop.
 pub fn router(app: App, settings: Settings, stopping: watch::Receiver<bool>) -> domain::Result<Router> {
     let schema = crate::graphql::schema(settings.introspection);
@@ -94,7 +70,7 @@ pub fn router(app: App, settings: Settings, stopping: watch::Receiver<bool>) -> 
         title: "Coffer playground".into(),
         endpoint: "/graphql".into(),
         subscriptions: "/graphql/ws".into(),
-        query: SAMPLE.into(),
+        queries: playground::SAMPLES.map(str::to_owned).to_vec(),
         key: settings.sandbox_key,
     };
     let rest = rest::routes()

@@ -18,6 +18,9 @@ const CDN: &str = "https://unpkg.com/";
 /// Where `npm install` puts the local copy.
 const LOCAL: &str = "playground/node_modules";
 const BOOT: &str = include_str!("playground/boot.js");
+/// What a visitor of Coffer finds, a tab each.
+pub const SAMPLES: [&str; 3] =
+    [include_str!("playground/customers.graphql"), include_str!("playground/buy.graphql"), include_str!("playground/watch.graphql")];
 const STYLE: &str = "html, body, #graphiql { height: 100%; margin: 0; overflow: hidden; }\n";
 
 /// A file of a pinned package; nothing else is ever served.
@@ -64,8 +67,8 @@ pub struct Playground {
     pub endpoint: String,
     /// Path of the socket.
     pub subscriptions: String,
-    /// The query a visitor finds.
-    pub query: String,
+    /// The queries a visitor finds, a tab each; the first is in front.
+    pub queries: Vec<String>,
     /// A sandbox key, preset for both doors. Never a live one: the page is public.
     pub key: Option<String>,
 }
@@ -89,7 +92,7 @@ impl Playground {
         let settings = json!({
             "endpoint": self.endpoint,
             "subscriptions": self.subscriptions,
-            "query": self.query,
+            "queries": self.queries,
             "key": self.key,
         });
         let of = |kind: &str| {

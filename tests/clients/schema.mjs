@@ -1,6 +1,6 @@
 // What tools say about the schema: two linters, and the compilers that applications run over their operations.
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parse, validate } from 'graphql';
@@ -26,6 +26,12 @@ export default async function suite() {
     const all = operations(schema);
     assert.ok(all.length > 0);
     for (const { text } of all) assert.deepEqual(validate(schema, parse(text('It'))).map(String), []);
+  });
+  await check('what the playground shows is valid', () => {
+    const folder = join(here, '../../src/http/playground');
+    const files = readdirSync(folder).filter((file) => file.endsWith('.graphql'));
+    assert.ok(files.length > 0);
+    for (const file of files) assert.deepEqual(validate(schema, parse(readFileSync(join(folder, file), 'utf8'))).map(String), []);
   });
   await check('relay-compiler', async () => {
     const roots = operations(schema, 2).map(({ kind, name, text }) => {

@@ -5,6 +5,7 @@
   const subscriptionUrl = new URL(settings.subscriptions, window.location.href);
   subscriptionUrl.protocol = subscriptionUrl.protocol === 'https:' ? 'wss:' : 'ws:';
   const preset = settings.key ? { Authorization: `Bearer ${settings.key}` } : {};
+  const headers = settings.key ? JSON.stringify(preset, null, 2) : undefined;
 
   ReactDOM.createRoot(document.getElementById('graphiql')).render(
     React.createElement(GraphiQL, {
@@ -13,8 +14,8 @@
         subscriptionUrl: subscriptionUrl.toString(),
         wsConnectionParams: preset,
       }),
-      defaultQuery: settings.query,
-      defaultHeaders: settings.key ? JSON.stringify(preset, null, 2) : undefined,
+      defaultTabs: settings.queries.map((query) => ({ query, headers })),
+      defaultHeaders: headers,
       defaultEditorToolsVisibility: settings.key ? 'headers' : true,
       plugins: [GraphiQLPluginExplorer.explorerPlugin()],
     }),

@@ -10,7 +10,7 @@ fn playground(query: &str) -> Playground {
         title: "<Coffer & co>".into(),
         endpoint: "/graphql".into(),
         subscriptions: "/graphql/ws".into(),
-        query: query.into(),
+        queries: vec![query.into()],
         key: Some("sk_test_\"</script><!--".into()),
     }
 }
