@@ -11,6 +11,7 @@ pub mod clock;
 pub mod command;
 pub mod db;
 pub mod demo;
+pub mod digest;
 pub mod error;
 pub mod events;
 pub mod idempotency;

@@ -29,7 +29,7 @@ pub use page::Most;
 
 use crate::{
     app::App,
-    domain::{Actor, Who, db::Reader},
+    domain::{Actor, db::Reader},
 };
 use async_graphql::{MergedObject, MergedSubscription, Request, SDLExportOptions};
 use loaders::Loaders;
@@ -79,12 +79,7 @@ pub fn sdl(schema: &Schema) -> String {
 
 /// Puts into a request what its resolvers look for.
 pub fn equip(app: &App, most: Most, request: Request, actor: &Actor, operation: &Operation) -> Request {
-    let partner_id = match &actor.who {
-        Who::Nobody => None,
-        Who::Partner(key) => Some(key.partner_id),
-        Who::User(user) => Some(user.partner_id),
-    };
     let pool = app.db.read.clone();
     let reader = if operation.needs_snapshot { Reader::snapshot(pool) } else { Reader::latest(pool) };
-    request.data(Loaders::new(app, partner_id, reader)).data(app.clone()).data(actor.clone()).data(most)
+    request.data(Loaders::new(app, actor, reader)).data(app.clone()).data(actor.clone()).data(most)
 }

@@ -18,24 +18,41 @@ use axum::{
     extract::{Extension, FromRequestParts},
     http::{HeaderValue, StatusCode, request::Parts},
     response::{IntoResponse, Response},
-    routing::MethodRouter,
+    routing::{MethodFilter, MethodRouter},
 };
 use serde::Serialize;
 use serde_json::json;
 
-/// Every route, each path with and without a slash at its end.
-pub fn routes() -> Router<App> {
-    Router::new()
-        .merge(users::routes())
-        .merge(accounts::routes())
-        .merge(bank_accounts::routes())
-        .merge(deposits::routes())
-        .merge(orders::routes())
+/// One way to ask one path.
+pub struct Route {
+    pub method: &'static str,
+    pub path: &'static str,
+    filter: MethodFilter,
+    handler: fn(MethodFilter) -> MethodRouter<App>,
 }
 
-/// One path, with and without a slash at its end.
-fn at(path: &str, methods: MethodRouter<App>) -> Router<App> {
-    Router::new().route(path, methods.clone()).route(&format!("{path}/"), methods)
+impl Route {
+    const fn get(path: &'static str, handler: fn(MethodFilter) -> MethodRouter<App>) -> Self {
+        Self { method: "GET", path, filter: MethodFilter::GET, handler }
+    }
+
+    const fn post(path: &'static str, handler: fn(MethodFilter) -> MethodRouter<App>) -> Self {
+        Self { method: "POST", path, filter: MethodFilter::POST, handler }
+    }
+
+    const fn delete(path: &'static str, handler: fn(MethodFilter) -> MethodRouter<App>) -> Self {
+        Self { method: "DELETE", path, filter: MethodFilter::DELETE, handler }
+    }
+}
+
+/// All there is behind this door; the router has no route besides.
+pub const ROUTES: [&[Route]; 5] = [users::ROUTES, accounts::ROUTES, bank_accounts::ROUTES, deposits::ROUTES, orders::ROUTES];
+
+/// Every route, each path with and without a slash at its end.
+pub fn routes() -> Router<App> {
+    ROUTES.into_iter().flatten().fold(Router::new(), |router, Route { path, filter, handler, .. }| {
+        router.route(path, handler(*filter)).route(&format!("{path}/"), handler(*filter))
+    })
 }
 
 /// What the handlers answer with.

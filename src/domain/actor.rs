@@ -84,6 +84,15 @@ impl Actor {
         }
     }
 
+    /// The partner the caller belongs to; none for nobody.
+    pub const fn partner_id(&self) -> Option<Uuid> {
+        match &self.who {
+            Who::Nobody => None,
+            Who::Partner(key) => Some(key.partner_id),
+            Who::User(user) => Some(user.partner_id),
+        }
+    }
+
     /// Whether a caller's key carries `scope`.
     pub fn may(&self, scope: Scope) -> bool {
         self.partner(scope).is_ok()

@@ -1,6 +1,13 @@
 //! The audit: lines that say who asked for what, and the proof that the books add up and nothing was altered.
 
-use super::{Result, clock, db::Db, events, ids::Ids, ledger, sequencer};
+use super::{
+    Result, clock,
+    db::Db,
+    digest::{self, RowDigest},
+    events,
+    ids::Ids,
+    ledger,
+};
 use chrono::{DateTime, Utc};
 use entity::{
     Kind, audit_log, event, fill, ledger_account, ledger_account::LedgerKind, ledger_hold, ledger_release, ledger_transfer, order,
@@ -44,8 +51,8 @@ impl Line {
 }
 
 /// A line's digest: SHA-256 over its columns.
-pub fn line_digest(line: &audit_log::Model) -> ledger::RowDigest {
-    ledger::digest_of(&[
+pub fn line_digest(line: &audit_log::Model) -> RowDigest {
+    digest::of(&[
         line.id.as_bytes(),
         line.partner_id.as_bytes(),
         line.principal_id.as_bytes(),
@@ -144,9 +151,9 @@ impl<C: ConnectionTrait> Audit<C> {
     }
 
     /// Every movement's own digest; sums by account; digests by cause.
-    async fn movements(&mut self) -> Result<(HashMap<Uuid, Sums>, HashMap<Uuid, Vec<ledger::RowDigest>>)> {
+    async fn movements(&mut self) -> Result<(HashMap<Uuid, Sums>, HashMap<Uuid, Vec<RowDigest>>)> {
         let mut sums: HashMap<Uuid, Sums> = HashMap::new();
-        let mut by_cause: HashMap<Uuid, Vec<ledger::RowDigest>> = HashMap::new();
+        let mut by_cause: HashMap<Uuid, Vec<RowDigest>> = HashMap::new();
         let rows = walk!(self, ledger_transfer, row => {
             let digest = ledger::digest(&row);
             if row.digest != digest {
@@ -261,7 +268,7 @@ impl<C: ConnectionTrait> Audit<C> {
     }
 
     /// Every event's digest with its movements, then the chain of each partner.
-    async fn events(&mut self, mut movements: HashMap<Uuid, Vec<ledger::RowDigest>>) -> Result<()> {
+    async fn events(&mut self, mut movements: HashMap<Uuid, Vec<RowDigest>>) -> Result<()> {
         let rows = walk!(self, event, row => {
             let caused = movements.remove(&row.id).unwrap_or_default();
             if row.digest != events::digest(&row, &caused) {
@@ -277,14 +284,14 @@ impl<C: ConnectionTrait> Audit<C> {
         self.report.checked.push(("events", rows));
         let partners = self.partners().await?;
         for partner in &partners {
-            let (mut last, mut hash) = (0, sequencer::GENESIS.to_vec());
+            let (mut last, mut hash) = (0, digest::GENESIS.to_vec());
             loop {
                 let page = events::page(&self.connection, *partner, last, PAGE).await?;
                 if page.is_empty() {
                     break;
                 }
                 for row in page {
-                    let link = sequencer::link(&hash, &row.digest);
+                    let link = digest::link(&hash, &row.digest);
                     if row.seq != Some(last + 1) || row.hash.as_ref() != Some(&link) {
                         self.wrong(format!("event {} does not continue the chain of its partner", row.id));
                     }
@@ -308,7 +315,7 @@ impl<C: ConnectionTrait> Audit<C> {
     async fn lines(&mut self) -> Result<()> {
         let mut rows = 0;
         for partner in self.partners().await? {
-            let (mut last, mut hash) = (0_i64, sequencer::GENESIS.to_vec());
+            let (mut last, mut hash) = (0_i64, digest::GENESIS.to_vec());
             loop {
                 let page = audit_log::Entity::find()
                     .filter(audit_log::Column::PartnerId.eq(partner))
@@ -321,7 +328,7 @@ impl<C: ConnectionTrait> Audit<C> {
                     break;
                 }
                 for row in page {
-                    let link = sequencer::link(&hash, &line_digest(&row));
+                    let link = digest::link(&hash, &line_digest(&row));
                     if row.seq != Some(last + 1) || row.hash.as_ref() != Some(&link) {
                         self.wrong(format!("audit_log {} does not continue the chain of its partner", row.id));
                     }

@@ -23,7 +23,7 @@ impl Db {
 
     async fn open_sqlite(url: &str) -> Result<Self, DbErr> {
         let write = Database::connect(sqlite(url, 1, false)).await?;
-        let read = Database::connect(sqlite(url, 8, true)).await?;
+        let read = Database::connect(sqlite(url, 4, true)).await?;
         Ok(Self { read, write })
     }
 
@@ -72,6 +72,9 @@ impl Db {
     }
 }
 
+/// Rows that SQLite's thread may read ahead, so that it seldom waits for the reader of the rows or wakes it.
+const ROWS_AHEAD: usize = 1024;
+
 fn sqlite(url: &str, connections: u32, read_only: bool) -> ConnectOptions {
     let mut options = common(url, connections);
     options.map_sqlx_sqlite_opts(move |sqlite| {
@@ -80,6 +83,7 @@ fn sqlite(url: &str, connections: u32, read_only: bool) -> ConnectOptions {
             .read_only(false)
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(5))
+            .row_buffer_size(ROWS_AHEAD)
             .pragma("journal_mode", "WAL")
             .pragma("synchronous", "FULL")
             .pragma("recursive_triggers", "ON");

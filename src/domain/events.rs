@@ -2,7 +2,12 @@
 //!
 //! Numbers are dense within a partner, so whoever reads can prove that nothing is missing.
 
-use super::{Error, Result, clock, db::Db, ids::Ids, ledger};
+use super::{
+    Error, Result, clock,
+    db::Db,
+    digest::{self, RowDigest},
+    ids::Ids,
+};
 use chrono::{DateTime, Duration, Utc};
 use entity::{Kind, event};
 use futures_util::{Stream, stream};
@@ -87,7 +92,7 @@ pub struct Fact {
     pub actor_id: Option<Uuid>,
     pub at: DateTime<Utc>,
     /// Digests of the movements written so far.
-    pub movements: Vec<ledger::RowDigest>,
+    pub movements: Vec<RowDigest>,
 }
 
 impl Fact {
@@ -135,7 +140,7 @@ impl Fact {
 }
 
 /// An event's digest: SHA-256 over its columns and the digests of its movements in the order they were written.
-pub fn digest(row: &event::Model, movements: &[ledger::RowDigest]) -> ledger::RowDigest {
+pub fn digest(row: &event::Model, movements: &[RowDigest]) -> RowDigest {
     let version = row.stream_version.to_be_bytes();
     let occurred = row.occurred_at.timestamp_micros().to_be_bytes();
     let mut parts: Vec<&[u8]> = vec![
@@ -149,7 +154,7 @@ pub fn digest(row: &event::Model, movements: &[ledger::RowDigest]) -> ledger::Ro
         &occurred,
     ];
     parts.extend(movements.iter().map(<[u8; 32]>::as_slice));
-    ledger::digest_of(&parts)
+    digest::of(&parts)
 }
 
 /// Hands sealed events to whoever listens in this process.

@@ -3,7 +3,12 @@
 //! Every movement names the account it debits and the one it credits, so an imbalance cannot be written. Amounts are whole
 //! units of the asset: cents of `USD`, hundred-millionths of a share. A customer's accounts are credited with what is hers.
 
-use super::{Error, Result, events::Fact, ids::Ids};
+use super::{
+    Error, Result,
+    digest::{self, RowDigest},
+    events::Fact,
+    ids::Ids,
+};
 use chrono::{DateTime, Utc};
 use entity::{
     Kind,
@@ -18,15 +23,11 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, LockType, OnConflict},
 };
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// The asset that cash is counted in.
 pub const USD: &str = "USD";
-
-/// A digest of one row.
-pub type RowDigest = [u8; 32];
 
 /// What an account of a kind may not do: a customer's cash, proceeds and shares never go below what is held of them.
 const fn forbids_overdraft(kind: LedgerKind) -> bool {
@@ -253,7 +254,7 @@ async fn apply(connection: &impl ConnectionTrait, account: Uuid, change: &Change
 
 /// A movement's digest: SHA-256 over its columns, each with its length.
 pub fn digest(row: &ledger_transfer::Model) -> RowDigest {
-    digest_of(&[
+    digest::of(&[
         row.id.as_bytes(),
         row.partner_id.as_bytes(),
         row.entry_id.as_bytes(),
@@ -266,16 +267,6 @@ pub fn digest(row: &ledger_transfer::Model) -> RowDigest {
         &row.effective_at.timestamp_micros().to_be_bytes(),
         &row.recorded_at.timestamp_micros().to_be_bytes(),
     ])
-}
-
-/// SHA-256 over parts, each preceded by its length so that no two lists of parts hash alike.
-pub fn digest_of(parts: &[&[u8]]) -> RowDigest {
-    let mut hasher = Sha256::new();
-    for part in parts {
-        hasher.update((part.len() as u64).to_be_bytes());
-        hasher.update(part);
-    }
-    hasher.finalize().into()
 }
 
 /// A hold that has not ended, and what is left of it.

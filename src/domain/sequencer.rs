@@ -2,7 +2,12 @@
 //!
 //! It runs after the commit, so that no money transaction waits for another's place in the chain.
 
-use super::{Result, audit, db::Db, events::Feed, ledger};
+use super::{
+    Result, audit,
+    db::Db,
+    digest::{self, GENESIS},
+    events::Feed,
+};
 use entity::{audit_log, event};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement, Value,
@@ -17,9 +22,6 @@ use std::{
 };
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
-
-/// What the chain of a partner starts from.
-pub const GENESIS: [u8; 32] = [0; 32];
 
 const BATCH: u64 = 1000;
 
@@ -74,11 +76,6 @@ impl Sequencer {
 pub async fn seal_all(db: &Db, feed: &Feed) -> Result<()> {
     while seal_batch(db, feed).await? == BATCH {}
     Ok(())
-}
-
-/// A hash of the chain: over the hash before and the digest of the row.
-pub fn link(previous: &[u8], digest: &[u8]) -> Vec<u8> {
-    ledger::digest_of(&[previous, digest]).to_vec()
 }
 
 async fn seal_batch(db: &Db, feed: &Feed) -> Result<u64> {
@@ -142,7 +139,7 @@ impl Chain {
             Some(end) => end,
             None => self.end_of(tx, partner).await?,
         };
-        let end = (last + 1, link(&previous, digest));
+        let end = (last + 1, digest::link(&previous, digest));
         self.ends.insert(partner, end.clone());
         Ok(end)
     }

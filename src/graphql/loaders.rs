@@ -3,7 +3,7 @@
 use crate::{
     app::App,
     domain::{
-        self, Error,
+        self, Actor, Error, Scope, Who,
         balances::{self, Balance},
         clock,
         db::Reader,
@@ -21,9 +21,19 @@ use uuid::Uuid;
 /// Where a request's loaders read.
 pub struct Reads {
     app: App,
-    /// Nothing of another partner is ever loaded; without a partner only instruments are.
-    partner_id: Option<Uuid>,
+    actor: Actor,
     reader: Arc<Reader>,
+}
+
+impl Reads {
+    /// Whose rows are loaded: nothing of another partner ever is, and nobody sees instruments only. Refused for a key that may
+    /// not read, so that no payload of a mutation tells it what a query would not.
+    fn whose(&self) -> Result<Option<Uuid>> {
+        match &self.actor.who {
+            Who::Partner(_) => Ok(Some(self.actor.partner(Scope::Read)?.partner_id)),
+            Who::User(_) | Who::Nobody => Ok(self.actor.partner_id()),
+        }
+    }
 }
 
 /// One request's loaders.
@@ -33,10 +43,10 @@ pub struct Loaders {
 }
 
 impl Loaders {
-    /// Loaders over one reader, for what belongs to one partner.
-    pub fn new(app: &App, partner_id: Option<Uuid>, reader: Reader) -> Self {
+    /// Loaders over one reader, for what this caller may see.
+    pub fn new(app: &App, actor: &Actor, reader: Reader) -> Self {
         let reader = Arc::new(reader);
-        let reads = Reads { app: app.clone(), partner_id, reader: reader.clone() };
+        let reads = Reads { app: app.clone(), actor: actor.clone(), reader: reader.clone() };
         Self { loader: DataLoader::new(reads, tokio::spawn).delay(Duration::ZERO), reader }
     }
 
@@ -200,7 +210,7 @@ where
     async fn load(&self, keys: &[ById<E>]) -> Result<HashMap<ById<E>, E::Model>> {
         let mut select = E::find().filter(E::id().is_in(keys.iter().map(|key| key.0)));
         if let Some(column) = E::partner() {
-            let Some(partner_id) = self.partner_id else { return Ok(HashMap::new()) };
+            let Some(partner_id) = self.whose()? else { return Ok(HashMap::new()) };
             select = select.filter(column.eq(partner_id));
         }
         let rows = select.all(&self.reader.connection().await?).await.map_err(Error::from)?;
@@ -245,6 +255,7 @@ where
     type Error = Fault;
 
     async fn load(&self, keys: &[Children<E>]) -> Result<HashMap<Children<E>, Vec<E::Model>>> {
+        self.whose()?;
         let connection = self.reader.connection().await?;
         let mut pages: HashMap<(Page, &[String]), Vec<Uuid>> = HashMap::new();
         for key in keys {
@@ -270,7 +281,7 @@ impl Loader<KycOf> for Reads {
     type Error = Fault;
 
     async fn load(&self, keys: &[KycOf]) -> Result<HashMap<KycOf, kyc::Model>> {
-        let Some(partner_id) = self.partner_id else { return Ok(HashMap::new()) };
+        let Some(partner_id) = self.whose()? else { return Ok(HashMap::new()) };
         let select = kyc::Entity::find()
             .filter(kyc::Column::UserId.is_in(keys.iter().map(|key| key.0)))
             .filter(kyc::Column::PartnerId.eq(partner_id));
@@ -287,7 +298,7 @@ impl Loader<BalanceOf> for Reads {
     type Error = Fault;
 
     async fn load(&self, keys: &[BalanceOf]) -> Result<HashMap<BalanceOf, Balance>> {
-        let Some(partner_id) = self.partner_id else { return Ok(HashMap::new()) };
+        let Some(partner_id) = self.whose()? else { return Ok(HashMap::new()) };
         let accounts: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
         let balances = balances::of_accounts(&self.app, &self.reader.connection().await?, partner_id, &accounts).await?;
         Ok(balances.into_iter().map(|(account, balance)| (BalanceOf(account), balance)).collect())
@@ -303,7 +314,7 @@ impl Loader<QuoteOf> for Reads {
 
     /// No quote, rather than a fault, where the partner has no market.
     async fn load(&self, keys: &[QuoteOf]) -> Result<HashMap<QuoteOf, Quote>> {
-        let Some(partner_id) = self.partner_id else { return Ok(HashMap::new()) };
+        let Some(partner_id) = self.actor.partner_id() else { return Ok(HashMap::new()) };
         let connection = self.reader.connection().await?;
         let partner = clock::partner(&connection, partner_id).await?;
         let select = instrument::Entity::find().filter(instrument::Column::Id.is_in(keys.iter().map(|key| key.0)));

@@ -180,7 +180,7 @@ impl SandboxQuery {
     /// The calling partner; null for nobody.
     async fn partner(&self, ctx: &Context<'_>) -> Result<Option<Partner>> {
         match &ctx.actor().who {
-            Who::Partner(key) => Ok(Some(Partner(ctx.loaders().get::<partner::Entity>(key.partner_id).await?))),
+            Who::Partner(key) => Ok(Some(Partner(clock::partner(&ctx.loaders().connection().await?, key.partner_id).await?))),
             Who::User(_) | Who::Nobody => Ok(None),
         }
     }

@@ -1,6 +1,6 @@
 //! `/v1/users/{id}/accounts`.
 
-use super::{Caller, KeyHeader, Problem, Result, answer, at, body::Body};
+use super::{Caller, KeyHeader, Problem, Result, Route, answer, body::Body};
 use crate::{
     app::App,
     domain::{
@@ -10,10 +10,9 @@ use crate::{
     },
 };
 use axum::{
-    Router,
     extract::{Path, State},
     response::Response,
-    routing::post,
+    routing::on,
 };
 use entity::{
     Kind,
@@ -22,9 +21,7 @@ use entity::{
 use serde::Serialize;
 use uuid::Uuid;
 
-pub fn routes() -> Router<App> {
-    at("/v1/users/{id}/accounts", post(create))
-}
+pub const ROUTES: &[Route] = &[Route::post("/v1/users/{id}/accounts", |filter| on(filter, create))];
 
 async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Path(id): Path<String>, body: Body) -> Result<Response> {
     let new = parse(ids::parse(Kind::User, &id), &body)?;

@@ -1,6 +1,6 @@
 //! `/v1/users/{id}/bank_accounts`.
 
-use super::{Caller, KeyHeader, Result, answer, at, body::Body};
+use super::{Caller, KeyHeader, Result, Route, answer, body::Body};
 use crate::{
     app::App,
     domain::{
@@ -9,18 +9,15 @@ use crate::{
     },
 };
 use axum::{
-    Router,
     extract::{Path, State},
     response::Response,
-    routing::post,
+    routing::on,
 };
 use entity::Kind;
 use serde::Serialize;
 use uuid::Uuid;
 
-pub fn routes() -> Router<App> {
-    at("/v1/users/{id}/bank_accounts", post(create))
-}
+pub const ROUTES: &[Route] = &[Route::post("/v1/users/{id}/bank_accounts", |filter| on(filter, create))];
 
 async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Path(id): Path<String>, body: Body) -> Result<Response> {
     let new = NewBankAccount {

@@ -1,6 +1,6 @@
 //! `/v1/deposits`.
 
-use super::{Caller, KeyHeader, Result, answer, at, body::Body};
+use super::{Caller, KeyHeader, Result, Route, answer, body::Body};
 use crate::{
     app::App,
     domain::{
@@ -8,14 +8,12 @@ use crate::{
         transfers::{self, NewDeposit},
     },
 };
-use axum::{Router, extract::State, response::Response, routing::post};
+use axum::{extract::State, response::Response, routing::on};
 use entity::{Kind, transfer::Status};
 use serde::Serialize;
 use uuid::Uuid;
 
-pub fn routes() -> Router<App> {
-    at("/v1/deposits", post(create))
-}
+pub const ROUTES: &[Route] = &[Route::post("/v1/deposits", |filter| on(filter, create))];
 
 async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, body: Body) -> Result<Response> {
     let new = NewDeposit {

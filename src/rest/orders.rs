@@ -1,7 +1,7 @@
 //! `/v1/orders`.
 
 use super::{
-    Caller, KeyHeader, Result, answer, at,
+    Caller, KeyHeader, Result, Route, answer,
     body::Body,
     list::{Asked, Parameters, Place},
 };
@@ -13,11 +13,11 @@ use crate::{
     },
 };
 use axum::{
-    Json, Router,
+    Json,
     extract::{OriginalUri, Path, Query, State},
     http::HeaderMap,
     response::Response,
-    routing::{get, post},
+    routing::on,
 };
 use chrono::{DateTime, SecondsFormat, Utc};
 use entity::{
@@ -28,9 +28,12 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-pub fn routes() -> Router<App> {
-    at("/v1/orders", post(create).get(list)).merge(at("/v1/orders/{id}", get(read).delete(cancel)))
-}
+pub const ROUTES: &[Route] = &[
+    Route::post("/v1/orders", |filter| on(filter, create)),
+    Route::get("/v1/orders", |filter| on(filter, list)),
+    Route::get("/v1/orders/{id}", |filter| on(filter, read)),
+    Route::delete("/v1/orders/{id}", |filter| on(filter, cancel)),
+];
 
 async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, body: Body) -> Result<Response> {
     let placed = orders::place(&app, &actor, key, parse(&body)?).await?;

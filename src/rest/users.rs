@@ -1,6 +1,6 @@
 //! `/v1/users`.
 
-use super::{Caller, KeyHeader, Result, answer, at, body::Body};
+use super::{Caller, KeyHeader, Result, Route, answer, body::Body};
 use crate::{
     app::App,
     domain::{
@@ -9,10 +9,10 @@ use crate::{
     },
 };
 use axum::{
-    Json, Router,
+    Json,
     extract::{Path, State},
     response::Response,
-    routing::{get, post},
+    routing::on,
 };
 use entity::{
     Kind, kyc,
@@ -21,9 +21,8 @@ use entity::{
 use serde::Serialize;
 use uuid::Uuid;
 
-pub fn routes() -> Router<App> {
-    at("/v1/users", post(create)).merge(at("/v1/users/{id}", get(read)))
-}
+pub const ROUTES: &[Route] =
+    &[Route::post("/v1/users", |filter| on(filter, create)), Route::get("/v1/users/{id}", |filter| on(filter, read))];
 
 async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, body: Body) -> Result<Response> {
     let registered = users::register(&app, &actor, key, parse(&body)?).await?;

@@ -3,4 +3,7 @@
 
 mod support;
 
+mod access;
+mod contract;
 mod slice;
+mod walls;

@@ -62,6 +62,20 @@ impl Socket {
         }
     }
 
+    /// The next message, if one comes within this time.
+    pub async fn hear_within(&mut self, time: Duration) -> Option<Value> {
+        tokio::time::timeout(time, self.hear()).await.ok().map(Result::unwrap)
+    }
+
+    /// The code and the reason the server closes with, whatever it says before.
+    pub async fn closed(&mut self) -> (u16, String) {
+        loop {
+            if let Err(end) = self.hear().await {
+                return end;
+            }
+        }
+    }
+
     /// The data of the next `next` message.
     pub async fn next(&mut self) -> Value {
         let message = self.hear().await.unwrap();

@@ -1,0 +1,460 @@
+//! Who may ask what: every root field, every REST route and every kind of node against every kind of stranger.
+
+use crate::support::{ORDER_PLACE, TestApp, USER_CREATE, cash_account, on_both, person, send, socket::Socket};
+use async_graphql::parser::{
+    parse_schema,
+    types::{TypeKind, TypeSystemDefinition},
+};
+use coffer::{domain::Scope, rest::ROUTES};
+use serde_json::{Value, json};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+/// What a caller must get.
+#[derive(Clone, Copy, Debug)]
+enum Gets {
+    /// An error with this code, and no data.
+    Code(&'static str),
+    /// No error; the field is null.
+    Null,
+    /// No error; a list with a null for every id.
+    Nulls,
+    /// No error; a page without items.
+    Nothing,
+    /// A refusal NOT_FOUND that blames this field.
+    NotFound(&'static str),
+    /// An answer: what is public, or the caller's own.
+    Answer,
+}
+use Gets::{Answer, Code, NotFound, Null, Nulls};
+
+const NOBODY: Gets = Code("UNAUTHENTICATED");
+const UNSCOPED: Gets = Code("FORBIDDEN");
+
+/// One field and what it tells strangers who ask for another's things.
+struct Case {
+    field: &'static str,
+    document: String,
+    variables: Value,
+    /// What a key must carry.
+    scope: Option<Scope>,
+    nobody: Gets,
+    unscoped: Gets,
+    other: Gets,
+}
+
+/// Everything one partner has, and every word by which it would be recognised.
+struct Affairs {
+    ids: BTreeMap<&'static str, String>,
+    words: Vec<String>,
+}
+
+async fn affairs(app: &TestApp) -> Affairs {
+    let mut zenobia = person("Zenobia", "Quartermaine");
+    zenobia["email"] = json!("zenobia@quartermaine.example");
+    zenobia["address"]["line1"] = json!("77 Hidden Lane");
+    let user = app.gql(USER_CREATE, json!({ "input": zenobia })).await;
+    let user_id = user.entity("userCreate", "user")["id"].as_str().unwrap().to_owned();
+    let account = app.gql(crate::support::ACCOUNT_OPEN, json!({ "input": cash_account(&user_id) })).await;
+    let account = account.entity("accountOpen", "account").clone();
+    let bank = json!({ "userId": user_id, "number": "9988776655", "routingNumber": "121042882", "nickname": "Secret checking" });
+    let bank = app.gql(crate::support::BANK_ACCOUNT_LINK, json!({ "input": bank })).await;
+    let bank_id = bank.entity("bankAccountLink", "bankAccount")["id"].clone();
+    let deposit = json!({ "idempotencyKey": "d", "accountId": account["id"], "bankAccountId": bank_id, "amount": { "amount": "1000" } });
+    let deposit = app.gql(crate::support::DEPOSIT_CREATE, json!({ "input": deposit })).await;
+    let transfer_id = deposit.entity("depositCreate", "transfer")["id"].clone();
+    app.advance_to("2026-07-10T15:00:00Z").await;
+    let order = json!({ "idempotencyKey": "o", "accountId": account["id"], "symbol": "VTI", "side": "BUY", "quantity": "0.5" });
+    let order = app.gql(ORDER_PLACE, json!({ "input": order })).await;
+    let order_id = order.entity("orderPlace", "order")["id"].as_str().unwrap().to_owned();
+    app.ended(&order_id).await;
+    let rest = "query($user: ID!, $account: ID!, $order: ID!) { user(id: $user) { kyc { id token } }
+        account(id: $account) { positions { edges { node { id } } } } order(id: $order) { fills { edges { node { id } } } }
+        instrumentBySymbol(symbol: \"VTI\") { id } partner { id } }";
+    let rest = app.gql(rest, json!({ "user": user_id, "account": account["id"], "order": order_id })).await;
+    let rest = rest.data();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let ids: BTreeMap<&str, String> = [
+        ("User", user_id),
+        ("Account", text(&account["id"])),
+        ("BankAccount", text(&bank_id)),
+        ("Transfer", text(&transfer_id)),
+        ("Order", order_id),
+        ("Kyc", text(&rest["user"]["kyc"]["id"])),
+        ("Position", text(&rest["account"]["positions"]["edges"][0]["node"]["id"])),
+        ("Fill", text(&rest["order"]["fills"]["edges"][0]["node"]["id"])),
+        ("Instrument", text(&rest["instrumentBySymbol"]["id"])),
+        ("Partner", text(&rest["partner"]["id"])),
+    ]
+    .into();
+    let mut words: Vec<String> = ids.iter().filter(|(kind, _)| **kind != "Instrument").map(|(_, id)| id.clone()).collect();
+    words.extend([text(&account["number"]), text(&rest["user"]["kyc"]["token"])]);
+    words.extend(["Zenobia", "Quartermaine", "quartermaine.example", "Hidden Lane", "9988776655", "Secret checking"].map(str::to_owned));
+    Affairs { ids, words }
+}
+
+impl Affairs {
+    #[track_caller]
+    fn absent_from(&self, answer: &str, asked: &str) {
+        for word in &self.words {
+            assert!(!answer.contains(word.as_str()), "{asked} tells {word:?}: {answer}");
+        }
+    }
+
+    fn id(&self, kind: &str) -> &str {
+        &self.ids[kind]
+    }
+}
+
+/// Every root field that answers once.
+fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
+    let read = |field, scope, document: &str, variables, nobody, unscoped, other| {
+        let document = document.to_owned();
+        ("Query", Case { field, document, variables, scope, nobody, unscoped, other })
+    };
+    let by_id = |field, kind: &str, leaves: &str| {
+        let document = format!("query($id: ID!) {{ {field}(id: $id) {{ {leaves} }} }}");
+        read(field, Some(Scope::Read), &document, json!({ "id": a.id(kind) }), NOBODY, UNSCOPED, Null)
+    };
+    let change = |field: &'static str, scope, input: &str, entity: &str, variables, other| {
+        let (declared, given) = match input {
+            "" => (String::new(), String::new()),
+            input => (format!("($input: {input}!)"), "(input: $input)".to_owned()),
+        };
+        let document = format!("mutation{declared} {{ {field}{given} {{ {entity} {{ id }} userErrors {{ code path message }} }} }}");
+        ("Mutation", Case { field, document, variables, scope: Some(scope), nobody: NOBODY, unscoped: UNSCOPED, other })
+    };
+    let quote = json!({ "bid": { "amount": "1" }, "ask": { "amount": "2" } });
+    vec![
+        read("node", Some(Scope::Read), "query($id: ID!) { node(id: $id) { id __typename } }", json!({ "id": a.id("User") }), Null, Null, Null),
+        read(
+            "nodes",
+            Some(Scope::Read),
+            "query($ids: [ID!]!) { nodes(ids: $ids) { id __typename } }",
+            json!({ "ids": a.ids.iter().filter(|(kind, _)| **kind != "Instrument").map(|(_, id)| id).collect::<Vec<_>>() }),
+            Nulls,
+            Nulls,
+            Nulls,
+        ),
+        read("viewer", None, "{ viewer { id email } }", json!({}), Null, Null, Null),
+        by_id("user", "User", "id email firstName accounts { edges { node { number } } }"),
+        read("users", Some(Scope::Read), "{ users { edges { node { id email } } } }", json!({}), NOBODY, UNSCOPED, Gets::Nothing),
+        by_id("account", "Account", "id number balance { total { amount } }"),
+        by_id("transfer", "Transfer", "id amount { amount }"),
+        by_id("order", "Order", "id quantity account { number owner { email } }"),
+        read("orders", Some(Scope::Read), "{ orders { edges { node { id } } } }", json!({}), NOBODY, UNSCOPED, Gets::Nothing),
+        read("instrumentBySymbol", None, "{ instrumentBySymbol(symbol: \"VTI\") { id name } }", json!({}), Answer, Answer, Answer),
+        read("instruments", None, "{ instruments { edges { node { symbol } } } }", json!({}), Answer, Answer, Answer),
+        read("marketClock", None, "{ marketClock { isOpen } }", json!({}), Answer, Answer, Answer),
+        read("partner", None, "{ partner { name } }", json!({}), Null, Answer, Answer),
+        change("userCreate", Scope::Manage, "UserCreateInput", "user", json!({ "input": person("Own", "Person") }), Answer),
+        change("accountOpen", Scope::Manage, "AccountOpenInput", "account", json!({ "input": cash_account(a.id("User")) }), NotFound("userId")),
+        change(
+            "bankAccountLink",
+            Scope::Manage,
+            "BankAccountLinkInput",
+            "bankAccount",
+            json!({ "input": { "userId": a.id("User"), "number": "4327843043", "routingNumber": "121042882", "nickname": "Mine now" } }),
+            NotFound("userId"),
+        ),
+        change(
+            "depositCreate",
+            Scope::Transfer,
+            "DepositCreateInput",
+            "transfer",
+            json!({ "input": {
+                "idempotencyKey": "x", "accountId": a.id("Account"), "bankAccountId": a.id("BankAccount"), "amount": { "amount": "1" },
+            } }),
+            NotFound("accountId"),
+        ),
+        change(
+            "orderPlace",
+            Scope::Trade,
+            "OrderPlaceInput",
+            "order",
+            json!({ "input": { "idempotencyKey": "y", "accountId": a.id("Account"), "symbol": "VTI", "side": "SELL", "quantity": "0.1" } }),
+            NotFound("accountId"),
+        ),
+        change(
+            "orderCancel",
+            Scope::Trade,
+            "OrderCancelInput",
+            "order",
+            json!({ "input": { "idempotencyKey": "z", "orderId": a.id("Order") } }),
+            NotFound("orderId"),
+        ),
+        change("sandboxClockFreeze", Scope::Operate, "", "partner", json!({}), Answer),
+        change("sandboxClockRun", Scope::Operate, "", "partner", json!({}), Answer),
+        change("sandboxClockAdvance", Scope::Operate, "SandboxClockAdvanceInput", "partner", json!({ "input": { "seconds": 1 } }), Answer),
+        change(
+            "sandboxMarketHoursSet",
+            Scope::Operate,
+            "SandboxMarketHoursSetInput",
+            "partner",
+            json!({ "input": { "marketHours": "ALWAYS_OPEN" } }),
+            Answer,
+        ),
+        change(
+            "sandboxQuoteSet",
+            Scope::Operate,
+            "SandboxQuoteSetInput",
+            "instrument",
+            json!({ "input": { "symbol": "VTI", "quote": quote } }),
+            Answer,
+        ),
+    ]
+}
+
+/// Subscriptions, which are asked over a socket: the field, and what it tells nobody and a key without the scope.
+const SUBSCRIPTIONS: [(&str, &str, Gets); 3] = [
+    ("marketClockChanged", "subscription { marketClockChanged { marketClock { isOpen } } }", Answer),
+    ("orderChanged", "subscription($id: ID) { orderChanged(accountId: $id, after: \"0\") { id order { id account { number } } } }", NOBODY),
+    ("events", "subscription { events(after: \"0\") { id type __typename } }", NOBODY),
+];
+
+/// The names of a root type's fields in the schema, and the types that are nodes.
+fn schema() -> (BTreeMap<String, BTreeSet<String>>, BTreeSet<String>) {
+    let (mut roots, mut nodes) = (BTreeMap::new(), BTreeSet::new());
+    for definition in parse_schema(coffer::graphql::schema(true).sdl()).unwrap().definitions {
+        let TypeSystemDefinition::Type(ty) = definition else { continue };
+        let TypeKind::Object(object) = ty.node.kind else { continue };
+        let name = ty.node.name.node.to_string();
+        if object.implements.iter().any(|interface| interface.node == "Node") {
+            nodes.insert(name.clone());
+        }
+        if ["Query", "Mutation", "Subscription"].contains(&name.as_str()) {
+            roots.insert(name, object.fields.iter().map(|field| field.node.name.node.to_string()).collect());
+        }
+    }
+    (roots, nodes)
+}
+
+#[track_caller]
+fn assert_gets(gets: Gets, case: &Case, body: &Value, who: &str) {
+    let told = format!("{} for {who}: {body}", case.field);
+    let field = &body["data"][case.field];
+    match gets {
+        Code(code) => {
+            assert_eq!(body["errors"][0]["extensions"]["code"], code, "{told}");
+            assert_eq!(body["errors"].as_array().unwrap().len(), 1, "{told}");
+            assert!(field.is_null(), "{told}");
+        }
+        Null => assert_eq!(body, &json!({ "data": { case.field: null } }), "{told}"),
+        Nulls => {
+            assert!(body.get("errors").is_none(), "{told}");
+            assert!(field.as_array().is_some_and(|items| !items.is_empty() && items.iter().all(Value::is_null)), "{told}");
+        }
+        Gets::Nothing => assert_eq!(body, &json!({ "data": { case.field: { "edges": [] } } }), "{told}"),
+        NotFound(path) => {
+            assert!(body.get("errors").is_none(), "{told}");
+            let refusal = json!([{ "code": "NOT_FOUND", "path": [path], "message": format!("{path} names nothing that you can see") }]);
+            assert_eq!(field["userErrors"], refusal, "{told}");
+            assert!(field.as_object().unwrap().iter().all(|(name, value)| name == "userErrors" || value.is_null()), "{told}");
+        }
+        Answer => {
+            assert!(body.get("errors").is_none() && !field.is_null(), "{told}");
+            assert_eq!(field.get("userErrors").unwrap_or(&json!([])), &json!([]), "{told}");
+        }
+    }
+}
+
+fn all_but(scope: Option<Scope>) -> Vec<Scope> {
+    Scope::ALL.into_iter().filter(|one| Some(*one) != scope).collect()
+}
+
+/// A well-formed key that was never issued: another's with its middle replaced would fail its checksum, so one of another house.
+const NEVER_ISSUED: &str = "sk_test_a1b2c3d4Zs8Qw7Er6Ty5Ui4Op3As2Df1Gh0Jk9Lz000000";
+
+#[test]
+fn every_root_field_is_in_the_tables() {
+    let nothing = Affairs { ids: ["User", "Account", "BankAccount", "Transfer", "Order"].map(|kind| (kind, String::new())).into(), words: vec![] };
+    let mut listed: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (root, case) in cases(&nothing) {
+        assert!(listed.entry(root.to_owned()).or_default().insert(case.field.to_owned()), "{} is listed twice", case.field);
+    }
+    listed.insert("Subscription".to_owned(), SUBSCRIPTIONS.iter().map(|(field, ..)| (*field).to_owned()).collect());
+    assert_eq!(listed, schema().0, "say in tests/it/access.rs what a new field tells strangers");
+}
+
+on_both! {
+    async fn every_root_field_tells_strangers_nothing(app: TestApp) {
+        let a = affairs(&app).await;
+        let (_, other) = app.other_partner("another").await;
+        for (_, case) in cases(&a) {
+            let nobody = app.gql_as(None, &case.document, case.variables.clone()).await;
+            assert_gets(case.nobody, &case, &nobody.body, "nobody");
+            a.absent_from(&nobody.body.to_string(), case.field);
+
+            for wrong in [NEVER_ISSUED, &app.key[..app.key.len() - 1], &app.key.replace("sk_", "pk_"), "", "Basic "] {
+                let denied = app.gql_as(Some(wrong), &case.document, case.variables.clone()).await;
+                assert_eq!((denied.status, denied.error_code()), (401, "UNAUTHENTICATED"), "{} {wrong}", case.field);
+                assert!(denied.body.get("data").is_none(), "{}", denied.body);
+                a.absent_from(&denied.body.to_string(), case.field);
+            }
+
+            let key = app.key_for(&all_but(case.scope)).await;
+            let unscoped = app.gql_as(Some(&key), &case.document, case.variables.clone()).await;
+            assert_gets(case.unscoped, &case, &unscoped.body, "a key without the scope");
+            if !matches!(case.unscoped, Answer) {
+                a.absent_from(&unscoped.body.to_string(), case.field);
+            }
+        }
+        for (_, case) in cases(&a) {
+            let answer = app.gql_as(Some(&other), &case.document, case.variables.clone()).await;
+            assert_gets(case.other, &case, &answer.body, "another partner");
+            a.absent_from(&answer.body.to_string(), case.field);
+        }
+        // All this asking has changed nothing of hers.
+        assert_eq!(app.audit().await.wrong, None);
+        let orders = app.gql("{ orders { edges { node { id } } } users { edges { node { id } } } }", json!({})).await;
+        let lengths = ["orders", "users"].map(|list| orders.data()[list]["edges"].as_array().unwrap().len());
+        assert_eq!(lengths, [1, 1]);
+    }
+
+    async fn subscriptions_tell_strangers_nothing(app: TestApp) {
+        let a = affairs(&app).await;
+        let (_, other) = app.other_partner("another").await;
+        let unscoped = app.key_for(&all_but(Some(Scope::Read))).await;
+        for (field, document, nobody) in SUBSCRIPTIONS {
+            let variables = json!({ "id": a.id("Account") });
+            for (key, gets) in [(None, nobody), (Some(unscoped.as_str()), if matches!(nobody, Answer) { Answer } else { UNSCOPED })] {
+                let mut socket = Socket::join(&app, key).await;
+                socket.subscribe("1", document, variables.clone()).await;
+                let message = socket.hear().await.unwrap();
+                a.absent_from(&message.to_string(), field);
+                match gets {
+                    Code(code) => {
+                        let errors = if message["type"] == "error" { &message["payload"] } else { &message["payload"]["errors"] };
+                        assert_eq!(errors[0]["extensions"]["code"], code, "{field} {message}");
+                    }
+                    _ => assert!(message["type"] == "next" && message["payload"].get("errors").is_none(), "{field} {message}"),
+                }
+            }
+            let mut wrong = Socket::open(&app).await;
+            wrong.say(json!({ "type": "connection_init", "payload": { "authorization": NEVER_ISSUED } })).await;
+            assert_eq!(wrong.hear().await.unwrap_err().0, 4403, "{field}");
+            let mut socket = Socket::join(&app, Some(&other)).await;
+            socket.subscribe("1", document, variables).await;
+            while let Some(message) = socket.hear_within(Duration::from_millis(300)).await {
+                a.absent_from(&message.to_string(), field);
+                assert!(message["payload"].get("errors").is_none(), "{field} {message}");
+                if field == "marketClockChanged" {
+                    break;
+                }
+                assert_ne!(field, "orderChanged", "another partner has no orders: {message}");
+            }
+        }
+    }
+
+    async fn every_kind_of_node_is_its_owners_alone(app: TestApp) {
+        let a = affairs(&app).await;
+        let (_, other) = app.other_partner("another").await;
+        assert_eq!(schema().1, a.ids.keys().map(|kind| (*kind).to_owned()).collect(), "every type that is a node needs an id here");
+        let unscoped = app.key_for(&all_but(Some(Scope::Read))).await;
+        let one = "query($id: ID!) { node(id: $id) { id __typename } }";
+        let many = "query($ids: [ID!]!) { nodes(ids: $ids) { id __typename } }";
+        for (kind, id) in &a.ids {
+            let found = json!({ "id": id, "__typename": kind });
+            assert_eq!(app.gql(one, json!({ "id": id })).await.data()["node"], found);
+            assert_eq!(app.gql(many, json!({ "ids": [id, id] })).await.data()["nodes"], json!([found, found]));
+            let seen = if *kind == "Instrument" { found } else { json!(null) };
+            for key in [None, Some(other.as_str()), Some(unscoped.as_str())] {
+                assert_eq!(app.gql_as(key, one, json!({ "id": id })).await.body, json!({ "data": { "node": seen } }), "{kind} {key:?}");
+                assert_eq!(app.gql_as(key, many, json!({ "ids": [id] })).await.body, json!({ "data": { "nodes": [seen] } }), "{kind} {key:?}");
+            }
+        }
+        let key = app.gql("{ partner { id } }", json!({})).await.data()["partner"]["id"].as_str().unwrap().replace('-', "");
+        for id in ["", "nope", "00000000-0000-0000-0000-000000000000", "904837e3-3b76-47ec-b432-046db621571b", &key[..31]] {
+            assert_eq!(app.gql(one, json!({ "id": id })).await.body, json!({ "data": { "node": null } }), "{id}");
+        }
+    }
+
+    async fn a_key_that_may_not_read_reads_nothing_through_a_payload(app: TestApp) {
+        let a = affairs(&app).await;
+        let trade = app.key_for(&[Scope::Trade]).await;
+        let order = json!({ "idempotencyKey": "w", "accountId": a.id("Account"), "symbol": "VTI", "side": "BUY", "quantity": "0.1" });
+        for below in ["account { number }", "account { owner { email } }", "fills { edges { node { id } } }", "account { balance { total { amount } } }"] {
+            let place = format!("mutation($input: OrderPlaceInput!) {{ orderPlace(input: $input) {{ order {{ status {below} }} userErrors {{ code }} }} }}");
+            let placed = app.gql_as(Some(&trade), &place, json!({ "input": order })).await;
+            assert_eq!(placed.error_code(), "FORBIDDEN", "{}", placed.body);
+            a.absent_from(&placed.body.to_string(), below);
+        }
+        let placed = app.gql_as(Some(&trade), ORDER_PLACE, json!({ "input": order })).await;
+        assert_eq!(placed.entity("orderPlace", "order")["instrument"]["symbol"], "VTI");
+        let root = "mutation($input: OrderPlaceInput!) { orderPlace(input: $input) { query { users { edges { node { email } } } } } }";
+        let read = app.gql_as(Some(&trade), root, json!({ "input": order })).await;
+        assert_eq!(read.error_code(), "FORBIDDEN");
+        a.absent_from(&read.body.to_string(), "query of a payload");
+    }
+
+    async fn every_rest_route_tells_strangers_nothing(app: TestApp) {
+        let a = affairs(&app).await;
+        let (_, other) = app.other_partner("another").await;
+        let order = json!({ "account_id": a.id("Account"), "symbol": "VTI", "quantity": "0.1", "side": "sell", "type": "market" });
+        let own = json!({
+            "first_name": "Own", "last_name": "Person", "email_address": "own@example.com", "birth_date": "1985-01-23", "ssn_number": "123456789",
+            "address_line_1": "1 Own St", "address_city": "Richmond", "address_state": "VA", "address_postal_code": "23220", "address_country_code": "US",
+        });
+        let account = json!({
+            "ownership": "individual", "account_type": "cash", "martial_status": "single", "country_of_citizenship": "USA",
+            "employment_status": "retired", "employment_position": "Judge", "employer_name": "Court",
+        });
+        let bank = json!({ "bank_account_number": "4327843043", "bank_routing_number": "121042882", "bank_account_nickname": "Mine now" });
+        let deposit = json!({ "account_id": a.id("Account"), "bank_account_id": a.id("BankAccount"), "amount": "1.00" });
+        // The route, its body, what a key needs, and which field another partner is told names nothing; none where it gets its own.
+        let table: Vec<(&str, &str, Option<Value>, Scope, Option<&str>)> = vec![
+            ("POST", "/v1/users", Some(own), Scope::Manage, None),
+            ("GET", "/v1/users/{id}", None, Scope::Read, Some("id")),
+            ("POST", "/v1/users/{id}/accounts", Some(account), Scope::Manage, Some("user_id")),
+            ("POST", "/v1/users/{id}/bank_accounts", Some(bank), Scope::Manage, Some("user_id")),
+            ("POST", "/v1/deposits", Some(deposit), Scope::Transfer, Some("account_id")),
+            ("POST", "/v1/orders", Some(order), Scope::Trade, Some("account_id")),
+            ("GET", "/v1/orders", None, Scope::Read, None),
+            ("GET", "/v1/orders/{id}", None, Scope::Read, Some("id")),
+            ("DELETE", "/v1/orders/{id}", None, Scope::Trade, Some("order_id")),
+        ];
+        let listed: BTreeSet<(&str, &str)> = table.iter().map(|(method, path, ..)| (*method, *path)).collect();
+        let served: BTreeSet<(&str, &str)> = ROUTES.into_iter().flatten().map(|route| (route.method, route.path)).collect();
+        assert_eq!(listed, served, "say in tests/it/access.rs what a new route tells strangers");
+
+        for (method, path, body, scope, missing) in table {
+            let path = path.replace("{id}", a.id(if path.contains("orders") { "Order" } else { "User" }));
+            let asked = format!("{method} {path}");
+            let request = |key: Option<&str>, path: &str| {
+                let mut request = app.anonymous(method, path);
+                if let Some(key) = key {
+                    request = request.bearer_auth(key);
+                }
+                match &body {
+                    Some(body) => request.json(body),
+                    None => request,
+                }
+            };
+            let unscoped = app.key_for(&all_but(Some(scope))).await;
+            for path in [path.clone(), format!("{path}/")] {
+                for key in [None, Some(NEVER_ISSUED), Some(&app.key[1..]), Some(unscoped.as_str())] {
+                    let denied = send(request(key, &path)).await;
+                    assert_eq!((denied.status, &denied.body["error"]["type"]), (401, &json!("authentication_error")), "{asked} {key:?} {}", denied.body);
+                    a.absent_from(&denied.body.to_string(), &asked);
+                }
+                let answer = send(request(Some(&other), &path)).await;
+                a.absent_from(&answer.body.to_string(), &asked);
+                match missing {
+                    Some(field) => {
+                        let message = format!("{field} names nothing that you can see");
+                        let told = json!({ "error": { "type": "not_found", "message": message } });
+                        assert_eq!((answer.status, &answer.body), (404, &told), "{asked}");
+                    }
+                    None => assert_eq!(answer.status, 200, "{asked} {}", answer.body),
+                }
+            }
+        }
+        let list = send(app.anonymous("GET", "/v1/orders?status=all").bearer_auth(&other)).await;
+        assert_eq!(list.body["data"], json!([]));
+        let cursor = format!("/v1/orders?status=all&starting_after={}", a.id("Order"));
+        let cursor = send(app.anonymous("GET", &cursor).bearer_auth(&other)).await;
+        assert_eq!((cursor.status, &cursor.body["error"]["message"]), (400, &json!("starting_after names no order")));
+    }
+}
