@@ -4,6 +4,11 @@
 mod support;
 
 mod access;
+mod audit;
+mod concurrency;
 mod contract;
+mod crash;
+mod ledger;
+mod orders;
 mod slice;
 mod walls;
