@@ -190,9 +190,9 @@ pub async fn usable(connection: &impl ConnectionTrait, partner_id: Uuid, id: Uui
 }
 
 /// The partner's only active account, for callers who name none (documented: orders name no account); refused as missing
-/// when there is none or more than one.
+/// when there is none or more than one; scope `trade`.
 pub async fn only_one(connection: &impl ConnectionTrait, actor: &Actor) -> Result<Uuid> {
-    let caller = actor.partner(Scope::Read)?;
+    let caller = actor.partner(Scope::Trade)?;
     let found = account::Entity::find()
         .filter(account::Column::PartnerId.eq(caller.partner_id))
         .filter(account::Column::Status.eq(Status::Active))

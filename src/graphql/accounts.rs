@@ -12,8 +12,10 @@ use super::{
 };
 use crate::{
     domain::{
+        self,
         accounts::{self, NewAccount},
         balances::Balance,
+        command,
         idempotency::Key,
         ids,
     },
@@ -421,7 +423,7 @@ pub struct AccountOpenInput {
 }
 
 impl AccountOpenInput {
-    fn parse(self) -> Result<(Option<Key>, NewAccount)> {
+    fn parse(self) -> domain::Result<(Option<Key>, NewAccount)> {
         let key = self.idempotency_key.as_deref().map(|key| Key::parse("idempotencyKey", key)).transpose()?;
         let kind = match self.kind {
             AccountType::Cash => "cash",
@@ -481,8 +483,10 @@ impl AccountMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "For whom, and what she says about herself.")] input: AccountOpenInput,
     ) -> Result<Option<AccountOpenPayload>> {
-        let (key, new) = input.parse()?;
-        let opened = wire::answered(accounts::open(ctx.app(), ctx.actor(), key, new).await)?;
-        Ok(Some(opened.into()))
+        let opened = match input.parse() {
+            Ok((key, new)) => accounts::open(ctx.app(), ctx.actor(), key, new).await,
+            Err(error) => Err(command::unreadable::<NewAccount>(ctx.actor(), error)),
+        };
+        Ok(Some(wire::answered(opened)?.into()))
     }
 }

@@ -9,7 +9,9 @@ use super::{
 };
 use crate::{
     domain::{
+        self,
         bank_accounts::{self, NewBankAccount},
+        command,
         idempotency::Key,
         ids,
     },
@@ -91,7 +93,7 @@ pub struct BankAccountLinkInput {
 }
 
 impl BankAccountLinkInput {
-    fn parse(self) -> Result<(Option<Key>, NewBankAccount)> {
+    fn parse(self) -> domain::Result<(Option<Key>, NewBankAccount)> {
         let key = self.idempotency_key.as_deref().map(|key| Key::parse("idempotencyKey", key)).transpose()?;
         let new = NewBankAccount {
             user_id: ids::parse(Kind::User, &self.user_id),
@@ -123,8 +125,10 @@ impl BankAccountMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Whose, and which.")] input: BankAccountLinkInput,
     ) -> Result<Option<BankAccountLinkPayload>> {
-        let (key, new) = input.parse()?;
-        let linked = wire::answered(bank_accounts::link(ctx.app(), ctx.actor(), key, new).await)?;
-        Ok(Some(linked.into()))
+        let linked = match input.parse() {
+            Ok((key, new)) => bank_accounts::link(ctx.app(), ctx.actor(), key, new).await,
+            Err(error) => Err(command::unreadable::<NewBankAccount>(ctx.actor(), error)),
+        };
+        Ok(Some(wire::answered(linked)?.into()))
     }
 }

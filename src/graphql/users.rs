@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     domain::{
+        self, command,
         idempotency::Key,
         ids,
         users::{self, NewAddress, NewUser, Registered},
@@ -251,7 +252,7 @@ pub struct UserCreateInput {
 }
 
 impl UserCreateInput {
-    fn parse(self) -> Result<(Option<Key>, NewUser)> {
+    fn parse(self) -> domain::Result<(Option<Key>, NewUser)> {
         let key = self.idempotency_key.as_deref().map(|key| Key::parse("idempotencyKey", key)).transpose()?;
         let address = self.address.map(|address| NewAddress {
             line1: address.line1,
@@ -331,8 +332,10 @@ impl UserMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Who it is.")] input: UserCreateInput,
     ) -> Result<Option<UserCreatePayload>> {
-        let (key, new) = input.parse()?;
-        let registered = wire::answered(users::register(ctx.app(), ctx.actor(), key, new).await)?;
-        Ok(Some(registered.into()))
+        let registered = match input.parse() {
+            Ok((key, new)) => users::register(ctx.app(), ctx.actor(), key, new).await,
+            Err(error) => Err(command::unreadable::<NewUser>(ctx.actor(), error)),
+        };
+        Ok(Some(wire::answered(registered)?.into()))
     }
 }

@@ -1,20 +1,22 @@
 //! `/v1/orders`.
 
 use super::{
-    Caller, KeyHeader, Result, Route, answer,
+    Caller, Id, KeyHeader, Result, Route, answer,
     body::Body,
     list::{Asked, Parameters, Place},
 };
 use crate::{
     app::App,
     domain::{
-        self, Actor, Refusal, accounts, ids, instruments,
+        self, Actor, Refusal, accounts,
+        command::Command,
+        ids, instruments,
         orders::{self, Cancellation, NewOrder},
     },
 };
 use axum::{
     Json,
-    extract::{OriginalUri, Path, Query, State},
+    extract::{OriginalUri, Query, State},
     http::HeaderMap,
     response::Response,
     routing::on,
@@ -55,21 +57,24 @@ async fn parse(app: &App, actor: &Actor, body: &Body) -> domain::Result<NewOrder
         "limit" | "stop" | "stop_limit" => return Err(Refusal::invalid("type", "must be market: no other type is taken yet").into()),
         _ => return Err(Refusal::invalid("type", "must be market").into()),
     };
-    let account_id = match body.optional_text("account_id")? {
-        Some(id) => ids::parse(Kind::Account, &id),
-        None => accounts::only_one(&app.db.read, actor).await?,
-    };
-    Ok(NewOrder { account_id, symbol, side, quantity, kind })
+    let named = body.optional_text("account_id")?.map(|id| ids::parse(Kind::Account, &id));
+    let mut new = NewOrder { account_id: named.unwrap_or_default(), symbol, side, quantity, kind };
+    if named.is_none() {
+        // What the request alone decides comes before a look at the accounts.
+        new.check(actor.partner(NewOrder::SCOPE)?.mode)?;
+        new.account_id = accounts::only_one(&app.db.read, actor).await?;
+    }
+    Ok(new)
 }
 
-async fn read(State(app): State<App>, actor: Caller, Path(id): Path<String>) -> Result<Json<OrderBody>> {
+async fn read(State(app): State<App>, actor: Caller, Id(id): Id) -> Result<Json<OrderBody>> {
     let id = ids::parse(Kind::Order, &id);
     let order = orders::find(&app.db.read, &actor, id).await?.ok_or_else(|| Refusal::not_found("id"))?;
     let instrument = instruments::of_order(&app.db.read, &order).await?;
     Ok(Json(OrderBody::of(&order, &instrument)))
 }
 
-async fn cancel(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Path(id): Path<String>) -> Result<Response> {
+async fn cancel(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Id(id): Id) -> Result<Response> {
     let cancellation = Cancellation { order_id: ids::parse(Kind::Order, &id) };
     let canceled = orders::cancel(&app, &actor, key, cancellation).await?;
     Ok(answer(&canceled, &json!({ "id": canceled.value.id, "object": "order", "canceled": true })))

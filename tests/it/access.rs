@@ -128,7 +128,15 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
     };
     let quote = json!({ "bid": { "amount": "1" }, "ask": { "amount": "2" } });
     vec![
-        read("node", Some(Scope::Read), "query($id: ID!) { node(id: $id) { id __typename } }", json!({ "id": a.id("User") }), Null, Null, Null),
+        read(
+            "node",
+            Some(Scope::Read),
+            "query($id: ID!) { node(id: $id) { id __typename } }",
+            json!({ "id": a.id("User") }),
+            Null,
+            Null,
+            Null,
+        ),
         read(
             "nodes",
             Some(Scope::Read),
@@ -150,7 +158,14 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
         read("marketClock", None, "{ marketClock { isOpen } }", json!({}), Answer, Answer, Answer),
         read("partner", None, "{ partner { name } }", json!({}), Null, Answer, Answer),
         change("userCreate", Scope::Manage, "UserCreateInput", "user", json!({ "input": person("Own", "Person") }), Answer),
-        change("accountOpen", Scope::Manage, "AccountOpenInput", "account", json!({ "input": cash_account(a.id("User")) }), NotFound("userId")),
+        change(
+            "accountOpen",
+            Scope::Manage,
+            "AccountOpenInput",
+            "account",
+            json!({ "input": cash_account(a.id("User")) }),
+            NotFound("userId"),
+        ),
         change(
             "bankAccountLink",
             Scope::Manage,
@@ -269,7 +284,8 @@ const NEVER_ISSUED: &str = "sk_test_a1b2c3d4Zs8Qw7Er6Ty5Ui4Op3As2Df1Gh0Jk9Lz0000
 
 #[test]
 fn every_root_field_is_in_the_tables() {
-    let nothing = Affairs { ids: ["User", "Account", "BankAccount", "Transfer", "Order"].map(|kind| (kind, String::new())).into(), words: vec![] };
+    let nothing =
+        Affairs { ids: ["User", "Account", "BankAccount", "Transfer", "Order"].map(|kind| (kind, String::new())).into(), words: vec![] };
     let mut listed: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (root, case) in cases(&nothing) {
         assert!(listed.entry(root.to_owned()).or_default().insert(case.field.to_owned()), "{} is listed twice", case.field);

@@ -4,6 +4,9 @@
 mod support;
 
 mod access;
+mod bad_input;
 mod contract;
 mod slice;
+mod statements;
+mod transport;
 mod walls;

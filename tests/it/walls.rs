@@ -110,7 +110,12 @@ fn providers_know_of_the_rules_only_the_calendar() {
 
 #[test]
 fn time_ids_and_settings_come_from_one_place() {
-    assert_absent(&["Utc::now", "Local::now", "SystemTime::now"], &["src", "entity/src"], &["src/domain/clock.rs"], "time comes from the clock");
+    assert_absent(
+        &["Utc::now", "Local::now", "SystemTime::now"],
+        &["src", "entity/src"],
+        &["src/domain/clock.rs"],
+        "time comes from the clock",
+    );
     assert_absent(&["now_v7", "new_v4"], &["src", "entity/src"], &["src/domain/ids.rs"], "ids come from the App");
     assert_absent(&["env::var"], &["src", "entity/src"], &["src/config.rs"], "settings are read in config.rs");
 }
@@ -174,7 +179,8 @@ fn no_rule_needs_what_needs_it() {
     let given_out = given_out(&sources.iter().find(|source| source.path == "src/domain.rs").unwrap().text);
     assert_eq!(given_out.get("Refusal").map(String::as_str), Some("error"));
     let module_of = |path: &str| path.trim_start_matches("src/domain/").split(['/', '.']).next().unwrap().to_owned();
-    let modules: BTreeSet<String> = sources.iter().filter(|source| source.path != "src/domain.rs").map(|source| module_of(&source.path)).collect();
+    let modules: BTreeSet<String> =
+        sources.iter().filter(|source| source.path != "src/domain.rs").map(|source| module_of(&source.path)).collect();
     let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for source in sources.iter().filter(|source| source.path != "src/domain.rs") {
         let module = module_of(&source.path);
