@@ -398,6 +398,18 @@ async fn operations_on_a_socket_answer_and_end() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_tells_where_to_go_on() {
+    let app = TestApp::sqlite().await;
+    let mut socket = Socket::join(&app, Some(&app.key)).await;
+    socket.subscribe("a", EVENTS, json!({ "after": "0" })).await;
+    assert_eq!(socket.next().await["events"]["cursor"], "1");
+    app.stopping();
+    assert_eq!(socket.closed().await, (1012, "cursor=1".to_owned()));
+    assert_eq!(Socket::open(&app).await.closed().await, (1012, String::new()));
+    assert_eq!(send(app.anonymous("GET", "/readyz")).await.status, 503);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_reader_is_closed_with_its_cursor() {
     let app = TestApp::sqlite_with(with(|limits| {
         (limits.socket_queue, limits.socket_patience) = (1, Duration::from_millis(50));

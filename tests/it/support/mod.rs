@@ -317,6 +317,11 @@ impl TestApp {
         coffer::domain::audit::run(&self.app.db).await.unwrap()
     }
 
+    /// Tells the server that it is about to stop.
+    pub fn stopping(&self) {
+        self._stop.send_replace(true);
+    }
+
     /// Stops this server's loops and doors, as a crash would, and starts another over the same database.
     pub async fn restarted(mut self, options: Options) -> Self {
         for task in self.tasks.drain(..) {
