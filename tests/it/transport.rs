@@ -133,7 +133,11 @@ async fn get_asks_queries_only() {
 }
 
 fn encoded(text: &str) -> String {
-    text.bytes().map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() { encoded.push(char::from(byte)) } else { encoded.extend(["%", &format!("{byte:02X}")]) }
+    }
+    encoded
 }
 
 /// Asks for a stream of events and answers with what comes until one of its lines holds `last`.
