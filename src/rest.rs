@@ -15,13 +15,14 @@ use crate::{
 };
 use axum::{
     Json, Router,
-    extract::{Extension, FromRequestParts},
+    extract::{Extension, FromRequestParts, Path},
     http::{HeaderValue, StatusCode, request::Parts},
     response::{IntoResponse, Response},
     routing::{MethodFilter, MethodRouter},
 };
 use serde::Serialize;
 use serde_json::json;
+use std::convert::Infallible;
 
 /// One way to ask one path.
 pub struct Route {
@@ -160,6 +161,18 @@ fn problem(status: StatusCode, kind: &str, message: &str) -> Response {
 
 /// The caller, put into the request before it came here.
 type Caller = Extension<Actor>;
+
+/// The id in a path as it stands there; empty, which names nothing, where it cannot be read.
+struct Id(String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        Ok(Self(path.map(|Path(id)| id).unwrap_or_default()))
+    }
+}
 
 /// The `Idempotency-Key` header, if there is one.
 struct KeyHeader(Option<Key>);

@@ -79,6 +79,11 @@ pub async fn execute<C: Command>(app: &App, actor: &Actor, key: Option<Key>, com
     work.await.map_err(|cause| Error::broken(format!("an operation broke off: {cause}")))?
 }
 
+/// What a caller is told whose input cannot be read: first of all whether she may ask.
+pub fn unreadable<C: Command>(actor: &Actor, error: Error) -> Error {
+    actor.partner(C::SCOPE).err().unwrap_or(error)
+}
+
 fn claim<C: Command>(app: &App, caller: &PartnerKey, key: Key, command: &C) -> Result<Claim> {
     let arguments = serde_json::to_vec(command).map_err(|cause| Error::broken(format!("arguments cannot be written: {cause}")))?;
     Ok(Claim {

@@ -182,7 +182,7 @@ const RETAINED: Duration = Duration::days(30);
 /// Refused when the cursor names no event of this partner; `CursorExpired` when that event is past retention.
 pub async fn position_of(connection: &impl ConnectionTrait, partner_id: Uuid, cursor: &str) -> Result<i64> {
     let unknown = || Error::from(super::Refusal::invalid("after", "is no cursor of this log"));
-    let seq: i64 = cursor.parse().map_err(|_| unknown())?;
+    let seq: i64 = cursor.parse().ok().filter(|seq: &i64| seq.to_string() == cursor).ok_or_else(unknown)?;
     if seq == 0 {
         return Ok(0);
     }

@@ -15,6 +15,7 @@ use crate::{
         self,
         accounts::{self, NewAccount},
         balances::Balance,
+        command,
         idempotency::Key,
         ids,
     },
@@ -484,7 +485,7 @@ impl AccountMutation {
     ) -> Result<Option<AccountOpenPayload>> {
         let opened = match input.parse() {
             Ok((key, new)) => accounts::open(ctx.app(), ctx.actor(), key, new).await,
-            Err(error) => Err(error),
+            Err(error) => Err(command::unreadable::<NewAccount>(ctx.actor(), error)),
         };
         Ok(Some(wire::answered(opened)?.into()))
     }

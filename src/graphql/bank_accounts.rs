@@ -11,6 +11,7 @@ use crate::{
     domain::{
         self,
         bank_accounts::{self, NewBankAccount},
+        command,
         idempotency::Key,
         ids,
     },
@@ -126,7 +127,7 @@ impl BankAccountMutation {
     ) -> Result<Option<BankAccountLinkPayload>> {
         let linked = match input.parse() {
             Ok((key, new)) => bank_accounts::link(ctx.app(), ctx.actor(), key, new).await,
-            Err(error) => Err(error),
+            Err(error) => Err(command::unreadable::<NewBankAccount>(ctx.actor(), error)),
         };
         Ok(Some(wire::answered(linked)?.into()))
     }

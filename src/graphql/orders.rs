@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     domain::{
-        self, Scope,
+        self, Scope, command,
         idempotency::Key,
         ids,
         orders::{self, Cancellation, NewOrder},
@@ -345,7 +345,7 @@ impl OrderMutation {
     ) -> Result<Option<OrderPlacePayload>> {
         let placed = match input.parse() {
             Ok((key, new)) => orders::place(ctx.app(), ctx.actor(), Some(key), new).await,
-            Err(error) => Err(error),
+            Err(error) => Err(command::unreadable::<NewOrder>(ctx.actor(), error)),
         };
         Ok(Some(wire::answered(placed)?.into()))
     }
@@ -359,7 +359,7 @@ impl OrderMutation {
         let cancellation = Cancellation { order_id: ids::parse(Kind::Order, &input.order_id) };
         let canceled = match Key::parse("idempotencyKey", &input.idempotency_key) {
             Ok(key) => orders::cancel(ctx.app(), ctx.actor(), Some(key), cancellation).await,
-            Err(error) => Err(error),
+            Err(error) => Err(command::unreadable::<Cancellation>(ctx.actor(), error)),
         };
         Ok(Some(wire::answered(canceled)?.into()))
     }

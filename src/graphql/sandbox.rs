@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     domain::{
-        self, Who, clock,
+        self, Who, clock, command,
         sandbox::{self, Advance, ClockChange, QuoteSet},
     },
     wire::{self, Result},
@@ -236,7 +236,7 @@ impl SandboxMutation {
     ) -> Result<Option<SandboxQuoteSetPayload>> {
         let set = match input.parse() {
             Ok(set) => sandbox::set_quote(ctx.app(), ctx.actor(), set).await,
-            Err(error) => Err(error),
+            Err(error) => Err(command::unreadable::<QuoteSet>(ctx.actor(), error)),
         };
         Ok(Some(wire::outcome(set)?.into()))
     }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     domain::{
-        self,
+        self, command,
         idempotency::Key,
         ids,
         transfers::{self, NewDeposit},
@@ -166,7 +166,7 @@ impl TransferMutation {
     ) -> Result<Option<DepositCreatePayload>> {
         let deposited = match input.parse() {
             Ok((key, new)) => transfers::deposit(ctx.app(), ctx.actor(), Some(key), new).await,
-            Err(error) => Err(error),
+            Err(error) => Err(command::unreadable::<NewDeposit>(ctx.actor(), error)),
         };
         Ok(Some(wire::answered(deposited)?.into()))
     }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     domain::{
-        self,
+        self, command,
         idempotency::Key,
         ids,
         users::{self, NewAddress, NewUser, Registered},
@@ -334,7 +334,7 @@ impl UserMutation {
     ) -> Result<Option<UserCreatePayload>> {
         let registered = match input.parse() {
             Ok((key, new)) => users::register(ctx.app(), ctx.actor(), key, new).await,
-            Err(error) => Err(error),
+            Err(error) => Err(command::unreadable::<NewUser>(ctx.actor(), error)),
         };
         Ok(Some(wire::answered(registered)?.into()))
     }

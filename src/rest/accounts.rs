@@ -1,6 +1,6 @@
 //! `/v1/users/{id}/accounts`.
 
-use super::{Caller, KeyHeader, Problem, Result, Route, answer, body::Body};
+use super::{Caller, Id, KeyHeader, Problem, Result, Route, answer, body::Body};
 use crate::{
     app::App,
     domain::{
@@ -9,11 +9,7 @@ use crate::{
         ids,
     },
 };
-use axum::{
-    extract::{Path, State},
-    response::Response,
-    routing::on,
-};
+use axum::{extract::State, response::Response, routing::on};
 use entity::{
     Kind,
     account::{AccountKind, Ownership},
@@ -23,7 +19,7 @@ use uuid::Uuid;
 
 pub const ROUTES: &[Route] = &[Route::post("/v1/users/{id}/accounts", |filter| on(filter, create))];
 
-async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Path(id): Path<String>, body: Body) -> Result<Response> {
+async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Id(id): Id, body: Body) -> Result<Response> {
     let new = parse(ids::parse(Kind::User, &id), &body)?;
     let opened = accounts::open(&app, &actor, key, new).await.map_err(|error| Problem::calling(error, name))?;
     let account = &opened.value;

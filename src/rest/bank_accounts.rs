@@ -1,6 +1,6 @@
 //! `/v1/users/{id}/bank_accounts`.
 
-use super::{Caller, KeyHeader, Result, Route, answer, body::Body};
+use super::{Caller, Id, KeyHeader, Result, Route, answer, body::Body};
 use crate::{
     app::App,
     domain::{
@@ -8,18 +8,14 @@ use crate::{
         ids,
     },
 };
-use axum::{
-    extract::{Path, State},
-    response::Response,
-    routing::on,
-};
+use axum::{extract::State, response::Response, routing::on};
 use entity::Kind;
 use serde::Serialize;
 use uuid::Uuid;
 
 pub const ROUTES: &[Route] = &[Route::post("/v1/users/{id}/bank_accounts", |filter| on(filter, create))];
 
-async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Path(id): Path<String>, body: Body) -> Result<Response> {
+async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Id(id): Id, body: Body) -> Result<Response> {
     let new = NewBankAccount {
         user_id: ids::parse(Kind::User, &id),
         number: body.text("bank_account_number")?,

@@ -1,7 +1,7 @@
 //! `/v1/orders`.
 
 use super::{
-    Caller, KeyHeader, Result, Route, answer,
+    Caller, Id, KeyHeader, Result, Route, answer,
     body::Body,
     list::{Asked, Parameters, Place},
 };
@@ -14,7 +14,7 @@ use crate::{
 };
 use axum::{
     Json,
-    extract::{OriginalUri, Path, Query, State},
+    extract::{OriginalUri, Query, State},
     http::HeaderMap,
     response::Response,
     routing::on,
@@ -58,14 +58,14 @@ fn parse(body: &Body) -> domain::Result<NewOrder> {
     Ok(NewOrder { account_id, symbol, side, quantity, kind })
 }
 
-async fn read(State(app): State<App>, actor: Caller, Path(id): Path<String>) -> Result<Json<OrderBody>> {
+async fn read(State(app): State<App>, actor: Caller, Id(id): Id) -> Result<Json<OrderBody>> {
     let id = ids::parse(Kind::Order, &id);
     let order = orders::find(&app.db.read, &actor, id).await?.ok_or_else(|| Refusal::not_found("id"))?;
     let instrument = instruments::of_order(&app.db.read, &order).await?;
     Ok(Json(OrderBody::of(&order, &instrument)))
 }
 
-async fn cancel(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Path(id): Path<String>) -> Result<Response> {
+async fn cancel(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Id(id): Id) -> Result<Response> {
     let cancellation = Cancellation { order_id: ids::parse(Kind::Order, &id) };
     let canceled = orders::cancel(&app, &actor, key, cancellation).await?;
     Ok(answer(&canceled, &json!({ "id": canceled.value.id, "object": "order", "canceled": true })))

@@ -1,6 +1,6 @@
 //! `/v1/users`.
 
-use super::{Caller, KeyHeader, Result, Route, answer, body::Body};
+use super::{Caller, Id, KeyHeader, Result, Route, answer, body::Body};
 use crate::{
     app::App,
     domain::{
@@ -8,12 +8,7 @@ use crate::{
         users::{self, NewAddress, NewUser},
     },
 };
-use axum::{
-    Json,
-    extract::{Path, State},
-    response::Response,
-    routing::on,
-};
+use axum::{Json, extract::State, response::Response, routing::on};
 use entity::{
     Kind, kyc,
     user::{self, Status},
@@ -61,7 +56,7 @@ struct Created {
     kyc_token: Option<String>,
 }
 
-async fn read(State(app): State<App>, actor: Caller, Path(id): Path<String>) -> Result<Json<UserBody>> {
+async fn read(State(app): State<App>, actor: Caller, Id(id): Id) -> Result<Json<UserBody>> {
     let id = ids::parse(Kind::User, &id);
     let found = users::look_up(&app, &actor, id).await?.ok_or_else(|| Refusal::not_found("id"))?;
     Ok(Json(UserBody::of(&app, found.user, found.kyc)?))

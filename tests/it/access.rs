@@ -108,7 +108,11 @@ impl Affairs {
     }
 }
 
+/// A method, a path, a body, what a key must carry, and the field that another partner is told names nothing.
+type RouteCase = (&'static str, &'static str, Option<Value>, Scope, Option<&'static str>);
+
 /// Every root field that answers once.
+#[expect(clippy::too_many_lines, reason = "a table has as many lines as the schema has fields")]
 fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
     let read = |field, scope, document: &str, variables, nobody, unscoped, other| {
         let document = document.to_owned();
@@ -420,7 +424,7 @@ on_both! {
         let bank = json!({ "bank_account_number": "4327843043", "bank_routing_number": "121042882", "bank_account_nickname": "Mine now" });
         let deposit = json!({ "account_id": a.id("Account"), "bank_account_id": a.id("BankAccount"), "amount": "1.00" });
         // The route, its body, what a key needs, and which field another partner is told names nothing; none where it gets its own.
-        let table: Vec<(&str, &str, Option<Value>, Scope, Option<&str>)> = vec![
+        let table: Vec<RouteCase> = vec![
             ("POST", "/v1/users", Some(own), Scope::Manage, None),
             ("GET", "/v1/users/{id}", None, Scope::Read, Some("id")),
             ("POST", "/v1/users/{id}/accounts", Some(account), Scope::Manage, Some("user_id")),

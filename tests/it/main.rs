@@ -5,10 +5,13 @@ mod support;
 
 mod access;
 mod audit;
+mod bad_input;
 mod concurrency;
 mod contract;
 mod crash;
 mod ledger;
 mod orders;
 mod slice;
+mod statements;
+mod transport;
 mod walls;

@@ -8,8 +8,7 @@ use chrono::{DateTime, Utc};
 use coffer::{
     app::App,
     domain::{
-        Actor, Scope, Who,
-        actor::PartnerKey,
+        Scope,
         db::Db,
         instruments, keys, partners,
         secrets::{Secret, Vault},
@@ -210,12 +209,6 @@ impl TestApp {
         keys::issue(&self.app, &self.partner, scopes).await.unwrap().reveal().clone()
     }
 
-    /// The tests' partner as the domain knows it.
-    pub fn actor(&self) -> Actor {
-        let key = PartnerKey { partner_id: self.partner.id, key_id: self.partner.id, mode: Mode::Sandbox, scopes: Scope::ALL.to_vec() };
-        Actor { who: Who::Partner(key), ..Actor::default() }
-    }
-
     /// Asks the GraphQL door as the tests' partner.
     pub async fn gql(&self, query: &str, variables: Value) -> Answer {
         self.gql_as(Some(&self.key), query, variables).await
@@ -314,6 +307,11 @@ impl TestApp {
     /// The audit's verdict.
     pub async fn audit(&self) -> coffer::domain::audit::Report {
         coffer::domain::audit::run(&self.app.db).await.unwrap()
+    }
+
+    /// Tells the server that it is about to stop.
+    pub fn stopping(&self) {
+        self._stop.send_replace(true);
     }
 
     /// Stops this server's loops and doors, as a crash would, and starts another over the same database.

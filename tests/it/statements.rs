@@ -1,0 +1,96 @@
+//! How many statements a query costs: one for each kind of thing, however many there are of it.
+
+use crate::support::{DEPOSIT_CREATE, ORDER_PLACE, TestApp, on_both};
+use serde_json::{Value, json};
+
+const NESTED: &str = "query($n: Int!) { users(first: $n) { edges { node { id firstName accounts(first: 5) { edges { node { id number
+    orders(first: 5) { edges { node { id quantity status instrument { id symbol name } } } } } } } } } } }";
+
+/// Twenty customers of one account each, every one with an order or two.
+async fn twenty(app: &TestApp) -> Vec<String> {
+    let mut customers = Vec::new();
+    for turn in 0..20 {
+        let customer = app.customer(&format!("Ada{turn}")).await;
+        let customer = (customer, turn);
+        let deposit = app.gql(DEPOSIT_CREATE, json!({ "input": customer.0.deposit(&format!("d{turn}"), "500") })).await;
+        deposit.entity("depositCreate", "transfer");
+        customers.push(customer.0);
+    }
+    app.advance_to("2026-07-10T15:00:00Z").await;
+    for (turn, customer) in customers.iter().enumerate() {
+        for (number, symbol) in ["VTI", "KO"].iter().take(1 + turn % 2).enumerate() {
+            let order = customer.order(&format!("o{turn}-{number}"), "BUY", symbol, "0.1");
+            app.gql(ORDER_PLACE, json!({ "input": order })).await.entity("orderPlace", "order");
+        }
+    }
+    app.ended(&last_order(app).await).await;
+    customers.into_iter().map(|customer| customer.user_id).collect()
+}
+
+async fn last_order(app: &TestApp) -> String {
+    let orders = app.gql("{ orders(first: 1) { edges { node { id } } } }", json!({})).await;
+    orders.data()["orders"]["edges"][0]["node"]["id"].as_str().unwrap().to_owned()
+}
+
+/// The answer, and what the reading pool was asked for it. A key is looked up at most once a second, so it is warmed first.
+async fn asked(app: &TestApp, query: &str, variables: Value) -> (Value, Vec<String>) {
+    for _ in 0..20 {
+        app.gql("{ marketClock { isOpen } }", json!({})).await.data();
+        app.statements.lock().unwrap().clear();
+        let data = app.gql(query, variables.clone()).await.data().clone();
+        let statements = app.statements.lock().unwrap().clone();
+        // The sequencer and the timers look for work on the same pool: what they ask is not the query's.
+        let of_query: Vec<String> = statements.into_iter().filter(|sql| !background(sql)).collect();
+        if of_query.iter().all(|sql| !sql.contains("api_key")) {
+            return (data, of_query);
+        }
+    }
+    panic!("the key was looked up again and again");
+}
+
+fn background(sql: &str) -> bool {
+    ["FROM \"event\"", "FROM \"audit_log\"", "FROM \"timer\""].iter().any(|table| sql.contains(table))
+}
+
+fn selects(statements: &[String]) -> usize {
+    statements.iter().filter(|sql| sql.trim_start().to_uppercase().starts_with("SELECT")).count()
+}
+
+on_both! {
+    async fn a_nested_query_costs_one_statement_a_level(app: TestApp) {
+        let users = twenty(&app).await;
+        for (n, orders) in [(1, 2), (5, 8), (20, 30)] {
+            let (data, statements) = asked(&app, NESTED, json!({ "n": n })).await;
+            let people = data["users"]["edges"].as_array().unwrap();
+            let counted: usize = people
+                .iter()
+                .map(|user| user["node"]["accounts"]["edges"][0]["node"]["orders"]["edges"].as_array().unwrap().len())
+                .sum();
+            assert_eq!((people.len(), counted), (n, orders));
+            assert!((1..=5).contains(&selects(&statements)), "{n}: {statements:#?}");
+            assert!(statements.iter().all(|sql| !sql.to_uppercase().contains("COUNT(")), "{statements:#?}");
+            assert!(statements.iter().all(|sql| !sql.to_uppercase().contains("OFFSET")), "{statements:#?}");
+        }
+        assert_eq!(users.len(), 20);
+    }
+
+    async fn a_point_query_costs_one_statement(app: TestApp) {
+        let ada = app.customer("Ada").await;
+        let leaves = "query($id: ID!) { user(id: $id) { id firstName lastName email status phoneLast4 createdAt address { city } } }";
+        let (data, statements) = asked(&app, leaves, json!({ "id": ada.user_id })).await;
+        assert_eq!((&data["user"]["firstName"], statements.len()), (&json!("Ada"), 1), "{statements:#?}");
+        let (data, statements) = asked(&app, "query($id: ID!) { user(id: $id) { id } }", json!({ "id": "nope" })).await;
+        assert_eq!(data["user"], json!(null));
+        assert!(statements.len() <= 1, "{statements:#?}");
+    }
+
+    async fn the_same_thing_asked_often_is_read_once(app: TestApp) {
+        let users = twenty(&app).await;
+        let query = "query($ids: [ID!]!) { nodes(ids: $ids) { id ... on User { firstName kyc { outcome } } } }";
+        let mut ids = users.clone();
+        ids.extend(users);
+        let (data, statements) = asked(&app, query, json!({ "ids": ids })).await;
+        assert_eq!(data["nodes"].as_array().unwrap().len(), 40);
+        assert!(selects(&statements) <= 2, "{statements:#?}");
+    }
+}
