@@ -1,5 +1,6 @@
 //! Coffer seen from outside: through its doors, on SQLite and on PostgreSQL.
 #![cfg(test)]
+#![expect(clippy::too_many_lines, reason = "a scenario is told in one piece")]
 
 mod support;
 

@@ -72,8 +72,8 @@ pub struct TestApp {
     pub statements: Arc<Mutex<Vec<String>>>,
     client: reqwest::Client,
     tasks: Vec<JoinHandle<()>>,
-    _stop: watch::Sender<bool>,
-    _folder: Option<Folder>,
+    stop: watch::Sender<bool>,
+    folder: Option<Folder>,
 }
 
 /// What a test server is started with.
@@ -187,7 +187,7 @@ impl TestApp {
         let url = format!("http://{}", listener.local_addr().unwrap());
         tasks.push(tokio::spawn(async move { axum::serve(listener, router).await.unwrap() }));
         let client = reqwest::Client::new();
-        Self { app, url, database_url, partner, key, statements, client, tasks, _stop: stop, _folder: folder }
+        Self { app, url, database_url, partner, key, statements, client, tasks, stop, folder }
     }
 
     /// Another sandbox partner, and a key of its.
@@ -311,7 +311,7 @@ impl TestApp {
 
     /// Tells the server that it is about to stop.
     pub fn stopping(&self) {
-        self._stop.send_replace(true);
+        self.stop.send_replace(true);
     }
 
     /// Stops this server's loops and doors, as a crash would, and starts another over the same database.
@@ -319,7 +319,7 @@ impl TestApp {
         for task in self.tasks.drain(..) {
             task.abort();
         }
-        let (url, folder) = (self.database_url.clone(), self._folder.take());
+        let (url, folder) = (self.database_url.clone(), self.folder.take());
         Self::over(url, folder, options).await
     }
 }
@@ -402,6 +402,7 @@ impl Answer {
 }
 
 /// Somebody to be.
+#[expect(clippy::struct_field_names, reason = "they are ids of different things")]
 pub struct Customer {
     pub user_id: String,
     pub account_id: String,

@@ -38,6 +38,7 @@ pub fn create_key(database_url: &str) -> String {
 
 impl Process {
     /// Starts the server on a free port and waits until it is ready.
+    #[expect(clippy::zombie_processes, reason = "dropping the process waits for it")]
     pub async fn start(database_url: &str, arguments: &[&str]) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let address = format!("127.0.0.1:{port}");
