@@ -3,4 +3,6 @@
 
 mod support;
 
+mod concurrency;
+mod ledger;
 mod slice;
