@@ -16,13 +16,16 @@ impl MigrationTrait for Migration {
         if backend == DbBackend::Postgres {
             connection.execute_unprepared(REFUSE_CHANGE).await?;
         }
+        connection
+            .execute_unprepared(if backend == DbBackend::Postgres { RELEASE_WITHIN_HOLD } else { RELEASE_WITHIN_HOLD_SQLITE })
+            .await?;
         for (table, unique) in APPEND_ONLY {
             for statement in append_only(backend, table, unique) {
                 connection.execute_unprepared(&statement).await?;
             }
         }
-        for (table, columns) in SEALED {
-            for statement in sealed(backend, table, columns) {
+        for (table, columns, unique) in SEALED {
+            for statement in sealed(backend, table, columns, unique) {
                 connection.execute_unprepared(&statement).await?;
             }
         }
@@ -47,21 +50,44 @@ fn in_words_of(backend: DbBackend, statement: &str) -> String {
     })
 }
 
-/// Tables whose rows are never changed or deleted, with their unique keys.
-const APPEND_ONLY: [(&str, &[&str]); 3] =
-    [("ledger_transfer", &["id", "reverses_id"]), ("ledger_hold", &["id"]), ("ledger_release", &["id"])];
+/// The columns of every unique key of a table.
+type Keys = &'static [&'static [&'static str]];
+
+/// Tables whose rows are never changed or deleted.
+const APPEND_ONLY: [(&str, Keys); 3] =
+    [("ledger_transfer", &[&["id"], &["reverses_id"]]), ("ledger_hold", &[&["id"]]), ("ledger_release", &[&["id"]])];
 
 /// Tables whose rows are numbered and sealed once and otherwise never changed, with the columns that stand.
-const SEALED: [(&str, &[&str]); 2] = [
-    ("event", &["id", "partner_id", "stream_id", "stream_version", "actor_id", "type", "payload", "occurred_at", "digest"]),
-    ("audit_log", &["id", "partner_id", "principal_id", "operation", "object_id", "decision", "request_id", "recorded_at"]),
+const SEALED: [(&str, &[&str], Keys); 2] = [
+    (
+        "event",
+        &["id", "partner_id", "stream_id", "stream_version", "actor_id", "type", "payload", "occurred_at", "digest"],
+        &[&["id"], &["stream_id", "stream_version"], &["partner_id", "seq"]],
+    ),
+    (
+        "audit_log",
+        &["id", "partner_id", "principal_id", "operation", "object_id", "decision", "request_id", "recorded_at"],
+        &[&["id"], &["partner_id", "seq"]],
+    ),
 ];
+
+/// Whoever releases has changed the hold's account before, and so waits for any other release of the same hold.
+const RELEASE_WITHIN_HOLD: &str = "CREATE FUNCTION refuse_excess() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+    IF NEW.amount + (SELECT coalesce(sum(amount), 0) FROM ledger_release WHERE hold_id = NEW.hold_id) \
+        > (SELECT amount FROM ledger_hold WHERE id = NEW.hold_id) \
+    THEN RAISE EXCEPTION 'a hold gives back no more than it held'; END IF; RETURN NEW; END $$; \
+    CREATE TRIGGER ledger_release_within_hold BEFORE INSERT ON ledger_release FOR EACH ROW EXECUTE FUNCTION refuse_excess()";
+
+const RELEASE_WITHIN_HOLD_SQLITE: &str = "CREATE TRIGGER ledger_release_within_hold BEFORE INSERT ON ledger_release \
+    WHEN NEW.amount + (SELECT coalesce(sum(amount), 0) FROM ledger_release WHERE hold_id = NEW.hold_id) \
+        > (SELECT amount FROM ledger_hold WHERE id = NEW.hold_id) \
+    BEGIN SELECT RAISE(ABORT, 'a hold gives back no more than it held'); END";
 
 const REFUSE_CHANGE: &str = "CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS \
     $$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$";
 
 /// SQLite's `INSERT OR REPLACE` deletes without a delete trigger, so there an insert over any unique key is refused as well.
-fn append_only(backend: DbBackend, table: &str, unique: &[&str]) -> Vec<String> {
+fn append_only(backend: DbBackend, table: &str, unique: Keys) -> Vec<String> {
     if backend == DbBackend::Postgres {
         return vec![
             format!("CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE ON {table} FOR EACH ROW EXECUTE FUNCTION refuse_change()"),
@@ -76,12 +102,18 @@ fn append_only(backend: DbBackend, table: &str, unique: &[&str]) -> Vec<String> 
     ]
 }
 
-fn no_replace(table: &str, unique: &[&str], abort: &str) -> String {
-    let taken = unique.iter().map(|column| format!("{column} = NEW.{column}")).collect::<Vec<_>>().join(" OR ");
+/// Whether a row stands in the way of NEW by one of these keys.
+fn taken(unique: Keys) -> String {
+    let key = |columns: &&[&str]| columns.iter().map(|column| format!("{column} = NEW.{column}")).collect::<Vec<_>>().join(" AND ");
+    unique.iter().map(key).collect::<Vec<_>>().join(" OR ")
+}
+
+fn no_replace(table: &str, unique: Keys, abort: &str) -> String {
+    let taken = taken(unique);
     format!("CREATE TRIGGER {table}_no_replace BEFORE INSERT ON {table} WHEN EXISTS (SELECT 1 FROM {table} WHERE {taken}) {abort}")
 }
 
-fn sealed(backend: DbBackend, table: &str, columns: &[&str]) -> Vec<String> {
+fn sealed(backend: DbBackend, table: &str, columns: &[&str], unique: Keys) -> Vec<String> {
     let list = |row: &str| columns.iter().map(|column| format!("{row}.{column}")).collect::<Vec<_>>().join(", ");
     if backend == DbBackend::Postgres {
         let (old, new) = (list("OLD"), list("NEW"));
@@ -96,9 +128,9 @@ fn sealed(backend: DbBackend, table: &str, columns: &[&str]) -> Vec<String> {
     }
     let abort = format!("BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END");
     let changed = columns.iter().map(|column| format!("OLD.{column} IS NOT NEW.{column}")).collect::<Vec<_>>().join(" OR ");
-    let unique: &[&str] = &["id"];
+    let place = format!("EXISTS (SELECT 1 FROM {table} WHERE partner_id = NEW.partner_id AND seq = NEW.seq)");
     vec![
-        format!("CREATE TRIGGER {table}_sealed_once BEFORE UPDATE ON {table} WHEN OLD.seq IS NOT NULL OR {changed} {abort}"),
+        format!("CREATE TRIGGER {table}_sealed_once BEFORE UPDATE ON {table} WHEN OLD.seq IS NOT NULL OR {place} OR {changed} {abort}"),
         format!("CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table} {abort}"),
         no_replace(table, unique, &abort),
     ]

@@ -160,7 +160,7 @@ impl Entry {
     fn changes(&self) -> Result<BTreeMap<Uuid, Change>> {
         let mut changes: BTreeMap<Uuid, Change> = BTreeMap::new();
         let add = |slot: &mut i64, amount: i64| -> Result<()> {
-            *slot = slot.checked_add(amount).ok_or_else(|| Error::broken("a ledger entry is past 64 bits"))?;
+            *slot = slot.checked_add(amount).ok_or_else(past_64_bits)?;
             Ok(())
         };
         for (debit, credit, _, amount, _) in &self.moves {
@@ -234,12 +234,17 @@ impl Entry {
     }
 }
 
+fn past_64_bits() -> Error {
+    Error::broken("a ledger entry is past 64 bits")
+}
+
 /// Changes an account's sums where its rule allows it.
 async fn apply(connection: &impl ConnectionTrait, account: Uuid, change: &Change) -> Result<bool> {
     use ledger_account::Column;
     let after = |column: Column, by: i64| Expr::col(column).add(by);
     let left = Expr::col(Column::Credits).sub(Expr::col(Column::Debits)).sub(Expr::col(Column::Held));
-    let needed = change.debits + change.held - change.credits;
+    let needed = change.debits.checked_add(change.held).and_then(|out| out.checked_sub(change.credits));
+    let needed = needed.ok_or_else(past_64_bits)?;
     let changed = ledger_account::Entity::update_many()
         .col_expr(Column::Debits, after(Column::Debits, change.debits))
         .col_expr(Column::Credits, after(Column::Credits, change.credits))

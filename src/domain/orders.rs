@@ -212,6 +212,7 @@ impl Command for Cancellation {
     }
 
     async fn carry_out(&self, desk: &Desk<'_>) -> Result<order::Model> {
+        timers::forget(desk.tx, desk.partner.id, self.order_id, TimerKind::OrderRoute).await?;
         let order = order::Entity::find_by_id(self.order_id)
             .filter(order::Column::PartnerId.eq(desk.partner.id))
             .lock(LockType::NoKeyUpdate)
@@ -223,7 +224,6 @@ impl Command for Cancellation {
         }
         let mut fact = desk.fact();
         give_back(desk, &mut fact, order.id).await?;
-        timers::forget(desk.tx, order.id, TimerKind::OrderRoute).await?;
         let mut row: order::ActiveModel = order.into();
         row.status = Set(Status::Canceled);
         row.canceled_at = Set(Some(desk.now));

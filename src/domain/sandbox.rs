@@ -122,8 +122,9 @@ impl Command for Advanced {
     }
 
     async fn carry_out(&self, desk: &Desk<'_>) -> Result<partner::Model> {
-        desk.fact().record(desk.tx, Happening::SandboxClockChanged, desk.partner.id, clock_facts(desk.partner)).await?;
-        Ok(desk.partner.clone())
+        let partner = agenda::locked(desk.tx, desk.partner.id).await?;
+        desk.fact().record(desk.tx, Happening::SandboxClockChanged, partner.id, clock_facts(&partner)).await?;
+        Ok(partner)
     }
 
     fn object(done: &partner::Model) -> Uuid {
@@ -165,6 +166,7 @@ impl Command for QuoteSet {
 
     async fn carry_out(&self, desk: &Desk<'_>) -> Result<instrument::Model> {
         let instrument = instruments::named(desk.tx, &self.symbol).await?.ok_or_else(|| Refusal::not_found("symbol"))?;
+        agenda::locked(desk.tx, desk.partner.id).await?;
         let facts = match self.prices {
             Some((bid, ask)) => {
                 let row = quote_override::Model { partner_id: desk.partner.id, instrument_id: instrument.id, bid, ask, set_at: desk.now };

@@ -56,10 +56,13 @@ pub async fn schedule(
     Ok(())
 }
 
-/// Forgets what was to be done about a subject.
-pub async fn forget(connection: &impl ConnectionTrait, subject_id: Uuid, kind: TimerKind) -> Result<()> {
+/// Forgets what was to be done about a subject, once whoever does it now is done.
+///
+/// The worker takes the timer first and its subject next: so must whoever forgets, or the two wait for each other.
+pub async fn forget(connection: &impl ConnectionTrait, partner_id: Uuid, subject_id: Uuid, kind: TimerKind) -> Result<()> {
     timer::Entity::delete_many()
         .filter(timer::Column::SubjectId.eq(subject_id))
+        .filter(timer::Column::PartnerId.eq(partner_id))
         .filter(timer::Column::Kind.eq(kind))
         .exec(connection)
         .await?;

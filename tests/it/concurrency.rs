@@ -1,104 +1,235 @@
-//! Many at once: nothing is overdrawn, nothing happens twice.
+//! Many at once: nobody spends what another has spent, and one key stands for one order.
 
-use crate::support::{Answer, Customer, DEPOSIT_CREATE, ORDER_PLACE, TestApp, on_both, send};
+use crate::support::{Answer, Customer, DEPOSIT_CREATE, ORDER_CANCEL, ORDER_PLACE, TestApp, on_both, send};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 
-async fn place(app: &TestApp, input: Value) -> Answer {
-    app.gql(ORDER_PLACE, json!({ "input": input })).await
+const POSITION: &str = "query($id: ID!) { account(id: $id) { positions(first: 5) { edges { node { quantity costBasis { amount } } } } } }";
+
+/// How many answers there were of each kind: a status, or the code of a refusal.
+fn tally(answers: &[Answer], mutation: &str, entity: &str) -> BTreeMap<String, usize> {
+    let mut tally = BTreeMap::new();
+    for answer in answers {
+        let payload = &answer.data()[mutation];
+        let kind = payload["userErrors"][0]["code"].as_str().or(payload[entity]["status"].as_str()).unwrap();
+        *tally.entry(kind.to_owned()).or_default() += 1;
+    }
+    tally
 }
 
-fn accepted(answers: &[Answer]) -> usize {
-    answers.iter().filter(|answer| !answer.data()["orderPlace"]["order"].is_null()).count()
+fn counts<const N: usize>(pairs: [(&str, usize); N]) -> BTreeMap<String, usize> {
+    pairs.into_iter().map(|(name, count)| (name.to_owned(), count)).collect()
 }
 
-async fn orders_of(app: &TestApp, customer: &Customer) -> Vec<Value> {
-    let query = "query($id: ID!) { account(id: $id) { orders(first: 100) { edges { node { id status } } } } }";
-    let answer = app.gql(query, json!({ "id": customer.account_id })).await;
-    answer.data()["account"]["orders"]["edges"].as_array().unwrap().iter().map(|edge| edge["node"].clone()).collect()
+async fn orders(app: &TestApp, customer: &Customer, count: usize, side: &str, quantity: &str) -> Vec<Answer> {
+    join_all((0..count).map(|turn| {
+        let input = customer.order(&format!("{side}-{turn}"), side, "VTI", quantity);
+        async move { app.gql(ORDER_PLACE, json!({ "input": input })).await }
+    }))
+    .await
+}
+
+async fn all_end(app: &TestApp, answers: &[Answer]) {
+    for answer in answers {
+        if let Some(id) = answer.data()["orderPlace"]["order"]["id"].as_str() {
+            app.ended(id).await;
+        }
+    }
+}
+
+async fn rows(app: &TestApp, table: &str) -> i64 {
+    use sea_orm::{ConnectionTrait, Statement};
+    let read = &app.app.db.read;
+    let counted = read.query_one_raw(Statement::from_string(read.get_database_backend(), format!("SELECT count(*) AS rows FROM {table}")));
+    counted.await.unwrap().unwrap().try_get("", "rows").unwrap()
+}
+
+/// An order at the REST door under a key.
+async fn rest_order(app: &TestApp, key: &str, body: Value) -> Answer {
+    send(app.rest("POST", "/v1/orders").header("idempotency-key", key).json(&body)).await
 }
 
 on_both! {
-    /// Each order may cost 103.00, so 1,000.00 is enough for nine at a time; what is filled frees three dollars of its hold.
-    async fn sixty_four_orders_never_overdraw_an_account(app: TestApp) {
-        app.quote("VTI", "99.90", "100.00").await;
-        let ada = app.funded_customer("Ada", "1000.00").await;
-        let answers = join_all((0..64).map(|n| place(&app, ada.order(&format!("k{n}"), "BUY", "VTI", "1")))).await;
-        let taken = accepted(&answers);
-        assert_eq!(taken, 9);
-        for answer in answers.iter().filter(|answer| answer.data()["orderPlace"]["order"].is_null()) {
-            let refusal = answer.user_error("orderPlace");
-            assert_eq!((&refusal["code"], &refusal["path"]), (&json!("INSUFFICIENT_BUYING_POWER"), &json!(["quantity"])));
-        }
-        for order in orders_of(&app, &ada).await {
-            assert_eq!(app.ended(order["id"].as_str().unwrap()).await["status"], "FILLED");
-        }
-        assert_eq!(app.balance(&ada.account_id).await, ["999.55", "100.00", "100.00"]);
+    /// Each order sets aside 103 % of 100.00, so that 1,000.00 carries nine while none has filled. Each fill gives back
+    /// 3.00: the tenth order fits as soon as 103.00 is free again, which is 1,000.00 less nine fills at 100.00 — never.
+    async fn many_orders_never_overdraw_one_account(app: TestApp) {
+        let customer = app.funded_customer("Ada", "1000.00").await;
+        app.quote("VTI", "100.00", "100.00").await;
+        let answers = orders(&app, &customer, 64, "BUY", "1").await;
+        assert_eq!(tally(&answers, "orderPlace", "order"), counts([("ACCEPTED", 9), ("INSUFFICIENT_BUYING_POWER", 55)]));
+        all_end(&app, &answers).await;
+        assert_eq!(app.balance(&customer.account_id).await, ["1000.00", "100.00", "100.00"]);
+        assert_eq!((rows(&app, "orders").await, rows(&app, "fill").await), (9, 9));
+        let position = app.gql(POSITION, json!({ "id": customer.account_id })).await;
+        assert_eq!(
+            position.data()["account"]["positions"]["edges"],
+            json!([{ "node": { "quantity": "9", "costBasis": { "amount": "900.00" } } }])
+        );
         assert_eq!(app.audit().await.wrong, None);
     }
 
-    async fn sixty_four_requests_with_one_key_are_one_order(app: TestApp) {
-        app.quote("VTI", "99.90", "100.00").await;
-        let ada = app.funded_customer("Ada", "1000.00").await;
-        let answers = join_all((0..64).map(|_| place(&app, ada.order("one", "BUY", "VTI", "1")))).await;
-        let told: HashSet<String> = answers.iter().map(|answer| answer.entity("orderPlace", "order").to_string()).collect();
-        assert_eq!(told.len(), 1, "{told:?}");
-        assert_eq!(orders_of(&app, &ada).await.len(), 1);
-
-        let other = place(&app, ada.order("one", "BUY", "VTI", "2")).await;
+    async fn many_sales_never_oversell_one_position(app: TestApp) {
+        let customer = app.funded_customer("Ada", "2000.00").await;
+        app.quote("VTI", "100.00", "100.00").await;
+        let bought = app.gql(ORDER_PLACE, json!({ "input": customer.order("buy", "BUY", "VTI", "10") })).await;
+        all_end(&app, std::slice::from_ref(&bought)).await;
+        let answers = orders(&app, &customer, 32, "SELL", "0.75").await;
+        assert_eq!(tally(&answers, "orderPlace", "order"), counts([("ACCEPTED", 13), ("INSUFFICIENT_POSITION", 19)]));
+        all_end(&app, &answers).await;
+        let position = app.gql(POSITION, json!({ "id": customer.account_id })).await;
         assert_eq!(
-            other.user_error("orderPlace"),
-            &json!({
-                "code": "IDEMPOTENCY_KEY_REUSED", "path": ["idempotencyKey"], "message": "The key was used for another request.",
-            })
+            position.data()["account"]["positions"]["edges"],
+            json!([{ "node": { "quantity": "0.25", "costBasis": { "amount": "25.00" } } }])
         );
-        let same_amount = place(&app, ada.order("one", "BUY", "VTI", "1.000")).await;
-        assert_eq!(same_amount.entity("orderPlace", "order").to_string(), *told.iter().next().unwrap());
-        let rest = json!({ "account_id": ada.account_id, "symbol": "VTI", "quantity": "2", "side": "buy", "type": "market" });
-        let clash = send(app.rest("POST", "/v1/orders").header("idempotency-key", "one").json(&rest)).await;
+        assert_eq!(app.balance(&customer.account_id).await, ["2000.00", "1975.00", "1000.00"]);
+        assert_eq!(app.audit().await.wrong, None);
+    }
+
+    async fn one_key_is_one_order(app: TestApp) {
+        let customer = app.funded_customer("Ada", "1000.00").await;
+        app.quote("VTI", "100.00", "100.00").await;
+        let input = customer.order("the key", "BUY", "VTI", "2").as_object().unwrap().clone();
+        let input = Value::Object(input.into_iter().map(|(name, value)| if name == "idempotencyKey" { (name, json!("the-key")) } else { (name, value) }).collect());
+        let answers = join_all((0..64).map(|_| app.gql(ORDER_PLACE, json!({ "input": input })))).await;
+        let first = answers[0].entity("orderPlace", "order").clone();
+        assert_eq!(first["status"], "ACCEPTED");
+        for answer in &answers {
+            assert_eq!(answer.entity("orderPlace", "order")["id"], first["id"], "{}", answer.body);
+            assert_eq!(answer.entity("orderPlace", "order")["quantity"], "2");
+        }
+        all_end(&app, &answers[..1]).await;
+        assert_eq!((rows(&app, "orders").await, rows(&app, "fill").await), (1, 1));
+        assert_eq!(app.balance(&customer.account_id).await, ["1000.00", "800.00", "800.00"]);
+
+        let body = json!({ "account_id": customer.account_id, "symbol": "VTI", "quantity": "1", "side": "buy", "type": "market" });
+        let answers = join_all((0..64).map(|_| rest_order(&app, "rest-key", body.clone()))).await;
+        let fresh = answers.iter().filter(|answer| answer.headers.get("idempotent-replayed").is_none()).count();
+        assert_eq!(fresh, 1);
+        for answer in &answers {
+            assert_eq!((answer.status, &answer.body), (200, &answers[0].body));
+        }
+        assert_eq!(rows(&app, "orders").await, 2);
+        assert_eq!(app.audit().await.wrong, None);
+    }
+
+    async fn a_key_stands_for_one_request(app: TestApp) {
+        let customer = app.funded_customer("Ada", "1000.00").await;
+        app.quote("VTI", "100.00", "100.00").await;
+        let placed = app.gql(ORDER_PLACE, json!({ "input": customer.order("k", "BUY", "VTI", "1") })).await;
+        let placed = placed.entity("orderPlace", "order")["id"].clone();
+        let reused = json!({ "code": "IDEMPOTENCY_KEY_REUSED", "path": ["idempotencyKey"], "message": "The key was used for another request." });
+        for input in [
+            customer.order("k", "BUY", "VTI", "2"),
+            customer.order("k", "SELL", "VTI", "1"),
+            customer.order("k", "BUY", "GOOG", "1"),
+        ] {
+            assert_eq!(app.gql(ORDER_PLACE, json!({ "input": input })).await.user_error("orderPlace"), &reused);
+        }
+        let deposit = app.gql(DEPOSIT_CREATE, json!({ "input": customer.deposit("k", "1.00") })).await;
+        assert_eq!(deposit.user_error("depositCreate"), &reused);
+        let same_amount = app.gql(ORDER_PLACE, json!({ "input": customer.order("k", "BUY", "VTI", "1.00") })).await;
+        assert_eq!(same_amount.entity("orderPlace", "order")["id"], placed);
+
+        let body = |quantity: &str| json!({ "account_id": customer.account_id, "symbol": "VTI", "quantity": quantity, "side": "buy", "type": "market" });
+        let conflict = rest_order(&app, "k", body("3")).await;
         assert_eq!(
-            (clash.status, clash.body),
+            (conflict.status, conflict.body),
             (409, json!({ "error": { "type": "invalid_request", "message": "The key was used for another request." } }))
         );
-    }
+        assert_eq!(conflict.headers.get("idempotent-replayed"), None);
 
-    async fn a_refusal_is_remembered_and_a_malformed_request_is_not(app: TestApp) {
-        app.quote("VTI", "99.90", "100.00").await;
-        let ada = app.customer("Ada").await;
-        let order = |quantity: &str| json!({
-            "account_id": ada.account_id, "symbol": "VTI", "quantity": quantity, "side": "buy", "type": "market",
-        });
-        let with_key = |key: &str, quantity: &str| app.rest("POST", "/v1/orders").header("idempotency-key", key).json(&order(quantity));
+        let refused = rest_order(&app, "poor", body("50")).await;
+        assert_eq!(
+            (refused.status, &refused.body["error"]["message"]),
+            (402, &json!("Buying power is $900.00; this order may cost up to $5150.00."))
+        );
+        assert_eq!(refused.headers.get("idempotent-replayed"), None);
+        let again = app.gql(DEPOSIT_CREATE, json!({ "input": customer.deposit("more", "9000.00") })).await;
+        again.entity("depositCreate", "transfer");
+        app.advance_to("2026-07-13T15:00:00Z").await;
+        let replayed = rest_order(&app, "poor", body("50")).await;
+        assert_eq!((replayed.status, &replayed.body), (402, &refused.body));
+        assert_eq!(replayed.headers["idempotent-replayed"], "true");
+        let other_key = rest_order(&app, "rich", body("50")).await;
+        assert_eq!(other_key.status, 200, "{}", other_key.body);
 
-        let first = send(with_key("short", "1")).await;
-        let refusal = json!({ "error": {
-            "type": "invalid_request", "message": "Buying power is $0.00; this order may cost up to $103.00.",
-        } });
-        assert_eq!((first.status, &first.body, first.headers.get("idempotent-replayed")), (402, &refusal, None));
-        let malformed = send(with_key("fine", "0.00001")).await;
-        assert_eq!(malformed.status, 400);
-
-        let deposit = app.gql(DEPOSIT_CREATE, json!({ "input": ada.deposit("d", "500.00") })).await;
-        deposit.entity("depositCreate", "transfer");
-        app.advance_to("2026-07-10T15:00:00Z").await;
-        let again = send(with_key("short", "1")).await;
-        assert_eq!((again.status, &again.body), (402, &refusal));
-        assert_eq!(again.headers["idempotent-replayed"], "true");
-        assert_eq!(send(with_key("fine", "1")).await.status, 200);
-    }
-
-    async fn a_position_is_never_oversold(app: TestApp) {
-        app.quote("VTI", "100.00", "100.00").await;
-        let ada = app.funded_customer("Ada", "2000.00").await;
-        let bought = place(&app, ada.order("buy", "BUY", "VTI", "10")).await;
-        app.ended(bought.entity("orderPlace", "order")["id"].as_str().unwrap()).await;
-        let answers = join_all((0..32).map(|n| place(&app, ada.order(&format!("s{n}"), "SELL", "VTI", "1")))).await;
-        assert_eq!(accepted(&answers), 10);
-        for order in orders_of(&app, &ada).await {
-            assert_eq!(app.ended(order["id"].as_str().unwrap()).await["status"], "FILLED");
-        }
-        assert_eq!(app.balance(&ada.account_id).await, ["2000.00", "2000.00", "1000.00"]);
+        let malformed = rest_order(&app, "typo", body("0")).await;
+        assert_eq!(malformed.status, 400, "{}", malformed.body);
+        assert_eq!(malformed.headers.get("idempotent-replayed"), None);
+        let mended = rest_order(&app, "typo", body("0.5")).await;
+        assert_eq!((mended.status, &mended.body["quantity"]), (200, &json!("0.5")));
+        assert_eq!(mended.headers.get("idempotent-replayed"), None);
+        let malformed = app.gql(ORDER_PLACE, json!({ "input": customer.order("slip", "BUY", "VTI", "-1") })).await;
+        assert!(malformed.body["data"]["orderPlace"]["order"].is_null(), "{}", malformed.body);
+        let mended = app.gql(ORDER_PLACE, json!({ "input": customer.order("slip", "BUY", "VTI", "1") })).await;
+        assert_eq!(mended.entity("orderPlace", "order")["quantity"], "1");
         assert_eq!(app.audit().await.wrong, None);
     }
+
+    async fn deposits_orders_and_cancels_at_once(app: TestApp) {
+        let customer = app.funded_customer("Ada", "10000.00").await;
+        app.quote("VTI", "100.00", "100.00").await;
+        let deposits = join_all((0..16).map(|turn| {
+            let input = customer.deposit(&format!("deposit-{turn}"), "10.00");
+            let app = &app;
+            async move { app.gql(DEPOSIT_CREATE, json!({ "input": input })).await }
+        }));
+        let trades = join_all((0..32).map(|turn| {
+            let input = customer.order(&format!("order-{turn}"), "BUY", "VTI", "1");
+            let app = &app;
+            async move {
+                let placed = app.gql(ORDER_PLACE, json!({ "input": input })).await;
+                let id = placed.entity("orderPlace", "order")["id"].clone();
+                let cancel = json!({ "idempotencyKey": format!("cancel-{turn}"), "orderId": id });
+                let canceled = app.gql(ORDER_CANCEL, json!({ "input": cancel })).await;
+                let ended = app.ended(id.as_str().unwrap()).await;
+                let expected = if ended["status"] == "CANCELED" { "CANCELED" } else { "NOT_CANCELABLE" };
+                assert_eq!(tally(std::slice::from_ref(&canceled), "orderCancel", "order"), counts([(expected, 1)]), "{ended}");
+                ended["status"].as_str().unwrap().to_owned()
+            }
+        }));
+        let (deposits, ended) = tokio::join!(deposits, trades);
+        assert_eq!(tally(&deposits, "depositCreate", "transfer"), counts([("PENDING", 16)]));
+        let filled = ended.iter().filter(|status| *status == "FILLED").count();
+        assert!(ended.iter().all(|status| status == "FILLED" || status == "CANCELED"), "{ended:?}");
+        let left = format!("{}.00", 10_000 - 100 * filled);
+        assert_eq!(app.balance(&customer.account_id).await, ["10000.00", &left, &left]);
+        app.advance_to("2026-07-13T15:00:00Z").await;
+        let left = format!("{}.00", 10_160 - 100 * filled);
+        assert_eq!(app.balance(&customer.account_id).await, ["10160.00", &left, &left]);
+        assert_eq!((rows(&app, "orders").await, rows(&app, "fill").await), (32, i64::try_from(filled).unwrap()));
+        assert_eq!(app.audit().await.wrong, None);
+        assert_eq!(deadlocks(&app).await, 0, "a cancel and the market wait for each other");
+    }
+
+    /// Controls of the sandbox all write to the partner's own stream of events.
+    async fn controls_of_one_sandbox_at_once(app: TestApp) {
+        let set = "mutation($input: SandboxQuoteSetInput!) { sandboxQuoteSet(input: $input) { userErrors { message } } }";
+        let answers = join_all((1..=16).map(|turn| {
+            let price = json!({ "amount": format!("{turn}.00") });
+            app.gql(set, json!({ "input": { "symbol": "VTI", "quote": { "bid": price, "ask": price } } }))
+        }))
+        .await;
+        for answer in &answers {
+            assert_eq!(answer.data()["sandboxQuoteSet"]["userErrors"], json!([]), "{}", answer.body);
+        }
+        let advance = "mutation { sandboxClockAdvance(input: { seconds: 60 }) { userErrors { message } } }";
+        for answer in join_all((0..8).map(|_| app.gql(advance, json!({})))).await {
+            assert_eq!(answer.data()["sandboxClockAdvance"]["userErrors"], json!([]), "{}", answer.body);
+        }
+        assert_eq!(app.audit().await.wrong, None);
+    }
+}
+
+/// Deadlocks that PostgreSQL had to break; SQLite, with its one writer, has none.
+async fn deadlocks(app: &TestApp) -> i64 {
+    use sea_orm::{ConnectionTrait, DbBackend, Statement};
+    let read = &app.app.db.read;
+    if read.get_database_backend() != DbBackend::Postgres {
+        return 0;
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    let text = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
+    read.query_one_raw(Statement::from_string(DbBackend::Postgres, text)).await.unwrap().unwrap().try_get("", "deadlocks").unwrap()
 }

@@ -1,255 +1,476 @@
-//! The ledger against a plain model: random movements, holds, reversals, refusals and crashes.
+//! The ledger against a model of it, and against those who would alter it.
 
-use crate::support::{Options, TestApp};
-use chrono::{DateTime, Utc};
+use crate::support::{Options, TestApp, on_both};
+use chrono::{DateTime, Duration, Utc};
 use coffer::domain::{
+    Error,
     events::{Fact, Happening},
     ledger::{self, Entry, OpenHold},
+    sequencer,
 };
 use entity::{
     Kind,
     ledger_account::{self, LedgerKind},
-    ledger_release::Reason,
+    ledger_release::{self, Reason},
     ledger_transfer,
 };
-use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+use proptest::{
+    prelude::*,
+    test_runner::{Config, TestRunner},
+};
+use sea_orm::{ColumnTrait, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, EntityTrait, QueryFilter};
 use serde_json::json;
+use std::{cell::RefCell, collections::BTreeSet};
 use uuid::Uuid;
 
-/// What may be done in one step; accounts are named by their place in `KINDS`, 0 to 3 in dollars and 4 and 5 in shares.
+/// Owner, kind and asset of every account of a case; the first three, and one of each security, must not be overdrawn.
+const ACCOUNTS: [(usize, LedgerKind, &str); 9] = [
+    (0, LedgerKind::Cash, "USD"),
+    (0, LedgerKind::Unsettled, "USD"),
+    (1, LedgerKind::Cash, "USD"),
+    (2, LedgerKind::BankFbo, "USD"),
+    (2, LedgerKind::ClearingPayable, "USD"),
+    (0, LedgerKind::Cash, "VTI"),
+    (2, LedgerKind::Custody, "VTI"),
+    (1, LedgerKind::Cash, "GOOG"),
+    (2, LedgerKind::Custody, "GOOG"),
+];
+const MAY_NOT_BE_OVERDRAWN: [bool; 9] = [true, true, true, false, false, true, false, true, false];
+
 #[derive(Clone, Debug)]
-enum Step {
+enum Act {
     Post {
         debit: usize,
         credit: usize,
         amount: i64,
-        also: Option<(usize, usize, i64)>,
     },
     Hold {
         account: usize,
         amount: i64,
     },
+    /// The nth hold there ever was, ended or not.
     Release {
-        which: usize,
-        posted: bool,
+        hold: prop::sample::Index,
     },
+    /// The nth movement there ever was, taken back or not.
     Reverse {
-        which: usize,
+        movement: prop::sample::Index,
     },
-    /// The work is done and lost before its commit.
-    LostPost {
-        debit: usize,
-        credit: usize,
-        amount: i64,
-    },
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Write { acts: Vec<Act>, dropped: bool },
     Restart,
 }
 
-const KINDS: [(LedgerKind, &str, bool); 6] = [
-    (LedgerKind::Cash, "USD", true),
-    (LedgerKind::Unsettled, "USD", true),
-    (LedgerKind::BankFbo, "USD", false),
-    (LedgerKind::ClearingPayable, "USD", false),
-    (LedgerKind::Cash, "VTI", true),
-    (LedgerKind::Custody, "VTI", false),
-];
+fn amount() -> impl Strategy<Value = i64> {
+    prop_oneof![40 => 1..=500_i64, 2 => Just(0), 1 => Just(-5), 1 => prop_oneof![Just(i64::MAX), Just(1_i64 << 62)]]
+}
 
-fn pair() -> impl Strategy<Value = (usize, usize)> {
+fn act() -> impl Strategy<Value = Act> {
+    let cash = (0..5_usize, 0..5_usize, amount()).prop_map(|(debit, credit, amount)| Act::Post { debit, credit, amount });
+    let fund = (0..3_usize, amount()).prop_map(|(credit, amount)| Act::Post { debit: 3, credit, amount });
+    let units = prop_oneof![Just((6, 5)), Just((5, 6)), Just((8, 7)), Just((7, 8)), Just((6, 7)), Just((3, 5))];
+    let units = (units, amount()).prop_map(|((debit, credit), amount)| Act::Post { debit, credit, amount });
     prop_oneof![
-        4 => (0..4_usize, 1..4_usize).prop_map(|(debit, step)| (debit, (debit + step) % 4)),
-        1 => prop_oneof![Just((4, 5)), Just((5, 4))],
+        4 => cash,
+        4 => fund,
+        4 => units,
+        4 => (0..9_usize, amount()).prop_map(|(account, amount)| Act::Hold { account, amount }),
+        4 => any::<prop::sample::Index>().prop_map(|hold| Act::Release { hold }),
+        3 => any::<prop::sample::Index>().prop_map(|movement| Act::Reverse { movement }),
     ]
 }
 
-fn step() -> impl Strategy<Value = Step> {
-    let amount = 1..200_i64;
-    prop_oneof![
-        6 => (pair(), amount.clone(), proptest::option::of((pair(), amount.clone())))
-            .prop_map(|((debit, credit), amount, also)| Step::Post { debit, credit, amount, also: also.map(|((d, c), a)| (d, c, a)) }),
-        3 => (0..6_usize, amount.clone()).prop_map(|(account, amount)| Step::Hold { account, amount }),
-        2 => (any::<usize>(), any::<bool>()).prop_map(|(which, posted)| Step::Release { which, posted }),
-        1 => any::<usize>().prop_map(|which| Step::Reverse { which }),
-        1 => (pair(), amount).prop_map(|((debit, credit), amount)| Step::LostPost { debit, credit, amount }),
-        1 => Just(Step::Restart),
-    ]
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let write = (prop::collection::vec(act(), 1..=3), prop::bool::weighted(0.15));
+    let step = prop_oneof![60 => write.prop_map(|(acts, dropped)| Step::Write { acts, dropped }), 1 => Just(Step::Restart)];
+    prop::collection::vec(step, 40)
 }
 
-/// What each account should say, and what is still held and may still be reversed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Sums {
+    debits: i128,
+    credits: i128,
+    held: i128,
+}
+
+impl Sums {
+    const fn balance(self) -> i128 {
+        self.credits - self.debits
+    }
+
+    const fn available(self) -> i128 {
+        self.balance() - self.held
+    }
+}
+
+/// What a plain reading of the rules says about an entry.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Written,
+    Refused,
+    /// Past what 64 bits hold in between; only consistency counts.
+    Either,
+}
+
 #[derive(Default)]
 struct Model {
-    balance: [i64; 6],
-    held: [i64; 6],
-    holds: Vec<(Uuid, usize, i64)>,
-    movements: Vec<(usize, usize, i64, bool)>,
+    sums: [Sums; 9],
+    /// Every hold, its account, and whether it is open.
+    holds: Vec<(OpenHold, usize, bool)>,
+    /// Every movement, and whether it was taken back.
+    movements: Vec<(ledger_transfer::Model, bool)>,
+    /// Balances after each instant.
+    history: Vec<(DateTime<Utc>, [i128; 9])>,
 }
 
 impl Model {
-    fn allows(&self, changes: &[(usize, i64, i64)]) -> bool {
-        (0..6).all(|account| {
-            let sum = |pick: fn(&(usize, i64, i64)) -> i64| changes.iter().filter(|change| change.0 == account).map(pick).sum::<i64>();
-            let touched = changes.iter().any(|change| change.0 == account);
-            !touched || !KINDS[account].2 || self.balance[account] + sum(|c| c.1) - self.held[account] - sum(|c| c.2) >= 0
-        })
-    }
-
-    fn apply(&mut self, changes: &[(usize, i64, i64)]) {
-        for (account, balance, held) in changes {
-            self.balance[*account] += balance;
-            self.held[*account] += held;
-        }
-    }
-}
-
-struct Run {
-    app: TestApp,
-    owner: Uuid,
-    model: Model,
-    at: DateTime<Utc>,
-    movement_ids: Vec<Uuid>,
-}
-
-impl Run {
-    async fn accounts(&self) -> Vec<ledger_account::Model> {
-        let tx = self.app.app.db.write().await.unwrap();
-        let mut accounts = Vec::new();
-        for (kind, asset, _) in KINDS {
-            accounts.push(ledger::account(&tx, self.app.app.ids, self.app.partner.id, self.owner, kind, asset).await.unwrap());
-        }
-        tx.commit().await.unwrap();
-        accounts
-    }
-
-    /// Writes an entry with its event, or lets the transaction go; whether the ledger took it.
-    async fn write(&mut self, entry: Entry, commit: bool) -> bool {
-        self.at += chrono::Duration::seconds(1);
-        let ids = self.app.app.ids;
-        let tx = self.app.app.db.write().await.unwrap();
-        let mut fact = Fact::new(ids, self.app.partner.id, None, self.at);
-        let cause = fact.id;
-        let taken = entry.write(&tx, ids, &mut fact).await.unwrap();
-        if taken && commit {
-            fact.record_first(&tx, Happening::TradeSettled, ids.next(Kind::Fill), json!({})).await.unwrap();
-            tx.commit().await.unwrap();
-            let rows = ledger_transfer::Entity::find()
-                .filter(ledger_transfer::Column::CauseId.eq(cause))
-                .order_by_asc(ledger_transfer::Column::Id)
-                .all(&self.app.app.db.read)
-                .await
-                .unwrap();
-            self.movement_ids.extend(rows.iter().map(|row| row.id));
-        }
-        taken
-    }
-
-    async fn step(mut self, step: Step) -> Self {
-        let accounts = self.accounts().await;
-        match step {
-            Step::Post { debit, credit, amount, also } => {
-                let legs: Vec<_> = std::iter::once((debit, credit, amount)).chain(also).collect();
-                let changes: Vec<_> = legs.iter().flat_map(|(d, c, amount)| [(*d, -amount, 0), (*c, *amount, 0)]).collect();
-                let mut entry = Entry::default();
-                for (debit, credit, amount) in &legs {
-                    entry.post(&accounts[*debit], &accounts[*credit], *amount);
+    fn judge(&self, acts: &[Act], index_of: impl Fn(Uuid) -> usize) -> (Verdict, [Sums; 9]) {
+        let (mut sums, mut well_formed) = (self.sums, true);
+        let (mut released, mut reversed) = (BTreeSet::new(), BTreeSet::new());
+        for act in acts {
+            match act {
+                Act::Post { amount: 0, .. } | Act::Hold { amount: 0, .. } => {}
+                Act::Post { debit, credit, amount } => {
+                    well_formed &= *amount > 0 && debit != credit && ACCOUNTS[*debit].2 == ACCOUNTS[*credit].2;
+                    sums[*debit].debits += i128::from(*amount);
+                    sums[*credit].credits += i128::from(*amount);
                 }
-                let allowed = self.model.allows(&changes);
-                assert_eq!(self.write(entry, true).await, allowed, "{legs:?}");
-                if allowed {
-                    self.model.apply(&changes);
-                    self.model.movements.extend(legs.into_iter().map(|(debit, credit, amount)| (debit, credit, amount, false)));
+                Act::Hold { account, amount } => {
+                    well_formed &= *amount > 0;
+                    sums[*account].held += i128::from(*amount);
                 }
-            }
-            Step::Hold { account, amount } => {
-                let purpose = self.app.app.ids.next(Kind::Order);
-                let mut entry = Entry::default();
-                entry.hold(&accounts[account], amount, purpose);
-                let allowed = self.model.allows(&[(account, 0, amount)]);
-                assert_eq!(self.write(entry, true).await, allowed);
-                if allowed {
-                    self.model.apply(&[(account, 0, amount)]);
-                    self.model.holds.push((purpose, account, amount));
+                Act::Release { hold } => {
+                    if !self.holds.is_empty() {
+                        let at = hold.index(self.holds.len());
+                        let (hold, account, open) = &self.holds[at];
+                        well_formed &= *open && released.insert(at);
+                        sums[*account].held -= i128::from(hold.left);
+                    }
                 }
-            }
-            Step::Release { which, posted } if !self.model.holds.is_empty() => {
-                let (purpose, account, amount) = self.model.holds.remove(which % self.model.holds.len());
-                let open = ledger::open_holds(&self.app.app.db.read, purpose).await.unwrap();
-                assert_eq!(open, [OpenHold { id: open[0].id, account_id: accounts[account].id, left: amount }]);
-                let mut entry = Entry::default();
-                entry.release(&open[0], if posted { Reason::Posted } else { Reason::Voided });
-                assert!(self.write(entry, true).await);
-                self.model.apply(&[(account, 0, -amount)]);
-                assert_eq!(ledger::open_holds(&self.app.app.db.read, purpose).await.unwrap(), []);
-            }
-            Step::Reverse { which } if !self.model.movements.is_empty() => {
-                let place = which % self.model.movements.len();
-                let (debit, credit, amount, reversed) = self.model.movements[place];
-                let row = ledger_transfer::Entity::find_by_id(self.movement_ids[place]).one(&self.app.app.db.read).await.unwrap().unwrap();
-                assert_eq!((row.debit_account_id, row.credit_account_id, row.amount), (accounts[debit].id, accounts[credit].id, amount));
-                let mut entry = Entry::default();
-                entry.reverse(&row);
-                let changes = [(credit, -amount, 0), (debit, amount, 0)];
-                if reversed {
-                    let tx = self.app.app.db.write().await.unwrap();
-                    let mut fact = Fact::new(self.app.app.ids, self.app.partner.id, None, self.at);
-                    let twice = entry.write(&tx, self.app.app.ids, &mut fact).await;
-                    assert!(matches!(twice, Err(_) | Ok(false)), "a movement was taken back twice");
-                } else {
-                    let allowed = self.model.allows(&changes);
-                    assert_eq!(self.write(entry, true).await, allowed);
-                    if allowed {
-                        self.model.apply(&changes);
-                        self.model.movements[place].3 = true;
-                        self.model.movements.push((credit, debit, amount, false));
+                Act::Reverse { movement } => {
+                    if !self.movements.is_empty() {
+                        let at = movement.index(self.movements.len());
+                        let (movement, taken_back) = &self.movements[at];
+                        well_formed &= !taken_back && reversed.insert(at);
+                        sums[index_of(movement.credit_account_id)].debits += i128::from(movement.amount);
+                        sums[index_of(movement.debit_account_id)].credits += i128::from(movement.amount);
                     }
                 }
             }
-            Step::LostPost { debit, credit, amount } => {
-                let mut entry = Entry::default();
-                entry.post(&accounts[debit], &accounts[credit], amount);
-                let allowed = self.model.allows(&[(debit, -amount, 0), (credit, amount, 0)]);
-                assert_eq!(self.write(entry, false).await, allowed);
+        }
+        let max = i128::from(i64::MAX);
+        let past = sums.iter().any(|sum| sum.debits > max || sum.credits > max || sum.held > max);
+        let moved = |before: &Sums, after: &Sums| after.debits - before.debits + (after.held - before.held).abs();
+        let between = sums.iter().zip(&self.sums).any(|(after, before)| after.available() < -max || moved(before, after) + 1500 > max);
+        let overdrawn = sums.iter().zip(MAY_NOT_BE_OVERDRAWN).any(|(sum, may_not)| may_not && sum.available() < 0);
+        let verdict = match (well_formed && !past && !overdrawn, between) {
+            (false, _) => Verdict::Refused,
+            (true, true) => Verdict::Either,
+            (true, false) => Verdict::Written,
+        };
+        (verdict, sums)
+    }
+}
+
+struct Case<'a> {
+    app: &'a RefCell<Option<TestApp>>,
+    accounts: Vec<ledger_account::Model>,
+    model: Model,
+    now: DateTime<Utc>,
+}
+
+impl Case<'_> {
+    fn index_of(accounts: &[ledger_account::Model], id: Uuid) -> usize {
+        accounts.iter().position(|account| account.id == id).unwrap()
+    }
+
+    #[allow(clippy::await_holding_refcell_ref, reason = "one task at a time")]
+    async fn step(&mut self, step: &Step) {
+        match step {
+            Step::Restart => {
+                let app = self.app.take().unwrap();
+                *self.app.borrow_mut() = Some(app.restarted(Options { without_timers: true, ..Options::default() }).await);
             }
-            Step::Restart => self.app = self.app.restarted(Options::default()).await,
-            Step::Release { .. } | Step::Reverse { .. } => {}
+            Step::Write { acts, dropped } => {
+                let app = self.app.borrow();
+                self.write(app.as_ref().unwrap(), acts, *dropped).await;
+            }
         }
-        self.agrees().await;
-        self
+        let app = self.app.borrow();
+        self.compare(app.as_ref().unwrap()).await;
     }
 
-    async fn agrees(&self) {
-        for (place, account) in self.accounts().await.iter().enumerate() {
-            let expected = (self.model.balance[place], self.model.held[place]);
-            assert_eq!((account.balance(), account.held), expected, "{:?}", account.kind);
-            let by_rows = ledger::balance_at(&self.app.app.db.read, account.id, self.at).await.unwrap();
-            assert_eq!(by_rows, expected.0);
+    async fn write(&mut self, test: &TestApp, acts: &[Act], dropped: bool) {
+        let app = &test.app;
+        self.now += Duration::seconds(1);
+        let (verdict, after) = self.model.judge(acts, |id| Self::index_of(&self.accounts, id));
+        let mut entry = Entry::default();
+        let purpose = app.ids.next(Kind::Order);
+        for act in acts {
+            match act {
+                Act::Post { debit, credit, amount } => _ = entry.post(&self.accounts[*debit], &self.accounts[*credit], *amount),
+                Act::Hold { account, amount } => _ = entry.hold(&self.accounts[*account], *amount, purpose),
+                Act::Release { hold } if !self.model.holds.is_empty() => {
+                    entry.release(&self.model.holds[hold.index(self.model.holds.len())].0, Reason::Voided);
+                }
+                Act::Reverse { movement } if !self.model.movements.is_empty() => {
+                    entry.reverse(&self.model.movements[movement.index(self.model.movements.len())].0);
+                }
+                Act::Release { .. } | Act::Reverse { .. } => {}
+            }
+        }
+        let mut fact = Fact::new(app.ids, test.partner.id, None, self.now);
+        let cause = fact.id;
+        let tx = app.db.write().await.unwrap();
+        let written = entry.write(&tx, app.ids, &mut fact).await;
+        let accepted = match &written {
+            Ok(accepted) => *accepted,
+            Err(Error::Database(_) | Error::Broken(_)) => false,
+            Err(error) => panic!("{error:?}"),
+        };
+        match verdict {
+            Verdict::Written => assert!(accepted, "{acts:?} is refused: {written:?}"),
+            Verdict::Refused => assert!(!accepted, "{acts:?} is written"),
+            Verdict::Either => {}
+        }
+        if !accepted {
+            return;
+        }
+        fact.record_first(&tx, Happening::TradeSettled, purpose, json!({})).await.unwrap();
+        if dropped {
+            return;
+        }
+        tx.commit().await.unwrap();
+        self.model.sums = after;
+        for act in acts {
+            match act {
+                Act::Release { hold } if !self.model.holds.is_empty() => {
+                    let at = hold.index(self.model.holds.len());
+                    self.model.holds[at].2 = false;
+                }
+                Act::Reverse { movement } if !self.model.movements.is_empty() => {
+                    let at = movement.index(self.model.movements.len());
+                    self.model.movements[at].1 = true;
+                }
+                _ => {}
+            }
+        }
+        for hold in ledger::open_holds(&app.db.read, purpose).await.unwrap() {
+            let account = Self::index_of(&self.accounts, hold.account_id);
+            self.model.holds.push((hold, account, true));
+        }
+        let caused = ledger_transfer::Entity::find().filter(ledger_transfer::Column::CauseId.eq(cause)).all(&app.db.read).await.unwrap();
+        self.model.movements.extend(caused.into_iter().map(|movement| (movement, false)));
+        self.model.history.push((self.now, self.model.sums.map(Sums::balance)));
+    }
+
+    async fn compare(&self, test: &TestApp) {
+        let read = &test.app.db.read;
+        let rows = ledger_account::Entity::find()
+            .filter(ledger_account::Column::Id.is_in(self.accounts.iter().map(|account| account.id)))
+            .all(read)
+            .await
+            .unwrap();
+        assert_eq!(rows.len(), ACCOUNTS.len());
+        for row in rows {
+            let expected = self.model.sums[Self::index_of(&self.accounts, row.id)];
+            let found = Sums { debits: row.debits.into(), credits: row.credits.into(), held: row.held.into() };
+            assert_eq!(found, expected, "{row:?}");
+            if expected.available() >= i128::from(i64::MIN) {
+                assert_eq!((i128::from(row.balance()), i128::from(row.available())), (expected.balance(), expected.available()));
+            }
+        }
+        let turn = self.model.history.len();
+        let account = turn % ACCOUNTS.len();
+        for (at, balances) in [self.model.history.last(), self.model.history.get(turn / 2)].into_iter().flatten() {
+            let found = ledger::balance_at(read, self.accounts[account].id, *at).await.unwrap();
+            assert_eq!(i128::from(found), balances[account], "account {account} at {at}");
         }
     }
 }
 
-async fn against_a_model(app: TestApp, cases: usize) {
-    let mut runner = TestRunner::deterministic();
-    let owner = app.app.ids.next(Kind::Account);
-    let mut run = Run { app, owner, model: Model::default(), at: "2026-07-09T16:00:00Z".parse().unwrap(), movement_ids: Vec::new() };
-    for _ in 0..cases {
-        let steps = proptest::collection::vec(step(), 30).new_tree(&mut runner).unwrap().current();
-        run.owner = run.app.app.ids.next(Kind::Account);
-        (run.model, run.movement_ids) = (Model::default(), Vec::new());
-        for step in steps {
-            run = run.step(step).await;
+#[allow(clippy::await_holding_refcell_ref, reason = "one task at a time")]
+async fn case(app: &RefCell<Option<TestApp>>, steps: &[Step]) {
+    let mut accounts = Vec::new();
+    {
+        let app = app.borrow();
+        let test = app.as_ref().unwrap();
+        let owners = [(); 3].map(|()| test.app.ids.next(Kind::Account));
+        let tx = test.app.db.write().await.unwrap();
+        for (owner, kind, asset) in ACCOUNTS {
+            accounts.push(ledger::account(&tx, test.app.ids, test.partner.id, owners[owner], kind, asset).await.unwrap());
         }
-        run.app.app.sequencer.caught_up().await;
-        assert_eq!(run.app.audit().await.wrong, None);
+        tx.commit().await.unwrap();
+    }
+    assert_eq!(accounts.iter().map(|account| account.no_overdraft).collect::<Vec<_>>(), MAY_NOT_BE_OVERDRAWN);
+    let mut case = Case { app, accounts, model: Model::default(), now: "2026-07-09T16:00:00Z".parse().unwrap() };
+    for step in steps {
+        case.step(step).await;
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn random_entries_agree_with_a_model_sqlite() {
-    against_a_model(TestApp::sqlite().await, 10).await;
+on_both! {
+    async fn a_model_and_the_ledger_agree(app: TestApp) {
+        let app = RefCell::new(Some(app));
+        let config = Config { cases: 24, failure_persistence: None, max_shrink_iters: 60, ..Config::default() };
+        let runtime = tokio::runtime::Handle::current();
+        tokio::task::block_in_place(|| {
+            TestRunner::new(config)
+                .run(&steps(), |steps| {
+                    runtime.block_on(case(&app, &steps));
+                    Ok(())
+                })
+                .unwrap();
+        });
+        let test = app.take().unwrap();
+        sequencer::seal_all(&test.app.db, &test.app.feed).await.unwrap();
+        let report = test.audit().await;
+        assert_eq!((report.wrong, report.waiting), (None, 0));
+        let of = |what: &str| report.checked.iter().find(|(name, _)| *name == what).unwrap().1;
+        assert!(of("ledger movements") > 300 && of("ledger holds and releases") > 100, "{:?}", report.checked);
+    }
+
+    async fn a_movement_is_taken_back_once(app: TestApp) {
+        let written = a_movement(&app).await;
+        for turn in 1..=2 {
+            let tx = app.app.db.write().await.unwrap();
+            let mut entry = Entry::default();
+            entry.reverse(&written);
+            let mut fact = Fact::new(app.app.ids, app.partner.id, None, Utc::now());
+            let outcome = entry.write(&tx, app.app.ids, &mut fact).await;
+            if turn == 1 {
+                assert!(outcome.unwrap());
+                fact.record_first(&tx, Happening::TradeSettled, app.app.ids.next(Kind::Order), json!({})).await.unwrap();
+                tx.commit().await.unwrap();
+            } else {
+                assert!(matches!(outcome, Err(Error::Database(_))), "{outcome:?}");
+            }
+        }
+        for account in [written.debit_account_id, written.credit_account_id] {
+            let row = ledger_account::Entity::find_by_id(account).one(&app.app.db.read).await.unwrap().unwrap();
+            assert_eq!((row.debits, row.credits, row.held), (700, 700, 0));
+        }
+        let rows = ledger_transfer::Entity::find().all(&app.app.db.read).await.unwrap();
+        assert_eq!(rows.len(), 2);
+        sequencer::seal_all(&app.app.db, &app.app.feed).await.unwrap();
+        assert_eq!(app.audit().await.wrong, None);
+    }
+
+    async fn a_hold_ends_once(app: TestApp) {
+        let movement = a_movement(&app).await;
+        let house = ledger_account::Entity::find_by_id(movement.debit_account_id).one(&app.app.db.read).await.unwrap().unwrap();
+        let purpose = app.app.ids.next(Kind::Order);
+        let write = |entry: Entry| {
+            let app = app.app.clone();
+            let partner_id = house.partner_id;
+            async move {
+                let tx = app.db.write().await.unwrap();
+                let mut fact = Fact::new(app.ids, partner_id, None, Utc::now());
+                let outcome = entry.write(&tx, app.ids, &mut fact).await;
+                if matches!(outcome, Ok(true)) { tx.commit().await.unwrap() }
+                outcome
+            }
+        };
+        for _ in 0..2 {
+            let mut entry = Entry::default();
+            entry.hold(&house, 40, purpose);
+            assert!(write(entry).await.unwrap());
+        }
+        let holds = ledger::open_holds(&app.app.db.read, purpose).await.unwrap();
+        assert_eq!(holds.iter().map(|hold| hold.left).collect::<Vec<_>>(), [40, 40]);
+        let mut entry = Entry::default();
+        entry.release(&holds[0], Reason::Voided);
+        assert!(write(entry).await.unwrap());
+        let mut entry = Entry::default();
+        entry.release(&holds[0], Reason::Voided);
+        assert!(write(entry).await.is_err(), "the first hold is given back twice, at the cost of the second");
+        assert_eq!(ledger::open_holds(&app.app.db.read, purpose).await.unwrap(), [holds[1].clone()]);
+        assert_eq!(ledger_release::Entity::find().all(&app.app.db.read).await.unwrap().len(), 1);
+    }
+
+    async fn nothing_written_is_altered_or_deleted(app: TestApp) {
+        let customer = app.funded_customer("Ada", "1000.00").await;
+        app.quote("VTI", "100.00", "100.00").await;
+        let order = app.gql(crate::support::ORDER_PLACE, json!({ "input": customer.order("o", "BUY", "VTI", "1") })).await;
+        app.ended(order.entity("orderPlace", "order")["id"].as_str().unwrap()).await;
+        app.app.sequencer.caught_up().await;
+        let raw = raw(&app.database_url).await;
+        for statement in attacks(raw.get_database_backend()) {
+            let refused = raw.execute_unprepared(&statement).await.expect_err(&statement).to_string();
+            assert!(refused.contains("is append-only") || refused.contains("no more than it held"), "{statement}: {refused}");
+            _ = raw.execute_unprepared("ROLLBACK").await;
+        }
+        assert_eq!(app.audit().await.wrong, None);
+    }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn random_entries_agree_with_a_model_postgres() {
-    if let Some(app) = TestApp::postgres().await {
-        against_a_model(app, 10).await;
+/// Seven dollars between accounts that may be overdrawn, so that only the database can object to what follows.
+async fn a_movement(test: &TestApp) -> ledger_transfer::Model {
+    let app = &test.app;
+    let tx = app.db.write().await.unwrap();
+    let (owner, house_id) = (app.ids.next(Kind::Account), test.partner.id);
+    let house = ledger::account(&tx, app.ids, house_id, house_id, LedgerKind::BankFbo, "USD").await.unwrap();
+    let payable = ledger::account(&tx, app.ids, house_id, house_id, LedgerKind::ClearingPayable, "USD").await.unwrap();
+    let mut fact = Fact::new(app.ids, test.partner.id, None, Utc::now());
+    let (cause, mut entry) = (fact.id, Entry::default());
+    entry.post(&house, &payable, 700);
+    assert!(entry.write(&tx, app.ids, &mut fact).await.unwrap());
+    fact.record_first(&tx, Happening::TradeSettled, owner, json!({})).await.unwrap();
+    tx.commit().await.unwrap();
+    ledger_transfer::Entity::find().filter(ledger_transfer::Column::CauseId.eq(cause)).one(&app.db.read).await.unwrap().unwrap()
+}
+
+/// A connection as anyone with the database's password has it, with none of the settings that Coffer makes.
+async fn raw(url: &str) -> DatabaseConnection {
+    let mut options = ConnectOptions::new(url);
+    options.max_connections(1).sqlx_logging(false);
+    Database::connect(options).await.unwrap()
+}
+
+fn attacks(backend: DbBackend) -> Vec<String> {
+    let mut attacks = Vec::new();
+    for (table, column) in [
+        ("ledger_transfer", "amount = amount + 1"),
+        ("ledger_hold", "amount = amount + 1"),
+        ("ledger_release", "amount = amount + 1"),
+        ("event", "payload = '{}'"),
+        ("event", "seq = NULL, hash = NULL"),
+        ("audit_log", "decision = 'nothing'"),
+        ("audit_log", "seq = NULL, hash = NULL"),
+    ] {
+        attacks.push(format!("UPDATE {table} SET {column}"));
     }
+    for table in ["ledger_transfer", "ledger_hold", "ledger_release", "event", "audit_log"] {
+        attacks.push(format!("DELETE FROM {table}"));
+        if backend == DbBackend::Postgres {
+            attacks.push(format!("TRUNCATE {table} CASCADE"));
+            let column = if table.starts_with("ledger") { "amount" } else { "hash" };
+            attacks.push(format!(
+                "INSERT INTO {table} SELECT * FROM {table} WHERE true ON CONFLICT (id) DO UPDATE SET {column} = EXCLUDED.{column}"
+            ));
+        } else {
+            attacks.push(format!("INSERT OR REPLACE INTO {table} SELECT * FROM {table}"));
+        }
+    }
+    if backend == DbBackend::Sqlite {
+        let id = "x'0190000000007000800000000000000c'";
+        let event = format!("INSERT OR REPLACE INTO event SELECT {id}, partner_id,");
+        let rest = "actor_id, type, '{}', occurred_at, digest,";
+        attacks.push(format!("{event} stream_id, stream_version, {rest} NULL, NULL FROM event WHERE seq = 2"));
+        attacks.push(format!("{event} x'00', 1, {rest} seq, hash FROM event WHERE seq = 2"));
+        let line = format!("INSERT OR REPLACE INTO audit_log SELECT {id}, partner_id, principal_id, operation, object_id, 'nothing',");
+        attacks.push(format!("{line} request_id, recorded_at, seq, hash FROM audit_log WHERE seq = 2"));
+        let fresh = format!("INSERT INTO audit_log SELECT {id}, partner_id, principal_id, operation, object_id, 'nothing',");
+        attacks.push(format!(
+            "BEGIN; {fresh} request_id, recorded_at, NULL, NULL FROM audit_log WHERE seq = 2; UPDATE OR REPLACE audit_log SET seq = 2 WHERE seq IS NULL"
+        ));
+        let fresh = format!("INSERT INTO event SELECT {id}, partner_id, x'00', 1,");
+        attacks.push(format!(
+            "BEGIN; {fresh} {rest} NULL, NULL FROM event WHERE seq = 2; UPDATE OR REPLACE event SET seq = 2 WHERE seq IS NULL"
+        ));
+    }
+    attacks
 }
