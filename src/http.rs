@@ -142,7 +142,7 @@ async fn named_request(mut request: Request, next: Next) -> Response {
     let id = crate::domain::ids::Ids.next(Kind::Request).to_string();
     let value = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("unknown"));
     request.headers_mut().insert(REQUEST_ID, value.clone());
-    let span = tracing::info_span!("request", id, method = %request.method(), path = request.uri().path());
+    let span = tracing::error_span!("request", id, method = %request.method(), path = request.uri().path());
     let answered = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span).await;
     let mut response = answered.unwrap_or_else(|_| rest::Problem::from(Error::broken("a handler panicked")).into_response());
     let headers = response.headers_mut();

@@ -10,7 +10,10 @@ use std::{fmt, sync::Arc};
 /// The providers this server works with.
 #[derive(Clone)]
 pub struct Providers {
-    pub identity: Arc<dyn identity::IdentityProvider>,
+    /// Who checks a sandbox's people.
+    pub sandbox_identity: Arc<dyn identity::IdentityProvider>,
+    /// Who checks a live partner's people; none until one is configured, and nobody is approved before.
+    pub live_identity: Option<Arc<dyn identity::IdentityProvider>>,
     /// Where a sandbox's deposits go.
     pub sandbox_ach: Arc<dyn ach::AchRail>,
     /// Where a live partner's deposits go; none until one is configured.
@@ -24,7 +27,8 @@ pub struct Providers {
 impl Default for Providers {
     fn default() -> Self {
         Self {
-            identity: Arc::new(identity::BuiltIn),
+            sandbox_identity: Arc::new(identity::BuiltIn),
+            live_identity: None,
             sandbox_ach: Arc::new(ach::SandboxRail),
             live_ach: None,
             sandbox_market: Arc::new(market::BuiltIn),

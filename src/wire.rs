@@ -13,8 +13,8 @@ pub type Result<T, E = Fault> = std::result::Result<T, E>;
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         match &error {
-            Error::Database(_) | Error::Broken(_) => tracing::error!(cause = %cause(&error), "a request failed"),
-            Error::Busy | Error::Unavailable(_) => tracing::warn!(?error, "a request could not be served"),
+            Error::Database(_) | Error::Broken(_) => tracing::error!(cause = %error.cause(), "a request failed"),
+            Error::Busy | Error::Unavailable(_) => tracing::warn!(cause = %error.cause(), "a request could not be served"),
             _ => {}
         }
         Self(Arc::new(error))
@@ -25,22 +25,6 @@ impl From<Refusal> for Fault {
     fn from(refusal: Refusal) -> Self {
         Error::Refused(refusal).into()
     }
-}
-
-/// What the log may hold of a fault: a database's message, but not its detail, which quotes rows.
-fn cause(error: &Error) -> String {
-    match error {
-        Error::Database(error) => match error.sql_err() {
-            Some(_) => "a constraint of the database".to_owned(),
-            None => sanitized(&error.to_string()),
-        },
-        Error::Broken(cause) => cause.clone(),
-        other => format!("{other:?}"),
-    }
-}
-
-fn sanitized(text: &str) -> String {
-    text.lines().next().unwrap_or_default().chars().take(300).collect()
 }
 
 impl Fault {

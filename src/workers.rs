@@ -4,7 +4,8 @@ use crate::{
     app::App,
     domain::{agenda, idempotency},
 };
-use std::time::Duration;
+use futures_util::FutureExt;
+use std::{panic::AssertUnwindSafe, time::Duration};
 use tokio::task::JoinHandle;
 
 /// Numbers and seals what is committed.
@@ -21,11 +22,15 @@ pub fn timers(app: &App) -> JoinHandle<()> {
     let app = app.clone();
     tokio::spawn(async move {
         loop {
-            match agenda::carry_out_due(&app).await {
-                Ok(true) => {}
-                Ok(false) => app.timers.wait(LATEST).await,
-                Err(error) => {
-                    tracing::error!(?error, "due timers could not be carried out and are tried again");
+            match AssertUnwindSafe(agenda::carry_out_due(&app)).catch_unwind().await {
+                Ok(Ok(true)) => {}
+                Ok(Ok(false)) => app.timers.wait(LATEST).await,
+                Err(_) => {
+                    tracing::error!("carrying out what is due panicked and is tried again");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                Ok(Err(error)) => {
+                    tracing::error!(cause = %error.cause(), "due timers could not be carried out and are tried again");
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
             }
@@ -39,7 +44,7 @@ pub fn housekeeping(app: &App) -> JoinHandle<()> {
     tokio::spawn(async move {
         loop {
             if let Err(error) = forget(&app).await {
-                tracing::error!(?error, "old idempotency keys could not be forgotten");
+                tracing::error!(cause = %error.cause(), "old idempotency keys could not be forgotten");
             }
             tokio::time::sleep(Duration::from_secs(3600)).await;
         }

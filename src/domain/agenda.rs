@@ -12,7 +12,7 @@ use entity::{
     partner::{self, Mode},
     timer::{self, TimerKind},
 };
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait, DatabaseTransaction, EntityTrait, QuerySelect, sea_query::LockType};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait};
 use uuid::Uuid;
 
 /// How many things in a row may be carried out before others get their turn.
@@ -22,20 +22,26 @@ const TURN: usize = 500;
 pub async fn carry_out_due(app: &App) -> Result<bool> {
     let mut more = false;
     for (partner_id, soonest) in timers::waiting_partners(&app.db.read).await? {
-        let partner = clock::partner(&app.db.read, partner_id).await?;
-        if soonest <= now_of(&partner) {
-            more |= carry_out_for(app, partner_id).await?;
+        match carry_out_if_due(app, partner_id, soonest).await {
+            Ok(left) => more |= left,
+            Err(error) => tracing::error!(cause = %error.cause(), partner = %partner_id, "what is due for a partner cannot be read"),
         }
     }
     Ok(more)
 }
 
-async fn carry_out_for(app: &App, partner_id: Uuid) -> Result<bool> {
+async fn carry_out_if_due(app: &App, partner_id: Uuid, soonest: DateTime<Utc>) -> Result<bool> {
+    let partner = clock::partner(&app.db.read, partner_id).await?;
+    if soonest <= now_of(&partner) { carry_out_for(app, partner_id).await } else { Ok(false) }
+}
+
+/// Carries out what is due for one partner by its clock; whether more may be due at once.
+pub async fn carry_out_for(app: &App, partner_id: Uuid) -> Result<bool> {
     for _ in 0..TURN {
         let now = now_of(&clock::partner(&app.db.read, partner_id).await?);
         let Some(timer) = timers::next_due(&app.db.read, partner_id, now, false).await? else { return Ok(false) };
         if let Err(error) = carry_out(app, &timer, None).await {
-            tracing::error!(?error, timer = %timer.id, kind = ?timer.kind, "a timer failed and is put off");
+            tracing::error!(cause = %error.cause(), timer = %timer.id, kind = ?timer.kind, "a timer failed and is put off");
             let tx = app.db.write().await?;
             timers::put_off(&tx, &timer).await?;
             tx.commit().await?;
@@ -52,7 +58,7 @@ pub async fn advance(app: &App, partner_id: Uuid, until: DateTime<Utc>) -> Resul
         carry_out(app, &timer, Some(timer.due_at)).await?;
     }
     let tx = app.db.write().await?;
-    let partner = locked(&tx, partner_id).await?;
+    let partner = clock::locked(&tx, partner_id).await?;
     move_clock(&tx, partner, until).await?;
     Ok(tx.commit().await?)
 }
@@ -77,15 +83,6 @@ pub fn microseconds(span: Duration) -> Result<i64> {
     span.num_microseconds().ok_or_else(|| Error::broken("a clock is hundreds of thousands of years away"))
 }
 
-/// The partner's row, held by this transaction, so that a partner's clock and timers move one at a time on every instance.
-pub async fn locked(tx: &DatabaseTransaction, partner_id: Uuid) -> Result<partner::Model> {
-    partner::Entity::find_by_id(partner_id)
-        .lock(LockType::NoKeyUpdate)
-        .one(tx)
-        .await?
-        .ok_or_else(|| Error::broken("a timer's partner is gone"))
-}
-
 async fn carry_out(app: &App, timer: &timer::Model, clock_to: Option<DateTime<Utc>>) -> Result<()> {
     for attempt in 1.. {
         match carry_out_once(app, timer, clock_to).await {
@@ -101,7 +98,7 @@ async fn carry_out(app: &App, timer: &timer::Model, clock_to: Option<DateTime<Ut
 
 async fn carry_out_once(app: &App, timer: &timer::Model, clock_to: Option<DateTime<Utc>>) -> Result<()> {
     let tx = app.db.write().await?;
-    let mut partner = locked(&tx, timer.partner_id).await?;
+    let mut partner = clock::locked(&tx, timer.partner_id).await?;
     if !timers::take(&tx, timer).await? {
         return Ok(());
     }

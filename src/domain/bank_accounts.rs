@@ -59,15 +59,15 @@ impl Command for NewBankAccount {
         let user = users::approved(desk.tx, desk.partner.id, self.user_id, "userId").await?;
         let id = desk.app.ids.next(Kind::BankAccount);
         let place = Place { column: NUMBER, row: id, partner: desk.partner.id };
-        let hidden = self.number.len().saturating_sub(4);
+        let number = users::valid("number", AccountNumber::parse(&self.number))?;
         let bank_account = bank_account::Model {
             id,
             partner_id: desk.partner.id,
             user_id: user.id,
             nickname: self.nickname.trim().to_owned(),
             routing_number: self.routing_number.clone(),
-            number: desk.app.vault.seal(place, self.number.as_bytes())?,
-            number_last4: self.number.get(hidden.max(self.number.len() / 2)..).unwrap_or_default().to_owned(),
+            number: desk.app.vault.seal(place, number.reveal().as_bytes())?,
+            number_last4: number.tail().to_owned(),
             is_default: false,
             linked_at: desk.now,
         };

@@ -3,7 +3,7 @@
 use super::{Result, error::Error};
 use chrono::{DateTime, Duration, SubsecRound, Utc};
 use entity::partner::{self, Mode};
-use sea_orm::{ConnectionTrait, EntityTrait};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait, QuerySelect, sea_query::LockType};
 use uuid::Uuid;
 
 /// The system's time in whole microseconds, the finest both databases keep.
@@ -24,4 +24,9 @@ pub fn now_of(partner: &partner::Model) -> DateTime<Utc> {
 /// The partner with this id; a fault when there is none, since callers have proved to be of it.
 pub async fn partner(connection: &impl ConnectionTrait, id: Uuid) -> Result<partner::Model> {
     partner::Entity::find_by_id(id).one(connection).await?.ok_or_else(|| Error::broken("a caller's partner is gone"))
+}
+
+/// The partner's row, held by this transaction, so that a partner's clock and timers move one at a time on every instance.
+pub async fn locked(tx: &DatabaseTransaction, partner_id: Uuid) -> Result<partner::Model> {
+    partner::Entity::find_by_id(partner_id).lock(LockType::NoKeyUpdate).one(tx).await?.ok_or_else(|| Error::broken("a partner is gone"))
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// What every operation answers with.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why an operation did not happen. Nothing of it has been written.
+/// Why an operation did not happen. Nothing of its work has been written; that it was refused may be.
 #[derive(Debug)]
 pub enum Error {
     /// A rule said no; the caller may be told everything.
@@ -31,6 +31,17 @@ impl Error {
     /// A fault of ours, with a cause for the log alone.
     pub fn broken(cause: impl Into<String>) -> Self {
         Self::Broken(cause.into())
+    }
+
+    /// What the log may hold: a database's message, but neither its detail nor a broken constraint's, which quote rows.
+    pub fn cause(&self) -> String {
+        match self {
+            Self::Database(error) if error.sql_err().is_some() => "a constraint of the database".to_owned(),
+            Self::Database(error) => error.to_string().lines().next().unwrap_or_default().chars().take(300).collect(),
+            Self::Broken(cause) => cause.clone(),
+            Self::Refused(refusal) => refusal.code.name().to_owned(),
+            other => format!("{other:?}"),
+        }
     }
 
     /// Whether the whole operation may simply be run again: a serialization failure, a deadlock or a busy file.

@@ -13,6 +13,9 @@ use uuid::Uuid;
 /// The instrument with this symbol, in either case.
 pub async fn by_symbol(connection: &impl ConnectionTrait, symbol: &str) -> Result<Option<instrument::Model>> {
     let symbol = symbol.trim().to_ascii_uppercase();
+    if symbol.len() > 20 || !symbol.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(None);
+    }
     Ok(instrument::Entity::find().filter(instrument::Column::Symbol.eq(symbol)).one(connection).await?)
 }
 

@@ -55,7 +55,7 @@ pub async fn set_clock_behind(app: &App, partner: &partner::Model, by: chrono::D
         return Err(Error::broken("a live partner's clock was to be set"));
     }
     let tx = app.db.write().await?;
-    let mut row: partner::ActiveModel = agenda::locked(&tx, partner.id).await?.into();
+    let mut row: partner::ActiveModel = clock::locked(&tx, partner.id).await?.into();
     row.clock_offset = Set(-agenda::microseconds(by)?);
     row.clock_frozen_at = Set(None);
     row.update(&tx).await?;

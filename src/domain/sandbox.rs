@@ -7,7 +7,7 @@ use super::{
     instruments,
 };
 use crate::app::App;
-use chrono::{DateTime, Duration, Utc};
+use chrono::{DateTime, Datelike, Duration, Utc};
 use entity::{
     Price, instrument,
     partner::{self, MarketHours, Mode},
@@ -49,7 +49,7 @@ impl Command for ClockChange {
     }
 
     async fn carry_out(&self, desk: &Desk<'_>) -> Result<partner::Model> {
-        let partner = agenda::locked(desk.tx, desk.partner.id).await?;
+        let partner = clock::locked(desk.tx, desk.partner.id).await?;
         let now = clock::now_of(&partner);
         let mut row: partner::ActiveModel = partner.into();
         match self {
@@ -85,6 +85,9 @@ struct Advanced {
     to: DateTime<Utc>,
 }
 
+/// The last year a clock may show: instants are written with four digits.
+const LAST_YEAR: i32 = 9998;
+
 /// The farthest one step goes.
 const FARTHEST: Duration = Duration::days(3660);
 
@@ -102,9 +105,9 @@ pub async fn advance_clock(app: &App, actor: &Actor, advance: Advance) -> Result
             .and_then(|span| now.checked_add_signed(span))
             .ok_or_else(|| Refusal::invalid("seconds", "is too far"))?,
     };
-    if to - now > FARTHEST {
+    if to - now > FARTHEST || to.year() > LAST_YEAR {
         let field = if matches!(advance, Advance::To(_)) { "to" } else { "seconds" };
-        return Err(Refusal::invalid(field, "is more than ten years away").into());
+        return Err(Refusal::invalid(field, "is more than ten years away, or past all calendars").into());
     }
     let (app_, partner_id) = (app.clone(), caller.partner_id);
     let work = tokio::spawn(async move { agenda::advance(&app_, partner_id, to).await });
@@ -122,7 +125,7 @@ impl Command for Advanced {
     }
 
     async fn carry_out(&self, desk: &Desk<'_>) -> Result<partner::Model> {
-        let partner = agenda::locked(desk.tx, desk.partner.id).await?;
+        let partner = clock::locked(desk.tx, desk.partner.id).await?;
         desk.fact().record(desk.tx, Happening::SandboxClockChanged, partner.id, clock_facts(&partner)).await?;
         Ok(partner)
     }
@@ -141,7 +144,12 @@ pub struct QuoteSet {
 
 /// Sets bid and ask of one instrument for this partner, until set anew or cleared; scope `operate`, sandbox only.
 /// Both above zero, the ask at or above the bid.
+///
+/// What was due before the change trades at the price before it.
 pub async fn set_quote(app: &App, actor: &Actor, set: QuoteSet) -> Result<instrument::Model> {
+    let caller = actor.partner(Scope::Operate)?;
+    set.check(caller.mode)?;
+    while agenda::carry_out_for(app, caller.partner_id).await? {}
     Ok(command::execute(app, actor, None, set).await?.value)
 }
 
@@ -166,7 +174,7 @@ impl Command for QuoteSet {
 
     async fn carry_out(&self, desk: &Desk<'_>) -> Result<instrument::Model> {
         let instrument = instruments::named(desk.tx, &self.symbol).await?.ok_or_else(|| Refusal::not_found("symbol"))?;
-        agenda::locked(desk.tx, desk.partner.id).await?;
+        clock::locked(desk.tx, desk.partner.id).await?;
         let facts = match self.prices {
             Some((bid, ask)) => {
                 let row = quote_override::Model { partner_id: desk.partner.id, instrument_id: instrument.id, bid, ask, set_at: desk.now };
@@ -212,7 +220,7 @@ impl Command for HoursSet {
     }
 
     async fn carry_out(&self, desk: &Desk<'_>) -> Result<partner::Model> {
-        let mut row: partner::ActiveModel = agenda::locked(desk.tx, desk.partner.id).await?.into();
+        let mut row: partner::ActiveModel = clock::locked(desk.tx, desk.partner.id).await?.into();
         row.market_hours = Set(self.hours);
         let partner = row.update(desk.tx).await?;
         let facts = json!({ "market_hours": partner.market_hours });

@@ -64,7 +64,7 @@ impl Sequencer {
                     self.done.send_replace(ticket);
                 }
                 Err(error) => {
-                    tracing::error!(?error, "sealing the event log failed and is tried again");
+                    tracing::error!(cause = %error.cause(), "sealing the event log failed and is tried again");
                     tokio::time::sleep(Duration::from_millis(250)).await;
                 }
             }

@@ -3,6 +3,7 @@
 use super::{
     Actor, Refusal, Result, Scope,
     audit::Line,
+    clock,
     command::{self, Answer, Command, Desk},
     events::Happening,
     idempotency::Key,
@@ -72,6 +73,9 @@ impl NewUser {
         valid("firstName", PersonName::parse(&self.first_name))?;
         valid("lastName", PersonName::parse(&self.last_name))?;
         valid("email", Email::parse(&self.email))?;
+        if self.phone.as_ref().is_some_and(|phone| phone.len() > 40) {
+            return Err(Refusal::invalid("phone", "must have at most 40 characters").into());
+        }
         let phone = self.phone.as_deref().map(|phone| valid("phone", Phone::parse(phone))).transpose()?;
         let birth_date = self.birth_date.as_deref().map(|day| valid("birthDate", parse_birth_date(day))).transpose()?;
         let sandbox = mode == Mode::Sandbox;
@@ -150,7 +154,7 @@ impl Command for NewUser {
             ssn_index: ssn_index.clone(),
             birth_date: seal(BIRTH_DATE, checked.birth_date.map(|day| day.to_string()))?,
             address_line_1: text(|address| &address.line1),
-            address_line_2: address.and_then(|address| address.line2.clone()),
+            address_line_2: address.and_then(|address| address.line2.as_deref()).map(|line| line.trim().to_owned()),
             address_city: text(|address| &address.city),
             address_state: text(|address| &address.state),
             address_postal_code: text(|address| &address.postal_code),
@@ -158,7 +162,7 @@ impl Command for NewUser {
             created_at: desk.now,
         };
         let kyc = match (ssn_index, checked.birth_date, address) {
-            (Some(index), Some(born), Some(_)) => Some(check_identity(desk, &user, index, born, checked.phone.is_some()).await?),
+            (Some(index), Some(born), Some(_)) => check_identity(desk, &user, index, born, checked.phone.is_some()).await?,
             _ => None,
         };
         if let Some(kyc) = &kyc {
@@ -181,7 +185,25 @@ const SSN: &str = "users.ssn";
 const PHONE: &str = "users.phone";
 const BIRTH_DATE: &str = "users.birth_date";
 
-async fn check_identity(desk: &Desk<'_>, user: &user::Model, ssn_index: Vec<u8>, born: NaiveDate, has_phone: bool) -> Result<kyc::Model> {
+/// Checks a person's identity; nothing where nobody is there to check it.
+async fn check_identity(
+    desk: &Desk<'_>,
+    user: &user::Model,
+    ssn_index: Vec<u8>,
+    born: NaiveDate,
+    has_phone: bool,
+) -> Result<Option<kyc::Model>> {
+    let provider = match desk.partner.mode {
+        Mode::Sandbox => &desk.app.providers.sandbox_identity,
+        Mode::Live => match &desk.app.providers.live_identity {
+            Some(provider) => provider,
+            None => return Ok(None),
+        },
+    };
+    if desk.partner.mode == Mode::Live {
+        // Two people with one number at the same moment must see each other.
+        clock::locked(desk.tx, desk.partner.id).await?;
+    }
     let twin = user::Entity::find()
         .filter(user::Column::PartnerId.eq(user.partner_id))
         .filter(user::Column::SsnIndex.eq(ssn_index))
@@ -194,8 +216,8 @@ async fn check_identity(desk: &Desk<'_>, user: &user::Model, ssn_index: Vec<u8>,
         ssn_seen_before: twin.is_some(),
         personas: desk.partner.mode == Mode::Sandbox,
     };
-    let verdict = desk.app.providers.identity.check(evidence).await;
-    Ok(kyc::Model {
+    let verdict = provider.check(evidence).await;
+    Ok(Some(kyc::Model {
         id: desk.app.ids.next(Kind::Kyc),
         partner_id: user.partner_id,
         user_id: user.id,
@@ -204,7 +226,7 @@ async fn check_identity(desk: &Desk<'_>, user: &user::Model, ssn_index: Vec<u8>,
         outcome: outcome_of(verdict.score),
         tags: verdict.tags.join("\n"),
         decided_at: desk.now,
-    })
+    }))
 }
 
 /// A score's outcome: 0.90 and more is approved, 0.60 and more asks questions, 0.30 and more goes to a person.

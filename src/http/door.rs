@@ -122,7 +122,9 @@ impl Wrong {
         let status = match denied.code {
             "FORBIDDEN" | "TWO_FACTOR_REQUIRED" => StatusCode::FORBIDDEN,
             "RATE_LIMITED" => StatusCode::TOO_MANY_REQUESTS,
-            _ => StatusCode::UNAUTHORIZED,
+            "UNAUTHENTICATED" => StatusCode::UNAUTHORIZED,
+            "TIMEOUT" | "UNAVAILABLE" => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self { status, media, refused: Refused::new(denied.code, denied.message), allow: None }
     }

@@ -37,7 +37,7 @@ use super::door::object;
 use crate::{
     domain::Actor,
     graphql::{self, Raw, Refused},
-    http::House,
+    http::{Denied, House},
 };
 
 const PROTOCOL: &str = "graphql-transport-ws";
@@ -152,6 +152,14 @@ const SECOND_INIT: End = End::Close(4429, "Too many initialisation requests");
 const TOO_LONG: End = End::Close(close_code::SIZE, "Message too long");
 const RESTART: End = End::Resume(close_code::RESTART);
 
+/// A bad credential is forbidden; one that could not be looked up may be tried again.
+fn refusal(denied: &Denied) -> End {
+    match denied.code {
+        "TIMEOUT" | "UNAVAILABLE" | "INTERNAL_SERVER_ERROR" => End::Close(close_code::AGAIN, "Try again later"),
+        _ => FORBIDDEN,
+    }
+}
+
 /// A message to the client, from one run of one operation.
 struct Due {
     id: Arc<str>,
@@ -177,7 +185,7 @@ async fn serve(house: House, mut socket: WebSocket) {
     let init = async {
         let patience = house.engine().limits().socket_init;
         let credential = timeout(patience, initialised(&mut socket)).await.unwrap_or(Err(NO_INIT))?;
-        let actor = house.authenticate(credential.as_deref()).await.map_err(|_| FORBIDDEN)?;
+        let actor = house.authenticate(credential.as_deref()).await.map_err(|denied| refusal(&denied))?;
         say(&mut socket, r#"{"type":"connection_ack"}"#.into()).await?;
         Ok(actor)
     };
