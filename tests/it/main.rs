@@ -3,6 +3,9 @@
 
 mod support;
 
+mod audit;
 mod concurrency;
 mod ledger;
+mod orders;
+mod process;
 mod slice;
