@@ -108,7 +108,7 @@ on_both! {
         filled(&app, &customer, "s2", "SELL", "0.001").await;
         assert_eq!(positions(&app, &customer).await, [["2.499", "68.71"]]);
         filled(&app, &customer, "s3", "SELL", "2.499").await;
-        assert_eq!(positions(&app, &customer).await, Vec::<[String; 2]>::new());
+        assert_eq!(positions(&app, &customer).await, [["0", "0.00"]]);
         assert_eq!(app.audit().await.wrong, None);
     }
 
