@@ -12,6 +12,7 @@ use coffer::{
 };
 use entity::partner::Mode;
 use migration::{Migrator, MigratorTrait};
+use sea_orm::{DbErr, RuntimeErr, SqlxError};
 use std::{
     io::{self, Write},
     process::ExitCode,
@@ -143,7 +144,12 @@ async fn open(config: &Config) -> Result<Db, Complaint> {
     if let Some(folder) = config.sqlite_file().as_deref().and_then(std::path::Path::parent) {
         std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     }
-    Db::open(&config.database_url).await.map_err(|error| cannot("open the database", &error.into()))
+    Db::open(&config.database_url).await.map_err(|error| match error {
+        DbErr::Conn(RuntimeErr::SqlxError(cause)) if matches!(*cause, SqlxError::PoolTimedOut) => {
+            "cannot open the database: it did not answer within 5 seconds".to_owned()
+        }
+        error => cannot("open the database", &error.into()),
+    })
 }
 
 /// The database in this version's shape: brought there in development, required to be there in production.

@@ -309,7 +309,7 @@ impl<C: ConnectionTrait> Audit<C> {
             let (seconds, nanos) = timestamp.to_unix();
             DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)
         });
-        self.report.oldest_waiting = self.report.oldest_waiting.or(since);
+        self.report.oldest_waiting = self.report.oldest_waiting.into_iter().chain(since).min();
     }
 
     async fn lines(&mut self) -> Result<()> {
@@ -336,6 +336,16 @@ impl<C: ConnectionTrait> Audit<C> {
                     rows += 1;
                 }
             }
+        }
+        let waiting: Vec<Uuid> = audit_log::Entity::find()
+            .select_only()
+            .column(audit_log::Column::Id)
+            .filter(audit_log::Column::Seq.is_null())
+            .into_tuple()
+            .all(&self.connection)
+            .await?;
+        for line in waiting {
+            self.waits(line);
         }
         self.report.checked.push(("lines of the audit log", rows));
         Ok(())

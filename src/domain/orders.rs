@@ -223,7 +223,7 @@ impl Command for Cancellation {
             return Err(Refusal::new(Code::NotCancelable, "orderId", "The order has ended already.").into());
         }
         let mut fact = desk.fact();
-        give_back(desk, &mut fact, order.id).await?;
+        give_back(desk, &mut fact, &order).await?;
         let mut row: order::ActiveModel = order.into();
         row.status = Set(Status::Canceled);
         row.canceled_at = Set(Some(desk.now));
@@ -238,15 +238,18 @@ impl Command for Cancellation {
 }
 
 /// Voids what is still held for an order.
-async fn give_back(desk: &Desk<'_>, fact: &mut super::events::Fact, order_id: Uuid) -> Result<()> {
+async fn give_back(desk: &Desk<'_>, fact: &mut super::events::Fact, order: &order::Model) -> Result<()> {
     let mut entry = Entry::default();
-    for hold in ledger::open_holds(desk.tx, order_id).await? {
+    for hold in ledger::open_holds(desk.tx, order.id).await? {
         entry.release(&hold, Reason::Voided);
     }
-    if entry.write(desk.tx, desk.app.ids, fact).await? {
-        return Ok(());
+    if !entry.write(desk.tx, desk.app.ids, fact).await? {
+        return Err(super::Error::broken("a hold could not be given back"));
     }
-    Err(super::Error::broken("a hold could not be given back"))
+    match order.side {
+        Side::Buy => fills::release_proceeds(desk, fact, order.account_id).await,
+        Side::Sell => Ok(()),
+    }
 }
 
 /// The order with this id among the partner's; scope `read`.

@@ -187,7 +187,7 @@ impl Case<'_> {
         accounts.iter().position(|account| account.id == id).unwrap()
     }
 
-    #[allow(clippy::await_holding_refcell_ref, reason = "one task at a time")]
+    #[expect(clippy::await_holding_refcell_ref, reason = "one task at a time")]
     async fn step(&mut self, step: &Step) {
         match step {
             Step::Restart => {
@@ -292,7 +292,7 @@ impl Case<'_> {
     }
 }
 
-#[allow(clippy::await_holding_refcell_ref, reason = "one task at a time")]
+#[expect(clippy::await_holding_refcell_ref, reason = "one task at a time")]
 async fn case(app: &RefCell<Option<TestApp>>, steps: &[Step]) {
     let mut accounts = Vec::new();
     {

@@ -1,139 +1,331 @@
-//! Orders beyond the straight way: proceeds that have not settled, cancels, prices that run away, closed markets.
+//! Orders by the exact cent: what they hold, spend, give back and leave, and when.
 
-use crate::support::{Customer, ORDER_CANCEL, ORDER_PLACE, Options, TestApp, on_both};
-use sea_orm::{ConnectionTrait, Statement};
+use crate::support::{Customer, DEPOSIT_CREATE, ORDER_CANCEL, ORDER_PLACE, Options, THURSDAY, TestApp, on_both, stand_at};
+use entity::{
+    event,
+    ledger_account::{self, LedgerKind},
+    order, partner, timer,
+};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Statement, sea_query::Expr,
+};
 use serde_json::{Value, json};
+use std::collections::HashMap;
+use uuid::Uuid;
 
-async fn place(app: &TestApp, customer: &Customer, key: &str, side: &str, quantity: &str) -> String {
-    let placed = app.gql(ORDER_PLACE, json!({ "input": customer.order(key, side, "VTI", quantity) })).await;
+const POSITIONS: &str = "query($id: ID!) { account(id: $id) { positions(first: 5) { edges { node { quantity costBasis { amount } } } } } }";
+
+async fn place(app: &TestApp, input: &Value) -> String {
+    let placed = app.gql(ORDER_PLACE, json!({ "input": input })).await;
     placed.entity("orderPlace", "order")["id"].as_str().unwrap().to_owned()
 }
 
-async fn traded(app: &TestApp, customer: &Customer, key: &str, side: &str, quantity: &str) {
-    let id = place(app, customer, key, side, quantity).await;
+async fn filled(app: &TestApp, customer: &Customer, key: &str, side: &str, quantity: &str) {
+    let id = place(app, &customer.order(key, side, "VTI", quantity)).await;
     assert_eq!(app.ended(&id).await["status"], "FILLED");
 }
 
-async fn rows(app: &TestApp, table: &str) -> i64 {
-    let statement = Statement::from_string(app.app.db.backend(), format!("SELECT count(*) AS rows FROM {table}"));
-    app.app.db.read.query_one_raw(statement).await.unwrap().unwrap().try_get("", "rows").unwrap()
+/// The same where nothing is carried out but by moving the clock.
+async fn filled_by_clock(app: &TestApp, customer: &Customer, key: &str, side: &str, quantity: &str) {
+    let id = place(app, &customer.order(key, side, "VTI", quantity)).await;
+    seconds(app, 1).await;
+    assert_eq!(app.ended(&id).await["status"], "FILLED");
+}
+
+async fn seconds(app: &TestApp, seconds: i32) {
+    let advance = "mutation($s: Int!) { sandboxClockAdvance(input: { seconds: $s }) { userErrors { message } } }";
+    assert_eq!(app.gql(advance, json!({ "s": seconds })).await.data()["sandboxClockAdvance"]["userErrors"], json!([]));
+}
+
+async fn cancel(app: &TestApp, key: &str, order_id: &str) -> crate::support::Answer {
+    app.gql(ORDER_CANCEL, json!({ "input": { "idempotencyKey": key, "orderId": order_id } })).await
+}
+
+async fn positions(app: &TestApp, customer: &Customer) -> Vec<[String; 2]> {
+    let answer = app.gql(POSITIONS, json!({ "id": customer.account_id })).await;
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let edges = answer.data()["account"]["positions"]["edges"].as_array().unwrap().clone();
+    edges.iter().map(|edge| [text(&edge["node"]["quantity"]), text(&edge["node"]["costBasis"]["amount"])]).collect()
+}
+
+/// Balance and hold of the account's unsettled proceeds.
+async fn unsettled(app: &TestApp, customer: &Customer) -> (i64, i64) {
+    let row = ledger_account::Entity::find()
+        .filter(ledger_account::Column::OwnerId.eq(customer.account_id.parse::<Uuid>().unwrap()))
+        .filter(ledger_account::Column::Kind.eq(LedgerKind::Unsettled))
+        .one(&app.app.db.read)
+        .await
+        .unwrap()
+        .unwrap();
+    (row.balance(), row.held)
+}
+
+async fn rows(app: &TestApp) -> [i64; 3] {
+    let read = &app.app.db.read;
+    let mut counts = [0; 3];
+    for (count, table) in counts.iter_mut().zip(["orders", "ledger_hold", "event"]) {
+        let text = format!("SELECT count(*) AS rows FROM {table}");
+        let row = read.query_one_raw(Statement::from_string(read.get_database_backend(), text)).await.unwrap().unwrap();
+        *count = row.try_get("", "rows").unwrap();
+    }
+    counts
+}
+
+async fn each() -> Vec<TestApp> {
+    TestApp::each_with(Options { without_timers: true, ..Options::default() }).await
 }
 
 on_both! {
-    /// Friday: buy with settled cash, sell, and buy again with what the sale brings on Monday.
-    async fn proceeds_trade_at_once_and_leave_when_they_settle(app: TestApp) {
+    async fn proceeds_are_spent_before_they_settle(app: TestApp) {
+        let customer = app.funded_customer("Ada", "1000.00").await;
         app.quote("VTI", "100.00", "100.00").await;
-        let ada = app.funded_customer("Ada", "1030.00").await;
-        traded(&app, &ada, "1", "BUY", "10").await;
-        assert_eq!(app.balance(&ada.account_id).await, ["1030.00", "30.00", "30.00"]);
-        traded(&app, &ada, "2", "SELL", "10").await;
-        assert_eq!(app.balance(&ada.account_id).await, ["1030.00", "1030.00", "30.00"]);
-        traded(&app, &ada, "3", "BUY", "4").await;
-        assert_eq!(app.balance(&ada.account_id).await, ["1030.00", "630.00", "0.00"]);
+        let account = customer.account_id.as_str();
+        assert_eq!(app.balance(account).await, ["1000.00", "1000.00", "1000.00"]);
+        filled(&app, &customer, "buy", "BUY", "5").await;
+        assert_eq!(app.balance(account).await, ["1000.00", "500.00", "500.00"]);
+        filled(&app, &customer, "sell", "SELL", "5").await;
+        assert_eq!(app.balance(account).await, ["1000.00", "1000.00", "500.00"]);
+        filled(&app, &customer, "again", "BUY", "8").await;
+        assert_eq!(app.balance(account).await, ["1000.00", "200.00", "0.00"]);
+        assert_eq!(unsettled(&app, &customer).await, (20_000, 0));
         app.advance_to("2026-07-13T12:29:59Z").await;
-        assert_eq!(app.balance(&ada.account_id).await, ["1030.00", "630.00", "0.00"]);
+        assert_eq!(app.balance(account).await, ["1000.00", "200.00", "0.00"]);
         app.advance_to("2026-07-13T12:30:00Z").await;
-        assert_eq!(app.balance(&ada.account_id).await, ["1030.00", "630.00", "630.00"]);
+        assert_eq!(app.balance(account).await, ["1000.00", "200.00", "200.00"]);
+        assert_eq!(unsettled(&app, &customer).await, (0, 0));
         assert_eq!(app.audit().await.wrong, None);
     }
 
     async fn a_sale_takes_its_part_of_the_cost(app: TestApp) {
-        app.quote("VTI", "100.00", "100.00").await;
-        let ada = app.funded_customer("Ada", "2000.00").await;
-        traded(&app, &ada, "1", "BUY", "3").await;
-        app.quote("VTI", "200.00", "200.00").await;
-        traded(&app, &ada, "2", "BUY", "1").await;
-        traded(&app, &ada, "3", "SELL", "1").await;
-        let query = "query($id: ID!) { account(id: $id) { positions(first: 1) { edges { node { quantity costBasis { amount } } } } } }";
-        let answer = app.gql(query, json!({ "id": ada.account_id })).await;
-        let held = &answer.data()["account"]["positions"]["edges"][0]["node"];
-        assert_eq!(held, &json!({ "quantity": "3", "costBasis": { "amount": "375.00" } }));
+        let customer = app.funded_customer("Ada", "1000.00").await;
+        app.quote("VTI", "33.33", "33.33").await;
+        filled(&app, &customer, "b1", "BUY", "3").await;
+        app.quote("VTI", "10.00", "10.00").await;
+        filled(&app, &customer, "b2", "BUY", "1").await;
+        assert_eq!(positions(&app, &customer).await, [["4", "109.99"]]);
+        filled(&app, &customer, "s1", "SELL", "1.5").await;
+        assert_eq!(positions(&app, &customer).await, [["2.5", "68.74"]]);
+        filled(&app, &customer, "s2", "SELL", "0.001").await;
+        assert_eq!(positions(&app, &customer).await, [["2.499", "68.71"]]);
+        filled(&app, &customer, "s3", "SELL", "2.499").await;
+        assert_eq!(positions(&app, &customer).await, [["0", "0.00"]]);
+        assert_eq!(app.audit().await.wrong, None);
     }
 
-    async fn an_order_out_of_hours_leaves_nothing_behind(app: TestApp) {
+    async fn after_the_close_nothing_is_written(app: TestApp) {
+        let customer = app.funded_customer("Ada", "1000.00").await;
         app.quote("VTI", "100.00", "100.00").await;
-        let ada = app.funded_customer("Ada", "1000.00").await;
-        let hours = "mutation { sandboxMarketHoursSet(input: { marketHours: NYSE }) { partner { marketHours } userErrors { code } } }";
-        assert_eq!(app.gql(hours, json!({})).await.entity("sandboxMarketHoursSet", "partner")["marketHours"], "NYSE");
+        let set = "mutation { sandboxMarketHoursSet(input: { marketHours: NYSE }) { userErrors { message } } }";
+        assert_eq!(app.gql(set, json!({})).await.data()["sandboxMarketHoursSet"]["userErrors"], json!([]));
+        app.advance_to("2026-07-10T19:59:59Z").await;
+        filled(&app, &customer, "in-time", "BUY", "1").await;
         app.advance_to("2026-07-10T20:00:00Z").await;
-        let tables = ["orders", "ledger_hold", "event", "timer"];
-        let mut before = Vec::new();
-        for table in tables {
-            before.push(rows(&app, table).await);
-        }
-        let refused = app.gql(ORDER_PLACE, json!({ "input": ada.order("late", "BUY", "VTI", "1") })).await;
-        assert_eq!(refused.user_error("orderPlace"), &json!({ "code": "MARKET_CLOSED", "path": null, "message": "The market is closed." }));
-        for (table, before) in tables.into_iter().zip(before) {
-            assert_eq!(rows(&app, table).await, before, "{table}");
-        }
+        let before = rows(&app).await;
+        let late = app.gql(ORDER_PLACE, json!({ "input": customer.order("late", "BUY", "VTI", "1") })).await;
+        assert_eq!(late.user_error("orderPlace"), &json!({ "code": "MARKET_CLOSED", "path": null, "message": "The market is closed." }));
+        assert_eq!(rows(&app).await, before);
         app.advance_to("2026-07-13T13:30:00Z").await;
-        traded(&app, &ada, "early", "BUY", "1").await;
-    }
-
-    async fn what_is_due_happens_in_order_of_its_time(app: TestApp) {
-        let ada = app.customer("Ada").await;
-        for (key, amount) in [("a", "1.00"), ("b", "2.00")] {
-            let deposit = app.gql(crate::support::DEPOSIT_CREATE, json!({ "input": ada.deposit(key, amount) })).await;
-            deposit.entity("depositCreate", "transfer");
-            app.gql("mutation { sandboxClockAdvance(input: { seconds: 86400 }) { userErrors { message } } }", json!({})).await.data();
-        }
-        app.advance_to("2026-07-20T12:00:00Z").await;
-        let mut socket = crate::support::socket::Socket::join(&app, Some(&app.key)).await;
-        socket.subscribe("1", "subscription { events(after: \"0\") { cursor type occurredAt } }", json!({})).await;
-        let mut settled: Vec<Value> = Vec::new();
-        let mut last = 0;
-        while settled.len() < 2 {
-            let event = socket.next().await["events"].clone();
-            let cursor: i64 = event["cursor"].as_str().unwrap().parse().unwrap();
-            assert_eq!(cursor, last + 1);
-            last = cursor;
-            if event["type"] == "deposit.settled" {
-                settled.push(event["occurredAt"].clone());
-            }
-        }
-        assert_eq!(settled, [json!("2026-07-10T12:30:00Z"), json!("2026-07-13T12:30:00Z")]);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_canceled_order_gives_back_what_it_held() {
-    for app in TestApp::each_with(Options { without_timers: true, ..Options::default() }).await {
-        app.quote("VTI", "100.00", "100.00").await;
-        let ada = app.funded_customer("Ada", "1000.00").await;
-        let id = place(&app, &ada, "1", "BUY", "2").await;
-        assert_eq!(app.balance(&ada.account_id).await, ["1000.00", "794.00", "794.00"]);
-        let cancel = |key: &str| json!({ "input": { "idempotencyKey": key, "orderId": id } });
-        let canceled = app.gql(ORDER_CANCEL, cancel("c1")).await;
-        assert_eq!(
-            canceled.entity("orderCancel", "order"),
-            &json!({ "id": id, "status": "CANCELED", "canceledAt": "2026-07-10T16:00:00Z" })
-        );
-        assert_eq!(app.balance(&ada.account_id).await, ["1000.00", "1000.00", "1000.00"]);
-        let again = app.gql(ORDER_CANCEL, cancel("c2")).await;
-        assert_eq!(
-            again.user_error("orderCancel"),
-            &json!({ "code": "NOT_CANCELABLE", "path": ["orderId"], "message": "The order has ended already." })
-        );
-        app.advance_to("2026-07-10T17:00:00Z").await;
-        assert_eq!(app.ended(&id).await["status"], "CANCELED");
+        filled(&app, &customer, "monday", "BUY", "1").await;
         assert_eq!(app.audit().await.wrong, None);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_order_whose_price_ran_away_is_rejected() {
-    for app in TestApp::each_with(Options { without_timers: true, ..Options::default() }).await {
-        app.quote("VTI", "100.00", "100.00").await;
-        let ada = app.funded_customer("Ada", "1000.00").await;
-        let id = place(&app, &ada, "1", "BUY", "9").await;
-        app.quote("VTI", "200.00", "200.00").await;
-        app.advance_to("2026-07-10T17:00:00Z").await;
-        let order = app.ended(&id).await;
+async fn a_canceled_order_gives_everything_back() {
+    for app in each().await {
+        let customer = app.funded_customer("Ada", "1000.00").await;
+        app.quote("VTI", "100.00", "100.10").await;
+        let id = place(&app, &customer.order("o", "BUY", "VTI", "3")).await;
+        assert_eq!(app.balance(&customer.account_id).await, ["1000.00", "690.69", "690.69"]);
+        let canceled = cancel(&app, "c1", &id).await;
         assert_eq!(
-            (&order["status"], &order["rejectCode"], &order["failedAt"]),
-            (&json!("REJECTED"), &json!("INSUFFICIENT_BUYING_POWER"), &json!("2026-07-10T16:00:00Z"))
+            canceled.entity("orderCancel", "order"),
+            &json!({ "id": id, "status": "CANCELED", "canceledAt": "2026-07-10T16:00:00Z" })
         );
-        assert_eq!(app.balance(&ada.account_id).await, ["1000.00", "1000.00", "1000.00"]);
+        assert_eq!(app.balance(&customer.account_id).await, ["1000.00", "1000.00", "1000.00"]);
+        let again = cancel(&app, "c2", &id).await;
+        assert_eq!(
+            again.user_error("orderCancel"),
+            &json!({ "code": "NOT_CANCELABLE", "path": ["orderId"], "message": "The order has ended already." })
+        );
+        let replayed = cancel(&app, "c1", &id).await;
+        assert_eq!(replayed.entity("orderCancel", "order")["status"], "CANCELED");
+        seconds(&app, 60).await;
+        assert_eq!(app.ended(&id).await["status"], "CANCELED");
+        assert_eq!(timer::Entity::find().one(&app.app.db.read).await.unwrap(), None);
+        assert_eq!(app.audit().await.wrong, None);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_price_that_ran_away_rejects_the_order() {
+    for app in each().await {
+        let customer = app.funded_customer("Ada", "1000.00").await;
+        app.quote("VTI", "100.00", "100.00").await;
+        let id = place(&app, &customer.order("dear", "BUY", "VTI", "9")).await;
+        assert_eq!(app.balance(&customer.account_id).await, ["1000.00", "73.00", "73.00"]);
+        app.quote("VTI", "111.12", "111.12").await;
+        seconds(&app, 1).await;
+        let ended = app.ended(&id).await;
+        assert_eq!(
+            (&ended["status"], &ended["rejectCode"], &ended["failedAt"], &ended["filledQuantity"]),
+            (&json!("REJECTED"), &json!("INSUFFICIENT_BUYING_POWER"), &json!("2026-07-10T16:00:00Z"), &json!("0"))
+        );
+        assert_eq!(app.balance(&customer.account_id).await, ["1000.00", "1000.00", "1000.00"]);
+        app.quote("VTI", "100.00", "100.00").await;
+        let id = place(&app, &customer.order("just", "BUY", "VTI", "9")).await;
+        app.quote("VTI", "111.11", "111.11").await;
+        seconds(&app, 1).await;
+        assert_eq!(app.ended(&id).await["filledAveragePrice"], json!({ "amount": "111.11" }));
+        assert_eq!(app.balance(&customer.account_id).await, ["1000.00", "0.01", "0.01"]);
+        assert_eq!(app.audit().await.wrong, None);
+    }
+}
+
+/// An order may hold proceeds while they settle. When it lets go of them they are cash, whatever became of the order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn proceeds_held_over_their_settlement_become_cash() {
+    for app in each().await {
+        let reaches_the_market_late = async |id: &str, at: &str| {
+            let tx = app.app.db.write().await.unwrap();
+            timer::Entity::update_many()
+                .col_expr(timer::Column::DueAt, Expr::value(at.parse::<chrono::DateTime<chrono::Utc>>().unwrap()))
+                .filter(timer::Column::SubjectId.eq(id.parse::<Uuid>().unwrap()))
+                .exec(&tx)
+                .await
+                .unwrap();
+            tx.commit().await.unwrap();
+        };
+        let customer = app.funded_customer("Ada", "1000.00").await;
+        let account = customer.account_id.as_str();
+        app.quote("VTI", "100.00", "100.00").await;
+        filled_by_clock(&app, &customer, "b1", "BUY", "5").await;
+        filled_by_clock(&app, &customer, "s1", "SELL", "5").await;
+        let id = place(&app, &customer.order("slow", "BUY", "VTI", "8")).await;
+        assert_eq!(unsettled(&app, &customer).await, (50_000, 32_400));
+        reaches_the_market_late(&id, "2026-07-13T17:00:00Z").await;
+        app.advance_to("2026-07-13T15:00:00Z").await;
+        assert_eq!(unsettled(&app, &customer).await, (32_400, 32_400));
+        assert_eq!(app.balance(account).await, ["1000.00", "176.00", "176.00"]);
+        cancel(&app, "c", &id).await.entity("orderCancel", "order");
+        assert_eq!(unsettled(&app, &customer).await, (0, 0));
+        assert_eq!(app.balance(account).await, ["1000.00", "1000.00", "1000.00"]);
+
+        filled_by_clock(&app, &customer, "b2", "BUY", "5").await;
+        filled_by_clock(&app, &customer, "s2", "SELL", "5").await;
+        let id = place(&app, &customer.order("slower", "BUY", "VTI", "8")).await;
+        reaches_the_market_late(&id, "2026-07-14T17:00:00Z").await;
+        app.advance_to("2026-07-14T15:00:00Z").await;
+        assert_eq!(unsettled(&app, &customer).await, (32_400, 32_400));
+        app.quote("VTI", "50.00", "50.00").await;
+        app.advance_to("2026-07-14T18:00:00Z").await;
+        assert_eq!(app.ended(&id).await["status"], "FILLED");
+        assert_eq!(unsettled(&app, &customer).await, (0, 0));
+        assert_eq!(app.balance(account).await, ["1000.00", "600.00", "600.00"]);
+        assert_eq!(app.audit().await.wrong, None);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_due_happens_in_order_each_at_its_time() {
+    for app in each().await {
+        let customer = app.funded_customer("Ada", "1000.00").await;
+        app.quote("VTI", "100.00", "100.00").await;
+        let head = coffer::domain::events::head(&app.app.db.read, app.partner.id).await.unwrap();
+        let order = place(&app, &customer.order("o", "BUY", "VTI", "1")).await;
+        let mut deposits = Vec::new();
+        for key in ["first", "second"] {
+            let deposit = app.gql(DEPOSIT_CREATE, json!({ "input": customer.deposit(key, "10.00") })).await;
+            deposits.push(deposit.entity("depositCreate", "transfer")["id"].as_str().unwrap().to_owned());
+        }
+        app.advance_to("2026-07-14T16:00:00Z").await;
+        let happened = coffer::domain::events::page(&app.app.db.read, app.partner.id, head, 100).await.unwrap();
+        let happened: Vec<_> =
+            happened.iter().map(|event| (event.kind.as_str(), event.occurred_at.to_rfc3339(), event.stream_id)).collect();
+        let (friday, monday, tuesday) = ("2026-07-10T16:00:00+00:00", "2026-07-13T12:30:00+00:00", "2026-07-14T16:00:00+00:00");
+        let trade = happened[7].2;
+        let expected = [
+            ("order.accepted", friday, order.parse().unwrap()),
+            ("deposit.pending", friday, deposits[0].parse().unwrap()),
+            ("deposit.pending", friday, deposits[1].parse().unwrap()),
+            ("order.new", friday, order.parse().unwrap()),
+            ("order.filled", friday, order.parse().unwrap()),
+            ("deposit.settled", monday, deposits[0].parse().unwrap()),
+            ("deposit.settled", monday, deposits[1].parse().unwrap()),
+            ("trade.settled", monday, trade),
+            ("sandbox.clock_changed", tuesday, app.partner.id),
+        ];
+        assert_eq!(happened, expected.map(|(kind, at, stream): (_, &str, Uuid)| (kind, at.to_owned(), stream)));
+        assert_eq!(app.audit().await.wrong, None);
+    }
+}
+
+/// Every id replaced by the number of its first appearance.
+fn numbered(value: &mut Value, seen: &mut HashMap<Uuid, usize>) {
+    match value {
+        Value::String(text) => {
+            if let Ok(id) = text.parse::<Uuid>() {
+                let next = seen.len();
+                *text = format!("#{}", seen.entry(id).or_insert(next));
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(|value| numbered(value, seen)),
+        Value::Object(fields) => fields.values_mut().for_each(|value| numbered(value, seen)),
+        _ => {}
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_seed_and_commands_give_the_same_events() {
+    for app in each().await {
+        let mut stories = Vec::new();
+        for (name, seed) in [("one", 7), ("two", 7), ("three", 8)] {
+            let (partner, key) = app.other_partner(name).await;
+            let partner = stand_at(&app.app, partner, THURSDAY).await;
+            let mut row: partner::ActiveModel = partner.clone().into();
+            row.market_seed = Set(seed);
+            let tx = app.app.db.write().await.unwrap();
+            row.update(&tx).await.unwrap();
+            tx.commit().await.unwrap();
+            let customer = app.customer_as(&key, "Ada").await;
+            let say = async |query: &str, input: Value| app.gql_as(Some(&key), query, json!({ "input": input })).await;
+            say(DEPOSIT_CREATE, customer.deposit("d", "5000.00")).await.entity("depositCreate", "transfer");
+            let advance = "mutation($input: SandboxClockAdvanceInput!) { sandboxClockAdvance(input: $input) { userErrors { message } } }";
+            say(advance, json!({ "seconds": 86_400 })).await.data();
+            for (turn, (symbol, quantity)) in [("VTI", "1.5"), ("GOOG", "2"), ("VTEB", "10")].into_iter().enumerate() {
+                say(ORDER_PLACE, customer.order(&format!("b{turn}"), "BUY", symbol, quantity)).await.entity("orderPlace", "order");
+            }
+            say(advance, json!({ "seconds": 3600 })).await.data();
+            say(ORDER_PLACE, customer.order("s", "SELL", "GOOG", "0.5")).await.entity("orderPlace", "order");
+            say(advance, json!({ "to": "2026-07-14T16:00:00Z" })).await.data();
+            let mut seen = HashMap::new();
+            let events = event::Entity::find()
+                .filter(event::Column::PartnerId.eq(partner.id))
+                .filter(event::Column::Seq.gt(1))
+                .order_by_asc(event::Column::Seq)
+                .all(&app.app.db.read)
+                .await
+                .unwrap();
+            let mut story = Vec::new();
+            for event in events {
+                let mut payload: Value = serde_json::from_str(&event.payload).unwrap();
+                let mut stream = json!(event.stream_id);
+                numbered(&mut stream, &mut seen);
+                numbered(&mut payload, &mut seen);
+                story.push((event.seq, event.kind, event.occurred_at, stream, event.stream_version, payload.to_string()));
+            }
+            let orders = order::Entity::find()
+                .filter(order::Column::PartnerId.eq(partner.id))
+                .order_by_asc(order::Column::Id)
+                .all(&app.app.db.read)
+                .await
+                .unwrap();
+            let prices: Vec<_> = orders.iter().map(|order| order.filled_average_price.unwrap()).collect();
+            assert_eq!((story.len(), prices.len()), (24, 4), "{story:#?}");
+            stories.push((story, prices));
+        }
+        assert_eq!(stories[0], stories[1]);
+        assert_ne!(stories[0].1, stories[2].1);
         assert_eq!(app.audit().await.wrong, None);
     }
 }

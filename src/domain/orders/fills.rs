@@ -79,6 +79,9 @@ async fn buy(desk: &Desk<'_>, order: order::Model, instrument: &instrument::Mode
         order.quantity.units(),
     );
     write(desk, entry, &mut fact).await?;
+    if holds.iter().any(|hold| hold.account_id == unsettled.id) {
+        release_proceeds(desk, &mut fact, order.account_id).await?;
+    }
     positions::bought(desk, order.account_id, instrument.id, order.quantity, amount).await?;
     filled(desk, order, price, amount, fact).await?;
     Ok(())
@@ -136,7 +139,7 @@ async fn filled(desk: &Desk<'_>, order: order::Model, price: Price, amount: Mone
 
 async fn reject(desk: &Desk<'_>, order: order::Model, why: Code) -> Result<()> {
     let mut fact = desk.fact();
-    give_back(desk, &mut fact, order.id).await?;
+    give_back(desk, &mut fact, &order).await?;
     let mut row: order::ActiveModel = order.into();
     row.status = Set(Status::Rejected);
     row.reject_code = Set(Some(why.name().to_owned()));
@@ -171,8 +174,15 @@ pub async fn settle_trade(desk: &Desk<'_>, fill_id: Uuid) -> Result<()> {
     fact.record_first(desk.tx, Happening::TradeSettled, fill_id, facts).await
 }
 
+/// Proceeds that an order held while they settled become cash once the order lets go of them.
+pub(super) async fn release_proceeds(desk: &Desk<'_>, fact: &mut Fact, account_id: Uuid) -> Result<()> {
+    let mut entry = Entry::default();
+    proceeds_to_cash(desk, &mut entry, account_id).await?;
+    write(desk, entry, fact).await
+}
+
 /// Moves to cash whatever of the proceeds no longer waits for a settlement, so that money spent before it settled is not
-/// paid out twice. What open orders hold stays until they end; the next settlement takes it along.
+/// paid out twice. What open orders hold stays until they let it go.
 async fn proceeds_to_cash(desk: &Desk<'_>, entry: &mut Entry, account_id: Uuid) -> Result<()> {
     let [unsettled, cash] = ledger::lock(desk.tx, account_id, [LedgerKind::Unsettled, LedgerKind::Cash]).await?;
     let waiting = fill::Entity::find()
