@@ -24,7 +24,7 @@ pub enum Environment {
 }
 
 /// The settings, each by its option or by its environment variable.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone)]
 pub struct Config {
     /// Where to listen
     #[arg(long, global = true, env = "COFFER_ADDR", default_value = "127.0.0.1:8080")]
@@ -99,6 +99,12 @@ pub struct Config {
     pub response_bytes: usize,
 }
 
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Config").field("addr", &self.addr).field("env", &self.env).finish_non_exhaustive()
+    }
+}
+
 /// What is wrong with the settings, in one line.
 pub type Complaint = String;
 
@@ -141,8 +147,8 @@ impl Config {
         self.folder().join("sandbox.key")
     }
 
-    /// The encryption key: given, or from its file; in development the file is made where there is none.
-    pub fn encryption_key(&self) -> Result<Secret<[u8; 32]>, Complaint> {
+    /// The encryption key: given, or from its file; in development the file is made where there is none and `may_make_one`.
+    pub fn encryption_key(&self, may_make_one: bool) -> Result<Secret<[u8; 32]>, Complaint> {
         if let Some(text) = &self.encryption_key {
             return key_in(text).ok_or_else(|| "COFFER_ENCRYPTION_KEY: must be 64 hexadecimal digits".to_owned());
         }
@@ -156,7 +162,10 @@ impl Config {
         };
         match fs::read_to_string(&file) {
             Ok(text) => key_in(text.trim()).ok_or_else(|| format!("{}: must hold 64 hexadecimal digits", file.display())),
-            Err(error) if error.kind() == ErrorKind::NotFound && !self.is_production() => {
+            Err(error) if error.kind() == ErrorKind::NotFound && !may_make_one => {
+                Err(format!("{}: the file with the encryption key of this database is missing", file.display()))
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound && !self.is_production() && self.encryption_key_file.is_none() => {
                 let key: [u8; 32] = random().map_err(|_| "the operating system gives no randomness".to_owned())?;
                 write_private(&file, &hex(&key))?;
                 Ok(Secret::new(key))
@@ -182,6 +191,7 @@ impl Config {
             limits,
             page_most: self.page_most,
             introspection: self.introspection.unwrap_or(!self.is_production()),
+            playground: !self.is_production(),
             origins: self.origins.clone(),
             sandbox_key,
         }

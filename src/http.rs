@@ -48,6 +48,8 @@ pub struct Settings {
     /// The most items on a page.
     pub page_most: u64,
     pub introspection: bool,
+    /// Whether there is a page to try queries on.
+    pub playground: bool,
     pub origins: Vec<String>,
     /// Preset in the playground.
     pub sandbox_key: Option<String>,
@@ -55,14 +57,14 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { limits: Limits::default(), page_most: 100, introspection: true, origins: Vec::new(), sandbox_key: None }
+        Self { limits: Limits::default(), page_most: 100, introspection: true, playground: true, origins: Vec::new(), sandbox_key: None }
     }
 }
 
 /// Every route. `stopping` turns true when the server is about to stop.
 pub fn router(app: App, settings: Settings, stopping: watch::Receiver<bool>) -> domain::Result<Router> {
     let schema = crate::graphql::schema(settings.introspection);
-    let limits = Limits { page_most: settings.page_most, ..settings.limits };
+    let limits = Limits { page_most: settings.page_most, introspection: settings.introspection, ..settings.limits };
     let sdl = crate::graphql::sdl(&schema);
     let engine = Engine::new(schema, &sdl, limits).map_err(|cause| Error::broken(format!("the schema cannot be read back: {cause}")))?;
     let house = House { app: app.clone(), engine, most: Most(settings.page_most), origins: settings.origins.into(), stopping };
@@ -78,14 +80,18 @@ pub fn router(app: App, settings: Settings, stopping: watch::Receiver<bool>) -> 
         .layer(middleware::from_fn_with_state(app.clone(), known_caller))
         .with_state(app);
     let own = Router::new()
-        .route("/", get(|| async { Redirect::temporary("/playground") }))
         .route("/livez", get(|| async { "ok" }))
         .route("/readyz", get(ready))
         .merge(door::routes(house.engine.limits()))
         .merge(socket::routes())
-        .merge(playground.routes())
+        .merge(if settings.playground { visited(&playground) } else { Router::new() })
         .with_state(house);
     Ok(own.merge(rest).fallback(rest::unknown).method_not_allowed_fallback(rest::wrong_method).layer(middleware::from_fn(named_request)))
+}
+
+/// The playground, and the way to it.
+fn visited(playground: &Playground) -> Router<House> {
+    Router::new().route("/", get(|| async { Redirect::temporary("/playground") })).merge(playground.routes())
 }
 
 impl House {

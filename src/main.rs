@@ -83,7 +83,11 @@ fn main() -> ExitCode {
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             return if error.print().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         }
-        Err(error) => return complain(error.to_string().lines().next().unwrap_or("the command line cannot be read")),
+        Err(error) => {
+            let text = error.to_string();
+            let said: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+            return complain(&said.join(" "));
+        }
     };
     match run(cli) {
         Ok(code) => code,
@@ -99,7 +103,10 @@ fn complain(complaint: &str) -> ExitCode {
 
 /// Prints lines on standard output.
 fn say(text: &str) -> Result<(), Complaint> {
-    writeln!(io::stdout(), "{text}").map_err(|error| format!("standard output: {error}"))
+    match writeln!(io::stdout(), "{text}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(format!("standard output: {error}")),
+        _ => Ok(()),
+    }
 }
 
 fn run(cli: Cli) -> Result<ExitCode, Complaint> {
@@ -120,6 +127,7 @@ fn run(cli: Cli) -> Result<ExitCode, Complaint> {
             }
             Command::Keys { command } => create_key(&config, command).await,
             Command::Audit => {
+                must_exist(&config)?;
                 let db = migrated(&config).await?;
                 let report = audit::run(&db).await.map_err(|error| cannot("audit", &error))?;
                 say(&report.to_string())?;
@@ -168,8 +176,9 @@ async fn migrated(config: &Config) -> Result<Db, Complaint> {
 }
 
 async fn app(config: &Config) -> Result<App, Complaint> {
-    let key = config.encryption_key()?;
-    let app = App::new(migrated(config).await?, Vault::new(&key));
+    let db = migrated(config).await?;
+    let new = App::is_new(&db).await.map_err(|error| cannot("read the database", &error))?;
+    let app = App::new(db, Vault::new(&config.encryption_key(new)?));
     match app.check_encryption_key().await {
         Ok(true) => Ok(app),
         Ok(false) => Err("the database was written with another encryption key".to_owned()),
@@ -192,7 +201,16 @@ async fn create_key(config: &Config, command: KeysCommand) -> Result<ExitCode, C
     say(key.reveal()).map(|()| ExitCode::SUCCESS)
 }
 
+/// Refuses to look at a database that is not there, instead of making one.
+fn must_exist(config: &Config) -> Result<(), Complaint> {
+    match config.sqlite_file() {
+        Some(file) if !file.exists() => Err(format!("{}: there is no database here (DATABASE_URL)", file.display())),
+        _ => Ok(()),
+    }
+}
+
 async fn doctor(config: &Config) -> Result<ExitCode, Complaint> {
+    must_exist(config)?;
     let mut well = true;
     let mut line = |what: &str, outcome: Result<String, Complaint>| {
         let (mark, text) = match outcome {
@@ -205,7 +223,7 @@ async fn doctor(config: &Config) -> Result<ExitCode, Complaint> {
         say(&format!("{mark:6} {what}: {text}"))
     };
     line("settings", config.check().map(|()| format!("{:?}", config.env).to_lowercase()))?;
-    line("encryption key", config.encryption_key().map(|_| "can be read".to_owned()))?;
+    line("encryption key", config.encryption_key(false).map(|_| "can be read".to_owned()))?;
     let db = open(config).await;
     line("database", db.as_ref().map(|db| format!("{:?} answers", db.backend())).map_err(Clone::clone))?;
     if let Ok(db) = db {
@@ -219,7 +237,7 @@ async fn doctor(config: &Config) -> Result<ExitCode, Complaint> {
         line("shape", shape)?;
         line("durability", db.durability().await.map_err(|error| cannot("ask", &error)))?;
         if ready {
-            if let Ok(key) = config.encryption_key() {
+            if let Ok(key) = config.encryption_key(false) {
                 let right = App::new(db.clone(), Vault::new(&key)).check_encryption_key().await;
                 let right = right.map_err(|error| cannot("ask", &error));
                 line(

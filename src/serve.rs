@@ -21,7 +21,8 @@ const FAREWELL: Duration = Duration::from_secs(20);
 /// Serves until told to stop.
 pub async fn serve(config: &Config, empty: bool) -> Result<ExitCode, Complaint> {
     let app = app(config).await?;
-    let listener = TcpListener::bind(config.addr).await.map_err(|error| format!("cannot listen on {}: {error}", config.addr))?;
+    let listener =
+        TcpListener::bind(config.addr).await.map_err(|error| format!("cannot listen on {} (COFFER_ADDR): {error}", config.addr))?;
     let address = listener.local_addr().map_err(|error| format!("cannot listen on {}: {error}", config.addr))?;
     if config.is_production() {
         require_durability(&app).await?;
@@ -33,7 +34,8 @@ pub async fn serve(config: &Config, empty: bool) -> Result<ExitCode, Complaint> 
         tasks.push(workers::timers(&app));
     }
     let (stop, stopping) = watch::channel(false);
-    let router = http::router(app.clone(), config.settings(key.clone()), stopping).map_err(|error| cannot("build the doors", &error))?;
+    let router = http::router(app.clone(), config.settings(key.clone().filter(|_| config.addr.ip().is_loopback())), stopping)
+        .map_err(|error| cannot("build the doors", &error))?;
     let stopped = stop_signal()?;
     say(&banner(config, &address.to_string(), key.as_deref()))?;
     let mut ending = stop.subscribe();
@@ -58,6 +60,7 @@ pub async fn serve(config: &Config, empty: bool) -> Result<ExitCode, Complaint> 
         task.abort();
         _ = task.await;
     }
+    app.db.settle().await.map_err(|error| cannot("finish the database's log", &error))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -14,7 +14,7 @@ pub struct Model {
     pub key: String,
     pub operation: String,
     pub fingerprint: Vec<u8>,
-    /// The first answer; absent only inside the transaction that is working it out.
+    /// The first answer, sealed; absent only inside the transaction that is working it out.
     pub answer: Option<String>,
     pub claimed_at: DateTimeUtc,
 }

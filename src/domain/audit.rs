@@ -11,7 +11,7 @@ use super::{
 use chrono::{DateTime, Utc};
 use entity::{
     Kind, audit_log, event, fill, ledger_account, ledger_account::LedgerKind, ledger_hold, ledger_release, ledger_transfer, order,
-    position, transfer, transfer::Status,
+    order::Side, position, transfer, transfer::Status,
 };
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use std::{collections::HashMap, fmt};
@@ -146,6 +146,8 @@ impl<C: ConnectionTrait> Audit<C> {
         self.positions(units).await?;
         self.pending_deposits().await?;
         self.fills().await?;
+        self.unsettled_fills().await?;
+        self.holds_of_ended_orders().await?;
         self.events(movements).await?;
         self.lines().await
     }
@@ -264,6 +266,46 @@ impl<C: ConnectionTrait> Audit<C> {
         });
         self.report.checked.push(("orders", orders));
         self.report.checked.push(("fills", fills));
+        Ok(())
+    }
+
+    /// What we owe the clearing house and are owed by it against the trades that have not settled.
+    async fn unsettled_fills(&mut self) -> Result<()> {
+        let mut waiting: HashMap<(Uuid, LedgerKind), i64> = HashMap::new();
+        for row in fill::Entity::find().filter(fill::Column::SettledAt.is_null()).all(&self.connection).await? {
+            let (kind, sign) = match row.side {
+                Side::Buy => (LedgerKind::ClearingPayable, 1),
+                Side::Sell => (LedgerKind::ClearingReceivable, -1),
+            };
+            *waiting.entry((row.partner_id, kind)).or_default() += sign * row.amount.units();
+        }
+        let clearing = [LedgerKind::ClearingPayable, LedgerKind::ClearingReceivable];
+        let accounts = ledger_account::Entity::find().filter(ledger_account::Column::Kind.is_in(clearing)).all(&self.connection).await?;
+        for account in accounts.iter().filter(|account| account.owner_id == account.partner_id) {
+            let expected = waiting.remove(&(account.partner_id, account.kind)).unwrap_or(0);
+            if account.balance() != expected {
+                self.wrong(format!("ledger_account {} stands at {}, its unsettled fills at {expected}", account.id, account.balance()));
+            }
+        }
+        Ok(())
+    }
+
+    /// An order that has ended holds nothing.
+    async fn holds_of_ended_orders(&mut self) -> Result<()> {
+        let mut left: HashMap<Uuid, (Uuid, i64)> = HashMap::new();
+        _ = walk!(self, ledger_hold, row => { left.insert(row.id, (row.purpose_id, row.amount)); });
+        _ = walk!(self, ledger_release, row => {
+            if let Some((_, left)) = left.get_mut(&row.hold_id) {
+                *left -= row.amount;
+            }
+        });
+        let open: HashMap<Uuid, Uuid> =
+            left.into_iter().filter(|(_, (_, left))| *left > 0).map(|(hold, (purpose, _))| (purpose, hold)).collect();
+        _ = walk!(self, order, row => {
+            if let Some(hold) = open.get(&row.id).filter(|_| !row.status.is_open()) {
+                self.wrong(format!("ledger_hold {hold} is open, its order {} has ended", row.id));
+            }
+        });
         Ok(())
     }
 

@@ -50,7 +50,8 @@ pub struct Desk<'a> {
 impl Desk<'_> {
     /// Begins an event.
     pub fn fact(&self) -> Fact {
-        Fact::new(self.app.ids, self.partner.id, self.actor_id, self.now)
+        let recorded_at = Ord::max(self.now, clock::now_of(self.partner));
+        Fact { recorded_at, ..Fact::new(self.app.ids, self.partner.id, self.actor_id, self.now) }
     }
 }
 
@@ -92,6 +93,7 @@ fn claim<C: Command>(app: &App, caller: &PartnerKey, key: Key, command: &C) -> R
         key,
         operation: C::NAME,
         fingerprint: app.vault.request_fingerprint(&arguments),
+        vault: app.vault.clone(),
     })
 }
 

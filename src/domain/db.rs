@@ -60,6 +60,14 @@ impl Db {
         matches!(asked, Ok(Ok(_)))
     }
 
+    /// Brings an SQLite file up to date with its log, so that the file alone is the whole database.
+    pub async fn settle(&self) -> Result<()> {
+        if self.backend() == DbBackend::Sqlite {
+            self.write.execute_unprepared("PRAGMA wal_checkpoint(TRUNCATE)").await?;
+        }
+        Ok(())
+    }
+
     /// How surely a commit survives the loss of power; a fault where it may not.
     pub async fn durability(&self) -> Result<String> {
         let (text, least) = match self.backend() {

@@ -48,11 +48,6 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Database(error) if matches!(database_code(error).as_deref(), Some("40001" | "40P01" | "5" | "517")))
     }
-
-    /// Whether a wait for a lock ran out.
-    pub fn is_lock_timeout(&self) -> bool {
-        matches!(self, Self::Database(error) if database_code(error).as_deref() == Some("55P03"))
-    }
 }
 
 /// The database's own code of an error: SQLSTATE on PostgreSQL, the extended result code on SQLite.
@@ -66,6 +61,7 @@ impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
         match error {
             DbErr::ConnectionAcquire(_) => Self::Busy,
+            waited if database_code(&waited).as_deref() == Some("55P03") => Self::Busy,
             other => Self::Database(other),
         }
     }
@@ -126,9 +122,10 @@ impl Code {
         }
     }
 
-    /// Whether the request alone decides it; such a refusal is not remembered under an idempotency key.
+    /// Whether the request is at fault, so that a mended one may use its idempotency key: a malformed value, a missing one, or an
+    /// id that names nothing. Refusals by the state of things are remembered under the key.
     pub const fn is_of_the_request(self) -> bool {
-        matches!(self, Self::Invalid | Self::Required)
+        matches!(self, Self::Invalid | Self::Required | Self::NotFound)
     }
 }
 

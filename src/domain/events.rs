@@ -90,7 +90,10 @@ pub struct Fact {
     pub id: Uuid,
     pub partner_id: Uuid,
     pub actor_id: Option<Uuid>,
+    /// When it is so, by the partner's clock.
     pub at: DateTime<Utc>,
+    /// When it is written, by the partner's clock: later than `at` for what was due while nobody was there to do it.
+    pub recorded_at: DateTime<Utc>,
     /// Digests of the movements written so far.
     pub movements: Vec<RowDigest>,
 }
@@ -98,7 +101,7 @@ pub struct Fact {
 impl Fact {
     /// Begins an event of `partner_id` at `at` by the partner's clock.
     pub fn new(ids: Ids, partner_id: Uuid, actor_id: Option<Uuid>, at: DateTime<Utc>) -> Self {
-        Self { id: ids.next(Kind::Event), partner_id, actor_id, at, movements: Vec::new() }
+        Self { id: ids.next(Kind::Event), partner_id, actor_id, at, recorded_at: at, movements: Vec::new() }
     }
 
     /// Writes the event as the first of its stream.

@@ -1,6 +1,10 @@
 //! One key, one effect: the first answer is kept and given again to whoever repeats the request.
 
-use super::{Code, Error, Refusal, Result, clock};
+use super::{
+    Code, Error, Refusal, Result, clock,
+    secrets::{Place, Vault},
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use entity::idempotency;
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::Expr, sea_query::OnConflict};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -31,6 +35,8 @@ pub struct Claim {
     pub key: Key,
     pub operation: &'static str,
     pub fingerprint: [u8; 32],
+    /// Seals the kept answer, which may tell of a person.
+    pub vault: Vault,
 }
 
 /// A kept answer.
@@ -66,9 +72,13 @@ impl Claim {
         match taken {
             Ok(1) => Ok(None),
             Ok(_) => self.replay(connection).await.map(Some),
-            Err(error) if error.is_lock_timeout() => Err(in_progress()),
+            Err(Error::Busy) => Err(in_progress()),
             Err(error) => Err(error),
         }
+    }
+
+    const fn place(&self) -> Place {
+        Place { column: "idempotency.answer", row: self.principal_id, partner: self.partner_id }
     }
 
     async fn replay<T: DeserializeOwned>(&self, connection: &impl ConnectionTrait) -> Result<T> {
@@ -79,7 +89,9 @@ impl Claim {
             return Err(Refusal::new(Code::IdempotencyKeyReused, "idempotencyKey", text).into());
         }
         let answer = row.answer.ok_or_else(in_progress)?;
-        match serde_json::from_str(&answer).map_err(|cause| Error::broken(format!("a kept answer cannot be read: {cause}")))? {
+        let answer = STANDARD.decode(&answer).map_err(|_| Error::broken("a kept answer cannot be read"))?;
+        let answer = self.vault.open_text(self.place(), &answer)?;
+        match serde_json::from_str(answer.reveal()).map_err(|cause| Error::broken(format!("a kept answer cannot be read: {cause}")))? {
             Kept::Done(value) => Ok(value),
             Kept::Refused(refusal) => Err(Refusal { replayed: true, ..refusal }.into()),
         }
@@ -98,6 +110,7 @@ impl Claim {
     async fn answer<T: Serialize>(&self, connection: &impl ConnectionTrait, kept: &Kept<T>) -> Result<()> {
         use idempotency::Column;
         let text = serde_json::to_string(kept).map_err(|cause| Error::broken(format!("an answer cannot be kept: {cause}")))?;
+        let text = STANDARD.encode(self.vault.seal(self.place(), text.as_bytes())?);
         idempotency::Entity::update_many()
             .col_expr(Column::Answer, Expr::value(text))
             .filter(Column::PartnerId.eq(self.partner_id))

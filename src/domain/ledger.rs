@@ -221,7 +221,7 @@ impl Entry {
                 reverses_id,
                 cause_id: fact.id,
                 effective_at: fact.at,
-                recorded_at: fact.at,
+                recorded_at: fact.recorded_at,
                 digest: Vec::new(),
             };
             let digest = digest(&row);

@@ -57,6 +57,8 @@ pub struct Limits {
     pub depth: u64,
     /// `fields`, `inputFields`, `interfaces` and `possibleTypes` on one path of an introspection query.
     pub introspection_lists: u64,
+    /// Whether the schema may be asked about itself.
+    pub introspection: bool,
     /// Objects that an answer may hold by its page sizes.
     pub complexity: u64,
     /// Objects on a page whose size the document leaves open.
@@ -101,6 +103,7 @@ impl Default for Limits {
             directives: 3,
             depth: 12,
             introspection_lists: 2,
+            introspection: true,
             complexity: 5_000,
             page: 20,
             page_most: u64::MAX,
@@ -424,6 +427,9 @@ impl<'a> Survey<'a> {
         let mut facts = self.set(&node.selection_set.node)?;
         facts.aliases = facts.aliases.saturating_add(u64::from(node.alias.is_some()));
         if matches!(name, "__schema" | "__type") {
+            if !self.limits.introspection {
+                return Err(Refused::new(VALIDATION_FAILED, "Introspection is switched off here.").at(*pos));
+            }
             if facts.lists > self.limits.introspection_lists {
                 let message =
                     format!("Introspection may nest {} at most {} times.", INTROSPECTION_LISTS.join(", "), self.limits.introspection_lists);

@@ -8,7 +8,7 @@ use async_graphql::{
     parser::types::{ExecutableDocument, OperationDefinition, Selection, SelectionSet},
 };
 
-/// Puts the keys of every object of an answer in the order of the query.
+/// Puts the keys of every object of an answer in the order of the query, and leaves out what the guard alone asked for.
 pub fn order(data: &mut Value, document: &ExecutableDocument, operation: &OperationDefinition) {
     Place::of(vec![&operation.selection_set.node]).sort(data, document);
 }
@@ -34,8 +34,7 @@ impl<'a> Place<'a> {
                 let fields = self.fields.get_or_init(|| self.gather(document));
                 if !map.keys().eq(fields.iter().map(|(key, _)| *key)) {
                     let asked: Vec<_> = fields.iter().filter_map(|(key, _)| map.swap_remove_entry(*key)).collect();
-                    let unasked = std::mem::take(map);
-                    map.extend(asked.into_iter().chain(unasked));
+                    *map = asked.into_iter().collect();
                 }
                 for (key, below) in fields.iter().filter(|(_, below)| !below.sets.is_empty()) {
                     if let Some(inner) = map.get_mut(*key) {

@@ -99,6 +99,8 @@ impl Playground {
             let tags = ASSETS.iter().filter(|asset| asset.kind == kind).map(|asset| asset.tag(local));
             tags.collect::<Vec<_>>().join("\n")
         };
+        let waiting =
+            if local { "Loading…" } else { "Loading from unpkg.com… Without the internet, run npm ci in the folder playground first." };
         format!(
             r#"<!DOCTYPE html>
 <html lang="en">
@@ -112,7 +114,7 @@ impl Playground {
 <link rel="stylesheet" href="/assets/playground.css">
 </head>
 <body>
-<div id="graphiql">Loading…</div>
+<div id="graphiql">{waiting}</div>
 <script type="application/json" id="settings">{settings}</script>
 {scripts}
 <script src="/assets/playground.js"></script>

@@ -49,10 +49,10 @@ fn verdict(evidence: Evidence<'_>) -> Verdict {
     }
     let mut score = 99;
     if evidence.personas {
-        score = match evidence.last_name {
-            "Question" => 75,
-            "Review" => 45,
-            "Denied" => 10,
+        score = match evidence.last_name.to_ascii_lowercase().as_str() {
+            "question" => 75,
+            "review" => 45,
+            "denied" => 10,
             _ => 99,
         };
     } else if evidence.ssn_seen_before {

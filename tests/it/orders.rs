@@ -157,6 +157,13 @@ async fn a_canceled_order_gives_everything_back() {
     }
 }
 
+/// The market moves between an order and its route, to a price in ten-thousandths of a dollar.
+async fn runs_to(app: &TestApp, price: i64) {
+    let tx = app.app.db.write().await.unwrap();
+    tx.execute_unprepared(&format!("UPDATE quote_override SET bid = {price}, ask = {price}")).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_price_that_ran_away_rejects_the_order() {
     for app in each().await {
@@ -164,7 +171,7 @@ async fn a_price_that_ran_away_rejects_the_order() {
         app.quote("VTI", "100.00", "100.00").await;
         let id = place(&app, &customer.order("dear", "BUY", "VTI", "9")).await;
         assert_eq!(app.balance(&customer.account_id).await, ["1000.00", "73.00", "73.00"]);
-        app.quote("VTI", "111.12", "111.12").await;
+        runs_to(&app, 1_111_200).await;
         seconds(&app, 1).await;
         let ended = app.ended(&id).await;
         assert_eq!(
@@ -174,7 +181,7 @@ async fn a_price_that_ran_away_rejects_the_order() {
         assert_eq!(app.balance(&customer.account_id).await, ["1000.00", "1000.00", "1000.00"]);
         app.quote("VTI", "100.00", "100.00").await;
         let id = place(&app, &customer.order("just", "BUY", "VTI", "9")).await;
-        app.quote("VTI", "111.11", "111.11").await;
+        runs_to(&app, 1_111_100).await;
         seconds(&app, 1).await;
         assert_eq!(app.ended(&id).await["filledAveragePrice"], json!({ "amount": "111.11" }));
         assert_eq!(app.balance(&customer.account_id).await, ["1000.00", "0.01", "0.01"]);

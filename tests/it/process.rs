@@ -94,7 +94,7 @@ async fn orders(client: &reqwest::Client, url: &str, key: &str) -> HashMap<Strin
         }
         match data.last() {
             Some(last) if data.len() == 100 => {
-                path = format!("/v1/orders?limit=100&status=all&starting_after={}", last["id"].as_str().unwrap())
+                path = format!("/v1/orders?limit=100&status=all&starting_after={}", last["id"].as_str().unwrap());
             }
             _ => return found,
         }
@@ -194,7 +194,7 @@ async fn a_start_that_cannot_work_says_why_in_one_line() {
         let serve = |name: &str, value: &str| coffer(&database_url).current_dir(&folder.0).env(name, value).arg("serve").output().unwrap();
         assert_eq!(
             complaint(&serve("COFFER_ADDR", &address.to_string())),
-            format!("coffer: cannot listen on {address}: Address already in use (os error 98)")
+            format!("coffer: cannot listen on {address} (COFFER_ADDR): Address already in use (os error 98)")
         );
         assert_eq!(
             complaint(&serve("COFFER_PAGE_MOST", "0")),
