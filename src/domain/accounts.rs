@@ -6,7 +6,7 @@ use super::{
     events::Happening,
     idempotency::Key,
     ledger,
-    people::Country,
+    people::{self, Country},
     secrets, users,
 };
 use crate::app::App;
@@ -81,20 +81,10 @@ impl NewAccount {
         match (self.is_director, &self.director_of) {
             (None, _) if required => Err(Refusal::required("isDirector").into()),
             (Some(true), None) => Err(Refusal::required("directorOf").into()),
-            (_, Some(text)) => words("directorOf", text),
+            (_, Some(text)) => people::check_words("directorOf", text),
             _ => Ok(()),
         }
     }
-}
-
-fn words(field: &str, text: &str) -> Result<()> {
-    if text.trim().is_empty() {
-        return Err(Refusal::required(field).into());
-    }
-    if text.chars().count() > 100 || text.chars().any(char::is_control) {
-        return Err(Refusal::invalid(field, "must have at most 100 printable characters").into());
-    }
-    Ok(())
 }
 
 impl Command for NewAccount {
@@ -112,8 +102,8 @@ impl Command for NewAccount {
         options::check("maritalStatus", &self.marital_status, options::MARITAL_STATUS)?;
         users::valid("countryOfCitizenship", Country::from_alpha3(&self.country_of_citizenship))?;
         options::check("employmentStatus", &self.employment_status, options::EMPLOYMENT)?;
-        words("employmentPosition", &self.employment_position)?;
-        words("employerName", &self.employer_name)?;
+        people::check_words("employmentPosition", &self.employment_position)?;
+        people::check_words("employerName", &self.employer_name)?;
         self.check_investor(kind == AccountKind::Investment)
     }
 
@@ -144,7 +134,7 @@ impl Command for NewAccount {
         };
         account::ActiveModel::from(account.clone()).reset_all().insert(desk.tx).await?;
         for kind in [LedgerKind::Cash, LedgerKind::Unsettled, LedgerKind::PendingDeposit] {
-            ledger::account(desk.tx, desk.app.ids, desk.partner.id, account.id, kind, ledger::USD).await?;
+            desk.customer_account(account.id, kind, ledger::USD).await?;
         }
         let facts = json!({ "id": account.id, "user_id": user.id, "status": account.status, "account_type": account.kind });
         desk.fact().record_first(desk.tx, Happening::AccountCreated, account.id, facts).await?;

@@ -5,6 +5,7 @@ use super::{
     command::{self, Answer, Command, Desk},
     events::Happening,
     idempotency::Key,
+    people,
     routing::{AccountNumber, RoutingNumber},
     secrets::{Place, Secret},
     users,
@@ -45,14 +46,7 @@ impl Command for NewBankAccount {
         }
         users::valid("number", AccountNumber::parse(&self.number))?;
         users::valid("routingNumber", RoutingNumber::parse(&self.routing_number))?;
-        let nickname = self.nickname.trim();
-        if nickname.is_empty() {
-            return Err(Refusal::required("nickname").into());
-        }
-        if nickname.chars().count() > 100 || nickname.chars().any(char::is_control) {
-            return Err(Refusal::invalid("nickname", "must have at most 100 printable characters").into());
-        }
-        Ok(())
+        people::check_words("nickname", &self.nickname)
     }
 
     async fn carry_out(&self, desk: &Desk<'_>) -> Result<bank_account::Model> {

@@ -8,10 +8,14 @@ use super::{
     clock,
     events::Fact,
     idempotency::{Claim, Key},
+    ledger,
 };
 use crate::app::App;
 use chrono::{DateTime, Utc};
-use entity::partner::{self, Mode};
+use entity::{
+    ledger_account::{self, LedgerKind},
+    partner::{self, Mode},
+};
 use sea_orm::DatabaseTransaction;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{future::Future, time::Duration};
@@ -52,6 +56,16 @@ impl Desk<'_> {
     pub fn fact(&self) -> Fact {
         let recorded_at = Ord::max(self.now, clock::now_of(self.partner));
         Fact { recorded_at, ..Fact::new(self.app.ids, self.partner.id, self.actor_id, self.now) }
+    }
+
+    /// The partner's own account of this kind in the ledger.
+    pub async fn house_account(&self, kind: LedgerKind, asset: &str) -> Result<ledger_account::Model> {
+        ledger::account(self.tx, self.app.ids, self.partner.id, self.partner.id, kind, asset).await
+    }
+
+    /// A brokerage account's account of this kind in the ledger.
+    pub async fn customer_account(&self, account_id: Uuid, kind: LedgerKind, asset: &str) -> Result<ledger_account::Model> {
+        ledger::account(self.tx, self.app.ids, self.partner.id, account_id, kind, asset).await
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{
     Code, Error, Refusal, Result, agenda, clock,
     events::{Fact, Happening},
-    secrets,
+    people, secrets,
 };
 use crate::app::App;
 use entity::{
@@ -26,9 +26,7 @@ pub async fn named(app: &App, name: &str, mode: Mode) -> Result<partner::Model> 
         return Ok(found);
     }
     let name = name.trim();
-    if name.is_empty() || name.chars().count() > 100 || name.chars().any(char::is_control) {
-        return Err(Refusal::invalid("name", "must have 1 to 100 printable characters").into());
-    }
+    people::check_words("name", name)?;
     let row = partner::Model {
         id: app.ids.next(Kind::Partner),
         name: name.to_owned(),

@@ -2,6 +2,7 @@
 
 mod codes;
 
+use super::{Refusal, Result};
 use chrono::{Datelike, NaiveDate};
 use std::fmt;
 
@@ -208,6 +209,17 @@ pub fn age_on(born: NaiveDate, day: NaiveDate) -> Option<u32> {
 
 fn all_digits(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Refuses words of a person that are missing, longer than 100 characters, or not printable.
+pub fn check_words(field: &str, text: &str) -> Result<()> {
+    if text.trim().is_empty() {
+        return Err(Refusal::required(field).into());
+    }
+    if text.chars().count() > 100 || text.chars().any(char::is_control) {
+        return Err(Refusal::invalid(field, "must have at most 100 printable characters").into());
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -5,13 +5,13 @@ use super::{
     command::{self, Answer, Command, Desk},
     events::Happening,
     idempotency::Key,
-    ledger::{self, Entry, USD},
+    ledger::{Entry, USD},
     timers,
 };
 use crate::app::App;
 use entity::{
     Kind, Money,
-    ledger_account::{self, LedgerKind},
+    ledger_account::LedgerKind,
     partner::Mode,
     timer::TimerKind,
     transfer::{self, Direction, Status},
@@ -80,8 +80,8 @@ impl Command for NewDeposit {
         let mut fact = desk.fact();
         let mut entry = Entry::default();
         entry.post(
-            &house(desk, LedgerKind::BankAchInTransit).await?,
-            &customers(desk, account.id, LedgerKind::PendingDeposit).await?,
+            &desk.house_account(LedgerKind::BankAchInTransit, USD).await?,
+            &desk.customer_account(account.id, LedgerKind::PendingDeposit, USD).await?,
             transfer.amount.units(),
         );
         written(entry.write(desk.tx, desk.app.ids, &mut fact).await?)?;
@@ -96,14 +96,6 @@ impl Command for NewDeposit {
 
 fn facts(transfer: &transfer::Model) -> serde_json::Value {
     json!({ "id": transfer.id, "account_id": transfer.account_id, "amount": transfer.amount, "status": transfer.status })
-}
-
-async fn house(desk: &Desk<'_>, kind: LedgerKind) -> Result<ledger_account::Model> {
-    ledger::account(desk.tx, desk.app.ids, desk.partner.id, desk.partner.id, kind, USD).await
-}
-
-async fn customers(desk: &Desk<'_>, account_id: Uuid, kind: LedgerKind) -> Result<ledger_account::Model> {
-    ledger::account(desk.tx, desk.app.ids, desk.partner.id, account_id, kind, USD).await
 }
 
 fn written(in_full: bool) -> Result<()> {
@@ -121,9 +113,10 @@ pub async fn settle_deposit(desk: &Desk<'_>, id: Uuid) -> Result<()> {
     let transfer = row.update(desk.tx).await?;
     let mut fact = desk.fact();
     let mut entry = Entry::default();
-    let (fbo, in_transit) = (house(desk, LedgerKind::BankFbo).await?, house(desk, LedgerKind::BankAchInTransit).await?);
-    let pending = customers(desk, transfer.account_id, LedgerKind::PendingDeposit).await?;
-    let cash = customers(desk, transfer.account_id, LedgerKind::Cash).await?;
+    let (fbo, in_transit) =
+        (desk.house_account(LedgerKind::BankFbo, USD).await?, desk.house_account(LedgerKind::BankAchInTransit, USD).await?);
+    let pending = desk.customer_account(transfer.account_id, LedgerKind::PendingDeposit, USD).await?;
+    let cash = desk.customer_account(transfer.account_id, LedgerKind::Cash, USD).await?;
     entry.post(&fbo, &in_transit, transfer.amount.units()).post(&pending, &cash, transfer.amount.units());
     written(entry.write(desk.tx, desk.app.ids, &mut fact).await?)?;
     fact.record(desk.tx, Happening::DepositSettled, transfer.id, facts(&transfer)).await

@@ -8,7 +8,7 @@ use super::{
     events::Happening,
     idempotency::Key,
     page::{Page, Slice},
-    people::{Country, Email, PersonName, Phone, PostalCode, UsState, age_on, parse_birth_date},
+    people::{Country, Email, PersonName, Phone, PostalCode, UsState, age_on, check_words, parse_birth_date},
     secrets::{self, Place, Secret},
     ssn::Ssn,
 };
@@ -89,16 +89,18 @@ impl NewUser {
 
 impl NewAddress {
     fn check(&self) -> Result<()> {
-        line("address.line1", Some(&self.line1))?;
-        line("address.line2", self.line2.as_ref())?;
-        line("address.city", Some(&self.city))?;
+        check_words("address.line1", &self.line1)?;
+        if let Some(line2) = &self.line2 {
+            check_words("address.line2", line2)?;
+        }
+        check_words("address.city", &self.city)?;
         let country = valid("address.countryCode", Country::from_alpha2(&self.country_code))?;
         if country.alpha2() == "US" {
             valid("address.state", UsState::parse(&self.state))?;
             valid("address.postalCode", PostalCode::parse(&self.postal_code))?;
         } else {
-            line("address.state", Some(&self.state))?;
-            line("address.postalCode", Some(&self.postal_code))?;
+            check_words("address.state", &self.state)?;
+            check_words("address.postalCode", &self.postal_code)?;
         }
         Ok(())
     }
@@ -107,16 +109,6 @@ impl NewAddress {
 /// The value, or a refusal that blames `field` with the error's own words.
 pub fn valid<T, E: std::fmt::Display>(field: &str, value: std::result::Result<T, E>) -> Result<T> {
     value.map_err(|error| Refusal::invalid(field, error.to_string()).into())
-}
-
-fn line(field: &str, text: Option<&String>) -> Result<()> {
-    match text.map(|text| text.trim()) {
-        Some("") => Err(Refusal::required(field).into()),
-        Some(text) if text.chars().count() > 100 || text.chars().any(char::is_control) => {
-            Err(Refusal::invalid(field, "must have at most 100 printable characters").into())
-        }
-        _ => Ok(()),
-    }
 }
 
 impl Command for NewUser {

@@ -47,14 +47,6 @@ pub async fn route(desk: &Desk<'_>, order_id: Uuid) -> Result<()> {
     }
 }
 
-async fn house(desk: &Desk<'_>, kind: LedgerKind, asset: &str) -> Result<ledger_account::Model> {
-    ledger::account(desk.tx, desk.app.ids, desk.partner.id, desk.partner.id, kind, asset).await
-}
-
-async fn customers(desk: &Desk<'_>, account_id: Uuid, kind: LedgerKind, asset: &str) -> Result<ledger_account::Model> {
-    ledger::account(desk.tx, desk.app.ids, desk.partner.id, account_id, kind, asset).await
-}
-
 async fn buy(desk: &Desk<'_>, order: order::Model, instrument: &instrument::Model, price: Price, amount: Money) -> Result<()> {
     let [cash, unsettled] = ledger::lock(desk.tx, order.account_id, [LedgerKind::Cash, LedgerKind::Unsettled]).await?;
     let holds = ledger::open_holds(desk.tx, order.id).await?;
@@ -70,9 +62,9 @@ async fn buy(desk: &Desk<'_>, order: order::Model, instrument: &instrument::Mode
     for hold in &holds {
         entry.release(hold, Reason::Posted);
     }
-    let payable = house(desk, LedgerKind::ClearingPayable, USD).await?;
-    let custody = house(desk, LedgerKind::Custody, &instrument.symbol).await?;
-    let units = customers(desk, order.account_id, LedgerKind::Units, &instrument.symbol).await?;
+    let payable = desk.house_account(LedgerKind::ClearingPayable, USD).await?;
+    let custody = desk.house_account(LedgerKind::Custody, &instrument.symbol).await?;
+    let units = desk.customer_account(order.account_id, LedgerKind::Units, &instrument.symbol).await?;
     entry.post(&cash, &payable, from_cash).post(&unsettled, &payable, amount.units() - from_cash).post(
         &custody,
         &units,
@@ -96,10 +88,10 @@ async fn sell(desk: &Desk<'_>, order: order::Model, instrument: &instrument::Mod
     for hold in ledger::open_holds(desk.tx, order.id).await? {
         entry.release(&hold, Reason::Posted);
     }
-    let units = customers(desk, order.account_id, LedgerKind::Units, &instrument.symbol).await?;
-    let custody = house(desk, LedgerKind::Custody, &instrument.symbol).await?;
-    let receivable = house(desk, LedgerKind::ClearingReceivable, USD).await?;
-    let unsettled = customers(desk, order.account_id, LedgerKind::Unsettled, USD).await?;
+    let units = desk.customer_account(order.account_id, LedgerKind::Units, &instrument.symbol).await?;
+    let custody = desk.house_account(LedgerKind::Custody, &instrument.symbol).await?;
+    let receivable = desk.house_account(LedgerKind::ClearingReceivable, USD).await?;
+    let unsettled = desk.customer_account(order.account_id, LedgerKind::Unsettled, USD).await?;
     entry.post(&units, &custody, order.quantity.units()).post(&receivable, &unsettled, amount.units());
     write(desk, entry, &mut fact).await?;
     positions::sold(desk, order.account_id, instrument.id, order.quantity).await?;
@@ -159,13 +151,13 @@ pub async fn settle_trade(desk: &Desk<'_>, fill_id: Uuid) -> Result<()> {
     row.update(desk.tx).await?;
     let mut fact = desk.fact();
     let mut entry = Entry::default();
-    let fbo = house(desk, LedgerKind::BankFbo, USD).await?;
+    let fbo = desk.house_account(LedgerKind::BankFbo, USD).await?;
     match side {
         Side::Buy => {
-            entry.post(&house(desk, LedgerKind::ClearingPayable, USD).await?, &fbo, amount);
+            entry.post(&desk.house_account(LedgerKind::ClearingPayable, USD).await?, &fbo, amount);
         }
         Side::Sell => {
-            entry.post(&fbo, &house(desk, LedgerKind::ClearingReceivable, USD).await?, amount);
+            entry.post(&fbo, &desk.house_account(LedgerKind::ClearingReceivable, USD).await?, amount);
             proceeds_to_cash(desk, &mut entry, account_id).await?;
         }
     }
