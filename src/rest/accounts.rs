@@ -6,7 +6,7 @@ use crate::{
     domain::{
         self,
         accounts::{self, NewAccount},
-        ids,
+        command, ids,
     },
 };
 use axum::{extract::State, response::Response, routing::on};
@@ -20,7 +20,7 @@ use uuid::Uuid;
 pub const ROUTES: &[Route] = &[Route::post("/v1/users/{id}/accounts", |filter| on(filter, create))];
 
 async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Id(id): Id, body: Body) -> Result<Response> {
-    let new = parse(ids::parse(Kind::User, &id), &body)?;
+    let new = parse(ids::parse(Kind::User, &id), &body).map_err(|error| command::unreadable::<NewAccount>(&actor, error))?;
     let opened = accounts::open(&app, &actor, key, new).await.map_err(|error| Problem::calling(error, name))?;
     let account = &opened.value;
     let created = Created {

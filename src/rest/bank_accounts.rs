@@ -4,8 +4,9 @@ use super::{Caller, Id, KeyHeader, Result, Route, answer, body::Body};
 use crate::{
     app::App,
     domain::{
+        self,
         bank_accounts::{self, NewBankAccount},
-        ids,
+        command, ids,
     },
 };
 use axum::{extract::State, response::Response, routing::on};
@@ -16,12 +17,7 @@ use uuid::Uuid;
 pub const ROUTES: &[Route] = &[Route::post("/v1/users/{id}/bank_accounts", |filter| on(filter, create))];
 
 async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Id(id): Id, body: Body) -> Result<Response> {
-    let new = NewBankAccount {
-        user_id: ids::parse(Kind::User, &id),
-        number: body.text("bank_account_number")?,
-        routing_number: body.text("bank_routing_number")?,
-        nickname: body.text("bank_account_nickname")?,
-    };
+    let new = parse(ids::parse(Kind::User, &id), &body).map_err(|error| command::unreadable::<NewBankAccount>(&actor, error))?;
     let linked = bank_accounts::link(&app, &actor, key, new).await?;
     let bank_account = &linked.value;
     let created = BankAccountBody {
@@ -33,6 +29,15 @@ async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader
         bank_account_nickname: bank_account.nickname.clone(),
     };
     Ok(answer(&linked, &created))
+}
+
+fn parse(user_id: Uuid, body: &Body) -> domain::Result<NewBankAccount> {
+    Ok(NewBankAccount {
+        user_id,
+        number: body.text("bank_account_number")?,
+        routing_number: body.text("bank_routing_number")?,
+        nickname: body.text("bank_account_nickname")?,
+    })
 }
 
 /// A bank account as documented, its number in full.

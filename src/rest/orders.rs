@@ -8,7 +8,7 @@ use super::{
 use crate::{
     app::App,
     domain::{
-        self, Refusal, ids, instruments,
+        self, Refusal, command, ids, instruments,
         orders::{self, Cancellation, NewOrder},
     },
 };
@@ -36,7 +36,8 @@ pub const ROUTES: &[Route] = &[
 ];
 
 async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, body: Body) -> Result<Response> {
-    let placed = orders::place(&app, &actor, key, parse(&body)?).await?;
+    let new = parse(&body).map_err(|error| command::unreadable::<NewOrder>(&actor, error))?;
+    let placed = orders::place(&app, &actor, key, new).await?;
     let instrument = instruments::of_order(&app.db.read, &placed.value).await?;
     Ok(answer(&placed, &Placed::of(&placed.value, &instrument)))
 }

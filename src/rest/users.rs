@@ -4,7 +4,7 @@ use super::{Caller, Id, KeyHeader, Result, Route, answer, body::Body};
 use crate::{
     app::App,
     domain::{
-        self, Refusal, ids,
+        self, Refusal, command, ids,
         users::{self, NewAddress, NewUser},
     },
 };
@@ -20,7 +20,8 @@ pub const ROUTES: &[Route] =
     &[Route::post("/v1/users", |filter| on(filter, create)), Route::get("/v1/users/{id}", |filter| on(filter, read))];
 
 async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, body: Body) -> Result<Response> {
-    let registered = users::register(&app, &actor, key, parse(&body)?).await?;
+    let new = parse(&body).map_err(|error| command::unreadable::<NewUser>(&actor, error))?;
+    let registered = users::register(&app, &actor, key, new).await?;
     let created = Created {
         id: registered.value.user.id,
         status: registered.value.user.status,
