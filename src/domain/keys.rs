@@ -55,7 +55,7 @@ const fn signer_place(row: Uuid, partner: Uuid) -> Place {
 }
 
 /// Six characters that tell a mistyped key from a wrong one without a look-up.
-fn checksum(body: &str) -> String {
+pub fn checksum(body: &str) -> String {
     let digest: [u8; 32] = Sha256::digest(body.as_bytes()).into();
     secrets::base62_of(digest.first_chunk::<4>().map_or(0, |bytes| u32::from_be_bytes(*bytes)))
 }

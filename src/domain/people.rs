@@ -1,4 +1,4 @@
-//! What people write about themselves: each text is checked once and kept in one form.
+//! What people write about themselves: what each text must look like, and its one form. Rows keep it as it was written.
 
 mod codes;
 

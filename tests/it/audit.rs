@@ -92,6 +92,7 @@ async fn every_altered_row_is_found() {
             Some("filled_quantity = 1"),
             "order {id} says it is filled by 0.00000001, its fills say otherwise",
         ),
+        ("fill", "side = 'sell'", Some("amount = amount + 1"), "ledger_account "),
         ("event", "seq = 4", None, "event "),
         ("event", "type = 'deposit.settled'", None, "ledger movements name event {id}, which does not exist"),
         ("audit_log", "seq = 4", None, "audit_log "),
@@ -120,5 +121,17 @@ async fn every_altered_row_is_found() {
             db.execute_unprepared("DROP TABLE kept").await.unwrap();
             assert_eq!(app.audit().await.wrong, None, "after {change} was taken back");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hold_that_outlived_its_order_is_found() {
+    for app in TestApp::each_with(Options { without_timers: true, ..Options::default() }).await {
+        let customer = app.funded_customer("Ada", "1000.00").await;
+        app.gql(ORDER_PLACE, json!({ "input": customer.order("o", "BUY", "VTI", "1") })).await.entity("orderPlace", "order");
+        assert_eq!(app.audit().await.wrong, None);
+        intruder(&app).await.execute_unprepared("UPDATE orders SET status = 'rejected'").await.unwrap();
+        let wrong = app.audit().await.wrong.unwrap();
+        assert!(wrong.starts_with("ledger_hold ") && wrong.ends_with(" has ended"), "{wrong}");
     }
 }

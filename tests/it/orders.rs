@@ -189,6 +189,18 @@ async fn a_price_that_ran_away_rejects_the_order() {
     }
 }
 
+/// What was due before a price is set trades at the price before, whether or not a worker was there to carry it out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_price_set_later_does_not_touch_an_earlier_order() {
+    for app in each().await {
+        let customer = app.funded_customer("Ada", "1000.00").await;
+        app.quote("VTI", "100.00", "100.00").await;
+        let id = place(&app, &customer.order("before", "BUY", "VTI", "1")).await;
+        app.quote("VTI", "102.00", "102.00").await;
+        assert_eq!(app.ended(&id).await["filledAveragePrice"], json!({ "amount": "100.00" }));
+    }
+}
+
 /// An order may hold proceeds while they settle. When it lets go of them they are cash, whatever became of the order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn proceeds_held_over_their_settlement_become_cash() {

@@ -243,3 +243,13 @@ fn tokens_of_every_shape_are_survived() {
         let _ = admit(&soup, &limits());
     }
 }
+
+#[test]
+fn a_schema_that_tells_nothing_says_so() {
+    let closed = Limits { introspection: false, ..limits() };
+    for query in ["{__schema{types{name}}}", "{__type(name:\"User\"){name}}", "query{...F} fragment F on Query{__schema{types{name}}}"] {
+        let refused = admit(query, &closed).expect_err(query);
+        assert_eq!((refused.code, refused.message.as_str()), ("GRAPHQL_VALIDATION_FAILED", "Introspection is switched off here."));
+    }
+    assert!(admit("{__typename}", &closed).is_ok());
+}
