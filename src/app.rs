@@ -1,7 +1,7 @@
 //! What every operation works with: the database, the providers, the keys, and the wires to the workers.
 
 use crate::{
-    domain::{self, Error, db::Db, events::Feed, ids::Ids, keys, secrets::Vault, sequencer::Sequencer, timers::Wake},
+    domain::{self, Error, db::Db, events::Feed, ids::Ids, keys, partners, secrets::Vault, sequencer::Sequencer, timers::Wake},
     providers::Providers,
 };
 use std::{ops::Deref, sync::Arc};
@@ -24,6 +24,22 @@ pub struct Parts {
     pub sequencer: Sequencer,
     pub timers: Wake,
     pub keys: keys::Cache,
+    /// The partner for whom people sign up and in without a partner's key.
+    pub default_partner: String,
+}
+
+/// What an `App` is told besides its database and its key.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    pub providers: Providers,
+    /// The name of the partner for whom people sign up and in without a partner's key.
+    pub default_partner: String,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { providers: Providers::default(), default_partner: partners::SANDBOX.to_owned() }
+    }
 }
 
 impl Deref for App {
@@ -36,16 +52,17 @@ impl Deref for App {
 
 impl App {
     /// Puts the parts together over a migrated database.
-    pub fn new(db: Db, vault: Vault) -> Self {
+    pub fn new(db: Db, vault: Vault, setup: Setup) -> Self {
         Self(Arc::new(Parts {
             db,
             ids: Ids,
             vault,
-            providers: Providers::default(),
+            providers: setup.providers,
             feed: Feed::default(),
             sequencer: Sequencer::default(),
             timers: Wake::default(),
             keys: keys::Cache::default(),
+            default_partner: setup.default_partner,
         }))
     }
 

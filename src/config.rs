@@ -1,7 +1,11 @@
 //! Every setting: its default, its environment name, its check.
 
 use crate::{
-    domain::secrets::{Secret, hex, random},
+    app::Setup,
+    domain::{
+        partners,
+        secrets::{Secret, hex, random},
+    },
     graphql::Limits,
     http::Settings,
 };
@@ -53,6 +57,10 @@ pub struct Config {
     /// Whether this instance carries out what is due
     #[arg(long, global = true, env = "COFFER_WORKER", default_value = "true", action = clap::ArgAction::Set)]
     pub worker: bool,
+
+    /// The partner for whom people sign up and in without a partner's key
+    #[arg(long, global = true, env = "COFFER_DEFAULT_PARTNER", default_value = partners::SANDBOX)]
+    pub default_partner: String,
 
     /// Whether the schema tells about itself; not in production when left out
     #[arg(long, global = true, env = "COFFER_INTROSPECTION")]
@@ -172,6 +180,11 @@ impl Config {
             }
             Err(error) => Err(format!("{}: {error}", file.display())),
         }
+    }
+
+    /// What the app is told besides its database and its key.
+    pub fn setup(&self) -> Setup {
+        Setup { default_partner: self.default_partner.clone(), ..Setup::default() }
     }
 
     /// What the server is told besides the app.

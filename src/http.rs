@@ -182,7 +182,7 @@ async fn caller(app: &App, credential: Option<String>, request_id: Uuid) -> doma
         None => Who::Nobody,
         Some(key) => keys::authenticate(app, &key).await?,
     };
-    Ok(Actor { who, request_id })
+    Ok(Actor { who, request_id, address: None })
 }
 
 /// Puts the caller into a request of the REST door, which serves nobody without a credential. Besides `Authorization`, the

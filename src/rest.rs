@@ -133,15 +133,15 @@ fn hint(response: &mut Response, hints: Hints) {
     if hints.replayed {
         response.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));
     }
-    if hints.retry {
-        response.headers_mut().insert("retry-after", HeaderValue::from_static("1"));
+    if let Some(seconds) = hints.retry_after {
+        response.headers_mut().insert("retry-after", HeaderValue::from(seconds));
     }
 }
 
 /// A command's answer as a body.
 fn answer<T, B: Serialize>(answer: &Answer<T>, body: &B) -> Response {
     let mut response = Json(body).into_response();
-    hint(&mut response, Hints { replayed: answer.replayed, retry: false });
+    hint(&mut response, Hints { replayed: answer.replayed, retry_after: None });
     response
 }
 

@@ -34,6 +34,8 @@ impl Fault {
             Error::Refused(_) => "BAD_USER_INPUT",
             Error::Unauthenticated => "UNAUTHENTICATED",
             Error::Forbidden(_) => "FORBIDDEN",
+            Error::TwoFactorRequired => "TWO_FACTOR_REQUIRED",
+            Error::TooMany { .. } => "RATE_LIMITED",
             Error::Busy => "TIMEOUT",
             Error::CursorExpired => "CURSOR_EXPIRED",
             Error::Unavailable(_) => "UNAVAILABLE",
@@ -47,6 +49,8 @@ impl Fault {
             Error::Refused(refusal) => refusal.message(&name(&refusal.path)),
             Error::Unauthenticated => "Authentication is required.".to_owned(),
             Error::Forbidden(scope) => format!("The credential lacks the scope `{scope}`."),
+            Error::TwoFactorRequired => "User is not two factor authenticated.".to_owned(),
+            Error::TooMany { .. } => "Too many requests".to_owned(),
             Error::Busy => "The server is busy; try again.".to_owned(),
             Error::CursorExpired => "The cursor is older than the events that are kept.".to_owned(),
             Error::Unavailable(what) => (*what).to_owned(),
@@ -65,6 +69,8 @@ impl Fault {
                 _ => (402, "invalid_request"),
             },
             Error::Unauthenticated | Error::Forbidden(_) => (401, "authentication_error"),
+            Error::TwoFactorRequired => (403, "authentication_error"),
+            Error::TooMany { .. } => (429, "rate_limit_exceeded"),
             Error::CursorExpired => (400, "invalid_request"),
             Error::Busy => (503, "api_error"),
             Error::Unavailable(_) => (503, "api_connection"),
@@ -72,11 +78,15 @@ impl Fault {
         }
     }
 
-    /// Whether this repeats an earlier answer, and whether the caller may try again in a second.
+    /// Whether this repeats an earlier answer, and after how many seconds the caller may try again.
     pub fn hints(&self) -> Hints {
         match &*self.0 {
-            Error::Refused(refusal) => Hints { replayed: refusal.replayed, retry: refusal.code == Code::IdempotencyInProgress },
-            Error::Busy => Hints { replayed: false, retry: true },
+            Error::Refused(refusal) => {
+                let retry_after = (refusal.code == Code::IdempotencyInProgress).then_some(1);
+                Hints { replayed: refusal.replayed, retry_after }
+            }
+            Error::Busy => Hints { replayed: false, retry_after: Some(1) },
+            Error::TooMany { retry_after } => Hints { replayed: false, retry_after: Some(*retry_after) },
             _ => Hints::default(),
         }
     }
@@ -86,7 +96,7 @@ impl Fault {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hints {
     pub replayed: bool,
-    pub retry: bool,
+    pub retry_after: Option<u64>,
 }
 
 impl From<Fault> for async_graphql::Error {

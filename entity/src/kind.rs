@@ -64,4 +64,14 @@ kinds! {
     AuditLine = 19,
     /// One HTTP request.
     Request = 20,
+    /// A sign-in, from the password to the sign-out.
+    Session = 21,
+    /// A wish that somebody sign up.
+    Invitation = 22,
+    /// A one-time passcode.
+    Passcode = 23,
+    /// A mail or a text message.
+    Message = 24,
+    /// A key that encrypts one partner's data.
+    DataKey = 25,
 }

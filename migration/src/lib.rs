@@ -3,6 +3,7 @@
 pub use sea_orm_migration::prelude::*;
 
 mod m20261121_000001_house;
+mod words;
 
 /// Every change, in order.
 pub struct Migrator;

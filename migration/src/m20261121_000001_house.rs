@@ -1,5 +1,6 @@
 //! The first tables: partners, customers, accounts, transfers, orders, the ledger, the event log.
 
+use crate::words;
 use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
 
 #[derive(DeriveMigrationName)]
@@ -10,9 +11,7 @@ impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let backend = manager.get_database_backend();
         let connection = manager.get_connection();
-        for statement in TABLES.split(";\n").map(str::trim).filter(|statement| !statement.is_empty()) {
-            connection.execute_unprepared(&in_words_of(backend, statement)).await?;
-        }
+        words::execute(manager, TABLES).await?;
         if backend == DbBackend::Postgres {
             connection.execute_unprepared(REFUSE_CHANGE).await?;
         }
@@ -31,23 +30,6 @@ impl MigrationTrait for Migration {
         }
         Ok(())
     }
-}
-
-/// Writes the tables' column types as the database at hand calls them.
-fn in_words_of(backend: DbBackend, statement: &str) -> String {
-    let words: [(&str, &str, &str); 8] = [
-        ("{uuid}", "uuid", "blob"),
-        ("{instant}", "timestamptz", "text"),
-        ("{day}", "date", "text"),
-        ("{bytes}", "bytea", "blob"),
-        ("{flag}", "boolean", "integer"),
-        ("{long}", "bigint", "integer"),
-        ("{strict}", "", "STRICT"),
-        ("{unset}", "NOT no_overdraft", "no_overdraft = 0"),
-    ];
-    words.iter().fold(statement.to_owned(), |text, (word, postgres, sqlite)| {
-        text.replace(word, if backend == DbBackend::Postgres { postgres } else { sqlite })
-    })
 }
 
 /// The columns of every unique key of a table.

@@ -2,8 +2,9 @@
 
 use super::{
     Actor, Code, Refusal, Result, Scope,
+    actor::Whose,
     command::{self, Answer, Command, Desk},
-    events::Happening,
+    events::{self, Happening},
     idempotency::Key,
     ledger,
     people::{self, Country},
@@ -13,11 +14,14 @@ use crate::app::App;
 use entity::{
     Kind,
     account::{self, AccountKind, Ownership, Status},
+    event,
     ledger_account::LedgerKind,
     partner::Mode,
     user,
 };
-use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait, sea_query::all,
+};
 use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
@@ -90,6 +94,7 @@ impl NewAccount {
 impl Command for NewAccount {
     const NAME: &'static str = "account.open";
     const SCOPE: Scope = Scope::Manage;
+    const FOR_ONESELF: bool = true;
     type Done = account::Model;
 
     fn check(&self, _: Mode) -> Result<()> {
@@ -108,7 +113,7 @@ impl Command for NewAccount {
     }
 
     async fn carry_out(&self, desk: &Desk<'_>) -> Result<account::Model> {
-        let user = users::approved(desk.tx, desk.partner.id, self.user_id, "userId").await?;
+        let user = users::approved(desk.tx, desk.whose, self.user_id, "userId").await?;
         let account = account::Model {
             id: desk.app.ids.next(Kind::Account),
             partner_id: desk.partner.id,
@@ -161,33 +166,59 @@ async fn free_number(connection: &impl ConnectionTrait) -> Result<String> {
 
 /// The account with this id among the partner's; scope `read`.
 pub async fn find(connection: &impl ConnectionTrait, actor: &Actor, id: Uuid) -> Result<Option<account::Model>> {
-    let caller = actor.partner(Scope::Read)?;
-    of_partner(connection, caller.partner_id, id).await
+    within(connection, actor.whose(Scope::Read)?, id).await
 }
 
-async fn of_partner(connection: &impl ConnectionTrait, partner_id: Uuid, id: Uuid) -> Result<Option<account::Model>> {
-    Ok(account::Entity::find_by_id(id).filter(account::Column::PartnerId.eq(partner_id)).one(connection).await?)
+/// The account with this id within reach.
+pub async fn within(connection: &impl ConnectionTrait, whose: Whose, id: Uuid) -> Result<Option<account::Model>> {
+    Ok(account::Entity::find_by_id(id).filter(of(whose)).one(connection).await?)
+}
+
+/// Which accounts are within reach.
+fn of(whose: Whose) -> Condition {
+    let mut condition = all![account::Column::PartnerId.eq(whose.partner_id)];
+    if let Some(only) = whose.user_id {
+        condition = condition.add(account::Column::UserId.eq(only));
+    }
+    condition
+}
+
+/// Keeps the rows whose account is within reach, in a table of one partner's rows.
+pub fn on_accounts_of(whose: Whose, account_id: impl ColumnTrait) -> Condition {
+    match whose.user_id {
+        None => Condition::all(),
+        Some(_) => {
+            all![account_id.in_subquery(account::Entity::find().select_only().column(account::Column::Id).filter(of(whose)).into_query())]
+        }
+    }
+}
+
+/// Whether an event is about this person or her affairs.
+pub async fn concerns(connection: &impl ConnectionTrait, whose: Whose, event: &event::Model) -> Result<bool> {
+    let Some(only) = whose.user_id else { return Ok(true) };
+    let (user, account) = events::about(event);
+    Ok(match (user, account) {
+        (Some(user), _) => user == only,
+        (None, Some(account)) => within(connection, whose, account).await?.is_some(),
+        (None, None) => event.stream_id == only,
+    })
 }
 
 /// The account named by `accountId`, with its owner, if it may be funded and may trade; refused otherwise.
-pub async fn usable(connection: &impl ConnectionTrait, partner_id: Uuid, id: Uuid) -> Result<(account::Model, user::Model)> {
-    let account = of_partner(connection, partner_id, id).await?.ok_or_else(|| Refusal::not_found("accountId"))?;
-    let user = users::approved(connection, partner_id, account.user_id, "accountId").await?;
+pub async fn usable(connection: &impl ConnectionTrait, whose: Whose, id: Uuid) -> Result<(account::Model, user::Model)> {
+    let account = within(connection, whose, id).await?.ok_or_else(|| Refusal::not_found("accountId"))?;
+    let user = users::approved(connection, Whose::all_of(whose.partner_id), account.user_id, "accountId").await?;
     if account.status != Status::Active {
         return Err(Refusal::new(Code::AccountNotActive, "accountId", "The account is not active.").into());
     }
     Ok((account, user))
 }
 
-/// The partner's only active account, for callers who name none (documented: orders name no account); refused as missing
+/// The caller's only active account, for callers who name none (documented: orders name no account); refused as missing
 /// when there is none or more than one.
-pub async fn only_one(connection: &impl ConnectionTrait, partner_id: Uuid) -> Result<Uuid> {
-    let found = account::Entity::find()
-        .filter(account::Column::PartnerId.eq(partner_id))
-        .filter(account::Column::Status.eq(Status::Active))
-        .limit(2)
-        .all(connection)
-        .await?;
+pub async fn only_one(connection: &impl ConnectionTrait, whose: Whose) -> Result<Uuid> {
+    let found =
+        account::Entity::find().filter(of(whose)).filter(account::Column::Status.eq(Status::Active)).limit(2).all(connection).await?;
     match found.as_slice() {
         [only] => Ok(only.id),
         _ => Err(Refusal::required("accountId").into()),

@@ -2,11 +2,14 @@
 
 use super::{Error, Result};
 use entity::partner::Mode;
+use std::net::IpAddr;
 use uuid::Uuid;
 
 /// What a key may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
+    /// Begin a customer and her identity check, and sign people up and in: all that a publishable key may do.
+    Start,
     /// Look at customers and their affairs.
     Read,
     /// Place and cancel orders.
@@ -15,17 +18,18 @@ pub enum Scope {
     Transfer,
     /// Create customers, accounts and bank accounts.
     Manage,
-    /// Run the sandbox and review.
+    /// Run the sandbox, review, and give out keys.
     Operate,
 }
 
 impl Scope {
-    /// Every scope there is.
+    /// What a secret key can be given, one by one.
     pub const ALL: [Self; 5] = [Self::Read, Self::Trade, Self::Transfer, Self::Manage, Self::Operate];
 
     /// The scope's name in a key and in descriptions.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Start => "start",
             Self::Read => "read",
             Self::Trade => "trade",
             Self::Transfer => "transfer",
@@ -34,7 +38,7 @@ impl Scope {
         }
     }
 
-    /// The scope called `name`.
+    /// The scope called `name`, of those that a secret key can be given.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|scope| scope.name() == name)
     }
@@ -49,12 +53,59 @@ pub struct PartnerKey {
     pub scopes: Vec<Scope>,
 }
 
+impl PartnerKey {
+    /// Whether the key may do what `scope` says; whoever manages customers may begin one.
+    pub fn allows(&self, scope: Scope) -> bool {
+        self.scopes.contains(&scope) || (scope == Scope::Start && self.scopes.contains(&Scope::Manage))
+    }
+
+    /// Whether this is a publishable key, which anyone may hold.
+    pub fn is_publishable(&self) -> bool {
+        self.scopes == [Scope::Start]
+    }
+}
+
 /// A person who has signed in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedInUser {
     pub partner_id: Uuid,
     pub user_id: Uuid,
+    pub session_id: Uuid,
     pub mode: Mode,
+    /// Whether the session has passed its second factor.
+    pub two_factor: bool,
+}
+
+/// Whose affairs a caller can reach: one partner's customers', or one of theirs alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Whose {
+    pub partner_id: Uuid,
+    /// The only person whose affairs there are for the caller.
+    pub user_id: Option<Uuid>,
+}
+
+impl Whose {
+    /// Everything of a partner.
+    pub const fn all_of(partner_id: Uuid) -> Self {
+        Self { partner_id, user_id: None }
+    }
+
+    /// Whether a person's affairs are within reach, given that she is the partner's.
+    pub fn covers(&self, user_id: Uuid) -> bool {
+        self.user_id.is_none_or(|only| only == user_id)
+    }
+}
+
+/// A caller who may do what she asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caller {
+    pub whose: Whose,
+    pub mode: Mode,
+    /// The key or the person, for the audit log and for events.
+    pub principal_id: Uuid,
+    /// Within what idempotency keys are told apart: a partner whose key was rotated may repeat a request, and nobody
+    /// may repeat another's.
+    pub claimant_id: Uuid,
 }
 
 /// The kinds of callers.
@@ -72,14 +123,48 @@ pub struct Actor {
     pub who: Who,
     /// Ties log lines, the audit log and an error's answer together.
     pub request_id: Uuid,
+    /// Where the request came from; none where that cannot be told.
+    pub address: Option<IpAddr>,
 }
 
 impl Actor {
     /// The calling partner's key, if it may do what `scope` says.
     pub fn partner(&self, scope: Scope) -> Result<&PartnerKey> {
         match &self.who {
-            Who::Partner(key) if key.scopes.contains(&scope) => Ok(key),
+            Who::Partner(key) if key.allows(scope) => Ok(key),
+            Who::User(user) if !user.two_factor => Err(Error::TwoFactorRequired),
             Who::Partner(_) | Who::User(_) => Err(Error::Forbidden(scope.name())),
+            Who::Nobody => Err(Error::Unauthenticated),
+        }
+    }
+
+    /// A partner's key that may do what `scope` says.
+    pub fn caller(&self, scope: Scope) -> Result<Caller> {
+        let key = self.partner(scope)?;
+        let whose = Whose::all_of(key.partner_id);
+        let claimant_id = if key.is_publishable() { key.key_id } else { key.partner_id };
+        Ok(Caller { whose, mode: key.mode, principal_id: key.key_id, claimant_id })
+    }
+
+    /// The same, or a person acting for herself, who has every scope over her own affairs once her session has passed
+    /// its second factor.
+    pub fn self_or_caller(&self, scope: Scope) -> Result<Caller> {
+        match &self.who {
+            Who::User(user) if user.two_factor => Ok(user.caller()),
+            _ => self.caller(scope),
+        }
+    }
+
+    /// Whose affairs the caller may do to what `scope` says.
+    pub fn whose(&self, scope: Scope) -> Result<Whose> {
+        Ok(self.self_or_caller(scope)?.whose)
+    }
+
+    /// The person who has signed in, whether or not her session has passed its second factor.
+    pub fn signed_in(&self) -> Result<&SignedInUser> {
+        match &self.who {
+            Who::User(user) => Ok(user),
+            Who::Partner(_) => Err(Error::Forbidden("of a person who has signed in")),
             Who::Nobody => Err(Error::Unauthenticated),
         }
     }
@@ -93,8 +178,16 @@ impl Actor {
         }
     }
 
-    /// Whether a caller's key carries `scope`.
+    /// Whether the caller may do what `scope` says, be it to her own affairs alone.
     pub fn may(&self, scope: Scope) -> bool {
-        self.partner(scope).is_ok()
+        self.whose(scope).is_ok()
+    }
+}
+
+impl SignedInUser {
+    /// The person as one who acts for herself.
+    pub const fn caller(&self) -> Caller {
+        let whose = Whose { partner_id: self.partner_id, user_id: Some(self.user_id) };
+        Caller { whose, mode: self.mode, principal_id: self.user_id, claimant_id: self.user_id }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{
     Error, Result,
+    actor::Whose,
     clock::{self, now_of},
     command::{Desk, pause},
     orders, timers, transfers,
@@ -105,7 +106,7 @@ async fn carry_out_once(app: &App, timer: &timer::Model, clock_to: Option<DateTi
     if let Some(to) = clock_to {
         partner = move_clock(&tx, partner, to).await?;
     }
-    let desk = Desk { app, tx: &tx, partner: &partner, actor_id: None, now: timer.due_at };
+    let desk = Desk { app, tx: &tx, partner: &partner, whose: Whose::all_of(partner.id), actor_id: None, now: timer.due_at };
     match timer.kind {
         TimerKind::OrderRoute => orders::route(&desk, timer.subject_id).await?,
         TimerKind::DepositSettle => transfers::settle_deposit(&desk, timer.subject_id).await?,

@@ -38,6 +38,7 @@ const NUMBER: &str = "bank_account.number";
 impl Command for NewBankAccount {
     const NAME: &'static str = "bank_account.link";
     const SCOPE: Scope = Scope::Manage;
+    const FOR_ONESELF: bool = true;
     type Done = bank_account::Model;
 
     fn check(&self, _: Mode) -> Result<()> {
@@ -50,7 +51,7 @@ impl Command for NewBankAccount {
     }
 
     async fn carry_out(&self, desk: &Desk<'_>) -> Result<bank_account::Model> {
-        let user = users::approved(desk.tx, desk.partner.id, self.user_id, "userId").await?;
+        let user = users::approved(desk.tx, desk.whose, self.user_id, "userId").await?;
         let id = desk.app.ids.next(Kind::BankAccount);
         let place = Place { column: NUMBER, row: id, partner: desk.partner.id };
         let number = users::valid("number", AccountNumber::parse(&self.number))?;
@@ -83,8 +84,8 @@ pub fn number(app: &App, bank_account: &bank_account::Model) -> Result<Secret<St
 
 /// The bank account with this id among the partner's; scope `read`.
 pub async fn find(connection: &impl ConnectionTrait, actor: &Actor, id: Uuid) -> Result<Option<bank_account::Model>> {
-    let caller = actor.partner(Scope::Read)?;
-    of_partner(connection, caller.partner_id, id).await
+    let whose = actor.whose(Scope::Read)?;
+    Ok(of_partner(connection, whose.partner_id, id).await?.filter(|found| whose.covers(found.user_id)))
 }
 
 async fn of_partner(connection: &impl ConnectionTrait, partner_id: Uuid, id: Uuid) -> Result<Option<bank_account::Model>> {

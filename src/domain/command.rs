@@ -3,7 +3,7 @@
 
 use super::{
     Actor, Code, Error, Refusal, Result, Scope,
-    actor::PartnerKey,
+    actor::{Caller, Whose},
     audit::{self, Line},
     clock,
     events::Fact,
@@ -27,6 +27,8 @@ pub trait Command: Serialize + Send + Sync + 'static {
     const NAME: &'static str;
     /// What the caller's key must allow.
     const SCOPE: Scope;
+    /// Whether a person who has signed in may do it for herself.
+    const FOR_ONESELF: bool = false;
     /// What comes of it, kept whole for whoever repeats the request.
     type Done: Serialize + DeserializeOwned + Send + Sync + 'static;
 
@@ -46,7 +48,9 @@ pub struct Desk<'a> {
     pub app: &'a App,
     pub tx: &'a DatabaseTransaction,
     pub partner: &'a partner::Model,
-    /// Who causes it: a key, or nobody for a timer.
+    /// Whose affairs may be touched.
+    pub whose: Whose,
+    /// Who causes it: a key or a person, or nobody for a timer.
     pub actor_id: Option<Uuid>,
     pub now: DateTime<Utc>,
 }
@@ -83,7 +87,7 @@ const TRIES: u32 = 5;
 /// With a key, the same command answers the same again and happens once. Refusals by the state are kept under the key,
 /// refusals of the request are not.
 pub async fn execute<C: Command>(app: &App, actor: &Actor, key: Option<Key>, command: C) -> Result<Answer<C::Done>> {
-    let caller = actor.partner(C::SCOPE)?.clone();
+    let caller = permitted::<C>(actor)?;
     command.check(caller.mode)?;
     let (app, request_id) = (app.clone(), actor.request_id);
     let claim = match key {
@@ -96,14 +100,18 @@ pub async fn execute<C: Command>(app: &App, actor: &Actor, key: Option<Key>, com
 
 /// What a caller is told whose input cannot be read: first of all whether she may ask.
 pub fn unreadable<C: Command>(actor: &Actor, error: Error) -> Error {
-    actor.partner(C::SCOPE).err().unwrap_or(error)
+    permitted::<C>(actor).err().unwrap_or(error)
 }
 
-fn claim<C: Command>(app: &App, caller: &PartnerKey, key: Key, command: &C) -> Result<Claim> {
+fn permitted<C: Command>(actor: &Actor) -> Result<Caller> {
+    if C::FOR_ONESELF { actor.self_or_caller(C::SCOPE) } else { actor.caller(C::SCOPE) }
+}
+
+fn claim<C: Command>(app: &App, caller: &Caller, key: Key, command: &C) -> Result<Claim> {
     let arguments = serde_json::to_vec(command).map_err(|cause| Error::broken(format!("arguments cannot be written: {cause}")))?;
     Ok(Claim {
-        partner_id: caller.partner_id,
-        principal_id: caller.partner_id,
+        partner_id: caller.whose.partner_id,
+        principal_id: caller.claimant_id,
         key,
         operation: C::NAME,
         fingerprint: app.vault.request_fingerprint(&arguments),
@@ -113,7 +121,7 @@ fn claim<C: Command>(app: &App, caller: &PartnerKey, key: Key, command: &C) -> R
 
 async fn to_the_end<C: Command>(
     app: &App,
-    caller: &PartnerKey,
+    caller: &Caller,
     request_id: Uuid,
     claim: Option<&Claim>,
     command: &C,
@@ -146,15 +154,16 @@ pub async fn pause(attempt: u32) {
     tokio::time::sleep(Duration::from_millis(u64::from(attempt) * 5 + jitter)).await;
 }
 
-async fn once<C: Command>(app: &App, caller: &PartnerKey, request_id: Uuid, claim: Option<&Claim>, command: &C) -> Result<Answer<C::Done>> {
+async fn once<C: Command>(app: &App, caller: &Caller, request_id: Uuid, claim: Option<&Claim>, command: &C) -> Result<Answer<C::Done>> {
     let tx = app.db.write().await?;
     if let Some(claim) = claim
         && let Some(value) = claim.take(&tx).await?
     {
         return Ok(Answer { value, replayed: true });
     }
-    let partner = clock::partner(&tx, caller.partner_id).await?;
-    let desk = Desk { app, tx: &tx, partner: &partner, actor_id: Some(caller.key_id), now: clock::now_of(&partner) };
+    let partner = clock::partner(&tx, caller.whose.partner_id).await?;
+    let desk =
+        Desk { app, tx: &tx, partner: &partner, whose: caller.whose, actor_id: Some(caller.principal_id), now: clock::now_of(&partner) };
     let value = command.carry_out(&desk).await?;
     if let Some(claim) = claim {
         claim.keep(&tx, &value).await?;
@@ -166,7 +175,7 @@ async fn once<C: Command>(app: &App, caller: &PartnerKey, request_id: Uuid, clai
 
 /// Remembers a refusal after its work has been taken back. Another request may have taken the key meanwhile; then its
 /// answer counts, which is the same refusal.
-async fn refused<C: Command>(app: &App, caller: &PartnerKey, request_id: Uuid, claim: Option<&Claim>, refusal: Refusal) -> Error {
+async fn refused<C: Command>(app: &App, caller: &Caller, request_id: Uuid, claim: Option<&Claim>, refusal: Refusal) -> Error {
     let about_the_key = matches!(refusal.code, Code::IdempotencyInProgress | Code::IdempotencyKeyReused);
     if !refusal.replayed && !refusal.code.is_of_the_request() {
         let kept = remember::<C>(app, caller, request_id, claim.filter(|_| !about_the_key), &refusal).await;
@@ -178,7 +187,7 @@ async fn refused<C: Command>(app: &App, caller: &PartnerKey, request_id: Uuid, c
     refusal.into()
 }
 
-async fn remember<C: Command>(app: &App, caller: &PartnerKey, request_id: Uuid, claim: Option<&Claim>, refusal: &Refusal) -> Result<()> {
+async fn remember<C: Command>(app: &App, caller: &Caller, request_id: Uuid, claim: Option<&Claim>, refusal: &Refusal) -> Result<()> {
     let tx = app.db.write().await?;
     if let Some(claim) = claim {
         if claim.take::<serde::de::IgnoredAny>(&tx).await?.is_some() {
@@ -190,6 +199,13 @@ async fn remember<C: Command>(app: &App, caller: &PartnerKey, request_id: Uuid, 
     Ok(tx.commit().await?)
 }
 
-fn line<C: Command>(caller: &PartnerKey, request_id: Uuid, object_id: Option<Uuid>, decision: &'static str) -> Line {
-    audit::Line { partner_id: caller.partner_id, principal_id: caller.key_id, operation: C::NAME, object_id, decision, request_id }
+fn line<C: Command>(caller: &Caller, request_id: Uuid, object_id: Option<Uuid>, decision: &'static str) -> Line {
+    audit::Line {
+        partner_id: caller.whose.partner_id,
+        principal_id: caller.principal_id,
+        operation: C::NAME,
+        object_id,
+        decision,
+        request_id,
+    }
 }

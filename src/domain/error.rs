@@ -15,6 +15,10 @@ pub enum Error {
     Unauthenticated,
     /// The caller's key lacks this scope.
     Forbidden(&'static str),
+    /// The session has not passed its second factor.
+    TwoFactorRequired,
+    /// Too many requests; the next may come after so many seconds.
+    TooMany { retry_after: u64 },
     /// Another caller holds what this one needs; trying again may succeed.
     Busy,
     /// A subscriber asks for events older than are kept.

@@ -297,6 +297,13 @@ pub fn is_of_order(event: &event::Model, account: Option<Uuid>) -> bool {
     event.kind.starts_with("order.") && account.is_none_or(of_account)
 }
 
+/// The person and the account that an event says it is about, besides its stream.
+pub fn about(event: &event::Model) -> (Option<Uuid>, Option<Uuid>) {
+    let payload = payload(event);
+    let id = |field: &str| payload.get(field).and_then(Value::as_str).and_then(|text| Uuid::try_parse(text).ok());
+    (id("user_id"), id("account_id"))
+}
+
 /// What is said of an event that this version cannot read.
 pub fn unreadable(event: &event::Model) -> Error {
     Error::broken(format!("event {} of type {} cannot be read", event.id, event.kind))

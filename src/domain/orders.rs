@@ -2,6 +2,7 @@
 
 use super::{
     Actor, Code, Refusal, Result, Scope, accounts,
+    actor::Whose,
     command::{self, Answer, Command, Desk},
     events::Happening,
     idempotency::Key,
@@ -21,7 +22,10 @@ use entity::{
     timer::TimerKind,
 };
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, sea_query::LockType,
+    ActiveModelTrait,
+    ActiveValue::Set,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect,
+    sea_query::{LockType, all},
 };
 use serde::Serialize;
 use serde_json::json;
@@ -62,6 +66,7 @@ const BUFFER: i64 = 3;
 impl Command for NewOrder {
     const NAME: &'static str = "order.place";
     const SCOPE: Scope = Scope::Trade;
+    const FOR_ONESELF: bool = true;
     type Done = order::Model;
 
     fn check(&self, _: Mode) -> Result<()> {
@@ -83,9 +88,9 @@ impl Command for NewOrder {
     async fn carry_out(&self, desk: &Desk<'_>) -> Result<order::Model> {
         let account_id = match self.account_id {
             Some(id) => id,
-            None => accounts::only_one(desk.tx, desk.partner.id).await?,
+            None => accounts::only_one(desk.tx, desk.whose).await?,
         };
-        accounts::usable(desk.tx, desk.partner.id, account_id).await?;
+        accounts::usable(desk.tx, desk.whose, account_id).await?;
         if !market::hours(desk.partner.market_hours, desk.now).is_open {
             return Err(Refusal::new(Code::MarketClosed, "", "The market is closed.").into());
         }
@@ -205,6 +210,7 @@ pub async fn cancel(app: &App, actor: &Actor, key: Option<Key>, cancellation: Ca
 impl Command for Cancellation {
     const NAME: &'static str = "order.cancel";
     const SCOPE: Scope = Scope::Trade;
+    const FOR_ONESELF: bool = true;
     type Done = order::Model;
 
     fn check(&self, _: Mode) -> Result<()> {
@@ -215,6 +221,7 @@ impl Command for Cancellation {
         timers::forget(desk.tx, desk.partner.id, self.order_id, TimerKind::OrderRoute).await?;
         let order = order::Entity::find_by_id(self.order_id)
             .filter(order::Column::PartnerId.eq(desk.partner.id))
+            .filter(accounts::on_accounts_of(desk.whose, order::Column::AccountId))
             .lock(LockType::NoKeyUpdate)
             .one(desk.tx)
             .await?
@@ -254,14 +261,19 @@ async fn give_back(desk: &Desk<'_>, fact: &mut super::events::Fact, order: &orde
 
 /// The order with this id among the partner's; scope `read`.
 pub async fn find(connection: &impl ConnectionTrait, actor: &Actor, id: Uuid) -> Result<Option<order::Model>> {
-    let caller = actor.partner(Scope::Read)?;
-    Ok(order::Entity::find_by_id(id).filter(order::Column::PartnerId.eq(caller.partner_id)).one(connection).await?)
+    let whose = actor.whose(Scope::Read)?;
+    Ok(order::Entity::find_by_id(id).filter(of(whose)).one(connection).await?)
+}
+
+/// Which orders are within reach.
+fn of(whose: Whose) -> Condition {
+    all![order::Column::PartnerId.eq(whose.partner_id), accounts::on_accounts_of(whose, order::Column::AccountId)]
 }
 
 /// Orders in any of these states, or in any at all when none is named.
 pub async fn list(connection: &impl ConnectionTrait, actor: &Actor, page: &Page, states: &[Status]) -> Result<Slice<order::Model>> {
-    let caller = actor.partner(Scope::Read)?;
-    let mut select = order::Entity::find().filter(order::Column::PartnerId.eq(caller.partner_id));
+    let whose = actor.whose(Scope::Read)?;
+    let mut select = order::Entity::find().filter(of(whose));
     if !states.is_empty() {
         select = select.filter(order::Column::Status.is_in(states.iter().copied()));
     }

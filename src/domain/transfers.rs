@@ -43,6 +43,7 @@ const MOST: Money = Money::from_units(9_999_999_999);
 impl Command for NewDeposit {
     const NAME: &'static str = "deposit.create";
     const SCOPE: Scope = Scope::Transfer;
+    const FOR_ONESELF: bool = true;
     type Done = transfer::Model;
 
     fn check(&self, _: Mode) -> Result<()> {
@@ -56,7 +57,7 @@ impl Command for NewDeposit {
     }
 
     async fn carry_out(&self, desk: &Desk<'_>) -> Result<transfer::Model> {
-        let (account, user) = accounts::usable(desk.tx, desk.partner.id, self.account_id).await?;
+        let (account, user) = accounts::usable(desk.tx, desk.whose, self.account_id).await?;
         let bank_account = bank_accounts::of_user(desk.tx, desk.partner.id, user.id, self.bank_account_id).await?;
         let rail = match desk.partner.mode {
             Mode::Sandbox => &desk.app.providers.sandbox_ach,
@@ -124,6 +125,7 @@ pub async fn settle_deposit(desk: &Desk<'_>, id: Uuid) -> Result<()> {
 
 /// The transfer with this id among the partner's; scope `read`.
 pub async fn find(connection: &impl ConnectionTrait, actor: &Actor, id: Uuid) -> Result<Option<transfer::Model>> {
-    let caller = actor.partner(Scope::Read)?;
-    Ok(transfer::Entity::find_by_id(id).filter(transfer::Column::PartnerId.eq(caller.partner_id)).one(connection).await?)
+    let whose = actor.whose(Scope::Read)?;
+    let select = transfer::Entity::find_by_id(id).filter(transfer::Column::PartnerId.eq(whose.partner_id));
+    Ok(select.filter(accounts::on_accounts_of(whose, transfer::Column::AccountId)).one(connection).await?)
 }

@@ -2,6 +2,7 @@
 
 use super::{
     Actor, Refusal, Result, Scope,
+    actor::Whose,
     audit::Line,
     clock,
     command::{self, Answer, Command, Desk},
@@ -54,7 +55,7 @@ pub struct Registered {
     pub kyc: Option<kyc::Model>,
 }
 
-/// Registers a person; scope `manage`. With a complete address, a birth date and a social security number her identity is
+/// Registers a person; scope `start`, which `manage` implies. With a complete address, a birth date and a social security number her identity is
 /// checked at once (documented: users are created with an automatic check); else she stays `pending`.
 ///
 /// E-mail and phone need not be unique.
@@ -113,7 +114,7 @@ pub fn valid<T, E: std::fmt::Display>(field: &str, value: std::result::Result<T,
 
 impl Command for NewUser {
     const NAME: &'static str = "user.create";
-    const SCOPE: Scope = Scope::Manage;
+    const SCOPE: Scope = Scope::Start;
     type Done = Registered;
 
     fn check(&self, mode: Mode) -> Result<()> {
@@ -242,33 +243,34 @@ const fn status_after(outcome: kyc::Outcome) -> Status {
 
 /// The person with this id among the partner's; scope `read`.
 pub async fn find(connection: &impl ConnectionTrait, actor: &Actor, id: Uuid) -> Result<Option<user::Model>> {
-    let caller = actor.partner(Scope::Read)?;
-    Ok(of_partner(connection, caller.partner_id, id).await?)
+    let whose = actor.whose(Scope::Read)?;
+    within(connection, whose, id).await
 }
 
-async fn of_partner(
-    connection: &impl ConnectionTrait,
-    partner_id: Uuid,
-    id: Uuid,
-) -> std::result::Result<Option<user::Model>, sea_orm::DbErr> {
-    user::Entity::find_by_id(id).filter(user::Column::PartnerId.eq(partner_id)).one(connection).await
+/// The person with this id within reach.
+pub async fn within(connection: &impl ConnectionTrait, whose: Whose, id: Uuid) -> Result<Option<user::Model>> {
+    let found = user::Entity::find_by_id(id).filter(user::Column::PartnerId.eq(whose.partner_id)).one(connection).await?;
+    Ok(found.filter(|user| whose.covers(user.id)))
 }
 
 /// The partner's people, newest first; scope `read`.
 pub async fn list(connection: &impl ConnectionTrait, actor: &Actor, page: &Page) -> Result<Slice<user::Model>> {
-    let caller = actor.partner(Scope::Read)?;
-    let select = user::Entity::find().filter(user::Column::PartnerId.eq(caller.partner_id));
+    let whose = actor.whose(Scope::Read)?;
+    let mut select = user::Entity::find().filter(user::Column::PartnerId.eq(whose.partner_id));
+    if let Some(only) = whose.user_id {
+        select = select.filter(user::Column::Id.eq(only));
+    }
     page.of(connection, select, user::Column::Id).await
 }
 
 /// The person with this id with what the house knows about her; scope `read`. Who looked is written down.
 pub async fn look_up(app: &App, actor: &Actor, id: Uuid) -> Result<Option<Registered>> {
-    let caller = actor.partner(Scope::Read)?;
-    let Some(user) = of_partner(&app.db.read, caller.partner_id, id).await? else { return Ok(None) };
+    let caller = actor.self_or_caller(Scope::Read)?;
+    let Some(user) = within(&app.db.read, caller.whose, id).await? else { return Ok(None) };
     let kyc = kyc_of(&app.db.read, user.id).await?;
     let line = Line {
-        partner_id: caller.partner_id,
-        principal_id: caller.key_id,
+        partner_id: caller.whose.partner_id,
+        principal_id: caller.principal_id,
         operation: "user.look_up",
         object_id: Some(user.id),
         decision: "done",
@@ -292,9 +294,9 @@ pub fn phone(app: &App, user: &user::Model) -> Result<Option<Secret<String>>> {
     user.phone.as_deref().map(|sealed| app.vault.open_text(place, sealed)).transpose()
 }
 
-/// The partner's person named by `field`, once her identity is approved; refused otherwise.
-pub async fn approved(connection: &impl ConnectionTrait, partner_id: Uuid, id: Uuid, field: &str) -> Result<user::Model> {
-    let user = of_partner(connection, partner_id, id).await?.ok_or_else(|| Refusal::not_found(field))?;
+/// The person named by `field`, once her identity is approved; refused otherwise.
+pub async fn approved(connection: &impl ConnectionTrait, whose: Whose, id: Uuid, field: &str) -> Result<user::Model> {
+    let user = within(connection, whose, id).await?.ok_or_else(|| Refusal::not_found(field))?;
     require_approved(&user)?;
     Ok(user)
 }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     domain::{
-        Scope, clock,
+        Scope, accounts, clock,
         events::{self, Happening},
         ids, market,
     },
@@ -192,14 +192,27 @@ pub struct MarketClockChangedEvent {
 const BEAT: Duration = Duration::from_secs(1);
 
 async fn log(ctx: &Context<'_>, after: Option<String>) -> Result<impl Stream<Item = Result<Arc<event::Model>>> + use<>> {
-    let app = ctx.app();
-    let partner_id = ctx.actor().partner(Scope::Read)?.partner_id;
+    let app = ctx.app().clone();
+    let whose = ctx.actor().whose(Scope::Read)?;
     let after = match after {
-        Some(cursor) => Some(events::position_of(&app.db.read, partner_id, &cursor).await?),
+        Some(cursor) => Some(events::position_of(&app.db.read, whose.partner_id, &cursor).await?),
         None => None,
     };
-    let events = events::follow(&app.db, &app.feed, partner_id, after).await?;
-    Ok(events.map(|event| event.map_err(Fault::from)))
+    let events = events::follow(&app.db, &app.feed, whose.partner_id, after).await?;
+    Ok(events.filter_map(move |event| {
+        let app = app.clone();
+        async move {
+            let event = match event {
+                Ok(event) => event,
+                Err(error) => return Some(Err(error.into())),
+            };
+            match accounts::concerns(&app.db.read, whose, &event).await {
+                Ok(true) => Some(Ok(event)),
+                Ok(false) => None,
+                Err(error) => Some(Err(error.into())),
+            }
+        }
+    }))
 }
 
 #[derive(Default)]

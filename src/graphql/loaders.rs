@@ -29,12 +29,13 @@ pub struct Reads {
 }
 
 impl Reads {
-    /// Whose rows are loaded: nothing of another partner ever is, and nobody sees instruments only. Refused for a key that may
-    /// not read, so that no payload of a mutation tells it what a query would not.
+    /// Whose rows are loaded: nothing of another partner ever is, and nobody sees instruments only. Refused for who may not
+    /// read, so that no payload of a mutation tells what a query would not. What a signed-in person sees first is her own, and
+    /// so is all that it leads to.
     fn whose(&self) -> Result<Option<Uuid>> {
         match &self.actor.who {
-            Who::Partner(_) => Ok(Some(self.actor.partner(Scope::Read)?.partner_id)),
-            Who::User(_) | Who::Nobody => Ok(self.actor.partner_id()),
+            Who::Nobody => Ok(None),
+            Who::Partner(_) | Who::User(_) => Ok(Some(self.actor.whose(Scope::Read)?.partner_id)),
         }
     }
 }
@@ -43,6 +44,8 @@ impl Reads {
 pub struct Loaders {
     loader: DataLoader<Reads>,
     reader: Arc<Reader>,
+    /// The only person whose affairs there are for the caller.
+    only: Option<Uuid>,
 }
 
 impl Loaders {
@@ -50,7 +53,8 @@ impl Loaders {
     pub fn new(app: &App, actor: &Actor, reader: Reader) -> Self {
         let reader = Arc::new(reader);
         let reads = Reads { app: app.clone(), actor: actor.clone(), reader: reader.clone() };
-        Self { loader: DataLoader::new(reads, gathered).delay(Duration::ZERO), reader }
+        let only = actor.whose(Scope::Read).ok().and_then(|whose| whose.user_id);
+        Self { loader: DataLoader::new(reads, gathered).delay(Duration::ZERO), reader, only }
     }
 
     /// Where root fields read, so that they see what nested fields see.
@@ -64,6 +68,22 @@ impl Loaders {
         E::Model: Clone + Send + Sync,
     {
         self.loader.load_one(ById::<E>(id, PhantomData)).await
+    }
+
+    /// The row with this id, named by a stranger: a person who has signed in sees her own alone.
+    pub async fn find_own<E: Row>(&self, id: Uuid) -> Result<Option<E::Model>>
+    where
+        E::Model: Clone + Send + Sync,
+    {
+        let Some(row) = self.find::<E>(id).await? else { return Ok(None) };
+        let Some(only) = self.only else { return Ok(Some(row)) };
+        let own = match E::owner(&row) {
+            Owner::Everyone => true,
+            Owner::Partner => false,
+            Owner::User(user) => user == only,
+            Owner::Account(account) => self.find::<account::Entity>(account).await?.is_some_and(|account| account.user_id == only),
+        };
+        Ok(own.then_some(row))
     }
 
     /// The row with this id, which another row says is there.
@@ -113,6 +133,14 @@ fn gathered(batch: BoxFuture<'static, ()>) -> JoinHandle<()> {
     tokio::spawn(later.in_current_span())
 }
 
+/// Whom a row belongs to.
+pub enum Owner {
+    Everyone,
+    Partner,
+    User(Uuid),
+    Account(Uuid),
+}
+
 /// A table whose rows are loaded by id.
 pub trait Row: EntityTrait + Send + Sync + 'static {
     /// The column of the id.
@@ -121,6 +149,8 @@ pub trait Row: EntityTrait + Send + Sync + 'static {
     fn partner() -> Option<Self::Column>;
     /// A row's id.
     fn id_of(row: &Self::Model) -> Uuid;
+    /// Whom a row belongs to.
+    fn owner(row: &Self::Model) -> Owner;
 }
 
 /// A table whose rows are listed under a parent.
@@ -136,12 +166,13 @@ pub trait Child: Row + Default {
 }
 
 macro_rules! rows {
-    ($($module:ident $(by $parent:ident / $field:ident $(, $state:ident)?)?;)*) => {
+    ($($module:ident of $owner:ident $owned:ident $(by $parent:ident / $field:ident $(, $state:ident)?)?;)*) => {
         $(
             impl Row for $module::Entity {
                 fn id() -> Self::Column { $module::Column::Id }
                 fn partner() -> Option<Self::Column> { Some($module::Column::PartnerId) }
                 fn id_of(row: &Self::Model) -> Uuid { row.id }
+                fn owner(row: &Self::Model) -> Owner { Owner::$owner(row.$owned) }
             }
             $(
                 impl Child for $module::Entity {
@@ -155,14 +186,14 @@ macro_rules! rows {
 }
 
 rows! {
-    user;
-    kyc;
-    account by UserId / user_id;
-    bank_account by UserId / user_id;
-    transfer by AccountId / account_id;
-    order by AccountId / account_id, Status;
-    position by AccountId / account_id;
-    fill by OrderId / order_id;
+    user of User id;
+    kyc of User user_id;
+    account of User user_id by UserId / user_id;
+    bank_account of User user_id by UserId / user_id;
+    transfer of Account account_id by AccountId / account_id;
+    order of Account account_id by AccountId / account_id, Status;
+    position of Account account_id by AccountId / account_id;
+    fill of Account account_id by OrderId / order_id;
 }
 
 impl Row for instrument::Entity {
@@ -177,6 +208,10 @@ impl Row for instrument::Entity {
     fn id_of(row: &Self::Model) -> Uuid {
         row.id
     }
+
+    fn owner(_: &Self::Model) -> Owner {
+        Owner::Everyone
+    }
 }
 
 impl Row for partner::Entity {
@@ -190,6 +225,10 @@ impl Row for partner::Entity {
 
     fn id_of(row: &Self::Model) -> Uuid {
         row.id
+    }
+
+    fn owner(_: &Self::Model) -> Owner {
+        Owner::Partner
     }
 }
 

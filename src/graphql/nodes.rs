@@ -11,7 +11,7 @@ use super::{
     users::{Kyc, User},
 };
 use crate::{
-    domain::{Refusal, Scope, Who},
+    domain::{Error, Refusal, Scope},
     wire::Result,
 };
 use async_graphql::{Context, ID, Interface, Object};
@@ -63,19 +63,21 @@ async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>> {
     if kind == Kind::Instrument {
         return Ok(loaders.find::<instrument::Entity>(id).await?.map(|row| Node::Instrument(Instrument(row))));
     }
-    if matches!(ctx.actor().who, Who::Nobody) || !ctx.actor().may(Scope::Read) {
-        return Ok(None);
+    match ctx.actor().whose(Scope::Read) {
+        Ok(_) => {}
+        Err(error @ Error::TwoFactorRequired) => return Err(error.into()),
+        Err(_) => return Ok(None),
     }
     Ok(match kind {
-        Kind::Account => loaders.find::<account::Entity>(id).await?.map(|row| Node::Account(Account(row))),
-        Kind::BankAccount => loaders.find::<bank_account::Entity>(id).await?.map(|row| Node::BankAccount(BankAccount(row))),
-        Kind::Fill => loaders.find::<fill::Entity>(id).await?.map(|row| Node::Fill(Fill(row))),
-        Kind::Kyc => loaders.find::<kyc::Entity>(id).await?.map(|row| Node::Kyc(Kyc(row))),
-        Kind::Order => loaders.find::<order::Entity>(id).await?.map(|row| Node::Order(Order(row))),
-        Kind::Partner => loaders.find::<partner::Entity>(id).await?.map(|row| Node::Partner(Partner(row))),
-        Kind::Position => loaders.find::<position::Entity>(id).await?.map(|row| Node::Position(Position(row))),
-        Kind::Transfer => loaders.find::<transfer::Entity>(id).await?.map(|row| Node::Transfer(Transfer(row))),
-        Kind::User => loaders.find::<user::Entity>(id).await?.map(|row| Node::User(User(row))),
+        Kind::Account => loaders.find_own::<account::Entity>(id).await?.map(|row| Node::Account(Account(row))),
+        Kind::BankAccount => loaders.find_own::<bank_account::Entity>(id).await?.map(|row| Node::BankAccount(BankAccount(row))),
+        Kind::Fill => loaders.find_own::<fill::Entity>(id).await?.map(|row| Node::Fill(Fill(row))),
+        Kind::Kyc => loaders.find_own::<kyc::Entity>(id).await?.map(|row| Node::Kyc(Kyc(row))),
+        Kind::Order => loaders.find_own::<order::Entity>(id).await?.map(|row| Node::Order(Order(row))),
+        Kind::Partner => loaders.find_own::<partner::Entity>(id).await?.map(|row| Node::Partner(Partner(row))),
+        Kind::Position => loaders.find_own::<position::Entity>(id).await?.map(|row| Node::Position(Position(row))),
+        Kind::Transfer => loaders.find_own::<transfer::Entity>(id).await?.map(|row| Node::Transfer(Transfer(row))),
+        Kind::User => loaders.find_own::<user::Entity>(id).await?.map(|row| Node::User(User(row))),
         _ => None,
     })
 }

@@ -326,7 +326,7 @@ pub struct UserMutation;
 
 #[Object]
 impl UserMutation {
-    /// Register a person, whose identity is checked at once when everything for it is given; scope `manage`.
+    /// Register a person, whose identity is checked at once when everything for it is given; scope `start`, which `manage` implies.
     async fn user_create(
         &self,
         ctx: &Context<'_>,

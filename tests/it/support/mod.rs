@@ -6,7 +6,7 @@ pub mod socket;
 
 use chrono::{DateTime, Utc};
 use coffer::{
-    app::App,
+    app::{App, Setup},
     domain::{
         Scope,
         db::Db,
@@ -56,6 +56,9 @@ macro_rules! on_both {
     };
 }
 pub(crate) use on_both;
+
+/// The tests' own partner.
+pub const TESTS: &str = "tests";
 
 /// A Thursday noon in New York on which the exchange and the banks are open.
 pub const THURSDAY: &str = "2026-07-09T16:00:00Z";
@@ -172,13 +175,13 @@ impl TestApp {
         let statements = Arc::new(Mutex::new(Vec::new()));
         let seen = statements.clone();
         db.read.set_metric_callback(move |info| seen.lock().unwrap().push(info.statement.sql.clone()));
-        let app = App::new(db, Vault::new(&Secret::new([7; 32])));
+        let app = App::new(db, Vault::new(&Secret::new([7; 32])), Setup { default_partner: TESTS.to_owned(), ..Setup::default() });
         let mut tasks = vec![workers::sequencer(&app)];
         if !options.without_timers {
             tasks.push(workers::timers(&app));
         }
         instruments::list_built_in(&app).await.unwrap();
-        let partner = partners::named(&app, "tests", Mode::Sandbox).await.unwrap();
+        let partner = partners::named(&app, TESTS, Mode::Sandbox).await.unwrap();
         let partner = stand_at(&app, partner, THURSDAY).await;
         let key = keys::issue(&app, &partner, &Scope::ALL).await.unwrap().reveal().clone();
         let (stop, stopping) = watch::channel(false);
