@@ -20,6 +20,7 @@ pub mod instruments;
 pub mod keys;
 pub mod ledger;
 pub mod market;
+pub mod messages;
 pub mod orders;
 pub mod page;
 pub mod partners;

@@ -11,6 +11,7 @@ mod events;
 pub mod guard;
 mod instruments;
 mod loaders;
+mod messages;
 mod nodes;
 mod ordered;
 mod orders;
@@ -44,6 +45,7 @@ pub struct Query(
     orders::OrderQuery,
     instruments::InstrumentQuery,
     sandbox::SandboxQuery,
+    messages::MessageQuery,
 );
 
 /// Writes.

@@ -2,8 +2,10 @@
 
 pub mod ach;
 pub mod identity;
+pub mod mail;
 pub mod market;
 pub mod prices;
+pub mod sms;
 
 use std::{fmt, sync::Arc};
 
@@ -22,6 +24,19 @@ pub struct Providers {
     pub sandbox_market: Arc<dyn market::Market>,
     /// Where a live partner's orders go; none until one is configured.
     pub live_market: Option<Arc<dyn market::Market>>,
+    /// Who carries a live partner's mail; none until a server is configured. A sandbox's mail stays in the house.
+    pub live_mail: Option<Arc<dyn mail::MailProvider>>,
+    /// Who carries a live partner's text messages; none until a gateway is configured.
+    pub live_sms: Option<Arc<dyn sms::SmsProvider>>,
+}
+
+/// Why a message was not taken by whoever carries it; without a word of the message or of the person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendError {
+    /// It will never be taken.
+    Refused(&'static str),
+    /// It may be taken later.
+    Failed(&'static str),
 }
 
 impl Default for Providers {
@@ -33,6 +48,8 @@ impl Default for Providers {
             live_ach: None,
             sandbox_market: Arc::new(market::BuiltIn),
             live_market: None,
+            live_mail: None,
+            live_sms: None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     app::App,
-    domain::{agenda, idempotency},
+    domain::{agenda, idempotency, messages},
 };
 use futures_util::FutureExt;
 use std::{panic::AssertUnwindSafe, time::Duration};
@@ -44,7 +44,7 @@ pub fn housekeeping(app: &App) -> JoinHandle<()> {
     tokio::spawn(async move {
         loop {
             if let Err(error) = forget(&app).await {
-                tracing::error!(cause = %error.cause(), "old idempotency keys could not be forgotten");
+                tracing::error!(cause = %error.cause(), "what is old could not be forgotten");
             }
             tokio::time::sleep(Duration::from_secs(3600)).await;
         }
@@ -53,8 +53,9 @@ pub fn housekeeping(app: &App) -> JoinHandle<()> {
 
 async fn forget(app: &App) -> crate::domain::Result<()> {
     let tx = app.db.write().await?;
-    let forgotten = idempotency::forget_old(&tx).await?;
+    let keys = idempotency::forget_old(&tx).await?;
+    let messages = messages::forget_old(&tx).await?;
     tx.commit().await?;
-    tracing::debug!(forgotten, "old idempotency keys forgotten");
+    tracing::debug!(keys, messages, "old idempotency keys and old messages in outboxes forgotten");
     Ok(())
 }

@@ -15,6 +15,7 @@ pub mod ledger_account;
 pub mod ledger_hold;
 pub mod ledger_release;
 pub mod ledger_transfer;
+pub mod message;
 pub mod meta;
 pub mod order;
 pub mod partner;

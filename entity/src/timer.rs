@@ -38,6 +38,8 @@ pub enum TimerKind {
     DepositSettle,
     /// A trade is paid for.
     TradeSettle,
+    /// A mail or a text message is to be sent.
+    MessageSend,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -3,6 +3,7 @@
 pub use sea_orm_migration::prelude::*;
 
 mod m20261121_000001_house;
+mod m20261121_000005_messages;
 mod words;
 
 /// Every change, in order.
@@ -11,6 +12,6 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261121_000001_house::Migration)]
+        vec![Box::new(m20261121_000001_house::Migration), Box::new(m20261121_000005_messages::Migration)]
     }
 }

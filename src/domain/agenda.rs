@@ -111,6 +111,7 @@ async fn carry_out_once(app: &App, timer: &timer::Model, clock_to: Option<DateTi
         TimerKind::OrderRoute => orders::route(&desk, timer.subject_id).await?,
         TimerKind::DepositSettle => transfers::settle_deposit(&desk, timer.subject_id).await?,
         TimerKind::TradeSettle => orders::settle_trade(&desk, timer.subject_id).await?,
+        TimerKind::MessageSend => return Err(Error::broken("a message was to be sent by a partner's clock")),
     }
     Ok(tx.commit().await?)
 }

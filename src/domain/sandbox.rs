@@ -5,15 +5,17 @@ use super::{
     command::{self, Command, Desk},
     events::Happening,
     instruments,
+    messages::{self, Wanted},
+    page::{Page, Slice},
 };
 use crate::app::App;
 use chrono::{DateTime, Datelike, Duration, Utc};
 use entity::{
-    Price, instrument,
+    Price, instrument, message,
     partner::{self, MarketHours, Mode},
     quote_override,
 };
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, sea_query::OnConflict};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait, EntityTrait, sea_query::OnConflict};
 use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
@@ -231,4 +233,17 @@ impl Command for HoursSet {
     fn object(done: &partner::Model) -> Uuid {
         done.id
     }
+}
+
+/// What this sandbox would have sent by mail and text message; scope `operate`, sandbox only.
+pub async fn outbox(
+    app: &App,
+    connection: &impl ConnectionTrait,
+    actor: &Actor,
+    page: &Page,
+    wanted: &Wanted,
+) -> Result<Slice<message::Model>> {
+    let caller = actor.partner(Scope::Operate)?;
+    sandbox_only(caller.mode)?;
+    messages::in_outbox(app, connection, caller.partner_id, page, wanted).await
 }

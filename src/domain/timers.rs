@@ -41,10 +41,34 @@ pub async fn schedule(
     subject_id: Uuid,
     due_at: DateTime<Utc>,
 ) -> Result<()> {
+    insert(connection, ids, partner_id, Clock::Partner, kind, subject_id, due_at).await
+}
+
+/// Has `kind` carried out for `subject_id` as soon as this transaction is committed, by the system's clock: a sandbox's
+/// clock neither hastens nor delays it.
+pub async fn schedule_system(
+    connection: &impl ConnectionTrait,
+    ids: Ids,
+    partner_id: Uuid,
+    kind: TimerKind,
+    subject_id: Uuid,
+) -> Result<()> {
+    insert(connection, ids, partner_id, Clock::System, kind, subject_id, clock::system_now()).await
+}
+
+async fn insert(
+    connection: &impl ConnectionTrait,
+    ids: Ids,
+    partner_id: Uuid,
+    whose: Clock,
+    kind: TimerKind,
+    subject_id: Uuid,
+    due_at: DateTime<Utc>,
+) -> Result<()> {
     timer::ActiveModel {
         id: Set(ids.next(Kind::Timer)),
         partner_id: Set(partner_id),
-        clock: Set(Clock::Partner),
+        clock: Set(whose),
         kind: Set(kind),
         subject_id: Set(subject_id),
         due_at: Set(due_at),

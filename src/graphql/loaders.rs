@@ -13,7 +13,7 @@ use crate::{
     wire::{Fault, Result},
 };
 use async_graphql::dataloader::{DataLoader, Loader};
-use entity::{account, bank_account, fill, instrument, kyc, order, partner, position, transfer, user};
+use entity::{account, bank_account, fill, instrument, kyc, message, order, partner, position, transfer, user};
 use futures_util::future::BoxFuture;
 use sea_orm::{ColumnTrait, DatabaseExecutor, EntityTrait, QueryFilter};
 use std::{collections::HashMap, hash::Hash, marker::PhantomData, sync::Arc, time::Duration};
@@ -221,6 +221,24 @@ impl Row for partner::Entity {
 
     fn partner() -> Option<Self::Column> {
         Some(partner::Column::Id)
+    }
+
+    fn id_of(row: &Self::Model) -> Uuid {
+        row.id
+    }
+
+    fn owner(_: &Self::Model) -> Owner {
+        Owner::Partner
+    }
+}
+
+impl Row for message::Entity {
+    fn id() -> Self::Column {
+        message::Column::Id
+    }
+
+    fn partner() -> Option<Self::Column> {
+        Some(message::Column::PartnerId)
     }
 
     fn id_of(row: &Self::Model) -> Uuid {

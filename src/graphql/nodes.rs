@@ -5,6 +5,7 @@ use super::{
     bank_accounts::BankAccount,
     context::RequestContext,
     instruments::Instrument,
+    messages::OutboxMessage,
     orders::{Fill, Order},
     sandbox::Partner,
     transfers::Transfer,
@@ -15,7 +16,7 @@ use crate::{
     wire::Result,
 };
 use async_graphql::{Context, ID, Interface, Object};
-use entity::{Kind, account, bank_account, fill, instrument, kyc, order, partner, position, transfer, user};
+use entity::{Kind, account, bank_account, fill, instrument, kyc, message, order, partner, position, transfer, user};
 use futures_util::future::try_join_all;
 use uuid::Uuid;
 
@@ -29,6 +30,7 @@ pub enum Node {
     Instrument(Instrument),
     Kyc(Kyc),
     Order(Order),
+    OutboxMessage(OutboxMessage),
     Partner(Partner),
     Position(Position),
     Transfer(Transfer),
@@ -73,6 +75,10 @@ async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>> {
         Kind::BankAccount => loaders.find_own::<bank_account::Entity>(id).await?.map(|row| Node::BankAccount(BankAccount(row))),
         Kind::Fill => loaders.find_own::<fill::Entity>(id).await?.map(|row| Node::Fill(Fill(row))),
         Kind::Kyc => loaders.find_own::<kyc::Entity>(id).await?.map(|row| Node::Kyc(Kyc(row))),
+        Kind::Message if ctx.actor().partner(Scope::Operate).is_ok() => {
+            let row = loaders.find_own::<message::Entity>(id).await?;
+            row.filter(|row| row.status == message::Status::Outbox).map(|row| Node::OutboxMessage(OutboxMessage(row)))
+        }
         Kind::Order => loaders.find_own::<order::Entity>(id).await?.map(|row| Node::Order(Order(row))),
         Kind::Partner => loaders.find_own::<partner::Entity>(id).await?.map(|row| Node::Partner(Partner(row))),
         Kind::Position => loaders.find_own::<position::Entity>(id).await?.map(|row| Node::Position(Position(row))),

@@ -1,6 +1,9 @@
 //! Who may ask what: every root field, every REST route and every kind of node against every kind of stranger.
 
-use crate::support::{ORDER_PLACE, TestApp, USER_CREATE, cash_account, on_both, person, send, socket::Socket};
+use crate::{
+    messages::{mail, post},
+    support::{ORDER_PLACE, TestApp, USER_CREATE, cash_account, on_both, person, send, socket::Socket},
+};
 use async_graphql::parser::{
     parse_schema,
     types::{TypeKind, TypeSystemDefinition},
@@ -75,6 +78,7 @@ async fn affairs(app: &TestApp) -> Affairs {
         instrumentBySymbol(symbol: \"VTI\") { id } partner { id } }";
     let rest = app.gql(rest, json!({ "user": user_id, "account": account["id"], "order": order_id })).await;
     let rest = rest.data();
+    let message_id = post(&app.app, &app.partner, mail("zenobia@quartermaine.example", "Hidden subject", "Hidden words")).await.unwrap();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let ids: BTreeMap<&str, String> = [
         ("User", user_id),
@@ -85,13 +89,16 @@ async fn affairs(app: &TestApp) -> Affairs {
         ("Kyc", text(&rest["user"]["kyc"]["id"])),
         ("Position", text(&rest["account"]["positions"]["edges"][0]["node"]["id"])),
         ("Fill", text(&rest["order"]["fills"]["edges"][0]["node"]["id"])),
+        ("OutboxMessage", message_id.to_string()),
         ("Instrument", text(&rest["instrumentBySymbol"]["id"])),
         ("Partner", text(&rest["partner"]["id"])),
     ]
     .into();
     let mut words: Vec<String> = ids.iter().filter(|(kind, _)| **kind != "Instrument").map(|(_, id)| id.clone()).collect();
     words.extend([text(&account["number"]), text(&rest["user"]["kyc"]["token"])]);
-    words.extend(["Zenobia", "Quartermaine", "quartermaine.example", "Hidden Lane", "9988776655", "Secret checking"].map(str::to_owned));
+    words.extend(
+        ["Zenobia", "Quartermaine", "quartermaine.example", "Hidden Lane", "9988776655", "Secret checking", "Hidden "].map(str::to_owned),
+    );
     Affairs { ids, words }
 }
 
@@ -160,6 +167,15 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
         read("instrumentBySymbol", None, "{ instrumentBySymbol(symbol: \"VTI\") { id name } }", json!({}), Answer, Answer, Answer),
         read("instruments", None, "{ instruments { edges { node { symbol } } } }", json!({}), Answer, Answer, Answer),
         read("marketClock", None, "{ marketClock { isOpen } }", json!({}), Answer, Answer, Answer),
+        read(
+            "sandboxOutbox",
+            Some(Scope::Operate),
+            "{ sandboxOutbox { edges { node { to subject text } } } }",
+            json!({}),
+            NOBODY,
+            UNSCOPED,
+            Gets::Nothing,
+        ),
         read("partner", None, "{ partner { name } }", json!({}), Null, Answer, Answer),
         change("userCreate", Scope::Manage, "UserCreateInput", "user", json!({ "input": person("Own", "Person") }), Answer),
         change(

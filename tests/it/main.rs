@@ -10,6 +10,7 @@ mod bad_input;
 mod concurrency;
 mod contract;
 mod ledger;
+mod messages;
 mod orders;
 mod process;
 mod slice;

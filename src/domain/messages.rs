@@ -1,0 +1,154 @@
+//! Mail and text messages: written with their cause, sent after it is committed; a sandbox's go to its outbox and no further.
+
+use super::{
+    Error, Refusal, Result, clock,
+    page::{Page, Slice},
+    people::{Email, Phone},
+    secrets::{Place, Secret},
+    timers,
+};
+use crate::app::App;
+use chrono::{DateTime, Duration, Utc};
+use entity::{
+    Kind,
+    message::{self, Channel, Purpose, Status},
+    partner::{self, Mode},
+    timer::TimerKind,
+};
+use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter};
+use uuid::Uuid;
+
+/// A message as its cause words it.
+pub struct NewMessage {
+    /// Whom it is about, where that is somebody we know.
+    pub user_id: Option<Uuid>,
+    pub channel: Channel,
+    pub purpose: Purpose,
+    /// An e-mail address or a telephone number, as the channel asks.
+    pub to: String,
+    /// Only mail has one.
+    pub subject: String,
+    pub text: String,
+    /// By the system's clock: not sent after, because it is of no use any more.
+    pub send_by: Option<DateTime<Utc>>,
+}
+
+const RECIPIENT: &str = "message.recipient";
+const SUBJECT: &str = "message.subject";
+const BODY: &str = "message.body";
+
+/// How long a message is kept in the outbox.
+const KEPT: Duration = Duration::days(7);
+
+/// Posts a message with the transaction of its cause; its id.
+///
+/// A sandbox's goes to the outbox. A live partner's is sent once the transaction is committed, and is unavailable where
+/// nobody is configured who carries it. An address or a subject that could carry another header is refused.
+pub async fn post(app: &App, tx: &DatabaseTransaction, partner: &partner::Model, new: NewMessage) -> Result<Uuid> {
+    let to = address(new.channel, &new.to)?;
+    if new.subject.chars().any(char::is_control) {
+        return Err(Refusal::invalid("subject", "must not have control characters").into());
+    }
+    let live = partner.mode == Mode::Live;
+    if live {
+        carried(app, new.channel)?;
+    }
+    let id = app.ids.next(Kind::Message);
+    let sealed = |column, text: &str| app.vault.seal(Place { column, row: id, partner: partner.id }, text.as_bytes());
+    let row = message::Model {
+        id,
+        partner_id: partner.id,
+        user_id: new.user_id,
+        channel: new.channel,
+        purpose: new.purpose,
+        recipient: sealed(RECIPIENT, &to)?,
+        recipient_index: (!live).then(|| index(app, partner.id, &to)),
+        subject: sealed(SUBJECT, &new.subject)?,
+        body: sealed(BODY, &new.text)?,
+        status: if live { Status::Pending } else { Status::Outbox },
+        attempts: 0,
+        send_by: new.send_by,
+        created_at: clock::now_of(partner),
+        sent_at: None,
+        kept_until: (!live).then(|| clock::system_now() + KEPT),
+    };
+    message::ActiveModel::from(row).reset_all().insert(tx).await?;
+    if live {
+        timers::schedule_system(tx, app.ids, partner.id, TimerKind::MessageSend, id).await?;
+    }
+    Ok(id)
+}
+
+/// The one form of the address a message goes to.
+fn address(channel: Channel, to: &str) -> Result<String> {
+    match channel {
+        Channel::Mail => Email::parse(to).map(|email| email.to_string()).map_err(|why| Refusal::invalid("to", why.to_string()).into()),
+        Channel::Sms => Phone::parse(to).map(|phone| phone.to_string()).map_err(|why| Refusal::invalid("to", why.to_string()).into()),
+    }
+}
+
+/// Refuses what nobody carries.
+fn carried(app: &App, channel: Channel) -> Result<()> {
+    let missing = match channel {
+        Channel::Mail => app.providers.live_mail.is_none().then_some("No mail server is configured."),
+        Channel::Sms => app.providers.live_sms.is_none().then_some("No SMS gateway is configured."),
+    };
+    missing.map_or(Ok(()), |what| Err(Error::Unavailable(what)))
+}
+
+fn index(app: &App, partner_id: Uuid, to: &str) -> Vec<u8> {
+    app.vault.blind_index(RECIPIENT, partner_id, &to.to_lowercase())
+}
+
+fn opened(app: &App, message: &message::Model, column: &'static str, sealed: &[u8]) -> Result<Secret<String>> {
+    app.vault.open_text(Place { column, row: message.id, partner: message.partner_id }, sealed)
+}
+
+/// Where a message goes, as long as it has not been erased.
+pub fn recipient(app: &App, message: &message::Model) -> Result<Secret<String>> {
+    opened(app, message, RECIPIENT, &message.recipient)
+}
+
+/// A message's subject, as long as it has not been erased; empty on a text message.
+pub fn subject(app: &App, message: &message::Model) -> Result<Secret<String>> {
+    opened(app, message, SUBJECT, &message.subject)
+}
+
+/// What a message says, as long as it has not been erased.
+pub fn text(app: &App, message: &message::Model) -> Result<Secret<String>> {
+    opened(app, message, BODY, &message.body)
+}
+
+/// Which messages of an outbox.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// To this address only, in any of its forms.
+    pub to: Option<String>,
+    pub channel: Option<Channel>,
+}
+
+/// What stands in a partner's outbox.
+pub async fn in_outbox(
+    app: &App,
+    connection: &impl ConnectionTrait,
+    partner_id: Uuid,
+    page: &Page,
+    wanted: &Wanted,
+) -> Result<Slice<message::Model>> {
+    let mut select =
+        message::Entity::find().filter(message::Column::PartnerId.eq(partner_id)).filter(message::Column::Status.eq(Status::Outbox));
+    if let Some(to) = &wanted.to {
+        let to = Phone::parse(to).map_or_else(|_| to.clone(), |phone| phone.to_string());
+        select = select.filter(message::Column::RecipientIndex.eq(index(app, partner_id, &to)));
+    }
+    if let Some(channel) = wanted.channel {
+        select = select.filter(message::Column::Channel.eq(channel));
+    }
+    page.of(connection, select, message::Column::Id).await
+}
+
+/// Removes from the outboxes what has been kept long enough; how many.
+pub async fn forget_old(connection: &impl ConnectionTrait) -> Result<u64> {
+    let old = message::Column::KeptUntil.lt(clock::system_now());
+    Ok(message::Entity::delete_many().filter(old).exec(connection).await?.rows_affected)
+}
