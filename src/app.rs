@@ -1,7 +1,10 @@
 //! What every operation works with: the database, the providers, the keys, and the wires to the workers.
 
 use crate::{
-    domain::{self, Error, db::Db, events::Feed, ids::Ids, keys, partners, secrets::Vault, sequencer::Sequencer, timers::Wake},
+    domain::{
+        self, Error, db::Db, events::Feed, ids::Ids, keys, partners, passwords, secrets::Vault, sequencer::Sequencer, sessions,
+        timers::Wake, tokens::Tokens,
+    },
     providers::Providers,
 };
 use std::{ops::Deref, sync::Arc};
@@ -24,8 +27,13 @@ pub struct Parts {
     pub sequencer: Sequencer,
     pub timers: Wake,
     pub keys: keys::Cache,
+    pub sessions: sessions::Cache,
+    pub tokens: Tokens,
+    pub passwords: passwords::Pool,
     /// The partner for whom people sign up and in without a partner's key.
     pub default_partner: String,
+    /// Where what a person has entered is mailed for her advisors; nowhere when none is set.
+    pub advisors: Option<String>,
 }
 
 /// What an `App` is told besides its database and its key.
@@ -34,11 +42,13 @@ pub struct Setup {
     pub providers: Providers,
     /// The name of the partner for whom people sign up and in without a partner's key.
     pub default_partner: String,
+    /// Where what a person has entered is mailed for her advisors.
+    pub advisors: Option<String>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { providers: Providers::default(), default_partner: partners::SANDBOX.to_owned() }
+        Self { providers: Providers::default(), default_partner: partners::SANDBOX.to_owned(), advisors: None }
     }
 }
 
@@ -56,13 +66,17 @@ impl App {
         Self(Arc::new(Parts {
             db,
             ids: Ids,
+            tokens: Tokens::new(vault.token_key()),
             vault,
             providers: setup.providers,
             feed: Feed::default(),
             sequencer: Sequencer::default(),
             timers: Wake::default(),
             keys: keys::Cache::default(),
+            sessions: sessions::Cache::default(),
+            passwords: passwords::Pool::default(),
             default_partner: setup.default_partner,
+            advisors: setup.advisors,
         }))
     }
 

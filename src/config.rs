@@ -62,6 +62,10 @@ pub struct Config {
     #[arg(long, global = true, env = "COFFER_DEFAULT_PARTNER", default_value = partners::SANDBOX)]
     pub default_partner: String,
 
+    /// Where what people have entered is mailed for their advisors
+    #[arg(long, global = true, env = "COFFER_ADVISORS_EMAIL")]
+    pub advisors_email: Option<String>,
+
     /// Whether the schema tells about itself; not in production when left out
     #[arg(long, global = true, env = "COFFER_INTROSPECTION")]
     pub introspection: Option<bool>,
@@ -184,7 +188,7 @@ impl Config {
 
     /// What the app is told besides its database and its key.
     pub fn setup(&self) -> Setup {
-        Setup { default_partner: self.default_partner.clone(), ..Setup::default() }
+        Setup { default_partner: self.default_partner.clone(), advisors: self.advisors_email.clone(), ..Setup::default() }
     }
 
     /// What the server is told besides the app.

@@ -1,5 +1,6 @@
 //! The GraphQL door: shapes and translation, no rules.
 
+mod access;
 mod accounts;
 mod answer;
 mod bank_accounts;
@@ -10,6 +11,7 @@ mod errors;
 mod events;
 pub mod guard;
 mod instruments;
+mod invitations;
 mod loaders;
 mod messages;
 mod nodes;
@@ -18,6 +20,7 @@ mod orders;
 mod page;
 mod sandbox;
 mod scalars;
+mod second_factors;
 #[cfg(test)]
 mod toy;
 mod transfers;
@@ -40,6 +43,7 @@ use loaders::Loaders;
 pub struct Query(
     nodes::NodeQuery,
     users::UserQuery,
+    invitations::InvitationQuery,
     accounts::AccountQuery,
     transfers::TransferQuery,
     orders::OrderQuery,
@@ -52,6 +56,9 @@ pub struct Query(
 #[derive(Default, MergedObject)]
 pub struct Mutation(
     users::UserMutation,
+    access::AccessMutation,
+    second_factors::SecondFactorMutation,
+    invitations::InvitationMutation,
     accounts::AccountMutation,
     bank_accounts::BankAccountMutation,
     transfers::TransferMutation,
@@ -62,6 +69,10 @@ pub struct Mutation(
 /// Live events; those of the log take `after` to replay what was missed.
 #[derive(Default, MergedSubscription)]
 pub struct Subscription(events::EventSubscription);
+
+/// Mutations by which somebody could guess: a document holds one of them at most.
+pub const ONCE_ONLY: [&str; 8] =
+    ["userSignUp", "userSignIn", "passwordChange", "passwordRecover", "passwordReset", "passcodeSend", "passcodeVerify", "totpVerify"];
 
 /// The one schema.
 pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;

@@ -6,7 +6,7 @@ mod socket;
 
 use crate::{
     app::App,
-    domain::{self, Actor, Error, Who, keys},
+    domain::{self, Actor, Error, Who, keys, sessions, tokens},
     graphql::{Engine, Limits, Most},
     rest,
     wire::Fault,
@@ -64,7 +64,8 @@ impl Default for Settings {
 /// Every route. `stopping` turns true when the server is about to stop.
 pub fn router(app: App, settings: Settings, stopping: watch::Receiver<bool>) -> domain::Result<Router> {
     let schema = crate::graphql::schema(settings.introspection);
-    let limits = Limits { page_most: settings.page_most, introspection: settings.introspection, ..settings.limits };
+    let once_only = crate::graphql::ONCE_ONLY.to_vec();
+    let limits = Limits { page_most: settings.page_most, introspection: settings.introspection, once_only, ..settings.limits };
     let sdl = crate::graphql::sdl(&schema);
     let engine = Engine::new(schema, &sdl, limits).map_err(|cause| Error::broken(format!("the schema cannot be read back: {cause}")))?;
     let house = House { app: app.clone(), engine, most: Most(settings.page_most), origins: settings.origins.into(), stopping };
@@ -78,6 +79,10 @@ pub fn router(app: App, settings: Settings, stopping: watch::Receiver<bool>) -> 
     let rest = rest::routes()
         .layer(DefaultBodyLimit::max(house.engine.limits().body_bytes))
         .layer(middleware::from_fn_with_state(app.clone(), known_caller))
+        .with_state(app.clone());
+    let wellness = rest::wellness_routes()
+        .layer(DefaultBodyLimit::max(house.engine.limits().body_bytes))
+        .layer(middleware::from_fn_with_state(app.clone(), known_person))
         .with_state(app);
     let own = Router::new()
         .route("/livez", get(|| async { "ok" }))
@@ -86,7 +91,12 @@ pub fn router(app: App, settings: Settings, stopping: watch::Receiver<bool>) -> 
         .merge(socket::routes())
         .merge(if settings.playground { visited(&playground) } else { Router::new() })
         .with_state(house);
-    Ok(own.merge(rest).fallback(rest::unknown).method_not_allowed_fallback(rest::wrong_method).layer(middleware::from_fn(named_request)))
+    Ok(own
+        .merge(rest)
+        .merge(wellness)
+        .fallback(rest::unknown)
+        .method_not_allowed_fallback(rest::wrong_method)
+        .layer(middleware::from_fn(named_request)))
 }
 
 /// The playground, and the way to it.
@@ -148,9 +158,10 @@ async fn named_request(mut request: Request, next: Next) -> Response {
     let id = crate::domain::ids::Ids.next(Kind::Request).to_string();
     let value = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("unknown"));
     request.headers_mut().insert(REQUEST_ID, value.clone());
-    let span = tracing::error_span!("request", id, method = %request.method(), path = request.uri().path());
+    let path = request.uri().path().to_owned();
+    let span = tracing::error_span!("request", id, method = %request.method(), path);
     let answered = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span).await;
-    let mut response = answered.unwrap_or_else(|_| rest::Problem::from(Error::broken("a handler panicked")).into_response());
+    let mut response = answered.unwrap_or_else(|_| rest::faulty(&path, Error::broken("a handler panicked")));
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, value);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -180,6 +191,7 @@ fn credential(text: &str) -> String {
 async fn caller(app: &App, credential: Option<String>, request_id: Uuid) -> domain::Result<Actor> {
     let who = match credential {
         None => Who::Nobody,
+        Some(token) if tokens::looks_like(&token) => sessions::authenticate(app, &token).await?,
         Some(key) => keys::authenticate(app, &key).await?,
     };
     Ok(Actor { who, request_id, address: None })
@@ -195,6 +207,38 @@ async fn known_caller(State(app): State<App>, mut request: Request, next: Next) 
         }
         Err(error) => rest::Problem::from(error).into_response(),
     }
+}
+
+/// Puts the caller into a request of the wellness API: whoever has signed in, or a partner's key. What needs neither is open to
+/// an expired token too, which a client may send with every request.
+async fn known_person(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let path = request.uri().path().trim_end_matches('/').to_owned();
+    let open = rest::OPEN.iter().any(|(method, open)| request.method() == *method && fits(open, &path));
+    let actor = match (documented_caller(&app, request.headers()).await, open) {
+        (Err(Error::Unauthenticated), true) if !has_key(request.headers()) => {
+            Ok(Actor { request_id: request_id(request.headers()), ..Actor::default() })
+        }
+        (actor, _) => actor,
+    };
+    match actor {
+        Ok(actor) => {
+            request.extensions_mut().insert(actor);
+            next.run(request).await
+        }
+        Err(error) => rest::Trouble::from(error).into_response(),
+    }
+}
+
+/// Whether a path is the one described, `{…}` standing for any one step.
+fn fits(described: &str, path: &str) -> bool {
+    let (described, path): (Vec<&str>, Vec<&str>) = (described.split('/').collect(), path.split('/').collect());
+    described.len() == path.len() && described.iter().zip(path).all(|(step, given)| step.starts_with('{') || *step == given)
+}
+
+/// Whether a request shows something that is no token, and so was meant to be a key.
+fn has_key(headers: &HeaderMap) -> bool {
+    let shown = headers.get_all(header::AUTHORIZATION).iter().chain(headers.get_all("bearer"));
+    shown.map(|value| value.to_str().map(credential).unwrap_or_default()).any(|credential| !tokens::looks_like(&credential))
 }
 
 async fn documented_caller(app: &App, headers: &HeaderMap) -> domain::Result<Actor> {

@@ -1,12 +1,14 @@
-//! The REST door: bodies and routes of the documented brokerage API, feature by feature.
+//! The REST door: bodies and routes of the two documented APIs, feature by feature. Each has its own shape of errors.
 
 mod accounts;
 mod bank_accounts;
 mod body;
+
 mod deposits;
 mod list;
 mod orders;
 mod users;
+mod wellness;
 
 use crate::{
     app::App,
@@ -16,10 +18,11 @@ use crate::{
 use axum::{
     Json, Router,
     extract::{Extension, FromRequestParts, Path},
-    http::{HeaderValue, StatusCode, request::Parts},
+    http::{HeaderValue, StatusCode, Uri, request::Parts},
     response::{IntoResponse, Response},
     routing::{MethodFilter, MethodRouter},
 };
+use body::Body;
 use serde::Serialize;
 use serde_json::json;
 use std::convert::Infallible;
@@ -41,17 +44,31 @@ impl Route {
         Self { method: "POST", path, filter: MethodFilter::POST, handler }
     }
 
+    const fn put(path: &'static str, handler: fn(MethodFilter) -> MethodRouter<App>) -> Self {
+        Self { method: "PUT", path, filter: MethodFilter::PUT, handler }
+    }
+
+    const fn patch(path: &'static str, handler: fn(MethodFilter) -> MethodRouter<App>) -> Self {
+        Self { method: "PATCH", path, filter: MethodFilter::PATCH, handler }
+    }
+
     const fn delete(path: &'static str, handler: fn(MethodFilter) -> MethodRouter<App>) -> Self {
         Self { method: "DELETE", path, filter: MethodFilter::DELETE, handler }
     }
 }
 
-/// All there is behind this door; the router has no route besides.
+/// All there is of the brokerage API; the router has no route besides.
 pub const ROUTES: [&[Route]; 5] = [users::ROUTES, accounts::ROUTES, bank_accounts::ROUTES, deposits::ROUTES, orders::ROUTES];
 
-/// Every route, each path with and without a slash at its end.
+/// Every route of the brokerage API, each path with and without a slash at its end.
 pub fn routes() -> Router<App> {
-    ROUTES.into_iter().flatten().fold(Router::new(), |router, Route { path, filter, handler, .. }| {
+    router(&ROUTES)
+}
+
+pub use wellness::{OPEN, ROUTES as WELLNESS, Trouble, is_wellness, routes as wellness_routes};
+
+fn router(groups: &[&[Route]]) -> Router<App> {
+    groups.iter().copied().flatten().fold(Router::new(), |router, Route { path, filter, handler, .. }| {
         router.route(path, handler(*filter)).route(&format!("{path}/"), handler(*filter))
     })
 }
@@ -146,13 +163,24 @@ fn answer<T, B: Serialize>(answer: &Answer<T>, body: &B) -> Response {
 }
 
 /// What no route answers.
-pub async fn unknown() -> Response {
+pub async fn unknown(uri: Uri) -> Response {
+    if is_wellness(uri.path()) {
+        return wellness::unknown();
+    }
     problem(StatusCode::NOT_FOUND, "not_found", "There is nothing here.")
 }
 
 /// A path that is there, asked in a way it does not answer.
-pub async fn wrong_method() -> Response {
+pub async fn wrong_method(uri: Uri) -> Response {
+    if is_wellness(uri.path()) {
+        return wellness::wrong_method();
+    }
     problem(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "This path does not answer this method.")
+}
+
+/// A fault in the shape that the path's API documents.
+pub fn faulty(path: &str, error: impl Into<Fault>) -> Response {
+    if is_wellness(path) { Trouble::from(error).into_response() } else { Problem::from(error).into_response() }
 }
 
 fn problem(status: StatusCode, kind: &str, message: &str) -> Response {

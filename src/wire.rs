@@ -33,7 +33,7 @@ impl Fault {
         match &*self.0 {
             Error::Refused(_) => "BAD_USER_INPUT",
             Error::Unauthenticated => "UNAUTHENTICATED",
-            Error::Forbidden(_) => "FORBIDDEN",
+            Error::Forbidden(_) | Error::ForPeople => "FORBIDDEN",
             Error::TwoFactorRequired => "TWO_FACTOR_REQUIRED",
             Error::TooMany { .. } => "RATE_LIMITED",
             Error::Busy => "TIMEOUT",
@@ -49,6 +49,7 @@ impl Fault {
             Error::Refused(refusal) => refusal.message(&name(&refusal.path)),
             Error::Unauthenticated => "Authentication is required.".to_owned(),
             Error::Forbidden(scope) => format!("The credential lacks the scope `{scope}`."),
+            Error::ForPeople => "Only a person who has signed in may do this.".to_owned(),
             Error::TwoFactorRequired => "User is not two factor authenticated.".to_owned(),
             Error::TooMany { .. } => "Too many requests".to_owned(),
             Error::Busy => "The server is busy; try again.".to_owned(),
@@ -68,13 +69,52 @@ impl Fault {
                 Code::IdempotencyKeyReused | Code::IdempotencyInProgress => (409, "invalid_request"),
                 _ => (402, "invalid_request"),
             },
-            Error::Unauthenticated | Error::Forbidden(_) => (401, "authentication_error"),
+            Error::Unauthenticated | Error::Forbidden(_) | Error::ForPeople => (401, "authentication_error"),
             Error::TwoFactorRequired => (403, "authentication_error"),
             Error::TooMany { .. } => (429, "rate_limit_exceeded"),
             Error::CursorExpired => (400, "invalid_request"),
             Error::Busy => (503, "api_error"),
             Error::Unavailable(_) => (503, "api_connection"),
             Error::Database(_) | Error::Broken(_) => (500, "api_error"),
+        }
+    }
+
+    /// The status and the documented code on the REST door of the wellness API.
+    pub fn wellness(&self) -> (u16, &'static str) {
+        match &*self.0 {
+            Error::Refused(refusal) => match refusal.code {
+                Code::NotFound => (404, "not-found"),
+                Code::InvalidCredentials => (403, "invalid-credentials"),
+                Code::InvalidToken => (422, "invalid-token"),
+                Code::EmailTaken => (409, "email-has-been-taken"),
+                Code::InvitationForAnother => (422, "belongs-to-different-email"),
+                Code::InvalidPhone => (422, "invalid-phone-number"),
+                Code::PhoneVerified => (422, "already-has-verified-phone-number"),
+                Code::PhoneNotVerified => (422, "does-not-have-verified-phone-number"),
+                Code::PhoneTaken => (422, "phone-number-has-been-taken"),
+                Code::InvalidHashCode => (422, "invalid-hash-code"),
+                Code::InvalidPasscode => (422, "invalid-passcode"),
+                Code::IdempotencyKeyReused | Code::IdempotencyInProgress => (409, "idempotency-conflict"),
+                Code::Invalid | Code::Required => (422, "invalid-input"),
+                _ => (422, "refused"),
+            },
+            Error::Unauthenticated | Error::Forbidden(_) | Error::ForPeople => (401, "not-authenticated"),
+            Error::TwoFactorRequired => (403, "not-two-factor-authenticated"),
+            Error::TooMany { .. } => (429, "too-many-requests"),
+            Error::CursorExpired => (422, "invalid-input"),
+            Error::Busy | Error::Unavailable(_) => (503, "unavailable"),
+            Error::Database(_) | Error::Broken(_) => (500, "internal-error"),
+        }
+    }
+
+    /// The words for a client of the wellness API, fields called as `name` says.
+    pub fn detail(&self, name: impl Fn(&[String]) -> String) -> String {
+        match &*self.0 {
+            Error::Unauthenticated | Error::Forbidden(_) | Error::ForPeople => {
+                "Authentication credentials are missing or invalid.".to_owned()
+            }
+            Error::Refused(refusal) if refusal.code == Code::NotFound => "Not found.".to_owned(),
+            _ => self.text(name),
         }
     }
 
@@ -104,7 +144,12 @@ impl From<Fault> for async_graphql::Error {
     fn from(fault: Fault) -> Self {
         use async_graphql::ErrorExtensions;
         let text = fault.text(|path| path.join("."));
-        Self::new(text).extend_with(|_, extensions| extensions.set("code", fault.code()))
+        Self::new(text).extend_with(|_, extensions| {
+            extensions.set("code", fault.code());
+            if let Error::TooMany { retry_after } = &*fault.0 {
+                extensions.set("retryAfter", *retry_after);
+            }
+        })
     }
 }
 

@@ -10,7 +10,9 @@ pub struct Model {
     pub id: Uuid,
     pub partner_id: Uuid,
     pub status: Status,
+    /// Empty until it is known.
     pub first_name: String,
+    /// Empty until it is known.
     pub last_name: String,
     pub email: String,
     pub phone: Option<Vec<u8>>,
@@ -25,6 +27,11 @@ pub struct Model {
     pub address_postal_code: Option<String>,
     pub address_country_code: Option<String>,
     pub created_at: DateTimeUtc,
+    #[serde(default)]
+    pub gender: Option<String>,
+    /// The invitation she came by, which names her employer.
+    #[serde(default)]
+    pub invitation_id: Option<Uuid>,
 }
 
 impl std::fmt::Debug for Model {

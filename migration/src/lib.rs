@@ -3,6 +3,7 @@
 pub use sea_orm_migration::prelude::*;
 
 mod m20261121_000001_house;
+mod m20261121_000002_access;
 mod m20261121_000005_messages;
 mod words;
 
@@ -12,6 +13,10 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261121_000001_house::Migration), Box::new(m20261121_000005_messages::Migration)]
+        vec![
+            Box::new(m20261121_000001_house::Migration),
+            Box::new(m20261121_000002_access::Migration),
+            Box::new(m20261121_000005_messages::Migration),
+        ]
     }
 }

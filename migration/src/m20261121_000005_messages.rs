@@ -35,6 +35,7 @@ CREATE TABLE message (
         OR (length(recipient) = 0 AND recipient_index IS NULL AND length(subject) = 0 AND length(body) = 0))
 ) {strict};
 CREATE INDEX message_of_partner ON message (partner_id, status, id);
+CREATE INDEX message_of_user ON message (user_id, id);
 CREATE INDEX message_to ON message (partner_id, recipient_index, id);
 CREATE INDEX message_by_age ON message (kept_until) WHERE kept_until IS NOT NULL;
 ";

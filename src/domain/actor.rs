@@ -74,6 +74,10 @@ pub struct SignedInUser {
     pub mode: Mode,
     /// Whether the session has passed its second factor.
     pub two_factor: bool,
+    /// The version of the sign-in that the token was issued for.
+    pub version: i64,
+    /// When the token expires, in seconds since 1970.
+    pub expires_at: i64,
 }
 
 /// Whose affairs a caller can reach: one partner's customers', or one of theirs alone.
@@ -164,7 +168,7 @@ impl Actor {
     pub fn signed_in(&self) -> Result<&SignedInUser> {
         match &self.who {
             Who::User(user) => Ok(user),
-            Who::Partner(_) => Err(Error::Forbidden("of a person who has signed in")),
+            Who::Partner(_) => Err(Error::ForPeople),
             Who::Nobody => Err(Error::Unauthenticated),
         }
     }

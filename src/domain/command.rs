@@ -87,9 +87,13 @@ const TRIES: u32 = 5;
 /// With a key, the same command answers the same again and happens once. Refusals by the state are kept under the key,
 /// refusals of the request are not.
 pub async fn execute<C: Command>(app: &App, actor: &Actor, key: Option<Key>, command: C) -> Result<Answer<C::Done>> {
-    let caller = permitted::<C>(actor)?;
+    execute_for(app, permitted::<C>(actor)?, actor.request_id, key, command).await
+}
+
+/// The same for a caller whose right to ask is known already.
+pub async fn execute_for<C: Command>(app: &App, caller: Caller, request_id: Uuid, key: Option<Key>, command: C) -> Result<Answer<C::Done>> {
     command.check(caller.mode)?;
-    let (app, request_id) = (app.clone(), actor.request_id);
+    let app = app.clone();
     let claim = match key {
         Some(key) => Some(claim(&app, &caller, key, &command)?),
         None => None,

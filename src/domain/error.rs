@@ -15,6 +15,8 @@ pub enum Error {
     Unauthenticated,
     /// The caller's key lacks this scope.
     Forbidden(&'static str),
+    /// Only a person who has signed in may, and the caller is a partner's key.
+    ForPeople,
     /// The session has not passed its second factor.
     TwoFactorRequired,
     /// Too many requests; the next may come after so many seconds.
@@ -101,6 +103,30 @@ pub enum Code {
     NotCancelable,
     /// Only in a sandbox.
     SandboxOnly,
+    /// No such sign-in, or not its password, or a token that is worth nothing.
+    InvalidCredentials,
+    /// A token from a mail that is worth nothing, or nothing any more.
+    InvalidToken,
+    /// Another person signs in with this e-mail address.
+    EmailTaken,
+    /// The invitation is bound to another e-mail address.
+    InvitationForAnother,
+    /// Not a phone number that can be texted.
+    InvalidPhone,
+    /// The person has a verified phone number already.
+    PhoneVerified,
+    /// The person has no verified phone number.
+    PhoneNotVerified,
+    /// Another person has verified this phone number.
+    PhoneTaken,
+    /// No such passcode, or one that is used up.
+    InvalidHashCode,
+    /// Not the code.
+    InvalidPasscode,
+    /// An authenticator app is set up already.
+    TotpEnrolled,
+    /// No authenticator app is set up.
+    TotpNotEnrolled,
     /// The key was used with other input.
     IdempotencyKeyReused,
     /// The first request with this key has not finished.
@@ -121,6 +147,18 @@ impl Code {
             Self::InsufficientPosition => "INSUFFICIENT_POSITION",
             Self::NotCancelable => "NOT_CANCELABLE",
             Self::SandboxOnly => "SANDBOX_ONLY",
+            Self::InvalidCredentials => "INVALID_CREDENTIALS",
+            Self::InvalidToken => "INVALID_TOKEN",
+            Self::EmailTaken => "EMAIL_TAKEN",
+            Self::InvitationForAnother => "INVITATION_FOR_ANOTHER",
+            Self::InvalidPhone => "INVALID_PHONE",
+            Self::PhoneVerified => "PHONE_VERIFIED",
+            Self::PhoneNotVerified => "PHONE_NOT_VERIFIED",
+            Self::PhoneTaken => "PHONE_TAKEN",
+            Self::InvalidHashCode => "INVALID_HASH_CODE",
+            Self::InvalidPasscode => "INVALID_PASSCODE",
+            Self::TotpEnrolled => "TOTP_ENROLLED",
+            Self::TotpNotEnrolled => "TOTP_NOT_ENROLLED",
             Self::IdempotencyKeyReused => "IDEMPOTENCY_KEY_REUSED",
             Self::IdempotencyInProgress => "IDEMPOTENCY_IN_PROGRESS",
         }
@@ -155,6 +193,11 @@ impl Refusal {
     /// A value that is missing.
     pub fn required(field: &str) -> Self {
         Self::new(Code::Required, field, "is required")
+    }
+
+    /// Credentials that open nothing; which of them is wrong is not told.
+    pub fn invalid_credentials() -> Self {
+        Self::new(Code::InvalidCredentials, "", "Unable to login with given credentials.")
     }
 
     /// A request that cannot be read at all; `text` is a sentence.

@@ -22,6 +22,7 @@ use uuid::Uuid;
 pub enum Happening {
     PartnerCreated,
     UserCreated,
+    UserUpdated,
     AccountCreated,
     BankAccountCreated,
     DepositPending,
@@ -39,9 +40,10 @@ pub enum Happening {
 
 impl Happening {
     /// Every kind of event there is.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::PartnerCreated,
         Self::UserCreated,
+        Self::UserUpdated,
         Self::AccountCreated,
         Self::BankAccountCreated,
         Self::DepositPending,
@@ -62,6 +64,7 @@ impl Happening {
         match self {
             Self::PartnerCreated => "partner.created",
             Self::UserCreated => "user.created",
+            Self::UserUpdated => "user.updated",
             Self::AccountCreated => "account.created",
             Self::BankAccountCreated => "bank_account.created",
             Self::DepositPending => "deposit.pending",

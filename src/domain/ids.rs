@@ -1,5 +1,6 @@
 //! Identifiers: UUIDv7 by the system's time, strictly ascending in a process, the last byte telling the kind.
 
+use super::{Result, secrets};
 use entity::Kind;
 use uuid::Uuid;
 
@@ -16,6 +17,18 @@ impl Ids {
             *last = kind as u8;
         }
         Uuid::from_bytes(bytes)
+    }
+}
+
+impl Ids {
+    /// An id that nobody can guess, however many others she knows: for what is opened by its id alone.
+    pub fn unguessable(self, kind: Kind) -> Result<Uuid> {
+        let mut bytes = self.next(kind).into_bytes();
+        let random = secrets::random::<6>()?;
+        for (byte, chance) in bytes.iter_mut().skip(9).zip(random) {
+            *byte = chance;
+        }
+        Ok(Uuid::from_bytes(bytes))
     }
 }
 

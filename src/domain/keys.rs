@@ -5,6 +5,7 @@ use super::{
     actor::{PartnerKey, Who},
     clock, secrets,
     secrets::{Place, Secret, Signer},
+    sessions,
 };
 use crate::app::App;
 use entity::{
@@ -129,7 +130,11 @@ pub async fn authenticate(app: &App, key: &str) -> Result<Who> {
 
 /// Whether a caller who was let in still would be; asked of the database once a second for each key.
 pub async fn still_valid(app: &App, actor: &Actor) -> Result<bool> {
-    let Who::Partner(key) = &actor.who else { return Ok(true) };
+    let key = match &actor.who {
+        Who::Partner(key) => key,
+        Who::User(user) => return sessions::still_valid(app, user).await,
+        Who::Nobody => return Ok(true),
+    };
     if let Some(valid) = app.keys.validity(key.key_id) {
         return Ok(valid);
     }

@@ -15,7 +15,7 @@ use entity::{
     partner::{self, Mode},
     timer::TimerKind,
 };
-use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter};
+use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder};
 use uuid::Uuid;
 
 /// A message as its cause words it.
@@ -77,6 +77,18 @@ pub async fn post(app: &App, tx: &DatabaseTransaction, partner: &partner::Model,
         timers::schedule_system(tx, app.ids, partner.id, TimerKind::MessageSend, id).await?;
     }
     Ok(id)
+}
+
+/// Whether a message of this purpose was posted about a person after this moment of the system's clock.
+pub async fn posted_since(connection: &impl ConnectionTrait, user_id: Uuid, purpose: Purpose, since: DateTime<Utc>) -> Result<bool> {
+    let newest = message::Entity::find()
+        .filter(message::Column::UserId.eq(user_id))
+        .filter(message::Column::Purpose.eq(purpose))
+        .order_by_desc(message::Column::Id)
+        .one(connection)
+        .await?;
+    let posted_at = newest.and_then(|message| message.id.get_timestamp()).map_or(0, |at| at.to_unix().0);
+    Ok(i64::try_from(posted_at).unwrap_or(0) >= since.timestamp())
 }
 
 /// The one form of the address a message goes to.

@@ -1,7 +1,9 @@
 //! Partners: businesses with API keys, each with its customers, its clock and its market.
 
 use super::{
-    Code, Error, Refusal, Result, agenda, clock,
+    Actor, Code, Error, Refusal, Result, Scope, Who,
+    actor::{Caller, Whose},
+    agenda, clock,
     events::{Fact, Happening},
     people, secrets,
 };
@@ -12,6 +14,7 @@ use entity::{
 };
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::json;
+use uuid::Uuid;
 
 /// What `coffer serve` and `coffer keys create` call the partner they make when none is named.
 pub const SANDBOX: &str = "sandbox";
@@ -45,6 +48,22 @@ pub async fn named(app: &App, name: &str, mode: Mode) -> Result<partner::Model> 
     tx.commit().await?;
     app.sequencer.wake();
     Ok(partner)
+}
+
+/// For which partner a caller may start a customer or sign somebody up or in: her own, or the one that is set for those
+/// who come without a partner's key.
+pub async fn starting(app: &App, actor: &Actor) -> Result<Caller> {
+    match &actor.who {
+        Who::Partner(_) => actor.caller(Scope::Start),
+        Who::User(user) => Ok(Caller { whose: Whose::all_of(user.partner_id), ..user.caller() }),
+        Who::Nobody => {
+            let select = partner::Entity::find().filter(partner::Column::Name.eq(app.default_partner.as_str()));
+            let partner =
+                select.one(&app.db.read).await?.ok_or(Error::Unavailable("Nobody can sign up or in here without a partner's key."))?;
+            let whose = Whose::all_of(partner.id);
+            Ok(Caller { whose, mode: partner.mode, principal_id: partner.id, claimant_id: Uuid::nil() })
+        }
+    }
 }
 
 /// Has a sandbox partner's clock run this far behind the system's, before anyone has looked at it.

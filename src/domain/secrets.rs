@@ -53,6 +53,8 @@ pub struct Vault {
     index: Secret<[u8; 32]>,
     pepper: Secret<[u8; 32]>,
     fingerprint: Secret<[u8; 32]>,
+    tokens: Secret<[u8; 32]>,
+    passcodes: Secret<[u8; 32]>,
     /// Names the key without giving it away.
     pub check: String,
 }
@@ -74,6 +76,8 @@ impl Vault {
             index: derive("coffer blind index"),
             pepper: derive("coffer key pepper"),
             fingerprint: derive("coffer fingerprint"),
+            tokens: derive("coffer tokens"),
+            passcodes: derive("coffer passcodes"),
             check: hex(&Sha256::digest(hmac_sha256(key.reveal(), b"coffer key check"))),
         }
     }
@@ -113,6 +117,16 @@ impl Vault {
     /// What is stored of an API key.
     pub fn key_verifier(&self, key: &str) -> [u8; 32] {
         hmac_sha256(self.pepper.reveal(), key.as_bytes())
+    }
+
+    /// Signs the tokens of people who have signed in.
+    pub const fn token_key(&self) -> &Secret<[u8; 32]> {
+        &self.tokens
+    }
+
+    /// What is stored of a short-lived code: a few guesses would find it under a bare hash.
+    pub fn passcode_mac(&self, code: &[u8]) -> [u8; 32] {
+        hmac_sha256(self.passcodes.reveal(), code)
     }
 
     /// Stands for a request's arguments, which may hold secrets that few guesses would find under a bare hash.

@@ -1,7 +1,7 @@
 //! People: registration, and the identity check that comes with it.
 
 use super::{
-    Actor, Refusal, Result, Scope,
+    Actor, Error, Refusal, Result, Scope,
     actor::Whose,
     audit::Line,
     clock,
@@ -20,7 +20,7 @@ use entity::{
     partner::Mode,
     user::{self, Status},
 };
-use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
@@ -153,6 +153,8 @@ impl Command for NewUser {
             address_postal_code: text(|address| &address.postal_code),
             address_country_code: text(|address| &address.country_code),
             created_at: desk.now,
+            gender: None,
+            invitation_id: None,
         };
         let kyc = match (ssn_index, checked.birth_date, address) {
             (Some(index), Some(born), Some(_)) => check_identity(desk, &user, index, born, checked.phone.is_some()).await?,
@@ -174,9 +176,11 @@ impl Command for NewUser {
     }
 }
 
-const SSN: &str = "users.ssn";
+/// The column of social security numbers.
+pub const SSN: &str = "users.ssn";
 const PHONE: &str = "users.phone";
-const BIRTH_DATE: &str = "users.birth_date";
+/// The column of days of birth.
+pub const BIRTH_DATE: &str = "users.birth_date";
 
 /// Checks a person's identity; nothing where nobody is there to check it.
 async fn check_identity(
@@ -200,6 +204,7 @@ async fn check_identity(
     let twin = user::Entity::find()
         .filter(user::Column::PartnerId.eq(user.partner_id))
         .filter(user::Column::SsnIndex.eq(ssn_index))
+        .filter(user::Column::Id.ne(user.id))
         .one(desk.tx)
         .await?;
     let evidence = Evidence {
@@ -239,6 +244,40 @@ const fn status_after(outcome: kyc::Outcome) -> Status {
         kyc::Outcome::ManualReview => Status::DocumentationRequired,
         kyc::Outcome::Denied => Status::Denied,
     }
+}
+
+/// Sealed columns of a person, for whoever writes them anew.
+pub fn sealed(desk: &Desk<'_>, user_id: Uuid, column: &'static str, value: Option<&str>) -> Result<Option<Vec<u8>>> {
+    let place = Place { column, row: user_id, partner: desk.partner.id };
+    value.map(|value| desk.app.vault.seal(place, value.as_bytes())).transpose()
+}
+
+/// Checks the identity of a person again after a change, once everything for it is known, and moves her status.
+pub async fn check_again(desk: &Desk<'_>, user: user::Model) -> Result<user::Model> {
+    let born = birth_date(desk.app, &user)?;
+    let (Some(index), Some(born), Some(_)) = (user.ssn_index.clone(), born, user.address_line_1.as_ref()) else { return Ok(user) };
+    let Some(found) = check_identity(desk, &user, index, born, user.phone.is_some()).await? else { return Ok(user) };
+    let status = status_after(found.outcome);
+    match kyc_of(desk.tx, user.id).await? {
+        Some(earlier) => {
+            let found = kyc::Model { id: earlier.id, token: earlier.token, ..found };
+            kyc::ActiveModel::from(found).reset_all().update(desk.tx).await?;
+        }
+        None => {
+            kyc::ActiveModel::from(found).reset_all().insert(desk.tx).await?;
+        }
+    }
+    let mut row: user::ActiveModel = user.into();
+    row.status = Set(status);
+    Ok(row.update(desk.tx).await?)
+}
+
+/// A person's day of birth, where it is known.
+pub fn birth_date(app: &App, user: &user::Model) -> Result<Option<NaiveDate>> {
+    let place = Place { column: BIRTH_DATE, row: user.id, partner: user.partner_id };
+    let Some(sealed) = user.birth_date.as_deref() else { return Ok(None) };
+    let day = app.vault.open_text(place, sealed)?;
+    parse_birth_date(day.reveal()).map(Some).map_err(|_| Error::broken("a kept day of birth is none"))
 }
 
 /// The person with this id among the partner's; scope `read`.

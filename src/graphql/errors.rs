@@ -110,6 +110,44 @@ user_errors!(
     }
 );
 
+user_errors!(
+    /// Why somebody could not come in.
+    AccessUserError,
+    /// Reasons for which somebody cannot come in.
+    AccessErrorCode {
+        /// Malformed or impossible value.
+        Invalid,
+        /// Required here.
+        Required,
+        /// No such object, or not yours.
+        NotFound,
+        /// Unknown e-mail address, wrong password, or a token that is worth nothing.
+        InvalidCredentials,
+        /// Token from a mail that is used up, expired or none.
+        InvalidToken,
+        /// Another person signs in with this e-mail address.
+        EmailTaken,
+        /// Invitation that is bound to another e-mail address.
+        InvitationForAnother,
+        /// Not a number that can be texted.
+        InvalidPhone,
+        /// A phone number is verified already.
+        PhoneVerified,
+        /// No phone number is verified yet.
+        PhoneNotVerified,
+        /// Phone number that another person has verified.
+        PhoneTaken,
+        /// Passcode that is used up, expired or not yours.
+        InvalidHashCode,
+        /// Wrong code.
+        InvalidPasscode,
+        /// An authenticator app is set up already.
+        TotpEnrolled,
+        /// No authenticator app is set up.
+        TotpNotEnrolled,
+    }
+);
+
 /// One business-rule failure of a mutation; concrete types add a `code` enum.
 #[derive(Clone, Debug, Interface)]
 #[graphql(
@@ -120,6 +158,7 @@ pub enum UserError {
     General(GeneralUserError),
     Transfer(TransferUserError),
     Order(OrderUserError),
+    Access(AccessUserError),
 }
 
 /// A mutation's payload: its entity or its refusals, and the root to read on from.

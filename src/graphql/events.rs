@@ -169,7 +169,7 @@ impl Event {
             H::OrderAccepted | H::OrderNew | H::OrderFilled | H::OrderCanceled | H::OrderRejected => Self::Order(OrderChangedEvent(event)),
             H::DepositPending | H::DepositSettled => Self::Transfer(TransferChangedEvent(event)),
             H::TradeSettled => Self::Trade(TradeSettledEvent(event)),
-            H::UserCreated => Self::User(UserChangedEvent(event)),
+            H::UserCreated | H::UserUpdated => Self::User(UserChangedEvent(event)),
             H::AccountCreated => Self::Account(AccountChangedEvent(event)),
             H::BankAccountCreated => Self::BankAccount(BankAccountChangedEvent(event)),
             H::PartnerCreated | H::SandboxClockChanged | H::SandboxQuoteSet | H::SandboxMarketHoursSet => {

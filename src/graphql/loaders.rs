@@ -9,11 +9,12 @@ use crate::{
         db::Reader,
         market::{self, Quote},
         page::{Page, Slice},
+        second_factors::{self, Factors},
     },
     wire::{Fault, Result},
 };
 use async_graphql::dataloader::{DataLoader, Loader};
-use entity::{account, bank_account, fill, instrument, kyc, message, order, partner, position, transfer, user};
+use entity::{account, bank_account, fill, instrument, invitation, kyc, message, order, partner, position, transfer, user};
 use futures_util::future::BoxFuture;
 use sea_orm::{ColumnTrait, DatabaseExecutor, EntityTrait, QueryFilter};
 use std::{collections::HashMap, hash::Hash, marker::PhantomData, sync::Arc, time::Duration};
@@ -115,6 +116,11 @@ impl Loaders {
         self.loader.load_one(QuoteOf(instrument)).await
     }
 
+    /// What a person has set up to prove herself by.
+    pub async fn factors(&self, user: Uuid) -> Result<Factors> {
+        Ok(self.loader.load_one(FactorsOf(user)).await?.unwrap_or_default())
+    }
+
     /// A person's identity check.
     pub async fn kyc(&self, user: Uuid) -> Result<Option<kyc::Model>> {
         self.loader.load_one(KycOf(user)).await
@@ -194,6 +200,24 @@ rows! {
     order of Account account_id by AccountId / account_id, Status;
     position of Account account_id by AccountId / account_id;
     fill of Account account_id by OrderId / order_id;
+}
+
+impl Row for invitation::Entity {
+    fn id() -> Self::Column {
+        invitation::Column::Id
+    }
+
+    fn partner() -> Option<Self::Column> {
+        Some(invitation::Column::PartnerId)
+    }
+
+    fn id_of(row: &Self::Model) -> Uuid {
+        row.id
+    }
+
+    fn owner(_: &Self::Model) -> Owner {
+        Owner::Partner
+    }
 }
 
 impl Row for instrument::Entity {
@@ -359,6 +383,21 @@ impl Loader<KycOf> for Reads {
             .filter(kyc::Column::PartnerId.eq(partner_id));
         let rows = select.all(&self.reader.connection().await?).await.map_err(Error::from)?;
         Ok(rows.into_iter().map(|row| (KycOf(row.user_id), row)).collect())
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct FactorsOf(Uuid);
+
+impl Loader<FactorsOf> for Reads {
+    type Value = Factors;
+    type Error = Fault;
+
+    async fn load(&self, keys: &[FactorsOf]) -> Result<HashMap<FactorsOf, Factors>> {
+        let Some(partner_id) = self.whose()? else { return Ok(HashMap::new()) };
+        let people: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
+        let found = second_factors::of_people(&self.app, &self.reader.connection().await?, partner_id, &people).await?;
+        Ok(found.into_iter().map(|(person, factors)| (FactorsOf(person), factors)).collect())
     }
 }
 

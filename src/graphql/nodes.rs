@@ -5,6 +5,7 @@ use super::{
     bank_accounts::BankAccount,
     context::RequestContext,
     instruments::Instrument,
+    invitations::Invitation,
     messages::OutboxMessage,
     orders::{Fill, Order},
     sandbox::Partner,
@@ -16,7 +17,7 @@ use crate::{
     wire::Result,
 };
 use async_graphql::{Context, ID, Interface, Object};
-use entity::{Kind, account, bank_account, fill, instrument, kyc, message, order, partner, position, transfer, user};
+use entity::{Kind, account, bank_account, fill, instrument, invitation, kyc, message, order, partner, position, transfer, user};
 use futures_util::future::try_join_all;
 use uuid::Uuid;
 
@@ -28,6 +29,7 @@ pub enum Node {
     BankAccount(BankAccount),
     Fill(Fill),
     Instrument(Instrument),
+    Invitation(Invitation),
     Kyc(Kyc),
     Order(Order),
     OutboxMessage(OutboxMessage),
@@ -74,6 +76,9 @@ async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>> {
         Kind::Account => loaders.find_own::<account::Entity>(id).await?.map(|row| Node::Account(Account(row))),
         Kind::BankAccount => loaders.find_own::<bank_account::Entity>(id).await?.map(|row| Node::BankAccount(BankAccount(row))),
         Kind::Fill => loaders.find_own::<fill::Entity>(id).await?.map(|row| Node::Fill(Fill(row))),
+        Kind::Invitation if ctx.actor().partner(Scope::Manage).is_ok() => {
+            loaders.find_own::<invitation::Entity>(id).await?.map(|row| Node::Invitation(Invitation(row)))
+        }
         Kind::Kyc => loaders.find_own::<kyc::Entity>(id).await?.map(|row| Node::Kyc(Kyc(row))),
         Kind::Message if ctx.actor().partner(Scope::Operate).is_ok() => {
             let row = loaders.find_own::<message::Entity>(id).await?;

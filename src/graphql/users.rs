@@ -5,12 +5,14 @@ use super::{
     bank_accounts::BankAccount,
     context::RequestContext,
     errors::{GeneralUserError, payload},
+    invitations::Employer,
     page::{Connection, Item},
     scalars::{Date, DateTime, Decimal},
+    second_factors::{TwoFactorMethod, methods},
 };
 use crate::{
     domain::{
-        self, command,
+        self, Who, command,
         idempotency::Key,
         ids,
         users::{self, NewAddress, NewUser, Registered},
@@ -18,7 +20,7 @@ use crate::{
     wire::{self, Result},
 };
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
-use entity::{Kind, account, bank_account, kyc, user};
+use entity::{Kind, account, bank_account, invitation, kyc, user};
 use uuid::Uuid;
 
 /// A person whom a partner serves.
@@ -37,14 +39,30 @@ impl User {
         self.0.status.into()
     }
 
-    /// Given name.
-    async fn first_name(&self) -> &str {
-        &self.0.first_name
+    /// Given name; null until it is known.
+    async fn first_name(&self) -> Option<&str> {
+        Some(self.0.first_name.as_str()).filter(|name| !name.is_empty())
     }
 
-    /// Family name.
-    async fn last_name(&self) -> &str {
-        &self.0.last_name
+    /// Family name; null until it is known.
+    async fn last_name(&self) -> Option<&str> {
+        Some(self.0.last_name.as_str()).filter(|name| !name.is_empty())
+    }
+
+    /// Gender in the person's own words; null until it is known.
+    async fn gender(&self) -> Option<&str> {
+        self.0.gender.as_deref()
+    }
+
+    /// Employer whose invitation the person came by; null for one who came without.
+    async fn employer(&self, ctx: &Context<'_>) -> Result<Option<Employer>> {
+        let Some(id) = self.0.invitation_id else { return Ok(None) };
+        Ok(Employer::of(&ctx.loaders().get::<invitation::Entity>(id).await?))
+    }
+
+    /// Second factors that the person has set up.
+    async fn two_factor_methods(&self, ctx: &Context<'_>) -> Result<Vec<TwoFactorMethod>> {
+        Ok(methods(&ctx.loaders().factors(self.0.id).await?))
     }
 
     /// E-mail address.
@@ -296,8 +314,9 @@ pub struct UserQuery;
 #[Object]
 impl UserQuery {
     /// The person who has signed in; null for a partner's key and for nobody.
-    async fn viewer(&self) -> Option<User> {
-        None
+    async fn viewer(&self, ctx: &Context<'_>) -> Result<Option<User>> {
+        let Who::User(user) = &ctx.actor().who else { return Ok(None) };
+        Ok(users::find(&ctx.loaders().connection().await?, ctx.actor(), user.user_id).await?.map(User))
     }
 
     /// A person by id; null when there is none or it is not yours; scope `read`.

@@ -1,7 +1,7 @@
 //! Request bodies: one JSON object whose fields are read one by one, numbers by their text.
 
 use super::Problem;
-use crate::domain::{Refusal, Result};
+use crate::domain::{Refusal, Result, secrets::Secret};
 use axum::{
     body::Bytes,
     extract::{FromRequest, Request},
@@ -18,16 +18,32 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> super::Result<Self> {
-        let unreadable = |text: &str| Problem::from(Refusal::unreadable(text));
-        let bytes = Bytes::from_request(request, state).await.map_err(|_| unreadable("The body is too long or broke off."))?;
-        match serde_json::from_slice(&bytes) {
-            Ok(fields) => Ok(Self(fields)),
-            Err(_) => Err(unreadable("The body is not a JSON object.")),
-        }
+        Ok(Self::read(request, state).await?)
     }
 }
 
+async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes> {
+    Ok(Bytes::from_request(request, state).await.map_err(|_| Refusal::unreadable("The body is too long or broke off."))?)
+}
+
 impl Body {
+    /// Reads a body to its end.
+    pub async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Self> {
+        Self::of(&bytes(request, state).await?)
+    }
+
+    /// The same where nothing must be said.
+    pub async fn read_or_empty<S: Send + Sync>(request: Request, state: &S) -> Result<Self> {
+        match bytes(request, state).await? {
+            empty if empty.is_empty() => Ok(Self::default()),
+            bytes => Self::of(&bytes),
+        }
+    }
+
+    fn of(bytes: &[u8]) -> Result<Self> {
+        Ok(Self(serde_json::from_slice(bytes).map_err(|_| Refusal::unreadable("The body is not a JSON object."))?))
+    }
+
     fn raw(&self, field: &str) -> Option<&str> {
         self.0.get(field).map(|raw| raw.get()).filter(|raw| *raw != "null")
     }
@@ -35,6 +51,13 @@ impl Body {
     /// A text that must be given.
     pub fn text(&self, field: &str) -> Result<String> {
         self.optional_text(field)?.ok_or_else(|| Refusal::required(field).into())
+    }
+
+    /// A text that must be given and is taken as it stands, blanks and all: a password.
+    pub fn secret(&self, field: &str) -> Result<Secret<String>> {
+        let raw = self.raw(field).ok_or_else(|| Refusal::required(field))?;
+        let text: String = serde_json::from_str(raw).map_err(|_| Refusal::invalid(field, "must be a string"))?;
+        if text.is_empty() { Err(Refusal::required(field).into()) } else { Ok(Secret::new(text)) }
     }
 
     /// A text that may be left out; an empty one counts as left out.

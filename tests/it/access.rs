@@ -28,10 +28,12 @@ enum Gets {
     Nothing,
     /// A refusal NOT_FOUND that blames this field.
     NotFound(&'static str),
+    /// A refusal with this code.
+    Refused(&'static str),
     /// An answer: what is public, or the caller's own.
     Answer,
 }
-use Gets::{Answer, Code, NotFound, Null, Nulls};
+use Gets::{Answer, Code, NotFound, Null, Nulls, Refused};
 
 const NOBODY: Gets = Code("UNAUTHENTICATED");
 const UNSCOPED: Gets = Code("FORBIDDEN");
@@ -73,6 +75,9 @@ async fn affairs(app: &TestApp) -> Affairs {
     let order = app.gql(ORDER_PLACE, json!({ "input": order })).await;
     let order_id = order.entity("orderPlace", "order")["id"].as_str().unwrap().to_owned();
     app.ended(&order_id).await;
+    let invite = "mutation($input: InvitationCreateInput!) { invitationCreate(input: $input) { invitation { id } userErrors { code } } }";
+    let invitation = app.gql(invite, json!({ "input": { "email": "zenobia@quartermaine.example", "userId": user_id } })).await;
+    let invitation = invitation.entity("invitationCreate", "invitation").clone();
     let rest = "query($user: ID!, $account: ID!, $order: ID!) { user(id: $user) { kyc { id token } }
         account(id: $account) { positions { edges { node { id } } } } order(id: $order) { fills { edges { node { id } } } }
         instrumentBySymbol(symbol: \"VTI\") { id } partner { id } }";
@@ -92,6 +97,7 @@ async fn affairs(app: &TestApp) -> Affairs {
         ("OutboxMessage", message_id.to_string()),
         ("Instrument", text(&rest["instrumentBySymbol"]["id"])),
         ("Partner", text(&rest["partner"]["id"])),
+        ("Invitation", invitation["id"].as_str().unwrap().to_owned()),
     ]
     .into();
     let mut words: Vec<String> = ids.iter().filter(|(kind, _)| **kind != "Instrument").map(|(_, id)| id.clone()).collect();
@@ -137,6 +143,21 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
         let document = format!("mutation{declared} {{ {field}{given} {{ {entity} {{ id }} userErrors {{ code path message }} }} }}");
         ("Mutation", Case { field, document, variables, scope: Some(scope), nobody: NOBODY, unscoped: UNSCOPED, other })
     };
+    // What needs no key or more than a key: the input, what is read of the outcome, and what nobody, a key without the scope
+    // and another partner get.
+    let odd = |field: &'static str, scope, input: &str, outcome: &str, variables, gets: [Gets; 3]| {
+        let (declared, given) = match input {
+            "" => (String::new(), String::new()),
+            input => (format!("($input: {input}!)"), "(input: $input)".to_owned()),
+        };
+        let document = format!("mutation{declared} {{ {field}{given} {{ {outcome} userErrors {{ code path message }} }} }}");
+        let [nobody, unscoped, other] = gets;
+        ("Mutation", Case { field, document, variables, scope, nobody, unscoped, other })
+    };
+    let for_people = [NOBODY, UNSCOPED, UNSCOPED];
+    let by_user = json!({ "input": { "userId": a.id("User") } });
+    let session = "session { accessToken }";
+    let manage = Some(Scope::Manage);
     let quote = json!({ "bid": { "amount": "1" }, "ask": { "amount": "2" } });
     vec![
         read(
@@ -220,6 +241,96 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
             json!({ "input": { "idempotencyKey": "z", "orderId": a.id("Order") } }),
             NotFound("orderId"),
         ),
+        read("invitation", None, "query($id: ID!) { invitation(id: $id) { email } }", json!({ "id": a.id("User") }), Null, Null, Null),
+        read("invitations", manage, "{ invitations { edges { node { id email } } } }", json!({}), NOBODY, UNSCOPED, Gets::Nothing),
+        change(
+            "invitationCreate",
+            Scope::Manage,
+            "InvitationCreateInput",
+            "invitation",
+            json!({ "input": { "email": "new@example.com", "userId": a.id("User") } }),
+            NotFound("userId"),
+        ),
+        change(
+            "invitationRevoke",
+            Scope::Manage,
+            "InvitationRevokeInput",
+            "invitation",
+            json!({ "input": { "invitationId": a.id("Invitation") } }),
+            NotFound("invitationId"),
+        ),
+        odd(
+            "userSignUp",
+            manage,
+            "UserSignUpInput",
+            session,
+            json!({ "input": { "email": "stranger@example.com", "password": "long enough" } }),
+            [Answer, UNSCOPED, Answer],
+        ),
+        odd(
+            "userSignIn",
+            manage,
+            "UserSignInInput",
+            session,
+            json!({ "input": { "email": "zenobia@quartermaine.example", "password": "not hers at all" } }),
+            [Refused("INVALID_CREDENTIALS"), UNSCOPED, Refused("INVALID_CREDENTIALS")],
+        ),
+        odd(
+            "tokenRefresh",
+            None,
+            "TokenRefreshInput",
+            session,
+            json!({ "input": { "refreshToken": "a.b.c" } }),
+            [Refused("INVALID_CREDENTIALS"); 3],
+        ),
+        odd("userSignOut", None, "UserSignOutInput", "userId", json!({ "input": { "refreshToken": "a.b.c" } }), for_people),
+        odd(
+            "passwordChange",
+            manage,
+            "PasswordChangeInput",
+            session,
+            json!({ "input": { "password": "long enough", "newPassword": "longer than that" } }),
+            for_people,
+        ),
+        odd(
+            "passwordRecover",
+            manage,
+            "PasswordRecoverInput",
+            "isAccepted",
+            json!({ "input": { "email": "zenobia@quartermaine.example" } }),
+            [Answer, UNSCOPED, Answer],
+        ),
+        odd(
+            "passwordReset",
+            None,
+            "PasswordResetInput",
+            "isReset",
+            json!({ "input": { "token": "CDDD70B1-5F1B-4FAC-9BAD-04B814C1E3A7", "password": "long enough" } }),
+            [Refused("INVALID_TOKEN"); 3],
+        ),
+        odd("userSignInEnable", manage, "UserSelectInput", "userId", by_user.clone(), [NOBODY, UNSCOPED, NotFound("userId")]),
+        odd("userSignInDisable", manage, "UserSelectInput", "userId", by_user.clone(), [NOBODY, UNSCOPED, NotFound("userId")]),
+        odd(
+            "profileUpdate",
+            manage,
+            "ProfileUpdateInput",
+            "user { id }",
+            json!({ "input": { "userId": a.id("User"), "patch": { "fullName": "Someone Else" } } }),
+            [NOBODY, UNSCOPED, NotFound("userId")],
+        ),
+        odd("userDataMail", manage, "UserDataMailInput", "userId", by_user, [NOBODY, UNSCOPED, NotFound("userId")]),
+        odd("passcodeSend", None, "PasscodeSendInput", "passcode { hashCode }", json!({ "input": { "phone": "2025550107" } }), for_people),
+        odd(
+            "passcodeVerify",
+            None,
+            "PasscodeVerifyInput",
+            "twoFactor { isPassed }",
+            json!({ "input": { "hashCode": "gAAAAABdqL", "passcode": "123456" } }),
+            for_people,
+        ),
+        odd("totpEnroll", None, "", "enrollment { secret }", json!({}), for_people),
+        odd("totpVerify", None, "TotpVerifyInput", "twoFactor { isPassed }", json!({ "input": { "code": "123456" } }), for_people),
+        odd("totpRemove", manage, "", "twoFactor { isPassed }", json!({}), for_people),
         change("sandboxClockFreeze", Scope::Operate, "", "partner", json!({}), Answer),
         change("sandboxClockRun", Scope::Operate, "", "partner", json!({}), Answer),
         change("sandboxClockAdvance", Scope::Operate, "SandboxClockAdvanceInput", "partner", json!({ "input": { "seconds": 1 } }), Answer),
@@ -288,6 +399,11 @@ fn assert_gets(gets: Gets, case: &Case, body: &Value, who: &str) {
             assert_eq!(field["userErrors"], refusal, "{told}");
             assert!(field.as_object().unwrap().iter().all(|(name, value)| name == "userErrors" || value.is_null()), "{told}");
         }
+        Refused(code) => {
+            assert!(body.get("errors").is_none(), "{told}");
+            assert_eq!(field["userErrors"][0]["code"], code, "{told}");
+            assert!(field.as_object().unwrap().iter().all(|(name, value)| name == "userErrors" || value.is_null()), "{told}");
+        }
         Answer => {
             assert!(body.get("errors").is_none() && !field.is_null(), "{told}");
             assert_eq!(field.get("userErrors").unwrap_or(&json!([])), &json!([]), "{told}");
@@ -311,8 +427,10 @@ const NEVER_ISSUED: &str = "sk_test_a1b2c3d4Zs8Qw7Er6Ty5Ui4Op3As2Df1Gh0Jk9Lz0Ov3
 
 #[test]
 fn every_root_field_is_in_the_tables() {
-    let nothing =
-        Affairs { ids: ["User", "Account", "BankAccount", "Transfer", "Order"].map(|kind| (kind, String::new())).into(), words: vec![] };
+    let nothing = Affairs {
+        ids: ["User", "Account", "BankAccount", "Transfer", "Order", "Invitation"].map(|kind| (kind, String::new())).into(),
+        words: vec![],
+    };
     let mut listed: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (root, case) in cases(&nothing) {
         assert!(listed.entry(root.to_owned()).or_default().insert(case.field.to_owned()), "{} is listed twice", case.field);
@@ -349,11 +467,11 @@ on_both! {
             assert_gets(case.other, &case, &answer.body, "another partner");
             a.absent_from(&answer.body.to_string(), case.field);
         }
-        // All this asking has changed nothing of hers.
+        // All this asking has changed nothing of hers; one stranger has signed up.
         assert_eq!(app.audit().await.wrong, None);
         let orders = app.gql("{ orders { edges { node { id } } } users { edges { node { id } } } }", json!({})).await;
         let lengths = ["orders", "users"].map(|list| orders.data()[list]["edges"].as_array().unwrap().len());
-        assert_eq!(lengths, [1, 1]);
+        assert_eq!(lengths, [1, 2]);
     }
 
     async fn subscriptions_tell_strangers_nothing(app: TestApp) {

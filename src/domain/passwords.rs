@@ -1,0 +1,111 @@
+//! Passwords: how they are kept, and how many are looked at at once.
+
+use super::{Error, Refusal, Result, secrets, secrets::Secret};
+use argon2::{
+    Algorithm, Argon2, Params, Version,
+    password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
+};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// 19 MiB, two passes, one lane: what the password storage guidance of OWASP asks of Argon2id at least.
+const MEMORY_KIB: u32 = 19 * 1024;
+const PASSES: u32 = 2;
+const LANES: u32 = 1;
+
+/// How many may wait for their turn; one more is sent away.
+const WAITING: usize = 64;
+
+/// Hashes few passwords at once and lets few wait, so that a flood of sign-ins fills neither memory nor processors.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    working: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { working: Arc::new(Semaphore::new((processors / 2).max(1))), waiting: Arc::new(Semaphore::new(WAITING)) }
+    }
+}
+
+/// Refuses a password that is shorter than 8 or longer than 128 characters.
+pub fn check(field: &str, password: &Secret<String>) -> Result<()> {
+    match password.reveal().chars().count() {
+        0 => Err(Refusal::required(field).into()),
+        8..=128 => Ok(()),
+        _ => Err(Refusal::invalid(field, "must have 8 to 128 characters").into()),
+    }
+}
+
+impl Pool {
+    /// The text to keep of a password: Argon2id under a fresh salt.
+    pub async fn hash(&self, password: Secret<String>) -> Result<String> {
+        let salt = secrets::random::<16>()?;
+        self.work(move || {
+            let hash = hasher()?.hash_password_with_salt(password.reveal().as_bytes(), &salt);
+            hash.map(|hash: PasswordHash| hash.to_string()).map_err(|_| Error::broken("a password could not be hashed"))
+        })
+        .await?
+    }
+
+    /// Whether this is the password that was kept. Without one that was kept it takes as long and is false.
+    pub async fn verify(&self, password: Secret<String>, kept: Option<String>) -> Result<bool> {
+        let Some(kept) = kept else { return self.hash(password).await.map(|_| false) };
+        self.work(move || {
+            let kept = PasswordHash::new(&kept).map_err(|_| Error::broken("a kept password cannot be read"))?;
+            Ok(hasher()?.verify_password(password.reveal().as_bytes(), &kept).is_ok())
+        })
+        .await?
+    }
+
+    async fn work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        let too_many = || Error::Unavailable("Too many people sign in at once; try again in a moment.");
+        let place = self.waiting.clone().try_acquire_owned().map_err(|_| too_many())?;
+        let turn = self.working.clone().acquire_owned().await.map_err(|_| too_many())?;
+        let done = tokio::task::spawn_blocking(move || {
+            let done = work();
+            drop((turn, place));
+            done
+        });
+        done.await.map_err(|cause| Error::broken(format!("hashing broke off: {cause}")))
+    }
+}
+
+fn hasher() -> Result<Argon2<'static>> {
+    let parameters = Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|_| Error::broken("the hashing parameters are wrong"))?;
+    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_password_is_kept_as_argon2id_and_known_again() {
+        let pool = Pool::default();
+        let password = || Secret::new("correct horse".to_owned());
+        let kept = pool.hash(password()).await.unwrap();
+        assert!(kept.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{kept}");
+        assert_ne!(kept, pool.hash(password()).await.unwrap());
+        assert!(pool.verify(password(), Some(kept.clone())).await.unwrap());
+        assert!(!pool.verify(Secret::new("correct hors".to_owned()), Some(kept)).await.unwrap());
+        assert!(!pool.verify(password(), None).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn one_more_than_may_wait_is_sent_away() {
+        let pool = Pool { working: Arc::new(Semaphore::new(0)), waiting: Arc::new(Semaphore::new(0)) };
+        let refused = pool.hash(Secret::new("correct horse".to_owned())).await;
+        assert!(matches!(refused, Err(Error::Unavailable(_))));
+    }
+
+    #[test]
+    fn passwords_have_8_to_128_characters() {
+        for (password, fits) in [("1234567", false), ("12345678", true), (&"ä".repeat(128), true), (&"a".repeat(129), false), ("", false)]
+        {
+            assert_eq!(check("password", &Secret::new(password.to_owned())).is_ok(), fits, "{password}");
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! A password forgotten: a token by mail, with which another may be set.
+
+use super::{
+    Actor, Error, Result, Scope,
+    actor::{Caller, Whose},
+    clock,
+    command::{self, Command, Desk},
+    logins::{self, Change},
+    messages::{self, NewMessage},
+    partners, passwords, secrets,
+    secrets::Secret,
+};
+use crate::app::App;
+use chrono::Duration;
+use entity::{
+    message::{Channel, Purpose},
+    partner::Mode,
+    recovery::{self, Column},
+};
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, QueryFilter};
+use serde::Serialize;
+use uuid::{Builder, Uuid};
+
+/// How long a token is good for.
+const GOOD: Duration = Duration::hours(1);
+
+#[derive(Serialize)]
+struct Recovery {
+    user_id: Uuid,
+    #[serde(skip)]
+    email: String,
+    #[serde(skip)]
+    token: Uuid,
+}
+
+/// Mails a token, good for an hour and for one use, to the person with this e-mail address. Whether there is one is not
+/// told, neither by the answer nor by how long it takes (documented: always the same answer).
+pub async fn request(app: &App, actor: &Actor, email: &str) -> Result<()> {
+    let caller = partners::starting(app, actor).await?;
+    let (app_, email, request_id) = (app.clone(), email.to_owned(), actor.request_id);
+    let work = tokio::spawn(async move {
+        if let Err(error) = send(&app_, caller, request_id, &email).await {
+            tracing::error!(cause = %error.cause(), "a recovery could not be mailed");
+        }
+    });
+    if caller.mode == Mode::Sandbox {
+        work.await.map_err(|cause| Error::broken(format!("a recovery broke off: {cause}")))?;
+    }
+    Ok(())
+}
+
+async fn send(app: &App, caller: Caller, request_id: Uuid, email: &str) -> Result<()> {
+    let Some(login) = logins::of_email(app, caller, email).await? else { return Ok(()) };
+    let token = Builder::from_random_bytes(secrets::random::<16>()?).into_uuid();
+    let recovery = Recovery { user_id: login.user_id, email: login.email, token };
+    command::execute_for(app, caller, request_id, None, recovery).await.map(|_| ())
+}
+
+fn verifier(app: &App, token: Uuid) -> Vec<u8> {
+    app.vault.passcode_mac(token.as_bytes()).to_vec()
+}
+
+impl Command for Recovery {
+    const NAME: &'static str = "password.recover";
+    const SCOPE: Scope = Scope::Start;
+    type Done = Uuid;
+
+    fn check(&self, _: Mode) -> Result<()> {
+        Ok(())
+    }
+
+    async fn carry_out(&self, desk: &Desk<'_>) -> Result<Uuid> {
+        let expires_at = clock::system_now() + GOOD;
+        recovery::Entity::delete_by_id(self.user_id).exec(desk.tx).await?;
+        let row =
+            recovery::Model { user_id: self.user_id, partner_id: desk.partner.id, verifier: verifier(desk.app, self.token), expires_at };
+        recovery::ActiveModel::from(row).reset_all().insert(desk.tx).await?;
+        let mail = NewMessage {
+            user_id: Some(self.user_id),
+            channel: Channel::Mail,
+            purpose: Purpose::PasswordRecovery,
+            to: self.email.clone(),
+            subject: "Your password".to_owned(),
+            text: format!("With this token you can set a new password within an hour: {}", self.token.to_string().to_uppercase()),
+            send_by: Some(expires_at),
+        };
+        messages::post(desk.app, desk.tx, desk.partner, mail).await?;
+        Ok(self.user_id)
+    }
+
+    fn object(done: &Uuid) -> Uuid {
+        *done
+    }
+}
+
+/// Sets the password of the person to whom this token was mailed, and ends all her sessions. The token is used up.
+pub async fn reset(app: &App, actor: &Actor, token: &str, password: Secret<String>) -> Result<()> {
+    passwords::check("password", &password)?;
+    let token = Uuid::try_parse(token.trim()).map_err(|_| logins::worthless_recovery())?;
+    let verifier = verifier(app, token);
+    let select = recovery::Entity::find().filter(Column::Verifier.eq(verifier.clone())).filter(Column::ExpiresAt.gt(clock::system_now()));
+    let found = select.one(&app.db.read).await?.ok_or_else(logins::worthless_recovery)?;
+    let partner = clock::partner(&app.db.read, found.partner_id).await?;
+    let hash = app.passwords.hash(password).await?;
+    let whose = Whose { partner_id: partner.id, user_id: Some(found.user_id) };
+    let caller = Caller { whose, mode: partner.mode, principal_id: found.user_id, claimant_id: found.user_id };
+    let change = Change::Password { user_id: found.user_id, hash, version: None, recovery: Some(verifier) };
+    logins::change(app, caller, actor.request_id, change).await.map(|_| ())
+}

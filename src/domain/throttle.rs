@@ -1,0 +1,106 @@
+//! Failures in a row make the next try wait: longer each time, never for good.
+
+use super::{Error, Result, clock};
+use crate::app::App;
+use chrono::{DateTime, Duration, Utc};
+use entity::throttle::{self, Column};
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, EntityTrait, QueryFilter,
+    sea_query::{CaseStatement, Expr, ExprTrait, OnConflict, any},
+};
+use uuid::Uuid;
+
+/// What can be guessed at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guessed {
+    Password,
+    Totp,
+}
+
+/// Tries that need not wait.
+const FREE: i32 = 5;
+/// How long the next one waits at first, and at most.
+const FIRST: Duration = Duration::seconds(30);
+const LONGEST: Duration = Duration::minutes(15);
+/// After how long without a try all is forgotten.
+const FORGOTTEN: Duration = Duration::hours(24);
+
+/// What is counted: one column's value of one partner, of which only a keyed hash is kept.
+pub fn subject(app: &App, guessed: Guessed, partner_id: Uuid, value: &str) -> Vec<u8> {
+    let column = match guessed {
+        Guessed::Password => "throttle.password",
+        Guessed::Totp => "throttle.totp",
+    };
+    app.vault.blind_index(column, partner_id, value)
+}
+
+/// Counts a try as failed before it is made, so that tries at the same moment are counted one by one. Refused while
+/// the subject must wait.
+pub async fn before(app: &App, subject: &[u8]) -> Result<()> {
+    let now = clock::system_now();
+    let tx = app.db.write().await?;
+    let row = throttle::ActiveModel { subject: Set(subject.to_vec()), failures: Set(1), blocked_until: Set(None), last_at: Set(now) };
+    let failed = |than: i32| Expr::col((throttle::Entity, Column::Failures)).gte(than - 1);
+    let forgotten = || Expr::col((throttle::Entity, Column::LastAt)).lt(now - FORGOTTEN);
+    let mut blocked_until = CaseStatement::new().case(forgotten(), Expr::value(None::<DateTime<Utc>>));
+    for (failures, wait) in waits().into_iter().rev() {
+        blocked_until = blocked_until.case(failed(failures), Expr::value(now + wait));
+    }
+    let counted = CaseStatement::new().case(forgotten(), Expr::value(1)).finally(Expr::col((throttle::Entity, Column::Failures)).add(1));
+    let blocked = blocked_until.finally(Expr::col((throttle::Entity, Column::BlockedUntil)));
+    let free =
+        any![Expr::col((throttle::Entity, Column::BlockedUntil)).is_null(), Expr::col((throttle::Entity, Column::BlockedUntil)).lte(now)];
+    let heard = throttle::Entity::insert(row)
+        .on_conflict(
+            OnConflict::column(Column::Subject)
+                .value(Column::Failures, counted)
+                .value(Column::BlockedUntil, blocked)
+                .value(Column::LastAt, now)
+                .action_cond_where(free)
+                .to_owned(),
+        )
+        .exec_without_returning(&tx)
+        .await?;
+    if heard == 0 {
+        let row = throttle::Entity::find_by_id(subject.to_vec()).one(&tx).await?;
+        return Err(Error::TooMany { retry_after: seconds_until(row.and_then(|row| row.blocked_until), now) });
+    }
+    Ok(tx.commit().await?)
+}
+
+/// From how many failures on the next try waits how long.
+fn waits() -> Vec<(i32, Duration)> {
+    let doubled = |times: i32| FIRST * (1 << times);
+    (0..=5).map(|times| (FREE + times, Ord::min(doubled(times), LONGEST))).collect()
+}
+
+fn seconds_until(then: Option<DateTime<Utc>>, now: DateTime<Utc>) -> u64 {
+    then.and_then(|then| u64::try_from((then - now).num_seconds()).ok()).unwrap_or(0) + 1
+}
+
+/// Forgets the failures of a subject that has succeeded.
+pub async fn succeeded(app: &App, subject: &[u8]) -> Result<()> {
+    let tx = app.db.write().await?;
+    throttle::Entity::delete_by_id(subject.to_vec()).exec(&tx).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Forgets subjects that were not tried for a day; how many.
+pub async fn forget_old(app: &App) -> Result<u64> {
+    let tx = app.db.write().await?;
+    let forgotten = throttle::Entity::delete_many().filter(Column::LastAt.lt(clock::system_now() - FORGOTTEN)).exec(&tx).await?;
+    tx.commit().await?;
+    Ok(forgotten.rows_affected)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_doubles_from_half_a_minute_to_a_quarter_of_an_hour() {
+        let seconds: Vec<(i32, i64)> = waits().into_iter().map(|(failures, wait)| (failures, wait.num_seconds())).collect();
+        assert_eq!(seconds, [(5, 30), (6, 60), (7, 120), (8, 240), (9, 480), (10, 900)]);
+    }
+}

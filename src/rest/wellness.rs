@@ -1,0 +1,93 @@
+//! The wellness API: accounts of people who sign in, and their second factor. Its errors are `{"detail", "code"}`.
+
+mod accounts;
+mod passcodes;
+
+use super::{Body, Route, hint};
+use crate::{app::App, wire::Fault};
+use axum::{
+    Json, Router,
+    extract::{FromRequest, Request},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+
+/// All there is of the wellness API; the router has no route besides.
+pub const ROUTES: [&[Route]; 2] = [accounts::ROUTES, passcodes::ROUTES];
+
+/// What needs nobody to have signed in (documented).
+pub const OPEN: [(&str, &str); 6] = [
+    ("POST", "/account/v1/users"),
+    ("POST", "/account/v1/auth/token"),
+    ("POST", "/account/v1/auth/token/refresh"),
+    ("GET", "/account/v1/invitation/{id}"),
+    ("POST", "/account/v1/password_recovery"),
+    ("PATCH", "/account/v1/password_recovery/reset"),
+];
+
+/// Every route, each path with and without a slash at its end.
+pub fn routes() -> Router<App> {
+    super::router(&ROUTES)
+}
+
+const PREFIXES: [&str; 8] = [
+    "/account/",
+    "/two_factor_authentication/",
+    "/advisor_meeting/",
+    "/bank_account/",
+    "/financial_services/",
+    "/reports/",
+    "/retirement/",
+    "/savings/",
+];
+
+/// Whether a path belongs to the wellness API, there or not.
+pub fn is_wellness(path: &str) -> bool {
+    PREFIXES.iter().any(|prefix| path.starts_with(prefix))
+}
+
+/// What the handlers answer with.
+type Result<T, E = Trouble> = std::result::Result<T, E>;
+
+/// A fault on its way out, in the shape of this API.
+pub struct Trouble(Fault);
+
+impl<E: Into<Fault>> From<E> for Trouble {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl IntoResponse for Trouble {
+    fn into_response(self) -> Response {
+        let (status, code) = self.0.wellness();
+        let detail = self.0.detail(|path| super::snake(&path.join(".")));
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(json!({ "detail": detail, "code": code }))).into_response();
+        hint(&mut response, self.0.hints());
+        response
+    }
+}
+
+/// What no route answers.
+pub fn unknown() -> Response {
+    (StatusCode::NOT_FOUND, Json(json!({ "detail": "Not found.", "code": "not-found" }))).into_response()
+}
+
+/// A path that is there, asked in a way it does not answer.
+pub fn wrong_method() -> Response {
+    let body = json!({ "detail": "This path does not answer this method.", "code": "method-not-allowed" });
+    (StatusCode::METHOD_NOT_ALLOWED, Json(body)).into_response()
+}
+
+/// A body as sent; none at all is an empty one.
+struct Form(Body);
+
+impl<S: Send + Sync> FromRequest<S> for Form {
+    type Rejection = Trouble;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self> {
+        Ok(Self(Body::read_or_empty(request, state).await?))
+    }
+}
