@@ -2,7 +2,7 @@
 
 use crate::{
     app::App,
-    domain::{agenda, idempotency, messages},
+    domain::{agenda, idempotency, messages, passcodes, sessions, throttle},
 };
 use futures_util::FutureExt;
 use std::{panic::AssertUnwindSafe, time::Duration};
@@ -55,7 +55,10 @@ async fn forget(app: &App) -> crate::domain::Result<()> {
     let tx = app.db.write().await?;
     let keys = idempotency::forget_old(&tx).await?;
     let messages = messages::forget_old(&tx).await?;
+    let passcodes = passcodes::forget_old(&tx).await?;
+    let sessions = sessions::forget_old(&tx).await?;
+    let throttled = throttle::forget_old(&tx).await?;
     tx.commit().await?;
-    tracing::debug!(keys, messages, "old idempotency keys and old messages in outboxes forgotten");
+    tracing::debug!(keys, messages, passcodes, sessions, throttled, "what is old has been forgotten");
     Ok(())
 }

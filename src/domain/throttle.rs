@@ -6,7 +6,7 @@ use chrono::{DateTime, Duration, Utc};
 use entity::throttle::{self, Column};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, EntityTrait, QueryFilter,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter,
     sea_query::{CaseStatement, Expr, ExprTrait, OnConflict, any},
 };
 use uuid::Uuid;
@@ -87,11 +87,9 @@ pub async fn succeeded(app: &App, subject: &[u8]) -> Result<()> {
 }
 
 /// Forgets subjects that were not tried for a day; how many.
-pub async fn forget_old(app: &App) -> Result<u64> {
-    let tx = app.db.write().await?;
-    let forgotten = throttle::Entity::delete_many().filter(Column::LastAt.lt(clock::system_now() - FORGOTTEN)).exec(&tx).await?;
-    tx.commit().await?;
-    Ok(forgotten.rows_affected)
+pub async fn forget_old(connection: &impl ConnectionTrait) -> Result<u64> {
+    let old = throttle::Entity::delete_many().filter(Column::LastAt.lt(clock::system_now() - FORGOTTEN));
+    Ok(old.exec(connection).await?.rows_affected)
 }
 
 #[cfg(test)]

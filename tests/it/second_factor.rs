@@ -1,0 +1,175 @@
+//! The second factor: what is shut before it, how often a passcode may be guessed and sent, and authenticator apps.
+
+use crate::support::{TestApp, on_both, person::SignedIn, socket::Socket};
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+/// A passcode that is none of these.
+fn wrong(code: &str) -> &'static str {
+    if code == "000000" { "000001" } else { "000000" }
+}
+
+fn guesses(answers: &[crate::support::Answer], code: &str) -> usize {
+    answers.iter().filter(|answer| answer.body["data"]["passcodeVerify"]["userErrors"][0]["code"] == code).count()
+}
+
+on_both! {
+    async fn five_hundred_guesses_at_once_get_five_evaluations(app: TestApp) {
+        let person = app.sign_up("ada@example.com").await;
+        let (hash_code, code) = app.passcode(&person, Some("2025550107")).await;
+        let answers = join_all((0..500).map(|_| app.verify_passcode(&person, &hash_code, wrong(&code)))).await;
+        assert_eq!((guesses(&answers, "INVALID_PASSCODE"), guesses(&answers, "INVALID_HASH_CODE")), (5, 495));
+        let right = app.verify_passcode(&person, &hash_code, &code).await;
+        assert_eq!(right.user_error("passcodeVerify")["code"], "INVALID_HASH_CODE");
+        assert_eq!(app.gql_as(Some(&person.access), "{ viewer { id } }", json!({})).await.error_code(), "TWO_FACTOR_REQUIRED");
+    }
+
+    async fn a_hundred_aliased_guesses_in_one_document_get_none(app: TestApp) {
+        let person = app.sign_up("ada@example.com").await;
+        let (hash_code, code) = app.passcode(&person, Some("2025550107")).await;
+        for guesses in [2, 4, 100] {
+            let fields: Vec<String> = (0..guesses)
+                .map(|n| format!("g{n}: passcodeVerify(input: {{ hashCode: \"{hash_code}\", passcode: \"{}\" }}) {{ userErrors {{ code }} }}", wrong(&code)))
+                .collect();
+            let refused = app.gql_as(Some(&person.access), &format!("mutation {{ {} }}", fields.join(" ")), json!({})).await;
+            assert!(refused.body.get("data").is_none(), "{}", refused.body);
+            assert_eq!(refused.error_code(), "QUERY_TOO_COMPLEX", "{}", refused.body);
+        }
+        app.verify_passcode(&person, &hash_code, &code).await.entity("passcodeVerify", "twoFactor");
+    }
+
+    async fn the_right_passcode_counts_once_however_many_come_at_once(app: TestApp) {
+        let person = app.sign_up("ada@example.com").await;
+        let (hash_code, code) = app.passcode(&person, Some("2025550107")).await;
+        let answers = join_all((0..5).map(|_| app.verify_passcode(&person, &hash_code, &code))).await;
+        let passed = answers.iter().filter(|answer| answer.body["data"]["passcodeVerify"]["twoFactor"]["isPassed"] == true).count();
+        assert_eq!((passed, guesses(&answers, "INVALID_HASH_CODE")), (1, 4));
+    }
+
+    async fn a_passcode_is_for_one_person_and_one_session_and_the_newest_only(app: TestApp) {
+        let ada = app.sign_up("ada@example.com").await;
+        let eve = app.sign_up("eve@example.com").await;
+        let (first, first_code) = app.passcode(&ada, Some("2025550107")).await;
+        let stolen = app.verify_passcode(&eve, &first, &first_code).await;
+        assert_eq!(stolen.user_error("passcodeVerify"), &json!({
+            "code": "INVALID_HASH_CODE", "path": ["hashCode"], "message": "Hash_code does not belong to the user.",
+        }));
+        app.long_ago("passcode", "sent_at", 31).await;
+        let (second, second_code) = app.passcode(&ada, Some("(202) 555-0107")).await;
+        assert_eq!(app.verify_passcode(&ada, &first, &first_code).await.user_error("passcodeVerify")["code"], "INVALID_HASH_CODE");
+        let elsewhere = app.signed_in("ada@example.com").await;
+        app.verify_passcode(&ada, &second, &second_code).await.entity("passcodeVerify", "twoFactor");
+        // Her other session has not passed; a new sign-in needs a new passcode, to the number that is verified.
+        assert_eq!(app.gql_as(Some(&elsewhere.access), "{ viewer { id } }", json!({})).await.error_code(), "TWO_FACTOR_REQUIRED");
+        assert_eq!(app.gql_as(Some(&ada.access), "{ viewer { id } }", json!({})).await.data()["viewer"]["id"], json!(ada.user_id));
+        let another = app.send_passcode(&elsewhere, Some("2025550199")).await;
+        assert_eq!(another.user_error("passcodeSend")["code"], "PHONE_VERIFIED");
+    }
+
+    async fn a_passcode_is_good_for_five_minutes(app: TestApp) {
+        let person = app.sign_up("ada@example.com").await;
+        let (hash_code, code) = app.passcode(&person, Some("2025550107")).await;
+        app.long_ago("passcode", "expires_at", 301).await;
+        assert_eq!(app.verify_passcode(&person, &hash_code, &code).await.user_error("passcodeVerify")["code"], "INVALID_HASH_CODE");
+    }
+
+    async fn a_phone_number_is_one_persons(app: TestApp) {
+        let ada = app.person("ada@example.com", "2025550107").await;
+        let eve = app.sign_up("eve@example.com").await;
+        app.long_ago("passcode", "sent_at", 31).await;
+        let (hash_code, code) = app.passcode(&eve, Some("+1 202 555 0107")).await;
+        assert_eq!(app.verify_passcode(&eve, &hash_code, &code).await.user_error("passcodeVerify"), &json!({
+            "code": "PHONE_TAKEN", "path": ["phoneNumber"], "message": "Phone number already has be taken.",
+        }));
+        assert_eq!(app.gql_as(Some(&eve.access), "{ viewer { id } }", json!({})).await.error_code(), "TWO_FACTOR_REQUIRED");
+        assert_eq!(app.gql_as(Some(&ada.access), "{ viewer { id } }", json!({})).await.data()["viewer"]["id"], json!(ada.user_id));
+    }
+
+    async fn passcodes_are_sent_one_in_half_a_minute_and_five_in_an_hour(app: TestApp) {
+        let person = app.sign_up("ada@example.com").await;
+        let at_once = join_all((0..10).map(|_| app.send_passcode(&person, Some("2025550107")))).await;
+        let sent = at_once.iter().filter(|answer| answer.body["data"]["passcodeSend"]["passcode"]["phoneLast4"] == "0107").count();
+        let refused = at_once.iter().filter(|answer| answer.body["errors"][0]["extensions"]["code"] == "RATE_LIMITED").count();
+        assert_eq!((sent, refused), (1, 9));
+        for _ in 0..4 {
+            app.long_ago("passcode", "sent_at", 31).await;
+            app.send_passcode(&person, Some("2025550107")).await.entity("passcodeSend", "passcode");
+        }
+        app.long_ago("passcode", "sent_at", 31).await;
+        assert_eq!(app.send_passcode(&person, Some("2025550107")).await.error_code(), "RATE_LIMITED");
+        assert_eq!(app.send_passcode(&person, Some("2025550108")).await.error_code(), "RATE_LIMITED", "five to one person");
+        let other = app.sign_up("eve@example.com").await;
+        assert_eq!(app.send_passcode(&other, Some("2025550107")).await.error_code(), "RATE_LIMITED", "five to one phone");
+        app.send_passcode(&other, Some("2025550109")).await.entity("passcodeSend", "passcode");
+        app.long_ago("passcode", "sent_at", 3_600).await;
+        app.send_passcode(&person, Some("2025550107")).await.entity("passcodeSend", "passcode");
+        assert_eq!(app.outbox().await.len(), 7);
+    }
+
+    async fn an_open_socket_hears_nothing_before_the_second_factor(app: TestApp) {
+        let person = app.sign_up("ada@example.com").await;
+        let mut socket = Socket::join(&app, Some(&person.access)).await;
+        socket.subscribe("1", "subscription { events(after: \"0\") { id } }", json!({})).await;
+        let refused = socket.hear().await.unwrap();
+        assert!(refused.to_string().contains("TWO_FACTOR_REQUIRED"), "{refused}");
+    }
+
+    async fn an_authenticator_app_proves_as_well(app: TestApp) {
+        let person = app.sign_up("ada@example.com").await;
+        let enrollment = enroll(&app, &person).await;
+        let secret = enrollment.entity("totpEnroll", "enrollment")["secret"].as_str().unwrap().to_owned();
+        let uri = enrollment.body["data"]["totpEnroll"]["enrollment"]["uri"].as_str().unwrap();
+        assert!(uri.starts_with("otpauth://totp/Coffer:ada%40example.com?") && uri.contains(&format!("secret={secret}")), "{uri}");
+        let wrong = verify(&app, &person, "000000x").await;
+        assert_eq!(wrong.user_error("totpVerify")["code"], "INVALID_PASSCODE");
+        let first = code(&secret, 0);
+        assert_eq!(verify(&app, &person, &first).await.entity("totpVerify", "twoFactor"), &json!({ "isPassed": true, "methods": ["TOTP"], "phoneLast4": null }));
+        assert_eq!(app.gql_as(Some(&person.access), "{ viewer { twoFactorMethods } }", json!({})).await.data()["viewer"]["twoFactorMethods"], json!(["TOTP"]));
+
+        // Once it is set up, a password alone can neither replace it nor go around it by text message.
+        let thief = app.signed_in("ada@example.com").await;
+        assert_eq!(enroll(&app, &thief).await.error_code(), "TWO_FACTOR_REQUIRED");
+        assert_eq!(app.send_passcode(&thief, Some("2025550108")).await.error_code(), "TWO_FACTOR_REQUIRED");
+        assert_eq!(remove(&app, &thief).await.error_code(), "TWO_FACTOR_REQUIRED");
+        assert_eq!(verify(&app, &thief, &first).await.user_error("totpVerify")["code"], "INVALID_PASSCODE", "a code counts once");
+        verify(&app, &thief, &code(&secret, 30)).await.entity("totpVerify", "twoFactor");
+        assert_eq!(enroll(&app, &thief).await.user_error("totpEnroll")["code"], "TOTP_ENROLLED");
+        assert_eq!(remove(&app, &thief).await.entity("totpRemove", "twoFactor")["methods"], json!([]));
+        assert_eq!(verify(&app, &thief, &code(&secret, 60)).await.user_error("totpVerify")["code"], "TOTP_NOT_ENROLLED");
+    }
+
+    async fn codes_of_an_app_cannot_be_guessed_in_a_flood(app: TestApp) {
+        let person = app.sign_up("ada@example.com").await;
+        let enrollment = enroll(&app, &person).await;
+        let secret = enrollment.entity("totpEnroll", "enrollment")["secret"].as_str().unwrap().to_owned();
+        let answers = join_all((0..100).map(|_| verify(&app, &person, "12345"))).await;
+        let heard = answers.iter().filter(|answer| answer.body["data"]["totpVerify"]["userErrors"][0]["code"] == "INVALID_PASSCODE").count();
+        let waiting = answers.iter().filter(|answer| answer.body["errors"][0]["extensions"]["code"] == "RATE_LIMITED").count();
+        assert_eq!((heard, waiting), (5, 95));
+        assert_eq!(verify(&app, &person, &code(&secret, 0)).await.error_code(), "RATE_LIMITED");
+        app.long_ago("throttle", "blocked_until", 31).await;
+        verify(&app, &person, &code(&secret, 0)).await.entity("totpVerify", "twoFactor");
+    }
+}
+
+async fn enroll(app: &TestApp, person: &SignedIn) -> crate::support::Answer {
+    app.gql_as(Some(&person.access), "mutation { totpEnroll { enrollment { secret uri } userErrors { code } } }", json!({})).await
+}
+
+async fn remove(app: &TestApp, person: &SignedIn) -> crate::support::Answer {
+    app.gql_as(Some(&person.access), "mutation { totpRemove { twoFactor { methods } userErrors { code } } }", json!({})).await
+}
+
+async fn verify(app: &TestApp, person: &SignedIn, code: &str) -> crate::support::Answer {
+    let verify = "mutation($input: TotpVerifyInput!) { totpVerify(input: $input) { twoFactor { isPassed methods phoneLast4 } userErrors { code } } }";
+    let input: Value = json!({ "code": code });
+    app.gql_as(Some(&person.access), verify, json!({ "input": input })).await
+}
+
+/// What an app shows these seconds from now.
+fn code(secret: &str, seconds: u64) -> String {
+    let secret = totp_rs::Secret::try_from_base32(secret).unwrap();
+    let app = totp_rs::Builder::new().with_secret(secret).with_account_name("ada").build().unwrap();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    app.generate(now + seconds).to_string()
+}
