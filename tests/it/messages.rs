@@ -310,6 +310,30 @@ on_both! {
         assert_eq!(to, expected);
     }
 
+    async fn a_mail_held_by_a_server_that_died_is_sent_by_another(app: TestApp) {
+        if python().is_none() {
+            return;
+        }
+        let port = free_port();
+        let server = Smtp::start("127.0.0.1", port, false);
+        let url = format!("smtp://127.0.0.1:{port}");
+        let app = app.restarted(Options { without_timers: true, ..mailing(&url) }).await;
+        let live = live(&app).await;
+        let id = post(&app.app, &live, mail("ada@example.com", "S", "T")).await.unwrap();
+        let timer = timer::Entity::find().one(&app.app.db.read).await.unwrap().unwrap();
+        let tx = app.app.db.write().await.unwrap();
+        let held = timers::hold(&tx, timer.clone(), chrono::Duration::seconds(90)).await.unwrap();
+        assert_eq!(held.map(|held| held.attempts), Some(1));
+        assert_eq!(timers::hold(&tx, timer, chrono::Duration::seconds(90)).await.unwrap(), None);
+        tx.commit().await.unwrap();
+        let app = app.restarted(mailing(&url)).await;
+        assert_eq!(server.takes(0).await, Vec::<Value>::new());
+        hasten(&app).await;
+        let sent = ended(&app, id).await;
+        assert_eq!((sent.status, sent.attempts), (Status::Sent, 2));
+        assert_eq!(server.takes(1).await.len(), 1);
+    }
+
     async fn a_sandbox_with_a_mail_server_still_sends_nothing(app: TestApp) {
         if python().is_none() {
             return;
