@@ -8,6 +8,7 @@ use crate::{
     },
     graphql::Limits,
     http::Settings,
+    providers::{Providers, mail::Smtp, sms::Gateway},
 };
 use clap::{Args, ValueEnum};
 use std::{
@@ -15,6 +16,7 @@ use std::{
     io::{ErrorKind, Write},
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -65,6 +67,30 @@ pub struct Config {
     /// Where what people have entered is mailed for their advisors
     #[arg(long, global = true, env = "COFFER_ADVISORS_EMAIL")]
     pub advisors_email: Option<String>,
+
+    /// The mail server for live partners: smtp://user:password@host:port with STARTTLS, or smtps://…
+    #[arg(long, global = true, env = "COFFER_SMTP_URL", hide_env_values = true)]
+    pub smtp_url: Option<String>,
+
+    /// Whom mail comes from, such as Coffer <no-reply@coffer.example>
+    #[arg(long, global = true, env = "COFFER_MAIL_FROM")]
+    pub mail_from: Option<String>,
+
+    /// The SMS gateway for live partners, which text messages are posted to
+    #[arg(long, global = true, env = "COFFER_SMS_URL", hide_env_values = true)]
+    pub sms_url: Option<String>,
+
+    /// The body of a text message on its way to the gateway, with {to} and {text} in it
+    #[arg(long, global = true, env = "COFFER_SMS_TEMPLATE", hide_env_values = true)]
+    pub sms_template: Option<String>,
+
+    /// What that body is; values are written into it accordingly
+    #[arg(long, global = true, env = "COFFER_SMS_CONTENT_TYPE", default_value = "application/json")]
+    pub sms_content_type: String,
+
+    /// The Authorization header for the SMS gateway
+    #[arg(long, global = true, env = "COFFER_SMS_AUTHORIZATION", hide_env_values = true)]
+    pub sms_authorization: Option<String>,
 
     /// Whether the schema tells about itself; not in production when left out
     #[arg(long, global = true, env = "COFFER_INTROSPECTION")]
@@ -138,7 +164,7 @@ impl Config {
         if let Some(origin) = self.origins.iter().find(|origin| origin.as_str() == "*" || !origin.contains("://")) {
             return Err(format!("COFFER_ORIGINS: {origin:?} is no origin; write each out, such as https://app.example"));
         }
-        Ok(())
+        self.setup().map(drop)
     }
 
     /// The SQLite file, if that is what the database is.
@@ -187,8 +213,26 @@ impl Config {
     }
 
     /// What the app is told besides its database and its key.
-    pub fn setup(&self) -> Setup {
-        Setup { default_partner: self.default_partner.clone(), advisors: self.advisors_email.clone(), ..Setup::default() }
+    pub fn setup(&self) -> Result<Setup, Complaint> {
+        Ok(Setup { default_partner: self.default_partner.clone(), advisors: self.advisors_email.clone(), providers: self.providers()? })
+    }
+
+    fn providers(&self) -> Result<Providers, Complaint> {
+        let mut providers = Providers::default();
+        match (&self.smtp_url, &self.mail_from) {
+            (Some(url), Some(from)) => providers.live_mail = Some(Arc::new(Smtp::new(url, from)?)),
+            (Some(_), None) => return Err("COFFER_MAIL_FROM: must be set with COFFER_SMTP_URL".to_owned()),
+            (None, _) => {}
+        }
+        match (&self.sms_url, &self.sms_template) {
+            (Some(url), Some(template)) => {
+                let gateway = Gateway::new(url, template, &self.sms_content_type, self.sms_authorization.as_deref())?;
+                providers.live_sms = Some(Arc::new(gateway));
+            }
+            (Some(_), None) => return Err("COFFER_SMS_TEMPLATE: must be set with COFFER_SMS_URL".to_owned()),
+            (None, _) => {}
+        }
+        Ok(providers)
     }
 
     /// What the server is told besides the app.

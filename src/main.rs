@@ -178,7 +178,7 @@ async fn migrated(config: &Config) -> Result<Db, Complaint> {
 async fn app(config: &Config) -> Result<App, Complaint> {
     let db = migrated(config).await?;
     let new = App::is_new(&db).await.map_err(|error| cannot("read the database", &error))?;
-    let app = App::new(db, Vault::new(&config.encryption_key(new)?), config.setup());
+    let app = App::new(db, Vault::new(&config.encryption_key(new)?), config.setup()?);
     match app.check_encryption_key().await {
         Ok(true) => Ok(app),
         Ok(false) => Err("the database was written with another encryption key".to_owned()),
@@ -238,7 +238,7 @@ async fn doctor(config: &Config) -> Result<ExitCode, Complaint> {
         line("durability", db.durability().await.map_err(|error| cannot("ask", &error)))?;
         if ready {
             if let Ok(key) = config.encryption_key(false) {
-                let right = App::new(db.clone(), Vault::new(&key), config.setup()).check_encryption_key().await;
+                let right = App::new(db.clone(), Vault::new(&key), config.setup()?).check_encryption_key().await;
                 let right = right.map_err(|error| cannot("ask", &error));
                 line(
                     "key fits",

@@ -7,7 +7,7 @@ pub mod market;
 pub mod prices;
 pub mod sms;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
 /// The providers this server works with.
 #[derive(Clone)]
@@ -31,12 +31,29 @@ pub struct Providers {
 }
 
 /// Why a message was not taken by whoever carries it; without a word of the message or of the person.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SendError {
     /// It will never be taken.
-    Refused(&'static str),
+    Refused(String),
     /// It may be taken later.
-    Failed(&'static str),
+    Failed(String),
+}
+
+/// Whether a host is this machine, so that nobody can listen on the way.
+fn is_in_house(host: &str) -> bool {
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+/// What others are asked with over HTTP: no redirects, no proxy, 5 seconds to connect and 15 in all.
+fn https() -> reqwest::ClientBuilder {
+    // It is there already after the first time.
+    _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .connect_timeout(Duration::from_secs(5))
+        .timeout(Duration::from_secs(15))
 }
 
 impl Default for Providers {

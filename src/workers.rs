@@ -2,11 +2,12 @@
 
 use crate::{
     app::App,
-    domain::{agenda, idempotency, messages, passcodes, sessions, throttle},
+    domain::{Result, agenda, idempotency, messages, passcodes, sessions, throttle},
 };
+use entity::timer::Clock;
 use futures_util::FutureExt;
 use std::{panic::AssertUnwindSafe, time::Duration};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 /// Numbers and seals what is committed.
 pub fn sequencer(app: &App) -> JoinHandle<()> {
@@ -17,25 +18,36 @@ pub fn sequencer(app: &App) -> JoinHandle<()> {
 /// How long a timer that nobody announced may be late.
 const LATEST: Duration = Duration::from_millis(200);
 
-/// Carries out what is due.
+/// Carries out what is due, by the partners' clocks and by the system's.
 pub fn timers(app: &App) -> JoinHandle<()> {
     let app = app.clone();
     tokio::spawn(async move {
-        loop {
-            match AssertUnwindSafe(agenda::carry_out_due(&app)).catch_unwind().await {
-                Ok(Ok(true)) => {}
-                Ok(Ok(false)) => app.timers.wait(LATEST).await,
-                Err(_) => {
-                    tracing::error!("carrying out what is due panicked and is tried again");
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                }
-                Ok(Err(error)) => {
-                    tracing::error!(cause = %error.cause(), "due timers could not be carried out and are tried again");
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                }
+        tokio::join!(carry_out_due(&app, Clock::Partner), carry_out_due(&app, Clock::System));
+    })
+}
+
+async fn carry_out_due(app: &App, clock: Clock) {
+    let mut begun = JoinSet::new();
+    loop {
+        let round = async {
+            match clock {
+                Clock::Partner => agenda::carry_out_due(app).await,
+                Clock::System => agenda::begin_due_by_system(app, &mut begun).await,
+            }
+        };
+        match AssertUnwindSafe(round).catch_unwind().await {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) => app.timers.wait(clock, LATEST).await,
+            Err(_) => {
+                tracing::error!("carrying out what is due panicked and is tried again");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            Ok(Err(error)) => {
+                tracing::error!(cause = %error.cause(), "due timers could not be carried out and are tried again");
+                tokio::time::sleep(Duration::from_secs(1)).await;
             }
         }
-    })
+    }
 }
 
 /// Forgets what needs no longer be kept, once an hour.
@@ -51,7 +63,7 @@ pub fn housekeeping(app: &App) -> JoinHandle<()> {
     })
 }
 
-async fn forget(app: &App) -> crate::domain::Result<()> {
+async fn forget(app: &App) -> Result<()> {
     let tx = app.db.write().await?;
     let keys = idempotency::forget_old(&tx).await?;
     let messages = messages::forget_old(&tx).await?;

@@ -1,4 +1,4 @@
-//! Mail and text messages on their way out of the house.
+//! Mail and text messages on their way out of the house, and what is due by the system's clock in order.
 
 use crate::words;
 use sea_orm_migration::prelude::*;
@@ -38,4 +38,5 @@ CREATE INDEX message_of_partner ON message (partner_id, status, id);
 CREATE INDEX message_of_user ON message (user_id, id);
 CREATE INDEX message_to ON message (partner_id, recipient_index, id);
 CREATE INDEX message_by_age ON message (kept_until) WHERE kept_until IS NOT NULL;
+CREATE INDEX timer_by_clock ON timer (clock, due_at, id);
 ";

@@ -7,15 +7,18 @@ use super::{
     secrets::{Place, Secret},
     timers,
 };
-use crate::app::App;
+use crate::{
+    app::App,
+    providers::{SendError, mail::Mail, sms::TextMessage},
+};
 use chrono::{DateTime, Duration, Utc};
 use entity::{
     Kind,
     message::{self, Channel, Purpose, Status},
     partner::{self, Mode},
-    timer::TimerKind,
+    timer::{self, TimerKind},
 };
-use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, sea_query::Expr};
 use uuid::Uuid;
 
 /// A message as its cause words it.
@@ -106,6 +109,74 @@ fn carried(app: &App, channel: Channel) -> Result<()> {
         Channel::Sms => app.providers.live_sms.is_none().then_some("No SMS gateway is configured."),
     };
     missing.map_or(Ok(()), |what| Err(Error::Unavailable(what)))
+}
+
+/// The pauses between the tries to send a message, in seconds: eight tries within a day.
+const PAUSES: [i64; 7] = [5, 30, 120, 600, 3600, 4 * 3600, 12 * 3600];
+
+/// Sends the message of a timer that the caller holds. Afterwards it is sent and empty, or given up and empty, or waits
+/// for its next try. A crash between sending and writing that down sends it twice, under the same id.
+pub async fn send(app: &App, held: &timer::Model) -> Result<()> {
+    let found = message::Entity::find_by_id(held.subject_id).one(&app.db.read).await?;
+    let Some(message) = found.filter(|found| found.status == Status::Pending) else {
+        let tx = app.db.write().await?;
+        timers::take(&tx, held).await?;
+        return Ok(tx.commit().await?);
+    };
+    let late = |at: DateTime<Utc>| message.send_by.is_some_and(|by| at > by);
+    let outcome =
+        if late(clock::system_now()) { Err(SendError::Refused("it came too late".to_owned())) } else { hand_over(app, &message).await? };
+    let pause = usize::try_from(held.attempts.saturating_sub(1)).ok().and_then(|tried| PAUSES.get(tried)).copied().map(Duration::seconds);
+    let (status, why) = match (outcome, pause) {
+        (Ok(()), _) => (Status::Sent, String::new()),
+        (Err(SendError::Failed(why)), Some(pause)) if !late(clock::system_now() + pause) => {
+            tracing::warn!(message = %message.id, tries = held.attempts, why, "a message could not be sent and is tried again");
+            let tx = app.db.write().await?;
+            timers::let_go(&tx, held, pause).await?;
+            return Ok(tx.commit().await?);
+        }
+        (Err(SendError::Failed(why) | SendError::Refused(why)), _) => (Status::Failed, why),
+    };
+    let tx = app.db.write().await?;
+    timers::take(&tx, held).await?;
+    let erased = erase(&tx, &message, status, held.attempts).await?;
+    tx.commit().await?;
+    if erased && status == Status::Failed {
+        tracing::error!(message = %message.id, purpose = ?message.purpose, tries = held.attempts, why, "a message could not be sent and is given up");
+    }
+    Ok(())
+}
+
+async fn hand_over(app: &App, message: &message::Model) -> Result<Result<(), SendError>> {
+    let (id, to, text) = (message.id.to_string(), recipient(app, message)?, text(app, message)?);
+    let (id, to, text) = (id.as_str(), to.reveal().as_str(), text.reveal().as_str());
+    let nobody = || Err(SendError::Failed("nobody is configured who carries it".to_owned()));
+    Ok(match (message.channel, &app.providers.live_mail, &app.providers.live_sms) {
+        (Channel::Mail, Some(provider), _) => {
+            let subject = subject(app, message)?;
+            provider.send(Mail { id, to, subject: subject.reveal(), text }).await
+        }
+        (Channel::Sms, _, Some(provider)) => provider.send(TextMessage { id, to, text }).await,
+        (Channel::Mail, None, _) | (Channel::Sms, _, None) => nobody(),
+    })
+}
+
+/// Ends a pending message and empties it; `false` when it has ended already.
+async fn erase(tx: &DatabaseTransaction, message: &message::Model, status: Status, attempts: i32) -> Result<bool> {
+    use message::Column;
+    let sent_at = (status == Status::Sent).then(clock::system_now);
+    let ended = message::Entity::update_many()
+        .col_expr(Column::Status, Expr::value(status))
+        .col_expr(Column::Recipient, Expr::value(Vec::<u8>::new()))
+        .col_expr(Column::Subject, Expr::value(Vec::<u8>::new()))
+        .col_expr(Column::Body, Expr::value(Vec::<u8>::new()))
+        .col_expr(Column::Attempts, Expr::value(attempts))
+        .col_expr(Column::SentAt, Expr::value(sent_at))
+        .filter(Column::Id.eq(message.id))
+        .filter(Column::Status.eq(Status::Pending))
+        .exec(tx)
+        .await?;
+    Ok(ended.rows_affected == 1)
 }
 
 fn index(app: &App, partner_id: Uuid, to: &str) -> Vec<u8> {

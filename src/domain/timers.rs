@@ -16,19 +16,30 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-/// Tells the worker that something may be due.
+/// Tells the workers that something may be due.
 #[derive(Clone, Debug, Default)]
-pub struct Wake(Arc<Notify>);
+pub struct Wake(Arc<Waiting>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    partners: Notify,
+    system: Notify,
+}
 
 impl Wake {
     /// Something may be due.
     pub fn wake(&self) {
-        self.0.notify_one();
+        self.0.partners.notify_one();
+        self.0.system.notify_one();
     }
 
-    /// Returns when something may be due, after `at_most` at the latest.
-    pub async fn wait(&self, at_most: std::time::Duration) {
-        _ = tokio::time::timeout(at_most, self.0.notified()).await;
+    /// Returns when something may be due by this clock, after `at_most` at the latest.
+    pub async fn wait(&self, clock: Clock, at_most: std::time::Duration) {
+        let waiting = match clock {
+            Clock::Partner => &self.0.partners,
+            Clock::System => &self.0.system,
+        };
+        _ = tokio::time::timeout(at_most, waiting.notified()).await;
     }
 }
 
@@ -140,4 +151,43 @@ pub async fn put_off(connection: &impl ConnectionTrait, timer: &timer::Model) ->
         .exec(connection)
         .await?;
     Ok(())
+}
+
+/// Timers due by the system's clock that nobody holds, the longest due first, at most `limit`.
+pub async fn due_by_system(connection: &impl ConnectionTrait, limit: u64) -> Result<Vec<timer::Model>> {
+    let now = clock::system_now();
+    Ok(timer::Entity::find()
+        .filter(timer::Column::Clock.eq(Clock::System))
+        .filter(timer::Column::DueAt.lte(now))
+        .filter(any![timer::Column::RetryAt.is_null(), timer::Column::RetryAt.lte(now)])
+        .order_by_asc(timer::Column::DueAt)
+        .order_by_asc(timer::Column::Id)
+        .limit(limit)
+        .all(connection)
+        .await?)
+}
+
+/// Takes hold of a timer whose work cannot be done within a transaction, for as long as `span` at the most: `None` when
+/// another has taken it since it was read. The number of tries tells whoever holds it from whoever held it before.
+pub async fn hold(connection: &impl ConnectionTrait, timer: timer::Model, span: Duration) -> Result<Option<timer::Model>> {
+    let held = timer::Model { attempts: timer.attempts.saturating_add(1), retry_at: Some(clock::system_now() + span), ..timer };
+    let taken = put(connection, timer.id, timer.attempts, held.attempts, held.retry_at).await?;
+    Ok(taken.then_some(held))
+}
+
+/// Lets go of a timer that is held, to be tried again after a pause, unless another has taken hold of it meanwhile.
+pub async fn let_go(connection: &impl ConnectionTrait, held: &timer::Model, pause: Duration) -> Result<()> {
+    put(connection, held.id, held.attempts, held.attempts, Some(clock::system_now() + pause)).await?;
+    Ok(())
+}
+
+async fn put(connection: &impl ConnectionTrait, id: Uuid, seen: i32, attempts: i32, retry_at: Option<DateTime<Utc>>) -> Result<bool> {
+    let put = timer::Entity::update_many()
+        .col_expr(timer::Column::Attempts, Expr::value(attempts))
+        .col_expr(timer::Column::RetryAt, Expr::value(retry_at))
+        .filter(timer::Column::Id.eq(id))
+        .filter(timer::Column::Attempts.eq(seen))
+        .exec(connection)
+        .await?;
+    Ok(put.rows_affected == 1)
 }

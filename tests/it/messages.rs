@@ -1,19 +1,30 @@
-//! Mail and text messages: a sandbox's are read in its outbox.
+//! Mail and text messages: a sandbox's are read in its outbox, a live partner's reach a real mail server and a real gateway.
 
-use crate::support::{TestApp, on_both};
+use crate::support::{
+    Options, TestApp, on_both,
+    smtp::{Smtp, free_port, python},
+};
+use axum::{Router, extract::State, http::HeaderMap, http::StatusCode, routing::post as on_post};
 use coffer::{
     app::App,
     domain::{
-        self, Scope,
+        self, Scope, clock,
         messages::{self, NewMessage},
+        timers,
     },
+    providers::{Providers, mail, sms},
 };
 use entity::{
-    message::{Channel, Purpose},
+    message::{self, Channel, Purpose, Status},
     partner::{self, Mode},
+    timer::{self, TimerKind},
 };
-use sea_orm::{ConnectionTrait, Statement};
-use serde_json::json;
+use sea_orm::{ConnectionTrait, EntityTrait, Statement};
+use serde_json::{Value, json};
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 use uuid::Uuid;
 
 /// A mail with a passcode.
@@ -42,6 +53,80 @@ async fn rows(app: &TestApp, table: &str) -> i64 {
     let read = &app.app.db.read;
     let counted = read.query_one_raw(Statement::from_string(read.get_database_backend(), format!("SELECT count(*) AS rows FROM {table}")));
     counted.await.unwrap().unwrap().try_get("", "rows").unwrap()
+}
+
+/// A server that hands mail to this one.
+fn mailing(url: &str) -> Options {
+    let smtp = mail::Smtp::new(url, "Coffer <no-reply@coffer.example>").unwrap();
+    Options { providers: Providers { live_mail: Some(Arc::new(smtp)), ..Providers::default() }, ..Options::default() }
+}
+
+/// The message once it is no longer pending.
+async fn ended(app: &TestApp, id: Uuid) -> message::Model {
+    for _ in 0..600 {
+        let message = message::Entity::find_by_id(id).one(&app.app.db.read).await.unwrap().unwrap();
+        if message.status != Status::Pending {
+            return message;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("message {id} did not end");
+}
+
+/// Waits until the only timer has been tried so many times and waits for its next try, so many seconds from then.
+async fn put_off(app: &TestApp, tries: i32, pause: i64) {
+    let mut seen = (0, 0);
+    for _ in 0..600 {
+        let timer = timer::Entity::find().one(&app.app.db.read).await.unwrap().unwrap();
+        seen = (timer.attempts, (timer.retry_at.unwrap_or_default() - clock::system_now()).num_milliseconds());
+        if seen.0 == tries && (1000 * pause - 3000..=1000 * pause).contains(&seen.1) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("after {} tries it waits {} ms, not {pause} s after {tries}", seen.0, seen.1);
+}
+
+/// Makes the only timer's next try due now.
+async fn hasten(app: &TestApp) {
+    let text = "UPDATE timer SET retry_at = '2026-01-01T00:00:00+00:00'";
+    app.app.db.for_migrations().execute_unprepared(text).await.unwrap();
+}
+
+/// What is left of a message that has ended.
+fn is_empty(message: &message::Model) -> bool {
+    message.recipient.is_empty() && message.subject.is_empty() && message.body.is_empty() && message.recipient_index.is_none()
+}
+
+/// What a gateway was told: its headers of interest, and the body.
+type Told = Arc<Mutex<Vec<(Value, String)>>>;
+
+/// A gateway that answers with these statuses one after another, then with 200, and what it was told.
+async fn gateway(statuses: &[u16]) -> (String, Told) {
+    async fn take(
+        State((told, statuses)): State<(Told, Arc<Mutex<Vec<u16>>>)>,
+        headers: HeaderMap,
+        body: String,
+    ) -> (StatusCode, [(&'static str, &'static str); 1]) {
+        let header = |name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+        let kept = json!({ "type": header("content-type"), "authorization": header("authorization"), "key": header("idempotency-key") });
+        told.lock().unwrap().push((kept, body));
+        let mut statuses = statuses.lock().unwrap();
+        let status = if statuses.is_empty() { 200 } else { statuses.remove(0) };
+        (StatusCode::from_u16(status).unwrap(), [("location", "/elsewhere")])
+    }
+    let told = Told::default();
+    let state = (told.clone(), Arc::new(Mutex::new(statuses.to_vec())));
+    let router = Router::new().route("/send", on_post(take)).route("/elsewhere", on_post(take).get(take)).with_state(state);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/send", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    (url, told)
+}
+
+fn texting(url: &str, template: &str, content_type: &str) -> Options {
+    let gateway = sms::Gateway::new(url, template, content_type, Some("Bearer of the gateway")).unwrap();
+    Options { providers: Providers { live_sms: Some(Arc::new(gateway)), ..Providers::default() }, ..Options::default() }
 }
 
 const OUTBOX: &str = "query($first: Int, $after: String, $to: String, $channel: MessageChannel) {
@@ -126,4 +211,193 @@ on_both! {
         }
         assert_eq!((rows(&app, "message").await, rows(&app, "timer").await), (0, 0));
     }
+
+    async fn a_live_partners_mail_arrives_word_for_word_and_is_forgotten(app: TestApp) {
+        if python().is_none() {
+            return;
+        }
+        let port = free_port();
+        let server = Smtp::start("127.0.0.1", port, true);
+        let app = app.restarted(mailing(&format!("smtp://coffer:p%40ss%3Aword@127.0.0.1:{port}"))).await;
+        let live = live(&app).await;
+        let text = "Grüße, Ada.\nYour passcode is 123456.\n.\nBcc: eve@example.com";
+        let subject = "Ihr Schlüssel, a subject that is long enough to be folded over more than one line of a header";
+        let id = post(&app.app, &live, mail("Ada.Carter@example.com", subject, text)).await.unwrap();
+        let ended = ended(&app, id).await;
+        assert_eq!((ended.status, ended.attempts, ended.sent_at.is_some(), is_empty(&ended)), (Status::Sent, 1, true, true));
+        let taken = server.takes(1).await;
+        assert_eq!(taken.len(), 1, "{taken:?}");
+        let headers = &taken[0]["headers"];
+        assert_eq!((&taken[0]["from"], &taken[0]["to"]), (&json!("no-reply@coffer.example"), &json!(["Ada.Carter@example.com"])));
+        assert_eq!((&headers["from"], &headers["to"]), (&json!("Coffer <no-reply@coffer.example>"), &json!("Ada.Carter@example.com")));
+        assert_eq!((&headers["subject"], &headers["message-id"]), (&json!(subject), &json!(format!("<{id}@coffer>"))));
+        assert_eq!((&taken[0]["text"], &headers["bcc"]), (&json!(format!("{text}\n").replace('\n', "\r\n")), &json!(null)));
+        assert_eq!(rows(&app, "timer").await, 0);
+    }
+
+    async fn mail_waits_for_a_server_that_is_down_and_comes_once(app: TestApp) {
+        if python().is_none() {
+            return;
+        }
+        let port = free_port();
+        let app = app.restarted(mailing(&format!("smtp://127.0.0.1:{port}"))).await;
+        let live = live(&app).await;
+        let began = Instant::now();
+        let id = post(&app.app, &live, mail("ada@example.com", "Your passcode", "It is 123456.")).await.unwrap();
+        put_off(&app, 1, 5).await;
+        let server = Smtp::start("127.0.0.1", port, false);
+        let ended = ended(&app, id).await;
+        assert!(began.elapsed() > Duration::from_secs(5), "tried again after {:?}", began.elapsed());
+        assert_eq!((ended.status, ended.attempts, is_empty(&ended)), (Status::Sent, 2, true));
+        assert_eq!(server.takes(1).await.len(), 1);
+        assert_eq!(rows(&app, "timer").await, 0);
+    }
+
+    async fn mail_that_cannot_arrive_is_given_up_and_forgotten(app: TestApp) {
+        if python().is_none() {
+            return;
+        }
+        let port = free_port();
+        let server = Smtp::start("127.0.0.1", port, false);
+        let app = app.restarted(mailing(&format!("smtp://127.0.0.1:{port}"))).await;
+        let live = live(&app).await;
+        let id = post(&app.app, &live, mail("nobody@example.com", "S", "T")).await.unwrap();
+        let refused = ended(&app, id).await;
+        assert_eq!((refused.status, refused.attempts, refused.sent_at, is_empty(&refused)), (Status::Failed, 1, None, true));
+
+        let id = post(&app.app, &live, mail("full@example.com", "S", "T")).await.unwrap();
+        for (tries, pause) in (1..).zip([5, 30, 120, 600, 3600, 14_400, 43_200]) {
+            put_off(&app, tries, pause).await;
+            hasten(&app).await;
+        }
+        let given_up = ended(&app, id).await;
+        assert_eq!((given_up.status, given_up.attempts, given_up.sent_at, is_empty(&given_up)), (Status::Failed, 8, None, true));
+
+        let app = app.restarted(mailing(&format!("smtp://127.0.0.1:{}", free_port()))).await;
+        let soon = Some(clock::system_now() + chrono::Duration::seconds(3));
+        let id = post(&app.app, &live, NewMessage { send_by: soon, ..mail("ada@example.com", "S", "T") }).await.unwrap();
+        assert_eq!((ended(&app, id).await.status, rows(&app, "timer").await), (Status::Failed, 0));
+        let app = app.restarted(mailing(&format!("smtp://127.0.0.1:{port}"))).await;
+        let past = Some(clock::system_now() - chrono::Duration::seconds(1));
+        let id = post(&app.app, &live, NewMessage { send_by: past, ..mail("ada@example.com", "S", "T") }).await.unwrap();
+        assert_eq!((ended(&app, id).await.status, rows(&app, "timer").await), (Status::Failed, 0));
+        assert_eq!(server.takes(1).await, Vec::<Value>::new());
+    }
+
+    async fn two_servers_send_a_mail_once(app: TestApp) {
+        if python().is_none() {
+            return;
+        }
+        let port = free_port();
+        let server = Smtp::start("127.0.0.1", port, false);
+        let url = format!("smtp://127.0.0.1:{port}");
+        let app = app.restarted(mailing(&url)).await;
+        let beside = app.beside(mailing(&url)).await;
+        let live = live(&app).await;
+        let mut ids = Vec::new();
+        for turn in 0..40 {
+            ids.push(post(&app.app, &live, mail(&format!("ada{turn}@example.com"), "S", "T")).await.unwrap());
+            beside.app.timers.wake();
+            app.app.timers.wake();
+        }
+        for id in ids {
+            assert_eq!(ended(&beside, id).await.status, Status::Sent);
+        }
+        let mut to: Vec<String> = server.takes(40).await.iter().map(|mail| mail["to"][0].as_str().unwrap().to_owned()).collect();
+        to.sort_unstable();
+        let mut expected: Vec<String> = (0..40).map(|turn| format!("ada{turn}@example.com")).collect();
+        expected.sort_unstable();
+        assert_eq!(to, expected);
+    }
+
+    async fn a_mail_held_by_a_server_that_died_is_sent_by_another(app: TestApp) {
+        if python().is_none() {
+            return;
+        }
+        let port = free_port();
+        let server = Smtp::start("127.0.0.1", port, false);
+        let url = format!("smtp://127.0.0.1:{port}");
+        let app = app.restarted(Options { without_timers: true, ..mailing(&url) }).await;
+        let live = live(&app).await;
+        let id = post(&app.app, &live, mail("ada@example.com", "S", "T")).await.unwrap();
+        let timer = timer::Entity::find().one(&app.app.db.read).await.unwrap().unwrap();
+        let tx = app.app.db.write().await.unwrap();
+        let held = timers::hold(&tx, timer.clone(), chrono::Duration::seconds(90)).await.unwrap();
+        assert_eq!(held.map(|held| held.attempts), Some(1));
+        assert_eq!(timers::hold(&tx, timer, chrono::Duration::seconds(90)).await.unwrap(), None);
+        tx.commit().await.unwrap();
+        let app = app.restarted(mailing(&url)).await;
+        assert_eq!(server.takes(0).await, Vec::<Value>::new());
+        hasten(&app).await;
+        let sent = ended(&app, id).await;
+        assert_eq!((sent.status, sent.attempts), (Status::Sent, 2));
+        assert_eq!(server.takes(1).await.len(), 1);
+    }
+
+    async fn a_sandbox_with_a_mail_server_still_sends_nothing(app: TestApp) {
+        if python().is_none() {
+            return;
+        }
+        let port = free_port();
+        let server = Smtp::start("127.0.0.1", port, false);
+        let app = app.restarted(mailing(&format!("smtp://127.0.0.1:{port}"))).await;
+        post(&app.app, &app.partner, mail("ada@example.com", "Your passcode", "It is 123456.")).await.unwrap();
+        app.advance_to("2026-07-20T16:00:00Z").await;
+        assert_eq!(server.takes(0).await, Vec::<Value>::new());
+        let outbox = app.gql(OUTBOX, json!({})).await.data()["sandboxOutbox"]["edges"].clone();
+        assert_eq!((outbox.as_array().unwrap().len(), &outbox[0]["node"]["text"]), (1, &json!("It is 123456.")));
+    }
+
+    async fn a_sandboxs_clock_carries_out_nothing_of_the_systems(app: TestApp) {
+        let app = app.restarted(Options { without_timers: true, ..Options::default() }).await;
+        let tx = app.app.db.write().await.unwrap();
+        timers::schedule_system(&tx, app.app.ids, app.partner.id, TimerKind::MessageSend, app.partner.id).await.unwrap();
+        tx.commit().await.unwrap();
+        app.advance_to("2026-07-20T16:00:00Z").await;
+        assert_eq!(rows(&app, "timer").await, 1);
+    }
+
+    async fn a_live_partners_text_message_is_posted_to_the_gateway(app: TestApp) {
+        let (url, told) = gateway(&[500, 307]).await;
+        let app = app.restarted(texting(&url, r#"{"to":"{to}","body":"{text}"}"#, "application/json")).await;
+        let live = live(&app).await;
+        let id = post(&app.app, &live, sms("(202) 555-0107", "Say \"{to}\",\nit is 123456.")).await.unwrap();
+        for (tries, pause) in [(1, 5), (2, 30)] {
+            put_off(&app, tries, pause).await;
+            hasten(&app).await;
+        }
+        let sent = ended(&app, id).await;
+        assert_eq!((sent.status, sent.attempts, is_empty(&sent)), (Status::Sent, 3, true));
+        let headers = json!({ "type": "application/json", "authorization": "Bearer of the gateway", "key": id });
+        let body = r#"{"to":"+12025550107","body":"Say \"{to}\",\nit is 123456."}"#;
+        assert_eq!(*told.lock().unwrap(), vec![(headers, body.to_owned()); 3]);
+
+        let (url, told) = gateway(&[422]).await;
+        let app = app.restarted(texting(&url, "To={to}&Body={text}", "application/x-www-form-urlencoded")).await;
+        let id = post(&app.app, &live, sms("2025550107", "No & never")).await.unwrap();
+        assert_eq!((ended(&app, id).await.status, rows(&app, "timer").await), (Status::Failed, 0));
+        assert_eq!(told.lock().unwrap()[0].1, "To=%2B12025550107&Body=No%20%26%20never");
+        assert_eq!(told.lock().unwrap().len(), 1);
+    }
+}
+
+/// The address of this machine that others see; none where it has no network.
+fn own_address() -> Option<String> {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.1:9").ok()?;
+    let address = socket.local_addr().ok()?.ip();
+    (!address.is_loopback() && !address.is_unspecified()).then(|| address.to_string())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mail_never_goes_unencrypted_to_another_machine() {
+    let (Some(_), Some(address)) = (python(), own_address()) else { return };
+    let port = free_port();
+    let server = Smtp::start(&address, port, false);
+    let mail = mail::Mail { id: "1", to: "ada@example.com", subject: "S", text: "T" };
+    for url in [format!("smtp://{address}:{port}"), format!("smtps://{address}:{port}"), format!("smtps://127.0.0.1:{port}")] {
+        let smtp = mail::Smtp::new(&url, "no-reply@coffer.example").unwrap();
+        mail::MailProvider::send(&smtp, mail).await.unwrap_err();
+    }
+    assert_eq!(server.takes(0).await, Vec::<Value>::new());
 }

@@ -1,7 +1,8 @@
 //! The binary as an operator meets it: killed in the middle, started wrongly, stopped politely.
 
 use crate::support::{
-    ACCOUNT_OPEN, BANK_ACCOUNT_LINK, Customer, DEPOSIT_CREATE, Folder, ORDER_PLACE, USER_CREATE, cash_account, person, postgres_database,
+    ACCOUNT_OPEN, BANK_ACCOUNT_LINK, Customer, DEPOSIT_CREATE, Folder, ORDER_PLACE, USER_CREATE, cash_account, client, person,
+    postgres_database,
     process::{Process, coffer, create_key, run},
 };
 use futures_util::{StreamExt, stream};
@@ -105,7 +106,7 @@ async fn orders(client: &reqwest::Client, url: &str, key: &str) -> HashMap<Strin
 async fn crash_in_the_middle_of_orders_loses_and_doubles_nothing() {
     for (database_url, _folder) in databases().await {
         let key = &create_key(&database_url);
-        let client = &reqwest::Client::new();
+        let client = &client();
         let server = Process::start(&database_url, &["serve", "--empty"]).await;
         let url = server.url.clone();
         let quote = "mutation($input: SandboxQuoteSetInput!) { sandboxQuoteSet(input: $input) { userErrors { message } } }";
@@ -207,6 +208,33 @@ async fn a_start_that_cannot_work_says_why_in_one_line() {
         );
         assert_eq!(complaint(&serve("COFFER_ENCRYPTION_KEY", "08")), "coffer: COFFER_ENCRYPTION_KEY: must be 64 hexadecimal digits");
     }
+    let wrong = |settings: &[(&str, &str)]| {
+        let folder = Folder::new();
+        let database = format!("sqlite:{}", folder.0.join("coffer.db").display());
+        complaint(&coffer(&database).current_dir(&folder.0).envs(settings.iter().copied()).arg("serve").output().unwrap())
+    };
+    let smtp = ("COFFER_SMTP_URL", "smtp://coffer:secret@mail.example:587");
+    let from = ("COFFER_MAIL_FROM", "Coffer <no-reply@coffer.example>");
+    let (url, template) = (("COFFER_SMS_URL", "https://sms.example/send?key=secret"), ("COFFER_SMS_TEMPLATE", "{to}: {text}"));
+    for (settings, said) in [
+        (&[smtp][..], "COFFER_MAIL_FROM: must be set with COFFER_SMTP_URL"),
+        (&[smtp, ("COFFER_MAIL_FROM", "nobody")], "COFFER_MAIL_FROM: must be an address such as Coffer <no-reply@coffer.example>"),
+        (&[("COFFER_SMTP_URL", "mail.example:25"), from], "COFFER_SMTP_URL: must be smtp://user:password@host:port or smtps://…"),
+        (
+            &[("COFFER_SMTP_URL", "smtp://coffer:secret@mail.example?tls=opportunistic"), from],
+            "COFFER_SMTP_URL: must be smtp://user:password@host:port or smtps://…",
+        ),
+        (&[url], "COFFER_SMS_TEMPLATE: must be set with COFFER_SMS_URL"),
+        (&[("COFFER_SMS_URL", "http://sms.example/"), template], "COFFER_SMS_URL: must be https://…"),
+        (&[url, template], "COFFER_SMS_TEMPLATE: must be JSON, with {to} and {text} inside of strings"),
+        (&[url, ("COFFER_SMS_TEMPLATE", "{\"text\":\"{text}\"}")], "COFFER_SMS_TEMPLATE: must have {to} and {text}"),
+        (
+            &[url, template, ("COFFER_SMS_CONTENT_TYPE", "text/plain"), ("COFFER_SMS_AUTHORIZATION", "Bearer\nsecret")],
+            "COFFER_SMS_AUTHORIZATION: must be a header's value",
+        ),
+    ] {
+        assert_eq!(wrong(settings), format!("coffer: {said}"));
+    }
     let nowhere = run("postgres://127.0.0.1:1/x", &["serve"]);
     assert_eq!(complaint(&nowhere), "coffer: cannot open the database: it did not answer within 5 seconds");
 }
@@ -223,8 +251,7 @@ async fn keys_doctor_and_an_orderly_end() {
         let mut kept = Vec::new();
         for _ in 0..2 {
             let server = Process::start(&database_url, &["serve"]).await;
-            let me =
-                ask(&reqwest::Client::new(), &server.url, key, "{ users(first: 5) { edges { node { firstName } } } }", json!({})).await;
+            let me = ask(&client(), &server.url, key, "{ users(first: 5) { edges { node { firstName } } } }", json!({})).await;
             assert_eq!(me.unwrap()["users"]["edges"], json!([{ "node": { "firstName": "Ada" } }]));
             assert_eq!(server.terminate(), Some(0));
             kept.push(std::fs::read_to_string(folder.0.join("sandbox.key")).ok());

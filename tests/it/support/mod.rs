@@ -3,6 +3,7 @@
 pub mod person;
 pub mod postgres;
 pub mod process;
+pub mod smtp;
 pub mod socket;
 
 use chrono::{DateTime, Utc};
@@ -15,6 +16,7 @@ use coffer::{
         secrets::{Secret, Vault},
     },
     http::{self, Settings},
+    providers::Providers,
     workers,
 };
 use entity::partner::{self, Mode};
@@ -86,6 +88,7 @@ pub struct Options {
     /// Nothing that is due is carried out, but by `sandboxClockAdvance`.
     pub without_timers: bool,
     pub settings: Settings,
+    pub providers: Providers,
 }
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -176,7 +179,8 @@ impl TestApp {
         let statements = Arc::new(Mutex::new(Vec::new()));
         let seen = statements.clone();
         db.read.set_metric_callback(move |info| seen.lock().unwrap().push(info.statement.sql.clone()));
-        let app = App::new(db, Vault::new(&Secret::new([7; 32])), Setup { default_partner: TESTS.to_owned(), ..Setup::default() });
+        let setup = Setup { default_partner: TESTS.to_owned(), providers: options.providers, ..Setup::default() };
+        let app = App::new(db, Vault::new(&Secret::new([7; 32])), setup);
         let mut tasks = vec![workers::sequencer(&app)];
         if !options.without_timers {
             tasks.push(workers::timers(&app));
@@ -190,7 +194,7 @@ impl TestApp {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tasks.push(tokio::spawn(async move { axum::serve(listener, router).await.unwrap() }));
-        let client = reqwest::Client::new();
+        let client = client();
         Self { app, url, database_url, partner, key, statements, client, tasks, stop, folder }
     }
 
@@ -326,6 +330,11 @@ impl TestApp {
         let (url, folder) = (self.database_url.clone(), self.folder.take());
         Self::over(url, folder, options).await
     }
+
+    /// Another server over the same database at the same time.
+    pub async fn beside(&self, options: Options) -> Self {
+        Self::over(self.database_url.clone(), None, options).await
+    }
 }
 
 impl Drop for TestApp {
@@ -334,6 +343,12 @@ impl Drop for TestApp {
             task.abort();
         }
     }
+}
+
+/// An HTTP client that trusts nobody over TLS, so that it need not read the system's certificates.
+pub fn client() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().tls_certs_only([]).build().unwrap()
 }
 
 /// Freezes a sandbox partner's clock at an instant.

@@ -53,7 +53,7 @@ impl Process {
             .spawn()
             .unwrap();
         let url = format!("http://{address}");
-        let client = reqwest::Client::new();
+        let client = super::client();
         while began.elapsed() < Duration::from_secs(60) {
             if client.get(format!("{url}/readyz")).send().await.is_ok_and(|response| response.status().is_success()) {
                 return Self { child, url, ready_after: began.elapsed() };

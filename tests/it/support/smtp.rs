@@ -1,0 +1,130 @@
+//! A real mail server: Python's aiosmtpd in a process of its own, which tells every mail it takes.
+
+use serde_json::Value;
+use std::{
+    io::{self, BufRead, BufReader, Write},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex, OnceLock},
+    time::Duration,
+};
+
+/// Arguments: where to listen, the port, and whether a password is asked. It ends when its standard input does. `full` is a
+/// mailbox that takes nothing now, `nobody` is none.
+const SCRIPT: &str = r#"
+import email, email.policy, json, logging, sys
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
+
+logging.disable()
+
+class Handler:
+    async def handle_RCPT(self, server, session, envelope, address, options):
+        if address.startswith("nobody@"):
+            return "550 5.1.1 no such mailbox: " + address
+        if address.startswith("full@"):
+            return "452 4.2.2 the mailbox is full: " + address
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server, session, envelope):
+        mail = email.message_from_bytes(envelope.content, policy=email.policy.default)
+        told = {"from": envelope.mail_from, "to": envelope.rcpt_tos, "text": mail.get_content(),
+                "headers": {name.lower(): value for name, value in mail.items()}}
+        print(json.dumps(told), flush=True)
+        return "250 OK"
+
+def authenticate(server, session, envelope, mechanism, data):
+    return AuthResult(success=data.login == b"coffer" and data.password == b"p@ss:word")
+
+options = dict(authenticator=authenticate, auth_required=True, auth_require_tls=False) if sys.argv[3] == "password" else {}
+controller = Controller(Handler(), hostname=sys.argv[1], port=int(sys.argv[2]), **options)
+controller.start()
+print("ready", flush=True)
+sys.stdin.read()
+controller.stop()
+"#;
+
+/// A running mail server, and every mail it has taken.
+pub struct Smtp {
+    child: Child,
+    taken: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Smtp {
+    /// Starts a server at this address.
+    pub fn start(host: &str, port: u16, asks_a_password: bool) -> Self {
+        let password = if asks_a_password { "password" } else { "" };
+        let mut child = Command::new(python().unwrap())
+            .args(["-W", "ignore", "-c", SCRIPT, host, &port.to_string(), password])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert_eq!(lines.next().unwrap().unwrap(), "ready");
+        let taken = Arc::new(Mutex::new(Vec::new()));
+        let told = taken.clone();
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                told.lock().unwrap().push(serde_json::from_str(&line).unwrap());
+            }
+        });
+        Self { child, taken }
+    }
+
+    /// Every mail taken so far.
+    pub fn taken(&self) -> Vec<Value> {
+        self.taken.lock().unwrap().clone()
+    }
+
+    /// So many mails, as soon as they have come, and whatever else comes in the half second after.
+    pub async fn takes(&self, count: usize) -> Vec<Value> {
+        for _ in 0..600 {
+            if self.taken().len() >= count {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        self.taken()
+    }
+}
+
+impl Drop for Smtp {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A port that is free now.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// The Python that has aiosmtpd; `None` where none has.
+///
+/// # Panics
+/// If none has although `COFFER_REQUIRE_SMTP=1`.
+pub fn python() -> Option<&'static str> {
+    static PYTHON: OnceLock<Option<&str>> = OnceLock::new();
+    *PYTHON.get_or_init(|| {
+        let has_it = |python: &&str| {
+            let mut command = Command::new(python);
+            command.args(["-c", "import aiosmtpd.controller"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            command.status().is_ok_and(|status| status.success())
+        };
+        let found = ["/usr/bin/python3", "python3"].into_iter().find(has_it);
+        if found.is_none() {
+            assert!(!is_required(), "a mail server for the tests: aiosmtpd is not installed, and COFFER_REQUIRE_SMTP=1");
+            // Not `eprintln!`: the test harness would swallow it.
+            io::stderr().write_all(b"aiosmtpd is not installed (python3-aiosmtpd): the tests of mail are skipped.\n").unwrap();
+        }
+        found
+    })
+}
+
+#[expect(clippy::disallowed_methods, reason = "the test harness has no App to ask; the name is for CI only")]
+fn is_required() -> bool {
+    std::env::var("COFFER_REQUIRE_SMTP").is_ok_and(|value| value == "1")
+}
