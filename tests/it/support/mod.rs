@@ -176,7 +176,8 @@ impl TestApp {
         let statements = Arc::new(Mutex::new(Vec::new()));
         let seen = statements.clone();
         db.read.set_metric_callback(move |info| seen.lock().unwrap().push(info.statement.sql.clone()));
-        let app = App::new(db, Vault::new(&Secret::new([7; 32])), Setup { default_partner: TESTS.to_owned(), ..Setup::default() });
+        let vault = Vault::unlock(&db, &Secret::new([7; 32]), None).await.unwrap().unwrap();
+        let app = App::new(db, vault, Setup { default_partner: TESTS.to_owned(), ..Setup::default() });
         let mut tasks = vec![workers::sequencer(&app)];
         if !options.without_timers {
             tasks.push(workers::timers(&app));
