@@ -14,6 +14,7 @@ mod messages;
 mod orders;
 mod process;
 mod second_factor;
+mod secrets;
 mod slice;
 mod statements;
 mod tokens;

@@ -144,6 +144,16 @@ pub async fn postgres_database() -> Option<String> {
     Some(server.url(&name))
 }
 
+/// A new database of each kind; the folder keeps SQLite's.
+pub async fn databases() -> Vec<(String, Folder)> {
+    let folder = Folder::new();
+    let mut databases = vec![(format!("sqlite:{}", folder.0.join("coffer.db").display()), folder)];
+    if let Some(url) = postgres_database().await {
+        databases.push((url, Folder::new()));
+    }
+    databases
+}
+
 impl TestApp {
     pub async fn sqlite() -> Self {
         Self::sqlite_with(Options::default()).await
