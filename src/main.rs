@@ -241,7 +241,8 @@ async fn doctor(config: &Config) -> Result<ExitCode, Complaint> {
         say(&format!("{mark:6} {what}: {text}"))
     };
     line("settings", config.check().map(|()| format!("{:?}", config.env).to_lowercase()))?;
-    line("encryption key", config.encryption_key(false).map(|_| "can be read".to_owned()))?;
+    let keys = config.encryption_key(false).and_then(|key| Ok((key, config.previous_encryption_key()?)));
+    line("encryption key", keys.as_ref().map(|_| "can be read".to_owned()).map_err(Clone::clone))?;
     let db = open(config).await;
     line("database", db.as_ref().map(|db| format!("{:?} answers", db.backend())).map_err(Clone::clone))?;
     if let Ok(db) = db {
@@ -255,9 +256,8 @@ async fn doctor(config: &Config) -> Result<ExitCode, Complaint> {
         line("shape", shape)?;
         line("durability", db.durability().await.map_err(|error| cannot("ask", &error)))?;
         if ready {
-            if let Ok(key) = config.encryption_key(false) {
-                let previous = config.previous_encryption_key()?;
-                let right = Vault::fits(&db, &key, previous.as_ref()).await.map_err(|error| cannot("ask", &error));
+            if let Ok((key, previous)) = &keys {
+                let right = Vault::fits(&db, key, previous.as_ref()).await.map_err(|error| cannot("ask", &error));
                 line(
                     "key fits",
                     right.and_then(

@@ -7,6 +7,7 @@ mod support;
 mod access;
 mod audit;
 mod bad_input;
+mod canary;
 mod concurrency;
 mod contract;
 mod ledger;
