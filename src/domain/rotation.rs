@@ -86,7 +86,7 @@ pub async fn run(db: &Db, vault: &Vault, report: &mut (dyn FnMut(Progress) + Sen
         rotated.keys_made += u64::from(renew(db, vault, partner_id).await?);
         report(Progress { what: "new data keys", done, of });
     }
-    vault.refresh(db).await?;
+    vault.load(db).await?;
     let rows = data_key::Entity::find().order_by_asc(data_key::Column::Id).all(&db.read).await?;
     let of = rows.len() as u64;
     for (done, row) in (1..).zip(&rows) {
@@ -110,6 +110,7 @@ pub async fn run(db: &Db, vault: &Vault, report: &mut (dyn FnMut(Progress) + Sen
 async fn renew(db: &Db, vault: &Vault, partner_id: Uuid) -> Result<bool> {
     let newest = data_key::Entity::find()
         .filter(data_key::Column::PartnerId.eq(partner_id))
+        .filter(data_key::Column::Purpose.eq(Purpose::Data))
         .order_by_desc(data_key::Column::Number)
         .one(&db.read)
         .await?;
@@ -228,10 +229,15 @@ fn statement<const N: usize>(backend: DbBackend, text: &str, values: [Value; N])
 }
 
 /// Says of every key but the newest that nothing is encrypted with it any more, and that the database is the new encryption key's.
+///
+/// A fault when a server that knows the old encryption key alone has made a key meanwhile.
 async fn retire(db: &Db, vault: &Vault) -> Result<()> {
     use data_key::Column;
     let rows = data_key::Entity::find().filter(Column::Purpose.eq(Purpose::Data)).filter(Column::RetiredAt.is_null()).all(&db.read).await?;
     let tx = db.write().await?;
+    if data_key::Entity::find().filter(Column::Kek.ne(vault.check())).one(&tx).await?.is_some() {
+        return Err(Error::broken("a server that knows the old encryption key alone has made a key; stop it"));
+    }
     for row in rows {
         let newest = row.partner_id.and_then(|partner_id| vault.newest_version(partner_id));
         if newest.is_none() || newest != u32::try_from(row.number).ok() {

@@ -292,11 +292,11 @@ async fn bad_requests(sender: &mut Sender, user_id: &str) {
         format!(r#"mutation {{ accountOpen(input: {{ userId: "{user_id}", type: "{SSN}" }}) {{ account {{ id }} }} }}"#),
         format!(r#"mutation {{ accountOpen(input: {{ userId: "{user_id}", type: A{PHONE} }}) {{ account {{ id }} }} }}"#),
         format!(r#"mutation {{ userCreate(input: {{ ssn: "{SSN}", birthDate: "{BIRTH_DATE}" phone: "{PHONE} }}"#),
-        format!(r#"mutation {{ userCreate(input: {{ ssn: {SSN}, birthDate: {BIRTH_DATE}, phone: {PHONE} }}) {{ user {{ id }} }} }}"#),
+        format!(r"mutation {{ userCreate(input: {{ ssn: {SSN}, birthDate: {BIRTH_DATE}, phone: {PHONE} }}) {{ user {{ id }} }} }}"),
         format!(r#"{{ user(id: "{SSN}", phone: "{PHONE}") {{ id }} }}"#),
         format!("{{ users(first: {BANK_NUMBER}) {{ edges {{ node {{ id }} }} }} }}"),
         format!(r#"{{ users(first: "{BANK_NUMBER}") {{ edges {{ node {{ id }} }} }} }}"#),
-        format!(r#"query($ssn: String = {SSN}) {{ users(first: 1) {{ edges {{ node {{ id }} }} }} }}"#),
+        format!(r"query($ssn: String = {SSN}) {{ users(first: 1) {{ edges {{ node {{ id }} }} }} }}"),
     ];
     for text in texts {
         sender.gql(&text.replace(SSN, "…"), &text, json!({})).await;

@@ -12,6 +12,7 @@ use coffer::domain::{
     clock,
     db::Db,
     ids::Ids,
+    rotation::{self, Rotated},
     secrets::{Place, Secret, Vault, hmac_sha256, version_of},
 };
 use entity::{
@@ -32,6 +33,7 @@ use std::{
     },
     time::Duration,
 };
+use tokio::runtime::Handle;
 use uuid::Uuid;
 
 const PHONES: &str = "{ users(first: 100) { edges { node { id phoneLast4 } } } }";
@@ -112,6 +114,28 @@ on_both! {
         tokio::try_join!(vaults.0.ready_for(db, new), vaults.1.ready_for(db, new)).unwrap();
         let place = Place { partner: new, ..place };
         assert_eq!(vaults.0.open(place, &vaults.1.seal(place, b"x").unwrap()).unwrap().reveal(), b"x");
+    }
+}
+
+on_both! {
+    async fn a_server_that_knows_the_old_key_alone_is_noticed(app: TestApp) {
+        let (db, old) = (&app.app.db, &app.app.vault);
+        let vault = Vault::unlock(db, &Secret::new(NEW), Some(&Secret::new(OLD))).await.unwrap().unwrap();
+        let row = partner::Model { id: Ids.next(Kind::Partner), name: "late".to_owned(), ..app.partner.clone() };
+        let late = partner::ActiveModel::from(row).reset_all().insert(db.for_migrations()).await.unwrap();
+        let mut interfere = |progress: rotation::Progress| {
+            if progress.what == "users.phone" {
+                tokio::task::block_in_place(|| Handle::current().block_on(old.ready_for(db, late.id))).unwrap();
+            }
+        };
+        let error = rotation::run(db, &vault, &mut interfere).await.unwrap_err();
+        assert_eq!(error.cause(), "a server that knows the old encryption key alone has made a key; stop it");
+        assert!(!Vault::fits(db, &Secret::new(NEW), None).await.unwrap());
+        let again = Vault::unlock(db, &Secret::new(NEW), Some(&Secret::new(OLD))).await.unwrap().unwrap();
+        let rotated = rotation::run(db, &again, &mut |_| ()).await.unwrap();
+        assert_eq!(rotated, Rotated { keys_made: 1, keys_wrapped: 1, values_sealed: 0, unreadable: Vec::new() });
+        assert!(Vault::fits(db, &Secret::new(NEW), None).await.unwrap());
+        assert!(!Vault::fits(db, &Secret::new(OLD), None).await.unwrap());
     }
 }
 

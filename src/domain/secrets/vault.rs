@@ -11,7 +11,7 @@ use entity::{
     meta, partner,
 };
 use sea_orm::{
-    ActiveEnum, ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, Iterable, PaginatorTrait, QueryFilter, QuerySelect,
+    ActiveEnum, ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, Iterable, PaginatorTrait, QueryFilter, QuerySelect, Select,
     sea_query::OnConflict,
 };
 use std::{
@@ -97,7 +97,7 @@ impl Vault {
         }
         let house = House::open(db, &ring).await?;
         let vault = Self(Arc::new(Keys { ring, house, partners: RwLock::default(), missed: Notify::new() }));
-        vault.refresh(db).await?;
+        vault.load(db).await?;
         for id in partner::Entity::find().select_only().column(partner::Column::Id).into_tuple::<Uuid>().all(&db.read).await? {
             vault.ready_for(db, id).await?;
         }
@@ -117,7 +117,7 @@ impl Vault {
         if self.knows(partner_id) {
             return Ok(());
         }
-        let of_partner = || data_key::Entity::find().filter(data_key::Column::PartnerId.eq(partner_id));
+        let of_partner = || data_keys().filter(data_key::Column::PartnerId.eq(partner_id));
         let mut rows = of_partner().all(&db.read).await?;
         if rows.is_empty() {
             let tx = db.write().await?;
@@ -138,14 +138,16 @@ impl Vault {
         Wrapped::new(Some(partner_id), Purpose::Data, number).insert(connection, &self.0.ring.current, &envelope::fresh()?).await
     }
 
-    /// Learns of the keys that other instances have made since.
+    /// Learns of the keys that other instances have made since; keys are never deleted, so their number tells whether there are any.
     pub async fn refresh(&self, db: &Db) -> Result<()> {
-        let of_partners = data_key::Entity::find().filter(data_key::Column::PartnerId.is_not_null());
+        let there = data_keys().filter(data_key::Column::PartnerId.is_not_null()).count(&db.read).await?;
         let known: usize = self.0.partners.read().unwrap_or_else(PoisonError::into_inner).values().map(BTreeMap::len).sum();
-        if of_partners.clone().count(&db.read).await? == known as u64 {
-            return Ok(());
-        }
-        let rows = of_partners.all(&db.read).await?;
+        if there == known as u64 { Ok(()) } else { self.load(db).await }
+    }
+
+    /// Learns of every key there is.
+    pub(in crate::domain) async fn load(&self, db: &Db) -> Result<()> {
+        let rows = data_keys().filter(data_key::Column::PartnerId.is_not_null()).all(&db.read).await?;
         rows.iter().map(|row| self.learn(row)).fold(Ok(()), Result::and)
     }
 
@@ -255,6 +257,10 @@ impl Vault {
     pub fn check(&self) -> &str {
         &self.0.ring.current.check
     }
+}
+
+fn data_keys() -> Select<data_key::Entity> {
+    data_key::Entity::find().filter(data_key::Column::Purpose.eq(Purpose::Data))
 }
 
 async fn kept_check(db: &Db) -> Result<Option<String>> {
