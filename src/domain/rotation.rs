@@ -20,23 +20,42 @@ use sea_orm::{
 use std::{fmt, time::Duration};
 use uuid::Uuid;
 
-/// An encrypted column of a table with `id` and `partner_id`.
+/// An encrypted column of a table with `partner_id`; what was erased is empty or null.
 struct Sealed {
     table: &'static str,
+    /// The column with the row's id.
+    key: &'static str,
     column: &'static str,
     /// What its ciphertexts are bound to.
     place: &'static str,
 }
 
+impl Sealed {
+    const fn new(table: &'static str, key: &'static str, column: &'static str, place: &'static str) -> Self {
+        Self { table, key, column, place }
+    }
+}
+
 /// Every encrypted column but the kept answers of idempotency keys, which are forgotten within a day and open with the retired
 /// key until then.
 const SEALED: &[Sealed] = &[
-    Sealed { table: "users", column: "phone", place: "users.phone" },
-    Sealed { table: "users", column: "ssn", place: "users.ssn" },
-    Sealed { table: "users", column: "birth_date", place: "users.birth_date" },
-    Sealed { table: "bank_account", column: "number", place: "bank_account.number" },
-    Sealed { table: "api_key", column: "signer", place: "api_key.signer" },
+    Sealed::new("users", "id", "phone", "users.phone"),
+    Sealed::new("users", "id", "ssn", "users.ssn"),
+    Sealed::new("users", "id", "birth_date", "users.birth_date"),
+    Sealed::new("bank_account", "id", "number", "bank_account.number"),
+    Sealed::new("api_key", "id", "signer", "api_key.signer"),
+    Sealed::new("second_factor", "user_id", "phone", "second_factor.phone"),
+    Sealed::new("second_factor", "user_id", "totp", "second_factor.totp"),
+    Sealed::new("passcode", "id", "phone", "passcode.phone"),
+    Sealed::new("message", "id", "recipient", "message.recipient"),
+    Sealed::new("message", "id", "subject", "message.subject"),
+    Sealed::new("message", "id", "body", "message.body"),
 ];
+
+/// Every encrypted column that a rotation encrypts anew, with its table.
+pub fn sealed_columns() -> impl Iterator<Item = (&'static str, &'static str)> {
+    SEALED.iter().map(|sealed| (sealed.table, sealed.column))
+}
 
 /// How long running servers are given to learn of new keys before anything is encrypted with them; they look once a second.
 const NOTICE: chrono::Duration = chrono::Duration::seconds(4);
@@ -199,7 +218,7 @@ async fn seal_batch_once(db: &Db, vault: &Vault, sealed: &Sealed, rows: &[Row]) 
 impl Sealed {
     async fn count(&self, db: &Db) -> Result<u64> {
         let Self { table, column, .. } = self;
-        let text = format!("SELECT count(*) AS n FROM {table} WHERE {column} IS NOT NULL");
+        let text = format!("SELECT count(*) AS n FROM {table} WHERE length({column}) > 0");
         let row = db.read.query_one_raw(Statement::from_string(db.backend(), text)).await?;
         let count: i64 = row.ok_or_else(|| Error::broken("a table does not tell its size"))?.try_get("", "n")?;
         Ok(count.unsigned_abs())
@@ -207,9 +226,10 @@ impl Sealed {
 
     /// The next rows by id.
     async fn page(&self, db: &Db, after: Uuid) -> Result<Vec<Row>> {
-        let Self { table, column, .. } = self;
+        let Self { table, key, column, .. } = self;
         let text = format!(
-            "SELECT id, partner_id, {column} AS sealed FROM {table} WHERE {column} IS NOT NULL AND id > $1 ORDER BY id LIMIT {BATCH}"
+            "SELECT {key} AS id, partner_id, {column} AS sealed FROM {table} \
+             WHERE length({column}) > 0 AND {key} > $1 ORDER BY {key} LIMIT {BATCH}"
         );
         let rows = db.read.query_all_raw(statement(db.backend(), &text, [after.into()])).await?;
         rows.iter().map(|row| Ok((row.try_get("", "id")?, row.try_get("", "partner_id")?, row.try_get("", "sealed")?))).collect()
@@ -217,8 +237,8 @@ impl Sealed {
 
     /// Replaces a value unless it has been written anew meanwhile.
     async fn replace(&self, tx: &DatabaseTransaction, id: Uuid, old: &[u8], new: Vec<u8>) -> Result<u64> {
-        let Self { table, column, .. } = self;
-        let text = format!("UPDATE {table} SET {column} = $1 WHERE id = $2 AND {column} = $3");
+        let Self { table, key, column, .. } = self;
+        let text = format!("UPDATE {table} SET {column} = $1 WHERE {key} = $2 AND {column} = $3");
         let values = [new.into(), id.into(), old.to_vec().into()];
         Ok(tx.execute_raw(statement(tx.get_database_backend(), &text, values)).await?.rows_affected())
     }

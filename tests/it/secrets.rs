@@ -1,7 +1,7 @@
 //! What is encrypted at rest: bound to its place, under each partner's own key, through a change of the encryption key.
 
 use crate::support::{
-    TestApp, cash_account, databases, on_both, person,
+    TestApp, cash_account, databases, on_both, person, postgres_database,
     process::{Process, coffer, create_key, run},
 };
 use chacha20poly1305::{
@@ -18,10 +18,13 @@ use coffer::domain::{
 use entity::{
     Kind, api_key, bank_account,
     data_key::{self, Purpose},
-    partner,
+    message, partner,
     user::{self, Status},
 };
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QueryResult,
+    Statement,
+};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
@@ -115,6 +118,37 @@ on_both! {
         let place = Place { partner: new, ..place };
         assert_eq!(vaults.0.open(place, &vaults.1.seal(place, b"x").unwrap()).unwrap().reveal(), b"x");
     }
+}
+
+/// Columns of bytes that hold no ciphertext of a value: digests, verifiers, blind indexes, and wrapped keys.
+const NOT_SEALED: &[(&str, &str)] = &[
+    ("api_key", "verifier"),
+    ("audit_log", "hash"),
+    ("data_key", "wrapped"),
+    ("event", "digest"),
+    ("event", "hash"),
+    ("idempotency", "fingerprint"),
+    ("ledger_transfer", "digest"),
+    ("message", "recipient_index"),
+    ("passcode", "mac"),
+    ("passcode", "phone_index"),
+    ("recovery", "verifier"),
+    ("second_factor", "phone_index"),
+    ("throttle", "subject"),
+    ("users", "ssn_index"),
+];
+
+#[tokio::test]
+async fn a_rotation_reaches_every_encrypted_column() {
+    let Some(url) = postgres_database().await else { return };
+    let db = Db::open(&url).await.unwrap();
+    let text = "SELECT table_name::text AS place, column_name::text AS named FROM information_schema.columns \
+        WHERE table_schema = 'public' AND data_type = 'bytea'";
+    let rows = db.read.query_all_raw(Statement::from_string(DbBackend::Postgres, text)).await.unwrap();
+    let text = |row: &QueryResult, name| row.try_get::<String>("", name).unwrap();
+    let found: BTreeSet<(String, String)> = rows.iter().map(|row| (text(row, "place"), text(row, "named"))).collect();
+    let known = rotation::sealed_columns().chain(NOT_SEALED.iter().copied());
+    assert_eq!(found, known.map(|(table, column)| (table.to_owned(), column.to_owned())).collect());
 }
 
 on_both! {
@@ -267,6 +301,8 @@ async fn populate(database_url: &str, others: u32) -> Before {
             address_state: None,
             address_postal_code: None,
             address_country_code: None,
+            gender: None,
+            invitation_id: None,
             created_at: clock::system_now(),
         })
         .reset_all()
@@ -275,6 +311,26 @@ async fn populate(database_url: &str, others: u32) -> Before {
     if !rows.is_empty() {
         user::Entity::insert_many(rows).exec_without_returning(db.for_migrations()).await.unwrap();
     }
+    let id = Ids.next(Kind::Message);
+    let sealed = |column, text: &str| vault.seal(Place { column, row: id, partner: partner_id }, text.as_bytes()).unwrap();
+    let mail = message::Model {
+        id,
+        partner_id,
+        user_id: None,
+        channel: message::Channel::Mail,
+        purpose: message::Purpose::Invitation,
+        recipient: sealed("message.recipient", "ada@example.com"),
+        recipient_index: None,
+        subject: sealed("message.subject", "Welcome"),
+        body: sealed("message.body", "Come in"),
+        status: message::Status::Outbox,
+        attempts: 0,
+        send_by: None,
+        created_at: clock::system_now(),
+        sent_at: None,
+        kept_until: None,
+    };
+    message::ActiveModel::from(mail).reset_all().insert(db.for_migrations()).await.unwrap();
     Before { key, ada, linked }
 }
 
@@ -296,6 +352,11 @@ async fn versions(database_url: &str, key: [u8; 32], previous: Option<[u8; 32]>)
     }
     for bank in bank_account::Entity::find().all(&db.read).await.unwrap() {
         look("bank_account.number", bank.id, bank.partner_id, &bank.number, &["4327843043"]);
+    }
+    for mail in message::Entity::find().all(&db.read).await.unwrap() {
+        look("message.recipient", mail.id, mail.partner_id, &mail.recipient, &["ada@example.com"]);
+        look("message.subject", mail.id, mail.partner_id, &mail.subject, &["Welcome"]);
+        look("message.body", mail.id, mail.partner_id, &mail.body, &["Come in"]);
     }
     for key in api_key::Entity::find().all(&db.read).await.unwrap() {
         let place = Place { column: "api_key.signer", row: key.id, partner: key.partner_id };
@@ -357,8 +418,10 @@ async fn replacing_the_encryption_key_says_how_far_it_is() {
             keys wrapped anew: 4 of 7\nkeys wrapped anew: 5 of 7\nkeys wrapped anew: 6 of 7\nkeys wrapped anew: 7 of 7\n\
             servers told of the new keys: 0 of 1\nservers told of the new keys: 1 of 1\n\
             users.phone: 0 of 1\nusers.phone: 1 of 1\nusers.ssn: 0 of 1\nusers.ssn: 1 of 1\nusers.birth_date: 0 of 1\n\
-            users.birth_date: 1 of 1\nbank_account.number: 0 of 1\nbank_account.number: 1 of 1\napi_key.signer: 0 of 2\napi_key.signer: 2 of 2\n";
-        let sums = "keys made: 1\nkeys wrapped anew: 6\nvalues encrypted anew: 6\nThe database is the new encryption key's.\n";
+            users.birth_date: 1 of 1\nbank_account.number: 0 of 1\nbank_account.number: 1 of 1\napi_key.signer: 0 of 2\napi_key.signer: 2 of 2\n\
+            second_factor.phone: 0 of 0\nsecond_factor.totp: 0 of 0\npasscode.phone: 0 of 0\nmessage.recipient: 0 of 1\nmessage.recipient: 1 of 1\n\
+            message.subject: 0 of 1\nmessage.subject: 1 of 1\nmessage.body: 0 of 1\nmessage.body: 1 of 1\n";
+        let sums = "keys made: 1\nkeys wrapped anew: 6\nvalues encrypted anew: 9\nThe database is the new encryption key's.\n";
         assert_eq!(made, (Some(0), sums.to_owned(), lines.to_owned()));
         let again = printed(&rotate(&database_url).output().unwrap());
         let nothing = "keys made: 0\nkeys wrapped anew: 0\nvalues encrypted anew: 0\nThe database is the new encryption key's.\n";
@@ -465,6 +528,13 @@ async fn age(database_url: &str, key: &str) {
         if key.contains(&found.public_id) {
             row.verifier = Set(hmac_sha256(&hmac_sha256(&OLD, b"coffer key pepper"), key.as_bytes()).to_vec());
         }
+        row.update(connection).await.unwrap();
+    }
+    for mail in message::Entity::find().all(&db.read).await.unwrap() {
+        let mut row: message::ActiveModel = mail.clone().into();
+        row.recipient = Set(older("message.recipient", mail.id, mail.partner_id, &mail.recipient));
+        row.subject = Set(older("message.subject", mail.id, mail.partner_id, &mail.subject));
+        row.body = Set(older("message.body", mail.id, mail.partner_id, &mail.body));
         row.update(connection).await.unwrap();
     }
     for text in ["DELETE FROM data_key", "DELETE FROM idempotency"] {
