@@ -32,7 +32,8 @@ static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
         let file = std::env::temp_dir().join(format!("coffer-bench-{}.db", std::process::id()));
         let db = Db::open(&format!("sqlite:{}", file.display())).await.expect("a database");
         Migrator::up(db.for_migrations(), None).await.expect("its shape");
-        let app = App::new(db, Vault::new(&Secret::new([7; 32])), Setup::default());
+        let vault = Vault::unlock(&db, &Secret::new([7; 32]), None).await.expect("its keys").expect("the right key");
+        let app = App::new(db, vault, Setup::default());
         let partner = partners::named(&app, partners::SANDBOX, Mode::Sandbox).await.expect("a partner");
         let key = keys::issue(&app, &partner, &Scope::ALL).await.expect("a key").reveal().clone();
         let new = logins::NewSignUp {

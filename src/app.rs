@@ -2,15 +2,20 @@
 
 use crate::{
     domain::{
-        self, Error, db::Db, events::Feed, ids::Ids, keys, partners, passwords, secrets::Vault, sequencer::Sequencer, sessions,
-        timers::Wake, tokens::Tokens,
+        self,
+        db::Db,
+        events::Feed,
+        ids::Ids,
+        keys, partners, passwords,
+        secrets::{ENCRYPTION_KEY, Vault},
+        sequencer::Sequencer,
+        sessions,
+        timers::Wake,
+        tokens::Tokens,
     },
     providers::Providers,
 };
 use std::{ops::Deref, sync::Arc};
-
-/// Where the check value of the encryption key is kept.
-const ENCRYPTION_KEY: &str = "encryption_key";
 
 /// The one shared state. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -84,19 +89,5 @@ impl App {
     pub async fn is_new(db: &Db) -> domain::Result<bool> {
         use sea_orm::EntityTrait;
         Ok(entity::meta::Entity::find_by_id(ENCRYPTION_KEY).one(&db.read).await?.is_none())
-    }
-
-    /// Makes sure that this database was written with this encryption key, remembering the key's check value when it is new.
-    pub async fn check_encryption_key(&self) -> domain::Result<bool> {
-        use entity::meta;
-        use sea_orm::{ActiveModelTrait, EntityTrait};
-        if let Some(kept) = meta::Entity::find_by_id(ENCRYPTION_KEY).one(&self.db.read).await? {
-            return Ok(kept.value == self.vault.check);
-        }
-        let tx = self.db.write().await?;
-        let row = meta::Model { name: ENCRYPTION_KEY.to_owned(), value: self.vault.check.clone() };
-        meta::ActiveModel::from(row).reset_all().insert(&tx).await?;
-        tx.commit().await.map_err(Error::from)?;
-        Ok(true)
     }
 }

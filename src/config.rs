@@ -52,6 +52,14 @@ pub struct Config {
     #[arg(long, global = true, env = "COFFER_ENCRYPTION_KEY_FILE")]
     pub encryption_key_file: Option<PathBuf>,
 
+    /// The encryption key before this one, while it is being replaced
+    #[arg(long, global = true, env = "COFFER_ENCRYPTION_KEY_PREVIOUS", hide_env_values = true)]
+    pub encryption_key_previous: Option<String>,
+
+    /// A file that holds the encryption key before this one
+    #[arg(long, global = true, env = "COFFER_ENCRYPTION_KEY_PREVIOUS_FILE")]
+    pub encryption_key_previous_file: Option<PathBuf>,
+
     /// What is logged: error, warn, info, debug, trace, or a filter by module
     #[arg(long, global = true, env = "COFFER_LOG", default_value = "warn")]
     pub log: String,
@@ -212,6 +220,17 @@ impl Config {
         }
     }
 
+    /// The encryption key before this one, while it is being replaced: given, or from its file.
+    pub fn previous_encryption_key(&self) -> Result<Option<Secret<[u8; 32]>>, Complaint> {
+        match (&self.encryption_key_previous, &self.encryption_key_previous_file) {
+            (Some(text), _) => {
+                key_in(text).map(Some).ok_or_else(|| "COFFER_ENCRYPTION_KEY_PREVIOUS: must be 64 hexadecimal digits".to_owned())
+            }
+            (None, Some(file)) => key_file(file).map(Some),
+            (None, None) => Ok(None),
+        }
+    }
+
     /// What the app is told besides its database and its key.
     pub fn setup(&self) -> Result<Setup, Complaint> {
         Ok(Setup { default_partner: self.default_partner.clone(), advisors: self.advisors_email.clone(), providers: self.providers()? })
@@ -257,6 +276,12 @@ impl Config {
             sandbox_key,
         }
     }
+}
+
+/// The key in a file.
+pub fn key_file(file: &Path) -> Result<Secret<[u8; 32]>, Complaint> {
+    let text = fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    key_in(text.trim()).ok_or_else(|| format!("{}: must hold 64 hexadecimal digits", file.display()))
 }
 
 fn key_in(text: &str) -> Option<Secret<[u8; 32]>> {

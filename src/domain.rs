@@ -32,6 +32,7 @@ pub mod people;
 pub mod positions;
 pub mod profiles;
 pub mod recoveries;
+pub mod rotation;
 pub mod routing;
 pub mod sandbox;
 pub mod second_factors;

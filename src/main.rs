@@ -1,12 +1,19 @@
 //! The command line.
 
+mod rotate;
 mod serve;
 
 use clap::{Parser, Subcommand, error::ErrorKind};
 use coffer::{
     app::App,
     config::Config,
-    domain::{Error, Scope, audit, db::Db, keys, partners, secrets::Vault, sequencer},
+    domain::{
+        Error, Scope, audit,
+        db::Db,
+        keys, partners,
+        secrets::{Secret, Vault},
+        sequencer,
+    },
     graphql,
     wire::Fault,
 };
@@ -15,6 +22,7 @@ use migration::{Migrator, MigratorTrait};
 use sea_orm::{DbErr, RuntimeErr, SqlxError};
 use std::{
     io::{self, Write},
+    path::PathBuf,
     process::ExitCode,
 };
 
@@ -43,7 +51,7 @@ enum Command {
     Migrate,
     /// Print the GraphQL schema
     Schema,
-    /// Issue API keys
+    /// Issue API keys, or replace the encryption key
     Keys {
         #[command(subcommand)]
         command: KeysCommand,
@@ -67,6 +75,12 @@ enum KeysCommand {
         /// For a partner whose customers and money are real
         #[arg(long)]
         live: bool,
+    },
+    /// Replace the encryption key by another, servers that know both running on; run it again if it was broken off
+    RotateEncryption {
+        /// A file that holds the new key; otherwise COFFER_ENCRYPTION_KEY is the new one and replaces COFFER_ENCRYPTION_KEY_PREVIOUS
+        #[arg(long)]
+        new_key_file: Option<PathBuf>,
     },
 }
 
@@ -125,7 +139,10 @@ fn run(cli: Cli) -> Result<ExitCode, Complaint> {
                 Migrator::up(db.for_migrations(), None).await.map_err(|error| cannot("migrate", &error.into()))?;
                 say("The database has this version's shape.").map(|()| ExitCode::SUCCESS)
             }
-            Command::Keys { command } => create_key(&config, command).await,
+            Command::Keys { command: KeysCommand::RotateEncryption { new_key_file } } => {
+                rotate::rotate(&config, new_key_file.as_deref()).await
+            }
+            Command::Keys { command: KeysCommand::Create { partner, scopes, live } } => create_key(&config, &partner, scopes, live).await,
             Command::Audit => {
                 must_exist(&config)?;
                 let db = migrated(&config).await?;
@@ -178,21 +195,22 @@ async fn migrated(config: &Config) -> Result<Db, Complaint> {
 async fn app(config: &Config) -> Result<App, Complaint> {
     let db = migrated(config).await?;
     let new = App::is_new(&db).await.map_err(|error| cannot("read the database", &error))?;
-    let app = App::new(db, Vault::new(&config.encryption_key(new)?), config.setup()?);
-    match app.check_encryption_key().await {
-        Ok(true) => Ok(app),
-        Ok(false) => Err("the database was written with another encryption key".to_owned()),
-        Err(error) => Err(cannot("read the database", &error)),
-    }
+    let vault = opened(&db, &config.encryption_key(new)?, config.previous_encryption_key()?.as_ref()).await?;
+    Ok(App::new(db, vault, config.setup()?))
 }
 
-async fn create_key(config: &Config, command: KeysCommand) -> Result<ExitCode, Complaint> {
-    let KeysCommand::Create { partner, scopes, live } = command;
+/// The keys of the database, unless it is another encryption key's.
+async fn opened(db: &Db, key: &Secret<[u8; 32]>, previous: Option<&Secret<[u8; 32]>>) -> Result<Vault, Complaint> {
+    let vault = Vault::unlock(db, key, previous).await.map_err(|error| cannot("read the database", &error))?;
+    vault.ok_or_else(|| "the database was written with another encryption key".to_owned())
+}
+
+async fn create_key(config: &Config, partner: &str, scopes: Vec<Scope>, live: bool) -> Result<ExitCode, Complaint> {
     let app = app(config).await?;
     let mode = if live { Mode::Live } else { Mode::Sandbox };
     let scopes = if scopes.is_empty() { Scope::ALL.to_vec() } else { scopes };
     let issued = async {
-        let partner = partners::named(&app, &partner, mode).await?;
+        let partner = partners::named(&app, partner, mode).await?;
         let key = keys::issue(&app, &partner, &scopes).await?;
         sequencer::seal_all(&app.db, &app.feed).await?;
         Ok(key)
@@ -223,7 +241,8 @@ async fn doctor(config: &Config) -> Result<ExitCode, Complaint> {
         say(&format!("{mark:6} {what}: {text}"))
     };
     line("settings", config.check().map(|()| format!("{:?}", config.env).to_lowercase()))?;
-    line("encryption key", config.encryption_key(false).map(|_| "can be read".to_owned()))?;
+    let keys = config.encryption_key(false).and_then(|key| Ok((key, config.previous_encryption_key()?)));
+    line("encryption key", keys.as_ref().map(|_| "can be read".to_owned()).map_err(Clone::clone))?;
     let db = open(config).await;
     line("database", db.as_ref().map(|db| format!("{:?} answers", db.backend())).map_err(Clone::clone))?;
     if let Ok(db) = db {
@@ -237,9 +256,8 @@ async fn doctor(config: &Config) -> Result<ExitCode, Complaint> {
         line("shape", shape)?;
         line("durability", db.durability().await.map_err(|error| cannot("ask", &error)))?;
         if ready {
-            if let Ok(key) = config.encryption_key(false) {
-                let right = App::new(db.clone(), Vault::new(&key), config.setup()?).check_encryption_key().await;
-                let right = right.map_err(|error| cannot("ask", &error));
+            if let Ok((key, previous)) = &keys {
+                let right = Vault::fits(&db, key, previous.as_ref()).await.map_err(|error| cannot("ask", &error));
                 line(
                     "key fits",
                     right.and_then(

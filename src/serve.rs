@@ -29,7 +29,7 @@ pub async fn serve(config: &Config, empty: bool) -> Result<ExitCode, Complaint> 
     }
     let sequencer = workers::sequencer(&app);
     let key = if config.is_production() { None } else { Some(prepare_sandbox(config, &app, empty).await?) };
-    let mut tasks = vec![sequencer, workers::housekeeping(&app)];
+    let mut tasks = vec![sequencer, workers::housekeeping(&app), workers::data_keys(&app)];
     if config.worker {
         tasks.push(workers::timers(&app));
     }

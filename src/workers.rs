@@ -50,6 +50,22 @@ async fn carry_out_due(app: &App, clock: Clock) {
     }
 }
 
+/// How old what is known of other instances' data keys may be.
+const KEYS_KNOWN: Duration = Duration::from_secs(1);
+
+/// Learns of data keys that other instances have made.
+pub fn data_keys(app: &App) -> JoinHandle<()> {
+    let app = app.clone();
+    tokio::spawn(async move {
+        loop {
+            app.vault.missed(KEYS_KNOWN).await;
+            if let Err(error) = app.vault.refresh(&app.db).await {
+                tracing::error!(cause = %error.cause(), "data keys could not be read and are tried again");
+            }
+        }
+    })
+}
+
 /// Forgets what needs no longer be kept, once an hour.
 pub fn housekeeping(app: &App) -> JoinHandle<()> {
     let app = app.clone();

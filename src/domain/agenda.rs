@@ -39,6 +39,7 @@ async fn carry_out_if_due(app: &App, partner_id: Uuid, soonest: DateTime<Utc>) -
 
 /// Carries out what is due for one partner by its clock; whether more may be due at once.
 pub async fn carry_out_for(app: &App, partner_id: Uuid) -> Result<bool> {
+    app.vault.ready_for(&app.db, partner_id).await?;
     for _ in 0..TURN {
         let now = now_of(&clock::partner(&app.db.read, partner_id).await?);
         let Some(timer) = timers::next_due(&app.db.read, partner_id, now, false).await? else { return Ok(false) };

@@ -1,6 +1,6 @@
 //! Identifiers: UUIDv7 by the system's time, strictly ascending in a process, the last byte telling the kind.
 
-use super::{Result, secrets};
+use super::{Error, Result};
 use entity::Kind;
 use uuid::Uuid;
 
@@ -24,7 +24,8 @@ impl Ids {
     /// An id that nobody can guess, however many others she knows: for what is opened by its id alone.
     pub fn unguessable(self, kind: Kind) -> Result<Uuid> {
         let mut bytes = self.next(kind).into_bytes();
-        let random = secrets::random::<6>()?;
+        let mut random = [0; 6];
+        getrandom::fill(&mut random).map_err(|_| Error::broken("the operating system gives no randomness"))?;
         for (byte, chance) in bytes.iter_mut().skip(9).zip(random) {
             *byte = chance;
         }

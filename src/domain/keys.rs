@@ -122,6 +122,7 @@ pub async fn authenticate(app: &App, key: &str) -> Result<Who> {
         .filter(|row| bool::from(row.verifier.ct_eq(&verifier)))
         .ok_or(Error::Unauthenticated)?;
     let partner = clock::partner(&app.db.read, row.partner_id).await?;
+    app.vault.ready_for(&app.db, partner.id).await?;
     let scopes = row.scopes.split(' ').filter_map(Scope::parse).collect();
     let known = PartnerKey { partner_id: partner.id, key_id: row.id, mode: partner.mode, scopes };
     app.keys.put(verifier, known.clone());

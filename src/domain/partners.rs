@@ -26,6 +26,7 @@ pub async fn named(app: &App, name: &str, mode: Mode) -> Result<partner::Model> 
         if found.mode != mode {
             return Err(Refusal::new(Code::Invalid, "", format!("The partner {name:?} exists and is not {mode:?}.")).into());
         }
+        app.vault.ready_for(&app.db, found.id).await?;
         return Ok(found);
     }
     let name = name.trim();
@@ -42,10 +43,12 @@ pub async fn named(app: &App, name: &str, mode: Mode) -> Result<partner::Model> 
     };
     let tx = app.db.write().await?;
     let partner = partner::ActiveModel::from(row).reset_all().insert(&tx).await?;
+    app.vault.first_key_for(&tx, partner.id).await?;
     Fact::new(app.ids, partner.id, None, partner.created_at)
         .record_first(&tx, Happening::PartnerCreated, partner.id, json!({ "id": partner.id, "mode": partner.mode }))
         .await?;
     tx.commit().await?;
+    app.vault.ready_for(&app.db, partner.id).await?;
     app.sequencer.wake();
     Ok(partner)
 }
@@ -60,6 +63,7 @@ pub async fn starting(app: &App, actor: &Actor) -> Result<Caller> {
             let select = partner::Entity::find().filter(partner::Column::Name.eq(app.default_partner.as_str()));
             let partner =
                 select.one(&app.db.read).await?.ok_or(Error::Unavailable("Nobody can sign up or in here without a partner's key."))?;
+            app.vault.ready_for(&app.db, partner.id).await?;
             let whose = Whose::all_of(partner.id);
             Ok(Caller { whose, mode: partner.mode, principal_id: partner.id, claimant_id: Uuid::nil() })
         }

@@ -1,14 +1,14 @@
 //! What is kept secret, and how: encryption of personal data, blind indexes, verifiers of keys, and signing states.
 
+mod envelope;
+mod vault;
+
 use super::{Error, Result};
-use chacha20poly1305::{
-    KeyInit as _, XChaCha20Poly1305, XNonce,
-    aead::{Aead, Payload},
-};
 use hmac::{Hmac, Mac};
 use sha2::{Digest as _, Sha256};
 use std::fmt;
-use uuid::Uuid;
+
+pub use vault::{ENCRYPTION_KEY, Place, Vault, version_of};
 
 /// A value that is never printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -29,109 +29,6 @@ impl<T> Secret<T> {
 impl<T> fmt::Debug for Secret<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
-    }
-}
-
-/// Where an encrypted value stands. A ciphertext moved to another place does not open.
-#[derive(Clone, Copy, Debug)]
-pub struct Place {
-    pub column: &'static str,
-    pub row: Uuid,
-    pub partner: Uuid,
-}
-
-impl Place {
-    fn bytes(&self) -> Vec<u8> {
-        [self.column.as_bytes(), b"|", self.row.as_bytes(), b"|", self.partner.as_bytes()].concat()
-    }
-}
-
-/// The keys this server works with, all derived from one.
-#[derive(Clone)]
-pub struct Vault {
-    data: Secret<[u8; 32]>,
-    index: Secret<[u8; 32]>,
-    pepper: Secret<[u8; 32]>,
-    fingerprint: Secret<[u8; 32]>,
-    tokens: Secret<[u8; 32]>,
-    passcodes: Secret<[u8; 32]>,
-    /// Names the key without giving it away.
-    pub check: String,
-}
-
-impl fmt::Debug for Vault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Vault")
-    }
-}
-
-const NONCE: usize = 24;
-
-impl Vault {
-    /// Derives the working keys from the encryption key.
-    pub fn new(key: &Secret<[u8; 32]>) -> Self {
-        let derive = |purpose: &str| Secret::new(hmac_sha256(key.reveal(), purpose.as_bytes()));
-        Self {
-            data: derive("coffer personal data"),
-            index: derive("coffer blind index"),
-            pepper: derive("coffer key pepper"),
-            fingerprint: derive("coffer fingerprint"),
-            tokens: derive("coffer tokens"),
-            passcodes: derive("coffer passcodes"),
-            check: hex(&Sha256::digest(hmac_sha256(key.reveal(), b"coffer key check"))),
-        }
-    }
-
-    /// Encrypts a value for its place with XChaCha20-Poly1305 under a fresh nonce.
-    pub fn seal(&self, place: Place, value: &[u8]) -> Result<Vec<u8>> {
-        let nonce: [u8; NONCE] = random()?;
-        let associated = place.bytes();
-        let sealed = XChaCha20Poly1305::new(self.data.reveal().into())
-            .encrypt(&XNonce::from(nonce), Payload { msg: value, aad: &associated })
-            .map_err(|_| Error::broken("a value could not be encrypted"))?;
-        Ok([nonce.as_slice(), &sealed].concat())
-    }
-
-    /// Decrypts a value from its place.
-    pub fn open(&self, place: Place, sealed: &[u8]) -> Result<Secret<Vec<u8>>> {
-        let unreadable = || Error::broken(format!("{} of {} does not open with this key", place.column, place.row));
-        let (nonce, sealed) = sealed.split_first_chunk::<NONCE>().ok_or_else(unreadable)?;
-        let associated = place.bytes();
-        XChaCha20Poly1305::new(self.data.reveal().into())
-            .decrypt(&XNonce::from(*nonce), Payload { msg: sealed, aad: &associated })
-            .map(Secret::new)
-            .map_err(|_| unreadable())
-    }
-
-    /// Decrypts a text from its place.
-    pub fn open_text(&self, place: Place, sealed: &[u8]) -> Result<Secret<String>> {
-        let bytes = self.open(place, sealed)?;
-        String::from_utf8(bytes.reveal().clone()).map(Secret::new).map_err(|_| Error::broken("a decrypted value is no text"))
-    }
-
-    /// Equal for equal values of one partner's column, and says nothing else.
-    pub fn blind_index(&self, column: &str, partner: Uuid, value: &str) -> Vec<u8> {
-        hmac_sha256(self.index.reveal(), &[column.as_bytes(), b"|", partner.as_bytes(), b"|", value.as_bytes()].concat()).to_vec()
-    }
-
-    /// What is stored of an API key.
-    pub fn key_verifier(&self, key: &str) -> [u8; 32] {
-        hmac_sha256(self.pepper.reveal(), key.as_bytes())
-    }
-
-    /// Signs the tokens of people who have signed in.
-    pub const fn token_key(&self) -> &Secret<[u8; 32]> {
-        &self.tokens
-    }
-
-    /// What is stored of a short-lived code: a few guesses would find it under a bare hash.
-    pub fn passcode_mac(&self, code: &[u8]) -> [u8; 32] {
-        hmac_sha256(self.passcodes.reveal(), code)
-    }
-
-    /// Stands for a request's arguments, which may hold secrets that few guesses would find under a bare hash.
-    pub fn request_fingerprint(&self, arguments: &[u8]) -> [u8; 32] {
-        hmac_sha256(self.fingerprint.reveal(), arguments)
     }
 }
 
@@ -259,27 +156,6 @@ fn finish_sha1(mut state: [u32; 5], message: &[u8]) -> [u8; 20] {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    fn vault() -> Vault {
-        Vault::new(&Secret::new([7; 32]))
-    }
-
-    #[test]
-    fn a_ciphertext_opens_in_its_own_place_only() {
-        let place = Place { column: "users.ssn", row: Uuid::from_u128(1), partner: Uuid::from_u128(2) };
-        let sealed = vault().seal(place, b"078051120").unwrap();
-        assert_eq!(vault().open(place, &sealed).unwrap().reveal(), b"078051120");
-        assert!(!sealed.windows(9).any(|window| window == b"078051120"));
-        for other in [
-            Place { column: "users.phone", ..place },
-            Place { row: Uuid::from_u128(3), ..place },
-            Place { partner: Uuid::from_u128(3), ..place },
-        ] {
-            assert!(vault().open(other, &sealed).is_err());
-        }
-        assert!(Vault::new(&Secret::new([8; 32])).open(place, &sealed).is_err());
-        assert!(vault().open(place, &sealed[..10]).is_err());
-    }
 
     #[test]
     fn the_documented_signature_comes_out_of_the_kept_states() {

@@ -328,6 +328,7 @@ async fn look_up(app: &App, session_id: Uuid) -> Result<Option<Known>> {
     let login = login::Entity::find_by_id(session.user_id).filter(login::Column::DisabledAt.is_null()).one(&app.db.read).await?;
     let Some(login) = login else { return Ok(None) };
     let partner = clock::partner(&app.db.read, session.partner_id).await?;
+    app.vault.ready_for(&app.db, partner.id).await?;
     let known = Known {
         user_id: session.user_id,
         partner_id: partner.id,

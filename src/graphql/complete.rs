@@ -158,7 +158,7 @@ pub fn complete(
     response
 }
 
-/// Gives the engine's own errors a code; an error of ours always has one.
+/// Gives the engine's own errors a code, and takes a caller's values out of their words; an error of ours always has a code.
 fn classify(error: &mut ServerError) {
     let extensions = error.extensions.get_or_insert_default();
     if extensions.get("code").is_some() {
@@ -170,6 +170,21 @@ fn classify(error: &mut ServerError) {
         _ => BAD_USER_INPUT,
     };
     extensions.set("code", code);
+    error.message = without_values(&error.message);
+}
+
+/// The engine's words up to where they quote what was sent, which may be a secret in the wrong place.
+fn without_values(message: &str) -> String {
+    for (before, end) in [
+        ("\", found ", "\"."),
+        (" does not contain value ", " does not contain the value."),
+        (" does not contain the value ", " does not contain the value."),
+    ] {
+        if let Some((said, _)) = message.split_once(before) {
+            return format!("{said}{end}");
+        }
+    }
+    message.to_owned()
 }
 
 /// Writes null at the end of the path, and the objects on the way that the engine left out.

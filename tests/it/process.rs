@@ -1,8 +1,7 @@
 //! The binary as an operator meets it: killed in the middle, started wrongly, stopped politely.
 
 use crate::support::{
-    ACCOUNT_OPEN, BANK_ACCOUNT_LINK, Customer, DEPOSIT_CREATE, Folder, ORDER_PLACE, USER_CREATE, cash_account, client, person,
-    postgres_database,
+    ACCOUNT_OPEN, BANK_ACCOUNT_LINK, Customer, DEPOSIT_CREATE, Folder, ORDER_PLACE, USER_CREATE, cash_account, client, databases, person,
     process::{Process, coffer, create_key, run},
 };
 use futures_util::{StreamExt, stream};
@@ -17,16 +16,6 @@ use std::{
     },
     time::Duration,
 };
-
-/// A new database of each kind; the folder keeps SQLite's.
-async fn databases() -> Vec<(String, Folder)> {
-    let folder = Folder::new();
-    let mut databases = vec![(format!("sqlite:{}", folder.0.join("coffer.db").display()), folder)];
-    if let Some(url) = postgres_database().await {
-        databases.push((url, Folder::new()));
-    }
-    databases
-}
 
 /// Asks a server that may be gone: the body of the answer, if there was a whole one.
 async fn ask(client: &reqwest::Client, url: &str, key: &str, query: &str, variables: Value) -> Option<Value> {

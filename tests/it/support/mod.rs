@@ -147,6 +147,16 @@ pub async fn postgres_database() -> Option<String> {
     Some(server.url(&name))
 }
 
+/// A new database of each kind; the folder keeps SQLite's.
+pub async fn databases() -> Vec<(String, Folder)> {
+    let folder = Folder::new();
+    let mut databases = vec![(format!("sqlite:{}", folder.0.join("coffer.db").display()), folder)];
+    if let Some(url) = postgres_database().await {
+        databases.push((url, Folder::new()));
+    }
+    databases
+}
+
 impl TestApp {
     pub async fn sqlite() -> Self {
         Self::sqlite_with(Options::default()).await
@@ -180,7 +190,8 @@ impl TestApp {
         let seen = statements.clone();
         db.read.set_metric_callback(move |info| seen.lock().unwrap().push(info.statement.sql.clone()));
         let setup = Setup { default_partner: TESTS.to_owned(), providers: options.providers, ..Setup::default() };
-        let app = App::new(db, Vault::new(&Secret::new([7; 32])), setup);
+        let vault = Vault::unlock(&db, &Secret::new([7; 32]), None).await.unwrap().unwrap();
+        let app = App::new(db, vault, setup);
         let mut tasks = vec![workers::sequencer(&app)];
         if !options.without_timers {
             tasks.push(workers::timers(&app));

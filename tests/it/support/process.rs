@@ -38,20 +38,20 @@ pub fn create_key(database_url: &str) -> String {
 
 impl Process {
     /// Starts the server on a free port and waits until it is ready.
-    #[expect(clippy::zombie_processes, reason = "dropping the process waits for it")]
     pub async fn start(database_url: &str, arguments: &[&str]) -> Self {
+        let mut command = coffer(database_url);
+        command.args(arguments).stdout(Stdio::null()).stderr(Stdio::inherit());
+        Self::launch(command).await
+    }
+
+    /// Starts the server that this command is on a free port and waits until it is ready.
+    #[expect(clippy::zombie_processes, reason = "dropping the process waits for it")]
+    pub async fn launch(mut command: Command) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let address = format!("127.0.0.1:{port}");
         let folder = super::Folder::new();
         let began = Instant::now();
-        let child = coffer(database_url)
-            .current_dir(&folder.0)
-            .env("COFFER_ADDR", &address)
-            .args(arguments)
-            .stdout(Stdio::null())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .unwrap();
+        let child = command.current_dir(&folder.0).env("COFFER_ADDR", &address).spawn().unwrap();
         let url = format!("http://{address}");
         let client = super::client();
         while began.elapsed() < Duration::from_secs(60) {

@@ -19,7 +19,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 impl Socket {
     /// Opens a socket without saying anything.
     pub async fn open(app: &TestApp) -> Self {
-        let url = format!("{}/graphql/ws", app.url.replace("http://", "ws://"));
+        Self::open_at(&app.url).await
+    }
+
+    /// The same, at a server's address.
+    pub async fn open_at(server: &str) -> Self {
+        let url = format!("{}/graphql/ws", server.replace("http://", "ws://"));
         let mut request = url.into_client_request().unwrap();
         request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse().unwrap());
         Self(connect_async(request).await.unwrap().0)

@@ -1,0 +1,506 @@
+//! Values that must stay where they belong are planted, sent through every door in good and in bad requests, and searched for
+//! in all that the binary logs, in what it answers, and in its database.
+
+use crate::support::{
+    ACCOUNT_OPEN, BANK_ACCOUNT_LINK, DEPOSIT_CREATE, USER_CREATE, cash_account, databases, person,
+    process::{Process, coffer},
+    socket::Socket,
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
+use coffer::domain::{db::Db, secrets::hex};
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
+use serde_json::{Value, json};
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+const SSN: &str = "518273946";
+const BIRTH_DATE: &str = "1987-03-19";
+const PHONE: &str = "4155550163";
+const BANK_NUMBER: &str = "80931746625";
+const DATABASE_PASSWORD: &str = "correct-horse-9d41c7";
+const ENCRYPTION_KEY: &str = "5b1d0c83e6f2947ac81e35d07b96f4a2cd5e08713a69bf24d1c07e5892b36f0a";
+const NEXT_ENCRYPTION_KEY: &str = "0e7c25a9d83b61f4925de0c7a4183f6b7d2a90c5e14f8b36027db9a5c6e318f4";
+
+/// A value and where it may be seen nevertheless.
+struct Planted {
+    what: &'static str,
+    value: String,
+    /// Whether the person it belongs to is told it by an answer that is no refusal (documented of the REST door).
+    told_to_the_owner: bool,
+}
+
+impl Planted {
+    fn new(what: &'static str, value: &str) -> Self {
+        Self { what, value: value.to_owned(), told_to_the_owner: false }
+    }
+
+    fn told_to_the_owner(self) -> Self {
+        Self { told_to_the_owner: true, ..self }
+    }
+
+    /// The value as a log, a dump or a file may write it.
+    fn variants(&self) -> Vec<Vec<u8>> {
+        let digits: String = self.value.chars().filter(char::is_ascii_digit).collect();
+        let mut texts = vec![self.value.clone()];
+        if self.value.chars().all(|c| c.is_ascii_digit() || c == '-') {
+            texts.push(digits.clone());
+        }
+        match (self.what, digits.split_at_checked(3)) {
+            ("SSN", Some((area, rest))) => texts.push(format!("{area}-{}-{}", &rest[..2], &rest[2..])),
+            ("phone", Some((area, rest))) => texts.extend([
+                format!("{area}-{}-{}", &rest[..3], &rest[3..]),
+                format!("({area}) {}-{}", &rest[..3], &rest[3..]),
+                format!("{area}.{}.{}", &rest[..3], &rest[3..]),
+            ]),
+            ("birth date", _) => texts.push(format!("{}/{}/{}", &digits[4..6], &digits[6..], &digits[..4])),
+            _ => {}
+        }
+        let mut variants = Vec::new();
+        for text in texts {
+            let bytes = text.as_bytes();
+            let list = format!("{bytes:?}");
+            variants.push(hex(bytes));
+            variants.push(hex(bytes).to_uppercase());
+            variants.push(list.trim_matches(['[', ']']).to_owned());
+            variants.push(list.trim_matches(['[', ']']).replace(' ', ""));
+            // In longer text, base64 looks one of three ways; the characters at the ends depend on the neighbours.
+            for shift in 0..3 {
+                let encoded = STANDARD_NO_PAD.encode([&vec![b' '; shift], bytes].concat());
+                let inner = encoded.get(if shift == 0 { 0 } else { shift + 1 }..encoded.len() - 1).unwrap_or_default();
+                variants.push(inner.to_owned());
+            }
+            variants.push(text);
+        }
+        if let (64, Ok(key)) = (self.value.len(), u8::from_str_radix(self.value.get(..2).unwrap_or_default(), 16)) {
+            let bytes: Vec<u8> = (0..32).map(|at| u8::from_str_radix(&self.value[2 * at..2 * at + 2], 16).unwrap()).collect();
+            assert_eq!(bytes[0], key);
+            variants.push(format!("{bytes:?}").trim_matches(['[', ']']).to_owned());
+            variants.push(STANDARD_NO_PAD.encode(&bytes));
+            return variants.into_iter().map(String::into_bytes).chain([bytes]).collect();
+        }
+        variants.into_iter().map(String::into_bytes).collect()
+    }
+}
+
+fn found(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    let first = *needle.first()?;
+    let mut from = 0;
+    while let Some(at) = haystack[from..].iter().position(|byte| *byte == first) {
+        if haystack[from + at..].starts_with(needle) {
+            return Some(from + at);
+        }
+        from += at + 1;
+    }
+    None
+}
+
+/// What was planted and is to be seen in this place, with the text around it.
+fn leaks(planted: &[&Planted], place: &str, haystack: &[u8]) -> Vec<String> {
+    let mut leaks = Vec::new();
+    for value in planted {
+        for variant in value.variants() {
+            if let Some(at) = found(haystack, &variant) {
+                let around = &haystack[at.saturating_sub(150)..(at + variant.len() + 60).min(haystack.len())];
+                leaks.push(format!("{} in {place}: {}", value.what, String::from_utf8_lossy(around)));
+            }
+        }
+    }
+    leaks
+}
+
+/// One answer, and whether it was a refusal or a fault.
+struct Answered {
+    request: String,
+    text: String,
+    refused: bool,
+}
+
+/// Somebody who sends what was planted.
+struct Sender {
+    client: reqwest::Client,
+    url: String,
+    key: String,
+    answers: Vec<Answered>,
+}
+
+impl Sender {
+    /// Sends a request: the status, the body and the headers are kept.
+    async fn send(&mut self, what: &str, request: reqwest::RequestBuilder) -> Value {
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status(), format!("{:?}", response.headers()));
+        let text = response.text().await.unwrap();
+        let body: Value = serde_json::from_str(&text).unwrap_or_default();
+        let errors = body["data"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .any(|(_, payload)| payload["userErrors"].as_array().is_some_and(|errors| !errors.is_empty()));
+        let refused = !status.is_success() || body.get("errors").is_some() || errors;
+        self.answers.push(Answered { request: what.to_owned(), text: format!("{status} {headers} {text}"), refused });
+        body
+    }
+
+    async fn gql(&mut self, what: &str, query: &str, variables: Value) -> Value {
+        let request = self.client.post(format!("{}/graphql", self.url)).bearer_auth(&self.key);
+        self.send(what, request.json(&json!({ "query": query, "variables": variables }))).await
+    }
+
+    async fn rest(&mut self, what: &str, path: &str, idempotency_key: &str, body: Value) -> Value {
+        let request = self.client.post(format!("{}{path}", self.url)).bearer_auth(&self.key);
+        self.send(what, request.header("idempotency-key", idempotency_key).json(&body)).await
+    }
+
+    #[track_caller]
+    fn last_was_refused(&self) {
+        let last = self.answers.last().unwrap();
+        assert!(last.refused, "{} was not refused: {}", last.request, last.text);
+    }
+
+    #[track_caller]
+    fn last_was_good(&self) {
+        let last = self.answers.last().unwrap();
+        assert!(!last.refused, "{} was refused: {}", last.request, last.text);
+    }
+}
+
+/// Input of userCreate with everything planted.
+fn planted_person() -> Value {
+    let mut input = person("Grace", "Hopper");
+    input["ssn"] = json!(SSN);
+    input["birthDate"] = json!(BIRTH_DATE);
+    input["phone"] = json!(PHONE);
+    input
+}
+
+/// The same in the words of the REST door.
+fn documented_person() -> Value {
+    json!({
+        "first_name": "Grace", "last_name": "Hopper", "email_address": "grace@example.com", "ssn_number": SSN, "birth_date": BIRTH_DATE,
+        "phone_number": PHONE, "address_line_1": "123 Test St", "address_city": "Richmond", "address_state": "VA",
+        "address_postal_code": "23220", "address_country_code": "US",
+    })
+}
+
+async fn good_requests(sender: &mut Sender) -> String {
+    let user = sender.gql("userCreate", USER_CREATE, json!({ "input": planted_person() })).await;
+    sender.last_was_good();
+    let user_id = user["data"]["userCreate"]["user"]["id"].as_str().unwrap().to_owned();
+    let literal = format!(
+        r#"mutation {{ userCreate(input: {{ firstName: "Grace", lastName: "Hopper", email: "g@example.com", phone: "{PHONE}", ssn: "{SSN}",
+        birthDate: "{BIRTH_DATE}", address: {{ line1: "1 St", city: "Richmond", state: "VA", postalCode: "23220" }} }})
+        {{ user {{ id phoneLast4 }} userErrors {{ message }} }} }}"#
+    );
+    sender.gql("userCreate as literals", &literal, json!({})).await;
+    sender.last_was_good();
+    sender.rest("POST /v1/users", "/v1/users", "person-1", documented_person()).await;
+    sender.last_was_good();
+    sender.rest("POST /v1/users again", "/v1/users", "person-1", documented_person()).await;
+    sender.last_was_good();
+    let account = sender.gql("accountOpen", ACCOUNT_OPEN, json!({ "input": cash_account(&user_id) })).await;
+    let account_id = account["data"]["accountOpen"]["account"]["id"].clone();
+    let bank = json!({ "userId": user_id, "number": BANK_NUMBER, "routingNumber": "121042882", "nickname": "Checking" });
+    let bank = sender.gql("bankAccountLink", BANK_ACCOUNT_LINK, json!({ "input": bank })).await;
+    sender.last_was_good();
+    let bank_id = bank["data"]["bankAccountLink"]["bankAccount"]["id"].clone();
+    let path = format!("/v1/users/{user_id}/bank_accounts");
+    let bank = json!({ "bank_account_number": BANK_NUMBER, "bank_routing_number": "121042882", "bank_account_nickname": "Checking" });
+    for turn in ["POST bank_accounts", "POST bank_accounts again"] {
+        let linked = sender.rest(turn, &path, "bank-1", bank.clone()).await;
+        assert_eq!(linked["bank_account_number"], BANK_NUMBER);
+    }
+    let deposit =
+        json!({ "idempotencyKey": "deposit-1", "accountId": account_id, "bankAccountId": bank_id, "amount": { "amount": "10.00" } });
+    sender.gql("depositCreate", DEPOSIT_CREATE, json!({ "input": deposit })).await;
+    sender.last_was_good();
+    let get = sender.client.get(format!("{}/v1/users/{user_id}", sender.url)).basic_auth(&sender.key, None::<&str>);
+    let read = sender.send("GET /v1/users/{id}", get).await;
+    assert_eq!(read["phone_number"], PHONE);
+    sender.gql("users", "{ users(first: 5) { edges { node { firstName phoneLast4 } } } }", json!({})).await;
+    sender.last_was_good();
+    user_id
+}
+
+async fn bad_requests(sender: &mut Sender, user_id: &str) {
+    let bank = json!({ "userId": user_id, "number": BANK_NUMBER, "routingNumber": "121042882", "nickname": "Checking" });
+    for (what, field, value) in [
+        ("a bad routing number", "routingNumber", json!("121042883")),
+        ("an over-long nickname", "nickname", json!("n".repeat(101))),
+        ("an over-long number", "number", json!(format!("{BANK_NUMBER}{BANK_NUMBER}"))),
+        ("a number as number", "number", json!(BANK_NUMBER.parse::<u64>().unwrap())),
+        ("a number in a list", "number", json!([BANK_NUMBER])),
+        ("a number for a nickname", "nickname", json!({ "number": BANK_NUMBER })),
+        ("an id that is a number", "userId", json!(BANK_NUMBER)),
+    ] {
+        let mut input = bank.clone();
+        input[field] = value;
+        sender.gql(what, BANK_ACCOUNT_LINK, json!({ "input": input })).await;
+        if what != "a number in a list" {
+            sender.last_was_refused();
+        }
+    }
+    for (what, field, value) in [
+        ("an SSN as number", "ssn", json!(SSN.parse::<u64>().unwrap())),
+        ("an SSN with a letter", "ssn", json!(format!("{SSN}x"))),
+        ("an SSN in an object", "ssn", json!({ "ssn": SSN })),
+        ("a day that is none", "birthDate", json!(format!("{BIRTH_DATE}T00:00"))),
+        ("a day in an object", "birthDate", json!({ "day": BIRTH_DATE })),
+        ("an over-long phone", "phone", json!(PHONE.repeat(5))),
+        ("a phone as number", "phone", json!(PHONE.parse::<u64>().unwrap())),
+        ("an address that is text", "address", json!(SSN)),
+        ("a state that is a number", "address", json!({ "line1": SSN, "city": SSN, "state": SSN, "postalCode": SSN })),
+        ("a blank name", "firstName", json!("")),
+        ("a name that is a list of numbers", "firstName", json!([SSN.parse::<u64>().unwrap()])),
+    ] {
+        let mut input = planted_person();
+        input[field] = value;
+        sender.gql(what, USER_CREATE, json!({ "input": input })).await;
+        sender.last_was_refused();
+    }
+    for (what, field, value) in [
+        ("REST: an SSN as number", "ssn_number", json!(SSN.parse::<u64>().unwrap())),
+        ("REST: an SSN with a letter", "ssn_number", json!(format!("{SSN}x"))),
+        ("REST: a day that is none", "birth_date", json!(format!("{BIRTH_DATE}T00:00"))),
+        ("REST: a phone in a list", "phone_number", json!([PHONE])),
+        ("REST: an over-long phone", "phone_number", json!(PHONE.repeat(5))),
+        ("REST: no e-mail address", "email_address", json!(SSN)),
+    ] {
+        let mut body = documented_person();
+        body[field] = value;
+        sender.rest(what, "/v1/users", "refused", body).await;
+        sender.last_was_refused();
+    }
+    let path = format!("/v1/users/{user_id}/bank_accounts");
+    for (what, number, routing) in [
+        ("REST: a bad routing number", json!(BANK_NUMBER), "121042883"),
+        ("REST: a number as number", json!(BANK_NUMBER.parse::<u64>().unwrap()), "121042882"),
+        ("REST: an over-long number", json!(BANK_NUMBER.repeat(2)), "121042882"),
+    ] {
+        let body = json!({ "bank_account_number": number, "bank_routing_number": routing, "bank_account_nickname": "Checking" });
+        sender.rest(what, &path, "refused", body).await;
+        sender.last_was_refused();
+    }
+    for value in [json!(SSN), json!(SSN.parse::<u64>().unwrap()), json!({ "SSN": SSN })] {
+        let mut input = cash_account(user_id);
+        input["type"] = value;
+        sender.gql("an enum value that is none", ACCOUNT_OPEN, json!({ "input": input })).await;
+        sender.last_was_refused();
+    }
+    let texts = [
+        format!(r#"mutation {{ accountOpen(input: {{ userId: "{user_id}", type: "{SSN}" }}) {{ account {{ id }} }} }}"#),
+        format!(r#"mutation {{ accountOpen(input: {{ userId: "{user_id}", type: A{PHONE} }}) {{ account {{ id }} }} }}"#),
+        format!(r#"mutation {{ userCreate(input: {{ ssn: "{SSN}", birthDate: "{BIRTH_DATE}" phone: "{PHONE} }}"#),
+        format!(r"mutation {{ userCreate(input: {{ ssn: {SSN}, birthDate: {BIRTH_DATE}, phone: {PHONE} }}) {{ user {{ id }} }} }}"),
+        format!(r#"{{ user(id: "{SSN}", phone: "{PHONE}") {{ id }} }}"#),
+        format!("{{ users(first: {BANK_NUMBER}) {{ edges {{ node {{ id }} }} }} }}"),
+        format!(r#"{{ users(first: "{BANK_NUMBER}") {{ edges {{ node {{ id }} }} }} }}"#),
+        format!(r"query($ssn: String = {SSN}) {{ users(first: 1) {{ edges {{ node {{ id }} }} }} }}"),
+    ];
+    for text in texts {
+        sender.gql(&text.replace(SSN, "…"), &text, json!({})).await;
+        sender.last_was_refused();
+        let written = |byte: u8| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+        let query: String = text.bytes().map(written).collect();
+        let get = sender.client.get(format!("{}/graphql?query={query}", sender.url)).bearer_auth(&sender.key);
+        sender.send("the same by GET", get).await;
+        sender.last_was_refused();
+    }
+    for path in ["/graphql", "/v1/users"] {
+        for text in
+            [format!(r#"{{ "ssn": "{SSN}", "phone": {PHONE}"#), format!(r#""{SSN}""#), format!("{SSN}{PHONE}"), format!("ssn={SSN}")]
+        {
+            let request = sender.client.post(format!("{}{path}", sender.url)).bearer_auth(&sender.key);
+            sender.send("a body that is no JSON", request.header("content-type", "application/json").body(text)).await;
+            sender.last_was_refused();
+        }
+    }
+    bad_credentials(sender).await;
+}
+
+/// Requests that fail inside: two columns have other names while they are served, and a ciphertext stands in another's place.
+async fn faults(sender: &mut Sender, database_url: &str, user_id: &str) {
+    let db = Db::open(database_url).await.unwrap();
+    let alter = async |text: &str| db.for_migrations().execute_unprepared(text).await.unwrap();
+    alter("ALTER TABLE users RENAME COLUMN email TO mail").await;
+    sender.gql("a person that cannot be written", USER_CREATE, json!({ "input": planted_person() })).await;
+    sender.last_was_refused();
+    sender.rest("REST: a person that cannot be written", "/v1/users", "fault", documented_person()).await;
+    sender.last_was_refused();
+    alter("ALTER TABLE users RENAME COLUMN mail TO email").await;
+    alter("ALTER TABLE bank_account RENAME COLUMN nickname TO name").await;
+    let body = json!({ "bank_account_number": BANK_NUMBER, "bank_routing_number": "121042882", "bank_account_nickname": "Checking" });
+    sender.rest("REST: a bank account that cannot be written", &format!("/v1/users/{user_id}/bank_accounts"), "fault", body).await;
+    sender.last_was_refused();
+    alter("ALTER TABLE bank_account RENAME COLUMN name TO nickname").await;
+    alter("UPDATE users SET phone = ssn").await;
+    sender.gql("a phone that does not open", "{ users(first: 5) { edges { node { phoneLast4 } } } }", json!({})).await;
+    sender.last_was_refused();
+    let get = sender.client.get(format!("{}/v1/users/{user_id}", sender.url)).bearer_auth(&sender.key);
+    sender.send("REST: a phone that does not open", get).await;
+    sender.last_was_refused();
+}
+
+async fn bad_credentials(sender: &mut Sender) {
+    let key = sender.key.clone();
+    let cut = key[..key.len() - 1].to_owned();
+    let doubled = format!("{key}{key}");
+    for (path, presented) in [("/graphql", &cut), ("/graphql", &doubled), ("/v1/orders", &cut), ("/v1/orders", &doubled)] {
+        for scheme in ["Bearer", "Basic", "Digest"] {
+            let request = sender.client.get(format!("{}{path}?query={{__typename}}", sender.url));
+            sender.send("a bad credential", request.header("authorization", format!("{scheme} {presented}"))).await;
+            sender.last_was_refused();
+        }
+    }
+    let twice = sender.client.get(format!("{}/v1/orders", sender.url)).bearer_auth(&key).header("bearer", &key);
+    sender.send("two credentials", twice).await;
+    sender.last_was_refused();
+    for address in [format!("/v1/orders?key={key}"), format!("/v1/users/{SSN}"), format!("/{SSN}/{key}")] {
+        let get = sender.client.get(format!("{}{address}", sender.url));
+        sender.send("a secret in the address", get).await;
+        sender.last_was_refused();
+    }
+}
+
+/// The same over a socket; everything it says is an answer.
+async fn over_a_socket(sender: &mut Sender) {
+    let key = sender.key.clone();
+    for (presented, authorization) in [("a good key", format!("Bearer {key}")), ("a cut key", key[..key.len() - 1].to_owned())] {
+        let mut socket = Socket::open_at(&sender.url).await;
+        socket.say(json!({ "type": "connection_init", "payload": { "authorization": authorization } })).await;
+        let mut said = format!("{:?}", socket.hear().await);
+        if presented == "a good key" {
+            let mut wrong = planted_person();
+            wrong["ssn"] = json!(SSN.parse::<u64>().unwrap());
+            for (id, input) in [("1", planted_person()), ("2", wrong)] {
+                socket.subscribe(id, USER_CREATE, json!({ "input": input })).await;
+                for _ in 0..2 {
+                    said += &format!("{:?}", socket.hear_within(std::time::Duration::from_millis(500)).await);
+                }
+            }
+            socket.say_text(&format!("{{ {SSN} {PHONE}")).await;
+            said += &format!("{:?}", socket.closed().await);
+        }
+        sender.answers.push(Answered { request: format!("a socket with {presented}"), text: said, refused: true });
+    }
+}
+
+/// Every row of every table as text, or the files as they are.
+async fn database_of(url: &str) -> Vec<(String, Vec<u8>)> {
+    if let Some(path) = url.strip_prefix("sqlite:") {
+        let files = ["", "-wal", "-shm"].map(|end| PathBuf::from(format!("{path}{end}")));
+        let files = files.into_iter().filter(|file| file.exists());
+        return files.map(|file| (file.display().to_string(), fs::read(&file).unwrap())).collect();
+    }
+    let db = Db::open(url).await.unwrap();
+    let ask = async |text: String| db.read.query_all_raw(Statement::from_string(DbBackend::Postgres, text)).await.unwrap();
+    let mut dump = Vec::new();
+    for table in ask("SELECT table_name::text AS name FROM information_schema.tables WHERE table_schema = 'public'".to_owned()).await {
+        let table: String = table.try_get("", "name").unwrap();
+        let rows = ask(format!("SELECT t::text AS line FROM \"{table}\" t")).await;
+        let lines: Vec<String> = rows.iter().map(|row| row.try_get("", "line").unwrap()).collect();
+        dump.push((table, lines.join("\n").into_bytes()));
+    }
+    dump
+}
+
+/// The binary at its most talkative, its log going to a file.
+fn talkative(database_url: &str, log: &Path) -> Command {
+    let mut command = coffer(database_url);
+    let log = || Stdio::from(File::options().create(true).append(true).open(log).unwrap());
+    command.env("COFFER_LOG", "trace").env("COFFER_ENCRYPTION_KEY", ENCRYPTION_KEY).stdout(log()).stderr(log());
+    command
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_planted_is_found_where_it_does_not_belong() {
+    for (database_url, folder) in databases().await {
+        let log = folder.0.join("log");
+        let created = talkative(&database_url, &log).args(["keys", "create"]).stdout(Stdio::piped()).output().unwrap();
+        let key = String::from_utf8(created.stdout).unwrap().trim().to_owned();
+        assert!(key.starts_with("sk_test_"), "{key}");
+
+        let mut command = talkative(&database_url, &log);
+        command.args(["serve", "--empty"]);
+        let server = Process::launch(command).await;
+        let mut sender = Sender { client: reqwest::Client::new(), url: server.url.clone(), key: key.clone(), answers: Vec::new() };
+        let user_id = good_requests(&mut sender).await;
+        bad_requests(&mut sender, &user_id).await;
+        over_a_socket(&mut sender).await;
+        faults(&mut sender, &database_url, &user_id).await;
+        let mut places = database_of(&database_url).await;
+        assert_eq!(server.terminate(), Some(0));
+
+        for arguments in [&["audit"][..], &["doctor"]] {
+            talkative(&database_url, &log).args(arguments).status().unwrap();
+        }
+        for malformed in [format!("{ENCRYPTION_KEY}0"), ENCRYPTION_KEY.replace('0', "x")] {
+            let status = talkative(&database_url, &log).env("COFFER_ENCRYPTION_KEY", malformed).arg("serve").status().unwrap();
+            assert_eq!(status.code(), Some(1));
+        }
+        let elsewhere = format!("postgres://coffer:{DATABASE_PASSWORD}@127.0.0.1:1/x");
+        assert_eq!(talkative(&elsewhere, &log).arg("serve").status().unwrap().code(), Some(1));
+        let mut rotate = talkative(&database_url, &log);
+        rotate.env("COFFER_ENCRYPTION_KEY", NEXT_ENCRYPTION_KEY).env("COFFER_ENCRYPTION_KEY_PREVIOUS", ENCRYPTION_KEY);
+        assert_eq!(rotate.args(["keys", "rotate-encryption"]).status().unwrap().code(), Some(1));
+        places.extend(database_of(&database_url).await);
+
+        let planted = [
+            Planted::new("SSN", SSN),
+            Planted::new("birth date", BIRTH_DATE),
+            Planted::new("phone", PHONE).told_to_the_owner(),
+            Planted::new("bank account number", BANK_NUMBER).told_to_the_owner(),
+            Planted::new("API key", &key),
+            Planted::new("API key without its checksum", &key[..key.len() - 6]),
+            Planted::new("API key without its prefix", &key[16..]),
+            Planted::new("encryption key", ENCRYPTION_KEY),
+            Planted::new("next encryption key", NEXT_ENCRYPTION_KEY),
+            Planted::new("database password", DATABASE_PASSWORD),
+            Planted::new("kept answer", r#"{"Done":{"#),
+        ];
+        let all: Vec<&Planted> = planted.iter().collect();
+        let unspoken: Vec<&Planted> = planted.iter().filter(|planted| !planted.told_to_the_owner).collect();
+        let logged = fs::read(&log).unwrap();
+        assert!(
+            logged.len() > 1_000
+                && ["TRACE", "a request failed", "left as it was: users.phone of"]
+                    .iter()
+                    .all(|said| found(&logged, said.as_bytes()).is_some()),
+            "{} bytes were logged",
+            logged.len()
+        );
+        let mut leaked = leaks(&all, "the log", &logged);
+        for (place, bytes) in &places {
+            leaked.extend(leaks(&all, place, bytes));
+        }
+        assert!(places.iter().any(|(_, bytes)| found(bytes, b"Grace").is_some()), "the database was not read");
+        let mut refused = 0;
+        for answer in &sender.answers {
+            refused += usize::from(answer.refused);
+            let planted = if answer.refused { &all } else { &unspoken };
+            leaked.extend(leaks(planted, &answer.request, answer.text.as_bytes()));
+        }
+        assert!(refused > 50, "{refused} requests were refused");
+        assert!(leaked.is_empty(), "{} leaks:\n{}", leaked.len(), leaked.join("\n"));
+    }
+}
+
+#[test]
+fn what_is_planted_is_found_however_it_is_written() {
+    let ssn = Planted::new("SSN", SSN);
+    for text in [
+        format!("ssn: {SSN}"),
+        "ssn 518-27-3946.".to_owned(),
+        "[53, 49, 56, 50, 55, 51, 57, 52, 54]".to_owned(),
+        format!(r"\x{}", hex(SSN.as_bytes())),
+        STANDARD_NO_PAD.encode(format!("a{SSN}b")),
+        STANDARD_NO_PAD.encode(format!("ab{SSN}b")),
+        STANDARD_NO_PAD.encode(format!("abc{SSN}b")),
+    ] {
+        assert!(!leaks(&[&ssn], "a text", text.as_bytes()).is_empty(), "{text}");
+    }
+    assert!(leaks(&[&ssn], "a text", b"518273947").is_empty());
+    assert!(!leaks(&[&Planted::new("birth date", BIRTH_DATE)], "a text", b"born 03/19/1987").is_empty());
+    assert!(!leaks(&[&Planted::new("phone", PHONE)], "a text", b"(415) 555-0163").is_empty());
+}
