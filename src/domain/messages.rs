@@ -149,6 +149,7 @@ pub async fn send(app: &App, held: &timer::Model) -> Result<()> {
 }
 
 async fn hand_over(app: &App, message: &message::Model) -> Result<Result<(), SendError>> {
+    app.vault.ready_for(&app.db, message.partner_id).await?;
     let (id, to, text) = (message.id.to_string(), recipient(app, message)?, text(app, message)?);
     let (id, to, text) = (id.as_str(), to.reveal().as_str(), text.reveal().as_str());
     let nobody = || Err(SendError::Failed("nobody is configured who carries it".to_owned()));

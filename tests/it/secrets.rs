@@ -452,7 +452,7 @@ async fn a_rotation_killed_again_and_again_ends_while_a_server_answers() {
         let server = serve(&database_url, NEW, Some(OLD)).await;
         let (stop, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let visits = visits(Visitor::new(&server, &before.key), before.ada.clone(), stop.clone(), count.clone());
-        for point in ["new data keys: 1", "keys wrapped anew: 3", "servers told", "users.phone: 100", "users.ssn: 100"] {
+        for point in ["new data keys: 1", "keys wrapped anew: 3", "users.phone: 100", "users.ssn: 100"] {
             let seen = count.load(Ordering::SeqCst);
             let mut rotating = rotate(&database_url).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
             let mut lines = BufReader::new(rotating.stderr.take().unwrap());
