@@ -117,7 +117,6 @@ const PAUSES: [i64; 7] = [5, 30, 120, 600, 3600, 4 * 3600, 12 * 3600];
 /// Sends the message of a timer that the caller holds. Afterwards it is sent and empty, or given up and empty, or waits
 /// for its next try. A crash between sending and writing that down sends it twice, under the same id.
 pub async fn send(app: &App, held: &timer::Model) -> Result<()> {
-    app.vault.ready_for(&app.db, held.partner_id).await?;
     let found = message::Entity::find_by_id(held.subject_id).one(&app.db.read).await?;
     let Some(message) = found.filter(|found| found.status == Status::Pending) else {
         let tx = app.db.write().await?;
