@@ -49,7 +49,9 @@ async fn asked(app: &TestApp, query: &str, variables: Value) -> (Value, Vec<Stri
 }
 
 fn background(sql: &str) -> bool {
-    ["FROM \"event\"", "FROM \"audit_log\"", "FROM \"timer\"", "FROM \"data_key\"", "FROM \"partner\""].iter().any(|table| sql.contains(table))
+    ["FROM \"event\"", "FROM \"audit_log\"", "FROM \"timer\"", "FROM \"data_key\"", "FROM \"partner\""]
+        .iter()
+        .any(|table| sql.contains(table))
 }
 
 fn selects(statements: &[String]) -> usize {
