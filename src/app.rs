@@ -6,7 +6,9 @@ use crate::{
         db::Db,
         events::Feed,
         ids::Ids,
-        keys, partners, passwords,
+        keys,
+        limits::{Limits, REQUESTS},
+        partners, passwords,
         secrets::{ENCRYPTION_KEY, Vault},
         sequencer::Sequencer,
         sessions,
@@ -35,6 +37,7 @@ pub struct Parts {
     pub sessions: sessions::Cache,
     pub tokens: Tokens,
     pub passwords: passwords::Pool,
+    pub limits: Limits,
     /// The partner for whom people sign up and in without a partner's key.
     pub default_partner: String,
     /// Where what a person has entered is mailed for her advisors; nowhere when none is set.
@@ -49,11 +52,21 @@ pub struct Setup {
     pub default_partner: String,
     /// Where what a person has entered is mailed for her advisors.
     pub advisors: Option<String>,
+    /// How many requests a key, a person or an address may make in an hour; no end of them with 0.
+    pub requests_per_hour: u64,
+    /// Whether what people do before they are known is slowed down by their address.
+    pub throttle: bool,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { providers: Providers::default(), default_partner: partners::SANDBOX.to_owned(), advisors: None }
+        Self {
+            providers: Providers::default(),
+            default_partner: partners::SANDBOX.to_owned(),
+            requests_per_hour: REQUESTS.most,
+            throttle: true,
+            advisors: None,
+        }
     }
 }
 
@@ -80,6 +93,7 @@ impl App {
             keys: keys::Cache::default(),
             sessions: sessions::Cache::default(),
             passwords: passwords::Pool::default(),
+            limits: Limits::new(setup.requests_per_hour, setup.throttle),
             default_partner: setup.default_partner,
             advisors: setup.advisors,
         }))

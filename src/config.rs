@@ -3,11 +3,12 @@
 use crate::{
     app::Setup,
     domain::{
+        limits::REQUESTS,
         partners,
         secrets::{Secret, hex, random},
     },
     graphql::Limits,
-    http::Settings,
+    http::{Entrance, Network, Settings, tls},
     providers::{Providers, mail::Smtp, sms::Gateway},
 };
 use clap::{Args, ValueEnum};
@@ -19,6 +20,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+use tokio_rustls::rustls::ServerConfig;
 
 /// How much is asked of the settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -100,13 +102,33 @@ pub struct Config {
     #[arg(long, global = true, env = "COFFER_SMS_AUTHORIZATION", hide_env_values = true)]
     pub sms_authorization: Option<String>,
 
+    /// How many requests a key, a person or an address may make in an hour; 0 for no end of them
+    #[arg(long, global = true, env = "COFFER_REQUESTS_PER_HOUR", default_value_t = REQUESTS.most, value_parser = clap::value_parser!(u64).range(..=1_000_000_000))]
+    pub requests_per_hour: u64,
+
+    /// Whether sign-up, sign-in and recovery are slowed down by address
+    #[arg(long, global = true, env = "COFFER_THROTTLE", default_value = "true", action = clap::ArgAction::Set)]
+    pub throttle: bool,
+
     /// Whether the schema tells about itself; not in production when left out
     #[arg(long, global = true, env = "COFFER_INTROSPECTION")]
     pub introspection: Option<bool>,
 
-    /// Origins whose pages may open a socket, separated by commas
+    /// Origins whose pages may ask and open sockets, separated by commas
     #[arg(long, global = true, env = "COFFER_ORIGINS", value_delimiter = ',')]
     pub origins: Vec<String>,
+
+    /// The server's certificate, with those that vouch for it, as a PEM file
+    #[arg(long, global = true, env = "COFFER_TLS_CERT")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The key of the certificate, as a PEM file
+    #[arg(long, global = true, env = "COFFER_TLS_KEY")]
+    pub tls_key: Option<PathBuf>,
+
+    /// Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed: addresses or networks, separated by commas
+    #[arg(long, global = true, env = "COFFER_TRUSTED_PROXY", value_delimiter = ',')]
+    pub trusted_proxy: Vec<Network>,
 
     /// The most items on a page
     #[arg(long, global = true, env = "COFFER_PAGE_MOST", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=10_000))]
@@ -151,6 +173,28 @@ impl std::fmt::Debug for Config {
     }
 }
 
+/// How requests come to us.
+#[derive(Clone, Debug)]
+pub enum Transport {
+    /// By TLS of our own.
+    Tls(Arc<ServerConfig>),
+    /// By a proxy that we trust.
+    Proxy,
+    /// In the clear.
+    Clear,
+}
+
+impl Transport {
+    /// In words for an operator.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Tls(_) => "TLS",
+            Self::Proxy => "TLS by a trusted proxy",
+            Self::Clear => "in the clear",
+        }
+    }
+}
+
 /// What is wrong with the settings, in one line.
 pub type Complaint = String;
 
@@ -173,6 +217,20 @@ impl Config {
             return Err(format!("COFFER_ORIGINS: {origin:?} is no origin; write each out, such as https://app.example"));
         }
         self.setup().map(drop)
+    }
+
+    /// How requests come: by TLS of ours, by a proxy's, or, in development only, in the clear.
+    pub fn transport(&self) -> Result<Transport, Complaint> {
+        match (&self.tls_cert, &self.tls_key) {
+            (Some(certificate), Some(key)) => Ok(Transport::Tls(tls::identity(certificate, key)?)),
+            (Some(_), None) => Err("COFFER_TLS_KEY: must be set with COFFER_TLS_CERT".to_owned()),
+            (None, Some(_)) => Err("COFFER_TLS_CERT: must be set with COFFER_TLS_KEY".to_owned()),
+            (None, None) if !self.trusted_proxy.is_empty() => Ok(Transport::Proxy),
+            (None, None) if self.is_production() => {
+                Err("COFFER_TLS_CERT and COFFER_TLS_KEY, or COFFER_TRUSTED_PROXY: must be set in production".to_owned())
+            }
+            (None, None) => Ok(Transport::Clear),
+        }
     }
 
     /// The SQLite file, if that is what the database is.
@@ -233,7 +291,13 @@ impl Config {
 
     /// What the app is told besides its database and its key.
     pub fn setup(&self) -> Result<Setup, Complaint> {
-        Ok(Setup { default_partner: self.default_partner.clone(), advisors: self.advisors_email.clone(), providers: self.providers()? })
+        Ok(Setup {
+            default_partner: self.default_partner.clone(),
+            advisors: self.advisors_email.clone(),
+            requests_per_hour: self.requests_per_hour,
+            throttle: self.throttle,
+            providers: self.providers()?,
+        })
     }
 
     fn providers(&self) -> Result<Providers, Complaint> {
@@ -255,7 +319,7 @@ impl Config {
     }
 
     /// What the server is told besides the app.
-    pub fn settings(&self, sandbox_key: Option<String>) -> Settings {
+    pub fn settings(&self, transport: &Transport, sandbox_key: Option<String>) -> Settings {
         let limits = Limits {
             body_bytes: self.body_bytes,
             document_bytes: self.document_bytes,
@@ -273,6 +337,11 @@ impl Config {
             introspection: self.introspection.unwrap_or(!self.is_production()),
             playground: !self.is_production(),
             origins: self.origins.clone(),
+            entrance: Entrance {
+                tls: matches!(transport, Transport::Tls(_)),
+                secure_only: self.is_production(),
+                trusted: self.trusted_proxy.clone(),
+            },
             sandbox_key,
         }
     }

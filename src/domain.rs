@@ -20,6 +20,7 @@ pub mod instruments;
 pub mod invitations;
 pub mod keys;
 pub mod ledger;
+pub mod limits;
 pub mod logins;
 pub mod market;
 pub mod messages;

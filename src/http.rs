@@ -1,8 +1,13 @@
 //! The server: routes, layers, who is calling, health.
 
+mod arrival;
+mod counted;
 mod door;
 mod playground;
 mod socket;
+pub mod tls;
+
+pub use arrival::{Entrance, Network};
 
 use crate::{
     app::App,
@@ -14,7 +19,7 @@ use crate::{
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Redirect, Response},
     routing::get,
@@ -24,8 +29,9 @@ use entity::Kind;
 use futures_util::FutureExt;
 use playground::Playground;
 use serde_json::json;
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{net::IpAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::sync::watch;
+use tower_http::cors::CorsLayer;
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -36,7 +42,7 @@ pub struct House {
     engine: Engine,
     /// The most items on a page.
     most: Most,
-    /// Origins whose pages may open a socket, besides our own.
+    /// Origins whose pages may ask and open sockets, besides our own.
     origins: Arc<[String]>,
     stopping: watch::Receiver<bool>,
 }
@@ -51,18 +57,28 @@ pub struct Settings {
     /// Whether there is a page to try queries on.
     pub playground: bool,
     pub origins: Vec<String>,
+    pub entrance: Entrance,
     /// Preset in the playground.
     pub sandbox_key: Option<String>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { limits: Limits::default(), page_most: 100, introspection: true, playground: true, origins: Vec::new(), sandbox_key: None }
+        Self {
+            limits: Limits::default(),
+            page_most: 100,
+            introspection: true,
+            playground: true,
+            origins: Vec::new(),
+            entrance: Entrance::default(),
+            sandbox_key: None,
+        }
     }
 }
 
 /// Every route. `stopping` turns true when the server is about to stop.
 pub fn router(app: App, settings: Settings, stopping: watch::Receiver<bool>) -> domain::Result<Router> {
+    let entrance = Arc::new(settings.entrance.clone());
     let schema = crate::graphql::schema(settings.introspection);
     let once_only = crate::graphql::ONCE_ONLY.to_vec();
     let limits = Limits { page_most: settings.page_most, introspection: settings.introspection, once_only, ..settings.limits };
@@ -77,26 +93,45 @@ pub fn router(app: App, settings: Settings, stopping: watch::Receiver<bool>) -> 
         key: settings.sandbox_key,
     };
     let rest = rest::routes()
+        .merge(rest::wellness_routes())
         .layer(DefaultBodyLimit::max(house.engine.limits().body_bytes))
-        .layer(middleware::from_fn_with_state(app.clone(), known_caller))
-        .with_state(app.clone());
-    let wellness = rest::wellness_routes()
-        .layer(DefaultBodyLimit::max(house.engine.limits().body_bytes))
-        .layer(middleware::from_fn_with_state(app.clone(), known_person))
-        .with_state(app);
+        .layer(middleware::from_fn_with_state(app.clone(), counted::at_rest))
+        .with_state(app)
+        .method_not_allowed_fallback(rest::wrong_method);
+    let rest = for_pages_of(&house.origins, rest);
+    let graphql = door::routes(house.engine.limits()).layer(middleware::from_fn_with_state(house.clone(), counted::at_graphql));
     let own = Router::new()
         .route("/livez", get(|| async { "ok" }))
         .route("/readyz", get(ready))
-        .merge(door::routes(house.engine.limits()))
+        .merge(for_pages_of(&house.origins, graphql))
         .merge(socket::routes())
         .merge(if settings.playground { visited(&playground) } else { Router::new() })
         .with_state(house);
-    Ok(own
-        .merge(rest)
-        .merge(wellness)
-        .fallback(rest::unknown)
-        .method_not_allowed_fallback(rest::wrong_method)
-        .layer(middleware::from_fn(named_request)))
+    let all = own.merge(rest).fallback(rest::unknown).method_not_allowed_fallback(rest::wrong_method);
+    Ok(all.layer(middleware::from_fn_with_state(entrance, arrival::arrived)).layer(middleware::from_fn(named_request)))
+}
+
+/// Lets pages of the listed origins ask and read the answers; browsers keep every other origin's pages out. There are no
+/// cookies to go with it: whoever asks must hold a credential.
+fn for_pages_of<S: Clone + Send + Sync + 'static>(origins: &[String], router: Router<S>) -> Router<S> {
+    let origins: Vec<HeaderValue> = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect();
+    if origins.is_empty() {
+        return router;
+    }
+    let headers = [
+        header::ACCEPT,
+        header::AUTHORIZATION,
+        header::CONTENT_TYPE,
+        HeaderName::from_static("bearer"),
+        HeaderName::from_static("idempotency-key"),
+    ];
+    let rules = CorsLayer::new()
+        .allow_origin(origins)
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_headers(headers)
+        .expose_headers(counted::TOLD)
+        .max_age(Duration::from_secs(3600));
+    router.layer(rules)
 }
 
 /// The playground, and the way to it.
@@ -118,9 +153,9 @@ impl House {
     }
 
     /// Who presents this `Authorization` text.
-    async fn authenticate(&self, authorization: Option<&str>) -> Result<Actor, Denied> {
+    async fn authenticate(&self, authorization: Option<&str>, address: Option<IpAddr>) -> Result<Actor, Denied> {
         let credential = authorization.map(credential);
-        caller(&self.app, credential, self.app.ids.next(Kind::Request)).await.map_err(Denied::from)
+        caller(&self.app, credential, self.app.ids.next(Kind::Request), address).await.map_err(Denied::from)
     }
 
     /// Whether a caller who was let in still would be.
@@ -151,6 +186,7 @@ async fn ready(State(house): State<House>) -> Response {
     Json(json!({ "status": "ready" })).into_response()
 }
 
+const REFUSED_IN_THE_CLEAR: &str = "HTTPS is required.";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Gives every request an id of ours, in its log lines and in its answer, and the headers every answer carries.
@@ -188,65 +224,11 @@ fn credential(text: &str) -> String {
     }
 }
 
-async fn caller(app: &App, credential: Option<String>, request_id: Uuid) -> domain::Result<Actor> {
+async fn caller(app: &App, credential: Option<String>, request_id: Uuid, address: Option<IpAddr>) -> domain::Result<Actor> {
     let who = match credential {
         None => Who::Nobody,
         Some(token) if tokens::looks_like(&token) => sessions::authenticate(app, &token).await?,
         Some(key) => keys::authenticate(app, &key).await?,
     };
-    Ok(Actor { who, request_id, address: None })
-}
-
-/// Puts the caller into a request of the REST door, which serves nobody without a credential. Besides `Authorization`, the
-/// documented header `Bearer: <key>` is understood; two credentials are none.
-async fn known_caller(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    match documented_caller(&app, request.headers()).await {
-        Ok(actor) => {
-            request.extensions_mut().insert(actor);
-            next.run(request).await
-        }
-        Err(error) => rest::Problem::from(error).into_response(),
-    }
-}
-
-/// Puts the caller into a request of the wellness API: whoever has signed in, or a partner's key. What needs neither is open to
-/// an expired token too, which a client may send with every request.
-async fn known_person(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let path = request.uri().path().trim_end_matches('/').to_owned();
-    let open = rest::OPEN.iter().any(|(method, open)| request.method() == *method && fits(open, &path));
-    let actor = match (documented_caller(&app, request.headers()).await, open) {
-        (Err(Error::Unauthenticated), true) if !has_key(request.headers()) => {
-            Ok(Actor { request_id: request_id(request.headers()), ..Actor::default() })
-        }
-        (actor, _) => actor,
-    };
-    match actor {
-        Ok(actor) => {
-            request.extensions_mut().insert(actor);
-            next.run(request).await
-        }
-        Err(error) => rest::Trouble::from(error).into_response(),
-    }
-}
-
-/// Whether a path is the one described, `{…}` standing for any one step.
-fn fits(described: &str, path: &str) -> bool {
-    let (described, path): (Vec<&str>, Vec<&str>) = (described.split('/').collect(), path.split('/').collect());
-    described.len() == path.len() && described.iter().zip(path).all(|(step, given)| step.starts_with('{') || *step == given)
-}
-
-/// Whether a request shows something that is no token, and so was meant to be a key.
-fn has_key(headers: &HeaderMap) -> bool {
-    let shown = headers.get_all(header::AUTHORIZATION).iter().chain(headers.get_all("bearer"));
-    shown.map(|value| value.to_str().map(credential).unwrap_or_default()).any(|credential| !tokens::looks_like(&credential))
-}
-
-async fn documented_caller(app: &App, headers: &HeaderMap) -> domain::Result<Actor> {
-    let authorization = headers.get_all(header::AUTHORIZATION).iter().map(|value| value.to_str().map(credential));
-    let bearer = headers.get_all("bearer").iter().map(|value| value.to_str().map(|key| key.trim().to_owned()));
-    let mut credentials = authorization.chain(bearer);
-    match (credentials.next(), credentials.next()) {
-        (Some(Ok(credential)), None) => caller(app, Some(credential), request_id(headers)).await,
-        _ => Err(Error::Unauthenticated),
-    }
+    Ok(Actor { who, request_id, address })
 }

@@ -241,6 +241,7 @@ async fn doctor(config: &Config) -> Result<ExitCode, Complaint> {
         say(&format!("{mark:6} {what}: {text}"))
     };
     line("settings", config.check().map(|()| format!("{:?}", config.env).to_lowercase()))?;
+    line("transport", config.transport().map(|transport| transport.name().to_owned()))?;
     let keys = config.encryption_key(false).and_then(|key| Ok((key, config.previous_encryption_key()?)));
     line("encryption key", keys.as_ref().map(|_| "can be read".to_owned()).map_err(Clone::clone))?;
     let db = open(config).await;

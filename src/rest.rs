@@ -140,7 +140,10 @@ impl IntoResponse for Problem {
         let (status, kind) = self.fault.rest();
         let message = self.fault.text(|path| self.field(path));
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (status, Json(json!({ "error": { "type": kind, "message": message } }))).into_response();
+        let error = json!({ "type": kind, "message": message });
+        // Of this error alone, the documented body is a list.
+        let error = if status == StatusCode::TOO_MANY_REQUESTS { json!([error]) } else { error };
+        let mut response = (status, Json(json!({ "error": error }))).into_response();
         hint(&mut response, self.fault.hints());
         response
     }
@@ -182,6 +185,18 @@ pub async fn wrong_method(uri: Uri) -> Response {
 pub fn faulty(path: &str, error: impl Into<Fault>) -> Response {
     if is_wellness(path) { Trouble::from(error).into_response() } else { Problem::from(error).into_response() }
 }
+
+/// A request that came in the clear to a server that wants none such.
+pub fn in_the_clear(path: &str, message: &str) -> Response {
+    if is_wellness(path) {
+        return wellness::in_the_clear(message);
+    }
+    problem(StatusCode::FORBIDDEN, "invalid_request", message)
+}
+
+/// `http` or `https`: how the client came, put into the request before it came here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scheme(pub &'static str);
 
 fn problem(status: StatusCode, kind: &str, message: &str) -> Response {
     (status, Json(json!({ "error": { "type": kind, "message": message } }))).into_response()

@@ -1,18 +1,24 @@
 //! `coffer serve`: from an empty folder to an open door, and to an orderly end.
 
 use crate::{Complaint, app, cannot, say};
+use axum::{
+    Router,
+    serve::{Listener, ListenerExt},
+};
 use coffer::{
     app::App,
-    config::{Config, write_private},
-    domain::{self, Scope, Who, demo, instruments, keys, partners},
-    http, workers,
+    config::{Config, Transport, write_private},
+    domain::{self, Scope, Who, demo, instruments, keys, limits, partners},
+    http::{self, tls::TlsListener},
+    workers,
 };
 use entity::partner::Mode;
-use std::{future::Future, process::ExitCode, time::Duration};
+use std::{future::Future, io, net::SocketAddr, process::ExitCode, time::Duration};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::watch,
+    task::JoinHandle,
 };
 
 /// How long requests may take to finish once the server stops.
@@ -20,6 +26,7 @@ const FAREWELL: Duration = Duration::from_secs(20);
 
 /// Serves until told to stop.
 pub async fn serve(config: &Config, empty: bool) -> Result<ExitCode, Complaint> {
+    let transport = config.transport()?;
     let app = app(config).await?;
     let listener =
         TcpListener::bind(config.addr).await.map_err(|error| format!("cannot listen on {} (COFFER_ADDR): {error}", config.addr))?;
@@ -29,20 +36,26 @@ pub async fn serve(config: &Config, empty: bool) -> Result<ExitCode, Complaint> 
     }
     let sequencer = workers::sequencer(&app);
     let key = if config.is_production() { None } else { Some(prepare_sandbox(config, &app, empty).await?) };
-    let mut tasks = vec![sequencer, workers::housekeeping(&app), workers::data_keys(&app)];
+    let mut tasks = vec![sequencer, workers::housekeeping(&app), workers::data_keys(&app), workers::limits(&app)];
     if config.worker {
         tasks.push(workers::timers(&app));
     }
     let (stop, stopping) = watch::channel(false);
-    let router = http::router(app.clone(), config.settings(key.clone().filter(|_| config.addr.ip().is_loopback())), stopping)
+    let router = http::router(app.clone(), config.settings(&transport, key.clone().filter(|_| config.addr.ip().is_loopback())), stopping)
         .map_err(|error| cannot("build the doors", &error))?;
     let stopped = stop_signal()?;
-    say(&banner(config, &address.to_string(), key.as_deref()))?;
-    let mut ending = stop.subscribe();
-    let server = axum::serve(listener, router).with_graceful_shutdown(async move {
-        _ = ending.wait_for(|stopping| *stopping).await;
-    });
-    let server = tokio::spawn(async move { server.await });
+    say(&banner(
+        config,
+        &format!("{}://{address}", if matches!(transport, Transport::Tls(_)) { "https" } else { "http" }),
+        key.as_deref(),
+    ))?;
+    let server = match transport {
+        Transport::Tls(identity) => {
+            let listener = TlsListener::new(listener, identity).map_err(|error| format!("cannot listen on {address}: {error}"))?;
+            open(listener, router, stop.subscribe())
+        }
+        Transport::Proxy | Transport::Clear => open(listener, router, stop.subscribe()),
+    };
     let abort = server.abort_handle();
     tokio::select! {
         () = stopped => {}
@@ -60,8 +73,21 @@ pub async fn serve(config: &Config, empty: bool) -> Result<ExitCode, Complaint> 
         task.abort();
         _ = task.await;
     }
+    limits::give_back(&app, Duration::ZERO).await.map_err(|error| cannot("give back what is left of rate windows", &error))?;
     app.db.settle().await.map_err(|error| cannot("finish the database's log", &error))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Serves what comes in by this listener until `ending` turns true.
+fn open<L>(listener: L, router: Router, mut ending: watch::Receiver<bool>) -> JoinHandle<io::Result<()>>
+where
+    L: Listener<Addr = SocketAddr>,
+{
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let server = axum::serve(listener.tap_io(|_| {}), service).with_graceful_shutdown(async move {
+        _ = ending.wait_for(|stopping| *stopping).await;
+    });
+    tokio::spawn(async move { server.await })
 }
 
 async fn require_durability(app: &App) -> Result<(), Complaint> {
@@ -104,12 +130,12 @@ async fn prepare_sandbox(config: &Config, app: &App, empty: bool) -> Result<Stri
     Ok(key)
 }
 
-fn banner(config: &Config, address: &str, key: Option<&str>) -> String {
-    let Some(key) = key else { return format!("Coffer serves on http://{address}") };
+fn banner(config: &Config, url: &str, key: Option<&str>) -> String {
+    let Some(key) = key else { return format!("Coffer serves on {url}") };
     let file = config.sandbox_key_file();
     format!(
         "Coffer is open.\n\n  \
-         playground  http://{address}/playground\n  \
+         playground  {url}/playground\n  \
          key         {key}\n              (kept in {})\n\n\
          A first query to paste:\n\n  \
          {{ users(first: 3) {{ edges {{ node {{ firstName accounts(first: 2) {{ edges {{ node {{ number balance {{ total {{ amount }} }} }} }} }} }} }} }} }}\n",

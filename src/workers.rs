@@ -2,7 +2,7 @@
 
 use crate::{
     app::App,
-    domain::{Result, agenda, idempotency, messages, passcodes, sessions, throttle},
+    domain::{Result, agenda, idempotency, limits, messages, passcodes, sessions, throttle},
 };
 use entity::timer::Clock;
 use futures_util::FutureExt;
@@ -66,6 +66,19 @@ pub fn data_keys(app: &App) -> JoinHandle<()> {
     })
 }
 
+/// Gives back what callers who have fallen silent left of their allowances.
+pub fn limits(app: &App) -> JoinHandle<()> {
+    let app = app.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            if let Err(error) = limits::give_back(&app, limits::IDLE).await {
+                tracing::error!(cause = %error.cause(), "a rate window could not be given back and is tried again");
+            }
+        }
+    })
+}
+
 /// Forgets what needs no longer be kept, once an hour.
 pub fn housekeeping(app: &App) -> JoinHandle<()> {
     let app = app.clone();
@@ -86,7 +99,8 @@ async fn forget(app: &App) -> Result<()> {
     let passcodes = passcodes::forget_old(&tx).await?;
     let sessions = sessions::forget_old(&tx).await?;
     let throttled = throttle::forget_old(&tx).await?;
+    let windows = limits::forget_ended(&tx).await?;
     tx.commit().await?;
-    tracing::debug!(keys, messages, passcodes, sessions, throttled, "what is old has been forgotten");
+    tracing::debug!(keys, messages, passcodes, sessions, throttled, windows, "what is old has been forgotten");
     Ok(())
 }

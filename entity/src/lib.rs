@@ -25,6 +25,7 @@ pub mod partner;
 pub mod passcode;
 pub mod position;
 pub mod quote_override;
+pub mod rate_window;
 pub mod recovery;
 pub mod second_factor;
 pub mod session;

@@ -4,6 +4,7 @@ pub use sea_orm_migration::prelude::*;
 
 mod m20261121_000001_house;
 mod m20261121_000002_access;
+mod m20261121_000003_rate_windows;
 mod m20261121_000004_data_keys;
 mod m20261121_000005_messages;
 mod words;
@@ -17,6 +18,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m20261121_000001_house::Migration),
             Box::new(m20261121_000002_access::Migration),
+            Box::new(m20261121_000003_rate_windows::Migration),
             Box::new(m20261121_000004_data_keys::Migration),
             Box::new(m20261121_000005_messages::Migration),
         ]

@@ -49,6 +49,11 @@ impl Db {
         Ok(self.write.begin_with_options(options).await?)
     }
 
+    /// Has the text of every statement of the writing pool shown to `seen`.
+    pub fn watch_writes(&mut self, seen: impl Fn(&str) + Send + Sync + 'static) {
+        self.write.set_metric_callback(move |info| seen(&info.statement.sql));
+    }
+
     /// The writing pool itself, for migrations.
     pub const fn for_migrations(&self) -> &DatabaseConnection {
         &self.write

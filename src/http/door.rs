@@ -1,13 +1,13 @@
 //! GraphQL over HTTP: POST and GET, answered as JSON or as server-sent events.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, net::IpAddr, time::Duration};
 
 use async_graphql::{Response as Answer, parser::types::OperationType};
 use axum::{
     Router,
     body::Bytes,
     extract::{
-        DefaultBodyLimit, Query, State,
+        DefaultBodyLimit, Extension, Query, State,
         rejection::{BytesRejection, QueryRejection},
     },
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
@@ -23,7 +23,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use crate::{
     domain::Actor,
     graphql::{self, Limits, Raw, Refused, guard::BAD_USER_INPUT},
-    http::{Denied, House, request_id},
+    http::{Denied, House, counted::Known, request_id},
 };
 
 const KEEP_ALIVE: Duration = Duration::from_secs(12);
@@ -148,7 +148,12 @@ impl IntoResponse for Wrong {
     }
 }
 
-async fn by_post(State(house): State<House>, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Response, Wrong> {
+async fn by_post(
+    State(house): State<House>,
+    Extension(known): Extension<Known>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Wrong> {
     let media = acceptable(&headers)?;
     if !is_json(&headers) {
         let message = "The content type must be application/json.";
@@ -162,7 +167,7 @@ async fn by_post(State(house): State<House>, headers: HeaderMap, body: Result<By
         status => Wrong::new(media, status, "The body could not be read."),
     })?;
     let raw: Raw = object(&body).map_err(|reason| Wrong::bad(media, format!("The body is {reason}.")))?;
-    answer(house, &headers, media, raw, &Method::POST).await
+    answer(house, known, media, raw, &Method::POST).await
 }
 
 /// The parameters of a GET; `variables` and `extensions` are JSON.
@@ -177,6 +182,7 @@ struct Parameters {
 
 async fn by_get(
     State(house): State<House>,
+    Extension(known): Extension<Known>,
     method: Method,
     headers: HeaderMap,
     parameters: Result<Query<Parameters>, QueryRejection>,
@@ -194,7 +200,7 @@ async fn by_get(
         variables: parameter(media, "variables", parameters.variables.as_deref())?,
         extensions: parameter(media, "extensions", parameters.extensions.as_deref())?,
     };
-    answer(house, &headers, media, raw, &method).await
+    answer(house, known, media, raw, &method).await
 }
 
 async fn by_other(headers: HeaderMap) -> Wrong {
@@ -238,12 +244,12 @@ fn parameter<T: DeserializeOwned>(media: Media, name: &str, text: Option<&str>) 
 }
 
 /// The caller named by the `Authorization` header; nobody without one.
-pub async fn caller(house: &House, headers: &HeaderMap) -> Result<Actor, Denied> {
+pub async fn caller(house: &House, headers: &HeaderMap, address: Option<IpAddr>) -> Result<Actor, Denied> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let actor = match (values.next(), values.next()) {
-        (None, _) => house.authenticate(None).await,
+        (None, _) => house.authenticate(None, address).await,
         (Some(value), None) => match value.to_str() {
-            Ok(text) => house.authenticate(Some(text)).await,
+            Ok(text) => house.authenticate(Some(text), address).await,
             Err(_) => Err(unreadable()),
         },
         _ => Err(unreadable()),
@@ -255,8 +261,13 @@ fn unreadable() -> Denied {
     Denied { code: "UNAUTHENTICATED", message: "The Authorization header cannot be read.".into() }
 }
 
-async fn answer(house: House, headers: &HeaderMap, media: Media, raw: Raw, method: &Method) -> Result<Response, Wrong> {
-    let actor = caller(&house, headers).await.map_err(|denied| Wrong::denied(media, denied))?;
+/// Refuses a request before it is read.
+pub fn refuse(headers: &HeaderMap, denied: Denied) -> Response {
+    Wrong::denied(Media::wanted(headers).unwrap_or(Media::Json), denied).into_response()
+}
+
+async fn answer(house: House, known: Known, media: Media, raw: Raw, method: &Method) -> Result<Response, Wrong> {
+    let actor = known.0.map_err(|denied| Wrong::denied(media, denied))?;
     let limit = house.engine().limits().response_bytes;
     let plan = match house.engine().plan(raw) {
         Ok(plan) => plan,

@@ -2,13 +2,14 @@
 //!
 //! Close codes: 4400 message not understood, 4401 subscribed before `connection_ack`, 4403 credential refused or ended, 4408 no
 //! `connection_init` in time, 4409 operation id in use, 4413 reader too slow, 4429 second `connection_init`; 1009 message too long,
-//! 1012 server restarts. With 4413 and 1012 the reason is `cursor=…`, the last cursor sent: resume after it.
+//! 1012 server restarts, 1013 too many requests or no answer from the database. With 4413 and 1012 the reason is `cursor=…`, the last cursor sent: resume after it.
 //!
 //! The Python client gql 4 looks for the accepted subprotocol under one spelling of the header's name only; not finding it, it
 //! uses the older words `start`, `stop` and `connection_terminate` and waits for `data`. They are understood, so that it works.
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -17,7 +18,7 @@ use async_graphql::{Response as Answer, Value};
 use axum::{
     Json, Router,
     extract::{
-        State,
+        Extension, State,
         ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code, rejection::WebSocketUpgradeRejection},
     },
     http::{HeaderMap, HeaderValue, StatusCode, header},
@@ -35,9 +36,9 @@ use tokio::{
 
 use super::door::object;
 use crate::{
-    domain::Actor,
+    domain::{Actor, limits},
     graphql::{self, Raw, Refused},
-    http::{Denied, House},
+    http::{Denied, House, arrival::Arrival, counted::count},
 };
 
 const PROTOCOL: &str = "graphql-transport-ws";
@@ -58,7 +59,12 @@ pub fn routes() -> Router<House> {
     Router::new().route("/graphql/ws", any(upgrade))
 }
 
-async fn upgrade(State(house): State<House>, headers: HeaderMap, upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>) -> Response {
+async fn upgrade(
+    State(house): State<House>,
+    Extension(arrival): Extension<Arrival>,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
     let upgrade = match upgrade {
         Ok(upgrade) => upgrade.protocols([PROTOCOL]),
         Err(rejection) => return rejection.into_response(),
@@ -71,10 +77,11 @@ async fn upgrade(State(house): State<House>, headers: HeaderMap, upgrade: Result
         return refuse(StatusCode::BAD_REQUEST, "BAD_USER_INPUT", message);
     }
     let longest = house.engine().limits().socket_message_bytes;
-    upgrade.max_message_size(longest).max_frame_size(longest).read_buffer_size(READ_BUFFER).on_upgrade(|socket| serve(house, socket))
+    let upgrade = upgrade.max_message_size(longest).max_frame_size(longest).read_buffer_size(READ_BUFFER);
+    upgrade.on_upgrade(move |socket| serve(house, arrival.address, socket))
 }
 
-fn refuse(status: StatusCode, code: &'static str, message: &str) -> Response {
+pub fn refuse(status: StatusCode, code: &'static str, message: &str) -> Response {
     (status, Json(json!({ "errors": [{ "message": message, "extensions": { "code": code } }] }))).into_response()
 }
 
@@ -155,6 +162,7 @@ const RESTART: End = End::Resume(close_code::RESTART);
 /// A bad credential is forbidden; one that could not be looked up may be tried again.
 fn refusal(denied: &Denied) -> End {
     match denied.code {
+        "RATE_LIMITED" => End::Close(close_code::AGAIN, "Too many requests"),
         "TIMEOUT" | "UNAVAILABLE" | "INTERNAL_SERVER_ERROR" => End::Close(close_code::AGAIN, "Try again later"),
         _ => FORBIDDEN,
     }
@@ -181,11 +189,13 @@ impl Drop for Running {
     }
 }
 
-async fn serve(house: House, mut socket: WebSocket) {
+async fn serve(house: House, address: Option<IpAddr>, mut socket: WebSocket) {
     let init = async {
         let patience = house.engine().limits().socket_init;
         let credential = timeout(patience, initialised(&mut socket)).await.unwrap_or(Err(NO_INIT))?;
-        let actor = house.authenticate(credential.as_deref()).await.map_err(|denied| refusal(&denied))?;
+        let known = house.authenticate(credential.as_deref(), address).await;
+        count(&house.app, &known, address).await.map_err(|error| refusal(&error.into()))?;
+        let actor = known.map_err(|denied| refusal(&denied))?;
         say(&mut socket, r#"{"type":"connection_ack"}"#.into()).await?;
         Ok(actor)
     };
@@ -361,8 +371,12 @@ impl Session {
         }
         if self.running.len() >= self.house.engine().limits().socket_operations {
             let refused = Refused::new("RATE_LIMITED", "Too many operations run on this socket.");
-            let (text, _) = message(&id, word, &refused.into(), usize::MAX);
-            return say(socket, text).await;
+            return say(socket, message(&id, word, &refused.into(), usize::MAX).0).await;
+        }
+        if let Err(error) = limits::request(&self.house.app, &self.actor.who, self.actor.address).await {
+            let denied = Denied::from(error);
+            let refused = Refused::new(denied.code, denied.message);
+            return say(socket, message(&id, word, &refused.into(), usize::MAX).0).await;
         }
         self.start(id.into(), raw, word);
         Ok(())

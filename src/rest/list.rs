@@ -1,5 +1,6 @@
 //! Lists: the documented query parameters and the documented envelope.
 
+use super::Scheme;
 use crate::domain::{
     Refusal, Result,
     page::{Order, Page, Slice},
@@ -92,9 +93,9 @@ pub struct Place {
 
 impl Place {
     /// From the request; the origin is what the client called us.
-    pub fn of(uri: &Uri, headers: &HeaderMap) -> Self {
+    pub fn of(scheme: Scheme, uri: &Uri, headers: &HeaderMap) -> Self {
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-        Self { origin: format!("http://{host}"), path: uri.path().trim_end_matches('/').to_owned() }
+        Self { origin: format!("{}://{host}", scheme.0), path: uri.path().trim_end_matches('/').to_owned() }
     }
 
     fn link(&self, asked: &Asked, own: &[(&str, &str)], cursor: &str, id: Uuid) -> String {

@@ -1,7 +1,7 @@
 //! `/v1/orders`.
 
 use super::{
-    Caller, Id, KeyHeader, Result, Route, answer,
+    Caller, Id, KeyHeader, Result, Route, Scheme, answer,
     body::Body,
     list::{Asked, Parameters, Place},
 };
@@ -14,7 +14,7 @@ use crate::{
 };
 use axum::{
     Json,
-    extract::{OriginalUri, Query, State},
+    extract::{Extension, OriginalUri, Query, State},
     http::HeaderMap,
     response::Response,
     routing::on,
@@ -76,6 +76,7 @@ async fn list(
     State(app): State<App>,
     actor: Caller,
     OriginalUri(uri): OriginalUri,
+    Extension(scheme): Extension<Scheme>,
     headers: HeaderMap,
     Query(parameters): Query<Parameters>,
 ) -> Result<Json<Value>> {
@@ -103,7 +104,7 @@ async fn list(
         data.push(json!(OrderBody::of(order, instrument)));
     }
     let own = [("status", status)];
-    Ok(Json(asked.envelope(&Place::of(&uri, &headers), &own, &slice, |order| order.id, data)))
+    Ok(Json(asked.envelope(&Place::of(scheme, &uri, &headers), &own, &slice, |order| order.id, data)))
 }
 
 fn instant(at: DateTime<Utc>) -> String {

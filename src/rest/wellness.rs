@@ -81,6 +81,11 @@ pub fn wrong_method() -> Response {
     (StatusCode::METHOD_NOT_ALLOWED, Json(body)).into_response()
 }
 
+/// A request that came in the clear to a server that wants none such.
+pub fn in_the_clear(message: &str) -> Response {
+    (StatusCode::FORBIDDEN, Json(json!({ "detail": message, "code": "https-required" }))).into_response()
+}
+
 /// A body as sent; none at all is an empty one.
 struct Form(Body);
 

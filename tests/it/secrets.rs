@@ -132,6 +132,7 @@ const NOT_SEALED: &[(&str, &str)] = &[
     ("message", "recipient_index"),
     ("passcode", "mac"),
     ("passcode", "phone_index"),
+    ("rate_window", "key"),
     ("recovery", "verifier"),
     ("second_factor", "phone_index"),
     ("throttle", "subject"),

@@ -238,6 +238,11 @@ impl Vault {
         hmac_sha256(self.0.house.pepper.reveal(), key.as_bytes())
     }
 
+    /// Stands for whom an allowance is, who may be an address that few guesses would find under a bare hash.
+    pub fn allowance_key(&self, allowance: &str, subject: &[u8]) -> [u8; 32] {
+        hmac_sha256(self.0.house.index.reveal(), &[b"allowance|", allowance.as_bytes(), b"|", subject].concat())
+    }
+
     /// Stands for a request's arguments, which may hold secrets that few guesses would find under a bare hash.
     pub fn request_fingerprint(&self, arguments: &[u8]) -> [u8; 32] {
         hmac_sha256(self.0.house.fingerprint.reveal(), arguments)

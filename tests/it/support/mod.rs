@@ -24,6 +24,7 @@ use migration::{Migrator, MigratorTrait};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectOptions, ConnectionTrait, Database};
 use serde_json::{Value, json};
 use std::{
+    net::SocketAddr,
     path::PathBuf,
     sync::{
         Arc, Mutex,
@@ -76,6 +77,8 @@ pub struct TestApp {
     pub key: String,
     /// Every statement the reading pool has run.
     pub statements: Arc<Mutex<Vec<String>>>,
+    /// Every statement the writing pool has run.
+    pub written: Arc<Mutex<Vec<String>>>,
     client: reqwest::Client,
     tasks: Vec<JoinHandle<()>>,
     stop: watch::Sender<bool>,
@@ -83,12 +86,26 @@ pub struct TestApp {
 }
 
 /// What a test server is started with.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Options {
     /// Nothing that is due is carried out, but by `sandboxClockAdvance`.
     pub without_timers: bool,
     pub settings: Settings,
     pub providers: Providers,
+    /// What the app is told; its default partner is always the tests' own.
+    pub setup: Setup,
+}
+
+impl Default for Options {
+    /// Addresses are not slowed down: all the people of the tests come from one.
+    fn default() -> Self {
+        Self {
+            without_timers: false,
+            providers: Providers::default(),
+            settings: Settings::default(),
+            setup: Setup { throttle: false, ..Setup::default() },
+        }
+    }
 }
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -189,7 +206,10 @@ impl TestApp {
         let statements = Arc::new(Mutex::new(Vec::new()));
         let seen = statements.clone();
         db.read.set_metric_callback(move |info| seen.lock().unwrap().push(info.statement.sql.clone()));
-        let setup = Setup { default_partner: TESTS.to_owned(), providers: options.providers, ..Setup::default() };
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let seen = written.clone();
+        db.watch_writes(move |sql| seen.lock().unwrap().push(sql.to_owned()));
+        let setup = Setup { default_partner: TESTS.to_owned(), providers: options.providers, ..options.setup };
         let vault = Vault::unlock(&db, &Secret::new([7; 32]), None).await.unwrap().unwrap();
         let app = App::new(db, vault, setup);
         let mut tasks = vec![workers::sequencer(&app)];
@@ -204,9 +224,11 @@ impl TestApp {
         let router = http::router(app.clone(), options.settings, stopping).unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        tasks.push(tokio::spawn(async move { axum::serve(listener, router).await.unwrap() }));
+        tasks.push(tokio::spawn(async move {
+            axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await.unwrap();
+        }));
         let client = client();
-        Self { app, url, database_url, partner, key, statements, client, tasks, stop, folder }
+        Self { app, url, database_url, partner, key, statements, written, client, tasks, stop, folder }
     }
 
     /// Another sandbox partner, and a key of its.

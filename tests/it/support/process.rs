@@ -12,6 +12,8 @@ pub struct Process {
     pub url: String,
     /// From the start to the first answer of `/readyz`.
     pub ready_after: Duration,
+    /// Where it keeps its own files.
+    _folder: super::Folder,
 }
 
 /// The binary with these settings and nothing of the tests' own environment.
@@ -39,28 +41,38 @@ pub fn create_key(database_url: &str) -> String {
 impl Process {
     /// Starts the server on a free port and waits until it is ready.
     pub async fn start(database_url: &str, arguments: &[&str]) -> Self {
+        Self::start_with(database_url, |command| command.args(arguments)).await
+    }
+
+    /// The same, with these arguments and settings.
+    pub async fn start_with(database_url: &str, told: impl FnOnce(&mut Command) -> &mut Command) -> Self {
         let mut command = coffer(database_url);
-        command.args(arguments).stdout(Stdio::null()).stderr(Stdio::inherit());
+        told(command.stdout(Stdio::null()).stderr(Stdio::inherit()));
         Self::launch(command).await
     }
 
     /// Starts the server that this command is on a free port and waits until it is ready.
-    #[expect(clippy::zombie_processes, reason = "dropping the process waits for it")]
-    pub async fn launch(mut command: Command) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let address = format!("127.0.0.1:{port}");
-        let folder = super::Folder::new();
+    pub async fn launch(command: Command) -> Self {
         let began = Instant::now();
-        let child = command.current_dir(&folder.0).env("COFFER_ADDR", &address).spawn().unwrap();
-        let url = format!("http://{address}");
+        let mut process = Self::spawn(command);
         let client = super::client();
         while began.elapsed() < Duration::from_secs(60) {
-            if client.get(format!("{url}/readyz")).send().await.is_ok_and(|response| response.status().is_success()) {
-                return Self { child, url, ready_after: began.elapsed() };
+            if client.get(format!("{}/readyz", process.url)).send().await.is_ok_and(|response| response.status().is_success()) {
+                process.ready_after = began.elapsed();
+                return process;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         panic!("the server did not become ready");
+    }
+
+    /// Starts the server on a free port and waits for nothing.
+    pub fn spawn(mut command: Command) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let address = format!("127.0.0.1:{port}");
+        let folder = super::Folder::new();
+        let child = command.current_dir(&folder.0).env("COFFER_ADDR", &address).spawn().unwrap();
+        Self { child, url: format!("http://{address}"), ready_after: Duration::ZERO, _folder: folder }
     }
 
     /// Ends the process at once, as the loss of power would.
