@@ -173,6 +173,14 @@ impl Actor {
         }
     }
 
+    /// Where a person sits who asks for herself; none for a partner's own server, which asks for many.
+    pub fn personal_address(&self) -> Option<IpAddr> {
+        match &self.who {
+            Who::Partner(key) if !key.is_publishable() => None,
+            _ => self.address,
+        }
+    }
+
     /// The partner the caller belongs to; none for nobody.
     pub const fn partner_id(&self) -> Option<Uuid> {
         match &self.who {

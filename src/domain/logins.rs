@@ -6,7 +6,7 @@ use super::{
     audit::Line,
     clock,
     command::{self, Command, Desk},
-    invitations, partners, passwords,
+    invitations, limits, partners, passwords,
     people::Email,
     profiles::{self, Identity},
     secrets::Secret,
@@ -53,6 +53,7 @@ pub struct SignedUp {
 /// By an invitation for a person whom the partner serves already she signs in as that person.
 pub async fn sign_up(app: &App, actor: &Actor, new: NewSignUp) -> Result<(user::Model, Issued)> {
     let caller = partners::starting(app, actor).await?;
+    limits::by_address(app, limits::SIGN_UP, actor.personal_address()).await?;
     let email = users::valid("email", Email::parse(new.email.trim()))?;
     passwords::check("password", &new.password)?;
     new.identity.check(caller.mode)?;
@@ -136,6 +137,7 @@ struct SignIn {
 /// next try waits, longer each time, at most a quarter of an hour.
 pub async fn sign_in(app: &App, actor: &Actor, email: &str, password: Secret<String>) -> Result<Issued> {
     let caller = partners::starting(app, actor).await?;
+    limits::by_address(app, limits::ANONYMOUS_SIGN_IN, actor.personal_address()).await?;
     let folded = email.trim().to_lowercase();
     let subject = throttle::subject(app, Guessed::Password, caller.whose.partner_id, &folded);
     throttle::before(app, &subject).await?;

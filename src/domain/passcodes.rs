@@ -14,7 +14,7 @@ use super::{
 use crate::app::App;
 use chrono::Duration;
 use entity::{
-    Kind, login,
+    Kind,
     message::{Channel, Purpose},
     partner::Mode,
     passcode::{self, Column},
@@ -24,7 +24,7 @@ use sea_orm::{
     ActiveModelTrait,
     ActiveValue::Set,
     ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, SqlErr,
-    sea_query::{Expr, ExprTrait, LockType, any},
+    sea_query::{Expr, ExprTrait, any},
 };
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
@@ -87,8 +87,8 @@ impl Command for Send {
 
     async fn carry_out(&self, desk: &Desk<'_>) -> Result<Sent> {
         let user_id = self.session.user_id;
-        // Two passcodes for one person at the same moment are sent one after the other.
-        login::Entity::find_by_id(user_id).lock(LockType::NoKeyUpdate).one(desk.tx).await?;
+        // Passcodes for one person or one phone at the same moment are sent one after the other, so that they are counted right.
+        clock::locked(desk.tx, desk.partner.id).await?;
         let present = second_factors::row(desk.tx, user_id).await?;
         let verified = match &present {
             Some(row) => second_factors::verified_phone(desk.app, row)?,

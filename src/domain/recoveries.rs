@@ -5,6 +5,7 @@ use super::{
     actor::{Caller, Whose},
     clock,
     command::{self, Command, Desk},
+    limits,
     logins::{self, Change},
     messages::{self, NewMessage},
     partners, passwords, secrets,
@@ -37,6 +38,7 @@ struct Recovery {
 /// told, neither by the answer nor by how long it takes (documented: always the same answer).
 pub async fn request(app: &App, actor: &Actor, email: &str) -> Result<()> {
     let caller = partners::starting(app, actor).await?;
+    limits::by_address(app, limits::ANONYMOUS_RECOVERY, actor.personal_address()).await?;
     let (app_, email, request_id) = (app.clone(), email.to_owned(), actor.request_id);
     let work = tokio::spawn(async move {
         if let Err(error) = send(&app_, caller, request_id, &email).await {
@@ -96,6 +98,7 @@ impl Command for Recovery {
 /// Sets the password of the person to whom this token was mailed, and ends all her sessions. The token is used up.
 pub async fn reset(app: &App, actor: &Actor, token: &str, password: Secret<String>) -> Result<()> {
     passwords::check("password", &password)?;
+    limits::by_address(app, limits::ANONYMOUS_RECOVERY, actor.personal_address()).await?;
     let token = Uuid::try_parse(token.trim()).map_err(|_| logins::worthless_recovery())?;
     let verifier = verifier(app, token);
     let select = recovery::Entity::find().filter(Column::Verifier.eq(verifier.clone())).filter(Column::ExpiresAt.gt(clock::system_now()));

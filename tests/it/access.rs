@@ -15,6 +15,8 @@ use std::{
     time::Duration,
 };
 
+mod people;
+
 /// What a caller must get.
 #[derive(Clone, Copy, Debug)]
 enum Gets {

@@ -259,3 +259,24 @@ fn tokens(answer: &crate::support::Answer) -> (String, String) {
     let text = |field: &str| session[field].as_str().unwrap().to_owned();
     (text("accessToken"), text("refreshToken"))
 }
+
+/// From one address so many may try, whoever they say they are; a partner's own server asks for many people.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_address_may_not_try_without_end() {
+    let setup = coffer::app::Setup { throttle: true, ..crate::support::Options::default().setup };
+    for app in TestApp::each_with(crate::support::Options { setup, ..crate::support::Options::default() }).await {
+        let addresses: Vec<String> = (0..40).map(|n| format!("nobody{n}@example.com")).collect();
+        let tries = futures_util::future::join_all(addresses.iter().map(|address| app.sign_in_as(None, address))).await;
+        let heard =
+            tries.iter().filter(|answer| answer.body["data"]["userSignIn"]["userErrors"][0]["code"] == "INVALID_CREDENTIALS").count();
+        let refused = tries.iter().filter(|answer| answer.body["errors"][0]["extensions"]["code"] == "RATE_LIMITED").count();
+        assert_eq!((heard, refused), (30, 10));
+        let by_partner = app.sign_in_as(Some(&app.key), "nobody41@example.com").await;
+        assert_eq!(by_partner.user_error("userSignIn")["code"], "INVALID_CREDENTIALS");
+        for turn in 0..12 {
+            let recovery =
+                app.wellness(None, "POST", "/account/v1/password_recovery", Some(json!({ "email": "nobody@example.com" }))).await;
+            assert_eq!(recovery.status, if turn < 10 { 200 } else { 429 }, "{turn}");
+        }
+    }
+}

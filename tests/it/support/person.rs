@@ -38,6 +38,12 @@ impl TestApp {
         self.gql_as(None, &document, json!({ "input": { "email": email, "password": password } })).await
     }
 
+    /// A try to sign in with a wrong password.
+    pub async fn sign_in_as(&self, key: Option<&str>, email: &str) -> Answer {
+        let document = format!("mutation($input: UserSignInInput!) {{ userSignIn(input: $input) {{ {SESSION} }} }}");
+        self.gql_as(key, &document, json!({ "input": { "email": email, "password": "wrong horse" } })).await
+    }
+
     pub async fn signed_in(&self, email: &str) -> SignedIn {
         self.signed_in_with(email, "correct horse").await
     }

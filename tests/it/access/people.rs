@@ -1,0 +1,234 @@
+//! The same for people who sign in, with and without their second factor, and for an operator's key.
+
+use super::{
+    Affairs, Answer, Case, Code, Gets, NEVER_ISSUED, NotFound, Null, Nulls, Refused, SUBSCRIPTIONS, UNSCOPED, affairs, assert_gets, cases,
+};
+use crate::support::{TestApp, on_both, send, socket::Socket};
+use coffer::{domain::Scope, rest::WELLNESS};
+use serde_json::{Value, json};
+use std::{collections::BTreeSet, time::Duration};
+
+const NOT_PASSED: Gets = Code("TWO_FACTOR_REQUIRED");
+
+/// What a person gets whose session has passed its second factor and who asks for another's things.
+fn another_person(case: &Case) -> Gets {
+    match case.field {
+        "node" | "user" | "account" | "transfer" | "order" | "partner" | "invitation" => Null,
+        "nodes" => Nulls,
+        "orders" => Gets::Nothing,
+        "viewer" | "users" | "instrumentBySymbol" | "instruments" | "marketClock" => Answer,
+        "accountOpen" | "bankAccountLink" | "profileUpdate" | "userDataMail" => NotFound("userId"),
+        "depositCreate" | "orderPlace" => NotFound("accountId"),
+        "orderCancel" => NotFound("orderId"),
+        "passwordRecover" | "totpEnroll" | "totpRemove" => Answer,
+        // The person before her has taken the address; her own number is verified.
+        "userSignUp" => Refused("EMAIL_TAKEN"),
+        "passcodeSend" => Refused("PHONE_VERIFIED"),
+        "userSignIn" | "tokenRefresh" | "userSignOut" | "passwordChange" => Refused("INVALID_CREDENTIALS"),
+        "passwordReset" => Refused("INVALID_TOKEN"),
+        "passcodeVerify" => Refused("INVALID_HASH_CODE"),
+        "totpVerify" => Refused("INVALID_PASSCODE"),
+        "userCreate" | "userSignInEnable" | "userSignInDisable" | "invitations" | "invitationCreate" | "invitationRevoke" => UNSCOPED,
+        operator if case.scope == Some(Scope::Operate) && !operator.is_empty() => UNSCOPED,
+        other => panic!("say in tests/it/access/people.rs what {other} tells another person"),
+    }
+}
+
+/// What a person gets who has shown her password and nothing more.
+fn without_second_factor(case: &Case) -> Gets {
+    match case.field {
+        "partner" | "invitation" => Null,
+        "instrumentBySymbol" | "instruments" | "marketClock" => Answer,
+        "userSignUp" | "passwordRecover" | "passcodeSend" | "totpEnroll" => Answer,
+        "userSignIn" | "tokenRefresh" | "userSignOut" => Refused("INVALID_CREDENTIALS"),
+        "passwordReset" => Refused("INVALID_TOKEN"),
+        "passcodeVerify" => Refused("INVALID_HASH_CODE"),
+        "totpVerify" => Refused("INVALID_PASSCODE"),
+        _ => NOT_PASSED,
+    }
+}
+
+#[track_caller]
+fn absent_but_own(a: &Affairs, answer: &Value, asked: &str) {
+    a.absent_from(&answer.to_string(), asked);
+}
+
+on_both! {
+    async fn every_root_field_tells_people_and_operators_nothing_of_others(app: TestApp) {
+        let a = affairs(&app).await;
+        let half = app.sign_up("half@example.com").await;
+        let person = app.person("another@example.com", "2025550142").await;
+        let operator = app.key_for(&[Scope::Operate]).await;
+        app.long_ago("passcode", "sent_at", 31).await;
+        for (_, case) in cases(&a) {
+            let answer = app.gql_as(Some(&half.access), &case.document, case.variables.clone()).await;
+            assert_gets(without_second_factor(&case), &case, &answer.body, "a person without second factor");
+            absent_but_own(&a, &answer.body, case.field);
+        }
+        for (_, case) in cases(&a) {
+            let answer = app.gql_as(Some(&person.access), &case.document, case.variables.clone()).await;
+            assert_gets(another_person(&case), &case, &answer.body, "another person");
+            absent_but_own(&a, &answer.body, case.field);
+        }
+        for (_, case) in cases(&a).into_iter().filter(|(_, case)| case.scope != Some(Scope::Operate)) {
+            let answer = app.gql_as(Some(&operator), &case.document, case.variables.clone()).await;
+            let gets = if case.field == "userSignUp" { UNSCOPED } else { case.unscoped };
+            assert_gets(gets, &case, &answer.body, "an operator");
+            absent_but_own(&a, &answer.body, case.field);
+        }
+        assert_eq!(app.audit().await.wrong, None);
+        let orders = app.gql("{ orders { edges { node { id } } } users { edges { node { id } } } }", json!({})).await;
+        let lengths = ["orders", "users"].map(|list| orders.data()[list]["edges"].as_array().unwrap().len());
+        assert_eq!(lengths, [1, 4], "three have signed up besides her");
+    }
+
+    async fn subscriptions_tell_people_their_own_alone(app: TestApp) {
+        let a = affairs(&app).await;
+        let half = app.sign_up("half@example.com").await;
+        let person = app.person("another@example.com", "2025550142").await;
+        for (field, document, nobody) in SUBSCRIPTIONS {
+            let variables = json!({ "id": a.id("Account") });
+            let mut socket = Socket::join(&app, Some(&half.access)).await;
+            socket.subscribe("1", document, variables.clone()).await;
+            let heard = socket.hear().await.unwrap();
+            let refused = heard.to_string().contains("TWO_FACTOR_REQUIRED");
+            assert_eq!(refused, !matches!(nobody, Answer), "{field} {heard}");
+            let mut socket = Socket::join(&app, Some(&person.access)).await;
+            socket.subscribe("1", document, variables).await;
+            let mut told = Vec::new();
+            while let Some(message) = socket.hear_within(Duration::from_millis(300)).await {
+                a.absent_from(&message.to_string(), field);
+                assert!(message["payload"].get("errors").is_none(), "{field} {message}");
+                told.push(message["payload"]["data"][field]["type"].clone());
+                if field == "marketClockChanged" {
+                    break;
+                }
+            }
+            let own = match field {
+                "events" => json!(["user.created"]),
+                "orderChanged" => json!([]),
+                _ => json!([null]),
+            };
+            assert_eq!(json!(told), own, "{field}");
+        }
+    }
+
+    async fn every_route_of_the_wellness_api_tells_strangers_nothing(app: TestApp) {
+        let a = affairs(&app).await;
+        let (_, other) = app.other_partner("another").await;
+        let half = app.sign_up("half@example.com").await;
+        let person = app.person("another@example.com", "2025550142").await;
+        let publishable = app.key_for(&[Scope::Start]).await;
+        let operator = app.key_for(&[Scope::Operate]).await;
+        let denied = json!({ "detail": "Authentication credentials are missing or invalid.", "code": "not-authenticated" });
+        let missing = json!({ "detail": "Not found.", "code": "not-found" });
+        let half_way = json!({ "detail": "User is not two factor authenticated.", "code": "not-two-factor-authenticated" });
+        let recovery = json!({ "detail": "You will receive an email with further instructions.", "code": "email-sent" });
+        let refused = |detail: &str, code: &str| json!({ "detail": detail, "code": code });
+        let login = refused("Unable to login with given credentials.", "invalid-credentials");
+        let worthless = refused("The token is not good for a new password.", "invalid-token");
+        let invited = json!({ "email": "zenobia@quartermaine.example" });
+        let credentials = json!({ "email": "zenobia@quartermaine.example", "password": "not hers at all" });
+        // The route, its body, and what these get: nobody, a wrong key, a publishable key, an operator's key, another partner, a
+        // person without second factor, another person. 200 and null stand for an answer that differs with every caller.
+        let u = "/account/v1/users/{id}";
+        let sms = "/two_factor_authentication/v1/one_time_passcode/{id}/sms";
+        let ok = (200, json!(null));
+        let no = (401, denied.clone());
+        let none = (404, missing.clone());
+        let login = (403, login);
+        let half_way = (403, half_way);
+        let table: Vec<(&str, String, Value, [(u16, Value); 7])> = vec![
+            (
+                "POST", "/account/v1/users".into(), json!({ "email": "EMAIL", "password": "long enough" }),
+                [ok.clone(), no.clone(), ok.clone(), no.clone(), ok.clone(), ok.clone(), ok.clone()],
+            ),
+            ("GET", u.into(), json!({}), [no.clone(), no.clone(), no.clone(), no.clone(), none.clone(), half_way.clone(), none.clone()]),
+            (
+                "PUT", u.into(), json!({ "full_name": "Someone Else" }),
+                [no.clone(), no.clone(), no.clone(), no.clone(), none.clone(), half_way.clone(), none.clone()],
+            ),
+            ("GET", format!("{u}/send_data_email"), json!({}), [no.clone(), no.clone(), no.clone(), no.clone(), none.clone(), half_way.clone(), none.clone()]),
+            ("POST", format!("{u}/send_data_email"), json!({}), [no.clone(), no.clone(), no.clone(), no.clone(), none.clone(), half_way.clone(), none.clone()]),
+            (
+                "POST", "/account/v1/auth/token".into(), credentials,
+                [login.clone(), no.clone(), login.clone(), no.clone(), login.clone(), login.clone(), (429, refused("Too many requests", "too-many-requests"))],
+            ),
+            (
+                "DELETE", "/account/v1/auth/token".into(), json!({ "refresh": "a.b.c" }),
+                [no.clone(), no.clone(), no.clone(), no.clone(), no.clone(), login.clone(), login.clone()],
+            ),
+            (
+                "POST", "/account/v1/auth/token/refresh".into(), json!({ "refresh": "a.b.c" }),
+                [login.clone(), no.clone(), login.clone(), login.clone(), login.clone(), login.clone(), login.clone()],
+            ),
+            (
+                "GET", "/account/v1/invitation/{id}".into(), json!({}),
+                [(200, invited.clone()), no.clone(), (200, invited.clone()), (200, invited.clone()), (200, invited.clone()), (200, invited.clone()), (200, invited)],
+            ),
+            (
+                "POST", "/account/v1/password_recovery".into(), json!({ "email": "zenobia@quartermaine.example" }),
+                [(200, recovery.clone()), no.clone(), (200, recovery.clone()), no.clone(), (200, recovery.clone()), (200, recovery.clone()), (200, recovery)],
+            ),
+            (
+                "PATCH", "/account/v1/password_recovery/reset".into(),
+                json!({ "token": "CDDD70B1-5F1B-4FAC-9BAD-04B814C1E3A7", "password": "long enough" }),
+                [(422, worthless.clone()), no.clone(), (422, worthless.clone()), (422, worthless.clone()), (422, worthless.clone()), (422, worthless.clone()), (422, worthless)],
+            ),
+            (
+                "POST", format!("{sms}/send"), json!({ "phone_number": "2025550107" }),
+                [no.clone(), no.clone(), no.clone(), no.clone(), no.clone(), none.clone(), none.clone()],
+            ),
+            (
+                "POST", format!("{sms}/verify"), json!({ "hash_code": "gAAAAABdqL", "passcode": "123456" }),
+                [no.clone(), no.clone(), no.clone(), no.clone(), no.clone(), none.clone(), none],
+            ),
+        ];
+        let listed: BTreeSet<(&str, &str)> = table.iter().map(|(method, path, ..)| (*method, path.as_str())).collect();
+        let served: BTreeSet<(&str, &str)> = WELLNESS.into_iter().flatten().map(|route| (route.method, route.path)).collect();
+        assert_eq!(listed, served, "say in tests/it/access/people.rs what a new route tells strangers");
+        let callers = [None, Some(NEVER_ISSUED), Some(publishable.as_str()), Some(&operator), Some(&other), Some(&half.access), Some(&person.access)];
+        for (method, path, body, gets) in table {
+            let path = path.replace("{id}", a.id(if path.contains("invitation") { "Invitation" } else { "User" }));
+            for (turn, (caller, (status, told))) in callers.iter().zip(&gets).enumerate() {
+                let body: Value = serde_json::from_str(&body.to_string().replace("EMAIL", &format!("new{turn}@example.com"))).unwrap();
+                let answer = app.wellness(*caller, method, &path, Some(body)).await;
+                let asked = format!("{method} {path} by caller {turn}: {}", answer.body);
+                assert_eq!(answer.status, *status, "{asked}");
+                if !told.is_null() {
+                    assert_eq!(&answer.body, told, "{asked}");
+                }
+                if !path.contains("invitation") {
+                    a.absent_from(&answer.body.to_string(), &asked);
+                }
+            }
+        }
+    }
+
+    async fn the_brokerage_api_shows_people_their_own_alone(app: TestApp) {
+        let a = affairs(&app).await;
+        let half = app.sign_up("half@example.com").await;
+        let person = app.person("another@example.com", "2025550142").await;
+        for route in coffer::rest::ROUTES.into_iter().flatten() {
+            let path = route.path.replace("{id}", a.id(if route.path.contains("orders") { "Order" } else { "User" }));
+            let ask = |token: &str| app.anonymous(route.method, &path).bearer_auth(token).json(&json!({}));
+            let asked = format!("{} {path}", route.method);
+            let refused = send(ask(&half.access)).await;
+            let told = json!({ "error": { "type": "authentication_error", "message": "User is not two factor authenticated." } });
+            assert_eq!((refused.status, &refused.body), (403, &told), "{asked}");
+            let answer = send(ask(&person.access)).await;
+            a.absent_from(&answer.body.to_string(), &asked);
+            match (route.method, route.path) {
+                ("GET", "/v1/users") => assert_eq!(answer.body["data"][0]["id"], json!(person.user_id), "{asked}"),
+                ("GET", "/v1/orders") => assert_eq!(answer.body["data"], json!([]), "{asked}"),
+                ("POST", "/v1/users") => assert_eq!(answer.status, 401, "{asked}"),
+                // What is missing in an empty body is told first.
+                ("POST", _) => assert_eq!(answer.status, 400, "{asked} {}", answer.body),
+                _ => assert_eq!((answer.status, &answer.body["error"]["type"]), (404, &json!("not_found")), "{asked}"),
+            }
+        }
+        let own = json!({ "account_id": a.id("Account"), "symbol": "VTI", "quantity": "0.1", "side": "sell", "type": "market" });
+        let order = send(app.anonymous("POST", "/v1/orders").bearer_auth(&person.access).json(&own)).await;
+        assert_eq!((order.status, &order.body["error"]["message"]), (404, &json!("account_id names nothing that you can see")));
+    }
+}
