@@ -80,7 +80,7 @@ async fn list(
     headers: HeaderMap,
     Query(parameters): Query<Parameters>,
 ) -> Result<Json<Value>> {
-    let asked = Asked::read(&parameters)?;
+    let asked = Asked::read(&actor, &parameters)?;
     let status = parameters.get("status").map_or("open", String::as_str);
     let states = match status {
         "open" => vec![Status::Accepted, Status::New, Status::PartiallyFilled],
@@ -88,15 +88,8 @@ async fn list(
         "all" => Vec::new(),
         _ => return Err(Refusal::invalid("status", "must be open, closed or all").into()),
     };
-    let row = match asked.cursor() {
-        None => None,
-        Some((parameter, cursor)) => {
-            let id = ids::parse(Kind::Order, cursor);
-            let known = orders::find(&app.db.read, &actor, id).await?;
-            Some(known.ok_or_else(|| Refusal::invalid(parameter, "names no order"))?.id)
-        }
-    };
-    let slice = orders::list(&app.db.read, &actor, &asked.page(row), &states).await?;
+    let page = asked.page(Kind::Order, "order", async |id| Ok(orders::find(&app.db.read, &actor, id).await?.is_some())).await?;
+    let slice = orders::list(&app.db.read, &actor, &page, &states).await?;
     let mut data = Vec::with_capacity(slice.rows.len());
     let instruments = instruments::of_orders(&app.db.read, &slice.rows).await?;
     for order in &slice.rows {

@@ -1,23 +1,37 @@
 //! `/v1/users`.
 
-use super::{Caller, Id, KeyHeader, Result, Route, answer, body::Body};
+use super::{
+    Caller, Id, KeyHeader, Result, Route, answer,
+    body::Body,
+    list::{Asked, Parameters, Place},
+};
 use crate::{
     app::App,
     domain::{
         self, Refusal, command, ids,
-        users::{self, NewAddress, NewUser},
+        users::{self, NewAddress, NewUser, Registered},
     },
 };
-use axum::{Json, extract::State, response::Response, routing::on};
+use axum::{
+    Json,
+    extract::{OriginalUri, Query, State},
+    http::HeaderMap,
+    response::Response,
+    routing::on,
+};
 use entity::{
     Kind, kyc,
     user::{self, Status},
 };
 use serde::Serialize;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
-pub const ROUTES: &[Route] =
-    &[Route::post("/v1/users", |filter| on(filter, create)), Route::get("/v1/users/{id}", |filter| on(filter, read))];
+pub const ROUTES: &[Route] = &[
+    Route::post("/v1/users", |filter| on(filter, create)),
+    Route::get("/v1/users", |filter| on(filter, list)),
+    Route::get("/v1/users/{id}", |filter| on(filter, read)),
+];
 
 async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, body: Body) -> Result<Response> {
     let new = parse(&body).map_err(|error| command::unreadable::<NewUser>(&actor, error))?;
@@ -61,6 +75,23 @@ async fn read(State(app): State<App>, actor: Caller, Id(id): Id) -> Result<Json<
     let id = ids::parse(Kind::User, &id);
     let found = users::look_up(&app, &actor, id).await?.ok_or_else(|| Refusal::not_found("id"))?;
     Ok(Json(UserBody::of(&app, found.user, found.kyc)?))
+}
+
+async fn list(
+    State(app): State<App>,
+    actor: Caller,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    Query(parameters): Query<Parameters>,
+) -> Result<Json<Value>> {
+    let asked = Asked::read(&actor, &parameters)?;
+    let page = asked.page(Kind::User, "user", async |id| Ok(users::find(&app.db.read, &actor, id).await?.is_some())).await?;
+    let slice = users::look_through(&app, &actor, &page).await?;
+    let mut data = Vec::with_capacity(slice.rows.len());
+    for Registered { user, kyc } in &slice.rows {
+        data.push(json!(UserBody::of(&app, user.clone(), kyc.clone())?));
+    }
+    Ok(Json(asked.envelope(&Place::of(&uri, &headers), &[], &slice, |registered| registered.user.id, data)))
 }
 
 /// A person as documented: never her social security number or birth date.

@@ -598,9 +598,11 @@ on_both! {
         // The route, its body, what a key needs, and which field another partner is told names nothing; none where it gets its own.
         let table: Vec<RouteCase> = vec![
             ("POST", "/v1/users", Some(own), Scope::Manage, None),
+            ("GET", "/v1/users", None, Scope::Read, None),
             ("GET", "/v1/users/{id}", None, Scope::Read, Some("id")),
             ("POST", "/v1/users/{id}/accounts", Some(account), Scope::Manage, Some("user_id")),
             ("POST", "/v1/users/{id}/bank_accounts", Some(bank), Scope::Manage, Some("user_id")),
+            ("GET", "/v1/users/{id}/bank_accounts", None, Scope::Read, Some("user_id")),
             ("POST", "/v1/deposits", Some(deposit), Scope::Transfer, Some("account_id")),
             ("POST", "/v1/orders", Some(order), Scope::Trade, Some("account_id")),
             ("GET", "/v1/orders", None, Scope::Read, None),

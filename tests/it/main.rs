@@ -13,6 +13,7 @@ mod contract;
 mod keys;
 mod ledger;
 mod limits;
+mod lists;
 mod messages;
 mod orders;
 mod process;
