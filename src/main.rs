@@ -13,7 +13,7 @@ use coffer::{
         db::Db,
         secrets::{Secret, Vault},
     },
-    graphql,
+    graphql, rest,
     wire::Fault,
 };
 use migration::{Migrator, MigratorTrait};
@@ -48,6 +48,8 @@ enum Command {
     Migrate,
     /// Print the GraphQL schema
     Schema,
+    /// Print the documentation of the REST door
+    Openapi,
     /// Issue, list, rotate and revoke API keys, or replace the encryption key
     Keys {
         #[command(subcommand)]
@@ -104,6 +106,7 @@ fn run(cli: Cli) -> Result<ExitCode, Complaint> {
     runtime.block_on(async move {
         match command {
             Command::Schema => say(graphql::sdl(&graphql::schema(true)).trim_end()).map(|()| ExitCode::SUCCESS),
+            Command::Openapi => say(rest::openapi::text().trim_end()).map(|()| ExitCode::SUCCESS),
             Command::Serve { empty } => serve::serve(&config, empty).await,
             Command::Migrate => {
                 let db = open(&config).await?;

@@ -3,6 +3,7 @@
 use super::{
     Caller, Id, KeyHeader, Result, Route, answer,
     body::Body,
+    described::{Description, Field},
     list::{Asked, Parameters, Place},
 };
 use crate::{
@@ -23,11 +24,20 @@ use axum::{
 use entity::{Kind, bank_account};
 use serde::Serialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub const ROUTES: &[Route] = &[
-    Route::post("/v1/users/{id}/bank_accounts", |filter| on(filter, create)),
-    Route::get("/v1/users/{id}/bank_accounts", |filter| on(filter, list)),
+    Route::post("/v1/users/{id}/bank_accounts", |filter| on(filter, create))
+        .described(Description::new("Link a bank account of an approved person.").takes(FIELDS).answers::<BankAccountBody>()),
+    Route::get("/v1/users/{id}/bank_accounts", |filter| on(filter, list))
+        .described(Description::new("List a person's bank accounts.").lists::<BankAccountBody>()),
+];
+
+const FIELDS: &[Field] = &[
+    Field::text("bank_account_number", "Account number, 4 to 17 letters and digits.", "4327843043"),
+    Field::text("bank_routing_number", "Routing number, nine digits.", "121042882"),
+    Field::text("bank_account_nickname", "What its owner calls it.", "Joe checking"),
 ];
 
 async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Id(id): Id, body: Body) -> Result<Response> {
@@ -70,13 +80,20 @@ fn parse(user_id: Uuid, body: &Body) -> domain::Result<NewBankAccount> {
 }
 
 /// A bank account as documented, its number in full.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = BankAccount)]
 struct BankAccountBody {
+    /// Opaque identifier.
     id: Uuid,
+    /// Whose it is.
     user_id: Uuid,
+    /// Account number in full.
     bank_account_number: String,
+    /// Routing number of the bank.
     bank_routing_number: String,
+    /// Whether money moves here when nothing else is said.
     default: bool,
+    /// What its owner calls it.
     bank_account_nickname: String,
 }
 

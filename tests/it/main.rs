@@ -10,6 +10,7 @@ mod bad_input;
 mod canary;
 mod concurrency;
 mod contract;
+mod docs;
 mod keys;
 mod ledger;
 mod limits;
