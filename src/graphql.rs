@@ -3,6 +3,7 @@
 mod access;
 mod accounts;
 mod answer;
+mod api_keys;
 mod bank_accounts;
 mod complete;
 mod context;
@@ -48,6 +49,7 @@ pub struct Query(
     transfers::TransferQuery,
     orders::OrderQuery,
     instruments::InstrumentQuery,
+    api_keys::ApiKeyQuery,
     sandbox::SandboxQuery,
     messages::MessageQuery,
 );
@@ -63,6 +65,7 @@ pub struct Mutation(
     bank_accounts::BankAccountMutation,
     transfers::TransferMutation,
     orders::OrderMutation,
+    api_keys::ApiKeyMutation,
     sandbox::SandboxMutation,
 );
 

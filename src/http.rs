@@ -2,6 +2,7 @@
 
 mod arrival;
 mod counted;
+mod docs;
 mod door;
 mod playground;
 mod socket;
@@ -105,6 +106,7 @@ pub fn router(app: App, settings: Settings, stopping: watch::Receiver<bool>) -> 
         .route("/readyz", get(ready))
         .merge(for_pages_of(&house.origins, graphql))
         .merge(socket::routes())
+        .merge(docs::routes())
         .merge(if settings.playground { visited(&playground) } else { Router::new() })
         .with_state(house);
     let all = own.merge(rest).fallback(rest::unknown).method_not_allowed_fallback(rest::wrong_method);

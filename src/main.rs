@@ -1,5 +1,6 @@
 //! The command line.
 
+mod keyring;
 mod rotate;
 mod serve;
 
@@ -8,21 +9,17 @@ use coffer::{
     app::App,
     config::Config,
     domain::{
-        Error, Scope, audit,
+        Error, audit,
         db::Db,
-        keys, partners,
         secrets::{Secret, Vault},
-        sequencer,
     },
-    graphql,
+    graphql, rest,
     wire::Fault,
 };
-use entity::partner::Mode;
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{DbErr, RuntimeErr, SqlxError};
 use std::{
     io::{self, Write},
-    path::PathBuf,
     process::ExitCode,
 };
 
@@ -51,41 +48,17 @@ enum Command {
     Migrate,
     /// Print the GraphQL schema
     Schema,
-    /// Issue API keys, or replace the encryption key
+    /// Print the documentation of the REST door
+    Openapi,
+    /// Issue, list, rotate and revoke API keys, or replace the encryption key
     Keys {
         #[command(subcommand)]
-        command: KeysCommand,
+        command: keyring::Command,
     },
     /// Prove that the books add up and nothing was altered
     Audit,
     /// Check the settings and the database, each in a line
     Doctor,
-}
-
-#[derive(Subcommand)]
-enum KeysCommand {
-    /// Issue a key and print it, alone; it is shown here and never again
-    Create {
-        /// Whose key; a partner that is not known is made
-        #[arg(long, default_value = partners::SANDBOX)]
-        partner: String,
-        /// What it may do, separated by commas: read, trade, transfer, manage, operate
-        #[arg(long, value_delimiter = ',', value_parser = scope)]
-        scopes: Vec<Scope>,
-        /// For a partner whose customers and money are real
-        #[arg(long)]
-        live: bool,
-    },
-    /// Replace the encryption key by another, servers that know both running on; run it again if it was broken off
-    RotateEncryption {
-        /// A file that holds the new key; otherwise COFFER_ENCRYPTION_KEY is the new one and replaces COFFER_ENCRYPTION_KEY_PREVIOUS
-        #[arg(long)]
-        new_key_file: Option<PathBuf>,
-    },
-}
-
-fn scope(name: &str) -> Result<Scope, String> {
-    Scope::parse(name).ok_or_else(|| "must be read, trade, transfer, manage or operate".to_owned())
 }
 
 /// What went wrong, in one line.
@@ -133,16 +106,14 @@ fn run(cli: Cli) -> Result<ExitCode, Complaint> {
     runtime.block_on(async move {
         match command {
             Command::Schema => say(graphql::sdl(&graphql::schema(true)).trim_end()).map(|()| ExitCode::SUCCESS),
+            Command::Openapi => say(rest::openapi::text().trim_end()).map(|()| ExitCode::SUCCESS),
             Command::Serve { empty } => serve::serve(&config, empty).await,
             Command::Migrate => {
                 let db = open(&config).await?;
                 Migrator::up(db.for_migrations(), None).await.map_err(|error| cannot("migrate", &error.into()))?;
                 say("The database has this version's shape.").map(|()| ExitCode::SUCCESS)
             }
-            Command::Keys { command: KeysCommand::RotateEncryption { new_key_file } } => {
-                rotate::rotate(&config, new_key_file.as_deref()).await
-            }
-            Command::Keys { command: KeysCommand::Create { partner, scopes, live } } => create_key(&config, &partner, scopes, live).await,
+            Command::Keys { command } => keyring::run(&config, command).await,
             Command::Audit => {
                 must_exist(&config)?;
                 let db = migrated(&config).await?;
@@ -203,20 +174,6 @@ async fn app(config: &Config) -> Result<App, Complaint> {
 async fn opened(db: &Db, key: &Secret<[u8; 32]>, previous: Option<&Secret<[u8; 32]>>) -> Result<Vault, Complaint> {
     let vault = Vault::unlock(db, key, previous).await.map_err(|error| cannot("read the database", &error))?;
     vault.ok_or_else(|| "the database was written with another encryption key".to_owned())
-}
-
-async fn create_key(config: &Config, partner: &str, scopes: Vec<Scope>, live: bool) -> Result<ExitCode, Complaint> {
-    let app = app(config).await?;
-    let mode = if live { Mode::Live } else { Mode::Sandbox };
-    let scopes = if scopes.is_empty() { Scope::ALL.to_vec() } else { scopes };
-    let issued = async {
-        let partner = partners::named(&app, partner, mode).await?;
-        let key = keys::issue(&app, &partner, &scopes).await?;
-        sequencer::seal_all(&app.db, &app.feed).await?;
-        Ok(key)
-    };
-    let key = issued.await.map_err(|error: Error| cannot("issue a key", &error))?;
-    say(key.reveal()).map(|()| ExitCode::SUCCESS)
 }
 
 /// Refuses to look at a database that is not there, instead of making one.

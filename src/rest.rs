@@ -3,9 +3,10 @@
 mod accounts;
 mod bank_accounts;
 mod body;
-
 mod deposits;
+mod described;
 mod list;
+pub mod openapi;
 mod orders;
 mod users;
 mod wellness;
@@ -23,6 +24,7 @@ use axum::{
     routing::{MethodFilter, MethodRouter},
 };
 use body::Body;
+use described::Description;
 use serde::Serialize;
 use serde_json::json;
 use std::convert::Infallible;
@@ -33,27 +35,38 @@ pub struct Route {
     pub path: &'static str,
     filter: MethodFilter,
     handler: fn(MethodFilter) -> MethodRouter<App>,
+    /// What the documentation says of it; a test asks it of every route.
+    description: Option<Description>,
 }
 
 impl Route {
+    const fn new(method: &'static str, path: &'static str, filter: MethodFilter, handler: fn(MethodFilter) -> MethodRouter<App>) -> Self {
+        Self { method, path, filter, handler, description: None }
+    }
+
+    const fn described(mut self, description: Description) -> Self {
+        self.description = Some(description);
+        self
+    }
+
     const fn get(path: &'static str, handler: fn(MethodFilter) -> MethodRouter<App>) -> Self {
-        Self { method: "GET", path, filter: MethodFilter::GET, handler }
+        Self::new("GET", path, MethodFilter::GET, handler)
     }
 
     const fn post(path: &'static str, handler: fn(MethodFilter) -> MethodRouter<App>) -> Self {
-        Self { method: "POST", path, filter: MethodFilter::POST, handler }
+        Self::new("POST", path, MethodFilter::POST, handler)
     }
 
     const fn put(path: &'static str, handler: fn(MethodFilter) -> MethodRouter<App>) -> Self {
-        Self { method: "PUT", path, filter: MethodFilter::PUT, handler }
+        Self::new("PUT", path, MethodFilter::PUT, handler)
     }
 
     const fn patch(path: &'static str, handler: fn(MethodFilter) -> MethodRouter<App>) -> Self {
-        Self { method: "PATCH", path, filter: MethodFilter::PATCH, handler }
+        Self::new("PATCH", path, MethodFilter::PATCH, handler)
     }
 
     const fn delete(path: &'static str, handler: fn(MethodFilter) -> MethodRouter<App>) -> Self {
-        Self { method: "DELETE", path, filter: MethodFilter::DELETE, handler }
+        Self::new("DELETE", path, MethodFilter::DELETE, handler)
     }
 }
 

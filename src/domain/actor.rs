@@ -1,12 +1,13 @@
 //! Who is asking.
 
 use super::{Error, Result};
-use entity::partner::Mode;
+use entity::partner::{self, Mode};
+use serde::Serialize;
 use std::net::IpAddr;
 use uuid::Uuid;
 
 /// What a key may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Scope {
     /// Begin a customer and her identity check, and sign people up and in: all that a publishable key may do.
     Start,
@@ -132,6 +133,12 @@ pub struct Actor {
 }
 
 impl Actor {
+    /// Whoever runs the house, acting for a partner without a key of its.
+    pub fn operator(partner: &partner::Model) -> Self {
+        let key = PartnerKey { partner_id: partner.id, key_id: partner.id, mode: partner.mode, scopes: Scope::ALL.to_vec() };
+        Self { who: Who::Partner(key), ..Self::default() }
+    }
+
     /// The calling partner's key, if it may do what `scope` says.
     pub fn partner(&self, scope: Scope) -> Result<&PartnerKey> {
         match &self.who {

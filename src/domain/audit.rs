@@ -1,13 +1,16 @@
 //! The audit: lines that say who asked for what, and the proof that the books add up and nothing was altered.
 
 use super::{
-    Result, clock,
+    Result,
+    actor::Caller,
+    clock,
     db::Db,
     digest::{self, RowDigest},
     events,
     ids::Ids,
     ledger,
 };
+use crate::app::App;
 use chrono::{DateTime, Utc};
 use entity::{
     Kind, audit_log, event, fill, ledger_account, ledger_account::LedgerKind, ledger_hold, ledger_release, ledger_transfer, order,
@@ -48,6 +51,17 @@ impl Line {
         .await?;
         Ok(())
     }
+}
+
+/// Writes down in a transaction of its own that a caller looked at somebody's affairs.
+pub async fn looked(app: &App, caller: &Caller, request_id: Uuid, operation: &'static str, object_id: Option<Uuid>) -> Result<()> {
+    let line =
+        Line { partner_id: caller.whose.partner_id, principal_id: caller.principal_id, operation, object_id, decision: "done", request_id };
+    let tx = app.db.write().await?;
+    line.write(&tx, app.ids).await?;
+    tx.commit().await?;
+    app.sequencer.wake();
+    Ok(())
 }
 
 /// A line's digest: SHA-256 over its columns.

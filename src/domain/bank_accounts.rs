@@ -1,10 +1,11 @@
 //! Bank accounts outside, which deposits are pulled from.
 
 use super::{
-    Actor, Refusal, Result, Scope,
+    Actor, Refusal, Result, Scope, audit,
     command::{self, Answer, Command, Desk},
     events::Happening,
     idempotency::Key,
+    page::{Page, Slice},
     people,
     routing::{AccountNumber, RoutingNumber},
     secrets::{Place, Secret},
@@ -86,6 +87,18 @@ pub fn number(app: &App, bank_account: &bank_account::Model) -> Result<Secret<St
 pub async fn find(connection: &impl ConnectionTrait, actor: &Actor, id: Uuid) -> Result<Option<bank_account::Model>> {
     let whose = actor.whose(Scope::Read)?;
     Ok(of_partner(connection, whose.partner_id, id).await?.filter(|found| whose.covers(found.user_id)))
+}
+
+/// A page of a person's bank accounts whose numbers are about to be told in full; scope `read`. Who looked is written down,
+/// once for the page.
+pub async fn look_through(app: &App, actor: &Actor, user_id: Uuid, page: &Page) -> Result<Slice<bank_account::Model>> {
+    let caller = actor.self_or_caller(Scope::Read)?;
+    let select = bank_account::Entity::find()
+        .filter(bank_account::Column::PartnerId.eq(caller.whose.partner_id))
+        .filter(bank_account::Column::UserId.eq(user_id));
+    let slice = page.of(&app.db.read, select, bank_account::Column::Id).await?;
+    audit::looked(app, &caller, actor.request_id, "bank_account.list", Some(user_id)).await?;
+    Ok(slice)
 }
 
 async fn of_partner(connection: &impl ConnectionTrait, partner_id: Uuid, id: Uuid) -> Result<Option<bank_account::Model>> {

@@ -1,9 +1,8 @@
 //! The first morning of a sandbox: one customer with a few days behind her, made by the same operations as any other.
 
 use super::{
-    Actor, Result, Scope,
+    Actor, Result,
     accounts::{self, NewAccount},
-    actor::{PartnerKey, Who},
     agenda,
     bank_accounts::{self, NewBankAccount},
     clock,
@@ -28,10 +27,7 @@ pub async fn give_history(app: &App, partner: &partner::Model) -> Result<()> {
     }
     let today = clock::system_now();
     partners::set_clock_behind(app, partner, Duration::days(7)).await?;
-    let actor = Actor {
-        who: Who::Partner(PartnerKey { partner_id: partner.id, key_id: partner.id, mode: partner.mode, scopes: Scope::ALL.to_vec() }),
-        ..Actor::default()
-    };
+    let actor = Actor::operator(partner);
     let ada = users::register(app, &actor, None, ada_carter()).await?.value.user;
     let account = accounts::open(app, &actor, None, brokerage_of(&ada)).await?.value;
     let checking = NewBankAccount {

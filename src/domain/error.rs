@@ -127,6 +127,12 @@ pub enum Code {
     TotpEnrolled,
     /// No authenticator app is set up.
     TotpNotEnrolled,
+    /// A key was to be given what its giver may not do.
+    ScopeNotHeld,
+    /// Two keys of one line are live.
+    RotationUnfinished,
+    /// Nobody could give out keys any more.
+    LastKey,
     /// The key was used with other input.
     IdempotencyKeyReused,
     /// The first request with this key has not finished.
@@ -159,6 +165,9 @@ impl Code {
             Self::InvalidPasscode => "INVALID_PASSCODE",
             Self::TotpEnrolled => "TOTP_ENROLLED",
             Self::TotpNotEnrolled => "TOTP_NOT_ENROLLED",
+            Self::ScopeNotHeld => "SCOPE_NOT_HELD",
+            Self::RotationUnfinished => "ROTATION_UNFINISHED",
+            Self::LastKey => "LAST_KEY",
             Self::IdempotencyKeyReused => "IDEMPOTENCY_KEY_REUSED",
             Self::IdempotencyInProgress => "IDEMPOTENCY_IN_PROGRESS",
         }

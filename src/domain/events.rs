@@ -21,6 +21,8 @@ use uuid::Uuid;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Happening {
     PartnerCreated,
+    ApiKeyIssued,
+    ApiKeyRevoked,
     UserCreated,
     UserUpdated,
     AccountCreated,
@@ -40,8 +42,10 @@ pub enum Happening {
 
 impl Happening {
     /// Every kind of event there is.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::PartnerCreated,
+        Self::ApiKeyIssued,
+        Self::ApiKeyRevoked,
         Self::UserCreated,
         Self::UserUpdated,
         Self::AccountCreated,
@@ -63,6 +67,8 @@ impl Happening {
     pub const fn name(self) -> &'static str {
         match self {
             Self::PartnerCreated => "partner.created",
+            Self::ApiKeyIssued => "api_key.issued",
+            Self::ApiKeyRevoked => "api_key.revoked",
             Self::UserCreated => "user.created",
             Self::UserUpdated => "user.updated",
             Self::AccountCreated => "account.created",

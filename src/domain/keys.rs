@@ -1,4 +1,8 @@
-//! API keys: `sk_test_…` and `sk_live_…`, shown once, stored as a verifier.
+//! API keys: `sk_test_…` and `sk_live_…`, and publishable ones with `pk_` in that place; shown once, stored as a verifier.
+
+mod issuing;
+
+pub use issuing::{Issued, NewKey, Rotation, find, issue_for, list, named, revoke, rotate};
 
 use super::{
     Actor, Error, Result, Scope,
@@ -8,11 +12,12 @@ use super::{
     sessions,
 };
 use crate::app::App;
+use chrono::{DateTime, Utc};
 use entity::{
     Kind, api_key,
     partner::{self, Mode},
 };
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ActiveModelTrait, ColumnTrait, Condition, EntityTrait, QueryFilter};
 use sha2::{Digest, Sha256};
 use std::{
     collections::HashMap,
@@ -26,29 +31,75 @@ const PUBLIC: usize = 8;
 const PRIVATE: usize = 32;
 const CHECKSUM: usize = 6;
 
-/// Issues a key of `partner`. The text is shown here and never again; what is kept can verify it and sign webhooks with it.
+/// Issues a first key of `partner`, of which the event log does not tell. The text is shown here and never again; what is
+/// kept can verify it and sign webhooks with it.
 pub async fn issue(app: &App, partner: &partner::Model, scopes: &[Scope]) -> Result<Secret<String>> {
+    let (row, text) = made(app, partner, scopes)?;
+    let tx = app.db.write().await?;
+    api_key::ActiveModel::from(row).reset_all().insert(&tx).await?;
+    tx.commit().await?;
+    Ok(text)
+}
+
+/// A new key of `partner`, its row and its text; publishable when to begin a customer is all that it may do.
+fn made(app: &App, partner: &partner::Model, scopes: &[Scope]) -> Result<(api_key::Model, Secret<String>)> {
     let public_id = secrets::random_base62(PUBLIC)?;
-    let mode = if partner.mode == Mode::Live { "live" } else { "test" };
-    let body = format!("sk_{mode}_{public_id}{}", secrets::random_base62(PRIVATE)?);
+    let scopes = scopes.iter().map(|scope| scope.name()).collect::<Vec<_>>().join(" ");
+    let body = format!("{}{public_id}{}", prefix(&scopes, partner.mode), secrets::random_base62(PRIVATE)?);
     let key = format!("{body}{}", checksum(&body));
     let id = app.ids.next(Kind::ApiKey);
     let signer = Signer::of(key.get(3..).unwrap_or_default().as_bytes()).to_bytes();
-    let place = signer_place(id, partner.id);
     let row = api_key::Model {
         id,
         partner_id: partner.id,
         public_id,
         verifier: app.vault.key_verifier(&key).to_vec(),
-        signer: app.vault.seal(place, &signer)?,
-        scopes: scopes.iter().map(|scope| scope.name()).collect::<Vec<_>>().join(" "),
+        signer: app.vault.seal(signer_place(id, partner.id), &signer)?,
+        scopes,
         created_at: clock::system_now(),
         revoked_at: None,
+        label: String::new(),
+        rotated_from: None,
+        lineage_id: id,
+        expires_at: None,
     };
-    let tx = app.db.write().await?;
-    api_key::ActiveModel::from(row).reset_all().insert(&tx).await?;
-    tx.commit().await?;
-    Ok(Secret::new(key))
+    Ok((row, Secret::new(key)))
+}
+
+/// What a key's text begins with.
+fn prefix(scopes: &str, mode: Mode) -> &'static str {
+    match (scopes == Scope::Start.name(), mode) {
+        (false, Mode::Sandbox) => "sk_test_",
+        (false, Mode::Live) => "sk_live_",
+        (true, Mode::Sandbox) => "pk_test_",
+        (true, Mode::Live) => "pk_live_",
+    }
+}
+
+const PREFIXES: [&str; 4] = ["sk_test_", "sk_live_", "pk_test_", "pk_live_"];
+
+/// The part of a key that may be shown: what its text begins with.
+pub fn shown(row: &api_key::Model, mode: Mode) -> String {
+    format!("{}{}", prefix(&row.scopes, mode), row.public_id)
+}
+
+/// What a key may do.
+pub fn scopes(row: &api_key::Model) -> Vec<Scope> {
+    if row.scopes == Scope::Start.name() {
+        return vec![Scope::Start];
+    }
+    row.scopes.split(' ').filter_map(Scope::parse).collect()
+}
+
+/// Which keys open something at this moment.
+fn live_at(now: DateTime<Utc>) -> Condition {
+    let unexpired = Condition::any().add(api_key::Column::ExpiresAt.is_null()).add(api_key::Column::ExpiresAt.gt(now));
+    Condition::all().add(api_key::Column::RevokedAt.is_null()).add(unexpired)
+}
+
+/// Whether a key opens something at this moment.
+pub fn is_live(row: &api_key::Model, now: DateTime<Utc>) -> bool {
+    row.revoked_at.is_none() && row.expires_at.is_none_or(|end| end > now)
 }
 
 const fn signer_place(row: Uuid, partner: Uuid) -> Place {
@@ -63,7 +114,7 @@ pub fn checksum(body: &str) -> String {
 
 /// The public id in a well-formed key whose checksum holds.
 fn public_id_of(key: &str) -> Option<&str> {
-    let rest = key.strip_prefix("sk_test_").or_else(|| key.strip_prefix("sk_live_"))?;
+    let rest = PREFIXES.iter().find_map(|prefix| key.strip_prefix(prefix))?;
     let whole = rest.len() == PUBLIC + PRIVATE + CHECKSUM && rest.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let (body, sum) = key.split_at_checked(key.len().checked_sub(CHECKSUM)?)?;
     (whole && checksum(body) == sum).then(|| rest.get(..PUBLIC)).flatten()
@@ -93,6 +144,12 @@ impl Cache {
         cache.insert(verifier, (Instant::now(), key));
     }
 
+    /// Asks the database again about a key that was revoked.
+    fn forget(&self, key_id: Uuid) {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, (_, key)| key.key_id != key_id);
+        self.validity.lock().unwrap_or_else(PoisonError::into_inner).remove(&key_id);
+    }
+
     fn validity(&self, key_id: Uuid) -> Option<bool> {
         let validity = self.validity.lock().unwrap_or_else(PoisonError::into_inner);
         validity.get(&key_id).filter(|(at, _)| at.elapsed() < FRESH).map(|(_, valid)| *valid)
@@ -107,7 +164,7 @@ impl Cache {
     }
 }
 
-/// Who presents this key. Refused alike for a mistyped, an unknown and a revoked one.
+/// Who presents this key. Refused alike for a mistyped, an unknown, a revoked and an expired one.
 pub async fn authenticate(app: &App, key: &str) -> Result<Who> {
     let public_id = public_id_of(key).ok_or(Error::Unauthenticated)?;
     let verifier = app.vault.key_verifier(key);
@@ -116,15 +173,14 @@ pub async fn authenticate(app: &App, key: &str) -> Result<Who> {
     }
     let row = api_key::Entity::find()
         .filter(api_key::Column::PublicId.eq(public_id))
-        .filter(api_key::Column::RevokedAt.is_null())
+        .filter(live_at(clock::system_now()))
         .one(&app.db.read)
         .await?
         .filter(|row| bool::from(row.verifier.ct_eq(&verifier)))
         .ok_or(Error::Unauthenticated)?;
     let partner = clock::partner(&app.db.read, row.partner_id).await?;
     app.vault.ready_for(&app.db, partner.id).await?;
-    let scopes = row.scopes.split(' ').filter_map(Scope::parse).collect();
-    let known = PartnerKey { partner_id: partner.id, key_id: row.id, mode: partner.mode, scopes };
+    let known = PartnerKey { partner_id: partner.id, key_id: row.id, mode: partner.mode, scopes: scopes(&row) };
     app.keys.put(verifier, known.clone());
     Ok(Who::Partner(known))
 }
@@ -140,7 +196,7 @@ pub async fn still_valid(app: &App, actor: &Actor) -> Result<bool> {
         return Ok(valid);
     }
     let row = api_key::Entity::find_by_id(key.key_id).one(&app.db.read).await?;
-    let valid = row.is_some_and(|row| row.revoked_at.is_none());
+    let valid = row.is_some_and(|row| is_live(&row, clock::system_now()));
     app.keys.remember_validity(key.key_id, valid);
     Ok(valid)
 }
@@ -156,6 +212,8 @@ mod tests {
         assert_eq!(public_id_of(&key), Some("aaaaaaaa"));
         let other = key.replacen('b', "c", 1);
         let foreign = key.replacen("sk_test", "pk_test", 1);
+        let body = body.replacen("sk_test", "pk_live", 1);
+        assert_eq!(public_id_of(&format!("{body}{}", checksum(&body))), Some("aaaaaaaa"));
         for wrong in ["", "sk_test_", &key[1..], &key[..key.len() - 1], &other, &foreign, "sk_test_ä"] {
             assert_eq!(public_id_of(wrong), None, "{wrong}");
         }

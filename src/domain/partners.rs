@@ -19,10 +19,15 @@ use uuid::Uuid;
 /// What `coffer serve` and `coffer keys create` call the partner they make when none is named.
 pub const SANDBOX: &str = "sandbox";
 
+/// The partner called `name`, if there is one.
+pub async fn find(app: &App, name: &str) -> Result<Option<partner::Model>> {
+    Ok(partner::Entity::find().filter(partner::Column::Name.eq(name)).one(&app.db.read).await?)
+}
+
 /// The partner called `name`, made where there is none: a sandbox takes orders at any hour, a live partner in the
 /// exchange's. Refused when there is one of the other mode.
 pub async fn named(app: &App, name: &str, mode: Mode) -> Result<partner::Model> {
-    if let Some(found) = partner::Entity::find().filter(partner::Column::Name.eq(name)).one(&app.db.read).await? {
+    if let Some(found) = find(app, name).await? {
         if found.mode != mode {
             return Err(Refusal::new(Code::Invalid, "", format!("The partner {name:?} exists and is not {mode:?}.")).into());
         }

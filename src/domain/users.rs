@@ -3,8 +3,7 @@
 use super::{
     Actor, Error, Refusal, Result, Scope,
     actor::Whose,
-    audit::Line,
-    clock,
+    audit, clock,
     command::{self, Answer, Command, Desk},
     events::Happening,
     idempotency::Key,
@@ -23,6 +22,7 @@ use entity::{
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use std::collections::HashMap;
 use uuid::Uuid;
 
 /// Where a person lives, as she wrote it.
@@ -307,19 +307,28 @@ pub async fn look_up(app: &App, actor: &Actor, id: Uuid) -> Result<Option<Regist
     let caller = actor.self_or_caller(Scope::Read)?;
     let Some(user) = within(&app.db.read, caller.whose, id).await? else { return Ok(None) };
     let kyc = kyc_of(&app.db.read, user.id).await?;
-    let line = Line {
-        partner_id: caller.whose.partner_id,
-        principal_id: caller.principal_id,
-        operation: "user.look_up",
-        object_id: Some(user.id),
-        decision: "done",
-        request_id: actor.request_id,
-    };
-    let tx = app.db.write().await?;
-    line.write(&tx, app.ids).await?;
-    tx.commit().await?;
-    app.sequencer.wake();
+    audit::looked(app, &caller, actor.request_id, "user.look_up", Some(user.id)).await?;
     Ok(Some(Registered { user, kyc }))
+}
+
+/// A page of the partner's people with what the house knows about them; scope `read`. Who looked is written down, once for
+/// the page.
+pub async fn look_through(app: &App, actor: &Actor, page: &Page) -> Result<Slice<Registered>> {
+    let caller = actor.self_or_caller(Scope::Read)?;
+    let Slice { rows, has_previous, has_next } = list(&app.db.read, actor, page).await?;
+    let mut checks = kycs_of(&app.db.read, &rows).await?;
+    audit::looked(app, &caller, actor.request_id, "user.list", None).await?;
+    let with_check = |user: user::Model| Registered { kyc: checks.remove(&user.id), user };
+    Ok(Slice { rows: rows.into_iter().map(with_check).collect(), has_previous, has_next })
+}
+
+/// Several people's identity checks, by whose they are.
+async fn kycs_of(connection: &impl ConnectionTrait, users: &[user::Model]) -> Result<HashMap<Uuid, kyc::Model>> {
+    if users.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let select = kyc::Entity::find().filter(kyc::Column::UserId.is_in(users.iter().map(|user| user.id)));
+    Ok(select.all(connection).await?.into_iter().map(|kyc| (kyc.user_id, kyc)).collect())
 }
 
 /// A person's identity check.

@@ -111,6 +111,26 @@ user_errors!(
 );
 
 user_errors!(
+    /// Why a key was refused.
+    ApiKeyUserError,
+    /// Reasons a key is refused.
+    ApiKeyErrorCode {
+        /// Malformed or impossible value.
+        Invalid,
+        /// Required here.
+        Required,
+        /// No such object, or not yours.
+        NotFound,
+        /// The calling key may not do itself what the key may.
+        ScopeNotHeld,
+        /// Two keys of one line are live already.
+        RotationUnfinished,
+        /// No other key with the scope `operate` would be left.
+        LastKey,
+    }
+);
+
+user_errors!(
     /// Why somebody could not come in.
     AccessUserError,
     /// Reasons for which somebody cannot come in.
@@ -156,6 +176,7 @@ user_errors!(
 )]
 pub enum UserError {
     General(GeneralUserError),
+    ApiKey(ApiKeyUserError),
     Transfer(TransferUserError),
     Order(OrderUserError),
     Access(AccessUserError),

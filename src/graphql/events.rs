@@ -133,7 +133,7 @@ event!(
 );
 
 event!(
-    /// The partner itself changed: its clock, its hours, a price it set.
+    /// The partner itself changed: its keys, its clock, its hours, a price it set.
     PartnerChangedEvent {
         /// The partner as of now.
         async fn partner(&self, ctx) -> Result<Partner> {
@@ -172,9 +172,12 @@ impl Event {
             H::UserCreated | H::UserUpdated => Self::User(UserChangedEvent(event)),
             H::AccountCreated => Self::Account(AccountChangedEvent(event)),
             H::BankAccountCreated => Self::BankAccount(BankAccountChangedEvent(event)),
-            H::PartnerCreated | H::SandboxClockChanged | H::SandboxQuoteSet | H::SandboxMarketHoursSet => {
-                Self::Partner(PartnerChangedEvent(event))
-            }
+            H::PartnerCreated
+            | H::ApiKeyIssued
+            | H::ApiKeyRevoked
+            | H::SandboxClockChanged
+            | H::SandboxQuoteSet
+            | H::SandboxMarketHoursSet => Self::Partner(PartnerChangedEvent(event)),
         })
     }
 }

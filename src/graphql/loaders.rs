@@ -14,7 +14,7 @@ use crate::{
     wire::{Fault, Result},
 };
 use async_graphql::dataloader::{DataLoader, Loader};
-use entity::{account, bank_account, fill, instrument, invitation, kyc, message, order, partner, position, transfer, user};
+use entity::{account, api_key, bank_account, fill, instrument, invitation, kyc, message, order, partner, position, transfer, user};
 use futures_util::future::BoxFuture;
 use sea_orm::{ColumnTrait, DatabaseExecutor, EntityTrait, QueryFilter};
 use std::{collections::HashMap, hash::Hash, marker::PhantomData, sync::Arc, time::Duration};
@@ -33,10 +33,10 @@ impl Reads {
     /// Whose rows are loaded: nothing of another partner ever is, and nobody sees instruments only. Refused for who may not
     /// read, so that no payload of a mutation tells what a query would not. What a signed-in person sees first is her own, and
     /// so is all that it leads to.
-    fn whose(&self) -> Result<Option<Uuid>> {
+    fn whose(&self, scope: Scope) -> Result<Option<Uuid>> {
         match &self.actor.who {
             Who::Nobody => Ok(None),
-            Who::Partner(_) | Who::User(_) => Ok(Some(self.actor.whose(Scope::Read)?.partner_id)),
+            Who::Partner(_) | Who::User(_) => Ok(Some(self.actor.whose(scope)?.partner_id)),
         }
     }
 }
@@ -149,6 +149,8 @@ pub enum Owner {
 
 /// A table whose rows are loaded by id.
 pub trait Row: EntityTrait + Send + Sync + 'static {
+    /// What a caller needs to see the rows.
+    const SCOPE: Scope = Scope::Read;
     /// The column of the id.
     fn id() -> Self::Column;
     /// The column of the partner whose rows they are; none for what everyone may see.
@@ -274,6 +276,26 @@ impl Row for message::Entity {
     }
 }
 
+impl Row for api_key::Entity {
+    const SCOPE: Scope = Scope::Operate;
+
+    fn id() -> Self::Column {
+        api_key::Column::Id
+    }
+
+    fn partner() -> Option<Self::Column> {
+        Some(api_key::Column::PartnerId)
+    }
+
+    fn id_of(row: &Self::Model) -> Uuid {
+        row.id
+    }
+
+    fn owner(_: &Self::Model) -> Owner {
+        Owner::Partner
+    }
+}
+
 struct ById<E>(Uuid, PhantomData<E>);
 
 impl<E> Clone for ById<E> {
@@ -306,7 +328,7 @@ where
     async fn load(&self, keys: &[ById<E>]) -> Result<HashMap<ById<E>, E::Model>> {
         let mut select = E::find().filter(E::id().is_in(keys.iter().map(|key| key.0)));
         if let Some(column) = E::partner() {
-            let Some(partner_id) = self.whose()? else { return Ok(HashMap::new()) };
+            let Some(partner_id) = self.whose(E::SCOPE)? else { return Ok(HashMap::new()) };
             select = select.filter(column.eq(partner_id));
         }
         let rows = select.all(&self.reader.connection().await?).await.map_err(Error::from)?;
@@ -351,7 +373,7 @@ where
     type Error = Fault;
 
     async fn load(&self, keys: &[Children<E>]) -> Result<HashMap<Children<E>, Vec<E::Model>>> {
-        self.whose()?;
+        self.whose(Scope::Read)?;
         let connection = self.reader.connection().await?;
         let mut pages: HashMap<(Page, &[String]), Vec<Uuid>> = HashMap::new();
         for key in keys {
@@ -377,7 +399,7 @@ impl Loader<KycOf> for Reads {
     type Error = Fault;
 
     async fn load(&self, keys: &[KycOf]) -> Result<HashMap<KycOf, kyc::Model>> {
-        let Some(partner_id) = self.whose()? else { return Ok(HashMap::new()) };
+        let Some(partner_id) = self.whose(Scope::Read)? else { return Ok(HashMap::new()) };
         let select = kyc::Entity::find()
             .filter(kyc::Column::UserId.is_in(keys.iter().map(|key| key.0)))
             .filter(kyc::Column::PartnerId.eq(partner_id));
@@ -394,7 +416,7 @@ impl Loader<FactorsOf> for Reads {
     type Error = Fault;
 
     async fn load(&self, keys: &[FactorsOf]) -> Result<HashMap<FactorsOf, Factors>> {
-        let Some(partner_id) = self.whose()? else { return Ok(HashMap::new()) };
+        let Some(partner_id) = self.whose(Scope::Read)? else { return Ok(HashMap::new()) };
         let people: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
         let found = second_factors::of_people(&self.app, &self.reader.connection().await?, partner_id, &people).await?;
         Ok(found.into_iter().map(|(person, factors)| (FactorsOf(person), factors)).collect())
@@ -409,7 +431,7 @@ impl Loader<BalanceOf> for Reads {
     type Error = Fault;
 
     async fn load(&self, keys: &[BalanceOf]) -> Result<HashMap<BalanceOf, Balance>> {
-        let Some(partner_id) = self.whose()? else { return Ok(HashMap::new()) };
+        let Some(partner_id) = self.whose(Scope::Read)? else { return Ok(HashMap::new()) };
         let accounts: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
         match balances::of_accounts(&self.app, &self.reader.connection().await?, partner_id, &accounts).await {
             Ok(balances) => Ok(balances.into_iter().map(|(account, balance)| (BalanceOf(account), balance)).collect()),

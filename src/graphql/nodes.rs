@@ -2,6 +2,7 @@
 
 use super::{
     accounts::{Account, Position},
+    api_keys::ApiKey,
     bank_accounts::BankAccount,
     context::RequestContext,
     instruments::Instrument,
@@ -17,7 +18,7 @@ use crate::{
     wire::Result,
 };
 use async_graphql::{Context, ID, Interface, Object};
-use entity::{Kind, account, bank_account, fill, instrument, invitation, kyc, message, order, partner, position, transfer, user};
+use entity::{Kind, account, api_key, bank_account, fill, instrument, invitation, kyc, message, order, partner, position, transfer, user};
 use futures_util::future::try_join_all;
 use uuid::Uuid;
 
@@ -26,6 +27,7 @@ use uuid::Uuid;
 #[graphql(field(name = "id", ty = "ID", desc = "Opaque identifier, the same on every door; never parse it."))]
 pub enum Node {
     Account(Account),
+    ApiKey(ApiKey),
     BankAccount(BankAccount),
     Fill(Fill),
     Instrument(Instrument),
@@ -67,13 +69,15 @@ async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>> {
     if kind == Kind::Instrument {
         return Ok(loaders.find::<instrument::Entity>(id).await?.map(|row| Node::Instrument(Instrument(row))));
     }
-    match ctx.actor().whose(Scope::Read) {
+    let scope = if kind == Kind::ApiKey { Scope::Operate } else { Scope::Read };
+    match ctx.actor().whose(scope) {
         Ok(_) => {}
         Err(error @ Error::TwoFactorRequired) => return Err(error.into()),
         Err(_) => return Ok(None),
     }
     Ok(match kind {
         Kind::Account => loaders.find_own::<account::Entity>(id).await?.map(|row| Node::Account(Account(row))),
+        Kind::ApiKey => loaders.find_own::<api_key::Entity>(id).await?.map(|row| Node::ApiKey(ApiKey(row))),
         Kind::BankAccount => loaders.find_own::<bank_account::Entity>(id).await?.map(|row| Node::BankAccount(BankAccount(row))),
         Kind::Fill => loaders.find_own::<fill::Entity>(id).await?.map(|row| Node::Fill(Fill(row))),
         Kind::Invitation if ctx.actor().partner(Scope::Manage).is_ok() => {

@@ -177,11 +177,13 @@ pub struct SandboxQuery;
 
 #[Object]
 impl SandboxQuery {
-    /// The calling partner; null for nobody.
+    /// The calling partner; null for nobody and for a publishable key.
     async fn partner(&self, ctx: &Context<'_>) -> Result<Option<Partner>> {
         match &ctx.actor().who {
-            Who::Partner(key) => Ok(Some(Partner(clock::partner(&ctx.loaders().connection().await?, key.partner_id).await?))),
-            Who::User(_) | Who::Nobody => Ok(None),
+            Who::Partner(key) if !key.is_publishable() => {
+                Ok(Some(Partner(clock::partner(&ctx.loaders().connection().await?, key.partner_id).await?)))
+            }
+            Who::Partner(_) | Who::User(_) | Who::Nobody => Ok(None),
         }
     }
 }

@@ -166,7 +166,8 @@ async fn asset(modules: PathBuf, Path(path): Path<String>) -> Response {
     (headers, content).into_response()
 }
 
-fn escape_html(text: &str) -> String {
+/// Text that may stand in a page.
+pub(super) fn escape_html(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {

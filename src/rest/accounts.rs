@@ -1,11 +1,15 @@
 //! `/v1/users/{id}/accounts`.
 
-use super::{Caller, Id, KeyHeader, Problem, Result, Route, answer, body::Body};
+use super::{
+    Caller, Id, KeyHeader, Problem, Result, Route, answer,
+    body::Body,
+    described::{Description, Field},
+};
 use crate::{
     app::App,
     domain::{
         self,
-        accounts::{self, NewAccount},
+        accounts::{self, NewAccount, options},
         command, ids,
     },
 };
@@ -15,9 +19,29 @@ use entity::{
     account::{AccountKind, Ownership},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
-pub const ROUTES: &[Route] = &[Route::post("/v1/users/{id}/accounts", |filter| on(filter, create))];
+pub const ROUTES: &[Route] = &[Route::post("/v1/users/{id}/accounts", |filter| on(filter, create))
+    .described(Description::new("Open an account of an approved person.").takes(FIELDS).answers::<Created>())];
+
+const FIELDS: &[Field] = &[
+    Field::choice("ownership", "Who owns it.", &["individual"]),
+    Field::choice("account_type", "What it is for; an investment account needs every answer about investing.", &["cash", "investment"]),
+    Field::choice("martial_status", "Marital status; `marital_status` is understood as well.", options::MARITAL_STATUS),
+    Field::text("country_of_citizenship", "ISO 3166-1 code, three letters.", "USA"),
+    Field::choice("employment_status", "Whether the owner works.", options::EMPLOYMENT),
+    Field::text("employment_position", "What the owner works as.", "Engineer"),
+    Field::text("employer_name", "Whom the owner works for.", "Example Inc"),
+    Field::choice("annual_income", "Income in a year.", options::INCOME).optional(),
+    Field::choice("investment_objective", "What the investment is for.", options::OBJECTIVE).optional(),
+    Field::choice("investment_experience", "How much the owner has invested before.", options::EXPERIENCE).optional(),
+    Field::choice("net_liquid_worth", "What could be had in cash.", options::LIQUID_WORTH).optional(),
+    Field::choice("net_total_worth", "All that the owner has, less what is owed.", options::INCOME).optional(),
+    Field::flag("is_director", "Whether the owner directs a company whose shares are traded.", false).optional(),
+    Field::text("director_of", "Which company; needed of a director.", "Example Inc").optional(),
+    Field::choice("risk_tolerance", "How much risk the owner takes.", options::RISK).optional(),
+];
 
 async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Id(id): Id, body: Body) -> Result<Response> {
     let new = parse(ids::parse(Kind::User, &id), &body).map_err(|error| command::unreadable::<NewAccount>(&actor, error))?;
@@ -66,11 +90,19 @@ fn parse(user_id: Uuid, body: &Body) -> domain::Result<NewAccount> {
 }
 
 /// The documented answer to an opened account.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = AccountCreated)]
 struct Created {
+    /// Whose it is.
     user_id: Uuid,
+    /// Opaque identifier.
     id: Uuid,
+    /// What people call it by, four letters and five digits.
     account_number: String,
+    /// Who owns it.
+    #[schema(value_type = String, example = "individual")]
     ownership: Ownership,
+    /// What it is for.
+    #[schema(value_type = String, example = "cash")]
     account_type: AccountKind,
 }

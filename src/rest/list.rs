@@ -2,10 +2,11 @@
 
 use super::Scheme;
 use crate::domain::{
-    Refusal, Result,
+    Actor, Refusal, Result, Scope, ids,
     page::{Order, Page, Slice},
 };
 use axum::http::{HeaderMap, Uri, header};
+use entity::Kind;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -22,8 +23,10 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// Reads the parameters that every list takes: `limit` from 0 to 100, 25 when left out; `order`; one cursor at most.
-    pub fn read(parameters: &Parameters) -> Result<Self> {
+    /// Reads the parameters that every list takes, for whoever may read: `limit` from 0 to 100, 25 when left out; `order`; one
+    /// cursor at most.
+    pub fn read(actor: &Actor, parameters: &Parameters) -> Result<Self> {
+        actor.whose(Scope::Read)?;
         let given = |name: &str| parameters.get(name).filter(|value| !value.is_empty()).cloned();
         let limit = match given("limit") {
             None => 25,
@@ -45,14 +48,24 @@ impl Asked {
         Ok(asked)
     }
 
-    /// The page, once the cursor has been found to name `row`.
-    pub fn page(&self, row: Option<Uuid>) -> Page {
+    /// The page, once `known` has said whether the cursor names a row of this list.
+    pub async fn page(&self, kind: Kind, what: &str, known: impl AsyncFnOnce(Uuid) -> Result<bool>) -> Result<Page> {
         let from_end = self.ending_before.is_some();
-        Page { size: self.limit, after: row.filter(|_| !from_end), before: row.filter(|_| from_end), from_end, order: self.order }
+        let row = match self.cursor() {
+            None => None,
+            Some((parameter, cursor)) => {
+                let id = ids::parse(kind, cursor);
+                if !known(id).await? {
+                    return Err(Refusal::invalid(parameter, format!("names no {what}")).into());
+                }
+                Some(id)
+            }
+        };
+        Ok(Page { size: self.limit, after: row.filter(|_| !from_end), before: row.filter(|_| from_end), from_end, order: self.order })
     }
 
     /// The cursor and the parameter it came in.
-    pub fn cursor(&self) -> Option<(&'static str, &str)> {
+    fn cursor(&self) -> Option<(&'static str, &str)> {
         let after = self.starting_after.as_deref().map(|cursor| ("starting_after", cursor));
         after.or_else(|| self.ending_before.as_deref().map(|cursor| ("ending_before", cursor)))
     }

@@ -3,6 +3,7 @@
 use super::{
     Caller, Id, KeyHeader, Result, Route, Scheme, answer,
     body::Body,
+    described::{Description, Field},
     list::{Asked, Parameters, Place},
 };
 use crate::{
@@ -26,14 +27,26 @@ use entity::{
 };
 use serde::Serialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub const ROUTES: &[Route] = &[
-    Route::post("/v1/orders", |filter| on(filter, create)),
-    Route::get("/v1/orders", |filter| on(filter, list)),
-    Route::get("/v1/orders/{id}", |filter| on(filter, read)),
-    Route::delete("/v1/orders/{id}", |filter| on(filter, cancel)),
+    Route::post("/v1/orders", |filter| on(filter, create)).described(Description::new("Place an order.").takes(FIELDS).answers::<Placed>()),
+    Route::get("/v1/orders", |filter| on(filter, list)).described(Description::new("List orders.").filtered(FILTERS).lists::<OrderBody>()),
+    Route::get("/v1/orders/{id}", |filter| on(filter, read)).described(Description::new("Look up an order.").answers::<OrderBody>()),
+    Route::delete("/v1/orders/{id}", |filter| on(filter, cancel))
+        .described(Description::new("Cancel an order that has not ended.").answers::<TakenBack>()),
 ];
+
+const FIELDS: &[Field] = &[
+    Field::text("symbol", "Ticker, in either case.", "VTI"),
+    Field::amount("quantity", "Shares, at most four decimals.", "0.5"),
+    Field::choice("side", "Which way.", &["buy", "sell"]),
+    Field::choice("type", "How it is to be carried out.", &["market"]),
+    Field::text("account_id", "The account; may be left out by who has one only.", "0198d7a2-7c00-7000-8000-000000000005").optional(),
+];
+
+const FILTERS: &[Field] = &[Field::choice("status", "Which orders; open ones when left out.", &["open", "closed", "all"]).optional()];
 
 async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, body: Body) -> Result<Response> {
     let new = parse(&body).map_err(|error| command::unreadable::<NewOrder>(&actor, error))?;
@@ -69,7 +82,7 @@ async fn read(State(app): State<App>, actor: Caller, Id(id): Id) -> Result<Json<
 async fn cancel(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Id(id): Id) -> Result<Response> {
     let cancellation = Cancellation { order_id: ids::parse(Kind::Order, &id) };
     let canceled = orders::cancel(&app, &actor, key, cancellation).await?;
-    Ok(answer(&canceled, &json!({ "id": canceled.value.id, "object": "order", "canceled": true })))
+    Ok(answer(&canceled, &TakenBack { id: canceled.value.id, object: "order", canceled: true }))
 }
 
 async fn list(
@@ -80,7 +93,7 @@ async fn list(
     headers: HeaderMap,
     Query(parameters): Query<Parameters>,
 ) -> Result<Json<Value>> {
-    let asked = Asked::read(&parameters)?;
+    let asked = Asked::read(&actor, &parameters)?;
     let status = parameters.get("status").map_or("open", String::as_str);
     let states = match status {
         "open" => vec![Status::Accepted, Status::New, Status::PartiallyFilled],
@@ -88,15 +101,8 @@ async fn list(
         "all" => Vec::new(),
         _ => return Err(Refusal::invalid("status", "must be open, closed or all").into()),
     };
-    let row = match asked.cursor() {
-        None => None,
-        Some((parameter, cursor)) => {
-            let id = ids::parse(Kind::Order, cursor);
-            let known = orders::find(&app.db.read, &actor, id).await?;
-            Some(known.ok_or_else(|| Refusal::invalid(parameter, "names no order"))?.id)
-        }
-    };
-    let slice = orders::list(&app.db.read, &actor, &asked.page(row), &states).await?;
+    let page = asked.page(Kind::Order, "order", async |id| Ok(orders::find(&app.db.read, &actor, id).await?.is_some())).await?;
+    let slice = orders::list(&app.db.read, &actor, &page, &states).await?;
     let mut data = Vec::with_capacity(slice.rows.len());
     let instruments = instruments::of_orders(&app.db.read, &slice.rows).await?;
     for order in &slice.rows {
@@ -111,20 +117,46 @@ fn instant(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
-/// An order as documented when it is placed.
-#[derive(Serialize)]
-struct Placed {
+/// That an order was canceled.
+#[derive(Serialize, ToSchema)]
+#[schema(as = OrderCanceled)]
+struct TakenBack {
+    /// The order's id.
     id: Uuid,
+    /// Always `order`.
+    object: &'static str,
+    /// Always true.
+    canceled: bool,
+}
+
+/// An order as documented when it is placed.
+#[derive(Serialize, ToSchema)]
+#[schema(as = OrderPlaced)]
+struct Placed {
+    /// Opaque identifier.
+    id: Uuid,
+    /// When it was placed.
     submitted_at: String,
+    /// What is traded, by its id.
     asset_id: Uuid,
+    /// What is traded, by its ticker.
     symbol: String,
+    /// Where it is traded.
     exchange: String,
+    /// What kind of thing it is.
     asset_class: String,
+    /// Shares asked for.
     quantity: String,
+    /// Shares traded so far.
     filled_quantity: String,
+    /// How it is carried out.
     #[serde(rename = "type")]
+    #[schema(value_type = String, example = "market")]
     kind: OrderKind,
+    /// `buy` or `sell`.
+    #[schema(value_type = String, example = "buy")]
     side: Side,
+    /// `accepted`, `new`, `partially_filled`, `filled`, `canceled` or `rejected`.
     status: &'static str,
 }
 
@@ -147,16 +179,24 @@ impl Placed {
 }
 
 /// An order as documented when it is read.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Order)]
 struct OrderBody {
     #[serde(flatten)]
     placed: Placed,
+    /// When the last of it was traded.
     filled_at: Option<String>,
+    /// When it ended untraded at the close.
     expired_at: Option<String>,
+    /// When it was taken back.
     canceled_at: Option<String>,
+    /// When the market refused it.
     failed_at: Option<String>,
+    /// The price it was limited to.
     limit_price: Option<String>,
+    /// The price it waited for.
     stop_price: Option<String>,
+    /// Average price of what was traded.
     filled_average_price: Option<String>,
 }
 

@@ -1,23 +1,55 @@
 //! `/v1/users`.
 
-use super::{Caller, Id, KeyHeader, Result, Route, answer, body::Body};
+use super::{
+    Caller, Id, KeyHeader, Result, Route, answer,
+    body::Body,
+    described::{Description, Field},
+    list::{Asked, Parameters, Place},
+};
 use crate::{
     app::App,
     domain::{
         self, Refusal, command, ids,
-        users::{self, NewAddress, NewUser},
+        users::{self, NewAddress, NewUser, Registered},
     },
 };
-use axum::{Json, extract::State, response::Response, routing::on};
+use axum::{
+    Json,
+    extract::{OriginalUri, Query, State},
+    http::HeaderMap,
+    response::Response,
+    routing::on,
+};
 use entity::{
     Kind, kyc,
     user::{self, Status},
 };
 use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
-pub const ROUTES: &[Route] =
-    &[Route::post("/v1/users", |filter| on(filter, create)), Route::get("/v1/users/{id}", |filter| on(filter, read))];
+pub const ROUTES: &[Route] = &[
+    Route::post("/v1/users", |filter| on(filter, create))
+        .described(Description::new("Register a person, whose identity is checked at once.").takes(FIELDS).answers::<Created>()),
+    Route::get("/v1/users", |filter| on(filter, list)).described(Description::new("List people.").lists::<UserBody>()),
+    Route::get("/v1/users/{id}", |filter| on(filter, read)).described(Description::new("Look up a person.").answers::<UserBody>()),
+];
+
+const FIELDS: &[Field] = &[
+    Field::text("first_name", "Given name.", "Ada"),
+    Field::text("last_name", "Family name.", "Carter"),
+    Field::text("email_address", "E-mail address.", "ada.carter@example.com"),
+    Field::text("phone_number", "Phone number in the United States.", "2025550107").optional(),
+    Field::text("birth_date", "Day of birth; never sent back.", "1985-01-23"),
+    Field::text("ssn_number", "Social security number; never sent back.", "123456789"),
+    Field::text("address_line_1", "Street and number.", "123 Test St"),
+    Field::text("address_line_2", "Apartment or unit.", "Apt 2").optional(),
+    Field::text("address_city", "City.", "Richmond"),
+    Field::text("address_state", "State or province, two letters in the United States.", "VA"),
+    Field::text("address_postal_code", "Postal code.", "23220"),
+    Field::text("address_country_code", "ISO 3166-1 code, two letters.", "US"),
+];
 
 async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, body: Body) -> Result<Response> {
     let new = parse(&body).map_err(|error| command::unreadable::<NewUser>(&actor, error))?;
@@ -50,10 +82,15 @@ fn parse(body: &Body) -> domain::Result<NewUser> {
 }
 
 /// The answer to a registration, in the words of the identity check.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = UserCreated)]
 struct Created {
+    /// Opaque identifier.
     id: Uuid,
+    /// What the identity check came to.
+    #[schema(value_type = String, example = "approved")]
     status: Status,
+    /// What the identity check is called by; null when none was made.
     kyc_token: Option<String>,
 }
 
@@ -63,21 +100,52 @@ async fn read(State(app): State<App>, actor: Caller, Id(id): Id) -> Result<Json<
     Ok(Json(UserBody::of(&app, found.user, found.kyc)?))
 }
 
+async fn list(
+    State(app): State<App>,
+    actor: Caller,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    Query(parameters): Query<Parameters>,
+) -> Result<Json<Value>> {
+    let asked = Asked::read(&actor, &parameters)?;
+    let page = asked.page(Kind::User, "user", async |id| Ok(users::find(&app.db.read, &actor, id).await?.is_some())).await?;
+    let slice = users::look_through(&app, &actor, &page).await?;
+    let mut data = Vec::with_capacity(slice.rows.len());
+    for Registered { user, kyc } in &slice.rows {
+        data.push(json!(UserBody::of(&app, user.clone(), kyc.clone())?));
+    }
+    Ok(Json(asked.envelope(&Place::of(&uri, &headers), &[], &slice, |registered| registered.user.id, data)))
+}
+
 /// A person as documented: never her social security number or birth date.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = User)]
 struct UserBody {
+    /// Opaque identifier.
     id: Uuid,
+    /// `pending`, `action_required`, `documentation_required`, `active`, `denied` or `closed`.
     status: &'static str,
+    /// What the identity check is called by; null when none was made.
     kyc_token: Option<String>,
+    /// Given name.
     first_name: String,
+    /// Family name.
     last_name: String,
+    /// Phone number as it was given.
     phone_number: Option<String>,
+    /// E-mail address.
     email_address: String,
+    /// Street and number.
     address_line_1: Option<String>,
+    /// Apartment or unit.
     address_line_2: Option<String>,
+    /// City.
     address_city: Option<String>,
+    /// State or province.
     address_state: Option<String>,
+    /// Postal code.
     address_postal_code: Option<String>,
+    /// ISO 3166-1 code, two letters.
     address_country_code: Option<String>,
 }
 

@@ -49,6 +49,8 @@ struct Case {
     scope: Option<Scope>,
     nobody: Gets,
     unscoped: Gets,
+    /// What a publishable key gets, which anyone may hold.
+    publishable: Gets,
     other: Gets,
 }
 
@@ -82,7 +84,7 @@ async fn affairs(app: &TestApp) -> Affairs {
     let invitation = invitation.entity("invitationCreate", "invitation").clone();
     let rest = "query($user: ID!, $account: ID!, $order: ID!) { user(id: $user) { kyc { id token } }
         account(id: $account) { positions { edges { node { id } } } } order(id: $order) { fills { edges { node { id } } } }
-        instrumentBySymbol(symbol: \"VTI\") { id } partner { id } }";
+        instrumentBySymbol(symbol: \"VTI\") { id } partner { id } apiKeys(last: 1) { edges { node { id } } } }";
     let rest = app.gql(rest, json!({ "user": user_id, "account": account["id"], "order": order_id })).await;
     let rest = rest.data();
     let message_id = post(&app.app, &app.partner, mail("zenobia@quartermaine.example", "Hidden subject", "Hidden words")).await.unwrap();
@@ -100,6 +102,7 @@ async fn affairs(app: &TestApp) -> Affairs {
         ("Instrument", text(&rest["instrumentBySymbol"]["id"])),
         ("Partner", text(&rest["partner"]["id"])),
         ("Invitation", invitation["id"].as_str().unwrap().to_owned()),
+        ("ApiKey", text(&rest["apiKeys"]["edges"][0]["node"]["id"])),
     ]
     .into();
     let mut words: Vec<String> = ids.iter().filter(|(kind, _)| **kind != "Instrument").map(|(_, id)| id.clone()).collect();
@@ -131,7 +134,8 @@ type RouteCase = (&'static str, &'static str, Option<Value>, Scope, Option<&'sta
 fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
     let read = |field, scope, document: &str, variables, nobody, unscoped, other| {
         let document = document.to_owned();
-        ("Query", Case { field, document, variables, scope, nobody, unscoped, other })
+        let publishable = if matches!(nobody, Code(_)) { UNSCOPED } else { nobody };
+        ("Query", Case { field, document, variables, scope, nobody, unscoped, publishable, other })
     };
     let by_id = |field, kind: &str, leaves: &str| {
         let document = format!("query($id: ID!) {{ {field}(id: $id) {{ {leaves} }} }}");
@@ -143,7 +147,8 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
             input => (format!("($input: {input}!)"), "(input: $input)".to_owned()),
         };
         let document = format!("mutation{declared} {{ {field}{given} {{ {entity} {{ id }} userErrors {{ code path message }} }} }}");
-        ("Mutation", Case { field, document, variables, scope: Some(scope), nobody: NOBODY, unscoped: UNSCOPED, other })
+        let publishable = if field == "userCreate" { Answer } else { UNSCOPED };
+        ("Mutation", Case { field, document, variables, scope: Some(scope), nobody: NOBODY, unscoped: UNSCOPED, publishable, other })
     };
     // What needs no key or more than a key: the input, what is read of the outcome, and what nobody, a key without the scope
     // and another partner get.
@@ -154,7 +159,13 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
         };
         let document = format!("mutation{declared} {{ {field}{given} {{ {outcome} userErrors {{ code path message }} }} }}");
         let [nobody, unscoped, other] = gets;
-        ("Mutation", Case { field, document, variables, scope, nobody, unscoped, other })
+        // What needs no key at all takes a publishable one as well.
+        let publishable = match nobody {
+            Code(_) => UNSCOPED,
+            _ if field == "userSignUp" => Refused("EMAIL_TAKEN"),
+            _ => nobody,
+        };
+        ("Mutation", Case { field, document, variables, scope, nobody, unscoped, publishable, other })
     };
     let for_people = [NOBODY, UNSCOPED, UNSCOPED];
     let by_user = json!({ "input": { "userId": a.id("User") } });
@@ -175,7 +186,7 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
             "nodes",
             Some(Scope::Read),
             "query($ids: [ID!]!) { nodes(ids: $ids) { id __typename } }",
-            json!({ "ids": a.ids.iter().filter(|(kind, _)| **kind != "Instrument").map(|(_, id)| id).collect::<Vec<_>>() }),
+            json!({ "ids": a.ids.iter().filter(|(kind, _)| !["Instrument", "ApiKey"].contains(kind)).map(|(_, id)| id).collect::<Vec<_>>() }),
             Nulls,
             Nulls,
             Nulls,
@@ -333,6 +344,17 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
         odd("totpEnroll", None, "", "enrollment { secret }", json!({}), for_people),
         odd("totpVerify", None, "TotpVerifyInput", "twoFactor { isPassed }", json!({ "input": { "code": "123456" } }), for_people),
         odd("totpRemove", manage, "", "twoFactor { isPassed }", json!({}), for_people),
+        read("apiKeys", Some(Scope::Operate), "{ apiKeys { edges { node { prefix scopes } } } }", json!({}), NOBODY, UNSCOPED, Answer),
+        change(
+            "apiKeyIssue",
+            Scope::Operate,
+            "ApiKeyIssueInput",
+            "apiKey",
+            json!({ "input": { "label": "mine", "scopes": ["READ"] } }),
+            Answer,
+        ),
+        change("apiKeyRotate", Scope::Operate, "ApiKeyRotateInput", "apiKey", json!({ "input": { "id": a.id("ApiKey") } }), NotFound("id")),
+        change("apiKeyRevoke", Scope::Operate, "ApiKeyRevokeInput", "apiKey", json!({ "input": { "id": a.id("ApiKey") } }), NotFound("id")),
         change("sandboxClockFreeze", Scope::Operate, "", "partner", json!({}), Answer),
         change("sandboxClockRun", Scope::Operate, "", "partner", json!({}), Answer),
         change("sandboxClockAdvance", Scope::Operate, "SandboxClockAdvanceInput", "partner", json!({ "input": { "seconds": 1 } }), Answer),
@@ -430,7 +452,7 @@ const NEVER_ISSUED: &str = "sk_test_a1b2c3d4Zs8Qw7Er6Ty5Ui4Op3As2Df1Gh0Jk9Lz0Ov3
 #[test]
 fn every_root_field_is_in_the_tables() {
     let nothing = Affairs {
-        ids: ["User", "Account", "BankAccount", "Transfer", "Order", "Invitation"].map(|kind| (kind, String::new())).into(),
+        ids: ["User", "Account", "BankAccount", "Transfer", "Order", "Invitation", "ApiKey"].map(|kind| (kind, String::new())).into(),
         words: vec![],
     };
     let mut listed: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -445,6 +467,7 @@ on_both! {
     async fn every_root_field_tells_strangers_nothing(app: TestApp) {
         let a = affairs(&app).await;
         let (_, other) = app.other_partner("another").await;
+        let publishable = app.key_for(&[Scope::Start]).await;
         for (_, case) in cases(&a) {
             let nobody = app.gql_as(None, &case.document, case.variables.clone()).await;
             assert_gets(case.nobody, &case, &nobody.body, "nobody");
@@ -463,6 +486,10 @@ on_both! {
             if !matches!(case.unscoped, Answer) {
                 a.absent_from(&unscoped.body.to_string(), case.field);
             }
+
+            let public = app.gql_as(Some(&publishable), &case.document, case.variables.clone()).await;
+            assert_gets(case.publishable, &case, &public.body, "a publishable key");
+            a.absent_from(&public.body.to_string(), case.field);
         }
         for (_, case) in cases(&a) {
             let answer = app.gql_as(Some(&other), &case.document, case.variables.clone()).await;
@@ -473,16 +500,18 @@ on_both! {
         assert_eq!(app.audit().await.wrong, None);
         let orders = app.gql("{ orders { edges { node { id } } } users { edges { node { id } } } }", json!({})).await;
         let lengths = ["orders", "users"].map(|list| orders.data()[list]["edges"].as_array().unwrap().len());
-        assert_eq!(lengths, [1, 2]);
+        assert_eq!(lengths, [1, 3], "one has signed up, a publishable key has made one, and nobody anything else");
     }
 
     async fn subscriptions_tell_strangers_nothing(app: TestApp) {
         let a = affairs(&app).await;
         let (_, other) = app.other_partner("another").await;
         let unscoped = app.key_for(&all_but(Some(Scope::Read))).await;
+        let publishable = app.key_for(&[Scope::Start]).await;
         for (field, document, nobody) in SUBSCRIPTIONS {
             let variables = json!({ "id": a.id("Account") });
-            for (key, gets) in [(None, nobody), (Some(unscoped.as_str()), if matches!(nobody, Answer) { Answer } else { UNSCOPED })] {
+            let refused = if matches!(nobody, Answer) { Answer } else { UNSCOPED };
+            for (key, gets) in [(None, nobody), (Some(unscoped.as_str()), refused), (Some(publishable.as_str()), refused)] {
                 let mut socket = Socket::join(&app, key).await;
                 socket.subscribe("1", document, variables.clone()).await;
                 let message = socket.hear().await.unwrap();
@@ -515,7 +544,7 @@ on_both! {
         let a = affairs(&app).await;
         let (_, other) = app.other_partner("another").await;
         assert_eq!(schema().1, a.ids.keys().map(|kind| (*kind).to_owned()).collect(), "every type that is a node needs an id here");
-        let unscoped = app.key_for(&all_but(Some(Scope::Read))).await;
+        let publishable = app.key_for(&[Scope::Start]).await;
         let one = "query($id: ID!) { node(id: $id) { id __typename } }";
         let many = "query($ids: [ID!]!) { nodes(ids: $ids) { id __typename } }";
         for (kind, id) in &a.ids {
@@ -523,7 +552,9 @@ on_both! {
             assert_eq!(app.gql(one, json!({ "id": id })).await.data()["node"], found);
             assert_eq!(app.gql(many, json!({ "ids": [id, id] })).await.data()["nodes"], json!([found, found]));
             let seen = if *kind == "Instrument" { found } else { json!(null) };
-            for key in [None, Some(other.as_str()), Some(unscoped.as_str())] {
+            let scope = if *kind == "ApiKey" { Scope::Operate } else { Scope::Read };
+            let unscoped = app.key_for(&all_but(Some(scope))).await;
+            for key in [None, Some(other.as_str()), Some(unscoped.as_str()), Some(publishable.as_str())] {
                 assert_eq!(app.gql_as(key, one, json!({ "id": id })).await.body, json!({ "data": { "node": seen } }), "{kind} {key:?}");
                 assert_eq!(app.gql_as(key, many, json!({ "ids": [id] })).await.body, json!({ "data": { "nodes": [seen] } }), "{kind} {key:?}");
             }
@@ -569,9 +600,11 @@ on_both! {
         // The route, its body, what a key needs, and which field another partner is told names nothing; none where it gets its own.
         let table: Vec<RouteCase> = vec![
             ("POST", "/v1/users", Some(own), Scope::Manage, None),
+            ("GET", "/v1/users", None, Scope::Read, None),
             ("GET", "/v1/users/{id}", None, Scope::Read, Some("id")),
             ("POST", "/v1/users/{id}/accounts", Some(account), Scope::Manage, Some("user_id")),
             ("POST", "/v1/users/{id}/bank_accounts", Some(bank), Scope::Manage, Some("user_id")),
+            ("GET", "/v1/users/{id}/bank_accounts", None, Scope::Read, Some("user_id")),
             ("POST", "/v1/deposits", Some(deposit), Scope::Transfer, Some("account_id")),
             ("POST", "/v1/orders", Some(order), Scope::Trade, Some("account_id")),
             ("GET", "/v1/orders", None, Scope::Read, None),
@@ -582,6 +615,7 @@ on_both! {
         let served: BTreeSet<(&str, &str)> = ROUTES.into_iter().flatten().map(|route| (route.method, route.path)).collect();
         assert_eq!(listed, served, "say in tests/it/access.rs what a new route tells strangers");
 
+        let publishable = app.key_for(&[Scope::Start]).await;
         for (method, path, body, scope, missing) in table {
             let path = path.replace("{id}", a.id(if path.contains("orders") { "Order" } else { "User" }));
             let asked = format!("{method} {path}");
@@ -596,6 +630,14 @@ on_both! {
                 }
             };
             let unscoped = app.key_for(&all_but(Some(scope))).await;
+            let public = send(request(Some(&publishable), &path)).await;
+            a.absent_from(&public.body.to_string(), &asked);
+            if (method, path.as_str()) == ("POST", "/v1/users") {
+                assert_eq!(public.status, 200, "{asked} {}", public.body);
+            } else {
+                let told = json!({ "error": { "type": "authentication_error", "message": format!("The credential lacks the scope `{}`.", scope.name()) } });
+                assert_eq!((public.status, &public.body), (401, &told), "{asked}");
+            }
             for path in [path.clone(), format!("{path}/")] {
                 for key in [None, Some(NEVER_ISSUED), Some(&app.key[1..]), Some(unscoped.as_str())] {
                     let denied = send(request(key, &path)).await;

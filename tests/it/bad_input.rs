@@ -630,7 +630,7 @@ on_both! {
             ("DELETE", "/v1/orders/", "GET, POST"),
             ("POST", "/v1/orders/nope", "GET, DELETE"),
             ("GET", "/v1/deposits", "POST"),
-            ("PATCH", "/v1/users", "POST"),
+            ("PATCH", "/v1/users", "GET, POST"),
         ] {
             let answer = send(app.rest(method, path)).await;
             let told = json!({ "error": { "type": "invalid_request", "message": "This path does not answer this method." } });

@@ -10,27 +10,66 @@ use crate::{
         recoveries,
         sessions::{self, Renewal},
     },
-    rest::{Body, Caller, Id, Route},
+    rest::{
+        Body, Caller, Id, Route,
+        described::{Description, Field},
+    },
 };
 use axum::{Json, extract::State, http::StatusCode, routing::on};
 use entity::{Kind, user};
 use serde::Serialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub const ROUTES: &[Route] = &[
-    Route::post("/account/v1/users", |filter| on(filter, sign_up)),
-    Route::get("/account/v1/users/{id}", |filter| on(filter, read)),
-    Route::put("/account/v1/users/{id}", |filter| on(filter, amend)),
-    Route::get("/account/v1/users/{id}/send_data_email", |filter| on(filter, mail_data)),
-    Route::post("/account/v1/users/{id}/send_data_email", |filter| on(filter, mail_data)),
-    Route::post("/account/v1/auth/token", |filter| on(filter, sign_in)),
-    Route::delete("/account/v1/auth/token", |filter| on(filter, sign_out)),
-    Route::post("/account/v1/auth/token/refresh", |filter| on(filter, refresh)),
-    Route::get("/account/v1/invitation/{id}", |filter| on(filter, invitation)),
-    Route::post("/account/v1/password_recovery", |filter| on(filter, recover)),
-    Route::patch("/account/v1/password_recovery/reset", |filter| on(filter, reset)),
+    Route::post("/account/v1/users", |filter| on(filter, sign_up))
+        .described(Description::new("Sign up.").takes(SIGN_UP).answers::<SignedUp>()),
+    Route::get("/account/v1/users/{id}", |filter| on(filter, read)).described(Description::new("Look at one's profile.").tells(PROFILE)),
+    Route::put("/account/v1/users/{id}", |filter| on(filter, amend))
+        .described(Description::new("Change one's profile; what is left out stays.").takes(AMENDMENT).tells(AMENDED)),
+    Route::get("/account/v1/users/{id}/send_data_email", |filter| on(filter, mail_data)).described(MAIL_DATA),
+    Route::post("/account/v1/users/{id}/send_data_email", |filter| on(filter, mail_data)).described(MAIL_DATA),
+    Route::post("/account/v1/auth/token", |filter| on(filter, sign_in))
+        .described(Description::new("Sign in.").takes(CREDENTIALS).tells(TOKENS)),
+    Route::delete("/account/v1/auth/token", |filter| on(filter, sign_out))
+        .described(Description::new("Sign out; the access token lives on until it expires.").takes(REFRESH)),
+    Route::post("/account/v1/auth/token/refresh", |filter| on(filter, refresh))
+        .described(Description::new("Get another access token.").takes(REFRESH).tells(ACCESS)),
+    Route::get("/account/v1/invitation/{id}", |filter| on(filter, invitation))
+        .described(Description::new("Look at an invitation.").tells(&[EMAIL])),
+    Route::post("/account/v1/password_recovery", |filter| on(filter, recover))
+        .described(Description::new("Ask for a mail by which to choose another password.").takes(&[EMAIL]).tells(ACCEPTED)),
+    Route::patch("/account/v1/password_recovery/reset", |filter| on(filter, reset))
+        .described(Description::new("Choose another password by the token of that mail.").takes(RESET)),
 ];
+
+const MAIL_DATA: Description = Description::new("Have one's data mailed to oneself.");
+const EMAIL: Field = Field::text("email", "E-mail address.", "ada.carter@example.com");
+const PASSWORD: Field = Field::text("password", "Password, 8 to 128 characters.", "long enough");
+const FULL_NAME: Field = Field::text("full_name", "Full name.", "Ada Carter").optional();
+const BORN: Field = Field::text("date_of_birth", "Day of birth.", "1985-01-23").optional();
+const SSN: Field = Field::text("social_security_number", "Social security number; never sent back.", "123456789").optional();
+const GENDER: Field = Field::text("gender", "Gender.", "female").optional();
+const INVITATION: Field =
+    Field::text("invitation_id", "The invitation that is followed.", "0198d7a2-7c00-7000-8000-000000000016").optional();
+const SIGN_UP: &[Field] = &[EMAIL, PASSWORD, FULL_NAME, BORN, SSN, GENDER, INVITATION];
+const AMENDMENT: &[Field] = &[FULL_NAME, BORN, SSN, GENDER];
+const AMENDED: &[Field] = &[FULL_NAME, BORN];
+const PROFILE: &[Field] = &[EMAIL, FULL_NAME, BORN, GENDER, Field::object("employer", "Whom the person works for.").optional()];
+const CREDENTIALS: &[Field] = &[EMAIL, PASSWORD];
+const REFRESH: &[Field] = &[Field::text("refresh", "Refresh token.", "eyJ…")];
+const ACCESS: &[Field] = &[Field::text("access", "Access token.", "eyJ…")];
+const TOKENS: &[Field] = &[
+    Field::text("user_id", "Who has signed in.", "0198d7a2-7c00-7000-8000-000000000003"),
+    Field::text("refresh", "Refresh token.", "eyJ…"),
+    Field::text("access", "Access token.", "eyJ…"),
+];
+const ACCEPTED: &[Field] = &[
+    Field::text("detail", "A sentence for a person, the same whether or not anybody has this address.", "You will receive an email."),
+    Field::text("code", "Always `email-sent`.", "email-sent"),
+];
+const RESET: &[Field] = &[Field::text("token", "The token of the mail.", "CDDD70B1-5F1B-4FAC-9BAD-04B814C1E3A7"), PASSWORD];
 
 fn identity(body: &Body) -> domain::Result<Identity> {
     Ok(Identity {
@@ -42,11 +81,15 @@ fn identity(body: &Body) -> domain::Result<Identity> {
 }
 
 /// The answer to a sign-up.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct SignedUp {
+    /// Opaque identifier.
     id: Uuid,
+    /// E-mail address.
     email: String,
+    /// Full name.
     full_name: Option<String>,
+    /// Day of birth.
     date_of_birth: Option<String>,
 }
 

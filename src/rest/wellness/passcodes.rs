@@ -4,16 +4,27 @@ use super::{Form, Result};
 use crate::{
     app::App,
     domain::{ids, passcodes},
-    rest::{Caller, Id, Route},
+    rest::{
+        Caller, Id, Route,
+        described::{Description, Field},
+    },
 };
 use axum::{Json, extract::State, routing::on};
 use entity::Kind;
 use serde_json::{Value, json};
 
 pub const ROUTES: &[Route] = &[
-    Route::post("/two_factor_authentication/v1/one_time_passcode/{id}/sms/send", |filter| on(filter, send)),
-    Route::post("/two_factor_authentication/v1/one_time_passcode/{id}/sms/verify", |filter| on(filter, verify)),
+    Route::post("/two_factor_authentication/v1/one_time_passcode/{id}/sms/send", |filter| on(filter, send))
+        .described(Description::new("Have a passcode texted to oneself.").takes(&[PHONE]).tells(SENT)),
+    Route::post("/two_factor_authentication/v1/one_time_passcode/{id}/sms/verify", |filter| on(filter, verify))
+        .described(Description::new("Pass the second factor with the passcode that was texted.").takes(PASSCODE).tells(PASSED)),
 ];
+
+const PHONE: Field = Field::text("phone_number", "Where to, the first time; the verified number when left out.", "2025550107").optional();
+const HASH_CODE: Field = Field::text("hash_code", "Which passcode it is.", "gAAAAABdqL");
+const SENT: &[Field] = &[HASH_CODE, Field::text("phone_last_digits", "Last four digits of the number it was sent to.", "0107")];
+const PASSCODE: &[Field] = &[HASH_CODE, Field::text("passcode", "The six digits.", "123456")];
+const PASSED: &[Field] = &[Field::text("passcode_status", "Always `approved`.", "approved")];
 
 async fn send(State(app): State<App>, actor: Caller, Id(id): Id, Form(body): Form) -> Result<Json<Value>> {
     let phone = body.optional_text("phone_number")?;

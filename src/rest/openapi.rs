@@ -1,0 +1,361 @@
+//! The documentation of this door, made from its routes and what is said beside them.
+
+use super::{
+    OPEN, ROUTES, Route, WELLNESS,
+    described::{Description, Field, Value as Holds},
+    is_wellness,
+};
+use serde_json::{Map, Value, json};
+use utoipa::openapi::{RefOr, Schema};
+
+/// The documentation as an OpenAPI document.
+pub fn document() -> Value {
+    let mut schemas = own_schemas();
+    let mut paths = Map::new();
+    for route in ROUTES.into_iter().flatten().chain(WELLNESS.into_iter().flatten()) {
+        let Some(description) = &route.description else { continue };
+        let operation = operation(route, description, &mut schemas);
+        let path = paths.entry(route.path).or_insert_with(|| json!({}));
+        if let Value::Object(path) = path {
+            path.insert(route.method.to_ascii_lowercase(), operation);
+        }
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Coffer",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Brokerage accounts, and the accounts of people who sign in. Every path answers with and without a slash at its end. \
+                Amounts and quantities in answers are strings. An id is opaque; one that is malformed, unknown or not yours names nothing.",
+        },
+        "servers": [{ "url": "/" }],
+        "security": security(&SCHEMES),
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "responses": responses(),
+            "parameters": parameters(),
+            "headers": headers(),
+            "securitySchemes": SCHEMES.into_iter().chain([SESSION]).map(|(name, scheme)| (name.to_owned(), scheme())).collect::<Map<_, _>>(),
+        },
+    })
+}
+
+/// The document as it is served and kept.
+pub fn text() -> String {
+    format!("{:#}\n", document())
+}
+
+fn security(schemes: &[Scheme]) -> Vec<Value> {
+    schemes.iter().map(|(name, _)| json!({ *name: [] })).collect()
+}
+
+type Scheme = (&'static str, fn() -> Value);
+
+/// The four ways to send a key, one at a time.
+const SCHEMES: [Scheme; 4] = [
+    ("basic", || json!({ "type": "http", "scheme": "basic", "description": "The key as user name; a password is not read." })),
+    ("bearer", || json!({ "type": "http", "scheme": "bearer", "description": "`Authorization: Bearer <key>`." })),
+    ("authorization", || json!({ "type": "apiKey", "in": "header", "name": "Authorization", "description": "The key alone." })),
+    (
+        "bearerHeader",
+        || json!({ "type": "apiKey", "in": "header", "name": "Bearer", "description": "A header of its own: `Bearer: <key>`." }),
+    ),
+];
+
+/// How a person who has signed in proves it.
+const SESSION: Scheme =
+    ("session", || json!({ "type": "http", "scheme": "bearer", "description": "The access token of somebody who has signed in." }));
+
+fn own_schemas() -> Map<String, Value> {
+    let link = |text: &str| json!({ "type": ["string", "null"], "description": text });
+    let error = json!({
+        "type": "object",
+        "required": ["type", "message"],
+        "properties": {
+            "type": { "type": "string", "description": "What kind of error it is.", "enum": [
+                "api_connection", "api_error", "authentication_error", "invalid_request", "not_found", "validation_error",
+            ] },
+            "message": { "type": "string", "description": "A sentence for a person, naming the field at fault." },
+        },
+    });
+    let limited = json!({
+        "type": "object",
+        "required": ["type", "message"],
+        "properties": {
+            "type": { "type": "string", "description": "What kind of error it is.", "enum": ["rate_limit_exceeded"] },
+            "message": { "type": "string", "description": "A sentence for a person." },
+        },
+    });
+    let pagination = json!({
+        "type": "object",
+        "description": "Where a page stands in its list; a list's own parameters come back here too.",
+        "required": ["limit", "order", "starting_after", "ending_before", "next_page", "next_uri", "previous_page", "previous_uri"],
+        "properties": {
+            "limit": { "type": "integer", "description": "The most items on this page." },
+            "order": { "type": "string", "description": "Newest first or oldest first.", "enum": ["desc", "asc"] },
+            "starting_after": link("The cursor that this page begins after."),
+            "ending_before": link("The cursor that this page ends before."),
+            "next_page": link("Path and query of the next page; null when there is none."),
+            "next_uri": link("The same with the origin."),
+            "previous_page": link("Path and query of the page before; null when there is none."),
+            "previous_uri": link("The same with the origin."),
+        },
+    });
+    let trouble = json!({
+        "type": "object",
+        "required": ["detail", "code"],
+        "properties": {
+            "detail": { "type": "string", "description": "A sentence for a person." },
+            "code": { "type": "string", "description": "A stable reason, such as `not-found`." },
+        },
+    });
+    let wrapped = |inner: Value| json!({ "type": "object", "required": ["error"], "properties": { "error": inner } });
+    [
+        ("Error", wrapped(error)),
+        ("RateLimited", wrapped(json!({ "type": "array", "items": limited }))),
+        ("Pagination", pagination),
+        ("Trouble", trouble),
+    ]
+    .map(|(name, schema)| (name.to_owned(), schema))
+    .into_iter()
+    .collect()
+}
+
+/// Refusals and faults: the status, its name here, and when it is answered.
+const PROBLEMS: [(&str, &str, &str); 8] = [
+    ("400", "BadRequest", "A field is missing or malformed."),
+    ("401", "Unauthorized", "No valid key, or one that may not do this."),
+    ("402", "Refused", "The request is well-formed, and the state of things refuses it."),
+    ("404", "NotFound", "An id names nothing that you can see."),
+    ("409", "IdempotencyConflict", "The idempotency key stands for another request, or the first one has not finished."),
+    ("429", "TooManyRequests", "Too many requests in this hour; the body holds a list."),
+    ("500", "Fault", "Something went wrong on our side."),
+    ("503", "Unavailable", "Something that this needs cannot be had right now."),
+];
+
+fn responses() -> Map<String, Value> {
+    let problem = |(status, name, text): (&str, &str, &str)| {
+        let schema = if status == "429" { "RateLimited" } else { "Error" };
+        let mut response = json!({
+            "description": text,
+            "content": { "application/json": { "schema": reference("schemas", schema) } },
+        });
+        if let (Value::Object(response), "409" | "429" | "503") = (&mut response, status) {
+            response.insert("headers".to_owned(), json!({ "Retry-After": reference("headers", "RetryAfter") }));
+        }
+        (name.to_owned(), response)
+    };
+    let trouble = |(name, text): (&str, &str)| {
+        let schema = reference("schemas", "Trouble");
+        (name.to_owned(), json!({ "description": text, "content": { "application/json": { "schema": schema } } }))
+    };
+    PROBLEMS.map(problem).into_iter().chain(TROUBLES.map(|(_, name, text)| trouble((name, text)))).collect()
+}
+
+/// The same of the wellness API.
+const TROUBLES: [(&str, &str, &str); 6] = [
+    ("400", "TroubledRequest", "Something is missing, malformed, or refused by the state of things."),
+    ("401", "NotSignedIn", "Nobody has signed in, or the sign-in is worth nothing."),
+    ("403", "NotAllowed", "The session has not passed its second factor, or may not do this."),
+    ("404", "NothingNamed", "An id names nothing that you can see."),
+    ("500", "Trouble", "Something went wrong on our side."),
+    ("503", "NotNow", "Something that this needs cannot be had right now."),
+];
+
+fn headers() -> Value {
+    json!({
+        "RetryAfter": { "description": "After how many seconds it may be tried again.", "schema": { "type": "integer" } },
+        "IdempotentReplayed": { "description": "`true` when this repeats an earlier answer.", "schema": { "type": "string" } },
+    })
+}
+
+fn parameters() -> Value {
+    json!({
+        "IdempotencyKey": {
+            "name": "Idempotency-Key", "in": "header", "required": false,
+            "description": "Made by the client, 1 to 255 visible characters; the same request under the same key answers the same and happens once.",
+            "schema": { "type": "string", "minLength": 1, "maxLength": 255 },
+        },
+        "Limit": {
+            "name": "limit", "in": "query", "required": false, "description": "The most items on the page.",
+            "schema": { "type": "integer", "minimum": 0, "maximum": 100, "default": 25 },
+        },
+        "Order": {
+            "name": "order", "in": "query", "required": false, "description": "Newest first or oldest first.",
+            "schema": { "type": "string", "enum": ["desc", "asc"], "default": "desc" },
+        },
+        "StartingAfter": {
+            "name": "starting_after", "in": "query", "required": false, "description": "Only what follows the item with this id.",
+            "schema": { "type": "string" },
+        },
+        "EndingBefore": {
+            "name": "ending_before", "in": "query", "required": false,
+            "description": "Only what stands ahead of the item with this id; not together with `starting_after`.",
+            "schema": { "type": "string" },
+        },
+    })
+}
+
+fn reference(part: &str, name: &str) -> Value {
+    json!({ "$ref": format!("#/components/{part}/{name}") })
+}
+
+fn operation(route: &Route, description: &Description, schemas: &mut Map<String, Value>) -> Value {
+    let wellness = is_wellness(route.path);
+    let changes = route.method != "GET" && !wellness;
+    let names_something = route.path.contains('{');
+    let is_list = description.answer.is_some_and(|answer| answer.is_list);
+    let mut asks = Vec::new();
+    if names_something {
+        asks.push(json!({ "name": "id", "in": "path", "required": true, "description": "The id.", "schema": { "type": "string" } }));
+    }
+    if changes {
+        asks.push(reference("parameters", "IdempotencyKey"));
+    }
+    if is_list {
+        asks.extend(["Limit", "Order", "StartingAfter", "EndingBefore"].map(|name| reference("parameters", name)));
+    }
+    for field in description.filters {
+        asks.push(
+            json!({ "name": field.name, "in": "query", "required": field.required, "description": field.text, "schema": schema(field) }),
+        );
+    }
+    let named = |(status, name, _): (&str, &str, &str)| (status.to_owned(), reference("responses", name));
+    let mut answers: Map<String, Value> = if wellness {
+        let limited = PROBLEMS.into_iter().filter(|(status, ..)| *status == "429");
+        TROUBLES.into_iter().chain(limited).map(named).collect()
+    } else {
+        let apt = |(status, ..): &(&str, &str, &str)| match *status {
+            "400" => changes || is_list,
+            "402" | "409" => changes,
+            "404" => changes || names_something,
+            _ => true,
+        };
+        PROBLEMS.into_iter().filter(apt).map(named).collect()
+    };
+    let silent = description.answer.is_none() && description.tells.is_empty();
+    answers.insert(if silent { "204" } else { "200" }.to_owned(), done(description, changes, schemas));
+    let mut operation = Map::new();
+    operation.insert("operationId".to_owned(), json!(operation_id(route)));
+    operation.insert("tags".to_owned(), json!([tag(route.path)]));
+    operation.insert("summary".to_owned(), json!(description.summary));
+    operation.insert("parameters".to_owned(), json!(asks));
+    operation.insert("responses".to_owned(), Value::Object(answers));
+    if wellness {
+        let open = OPEN.contains(&(route.method, route.path));
+        operation.insert("security".to_owned(), json!(if open { Vec::new() } else { security(&[SESSION]) }));
+    }
+    if !description.takes.is_empty() {
+        operation.insert("requestBody".to_owned(), body(description.takes));
+    }
+    Value::Object(operation)
+}
+
+fn operation_id(route: &Route) -> String {
+    let steps = route.path.split('/').map(|step| step.trim_matches(['{', '}'])).filter(|step| !step.is_empty());
+    [route.method.to_ascii_lowercase().as_str()].into_iter().chain(steps).collect::<Vec<_>>().join("_")
+}
+
+/// What a path is about: the service it names first, or the last thing in it that has a name.
+fn tag(path: &str) -> &str {
+    if is_wellness(path) {
+        return path.split('/').find(|step| !step.is_empty()).unwrap_or_default();
+    }
+    path.rsplit('/').find(|step| !step.is_empty() && !step.starts_with('{')).unwrap_or_default()
+}
+
+fn done(description: &Description, changes: bool, schemas: &mut Map<String, Value>) -> Value {
+    let mut response = json!({ "description": "Done." });
+    let Value::Object(fields) = &mut response else { return response };
+    if changes {
+        fields.insert("headers".to_owned(), json!({ "Idempotent-Replayed": reference("headers", "IdempotentReplayed") }));
+    }
+    if let Some(answer) = description.answer {
+        let name = (answer.name)().into_owned();
+        let mut types = vec![(name.clone(), (answer.schema)())];
+        (answer.parts)(&mut types);
+        for (name, schema) in types {
+            schemas.insert(name, written(&schema));
+        }
+        let one = reference("schemas", &name);
+        let schema = if answer.is_list {
+            let properties = json!({ "pagination": reference("schemas", "Pagination"), "data": { "type": "array", "items": one } });
+            json!({ "type": "object", "required": ["pagination", "data"], "properties": properties })
+        } else {
+            one
+        };
+        fields.insert("content".to_owned(), json!({ "application/json": { "schema": schema } }));
+    } else if !description.tells.is_empty() {
+        fields.insert("content".to_owned(), json!({ "application/json": { "schema": told(description.tells) } }));
+    }
+    response
+}
+
+/// An answer described field by field; what may be left out of a body may be null in an answer.
+fn told(tells: &[Field]) -> Value {
+    let names: Vec<&str> = tells.iter().map(|field| field.name).collect();
+    let property = |field: &Field| {
+        let mut schema = described(field);
+        if let (false, Value::Object(schema)) = (field.required, &mut schema) {
+            let kind = schema.get("type").cloned().unwrap_or_default();
+            schema.insert("type".to_owned(), json!([kind, "null"]));
+        }
+        (field.name.to_owned(), schema)
+    };
+    json!({ "type": "object", "required": names, "properties": tells.iter().map(property).collect::<Map<_, _>>() })
+}
+
+/// A type's schema; what can be null is there all the same.
+fn written(schema: &RefOr<Schema>) -> Value {
+    let mut schema = serde_json::to_value(schema).unwrap_or_default();
+    require_all(&mut schema);
+    schema
+}
+
+fn require_all(schema: &mut Value) {
+    let Value::Object(fields) = schema else { return };
+    if let Some(Value::Object(properties)) = fields.get("properties") {
+        let names: Vec<&String> = properties.keys().collect();
+        let names = json!(names);
+        fields.insert("required".to_owned(), names);
+    }
+    if let Some(Value::Array(parts)) = fields.get_mut("allOf") {
+        parts.iter_mut().for_each(require_all);
+    }
+}
+
+fn body(takes: &[Field]) -> Value {
+    let required: Vec<&str> = takes.iter().filter(|field| field.required).map(|field| field.name).collect();
+    let properties: Map<String, Value> = takes.iter().map(|field| (field.name.to_owned(), described(field))).collect();
+    let example: Map<String, Value> = takes.iter().map(|field| (field.name.to_owned(), example(field))).collect();
+    let schema = json!({ "type": "object", "required": required, "properties": properties });
+    json!({ "required": true, "content": { "application/json": { "schema": schema, "example": example } } })
+}
+
+fn described(field: &Field) -> Value {
+    let mut schema = schema(field);
+    if let Value::Object(schema) = &mut schema {
+        schema.insert("description".to_owned(), json!(field.text));
+    }
+    schema
+}
+
+fn schema(field: &Field) -> Value {
+    match field.value {
+        Holds::Text(_) => json!({ "type": "string" }),
+        Holds::Amount(_) => json!({ "type": ["string", "number"] }),
+        Holds::Flag(_) => json!({ "type": "boolean" }),
+        Holds::Object => json!({ "type": "object" }),
+        Holds::Choice(options) => json!({ "type": "string", "enum": options }),
+    }
+}
+
+fn example(field: &Field) -> Value {
+    match field.value {
+        Holds::Text(text) | Holds::Amount(text) => json!(text),
+        Holds::Flag(flag) => json!(flag),
+        Holds::Object => json!({}),
+        Holds::Choice(options) => json!(options.first()),
+    }
+}

@@ -1,0 +1,400 @@
+//! A partner's keys: issued, rotated, revoked; what opens the doors and what does not.
+
+use crate::support::{
+    Answer, Folder, TestApp, USER_CREATE, on_both, person, postgres_database,
+    process::{create_key, run},
+    send,
+    socket::Socket,
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use coffer::{
+    domain::{Scope, clock, keys},
+    rest::ROUTES,
+};
+use entity::api_key;
+use futures_util::StreamExt;
+use reqwest::header::HeaderMap;
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+const ISSUE: &str = "mutation($input: ApiKeyIssueInput!) { apiKeyIssue(input: $input) {
+    apiKey { id prefix label scopes isPublishable expiresAt revokedAt rotatedFrom { id } } secret userErrors { code path message } } }";
+const ROTATE: &str = "mutation($input: ApiKeyRotateInput!) { apiKeyRotate(input: $input) {
+    apiKey { id label scopes rotatedFrom { id expiresAt } } secret userErrors { code path message } } }";
+const REVOKE: &str = "mutation($input: ApiKeyRevokeInput!) { apiKeyRevoke(input: $input) {
+    apiKey { id revokedAt } userErrors { code path message } } }";
+
+async fn issued(app: &TestApp, input: Value) -> (String, String) {
+    let answer = app.gql(ISSUE, json!({ "input": input })).await;
+    let id = answer.entity("apiKeyIssue", "apiKey")["id"].as_str().unwrap().to_owned();
+    (id, answer.data()["apiKeyIssue"]["secret"].as_str().unwrap().to_owned())
+}
+
+async fn rotated(app: &TestApp, input: Value) -> (String, String) {
+    let answer = app.gql(ROTATE, json!({ "input": input })).await;
+    let id = answer.entity("apiKeyRotate", "apiKey")["id"].as_str().unwrap().to_owned();
+    (id, answer.data()["apiKeyRotate"]["secret"].as_str().unwrap().to_owned())
+}
+
+/// The status with which the door of each kind answers this key.
+async fn opens(app: &TestApp, key: &str) -> (u16, u16) {
+    let rest = send(app.anonymous("GET", "/v1/orders").bearer_auth(key)).await;
+    (app.gql_as(Some(key), "{ partner { name } }", json!({})).await.status, rest.status)
+}
+
+/// The id of the key with this text.
+async fn id_of(app: &TestApp, key: &str) -> String {
+    keys::named(&app.app.db.read, &key["sk_test_".len()..][..8]).await.unwrap().unwrap().id.to_string()
+}
+
+async fn altered(app: &TestApp, key: &str, alter: impl FnOnce(&mut api_key::ActiveModel)) {
+    let row = keys::named(&app.app.db.read, &key["sk_test_".len()..][..8]).await.unwrap().unwrap();
+    let mut row: api_key::ActiveModel = row.into();
+    alter(&mut row);
+    let tx = app.app.db.write().await.unwrap();
+    row.update(&tx).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+/// The same body behind another beginning, with a checksum that holds.
+fn disguised(key: &str, prefix: &str) -> String {
+    let body = format!("{prefix}{}", &key[prefix.len()..key.len() - 6]);
+    format!("{body}{}", keys::checksum(&body))
+}
+
+fn basic(user: &str, password: &str) -> (&'static str, String) {
+    ("authorization", format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))))
+}
+
+fn headers(list: &[(&'static str, String)]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in list {
+        headers.append(*name, value.parse().unwrap());
+    }
+    headers
+}
+
+#[track_caller]
+fn assert_denied(answer: &Answer, what: &str) {
+    let told = json!({ "error": { "type": "authentication_error", "message": "Authentication is required." } });
+    assert_eq!((answer.status, &answer.body), (401, &told), "{what}");
+}
+
+on_both! {
+    async fn a_key_is_issued_listed_and_seen_once(app: TestApp) {
+        let answer = app.gql(ISSUE, json!({ "input": { "label": " Night jobs ", "scopes": ["TRADE", "READ", "READ"] } })).await;
+        let key = answer.entity("apiKeyIssue", "apiKey");
+        let secret = answer.data()["apiKeyIssue"]["secret"].as_str().unwrap();
+        assert_eq!(secret.len(), 8 + 8 + 32 + 6);
+        let told = json!({
+            "id": key["id"], "prefix": &secret[..16], "label": "Night jobs", "scopes": ["READ", "TRADE"], "isPublishable": false,
+            "expiresAt": null, "revokedAt": null, "rotatedFrom": null,
+        });
+        assert_eq!(key, &told);
+        assert!(secret.starts_with("sk_test_"), "{secret}");
+        assert_eq!(opens(&app, secret).await, (200, 200));
+
+        let public = app.gql(ISSUE, json!({ "input": { "label": "Sign-up page", "scopes": [], "publishable": true } })).await;
+        let public_key = public.entity("apiKeyIssue", "apiKey");
+        assert_eq!((&public_key["scopes"], &public_key["isPublishable"]), (&json!(["START"]), &json!(true)));
+        let publishable = public.data()["apiKeyIssue"]["secret"].as_str().unwrap();
+        assert!(publishable.starts_with("pk_test_") && publishable.len() == secret.len(), "{publishable}");
+        assert_eq!(public_key["prefix"], publishable[..16]);
+
+        let list = "query($after: String) { apiKeys(first: 2, after: $after) { edges { cursor node { id prefix label } } pageInfo { hasNextPage } } }";
+        let first = app.gql(list, json!({})).await;
+        let page = &first.data()["apiKeys"];
+        assert_eq!(page["edges"][0]["node"], json!({ "id": public_key["id"], "prefix": &publishable[..16], "label": "Sign-up page" }));
+        assert_eq!((&page["edges"][1]["node"]["id"], &page["pageInfo"]["hasNextPage"]), (&key["id"], &json!(true)));
+        let second = app.gql(list, json!({ "after": page["edges"][1]["cursor"] })).await;
+        assert_eq!(second.data()["apiKeys"]["edges"].as_array().unwrap().len(), 1);
+        assert_eq!(second.data()["apiKeys"]["edges"][0]["node"]["prefix"], app.key[..16]);
+        let node = app.gql("query($id: ID!) { node(id: $id) { __typename ... on ApiKey { prefix } } }", json!({ "id": key["id"] })).await;
+        assert_eq!(node.data()["node"], json!({ "__typename": "ApiKey", "prefix": &secret[..16] }));
+
+        for (input, error) in [
+            (json!({ "label": " ", "scopes": ["READ"] }), json!({ "code": "REQUIRED", "path": ["label"], "message": "label is required" })),
+            (json!({ "label": "x", "scopes": [] }), json!({ "code": "REQUIRED", "path": ["scopes"], "message": "scopes is required" })),
+            (
+                json!({ "label": "x", "scopes": ["START"] }),
+                json!({ "code": "INVALID", "path": ["scopes"], "message": "scopes must not hold start, which a publishable key alone has" }),
+            ),
+            (
+                json!({ "label": "x", "scopes": ["START", "READ"], "publishable": true }),
+                json!({ "code": "INVALID", "path": ["scopes"], "message": "scopes must hold no other scope than start for a publishable key" }),
+            ),
+        ] {
+            let refused = app.gql(ISSUE, json!({ "input": input })).await;
+            assert_eq!(refused.user_error("apiKeyIssue"), &error, "{input}");
+        }
+        assert_eq!(api_key::Entity::find().all(&app.app.db.read).await.unwrap().len(), 3);
+        assert_eq!(app.audit().await.wrong, None);
+    }
+
+    async fn what_happens_to_keys_is_told_without_their_text(app: TestApp) {
+        let mut socket = Socket::join(&app, Some(&app.key)).await;
+        socket.subscribe("1", "subscription { events { type __typename ... on PartnerChangedEvent { partner { name } } } }", json!({})).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let (id, secret) = issued(&app, json!({ "label": "one", "scopes": ["READ"] })).await;
+        app.gql(REVOKE, json!({ "input": { "id": id } })).await.entity("apiKeyRevoke", "apiKey");
+        app.gql(REVOKE, json!({ "input": { "id": id } })).await.entity("apiKeyRevoke", "apiKey");
+        for kind in ["api_key.issued", "api_key.revoked"] {
+            let told = socket.next().await["events"].clone();
+            assert_eq!(told, json!({ "type": kind, "__typename": "PartnerChangedEvent", "partner": { "name": "tests" } }));
+        }
+        let rows = entity::event::Entity::find().filter(entity::event::Column::Kind.starts_with("api_key.")).all(&app.app.db.read).await.unwrap();
+        let payloads: Vec<Value> = rows.iter().map(|row| serde_json::from_str(&row.payload).unwrap()).collect();
+        let public_id = &secret[8..16];
+        let facts = json!({ "id": id, "public_id": public_id, "scopes": "read", "rotated_from": null });
+        assert_eq!(payloads, [facts, json!({ "id": id, "public_id": public_id })]);
+        let lines = entity::audit_log::Entity::find().filter(entity::audit_log::Column::Operation.starts_with("api_key.")).all(&app.app.db.read).await.unwrap();
+        let lines: Vec<_> = lines.iter().map(|line| (line.operation.as_str(), line.decision.as_str(), line.object_id.unwrap().to_string())).collect();
+        let line = |operation| (operation, "done", id.clone());
+        assert_eq!(lines, [line("api_key.issue"), line("api_key.revoke"), line("api_key.revoke")]);
+    }
+
+    async fn nobody_gives_what_she_lacks(app: TestApp) {
+        let whole = id_of(&app, &app.key).await;
+        let (_, operator) = issued(&app, json!({ "label": "operator", "scopes": ["OPERATE"] })).await;
+        for (scopes, publishable, lacking) in [(json!(["OPERATE", "TRADE"]), false, "trade"), (json!(["START"]), true, "start")] {
+            let input = json!({ "label": "more", "scopes": scopes, "publishable": publishable });
+            let refused = app.gql_as(Some(&operator), ISSUE, json!({ "input": input })).await;
+            let message = format!("Your key lacks the scope {lacking} and cannot give it.");
+            assert_eq!(refused.user_error("apiKeyIssue"), &json!({ "code": "SCOPE_NOT_HELD", "path": ["scopes"], "message": message }));
+        }
+        let refused = app.gql_as(Some(&operator), ROTATE, json!({ "input": { "id": whole } })).await;
+        let message = "Your key lacks the scope read and cannot give it.";
+        assert_eq!(refused.user_error("apiKeyRotate"), &json!({ "code": "SCOPE_NOT_HELD", "path": ["id"], "message": message }));
+        let same = app.gql_as(Some(&operator), ISSUE, json!({ "input": { "label": "same", "scopes": ["OPERATE"] } })).await;
+        same.entity("apiKeyIssue", "apiKey");
+        let reader = app.key_for(&[Scope::Read]).await;
+        let forbidden = app.gql_as(Some(&reader), ISSUE, json!({ "input": { "label": "x", "scopes": ["READ"] } })).await;
+        assert_eq!(forbidden.error_code(), "FORBIDDEN");
+        assert_eq!(api_key::Entity::find().all(&app.app.db.read).await.unwrap().len(), 4);
+    }
+
+    async fn two_keys_of_a_line_live_while_one_takes_the_others_place(app: TestApp) {
+        let (first, first_text) = issued(&app, json!({ "label": "server", "scopes": ["READ", "TRADE"] })).await;
+        let answer = app.gql(ROTATE, json!({ "input": { "id": first } })).await;
+        let second = answer.entity("apiKeyRotate", "apiKey");
+        let told = json!({ "id": second["id"], "label": "server", "scopes": ["READ", "TRADE"], "rotatedFrom": { "id": first, "expiresAt": null } });
+        assert_eq!(second, &told);
+        let second = second["id"].as_str().unwrap().to_owned();
+        let second_text = answer.data()["apiKeyRotate"]["secret"].as_str().unwrap();
+        assert_eq!((opens(&app, &first_text).await, opens(&app, second_text).await), ((200, 200), (200, 200)));
+
+        for id in [&first, &second] {
+            let refused = app.gql(ROTATE, json!({ "input": { "id": id } })).await;
+            let message = "Two keys of this line are live; revoke one of them first.";
+            assert_eq!(refused.user_error("apiKeyRotate"), &json!({ "code": "ROTATION_UNFINISHED", "path": ["id"], "message": message }));
+        }
+        app.gql(REVOKE, json!({ "input": { "id": first } })).await.entity("apiKeyRevoke", "apiKey");
+        let gone = app.gql(ROTATE, json!({ "input": { "id": first } })).await;
+        assert_eq!(gone.user_error("apiKeyRotate")["message"], "id names a key that is no longer live");
+        for hours in [0, 721] {
+            let refused = app.gql(ROTATE, json!({ "input": { "id": second, "expiresAfterHours": hours } })).await;
+            let message = "expiresAfterHours must be from 1 to 720";
+            assert_eq!(refused.user_error("apiKeyRotate"), &json!({ "code": "INVALID", "path": ["expiresAfterHours"], "message": message }));
+        }
+        let before = clock::system_now();
+        let answer = app.gql(ROTATE, json!({ "input": { "id": second, "expiresAfterHours": 24 } })).await;
+        let third = answer.entity("apiKeyRotate", "apiKey");
+        assert_eq!(third["rotatedFrom"]["id"], second);
+        let end: chrono::DateTime<chrono::Utc> = third["rotatedFrom"]["expiresAt"].as_str().unwrap().parse().unwrap();
+        let hours = end - before;
+        assert!(hours >= chrono::Duration::hours(24) && hours < chrono::Duration::hours(24) + chrono::Duration::seconds(30), "{hours}");
+        assert_eq!(opens(&app, second_text).await, (200, 200));
+        altered(&app, second_text, |row| row.expires_at = Set(Some(clock::system_now() - chrono::Duration::seconds(1)))).await;
+        tokio::time::sleep(Duration::from_millis(1_100)).await;
+        assert_eq!(opens(&app, second_text).await, (401, 401));
+        rotated(&app, json!({ "id": third["id"] })).await;
+    }
+
+    async fn two_rotations_at_once_leave_two_keys(app: TestApp) {
+        let (id, _) = issued(&app, json!({ "label": "busy", "scopes": ["READ"] })).await;
+        let tries = futures_util::stream::iter(0..6).map(|_| app.gql(ROTATE, json!({ "input": { "id": id } }))).buffer_unordered(6);
+        let codes: Vec<Value> = tries.map(|answer| answer.data()["apiKeyRotate"]["userErrors"][0]["code"].clone()).collect().await;
+        assert_eq!(codes.iter().filter(|code| code.is_null()).count(), 1, "{codes:?}");
+        assert_eq!(codes.iter().filter(|code| *code == "ROTATION_UNFINISHED").count(), 5, "{codes:?}");
+    }
+
+    async fn the_last_key_that_gives_keys_stays(app: TestApp) {
+        let own = id_of(&app, &app.key).await;
+        let last = json!({ "code": "LAST_KEY", "path": ["id"], "message": "No other key with the scope operate would be left; issue one first." });
+        issued(&app, json!({ "label": "reader", "scopes": ["READ"] })).await;
+        assert_eq!(app.gql(REVOKE, json!({ "input": { "id": own } })).await.user_error("apiKeyRevoke"), &last);
+        // A successor beside which the key ends by itself is the last one that stays.
+        let (next, next_text) = rotated(&app, json!({ "id": own, "expiresAfterHours": 1 })).await;
+        assert_eq!(app.gql(REVOKE, json!({ "input": { "id": next } })).await.user_error("apiKeyRevoke"), &last);
+        let own_revoked = app.gql(REVOKE, json!({ "input": { "id": own } })).await;
+        assert_eq!(own_revoked.entity("apiKeyRevoke", "apiKey")["id"], own, "a key may revoke itself");
+        assert_eq!(opens(&app, &app.key).await, (401, 401));
+        assert_eq!(app.gql_as(Some(&next_text), REVOKE, json!({ "input": { "id": next } })).await.user_error("apiKeyRevoke"), &last);
+        assert_eq!(opens(&app, &next_text).await, (200, 200));
+    }
+
+    async fn revocation_is_felt_at_once_and_ends_what_is_open(app: TestApp) {
+        let (id, text) = issued(&app, json!({ "label": "listener", "scopes": ["READ"] })).await;
+        let mut socket = Socket::join(&app, Some(&text)).await;
+        socket.subscribe("1", "subscription { events { id } }", json!({})).await;
+        let stream = app.anonymous("POST", "/graphql").bearer_auth(&text).header("accept", "text/event-stream");
+        let stream = stream.json(&json!({ "query": "subscription { events { id } }" })).send().await.unwrap();
+        assert_eq!(stream.status(), 200);
+        assert_eq!(opens(&app, &text).await, (200, 200));
+        let began = Instant::now();
+        app.gql(REVOKE, json!({ "input": { "id": id } })).await.entity("apiKeyRevoke", "apiKey");
+        assert_eq!(opens(&app, &text).await, (401, 401), "a key that was just used opens nothing once it is revoked");
+        let closed = tokio::time::timeout(Duration::from_secs(4), socket.closed()).await.expect("the socket stayed open");
+        assert_eq!(closed, (4403, "Forbidden".to_owned()));
+        let rest = tokio::time::timeout(Duration::from_secs(4), stream.text()).await.expect("the stream stayed open").unwrap();
+        assert!(!rest.contains("event: complete"), "{rest}");
+        assert!(began.elapsed() < Duration::from_millis(2_500), "{:?}", began.elapsed());
+    }
+
+    async fn the_documented_spellings_open_every_route(app: TestApp) {
+        let key = &app.key;
+        let spellings = [
+            basic(key, ""),
+            ("authorization", format!("Bearer {key}")),
+            ("authorization", key.clone()),
+            ("bearer", key.clone()),
+        ];
+        for route in ROUTES.into_iter().flatten() {
+            let path = route.path.replace("{id}", "00000000-0000-7000-8000-000000000000");
+            for spelling in &spellings {
+                let request = app.anonymous(route.method, &path).headers(headers(std::slice::from_ref(spelling))).json(&json!({}));
+                let answer = send(request).await;
+                assert!([200, 400, 404].contains(&answer.status), "{} {path} {spelling:?}: {} {}", route.method, answer.status, answer.body);
+                let bare = send(app.anonymous(route.method, &path).json(&json!({}))).await;
+                assert_denied(&bare, route.path);
+            }
+        }
+    }
+
+    async fn forged_keys_open_nothing(app: TestApp) {
+        let key = &app.key;
+        let bearer = |key: &str| ("authorization", format!("Bearer {key}"));
+        let live = app.live_key().await;
+        let publishable = app.key_for(&[Scope::Start]).await;
+        let (revoked, expired) = (app.key_for(&[Scope::Read]).await, app.key_for(&[Scope::Read]).await);
+        altered(&app, &revoked, |row| row.revoked_at = Set(Some(clock::system_now()))).await;
+        altered(&app, &expired, |row| row.expires_at = Set(Some(clock::system_now()))).await;
+        let mistyped = format!("{}{}", &key[..key.len() - 1], if key.ends_with('0') { '1' } else { '0' });
+        let forged = [
+            ("no key", vec![]),
+            ("an empty key", vec![("authorization", String::new())]),
+            ("a scheme alone", vec![("authorization", "Bearer".to_owned())]),
+            ("doubled", vec![bearer(key), bearer(key)]),
+            ("two spellings at once", vec![bearer(key), ("bearer", key.clone())]),
+            ("two Bearer headers", vec![("bearer", key.clone()), ("bearer", key.clone())]),
+            ("two keys in one header", vec![("authorization", format!("Bearer {key}, Bearer {key}"))]),
+            ("a bad checksum", vec![bearer(&mistyped)]),
+            ("a live prefix on a test key", vec![bearer(&key.replace("sk_test_", "sk_live_"))]),
+            ("the same with a right checksum", vec![bearer(&disguised(key, "sk_live_"))]),
+            ("a test prefix on a live key", vec![bearer(&disguised(&live, "sk_test_"))]),
+            ("a secret key as a publishable one", vec![bearer(&disguised(key, "pk_test_"))]),
+            ("a publishable key as a secret one", vec![bearer(&disguised(&publishable, "sk_test_"))]),
+            ("revoked", vec![bearer(&revoked)]),
+            ("expired", vec![bearer(&expired)]),
+            ("an upper-case key", vec![bearer(&key.to_uppercase())]),
+            ("a shortened key", vec![bearer(&key[..key.len() - 1])]),
+            ("the part that is shown", vec![bearer(&key[..16])]),
+            ("the key as password", vec![basic("", key)]),
+            ("the key as password of a user", vec![basic("coffer", key)]),
+            ("Basic of no base64", vec![("authorization", format!("Basic {key}"))]),
+            ("an unknown scheme", vec![("authorization", format!("Token {key}"))]),
+        ];
+        for (what, list) in forged {
+            let rest = send(app.anonymous("GET", "/v1/orders").headers(headers(&list))).await;
+            assert_denied(&rest, what);
+            if list.is_empty() || list.iter().any(|(name, _)| *name == "bearer") {
+                continue;
+            }
+            let graphql = app.anonymous("POST", "/graphql").headers(headers(&list)).json(&json!({ "query": "{ partner { name } }" }));
+            let graphql = send(graphql).await;
+            let message = if what == "doubled" { "The Authorization header cannot be read." } else { "Authentication is required." };
+            let told = json!({ "errors": [{ "message": message, "extensions": { "code": "UNAUTHENTICATED" } }] });
+            assert_eq!((graphql.status, &graphql.body), (401, &told), "{what}");
+        }
+        for (what, header) in [
+            ("surrounding spaces", ("authorization", format!("Bearer   {key}  "))),
+            ("spaces around a bare key", ("authorization", format!("  {key} "))),
+            ("a lower-case scheme", ("authorization", format!("bearer {key}"))),
+            ("Basic with a password, which is not read", basic(key, "anything")),
+            ("Basic without a colon", ("authorization", format!("basic {}", STANDARD.encode(key)))),
+        ] {
+            assert_eq!(send(app.anonymous("GET", "/v1/orders").headers(headers(&[header]))).await.status, 200, "{what}");
+        }
+        let mine = send(app.anonymous("POST", "/graphql").bearer_auth(&live).json(&json!({ "query": "{ partner { mode } }" }))).await;
+        assert_eq!(mine.data()["partner"]["mode"], "LIVE");
+    }
+
+    async fn a_publishable_key_begins_a_customer(app: TestApp) {
+        let key = app.key_for(&[Scope::Start]).await;
+        let created = app.gql_as(Some(&key), USER_CREATE.replace("kyc { token score outcome tags }", "").as_str(), json!({ "input": person("Ada", "Carter") })).await;
+        let user = created.entity("userCreate", "user");
+        assert_eq!((&user["status"], &user["firstName"]), (&json!("APPROVED"), &json!("Ada")));
+        let read = app.gql_as(Some(&key), "query($id: ID!) { user(id: $id) { email } }", json!({ "id": user["id"] })).await;
+        assert_eq!(read.error_code(), "FORBIDDEN");
+        let body = json!({
+            "first_name": "Eve", "last_name": "Carter", "email_address": "eve@example.com", "birth_date": "1985-01-23", "ssn_number": "123456789",
+            "address_line_1": "1 Own St", "address_city": "Richmond", "address_state": "VA", "address_postal_code": "23220", "address_country_code": "US",
+        });
+        let started = send(app.anonymous("POST", "/v1/users").bearer_auth(&key).json(&body)).await;
+        assert_eq!((started.status, &started.body["status"]), (200, &json!("approved")));
+        let path = format!("/v1/users/{}", started.body["id"].as_str().unwrap());
+        let denied = send(app.anonymous("GET", &path).bearer_auth(&key)).await;
+        let told = json!({ "error": { "type": "authentication_error", "message": "The credential lacks the scope `read`." } });
+        assert_eq!((denied.status, denied.body), (401, told));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_line_minds_keys() {
+    let folder = Folder::new();
+    let mut databases = vec![format!("sqlite:{}", folder.0.join("coffer.db").display())];
+    databases.extend(postgres_database().await);
+    for url in databases {
+        let printed = |arguments: &[&str]| {
+            let output = run(&url, arguments);
+            assert!(output.status.success(), "{arguments:?} {output:?}");
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let complaint = |arguments: &[&str]| {
+            let output = run(&url, arguments);
+            assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), &[][..]), "{arguments:?}");
+            String::from_utf8(output.stderr).unwrap().trim_end().to_owned()
+        };
+        let first = create_key(&url);
+        let public = printed(&["keys", "create", "--publishable", "--label", "Sign-up page"]);
+        assert!(public.starts_with("pk_test_"), "{public}");
+        assert_eq!(
+            complaint(&["keys", "revoke", &first[..16]]),
+            "coffer: cannot revoke the key: No other key with the scope operate would be left; issue one first."
+        );
+        let next = printed(&["keys", "rotate", &first[8..16], "--expires-after-hours", "24"]);
+        assert_eq!(
+            complaint(&["keys", "rotate", &first[8..16]]),
+            "coffer: cannot rotate the key: Two keys of this line are live; revoke one of them first."
+        );
+        assert_eq!(printed(&["keys", "revoke", &first[..16]]), "");
+        let list = printed(&["keys", "list"]);
+        let lines: Vec<Vec<&str>> =
+            list.lines().map(|line| line.split("  ").map(str::trim).filter(|part| !part.is_empty()).collect()).collect();
+        let all = "read trade transfer manage operate";
+        assert_eq!(lines.len(), 3, "{list}");
+        for (line, expected) in lines.iter().zip([
+            [&next[..16], "live", all, "made by coffer keys create"],
+            [&public[..16], "live", "start", "Sign-up page"],
+            [&first[..16], "revoked", all, "made by coffer keys create"],
+        ]) {
+            assert_eq!([line[0], line[1], line[2], line[4]], expected, "{list}");
+        }
+        assert_eq!(complaint(&["keys", "revoke", "zzzzzzzz"]), "coffer: cannot revoke the key: PUBLIC_ID names nothing that you can see");
+        assert_eq!(complaint(&["keys", "list", "--partner", "nobody"]), "coffer: cannot list keys: partner names nothing that you can see");
+        assert!(complaint(&["keys", "create", "--publishable", "--scopes", "read"]).contains("cannot be used with"));
+        let audit = printed(&["audit"]);
+        assert!(audit.ends_with("waiting to be sealed: 0\nThe books add up and nothing was altered.\n"), "{audit}");
+    }
+}
