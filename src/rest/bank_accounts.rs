@@ -1,7 +1,7 @@
 //! `/v1/users/{id}/bank_accounts`.
 
 use super::{
-    Caller, Id, KeyHeader, Result, Route, answer,
+    Caller, Id, KeyHeader, Result, Route, Scheme, answer,
     body::Body,
     described::{Description, Field},
     list::{Asked, Parameters, Place},
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 use axum::{
-    Json,
+    Extension, Json,
     extract::{OriginalUri, Query, State},
     http::HeaderMap,
     response::Response,
@@ -51,6 +51,7 @@ async fn list(
     State(app): State<App>,
     actor: Caller,
     Id(id): Id,
+    Extension(scheme): Extension<Scheme>,
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
     Query(parameters): Query<Parameters>,
@@ -67,7 +68,7 @@ async fn list(
     for bank_account in &slice.rows {
         data.push(json!(BankAccountBody::of(&app, bank_account)?));
     }
-    Ok(Json(asked.envelope(&Place::of(&uri, &headers), &[], &slice, |bank_account| bank_account.id, data)))
+    Ok(Json(asked.envelope(&Place::of(scheme, &uri, &headers), &[], &slice, |bank_account| bank_account.id, data)))
 }
 
 fn parse(user_id: Uuid, body: &Body) -> domain::Result<NewBankAccount> {

@@ -1,7 +1,7 @@
 //! `/v1/users`.
 
 use super::{
-    Caller, Id, KeyHeader, Result, Route, answer,
+    Caller, Id, KeyHeader, Result, Route, Scheme, answer,
     body::Body,
     described::{Description, Field},
     list::{Asked, Parameters, Place},
@@ -14,7 +14,7 @@ use crate::{
     },
 };
 use axum::{
-    Json,
+    Extension, Json,
     extract::{OriginalUri, Query, State},
     http::HeaderMap,
     response::Response,
@@ -103,6 +103,7 @@ async fn read(State(app): State<App>, actor: Caller, Id(id): Id) -> Result<Json<
 async fn list(
     State(app): State<App>,
     actor: Caller,
+    Extension(scheme): Extension<Scheme>,
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
     Query(parameters): Query<Parameters>,
@@ -114,7 +115,7 @@ async fn list(
     for Registered { user, kyc } in &slice.rows {
         data.push(json!(UserBody::of(&app, user.clone(), kyc.clone())?));
     }
-    Ok(Json(asked.envelope(&Place::of(&uri, &headers), &[], &slice, |registered| registered.user.id, data)))
+    Ok(Json(asked.envelope(&Place::of(scheme, &uri, &headers), &[], &slice, |registered| registered.user.id, data)))
 }
 
 /// A person as documented: never her social security number or birth date.
