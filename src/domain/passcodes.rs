@@ -102,7 +102,7 @@ impl Command for Send {
                 return Err(Refusal::new(Code::PhoneNotVerified, "", "User does not have a verified phone number.").into());
             }
             (Some(new), None) => {
-                second_factors::must_have_passed(&self.session, present.as_ref())?;
+                second_factors::must_have_passed(self.session.two_factor, present.as_ref())?;
                 parse(new)?.to_string()
             }
             (None, Some(verified)) => verified.reveal().clone(),
@@ -201,6 +201,8 @@ struct Verify {
     passcode: Uuid,
     user: Uuid,
     session: Uuid,
+    /// Whether the session has passed a second factor already.
+    passed: bool,
 }
 
 /// Takes the passcode that was texted to the person who has signed in: her session has passed its second factor, and a
@@ -220,7 +222,7 @@ pub async fn verify(app: &App, actor: &Actor, user_id: Uuid, hash_code: &str, co
     if !bool::from(mac(app, passcode.id, code).ct_eq(&passcode.mac)) {
         return Err(wrong());
     }
-    let verify = Verify { passcode: passcode.id, user: user.user_id, session: user.session_id };
+    let verify = Verify { passcode: passcode.id, user: user.user_id, session: user.session_id, passed: user.two_factor };
     command::execute_for(app, user.caller(), actor.request_id, None, verify).await?;
     app.sessions.forget(user.session_id);
     Ok(())
@@ -267,6 +269,8 @@ impl Command for Verify {
         second_factors::begin(desk, self.user).await?;
         let present = second_factors::row(desk.tx, self.user).await?.ok_or_else(|| Error::broken("a second factor is gone"))?;
         if present.phone_verified_at.is_none() {
+            // An authenticator app may have been set up since the passcode was sent.
+            second_factors::must_have_passed(self.passed, Some(&present))?;
             verify_phone(desk, present, &passcode).await?;
         }
         sessions::pass_second_factor(desk.tx, self.session).await?;

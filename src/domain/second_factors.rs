@@ -2,7 +2,6 @@
 
 use super::{
     Error, Result,
-    actor::SignedInUser,
     command::Desk,
     secrets::{Place, Secret},
 };
@@ -64,9 +63,9 @@ pub fn last4(number: &str) -> String {
 }
 
 /// Refuses a session that has only the password from setting up another factor beside one that it has not passed.
-pub fn must_have_passed(user: &SignedInUser, present: Option<&second_factor::Model>) -> Result<()> {
+pub fn must_have_passed(passed: bool, present: Option<&second_factor::Model>) -> Result<()> {
     let has_one = present.is_some_and(|row| row.phone_verified_at.is_some() || row.totp_confirmed_at.is_some());
-    if has_one && !user.two_factor { Err(Error::TwoFactorRequired) } else { Ok(()) }
+    if has_one && !passed { Err(Error::TwoFactorRequired) } else { Ok(()) }
 }
 
 /// Makes sure that a person has a row to set factors up in.

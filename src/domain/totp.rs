@@ -83,7 +83,7 @@ impl Command for Enroll {
     async fn carry_out(&self, desk: &Desk<'_>) -> Result<Uuid> {
         second_factors::begin(desk, self.user_id).await?;
         let present = held(desk, self.user_id).await?;
-        second_factors::must_have_passed(&self.session, Some(&present))?;
+        second_factors::must_have_passed(self.session.two_factor, Some(&present))?;
         if present.totp_confirmed_at.is_some() {
             return Err(Refusal::new(Code::TotpEnrolled, "", "An authenticator app is set up already.").into());
         }
@@ -122,6 +122,8 @@ struct Take {
     sealed: Vec<u8>,
     /// Whether this is the first code, which proves that the app has the secret.
     first: bool,
+    /// Whether the session has passed a second factor already.
+    passed: bool,
 }
 
 /// Takes a code of the authenticator app: the session of the person who has signed in has passed its second factor. The
@@ -131,9 +133,6 @@ pub async fn verify(app: &App, actor: &Actor, code: &str) -> Result<()> {
     let subject = throttle::subject(app, Guessed::Totp, user.partner_id, &user.user_id.to_string());
     let present = second_factors::row(&app.db.read, user.user_id).await?.ok_or_else(not_enrolled)?;
     let sealed = present.totp.as_deref().ok_or_else(not_enrolled)?;
-    if present.totp_confirmed_at.is_none() {
-        second_factors::must_have_passed(&user, Some(&present))?;
-    }
     throttle::before(app, &subject).await?;
     let secret = app.vault.open(place(user.user_id, user.partner_id), sealed)?;
     let now = u64::try_from(clock::system_now().timestamp()).unwrap_or(0);
@@ -144,6 +143,7 @@ pub async fn verify(app: &App, actor: &Actor, code: &str) -> Result<()> {
         step,
         sealed: sealed.to_vec(),
         first: present.totp_confirmed_at.is_none(),
+        passed: user.two_factor,
     };
     command::execute_for(app, user.caller(), actor.request_id, None, take).await?;
     throttle::succeeded(app, &subject).await?;
@@ -173,7 +173,9 @@ impl Command for Take {
             return Err(passcodes::wrong());
         }
         if self.first {
-            let mut row: second_factor::ActiveModel = held(desk, self.user_id).await?.into();
+            let present = held(desk, self.user_id).await?;
+            second_factors::must_have_passed(self.passed, Some(&present))?;
+            let mut row: second_factor::ActiveModel = present.into();
             row.totp_confirmed_at = Set(Some(clock::system_now()));
             row.update(desk.tx).await?;
         }

@@ -138,6 +138,18 @@ on_both! {
         assert_eq!(verify(&app, &thief, &code(&secret, 60)).await.user_error("totpVerify")["code"], "TOTP_NOT_ENROLLED");
     }
 
+    /// Whoever has only the password and asked for a passcode before the app was set up must not come in by it after.
+    async fn a_passcode_from_before_an_app_was_set_up_does_not_go_around_it(app: TestApp) {
+        let person = app.sign_up("ada@example.com").await;
+        let thief = app.signed_in("ada@example.com").await;
+        let (hash_code, passcode) = app.passcode(&thief, Some("2025550166")).await;
+        let enrollment = enroll(&app, &person).await;
+        let secret = enrollment.entity("totpEnroll", "enrollment")["secret"].as_str().unwrap().to_owned();
+        verify(&app, &person, &code(&secret, 0)).await.entity("totpVerify", "twoFactor");
+        assert_eq!(app.verify_passcode(&thief, &hash_code, &passcode).await.error_code(), "TWO_FACTOR_REQUIRED");
+        assert_eq!(app.gql_as(Some(&thief.access), "{ viewer { id } }", json!({})).await.error_code(), "TWO_FACTOR_REQUIRED");
+    }
+
     async fn codes_of_an_app_cannot_be_guessed_in_a_flood(app: TestApp) {
         let person = app.sign_up("ada@example.com").await;
         let enrollment = enroll(&app, &person).await;

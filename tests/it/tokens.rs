@@ -217,6 +217,17 @@ on_both! {
         app.sign_in("ada@example.com", "another horse").await.entity("userSignIn", "session");
     }
 
+    async fn a_socket_ends_with_its_token(app: TestApp) {
+        let person = app.person("ada@example.com", "2025550107").await;
+        let mut claims = claims_of(&person.access);
+        claims["exp"] = json!(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() + 3);
+        let short = signed(app.app.vault.token_key().reveal(), &json!({ "typ": "JWT", "alg": "HS256" }), &claims);
+        let mut socket = Socket::join(&app, Some(&short)).await;
+        socket.subscribe("1", "subscription { events { id } }", json!({})).await;
+        assert_eq!(socket.closed().await.0, 4403);
+        assert_eq!(app.gql_as(Some(&short), "{ viewer { id } }", json!({})).await.error_code(), "UNAUTHENTICATED");
+    }
+
     async fn who_may_sign_in_no_longer_is_cut_off_at_once(app: TestApp) {
         let person = app.person("ada@example.com", "2025550107").await;
         let switch = |what: &str| format!("mutation($input: UserSelectInput!) {{ {what}(input: $input) {{ userId userErrors {{ code }} }} }}");
