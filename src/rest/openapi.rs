@@ -135,8 +135,7 @@ const PROBLEMS: [(&str, &str, &str); 8] = [
 ];
 
 fn responses() -> Map<String, Value> {
-    let problem = |(status, name, text): (&str, &str, &str)| {
-        let schema = if status == "429" { "RateLimited" } else { "Error" };
+    let problem = |(status, name, text): (&str, &str, &str), schema: &str| {
         let mut response = json!({
             "description": text,
             "content": { "application/json": { "schema": reference("schemas", schema) } },
@@ -146,19 +145,17 @@ fn responses() -> Map<String, Value> {
         }
         (name.to_owned(), response)
     };
-    let trouble = |(name, text): (&str, &str)| {
-        let schema = reference("schemas", "Trouble");
-        (name.to_owned(), json!({ "description": text, "content": { "application/json": { "schema": schema } } }))
-    };
-    PROBLEMS.map(problem).into_iter().chain(TROUBLES.map(|(_, name, text)| trouble((name, text)))).collect()
+    let brokerage = PROBLEMS.map(|one| problem(one, if one.0 == "429" { "RateLimited" } else { "Error" }));
+    brokerage.into_iter().chain(TROUBLES.map(|one| problem(one, "Trouble"))).collect()
 }
 
 /// The same of the wellness API.
-const TROUBLES: [(&str, &str, &str); 6] = [
+const TROUBLES: [(&str, &str, &str); 7] = [
     ("400", "TroubledRequest", "Something is missing, malformed, or refused by the state of things."),
     ("401", "NotSignedIn", "Nobody has signed in, or the sign-in is worth nothing."),
     ("403", "NotAllowed", "The session has not passed its second factor, or may not do this."),
     ("404", "NothingNamed", "An id names nothing that you can see."),
+    ("429", "TooOften", "Too many requests in this hour."),
     ("500", "Trouble", "Something went wrong on our side."),
     ("503", "NotNow", "Something that this needs cannot be had right now."),
 ];
@@ -223,8 +220,7 @@ fn operation(route: &Route, description: &Description, schemas: &mut Map<String,
     }
     let named = |(status, name, _): (&str, &str, &str)| (status.to_owned(), reference("responses", name));
     let mut answers: Map<String, Value> = if wellness {
-        let limited = PROBLEMS.into_iter().filter(|(status, ..)| *status == "429");
-        TROUBLES.into_iter().chain(limited).map(named).collect()
+        TROUBLES.into_iter().map(named).collect()
     } else {
         let apt = |(status, ..): &(&str, &str, &str)| match *status {
             "400" => changes || is_list,
