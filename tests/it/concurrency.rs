@@ -118,6 +118,7 @@ on_both! {
         app.quote("VTI", "100.00", "100.00").await;
         let placed = app.gql(ORDER_PLACE, json!({ "input": customer.order("k", "BUY", "VTI", "1") })).await;
         let placed = placed.entity("orderPlace", "order")["id"].clone();
+        app.ended(placed.as_str().unwrap()).await;
         let reused = json!({ "code": "IDEMPOTENCY_KEY_REUSED", "path": ["idempotencyKey"], "message": "The key was used for another request." });
         for input in [
             customer.order("k", "BUY", "VTI", "2"),
