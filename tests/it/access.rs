@@ -616,6 +616,7 @@ on_both! {
         assert_eq!(listed, served, "say in tests/it/access.rs what a new route tells strangers");
 
         let publishable = app.key_for(&[Scope::Start]).await;
+        let operator = app.key_for(&[Scope::Operate]).await;
         for (method, path, body, scope, missing) in table {
             let path = path.replace("{id}", a.id(if path.contains("orders") { "Order" } else { "User" }));
             let asked = format!("{method} {path}");
@@ -639,7 +640,7 @@ on_both! {
                 assert_eq!((public.status, &public.body), (401, &told), "{asked}");
             }
             for path in [path.clone(), format!("{path}/")] {
-                for key in [None, Some(NEVER_ISSUED), Some(&app.key[1..]), Some(unscoped.as_str())] {
+                for key in [None, Some(NEVER_ISSUED), Some(&app.key[1..]), Some(unscoped.as_str()), Some(operator.as_str())] {
                     let denied = send(request(key, &path)).await;
                     assert_eq!((denied.status, &denied.body["error"]["type"]), (401, &json!("authentication_error")), "{asked} {key:?} {}", denied.body);
                     a.absent_from(&denied.body.to_string(), &asked);

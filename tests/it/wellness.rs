@@ -101,6 +101,24 @@ on_both! {
         }
     }
 
+    async fn what_is_anothers_is_refused_at_the_second_factor_as_documented(app: TestApp) {
+        let ada = app.person("ada@example.com", "2025550107").await;
+        let eve = app.sign_up("eve@example.com").await;
+        app.long_ago("passcode", "sent_at", 31).await;
+        let (adas, adas_code) = app.passcode(&ada, None).await;
+        let verify = format!("/two_factor_authentication/v1/one_time_passcode/{}/sms/verify", eve.user_id);
+        let guess = |hash_code: &str, passcode: &str| Some(json!({ "hash_code": hash_code, "passcode": passcode }));
+        let stolen = app.wellness(Some(&eve.access), "POST", &verify, guess(&adas, &adas_code)).await;
+        told(&stolen, 422, &trouble("Hash_code does not belong to the user.", "invalid-hash-code"));
+        app.long_ago("passcode", "sent_at", 31).await;
+        let (eves, eves_code) = app.passcode(&eve, Some("12025550107")).await;
+        let taken = app.wellness(Some(&eve.access), "POST", &verify, guess(&eves, &eves_code)).await;
+        told(&taken, 422, &trouble("Phone number already has be taken.", "phone-number-has-been-taken"));
+        let at_hers = verify.replace(&eve.user_id, &ada.user_id);
+        told(&app.wellness(Some(&eve.access), "POST", &at_hers, guess(&adas, &adas_code)).await, 404, &trouble("Not found.", "not-found"));
+        app.verify_passcode(&ada, &adas, &adas_code).await.entity("passcodeVerify", "twoFactor");
+    }
+
     async fn an_invitation_names_the_employer_and_is_bound_to_its_address(app: TestApp) {
         let invite = "mutation($input: InvitationCreateInput!) { invitationCreate(input: $input) {
             invitation { id email employer { companyName } } userErrors { code path } } }";
