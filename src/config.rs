@@ -5,6 +5,7 @@ use crate::{
     domain::{
         limits::REQUESTS,
         partners,
+        people::Email,
         secrets::{Secret, hex, random},
     },
     graphql::Limits,
@@ -212,6 +213,9 @@ impl Config {
         }
         if !["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
             return Err("DATABASE_URL: must begin with sqlite: or postgres://".to_owned());
+        }
+        if self.advisors_email.as_ref().is_some_and(|address| Email::parse(address).is_err()) {
+            return Err("COFFER_ADVISORS_EMAIL: must be an e-mail address".to_owned());
         }
         if let Some(origin) = self.origins.iter().find(|origin| origin.as_str() == "*" || !origin.contains("://")) {
             return Err(format!("COFFER_ORIGINS: {origin:?} is no origin; write each out, such as https://app.example"));

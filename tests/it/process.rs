@@ -206,6 +206,7 @@ async fn a_start_that_cannot_work_says_why_in_one_line() {
     let from = ("COFFER_MAIL_FROM", "Coffer <no-reply@coffer.example>");
     let (url, template) = (("COFFER_SMS_URL", "https://sms.example/send?key=secret"), ("COFFER_SMS_TEMPLATE", "{to}: {text}"));
     for (settings, said) in [
+        (&[("COFFER_ADVISORS_EMAIL", "nobody")][..], "COFFER_ADVISORS_EMAIL: must be an e-mail address"),
         (&[smtp][..], "COFFER_MAIL_FROM: must be set with COFFER_SMTP_URL"),
         (&[smtp, ("COFFER_MAIL_FROM", "nobody")], "COFFER_MAIL_FROM: must be an address such as Coffer <no-reply@coffer.example>"),
         (&[("COFFER_SMTP_URL", "mail.example:25"), from], "COFFER_SMTP_URL: must be smtp://user:password@host:port or smtps://…"),
