@@ -217,7 +217,7 @@ impl Config {
         if self.advisors_email.as_ref().is_some_and(|address| Email::parse(address).is_err()) {
             return Err("COFFER_ADVISORS_EMAIL: must be an e-mail address".to_owned());
         }
-        if let Some(origin) = self.origins.iter().find(|origin| origin.as_str() == "*" || !origin.contains("://")) {
+        if let Some(origin) = self.origins.iter().find(|origin| !is_origin(origin)) {
             return Err(format!("COFFER_ORIGINS: {origin:?} is no origin; write each out, such as https://app.example"));
         }
         self.setup().map(drop)
@@ -355,6 +355,13 @@ impl Config {
 pub fn key_file(file: &Path) -> Result<Secret<[u8; 32]>, Complaint> {
     let text = fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
     key_in(text.trim()).ok_or_else(|| format!("{}: must hold 64 hexadecimal digits", file.display()))
+}
+
+/// Whether a browser could name this as the origin of a page: a scheme, a host, perhaps a port, and nothing more.
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, site)) = text.split_once("://") else { return false };
+    let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '/' | '?' | '#' | '@' | '*' | '\\');
+    ["http", "https"].contains(&scheme) && !site.is_empty() && site.chars().all(plain)
 }
 
 fn key_in(text: &str) -> Option<Secret<[u8; 32]>> {

@@ -19,7 +19,7 @@ use crate::{
 };
 use axum::{
     Json, Router,
-    extract::{DefaultBodyLimit, Request, State},
+    extract::{DefaultBodyLimit, MatchedPath, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Redirect, Response},
@@ -197,7 +197,9 @@ async fn named_request(mut request: Request, next: Next) -> Response {
     let value = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("unknown"));
     request.headers_mut().insert(REQUEST_ID, value.clone());
     let path = request.uri().path().to_owned();
-    let span = tracing::error_span!("request", id, method = %request.method(), path);
+    // What a client puts in the place of an id may be a secret of hers.
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
+    let span = tracing::error_span!("request", id, method = %request.method(), route);
     let answered = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span).await;
     let mut response = answered.unwrap_or_else(|_| rest::faulty(&path, Error::broken("a handler panicked")));
     let headers = response.headers_mut();

@@ -19,7 +19,7 @@ use crate::{
 use axum::{
     Json, Router,
     extract::{Extension, FromRequestParts, Path},
-    http::{HeaderValue, StatusCode, Uri, request::Parts},
+    http::{HeaderValue, StatusCode, Uri, header, request::Parts},
     response::{IntoResponse, Response},
     routing::{MethodFilter, MethodRouter},
 };
@@ -163,6 +163,9 @@ impl IntoResponse for Problem {
 }
 
 fn hint(response: &mut Response, hints: Hints) {
+    if response.status() == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
     if hints.replayed {
         response.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));
     }
@@ -237,8 +240,13 @@ impl<S: Sync> FromRequestParts<S> for KeyHeader {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
-        let Some(value) = parts.headers.get("idempotency-key") else { return Ok(Self(None)) };
-        let text = value.to_str().unwrap_or("\u{fffd}");
+        let mut values = parts.headers.get_all("idempotency-key").iter();
+        let text = match (values.next(), values.next()) {
+            (None, _) => return Ok(Self(None)),
+            (Some(value), None) => value.to_str().unwrap_or("\u{fffd}"),
+            // Two keys are none.
+            _ => "\u{fffd}",
+        };
         Ok(Self(Some(Key::parse("idempotencyKey", text)?)))
     }
 }

@@ -84,6 +84,7 @@ where
     L: Listener<Addr = SocketAddr>,
 {
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    // Tapping a listener has it tell whom a connection comes from, whichever kind it is.
     let server = axum::serve(listener.tap_io(|_| {}), service).with_graceful_shutdown(async move {
         _ = ending.wait_for(|stopping| *stopping).await;
     });

@@ -2,7 +2,7 @@
 
 mod issuing;
 
-pub use issuing::{Issued, NewKey, Rotation, find, issue_for, list, named, revoke, rotate};
+pub use issuing::{Issued, NewKey, Rotation, issue_for, list, named, revoke, rotate};
 
 use super::{
     Actor, Error, Result, Scope,

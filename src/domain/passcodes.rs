@@ -6,7 +6,7 @@ use super::{
     clock,
     command::{self, Command, Desk},
     messages::{self, NewMessage},
-    people::Phone,
+    people::{self, Phone},
     second_factors, secrets,
     secrets::Place,
     sessions,
@@ -96,7 +96,7 @@ impl Command for Send {
         };
         let phone = match (&self.phone, verified) {
             (Some(_), Some(_)) => {
-                return Err(Refusal::new(Code::PhoneVerified, "phoneNumber", "User already has a verified phone number.").into());
+                return Err(Refusal::new(Code::PhoneVerified, "phone", "User already has a verified phone number.").into());
             }
             (None, None) => {
                 return Err(Refusal::new(Code::PhoneNotVerified, "", "User does not have a verified phone number.").into());
@@ -133,7 +133,7 @@ impl Command for Send {
             expires_at,
             used_at: None,
         };
-        let sent = Sent { passcode_id: id, hash_code: row.hash_code.clone(), phone_last4: second_factors::last4(&phone) };
+        let sent = Sent { passcode_id: id, hash_code: row.hash_code.clone(), phone_last4: people::last4(&phone) };
         passcode::ActiveModel::from(row).reset_all().insert(desk.tx).await?;
         let message = NewMessage {
             user_id: Some(user_id),
@@ -154,7 +154,7 @@ impl Command for Send {
 }
 
 fn parse(phone: &str) -> Result<Phone> {
-    let invalid = || Refusal::new(Code::InvalidPhone, "phoneNumber", "Invalid phone number.");
+    let invalid = || Refusal::new(Code::InvalidPhone, "phone", "Invalid phone number.");
     Ok(Phone::parse(phone).map_err(|_| invalid())?)
 }
 
@@ -220,7 +220,7 @@ pub async fn verify(app: &App, actor: &Actor, user_id: Uuid, hash_code: &str, co
         return Err(invalid("Invalid hash code."));
     }
     if !bool::from(mac(app, passcode.id, code).ct_eq(&passcode.mac)) {
-        return Err(wrong());
+        return Err(wrong("passcode"));
     }
     let verify = Verify { passcode: passcode.id, user: user.user_id, session: user.session_id, passed: user.two_factor };
     command::execute_for(app, user.caller(), actor.request_id, None, verify).await?;
@@ -228,9 +228,9 @@ pub async fn verify(app: &App, actor: &Actor, user_id: Uuid, hash_code: &str, co
     Ok(())
 }
 
-/// What is said of a code that is none.
-pub fn wrong() -> Error {
-    Refusal::new(Code::InvalidPasscode, "passcode", "Invalid passcode.").into()
+/// What is said of a code that is none; `field` is blamed.
+pub fn wrong(field: &str) -> Error {
+    Refusal::new(Code::InvalidPasscode, field, "Invalid passcode.").into()
 }
 
 /// Counts a guess before it is looked at; whether it may be.
@@ -283,7 +283,7 @@ impl Command for Verify {
 }
 
 async fn verify_phone(desk: &Desk<'_>, present: second_factor::Model, passcode: &passcode::Model) -> Result<()> {
-    let taken = || Error::from(Refusal::new(Code::PhoneTaken, "phoneNumber", "Phone number already has be taken."));
+    let taken = || Error::from(Refusal::new(Code::PhoneTaken, "", "Phone number already has be taken."));
     if second_factors::is_taken(desk, present.user_id, &passcode.phone_index).await? {
         return Err(taken());
     }

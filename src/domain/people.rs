@@ -207,6 +207,12 @@ pub fn age_on(born: NaiveDate, day: NaiveDate) -> Option<u32> {
     u32::try_from(day.year() - born.year() - i32::from(before_birthday)).ok()
 }
 
+/// The last four digits of a number, however it is written.
+pub fn last4(number: &str) -> String {
+    let digits: Vec<char> = number.chars().filter(char::is_ascii_digit).collect();
+    digits.iter().skip(digits.len().saturating_sub(4)).collect()
+}
+
 fn all_digits(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit())
 }

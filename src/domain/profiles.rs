@@ -50,10 +50,10 @@ impl Identity {
             }
         }
         if let Some(day) = &self.birth_date {
-            users::valid("dateOfBirth", parse_birth_date(day))?;
+            users::valid("birthDate", parse_birth_date(day))?;
         }
         if let Some(ssn) = &self.ssn {
-            users::valid("socialSecurityNumber", Ssn::parse(ssn, mode == Mode::Sandbox))?;
+            users::valid("ssn", Ssn::parse(ssn, mode == Mode::Sandbox))?;
         }
         match &self.gender {
             Some(gender) => check_words("gender", gender),
@@ -69,14 +69,14 @@ impl Identity {
             (user.first_name, user.last_name) = (first.to_owned(), last.to_owned());
         }
         if let Some(day) = &self.birth_date {
-            let day = users::valid("dateOfBirth", parse_birth_date(day))?;
+            let day = users::valid("birthDate", parse_birth_date(day))?;
             if age_on(day, desk.now.date_naive()).is_none() {
-                return Err(Refusal::invalid("dateOfBirth", "lies in the future").into());
+                return Err(Refusal::invalid("birthDate", "lies in the future").into());
             }
             user.birth_date = users::sealed(desk, user.id, users::BIRTH_DATE, Some(&day.to_string()))?;
         }
         if let Some(ssn) = &self.ssn {
-            let ssn = users::valid("socialSecurityNumber", Ssn::parse(ssn, desk.partner.mode == Mode::Sandbox))?.reveal();
+            let ssn = users::valid("ssn", Ssn::parse(ssn, desk.partner.mode == Mode::Sandbox))?.reveal();
             user.ssn = users::sealed(desk, user.id, users::SSN, Some(&ssn))?;
             user.ssn_index = Some(desk.app.vault.blind_index(users::SSN, desk.partner.id, &ssn));
         }
@@ -167,6 +167,17 @@ pub async fn amend(app: &App, actor: &Actor, amendment: Amendment) -> Result<use
     Ok(command::execute(app, actor, None, amendment).await?.value)
 }
 
+/// Blames a field of the patch instead of one beside it.
+fn in_the_patch(error: Error) -> Error {
+    match error {
+        Error::Refused(mut refusal) => {
+            refusal.path.insert(0, "patch".to_owned());
+            refusal.into()
+        }
+        other => other,
+    }
+}
+
 impl Command for Amendment {
     const NAME: &'static str = "user.amend";
     const SCOPE: Scope = Scope::Manage;
@@ -174,13 +185,13 @@ impl Command for Amendment {
     type Done = user::Model;
 
     fn check(&self, mode: Mode) -> Result<()> {
-        self.identity.check(mode)
+        self.identity.check(mode).map_err(in_the_patch)
     }
 
     async fn carry_out(&self, desk: &Desk<'_>) -> Result<user::Model> {
         clock::locked(desk.tx, desk.partner.id).await?;
         let mut user = users::within(desk.tx, desk.whose, self.user_id).await?.ok_or_else(|| Refusal::not_found("userId"))?;
-        let another = self.identity.write(desk, &mut user)?;
+        let another = self.identity.write(desk, &mut user).map_err(in_the_patch)?;
         let mut user = user::ActiveModel::from(user).reset_all().update(desk.tx).await?;
         if another {
             user = users::check_again(desk, user).await?;

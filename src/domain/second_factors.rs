@@ -3,6 +3,7 @@
 use super::{
     Error, Result,
     command::Desk,
+    people,
     secrets::{Place, Secret},
 };
 use crate::app::App;
@@ -45,7 +46,7 @@ pub async fn of(app: &App, user_id: Uuid) -> Result<Factors> {
 
 fn factors(app: &App, row: &second_factor::Model) -> Result<Factors> {
     let phone = verified_phone(app, row)?;
-    Ok(Factors { phone_last4: phone.map(|phone| last4(phone.reveal())), totp: row.totp_confirmed_at.is_some() })
+    Ok(Factors { phone_last4: phone.map(|phone| people::last4(phone.reveal())), totp: row.totp_confirmed_at.is_some() })
 }
 
 /// A person's verified phone number.
@@ -55,11 +56,6 @@ pub fn verified_phone(app: &App, row: &second_factor::Model) -> Result<Option<Se
         (Some(sealed), Some(_)) => Ok(Some(app.vault.open_text(place, sealed)?)),
         _ => Ok(None),
     }
-}
-
-/// The last four digits of a number.
-pub fn last4(number: &str) -> String {
-    number.get(number.len().saturating_sub(4)..).unwrap_or_default().to_owned()
 }
 
 /// Refuses a session that has only the password from setting up another factor beside one that it has not passed.

@@ -136,7 +136,8 @@ pub async fn verify(app: &App, actor: &Actor, code: &str) -> Result<()> {
     throttle::before(app, &subject).await?;
     let secret = app.vault.open(place(user.user_id, user.partner_id), sealed)?;
     let now = u64::try_from(clock::system_now().timestamp()).unwrap_or(0);
-    let step = codes(secret.reveal(), "")?.check(code, now).and_then(|step| i64::try_from(step).ok()).ok_or_else(passcodes::wrong)?;
+    let step =
+        codes(secret.reveal(), "")?.check(code, now).and_then(|step| i64::try_from(step).ok()).ok_or_else(|| passcodes::wrong("code"))?;
     let take = Take {
         user_id: user.user_id,
         session_id: user.session_id,
@@ -170,7 +171,7 @@ impl Command for Take {
             .exec(desk.tx)
             .await?;
         if taken.rows_affected == 0 {
-            return Err(passcodes::wrong());
+            return Err(passcodes::wrong("code"));
         }
         if self.first {
             let present = held(desk, self.user_id).await?;

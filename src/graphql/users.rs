@@ -14,7 +14,7 @@ use crate::{
     domain::{
         self, Who, command,
         idempotency::Key,
-        ids,
+        ids, people,
         users::{self, NewAddress, NewUser, Registered},
     },
     wire::{self, Result},
@@ -73,10 +73,7 @@ impl User {
     /// Last four digits of the phone number; null when none was given.
     async fn phone_last4(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         let phone = users::phone(ctx.app(), &self.0)?;
-        Ok(phone.map(|phone| {
-            let digits: Vec<char> = phone.reveal().chars().filter(char::is_ascii_digit).collect();
-            digits.iter().skip(digits.len().saturating_sub(4)).collect()
-        }))
+        Ok(phone.map(|phone| people::last4(phone.reveal())))
     }
 
     /// Where the person lives; null until it is known.

@@ -49,8 +49,10 @@ impl FromStr for Network {
         let (address, bits) = text.trim().split_once('/').map_or((text.trim(), None), |(address, bits)| (address, Some(bits)));
         let first: IpAddr = address.parse().map_err(|_| wrong())?;
         let most = if first.is_ipv4() { 32 } else { 128 };
-        let bits = bits.map_or(Ok(most), str::parse).ok().filter(|bits| *bits <= most).ok_or_else(wrong)?;
-        Ok(Self { first, bits })
+        let bits: u32 = bits.map_or(Ok(most), str::parse).ok().filter(|bits| *bits <= most).ok_or_else(wrong)?;
+        // An IPv4 address written as IPv6 stands behind 96 bits that are the same for all of them.
+        let mapped = u32::from(first.to_canonical() != first) * 96;
+        Ok(Self { first: first.to_canonical(), bits: bits.checked_sub(mapped).ok_or_else(wrong)? })
     }
 }
 
@@ -130,7 +132,7 @@ pub async fn arrived(State(entrance): State<Arc<Entrance>>, mut request: Request
     request.extensions_mut().insert(arrival);
     request.extensions_mut().insert(rest::Scheme(if arrival.secure { "https" } else { "http" }));
     let mut response = next.run(request).await;
-    if entrance.secure_only {
+    if entrance.secure_only && arrival.secure {
         response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
     }
     response

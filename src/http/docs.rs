@@ -122,7 +122,7 @@ fn section(document: &Value, path: &str, method: &str, operation: &Value) -> Str
         summary = text(at(operation, &["summary"])),
         parameters = table("Parameters", &parameters),
         body = table("Body", &fields(document, at(body, &["schema"]))),
-        example = safe(&curl(path, method, at(body, &["example"]))),
+        example = safe(&curl(path, method, at(operation, &["security"]), at(body, &["example"]))),
     )
 }
 
@@ -170,9 +170,15 @@ fn response(document: &Value, status: &str, response: &Value) -> String {
     format!("<details{open}><summary><b>{}</b> {}</summary>\n{table}</details>\n", safe(status), text(at(response, &["description"])))
 }
 
-fn curl(path: &str, method: &str, example: &Value) -> String {
+fn curl(path: &str, method: &str, security: &Value, example: &Value) -> String {
     let method = method.to_uppercase();
     let asked = if method == "GET" { String::new() } else { format!(" -X {method}") };
     let body = if example.is_null() { String::new() } else { format!(" \\\n  -H 'Content-Type: application/json' -d '{example:#}'") };
-    format!("curl -u \"$KEY:\"{asked} \"$URL{path}\"{body}")
+    let first = at(security, &["0"]);
+    let credential = match (security.is_null(), first) {
+        (true, _) => " -u \"$KEY:\"",
+        (false, first) if first.get("session").is_some() => " -H \"Authorization: Bearer $ACCESS\"",
+        _ => "",
+    };
+    format!("curl{credential}{asked} \"$URL{path}\"{body}")
 }

@@ -150,11 +150,12 @@ fn responses() -> Map<String, Value> {
 }
 
 /// The same of the wellness API.
-const TROUBLES: [(&str, &str, &str); 7] = [
-    ("400", "TroubledRequest", "Something is missing, malformed, or refused by the state of things."),
+const TROUBLES: [(&str, &str, &str); 8] = [
     ("401", "NotSignedIn", "Nobody has signed in, or the sign-in is worth nothing."),
     ("403", "NotAllowed", "The session has not passed its second factor, or may not do this."),
     ("404", "NothingNamed", "An id names nothing that you can see."),
+    ("409", "TakenAlready", "Somebody else has it already."),
+    ("422", "TroubledRequest", "Something is missing, malformed, or refused by the state of things."),
     ("429", "TooOften", "Too many requests in this hour."),
     ("500", "Trouble", "Something went wrong on our side."),
     ("503", "NotNow", "Something that this needs cannot be had right now."),
@@ -240,7 +241,7 @@ fn operation(route: &Route, description: &Description, schemas: &mut Map<String,
     operation.insert("responses".to_owned(), Value::Object(answers));
     if wellness {
         let open = OPEN.contains(&(route.method, route.path));
-        operation.insert("security".to_owned(), json!(if open { Vec::new() } else { security(&[SESSION]) }));
+        operation.insert("security".to_owned(), json!(if open { vec![json!({}), json!({ "bearer": [] })] } else { security(&[SESSION]) }));
     }
     if !description.takes.is_empty() {
         operation.insert("requestBody".to_owned(), body(description.takes));

@@ -62,11 +62,22 @@ impl<E: Into<Fault>> From<E> for Trouble {
 impl IntoResponse for Trouble {
     fn into_response(self) -> Response {
         let (status, code) = self.0.wellness();
-        let detail = self.0.detail(|path| super::snake(&path.join(".")));
+        let detail = self.0.detail(documented);
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json(json!({ "detail": detail, "code": code }))).into_response();
         hint(&mut response, self.0.hints());
         response
+    }
+}
+
+/// The documented name of a field.
+fn documented(path: &[String]) -> String {
+    match path.last().map(String::as_str) {
+        Some("birthDate") => "date_of_birth".to_owned(),
+        Some("ssn") => "social_security_number".to_owned(),
+        Some("phone") => "phone_number".to_owned(),
+        Some(field) => super::snake(field),
+        None => String::new(),
     }
 }
 

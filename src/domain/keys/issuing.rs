@@ -253,11 +253,6 @@ async fn of_partner(connection: &impl ConnectionTrait, partner_id: Uuid, id: Uui
     Ok(api_key::Entity::find_by_id(id).filter(api_key::Column::PartnerId.eq(partner_id)).one(connection).await?)
 }
 
-/// The key with this id among the partner's; scope `operate`.
-pub async fn find(connection: &impl ConnectionTrait, actor: &Actor, id: Uuid) -> Result<Option<api_key::Model>> {
-    of_partner(connection, actor.partner(Scope::Operate)?.partner_id, id).await
-}
-
 /// The partner's keys, revoked ones included, newest first; scope `operate`.
 pub async fn list(connection: &impl ConnectionTrait, actor: &Actor, page: &Page) -> Result<Slice<api_key::Model>> {
     let partner_id = actor.partner(Scope::Operate)?.partner_id;

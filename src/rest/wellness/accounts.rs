@@ -44,7 +44,7 @@ pub const ROUTES: &[Route] = &[
         .described(Description::new("Choose another password by the token of that mail.").takes(RESET)),
 ];
 
-const MAIL_DATA: Description = Description::new("Have one's data mailed to oneself.");
+const MAIL_DATA: Description = Description::new("Have one's data mailed to the advisors.");
 const EMAIL: Field = Field::text("email", "E-mail address.", "ada.carter@example.com");
 const PASSWORD: Field = Field::text("password", "Password, 8 to 128 characters.", "long enough");
 const FULL_NAME: Field = Field::text("full_name", "Full name.", "Ada Carter").optional();
