@@ -130,9 +130,16 @@ pub struct PasswordResetInput {
     password: String,
 }
 
-/// Which person.
+/// Input of userSignInEnable.
 #[derive(InputObject)]
-pub struct UserSelectInput {
+pub struct UserSignInEnableInput {
+    /// Person whose sign-in is meant.
+    user_id: ID,
+}
+
+/// Input of userSignInDisable.
+#[derive(InputObject)]
+pub struct UserSignInDisableInput {
     /// Person whose sign-in is meant.
     user_id: ID,
 }
@@ -354,7 +361,7 @@ impl AccessMutation {
     async fn user_sign_in_enable(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Who.")] input: UserSelectInput,
+        #[graphql(desc = "Who.")] input: UserSignInEnableInput,
     ) -> Result<Option<UserSignInEnablePayload>> {
         let user_id = ids::parse(Kind::User, &input.user_id);
         Ok(Some(wire::outcome(logins::enable(ctx.app(), ctx.actor(), user_id, true).await)?.into()))
@@ -364,7 +371,7 @@ impl AccessMutation {
     async fn user_sign_in_disable(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Who.")] input: UserSelectInput,
+        #[graphql(desc = "Who.")] input: UserSignInDisableInput,
     ) -> Result<Option<UserSignInDisablePayload>> {
         let user_id = ids::parse(Kind::User, &input.user_id);
         Ok(Some(wire::outcome(logins::enable(ctx.app(), ctx.actor(), user_id, false).await)?.into()))

@@ -19,8 +19,12 @@ const CDN: &str = "https://unpkg.com/";
 const LOCAL: &str = "playground/node_modules";
 const BOOT: &str = include_str!("playground/boot.js");
 /// What a visitor of Coffer finds, a tab each.
-pub const SAMPLES: [&str; 3] =
-    [include_str!("playground/customers.graphql"), include_str!("playground/buy.graphql"), include_str!("playground/watch.graphql")];
+pub const SAMPLES: [&str; 4] = [
+    include_str!("playground/customers.graphql"),
+    include_str!("playground/buy.graphql"),
+    include_str!("playground/watch.graphql"),
+    include_str!("playground/people.graphql"),
+];
 const STYLE: &str = "html, body, #graphiql { height: 100%; margin: 0; overflow: hidden; }\n";
 
 /// A file of a pinned package; nothing else is ever served.

@@ -1,7 +1,7 @@
 // Every suite in turn; the last line is the tally.
 import { tally } from './harness.mjs';
 
-for (const suite of ['http', 'websocket', 'sse', 'clients', 'schema']) {
+for (const suite of ['http', 'websocket', 'sse', 'clients', 'schema', 'browser']) {
   console.log(`# ${suite}`);
   try {
     const { default: run } = await import(`./${suite}.mjs`);

@@ -321,8 +321,8 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
             json!({ "input": { "token": "CDDD70B1-5F1B-4FAC-9BAD-04B814C1E3A7", "password": "long enough" } }),
             [Refused("INVALID_TOKEN"); 3],
         ),
-        odd("userSignInEnable", manage, "UserSelectInput", "userId", by_user.clone(), [NOBODY, UNSCOPED, NotFound("userId")]),
-        odd("userSignInDisable", manage, "UserSelectInput", "userId", by_user.clone(), [NOBODY, UNSCOPED, NotFound("userId")]),
+        odd("userSignInEnable", manage, "UserSignInEnableInput", "userId", by_user.clone(), [NOBODY, UNSCOPED, NotFound("userId")]),
+        odd("userSignInDisable", manage, "UserSignInDisableInput", "userId", by_user.clone(), [NOBODY, UNSCOPED, NotFound("userId")]),
         odd(
             "profileUpdate",
             manage,

@@ -18,6 +18,7 @@ mod lists;
 mod messages;
 mod orders;
 mod process;
+mod samples;
 mod second_factor;
 mod secrets;
 mod slice;

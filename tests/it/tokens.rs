@@ -114,7 +114,7 @@ on_both! {
         let person = app.person("ada@example.com", "2025550107").await;
         let other = app.sign_up("eve@example.com").await;
         let revoked = app.sign_up("old@example.com").await;
-        app.gql("mutation($input: UserSelectInput!) { userSignInDisable(input: $input) { userErrors { code } } }", json!({ "input": { "userId": revoked.user_id } })).await.data();
+        app.gql("mutation($input: UserSignInDisableInput!) { userSignInDisable(input: $input) { userErrors { code } } }", json!({ "input": { "userId": revoked.user_id } })).await.data();
 
         let key = app.app.vault.token_key().reveal().to_vec();
         // What the attacks start from is right.
@@ -230,12 +230,12 @@ on_both! {
 
     async fn who_may_sign_in_no_longer_is_cut_off_at_once(app: TestApp) {
         let person = app.person("ada@example.com", "2025550107").await;
-        let switch = |what: &str| format!("mutation($input: UserSelectInput!) {{ {what}(input: $input) {{ userId userErrors {{ code }} }} }}");
+        let switch = |to: &str| format!("mutation($input: UserSignIn{to}Input!) {{ userSignIn{to}(input: $input) {{ userId userErrors {{ code }} }} }}");
         let input = json!({ "input": { "userId": person.user_id } });
-        assert_eq!(app.gql(&switch("userSignInDisable"), input.clone()).await.entity("userSignInDisable", "userId"), &json!(person.user_id));
+        assert_eq!(app.gql(&switch("Disable"), input.clone()).await.entity("userSignInDisable", "userId"), &json!(person.user_id));
         assert_eq!(app.gql_as(Some(&person.access), "{ viewer { id } }", json!({})).await.error_code(), "UNAUTHENTICATED");
         assert_eq!(app.sign_in("ada@example.com", "correct horse").await.user_error("userSignIn")["code"], "INVALID_CREDENTIALS");
-        app.gql(&switch("userSignInEnable"), input).await.entity("userSignInEnable", "userId");
+        app.gql(&switch("Enable"), input).await.entity("userSignInEnable", "userId");
         assert_eq!(app.gql_as(Some(&person.access), "{ viewer { id } }", json!({})).await.error_code(), "UNAUTHENTICATED");
         app.sign_in("ada@example.com", "correct horse").await.entity("userSignIn", "session");
     }

@@ -1,0 +1,200 @@
+// Somebody signs up, proves her phone and signs in, in the playground's GraphiQL, in Chromium.
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { chromium } from 'playwright-core';
+import { assert, authorization, check, tally, url } from './harness.mjs';
+
+const PROGRAM = process.env.CHROMIUM ?? '/usr/bin/chromium';
+const PLAYGROUND = path.resolve('../../playground/node_modules/graphiql');
+const FLAGS = [
+  '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update',
+  '--disable-sync',
+];
+const REFUSALS = 'userErrors { code path message }';
+const SESSION = `session { userId accessToken refreshToken twoFactor { isPassed methods phoneLast4 } } ${REFUSALS}`;
+const NOBODY = '';
+const as = (credential) => JSON.stringify({ authorization: credential });
+
+/** Why there is nothing to run here, if so. */
+function missing() {
+  if (!existsSync(PROGRAM)) return `there is no ${PROGRAM}`;
+  return existsSync(PLAYGROUND) ? undefined : 'the playground is not installed: npm ci in playground';
+}
+
+export default async function browser() {
+  const why = missing();
+  if (why) {
+    assert.notEqual(process.env.COFFER_REQUIRE_BROWSER, '1', why);
+    console.log(`skipped: ${why}`);
+    return;
+  }
+  const program = await chromium.launch({ executablePath: PROGRAM, headless: true, args: FLAGS });
+  try {
+    const page = await program.newPage({ viewport: { width: 1400, height: 900 } });
+    await wayIn(new Graphiql(page));
+  } finally {
+    await program.close();
+  }
+}
+
+async function wayIn(graphiql) {
+  const input = { email: 'ada@example.com', password: 'correct horse', fullName: 'Ada Carter' };
+  const seen = {};
+  const hers = () => as(`Bearer ${seen.accessToken}`);
+  const steps = {
+    'it opens from its own files, and its first sample runs': async () => {
+      await graphiql.open(new URL('/playground', url).href);
+      const { data, errors } = await graphiql.execute('Customers');
+      assert.ok(data?.users.edges.length > 0 && !errors, JSON.stringify(errors));
+    },
+    'she signs up as nobody': async () => {
+      const operation = `mutation SignUp($input: UserSignUpInput!) { userSignUp(input: $input) { ${SESSION} } }`;
+      const { session, userErrors } = (await graphiql.run('SignUp', operation, { input }, NOBODY)).data.userSignUp;
+      assert.deepEqual(userErrors, []);
+      assert.match(session.accessToken, /^[\w-]+\.[\w-]+\.[\w-]+$/);
+      assert.match(session.refreshToken, /^[\w-]+\.[\w-]+\.[\w-]+$/);
+      assert.deepEqual(session.twoFactor, { isPassed: false, methods: [], phoneLast4: null });
+      Object.assign(seen, session);
+    },
+    'her token opens nothing before the second factor': async () => {
+      const { data, errors } = await graphiql.run('Early', 'query Early { viewer { id } }', {}, hers());
+      assert.deepEqual(data, { viewer: null });
+      assert.deepEqual(errors.map(({ path, extensions }) => [path, extensions.code]), [[['viewer'], 'TWO_FACTOR_REQUIRED']]);
+    },
+    'a passcode is sent to her phone': async () => {
+      const operation = `mutation Send($input: PasscodeSendInput!) { passcodeSend(input: $input) { passcode { hashCode phoneLast4 } ${REFUSALS} } }`;
+      const { passcode, userErrors } = (await graphiql.run('Send', operation, { input: { phone: '2025550107' } }, hers())).data.passcodeSend;
+      assert.deepEqual([userErrors, passcode.phoneLast4], [[], '0107']);
+      assert.match(passcode.hashCode, /^\S{6,}$/);
+      seen.hashCode = passcode.hashCode;
+    },
+    'the outbox shows it to the sandbox key': async () => {
+      const operation = 'query Outbox { sandboxOutbox(first: 1) { edges { node { to text } } } }';
+      const { edges } = (await graphiql.run('Outbox', operation, {}, as(authorization))).data.sandboxOutbox;
+      assert.deepEqual(edges.map(({ node }) => node.to), ['+12025550107']);
+      [seen.passcode] = edges[0].node.text.match(/\b\d{6}\b/);
+    },
+    'she verifies it': async () => {
+      const operation = `mutation Verify($input: PasscodeVerifyInput!) {
+        passcodeVerify(input: $input) { twoFactor { isPassed methods phoneLast4 } ${REFUSALS} }
+      }`;
+      const { hashCode, passcode } = seen;
+      const { data } = await graphiql.run('Verify', operation, { input: { hashCode, passcode } }, hers());
+      assert.deepEqual(data.passcodeVerify, { twoFactor: { isPassed: true, methods: ['SMS'], phoneLast4: '0107' }, userErrors: [] });
+    },
+    'the same token opens her own': async () => {
+      const { data } = await graphiql.run('Me', 'query Me { viewer { id email twoFactorMethods } }', {}, hers());
+      assert.deepEqual(data.viewer, { id: seen.userId, email: input.email, twoFactorMethods: ['SMS'] });
+    },
+    'she listens with it': async () => {
+      const operation = 'subscription Clock { marketClockChanged { __typename } }';
+      const { data } = await graphiql.listen('Clock', operation, hers());
+      assert.deepEqual(data, { marketClockChanged: { __typename: 'MarketClockChangedEvent' } });
+    },
+    'she signs in again, and has her second factor before her': async () => {
+      const operation = `mutation SignIn($input: UserSignInInput!) { userSignIn(input: $input) { ${SESSION} } }`;
+      const { email, password } = input;
+      const { session, userErrors } = (await graphiql.run('SignIn', operation, { input: { email, password } }, NOBODY)).data.userSignIn;
+      assert.deepEqual([userErrors, session.userId], [[], seen.userId]);
+      assert.notEqual(session.accessToken, seen.accessToken);
+      assert.notEqual(session.refreshToken, seen.refreshToken);
+      assert.deepEqual(session.twoFactor, { isPassed: false, methods: ['SMS'], phoneLast4: '0107' });
+    },
+    'nothing was asked of another machine, and the page had no errors': async () => assert.deepEqual(graphiql.troubles, []),
+  };
+  for (const [name, step] of Object.entries(steps)) {
+    const { failed } = tally;
+    await check(`GraphiQL: ${name}`, step, 60_000);
+    if (tally.failed > failed) {
+      await graphiql.testify();
+      return;
+    }
+  }
+}
+
+/** GraphiQL as somebody at a keyboard has it. */
+class Graphiql {
+  constructor(page) {
+    this.page = page;
+    this.troubles = [];
+  }
+
+  async open(address) {
+    const { origin } = new URL(address);
+    this.page.on('pageerror', (error) => this.troubles.push(error.message));
+    this.page.on('console', (message) => message.type() === 'error' && this.troubles.push(message.text()));
+    await this.page.route((wanted) => wanted.origin !== origin && wanted.protocol.startsWith('http'), (route) => {
+      this.troubles.push(route.request().url());
+      return route.abort();
+    });
+    await this.page.goto(address);
+    await this.page.locator('.graphiql-execute-button').waitFor();
+    await this.page.locator('.graphiql-spinner').waitFor({ state: 'detached' });
+  }
+
+  /** Types an operation, its variables and the headers over what stood there, and runs it: the answer as it is shown. */
+  async run(name, operation, variables, headers) {
+    await this.write(name, operation, variables, headers);
+    return this.execute(name, (sent) => assert.equal(sent.authorization, headers === NOBODY ? undefined : JSON.parse(headers).authorization));
+  }
+
+  /** The first event of a subscription, as it is shown. */
+  async listen(name, operation, headers) {
+    await this.write(name, operation, {}, headers);
+    await this.press();
+    const event = await this.shown();
+    await this.press();
+    return event;
+  }
+
+  async write(name, operation, variables, headers) {
+    const { page } = this;
+    await this.type(page.locator('.graphiql-query-editor .CodeMirror'), operation);
+    for (const [tab, text] of [['Variables', JSON.stringify(variables)], ['Headers', headers]]) {
+      await page.locator('.graphiql-editor-tools').getByRole('button', { name: tab, exact: true }).click();
+      await this.type(page.locator('.graphiql-editor-tool .graphiql-editor:not(.hidden) .CodeMirror'), text);
+    }
+    // GraphiQL has understood the operation once its tab bears the name.
+    await page.locator('.graphiql-tab-active').getByText(name, { exact: true }).waitFor();
+  }
+
+  async type(editor, text) {
+    await editor.click();
+    await this.page.keyboard.press('ControlOrMeta+A');
+    await this.page.keyboard.press('Backspace');
+    if (text) await this.page.keyboard.insertText(text);
+    const indented = await editor.evaluate(({ CodeMirror }) => CodeMirror.getValue());
+    assert.equal(indented.replaceAll(/^ +/gm, ''), text.replaceAll(/^ +/gm, ''));
+  }
+
+  press() {
+    return this.page.locator('.graphiql-execute-button').click();
+  }
+
+  /** Runs what stands there and has a look at the headers it goes out with: the answer as it is shown. */
+  async execute(name, look = () => {}) {
+    const asked = (request) => request.method() === 'POST' && request.postDataJSON().operationName === name;
+    const [request] = await Promise.all([this.page.waitForRequest(asked), this.press()]);
+    look(request.headers());
+    return this.shown();
+  }
+
+  /** What the response pane holds once the answer has come; the pane is emptied when an operation is run. */
+  async shown() {
+    const text = await this.page.waitForFunction(() => {
+      const waiting = document.querySelector('.graphiql-response .graphiql-spinner');
+      return !waiting && document.querySelector('.result-window .CodeMirror').CodeMirror.getValue();
+    });
+    return JSON.parse(await text.jsonValue());
+  }
+
+  /** Leaves a picture of the page. */
+  async testify() {
+    const file = path.join(process.env.COFFER_WORK ?? '.', 'browser.png');
+    await this.page.screenshot({ path: file }).then(
+      () => console.log(`        the page: ${file}`),
+      (error) => console.log(`        no picture of the page: ${error.message}`),
+    );
+    if (this.troubles.length > 0) console.log(`        its troubles: ${this.troubles.join('; ').slice(0, 1000)}`);
+  }
+}
