@@ -24,6 +24,7 @@ use sea_orm::{
 };
 use serde::Serialize;
 use serde_json::json;
+use std::collections::HashMap;
 use uuid::Uuid;
 
 pub mod options;
@@ -194,15 +195,32 @@ pub fn on_accounts_of(whose: Whose, account_id: impl ColumnTrait) -> Condition {
 }
 
 /// Whether an event is about this person or her affairs.
-pub async fn concerns(connection: &impl ConnectionTrait, whose: Whose, event: &event::Model) -> Result<bool> {
+///
+/// `known` remembers whose accounts are, so that following a log costs one look-up an account.
+pub async fn concerns(connection: &impl ConnectionTrait, whose: Whose, event: &event::Model, known: &mut Known) -> Result<bool> {
     let Some(only) = whose.user_id else { return Ok(true) };
     let (user, account) = events::about(event);
-    Ok(match (user, account) {
-        (Some(user), _) => user == only,
-        (None, Some(account)) => within(connection, whose, account).await?.is_some(),
-        (None, None) => event.stream_id == only,
-    })
+    let account = match (user, account) {
+        (Some(user), _) => return Ok(user == only),
+        (None, None) => return Ok(event.stream_id == only),
+        (None, Some(account)) => account,
+    };
+    if let Some(own) = known.get(&account) {
+        return Ok(*own);
+    }
+    if known.len() >= MOST_KNOWN {
+        known.clear();
+    }
+    let own = within(connection, whose, account).await?.is_some();
+    known.insert(account, own);
+    Ok(own)
 }
+
+/// Whose accounts are, as far as a listener knows.
+pub type Known = HashMap<Uuid, bool>;
+
+/// Of how many accounts one listener remembers whose they are.
+const MOST_KNOWN: usize = 10_000;
 
 /// The account named by `accountId`, with its owner, if it may be funded and may trade; refused otherwise.
 pub async fn usable(connection: &impl ConnectionTrait, whose: Whose, id: Uuid) -> Result<(account::Model, user::Model)> {

@@ -57,11 +57,22 @@ impl Line {
 pub async fn looked(app: &App, caller: &Caller, request_id: Uuid, operation: &'static str, object_id: Option<Uuid>) -> Result<()> {
     let line =
         Line { partner_id: caller.whose.partner_id, principal_id: caller.principal_id, operation, object_id, decision: "done", request_id };
+    alone(app, line).await
+}
+
+async fn alone(app: &App, line: Line) -> Result<()> {
     let tx = app.db.write().await?;
     line.write(&tx, app.ids).await?;
     tx.commit().await?;
     app.sequencer.wake();
     Ok(())
+}
+
+/// Writes down in a transaction of its own that a caller tried to prove who she is, and failed.
+pub async fn failed(app: &App, caller: &Caller, request_id: Uuid, operation: &'static str, decision: &'static str) -> Result<()> {
+    let line =
+        Line { partner_id: caller.whose.partner_id, principal_id: caller.principal_id, operation, object_id: None, decision, request_id };
+    alone(app, line).await
 }
 
 /// A line's digest: SHA-256 over its columns.

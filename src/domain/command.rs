@@ -99,7 +99,7 @@ pub async fn execute_for<C: Command>(app: &App, caller: Caller, request_id: Uuid
         None => None,
     };
     let work = tokio::spawn(async move { to_the_end(&app, &caller, request_id, claim.as_ref(), &command).await });
-    work.await.map_err(|cause| Error::broken(format!("an operation broke off: {cause}")))?
+    work.await.map_err(|_| Error::broken("an operation broke off"))?
 }
 
 /// What a caller is told whose input cannot be read: first of all whether she may ask.

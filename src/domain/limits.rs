@@ -34,6 +34,8 @@ pub const REQUESTS: Allowance = Allowance { name: "requests", most: 10_000, wind
 pub const ANONYMOUS_SIGN_IN: Allowance = Allowance { name: "sign_in", most: 30, window: MINUTE };
 /// Tries to recover an account from one address.
 pub const ANONYMOUS_RECOVERY: Allowance = Allowance { name: "recovery", most: 10, window: HOUR };
+/// Mails by which one person may choose another password.
+pub const RECOVERY: Allowance = Allowance { name: "recovery_of", most: 5, window: HOUR };
 /// New people from one address.
 pub const SIGN_UP: Allowance = Allowance { name: "sign_up", most: 30, window: HOUR };
 
@@ -290,6 +292,8 @@ pub async fn spend(app: &App, allowance: Allowance, subject: &[u8]) -> Result<Re
 pub async fn request(app: &App, who: &Who, address: Option<IpAddr>) -> Result<Option<Remaining>> {
     let Some(allowance) = app.limits.requests else { return Ok(None) };
     let subject = match (who, address) {
+        // Anyone may hold a publishable key, so that one of its holders must not spend what is for all.
+        (Who::Partner(key), Some(address)) if key.is_publishable() => [key.key_id.as_bytes().to_vec(), place(address)].concat(),
         (Who::Partner(key), _) => key.key_id.as_bytes().to_vec(),
         (Who::User(user), _) => user.user_id.as_bytes().to_vec(),
         (Who::Nobody, Some(address)) => place(address),

@@ -3,8 +3,7 @@
 use super::{
     Actor, Code, Error, Refusal, Result, Scope,
     actor::{Caller, Whose},
-    audit::Line,
-    clock,
+    audit, clock,
     command::{self, Command, Desk},
     invitations, limits, partners, passwords,
     people::Email,
@@ -15,7 +14,7 @@ use super::{
     users,
 };
 use crate::app::App;
-use entity::{login, partner::Mode, recovery, session, user};
+use entity::{login, partner::Mode, recovery, second_factor, session, user};
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, SqlErr, sea_query::LockType,
 };
@@ -120,7 +119,8 @@ async fn find(connection: &impl ConnectionTrait, partner_id: Uuid, email: &str) 
 
 /// The sign-in with this e-mail address, for whoever starts there.
 pub async fn of_email(app: &App, caller: Caller, email: &str) -> Result<Option<login::Model>> {
-    let found = find(&app.db.read, caller.whose.partner_id, &email.trim().to_lowercase()).await?;
+    let Ok(email) = Email::parse(email.trim()) else { return Ok(None) };
+    let found = find(&app.db.read, caller.whose.partner_id, &email.folded()).await?;
     Ok(found.filter(|login| login.disabled_at.is_none()))
 }
 
@@ -142,9 +142,16 @@ pub async fn sign_in(app: &App, actor: &Actor, email: &str, password: Secret<Str
     let subject = throttle::subject(app, Guessed::Password, caller.whose.partner_id, &folded);
     throttle::before(app, &subject).await?;
     let login = of_email(app, caller, &folded).await?;
-    let right = app.passwords.verify(password, login.as_ref().map(|login| login.password.clone())).await?;
+    let right = match app.passwords.verify(password, login.as_ref().map(|login| login.password.clone())).await {
+        Ok(right) => right,
+        Err(error) => {
+            throttle::take_back(app, &subject).await?;
+            return Err(error);
+        }
+    };
     let Some(login) = login.filter(|_| right) else {
-        write_down(app, caller, actor.request_id).await?;
+        // Whom she tried to be is not told.
+        audit::failed(app, &caller, actor.request_id, SignIn::NAME, Code::InvalidCredentials.name()).await?;
         return Err(Refusal::invalid_credentials().into());
     };
     throttle::succeeded(app, &subject).await?;
@@ -156,23 +163,6 @@ async fn begin(app: &App, caller: Caller, request_id: Uuid, login: &login::Model
     let sign_in = SignIn { user_id: login.user_id, version: login.version, two_factor };
     let session = command::execute_for(app, principal, request_id, None, sign_in).await?.value;
     sessions::first_tokens(app, &session, login.version)
-}
-
-/// That somebody tried and failed; whom she tried to be is not told.
-async fn write_down(app: &App, caller: Caller, request_id: Uuid) -> Result<()> {
-    let line = Line {
-        partner_id: caller.whose.partner_id,
-        principal_id: caller.principal_id,
-        operation: SignIn::NAME,
-        object_id: None,
-        decision: Code::InvalidCredentials.name(),
-        request_id,
-    };
-    let tx = app.db.write().await?;
-    line.write(&tx, app.ids).await?;
-    tx.commit().await?;
-    app.sequencer.wake();
-    Ok(())
 }
 
 impl Command for SignIn {
@@ -212,12 +202,16 @@ pub enum Change {
         user_id: Uuid,
         enabled: bool,
     },
+    /// Everything that she has set up as a second factor is forgotten.
+    SecondFactor {
+        user_id: Uuid,
+    },
 }
 
 impl Change {
     const fn user_id(&self) -> Uuid {
         match self {
-            Self::Password { user_id, .. } | Self::Enabled { user_id, .. } => *user_id,
+            Self::Password { user_id, .. } | Self::Enabled { user_id, .. } | Self::SecondFactor { user_id } => *user_id,
         }
     }
 }
@@ -225,13 +219,13 @@ impl Change {
 impl Command for Change {
     const NAME: &'static str = "login.change";
     const SCOPE: Scope = Scope::Manage;
-    type Done = Uuid;
+    type Done = user::Model;
 
     fn check(&self, _: Mode) -> Result<()> {
         Ok(())
     }
 
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<Uuid> {
+    async fn carry_out(&self, desk: &Desk<'_>) -> Result<user::Model> {
         let user_id = self.user_id();
         let found = login::Entity::find_by_id(user_id)
             .filter(login::Column::PartnerId.eq(desk.partner.id))
@@ -253,16 +247,21 @@ impl Command for Change {
                 }
                 row.password = Set(hash.clone());
             }
+            Self::SecondFactor { .. } => {
+                second_factor::Entity::delete_by_id(user_id).exec(desk.tx).await?;
+            }
             Self::Enabled { enabled: true, .. } => row.disabled_at = Set(None),
             Self::Enabled { enabled: false, .. } => row.disabled_at = Set(Some(clock::system_now())),
         }
         row.update(desk.tx).await?;
+        // A token that was mailed before is worth nothing after.
+        recovery::Entity::delete_by_id(user_id).exec(desk.tx).await?;
         sessions::cut_all(desk.tx, user_id).await?;
-        Ok(user_id)
+        users::within(desk.tx, desk.whose, user_id).await?.ok_or_else(|| Error::broken("a login is nobody's"))
     }
 
-    fn object(done: &Uuid) -> Uuid {
-        *done
+    fn object(done: &user::Model) -> Uuid {
+        done.id
     }
 }
 
@@ -283,10 +282,16 @@ pub fn worthless_recovery() -> Error {
 }
 
 /// Changes what a person signs in by, and forgets her sessions on this instance at once, on others within a second.
-pub async fn change(app: &App, caller: Caller, request_id: Uuid, change: Change) -> Result<Uuid> {
-    let user_id = command::execute_for(app, caller, request_id, None, change).await?.value;
-    app.sessions.forget_all_of(user_id);
-    Ok(user_id)
+pub async fn change(app: &App, caller: Caller, request_id: Uuid, change: Change) -> Result<user::Model> {
+    let user = command::execute_for(app, caller, request_id, None, change).await?.value;
+    app.sessions.forget_all_of(user.id);
+    Ok(user)
+}
+
+/// Forgets the failures to sign in of a person who has proved herself otherwise.
+pub async fn forgive(app: &App, user_id: Uuid) -> Result<()> {
+    let Some(login) = login::Entity::find_by_id(user_id).one(&app.db.read).await? else { return Ok(()) };
+    throttle::succeeded(app, &throttle::subject(app, Guessed::Password, login.partner_id, &login.email)).await
 }
 
 /// Changes the password of the person who has signed in and passed her second factor, given the present one. Every token
@@ -299,6 +304,7 @@ pub async fn change_password(app: &App, actor: &Actor, present: Secret<String>, 
     let subject = throttle::subject(app, Guessed::Password, user.partner_id, &login.email);
     throttle::before(app, &subject).await?;
     if !app.passwords.verify(present, Some(login.password.clone())).await? {
+        audit::failed(app, &caller, actor.request_id, Change::NAME, Code::InvalidCredentials.name()).await?;
         return Err(Refusal::new(Code::InvalidCredentials, "password", "Unable to login with given credentials.").into());
     }
     throttle::succeeded(app, &subject).await?;
@@ -311,7 +317,14 @@ pub async fn change_password(app: &App, actor: &Actor, present: Secret<String>, 
 }
 
 /// Lets a person sign in or no longer, and ends all her sessions at once; scope `manage`.
-pub async fn enable(app: &App, actor: &Actor, user_id: Uuid, enabled: bool) -> Result<Uuid> {
+pub async fn enable(app: &App, actor: &Actor, user_id: Uuid, enabled: bool) -> Result<user::Model> {
     let caller = actor.caller(Scope::Manage)?;
     change(app, caller, actor.request_id, Change::Enabled { user_id, enabled }).await
+}
+
+/// Forgets the phone number and the authenticator app of a person who has lost them, and ends all her sessions at once; scope
+/// `manage`. Her next session sets up another.
+pub async fn forget_second_factor(app: &App, actor: &Actor, user_id: Uuid) -> Result<user::Model> {
+    let caller = actor.caller(Scope::Manage)?;
+    change(app, caller, actor.request_id, Change::SecondFactor { user_id }).await
 }

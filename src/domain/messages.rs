@@ -40,6 +40,9 @@ const RECIPIENT: &str = "message.recipient";
 const SUBJECT: &str = "message.subject";
 const BODY: &str = "message.body";
 
+/// What is of no use after so short a time goes ahead of all else.
+const URGENT: Duration = Duration::minutes(15);
+
 /// How long a message is kept in the outbox.
 const KEPT: Duration = Duration::days(7);
 
@@ -77,7 +80,8 @@ pub async fn post(app: &App, tx: &DatabaseTransaction, partner: &partner::Model,
     };
     message::ActiveModel::from(row).reset_all().insert(tx).await?;
     if live {
-        timers::schedule_system(tx, app.ids, partner.id, TimerKind::MessageSend, id).await?;
+        let hurries = new.send_by.is_some_and(|by| by - clock::system_now() <= URGENT);
+        timers::schedule_system(tx, app.ids, partner.id, TimerKind::MessageSend, id, hurries).await?;
     }
     Ok(id)
 }
@@ -103,7 +107,7 @@ fn address(channel: Channel, to: &str) -> Result<String> {
 }
 
 /// Refuses what nobody carries.
-fn carried(app: &App, channel: Channel) -> Result<()> {
+pub fn carried(app: &App, channel: Channel) -> Result<()> {
     let missing = match channel {
         Channel::Mail => app.providers.live_mail.is_none().then_some("No mail server is configured."),
         Channel::Sms => app.providers.live_sms.is_none().then_some("No SMS gateway is configured."),
@@ -125,7 +129,7 @@ pub async fn send(app: &App, held: &timer::Model) -> Result<()> {
     };
     let late = |at: DateTime<Utc>| message.send_by.is_some_and(|by| at > by);
     let outcome =
-        if late(clock::system_now()) { Err(SendError::Refused("it came too late".to_owned())) } else { hand_over(app, &message).await? };
+        if late(clock::system_now()) { Err(SendError::Refused("it came too late".to_owned())) } else { handed_over(app, &message).await };
     let pause = usize::try_from(held.attempts.saturating_sub(1)).ok().and_then(|tried| PAUSES.get(tried)).copied().map(Duration::seconds);
     let (status, why) = match (outcome, pause) {
         (Ok(()), _) => (Status::Sent, String::new()),
@@ -145,6 +149,11 @@ pub async fn send(app: &App, held: &timer::Model) -> Result<()> {
         tracing::error!(message = %message.id, purpose = ?message.purpose, tries = held.attempts, why, "a message could not be sent and is given up");
     }
     Ok(())
+}
+
+/// A fault of ours is a failure like another, so that what cannot be read is not tried for ever.
+async fn handed_over(app: &App, message: &message::Model) -> Result<(), SendError> {
+    hand_over(app, message).await.unwrap_or_else(|error| Err(SendError::Failed(error.cause())))
 }
 
 async fn hand_over(app: &App, message: &message::Model) -> Result<Result<(), SendError>> {

@@ -3,7 +3,7 @@
 use super::{
     Actor, Code, Error, Refusal, Result, Scope,
     actor::SignedInUser,
-    clock,
+    audit, clock,
     command::{self, Command, Desk},
     messages::{self, NewMessage},
     people::{self, Phone},
@@ -36,6 +36,9 @@ const GUESSES: i32 = 5;
 /// How long the next one waits, and how many go to one person and to one phone in an hour.
 const PAUSE: Duration = Duration::seconds(30);
 const AN_HOUR: u64 = 5;
+
+/// How many characters a hash code has.
+const HASH_CODE: usize = 24;
 
 /// The column of numbers that passcodes were sent to.
 pub const PHONE: &str = "passcode.phone";
@@ -108,7 +111,8 @@ impl Command for Send {
             (None, Some(verified)) => verified.reveal().clone(),
         };
         let phone_index = desk.app.vault.blind_index(second_factors::PHONE, desk.partner.id, &phone);
-        not_too_often(desk.tx, desk.partner.id, user_id, &phone_index).await?;
+        let new = self.phone.is_some();
+        not_too_often(desk, user_id, new.then_some(&phone_index)).await?;
         let now = clock::system_now();
         passcode::Entity::update_many()
             .col_expr(Column::UsedAt, Expr::value(now))
@@ -124,7 +128,7 @@ impl Command for Send {
             id,
             partner_id: desk.partner.id,
             user_id,
-            hash_code: secrets::random_base62(24)?,
+            hash_code: secrets::random_base62(HASH_CODE)?,
             phone: desk.app.vault.seal(place, phone.as_bytes())?,
             phone_index,
             mac: mac(desk.app, id, &code),
@@ -173,10 +177,14 @@ fn mac(app: &App, id: Uuid, code: &str) -> Vec<u8> {
     app.vault.passcode_mac(&[id.as_bytes(), code.as_bytes()].concat()).to_vec()
 }
 
-async fn not_too_often(connection: &impl ConnectionTrait, partner_id: Uuid, user_id: Uuid, phone_index: &[u8]) -> Result<()> {
-    let now = clock::system_now();
+/// What others have sent to a phone counts for a number that is new to her; her own verified one nobody can use up.
+async fn not_too_often(desk: &Desk<'_>, user_id: Uuid, new_phone: Option<&Vec<u8>>) -> Result<()> {
+    let (now, connection) = (clock::system_now(), desk.tx);
     let to_her = Column::UserId.eq(user_id);
-    let to_the_phone = Column::PartnerId.eq(partner_id).and(Column::PhoneIndex.eq(phone_index.to_vec()));
+    let to_the_phone = match new_phone {
+        Some(phone) => Column::PartnerId.eq(desk.partner.id).and(Column::PhoneIndex.eq(phone.clone())),
+        None => to_her.clone(),
+    };
     let newest = passcode::Entity::find().filter(any![to_her.clone(), to_the_phone.clone()]).order_by_desc(Column::SentAt).limit(1);
     if let Some(newest) = newest.one(connection).await?.filter(|newest| newest.sent_at + PAUSE > now) {
         return Err(too_many(newest.sent_at + PAUSE - now));
@@ -210,22 +218,29 @@ struct Verify {
 /// (documented: verifying by hash code and passcode).
 pub async fn verify(app: &App, actor: &Actor, user_id: Uuid, hash_code: &str, code: &str) -> Result<()> {
     let user = own(actor, user_id)?;
-    let invalid = |text: &str| Error::from(Refusal::new(Code::InvalidHashCode, "hashCode", text));
+    if hash_code.len() != HASH_CODE || !hash_code.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Err(used_up().into());
+    }
     let found = passcode::Entity::find().filter(Column::HashCode.eq(hash_code)).filter(Column::PartnerId.eq(user.partner_id));
-    let passcode = found.one(&app.db.read).await?.ok_or_else(|| invalid("Invalid hash code."))?;
+    let passcode = found.one(&app.db.read).await?.ok_or_else(used_up)?;
     if passcode.user_id != user.user_id {
-        return Err(invalid("Hash_code does not belong to the user."));
+        return Err(Refusal::new(Code::InvalidHashCode, "hashCode", "Hash_code does not belong to the user.").into());
     }
     if !count_guess(app, passcode.id).await? {
-        return Err(invalid("Invalid hash code."));
+        return Err(used_up().into());
     }
     if !bool::from(mac(app, passcode.id, code).ct_eq(&passcode.mac)) {
+        audit::failed(app, &user.caller(), actor.request_id, Verify::NAME, Code::InvalidPasscode.name()).await?;
         return Err(wrong("passcode"));
     }
     let verify = Verify { passcode: passcode.id, user: user.user_id, session: user.session_id, passed: user.two_factor };
     command::execute_for(app, user.caller(), actor.request_id, None, verify).await?;
     app.sessions.forget(user.session_id);
     Ok(())
+}
+
+fn used_up() -> Refusal {
+    Refusal::new(Code::InvalidHashCode, "hashCode", "Invalid hash code.")
 }
 
 /// What is said of a code that is none; `field` is blamed.
@@ -265,13 +280,15 @@ impl Command for Verify {
             .exec(desk.tx)
             .await?;
         let passcode = passcode::Entity::find_by_id(self.passcode).one(desk.tx).await?.filter(|_| used.rows_affected == 1);
-        let passcode = passcode.ok_or_else(|| Refusal::new(Code::InvalidHashCode, "hashCode", "Invalid hash code."))?;
-        second_factors::begin(desk, self.user).await?;
-        let present = second_factors::row(desk.tx, self.user).await?.ok_or_else(|| Error::broken("a second factor is gone"))?;
+        let passcode = passcode.ok_or_else(used_up)?;
+        let present = second_factors::held(desk, self.user).await?;
         if present.phone_verified_at.is_none() {
             // An authenticator app may have been set up since the passcode was sent.
             second_factors::must_have_passed(self.passed, Some(&present))?;
             verify_phone(desk, present, &passcode).await?;
+        } else if present.phone_index.as_ref() != Some(&passcode.phone_index) {
+            // Another number has been verified since the passcode was sent.
+            return Err(used_up().into());
         }
         sessions::pass_second_factor(desk.tx, self.session).await?;
         Ok(self.passcode)

@@ -69,7 +69,7 @@ impl Pool {
             drop((turn, place));
             done
         });
-        done.await.map_err(|cause| Error::broken(format!("hashing broke off: {cause}")))
+        done.await.map_err(|_| Error::broken("hashing broke off"))
     }
 }
 

@@ -131,6 +131,7 @@ pub async fn begin(desk: &Desk<'_>, email: &Email, identity: &Identity, invitati
 
 /// Notes by which invitation a person whom the partner serves already came to sign in.
 pub async fn came_by(desk: &Desk<'_>, user_id: Uuid, invitation_id: Option<Uuid>) -> Result<user::Model> {
+    clock::locked(desk.tx, desk.partner.id).await?;
     let found = user::Entity::find_by_id(user_id).one(desk.tx).await?;
     let mut row: user::ActiveModel = found.ok_or_else(|| Error::broken("an invitation names no person"))?.into();
     row.invitation_id = Set(invitation_id);
@@ -167,6 +168,18 @@ pub async fn amend(app: &App, actor: &Actor, amendment: Amendment) -> Result<use
     Ok(command::execute(app, actor, None, amendment).await?.value)
 }
 
+/// Writes what is new and nothing else, so that what was written meanwhile stays.
+fn changed(before: user::Model, after: user::Model) -> user::ActiveModel {
+    let mut row: user::ActiveModel = before.into();
+    row.first_name.set_if_not_equals(after.first_name);
+    row.last_name.set_if_not_equals(after.last_name);
+    row.birth_date.set_if_not_equals(after.birth_date);
+    row.ssn.set_if_not_equals(after.ssn);
+    row.ssn_index.set_if_not_equals(after.ssn_index);
+    row.gender.set_if_not_equals(after.gender);
+    row
+}
+
 /// Blames a field of the patch instead of one beside it.
 fn in_the_patch(error: Error) -> Error {
     match error {
@@ -191,8 +204,9 @@ impl Command for Amendment {
     async fn carry_out(&self, desk: &Desk<'_>) -> Result<user::Model> {
         clock::locked(desk.tx, desk.partner.id).await?;
         let mut user = users::within(desk.tx, desk.whose, self.user_id).await?.ok_or_else(|| Refusal::not_found("userId"))?;
+        let before = user.clone();
         let another = self.identity.write(desk, &mut user).map_err(in_the_patch)?;
-        let mut user = user::ActiveModel::from(user).reset_all().update(desk.tx).await?;
+        let mut user = changed(before, user).update(desk.tx).await?;
         if another {
             user = users::check_again(desk, user).await?;
         }
@@ -215,21 +229,21 @@ const PAUSE: Duration = Duration::minutes(1);
 
 /// Mails what a person has entered to her advisors, once a minute at most; scope `manage`, or the person herself. Neither
 /// her social security number nor her day of birth is in it.
-pub async fn mail_data(app: &App, actor: &Actor, user_id: Uuid) -> Result<()> {
-    command::execute(app, actor, None, DataMail { user_id }).await.map(|_| ())
+pub async fn mail_data(app: &App, actor: &Actor, user_id: Uuid) -> Result<user::Model> {
+    Ok(command::execute(app, actor, None, DataMail { user_id }).await?.value)
 }
 
 impl Command for DataMail {
     const NAME: &'static str = "user.mail_data";
     const SCOPE: Scope = Scope::Manage;
     const FOR_ONESELF: bool = true;
-    type Done = Uuid;
+    type Done = user::Model;
 
     fn check(&self, _: Mode) -> Result<()> {
         Ok(())
     }
 
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<Uuid> {
+    async fn carry_out(&self, desk: &Desk<'_>) -> Result<user::Model> {
         clock::locked(desk.tx, desk.partner.id).await?;
         let user = users::within(desk.tx, desk.whose, self.user_id).await?.ok_or_else(|| Refusal::not_found("userId"))?;
         if messages::posted_since(desk.tx, user.id, Purpose::AdvisorData, clock::system_now() - PAUSE).await? {
@@ -260,11 +274,11 @@ impl Command for DataMail {
             send_by: None,
         };
         messages::post(desk.app, desk.tx, desk.partner, mail).await?;
-        Ok(user.id)
+        Ok(user)
     }
 
-    fn object(done: &Uuid) -> Uuid {
-        *done
+    fn object(done: &user::Model) -> Uuid {
+        done.id
     }
 }
 

@@ -39,6 +39,9 @@ struct Recovery {
 pub async fn request(app: &App, actor: &Actor, email: &str) -> Result<()> {
     let caller = partners::starting(app, actor).await?;
     limits::by_address(app, limits::ANONYMOUS_RECOVERY, actor.personal_address()).await?;
+    if caller.mode == Mode::Live {
+        messages::carried(app, Channel::Mail)?;
+    }
     let (app_, email, request_id) = (app.clone(), email.to_owned(), actor.request_id);
     let work = tokio::spawn(async move {
         if let Err(error) = send(&app_, caller, request_id, &email).await {
@@ -46,13 +49,18 @@ pub async fn request(app: &App, actor: &Actor, email: &str) -> Result<()> {
         }
     });
     if caller.mode == Mode::Sandbox {
-        work.await.map_err(|cause| Error::broken(format!("a recovery broke off: {cause}")))?;
+        work.await.map_err(|_| Error::broken("a recovery broke off"))?;
     }
     Ok(())
 }
 
 async fn send(app: &App, caller: Caller, request_id: Uuid, email: &str) -> Result<()> {
     let Some(login) = logins::of_email(app, caller, email).await? else { return Ok(()) };
+    match limits::spend(app, limits::RECOVERY, login.user_id.as_bytes()).await {
+        // Whoever asks is not told that somebody else has asked so often.
+        Err(Error::TooMany { .. }) => return Ok(()),
+        spent => spent.map(|_| ())?,
+    }
     let token = Builder::from_random_bytes(secrets::random::<16>()?).into_uuid();
     let recovery = Recovery { user_id: login.user_id, email: login.email, token };
     command::execute_for(app, caller, request_id, None, recovery).await.map(|_| ())
@@ -108,5 +116,6 @@ pub async fn reset(app: &App, actor: &Actor, token: &str, password: Secret<Strin
     let whose = Whose { partner_id: partner.id, user_id: Some(found.user_id) };
     let caller = Caller { whose, mode: partner.mode, principal_id: found.user_id, claimant_id: found.user_id };
     let change = Change::Password { user_id: found.user_id, hash, version: None, recovery: Some(verifier) };
-    logins::change(app, caller, actor.request_id, change).await.map(|_| ())
+    logins::change(app, caller, actor.request_id, change).await?;
+    logins::forgive(app, found.user_id).await
 }

@@ -8,7 +8,11 @@ use super::{
 };
 use crate::app::App;
 use entity::second_factor::{self, Column};
-use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::OnConflict};
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect,
+    sea_query::{LockType, OnConflict},
+};
 use uuid::Uuid;
 
 /// The column of verified phone numbers.
@@ -64,8 +68,8 @@ pub fn must_have_passed(passed: bool, present: Option<&second_factor::Model>) ->
     if has_one && !passed { Err(Error::TwoFactorRequired) } else { Ok(()) }
 }
 
-/// Makes sure that a person has a row to set factors up in.
-pub async fn begin(desk: &Desk<'_>, user_id: Uuid) -> Result<()> {
+/// A person's row to set factors up in, held by this transaction.
+pub async fn held(desk: &Desk<'_>, user_id: Uuid) -> Result<second_factor::Model> {
     let row = second_factor::ActiveModel {
         user_id: Set(user_id),
         partner_id: Set(desk.partner.id),
@@ -78,7 +82,8 @@ pub async fn begin(desk: &Desk<'_>, user_id: Uuid) -> Result<()> {
     };
     let insert = second_factor::Entity::insert(row).on_conflict(OnConflict::column(Column::UserId).do_nothing().to_owned());
     insert.exec_without_returning(desk.tx).await?;
-    Ok(())
+    let select = second_factor::Entity::find_by_id(user_id).filter(Column::PartnerId.eq(desk.partner.id)).lock(LockType::NoKeyUpdate);
+    select.one(desk.tx).await?.ok_or_else(|| Error::broken("a second factor is gone"))
 }
 
 /// Whether another person of the partner has verified this phone number.

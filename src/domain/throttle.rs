@@ -79,6 +79,19 @@ fn seconds_until(then: Option<DateTime<Utc>>, now: DateTime<Utc>) -> u64 {
     then.and_then(|then| u64::try_from((then - now).num_seconds()).ok()).unwrap_or(0) + 1
 }
 
+/// Takes back a try that was counted and could not be made.
+pub async fn take_back(app: &App, subject: &[u8]) -> Result<()> {
+    let tx = app.db.write().await?;
+    throttle::Entity::update_many()
+        .col_expr(Column::Failures, Expr::col(Column::Failures).sub(1))
+        .col_expr(Column::BlockedUntil, Expr::value(None::<DateTime<Utc>>))
+        .filter(Column::Subject.eq(subject.to_vec()))
+        .filter(Column::Failures.gt(0))
+        .exec(&tx)
+        .await?;
+    Ok(tx.commit().await?)
+}
+
 /// Forgets the failures of a subject that has succeeded.
 pub async fn succeeded(app: &App, subject: &[u8]) -> Result<()> {
     let tx = app.db.write().await?;

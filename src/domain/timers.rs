@@ -55,16 +55,21 @@ pub async fn schedule(
     insert(connection, ids, partner_id, Clock::Partner, kind, subject_id, due_at).await
 }
 
+/// By how much what hurries goes ahead.
+const AHEAD: Duration = Duration::days(1);
+
 /// Has `kind` carried out for `subject_id` as soon as this transaction is committed, by the system's clock: a sandbox's
-/// clock neither hastens nor delays it.
+/// clock neither hastens nor delays it. What hurries goes ahead of what was scheduled within the last day.
 pub async fn schedule_system(
     connection: &impl ConnectionTrait,
     ids: Ids,
     partner_id: Uuid,
     kind: TimerKind,
     subject_id: Uuid,
+    hurries: bool,
 ) -> Result<()> {
-    insert(connection, ids, partner_id, Clock::System, kind, subject_id, clock::system_now()).await
+    let due_at = if hurries { clock::system_now() - AHEAD } else { clock::system_now() };
+    insert(connection, ids, partner_id, Clock::System, kind, subject_id, due_at).await
 }
 
 async fn insert(

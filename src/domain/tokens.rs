@@ -54,6 +54,9 @@ pub struct Bearer {
     pub version: i64,
 }
 
+/// By how many seconds servers' clocks may differ.
+const SKEW: i64 = 30;
+
 const HOUSE: &str = "coffer";
 
 /// Signs and reads tokens. The algorithm is HMAC-SHA256 whatever a token's header says.
@@ -101,7 +104,7 @@ impl Tokens {
             token_type,
             exp: expires_at.timestamp(),
             iat: issued,
-            nbf: issued,
+            nbf: issued - SKEW,
             jti: id.to_owned(),
             user_id: bearer.user_id,
             iss: HOUSE.to_owned(),

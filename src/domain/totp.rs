@@ -3,7 +3,7 @@
 use super::{
     Actor, Code, Error, Refusal, Result, Scope,
     actor::SignedInUser,
-    clock,
+    audit, clock,
     command::{self, Command, Desk},
     passcodes, second_factors, secrets,
     secrets::{Place, Secret},
@@ -16,12 +16,7 @@ use entity::{
     partner::Mode,
     second_factor::{self, Column},
 };
-use sea_orm::{
-    ActiveModelTrait,
-    ActiveValue::Set,
-    ColumnTrait, EntityTrait, QueryFilter, QuerySelect,
-    sea_query::{Expr, LockType},
-};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
 use serde::Serialize;
 use totp_rs::{Builder, Totp};
 use uuid::Uuid;
@@ -81,8 +76,7 @@ impl Command for Enroll {
     }
 
     async fn carry_out(&self, desk: &Desk<'_>) -> Result<Uuid> {
-        second_factors::begin(desk, self.user_id).await?;
-        let present = held(desk, self.user_id).await?;
+        let present = second_factors::held(desk, self.user_id).await?;
         second_factors::must_have_passed(self.session.two_factor, Some(&present))?;
         if present.totp_confirmed_at.is_some() {
             return Err(Refusal::new(Code::TotpEnrolled, "", "An authenticator app is set up already.").into());
@@ -101,11 +95,6 @@ impl Command for Enroll {
 
 const fn place(row: Uuid, partner: Uuid) -> Place {
     Place { column: SECRET, row, partner }
-}
-
-async fn held(desk: &Desk<'_>, user_id: Uuid) -> Result<second_factor::Model> {
-    let select = second_factor::Entity::find_by_id(user_id).filter(Column::PartnerId.eq(desk.partner.id)).lock(LockType::NoKeyUpdate);
-    Ok(select.one(desk.tx).await?.ok_or_else(not_enrolled)?)
 }
 
 fn not_enrolled() -> Refusal {
@@ -136,8 +125,11 @@ pub async fn verify(app: &App, actor: &Actor, code: &str) -> Result<()> {
     throttle::before(app, &subject).await?;
     let secret = app.vault.open(place(user.user_id, user.partner_id), sealed)?;
     let now = u64::try_from(clock::system_now().timestamp()).unwrap_or(0);
-    let step =
-        codes(secret.reveal(), "")?.check(code, now).and_then(|step| i64::try_from(step).ok()).ok_or_else(|| passcodes::wrong("code"))?;
+    let step = codes(secret.reveal(), "")?.check(code, now).and_then(|step| i64::try_from(step).ok());
+    let Some(step) = step else {
+        audit::failed(app, &user.caller(), actor.request_id, Take::NAME, Code::InvalidPasscode.name()).await?;
+        return Err(passcodes::wrong("code"));
+    };
     let take = Take {
         user_id: user.user_id,
         session_id: user.session_id,
@@ -174,7 +166,7 @@ impl Command for Take {
             return Err(passcodes::wrong("code"));
         }
         if self.first {
-            let present = held(desk, self.user_id).await?;
+            let present = second_factors::held(desk, self.user_id).await?;
             second_factors::must_have_passed(self.passed, Some(&present))?;
             let mut row: second_factor::ActiveModel = present.into();
             row.totp_confirmed_at = Set(Some(clock::system_now()));
@@ -211,7 +203,7 @@ impl Command for Remove {
     }
 
     async fn carry_out(&self, desk: &Desk<'_>) -> Result<Uuid> {
-        let present = held(desk, self.user_id).await?;
+        let present = second_factors::held(desk, self.user_id).await?;
         if present.totp.is_none() {
             return Err(not_enrolled().into());
         }

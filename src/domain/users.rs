@@ -7,6 +7,7 @@ use super::{
     command::{self, Answer, Command, Desk},
     events::Happening,
     idempotency::Key,
+    limits,
     page::{Page, Slice},
     people::{Country, Email, PersonName, Phone, PostalCode, UsState, age_on, check_words, parse_birth_date},
     secrets::{self, Place, Secret},
@@ -60,6 +61,8 @@ pub struct Registered {
 ///
 /// E-mail and phone need not be unique.
 pub async fn register(app: &App, actor: &Actor, key: Option<Key>, new: NewUser) -> Result<Answer<Registered>> {
+    actor.caller(Scope::Start)?;
+    limits::by_address(app, limits::SIGN_UP, actor.personal_address()).await?;
     command::execute(app, actor, key, new).await
 }
 
@@ -254,6 +257,11 @@ pub fn sealed(desk: &Desk<'_>, user_id: Uuid, column: &'static str, value: Optio
 
 /// Checks the identity of a person again after a change, once everything for it is known, and moves her status.
 pub async fn check_again(desk: &Desk<'_>, user: user::Model) -> Result<user::Model> {
+    // Who was refused cannot try another name or number by herself, nor come back once she has gone.
+    let by_herself = desk.whose.user_id.is_some();
+    if user.status == Status::Closed || (by_herself && user.status == Status::Denied) {
+        return Ok(user);
+    }
     let born = birth_date(desk.app, &user)?;
     let (Some(index), Some(born), Some(_)) = (user.ssn_index.clone(), born, user.address_line_1.as_ref()) else { return Ok(user) };
     let Some(found) = check_identity(desk, &user, index, born, user.phone.is_some()).await? else { return Ok(user) };

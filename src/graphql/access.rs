@@ -144,6 +144,13 @@ pub struct UserSignInDisableInput {
     user_id: ID,
 }
 
+/// Input of userTwoFactorReset.
+#[derive(InputObject)]
+pub struct UserTwoFactorResetInput {
+    /// Person whose second factor is lost.
+    user_id: ID,
+}
+
 /// What a person says of herself; what is left out or null stays as it is.
 #[derive(InputObject)]
 pub struct ProfilePatch {
@@ -240,7 +247,7 @@ payload!(
     /// Outcome of userSignInEnable.
     UserSignInEnablePayload {
         /// Who may sign in again, null when refused.
-        user_id: ID,
+        user: User,
         GeneralUserError
     }
 );
@@ -249,7 +256,16 @@ payload!(
     /// Outcome of userSignInDisable.
     UserSignInDisablePayload {
         /// Who may sign in no longer, null when refused.
-        user_id: ID,
+        user: User,
+        GeneralUserError
+    }
+);
+
+payload!(
+    /// Outcome of userTwoFactorReset.
+    UserTwoFactorResetPayload {
+        /// Who sets up another second factor, null when refused.
+        user: User,
         GeneralUserError
     }
 );
@@ -267,7 +283,7 @@ payload!(
     /// Outcome of userDataMail.
     UserDataMailPayload {
         /// Whose data was mailed, null when refused.
-        user_id: ID,
+        user: User,
         GeneralUserError
     }
 );
@@ -316,7 +332,7 @@ impl AccessMutation {
         session(ctx, sessions::renew(ctx.app(), ctx.actor().request_id, &input.refresh_token, Renewal::Both).await).await
     }
 
-    /// End a session; access tokens that were issued live on until they end.
+    /// End a session, by its refresh token and an access token that is still good; access tokens that were issued live on until they end.
     async fn user_sign_out(
         &self,
         ctx: &Context<'_>,
@@ -364,7 +380,7 @@ impl AccessMutation {
         #[graphql(desc = "Who.")] input: UserSignInEnableInput,
     ) -> Result<Option<UserSignInEnablePayload>> {
         let user_id = ids::parse(Kind::User, &input.user_id);
-        Ok(Some(wire::outcome(logins::enable(ctx.app(), ctx.actor(), user_id, true).await)?.into()))
+        Ok(Some(wire::outcome(logins::enable(ctx.app(), ctx.actor(), user_id, true).await.map(User))?.into()))
     }
 
     /// Let a person sign in no longer and end all her sessions at once; scope `manage`.
@@ -374,7 +390,17 @@ impl AccessMutation {
         #[graphql(desc = "Who.")] input: UserSignInDisableInput,
     ) -> Result<Option<UserSignInDisablePayload>> {
         let user_id = ids::parse(Kind::User, &input.user_id);
-        Ok(Some(wire::outcome(logins::enable(ctx.app(), ctx.actor(), user_id, false).await)?.into()))
+        Ok(Some(wire::outcome(logins::enable(ctx.app(), ctx.actor(), user_id, false).await.map(User))?.into()))
+    }
+
+    /// Forget the second factors of a person who has lost them and end all her sessions at once; scope `manage`.
+    async fn user_two_factor_reset(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Who.")] input: UserTwoFactorResetInput,
+    ) -> Result<Option<UserTwoFactorResetPayload>> {
+        let user_id = ids::parse(Kind::User, &input.user_id);
+        Ok(Some(wire::outcome(logins::forget_second_factor(ctx.app(), ctx.actor(), user_id).await.map(User))?.into()))
     }
 
     /// Change what a person says of herself; a change of name, birth date or social security number has her identity checked again; scope `manage`.
@@ -397,6 +423,6 @@ impl AccessMutation {
     ) -> Result<Option<UserDataMailPayload>> {
         let user_id = ids::parse(Kind::User, &input.user_id);
         let mailed = profiles::mail_data(ctx.app(), ctx.actor(), user_id).await;
-        Ok(Some(wire::outcome(mailed.map(|()| user_id))?.into()))
+        Ok(Some(wire::outcome(mailed.map(User))?.into()))
     }
 }

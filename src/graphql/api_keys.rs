@@ -120,7 +120,7 @@ pub struct ApiKeyIssueInput {
 #[derive(InputObject)]
 pub struct ApiKeyRotateInput {
     /// The key that gets a successor.
-    id: ID,
+    api_key_id: ID,
     /// After how many hours the key itself opens nothing, 1 to 720; it stays live until revoked when left out.
     expires_after_hours: Option<i32>,
 }
@@ -129,7 +129,7 @@ pub struct ApiKeyRotateInput {
 #[derive(InputObject)]
 pub struct ApiKeyRevokeInput {
     /// The key to take back.
-    id: ID,
+    api_key_id: ID,
 }
 
 macro_rules! issued {
@@ -223,7 +223,8 @@ impl ApiKeyMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which, and how long it stays.")] input: ApiKeyRotateInput,
     ) -> Result<Option<ApiKeyRotatePayload>> {
-        let rotation = Rotation { id: ids::parse(Kind::ApiKey, &input.id), expires_after_hours: input.expires_after_hours.map(i64::from) };
+        let rotation =
+            Rotation { id: ids::parse(Kind::ApiKey, &input.api_key_id), expires_after_hours: input.expires_after_hours.map(i64::from) };
         Ok(Some(wire::outcome(keys::rotate(ctx.app(), ctx.actor(), rotation).await)?.into()))
     }
 
@@ -233,7 +234,7 @@ impl ApiKeyMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which.")] input: ApiKeyRevokeInput,
     ) -> Result<Option<ApiKeyRevokePayload>> {
-        let revoked = keys::revoke(ctx.app(), ctx.actor(), ids::parse(Kind::ApiKey, &input.id)).await;
+        let revoked = keys::revoke(ctx.app(), ctx.actor(), ids::parse(Kind::ApiKey, &input.api_key_id)).await;
         Ok(Some(wire::outcome(revoked)?.into()))
     }
 }

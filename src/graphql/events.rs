@@ -22,7 +22,8 @@ use crate::{
 use async_graphql::{Context, ID, Interface, Object, SimpleObject, Subscription};
 use entity::{Kind, account, bank_account, event, fill, order, partner, transfer, user};
 use futures_util::{Stream, StreamExt, stream};
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
 macro_rules! event {
@@ -202,14 +203,15 @@ async fn log(ctx: &Context<'_>, after: Option<String>) -> Result<impl Stream<Ite
         None => None,
     };
     let events = events::follow(&app.db, &app.feed, whose.partner_id, after).await?;
+    let known = Arc::new(Mutex::new(HashMap::new()));
     Ok(events.filter_map(move |event| {
-        let app = app.clone();
+        let (app, known) = (app.clone(), known.clone());
         async move {
             let event = match event {
                 Ok(event) => event,
                 Err(error) => return Some(Err(error.into())),
             };
-            match accounts::concerns(&app.db.read, whose, &event).await {
+            match accounts::concerns(&app.db.read, whose, &event, &mut *known.lock().await).await {
                 Ok(true) => Some(Ok(event)),
                 Ok(false) => None,
                 Err(error) => Some(Err(error.into())),

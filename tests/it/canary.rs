@@ -113,6 +113,14 @@ fn leaks(planted: &[&Planted], place: &str, haystack: &[u8]) -> Vec<String> {
     leaks
 }
 
+/// Six digits where they stand by themselves: neither in a longer number or word, nor as the fraction of a second.
+fn alone(digits: &str, place: &str, haystack: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(haystack);
+    let apart = |character: Option<char>| character.is_none_or(|c| !c.is_alphanumeric() && c != '.' && c != '\u{fffd}');
+    let stands = |(at, _): &(usize, &str)| apart(text[..*at].chars().next_back()) && apart(text[at + digits.len()..].chars().next());
+    text.match_indices(digits).filter(stands).map(|(at, _)| format!("the passcode in {place} at {at}")).collect()
+}
+
 /// One answer, and whether it was a refusal or a fault.
 struct Answered {
     request: String,
@@ -431,7 +439,7 @@ async fn nothing_planted_is_found_where_it_does_not_belong() {
         bad_requests(&mut sender, &user_id).await;
         over_a_socket(&mut sender).await;
         faults(&mut sender, &database_url, &user_id).await;
-        let kept_to_herself = people::sign_in(&mut sender).await;
+        let (kept_to_herself, passcode) = people::sign_in(&mut sender).await;
         let mut places = database_of(&database_url).await;
         assert_eq!(server.terminate(), Some(0));
 
@@ -475,8 +483,10 @@ async fn nothing_planted_is_found_where_it_does_not_belong() {
             logged.len()
         );
         let mut leaked = leaks(&all, "the log", &logged);
+        leaked.extend(alone(&passcode, "the log", &logged));
         for (place, bytes) in &places {
             leaked.extend(leaks(&all, place, bytes));
+            leaked.extend(alone(&passcode, place, bytes));
         }
         assert!(places.iter().any(|(_, bytes)| found(bytes, b"Grace").is_some()), "the database was not read");
         let mut refused = 0;
@@ -505,6 +515,9 @@ fn what_is_planted_is_found_however_it_is_written() {
         assert!(!leaks(&[&ssn], "a text", text.as_bytes()).is_empty(), "{text}");
     }
     assert!(leaks(&[&ssn], "a text", b"518273947").is_empty());
+    for (text, found) in [("code=123456", 1), ("(7,123456,8)", 1), ("12:00:00.123456Z", 0), ("51234567", 0), ("a123456b", 0)] {
+        assert_eq!(alone("123456", "a text", text.as_bytes()).len(), found, "{text}");
+    }
     assert!(!leaks(&[&Planted::new("birth date", BIRTH_DATE)], "a text", b"born 03/19/1987").is_empty());
     assert!(!leaks(&[&Planted::new("phone", PHONE)], "a text", b"(415) 555-0163").is_empty());
 }

@@ -76,7 +76,7 @@ fn every_route_is_described_and_nothing_besides() {
             assert_eq!(names(&document, body("401")), ["code", "detail"].map(str::to_owned).into());
             assert_eq!(body("429"), body("401"), "{method} {path}");
             let open = OPEN.contains(&(method.as_str(), path.as_str()));
-            assert_eq!(one["security"], if open { json!([]) } else { json!([{ "session": [] }]) }, "{method} {path}");
+            assert_eq!(one["security"], if open { json!([{}, { "bearer": [] }]) } else { json!([{ "session": [] }]) }, "{method} {path}");
         } else {
             assert_eq!(body("429")["properties"]["error"]["type"], "array");
             assert_eq!(names(&document, &body("429")["properties"]["error"]["items"]), ["message", "type"].map(str::to_owned).into());

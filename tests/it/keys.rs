@@ -137,8 +137,8 @@ on_both! {
         socket.subscribe("1", "subscription { events { type __typename ... on PartnerChangedEvent { partner { name } } } }", json!({})).await;
         tokio::time::sleep(Duration::from_millis(300)).await;
         let (id, secret) = issued(&app, json!({ "label": "one", "scopes": ["READ"] })).await;
-        app.gql(REVOKE, json!({ "input": { "id": id } })).await.entity("apiKeyRevoke", "apiKey");
-        app.gql(REVOKE, json!({ "input": { "id": id } })).await.entity("apiKeyRevoke", "apiKey");
+        app.gql(REVOKE, json!({ "input": { "apiKeyId": id } })).await.entity("apiKeyRevoke", "apiKey");
+        app.gql(REVOKE, json!({ "input": { "apiKeyId": id } })).await.entity("apiKeyRevoke", "apiKey");
         for kind in ["api_key.issued", "api_key.revoked"] {
             let told = socket.next().await["events"].clone();
             assert_eq!(told, json!({ "type": kind, "__typename": "PartnerChangedEvent", "partner": { "name": "tests" } }));
@@ -163,9 +163,9 @@ on_both! {
             let message = format!("Your key lacks the scope {lacking} and cannot give it.");
             assert_eq!(refused.user_error("apiKeyIssue"), &json!({ "code": "SCOPE_NOT_HELD", "path": ["scopes"], "message": message }));
         }
-        let refused = app.gql_as(Some(&operator), ROTATE, json!({ "input": { "id": whole } })).await;
+        let refused = app.gql_as(Some(&operator), ROTATE, json!({ "input": { "apiKeyId": whole } })).await;
         let message = "Your key lacks the scope read and cannot give it.";
-        assert_eq!(refused.user_error("apiKeyRotate"), &json!({ "code": "SCOPE_NOT_HELD", "path": ["id"], "message": message }));
+        assert_eq!(refused.user_error("apiKeyRotate"), &json!({ "code": "SCOPE_NOT_HELD", "path": ["apiKeyId"], "message": message }));
         let same = app.gql_as(Some(&operator), ISSUE, json!({ "input": { "label": "same", "scopes": ["OPERATE"] } })).await;
         same.entity("apiKeyIssue", "apiKey");
         let reader = app.key_for(&[Scope::Read]).await;
@@ -176,7 +176,7 @@ on_both! {
 
     async fn two_keys_of_a_line_live_while_one_takes_the_others_place(app: TestApp) {
         let (first, first_text) = issued(&app, json!({ "label": "server", "scopes": ["READ", "TRADE"] })).await;
-        let answer = app.gql(ROTATE, json!({ "input": { "id": first } })).await;
+        let answer = app.gql(ROTATE, json!({ "input": { "apiKeyId": first } })).await;
         let second = answer.entity("apiKeyRotate", "apiKey");
         let told = json!({ "id": second["id"], "label": "server", "scopes": ["READ", "TRADE"], "rotatedFrom": { "id": first, "expiresAt": null } });
         assert_eq!(second, &told);
@@ -185,20 +185,20 @@ on_both! {
         assert_eq!((opens(&app, &first_text).await, opens(&app, second_text).await), ((200, 200), (200, 200)));
 
         for id in [&first, &second] {
-            let refused = app.gql(ROTATE, json!({ "input": { "id": id } })).await;
+            let refused = app.gql(ROTATE, json!({ "input": { "apiKeyId": id } })).await;
             let message = "Two keys of this line are live; revoke one of them first.";
-            assert_eq!(refused.user_error("apiKeyRotate"), &json!({ "code": "ROTATION_UNFINISHED", "path": ["id"], "message": message }));
+            assert_eq!(refused.user_error("apiKeyRotate"), &json!({ "code": "ROTATION_UNFINISHED", "path": ["apiKeyId"], "message": message }));
         }
-        app.gql(REVOKE, json!({ "input": { "id": first } })).await.entity("apiKeyRevoke", "apiKey");
-        let gone = app.gql(ROTATE, json!({ "input": { "id": first } })).await;
-        assert_eq!(gone.user_error("apiKeyRotate")["message"], "id names a key that is no longer live");
+        app.gql(REVOKE, json!({ "input": { "apiKeyId": first } })).await.entity("apiKeyRevoke", "apiKey");
+        let gone = app.gql(ROTATE, json!({ "input": { "apiKeyId": first } })).await;
+        assert_eq!(gone.user_error("apiKeyRotate")["message"], "apiKeyId names a key that is no longer live");
         for hours in [0, 721] {
-            let refused = app.gql(ROTATE, json!({ "input": { "id": second, "expiresAfterHours": hours } })).await;
+            let refused = app.gql(ROTATE, json!({ "input": { "apiKeyId": second, "expiresAfterHours": hours } })).await;
             let message = "expiresAfterHours must be from 1 to 720";
             assert_eq!(refused.user_error("apiKeyRotate"), &json!({ "code": "INVALID", "path": ["expiresAfterHours"], "message": message }));
         }
         let before = clock::system_now();
-        let answer = app.gql(ROTATE, json!({ "input": { "id": second, "expiresAfterHours": 24 } })).await;
+        let answer = app.gql(ROTATE, json!({ "input": { "apiKeyId": second, "expiresAfterHours": 24 } })).await;
         let third = answer.entity("apiKeyRotate", "apiKey");
         assert_eq!(third["rotatedFrom"]["id"], second);
         let end: chrono::DateTime<chrono::Utc> = third["rotatedFrom"]["expiresAt"].as_str().unwrap().parse().unwrap();
@@ -208,12 +208,12 @@ on_both! {
         altered(&app, second_text, |row| row.expires_at = Set(Some(clock::system_now() - chrono::Duration::seconds(1)))).await;
         tokio::time::sleep(Duration::from_millis(1_100)).await;
         assert_eq!(opens(&app, second_text).await, (401, 401));
-        rotated(&app, json!({ "id": third["id"] })).await;
+        rotated(&app, json!({ "apiKeyId": third["id"] })).await;
     }
 
     async fn two_rotations_at_once_leave_two_keys(app: TestApp) {
         let (id, _) = issued(&app, json!({ "label": "busy", "scopes": ["READ"] })).await;
-        let tries = futures_util::stream::iter(0..6).map(|_| app.gql(ROTATE, json!({ "input": { "id": id } }))).buffer_unordered(6);
+        let tries = futures_util::stream::iter(0..6).map(|_| app.gql(ROTATE, json!({ "input": { "apiKeyId": id } }))).buffer_unordered(6);
         let codes: Vec<Value> = tries.map(|answer| answer.data()["apiKeyRotate"]["userErrors"][0]["code"].clone()).collect().await;
         assert_eq!(codes.iter().filter(|code| code.is_null()).count(), 1, "{codes:?}");
         assert_eq!(codes.iter().filter(|code| *code == "ROTATION_UNFINISHED").count(), 5, "{codes:?}");
@@ -221,16 +221,16 @@ on_both! {
 
     async fn the_last_key_that_gives_keys_stays(app: TestApp) {
         let own = id_of(&app, &app.key).await;
-        let last = json!({ "code": "LAST_KEY", "path": ["id"], "message": "No other key with the scope operate would be left; issue one first." });
+        let last = json!({ "code": "LAST_KEY", "path": ["apiKeyId"], "message": "No other key with the scope operate would be left; issue one first." });
         issued(&app, json!({ "label": "reader", "scopes": ["READ"] })).await;
-        assert_eq!(app.gql(REVOKE, json!({ "input": { "id": own } })).await.user_error("apiKeyRevoke"), &last);
+        assert_eq!(app.gql(REVOKE, json!({ "input": { "apiKeyId": own } })).await.user_error("apiKeyRevoke"), &last);
         // A successor beside which the key ends by itself is the last one that stays.
-        let (next, next_text) = rotated(&app, json!({ "id": own, "expiresAfterHours": 1 })).await;
-        assert_eq!(app.gql(REVOKE, json!({ "input": { "id": next } })).await.user_error("apiKeyRevoke"), &last);
-        let own_revoked = app.gql(REVOKE, json!({ "input": { "id": own } })).await;
+        let (next, next_text) = rotated(&app, json!({ "apiKeyId": own, "expiresAfterHours": 1 })).await;
+        assert_eq!(app.gql(REVOKE, json!({ "input": { "apiKeyId": next } })).await.user_error("apiKeyRevoke"), &last);
+        let own_revoked = app.gql(REVOKE, json!({ "input": { "apiKeyId": own } })).await;
         assert_eq!(own_revoked.entity("apiKeyRevoke", "apiKey")["id"], own, "a key may revoke itself");
         assert_eq!(opens(&app, &app.key).await, (401, 401));
-        assert_eq!(app.gql_as(Some(&next_text), REVOKE, json!({ "input": { "id": next } })).await.user_error("apiKeyRevoke"), &last);
+        assert_eq!(app.gql_as(Some(&next_text), REVOKE, json!({ "input": { "apiKeyId": next } })).await.user_error("apiKeyRevoke"), &last);
         assert_eq!(opens(&app, &next_text).await, (200, 200));
     }
 
@@ -243,7 +243,7 @@ on_both! {
         assert_eq!(stream.status(), 200);
         assert_eq!(opens(&app, &text).await, (200, 200));
         let began = Instant::now();
-        app.gql(REVOKE, json!({ "input": { "id": id } })).await.entity("apiKeyRevoke", "apiKey");
+        app.gql(REVOKE, json!({ "input": { "apiKeyId": id } })).await.entity("apiKeyRevoke", "apiKey");
         assert_eq!(opens(&app, &text).await, (401, 401), "a key that was just used opens nothing once it is revoked");
         let closed = tokio::time::timeout(Duration::from_secs(4), socket.closed()).await.expect("the socket stayed open");
         assert_eq!(closed, (4403, "Forbidden".to_owned()));

@@ -351,7 +351,7 @@ on_both! {
     async fn a_sandboxs_clock_carries_out_nothing_of_the_systems(app: TestApp) {
         let app = app.restarted(Options { without_timers: true, ..Options::default() }).await;
         let tx = app.app.db.write().await.unwrap();
-        timers::schedule_system(&tx, app.app.ids, app.partner.id, TimerKind::MessageSend, app.partner.id).await.unwrap();
+        timers::schedule_system(&tx, app.app.ids, app.partner.id, TimerKind::MessageSend, app.partner.id, false).await.unwrap();
         tx.commit().await.unwrap();
         app.advance_to("2026-07-20T16:00:00Z").await;
         assert_eq!(rows(&app, "timer").await, 1);

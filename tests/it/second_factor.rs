@@ -79,7 +79,7 @@ on_both! {
         app.long_ago("passcode", "sent_at", 31).await;
         let (hash_code, code) = app.passcode(&eve, Some("+1 202 555 0107")).await;
         assert_eq!(app.verify_passcode(&eve, &hash_code, &code).await.user_error("passcodeVerify"), &json!({
-            "code": "PHONE_TAKEN", "path": ["phoneNumber"], "message": "Phone number already has be taken.",
+            "code": "PHONE_TAKEN", "path": null, "message": "Phone number already has be taken.",
         }));
         assert_eq!(app.gql_as(Some(&eve.access), "{ viewer { id } }", json!({})).await.error_code(), "TWO_FACTOR_REQUIRED");
         assert_eq!(app.gql_as(Some(&ada.access), "{ viewer { id } }", json!({})).await.data()["viewer"]["id"], json!(ada.user_id));
@@ -138,6 +138,44 @@ on_both! {
         assert_eq!(verify(&app, &thief, &code(&secret, 60)).await.user_error("totpVerify")["code"], "TOTP_NOT_ENROLLED");
     }
 
+    async fn who_has_lost_her_phone_sets_up_another_once_it_is_forgotten(app: TestApp) {
+        let person = app.person("ada@example.com", "2025550107").await;
+        let reset = "mutation($input: UserTwoFactorResetInput!) { userTwoFactorReset(input: $input) { user { id } userErrors { code } } }";
+        let input = json!({ "input": { "userId": person.user_id } });
+        assert_eq!(app.gql(reset, input).await.entity("userTwoFactorReset", "user")["id"], json!(person.user_id));
+        assert_eq!(app.gql_as(Some(&person.access), "{ viewer { id } }", json!({})).await.error_code(), "UNAUTHENTICATED");
+        let again = app.signed_in("ada@example.com").await;
+        app.long_ago("passcode", "sent_at", 31).await;
+        let (hash_code, passcode) = app.passcode(&again, Some("2025550177")).await;
+        let passed = app.verify_passcode(&again, &hash_code, &passcode).await;
+        assert_eq!(passed.entity("passcodeVerify", "twoFactor")["phoneLast4"], "0177");
+    }
+
+    /// Five passcodes that strangers sent to her number must not keep her from getting hers.
+    async fn nobody_can_use_up_the_passcodes_of_anothers_verified_phone(app: TestApp) {
+        app.person("ada@example.com", "2025550107").await;
+        for turn in 0..5 {
+            let stranger = app.sign_up(&format!("eve{turn}@example.com")).await;
+            app.long_ago("passcode", "sent_at", 31).await;
+            app.send_passcode(&stranger, Some("2025550107")).await;
+        }
+        let ada = app.signed_in("ada@example.com").await;
+        app.send_passcode(&ada, None).await.entity("passcodeSend", "passcode");
+    }
+
+    /// A passcode proves the number it went to, not one that was verified meanwhile.
+    async fn a_passcode_to_another_phone_does_not_pass_for_the_verified_one(app: TestApp) {
+        let ada = app.sign_up("ada@example.com").await;
+        let thief = app.signed_in("ada@example.com").await;
+        let (his, his_code) = app.passcode(&thief, Some("2025550166")).await;
+        app.long_ago("passcode", "sent_at", 31).await;
+        let (hers, hers_code) = app.passcode(&ada, Some("2025550107")).await;
+        revive(&app, &his).await;
+        app.verify_passcode(&ada, &hers, &hers_code).await.entity("passcodeVerify", "twoFactor");
+        assert_eq!(app.verify_passcode(&thief, &his, &his_code).await.user_error("passcodeVerify")["code"], "INVALID_HASH_CODE");
+        assert_eq!(app.gql_as(Some(&thief.access), "{ viewer { id } }", json!({})).await.error_code(), "TWO_FACTOR_REQUIRED");
+    }
+
     /// Whoever has only the password and asked for a passcode before the app was set up must not come in by it after.
     async fn a_passcode_from_before_an_app_was_set_up_does_not_go_around_it(app: TestApp) {
         let person = app.sign_up("ada@example.com").await;
@@ -184,4 +222,12 @@ fn code(secret: &str, seconds: u64) -> String {
     let app = totp_rs::Builder::new().with_secret(secret).with_account_name("ada").build().unwrap();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     app.generate(now + seconds).to_string()
+}
+
+/// Makes a passcode count again, as if it had been sent at the same moment as another.
+async fn revive(app: &TestApp, hash_code: &str) {
+    use sea_orm::ConnectionTrait;
+    let tx = app.app.db.write().await.unwrap();
+    tx.execute_unprepared(&format!("UPDATE passcode SET used_at = NULL WHERE hash_code = '{hash_code}'")).await.unwrap();
+    tx.commit().await.unwrap();
 }

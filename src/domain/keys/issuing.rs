@@ -97,6 +97,7 @@ impl Command for Issuance {
     }
 
     async fn carry_out(&self, desk: &Desk<'_>) -> Result<Issued> {
+        clock::locked(desk.tx, desk.partner.id).await?;
         let scopes = self.new.scopes()?;
         require_held(&self.giver, &scopes, "scopes")?;
         let (mut row, text) = made(desk.app, desk.partner, &scopes)?;
@@ -160,17 +161,17 @@ impl Command for Succession {
 
     async fn carry_out(&self, desk: &Desk<'_>) -> Result<Issued> {
         clock::locked(desk.tx, desk.partner.id).await?;
-        let old = of_partner(desk.tx, desk.partner.id, self.rotation.id).await?.ok_or_else(|| Refusal::not_found("id"))?;
+        let old = of_partner(desk.tx, desk.partner.id, self.rotation.id).await?.ok_or_else(|| Refusal::not_found("apiKeyId"))?;
         let now = clock::system_now();
         if !is_live(&old, now) {
-            return Err(Refusal::invalid("id", "names a key that is no longer live").into());
+            return Err(Refusal::invalid("apiKeyId", "names a key that is no longer live").into());
         }
         let scopes = scopes(&old);
-        require_held(&self.giver, &scopes, "id")?;
+        require_held(&self.giver, &scopes, "apiKeyId")?;
         let line = api_key::Entity::find().filter(api_key::Column::LineageId.eq(old.lineage_id)).filter(live_at(now));
         if line.all(desk.tx).await?.len() >= LIVE_OF_LINE {
             let text = "Two keys of this line are live; revoke one of them first.";
-            return Err(Refusal::new(Code::RotationUnfinished, "id", text).into());
+            return Err(Refusal::new(Code::RotationUnfinished, "apiKeyId", text).into());
         }
         let (mut row, text) = made(desk.app, desk.partner, &scopes)?;
         row.label.clone_from(&old.label);
@@ -215,7 +216,7 @@ impl Command for Revocation {
 
     async fn carry_out(&self, desk: &Desk<'_>) -> Result<api_key::Model> {
         clock::locked(desk.tx, desk.partner.id).await?;
-        let key = of_partner(desk.tx, desk.partner.id, self.id).await?.ok_or_else(|| Refusal::not_found("id"))?;
+        let key = of_partner(desk.tx, desk.partner.id, self.id).await?.ok_or_else(|| Refusal::not_found("apiKeyId"))?;
         let now = clock::system_now();
         if key.revoked_at.is_some() {
             return Ok(key);
@@ -246,7 +247,7 @@ async fn require_another(desk: &Desk<'_>, key: &api_key::Model) -> Result<()> {
     if others.all(desk.tx).await?.iter().any(|other| scopes(other).contains(&Scope::Operate)) {
         return Ok(());
     }
-    Err(Refusal::new(Code::LastKey, "id", "No other key with the scope operate would be left; issue one first.").into())
+    Err(Refusal::new(Code::LastKey, "apiKeyId", "No other key with the scope operate would be left; issue one first.").into())
 }
 
 async fn of_partner(connection: &impl ConnectionTrait, partner_id: Uuid, id: Uuid) -> Result<Option<api_key::Model>> {

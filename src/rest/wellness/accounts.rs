@@ -100,9 +100,11 @@ async fn sign_up(State(app): State<App>, actor: Caller, Form(body): Form) -> Res
         identity: identity(&body)?,
         invitation_id: body.optional_text("invitation_id")?.map(|id| ids::parse(Kind::Invitation, &id)),
     };
+    // What she said herself and no more: an invited person may be known already, and has not passed a second factor.
+    let said = (new.email.trim().to_owned(), new.identity.full_name.clone(), new.identity.birth_date.clone());
     let (user, _) = logins::sign_up(&app, &actor, new).await?;
-    let date_of_birth = day_of_birth(&app, &user)?;
-    Ok(Json(SignedUp { id: user.id, email: user.email.clone(), full_name: profiles::full_name(&user), date_of_birth }))
+    let (email, full_name, date_of_birth) = said;
+    Ok(Json(SignedUp { id: user.id, email, full_name: full_name.map(|name| name.trim().to_owned()), date_of_birth }))
 }
 
 fn day_of_birth(app: &App, user: &user::Model) -> domain::Result<Option<String>> {

@@ -1,14 +1,19 @@
 //! The same for people who sign in, with and without their second factor, and for an operator's key.
 
-use super::{
-    Affairs, Answer, Case, Code, Gets, NEVER_ISSUED, NotFound, Null, Nulls, Refused, SUBSCRIPTIONS, UNSCOPED, affairs, assert_gets, cases,
-};
+use super::{Answer, Case, Code, Gets, NEVER_ISSUED, NotFound, Null, Nulls, Refused, SUBSCRIPTIONS, UNSCOPED, affairs, assert_gets, cases};
 use crate::support::{TestApp, on_both, send, socket::Socket};
 use coffer::{domain::Scope, rest::WELLNESS};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, time::Duration};
 
+/// How long a first message may take, and after what silence there is none to come.
+const PATIENCE: Duration = Duration::from_secs(10);
+const QUIET: Duration = Duration::from_millis(300);
+
 const NOT_PASSED: Gets = Code("TWO_FACTOR_REQUIRED");
+
+/// A method, a path, a body, and what each of seven callers gets.
+type WellnessCase = (&'static str, String, Value, [(u16, Value); 7]);
 
 /// What a person gets whose session has passed its second factor and who asks for another's things.
 fn another_person(case: &Case) -> Gets {
@@ -16,11 +21,12 @@ fn another_person(case: &Case) -> Gets {
         "node" | "user" | "account" | "transfer" | "order" | "partner" | "invitation" => Null,
         "nodes" => Nulls,
         "orders" => Gets::Nothing,
-        "viewer" | "users" | "instrumentBySymbol" | "instruments" | "marketClock" => Answer,
+        "viewer" | "users" | "instrumentBySymbol" | "instruments" | "marketClock" | "passwordRecover" | "totpEnroll" | "totpRemove" => {
+            Answer
+        }
         "accountOpen" | "bankAccountLink" | "profileUpdate" | "userDataMail" => NotFound("userId"),
         "depositCreate" | "orderPlace" => NotFound("accountId"),
         "orderCancel" => NotFound("orderId"),
-        "passwordRecover" | "totpEnroll" | "totpRemove" => Answer,
         // The person before her has taken the address; her own number is verified.
         "userSignUp" => Refused("EMAIL_TAKEN"),
         "passcodeSend" => Refused("PHONE_VERIFIED"),
@@ -28,8 +34,9 @@ fn another_person(case: &Case) -> Gets {
         "passwordReset" => Refused("INVALID_TOKEN"),
         "passcodeVerify" => Refused("INVALID_HASH_CODE"),
         "totpVerify" => Refused("INVALID_PASSCODE"),
-        "userCreate" | "userSignInEnable" | "userSignInDisable" | "invitations" | "invitationCreate" | "invitationRevoke" => UNSCOPED,
-        operator if case.scope == Some(Scope::Operate) && !operator.is_empty() => UNSCOPED,
+        "userCreate" | "userSignInEnable" | "userSignInDisable" | "userTwoFactorReset" | "invitations" | "invitationCreate"
+        | "invitationRevoke" => UNSCOPED,
+        _ if case.scope == Some(Scope::Operate) => UNSCOPED,
         other => panic!("say in tests/it/access/people.rs what {other} tells another person"),
     }
 }
@@ -38,19 +45,13 @@ fn another_person(case: &Case) -> Gets {
 fn without_second_factor(case: &Case) -> Gets {
     match case.field {
         "partner" | "invitation" => Null,
-        "instrumentBySymbol" | "instruments" | "marketClock" => Answer,
-        "userSignUp" | "passwordRecover" | "passcodeSend" | "totpEnroll" => Answer,
+        "instrumentBySymbol" | "instruments" | "marketClock" | "userSignUp" | "passwordRecover" | "passcodeSend" | "totpEnroll" => Answer,
         "userSignIn" | "tokenRefresh" | "userSignOut" => Refused("INVALID_CREDENTIALS"),
         "passwordReset" => Refused("INVALID_TOKEN"),
         "passcodeVerify" => Refused("INVALID_HASH_CODE"),
         "totpVerify" => Refused("INVALID_PASSCODE"),
         _ => NOT_PASSED,
     }
-}
-
-#[track_caller]
-fn absent_but_own(a: &Affairs, answer: &Value, asked: &str) {
-    a.absent_from(&answer.to_string(), asked);
 }
 
 on_both! {
@@ -63,18 +64,18 @@ on_both! {
         for (_, case) in cases(&a) {
             let answer = app.gql_as(Some(&half.access), &case.document, case.variables.clone()).await;
             assert_gets(without_second_factor(&case), &case, &answer.body, "a person without second factor");
-            absent_but_own(&a, &answer.body, case.field);
+            a.absent_from(&answer.body.to_string(), case.field);
         }
         for (_, case) in cases(&a) {
             let answer = app.gql_as(Some(&person.access), &case.document, case.variables.clone()).await;
             assert_gets(another_person(&case), &case, &answer.body, "another person");
-            absent_but_own(&a, &answer.body, case.field);
+            a.absent_from(&answer.body.to_string(), case.field);
         }
         for (_, case) in cases(&a).into_iter().filter(|(_, case)| case.scope != Some(Scope::Operate)) {
             let answer = app.gql_as(Some(&operator), &case.document, case.variables.clone()).await;
             let gets = if case.field == "userSignUp" { UNSCOPED } else { case.unscoped };
             assert_gets(gets, &case, &answer.body, "an operator");
-            absent_but_own(&a, &answer.body, case.field);
+            a.absent_from(&answer.body.to_string(), case.field);
         }
         assert_eq!(app.audit().await.wrong, None);
         let orders = app.gql("{ orders { edges { node { id } } } users { edges { node { id } } } }", json!({})).await;
@@ -96,7 +97,8 @@ on_both! {
             let mut socket = Socket::join(&app, Some(&person.access)).await;
             socket.subscribe("1", document, variables).await;
             let mut told = Vec::new();
-            while let Some(message) = socket.hear_within(Duration::from_millis(300)).await {
+            let patience = |told: &[Value]| if told.is_empty() && field != "orderChanged" { PATIENCE } else { QUIET };
+            while let Some(message) = socket.hear_within(patience(&told)).await {
                 a.absent_from(&message.to_string(), field);
                 assert!(message["payload"].get("errors").is_none(), "{field} {message}");
                 told.push(message["payload"]["data"][field]["type"].clone());
@@ -138,7 +140,7 @@ on_both! {
         let none = (404, missing.clone());
         let login = (403, login);
         let half_way = (403, half_way);
-        let table: Vec<(&str, String, Value, [(u16, Value); 7])> = vec![
+        let table: Vec<WellnessCase> = vec![
             (
                 "POST", "/account/v1/users".into(), json!({ "email": "EMAIL", "password": "long enough" }),
                 [ok.clone(), no.clone(), ok.clone(), no.clone(), ok.clone(), ok.clone(), ok.clone()],
@@ -205,6 +207,21 @@ on_both! {
         }
     }
 
+    async fn no_kind_of_node_is_anothers(app: TestApp) {
+        let a = affairs(&app).await;
+        let half = app.sign_up("half@example.com").await;
+        let person = app.person("another@example.com", "2025550142").await;
+        let node = "query($id: ID!) { node(id: $id) { id __typename } }";
+        for (kind, id) in a.ids.iter().filter(|(kind, _)| **kind != "Instrument") {
+            let seen = app.gql_as(Some(&person.access), node, json!({ "id": id })).await;
+            assert_eq!(seen.body, json!({ "data": { "node": null } }), "{kind}");
+            let refused = app.gql_as(Some(&half.access), node, json!({ "id": id })).await;
+            assert_eq!(refused.error_code(), "TWO_FACTOR_REQUIRED", "{kind}");
+        }
+        let own = app.gql_as(Some(&person.access), node, json!({ "id": person.user_id })).await;
+        assert_eq!(own.body, json!({ "data": { "node": { "id": person.user_id, "__typename": "User" } } }));
+    }
+
     async fn the_brokerage_api_shows_people_their_own_alone(app: TestApp) {
         let a = affairs(&app).await;
         let half = app.sign_up("half@example.com").await;
@@ -227,8 +244,23 @@ on_both! {
                 _ => assert_eq!((answer.status, &answer.body["error"]["type"]), (404, &json!("not_found")), "{asked}"),
             }
         }
-        let own = json!({ "account_id": a.id("Account"), "symbol": "VTI", "quantity": "0.1", "side": "sell", "type": "market" });
-        let order = send(app.anonymous("POST", "/v1/orders").bearer_auth(&person.access).json(&own)).await;
-        assert_eq!((order.status, &order.body["error"]["message"]), (404, &json!("account_id names nothing that you can see")));
+        let account = json!({
+            "ownership": "individual", "account_type": "cash", "martial_status": "single", "country_of_citizenship": "USA",
+            "employment_status": "retired", "employment_position": "Judge", "employer_name": "Court",
+        });
+        let bank = json!({ "bank_account_number": "4327843043", "bank_routing_number": "121042882", "bank_account_nickname": "Mine now" });
+        let deposit = json!({ "account_id": a.id("Account"), "bank_account_id": a.id("BankAccount"), "amount": "1.00" });
+        let order = json!({ "account_id": a.id("Account"), "symbol": "VTI", "quantity": "0.1", "side": "sell", "type": "market" });
+        let user = format!("/v1/users/{}", a.id("User"));
+        for (path, body, field) in [
+            (format!("{user}/accounts"), account, "user_id"),
+            (format!("{user}/bank_accounts"), bank, "user_id"),
+            ("/v1/deposits".to_owned(), deposit, "account_id"),
+            ("/v1/orders".to_owned(), order, "account_id"),
+        ] {
+            let refused = send(app.anonymous("POST", &path).bearer_auth(&person.access).json(&body)).await;
+            let told = json!({ "error": { "type": "not_found", "message": format!("{field} names nothing that you can see") } });
+            assert_eq!((refused.status, &refused.body), (404, &told), "{path}");
+        }
     }
 }

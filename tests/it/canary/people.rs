@@ -36,8 +36,8 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
 }
 
-/// Somebody signs up, in, and out again, in good and in bad requests; what she had to keep to herself.
-pub async fn sign_in(sender: &mut Sender) -> Vec<Planted> {
+/// Somebody signs up, in, and out again, in good and in bad requests; what she had to keep to herself, and her passcode.
+pub async fn sign_in(sender: &mut Sender) -> (Vec<Planted>, String) {
     let sign_up = format!("mutation($input: UserSignUpInput!) {{ userSignUp(input: $input) {{ {SESSION} }} }}");
     let sign_in = format!("mutation($input: UserSignInInput!) {{ userSignIn(input: $input) {{ {SESSION} }} }}");
     let new = json!({ "email": "grace@example.com", "password": PASSWORD, "fullName": "Grace Hopper", "ssn": SSN });
@@ -127,7 +127,7 @@ pub async fn sign_in(sender: &mut Sender) -> Vec<Planted> {
     sender.at_wellness(None, "POST", "/account/v1/auth/token", credentials(NEXT_PASSWORD)).await;
     sender.last_was_good();
 
-    vec![
+    let planted = vec![
         Planted::new("password", PASSWORD),
         Planted::new("next password", NEXT_PASSWORD),
         Planted::new("wrong password", WRONG_PASSWORD),
@@ -139,5 +139,6 @@ pub async fn sign_in(sender: &mut Sender) -> Vec<Planted> {
         // Six digits alone stand in every other line of a log.
         Planted::new("passcode in a message", &format!("passcode is {passcode}")).told_to_the_owner(),
         Planted::new("passcode in JSON", &format!("\"{passcode}\"")).told_to_the_owner(),
-    ]
+    ];
+    (planted, passcode)
 }
