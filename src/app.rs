@@ -17,7 +17,10 @@ use crate::{
     },
     providers::Providers,
 };
-use std::{ops::Deref, sync::Arc};
+use std::{
+    ops::Deref,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 /// The one shared state. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -37,6 +40,8 @@ pub struct Parts {
     pub sessions: sessions::Cache,
     pub tokens: Tokens,
     pub passwords: passwords::Pool,
+    /// Whether every data key could be read when we last looked; without them this server is of no use.
+    pub keys_known: AtomicBool,
     pub limits: Limits,
     /// The partner for whom people sign up and in without a partner's key.
     pub default_partner: String,
@@ -93,6 +98,7 @@ impl App {
             keys: keys::Cache::default(),
             sessions: sessions::Cache::default(),
             passwords: passwords::Pool::default(),
+            keys_known: AtomicBool::new(true),
             limits: Limits::new(setup.requests_per_hour, setup.throttle),
             default_partner: setup.default_partner,
             advisors: setup.advisors,

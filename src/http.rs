@@ -30,7 +30,12 @@ use entity::Kind;
 use futures_util::FutureExt;
 use playground::Playground;
 use serde_json::json;
-use std::{net::IpAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    net::IpAddr,
+    panic::AssertUnwindSafe,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 use tokio::sync::watch;
 use tower_http::cors::CorsLayer;
 use tracing::Instrument;
@@ -182,7 +187,8 @@ impl From<Error> for Denied {
 
 async fn ready(State(house): State<House>) -> Response {
     let database = house.app.db.answers().await;
-    if *house.stopping.borrow() || !database {
+    let keys = house.app.keys_known.load(Ordering::Relaxed);
+    if *house.stopping.borrow() || !database || !keys {
         return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "unavailable" }))).into_response();
     }
     Json(json!({ "status": "ready" })).into_response()

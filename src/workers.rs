@@ -6,7 +6,7 @@ use crate::{
 };
 use entity::timer::Clock;
 use futures_util::FutureExt;
-use std::{panic::AssertUnwindSafe, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::atomic::Ordering, time::Duration};
 use tokio::task::{JoinHandle, JoinSet};
 
 /// Numbers and seals what is committed.
@@ -59,7 +59,9 @@ pub fn data_keys(app: &App) -> JoinHandle<()> {
     tokio::spawn(async move {
         loop {
             app.vault.missed(KEYS_KNOWN).await;
-            if let Err(error) = app.vault.refresh(&app.db).await {
+            let refreshed = app.vault.refresh(&app.db).await;
+            app.keys_known.store(refreshed.is_ok(), Ordering::Relaxed);
+            if let Err(error) = refreshed {
                 tracing::error!(cause = %error.cause(), "data keys could not be read and are tried again");
             }
         }
