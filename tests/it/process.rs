@@ -259,3 +259,27 @@ async fn keys_doctor_and_an_orderly_end() {
         assert_eq!(doctor.status.code(), Some(i32::from(!durable)), "{printed}");
     }
 }
+
+/// A server whose keys were wrapped anew behind its back cannot read them any more, and says so to whoever asks whether it is
+/// ready.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_left_behind_by_a_rotation_is_not_ready() {
+    for (database_url, folder) in databases().await {
+        let server = Process::start(&database_url, &["serve", "--empty"]).await;
+        let new_key = folder.0.join("new.key");
+        std::fs::write(&new_key, "08".repeat(32)).unwrap();
+        let rotated = run(&database_url, &["keys", "rotate-encryption", "--new-key-file", new_key.to_str().unwrap()]);
+        assert!(rotated.status.success(), "{rotated:?}");
+        let client = client();
+        let mut status = 200;
+        for _ in 0..100 {
+            status = client.get(format!("{}/readyz", server.url)).send().await.unwrap().status().as_u16();
+            if status == 503 {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        assert_eq!(status, 503);
+        assert_eq!(client.get(format!("{}/livez", server.url)).send().await.unwrap().status(), 200);
+    }
+}
