@@ -106,7 +106,7 @@ struct Take {
     user_id: Uuid,
     session_id: Uuid,
     step: i64,
-    /// The secret that the code was looked at with, as it is kept.
+    /// The secret that the code was looked at with, as it is kept; until it is confirmed another may take its place.
     #[serde(skip)]
     sealed: Vec<u8>,
     /// Whether this is the first code, which proves that the app has the secret.
@@ -159,7 +159,7 @@ impl Command for Take {
             .filter(Column::UserId.eq(self.user_id))
             .filter(Column::PartnerId.eq(desk.partner.id))
             .filter(Column::TotpStep.lt(self.step))
-            .filter(Column::Totp.eq(self.sealed.clone()))
+            .filter(if self.first { Column::Totp.eq(self.sealed.clone()) } else { Column::TotpConfirmedAt.is_not_null() })
             .exec(desk.tx)
             .await?;
         if taken.rows_affected == 0 {
