@@ -78,7 +78,8 @@ pub fn routes() -> Router<App> {
     router(&ROUTES)
 }
 
-pub use wellness::{OPEN, ROUTES as WELLNESS, Trouble, is_wellness, routes as wellness_routes};
+use wellness::Trouble;
+pub use wellness::{OPEN, ROUTES as WELLNESS, is_wellness, routes as wellness_routes};
 
 fn router(groups: &[&[Route]]) -> Router<App> {
     groups.iter().copied().flatten().fold(Router::new(), |router, Route { path, filter, handler, .. }| {

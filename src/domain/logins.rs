@@ -140,22 +140,26 @@ pub async fn sign_in(app: &App, actor: &Actor, email: &str, password: Secret<Str
     limits::by_address(app, limits::ANONYMOUS_SIGN_IN, actor.personal_address()).await?;
     let folded = email.trim().to_lowercase();
     let subject = throttle::subject(app, Guessed::Password, caller.whose.partner_id, &folded);
-    throttle::before(app, &subject).await?;
     let login = of_email(app, caller, &folded).await?;
-    let right = match app.passwords.verify(password, login.as_ref().map(|login| login.password.clone())).await {
-        Ok(right) => right,
-        Err(error) => {
-            throttle::take_back(app, &subject).await?;
-            return Err(error);
-        }
-    };
+    let right = is_right(app, &subject, password, login.as_ref().map(|login| login.password.clone())).await?;
     let Some(login) = login.filter(|_| right) else {
         // Whom she tried to be is not told.
         audit::failed(app, &caller, actor.request_id, SignIn::NAME, Code::InvalidCredentials.name()).await?;
         return Err(Refusal::invalid_credentials().into());
     };
-    throttle::succeeded(app, &subject).await?;
     begin(app, caller, actor.request_id, &login, false).await
+}
+
+/// Whether a password is the one that was kept, tries being counted. One that could not be looked at is no failure.
+async fn is_right(app: &App, subject: &[u8], password: Secret<String>, kept: Option<String>) -> Result<bool> {
+    throttle::before(app, subject).await?;
+    let looked = app.passwords.verify(password, kept).await;
+    match looked {
+        Ok(true) => throttle::succeeded(app, subject).await?,
+        Ok(false) => {}
+        Err(_) => throttle::take_back(app, subject).await?,
+    }
+    looked
 }
 
 async fn begin(app: &App, caller: Caller, request_id: Uuid, login: &login::Model, two_factor: bool) -> Result<Issued> {
@@ -302,12 +306,10 @@ pub async fn change_password(app: &App, actor: &Actor, present: Secret<String>, 
     passwords::check("newPassword", &new)?;
     let login = login::Entity::find_by_id(user.user_id).one(&app.db.read).await?.ok_or(Error::Unauthenticated)?;
     let subject = throttle::subject(app, Guessed::Password, user.partner_id, &login.email);
-    throttle::before(app, &subject).await?;
-    if !app.passwords.verify(present, Some(login.password.clone())).await? {
+    if !is_right(app, &subject, present, Some(login.password.clone())).await? {
         audit::failed(app, &caller, actor.request_id, Change::NAME, Code::InvalidCredentials.name()).await?;
         return Err(Refusal::new(Code::InvalidCredentials, "password", "Unable to login with given credentials.").into());
     }
-    throttle::succeeded(app, &subject).await?;
     let hash = app.passwords.hash(new).await?;
     let password = Change::Password { user_id: user.user_id, hash, version: Some(login.version), recovery: None };
     change(app, caller, actor.request_id, password).await?;
