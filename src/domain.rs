@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod actor;
 pub mod agenda;
+pub mod applicants;
 pub mod audit;
 pub mod balances;
 pub mod bank_accounts;
@@ -19,6 +20,7 @@ pub mod ids;
 pub mod instruments;
 pub mod invitations;
 pub mod keys;
+pub mod kyc;
 pub mod ledger;
 pub mod limits;
 pub mod logins;

@@ -13,6 +13,7 @@ mod events;
 pub mod guard;
 mod instruments;
 mod invitations;
+mod kyc;
 mod loaders;
 mod messages;
 mod nodes;

@@ -31,6 +31,12 @@ pub struct Model {
     pub director_of: Option<String>,
     pub risk_tolerance: Option<String>,
     pub opened_at: DateTimeUtc,
+    /// The other owner of a joint account.
+    #[serde(default)]
+    pub joint_member_id: Option<Uuid>,
+    /// Why it was frozen or closed.
+    #[serde(default)]
+    pub status_reason: Option<Vec<u8>>,
 }
 
 /// Who owns an account.

@@ -16,6 +16,8 @@ pub struct Model {
     pub number_last4: String,
     pub is_default: bool,
     pub linked_at: DateTimeUtc,
+    #[serde(default)]
+    pub removed_at: Option<DateTimeUtc>,
 }
 
 impl std::fmt::Debug for Model {

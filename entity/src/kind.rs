@@ -74,4 +74,12 @@ kinds! {
     Message = 24,
     /// A key that encrypts one partner's data.
     DataKey = 25,
+    /// A document of an identity check.
+    KycDocument = 26,
+    /// An import of a watch list.
+    WatchList = 27,
+    /// An entry of a watch list that resembles a person.
+    ScreeningHit = 28,
+    /// A person who is not an entry of a watch list.
+    ScreeningException = 29,
 }

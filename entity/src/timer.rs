@@ -40,6 +40,8 @@ pub enum TimerKind {
     TradeSettle,
     /// A mail or a text message is to be sent.
     MessageSend,
+    /// The time to answer an identity check's questions is over.
+    KycQuestionsExpire,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -8,6 +8,7 @@ mod m20261121_000003_rate_windows;
 mod m20261121_000004_data_keys;
 mod m20261121_000005_messages;
 mod m20261121_000006_api_keys;
+mod m20261121_000007_customers;
 mod words;
 
 /// Every change, in order.
@@ -23,6 +24,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000004_data_keys::Migration),
             Box::new(m20261121_000005_messages::Migration),
             Box::new(m20261121_000006_api_keys::Migration),
+            Box::new(m20261121_000007_customers::Migration),
         ]
     }
 }

@@ -3,6 +3,7 @@
 use super::{
     Actor, Code, Refusal, Result, Scope,
     actor::Whose,
+    applicants,
     command::{self, Answer, Command, Desk},
     events::{self, Happening},
     idempotency::Key,
@@ -106,7 +107,7 @@ impl Command for NewAccount {
         }
         let kind = self.kind_asked()?;
         options::check("maritalStatus", &self.marital_status, options::MARITAL_STATUS)?;
-        users::valid("countryOfCitizenship", Country::from_alpha3(&self.country_of_citizenship))?;
+        applicants::valid("countryOfCitizenship", Country::from_alpha3(&self.country_of_citizenship))?;
         options::check("employmentStatus", &self.employment_status, options::EMPLOYMENT)?;
         people::check_words("employmentPosition", &self.employment_position)?;
         people::check_words("employerName", &self.employer_name)?;
@@ -137,6 +138,8 @@ impl Command for NewAccount {
             director_of: self.director_of.clone(),
             risk_tolerance: self.risk_tolerance.clone(),
             opened_at: desk.now,
+            joint_member_id: None,
+            status_reason: None,
         };
         account::ActiveModel::from(account.clone()).reset_all().insert(desk.tx).await?;
         for kind in [LedgerKind::Cash, LedgerKind::Unsettled, LedgerKind::PendingDeposit] {

@@ -5,7 +5,7 @@ use super::{
     actor::Whose,
     clock::{self, now_of},
     command::{Desk, pause},
-    messages, orders, timers, transfers,
+    kyc, messages, orders, timers, transfers,
 };
 use crate::app::App;
 use chrono::{DateTime, Duration, Utc};
@@ -91,7 +91,7 @@ pub async fn begin_due_by_system(app: &App, begun: &mut JoinSet<()>) -> Result<b
 async fn carry_out_by_system(app: &App, held: &timer::Model) -> Result<()> {
     match held.kind {
         TimerKind::MessageSend => messages::send(app, held).await,
-        TimerKind::OrderRoute | TimerKind::DepositSettle | TimerKind::TradeSettle => {
+        TimerKind::OrderRoute | TimerKind::DepositSettle | TimerKind::TradeSettle | TimerKind::KycQuestionsExpire => {
             Err(Error::broken("what is due by a partner's clock was to be done by the system's"))
         }
     }
@@ -157,6 +157,7 @@ async fn carry_out_once(app: &App, timer: &timer::Model, clock_to: Option<DateTi
         TimerKind::OrderRoute => orders::route(&desk, timer.subject_id).await?,
         TimerKind::DepositSettle => transfers::settle_deposit(&desk, timer.subject_id).await?,
         TimerKind::TradeSettle => orders::settle_trade(&desk, timer.subject_id).await?,
+        TimerKind::KycQuestionsExpire => kyc::expire(&desk, timer.subject_id).await?,
         TimerKind::MessageSend => return Err(Error::broken("a message was to be sent by a partner's clock")),
     }
     Ok(tx.commit().await?)

@@ -1,7 +1,7 @@
 //! Bank accounts outside, which deposits are pulled from.
 
 use super::{
-    Actor, Refusal, Result, Scope, audit,
+    Actor, Refusal, Result, Scope, applicants, audit,
     command::{self, Answer, Command, Desk},
     events::Happening,
     idempotency::Key,
@@ -46,8 +46,8 @@ impl Command for NewBankAccount {
         if self.number.is_empty() {
             return Err(Refusal::required("number").into());
         }
-        users::valid("number", AccountNumber::parse(&self.number))?;
-        users::valid("routingNumber", RoutingNumber::parse(&self.routing_number))?;
+        applicants::valid("number", AccountNumber::parse(&self.number))?;
+        applicants::valid("routingNumber", RoutingNumber::parse(&self.routing_number))?;
         people::check_words("nickname", &self.nickname)
     }
 
@@ -55,7 +55,7 @@ impl Command for NewBankAccount {
         let user = users::approved(desk.tx, desk.whose, self.user_id, "userId").await?;
         let id = desk.app.ids.next(Kind::BankAccount);
         let place = Place { column: NUMBER, row: id, partner: desk.partner.id };
-        let number = users::valid("number", AccountNumber::parse(&self.number))?;
+        let number = applicants::valid("number", AccountNumber::parse(&self.number))?;
         let bank_account = bank_account::Model {
             id,
             partner_id: desk.partner.id,
@@ -66,6 +66,7 @@ impl Command for NewBankAccount {
             number_last4: number.tail().to_owned(),
             is_default: false,
             linked_at: desk.now,
+            removed_at: None,
         };
         bank_account::ActiveModel::from(bank_account.clone()).reset_all().insert(desk.tx).await?;
         let facts = json!({ "id": id, "user_id": user.id });

@@ -4,12 +4,13 @@ use super::{
     Actor, Result,
     accounts::{self, NewAccount},
     agenda,
+    applicants::{NewAddress, NewUser},
     bank_accounts::{self, NewBankAccount},
     clock,
     orders::{self, NewOrder},
     partners,
     transfers::{self, NewDeposit},
-    users::{self, NewAddress, NewUser},
+    users,
 };
 use crate::app::App;
 use chrono::Duration;

@@ -91,8 +91,20 @@ pub enum Code {
     NotFound,
     /// The person's identity has not been approved.
     KycNotApproved,
+    /// The identity check does not wait for this, or no longer.
+    KycNotOpen,
+    /// The questions of the identity check were answered before.
+    KycAnswered,
+    /// The time to answer the questions is over.
+    KycQuestionsExpired,
+    /// Who entered something is not who decides about it.
+    MakerChecker,
     /// The account is frozen or closed.
     AccountNotActive,
+    /// Something is left on the account.
+    AccountNotEmpty,
+    /// A deposit or a withdrawal is under way.
+    TransferPending,
     /// Outside of the hours in which orders are taken.
     MarketClosed,
     /// Not enough cash.
@@ -147,7 +159,13 @@ impl Code {
             Self::Required => "REQUIRED",
             Self::NotFound => "NOT_FOUND",
             Self::KycNotApproved => "KYC_NOT_APPROVED",
+            Self::KycNotOpen => "KYC_NOT_OPEN",
+            Self::KycAnswered => "KYC_ANSWERED",
+            Self::KycQuestionsExpired => "KYC_QUESTIONS_EXPIRED",
+            Self::MakerChecker => "MAKER_CHECKER",
             Self::AccountNotActive => "ACCOUNT_NOT_ACTIVE",
+            Self::AccountNotEmpty => "ACCOUNT_NOT_EMPTY",
+            Self::TransferPending => "TRANSFER_PENDING",
             Self::MarketClosed => "MARKET_CLOSED",
             Self::InsufficientBuyingPower => "INSUFFICIENT_BUYING_POWER",
             Self::InsufficientPosition => "INSUFFICIENT_POSITION",

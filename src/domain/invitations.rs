@@ -3,7 +3,7 @@
 use super::{
     Actor, Refusal, Result, Scope,
     actor::Whose,
-    clock,
+    applicants, clock,
     command::{self, Answer, Command, Desk},
     idempotency::Key,
     messages::{self, NewMessage},
@@ -50,7 +50,7 @@ impl Command for NewInvitation {
     type Done = invitation::Model;
 
     fn check(&self, _: Mode) -> Result<()> {
-        users::valid("email", Email::parse(&self.email))?;
+        applicants::valid("email", Email::parse(&self.email))?;
         if let Some(company) = &self.company_name {
             check_words("employer.companyName", company)?;
         }
@@ -68,7 +68,7 @@ impl Command for NewInvitation {
         let invitation = invitation::Model {
             id: desk.app.ids.unguessable(Kind::Invitation)?,
             partner_id: desk.partner.id,
-            email: users::valid("email", Email::parse(&self.email))?.folded(),
+            email: applicants::valid("email", Email::parse(&self.email))?.folded(),
             user_id: self.user_id,
             company_name: self.company_name.as_deref().map(|name| name.trim().to_owned()),
             retirement_institution_id: self.retirement_institution_id.as_deref().map(|id| id.trim().to_owned()),

@@ -3,7 +3,7 @@
 use super::{
     Actor, Code, Error, Refusal, Result, Scope,
     actor::{Caller, Whose},
-    audit, clock,
+    applicants, audit, clock,
     command::{self, Command, Desk},
     invitations, limits, partners, passwords,
     people::Email,
@@ -53,7 +53,7 @@ pub struct SignedUp {
 pub async fn sign_up(app: &App, actor: &Actor, new: NewSignUp) -> Result<(user::Model, Issued)> {
     let caller = partners::starting(app, actor).await?;
     limits::by_address(app, limits::SIGN_UP, actor.personal_address()).await?;
-    let email = users::valid("email", Email::parse(new.email.trim()))?;
+    let email = applicants::valid("email", Email::parse(new.email.trim()))?;
     passwords::check("password", &new.password)?;
     new.identity.check(caller.mode)?;
     if find(&app.db.read, caller.whose.partner_id, &email.folded()).await?.is_some() {
@@ -80,7 +80,7 @@ impl Command for SignUp {
     }
 
     async fn carry_out(&self, desk: &Desk<'_>) -> Result<SignedUp> {
-        let email = users::valid("email", Email::parse(&self.email))?;
+        let email = applicants::valid("email", Email::parse(&self.email))?;
         let invitation = match self.invitation_id {
             Some(id) => Some(invitations::accept(desk, id, &email).await?),
             None => None,

@@ -1,7 +1,7 @@
 //! What a person says of herself, and who her employer is.
 
 use super::{
-    Actor, Error, Refusal, Result, Scope, clock,
+    Actor, Error, Refusal, Result, Scope, applicants, clock,
     command::{self, Command, Desk},
     events::Happening,
     invitations,
@@ -44,16 +44,16 @@ impl Identity {
                 return Err(Refusal::invalid("fullName", format!("must have at most {LONGEST_NAME} characters")).into());
             }
             let (first, last) = halves(name);
-            users::valid("fullName", PersonName::parse(first))?;
+            applicants::valid("fullName", PersonName::parse(first))?;
             if !last.is_empty() {
-                users::valid("fullName", PersonName::parse(last))?;
+                applicants::valid("fullName", PersonName::parse(last))?;
             }
         }
         if let Some(day) = &self.birth_date {
-            users::valid("birthDate", parse_birth_date(day))?;
+            applicants::valid("birthDate", parse_birth_date(day))?;
         }
         if let Some(ssn) = &self.ssn {
-            users::valid("ssn", Ssn::parse(ssn, mode == Mode::Sandbox))?;
+            applicants::valid("ssn", Ssn::parse(ssn, mode == Mode::Sandbox))?;
         }
         match &self.gender {
             Some(gender) => check_words("gender", gender),
@@ -63,27 +63,27 @@ impl Identity {
 
     /// Writes what is said into a person's row; whether anything of her identity is another than before.
     fn write(&self, desk: &Desk<'_>, user: &mut user::Model) -> Result<bool> {
-        let before = (user.first_name.clone(), user.last_name.clone(), users::birth_date(desk.app, user)?, user.ssn_index.clone());
+        let before = (user.first_name.clone(), user.last_name.clone(), applicants::birth_date(desk.app, user)?, user.ssn_index.clone());
         if let Some(name) = &self.full_name {
             let (first, last) = halves(name);
             (user.first_name, user.last_name) = (first.to_owned(), last.to_owned());
         }
         if let Some(day) = &self.birth_date {
-            let day = users::valid("birthDate", parse_birth_date(day))?;
+            let day = applicants::valid("birthDate", parse_birth_date(day))?;
             if age_on(day, desk.now.date_naive()).is_none() {
                 return Err(Refusal::invalid("birthDate", "lies in the future").into());
             }
-            user.birth_date = users::sealed(desk, user.id, users::BIRTH_DATE, Some(&day.to_string()))?;
+            user.birth_date = applicants::sealed(desk, user.id, applicants::BIRTH_DATE, Some(&day.to_string()))?;
         }
         if let Some(ssn) = &self.ssn {
-            let ssn = users::valid("ssn", Ssn::parse(ssn, desk.partner.mode == Mode::Sandbox))?.reveal();
-            user.ssn = users::sealed(desk, user.id, users::SSN, Some(&ssn))?;
-            user.ssn_index = Some(desk.app.vault.blind_index(users::SSN, desk.partner.id, &ssn));
+            let ssn = applicants::valid("ssn", Ssn::parse(ssn, desk.partner.mode == Mode::Sandbox))?.reveal();
+            user.ssn = applicants::sealed(desk, user.id, applicants::SSN, Some(&ssn))?;
+            user.ssn_index = Some(desk.app.vault.blind_index(applicants::SSN, desk.partner.id, &ssn));
         }
         if let Some(gender) = &self.gender {
             user.gender = Some(gender.trim().to_owned());
         }
-        let after = (user.first_name.clone(), user.last_name.clone(), users::birth_date(desk.app, user)?, user.ssn_index.clone());
+        let after = (user.first_name.clone(), user.last_name.clone(), applicants::birth_date(desk.app, user)?, user.ssn_index.clone());
         Ok(before != after)
     }
 }
@@ -151,7 +151,7 @@ pub struct Profile {
 pub async fn find(app: &App, actor: &Actor, user_id: Uuid) -> Result<Profile> {
     let found = users::look_up(app, actor, user_id).await?.ok_or_else(|| Refusal::not_found("userId"))?;
     let employer = invitations::of_user(&app.db.read, found.user.invitation_id).await?;
-    let birth_date = users::birth_date(app, &found.user)?.map(Secret::new);
+    let birth_date = applicants::birth_date(app, &found.user)?.map(Secret::new);
     Ok(Profile { user: found.user, birth_date, employer })
 }
 

@@ -59,6 +59,32 @@ user_errors!(
 );
 
 user_errors!(
+    /// Why something about an identity check was refused.
+    KycUserError,
+    /// Reasons for which something about an identity check is refused.
+    KycErrorCode {
+        /// Malformed or impossible value.
+        Invalid,
+        /// Required here.
+        Required,
+        /// No such object, or not yours.
+        NotFound,
+        /// The identity check does not wait for this, or no longer.
+        KycNotOpen,
+        /// The questions were answered before.
+        KycAnswered,
+        /// The time to answer the questions is over.
+        KycQuestionsExpired,
+        /// Who entered something is not who decides about it.
+        MakerChecker,
+        /// Key used with other input.
+        IdempotencyKeyReused,
+        /// The first request with this key has not finished.
+        IdempotencyInProgress,
+    }
+);
+
+user_errors!(
     /// Why a transfer was refused.
     TransferUserError,
     /// Reasons a transfer is refused.
@@ -180,6 +206,7 @@ pub enum UserError {
     Transfer(TransferUserError),
     Order(OrderUserError),
     Access(AccessUserError),
+    Kyc(KycUserError),
 }
 
 /// A mutation's payload: its entity or its refusals, and the root to read on from.

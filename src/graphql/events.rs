@@ -5,6 +5,7 @@ use super::{
     bank_accounts::BankAccount,
     context::RequestContext,
     instruments::MarketClock,
+    kyc::{Kyc, KycOutcome},
     orders::{Fill, Order, OrderStatus},
     sandbox::Partner,
     scalars::DateTime,
@@ -20,7 +21,7 @@ use crate::{
     wire::{Fault, Result},
 };
 use async_graphql::{Context, ID, Interface, Object, SimpleObject, Subscription};
-use entity::{Kind, account, bank_account, event, fill, order, partner, transfer, user};
+use entity::{Kind, account, bank_account, event, fill, kyc, order, partner, transfer, user};
 use futures_util::{Stream, StreamExt, stream};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::sync::Mutex;
@@ -114,6 +115,21 @@ event!(
 );
 
 event!(
+    /// An identity check was made or moved on.
+    KycChangedEvent {
+        /// The check as of now.
+        async fn kyc(&self, ctx) -> Result<Kyc> {
+            Ok(Kyc(ctx.loaders().get::<kyc::Entity>(self.0.stream_id).await?))
+        }
+
+        /// What it came to at this event.
+        async fn outcome(&self) -> Result<KycOutcome> {
+            status_in(&self.0, |name| kyc::Outcome::parse(name).map(KycOutcome::from))
+        }
+    }
+);
+
+event!(
     /// An account was opened or changed.
     AccountChangedEvent {
         /// The account as of now.
@@ -157,6 +173,7 @@ pub enum Event {
     Transfer(TransferChangedEvent),
     Trade(TradeSettledEvent),
     User(UserChangedEvent),
+    Kyc(KycChangedEvent),
     Account(AccountChangedEvent),
     BankAccount(BankAccountChangedEvent),
     Partner(PartnerChangedEvent),
@@ -170,9 +187,14 @@ impl Event {
             H::OrderAccepted | H::OrderNew | H::OrderFilled | H::OrderCanceled | H::OrderRejected => Self::Order(OrderChangedEvent(event)),
             H::DepositPending | H::DepositSettled => Self::Transfer(TransferChangedEvent(event)),
             H::TradeSettled => Self::Trade(TradeSettledEvent(event)),
-            H::UserCreated | H::UserUpdated => Self::User(UserChangedEvent(event)),
-            H::AccountCreated => Self::Account(AccountChangedEvent(event)),
-            H::BankAccountCreated => Self::BankAccount(BankAccountChangedEvent(event)),
+            H::UserCreated | H::UserUpdated | H::UserStatusChanged => Self::User(UserChangedEvent(event)),
+            H::KycCreated | H::KycUpdated | H::KycAnswered | H::KycExpired | H::KycDocumentUploaded | H::KycHitCleared | H::KycReviewed => {
+                Self::Kyc(KycChangedEvent(event))
+            }
+            H::AccountCreated | H::AccountUpdated | H::AccountFrozen | H::AccountUnfrozen | H::AccountClosed => {
+                Self::Account(AccountChangedEvent(event))
+            }
+            H::BankAccountCreated | H::BankAccountUpdated | H::BankAccountDeleted => Self::BankAccount(BankAccountChangedEvent(event)),
             H::PartnerCreated
             | H::ApiKeyIssued
             | H::ApiKeyRevoked

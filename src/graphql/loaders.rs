@@ -195,13 +195,30 @@ macro_rules! rows {
 
 rows! {
     user of User id;
-    kyc of User user_id;
     account of User user_id by UserId / user_id;
     bank_account of User user_id by UserId / user_id;
     transfer of Account account_id by AccountId / account_id;
     order of Account account_id by AccountId / account_id, Status;
     position of Account account_id by AccountId / account_id;
     fill of Account account_id by OrderId / order_id;
+}
+
+impl Row for kyc::Entity {
+    fn id() -> Self::Column {
+        kyc::Column::Id
+    }
+
+    fn partner() -> Option<Self::Column> {
+        Some(kyc::Column::PartnerId)
+    }
+
+    fn id_of(row: &Self::Model) -> Uuid {
+        row.id
+    }
+
+    fn owner(row: &Self::Model) -> Owner {
+        row.user_id.map_or(Owner::Partner, Owner::User)
+    }
 }
 
 impl Row for invitation::Entity {
@@ -402,9 +419,10 @@ impl Loader<KycOf> for Reads {
         let Some(partner_id) = self.whose(Scope::Read)? else { return Ok(HashMap::new()) };
         let select = kyc::Entity::find()
             .filter(kyc::Column::UserId.is_in(keys.iter().map(|key| key.0)))
+            .filter(kyc::Column::SupersededAt.is_null())
             .filter(kyc::Column::PartnerId.eq(partner_id));
         let rows = select.all(&self.reader.connection().await?).await.map_err(Error::from)?;
-        Ok(rows.into_iter().map(|row| (KycOf(row.user_id), row)).collect())
+        Ok(rows.into_iter().filter_map(|row| Some((KycOf(row.user_id?), row))).collect())
     }
 }
 

@@ -7,11 +7,12 @@ use super::{
     context::RequestContext,
     instruments::Instrument,
     invitations::Invitation,
+    kyc::Kyc,
     messages::OutboxMessage,
     orders::{Fill, Order},
     sandbox::Partner,
     transfers::Transfer,
-    users::{Kyc, User},
+    users::User,
 };
 use crate::{
     domain::{Error, Refusal, Scope},

@@ -6,21 +6,24 @@ use super::{
     context::RequestContext,
     errors::{GeneralUserError, payload},
     invitations::Employer,
+    kyc::Kyc,
     page::{Connection, Item},
-    scalars::{Date, DateTime, Decimal},
+    scalars::{Date, DateTime},
     second_factors::{TwoFactorMethod, methods},
 };
 use crate::{
     domain::{
-        self, Who, command,
+        self, Who,
+        applicants::{self, NewAddress, NewUser},
+        command,
         idempotency::Key,
         ids, people,
-        users::{self, NewAddress, NewUser, Registered},
+        users::{self, Registered},
     },
     wire::{self, Result},
 };
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
-use entity::{Kind, account, bank_account, invitation, kyc, user};
+use entity::{Kind, account, bank_account, invitation, user};
 use uuid::Uuid;
 
 /// A person whom a partner serves.
@@ -72,7 +75,7 @@ impl User {
 
     /// Last four digits of the phone number; null when none was given.
     async fn phone_last4(&self, ctx: &Context<'_>) -> Result<Option<String>> {
-        let phone = users::phone(ctx.app(), &self.0)?;
+        let phone = applicants::phone(ctx.app(), &self.0)?;
         Ok(phone.map(|phone| people::last4(phone.reveal())))
     }
 
@@ -174,57 +177,6 @@ impl Address {
             country_code: user.address_country_code.clone()?,
         })
     }
-}
-
-/// One identity check.
-pub struct Kyc(pub kyc::Model);
-
-/// One identity check.
-#[Object]
-impl Kyc {
-    /// Opaque identifier, the same on every door.
-    pub async fn id(&self) -> ID {
-        self.0.id.into()
-    }
-
-    /// What the REST door calls the check by.
-    async fn token(&self) -> &str {
-        &self.0.token
-    }
-
-    /// From 0 to 1; 0.90 and more is approved.
-    async fn score(&self) -> Decimal {
-        Decimal::hundredths(self.0.score)
-    }
-
-    /// What it came to.
-    async fn outcome(&self) -> KycOutcome {
-        self.0.outcome.into()
-    }
-
-    /// What was found.
-    async fn tags(&self) -> Vec<&str> {
-        self.0.tags.lines().collect()
-    }
-
-    /// When it was decided.
-    async fn decided_at(&self) -> DateTime {
-        self.0.decided_at.into()
-    }
-}
-
-/// What an identity check came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[graphql(remote = "entity::kyc::Outcome")]
-pub enum KycOutcome {
-    /// Passed.
-    Approved,
-    /// Questions must be answered.
-    QuestionsRequired,
-    /// A person must look.
-    ManualReview,
-    /// Refused.
-    Denied,
 }
 
 /// A postal address as written down.

@@ -1,25 +1,56 @@
-//! Who says whether a person is who she claims to be.
+//! Who says whether a person is who she claims to be, and why.
 
 use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// What an identity check goes by. Formats have been checked before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a finding of its own")]
 pub struct Evidence<'a> {
     pub last_name: &'a str,
     /// In whole years, on the day of the check.
     pub age: u32,
+    /// Whether the address is one of the United States, whose states and postal codes are known.
+    pub is_domestic: bool,
     pub has_phone: bool,
     /// Whether another customer of the same partner has given the same social security number.
     pub ssn_seen_before: bool,
-    /// Whether last names choose the outcome, as they do in a sandbox.
+    /// Whether an entry of the watch list resembles the person, of those that nobody has cleared.
+    pub is_listed: bool,
+    /// Whether last names choose the score, as they do in a sandbox, where a number that was seen before is only noted.
     pub personas: bool,
 }
 
-/// What a check found.
+/// What was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Check {
+    Format,
+    Age,
+    Address,
+    Phone,
+    Email,
+    DuplicateSsn,
+    WatchList,
+    Persona,
+    Answers,
+}
+
+/// One check: whether it was passed, what it adds to the score, and by which rule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    pub check: Check,
+    pub passed: bool,
+    /// In hundredths; below zero for what speaks against the person.
+    pub part: i32,
+    pub rule: Cow<'static, str>,
+}
+
+/// What a check found. The score is the sum of its parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// In hundredths; 90 and more is approved, 60 and more asks questions, 30 and more asks for documents.
-    pub score: i32,
+    pub parts: Vec<Part>,
     pub tags: Vec<&'static str>,
 }
 
@@ -27,6 +58,11 @@ pub struct Verdict {
 pub trait IdentityProvider: Send + Sync {
     /// Scores `evidence`.
     fn check<'a>(&'a self, evidence: Evidence<'a>) -> BoxFuture<'a, Verdict>;
+}
+
+/// The sum of the parts, from 0 to 99 hundredths.
+pub fn score(parts: &[Part]) -> i32 {
+    parts.iter().map(|part| part.part).sum::<i32>().clamp(0, 99)
 }
 
 /// Rules of our own. In a sandbox the last names `Question`, `Review` and `Denied` set the score.
@@ -39,51 +75,119 @@ impl IdentityProvider for BuiltIn {
     }
 }
 
+const FORMAT: i32 = 25;
+const AGE: i32 = 20;
+const ADDRESS: i32 = 20;
+const PHONE: i32 = 5;
+const EMAIL: i32 = 5;
+const SSN: i32 = 12;
+const WATCH_LIST: i32 = 12;
+
+/// What takes a perfect score to 0.10, where people are refused.
+const MINOR: i32 = AGE - 89;
+/// What takes a perfect score to 0.45, where a person looks.
+const SUSPICIOUS: i32 = 12 - 54;
+
 fn verdict(evidence: Evidence<'_>) -> Verdict {
-    let mut tags = vec!["Address Match"];
-    if evidence.has_phone {
-        tags.push("Phone Match");
-    }
-    if evidence.ssn_seen_before {
-        tags.push("SSN Seen Before");
-    }
-    let mut score = 99;
+    let is_adult = evidence.age >= 18;
+    let part = |check, passed, part, rule: &'static str| Part { check, passed, part, rule: rule.into() };
+    let address = if evidence.is_domestic { ADDRESS } else { 0 };
+    let phone = if evidence.has_phone { PHONE } else { 0 };
+    let ssn = if evidence.ssn_seen_before && !evidence.personas { SUSPICIOUS } else { SSN };
+    let mut parts = vec![
+        part(Check::Format, true, FORMAT, "Every field has its form, and the social security number is one that can be issued."),
+        part(Check::Age, is_adult, if is_adult { AGE } else { MINOR }, "The person is 18 or older."),
+        part(Check::Address, evidence.is_domestic, address, "The address has a state and a postal code of the United States."),
+        part(Check::Phone, evidence.has_phone, phone, "A phone number of the North American plan is given."),
+        part(Check::Email, true, EMAIL, "The e-mail address has a name and a domain."),
+        part(Check::DuplicateSsn, !evidence.ssn_seen_before, ssn, "Nobody else has given this social security number."),
+        part(
+            Check::WatchList,
+            !evidence.is_listed,
+            if evidence.is_listed { SUSPICIOUS } else { WATCH_LIST },
+            "No entry of the watch list resembles the name and the day of birth.",
+        ),
+    ];
     if evidence.personas {
-        score = match evidence.last_name.to_ascii_lowercase().as_str() {
+        let target = match evidence.last_name.to_ascii_lowercase().as_str() {
             "question" => 75,
             "review" => 45,
             "denied" => 10,
             _ => 99,
         };
-    } else if evidence.ssn_seen_before {
-        score = 45;
+        let otherwise = FORMAT + AGE + address + phone + EMAIL + ssn + WATCH_LIST;
+        if target != otherwise {
+            parts.push(part(Check::Persona, target == 99, target - otherwise, "In a sandbox the last name chooses the score."));
+        }
     }
-    if evidence.age < 18 {
-        tags.push("Under 18");
-        score = 10;
-    }
-    Verdict { score, tags }
+    let found = [
+        (evidence.is_domestic, "Address Match"),
+        (evidence.has_phone, "Phone Match"),
+        (evidence.ssn_seen_before, "SSN Seen Before"),
+        (evidence.is_listed, "Watch List Match"),
+        (!is_adult, "Under 18"),
+    ];
+    Verdict { parts, tags: found.into_iter().filter_map(|(found, tag)| found.then_some(tag)).collect() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const ADA: Evidence<'static> = Evidence {
+        last_name: "Carter",
+        age: 40,
+        is_domestic: true,
+        has_phone: true,
+        ssn_seen_before: false,
+        is_listed: false,
+        personas: true,
+    };
+
     #[test]
     fn personas_choose_the_score_in_a_sandbox_only() {
-        let ada = Evidence { last_name: "Carter", age: 40, has_phone: true, ssn_seen_before: false, personas: true };
-        for (evidence, score, tags) in [
-            (ada, 99, vec!["Address Match", "Phone Match"]),
-            (Evidence { has_phone: false, ..ada }, 99, vec!["Address Match"]),
-            (Evidence { last_name: "Question", ..ada }, 75, vec!["Address Match", "Phone Match"]),
-            (Evidence { last_name: "Review", ..ada }, 45, vec!["Address Match", "Phone Match"]),
-            (Evidence { last_name: "Denied", ..ada }, 10, vec!["Address Match", "Phone Match"]),
-            (Evidence { last_name: "Denied", personas: false, ..ada }, 99, vec!["Address Match", "Phone Match"]),
-            (Evidence { ssn_seen_before: true, ..ada }, 99, vec!["Address Match", "Phone Match", "SSN Seen Before"]),
-            (Evidence { ssn_seen_before: true, personas: false, ..ada }, 45, vec!["Address Match", "Phone Match", "SSN Seen Before"]),
-            (Evidence { age: 17, ..ada }, 10, vec!["Address Match", "Phone Match", "Under 18"]),
+        let live = Evidence { personas: false, ..ADA };
+        for (evidence, expected, tags) in [
+            (ADA, 99, vec!["Address Match", "Phone Match"]),
+            (Evidence { has_phone: false, ..ADA }, 99, vec!["Address Match"]),
+            (Evidence { is_domestic: false, ..ADA }, 99, vec!["Phone Match"]),
+            (Evidence { last_name: "Question", ..ADA }, 75, vec!["Address Match", "Phone Match"]),
+            (Evidence { last_name: "Review", ..ADA }, 45, vec!["Address Match", "Phone Match"]),
+            (Evidence { last_name: "DENIED", ..ADA }, 10, vec!["Address Match", "Phone Match"]),
+            (Evidence { ssn_seen_before: true, ..ADA }, 99, vec!["Address Match", "Phone Match", "SSN Seen Before"]),
+            (Evidence { age: 17, ..ADA }, 10, vec!["Address Match", "Phone Match", "Under 18"]),
+            (Evidence { is_listed: true, ..ADA }, 45, vec!["Address Match", "Phone Match", "Watch List Match"]),
+            (live, 99, vec!["Address Match", "Phone Match"]),
+            (Evidence { last_name: "Denied", ..live }, 99, vec!["Address Match", "Phone Match"]),
+            (Evidence { has_phone: false, ..live }, 94, vec!["Address Match"]),
+            (Evidence { is_domestic: false, ..live }, 79, vec!["Phone Match"]),
+            (Evidence { ssn_seen_before: true, ..live }, 45, vec!["Address Match", "Phone Match", "SSN Seen Before"]),
+            (Evidence { is_listed: true, ..live }, 45, vec!["Address Match", "Phone Match", "Watch List Match"]),
+            (Evidence { age: 17, ..live }, 10, vec!["Address Match", "Phone Match", "Under 18"]),
         ] {
-            assert_eq!(verdict(evidence), Verdict { score, tags }, "{evidence:?}");
+            let found = verdict(evidence);
+            assert_eq!((score(&found.parts), found.tags), (expected, tags), "{evidence:?}");
         }
+    }
+
+    #[test]
+    fn every_check_tells_its_part() {
+        let failed = |evidence| -> Vec<(Check, i32)> {
+            verdict(evidence).parts.into_iter().filter(|part| !part.passed).map(|part| (part.check, part.part)).collect()
+        };
+        assert_eq!(failed(ADA), []);
+        assert_eq!(
+            failed(Evidence {
+                age: 17,
+                is_domestic: false,
+                has_phone: false,
+                ssn_seen_before: true,
+                is_listed: true,
+                personas: false,
+                ..ADA
+            }),
+            [(Check::Age, -69), (Check::Address, 0), (Check::Phone, 0), (Check::DuplicateSsn, -42), (Check::WatchList, -42)]
+        );
+        assert_eq!(failed(Evidence { last_name: "Review", ..ADA }), [(Check::Persona, -54)]);
     }
 }

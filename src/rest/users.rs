@@ -9,8 +9,10 @@ use super::{
 use crate::{
     app::App,
     domain::{
-        self, Refusal, command, ids,
-        users::{self, NewAddress, NewUser, Registered},
+        self, Refusal,
+        applicants::{self, NewAddress, NewUser},
+        command, ids,
+        users::{self, Registered},
     },
 };
 use axum::{
@@ -152,7 +154,7 @@ struct UserBody {
 
 impl UserBody {
     fn of(app: &App, user: user::Model, kyc: Option<kyc::Model>) -> domain::Result<Self> {
-        let phone = users::phone(app, &user)?;
+        let phone = applicants::phone(app, &user)?;
         Ok(Self {
             id: user.id,
             status: word(user.status),

@@ -108,7 +108,7 @@ async fn sign_up(State(app): State<App>, actor: Caller, Form(body): Form) -> Res
 }
 
 fn day_of_birth(app: &App, user: &user::Model) -> domain::Result<Option<String>> {
-    Ok(domain::users::birth_date(app, user)?.map(|day| day.to_string()))
+    Ok(domain::applicants::birth_date(app, user)?.map(|day| day.to_string()))
 }
 
 async fn read(State(app): State<App>, actor: Caller, Id(id): Id) -> Result<Json<Value>> {

@@ -1,0 +1,162 @@
+//! Who a person says she is: what is asked of her, which of it can be, and how it is kept.
+
+use super::{
+    Error, Refusal, Result,
+    command::Desk,
+    people::{Country, Email, PersonName, Phone, PostalCode, UsState, check_words, parse_birth_date},
+    secrets::{Place, Secret},
+    ssn::Ssn,
+};
+use crate::app::App;
+use chrono::NaiveDate;
+use entity::{partner::Mode, user};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Where a person lives, as she wrote it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewAddress {
+    pub line1: String,
+    pub line2: Option<String>,
+    pub city: String,
+    pub state: String,
+    pub postal_code: String,
+    pub country_code: String,
+}
+
+/// What a partner says about a person; nothing in it has been checked.
+#[derive(Clone, Serialize)]
+pub struct NewUser {
+    pub first_name: String,
+    pub last_name: String,
+    pub email: String,
+    pub phone: Option<String>,
+    pub ssn: Option<String>,
+    pub birth_date: Option<String>,
+    pub address: Option<NewAddress>,
+}
+
+/// What was found in order.
+pub struct Checked {
+    pub phone: Option<Phone>,
+    pub ssn: Option<Ssn>,
+    pub birth_date: Option<NaiveDate>,
+}
+
+impl NewUser {
+    /// Reads every field, or refuses the first that cannot be.
+    pub fn checked(&self, mode: Mode) -> Result<Checked> {
+        valid("firstName", PersonName::parse(&self.first_name))?;
+        valid("lastName", PersonName::parse(&self.last_name))?;
+        valid("email", Email::parse(&self.email))?;
+        if self.phone.as_ref().is_some_and(|phone| phone.len() > 40) {
+            return Err(Refusal::invalid("phone", "must have at most 40 characters").into());
+        }
+        let phone = self.phone.as_deref().map(|phone| valid("phone", Phone::parse(phone))).transpose()?;
+        let birth_date = self.birth_date.as_deref().map(|day| valid("birthDate", parse_birth_date(day))).transpose()?;
+        let sandbox = mode == Mode::Sandbox;
+        let ssn = self.ssn.as_deref().map(|ssn| valid("ssn", Ssn::parse(ssn, sandbox))).transpose()?;
+        if let Some(address) = &self.address {
+            address.check()?;
+        }
+        Ok(Checked { phone, ssn, birth_date })
+    }
+}
+
+impl NewAddress {
+    /// Refuses what cannot be.
+    pub fn check(&self) -> Result<()> {
+        check_words("address.line1", &self.line1)?;
+        if let Some(line2) = &self.line2 {
+            check_words("address.line2", line2)?;
+        }
+        check_words("address.city", &self.city)?;
+        let country = valid("address.countryCode", Country::from_alpha2(&self.country_code))?;
+        if country.alpha2() == "US" {
+            valid("address.state", UsState::parse(&self.state))?;
+            valid("address.postalCode", PostalCode::parse(&self.postal_code))?;
+        } else {
+            check_words("address.state", &self.state)?;
+            check_words("address.postalCode", &self.postal_code)?;
+        }
+        Ok(())
+    }
+}
+
+/// The value, or a refusal that blames `field` with the error's own words.
+pub fn valid<T, E: std::fmt::Display>(field: &str, value: std::result::Result<T, E>) -> Result<T> {
+    value.map_err(|error| Refusal::invalid(field, error.to_string()).into())
+}
+
+/// The column of social security numbers.
+pub const SSN: &str = "users.ssn";
+/// The column of phone numbers.
+pub const PHONE: &str = "users.phone";
+/// The column of days of birth.
+pub const BIRTH_DATE: &str = "users.birth_date";
+
+/// Sealed columns of a person, for whoever writes them anew.
+pub fn sealed(desk: &Desk<'_>, user_id: Uuid, column: &'static str, value: Option<&str>) -> Result<Option<Vec<u8>>> {
+    let place = Place { column, row: user_id, partner: desk.partner.id };
+    value.map(|value| desk.app.vault.seal(place, value.as_bytes())).transpose()
+}
+
+/// A person's day of birth, where it is known.
+pub fn birth_date(app: &App, user: &user::Model) -> Result<Option<NaiveDate>> {
+    let place = Place { column: BIRTH_DATE, row: user.id, partner: user.partner_id };
+    let Some(sealed) = user.birth_date.as_deref() else { return Ok(None) };
+    let day = app.vault.open_text(place, sealed)?;
+    parse_birth_date(day.reveal()).map(Some).map_err(|_| Error::broken("a kept day of birth is none"))
+}
+
+/// The phone number as the person wrote it.
+pub fn phone(app: &App, user: &user::Model) -> Result<Option<Secret<String>>> {
+    let place = Place { column: PHONE, row: user.id, partner: user.partner_id };
+    user.phone.as_deref().map(|sealed| app.vault.open_text(place, sealed)).transpose()
+}
+
+/// The social security number, where it is known.
+fn ssn(app: &App, user: &user::Model) -> Result<Option<Secret<String>>> {
+    let place = Place { column: SSN, row: user.id, partner: user.partner_id };
+    user.ssn.as_deref().map(|sealed| app.vault.open_text(place, sealed)).transpose()
+}
+
+/// A person as an identity check sees her: all that it goes by is known.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applicant {
+    pub first_name: String,
+    pub last_name: String,
+    pub email: String,
+    pub phone: Option<String>,
+    /// Nine digits.
+    pub ssn: String,
+    pub birth_date: NaiveDate,
+    pub address: NewAddress,
+}
+
+impl Applicant {
+    /// A person of the house, if all is known of her that a check goes by.
+    pub fn of(app: &App, user: &user::Model) -> Result<Option<Self>> {
+        let (Some(ssn), Some(birth_date)) = (ssn(app, user)?, birth_date(app, user)?) else { return Ok(None) };
+        let address = || {
+            Some(NewAddress {
+                line1: user.address_line_1.clone()?,
+                line2: user.address_line_2.clone(),
+                city: user.address_city.clone()?,
+                state: user.address_state.clone()?,
+                postal_code: user.address_postal_code.clone()?,
+                country_code: user.address_country_code.clone()?,
+            })
+        };
+        let Some(address) = address() else { return Ok(None) };
+        Ok(Some(Self {
+            first_name: user.first_name.clone(),
+            last_name: user.last_name.clone(),
+            email: user.email.clone(),
+            phone: phone(app, user)?.map(|phone| phone.reveal().clone()),
+            ssn: ssn.reveal().clone(),
+            birth_date,
+            address,
+        }))
+    }
+}

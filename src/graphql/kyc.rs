@@ -1,0 +1,118 @@
+//! The GraphQL face of identity checks.
+
+use super::scalars::{DateTime, Decimal};
+use crate::{
+    domain::kyc,
+    providers::identity::{Check, Part},
+};
+use async_graphql::{Enum, ID, Object, SimpleObject};
+use entity::kyc as row;
+
+/// One identity check.
+pub struct Kyc(pub row::Model);
+
+/// One identity check.
+#[Object]
+impl Kyc {
+    /// Opaque identifier, the same on every door.
+    pub async fn id(&self) -> ID {
+        self.0.id.into()
+    }
+
+    /// What the REST door calls the check by.
+    async fn token(&self) -> &str {
+        &self.0.token
+    }
+
+    /// From 0 to 1; 0.90 and more is approved.
+    async fn score(&self) -> Decimal {
+        Decimal::hundredths(self.0.score)
+    }
+
+    /// What it came to.
+    async fn outcome(&self) -> KycOutcome {
+        self.0.outcome.into()
+    }
+
+    /// What was found.
+    async fn tags(&self) -> Vec<&str> {
+        self.0.tags.lines().collect()
+    }
+
+    /// Each check with its part of the score.
+    async fn kyc_checks(&self) -> Vec<KycCheck> {
+        kyc::parts(&self.0).into_iter().map(KycCheck::from).collect()
+    }
+
+    /// Whether a later check took the place of this one.
+    async fn is_superseded(&self) -> bool {
+        self.0.superseded_at.is_some()
+    }
+
+    /// When it was made.
+    async fn created_at(&self) -> DateTime {
+        self.0.created_at.into()
+    }
+
+    /// When the present outcome was reached.
+    async fn decided_at(&self) -> DateTime {
+        self.0.decided_at.into()
+    }
+}
+
+/// What an identity check came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "entity::kyc::Outcome")]
+pub enum KycOutcome {
+    /// Passed.
+    Approved,
+    /// Questions must be answered.
+    QuestionsRequired,
+    /// A person must look.
+    ManualReview,
+    /// Refused.
+    Denied,
+}
+
+/// One thing that was looked at, and what it added to the score.
+#[derive(Clone, Debug, SimpleObject)]
+pub struct KycCheck {
+    /// What was looked at.
+    check: KycCheckKind,
+    /// Whether it was passed.
+    is_passed: bool,
+    /// What it adds to the score, below zero for what speaks against the person.
+    part: Decimal,
+    /// The rule in a sentence.
+    rule: String,
+}
+
+impl From<Part> for KycCheck {
+    fn from(part: Part) -> Self {
+        Self { check: part.check.into(), is_passed: part.passed, part: Decimal::hundredths(part.part), rule: part.rule.into_owned() }
+    }
+}
+
+/// What an identity check looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "Check")]
+pub enum KycCheckKind {
+    /// The form of every field.
+    Format,
+    /// Whether the person is of age.
+    Age,
+    /// The address.
+    Address,
+    /// The phone number.
+    Phone,
+    /// The e-mail address.
+    Email,
+    /// Whether somebody else has the same social security number.
+    DuplicateSsn,
+    /// Whether an entry of the watch list resembles the person.
+    WatchList,
+    /// The last name, which chooses the score in a sandbox.
+    Persona,
+    /// The answers to the questions.
+    Answers,
+}
