@@ -109,6 +109,10 @@ impl Problem {
     }
 
     fn field(&self, path: &[String]) -> String {
+        let path = match path {
+            [group, field @ ..] if group == "patch" && !field.is_empty() => field,
+            whole => whole,
+        };
         let path = path.join(".");
         match (self.name)(&path).or_else(|| documented(&path)) {
             Some(name) => name.to_owned(),

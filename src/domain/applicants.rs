@@ -49,10 +49,7 @@ impl NewUser {
         valid("firstName", PersonName::parse(&self.first_name))?;
         valid("lastName", PersonName::parse(&self.last_name))?;
         valid("email", Email::parse(&self.email))?;
-        if self.phone.as_ref().is_some_and(|phone| phone.len() > 40) {
-            return Err(Refusal::invalid("phone", "must have at most 40 characters").into());
-        }
-        let phone = self.phone.as_deref().map(|phone| valid("phone", Phone::parse(phone))).transpose()?;
+        let phone = self.phone.as_deref().map(check_phone).transpose()?;
         let birth_date = self.birth_date.as_deref().map(|day| valid("birthDate", parse_birth_date(day))).transpose()?;
         let sandbox = mode == Mode::Sandbox;
         let ssn = self.ssn.as_deref().map(|ssn| valid("ssn", Ssn::parse(ssn, sandbox))).transpose()?;
@@ -81,6 +78,14 @@ impl NewAddress {
         }
         Ok(())
     }
+}
+
+/// Reads a phone number.
+pub fn check_phone(phone: &str) -> Result<Phone> {
+    if phone.len() > 40 {
+        return Err(Refusal::invalid("phone", "must have at most 40 characters").into());
+    }
+    valid("phone", Phone::parse(phone))
 }
 
 /// The value, or a refusal that blames `field` with the error's own words.

@@ -39,6 +39,14 @@ impl Error {
         Self::Broken(cause.into())
     }
 
+    /// The same, blaming a field of the group called `group` instead of one beside it.
+    pub fn inside(mut self, group: &str) -> Self {
+        if let Self::Refused(refusal) = &mut self {
+            refusal.path.insert(0, group.to_owned());
+        }
+        self
+    }
+
     /// What the log may hold: a database's message, but neither its detail nor a broken constraint's, which quote rows.
     pub fn cause(&self) -> String {
         match self {

@@ -6,10 +6,13 @@ use super::{
     events::Happening,
     invitations,
     messages::{self, NewMessage},
-    people::{Email, PersonName, age_on, check_words, parse_birth_date},
+    people::{Email, PersonName, check_words, parse_birth_date},
     secrets::Secret,
     ssn::Ssn,
-    users,
+    users::{
+        self,
+        changes::{UserChange, write_changes},
+    },
 };
 use crate::app::App;
 use chrono::{Duration, NaiveDate};
@@ -61,30 +64,18 @@ impl Identity {
         }
     }
 
-    /// Writes what is said into a person's row; whether anything of her identity is another than before.
-    fn write(&self, desk: &Desk<'_>, user: &mut user::Model) -> Result<bool> {
-        let before = (user.first_name.clone(), user.last_name.clone(), applicants::birth_date(desk.app, user)?, user.ssn_index.clone());
+    /// Writes what is said into a person's row.
+    fn write(&self, desk: &Desk<'_>, user: &mut user::Model) -> Result<()> {
         if let Some(name) = &self.full_name {
             let (first, last) = halves(name);
             (user.first_name, user.last_name) = (first.to_owned(), last.to_owned());
         }
-        if let Some(day) = &self.birth_date {
-            let day = applicants::valid("birthDate", parse_birth_date(day))?;
-            if age_on(day, desk.now.date_naive()).is_none() {
-                return Err(Refusal::invalid("birthDate", "lies in the future").into());
-            }
-            user.birth_date = applicants::sealed(desk, user.id, applicants::BIRTH_DATE, Some(&day.to_string()))?;
-        }
-        if let Some(ssn) = &self.ssn {
-            let ssn = applicants::valid("ssn", Ssn::parse(ssn, desk.partner.mode == Mode::Sandbox))?.reveal();
-            user.ssn = applicants::sealed(desk, user.id, applicants::SSN, Some(&ssn))?;
-            user.ssn_index = Some(desk.app.vault.blind_index(applicants::SSN, desk.partner.id, &ssn));
-        }
+        let Self { birth_date, ssn, .. } = self.clone();
+        UserChange { birth_date, ssn, ..UserChange::default() }.write(desk, user)?;
         if let Some(gender) = &self.gender {
             user.gender = Some(gender.trim().to_owned());
         }
-        let after = (user.first_name.clone(), user.last_name.clone(), applicants::birth_date(desk.app, user)?, user.ssn_index.clone());
-        Ok(before != after)
+        Ok(())
     }
 }
 
@@ -168,29 +159,6 @@ pub async fn amend(app: &App, actor: &Actor, amendment: Amendment) -> Result<use
     Ok(command::execute(app, actor, None, amendment).await?.value)
 }
 
-/// Writes what is new and nothing else, so that what was written meanwhile stays.
-fn changed(before: user::Model, after: user::Model) -> user::ActiveModel {
-    let mut row: user::ActiveModel = before.into();
-    row.first_name.set_if_not_equals(after.first_name);
-    row.last_name.set_if_not_equals(after.last_name);
-    row.birth_date.set_if_not_equals(after.birth_date);
-    row.ssn.set_if_not_equals(after.ssn);
-    row.ssn_index.set_if_not_equals(after.ssn_index);
-    row.gender.set_if_not_equals(after.gender);
-    row
-}
-
-/// Blames a field of the patch instead of one beside it.
-fn in_the_patch(error: Error) -> Error {
-    match error {
-        Error::Refused(mut refusal) => {
-            refusal.path.insert(0, "patch".to_owned());
-            refusal.into()
-        }
-        other => other,
-    }
-}
-
 impl Command for Amendment {
     const NAME: &'static str = "user.amend";
     const SCOPE: Scope = Scope::Manage;
@@ -198,20 +166,15 @@ impl Command for Amendment {
     type Done = user::Model;
 
     fn check(&self, mode: Mode) -> Result<()> {
-        self.identity.check(mode).map_err(in_the_patch)
+        self.identity.check(mode).map_err(|error| error.inside("patch"))
     }
 
     async fn carry_out(&self, desk: &Desk<'_>) -> Result<user::Model> {
         clock::locked(desk.tx, desk.partner.id).await?;
         let mut user = users::within(desk.tx, desk.whose, self.user_id).await?.ok_or_else(|| Refusal::not_found("userId"))?;
         let before = user.clone();
-        let another = self.identity.write(desk, &mut user).map_err(in_the_patch)?;
-        let mut user = changed(before, user).update(desk.tx).await?;
-        if another {
-            user = users::check_again(desk, user).await?;
-        }
-        desk.fact().record(desk.tx, Happening::UserUpdated, user.id, json!({ "id": user.id, "status": user.status })).await?;
-        Ok(user)
+        self.identity.write(desk, &mut user).map_err(|error| error.inside("patch"))?;
+        write_changes(desk, before, user).await
     }
 
     fn object(done: &user::Model) -> Uuid {

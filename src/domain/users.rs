@@ -27,6 +27,8 @@ use serde_json::json;
 use std::collections::HashMap;
 use uuid::Uuid;
 
+pub mod changes;
+
 /// A person and her identity check, if there was one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registered {

@@ -18,11 +18,14 @@ use crate::{
         command,
         idempotency::Key,
         ids, people,
-        users::{self, Registered},
+        users::{
+            self, Registered,
+            changes::{self, AddressChange, Change, UserChange},
+        },
     },
     wire::{self, Result},
 };
-use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
+use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object, SimpleObject};
 use entity::{Kind, account, bank_account, invitation, user};
 use uuid::Uuid;
 
@@ -242,6 +245,95 @@ impl UserCreateInput {
     }
 }
 
+/// What is new about where a person lives; what is left out stays as it is.
+#[derive(InputObject)]
+pub struct AddressPatch {
+    /// Street and number.
+    line1: Option<String>,
+    /// Apartment or unit; null takes it away.
+    line2: MaybeUndefined<String>,
+    /// City.
+    city: Option<String>,
+    /// State or province, two letters in the United States.
+    state: Option<String>,
+    /// Postal code.
+    postal_code: Option<String>,
+    /// ISO 3166-1 code, two letters.
+    country_code: Option<String>,
+}
+
+/// What is new about a person; what is left out stays as it is.
+#[derive(InputObject)]
+pub struct UserPatch {
+    /// Given name.
+    first_name: Option<String>,
+    /// Family name.
+    last_name: Option<String>,
+    /// E-mail address; a sign-in keeps its own.
+    email: Option<String>,
+    /// US phone number; null takes it away.
+    phone: MaybeUndefined<String>,
+    /// Social security number; never sent back.
+    ssn: Option<String>,
+    /// Day of birth; never sent back.
+    birth_date: Option<Date>,
+    /// Where the person lives.
+    address: Option<AddressPatch>,
+}
+
+/// Input of userUpdate.
+#[derive(InputObject)]
+pub struct UserUpdateInput {
+    /// Made by the client; a retry repeats it.
+    idempotency_key: Option<String>,
+    /// Who is meant.
+    user_id: ID,
+    /// What is new.
+    patch: UserPatch,
+}
+
+fn change(value: MaybeUndefined<String>) -> Change<String> {
+    match value {
+        MaybeUndefined::Undefined => Change::Keep,
+        MaybeUndefined::Null => Change::Clear,
+        MaybeUndefined::Value(value) => Change::Set(value),
+    }
+}
+
+impl UserUpdateInput {
+    fn parse(self) -> domain::Result<(Option<Key>, UserChange)> {
+        let key = self.idempotency_key.as_deref().map(|key| Key::parse("idempotencyKey", key)).transpose()?;
+        let address = self.patch.address.map(|address| AddressChange {
+            line1: address.line1,
+            line2: change(address.line2),
+            city: address.city,
+            state: address.state,
+            postal_code: address.postal_code,
+            country_code: address.country_code,
+        });
+        let change = UserChange {
+            user_id: ids::parse(Kind::User, &self.user_id),
+            first_name: self.patch.first_name,
+            last_name: self.patch.last_name,
+            email: self.patch.email,
+            phone: change(self.patch.phone),
+            ssn: self.patch.ssn,
+            birth_date: self.patch.birth_date.map(|Date(day)| day),
+            address: address.unwrap_or_default(),
+        };
+        Ok((key, change))
+    }
+}
+
+payload!(
+    /// Outcome of userUpdate.
+    UserUpdatePayload {
+        /// The person, null when refused.
+        user: User,
+        GeneralUserError
+    }
+);
+
 payload!(
     /// Outcome of userCreate.
     UserCreatePayload {
@@ -305,5 +397,18 @@ impl UserMutation {
             Err(error) => Err(command::unreadable::<NewUser>(ctx.actor(), error)),
         };
         Ok(Some(wire::answered(registered)?.into()))
+    }
+
+    /// Change what is known of a person, or complete her; whatever her identity was checked by is checked again; scope `manage`.
+    async fn user_update(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Whom, and what is new.")] input: UserUpdateInput,
+    ) -> Result<Option<UserUpdatePayload>> {
+        let updated = match input.parse() {
+            Ok((key, change)) => changes::update(ctx.app(), ctx.actor(), key, change).await,
+            Err(error) => Err(command::unreadable::<UserChange>(ctx.actor(), error)),
+        };
+        Ok(Some(wire::answered(updated)?.into()))
     }
 }

@@ -12,7 +12,10 @@ use crate::{
         self, Refusal,
         applicants::{self, NewAddress, NewUser},
         command, ids,
-        users::{self, Registered},
+        users::{
+            self, Registered,
+            changes::{self, AddressChange, Change, UserChange},
+        },
     },
 };
 use axum::{
@@ -35,6 +38,11 @@ pub const ROUTES: &[Route] = &[
     Route::post("/v1/users", |filter| on(filter, create))
         .described(Description::new("Register a person, whose identity is checked at once.").takes(FIELDS).answers::<Created>()),
     Route::get("/v1/users", |filter| on(filter, list)).described(Description::new("List people.").lists::<UserBody>()),
+    Route::put("/v1/users/{id}", |filter| on(filter, update)).described(
+        Description::new("Change what is known of a person; whatever her identity was checked by is checked again.")
+            .takes(CHANGES)
+            .answers::<UserBody>(),
+    ),
     Route::get("/v1/users/{id}", |filter| on(filter, read)).described(Description::new("Look up a person.").answers::<UserBody>()),
 ];
 
@@ -51,6 +59,21 @@ const FIELDS: &[Field] = &[
     Field::text("address_state", "State or province, two letters in the United States.", "VA"),
     Field::text("address_postal_code", "Postal code.", "23220"),
     Field::text("address_country_code", "ISO 3166-1 code, two letters.", "US"),
+];
+
+const CHANGES: &[Field] = &[
+    Field::text("first_name", "Given name.", "Ada").optional(),
+    Field::text("last_name", "Family name.", "Carter").optional(),
+    Field::text("email_address", "E-mail address.", "ada.carter@example.com").optional(),
+    Field::text("phone_number", "Phone number in the United States.", "6742562188").optional(),
+    Field::text("birth_date", "Day of birth; never sent back.", "1985-01-23").optional(),
+    Field::text("ssn_number", "Social security number; never sent back.", "123456789").optional(),
+    Field::text("address_line_1", "Street and number.", "123 Test St").optional(),
+    Field::text("address_line_2", "Apartment or unit.", "Apt 2").optional(),
+    Field::text("address_city", "City.", "Richmond").optional(),
+    Field::text("address_state", "State or province, two letters in the United States.", "VA").optional(),
+    Field::text("address_postal_code", "Postal code.", "23220").optional(),
+    Field::text("address_country_code", "ISO 3166-1 code, two letters.", "US").optional(),
 ];
 
 async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, body: Body) -> Result<Response> {
@@ -80,6 +103,34 @@ fn parse(body: &Body) -> domain::Result<NewUser> {
             postal_code: body.text("address_postal_code")?,
             country_code: body.text("address_country_code")?,
         }),
+    })
+}
+
+async fn update(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Id(id): Id, body: Body) -> Result<Response> {
+    let change = parse_change(ids::parse(Kind::User, &id), &body).map_err(|error| command::unreadable::<UserChange>(&actor, error))?;
+    let updated = changes::update(&app, &actor, key, change).await?;
+    let Registered { user, kyc } = updated.value.clone();
+    let body = UserBody::of(&app, user, kyc)?;
+    Ok(answer(&updated, &body))
+}
+
+fn parse_change(user_id: Uuid, body: &Body) -> domain::Result<UserChange> {
+    Ok(UserChange {
+        user_id,
+        first_name: body.optional_text("first_name")?,
+        last_name: body.optional_text("last_name")?,
+        email: body.optional_text("email_address")?,
+        phone: Change::set_if(body.optional_text("phone_number")?),
+        ssn: body.optional_text("ssn_number")?,
+        birth_date: body.optional_text("birth_date")?,
+        address: AddressChange {
+            line1: body.optional_text("address_line_1")?,
+            line2: Change::set_if(body.optional_text("address_line_2")?),
+            city: body.optional_text("address_city")?,
+            state: body.optional_text("address_state")?,
+            postal_code: body.optional_text("address_postal_code")?,
+            country_code: body.optional_text("address_country_code")?,
+        },
     })
 }
 

@@ -213,6 +213,14 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
         read("partner", None, "{ partner { name } }", json!({}), Null, Answer, Answer),
         change("userCreate", Scope::Manage, "UserCreateInput", "user", json!({ "input": person("Own", "Person") }), Answer),
         change(
+            "userUpdate",
+            Scope::Manage,
+            "UserUpdateInput",
+            "user",
+            json!({ "input": { "userId": a.id("User"), "patch": { "firstName": "Mine" } } }),
+            NotFound("userId"),
+        ),
+        change(
             "accountOpen",
             Scope::Manage,
             "AccountOpenInput",
@@ -624,6 +632,7 @@ on_both! {
             ("POST", "/v1/users", Some(own), Scope::Manage, None),
             ("GET", "/v1/users", None, Scope::Read, None),
             ("GET", "/v1/users/{id}", None, Scope::Read, Some("id")),
+            ("PUT", "/v1/users/{id}", Some(json!({ "first_name": "Mine" })), Scope::Manage, Some("user_id")),
             ("POST", "/v1/users/{id}/accounts", Some(account), Scope::Manage, Some("user_id")),
             ("POST", "/v1/users/{id}/bank_accounts", Some(bank), Scope::Manage, Some("user_id")),
             ("GET", "/v1/users/{id}/bank_accounts", None, Scope::Read, Some("user_id")),

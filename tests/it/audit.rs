@@ -64,7 +64,7 @@ async fn honest_books_pass() {
              checked transfers: 1\n\
              checked orders: 3\n\
              checked fills: 2\n\
-             checked events: 19\n\
+             checked events: 20\n\
              checked chains of events: 1\n\
              checked lines of the audit log: 13\n\
              waiting to be sealed: 0\n\

@@ -103,6 +103,7 @@ async fn what_is_documented_is_so() {
             ("POST", "/v1/users", "user"),
             ("GET", "/v1/users", ""),
             ("GET", "/v1/users/{id}", "user"),
+            ("PUT", "/v1/users/{id}", "user"),
             ("POST", "/v1/users/{id}/accounts", "account_id"),
             ("POST", "/v1/users/{id}/bank_accounts", "bank_account_id"),
             ("GET", "/v1/users/{id}/bank_accounts", ""),

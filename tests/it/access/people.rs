@@ -24,7 +24,7 @@ fn another_person(case: &Case) -> Gets {
         "viewer" | "users" | "instrumentBySymbol" | "instruments" | "marketClock" | "passwordRecover" | "totpEnroll" | "totpRemove" => {
             Answer
         }
-        "accountOpen" | "bankAccountLink" | "profileUpdate" | "userDataMail" => NotFound("userId"),
+        "accountOpen" | "bankAccountLink" | "userUpdate" | "profileUpdate" | "userDataMail" => NotFound("userId"),
         "depositCreate" | "orderPlace" => NotFound("accountId"),
         "orderCancel" => NotFound("orderId"),
         // The person before her has taken the address; her own number is verified.
