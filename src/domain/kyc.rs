@@ -26,7 +26,12 @@ use entity::{
     timer::TimerKind,
     user::{self, Status},
 };
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::Expr};
+use sea_orm::{
+    ActiveModelTrait,
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder,
+    sea_query::{Expr, any},
+};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -226,6 +231,17 @@ pub async fn move_person(desk: &Desk<'_>, user: user::Model, outcome: Outcome) -
 pub async fn at_present(connection: &impl ConnectionTrait, user_id: Uuid) -> Result<Option<kyc::Model>> {
     let select = kyc::Entity::find().filter(kyc::Column::UserId.eq(user_id)).filter(kyc::Column::SupersededAt.is_null());
     Ok(select.one(connection).await?)
+}
+
+/// Whether a reviewer has yet to approve a person, because a check of hers went to one, whatever came after it.
+pub async fn awaits_review(connection: &impl ConnectionTrait, user_id: Uuid) -> Result<bool> {
+    let last = kyc::Entity::find()
+        .filter(kyc::Column::UserId.eq(user_id))
+        .filter(any![kyc::Column::Outcome.eq(Outcome::ManualReview), kyc::Column::ReviewedAt.is_not_null()])
+        .order_by_desc(kyc::Column::Id)
+        .one(connection)
+        .await?;
+    Ok(last.is_some_and(|last| last.outcome != Outcome::Approved))
 }
 
 /// The check called by this token, within reach.

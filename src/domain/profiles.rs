@@ -71,7 +71,7 @@ impl Identity {
             (user.first_name, user.last_name) = (first.to_owned(), last.to_owned());
         }
         let Self { birth_date, ssn, .. } = self.clone();
-        UserChange { birth_date, ssn, ..UserChange::default() }.write(desk, user)?;
+        UserChange { ssn, birth_date, ..UserChange::default() }.write(desk, user)?;
         if let Some(gender) = &self.gender {
             user.gender = Some(gender.trim().to_owned());
         }

@@ -127,12 +127,8 @@ pub async fn check_again(desk: &Desk<'_>, user: user::Model) -> Result<user::Mod
         return Ok(user);
     }
     let Some(mut found) = assessed(desk, &user).await? else { return Ok(user) };
-    if let Some(earlier) = checks::at_present(desk.tx, user.id).await? {
-        let in_review = earlier.outcome == Outcome::ManualReview;
-        let refused_in_review = earlier.outcome == Outcome::Denied && earlier.reviewed_at.is_some();
-        if (in_review || refused_in_review) && found.check.outcome != Outcome::Denied {
-            found.check.outcome = Outcome::ManualReview;
-        }
+    if found.check.outcome != Outcome::Denied && checks::awaits_review(desk.tx, user.id).await? {
+        found.check.outcome = Outcome::ManualReview;
     }
     let check = found.record(desk).await?;
     checks::move_person(desk, user, check.outcome).await

@@ -26,5 +26,6 @@ mod statements;
 mod tokens;
 mod transport;
 mod transport_security;
+mod users;
 mod walls;
 mod wellness;

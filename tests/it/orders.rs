@@ -282,11 +282,9 @@ async fn what_is_due_happens_in_order_each_at_its_time() {
 /// Every id replaced by the number of its first appearance.
 fn numbered(value: &mut Value, seen: &mut HashMap<String, usize>) {
     match value {
-        Value::String(text) => {
-            if text.parse::<Uuid>().is_ok() || text.starts_with("S-") {
-                let next = seen.len();
-                *text = format!("#{}", seen.entry(text.clone()).or_insert(next));
-            }
+        Value::String(text) if text.parse::<Uuid>().is_ok() || text.starts_with("S-") => {
+            let next = seen.len();
+            *text = format!("#{}", seen.entry(text.clone()).or_insert(next));
         }
         Value::Array(values) => values.iter_mut().for_each(|value| numbered(value, seen)),
         Value::Object(fields) => fields.values_mut().for_each(|value| numbered(value, seen)),

@@ -1,0 +1,228 @@
+//! People on both doors: the documented requests, people who are completed later, and changes that have an identity checked again.
+
+use crate::support::{Answer, TestApp, USER_CREATE, on_both, person, send, socket::Socket};
+use serde_json::{Value, json};
+
+const UPDATE: &str = "mutation($input: UserUpdateInput!) { userUpdate(input: $input) {
+    user { id status firstName lastName email phoneLast4 address { line1 line2 city state postalCode countryCode } kyc { token outcome } }
+    userErrors { code path message } } }";
+
+/// The documented request.
+fn john() -> Value {
+    json!({
+        "phone_number": "18042562188", "first_name": "John", "last_name": "Doe", "email_address": "johndoe@finos.com",
+        "birth_date": "1985-01-23", "ssn_number": "123456789", "address_line_1": "123 Test St", "address_city": "Richmond",
+        "address_state": "VA", "address_postal_code": "23220", "address_country_code": "US",
+    })
+}
+
+fn with(mut body: Value, field: &str, value: impl Into<Value>) -> Value {
+    body[field] = value.into();
+    body
+}
+
+async fn put(app: &TestApp, user: &str, body: Value) -> Answer {
+    send(app.rest("PUT", &format!("/v1/users/{user}")).json(&body)).await
+}
+
+async fn created(app: &TestApp, body: Value) -> Value {
+    let answer = app.post("/v1/users", body).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    answer.body
+}
+
+/// What has happened since a cursor, without ids.
+async fn told(events: &mut Socket, count: usize) -> Vec<(String, Value)> {
+    let mut told = Vec::new();
+    for _ in 0..count {
+        let event = events.next().await["events"].clone();
+        let state = if event["outcome"].is_null() { event["user"]["status"].clone() } else { event["outcome"].clone() };
+        told.push((event["type"].as_str().unwrap().to_owned(), state));
+    }
+    told
+}
+
+const EVENTS: &str = "subscription { events { type ... on UserChangedEvent { user { status } } ... on KycChangedEvent { outcome } } }";
+
+on_both! {
+    async fn the_documented_requests_answer_as_documented(app: TestApp) {
+        let made = created(&app, john()).await;
+        let (id, token) = (made["id"].as_str().unwrap(), made["kyc_token"].as_str().unwrap());
+        assert!(token.len() == 22 && token.starts_with("S-"));
+        assert_eq!(made, json!({ "id": id, "status": "approved", "kyc_token": token }));
+        let mut shown = json!({
+            "id": id, "status": "active", "kyc_token": token, "first_name": "John", "last_name": "Doe", "phone_number": "18042562188",
+            "email_address": "johndoe@finos.com", "address_line_1": "123 Test St", "address_line_2": null, "address_city": "Richmond",
+            "address_state": "VA", "address_postal_code": "23220", "address_country_code": "US",
+        });
+        for path in [format!("/v1/users/{id}"), format!("/v1/users/{id}/")] {
+            assert_eq!((app.get(&path).await.status, app.get(&path).await.body), (200, shown.clone()));
+        }
+        shown["phone_number"] = json!("6742562188");
+        for slash in ["", "/"] {
+            let answer = put(&app, &format!("{id}{slash}"), json!({ "phone_number": "6742562188" })).await;
+            assert_eq!((answer.status, &answer.body), (200, &shown));
+        }
+        for name in ["Jane", "Joan"] {
+            created(&app, with(john(), "first_name", name)).await;
+        }
+        let list = app.get("/v1/users?limit=3").await;
+        assert_eq!(list.body["pagination"], json!({
+            "ending_before": null, "starting_after": null, "limit": 3, "order": "desc", "previous_uri": null, "next_uri": null,
+            "previous_page": null, "next_page": null,
+        }));
+        assert_eq!(list.body["data"][2], shown);
+    }
+
+    async fn every_field_can_be_changed_and_none_comes_back_that_must_not(app: TestApp) {
+        let id = created(&app, john()).await["id"].as_str().unwrap().to_owned();
+        let all = json!({
+            "phone_number": "(202) 555-0107", "first_name": "Joan", "last_name": "Smith", "email_address": "joan@example.com",
+            "birth_date": "1990-12-31", "ssn_number": "219-45-6789", "address_line_1": "1 New St", "address_line_2": "unit 4",
+            "address_city": "Boston", "address_state": "MA", "address_postal_code": "02108-1234", "address_country_code": "US",
+        });
+        let changed = put(&app, &id, all.clone()).await;
+        let mut expected = all;
+        for secret in ["birth_date", "ssn_number"] {
+            expected.as_object_mut().unwrap().remove(secret);
+        }
+        expected["id"] = json!(id);
+        expected["status"] = json!("active");
+        expected["kyc_token"] = changed.body["kyc_token"].clone();
+        assert_eq!((changed.status, &changed.body), (200, &expected));
+        assert_eq!(app.get(&format!("/v1/users/{id}")).await.body, expected);
+        let untouched = put(&app, &id, json!({})).await;
+        assert_eq!((untouched.status, untouched.body), (200, expected));
+    }
+
+    async fn a_change_of_identity_is_checked_again_and_no_other(app: TestApp) {
+        let made = created(&app, john()).await;
+        let (id, first) = (made["id"].as_str().unwrap(), &made["kyc_token"]);
+        let mut events = Socket::join(&app, Some(&app.key)).await;
+        events.subscribe("1", EVENTS, json!({})).await;
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        for (field, value) in [("phone_number", "2025550111"), ("email_address", "other@example.com"), ("first_name", "John"), ("ssn_number", "123-45-6789")] {
+            assert_eq!(put(&app, id, json!({ field: value })).await.body["kyc_token"], *first, "{field}");
+        }
+        assert_eq!(told(&mut events, 2).await, [("user.updated".to_owned(), json!("APPROVED")), ("user.updated".to_owned(), json!("APPROVED"))]);
+        let mut token = first.clone();
+        for (field, value) in [
+            ("first_name", "Jo"), ("last_name", "Roe"), ("birth_date", "1985-01-24"), ("ssn_number", "219456789"),
+            ("address_line_1", "124 Test St"), ("address_line_2", "unit 5"), ("address_city", "Norfolk"), ("address_postal_code", "23221"),
+        ] {
+            let changed = put(&app, id, json!({ field: value })).await;
+            assert_eq!((changed.status, &changed.body["status"]), (200, &json!("active")), "{field}");
+            assert_ne!(changed.body["kyc_token"], token, "{field}");
+            token = changed.body["kyc_token"].clone();
+            let expected = [("kyc.created", "APPROVED"), ("user.updated", "APPROVED")].map(|(kind, state)| (kind.to_owned(), json!(state)));
+            assert_eq!(told(&mut events, 2).await, expected, "{field}");
+        }
+        let denied = put(&app, id, json!({ "birth_date": "2010-01-24" })).await;
+        assert_eq!(denied.body["status"], "denied");
+        let expected = [("kyc.created", "DENIED"), ("user.status_changed", "DENIED"), ("user.updated", "DENIED")];
+        assert_eq!(told(&mut events, 3).await, expected.map(|(kind, state)| (kind.to_owned(), json!(state))));
+    }
+
+    async fn nobody_leaves_a_review_by_a_change(app: TestApp) {
+        let made = created(&app, with(john(), "last_name", "Review")).await;
+        assert_eq!(made["status"], "documentation_required");
+        let id = made["id"].as_str().unwrap();
+        let renamed = put(&app, id, json!({ "last_name": "Doe" })).await;
+        assert_eq!(renamed.body["status"], "documentation_required");
+        assert_eq!(put(&app, id, json!({ "last_name": "Denied" })).await.body["status"], "denied");
+        assert_eq!(put(&app, id, json!({ "last_name": "Doe" })).await.body["status"], "documentation_required");
+        // Whom the rules refused and nobody was to review, her partner may correct.
+        let made = created(&app, with(john(), "last_name", "Denied")).await;
+        assert_eq!(made["status"], "denied");
+        assert_eq!(put(&app, made["id"].as_str().unwrap(), json!({ "last_name": "Doe" })).await.body["status"], "active");
+    }
+
+    async fn a_person_begun_with_little_is_completed_later(app: TestApp) {
+        let mut little = person("Ada", "Carter");
+        for field in ["ssn", "birthDate", "address", "phone"] {
+            little.as_object_mut().unwrap().remove(field);
+        }
+        let begun = app.gql(USER_CREATE, json!({ "input": little })).await;
+        let user = begun.entity("userCreate", "user").clone();
+        assert_eq!((&user["status"], &user["kyc"]), (&json!("PENDING"), &Value::Null));
+        let update = async |patch: Value| app.gql(UPDATE, json!({ "input": { "userId": user["id"], "patch": patch } })).await;
+        let part = update(json!({ "ssn": "123456789", "phone": "2025550107" })).await;
+        assert_eq!(part.entity("userUpdate", "user")["status"], "PENDING");
+        let half = update(json!({ "address": { "line1": "123 Test St", "city": "Richmond" } })).await;
+        let told = json!({ "code": "REQUIRED", "path": ["patch", "address", "state"], "message": "patch.address.state is required" });
+        assert_eq!(half.user_error("userUpdate"), &told);
+        let address = json!({ "line1": "123 Test St", "line2": "unit 4", "city": "Richmond", "state": "VA", "postalCode": "23220", "countryCode": "US" });
+        assert_eq!(update(json!({ "address": address })).await.entity("userUpdate", "user")["status"], "PENDING");
+        let whole = update(json!({ "birthDate": "1985-01-23" })).await;
+        let whole = whole.entity("userUpdate", "user");
+        assert_eq!((&whole["status"], &whole["kyc"]["outcome"]), (&json!("APPROVED"), &json!("APPROVED")));
+        let cleared = update(json!({ "phone": null, "address": { "line2": null } })).await;
+        let cleared = cleared.entity("userUpdate", "user");
+        assert_eq!((&cleared["phoneLast4"], &cleared["address"]["line2"], &cleared["address"]["line1"]), (&Value::Null, &Value::Null, &json!("123 Test St")));
+    }
+
+    async fn she_completes_herself_and_nobody_else(app: TestApp) {
+        let ada = app.person("ada@example.com", "2025550107").await;
+        let eve = app.person("eve@example.com", "2025550108").await;
+        let patch = json!({
+            "firstName": "Ada", "lastName": "Carter", "ssn": "123456789", "birthDate": "1985-01-23",
+            "address": { "line1": "123 Test St", "city": "Richmond", "state": "VA", "postalCode": "23220", "countryCode": "US" },
+        });
+        let input = json!({ "input": { "userId": ada.user_id, "patch": patch } });
+        let refused = app.gql_as(Some(&eve.access), UPDATE, input.clone()).await;
+        assert_eq!(refused.user_error("userUpdate")["code"], "NOT_FOUND");
+        let done = app.gql_as(Some(&ada.access), UPDATE, input).await;
+        assert_eq!(done.entity("userUpdate", "user")["status"], "APPROVED");
+        // Refused by the rules, she cannot try another birth date by herself; her partner can.
+        let own = |patch: Value| json!({ "input": { "userId": ada.user_id, "patch": patch } });
+        let young = app.gql_as(Some(&ada.access), UPDATE, own(json!({ "birthDate": "2015-01-23" }))).await;
+        assert_eq!(young.entity("userUpdate", "user")["status"], "DENIED");
+        let old = app.gql_as(Some(&ada.access), UPDATE, own(json!({ "birthDate": "1985-01-23" }))).await;
+        assert_eq!(old.entity("userUpdate", "user")["status"], "DENIED");
+        assert_eq!(put(&app, &ada.user_id, json!({ "birth_date": "1985-01-22" })).await.body["status"], "active");
+    }
+
+    async fn what_cannot_be_is_refused_by_its_field_and_changes_nothing(app: TestApp) {
+        let id = created(&app, john()).await["id"].as_str().unwrap().to_owned();
+        let before = app.get(&format!("/v1/users/{id}")).await.body;
+        let long = "x".repeat(300);
+        for (field, value, words) in [
+            ("first_name", json!("123"), "first_name must have a letter"),
+            ("last_name", json!("x".repeat(101)), "last_name must have 1 to 100 characters"),
+            ("email_address", json!("nobody"), "email_address must be an e-mail address"),
+            ("phone_number", json!("12"), "phone_number must be a US number of 10 digits"),
+            ("phone_number", json!("1".repeat(41)), "phone_number must have at most 40 characters"),
+            ("ssn_number", json!("000-45-6789"), "ssn_number must be a number that can be issued"),
+            ("ssn_number", json!("12345678"), "ssn_number must have nine digits"),
+            ("birth_date", json!("1985-02-30"), "birth_date"),
+            ("birth_date", json!("2030-01-01"), "birth_date lies in the future"),
+            ("birth_date", json!("23.01.1985"), "birth_date"),
+            ("address_state", json!("VO"), "address_state"),
+            ("address_postal_code", json!("2322"), "address_postal_code"),
+            ("address_country_code", json!("XX"), "address_country_code"),
+            ("address_line_1", json!(long), "address_line_1"),
+            ("address_city", json!(7), "address_city must be a string"),
+            ("first_name", json!(["John"]), "first_name must be a string"),
+        ] {
+            for created in [false, true] {
+                let answer =
+                    if created { app.post("/v1/users", with(john(), field, value.clone())).await } else { put(&app, &id, json!({ field: value })).await };
+                assert_eq!((answer.status, &answer.body["error"]["type"]), (400, &json!("validation_error")), "{field} {value} {}", answer.body);
+                assert!(answer.body["error"]["message"].as_str().unwrap().starts_with(words), "{field} {value} {}", answer.body);
+                assert_eq!(answer.body["error"].as_object().unwrap().len(), 2);
+            }
+        }
+        assert_eq!(app.get(&format!("/v1/users/{id}")).await.body, before);
+        assert_eq!(app.get("/v1/users").await.body["data"].as_array().unwrap().len(), 1);
+    }
+
+    async fn a_retried_change_happens_once(app: TestApp) {
+        let id = created(&app, john()).await["id"].as_str().unwrap().to_owned();
+        let request = || app.rest("PUT", &format!("/v1/users/{id}")).header("idempotency-key", "k").json(&json!({ "address_city": "Norfolk" }));
+        let (first, again) = (send(request()).await, send(request()).await);
+        assert_eq!((first.status, &first.body), (200, &again.body));
+        assert_eq!((first.headers.get("idempotent-replayed"), again.headers["idempotent-replayed"].to_str().unwrap()), (None, "true"));
+        let other = app.rest("PUT", &format!("/v1/users/{id}")).header("idempotency-key", "k").json(&json!({ "address_city": "Boston" }));
+        assert_eq!(send(other).await.status, 409);
+    }
+}
