@@ -11,6 +11,7 @@ mod canary;
 mod concurrency;
 mod contract;
 mod docs;
+mod gate;
 mod keys;
 mod ledger;
 mod limits;
