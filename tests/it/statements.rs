@@ -1,6 +1,7 @@
 //! How many statements a query costs: one for each kind of thing, however many there are of it.
 
 use crate::support::{DEPOSIT_CREATE, ORDER_PLACE, TestApp, on_both};
+use sea_orm::{ConnectionTrait, DbBackend, Statement, TransactionTrait};
 use serde_json::{Value, json};
 
 const NESTED: &str = "query($n: Int!) { users(first: $n) { edges { node { id firstName accounts(first: 5) { edges { node { id number
@@ -95,4 +96,47 @@ on_both! {
         assert_eq!(data["nodes"].as_array().unwrap().len(), 40);
         assert!(selects(&statements) <= 2, "{statements:#?}");
     }
+
+    async fn listing_people_reads_one_range_of_one_index(app: TestApp) {
+        let mut people = Vec::new();
+        for turn in 0..3 {
+            people.push(app.customer(&format!("Ada{turn}")).await.user_id);
+        }
+        for path in ["/v1/users", "/v1/users?order=asc&limit=100", &format!("/v1/users?starting_after={}", people[2]), &format!("/v1/users?ending_before={}", people[0])] {
+            app.statements.lock().unwrap().clear();
+            assert_eq!(app.get(path).await.status, 200);
+            let statements = app.statements.lock().unwrap().clone();
+            let lists: Vec<&String> = statements.iter().filter(|sql| sql.contains("FROM \"users\"") && sql.contains("ORDER BY")).collect();
+            assert_eq!(lists.len(), 1, "{path} {statements:#?}");
+            let plan = plan(&app, lists[0]).await;
+            let read = plan.iter().filter(|step| step.contains("users_of_partner")).count();
+            let whole = plan.iter().any(|step| ["Seq Scan", "Sort", "SCAN users", "TEMP B-TREE"].iter().any(|word| step.contains(word)));
+            assert!(read == 1 && !whole, "{path} {plan:#?}");
+        }
+    }
+}
+
+/// How the database would run a statement, were its tables large.
+async fn plan(app: &TestApp, sql: &str) -> Vec<String> {
+    let connection = app.app.db.for_migrations();
+    let backend = app.app.db.backend();
+    let tx = connection.begin().await.unwrap();
+    let explained = if backend == DbBackend::Postgres {
+        let values = (1..20).take_while(|number| sql.contains(&format!("${number}"))).count();
+        for first in
+            ["SET LOCAL plan_cache_mode = force_generic_plan", "SET LOCAL enable_seqscan = off", "SET LOCAL enable_bitmapscan = off"]
+        {
+            tx.execute_unprepared(first).await.unwrap();
+        }
+        tx.execute_unprepared(&format!("PREPARE listed AS {sql}")).await.unwrap();
+        format!("EXPLAIN EXECUTE listed({})", vec!["NULL"; values].join(", "))
+    } else {
+        format!("EXPLAIN QUERY PLAN {sql}")
+    };
+    let rows = tx.query_all_raw(Statement::from_string(backend, explained)).await.unwrap();
+    let column = if backend == DbBackend::Postgres { "QUERY PLAN" } else { "detail" };
+    if backend == DbBackend::Postgres {
+        tx.execute_unprepared("DEALLOCATE listed").await.unwrap();
+    }
+    rows.iter().map(|row| row.try_get("", column).unwrap()).collect()
 }
