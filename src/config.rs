@@ -10,7 +10,7 @@ use crate::{
     },
     graphql::Limits,
     http::{Entrance, Network, Settings, tls},
-    providers::{Providers, mail::Smtp, sms::Gateway},
+    providers::{Providers, identity::BuiltIn, mail::Smtp, sms::Gateway},
 };
 use clap::{Args, ValueEnum};
 use std::{
@@ -78,6 +78,10 @@ pub struct Config {
     /// Where what people have entered is mailed for their advisors
     #[arg(long, global = true, env = "COFFER_ADVISORS_EMAIL")]
     pub advisors_email: Option<String>,
+
+    /// Who checks the identity of live partners' people
+    #[arg(long, global = true, env = "COFFER_IDENTITY", default_value = "none")]
+    pub identity: IdentityChecks,
 
     /// The mail server for live partners: smtp://user:password@host:port with STARTTLS, or smtps://…
     #[arg(long, global = true, env = "COFFER_SMTP_URL", hide_env_values = true)]
@@ -166,6 +170,15 @@ pub struct Config {
     /// The longest answer, in bytes
     #[arg(long, global = true, env = "COFFER_RESPONSE_BYTES", default_value_t = 4 << 20)]
     pub response_bytes: usize,
+}
+
+/// Who checks the identity of live partners' people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum IdentityChecks {
+    /// Nobody: they stay pending.
+    None,
+    /// The rules of the house, which judge by what a person says of herself, and a reviewer for the rest.
+    BuiltIn,
 }
 
 impl std::fmt::Debug for Config {
@@ -306,6 +319,9 @@ impl Config {
 
     fn providers(&self) -> Result<Providers, Complaint> {
         let mut providers = Providers::default();
+        if self.identity == IdentityChecks::BuiltIn {
+            providers.live_identity = Some(Arc::new(BuiltIn));
+        }
         match (&self.smtp_url, &self.mail_from) {
             (Some(url), Some(from)) => providers.live_mail = Some(Arc::new(Smtp::new(url, from)?)),
             (Some(_), None) => return Err("COFFER_MAIL_FROM: must be set with COFFER_SMTP_URL".to_owned()),

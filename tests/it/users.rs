@@ -1,7 +1,10 @@
 //! People on both doors: the documented requests, people who are completed later, and changes that have an identity checked again.
 
-use crate::support::{Answer, TestApp, USER_CREATE, on_both, person, send, socket::Socket};
+use crate::support::{Answer, Options, TestApp, USER_CREATE, on_both, person, send, socket::Socket};
+use coffer::providers::{Providers, identity::BuiltIn};
+use futures_util::future::join_all;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 const UPDATE: &str = "mutation($input: UserUpdateInput!) { userUpdate(input: $input) {
     user { id status firstName lastName email phoneLast4 address { line1 line2 city state postalCode countryCode } kyc { token outcome } }
@@ -224,5 +227,51 @@ on_both! {
         assert_eq!((first.headers.get("idempotent-replayed"), again.headers["idempotent-replayed"].to_str().unwrap()), (None, "true"));
         let other = app.rest("PUT", &format!("/v1/users/{id}")).header("idempotency-key", "k").json(&json!({ "address_city": "Boston" }));
         assert_eq!(send(other).await.status, 409);
+    }
+
+    async fn each_check_tells_its_part_of_the_score(app: TestApp) {
+        let checks = "mutation($input: UserCreateInput!) { userCreate(input: $input) {
+            user { status kyc { score tags kycChecks { check isPassed part rule } } } userErrors { code } } }";
+        let user = app.gql(checks, json!({ "input": person("Ada", "Review") })).await;
+        let user = user.entity("userCreate", "user");
+        let found: Vec<Value> = user["kyc"]["kycChecks"].as_array().unwrap().iter().map(|check| {
+            assert!(check["rule"].as_str().unwrap().ends_with('.'));
+            json!([check["check"], check["isPassed"], check["part"]])
+        }).collect();
+        assert_eq!(json!(found), json!([
+            ["FORMAT", true, "0.25"], ["AGE", true, "0.20"], ["ADDRESS", true, "0.20"], ["PHONE", true, "0.05"], ["EMAIL", true, "0.05"],
+            ["DUPLICATE_SSN", true, "0.12"], ["WATCH_LIST", true, "0.12"], ["PERSONA", false, "-0.54"],
+        ]));
+        assert_eq!((&user["status"], &user["kyc"]["score"]), (&json!("DOCUMENTATION_REQUIRED"), &json!("0.45")));
+    }
+}
+
+/// A live partner's people are judged by the rules alone: no last name chooses, and a number that was seen before needs a reviewer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_live_partners_people_are_judged_by_the_rules() {
+    let providers = Providers { live_identity: Some(Arc::new(BuiltIn)), ..Providers::default() };
+    for app in TestApp::each_with(Options { providers, ..Options::default() }).await {
+        let key = app.live_key().await;
+        let create = async |body: Value| send(app.anonymous("POST", "/v1/users").bearer_auth(&key).json(&body)).await;
+        let numbered = |last: &str, ssn: &str| with(with(john(), "last_name", last), "ssn_number", ssn);
+        for (body, status) in [
+            (john(), "approved"),
+            (numbered("Denied", "123456788"), "approved"),
+            (john(), "documentation_required"),
+            (with(numbered("Doe", "123456787"), "birth_date", "2015-01-01"), "denied"),
+            (with(with(numbered("Doe", "123456786"), "address_country_code", "CA"), "address_state", "ON"), "action_required"),
+        ] {
+            let made = create(body.clone()).await;
+            assert_eq!((made.status, &made.body["status"]), (200, &json!(status)), "{body} {}", made.body);
+        }
+        let impossible = create(numbered("Doe", "666456789")).await;
+        let told = json!({ "error": { "type": "validation_error", "message": "ssn_number must be a number that can be issued" } });
+        assert_eq!((impossible.status, impossible.body), (400, told));
+        // Two with one number at the same moment: one of them needs a reviewer.
+        let twins =
+            (0..2).map(|turn| create(with(numbered("Doe", "219456789"), "first_name", format!("Twin{turn}").replace(['0', '1'], "a"))));
+        let mut statuses: Vec<Value> = join_all(twins).await.into_iter().map(|made| made.body["status"].clone()).collect();
+        statuses.sort_by_key(Value::to_string);
+        assert_eq!(statuses, ["approved", "documentation_required"]);
     }
 }
