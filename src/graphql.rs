@@ -45,6 +45,7 @@ use loaders::Loaders;
 pub struct Query(
     nodes::NodeQuery,
     users::UserQuery,
+    kyc::KycQuery,
     invitations::InvitationQuery,
     accounts::AccountQuery,
     transfers::TransferQuery,
@@ -59,6 +60,7 @@ pub struct Query(
 #[derive(Default, MergedObject)]
 pub struct Mutation(
     users::UserMutation,
+    kyc::KycMutation,
     access::AccessMutation,
     second_factors::SecondFactorMutation,
     invitations::InvitationMutation,

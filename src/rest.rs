@@ -5,6 +5,7 @@ mod bank_accounts;
 mod body;
 mod deposits;
 mod described;
+mod kyc;
 mod list;
 pub mod openapi;
 mod orders;
@@ -71,7 +72,7 @@ impl Route {
 }
 
 /// All there is of the brokerage API; the router has no route besides.
-pub const ROUTES: [&[Route]; 5] = [users::ROUTES, accounts::ROUTES, bank_accounts::ROUTES, deposits::ROUTES, orders::ROUTES];
+pub const ROUTES: [&[Route]; 6] = [users::ROUTES, kyc::ROUTES, accounts::ROUTES, bank_accounts::ROUTES, deposits::ROUTES, orders::ROUTES];
 
 /// Every route of the brokerage API, each path with and without a slash at its end.
 pub fn routes() -> Router<App> {

@@ -3,7 +3,7 @@
 use super::{
     Error, Refusal, Result,
     command::Desk,
-    people::{Country, Email, PersonName, Phone, PostalCode, UsState, check_words, parse_birth_date},
+    people::{Country, Email, PersonName, Phone, PostalCode, UsState, age_on, check_words, parse_birth_date},
     secrets::{Place, Secret},
     ssn::Ssn,
 };
@@ -58,9 +58,43 @@ impl NewUser {
         }
         Ok(Checked { phone, ssn, birth_date })
     }
+
+    /// The person as an identity check sees her on a day; refused where something is missing that it goes by.
+    pub fn applicant(&self, mode: Mode, day: NaiveDate) -> Result<Applicant> {
+        let Checked { ssn, birth_date, .. } = self.checked(mode)?;
+        let birth_date = birth_date.ok_or_else(|| Refusal::required("birthDate"))?;
+        born_by(birth_date, day)?;
+        Ok(Applicant {
+            first_name: self.first_name.trim().to_owned(),
+            last_name: self.last_name.trim().to_owned(),
+            email: self.email.trim().to_owned(),
+            phone: self.phone.clone(),
+            ssn: ssn.ok_or_else(|| Refusal::required("ssn"))?.reveal(),
+            birth_date,
+            address: self.address.as_ref().ok_or_else(|| Refusal::required("address"))?.trimmed(),
+        })
+    }
+}
+
+/// Refuses a day of birth that is still to come.
+pub fn born_by(birth_date: NaiveDate, day: NaiveDate) -> Result<()> {
+    age_on(birth_date, day).map(|_| ()).ok_or_else(|| Refusal::invalid("birthDate", "lies in the future").into())
 }
 
 impl NewAddress {
+    /// Without the blanks around each of its lines.
+    pub fn trimmed(&self) -> Self {
+        let trimmed = |line: &String| line.trim().to_owned();
+        Self {
+            line1: trimmed(&self.line1),
+            line2: self.line2.as_ref().map(trimmed),
+            city: trimmed(&self.city),
+            state: trimmed(&self.state),
+            postal_code: trimmed(&self.postal_code),
+            country_code: trimmed(&self.country_code),
+        }
+    }
+
     /// Refuses what cannot be.
     pub fn check(&self) -> Result<()> {
         check_words("address.line1", &self.line1)?;

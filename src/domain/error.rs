@@ -41,7 +41,9 @@ impl Error {
 
     /// The same, blaming a field of the group called `group` instead of one beside it.
     pub fn inside(mut self, group: &str) -> Self {
-        if let Self::Refused(refusal) = &mut self {
+        if let Self::Refused(refusal) = &mut self
+            && !refusal.path.is_empty()
+        {
             refusal.path.insert(0, group.to_owned());
         }
         self

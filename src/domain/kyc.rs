@@ -1,13 +1,29 @@
 //! Identity checks: who a person says she is, what the check made of it, and where that leaves her.
 //!
 //! Bands of the score, in hundredths: 90 and more is approved, 60 and more asks questions, 30 and more goes to a reviewer, and
-//! less is refused. Who resembles an entry of the watch list goes to a reviewer whatever the score.
+//! less is refused. Who resembles an entry of the watch list goes to a reviewer whatever the score. Questions are asked once: whose
+//! answers failed or never came goes to a reviewer from then on.
+
+mod answering;
+mod asking;
+mod correcting;
+mod evidence;
+mod facts;
+pub mod questions;
+mod starting;
+
+pub use answering::{Answering, answer};
+use asking::{ask, close_questions};
+pub use correcting::{Correction, correct};
+pub use evidence::{Patch, PatchedAddress};
+pub use questions::{Given, Prompt, Questions};
+pub use starting::{Start, start};
 
 use super::{
-    Error, Refusal, Result,
+    Actor, Error, Refusal, Result, Scope,
     actor::Whose,
     applicants::{Applicant, SSN},
-    clock,
+    audit, clock,
     command::Desk,
     events::Happening,
     people::age_on,
@@ -32,6 +48,7 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder,
     sea_query::{Expr, any},
 };
+use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -52,7 +69,7 @@ pub async fn assess(desk: &Desk<'_>, applicant: &Applicant, user_id: Option<Uuid
     let hits: Vec<screening_hit::Model> = Vec::new();
     let Some((parts, tags)) = judge(desk, applicant, user_id, !hits.is_empty()).await? else { return Ok(None) };
     let score = identity::score(&parts);
-    let check = kyc::Model {
+    let mut check = kyc::Model {
         id,
         partner_id: desk.partner.id,
         user_id,
@@ -74,6 +91,9 @@ pub async fn assess(desk: &Desk<'_>, applicant: &Applicant, user_id: Option<Uuid
         review_reason: None,
         superseded_at: None,
     };
+    if check.outcome == Outcome::QuestionsRequired {
+        ask(desk, &mut check, applicant).await?;
+    }
     Ok(Some(Assessed { check, hits }))
 }
 
@@ -178,13 +198,19 @@ impl Assessed {
         if let Some(expires_at) = check.questions_expire_at {
             timers::schedule(desk.tx, desk.app.ids, desk.partner.id, TimerKind::KycQuestionsExpire, check.id, expires_at).await?;
         }
-        desk.fact().record_first(desk.tx, Happening::KycCreated, check.id, facts(&check)).await?;
+        desk.fact().record_first(desk.tx, Happening::KycCreated, check.id, facts_of(&check)).await?;
         Ok(check)
     }
 }
 
+/// Whether an entry of the watch list resembles the person of a check, of those that nobody has cleared.
+async fn is_listed(connection: &impl ConnectionTrait, id: Uuid) -> Result<bool> {
+    let hits = screening_hit::Entity::find().filter(screening_hit::Column::KycId.eq(id));
+    Ok(hits.filter(screening_hit::Column::ClearedAt.is_null()).one(connection).await?.is_some())
+}
+
 /// What an event says of a check.
-fn facts(check: &kyc::Model) -> Value {
+fn facts_of(check: &kyc::Model) -> Value {
     json!({ "id": check.id, "token": check.token, "user_id": check.user_id, "status": check.outcome })
 }
 
@@ -194,7 +220,7 @@ pub async fn settle(desk: &Desk<'_>, check: kyc::Model, what: Happening) -> Resu
         timers::forget(desk.tx, desk.partner.id, check.id, TimerKind::KycQuestionsExpire).await?;
     }
     let check = kyc::ActiveModel::from(check).reset_all().update(desk.tx).await?;
-    desk.fact().record(desk.tx, what, check.id, facts(&check)).await?;
+    desk.fact().record(desk.tx, what, check.id, facts_of(&check)).await?;
     if let Some(user_id) = check.user_id {
         let user = user::Entity::find_by_id(user_id).one(desk.tx).await?;
         move_person(desk, user.ok_or_else(|| Error::broken("an identity check names no person"))?, check.outcome).await?;
@@ -242,6 +268,70 @@ pub async fn awaits_review(connection: &impl ConnectionTrait, user_id: Uuid) -> 
         .one(connection)
         .await?;
     Ok(last.is_some_and(|last| last.outcome != Outcome::Approved))
+}
+
+/// How a caller names a check.
+#[derive(Clone, Debug, Serialize)]
+pub enum Named {
+    Token(String),
+    Id(Uuid),
+}
+
+impl Named {
+    /// What is blamed when there is no such check.
+    pub const fn field(&self) -> &'static str {
+        match self {
+            Self::Token(_) => "token",
+            Self::Id(_) => "kycId",
+        }
+    }
+
+    /// The check, within reach.
+    pub async fn find(&self, connection: &impl ConnectionTrait, whose: Whose) -> Result<Option<kyc::Model>> {
+        match self {
+            Self::Token(token) => called(connection, whose, token).await,
+            Self::Id(id) => within(connection, whose, *id).await,
+        }
+    }
+}
+
+/// What a person must still supply before her check is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Requirement {
+    /// All that a check goes by.
+    Profile,
+    /// Answers to the questions.
+    Answers,
+    /// Documents for a reviewer.
+    Documents,
+}
+
+/// What a person must still supply, given her status.
+pub const fn required(status: Status) -> Option<Requirement> {
+    match status {
+        Status::Pending => Some(Requirement::Profile),
+        Status::ActionRequired => Some(Requirement::Answers),
+        Status::DocumentationRequired => Some(Requirement::Documents),
+        Status::Approved | Status::Denied | Status::Closed => None,
+    }
+}
+
+/// What must still be supplied for a check; nothing for one that another took the place of.
+pub fn required_for(check: &kyc::Model) -> Option<Requirement> {
+    required(status_after(check.outcome)).filter(|_| check.superseded_at.is_none())
+}
+
+/// The check called by this token; scope `read`.
+pub async fn find(connection: &impl ConnectionTrait, actor: &Actor, token: &str) -> Result<Option<kyc::Model>> {
+    called(connection, actor.whose(Scope::Read)?, token).await
+}
+
+/// The same; who looked is written down.
+pub async fn look_up(app: &App, actor: &Actor, token: &str) -> Result<Option<kyc::Model>> {
+    let caller = actor.self_or_caller(Scope::Read)?;
+    let Some(check) = called(&app.db.read, caller.whose, token).await? else { return Ok(None) };
+    audit::looked(app, &caller, actor.request_id, "kyc.look_up", Some(check.id)).await?;
+    Ok(Some(check))
 }
 
 /// The check called by this token, within reach.

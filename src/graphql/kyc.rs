@@ -1,12 +1,23 @@
 //! The GraphQL face of identity checks.
 
-use super::scalars::{DateTime, Decimal};
-use crate::{
-    domain::kyc,
-    providers::identity::{Check, Part},
+mod changes;
+
+pub use changes::{KycMutation, KycQuery};
+
+use super::{
+    context::RequestContext,
+    page::Item,
+    scalars::{DateTime, Decimal},
+    users::User,
 };
-use async_graphql::{Enum, ID, Object, SimpleObject};
-use entity::kyc as row;
+use crate::{
+    domain::kyc::{self, Prompt, Requirement, questions},
+    providers::identity::{Check, Part},
+    wire::Result,
+};
+use async_graphql::{Context, Enum, ID, Object, SimpleObject};
+use entity::{Kind, kyc as row, user};
+use uuid::Uuid;
 
 /// One identity check.
 pub struct Kyc(pub row::Model);
@@ -49,6 +60,27 @@ impl Kyc {
         self.0.superseded_at.is_some()
     }
 
+    /// The person whom it moves; null for a check that was asked for by itself.
+    async fn user(&self, ctx: &Context<'_>) -> Result<Option<User>> {
+        let Some(id) = self.0.user_id else { return Ok(None) };
+        Ok(Some(User(ctx.loaders().get::<user::Entity>(id).await?)))
+    }
+
+    /// The questions that it waits to be answered; empty when it waits for no answers.
+    async fn questions(&self, ctx: &Context<'_>) -> Result<Vec<KycQuestion>> {
+        Ok(questions::open(ctx.app(), &self.0)?.into_iter().map(KycQuestion::from).collect())
+    }
+
+    /// Until when its questions can be answered; null when none were asked.
+    async fn questions_expire_at(&self) -> Option<DateTime> {
+        self.0.questions_expire_at.map(DateTime::from)
+    }
+
+    /// What the person must still supply before it is decided.
+    async fn requirements(&self) -> Vec<KycRequirement> {
+        kyc::required_for(&self.0).into_iter().map(KycRequirement::from).collect()
+    }
+
     /// When it was made.
     async fn created_at(&self) -> DateTime {
         self.0.created_at.into()
@@ -58,6 +90,59 @@ impl Kyc {
     async fn decided_at(&self) -> DateTime {
         self.0.decided_at.into()
     }
+}
+
+impl Item for Kyc {
+    const KIND: Kind = Kind::Kyc;
+
+    fn row_id(&self) -> Uuid {
+        self.0.id
+    }
+}
+
+impl From<row::Model> for Kyc {
+    fn from(row: row::Model) -> Self {
+        Self(row)
+    }
+}
+
+/// A question that the person herself can answer.
+#[derive(Clone, Debug, SimpleObject)]
+pub struct KycQuestion {
+    /// From 1 to 5, unlike any other only within its check.
+    question_id: i32,
+    /// The question itself.
+    text: String,
+    /// Five of them, the last for none of the others.
+    answers: Vec<KycAnswerOption>,
+}
+
+/// A possible answer to a question.
+#[derive(Clone, Debug, SimpleObject)]
+pub struct KycAnswerOption {
+    /// From 1 to 5, unlike any other only within its question.
+    answer_id: i32,
+    /// The answer itself.
+    text: String,
+}
+
+impl From<Prompt> for KycQuestion {
+    fn from(prompt: Prompt) -> Self {
+        let option = |(answer_id, text)| KycAnswerOption { answer_id, text };
+        Self { question_id: prompt.id, text: prompt.text, answers: prompt.answers.into_iter().map(option).collect() }
+    }
+}
+
+/// Something that a person must supply before her identity check is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "Requirement")]
+pub enum KycRequirement {
+    /// All that a check goes by: name, e-mail address, social security number, day of birth and address.
+    Profile,
+    /// Answers to the questions.
+    Answers,
+    /// Documents for a reviewer.
+    Documents,
 }
 
 /// What an identity check came to.

@@ -221,6 +221,16 @@ impl Row for kyc::Entity {
     }
 }
 
+impl Child for kyc::Entity {
+    fn parent() -> Self::Column {
+        kyc::Column::UserId
+    }
+
+    fn parent_of(row: &Self::Model) -> Uuid {
+        row.user_id.unwrap_or_default()
+    }
+}
+
 impl Row for invitation::Entity {
     fn id() -> Self::Column {
         invitation::Column::Id

@@ -6,7 +6,7 @@ use super::{
     context::RequestContext,
     errors::{GeneralUserError, payload},
     invitations::Employer,
-    kyc::Kyc,
+    kyc::{Kyc, KycRequirement},
     page::{Connection, Item},
     scalars::{Date, DateTime},
     second_factors::{TwoFactorMethod, methods},
@@ -17,7 +17,7 @@ use crate::{
         applicants::{self, NewAddress, NewUser},
         command,
         idempotency::Key,
-        ids, people,
+        ids, kyc as checks, people,
         users::{
             self, Registered,
             changes::{self, AddressChange, Change, UserChange},
@@ -26,7 +26,7 @@ use crate::{
     wire::{self, Result},
 };
 use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object, SimpleObject};
-use entity::{Kind, account, bank_account, invitation, user};
+use entity::{Kind, account, bank_account, invitation, kyc, user};
 use uuid::Uuid;
 
 /// A person whom a partner serves.
@@ -90,6 +90,25 @@ impl User {
     /// The identity check; null before there was one.
     async fn kyc(&self, ctx: &Context<'_>) -> Result<Option<Kyc>> {
         Ok(ctx.loaders().kyc(self.0.id).await?.map(Kyc))
+    }
+
+    /// What the person must still supply before her identity is decided.
+    async fn kyc_requirements(&self) -> Vec<KycRequirement> {
+        checks::required(self.0.status).into_iter().map(KycRequirement::from).collect()
+    }
+
+    /// All identity checks, newest first.
+    async fn kyc_history(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Page size going forward, 20 when left out.")] first: Option<i32>,
+        #[graphql(desc = "Only items past this cursor.")] after: Option<String>,
+        #[graphql(desc = "Page size going back.")] last: Option<i32>,
+        #[graphql(desc = "Only items ahead of this cursor.")] before: Option<String>,
+    ) -> Result<Connection<Kyc>> {
+        let page = ctx.page::<Kyc>(first, after, last, before)?;
+        let slice = ctx.loaders().children::<kyc::Entity>(self.0.id, page, Vec::new()).await?;
+        Ok(Connection::new(slice, Kyc))
     }
 
     /// Brokerage accounts, newest first.
@@ -221,17 +240,22 @@ pub struct UserCreateInput {
     address: Option<AddressInput>,
 }
 
-impl UserCreateInput {
-    fn parse(self) -> domain::Result<(Option<Key>, NewUser)> {
-        let key = self.idempotency_key.as_deref().map(|key| Key::parse("idempotencyKey", key)).transpose()?;
-        let address = self.address.map(|address| NewAddress {
+impl From<AddressInput> for NewAddress {
+    fn from(address: AddressInput) -> Self {
+        Self {
             line1: address.line1,
             line2: address.line2,
             city: address.city,
             state: address.state,
             postal_code: address.postal_code,
             country_code: address.country_code,
-        });
+        }
+    }
+}
+
+impl UserCreateInput {
+    fn parse(self) -> domain::Result<(Option<Key>, NewUser)> {
+        let key = self.idempotency_key.as_deref().map(|key| Key::parse("idempotencyKey", key)).transpose()?;
         let new = NewUser {
             first_name: self.first_name,
             last_name: self.last_name,
@@ -239,7 +263,7 @@ impl UserCreateInput {
             phone: self.phone,
             ssn: self.ssn,
             birth_date: self.birth_date.map(|Date(day)| day),
-            address,
+            address: self.address.map(NewAddress::from),
         };
         Ok((key, new))
     }

@@ -133,7 +133,8 @@ fn table(title: &str, rows: &str) -> String {
 /// A row for each field of an object, of what it is made of, and of what lies within.
 fn fields(document: &Value, schema: &Value) -> String {
     let schema = resolved(document, schema);
-    let made_of: String = items(at(schema, &["allOf"])).iter().map(|part| fields(document, part)).collect();
+    let parts = ["allOf", "oneOf"].iter().flat_map(|parts| items(at(schema, &[*parts])));
+    let made_of: String = parts.map(|part| fields(document, part)).collect();
     let required = |name: &String| items(at(schema, &["required"])).iter().any(|one| one == name.as_str());
     let own = entries(at(schema, &["properties"])).map(|(name, field)| row(document, name, field, field, required(name)));
     made_of + &own.collect::<String>()
@@ -166,7 +167,7 @@ fn kind(document: &Value, schema: &Value) -> String {
 fn response(document: &Value, status: &str, response: &Value) -> String {
     let body = fields(document, at(response, &["content", "application/json", "schema"]));
     let table = if body.is_empty() { String::new() } else { format!("<table>\n{body}</table>\n") };
-    let open = if status == "200" { " open" } else { "" };
+    let open = if matches!(status, "200" | "201") { " open" } else { "" };
     format!("<details{open}><summary><b>{}</b> {}</summary>\n{table}</details>\n", safe(status), text(at(response, &["description"])))
 }
 

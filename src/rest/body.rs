@@ -7,6 +7,7 @@ use axum::{
     extract::{FromRequest, Request},
 };
 use entity::FixedError;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use std::{collections::HashMap, str::FromStr};
 
@@ -75,6 +76,12 @@ impl Body {
             Some("false" | "\"false\"") => Ok(Some(false)),
             Some(_) => Err(Refusal::invalid(field, "must be true or false").into()),
         }
+    }
+
+    /// Something with parts of its own that may be left out; `malformed` is told of one that is not so made.
+    pub fn optional_parts<T: DeserializeOwned>(&self, field: &str, malformed: impl FnOnce() -> Refusal) -> Result<Option<T>> {
+        let Some(raw) = self.raw(field) else { return Ok(None) };
+        serde_json::from_str(raw).map(Some).map_err(|_| malformed().into())
     }
 
     /// An amount that must be given, as a number or a string; its text is read, never a float.

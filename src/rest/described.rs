@@ -15,6 +15,10 @@ pub struct Description {
     /// The list's own parameters in the query.
     pub filters: &'static [Field],
     pub answer: Option<Answer>,
+    /// What is answered instead while something is missing.
+    pub otherwise: Option<Answer>,
+    /// Whether success is 201.
+    pub creates: bool,
     /// The fields of an answer that is no type of its own; what may be left out may be null.
     pub tells: &'static [Field],
 }
@@ -33,7 +37,7 @@ pub struct Answer {
 impl Description {
     /// One sentence that says what the route does.
     pub const fn new(summary: &'static str) -> Self {
-        Self { summary, takes: &[], filters: &[], answer: None, tells: &[] }
+        Self { summary, takes: &[], filters: &[], answer: None, otherwise: None, creates: false, tells: &[] }
     }
 
     /// The body holds these fields.
@@ -51,6 +55,18 @@ impl Description {
     /// The answer is one of these.
     pub const fn answers<T: ToSchema>(mut self) -> Self {
         self.answer = Some(Answer { name: T::name, schema: T::schema, parts: T::schemas, is_list: false });
+        self
+    }
+
+    /// While something is missing, the answer is one of these instead.
+    pub const fn or_answers<T: ToSchema>(mut self) -> Self {
+        self.otherwise = Some(Answer { name: T::name, schema: T::schema, parts: T::schemas, is_list: false });
+        self
+    }
+
+    /// Success is 201 instead of 200.
+    pub const fn creates(mut self) -> Self {
+        self.creates = true;
         self
     }
 
@@ -85,6 +101,8 @@ pub enum Value {
     Flag(bool),
     /// Fields of its own.
     Object,
+    /// Many with these numbers each, with some as example.
+    Numbers(&'static [&'static str], &'static [&'static [i32]]),
     /// One of these, the first as example.
     Choice(&'static [&'static str]),
 }
@@ -112,6 +130,16 @@ impl Field {
     /// Something with fields of its own, told in an answer.
     pub const fn object(name: &'static str, text: &'static str) -> Self {
         Self::new(name, text, Value::Object)
+    }
+
+    /// Many with the same numbers each.
+    pub const fn numbers(
+        name: &'static str,
+        text: &'static str,
+        names: &'static [&'static str],
+        examples: &'static [&'static [i32]],
+    ) -> Self {
+        Self::new(name, text, Value::Numbers(names, examples))
     }
 
     /// One of some words that must be given.

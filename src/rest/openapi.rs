@@ -2,7 +2,7 @@
 
 use super::{
     OPEN, ROUTES, Route, WELLNESS,
-    described::{Description, Field, Value as Holds},
+    described::{Answer, Description, Field, Value as Holds},
     is_wellness,
 };
 use serde_json::{Map, Value, json};
@@ -202,11 +202,13 @@ fn reference(part: &str, name: &str) -> Value {
 fn operation(route: &Route, description: &Description, schemas: &mut Map<String, Value>) -> Value {
     let wellness = is_wellness(route.path);
     let changes = route.method != "GET" && !wellness;
-    let names_something = route.path.contains('{');
+    let named = route.path.split('/').find_map(|step| step.strip_prefix('{')?.strip_suffix('}'));
+    let names_something = named.is_some();
     let is_list = description.answer.is_some_and(|answer| answer.is_list);
     let mut asks = Vec::new();
-    if names_something {
-        asks.push(json!({ "name": "id", "in": "path", "required": true, "description": "The id.", "schema": { "type": "string" } }));
+    if let Some(name) = named {
+        let text = format!("The {name}.");
+        asks.push(json!({ "name": name, "in": "path", "required": true, "description": text, "schema": { "type": "string" } }));
     }
     if changes {
         asks.push(reference("parameters", "IdempotencyKey"));
@@ -219,9 +221,9 @@ fn operation(route: &Route, description: &Description, schemas: &mut Map<String,
             json!({ "name": field.name, "in": "query", "required": field.required, "description": field.text, "schema": schema(field) }),
         );
     }
-    let named = |(status, name, _): (&str, &str, &str)| (status.to_owned(), reference("responses", name));
+    let refers = |(status, name, _): (&str, &str, &str)| (status.to_owned(), reference("responses", name));
     let mut answers: Map<String, Value> = if wellness {
-        TROUBLES.into_iter().map(named).collect()
+        TROUBLES.into_iter().map(refers).collect()
     } else {
         let apt = |(status, ..): &(&str, &str, &str)| match *status {
             "400" => changes || is_list,
@@ -229,10 +231,15 @@ fn operation(route: &Route, description: &Description, schemas: &mut Map<String,
             "404" => changes || names_something,
             _ => true,
         };
-        PROBLEMS.into_iter().filter(apt).map(named).collect()
+        PROBLEMS.into_iter().filter(apt).map(refers).collect()
     };
     let silent = description.answer.is_none() && description.tells.is_empty();
-    answers.insert(if silent { "204" } else { "200" }.to_owned(), done(description, changes, schemas));
+    let status = match (silent, description.creates) {
+        (true, _) => "204",
+        (false, true) => "201",
+        (false, false) => "200",
+    };
+    answers.insert(status.to_owned(), done(description, changes, schemas));
     let mut operation = Map::new();
     operation.insert("operationId".to_owned(), json!(operation_id(route)));
     operation.insert("tags".to_owned(), json!([tag(route.path)]));
@@ -269,13 +276,11 @@ fn done(description: &Description, changes: bool, schemas: &mut Map<String, Valu
         fields.insert("headers".to_owned(), json!({ "Idempotent-Replayed": reference("headers", "IdempotentReplayed") }));
     }
     if let Some(answer) = description.answer {
-        let name = (answer.name)().into_owned();
-        let mut types = vec![(name.clone(), (answer.schema)())];
-        (answer.parts)(&mut types);
-        for (name, schema) in types {
-            schemas.insert(name, written(&schema));
-        }
-        let one = reference("schemas", &name);
+        let one = typed(answer, schemas);
+        let one = match description.otherwise {
+            Some(other) => json!({ "oneOf": [one, typed(other, schemas)] }),
+            None => one,
+        };
         let schema = if answer.is_list {
             let properties = json!({ "pagination": reference("schemas", "Pagination"), "data": { "type": "array", "items": one } });
             json!({ "type": "object", "required": ["pagination", "data"], "properties": properties })
@@ -287,6 +292,17 @@ fn done(description: &Description, changes: bool, schemas: &mut Map<String, Valu
         fields.insert("content".to_owned(), json!({ "application/json": { "schema": told(description.tells) } }));
     }
     response
+}
+
+/// A reference to the type of an answer, which is kept with all that it is made of.
+fn typed(answer: Answer, schemas: &mut Map<String, Value>) -> Value {
+    let name = (answer.name)().into_owned();
+    let mut types = vec![(name.clone(), (answer.schema)())];
+    (answer.parts)(&mut types);
+    for (name, schema) in types {
+        schemas.insert(name, written(&schema));
+    }
+    reference("schemas", &name)
 }
 
 /// An answer described field by field; what may be left out of a body may be null in an answer.
@@ -344,6 +360,10 @@ fn schema(field: &Field) -> Value {
         Holds::Amount(_) => json!({ "type": ["string", "number"] }),
         Holds::Flag(_) => json!({ "type": "boolean" }),
         Holds::Object => json!({ "type": "object" }),
+        Holds::Numbers(names, _) => {
+            let properties: Map<String, Value> = names.iter().map(|name| ((*name).to_owned(), json!({ "type": "integer" }))).collect();
+            json!({ "type": "array", "items": { "type": "object", "required": names, "properties": properties } })
+        }
         Holds::Choice(options) => json!({ "type": "string", "enum": options }),
     }
 }
@@ -353,6 +373,12 @@ fn example(field: &Field) -> Value {
         Holds::Text(text) | Holds::Amount(text) => json!(text),
         Holds::Flag(flag) => json!(flag),
         Holds::Object => json!({}),
+        Holds::Numbers(names, examples) => {
+            let one = |numbers: &&[i32]| -> Map<String, Value> {
+                names.iter().zip(*numbers).map(|(name, number)| ((*name).to_owned(), json!(number))).collect()
+            };
+            examples.iter().map(one).map(Value::Object).collect()
+        }
         Holds::Choice(options) => json!(options.first()),
     }
 }

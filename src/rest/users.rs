@@ -46,7 +46,8 @@ pub const ROUTES: &[Route] = &[
     Route::get("/v1/users/{id}", |filter| on(filter, read)).described(Description::new("Look up a person.").answers::<UserBody>()),
 ];
 
-const FIELDS: &[Field] = &[
+/// Who a person is.
+pub const FIELDS: &[Field] = &[
     Field::text("first_name", "Given name.", "Ada"),
     Field::text("last_name", "Family name.", "Carter"),
     Field::text("email_address", "E-mail address.", "ada.carter@example.com"),
@@ -87,7 +88,8 @@ async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader
     Ok(answer(&registered, &created))
 }
 
-fn parse(body: &Body) -> domain::Result<NewUser> {
+/// Reads who a person is; all but the phone number and the second line of the address must be said.
+pub fn parse(body: &Body) -> domain::Result<NewUser> {
     Ok(NewUser {
         phone: body.optional_text("phone_number")?,
         first_name: body.text("first_name")?,

@@ -57,6 +57,8 @@ struct Case {
 /// Everything one partner has, and every word by which it would be recognised.
 struct Affairs {
     ids: BTreeMap<&'static str, String>,
+    /// What the identity check is called by.
+    token: String,
     words: Vec<String>,
 }
 
@@ -110,7 +112,7 @@ async fn affairs(app: &TestApp) -> Affairs {
     words.extend(
         ["Zenobia", "Quartermaine", "quartermaine.example", "Hidden Lane", "9988776655", "Secret checking", "Hidden "].map(str::to_owned),
     );
-    Affairs { ids, words }
+    Affairs { ids, token: text(&rest["user"]["kyc"]["token"]), words }
 }
 
 impl Affairs {
@@ -123,6 +125,11 @@ impl Affairs {
 
     fn id(&self, kind: &str) -> &str {
         &self.ids[kind]
+    }
+
+    /// A route's path, leading to something of theirs.
+    fn at(&self, path: &str) -> String {
+        path.replace("{id}", self.id(if path.contains("orders") { "Order" } else { "User" })).replace("{token}", &self.token)
     }
 }
 
@@ -147,7 +154,7 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
             input => (format!("($input: {input}!)"), "(input: $input)".to_owned()),
         };
         let document = format!("mutation{declared} {{ {field}{given} {{ {entity} {{ id }} userErrors {{ code path message }} }} }}");
-        let publishable = if field == "userCreate" { Answer } else { UNSCOPED };
+        let publishable = if ["userCreate", "kycStart"].contains(&field) { Answer } else { UNSCOPED };
         ("Mutation", Case { field, document, variables, scope: Some(scope), nobody: NOBODY, unscoped: UNSCOPED, publishable, other })
     };
     // What needs no key or more than a key: the input, what is read of the outcome, and what nobody, a key without the scope
@@ -212,6 +219,32 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
         ),
         read("partner", None, "{ partner { name } }", json!({}), Null, Answer, Answer),
         change("userCreate", Scope::Manage, "UserCreateInput", "user", json!({ "input": person("Own", "Person") }), Answer),
+        read(
+            "kycByToken",
+            Some(Scope::Read),
+            "query($token: String!) { kycByToken(token: $token) { id score questions { text } user { email } } }",
+            json!({ "token": a.token }),
+            NOBODY,
+            UNSCOPED,
+            Null,
+        ),
+        change("kycStart", Scope::Manage, "KycStartInput", "kyc", json!({ "input": person("Own", "Person") }), Answer),
+        change(
+            "kycAnswer",
+            Scope::Manage,
+            "KycAnswerInput",
+            "kyc",
+            json!({ "input": { "kycId": a.id("Kyc"), "answers": (1..=5).map(|id| json!({ "questionId": id, "answerId": 1 })).collect::<Vec<_>>() } }),
+            NotFound("kycId"),
+        ),
+        change(
+            "kycCorrect",
+            Scope::Manage,
+            "KycCorrectInput",
+            "kyc",
+            json!({ "input": { "kycId": a.id("Kyc"), "patch": { "firstName": "Mine" } } }),
+            NotFound("kycId"),
+        ),
         change(
             "userUpdate",
             Scope::Manage,
@@ -482,7 +515,10 @@ const NEVER_ISSUED: &str = "sk_test_a1b2c3d4Zs8Qw7Er6Ty5Ui4Op3As2Df1Gh0Jk9Lz0Ov3
 #[test]
 fn every_root_field_is_in_the_tables() {
     let nothing = Affairs {
-        ids: ["User", "Account", "BankAccount", "Transfer", "Order", "Invitation", "ApiKey"].map(|kind| (kind, String::new())).into(),
+        ids: ["User", "Account", "BankAccount", "Transfer", "Order", "Invitation", "ApiKey", "Kyc"]
+            .map(|kind| (kind, String::new()))
+            .into(),
+        token: String::new(),
         words: vec![],
     };
     let mut listed: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -629,7 +665,10 @@ on_both! {
         let deposit = json!({ "account_id": a.id("Account"), "bank_account_id": a.id("BankAccount"), "amount": "1.00" });
         // The route, its body, what a key needs, and which field another partner is told names nothing; none where it gets its own.
         let table: Vec<RouteCase> = vec![
-            ("POST", "/v1/users", Some(own), Scope::Manage, None),
+            ("POST", "/v1/users", Some(own.clone()), Scope::Manage, None),
+            ("POST", "/v1/kyc", Some(own), Scope::Manage, None),
+            ("GET", "/v1/kyc/{token}", None, Scope::Read, Some("token")),
+            ("PATCH", "/v1/kyc/{token}", Some(json!({ "first_name": "Mine" })), Scope::Manage, Some("token")),
             ("GET", "/v1/users", None, Scope::Read, None),
             ("GET", "/v1/users/{id}", None, Scope::Read, Some("id")),
             ("PUT", "/v1/users/{id}", Some(json!({ "first_name": "Mine" })), Scope::Manage, Some("user_id")),
@@ -649,7 +688,7 @@ on_both! {
         let publishable = app.key_for(&[Scope::Start]).await;
         let operator = app.key_for(&[Scope::Operate]).await;
         for (method, path, body, scope, missing) in table {
-            let path = path.replace("{id}", a.id(if path.contains("orders") { "Order" } else { "User" }));
+            let path = a.at(path);
             let asked = format!("{method} {path}");
             let request = |key: Option<&str>, path: &str| {
                 let mut request = app.anonymous(method, path);
@@ -664,8 +703,10 @@ on_both! {
             let unscoped = app.key_for(&all_but(Some(scope))).await;
             let public = send(request(Some(&publishable), &path)).await;
             a.absent_from(&public.body.to_string(), &asked);
-            if (method, path.as_str()) == ("POST", "/v1/users") {
-                assert_eq!(public.status, 200, "{asked} {}", public.body);
+            let starts = method == "POST" && ["/v1/users", "/v1/kyc"].contains(&path.as_str());
+            let done = if path.as_str() == "/v1/kyc" { 201 } else { 200 };
+            if starts {
+                assert_eq!(public.status, done, "{asked} {}", public.body);
             } else {
                 let told = json!({ "error": { "type": "authentication_error", "message": format!("The credential lacks the scope `{}`.", scope.name()) } });
                 assert_eq!((public.status, &public.body), (401, &told), "{asked}");
@@ -684,7 +725,7 @@ on_both! {
                         let told = json!({ "error": { "type": "not_found", "message": message } });
                         assert_eq!((answer.status, &answer.body), (404, &told), "{asked}");
                     }
-                    None => assert_eq!(answer.status, 200, "{asked} {}", answer.body),
+                    None => assert_eq!(answer.status, done, "{asked} {}", answer.body),
                 }
             }
         }

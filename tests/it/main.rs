@@ -13,6 +13,7 @@ mod contract;
 mod docs;
 mod gate;
 mod keys;
+mod kyc;
 mod ledger;
 mod limits;
 mod lists;

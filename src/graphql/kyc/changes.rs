@@ -1,0 +1,233 @@
+//! How an identity check is started, answered and corrected.
+
+use super::Kyc;
+use crate::{
+    domain::{
+        self,
+        applicants::{NewAddress, NewUser},
+        command,
+        idempotency::Key,
+        ids,
+        kyc::{self, Answering, Correction, Given, Named, Patch, PatchedAddress, Start},
+    },
+    graphql::{
+        context::RequestContext,
+        errors::{KycUserError, payload},
+        scalars::Date,
+        users::AddressInput,
+    },
+    wire::{self, Result},
+};
+use async_graphql::{Context, ID, InputObject, Object};
+use entity::Kind;
+
+/// Input of kycStart.
+#[derive(InputObject)]
+pub struct KycStartInput {
+    /// Made by the client; a retry repeats it.
+    idempotency_key: Option<String>,
+    /// Given name.
+    first_name: String,
+    /// Family name.
+    last_name: String,
+    /// E-mail address.
+    email: String,
+    /// US phone number.
+    phone: Option<String>,
+    /// Social security number; never sent back.
+    ssn: String,
+    /// Day of birth; never sent back.
+    birth_date: Date,
+    /// Where the person lives.
+    address: AddressInput,
+}
+
+/// The answer to one question of an identity check.
+#[derive(InputObject)]
+pub struct KycGivenAnswerInput {
+    /// Which question.
+    question_id: i32,
+    /// Which of its answers.
+    answer_id: i32,
+}
+
+/// Input of kycAnswer.
+#[derive(InputObject)]
+pub struct KycAnswerInput {
+    /// Made by the client; a retry repeats it.
+    idempotency_key: Option<String>,
+    /// Which check.
+    kyc_id: ID,
+    /// An answer to each question, once.
+    answers: Vec<KycGivenAnswerInput>,
+    /// Given name, where it was written wrongly.
+    first_name: Option<String>,
+    /// Family name, where it was written wrongly.
+    last_name: Option<String>,
+}
+
+/// What was written wrongly of a person; what is left out or null stays as it is.
+#[derive(InputObject)]
+pub struct KycPatch {
+    /// Given name.
+    first_name: Option<String>,
+    /// Family name.
+    last_name: Option<String>,
+    /// E-mail address.
+    email: Option<String>,
+    /// US phone number.
+    phone: Option<String>,
+    /// Social security number; never sent back.
+    ssn: Option<String>,
+    /// Day of birth; never sent back.
+    birth_date: Option<Date>,
+    /// Where the person lives, as a whole.
+    address: Option<AddressInput>,
+}
+
+/// Input of kycCorrect.
+#[derive(InputObject)]
+pub struct KycCorrectInput {
+    /// Made by the client; a retry repeats it.
+    idempotency_key: Option<String>,
+    /// Which check.
+    kyc_id: ID,
+    /// What is right.
+    patch: KycPatch,
+}
+
+payload!(
+    /// Outcome of kycStart.
+    KycStartPayload {
+        /// The check, null when refused.
+        kyc: Kyc,
+        KycUserError
+    }
+);
+
+payload!(
+    /// Outcome of kycAnswer.
+    KycAnswerPayload {
+        /// The check, null when refused.
+        kyc: Kyc,
+        KycUserError
+    }
+);
+
+payload!(
+    /// Outcome of kycCorrect.
+    KycCorrectPayload {
+        /// The check, null when refused.
+        kyc: Kyc,
+        KycUserError
+    }
+);
+
+fn key_of(text: Option<&str>) -> domain::Result<Option<Key>> {
+    text.map(|key| Key::parse("idempotencyKey", key)).transpose()
+}
+
+impl KycStartInput {
+    fn parse(self) -> domain::Result<(Option<Key>, Start)> {
+        let key = key_of(self.idempotency_key.as_deref())?;
+        let new = NewUser {
+            first_name: self.first_name,
+            last_name: self.last_name,
+            email: self.email,
+            phone: self.phone,
+            ssn: Some(self.ssn),
+            birth_date: Some(self.birth_date.0),
+            address: Some(self.address.into()),
+        };
+        Ok((key, Start(new)))
+    }
+}
+
+impl KycAnswerInput {
+    fn parse(self) -> domain::Result<(Option<Key>, Answering)> {
+        let key = key_of(self.idempotency_key.as_deref())?;
+        let check = Named::Id(ids::parse(Kind::Kyc, &self.kyc_id));
+        let given = |one: KycGivenAnswerInput| Given { question_id: one.question_id, answer_id: one.answer_id };
+        let answers = self.answers.into_iter().map(given).collect();
+        Ok((key, Answering { check, answers, first_name: self.first_name, last_name: self.last_name }))
+    }
+}
+
+impl KycCorrectInput {
+    fn parse(self) -> domain::Result<(Option<Key>, Correction)> {
+        let key = key_of(self.idempotency_key.as_deref())?;
+        let check = Named::Id(ids::parse(Kind::Kyc, &self.kyc_id));
+        let KycPatch { first_name, last_name, email, phone, ssn, birth_date, address } = self.patch;
+        let birth_date = birth_date.map(|Date(day)| day);
+        let address = address.map(|address| whole(address.into())).unwrap_or_default();
+        Ok((key, Correction { check, patch: Patch { first_name, last_name, email, phone, ssn, birth_date, address } }))
+    }
+}
+
+/// An address in the place of the one from before, its second line included.
+fn whole(address: NewAddress) -> PatchedAddress {
+    PatchedAddress {
+        line1: Some(address.line1),
+        line2: Some(address.line2.unwrap_or_default()),
+        city: Some(address.city),
+        state: Some(address.state),
+        postal_code: Some(address.postal_code),
+        country_code: Some(address.country_code),
+    }
+}
+
+#[derive(Default)]
+pub struct KycQuery;
+
+#[Object]
+impl KycQuery {
+    /// An identity check by what the REST door calls it; null when there is none or it is not yours; scope `read`.
+    async fn kyc_by_token(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What the REST door calls it.")] token: String,
+    ) -> Result<Option<Kyc>> {
+        Ok(kyc::find(&ctx.loaders().connection().await?, ctx.actor(), &token).await?.map(Kyc))
+    }
+}
+
+#[derive(Default)]
+pub struct KycMutation;
+
+#[Object]
+impl KycMutation {
+    /// Check who a person is, who need not be a user; scope `start`, which `manage` implies.
+    async fn kyc_start(&self, ctx: &Context<'_>, #[graphql(desc = "Whom.")] input: KycStartInput) -> Result<Option<KycStartPayload>> {
+        let started = match input.parse() {
+            Ok((key, start)) => kyc::start(ctx.app(), ctx.actor(), key, start).await,
+            Err(error) => Err(command::unreadable::<Start>(ctx.actor(), error)),
+        };
+        Ok(Some(wire::answered(started)?.into()))
+    }
+
+    /// Answer the questions of an identity check, once and in time; scope `manage`.
+    async fn kyc_answer(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which check, and the answers.")] input: KycAnswerInput,
+    ) -> Result<Option<KycAnswerPayload>> {
+        let answered = match input.parse() {
+            Ok((key, answering)) => kyc::answer(ctx.app(), ctx.actor(), key, answering).await,
+            Err(error) => Err(command::unreadable::<Answering>(ctx.actor(), error)),
+        };
+        Ok(Some(wire::answered(answered)?.into()))
+    }
+
+    /// Correct what an identity check goes by while it is not decided; scope `manage`.
+    async fn kyc_correct(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which check, and what is right.")] input: KycCorrectInput,
+    ) -> Result<Option<KycCorrectPayload>> {
+        let corrected = match input.parse() {
+            Ok((key, correction)) => kyc::correct(ctx.app(), ctx.actor(), key, correction).await,
+            Err(error) => Err(command::unreadable::<Correction>(ctx.actor(), error)),
+        };
+        Ok(Some(wire::answered(corrected)?.into()))
+    }
+}

@@ -1,0 +1,304 @@
+//! `/v1/kyc`.
+
+use super::{
+    Caller, Id, KeyHeader, Result, Route, answer,
+    body::Body,
+    described::{Description, Field},
+    users,
+};
+use crate::{
+    app::App,
+    domain::{
+        self, Error, Refusal,
+        command::{self, Answer},
+        kyc::{self, Answering, Correction, Given, Named, Patch, PatchedAddress, Start, questions},
+    },
+};
+use axum::{Json, extract::State, http::StatusCode, response::Response, routing::on};
+use entity::kyc::{Model, Outcome};
+use rust_decimal::Decimal;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+pub const ROUTES: &[Route] = &[
+    Route::post("/v1/kyc", |filter| on(filter, create)).described(
+        Description::new("Check who a person is, who need not be a user.")
+            .takes(users::FIELDS)
+            .answers::<Settled>()
+            .or_answers::<Unsettled>()
+            .creates(),
+    ),
+    Route::get("/v1/kyc/{token}", |filter| on(filter, read))
+        .described(Description::new("Look up an identity check.").answers::<Settled>().or_answers::<Unsettled>()),
+    Route::patch("/v1/kyc/{token}", |filter| on(filter, amend)).described(
+        Description::new("Answer the questions of an identity check, or correct what it goes by while it is not decided.")
+            .takes(CHANGES)
+            .answers::<Settled>()
+            .or_answers::<Unsettled>(),
+    ),
+];
+
+const CHANGES: &[Field] = &[
+    Field::numbers(
+        "answers",
+        "An answer to each question, once; together with it the name alone may be corrected.",
+        &["question_id", "answer_id"],
+        &[&[1, 1], &[2, 5], &[3, 2], &[4, 1], &[5, 5]],
+    )
+    .optional(),
+    Field::text("name_first", "Given name.", "Ada").optional(),
+    Field::text("name_last", "Family name.", "Carter").optional(),
+    Field::text("first_name", "The same as `name_first`.", "Ada").optional(),
+    Field::text("last_name", "The same as `name_last`.", "Carter").optional(),
+    Field::text("email_address", "E-mail address.", "ada.carter@example.com").optional(),
+    Field::text("phone_number", "Phone number in the United States.", "2025550107").optional(),
+    Field::text("birth_date", "Day of birth; never sent back.", "1985-01-23").optional(),
+    Field::text("ssn_number", "Social security number; never sent back.", "123456789").optional(),
+    Field::text("address_line_1", "Street and number.", "123 Test St").optional(),
+    Field::text("address_line_2", "Apartment or unit.", "Apt 2").optional(),
+    Field::text("address_city", "City.", "Richmond").optional(),
+    Field::text("address_state", "State or province, two letters in the United States.", "VA").optional(),
+    Field::text("address_postal_code", "Postal code.", "23220").optional(),
+    Field::text("address_country_code", "ISO 3166-1 code, two letters.", "US").optional(),
+];
+
+/// What may not be corrected together with answers.
+const ALONE: [&str; 10] = [
+    "email_address",
+    "phone_number",
+    "birth_date",
+    "ssn_number",
+    "address_line_1",
+    "address_line_2",
+    "address_city",
+    "address_state",
+    "address_postal_code",
+    "address_country_code",
+];
+
+async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, body: Body) -> Result<Response> {
+    let new = users::parse(&body).map_err(|error| command::unreadable::<Start>(&actor, error))?;
+    told(&app, StatusCode::CREATED, &kyc::start(&app, &actor, key, Start(new)).await?)
+}
+
+async fn read(State(app): State<App>, actor: Caller, Id(token): Id) -> Result<Json<Told>> {
+    let check = kyc::look_up(&app, &actor, &token).await?.ok_or_else(|| Refusal::not_found("token"))?;
+    Ok(Json(Told::of(&app, StatusCode::OK, &check)?))
+}
+
+async fn amend(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Id(token): Id, body: Body) -> Result<Response> {
+    let check = Named::Token(token);
+    let changed = match parse(&body).map_err(|error| command::unreadable::<Answering>(&actor, error))? {
+        (Some(answers), Patch { first_name, last_name, .. }) => {
+            kyc::answer(&app, &actor, key, Answering { check, answers, first_name, last_name }).await?
+        }
+        (None, patch) => kyc::correct(&app, &actor, key, Correction { check, patch }).await?,
+    };
+    told(&app, StatusCode::OK, &changed)
+}
+
+fn told(app: &App, status: StatusCode, check: &Answer<Model>) -> Result<Response> {
+    let mut response = answer(check, &Told::of(app, status, &check.value)?);
+    *response.status_mut() = status;
+    Ok(response)
+}
+
+/// The answers, and what is corrected; one of both is there.
+fn parse(body: &Body) -> domain::Result<(Option<Vec<Given>>, Patch)> {
+    let either = |one, other| Ok::<_, Error>(body.optional_text(one)?.or(body.optional_text(other)?));
+    let text = |field| body.optional_text(field);
+    let answers = body.optional_parts("answers", questions::malformed)?;
+    if answers.is_some() {
+        for field in ALONE {
+            if text(field)?.is_some() {
+                return Err(Refusal::invalid(field, "cannot be corrected together with answers").into());
+            }
+        }
+    }
+    let patch = Patch {
+        first_name: either("name_first", "first_name")?,
+        last_name: either("name_last", "last_name")?,
+        email: text("email_address")?,
+        phone: text("phone_number")?,
+        ssn: text("ssn_number")?,
+        birth_date: text("birth_date")?,
+        address: PatchedAddress {
+            line1: text("address_line_1")?,
+            line2: text("address_line_2")?,
+            city: text("address_city")?,
+            state: text("address_state")?,
+            postal_code: text("address_postal_code")?,
+            country_code: text("address_country_code")?,
+        },
+    };
+    if answers.is_none() && patch.is_empty() {
+        return Err(Refusal::required("answers").into());
+    }
+    Ok((answers, patch))
+}
+
+/// A check as documented: what it came to, or what is missing yet.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Told {
+    Settled(Settled),
+    Unsettled(Unsettled),
+}
+
+/// An identity check that waits for no answers.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Kyc)]
+struct Settled {
+    /// The status of this answer.
+    #[schema(example = 201)]
+    status_code: u16,
+    /// What the check is called by.
+    token: String,
+    /// What it came to.
+    data: Finding,
+}
+
+/// What an identity check came to.
+#[derive(Serialize, ToSchema)]
+#[schema(as = KycFinding)]
+struct Finding {
+    /// Always `success`.
+    result: &'static str,
+    /// From 0 to 1; 0.90 and more is approved.
+    #[schema(value_type = f64, example = 0.99)]
+    score: Box<RawValue>,
+    /// What was found.
+    tags: Vec<String>,
+    /// `Approved`, `Manual Review` or `Denied`.
+    outcome: &'static str,
+}
+
+/// An identity check that waits for answers to its questions.
+#[derive(Serialize, ToSchema)]
+#[schema(as = KycQuestions)]
+struct Unsettled {
+    /// What the check is called by.
+    token: String,
+    /// What must be sent.
+    required: [Wanted; 1],
+    /// What may be sent besides.
+    #[schema(value_type = Vec<Wanted>)]
+    optional: [Wanted; 0],
+    /// What it is to be made of.
+    prompts: Prompts,
+}
+
+/// Something that must be sent.
+#[derive(Serialize, ToSchema)]
+#[schema(as = KycWanted)]
+struct Wanted {
+    /// The field of the body.
+    key: &'static str,
+    /// What it holds.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// What it is for.
+    description: &'static str,
+    /// The body, to be filled in.
+    template: Template,
+}
+
+/// A body to be filled in.
+#[derive(Serialize, ToSchema)]
+#[schema(as = KycTemplate)]
+struct Template {
+    /// An answer to each question, once.
+    answers: Vec<Slot>,
+}
+
+/// The place of one answer.
+#[derive(Serialize, ToSchema)]
+#[schema(as = KycSlot)]
+struct Slot {
+    /// Which question.
+    question_id: i32,
+    /// Which of its answers; 0 stands for none yet.
+    answer_id: i32,
+}
+
+/// What a person is asked.
+#[derive(Serialize, ToSchema)]
+#[schema(as = KycPrompts)]
+struct Prompts {
+    /// What the answers are given to.
+    answers: Asked,
+}
+
+/// The questions of an identity check.
+#[derive(Serialize, ToSchema)]
+#[schema(as = KycAsked)]
+struct Asked {
+    /// Five of them.
+    questions: Vec<Question>,
+}
+
+/// A question.
+#[derive(Serialize, ToSchema)]
+#[schema(as = KycQuestion)]
+struct Question {
+    /// From 1 to 5.
+    id: i32,
+    /// The question itself.
+    question: String,
+    /// Five of them, the last for none of the others.
+    answers: Vec<Choice>,
+}
+
+/// A possible answer.
+#[derive(Serialize, ToSchema)]
+#[schema(as = KycChoice)]
+struct Choice {
+    /// From 1 to 5.
+    id: i32,
+    /// The answer itself.
+    answer: String,
+}
+
+impl Told {
+    fn of(app: &App, status: StatusCode, check: &Model) -> domain::Result<Self> {
+        let token = check.token.clone();
+        let questions = questions::open(app, check)?;
+        if !questions.is_empty() {
+            return Ok(Self::Unsettled(Unsettled::of(token, questions)));
+        }
+        let score = Decimal::new(check.score.into(), 2).to_string();
+        let score = RawValue::from_string(score).map_err(|_| Error::broken("a score is no number"))?;
+        let tags = check.tags.lines().map(str::to_owned).collect();
+        let data = Finding { result: "success", score, tags, outcome: word(check.outcome) };
+        Ok(Self::Settled(Settled { status_code: status.as_u16(), token, data }))
+    }
+}
+
+impl Unsettled {
+    fn of(token: String, prompts: Vec<kyc::Prompt>) -> Self {
+        let wanted = Wanted {
+            key: "answers",
+            kind: "object",
+            description: "Object containing answers to out of wallet question prompts.",
+            template: Template { answers: prompts.iter().map(|prompt| Slot { question_id: prompt.id, answer_id: 0 }).collect() },
+        };
+        let question = |prompt: kyc::Prompt| Question {
+            id: prompt.id,
+            question: prompt.text,
+            answers: prompt.answers.into_iter().map(|(id, answer)| Choice { id, answer }).collect(),
+        };
+        let questions = prompts.into_iter().map(question).collect();
+        Self { token, required: [wanted], optional: [], prompts: Prompts { answers: Asked { questions } } }
+    }
+}
+
+/// The documented outcomes. A check that waits for answers tells its questions instead; once they can no longer be answered, a
+/// reviewer looks.
+const fn word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Approved => "Approved",
+        Outcome::QuestionsRequired | Outcome::ManualReview => "Manual Review",
+        Outcome::Denied => "Denied",
+    }
+}
