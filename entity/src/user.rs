@@ -53,6 +53,13 @@ pub enum Status {
     Closed,
 }
 
+impl Status {
+    /// The status with this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::try_from_value(&name.to_owned()).ok()
+    }
+}
+
 impl ActiveModelBehavior for ActiveModel {}
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

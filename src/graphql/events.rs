@@ -10,7 +10,7 @@ use super::{
     sandbox::Partner,
     scalars::DateTime,
     transfers::{Transfer, TransferStatus},
-    users::User,
+    users::{User, UserStatus},
 };
 use crate::{
     domain::{
@@ -110,6 +110,11 @@ event!(
         /// The person as of now.
         async fn user(&self, ctx) -> Result<User> {
             Ok(User(ctx.loaders().get::<user::Entity>(self.0.stream_id).await?))
+        }
+
+        /// Where her identity stood at this event.
+        async fn status(&self) -> Result<UserStatus> {
+            status_in(&self.0, |name| user::Status::parse(name).map(UserStatus::from))
         }
     }
 );
