@@ -3,6 +3,8 @@
 //! Bands of the score, in hundredths: 90 and more is approved, 60 and more asks questions, 30 and more goes to a reviewer, and
 //! less is refused. Who resembles an entry of the watch list goes to a reviewer whatever the score.
 
+pub mod hits;
+
 use super::{
     Error, Refusal, Result,
     actor::Whose,
@@ -11,6 +13,7 @@ use super::{
     command::Desk,
     events::Happening,
     people::age_on,
+    screening,
     secrets::{self, Place, Secret},
     timers,
 };
@@ -42,15 +45,16 @@ pub const APPLICANT: &str = "kyc.applicant";
 #[derive(Clone, Debug)]
 pub struct Assessed {
     pub check: kyc::Model,
-    /// The entries of the watch list that resemble her.
+    /// The entries of the watch list that resemble her, with those that were cleared before.
     pub hits: Vec<screening_hit::Model>,
 }
 
 /// Checks who a person is; nothing where nobody is there to check it.
 pub async fn assess(desk: &Desk<'_>, applicant: &Applicant, user_id: Option<Uuid>) -> Result<Option<Assessed>> {
     let id = desk.app.ids.next(Kind::Kyc);
-    let hits: Vec<screening_hit::Model> = Vec::new();
-    let Some((parts, tags)) = judge(desk, applicant, user_id, !hits.is_empty()).await? else { return Ok(None) };
+    let hits = screening::hits(desk, applicant, id).await?;
+    let is_listed = hits.iter().any(screening::is_open);
+    let Some((parts, tags)) = judge(desk, applicant, user_id, is_listed).await? else { return Ok(None) };
     let score = identity::score(&parts);
     let check = kyc::Model {
         id,
@@ -58,7 +62,7 @@ pub async fn assess(desk: &Desk<'_>, applicant: &Applicant, user_id: Option<Uuid
         user_id,
         token: format!("S-{}", secrets::random_base62(20)?),
         score,
-        outcome: outcome_of(score, !hits.is_empty()),
+        outcome: outcome_of(score, is_listed),
         tags,
         decided_at: desk.now,
         created_at: desk.now,

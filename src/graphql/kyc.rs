@@ -1,11 +1,16 @@
 //! The GraphQL face of identity checks.
 
-use super::scalars::{DateTime, Decimal};
-use crate::{
-    domain::kyc,
-    providers::identity::{Check, Part},
+use super::{
+    context::RequestContext,
+    scalars::{DateTime, Decimal},
+    screening::WatchListHit,
 };
-use async_graphql::{Enum, ID, Object, SimpleObject};
+use crate::{
+    domain::{Scope, kyc},
+    providers::identity::{Check, Part},
+    wire::Result,
+};
+use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 use entity::kyc as row;
 
 /// One identity check.
@@ -42,6 +47,14 @@ impl Kyc {
     /// Each check with its part of the score.
     async fn kyc_checks(&self) -> Vec<KycCheck> {
         kyc::parts(&self.0).into_iter().map(KycCheck::from).collect()
+    }
+
+    /// Entries of the watch list that resemble the person, the most alike first; null without the scope `operate`.
+    async fn watch_list_hits(&self, ctx: &Context<'_>) -> Result<Option<Vec<WatchListHit>>> {
+        if ctx.actor().partner(Scope::Operate).is_err() {
+            return Ok(None);
+        }
+        Ok(Some(ctx.loaders().hits(self.0.id).await?.into_iter().map(WatchListHit).collect()))
     }
 
     /// Whether a later check took the place of this one.
