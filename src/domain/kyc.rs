@@ -182,6 +182,12 @@ pub const fn status_after(outcome: Outcome) -> Status {
 }
 
 impl Assessed {
+    /// Leaves the decision to a reviewer.
+    pub fn send_to_review(&mut self) {
+        close_questions(&mut self.check);
+        self.check.outcome = Outcome::ManualReview;
+    }
+
     /// Writes the check in the place of the person's earlier one, and that it was made.
     pub async fn record(self, desk: &Desk<'_>) -> Result<kyc::Model> {
         if let Some(user_id) = self.check.user_id {
@@ -199,11 +205,17 @@ impl Assessed {
         for hit in self.hits {
             screening_hit::ActiveModel::from(hit).reset_all().insert(desk.tx).await?;
         }
-        if let Some(expires_at) = check.questions_expire_at {
-            timers::schedule(desk.tx, desk.app.ids, desk.partner.id, TimerKind::KycQuestionsExpire, check.id, expires_at).await?;
-        }
+        schedule_expiry(desk, &check).await?;
         desk.fact().record_first(desk.tx, Happening::KycCreated, check.id, facts_of(&check)).await?;
         Ok(check)
+    }
+}
+
+/// Has the questions of a check expire in time, if it asks any.
+async fn schedule_expiry(desk: &Desk<'_>, check: &kyc::Model) -> Result<()> {
+    match check.questions_expire_at {
+        Some(at) => timers::schedule(desk.tx, desk.app.ids, desk.partner.id, TimerKind::KycQuestionsExpire, check.id, at).await,
+        None => Ok(()),
     }
 }
 

@@ -128,7 +128,7 @@ pub async fn check_again(desk: &Desk<'_>, user: user::Model) -> Result<user::Mod
     }
     let Some(mut found) = assessed(desk, &user).await? else { return Ok(user) };
     if found.check.outcome != Outcome::Denied && checks::awaits_review(desk.tx, user.id).await? {
-        found.check.outcome = Outcome::ManualReview;
+        found.send_to_review();
     }
     let check = found.record(desk).await?;
     checks::move_person(desk, user, check.outcome).await

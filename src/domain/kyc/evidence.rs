@@ -1,6 +1,6 @@
 //! What a check goes by, corrected and judged anew.
 
-use super::{applicant, is_listed, judge, parts, sealed_applicant, ssn_index, written};
+use super::{applicant, hits, judge, parts, sealed_applicant, ssn_index, written};
 use crate::{
     domain::{
         Code, Error, Refusal, Result,
@@ -144,7 +144,7 @@ pub async fn reconsider(desk: &Desk<'_>, mut check: kyc::Model, patch: &Patch) -
         let user = rewritten(desk, user, &before, &after)?.update(desk.tx).await?;
         desk.fact().record(desk.tx, Happening::UserUpdated, user.id, json!({ "id": user.id, "status": user.status })).await?;
     }
-    let is_listed = is_listed(desk.tx, check.id).await?;
+    let is_listed = hits::screen_again(desk, check.id, &after).await?;
     let judged = judge(desk, &after, check.user_id, is_listed).await?;
     let (mut judged, tags) = judged.ok_or(Error::Unavailable("No identity check is configured for live partners."))?;
     judged.extend(parts(&check).into_iter().filter(|part| part.check == Check::Answers));

@@ -1,11 +1,11 @@
 //! A resemblance to an entry of the watch list, looked at by somebody who says that it is somebody else.
 
-use super::{applicant, held, outcome_of, parts, settle, within, written};
+use super::{applicant, ask, held, is_listed, outcome_of, parts, schedule_expiry, settle, within, written};
 use crate::{
     app::App,
     domain::{
         Actor, Code, Error, Refusal, Result, Scope,
-        applicants::valid,
+        applicants::{Applicant, valid},
         command::{self, Answer, Command, Desk},
         events::Happening,
         idempotency::Key,
@@ -22,8 +22,9 @@ use entity::{
     partner::Mode,
     screening_exception, screening_hit, watch_list,
 };
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
 use serde::Serialize;
+use std::collections::HashMap;
 use uuid::Uuid;
 
 /// That the person of an identity check is not an entry of the watch list, until a day.
@@ -88,13 +89,30 @@ impl Command for Clearing {
         row.exception_id = Set(Some(exception.id));
         let hit = row.update(desk.tx).await?;
         let check = judged_without(desk, check).await?;
-        settle(desk, check, Happening::KycHitCleared).await?;
+        let check = settle(desk, check, Happening::KycHitCleared).await?;
+        schedule_expiry(desk, &check).await?;
         Ok(hit)
     }
 
     fn object(done: &screening_hit::Model) -> Uuid {
         done.id
     }
+}
+
+/// Screens the person of a check whose evidence was corrected: what was found before counts no longer. Whether she resembles an entry
+/// that nobody has cleared.
+pub async fn screen_again(desk: &Desk<'_>, check_id: Uuid, applicant: &Applicant) -> Result<bool> {
+    let of_check = || screening_hit::Column::KycId.eq(check_id);
+    let before: HashMap<i64, Uuid> =
+        screening_hit::Entity::find().filter(of_check()).all(desk.tx).await?.into_iter().map(|hit| (hit.entry, hit.id)).collect();
+    screening_hit::Entity::delete_many().filter(of_check()).exec(desk.tx).await?;
+    let found = screening::hits(desk, applicant, check_id).await?;
+    let is_listed = found.iter().any(screening::is_open);
+    for hit in found {
+        let id = before.get(&hit.entry).copied().unwrap_or(hit.id);
+        screening_hit::ActiveModel::from(screening_hit::Model { id, ..hit }).reset_all().insert(desk.tx).await?;
+    }
+    Ok(is_listed)
 }
 
 async fn named(desk: &Desk<'_>, id: Uuid) -> Result<Option<screening_hit::Model>> {
@@ -105,6 +123,10 @@ async fn named(desk: &Desk<'_>, id: Uuid) -> Result<Option<screening_hit::Model>
 /// The column of reasons for exceptions.
 const REASON: &str = "screening_exception.reason";
 
+fn nobody() -> Error {
+    Error::broken("a check with a hit does not tell whom it is about")
+}
+
 async fn except(
     desk: &Desk<'_>,
     check: &kyc::Model,
@@ -112,7 +134,7 @@ async fn except(
     reason: &str,
     until: NaiveDate,
 ) -> Result<screening_exception::Model> {
-    let person = applicant(desk.app, check)?.ok_or_else(|| Error::broken("a check with a hit does not tell whom it is about"))?;
+    let person = applicant(desk.app, check)?.ok_or_else(nobody)?;
     let id = desk.app.ids.next(Kind::ScreeningException);
     let exception = screening_exception::Model {
         id,
@@ -134,7 +156,7 @@ pub fn reason(app: &App, exception: &screening_exception::Model) -> Result<Secre
 
 /// The check as it is once none of its hits is open; as it was while one is.
 async fn judged_without(desk: &Desk<'_>, mut check: kyc::Model) -> Result<kyc::Model> {
-    if has_open(desk.tx, &check).await? {
+    if is_listed(desk.tx, check.id).await? {
         return Ok(check);
     }
     let parts = identity::unlisted(parts(&check));
@@ -142,22 +164,16 @@ async fn judged_without(desk: &Desk<'_>, mut check: kyc::Model) -> Result<kyc::M
     check.parts = written(&parts)?;
     check.tags = check.tags.lines().filter(|tag| *tag != WATCH_LIST_TAG).collect::<Vec<_>>().join("\n");
     if !was_in_review(desk.tx, &check).await? {
-        check.outcome = match outcome_of(check.score, false) {
-            // Questions are made with a check: who would have been asked some stays with the reviewer.
-            Outcome::QuestionsRequired => Outcome::ManualReview,
-            other => other,
-        };
+        check.outcome = outcome_of(check.score, false);
+        if check.outcome == Outcome::QuestionsRequired {
+            let person = applicant(desk.app, &check)?.ok_or_else(nobody)?;
+            ask(desk, &mut check, person.reveal()).await?;
+        }
     }
     if check.outcome != Outcome::ManualReview {
         check.decided_at = desk.now;
     }
     Ok(check)
-}
-
-async fn has_open(connection: &impl ConnectionTrait, check: &kyc::Model) -> Result<bool> {
-    use screening_hit::Column;
-    let open = screening_hit::Entity::find().filter(Column::KycId.eq(check.id)).filter(Column::ClearedAt.is_null());
-    Ok(open.count(connection).await? > 0)
 }
 
 /// Whether the person was in a review for another reason than a hit when the check was made, or came out of one refused: a change and a
@@ -172,7 +188,7 @@ async fn was_in_review(connection: &impl ConnectionTrait, check: &kyc::Model) ->
         .await?;
     for check in earlier {
         match check.outcome {
-            Outcome::ManualReview if has_open(connection, &check).await? => {
+            Outcome::ManualReview if is_listed(connection, check.id).await? => {
                 let score = identity::score(&identity::unlisted(parts(&check)));
                 if outcome_of(score, false) == Outcome::ManualReview {
                     return Ok(true);
