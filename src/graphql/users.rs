@@ -316,6 +316,33 @@ pub struct UserUpdateInput {
     patch: UserPatch,
 }
 
+impl From<UserPatch> for checks::Patch {
+    fn from(patch: UserPatch) -> Self {
+        let or_empty = |value: MaybeUndefined<String>| match value {
+            MaybeUndefined::Undefined => None,
+            MaybeUndefined::Null => Some(String::new()),
+            MaybeUndefined::Value(value) => Some(value),
+        };
+        let address = patch.address.map(|address| checks::PatchedAddress {
+            line1: address.line1,
+            line2: or_empty(address.line2),
+            city: address.city,
+            state: address.state,
+            postal_code: address.postal_code,
+            country_code: address.country_code,
+        });
+        Self {
+            first_name: patch.first_name,
+            last_name: patch.last_name,
+            email: patch.email,
+            phone: or_empty(patch.phone),
+            ssn: patch.ssn,
+            birth_date: patch.birth_date.map(|Date(day)| day),
+            address: address.unwrap_or_default(),
+        }
+    }
+}
+
 fn change(value: MaybeUndefined<String>) -> Change<String> {
     match value {
         MaybeUndefined::Undefined => Change::Keep,

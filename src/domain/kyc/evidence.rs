@@ -27,6 +27,7 @@ pub struct Patch {
     pub first_name: Option<String>,
     pub last_name: Option<String>,
     pub email: Option<String>,
+    /// An empty one takes it away.
     pub phone: Option<String>,
     pub ssn: Option<String>,
     pub birth_date: Option<String>,
@@ -67,7 +68,7 @@ impl Patch {
         if let Some(email) = &self.email {
             valid("email", Email::parse(email))?;
         }
-        if let Some(phone) = &self.phone {
+        if let Some(phone) = self.phone.as_ref().filter(|phone| !phone.is_empty()) {
             applicants::check_phone(phone)?;
         }
         if let Some(ssn) = &self.ssn {
@@ -82,15 +83,16 @@ impl Patch {
     /// The person as she is with this corrected.
     fn applied(&self, desk: &Desk<'_>, to: &Applicant) -> Result<Applicant> {
         let or = |given: &Option<String>, kept: &str| given.as_deref().map_or(kept, str::trim).to_owned();
+        let or_none = |given: Option<&str>, kept: Option<&String>| match given {
+            Some(given) => Some(given.to_owned()).filter(|given| !given.is_empty()),
+            None => kept.cloned(),
+        };
         let ssn = self.ssn.as_deref().map(|ssn| valid("ssn", Ssn::parse(ssn, desk.partner.mode == Mode::Sandbox))).transpose()?;
         let birth_date = self.birth_date.as_deref().map(|day| valid("birthDate", parse_birth_date(day))).transpose()?;
         let (patch, kept) = (&self.address, &to.address);
         let address = NewAddress {
             line1: or(&patch.line1, &kept.line1),
-            line2: match &patch.line2 {
-                Some(line) => Some(line.trim().to_owned()).filter(|line| !line.is_empty()),
-                None => kept.line2.clone(),
-            },
+            line2: or_none(patch.line2.as_deref().map(str::trim), kept.line2.as_ref()),
             city: or(&patch.city, &kept.city),
             state: or(&patch.state, &kept.state),
             postal_code: or(&patch.postal_code, &kept.postal_code),
@@ -103,7 +105,7 @@ impl Patch {
             first_name: or(&self.first_name, &to.first_name),
             last_name: or(&self.last_name, &to.last_name),
             email: or(&self.email, &to.email),
-            phone: self.phone.clone().or_else(|| to.phone.clone()),
+            phone: or_none(self.phone.as_deref(), to.phone.as_ref()),
             ssn: ssn.map_or_else(|| to.ssn.clone(), |ssn| ssn.reveal()),
             birth_date,
             address,

@@ -4,17 +4,17 @@ use super::Kyc;
 use crate::{
     domain::{
         self,
-        applicants::{NewAddress, NewUser},
+        applicants::NewUser,
         command,
         idempotency::Key,
         ids,
-        kyc::{self, Answering, Correction, Given, Named, Patch, PatchedAddress, Start},
+        kyc::{self, Answering, Correction, Given, Named, Start},
     },
     graphql::{
         context::RequestContext,
         errors::{KycUserError, payload},
         scalars::Date,
-        users::AddressInput,
+        users::{AddressInput, UserPatch},
     },
     wire::{self, Result},
 };
@@ -66,25 +66,6 @@ pub struct KycAnswerInput {
     last_name: Option<String>,
 }
 
-/// What was written wrongly of a person; what is left out or null stays as it is.
-#[derive(InputObject)]
-pub struct KycPatch {
-    /// Given name.
-    first_name: Option<String>,
-    /// Family name.
-    last_name: Option<String>,
-    /// E-mail address.
-    email: Option<String>,
-    /// US phone number.
-    phone: Option<String>,
-    /// Social security number; never sent back.
-    ssn: Option<String>,
-    /// Day of birth; never sent back.
-    birth_date: Option<Date>,
-    /// Where the person lives, as a whole.
-    address: Option<AddressInput>,
-}
-
 /// Input of kycCorrect.
 #[derive(InputObject)]
 pub struct KycCorrectInput {
@@ -93,7 +74,7 @@ pub struct KycCorrectInput {
     /// Which check.
     kyc_id: ID,
     /// What is right.
-    patch: KycPatch,
+    patch: UserPatch,
 }
 
 payload!(
@@ -157,22 +138,7 @@ impl KycCorrectInput {
     fn parse(self) -> domain::Result<(Option<Key>, Correction)> {
         let key = key_of(self.idempotency_key.as_deref())?;
         let check = Named::Id(ids::parse(Kind::Kyc, &self.kyc_id));
-        let KycPatch { first_name, last_name, email, phone, ssn, birth_date, address } = self.patch;
-        let birth_date = birth_date.map(|Date(day)| day);
-        let address = address.map(|address| whole(address.into())).unwrap_or_default();
-        Ok((key, Correction { check, patch: Patch { first_name, last_name, email, phone, ssn, birth_date, address } }))
-    }
-}
-
-/// An address in the place of the one from before, its second line included.
-fn whole(address: NewAddress) -> PatchedAddress {
-    PatchedAddress {
-        line1: Some(address.line1),
-        line2: Some(address.line2.unwrap_or_default()),
-        city: Some(address.city),
-        state: Some(address.state),
-        postal_code: Some(address.postal_code),
-        country_code: Some(address.country_code),
+        Ok((key, Correction { check, patch: self.patch.into() }))
     }
 }
 

@@ -155,19 +155,19 @@ on_both! {
 
     async fn corrections_through_graphql_and_by_the_person_herself(app: TestApp) {
         let correct = "mutation($input: KycCorrectInput!) { kycCorrect(input: $input) {
-            kyc { outcome score user { email address { line1 line2 city } } } userErrors { code path message } } }";
+            kyc { outcome score user { email phoneLast4 address { line1 line2 city } } } userErrors { code path message } } }";
         let mut sent = applicant("Review");
         sent["address_line_2"] = json!("Apt 2");
         let user = app.post("/v1/users", sent).await.body;
         let check = app.gql("query($id: ID!) { user(id: $id) { kyc { id } } }", json!({ "id": user["id"] })).await;
         let id = &check.data()["user"]["kyc"]["id"];
-        let address = json!({ "line1": "9 Corrected Rd", "city": "Norfolk", "state": "VA", "postalCode": "23510" });
-        let patch = json!({ "email": "jane@elsewhere.example", "address": address });
+        let address = json!({ "line1": "9 Corrected Rd", "line2": null, "city": "Norfolk", "postalCode": "23510" });
+        let patch = json!({ "email": "jane@elsewhere.example", "phone": null, "address": address });
         let corrected = app.gql(correct, json!({ "input": { "kycId": id, "patch": patch } })).await;
         assert_eq!(
             corrected.entity("kycCorrect", "kyc"),
             &json!({ "outcome": "MANUAL_REVIEW", "score": "0.45", "user": {
-                "email": "jane@elsewhere.example", "address": { "line1": "9 Corrected Rd", "line2": null, "city": "Norfolk" },
+                "email": "jane@elsewhere.example", "phoneLast4": null, "address": { "line1": "9 Corrected Rd", "line2": null, "city": "Norfolk" },
             } })
         );
         for (patch, code, path, message) in [
