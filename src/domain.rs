@@ -38,6 +38,7 @@ pub mod recoveries;
 pub mod rotation;
 pub mod routing;
 pub mod sandbox;
+pub mod screening;
 pub mod second_factors;
 pub mod secrets;
 pub mod sequencer;

@@ -22,6 +22,7 @@ mod orders;
 mod page;
 mod sandbox;
 mod scalars;
+mod screening;
 mod second_factors;
 #[cfg(test)]
 mod toy;
@@ -54,6 +55,7 @@ pub struct Query(
     api_keys::ApiKeyQuery,
     sandbox::SandboxQuery,
     messages::MessageQuery,
+    screening::ScreeningQuery,
 );
 
 /// Writes.
@@ -70,6 +72,7 @@ pub struct Mutation(
     orders::OrderMutation,
     api_keys::ApiKeyMutation,
     sandbox::SandboxMutation,
+    screening::ScreeningMutation,
 );
 
 /// Live events; those of the log take `after` to replay what was missed.

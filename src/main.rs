@@ -2,7 +2,9 @@
 
 mod keyring;
 mod rotate;
+mod screen;
 mod serve;
+mod shown;
 
 use clap::{Parser, Subcommand, error::ErrorKind};
 use coffer::{
@@ -54,6 +56,11 @@ enum Command {
     Keys {
         #[command(subcommand)]
         command: keyring::Command,
+    },
+    /// Import the watch list that people are screened against, and say which it is
+    Screen {
+        #[command(subcommand)]
+        command: screen::Command,
     },
     /// Prove that the books add up and nothing was altered
     Audit,
@@ -114,6 +121,7 @@ fn run(cli: Cli) -> Result<ExitCode, Complaint> {
                 say("The database has this version's shape.").map(|()| ExitCode::SUCCESS)
             }
             Command::Keys { command } => keyring::run(&config, command).await,
+            Command::Screen { command } => screen::run(&config, command).await,
             Command::Audit => {
                 must_exist(&config)?;
                 let db = migrated(&config).await?;

@@ -14,6 +14,7 @@ pub struct Model {
     /// The list's own number of the entry.
     pub entry: i64,
     pub listed_name: String,
+    /// The programs it is listed under, one a line.
     pub programs: String,
     /// In hundredths: 100 is the same name and the same day of birth.
     pub score: i32,

@@ -19,6 +19,8 @@ pub use evidence::{Patch, PatchedAddress};
 pub use questions::{Given, Prompt, Questions};
 pub use starting::{Start, start};
 
+pub mod hits;
+
 use super::{
     Actor, Error, Refusal, Result, Scope,
     actor::Whose,
@@ -27,6 +29,7 @@ use super::{
     command::Desk,
     events::Happening,
     people::age_on,
+    screening,
     secrets::{self, Place, Secret},
     timers,
 };
@@ -59,15 +62,16 @@ pub const APPLICANT: &str = "kyc.applicant";
 #[derive(Clone, Debug)]
 pub struct Assessed {
     pub check: kyc::Model,
-    /// The entries of the watch list that resemble her.
+    /// The entries of the watch list that resemble her, with those that were cleared before.
     pub hits: Vec<screening_hit::Model>,
 }
 
 /// Checks who a person is; nothing where nobody is there to check it.
 pub async fn assess(desk: &Desk<'_>, applicant: &Applicant, user_id: Option<Uuid>) -> Result<Option<Assessed>> {
     let id = desk.app.ids.next(Kind::Kyc);
-    let hits: Vec<screening_hit::Model> = Vec::new();
-    let Some((parts, tags)) = judge(desk, applicant, user_id, !hits.is_empty()).await? else { return Ok(None) };
+    let hits = screening::hits(desk, applicant, id).await?;
+    let is_listed = hits.iter().any(screening::is_open);
+    let Some((parts, tags)) = judge(desk, applicant, user_id, is_listed).await? else { return Ok(None) };
     let score = identity::score(&parts);
     let mut check = kyc::Model {
         id,
@@ -75,7 +79,7 @@ pub async fn assess(desk: &Desk<'_>, applicant: &Applicant, user_id: Option<Uuid
         user_id,
         token: format!("S-{}", secrets::random_base62(20)?),
         score,
-        outcome: outcome_of(score, !hits.is_empty()),
+        outcome: outcome_of(score, is_listed),
         tags,
         decided_at: desk.now,
         created_at: desk.now,

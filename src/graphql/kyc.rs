@@ -8,10 +8,14 @@ use super::{
     context::RequestContext,
     page::Item,
     scalars::{DateTime, Decimal},
+    screening::WatchListHit,
     users::User,
 };
 use crate::{
-    domain::kyc::{self, Prompt, Requirement, questions},
+    domain::{
+        Scope,
+        kyc::{self, Prompt, Requirement, questions},
+    },
     providers::identity::{Check, Part},
     wire::Result,
 };
@@ -53,6 +57,14 @@ impl Kyc {
     /// Each check with its part of the score.
     async fn kyc_checks(&self) -> Vec<KycCheck> {
         kyc::parts(&self.0).into_iter().map(KycCheck::from).collect()
+    }
+
+    /// Entries of the watch list that resemble the person, the most alike first; null without the scope `operate`.
+    async fn watch_list_hits(&self, ctx: &Context<'_>) -> Result<Option<Vec<WatchListHit>>> {
+        if ctx.actor().partner(Scope::Operate).is_err() {
+            return Ok(None);
+        }
+        Ok(Some(ctx.loaders().hits(self.0.id).await?.into_iter().map(WatchListHit).collect()))
     }
 
     /// Whether a later check took the place of this one.

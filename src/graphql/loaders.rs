@@ -14,9 +14,12 @@ use crate::{
     wire::{Fault, Result},
 };
 use async_graphql::dataloader::{DataLoader, Loader};
-use entity::{account, api_key, bank_account, fill, instrument, invitation, kyc, message, order, partner, position, transfer, user};
+use entity::{
+    account, api_key, bank_account, fill, instrument, invitation, kyc, message, order, partner, position, screening_exception,
+    screening_hit, transfer, user,
+};
 use futures_util::future::BoxFuture;
-use sea_orm::{ColumnTrait, DatabaseExecutor, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, DatabaseExecutor, EntityTrait, QueryFilter, QueryOrder};
 use std::{collections::HashMap, hash::Hash, marker::PhantomData, sync::Arc, time::Duration};
 use tokio::task::JoinHandle;
 use tracing::Instrument;
@@ -125,6 +128,11 @@ impl Loaders {
     pub async fn kyc(&self, user: Uuid) -> Result<Option<kyc::Model>> {
         self.loader.load_one(KycOf(user)).await
     }
+
+    /// The entries of the watch list that resemble the person of an identity check, the most alike first.
+    pub async fn hits(&self, kyc: Uuid) -> Result<Vec<screening_hit::Model>> {
+        Ok(self.loader.load_one(HitsOf(kyc)).await?.unwrap_or_default())
+    }
 }
 
 /// Runs a batch once the fields that were resolved together have asked: a moment later, so that another thread does not begin
@@ -231,6 +239,23 @@ impl Child for kyc::Entity {
     }
 }
 
+macro_rules! rows_for_operators {
+    ($($module:ident)*) => {
+        $(
+            impl Row for $module::Entity {
+                const SCOPE: Scope = Scope::Operate;
+
+                fn id() -> Self::Column { $module::Column::Id }
+                fn partner() -> Option<Self::Column> { Some($module::Column::PartnerId) }
+                fn id_of(row: &Self::Model) -> Uuid { row.id }
+                fn owner(_: &Self::Model) -> Owner { Owner::Partner }
+            }
+        )*
+    };
+}
+
+rows_for_operators! { api_key screening_exception screening_hit }
+
 impl Row for invitation::Entity {
     fn id() -> Self::Column {
         invitation::Column::Id
@@ -292,26 +317,6 @@ impl Row for message::Entity {
 
     fn partner() -> Option<Self::Column> {
         Some(message::Column::PartnerId)
-    }
-
-    fn id_of(row: &Self::Model) -> Uuid {
-        row.id
-    }
-
-    fn owner(_: &Self::Model) -> Owner {
-        Owner::Partner
-    }
-}
-
-impl Row for api_key::Entity {
-    const SCOPE: Scope = Scope::Operate;
-
-    fn id() -> Self::Column {
-        api_key::Column::Id
-    }
-
-    fn partner() -> Option<Self::Column> {
-        Some(api_key::Column::PartnerId)
     }
 
     fn id_of(row: &Self::Model) -> Uuid {
@@ -433,6 +438,28 @@ impl Loader<KycOf> for Reads {
             .filter(kyc::Column::PartnerId.eq(partner_id));
         let rows = select.all(&self.reader.connection().await?).await.map_err(Error::from)?;
         Ok(rows.into_iter().filter_map(|row| Some((KycOf(row.user_id?), row))).collect())
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct HitsOf(Uuid);
+
+impl Loader<HitsOf> for Reads {
+    type Value = Vec<screening_hit::Model>;
+    type Error = Fault;
+
+    async fn load(&self, keys: &[HitsOf]) -> Result<HashMap<HitsOf, Vec<screening_hit::Model>>> {
+        let Some(partner_id) = self.whose(Scope::Operate)? else { return Ok(HashMap::new()) };
+        let select = screening_hit::Entity::find()
+            .filter(screening_hit::Column::KycId.is_in(keys.iter().map(|key| key.0)))
+            .filter(screening_hit::Column::PartnerId.eq(partner_id))
+            .order_by_desc(screening_hit::Column::Score)
+            .order_by_asc(screening_hit::Column::Entry);
+        let mut found: HashMap<HitsOf, Vec<screening_hit::Model>> = HashMap::new();
+        for row in select.all(&self.reader.connection().await?).await.map_err(Error::from)? {
+            found.entry(HitsOf(row.kyc_id)).or_default().push(row);
+        }
+        Ok(found)
     }
 }
 

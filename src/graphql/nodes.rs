@@ -11,6 +11,7 @@ use super::{
     messages::OutboxMessage,
     orders::{Fill, Order},
     sandbox::Partner,
+    screening::WatchListHit,
     transfers::Transfer,
     users::User,
 };
@@ -19,7 +20,10 @@ use crate::{
     wire::Result,
 };
 use async_graphql::{Context, ID, Interface, Object};
-use entity::{Kind, account, api_key, bank_account, fill, instrument, invitation, kyc, message, order, partner, position, transfer, user};
+use entity::{
+    Kind, account, api_key, bank_account, fill, instrument, invitation, kyc, message, order, partner, position, screening_hit, transfer,
+    user,
+};
 use futures_util::future::try_join_all;
 use uuid::Uuid;
 
@@ -40,6 +44,7 @@ pub enum Node {
     Position(Position),
     Transfer(Transfer),
     User(User),
+    WatchListHit(WatchListHit),
 }
 
 /// The most ids one look-up takes.
@@ -92,6 +97,9 @@ async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>> {
         Kind::Order => loaders.find_own::<order::Entity>(id).await?.map(|row| Node::Order(Order(row))),
         Kind::Partner => loaders.find_own::<partner::Entity>(id).await?.map(|row| Node::Partner(Partner(row))),
         Kind::Position => loaders.find_own::<position::Entity>(id).await?.map(|row| Node::Position(Position(row))),
+        Kind::ScreeningHit if ctx.actor().partner(Scope::Operate).is_ok() => {
+            loaders.find_own::<screening_hit::Entity>(id).await?.map(|row| Node::WatchListHit(WatchListHit(row)))
+        }
         Kind::Transfer => loaders.find_own::<transfer::Entity>(id).await?.map(|row| Node::Transfer(Transfer(row))),
         Kind::User => loaders.find_own::<user::Entity>(id).await?.map(|row| Node::User(User(row))),
         _ => None,

@@ -65,6 +65,15 @@ pub fn score(parts: &[Part]) -> i32 {
     parts.iter().map(|part| part.part).sum::<i32>().clamp(0, 99)
 }
 
+/// What is found of who resembles an entry of the watch list.
+pub const WATCH_LIST_TAG: &str = "Watch List Match";
+
+/// The parts without a resemblance to the watch list, once it is known that there is none.
+pub fn unlisted(parts: Vec<Part>) -> Vec<Part> {
+    let passed = |part: Part| if part.check == Check::WatchList { Part { passed: true, part: WATCH_LIST, ..part } } else { part };
+    parts.into_iter().map(passed).collect()
+}
+
 /// Rules of our own. In a sandbox the last names `Question`, `Review` and `Denied` set the score.
 #[derive(Debug)]
 pub struct BuiltIn;
@@ -124,7 +133,7 @@ fn verdict(evidence: Evidence<'_>) -> Verdict {
         (evidence.is_domestic, "Address Match"),
         (evidence.has_phone, "Phone Match"),
         (evidence.ssn_seen_before, "SSN Seen Before"),
-        (evidence.is_listed, "Watch List Match"),
+        (evidence.is_listed, WATCH_LIST_TAG),
         (!is_adult, "Under 18"),
     ];
     Verdict { parts, tags: found.into_iter().filter_map(|(found, tag)| found.then_some(tag)).collect() }
@@ -167,6 +176,15 @@ mod tests {
         ] {
             let found = verdict(evidence);
             assert_eq!((score(&found.parts), found.tags), (expected, tags), "{evidence:?}");
+        }
+    }
+
+    #[test]
+    fn who_is_not_on_the_list_after_all_has_her_other_score() {
+        for evidence in [ADA, Evidence { last_name: "Question", ..ADA }, Evidence { personas: false, has_phone: false, ..ADA }] {
+            let listed = verdict(Evidence { is_listed: true, ..evidence });
+            assert_ne!(score(&listed.parts), score(&verdict(evidence).parts));
+            assert_eq!(unlisted(listed.parts), verdict(evidence).parts, "{evidence:?}");
         }
     }
 

@@ -1,0 +1,87 @@
+//! What it costs to know a caller: `cargo bench --bench authentication`.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "a benchmark that cannot begin has nothing to tell")]
+
+use coffer::{
+    app::{App, Setup},
+    domain::{
+        Actor, Scope, Who,
+        db::Db,
+        keys, logins, partners,
+        profiles::Identity,
+        secrets::{Secret, Vault},
+        sessions,
+    },
+};
+use divan::Bencher;
+use entity::partner::Mode;
+use migration::{Migrator, MigratorTrait};
+use std::{hint::black_box, sync::LazyLock};
+use tokio::runtime::Runtime;
+
+struct Fixture {
+    runtime: Runtime,
+    app: App,
+    access: String,
+    key: String,
+}
+
+static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
+    let runtime = Runtime::new().expect("a runtime");
+    let (app, access, key) = runtime.block_on(async {
+        let file = std::env::temp_dir().join(format!("coffer-bench-{}.db", std::process::id()));
+        let db = Db::open(&format!("sqlite:{}", file.display())).await.expect("a database");
+        Migrator::up(db.for_migrations(), None).await.expect("its shape");
+        let vault = Vault::unlock(&db, &Secret::new([7; 32]), None).await.expect("its keys").expect("the right key");
+        let app = App::new(db, vault, Setup::default());
+        let partner = partners::named(&app, partners::SANDBOX, Mode::Sandbox).await.expect("a partner");
+        let key = keys::issue(&app, &partner, &Scope::ALL).await.expect("a key").reveal().clone();
+        let new = logins::NewSignUp {
+            email: "ada@example.com".to_owned(),
+            password: Secret::new("correct horse".to_owned()),
+            identity: Identity::default(),
+            invitation_id: None,
+        };
+        let (_, issued) = logins::sign_up(&app, &Actor::default(), new).await.expect("a session");
+        let tx = app.db.write().await.expect("a transaction");
+        let Ok(Who::User(user)) = sessions::authenticate(&app, issued.access.reveal()).await else { panic!("nobody") };
+        sessions::pass_second_factor(&tx, user.session_id).await.expect("a second factor");
+        tx.commit().await.expect("a commit");
+        (app, issued.access.reveal().clone(), key)
+    });
+    Fixture { runtime, app, access, key }
+});
+
+/// A signed-in request whose session was looked up within the last second.
+#[divan::bench]
+fn access_token(bencher: Bencher) {
+    let fixture = &*FIXTURE;
+    bencher.bench(|| {
+        let who = fixture.runtime.block_on(sessions::authenticate(&fixture.app, black_box(&fixture.access)));
+        assert!(matches!(who, Ok(Who::User(user)) if user.two_factor));
+    });
+}
+
+/// A partner's key that was looked up within the last second.
+#[divan::bench]
+fn api_key(bencher: Bencher) {
+    let fixture = &*FIXTURE;
+    bencher.bench(|| {
+        let who = fixture.runtime.block_on(keys::authenticate(&fixture.app, black_box(&fixture.key)));
+        assert!(matches!(who, Ok(Who::Partner(_))));
+    });
+}
+
+/// A token whose signature is wrong.
+#[divan::bench]
+fn forged_token(bencher: Bencher) {
+    let fixture = &*FIXTURE;
+    let (body, signature) = fixture.access.rsplit_once('.').unwrap_or_default();
+    let other = if signature.starts_with('A') { 'B' } else { 'A' };
+    let forged = format!("{body}.{other}{}", &signature[1..]);
+    bencher.bench(|| assert!(fixture.runtime.block_on(sessions::authenticate(&fixture.app, black_box(&forged))).is_err()));
+}
+
+fn main() {
+    divan::main();
+}

@@ -1,0 +1,193 @@
+//! A resemblance to an entry of the watch list, looked at by somebody who says that it is somebody else.
+
+use super::{applicant, held, outcome_of, parts, settle, within, written};
+use crate::{
+    app::App,
+    domain::{
+        Actor, Code, Error, Refusal, Result, Scope,
+        applicants::valid,
+        command::{self, Answer, Command, Desk},
+        events::Happening,
+        idempotency::Key,
+        people::parse_birth_date,
+        screening,
+        secrets::{Place, Secret},
+    },
+    providers::identity::{self, WATCH_LIST_TAG},
+};
+use chrono::{Months, NaiveDate};
+use entity::{
+    Kind,
+    kyc::{self, Outcome},
+    partner::Mode,
+    screening_exception, screening_hit, watch_list,
+};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
+use serde::Serialize;
+use uuid::Uuid;
+
+/// That the person of an identity check is not an entry of the watch list, until a day.
+#[derive(Clone, Serialize)]
+pub struct Clearing {
+    pub hit_id: Uuid,
+    pub reason: String,
+    /// The last day, `YYYY-MM-DD`.
+    pub until: String,
+}
+
+/// The longest reason, in characters.
+const LONGEST_REASON: usize = 500;
+
+/// For how long an exception holds at most.
+const LONGEST: Months = Months::new(24);
+
+/// Clears a hit and keeps why, until a day that is at most two years ahead: as long, the same entry does not hold up the same person
+/// under the same name and day of birth. With the last open hit of a check, the check is judged without them. Scope `operate`.
+pub async fn clear(app: &App, actor: &Actor, key: Option<Key>, clearing: Clearing) -> Result<Answer<screening_hit::Model>> {
+    command::execute(app, actor, key, clearing).await
+}
+
+impl Command for Clearing {
+    const NAME: &'static str = "kyc.clear_hit";
+    const SCOPE: Scope = Scope::Operate;
+    type Done = screening_hit::Model;
+
+    fn check(&self, _: Mode) -> Result<()> {
+        let reason = self.reason.trim();
+        if reason.is_empty() {
+            return Err(Refusal::required("reason").into());
+        }
+        if reason.chars().count() > LONGEST_REASON {
+            return Err(Refusal::invalid("reason", format!("must have at most {LONGEST_REASON} characters")).into());
+        }
+        valid("until", parse_birth_date(&self.until)).map(|_| ())
+    }
+
+    async fn carry_out(&self, desk: &Desk<'_>) -> Result<screening_hit::Model> {
+        let until = valid("until", parse_birth_date(&self.until))?;
+        let today = desk.now.date_naive();
+        if until < today {
+            return Err(Refusal::invalid("until", "lies in the past").into());
+        }
+        if today.checked_add_months(LONGEST).is_none_or(|latest| until > latest) {
+            return Err(Refusal::invalid("until", "must be at most two years ahead").into());
+        }
+        let of_hit = async || match named(desk, self.hit_id).await? {
+            Some(hit) => within(desk.tx, desk.whose, hit.kyc_id).await,
+            None => Ok(None),
+        };
+        let check = held(desk, of_hit, "hitId").await?;
+        let hit = named(desk, self.hit_id).await?.ok_or_else(|| Refusal::not_found("hitId"))?;
+        if check.outcome != Outcome::ManualReview || !screening::is_open(&hit) {
+            return Err(Refusal::new(Code::KycNotOpen, "hitId", "The hit does not wait for anybody any more.").into());
+        }
+        let exception = except(desk, &check, &hit, self.reason.trim(), until).await?;
+        let mut row: screening_hit::ActiveModel = hit.into();
+        row.cleared_at = Set(Some(desk.now));
+        row.cleared_by = Set(desk.actor_id);
+        row.exception_id = Set(Some(exception.id));
+        let hit = row.update(desk.tx).await?;
+        let check = judged_without(desk, check).await?;
+        settle(desk, check, Happening::KycHitCleared).await?;
+        Ok(hit)
+    }
+
+    fn object(done: &screening_hit::Model) -> Uuid {
+        done.id
+    }
+}
+
+async fn named(desk: &Desk<'_>, id: Uuid) -> Result<Option<screening_hit::Model>> {
+    let select = screening_hit::Entity::find_by_id(id).filter(screening_hit::Column::PartnerId.eq(desk.partner.id));
+    Ok(select.one(desk.tx).await?)
+}
+
+/// The column of reasons for exceptions.
+const REASON: &str = "screening_exception.reason";
+
+async fn except(
+    desk: &Desk<'_>,
+    check: &kyc::Model,
+    hit: &screening_hit::Model,
+    reason: &str,
+    until: NaiveDate,
+) -> Result<screening_exception::Model> {
+    let person = applicant(desk.app, check)?.ok_or_else(|| Error::broken("a check with a hit does not tell whom it is about"))?;
+    let id = desk.app.ids.next(Kind::ScreeningException);
+    let exception = screening_exception::Model {
+        id,
+        partner_id: desk.partner.id,
+        subject: screening::subject(desk, person.reveal()),
+        entry: hit.entry,
+        reason: desk.app.vault.seal(Place { column: REASON, row: id, partner: desk.partner.id }, reason.as_bytes())?,
+        until,
+        made_by: desk.actor_id,
+        made_at: desk.now,
+    };
+    Ok(screening_exception::ActiveModel::from(exception).reset_all().insert(desk.tx).await?)
+}
+
+/// Why an exception was made.
+pub fn reason(app: &App, exception: &screening_exception::Model) -> Result<Secret<String>> {
+    app.vault.open_text(Place { column: REASON, row: exception.id, partner: exception.partner_id }, &exception.reason)
+}
+
+/// The check as it is once none of its hits is open; as it was while one is.
+async fn judged_without(desk: &Desk<'_>, mut check: kyc::Model) -> Result<kyc::Model> {
+    if has_open(desk.tx, &check).await? {
+        return Ok(check);
+    }
+    let parts = identity::unlisted(parts(&check));
+    check.score = identity::score(&parts);
+    check.parts = written(&parts)?;
+    check.tags = check.tags.lines().filter(|tag| *tag != WATCH_LIST_TAG).collect::<Vec<_>>().join("\n");
+    if !was_in_review(desk.tx, &check).await? {
+        check.outcome = match outcome_of(check.score, false) {
+            // Questions are made with a check: who would have been asked some stays with the reviewer.
+            Outcome::QuestionsRequired => Outcome::ManualReview,
+            other => other,
+        };
+    }
+    if check.outcome != Outcome::ManualReview {
+        check.decided_at = desk.now;
+    }
+    Ok(check)
+}
+
+async fn has_open(connection: &impl ConnectionTrait, check: &kyc::Model) -> Result<bool> {
+    use screening_hit::Column;
+    let open = screening_hit::Entity::find().filter(Column::KycId.eq(check.id)).filter(Column::ClearedAt.is_null());
+    Ok(open.count(connection).await? > 0)
+}
+
+/// Whether the person was in a review for another reason than a hit when the check was made, or came out of one refused: a change and a
+/// cleared hit do not end that.
+async fn was_in_review(connection: &impl ConnectionTrait, check: &kyc::Model) -> Result<bool> {
+    let Some(user_id) = check.user_id else { return Ok(false) };
+    let earlier = kyc::Entity::find()
+        .filter(kyc::Column::UserId.eq(user_id))
+        .filter(kyc::Column::Id.lt(check.id))
+        .order_by_desc(kyc::Column::Id)
+        .all(connection)
+        .await?;
+    for check in earlier {
+        match check.outcome {
+            Outcome::ManualReview if has_open(connection, &check).await? => {
+                let score = identity::score(&identity::unlisted(parts(&check)));
+                if outcome_of(score, false) == Outcome::ManualReview {
+                    return Ok(true);
+                }
+            }
+            Outcome::ManualReview => return Ok(true),
+            Outcome::Denied => return Ok(check.reviewed_at.is_some()),
+            Outcome::Approved | Outcome::QuestionsRequired => return Ok(false),
+        }
+    }
+    Ok(false)
+}
+
+/// The list that people are screened against; scope `operate`.
+pub async fn list(connection: &impl ConnectionTrait, actor: &Actor) -> Result<Option<watch_list::Model>> {
+    actor.partner(Scope::Operate)?;
+    screening::newest(connection).await
+}

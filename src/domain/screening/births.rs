@@ -1,0 +1,200 @@
+//! Days of birth on a watch list: whole days, months, years, and what cannot be read.
+
+use chrono::{Datelike, NaiveDate};
+use std::{fmt, ops::RangeInclusive};
+
+/// A day of birth as far as the list knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Birth {
+    Day(NaiveDate),
+    Month(i32, u32),
+    Year(i32),
+    /// Something is listed and cannot be read, so that nothing contradicts it.
+    Unread,
+}
+
+impl fmt::Display for Birth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Day(day) => write!(f, "{day}"),
+            Self::Month(year, month) => write!(f, "{year:04}-{month:02}"),
+            Self::Year(year) => write!(f, "{year:04}"),
+            Self::Unread => f.write_str("?"),
+        }
+    }
+}
+
+impl Birth {
+    /// Reads what `Display` has written.
+    pub fn parse(text: &str) -> Self {
+        let parsed = match text.len() {
+            10 => text.parse().ok().map(Self::Day),
+            7 => text.split_once('-').and_then(|(year, month)| {
+                Some(Self::Month(year_of(year)?, month.parse().ok().filter(|month| MONTHS_OF_A_YEAR.contains(month))?))
+            }),
+            _ => year_of(text).map(Self::Year),
+        };
+        parsed.unwrap_or(Self::Unread)
+    }
+
+    fn year(self) -> Option<i32> {
+        match self {
+            Self::Day(day) => Some(day.year()),
+            Self::Month(year, _) | Self::Year(year) => Some(year),
+            Self::Unread => None,
+        }
+    }
+}
+
+const MONTHS_OF_A_YEAR: RangeInclusive<u32> = 1..=12;
+const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+
+/// The longest span of years that is taken for one.
+const LONGEST_SPAN: i32 = 20;
+
+/// Days of birth in an entry's remarks, `DOB 12 Dec 1960; alt. DOB circa 1961; …`, in order and each once.
+pub fn in_remarks(remarks: &str) -> Vec<Birth> {
+    let mut births: Vec<Birth> = remarks.split(';').filter_map(after_label).flat_map(read).collect();
+    births.sort_unstable();
+    births.dedup();
+    births
+}
+
+/// What stands behind `DOB`, whatever stands before it.
+fn after_label(remark: &str) -> Option<&str> {
+    let remark = remark.trim().trim_end_matches('.');
+    let label = remark.get(..3).filter(|label| label.eq_ignore_ascii_case("dob")).map(|_| remark);
+    let alternative = || remark.get(..8).filter(|label| label.eq_ignore_ascii_case("alt. dob")).and_then(|_| remark.get(5..));
+    let text = label.or_else(alternative)?.get(3..)?;
+    text.starts_with([' ', ':']).then(|| text.trim_start_matches(':').trim())
+}
+
+/// One listed day, or the years it may lie in.
+fn read(text: &str) -> Vec<Birth> {
+    let text = text.to_lowercase();
+    let (text, about) =
+        ["circa ", "c. ", "c "].iter().find_map(|word| text.strip_prefix(word)).map_or((text.as_str(), 0), |rest| (rest.trim(), 1));
+    if let Some(first) = text.strip_suffix("0s").and_then(|decade| year_of(&format!("{decade}0"))) {
+        return years(first, first + 9);
+    }
+    match text.split_once(" to ").or_else(|| text.split_once('-')) {
+        Some((from, to)) => match (one(from.trim()).year(), one(to.trim()).year()) {
+            (Some(from), Some(to)) => years(from - about, to + about),
+            _ => vec![Birth::Unread],
+        },
+        None => match (one(text), about) {
+            (birth, 0) => vec![birth],
+            (birth, about) => birth.year().map_or_else(|| vec![Birth::Unread], |year| years(year - about, year + about)),
+        },
+    }
+}
+
+fn years(from: i32, to: i32) -> Vec<Birth> {
+    if (0..=LONGEST_SPAN).contains(&(to - from)) { (from..=to).map(Birth::Year).collect() } else { vec![Birth::Unread] }
+}
+
+/// `12 dec 1960`, `dec 1960` or `1960`.
+fn one(text: &str) -> Birth {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let month = |name: &str| MONTHS_OF_A_YEAR.zip(MONTHS).find(|(_, known)| *known == name).map(|(number, _)| number);
+    let birth = match words.as_slice() {
+        [year] => year_of(year).map(Birth::Year),
+        [name, year] => year_of(year).zip(month(name)).map(|(year, month)| Birth::Month(year, month)),
+        [day, name, year] => {
+            year_of(year).zip(month(name)).and_then(|(year, month)| NaiveDate::from_ymd_opt(year, month, day.parse().ok()?)).map(Birth::Day)
+        }
+        _ => None,
+    };
+    birth.unwrap_or(Birth::Unread)
+}
+
+fn year_of(text: &str) -> Option<i32> {
+    let digits = text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|year| digits && *year >= 1000)
+}
+
+/// By how many years a listed day may be wrong.
+const TOLERANCE: i32 = 2;
+
+/// What the listed days of birth add to the score of a person born on a day, and why. None of them is told.
+pub fn compared(births: &[Birth], born: NaiveDate) -> (i32, &'static str) {
+    births.iter().map(|birth| one_compared(*birth, born)).max_by_key(|(points, _)| *points).unwrap_or((0, "No day of birth is listed."))
+}
+
+fn one_compared(birth: Birth, born: NaiveDate) -> (i32, &'static str) {
+    let year = born.year();
+    match birth {
+        Birth::Day(day) if day == born => (20, "The same day of birth is listed."),
+        Birth::Month(listed, month) if (listed, month) == (year, born.month()) => (15, "The same month of birth is listed."),
+        Birth::Year(listed) if listed == year => (10, "The same year of birth is listed."),
+        Birth::Unread => (0, "The listed day of birth cannot be read."),
+        other => match other.year().map(|listed| (listed - year).abs()) {
+            Some(0) => (5, "Another day of the same year is listed."),
+            Some(apart) if apart > TOLERANCE => (-30, "Every listed day of birth is years away."),
+            _ => (0, "The listed day of birth is at most two years away."),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(remarks: &str) -> Vec<String> {
+        in_remarks(remarks).iter().map(Birth::to_string).collect()
+    }
+
+    #[test]
+    fn remarks_tell_days_months_years_and_spans() {
+        for (remarks, expected) in [
+            ("DOB 12 Dec 1960; POB Beirut, Lebanon.", vec!["1960-12-12"]),
+            ("DOB 1960.", vec!["1960"]),
+            ("nationality Iran; DOB Dec 1960;", vec!["1960-12"]),
+            ("DOB circa 1960; Passport 123 (individual)", vec!["1959", "1960", "1961"]),
+            ("DOB 1958 to 1960", vec!["1958", "1959", "1960"]),
+            ("DOB circa 1961-1962", vec!["1960", "1961", "1962", "1963"]),
+            ("DOB 01 Jan 1958 to 31 Dec 1959", vec!["1958", "1959"]),
+            ("DOB 12 Dec 1960; alt. DOB 1962; alt. DOB 1962", vec!["1960-12-12", "1962"]),
+            ("DOB 1970s", vec!["1970", "1971", "1972", "1973", "1974", "1975", "1976", "1977", "1978", "1979"]),
+            ("DOB early 1950s; alt. DOB 1951", vec!["1951", "?"]),
+            ("DOB 31 Feb 1960", vec!["?"]),
+            ("DOB 1900 to 1990", vec!["?"]),
+            ("POB Dobruja; a.k.a. 'DOBBY 1960'", vec![]),
+            ("", vec![]),
+        ] {
+            assert_eq!(lines(remarks), expected, "{remarks}");
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_read_again() {
+        for text in ["1960-12-12", "1960-12", "1960", "?"] {
+            assert_eq!(Birth::parse(text).to_string(), text);
+        }
+        for text in ["", "1960-13", "1960-1-1", "nope", "1960-12-32"] {
+            assert_eq!(Birth::parse(text), Birth::Unread, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_nearest_listed_day_counts() {
+        let born = "1960-12-12".parse().unwrap();
+        for (remarks, points) in [
+            ("", 0),
+            ("DOB 12 Dec 1960", 20),
+            ("DOB Dec 1960", 15),
+            ("DOB 1960", 10),
+            ("DOB 13 Dec 1960", 5),
+            ("DOB Nov 1960", 5),
+            ("DOB 1962", 0),
+            ("DOB 31 Dec 1958", 0),
+            ("DOB 1963", -30),
+            ("DOB 1957", -30),
+            ("DOB 1940; alt. DOB 12 Dec 1960", 20),
+            ("DOB circa 1959", 10),
+            ("DOB 1940; alt. DOB late 1960s", 0),
+        ] {
+            assert_eq!(compared(&in_remarks(remarks), born).0, points, "{remarks}");
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! The public list format of the Office of Foreign Assets Control: `SDN.CSV` and `ALT.CSV`.
+//!
+//! Neither file has a header. A line of the first is an entry: its number, name (`LAST, First Middle` for people), type,
+//! programs (`SDGT] [IFSR`), title, call sign, vessel type, tonnage, gross registered tonnage, flag, owner and remarks. A line of the second is
+//! another name of an entry: the entry's number, its own, its type, the name and remarks. `-0-` is nothing. Remarks carry days of
+//! birth and weak aliases. The bytes are UTF-8 or Latin-1, and may end with the end-of-file mark of old.
+
+use super::births::{self, Birth};
+use std::{borrow::Cow, collections::HashMap, fmt};
+
+/// An entry of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The list's own number of it.
+    pub number: i64,
+    /// Whether it is a person.
+    pub individual: bool,
+    pub programs: Vec<String>,
+    pub births: Vec<Birth>,
+    /// Its own name first.
+    pub names: Vec<String>,
+}
+
+/// Why a list cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// A line of the list and what is wrong with it.
+    List(u64, Cow<'static, str>),
+    /// A line of the aliases and what is wrong with it.
+    Aliases(u64, Cow<'static, str>),
+    /// Nothing is on the list.
+    Empty,
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::List(line, why) => write!(f, "line {line} {why}"),
+            Self::Aliases(line, why) => write!(f, "line {line} of the aliases {why}"),
+            Self::Empty => f.write_str("there is no entry in it"),
+        }
+    }
+}
+
+/// Reads a whole list, or says which line is at fault first.
+pub fn read(list: &[u8], aliases: Option<&[u8]>) -> Result<Vec<Entry>, Unreadable> {
+    let mut entries: Vec<Entry> = Vec::new();
+    let mut places: HashMap<i64, usize> = HashMap::new();
+    each_line::<12>(list, |line, fields| {
+        let wrong = |why: &'static str| Unreadable::List(line, why.into());
+        let [number, name, kind, programs, .., remarks] = fields;
+        let number = number_of(number).ok_or_else(|| wrong("does not begin with an entry's number"))?;
+        let name = given(name).ok_or_else(|| wrong("has no name"))?;
+        if places.insert(number, entries.len()).is_some() {
+            return Err(Unreadable::List(line, format!("has entry {number} again").into()));
+        }
+        let remarks = given(remarks).unwrap_or_default();
+        let mut entry = Entry {
+            number,
+            individual: kind.eq_ignore_ascii_case("individual"),
+            programs: given(programs).map(programs_of).unwrap_or_default(),
+            births: births::in_remarks(remarks),
+            names: vec![name.to_owned()],
+        };
+        weak_aliases(remarks).for_each(|alias| entry.add(alias));
+        entries.push(entry);
+        Ok(())
+    })
+    .map_err(|error| error.unwrap_or_else(Unreadable::List))?;
+    each_line::<5>(aliases.unwrap_or_default(), |line, [number, _, _, name, _]| {
+        let wrong = |why: &'static str| Unreadable::Aliases(line, why.into());
+        let number = number_of(number).ok_or_else(|| wrong("does not begin with an entry's number"))?;
+        let name = given(name).ok_or_else(|| wrong("has no name"))?;
+        let entry = places.get(&number).and_then(|place| entries.get_mut(*place));
+        entry.ok_or_else(|| wrong("names an entry that is not on the list"))?.add(name);
+        Ok(())
+    })
+    .map_err(|error| error.unwrap_or_else(Unreadable::Aliases))?;
+    if entries.is_empty() { Err(Unreadable::Empty) } else { Ok(entries) }
+}
+
+impl Entry {
+    fn add(&mut self, name: &str) {
+        if !self.names.iter().any(|known| known == name) {
+            self.names.push(name.to_owned());
+        }
+    }
+}
+
+/// What is wrong with a line: already told, or for the caller to tell of its file.
+enum Fault {
+    Told(Unreadable),
+    Line(u64, Cow<'static, str>),
+}
+
+impl Fault {
+    fn unwrap_or_else(self, of_file: impl FnOnce(u64, Cow<'static, str>) -> Unreadable) -> Unreadable {
+        match self {
+            Self::Told(error) => error,
+            Self::Line(line, why) => of_file(line, why),
+        }
+    }
+}
+
+/// Hands over the trimmed fields of each line, of which there must be `N`.
+fn each_line<const N: usize>(bytes: &[u8], mut take: impl FnMut(u64, [&str; N]) -> Result<(), Unreadable>) -> Result<(), Fault> {
+    let text = decoded(bytes);
+    let mut lines = csv::ReaderBuilder::new().has_headers(false).flexible(true).trim(csv::Trim::All).from_reader(text.as_bytes());
+    let mut record = csv::StringRecord::new();
+    let (mut counted, mut line) = (0, 1);
+    loop {
+        let from = usize::try_from(lines.position().byte()).unwrap_or(usize::MAX);
+        let rest = text.as_bytes().get(from..).unwrap_or_default();
+        let blank = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        let passed = text.as_bytes().get(counted..from + blank).unwrap_or_default();
+        line += passed.iter().filter(|byte| **byte == b'\n').count() as u64;
+        counted = from + blank;
+        match lines.read_record(&mut record) {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(_) => return Err(Fault::Line(line, "cannot be read".into())),
+        }
+        let fields: Vec<&str> = record.iter().collect();
+        if fields.iter().any(|field| field.contains(['\n', '\r'])) {
+            return Err(Fault::Line(line, "has a quotation mark that is not closed".into()));
+        }
+        let count = fields.len();
+        let fields: [&str; N] = fields.try_into().map_err(|_| Fault::Line(line, format!("has {count} columns instead of {N}").into()))?;
+        take(line, fields).map_err(Fault::Told)?;
+    }
+}
+
+/// UTF-8 if it is, else Latin-1; without a byte order mark and without the end-of-file mark.
+fn decoded(bytes: &[u8]) -> Cow<'_, str> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let end = bytes.iter().rposition(|byte| !matches!(byte, 0x1a | b'\r' | b'\n' | b' ')).map_or(0, |last| last + 1);
+    let bytes = bytes.get(..end).unwrap_or_default();
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.into(),
+        Err(_) => bytes.iter().copied().map(char::from).collect::<String>().into(),
+    }
+}
+
+/// A field's text; none for `-0-`.
+fn given(field: &str) -> Option<&str> {
+    Some(field).filter(|field| !field.is_empty() && *field != "-0-")
+}
+
+fn number_of(field: &str) -> Option<i64> {
+    field.parse().ok().filter(|number| *number > 0 && field.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// `SDGT] [IFSR` is two programs.
+fn programs_of(field: &str) -> Vec<String> {
+    field.split(['[', ']', ';']).map(str::trim).filter(|program| !program.is_empty()).map(str::to_owned).collect()
+}
+
+/// Names in remarks: `a.k.a. 'X'`.
+fn weak_aliases(remarks: &str) -> impl Iterator<Item = &str> {
+    remarks.split(';').filter_map(|remark| {
+        let remark = remark.trim().trim_end_matches('.');
+        let remark = remark.strip_prefix("alt. ").unwrap_or(remark);
+        let name = ["a.k.a.", "f.k.a.", "n.k.a."].iter().find_map(|label| remark.strip_prefix(label))?.trim();
+        let name = name.trim_matches(['\'', '"', '‘', '’', '“', '”']).trim();
+        Some(name).filter(|name| name.chars().any(char::is_alphabetic))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REST: &str = r#"-0- ,-0- ,-0- ,-0- ,-0- ,-0- ,-0- "#;
+
+    fn list(lines: &[String]) -> Vec<u8> {
+        lines.join("\r\n").into_bytes()
+    }
+
+    fn person(number: &str, name: &str, remarks: &str) -> String {
+        format!(r#"{number},"{name}","individual","SDGT] [IFSR",{REST},"{remarks}""#)
+    }
+
+    #[test]
+    fn a_list_is_read_with_its_aliases() {
+        let mut bytes = list(&[
+            person("7", "ÁLVAREZ, José", "DOB 12 Dec 1960; a.k.a. 'EL TIO'; a.k.a. 'EL TIO'."),
+            format!(r#"36,"AEROCARIBBEAN AIRLINES",-0- ,"CUBA",{REST},-0- "#),
+            String::from("\u{1a}"),
+        ]);
+        let aliases = b"7,1,\"aka\",\"ALVARES, Jose\",-0- \r\n36,2,\"aka\",\"AERO-CARIBBEAN\",-0- \r\n\x1a";
+        let entries = read(&bytes, Some(aliases)).unwrap();
+        assert_eq!(
+            entries,
+            [
+                Entry {
+                    number: 7,
+                    individual: true,
+                    programs: vec!["SDGT".to_owned(), "IFSR".to_owned()],
+                    births: vec![Birth::parse("1960-12-12")],
+                    names: ["ÁLVAREZ, José", "EL TIO", "ALVARES, Jose"].map(str::to_owned).to_vec(),
+                },
+                Entry {
+                    number: 36,
+                    individual: false,
+                    programs: vec!["CUBA".to_owned()],
+                    births: vec![],
+                    names: ["AEROCARIBBEAN AIRLINES", "AERO-CARIBBEAN"].map(str::to_owned).to_vec(),
+                },
+            ]
+        );
+        let latin_1: Vec<u8> = String::from_utf8(std::mem::take(&mut bytes))
+            .unwrap()
+            .chars()
+            .map(|character| u8::try_from(u32::from(character)).unwrap())
+            .collect();
+        assert_eq!(read(&latin_1, Some(aliases)), Ok(entries));
+    }
+
+    #[test]
+    fn the_first_line_at_fault_is_named() {
+        let good = || person("7", "CARTER, Ada", "DOB 1960");
+        for (lines, told) in [
+            (vec![], "there is no entry in it"),
+            (vec![good(), "8,\"X\"".to_owned()], "line 2 has 2 columns instead of 12"),
+            (vec![good(), format!("{},extra", person("8", "X, Y", ""))], "line 2 has 13 columns instead of 12"),
+            (vec![good(), person("eight", "X, Y", "")], "line 2 does not begin with an entry's number"),
+            (vec![good(), person("-8", "X, Y", "")], "line 2 does not begin with an entry's number"),
+            (vec![good(), person("8", "-0- ", "")], "line 2 has no name"),
+            (vec![good(), person("7", "X, Y", "")], "line 2 has entry 7 again"),
+            (vec![good(), "8,\"X, Y".to_owned(), person("9", "V, W", "")], "line 2 has a quotation mark that is not closed"),
+            (vec![String::new(), "nonsense".to_owned()], "line 2 has 1 columns instead of 12"),
+        ] {
+            assert_eq!(read(&list(&lines), None).unwrap_err().to_string(), told);
+        }
+        for (aliases, told) in [
+            ("9,1,aka,X,-0-", "line 1 of the aliases names an entry that is not on the list"),
+            ("7,1,aka,X,-0-\n7,1,aka,X", "line 2 of the aliases has 4 columns instead of 5"),
+            ("7,1,aka,-0- ,-0-", "line 1 of the aliases has no name"),
+        ] {
+            assert_eq!(read(&list(&[good()]), Some(aliases.as_bytes())).unwrap_err().to_string(), told);
+        }
+    }
+}
