@@ -1,85 +1,94 @@
-//! What it costs to know a caller: `cargo bench --bench authentication`.
+//! What it costs to screen a person against 20,000 names: `cargo bench --bench screening`.
 
-#![expect(clippy::expect_used, clippy::panic, reason = "a benchmark that cannot begin has nothing to tell")]
-
-use coffer::{
-    app::{App, Setup},
-    domain::{
-        Actor, Scope, Who,
-        db::Db,
-        keys, logins, partners,
-        profiles::Identity,
-        secrets::{Secret, Vault},
-        sessions,
-    },
-};
+use chrono::NaiveDate;
+use coffer::domain::screening::{Birth, Index, ListedName};
 use divan::Bencher;
-use entity::partner::Mode;
-use migration::{Migrator, MigratorTrait};
 use std::{hint::black_box, sync::LazyLock};
-use tokio::runtime::Runtime;
 
-struct Fixture {
-    runtime: Runtime,
-    app: App,
-    access: String,
-    key: String,
+/// A generator of numbers that is the same on every machine.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 11).unwrap_or_default() % sides
+    }
+
+    fn one_of<T: Copy>(&mut self, all: &[T], otherwise: T) -> T {
+        all.get(self.roll(all.len())).copied().unwrap_or(otherwise)
+    }
+
+    /// A part of a name, one in three of which many others have.
+    fn part(&mut self) -> String {
+        if self.roll(3) == 0 {
+            return self.one_of(&COMMON, "Ali").to_owned();
+        }
+        let mut part: String = (0..1 + self.roll(3)).map(|_| self.one_of(&SYLLABLES, "ba")).collect();
+        part.push_str(self.one_of(&ENDINGS, "n"));
+        part
+    }
 }
 
-static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
-    let runtime = Runtime::new().expect("a runtime");
-    let (app, access, key) = runtime.block_on(async {
-        let file = std::env::temp_dir().join(format!("coffer-bench-{}.db", std::process::id()));
-        let db = Db::open(&format!("sqlite:{}", file.display())).await.expect("a database");
-        Migrator::up(db.for_migrations(), None).await.expect("its shape");
-        let vault = Vault::unlock(&db, &Secret::new([7; 32]), None).await.expect("its keys").expect("the right key");
-        let app = App::new(db, vault, Setup::default());
-        let partner = partners::named(&app, partners::SANDBOX, Mode::Sandbox).await.expect("a partner");
-        let key = keys::issue(&app, &partner, &Scope::ALL).await.expect("a key").reveal().clone();
-        let new = logins::NewSignUp {
-            email: "ada@example.com".to_owned(),
-            password: Secret::new("correct horse".to_owned()),
-            identity: Identity::default(),
-            invitation_id: None,
-        };
-        let (_, issued) = logins::sign_up(&app, &Actor::default(), new).await.expect("a session");
-        let tx = app.db.write().await.expect("a transaction");
-        let Ok(Who::User(user)) = sessions::authenticate(&app, issued.access.reveal()).await else { panic!("nobody") };
-        sessions::pass_second_factor(&tx, user.session_id).await.expect("a second factor");
-        tx.commit().await.expect("a commit");
-        (app, issued.access.reveal().clone(), key)
-    });
-    Fixture { runtime, app, access, key }
+const COMMON: [&str; 24] = [
+    "Mohammed", "Muhammad", "Ahmad", "Ali", "Abdul", "Rahman", "Hassan", "Hussein", "Omar", "Khalid", "Ibrahim", "Yusuf", "Maria", "Jose",
+    "Juan", "Luis", "Carlos", "Garcia", "Lopez", "Martinez", "Ivan", "Sergei", "Petrov", "Kim",
+];
+const SYLLABLES: [&str; 40] = [
+    "ba", "be", "cha", "da", "di", "fa", "ga", "gho", "ha", "hi", "ja", "ka", "khe", "la", "li", "ma", "mi", "mo", "na", "ne", "no", "pa",
+    "po", "qa", "ra", "ri", "ro", "sa", "she", "so", "ta", "ti", "to", "va", "vi", "wa", "ya", "yu", "za", "zi",
+];
+const ENDINGS: [&str; 10] = ["n", "d", "r", "ov", "ez", "man", "i", "ullah", "vic", "s"];
+
+/// Names of two to four parts with days of birth.
+static LISTED: LazyLock<Vec<ListedName>> = LazyLock::new(|| {
+    let mut dice = Dice(20_000);
+    (0..20_000)
+        .map(|entry| {
+            let parts: Vec<String> = (0..2 + dice.roll(3)).map(|_| dice.part()).collect();
+            let (last, first) = parts.split_first().map(|(last, first)| (last.to_uppercase(), first.join(" "))).unwrap_or_default();
+            let year = 1940 + dice.roll(60);
+            let births = vec![Birth::parse(&format!("{year}-{:02}-{:02}", 1 + dice.roll(12), 1 + dice.roll(28)))];
+            ListedName { entry, name: format!("{last}, {first}"), alias: false, births, programs: "SDGT".to_owned() }
+        })
+        .collect()
 });
 
-/// A signed-in request whose session was looked up within the last second.
+static INDEX: LazyLock<Index> = LazyLock::new(|| Index::new(LISTED.iter().cloned()));
+
+/// The list taken into memory.
 #[divan::bench]
-fn access_token(bencher: Bencher) {
-    let fixture = &*FIXTURE;
-    bencher.bench(|| {
-        let who = fixture.runtime.block_on(sessions::authenticate(&fixture.app, black_box(&fixture.access)));
-        assert!(matches!(who, Ok(Who::User(user)) if user.two_factor));
-    });
+fn build(bencher: Bencher) {
+    bencher.with_inputs(|| LISTED.clone()).bench_values(|listed| Index::new(listed).len());
 }
 
-/// A partner's key that was looked up within the last second.
-#[divan::bench]
-fn api_key(bencher: Bencher) {
-    let fixture = &*FIXTURE;
-    bencher.bench(|| {
-        let who = fixture.runtime.block_on(keys::authenticate(&fixture.app, black_box(&fixture.key)));
-        assert!(matches!(who, Ok(Who::Partner(_))));
-    });
+fn screened(bencher: Bencher, name: &str, found: bool) {
+    let born = NaiveDate::from_ymd_opt(1985, 1, 23).unwrap_or_default();
+    assert_eq!(INDEX.resembling(name, born).is_empty(), !found, "{name}");
+    bencher.bench(|| INDEX.resembling(black_box(name), black_box(born)));
 }
 
-/// A token whose signature is wrong.
+/// A person like nobody on the list.
 #[divan::bench]
-fn forged_token(bencher: Bencher) {
-    let fixture = &*FIXTURE;
-    let (body, signature) = fixture.access.rsplit_once('.').unwrap_or_default();
-    let other = if signature.starts_with('A') { 'B' } else { 'A' };
-    let forged = format!("{body}.{other}{}", &signature[1..]);
-    bencher.bench(|| assert!(fixture.runtime.block_on(sessions::authenticate(&fixture.app, black_box(&forged))).is_err()));
+fn no_match(bencher: Bencher) {
+    screened(bencher, "Grace Brewster Hopper", false);
+}
+
+/// A person who spells a listed name in another way and was born on the listed day.
+#[divan::bench]
+fn near_match(bencher: Bencher) {
+    let listed = LISTED.iter().find(|listed| listed.name.split(' ').count() == 2 && listed.name.len() > 16);
+    let (name, born) = listed.map(|listed| (listed.name.replacen('A', "E", 1), listed.births.clone())).unwrap_or_default();
+    let born = born.first().and_then(|birth| birth.to_string().parse::<NaiveDate>().ok()).unwrap_or_default();
+    assert!(!INDEX.resembling(&name, born).is_empty(), "{name}");
+    bencher.bench(|| INDEX.resembling(black_box(&name), black_box(born)));
+}
+
+/// A person whose names hundreds on the list have.
+#[divan::bench]
+fn common_name(bencher: Bencher) {
+    screened(bencher, "Mohammed Ali Hassan", true);
 }
 
 fn main() {

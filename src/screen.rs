@@ -25,7 +25,7 @@ pub enum Command {
         file: PathBuf,
         /// More names of its entries, in the format of the public ALT.CSV
         #[arg(long)]
-        aliases: Option<PathBuf>,
+        alt: Option<PathBuf>,
         /// What to call it
         #[arg(long, default_value = "OFAC SDN", value_parser = source)]
         source: String,
@@ -44,15 +44,15 @@ fn source(text: &str) -> Result<String, &'static str> {
 pub async fn run(config: &Config, command: Command) -> Result<ExitCode, Complaint> {
     must_exist(config)?;
     match command {
-        Command::Import { file, aliases, source } => import(config, &file, aliases.as_deref(), source).await,
+        Command::Import { file, alt, source } => import(config, &file, alt.as_deref(), source).await,
         Command::Status => status(config).await,
     }
     .map(|()| ExitCode::SUCCESS)
 }
 
-async fn import(config: &Config, file: &Path, aliases: Option<&Path>, source: String) -> Result<(), Complaint> {
+async fn import(config: &Config, file: &Path, alt: Option<&Path>, source: String) -> Result<(), Complaint> {
     let list = bytes_of(file)?;
-    let more = aliases.map(bytes_of).transpose()?;
+    let more = alt.map(bytes_of).transpose()?;
     let entries = sdn::read(&list, more.as_deref()).map_err(|error| format!("{}: {error}; nothing was imported", file.display()))?;
     let digest = more.map_or_else(|| digest::of(&[&list]), |more| digest::of(&[&list, &more]));
     let db = migrated(config).await?;

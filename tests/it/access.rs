@@ -2,6 +2,7 @@
 
 use crate::{
     messages::{mail, post},
+    screening::hit_of,
     support::{ORDER_PLACE, TestApp, USER_CREATE, cash_account, on_both, person, send, socket::Socket},
 };
 use async_graphql::parser::{
@@ -91,6 +92,7 @@ async fn affairs(app: &TestApp) -> Affairs {
     let rest = rest.data();
     let message_id = post(&app.app, &app.partner, mail("zenobia@quartermaine.example", "Hidden subject", "Hidden words")).await.unwrap();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let hit_id = hit_of(app, &text(&rest["user"]["kyc"]["id"])).await;
     let ids: BTreeMap<&str, String> = [
         ("User", user_id),
         ("Account", text(&account["id"])),
@@ -101,6 +103,7 @@ async fn affairs(app: &TestApp) -> Affairs {
         ("Position", text(&rest["account"]["positions"]["edges"][0]["node"]["id"])),
         ("Fill", text(&rest["order"]["fills"]["edges"][0]["node"]["id"])),
         ("OutboxMessage", message_id.to_string()),
+        ("WatchListHit", hit_id),
         ("Instrument", text(&rest["instrumentBySymbol"]["id"])),
         ("Partner", text(&rest["partner"]["id"])),
         ("Invitation", invitation["id"].as_str().unwrap().to_owned()),
@@ -216,6 +219,15 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
             NOBODY,
             UNSCOPED,
             Gets::Nothing,
+        ),
+        read("watchList", Some(Scope::Operate), "{ watchList { source names } }", json!({}), NOBODY, UNSCOPED, Null),
+        change(
+            "watchListHitClear",
+            Scope::Operate,
+            "WatchListHitClearInput",
+            "hit",
+            json!({ "input": { "hitId": a.id("WatchListHit"), "reason": "mine", "until": "2026-08-01" } }),
+            NotFound("hitId"),
         ),
         read("partner", None, "{ partner { name } }", json!({}), Null, Answer, Answer),
         change("userCreate", Scope::Manage, "UserCreateInput", "user", json!({ "input": person("Own", "Person") }), Answer),
@@ -515,7 +527,7 @@ const NEVER_ISSUED: &str = "sk_test_a1b2c3d4Zs8Qw7Er6Ty5Ui4Op3As2Df1Gh0Jk9Lz0Ov3
 #[test]
 fn every_root_field_is_in_the_tables() {
     let nothing = Affairs {
-        ids: ["User", "Account", "BankAccount", "Transfer", "Order", "Invitation", "ApiKey", "Kyc"]
+        ids: ["User", "Account", "BankAccount", "Transfer", "Order", "Invitation", "ApiKey", "Kyc", "WatchListHit"]
             .map(|kind| (kind, String::new()))
             .into(),
         token: String::new(),

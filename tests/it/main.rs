@@ -21,6 +21,7 @@ mod messages;
 mod orders;
 mod process;
 mod samples;
+mod screening;
 mod second_factor;
 mod secrets;
 mod slice;

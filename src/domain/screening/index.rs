@@ -171,7 +171,7 @@ impl Index {
             let word = Word::new(&text);
             for (other, names) in &self.words {
                 let Some(likeness) = word.likeness(other) else { continue };
-                let fitting = names.iter().filter(|(_, listed)| hers.count_ones() == 1 || listed.count_ones() == 1);
+                let fitting = names.iter().filter(|(_, listed)| hers.is_power_of_two() || listed.is_power_of_two());
                 pairs.extend(fitting.map(|&(name, listed)| Pair { name, likeness, hers, listed }));
             }
         }

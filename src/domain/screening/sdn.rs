@@ -113,7 +113,7 @@ fn each_line<const N: usize>(bytes: &[u8], mut take: impl FnMut(u64, [&str; N]) 
         let rest = text.as_bytes().get(from..).unwrap_or_default();
         let blank = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
         let passed = text.as_bytes().get(counted..from + blank).unwrap_or_default();
-        line += passed.iter().filter(|byte| **byte == b'\n').count() as u64;
+        line += passed.split(|byte| *byte == b'\n').skip(1).count() as u64;
         counted = from + blank;
         match lines.read_record(&mut record) {
             Ok(true) => {}
