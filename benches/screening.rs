@@ -25,7 +25,7 @@ impl Dice {
         if self.roll(3) == 0 {
             return self.one_of(&COMMON, "Ali").to_owned();
         }
-        let mut part: String = (0..1 + self.roll(3)).map(|_| self.one_of(&SYLLABLES, "ba")).collect();
+        let mut part: String = (0..=self.roll(3)).map(|_| self.one_of(&SYLLABLES, "ba")).collect();
         part.push_str(self.one_of(&ENDINGS, "n"));
         part
     }

@@ -170,7 +170,7 @@ fn weak_aliases(remarks: &str) -> impl Iterator<Item = &str> {
 mod tests {
     use super::*;
 
-    const REST: &str = r#"-0- ,-0- ,-0- ,-0- ,-0- ,-0- ,-0- "#;
+    const REST: &str = "-0- ,-0- ,-0- ,-0- ,-0- ,-0- ,-0- ";
 
     fn list(lines: &[String]) -> Vec<u8> {
         lines.join("\r\n").into_bytes()
