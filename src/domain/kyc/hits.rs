@@ -22,7 +22,7 @@ use entity::{
     partner::Mode,
     screening_exception, screening_hit, watch_list,
 };
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -134,14 +134,15 @@ pub fn reason(app: &App, exception: &screening_exception::Model) -> Result<Secre
 
 /// The check as it is once none of its hits is open; as it was while one is.
 async fn judged_without(desk: &Desk<'_>, mut check: kyc::Model) -> Result<kyc::Model> {
-    if has_open(desk.tx, &check).await? {
+    let hits = of_check(desk.tx, check.id).await?;
+    if hits.iter().any(screening::is_open) {
         return Ok(check);
     }
     let parts = identity::unlisted(parts(&check));
     check.score = identity::score(&parts);
     check.parts = written(&parts)?;
     check.tags = check.tags.lines().filter(|tag| *tag != WATCH_LIST_TAG).collect::<Vec<_>>().join("\n");
-    if !was_in_review(desk.tx, &check).await? {
+    if !was_in_review(desk.tx, &check, &hits).await? {
         check.outcome = match outcome_of(check.score, false) {
             // Questions are made with a check: who would have been asked some stays with the reviewer.
             Outcome::QuestionsRequired => Outcome::ManualReview,
@@ -154,15 +155,13 @@ async fn judged_without(desk: &Desk<'_>, mut check: kyc::Model) -> Result<kyc::M
     Ok(check)
 }
 
-async fn has_open(connection: &impl ConnectionTrait, check: &kyc::Model) -> Result<bool> {
-    use screening_hit::Column;
-    let open = screening_hit::Entity::find().filter(Column::KycId.eq(check.id)).filter(Column::ClearedAt.is_null());
-    Ok(open.count(connection).await? > 0)
+async fn of_check(connection: &impl ConnectionTrait, kyc_id: Uuid) -> Result<Vec<screening_hit::Model>> {
+    Ok(screening_hit::Entity::find().filter(screening_hit::Column::KycId.eq(kyc_id)).all(connection).await?)
 }
 
-/// Whether the person was in a review for another reason than a hit when the check was made, or came out of one refused: a change and a
-/// cleared hit do not end that.
-async fn was_in_review(connection: &impl ConnectionTrait, check: &kyc::Model) -> Result<bool> {
+/// Whether the person was in a review for something else than these hits when the check was made, or came out of one refused: neither a
+/// change nor a cleared hit ends that.
+async fn was_in_review(connection: &impl ConnectionTrait, check: &kyc::Model, cleared: &[screening_hit::Model]) -> Result<bool> {
     let Some(user_id) = check.user_id else { return Ok(false) };
     let earlier = kyc::Entity::find()
         .filter(kyc::Column::UserId.eq(user_id))
@@ -172,18 +171,23 @@ async fn was_in_review(connection: &impl ConnectionTrait, check: &kyc::Model) ->
         .await?;
     for check in earlier {
         match check.outcome {
-            Outcome::ManualReview if has_open(connection, &check).await? => {
-                let score = identity::score(&identity::unlisted(parts(&check)));
-                if outcome_of(score, false) == Outcome::ManualReview {
-                    return Ok(true);
-                }
-            }
+            Outcome::ManualReview if is_held_by(connection, &check, cleared).await? => {}
             Outcome::ManualReview => return Ok(true),
-            Outcome::Denied => return Ok(check.reviewed_at.is_some()),
+            Outcome::Denied if check.reviewed_at.is_some() => return Ok(true),
+            Outcome::Denied => {}
             Outcome::Approved | Outcome::QuestionsRequired => return Ok(false),
         }
     }
     Ok(false)
+}
+
+/// Whether nothing but hits on these entries held an earlier check up.
+async fn is_held_by(connection: &impl ConnectionTrait, check: &kyc::Model, cleared: &[screening_hit::Model]) -> Result<bool> {
+    let mut open = of_check(connection, check.id).await?;
+    open.retain(screening::is_open);
+    let score = identity::score(&identity::unlisted(parts(check)));
+    let known = |hit: &screening_hit::Model| cleared.iter().any(|cleared| cleared.entry == hit.entry);
+    Ok(!open.is_empty() && open.iter().all(known) && outcome_of(score, false) != Outcome::ManualReview)
 }
 
 /// The list that people are screened against; scope `operate`.
