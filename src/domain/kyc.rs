@@ -275,11 +275,12 @@ pub async fn at_present(connection: &impl ConnectionTrait, user_id: Uuid) -> Res
     Ok(select.one(connection).await?)
 }
 
-/// Whether a reviewer has yet to approve a person, because a check of hers went to one, whatever came after it.
+/// Whether a reviewer has yet to approve a person, because a check of hers went to one, whatever came after it but an approval: by the
+/// reviewer, or because nothing but hits on the watch list had held her up.
 pub async fn awaits_review(connection: &impl ConnectionTrait, user_id: Uuid) -> Result<bool> {
     let last = kyc::Entity::find()
         .filter(kyc::Column::UserId.eq(user_id))
-        .filter(any![kyc::Column::Outcome.eq(Outcome::ManualReview), kyc::Column::ReviewedAt.is_not_null()])
+        .filter(any![kyc::Column::Outcome.is_in([Outcome::ManualReview, Outcome::Approved]), kyc::Column::ReviewedAt.is_not_null()])
         .order_by_desc(kyc::Column::Id)
         .one(connection)
         .await?;

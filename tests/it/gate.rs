@@ -32,6 +32,7 @@ const OPEN_MUTATIONS: &[&str] = &[
     "userTwoFactorReset",
     "invitationCreate",
     "invitationRevoke",
+    "watchListHitClear",
     // The partner's own affairs.
     "apiKeyIssue",
     "apiKeyRotate",

@@ -1,6 +1,6 @@
 //! A resemblance to an entry of the watch list, looked at by somebody who says that it is somebody else.
 
-use super::{applicant, ask, held, is_listed, outcome_of, parts, schedule_expiry, settle, within, written};
+use super::{applicant, ask, held, outcome_of, parts, schedule_expiry, settle, within, written};
 use crate::{
     app::App,
     domain::{
@@ -102,10 +102,8 @@ impl Command for Clearing {
 /// Screens the person of a check whose evidence was corrected: what was found before counts no longer. Whether she resembles an entry
 /// that nobody has cleared.
 pub async fn screen_again(desk: &Desk<'_>, check_id: Uuid, applicant: &Applicant) -> Result<bool> {
-    let of_check = || screening_hit::Column::KycId.eq(check_id);
-    let before: HashMap<i64, Uuid> =
-        screening_hit::Entity::find().filter(of_check()).all(desk.tx).await?.into_iter().map(|hit| (hit.entry, hit.id)).collect();
-    screening_hit::Entity::delete_many().filter(of_check()).exec(desk.tx).await?;
+    let before: HashMap<i64, Uuid> = of_check(desk.tx, check_id).await?.into_iter().map(|hit| (hit.entry, hit.id)).collect();
+    screening_hit::Entity::delete_many().filter(screening_hit::Column::KycId.eq(check_id)).exec(desk.tx).await?;
     let found = screening::hits(desk, applicant, check_id).await?;
     let is_listed = found.iter().any(screening::is_open);
     for hit in found {
@@ -156,14 +154,15 @@ pub fn reason(app: &App, exception: &screening_exception::Model) -> Result<Secre
 
 /// The check as it is once none of its hits is open; as it was while one is.
 async fn judged_without(desk: &Desk<'_>, mut check: kyc::Model) -> Result<kyc::Model> {
-    if is_listed(desk.tx, check.id).await? {
+    let hits = of_check(desk.tx, check.id).await?;
+    if hits.iter().any(screening::is_open) {
         return Ok(check);
     }
     let parts = identity::unlisted(parts(&check));
     check.score = identity::score(&parts);
     check.parts = written(&parts)?;
     check.tags = check.tags.lines().filter(|tag| *tag != WATCH_LIST_TAG).collect::<Vec<_>>().join("\n");
-    if !was_in_review(desk.tx, &check).await? {
+    if !was_in_review(desk.tx, &check, &hits).await? {
         check.outcome = outcome_of(check.score, false);
         if check.outcome == Outcome::QuestionsRequired {
             let person = applicant(desk.app, &check)?.ok_or_else(nobody)?;
@@ -176,9 +175,13 @@ async fn judged_without(desk: &Desk<'_>, mut check: kyc::Model) -> Result<kyc::M
     Ok(check)
 }
 
-/// Whether the person was in a review for another reason than a hit when the check was made, or came out of one refused: a change and a
-/// cleared hit do not end that.
-async fn was_in_review(connection: &impl ConnectionTrait, check: &kyc::Model) -> Result<bool> {
+async fn of_check(connection: &impl ConnectionTrait, kyc_id: Uuid) -> Result<Vec<screening_hit::Model>> {
+    Ok(screening_hit::Entity::find().filter(screening_hit::Column::KycId.eq(kyc_id)).all(connection).await?)
+}
+
+/// Whether the person was in a review for something else than these hits when the check was made, or came out of one refused: neither a
+/// change nor a cleared hit ends that.
+async fn was_in_review(connection: &impl ConnectionTrait, check: &kyc::Model, cleared: &[screening_hit::Model]) -> Result<bool> {
     let Some(user_id) = check.user_id else { return Ok(false) };
     let earlier = kyc::Entity::find()
         .filter(kyc::Column::UserId.eq(user_id))
@@ -188,18 +191,23 @@ async fn was_in_review(connection: &impl ConnectionTrait, check: &kyc::Model) ->
         .await?;
     for check in earlier {
         match check.outcome {
-            Outcome::ManualReview if is_listed(connection, check.id).await? => {
-                let score = identity::score(&identity::unlisted(parts(&check)));
-                if outcome_of(score, false) == Outcome::ManualReview {
-                    return Ok(true);
-                }
-            }
+            Outcome::ManualReview if is_held_by(connection, &check, cleared).await? => {}
             Outcome::ManualReview => return Ok(true),
-            Outcome::Denied => return Ok(check.reviewed_at.is_some()),
+            Outcome::Denied if check.reviewed_at.is_some() => return Ok(true),
+            Outcome::Denied => {}
             Outcome::Approved | Outcome::QuestionsRequired => return Ok(false),
         }
     }
     Ok(false)
+}
+
+/// Whether nothing but hits on these entries held an earlier check up.
+async fn is_held_by(connection: &impl ConnectionTrait, check: &kyc::Model, cleared: &[screening_hit::Model]) -> Result<bool> {
+    let mut open = of_check(connection, check.id).await?;
+    open.retain(screening::is_open);
+    let score = identity::score(&identity::unlisted(parts(check)));
+    let known = |hit: &screening_hit::Model| cleared.iter().any(|cleared| cleared.entry == hit.entry);
+    Ok(!open.is_empty() && open.iter().all(known) && outcome_of(score, false) != Outcome::ManualReview)
 }
 
 /// The list that people are screened against; scope `operate`.
