@@ -7,6 +7,7 @@ use super::{
     errors::{GeneralUserError, payload},
     invitations::Employer,
     kyc::Kyc,
+    loaders::JointMember,
     page::{Connection, Item},
     scalars::{Date, DateTime},
     second_factors::{TwoFactorMethod, methods},
@@ -92,7 +93,21 @@ impl User {
         Ok(ctx.loaders().kyc(self.0.id).await?.map(Kyc))
     }
 
-    /// Brokerage accounts, newest first.
+    /// Joint accounts of which the person is not the owner but the joint member, newest first.
+    async fn joint_accounts(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Page size going forward, 20 when left out.")] first: Option<i32>,
+        #[graphql(desc = "Only items past this cursor.")] after: Option<String>,
+        #[graphql(desc = "Page size going back.")] last: Option<i32>,
+        #[graphql(desc = "Only items ahead of this cursor.")] before: Option<String>,
+    ) -> Result<Connection<Account>> {
+        let page = ctx.page::<Account>(first, after, last, before)?;
+        let slice = ctx.loaders().children_by::<account::Entity, JointMember>(self.0.id, page, Vec::new()).await?;
+        Ok(Connection::new(slice, Account))
+    }
+
+    /// Brokerage accounts that the person owns, newest first.
     async fn accounts(
         &self,
         ctx: &Context<'_>,
@@ -104,6 +119,11 @@ impl User {
         let page = ctx.page::<Account>(first, after, last, before)?;
         let slice = ctx.loaders().children::<account::Entity>(self.0.id, page, Vec::new()).await?;
         Ok(Connection::new(slice, Account))
+    }
+
+    /// Bank account that money moves from and to when nothing else is said; null when there is none.
+    async fn default_bank_account(&self, ctx: &Context<'_>) -> Result<Option<BankAccount>> {
+        Ok(ctx.loaders().default_bank_account(self.0.id).await?.map(BankAccount))
     }
 
     /// Bank accounts outside, newest first.
@@ -200,6 +220,19 @@ pub struct AddressInput {
     country_code: String,
 }
 
+impl From<AddressInput> for NewAddress {
+    fn from(address: AddressInput) -> Self {
+        Self {
+            line1: address.line1,
+            line2: address.line2,
+            city: address.city,
+            state: address.state,
+            postal_code: address.postal_code,
+            country_code: address.country_code,
+        }
+    }
+}
+
 /// Input of userCreate.
 #[derive(InputObject)]
 pub struct UserCreateInput {
@@ -224,14 +257,7 @@ pub struct UserCreateInput {
 impl UserCreateInput {
     fn parse(self) -> domain::Result<(Option<Key>, NewUser)> {
         let key = self.idempotency_key.as_deref().map(|key| Key::parse("idempotencyKey", key)).transpose()?;
-        let address = self.address.map(|address| NewAddress {
-            line1: address.line1,
-            line2: address.line2,
-            city: address.city,
-            state: address.state,
-            postal_code: address.postal_code,
-            country_code: address.country_code,
-        });
+        let address = self.address.map(Into::into);
         let new = NewUser {
             first_name: self.first_name,
             last_name: self.last_name,
@@ -292,7 +318,8 @@ pub struct UserUpdateInput {
     patch: UserPatch,
 }
 
-fn change(value: MaybeUndefined<String>) -> Change<String> {
+/// What becomes of a value that may be taken away.
+pub fn change<T>(value: MaybeUndefined<T>) -> Change<T> {
     match value {
         MaybeUndefined::Undefined => Change::Keep,
         MaybeUndefined::Null => Change::Clear,

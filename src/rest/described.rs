@@ -83,8 +83,10 @@ pub enum Value {
     /// A decimal number, sent as a string or as a number.
     Amount(&'static str),
     Flag(bool),
-    /// Fields of its own.
+    /// Fields of its own, which are not told.
     Object,
+    /// These fields; left out of examples where it may be left out.
+    Fields(&'static [Field]),
     /// One of these, the first as example.
     Choice(&'static [&'static str]),
 }
@@ -112,6 +114,11 @@ impl Field {
     /// Something with fields of its own, told in an answer.
     pub const fn object(name: &'static str, text: &'static str) -> Self {
         Self::new(name, text, Value::Object)
+    }
+
+    /// Something with these fields that must be given.
+    pub const fn fields(name: &'static str, text: &'static str, fields: &'static [Self]) -> Self {
+        Self::new(name, text, Value::Fields(fields))
     }
 
     /// One of some words that must be given.

@@ -323,11 +323,18 @@ fn require_all(schema: &mut Value) {
 }
 
 fn body(takes: &[Field]) -> Value {
-    let required: Vec<&str> = takes.iter().filter(|field| field.required).map(|field| field.name).collect();
-    let properties: Map<String, Value> = takes.iter().map(|field| (field.name.to_owned(), described(field))).collect();
-    let example: Map<String, Value> = takes.iter().map(|field| (field.name.to_owned(), example(field))).collect();
-    let schema = json!({ "type": "object", "required": required, "properties": properties });
-    json!({ "required": true, "content": { "application/json": { "schema": schema, "example": example } } })
+    json!({ "required": true, "content": { "application/json": { "schema": object(takes), "example": examples(takes) } } })
+}
+
+fn object(fields: &[Field]) -> Value {
+    let required: Vec<&str> = fields.iter().filter(|field| field.required).map(|field| field.name).collect();
+    let properties: Map<String, Value> = fields.iter().map(|field| (field.name.to_owned(), described(field))).collect();
+    json!({ "type": "object", "required": required, "properties": properties })
+}
+
+fn examples(fields: &[Field]) -> Value {
+    let shown = fields.iter().filter(|field| field.required || !matches!(field.value, Holds::Fields(_)));
+    shown.map(|field| (field.name.to_owned(), example(field))).collect::<Map<_, _>>().into()
 }
 
 fn described(field: &Field) -> Value {
@@ -344,6 +351,7 @@ fn schema(field: &Field) -> Value {
         Holds::Amount(_) => json!({ "type": ["string", "number"] }),
         Holds::Flag(_) => json!({ "type": "boolean" }),
         Holds::Object => json!({ "type": "object" }),
+        Holds::Fields(fields) => object(fields),
         Holds::Choice(options) => json!({ "type": "string", "enum": options }),
     }
 }
@@ -353,6 +361,7 @@ fn example(field: &Field) -> Value {
         Holds::Text(text) | Holds::Amount(text) => json!(text),
         Holds::Flag(flag) => json!(flag),
         Holds::Object => json!({}),
+        Holds::Fields(fields) => examples(fields),
         Holds::Choice(options) => json!(options.first()),
     }
 }

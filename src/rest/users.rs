@@ -46,7 +46,7 @@ pub const ROUTES: &[Route] = &[
     Route::get("/v1/users/{id}", |filter| on(filter, read)).described(Description::new("Look up a person.").answers::<UserBody>()),
 ];
 
-const FIELDS: &[Field] = &[
+pub(super) const FIELDS: &[Field] = &[
     Field::text("first_name", "Given name.", "Ada"),
     Field::text("last_name", "Family name.", "Carter"),
     Field::text("email_address", "E-mail address.", "ada.carter@example.com"),
@@ -87,7 +87,8 @@ async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader
     Ok(answer(&registered, &created))
 }
 
-fn parse(body: &Body) -> domain::Result<NewUser> {
+/// A person as a body tells of her.
+pub(super) fn parse(body: &Body) -> domain::Result<NewUser> {
     Ok(NewUser {
         phone: body.optional_text("phone_number")?,
         first_name: body.text("first_name")?,
@@ -174,7 +175,7 @@ async fn list(
 /// A person as documented: never her social security number or birth date.
 #[derive(Serialize, ToSchema)]
 #[schema(as = User)]
-struct UserBody {
+pub(super) struct UserBody {
     /// Opaque identifier.
     id: Uuid,
     /// `pending`, `action_required`, `documentation_required`, `active`, `denied` or `closed`.
@@ -204,7 +205,7 @@ struct UserBody {
 }
 
 impl UserBody {
-    fn of(app: &App, user: user::Model, kyc: Option<kyc::Model>) -> domain::Result<Self> {
+    pub(super) fn of(app: &App, user: user::Model, kyc: Option<kyc::Model>) -> domain::Result<Self> {
         let phone = applicants::phone(app, &user)?;
         Ok(Self {
             id: user.id,

@@ -126,6 +126,16 @@ impl Affairs {
     }
 }
 
+/// The kind of thing that the id in a route of the brokerage API names.
+fn named_in(path: &str) -> &'static str {
+    match path.split('/').nth(2) {
+        Some("accounts") => "Account",
+        Some("bank_accounts") => "BankAccount",
+        Some("orders") => "Order",
+        _ => "User",
+    }
+}
+
 /// A method, a path, a body, what a key must carry, and the field that another partner is told names nothing.
 type RouteCase = (&'static str, &'static str, Option<Value>, Scope, Option<&'static str>);
 
@@ -169,6 +179,9 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
     };
     let for_people = [NOBODY, UNSCOPED, UNSCOPED];
     let by_user = json!({ "input": { "userId": a.id("User") } });
+    let by_account = json!({ "input": { "accountId": a.id("Account") } });
+    let closing = json!({ "input": { "accountId": a.id("Account"), "reason": "Suspected" } });
+    let by_bank = json!({ "input": { "bankAccountId": a.id("BankAccount") } });
     let session = "session { accessToken }";
     let manage = Some(Scope::Manage);
     let quote = json!({ "bid": { "amount": "1" }, "ask": { "amount": "2" } });
@@ -195,6 +208,7 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
         by_id("user", "User", "id email firstName accounts { edges { node { number } } }"),
         read("users", Some(Scope::Read), "{ users { edges { node { id email } } } }", json!({}), NOBODY, UNSCOPED, Gets::Nothing),
         by_id("account", "Account", "id number balance { total { amount } }"),
+        read("accounts", Some(Scope::Read), "{ accounts { edges { node { id number } } } }", json!({}), NOBODY, UNSCOPED, Gets::Nothing),
         by_id("transfer", "Transfer", "id amount { amount }"),
         by_id("order", "Order", "id quantity account { number owner { email } }"),
         read("orders", Some(Scope::Read), "{ orders { edges { node { id } } } }", json!({}), NOBODY, UNSCOPED, Gets::Nothing),
@@ -228,6 +242,34 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
             json!({ "input": cash_account(a.id("User")) }),
             NotFound("userId"),
         ),
+        change(
+            "accountUpdate",
+            Scope::Manage,
+            "AccountUpdateInput",
+            "account",
+            json!({ "input": { "accountId": a.id("Account"), "patch": { "employerName": "Mine now" } } }),
+            NotFound("accountId"),
+        ),
+        change("accountFreeze", Scope::Operate, "AccountFreezeInput", "account", closing.clone(), NotFound("accountId")),
+        change("accountUnfreeze", Scope::Operate, "AccountUnfreezeInput", "account", by_account, NotFound("accountId")),
+        change("accountClose", Scope::Operate, "AccountCloseInput", "account", closing, NotFound("accountId")),
+        change(
+            "bankAccountRename",
+            Scope::Manage,
+            "BankAccountRenameInput",
+            "bankAccount",
+            json!({ "input": { "bankAccountId": a.id("BankAccount"), "nickname": "Mine now" } }),
+            NotFound("bankAccountId"),
+        ),
+        change(
+            "bankAccountSetDefault",
+            Scope::Manage,
+            "BankAccountSetDefaultInput",
+            "bankAccount",
+            by_bank.clone(),
+            NotFound("bankAccountId"),
+        ),
+        odd("bankAccountRemove", manage, "BankAccountRemoveInput", "bankAccountId", by_bank, [NOBODY, UNSCOPED, NotFound("bankAccountId")]),
         change(
             "bankAccountLink",
             Scope::Manage,
@@ -627,6 +669,7 @@ on_both! {
         });
         let bank = json!({ "bank_account_number": "4327843043", "bank_routing_number": "121042882", "bank_account_nickname": "Mine now" });
         let deposit = json!({ "account_id": a.id("Account"), "bank_account_id": a.id("BankAccount"), "amount": "1.00" });
+        let renamed = json!({ "bank_account_nickname": "Mine now" });
         // The route, its body, what a key needs, and which field another partner is told names nothing; none where it gets its own.
         let table: Vec<RouteCase> = vec![
             ("POST", "/v1/users", Some(own), Scope::Manage, None),
@@ -634,8 +677,14 @@ on_both! {
             ("GET", "/v1/users/{id}", None, Scope::Read, Some("id")),
             ("PUT", "/v1/users/{id}", Some(json!({ "first_name": "Mine" })), Scope::Manage, Some("user_id")),
             ("POST", "/v1/users/{id}/accounts", Some(account), Scope::Manage, Some("user_id")),
+            ("GET", "/v1/users/{id}/accounts", None, Scope::Read, Some("user_id")),
+            ("GET", "/v1/accounts/{id}", None, Scope::Read, Some("id")),
+            ("PUT", "/v1/accounts/{id}", Some(json!({ "employer_name": "Mine now" })), Scope::Manage, Some("account_id")),
             ("POST", "/v1/users/{id}/bank_accounts", Some(bank), Scope::Manage, Some("user_id")),
             ("GET", "/v1/users/{id}/bank_accounts", None, Scope::Read, Some("user_id")),
+            ("GET", "/v1/bank_accounts/{id}", None, Scope::Read, Some("id")),
+            ("PUT", "/v1/bank_accounts/{id}", Some(renamed), Scope::Manage, Some("bank_account_id")),
+            ("DELETE", "/v1/bank_accounts/{id}", None, Scope::Manage, Some("bank_account_id")),
             ("POST", "/v1/deposits", Some(deposit), Scope::Transfer, Some("account_id")),
             ("POST", "/v1/orders", Some(order), Scope::Trade, Some("account_id")),
             ("GET", "/v1/orders", None, Scope::Read, None),
@@ -649,7 +698,7 @@ on_both! {
         let publishable = app.key_for(&[Scope::Start]).await;
         let operator = app.key_for(&[Scope::Operate]).await;
         for (method, path, body, scope, missing) in table {
-            let path = path.replace("{id}", a.id(if path.contains("orders") { "Order" } else { "User" }));
+            let path = path.replace("{id}", a.id(named_in(path)));
             let asked = format!("{method} {path}");
             let request = |key: Option<&str>, path: &str| {
                 let mut request = app.anonymous(method, path);
