@@ -133,7 +133,8 @@ fn table(title: &str, rows: &str) -> String {
 /// A row for each field of an object, of what it is made of, and of what lies within.
 fn fields(document: &Value, schema: &Value) -> String {
     let schema = resolved(document, schema);
-    let made_of: String = items(at(schema, &["allOf"])).iter().map(|part| fields(document, part)).collect();
+    let parts = ["allOf", "oneOf"].into_iter().flat_map(|kind| items(at(schema, &[kind])));
+    let made_of: String = parts.map(|part| fields(document, part)).collect();
     let required = |name: &String| items(at(schema, &["required"])).iter().any(|one| one == name.as_str());
     let own = entries(at(schema, &["properties"])).map(|(name, field)| row(document, name, field, field, required(name)));
     made_of + &own.collect::<String>()
