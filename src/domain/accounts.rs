@@ -14,7 +14,7 @@ use entity::{
 };
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
-    sea_query::{LockType, all, any},
+    sea_query::{LockType, SelectStatement, UnionType, all},
 };
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -53,9 +53,15 @@ fn of(whose: Whose) -> Condition {
     }
 }
 
-/// Which accounts a person owns, alone or with another.
+/// Which accounts a person owns, alone or with another. Each side is looked up by its own index.
 fn owned_by(user_id: Uuid) -> Condition {
-    any![account::Column::UserId.eq(user_id), account::Column::JointMemberId.eq(user_id)]
+    all![account::Column::Id.in_subquery(owned(user_id))]
+}
+
+fn owned(user_id: Uuid) -> SelectStatement {
+    let by =
+        |owner: account::Column| account::Entity::find().select_only().column(account::Column::Id).filter(owner.eq(user_id)).into_query();
+    by(account::Column::UserId).union(UnionType::All, by(account::Column::JointMemberId)).to_owned()
 }
 
 /// The people who own an account, one or two.
@@ -71,12 +77,7 @@ pub async fn list(connection: &impl ConnectionTrait, actor: &Actor, page: &Page)
 
 /// Keeps the rows whose account is within reach, in a table of one partner's rows.
 pub fn on_accounts_of(whose: Whose, account_id: impl ColumnTrait) -> Condition {
-    match whose.user_id {
-        None => Condition::all(),
-        Some(_) => {
-            all![account_id.in_subquery(account::Entity::find().select_only().column(account::Column::Id).filter(of(whose)).into_query())]
-        }
-    }
+    whose.user_id.map_or_else(Condition::all, |only| all![account_id.in_subquery(owned(only))])
 }
 
 /// Whether an event is about this person or her affairs.
