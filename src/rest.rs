@@ -109,15 +109,19 @@ impl Problem {
         Self { fault: error.into(), name }
     }
 
+    /// The documented name of a field. Bodies have no `patch` around what is new, and hold a joint member as a person.
     fn field(&self, path: &[String]) -> String {
-        let path = match path {
-            [group, field @ ..] if group == "patch" && !field.is_empty() => field,
-            whole => whole,
-        };
-        let path = path.join(".");
-        match (self.name)(&path).or_else(|| documented(&path)) {
+        let steps: Vec<&str> = path.iter().map(String::as_str).filter(|step| !matches!(*step, "patch" | "person")).collect();
+        match steps.as_slice() {
+            ["jointMember" | "joint_member", rest @ ..] if !rest.is_empty() => format!("joint_member.{}", self.called(&rest.join("."))),
+            steps => self.called(&steps.join(".")),
+        }
+    }
+
+    fn called(&self, path: &str) -> String {
+        match (self.name)(path).or_else(|| documented(path)) {
             Some(name) => name.to_owned(),
-            None => snake(&path),
+            None => snake(path),
         }
     }
 }
@@ -273,6 +277,10 @@ mod tests {
             ("maritalStatus", "martial_status"),
             ("accountId", "account_id"),
             ("amount", "amount"),
+            ("patch.maritalStatus", "martial_status"),
+            ("patch.jointMember", "joint_member"),
+            ("jointMember.person.address.line1", "joint_member.address_line_1"),
+            ("joint_member.ssn_number", "joint_member.ssn_number"),
         ] {
             let problem = Problem::from(domain::Error::Busy);
             assert_eq!(problem.field(&path.split('.').map(str::to_owned).collect::<Vec<_>>()), name);

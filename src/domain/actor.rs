@@ -197,6 +197,11 @@ impl Actor {
         }
     }
 
+    /// Whether the caller may be told what a person says of herself: everybody who can see her affairs but another person.
+    pub fn is_no_other_than(&self, user_id: Uuid) -> bool {
+        !matches!(&self.who, Who::User(user) if user.user_id != user_id)
+    }
+
     /// Whether the caller may do what `scope` says, be it to her own affairs alone.
     pub fn may(&self, scope: Scope) -> bool {
         self.whose(scope).is_ok()

@@ -1,7 +1,7 @@
 //! Bank accounts outside, which deposits are pulled from.
 
 use super::{
-    Actor, Refusal, Result, Scope, applicants, audit,
+    Actor, Code, Refusal, Result, Scope, applicants, audit,
     command::{self, Answer, Command, Desk},
     events::Happening,
     idempotency::Key,
@@ -12,8 +12,13 @@ use super::{
     users,
 };
 use crate::app::App;
-use entity::{Kind, bank_account, partner::Mode};
-use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use entity::{Kind, bank_account, partner::Mode, transfer, user};
+use sea_orm::{
+    ActiveModelTrait,
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, Select,
+    sea_query::{Expr, LockType},
+};
 use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
@@ -79,37 +84,173 @@ impl Command for NewBankAccount {
     }
 }
 
+/// What is new about a bank account; what is absent stays as it is.
+#[derive(Clone, Debug, Serialize)]
+pub struct BankAccountUpdate {
+    pub bank_account_id: Uuid,
+    pub nickname: Option<String>,
+    pub is_default: Option<bool>,
+}
+
+/// Renames a bank account of an approved person, or makes it her default, or no longer; scope `manage`. The one that was the
+/// default before is so no longer.
+pub async fn update(app: &App, actor: &Actor, key: Option<Key>, update: BankAccountUpdate) -> Result<Answer<bank_account::Model>> {
+    command::execute(app, actor, key, update).await
+}
+
+impl Command for BankAccountUpdate {
+    const NAME: &'static str = "bank_account.update";
+    const SCOPE: Scope = Scope::Manage;
+    const FOR_ONESELF: bool = true;
+    type Done = bank_account::Model;
+
+    fn check(&self, _: Mode) -> Result<()> {
+        self.nickname.as_ref().map_or(Ok(()), |nickname| people::check_words("nickname", nickname))
+    }
+
+    async fn carry_out(&self, desk: &Desk<'_>) -> Result<bank_account::Model> {
+        let (user, before) = held(desk, self.bank_account_id).await?;
+        users::require_approved(&user)?;
+        let mut bank_account = before.clone();
+        if let Some(nickname) = &self.nickname {
+            nickname.trim().clone_into(&mut bank_account.nickname);
+        }
+        bank_account.is_default = self.is_default.unwrap_or(before.is_default);
+        if bank_account == before {
+            return Ok(before);
+        }
+        if bank_account.is_default && !before.is_default {
+            bank_account::Entity::update_many()
+                .col_expr(bank_account::Column::IsDefault, Expr::value(false))
+                .filter(bank_account::Column::UserId.eq(user.id))
+                .filter(bank_account::Column::IsDefault.eq(true))
+                .exec(desk.tx)
+                .await?;
+        }
+        let mut row: bank_account::ActiveModel = before.into();
+        row.nickname = Set(bank_account.nickname);
+        row.is_default = Set(bank_account.is_default);
+        let bank_account = row.update(desk.tx).await?;
+        let facts = json!({ "id": bank_account.id, "user_id": user.id, "default": bank_account.is_default });
+        desk.fact().record(desk.tx, Happening::BankAccountUpdated, bank_account.id, facts).await?;
+        Ok(bank_account)
+    }
+
+    fn object(done: &bank_account::Model) -> Uuid {
+        done.id
+    }
+}
+
+/// A bank account that shall not be used any more.
+#[derive(Clone, Debug, Serialize)]
+pub struct Removal {
+    pub bank_account_id: Uuid,
+}
+
+/// Removes a bank account; scope `manage`. Refused while a transfer from or to it is under way. It is found no more, but the
+/// transfers of its time still show it. An unapproved person can be rid of hers as well.
+pub async fn remove(app: &App, actor: &Actor, key: Option<Key>, removal: Removal) -> Result<Answer<bank_account::Model>> {
+    command::execute(app, actor, key, removal).await
+}
+
+impl Command for Removal {
+    const NAME: &'static str = "bank_account.remove";
+    const SCOPE: Scope = Scope::Manage;
+    const FOR_ONESELF: bool = true;
+    type Done = bank_account::Model;
+
+    fn check(&self, _: Mode) -> Result<()> {
+        Ok(())
+    }
+
+    async fn carry_out(&self, desk: &Desk<'_>) -> Result<bank_account::Model> {
+        let (user, bank_account) = held(desk, self.bank_account_id).await?;
+        let pending = transfer::Entity::find()
+            .filter(transfer::Column::BankAccountId.eq(bank_account.id))
+            .filter(transfer::Column::Status.eq(transfer::Status::Pending));
+        if pending.one(desk.tx).await?.is_some() {
+            let text = "A transfer from or to the bank account is under way.";
+            return Err(Refusal::new(Code::TransferPending, "bankAccountId", text).into());
+        }
+        let mut row: bank_account::ActiveModel = bank_account.into();
+        row.is_default = Set(false);
+        row.removed_at = Set(Some(desk.now));
+        let bank_account = row.update(desk.tx).await?;
+        let facts = json!({ "id": bank_account.id, "user_id": user.id });
+        desk.fact().record(desk.tx, Happening::BankAccountDeleted, bank_account.id, facts).await?;
+        Ok(bank_account)
+    }
+
+    fn object(done: &bank_account::Model) -> Uuid {
+        done.id
+    }
+}
+
+/// The bank account named by `bankAccountId` and whose it is, both held by this transaction, so that one person's bank accounts
+/// change one at a time and no transfer begins meanwhile.
+async fn held(desk: &Desk<'_>, id: Uuid) -> Result<(user::Model, bank_account::Model)> {
+    let missing = || Refusal::not_found("bankAccountId");
+    let found = linked(desk.partner.id).filter(bank_account::Column::Id.eq(id)).one(desk.tx).await?;
+    let found = found.filter(|found| desk.whose.covers(found.user_id)).ok_or_else(missing)?;
+    let user = users::held(desk.tx, found.user_id).await?;
+    let select = linked(desk.partner.id).filter(bank_account::Column::Id.eq(id)).lock(LockType::Update);
+    Ok((user, select.one(desk.tx).await?.ok_or_else(missing)?))
+}
+
 /// The number in full.
 pub fn number(app: &App, bank_account: &bank_account::Model) -> Result<Secret<String>> {
     app.vault.open_text(Place { column: NUMBER, row: bank_account.id, partner: bank_account.partner_id }, &bank_account.number)
 }
 
-/// The bank account with this id among the partner's; scope `read`.
-pub async fn find(connection: &impl ConnectionTrait, actor: &Actor, id: Uuid) -> Result<Option<bank_account::Model>> {
-    let whose = actor.whose(Scope::Read)?;
-    Ok(of_partner(connection, whose.partner_id, id).await?.filter(|found| whose.covers(found.user_id)))
+/// A partner's bank accounts but for those that were removed.
+fn linked(partner_id: Uuid) -> Select<bank_account::Entity> {
+    bank_account::Entity::find().filter(bank_account::Column::PartnerId.eq(partner_id)).filter(bank_account::Column::RemovedAt.is_null())
+}
+
+/// The bank account with this id, whose number is about to be told in full; scope `read`. Who looked is written down.
+pub async fn look_up(app: &App, actor: &Actor, id: Uuid) -> Result<Option<bank_account::Model>> {
+    let caller = actor.self_or_caller(Scope::Read)?;
+    let found = linked(caller.whose.partner_id).filter(bank_account::Column::Id.eq(id)).one(&app.db.read).await?;
+    let Some(found) = found.filter(|found| caller.whose.covers(found.user_id)) else { return Ok(None) };
+    audit::looked(app, &caller, actor.request_id, "bank_account.look_up", Some(found.id)).await?;
+    Ok(Some(found))
+}
+
+/// Whether an id stands on the list of a person's bank accounts, or stood there before it was removed.
+pub async fn is_place(connection: &impl ConnectionTrait, user: &user::Model, id: Uuid) -> Result<bool> {
+    let select = bank_account::Entity::find_by_id(id).filter(bank_account::Column::UserId.eq(user.id));
+    Ok(select.one(connection).await?.is_some())
 }
 
 /// A page of a person's bank accounts whose numbers are about to be told in full; scope `read`. Who looked is written down,
 /// once for the page.
 pub async fn look_through(app: &App, actor: &Actor, user_id: Uuid, page: &Page) -> Result<Slice<bank_account::Model>> {
     let caller = actor.self_or_caller(Scope::Read)?;
-    let select = bank_account::Entity::find()
-        .filter(bank_account::Column::PartnerId.eq(caller.whose.partner_id))
-        .filter(bank_account::Column::UserId.eq(user_id));
+    let select = linked(caller.whose.partner_id).filter(bank_account::Column::UserId.eq(user_id));
     let slice = page.of(&app.db.read, select, bank_account::Column::Id).await?;
     audit::looked(app, &caller, actor.request_id, "bank_account.list", Some(user_id)).await?;
     Ok(slice)
 }
 
-async fn of_partner(connection: &impl ConnectionTrait, partner_id: Uuid, id: Uuid) -> Result<Option<bank_account::Model>> {
-    Ok(bank_account::Entity::find_by_id(id).filter(bank_account::Column::PartnerId.eq(partner_id)).one(connection).await?)
+/// Several people's default bank accounts, at most one each.
+pub async fn defaults_of(connection: &impl ConnectionTrait, partner_id: Uuid, people: &[Uuid]) -> Result<Vec<bank_account::Model>> {
+    let select = linked(partner_id)
+        .filter(bank_account::Column::UserId.is_in(people.iter().copied()))
+        .filter(bank_account::Column::IsDefault.eq(true));
+    Ok(select.all(connection).await?)
 }
 
-/// The person's own bank account named by `bankAccountId`; one of somebody else is not found.
-pub async fn of_user(connection: &impl ConnectionTrait, partner_id: Uuid, user_id: Uuid, id: Uuid) -> Result<bank_account::Model> {
-    of_partner(connection, partner_id, id)
-        .await?
-        .filter(|found| found.user_id == user_id)
-        .ok_or_else(|| Refusal::not_found("bankAccountId").into())
+/// The bank account named by `bankAccountId`, of one of these people; one of somebody else is not found. It is not removed before
+/// the transaction ends.
+pub async fn of_people(
+    connection: &impl ConnectionTrait,
+    partner_id: Uuid,
+    people: impl Iterator<Item = Uuid>,
+    id: Uuid,
+) -> Result<bank_account::Model> {
+    let select = linked(partner_id)
+        .filter(bank_account::Column::Id.eq(id))
+        .filter(bank_account::Column::UserId.is_in(people))
+        .lock(LockType::KeyShare);
+    select.one(connection).await?.ok_or_else(|| Refusal::not_found("bankAccountId").into())
 }

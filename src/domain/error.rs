@@ -111,8 +111,14 @@ pub enum Code {
     MakerChecker,
     /// The account is frozen or closed.
     AccountNotActive,
+    /// The account is not frozen.
+    AccountNotFrozen,
     /// Something is left on the account.
     AccountNotEmpty,
+    /// Who owns a joint account stays as it is.
+    OwnershipFixed,
+    /// Of the people who own an account, its owner alone may.
+    OwnerOnly,
     /// A deposit or a withdrawal is under way.
     TransferPending,
     /// Outside of the hours in which orders are taken.
@@ -174,7 +180,10 @@ impl Code {
             Self::KycQuestionsExpired => "KYC_QUESTIONS_EXPIRED",
             Self::MakerChecker => "MAKER_CHECKER",
             Self::AccountNotActive => "ACCOUNT_NOT_ACTIVE",
+            Self::AccountNotFrozen => "ACCOUNT_NOT_FROZEN",
             Self::AccountNotEmpty => "ACCOUNT_NOT_EMPTY",
+            Self::OwnershipFixed => "OWNERSHIP_FIXED",
+            Self::OwnerOnly => "OWNER_ONLY",
             Self::TransferPending => "TRANSFER_PENDING",
             Self::MarketClosed => "MARKET_CLOSED",
             Self::InsufficientBuyingPower => "INSUFFICIENT_BUYING_POWER",

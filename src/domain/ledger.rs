@@ -95,6 +95,14 @@ pub async fn lock<const N: usize>(tx: &DatabaseTransaction, owner_id: Uuid, kind
     found.try_into().map_err(|_| Error::broken("a brokerage account has no ledger accounts"))
 }
 
+/// Whether an owner has nothing, of whatever asset, and nothing is held.
+pub async fn is_empty(connection: &impl ConnectionTrait, owner_id: Uuid) -> Result<bool> {
+    use ledger_account::Column;
+    let something = Expr::col(Column::Credits).ne(Expr::col(Column::Debits)).or(Expr::col(Column::Held).ne(0));
+    let select = ledger_account::Entity::find().filter(Column::OwnerId.eq(owner_id)).filter(something);
+    Ok(select.one(connection).await?.is_none())
+}
+
 #[derive(Default)]
 struct Change {
     debits: i64,

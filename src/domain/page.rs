@@ -84,13 +84,14 @@ impl Page {
         Ok(self.cut(select.all(connection).await?))
     }
 
-    /// Reads this page of every parent's children in one statement, in no order, one row more than asked of each. `only` keeps the rows whose column holds one of the texts.
+    /// Reads this page of every parent's children in one statement, in no order, one row more than asked of each. `only` keeps the rows whose column holds one of the texts, `gone` leaves out those where it says when they were removed.
     pub async fn of_each<E>(
         &self,
         connection: &impl ConnectionTrait,
         parent: E::Column,
         parents: &[Uuid],
         only: Option<(E::Column, &[String])>,
+        gone: Option<E::Column>,
     ) -> Result<Vec<E::Model>>
     where
         E: EntityTrait + EntityName + Default,
@@ -116,6 +117,9 @@ impl Page {
         if let Some((column, values)) = only {
             let marks = values.iter().map(|value| text.bind(value.clone())).collect::<Vec<_>>().join(", ");
             filter = format!("{filter} AND {} IN ({marks})", column.as_str());
+        }
+        if let Some(gone) = gone {
+            filter = format!("{filter} AND {} IS NULL", gone.as_str());
         }
         let way = if self.descends() { "DESC" } else { "ASC" };
         let limit = text.bind(i64::try_from(self.size.saturating_add(1)).unwrap_or(i64::MAX));

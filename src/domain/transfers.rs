@@ -29,7 +29,8 @@ pub struct NewDeposit {
     pub amount: Money,
 }
 
-/// Pulls money from a bank account into a brokerage account of the same approved person; scope `transfer`.
+/// Pulls money from a bank account into a brokerage account of the same approved person, or of two, who may both pay into
+/// it; scope `transfer`. A person who has signed in may use her own bank accounts alone.
 ///
 /// The amount is in US dollars, above zero. It is `pending`, and no cash, until the debit settles at 08:30 New York on the
 /// next banking day (documented: settled in T+1 days).
@@ -57,8 +58,9 @@ impl Command for NewDeposit {
     }
 
     async fn carry_out(&self, desk: &Desk<'_>) -> Result<transfer::Model> {
-        let (account, user) = accounts::usable(desk.tx, desk.whose, self.account_id).await?;
-        let bank_account = bank_accounts::of_user(desk.tx, desk.partner.id, user.id, self.bank_account_id).await?;
+        let account = accounts::usable(desk.tx, desk.whose, self.account_id).await?;
+        let payers = accounts::owners(&account).filter(|owner| desk.whose.covers(*owner));
+        let bank_account = bank_accounts::of_people(desk.tx, desk.partner.id, payers, self.bank_account_id).await?;
         let rail = match desk.partner.mode {
             Mode::Sandbox => &desk.app.providers.sandbox_ach,
             Mode::Live => desk.app.providers.live_ach.as_ref().ok_or(Error::Unavailable("No ACH rail is configured for live partners."))?,

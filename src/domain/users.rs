@@ -1,7 +1,7 @@
 //! People: registration, and the identity check that comes with it.
 
 use super::{
-    Actor, Refusal, Result, Scope,
+    Actor, Error, Refusal, Result, Scope,
     actor::Whose,
     applicants::{Applicant, BIRTH_DATE, NewAddress, NewUser, PHONE, SSN, sealed},
     audit,
@@ -21,10 +21,12 @@ use entity::{
     partner::Mode,
     user::{self, Status},
 };
-use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect, sea_query::LockType,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 pub mod changes;
@@ -174,6 +176,28 @@ pub async fn look_through(app: &App, actor: &Actor, page: &Page) -> Result<Slice
     audit::looked(app, &caller, actor.request_id, "user.list", None).await?;
     let with_check = |user: user::Model| Registered { kyc: checks.remove(&user.id), user };
     Ok(Slice { rows: rows.into_iter().map(with_check).collect(), has_previous, has_next })
+}
+
+/// Several people with what the house knows about them, by their ids; who is beyond reach is left out.
+pub async fn registered(
+    connection: &impl ConnectionTrait,
+    whose: Whose,
+    ids: impl IntoIterator<Item = Uuid>,
+) -> Result<HashMap<Uuid, Registered>> {
+    let ids: HashSet<Uuid> = ids.into_iter().filter(|id| whose.covers(*id)).collect();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let select = user::Entity::find().filter(user::Column::PartnerId.eq(whose.partner_id)).filter(user::Column::Id.is_in(ids));
+    let users = select.all(connection).await?;
+    let mut checks = kycs_of(connection, &users).await?;
+    Ok(users.into_iter().map(|user| (user.id, Registered { kyc: checks.remove(&user.id), user })).collect())
+}
+
+/// The person with this id, held by this transaction until it ends, so that what is hers changes one thing at a time.
+pub async fn held(tx: &DatabaseTransaction, id: Uuid) -> Result<user::Model> {
+    let select = user::Entity::find_by_id(id).lock(LockType::NoKeyUpdate);
+    select.one(tx).await?.ok_or_else(|| Error::broken("a row names no person"))
 }
 
 /// Several people's present identity checks, by whose they are.

@@ -2,32 +2,27 @@
 
 use super::{
     context::RequestContext,
-    errors::{GeneralUserError, payload},
-    instruments::Instrument,
     orders::{Order, OrderFilter},
     page::{Connection, Item},
-    scalars::{DateTime, Decimal, Money},
+    scalars::{DateTime, Money},
     transfers::Transfer,
     users::User,
 };
 use crate::{
-    domain::{
-        self,
-        accounts::{self, NewAccount},
-        balances::Balance,
-        command,
-        idempotency::Key,
-        ids,
-    },
-    wire::{self, Result},
+    domain::{accounts, accounts::Profile, balances::Balance},
+    wire::Result,
 };
-use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
-use entity::{Kind, Money as Cents, account, instrument, order, position, transfer, user};
+use async_graphql::{Context, Enum, ID, Object, SimpleObject};
+use entity::{Kind, account, order, position, transfer, user};
 use uuid::Uuid;
 
+mod inputs;
+mod operations;
 mod options;
+mod positions;
 
-use options::{EmploymentStatus, InvestmentExperience, InvestmentObjective, LiquidWealthBand, MaritalStatus, RiskTolerance, WealthBand};
+pub use operations::{AccountMutation, AccountQuery};
+pub use positions::Position;
 
 /// A brokerage account.
 pub struct Account(pub account::Model);
@@ -61,14 +56,29 @@ impl Account {
         self.0.status.into()
     }
 
-    /// The person it belongs to.
-    async fn owner(&self, ctx: &Context<'_>) -> Result<User> {
-        Ok(User(ctx.loaders().get::<user::Entity>(self.0.user_id).await?))
+    /// Why it was frozen or closed; null where it was not, and without the scope `operate`.
+    async fn status_reason(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        let reason = accounts::status_reason(ctx.app(), ctx.actor(), &self.0)?;
+        Ok(reason.map(|reason| reason.reveal().clone()))
     }
 
-    /// What the owner said about herself.
-    async fn profile(&self) -> AccountProfile {
-        AccountProfile::of(&self.0)
+    /// The person it belongs to; null for a person who has signed in and is somebody else.
+    async fn owner(&self, ctx: &Context<'_>) -> Result<Option<User>> {
+        Ok(ctx.loaders().find_own::<user::Entity>(self.0.user_id).await?.map(User))
+    }
+
+    /// The other person it belongs to; null for an individual account, until she is named, and for a person who has signed in
+    /// and is somebody else.
+    async fn joint_member(&self, ctx: &Context<'_>) -> Result<Option<User>> {
+        match self.0.joint_member_id {
+            Some(id) => Ok(ctx.loaders().find_own::<user::Entity>(id).await?.map(User)),
+            None => Ok(None),
+        }
+    }
+
+    /// What the owner said about herself; null for a person who has signed in and is somebody else.
+    async fn profile(&self, ctx: &Context<'_>) -> Option<AccountProfile> {
+        ctx.actor().is_no_other_than(self.0.user_id).then(|| Profile::of(&self.0).into())
     }
 
     /// Cash and market value; null while it cannot be had.
@@ -137,6 +147,26 @@ impl Item for Account {
 impl From<account::Model> for Account {
     fn from(row: account::Model) -> Self {
         Self(row)
+    }
+}
+
+impl AccountType {
+    fn text(self) -> String {
+        match self {
+            Self::Cash => "cash",
+            Self::Investment => "investment",
+        }
+        .to_owned()
+    }
+}
+
+impl AccountOwnership {
+    fn text(self) -> String {
+        match self {
+            Self::Individual => "individual",
+            Self::Joint => "joint",
+        }
+        .to_owned()
     }
 }
 
@@ -227,176 +257,22 @@ pub struct AccountProfile {
     risk_tolerance: Option<String>,
 }
 
-impl AccountProfile {
-    fn of(account: &account::Model) -> Self {
-        let account = account.clone();
+impl From<Profile> for AccountProfile {
+    fn from(profile: Profile) -> Self {
         Self {
-            marital_status: account.marital_status,
-            country_of_citizenship: account.country_of_citizenship,
-            employment_status: account.employment_status,
-            employment_position: account.employment_position,
-            employer_name: account.employer_name,
-            annual_income: account.annual_income,
-            investment_objective: account.investment_objective,
-            investment_experience: account.investment_experience,
-            net_liquid_worth: account.net_liquid_worth,
-            net_total_worth: account.net_total_worth,
-            is_director: account.is_director,
-            director_of: account.director_of,
-            risk_tolerance: account.risk_tolerance,
+            marital_status: profile.marital_status,
+            country_of_citizenship: profile.country_of_citizenship,
+            employment_status: profile.employment_status,
+            employment_position: profile.employment_position,
+            employer_name: profile.employer_name,
+            annual_income: profile.annual_income,
+            investment_objective: profile.investment_objective,
+            investment_experience: profile.investment_experience,
+            net_liquid_worth: profile.net_liquid_worth,
+            net_total_worth: profile.net_total_worth,
+            is_director: profile.is_director,
+            director_of: profile.director_of,
+            risk_tolerance: profile.risk_tolerance,
         }
-    }
-}
-
-/// A holding of one instrument in one account.
-pub struct Position(pub position::Model);
-
-/// A holding of one instrument in one account.
-#[Object]
-impl Position {
-    /// Opaque identifier, the same on every door.
-    pub async fn id(&self) -> ID {
-        self.0.id.into()
-    }
-
-    /// The account that holds it.
-    async fn account(&self, ctx: &Context<'_>) -> Result<Account> {
-        Ok(Account(ctx.loaders().get::<account::Entity>(self.0.account_id).await?))
-    }
-
-    /// What is held.
-    async fn instrument(&self, ctx: &Context<'_>) -> Result<Instrument> {
-        Ok(Instrument(ctx.loaders().get::<instrument::Entity>(self.0.instrument_id).await?))
-    }
-
-    /// Shares held, fractions allowed.
-    async fn quantity(&self) -> Decimal {
-        self.0.quantity.into()
-    }
-
-    /// What was paid for what is held.
-    async fn cost_basis(&self) -> Money {
-        self.0.cost_basis.into()
-    }
-
-    /// Worth at the last price; null without a quote.
-    async fn market_value(&self, ctx: &Context<'_>) -> Result<Option<Money>> {
-        let quote = ctx.loaders().quote(self.0.instrument_id).await?;
-        Ok(quote.and_then(|quote| Cents::cost(self.0.quantity, quote.last)).map(Money::from))
-    }
-}
-
-impl Item for Position {
-    const KIND: Kind = Kind::Position;
-
-    fn row_id(&self) -> Uuid {
-        self.0.id
-    }
-}
-
-/// Input of accountOpen.
-#[derive(InputObject)]
-pub struct AccountOpenInput {
-    /// Made by the client; a retry repeats it.
-    idempotency_key: Option<String>,
-    /// Who will own it.
-    user_id: ID,
-    /// What it is for.
-    #[graphql(name = "type")]
-    kind: AccountType,
-    /// Marital status.
-    marital_status: MaritalStatus,
-    /// ISO 3166-1 code, three letters.
-    country_of_citizenship: String,
-    /// Whether and how employed.
-    employment_status: EmploymentStatus,
-    /// Occupation.
-    employment_position: String,
-    /// Employer.
-    employer_name: String,
-    /// Yearly income; needed for INVESTMENT.
-    annual_income: Option<WealthBand>,
-    /// What investing is for; needed for INVESTMENT.
-    investment_objective: Option<InvestmentObjective>,
-    /// How much of it was done before; needed for INVESTMENT.
-    investment_experience: Option<InvestmentExperience>,
-    /// Net worth that can be sold quickly; needed for INVESTMENT.
-    net_liquid_worth: Option<LiquidWealthBand>,
-    /// Net worth in all; needed for INVESTMENT.
-    net_total_worth: Option<WealthBand>,
-    /// Whether a director, officer or owner of a tenth of a public company; needed for INVESTMENT.
-    is_director: Option<bool>,
-    /// Of which company; needed for a director.
-    director_of: Option<String>,
-    /// How much risk is taken; needed for INVESTMENT.
-    risk_tolerance: Option<RiskTolerance>,
-}
-
-impl AccountOpenInput {
-    fn parse(self) -> domain::Result<(Option<Key>, NewAccount)> {
-        let key = self.idempotency_key.as_deref().map(|key| Key::parse("idempotencyKey", key)).transpose()?;
-        let kind = match self.kind {
-            AccountType::Cash => "cash",
-            AccountType::Investment => "investment",
-        };
-        let new = NewAccount {
-            user_id: ids::parse(Kind::User, &self.user_id),
-            ownership: "individual".to_owned(),
-            kind: kind.to_owned(),
-            marital_status: self.marital_status.text(),
-            country_of_citizenship: self.country_of_citizenship,
-            employment_status: self.employment_status.text(),
-            employment_position: self.employment_position,
-            employer_name: self.employer_name,
-            annual_income: self.annual_income.map(WealthBand::text),
-            investment_objective: self.investment_objective.map(InvestmentObjective::text),
-            investment_experience: self.investment_experience.map(InvestmentExperience::text),
-            net_liquid_worth: self.net_liquid_worth.map(LiquidWealthBand::text),
-            net_total_worth: self.net_total_worth.map(WealthBand::text),
-            is_director: self.is_director,
-            director_of: self.director_of,
-            risk_tolerance: self.risk_tolerance.map(RiskTolerance::text),
-        };
-        Ok((key, new))
-    }
-}
-
-payload!(
-    /// Outcome of accountOpen.
-    AccountOpenPayload {
-        /// The account, null when refused.
-        account: Account,
-        GeneralUserError
-    }
-);
-
-#[derive(Default)]
-pub struct AccountQuery;
-
-#[Object]
-impl AccountQuery {
-    /// An account by id; null when there is none or it is not yours; scope `read`.
-    async fn account(&self, ctx: &Context<'_>, #[graphql(desc = "Opaque id.")] id: ID) -> Result<Option<Account>> {
-        let id = ids::parse(Kind::Account, &id);
-        Ok(accounts::find(&ctx.loaders().connection().await?, ctx.actor(), id).await?.map(Account))
-    }
-}
-
-#[derive(Default)]
-pub struct AccountMutation;
-
-#[Object]
-impl AccountMutation {
-    /// Open an account of one's own for an approved person; scope `manage`.
-    async fn account_open(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "For whom, and what she says about herself.")] input: AccountOpenInput,
-    ) -> Result<Option<AccountOpenPayload>> {
-        let opened = match input.parse() {
-            Ok((key, new)) => accounts::open(ctx.app(), ctx.actor(), key, new).await,
-            Err(error) => Err(command::unreadable::<NewAccount>(ctx.actor(), error)),
-        };
-        Ok(Some(wire::answered(opened)?.into()))
     }
 }

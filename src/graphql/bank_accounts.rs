@@ -2,7 +2,7 @@
 
 use super::{
     context::RequestContext,
-    errors::{GeneralUserError, payload},
+    errors::{BankAccountUserError, GeneralUserError, payload},
     page::Item,
     scalars::DateTime,
     users::User,
@@ -10,7 +10,7 @@ use super::{
 use crate::{
     domain::{
         self,
-        bank_accounts::{self, NewBankAccount},
+        bank_accounts::{self, BankAccountUpdate, NewBankAccount, Removal},
         command,
         idempotency::Key,
         ids,
@@ -60,6 +60,11 @@ impl BankAccount {
     /// When it was linked.
     async fn linked_at(&self) -> DateTime {
         self.0.linked_at.into()
+    }
+
+    /// When it was removed; null while it was not. One that was is only shown by what happened with it.
+    async fn removed_at(&self) -> Option<DateTime> {
+        self.0.removed_at.map(DateTime::from)
     }
 }
 
@@ -114,6 +119,70 @@ payload!(
     }
 );
 
+/// Input of bankAccountRename.
+#[derive(InputObject)]
+pub struct BankAccountRenameInput {
+    /// Made by the client; a retry repeats it.
+    idempotency_key: Option<String>,
+    /// Which bank account.
+    bank_account_id: ID,
+    /// What its owner calls it from now on.
+    nickname: String,
+}
+
+/// Input of bankAccountSetDefault.
+#[derive(InputObject)]
+pub struct BankAccountSetDefaultInput {
+    /// Made by the client; a retry repeats it.
+    idempotency_key: Option<String>,
+    /// Which bank account.
+    bank_account_id: ID,
+    /// Whether money moves here when nothing else is said; false leaves no default if this one was it.
+    #[graphql(default = true)]
+    is_default: bool,
+}
+
+/// Input of bankAccountRemove.
+#[derive(InputObject)]
+pub struct BankAccountRemoveInput {
+    /// Made by the client; a retry repeats it.
+    idempotency_key: Option<String>,
+    /// Which bank account.
+    bank_account_id: ID,
+}
+
+fn parse<T>(key: Option<&str>, id: &ID, make: impl FnOnce(Uuid) -> T) -> domain::Result<(Option<Key>, T)> {
+    let key = key.map(|key| Key::parse("idempotencyKey", key)).transpose()?;
+    Ok((key, make(ids::parse(Kind::BankAccount, id))))
+}
+
+payload!(
+    /// Outcome of bankAccountRename.
+    BankAccountRenamePayload {
+        /// The bank account, null when refused.
+        bank_account: BankAccount,
+        BankAccountUserError
+    }
+);
+
+payload!(
+    /// Outcome of bankAccountSetDefault.
+    BankAccountSetDefaultPayload {
+        /// The bank account, null when refused.
+        bank_account: BankAccount,
+        BankAccountUserError
+    }
+);
+
+payload!(
+    /// Outcome of bankAccountRemove.
+    BankAccountRemovePayload {
+        /// What was removed, null when refused.
+        bank_account_id: ID,
+        BankAccountUserError
+    }
+);
+
 #[derive(Default)]
 pub struct BankAccountMutation;
 
@@ -130,5 +199,49 @@ impl BankAccountMutation {
             Err(error) => Err(command::unreadable::<NewBankAccount>(ctx.actor(), error)),
         };
         Ok(Some(wire::answered(linked)?.into()))
+    }
+
+    /// Call a bank account something else; scope `manage`.
+    async fn bank_account_rename(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which, and what it is called.")] input: BankAccountRenameInput,
+    ) -> Result<Option<BankAccountRenamePayload>> {
+        let BankAccountRenameInput { idempotency_key, bank_account_id, nickname } = input;
+        let make = |bank_account_id| BankAccountUpdate { bank_account_id, nickname: Some(nickname), is_default: None };
+        let renamed = match parse(idempotency_key.as_deref(), &bank_account_id, make) {
+            Ok((key, update)) => bank_accounts::update(ctx.app(), ctx.actor(), key, update).await,
+            Err(error) => Err(command::unreadable::<BankAccountUpdate>(ctx.actor(), error)),
+        };
+        Ok(Some(wire::answered(renamed)?.into()))
+    }
+
+    /// Make a bank account its owner's default in the place of any other, or no longer; scope `manage`.
+    async fn bank_account_set_default(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which, and whether.")] input: BankAccountSetDefaultInput,
+    ) -> Result<Option<BankAccountSetDefaultPayload>> {
+        let BankAccountSetDefaultInput { idempotency_key, bank_account_id, is_default } = input;
+        let make = |bank_account_id| BankAccountUpdate { bank_account_id, nickname: None, is_default: Some(is_default) };
+        let set = match parse(idempotency_key.as_deref(), &bank_account_id, make) {
+            Ok((key, update)) => bank_accounts::update(ctx.app(), ctx.actor(), key, update).await,
+            Err(error) => Err(command::unreadable::<BankAccountUpdate>(ctx.actor(), error)),
+        };
+        Ok(Some(wire::answered(set)?.into()))
+    }
+
+    /// Remove a bank account with which no transfer is under way; scope `manage`.
+    async fn bank_account_remove(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which.")] input: BankAccountRemoveInput,
+    ) -> Result<Option<BankAccountRemovePayload>> {
+        let make = |bank_account_id| Removal { bank_account_id };
+        let removed = match parse(input.idempotency_key.as_deref(), &input.bank_account_id, make) {
+            Ok((key, removal)) => bank_accounts::remove(ctx.app(), ctx.actor(), key, removal).await,
+            Err(error) => Err(command::unreadable::<Removal>(ctx.actor(), error)),
+        };
+        Ok(Some(wire::answered(removed)?.map(|removed| ID::from(removed.id)).into()))
     }
 }

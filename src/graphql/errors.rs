@@ -85,6 +85,58 @@ user_errors!(
 );
 
 user_errors!(
+    /// Why something about an account was refused.
+    AccountUserError,
+    /// Reasons for which something about an account is refused.
+    AccountErrorCode {
+        /// Malformed or impossible value.
+        Invalid,
+        /// Required here.
+        Required,
+        /// No such object, or not yours.
+        NotFound,
+        /// The owner's identity has not been approved.
+        KycNotApproved,
+        /// The account is frozen or closed.
+        AccountNotActive,
+        /// The account is not frozen.
+        AccountNotFrozen,
+        /// Cash, shares, an open order or a transfer is left on the account.
+        AccountNotEmpty,
+        /// A joint account stays one, and its joint member stays.
+        OwnershipFixed,
+        /// Of the people who own the account, its owner alone may.
+        OwnerOnly,
+        /// Key used with other input.
+        IdempotencyKeyReused,
+        /// The first request with this key has not finished.
+        IdempotencyInProgress,
+    }
+);
+
+user_errors!(
+    /// Why something about a bank account was refused.
+    BankAccountUserError,
+    /// Reasons for which something about a bank account is refused.
+    BankAccountErrorCode {
+        /// Malformed or impossible value.
+        Invalid,
+        /// Required here.
+        Required,
+        /// No such object, or not yours.
+        NotFound,
+        /// The user's identity has not been approved.
+        KycNotApproved,
+        /// A transfer from or to it is under way.
+        TransferPending,
+        /// Key used with other input.
+        IdempotencyKeyReused,
+        /// The first request with this key has not finished.
+        IdempotencyInProgress,
+    }
+);
+
+user_errors!(
     /// Why a transfer was refused.
     TransferUserError,
     /// Reasons a transfer is refused.
@@ -203,6 +255,8 @@ user_errors!(
 pub enum UserError {
     General(GeneralUserError),
     ApiKey(ApiKeyUserError),
+    Account(AccountUserError),
+    BankAccount(BankAccountUserError),
     Transfer(TransferUserError),
     Order(OrderUserError),
     Access(AccessUserError),

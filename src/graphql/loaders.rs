@@ -3,9 +3,9 @@
 use crate::{
     app::App,
     domain::{
-        self, Actor, Error, Scope, Who,
+        self, Actor, Error, Scope, Who, accounts,
         balances::{self, Balance},
-        clock,
+        bank_accounts, clock,
         db::Reader,
         market::{self, Quote},
         page::{Page, Slice},
@@ -35,7 +35,7 @@ pub struct Reads {
 impl Reads {
     /// Whose rows are loaded: nothing of another partner ever is, and nobody sees instruments only. Refused for who may not
     /// read, so that no payload of a mutation tells what a query would not. What a signed-in person sees first is her own, and
-    /// so is all that it leads to.
+    /// so is all that it leads to; where it could lead to another person, `find_own` is asked.
     fn whose(&self, scope: Scope) -> Result<Option<Uuid>> {
         match &self.actor.who {
             Who::Nobody => Ok(None),
@@ -85,7 +85,10 @@ impl Loaders {
             Owner::Everyone => true,
             Owner::Partner => false,
             Owner::User(user) => user == only,
-            Owner::Account(account) => self.find::<account::Entity>(account).await?.is_some_and(|account| account.user_id == only),
+            Owner::Owners(of) => of.contains(&Some(only)),
+            Owner::Account(account) => {
+                self.find::<account::Entity>(account).await?.is_some_and(|account| accounts::owners(&account).any(|owner| owner == only))
+            }
         };
         Ok(own.then_some(row))
     }
@@ -103,7 +106,20 @@ impl Loaders {
     where
         E::Model: Clone + Send + Sync,
     {
-        let rows = self.loader.load_one(Children::<E> { parent, page, states, of: PhantomData }).await?;
+        self.children_by::<E, ()>(parent, page, states).await
+    }
+
+    /// A page of one parent's children, found in the way that `By` tells.
+    pub async fn children_by<E: Child<By>, By: Send + Sync + 'static>(
+        &self,
+        parent: Uuid,
+        page: Page,
+        states: Vec<String>,
+    ) -> Result<Slice<E::Model>>
+    where
+        E::Model: Clone + Send + Sync,
+    {
+        let rows = self.loader.load_one(Children::<E, By> { parent, page, states, of: PhantomData }).await?;
         let mut rows = rows.unwrap_or_default();
         page.sort(&mut rows, E::id_of);
         Ok(page.cut(rows))
@@ -122,6 +138,11 @@ impl Loaders {
     /// What a person has set up to prove herself by.
     pub async fn factors(&self, user: Uuid) -> Result<Factors> {
         Ok(self.loader.load_one(FactorsOf(user)).await?.unwrap_or_default())
+    }
+
+    /// A person's default bank account.
+    pub async fn default_bank_account(&self, user: Uuid) -> Result<Option<bank_account::Model>> {
+        self.loader.load_one(DefaultOf(user)).await
     }
 
     /// A person's identity check.
@@ -152,6 +173,8 @@ pub enum Owner {
     Everyone,
     Partner,
     User(Uuid),
+    /// One person, or two.
+    Owners([Option<Uuid>; 2]),
     Account(Uuid),
 }
 
@@ -169,14 +192,18 @@ pub trait Row: EntityTrait + Send + Sync + 'static {
     fn owner(row: &Self::Model) -> Owner;
 }
 
-/// A table whose rows are listed under a parent.
-pub trait Child: Row + Default {
+/// A table whose rows are listed under a parent; where there are several kinds of parents, `By` tells them apart.
+pub trait Child<By = ()>: Row + Default {
     /// The column of the parent.
     fn parent() -> Self::Column;
     /// A row's parent.
     fn parent_of(row: &Self::Model) -> Uuid;
     /// The column that a list may be narrowed by.
     fn state() -> Option<Self::Column> {
+        None
+    }
+    /// The column that says when a row was removed, so that it is listed no more.
+    fn gone() -> Option<Self::Column> {
         None
     }
 }
@@ -203,12 +230,83 @@ macro_rules! rows {
 
 rows! {
     user of User id;
-    account of User user_id by UserId / user_id;
-    bank_account of User user_id by UserId / user_id;
     transfer of Account account_id by AccountId / account_id;
     order of Account account_id by AccountId / account_id, Status;
     position of Account account_id by AccountId / account_id;
     fill of Account account_id by OrderId / order_id;
+}
+
+impl Row for account::Entity {
+    fn id() -> Self::Column {
+        account::Column::Id
+    }
+
+    fn partner() -> Option<Self::Column> {
+        Some(account::Column::PartnerId)
+    }
+
+    fn id_of(row: &Self::Model) -> Uuid {
+        row.id
+    }
+
+    fn owner(row: &Self::Model) -> Owner {
+        Owner::Owners([Some(row.user_id), row.joint_member_id])
+    }
+}
+
+impl Child for account::Entity {
+    fn parent() -> Self::Column {
+        account::Column::UserId
+    }
+
+    fn parent_of(row: &Self::Model) -> Uuid {
+        row.user_id
+    }
+}
+
+/// Joint accounts under their joint members.
+pub struct JointMember;
+
+impl Child<JointMember> for account::Entity {
+    fn parent() -> Self::Column {
+        account::Column::JointMemberId
+    }
+
+    fn parent_of(row: &Self::Model) -> Uuid {
+        row.joint_member_id.unwrap_or_default()
+    }
+}
+
+impl Row for bank_account::Entity {
+    fn id() -> Self::Column {
+        bank_account::Column::Id
+    }
+
+    fn partner() -> Option<Self::Column> {
+        Some(bank_account::Column::PartnerId)
+    }
+
+    fn id_of(row: &Self::Model) -> Uuid {
+        row.id
+    }
+
+    fn owner(row: &Self::Model) -> Owner {
+        Owner::User(row.user_id)
+    }
+}
+
+impl Child for bank_account::Entity {
+    fn parent() -> Self::Column {
+        bank_account::Column::UserId
+    }
+
+    fn parent_of(row: &Self::Model) -> Uuid {
+        row.user_id
+    }
+
+    fn gone() -> Option<Self::Column> {
+        Some(bank_account::Column::RemovedAt)
+    }
 }
 
 impl Row for kyc::Entity {
@@ -368,28 +466,28 @@ where
     }
 }
 
-struct Children<E> {
+struct Children<E, By> {
     parent: Uuid,
     page: Page,
     states: Vec<String>,
-    of: PhantomData<E>,
+    of: PhantomData<(E, By)>,
 }
 
-impl<E> Clone for Children<E> {
+impl<E, By> Clone for Children<E, By> {
     fn clone(&self) -> Self {
         Self { parent: self.parent, page: self.page, states: self.states.clone(), of: PhantomData }
     }
 }
 
-impl<E> PartialEq for Children<E> {
+impl<E, By> PartialEq for Children<E, By> {
     fn eq(&self, other: &Self) -> bool {
         self.parent == other.parent && self.page == other.page && self.states == other.states
     }
 }
 
-impl<E> Eq for Children<E> {}
+impl<E, By> Eq for Children<E, By> {}
 
-impl<E> Hash for Children<E> {
+impl<E, By> Hash for Children<E, By> {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         self.parent.hash(state);
         self.page.hash(state);
@@ -397,24 +495,24 @@ impl<E> Hash for Children<E> {
     }
 }
 
-impl<E: Child> Loader<Children<E>> for Reads
+impl<E: Child<By>, By: Send + Sync + 'static> Loader<Children<E, By>> for Reads
 where
     E::Model: Clone + Send + Sync,
 {
     type Value = Vec<E::Model>;
     type Error = Fault;
 
-    async fn load(&self, keys: &[Children<E>]) -> Result<HashMap<Children<E>, Vec<E::Model>>> {
+    async fn load(&self, keys: &[Children<E, By>]) -> Result<HashMap<Children<E, By>, Vec<E::Model>>> {
         self.whose(Scope::Read)?;
         let connection = self.reader.connection().await?;
         let mut pages: HashMap<(Page, &[String]), Vec<Uuid>> = HashMap::new();
         for key in keys {
             pages.entry((key.page, &key.states)).or_default().push(key.parent);
         }
-        let mut found: HashMap<Children<E>, Vec<E::Model>> = keys.iter().map(|key| (key.clone(), Vec::new())).collect();
+        let mut found: HashMap<Children<E, By>, Vec<E::Model>> = keys.iter().map(|key| (key.clone(), Vec::new())).collect();
         for ((page, states), parents) in pages {
             let only = E::state().filter(|_| !states.is_empty()).map(|column| (column, states));
-            for row in page.of_each::<E>(&connection, E::parent(), &parents, only).await? {
+            for row in page.of_each::<E>(&connection, E::parent(), &parents, only, E::gone()).await? {
                 let key = Children { parent: E::parent_of(&row), page, states: states.to_vec(), of: PhantomData };
                 found.entry(key).or_default().push(row);
             }
@@ -460,6 +558,21 @@ impl Loader<HitsOf> for Reads {
             found.entry(HitsOf(row.kyc_id)).or_default().push(row);
         }
         Ok(found)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct DefaultOf(Uuid);
+
+impl Loader<DefaultOf> for Reads {
+    type Value = bank_account::Model;
+    type Error = Fault;
+
+    async fn load(&self, keys: &[DefaultOf]) -> Result<HashMap<DefaultOf, bank_account::Model>> {
+        let Some(partner_id) = self.whose(Scope::Read)? else { return Ok(HashMap::new()) };
+        let people: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
+        let found = bank_accounts::defaults_of(&self.reader.connection().await?, partner_id, &people).await?;
+        Ok(found.into_iter().map(|row| (DefaultOf(row.user_id), row)).collect())
     }
 }
 

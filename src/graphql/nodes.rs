@@ -84,7 +84,10 @@ async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>> {
     Ok(match kind {
         Kind::Account => loaders.find_own::<account::Entity>(id).await?.map(|row| Node::Account(Account(row))),
         Kind::ApiKey => loaders.find_own::<api_key::Entity>(id).await?.map(|row| Node::ApiKey(ApiKey(row))),
-        Kind::BankAccount => loaders.find_own::<bank_account::Entity>(id).await?.map(|row| Node::BankAccount(BankAccount(row))),
+        Kind::BankAccount => {
+            let row = loaders.find_own::<bank_account::Entity>(id).await?;
+            row.filter(|row| row.removed_at.is_none()).map(|row| Node::BankAccount(BankAccount(row)))
+        }
         Kind::Fill => loaders.find_own::<fill::Entity>(id).await?.map(|row| Node::Fill(Fill(row))),
         Kind::Invitation if ctx.actor().partner(Scope::Manage).is_ok() => {
             loaders.find_own::<invitation::Entity>(id).await?.map(|row| Node::Invitation(Invitation(row)))

@@ -37,9 +37,9 @@ impl Transfer {
         Ok(Account(ctx.loaders().get::<account::Entity>(self.0.account_id).await?))
     }
 
-    /// The other side.
-    async fn bank_account(&self, ctx: &Context<'_>) -> Result<BankAccount> {
-        Ok(BankAccount(ctx.loaders().get::<bank_account::Entity>(self.0.bank_account_id).await?))
+    /// The other side, be it removed since; null for a person who has signed in and whose it is not.
+    async fn bank_account(&self, ctx: &Context<'_>) -> Result<Option<BankAccount>> {
+        Ok(ctx.loaders().find_own::<bank_account::Entity>(self.0.bank_account_id).await?.map(BankAccount))
     }
 
     /// Which way.
@@ -114,7 +114,7 @@ pub struct DepositCreateInput {
     idempotency_key: String,
     /// Which account receives it.
     account_id: ID,
-    /// Which bank account it is pulled from; of the same person.
+    /// Which bank account it is pulled from; of a person who owns the account.
     bank_account_id: ID,
     /// How much, above zero, to the cent.
     amount: MoneyInput,

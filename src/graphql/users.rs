@@ -7,6 +7,7 @@ use super::{
     errors::{GeneralUserError, payload},
     invitations::Employer,
     kyc::{Kyc, KycRequirement},
+    loaders::JointMember,
     page::{Connection, Item},
     scalars::{Date, DateTime},
     second_factors::{TwoFactorMethod, methods},
@@ -111,7 +112,21 @@ impl User {
         Ok(Connection::new(slice, Kyc))
     }
 
-    /// Brokerage accounts, newest first.
+    /// Joint accounts of which the person is not the owner but the joint member, newest first.
+    async fn joint_accounts(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Page size going forward, 20 when left out.")] first: Option<i32>,
+        #[graphql(desc = "Only items past this cursor.")] after: Option<String>,
+        #[graphql(desc = "Page size going back.")] last: Option<i32>,
+        #[graphql(desc = "Only items ahead of this cursor.")] before: Option<String>,
+    ) -> Result<Connection<Account>> {
+        let page = ctx.page::<Account>(first, after, last, before)?;
+        let slice = ctx.loaders().children_by::<account::Entity, JointMember>(self.0.id, page, Vec::new()).await?;
+        Ok(Connection::new(slice, Account))
+    }
+
+    /// Brokerage accounts that the person owns, newest first.
     async fn accounts(
         &self,
         ctx: &Context<'_>,
@@ -123,6 +138,11 @@ impl User {
         let page = ctx.page::<Account>(first, after, last, before)?;
         let slice = ctx.loaders().children::<account::Entity>(self.0.id, page, Vec::new()).await?;
         Ok(Connection::new(slice, Account))
+    }
+
+    /// Bank account that money moves from and to when nothing else is said; null when there is none.
+    async fn default_bank_account(&self, ctx: &Context<'_>) -> Result<Option<BankAccount>> {
+        Ok(ctx.loaders().default_bank_account(self.0.id).await?.map(BankAccount))
     }
 
     /// Bank accounts outside, newest first.
@@ -219,6 +239,19 @@ pub struct AddressInput {
     country_code: String,
 }
 
+impl From<AddressInput> for NewAddress {
+    fn from(address: AddressInput) -> Self {
+        Self {
+            line1: address.line1,
+            line2: address.line2,
+            city: address.city,
+            state: address.state,
+            postal_code: address.postal_code,
+            country_code: address.country_code,
+        }
+    }
+}
+
 /// Input of userCreate.
 #[derive(InputObject)]
 pub struct UserCreateInput {
@@ -238,19 +271,6 @@ pub struct UserCreateInput {
     birth_date: Option<Date>,
     /// Where the person lives.
     address: Option<AddressInput>,
-}
-
-impl From<AddressInput> for NewAddress {
-    fn from(address: AddressInput) -> Self {
-        Self {
-            line1: address.line1,
-            line2: address.line2,
-            city: address.city,
-            state: address.state,
-            postal_code: address.postal_code,
-            country_code: address.country_code,
-        }
-    }
 }
 
 impl UserCreateInput {
@@ -343,7 +363,8 @@ impl From<UserPatch> for checks::Patch {
     }
 }
 
-fn change(value: MaybeUndefined<String>) -> Change<String> {
+/// What becomes of a value that may be taken away.
+pub fn change<T>(value: MaybeUndefined<T>) -> Change<T> {
     match value {
         MaybeUndefined::Undefined => Change::Keep,
         MaybeUndefined::Null => Change::Clear,

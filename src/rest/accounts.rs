@@ -1,46 +1,102 @@
-//! `/v1/users/{id}/accounts`.
+//! `/v1/accounts` and `/v1/users/{id}/accounts`.
 
 use super::{
-    Caller, Id, KeyHeader, Problem, Result, Route, answer,
+    Caller, Id, KeyHeader, Problem, Result, Route, Scheme, answer,
     body::Body,
     described::{Description, Field},
+    list::{Asked, Parameters, Place},
+    users::{self as people, UserBody},
 };
 use crate::{
     app::App,
     domain::{
-        self,
-        accounts::{self, NewAccount, options},
+        self, Actor, Refusal,
+        accounts::{self, AccountUpdate, JointMember, NewAccount, Profile, ProfilePatch, Titled, options},
         command, ids,
+        users::{self, changes::Change},
     },
 };
-use axum::{extract::State, response::Response, routing::on};
+use axum::{
+    Extension, Json,
+    extract::{OriginalUri, Query, State},
+    http::HeaderMap,
+    response::Response,
+    routing::on,
+};
 use entity::{
     Kind,
     account::{AccountKind, Ownership},
 };
 use serde::Serialize;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-pub const ROUTES: &[Route] = &[Route::post("/v1/users/{id}/accounts", |filter| on(filter, create))
-    .described(Description::new("Open an account of an approved person.").takes(FIELDS).answers::<Created>())];
+pub const ROUTES: &[Route] = &[
+    Route::post("/v1/users/{id}/accounts", |filter| on(filter, create))
+        .described(Description::new("Open an account of an approved person.").takes(FIELDS).answers::<Created>()),
+    Route::get("/v1/users/{id}/accounts", |filter| on(filter, list))
+        .described(Description::new("List the accounts that a person owns, alone or with another.").lists::<AccountBody>()),
+    Route::get("/v1/accounts/{id}", |filter| on(filter, read)).described(Description::new("Look up an account.").answers::<AccountBody>()),
+    Route::put("/v1/accounts/{id}", |filter| on(filter, update))
+        .described(Description::new("Change an account; what is left out stays.").takes(CHANGES).answers::<Updated>()),
+];
+
+const OWNERSHIP: Field = Field::choice("ownership", "Who owns it; `single` is understood as well.", &["individual", "joint"]);
+const JOINT_MEMBER: Field = Field::fields("joint_member", "The other owner of a joint account, who is registered with it.", people::FIELDS);
+const TYPE: Field =
+    Field::choice("account_type", "What it is for; an investment account needs every answer about investing.", &["cash", "investment"]);
+const MARITAL_STATUS: Field =
+    Field::choice("martial_status", "Marital status; `marital_status` is understood as well.", options::MARITAL_STATUS);
+const CITIZENSHIP: Field = Field::text("country_of_citizenship", "ISO 3166-1 code, three letters.", "USA");
+const EMPLOYMENT: Field = Field::choice("employment_status", "Whether the owner works.", options::EMPLOYMENT);
+const POSITION: Field = Field::text("employment_position", "What the owner works as.", "Engineer");
+const EMPLOYER: Field = Field::text("employer_name", "Whom the owner works for.", "Example Inc");
+const INCOME: Field = Field::choice("annual_income", "Income in a year.", options::INCOME).optional();
+const OBJECTIVE: Field = Field::choice("investment_objective", "What the investment is for.", options::OBJECTIVE).optional();
+const EXPERIENCE: Field = Field::choice("investment_experience", "How much the owner has invested before.", options::EXPERIENCE).optional();
+const LIQUID_WORTH: Field = Field::choice("net_liquid_worth", "What could be had in cash.", options::LIQUID_WORTH).optional();
+const TOTAL_WORTH: Field = Field::choice("net_total_worth", "All that the owner has, less what is owed.", options::INCOME).optional();
+const IS_DIRECTOR: Field = Field::flag("is_director", "Whether the owner directs a company whose shares are traded.", false).optional();
+const DIRECTOR_OF: Field = Field::text("director_of", "Which company; needed of a director.", "Example Inc").optional();
+const RISK: Field = Field::choice("risk_tolerance", "How much risk the owner takes.", options::RISK).optional();
 
 const FIELDS: &[Field] = &[
-    Field::choice("ownership", "Who owns it.", &["individual"]),
-    Field::choice("account_type", "What it is for; an investment account needs every answer about investing.", &["cash", "investment"]),
-    Field::choice("martial_status", "Marital status; `marital_status` is understood as well.", options::MARITAL_STATUS),
-    Field::text("country_of_citizenship", "ISO 3166-1 code, three letters.", "USA"),
-    Field::choice("employment_status", "Whether the owner works.", options::EMPLOYMENT),
-    Field::text("employment_position", "What the owner works as.", "Engineer"),
-    Field::text("employer_name", "Whom the owner works for.", "Example Inc"),
-    Field::choice("annual_income", "Income in a year.", options::INCOME).optional(),
-    Field::choice("investment_objective", "What the investment is for.", options::OBJECTIVE).optional(),
-    Field::choice("investment_experience", "How much the owner has invested before.", options::EXPERIENCE).optional(),
-    Field::choice("net_liquid_worth", "What could be had in cash.", options::LIQUID_WORTH).optional(),
-    Field::choice("net_total_worth", "All that the owner has, less what is owed.", options::INCOME).optional(),
-    Field::flag("is_director", "Whether the owner directs a company whose shares are traded.", false).optional(),
-    Field::text("director_of", "Which company; needed of a director.", "Example Inc").optional(),
-    Field::choice("risk_tolerance", "How much risk the owner takes.", options::RISK).optional(),
+    OWNERSHIP,
+    JOINT_MEMBER.optional(),
+    TYPE,
+    MARITAL_STATUS,
+    CITIZENSHIP,
+    EMPLOYMENT,
+    POSITION,
+    EMPLOYER,
+    INCOME,
+    OBJECTIVE,
+    EXPERIENCE,
+    LIQUID_WORTH,
+    TOTAL_WORTH,
+    IS_DIRECTOR,
+    DIRECTOR_OF,
+    RISK,
+];
+
+const CHANGES: &[Field] = &[
+    OWNERSHIP.optional(),
+    JOINT_MEMBER.optional(),
+    TYPE.optional(),
+    MARITAL_STATUS.optional(),
+    CITIZENSHIP.optional(),
+    EMPLOYMENT.optional(),
+    POSITION.optional(),
+    EMPLOYER.optional(),
+    INCOME,
+    OBJECTIVE,
+    EXPERIENCE,
+    LIQUID_WORTH,
+    TOTAL_WORTH,
+    IS_DIRECTOR,
+    DIRECTOR_OF,
+    RISK,
 ];
 
 async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Id(id): Id, body: Body) -> Result<Response> {
@@ -57,6 +113,51 @@ async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader
     Ok(answer(&opened, &created))
 }
 
+async fn read(State(app): State<App>, actor: Caller, Id(id): Id) -> Result<Json<AccountBody>> {
+    let id = ids::parse(Kind::Account, &id);
+    let found = accounts::look_up(&app, &actor, id).await?.ok_or_else(|| Refusal::not_found("id"))?;
+    Ok(Json(AccountBody::of(&app, &actor, found)?))
+}
+
+async fn list(
+    State(app): State<App>,
+    actor: Caller,
+    Id(id): Id,
+    Extension(scheme): Extension<Scheme>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    Query(parameters): Query<Parameters>,
+) -> Result<Json<Value>> {
+    let asked = Asked::read(&actor, &parameters)?;
+    let user = users::find(&app.db.read, &actor, ids::parse(Kind::User, &id)).await?.ok_or_else(|| Refusal::not_found("user_id"))?;
+    let of_hers = async |id| {
+        let found = accounts::find(&app.db.read, &actor, id).await?;
+        Ok(found.is_some_and(|found| accounts::owners(&found).any(|owner| owner == user.id)))
+    };
+    let page = asked.page(Kind::Account, "account", of_hers).await?;
+    let slice = accounts::look_through(&app, &actor, user.id, &page).await?;
+    let mut data = Vec::with_capacity(slice.rows.len());
+    for titled in &slice.rows {
+        data.push(json!(AccountBody::of(&app, &actor, titled.clone())?));
+    }
+    Ok(Json(asked.envelope(&Place::of(scheme, &uri, &headers), &[], &slice, |titled| titled.account.id, data)))
+}
+
+async fn update(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Id(id): Id, body: Body) -> Result<Response> {
+    let update =
+        parse_update(ids::parse(Kind::Account, &id), &body).map_err(|error| command::unreadable::<AccountUpdate>(&actor, error))?;
+    let updated = accounts::update(&app, &actor, key, update).await.map_err(|error| Problem::calling(error, name))?;
+    let account = &updated.value;
+    let body = Updated {
+        id: account.id,
+        user_id: account.user_id,
+        account_number: account.number.clone(),
+        ownership: account.ownership,
+        account_type: account.kind,
+    };
+    Ok(answer(&updated, &body))
+}
+
 fn name(path: &str) -> Option<&'static str> {
     match path {
         "type" => Some("account_type"),
@@ -64,28 +165,64 @@ fn name(path: &str) -> Option<&'static str> {
     }
 }
 
+fn marital_status(body: &Body) -> domain::Result<Option<String>> {
+    match body.optional_text("marital_status")? {
+        Some(spelled_right) => Ok(Some(spelled_right)),
+        None => body.optional_text("martial_status"),
+    }
+}
+
+fn joint_member(body: &Body) -> domain::Result<Option<JointMember>> {
+    let Some(person) = body.optional_object("joint_member")? else { return Ok(None) };
+    let person = people::parse(&person).map_err(|error| error.inside("joint_member"))?;
+    Ok(Some(JointMember::New(Box::new(person))))
+}
+
 fn parse(user_id: Uuid, body: &Body) -> domain::Result<NewAccount> {
-    let marital_status = match body.optional_text("marital_status")? {
-        Some(spelled_right) => spelled_right,
-        None => body.text("martial_status")?,
-    };
     Ok(NewAccount {
         user_id,
         ownership: body.text("ownership")?,
         kind: body.text("account_type")?,
-        marital_status,
-        country_of_citizenship: body.text("country_of_citizenship")?,
-        employment_status: body.text("employment_status")?,
-        employment_position: body.text("employment_position")?,
-        employer_name: body.text("employer_name")?,
-        annual_income: body.optional_text("annual_income")?,
-        investment_objective: body.optional_text("investment_objective")?,
-        investment_experience: body.optional_text("investment_experience")?,
-        net_liquid_worth: body.optional_text("net_liquid_worth")?,
-        net_total_worth: body.optional_text("net_total_worth")?,
-        is_director: body.optional_flag("is_director")?,
-        director_of: body.optional_text("director_of")?,
-        risk_tolerance: body.optional_text("risk_tolerance")?,
+        profile: Profile {
+            marital_status: marital_status(body)?.ok_or_else(|| Refusal::required("martial_status"))?,
+            country_of_citizenship: body.text("country_of_citizenship")?,
+            employment_status: body.text("employment_status")?,
+            employment_position: body.text("employment_position")?,
+            employer_name: body.text("employer_name")?,
+            annual_income: body.optional_text("annual_income")?,
+            investment_objective: body.optional_text("investment_objective")?,
+            investment_experience: body.optional_text("investment_experience")?,
+            net_liquid_worth: body.optional_text("net_liquid_worth")?,
+            net_total_worth: body.optional_text("net_total_worth")?,
+            is_director: body.optional_flag("is_director")?,
+            director_of: body.optional_text("director_of")?,
+            risk_tolerance: body.optional_text("risk_tolerance")?,
+        },
+        joint_member: joint_member(body)?,
+    })
+}
+
+fn parse_update(account_id: Uuid, body: &Body) -> domain::Result<AccountUpdate> {
+    Ok(AccountUpdate {
+        account_id,
+        ownership: body.optional_text("ownership")?,
+        kind: body.optional_text("account_type")?,
+        profile: ProfilePatch {
+            marital_status: marital_status(body)?,
+            country_of_citizenship: body.optional_text("country_of_citizenship")?,
+            employment_status: body.optional_text("employment_status")?,
+            employment_position: body.optional_text("employment_position")?,
+            employer_name: body.optional_text("employer_name")?,
+            annual_income: Change::set_if(body.optional_text("annual_income")?),
+            investment_objective: Change::set_if(body.optional_text("investment_objective")?),
+            investment_experience: Change::set_if(body.optional_text("investment_experience")?),
+            net_liquid_worth: Change::set_if(body.optional_text("net_liquid_worth")?),
+            net_total_worth: Change::set_if(body.optional_text("net_total_worth")?),
+            is_director: Change::set_if(body.optional_flag("is_director")?),
+            director_of: Change::set_if(body.optional_text("director_of")?),
+            risk_tolerance: Change::set_if(body.optional_text("risk_tolerance")?),
+        },
+        joint_member: joint_member(body)?,
     })
 }
 
@@ -105,4 +242,74 @@ struct Created {
     /// What it is for.
     #[schema(value_type = String, example = "cash")]
     account_type: AccountKind,
+}
+
+/// The documented answer to a change.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AccountUpdated)]
+struct Updated {
+    /// Opaque identifier.
+    id: Uuid,
+    /// Whose it is.
+    user_id: Uuid,
+    /// What people call it by, four letters and five digits.
+    account_number: String,
+    /// Who owns it.
+    #[schema(value_type = String, example = "individual")]
+    ownership: Ownership,
+    /// What it is for.
+    #[schema(value_type = String, example = "investment")]
+    account_type: AccountKind,
+}
+
+/// An account as documented, answers in their owner's own spelling. A person who has signed in is told neither of another owner nor
+/// what that one said about herself.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Account)]
+struct AccountBody {
+    /// Opaque identifier.
+    id: Uuid,
+    /// What people call it by, four letters and five digits.
+    account_number: String,
+    /// Who owns it.
+    #[schema(value_type = String, example = "individual")]
+    ownership: Ownership,
+    /// What it is for.
+    #[schema(value_type = String, example = "cash")]
+    account_type: AccountKind,
+    /// Marital status.
+    martial_status: Option<String>,
+    /// ISO 3166-1 code, three letters.
+    country_of_citizenship: Option<String>,
+    /// Whether the owner works.
+    employment_status: Option<String>,
+    /// What the owner works as.
+    employment_position: Option<String>,
+    /// Whom the owner works for.
+    employer_name: Option<String>,
+    /// The owner.
+    owner: Option<UserBody>,
+    /// The other owner of a joint account; null of an individual one, and until she is named.
+    joint_member: Option<UserBody>,
+}
+
+impl AccountBody {
+    fn of(app: &App, actor: &Actor, Titled { account, owner, joint_member }: Titled) -> domain::Result<Self> {
+        let profile = actor.is_no_other_than(account.user_id).then(|| Profile::of(&account));
+        let told = |answer: fn(&Profile) -> &String| profile.as_ref().map(answer).cloned();
+        let person = |person: Option<users::Registered>| person.map(|person| UserBody::of(app, person.user, person.kyc)).transpose();
+        Ok(Self {
+            id: account.id,
+            account_number: account.number.clone(),
+            ownership: account.ownership,
+            account_type: account.kind,
+            martial_status: told(|profile| &profile.marital_status),
+            country_of_citizenship: told(|profile| &profile.country_of_citizenship),
+            employment_status: told(|profile| &profile.employment_status),
+            employment_position: told(|profile| &profile.employment_position),
+            employer_name: told(|profile| &profile.employer_name),
+            owner: person(owner)?,
+            joint_member: person(joint_member)?,
+        })
+    }
 }

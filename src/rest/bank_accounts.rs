@@ -1,4 +1,4 @@
-//! `/v1/users/{id}/bank_accounts`.
+//! `/v1/bank_accounts` and `/v1/users/{id}/bank_accounts`.
 
 use super::{
     Caller, Id, KeyHeader, Result, Route, Scheme, answer,
@@ -10,7 +10,7 @@ use crate::{
     app::App,
     domain::{
         self, Refusal,
-        bank_accounts::{self, NewBankAccount},
+        bank_accounts::{self, BankAccountUpdate, NewBankAccount, Removal},
         command, ids, users,
     },
 };
@@ -32,6 +32,18 @@ pub const ROUTES: &[Route] = &[
         .described(Description::new("Link a bank account of an approved person.").takes(FIELDS).answers::<BankAccountBody>()),
     Route::get("/v1/users/{id}/bank_accounts", |filter| on(filter, list))
         .described(Description::new("List a person's bank accounts.").lists::<BankAccountBody>()),
+    Route::get("/v1/bank_accounts/{id}", |filter| on(filter, read))
+        .described(Description::new("Look up a bank account.").answers::<BankAccountBody>()),
+    Route::put("/v1/bank_accounts/{id}", |filter| on(filter, update)).described(
+        Description::new("Rename a bank account, or make it the default; what is left out stays.").takes(CHANGES).answers::<Updated>(),
+    ),
+    Route::delete("/v1/bank_accounts/{id}", |filter| on(filter, remove))
+        .described(Description::new("Remove a bank account with which no transfer is under way.").answers::<Removed>()),
+];
+
+const CHANGES: &[Field] = &[
+    Field::flag("default", "Whether money moves here when nothing else is said.", true).optional(),
+    Field::text("bank_account_nickname", "What its owner calls it.", "Joe WF Checking").optional(),
 ];
 
 const FIELDS: &[Field] = &[
@@ -58,17 +70,47 @@ async fn list(
 ) -> Result<Json<Value>> {
     let asked = Asked::read(&actor, &parameters)?;
     let user = users::find(&app.db.read, &actor, ids::parse(Kind::User, &id)).await?.ok_or_else(|| Refusal::not_found("user_id"))?;
-    let of_hers = async |id| {
-        let found = bank_accounts::find(&app.db.read, &actor, id).await?;
-        Ok(found.is_some_and(|found| found.user_id == user.id))
-    };
-    let page = asked.page(Kind::BankAccount, "bank account", of_hers).await?;
+    let page = asked.page(Kind::BankAccount, "bank account", async |id| bank_accounts::is_place(&app.db.read, &user, id).await).await?;
     let slice = bank_accounts::look_through(&app, &actor, user.id, &page).await?;
     let mut data = Vec::with_capacity(slice.rows.len());
     for bank_account in &slice.rows {
         data.push(json!(BankAccountBody::of(&app, bank_account)?));
     }
     Ok(Json(asked.envelope(&Place::of(scheme, &uri, &headers), &[], &slice, |bank_account| bank_account.id, data)))
+}
+
+async fn read(State(app): State<App>, actor: Caller, Id(id): Id) -> Result<Json<BankAccountBody>> {
+    let id = ids::parse(Kind::BankAccount, &id);
+    let found = bank_accounts::look_up(&app, &actor, id).await?.ok_or_else(|| Refusal::not_found("id"))?;
+    Ok(Json(BankAccountBody::of(&app, &found)?))
+}
+
+async fn update(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Id(id): Id, body: Body) -> Result<Response> {
+    let update =
+        parse_update(ids::parse(Kind::BankAccount, &id), &body).map_err(|error| command::unreadable::<BankAccountUpdate>(&actor, error))?;
+    let updated = bank_accounts::update(&app, &actor, key, update).await?;
+    let bank_account = &updated.value;
+    let body = Updated {
+        id: bank_account.id,
+        user_id: bank_account.user_id,
+        default: bank_account.is_default,
+        bank_account_nickname: bank_account.nickname.clone(),
+    };
+    Ok(answer(&updated, &body))
+}
+
+async fn remove(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Id(id): Id) -> Result<Response> {
+    let removal = Removal { bank_account_id: ids::parse(Kind::BankAccount, &id) };
+    let removed = bank_accounts::remove(&app, &actor, key, removal).await?;
+    Ok(answer(&removed, &Removed { id: removed.value.id, object: "bank_account", deleted: true }))
+}
+
+fn parse_update(bank_account_id: Uuid, body: &Body) -> domain::Result<BankAccountUpdate> {
+    Ok(BankAccountUpdate {
+        bank_account_id,
+        nickname: body.optional_text("bank_account_nickname")?,
+        is_default: body.optional_flag("default")?,
+    })
 }
 
 fn parse(user_id: Uuid, body: &Body) -> domain::Result<NewBankAccount> {
@@ -96,6 +138,32 @@ struct BankAccountBody {
     default: bool,
     /// What its owner calls it.
     bank_account_nickname: String,
+}
+
+/// The documented answer to a change.
+#[derive(Serialize, ToSchema)]
+#[schema(as = BankAccountUpdated)]
+struct Updated {
+    /// Opaque identifier.
+    id: Uuid,
+    /// Whose it is.
+    user_id: Uuid,
+    /// Whether money moves here when nothing else is said.
+    default: bool,
+    /// What its owner calls it from now on.
+    bank_account_nickname: String,
+}
+
+/// The documented answer to a removal.
+#[derive(Serialize, ToSchema)]
+#[schema(as = BankAccountRemoved)]
+struct Removed {
+    /// Opaque identifier, which names nothing any more.
+    id: Uuid,
+    /// Always `bank_account`.
+    object: &'static str,
+    /// Always true.
+    deleted: bool,
 }
 
 impl BankAccountBody {

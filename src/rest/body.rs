@@ -84,6 +84,12 @@ impl Body {
         serde_json::from_str(raw).map(Some).map_err(|_| malformed().into())
     }
 
+    /// An object that may be left out.
+    pub fn optional_object(&self, field: &str) -> Result<Option<Self>> {
+        let Some(raw) = self.raw(field) else { return Ok(None) };
+        serde_json::from_str(raw).map(|fields| Some(Self(fields))).map_err(|_| Refusal::invalid(field, "must be an object").into())
+    }
+
     /// An amount that must be given, as a number or a string; its text is read, never a float.
     pub fn amount<T: FromStr<Err = FixedError>>(&self, field: &str) -> Result<T> {
         let raw = self.raw(field).ok_or_else(|| Refusal::required(field))?;

@@ -99,10 +99,12 @@ pub enum Value {
     /// A decimal number, sent as a string or as a number.
     Amount(&'static str),
     Flag(bool),
-    /// Fields of its own.
+    /// Fields of its own, which are not told.
     Object,
     /// Many with these numbers each, with some as example.
     Numbers(&'static [&'static str], &'static [&'static [i32]]),
+    /// These fields; left out of examples where it may be left out.
+    Fields(&'static [Field]),
     /// One of these, the first as example.
     Choice(&'static [&'static str]),
 }
@@ -140,6 +142,11 @@ impl Field {
         examples: &'static [&'static [i32]],
     ) -> Self {
         Self::new(name, text, Value::Numbers(names, examples))
+    }
+
+    /// Something with these fields that must be given.
+    pub const fn fields(name: &'static str, text: &'static str, fields: &'static [Self]) -> Self {
+        Self::new(name, text, Value::Fields(fields))
     }
 
     /// One of some words that must be given.

@@ -339,11 +339,18 @@ fn require_all(schema: &mut Value) {
 }
 
 fn body(takes: &[Field]) -> Value {
-    let required: Vec<&str> = takes.iter().filter(|field| field.required).map(|field| field.name).collect();
-    let properties: Map<String, Value> = takes.iter().map(|field| (field.name.to_owned(), described(field))).collect();
-    let example: Map<String, Value> = takes.iter().map(|field| (field.name.to_owned(), example(field))).collect();
-    let schema = json!({ "type": "object", "required": required, "properties": properties });
-    json!({ "required": true, "content": { "application/json": { "schema": schema, "example": example } } })
+    json!({ "required": true, "content": { "application/json": { "schema": object(takes), "example": examples(takes) } } })
+}
+
+fn object(fields: &[Field]) -> Value {
+    let required: Vec<&str> = fields.iter().filter(|field| field.required).map(|field| field.name).collect();
+    let properties: Map<String, Value> = fields.iter().map(|field| (field.name.to_owned(), described(field))).collect();
+    json!({ "type": "object", "required": required, "properties": properties })
+}
+
+fn examples(fields: &[Field]) -> Value {
+    let shown = fields.iter().filter(|field| field.required || !matches!(field.value, Holds::Fields(_)));
+    shown.map(|field| (field.name.to_owned(), example(field))).collect::<Map<_, _>>().into()
 }
 
 fn described(field: &Field) -> Value {
@@ -364,6 +371,7 @@ fn schema(field: &Field) -> Value {
             let properties: Map<String, Value> = names.iter().map(|name| ((*name).to_owned(), json!({ "type": "integer" }))).collect();
             json!({ "type": "array", "items": { "type": "object", "required": names, "properties": properties } })
         }
+        Holds::Fields(fields) => object(fields),
         Holds::Choice(options) => json!({ "type": "string", "enum": options }),
     }
 }
@@ -379,6 +387,7 @@ fn example(field: &Field) -> Value {
             };
             examples.iter().map(one).map(Value::Object).collect()
         }
+        Holds::Fields(fields) => examples(fields),
         Holds::Choice(options) => json!(options.first()),
     }
 }

@@ -176,7 +176,7 @@ async fn list(
 /// A person as documented: never her social security number or birth date.
 #[derive(Serialize, ToSchema)]
 #[schema(as = User)]
-struct UserBody {
+pub(super) struct UserBody {
     /// Opaque identifier.
     id: Uuid,
     /// `pending`, `action_required`, `documentation_required`, `active`, `denied` or `closed`.
@@ -206,7 +206,7 @@ struct UserBody {
 }
 
 impl UserBody {
-    fn of(app: &App, user: user::Model, kyc: Option<kyc::Model>) -> domain::Result<Self> {
+    pub(super) fn of(app: &App, user: user::Model, kyc: Option<kyc::Model>) -> domain::Result<Self> {
         let phone = applicants::phone(app, &user)?;
         Ok(Self {
             id: user.id,

@@ -132,7 +132,17 @@ impl Affairs {
 
     /// A route's path, leading to something of theirs.
     fn at(&self, path: &str) -> String {
-        path.replace("{id}", self.id(if path.contains("orders") { "Order" } else { "User" })).replace("{token}", &self.token)
+        path.replace("{id}", self.id(named_in(path))).replace("{token}", &self.token)
+    }
+}
+
+/// The kind of thing that the id in a route of the brokerage API names.
+fn named_in(path: &str) -> &'static str {
+    match path.split('/').nth(2) {
+        Some("accounts") => "Account",
+        Some("bank_accounts") => "BankAccount",
+        Some("orders") => "Order",
+        _ => "User",
     }
 }
 
@@ -179,6 +189,9 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
     };
     let for_people = [NOBODY, UNSCOPED, UNSCOPED];
     let by_user = json!({ "input": { "userId": a.id("User") } });
+    let by_account = json!({ "input": { "accountId": a.id("Account") } });
+    let closing = json!({ "input": { "accountId": a.id("Account"), "reason": "Suspected" } });
+    let by_bank = json!({ "input": { "bankAccountId": a.id("BankAccount") } });
     let session = "session { accessToken }";
     let manage = Some(Scope::Manage);
     let quote = json!({ "bid": { "amount": "1" }, "ask": { "amount": "2" } });
@@ -205,6 +218,7 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
         by_id("user", "User", "id email firstName accounts { edges { node { number } } }"),
         read("users", Some(Scope::Read), "{ users { edges { node { id email } } } }", json!({}), NOBODY, UNSCOPED, Gets::Nothing),
         by_id("account", "Account", "id number balance { total { amount } }"),
+        read("accounts", Some(Scope::Read), "{ accounts { edges { node { id number } } } }", json!({}), NOBODY, UNSCOPED, Gets::Nothing),
         by_id("transfer", "Transfer", "id amount { amount }"),
         by_id("order", "Order", "id quantity account { number owner { email } }"),
         read("orders", Some(Scope::Read), "{ orders { edges { node { id } } } }", json!({}), NOBODY, UNSCOPED, Gets::Nothing),
@@ -273,6 +287,34 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
             json!({ "input": cash_account(a.id("User")) }),
             NotFound("userId"),
         ),
+        change(
+            "accountUpdate",
+            Scope::Manage,
+            "AccountUpdateInput",
+            "account",
+            json!({ "input": { "accountId": a.id("Account"), "patch": { "employerName": "Mine now" } } }),
+            NotFound("accountId"),
+        ),
+        change("accountFreeze", Scope::Operate, "AccountFreezeInput", "account", closing.clone(), NotFound("accountId")),
+        change("accountUnfreeze", Scope::Operate, "AccountUnfreezeInput", "account", by_account, NotFound("accountId")),
+        change("accountClose", Scope::Operate, "AccountCloseInput", "account", closing, NotFound("accountId")),
+        change(
+            "bankAccountRename",
+            Scope::Manage,
+            "BankAccountRenameInput",
+            "bankAccount",
+            json!({ "input": { "bankAccountId": a.id("BankAccount"), "nickname": "Mine now" } }),
+            NotFound("bankAccountId"),
+        ),
+        change(
+            "bankAccountSetDefault",
+            Scope::Manage,
+            "BankAccountSetDefaultInput",
+            "bankAccount",
+            by_bank.clone(),
+            NotFound("bankAccountId"),
+        ),
+        odd("bankAccountRemove", manage, "BankAccountRemoveInput", "bankAccountId", by_bank, [NOBODY, UNSCOPED, NotFound("bankAccountId")]),
         change(
             "bankAccountLink",
             Scope::Manage,
@@ -675,6 +717,7 @@ on_both! {
         });
         let bank = json!({ "bank_account_number": "4327843043", "bank_routing_number": "121042882", "bank_account_nickname": "Mine now" });
         let deposit = json!({ "account_id": a.id("Account"), "bank_account_id": a.id("BankAccount"), "amount": "1.00" });
+        let renamed = json!({ "bank_account_nickname": "Mine now" });
         // The route, its body, what a key needs, and which field another partner is told names nothing; none where it gets its own.
         let table: Vec<RouteCase> = vec![
             ("POST", "/v1/users", Some(own.clone()), Scope::Manage, None),
@@ -685,8 +728,14 @@ on_both! {
             ("GET", "/v1/users/{id}", None, Scope::Read, Some("id")),
             ("PUT", "/v1/users/{id}", Some(json!({ "first_name": "Mine" })), Scope::Manage, Some("user_id")),
             ("POST", "/v1/users/{id}/accounts", Some(account), Scope::Manage, Some("user_id")),
+            ("GET", "/v1/users/{id}/accounts", None, Scope::Read, Some("user_id")),
+            ("GET", "/v1/accounts/{id}", None, Scope::Read, Some("id")),
+            ("PUT", "/v1/accounts/{id}", Some(json!({ "employer_name": "Mine now" })), Scope::Manage, Some("account_id")),
             ("POST", "/v1/users/{id}/bank_accounts", Some(bank), Scope::Manage, Some("user_id")),
             ("GET", "/v1/users/{id}/bank_accounts", None, Scope::Read, Some("user_id")),
+            ("GET", "/v1/bank_accounts/{id}", None, Scope::Read, Some("id")),
+            ("PUT", "/v1/bank_accounts/{id}", Some(renamed), Scope::Manage, Some("bank_account_id")),
+            ("DELETE", "/v1/bank_accounts/{id}", None, Scope::Manage, Some("bank_account_id")),
             ("POST", "/v1/deposits", Some(deposit), Scope::Transfer, Some("account_id")),
             ("POST", "/v1/orders", Some(order), Scope::Trade, Some("account_id")),
             ("GET", "/v1/orders", None, Scope::Read, None),

@@ -119,13 +119,19 @@ async fn what_is_documented_is_so() {
             ("GET", "/v1/kyc/{token}", "token"),
             ("PATCH", "/v1/kyc/{token}", "token"),
             ("POST", "/v1/users/{id}/accounts", "account_id"),
+            ("GET", "/v1/users/{id}/accounts", ""),
+            ("GET", "/v1/accounts/{id}", "account_id"),
+            ("PUT", "/v1/accounts/{id}", "account_id"),
             ("POST", "/v1/users/{id}/bank_accounts", "bank_account_id"),
             ("GET", "/v1/users/{id}/bank_accounts", ""),
+            ("GET", "/v1/bank_accounts/{id}", "bank_account_id"),
+            ("PUT", "/v1/bank_accounts/{id}", "bank_account_id"),
             ("POST", "/v1/deposits", "deposit"),
             ("POST", "/v1/orders", "order"),
             ("GET", "/v1/orders", ""),
             ("GET", "/v1/orders/{id}", "order"),
             ("DELETE", "/v1/orders/{id}", "order"),
+            ("DELETE", "/v1/bank_accounts/{id}", "bank_account_id"),
         ];
         let walked: BTreeSet<(&str, &str)> = steps.iter().map(|(method, path, _)| (*method, *path)).collect();
         assert_eq!(walked, ROUTES.into_iter().flatten().map(|route| (route.method, route.path)).collect(), "walk a new route here");
@@ -134,7 +140,13 @@ async fn what_is_documented_is_so() {
             if makes == "order" && method == "POST" {
                 app.advance_to("2026-07-10T15:00:00Z").await;
             }
-            let id = known.get(if path.contains("orders") { "order" } else { "user" }).cloned().unwrap_or_default();
+            let named = match path.split('/').nth(2) {
+                Some("accounts") => "account_id",
+                Some("bank_accounts") => "bank_account_id",
+                Some("orders") => "order",
+                _ => "user",
+            };
+            let id = known.get(named).cloned().unwrap_or_default();
             let content = &one["requestBody"]["content"]["application/json"];
             let mut body = content["example"].clone();
             if (method, path) == ("PATCH", "/v1/kyc/{token}") {

@@ -44,10 +44,16 @@ const OPEN_MUTATIONS: &[&str] = &[
     "sandboxQuoteSet",
     // Less risk, not more.
     "orderCancel",
+    "bankAccountRemove",
+    // What operators do to accounts.
+    "accountFreeze",
+    "accountUnfreeze",
+    "accountClose",
 ];
 
 /// The same of the routes that change something.
-const OPEN_ROUTES: &[(&str, &str)] = &[("POST", "/v1/users"), ("PUT", "/v1/users/{id}"), ("DELETE", "/v1/orders/{id}")];
+const OPEN_ROUTES: &[(&str, &str)] =
+    &[("POST", "/v1/users"), ("PUT", "/v1/users/{id}"), ("DELETE", "/v1/orders/{id}"), ("DELETE", "/v1/bank_accounts/{id}")];
 
 /// A mutation that must be refused: its name, its entity, its input.
 fn gated_mutations(her: &Customer) -> Vec<(&'static str, &'static str, Value)> {
@@ -62,6 +68,9 @@ fn gated_mutations(her: &Customer) -> Vec<(&'static str, &'static str, Value)> {
         ("accountOpen", "account", account),
         ("bankAccountLink", "bankAccount", bank),
         ("depositCreate", "transfer", deposit),
+        ("accountUpdate", "account", json!({ "accountId": her.account_id, "patch": { "employerName": "Another Inc" } })),
+        ("bankAccountRename", "bankAccount", json!({ "bankAccountId": her.bank_account_id, "nickname": "Another" })),
+        ("bankAccountSetDefault", "bankAccount", json!({ "bankAccountId": her.bank_account_id })),
         ("orderPlace", "order", order("BUY")),
         ("orderPlace", "order", order("SELL")),
     ]
@@ -81,6 +90,8 @@ fn gated_routes(her: &Customer) -> Vec<(&'static str, &'static str, String, Valu
         ("POST", "/v1/users/{id}/accounts", user("/v1/users/{id}/accounts"), account),
         ("POST", "/v1/users/{id}/bank_accounts", user("/v1/users/{id}/bank_accounts"), bank),
         ("POST", "/v1/deposits", "/v1/deposits".to_owned(), deposit),
+        ("PUT", "/v1/accounts/{id}", format!("/v1/accounts/{}", her.account_id), json!({ "employer_name": "Another Inc" })),
+        ("PUT", "/v1/bank_accounts/{id}", format!("/v1/bank_accounts/{}", her.bank_account_id), json!({ "default": true })),
         ("POST", "/v1/orders", "/v1/orders".to_owned(), order("buy")),
         ("POST", "/v1/orders", "/v1/orders".to_owned(), order("sell")),
     ]
@@ -221,7 +232,7 @@ on_both! {
         // What was refused under a key stays refused once she is approved; what is asked anew is done.
         stands_at(&app, &her, Status::Approved).await;
         let mut order = gated_mutations(&her).pop().unwrap();
-        order.2["idempotencyKey"] = json!("Pending-4");
+        order.2["idempotencyKey"] = json!("Pending-7");
         assert_eq!(batch(&app, &app.key, std::slice::from_ref(&order)).await.data()["m0"]["userErrors"], json!([{ "code": "KYC_NOT_APPROVED" }]));
         order.2["idempotencyKey"] = json!("anew");
         let placed = batch(&app, &app.key, std::slice::from_ref(&order)).await.data()["m0"].clone();

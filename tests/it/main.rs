@@ -5,8 +5,10 @@
 mod support;
 
 mod access;
+mod accounts;
 mod audit;
 mod bad_input;
+mod bank_accounts;
 mod canary;
 mod concurrency;
 mod contract;

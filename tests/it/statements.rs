@@ -1,6 +1,6 @@
 //! How many statements a query costs: one for each kind of thing, however many there are of it.
 
-use crate::support::{DEPOSIT_CREATE, ORDER_PLACE, TestApp, on_both};
+use crate::support::{ACCOUNT_OPEN, DEPOSIT_CREATE, ORDER_PLACE, TestApp, cash_account, on_both, send};
 use sea_orm::{ConnectionTrait, DbBackend, Statement, TransactionTrait};
 use serde_json::{Value, json};
 
@@ -95,6 +95,52 @@ on_both! {
         let (data, statements) = asked(&app, query, json!({ "ids": ids })).await;
         assert_eq!(data["nodes"].as_array().unwrap().len(), 40);
         assert!(selects(&statements) <= 2, "{statements:#?}");
+    }
+
+    async fn the_owners_of_many_accounts_are_read_together(app: TestApp) {
+        let pairs = [1, 12];
+        let mut opened = 0;
+        for pairs in pairs {
+            while opened < pairs {
+                let owner = app.customer(&format!("Ada{opened}")).await.user_id;
+                let member = json!({ "person": { "firstName": "Marry", "lastName": "Doe", "email": "marry@example.com" } });
+                let mut account = cash_account(&owner);
+                (account["ownership"], account["jointMember"]) = (json!("JOINT"), member);
+                app.gql(ACCOUNT_OPEN, json!({ "input": account })).await.entity("accountOpen", "account");
+                opened += 1;
+            }
+            let query = "query($n: Int!) { accounts(first: $n) { edges { node { owner { id firstName defaultBankAccount { id } } jointMember { id
+                jointAccounts(first: 2) { edges { node { number } } } bankAccounts(first: 2) { edges { node { id } } } } } } } }";
+            let (data, statements) = asked(&app, query, json!({ "n": 2 * pairs })).await;
+            let accounts = data["accounts"]["edges"].as_array().unwrap();
+            let shared = accounts.iter().filter(|edge| edge["node"]["jointMember"]["jointAccounts"]["edges"][0]["node"]["number"].is_string());
+            assert_eq!((accounts.len(), shared.count()), (2 * pairs, pairs));
+            // The accounts, their people, the people's defaults, joint accounts and bank accounts.
+            assert!(selects(&statements) <= 6, "{pairs}: {statements:#?}");
+
+            let first = data["accounts"]["edges"][0]["node"]["owner"]["id"].as_str().unwrap().to_owned();
+            app.statements.lock().unwrap().clear();
+            let listed = app.get(&format!("/v1/users/{first}/accounts")).await;
+            assert_eq!(listed.body["data"].as_array().unwrap().len(), 2);
+            let statements: Vec<String> = app.statements.lock().unwrap().iter().filter(|sql| !background(sql)).cloned().collect();
+            let about = |table: &str| statements.iter().filter(|sql| sql.contains(&format!("FROM \"{table}\""))).count();
+            assert_eq!(["users", "kyc", "account"].map(about), [2, 1, 1], "{statements:#?}");
+        }
+    }
+
+    async fn listing_a_persons_accounts_reads_hers_alone(app: TestApp) {
+        let ada = app.customer("Ada").await;
+        let person = app.person("ada@example.com", "2025550107").await;
+        for (path, key) in [(format!("/v1/users/{}/accounts", ada.user_id), &app.key), (format!("/v1/users/{}/accounts", person.user_id), &person.access)] {
+            app.statements.lock().unwrap().clear();
+            let listed = send(app.anonymous("GET", &path).bearer_auth(key)).await;
+            assert_eq!(listed.status, 200);
+            let statements = app.statements.lock().unwrap().clone();
+            let list = statements.iter().find(|sql| sql.contains("FROM \"account\"")).unwrap();
+            let plan = plan(&app, list).await;
+            assert!(["account_of_user", "account_of_joint_member"].iter().all(|index| plan.iter().any(|step| step.contains(index))), "{plan:#?}");
+assert!(!plan.iter().any(|step| step.contains("SCAN account") || step.ends_with("account_of_partner (partner_id=?)")), "{plan:#?}");
+        }
     }
 
     async fn listing_people_reads_one_range_of_one_index(app: TestApp) {

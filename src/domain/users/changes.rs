@@ -36,10 +36,23 @@ impl<T> Change<T> {
         value.map_or(Self::Keep, Self::Set)
     }
 
-    fn value(&self) -> Option<&T> {
+    /// The value that is written anew.
+    pub const fn value(&self) -> Option<&T> {
         match self {
             Self::Set(value) => Some(value),
             Self::Keep | Self::Clear => None,
+        }
+    }
+
+    /// Does it.
+    pub fn apply(&self, known: &mut Option<T>)
+    where
+        T: Clone,
+    {
+        match self {
+            Self::Keep => {}
+            Self::Clear => *known = None,
+            Self::Set(value) => *known = Some(value.clone()),
         }
     }
 }

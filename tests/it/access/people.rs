@@ -1,6 +1,8 @@
 //! The same for people who sign in, with and without their second factor, and for an operator's key.
 
-use super::{Answer, Case, Code, Gets, NEVER_ISSUED, NotFound, Null, Nulls, Refused, SUBSCRIPTIONS, UNSCOPED, affairs, assert_gets, cases};
+use super::{
+    Answer, Case, Code, Gets, NEVER_ISSUED, NotFound, Null, Nulls, Refused, SUBSCRIPTIONS, UNSCOPED, affairs, assert_gets, cases, named_in,
+};
 use crate::support::{TestApp, on_both, send, socket::Socket};
 use coffer::{domain::Scope, rest::WELLNESS};
 use serde_json::{Value, json};
@@ -22,12 +24,13 @@ fn another_person(case: &Case) -> Gets {
         "kycAnswer" | "kycCorrect" => NotFound("kycId"),
         "node" | "user" | "account" | "transfer" | "order" | "partner" | "invitation" => Null,
         "nodes" => Nulls,
-        "orders" => Gets::Nothing,
+        "orders" | "accounts" => Gets::Nothing,
         "viewer" | "users" | "instrumentBySymbol" | "instruments" | "marketClock" | "passwordRecover" | "totpEnroll" | "totpRemove" => {
             Answer
         }
         "accountOpen" | "bankAccountLink" | "userUpdate" | "profileUpdate" | "userDataMail" => NotFound("userId"),
-        "depositCreate" | "orderPlace" => NotFound("accountId"),
+        "depositCreate" | "orderPlace" | "accountUpdate" => NotFound("accountId"),
+        "bankAccountRename" | "bankAccountSetDefault" | "bankAccountRemove" => NotFound("bankAccountId"),
         "orderCancel" => NotFound("orderId"),
         // The person before her has taken the address; her own number is verified.
         "userSignUp" => Refused("EMAIL_TAKEN"),

@@ -1,0 +1,162 @@
+//! What can be asked about accounts, and what can be done to them.
+
+use super::{
+    Account,
+    inputs::{AccountCloseInput, AccountFreezeInput, AccountOpenInput, AccountUnfreezeInput, AccountUpdateInput},
+};
+use crate::{
+    domain::{
+        accounts::{self, AccountUpdate, Closing, Freeze, NewAccount, Unfreeze},
+        command, ids,
+    },
+    graphql::{
+        context::RequestContext,
+        errors::{AccountUserError, GeneralUserError, payload},
+        page::Connection,
+    },
+    wire::{self, Result},
+};
+use async_graphql::{Context, ID, Object};
+use entity::Kind;
+
+payload!(
+    /// Outcome of accountOpen.
+    AccountOpenPayload {
+        /// The account, null when refused.
+        account: Account,
+        GeneralUserError
+    }
+);
+
+payload!(
+    /// Outcome of accountUpdate.
+    AccountUpdatePayload {
+        /// The account, null when refused.
+        account: Account,
+        AccountUserError
+    }
+);
+
+payload!(
+    /// Outcome of accountFreeze.
+    AccountFreezePayload {
+        /// The account, null when refused.
+        account: Account,
+        AccountUserError
+    }
+);
+
+payload!(
+    /// Outcome of accountUnfreeze.
+    AccountUnfreezePayload {
+        /// The account, null when refused.
+        account: Account,
+        AccountUserError
+    }
+);
+
+payload!(
+    /// Outcome of accountClose.
+    AccountClosePayload {
+        /// The account, null when refused.
+        account: Account,
+        AccountUserError
+    }
+);
+
+#[derive(Default)]
+pub struct AccountQuery;
+
+#[Object]
+impl AccountQuery {
+    /// An account by id; null when there is none or it is not yours; scope `read`.
+    async fn account(&self, ctx: &Context<'_>, #[graphql(desc = "Opaque id.")] id: ID) -> Result<Option<Account>> {
+        let id = ids::parse(Kind::Account, &id);
+        Ok(accounts::find(&ctx.loaders().connection().await?, ctx.actor(), id).await?.map(Account))
+    }
+
+    /// The partner's accounts, newest first; scope `read`.
+    async fn accounts(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Page size going forward, 20 when left out.")] first: Option<i32>,
+        #[graphql(desc = "Only items past this cursor.")] after: Option<String>,
+        #[graphql(desc = "Page size going back.")] last: Option<i32>,
+        #[graphql(desc = "Only items ahead of this cursor.")] before: Option<String>,
+    ) -> Result<Option<Connection<Account>>> {
+        let page = ctx.page::<Account>(first, after, last, before)?;
+        let slice = accounts::list(&ctx.loaders().connection().await?, ctx.actor(), &page).await?;
+        Ok(Some(Connection::new(slice, Account)))
+    }
+}
+
+#[derive(Default)]
+pub struct AccountMutation;
+
+#[Object]
+impl AccountMutation {
+    /// Open an account for an approved person, alone or with another; scope `manage`.
+    async fn account_open(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "For whom, and what she says about herself.")] input: AccountOpenInput,
+    ) -> Result<Option<AccountOpenPayload>> {
+        let opened = match input.parse() {
+            Ok((key, new)) => accounts::open(ctx.app(), ctx.actor(), key, new).await,
+            Err(error) => Err(command::unreadable::<NewAccount>(ctx.actor(), error)),
+        };
+        Ok(Some(wire::answered(opened)?.into()))
+    }
+
+    /// Change an active account: what its owner says about herself, what it is for, or who owns it too; scope `manage`.
+    async fn account_update(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which account, and what is new.")] input: AccountUpdateInput,
+    ) -> Result<Option<AccountUpdatePayload>> {
+        let updated = match input.parse() {
+            Ok((key, update)) => accounts::update(ctx.app(), ctx.actor(), key, update).await,
+            Err(error) => Err(command::unreadable::<AccountUpdate>(ctx.actor(), error)),
+        };
+        Ok(Some(wire::answered(updated)?.into()))
+    }
+
+    /// Stop deposits and orders on an account; orders can still be cancelled, and what is under way settles; scope `operate`.
+    async fn account_freeze(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which account, and why.")] input: AccountFreezeInput,
+    ) -> Result<Option<AccountFreezePayload>> {
+        let frozen = match input.parse() {
+            Ok((key, freeze)) => accounts::freeze(ctx.app(), ctx.actor(), key, freeze).await,
+            Err(error) => Err(command::unreadable::<Freeze>(ctx.actor(), error)),
+        };
+        Ok(Some(wire::answered(frozen)?.into()))
+    }
+
+    /// Let a frozen account be used again; scope `operate`.
+    async fn account_unfreeze(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which account.")] input: AccountUnfreezeInput,
+    ) -> Result<Option<AccountUnfreezePayload>> {
+        let unfrozen = match input.parse() {
+            Ok((key, unfreeze)) => accounts::unfreeze(ctx.app(), ctx.actor(), key, unfreeze).await,
+            Err(error) => Err(command::unreadable::<Unfreeze>(ctx.actor(), error)),
+        };
+        Ok(Some(wire::answered(unfrozen)?.into()))
+    }
+
+    /// Close an account on which nothing is left, for good; scope `operate`.
+    async fn account_close(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which account, and why.")] input: AccountCloseInput,
+    ) -> Result<Option<AccountClosePayload>> {
+        let closed = match input.parse() {
+            Ok((key, closing)) => accounts::close(ctx.app(), ctx.actor(), key, closing).await,
+            Err(error) => Err(command::unreadable::<Closing>(ctx.actor(), error)),
+        };
+        Ok(Some(wire::answered(closed)?.into()))
+    }
+}
