@@ -1,7 +1,7 @@
 //! The same for people who sign in, with and without their second factor, and for an operator's key.
 
 use super::{
-    Answer, Case, Code, Gets, NEVER_ISSUED, NotFound, Null, Nulls, Refused, SUBSCRIPTIONS, UNSCOPED, affairs, assert_gets, cases, named_in,
+    Answer, Case, Code, Gets, NEVER_ISSUED, NotFound, Null, Nulls, Refused, SUBSCRIPTIONS, UNSCOPED, affairs, assert_gets, cases,
 };
 use crate::support::{TestApp, on_both, send, socket::Socket};
 use coffer::{domain::Scope, rest::WELLNESS};
