@@ -245,7 +245,8 @@ struct Question {
     /// From 1 to 5.
     id: i32,
     /// The question itself.
-    question: String,
+    #[serde(rename = "question")]
+    text: String,
     /// Five of them, the last for none of the others.
     answers: Vec<Choice>,
 }
@@ -285,7 +286,7 @@ impl Unsettled {
         };
         let question = |prompt: kyc::Prompt| Question {
             id: prompt.id,
-            question: prompt.text,
+            text: prompt.text,
             answers: prompt.answers.into_iter().map(|(id, answer)| Choice { id, answer }).collect(),
         };
         let questions = prompts.into_iter().map(question).collect();

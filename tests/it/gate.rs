@@ -14,6 +14,9 @@ const OPEN_MUTATIONS: &[&str] = &[
     "userUpdate",
     "profileUpdate",
     "userDataMail",
+    "kycStart",
+    "kycAnswer",
+    "kycCorrect",
     // Signing in.
     "userSignUp",
     "userSignIn",
@@ -52,8 +55,14 @@ const OPEN_MUTATIONS: &[&str] = &[
 ];
 
 /// The same of the routes that change something.
-const OPEN_ROUTES: &[(&str, &str)] =
-    &[("POST", "/v1/users"), ("PUT", "/v1/users/{id}"), ("DELETE", "/v1/orders/{id}"), ("DELETE", "/v1/bank_accounts/{id}")];
+const OPEN_ROUTES: &[(&str, &str)] = &[
+    ("POST", "/v1/users"),
+    ("PUT", "/v1/users/{id}"),
+    ("POST", "/v1/kyc"),
+    ("PATCH", "/v1/kyc/{token}"),
+    ("DELETE", "/v1/orders/{id}"),
+    ("DELETE", "/v1/bank_accounts/{id}"),
+];
 
 /// A mutation that must be refused: its name, its entity, its input.
 fn gated_mutations(her: &Customer) -> Vec<(&'static str, &'static str, Value)> {

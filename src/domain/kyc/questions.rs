@@ -167,9 +167,9 @@ impl<'a> Draws<'a> {
     /// The next number, below `limit`.
     pub fn below(&mut self, limit: usize) -> usize {
         self.turn += 1;
-        let [a, b, c, d, e, f, g, h, ..] = self.of(&self.turn.to_string());
-        // Off by less than one in 10^15 for the few hundred things that there are to choose from.
-        let drawn = u64::from_be_bytes([a, b, c, d, e, f, g, h]).checked_rem(limit as u64).unwrap_or(0);
+        let drawn = self.of(&self.turn.to_string()).first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+        // Off by less than one in 10^15 for the few things that there are to choose from.
+        let drawn = drawn.checked_rem(limit as u64).unwrap_or(0);
         usize::try_from(drawn).unwrap_or(0)
     }
 }

@@ -1,8 +1,6 @@
 //! The same for people who sign in, with and without their second factor, and for an operator's key.
 
-use super::{
-    Answer, Case, Code, Gets, NEVER_ISSUED, NotFound, Null, Nulls, Refused, SUBSCRIPTIONS, UNSCOPED, affairs, assert_gets, cases,
-};
+use super::{Answer, Case, Code, Gets, NEVER_ISSUED, NotFound, Null, Nulls, Refused, SUBSCRIPTIONS, UNSCOPED, affairs, assert_gets, cases};
 use crate::support::{TestApp, on_both, send, socket::Socket};
 use coffer::{domain::Scope, rest::WELLNESS};
 use serde_json::{Value, json};
@@ -20,9 +18,8 @@ type WellnessCase = (&'static str, String, Value, [(u16, Value); 7]);
 /// What a person gets whose session has passed its second factor and who asks for another's things.
 fn another_person(case: &Case) -> Gets {
     match case.field {
-        "kycByToken" => Null,
         "kycAnswer" | "kycCorrect" => NotFound("kycId"),
-        "node" | "user" | "account" | "transfer" | "order" | "partner" | "invitation" => Null,
+        "kycByToken" | "node" | "user" | "account" | "transfer" | "order" | "partner" | "invitation" => Null,
         "nodes" => Nulls,
         "orders" | "accounts" => Gets::Nothing,
         "viewer" | "users" | "instrumentBySymbol" | "instruments" | "marketClock" | "passwordRecover" | "totpEnroll" | "totpRemove" => {
