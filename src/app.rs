@@ -7,6 +7,7 @@ use crate::{
         events::Feed,
         ids::Ids,
         keys,
+        kyc::documents::Places,
         limits::{Limits, REQUESTS},
         partners, passwords, screening,
         secrets::{ENCRYPTION_KEY, Vault},
@@ -41,6 +42,9 @@ pub struct Parts {
     pub tokens: Tokens,
     pub passwords: passwords::Pool,
     pub screening: screening::Cache,
+    /// For documents on their way in, and on their way out.
+    pub uploads: Places,
+    pub downloads: Places,
     /// Whether every data key could be read when we last looked; without them this server is of no use.
     pub keys_known: AtomicBool,
     pub limits: Limits,
@@ -100,6 +104,8 @@ impl App {
             sessions: sessions::Cache::default(),
             passwords: passwords::Pool::default(),
             screening: screening::Cache::default(),
+            uploads: Places::default(),
+            downloads: Places::default(),
             keys_known: AtomicBool::new(true),
             limits: Limits::new(setup.requests_per_hour, setup.throttle),
             default_partner: setup.default_partner,

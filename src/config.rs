@@ -10,7 +10,7 @@ use crate::{
     },
     graphql::Limits,
     http::{Entrance, Network, Settings, tls},
-    providers::{Providers, identity::BuiltIn, mail::Smtp, sms::Gateway},
+    providers::{Providers, files::Files, identity::BuiltIn, mail::Smtp, sms::Gateway},
 };
 use clap::{Args, ValueEnum};
 use std::{
@@ -106,6 +106,10 @@ pub struct Config {
     /// The Authorization header for the SMS gateway
     #[arg(long, global = true, env = "COFFER_SMS_AUTHORIZATION", hide_env_values = true)]
     pub sms_authorization: Option<String>,
+
+    /// The folder for documents of identity checks, which are encrypted; `documents` beside the database when left out
+    #[arg(long, global = true, env = "COFFER_DOCUMENTS")]
+    pub documents: Option<PathBuf>,
 
     /// How many requests a key, a person or an address may make in an hour; 0 for no end of them
     #[arg(long, global = true, env = "COFFER_REQUESTS_PER_HOUR", default_value_t = REQUESTS.most, value_parser = clap::value_parser!(u64).range(..=1_000_000_000))]
@@ -233,6 +237,9 @@ impl Config {
         if let Some(origin) = self.origins.iter().find(|origin| !is_origin(origin)) {
             return Err(format!("COFFER_ORIGINS: {origin:?} is no origin; write each out, such as https://app.example"));
         }
+        if self.documents().to_string_lossy().contains("://") {
+            return Err("COFFER_DOCUMENTS: must be a folder; other stores, such as s3://…, are not built yet".to_owned());
+        }
         self.setup().map(drop)
     }
 
@@ -261,6 +268,11 @@ impl Config {
     pub fn folder(&self) -> PathBuf {
         let folder = self.sqlite_file().and_then(|file| file.parent().map(Path::to_path_buf)).unwrap_or_else(|| PathBuf::from("data"));
         if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder }
+    }
+
+    /// Where documents of identity checks are kept.
+    pub fn documents(&self) -> PathBuf {
+        self.documents.clone().unwrap_or_else(|| self.folder().join("documents"))
     }
 
     /// Where the sandbox's key is written.
@@ -318,7 +330,7 @@ impl Config {
     }
 
     fn providers(&self) -> Result<Providers, Complaint> {
-        let mut providers = Providers::default();
+        let mut providers = Providers { documents: Files::in_folder(self.documents()), ..Providers::default() };
         if self.identity == IdentityChecks::BuiltIn {
             providers.live_identity = Some(Arc::new(BuiltIn));
         }

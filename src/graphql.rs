@@ -14,6 +14,8 @@ pub mod guard;
 mod instruments;
 mod invitations;
 mod kyc;
+mod kyc_documents;
+mod kyc_reviews;
 mod loaders;
 mod messages;
 mod nodes;
@@ -40,6 +42,7 @@ use crate::{
 };
 use async_graphql::{MergedObject, MergedSubscription, Request, SDLExportOptions};
 use loaders::Loaders;
+use std::sync::Arc;
 
 /// Reads.
 #[derive(Default, MergedObject)]
@@ -56,6 +59,7 @@ pub struct Query(
     sandbox::SandboxQuery,
     messages::MessageQuery,
     screening::ScreeningQuery,
+    kyc_reviews::KycReviewQuery,
 );
 
 /// Writes.
@@ -73,6 +77,8 @@ pub struct Mutation(
     api_keys::ApiKeyMutation,
     sandbox::SandboxMutation,
     screening::ScreeningMutation,
+    kyc_documents::KycDocumentMutation,
+    kyc_reviews::KycReviewMutation,
 );
 
 /// Live events; those of the log take `after` to replay what was missed.
@@ -99,9 +105,13 @@ pub fn sdl(schema: &Schema) -> String {
     schema.sdl_with_options(SDLExportOptions::new().include_specified_by())
 }
 
+/// Where the caller found us: scheme and host, as she called them.
+#[derive(Clone, Debug, Default)]
+pub struct Here(pub Arc<str>);
+
 /// Puts into a request what its resolvers look for.
-pub fn equip(app: &App, most: Most, request: Request, actor: &Actor, operation: &Operation) -> Request {
+pub fn equip(app: &App, most: Most, here: Here, request: Request, actor: &Actor, operation: &Operation) -> Request {
     let pool = app.db.read.clone();
     let reader = if operation.needs_snapshot { Reader::snapshot(pool) } else { Reader::latest(pool) };
-    request.data(Loaders::new(app, actor, reader)).data(app.clone()).data(actor.clone()).data(most)
+    request.data(Loaders::new(app, actor, reader)).data(app.clone()).data(actor.clone()).data(most).data(here)
 }

@@ -3,6 +3,7 @@
 mod arrival;
 mod counted;
 mod docs;
+mod documents;
 mod door;
 mod playground;
 mod socket;
@@ -13,7 +14,7 @@ pub use arrival::{Entrance, Network};
 use crate::{
     app::App,
     domain::{self, Actor, Error, Who, keys, sessions, tokens},
-    graphql::{Engine, Limits, Most},
+    graphql::{Engine, Here, Limits, Most},
     rest,
     wire::Fault,
 };
@@ -50,6 +51,8 @@ pub struct House {
     most: Most,
     /// Origins whose pages may ask and open sockets, besides our own.
     origins: Arc<[String]>,
+    /// Where the caller of one request found us.
+    here: Here,
     stopping: watch::Receiver<bool>,
 }
 
@@ -90,7 +93,14 @@ pub fn router(app: App, settings: Settings, stopping: watch::Receiver<bool>) -> 
     let limits = Limits { page_most: settings.page_most, introspection: settings.introspection, once_only, ..settings.limits };
     let sdl = crate::graphql::sdl(&schema);
     let engine = Engine::new(schema, &sdl, limits).map_err(|cause| Error::broken(format!("the schema cannot be read back: {cause}")))?;
-    let house = House { app: app.clone(), engine, most: Most(settings.page_most), origins: settings.origins.into(), stopping };
+    let house = House {
+        app: app.clone(),
+        engine,
+        most: Most(settings.page_most),
+        origins: settings.origins.into(),
+        here: Here::default(),
+        stopping,
+    };
     let playground = Playground {
         title: "Coffer playground".into(),
         endpoint: "/graphql".into(),
@@ -112,6 +122,7 @@ pub fn router(app: App, settings: Settings, stopping: watch::Receiver<bool>) -> 
         .merge(for_pages_of(&house.origins, graphql))
         .merge(socket::routes())
         .merge(docs::routes())
+        .merge(documents::routes(&house))
         .merge(if settings.playground { visited(&playground) } else { Router::new() })
         .with_state(house);
     let all = own.merge(rest).fallback(rest::unknown).method_not_allowed_fallback(rest::wrong_method);

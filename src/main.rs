@@ -209,6 +209,13 @@ async fn doctor(config: &Config) -> Result<ExitCode, Complaint> {
     line("transport", config.transport().map(|transport| transport.name().to_owned()))?;
     let keys = config.encryption_key(false).and_then(|key| Ok((key, config.previous_encryption_key()?)));
     line("encryption key", keys.as_ref().map(|_| "can be read".to_owned()).map_err(Clone::clone))?;
+    let documents = config.documents();
+    let place = match documents.metadata() {
+        Ok(found) if !found.is_dir() => Err(format!("{} is no folder", documents.display())),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(format!("{}: {error}", documents.display())),
+        _ => Ok(format!("lie in {}", documents.display())),
+    };
+    line("documents", place)?;
     let db = open(config).await;
     line("database", db.as_ref().map(|db| format!("{:?} answers", db.backend())).map_err(Clone::clone))?;
     if let Ok(db) = db {

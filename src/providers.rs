@@ -1,6 +1,7 @@
 //! The outside world behind traits. Each provider has a built-in one, which is what a sandbox runs on.
 
 pub mod ach;
+pub mod files;
 pub mod identity;
 pub mod mail;
 pub mod market;
@@ -28,6 +29,8 @@ pub struct Providers {
     pub live_mail: Option<Arc<dyn mail::MailProvider>>,
     /// Who carries a live partner's text messages; none until a gateway is configured.
     pub live_sms: Option<Arc<dyn sms::SmsProvider>>,
+    /// Where documents of identity checks lie, a sandbox's as well.
+    pub documents: files::Files,
 }
 
 /// Why a message was not taken by whoever carries it; without a word of the message or of the person.
@@ -67,6 +70,7 @@ impl Default for Providers {
             live_market: None,
             live_mail: None,
             live_sms: None,
+            documents: files::Files::in_memory(),
         }
     }
 }

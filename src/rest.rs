@@ -3,9 +3,11 @@
 mod accounts;
 mod bank_accounts;
 mod body;
+pub mod bulk;
 mod deposits;
 mod described;
 mod kyc;
+mod kyc_documents;
 mod list;
 pub mod openapi;
 mod orders;
@@ -72,13 +74,15 @@ impl Route {
 }
 
 /// All there is of the brokerage API; the router has no route besides.
-pub const ROUTES: [&[Route]; 6] = [users::ROUTES, kyc::ROUTES, accounts::ROUTES, bank_accounts::ROUTES, deposits::ROUTES, orders::ROUTES];
+pub const ROUTES: [&[Route]; 7] =
+    [users::ROUTES, kyc::ROUTES, kyc_documents::ROUTES, accounts::ROUTES, bank_accounts::ROUTES, deposits::ROUTES, orders::ROUTES];
 
 /// Every route of the brokerage API, each path with and without a slash at its end.
 pub fn routes() -> Router<App> {
     router(&ROUTES)
 }
 
+pub use kyc_documents::DocumentBody;
 use wellness::Trouble;
 pub use wellness::{OPEN, ROUTES as WELLNESS, is_wellness, routes as wellness_routes};
 

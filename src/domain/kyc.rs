@@ -21,6 +21,9 @@ pub use starting::{Start, start};
 
 pub mod hits;
 
+pub mod documents;
+pub mod reviews;
+
 use super::{
     Actor, Error, Refusal, Result, Scope,
     actor::Whose,

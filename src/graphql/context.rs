@@ -1,6 +1,7 @@
 //! What a resolver finds in its request.
 
 use super::{
+    Here,
     loaders::Loaders,
     page::{self, Item, Most},
 };
@@ -19,6 +20,8 @@ pub trait RequestContext {
     fn actor(&self) -> &Actor;
     /// One request's loaders.
     fn loaders(&self) -> &Loaders;
+    /// A path of ours as an address that the caller can ask.
+    fn address(&self, path: &str) -> String;
     /// The page that a connection's arguments ask for.
     fn page<T: Item>(&self, first: Option<i32>, after: Option<String>, last: Option<i32>, before: Option<String>) -> Result<Page>;
 }
@@ -34,6 +37,11 @@ impl RequestContext for Context<'_> {
 
     fn loaders(&self) -> &Loaders {
         self.data_unchecked()
+    }
+
+    fn address(&self, path: &str) -> String {
+        let Here(origin) = self.data_unchecked();
+        format!("{origin}{path}")
     }
 
     fn page<T: Item>(&self, first: Option<i32>, after: Option<String>, last: Option<i32>, before: Option<String>) -> Result<Page> {

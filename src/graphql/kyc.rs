@@ -6,6 +6,8 @@ pub use changes::{KycMutation, KycQuery};
 
 use super::{
     context::RequestContext,
+    kyc_documents::KycDocument,
+    kyc_reviews::{KycApplicant, KycReview},
     page::Item,
     scalars::{DateTime, Decimal},
     screening::WatchListHit,
@@ -15,12 +17,13 @@ use crate::{
     domain::{
         Scope,
         kyc::{self, Prompt, Requirement, questions},
+        page::{Order, Page},
     },
     providers::identity::{Check, Part},
     wire::Result,
 };
 use async_graphql::{Context, Enum, ID, Object, SimpleObject};
-use entity::{Kind, kyc as row, user};
+use entity::{Kind, kyc as row, kyc_document, user};
 use uuid::Uuid;
 
 /// One identity check.
@@ -91,6 +94,23 @@ impl Kyc {
     /// What the person must still supply before it is decided.
     async fn requirements(&self) -> Vec<KycRequirement> {
         kyc::required_for(&self.0).into_iter().map(KycRequirement::from).collect()
+    }
+
+    /// Documents that were sent, oldest first, at most 20.
+    async fn documents(&self, ctx: &Context<'_>) -> Result<Vec<KycDocument>> {
+        let page = Page { order: Order::OldestFirst, ..Page::first(kyc::documents::MOST) };
+        let slice = ctx.loaders().children::<kyc_document::Entity>(self.0.id, page, Vec::new()).await?;
+        Ok(slice.rows.into_iter().map(KycDocument).collect())
+    }
+
+    /// Whom it is about; null without the scope `operate`, and for checks from before that was kept; who looks is written down.
+    async fn applicant(&self, ctx: &Context<'_>) -> Result<Option<KycApplicant>> {
+        KycApplicant::of(ctx, &self.0).await
+    }
+
+    /// What a reviewer decided; null before, and without the scope `operate`.
+    async fn review(&self, ctx: &Context<'_>) -> Option<KycReview> {
+        KycReview::of(ctx, &self.0)
     }
 
     /// When it was made.

@@ -15,8 +15,8 @@ use crate::{
 };
 use async_graphql::dataloader::{DataLoader, Loader};
 use entity::{
-    account, api_key, bank_account, fill, instrument, invitation, kyc, message, order, partner, position, screening_exception,
-    screening_hit, transfer, user,
+    account, api_key, bank_account, fill, instrument, invitation, kyc, kyc_document, message, order, partner, position,
+    screening_exception, screening_hit, transfer, user,
 };
 use futures_util::future::BoxFuture;
 use sea_orm::{ColumnTrait, DatabaseExecutor, EntityTrait, QueryFilter, QueryOrder};
@@ -89,6 +89,7 @@ impl Loaders {
             Owner::Account(account) => {
                 self.find::<account::Entity>(account).await?.is_some_and(|account| accounts::owners(&account).any(|owner| owner == only))
             }
+            Owner::Kyc(check) => self.find::<kyc::Entity>(check).await?.is_some_and(|check| check.user_id == Some(only)),
         };
         Ok(own.then_some(row))
     }
@@ -175,6 +176,7 @@ pub enum Owner {
     User(Uuid),
     /// One person, or two.
     Owners([Option<Uuid>; 2]),
+    Kyc(Uuid),
     Account(Uuid),
 }
 
@@ -234,6 +236,7 @@ rows! {
     order of Account account_id by AccountId / account_id, Status;
     position of Account account_id by AccountId / account_id;
     fill of Account account_id by OrderId / order_id;
+    kyc_document of Kyc kyc_id by KycId / kyc_id;
 }
 
 impl Row for account::Entity {

@@ -8,6 +8,7 @@ use super::{
     instruments::Instrument,
     invitations::Invitation,
     kyc::Kyc,
+    kyc_documents::KycDocument,
     messages::OutboxMessage,
     orders::{Fill, Order},
     sandbox::Partner,
@@ -21,8 +22,8 @@ use crate::{
 };
 use async_graphql::{Context, ID, Interface, Object};
 use entity::{
-    Kind, account, api_key, bank_account, fill, instrument, invitation, kyc, message, order, partner, position, screening_hit, transfer,
-    user,
+    Kind, account, api_key, bank_account, fill, instrument, invitation, kyc, kyc_document, message, order, partner, position,
+    screening_hit, transfer, user,
 };
 use futures_util::future::try_join_all;
 use uuid::Uuid;
@@ -38,6 +39,7 @@ pub enum Node {
     Instrument(Instrument),
     Invitation(Invitation),
     Kyc(Kyc),
+    KycDocument(KycDocument),
     Order(Order),
     OutboxMessage(OutboxMessage),
     Partner(Partner),
@@ -93,6 +95,7 @@ async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>> {
             loaders.find_own::<invitation::Entity>(id).await?.map(|row| Node::Invitation(Invitation(row)))
         }
         Kind::Kyc => loaders.find_own::<kyc::Entity>(id).await?.map(|row| Node::Kyc(Kyc(row))),
+        Kind::KycDocument => loaders.find_own::<kyc_document::Entity>(id).await?.map(|row| Node::KycDocument(KycDocument(row))),
         Kind::Message if ctx.actor().partner(Scope::Operate).is_ok() => {
             let row = loaders.find_own::<message::Entity>(id).await?;
             row.filter(|row| row.status == message::Status::Outbox).map(|row| Node::OutboxMessage(OutboxMessage(row)))

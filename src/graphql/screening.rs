@@ -180,7 +180,7 @@ pub struct ScreeningMutation;
 
 #[Object]
 impl ScreeningMutation {
-    /// Say that a person is not the entry of the watch list she resembles; with the last such hit her check is judged anew; scope `operate`.
+    /// Say that a person is not the entry of the watch list she resembles; with the last such hit her check is judged anew; scope `operate`, and another key than those that entered anything about her.
     async fn watch_list_hit_clear(
         &self,
         ctx: &Context<'_>,

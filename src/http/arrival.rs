@@ -1,7 +1,7 @@
 //! How a request came to us: from which address, and whether by a secure connection.
 
 use super::{REFUSED_IN_THE_CLEAR, socket};
-use crate::rest;
+use crate::{graphql::Here, rest};
 use axum::{
     extract::{ConnectInfo, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
@@ -21,6 +21,14 @@ pub struct Arrival {
     pub address: Option<IpAddr>,
     /// Whether it was sent by TLS, to us or to a proxy that we trust.
     pub secure: bool,
+}
+
+impl Arrival {
+    /// How whoever sent these headers calls us.
+    pub fn here(self, headers: &HeaderMap) -> Here {
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+        Here(format!("{}://{host}", if self.secure { "https" } else { "http" }).into())
+    }
 }
 
 /// What is known of the way to us.

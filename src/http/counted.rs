@@ -8,6 +8,7 @@ use crate::{
         limits::{self, Remaining},
         tokens,
     },
+    graphql::Here,
     rest,
 };
 use axum::{
@@ -26,16 +27,17 @@ const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 pub const TOLD: [HeaderName; 6] =
     [LIMIT, REMAINING, RESET, header::RETRY_AFTER, super::REQUEST_ID, HeaderName::from_static("idempotent-replayed")];
 
-/// The caller of a GraphQL request, once it is counted; or why her credential opens nothing.
+/// The caller of a GraphQL request, once it is counted, or why her credential opens nothing; and where she found us.
 #[derive(Clone)]
-pub struct Known(pub Result<Actor, Denied>);
+pub struct Known(pub Result<Actor, Denied>, pub Here);
 
 /// Counts a request of the GraphQL door and puts its caller into it.
 pub async fn at_graphql(State(house): State<House>, Extension(arrival): Extension<Arrival>, mut request: Request, next: Next) -> Response {
     let known = door::caller(&house, request.headers(), arrival.address).await;
     match count(&house.app, &known, arrival.address).await {
         Ok(remaining) => {
-            request.extensions_mut().insert(Known(known));
+            let here = arrival.here(request.headers());
+            request.extensions_mut().insert(Known(known, here));
             told(next.run(request).await, remaining)
         }
         Err(error) => {

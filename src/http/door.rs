@@ -283,8 +283,8 @@ async fn answer(house: House, known: Known, media: Media, raw: Raw, method: &Met
         return Err(Wrong::method(media, "A mutation needs POST.", "POST"));
     }
     let equip = {
-        let (house, actor) = (house.clone(), actor.clone());
-        move |request, operation: &_| graphql::equip(&house.app, house.most, request, &actor, operation)
+        let (house, actor, here) = (house.clone(), actor.clone(), known.1);
+        move |request, operation: &_| graphql::equip(&house.app, house.most, here.clone(), request, &actor, operation)
     };
     if media == Media::Events {
         let request_id = actor.request_id;

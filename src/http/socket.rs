@@ -78,6 +78,7 @@ async fn upgrade(
     }
     let longest = house.engine().limits().socket_message_bytes;
     let upgrade = upgrade.max_message_size(longest).max_frame_size(longest).read_buffer_size(READ_BUFFER);
+    let house = House { here: arrival.here(&headers), ..house };
     upgrade.on_upgrade(move |socket| serve(house, arrival.address, socket))
 }
 
@@ -441,7 +442,7 @@ async fn operate(house: House, actor: Actor, raw: Raw, outlet: Outlet) {
     let request_id = actor.request_id;
     let mut answers = house.engine().stream(raw, {
         let house = house.clone();
-        move |request, operation| graphql::equip(&house.app, house.most, request, &actor, operation)
+        move |request, operation| graphql::equip(&house.app, house.most, house.here.clone(), request, &actor, operation)
     });
     while let Some(mut answer) = answers.next().await {
         graphql::name_faults(&mut answer, request_id);

@@ -45,6 +45,11 @@ impl Body {
         Ok(Self(serde_json::from_slice(bytes).map_err(|_| Refusal::unreadable("The body is not a JSON object."))?))
     }
 
+    /// From fields of a body that was read already.
+    pub fn of_fields(fields: HashMap<String, &RawValue>) -> Self {
+        Self(fields.into_iter().map(|(name, raw)| (name, raw.to_owned())).collect())
+    }
+
     fn raw(&self, field: &str) -> Option<&str> {
         self.0.get(field).map(|raw| raw.get()).filter(|raw| *raw != "null")
     }

@@ -1,6 +1,7 @@
 //! Who may ask what: every root field, every REST route and every kind of node against every kind of stranger.
 
 use crate::{
+    kyc_documents,
     messages::{mail, post},
     screening::hit_of,
     support::{ORDER_PLACE, TestApp, USER_CREATE, cash_account, on_both, person, send, socket::Socket},
@@ -10,6 +11,8 @@ use async_graphql::parser::{
     types::{TypeKind, TypeSystemDefinition},
 };
 use coffer::{domain::Scope, rest::ROUTES};
+use entity::kyc_document;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -61,6 +64,8 @@ struct Affairs {
     /// What the identity check is called by.
     token: String,
     words: Vec<String>,
+    /// The identity check that waits for a review.
+    reviewed: String,
 }
 
 async fn affairs(app: &TestApp) -> Affairs {
@@ -90,6 +95,10 @@ async fn affairs(app: &TestApp) -> Affairs {
         instrumentBySymbol(symbol: \"VTI\") { id } partner { id } apiKeys(last: 1) { edges { node { id } } } }";
     let rest = app.gql(rest, json!({ "user": user_id, "account": account["id"], "order": order_id })).await;
     let rest = rest.data();
+    let reviewed = kyc_documents::applicant(app, &app.key, "Review").await;
+    let document = app.post(&reviewed.path(), kyc_documents::documented(b"%PDF-1.7 Hidden picture")).await;
+    let document = kyc_document::Entity::find().filter(kyc_document::Column::Token.eq(document.body["document_token"].as_str().unwrap()));
+    let document = document.one(&app.app.db.read).await.unwrap().unwrap();
     let message_id = post(&app.app, &app.partner, mail("zenobia@quartermaine.example", "Hidden subject", "Hidden words")).await.unwrap();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let hit_id = hit_of(app, &text(&rest["user"]["kyc"]["id"])).await;
@@ -100,6 +109,7 @@ async fn affairs(app: &TestApp) -> Affairs {
         ("Transfer", text(&transfer_id)),
         ("Order", order_id),
         ("Kyc", text(&rest["user"]["kyc"]["id"])),
+        ("KycDocument", document.id.to_string()),
         ("Position", text(&rest["account"]["positions"]["edges"][0]["node"]["id"])),
         ("Fill", text(&rest["order"]["fills"]["edges"][0]["node"]["id"])),
         ("OutboxMessage", message_id.to_string()),
@@ -112,10 +122,12 @@ async fn affairs(app: &TestApp) -> Affairs {
     .into();
     let mut words: Vec<String> = ids.iter().filter(|(kind, _)| **kind != "Instrument").map(|(_, id)| id.clone()).collect();
     words.extend([text(&account["number"]), text(&rest["user"]["kyc"]["token"])]);
+    words.extend([reviewed.user_id, reviewed.kyc_id.clone(), reviewed.token, document.token]);
     words.extend(
         ["Zenobia", "Quartermaine", "quartermaine.example", "Hidden Lane", "9988776655", "Secret checking", "Hidden "].map(str::to_owned),
     );
-    Affairs { ids, token: text(&rest["user"]["kyc"]["token"]), words }
+    let token = text(&rest["user"]["kyc"]["token"]);
+    Affairs { ids, token, words, reviewed: reviewed.kyc_id }
 }
 
 impl Affairs {
@@ -194,6 +206,7 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
     let by_bank = json!({ "input": { "bankAccountId": a.id("BankAccount") } });
     let session = "session { accessToken }";
     let manage = Some(Scope::Manage);
+    let decision = json!({ "input": { "kycId": a.reviewed, "reason": "None of your business." } });
     let quote = json!({ "bid": { "amount": "1" }, "ask": { "amount": "2" } });
     vec![
         read(
@@ -472,6 +485,25 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
             json!({ "input": { "apiKeyId": a.id("ApiKey") } }),
             NotFound("apiKeyId"),
         ),
+        odd(
+            "kycDocumentUploadPrepare",
+            manage,
+            "KycDocumentUploadPrepareInput",
+            "target { url }",
+            json!({ "input": { "kycId": a.reviewed, "name": "n", "type": "LICENSE", "contentType": "image/png", "byteSize": 9 } }),
+            [NOBODY, UNSCOPED, NotFound("kycId")],
+        ),
+        read(
+            "kycReviews",
+            Some(Scope::Operate),
+            "{ kycReviews { edges { node { id token } } } }",
+            json!({}),
+            NOBODY,
+            UNSCOPED,
+            Gets::Nothing,
+        ),
+        change("kycApprove", Scope::Operate, "KycApproveInput", "kyc", decision.clone(), NotFound("kycId")),
+        change("kycDeny", Scope::Operate, "KycDenyInput", "kyc", decision, NotFound("kycId")),
         change("sandboxClockFreeze", Scope::Operate, "", "partner", json!({}), Answer),
         change("sandboxClockRun", Scope::Operate, "", "partner", json!({}), Answer),
         change("sandboxClockAdvance", Scope::Operate, "SandboxClockAdvanceInput", "partner", json!({ "input": { "seconds": 1 } }), Answer),
@@ -574,6 +606,7 @@ fn every_root_field_is_in_the_tables() {
             .into(),
         token: String::new(),
         words: vec![],
+        reviewed: String::new(),
     };
     let mut listed: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (root, case) in cases(&nothing) {
@@ -620,7 +653,7 @@ on_both! {
         assert_eq!(app.audit().await.wrong, None);
         let orders = app.gql("{ orders { edges { node { id } } } users { edges { node { id } } } }", json!({})).await;
         let lengths = ["orders", "users"].map(|list| orders.data()[list]["edges"].as_array().unwrap().len());
-        assert_eq!(lengths, [1, 3], "one has signed up, a publishable key has made one, and nobody anything else");
+        assert_eq!(lengths, [1, 4], "one waits for a review, one has signed up, a publishable key has made one, and nobody anything else");
     }
 
     async fn subscriptions_tell_strangers_nothing(app: TestApp) {
@@ -716,6 +749,7 @@ on_both! {
             "employment_status": "retired", "employment_position": "Judge", "employer_name": "Court",
         });
         let bank = json!({ "bank_account_number": "4327843043", "bank_routing_number": "121042882", "bank_account_nickname": "Mine now" });
+        let document = kyc_documents::documented(b"%PDF-1.7");
         let deposit = json!({ "account_id": a.id("Account"), "bank_account_id": a.id("BankAccount"), "amount": "1.00" });
         let renamed = json!({ "bank_account_nickname": "Mine now" });
         // The route, its body, what a key needs, and which field another partner is told names nothing; none where it gets its own.
@@ -727,6 +761,8 @@ on_both! {
             ("GET", "/v1/users", None, Scope::Read, None),
             ("GET", "/v1/users/{id}", None, Scope::Read, Some("id")),
             ("PUT", "/v1/users/{id}", Some(json!({ "first_name": "Mine" })), Scope::Manage, Some("user_id")),
+            ("POST", "/v1/kyc/{token}/documents", Some(document.clone()), Scope::Manage, Some("token")),
+            ("PUT", "/v1/kyc/{token}/documents", Some(document), Scope::Manage, Some("token")),
             ("POST", "/v1/users/{id}/accounts", Some(account), Scope::Manage, Some("user_id")),
             ("GET", "/v1/users/{id}/accounts", None, Scope::Read, Some("user_id")),
             ("GET", "/v1/accounts/{id}", None, Scope::Read, Some("id")),

@@ -6,7 +6,10 @@ use crate::support::{
     process::{Process, coffer},
     socket::Socket,
 };
-use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, STANDARD_NO_PAD},
+};
 use coffer::domain::{db::Db, secrets::hex};
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use serde_json::{Value, json};
@@ -22,6 +25,9 @@ const SSN: &str = "518273946";
 const BIRTH_DATE: &str = "1987-03-19";
 const PHONE: &str = "4155550163";
 const BANK_NUMBER: &str = "80931746625";
+const DOCUMENT_NAME: &str = "drivers license scan 93b1e7";
+const DOCUMENT_NOTES: &str = "handed over at the counter 5c02d8";
+const DOCUMENT_BYTES: &str = "a face and an address 41fe60";
 const DATABASE_PASSWORD: &str = "correct-horse-9d41c7";
 const ENCRYPTION_KEY: &str = "5b1d0c83e6f2947ac81e35d07b96f4a2cd5e08713a69bf24d1c07e5892b36f0a";
 const NEXT_ENCRYPTION_KEY: &str = "0e7c25a9d83b61f4925de0c7a4183f6b7d2a90c5e14f8b36027db9a5c6e318f4";
@@ -352,6 +358,65 @@ async fn faults(sender: &mut Sender, database_url: &str, user_id: &str) {
     sender.last_was_refused();
 }
 
+/// A document by both ways in, read again, refused in several ways, and decided about.
+async fn documents(sender: &mut Sender, database_url: &str) {
+    let mut input = planted_person();
+    input["lastName"] = json!("Review");
+    let create = USER_CREATE.replace("kyc { token", "kyc { id token");
+    let made = sender.gql("a person to review", &create, json!({ "input": input })).await;
+    let check = made["data"]["userCreate"]["user"]["kyc"].clone();
+    let path = format!("/v1/kyc/{}/documents", check["token"].as_str().unwrap());
+    let data = format!("%PDF-1.7 {DOCUMENT_BYTES}");
+    let body = json!({ "name": DOCUMENT_NAME, "type": "license", "notes": DOCUMENT_NOTES, "data": STANDARD.encode(&data) });
+    for turn in ["POST documents", "POST documents again"] {
+        sender.rest(turn, &path, "document-1", body.clone()).await;
+        sender.last_was_good();
+    }
+    for (what, field, value) in [
+        ("a document of no format", "data", json!(STANDARD.encode(DOCUMENT_BYTES))),
+        ("a document that is no base64", "data", json!(DOCUMENT_BYTES)),
+        ("a document in a list", "data", json!([DOCUMENT_BYTES])),
+        ("a document of another kind", "type", json!(DOCUMENT_NAME)),
+        ("a document of another extension", "extension", json!(DOCUMENT_NOTES)),
+        ("a document with a long name", "name", json!(DOCUMENT_NAME.repeat(10))),
+        ("a document with long notes", "notes", json!(DOCUMENT_NOTES.repeat(70))),
+    ] {
+        let mut wrong = body.clone();
+        wrong[field] = value;
+        sender.rest(what, &path, "refused", wrong).await;
+        sender.last_was_refused();
+    }
+    let prepare = "mutation($input: KycDocumentUploadPrepareInput!) { kycDocumentUploadPrepare(input: $input) { target { url } userErrors { message } } }";
+    let input = json!({
+        "kycId": check["id"], "name": DOCUMENT_NAME, "notes": DOCUMENT_NOTES, "type": "LICENSE", "contentType": "application/pdf", "byteSize": data.len(),
+    });
+    let prepared = sender.gql("kycDocumentUploadPrepare", prepare, json!({ "input": input })).await;
+    sender.last_was_good();
+    let url = prepared["data"]["kycDocumentUploadPrepare"]["target"]["url"].as_str().unwrap().to_owned();
+    for (what, address, data) in [
+        ("a prepared document of no format", url.clone(), DOCUMENT_BYTES.to_owned()),
+        ("a prepared document that is too long", url.clone(), format!("{data}{DOCUMENT_BYTES}")),
+        ("a prepared document at an altered address", format!("{url}{DOCUMENT_NAME}").replace(' ', "+"), data.clone()),
+    ] {
+        let request = sender.client.put(address).body(data);
+        sender.send(what, request).await;
+        sender.last_was_refused();
+    }
+    let request = sender.client.put(&url).body(data);
+    sender.send("a prepared document", request).await;
+    sender.last_was_good();
+    let look = "query($id: ID!) { node(id: $id) { id ... on Kyc { documents { name notes url } } } }";
+    let seen = sender.gql("documents", look, json!({ "id": check["id"] })).await;
+    let url = seen["data"]["node"]["documents"][0]["url"].as_str().unwrap().to_owned();
+    let request = sender.client.get(&url);
+    sender.send("a document", request).await;
+    sender.last_was_good();
+    let db = Db::open(database_url).await.unwrap();
+    db.for_migrations().execute_unprepared("UPDATE kyc_document SET name = content_key").await.unwrap();
+    sender.gql("a document whose name does not open", look, json!({ "id": check["id"] })).await;
+    sender.last_was_refused();
+}
+
 async fn bad_credentials(sender: &mut Sender) {
     let key = sender.key.clone();
     let cut = key[..key.len() - 1].to_owned();
@@ -432,15 +497,20 @@ async fn nothing_planted_is_found_where_it_does_not_belong() {
         assert!(key.starts_with("sk_test_"), "{key}");
 
         let mut command = talkative(&database_url, &log);
-        command.args(["serve", "--empty"]);
+        let documents_folder = folder.0.join("documents");
+        command.args(["serve", "--empty"]).env("COFFER_DOCUMENTS", &documents_folder);
         let server = Process::launch(command).await;
         let mut sender = Sender { client: crate::support::client(), url: server.url.clone(), key: key.clone(), answers: Vec::new() };
         let user_id = good_requests(&mut sender).await;
         bad_requests(&mut sender, &user_id).await;
         over_a_socket(&mut sender).await;
         faults(&mut sender, &database_url, &user_id).await;
+        documents(&mut sender, &database_url).await;
         let (kept_to_herself, passcode) = people::sign_in(&mut sender).await;
         let mut places = database_of(&database_url).await;
+        let files = crate::kyc_documents::files_under(&documents_folder);
+        assert_eq!(files.len(), 2);
+        places.extend(files.into_iter().map(|file| (file.display().to_string(), fs::read(&file).unwrap())));
         assert_eq!(server.terminate(), Some(0));
 
         for arguments in [&["audit"][..], &["doctor"]] {
@@ -462,6 +532,9 @@ async fn nothing_planted_is_found_where_it_does_not_belong() {
             Planted::new("birth date", BIRTH_DATE),
             Planted::new("phone", PHONE).told_to_the_owner(),
             Planted::new("bank account number", BANK_NUMBER).told_to_the_owner(),
+            Planted::new("document name", DOCUMENT_NAME).told_to_the_owner(),
+            Planted::new("document notes", DOCUMENT_NOTES).told_to_the_owner(),
+            Planted::new("document", DOCUMENT_BYTES).told_to_the_owner(),
             Planted::new("API key", &key),
             Planted::new("API key without its checksum", &key[..key.len() - 6]),
             Planted::new("API key without its prefix", &key[16..]),

@@ -1,6 +1,9 @@
 //! The documentation of the REST door: whole, true, and there for anyone.
 
-use crate::support::{Options, TestApp, send};
+use crate::{
+    kyc_documents::applicant,
+    support::{Options, TestApp, send},
+};
 use coffer::{
     http::Settings,
     rest::{OPEN, ROUTES, Route, WELLNESS, is_wellness, openapi},
@@ -110,6 +113,7 @@ async fn what_is_documented_is_so() {
     for app in TestApp::each_with(Options { without_timers: true, ..Options::default() }).await {
         let document = openapi::document();
         let mut known: BTreeMap<&str, String> = BTreeMap::new();
+        let reviewed = applicant(&app, &app.key, "Review").await;
         let steps = [
             ("POST", "/v1/users", "user"),
             ("GET", "/v1/users", ""),
@@ -118,6 +122,8 @@ async fn what_is_documented_is_so() {
             ("POST", "/v1/kyc", "token"),
             ("GET", "/v1/kyc/{token}", "token"),
             ("PATCH", "/v1/kyc/{token}", "token"),
+            ("POST", "/v1/kyc/{token}/documents", "document"),
+            ("PUT", "/v1/kyc/{token}/documents", "document"),
             ("POST", "/v1/users/{id}/accounts", "account_id"),
             ("GET", "/v1/users/{id}/accounts", ""),
             ("GET", "/v1/accounts/{id}", "account_id"),
@@ -156,7 +162,8 @@ async fn what_is_documented_is_so() {
                 known.insert("token", app.post("/v1/kyc", open).await.body["token"].as_str().unwrap().to_owned());
                 body.as_object_mut().unwrap().retain(|field, _| ["answers", "name_first", "name_last"].contains(&field.as_str()));
             }
-            let url = path.replace("{id}", &id).replace("{token}", known.get("token").map_or("", String::as_str));
+            let token = if path.ends_with("documents") { &reviewed.token } else { known.get("token").unwrap_or(&id) };
+            let url = path.replace("{id}", &id).replace("{token}", token);
             for name in ["account_id", "bank_account_id"] {
                 if body.get(name).is_some() {
                     body[name] = json!(known[name]);
@@ -181,8 +188,10 @@ async fn what_is_documented_is_so() {
                 let told = if path == "/v1/orders" { told.into_iter().chain(["status".to_owned()]).collect() } else { told };
                 assert_eq!(fields(&answer.body["pagination"]), told, "{method} {path}");
             } else {
-                let name = if makes == "token" { "token" } else { "id" };
-                known.insert(makes, answer.body[name].as_str().unwrap().to_owned());
+                match makes {
+                    "document" => assert!(answer.body["document_token"].as_str().unwrap().starts_with("D-")),
+                    name => _ = known.insert(makes, answer.body[if name == "token" { "token" } else { "id" }].as_str().unwrap().to_owned()),
+                }
             }
         }
     }

@@ -16,6 +16,8 @@ mod docs;
 mod gate;
 mod keys;
 mod kyc;
+mod kyc_documents;
+mod kyc_reviews;
 mod ledger;
 mod limits;
 mod lists;

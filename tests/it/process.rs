@@ -205,6 +205,10 @@ async fn a_start_that_cannot_work_says_why_in_one_line() {
     let from = ("COFFER_MAIL_FROM", "Coffer <no-reply@coffer.example>");
     let (url, template) = (("COFFER_SMS_URL", "https://sms.example/send?key=secret"), ("COFFER_SMS_TEMPLATE", "{to}: {text}"));
     for (settings, said) in [
+        (
+            &[("COFFER_DOCUMENTS", "s3://documents")][..],
+            "COFFER_DOCUMENTS: must be a folder; other stores, such as s3://…, are not built yet",
+        ),
         (&[("COFFER_ADVISORS_EMAIL", "nobody")][..], "COFFER_ADVISORS_EMAIL: must be an e-mail address"),
         (&[smtp][..], "COFFER_MAIL_FROM: must be set with COFFER_SMTP_URL"),
         (&[smtp, ("COFFER_MAIL_FROM", "nobody")], "COFFER_MAIL_FROM: must be an address such as Coffer <no-reply@coffer.example>"),

@@ -1,6 +1,10 @@
 //! What the README and the playground show to a newcomer runs as it stands, with ids of earlier answers in place of `…`.
 
-use crate::support::{Answer, TestApp, on_both, socket::Socket};
+use crate::{
+    kyc_documents::{applicant, documented},
+    support::{Answer, TestApp, on_both, socket::Socket},
+};
+use coffer::domain::Scope;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 
@@ -64,6 +68,8 @@ impl Newcomer {
         for payload in answer.data().as_object().unwrap().values() {
             assert_eq!(payload.get("userErrors").unwrap_or(&json!([])), &json!([]), "{filled}");
             for (name, path) in [
+                ("id", "/edges/0/node/id"),
+                ("kycId", "/id"),
                 ("userId", "/user/id"),
                 ("accountId", "/account/id"),
                 ("bankAccountId", "/bankAccount/id"),
@@ -130,6 +136,29 @@ on_both! {
         let bought = newcomer.run(&app, Some(&app.key), &operations[5].1).await;
         let event = live.next().await["orderChanged"].clone();
         assert_eq!((&event["type"], &event["order"]["id"]), (&json!("order.accepted"), &bought.entity("orderPlace", "order")["id"]));
+    }
+
+    async fn a_reviewer_decides_as_the_readme_shows(app: TestApp) {
+        let section = shown_under("Reviewing identity checks");
+        let operations = operations(&section);
+        let names: Vec<&str> = operations.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["Waiting", "Look", "Decide"]);
+        let rita = applicant(&app, &app.key, "Review").await;
+        assert_eq!(app.post(&rita.path(), documented(b"%PDF-1.7")).await.status, 200);
+        let command = README.split("`coffer keys create --scopes ").nth(1).unwrap().split('`').next().unwrap();
+        let scopes: Vec<Scope> = command.split(' ').next().unwrap().split(',').map(|name| Scope::parse(name).unwrap()).collect();
+        let key = app.key_for(&scopes).await;
+        let mut reviewer = Newcomer::default();
+        reviewer.run(&app, Some(&key), &operations[0].1).await;
+        let seen = reviewer.run(&app, Some(&key), &operations[1].1).await.data()["node"].clone();
+        assert_eq!([&seen["id"], &seen["applicant"]["lastName"], &seen["outcome"]], [&json!(rita.kyc_id), &json!("Review"), &json!("MANUAL_REVIEW")]);
+        assert!(seen["kycChecks"].as_array().is_some_and(|checks| checks.len() > 5));
+        let url = seen["documents"][0]["url"].as_str().unwrap();
+        assert_eq!(crate::support::client().get(url).send().await.unwrap().bytes().await.unwrap(), "%PDF-1.7");
+        let decided = reviewer.run(&app, Some(&key), &operations[2].1).await;
+        assert_eq!(decided.entity("kycApprove", "kyc")["outcome"], "APPROVED");
+        let denial = operations[2].1.replace("kycApprove", "kycDeny").replace('…', &rita.kyc_id);
+        assert_eq!(app.gql_as(Some(&key), &denial, json!({})).await.user_error("kycDeny")["code"], "KYC_NOT_OPEN");
     }
 
     async fn people_sign_in_as_the_readme_and_the_playground_show(app: TestApp) {

@@ -89,8 +89,10 @@ fn clearing(hit: &Value) -> Value {
     json!({ "hitId": hit["id"], "reason": "Another person: the passport says so.", "until": "2026-08-01" })
 }
 
+/// Clears a hit with a key that has entered nothing.
 async fn clear(app: &TestApp, input: Value) -> Answer {
-    app.gql(CLEAR, json!({ "input": input })).await
+    let key = app.key_for(&[Scope::Read, Scope::Operate]).await;
+    app.gql_as(Some(&key), CLEAR, json!({ "input": input })).await
 }
 
 /// Changes what a person says of herself.
@@ -381,6 +383,8 @@ on_both! {
         assert_eq!(app.gql_as(Some(&all_but_operate), CLEAR, json!({ "input": clearing(&hit) })).await.error_code(), "FORBIDDEN");
         let signed_up = app.person("ada@example.com", "2025550142").await;
         assert_eq!(app.gql_as(Some(&signed_up.access), CLEAR, json!({ "input": clearing(&hit) })).await.error_code(), "FORBIDDEN");
+        let maker = app.gql(CLEAR, json!({ "input": clearing(&hit) })).await;
+        assert_eq!(maker.user_error("watchListHitClear")["code"], "MAKER_CHECKER", "who entered her does not clear her");
         assert_eq!(standing(&app, &ada).await, before);
         assert_eq!(screening_exception::Entity::find().count(&app.app.db.read).await.unwrap(), 0);
 

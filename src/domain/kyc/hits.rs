@@ -1,6 +1,6 @@
 //! A resemblance to an entry of the watch list, looked at by somebody who says that it is somebody else.
 
-use super::{applicant, ask, held, outcome_of, parts, schedule_expiry, settle, within, written};
+use super::{applicant, ask, held, outcome_of, parts, reviews::require_other_hands, schedule_expiry, settle, within, written};
 use crate::{
     app::App,
     domain::{
@@ -43,7 +43,8 @@ const LONGEST_REASON: usize = 500;
 const LONGEST: Months = Months::new(24);
 
 /// Clears a hit and keeps why, until a day that is at most two years ahead: as long, the same entry does not hold up the same person
-/// under the same name and day of birth. With the last open hit of a check, the check is judged without them. Scope `operate`.
+/// under the same name and day of birth. With the last open hit of a check, the check is judged without them. Scope `operate`, and another
+/// key than those by which anything about the person came in.
 pub async fn clear(app: &App, actor: &Actor, key: Option<Key>, clearing: Clearing) -> Result<Answer<screening_hit::Model>> {
     command::execute(app, actor, key, clearing).await
 }
@@ -82,6 +83,7 @@ impl Command for Clearing {
         if check.outcome != Outcome::ManualReview || !screening::is_open(&hit) {
             return Err(Refusal::new(Code::KycNotOpen, "hitId", "The hit does not wait for anybody any more.").into());
         }
+        require_other_hands(desk, &check).await?;
         let exception = except(desk, &check, &hit, self.reason.trim(), until).await?;
         let mut row: screening_hit::ActiveModel = hit.into();
         row.cleared_at = Set(Some(desk.now));

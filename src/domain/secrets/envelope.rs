@@ -4,7 +4,7 @@ use super::{Secret, hex, hmac_sha256, random};
 use crate::domain::{Error, Result, clock, ids::Ids};
 use chacha20poly1305::{
     KeyInit as _, XChaCha20Poly1305, XNonce,
-    aead::{Aead, Payload},
+    aead::{Aead, AeadInOut, Payload},
 };
 use entity::{
     Kind,
@@ -18,14 +18,20 @@ use uuid::Uuid;
 pub type Key = Secret<[u8; 32]>;
 
 const NONCE: usize = 24;
+const TAG: usize = 16;
 
-/// Encrypts with XChaCha20-Poly1305 under a fresh nonce, which comes first.
+/// Encrypts with XChaCha20-Poly1305 under a fresh nonce, which comes first. The value is copied once, however long it is.
 pub fn encrypt(key: &Key, associated: &[u8], value: &[u8]) -> Result<Vec<u8>> {
     let nonce: [u8; NONCE] = random()?;
-    let sealed = XChaCha20Poly1305::new(key.reveal().into())
-        .encrypt(&XNonce::from(nonce), Payload { msg: value, aad: associated })
+    let mut sealed = Vec::with_capacity(NONCE + value.len() + TAG);
+    sealed.extend_from_slice(&nonce);
+    sealed.extend_from_slice(value);
+    let (_, text) = sealed.split_at_mut(NONCE);
+    let tag = XChaCha20Poly1305::new(key.reveal().into())
+        .encrypt_inout_detached(&XNonce::from(nonce), associated, text.into())
         .map_err(|_| Error::broken("a value could not be encrypted"))?;
-    Ok([nonce.as_slice(), &sealed].concat())
+    sealed.extend_from_slice(&tag);
+    Ok(sealed)
 }
 
 /// What was encrypted, unless another key or other associated data was used, or something was altered.

@@ -243,6 +243,11 @@ impl Vault {
         hmac_sha256(self.0.house.index.reveal(), &[b"allowance|", allowance.as_bytes(), b"|", subject].concat())
     }
 
+    /// Signs an address that opens something by itself.
+    pub fn link_signature(&self, link: &str) -> [u8; 32] {
+        hmac_sha256(self.0.house.index.reveal(), &[b"link|", link.as_bytes()].concat())
+    }
+
     /// Stands for a request's arguments, which may hold secrets that few guesses would find under a bare hash.
     pub fn request_fingerprint(&self, arguments: &[u8]) -> [u8; 32] {
         hmac_sha256(self.0.house.fingerprint.reveal(), arguments)

@@ -25,6 +25,7 @@ fn another_person(case: &Case) -> Gets {
         "viewer" | "users" | "instrumentBySymbol" | "instruments" | "marketClock" | "passwordRecover" | "totpEnroll" | "totpRemove" => {
             Answer
         }
+        "kycDocumentUploadPrepare" => NotFound("kycId"),
         "accountOpen" | "bankAccountLink" | "userUpdate" | "profileUpdate" | "userDataMail" => NotFound("userId"),
         "depositCreate" | "orderPlace" | "accountUpdate" => NotFound("accountId"),
         "bankAccountRename" | "bankAccountSetDefault" | "bankAccountRemove" => NotFound("bankAccountId"),
@@ -82,7 +83,7 @@ on_both! {
         assert_eq!(app.audit().await.wrong, None);
         let orders = app.gql("{ orders { edges { node { id } } } users { edges { node { id } } } }", json!({})).await;
         let lengths = ["orders", "users"].map(|list| orders.data()[list]["edges"].as_array().unwrap().len());
-        assert_eq!(lengths, [1, 4], "three have signed up besides her");
+        assert_eq!(lengths, [1, 5], "one waits for a review, and three have signed up besides her");
     }
 
     async fn subscriptions_tell_people_their_own_alone(app: TestApp) {
@@ -242,7 +243,7 @@ on_both! {
                 ("GET", "/v1/orders") => assert_eq!(answer.body["data"], json!([]), "{asked}"),
                 ("POST", "/v1/users" | "/v1/kyc") => assert_eq!(answer.status, 401, "{asked}"),
                 // What is missing in an empty body is told first.
-                ("POST" | "PATCH", _) => assert_eq!(answer.status, 400, "{asked} {}", answer.body),
+                ("POST" | "PATCH", _) | ("PUT", "/v1/kyc/{token}/documents") => assert_eq!(answer.status, 400, "{asked} {}", answer.body),
                 _ => assert_eq!((answer.status, &answer.body["error"]["type"]), (404, &json!("not_found")), "{asked}"),
             }
         }

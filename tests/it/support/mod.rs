@@ -16,7 +16,7 @@ use coffer::{
         secrets::{Secret, Vault},
     },
     http::{self, Settings},
-    providers::Providers,
+    providers::{Providers, files::Files},
     workers,
 };
 use entity::partner::{self, Mode};
@@ -83,6 +83,8 @@ pub struct TestApp {
     tasks: Vec<JoinHandle<()>>,
     stop: watch::Sender<bool>,
     folder: Option<Folder>,
+    /// Where documents lie, of servers over the same database as well.
+    pub documents: Arc<Folder>,
 }
 
 /// What a test server is started with.
@@ -182,7 +184,7 @@ impl TestApp {
     pub async fn sqlite_with(options: Options) -> Self {
         let folder = Folder::new();
         let url = format!("sqlite:{}", folder.0.join("coffer.db").display());
-        Self::over(url, Some(folder), options).await
+        Self::over(url, Some(folder), Arc::new(Folder::new()), options).await
     }
 
     pub async fn postgres() -> Option<Self> {
@@ -190,7 +192,7 @@ impl TestApp {
     }
 
     pub async fn postgres_with(options: Options) -> Option<Self> {
-        Some(Self::over(postgres_database().await?, None, options).await)
+        Some(Self::over(postgres_database().await?, None, Arc::new(Folder::new()), options).await)
     }
 
     /// Both kinds, for tests that are not written with `on_both`.
@@ -200,7 +202,7 @@ impl TestApp {
         apps
     }
 
-    async fn over(database_url: String, folder: Option<Folder>, options: Options) -> Self {
+    async fn over(database_url: String, folder: Option<Folder>, documents: Arc<Folder>, options: Options) -> Self {
         let mut db = Db::open(&database_url).await.unwrap();
         Migrator::up(db.for_migrations(), None).await.unwrap();
         let statements = Arc::new(Mutex::new(Vec::new()));
@@ -209,7 +211,8 @@ impl TestApp {
         let written = Arc::new(Mutex::new(Vec::new()));
         let seen = written.clone();
         db.watch_writes(move |sql| seen.lock().unwrap().push(sql.to_owned()));
-        let setup = Setup { default_partner: TESTS.to_owned(), providers: options.providers, ..options.setup };
+        let providers = Providers { documents: Files::in_folder(documents.0.join("kept")), ..options.providers };
+        let setup = Setup { default_partner: TESTS.to_owned(), providers, ..options.setup };
         let vault = Vault::unlock(&db, &Secret::new([7; 32]), None).await.unwrap().unwrap();
         let app = App::new(db, vault, setup);
         let mut tasks = vec![workers::sequencer(&app)];
@@ -228,7 +231,7 @@ impl TestApp {
             axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await.unwrap();
         }));
         let client = client();
-        Self { app, url, database_url, partner, key, statements, written, client, tasks, stop, folder }
+        Self { app, url, database_url, partner, key, statements, written, client, tasks, stop, folder, documents }
     }
 
     /// Another sandbox partner, and a key of its.
@@ -361,12 +364,12 @@ impl TestApp {
             task.abort();
         }
         let (url, folder) = (self.database_url.clone(), self.folder.take());
-        Self::over(url, folder, options).await
+        Self::over(url, folder, self.documents.clone(), options).await
     }
 
     /// Another server over the same database at the same time.
     pub async fn beside(&self, options: Options) -> Self {
-        Self::over(self.database_url.clone(), None, options).await
+        Self::over(self.database_url.clone(), None, self.documents.clone(), options).await
     }
 }
 

@@ -75,6 +75,16 @@ impl Process {
         Self { child, url: format!("http://{address}"), ready_after: Duration::ZERO, _folder: folder }
     }
 
+    /// What of the process is in memory, in bytes: now, and at most since it began.
+    pub fn resident(&self) -> (u64, u64) {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let bytes = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            1024 * line.trim_start_matches(':').trim().trim_end_matches("kB").trim().parse::<u64>().unwrap()
+        };
+        (bytes("VmRSS"), bytes("VmHWM"))
+    }
+
     /// Ends the process at once, as the loss of power would.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
