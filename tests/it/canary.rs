@@ -19,6 +19,7 @@ use std::{
     process::{Command, Stdio},
 };
 
+mod accounts;
 mod people;
 
 const SSN: &str = "518273946";
@@ -503,6 +504,7 @@ async fn nothing_planted_is_found_where_it_does_not_belong() {
         let mut sender = Sender { client: crate::support::client(), url: server.url.clone(), key: key.clone(), answers: Vec::new() };
         let user_id = good_requests(&mut sender).await;
         bad_requests(&mut sender, &user_id).await;
+        let kept_of_accounts = accounts::share_and_freeze(&mut sender, &user_id).await;
         over_a_socket(&mut sender).await;
         faults(&mut sender, &database_url, &user_id).await;
         documents(&mut sender, &database_url).await;
@@ -544,6 +546,7 @@ async fn nothing_planted_is_found_where_it_does_not_belong() {
             Planted::new("kept answer", r#"{"Done":{"#),
         ];
         planted.extend(kept_to_herself);
+        planted.extend(kept_of_accounts);
         let all: Vec<&Planted> = planted.iter().collect();
         let unspoken: Vec<&Planted> = planted.iter().filter(|planted| !planted.told_to_the_owner).collect();
         let logged = fs::read(&log).unwrap();
