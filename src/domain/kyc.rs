@@ -9,6 +9,7 @@ mod asking;
 mod correcting;
 mod evidence;
 mod facts;
+pub mod hits;
 pub mod questions;
 mod starting;
 
@@ -18,8 +19,6 @@ pub use correcting::{Correction, correct};
 pub use evidence::{Patch, PatchedAddress};
 pub use questions::{Given, Prompt, Questions};
 pub use starting::{Start, start};
-
-pub mod hits;
 
 pub mod documents;
 pub mod reviews;
@@ -278,16 +277,16 @@ pub async fn at_present(connection: &impl ConnectionTrait, user_id: Uuid) -> Res
     Ok(select.one(connection).await?)
 }
 
-/// Whether a reviewer has yet to approve a person, because a check of hers went to one, whatever came after it but an approval: by the
-/// reviewer, or because nothing but hits on the watch list had held her up.
+/// Whether a reviewer has yet to approve a person, because a check of hers went to one: whatever came after it but a decision that is
+/// no refusal, the reviewer's or, where nothing but hits on the watch list had held her up, the one that came of clearing them.
 pub async fn awaits_review(connection: &impl ConnectionTrait, user_id: Uuid) -> Result<bool> {
     let last = kyc::Entity::find()
         .filter(kyc::Column::UserId.eq(user_id))
-        .filter(any![kyc::Column::Outcome.is_in([Outcome::ManualReview, Outcome::Approved]), kyc::Column::ReviewedAt.is_not_null()])
+        .filter(any![kyc::Column::Outcome.ne(Outcome::Denied), kyc::Column::ReviewedAt.is_not_null()])
         .order_by_desc(kyc::Column::Id)
         .one(connection)
         .await?;
-    Ok(last.is_some_and(|last| last.outcome != Outcome::Approved))
+    Ok(last.is_some_and(|last| matches!(last.outcome, Outcome::ManualReview | Outcome::Denied)))
 }
 
 /// How a caller names a check.

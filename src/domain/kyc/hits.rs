@@ -1,13 +1,16 @@
 //! A resemblance to an entry of the watch list, looked at by somebody who says that it is somebody else.
 
-use super::{applicant, ask, held, outcome_of, parts, reviews::require_other_hands, schedule_expiry, settle, within, written};
+use super::{
+    applicant, ask, held, is_listed, outcome_of, parts, questions::ENOUGH, reviews::require_other_hands, schedule_expiry, settle, within,
+    written,
+};
 use crate::{
     app::App,
     domain::{
         Actor, Code, Error, Refusal, Result, Scope,
         applicants::{Applicant, valid},
         command::{self, Answer, Command, Desk},
-        events::Happening,
+        events::{self, Happening},
         idempotency::Key,
         people::parse_birth_date,
         screening,
@@ -17,14 +20,13 @@ use crate::{
 };
 use chrono::{Months, NaiveDate};
 use entity::{
-    Kind,
+    Kind, event,
     kyc::{self, Outcome},
     partner::Mode,
     screening_exception, screening_hit, watch_list,
 };
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::{ActiveEnum, ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
 use serde::Serialize;
-use std::collections::HashMap;
 use uuid::Uuid;
 
 /// That the person of an identity check is not an entry of the watch list, until a day.
@@ -84,15 +86,18 @@ impl Command for Clearing {
             return Err(Refusal::new(Code::KycNotOpen, "hitId", "The hit does not wait for anybody any more.").into());
         }
         require_other_hands(desk, &check).await?;
-        let exception = except(desk, &check, &hit, self.reason.trim(), until).await?;
+        let person = applicant(desk.app, &check)?.ok_or_else(|| Error::broken("a check with a hit does not tell whom it is about"))?;
+        let exception = except(desk, person.reveal(), hit.entry, self.reason.trim(), until).await?;
         let mut row: screening_hit::ActiveModel = hit.into();
         row.cleared_at = Set(Some(desk.now));
         row.cleared_by = Set(desk.actor_id);
         row.exception_id = Set(Some(exception.id));
         let hit = row.update(desk.tx).await?;
-        let check = judged_without(desk, check).await?;
+        let check = judged_without(desk, check, person.reveal()).await?;
         let check = settle(desk, check, Happening::KycHitCleared).await?;
-        schedule_expiry(desk, &check).await?;
+        if check.outcome == Outcome::QuestionsRequired {
+            schedule_expiry(desk, &check).await?;
+        }
         Ok(hit)
     }
 
@@ -101,18 +106,25 @@ impl Command for Clearing {
     }
 }
 
-/// Screens the person of a check whose evidence was corrected: what was found before counts no longer. Whether she resembles an entry
-/// that nobody has cleared.
-pub async fn screen_again(desk: &Desk<'_>, check_id: Uuid, applicant: &Applicant) -> Result<bool> {
-    let before: HashMap<i64, Uuid> = of_check(desk.tx, check_id).await?.into_iter().map(|hit| (hit.entry, hit.id)).collect();
-    screening_hit::Entity::delete_many().filter(screening_hit::Column::KycId.eq(check_id)).exec(desk.tx).await?;
-    let found = screening::hits(desk, applicant, check_id).await?;
-    let is_listed = found.iter().any(screening::is_open);
-    for hit in found {
-        let id = before.get(&hit.entry).copied().unwrap_or(hit.id);
-        screening_hit::ActiveModel::from(screening_hit::Model { id, ..hit }).reset_all().insert(desk.tx).await?;
+/// Screens the person of a check whose evidence was corrected; whether she resembles an entry that nobody has cleared for her.
+///
+/// What was found before and is open stays so, and what was cleared for another name or day of birth is open again.
+pub async fn screen_again(desk: &Desk<'_>, check_id: Uuid, person: &Applicant) -> Result<bool> {
+    let known = of_check(desk.tx, check_id).await?;
+    for found in screening::hits(desk, person, check_id).await? {
+        let known = known.iter().find(|known| known.entry == found.entry);
+        match known {
+            Some(known) if screening::is_open(known) => {}
+            Some(known) => {
+                let anew = screening_hit::Model { id: known.id, found_at: known.found_at, ..found };
+                screening_hit::ActiveModel::from(anew).reset_all().update(desk.tx).await?;
+            }
+            None => {
+                screening_hit::ActiveModel::from(found).reset_all().insert(desk.tx).await?;
+            }
+        }
     }
-    Ok(is_listed)
+    is_listed(desk.tx, check_id).await
 }
 
 async fn named(desk: &Desk<'_>, id: Uuid) -> Result<Option<screening_hit::Model>> {
@@ -123,24 +135,13 @@ async fn named(desk: &Desk<'_>, id: Uuid) -> Result<Option<screening_hit::Model>
 /// The column of reasons for exceptions.
 const REASON: &str = "screening_exception.reason";
 
-fn nobody() -> Error {
-    Error::broken("a check with a hit does not tell whom it is about")
-}
-
-async fn except(
-    desk: &Desk<'_>,
-    check: &kyc::Model,
-    hit: &screening_hit::Model,
-    reason: &str,
-    until: NaiveDate,
-) -> Result<screening_exception::Model> {
-    let person = applicant(desk.app, check)?.ok_or_else(nobody)?;
+async fn except(desk: &Desk<'_>, person: &Applicant, entry: i64, reason: &str, until: NaiveDate) -> Result<screening_exception::Model> {
     let id = desk.app.ids.next(Kind::ScreeningException);
     let exception = screening_exception::Model {
         id,
         partner_id: desk.partner.id,
-        subject: screening::subject(desk, person.reveal()),
-        entry: hit.entry,
+        subject: screening::subject(desk, person),
+        entry,
         reason: desk.app.vault.seal(Place { column: REASON, row: id, partner: desk.partner.id }, reason.as_bytes())?,
         until,
         made_by: desk.actor_id,
@@ -155,21 +156,21 @@ pub fn reason(app: &App, exception: &screening_exception::Model) -> Result<Secre
 }
 
 /// The check as it is once none of its hits is open; as it was while one is.
-async fn judged_without(desk: &Desk<'_>, mut check: kyc::Model) -> Result<kyc::Model> {
-    let hits = of_check(desk.tx, check.id).await?;
-    if hits.iter().any(screening::is_open) {
+async fn judged_without(desk: &Desk<'_>, mut check: kyc::Model, person: &Applicant) -> Result<kyc::Model> {
+    if is_listed(desk.tx, check.id).await? {
         return Ok(check);
     }
     let parts = identity::unlisted(parts(&check));
     check.score = identity::score(&parts);
     check.parts = written(&parts)?;
     check.tags = check.tags.lines().filter(|tag| *tag != WATCH_LIST_TAG).collect::<Vec<_>>().join("\n");
-    if !was_in_review(desk.tx, &check, &hits).await? {
-        check.outcome = outcome_of(check.score, false);
-        if check.outcome == Outcome::QuestionsRequired {
-            let person = applicant(desk.app, &check)?.ok_or_else(nobody)?;
-            ask(desk, &mut check, person.reveal()).await?;
-        }
+    check.outcome = match outcome_of(check.score, false) {
+        Outcome::Denied => Outcome::Denied,
+        _ if waits_otherwise(desk.tx, &check).await? || was_in_review(desk.tx, &check).await? => Outcome::ManualReview,
+        other => other,
+    };
+    if check.outcome == Outcome::QuestionsRequired {
+        ask(desk, &mut check, person).await?;
     }
     if check.outcome != Outcome::ManualReview {
         check.decided_at = desk.now;
@@ -177,14 +178,35 @@ async fn judged_without(desk: &Desk<'_>, mut check: kyc::Model) -> Result<kyc::M
     Ok(check)
 }
 
-async fn of_check(connection: &impl ConnectionTrait, kyc_id: Uuid) -> Result<Vec<screening_hit::Model>> {
-    Ok(screening_hit::Entity::find().filter(screening_hit::Column::KycId.eq(kyc_id)).all(connection).await?)
+/// Whether a check that went to a reviewer would have without its hits: by its score, by answers that failed or never came, or because it
+/// was with a reviewer when it was corrected.
+async fn waits_otherwise(connection: &impl ConnectionTrait, check: &kyc::Model) -> Result<bool> {
+    let score = identity::score(&identity::unlisted(parts(check)));
+    let asked = check.questions_expire_at.is_some() || check.answered_at.is_some();
+    let by_answers = asked && check.right_answers.is_none_or(|right| right < ENOUGH);
+    let by_score = match outcome_of(score, false) {
+        Outcome::ManualReview => true,
+        Outcome::QuestionsRequired => asked,
+        Outcome::Approved | Outcome::Denied => false,
+    };
+    Ok(by_answers || by_score || was_corrected_in_review(connection, check.id).await?)
 }
 
-/// Whether the person was in a review for something else than these hits when the check was made, or came out of one refused: neither a
+async fn was_corrected_in_review(connection: &impl ConnectionTrait, id: Uuid) -> Result<bool> {
+    let history =
+        event::Entity::find().filter(event::Column::StreamId.eq(id)).order_by_asc(event::Column::StreamVersion).all(connection).await?;
+    let in_review = Outcome::ManualReview.to_value();
+    let corrected = |pair: (&event::Model, &event::Model)| {
+        pair.1.kind == Happening::KycUpdated.name() && events::status(pair.0).as_ref() == Some(&in_review)
+    };
+    Ok(history.iter().zip(history.iter().skip(1)).any(corrected))
+}
+
+/// Whether the person was in a review for something else than the hits of a check when it was made, or came out of one refused: neither a
 /// change nor a cleared hit ends that.
-async fn was_in_review(connection: &impl ConnectionTrait, check: &kyc::Model, cleared: &[screening_hit::Model]) -> Result<bool> {
+async fn was_in_review(connection: &impl ConnectionTrait, check: &kyc::Model) -> Result<bool> {
     let Some(user_id) = check.user_id else { return Ok(false) };
+    let cleared = of_check(connection, check.id).await?;
     let earlier = kyc::Entity::find()
         .filter(kyc::Column::UserId.eq(user_id))
         .filter(kyc::Column::Id.lt(check.id))
@@ -193,7 +215,7 @@ async fn was_in_review(connection: &impl ConnectionTrait, check: &kyc::Model, cl
         .await?;
     for check in earlier {
         match check.outcome {
-            Outcome::ManualReview if is_held_by(connection, &check, cleared).await? => {}
+            Outcome::ManualReview if is_held_by(connection, &check, &cleared).await? => {}
             Outcome::ManualReview => return Ok(true),
             Outcome::Denied if check.reviewed_at.is_some() => return Ok(true),
             Outcome::Denied => {}
@@ -207,9 +229,12 @@ async fn was_in_review(connection: &impl ConnectionTrait, check: &kyc::Model, cl
 async fn is_held_by(connection: &impl ConnectionTrait, check: &kyc::Model, cleared: &[screening_hit::Model]) -> Result<bool> {
     let mut open = of_check(connection, check.id).await?;
     open.retain(screening::is_open);
-    let score = identity::score(&identity::unlisted(parts(check)));
     let known = |hit: &screening_hit::Model| cleared.iter().any(|cleared| cleared.entry == hit.entry);
-    Ok(!open.is_empty() && open.iter().all(known) && outcome_of(score, false) != Outcome::ManualReview)
+    Ok(!open.is_empty() && open.iter().all(known) && !waits_otherwise(connection, check).await?)
+}
+
+async fn of_check(connection: &impl ConnectionTrait, kyc_id: Uuid) -> Result<Vec<screening_hit::Model>> {
+    Ok(screening_hit::Entity::find().filter(screening_hit::Column::KycId.eq(kyc_id)).all(connection).await?)
 }
 
 /// The list that people are screened against; scope `operate`.
