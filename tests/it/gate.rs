@@ -17,6 +17,9 @@ const OPEN_MUTATIONS: &[&str] = &[
     "kycStart",
     "kycAnswer",
     "kycCorrect",
+    "kycDocumentUploadPrepare",
+    "kycApprove",
+    "kycDeny",
     // Signing in.
     "userSignUp",
     "userSignIn",
@@ -60,6 +63,8 @@ const OPEN_ROUTES: &[(&str, &str)] = &[
     ("PUT", "/v1/users/{id}"),
     ("POST", "/v1/kyc"),
     ("PATCH", "/v1/kyc/{token}"),
+    ("POST", "/v1/kyc/{token}/documents"),
+    ("PUT", "/v1/kyc/{token}/documents"),
     ("DELETE", "/v1/orders/{id}"),
     ("DELETE", "/v1/bank_accounts/{id}"),
 ];

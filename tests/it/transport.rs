@@ -424,14 +424,28 @@ async fn a_slow_reader_is_closed_with_its_cursor() {
     }
     let fat: String = (0..14).map(|turn| format!("a{turn}: partner {{ id name mode clock {{ now }} }} ")).collect();
     let document = format!("subscription {{ events(after: \"0\") {{ cursor ... on PartnerChangedEvent {{ {fat} }} }} }}");
-    let mut socket = Socket::join(&app, Some(&app.key)).await;
-    for turn in 0..20 {
-        socket.subscribe(&turn.to_string(), &document, json!({})).await;
+    // How long it takes to fill what lies between, and how long the farewell is waited for, depends on the machine.
+    let mut ended = Vec::new();
+    for patience in [3, 2, 4, 6] {
+        let mut socket = Socket::join(&app, Some(&app.key)).await;
+        for turn in 0..20 {
+            socket.subscribe(&turn.to_string(), &document, json!({})).await;
+        }
+        tokio::time::sleep(Duration::from_secs(patience)).await;
+        let end = loop {
+            match tokio::time::timeout(Duration::from_secs(3), socket.hear()).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(end)) => break Some(end),
+                Err(_) => break None,
+            }
+        };
+        ended.push(end);
+        if let Some(Some((4413, reason))) = ended.last() {
+            assert!(reason.strip_prefix("cursor=").is_some_and(|cursor| cursor.parse::<u32>().is_ok()), "{reason}");
+            return;
+        }
     }
-    tokio::time::sleep(Duration::from_secs(6)).await;
-    let (code, reason) = socket.closed().await;
-    assert_eq!(code, 4413, "{reason}");
-    assert!(reason.strip_prefix("cursor=").is_some_and(|cursor| cursor.parse::<u32>().is_ok()), "{reason}");
+    panic!("no slow reader was told to go: {ended:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -18,14 +18,13 @@ type WellnessCase = (&'static str, String, Value, [(u16, Value); 7]);
 /// What a person gets whose session has passed its second factor and who asks for another's things.
 fn another_person(case: &Case) -> Gets {
     match case.field {
-        "kycAnswer" | "kycCorrect" => NotFound("kycId"),
+        "kycAnswer" | "kycCorrect" | "kycDocumentUploadPrepare" => NotFound("kycId"),
         "kycByToken" | "node" | "user" | "account" | "transfer" | "order" | "partner" | "invitation" => Null,
         "nodes" => Nulls,
         "orders" | "accounts" => Gets::Nothing,
         "viewer" | "users" | "instrumentBySymbol" | "instruments" | "marketClock" | "passwordRecover" | "totpEnroll" | "totpRemove" => {
             Answer
         }
-        "kycDocumentUploadPrepare" => NotFound("kycId"),
         "accountOpen" | "bankAccountLink" | "userUpdate" | "profileUpdate" | "userDataMail" => NotFound("userId"),
         "depositCreate" | "orderPlace" | "accountUpdate" => NotFound("accountId"),
         "bankAccountRename" | "bankAccountSetDefault" | "bankAccountRemove" => NotFound("bankAccountId"),
