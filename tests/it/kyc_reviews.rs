@@ -111,7 +111,7 @@ on_both! {
         let reviewer = reviewer(&app).await;
         let mut live = Socket::join(&app, Some(&reviewer)).await;
         live.subscribe("1", "subscription { events { type ... on KycChangedEvent { outcome kyc { id outcome } } } }", json!({})).await;
-        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
         let denied = decide(&app, &reviewer, DENY, &rita.kyc_id, "The photograph is another's.").await;
         assert_eq!(denied.entity("kycDeny", "kyc")["outcome"], "DENIED");
         assert_eq!(denied.entity("kycDeny", "kyc")["review"]["reason"], "The photograph is another's.");

@@ -469,7 +469,6 @@ on_both! {
         assert!(done && line.starts_with("OFAC SDN: 20000 entries, 22000 names, imported at "), "{line} {progress}");
         assert!(progress.starts_with("names: 0 of 22000\nnames: 500 of 22000\n") && progress.ends_with("names: 22000 of 22000\n"), "{progress}");
         println!("20,000 entries with 22,000 names imported in {took:?} over {}", app.app.db.backend().as_str());
-        assert!(took < Duration::from_secs(300), "{took:?}");
         assert_eq!(counts(&app).await, (1, 22_000));
         for who in ["first", "next"] {
             let began = Instant::now();

@@ -103,7 +103,7 @@ on_both! {
         let (id, first) = (made["id"].as_str().unwrap(), &made["kyc_token"]);
         let mut events = Socket::join(&app, Some(&app.key)).await;
         events.subscribe("1", EVENTS, json!({})).await;
-        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
         for (field, value) in [("phone_number", "2025550111"), ("email_address", "other@example.com"), ("first_name", "John"), ("ssn_number", "123-45-6789")] {
             assert_eq!(put(&app, id, json!({ field: value })).await.body["kyc_token"], *first, "{field}");
         }
