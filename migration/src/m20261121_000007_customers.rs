@@ -8,6 +8,10 @@ pub struct Migration;
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         words::execute(manager, TABLES).await
     }
@@ -37,7 +41,9 @@ CREATE TABLE identity_check (
     superseded_at {instant}
 ) {strict};
 INSERT INTO identity_check (id, partner_id, user_id, token, score, outcome, tags, decided_at, created_at, parts)
-    SELECT id, partner_id, user_id, token, score, outcome, tags, decided_at, decided_at, '[]' FROM kyc;
+    SELECT id, partner_id, user_id, token, score, CASE outcome WHEN 'questions_required' THEN 'manual_review' ELSE outcome END, tags,
+        decided_at, decided_at, '[]' FROM kyc;
+UPDATE users SET status = 'documentation_required' WHERE status = 'action_required';
 DROP TABLE kyc;
 ALTER TABLE identity_check RENAME TO kyc;
 CREATE INDEX kyc_of_user ON kyc (user_id, id);

@@ -123,9 +123,10 @@ async fn exceptions(desk: &Desk<'_>, applicant: &Applicant, found: &[Likeness]) 
     Ok(rows.into_iter().map(|row| (row.entry, row)).collect())
 }
 
-/// Whom an exception is for: the same for the same name and day of birth among a partner's people, and says nothing else.
+/// Whom an exception is for: the same for the same name, day of birth and social security number among a partner's people, and says
+/// nothing else.
 pub fn subject(desk: &Desk<'_>, applicant: &Applicant) -> Vec<u8> {
-    let text = format!("{}\n{}", names::folded(&name_of(applicant)), applicant.birth_date);
+    let text = format!("{}\n{}\n{}", names::folded(&name_of(applicant)), applicant.birth_date, applicant.ssn);
     desk.app.vault.blind_index("screening_exception.subject", desk.partner.id, &text)
 }
 

@@ -16,8 +16,7 @@ use super::{
 };
 use crate::app::App;
 use entity::{
-    Kind,
-    kyc::{self, Outcome},
+    Kind, kyc,
     partner::Mode,
     user::{self, Status},
 };
@@ -129,7 +128,11 @@ pub async fn check_again(desk: &Desk<'_>, user: user::Model) -> Result<user::Mod
         return Ok(user);
     }
     let Some(mut found) = assessed(desk, &user).await? else { return Ok(user) };
-    if found.check.outcome != Outcome::Denied && checks::awaits_review(desk.tx, user.id).await? {
+    let kept = match checks::at_present(desk.tx, user.id).await? {
+        Some(earlier) => checks::hits::keep_open(desk, earlier.id, &mut found).await?,
+        None => false,
+    };
+    if kept || checks::awaits_review(desk.tx, user.id).await? {
         found.send_to_review();
     }
     let check = found.record(desk).await?;

@@ -89,7 +89,7 @@ pub struct BankAccountLinkInput {
     idempotency_key: Option<String>,
     /// Whose it is.
     user_id: ID,
-    /// Account number, 4 to 17 letters and digits; never sent back in full.
+    /// Account number, 4 to 17 letters and digits; here only its end is sent back.
     number: String,
     /// Routing number, nine digits.
     routing_number: String,

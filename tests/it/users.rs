@@ -132,7 +132,7 @@ on_both! {
         let id = made["id"].as_str().unwrap();
         let renamed = put(&app, id, json!({ "last_name": "Doe" })).await;
         assert_eq!(renamed.body["status"], "documentation_required");
-        assert_eq!(put(&app, id, json!({ "last_name": "Denied" })).await.body["status"], "denied");
+        assert_eq!(put(&app, id, json!({ "last_name": "Denied" })).await.body["status"], "documentation_required");
         assert_eq!(put(&app, id, json!({ "last_name": "Doe" })).await.body["status"], "documentation_required");
         // Whom the rules refused and nobody was to review, her partner may correct.
         let made = created(&app, with(john(), "last_name", "Denied")).await;

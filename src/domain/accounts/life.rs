@@ -147,12 +147,13 @@ async fn require_empty(desk: &Desk<'_>, account: &account::Model) -> Result<()> 
     let pending = transfer::Entity::find()
         .filter(transfer::Column::AccountId.eq(account.id))
         .filter(transfer::Column::Status.eq(transfer::Status::Pending));
-    let left = if !ledger::is_empty(desk.tx, account.id).await? {
-        "cash or shares"
+    let holds_nothing = ledger::is_empty(desk.tx, account.id).await?;
+    let left = if pending.one(desk.tx).await?.is_some() {
+        "a transfer under way"
     } else if open.one(desk.tx).await?.is_some() {
         "an open order"
-    } else if pending.one(desk.tx).await?.is_some() {
-        "a transfer under way"
+    } else if !holds_nothing {
+        "cash or shares"
     } else {
         return Ok(());
     };

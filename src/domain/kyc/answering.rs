@@ -1,9 +1,9 @@
 //! The answers to a check's questions.
 
 use super::{
-    Named,
+    Named, applicant,
     evidence::{Patch, Reconsidered, reconsider},
-    held, is_listed, outcome_of, parts,
+    held, hits, outcome_of, parts,
     questions::{self, ENOUGH, Given},
     settle, written,
 };
@@ -65,10 +65,16 @@ impl Command for Answering {
         require_waiting(&check, desk.now)?;
         let asked = questions::of(desk.app, &check)?.ok_or_else(not_open)?;
         let right = asked.reveal().right_among(&self.answers);
-        let mut listed = is_listed(desk.tx, check.id).await?;
-        if let Some(Reconsidered { check: anew, is_listed, .. }) = reconsider(desk, check.clone(), &self.patch()).await? {
-            (check, listed) = (anew, is_listed);
-        }
+        let listed = match reconsider(desk, check.clone(), &self.patch()).await? {
+            Some(Reconsidered { check: anew, is_listed, .. }) => {
+                check = anew;
+                is_listed
+            }
+            None => {
+                let person = applicant(desk.app, &check)?.ok_or_else(not_open)?;
+                hits::screen_again(desk, check.id, person.reveal()).await?
+            }
+        };
         let passed = right >= ENOUGH;
         let mut parts = parts(&check);
         let part = if passed { WEIGHT } else { -WEIGHT };
@@ -76,7 +82,7 @@ impl Command for Answering {
         check.score = identity::score(&parts);
         check.parts = written(&parts)?;
         check.outcome = match outcome_of(check.score, listed) {
-            Outcome::Denied => Outcome::Denied,
+            Outcome::Denied if passed => Outcome::Denied,
             Outcome::Approved if passed => Outcome::Approved,
             _ => Outcome::ManualReview,
         };

@@ -1,6 +1,9 @@
 //! Whom questions are put to, and for how long.
 
-use super::questions::{self, Questions};
+use super::{
+    at_present,
+    questions::{self, Questions},
+};
 use crate::domain::{Result, applicants::Applicant, command::Desk};
 use entity::{
     kyc::{self, Outcome},
@@ -21,7 +24,16 @@ pub async fn ask(desk: &Desk<'_>, check: &mut kyc::Model, applicant: &Applicant)
     }
     let seed = questions::seed(desk.app, check.partner_id, &check.token);
     check.questions = Some(Questions::ask(&seed, applicant)?.sealed(desk.app, check.partner_id, check.id)?);
-    check.questions_expire_at.get_or_insert(desk.now + questions::open_for());
+    let mut until = desk.now + questions::open_for();
+    if let Some(user_id) = check.user_id
+        && let Some(earlier) = at_present(desk.tx, user_id).await?
+        && earlier.outcome == Outcome::QuestionsRequired
+        && let Some(at) = earlier.questions_expire_at
+    {
+        // A change wins no time.
+        until = Ord::min(at, until);
+    }
+    check.questions_expire_at.get_or_insert(until);
     Ok(())
 }
 

@@ -64,7 +64,6 @@ impl Command for Correction {
         let found = reconsider(desk, check.clone(), &self.patch).await.map_err(|error| error.inside("patch"))?;
         let Some(Reconsidered { check: mut anew, applicant, is_listed }) = found else { return Ok(check) };
         anew.outcome = match outcome_of(anew.score, is_listed) {
-            Outcome::Denied => Outcome::Denied,
             _ if check.outcome == Outcome::ManualReview => Outcome::ManualReview,
             other => other,
         };

@@ -1,8 +1,8 @@
 //! A resemblance to an entry of the watch list, looked at by somebody who says that it is somebody else.
 
 use super::{
-    applicant, ask, held, is_listed, outcome_of, parts, questions::ENOUGH, reviews::require_other_hands, schedule_expiry, settle, within,
-    written,
+    Assessed, applicant, ask, held, is_listed, outcome_of, parts, questions::ENOUGH, reviews::require_other_hands, schedule_expiry, settle,
+    within, written,
 };
 use crate::{
     app::App,
@@ -127,6 +127,18 @@ pub async fn screen_again(desk: &Desk<'_>, check_id: Uuid, person: &Applicant) -
     is_listed(desk.tx, check_id).await
 }
 
+/// Keeps the hits of a person's earlier check open that nobody has cleared, under the check that takes its place: another name does
+/// not clear them. Whether there are any.
+pub async fn keep_open(desk: &Desk<'_>, earlier: Uuid, found: &mut Assessed) -> Result<bool> {
+    let mut open = of_check(desk.tx, earlier).await?;
+    open.retain(|hit| screening::is_open(hit) && found.hits.iter().all(|other| other.entry != hit.entry));
+    let kept = !open.is_empty();
+    for hit in open {
+        found.hits.push(screening_hit::Model { id: desk.app.ids.next(Kind::ScreeningHit), kyc_id: found.check.id, ..hit });
+    }
+    Ok(kept)
+}
+
 async fn named(desk: &Desk<'_>, id: Uuid) -> Result<Option<screening_hit::Model>> {
     let select = screening_hit::Entity::find_by_id(id).filter(screening_hit::Column::PartnerId.eq(desk.partner.id));
     Ok(select.one(desk.tx).await?)
@@ -165,7 +177,6 @@ async fn judged_without(desk: &Desk<'_>, mut check: kyc::Model, person: &Applica
     check.parts = written(&parts)?;
     check.tags = check.tags.lines().filter(|tag| *tag != WATCH_LIST_TAG).collect::<Vec<_>>().join("\n");
     check.outcome = match outcome_of(check.score, false) {
-        Outcome::Denied => Outcome::Denied,
         _ if waits_otherwise(desk.tx, &check).await? || was_in_review(desk.tx, &check).await? => Outcome::ManualReview,
         other => other,
     };

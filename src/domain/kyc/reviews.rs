@@ -20,7 +20,7 @@ use entity::{
     partner::Mode,
     screening_hit,
 };
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde::Serialize;
 use std::collections::HashSet;
 use uuid::Uuid;
@@ -180,11 +180,39 @@ pub async fn require_other_hands(desk: &Desk<'_>, check: &kyc::Model) -> Result<
         .await?;
     let makers: Vec<Uuid> = makers.into_iter().flatten().collect();
     let made_by = hands(desk, &makers).await?;
-    if hands(desk, &[decider]).await?.is_disjoint(&made_by) {
-        return Ok(());
+    let mut line = hands(desk, &[decider]).await?;
+    // A key that a maker has given out is a maker's, however many keys lie between.
+    for _ in 0..LONGEST_CHAIN {
+        if !line.is_disjoint(&made_by) {
+            break;
+        }
+        let mut givers = Vec::new();
+        for key in line {
+            givers.extend(giver_of(desk, key).await?);
+        }
+        if givers.is_empty() {
+            return Ok(());
+        }
+        line = hands(desk, &givers).await?;
     }
     let text = "Who entered, changed or sent something about this person cannot decide about her; another key must.";
     Err(Refusal::new(Code::MakerChecker, "", text).into())
+}
+
+/// How many keys may have given each other out before a decider counts as no other.
+const LONGEST_CHAIN: usize = 64;
+
+/// The key that gave out the first key of a line; none for one that the house gave out.
+async fn giver_of(desk: &Desk<'_>, line: Uuid) -> Result<Option<Uuid>> {
+    let issued = event::Entity::find()
+        .filter(event::Column::PartnerId.eq(desk.partner.id))
+        .filter(event::Column::StreamId.eq(desk.partner.id))
+        .filter(event::Column::Kind.eq(Happening::ApiKeyIssued.name()))
+        .filter(event::Column::Payload.contains(line.to_string()))
+        .order_by_asc(event::Column::Id)
+        .one(desk.tx)
+        .await?;
+    Ok(issued.and_then(|event| event.actor_id).filter(|giver| *giver != line && *giver != desk.partner.id))
 }
 
 /// Actors, each key as the line that it belongs to.

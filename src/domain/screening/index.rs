@@ -30,9 +30,6 @@ use std::{borrow::Cow, collections::HashMap, collections::hash_map::Entry as Slo
 /// From how many hundredths on an entry resembles a person.
 pub const THRESHOLD: i32 = 70;
 
-/// How many entries at most are named of those that resemble a person.
-const MOST_HITS: usize = 10;
-
 /// The points of a name that is the same.
 const NAME: u32 = 80;
 /// What a part of the longer name without counterpart misses, of the 100 of a part.
@@ -160,7 +157,6 @@ impl Index {
         }
         let mut best: Vec<_> = best.into_values().collect();
         best.sort_unstable_by_key(|(score, _, name)| (-score, name.listed.entry));
-        best.truncate(MOST_HITS);
         best.into_iter().map(|(score, of_name, name)| told(score, &of_name, &name.listed, born)).collect()
     }
 

@@ -102,7 +102,7 @@ on_both! {
         let left = |what: &str| told("ACCOUNT_NOT_EMPTY", &format!("There is {what} left on the account."));
         let deposit = app.gql(DEPOSIT_CREATE, json!({ "input": ada.deposit("d", "100.00") })).await;
         deposit.entity("depositCreate", "transfer");
-        assert_eq!(refusal(&app, &app.key, &document("accountClose"), &close).await, left("cash or shares"), "money under way");
+        assert_eq!(refusal(&app, &app.key, &document("accountClose"), &close).await, left("a transfer under way"), "money under way");
         app.advance_to("2026-07-10T15:00:00Z").await;
         assert_eq!(refusal(&app, &app.key, &document("accountClose"), &close).await, left("cash or shares"), "cash");
         app.quote("VTI", "100.00", "100.00").await;
@@ -184,13 +184,13 @@ on_both! {
         transfer::ActiveModel::from(sent.clone()).reset_all().insert(&tx).await.unwrap();
         order::ActiveModel::from(working.clone()).reset_all().insert(&tx).await.unwrap();
         tx.commit().await.unwrap();
-        assert_eq!(refusal(&app, &app.key, &document("accountClose"), &close).await, left("an open order"));
-        let tx = app.app.db.write().await.unwrap();
-        order::Entity::delete_by_id(working.id).exec(&tx).await.unwrap();
-        tx.commit().await.unwrap();
         assert_eq!(refusal(&app, &app.key, &document("accountClose"), &close).await, left("a transfer under way"));
         let tx = app.app.db.write().await.unwrap();
         transfer::Entity::delete_by_id(sent.id).exec(&tx).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(refusal(&app, &app.key, &document("accountClose"), &close).await, left("an open order"));
+        let tx = app.app.db.write().await.unwrap();
+        order::Entity::delete_by_id(working.id).exec(&tx).await.unwrap();
         tx.commit().await.unwrap();
         let closed = ask(&app, &app.key, "accountClose", close).await;
         assert_eq!(closed.entity("accountClose", "account")["status"], "CLOSED");

@@ -98,8 +98,9 @@ on_both! {
         refused(&app.patch(&expired, json!({ "answers": answers(&asked, &sent, 0) })).await, 402, "invalid_request", EXPIRED);
 
         let denied = app.patch(&reviewed, json!({ "last_name": "Denied" })).await;
-        assert_eq!(denied.body, settled(200, &json!(reviewed), 0.1, "Denied"));
-        refused(&app.patch(&reviewed, json!({ "last_name": "Doe" })).await, 402, "invalid_request", DECIDED);
+        assert_eq!(denied.body, settled(200, &json!(reviewed), 0.1, "Manual Review"), "not even a refusal by the rules ends a review");
+        let back = app.patch(&reviewed, json!({ "last_name": "Doe" })).await;
+        assert_eq!(back.body, settled(200, &json!(reviewed), 0.99, "Manual Review"));
         let (_, other) = app.other_partner("another").await;
         let foreign = app.anonymous("PATCH", &format!("/v1/kyc/{failed}")).bearer_auth(&other).json(&json!({ "last_name": "Mine" }));
         refused(&send(foreign).await, 404, "not_found", UNKNOWN);
