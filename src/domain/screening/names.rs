@@ -46,40 +46,59 @@ pub fn parts(name: &str) -> Vec<String> {
 /// One part of a name, or two neighbours written as one, ready to be compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Word {
-    letters: Box<[char]>,
+    letters: Box<[Letter]>,
     /// Which classes of consonants occur.
     consonants: u32,
+}
+
+/// A letter, with what its comparison needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Letter {
+    letter: char,
+    /// Letters of one kind are half a difference from each other; those without one a whole.
+    kind: Option<u32>,
+    /// What it costs to leave it out, in half differences.
+    omission: u16,
 }
 
 /// How alike two words must be to count, in hundredths.
 const ALIKE: u32 = 80;
 
+/// The letters of a word that are compared.
+const MOST_LETTERS: usize = 48;
+
+/// A row of a comparison: what it costs to come from a beginning of one word to each of the other's.
+type Row = [u16; MOST_LETTERS + 1];
+
 impl Word {
     /// From a folded part.
     pub fn new(text: &str) -> Self {
-        let letters: Box<[char]> = text.chars().collect();
+        let letters: Vec<char> = text.chars().take(MOST_LETTERS).collect();
+        let at = |at: Option<usize>| at.and_then(|at| letters.get(at)).copied();
+        let told = |(i, letter): (usize, &char)| Letter {
+            letter: *letter,
+            kind: kind(*letter),
+            omission: omission(at(i.checked_sub(1)), *letter, at(Some(i + 1))),
+        };
         let consonants = letters.iter().filter_map(|letter| class(*letter)).fold(0, |mask, class| mask | 1 << class);
-        Self { letters, consonants }
+        Self { letters: letters.iter().enumerate().map(told).collect(), consonants }
     }
 
     /// Whether it is one letter, which stands for any name that begins with it.
     pub fn initial(&self) -> Option<char> {
         match *self.letters {
-            [letter] => Some(letter),
+            [only] => Some(only.letter),
             _ => None,
         }
     }
 
     /// The first letter.
     pub fn first(&self) -> Option<char> {
-        self.letters.first().copied()
+        self.letters.first().map(|first| first.letter)
     }
 
-    /// How alike two words are, from 80 to 100 hundredths; none for words that are not.
-    ///
-    /// Half a difference is what spellings of one name differ by: another vowel, a vowel more within the word, a letter doubled, an `h`,
-    /// or a consonant of the same class (c, g, k and q; s and z; v and w). Anything else is a whole one, two letters exchanged
-    /// included. The likeness is the share of letters that do not differ; words of three letters and fewer must be the same.
+    /// How alike two words are, in hundredths, if they are alike at all: 100 less what half of a letter each differs by, of the
+    /// longer one. Words of up to three letters must be the same.
     pub fn likeness(&self, other: &Self) -> Option<u32> {
         let longer = self.letters.len().max(other.letters.len());
         if longer < 4 {
@@ -91,7 +110,7 @@ impl Word {
         if missing > most || (self.consonants ^ other.consonants).count_ones() as usize > most {
             return None;
         }
-        let halves = u32::try_from(difference(&self.letters, &other.letters)).ok()?;
+        let halves = u32::from(difference(&self.letters, &other.letters, u16::try_from(most).ok()?)?);
         let of = 2 * u32::try_from(longer).ok()?;
         let likeness = 100 * of.checked_sub(halves)? / of;
         (likeness >= ALIKE).then_some(likeness)
@@ -102,7 +121,7 @@ const fn is_vowel(letter: char) -> bool {
     matches!(letter, 'a' | 'e' | 'i' | 'o' | 'u' | 'y')
 }
 
-/// Which consonants are taken for one another; none for vowels, and for the `h` that comes and goes.
+/// The class of a consonant; letters that are heard alike are in one.
 fn class(letter: char) -> Option<u32> {
     let code = u32::from(letter);
     match letter {
@@ -116,60 +135,72 @@ fn class(letter: char) -> Option<u32> {
     }
 }
 
-/// In halves, what it costs to write one letter for another.
-fn exchange(one: char, other: char) -> usize {
-    if one == other {
+/// The kind of a letter: the vowels are one, and so is each class of Latin consonants.
+fn kind(letter: char) -> Option<u32> {
+    match letter {
+        vowel if is_vowel(vowel) => Some(u32::MAX),
+        'a'..='z' => class(letter),
+        _ => None,
+    }
+}
+
+/// What one letter in the place of another costs, in half differences.
+fn exchange(one: Letter, other: Letter) -> u16 {
+    if one.letter == other.letter {
         0
-    } else if (is_vowel(one) && is_vowel(other))
-        || (class(one).is_some() && class(one) == class(other) && one.is_ascii_alphabetic() && other.is_ascii_alphabetic())
-    {
+    } else if one.kind.is_some() && one.kind == other.kind {
         1
     } else {
         2
     }
 }
 
-/// In halves, what it costs to leave a letter out that stands behind and before others.
-fn omission(before: Option<char>, letter: char, behind: Option<char>) -> usize {
+/// What it costs to leave a letter out, in half differences: less for a doubled one, an h, and a vowel within a word.
+fn omission(before: Option<char>, letter: char, behind: Option<char>) -> u16 {
     let within = before.is_some() && behind.is_some();
     if before == Some(letter) || letter == 'h' || (is_vowel(letter) && within) { 1 } else { 2 }
 }
 
-/// In halves, what two words differ by when neighbours may be exchanged once: optimal string alignment with these costs.
-fn difference(one: &[char], other: &[char]) -> usize {
-    let left_out = |letters: &[char]| -> Vec<usize> {
-        let at = |at: Option<usize>| at.and_then(|at| letters.get(at)).copied();
-        letters.iter().enumerate().map(|(i, letter)| omission(at(i.checked_sub(1)), *letter, at(Some(i + 1)))).collect()
-    };
-    let (from_one, from_other) = (left_out(one), left_out(other));
-    let mut above: Vec<usize> = std::iter::once(0)
-        .chain(from_other.iter().scan(0, |sum, cost| {
-            *sum += cost;
-            Some(*sum)
-        }))
-        .collect();
-    let mut higher: Vec<usize> = Vec::new();
-    let mut before: Option<char> = None;
-    for (letter, out) in one.iter().zip(&from_one) {
-        let mut row = Vec::with_capacity(above.len());
-        let mut left = above.first().copied().unwrap_or_default() + out;
-        row.push(left);
-        let mut previous: Option<char> = None;
-        for (j, ((across, cost), up)) in other.iter().zip(&from_other).zip(above.windows(2)).enumerate() {
-            let [diagonal, over] = *up else { continue };
-            let mut best = (diagonal + exchange(*letter, *across)).min(over + out).min(left + cost);
-            if before == Some(*across) && previous == Some(*letter) && letter != across {
-                let crossed = j.checked_sub(1).and_then(|j| higher.get(j)).map_or(usize::MAX, |cost| cost + 2);
-                best = best.min(crossed);
-            }
-            row.push(best);
-            left = best;
-            previous = Some(*across);
-        }
-        before = Some(*letter);
-        higher = std::mem::replace(&mut above, row);
+/// What two words differ by, in half differences, unless it is more than `most`; two neighbours that changed places are one whole
+/// difference.
+fn difference(one: &[Letter], other: &[Letter], most: u16) -> Option<u16> {
+    let (mut higher, mut above, mut row): (Row, Row, Row) = ([0; MOST_LETTERS + 1], [0; MOST_LETTERS + 1], [0; MOST_LETTERS + 1]);
+    let mut sum = 0;
+    for (cell, letter) in above.iter_mut().skip(1).zip(other) {
+        sum += letter.omission;
+        *cell = sum;
     }
-    above.last().copied().unwrap_or_default()
+    let mut before: Option<char> = None;
+    let mut least_above = 0;
+    for letter in one {
+        let mut left = above.first().copied().unwrap_or_default() + letter.omission;
+        let mut least = left;
+        let (first, rest) = row.split_first_mut()?;
+        *first = left;
+        let mut previous: Option<char> = None;
+        // The cell two places back in the row two rows back.
+        let mut crossing: Option<u16> = None;
+        for (((cell, up), across), far) in rest.iter_mut().zip(above.windows(2)).zip(other).zip(&higher) {
+            let [diagonal, over] = *up else { continue };
+            let mut best = (diagonal + exchange(*letter, *across)).min(over + letter.omission).min(left + across.omission);
+            if before == Some(across.letter)
+                && previous == Some(letter.letter)
+                && letter.letter != across.letter
+                && let Some(crossing) = crossing
+            {
+                best = best.min(crossing + 2);
+            }
+            (*cell, left, previous, crossing) = (best, best, Some(across.letter), Some(*far));
+            least = least.min(best);
+        }
+        if least > most && least_above > most {
+            return None;
+        }
+        (before, least_above) = (Some(letter.letter), least);
+        std::mem::swap(&mut higher, &mut above);
+        std::mem::swap(&mut above, &mut row);
+    }
+    above.get(other.len()).copied().filter(|halves| *halves <= most)
 }
 
 #[cfg(test)]
