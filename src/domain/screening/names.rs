@@ -54,7 +54,7 @@ pub struct Word {
 /// A letter, with what its comparison needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Letter {
-    letter: char,
+    character: char,
     /// Letters of one kind are half a difference from each other; those without one a whole.
     kind: Option<u32>,
     /// What it costs to leave it out, in half differences.
@@ -76,7 +76,7 @@ impl Word {
         let letters: Vec<char> = text.chars().take(MOST_LETTERS).collect();
         let at = |at: Option<usize>| at.and_then(|at| letters.get(at)).copied();
         let told = |(i, letter): (usize, &char)| Letter {
-            letter: *letter,
+            character: *letter,
             kind: kind(*letter),
             omission: omission(at(i.checked_sub(1)), *letter, at(Some(i + 1))),
         };
@@ -87,14 +87,14 @@ impl Word {
     /// Whether it is one letter, which stands for any name that begins with it.
     pub fn initial(&self) -> Option<char> {
         match *self.letters {
-            [only] => Some(only.letter),
+            [only] => Some(only.character),
             _ => None,
         }
     }
 
     /// The first letter.
     pub fn first(&self) -> Option<char> {
-        self.letters.first().map(|first| first.letter)
+        self.letters.first().map(|first| first.character)
     }
 
     /// How alike two words are, in hundredths, if they are alike at all: 100 less what half of a letter each differs by, of the
@@ -146,7 +146,7 @@ fn kind(letter: char) -> Option<u32> {
 
 /// What one letter in the place of another costs, in half differences.
 fn exchange(one: Letter, other: Letter) -> u16 {
-    if one.letter == other.letter {
+    if one.character == other.character {
         0
     } else if one.kind.is_some() && one.kind == other.kind {
         1
@@ -183,20 +183,20 @@ fn difference(one: &[Letter], other: &[Letter], most: u16) -> Option<u16> {
         for (((cell, up), across), far) in rest.iter_mut().zip(above.windows(2)).zip(other).zip(&higher) {
             let [diagonal, over] = *up else { continue };
             let mut best = (diagonal + exchange(*letter, *across)).min(over + letter.omission).min(left + across.omission);
-            if before == Some(across.letter)
-                && previous == Some(letter.letter)
-                && letter.letter != across.letter
+            if before == Some(across.character)
+                && previous == Some(letter.character)
+                && letter.character != across.character
                 && let Some(crossing) = crossing
             {
                 best = best.min(crossing + 2);
             }
-            (*cell, left, previous, crossing) = (best, best, Some(across.letter), Some(*far));
+            (*cell, left, previous, crossing) = (best, best, Some(across.character), Some(*far));
             least = least.min(best);
         }
         if least > most && least_above > most {
             return None;
         }
-        (before, least_above) = (Some(letter.letter), least);
+        (before, least_above) = (Some(letter.character), least);
         std::mem::swap(&mut higher, &mut above);
         std::mem::swap(&mut above, &mut row);
     }
