@@ -58,7 +58,7 @@ impl Kyc {
     }
 
     /// Each check with its part of the score.
-    async fn kyc_checks(&self) -> Vec<KycCheck> {
+    async fn checks(&self) -> Vec<KycCheck> {
         kyc::parts(&self.0).into_iter().map(KycCheck::from).collect()
     }
 

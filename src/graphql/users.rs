@@ -6,7 +6,7 @@ use super::{
     context::RequestContext,
     errors::{GeneralUserError, payload},
     invitations::Employer,
-    kyc::{Kyc, KycRequirement},
+    kyc::{Kyc, KycCheck, KycRequirement},
     loaders::JointMember,
     page::{Connection, Item},
     scalars::{Date, DateTime},
@@ -91,6 +91,12 @@ impl User {
     /// The identity check; null before there was one.
     async fn kyc(&self, ctx: &Context<'_>) -> Result<Option<Kyc>> {
         Ok(ctx.loaders().kyc(self.0.id).await?.map(Kyc))
+    }
+
+    /// What the present identity check looked at, each with its part of the score; empty before there was one.
+    async fn kyc_checks(&self, ctx: &Context<'_>) -> Result<Vec<KycCheck>> {
+        let check = ctx.loaders().kyc(self.0.id).await?;
+        Ok(check.map(|check| checks::parts(&check).into_iter().map(KycCheck::from).collect()).unwrap_or_default())
     }
 
     /// What the person must still supply before her identity is decided.

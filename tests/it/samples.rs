@@ -152,7 +152,7 @@ on_both! {
         reviewer.run(&app, Some(&key), &operations[0].1).await;
         let seen = reviewer.run(&app, Some(&key), &operations[1].1).await.data()["node"].clone();
         assert_eq!([&seen["id"], &seen["applicant"]["lastName"], &seen["outcome"]], [&json!(rita.kyc_id), &json!("Review"), &json!("MANUAL_REVIEW")]);
-        assert!(seen["kycChecks"].as_array().is_some_and(|checks| checks.len() > 5));
+        assert!(seen["checks"].as_array().is_some_and(|checks| checks.len() > 5));
         let url = seen["documents"][0]["url"].as_str().unwrap();
         assert_eq!(crate::support::client().get(url).send().await.unwrap().bytes().await.unwrap(), "%PDF-1.7");
         let decided = reviewer.run(&app, Some(&key), &operations[2].1).await;

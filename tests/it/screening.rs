@@ -65,7 +65,7 @@ pub async fn hit_of(app: &TestApp, kyc_id: &str) -> String {
 }
 
 const STANDING: &str = "query($id: ID!) { user(id: $id) { status kyc { id score outcome tags
-    kycChecks { check isPassed part }
+    checks { check isPassed part }
     watchListHits { id entryNumber listedName programs score parts { name points rule } foundAt clearedAt exception { until reason madeAt } } } } }";
 
 /// Where a person stands.
@@ -111,7 +111,7 @@ fn expected(status: &str, outcome: &str, hits: &[(&str, bool)]) -> (String, Stri
 
 /// The part of the watch list in a score.
 fn part(standing: &Value) -> Value {
-    standing["kyc"]["kycChecks"].as_array().unwrap().iter().find(|part| part["check"] == "WATCH_LIST").unwrap().clone()
+    standing["kyc"]["checks"].as_array().unwrap().iter().find(|part| part["check"] == "WATCH_LIST").unwrap().clone()
 }
 
 /// 20,000 entries with made-up names, and the same with aliases for every tenth.

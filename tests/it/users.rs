@@ -231,10 +231,10 @@ on_both! {
 
     async fn each_check_tells_its_part_of_the_score(app: TestApp) {
         let checks = "mutation($input: UserCreateInput!) { userCreate(input: $input) {
-            user { status kyc { score tags kycChecks { check isPassed part rule } } } userErrors { code } } }";
+            user { status kycChecks { check isPassed part rule } kyc { score tags checks { check isPassed part rule } } } userErrors { code } } }";
         let user = app.gql(checks, json!({ "input": person("Ada", "Review") })).await;
         let user = user.entity("userCreate", "user");
-        let found: Vec<Value> = user["kyc"]["kycChecks"].as_array().unwrap().iter().map(|check| {
+        let found: Vec<Value> = user["kycChecks"].as_array().unwrap().iter().map(|check| {
             assert!(check["rule"].as_str().unwrap().ends_with('.'));
             json!([check["check"], check["isPassed"], check["part"]])
         }).collect();
@@ -242,6 +242,7 @@ on_both! {
             ["FORMAT", true, "0.25"], ["AGE", true, "0.20"], ["ADDRESS", true, "0.20"], ["PHONE", true, "0.05"], ["EMAIL", true, "0.05"],
             ["DUPLICATE_SSN", true, "0.12"], ["WATCH_LIST", true, "0.12"], ["PERSONA", false, "-0.54"],
         ]));
+        assert_eq!(user["kyc"]["checks"], user["kycChecks"]);
         assert_eq!((&user["status"], &user["kyc"]["score"]), (&json!("DOCUMENTATION_REQUIRED"), &json!("0.45")));
     }
 }

@@ -92,7 +92,16 @@ struct Name {
 pub struct Index {
     names: Vec<Name>,
     /// Every part of every name, and every two neighbours written as one, with the names they occur in.
-    words: Vec<(Word, Vec<(usize, Parts)>)>,
+    words: Vec<Listing>,
+}
+
+/// A word of the list and where it stands.
+#[derive(Debug)]
+struct Listing {
+    word: Word,
+    /// Whether it is one part of a name anywhere, and not always two neighbours.
+    stands_alone: bool,
+    names: Vec<(usize, Parts)>,
 }
 
 /// A word of hers that is like one of a listed name's.
@@ -115,12 +124,13 @@ impl Index {
                 let place = match places.entry(text) {
                     Slot::Occupied(place) => *place.get(),
                     Slot::Vacant(place) => {
-                        index.words.push((Word::new(place.key()), Vec::new()));
+                        index.words.push(Listing { word: Word::new(place.key()), stands_alone: false, names: Vec::new() });
                         *place.insert(index.words.len() - 1)
                     }
                 };
-                if let Some((_, names)) = index.words.get_mut(place) {
-                    names.push((index.names.len(), covered));
+                if let Some(listing) = index.words.get_mut(place) {
+                    listing.stands_alone |= covered.is_power_of_two();
+                    listing.names.push((index.names.len(), covered));
                 }
             }
             index.names.push(Name { listed, parts: words(&parts) });
@@ -165,13 +175,11 @@ impl Index {
         let mut pairs = Vec::new();
         for (text, hers) in units(parts) {
             let word = Word::new(&text);
-            for (other, names) in &self.words {
-                // Two neighbours of hers are compared with one part, not with two.
-                if !hers.is_power_of_two() && names.iter().all(|(_, listed)| !listed.is_power_of_two()) {
-                    continue;
-                }
-                let Some(likeness) = word.likeness(other) else { continue };
-                let fitting = names.iter().filter(|(_, listed)| hers.is_power_of_two() || listed.is_power_of_two());
+            // Two neighbours of hers are compared with one part, not with two.
+            let is_one = hers.is_power_of_two();
+            for listing in self.words.iter().filter(|listing| is_one || listing.stands_alone) {
+                let Some(likeness) = word.likeness(&listing.word) else { continue };
+                let fitting = listing.names.iter().filter(|(_, listed)| hers.is_power_of_two() || listed.is_power_of_two());
                 pairs.extend(fitting.map(|&(name, listed)| Pair { name, likeness, hers, listed }));
             }
         }

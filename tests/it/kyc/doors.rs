@@ -67,18 +67,18 @@ on_both! {
             .map(|one| json!({ "questionId": one["question_id"], "answerId": one["answer_id"] }))
             .collect();
         let answer = "mutation($input: KycAnswerInput!) { kycAnswer(input: $input) {
-            kyc { token score outcome questions { text } requirements kycChecks { check isPassed part } } userErrors { code path message } } }";
+            kyc { token score outcome questions { text } requirements checks { check isPassed part } } userErrors { code path message } } }";
         let short = app.gql(answer, json!({ "input": { "kycId": begun["id"], "answers": &given[..4] } })).await;
         assert_eq!(*short.user_error("kycAnswer"), json!({ "code": "INVALID", "path": ["answers"], "message": MALFORMED }));
         let input = json!({ "idempotencyKey": "k", "kycId": begun["id"], "answers": given });
         let (one, two) = (app.gql(answer, json!({ "input": input })).await, app.gql(answer, json!({ "input": input })).await);
         assert_eq!(one.body, two.body);
         let answered = one.entity("kycAnswer", "kyc");
-        let checks = answered["kycChecks"].as_array().unwrap();
+        let checks = answered["checks"].as_array().unwrap();
         assert_eq!(checks.last(), Some(&json!({ "check": "ANSWERS", "isPassed": true, "part": "0.30" })));
         assert_eq!(
             answered,
-            &json!({ "token": begun["token"], "score": "0.99", "outcome": "APPROVED", "questions": [], "requirements": [], "kycChecks": checks })
+            &json!({ "token": begun["token"], "score": "0.99", "outcome": "APPROVED", "questions": [], "requirements": [], "checks": checks })
         );
         let late = app.gql(answer, json!({ "input": { "kycId": begun["id"], "answers": given } })).await;
         assert_eq!(*late.user_error("kycAnswer"), json!({ "code": "KYC_ANSWERED", "path": null, "message": ANSWERED }));
