@@ -235,6 +235,10 @@ on_both! {
         assert!(sets.iter().all(|answer| answer.body.get("errors").is_none()));
         let after = defaults(&app).await;
         assert!(after.len() <= 1 && !after.contains(&left), "{after:?}");
+        let others = all.iter().filter(|id| **id != left);
+        futures_util::future::join_all(others.map(|id| app.gql(SET_DEFAULT, json!({ "input": { "bankAccountId": id } })))).await;
+        let after = defaults(&app).await;
+        assert!(after.len() == 1 && after[0] != left, "{after:?}");
     }
 
     async fn a_bank_account_is_not_removed_while_money_is_under_way(app: TestApp) {
