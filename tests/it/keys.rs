@@ -16,7 +16,7 @@ use futures_util::StreamExt;
 use reqwest::header::HeaderMap;
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a slow machine may take over what takes a second at most.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -238,19 +238,29 @@ on_both! {
     }
 
     async fn revocation_is_felt_at_once_and_ends_what_is_open(app: TestApp) {
-        let (id, text) = issued(&app, json!({ "label": "listener", "scopes": ["READ"] })).await;
-        let mut socket = Socket::join(&app, Some(&text)).await;
-        socket.subscribe("1", "subscription { events { id } }", json!({})).await;
-        let stream = app.anonymous("POST", "/graphql").bearer_auth(&text).header("accept", "text/event-stream");
-        let stream = stream.json(&json!({ "query": "subscription { events { id } }" })).send().await.unwrap();
-        assert_eq!(stream.status(), 200);
-        assert_eq!(opens(&app, &text).await, (200, 200));
-        app.gql(REVOKE, json!({ "input": { "apiKeyId": id } })).await.entity("apiKeyRevoke", "apiKey");
-        assert_eq!(opens(&app, &text).await, (401, 401), "a key that was just used opens nothing once it is revoked");
-        let closed = tokio::time::timeout(PATIENCE, socket.closed()).await.expect("the socket stayed open");
-        assert_eq!(closed, (4403, "Forbidden".to_owned()));
-        let rest = tokio::time::timeout(PATIENCE, stream.text()).await.expect("the stream stayed open").unwrap();
-        assert!(!rest.contains("event: complete"), "{rest}");
+        // A machine that stands still for seconds does not do so each time.
+        let mut took = Duration::MAX;
+        for _ in 0..3 {
+            let (id, text) = issued(&app, json!({ "label": "listener", "scopes": ["READ"] })).await;
+            let mut socket = Socket::join(&app, Some(&text)).await;
+            socket.subscribe("1", "subscription { events { id } }", json!({})).await;
+            let stream = app.anonymous("POST", "/graphql").bearer_auth(&text).header("accept", "text/event-stream");
+            let stream = stream.json(&json!({ "query": "subscription { events { id } }" })).send().await.unwrap();
+            assert_eq!(stream.status(), 200);
+            assert_eq!(opens(&app, &text).await, (200, 200));
+            let began = Instant::now();
+            app.gql(REVOKE, json!({ "input": { "apiKeyId": id } })).await.entity("apiKeyRevoke", "apiKey");
+            assert_eq!(opens(&app, &text).await, (401, 401), "a key that was just used opens nothing once it is revoked");
+            let closed = tokio::time::timeout(PATIENCE, socket.closed()).await.expect("the socket stayed open");
+            assert_eq!(closed, (4403, "Forbidden".to_owned()));
+            let rest = tokio::time::timeout(PATIENCE, stream.text()).await.expect("the stream stayed open").unwrap();
+            assert!(!rest.contains("event: complete"), "{rest}");
+            took = took.min(began.elapsed());
+            if took < Duration::from_millis(2_500) {
+                break;
+            }
+        }
+        assert!(took < Duration::from_millis(2_500), "{took:?}");
     }
 
     async fn the_documented_spellings_open_every_route(app: TestApp) {
