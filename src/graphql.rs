@@ -16,6 +16,7 @@ mod invitations;
 mod kyc;
 mod kyc_documents;
 mod kyc_reviews;
+mod levels;
 mod loaders;
 mod messages;
 mod nodes;
@@ -34,6 +35,7 @@ mod users;
 pub use answer::{Wire, code, name_faults, never_ran, render, render_or_refuse};
 pub use engine::{Engine, Plan, Raw};
 pub use guard::{Limits, Operation, Refused};
+pub use levels::Levels;
 pub use page::Most;
 
 use crate::{
@@ -110,8 +112,8 @@ pub fn sdl(schema: &Schema) -> String {
 pub struct Here(pub Arc<str>);
 
 /// Puts into a request what its resolvers look for.
-pub fn equip(app: &App, most: Most, here: Here, request: Request, actor: &Actor, operation: &Operation) -> Request {
+pub fn equip(app: &App, most: Most, here: Here, actor: &Actor, request: Request, operation: &Operation, levels: Levels) -> Request {
     let pool = app.db.read.clone();
     let reader = if operation.needs_snapshot { Reader::snapshot(pool) } else { Reader::latest(pool) };
-    request.data(Loaders::new(app, actor, reader)).data(app.clone()).data(actor.clone()).data(most).data(here)
+    request.data(Loaders::new(app, actor, reader, levels)).data(app.clone()).data(actor.clone()).data(most).data(here)
 }

@@ -196,7 +196,7 @@ impl ApiKeyQuery {
         #[graphql(desc = "Only items ahead of this cursor.")] before: Option<String>,
     ) -> Result<Option<Connection<ApiKey>>> {
         let page = ctx.page::<ApiKey>(first, after, last, before)?;
-        let slice = keys::list(&ctx.loaders().connection().await?, ctx.actor(), &page).await?;
+        let slice = keys::list(&*ctx.loaders().connection().await?, ctx.actor(), &page).await?;
         Ok(Some(Connection::new(slice, ApiKey)))
     }
 }

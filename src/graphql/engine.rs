@@ -23,6 +23,7 @@ use super::{
     Schema, answer,
     complete::{Types, complete},
     guard::{self, Checked, Limits, Operation, Refused, VALIDATION_FAILED},
+    levels::Levels,
     ordered::order,
 };
 
@@ -53,11 +54,11 @@ impl Plan {
         self.operation.kind
     }
 
-    fn request(mut self, prepare: impl FnOnce(Request, &Operation) -> Request) -> (Request, Self) {
+    fn request(mut self, levels: &Levels, prepare: impl FnOnce(Request, &Operation, Levels) -> Request) -> (Request, Self) {
         let mut request = Request::new(String::new()).variables(std::mem::take(&mut self.variables));
         request.operation_name = self.operation.name.as_ref().map(ToString::to_string);
         request.set_parsed_query((*self.checked.document).clone());
-        (prepare(request, &self.operation), self)
+        (prepare(request, &self.operation, levels.clone()), self)
     }
 }
 
@@ -109,7 +110,7 @@ impl<E: Executor> Engine<E> {
     }
 
     /// Answers a query or a mutation. `prepare` puts in what resolvers need.
-    pub async fn execute(&self, raw: Raw, prepare: impl FnOnce(Request, &Operation) -> Request) -> Response {
+    pub async fn execute(&self, raw: Raw, prepare: impl FnOnce(Request, &Operation, Levels) -> Request) -> Response {
         match self.plan(raw) {
             Ok(plan) => self.run(plan, prepare).await,
             Err(refused) => refused.into(),
@@ -119,16 +120,17 @@ impl<E: Executor> Engine<E> {
     /// As `execute`, for a request already judged.
     ///
     /// A mutation runs to its end even if nobody waits for the answer any more; a query is cut off after its time.
-    pub async fn run(&self, plan: Plan, prepare: impl FnOnce(Request, &Operation) -> Request) -> Response {
-        let (request, plan) = plan.request(prepare);
+    pub async fn run(&self, plan: Plan, prepare: impl FnOnce(Request, &Operation, Levels) -> Request) -> Response {
+        let levels = Levels::default();
+        let (request, plan) = plan.request(&levels, prepare);
         match plan.operation.kind {
             OperationType::Query => {
-                let answer = tokio::time::timeout(self.limits().query_timeout, self.call(request, &plan));
+                let answer = tokio::time::timeout(self.limits().query_timeout, self.call(request, &plan, levels));
                 answer.await.unwrap_or_else(|_| Refused::new(answer::TIMEOUT, "The query took too long; ask for less.").into())
             }
             OperationType::Mutation => {
                 let engine = self.clone();
-                let task = async move { engine.call(request, &plan).await };
+                let task = async move { engine.call(request, &plan, levels).await };
                 tokio::spawn(task.in_current_span()).await.unwrap_or_else(|_| internal())
             }
             OperationType::Subscription => {
@@ -141,7 +143,7 @@ impl<E: Executor> Engine<E> {
     /// Answers any operation; a query or mutation is a stream of one.
     pub fn stream<F>(&self, raw: Raw, prepare: F) -> BoxStream<'static, Response>
     where
-        F: FnOnce(Request, &Operation) -> Request + Send + 'static,
+        F: FnOnce(Request, &Operation, Levels) -> Request + Send + 'static,
     {
         match self.plan(raw) {
             Ok(plan) => self.flow(plan, prepare),
@@ -152,14 +154,15 @@ impl<E: Executor> Engine<E> {
     /// As `stream`, for a request already judged.
     pub fn flow<F>(&self, plan: Plan, prepare: F) -> BoxStream<'static, Response>
     where
-        F: FnOnce(Request, &Operation) -> Request + Send + 'static,
+        F: FnOnce(Request, &Operation, Levels) -> Request + Send + 'static,
     {
         let engine = self.clone();
         if plan.operation.kind != OperationType::Subscription {
             return stream::once(async move { engine.run(plan, prepare).await }).boxed();
         }
-        let (request, plan) = plan.request(prepare);
-        let items = AssertUnwindSafe(self.schema.execute_stream(request, None)).catch_unwind();
+        let levels = Levels::default();
+        let (request, plan) = plan.request(&levels, prepare);
+        let items = AssertUnwindSafe(levels.resolve_each(self.schema.execute_stream(request, None))).catch_unwind();
         items
             .map(move |item| match item {
                 Ok(response) => engine.complete(response, &plan),
@@ -168,8 +171,8 @@ impl<E: Executor> Engine<E> {
             .boxed()
     }
 
-    async fn call(&self, request: Request, plan: &Plan) -> Response {
-        match AssertUnwindSafe(self.schema.execute(request)).catch_unwind().await {
+    async fn call(&self, request: Request, plan: &Plan, levels: Levels) -> Response {
+        match AssertUnwindSafe(levels.resolve(self.schema.execute(request))).catch_unwind().await {
             Ok(response) => self.complete(response, plan),
             Err(_) => panicked(),
         }

@@ -116,7 +116,7 @@ impl InstrumentQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "Ticker, in either case.")] symbol: String,
     ) -> Result<Option<Instrument>> {
-        Ok(instruments::by_symbol(&ctx.loaders().connection().await?, &symbol).await?.map(Instrument))
+        Ok(instruments::by_symbol(&*ctx.loaders().connection().await?, &symbol).await?.map(Instrument))
     }
 
     /// Everything that can be traded, latest listed first; needs no sign-in.
@@ -129,13 +129,13 @@ impl InstrumentQuery {
         #[graphql(desc = "Only items ahead of this cursor.")] before: Option<String>,
     ) -> Result<Option<Connection<Instrument>>> {
         let page = ctx.page::<Instrument>(first, after, last, before)?;
-        let slice = instruments::list(&ctx.loaders().connection().await?, &page).await?;
+        let slice = instruments::list(&*ctx.loaders().connection().await?, &page).await?;
         Ok(Some(Connection::new(slice, Instrument)))
     }
 
     /// Whether the market takes orders, by the caller's clock and hours; needs no sign-in.
     async fn market_clock(&self, ctx: &Context<'_>) -> Result<Option<MarketClock>> {
-        let hours = market::clock_for(&ctx.loaders().connection().await?, ctx.actor(), clock::system_now()).await?;
+        let hours = market::clock_for(&*ctx.loaders().connection().await?, ctx.actor(), clock::system_now()).await?;
         Ok(Some(hours.into()))
     }
 }

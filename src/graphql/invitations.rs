@@ -152,7 +152,7 @@ impl InvitationQuery {
     /// An open invitation by the id that was mailed; null when there is none; needs no sign-in.
     async fn invitation(&self, ctx: &Context<'_>, #[graphql(desc = "Opaque id.")] id: ID) -> Result<Option<Invitation>> {
         let id = ids::parse(Kind::Invitation, &id);
-        Ok(invitations::shown(&ctx.loaders().connection().await?, id).await?.map(Invitation))
+        Ok(invitations::shown(&*ctx.loaders().connection().await?, id).await?.map(Invitation))
     }
 
     /// The partner's invitations, newest first; scope `manage`.
@@ -165,7 +165,7 @@ impl InvitationQuery {
         #[graphql(desc = "Only items ahead of this cursor.")] before: Option<String>,
     ) -> Result<Option<Connection<Invitation>>> {
         let page = ctx.page::<Invitation>(first, after, last, before)?;
-        let slice = invitations::list(&ctx.loaders().connection().await?, ctx.actor(), &page).await?;
+        let slice = invitations::list(&*ctx.loaders().connection().await?, ctx.actor(), &page).await?;
         Ok(Some(Connection::new(slice, Invitation)))
     }
 }

@@ -47,7 +47,9 @@ impl KycApplicant {
         if ctx.actor().partner(Scope::Operate).is_err() {
             return Ok(None);
         }
+        let reading = ctx.loaders().reading();
         let found = reviews::look_at_applicant(ctx.app(), ctx.actor(), check).await?;
+        drop(reading);
         Ok(found.map(|found| {
             let applicant = found.reveal();
             Self {
@@ -164,7 +166,7 @@ impl KycReviewQuery {
         #[graphql(desc = "Only items ahead of this cursor.")] before: Option<String>,
     ) -> Result<Option<Connection<Kyc>>> {
         let page = ctx.page::<Kyc>(first, after, last, before)?;
-        let slice = reviews::queue(&ctx.loaders().connection().await?, ctx.actor(), page).await?;
+        let slice = reviews::queue(&*ctx.loaders().connection().await?, ctx.actor(), page).await?;
         Ok(Some(Connection::new(slice, Kyc)))
     }
 }

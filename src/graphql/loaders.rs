@@ -1,5 +1,6 @@
 //! One batch for each kind of thing a request reads, so that no list causes a statement per row.
 
+use super::levels::{Levels, Reading};
 use crate::{
     app::App,
     domain::{
@@ -18,11 +19,8 @@ use entity::{
     account, api_key, bank_account, fill, instrument, invitation, kyc, kyc_document, message, order, partner, position,
     screening_exception, screening_hit, transfer, user,
 };
-use futures_util::future::BoxFuture;
 use sea_orm::{ColumnTrait, DatabaseExecutor, EntityTrait, QueryFilter, QueryOrder};
-use std::{collections::HashMap, hash::Hash, marker::PhantomData, sync::Arc, time::Duration};
-use tokio::task::JoinHandle;
-use tracing::Instrument;
+use std::{collections::HashMap, hash::Hash, marker::PhantomData, ops::Deref, sync::Arc, time::Duration};
 use uuid::Uuid;
 
 /// Where a request's loaders read.
@@ -48,22 +46,32 @@ impl Reads {
 pub struct Loaders {
     loader: DataLoader<Reads>,
     reader: Arc<Reader>,
+    levels: Levels,
     /// The only person whose affairs there are for the caller.
     only: Option<Uuid>,
 }
 
 impl Loaders {
     /// Loaders over one reader, for what this caller may see.
-    pub fn new(app: &App, actor: &Actor, reader: Reader) -> Self {
+    pub fn new(app: &App, actor: &Actor, reader: Reader, levels: Levels) -> Self {
         let reader = Arc::new(reader);
         let reads = Reads { app: app.clone(), actor: actor.clone(), reader: reader.clone() };
         let only = actor.whose(Scope::Read).ok().and_then(|whose| whose.user_id);
-        Self { loader: DataLoader::new(reads, gathered).delay(Duration::ZERO), reader, only }
+        let batches = levels.clone();
+        // A level is never split, however many keys it has: the guard bounds them.
+        let loader = DataLoader::new(reads, move |batch| batches.add(batch)).delay(Duration::ZERO).max_batch_size(usize::MAX);
+        Self { loader, reader, levels, only }
     }
 
-    /// Where root fields read, so that they see what nested fields see.
-    pub async fn connection(&self) -> Result<DatabaseExecutor<'_>> {
-        Ok(self.reader.connection().await?)
+    /// Where root fields read, so that they see what nested fields see. Nothing is loaded before it is dropped.
+    pub async fn connection(&self) -> Result<Connection<'_>> {
+        let reading = self.levels.reading();
+        Ok(Connection { executor: self.reader.connection().await?, _reading: reading })
+    }
+
+    /// Tells that a field reads elsewhere until this is dropped, so that its level is loaded as one.
+    pub fn reading(&self) -> Reading {
+        self.levels.reading()
     }
 
     /// The row with this id, if the caller may see it.
@@ -157,16 +165,18 @@ impl Loaders {
     }
 }
 
-/// Runs a batch once the fields that were resolved together have asked: a moment later, so that another thread does not begin
-/// with half of them, and within the request's span.
-fn gathered(batch: BoxFuture<'static, ()>) -> JoinHandle<()> {
-    let later = async move {
-        for _ in 0..3 {
-            tokio::task::yield_now().await;
-        }
-        batch.await;
-    };
-    tokio::spawn(later.in_current_span())
+/// A connection that one field reads from.
+pub struct Connection<'a> {
+    executor: DatabaseExecutor<'a>,
+    _reading: Reading,
+}
+
+impl<'a> Deref for Connection<'a> {
+    type Target = DatabaseExecutor<'a>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.executor
+    }
 }
 
 /// Whom a row belongs to.

@@ -110,7 +110,7 @@ impl MessageQuery {
     ) -> Result<Option<Connection<OutboxMessage>>> {
         let page = ctx.page::<OutboxMessage>(first, after, last, before)?;
         let wanted = Wanted { to, channel: channel.map(Into::into) };
-        let slice = sandbox::outbox(ctx.app(), &ctx.loaders().connection().await?, ctx.actor(), &page, &wanted).await?;
+        let slice = sandbox::outbox(ctx.app(), &*ctx.loaders().connection().await?, ctx.actor(), &page, &wanted).await?;
         Ok(Some(Connection::new(slice, OutboxMessage)))
     }
 }

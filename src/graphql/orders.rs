@@ -312,7 +312,7 @@ impl OrderQuery {
     /// An order by id; null when there is none or it is not yours; scope `read`.
     async fn order(&self, ctx: &Context<'_>, #[graphql(desc = "Opaque id.")] id: ID) -> Result<Option<Order>> {
         let id = ids::parse(Kind::Order, &id);
-        Ok(orders::find(&ctx.loaders().connection().await?, ctx.actor(), id).await?.map(Order))
+        Ok(orders::find(&*ctx.loaders().connection().await?, ctx.actor(), id).await?.map(Order))
     }
 
     /// Orders of all the partner's customers, newest first; scope `read`.
@@ -327,7 +327,7 @@ impl OrderQuery {
     ) -> Result<Option<Connection<Order>>> {
         let page = ctx.page::<Order>(first, after, last, before)?;
         let states = filter.unwrap_or_default().states();
-        let slice = orders::list(&ctx.loaders().connection().await?, ctx.actor(), &page, &states).await?;
+        let slice = orders::list(&*ctx.loaders().connection().await?, ctx.actor(), &page, &states).await?;
         Ok(Some(Connection::new(slice, Order)))
     }
 }

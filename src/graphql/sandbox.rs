@@ -181,7 +181,7 @@ impl SandboxQuery {
     async fn partner(&self, ctx: &Context<'_>) -> Result<Option<Partner>> {
         match &ctx.actor().who {
             Who::Partner(key) if !key.is_publishable() => {
-                Ok(Some(Partner(clock::partner(&ctx.loaders().connection().await?, key.partner_id).await?)))
+                Ok(Some(Partner(clock::partner(&*ctx.loaders().connection().await?, key.partner_id).await?)))
             }
             Who::Partner(_) | Who::User(_) | Who::Nobody => Ok(None),
         }

@@ -171,7 +171,7 @@ pub struct ScreeningQuery;
 impl ScreeningQuery {
     /// The list that people are screened against, null when none was imported; scope `operate`.
     async fn watch_list(&self, ctx: &Context<'_>) -> Result<Option<WatchList>> {
-        Ok(hits::list(&ctx.loaders().connection().await?, ctx.actor()).await?.map(WatchList::from))
+        Ok(hits::list(&*ctx.loaders().connection().await?, ctx.actor()).await?.map(WatchList::from))
     }
 }
 

@@ -435,13 +435,13 @@ impl UserQuery {
     /// The person who has signed in; null for a partner's key and for nobody.
     async fn viewer(&self, ctx: &Context<'_>) -> Result<Option<User>> {
         let Who::User(user) = &ctx.actor().who else { return Ok(None) };
-        Ok(users::find(&ctx.loaders().connection().await?, ctx.actor(), user.user_id).await?.map(User))
+        Ok(users::find(&*ctx.loaders().connection().await?, ctx.actor(), user.user_id).await?.map(User))
     }
 
     /// A person by id; null when there is none or it is not yours; scope `read`.
     async fn user(&self, ctx: &Context<'_>, #[graphql(desc = "Opaque id.")] id: ID) -> Result<Option<User>> {
         let id = ids::parse(Kind::User, &id);
-        Ok(users::find(&ctx.loaders().connection().await?, ctx.actor(), id).await?.map(User))
+        Ok(users::find(&*ctx.loaders().connection().await?, ctx.actor(), id).await?.map(User))
     }
 
     /// The partner's people, newest first; scope `read`.
@@ -454,7 +454,7 @@ impl UserQuery {
         #[graphql(desc = "Only items ahead of this cursor.")] before: Option<String>,
     ) -> Result<Option<Connection<User>>> {
         let page = ctx.page::<User>(first, after, last, before)?;
-        let slice = users::list(&ctx.loaders().connection().await?, ctx.actor(), &page).await?;
+        let slice = users::list(&*ctx.loaders().connection().await?, ctx.actor(), &page).await?;
         Ok(Some(Connection::new(slice, User)))
     }
 }

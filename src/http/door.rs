@@ -284,7 +284,7 @@ async fn answer(house: House, known: Known, media: Media, raw: Raw, method: &Met
     }
     let equip = {
         let (house, actor, here) = (house.clone(), actor.clone(), known.1);
-        move |request, operation: &_| graphql::equip(&house.app, house.most, here.clone(), request, &actor, operation)
+        move |request, operation: &_, levels| graphql::equip(&house.app, house.most, here.clone(), &actor, request, operation, levels)
     };
     if media == Media::Events {
         let request_id = actor.request_id;

@@ -442,7 +442,7 @@ async fn operate(house: House, actor: Actor, raw: Raw, outlet: Outlet) {
     let request_id = actor.request_id;
     let mut answers = house.engine().stream(raw, {
         let house = house.clone();
-        move |request, operation| graphql::equip(&house.app, house.most, house.here.clone(), request, &actor, operation)
+        move |request, operation, levels| graphql::equip(&house.app, house.most, house.here.clone(), &actor, request, operation, levels)
     });
     while let Some(mut answer) = answers.next().await {
         graphql::name_faults(&mut answer, request_id);

@@ -72,7 +72,7 @@ impl AccountQuery {
     /// An account by id; null when there is none or it is not yours; scope `read`.
     async fn account(&self, ctx: &Context<'_>, #[graphql(desc = "Opaque id.")] id: ID) -> Result<Option<Account>> {
         let id = ids::parse(Kind::Account, &id);
-        Ok(accounts::find(&ctx.loaders().connection().await?, ctx.actor(), id).await?.map(Account))
+        Ok(accounts::find(&*ctx.loaders().connection().await?, ctx.actor(), id).await?.map(Account))
     }
 
     /// The partner's accounts, newest first; scope `read`.
@@ -85,7 +85,7 @@ impl AccountQuery {
         #[graphql(desc = "Only items ahead of this cursor.")] before: Option<String>,
     ) -> Result<Option<Connection<Account>>> {
         let page = ctx.page::<Account>(first, after, last, before)?;
-        let slice = accounts::list(&ctx.loaders().connection().await?, ctx.actor(), &page).await?;
+        let slice = accounts::list(&*ctx.loaders().connection().await?, ctx.actor(), &page).await?;
         Ok(Some(Connection::new(slice, Account)))
     }
 }

@@ -22,7 +22,7 @@ fn raw(query: &str, variables: Value) -> Raw {
 }
 
 async fn ask(query: &str, variables: Value) -> Value {
-    read(&engine().execute(raw(query, variables), |request, _| request).await)
+    read(&engine().execute(raw(query, variables), |request, _, _| request).await)
 }
 
 async fn data(query: &str) -> Value {
@@ -94,7 +94,7 @@ async fn errors_have_codes_and_are_few() {
 
 #[tokio::test]
 async fn items_of_a_stream_are_completed_too() {
-    let items = |query: &str| engine().stream(raw(query, json!({})), |request, _| request).collect::<Vec<_>>();
+    let items = |query: &str| engine().stream(raw(query, json!({})), |request, _, _| request).collect::<Vec<_>>();
     let all: Vec<Value> = items("subscription{rows{n again{bad}}}").await.iter().map(read).collect();
     assert_eq!(all[0], json!({"data": {"rows": {"n": 1, "again": {"bad": 1}}}}));
     assert_eq!(all[1]["data"], json!({"rows": {"n": 2, "again": null}}));

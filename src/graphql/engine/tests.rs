@@ -22,7 +22,7 @@ fn raw(query: &str) -> Raw {
 }
 
 async fn text(engine: &Engine<toy::Schema>, query: &str) -> String {
-    let answer = engine.execute(raw(query), |request, _| request).await;
+    let answer = engine.execute(raw(query), |request, _, _| request).await;
     String::from_utf8(render(&answer, usize::MAX).unwrap()).unwrap()
 }
 
@@ -65,7 +65,7 @@ fn the_cache_forgets_what_is_not_used() {
 #[tokio::test]
 async fn a_query_is_cut_off_and_a_mutation_is_not() {
     let engine = engine(Limits { query_timeout: Duration::from_millis(1), ..Limits::default() });
-    let late = engine.execute(raw("{row{slow(millis:500)}}"), |request, _| request).await;
+    let late = engine.execute(raw("{row{slow(millis:500)}}"), |request, _, _| request).await;
     assert_eq!(code(&late), Some("TIMEOUT"));
     assert_eq!(text(&engine, "mutation{touch(id:1){row{n}}}").await, r#"{"data":{"touch":{"row":{"n":1}}}}"#);
     assert!(text(&engine, "subscription{rows{n}}").await.contains("GRAPHQL_VALIDATION_FAILED"));
@@ -75,7 +75,7 @@ async fn a_query_is_cut_off_and_a_mutation_is_not() {
 async fn a_mutation_runs_on_when_nobody_waits() {
     let engine = engine(Limits::default());
     let (done, mut heard) = tokio::sync::mpsc::channel::<()>(1);
-    let waiting = engine.execute(raw("mutation{touch(id:1){row{n}}}"), |request, _| request.data(done));
+    let waiting = engine.execute(raw("mutation{touch(id:1){row{n}}}"), |request, _, _| request.data(done));
     assert!(waiting.now_or_never().is_none());
     let ended = tokio::time::timeout(Duration::from_secs(1), heard.recv()).await;
     assert_eq!(ended, Ok(None), "its data is dropped when it has run");
@@ -87,7 +87,7 @@ async fn a_panic_is_an_answer() {
     let internal = r#"{"errors":[{"message":"Internal error.","extensions":{"code":"INTERNAL_SERVER_ERROR"}}]}"#;
     assert_eq!(text(&engine, "{secret}").await, internal);
     assert_eq!(text(&engine, "mutation{burst}").await, internal);
-    let items: Vec<_> = engine.stream(raw("subscription{bursts}"), |request, _| request).collect().await;
+    let items: Vec<_> = engine.stream(raw("subscription{bursts}"), |request, _, _| request).collect().await;
     assert_eq!(items.len(), 2);
     assert_eq!(code(&items[1]), Some("INTERNAL_SERVER_ERROR"));
     assert_eq!(text(&engine, "{row{n}}").await, r#"{"data":{"row":{"n":1}}}"#);
@@ -96,7 +96,7 @@ async fn a_panic_is_an_answer() {
 #[tokio::test]
 async fn an_answer_has_an_end() {
     let engine = engine(Limits::default());
-    let answer = engine.execute(raw("{letters(count:5000)}"), |request, _| request).await;
+    let answer = engine.execute(raw("{letters(count:5000)}"), |request, _, _| request).await;
     assert_eq!(render(&answer, 6_000).unwrap().len(), 5_023);
     assert_eq!(render(&answer, 5_023).unwrap().len(), 5_023);
     assert_eq!(render(&answer, 5_022).unwrap_err().code, "RESPONSE_TOO_LARGE");

@@ -153,7 +153,7 @@ impl KycQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "What the REST door calls it.")] token: String,
     ) -> Result<Option<Kyc>> {
-        Ok(kyc::find(&ctx.loaders().connection().await?, ctx.actor(), &token).await?.map(Kyc))
+        Ok(kyc::find(&*ctx.loaders().connection().await?, ctx.actor(), &token).await?.map(Kyc))
     }
 }
 

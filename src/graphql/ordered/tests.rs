@@ -9,7 +9,7 @@ use serde_json::json;
 async fn text(query: &str) -> String {
     let engine: Engine<toy::Schema> = Engine::new(schema(), &schema().sdl(), Limits::default()).unwrap();
     let raw: Raw = serde_json::from_value(json!({ "query": query })).unwrap();
-    serde_json::to_string(&Wire(&engine.execute(raw, |request, _| request).await)).unwrap()
+    serde_json::to_string(&Wire(&engine.execute(raw, |request, _, _| request).await)).unwrap()
 }
 
 #[tokio::test]
