@@ -9,8 +9,9 @@ use crate::{
         secrets::{Secret, hex, random},
     },
     graphql::Limits,
-    http::{Entrance, Network, Settings, tls},
+    http::{Entrance, Network, Settings, parse_base_url, tls},
     providers::{Providers, files::Files, identity::BuiltIn, mail::Smtp, sms::Gateway},
+    wire::BaseUrl,
 };
 use clap::{Args, ValueEnum};
 use std::{
@@ -138,6 +139,10 @@ pub struct Config {
     /// Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed: addresses or networks, separated by commas
     #[arg(long, global = true, env = "COFFER_TRUSTED_PROXY", value_delimiter = ',')]
     pub trusted_proxy: Vec<Network>,
+
+    /// The address that links in answers begin with, such as https://api.example.com; told by the trusted proxy when left out
+    #[arg(long, global = true, env = "COFFER_PUBLIC_URL", value_parser = parse_base_url)]
+    pub public_url: Option<BaseUrl>,
 
     /// The most items on a page
     #[arg(long, global = true, env = "COFFER_PAGE_MOST", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=10_000))]
@@ -373,6 +378,8 @@ impl Config {
                 tls: matches!(transport, Transport::Tls(_)),
                 secure_only: self.is_production(),
                 trusted: self.trusted_proxy.clone(),
+                public_url: self.public_url.clone(),
+                listening: None,
             },
             sandbox_key,
         }

@@ -33,18 +33,18 @@ mod transfers;
 mod users;
 
 pub use answer::{Wire, code, name_faults, never_ran, render, render_or_refuse};
-pub use engine::{Engine, Plan, Raw};
+pub use engine::{Engine, PERSISTED_QUERY_NOT_FOUND, PERSISTED_QUERY_NOT_SUPPORTED, Plan, Raw};
 pub use guard::{Limits, Operation, Refused};
 pub use levels::Levels;
 pub use page::Most;
 
+use crate::wire::BaseUrl;
 use crate::{
     app::App,
     domain::{Actor, db::Reader},
 };
 use async_graphql::{MergedObject, MergedSubscription, Request, SDLExportOptions};
 use loaders::Loaders;
-use std::sync::Arc;
 
 /// Reads.
 #[derive(Default, MergedObject)]
@@ -91,6 +91,9 @@ pub struct Subscription(events::EventSubscription);
 pub const ONCE_ONLY: [&str; 8] =
     ["userSignUp", "userSignIn", "passwordChange", "passwordRecover", "passwordReset", "passcodeSend", "passcodeVerify", "totpVerify"];
 
+/// Mutations that need no credential, so that a bad one does not stop them.
+pub const OPEN: [&str; 5] = ["userSignUp", "userSignIn", "tokenRefresh", "passwordRecover", "passwordReset"];
+
 /// The one schema.
 pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
 
@@ -107,13 +110,9 @@ pub fn sdl(schema: &Schema) -> String {
     schema.sdl_with_options(SDLExportOptions::new().include_specified_by())
 }
 
-/// Where the caller found us: scheme and host, as she called them.
-#[derive(Clone, Debug, Default)]
-pub struct Here(pub Arc<str>);
-
 /// Puts into a request what its resolvers look for.
-pub fn equip(app: &App, most: Most, here: Here, actor: &Actor, request: Request, operation: &Operation, levels: Levels) -> Request {
+pub fn equip(app: &App, most: Most, base_url: BaseUrl, actor: &Actor, request: Request, operation: &Operation, levels: Levels) -> Request {
     let pool = app.db.read.clone();
     let reader = if operation.needs_snapshot { Reader::snapshot(pool) } else { Reader::latest(pool) };
-    request.data(Loaders::new(app, actor, reader, levels)).data(app.clone()).data(actor.clone()).data(most).data(here)
+    request.data(Loaders::new(app, actor, reader, levels)).data(app.clone()).data(actor.clone()).data(most).data(base_url)
 }

@@ -1,6 +1,7 @@
 //! The server: routes, layers, who is calling, health.
 
 mod arrival;
+mod base_url;
 mod counted;
 mod docs;
 mod documents;
@@ -10,13 +11,14 @@ mod socket;
 pub mod tls;
 
 pub use arrival::{Entrance, Network};
+pub use base_url::parse as parse_base_url;
 
 use crate::{
     app::App,
     domain::{self, Actor, Error, Who, keys, sessions, tokens},
-    graphql::{Engine, Here, Limits, Most},
+    graphql::{Engine, Limits, Most},
     rest,
-    wire::Fault,
+    wire::{BaseUrl, Fault},
 };
 use axum::{
     Json, Router,
@@ -38,7 +40,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::watch;
-use tower_http::cors::CorsLayer;
+use tower_http::cors::{AllowHeaders, CorsLayer};
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -51,8 +53,8 @@ pub struct House {
     most: Most,
     /// Origins whose pages may ask and open sockets, besides our own.
     origins: Arc<[String]>,
-    /// Where the caller of one request found us.
-    here: Here,
+    /// What links begin with, on one socket.
+    base_url: BaseUrl,
     stopping: watch::Receiver<bool>,
 }
 
@@ -89,8 +91,8 @@ impl Default for Settings {
 pub fn router(app: App, settings: Settings, stopping: watch::Receiver<bool>) -> domain::Result<Router> {
     let entrance = Arc::new(settings.entrance.clone());
     let schema = crate::graphql::schema(settings.introspection);
-    let once_only = crate::graphql::ONCE_ONLY.to_vec();
-    let limits = Limits { page_most: settings.page_most, introspection: settings.introspection, once_only, ..settings.limits };
+    let (once_only, open) = (crate::graphql::ONCE_ONLY.to_vec(), crate::graphql::OPEN.to_vec());
+    let limits = Limits { page_most: settings.page_most, introspection: settings.introspection, once_only, open, ..settings.limits };
     let sdl = crate::graphql::sdl(&schema);
     let engine = Engine::new(schema, &sdl, limits).map_err(|cause| Error::broken(format!("the schema cannot be read back: {cause}")))?;
     let house = House {
@@ -98,7 +100,7 @@ pub fn router(app: App, settings: Settings, stopping: watch::Receiver<bool>) -> 
         engine,
         most: Most(settings.page_most),
         origins: settings.origins.into(),
-        here: Here::default(),
+        base_url: BaseUrl::default(),
         stopping,
     };
     let playground = Playground {
@@ -136,17 +138,11 @@ fn for_pages_of<S: Clone + Send + Sync + 'static>(origins: &[String], router: Ro
     if origins.is_empty() {
         return router;
     }
-    let headers = [
-        header::ACCEPT,
-        header::AUTHORIZATION,
-        header::CONTENT_TYPE,
-        HeaderName::from_static("bearer"),
-        HeaderName::from_static("idempotency-key"),
-    ];
     let rules = CorsLayer::new()
         .allow_origin(origins)
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
-        .allow_headers(headers)
+        // Clients add headers of their own, such as apollographql-client-name; which ones does not matter to an origin that is listed.
+        .allow_headers(AllowHeaders::mirror_request())
         .expose_headers(counted::TOLD)
         .max_age(Duration::from_secs(3600));
     router.layer(rules)
@@ -170,9 +166,8 @@ impl House {
         }
     }
 
-    /// Who presents this `Authorization` text.
-    async fn authenticate(&self, authorization: Option<&str>, address: Option<IpAddr>) -> Result<Actor, Denied> {
-        let credential = authorization.map(credential);
+    /// Who presents this credential.
+    async fn authenticate(&self, credential: Option<String>, address: Option<IpAddr>) -> Result<Actor, Denied> {
         caller(&self.app, credential, self.app.ids.next(Kind::Request), address).await.map_err(Denied::from)
     }
 
@@ -229,6 +224,13 @@ async fn named_request(mut request: Request, next: Next) -> Response {
 
 fn request_id(headers: &HeaderMap) -> Uuid {
     headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).and_then(|text| Uuid::try_parse(text).ok()).unwrap_or_default()
+}
+
+/// The credentials of a request: of the `Authorization` header, and of the documented header `Bearer`. None for one that is not text.
+fn credentials(headers: &HeaderMap) -> impl Iterator<Item = Option<String>> {
+    let authorization = headers.get_all(header::AUTHORIZATION).iter().map(|value| value.to_str().ok().map(credential));
+    let bearer = headers.get_all("bearer").iter().map(|value| value.to_str().ok().map(|key| key.trim().to_owned()));
+    authorization.chain(bearer)
 }
 
 /// The credential in an `Authorization` text: a bearer token, the user name of HTTP Basic, or the bare key.

@@ -176,9 +176,16 @@ impl IntoResponse for Problem {
     }
 }
 
+/// Names the ways to send a credential.
+pub fn challenge(response: &mut Response) {
+    for scheme in [r#"Basic realm="coffer", charset="UTF-8""#, r#"Bearer realm="coffer""#] {
+        response.headers_mut().append(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
+    }
+}
+
 fn hint(response: &mut Response, hints: Hints) {
     if response.status() == StatusCode::UNAUTHORIZED {
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        challenge(response);
     }
     if hints.replayed {
         response.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));
@@ -223,10 +230,6 @@ pub fn in_the_clear(path: &str, message: &str) -> Response {
     }
     problem(StatusCode::FORBIDDEN, "invalid_request", message)
 }
-
-/// `http` or `https`: how the client came, put into the request before it came here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Scheme(pub &'static str);
 
 fn problem(status: StatusCode, kind: &str, message: &str) -> Response {
     (status, Json(json!({ "error": { "type": kind, "message": message } }))).into_response()

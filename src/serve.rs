@@ -41,8 +41,9 @@ pub async fn serve(config: &Config, empty: bool) -> Result<ExitCode, Complaint> 
         tasks.push(workers::timers(&app));
     }
     let (stop, stopping) = watch::channel(false);
-    let router = http::router(app.clone(), config.settings(&transport, key.clone().filter(|_| config.addr.ip().is_loopback())), stopping)
-        .map_err(|error| cannot("build the doors", &error))?;
+    let mut settings = config.settings(&transport, key.clone().filter(|_| config.addr.ip().is_loopback()));
+    settings.entrance.listening = Some(address);
+    let router = http::router(app.clone(), settings, stopping).map_err(|error| cannot("build the doors", &error))?;
     let stopped = stop_signal()?;
     say(&banner(
         config,

@@ -1,11 +1,28 @@
 //! The one place where an error becomes words for a stranger.
 
 use crate::domain::{self, Code, Error, Refusal, command::Answer};
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 /// An error on its way out. It cannot be printed, so a bare `?` on a database error in a door does not compile.
 #[derive(Clone)]
 pub struct Fault(Arc<Error>);
+
+/// The address that links in answers begin with, without a slash at its end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BaseUrl(Arc<str>);
+
+impl BaseUrl {
+    /// Takes a scheme, a host and perhaps a path, already checked.
+    pub fn new(text: impl Into<Arc<str>>) -> Self {
+        Self(text.into())
+    }
+}
+
+impl fmt::Display for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 /// What the doors answer with.
 pub type Result<T, E = Fault> = std::result::Result<T, E>;

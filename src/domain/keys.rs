@@ -78,6 +78,11 @@ fn prefix(scopes: &str, mode: Mode) -> &'static str {
 
 const PREFIXES: [&str; 4] = ["sk_test_", "sk_live_", "pk_test_", "pk_live_"];
 
+/// Whether a credential is meant to be a key, well-formed or not.
+pub fn looks_like(credential: &str) -> bool {
+    ["sk_", "pk_"].iter().any(|prefix| credential.starts_with(prefix))
+}
+
 /// The part of a key that may be shown: what its text begins with.
 pub fn shown(row: &api_key::Model, mode: Mode) -> String {
     format!("{}{}", prefix(&row.scopes, mode), row.public_id)

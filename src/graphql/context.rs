@@ -1,14 +1,13 @@
 //! What a resolver finds in its request.
 
 use super::{
-    Here,
     loaders::Loaders,
     page::{self, Item, Most},
 };
 use crate::{
     app::App,
     domain::{Actor, page::Page},
-    wire::Result,
+    wire::{BaseUrl, Result},
 };
 use async_graphql::Context;
 
@@ -40,8 +39,7 @@ impl RequestContext for Context<'_> {
     }
 
     fn address(&self, path: &str) -> String {
-        let Here(origin) = self.data_unchecked();
-        format!("{origin}{path}")
+        format!("{}{path}", self.data_unchecked::<BaseUrl>())
     }
 
     fn page<T: Item>(&self, first: Option<i32>, after: Option<String>, last: Option<i32>, before: Option<String>) -> Result<Page> {

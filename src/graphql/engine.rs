@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    hash::{BuildHasher, RandomState},
+    hash::{BuildHasher, Hash, RandomState},
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -16,29 +16,80 @@ use futures_util::{
     stream::{self, BoxStream},
 };
 use serde::Deserialize;
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
+use sha2::{Digest, Sha256};
 use tracing::Instrument;
 
 use super::{
     Schema, answer,
     complete::{Types, complete},
-    guard::{self, Checked, Limits, Operation, Refused, VALIDATION_FAILED},
+    guard::{self, BAD_USER_INPUT, Checked, Limits, Operation, Refused, VALIDATION_FAILED},
     levels::Levels,
     ordered::order,
 };
 
+/// The server does not know the document with this hash: the client sends it again with its text.
+pub const PERSISTED_QUERY_NOT_FOUND: &str = "PERSISTED_QUERY_NOT_FOUND";
+/// The client speaks another protocol of persisted queries.
+pub const PERSISTED_QUERY_NOT_SUPPORTED: &str = "PERSISTED_QUERY_NOT_SUPPORTED";
+
 /// A request as a client sends it, on every transport.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(try_from = "Unchecked")]
 pub struct Raw {
-    pub query: String,
-    #[serde(default)]
+    /// The document; left out where its hash is sent instead.
+    pub query: Option<String>,
     pub operation_name: Option<String>,
-    #[serde(default)]
     pub variables: Option<Variables>,
-    /// Must be an object; nothing in it is read.
-    #[serde(default)]
-    pub extensions: Option<Map<String, Json>>,
+    pub extensions: Extensions,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Unchecked {
+    query: Option<String>,
+    operation_name: Option<String>,
+    variables: Option<Variables>,
+    extensions: Option<Extensions>,
+}
+
+impl TryFrom<Unchecked> for Raw {
+    type Error = &'static str;
+
+    fn try_from(sent: Unchecked) -> Result<Self, Self::Error> {
+        let Unchecked { query, operation_name, variables, extensions } = sent;
+        let raw = Self { query, operation_name, variables, extensions: extensions.unwrap_or_default() };
+        if raw.names_a_document() { Ok(raw) } else { Err("no document") }
+    }
+}
+
+/// Read of the extensions; all others are ignored.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Extensions {
+    /// Apollo's automatic persisted queries: the document's SHA-256, in place of the document or beside it.
+    persisted_query: Option<Json>,
+}
+
+impl Raw {
+    /// Whether there is a document, or the hash of one.
+    pub fn names_a_document(&self) -> bool {
+        self.query.is_some() || self.extensions.persisted_query.is_some()
+    }
+}
+
+type Sha = [u8; 32];
+
+/// The hash in the extension `persistedQuery`.
+fn persisted(extension: &Json) -> Result<Sha, Refused> {
+    if extension.get("version").and_then(Json::as_u64) != Some(1) {
+        return Err(Refused::new(PERSISTED_QUERY_NOT_SUPPORTED, "PersistedQueryNotSupported"));
+    }
+    let digits = extension.get("sha256Hash").and_then(Json::as_str).unwrap_or_default();
+    let mut hash = [0; 32];
+    hex::decode_to_slice(digits, &mut hash)
+        .map_err(|_| Refused::new(BAD_USER_INPUT, "extensions.persistedQuery.sha256Hash must be 64 hexadecimal digits."))?;
+    Ok(hash)
 }
 
 /// A request that passed the guard.
@@ -52,6 +103,11 @@ pub struct Plan {
 impl Plan {
     pub fn kind(&self) -> OperationType {
         self.operation.kind
+    }
+
+    /// Whether it needs no credential.
+    pub fn is_open(&self) -> bool {
+        self.operation.is_open
     }
 
     fn request(mut self, levels: &Levels, prepare: impl FnOnce(Request, &Operation, Levels) -> Request) -> (Request, Self) {
@@ -72,7 +128,11 @@ pub struct Engine<E = Schema> {
 struct Shared {
     limits: Limits,
     types: Types,
-    documents: Documents,
+    documents: Documents<(u64, u64)>,
+    /// Keys of the hashes of texts, for `Documents`.
+    keys: [RandomState; 2],
+    /// Documents that clients have registered by their hash.
+    persisted: Documents<Sha>,
 }
 
 impl<E: Executor> Engine<E> {
@@ -80,7 +140,9 @@ impl<E: Executor> Engine<E> {
     pub fn new(schema: E, sdl: &str, limits: Limits) -> Result<Self, ParseError> {
         let types = Types::read(sdl)?;
         let documents = Documents::new(limits.cached_documents, limits.cached_tokens);
-        Ok(Self { schema, shared: Arc::new(Shared { limits, types, documents }) })
+        let persisted = Documents::new(limits.cached_documents, limits.cached_tokens);
+        let keys = [RandomState::new(), RandomState::new()];
+        Ok(Self { schema, shared: Arc::new(Shared { limits, types, documents, keys, persisted }) })
     }
 
     pub fn limits(&self) -> &Limits {
@@ -89,17 +151,38 @@ impl<E: Executor> Engine<E> {
 
     /// Judges a request without running it.
     pub fn plan(&self, raw: Raw) -> Result<Plan, Refused> {
-        let checked = self.checked(&raw.query)?;
+        let checked = self.document(&raw)?;
         let operation = checked.operation(raw.operation_name.as_deref())?.clone();
         let variables = raw.variables.unwrap_or_default();
         checked.weigh(&operation, &variables, self.limits())?;
         Ok(Plan { checked, operation, variables })
     }
 
+    /// The document of a request, by its text or by its hash. A document that came with its hash is known by it from then on, as long
+    /// as there is room.
+    fn document(&self, raw: &Raw) -> Result<Arc<Checked>, Refused> {
+        let hash = raw.extensions.persisted_query.as_ref().map(persisted).transpose()?;
+        match (raw.query.as_deref().filter(|query| hash.is_none() || !query.is_empty()), hash) {
+            (None, Some(hash)) => {
+                let not_found = || Refused::new(PERSISTED_QUERY_NOT_FOUND, "PersistedQueryNotFound");
+                self.shared.persisted.get(&hash).ok_or_else(not_found)
+            }
+            (Some(query), Some(hash)) => {
+                if <Sha256 as Digest>::digest(query.as_bytes()).as_slice() != hash.as_slice() {
+                    return Err(Refused::new(BAD_USER_INPUT, "The SHA-256 hash is not that of the query."));
+                }
+                let checked = self.checked(query)?;
+                self.shared.persisted.keep(hash, checked.clone());
+                Ok(checked)
+            }
+            (query, None) => self.checked(query.unwrap_or_default()),
+        }
+    }
+
     fn checked(&self, query: &str) -> Result<Arc<Checked>, Refused> {
-        let Shared { limits, types, documents } = &*self.shared;
-        let key = documents.key(query);
-        if let Some(checked) = documents.get(key) {
+        let Shared { limits, types, documents, keys: [first, second], .. } = &*self.shared;
+        let key = (first.hash_one(query), second.hash_one(query));
+        if let Some(checked) = documents.get(&key) {
             return Ok(checked);
         }
         let mut checked = guard::admit(query, limits)?;
@@ -198,54 +281,48 @@ fn internal() -> Response {
     Refused::new(answer::INTERNAL, "Internal error.").into()
 }
 
-/// Documents that passed the guard, by a keyed hash of their text that a stranger cannot aim at.
+/// Documents that passed the guard, by a hash of their text that a stranger cannot aim at.
 ///
 /// Two generations: when the young one is full it becomes the old one, and what was old and unused is forgotten.
-struct Documents {
-    keys: [RandomState; 2],
+struct Documents<K> {
     half: usize,
     half_tokens: usize,
-    generations: Mutex<Generations>,
+    generations: Mutex<Generations<K>>,
 }
 
-#[derive(Default)]
-struct Generations {
-    young: HashMap<(u64, u64), Arc<Checked>>,
-    old: HashMap<(u64, u64), Arc<Checked>>,
+struct Generations<K> {
+    young: HashMap<K, Arc<Checked>>,
+    old: HashMap<K, Arc<Checked>>,
     young_tokens: usize,
 }
 
-impl Documents {
+impl<K: Copy + Eq + Hash> Documents<K> {
     fn new(most: usize, most_tokens: usize) -> Self {
-        Self { keys: [RandomState::new(), RandomState::new()], half: most / 2, half_tokens: most_tokens / 2, generations: Mutex::default() }
+        let generations = Generations { young: HashMap::new(), old: HashMap::new(), young_tokens: 0 };
+        Self { half: most / 2, half_tokens: most_tokens / 2, generations: Mutex::new(generations) }
     }
 
-    fn key(&self, query: &str) -> (u64, u64) {
-        let [first, second] = &self.keys;
-        (first.hash_one(query), second.hash_one(query))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Generations> {
+    fn lock(&self) -> MutexGuard<'_, Generations<K>> {
         self.generations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn get(&self, key: (u64, u64)) -> Option<Arc<Checked>> {
+    fn get(&self, key: &K) -> Option<Arc<Checked>> {
         let mut generations = self.lock();
-        if let Some(checked) = generations.young.get(&key) {
+        if let Some(checked) = generations.young.get(key) {
             return Some(checked.clone());
         }
-        let checked = generations.old.remove(&key)?;
-        self.put(&mut generations, key, checked.clone());
+        let checked = generations.old.remove(key)?;
+        self.put(&mut generations, *key, checked.clone());
         Some(checked)
     }
 
-    fn keep(&self, key: (u64, u64), checked: Arc<Checked>) {
+    fn keep(&self, key: K, checked: Arc<Checked>) {
         if checked.tokens <= self.half_tokens && self.half > 0 {
             self.put(&mut self.lock(), key, checked);
         }
     }
 
-    fn put(&self, generations: &mut Generations, key: (u64, u64), checked: Arc<Checked>) {
+    fn put(&self, generations: &mut Generations<K>, key: K, checked: Arc<Checked>) {
         let tokens = generations.young_tokens + checked.tokens;
         if generations.young.len() >= self.half || tokens > self.half_tokens {
             generations.old = std::mem::take(&mut generations.young);

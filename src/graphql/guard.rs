@@ -43,14 +43,15 @@ pub struct Limits {
     /// Open `{`, `[` and `(` at one time.
     pub nesting: usize,
     pub fragments: usize,
-    pub operations: usize,
     /// Selections once every fragment is written out.
     pub selections: u64,
     pub aliases: u64,
     pub root_fields: u64,
     pub mutation_root_fields: u64,
-    /// Mutations of which a document may hold one in all, because each try is a guess at a secret.
+    /// Mutations of which an operation may hold one in all, because each try is a guess at a secret.
     pub once_only: Vec<&'static str>,
+    /// Mutations that need no credential.
+    pub open: Vec<&'static str>,
     /// Directives on one place.
     pub directives: usize,
     /// Fields on one path, those of `CONNECTION` and introspection left out.
@@ -94,12 +95,12 @@ impl Default for Limits {
             tokens: 1_500,
             nesting: 32,
             fragments: 30,
-            operations: 5,
             selections: 2_000,
             aliases: 15,
             root_fields: 10,
             mutation_root_fields: 4,
             once_only: Vec::new(),
+            open: Vec::new(),
             directives: 3,
             depth: 12,
             introspection_lists: 2,
@@ -175,6 +176,8 @@ pub struct Operation {
     pub kind: OperationType,
     /// More than one read is likely, so that they should see the same moment.
     pub needs_snapshot: bool,
+    /// Whether all of its root fields need no credential.
+    pub is_open: bool,
     /// The complexity, where no variable decides it.
     fixed_weight: Option<u64>,
 }
@@ -190,26 +193,21 @@ pub fn admit(query: &str, limits: &Limits) -> Result<Checked, Refused> {
     survey.check_definitions()?;
 
     let mut all = Facts::default();
-    let mut once_only = 0;
     let mut operations = Vec::new();
     for (name, operation) in document.operations.iter() {
         let facts = survey.operation(operation)?;
         all = all.and(facts);
         let roots = survey.roots(operation)?;
-        once_only += roots.once_only;
         operations.push(Operation {
             name: name.cloned(),
             kind: operation.node.ty,
             needs_snapshot: operation.node.ty == OperationType::Query && (roots.reads > 1 || roots.relations),
+            is_open: roots.open == roots.fields,
             fixed_weight: weight::fixed(&document, &operation.node, limits)?,
         });
     }
     if all.selections > limits.selections {
         return Err(Refused::too_many("selections once its fragments are written out", limits.selections));
-    }
-    if once_only > 1 {
-        let names = limits.once_only.join(", ");
-        return Err(Refused::new(TOO_COMPLEX, format!("A document may hold only one of {names}.")));
     }
     Ok(Checked { document: Arc::new(document), operations, tokens })
 }
@@ -315,6 +313,7 @@ struct Roots {
     /// Fields that read data, so not those of introspection.
     reads: u64,
     once_only: u64,
+    open: u64,
     relations: bool,
 }
 
@@ -330,9 +329,6 @@ impl<'a> Survey<'a> {
         let (document, limits) = (self.document, self.limits);
         if document.fragments.len() > limits.fragments {
             return Err(Refused::too_many("fragments", limits.fragments));
-        }
-        if document.operations.iter().len() > limits.operations {
-            return Err(Refused::too_many("operations", limits.operations));
         }
         for (name, fragment) in &document.fragments {
             self.directives(&fragment.node.directives)?;
@@ -374,6 +370,10 @@ impl<'a> Survey<'a> {
             let message = format!("A {} may have at most {limit} root fields.", operation.node.ty);
             return Err(Refused::new(TOO_COMPLEX, message).at(operation.pos));
         }
+        if roots.once_only > 1 {
+            let names = self.limits.once_only.join(", ");
+            return Err(Refused::new(TOO_COMPLEX, format!("An operation may hold only one of {names}.")).at(operation.pos));
+        }
         Ok(roots)
     }
 
@@ -390,6 +390,7 @@ impl<'a> Survey<'a> {
                     if !name.starts_with("__") {
                         roots.reads += 1;
                         roots.once_only += u64::from(self.limits.once_only.contains(&name));
+                        roots.open += u64::from(self.limits.open.contains(&name));
                         roots.relations |= self.set(&field.node.selection_set.node)?.relations;
                     }
                 }

@@ -1,7 +1,8 @@
 //! How a request came to us: from which address, and whether by a secure connection.
 
+use super::base_url;
 use super::{REFUSED_IN_THE_CLEAR, socket};
-use crate::{graphql::Here, rest};
+use crate::{rest, wire::BaseUrl};
 use axum::{
     extract::{ConnectInfo, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
@@ -23,14 +24,6 @@ pub struct Arrival {
     pub secure: bool,
 }
 
-impl Arrival {
-    /// How whoever sent these headers calls us.
-    pub fn here(self, headers: &HeaderMap) -> Here {
-        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-        Here(format!("{}://{host}", if self.secure { "https" } else { "http" }).into())
-    }
-}
-
 /// What is known of the way to us.
 #[derive(Clone, Debug, Default)]
 pub struct Entrance {
@@ -40,6 +33,10 @@ pub struct Entrance {
     pub secure_only: bool,
     /// Those whose word on where a request came from is believed.
     pub trusted: Vec<Network>,
+    /// What links begin with, whatever a request says; told by the request where this is not set.
+    pub public_url: Option<BaseUrl>,
+    /// Where the server listens.
+    pub listening: Option<SocketAddr>,
 }
 
 /// One address, or all that begin alike.
@@ -95,6 +92,14 @@ impl Entrance {
         }
     }
 
+    /// What links in the answer begin with. A `Host` header is no proof of where the client found the server, so only a trusted
+    /// proxy's word counts, and a direct client's loopback name.
+    fn base_url(&self, peer: Option<IpAddr>, secure: bool, headers: &HeaderMap) -> BaseUrl {
+        let scheme = if secure { "https" } else { "http" };
+        let forwarded = || peer.filter(|peer| self.trusts(*peer)).and_then(|_| base_url::forwarded(scheme, headers));
+        self.public_url.clone().or_else(forwarded).unwrap_or_else(|| base_url::direct(scheme, headers, self.listening))
+    }
+
     /// The last of those who passed the request on that we do not trust; whatever stands before it may be made up.
     fn sender(&self, proxy: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut sender = proxy;
@@ -115,7 +120,7 @@ fn said<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Vec<&'a str> {
     texts.flat_map(|text| text.split(',')).map(str::trim).collect()
 }
 
-fn last<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+pub fn last<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     said(headers, name).pop()
 }
 
@@ -138,7 +143,8 @@ pub async fn arrived(State(entrance): State<Arc<Entrance>>, mut request: Request
         };
     }
     request.extensions_mut().insert(arrival);
-    request.extensions_mut().insert(rest::Scheme(if arrival.secure { "https" } else { "http" }));
+    let base_url = entrance.base_url(peer, arrival.secure, request.headers());
+    request.extensions_mut().insert(base_url);
     let mut response = next.run(request).await;
     if entrance.secure_only && arrival.secure {
         response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));

@@ -1,14 +1,12 @@
 //! Every request is counted once, before its body is read, and every answer says what is left.
 
-use super::{Denied, House, arrival::Arrival, credential, door, request_id};
+use super::{Denied, House, arrival::Arrival, door, request_id};
 use crate::{
     app::App,
     domain::{
-        self, Actor, Error, Who,
+        self, Actor, Error, Who, keys,
         limits::{self, Remaining},
-        tokens,
     },
-    graphql::Here,
     rest,
 };
 use axum::{
@@ -27,17 +25,25 @@ const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 pub const TOLD: [HeaderName; 6] =
     [LIMIT, REMAINING, RESET, header::RETRY_AFTER, super::REQUEST_ID, HeaderName::from_static("idempotent-replayed")];
 
-/// The caller of a GraphQL request, once it is counted, or why her credential opens nothing; and where she found us.
+/// Who sent a GraphQL request, once it is counted.
 #[derive(Clone)]
-pub struct Known(pub Result<Actor, Denied>, pub Here);
+pub struct Known {
+    /// The caller, or why the credential is refused.
+    pub caller: Result<Actor, Denied>,
+    /// The caller of operations that need no credential, where a refused one is no reason to refuse them: an expired token, which
+    /// a client may send with every request, but not a mistyped key, whose partner would be lost.
+    pub anonymous: Option<Actor>,
+}
 
 /// Counts a request of the GraphQL door and puts its caller into it.
 pub async fn at_graphql(State(house): State<House>, Extension(arrival): Extension<Arrival>, mut request: Request, next: Next) -> Response {
     let known = door::caller(&house, request.headers(), arrival.address).await;
     match count(&house.app, &known, arrival.address).await {
         Ok(remaining) => {
-            let here = arrival.here(request.headers());
-            request.extensions_mut().insert(Known(known, here));
+            let expired = known.as_ref().is_err_and(|denied| denied.code == "UNAUTHENTICATED") && !has_key(request.headers());
+            let request_id = request_id(request.headers());
+            let anonymous = expired.then(|| Actor { request_id, address: arrival.address, ..Actor::default() });
+            request.extensions_mut().insert(Known { caller: known, anonymous });
             told(next.run(request).await, remaining)
         }
         Err(error) => {
@@ -96,19 +102,16 @@ fn fits(described: &str, path: &str) -> bool {
     described.len() == path.len() && described.iter().zip(path).all(|(step, given)| step.starts_with('{') || *step == given)
 }
 
-/// Whether a request shows something that is no token, and so was meant to be a key.
+/// Whether a request shows something that is meant to be a key.
 fn has_key(headers: &HeaderMap) -> bool {
-    let shown = headers.get_all(header::AUTHORIZATION).iter().chain(headers.get_all("bearer"));
-    shown.map(|value| value.to_str().map(credential).unwrap_or_default()).any(|credential| !tokens::looks_like(&credential))
+    super::credentials(headers).flatten().any(|credential| keys::looks_like(&credential))
 }
 
 /// Besides `Authorization`, the documented header `Bearer: <key>` is understood; two credentials are none.
 async fn documented_caller(app: &App, headers: &HeaderMap, address: Option<IpAddr>) -> domain::Result<Actor> {
-    let authorization = headers.get_all(header::AUTHORIZATION).iter().map(|value| value.to_str().map(credential));
-    let bearer = headers.get_all("bearer").iter().map(|value| value.to_str().map(|key| key.trim().to_owned()));
-    let mut credentials = authorization.chain(bearer);
-    match (credentials.next(), credentials.next()) {
-        (Some(Ok(credential)), None) => super::caller(app, Some(credential), request_id(headers), address).await,
+    let mut sent = super::credentials(headers);
+    match (sent.next(), sent.next()) {
+        (Some(Some(credential)), None) => super::caller(app, Some(credential), request_id(headers), address).await,
         _ => Err(Error::Unauthenticated),
     }
 }

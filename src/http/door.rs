@@ -22,8 +22,10 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
     domain::Actor,
-    graphql::{self, Limits, Raw, Refused, guard::BAD_USER_INPUT},
+    graphql::{self, Limits, PERSISTED_QUERY_NOT_FOUND, PERSISTED_QUERY_NOT_SUPPORTED, Plan, Raw, Refused, guard::BAD_USER_INPUT},
     http::{Denied, House, counted::Known, request_id},
+    rest,
+    wire::BaseUrl,
 };
 
 const KEEP_ALIVE: Duration = Duration::from_secs(12);
@@ -78,6 +80,8 @@ impl Media {
             return StatusCode::OK;
         }
         match graphql::code(answer) {
+            // Clients take these for an answer to their offer of a hash, not for a failure.
+            Some(PERSISTED_QUERY_NOT_FOUND | PERSISTED_QUERY_NOT_SUPPORTED) => StatusCode::OK,
             Some("TIMEOUT") => StatusCode::GATEWAY_TIMEOUT,
             Some("INTERNAL_SERVER_ERROR") => StatusCode::INTERNAL_SERVER_ERROR,
             _ => StatusCode::BAD_REQUEST,
@@ -141,8 +145,7 @@ impl IntoResponse for Wrong {
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
         }
         if self.status == StatusCode::UNAUTHORIZED {
-            let scheme = HeaderValue::from_static("Bearer");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+            rest::challenge(&mut response);
         }
         response
     }
@@ -151,6 +154,7 @@ impl IntoResponse for Wrong {
 async fn by_post(
     State(house): State<House>,
     Extension(known): Extension<Known>,
+    Extension(base_url): Extension<BaseUrl>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Wrong> {
@@ -167,7 +171,7 @@ async fn by_post(
         status => Wrong::new(media, status, "The body could not be read."),
     })?;
     let raw: Raw = object(&body).map_err(|reason| Wrong::bad(media, format!("The body is {reason}.")))?;
-    answer(house, known, media, raw, &Method::POST).await
+    answer(house, known, base_url, media, raw, &Method::POST).await
 }
 
 /// The parameters of a GET; `variables` and `extensions` are JSON.
@@ -183,6 +187,7 @@ struct Parameters {
 async fn by_get(
     State(house): State<House>,
     Extension(known): Extension<Known>,
+    Extension(base_url): Extension<BaseUrl>,
     method: Method,
     headers: HeaderMap,
     parameters: Result<Query<Parameters>, QueryRejection>,
@@ -191,16 +196,16 @@ async fn by_get(
     let Ok(Query(parameters)) = parameters else {
         return Err(Wrong::bad(media, "The parameters could not be read."));
     };
-    let Some(query) = parameters.query else {
-        return Err(Wrong::bad(media, "The parameter query is missing."));
-    };
     let raw = Raw {
-        query,
+        query: parameters.query,
         operation_name: parameters.operation_name.filter(|name| !name.is_empty()),
         variables: parameter(media, "variables", parameters.variables.as_deref())?,
-        extensions: parameter(media, "extensions", parameters.extensions.as_deref())?,
+        extensions: parameter(media, "extensions", parameters.extensions.as_deref())?.unwrap_or_default(),
     };
-    answer(house, known, media, raw, &method).await
+    if !raw.names_a_document() {
+        return Err(Wrong::bad(media, "The parameter query is missing."));
+    }
+    answer(house, known, base_url, media, raw, &method).await
 }
 
 async fn by_other(headers: HeaderMap) -> Wrong {
@@ -243,22 +248,19 @@ fn parameter<T: DeserializeOwned>(media: Media, name: &str, text: Option<&str>) 
     }
 }
 
-/// The caller named by the `Authorization` header; nobody without one.
+/// The caller named by the `Authorization` or `Bearer` header; anonymous without one.
 pub async fn caller(house: &House, headers: &HeaderMap, address: Option<IpAddr>) -> Result<Actor, Denied> {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let actor = match (values.next(), values.next()) {
+    let mut sent = super::credentials(headers);
+    let actor = match (sent.next(), sent.next()) {
         (None, _) => house.authenticate(None, address).await,
-        (Some(value), None) => match value.to_str() {
-            Ok(text) => house.authenticate(Some(text), address).await,
-            Err(_) => Err(unreadable()),
-        },
+        (Some(Some(credential)), None) => house.authenticate(Some(credential), address).await,
         _ => Err(unreadable()),
     }?;
     Ok(Actor { request_id: request_id(headers), ..actor })
 }
 
 fn unreadable() -> Denied {
-    Denied { code: "UNAUTHENTICATED", message: "The Authorization header cannot be read.".into() }
+    Denied { code: "UNAUTHENTICATED", message: "Send one readable credential.".into() }
 }
 
 /// Refuses a request before it is read.
@@ -266,10 +268,12 @@ pub fn refuse(headers: &HeaderMap, denied: Denied) -> Response {
     Wrong::denied(Media::wanted(headers).unwrap_or(Media::Json), denied).into_response()
 }
 
-async fn answer(house: House, known: Known, media: Media, raw: Raw, method: &Method) -> Result<Response, Wrong> {
-    let actor = known.0.map_err(|denied| Wrong::denied(media, denied))?;
+async fn answer(house: House, known: Known, base_url: BaseUrl, media: Media, raw: Raw, method: &Method) -> Result<Response, Wrong> {
     let limit = house.engine().limits().response_bytes;
-    let plan = match house.engine().plan(raw) {
+    let plan = house.engine().plan(raw);
+    let is_open = plan.as_ref().is_ok_and(Plan::is_open);
+    let actor = known.caller.or_else(|denied| known.anonymous.filter(|_| is_open).ok_or_else(|| Wrong::denied(media, denied)))?;
+    let plan = match plan {
         Ok(plan) => plan,
         Err(refused) => {
             let answer = Answer::from(refused);
@@ -283,8 +287,8 @@ async fn answer(house: House, known: Known, media: Media, raw: Raw, method: &Met
         return Err(Wrong::method(media, "A mutation needs POST.", "POST"));
     }
     let equip = {
-        let (house, actor, here) = (house.clone(), actor.clone(), known.1);
-        move |request, operation: &_, levels| graphql::equip(&house.app, house.most, here.clone(), &actor, request, operation, levels)
+        let (house, actor) = (house.clone(), actor.clone());
+        move |request, operation: &_, levels| graphql::equip(&house.app, house.most, base_url.clone(), &actor, request, operation, levels)
     };
     if media == Media::Events {
         let request_id = actor.request_id;

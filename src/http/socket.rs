@@ -39,6 +39,7 @@ use crate::{
     domain::{Actor, limits},
     graphql::{self, Raw, Refused},
     http::{Denied, House, arrival::Arrival, counted::count},
+    wire::BaseUrl,
 };
 
 const PROTOCOL: &str = "graphql-transport-ws";
@@ -62,6 +63,7 @@ pub fn routes() -> Router<House> {
 async fn upgrade(
     State(house): State<House>,
     Extension(arrival): Extension<Arrival>,
+    Extension(base_url): Extension<BaseUrl>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
@@ -78,7 +80,7 @@ async fn upgrade(
     }
     let longest = house.engine().limits().socket_message_bytes;
     let upgrade = upgrade.max_message_size(longest).max_frame_size(longest).read_buffer_size(READ_BUFFER);
-    let house = House { here: arrival.here(&headers), ..house };
+    let house = House { base_url, ..house };
     upgrade.on_upgrade(move |socket| serve(house, arrival.address, socket))
 }
 
@@ -194,7 +196,7 @@ async fn serve(house: House, address: Option<IpAddr>, mut socket: WebSocket) {
     let init = async {
         let patience = house.engine().limits().socket_init;
         let credential = timeout(patience, initialised(&mut socket)).await.unwrap_or(Err(NO_INIT))?;
-        let known = house.authenticate(credential.as_deref(), address).await;
+        let known = house.authenticate(credential.as_deref().map(super::credential), address).await;
         count(&house.app, &known, address).await.map_err(|error| refusal(&error.into()))?;
         let actor = known.map_err(|denied| refusal(&denied))?;
         say(&mut socket, r#"{"type":"connection_ack"}"#.into()).await?;
@@ -442,7 +444,7 @@ async fn operate(house: House, actor: Actor, raw: Raw, outlet: Outlet) {
     let request_id = actor.request_id;
     let mut answers = house.engine().stream(raw, {
         let house = house.clone();
-        move |request, operation, levels| graphql::equip(&house.app, house.most, house.here.clone(), &actor, request, operation, levels)
+        move |request, operation, levels| graphql::equip(&house.app, house.most, house.base_url.clone(), &actor, request, operation, levels)
     });
     while let Some(mut answer) = answers.next().await {
         graphql::name_faults(&mut answer, request_id);

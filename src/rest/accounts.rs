@@ -1,10 +1,10 @@
 //! `/v1/accounts` and `/v1/users/{id}/accounts`.
 
 use super::{
-    Caller, Id, KeyHeader, Problem, Result, Route, Scheme, answer,
+    Caller, Id, KeyHeader, Problem, Result, Route, answer,
     body::Body,
     described::{Description, Field},
-    list::{Asked, Parameters, Place},
+    list::{Asked, Links, Parameters},
     users::{self as people, UserBody},
 };
 use crate::{
@@ -17,9 +17,8 @@ use crate::{
     },
 };
 use axum::{
-    Extension, Json,
-    extract::{OriginalUri, Query, State},
-    http::HeaderMap,
+    Json,
+    extract::{Query, State},
     response::Response,
     routing::on,
 };
@@ -123,9 +122,7 @@ async fn list(
     State(app): State<App>,
     actor: Caller,
     Id(id): Id,
-    Extension(scheme): Extension<Scheme>,
-    OriginalUri(uri): OriginalUri,
-    headers: HeaderMap,
+    links: Links,
     Query(parameters): Query<Parameters>,
 ) -> Result<Json<Value>> {
     let asked = Asked::read(&actor, &parameters)?;
@@ -140,7 +137,7 @@ async fn list(
     for titled in &slice.rows {
         data.push(json!(AccountBody::of(&app, &actor, titled.clone())?));
     }
-    Ok(Json(asked.envelope(&Place::of(scheme, &uri, &headers), &[], &slice, |titled| titled.account.id, data)))
+    Ok(Json(asked.envelope(&links, &[], &slice, |titled| titled.account.id, data)))
 }
 
 async fn update(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Id(id): Id, body: Body) -> Result<Response> {

@@ -1,10 +1,10 @@
 //! `/v1/bank_accounts` and `/v1/users/{id}/bank_accounts`.
 
 use super::{
-    Caller, Id, KeyHeader, Result, Route, Scheme, answer,
+    Caller, Id, KeyHeader, Result, Route, answer,
     body::Body,
     described::{Description, Field},
-    list::{Asked, Parameters, Place},
+    list::{Asked, Links, Parameters},
 };
 use crate::{
     app::App,
@@ -15,9 +15,8 @@ use crate::{
     },
 };
 use axum::{
-    Extension, Json,
-    extract::{OriginalUri, Query, State},
-    http::HeaderMap,
+    Json,
+    extract::{Query, State},
     response::Response,
     routing::on,
 };
@@ -63,9 +62,7 @@ async fn list(
     State(app): State<App>,
     actor: Caller,
     Id(id): Id,
-    Extension(scheme): Extension<Scheme>,
-    OriginalUri(uri): OriginalUri,
-    headers: HeaderMap,
+    links: Links,
     Query(parameters): Query<Parameters>,
 ) -> Result<Json<Value>> {
     let asked = Asked::read(&actor, &parameters)?;
@@ -76,7 +73,7 @@ async fn list(
     for bank_account in &slice.rows {
         data.push(json!(BankAccountBody::of(&app, bank_account)?));
     }
-    Ok(Json(asked.envelope(&Place::of(scheme, &uri, &headers), &[], &slice, |bank_account| bank_account.id, data)))
+    Ok(Json(asked.envelope(&links, &[], &slice, |bank_account| bank_account.id, data)))
 }
 
 async fn read(State(app): State<App>, actor: Caller, Id(id): Id) -> Result<Json<BankAccountBody>> {

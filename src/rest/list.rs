@@ -1,14 +1,19 @@
 //! Lists: the documented query parameters and the documented envelope.
 
-use super::Scheme;
-use crate::domain::{
-    Actor, Refusal, Result, Scope, ids,
-    page::{Order, Page, Slice},
+use crate::{
+    domain::{
+        Actor, Refusal, Result, Scope, ids,
+        page::{Order, Page, Slice},
+    },
+    wire::BaseUrl,
 };
-use axum::http::{HeaderMap, Uri, header};
+use axum::{
+    extract::{Extension, FromRequestParts},
+    http::request::Parts,
+};
 use entity::Kind;
 use serde_json::{Map, Value, json};
-use std::collections::HashMap;
+use std::{collections::HashMap, convert::Infallible};
 use uuid::Uuid;
 
 /// Query parameters as sent.
@@ -71,10 +76,11 @@ impl Asked {
     }
 
     /// The documented envelope around a page; `own` are the list's own parameters, which links carry on.
-    pub fn envelope<T>(&self, at: &Place, own: &[(&str, &str)], slice: &Slice<T>, id: impl Fn(&T) -> Uuid, data: Vec<Value>) -> Value {
+    pub fn envelope<T>(&self, links: &Links, own: &[(&str, &str)], slice: &Slice<T>, id: impl Fn(&T) -> Uuid, data: Vec<Value>) -> Value {
         let empty = self.limit == 0;
-        let next = slice.rows.last().filter(|_| slice.has_next && !empty).map(|row| at.link(self, own, "starting_after", id(row)));
-        let previous = slice.rows.first().filter(|_| slice.has_previous && !empty).map(|row| at.link(self, own, "ending_before", id(row)));
+        let next = slice.rows.last().filter(|_| slice.has_next && !empty).map(|row| links.link(self, own, "starting_after", id(row)));
+        let previous =
+            slice.rows.first().filter(|_| slice.has_previous && !empty).map(|row| links.link(self, own, "ending_before", id(row)));
         let mut pagination = Map::new();
         pagination.insert("ending_before".to_owned(), json!(self.ending_before));
         pagination.insert("starting_after".to_owned(), json!(self.starting_after));
@@ -85,7 +91,7 @@ impl Asked {
         }
         for (name, link) in [("previous", previous), ("next", next)] {
             pagination.insert(format!("{name}_page"), json!(link));
-            pagination.insert(format!("{name}_uri"), json!(link.map(|link| format!("{}{link}", at.origin))));
+            pagination.insert(format!("{name}_uri"), json!(link.map(|link| format!("{}{link}", links.base))));
         }
         json!({ "pagination": pagination, "data": data })
     }
@@ -99,18 +105,21 @@ impl Asked {
 }
 
 /// Where a list was asked for, for links to its other pages.
-pub struct Place {
-    origin: String,
+pub struct Links {
+    base: BaseUrl,
     path: String,
 }
 
-impl Place {
-    /// From the request; the origin is what the client called us.
-    pub fn of(scheme: Scheme, uri: &Uri, headers: &HeaderMap) -> Self {
-        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-        Self { origin: format!("{}://{host}", scheme.0), path: uri.path().trim_end_matches('/').to_owned() }
-    }
+impl<S: Send + Sync> FromRequestParts<S> for Links {
+    type Rejection = Infallible;
 
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> std::result::Result<Self, Infallible> {
+        let base = Extension::<BaseUrl>::from_request_parts(parts, state).await.map(|Extension(base)| base).unwrap_or_default();
+        Ok(Self { base, path: parts.uri.path().trim_end_matches('/').to_owned() })
+    }
+}
+
+impl Links {
     fn link(&self, asked: &Asked, own: &[(&str, &str)], cursor: &str, id: Uuid) -> String {
         let own: String = own.iter().map(|(name, value)| format!("&{name}={value}")).collect();
         format!("{}?limit={}&order={}{own}&{cursor}={id}", self.path, asked.limit, asked.order_name())

@@ -1,10 +1,10 @@
 //! `/v1/orders`.
 
 use super::{
-    Caller, Id, KeyHeader, Result, Route, Scheme, answer,
+    Caller, Id, KeyHeader, Result, Route, answer,
     body::Body,
     described::{Description, Field},
-    list::{Asked, Parameters, Place},
+    list::{Asked, Links, Parameters},
 };
 use crate::{
     app::App,
@@ -15,8 +15,7 @@ use crate::{
 };
 use axum::{
     Json,
-    extract::{Extension, OriginalUri, Query, State},
-    http::HeaderMap,
+    extract::{Query, State},
     response::Response,
     routing::on,
 };
@@ -85,14 +84,7 @@ async fn cancel(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader
     Ok(answer(&canceled, &TakenBack { id: canceled.value.id, object: "order", canceled: true }))
 }
 
-async fn list(
-    State(app): State<App>,
-    actor: Caller,
-    OriginalUri(uri): OriginalUri,
-    Extension(scheme): Extension<Scheme>,
-    headers: HeaderMap,
-    Query(parameters): Query<Parameters>,
-) -> Result<Json<Value>> {
+async fn list(State(app): State<App>, actor: Caller, links: Links, Query(parameters): Query<Parameters>) -> Result<Json<Value>> {
     let asked = Asked::read(&actor, &parameters)?;
     let status = parameters.get("status").map_or("open", String::as_str);
     let states = match status {
@@ -110,7 +102,7 @@ async fn list(
         data.push(json!(OrderBody::of(order, instrument)));
     }
     let own = [("status", status)];
-    Ok(Json(asked.envelope(&Place::of(scheme, &uri, &headers), &own, &slice, |order| order.id, data)))
+    Ok(Json(asked.envelope(&links, &own, &slice, |order| order.id, data)))
 }
 
 fn instant(at: DateTime<Utc>) -> String {

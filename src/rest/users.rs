@@ -1,10 +1,10 @@
 //! `/v1/users`.
 
 use super::{
-    Caller, Id, KeyHeader, Result, Route, Scheme, answer,
+    Caller, Id, KeyHeader, Result, Route, answer,
     body::Body,
     described::{Description, Field},
-    list::{Asked, Parameters, Place},
+    list::{Asked, Links, Parameters},
 };
 use crate::{
     app::App,
@@ -19,9 +19,8 @@ use crate::{
     },
 };
 use axum::{
-    Extension, Json,
-    extract::{OriginalUri, Query, State},
-    http::HeaderMap,
+    Json,
+    extract::{Query, State},
     response::Response,
     routing::on,
 };
@@ -155,14 +154,7 @@ async fn read(State(app): State<App>, actor: Caller, Id(id): Id) -> Result<Json<
     Ok(Json(UserBody::of(&app, found.user, found.kyc)?))
 }
 
-async fn list(
-    State(app): State<App>,
-    actor: Caller,
-    Extension(scheme): Extension<Scheme>,
-    OriginalUri(uri): OriginalUri,
-    headers: HeaderMap,
-    Query(parameters): Query<Parameters>,
-) -> Result<Json<Value>> {
+async fn list(State(app): State<App>, actor: Caller, links: Links, Query(parameters): Query<Parameters>) -> Result<Json<Value>> {
     let asked = Asked::read(&actor, &parameters)?;
     let page = asked.page(Kind::User, "user", async |id| Ok(users::find(&app.db.read, &actor, id).await?.is_some())).await?;
     let slice = users::look_through(&app, &actor, &page).await?;
@@ -170,7 +162,7 @@ async fn list(
     for Registered { user, kyc } in &slice.rows {
         data.push(json!(UserBody::of(&app, user.clone(), kyc.clone())?));
     }
-    Ok(Json(asked.envelope(&Place::of(scheme, &uri, &headers), &[], &slice, |registered| registered.user.id, data)))
+    Ok(Json(asked.envelope(&links, &[], &slice, |registered| registered.user.id, data)))
 }
 
 /// A person as documented: never her social security number or birth date.

@@ -23,6 +23,7 @@ mod limits;
 mod lists;
 mod messages;
 mod orders;
+mod persisted;
 mod process;
 mod samples;
 mod screening;

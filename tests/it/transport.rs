@@ -472,3 +472,45 @@ async fn a_page_of_another_site_may_not_connect() {
         assert!(connect(None, protocol).await.unwrap_err().contains("400"), "{protocol:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_credential_comes_by_either_header_and_a_refusal_names_the_ways() {
+    let app = TestApp::sqlite().await;
+    let asked = query("{ users(first: 1) { edges { node { id } } } }");
+    let bare = app.key.as_str();
+    let answer = post(&app, &[JSON, ("bearer", bare)], &asked).await;
+    assert_eq!((answer.status, &answer.data()["users"]["edges"]), (200, &json!([])));
+    let both = post(&app, &[JSON, ("bearer", bare), ("authorization", bare)], &asked).await;
+    assert_eq!((both.status, both.error_code()), (401, "UNAUTHENTICATED"));
+    for denied in [both, send(app.anonymous("GET", "/v1/users")).await, send(app.anonymous("GET", "/account/v1/users/me")).await] {
+        assert_eq!(denied.status, 401);
+        let ways: Vec<&str> = denied.headers.get_all("www-authenticate").iter().map(|way| way.to_str().unwrap()).collect();
+        assert_eq!(ways, [r#"Basic realm="coffer", charset="UTF-8""#, r#"Bearer realm="coffer""#]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worthless_token_does_not_stop_sign_in() {
+    let app = TestApp::sqlite().await;
+    let person = app.person("ada@example.com", "2025550107").await;
+    let sign_in = "mutation { userSignIn(input: { email: \"ada@example.com\", password: \"correct horse\" }) { session { refreshToken } userErrors { code } } }";
+    let renew = format!(
+        "mutation {{ tokenRefresh(input: {{ refreshToken: \"{}\" }}) {{ session {{ accessToken }} userErrors {{ code }} }} }}",
+        person.refresh
+    );
+    let sign_up = "mutation { userSignUp(input: { email: \"new@example.com\", password: \"correct horse\", fullName: \"New User\" }) { session { accessToken } userErrors { code } } }";
+    for worthless in ["Bearer nonsense", "Bearer a.b.c", "Basic !!!", ""] {
+        let answer = post(&app, &[JSON, ("authorization", worthless)], &query(sign_in)).await;
+        assert!(answer.data()["userSignIn"]["session"]["refreshToken"].is_string(), "{worthless} {}", answer.body);
+        let mixed = query(&sign_in.replace("mutation {", "mutation { passcodeSend(input: {}) { userErrors { code } } "));
+        let denied = post(&app, &[JSON, ("authorization", worthless)], &mixed).await;
+        assert_eq!((denied.status, denied.error_code()), (401, "UNAUTHENTICATED"), "{worthless}: only where no field needs a credential");
+    }
+    let renewed = post(&app, &[JSON, ("authorization", "Bearer nonsense")], &query(&renew)).await;
+    assert!(renewed.data()["tokenRefresh"]["session"]["accessToken"].is_string(), "{}", renewed.body);
+    let signed_up = post(&app, &[JSON, ("authorization", "Bearer nonsense")], &query(sign_up)).await;
+    assert!(signed_up.data()["userSignUp"]["session"]["accessToken"].is_string(), "{}", signed_up.body);
+    // A mistyped key is refused: without it, the user would be another partner's.
+    let mistyped = post(&app, &[JSON, ("authorization", &app.key[..app.key.len() - 1])], &query(sign_up)).await;
+    assert_eq!((mistyped.status, mistyped.error_code()), (401, "UNAUTHENTICATED"));
+}

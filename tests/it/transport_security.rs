@@ -211,6 +211,13 @@ async fn links_and_addresses_are_those_that_a_trusted_proxy_names() {
         };
         assert_eq!(next("https").await, if believed { "https" } else { "http" });
         assert_eq!(next("http").await, "http");
+        let forwarded = app.rest("GET", "/v1/orders?status=all&limit=1").header("x-forwarded-proto", "https");
+        let forwarded = forwarded.header("x-forwarded-host", "api.example.com").header("x-forwarded-prefix", "/coffer");
+        let list = send(forwarded.header("host", "evil.example")).await;
+        let page = list.body["pagination"]["next_page"].as_str().unwrap().to_owned();
+        // A client that reaches the server directly cannot choose where links lead.
+        let base = if believed { "https://api.example.com/coffer" } else { "http://localhost" };
+        assert_eq!(list.body["pagination"]["next_uri"], json!(format!("{base}{page}")));
 
         let left = async |address: &str| {
             let request = app.anonymous("POST", "/graphql").json(&json!({ "query": CHEAP })).header("x-forwarded-for", address);
@@ -223,21 +230,42 @@ async fn links_and_addresses_are_those_that_a_trusted_proxy_names() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_public_url_of_the_settings_comes_before_all_else() {
+    let mut options = behind("127.0.0.1");
+    options.settings.entrance.public_url = Some(coffer::http::parse_base_url("https://bank.example/api/").unwrap());
+    let app = TestApp::sqlite_with(options).await;
+    let kyc_id = crate::kyc_documents::applicant(&app, &app.key, "Review").await.kyc_id;
+    app.customer("Ada").await;
+    let asked = app.rest("GET", "/v1/users?limit=1").header("x-forwarded-host", "evil.example").header("host", "evil.example");
+    let page = send(asked).await.body["pagination"].clone();
+    assert_eq!(page["next_uri"], json!(format!("https://bank.example/api{}", page["next_page"].as_str().unwrap())));
+
+    let prepare = "mutation($input: KycDocumentUploadPrepareInput!) { kycDocumentUploadPrepare(input: $input) { target { url } } }";
+    let input = json!({ "kycId": kyc_id, "name": "n", "type": "LICENSE", "contentType": "image/png", "byteSize": 100 });
+    let asked =
+        app.rest("POST", "/graphql").header("host", "evil.example").json(&json!({ "query": prepare, "variables": { "input": input } }));
+    let url = send(asked).await.data()["kycDocumentUploadPrepare"]["target"]["url"].as_str().unwrap().to_owned();
+    assert!(url.starts_with("https://bank.example/api/"), "{url}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pages_of_listed_origins_may_ask_and_no_others() {
     const LISTED: &str = "https://app.example";
+    /// Headers of Apollo's clients among them.
+    const OF_CLIENTS: &str = "authorization,content-type,bearer,idempotency-key,apollographql-client-name,apollographql-client-version,apollo-require-preflight,x-apollo-operation-name";
     let listing = Options { settings: Settings { origins: vec![LISTED.to_owned()], ..Settings::default() }, ..Options::default() };
     let app = TestApp::sqlite_with(listing).await;
     let closed = TestApp::sqlite().await;
     for path in ["/graphql", "/v1/orders"] {
         let preflight = async |app: &TestApp, origin: &str| {
             let request = app.anonymous("OPTIONS", path).header("origin", origin).header("access-control-request-method", "POST");
-            request.header("access-control-request-headers", "authorization,content-type").send().await.unwrap()
+            request.header("access-control-request-headers", OF_CLIENTS).send().await.unwrap()
         };
         let allowed = preflight(&app, LISTED).await;
         let told = |name: &str| allowed.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
         assert_eq!((allowed.status().as_u16(), told("access-control-allow-origin").as_deref()), (200, Some(LISTED)));
         assert_eq!(told("access-control-allow-methods").as_deref(), Some("GET,POST,PUT,PATCH,DELETE"));
-        assert_eq!(told("access-control-allow-headers").as_deref(), Some("accept,authorization,content-type,bearer,idempotency-key"));
+        assert_eq!(told("access-control-allow-headers").as_deref(), Some(OF_CLIENTS));
         assert_eq!(told("access-control-allow-credentials"), None);
         assert!(told("vary").is_some_and(|vary| vary.contains("origin")));
         for (app, origin) in [
