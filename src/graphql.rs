@@ -31,7 +31,7 @@ mod toy;
 mod transfers;
 mod users;
 
-pub use answer::{Wire, code, name_faults, never_ran, render, render_or_refuse};
+pub use answer::{Wire, code, name_faults, never_ran, render, render_or_refuse, retry_after, set_retry_after};
 pub use engine::{Engine, Plan, Raw};
 pub use guard::{Limits, Operation, Refused};
 pub use page::Most;

@@ -187,20 +187,23 @@ impl House {
 struct Denied {
     code: &'static str,
     message: String,
+    /// After how many seconds the caller may try again.
+    retry_after: Option<u64>,
 }
 
 impl From<Error> for Denied {
     fn from(error: Error) -> Self {
         let fault = Fault::from(error);
-        Self { code: fault.code(), message: fault.text(|path| path.join(".")) }
+        Self { code: fault.code(), message: fault.text(|path| path.join(".")), retry_after: fault.hints().retry_after }
     }
 }
 
 async fn ready(State(house): State<House>) -> Response {
-    let database = house.app.db.answers().await;
+    let database = house.app.db.works().await;
     let keys = house.app.keys_known.load(Ordering::Relaxed);
     if *house.stopping.borrow() || !database || !keys {
-        return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "unavailable" }))).into_response();
+        let soon = [(header::RETRY_AFTER, HeaderValue::from_static("1"))];
+        return (StatusCode::SERVICE_UNAVAILABLE, soon, Json(json!({ "status": "unavailable" }))).into_response();
     }
     Json(json!({ "status": "ready" })).into_response()
 }

@@ -137,7 +137,7 @@ fn run(cli: Cli) -> Result<ExitCode, Complaint> {
 /// What a fault looks like to an operator: what was tried, and why it failed in words of ours.
 fn cannot(what: &str, error: &Error) -> Complaint {
     match error {
-        Error::Database(cause) => format!("cannot {what}: {}", cause.to_string().lines().next().unwrap_or_default()),
+        Error::Database(cause) | Error::DatabaseUnavailable(cause) => format!("cannot {what}: {}", cause.to_string().lines().next().unwrap_or_default()),
         Error::Broken(cause) => format!("cannot {what}: {cause}"),
         Error::Refused(refusal) => format!("cannot {what}: {}", refusal.message(&refusal.path.join("."))),
         _ => format!("cannot {what}: {}", Fault::from(Error::Busy).text(|path| path.join("."))),

@@ -4,13 +4,13 @@
 
 use super::{
     Result, audit,
-    db::Db,
+    db::{Db, WriteTransaction},
     digest::{self, GENESIS},
     events::Feed,
 };
 use entity::{audit_log, event};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement, Value,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement, Value,
 };
 use std::{
     collections::HashMap,
@@ -98,7 +98,7 @@ async fn seal_batch(db: &Db, feed: &Feed) -> Result<u64> {
     Ok(sealed.max(lines))
 }
 
-async fn seal_events(tx: &DatabaseTransaction) -> Result<Vec<event::Model>> {
+async fn seal_events(tx: &WriteTransaction) -> Result<Vec<event::Model>> {
     let mut events =
         event::Entity::find().filter(event::Column::Seq.is_null()).order_by_asc(event::Column::Id).limit(BATCH).all(tx).await?;
     let mut chain = Chain::new("event");
@@ -110,7 +110,7 @@ async fn seal_events(tx: &DatabaseTransaction) -> Result<Vec<event::Model>> {
     Ok(events)
 }
 
-async fn seal_audit_log(tx: &DatabaseTransaction) -> Result<u64> {
+async fn seal_audit_log(tx: &WriteTransaction) -> Result<u64> {
     let lines =
         audit_log::Entity::find().filter(audit_log::Column::Seq.is_null()).order_by_asc(audit_log::Column::Id).limit(BATCH).all(tx).await?;
     let mut chain = Chain::new("audit_log");
@@ -134,7 +134,7 @@ impl Chain {
         Self { table, ends: HashMap::new() }
     }
 
-    async fn next(&mut self, tx: &DatabaseTransaction, partner: Uuid, digest: &[u8]) -> Result<(i64, Vec<u8>)> {
+    async fn next(&mut self, tx: &WriteTransaction, partner: Uuid, digest: &[u8]) -> Result<(i64, Vec<u8>)> {
         let (last, previous) = match self.ends.remove(&partner) {
             Some(end) => end,
             None => self.end_of(tx, partner).await?,
@@ -144,7 +144,7 @@ impl Chain {
         Ok(end)
     }
 
-    async fn end_of(&self, tx: &DatabaseTransaction, partner: Uuid) -> Result<(i64, Vec<u8>)> {
+    async fn end_of(&self, tx: &WriteTransaction, partner: Uuid) -> Result<(i64, Vec<u8>)> {
         let marker = if tx.get_database_backend() == DbBackend::Postgres { "$1" } else { "?" };
         let text =
             format!("SELECT seq, hash FROM {} WHERE partner_id = {marker} AND seq IS NOT NULL ORDER BY seq DESC LIMIT 1", self.table);
@@ -156,7 +156,7 @@ impl Chain {
     }
 
     /// Numbers and hashes every row in one statement.
-    async fn write(&self, tx: &DatabaseTransaction, sealed: impl Iterator<Item = (Uuid, Option<i64>, Option<Vec<u8>>)>) -> Result<()> {
+    async fn write(&self, tx: &WriteTransaction, sealed: impl Iterator<Item = (Uuid, Option<i64>, Option<Vec<u8>>)>) -> Result<()> {
         let backend = tx.get_database_backend();
         let mut values: Vec<Value> = Vec::new();
         let mut rows = Vec::new();
