@@ -82,10 +82,16 @@ impl Error {
         }
     }
 
-    /// Whether the connection was lost and its database may well be there.
+    /// Whether the same may succeed later.
+    pub(super) fn may_pass(error: &DbErr) -> bool {
+        is_contention(error) || Self::is_fault_of_database(error)
+    }
+
+    /// Whether the connection is of no use, and another one may well be.
     pub(super) fn is_lost_connection(error: &DbErr) -> bool {
         match driver_error(error) {
             Some(SqlxError::Io(cause)) => cause.kind() != std::io::ErrorKind::TimedOut,
+            Some(SqlxError::BeginFailed | SqlxError::WorkerCrashed) => true,
             Some(SqlxError::Database(_)) => matches!(database_code(error).as_deref(), Some("57P01" | "57P02" | "25P03")),
             _ => false,
         }
@@ -126,9 +132,7 @@ impl From<DbErr> for Error {
             Some("55P03") => Self::Busy,
             // A statement that took too long.
             Some("57014") => Self::DatabaseUnavailable(error),
-            _ if matches!(error, DbErr::ConnectionAcquire(_)) || is_contention(&error) || Self::is_fault_of_database(&error) => {
-                Self::DatabaseUnavailable(error)
-            }
+            _ if matches!(error, DbErr::ConnectionAcquire(_)) || Self::may_pass(&error) => Self::DatabaseUnavailable(error),
             _ => Self::Database(error),
         }
     }

@@ -126,7 +126,11 @@ impl WriteTransaction {
             Connection::Postgres(_) => (DbBackend::Postgres, BEGIN_POSTGRES),
         };
         let mut leased = Leased { connection: Some(connection), state: State::Unknown };
-        leased.change(begin, State::Open).await.map_err(|error| failed(DbErr::Exec, error))?;
+        leased.change(begin, State::Open).await.map_err(|error| {
+            let error = failed(DbErr::Exec, error);
+            // Of what is left, a BEGIN fails by being inside another transaction only.
+            if Error::may_pass(&error) { error } else { failed(DbErr::Conn, sqlx::Error::BeginFailed) }
+        })?;
         Ok(Self { leased: Mutex::new(leased), backend, health, watcher })
     }
 
