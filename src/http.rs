@@ -248,11 +248,17 @@ fn credential(text: &str) -> String {
     }
 }
 
+/// How long it may take to find out who is calling.
+const AUTHENTICATION_TIMEOUT: Duration = Duration::from_secs(5);
+
 async fn caller(app: &App, credential: Option<String>, request_id: Uuid, address: Option<IpAddr>) -> domain::Result<Actor> {
-    let who = match credential {
-        None => Who::Nobody,
-        Some(token) if tokens::looks_like(&token) => sessions::authenticate(app, &token).await?,
-        Some(key) => keys::authenticate(app, &key).await?,
+    let who = async {
+        match credential {
+            None => Ok(Who::Nobody),
+            Some(token) if tokens::looks_like(&token) => sessions::authenticate(app, &token).await,
+            Some(key) => keys::authenticate(app, &key).await,
+        }
     };
+    let who = tokio::time::timeout(AUTHENTICATION_TIMEOUT, who).await.unwrap_or_else(|_| Err(Error::database_timed_out()))?;
     Ok(Actor { who, request_id, address })
 }

@@ -81,7 +81,7 @@ impl Db {
             Ok(Err(error)) => Err(self.health.judged(error)),
             Err(_) => {
                 self.health.waited_in_vain();
-                Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout).into())
+                Err(Error::database_timed_out())
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Why something was not done: refusals with stable codes, and faults whose cause stays inside.
 
-use sea_orm::{DbErr, RuntimeErr, SqlxError};
+use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr, SqlxError};
 use serde::{Deserialize, Serialize};
 
 /// What every operation answers with.
@@ -36,6 +36,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// The database did not answer in time.
+    pub const fn database_timed_out() -> Self {
+        Self::DatabaseUnavailable(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))
+    }
+
     /// A fault of ours, with a cause for the log alone.
     pub fn broken(cause: impl Into<String>) -> Self {
         Self::Broken(cause.into())

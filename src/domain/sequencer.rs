@@ -56,10 +56,11 @@ impl Sequencer {
 
     /// Seals whatever waits, again and again, until the process ends.
     pub async fn run(&self, db: &Db, feed: &Feed) {
+        let mut unsure = Vec::new();
         loop {
             _ = tokio::time::timeout(Duration::from_millis(250), self.wake.notified()).await;
             let ticket = self.asked.load(Ordering::SeqCst);
-            match seal_all(db, feed).await {
+            match seal_and_publish(db, feed, &mut unsure).await {
                 Ok(()) => {
                     self.done.send_replace(ticket);
                 }
@@ -74,11 +75,26 @@ impl Sequencer {
 
 /// Seals everything that waits, and tells the feed.
 pub async fn seal_all(db: &Db, feed: &Feed) -> Result<()> {
-    while seal_batch(db, feed).await? == BATCH {}
+    seal_and_publish(db, feed, &mut Vec::new()).await
+}
+
+/// The same. `unsure` are events whose sealing may have been committed although the commit failed, so that nobody was told of them.
+async fn seal_and_publish(db: &Db, feed: &Feed, unsure: &mut Vec<Uuid>) -> Result<()> {
+    if !unsure.is_empty() {
+        let sealed = event::Entity::find()
+            .filter(event::Column::Id.is_in(unsure.iter().copied()))
+            .filter(event::Column::Seq.is_not_null())
+            .order_by_asc(event::Column::Id)
+            .all(&db.read)
+            .await?;
+        unsure.clear();
+        sealed.into_iter().for_each(|event| feed.publish(event));
+    }
+    while seal_batch(db, feed, unsure).await? == BATCH {}
     Ok(())
 }
 
-async fn seal_batch(db: &Db, feed: &Feed) -> Result<u64> {
+async fn seal_batch(db: &Db, feed: &Feed, unsure: &mut Vec<Uuid>) -> Result<u64> {
     let waiting = event::Entity::find().filter(event::Column::Seq.is_null()).limit(1).one(&db.read).await?;
     let unsealed_lines = audit_log::Entity::find().filter(audit_log::Column::Seq.is_null()).limit(1).one(&db.read).await?;
     if waiting.is_none() && unsealed_lines.is_none() {
@@ -90,7 +106,10 @@ async fn seal_batch(db: &Db, feed: &Feed) -> Result<u64> {
     }
     let events = seal_events(&tx).await?;
     let lines = seal_audit_log(&tx).await?;
-    tx.commit().await?;
+    if let Err(error) = tx.commit().await {
+        unsure.extend(events.iter().map(|event| event.id));
+        return Err(error);
+    }
     let sealed = events.len() as u64;
     for event in events {
         feed.publish(event);

@@ -40,9 +40,10 @@ enum Fault {
     /// Every write to a file fails (SQLite).
     WriteError,
     Locked,
-    /// PostgreSQL itself is stopped, or killed.
+    /// PostgreSQL itself is stopped, is killed, or keeps connections and answers nothing.
     DatabaseStopped,
     DatabaseKilled,
+    DatabaseFrozen,
     Stopped,
     Killed,
 }
@@ -67,10 +68,10 @@ impl Database {
     fn faults(&self) -> Vec<Fault> {
         let (disk, mut faults) = match self {
             Self::Sqlite(disk) => (disk, vec![Fault::WriteError, Fault::Locked, Fault::Stopped, Fault::Killed]),
-            Self::Postgres(disk, _) => (
-                disk,
-                vec![Fault::ReadOnly, Fault::Locked, Fault::DatabaseStopped, Fault::DatabaseKilled, Fault::Stopped, Fault::Killed],
-            ),
+            Self::Postgres(disk, _) => {
+                let of_database = [Fault::DatabaseStopped, Fault::DatabaseKilled, Fault::DatabaseFrozen];
+                (disk, [[Fault::ReadOnly, Fault::Locked, Fault::Stopped].as_slice(), &[Fault::Killed], &of_database].concat())
+            }
         };
         if disk.is_mounted() {
             faults.push(Fault::DiskFull);
@@ -337,6 +338,11 @@ async fn strike(database: &Database, fault: Fault, process: &mut Option<Process>
             felt().await;
             server.start_again();
         }
+        (Fault::DatabaseFrozen, Database::Postgres(_, server)) => {
+            server.freeze(true);
+            felt().await;
+            server.freeze(false);
+        }
         (Fault::Stopped | Fault::Killed, _) => {
             let running = process.take().unwrap();
             if fault == Fault::Stopped {
@@ -349,7 +355,7 @@ async fn strike(database: &Database, fault: Fault, process: &mut Option<Process>
             *load.url.lock().unwrap() = started.url.clone();
             *process = Some(started);
         }
-        (Fault::DatabaseStopped | Fault::DatabaseKilled, Database::Sqlite(_)) => unreachable!("SQLite has no server"),
+        (Fault::DatabaseStopped | Fault::DatabaseKilled | Fault::DatabaseFrozen, Database::Sqlite(_)) => unreachable!(),
     }
     load.until_ready_is(200).await;
 }

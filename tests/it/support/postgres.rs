@@ -130,16 +130,24 @@ impl OwnServer {
         self.programs.run("pg_ctl", &self.cluster.data, &["stop", "-w", "-m", "fast"]).unwrap();
     }
 
-    /// Kills every process of it at once.
-    pub fn kill(&self) {
-        let lock = self.cluster.data.join("postmaster.pid");
-        let text = fs::read_to_string(&lock).unwrap();
+    /// Stops every process of it where it is, so that connections stay open and answer nothing; or lets them go on.
+    pub fn freeze(&self, frozen: bool) {
+        self.signal(if frozen { "-STOP" } else { "-CONT" });
+    }
+
+    fn signal(&self, signal: &str) {
+        let text = fs::read_to_string(self.cluster.data.join("postmaster.pid")).unwrap();
         let main = text.lines().next().unwrap().to_owned();
         let children = fs::read_to_string(format!("/proc/{main}/task/{main}/children")).unwrap_or_default();
         let all = std::iter::once(main.as_str()).chain(children.split_whitespace());
-        let _ = Command::new("kill").arg("-KILL").args(all).stderr(Stdio::null()).status();
+        let _ = Command::new("kill").arg(signal).args(all).stderr(Stdio::null()).status();
+    }
+
+    /// Kills every process of it at once.
+    pub fn kill(&self) {
+        self.signal("-KILL");
         // Its process stays in the list of processes where nothing waits for orphans, and would count as alive.
-        fs::remove_file(lock).unwrap();
+        fs::remove_file(self.cluster.data.join("postmaster.pid")).unwrap();
     }
 
     /// Starts it again on its old port, unless it runs.
