@@ -60,7 +60,9 @@ impl Error {
     pub fn cause(&self) -> String {
         match self {
             Self::Database(error) if error.sql_err().is_some() => "a constraint of the database".to_owned(),
-            Self::Database(error) | Self::DatabaseUnavailable(error) => error.to_string().lines().next().unwrap_or_default().chars().take(300).collect(),
+            Self::Database(error) | Self::DatabaseUnavailable(error) => {
+                error.to_string().lines().next().unwrap_or_default().chars().take(300).collect()
+            }
             Self::Broken(cause) => cause.clone(),
             Self::Refused(refusal) => refusal.code.name().to_owned(),
             other => format!("{other:?}"),
@@ -105,9 +107,9 @@ impl Error {
 
 fn driver_error(error: &DbErr) -> Option<&SqlxError> {
     match error {
-        DbErr::Conn(RuntimeErr::SqlxError(cause)) | DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause)) => {
-            Some(cause)
-        }
+        DbErr::Conn(RuntimeErr::SqlxError(cause))
+        | DbErr::Exec(RuntimeErr::SqlxError(cause))
+        | DbErr::Query(RuntimeErr::SqlxError(cause)) => Some(cause),
         _ => None,
     }
 }

@@ -9,9 +9,7 @@ use super::{
     events::Feed,
 };
 use entity::{audit_log, event};
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement, Value,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement, Value};
 use std::{
     collections::HashMap,
     sync::{

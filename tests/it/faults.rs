@@ -16,6 +16,7 @@ use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectOptions, ConnectionTrai
 use serde_json::{Value, json};
 use std::{
     collections::{HashMap, HashSet},
+    fs::OpenOptions,
     process::{Command, Stdio},
     sync::{
         Arc, Mutex,
@@ -65,15 +66,21 @@ impl Database {
         }
     }
 
+    fn disk(&self) -> &Disk {
+        match self {
+            Self::Sqlite(disk) | Self::Postgres(disk, _) => disk,
+        }
+    }
+
     fn faults(&self) -> Vec<Fault> {
-        let (disk, mut faults) = match self {
-            Self::Sqlite(disk) => (disk, vec![Fault::WriteError, Fault::Locked, Fault::Stopped, Fault::Killed]),
-            Self::Postgres(disk, _) => {
-                let of_database = [Fault::DatabaseStopped, Fault::DatabaseKilled, Fault::DatabaseFrozen];
-                (disk, [[Fault::ReadOnly, Fault::Locked, Fault::Stopped].as_slice(), &[Fault::Killed], &of_database].concat())
+        let mut faults = vec![Fault::Locked, Fault::Stopped, Fault::Killed];
+        match self {
+            Self::Sqlite(_) => faults.push(Fault::WriteError),
+            Self::Postgres(..) => {
+                faults.extend([Fault::ReadOnly, Fault::DatabaseStopped, Fault::DatabaseKilled, Fault::DatabaseFrozen]);
             }
-        };
-        if disk.is_mounted() {
+        }
+        if self.disk().is_mounted() {
             faults.push(Fault::DiskFull);
             if matches!(self, Self::Sqlite(_)) {
                 faults.push(Fault::ReadOnly);
@@ -93,7 +100,9 @@ impl Database {
                 None => command.env_remove(name),
             };
         }
-        command.env("COFFER_REQUESTS_PER_HOUR", "1000000000").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        // The log lies on the same disk, and meets the same faults.
+        let log = OpenOptions::new().create(true).append(true).open(self.disk().path().join("coffer.log")).unwrap();
+        command.env("COFFER_REQUESTS_PER_HOUR", "1000000000").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         Process::launch(command).await
     }
 
@@ -483,11 +492,7 @@ async fn a_refusal_after_a_full_disk_loses_nothing() {
     while failed["errors"].is_null() {
         failed = ask(&server.url, USER_CREATE, person("Ada", "Carter")).await;
     }
-    assert_eq!(
-        failed["errors"][0]["extensions"],
-        json!({ "code": "UNAVAILABLE", "retryAfter": 1 }),
-        "{failed}"
-    );
+    assert_eq!(failed["errors"][0]["extensions"], json!({ "code": "UNAVAILABLE", "retryAfter": 1 }), "{failed}");
     let ready = async || client.get(format!("{}/readyz", server.url)).send().await.unwrap().status().as_u16();
     assert_eq!(ready().await, 503);
     disk.free();

@@ -42,7 +42,9 @@ impl Known {
 pub(super) enum Verdict {
     Known(bool),
     /// A probe must be made; after a failed write a large one.
-    Probe { large: bool },
+    Probe {
+        large: bool,
+    },
 }
 
 impl Health {
