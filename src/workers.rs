@@ -10,7 +10,10 @@ use std::{panic::AssertUnwindSafe, sync::atomic::Ordering, time::Duration};
 use tokio::task::{JoinHandle, JoinSet};
 
 /// Runs a loop in a task of its own, and again a second after it panicked.
-fn keep_running<F: Future<Output = ()> + Send>(name: &'static str, work: impl Fn(App) -> F + Send + 'static, app: &App) -> JoinHandle<()> {
+fn keep_running<F>(name: &'static str, work: impl Fn(App) -> F + Send + Sync + 'static, app: &App) -> JoinHandle<()>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let app = app.clone();
     tokio::spawn(async move {
         while AssertUnwindSafe(work(app.clone())).catch_unwind().await.is_err() {

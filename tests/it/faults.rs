@@ -52,7 +52,8 @@ enum Fault {
 /// What the server keeps its data in, and how to break it.
 enum Database {
     Sqlite(Disk),
-    Postgres(Disk, OwnServer),
+    /// In this order, so that the server ends before its disk goes.
+    Postgres(OwnServer, Disk),
 }
 
 /// Files of an SQLite database; the shared memory beside them holds no data.
@@ -62,13 +63,13 @@ impl Database {
     fn url(&self) -> String {
         match self {
             Self::Sqlite(disk) => format!("sqlite:{}", disk.path().join("coffer.db").display()),
-            Self::Postgres(_, server) => server.url(),
+            Self::Postgres(server, _) => server.url(),
         }
     }
 
     fn disk(&self) -> &Disk {
         match self {
-            Self::Sqlite(disk) | Self::Postgres(disk, _) => disk,
+            Self::Sqlite(disk) | Self::Postgres(_, disk) => disk,
         }
     }
 
@@ -311,7 +312,7 @@ async fn strike(database: &Database, fault: Fault, process: &mut Option<Process>
             felt().await;
             disk.free();
         }
-        (Fault::DiskFull, Database::Postgres(disk, server)) => {
+        (Fault::DiskFull, Database::Postgres(server, disk)) => {
             disk.fill();
             felt().await;
             disk.free();
@@ -322,7 +323,7 @@ async fn strike(database: &Database, fault: Fault, process: &mut Option<Process>
             felt().await;
             disk.freeze(&FILES, false);
         }
-        (Fault::ReadOnly, Database::Postgres(_, server)) => {
+        (Fault::ReadOnly, Database::Postgres(server, _)) => {
             server.set("default_transaction_read_only = on");
             felt().await;
             server.set("default_transaction_read_only = off");
@@ -337,17 +338,17 @@ async fn strike(database: &Database, fault: Fault, process: &mut Option<Process>
             felt().await;
             lock.close().await.unwrap();
         }
-        (Fault::DatabaseStopped, Database::Postgres(_, server)) => {
+        (Fault::DatabaseStopped, Database::Postgres(server, _)) => {
             server.stop();
             felt().await;
             server.start_again();
         }
-        (Fault::DatabaseKilled, Database::Postgres(_, server)) => {
+        (Fault::DatabaseKilled, Database::Postgres(server, _)) => {
             server.kill();
             felt().await;
             server.start_again();
         }
-        (Fault::DatabaseFrozen, Database::Postgres(_, server)) => {
+        (Fault::DatabaseFrozen, Database::Postgres(server, _)) => {
             server.freeze(true);
             felt().await;
             server.freeze(false);
@@ -468,7 +469,7 @@ async fn postgres_keeps_what_was_acknowledged() {
     }
     let disk = Disk::tmpfs(400);
     let server = OwnServer::start(disk.path()).unwrap();
-    faults_in_random_order(Database::Postgres(disk, server)).await;
+    faults_in_random_order(Database::Postgres(server, disk)).await;
 }
 
 /// A full disk fails one write, an ordinary refusal follows, and whatever is acknowledged from then on is there after a crash.
