@@ -32,7 +32,7 @@ mod toy;
 mod transfers;
 mod users;
 
-pub use answer::{Wire, code, name_faults, never_ran, render, render_or_refuse};
+pub use answer::{Wire, code, name_faults, never_ran, render, render_or_refuse, retry_after, set_retry_after};
 pub use engine::{Engine, PERSISTED_QUERY_NOT_FOUND, PERSISTED_QUERY_NOT_SUPPORTED, Plan, Raw};
 pub use guard::{Limits, Operation, Refused};
 pub use levels::Levels;

@@ -182,20 +182,23 @@ impl House {
 struct Denied {
     code: &'static str,
     message: String,
+    /// After how many seconds the caller may try again.
+    retry_after: Option<u64>,
 }
 
 impl From<Error> for Denied {
     fn from(error: Error) -> Self {
         let fault = Fault::from(error);
-        Self { code: fault.code(), message: fault.text(|path| path.join(".")) }
+        Self { code: fault.code(), message: fault.text(|path| path.join(".")), retry_after: fault.hints().retry_after }
     }
 }
 
 async fn ready(State(house): State<House>) -> Response {
-    let database = house.app.db.answers().await;
+    let database = house.app.db.works().await;
     let keys = house.app.keys_known.load(Ordering::Relaxed);
     if *house.stopping.borrow() || !database || !keys {
-        return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "unavailable" }))).into_response();
+        let soon = [(header::RETRY_AFTER, HeaderValue::from_static("1"))];
+        return (StatusCode::SERVICE_UNAVAILABLE, soon, Json(json!({ "status": "unavailable" }))).into_response();
     }
     Json(json!({ "status": "ready" })).into_response()
 }
@@ -247,11 +250,17 @@ fn credential(text: &str) -> String {
     }
 }
 
+/// How long it may take to find out who is calling.
+const AUTHENTICATION_TIMEOUT: Duration = Duration::from_secs(5);
+
 async fn caller(app: &App, credential: Option<String>, request_id: Uuid, address: Option<IpAddr>) -> domain::Result<Actor> {
-    let who = match credential {
-        None => Who::Nobody,
-        Some(token) if tokens::looks_like(&token) => sessions::authenticate(app, &token).await?,
-        Some(key) => keys::authenticate(app, &key).await?,
+    let who = async {
+        match credential {
+            None => Ok(Who::Nobody),
+            Some(token) if tokens::looks_like(&token) => sessions::authenticate(app, &token).await,
+            Some(key) => keys::authenticate(app, &key).await,
+        }
     };
+    let who = tokio::time::timeout(AUTHENTICATION_TIMEOUT, who).await.unwrap_or_else(|_| Err(Error::database_timed_out()))?;
     Ok(Actor { who, request_id, address })
 }

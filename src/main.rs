@@ -107,7 +107,8 @@ fn run(cli: Cli) -> Result<ExitCode, Complaint> {
     let Cli { config, command } = cli;
     config.check()?;
     let filter = tracing_subscriber::EnvFilter::try_new(&config.log).map_err(|error| format!("COFFER_LOG: {error}"))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    // A line that cannot be written, such as to a file on a full disk, is lost: telling so on standard error would panic.
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).log_internal_errors(false).init();
     let runtime = tokio::runtime::Runtime::new().map_err(|error| format!("the runtime cannot be started: {error}"))?;
     let command = command.unwrap_or(Command::Serve { empty: false });
     runtime.block_on(async move {
@@ -137,7 +138,9 @@ fn run(cli: Cli) -> Result<ExitCode, Complaint> {
 /// What a fault looks like to an operator: what was tried, and why it failed in words of ours.
 fn cannot(what: &str, error: &Error) -> Complaint {
     match error {
-        Error::Database(cause) => format!("cannot {what}: {}", cause.to_string().lines().next().unwrap_or_default()),
+        Error::Database(cause) | Error::DatabaseUnavailable(cause) => {
+            format!("cannot {what}: {}", cause.to_string().lines().next().unwrap_or_default())
+        }
         Error::Broken(cause) => format!("cannot {what}: {cause}"),
         Error::Refused(refusal) => format!("cannot {what}: {}", refusal.message(&refusal.path.join("."))),
         _ => format!("cannot {what}: {}", Fault::from(Error::Busy).text(|path| path.join("."))),

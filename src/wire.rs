@@ -31,7 +31,9 @@ impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         match &error {
             Error::Database(_) | Error::Broken(_) => tracing::error!(cause = %error.cause(), "a request failed"),
-            Error::Busy | Error::Unavailable(_) => tracing::warn!(cause = %error.cause(), "a request could not be served"),
+            Error::Busy | Error::Unavailable(_) | Error::DatabaseUnavailable(_) => {
+                tracing::warn!(cause = %error.cause(), "a request could not be served")
+            }
             _ => {}
         }
         Self(Arc::new(error))
@@ -55,7 +57,7 @@ impl Fault {
             Error::TooMany { .. } => "RATE_LIMITED",
             Error::Busy => "TIMEOUT",
             Error::CursorExpired => "CURSOR_EXPIRED",
-            Error::Unavailable(_) => "UNAVAILABLE",
+            Error::Unavailable(_) | Error::DatabaseUnavailable(_) => "UNAVAILABLE",
             Error::Database(_) | Error::Broken(_) => "INTERNAL_SERVER_ERROR",
         }
     }
@@ -72,6 +74,7 @@ impl Fault {
             Error::Busy => "The server is busy; try again.".to_owned(),
             Error::CursorExpired => "The cursor is older than the events that are kept.".to_owned(),
             Error::Unavailable(what) => (*what).to_owned(),
+            Error::DatabaseUnavailable(_) => "The database is unavailable. Try again.".to_owned(),
             Error::Database(_) | Error::Broken(_) => "Something went wrong on our side.".to_owned(),
         }
     }
@@ -91,7 +94,7 @@ impl Fault {
             Error::TooMany { .. } => (429, "rate_limit_exceeded"),
             Error::CursorExpired => (400, "invalid_request"),
             Error::Busy => (503, "api_error"),
-            Error::Unavailable(_) => (503, "api_connection"),
+            Error::Unavailable(_) | Error::DatabaseUnavailable(_) => (503, "api_connection"),
             Error::Database(_) | Error::Broken(_) => (500, "api_error"),
         }
     }
@@ -119,7 +122,7 @@ impl Fault {
             Error::TwoFactorRequired => (403, "not-two-factor-authenticated"),
             Error::TooMany { .. } => (429, "too-many-requests"),
             Error::CursorExpired => (422, "invalid-input"),
-            Error::Busy | Error::Unavailable(_) => (503, "unavailable"),
+            Error::Busy | Error::Unavailable(_) | Error::DatabaseUnavailable(_) => (503, "unavailable"),
             Error::Database(_) | Error::Broken(_) => (500, "internal-error"),
         }
     }
@@ -142,7 +145,8 @@ impl Fault {
                 let retry_after = (refusal.code == Code::IdempotencyInProgress).then_some(1);
                 Hints { replayed: refusal.replayed, retry_after }
             }
-            Error::Busy => Hints { replayed: false, retry_after: Some(1) },
+            Error::Busy | Error::DatabaseUnavailable(_) => Hints { replayed: false, retry_after: Some(1) },
+            Error::Unavailable(_) => Hints { replayed: false, retry_after: Some(5) },
             Error::TooMany { retry_after } => Hints { replayed: false, retry_after: Some(*retry_after) },
             _ => Hints::default(),
         }
@@ -163,8 +167,8 @@ impl From<Fault> for async_graphql::Error {
         let text = fault.text(|path| path.join("."));
         Self::new(text).extend_with(|_, extensions| {
             extensions.set("code", fault.code());
-            if let Error::TooMany { retry_after } = &*fault.0 {
-                extensions.set("retryAfter", *retry_after);
+            if let Some(seconds) = fault.hints().retry_after {
+                extensions.set("retryAfter", seconds);
             }
         })
     }

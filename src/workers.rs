@@ -9,10 +9,23 @@ use futures_util::FutureExt;
 use std::{panic::AssertUnwindSafe, sync::atomic::Ordering, time::Duration};
 use tokio::task::{JoinHandle, JoinSet};
 
+/// Runs a loop in a task of its own, and again a second after it panicked.
+fn keep_running<F>(name: &'static str, work: impl Fn(App) -> F + Send + Sync + 'static, app: &App) -> JoinHandle<()>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let app = app.clone();
+    tokio::spawn(async move {
+        while AssertUnwindSafe(work(app.clone())).catch_unwind().await.is_err() {
+            tracing::error!(name, "a worker panicked and begins again");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    })
+}
+
 /// Numbers and seals what is committed.
 pub fn sequencer(app: &App) -> JoinHandle<()> {
-    let app = app.clone();
-    tokio::spawn(async move { app.sequencer.run(&app.db, &app.feed).await })
+    keep_running("sequencer", |app: App| async move { app.sequencer.run(&app.db, &app.feed).await }, app)
 }
 
 /// How long a timer that nobody announced may be late.
@@ -55,43 +68,44 @@ const KEYS_KNOWN: Duration = Duration::from_secs(1);
 
 /// Learns of data keys that other instances have made.
 pub fn data_keys(app: &App) -> JoinHandle<()> {
-    let app = app.clone();
-    tokio::spawn(async move {
+    let work = |app: App| async move {
         loop {
             app.vault.missed(KEYS_KNOWN).await;
             let refreshed = app.vault.refresh(&app.db).await;
             app.keys_known.store(refreshed.is_ok(), Ordering::Relaxed);
             if let Err(error) = refreshed {
                 tracing::error!(cause = %error.cause(), "data keys could not be read and are tried again");
+                tokio::time::sleep(KEYS_KNOWN).await;
             }
         }
-    })
+    };
+    keep_running("data keys", work, app)
 }
 
 /// Gives back what callers who have fallen silent left of their allowances.
 pub fn limits(app: &App) -> JoinHandle<()> {
-    let app = app.clone();
-    tokio::spawn(async move {
+    let work = |app: App| async move {
         loop {
             tokio::time::sleep(Duration::from_secs(1)).await;
             if let Err(error) = limits::give_back(&app, limits::IDLE).await {
                 tracing::error!(cause = %error.cause(), "a rate window could not be given back and is tried again");
             }
         }
-    })
+    };
+    keep_running("limits", work, app)
 }
 
 /// Forgets what needs no longer be kept, once an hour.
 pub fn housekeeping(app: &App) -> JoinHandle<()> {
-    let app = app.clone();
-    tokio::spawn(async move {
+    let work = |app: App| async move {
         loop {
             if let Err(error) = forget(&app).await {
                 tracing::error!(cause = %error.cause(), "what is old could not be forgotten");
             }
             tokio::time::sleep(Duration::from_secs(3600)).await;
         }
-    })
+    };
+    keep_running("housekeeping", work, app)
 }
 
 async fn forget(app: &App) -> Result<()> {

@@ -26,6 +26,7 @@ pub async fn carry_out_due(app: &App) -> Result<bool> {
     for (partner_id, soonest) in timers::waiting_partners(&app.db.read).await? {
         match carry_out_if_due(app, partner_id, soonest).await {
             Ok(left) => more |= left,
+            Err(error @ Error::DatabaseUnavailable(_)) => return Err(error),
             Err(error) => tracing::error!(cause = %error.cause(), partner = %partner_id, "what is due for a partner cannot be read"),
         }
     }
@@ -44,6 +45,10 @@ pub async fn carry_out_for(app: &App, partner_id: Uuid) -> Result<bool> {
         let now = now_of(&clock::partner(&app.db.read, partner_id).await?);
         let Some(timer) = timers::next_due(&app.db.read, partner_id, now, false).await? else { return Ok(false) };
         if let Err(error) = carry_out(app, &timer, None).await {
+            // No fault of the timer's, which stays due.
+            if matches!(error, Error::DatabaseUnavailable(_)) {
+                return Err(error);
+            }
             tracing::error!(cause = %error.cause(), timer = %timer.id, kind = ?timer.kind, "a timer failed and is put off");
             let tx = app.db.write().await?;
             timers::put_off(&tx, &timer).await?;
@@ -107,7 +112,7 @@ pub async fn advance(app: &App, partner_id: Uuid, until: DateTime<Utc>) -> Resul
     let tx = app.db.write().await?;
     let partner = clock::locked(&tx, partner_id).await?;
     move_clock(&tx, partner, until).await?;
-    Ok(tx.commit().await?)
+    tx.commit().await
 }
 
 /// Sets a sandbox clock to `to` unless it is past it already, frozen or running as it was.
@@ -160,5 +165,5 @@ async fn carry_out_once(app: &App, timer: &timer::Model, clock_to: Option<DateTi
         TimerKind::KycQuestionsExpire => kyc::expire(&desk, timer.subject_id).await?,
         TimerKind::MessageSend => return Err(Error::broken("a message was to be sent by a partner's clock")),
     }
-    Ok(tx.commit().await?)
+    tx.commit().await
 }

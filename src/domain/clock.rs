@@ -1,9 +1,9 @@
 //! What time it is: the system's, or the one a sandbox partner has chosen to live in.
 
-use super::{Result, error::Error};
+use super::{Result, db::WriteTransaction, error::Error};
 use chrono::{DateTime, Duration, SubsecRound, Utc};
 use entity::partner::{self, Mode};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait, QuerySelect, sea_query::LockType};
+use sea_orm::{ConnectionTrait, EntityTrait, QuerySelect, sea_query::LockType};
 use uuid::Uuid;
 
 /// The system's time in whole microseconds, the finest both databases keep.
@@ -27,6 +27,6 @@ pub async fn partner(connection: &impl ConnectionTrait, id: Uuid) -> Result<part
 }
 
 /// The partner's row, held by this transaction, so that a partner's clock and timers move one at a time on every instance.
-pub async fn locked(tx: &DatabaseTransaction, partner_id: Uuid) -> Result<partner::Model> {
+pub async fn locked(tx: &WriteTransaction, partner_id: Uuid) -> Result<partner::Model> {
     partner::Entity::find_by_id(partner_id).lock(LockType::NoKeyUpdate).one(tx).await?.ok_or_else(|| Error::broken("a partner is gone"))
 }

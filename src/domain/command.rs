@@ -6,6 +6,7 @@ use super::{
     actor::{Caller, Whose},
     audit::{self, Line},
     clock,
+    db::WriteTransaction,
     events::Fact,
     idempotency::{Claim, Key},
     ledger,
@@ -16,9 +17,11 @@ use entity::{
     ledger_account::{self, LedgerKind},
     partner::{self, Mode},
 };
-use sea_orm::DatabaseTransaction;
 use serde::{Serialize, de::DeserializeOwned};
-use std::{future::Future, time::Duration};
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
 use uuid::Uuid;
 
 /// Something a caller asks to be done.
@@ -46,7 +49,7 @@ pub trait Command: Serialize + Send + Sync + 'static {
 #[derive(Clone, Copy)]
 pub struct Desk<'a> {
     pub app: &'a App,
-    pub tx: &'a DatabaseTransaction,
+    pub tx: &'a WriteTransaction,
     pub partner: &'a partner::Model,
     /// Whose affairs may be touched.
     pub whose: Whose,
@@ -81,6 +84,8 @@ pub struct Answer<T> {
 }
 
 const TRIES: u32 = 5;
+/// After how long an operation is not tried again.
+const RETRY_FOR: Duration = Duration::from_secs(2);
 
 /// Carries out a command for a caller.
 ///
@@ -130,11 +135,13 @@ async fn to_the_end<C: Command>(
     claim: Option<&Claim>,
     command: &C,
 ) -> Result<Answer<C::Done>> {
+    let began = Instant::now();
+    let may_try_again = |attempt| attempt < TRIES && began.elapsed() < RETRY_FOR;
     for attempt in 1.. {
         match once(app, caller, request_id, claim, command).await {
-            Err(error) if error.is_retryable() && attempt < TRIES => pause(attempt).await,
+            Err(error) if error.is_retryable() && may_try_again(attempt) => pause(attempt).await,
             Err(Error::Refused(refusal)) => match refused::<C>(app, caller, request_id, claim, refusal).await {
-                Error::Busy if attempt < TRIES => pause(attempt).await,
+                Error::Busy if may_try_again(attempt) => pause(attempt).await,
                 error => return Err(error),
             },
             Err(error) => return Err(error),
@@ -200,7 +207,7 @@ async fn remember<C: Command>(app: &App, caller: &Caller, request_id: Uuid, clai
         claim.keep_refusal(&tx, refusal).await?;
     }
     line::<C>(caller, request_id, None, refusal.code.name()).write(&tx, app.ids).await?;
-    Ok(tx.commit().await?)
+    tx.commit().await
 }
 
 fn line<C: Command>(caller: &Caller, request_id: Uuid, object_id: Option<Uuid>, decision: &'static str) -> Line {

@@ -1,6 +1,6 @@
 //! Why something was not done: refusals with stable codes, and faults whose cause stays inside.
 
-use sea_orm::{DbErr, RuntimeErr};
+use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr, SqlxError};
 use serde::{Deserialize, Serialize};
 
 /// What every operation answers with.
@@ -27,6 +27,8 @@ pub enum Error {
     CursorExpired,
     /// Something outside that this needs cannot be had.
     Unavailable(&'static str),
+    /// The database cannot be reached or cannot do this now; what was asked for has not been acknowledged.
+    DatabaseUnavailable(DbErr),
     /// The database failed.
     Database(DbErr),
     /// Something that cannot be is.
@@ -34,6 +36,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// The database did not answer in time.
+    pub const fn database_timed_out() -> Self {
+        Self::DatabaseUnavailable(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))
+    }
+
     /// A fault of ours, with a cause for the log alone.
     pub fn broken(cause: impl Into<String>) -> Self {
         Self::Broken(cause.into())
@@ -53,7 +60,9 @@ impl Error {
     pub fn cause(&self) -> String {
         match self {
             Self::Database(error) if error.sql_err().is_some() => "a constraint of the database".to_owned(),
-            Self::Database(error) => error.to_string().lines().next().unwrap_or_default().chars().take(300).collect(),
+            Self::Database(error) | Self::DatabaseUnavailable(error) => {
+                error.to_string().lines().next().unwrap_or_default().chars().take(300).collect()
+            }
             Self::Broken(cause) => cause.clone(),
             Self::Refused(refusal) => refusal.code.name().to_owned(),
             other => format!("{other:?}"),
@@ -62,23 +71,76 @@ impl Error {
 
     /// Whether the whole operation may simply be run again: a serialization failure, a deadlock or a busy file.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Database(error) if matches!(database_code(error).as_deref(), Some("40001" | "40P01" | "5" | "517")))
+        matches!(self, Self::Database(error) | Self::DatabaseUnavailable(error) if is_contention(error))
+    }
+
+    /// Whether the database itself cannot do its work, whatever it is asked: unreachable, read-only, full, or failing.
+    pub(super) fn is_fault_of_database(error: &DbErr) -> bool {
+        match driver_error(error) {
+            Some(SqlxError::Io(_) | SqlxError::Tls(_) | SqlxError::Protocol(_) | SqlxError::WorkerCrashed) => true,
+            Some(SqlxError::PoolClosed | SqlxError::PoolTimedOut | SqlxError::BeginFailed) => true,
+            Some(SqlxError::Database(_)) => database_code(error).is_some_and(|code| match primary_code(&code) {
+                // READONLY, IOERR, FULL, CANTOPEN
+                Some(primary) => matches!(primary, 8 | 10 | 13 | 14),
+                // Connections, resources such as the disk, shutdowns; read-only; an error of the system.
+                None => ["08", "53", "57P"].iter().any(|class| code.starts_with(class)) || matches!(&*code, "25006" | "25P03" | "58030"),
+            }),
+            _ => false,
+        }
+    }
+
+    /// Whether the same may succeed later.
+    pub(super) fn may_pass(error: &DbErr) -> bool {
+        is_contention(error) || Self::is_fault_of_database(error)
+    }
+
+    /// Whether the connection is of no use, and another one may well be.
+    pub(super) fn is_lost_connection(error: &DbErr) -> bool {
+        match driver_error(error) {
+            Some(SqlxError::Io(cause)) => cause.kind() != std::io::ErrorKind::TimedOut,
+            Some(SqlxError::BeginFailed | SqlxError::WorkerCrashed) => true,
+            Some(SqlxError::Database(_)) => matches!(database_code(error).as_deref(), Some("57P01" | "57P02" | "25P03")),
+            _ => false,
+        }
+    }
+}
+
+fn driver_error(error: &DbErr) -> Option<&SqlxError> {
+    match error {
+        DbErr::Conn(RuntimeErr::SqlxError(cause))
+        | DbErr::Exec(RuntimeErr::SqlxError(cause))
+        | DbErr::Query(RuntimeErr::SqlxError(cause)) => Some(cause),
+        _ => None,
     }
 }
 
 /// The database's own code of an error: SQLSTATE on PostgreSQL, the extended result code on SQLite.
 fn database_code(error: &DbErr) -> Option<String> {
-    let (DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause))) = error else { return None };
-    let code = cause.as_database_error()?.code()?;
-    Some(code.into_owned())
+    Some(driver_error(error)?.as_database_error()?.code()?.into_owned())
+}
+
+/// The primary result code of an SQLite error; a SQLSTATE has five characters, and no SQLite code has.
+fn primary_code(code: &str) -> Option<u32> {
+    if code.len() == 5 { None } else { code.parse::<u32>().ok().map(|code| code & 0xff) }
+}
+
+/// Whether another writer was in the way.
+fn is_contention(error: &DbErr) -> bool {
+    database_code(error).is_some_and(|code| match primary_code(&code) {
+        // BUSY, LOCKED
+        Some(primary) => matches!(primary, 5 | 6),
+        None => matches!(&*code, "40001" | "40P01"),
+    })
 }
 
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
-        match error {
-            DbErr::ConnectionAcquire(_) => Self::Busy,
-            waited if database_code(&waited).as_deref() == Some("55P03") => Self::Busy,
-            other => Self::Database(other),
+        match database_code(&error).as_deref() {
+            Some("55P03") => Self::Busy,
+            // A statement that took too long.
+            Some("57014") => Self::DatabaseUnavailable(error),
+            _ if matches!(error, DbErr::ConnectionAcquire(_)) || Self::may_pass(&error) => Self::DatabaseUnavailable(error),
+            _ => Self::Database(error),
         }
     }
 }

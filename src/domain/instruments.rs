@@ -67,7 +67,7 @@ pub async fn list_built_in(app: &App) -> Result<()> {
         .on_conflict(OnConflict::column(instrument::Column::Symbol).do_nothing().to_owned())
         .exec_without_returning(&tx)
         .await?;
-    Ok(tx.commit().await?)
+    tx.commit().await
 }
 
 /// Symbol, name, exchange, and the whole dollars its price wanders around.

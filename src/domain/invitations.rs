@@ -5,6 +5,7 @@ use super::{
     actor::Whose,
     applicants, clock,
     command::{self, Answer, Command, Desk},
+    db::WriteTransaction,
     idempotency::Key,
     messages::{self, NewMessage},
     page::{Page, Slice},
@@ -19,8 +20,7 @@ use entity::{
     partner::Mode,
 };
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect,
-    sea_query::LockType,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, sea_query::LockType,
 };
 use serde::Serialize;
 use uuid::Uuid;
@@ -134,7 +134,7 @@ pub fn is_open(invitation: &invitation::Model) -> bool {
     invitation.accepted_at.is_none() && invitation.revoked_at.is_none() && invitation.expires_at > clock::system_now()
 }
 
-async fn held(tx: &DatabaseTransaction, whose: Whose, id: Uuid) -> Result<Option<invitation::Model>> {
+async fn held(tx: &WriteTransaction, whose: Whose, id: Uuid) -> Result<Option<invitation::Model>> {
     let select = invitation::Entity::find_by_id(id).filter(invitation::Column::PartnerId.eq(whose.partner_id));
     Ok(select.lock(LockType::NoKeyUpdate).one(tx).await?)
 }

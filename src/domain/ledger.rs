@@ -5,6 +5,7 @@
 
 use super::{
     Error, Result,
+    db::WriteTransaction,
     digest::{self, RowDigest},
     events::Fact,
     ids::Ids,
@@ -20,7 +21,7 @@ use entity::{
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, LockType, OnConflict},
 };
 use std::collections::BTreeMap;
@@ -82,7 +83,7 @@ pub async fn find(
 }
 
 /// The owner's accounts of these kinds in dollars, held by this transaction until it ends, so that what is read stays so.
-pub async fn lock<const N: usize>(tx: &DatabaseTransaction, owner_id: Uuid, kinds: [LedgerKind; N]) -> Result<[ledger_account::Model; N]> {
+pub async fn lock<const N: usize>(tx: &WriteTransaction, owner_id: Uuid, kinds: [LedgerKind; N]) -> Result<[ledger_account::Model; N]> {
     let rows = ledger_account::Entity::find()
         .filter(ledger_account::Column::OwnerId.eq(owner_id))
         .filter(ledger_account::Column::Kind.is_in(kinds))

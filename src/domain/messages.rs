@@ -2,6 +2,7 @@
 
 use super::{
     Error, Refusal, Result, clock,
+    db::WriteTransaction,
     page::{Page, Slice},
     people::{Email, Phone},
     secrets::{Place, Secret},
@@ -18,7 +19,7 @@ use entity::{
     partner::{self, Mode},
     timer::{self, TimerKind},
 };
-use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, sea_query::Expr};
+use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, sea_query::Expr};
 use uuid::Uuid;
 
 /// A message as its cause words it.
@@ -50,7 +51,7 @@ const KEPT: Duration = Duration::days(7);
 ///
 /// A sandbox's goes to the outbox. A live partner's is sent once the transaction is committed, and is unavailable where
 /// nobody is configured who carries it. An address or a subject that could carry another header is refused.
-pub async fn post(app: &App, tx: &DatabaseTransaction, partner: &partner::Model, new: NewMessage) -> Result<Uuid> {
+pub async fn post(app: &App, tx: &WriteTransaction, partner: &partner::Model, new: NewMessage) -> Result<Uuid> {
     let to = address(new.channel, &new.to)?;
     if new.subject.chars().any(char::is_control) {
         return Err(Refusal::invalid("subject", "must not have control characters").into());
@@ -125,7 +126,7 @@ pub async fn send(app: &App, held: &timer::Model) -> Result<()> {
     let Some(message) = found.filter(|found| found.status == Status::Pending) else {
         let tx = app.db.write().await?;
         timers::take(&tx, held).await?;
-        return Ok(tx.commit().await?);
+        return tx.commit().await;
     };
     let late = |at: DateTime<Utc>| message.send_by.is_some_and(|by| at > by);
     let outcome =
@@ -137,7 +138,7 @@ pub async fn send(app: &App, held: &timer::Model) -> Result<()> {
             tracing::warn!(message = %message.id, tries = held.attempts, why, "a message could not be sent and is tried again");
             let tx = app.db.write().await?;
             timers::let_go(&tx, held, pause).await?;
-            return Ok(tx.commit().await?);
+            return tx.commit().await;
         }
         (Err(SendError::Failed(why) | SendError::Refused(why)), _) => (Status::Failed, why),
     };
@@ -172,7 +173,7 @@ async fn hand_over(app: &App, message: &message::Model) -> Result<Result<(), Sen
 }
 
 /// Ends a pending message and empties it; `false` when it has ended already.
-async fn erase(tx: &DatabaseTransaction, message: &message::Model, status: Status, attempts: i32) -> Result<bool> {
+async fn erase(tx: &WriteTransaction, message: &message::Model, status: Status, attempts: i32) -> Result<bool> {
     use message::Column;
     let sent_at = (status == Status::Sent).then(clock::system_now);
     let ended = message::Entity::update_many()

@@ -85,5 +85,5 @@ pub async fn set_clock_behind(app: &App, partner: &partner::Model, by: chrono::D
     row.clock_offset = Set(-agenda::microseconds(by)?);
     row.clock_frozen_at = Set(None);
     row.update(&tx).await?;
-    Ok(tx.commit().await?)
+    tx.commit().await
 }

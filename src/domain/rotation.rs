@@ -6,7 +6,7 @@
 use super::{
     Error, Result, clock,
     command::pause,
-    db::Db,
+    db::{Db, WriteTransaction},
     secrets::{ENCRYPTION_KEY, Place, Vault, version_of},
 };
 use entity::{
@@ -14,8 +14,7 @@ use entity::{
     meta, partner,
 };
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement, Value,
-    sea_query::Expr,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement, Value, sea_query::Expr,
 };
 use std::{fmt, time::Duration};
 use uuid::Uuid;
@@ -244,7 +243,7 @@ impl Sealed {
     }
 
     /// Replaces a value unless it has been written anew meanwhile.
-    async fn replace(&self, tx: &DatabaseTransaction, id: Uuid, old: &[u8], new: Vec<u8>) -> Result<u64> {
+    async fn replace(&self, tx: &WriteTransaction, id: Uuid, old: &[u8], new: Vec<u8>) -> Result<u64> {
         let Self { table, key, column, .. } = self;
         let text = format!("UPDATE {table} SET {column} = $1 WHERE {key} = $2 AND {column} = $3");
         let values = [new.into(), id.into(), old.to_vec().into()];
@@ -275,5 +274,5 @@ async fn retire(db: &Db, vault: &Vault) -> Result<()> {
     }
     let check = Expr::value(vault.check());
     meta::Entity::update_many().col_expr(meta::Column::Value, check).filter(meta::Column::Name.eq(ENCRYPTION_KEY)).exec(&tx).await?;
-    Ok(tx.commit().await?)
+    tx.commit().await
 }

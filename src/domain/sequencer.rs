@@ -4,14 +4,12 @@
 
 use super::{
     Result, audit,
-    db::Db,
+    db::{Db, WriteTransaction},
     digest::{self, GENESIS},
     events::Feed,
 };
 use entity::{audit_log, event};
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement, Value,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement, Value};
 use std::{
     collections::HashMap,
     sync::{
@@ -56,10 +54,11 @@ impl Sequencer {
 
     /// Seals whatever waits, again and again, until the process ends.
     pub async fn run(&self, db: &Db, feed: &Feed) {
+        let mut unsure = Vec::new();
         loop {
             _ = tokio::time::timeout(Duration::from_millis(250), self.wake.notified()).await;
             let ticket = self.asked.load(Ordering::SeqCst);
-            match seal_all(db, feed).await {
+            match seal_and_publish(db, feed, &mut unsure).await {
                 Ok(()) => {
                     self.done.send_replace(ticket);
                 }
@@ -74,11 +73,26 @@ impl Sequencer {
 
 /// Seals everything that waits, and tells the feed.
 pub async fn seal_all(db: &Db, feed: &Feed) -> Result<()> {
-    while seal_batch(db, feed).await? == BATCH {}
+    seal_and_publish(db, feed, &mut Vec::new()).await
+}
+
+/// The same. `unsure` are events whose sealing may have been committed although the commit failed, so that nobody was told of them.
+async fn seal_and_publish(db: &Db, feed: &Feed, unsure: &mut Vec<Uuid>) -> Result<()> {
+    if !unsure.is_empty() {
+        let sealed = event::Entity::find()
+            .filter(event::Column::Id.is_in(unsure.iter().copied()))
+            .filter(event::Column::Seq.is_not_null())
+            .order_by_asc(event::Column::Id)
+            .all(&db.read)
+            .await?;
+        unsure.clear();
+        sealed.into_iter().for_each(|event| feed.publish(event));
+    }
+    while seal_batch(db, feed, unsure).await? == BATCH {}
     Ok(())
 }
 
-async fn seal_batch(db: &Db, feed: &Feed) -> Result<u64> {
+async fn seal_batch(db: &Db, feed: &Feed, unsure: &mut Vec<Uuid>) -> Result<u64> {
     let waiting = event::Entity::find().filter(event::Column::Seq.is_null()).limit(1).one(&db.read).await?;
     let unsealed_lines = audit_log::Entity::find().filter(audit_log::Column::Seq.is_null()).limit(1).one(&db.read).await?;
     if waiting.is_none() && unsealed_lines.is_none() {
@@ -90,7 +104,10 @@ async fn seal_batch(db: &Db, feed: &Feed) -> Result<u64> {
     }
     let events = seal_events(&tx).await?;
     let lines = seal_audit_log(&tx).await?;
-    tx.commit().await?;
+    if let Err(error) = tx.commit().await {
+        unsure.extend(events.iter().map(|event| event.id));
+        return Err(error);
+    }
     let sealed = events.len() as u64;
     for event in events {
         feed.publish(event);
@@ -98,7 +115,7 @@ async fn seal_batch(db: &Db, feed: &Feed) -> Result<u64> {
     Ok(sealed.max(lines))
 }
 
-async fn seal_events(tx: &DatabaseTransaction) -> Result<Vec<event::Model>> {
+async fn seal_events(tx: &WriteTransaction) -> Result<Vec<event::Model>> {
     let mut events =
         event::Entity::find().filter(event::Column::Seq.is_null()).order_by_asc(event::Column::Id).limit(BATCH).all(tx).await?;
     let mut chain = Chain::new("event");
@@ -110,7 +127,7 @@ async fn seal_events(tx: &DatabaseTransaction) -> Result<Vec<event::Model>> {
     Ok(events)
 }
 
-async fn seal_audit_log(tx: &DatabaseTransaction) -> Result<u64> {
+async fn seal_audit_log(tx: &WriteTransaction) -> Result<u64> {
     let lines =
         audit_log::Entity::find().filter(audit_log::Column::Seq.is_null()).order_by_asc(audit_log::Column::Id).limit(BATCH).all(tx).await?;
     let mut chain = Chain::new("audit_log");
@@ -134,7 +151,7 @@ impl Chain {
         Self { table, ends: HashMap::new() }
     }
 
-    async fn next(&mut self, tx: &DatabaseTransaction, partner: Uuid, digest: &[u8]) -> Result<(i64, Vec<u8>)> {
+    async fn next(&mut self, tx: &WriteTransaction, partner: Uuid, digest: &[u8]) -> Result<(i64, Vec<u8>)> {
         let (last, previous) = match self.ends.remove(&partner) {
             Some(end) => end,
             None => self.end_of(tx, partner).await?,
@@ -144,7 +161,7 @@ impl Chain {
         Ok(end)
     }
 
-    async fn end_of(&self, tx: &DatabaseTransaction, partner: Uuid) -> Result<(i64, Vec<u8>)> {
+    async fn end_of(&self, tx: &WriteTransaction, partner: Uuid) -> Result<(i64, Vec<u8>)> {
         let marker = if tx.get_database_backend() == DbBackend::Postgres { "$1" } else { "?" };
         let text =
             format!("SELECT seq, hash FROM {} WHERE partner_id = {marker} AND seq IS NOT NULL ORDER BY seq DESC LIMIT 1", self.table);
@@ -156,7 +173,7 @@ impl Chain {
     }
 
     /// Numbers and hashes every row in one statement.
-    async fn write(&self, tx: &DatabaseTransaction, sealed: impl Iterator<Item = (Uuid, Option<i64>, Option<Vec<u8>>)>) -> Result<()> {
+    async fn write(&self, tx: &WriteTransaction, sealed: impl Iterator<Item = (Uuid, Option<i64>, Option<Vec<u8>>)>) -> Result<()> {
         let backend = tx.get_database_backend();
         let mut values: Vec<Value> = Vec::new();
         let mut rows = Vec::new();

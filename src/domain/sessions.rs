@@ -5,6 +5,7 @@ use super::{
     actor::SignedInUser,
     clock,
     command::{self, Command, Desk},
+    db::WriteTransaction,
     secrets::Secret,
     tokens::{self, Bearer, Claims, TokenType},
 };
@@ -18,7 +19,7 @@ use entity::{
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect,
     sea_query::{Expr, LockType},
 };
 use serde::{Deserialize, Serialize};
@@ -175,7 +176,7 @@ impl Command for Renew {
 }
 
 /// The session and its sign-in, held by this transaction, if the session goes on.
-async fn open(tx: &DatabaseTransaction, session_id: Uuid, version: i64) -> Result<(session::Model, login::Model)> {
+async fn open(tx: &WriteTransaction, session_id: Uuid, version: i64) -> Result<(session::Model, login::Model)> {
     let session = session::Entity::find_by_id(session_id).lock(LockType::NoKeyUpdate).one(tx).await?;
     let session =
         session.filter(|session| session.signed_out_at.is_none() && session.cut_at.is_none() && session.ends_at > clock::system_now());

@@ -66,7 +66,7 @@ pub async fn before(app: &App, subject: &[u8]) -> Result<()> {
         let row = throttle::Entity::find_by_id(subject.to_vec()).one(&tx).await?;
         return Err(Error::TooMany { retry_after: seconds_until(row.and_then(|row| row.blocked_until), now) });
     }
-    Ok(tx.commit().await?)
+    tx.commit().await
 }
 
 /// From how many failures on the next try waits how long.
@@ -89,14 +89,14 @@ pub async fn take_back(app: &App, subject: &[u8]) -> Result<()> {
         .filter(Column::Failures.gt(0))
         .exec(&tx)
         .await?;
-    Ok(tx.commit().await?)
+    tx.commit().await
 }
 
 /// Forgets the failures of a subject that has succeeded.
 pub async fn succeeded(app: &App, subject: &[u8]) -> Result<()> {
     let tx = app.db.write().await?;
     throttle::Entity::delete_by_id(subject.to_vec()).exec(&tx).await?;
-    Ok(tx.commit().await?)
+    tx.commit().await
 }
 
 /// Forgets subjects that were not tried for a day; how many.

@@ -6,6 +6,7 @@ use super::{
     applicants::{Applicant, BIRTH_DATE, NewAddress, NewUser, PHONE, SSN, sealed},
     audit,
     command::{self, Answer, Command, Desk},
+    db::WriteTransaction,
     events::Happening,
     idempotency::Key,
     kyc::{self as checks, Assessed},
@@ -20,9 +21,7 @@ use entity::{
     partner::Mode,
     user::{self, Status},
 };
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect, sea_query::LockType,
-};
+use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, sea_query::LockType};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::{HashMap, HashSet};
@@ -198,7 +197,7 @@ pub async fn registered(
 }
 
 /// The person with this id, held by this transaction until it ends, so that what is hers changes one thing at a time.
-pub async fn held(tx: &DatabaseTransaction, id: Uuid) -> Result<user::Model> {
+pub async fn held(tx: &WriteTransaction, id: Uuid) -> Result<user::Model> {
     let select = user::Entity::find_by_id(id).lock(LockType::NoKeyUpdate);
     select.one(tx).await?.ok_or_else(|| Error::broken("a row names no person"))
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use async_graphql::{ErrorExtensionValues, Response, Value};
+use async_graphql::{ErrorExtensionValues, Response, ServerError, Value};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::guard::Refused;
@@ -32,6 +32,22 @@ pub fn name_faults(response: &mut Response, request_id: Uuid) {
             extensions.set("requestId", request_id.to_string());
         }
     }
+}
+
+/// Says on every error of an answer after how many seconds the caller may try again.
+pub fn set_retry_after(response: &mut Response, seconds: u64) {
+    for error in &mut response.errors {
+        error.extensions.get_or_insert_default().set("retryAfter", seconds);
+    }
+}
+
+/// After how many seconds the caller may try again: the longest that an error says.
+pub fn retry_after(response: &Response) -> Option<u64> {
+    let seconds = |error: &ServerError| match error.extensions.as_ref()?.get("retryAfter")? {
+        Value::Number(seconds) => seconds.as_u64(),
+        _ => None,
+    };
+    response.errors.iter().filter_map(seconds).max()
 }
 
 fn is_internal(extensions: &ErrorExtensionValues) -> bool {

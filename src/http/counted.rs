@@ -15,7 +15,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
@@ -62,6 +62,9 @@ pub async fn count(app: &App, known: &Result<Actor, Denied>, address: Option<IpA
     }
 }
 
+/// How long a read over REST may take; GraphQL has a limit of its own.
+const READ_TIMEOUT: Duration = Duration::from_secs(8);
+
 /// Counts a request of the REST door and puts its caller into it.
 pub async fn at_rest(State(app): State<App>, Extension(arrival): Extension<Arrival>, mut request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
@@ -74,7 +77,10 @@ pub async fn at_rest(State(app): State<App>, Extension(arrival): Extension<Arriv
     match (counted, known) {
         (Ok(remaining), Ok(actor)) => {
             request.extensions_mut().insert(actor);
-            told(next.run(request).await, remaining)
+            // A change runs to its end, and its statements are limited one by one.
+            let limit = if request.method() == Method::GET { READ_TIMEOUT } else { Duration::MAX };
+            let answered = tokio::time::timeout(limit, next.run(request)).await;
+            told(answered.unwrap_or_else(|_| rest::faulty(&path, Error::database_timed_out())), remaining)
         }
         (Ok(remaining), Err(error)) => told(rest::faulty(&path, error), remaining),
         (Err(error), _) => {

@@ -111,11 +111,12 @@ struct Wrong {
     media: Media,
     refused: Refused,
     allow: Option<&'static str>,
+    retry_after: Option<u64>,
 }
 
 impl Wrong {
     fn new(media: Media, status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, media, refused: Refused::new(BAD_USER_INPUT, message), allow: None }
+        Self { status, media, refused: Refused::new(BAD_USER_INPUT, message), allow: None, retry_after: None }
     }
 
     fn bad(media: Media, message: impl Into<String>) -> Self {
@@ -130,7 +131,7 @@ impl Wrong {
             "TIMEOUT" | "UNAVAILABLE" => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        Self { status, media, refused: Refused::new(denied.code, denied.message), allow: None }
+        Self { status, media, refused: Refused::new(denied.code, denied.message), allow: None, retry_after: denied.retry_after }
     }
 
     fn method(media: Media, message: &str, allow: &'static str) -> Self {
@@ -140,7 +141,11 @@ impl Wrong {
 
 impl IntoResponse for Wrong {
     fn into_response(self) -> Response {
-        let mut response = write(self.media, self.status, &self.refused.into(), usize::MAX);
+        let mut answer = Answer::from(self.refused);
+        if let Some(seconds) = self.retry_after {
+            graphql::set_retry_after(&mut answer, seconds);
+        }
+        let mut response = write(self.media, self.status, &answer, usize::MAX);
         if let Some(allow) = self.allow {
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
         }
@@ -260,7 +265,7 @@ pub async fn caller(house: &House, headers: &HeaderMap, address: Option<IpAddr>)
 }
 
 fn unreadable() -> Denied {
-    Denied { code: "UNAUTHENTICATED", message: "Send one readable credential.".into() }
+    Denied { code: "UNAUTHENTICATED", message: "Send one readable credential.".into(), retry_after: None }
 }
 
 /// Refuses a request before it is read.
@@ -312,6 +317,9 @@ fn write(media: Media, status: StatusCode, answer: &Answer, limit: usize) -> Res
         [(header::CONTENT_TYPE, media.content_type()), (header::CACHE_CONTROL, "no-store"), (header::VARY, "accept")];
     for (name, value) in fixed {
         headers.insert(name, HeaderValue::from_static(value));
+    }
+    if let Some(seconds) = graphql::retry_after(answer) {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     (status, headers, bytes).into_response()
 }

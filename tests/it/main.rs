@@ -13,6 +13,7 @@ mod canary;
 mod concurrency;
 mod contract;
 mod docs;
+mod faults;
 mod gate;
 mod keys;
 mod kyc;

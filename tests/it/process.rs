@@ -31,7 +31,8 @@ async fn made(client: &reqwest::Client, url: &str, key: &str, query: &str, input
     data[mutation][entity]["id"].as_str().unwrap_or_default().to_owned()
 }
 
-async fn customer(client: &reqwest::Client, url: &str, key: &str) -> Customer {
+/// A person with an account and a bank account.
+pub async fn customer(client: &reqwest::Client, url: &str, key: &str) -> Customer {
     let user_id = made(client, url, key, USER_CREATE, person("Ada", "Carter"), "userCreate", "user").await;
     let account_id = made(client, url, key, ACCOUNT_OPEN, cash_account(&user_id), "accountOpen", "account").await;
     let bank = json!({ "userId": user_id, "number": "4327843043", "routingNumber": "121042882", "nickname": "Checking" });

@@ -195,7 +195,7 @@ async fn keep(
         match &done {
             Ok(answer) if !answer.replayed => {}
             // It may have been written down all the same.
-            Err(Error::Database(_) | Error::Broken(_)) => {}
+            Err(Error::Database(_) | Error::DatabaseUnavailable(_) | Error::Broken(_)) => {}
             _ => remove(&app, &file).await,
         }
         done

@@ -117,4 +117,5 @@ async fn a_live_partners_people_are_asked_once_whatever_check_it_is() {
     let key = app.live_key().await;
     let nobody = send(app.anonymous("POST", "/v1/kyc").bearer_auth(&key).json(&applicant("Doe"))).await;
     refused(&nobody, 503, "api_connection", "No identity check is configured for live partners.");
+    assert_eq!(nobody.headers["retry-after"], "5");
 }

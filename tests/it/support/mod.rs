@@ -1,5 +1,6 @@
 //! A server to test: a database of its own, both doors on a loopback port, and people to be.
 
+pub mod disk;
 pub mod person;
 pub mod postgres;
 pub mod process;

@@ -96,6 +96,87 @@ pub fn server() -> Option<&'static Server> {
     }
 }
 
+/// A PostgreSQL of one test's own, which may be stopped, killed and left without room.
+pub struct OwnServer {
+    programs: Programs,
+    cluster: Cluster,
+}
+
+/// As an operator's server would be: what is committed is written before it is acknowledged. `fsync` stays off, because the machine
+/// itself is not lost.
+const OWN_SETTINGS: &str = "
+synchronous_commit = on
+min_wal_size = '32MB'
+max_wal_size = '64MB'
+";
+
+impl OwnServer {
+    /// Starts one with its data in `folder`; `None` where PostgreSQL is not installed.
+    pub fn start(folder: &Path) -> Option<Self> {
+        let programs = Programs::find()?;
+        let mut cluster = Cluster { port: 0, password: random().unwrap(), data: folder.join(format!("{PREFIX}own")) };
+        cluster.init(&programs).unwrap();
+        OpenOptions::new().append(true).open(cluster.configuration()).unwrap().write_all(OWN_SETTINGS.as_bytes()).unwrap();
+        cluster.listen(&programs).unwrap();
+        Some(Self { programs, cluster })
+    }
+
+    pub fn url(&self) -> String {
+        format!("postgres://postgres:{}@127.0.0.1:{}/postgres", self.cluster.password, self.cluster.port)
+    }
+
+    /// Stops it as an operator would, without waiting for clients.
+    pub fn stop(&self) {
+        self.programs.run("pg_ctl", &self.cluster.data, &["stop", "-w", "-m", "fast"]).unwrap();
+    }
+
+    /// Stops every process of it where it is, so that connections stay open and answer nothing; or lets them go on.
+    pub fn freeze(&self, frozen: bool) {
+        self.signal(if frozen { "-STOP" } else { "-CONT" });
+    }
+
+    fn signal(&self, signal: &str) {
+        let text = fs::read_to_string(self.cluster.data.join("postmaster.pid")).unwrap();
+        let main = text.lines().next().unwrap().to_owned();
+        let children = fs::read_to_string(format!("/proc/{main}/task/{main}/children")).unwrap_or_default();
+        let all = std::iter::once(main.as_str()).chain(children.split_whitespace());
+        let _ = Command::new("kill").arg(signal).args(all).stderr(Stdio::null()).status();
+    }
+
+    /// Kills every process of it at once.
+    pub fn kill(&self) {
+        self.signal("-KILL");
+        // Its process stays in the list of processes where nothing waits for orphans, and would count as alive.
+        fs::remove_file(self.cluster.data.join("postmaster.pid")).unwrap();
+    }
+
+    /// Starts it again on its old port, unless it runs.
+    pub fn start_again(&self) {
+        let (port, log) = (format!("-p {}", self.cluster.port), self.cluster.data.join("log").display().to_string());
+        let mut last = Ok(());
+        for _ in 0..20 {
+            if self.cluster.alive() {
+                return;
+            }
+            last = self.programs.run("pg_ctl", &self.cluster.data, &["start", "-w", "-t", "60", "-l", &log, "-o", &port]);
+        }
+        panic!("PostgreSQL does not start again: {last:?}\n{}", fs::read_to_string(log).unwrap_or_default());
+    }
+
+    /// Changes a setting of the running server.
+    pub fn set(&self, setting: &str) {
+        let mut file = OpenOptions::new().append(true).open(self.cluster.configuration()).unwrap();
+        writeln!(file, "{setting}").unwrap();
+        self.programs.run("pg_ctl", &self.cluster.data, &["reload"]).unwrap();
+    }
+}
+
+impl Drop for OwnServer {
+    fn drop(&mut self) {
+        let _ = self.programs.run("pg_ctl", &self.cluster.data, &["stop", "-w", "-m", "immediate"]);
+    }
+}
+
 fn find() -> io::Result<Option<Server>> {
     if let Some(url) = setting("COFFER_TEST_POSTGRES") {
         return given(&url).map(Some);
@@ -112,7 +193,7 @@ fn find() -> io::Result<Option<Server>> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the test harness has no App to ask; both names are for developers and CI only")]
-fn setting(name: &str) -> Option<String> {
+pub fn setting(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
@@ -227,7 +308,11 @@ impl Cluster {
         let made = programs.run("initdb", &self.data, &arguments);
         let _ = fs::remove_file(&secret);
         made?;
-        OpenOptions::new().append(true).open(self.data.join("postgresql.conf"))?.write_all(SETTINGS.as_bytes())
+        OpenOptions::new().append(true).open(self.configuration())?.write_all(SETTINGS.as_bytes())
+    }
+
+    fn configuration(&self) -> PathBuf {
+        self.data.join("postgresql.conf")
     }
 
     fn listen(&mut self, programs: &Programs) -> io::Result<()> {
@@ -324,7 +409,8 @@ impl Programs {
             command.uid(owner.uid).gid(owner.gid).env("HOME", data);
         }
         // A file, not a pipe: the server keeps it open when pg_ctl is gone.
-        let output = data.with_extension("output");
+        // Not beside the data, where a test may have left no room.
+        let output = self.home.join(format!("{PREFIX}{}.output", random()?));
         let file = File::create(&output)?;
         let status = command.stdout(file.try_clone()?).stderr(file).status();
         let text = fs::read_to_string(&output).unwrap_or_default();

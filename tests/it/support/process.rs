@@ -75,6 +75,11 @@ impl Process {
         Self { child, url: format!("http://{address}"), ready_after: Duration::ZERO, _folder: folder }
     }
 
+    /// The process's id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What of the process is in memory, in bytes: now, and at most since it began.
     pub fn resident(&self) -> (u64, u64) {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
