@@ -1,15 +1,19 @@
 //! The server: routes, layers, who is calling, health.
 
 mod arrival;
+pub mod connections;
 mod counted;
 mod docs;
 mod documents;
 mod door;
 mod playground;
+mod request_body;
+pub mod server;
 mod socket;
 pub mod tls;
 
 pub use arrival::{Entrance, Network};
+pub use request_body::BodyLimits;
 
 use crate::{
     app::App,
@@ -60,6 +64,7 @@ pub struct House {
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub limits: Limits,
+    pub body: BodyLimits,
     /// The most items on a page.
     pub page_most: u64,
     pub introspection: bool,
@@ -75,6 +80,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             limits: Limits::default(),
+            body: BodyLimits::default(),
             page_most: 100,
             introspection: true,
             playground: true,
@@ -88,6 +94,7 @@ impl Default for Settings {
 /// Every route. `stopping` turns true when the server is about to stop.
 pub fn router(app: App, settings: Settings, stopping: watch::Receiver<bool>) -> domain::Result<Router> {
     let entrance = Arc::new(settings.entrance.clone());
+    let body_limits = settings.body;
     let schema = crate::graphql::schema(settings.introspection);
     let once_only = crate::graphql::ONCE_ONLY.to_vec();
     let limits = Limits { page_most: settings.page_most, introspection: settings.introspection, once_only, ..settings.limits };
@@ -126,6 +133,7 @@ pub fn router(app: App, settings: Settings, stopping: watch::Receiver<bool>) -> 
         .merge(if settings.playground { visited(&playground) } else { Router::new() })
         .with_state(house);
     let all = own.merge(rest).fallback(rest::unknown).method_not_allowed_fallback(rest::wrong_method);
+    let all = all.layer(middleware::from_fn_with_state(body_limits, request_body::limited));
     Ok(all.layer(middleware::from_fn_with_state(entrance, arrival::arrived)).layer(middleware::from_fn(named_request)))
 }
 
@@ -205,6 +213,8 @@ async fn ready(State(house): State<House>) -> Response {
     Json(json!({ "status": "ready" })).into_response()
 }
 
+/// What answers whether the server is well, also in the clear and when every other connection is taken.
+const HEALTH_PATHS: [&str; 2] = ["/livez", "/readyz"];
 const REFUSED_IN_THE_CLEAR: &str = "HTTPS is required.";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -224,6 +234,8 @@ async fn named_request(mut request: Request, next: Next) -> Response {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    // Answers carry personal data and tokens; what may be kept says so itself.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }
 

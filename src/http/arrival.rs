@@ -1,6 +1,6 @@
 //! How a request came to us: from which address, and whether by a secure connection.
 
-use super::{REFUSED_IN_THE_CLEAR, socket};
+use super::{HEALTH_PATHS, REFUSED_IN_THE_CLEAR, socket};
 use crate::{graphql::Here, rest};
 use axum::{
     extract::{ConnectInfo, Request, State},
@@ -9,7 +9,7 @@ use axum::{
     response::Response,
 };
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     str::FromStr,
     sync::Arc,
 };
@@ -76,6 +76,14 @@ impl Network {
     }
 }
 
+/// What of an address one client cannot choose: all of an IPv4 address, the first 64 bits of an IPv6 one.
+pub fn client_network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+    }
+}
+
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
@@ -130,7 +138,7 @@ pub async fn arrived(State(entrance): State<Arc<Entrance>>, mut request: Request
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_canonical());
     let arrival = entrance.arrival(peer, request.headers());
     let path = request.uri().path();
-    if entrance.secure_only && !arrival.secure && !["/livez", "/readyz"].contains(&path) {
+    if entrance.secure_only && !arrival.secure && !HEALTH_PATHS.contains(&path) {
         return if path.starts_with("/graphql") {
             socket::refuse(StatusCode::FORBIDDEN, "FORBIDDEN", REFUSED_IN_THE_CLEAR)
         } else {
