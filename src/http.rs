@@ -133,8 +133,9 @@ pub fn router(app: App, settings: Settings, stopping: watch::Receiver<bool>) -> 
         .merge(if settings.playground { visited(&playground) } else { Router::new() })
         .with_state(house);
     let all = own.merge(rest).fallback(rest::unknown).method_not_allowed_fallback(rest::wrong_method);
+    let all = all.layer(middleware::from_fn_with_state(entrance, arrival::arrived));
     let all = all.layer(middleware::from_fn_with_state(body_limits, request_body::limited));
-    Ok(all.layer(middleware::from_fn_with_state(entrance, arrival::arrived)).layer(middleware::from_fn(named_request)))
+    Ok(all.layer(middleware::from_fn(named_request)))
 }
 
 /// Lets pages of the listed origins ask and read the answers; browsers keep every other origin's pages out. There are no

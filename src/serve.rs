@@ -77,8 +77,8 @@ fn places(config: &Config) -> usize {
     let wanted = u64::from(config.connections) + kept as u64;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let allowed = maximum.map_or(wanted, |maximum| maximum.min(wanted));
-    let raised = current.is_some_and(|current| current < allowed)
-        && setrlimit(Resource::Nofile, Rlimit { current: Some(allowed), maximum }).is_ok();
+    let raised =
+        current.is_some_and(|current| current < allowed) && setrlimit(Resource::Nofile, Rlimit { current: Some(allowed), maximum }).is_ok();
     let limit = if raised { Some(allowed) } else { current };
     let places = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(kept)).max(1);
     if (places as u64) < u64::from(config.connections) {

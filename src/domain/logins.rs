@@ -10,8 +10,7 @@ use super::{
     profiles::{self, Identity},
     secrets::Secret,
     sessions::{self, Issued},
-    throttle,
-    users,
+    throttle, users,
 };
 use crate::app::App;
 use entity::{login, partner::Mode, recovery, second_factor, session, user};

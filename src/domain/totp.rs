@@ -7,8 +7,7 @@ use super::{
     command::{self, Command, Desk},
     passcodes, second_factors, secrets,
     secrets::{Place, Secret},
-    sessions,
-    throttle,
+    sessions, throttle,
 };
 use crate::app::App;
 use entity::{

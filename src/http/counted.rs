@@ -86,7 +86,7 @@ pub async fn at_rest(State(app): State<App>, Extension(arrival): Extension<Arriv
 /// the browser keeps, and a body of no type as well.
 fn is_json_or_empty(request: &Request) -> bool {
     let headers = request.headers();
-    let is_announced = request.method() != Method::GET && headers.contains_key(header::CONTENT_TYPE);
+    let is_announced = !request.method().is_safe() && headers.contains_key(header::CONTENT_TYPE);
     (request.body().is_end_stream() && !is_announced) || door::is_json(headers)
 }
 

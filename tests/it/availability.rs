@@ -287,7 +287,8 @@ async fn a_full_server_answers_health_checks_and_tells_others_to_come_again() {
         taken.push(stream);
     }
     let busy = json!({ "error": { "type": "api_error", "message": "The server is busy; try again." } });
-    let graphql = json!({ "errors": [{ "message": "Too many connections are open; try again.", "extensions": { "code": "UNAVAILABLE" } }] });
+    let graphql =
+        json!({ "errors": [{ "message": "Too many connections are open; try again.", "extensions": { "code": "UNAVAILABLE" } }] });
     for from in ["127.0.0.3", "127.0.0.5"] {
         let client = client_from(from).build().unwrap();
         for path in ["/livez", "/readyz"] {
@@ -296,7 +297,11 @@ async fn a_full_server_answers_health_checks_and_tells_others_to_come_again() {
         }
         for (path, told) in [("/v1/orders", &busy), ("/graphql", &graphql)] {
             let answer = send(client.get(format!("{}{path}", app.url)).bearer_auth(&app.key)).await;
-            assert_eq!((answer.status, &answer.body, &answer.headers["retry-after"]), (503, told, &"1".parse().unwrap()), "{path} from {from}");
+            assert_eq!(
+                (answer.status, &answer.body, &answer.headers["retry-after"]),
+                (503, told, &"1".parse().unwrap()),
+                "{path} from {from}"
+            );
         }
     }
     // One address cannot take all that is kept for health checks.
@@ -388,7 +393,7 @@ async fn the_answer_to_a_body_that_is_refused_arrives() {
         ("POST", "/v1/nothing", format!("{good}\r\n{json}"), 404),
         ("PATCH", "/v1/users", format!("{good}\r\n{json}"), 405),
         ("POST", "/graphql", format!("{good}\r\n{json}"), 413),
-        ("POST", "/graphql", format!("{bad}\r\n{json}"), 401),
+        ("POST", "/graphql", format!("{bad}\r\n{json}"), 413),
         ("POST", "/graphql", format!("{good}\r\nContent-Type: text/plain"), 415),
         ("POST", "/account/v1/users", json.to_owned(), 422),
         ("POST", unknown, format!("{good}\r\n{json}"), 404),
@@ -452,7 +457,9 @@ async fn a_rest_body_is_json_and_an_answer_is_not_stored() {
         assert_eq!(send(empty_form).await.status, 415, "{method} {path}, an empty form");
     }
     assert!(bodies > 20, "{bodies} routes take a body");
-    for (path, stored) in [("/graphql?query=%7B__typename%7D", "no-store"), ("/nothing", "no-store"), ("/openapi.json", "public, max-age=300")] {
+    for (path, stored) in
+        [("/graphql?query=%7B__typename%7D", "no-store"), ("/nothing", "no-store"), ("/openapi.json", "public, max-age=300")]
+    {
         assert_eq!(app.rest("GET", path).send().await.unwrap().headers()["cache-control"], stored, "{path}");
     }
 }

@@ -139,7 +139,8 @@ async fn half_handshakes_and_idle_connections_by_tls_shut_nobody_out() {
     let address = address_of(&server.url);
     let flood = flood(address, 400, (400, &HALF_A_HANDSHAKE), (20, "\u{16}\u{3}\u{1}")).await;
     let certificate = reqwest::Certificate::from_der(&site.certificate).unwrap();
-    let good = client_from("127.0.0.2").tls_certs_only([certificate]).resolve("localhost", address).pool_max_idle_per_host(0).build().unwrap();
+    let good =
+        client_from("127.0.0.2").tls_certs_only([certificate]).resolve("localhost", address).pool_max_idle_per_host(0).build().unwrap();
     let orders = format!("https://localhost:{}/v1/orders", address.port());
     let taken = timed(&good, &orders, &site.key, 200).await;
     let p99 = p99(taken);
