@@ -1,6 +1,9 @@
 //! Request bodies: one that comes too slowly is answered with 408, and what is left unread of one is taken off the connection.
 
-use super::{server::Activity, server::Busy, socket};
+use super::{
+    server::{Activity, Busy},
+    socket,
+};
 use crate::rest;
 use axum::{
     body::{Body, Bytes, HttpBody},

@@ -87,15 +87,15 @@ impl DocumentBodyReader {
                 self.name.clear();
                 At::Text { escaped: false, is_name }
             }
-            (At::Between { .. }, b'{' | b'[') => {
+            (At::Between { .. } | At::BeforeData, b'{' | b'[') => {
                 self.depth += 1;
                 At::Between { is_name: self.depth == 1 && byte == b'{' }
             }
-            (At::Between { .. }, b'}' | b']') => {
+            (At::Between { .. } | At::BeforeData, b'}' | b']') => {
                 self.depth = self.depth.saturating_sub(1);
                 At::Between { is_name: false }
             }
-            (At::Between { .. }, b',') => At::Between { is_name: self.depth == 1 },
+            (At::Between { .. } | At::BeforeData, b',') => At::Between { is_name: self.depth == 1 },
             (At::Text { escaped: false, is_name }, b'\\') => At::Text { escaped: true, is_name },
             (At::Text { escaped: false, is_name }, b'"') => {
                 if is_name && self.name == b"data" {
@@ -111,20 +111,10 @@ impl DocumentBodyReader {
                 }
                 At::Text { escaped: false, is_name }
             }
-            (At::BeforeData, b':' | b' ' | b'\t' | b'\r' | b'\n') => At::BeforeData,
             (At::BeforeData, b'"') => {
                 self.data.restart();
                 self.has_data = true;
                 At::Data
-            }
-            (At::BeforeData, b'{' | b'[') => {
-                self.depth += 1;
-                At::Between { is_name: false }
-            }
-            (At::BeforeData, b',') => At::Between { is_name: true },
-            (At::BeforeData, b'}' | b']') => {
-                self.depth = self.depth.saturating_sub(1);
-                At::Between { is_name: false }
             }
             (at, _) => at,
         };

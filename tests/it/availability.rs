@@ -11,7 +11,7 @@ use crate::{
 };
 use coffer::{
     domain::Scope,
-    http::{BodyLimits, Settings, connections::ConnectionLimits, server::ServerSettings},
+    http::{BodyLimits, Entrance, Settings, connections::ConnectionLimits, server::ServerSettings},
     rest::{ROUTES, WELLNESS, is_wellness},
 };
 use entity::{partner, timer, transfer};
@@ -548,8 +548,8 @@ on_both! {
     }
 
     async fn a_stranger_cannot_lock_an_owner_out(app: TestApp) {
-        let setup = Options { settings: Settings { entrance: coffer::http::Entrance { trusted: vec!["127.0.0.1".parse().unwrap()], ..Default::default() }, ..Settings::default() }, ..Options::default() };
-        let app = app.beside(setup).await;
+        let entrance = Entrance { trusted: vec!["127.0.0.1".parse().unwrap()], ..Entrance::default() };
+        let app = app.beside(Options { settings: Settings { entrance, ..Settings::default() }, ..Options::default() }).await;
         app.sign_up("ada@example.com").await;
         let from = async |address: &str, email: &str, password: &str| {
             let document = "mutation($input: UserSignInInput!) { userSignIn(input: $input) { session { accessToken } userErrors { code } } }";
