@@ -9,7 +9,7 @@ use crate::{
         secrets::{Secret, hex, random},
     },
     graphql::Limits,
-    http::{Entrance, Network, Settings, parse_base_url, tls},
+    http::{BodyLimits, Entrance, Network, Settings, connections::ConnectionLimits, parse_base_url, server::ServerSettings, tls},
     providers::{Providers, files::Files, identity::BuiltIn, mail::Smtp, sms::Gateway},
     wire::BaseUrl,
 };
@@ -175,6 +175,34 @@ pub struct Config {
     /// How long a GraphQL query may take, in seconds
     #[arg(long, global = true, env = "COFFER_QUERY_SECONDS", default_value_t = 5)]
     pub query_seconds: u64,
+
+    /// The most connections at once; fewer where the system allows fewer open files
+    #[arg(long, global = true, env = "COFFER_CONNECTIONS", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub connections: u32,
+
+    /// The most connections of one address at once, trusted proxies aside
+    #[arg(long, global = true, env = "COFFER_CONNECTIONS_PER_ADDRESS", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub connections_per_address: u32,
+
+    /// How long a TLS handshake and the headers of a request may take, in seconds
+    #[arg(long, global = true, env = "COFFER_HEADER_SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub header_seconds: u32,
+
+    /// How long a connection may wait for a request, in seconds
+    #[arg(long, global = true, env = "COFFER_IDLE_SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub idle_seconds: u32,
+
+    /// How long a client may take nothing of an answer, in seconds
+    #[arg(long, global = true, env = "COFFER_WRITE_SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub write_seconds: u32,
+
+    /// How long the sender of a body may pause, and take longer than at the least rate, in seconds
+    #[arg(long, global = true, env = "COFFER_BODY_SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub body_seconds: u32,
+
+    /// The least rate of a body, in bytes per second
+    #[arg(long, global = true, env = "COFFER_BODY_RATE", default_value_t = 64 << 10, value_parser = clap::value_parser!(u32).range(1..))]
+    pub body_rate: u32,
 
     /// The longest answer, in bytes
     #[arg(long, global = true, env = "COFFER_RESPONSE_BYTES", default_value_t = 4 << 20)]
@@ -355,6 +383,20 @@ impl Config {
         Ok(providers)
     }
 
+    /// How connections are served, if `places` are there for them.
+    pub fn server(&self, places: usize) -> ServerSettings {
+        let number = |setting: u32| usize::try_from(setting).unwrap_or(usize::MAX);
+        let total = number(self.connections).min(places);
+        // One address leaves half of them to the others.
+        let per_address = number(self.connections_per_address).min(total.div_ceil(2));
+        ServerSettings {
+            connections: ConnectionLimits { total, per_address, exempt: self.trusted_proxy.clone() },
+            header_timeout: seconds(self.header_seconds),
+            idle_timeout: seconds(self.idle_seconds),
+            write_timeout: seconds(self.write_seconds),
+        }
+    }
+
     /// What the server is told besides the app.
     pub fn settings(&self, transport: &Transport, sandbox_key: Option<String>) -> Settings {
         let limits = Limits {
@@ -370,6 +412,7 @@ impl Config {
         };
         Settings {
             limits,
+            body: BodyLimits { timeout: seconds(self.body_seconds), bytes_per_second: self.body_rate },
             page_most: self.page_most,
             introspection: self.introspection.unwrap_or(!self.is_production()),
             playground: !self.is_production(),
@@ -384,6 +427,10 @@ impl Config {
             sandbox_key,
         }
     }
+}
+
+fn seconds(seconds: u32) -> Duration {
+    Duration::from_secs(u64::from(seconds))
 }
 
 /// The key in a file.

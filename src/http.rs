@@ -2,16 +2,20 @@
 
 mod arrival;
 mod base_url;
+pub mod connections;
 mod counted;
 mod docs;
 mod documents;
 mod door;
 mod playground;
+mod request_body;
+pub mod server;
 mod socket;
 pub mod tls;
 
 pub use arrival::{Entrance, Network};
 pub use base_url::parse as parse_base_url;
+pub use request_body::BodyLimits;
 
 use crate::{
     app::App,
@@ -62,6 +66,7 @@ pub struct House {
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub limits: Limits,
+    pub body: BodyLimits,
     /// The most items on a page.
     pub page_most: u64,
     pub introspection: bool,
@@ -77,6 +82,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             limits: Limits::default(),
+            body: BodyLimits::default(),
             page_most: 100,
             introspection: true,
             playground: true,
@@ -90,6 +96,7 @@ impl Default for Settings {
 /// Every route. `stopping` turns true when the server is about to stop.
 pub fn router(app: App, settings: Settings, stopping: watch::Receiver<bool>) -> domain::Result<Router> {
     let entrance = Arc::new(settings.entrance.clone());
+    let body_limits = settings.body;
     let schema = crate::graphql::schema(settings.introspection);
     let (once_only, open) = (crate::graphql::ONCE_ONLY.to_vec(), crate::graphql::OPEN.to_vec());
     let limits = Limits { page_most: settings.page_most, introspection: settings.introspection, once_only, open, ..settings.limits };
@@ -128,7 +135,9 @@ pub fn router(app: App, settings: Settings, stopping: watch::Receiver<bool>) -> 
         .merge(if settings.playground { visited(&playground) } else { Router::new() })
         .with_state(house);
     let all = own.merge(rest).fallback(rest::unknown).method_not_allowed_fallback(rest::wrong_method);
-    Ok(all.layer(middleware::from_fn_with_state(entrance, arrival::arrived)).layer(middleware::from_fn(named_request)))
+    let all = all.layer(middleware::from_fn_with_state(entrance, arrival::arrived));
+    let all = all.layer(middleware::from_fn_with_state(body_limits, request_body::limited));
+    Ok(all.layer(middleware::from_fn(named_request)))
 }
 
 /// Lets pages of the listed origins ask and read the answers; browsers keep every other origin's pages out. There are no
@@ -203,6 +212,8 @@ async fn ready(State(house): State<House>) -> Response {
     Json(json!({ "status": "ready" })).into_response()
 }
 
+/// What answers whether the server is well, also in the clear and when every other connection is taken.
+const HEALTH_PATHS: [&str; 2] = ["/livez", "/readyz"];
 const REFUSED_IN_THE_CLEAR: &str = "HTTPS is required.";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -222,6 +233,8 @@ async fn named_request(mut request: Request, next: Next) -> Response {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    // Answers carry personal data and tokens; what may be kept says so itself.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }
 

@@ -3,11 +3,12 @@
 mod accounts;
 mod bank_accounts;
 mod body;
-pub mod bulk;
 mod deposits;
 mod described;
+mod document_body;
 mod kyc;
 mod kyc_documents;
+pub mod large_body;
 mod list;
 pub mod openapi;
 mod orders;
@@ -229,6 +230,11 @@ pub fn in_the_clear(path: &str, message: &str) -> Response {
         return wellness::in_the_clear(message);
     }
     problem(StatusCode::FORBIDDEN, "invalid_request", message)
+}
+
+/// A request whose form is refused before its content is looked at, in the shape that the path's API documents.
+pub fn refused_by_form(path: &str, status: StatusCode, message: &str) -> Response {
+    if is_wellness(path) { wellness::refused_by_form(status, message) } else { problem(status, "invalid_request", message) }
 }
 
 fn problem(status: StatusCode, kind: &str, message: &str) -> Response {

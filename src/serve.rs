@@ -1,28 +1,26 @@
 //! `coffer serve`: from an empty folder to an open door, and to an orderly end.
 
 use crate::{Complaint, app, cannot, say};
-use axum::{
-    Router,
-    serve::{Listener, ListenerExt},
-};
 use coffer::{
     app::App,
     config::{Config, Transport, write_private},
     domain::{self, Scope, Who, demo, instruments, keys, limits, partners},
-    http::{self, tls::TlsListener},
+    http::{self, connections::MAX_HEALTH_CHECKS, server, tls::Certificate},
     workers,
 };
 use entity::partner::Mode;
-use std::{future::Future, io, net::SocketAddr, process::ExitCode, time::Duration};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::{future::Future, process::ExitCode, time::Duration};
 use tokio::{
     net::TcpListener,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::watch,
-    task::JoinHandle,
 };
 
 /// How long requests may take to finish once the server stops.
-const FAREWELL: Duration = Duration::from_secs(20);
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(20);
+/// Descriptors kept for the database, files, mail and everything else that is no connection of a client.
+const OTHER_DESCRIPTORS: usize = 128;
 
 /// Serves until told to stop.
 pub async fn serve(config: &Config, empty: bool) -> Result<ExitCode, Complaint> {
@@ -45,31 +43,26 @@ pub async fn serve(config: &Config, empty: bool) -> Result<ExitCode, Complaint> 
     settings.entrance.listening = Some(address);
     let router = http::router(app.clone(), settings, stopping).map_err(|error| cannot("build the doors", &error))?;
     let stopped = stop_signal()?;
+    let hangups = signal(SignalKind::hangup()).map_err(|error| format!("signals cannot be heard: {error}"))?;
     say(&banner(
         config,
         &format!("{}://{address}", if matches!(transport, Transport::Tls(_)) { "https" } else { "http" }),
         key.as_deref(),
     ))?;
-    let server = match transport {
-        Transport::Tls(identity) => {
-            let listener = TlsListener::new(listener, identity).map_err(|error| format!("cannot listen on {address}: {error}"))?;
-            open(listener, router, stop.subscribe())
-        }
-        Transport::Proxy | Transport::Clear => open(listener, router, stop.subscribe()),
+    let certificate = match transport {
+        Transport::Tls(identity) => Some(Certificate::new(identity)),
+        Transport::Proxy | Transport::Clear => None,
     };
-    let abort = server.abort_handle();
+    tasks.push(tokio::spawn(reload(config.clone(), hangups, certificate.clone())));
+    let settings = config.server(places(config));
+    let server = server::serve(listener, certificate, router, settings, stop.subscribe());
+    let mut server = std::pin::pin!(server);
     tokio::select! {
         () = stopped => {}
-        ended = server => return Err(format!("the server ended by itself: {ended:?}")),
+        () = &mut server => return Err("the server ended by itself".to_owned()),
     }
     stop.send_replace(true);
-    let grace = async {
-        while !abort.is_finished() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    _ = tokio::time::timeout(FAREWELL, grace).await;
-    abort.abort();
+    _ = tokio::time::timeout(SHUTDOWN_GRACE, server).await;
     for task in tasks {
         task.abort();
         _ = task.await;
@@ -79,17 +72,34 @@ pub async fn serve(config: &Config, empty: bool) -> Result<ExitCode, Complaint> 
     Ok(ExitCode::SUCCESS)
 }
 
-/// Serves what comes in by this listener until `ending` turns true.
-fn open<L>(listener: L, router: Router, mut ending: watch::Receiver<bool>) -> JoinHandle<io::Result<()>>
-where
-    L: Listener<Addr = SocketAddr>,
-{
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    // Tapping a listener has it tell whom a connection comes from, whichever kind it is.
-    let server = axum::serve(listener.tap_io(|_| {}), service).with_graceful_shutdown(async move {
-        _ = ending.wait_for(|stopping| *stopping).await;
-    });
-    tokio::spawn(async move { server.await })
+/// How many connections there can be: the limit of descriptors is raised as far as allowed and needed, and some are kept back.
+fn places(config: &Config) -> usize {
+    let kept = OTHER_DESCRIPTORS + MAX_HEALTH_CHECKS;
+    let wanted = u64::from(config.connections) + kept as u64;
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let allowed = maximum.map_or(wanted, |maximum| maximum.min(wanted));
+    let raised =
+        current.is_some_and(|current| current < allowed) && setrlimit(Resource::Nofile, Rlimit { current: Some(allowed), maximum }).is_ok();
+    let limit = if raised { Some(allowed) } else { current };
+    let places = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(kept)).max(1);
+    if (places as u64) < u64::from(config.connections) {
+        tracing::warn!(connections = places, "the system allows fewer open files than COFFER_CONNECTIONS asks for");
+    }
+    places
+}
+
+/// Reads the certificate and its key again with every SIGHUP. What cannot be read leaves the certificate as it is.
+async fn reload(config: Config, mut hangups: Signal, certificate: Option<Certificate>) {
+    while hangups.recv().await.is_some() {
+        match (&certificate, config.transport()) {
+            (Some(certificate), Ok(Transport::Tls(identity))) => {
+                certificate.replace(identity);
+                tracing::info!("the certificate was reloaded");
+            }
+            (Some(_), Err(complaint)) => tracing::error!(cause = complaint, "the certificate could not be reloaded and stays as it is"),
+            _ => tracing::info!("there is no certificate to reload"),
+        }
+    }
 }
 
 async fn require_durability(app: &App) -> Result<(), Complaint> {

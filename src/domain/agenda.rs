@@ -17,8 +17,8 @@ use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-/// How many things in a row may be carried out before others get their turn.
-const TURN: usize = 500;
+/// How many things of one partner may be carried out in a row before the other partners get their turn.
+const TURN: usize = 10;
 
 /// Carries out what is due for every partner; whether more may be due at once.
 pub async fn carry_out_due(app: &App) -> Result<bool> {

@@ -293,10 +293,10 @@ pub async fn request(app: &App, who: &Who, address: Option<IpAddr>) -> Result<Op
     let Some(allowance) = app.limits.requests else { return Ok(None) };
     let subject = match (who, address) {
         // Anyone may hold a publishable key, so that one of its holders must not spend what is for all.
-        (Who::Partner(key), Some(address)) if key.is_publishable() => [key.key_id.as_bytes().to_vec(), place(address)].concat(),
+        (Who::Partner(key), Some(address)) if key.is_publishable() => [key.key_id.as_bytes().to_vec(), address_key(address)].concat(),
         (Who::Partner(key), _) => key.key_id.as_bytes().to_vec(),
         (Who::User(user), _) => user.user_id.as_bytes().to_vec(),
-        (Who::Nobody, Some(address)) => place(address),
+        (Who::Nobody, Some(address)) => address_key(address),
         (Who::Nobody, None) => return Ok(None),
     };
     spend(app, allowance, &subject).await.map(Some)
@@ -305,13 +305,13 @@ pub async fn request(app: &App, who: &Who, address: Option<IpAddr>) -> Result<Op
 /// Spends one of an address's allowance, where addresses are slowed down and this one is known.
 pub async fn by_address(app: &App, allowance: Allowance, address: Option<IpAddr>) -> Result<()> {
     match address.filter(|_| app.limits.throttle) {
-        Some(address) => spend(app, allowance, &place(address)).await.map(|_| ()),
+        Some(address) => spend(app, allowance, &address_key(address)).await.map(|_| ()),
         None => Ok(()),
     }
 }
 
 /// What of an address one caller cannot choose: all of an IPv4 address, the network of an IPv6 one.
-fn place(address: IpAddr) -> Vec<u8> {
+pub fn address_key(address: IpAddr) -> Vec<u8> {
     match address.to_canonical() {
         IpAddr::V4(address) => address.octets().to_vec(),
         IpAddr::V6(address) => address.octets().into_iter().take(8).collect(),
@@ -356,8 +356,8 @@ mod tests {
     }
 
     #[test]
-    fn one_caller_cannot_choose_her_place() {
-        let of = |text: &str| place(text.parse().unwrap());
+    fn one_caller_cannot_choose_the_key() {
+        let of = |text: &str| address_key(text.parse().unwrap());
         assert_eq!(of("192.0.2.7"), [192, 0, 2, 7]);
         assert_eq!(of("::ffff:192.0.2.7"), of("192.0.2.7"));
         assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff::9"));

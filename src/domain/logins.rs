@@ -10,8 +10,7 @@ use super::{
     profiles::{self, Identity},
     secrets::Secret,
     sessions::{self, Issued},
-    throttle::{self, Guessed},
-    users,
+    throttle, users,
 };
 use crate::app::App;
 use entity::{login, partner::Mode, recovery, second_factor, session, user};
@@ -19,6 +18,7 @@ use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, SqlErr, sea_query::LockType,
 };
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 use uuid::Uuid;
 
 /// What a person signs up with; nothing in it has been checked.
@@ -134,14 +134,15 @@ struct SignIn {
 /// Begins a session of the person with this e-mail address and password.
 ///
 /// An unknown address and a wrong password are refused in the same words after the same time. From the fifth failure on the
-/// next try waits, longer each time, at most a quarter of an hour.
+/// next try from the same client address waits, longer each time, at most a quarter of an hour; from wherever it comes, from the
+/// hundredth on.
 pub async fn sign_in(app: &App, actor: &Actor, email: &str, password: Secret<String>) -> Result<Issued> {
     let caller = partners::starting(app, actor).await?;
     limits::by_address(app, limits::ANONYMOUS_SIGN_IN, actor.personal_address()).await?;
     let folded = email.trim().to_lowercase();
-    let subject = throttle::subject(app, Guessed::Password, caller.whose.partner_id, &folded);
+    let subjects = throttle::password(app, caller.whose.partner_id, &folded, actor.personal_address());
     let login = of_email(app, caller, &folded).await?;
-    let right = is_right(app, &subject, password, login.as_ref().map(|login| login.password.clone())).await?;
+    let right = is_right(app, &subjects, password, login.as_ref().map(|login| login.password.clone())).await?;
     let Some(login) = login.filter(|_| right) else {
         // Whom she tried to be is not told.
         audit::failed(app, &caller, actor.request_id, SignIn::NAME, Code::InvalidCredentials.name()).await?;
@@ -151,13 +152,13 @@ pub async fn sign_in(app: &App, actor: &Actor, email: &str, password: Secret<Str
 }
 
 /// Whether a password is the one that was kept, tries being counted. One that could not be looked at is no failure.
-async fn is_right(app: &App, subject: &[u8], password: Secret<String>, kept: Option<String>) -> Result<bool> {
-    throttle::before(app, subject).await?;
+async fn is_right(app: &App, subjects: &[throttle::Subject], password: Secret<String>, kept: Option<String>) -> Result<bool> {
+    throttle::before(app, subjects).await?;
     let looked = app.passwords.verify(password, kept).await;
     match looked {
-        Ok(true) => throttle::succeeded(app, subject).await?,
+        Ok(true) => throttle::succeeded(app, subjects).await?,
         Ok(false) => {}
-        Err(_) => throttle::take_back(app, subject).await?,
+        Err(_) => throttle::take_back(app, subjects).await?,
     }
     looked
 }
@@ -292,10 +293,10 @@ pub async fn change(app: &App, caller: Caller, request_id: Uuid, change: Change)
     Ok(user)
 }
 
-/// Forgets the failures to sign in of a person who has proved herself otherwise.
-pub async fn forgive(app: &App, user_id: Uuid) -> Result<()> {
+/// Forgets the failures to sign in, from this client address and in all, of a person who has proved their identity otherwise.
+pub async fn forgive(app: &App, user_id: Uuid, address: Option<IpAddr>) -> Result<()> {
     let Some(login) = login::Entity::find_by_id(user_id).one(&app.db.read).await? else { return Ok(()) };
-    throttle::succeeded(app, &throttle::subject(app, Guessed::Password, login.partner_id, &login.email)).await
+    throttle::succeeded(app, &throttle::password(app, login.partner_id, &login.email, address)).await
 }
 
 /// Changes the password of the person who has signed in and passed her second factor, given the present one. Every token
@@ -305,8 +306,8 @@ pub async fn change_password(app: &App, actor: &Actor, present: Secret<String>, 
     let user = actor.signed_in()?.clone();
     passwords::check("newPassword", &new)?;
     let login = login::Entity::find_by_id(user.user_id).one(&app.db.read).await?.ok_or(Error::Unauthenticated)?;
-    let subject = throttle::subject(app, Guessed::Password, user.partner_id, &login.email);
-    if !is_right(app, &subject, present, Some(login.password.clone())).await? {
+    let subjects = throttle::password(app, user.partner_id, &login.email, actor.personal_address());
+    if !is_right(app, &subjects, present, Some(login.password.clone())).await? {
         audit::failed(app, &caller, actor.request_id, Change::NAME, Code::InvalidCredentials.name()).await?;
         return Err(Refusal::new(Code::InvalidCredentials, "password", "Unable to login with given credentials.").into());
     }

@@ -117,5 +117,5 @@ pub async fn reset(app: &App, actor: &Actor, token: &str, password: Secret<Strin
     let caller = Caller { whose, mode: partner.mode, principal_id: found.user_id, claimant_id: found.user_id };
     let change = Change::Password { user_id: found.user_id, hash, version: None, recovery: Some(verifier) };
     logins::change(app, caller, actor.request_id, change).await?;
-    logins::forgive(app, found.user_id).await
+    logins::forgive(app, found.user_id, actor.personal_address()).await
 }

@@ -9,7 +9,7 @@ use entity::{
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement,
     sea_query::{Expr, any},
 };
 use std::sync::Arc;
@@ -127,18 +127,18 @@ pub async fn next_due(
     Ok(due.order_by_asc(timer::Column::DueAt).order_by_asc(timer::Column::Id).limit(1).one(connection).await?)
 }
 
-/// The partners that wait for something, and until when the soonest of it waits.
+/// The partners that wait for something, and until when the soonest of it waits. One look into the index per partner, however
+/// many timers it has.
 pub async fn waiting_partners(connection: &impl ConnectionTrait) -> Result<Vec<(Uuid, DateTime<Utc>)>> {
-    Ok(timer::Entity::find()
-        .select_only()
-        .column(timer::Column::PartnerId)
-        .column_as(timer::Column::DueAt.min(), "due_at")
-        .filter(timer::Column::Clock.eq(Clock::Partner))
-        .group_by(timer::Column::PartnerId)
-        .order_by_asc(timer::Column::PartnerId)
-        .into_tuple()
-        .all(connection)
-        .await?)
+    let soonest = "SELECT timer.due_at FROM timer WHERE timer.partner_id = partner.id AND timer.clock = $1 \
+                   ORDER BY timer.due_at, timer.id LIMIT 1";
+    let text = format!(
+        "SELECT waiting.partner_id, waiting.due_at FROM (SELECT partner.id AS partner_id, ({soonest}) AS due_at FROM partner) AS waiting \
+         WHERE waiting.due_at IS NOT NULL ORDER BY waiting.partner_id"
+    );
+    let statement = Statement::from_sql_and_values(connection.get_database_backend(), text, [Clock::Partner.into()]);
+    let rows = connection.query_all_raw(statement).await?;
+    rows.iter().map(|row| Ok((row.try_get("", "partner_id")?, row.try_get("", "due_at")?))).collect()
 }
 
 /// Takes a timer for this transaction: `false` when another has carried it out.

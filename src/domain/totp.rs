@@ -7,8 +7,7 @@ use super::{
     command::{self, Command, Desk},
     passcodes, second_factors, secrets,
     secrets::{Place, Secret},
-    sessions,
-    throttle::{self, Guessed},
+    sessions, throttle,
 };
 use crate::app::App;
 use entity::{
@@ -119,7 +118,7 @@ struct Take {
 /// first code of a new secret confirms it. After five wrong codes the next waits, longer each time.
 pub async fn verify(app: &App, actor: &Actor, code: &str) -> Result<()> {
     let user = actor.signed_in()?.clone();
-    let subject = throttle::subject(app, Guessed::Totp, user.partner_id, &user.user_id.to_string());
+    let subject = throttle::totp(app, user.partner_id, user.user_id);
     let present = second_factors::row(&app.db.read, user.user_id).await?.ok_or_else(not_enrolled)?;
     let sealed = present.totp.as_deref().ok_or_else(not_enrolled)?;
     throttle::before(app, &subject).await?;

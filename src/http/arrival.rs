@@ -1,7 +1,6 @@
 //! How a request came to us: from which address, and whether by a secure connection.
 
-use super::base_url;
-use super::{REFUSED_IN_THE_CLEAR, socket};
+use super::{HEALTH_PATHS, REFUSED_IN_THE_CLEAR, base_url, socket};
 use crate::{rest, wire::BaseUrl};
 use axum::{
     extract::{ConnectInfo, Request, State},
@@ -10,7 +9,7 @@ use axum::{
     response::Response,
 };
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     str::FromStr,
     sync::Arc,
 };
@@ -70,6 +69,14 @@ impl Network {
             _ => return false,
         };
         alike >= self.bits
+    }
+}
+
+/// What of an address one client cannot choose: all of an IPv4 address, the first 64 bits of an IPv6 one.
+pub fn client_network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
     }
 }
 
@@ -135,7 +142,7 @@ pub async fn arrived(State(entrance): State<Arc<Entrance>>, mut request: Request
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_canonical());
     let arrival = entrance.arrival(peer, request.headers());
     let path = request.uri().path();
-    if entrance.secure_only && !arrival.secure && !["/livez", "/readyz"].contains(&path) {
+    if entrance.secure_only && !arrival.secure && !HEALTH_PATHS.contains(&path) {
         return if path.starts_with("/graphql") {
             socket::refuse(StatusCode::FORBIDDEN, "FORBIDDEN", REFUSED_IN_THE_CLEAR)
         } else {

@@ -10,6 +10,7 @@ use crate::{
     rest,
 };
 use axum::{
+    body::HttpBody,
     extract::{Extension, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::Next,
@@ -75,6 +76,9 @@ pub async fn at_rest(State(app): State<App>, Extension(arrival): Extension<Arriv
         Err(_) => Ok(None),
     };
     match (counted, known) {
+        (Ok(remaining), Ok(_)) if !is_json_or_empty(&request) => {
+            told(rest::refused_by_form(&path, StatusCode::UNSUPPORTED_MEDIA_TYPE, door::NOT_JSON), remaining)
+        }
         (Ok(remaining), Ok(actor)) => {
             request.extensions_mut().insert(actor);
             // A change runs to its end, and its statements are limited one by one.
@@ -88,6 +92,14 @@ pub async fn at_rest(State(app): State<App>, Extension(arrival): Extension<Arriv
             told(rest::faulty(&path, error), remaining)
         }
     }
+}
+
+/// Whether the body is JSON or empty. A page of another site can make a browser send any other body along with a credential that
+/// the browser keeps, and a body of no type as well.
+fn is_json_or_empty(request: &Request) -> bool {
+    let headers = request.headers();
+    let is_announced = !request.method().is_safe() && headers.contains_key(header::CONTENT_TYPE);
+    (request.body().is_end_stream() && !is_announced) || door::is_json(headers)
 }
 
 /// Who calls the REST door. The brokerage API serves nobody without a credential, the wellness API whoever has signed in or a

@@ -5,10 +5,10 @@ use crate::{
     app::App,
     domain::{
         self, Who,
-        kyc::documents::{self, LONGEST, Link, Opened, Prepared, Seat},
+        kyc::documents::{self, LONGEST, Link, Opened, Permit, Prepared, SEALING_BYTES},
         limits,
     },
-    rest::{self, DocumentBody, bulk},
+    rest::{self, DocumentBody, large_body},
 };
 use axum::{
     Extension, Json, Router,
@@ -49,45 +49,39 @@ async fn upload(State(house): State<House>, Extension(arrival): Extension<Arriva
 
 async fn take(app: &App, arrival: Arrival, request: Request) -> domain::Result<DocumentBody> {
     let (uri, request_id) = (request.uri().clone(), request_id(request.headers()));
-    let (prepared, seat) = match admitted(app, arrival, &uri, request_id).await {
-        Ok(admitted) => admitted,
-        Err(error) => {
-            let (parts, body) = request.into_parts();
-            bulk::pass_by(&parts.headers, body);
-            return Err(error);
-        }
-    };
-    let data = bulk::read(request, LONGEST).await.map_err(|unread| unread.refusal(documents::too_long))?;
-    let sent = documents::send(app, prepared, seat, data).await?;
+    let (prepared, permit) = admitted(app, arrival, &uri, request_id).await?;
+    let data = large_body::read(request, LONGEST, SEALING_BYTES).await.map_err(|unread| unread.refusal(documents::too_long))?;
+    let sent = documents::send(app, prepared, permit, data).await?;
     DocumentBody::of(app, &sent.value)
 }
 
 /// Whoever may begin to send what she announced.
-async fn admitted(app: &App, arrival: Arrival, uri: &Uri, request_id: Uuid) -> domain::Result<(Prepared, Seat)> {
+async fn admitted(app: &App, arrival: Arrival, uri: &Uri, request_id: Uuid) -> domain::Result<(Prepared, Permit)> {
     count(app, arrival).await?;
     let prepared = documents::prepared(app, link("PUT", uri), request_id).await?;
-    Ok((prepared, app.uploads.take().await?))
+    let permit = app.uploads.take(&prepared.caller()?).await?;
+    Ok((prepared, permit))
 }
 
 async fn download(State(house): State<House>, Extension(arrival): Extension<Arrival>, uri: Uri, headers: HeaderMap) -> Response {
     match opened(&house.app, arrival, &uri, request_id(&headers)).await {
-        Ok((opened, seat)) => served(opened, seat),
+        Ok((opened, permit)) => served(opened, permit),
         Err(error) => rest::faulty("/documents", error),
     }
 }
 
-async fn opened(app: &App, arrival: Arrival, uri: &Uri, request_id: Uuid) -> domain::Result<(Opened, Seat)> {
+async fn opened(app: &App, arrival: Arrival, uri: &Uri, request_id: Uuid) -> domain::Result<(Opened, Permit)> {
     count(app, arrival).await?;
     let (row, actor) = documents::found(app, link("GET", uri), request_id).await?;
-    let seat = app.downloads.take().await?;
-    Ok((documents::open(app, &actor, row).await?, seat))
+    let permit = app.downloads.take(&documents::may_open(&actor)?).await?;
+    Ok((documents::open(app, &actor, row).await?, permit))
 }
 
 /// A document to be kept, not to be shown: whatever is in it runs nowhere.
-fn served(Opened { row, data }: Opened, seat: Seat) -> Response {
+fn served(Opened { row, data }: Opened, permit: Permit) -> Response {
     let disposition = format!("attachment; filename=\"{}.{}\"", row.token, row.extension);
     let length = data.len();
-    let mut response = Response::new(in_pieces(data.into(), seat));
+    let mut response = Response::new(in_pieces(data.into(), permit));
     let fixed: [(HeaderName, &'static str); 4] = [
         (header::CONTENT_TYPE, documents::media_type(row.format)),
         (header::CACHE_CONTROL, "no-store"),
@@ -104,11 +98,11 @@ fn served(Opened { row, data }: Opened, seat: Seat) -> Response {
     response
 }
 
-/// A body that is let go, and its seat with it, when its reader is too slow.
-fn in_pieces(data: Bytes, seat: Seat) -> Body {
+/// A body that is let go, and its permit with it, when its reader is too slow.
+fn in_pieces(data: Bytes, permit: Permit) -> Body {
     let (sender, mut receiver) = mpsc::channel::<Bytes>(1);
     tokio::spawn(timeout(WHOLE_WITHIN, async move {
-        let _seat = seat;
+        let _permit = permit;
         let mut left = data;
         while !left.is_empty() {
             let piece = left.split_to(PIECE.min(left.len()));

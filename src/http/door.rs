@@ -28,6 +28,8 @@ use crate::{
     wire::BaseUrl,
 };
 
+/// What is said of a body that is announced as something else than JSON.
+pub const NOT_JSON: &str = "The content type must be application/json.";
 const KEEP_ALIVE: Duration = Duration::from_secs(12);
 /// How often the caller of an open stream is looked at again.
 const RECHECK: Duration = Duration::from_secs(1);
@@ -165,8 +167,7 @@ async fn by_post(
 ) -> Result<Response, Wrong> {
     let media = acceptable(&headers)?;
     if !is_json(&headers) {
-        let message = "The content type must be application/json.";
-        return Err(Wrong::new(media, StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
+        return Err(Wrong::new(media, StatusCode::UNSUPPORTED_MEDIA_TYPE, NOT_JSON));
     }
     let body = body.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => {
@@ -223,8 +224,10 @@ fn acceptable(headers: &HeaderMap) -> Result<Media, Wrong> {
     Media::wanted(headers).ok_or_else(|| Wrong::new(Media::Json, StatusCode::NOT_ACCEPTABLE, message))
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
-    let Some(Ok(text)) = headers.get(header::CONTENT_TYPE).map(HeaderValue::to_str) else { return false };
+/// Whether the headers announce JSON in UTF-8, once.
+pub fn is_json(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(header::CONTENT_TYPE).iter().map(HeaderValue::to_str);
+    let (Some(Ok(text)), None) = (values.next(), values.next()) else { return false };
     let mut pieces = text.split(';').map(|piece| piece.trim().to_ascii_lowercase());
     pieces.next().as_deref() == Some("application/json")
         && pieces.all(|piece| match piece.strip_prefix("charset=") {
@@ -334,6 +337,7 @@ fn events(house: House, actor: Actor, answers: impl Stream<Item = Answer> + Send
     let complete = stream::once(async { Event::default().event("complete").data("null") });
     let all = next.chain(complete).take_until(Box::pin(cut(house, actor)));
     let mut response = Sse::new(all.map(Ok::<_, Infallible>)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response();
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // Proxies such as nginx would hold events back.
     response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
     response

@@ -1,26 +1,14 @@
-//! TLS of our own: a certificate and its key from two files, and a listener that shakes hands.
+//! TLS of our own: a certificate and its key from two files, which can be read again while the server runs.
 
-use axum::serve::Listener;
-use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
-    time::timeout,
+use std::{
+    path::Path,
+    sync::{Arc, PoisonError, RwLock},
 };
-use tokio_rustls::{
-    TlsAcceptor,
-    rustls::{
-        ServerConfig,
-        crypto::ring,
-        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-    },
-    server::TlsStream,
+use tokio_rustls::rustls::{
+    ServerConfig,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
-
-/// How long a peer may take to shake hands.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How many peers may be shaking hands at once.
-const MOST: usize = 1024;
 
 /// Reads a certificate, with those that vouch for it, and its key. What is wrong is said in one line.
 pub fn identity(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, String> {
@@ -39,64 +27,22 @@ pub fn identity(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, Str
     Ok(Arc::new(config))
 }
 
-/// Hands out connections once their peers have shaken hands; a slow peer keeps nobody waiting.
-pub struct TlsListener {
-    ready: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
-    address: SocketAddr,
-    accepting: tokio::task::JoinHandle<()>,
-}
+/// The certificate that new connections are served with. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Certificate(Arc<RwLock<Arc<ServerConfig>>>);
 
-impl TlsListener {
-    /// Begins to accept connections.
-    pub fn new(listener: TcpListener, identity: Arc<ServerConfig>) -> io::Result<Self> {
-        let address = listener.local_addr()?;
-        let (sender, ready) = mpsc::channel(1);
-        let accepting = tokio::spawn(accept(listener, TlsAcceptor::from(identity), sender));
-        Ok(Self { ready, address, accepting })
-    }
-}
-
-impl Drop for TlsListener {
-    fn drop(&mut self) {
-        self.accepting.abort();
-    }
-}
-
-impl Listener for TlsListener {
-    type Io = TlsStream<TcpStream>;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        match self.ready.recv().await {
-            Some(connection) => connection,
-            None => std::future::pending().await,
-        }
+impl Certificate {
+    pub fn new(identity: Arc<ServerConfig>) -> Self {
+        Self(Arc::new(RwLock::new(identity)))
     }
 
-    fn local_addr(&self) -> io::Result<Self::Addr> {
-        Ok(self.address)
+    /// The certificate as it is now.
+    pub fn current(&self) -> Arc<ServerConfig> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
-}
 
-async fn accept(mut listener: TcpListener, acceptor: TlsAcceptor, sender: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>) {
-    let places = Arc::new(Semaphore::new(MOST));
-    loop {
-        let Ok(place) = places.clone().acquire_owned().await else { return };
-        let (stream, address) = Listener::accept(&mut listener).await;
-        tokio::spawn(shake(stream, address, acceptor.clone(), sender.clone(), place));
-    }
-}
-
-async fn shake(
-    stream: TcpStream,
-    address: SocketAddr,
-    acceptor: TlsAcceptor,
-    sender: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>,
-    _place: OwnedSemaphorePermit,
-) {
-    match timeout(PATIENCE, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => _ = sender.send((stream, address)).await,
-        Ok(Err(error)) => tracing::debug!(cause = %error, "a peer could not shake hands"),
-        Err(_) => tracing::debug!("a peer took too long to shake hands"),
+    /// Serves connections from now on with another one; open connections keep theirs.
+    pub fn replace(&self, identity: Arc<ServerConfig>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = identity;
     }
 }

@@ -3,13 +3,14 @@
 use super::{
     Caller, Id, KeyHeader, Result, Route, answer,
     body::Body,
-    bulk,
     described::{Description, Field},
+    document_body::DocumentBodyReader,
+    large_body,
 };
 use crate::{
     app::App,
     domain::{
-        self, Error, Refusal,
+        self, Refusal,
         kyc::{
             Named,
             documents::{self, NewDocument},
@@ -21,14 +22,10 @@ use axum::{
     response::Response,
     routing::on,
 };
-use base64::{
-    Engine as _, alphabet,
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
-};
 use entity::kyc_document;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use std::{borrow::Cow, collections::HashMap};
+use std::collections::HashMap;
 use utoipa::ToSchema;
 
 pub const ROUTES: &[Route] =
@@ -51,36 +48,24 @@ const FIELDS: &[Field] = &[
 /// The longest body, which holds the longest document in base64 and what is said of it.
 const LONGEST_BODY: usize = 14 << 20;
 
-/// Whatever its padding.
-const BASE64: GeneralPurpose =
-    GeneralPurpose::new(&alphabet::STANDARD, GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent));
-
 async fn upload(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Id(token): Id, request: Request) -> Result<Response> {
-    let seat = match documents::may_upload(&actor) {
-        Ok(()) => app.uploads.take().await,
-        Err(error) => Err(error),
-    };
-    let seat = match seat {
-        Ok(seat) => seat,
-        Err(error) => {
-            let (parts, body) = request.into_parts();
-            bulk::pass_by(&parts.headers, body);
-            return Err(error.into());
-        }
-    };
-    let bytes = bulk::read(request, LONGEST_BODY).await.map_err(|unread| unread.refusal(documents::too_long))?;
-    // The seat goes along, so that nobody takes it before the memory is free, even when this caller hangs up.
-    let reading = tokio::task::spawn_blocking(move || parse(bytes).map(|(document, data)| (document, data, seat)));
-    let (document, data, seat) = reading.await.map_err(|_| Error::broken("reading a document broke off"))??;
-    let uploaded = documents::upload(&app, &actor, key, seat, Named::Token(token), document, data).await?;
+    let check = Named::Token(token);
+    let caller = documents::may_upload(&app, &actor, &check).await?;
+    let permit = app.uploads.take(&caller).await?;
+    let mut reader = DocumentBodyReader::new(documents::LONGEST, documents::SEALING_BYTES);
+    let read = large_body::for_each(request, LONGEST_BODY, |piece| reader.take(piece)).await;
+    read.map_err(|unread| unread.refusal(documents::too_long))?;
+    let (document, data) = parse(reader)?;
+    let uploaded = documents::upload(&app, &actor, key, permit, check, document, data).await?;
     Ok(answer(&uploaded, &DocumentBody::of(&app, &uploaded.value)?))
 }
 
-/// What is said of a document, and its bytes, for which the body is read once and then let go.
-fn parse(bytes: Vec<u8>) -> domain::Result<(NewDocument, Vec<u8>)> {
+/// What is said of a document, and its bytes.
+fn parse(reader: DocumentBodyReader) -> domain::Result<(NewDocument, Vec<u8>)> {
+    let (description, data) = reader.finish();
     let mut fields: HashMap<String, &RawValue> =
-        serde_json::from_slice(&bytes).map_err(|_| Refusal::unreadable("The body is not a JSON object."))?;
-    let data = fields.remove("data").map(RawValue::get).filter(|raw| *raw != "null");
+        serde_json::from_slice(&description).map_err(|_| Refusal::unreadable("The body is not a JSON object."))?;
+    let is_missing = fields.remove("data").is_none_or(|raw| raw.get() == "null");
     let body = Body::of_fields(fields);
     let document = NewDocument {
         name: body.text("name")?,
@@ -88,20 +73,11 @@ fn parse(bytes: Vec<u8>) -> domain::Result<(NewDocument, Vec<u8>)> {
         kind: documents::kind(&body.text("type")?)?,
         notes: body.optional_text("notes")?,
     };
-    Ok((document, decoded(data.ok_or_else(|| Refusal::required("data"))?)?))
-}
-
-/// The bytes in a JSON string of base64.
-fn decoded(raw: &str) -> domain::Result<Vec<u8>> {
-    let text = raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).ok_or_else(|| Refusal::invalid("data", "must be a string"))?;
-    let mut text = Cow::Borrowed(text);
-    if text.contains('\\') {
-        // Slashes may be escaped, and lines broken.
-        let mut written: String = serde_json::from_str(raw).map_err(|_| Refusal::invalid("data", "must be a string"))?;
-        written.retain(|c| !c.is_ascii_whitespace());
-        text = Cow::Owned(written);
+    match data {
+        _ if is_missing => Err(Refusal::required("data").into()),
+        None => Err(Refusal::invalid("data", "must be a string").into()),
+        Some(data) => Ok((document, data?)),
     }
-    BASE64.decode(text.as_bytes()).map_err(|_| Refusal::invalid("data", "is not base64").into())
 }
 
 /// A document that was kept.

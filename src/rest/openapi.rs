@@ -123,12 +123,14 @@ fn own_schemas() -> Map<String, Value> {
 }
 
 /// Refusals and faults: the status, its name here, and when it is answered.
-const PROBLEMS: [(&str, &str, &str); 8] = [
+const PROBLEMS: [(&str, &str, &str); 10] = [
     ("400", "BadRequest", "A field is missing or malformed."),
     ("401", "Unauthorized", "No valid key, or one that may not do this."),
     ("402", "Refused", "The request is well-formed, and the state of things refuses it."),
     ("404", "NotFound", "An id names nothing that you can see."),
+    ("408", "RequestTimeout", "The body was not received in time."),
     ("409", "IdempotencyConflict", "The idempotency key stands for another request, or the first one has not finished."),
+    ("415", "UnsupportedMediaType", "The content type of the body is not `application/json`."),
     ("429", "TooManyRequests", "Too many requests in this hour; the body holds a list."),
     ("500", "Fault", "Something went wrong on our side."),
     ("503", "Unavailable", "Something that this needs cannot be had right now."),
@@ -150,11 +152,13 @@ fn responses() -> Map<String, Value> {
 }
 
 /// The same of the wellness API.
-const TROUBLES: [(&str, &str, &str); 8] = [
+const TROUBLES: [(&str, &str, &str); 10] = [
     ("401", "NotSignedIn", "Nobody has signed in, or the sign-in is worth nothing."),
     ("403", "NotAllowed", "The session has not passed its second factor, or may not do this."),
     ("404", "NothingNamed", "An id names nothing that you can see."),
+    ("408", "TooSlow", "The body was not received in time."),
     ("409", "TakenAlready", "Somebody else has it already."),
+    ("415", "NotJson", "The content type of the body is not `application/json`."),
     ("422", "TroubledRequest", "Something is missing, malformed, or refused by the state of things."),
     ("429", "TooOften", "Too many requests in this hour."),
     ("500", "Trouble", "Something went wrong on our side."),
@@ -222,12 +226,15 @@ fn operation(route: &Route, description: &Description, schemas: &mut Map<String,
         );
     }
     let refers = |(status, name, _): (&str, &str, &str)| (status.to_owned(), reference("responses", name));
+    let takes_body = !description.takes.is_empty();
+    let of_body = |status: &str| matches!(status, "408" | "415");
     let mut answers: Map<String, Value> = if wellness {
-        TROUBLES.into_iter().map(refers).collect()
+        TROUBLES.into_iter().filter(|(status, ..)| takes_body || !of_body(status)).map(refers).collect()
     } else {
         let apt = |(status, ..): &(&str, &str, &str)| match *status {
             "400" => changes || is_list,
             "402" | "409" => changes,
+            "408" | "415" => takes_body,
             "404" => changes || names_something,
             _ => true,
         };

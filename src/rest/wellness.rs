@@ -97,6 +97,16 @@ pub fn in_the_clear(message: &str) -> Response {
     (StatusCode::FORBIDDEN, Json(json!({ "detail": message, "code": "https-required" }))).into_response()
 }
 
+/// A request whose form is refused before its content is looked at.
+pub fn refused_by_form(status: StatusCode, message: &str) -> Response {
+    let code = match status {
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => "unsupported-media-type",
+        StatusCode::REQUEST_TIMEOUT => "request-timeout",
+        _ => "refused",
+    };
+    (status, Json(json!({ "detail": message, "code": code }))).into_response()
+}
+
 /// A body as sent; none at all is an empty one.
 struct Form(Body);
 

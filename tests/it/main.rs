@@ -7,6 +7,7 @@ mod support;
 mod access;
 mod accounts;
 mod audit;
+mod availability;
 mod bad_input;
 mod bank_accounts;
 mod canary;

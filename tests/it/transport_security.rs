@@ -1,5 +1,6 @@
 //! Who may listen in, whose word is taken for where a request came from, and which pages may ask.
 
+use crate::availability::{address_of, client_from, flood, p99, raise_own_descriptor_limit, timed};
 use crate::support::{
     Folder, ORDER_PLACE, Options, TestApp, client,
     process::{Process, coffer, create_key},
@@ -48,17 +49,23 @@ impl Site {
 
     /// A connection by TLS, once there is somebody to connect to.
     async fn connect(&self, server: &Process) -> TlsStream<TcpStream> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.certificate.clone()).unwrap();
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider())).with_safe_default_protocol_versions().unwrap();
-        let connector = TlsConnector::from(Arc::new(config.with_root_certificates(roots).with_no_client_auth()));
         for _ in 0..2_000 {
-            if let Ok(stream) = TcpStream::connect(server.url.trim_start_matches("http://")).await {
-                return connector.connect("localhost".try_into().unwrap(), stream).await.unwrap();
+            if TcpStream::connect(server.url.trim_start_matches("http://")).await.is_ok() {
+                return self.try_connect(server).await.unwrap();
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         panic!("nobody listens");
+    }
+
+    /// A connection by TLS to a server that listens, if it has this certificate.
+    async fn try_connect(&self, server: &Process) -> Option<TlsStream<TcpStream>> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.certificate.clone()).unwrap();
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider())).with_safe_default_protocol_versions().unwrap();
+        let connector = TlsConnector::from(Arc::new(config.with_root_certificates(roots).with_no_client_auth()));
+        let stream = TcpStream::connect(server.url.trim_start_matches("http://")).await.unwrap();
+        connector.connect("localhost".try_into().unwrap(), stream).await.ok()
     }
 
     /// Status, head and body of the answer to one request by TLS.
@@ -116,6 +123,75 @@ async fn both_doors_and_a_socket_by_tls_of_our_own() {
     assert_eq!(u16::from(frame.code), 1012);
     drop(socket);
     assert_eq!(ended.await.unwrap(), Some(0));
+}
+
+/// The first bytes of a handshake, which then stands still.
+const HALF_A_HANDSHAKE: [u8; 5] = [0x16, 0x03, 0x01, 0x02, 0x00];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn half_handshakes_and_idle_connections_by_tls_shut_nobody_out() {
+    raise_own_descriptor_limit();
+    let site = Site::new();
+    let mut command = coffer(&site.database_url);
+    command.env("COFFER_TLS_CERT", site.file("cert.pem")).env("COFFER_TLS_KEY", site.file("key.pem")).stdout(Stdio::null());
+    let server = Process::spawn(command);
+    drop(site.connect(&server).await);
+    let address = address_of(&server.url);
+    let flood = flood(address, 400, (400, &HALF_A_HANDSHAKE), (20, "\u{16}\u{3}\u{1}")).await;
+    let certificate = reqwest::Certificate::from_der(&site.certificate).unwrap();
+    let good =
+        client_from("127.0.0.2").tls_certs_only([certificate]).resolve("localhost", address).pool_max_idle_per_host(0).build().unwrap();
+    let orders = format!("https://localhost:{}/v1/orders", address.port());
+    let taken = timed(&good, &orders, &site.key, 200).await;
+    let p99 = p99(taken);
+    eprintln!("by TLS: p99 {p99:?}");
+    assert!(p99 < Duration::from_millis(250), "{p99:?}");
+    let ready = good.get(format!("https://localhost:{}/readyz", address.port())).send().await.unwrap();
+    assert_eq!(ready.status(), 200);
+    drop(flood);
+    assert_eq!(server.terminate(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hangup_reloads_the_certificate() {
+    let mut site = Site::new();
+    let mut command = coffer(&site.database_url);
+    command.env("COFFER_TLS_CERT", site.file("cert.pem")).env("COFFER_TLS_KEY", site.file("key.pem")).stdout(Stdio::null());
+    let server = Process::spawn(command);
+    let mut old = site.connect(&server).await;
+    for turn in 0..2 {
+        if turn == 1 {
+            // What cannot be read changes nothing and ends nothing.
+            std::fs::write(site.file("cert.pem"), "no certificate").unwrap();
+            server.signal("HUP");
+        }
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        std::fs::write(site.file("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        std::fs::write(site.file("cert.pem"), made.cert.pem()).unwrap();
+        site.certificate = made.cert.der().clone();
+        server.signal("HUP");
+        let mut turns = 0;
+        while site.try_connect(&server).await.is_none() {
+            turns += 1;
+            assert!(turns < 2_000, "the new certificate is not served");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    // A connection that was open goes on.
+    old.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut text = String::new();
+    old.read_to_string(&mut text).await.unwrap();
+    assert!(text.starts_with("HTTP/1.1 200 OK") && text.ends_with("ok"), "{text}");
+    assert_eq!(server.terminate(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hangup_without_a_certificate_is_no_end() {
+    let site = Site::new();
+    let server = Process::start(&site.database_url, &["serve", "--empty"]).await;
+    server.signal("HUP");
+    assert_eq!(client().get(format!("{}/readyz", server.url)).send().await.unwrap().status(), 200);
+    assert_eq!(server.terminate(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

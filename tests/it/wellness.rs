@@ -236,7 +236,7 @@ on_both! {
             assert_eq!((refused.status, &refused.body["code"]), (422, &json!("invalid-input")), "{body} {}", refused.body);
             assert_eq!(refused.body["detail"], detail);
         }
-        let unreadable = crate::support::send(app.anonymous("POST", "/account/v1/users").body("{")).await;
+        let unreadable = crate::support::send(app.anonymous("POST", "/account/v1/users").header("content-type", "application/json").body("{")).await;
         told(&unreadable, 422, &trouble("The body is not a JSON object.", "invalid-input"));
         assert_eq!(app.sign_in("x@example.com", "long enough").await.user_error("userSignIn")["code"], "INVALID_CREDENTIALS");
         let brokerage = app.wellness(None, "GET", "/v1/nothing", None).await;

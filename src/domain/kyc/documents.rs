@@ -1,16 +1,17 @@
 //! Documents by which a person proves who she is: recognised by their bytes, encrypted each under a key of its own, never decoded.
 
 mod links;
-mod places;
+mod permits;
 
-pub use links::{Announced, Announcement, Link, Opened, Prepared, UploadLink, announce, found, link_to, open, prepared, send};
-pub use places::{Place as Seat, Places};
+pub use links::{Announced, Announcement, Link, Opened, Prepared, UploadLink, announce, found, link_to, may_open, open, prepared, send};
+pub use permits::{Permit, Permits};
 
 use super::{Named, facts_of, held};
 use crate::{
     app::App,
     domain::{
         Actor, Code, Error, Refusal, Result, Scope,
+        actor::Caller,
         command::{self, Answer, Command, Desk},
         events::Happening,
         idempotency::Key,
@@ -31,6 +32,8 @@ use uuid::Uuid;
 
 /// The longest document, in bytes: 10 MiB, which holds whatever is at most 10 MB in either way of counting.
 pub const LONGEST: usize = 10 << 20;
+/// By how many bytes a document grows when it is sealed.
+pub const SEALING_BYTES: usize = secrets::SEALING_BYTES;
 /// The most documents of one check.
 pub const MOST: u64 = 20;
 
@@ -151,34 +154,38 @@ impl NewDocument {
     }
 }
 
-/// Refuses who may not upload, before anything of a document is read.
-pub fn may_upload(actor: &Actor) -> Result<()> {
-    actor.self_or_caller(Scope::Manage).map(|_| ())
+/// Refuses a caller who may not upload, and an identity check that is not there, before anything of a document is read.
+pub async fn may_upload(app: &App, actor: &Actor, check: &Named) -> Result<Caller> {
+    let caller = actor.self_or_caller(Scope::Manage)?;
+    match check.find(&app.db.read, caller.whose).await? {
+        Some(_) => Ok(caller),
+        None => Err(Refusal::not_found(check.field()).into()),
+    }
 }
 
 /// Keeps a document of an identity check that waits for a review; scope `manage` (documented: documents are sent when a check
 /// cannot be made automatically). PDF, JPEG or PNG by its bytes, at most 10 MiB, at most 20 for one check.
 ///
-/// The file is written first and removed again when the document is refused; `seat` is given back when all is done, even if
+/// The file is written first and removed again when the document is refused; `permit` is given back when all is done, even if
 /// nobody waits for the answer any more.
 pub async fn upload(
     app: &App,
     actor: &Actor,
     key: Option<Key>,
-    seat: Seat,
+    permit: Permit,
     check: Named,
     document: NewDocument,
     data: Vec<u8>,
 ) -> Result<Answer<kyc_document::Model>> {
     let upload = Upload::new(app.ids.next(Kind::KycDocument), check, document, &data)?;
-    keep(app, actor, key, seat, upload, data).await
+    keep(app, actor, key, permit, upload, data).await
 }
 
 async fn keep(
     app: &App,
     actor: &Actor,
     key: Option<Key>,
-    seat: Seat,
+    permit: Permit,
     upload: Upload,
     data: Vec<u8>,
 ) -> Result<Answer<kyc_document::Model>> {
@@ -190,7 +197,7 @@ async fn keep(
         let (upload, sealed) = sealing.await.map_err(|_| Error::broken("encrypting broke off"))??;
         let file = file_name(partner_id, upload.id);
         put(&app, &file, sealed).await?;
-        drop(seat);
+        drop(permit);
         let done = command::execute(&app, &actor, key, upload).await;
         match &done {
             Ok(answer) if !answer.replayed => {}
@@ -246,8 +253,8 @@ impl Upload {
 
     /// The upload, and its bytes encrypted; also what they are, if a key is to stand for them.
     fn seal(self, partner_id: Uuid, data: Vec<u8>, by_key: bool) -> Result<(Self, Vec<u8>)> {
-        let sealed = secrets::encrypt(&self.key, &associated(partner_id, self.id), &data)?;
         let digest = by_key.then(|| Sha256::digest(&data).into());
+        let sealed = secrets::encrypt_in_place(&self.key, &associated(partner_id, self.id), data)?;
         Ok((Self { digest, ..self }, sealed))
     }
 }
@@ -326,7 +333,7 @@ async fn content(app: &App, row: &kyc_document::Model) -> Result<Vec<u8>> {
         FileError::Failed(cause) => Error::broken(format!("a document could not be read: {cause}")),
     })?;
     let bound = associated(row.partner_id, row.id);
-    let opening = tokio::task::spawn_blocking(move || secrets::decrypt(&key, &bound, &sealed));
+    let opening = tokio::task::spawn_blocking(move || secrets::decrypt_in_place(&key, &bound, sealed));
     let opened = opening.await.map_err(|_| Error::broken("decrypting broke off"))?;
     opened.ok_or_else(|| Error::broken(format!("the file of document {} was altered", row.id)))
 }

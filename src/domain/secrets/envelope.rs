@@ -20,24 +20,44 @@ pub type Key = Secret<[u8; 32]>;
 const NONCE: usize = 24;
 const TAG: usize = 16;
 
-/// Encrypts with XChaCha20-Poly1305 under a fresh nonce, which comes first. The value is copied once, however long it is.
+/// By how many bytes a value grows when it is encrypted.
+pub const SEALING_BYTES: usize = NONCE + TAG;
+
+/// Encrypts with XChaCha20-Poly1305 under a fresh nonce, which comes first.
 pub fn encrypt(key: &Key, associated: &[u8], value: &[u8]) -> Result<Vec<u8>> {
+    let mut room = Vec::with_capacity(value.len() + SEALING_BYTES);
+    room.extend_from_slice(value);
+    encrypt_in_place(key, associated, room)
+}
+
+/// The same in the memory of the value, which is not copied if it has room for `SEALING_BYTES` more.
+pub fn encrypt_in_place(key: &Key, associated: &[u8], mut value: Vec<u8>) -> Result<Vec<u8>> {
     let nonce: [u8; NONCE] = random()?;
-    let mut sealed = Vec::with_capacity(NONCE + value.len() + TAG);
-    sealed.extend_from_slice(&nonce);
-    sealed.extend_from_slice(value);
-    let (_, text) = sealed.split_at_mut(NONCE);
     let tag = XChaCha20Poly1305::new(key.reveal().into())
-        .encrypt_inout_detached(&XNonce::from(nonce), associated, text.into())
+        .encrypt_inout_detached(&XNonce::from(nonce), associated, value.as_mut_slice().into())
         .map_err(|_| Error::broken("a value could not be encrypted"))?;
-    sealed.extend_from_slice(&tag);
-    Ok(sealed)
+    value.extend_from_slice(&tag);
+    value.extend_from_slice(&nonce);
+    value.rotate_right(NONCE);
+    Ok(value)
 }
 
 /// What was encrypted, unless another key or other associated data was used, or something was altered.
 pub fn decrypt(key: &Key, associated: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
     let (nonce, sealed) = sealed.split_first_chunk::<NONCE>()?;
     XChaCha20Poly1305::new(key.reveal().into()).decrypt(&XNonce::from(*nonce), Payload { msg: sealed, aad: associated }).ok()
+}
+
+/// The same in the memory of what was encrypted.
+pub fn decrypt_in_place(key: &Key, associated: &[u8], mut sealed: Vec<u8>) -> Option<Vec<u8>> {
+    let (nonce, tag) = (*sealed.first_chunk::<NONCE>()?, *sealed.last_chunk::<TAG>()?);
+    let length = sealed.len().checked_sub(SEALING_BYTES)?;
+    sealed.drain(..NONCE);
+    sealed.truncate(length);
+    XChaCha20Poly1305::new(key.reveal().into())
+        .decrypt_inout_detached(&XNonce::from(nonce), associated, sealed.as_mut_slice().into(), &tag.into())
+        .ok()?;
+    Some(sealed)
 }
 
 /// The encryption key: it wraps keys and does nothing else.

@@ -16,7 +16,10 @@ use coffer::{
         instruments, keys, partners,
         secrets::{Secret, Vault},
     },
-    http::{self, Settings},
+    http::{
+        self, Settings,
+        server::{self, ServerSettings},
+    },
     providers::{Providers, files::Files},
     workers,
 };
@@ -25,7 +28,6 @@ use migration::{Migrator, MigratorTrait};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectOptions, ConnectionTrait, Database};
 use serde_json::{Value, json};
 use std::{
-    net::SocketAddr,
     path::PathBuf,
     sync::{
         Arc, Mutex,
@@ -94,6 +96,7 @@ pub struct Options {
     /// Nothing that is due is carried out, but by `sandboxClockAdvance`.
     pub without_timers: bool,
     pub settings: Settings,
+    pub server: ServerSettings,
     pub providers: Providers,
     /// What the app is told; its default partner is always the tests' own.
     pub setup: Setup,
@@ -106,6 +109,7 @@ impl Default for Options {
             without_timers: false,
             providers: Providers::default(),
             settings: Settings::default(),
+            server: ServerSettings::default(),
             setup: Setup { throttle: false, ..Setup::default() },
         }
     }
@@ -225,11 +229,13 @@ impl TestApp {
         let partner = stand_at(&app, partner, THURSDAY).await;
         let key = keys::issue(&app, &partner, &Scope::ALL).await.unwrap().reveal().clone();
         let (stop, stopping) = watch::channel(false);
+        // A server that is told to stop goes on answering in these tests.
+        let serving = watch::channel(false).1;
         let router = http::router(app.clone(), options.settings, stopping).unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tasks.push(tokio::spawn(async move {
-            axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await.unwrap();
+            server::serve(listener, None, router, options.server, serving).await;
         }));
         let client = client();
         Self { app, url, database_url, partner, key, statements, written, client, tasks, stop, folder, documents }

@@ -2,12 +2,12 @@
 //!
 //! What a link says of itself is signed with a key of the house's; what a prepared upload says of a person is sealed besides.
 
-use super::{LONGEST, Named, NewDocument, Seat, Upload, content, keep, of_partner, still_open};
+use super::{LONGEST, Named, NewDocument, Permit, Upload, content, keep, of_partner, still_open};
 use crate::{
     app::App,
     domain::{
         Actor, Error, Refusal, Result, Scope, Who,
-        actor::{PartnerKey, SignedInUser},
+        actor::{Caller, PartnerKey, SignedInUser},
         audit, clock,
         command::{self, Answer, Command, Desk},
         keys,
@@ -193,6 +193,13 @@ pub struct Prepared {
     actor: Actor,
 }
 
+impl Prepared {
+    /// Who had the link made.
+    pub fn caller(&self) -> Result<Caller> {
+        self.actor.self_or_caller(Scope::Manage)
+    }
+}
+
 /// What a link for an upload promises, before anything of the document is read; refused when it is not ours, when its time is
 /// over, when it has been used, or when whoever had it made may come in no longer.
 pub async fn prepared(app: &App, link: Link<'_>, request_id: Uuid) -> Result<Prepared> {
@@ -212,7 +219,7 @@ pub async fn prepared(app: &App, link: Link<'_>, request_id: Uuid) -> Result<Pre
 }
 
 /// Keeps an announced document, under the rules of any other; refused when it is not what was announced.
-pub async fn send(app: &App, prepared: Prepared, seat: Seat, data: Vec<u8>) -> Result<Answer<kyc_document::Model>> {
+pub async fn send(app: &App, prepared: Prepared, permit: Permit, data: Vec<u8>) -> Result<Answer<kyc_document::Model>> {
     let Prepared { ticket: Ticket { check, document, format, size, .. }, id, actor } = prepared;
     let upload = Upload::new(id, Named::Id(check), document, &data)?;
     if upload.format != format {
@@ -221,7 +228,7 @@ pub async fn send(app: &App, prepared: Prepared, seat: Seat, data: Vec<u8>) -> R
     if i64::try_from(data.len()) != Ok(size) {
         return Err(Refusal::invalid("data", format!("must have {size} bytes, as announced")).into());
     }
-    keep(app, &actor, None, seat, upload, data).await
+    keep(app, &actor, None, permit, upload, data).await
 }
 
 /// The address that opens a document; none for who may not review. `partner` is whose document it is.
@@ -244,9 +251,14 @@ pub async fn found(app: &App, link: Link<'_>, request_id: Uuid) -> Result<(kyc_d
     Ok((row, actor))
 }
 
+/// Refuses a caller who must not open documents.
+pub fn may_open(actor: &Actor) -> Result<Caller> {
+    actor.caller(Scope::Operate)
+}
+
 /// A document with its bytes. Who opened it is written down.
 pub async fn open(app: &App, actor: &Actor, row: kyc_document::Model) -> Result<Opened> {
-    let caller = actor.caller(Scope::Operate)?;
+    let caller = may_open(actor)?;
     let data = content(app, &row).await?;
     audit::looked(app, &caller, actor.request_id, "kyc.document_open", Some(row.id)).await?;
     Ok(Opened { row, data })

@@ -1,0 +1,150 @@
+//! How many documents are in memory at once, in all, of one partner and of one caller.
+
+use crate::domain::{Error, Result, actor::Caller};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout_at},
+};
+use uuid::Uuid;
+
+/// Permits for documents on their way in or out. A document is read into memory only with a permit, so that a flood of them
+/// fills it no more than a few do, and one partner leaves permits to the others.
+#[derive(Clone, Debug)]
+pub struct Permits {
+    all: Arc<Semaphore>,
+    of_partners: Shares,
+    of_callers: Shares,
+    waiting: Arc<Semaphore>,
+    waiting_of_partners: Shares,
+}
+
+/// Room for one document; it is free again when this is dropped.
+#[derive(Debug)]
+pub struct Permit {
+    _of: [OwnedSemaphorePermit; 3],
+}
+
+const MAX: usize = 8;
+const MAX_PER_PARTNER: usize = 4;
+const MAX_PER_CALLER: usize = 3;
+/// How many callers may wait for a permit, and how long; one more is refused at once.
+const MAX_WAITING: usize = 64;
+const MAX_WAITING_PER_PARTNER: usize = 16;
+const MAX_WAIT: Duration = Duration::from_secs(5);
+
+impl Default for Permits {
+    fn default() -> Self {
+        Self {
+            all: Arc::new(Semaphore::new(MAX)),
+            of_partners: Shares::new(MAX_PER_PARTNER),
+            of_callers: Shares::new(MAX_PER_CALLER),
+            waiting: Arc::new(Semaphore::new(MAX_WAITING)),
+            waiting_of_partners: Shares::new(MAX_WAITING_PER_PARTNER),
+        }
+    }
+}
+
+impl Permits {
+    /// What must be free for this caller: what is scarcest first, so that a caller who waits for it keeps nothing of others'.
+    fn shares(&self, caller: &Caller) -> [Arc<Semaphore>; 3] {
+        [self.of_callers.of(caller.principal_id), self.of_partners.of(caller.whose.partner_id), self.all.clone()]
+    }
+
+    fn take_at_once(&self, caller: &Caller) -> Option<Permit> {
+        let [caller, partner, all] = self.shares(caller).map(|share| share.try_acquire_owned().ok());
+        Some(Permit { _of: [caller?, partner?, all?] })
+    }
+
+    /// Takes a permit, perhaps after a short wait; `Busy` when there is none.
+    pub async fn take(&self, caller: &Caller) -> Result<Permit> {
+        if let Some(permit) = self.take_at_once(caller) {
+            return Ok(permit);
+        }
+        let busy = |_| Error::Busy;
+        let _waiting = self.waiting_of_partners.of(caller.whose.partner_id).try_acquire_owned().map_err(busy)?;
+        let _waiting_in_all = self.waiting.try_acquire().map_err(busy)?;
+        let until = Instant::now() + MAX_WAIT;
+        let [caller, partner, all] = self.shares(caller);
+        let of = [acquired(caller, until).await?, acquired(partner, until).await?, acquired(all, until).await?];
+        Ok(Permit { _of: of })
+    }
+}
+
+async fn acquired(share: Arc<Semaphore>, until: Instant) -> Result<OwnedSemaphorePermit> {
+    match timeout_at(until, share.acquire_owned()).await {
+        Ok(Ok(permit)) => Ok(permit),
+        _ => Err(Error::Busy),
+    }
+}
+
+/// The shares of those who use one or wait for one, each of the same size.
+#[derive(Clone, Debug)]
+struct Shares {
+    size: usize,
+    in_use: Arc<Mutex<HashMap<Uuid, Arc<Semaphore>>>>,
+}
+
+impl Shares {
+    fn new(size: usize) -> Self {
+        Self { size, in_use: Arc::default() }
+    }
+
+    fn of(&self, id: Uuid) -> Arc<Semaphore> {
+        let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
+        in_use.retain(|_, share| Arc::strong_count(share) > 1);
+        in_use.entry(id).or_insert_with(|| Arc::new(Semaphore::new(self.size))).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::actor::Whose;
+    use entity::partner::Mode;
+
+    fn caller(partner: u128, key: u128) -> Caller {
+        let (partner_id, principal_id) = (Uuid::from_u128(partner), Uuid::from_u128(key));
+        Caller { whose: Whose::all_of(partner_id), mode: Mode::Live, principal_id, claimant_id: partner_id }
+    }
+
+    #[test]
+    fn a_caller_and_a_partner_have_shares_and_the_others_go_on() {
+        let permits = Permits::default();
+        let take = |partner, key| -> Vec<Permit> { (0..5).map_while(|_| permits.take_at_once(&caller(partner, key))).collect() };
+        let (first, second, third, fourth) = (take(1, 11), take(1, 12), take(2, 21), take(3, 31));
+        assert_eq!([&first, &second, &third, &fourth].map(Vec::len), [3, 1, 3, 1], "of eight in all");
+        drop(first);
+        assert_eq!(take(2, 22).len(), 1, "the partner's fourth");
+        drop((second, third, fourth));
+        drop(take(4, 41));
+        assert_eq!(permits.of_partners.in_use.lock().unwrap().len(), 1, "a partner that uses nothing is forgotten");
+    }
+
+    #[tokio::test]
+    async fn few_wait_and_one_more_is_refused_at_once() {
+        let permits = Permits::default();
+        let mut taken = Vec::new();
+        for _ in 0..MAX_PER_CALLER {
+            taken.push(permits.take(&caller(1, 11)).await.unwrap());
+        }
+        let wait = || {
+            let permits = permits.clone();
+            tokio::spawn(async move { permits.take(&caller(1, 11)).await.map(drop) })
+        };
+        let waiting: Vec<_> = (0..MAX_WAITING_PER_PARTNER).map(|_| wait()).collect();
+        tokio::task::yield_now().await;
+        assert!(permits.take(&caller(1, 12)).await.is_ok(), "another key of the partner has a share of its own");
+        let refused = tokio::time::timeout(MAX_WAIT / 2, permits.take(&caller(1, 11))).await;
+        assert!(matches!(refused, Ok(Err(Error::Busy))));
+        taken.pop();
+        for one in waiting {
+            // Each gives its permit to the next when it is dropped.
+            assert!(one.await.unwrap().is_ok());
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! The body that carries a document: a JSON object whose field `data` is decoded from base64 while it comes in, so that neither
+//! the text nor a second copy of the document is ever in memory.
+
+use super::large_body::Unread;
+use crate::domain::{Error, Refusal, Result};
+use base64::{
+    Engine as _, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+
+/// The longest description of a document: the body without the data.
+const DESCRIPTION_BYTES: usize = 64 << 10;
+/// Characters of base64 that are decoded at once; a multiple of four.
+const PIECE: usize = 8 << 10;
+
+/// Whatever its padding.
+const BASE64: GeneralPurpose =
+    GeneralPurpose::new(&alphabet::STANDARD, GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent));
+
+/// A body as far as it has come.
+pub struct DocumentBodyReader {
+    /// The body with an empty string in the place of the data.
+    description: Vec<u8>,
+    /// The string at hand, if it may be the name of a field of the object.
+    name: Vec<u8>,
+    at: At,
+    depth: usize,
+    data: Data,
+    has_data: bool,
+}
+
+/// What the next byte is part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum At {
+    /// Between values; of the object itself, `is_name` says whether a name comes next.
+    Between { is_name: bool },
+    /// A string; `escaped` after a backslash.
+    Text { escaped: bool, is_name: bool },
+    /// After the name `data`, before its value.
+    BeforeData,
+    /// The string that is the data.
+    Data,
+}
+
+impl DocumentBodyReader {
+    /// For a document of at most `most` bytes, in memory that has room for `spare` bytes more.
+    pub fn new(most: usize, spare: usize) -> Self {
+        Self {
+            description: Vec::new(),
+            name: Vec::new(),
+            at: At::Between { is_name: false },
+            depth: 0,
+            data: Data::new(most, spare),
+            has_data: false,
+        }
+    }
+
+    /// Takes the next piece of the body.
+    pub fn take(&mut self, mut piece: &[u8]) -> Result<(), Unread> {
+        while let Some((first, rest)) = piece.split_first() {
+            if self.at == At::Data {
+                piece = self.data.take(piece)?;
+                if self.data.is_complete() {
+                    self.describe(b'"')?;
+                    self.at = At::Between { is_name: false };
+                }
+                continue;
+            }
+            self.describe(*first)?;
+            self.step(*first);
+            piece = rest;
+        }
+        Ok(())
+    }
+
+    fn describe(&mut self, byte: u8) -> Result<(), Unread> {
+        if self.description.len() == DESCRIPTION_BYTES {
+            return Err(Unread::TooLong);
+        }
+        self.description.push(byte);
+        Ok(())
+    }
+
+    fn step(&mut self, byte: u8) {
+        self.at = match (self.at, byte) {
+            (At::Between { is_name }, b'"') => {
+                self.name.clear();
+                At::Text { escaped: false, is_name }
+            }
+            (At::Between { .. } | At::BeforeData, b'{' | b'[') => {
+                self.depth += 1;
+                At::Between { is_name: self.depth == 1 && byte == b'{' }
+            }
+            (At::Between { .. } | At::BeforeData, b'}' | b']') => {
+                self.depth = self.depth.saturating_sub(1);
+                At::Between { is_name: false }
+            }
+            (At::Between { .. } | At::BeforeData, b',') => At::Between { is_name: self.depth == 1 },
+            (At::Text { escaped: false, is_name }, b'\\') => At::Text { escaped: true, is_name },
+            (At::Text { escaped: false, is_name }, b'"') => {
+                if is_name && self.name == b"data" {
+                    At::BeforeData
+                } else {
+                    At::Between { is_name: false }
+                }
+            }
+            (At::Text { is_name, .. }, _) => {
+                // A longer name is not `data`.
+                if is_name && self.name.len() < 5 {
+                    self.name.push(byte);
+                }
+                At::Text { escaped: false, is_name }
+            }
+            (At::BeforeData, b'"') => {
+                self.data.restart();
+                self.has_data = true;
+                At::Data
+            }
+            (at, _) => at,
+        };
+    }
+
+    /// The body without the data, and what is decoded from that; none where it is no string.
+    pub fn finish(self) -> (Vec<u8>, Option<Result<Vec<u8>>>) {
+        let data = self.has_data.then(|| self.data.finish());
+        (self.description, data)
+    }
+}
+
+/// The content of a JSON string of base64, decoded as far as it has come.
+struct Data {
+    most: usize,
+    decoded: Vec<u8>,
+    /// Characters that are not decoded yet.
+    waiting: Vec<u8>,
+    /// What has come of an escape.
+    escape: Vec<u8>,
+    is_complete: bool,
+    is_base64: bool,
+}
+
+impl Data {
+    fn new(most: usize, spare: usize) -> Self {
+        // What is reserved and not written to takes no memory, and growing would hold two copies for a moment.
+        let decoded = Vec::with_capacity(most + spare);
+        Self { most, decoded, waiting: Vec::with_capacity(PIECE), escape: Vec::new(), is_complete: false, is_base64: true }
+    }
+
+    fn restart(&mut self) {
+        self.decoded.clear();
+        self.waiting.clear();
+        self.escape.clear();
+        (self.is_complete, self.is_base64) = (false, true);
+    }
+
+    fn is_complete(&self) -> bool {
+        self.is_complete
+    }
+
+    /// Takes what is of the string; what comes after it is given back.
+    fn take<'a>(&mut self, mut piece: &'a [u8]) -> Result<&'a [u8], Unread> {
+        while let Some((first, rest)) = piece.split_first() {
+            if !self.escape.is_empty() {
+                self.unescape(*first)?;
+                piece = rest;
+                continue;
+            }
+            match first {
+                b'"' => {
+                    self.is_complete = true;
+                    return Ok(rest);
+                }
+                b'\\' => {
+                    self.escape.push(b'\\');
+                    piece = rest;
+                }
+                _ => {
+                    let room = PIECE - self.waiting.len();
+                    let end = piece.iter().take(room).position(|byte| matches!(byte, b'"' | b'\\')).unwrap_or(room.min(piece.len()));
+                    let (plain, after) = piece.split_at(end);
+                    self.waiting.extend_from_slice(plain);
+                    piece = after;
+                    self.decode_if_full()?;
+                }
+            }
+        }
+        Ok(piece)
+    }
+
+    /// Slashes may be escaped, and lines broken.
+    fn unescape(&mut self, byte: u8) -> Result<(), Unread> {
+        self.escape.push(byte);
+        let character = match self.escape.as_slice() {
+            [_, b'n' | b'r' | b't'] => None,
+            [_, b'/'] => Some(b'/'),
+            [_, b'u', digits @ ..] if digits.len() < 4 => return Ok(()),
+            [_, b'u', digits @ ..] => {
+                let digits = std::str::from_utf8(digits).ok().and_then(|digits| u8::from_str_radix(digits, 16).ok());
+                let Some(character) = digits else {
+                    self.is_base64 = false;
+                    self.escape.clear();
+                    return Ok(());
+                };
+                Some(character).filter(|character| !character.is_ascii_whitespace())
+            }
+            _ => {
+                self.is_base64 = false;
+                None
+            }
+        };
+        self.escape.clear();
+        self.waiting.extend(character);
+        self.decode_if_full()
+    }
+
+    fn decode_if_full(&mut self) -> Result<(), Unread> {
+        if self.waiting.len() < PIECE {
+            return Ok(());
+        }
+        // Padding stands at the end alone, which is not here.
+        if self.waiting.contains(&b'=') {
+            self.is_base64 = false;
+        }
+        self.decode()
+    }
+
+    fn decode(&mut self) -> Result<(), Unread> {
+        let mut bytes = [0; PIECE];
+        match BASE64.decode_slice(&self.waiting, &mut bytes) {
+            Ok(length) if self.decoded.len() + length > self.most => return Err(Unread::TooLong),
+            Ok(length) => self.decoded.extend(bytes.iter().take(length)),
+            Err(_) => self.is_base64 = false,
+        }
+        self.waiting.clear();
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Vec<u8>> {
+        let too_long = self.decode().is_err();
+        match (too_long, self.is_base64) {
+            (true, _) => Err(crate::domain::kyc::documents::too_long()),
+            (false, true) => Ok(self.decoded),
+            (false, false) => Err(Error::from(Refusal::invalid("data", "is not base64"))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The description and the data of a body that comes in pieces of so many bytes.
+    fn read(body: &str, piece: usize) -> (String, Option<Option<Vec<u8>>>) {
+        let mut reader = DocumentBodyReader::new(1 << 20, 40);
+        for piece in body.as_bytes().chunks(piece) {
+            reader.take(piece).unwrap();
+        }
+        let (description, data) = reader.finish();
+        (String::from_utf8(description).unwrap(), data.map(Result::ok))
+    }
+
+    #[test]
+    fn the_data_is_taken_out_wherever_it_stands() {
+        let is = |description: &str, data: Option<Option<&[u8]>>| (description.to_owned(), data.map(|data| data.map(<[u8]>::to_vec)));
+        for (body, told) in [
+            (r#"{"data":"QUJD","name":"a"}"#, is(r#"{"data":"","name":"a"}"#, Some(Some(b"ABC")))),
+            (r#" { "name" : "a" , "data" : "QUI=" } "#, is(r#" { "name" : "a" , "data" : "" } "#, Some(Some(b"AB")))),
+            (r#"{"data":"QUI"}"#, is(r#"{"data":""}"#, Some(Some(b"AB")))),
+            (r#"{"data":"QU\nJD\/\/\u002F\u002f"}"#, is(r#"{"data":""}"#, Some(Some(b"ABC\xff\xff\xff")))),
+            (r#"{"data":"Q\"UJD"}"#, is(r#"{"data":""}"#, Some(None))),
+            (r#"{"data":"Q\u00e4JD"}"#, is(r#"{"data":""}"#, Some(None))),
+            (r#"{"data":"QU=JD"}"#, is(r#"{"data":""}"#, Some(None))),
+            (r#"{"data":"QUJD","data":"REVG"}"#, is(r#"{"data":"","data":""}"#, Some(Some(b"DEF")))),
+            (r#"{"data":null,"name":"data"}"#, is(r#"{"data":null,"name":"data"}"#, None)),
+            (r#"{"data":{"data":"QUJD"}}"#, is(r#"{"data":{"data":"QUJD"}}"#, None)),
+            (r#"{"data":["data","QUJD"],"a":"\"data\":\"QUJD\""}"#, is(r#"{"data":["data","QUJD"],"a":"\"data\":\"QUJD\""}"#, None)),
+            (r#"{"a":{"data":"QUJD"},"datas":"QUJD"}"#, is(r#"{"a":{"data":"QUJD"},"datas":"QUJD"}"#, None)),
+            (r#"["data","QUJD"]"#, is(r#"["data","QUJD"]"#, None)),
+            (r#"{"data":"QUJD"#, is(r#"{"data":""#, Some(Some(b"ABC")))),
+        ] {
+            for piece in 1..body.len() {
+                assert_eq!(read(body, piece), told, "{body} by {piece}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_is_not_kept() {
+        let mut reader = DocumentBodyReader::new(10_000, 0);
+        let body = format!(r#"{{"data":"{}"}}"#, "A".repeat(20_000));
+        assert_eq!(reader.take(body.as_bytes()), Err(Unread::TooLong));
+        let mut reader = DocumentBodyReader::new(10_000, 0);
+        assert_eq!(reader.take(format!(r#"{{"notes":"{}"}}"#, "A".repeat(DESCRIPTION_BYTES)).as_bytes()), Err(Unread::TooLong));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_decoded_is_what_was_encoded(data in proptest::collection::vec(any::<u8>(), 0..30_000), piece in 1_usize..20_000) {
+            let body = format!(r#"{{"data":"{}","type":"passport"}}"#, BASE64.encode(&data));
+            prop_assert_eq!(read(&body, piece), (r#"{"data":"","type":"passport"}"#.to_owned(), Some(Some(data))));
+        }
+    }
+}
