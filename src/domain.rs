@@ -15,6 +15,7 @@ pub mod demo;
 pub mod digest;
 pub mod error;
 pub mod events;
+pub mod heads;
 pub mod idempotency;
 pub mod ids;
 pub mod instruments;

@@ -12,7 +12,7 @@ use tokio::task::{JoinHandle, JoinSet};
 /// Numbers and seals what is committed.
 pub fn sequencer(app: &App) -> JoinHandle<()> {
     let app = app.clone();
-    tokio::spawn(async move { app.sequencer.run(&app.db, &app.feed).await })
+    tokio::spawn(async move { app.sequencer.run(&app.db, &app.feed, &app.vault).await })
 }
 
 /// How long a timer that nobody announced may be late.

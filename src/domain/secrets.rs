@@ -8,8 +8,8 @@ use hmac::{Hmac, Mac};
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 
-pub use envelope::{Key, decrypt, encrypt, fresh};
-pub use vault::{ENCRYPTION_KEY, Place, Vault, version_of};
+pub use envelope::{Key, SEALED_EXTRA, decrypt, encrypt, fresh};
+pub use vault::{ENCRYPTION_KEY, HeadKey, Place, Vault, version_of};
 
 /// A value that is never printed.
 #[derive(Clone, PartialEq, Eq)]

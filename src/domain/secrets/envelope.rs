@@ -19,11 +19,13 @@ pub type Key = Secret<[u8; 32]>;
 
 const NONCE: usize = 24;
 const TAG: usize = 16;
+/// By how many bytes an encrypted value is longer.
+pub const SEALED_EXTRA: usize = NONCE + TAG;
 
 /// Encrypts with XChaCha20-Poly1305 under a fresh nonce, which comes first. The value is copied once, however long it is.
 pub fn encrypt(key: &Key, associated: &[u8], value: &[u8]) -> Result<Vec<u8>> {
     let nonce: [u8; NONCE] = random()?;
-    let mut sealed = Vec::with_capacity(NONCE + value.len() + TAG);
+    let mut sealed = Vec::with_capacity(value.len() + SEALED_EXTRA);
     sealed.extend_from_slice(&nonce);
     sealed.extend_from_slice(value);
     let (_, text) = sealed.split_at_mut(NONCE);
@@ -161,7 +163,9 @@ impl Ring {
             ..Default::default()
         };
         let here = data_key::Entity::update_many().set(rewrapped).filter(data_key::Column::Id.eq(row.id));
-        let changed = here.filter(data_key::Column::Kek.eq(row.kek.as_str())).exec(connection).await?;
+        // The key is bound to the number as well, which may have changed meanwhile.
+        let here = here.filter(data_key::Column::Kek.eq(row.kek.as_str())).filter(data_key::Column::Number.eq(row.number));
+        let changed = here.exec(connection).await?;
         Ok(changed.rows_affected == 1)
     }
 }
