@@ -36,6 +36,7 @@ pub mod people;
 pub mod positions;
 pub mod profiles;
 pub mod recoveries;
+pub mod rights;
 pub mod rotation;
 pub mod routing;
 pub mod sandbox;

@@ -40,6 +40,16 @@ pub trait Command: Serialize + Send + Sync + 'static {
 
     /// The object that the audit log names.
     fn object(done: &Self::Done) -> Uuid;
+
+    /// What the audit log says about it.
+    fn decision(_: &Self::Done) -> &'static str {
+        "done"
+    }
+
+    /// The key, person or session whose rights may end with it.
+    fn ends_rights_of(&self) -> Option<Uuid> {
+        None
+    }
 }
 
 /// Where one operation works: its transaction, its partner, and the partner's time.
@@ -131,7 +141,12 @@ async fn to_the_end<C: Command>(
     command: &C,
 ) -> Result<Answer<C::Done>> {
     for attempt in 1.. {
-        match once(app, caller, request_id, claim, command).await {
+        let outcome = {
+            // Over before an event that follows the commit can be delivered by what is remembered.
+            let _ending = command.ends_rights_of().map(|subject| app.rights.end(subject));
+            once(app, caller, request_id, claim, command).await
+        };
+        match outcome {
             Err(error) if error.is_retryable() && attempt < TRIES => pause(attempt).await,
             Err(Error::Refused(refusal)) => match refused::<C>(app, caller, request_id, claim, refusal).await {
                 Error::Busy if attempt < TRIES => pause(attempt).await,
@@ -172,7 +187,7 @@ async fn once<C: Command>(app: &App, caller: &Caller, request_id: Uuid, claim: O
     if let Some(claim) = claim {
         claim.keep(&tx, &value).await?;
     }
-    line::<C>(caller, request_id, Some(C::object(&value)), "done").write(&tx, app.ids).await?;
+    line::<C>(caller, request_id, Some(C::object(&value)), C::decision(&value)).write(&tx, app.ids).await?;
     tx.commit().await?;
     Ok(Answer { value, replayed: false })
 }
