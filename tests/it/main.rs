@@ -24,6 +24,7 @@ mod lists;
 mod messages;
 mod orders;
 mod process;
+mod same_answers;
 mod samples;
 mod screening;
 mod second_factor;
