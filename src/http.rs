@@ -180,9 +180,9 @@ impl House {
         caller(&self.app, credential, self.app.ids.next(Kind::Request), address).await.map_err(Denied::from)
     }
 
-    /// Whether a caller who was let in still would be.
-    async fn still_valid(&self, actor: &Actor) -> bool {
-        keys::still_valid(&self.app, actor).await.unwrap_or(true)
+    /// Whether a caller who was let in still would be; a fault when that cannot be told.
+    async fn still_valid(&self, actor: &Actor) -> domain::Result<bool> {
+        keys::still_valid(&self.app, actor).await
     }
 }
 

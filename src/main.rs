@@ -13,9 +13,12 @@ use coffer::{
     domain::{
         Error, audit,
         db::Db,
-        secrets::{Secret, Vault},
+        heads,
+        secrets::{HeadKey, Secret, Vault},
     },
-    graphql, rest,
+    graphql,
+    providers::files::Files,
+    rest,
     wire::Fault,
 };
 use migration::{Migrator, MigratorTrait};
@@ -126,7 +129,9 @@ fn run(cli: Cli) -> Result<ExitCode, Complaint> {
             Command::Audit => {
                 must_exist(&config)?;
                 let db = migrated(&config).await?;
-                let report = audit::run(&db).await.map_err(|error| cannot("audit", &error))?;
+                let key = head_key(&config, &db).await?;
+                let files = Files::in_folder(config.documents());
+                let report = audit::run(&db, key.as_ref(), Some(&files)).await.map_err(|error| cannot("audit", &error))?;
                 say(&report.to_string())?;
                 Ok(if report.wrong.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
             }
@@ -184,7 +189,15 @@ async fn app(config: &Config) -> Result<App, Complaint> {
 /// The keys of the database, unless it is another encryption key's.
 async fn opened(db: &Db, key: &Secret<[u8; 32]>, previous: Option<&Secret<[u8; 32]>>) -> Result<Vault, Complaint> {
     let vault = Vault::unlock(db, key, previous).await.map_err(|error| cannot("read the database", &error))?;
-    vault.ok_or_else(|| "the database was written with another encryption key".to_owned())
+    let vault = vault.ok_or_else(|| "the database was written with another encryption key".to_owned())?;
+    heads::adopt(db, &vault).await.map_err(|error| cannot("sign the heads of the chains", &error))?;
+    Ok(vault)
+}
+
+/// The key that verifies the heads of the chains, if a server has opened the database before. Nothing is written.
+async fn head_key(config: &Config, db: &Db) -> Result<Option<HeadKey>, Complaint> {
+    let (key, previous) = (config.encryption_key(false)?, config.previous_encryption_key()?);
+    HeadKey::read(db, &key, previous.as_ref()).await.map_err(|error| cannot("verify the heads of the chains", &error))
 }
 
 /// Refuses to look at a database that is not there, instead of making one.
@@ -241,8 +254,13 @@ async fn doctor(config: &Config) -> Result<ExitCode, Complaint> {
                     ),
                 )?;
             }
-            let audit = audit::run(&db).await.map_err(|error| cannot("audit", &error));
+            let audit = match head_key(config, &db).await {
+                Ok(key) => audit::run(&db, key.as_ref(), None).await.map_err(|error| cannot("audit", &error)),
+                Err(complaint) => Err(complaint),
+            };
             line("books", audit.and_then(|report| report.wrong.map_or(Ok("add up".to_owned()), Err)))?;
+            let files = audit::documents(&db, &Files::in_folder(config.documents())).await.map_err(|error| cannot("look", &error));
+            line("document files", files.and_then(|found| found.map(|documents| format!("{documents} documents have theirs"))))?;
         }
     }
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })

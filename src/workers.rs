@@ -25,7 +25,7 @@ where
 
 /// Numbers and seals what is committed.
 pub fn sequencer(app: &App) -> JoinHandle<()> {
-    keep_running("sequencer", |app: App| async move { app.sequencer.run(&app.db, &app.feed).await }, app)
+    keep_running("sequencer", |app: App| async move { app.sequencer.run(&app.db, &app.feed, &app.vault).await }, app)
 }
 
 /// How long a timer that nobody announced may be late.

@@ -13,7 +13,7 @@ pub struct Model {
     pub operation: String,
     /// What came of it, or what was asked about.
     pub object_id: Option<Uuid>,
-    /// `done`, or the code of the refusal.
+    /// `done`, the code of the refusal, or `REFRESH_TOKEN_REPLAYED`.
     pub decision: String,
     pub request_id: Uuid,
     /// By the system's clock.

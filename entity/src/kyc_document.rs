@@ -26,6 +26,11 @@ pub struct Model {
     pub uploaded_at: DateTimeUtc,
 }
 
+/// What the file of a document is called.
+pub fn file_name(partner_id: Uuid, id: Uuid) -> String {
+    format!("{partner_id}/{id}")
+}
+
 impl std::fmt::Debug for Model {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("KycDocument").field("id", &self.id).finish_non_exhaustive()

@@ -4,6 +4,7 @@ pub mod account;
 pub mod api_key;
 pub mod audit_log;
 pub mod bank_account;
+pub mod chain_head;
 pub mod data_key;
 pub mod event;
 pub mod fill;

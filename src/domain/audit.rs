@@ -6,15 +6,14 @@ use super::{
     clock,
     db::Db,
     digest::{self, RowDigest},
-    events,
     ids::Ids,
     ledger,
+    secrets::HeadKey,
 };
-use crate::app::App;
+use crate::{app::App, providers::files::Files};
 use chrono::{DateTime, Utc};
 use entity::{
-    Kind, audit_log, event, fill, ledger_account, ledger_account::LedgerKind, ledger_hold, ledger_release, ledger_transfer, order,
-    order::Side, position, transfer, transfer::Status,
+    Kind, audit_log, fill, ledger_account, ledger_account::LedgerKind, ledger_hold, ledger_release, ledger_transfer, order, order::Side,
 };
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use std::{collections::HashMap, fmt};
@@ -27,7 +26,7 @@ pub struct Line {
     pub principal_id: Uuid,
     pub operation: &'static str,
     pub object_id: Option<Uuid>,
-    /// `done`, or the code of the refusal.
+    /// `done`, the code of the refusal, or the name of a security event.
     pub decision: &'static str,
     pub request_id: Uuid,
 }
@@ -97,6 +96,8 @@ pub struct Report {
     /// Rows that wait to be sealed, and since when the oldest has.
     pub waiting: u64,
     pub oldest_waiting: Option<DateTime<Utc>>,
+    /// What an operator should know and what is not wrong.
+    pub notes: Vec<String>,
     pub wrong: Option<String>,
 }
 
@@ -104,6 +105,9 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (what, rows) in &self.checked {
             writeln!(f, "checked {what}: {rows}")?;
+        }
+        for note in &self.notes {
+            writeln!(f, "note: {note}")?;
         }
         match self.oldest_waiting {
             Some(since) => writeln!(f, "waiting to be sealed: {}, the oldest since {since}", self.waiting)?,
@@ -116,17 +120,30 @@ impl fmt::Display for Report {
     }
 }
 
-/// Re-derives every balance, digest and hash from the rows, in one unchanging state of the database.
-pub async fn run(db: &Db) -> Result<Report> {
+/// Re-derives every balance, digest, hash and derived column from the rows, in one unchanging state of the database, and looks for the
+/// files of documents where `files` says where they are.
+///
+/// `key` verifies the heads of the chains; there is none before a server has opened the database for the first time.
+pub async fn run(db: &Db, key: Option<&HeadKey>, files: Option<&Files>) -> Result<Report> {
     let reader = super::db::Reader::snapshot(db.read.clone());
     let connection = reader.connection().await?;
-    let mut audit = Audit { connection, report: Report::default() };
-    audit.everything().await?;
+    let mut audit = Audit { connection, key, report: Report::default() };
+    audit.everything(files).await?;
     Ok(audit.report)
 }
 
-struct Audit<C> {
+/// How many documents there are; a fault that names the first when some have no file, or one of another size.
+pub async fn documents(db: &Db, files: &Files) -> Result<Result<u64, String>> {
+    let reader = super::db::Reader::snapshot(db.read.clone());
+    let connection = reader.connection().await?;
+    let mut audit = Audit { connection, key: None, report: Report::default() };
+    let documents = audit.documents(files).await?;
+    Ok(audit.report.wrong.map_or(Ok(documents), Err))
+}
+
+struct Audit<'a, C> {
     connection: C,
+    key: Option<&'a HeadKey>,
     report: Report,
 }
 
@@ -160,27 +177,55 @@ macro_rules! walk {
     }};
 }
 
-impl<C: ConnectionTrait> Audit<C> {
+mod chains;
+mod derived;
+mod documents;
+
+/// A movement of the ledger, as far as other rows are derived from it.
+struct Movement {
+    debit: Uuid,
+    credit: Uuid,
+    amount: i64,
+    digest: RowDigest,
+}
+
+/// Movements by the event that caused them.
+type ByCause = HashMap<Uuid, Vec<Movement>>;
+
+/// What an account of the ledger stands for.
+struct LedgerPlace {
+    owner: Uuid,
+    kind: LedgerKind,
+    asset: String,
+    balance: i64,
+}
+
+type LedgerPlaces = HashMap<Uuid, LedgerPlace>;
+
+impl<C: ConnectionTrait> Audit<'_, C> {
     fn wrong(&mut self, what: String) {
         self.report.wrong.get_or_insert(what);
     }
 
-    async fn everything(&mut self) -> Result<()> {
+    async fn everything(&mut self, files: Option<&Files>) -> Result<()> {
         let (sums, movements) = self.movements().await?;
-        let units = self.accounts(sums).await?;
-        self.positions(units).await?;
-        self.pending_deposits().await?;
-        self.fills().await?;
+        let places = self.accounts(sums).await?;
+        let causes = self.events(&movements).await?;
+        self.lines().await?;
+        self.derived(&movements, &places, &causes).await?;
         self.unsettled_fills().await?;
         self.holds_of_ended_orders().await?;
-        self.events(movements).await?;
-        self.lines().await
+        if let Some(files) = files {
+            let documents = self.documents(files).await?;
+            self.report.checked.push(("documents", documents));
+        }
+        Ok(())
     }
 
     /// Every movement's own digest; sums by account; digests by cause.
-    async fn movements(&mut self) -> Result<(HashMap<Uuid, Sums>, HashMap<Uuid, Vec<RowDigest>>)> {
+    async fn movements(&mut self) -> Result<(HashMap<Uuid, Sums>, ByCause)> {
         let mut sums: HashMap<Uuid, Sums> = HashMap::new();
-        let mut by_cause: HashMap<Uuid, Vec<RowDigest>> = HashMap::new();
+        let mut by_cause = ByCause::new();
         let rows = walk!(self, ledger_transfer, row => {
             let digest = ledger::digest(&row);
             if row.digest != digest {
@@ -188,7 +233,8 @@ impl<C: ConnectionTrait> Audit<C> {
             }
             sums.entry(row.debit_account_id).or_default().debits += i128::from(row.amount);
             sums.entry(row.credit_account_id).or_default().credits += i128::from(row.amount);
-            by_cause.entry(row.cause_id).or_default().push(digest);
+            let movement = Movement { debit: row.debit_account_id, credit: row.credit_account_id, amount: row.amount, digest };
+            by_cause.entry(row.cause_id).or_default().push(movement);
         });
         self.report.checked.push(("ledger movements", rows));
         let mut left: HashMap<Uuid, (Uuid, i64)> = HashMap::new();
@@ -209,10 +255,10 @@ impl<C: ConnectionTrait> Audit<C> {
         Ok((sums, by_cause))
     }
 
-    /// Every balance against its movements; every asset sums to zero. Answers with customers' units.
-    async fn accounts(&mut self, mut sums: HashMap<Uuid, Sums>) -> Result<HashMap<(Uuid, String), i64>> {
+    /// Every balance against its movements; every asset sums to zero.
+    async fn accounts(&mut self, mut sums: HashMap<Uuid, Sums>) -> Result<LedgerPlaces> {
         let mut assets: HashMap<String, i128> = HashMap::new();
-        let mut units = HashMap::new();
+        let mut places = LedgerPlaces::new();
         let rows = walk!(self, ledger_account, row => {
             let derived = sums.remove(&row.id).unwrap_or_default();
             let kept = Sums { debits: row.debits.into(), credits: row.credits.into(), held: row.held.into() };
@@ -223,9 +269,8 @@ impl<C: ConnectionTrait> Audit<C> {
                 self.wrong(format!("ledger_account {} is overdrawn", row.id));
             }
             *assets.entry(row.asset.clone()).or_default() += kept.credits - kept.debits;
-            if row.kind == LedgerKind::Units {
-                units.insert((row.owner_id, row.asset.clone()), row.balance());
-            }
+            let balance = row.balance();
+            places.insert(row.id, LedgerPlace { owner: row.owner_id, kind: row.kind, asset: row.asset, balance });
         });
         self.report.checked.push(("ledger accounts", rows));
         if let Some(stray) = sums.keys().next() {
@@ -235,63 +280,7 @@ impl<C: ConnectionTrait> Audit<C> {
             self.wrong(format!("the accounts in {asset} sum to {sum}, not to zero"));
         }
         self.report.checked.push(("assets that sum to zero", assets.len() as u64));
-        Ok(units)
-    }
-
-    async fn positions(&mut self, mut units: HashMap<(Uuid, String), i64>) -> Result<()> {
-        let symbols: HashMap<Uuid, String> = entity::instrument::Entity::find()
-            .all(&self.connection)
-            .await?
-            .into_iter()
-            .map(|instrument| (instrument.id, instrument.symbol))
-            .collect();
-        let rows = walk!(self, position, row => {
-            let symbol = symbols.get(&row.instrument_id).cloned().unwrap_or_default();
-            let in_ledger = units.remove(&(row.account_id, symbol)).unwrap_or(0);
-            if in_ledger != row.quantity.units() {
-                self.wrong(format!("position {} holds {}, the ledger {in_ledger} units", row.id, row.quantity.units()));
-            }
-        });
-        if let Some(((account, symbol), _)) = units.iter().find(|(_, units)| **units != 0) {
-            self.wrong(format!("account {account} has {symbol} in the ledger and no position"));
-        }
-        self.report.checked.push(("positions", rows));
-        Ok(())
-    }
-
-    /// What accounts await by ACH against the transfers that are pending.
-    async fn pending_deposits(&mut self) -> Result<()> {
-        let mut expected: HashMap<Uuid, i64> = HashMap::new();
-        let rows = walk!(self, transfer, row => {
-            if row.status == Status::Pending {
-                *expected.entry(row.account_id).or_default() += row.amount.units();
-            }
-        });
-        let pending = ledger_account::Entity::find()
-            .filter(ledger_account::Column::Kind.eq(LedgerKind::PendingDeposit))
-            .all(&self.connection)
-            .await?;
-        for account in pending {
-            let expected = expected.remove(&account.owner_id).unwrap_or(0);
-            if account.balance() != expected {
-                self.wrong(format!("ledger_account {} awaits {}, its pending transfers are {expected}", account.id, account.balance()));
-            }
-        }
-        self.report.checked.push(("transfers", rows));
-        Ok(())
-    }
-
-    async fn fills(&mut self) -> Result<()> {
-        let mut filled: HashMap<Uuid, i64> = HashMap::new();
-        let fills = walk!(self, fill, row => { *filled.entry(row.order_id).or_default() += row.quantity.units(); });
-        let orders = walk!(self, order, row => {
-            if filled.remove(&row.id).unwrap_or(0) != row.filled_quantity.units() {
-                self.wrong(format!("order {} says it is filled by {}, its fills say otherwise", row.id, row.filled_quantity));
-            }
-        });
-        self.report.checked.push(("orders", orders));
-        self.report.checked.push(("fills", fills));
-        Ok(())
+        Ok(places)
     }
 
     /// What we owe the clearing house and are owed by it against the trades that have not settled.
@@ -332,93 +321,5 @@ impl<C: ConnectionTrait> Audit<C> {
             }
         });
         Ok(())
-    }
-
-    /// Every event's digest with its movements, then the chain of each partner.
-    async fn events(&mut self, mut movements: HashMap<Uuid, Vec<RowDigest>>) -> Result<()> {
-        let rows = walk!(self, event, row => {
-            let caused = movements.remove(&row.id).unwrap_or_default();
-            if row.digest != events::digest(&row, &caused) {
-                self.wrong(format!("event {} does not match its digest and its ledger movements", row.id));
-            }
-            if row.seq.is_none() {
-                self.waits(row.id);
-            }
-        });
-        if let Some(cause) = movements.keys().next() {
-            self.wrong(format!("ledger movements name event {cause}, which does not exist"));
-        }
-        self.report.checked.push(("events", rows));
-        let partners = self.partners().await?;
-        for partner in &partners {
-            let (mut last, mut hash) = (0, digest::GENESIS.to_vec());
-            loop {
-                let page = events::page(&self.connection, *partner, last, PAGE).await?;
-                if page.is_empty() {
-                    break;
-                }
-                for row in page {
-                    let link = digest::link(&hash, &row.digest);
-                    if row.seq != Some(last + 1) || row.hash.as_ref() != Some(&link) {
-                        self.wrong(format!("event {} does not continue the chain of its partner", row.id));
-                    }
-                    (last, hash) = (row.seq.unwrap_or(last + 1), link);
-                }
-            }
-        }
-        self.report.checked.push(("chains of events", partners.len() as u64));
-        Ok(())
-    }
-
-    fn waits(&mut self, id: Uuid) {
-        self.report.waiting += 1;
-        let since = id.get_timestamp().and_then(|timestamp| {
-            let (seconds, nanos) = timestamp.to_unix();
-            DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)
-        });
-        self.report.oldest_waiting = self.report.oldest_waiting.into_iter().chain(since).min();
-    }
-
-    async fn lines(&mut self) -> Result<()> {
-        let mut rows = 0;
-        for partner in self.partners().await? {
-            let (mut last, mut hash) = (0_i64, digest::GENESIS.to_vec());
-            loop {
-                let page = audit_log::Entity::find()
-                    .filter(audit_log::Column::PartnerId.eq(partner))
-                    .filter(audit_log::Column::Seq.gt(last))
-                    .order_by_asc(audit_log::Column::Seq)
-                    .limit(PAGE)
-                    .all(&self.connection)
-                    .await?;
-                if page.is_empty() {
-                    break;
-                }
-                for row in page {
-                    let link = digest::link(&hash, &line_digest(&row));
-                    if row.seq != Some(last + 1) || row.hash.as_ref() != Some(&link) {
-                        self.wrong(format!("audit_log {} does not continue the chain of its partner", row.id));
-                    }
-                    (last, hash) = (row.seq.unwrap_or(last + 1), link);
-                    rows += 1;
-                }
-            }
-        }
-        let waiting: Vec<Uuid> = audit_log::Entity::find()
-            .select_only()
-            .column(audit_log::Column::Id)
-            .filter(audit_log::Column::Seq.is_null())
-            .into_tuple()
-            .all(&self.connection)
-            .await?;
-        for line in waiting {
-            self.waits(line);
-        }
-        self.report.checked.push(("lines of the audit log", rows));
-        Ok(())
-    }
-
-    async fn partners(&self) -> Result<Vec<Uuid>> {
-        Ok(entity::partner::Entity::find().select_only().column(entity::partner::Column::Id).into_tuple().all(&self.connection).await?)
     }
 }

@@ -43,6 +43,16 @@ pub trait Command: Serialize + Send + Sync + 'static {
 
     /// The object that the audit log names.
     fn object(done: &Self::Done) -> Uuid;
+
+    /// What the audit log says about it.
+    fn decision(_: &Self::Done) -> &'static str {
+        "done"
+    }
+
+    /// The key, person or session whose rights may end with it.
+    fn ends_rights_of(&self) -> Option<Uuid> {
+        None
+    }
 }
 
 /// Where one operation works: its transaction, its partner, and the partner's time.
@@ -138,7 +148,12 @@ async fn to_the_end<C: Command>(
     let began = Instant::now();
     let may_try_again = |attempt| attempt < TRIES && began.elapsed() < RETRY_FOR;
     for attempt in 1.. {
-        match once(app, caller, request_id, claim, command).await {
+        let outcome = {
+            // Over before an event that follows the commit can be delivered by what is remembered.
+            let _ending = command.ends_rights_of().map(|subject| app.rights.end(subject));
+            once(app, caller, request_id, claim, command).await
+        };
+        match outcome {
             Err(error) if error.is_retryable() && may_try_again(attempt) => pause(attempt).await,
             Err(Error::Refused(refusal)) => match refused::<C>(app, caller, request_id, claim, refusal).await {
                 Error::Busy if may_try_again(attempt) => pause(attempt).await,
@@ -179,7 +194,7 @@ async fn once<C: Command>(app: &App, caller: &Caller, request_id: Uuid, claim: O
     if let Some(claim) = claim {
         claim.keep(&tx, &value).await?;
     }
-    line::<C>(caller, request_id, Some(C::object(&value)), "done").write(&tx, app.ids).await?;
+    line::<C>(caller, request_id, Some(C::object(&value)), C::decision(&value)).write(&tx, app.ids).await?;
     tx.commit().await?;
     Ok(Answer { value, replayed: false })
 }

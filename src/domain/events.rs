@@ -342,6 +342,11 @@ pub fn status(event: &event::Model) -> Option<String> {
     payload(event).get("status").and_then(Value::as_str).map(str::to_owned)
 }
 
+/// The price of a share that the event of a fill tells; events from before it was told do not.
+pub fn price(event: &event::Model) -> Option<String> {
+    payload(event).get("price").and_then(Value::as_str).map(str::to_owned)
+}
+
 /// Whether an event is about an order, of `account` if one is named.
 pub fn is_of_order(event: &event::Model, account: Option<Uuid>) -> bool {
     let of_account = |account: Uuid| payload(event).get("account_id").and_then(Value::as_str) == Some(account.to_string().as_str());

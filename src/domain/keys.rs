@@ -7,7 +7,9 @@ pub use issuing::{Issued, NewKey, Rotation, issue_for, list, named, revoke, rota
 use super::{
     Actor, Error, Result, Scope,
     actor::{PartnerKey, Who},
-    clock, secrets,
+    clock,
+    rights::{Remembered, Rights},
+    secrets,
     secrets::{Place, Secret, Signer},
     sessions,
 };
@@ -22,7 +24,6 @@ use sha2::{Digest, Sha256};
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
 };
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
@@ -125,47 +126,64 @@ fn public_id_of(key: &str) -> Option<&str> {
     (whole && checksum(body) == sum).then(|| rest.get(..PUBLIC)).flatten()
 }
 
-/// Keys verified a moment ago, so that a busy caller costs one look-up a second.
-#[derive(Debug, Default)]
-pub struct Cache {
-    keys: Mutex<HashMap<[u8; 32], (Instant, PartnerKey)>>,
-    validity: Mutex<HashMap<Uuid, (Instant, bool)>>,
+/// Until when a key opens something: not at all any more, until an instant, or without an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Validity {
+    Ended,
+    Until(Option<DateTime<Utc>>),
 }
 
-const FRESH: Duration = Duration::from_secs(1);
+impl Validity {
+    fn of(row: Option<&api_key::Model>) -> Self {
+        row.filter(|row| row.revoked_at.is_none()).map_or(Self::Ended, |row| Self::Until(row.expires_at))
+    }
+
+    fn holds(self) -> bool {
+        match self {
+            Self::Ended => false,
+            Self::Until(end) => end.is_none_or(|end| end > clock::system_now()),
+        }
+    }
+}
+
+/// A key that was looked up.
+type KnownKey = Remembered<(PartnerKey, Validity)>;
+
+/// Keys looked up a moment ago, so that a busy caller costs one look-up a second.
+#[derive(Debug, Default)]
+pub struct Cache {
+    keys: Mutex<HashMap<[u8; 32], KnownKey>>,
+    validity: Mutex<HashMap<Uuid, Remembered<Validity>>>,
+}
+
 const MOST: usize = 10_000;
 
 impl Cache {
-    fn get(&self, verifier: &[u8; 32]) -> Option<PartnerKey> {
+    fn get(&self, rights: &Rights, verifier: &[u8; 32]) -> Option<PartnerKey> {
         let cache = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.get(verifier).filter(|(at, _)| at.elapsed() < FRESH).map(|(_, key)| key.clone())
+        let (key, validity) = cache.get(verifier)?.get(rights, |(key, _)| vec![key.key_id])?;
+        validity.holds().then(|| key.clone())
     }
 
-    fn put(&self, verifier: [u8; 32], key: PartnerKey) {
+    fn put(&self, verifier: [u8; 32], key: KnownKey) {
         let mut cache = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         if cache.len() >= MOST {
             cache.clear();
         }
-        cache.insert(verifier, (Instant::now(), key));
+        cache.insert(verifier, key);
     }
 
-    /// Asks the database again about a key that was revoked.
-    fn forget(&self, key_id: Uuid) {
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, (_, key)| key.key_id != key_id);
-        self.validity.lock().unwrap_or_else(PoisonError::into_inner).remove(&key_id);
-    }
-
-    fn validity(&self, key_id: Uuid) -> Option<bool> {
+    fn validity(&self, rights: &Rights, key_id: Uuid) -> Option<Validity> {
         let validity = self.validity.lock().unwrap_or_else(PoisonError::into_inner);
-        validity.get(&key_id).filter(|(at, _)| at.elapsed() < FRESH).map(|(_, valid)| *valid)
+        validity.get(&key_id)?.get(rights, |_| vec![key_id]).copied()
     }
 
-    fn remember_validity(&self, key_id: Uuid, valid: bool) {
+    fn remember_validity(&self, key_id: Uuid, valid: Remembered<Validity>) {
         let mut validity = self.validity.lock().unwrap_or_else(PoisonError::into_inner);
         if validity.len() >= MOST {
             validity.clear();
         }
-        validity.insert(key_id, (Instant::now(), valid));
+        validity.insert(key_id, valid);
     }
 }
 
@@ -173,9 +191,10 @@ impl Cache {
 pub async fn authenticate(app: &App, key: &str) -> Result<Who> {
     let public_id = public_id_of(key).ok_or(Error::Unauthenticated)?;
     let verifier = app.vault.key_verifier(key);
-    if let Some(known) = app.keys.get(&verifier) {
+    if let Some(known) = app.keys.get(&app.rights, &verifier) {
         return Ok(Who::Partner(known));
     }
+    let moment = app.rights.now();
     let row = api_key::Entity::find()
         .filter(api_key::Column::PublicId.eq(public_id))
         .filter(live_at(clock::system_now()))
@@ -187,24 +206,26 @@ pub async fn authenticate(app: &App, key: &str) -> Result<Who> {
     // A partner's mode never changes, and its keys say it.
     let mode = if key.get(2..8) == Some("_live_") { Mode::Live } else { Mode::Sandbox };
     let known = PartnerKey { partner_id: row.partner_id, key_id: row.id, mode, scopes: scopes(&row) };
-    app.keys.put(verifier, known.clone());
+    app.keys.put(verifier, Remembered::new(moment, (known.clone(), Validity::of(Some(&row)))));
     Ok(Who::Partner(known))
 }
 
-/// Whether a caller who was let in still would be; asked of the database once a second for each key.
+/// Whether a caller who was let in still would be; asked of the database once a second for each key, and again once a right that ends
+/// on this server has ended.
 pub async fn still_valid(app: &App, actor: &Actor) -> Result<bool> {
     let key = match &actor.who {
         Who::Partner(key) => key,
         Who::User(user) => return sessions::still_valid(app, user).await,
         Who::Nobody => return Ok(true),
     };
-    if let Some(valid) = app.keys.validity(key.key_id) {
-        return Ok(valid);
+    if let Some(valid) = app.keys.validity(&app.rights, key.key_id) {
+        return Ok(valid.holds());
     }
+    let moment = app.rights.now();
     let row = api_key::Entity::find_by_id(key.key_id).one(&app.db.read).await?;
-    let valid = row.is_some_and(|row| is_live(&row, clock::system_now()));
-    app.keys.remember_validity(key.key_id, valid);
-    Ok(valid)
+    let valid = Validity::of(row.as_ref());
+    app.keys.remember_validity(key.key_id, Remembered::new(moment, valid));
+    Ok(valid.holds())
 }
 
 #[cfg(test)]

@@ -268,6 +268,10 @@ impl Command for Change {
     fn object(done: &user::Model) -> Uuid {
         done.id
     }
+
+    fn ends_rights_of(&self) -> Option<Uuid> {
+        Some(self.user_id())
+    }
 }
 
 /// Uses up a recovery of this person; refused when it is used up or expired.
@@ -286,11 +290,9 @@ pub fn worthless_recovery() -> Error {
     Refusal::new(Code::InvalidToken, "token", "The token is not good for a new password.").into()
 }
 
-/// Changes what a person signs in by, and forgets her sessions on this instance at once, on others within a second.
+/// Changes what a person signs in by. Their sessions end on this server at once, on others within a second.
 pub async fn change(app: &App, caller: Caller, request_id: Uuid, change: Change) -> Result<user::Model> {
-    let user = command::execute_for(app, caller, request_id, None, change).await?.value;
-    app.sessions.forget_all_of(user.id);
-    Ok(user)
+    Ok(command::execute_for(app, caller, request_id, None, change).await?.value)
 }
 
 /// Forgets the failures to sign in, from this client address and in all, of a person who has proved their identity otherwise.

@@ -52,6 +52,16 @@ const KEPT: Duration = Duration::days(7);
 /// A sandbox's goes to the outbox. A live partner's is sent once the transaction is committed, and is unavailable where
 /// nobody is configured who carries it. An address or a subject that could carry another header is refused.
 pub async fn post(app: &App, tx: &WriteTransaction, partner: &partner::Model, new: NewMessage) -> Result<Uuid> {
+    write(app, tx, partner, new, true).await
+}
+
+/// Does the work of `post` for a message that is not sent, so that the time it takes does not tell the two apart. An empty row is left
+/// until the next housekeeping.
+pub async fn withhold(app: &App, tx: &WriteTransaction, partner: &partner::Model, new: NewMessage) -> Result<()> {
+    write(app, tx, partner, new, false).await.map(|_| ())
+}
+
+async fn write(app: &App, tx: &WriteTransaction, partner: &partner::Model, new: NewMessage, deliver: bool) -> Result<Uuid> {
     let to = address(new.channel, &new.to)?;
     if new.subject.chars().any(char::is_control) {
         return Err(Refusal::invalid("subject", "must not have control characters").into());
@@ -61,7 +71,21 @@ pub async fn post(app: &App, tx: &WriteTransaction, partner: &partner::Model, ne
         carried(app, new.channel)?;
     }
     let id = app.ids.next(Kind::Message);
-    let sealed = |column, text: &str| app.vault.seal(Place { column, row: id, partner: partner.id }, text.as_bytes());
+    let sealed = |column, text: &str| {
+        let sealed = app.vault.seal(Place { column, row: id, partner: partner.id }, text.as_bytes());
+        sealed.map(|sealed| if deliver { sealed } else { Vec::new() })
+    };
+    let index = index(app, partner.id, &to);
+    let status = match (deliver, live) {
+        (false, _) => Status::Failed,
+        (true, true) => Status::Pending,
+        (true, false) => Status::Outbox,
+    };
+    let kept_until = match status {
+        Status::Outbox => Some(clock::system_now() + KEPT),
+        Status::Failed => Some(clock::system_now()),
+        Status::Pending | Status::Sent => None,
+    };
     let row = message::Model {
         id,
         partner_id: partner.id,
@@ -69,15 +93,15 @@ pub async fn post(app: &App, tx: &WriteTransaction, partner: &partner::Model, ne
         channel: new.channel,
         purpose: new.purpose,
         recipient: sealed(RECIPIENT, &to)?,
-        recipient_index: (!live).then(|| index(app, partner.id, &to)),
+        recipient_index: (status == Status::Outbox).then_some(index),
         subject: sealed(SUBJECT, &new.subject)?,
         body: sealed(BODY, &new.text)?,
-        status: if live { Status::Pending } else { Status::Outbox },
+        status,
         attempts: 0,
         send_by: new.send_by,
         created_at: clock::now_of(partner),
         sent_at: None,
-        kept_until: (!live).then(|| clock::system_now() + KEPT),
+        kept_until,
     };
     message::ActiveModel::from(row).reset_all().insert(tx).await?;
     if live {

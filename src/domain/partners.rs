@@ -5,7 +5,7 @@ use super::{
     actor::{Caller, Whose},
     agenda, clock,
     events::{Fact, Happening},
-    people, secrets,
+    heads, people, secrets,
 };
 use crate::app::App;
 use entity::{
@@ -49,6 +49,7 @@ pub async fn named(app: &App, name: &str, mode: Mode) -> Result<partner::Model> 
     let tx = app.db.write().await?;
     let partner = partner::ActiveModel::from(row).reset_all().insert(&tx).await?;
     app.vault.first_key_for(&tx, partner.id).await?;
+    heads::begin(&tx, &app.vault.head_key(), partner.id).await?;
     Fact::new(app.ids, partner.id, None, partner.created_at)
         .record_first(&tx, Happening::PartnerCreated, partner.id, json!({ "id": partner.id, "mode": partner.mode }))
         .await?;

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use std::fmt;
 
 pub use envelope::{Key, SEALING_BYTES, decrypt_in_place, encrypt_in_place, fresh};
-pub use vault::{ENCRYPTION_KEY, Place, Vault, version_of};
+pub use vault::{ENCRYPTION_KEY, HeadKey, Place, Vault, version_of};
 
 /// A value that is never printed.
 #[derive(Clone, PartialEq, Eq)]

@@ -3,15 +3,21 @@
 //! It runs after the commit, so that no money transaction waits for another's place in the chain.
 
 use super::{
-    Result, audit,
+    Error, Result, audit,
     db::{Db, WriteTransaction},
-    digest::{self, GENESIS},
+    digest,
     events::Feed,
+    heads::{self, Heads},
+    secrets::Vault,
 };
-use entity::{audit_log, event};
-use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement, Value};
+use entity::{
+    audit_log,
+    chain_head::{self, Chain},
+    event,
+};
+use sea_orm::{ActiveEnum, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, Iterable, QueryFilter, QueryOrder, QuerySelect, Statement, Value};
 use std::{
-    collections::HashMap,
+    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -53,12 +59,12 @@ impl Sequencer {
     }
 
     /// Seals whatever waits, again and again, until the process ends.
-    pub async fn run(&self, db: &Db, feed: &Feed) {
+    pub async fn run(&self, db: &Db, feed: &Feed, vault: &Vault) {
         let mut unsure = Vec::new();
         loop {
             _ = tokio::time::timeout(Duration::from_millis(250), self.wake.notified()).await;
             let ticket = self.asked.load(Ordering::SeqCst);
-            match seal_and_publish(db, feed, &mut unsure).await {
+            match seal_and_publish(db, feed, vault, &mut unsure).await {
                 Ok(()) => {
                     self.done.send_replace(ticket);
                 }
@@ -72,12 +78,12 @@ impl Sequencer {
 }
 
 /// Seals everything that waits, and tells the feed.
-pub async fn seal_all(db: &Db, feed: &Feed) -> Result<()> {
-    seal_and_publish(db, feed, &mut Vec::new()).await
+pub async fn seal_all(db: &Db, feed: &Feed, vault: &Vault) -> Result<()> {
+    seal_and_publish(db, feed, vault, &mut Vec::new()).await
 }
 
-/// The same. `unsure` are events whose sealing may have been committed although the commit failed, so that nobody was told of them.
-async fn seal_and_publish(db: &Db, feed: &Feed, unsure: &mut Vec<Uuid>) -> Result<()> {
+/// The same. `unsure` are events whose sealing may have been committed although the commit failed, so that the feed was not told of them.
+async fn seal_and_publish(db: &Db, feed: &Feed, vault: &Vault, unsure: &mut Vec<Uuid>) -> Result<()> {
     if !unsure.is_empty() {
         let sealed = event::Entity::find()
             .filter(event::Column::Id.is_in(unsure.iter().copied()))
@@ -88,113 +94,114 @@ async fn seal_and_publish(db: &Db, feed: &Feed, unsure: &mut Vec<Uuid>) -> Resul
         unsure.clear();
         sealed.into_iter().for_each(|event| feed.publish(event));
     }
-    while seal_batch(db, feed, unsure).await? == BATCH {}
+    while seal_batch(db, feed, vault, unsure).await? == BATCH {}
     Ok(())
 }
 
-async fn seal_batch(db: &Db, feed: &Feed, unsure: &mut Vec<Uuid>) -> Result<u64> {
+async fn seal_batch(db: &Db, feed: &Feed, vault: &Vault, unsure: &mut Vec<Uuid>) -> Result<u64> {
     let waiting = event::Entity::find().filter(event::Column::Seq.is_null()).limit(1).one(&db.read).await?;
     let unsealed_lines = audit_log::Entity::find().filter(audit_log::Column::Seq.is_null()).limit(1).one(&db.read).await?;
     if waiting.is_none() && unsealed_lines.is_none() {
         return Ok(0);
     }
     let tx = db.write().await?;
-    if tx.get_database_backend() == DbBackend::Postgres {
-        tx.execute_unprepared("SELECT pg_advisory_xact_lock(7165)").await?;
+    heads::lock(&tx).await?;
+    let Batch { mut events, lines, mut heads } = waiting_rows(&tx, vault).await?;
+    if events.is_empty() && lines.is_empty() {
+        return Ok(0);
     }
-    let events = seal_events(&tx).await?;
-    let lines = seal_audit_log(&tx).await?;
+    for event in &mut events {
+        let (seq, hash) = next(&mut heads, event.partner_id, Chain::Event, &event.digest)?;
+        (event.seq, event.hash) = (Some(seq), Some(hash));
+    }
+    let mut sealed = Vec::with_capacity(lines.len());
+    for line in &lines {
+        let (seq, hash) = next(&mut heads, line.partner_id, Chain::AuditLog, &audit::line_digest(line))?;
+        sealed.push((line.id, Some(seq), Some(hash)));
+    }
+    let key = vault.head_key();
+    for head in heads.values_mut() {
+        heads::sign(&key, head);
+    }
+    write(&tx, Chain::Event, events.iter().map(|event| (event.id, event.seq, event.hash.clone()))).await?;
+    write(&tx, Chain::AuditLog, sealed.into_iter()).await?;
+    heads::advance(&tx, &heads).await?;
     if let Err(error) = tx.commit().await {
         unsure.extend(events.iter().map(|event| event.id));
         return Err(error);
     }
-    let sealed = events.len() as u64;
+    let sealed = Ord::max(events.len(), lines.len()) as u64;
     for event in events {
         feed.publish(event);
     }
-    Ok(sealed.max(lines))
+    Ok(sealed)
 }
 
-async fn seal_events(tx: &WriteTransaction) -> Result<Vec<event::Model>> {
-    let mut events =
-        event::Entity::find().filter(event::Column::Seq.is_null()).order_by_asc(event::Column::Id).limit(BATCH).all(tx).await?;
-    let mut chain = Chain::new("event");
-    for event in &mut events {
-        let (seq, hash) = chain.next(tx, event.partner_id, &event.digest).await?;
-        (event.seq, event.hash) = (Some(seq), Some(hash));
-    }
-    chain.write(tx, events.iter().map(|event| (event.id, event.seq, event.hash.clone()))).await?;
-    Ok(events)
+/// Rows that wait to be sealed, and the heads of their partners.
+struct Batch {
+    events: Vec<event::Model>,
+    lines: Vec<audit_log::Model>,
+    heads: Heads,
 }
 
-async fn seal_audit_log(tx: &WriteTransaction) -> Result<u64> {
-    let lines =
-        audit_log::Entity::find().filter(audit_log::Column::Seq.is_null()).order_by_asc(audit_log::Column::Id).limit(BATCH).all(tx).await?;
-    let mut chain = Chain::new("audit_log");
-    let mut sealed = Vec::with_capacity(lines.len());
-    for line in &lines {
-        let (seq, hash) = chain.next(tx, line.partner_id, &audit::line_digest(line)).await?;
-        sealed.push((line.id, Some(seq), Some(hash)));
-    }
-    chain.write(tx, sealed.into_iter()).await?;
-    Ok(lines.len() as u64)
-}
-
-/// The growing ends of every partner's chain in one table.
-struct Chain {
-    table: &'static str,
-    ends: HashMap<Uuid, (i64, Vec<u8>)>,
-}
-
-impl Chain {
-    fn new(table: &'static str) -> Self {
-        Self { table, ends: HashMap::new() }
-    }
-
-    async fn next(&mut self, tx: &WriteTransaction, partner: Uuid, digest: &[u8]) -> Result<(i64, Vec<u8>)> {
-        let (last, previous) = match self.ends.remove(&partner) {
-            Some(end) => end,
-            None => self.end_of(tx, partner).await?,
-        };
-        let end = (last + 1, digest::link(&previous, digest));
-        self.ends.insert(partner, end.clone());
-        Ok(end)
-    }
-
-    async fn end_of(&self, tx: &WriteTransaction, partner: Uuid) -> Result<(i64, Vec<u8>)> {
-        let marker = if tx.get_database_backend() == DbBackend::Postgres { "$1" } else { "?" };
-        let text =
-            format!("SELECT seq, hash FROM {} WHERE partner_id = {marker} AND seq IS NOT NULL ORDER BY seq DESC LIMIT 1", self.table);
-        let row = tx.query_one_raw(Statement::from_sql_and_values(tx.get_database_backend(), text, [partner.into()])).await?;
-        match row {
-            Some(row) => Ok((row.try_get("", "seq")?, row.try_get("", "hash")?)),
-            None => Ok((0, GENESIS.to_vec())),
+/// What waits, oldest first. Nothing is added to a chain whose head is missing or was altered: a new signature would hide it.
+async fn waiting_rows(tx: &WriteTransaction, vault: &Vault) -> Result<Batch> {
+    let key = vault.head_key();
+    let mut left_out: BTreeSet<Uuid> = BTreeSet::new();
+    loop {
+        let mut select = event::Entity::find().filter(event::Column::Seq.is_null()).order_by_asc(event::Column::Id).limit(BATCH);
+        let mut lines = audit_log::Entity::find().filter(audit_log::Column::Seq.is_null()).order_by_asc(audit_log::Column::Id).limit(BATCH);
+        if !left_out.is_empty() {
+            select = select.filter(event::Column::PartnerId.is_not_in(left_out.iter().copied()));
+            lines = lines.filter(audit_log::Column::PartnerId.is_not_in(left_out.iter().copied()));
+        }
+        let (events, lines) = (select.all(tx).await?, lines.all(tx).await?);
+        let partners: BTreeSet<Uuid> =
+            events.iter().map(|event| event.partner_id).chain(lines.iter().map(|line| line.partner_id)).collect();
+        let heads = heads::of(tx, partners.iter().copied()).await?;
+        let is_genuine = |head: &chain_head::Model| heads::is_genuine(&key, head);
+        let is_whole = |partner: &Uuid| Chain::iter().all(|chain| heads.get(&(*partner, chain)).is_some_and(is_genuine));
+        let broken: Vec<Uuid> = partners.into_iter().filter(|partner| !is_whole(partner)).collect();
+        if broken.is_empty() {
+            return Ok(Batch { events, lines, heads });
+        }
+        for partner in broken {
+            tracing::error!(%partner, "the head of a chain is missing or altered; nothing of this partner is sealed");
+            left_out.insert(partner);
         }
     }
+}
 
-    /// Numbers and hashes every row in one statement.
-    async fn write(&self, tx: &WriteTransaction, sealed: impl Iterator<Item = (Uuid, Option<i64>, Option<Vec<u8>>)>) -> Result<()> {
-        let backend = tx.get_database_backend();
-        let mut values: Vec<Value> = Vec::new();
-        let mut rows = Vec::new();
-        for (id, seq, hash) in sealed {
-            let at = values.len();
-            rows.push(match backend {
-                DbBackend::Postgres => format!("(${}::uuid, ${}::bigint, ${}::bytea)", at + 1, at + 2, at + 3),
-                _ => "(?, ?, ?)".to_owned(),
-            });
-            values.extend([id.into(), seq.into(), hash.into()]);
-        }
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let table = self.table;
-        let text = format!(
-            "WITH sealed (row_id, place, link) AS (VALUES {}) \
-             UPDATE {table} SET seq = sealed.place, hash = sealed.link FROM sealed WHERE {table}.id = sealed.row_id",
-            rows.join(", ")
-        );
-        tx.execute_raw(Statement::from_sql_and_values(backend, text, values)).await?;
-        Ok(())
+/// Moves a head on by one row; the row's number and hash.
+fn next(heads: &mut Heads, partner: Uuid, chain: Chain, digest: &[u8]) -> Result<(i64, Vec<u8>)> {
+    let head = heads.get_mut(&(partner, chain)).ok_or_else(|| Error::broken("a chain has no head"))?;
+    head.sealed += 1;
+    head.hash = digest::link(&head.hash, digest);
+    Ok((head.sealed, head.hash.clone()))
+}
+
+/// Numbers and hashes rows in one statement.
+async fn write(tx: &WriteTransaction, chain: Chain, sealed: impl Iterator<Item = (Uuid, Option<i64>, Option<Vec<u8>>)>) -> Result<()> {
+    let backend = tx.get_database_backend();
+    let mut values: Vec<Value> = Vec::new();
+    let mut rows = Vec::new();
+    for (id, seq, hash) in sealed {
+        let at = values.len();
+        rows.push(match backend {
+            DbBackend::Postgres => format!("(${}::uuid, ${}::bigint, ${}::bytea)", at + 1, at + 2, at + 3),
+            _ => "(?, ?, ?)".to_owned(),
+        });
+        values.extend([id.into(), seq.into(), hash.into()]);
     }
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let table = chain.to_value();
+    let text = format!(
+        "WITH sealed (row_id, place, link) AS (VALUES {}) \
+         UPDATE {table} SET seq = sealed.place, hash = sealed.link FROM sealed WHERE {table}.id = sealed.row_id",
+        rows.join(", ")
+    );
+    tx.execute_raw(Statement::from_sql_and_values(backend, text, values)).await?;
+    Ok(())
 }

@@ -6,6 +6,7 @@ use super::{
     clock,
     command::{self, Command, Desk},
     db::WriteTransaction,
+    rights::{Remembered, Rights},
     secrets::Secret,
     tokens::{self, Bearer, Claims, TokenType},
 };
@@ -26,7 +27,6 @@ use serde::{Deserialize, Serialize};
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
-    time::{Duration as Span, Instant},
 };
 use uuid::Uuid;
 
@@ -102,9 +102,9 @@ struct Renew {
     renewal: Renewal,
 }
 
-/// What came of showing a refresh token.
+/// What came of presenting a refresh token.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-enum Renewed {
+enum Presented {
     Good(Box<session::Model>),
     /// A token that has been replaced was shown again, so that somebody has a copy: the session is cut.
     Replayed(Uuid),
@@ -116,17 +116,14 @@ pub async fn renew(app: &App, request_id: Uuid, token: &str, renewal: Renewal) -
     let (claims, user) = shown(app, token).await?;
     let renew = Renew { session_id: claims.sid, token_id: claims.jti, version: claims.ver, renewal };
     match command::execute_for(app, user.caller(), request_id, None, renew).await?.value {
-        Renewed::Good(session) => match (renewal, &session.successor_token, session.successor_at) {
+        Presented::Good(session) => match (renewal, &session.successor_token, session.successor_at) {
             (Renewal::Both, Some(successor), Some(at)) => issued(app, &session, claims.ver, successor, at),
             _ => {
                 let at = DateTime::from_timestamp(claims.iat, 0).unwrap_or(session.began_at);
                 issued(app, &session, claims.ver, &session.refresh_token, at)
             }
         },
-        Renewed::Replayed(session_id) => {
-            app.sessions.forget(session_id);
-            Err(Refusal::invalid_credentials().into())
-        }
+        Presented::Replayed(session_id) => Err(replayed(session_id)),
     }
 }
 
@@ -138,16 +135,45 @@ async fn shown(app: &App, token: &str) -> Result<(Claims, SignedInUser)> {
     Ok((claims, user))
 }
 
+/// Ends a session because one of its refresh tokens was used after its successor.
+async fn cut(desk: &Desk<'_>, session: session::Model) -> Result<Presented> {
+    let mut row: session::ActiveModel = session.into();
+    row.cut_at = Set(Some(clock::system_now()));
+    Ok(Presented::Replayed(row.update(desk.tx).await?.id))
+}
+
+/// Tells the log about it; the caller is not told why.
+fn replayed(session_id: Uuid) -> Error {
+    tracing::warn!(session = %session_id, "a refresh token was used again after its successor; the session is cut");
+    Refusal::invalid_credentials().into()
+}
+
+impl Presented {
+    fn session_id(&self) -> Uuid {
+        match self {
+            Self::Good(session) => session.id,
+            Self::Replayed(id) => *id,
+        }
+    }
+
+    const fn decision(&self) -> &'static str {
+        match self {
+            Self::Good(_) => "done",
+            Self::Replayed(_) => "REFRESH_TOKEN_REPLAYED",
+        }
+    }
+}
+
 impl Command for Renew {
     const NAME: &'static str = "session.renew";
     const SCOPE: Scope = Scope::Start;
-    type Done = Renewed;
+    type Done = Presented;
 
     fn check(&self, _: Mode) -> Result<()> {
         Ok(())
     }
 
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<Renewed> {
+    async fn carry_out(&self, desk: &Desk<'_>) -> Result<Presented> {
         let (session, _) = open(desk.tx, self.session_id, self.version).await?;
         let mut row: session::ActiveModel = session.clone().into();
         if session.successor_token.as_deref() == Some(self.token_id.as_str()) {
@@ -155,8 +181,7 @@ impl Command for Renew {
             row.successor_token = Set(None);
             row.successor_at = Set(None);
         } else if session.refresh_token != self.token_id {
-            row.cut_at = Set(Some(clock::system_now()));
-            return Ok(Renewed::Replayed(row.update(desk.tx).await?.id));
+            return cut(desk, session).await;
         }
         let replaced = row.successor_token.as_ref().is_some();
         if self.renewal == Renewal::Both && !replaced {
@@ -164,14 +189,19 @@ impl Command for Renew {
             row.successor_at = Set(Some(clock::system_now()));
         }
         let session = if row.is_changed() { row.update(desk.tx).await? } else { session };
-        Ok(Renewed::Good(Box::new(session)))
+        Ok(Presented::Good(Box::new(session)))
     }
 
-    fn object(done: &Renewed) -> Uuid {
-        match done {
-            Renewed::Good(session) => session.id,
-            Renewed::Replayed(id) => *id,
-        }
+    fn object(done: &Presented) -> Uuid {
+        done.session_id()
+    }
+
+    fn decision(done: &Presented) -> &'static str {
+        done.decision()
+    }
+
+    fn ends_rights_of(&self) -> Option<Uuid> {
+        Some(self.session_id)
     }
 }
 
@@ -189,39 +219,54 @@ async fn open(tx: &WriteTransaction, session_id: Uuid, version: i64) -> Result<(
 #[derive(Clone, Debug, Serialize)]
 struct SignOut {
     session_id: Uuid,
+    token_id: String,
     version: i64,
 }
 
 /// Ends a session by its refresh token, which must be of the person who has signed in. Access tokens that were issued
-/// live on until they expire (documented).
+/// live on until they expire (documented). A token that has been replaced is refused and ends the whole session, as with `renew`.
 pub async fn sign_out(app: &App, actor: &Actor, token: &str) -> Result<()> {
     let user = actor.signed_in()?.clone();
     let (claims, owner) = shown(app, token).await?;
     if owner.user_id != user.user_id {
         return Err(Refusal::invalid_credentials().into());
     }
-    let sign_out = SignOut { session_id: claims.sid, version: claims.ver };
-    command::execute_for(app, user.caller(), actor.request_id, None, sign_out).await.map(|_| ())
+    let sign_out = SignOut { session_id: claims.sid, token_id: claims.jti, version: claims.ver };
+    match command::execute_for(app, user.caller(), actor.request_id, None, sign_out).await?.value {
+        Presented::Good(_) => Ok(()),
+        Presented::Replayed(session_id) => Err(replayed(session_id)),
+    }
 }
 
 impl Command for SignOut {
     const NAME: &'static str = "session.sign_out";
     const SCOPE: Scope = Scope::Start;
-    type Done = Uuid;
+    type Done = Presented;
 
     fn check(&self, _: Mode) -> Result<()> {
         Ok(())
     }
 
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<Uuid> {
+    async fn carry_out(&self, desk: &Desk<'_>) -> Result<Presented> {
         let (session, _) = open(desk.tx, self.session_id, self.version).await?;
+        if session.refresh_token != self.token_id && session.successor_token.as_deref() != Some(self.token_id.as_str()) {
+            return cut(desk, session).await;
+        }
         let mut row: session::ActiveModel = session.into();
         row.signed_out_at = Set(Some(clock::system_now()));
-        Ok(row.update(desk.tx).await?.id)
+        Ok(Presented::Good(Box::new(row.update(desk.tx).await?)))
     }
 
-    fn object(done: &Uuid) -> Uuid {
-        *done
+    fn object(done: &Presented) -> Uuid {
+        done.session_id()
+    }
+
+    fn decision(done: &Presented) -> &'static str {
+        done.decision()
+    }
+
+    fn ends_rights_of(&self) -> Option<Uuid> {
+        Some(self.session_id)
     }
 }
 
@@ -262,37 +307,33 @@ struct Known {
     mode: Mode,
     version: i64,
     two_factor: bool,
+    ends_at: DateTime<Utc>,
 }
 
 /// Sessions looked up a moment ago, so that a token costs one look-up a second.
 #[derive(Debug, Default)]
-pub struct Cache(Mutex<HashMap<Uuid, (Instant, Known)>>);
+pub struct Cache(Mutex<HashMap<Uuid, Remembered<Known>>>);
 
-const FRESH: Span = Span::from_secs(1);
 const MOST: usize = 10_000;
 
 impl Cache {
-    fn get(&self, session_id: Uuid) -> Option<Known> {
+    fn get(&self, rights: &Rights, session_id: Uuid) -> Option<Known> {
         let cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.get(&session_id).filter(|(at, _)| at.elapsed() < FRESH).map(|(_, known)| *known)
+        let known = cache.get(&session_id)?.get(rights, |known| vec![session_id, known.user_id])?;
+        (known.ends_at > clock::system_now()).then_some(*known)
     }
 
-    fn put(&self, session_id: Uuid, known: Known) {
+    fn put(&self, session_id: Uuid, known: Remembered<Known>) {
         let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if cache.len() >= MOST {
             cache.clear();
         }
-        cache.insert(session_id, (Instant::now(), known));
+        cache.insert(session_id, known);
     }
 
     /// Has a session looked up anew.
     pub fn forget(&self, session_id: Uuid) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&session_id);
-    }
-
-    /// Has every session of a person looked up anew.
-    pub fn forget_all_of(&self, user_id: Uuid) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, (_, known)| known.user_id != user_id);
     }
 }
 
@@ -305,7 +346,7 @@ pub async fn authenticate(app: &App, token: &str) -> Result<Who> {
 /// The person behind claims whose signature holds. A second factor that was passed is remembered; one that is missing is
 /// looked up, so that the same token works right after the passcode.
 async fn bearer_of(app: &App, claims: &Claims) -> Result<SignedInUser> {
-    let known = match app.sessions.get(claims.sid).filter(|known| known.two_factor && known.version == claims.ver) {
+    let known = match app.sessions.get(&app.rights, claims.sid).filter(|known| known.two_factor && known.version == claims.ver) {
         Some(known) => known,
         None => look_up(app, claims.sid).await?.ok_or(Error::Unauthenticated)?,
     };
@@ -324,6 +365,7 @@ async fn bearer_of(app: &App, claims: &Claims) -> Result<SignedInUser> {
 }
 
 async fn look_up(app: &App, session_id: Uuid) -> Result<Option<Known>> {
+    let moment = app.rights.now();
     let found = session::Entity::find_by_id(session_id).filter(Column::CutAt.is_null()).one(&app.db.read).await?;
     let Some(session) = found.filter(|session| session.ends_at > clock::system_now()) else { return Ok(None) };
     let login = login::Entity::find_by_id(session.user_id).filter(login::Column::DisabledAt.is_null()).one(&app.db.read).await?;
@@ -336,8 +378,9 @@ async fn look_up(app: &App, session_id: Uuid) -> Result<Option<Known>> {
         mode: partner.mode,
         version: login.version,
         two_factor: session.two_factor_at.is_some(),
+        ends_at: session.ends_at,
     };
-    app.sessions.put(session_id, known);
+    app.sessions.put(session_id, Remembered::new(moment, known));
     Ok(Some(known))
 }
 
@@ -347,7 +390,7 @@ pub async fn still_valid(app: &App, user: &SignedInUser) -> Result<bool> {
     if user.expires_at <= clock::system_now().timestamp() {
         return Ok(false);
     }
-    let known = match app.sessions.get(user.session_id) {
+    let known = match app.sessions.get(&app.rights, user.session_id) {
         Some(known) => Some(known),
         None => look_up(app, user.session_id).await?,
     };

@@ -1,12 +1,12 @@
 //! Failures in a row make the next try wait: longer each time, never for good.
 
-use super::{Error, Result, clock, limits::address_key, secrets::hex};
+use super::{Error, Result, clock, db::WriteTransaction, limits::address_key, secrets::hex};
 use crate::app::App;
 use chrono::{DateTime, Duration, Utc};
 use entity::throttle::{self, Column};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter,
     sea_query::{CaseStatement, Expr, ExprTrait, OnConflict, any},
 };
 use std::net::IpAddr;
@@ -51,7 +51,7 @@ pub async fn before(app: &App, subjects: &[Subject]) -> Result<()> {
     tx.commit().await
 }
 
-async fn count(tx: &DatabaseTransaction, subject: &Subject) -> Result<()> {
+async fn count(tx: &subject: &Subject) -> Result<()> {
     let now = clock::system_now();
     let row = throttle::ActiveModel { subject: Set(subject.key.clone()), failures: Set(1), blocked_until: Set(None), last_at: Set(now) };
     let failed = |than: i32| Expr::col((throttle::Entity, Column::Failures)).gte(than - 1);

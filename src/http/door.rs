@@ -327,7 +327,8 @@ fn write(media: Media, status: StatusCode, answer: &Answer, limit: usize) -> Res
     (status, headers, bytes).into_response()
 }
 
-/// `next` for each answer, then `complete`. A stream that the server cuts short has no `complete`, so that its client comes back.
+/// `next` for each answer, then `complete`; nothing more once the caller's right has ended. A stream that the server cuts short has no
+/// `complete`, so that its client comes back.
 fn events(house: House, actor: Actor, answers: impl Stream<Item = Answer> + Send + 'static) -> Response {
     let limit = house.engine().limits().response_bytes;
     let next = answers.map(move |answer| {
@@ -335,7 +336,11 @@ fn events(house: House, actor: Actor, answers: impl Stream<Item = Answer> + Send
         Event::default().event("next").data(String::from_utf8_lossy(&bytes))
     });
     let complete = stream::once(async { Event::default().event("complete").data("null") });
-    let all = next.chain(complete).take_until(Box::pin(cut(house, actor)));
+    let all = next.chain(complete).take_until(Box::pin(cut(house.clone(), actor.clone())));
+    let all = all.take_while(move |_| {
+        let (house, actor) = (house.clone(), actor.clone());
+        async move { house.still_valid(&actor).await.unwrap_or(false) }
+    });
     let mut response = Sse::new(all.map(Ok::<_, Infallible>)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response();
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // Proxies such as nginx would hold events back.
@@ -348,7 +353,7 @@ async fn cut(house: House, actor: Actor) {
     let ended = async {
         loop {
             tokio::time::sleep(RECHECK).await;
-            if !house.still_valid(&actor).await {
+            if !house.still_valid(&actor).await.unwrap_or(true) {
                 return;
             }
         }

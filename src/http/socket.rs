@@ -327,7 +327,7 @@ impl Session {
                     }
                     Some(due) = self.due.recv() => self.tell(socket, due).await,
                     _ = recheck.tick() => {
-                        if !self.house.still_valid(&self.actor).await {
+                        if !self.house.still_valid(&self.actor).await.unwrap_or(true) {
                             return Err(FORBIDDEN);
                         }
                         match last_heard.elapsed() {
@@ -385,11 +385,16 @@ impl Session {
         Ok(())
     }
 
-    /// An operation that was ended meanwhile has nothing more to say.
+    /// An operation that was ended meanwhile has nothing more to say, and a caller whose right has ended hears nothing more.
     async fn tell(&mut self, socket: &mut WebSocket, due: Due) -> Result<(), End> {
         match self.running.get(&due.id) {
             Some(running) if running.run == due.run => {}
             _ => return Ok(()),
+        }
+        match self.house.still_valid(&self.actor).await {
+            Ok(true) => {}
+            Ok(false) => return Err(FORBIDDEN),
+            Err(error) => return Err(refusal(&error.into())),
         }
         if due.last {
             self.running.remove(&due.id);

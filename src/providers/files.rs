@@ -1,7 +1,8 @@
 //! Where files lie: in a folder of this machine, or in any other object store. What is put there is encrypted before.
 
+use futures_util::TryStreamExt;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, local::LocalFileSystem, memory::InMemory, path::Path};
-use std::{fmt, fs, io, path::PathBuf, sync::Arc};
+use std::{collections::HashMap, fmt, fs, io, path::PathBuf, sync::Arc};
 use tokio::sync::OnceCell;
 
 /// A store of files, each under a name of ours. Cheap to clone.
@@ -63,6 +64,15 @@ impl Files {
     /// Removes the file of this name.
     pub async fn remove(&self, name: &str) -> Result<(), FileError> {
         Ok(self.store().await?.delete(&Path::from(name)).await?)
+    }
+
+    /// The name and the length of every file. A folder that was not made yet has none, and is not made.
+    pub async fn sizes(&self) -> Result<HashMap<String, u64>, FileError> {
+        if self.0.folder.as_ref().is_some_and(|folder| !folder.exists()) {
+            return Ok(HashMap::new());
+        }
+        let listed = self.store().await?.list(None);
+        Ok(listed.map_ok(|file| (file.location.to_string(), file.size)).try_collect().await?)
     }
 
     async fn store(&self) -> Result<&Arc<dyn ObjectStore>, FileError> {

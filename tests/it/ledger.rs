@@ -326,7 +326,7 @@ on_both! {
                 .unwrap();
         });
         let test = app.take().unwrap();
-        sequencer::seal_all(&test.app.db, &test.app.feed).await.unwrap();
+        sequencer::seal_all(&test.app.db, &test.app.feed, &test.app.vault).await.unwrap();
         let report = test.audit().await;
         assert_eq!((report.wrong, report.waiting), (None, 0));
         let of = |what: &str| report.checked.iter().find(|(name, _)| *name == what).unwrap().1;
@@ -355,7 +355,7 @@ on_both! {
         }
         let rows = ledger_transfer::Entity::find().all(&app.app.db.read).await.unwrap();
         assert_eq!(rows.len(), 2);
-        sequencer::seal_all(&app.app.db, &app.app.feed).await.unwrap();
+        sequencer::seal_all(&app.app.db, &app.app.feed, &app.app.vault).await.unwrap();
         assert_eq!(app.audit().await.wrong, None);
     }
 

@@ -27,6 +27,7 @@ mod messages;
 mod orders;
 mod persisted;
 mod process;
+mod same_answers;
 mod samples;
 mod screening;
 mod second_factor;

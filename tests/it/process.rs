@@ -172,7 +172,7 @@ async fn crash_in_the_middle_of_orders_loses_and_doubles_nothing() {
             audit.status.success() && printed.ends_with("waiting to be sealed: 0\nThe books add up and nothing was altered.\n"),
             "{printed}"
         );
-        assert!(printed.contains("checked orders: 200\nchecked fills: 200\n"), "{printed}");
+        assert!(printed.contains("checked fills: 200\nchecked orders: 200\n"), "{printed}");
     }
 }
 

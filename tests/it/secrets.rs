@@ -78,7 +78,8 @@ on_both! {
         app.other_partner("other").await;
         let rows = data_key::Entity::find().order_by_asc(data_key::Column::Id).all(app.app.db.for_migrations()).await.unwrap();
         let of = |partner: Option<Uuid>| rows.iter().filter(|row| row.partner_id == partner).map(|row| (row.purpose, row.number)).collect::<Vec<_>>();
-        let house = [Purpose::Index, Purpose::Pepper, Purpose::Fingerprint, Purpose::Tokens, Purpose::Passcodes].map(|purpose| (purpose, 1));
+        // The second number of the index key says that the heads of the chains are signed.
+        let house = [(Purpose::Index, 2), (Purpose::Pepper, 1), (Purpose::Fingerprint, 1), (Purpose::Tokens, 1), (Purpose::Passcodes, 1)];
         assert_eq!(of(None), house);
         let partners = partner::Entity::find().all(app.app.db.for_migrations()).await.unwrap();
         assert_eq!(partners.len(), 2);
@@ -124,6 +125,8 @@ on_both! {
 const NOT_SEALED: &[(&str, &str)] = &[
     ("api_key", "verifier"),
     ("audit_log", "hash"),
+    ("chain_head", "hash"),
+    ("chain_head", "mac"),
     ("data_key", "wrapped"),
     ("event", "digest"),
     ("event", "hash"),
@@ -548,7 +551,7 @@ async fn age(database_url: &str, key: &str) {
         row.body = Set(older("message.body", mail.id, mail.partner_id, &mail.body));
         row.update(connection).await.unwrap();
     }
-    for text in ["DELETE FROM data_key", "DELETE FROM idempotency"] {
+    for text in ["DELETE FROM data_key", "DELETE FROM idempotency", "DELETE FROM chain_head"] {
         connection.execute_unprepared(text).await.unwrap();
     }
 }

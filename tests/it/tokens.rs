@@ -3,30 +3,32 @@
 use crate::support::{TestApp, on_both, person::SignedIn, socket::Socket};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use coffer::domain::secrets::Secret;
+use entity::audit_log;
 use hmac::{Hmac, KeyInit, Mac};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use std::collections::BTreeSet;
 
 /// Signs any header and any claims with this key by HMAC-SHA256.
-fn signed(key: &[u8], header: &Value, claims: &Value) -> String {
+pub fn signed(key: &[u8], header: &Value, claims: &Value) -> String {
     let body = format!("{}.{}", BASE64.encode(header.to_string()), BASE64.encode(claims.to_string()));
     let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
     mac.update(body.as_bytes());
     format!("{body}.{}", BASE64.encode(mac.finalize().into_bytes()))
 }
 
-fn claims_of(token: &str) -> Value {
+pub fn claims_of(token: &str) -> Value {
     serde_json::from_slice(&BASE64.decode(token.split('.').nth(1).unwrap()).unwrap()).unwrap()
 }
 
-fn with(claims: &Value, name: &str, value: Value) -> Value {
+pub fn with(claims: &Value, name: &str, value: Value) -> Value {
     let mut changed = claims.clone();
     changed[name] = value;
     changed
 }
 
-fn without(claims: &Value, name: &str) -> Value {
+pub fn without(claims: &Value, name: &str) -> Value {
     let mut changed = claims.clone();
     changed.as_object_mut().unwrap().remove(name);
     changed
@@ -180,6 +182,59 @@ on_both! {
         // Another session of hers goes on.
         let elsewhere = app.signed_in("ada@example.com").await;
         tokens(&app.refreshed(&elsewhere.refresh).await);
+    }
+
+    async fn a_replayed_refresh_token_is_in_the_audit_log(app: TestApp) {
+        let person = app.person("ada@example.com", "2025550107").await;
+        let first = tokens(&app.refreshed(&person.refresh).await);
+        tokens(&app.refreshed(&first.1).await);
+        app.refreshed(&person.refresh).await.user_error("tokenRefresh");
+        app.refreshed(&person.refresh).await.user_error("tokenRefresh");
+        let select = audit_log::Entity::find().filter(audit_log::Column::Operation.eq("session.renew")).order_by_asc(audit_log::Column::Id);
+        let lines = select.all(&app.app.db.read).await.unwrap();
+        let session = Some(claims_of(&person.refresh)["sid"].as_str().unwrap().to_owned());
+        let told: Vec<_> = lines.iter().map(|line| (line.object_id.map(|id| id.to_string()), line.decision.as_str())).collect();
+        let done = (session.clone(), "done");
+        assert_eq!(told, [done.clone(), done, (session, "REFRESH_TOKEN_REPLAYED")]);
+        assert!(lines.iter().all(|line| line.principal_id.to_string() == person.user_id));
+    }
+
+    async fn signing_out_with_a_replayed_refresh_token_cuts_the_session(app: TestApp) {
+        let person = app.person("ada@example.com", "2025550107").await;
+        let first = tokens(&app.refreshed(&person.refresh).await);
+        let second = tokens(&app.refreshed(&first.1).await);
+        let sign_out = "mutation($input: UserSignOutInput!) { userSignOut(input: $input) { userErrors { code } } }";
+        let by = |token: &str| json!({ "input": { "refreshToken": token } });
+        let refused = app.gql_as(Some(&second.0), sign_out, by(&person.refresh)).await;
+        assert_eq!(refused.data()["userSignOut"]["userErrors"], json!([{ "code": "INVALID_CREDENTIALS" }]));
+        assert_eq!(app.gql_as(Some(&second.0), "{ viewer { id } }", json!({})).await.error_code(), "UNAUTHENTICATED");
+        let line = audit_log::Entity::find().filter(audit_log::Column::Operation.eq("session.sign_out"));
+        let lines = line.all(&app.app.db.read).await.unwrap();
+        assert_eq!(lines.iter().map(|line| line.decision.as_str()).collect::<Vec<_>>(), ["REFRESH_TOKEN_REPLAYED"]);
+    }
+
+    /// Events after the change are not delivered, whatever was remembered a moment before.
+    async fn no_event_reaches_a_socket_whose_sign_in_was_disabled(app: TestApp) {
+        let person = app.person("ada@example.com", "2025550107").await;
+        let mut socket = Socket::join(&app, Some(&person.access)).await;
+        socket.subscribe("1", "subscription { events(after: \"0\") { type } }", json!({})).await;
+        socket.next().await;
+        let input = json!({ "input": { "userId": person.user_id } });
+        let disable = "mutation($input: UserSignInDisableInput!) { userSignInDisable(input: $input) { user { id } userErrors { code } } }";
+        app.gql(disable, input).await.entity("userSignInDisable", "user");
+        let update = "mutation($input: UserUpdateInput!) { userUpdate(input: $input) { user { id } userErrors { message } } }";
+        let patch = json!({
+            "firstName": "Ada", "lastName": "Carter", "ssn": "123456789", "birthDate": "1985-01-23",
+            "address": { "line1": "123 Test St", "city": "Richmond", "state": "VA", "postalCode": "23220", "countryCode": "US" },
+        });
+        let named = json!({ "input": { "userId": person.user_id, "patch": patch } });
+        app.gql(update, named).await.entity("userUpdate", "user");
+        loop {
+            match socket.hear().await {
+                Ok(message) => assert_ne!(message["payload"]["data"]["events"]["type"], "user.updated", "{message}"),
+                Err(end) => break assert_eq!(end.0, 4403),
+            }
+        }
     }
 
     async fn parallel_refreshes_give_one_successor(app: TestApp) {

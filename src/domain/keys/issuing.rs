@@ -192,12 +192,10 @@ impl Command for Succession {
     }
 }
 
-/// Revokes a key, its own included, which then opens nothing and whose sockets and streams end within a second or two;
-/// scope `operate`. Done twice, it stays done. Refused for the last key that has the scope `operate` and no end.
+/// Revokes a key, its own included, which then opens nothing: on this server no event reaches its sockets and streams any more, on
+/// others after a second at most; scope `operate`. Done twice, it stays done. Refused for the last key that has the scope `operate` and no end.
 pub async fn revoke(app: &App, actor: &Actor, id: Uuid) -> Result<api_key::Model> {
-    let key = command::execute(app, actor, None, Revocation { id }).await?.value;
-    app.keys.forget(key.id);
-    Ok(key)
+    Ok(command::execute(app, actor, None, Revocation { id }).await?.value)
 }
 
 #[derive(Serialize)]
@@ -234,6 +232,10 @@ impl Command for Revocation {
 
     fn object(done: &api_key::Model) -> Uuid {
         done.id
+    }
+
+    fn ends_rights_of(&self) -> Option<Uuid> {
+        Some(self.id)
     }
 }
 

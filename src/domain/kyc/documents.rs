@@ -22,7 +22,7 @@ use crate::{
 use entity::{
     Kind,
     kyc::{self, Outcome},
-    kyc_document::{self, DocumentKind, Format},
+    kyc_document::{self, DocumentKind, Format, file_name},
     partner::Mode,
 };
 use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter};
@@ -208,10 +208,6 @@ async fn keep(
         done
     });
     work.await.map_err(|_| Error::broken("an upload broke off"))?
-}
-
-fn file_name(partner_id: Uuid, id: Uuid) -> String {
-    format!("{partner_id}/{id}")
 }
 
 async fn put(app: &App, file: &str, sealed: Vec<u8>) -> Result<()> {

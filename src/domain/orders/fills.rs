@@ -126,7 +126,11 @@ async fn filled(desk: &Desk<'_>, order: order::Model, price: Price, amount: Mone
     row.filled_average_price = Set(Some(price));
     row.filled_at = Set(Some(desk.now));
     let order = row.update(desk.tx).await?;
-    fact.record(desk.tx, Happening::OrderFilled, order.id, facts(&order)).await
+    let mut told = facts(&order);
+    if let Some(told) = told.as_object_mut() {
+        told.insert("price".to_owned(), price.to_string().into());
+    }
+    fact.record(desk.tx, Happening::OrderFilled, order.id, told).await
 }
 
 async fn reject(desk: &Desk<'_>, order: order::Model, why: Code) -> Result<()> {

@@ -181,7 +181,9 @@ impl Ring {
             ..Default::default()
         };
         let here = data_key::Entity::update_many().set(rewrapped).filter(data_key::Column::Id.eq(row.id));
-        let changed = here.filter(data_key::Column::Kek.eq(row.kek.as_str())).exec(connection).await?;
+        // The key is bound to the number as well, which may have changed meanwhile.
+        let here = here.filter(data_key::Column::Kek.eq(row.kek.as_str())).filter(data_key::Column::Number.eq(row.number));
+        let changed = here.exec(connection).await?;
         Ok(changed.rows_affected == 1)
     }
 }

@@ -11,17 +11,25 @@ use entity::{
     meta, partner,
 };
 use sea_orm::{
-    ActiveEnum, ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, Iterable, PaginatorTrait, QueryFilter, QuerySelect, Select,
-    sea_query::OnConflict,
+    ActiveEnum, ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, Iterable, PaginatorTrait, QueryFilter,
+    QuerySelect, Select, sea_query::OnConflict,
 };
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
+use subtle::ConstantTimeEq as _;
 use tokio::sync::Notify;
 use uuid::Uuid;
+
+/// The number that the house's index key has once the heads of the chains are signed. Numbers are part of what a wrapped key is bound
+/// to, so the one before cannot be put back without the encryption key.
+const HEADS_SIGNED: i32 = 2;
 
 /// Where the check value of the encryption key is kept.
 pub const ENCRYPTION_KEY: &str = "encryption_key";
@@ -66,6 +74,56 @@ struct House {
     older: Option<Key>,
 }
 
+/// What the ends of the chains are signed with: no key of its own, but one derived from the index key, which stays the same when the
+/// encryption key is replaced.
+#[derive(Clone)]
+pub struct HeadKey {
+    key: Key,
+    signed: bool,
+}
+
+impl fmt::Debug for HeadKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HeadKey")
+    }
+}
+
+impl HeadKey {
+    fn of(index: &Key, signed: bool) -> Self {
+        Self { key: Secret::new(hmac_sha256(index.reveal(), b"chain heads")), signed }
+    }
+
+    /// Reads the key without writing anything; `None` when no server has written keys to this database yet.
+    pub async fn read(db: &Db, key: &Secret<[u8; 32]>, previous: Option<&Secret<[u8; 32]>>) -> Result<Option<Self>> {
+        let ring = Ring { current: Kek::new(key), previous: previous.map(Kek::new) };
+        let row = index_key().one(&db.read).await?;
+        if row.is_none() && data_key::Entity::find().one(&db.read).await?.is_some() {
+            return Err(Error::broken("the key that signs the heads is missing"));
+        }
+        row.map(|row| Ok(Self::of(&ring.unwrap(&row)?, row.number >= HEADS_SIGNED))).transpose()
+    }
+
+    /// Whether the heads of this database have been signed. Those of a database from before there were heads have not, until a server
+    /// opens it.
+    pub const fn has_signed(&self) -> bool {
+        self.signed
+    }
+
+    /// HMAC-SHA256 of a head.
+    pub fn sign(&self, head: &[u8; 32]) -> [u8; 32] {
+        hmac_sha256(self.key.reveal(), head)
+    }
+
+    /// Whether this is the signature of a head.
+    pub fn is_signature(&self, head: &[u8; 32], signature: &[u8]) -> bool {
+        self.sign(head).as_slice().ct_eq(signature).into()
+    }
+}
+
+fn index_key() -> Select<data_key::Entity> {
+    data_key::Entity::find().filter(data_key::Column::PartnerId.is_null()).filter(data_key::Column::Purpose.eq(Purpose::Index))
+}
+
 /// A partner's data keys by version.
 type Versions = BTreeMap<u32, Key>;
 
@@ -74,6 +132,7 @@ struct Keys {
     house: House,
     partners: RwLock<HashMap<Uuid, Versions>>,
     missed: Notify,
+    heads_signed: AtomicBool,
 }
 
 /// The keys this server works with, unwrapped. Cheap to clone.
@@ -96,7 +155,8 @@ impl Vault {
             return Ok(None);
         }
         let house = House::open(db, &ring).await?;
-        let vault = Self(Arc::new(Keys { ring, house, partners: RwLock::default(), missed: Notify::new() }));
+        let heads_signed = AtomicBool::new(index_key().one(&db.read).await?.is_some_and(|row| row.number >= HEADS_SIGNED));
+        let vault = Self(Arc::new(Keys { ring, house, partners: RwLock::default(), missed: Notify::new(), heads_signed }));
         vault.load(db).await?;
         for id in partner::Entity::find().select_only().column(partner::Column::Id).into_tuple::<Uuid>().all(&db.read).await? {
             vault.ready_for(db, id).await?;
@@ -253,6 +313,39 @@ impl Vault {
         hmac_sha256(self.0.house.fingerprint.reveal(), arguments)
     }
 
+    /// What the ends of the chains are signed with.
+    pub fn head_key(&self) -> HeadKey {
+        HeadKey::of(&self.0.house.index, self.has_signed_heads())
+    }
+
+    /// Whether the heads of the chains have been signed.
+    pub(in crate::domain) fn has_signed_heads(&self) -> bool {
+        self.0.heads_signed.load(Ordering::SeqCst)
+    }
+
+    /// Remembers that the heads of the chains are signed; to be called after the transaction that did it.
+    pub(in crate::domain) fn heads_are_signed(&self) {
+        self.0.heads_signed.store(true, Ordering::SeqCst);
+    }
+
+    /// Writes down for good that the heads of the chains are signed; `false` when that has been done before.
+    pub(in crate::domain) async fn mark_heads_signed(&self, connection: &impl ConnectionTrait) -> Result<bool> {
+        let row = index_key().one(connection).await?.ok_or_else(|| Error::broken("a key of the house is missing"))?;
+        if row.number >= HEADS_SIGNED {
+            return Ok(false);
+        }
+        let key = self.0.ring.unwrap(&row)?;
+        let marked = Wrapped { number: HEADS_SIGNED, ..Wrapped::of(&row) };
+        let change = data_key::ActiveModel {
+            number: Set(HEADS_SIGNED),
+            wrapped: Set(self.0.ring.current.wrap(&marked, &key)?),
+            kek: Set(self.0.ring.current.check.clone()),
+            ..Default::default()
+        };
+        let here = data_key::Entity::update_many().set(change).filter(data_key::Column::Id.eq(row.id));
+        Ok(here.filter(data_key::Column::Number.eq(row.number)).exec(connection).await?.rows_affected == 1)
+    }
+
     /// What tokens are signed with.
     pub fn token_key(&self) -> &Secret<[u8; 32]> {
         &self.0.house.tokens
@@ -313,12 +406,14 @@ impl House {
     /// encryption key: it goes on with those.
     async fn make(db: &Db, ring: &Ring, there: &HashMap<String, Key>) -> Result<HashMap<String, Key>> {
         let check = kept_check(db).await?;
-        let writer = check.as_deref().filter(|_| there.is_empty()).and_then(|check| ring.named(check));
+        let keyless = there.is_empty() && data_key::Entity::find().one(&db.read).await?.is_none();
+        let writer = check.as_deref().filter(|_| keyless).and_then(|check| ring.named(check));
         let tx = db.write().await?;
-        for purpose in Purpose::iter() {
+        for purpose in Purpose::iter().filter(|purpose| !there.contains_key(&name(*purpose))) {
             let derived = writer.map(|kek| kek.derived(purpose));
             if purpose != Purpose::Data || derived.is_some() {
-                Wrapped::new(None, purpose, 1).insert(&tx, &ring.current, &derived.map_or_else(envelope::fresh, Ok)?).await?;
+                let number = if purpose == Purpose::Index && derived.is_none() { HEADS_SIGNED } else { 1 };
+                Wrapped::new(None, purpose, number).insert(&tx, &ring.current, &derived.map_or_else(envelope::fresh, Ok)?).await?;
             }
         }
         let row = meta::Model { name: ENCRYPTION_KEY.to_owned(), value: ring.current.check.clone() };
@@ -347,7 +442,13 @@ mod tests {
         let house = House { index: key(1), pepper: key(2), fingerprint: key(3), tokens: key(4), passcodes: key(5), older };
         let versions = versions.iter().map(|(number, byte)| (*number, key(*byte))).collect();
         let partners = RwLock::new(HashMap::from([(PARTNER, versions), (Uuid::from_u128(3), Versions::from([(1, key(77))]))]));
-        Vault(Arc::new(Keys { ring: Ring { current: Kek::new(&key(7)), previous: None }, house, partners, missed: Notify::new() }))
+        Vault(Arc::new(Keys {
+            ring: Ring { current: Kek::new(&key(7)), previous: None },
+            house,
+            partners,
+            missed: Notify::new(),
+            heads_signed: AtomicBool::new(true),
+        }))
     }
 
     #[test]

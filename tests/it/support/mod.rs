@@ -13,7 +13,7 @@ use coffer::{
     domain::{
         Scope,
         db::Db,
-        instruments, keys, partners,
+        heads, instruments, keys, partners,
         secrets::{Secret, Vault},
     },
     http::{
@@ -219,6 +219,7 @@ impl TestApp {
         let providers = Providers { documents: Files::in_folder(documents.0.join("kept")), ..options.providers };
         let setup = Setup { default_partner: TESTS.to_owned(), providers, ..options.setup };
         let vault = Vault::unlock(&db, &Secret::new([7; 32]), None).await.unwrap().unwrap();
+        heads::adopt(&db, &vault).await.unwrap();
         let app = App::new(db, vault, setup);
         let mut tasks = vec![workers::sequencer(&app)];
         if !options.without_timers {
@@ -357,7 +358,7 @@ impl TestApp {
 
     /// The audit's verdict.
     pub async fn audit(&self) -> coffer::domain::audit::Report {
-        coffer::domain::audit::run(&self.app.db).await.unwrap()
+        coffer::domain::audit::run(&self.app.db, Some(&self.app.vault.head_key()), Some(&self.app.providers.documents)).await.unwrap()
     }
 
     /// Tells the server that it is about to stop.

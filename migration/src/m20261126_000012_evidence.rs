@@ -1,0 +1,26 @@
+//! Signed heads of the chains of events and of audit lines.
+
+use crate::words;
+use sea_orm_migration::prelude::*;
+
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        words::execute(manager, TABLES).await
+    }
+}
+
+/// The first server that starts signs the heads of the chains that are there; a migration has no key.
+const TABLES: &str = "
+CREATE TABLE chain_head (
+    partner_id {uuid} NOT NULL REFERENCES partner (id),
+    chain text NOT NULL CHECK (chain IN ('event', 'audit_log')),
+    sealed {long} NOT NULL CHECK (sealed >= 0),
+    hash {bytes} NOT NULL,
+    mac {bytes} NOT NULL,
+    PRIMARY KEY (partner_id, chain)
+) {strict};
+";
