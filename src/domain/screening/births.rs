@@ -225,6 +225,24 @@ mod tests {
     }
 
     #[test]
+    fn slips_of_the_pen_count_nearly_as_the_same_day() {
+        let day = |text: &str| text.parse::<NaiveDate>().unwrap();
+        for (listed, born, points) in [
+            ("1960-04-03", "1960-03-04", 18),
+            ("1960-03-31", "1960-04-01", 18),
+            ("1959-12-31", "1960-01-01", 18),
+            ("1961-03-04", "1960-03-04", 17),
+            ("1965-03-04", "1956-03-04", 17),
+            ("1960-03-14", "1960-03-04", 12),
+            ("1960-04-05", "1960-03-04", 5),
+            ("1966-04-05", "1960-03-04", -30),
+        ] {
+            assert_eq!(compared(&[Birth::Day(day(listed))], day(born)).0, points, "{listed} {born}");
+            assert_eq!(compared(&[Birth::Day(day(born))], day(listed)).0, points, "{listed} {born}");
+        }
+    }
+
+    #[test]
     fn the_nearest_listed_day_counts() {
         let born = "1960-12-12".parse().unwrap();
         for (remarks, points) in [
@@ -232,10 +250,14 @@ mod tests {
             ("DOB 12 Dec 1960", 20),
             ("DOB Dec 1960", 15),
             ("DOB 1960", 10),
-            ("DOB 13 Dec 1960", 5),
+            ("DOB 13 Dec 1960", 18),
+            ("DOB 12 Dec 1961", 17),
+            ("DOB 12 Dec 1968", 12),
+            ("DOB 12 Nov 1960", 12),
+            ("DOB 14 Nov 1960", 5),
             ("DOB Nov 1960", 5),
             ("DOB 1962", 0),
-            ("DOB 31 Dec 1958", 0),
+            ("DOB 31 Oct 1958", -5),
             ("DOB 1963", -30),
             ("DOB 1957", -30),
             ("DOB 1940; alt. DOB 12 Dec 1960", 20),

@@ -10,7 +10,10 @@
 //!
 //! Both are tried only if the whole name looks like one of theirs, a family name among it.
 
-use std::{collections::{HashMap, HashSet}, sync::LazyLock};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::LazyLock,
+};
 
 /// Every syllable of Pinyin, without tones, `ü` as `u`.
 const PINYIN: &str = "a ai an ang ao ba bai ban bang bao bei ben beng bi bian biao bie bin bing bo bu ca cai can cang cao ce cen ceng cha chai chan chang chao che chen cheng chi chong chou chu chuai chuan chuang chui chun chuo ci cong cou cu cuan cui cun cuo da dai dan dang dao de deng di dian diao die ding dong dou du duan dui dun duo e en er fa fan fang fei fen feng fo fou fu ga gai gan gang gao ge gei gen geng gong gou gu gua guai guan guang gui gun guo ha hai han hang hao he hei hen heng hong hou hu hua huai huan huang hui hun huo ji jia jian jiang jiao jie jin jing jiong jiu ju juan jue jun ka kai kan kang kao ke ken keng kong kou ku kua kuai kuan kuang kui kun kuo la lai lan lang lao le lei leng li lian liang liao lie lin ling liu long lou lu luan lue lun luo ma mai man mang mao mei men meng mi mian miao mie min ming miu mo mou mu na nai nan nang nao nei nen neng ni nian niang niao nie nin ning niu nong nu nuan nue nuo ou pa pai pan pang pao pei pen peng pi pian piao pie pin ping po pou pu qi qia qian qiang qiao qie qin qing qiong qiu qu quan que qun ran rang rao re ren reng ri rong rou ru ruan rui run ruo sa sai san sang sao se sen seng sha shai shan shang shao she shen sheng shi shou shu shua shuai shuan shuang shui shun shuo si song sou su suan sui sun suo ta tai tan tang tao te teng ti tian tiao tie ting tong tou tu tuan tui tun tuo wa wai wan wang wei wen weng wo wu xi xia xian xiang xiao xie xin xing xiong xiu xu xuan xue xun ya yan yang yao ye yi yin ying yo yong you yu yuan yue yun za zai zan zang zao ze zei zen zeng zha zhai zhan zhang zhao zhe zhen zheng zhi zhong zhou zhu zhua zhuai zhuan zhuang zhui zhun zhuo zi zong zou zu zuan zui zun zuo";
@@ -55,7 +58,9 @@ fn syllables_of(system: System) -> Syllables {
             for syllable in PINYIN.split(' ') {
                 all.entry(wade_giles(syllable)).or_default().push(syllable);
             }
-            for (spelling, syllable) in [("tze", "zi"), ("szu", "si"), ("sze", "si"), ("lee", "li"), ("soo", "su"), ("ho", "he"), ("ko", "ge"), ("e", "e")] {
+            for (spelling, syllable) in
+                [("tze", "zi"), ("szu", "si"), ("sze", "si"), ("lee", "li"), ("soo", "su"), ("ho", "he"), ("ko", "ge"), ("e", "e")]
+            {
                 all.entry(spelling.to_owned()).or_default().push(syllable);
             }
         }
@@ -84,11 +89,9 @@ fn wade_giles(pinyin: &str) -> String {
         "you" => "yu",
         "yong" => "yung",
         "e" => "o",
-        "ge" => "ko",
-        "ke" => "ko",
+        "ge" | "ke" => "ko",
         "he" => "ho",
-        "gui" => "kuei",
-        "kui" => "kuei",
+        "gui" | "kui" => "kuei",
         "yi" => "i",
         "yue" => "yueh",
         _ => "",
@@ -97,13 +100,25 @@ fn wade_giles(pinyin: &str) -> String {
         return whole.to_owned();
     }
     let initials = [
-        ("zh", "ch"), ("ch", "ch"), ("sh", "sh"), ("b", "p"), ("d", "t"), ("g", "k"), ("j", "ch"), ("q", "ch"), ("x", "hs"), ("z", "ts"),
-        ("c", "ts"), ("r", "j"),
+        ("zh", "ch"),
+        ("ch", "ch"),
+        ("sh", "sh"),
+        ("b", "p"),
+        ("d", "t"),
+        ("g", "k"),
+        ("j", "ch"),
+        ("q", "ch"),
+        ("x", "hs"),
+        ("z", "ts"),
+        ("c", "ts"),
+        ("r", "j"),
     ];
     let (before, initial, rest) = initials
         .iter()
         .find_map(|(initial, wade)| pinyin.strip_prefix(initial).map(|rest| (*initial, *wade, rest)))
-        .or_else(|| pinyin.get(1..).filter(|_| !pinyin.starts_with(['a', 'e', 'o'])).map(|rest| ("", pinyin.get(..1).unwrap_or_default(), rest)))
+        .or_else(|| {
+            pinyin.get(1..).filter(|_| !pinyin.starts_with(['a', 'e', 'o'])).map(|rest| ("", pinyin.get(..1).unwrap_or_default(), rest))
+        })
         .unwrap_or(("", "", pinyin));
     let rest = match rest {
         "ong" => "ung",
@@ -180,13 +195,68 @@ fn is_chinese_family(word: &str) -> bool {
 
 /// The vowels of Korean syllables as they are spelled, and the class of each; the longest first.
 const KOREAN_SPELLINGS: [(&str, &str); 62] = [
-    ("yeo", "YO"), ("weo", "WO"), ("woo", "O"), ("wae", "WE"), ("yoo", "YO"), ("you", "YO"), ("yeu", "YO"), ("yae", "YE"), ("tch", "C"),
-    ("sch", "S"), ("eui", "I"), ("oui", "WI"), ("eo", "O"), ("eu", "O"), ("oo", "O"), ("ou", "O"), ("wu", "O"), ("oe", "WE"), ("oi", "WE"),
-    ("ui", "I"), ("ae", "E"), ("ai", "E"), ("ay", "E"), ("ei", "E"), ("ey", "E"), ("ee", "I"), ("ie", "I"), ("yi", "I"), ("ah", "A"),
-    ("oh", "O"), ("uh", "O"), ("eh", "E"), ("ch", "C"), ("jj", "C"), ("sh", "S"), ("ss", "S"), ("kk", "K"), ("gg", "K"), ("gh", "K"),
-    ("kh", "K"), ("tt", "T"), ("dd", "T"), ("th", "T"), ("pp", "P"), ("bb", "P"), ("ph", "P"), ("ng", "Q"), ("wh", "HW"), ("rh", "L"),
-    ("nn", "N"), ("mm", "M"), ("ll", "L"), ("a", "A"), ("e", "E"), ("i", "I"), ("o", "O"), ("u", "O"), ("y", "Y"), ("w", "W"), ("j", "C"),
-    ("z", "C"), ("s", "S"),
+    ("yeo", "YO"),
+    ("weo", "WO"),
+    ("woo", "O"),
+    ("wae", "WE"),
+    ("yoo", "YO"),
+    ("you", "YO"),
+    ("yeu", "YO"),
+    ("yae", "YE"),
+    ("tch", "C"),
+    ("sch", "S"),
+    ("eui", "I"),
+    ("oui", "WI"),
+    ("eo", "O"),
+    ("eu", "O"),
+    ("oo", "O"),
+    ("ou", "O"),
+    ("wu", "O"),
+    ("oe", "WE"),
+    ("oi", "WE"),
+    ("ui", "I"),
+    ("ae", "E"),
+    ("ai", "E"),
+    ("ay", "E"),
+    ("ei", "E"),
+    ("ey", "E"),
+    ("ee", "I"),
+    ("ie", "I"),
+    ("yi", "I"),
+    ("ah", "A"),
+    ("oh", "O"),
+    ("uh", "O"),
+    ("eh", "E"),
+    ("ch", "C"),
+    ("jj", "C"),
+    ("sh", "S"),
+    ("ss", "S"),
+    ("kk", "K"),
+    ("gg", "K"),
+    ("gh", "K"),
+    ("kh", "K"),
+    ("tt", "T"),
+    ("dd", "T"),
+    ("th", "T"),
+    ("pp", "P"),
+    ("bb", "P"),
+    ("ph", "P"),
+    ("ng", "Q"),
+    ("wh", "HW"),
+    ("rh", "L"),
+    ("nn", "N"),
+    ("mm", "M"),
+    ("ll", "L"),
+    ("a", "A"),
+    ("e", "E"),
+    ("i", "I"),
+    ("o", "O"),
+    ("u", "O"),
+    ("y", "Y"),
+    ("w", "W"),
+    ("j", "C"),
+    ("z", "C"),
+    ("s", "S"),
 ];
 
 /// A word by the classes of its Korean sounds; none if it has others.
@@ -254,10 +324,7 @@ impl Traditions {
             let has_family = words.iter().any(|word| is_family(word));
             has_family && words.iter().filter(|word| !is_word(word)).count() <= usize::from(words.len() > 2)
         };
-        Self {
-            chinese: looks_like(is_chinese_family, is_chinese),
-            korean: looks_like(|word| KOREANS.contains_key(word), is_korean),
-        }
+        Self { chinese: looks_like(is_chinese_family, is_chinese), korean: looks_like(|word| KOREANS.contains_key(word), is_korean) }
     }
 }
 

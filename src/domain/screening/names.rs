@@ -5,9 +5,9 @@ use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
 /// Words between the parts of a name that people write or leave out.
 const PARTICLES: [&str; 44] = [
-    "al", "el", "ul", "ad", "ar", "as", "ash", "at", "az", "bin", "ben", "ibn", "bint", "binti", "da", "das", "de", "del", "della", "dello",
-    "den", "der", "di", "do", "dos", "du", "e", "la", "las", "le", "los", "ould", "oglu", "te", "ten", "ter", "van", "von", "y", "zu", "zum",
-    "und", "af", "av",
+    "al", "el", "ul", "ad", "ar", "as", "ash", "at", "az", "bin", "ben", "ibn", "bint", "binti", "da", "das", "de", "del", "della",
+    "dello", "den", "der", "di", "do", "dos", "du", "e", "la", "las", "le", "los", "ould", "oglu", "te", "ten", "ter", "van", "von", "y",
+    "zu", "zum", "und", "af", "av",
 ];
 
 /// What stands behind a name and is no part of it.
@@ -72,7 +72,9 @@ pub fn parts(name: &str) -> Vec<Part> {
     parts.truncate(MOST_PARTS);
     let core = |parts: &[Part]| parts.iter().filter(|part| !part.particle).count();
     if core(&parts) < 2 {
-        parts.iter_mut().for_each(|part| part.particle = false);
+        for part in &mut parts {
+            part.particle = false;
+        }
     }
     parts
 }
@@ -107,7 +109,9 @@ fn read(name: &str) -> Reading {
     piece(family, true);
     readable.retain(|part| !SUFFIXES.contains(&part.text.as_str()) && !part.text.is_empty());
     // Without a comma, a particle that stands last is the family name.
-    if family.is_empty() && let Some(last) = readable.last_mut() {
+    if family.is_empty()
+        && let Some(last) = readable.last_mut()
+    {
         last.particle = false;
     }
     Reading { parts: all.then(|| readable.clone()), readable }
@@ -121,7 +125,9 @@ fn mark_particles(piece: &mut [Part]) {
         part.particle = PARTICLES.contains(&part.text.as_str()) && !(outer && part.text.len() == 1);
     }
     if piece.iter().all(|part| part.particle) {
-        piece.iter_mut().for_each(|part| part.particle = false);
+        for part in piece {
+            part.particle = false;
+        }
     }
 }
 
@@ -162,10 +168,82 @@ fn words(name: &str) -> Vec<Vec<(char, Script)>> {
         if words.last().and_then(|word| word.last()).is_some_and(|(_, last)| family(*last) != family(found)) {
             words.push(Vec::new());
         }
-        if let Some(word) = words.last_mut() && word.len() < scripts::MAX_WORD {
+        if let Some(word) = words.last_mut()
+            && word.len() < scripts::MAX_WORD
+        {
             word.push((character, found));
         }
     }
     words.retain(|word| !word.is_empty());
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_folded() {
+        for (name, expected) in [
+            ("BIN LADEN, Usama", "bin laden usama"),
+            ("Müller-Straße", "muller strasse"),
+            ("O’Brien, José  ", "obrien jose"),
+            ("Łukasz Ørsted", "lukasz orsted"),
+            ("'Abd al-Raḥmān", "abd al rahman"),
+            ("Ada\u{200b} Car\u{ad}ter", "ada carter"),
+            ("李 小龙", "李 小龙"),
+            ("...", ""),
+        ] {
+            assert_eq!(folded(name), expected);
+        }
+    }
+
+    /// The parts of a name; those in brackets are particles.
+    fn told(name: &str) -> String {
+        let part = |part: &Part| if part.particle { format!("({})", part.text) } else { part.text.clone() };
+        parts(name).iter().map(part).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn names_are_read_in_parts() {
+        for (name, expected) in [
+            ("BIN LADEN, Usama", "usama (bin) laden"),
+            ("de la Cruz, Juan", "juan (de) (la) cruz"),
+            ("bin Laden", "bin laden"),
+            ("DAS, Ravi Kumar", "ravi kumar das"),
+            ("Ravi Kumar Das", "ravi kumar das"),
+            ("Juan Ortega y Gasset", "juan ortega (y) gasset"),
+            ("CARTER, E.", "e carter"),
+            ("J. Smith Jr.", "j smith"),
+            ("Ｊｏｈｎ Smi\u{200d}th", "john smith"),
+            ("Чехов, Антон", "anton chekhov"),
+            ("Оsаmа", "osama"),
+            ("الحربي, سمير", "smyr (al) hrby"),
+            ("李, 小龙", "xiao long li"),
+            ("欧阳娜娜", "ouyang na na"),
+            ("김정은", "gim jeong eun"),
+            ("Παπαδόπουλος, Γιώργος", "giorgos papadopoulos"),
+        ] {
+            assert_eq!(told(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told() {
+        for (name, expected) in [
+            ("Carter, Ada", true),
+            ("Чехов, Антон", true),
+            ("الحربي, سمير", true),
+            ("李, 小龙", true),
+            ("김정은", true),
+            ("สมชาย, ใจดี", false),
+            ("渡辺, さくら", false),
+            ("...", false),
+            ("\u{200b}", false),
+        ] {
+            assert_eq!(is_comparable(name), expected, "{name}");
+        }
+        assert!(!is_comparable(&"Ada ".repeat(100)));
+        assert!(is_comparable(&format!("Carter, {}", "a".repeat(10_000))));
+    }
 }

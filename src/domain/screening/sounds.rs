@@ -149,7 +149,7 @@ const fn letter_sounds(letter: u8, next: Option<u8>) -> Sounds {
 }
 
 /// The sounds that are often written or heard for one of these.
-const fn near(sounds: Sounds) -> Sounds {
+fn near(sounds: Sounds) -> Sounds {
     const PAIRS: [(Sounds, Sounds); 25] = [
         (P, B),
         (T, D),
@@ -177,19 +177,11 @@ const fn near(sounds: Sounds) -> Sounds {
         (M, N),
         (KS, K),
     ];
-    let mut all = 0;
-    let mut at = 0;
-    while at < PAIRS.len() {
-        let (one, other) = PAIRS[at];
-        if sounds & one != 0 {
-            all |= other;
-        }
-        if sounds & other != 0 {
-            all |= one;
-        }
-        at += 1;
-    }
-    all
+    PAIRS.iter().fold(0, |all, (one, other)| {
+        let of_one = if sounds & one == 0 { 0 } else { *other };
+        let of_other = if sounds & other == 0 { 0 } else { *one };
+        all | of_one | of_other
+    })
 }
 
 /// Vowels that are often written for each other.
@@ -264,13 +256,13 @@ impl Sounding {
     }
 
     /// How many graphemes there are.
-    pub fn len(&self) -> usize {
+    fn count(&self) -> usize {
         self.graphemes.len()
     }
 
     /// How alike two words sound, in hundredths; none below `least`. Short words must differ by less.
     pub fn likeness(&self, other: &Self, least: u32) -> Option<u32> {
-        let longer = self.len().max(other.len());
+        let longer = self.count().max(other.count());
         let length = u32::try_from(longer).ok().filter(|length| *length > 0)?;
         let weight = match longer {
             0..=3 => 30,
@@ -278,7 +270,7 @@ impl Sounding {
             _ => 10,
         };
         let most = 10 * length * (100 - least) / weight;
-        let missing = longer - self.len().min(other.len());
+        let missing = longer - self.count().min(other.count());
         let cheapest: Cost = if self.abjad || other.abjad { 5 } else { 30 };
         if u32::try_from(missing).ok()? * u32::from(cheapest) > most {
             return None;
@@ -392,7 +384,8 @@ const fn exchange(one: Grapheme, other: Grapheme, abjad: bool) -> Cost {
 
 /// What two words differ by, unless it is more than `most`.
 fn distance(one: &[Grapheme], other: &[Grapheme], abjad: bool, most: Cost) -> Option<Cost> {
-    let left_out = |grapheme: &Grapheme| if abjad && grapheme.sounds & !VOWELS == 0 && grapheme.sounds != 0 { 5 } else { grapheme.omission };
+    let left_out =
+        |grapheme: &Grapheme| if abjad && grapheme.sounds & !VOWELS == 0 && grapheme.sounds != 0 { 5 } else { grapheme.omission };
     let (mut higher, mut above, mut row): (Row, Row, Row) = ([0; MAX_LETTERS + 1], [0; MAX_LETTERS + 1], [0; MAX_LETTERS + 1]);
     let mut sum = 0;
     for (cell, grapheme) in above.iter_mut().skip(1).zip(other) {

@@ -103,3 +103,50 @@ fn share<T: Ord>(one: &[T], other: &[T]) -> bool {
     }
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn likeness(one: &str, other: &str) -> u32 {
+        let word = |text| Word::new(text, false, Traditions::default());
+        let found = word(one).likeness(&word(other));
+        assert_eq!(found, word(other).likeness(&word(one)), "{one} {other}");
+        found.unwrap_or_default()
+    }
+
+    #[test]
+    fn spellings_of_one_name_are_alike() {
+        for pair in [
+            "usama osama",
+            "laden ladin",
+            "muhammad mohamed",
+            "gaddafi qaddafi",
+            "yousef yusuf",
+            "husayn hussein",
+            "smith smyth",
+            "jon john",
+            "sharif cherif",
+            "walid oualid",
+            "khalid chalid",
+            "chekhov tschechow",
+            "jusuf youssouf",
+            "yelena jelena",
+            "schroeder schroder",
+            "carter catrer",
+            "carter carver",
+            "robert bob",
+            "aleksandr sasha",
+            "jan yan",
+            "umar omar",
+            "ivanov iwanoff",
+        ] {
+            let (one, other) = pair.split_once(' ').unwrap();
+            assert!(likeness(one, other) >= 70, "{pair} {}", likeness(one, other));
+        }
+        for pair in ["smith jones", "john jane", "li lu", "li lin", "garcia martinez", "carter ", "maria mark", "ali omar", "kim lee"] {
+            let (one, other) = pair.split_once(' ').unwrap();
+            assert!(likeness(one, other) < 60, "{pair} {}", likeness(one, other));
+        }
+    }
+}
