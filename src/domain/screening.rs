@@ -4,14 +4,20 @@
 //! measured is told in `index`.
 
 mod births;
+mod east_asian;
 mod import;
 mod index;
 mod names;
+mod nicknames;
+mod scripts;
 pub mod sdn;
+mod sounds;
+mod words;
 
 pub use births::Birth;
 pub use import::{Imported, NewList, Progress, import, newest};
 pub use index::{Compared, Index, Likeness, ListedName, Part, THRESHOLD};
+pub use names::is_comparable;
 
 use super::{Error, Result, applicants::Applicant, command::Desk};
 use entity::{Kind, screening_exception, screening_hit, watch_list, watch_list_name};
@@ -73,7 +79,7 @@ fn listed(row: watch_list_name::Model) -> ListedName {
 /// The entries that resemble a person, for one identity check: those that an exception holds for are cleared already.
 pub async fn hits(desk: &Desk<'_>, applicant: &Applicant, kyc_id: Uuid) -> Result<Vec<screening_hit::Model>> {
     let Some(index) = desk.app.screening.index(desk.tx).await? else { return Ok(Vec::new()) };
-    let found = index.resembling(&name_of(applicant), applicant.birth_date);
+    let found = index.resembling(&format!("{}, {}", applicant.last_name, applicant.first_name), applicant.birth_date);
     if found.is_empty() {
         return Ok(Vec::new());
     }

@@ -23,6 +23,7 @@ mod kyc_reviews;
 mod ledger;
 mod limits;
 mod lists;
+mod matching;
 mod messages;
 mod orders;
 mod persisted;

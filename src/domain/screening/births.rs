@@ -116,6 +116,13 @@ fn year_of(text: &str) -> Option<i32> {
 /// By how many years a listed day may be wrong.
 const TOLERANCE: i32 = 2;
 
+/// From how many points on a listed day of birth speaks for a person: the same, or one that a slip of the pen makes of it.
+pub const NEAR: i32 = 12;
+/// What a year of birth adds that is all the list knows.
+pub const SAME_YEAR: i32 = 10;
+/// What days of birth add that are years away.
+pub const FAR: i32 = -30;
+
 /// What the listed days of birth add to the score of a person born on a day, and why. None of them is told.
 pub fn compared(births: &[Birth], born: NaiveDate) -> (i32, &'static str) {
     births.iter().map(|birth| one_compared(*birth, born)).max_by_key(|(points, _)| *points).unwrap_or((0, "No day of birth is listed."))
@@ -123,17 +130,58 @@ pub fn compared(births: &[Birth], born: NaiveDate) -> (i32, &'static str) {
 
 fn one_compared(birth: Birth, born: NaiveDate) -> (i32, &'static str) {
     let year = born.year();
+    if let Birth::Day(day) = birth
+        && let Some(slip) = slip(day, born)
+    {
+        return slip;
+    }
     match birth {
-        Birth::Day(day) if day == born => (20, "The same day of birth is listed."),
         Birth::Month(listed, month) if (listed, month) == (year, born.month()) => (15, "The same month of birth is listed."),
-        Birth::Year(listed) if listed == year => (10, "The same year of birth is listed."),
+        Birth::Year(listed) if listed == year => (SAME_YEAR, "The same year of birth is listed."),
         Birth::Unread => (0, "The listed day of birth cannot be read."),
-        other => match other.year().map(|listed| (listed - year).abs()) {
-            Some(0) => (5, "Another day of the same year is listed."),
-            Some(apart) if apart > TOLERANCE => (-30, "Every listed day of birth is years away."),
-            _ => (0, "The listed day of birth is at most two years away."),
+        other => match other.year().map_or(0, |listed| (listed - year).abs()) {
+            0 => (5, "Another day of the same year is listed."),
+            apart if apart > TOLERANCE => (FAR, "Every listed day of birth is years away."),
+            _ if matches!(other, Birth::Day(_)) => (-5, "Another day is listed, at most two years away."),
+            _ => (0, "The listed year of birth is at most two years away."),
         },
     }
+}
+
+/// The same day, or one that is often written for it.
+fn slip(listed: NaiveDate, born: NaiveDate) -> Option<(i32, &'static str)> {
+    let years = (listed.year() - born.year()).abs();
+    let same_day = (listed.month(), listed.day()) == (born.month(), born.day());
+    if listed == born {
+        Some((20, "The same day of birth is listed."))
+    } else if years == 0 && (listed.month(), listed.day()) == (born.day(), born.month()) {
+        Some((18, "The same day of birth is listed with day and month the other way round."))
+    } else if (listed - born).num_days().abs() == 1 {
+        Some((18, "The day before or after is listed."))
+    } else if years == 1 && same_day {
+        Some((17, "The same day of the year before or after is listed."))
+    } else if one_digit_differs(listed, born) {
+        Some((12, "A day of birth is listed that differs in one digit."))
+    } else if same_day && listed.year() / 100 == born.year() / 100 && turned(listed.year()) == born.year() {
+        Some((17, "The same day of birth is listed with the last digits of the year the other way round."))
+    } else {
+        None
+    }
+}
+
+/// A year with its last two digits the other way round.
+const fn turned(year: i32) -> i32 {
+    year / 100 * 100 + year % 10 * 10 + year / 10 % 10
+}
+
+fn one_digit_differs(one: NaiveDate, other: NaiveDate) -> bool {
+    let number = |day: NaiveDate| (day.year().unsigned_abs() * 100 + day.month()) * 100 + day.day();
+    let (mut one, mut other, mut differing) = (number(one), number(other), 0);
+    while one > 0 || other > 0 {
+        differing += u32::from(one % 10 != other % 10);
+        (one, other) = (one / 10, other / 10);
+    }
+    differing == 1
 }
 
 #[cfg(test)]
@@ -177,6 +225,24 @@ mod tests {
     }
 
     #[test]
+    fn slips_of_the_pen_count_nearly_as_the_same_day() {
+        let day = |text: &str| text.parse::<NaiveDate>().unwrap();
+        for (listed, born, points) in [
+            ("1960-04-03", "1960-03-04", 18),
+            ("1960-03-31", "1960-04-01", 18),
+            ("1959-12-31", "1960-01-01", 18),
+            ("1961-03-04", "1960-03-04", 17),
+            ("1965-03-04", "1956-03-04", 17),
+            ("1960-03-14", "1960-03-04", 12),
+            ("1960-04-05", "1960-03-04", 5),
+            ("1966-04-05", "1960-03-04", -30),
+        ] {
+            assert_eq!(compared(&[Birth::Day(day(listed))], day(born)).0, points, "{listed} {born}");
+            assert_eq!(compared(&[Birth::Day(day(born))], day(listed)).0, points, "{listed} {born}");
+        }
+    }
+
+    #[test]
     fn the_nearest_listed_day_counts() {
         let born = "1960-12-12".parse().unwrap();
         for (remarks, points) in [
@@ -184,10 +250,14 @@ mod tests {
             ("DOB 12 Dec 1960", 20),
             ("DOB Dec 1960", 15),
             ("DOB 1960", 10),
-            ("DOB 13 Dec 1960", 5),
+            ("DOB 13 Dec 1960", 18),
+            ("DOB 12 Dec 1961", 17),
+            ("DOB 12 Dec 1968", 12),
+            ("DOB 12 Nov 1960", 12),
+            ("DOB 14 Nov 1960", 5),
             ("DOB Nov 1960", 5),
             ("DOB 1962", 0),
-            ("DOB 31 Dec 1958", 0),
+            ("DOB 31 Oct 1958", -5),
             ("DOB 1963", -30),
             ("DOB 1957", -30),
             ("DOB 1940; alt. DOB 12 Dec 1960", 20),
