@@ -105,7 +105,7 @@ impl NewAddress {
         }
     }
 
-    /// Whether mail goes to a post office box, which nobody lives in.
+    /// Whether a line of the address is a post office box, where no person lives.
     pub fn is_po_box(&self) -> bool {
         people::is_po_box(&self.line1) || self.line2.as_deref().is_some_and(people::is_po_box)
     }

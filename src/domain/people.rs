@@ -1,4 +1,4 @@
-//! What people write about themselves: what each text must look like, and its one form. Rows keep it as it was written.
+//! What people write about themselves: what each text must look like, and the one form in which it is kept.
 
 mod codes;
 mod text;

@@ -189,11 +189,7 @@ pub fn is_same_entry(one: &screening_hit::Model, other: &screening_hit::Model) -
 }
 
 /// The exceptions that hold today for a person, by the source and entry they are from; the longest of several.
-async fn exceptions(
-    desk: &Desk<'_>,
-    applicant: &Applicant,
-    found: &[Found],
-) -> Result<HashMap<(String, i64), screening_exception::Model>> {
+async fn exceptions(desk: &Desk<'_>, applicant: &Applicant, found: &[Found]) -> Result<HashMap<(String, i64), screening_exception::Model>> {
     use screening_exception::Column;
     let rows = screening_exception::Entity::find()
         .filter(Column::PartnerId.eq(desk.partner.id))

@@ -400,7 +400,7 @@ on_both! {
             let rest = |path: &str| app.anonymous("POST", path).bearer_auth(&key).header("idempotency-key", format!("{path} {turn}"));
             let graphql = async |document: &str| {
                 let mut input = input(last_name, ssn, birth_date);
-                input["idempotencyKey"] = json!(format!("graphql {turn}"));
+                input["idempotencyKey"] = json!(format!("graphql {} {turn}", document.len()));
                 app.gql_as(Some(&key), document, json!({ "input": input })).await
             };
             let mut ids = Vec::new();

@@ -1,11 +1,15 @@
 //! The watch list: imported by the binary, met by people at their identity check, and cleared by somebody who has looked.
 
 use crate::support::{
-    Answer, DEPOSIT_CREATE, Folder, ORDER_PLACE, Options, TestApp, USER_CREATE, on_both, person, process::run, socket::Socket,
+    Answer, DEPOSIT_CREATE, Folder, ORDER_PLACE, Options, TestApp, USER_CREATE, on_both, person, postgres, process::run, socket::Socket,
 };
 use coffer::domain::{Scope, screening::runs};
 use entity::{Kind, screening_exception, screening_hit, watch_list, watch_list_name};
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter};
+use migration::{Migrator, MigratorTrait};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, EntityTrait, IntoActiveModel,
+    PaginatorTrait, QueryFilter, Statement,
+};
 use serde_json::{Value, json};
 use std::{
     fmt::Write,
@@ -523,7 +527,7 @@ on_both! {
         assert_eq!(brief(&standing(&app, &next).await), expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", true)]));
         let remove = |arguments: &[&str]| said(&run(&app.database_url, &[&["screen", "remove"], arguments].concat()));
         assert!(!remove(&["--source", "consolidated"]).0, "without --force");
-        let unknown = (false, String::new(), "There is no list of the source \"none\"; `coffer screen status` shows the sources.\n".to_owned());
+        let unknown = (false, String::new(), "coffer: There is no list of the source \"none\"; `coffer screen status` shows the sources.\n".to_owned());
         assert_eq!(remove(&["--source", "none", "--force"]), unknown);
         assert_eq!(remove(&["--source", "consolidated", "--force"]), (true, "Removed consolidated.\n".to_owned(), String::new()));
         let last = registered(&app, "Ada", "Carter").await;
@@ -538,7 +542,7 @@ on_both! {
         };
         assert!(import(&app, first(20).as_bytes(), &[]).status.success());
         let refused = said(&import(&app, first(17).as_bytes(), &[]));
-        let told = "cannot import; nothing was imported: The list has 17 entries, fewer than 90 % of the 20 that it replaces. Use --force if it is right.\n";
+        let told = "coffer: cannot import; nothing was imported: The list has 17 entries, fewer than 90 % of the 20 that it replaces. Use --force if it is right.\n";
         assert_eq!(refused, (false, String::new(), told.to_owned()));
         assert_eq!(counts(&app).await, (1, 20));
         assert!(import(&app, first(18).as_bytes(), &[]).status.success(), "nine of ten are enough");
@@ -678,5 +682,67 @@ async fn another_server_ends_a_run_that_was_broken_off() {
         let events = entity::event::Entity::find().filter(entity::event::Column::Kind.eq("kyc.watch_list_hit_found"));
         assert_eq!(events.count(&app.app.db.read).await.unwrap(), CUSTOMERS as u64);
         assert!(!runs::carry_on(&app.app, other).await.unwrap(), "nothing is left");
+    }
+}
+
+/// A new database of each kind as it was before lists had sources.
+async fn databases_before_sources(folder: &Folder) -> Vec<DatabaseConnection> {
+    let mut urls = vec![format!("sqlite:{}?mode=rwc", folder.0.join("before.db").display())];
+    if let Some(server) = postgres::server() {
+        let name = format!("before_sources_{}", std::process::id());
+        let admin = Database::connect(server.url("postgres")).await.unwrap();
+        admin.execute_unprepared(&format!("CREATE DATABASE {name}")).await.unwrap();
+        urls.push(server.url(&name));
+    }
+    let before = Migrator::migrations().iter().position(|change| change.name() == "m20261126_000010_watch_lists").unwrap();
+    let mut databases = Vec::new();
+    for url in urls {
+        let mut options = ConnectOptions::new(url);
+        options.max_connections(1).sqlx_logging(false);
+        let db = Database::connect(options).await.unwrap();
+        Migrator::up(&db, Some(u32::try_from(before).unwrap())).await.unwrap();
+        databases.push(db);
+    }
+    databases
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hits_from_before_sources_belong_to_the_one_list_there_was() {
+    let folder = Folder::new();
+    for db in databases_before_sources(&folder).await {
+        let is_sqlite = db.get_database_backend() == DbBackend::Sqlite;
+        let bytes = |hex: &str| if is_sqlite { format!("x'{hex}'") } else { format!("'\\x{hex}'") };
+        let id = |number: u8| {
+            let hex = format!("019000000000700080000000000000{number:02x}");
+            if is_sqlite { format!("x'{hex}'") } else { format!("'{hex}'") }
+        };
+        let unchecked = if is_sqlite { "PRAGMA foreign_keys = OFF" } else { "SET session_replication_role = replica" };
+        db.execute_unprepared(unchecked).await.unwrap();
+        let at = "'2026-07-09T16:00:00Z'";
+        for row in [
+            format!("watch_list VALUES ({}, 'October', {}, 1, 1, {at})", id(1), bytes("00")),
+            format!("watch_list VALUES ({}, 'November', {}, 1, 1, {at})", id(2), bytes("01")),
+            format!(
+                "watch_list_name VALUES ({}, 7, 0, 'CARTER, Ada', {}, {}, '', 'TEST')",
+                id(2),
+                if is_sqlite { "0" } else { "false" },
+                if is_sqlite { "1" } else { "true" }
+            ),
+            format!("screening_hit VALUES ({}, {}, {}, 7, 'CARTER, Ada', 'TEST', 80, '[]', {at}, NULL, NULL, NULL)", id(3), id(4), id(5)),
+            format!("screening_exception VALUES ({}, {}, {}, 7, {}, '2026-08-01', NULL, {at})", id(6), id(4), bytes("02"), bytes("03")),
+        ] {
+            db.execute_unprepared(&format!("INSERT INTO {row}")).await.unwrap();
+        }
+        Migrator::up(&db, None).await.unwrap();
+        for (query, expected) in [
+            ("SELECT source AS text FROM watch_list WHERE replaced_at IS NULL", "November"),
+            ("SELECT source AS text FROM watch_list WHERE replaced_at IS NOT NULL", "October"),
+            ("SELECT source AS text FROM screening_hit WHERE entry = 7 AND score = 80", "November"),
+            ("SELECT source AS text FROM screening_exception WHERE entry = 7", "November"),
+        ] {
+            let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), query)).await.unwrap();
+            let found: Vec<String> = rows.iter().map(|row| row.try_get("", "text").unwrap()).collect();
+            assert_eq!(found, [expected], "{query}");
+        }
     }
 }

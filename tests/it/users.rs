@@ -365,8 +365,9 @@ async fn a_live_partners_people_are_judged_by_the_rules() {
             let made = create(body.clone()).await;
             assert_eq!((made.status, &made.body["status"]), (200, &json!(status)), "{body} {}", made.body);
         }
-        // Another birth date with the number of somebody who was denied is for a reviewer.
-        let check = async |body: Value| send(app.anonymous("POST", "/v1/kyc").bearer_auth(&key).json(&body)).await.body["data"]["outcome"].clone();
+        // Another birth date with the number of a denied person is for a reviewer.
+        let check =
+            async |body: Value| send(app.anonymous("POST", "/v1/kyc").bearer_auth(&key).json(&body)).await.body["data"]["outcome"].clone();
         let minor = with(numbered("Doe", "223456787"), "birth_date", "2015-01-01");
         assert_eq!(check(minor).await, "Denied");
         assert_eq!(check(numbered("Doe", "223456787")).await, "Manual Review");
@@ -375,7 +376,7 @@ async fn a_live_partners_people_are_judged_by_the_rules() {
         far["address_state"] = json!("AK");
         assert_eq!(create(far.clone()).await.body["status"], "action_required", "the ZIP code lies in another state");
         (far["address_state"], far["address_line_1"], far["ssn_number"]) = (json!("VA"), json!("PO Box 3"), json!("223456790"));
-        assert_eq!(create(far).await.body["status"], "action_required", "nobody lives in a post office box");
+        assert_eq!(create(far).await.body["status"], "action_required", "a post office box is no home");
         let impossible = create(numbered("Doe", "666456789")).await;
         let told = json!({ "error": { "type": "validation_error", "message": "ssn_number must be a number that can be issued" } });
         assert_eq!((impossible.status, impossible.body), (400, told));

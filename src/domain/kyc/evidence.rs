@@ -102,7 +102,7 @@ impl Patch {
         Ok(Applicant {
             first_name: or(&self.first_name, &to.first_name),
             last_name: or(&self.last_name, &to.last_name),
-            email: or(&self.email, &to.email),
+            email: self.email.as_deref().map_or(to.email.as_str(), str::trim).to_owned(),
             phone: or_none(self.phone.as_deref(), to.phone.as_ref()),
             ssn: ssn.map_or_else(|| to.ssn.clone(), |ssn| ssn.reveal()),
             birth_date,

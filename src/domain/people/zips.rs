@@ -7,9 +7,9 @@ impl UsState {
     pub fn has(self, zip: &PostalCode) -> bool {
         let Some(zip) = zip.as_str().get(..5).and_then(|zip| zip.parse::<u32>().ok()) else { return false };
         let lies_in = |ranges: &[(u32, u32)]| ranges.iter().any(|(first, last)| (*first..=*last).contains(&zip));
-        let of_prefix = PREFIXES.iter().any(|(state, ranges)| {
-            *state == self.code() && ranges.iter().any(|(first, last)| (*first..=*last).contains(&(zip / 100)))
-        });
+        let of_prefix = PREFIXES
+            .iter()
+            .any(|(state, ranges)| *state == self.code() && ranges.iter().any(|(first, last)| (*first..=*last).contains(&(zip / 100))));
         let prefix_of_several = SEVERAL.contains(&(zip / 100));
         (of_prefix && !prefix_of_several) || WHOLE.iter().any(|(state, ranges)| *state == self.code() && lies_in(ranges))
     }
@@ -53,9 +53,13 @@ pub fn is_po_box(line: &str) -> bool {
     let words: Vec<&str> = line.split(|character: char| !character.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
     let has_digit = |word: Option<&&str>| word.is_some_and(|word| word.contains(|character: char| character.is_ascii_digit()));
     let begins = |at: usize, with: &[&str]| words.get(at..).is_some_and(|words| words.starts_with(with));
-    let numbered = |word: &str, label: &str| word.strip_prefix(label).is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()));
+    let numbered = |word: &str, label: &str| {
+        word.strip_prefix(label).is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))
+    };
     words.iter().enumerate().any(|(at, word)| {
-        [&["po", "box"][..], &["p", "o", "box"], &["post", "office", "box"], &["postal", "box"], &["pobox"]].iter().any(|label| begins(at, label))
+        [&["po", "box"][..], &["p", "o", "box"], &["post", "office", "box"], &["postal", "box"], &["pobox"]]
+            .iter()
+            .any(|label| begins(at, label))
             || (*word == "pob" && has_digit(words.get(at + 1)))
             || numbered(word, "pob")
             || numbered(word, "pobox")
@@ -70,11 +74,31 @@ mod tests {
     #[test]
     fn zip_codes_belong_to_states() {
         for (state, zips) in [
-            ("AK", &["99501", "99950"][..]), ("VA", &["23220", "20147", "22201-1234"]), ("CA", &["90001", "94105", "96161"]), ("NY", &["10001", "14901", "06390", "00501"]),
-            ("CT", &["06510", "06390"]), ("MA", &["02139", "05501"]), ("TX", &["73301", "75001", "79999", "88510"]), ("OK", &["73102", "74103"]),
-            ("DC", &["20001", "20500", "56901"]), ("PR", &["00601", "00926"]), ("VI", &["00802"]), ("HI", &["96701", "96813"]), ("AS", &["96799"]),
-            ("GU", &["96910"]), ("MP", &["96950"]), ("PW", &["96940"]), ("FM", &["96941"]), ("MH", &["96960", "96970"]), ("AA", &["34001"]),
-            ("AE", &["09001", "09898"]), ("AP", &["96201", "96601"]), ("WY", &["82001", "83414"]), ("ID", &["83414", "83702"]), ("KY", &["42223"]), ("TN", &["42223", "37201"]),
+            ("AK", &["99501", "99950"][..]),
+            ("VA", &["23220", "20147", "22201-1234"]),
+            ("CA", &["90001", "94105", "96161"]),
+            ("NY", &["10001", "14901", "06390", "00501"]),
+            ("CT", &["06510", "06390"]),
+            ("MA", &["02139", "05501"]),
+            ("TX", &["73301", "75001", "79999", "88510"]),
+            ("OK", &["73102", "74103"]),
+            ("DC", &["20001", "20500", "56901"]),
+            ("PR", &["00601", "00926"]),
+            ("VI", &["00802"]),
+            ("HI", &["96701", "96813"]),
+            ("AS", &["96799"]),
+            ("GU", &["96910"]),
+            ("MP", &["96950"]),
+            ("PW", &["96940"]),
+            ("FM", &["96941"]),
+            ("MH", &["96960", "96970"]),
+            ("AA", &["34001"]),
+            ("AE", &["09001", "09898"]),
+            ("AP", &["96201", "96601"]),
+            ("WY", &["82001", "83414"]),
+            ("ID", &["83414", "83702"]),
+            ("KY", &["42223"]),
+            ("TN", &["42223", "37201"]),
         ] {
             let state = UsState::parse(state).unwrap();
             for zip in zips {
@@ -82,8 +106,17 @@ mod tests {
             }
         }
         for (state, zips) in [
-            ("AK", &["23220", "98101"][..]), ("VA", &["99501", "20001"]), ("HI", &["96799", "96910"]), ("AS", &["96701"]), ("GU", &["96950", "96940"]),
-            ("PW", &["96910", "96941"]), ("FL", &["34001"]), ("AE", &["34001", "96201"]), ("TX", &["73102"]), ("NJ", &["09001", "10001"]), ("CA", &["96201"]),
+            ("AK", &["23220", "98101"][..]),
+            ("VA", &["99501", "20001"]),
+            ("HI", &["96799", "96910"]),
+            ("AS", &["96701"]),
+            ("GU", &["96950", "96940"]),
+            ("PW", &["96910", "96941"]),
+            ("FL", &["34001"]),
+            ("AE", &["34001", "96201"]),
+            ("TX", &["73102"]),
+            ("NJ", &["09001", "10001"]),
+            ("CA", &["96201"]),
         ] {
             let state = UsState::parse(state).unwrap();
             for zip in zips {
@@ -97,12 +130,26 @@ mod tests {
     #[test]
     fn post_office_boxes_are_known() {
         for line in [
-            "PO Box 12", "P.O. Box 12", "p o box 12", "P. O. BOX 12", "POBox 12", "PO-Box 12", "Post Office Box 12", "POB 12", "P.O.B. 12", "POB12", "Box 12",
-            "Suite 3, PO Box 12", "PO Box A", "Postal Box 9",
+            "PO Box 12",
+            "P.O. Box 12",
+            "p o box 12",
+            "P. O. BOX 12",
+            "POBox 12",
+            "PO-Box 12",
+            "Post Office Box 12",
+            "POB 12",
+            "P.O.B. 12",
+            "POB12",
+            "Box 12",
+            "Suite 3, PO Box 12",
+            "PO Box A",
+            "Postal Box 9",
         ] {
             assert!(is_po_box(line), "{line}");
         }
-        for line in ["12 Main St", "12 Box Elder Rd", "RR 2 Box 18", "PSC 3 Box 4120", "Unit 45013 Box 2666", "4 Post Office Rd", "Boxwood Ct 5"] {
+        for line in
+            ["12 Main St", "12 Box Elder Rd", "RR 2 Box 18", "PSC 3 Box 4120", "Unit 45013 Box 2666", "4 Post Office Rd", "Boxwood Ct 5"]
+        {
             assert!(!is_po_box(line), "{line}");
         }
     }

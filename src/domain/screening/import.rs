@@ -125,7 +125,8 @@ fn require_length(known: &watch_list::Model, list: &NewList) -> Result<()> {
     if list.force || new * 100 >= present * LEAST_PERCENT {
         return Ok(());
     }
-    let text = format!("The list has {new} entries, fewer than {LEAST_PERCENT} % of the {present} that it replaces. Use --force if it is right.");
+    let text =
+        format!("The list has {new} entries, fewer than {LEAST_PERCENT} % of the {present} that it replaces. Use --force if it is right.");
     Err(Refusal::new(Code::Invalid, "", text).into())
 }
 

@@ -21,7 +21,8 @@ use entity::{
     user::{self, Status},
 };
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    Select,
     sea_query::{Expr, ExprTrait, any},
 };
 use uuid::Uuid;
@@ -166,8 +167,7 @@ async fn screen(app: &App, check: &kyc::Model) -> Result<usize> {
 async fn screen_once(app: &App, check: &kyc::Model) -> Result<usize> {
     let tx = app.db.write().await?;
     let partner = clock::locked(&tx, check.partner_id).await?;
-    let desk =
-        Desk { app, tx: &tx, partner: &partner, whose: Whose::all_of(partner.id), actor_id: None, now: clock::now_of(&partner) };
+    let desk = Desk { app, tx: &tx, partner: &partner, whose: Whose::all_of(partner.id), actor_id: None, now: clock::now_of(&partner) };
     // As it is now that nothing else changes it.
     let Some(check) = checks::within(&tx, desk.whose, check.id).await?.filter(|check| check.superseded_at.is_none()) else { return Ok(0) };
     let user = match check.user_id {

@@ -287,10 +287,16 @@ mod tests {
             (vec![good(), person("7", "X, Y", "")], "line 2 has entry 7 again"),
             (vec![good(), "8,\"X, Y".to_owned(), person("9", "V, W", "")], "line 2 has a quotation mark that is not closed"),
             (vec![good(), "8,\"X, Y".to_owned()], "line 2 has a quotation mark that is not closed"),
-            (vec![good(), person("8", "X, Y", "DOB 1950; POB Nowhere").trim_end_matches("where\"").to_owned()], "line 2 has a quotation mark that is not closed"),
+            (
+                vec![good(), person("8", "X, Y", "DOB 1950; POB Nowhere").trim_end_matches("where\"").to_owned()],
+                "line 2 has a quotation mark that is not closed",
+            ),
             (vec![good(), "8,X,individual".to_owned()], "line 2 has 3 columns instead of 12"),
             (vec![good(), "\u{1a}".to_owned(), person("8", "X, Y", "")], "line 3 stands behind the end-of-file mark"),
-            (vec![person("8", "X, Y", "").replace("individual", "persons")], "line 1 has a type that is not individual, entity, vessel or aircraft"),
+            (
+                vec![person("8", "X, Y", "").replace("individual", "persons")],
+                "line 1 has a type that is not individual, entity, vessel or aircraft",
+            ),
             (vec![String::new(), "nonsense".to_owned()], "line 2 has 1 columns instead of 12"),
         ] {
             assert_eq!(read(&list(&lines), None).unwrap_err().to_string(), told);

@@ -118,12 +118,13 @@ impl UserChange {
 
     /// Writes what is new into a person's row.
     pub fn write(&self, desk: &Desk<'_>, user: &mut user::Model) -> Result<()> {
-        for (value, known) in
-            [(&self.first_name, &mut user.first_name), (&self.last_name, &mut user.last_name), (&self.email, &mut user.email)]
-        {
+        for (value, known) in [(&self.first_name, &mut user.first_name), (&self.last_name, &mut user.last_name)] {
             if let Some(value) = value {
                 *known = tidy(value);
             }
+        }
+        if let Some(email) = &self.email {
+            email.trim().clone_into(&mut user.email);
         }
         match &self.phone {
             Change::Keep => {}
