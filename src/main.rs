@@ -106,6 +106,11 @@ fn say(text: &str) -> Result<(), Complaint> {
     }
 }
 
+/// Prints a line on standard error.
+fn warn(text: &str) {
+    _ = writeln!(io::stderr(), "{text}");
+}
+
 fn run(cli: Cli) -> Result<ExitCode, Complaint> {
     let Cli { config, command } = cli;
     config.check()?;

@@ -2,12 +2,15 @@
 
 use crate::{
     app::App,
-    domain::{Result, agenda, idempotency, limits, messages, passcodes, sessions, throttle},
+    domain::{Result, agenda, idempotency, limits, messages, passcodes, screening::runs, sessions, throttle},
 };
-use entity::timer::Clock;
+use entity::{Kind, timer::Clock};
 use futures_util::FutureExt;
 use std::{panic::AssertUnwindSafe, sync::atomic::Ordering, time::Duration};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::{
+    task::{JoinHandle, JoinSet},
+    time::Instant,
+};
 
 /// Runs a loop in a task of its own, and again a second after it panicked.
 fn keep_running<F>(name: &'static str, work: impl Fn(App) -> F + Send + Sync + 'static, app: &App) -> JoinHandle<()>
@@ -31,11 +34,11 @@ pub fn sequencer(app: &App) -> JoinHandle<()> {
 /// How long a timer that nobody announced may be late.
 const LATEST: Duration = Duration::from_millis(200);
 
-/// Carries out what is due, by the partners' clocks and by the system's.
+/// Carries out what is due, by the partners' clocks and by the system's, and screens existing customers after an import.
 pub fn timers(app: &App) -> JoinHandle<()> {
     let app = app.clone();
     tokio::spawn(async move {
-        tokio::join!(carry_out_due(&app, Clock::Partner), carry_out_due(&app, Clock::System));
+        tokio::join!(carry_out_due(&app, Clock::Partner), carry_out_due(&app, Clock::System), screen_again(&app));
     })
 }
 
@@ -60,6 +63,30 @@ async fn carry_out_due(app: &App, clock: Clock) {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         }
+    }
+}
+
+/// How often it is looked whether a watch list was imported.
+const IMPORTS_NOTICED: Duration = Duration::from_secs(1);
+
+/// Screens existing customers again after an import, and rests as long as it works, so that others get their turn.
+async fn screen_again(app: &App) {
+    let server = app.ids.next(Kind::WatchList);
+    loop {
+        let began = Instant::now();
+        let pause = match AssertUnwindSafe(runs::carry_on(app, server)).catch_unwind().await {
+            Ok(Ok(true)) => began.elapsed(),
+            Ok(Ok(false)) => IMPORTS_NOTICED,
+            Ok(Err(error)) => {
+                tracing::error!(cause = %error.cause(), "customers could not be screened again, which is tried again");
+                IMPORTS_NOTICED
+            }
+            Err(_) => {
+                tracing::error!("screening customers again panicked and is tried again");
+                IMPORTS_NOTICED
+            }
+        };
+        tokio::time::sleep(pause).await;
     }
 }
 

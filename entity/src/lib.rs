@@ -31,6 +31,7 @@ pub mod rate_window;
 pub mod recovery;
 pub mod screening_exception;
 pub mod screening_hit;
+pub mod screening_run;
 pub mod second_factor;
 pub mod session;
 pub mod throttle;

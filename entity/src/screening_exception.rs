@@ -10,6 +10,8 @@ pub struct Model {
     pub partner_id: Uuid,
     /// Blind index of the person's name and day of birth.
     pub subject: Vec<u8>,
+    /// Source of the list that the entry is on.
+    pub source: String,
     /// The list's own number of the entry.
     pub entry: i64,
     pub reason: Vec<u8>,

@@ -11,6 +11,8 @@ pub struct Model {
     pub id: Uuid,
     pub partner_id: Uuid,
     pub kyc_id: Uuid,
+    /// Source of the list that the entry is on.
+    pub source: String,
     /// The list's own number of the entry.
     pub entry: i64,
     pub listed_name: String,

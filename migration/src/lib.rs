@@ -9,6 +9,7 @@ mod m20261121_000004_data_keys;
 mod m20261121_000005_messages;
 mod m20261121_000006_api_keys;
 mod m20261121_000007_customers;
+mod m20261126_000010_watch_lists;
 mod m20261126_000012_evidence;
 mod words;
 
@@ -26,6 +27,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000005_messages::Migration),
             Box::new(m20261121_000006_api_keys::Migration),
             Box::new(m20261121_000007_customers::Migration),
+            Box::new(m20261126_000010_watch_lists::Migration),
             Box::new(m20261126_000012_evidence::Migration),
         ]
     }

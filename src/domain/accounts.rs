@@ -3,7 +3,7 @@
 use super::{
     Actor, Code, Refusal, Result, Scope,
     actor::Whose,
-    events,
+    events::{self, Happening},
     page::{Page, Slice},
     users,
 };
@@ -85,6 +85,10 @@ pub fn on_accounts_of(whose: Whose, account_id: impl ColumnTrait) -> Condition {
 /// `known` remembers whose accounts are, so that following a log costs one look-up an account.
 pub async fn concerns(connection: &impl ConnectionTrait, whose: Whose, event: &event::Model, known: &mut Known) -> Result<bool> {
     let Some(only) = whose.user_id else { return Ok(true) };
+    if event.kind == Happening::KycWatchListHitFound.name() {
+        // A person is not told of a resemblance.
+        return Ok(false);
+    }
     if Kind::of(event.stream_id) == Some(Kind::Account) {
         // Who owns it may just have changed.
         let own = within(connection, whose, event.stream_id).await?.is_some();

@@ -180,6 +180,18 @@ impl Actor {
         }
     }
 
+    /// Whether the caller may be told what an identity check came to. Anyone may hold a publishable key, and whoever sees the results
+    /// of made-up people learns which social security numbers and names are known.
+    pub fn may_see_results(&self) -> bool {
+        !matches!(&self.who, Who::Partner(key) if key.is_publishable())
+    }
+
+    /// Whether the caller may be told what an identity check found: a partner's secret key, and not the person, who can have entered the
+    /// number or the name of another.
+    pub fn may_see_findings(&self) -> bool {
+        matches!(&self.who, Who::Partner(key) if !key.is_publishable())
+    }
+
     /// Where a person sits who asks for herself; none for a partner's own server, which asks for many.
     pub fn personal_address(&self) -> Option<IpAddr> {
         match &self.who {

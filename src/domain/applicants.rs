@@ -3,11 +3,11 @@
 use super::{
     Error, Refusal, Result,
     command::Desk,
-    people::{Country, Email, PersonName, Phone, PostalCode, UsState, age_on, check_words, parse_birth_date},
+    people::{self, Country, Email, Phone, PostalCode, UsState, age_on, check_words, parse_birth_date, person_name, tidy},
     secrets::{Place, Secret},
     ssn::Ssn,
 };
-use crate::app::App;
+use crate::{app::App, providers::identity::AddressFit};
 use chrono::NaiveDate;
 use entity::{partner::Mode, user};
 use serde::{Deserialize, Serialize};
@@ -46,8 +46,8 @@ pub struct Checked {
 impl NewUser {
     /// Reads every field, or refuses the first that cannot be.
     pub fn checked(&self, mode: Mode) -> Result<Checked> {
-        valid("firstName", PersonName::parse(&self.first_name))?;
-        valid("lastName", PersonName::parse(&self.last_name))?;
+        person_name("firstName", &self.first_name)?;
+        person_name("lastName", &self.last_name)?;
         valid("email", Email::parse(&self.email))?;
         let phone = self.phone.as_deref().map(check_phone).transpose()?;
         let birth_date = self.birth_date.as_deref().map(|day| valid("birthDate", parse_birth_date(day))).transpose()?;
@@ -65,13 +65,13 @@ impl NewUser {
         let birth_date = birth_date.ok_or_else(|| Refusal::required("birthDate"))?;
         born_by(birth_date, day)?;
         Ok(Applicant {
-            first_name: self.first_name.trim().to_owned(),
-            last_name: self.last_name.trim().to_owned(),
+            first_name: tidy(&self.first_name),
+            last_name: tidy(&self.last_name),
             email: self.email.trim().to_owned(),
             phone: self.phone.clone(),
             ssn: ssn.ok_or_else(|| Refusal::required("ssn"))?.reveal(),
             birth_date,
-            address: self.address.as_ref().ok_or_else(|| Refusal::required("address"))?.trimmed(),
+            address: self.address.as_ref().ok_or_else(|| Refusal::required("address"))?.tidied(),
         })
     }
 }
@@ -82,17 +82,32 @@ pub fn born_by(birth_date: NaiveDate, day: NaiveDate) -> Result<()> {
 }
 
 impl NewAddress {
-    /// Without the blanks around each of its lines.
-    pub fn trimmed(&self) -> Self {
-        let trimmed = |line: &String| line.trim().to_owned();
+    /// The address as it is kept.
+    pub fn tidied(&self) -> Self {
         Self {
-            line1: trimmed(&self.line1),
-            line2: self.line2.as_ref().map(trimmed),
-            city: trimmed(&self.city),
-            state: trimmed(&self.state),
-            postal_code: trimmed(&self.postal_code),
-            country_code: trimmed(&self.country_code),
+            line1: tidy(&self.line1),
+            line2: self.line2.as_deref().map(tidy),
+            city: tidy(&self.city),
+            state: tidy(&self.state),
+            postal_code: tidy(&self.postal_code),
+            country_code: tidy(&self.country_code),
         }
+    }
+
+    /// Whether the parts of the address belong together.
+    pub fn fit(&self) -> AddressFit {
+        if !self.country_code.eq_ignore_ascii_case("US") {
+            return AddressFit::Foreign;
+        }
+        match (UsState::parse(&self.state), PostalCode::parse(&self.postal_code)) {
+            (Ok(state), Ok(zip)) if state.has(&zip) => AddressFit::Domestic,
+            _ => AddressFit::OtherState,
+        }
+    }
+
+    /// Whether a line of the address is a post office box, where no person lives.
+    pub fn is_po_box(&self) -> bool {
+        people::is_po_box(&self.line1) || self.line2.as_deref().is_some_and(people::is_po_box)
     }
 
     /// Refuses what cannot be.

@@ -65,7 +65,7 @@ impl Command for NewBankAccount {
             id,
             partner_id: desk.partner.id,
             user_id: user.id,
-            nickname: self.nickname.trim().to_owned(),
+            nickname: people::tidy(&self.nickname),
             routing_number: self.routing_number.clone(),
             number: desk.app.vault.seal(place, number.reveal().as_bytes())?,
             number_last4: number.tail().to_owned(),
@@ -113,7 +113,7 @@ impl Command for BankAccountUpdate {
         users::require_approved(&user)?;
         let mut bank_account = before.clone();
         if let Some(nickname) = &self.nickname {
-            nickname.trim().clone_into(&mut bank_account.nickname);
+            bank_account.nickname = people::tidy(nickname);
         }
         bank_account.is_default = self.is_default.unwrap_or(before.is_default);
         if bank_account == before {

@@ -5,14 +5,14 @@ use super::{
     Actor, Code, Error, Refusal, Result, Scope,
     actor::{Caller, Whose},
     audit::{self, Line},
-    clock,
+    calendar, clock,
     db::WriteTransaction,
     events::Fact,
     idempotency::{Claim, Key},
     ledger,
 };
 use crate::app::App;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use entity::{
     ledger_account::{self, LedgerKind},
     partner::{self, Mode},
@@ -69,6 +69,11 @@ pub struct Desk<'a> {
 }
 
 impl Desk<'_> {
+    /// The date in New York by the partner's clock, which decides ages and days.
+    pub fn today(&self) -> NaiveDate {
+        calendar::new_york_date(self.now)
+    }
+
     /// Begins an event.
     pub fn fact(&self) -> Fact {
         let recorded_at = Ord::max(self.now, clock::now_of(self.partner));

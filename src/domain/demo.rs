@@ -1,4 +1,4 @@
-//! The first morning of a sandbox: one customer with a few days behind her, made by the same operations as any other.
+//! Demonstration data of a sandbox: one customer with a week of history, made by the same operations as any other.
 
 use super::{
     Actor, Result,
@@ -15,33 +15,72 @@ use super::{
 use crate::app::App;
 use chrono::Duration;
 use entity::{
-    Money, Quantity,
-    order::{OrderKind, Side},
-    partner, user,
+    Money, Quantity, account, bank_account,
+    order::{self, OrderKind, Side},
+    partner, transfer,
+    user::{self, Status},
 };
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 
-/// Gives a sandbox that has no customers one, who deposited money a week ago and bought shares after it settled.
+/// Gives a sandbox without customers one, who deposited money a week ago and bought shares after it settled.
+///
+/// Each step is left out if it was done before, so that a start that was broken off is completed by the next one. A customer who is not
+/// approved, because a watch list has that name, has no history.
 pub async fn give_history(app: &App, partner: &partner::Model) -> Result<()> {
-    if user::Entity::find().filter(user::Column::PartnerId.eq(partner.id)).one(&app.db.read).await?.is_some() {
-        return Ok(());
-    }
+    let users = user::Entity::find().filter(user::Column::PartnerId.eq(partner.id)).order_by_asc(user::Column::Id).limit(2);
+    let users = users.all(&app.db.read).await?;
     let today = clock::system_now();
-    partners::set_clock_behind(app, partner, Duration::days(7)).await?;
     let actor = Actor::operator(partner);
-    let ada = users::register(app, &actor, None, ada_carter()).await?.value.user;
-    let account = accounts::open(app, &actor, None, brokerage_of(&ada)).await?.value;
-    let checking = NewBankAccount {
-        user_id: ada.id,
-        number: "4327843043".to_owned(),
-        routing_number: "121042882".to_owned(),
-        nickname: "Ada's checking".to_owned(),
+    let ada = match users.as_slice() {
+        [] => {
+            partners::set_clock_behind(app, partner, Duration::days(7)).await?;
+            users::register(app, &actor, None, ada_carter()).await?.value.user
+        }
+        [only] if is_unfinished(app, partner, only).await? => only.clone(),
+        _ => return Ok(()),
     };
-    let checking = bank_accounts::link(app, &actor, None, checking).await?.value;
-    let deposit = NewDeposit { account_id: account.id, bank_account_id: checking.id, amount: Money::from_units(500_000) };
-    transfers::deposit(app, &actor, None, deposit).await?;
+    if ada.status == Status::Approved {
+        give_account(app, partner, &actor, &ada, today).await?;
+    }
+    agenda::advance(app, partner.id, clock::system_now()).await?;
+    partners::set_clock_behind(app, partner, Duration::zero()).await
+}
+
+/// Whether a start was broken off: the clock is behind while the history is made.
+async fn is_unfinished(app: &App, partner: &partner::Model, only: &user::Model) -> Result<bool> {
+    if only.email != EMAIL || only.status != Status::Approved || partner.clock_offset >= 0 || partner.clock_frozen_at.is_some() {
+        return Ok(false);
+    }
+    let orders = order::Entity::find().filter(order::Column::PartnerId.eq(partner.id)).count(&app.db.read).await?;
+    Ok(orders < BUYS.len() as u64)
+}
+
+/// What the customer buys, in whole shares.
+const BUYS: [(&str, i64); 3] = [("VTI", 4), ("GOOG", 3), ("VTEB", 10)];
+
+async fn give_account(
+    app: &App,
+    partner: &partner::Model,
+    actor: &Actor,
+    ada: &user::Model,
+    today: chrono::DateTime<chrono::Utc>,
+) -> Result<()> {
+    let read = &app.db.read;
+    let account = match account::Entity::find().filter(account::Column::UserId.eq(ada.id)).one(read).await? {
+        Some(account) => account,
+        None => accounts::open(app, actor, None, brokerage_of(ada)).await?.value,
+    };
+    let checking = match bank_account::Entity::find().filter(bank_account::Column::UserId.eq(ada.id)).one(read).await? {
+        Some(checking) => checking,
+        None => bank_accounts::link(app, actor, None, checking_of(ada)).await?.value,
+    };
+    if transfer::Entity::find().filter(transfer::Column::AccountId.eq(account.id)).one(read).await?.is_none() {
+        let deposit = NewDeposit { account_id: account.id, bank_account_id: checking.id, amount: Money::from_units(500_000) };
+        transfers::deposit(app, actor, None, deposit).await?;
+    }
     agenda::advance(app, partner.id, today - Duration::days(2)).await?;
-    for (symbol, shares) in [("VTI", 4), ("GOOG", 3), ("VTEB", 10)] {
+    let placed = order::Entity::find().filter(order::Column::AccountId.eq(account.id)).all(read).await?.len();
+    for (symbol, shares) in BUYS.into_iter().skip(placed) {
         let buy = NewOrder {
             account_id: Some(account.id),
             symbol: symbol.to_owned(),
@@ -49,17 +88,27 @@ pub async fn give_history(app: &App, partner: &partner::Model) -> Result<()> {
             quantity: Quantity::from_units(shares * 100_000_000),
             kind: OrderKind::Market,
         };
-        orders::place(app, &actor, None, buy).await?;
+        orders::place(app, actor, None, buy).await?;
     }
-    agenda::advance(app, partner.id, clock::system_now()).await?;
-    partners::set_clock_behind(app, partner, Duration::zero()).await
+    Ok(())
 }
+
+fn checking_of(user: &user::Model) -> NewBankAccount {
+    NewBankAccount {
+        user_id: user.id,
+        number: "4327843043".to_owned(),
+        routing_number: "121042882".to_owned(),
+        nickname: "Ada's checking".to_owned(),
+    }
+}
+
+const EMAIL: &str = "ada.carter@example.com";
 
 fn ada_carter() -> NewUser {
     NewUser {
         first_name: "Ada".to_owned(),
         last_name: "Carter".to_owned(),
-        email: "ada.carter@example.com".to_owned(),
+        email: EMAIL.to_owned(),
         phone: Some("2025550107".to_owned()),
         ssn: Some("666456789".to_owned()),
         birth_date: Some("1985-01-23".to_owned()),

@@ -32,6 +32,7 @@ pub enum Happening {
     KycExpired,
     KycDocumentUploaded,
     KycHitCleared,
+    KycWatchListHitFound,
     KycReviewed,
     AccountCreated,
     AccountUpdated,
@@ -56,7 +57,7 @@ pub enum Happening {
 
 impl Happening {
     /// Every kind of event there is.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::PartnerCreated,
         Self::ApiKeyIssued,
         Self::ApiKeyRevoked,
@@ -69,6 +70,7 @@ impl Happening {
         Self::KycExpired,
         Self::KycDocumentUploaded,
         Self::KycHitCleared,
+        Self::KycWatchListHitFound,
         Self::KycReviewed,
         Self::AccountCreated,
         Self::AccountUpdated,
@@ -106,6 +108,7 @@ impl Happening {
             Self::KycExpired => "kyc.expired",
             Self::KycDocumentUploaded => "kyc.document_uploaded",
             Self::KycHitCleared => "kyc.hit_cleared",
+            Self::KycWatchListHitFound => "kyc.watch_list_hit_found",
             Self::KycReviewed => "kyc.reviewed",
             Self::AccountCreated => "account.created",
             Self::AccountUpdated => "account.updated",
@@ -358,6 +361,11 @@ pub fn about(event: &event::Model) -> (Option<Uuid>, Option<Uuid>) {
     let payload = payload(event);
     let id = |field: &str| payload.get(field).and_then(Value::as_str).and_then(|text| Uuid::try_parse(text).ok());
     (id("user_id"), id("account_id"))
+}
+
+/// The entry of a watch list that an event is about, if it is about one.
+pub fn hit(event: &event::Model) -> Option<Uuid> {
+    payload(event).get("hit_id").and_then(Value::as_str).and_then(|text| Uuid::try_parse(text).ok())
 }
 
 /// What is said of an event that this version cannot read.

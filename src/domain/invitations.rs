@@ -9,7 +9,7 @@ use super::{
     idempotency::Key,
     messages::{self, NewMessage},
     page::{Page, Slice},
-    people::{Email, check_words},
+    people::{Email, check_words, tidy},
     users,
 };
 use crate::app::App;
@@ -70,8 +70,8 @@ impl Command for NewInvitation {
             partner_id: desk.partner.id,
             email: applicants::valid("email", Email::parse(&self.email))?.folded(),
             user_id: self.user_id,
-            company_name: self.company_name.as_deref().map(|name| name.trim().to_owned()),
-            retirement_institution_id: self.retirement_institution_id.as_deref().map(|id| id.trim().to_owned()),
+            company_name: self.company_name.as_deref().map(tidy),
+            retirement_institution_id: self.retirement_institution_id.as_deref().map(tidy),
             created_at: now,
             expires_at: now + OPEN,
             accepted_at: None,

@@ -34,11 +34,11 @@ pub async fn named(app: &App, name: &str, mode: Mode) -> Result<partner::Model> 
         app.vault.ready_for(&app.db, found.id).await?;
         return Ok(found);
     }
-    let name = name.trim();
     people::check_words("name", name)?;
+    let name = people::tidy(name);
     let row = partner::Model {
         id: app.ids.next(Kind::Partner),
-        name: name.to_owned(),
+        name,
         mode,
         market_hours: if mode == Mode::Sandbox { MarketHours::AlwaysOpen } else { MarketHours::Nyse },
         clock_offset: 0,

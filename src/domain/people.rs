@@ -1,12 +1,17 @@
-//! What people write about themselves: what each text must look like, and its one form. Rows keep it as it was written.
+//! What people write about themselves: what each text must look like, and the one form in which it is kept.
 
 mod codes;
+mod text;
+mod zips;
 
 use super::{Refusal, Result};
 use chrono::{Datelike, NaiveDate};
 use std::fmt;
 
 pub use codes::{CodeError, Country, UsState};
+use text::is_refused;
+pub use text::tidy;
+pub use zips::is_po_box;
 
 macro_rules! checked_text {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
@@ -52,7 +57,7 @@ checked_text! {
     Email;
     /// A telephone number of the North American plan in E.164 form, `+12025550107`.
     Phone;
-    /// A person's name, without the blanks around it.
+    /// A person's name in its stored form.
     PersonName;
 }
 
@@ -82,6 +87,7 @@ reasons! {
     /// Why a text is not a person's name.
     PersonNameError {
         Length = "must have 1 to 100 characters",
+        /// A control character, or one that changes the direction of writing.
         Control = "must not have control characters",
         NoLetter = "must have a letter",
     }
@@ -167,22 +173,22 @@ impl Phone {
 }
 
 impl PersonName {
-    /// Reads 1 to 100 characters with a letter among them; blanks around the name are dropped first.
+    /// Reads a name that has 1 to 100 characters with a letter among them in its stored form, see [`tidy`].
     ///
     /// # Errors
     /// The first reason met, in the order of [`PersonNameError`].
     pub fn parse(text: &str) -> Result<Self, PersonNameError> {
-        let name = text.trim_matches(' ');
+        let name = tidy(text);
         if !(1..=100).contains(&name.chars().count()) {
             return Err(PersonNameError::Length);
         }
-        if name.contains(char::is_control) {
+        if text.contains(is_refused) {
             return Err(PersonNameError::Control);
         }
         if !name.contains(char::is_alphabetic) {
             return Err(PersonNameError::NoLetter);
         }
-        Ok(Self(name.to_owned()))
+        Ok(Self(name))
     }
 }
 
@@ -219,13 +225,29 @@ fn all_digits(text: &str) -> bool {
 
 /// Refuses words of a person that are missing, longer than 100 characters, or not printable.
 pub fn check_words(field: &str, text: &str) -> Result<()> {
-    if text.trim().is_empty() {
+    let kept = tidy(text);
+    if kept.is_empty() {
         return Err(Refusal::required(field).into());
     }
-    if text.chars().count() > 100 || text.chars().any(char::is_control) {
-        return Err(Refusal::invalid(field, "must have at most 100 printable characters").into());
+    if kept.chars().count() > 100 {
+        return Err(Refusal::invalid(field, NOT_PRINTABLE).into());
     }
-    Ok(())
+    check_characters(field, text)
+}
+
+const NOT_PRINTABLE: &str = "must have at most 100 printable characters";
+
+/// Refuses control characters and characters that change the direction of writing.
+pub fn check_characters(field: &str, text: &str) -> Result<()> {
+    if text.contains(is_refused) { Err(Refusal::invalid(field, NOT_PRINTABLE).into()) } else { Ok(()) }
+}
+
+/// The stored form of a person's name; refused when it is missing or cannot be one.
+pub fn person_name(field: &str, text: &str) -> Result<String> {
+    if tidy(text).is_empty() {
+        return Err(Refusal::required(field).into());
+    }
+    PersonName::parse(text).map(|name| name.0).map_err(|error| Refusal::invalid(field, error.to_string()).into())
 }
 
 #[cfg(test)]
@@ -304,7 +326,17 @@ mod tests {
         for text in ["John", "O'Brien-Łuczak", "李", "J 2", &longest] {
             assert_eq!(PersonName::parse(text).unwrap().as_str(), text);
         }
-        assert_eq!(PersonName::parse("  Doe ").unwrap().as_str(), "Doe");
+        for (text, kept) in [
+            ("  Doe ", "Doe"),
+            ("Mary \u{a0}  Ann", "Mary Ann"),
+            ("A\u{200b}da", "Ada"),
+            ("\u{feff}Ada\u{2060}\u{ad}", "Ada"),
+            ("Ａｄａ", "Ada"),
+            ("Jose\u{301}", "José"),
+            ("ﬁnn", "finn"),
+        ] {
+            assert_eq!(PersonName::parse(text).unwrap().as_str(), kept, "{text:?}");
+        }
         let too_long = "é".repeat(101);
         for (text, reason) in [
             ("", PersonNameError::Length),
@@ -312,6 +344,9 @@ mod tests {
             (too_long.as_str(), PersonNameError::Length),
             ("Jo\thn", PersonNameError::Control),
             ("John\n", PersonNameError::Control),
+            ("\u{202e}nhoJ", PersonNameError::Control),
+            ("Jo\u{2066}hn\u{2069}", PersonNameError::Control),
+            ("\u{200b}\u{3164}", PersonNameError::Length),
             ("123", PersonNameError::NoLetter),
             ("-.'", PersonNameError::NoLetter),
         ] {

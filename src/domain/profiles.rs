@@ -6,7 +6,7 @@ use super::{
     events::Happening,
     invitations,
     messages::{self, NewMessage},
-    people::{Email, PersonName, check_words, parse_birth_date},
+    people::{Email, check_characters, check_words, parse_birth_date, person_name, tidy},
     secrets::Secret,
     ssn::Ssn,
     users::{
@@ -43,13 +43,14 @@ impl Identity {
     /// Refuses what cannot be.
     pub fn check(&self, mode: Mode) -> Result<()> {
         if let Some(name) = &self.full_name {
-            if name.chars().count() > LONGEST_NAME {
+            if tidy(name).chars().count() > LONGEST_NAME {
                 return Err(Refusal::invalid("fullName", format!("must have at most {LONGEST_NAME} characters")).into());
             }
+            check_characters("fullName", name)?;
             let (first, last) = halves(name);
-            applicants::valid("fullName", PersonName::parse(first))?;
+            person_name("fullName", &first)?;
             if !last.is_empty() {
-                applicants::valid("fullName", PersonName::parse(last))?;
+                person_name("fullName", &last)?;
             }
         }
         if let Some(day) = &self.birth_date {
@@ -68,21 +69,24 @@ impl Identity {
     fn write(&self, desk: &Desk<'_>, user: &mut user::Model) -> Result<()> {
         if let Some(name) = &self.full_name {
             let (first, last) = halves(name);
-            (user.first_name, user.last_name) = (first.to_owned(), last.to_owned());
+            (user.first_name, user.last_name) = (first, last);
         }
         let Self { birth_date, ssn, .. } = self.clone();
         UserChange { ssn, birth_date, ..UserChange::default() }.write(desk, user)?;
         if let Some(gender) = &self.gender {
-            user.gender = Some(gender.trim().to_owned());
+            user.gender = Some(tidy(gender));
         }
         Ok(())
     }
 }
 
 /// A name as given names and family name: the last word is the family name.
-fn halves(name: &str) -> (&str, &str) {
-    let name = name.trim();
-    name.rsplit_once(char::is_whitespace).map_or((name, ""), |(first, last)| (first.trim_end(), last))
+fn halves(name: &str) -> (String, String) {
+    let name = tidy(name);
+    match name.rsplit_once(' ') {
+        Some((first, last)) => (first.to_owned(), last.to_owned()),
+        None => (name, String::new()),
+    }
 }
 
 /// A person's whole name; none until it is known.
@@ -254,7 +258,7 @@ mod tests {
         for (name, first, last) in
             [("Test Testing", "Test", "Testing"), (" Anna Maria  Okafor ", "Anna Maria", "Okafor"), ("Cher", "Cher", ""), ("", "", "")]
         {
-            assert_eq!(halves(name), (first, last));
+            assert_eq!(halves(name), (first.to_owned(), last.to_owned()));
         }
     }
 }

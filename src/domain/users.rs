@@ -12,7 +12,7 @@ use super::{
     kyc::{self as checks, Assessed},
     limits,
     page::{Page, Slice},
-    people::age_on,
+    people::{age_on, tidy},
     ssn::Ssn,
 };
 use crate::app::App;
@@ -43,7 +43,7 @@ pub struct Registered {
 pub async fn register(app: &App, actor: &Actor, key: Option<Key>, new: NewUser) -> Result<Answer<Registered>> {
     actor.caller(Scope::Start)?;
     limits::by_address(app, limits::SIGN_UP, actor.personal_address()).await?;
-    command::execute(app, actor, key, new).await
+    checks::in_even_time(actor, command::execute(app, actor, key, new)).await
 }
 
 impl Command for NewUser {
@@ -67,27 +67,27 @@ impl Command for NewUser {
 /// Writes a person down and checks who she is, if all is known that a check goes by.
 pub async fn begin(desk: &Desk<'_>, new: &NewUser) -> Result<Registered> {
     let checked = new.checked(desk.partner.mode)?;
-    if checked.birth_date.is_some_and(|born| age_on(born, desk.now.date_naive()).is_none()) {
+    if checked.birth_date.is_some_and(|born| age_on(born, desk.today()).is_none()) {
         return Err(Refusal::invalid("birthDate", "lies in the future").into());
     }
     let partner_id = desk.partner.id;
     let id = desk.app.ids.next(Kind::User);
     let ssn = checked.ssn.as_ref().map(Ssn::reveal);
-    let address = new.address.as_ref();
-    let text = |pick: fn(&NewAddress) -> &String| address.map(|address| pick(address).trim().to_owned());
+    let address = new.address.as_ref().map(NewAddress::tidied);
+    let text = |pick: fn(&NewAddress) -> &String| address.as_ref().map(|address| pick(address).clone());
     let mut user = user::Model {
         id,
         partner_id,
         status: Status::Pending,
-        first_name: new.first_name.trim().to_owned(),
-        last_name: new.last_name.trim().to_owned(),
+        first_name: tidy(&new.first_name),
+        last_name: tidy(&new.last_name),
         email: new.email.trim().to_owned(),
         phone: sealed(desk, id, PHONE, new.phone.as_deref())?,
         ssn: sealed(desk, id, SSN, ssn.as_deref())?,
         ssn_index: ssn.as_deref().map(|ssn| desk.app.vault.blind_index(SSN, partner_id, ssn)),
         birth_date: sealed(desk, id, BIRTH_DATE, checked.birth_date.map(|day| day.to_string()).as_deref())?,
         address_line_1: text(|address| &address.line1),
-        address_line_2: address.and_then(|address| address.line2.as_deref()).map(|line| line.trim().to_owned()),
+        address_line_2: address.as_ref().and_then(|address| address.line2.clone()),
         address_city: text(|address| &address.city),
         address_state: text(|address| &address.state),
         address_postal_code: text(|address| &address.postal_code),
@@ -131,7 +131,7 @@ pub async fn check_again(desk: &Desk<'_>, user: user::Model) -> Result<user::Mod
         Some(earlier) => checks::hits::keep_open(desk, earlier.id, &mut found).await?,
         None => false,
     };
-    if kept || checks::awaits_review(desk.tx, user.id).await? {
+    if kept || checks::awaits_review(desk.tx, user.id, found.check.outcome).await? {
         found.send_to_review();
     }
     let check = found.record(desk).await?;

@@ -9,6 +9,7 @@ use super::{
     orders::{Fill, Order, OrderStatus},
     sandbox::Partner,
     scalars::DateTime,
+    screening::WatchListHit,
     transfers::{Transfer, TransferStatus},
     users::{User, UserStatus},
 };
@@ -21,7 +22,7 @@ use crate::{
     wire::{Fault, Result},
 };
 use async_graphql::{Context, ID, Interface, Object, SimpleObject, Subscription};
-use entity::{Kind, account, bank_account, event, fill, kyc, order, partner, transfer, user};
+use entity::{Kind, account, bank_account, event, fill, kyc, order, partner, screening_hit, transfer, user};
 use futures_util::{Stream, StreamExt, stream};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::sync::Mutex;
@@ -135,6 +136,30 @@ event!(
 );
 
 event!(
+    /// An entry of a new watch list resembles an existing customer.
+    WatchListHitFoundEvent {
+        /// The identity check as of now.
+        async fn kyc(&self, ctx) -> Result<Kyc> {
+            Ok(Kyc(ctx.loaders().get::<kyc::Entity>(self.0.stream_id).await?))
+        }
+
+        /// Outcome of the check at this event.
+        async fn outcome(&self) -> Result<KycOutcome> {
+            status_in(&self.0, |name| kyc::Outcome::parse(name).map(KycOutcome::from))
+        }
+
+        /// The hit as of now. Null without scope `operate`.
+        async fn hit(&self, ctx) -> Result<Option<WatchListHit>> {
+            if ctx.actor().partner(Scope::Operate).is_err() {
+                return Ok(None);
+            }
+            let id = events::hit(&self.0).ok_or_else(|| Fault::from(events::unreadable(&self.0)))?;
+            Ok(ctx.loaders().find::<screening_hit::Entity>(id).await?.map(WatchListHit))
+        }
+    }
+);
+
+event!(
     /// An account was opened or changed.
     AccountChangedEvent {
         /// The account as of now.
@@ -179,6 +204,7 @@ pub enum Event {
     Trade(TradeSettledEvent),
     User(UserChangedEvent),
     Kyc(KycChangedEvent),
+    WatchListHit(WatchListHitFoundEvent),
     Account(AccountChangedEvent),
     BankAccount(BankAccountChangedEvent),
     Partner(PartnerChangedEvent),
@@ -196,6 +222,7 @@ impl Event {
             H::KycCreated | H::KycUpdated | H::KycAnswered | H::KycExpired | H::KycDocumentUploaded | H::KycHitCleared | H::KycReviewed => {
                 Self::Kyc(KycChangedEvent(event))
             }
+            H::KycWatchListHitFound => Self::WatchListHit(WatchListHitFoundEvent(event)),
             H::AccountCreated | H::AccountUpdated | H::AccountFrozen | H::AccountUnfrozen | H::AccountClosed => {
                 Self::Account(AccountChangedEvent(event))
             }

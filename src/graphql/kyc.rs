@@ -42,24 +42,24 @@ impl Kyc {
         &self.0.token
     }
 
-    /// From 0 to 1; 0.90 and more is approved.
-    async fn score(&self) -> Decimal {
-        Decimal::hundredths(self.0.score)
+    /// From 0 to 1; 0.90 and more is approved. Null without a secret key.
+    async fn score(&self, ctx: &Context<'_>) -> Option<Decimal> {
+        ctx.actor().may_see_findings().then(|| Decimal::hundredths(self.0.score))
     }
 
-    /// What it came to.
-    async fn outcome(&self) -> KycOutcome {
-        self.0.outcome.into()
+    /// Outcome of the check; always `PENDING` for a publishable key.
+    async fn outcome(&self, ctx: &Context<'_>) -> KycOutcome {
+        if ctx.actor().may_see_results() { self.0.outcome.into() } else { KycOutcome::Pending }
     }
 
-    /// What was found.
-    async fn tags(&self) -> Vec<&str> {
-        self.0.tags.lines().collect()
+    /// What was found, for example `Address Match`. Empty without a secret key.
+    async fn tags(&self, ctx: &Context<'_>) -> Vec<&str> {
+        if ctx.actor().may_see_findings() { self.0.tags.lines().collect() } else { Vec::new() }
     }
 
-    /// Each check with its part of the score.
-    async fn checks(&self) -> Vec<KycCheck> {
-        kyc::parts(&self.0).into_iter().map(KycCheck::from).collect()
+    /// Each part of the check with what it adds to the score. Empty without a secret key.
+    async fn checks(&self, ctx: &Context<'_>) -> Vec<KycCheck> {
+        KycCheck::of(ctx, &self.0)
     }
 
     /// Entries of the watch list that resemble the person, the most alike first; null without the scope `operate`.
@@ -81,19 +81,23 @@ impl Kyc {
         Ok(Some(User(ctx.loaders().get::<user::Entity>(id).await?)))
     }
 
-    /// The questions that it waits to be answered; empty when it waits for no answers.
+    /// The questions that it waits to be answered. Empty when it waits for no answers, and for a publishable key.
     async fn questions(&self, ctx: &Context<'_>) -> Result<Vec<KycQuestion>> {
+        if !ctx.actor().may_see_results() {
+            return Ok(Vec::new());
+        }
         Ok(questions::open(ctx.app(), &self.0)?.into_iter().map(KycQuestion::from).collect())
     }
 
-    /// Until when its questions can be answered; null when none were asked.
-    async fn questions_expire_at(&self) -> Option<DateTime> {
-        self.0.questions_expire_at.map(DateTime::from)
+    /// Until when its questions can be answered. Null when none were asked, and for a publishable key.
+    async fn questions_expire_at(&self, ctx: &Context<'_>) -> Option<DateTime> {
+        self.0.questions_expire_at.filter(|_| ctx.actor().may_see_results()).map(DateTime::from)
     }
 
-    /// What the person must still supply before it is decided.
-    async fn requirements(&self) -> Vec<KycRequirement> {
-        kyc::required_for(&self.0).into_iter().map(KycRequirement::from).collect()
+    /// What the person must still supply before it is decided. Empty for a publishable key.
+    async fn requirements(&self, ctx: &Context<'_>) -> Vec<KycRequirement> {
+        let required = kyc::required_for(&self.0).filter(|_| ctx.actor().may_see_results());
+        required.into_iter().map(KycRequirement::from).collect()
     }
 
     /// Documents that were sent, oldest first, at most 20.
@@ -118,9 +122,9 @@ impl Kyc {
         self.0.created_at.into()
     }
 
-    /// When the present outcome was reached.
-    async fn decided_at(&self) -> DateTime {
-        self.0.decided_at.into()
+    /// When the present outcome was reached; when the check was made for a publishable key.
+    async fn decided_at(&self, ctx: &Context<'_>) -> DateTime {
+        if ctx.actor().may_see_results() { self.0.decided_at.into() } else { self.0.created_at.into() }
     }
 }
 
@@ -179,8 +183,9 @@ pub enum KycRequirement {
 
 /// What an identity check came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[graphql(remote = "entity::kyc::Outcome")]
 pub enum KycOutcome {
+    /// Not told to a publishable key; the result comes with an event and to a secret key.
+    Pending,
     /// Passed.
     Approved,
     /// Questions must be answered.
@@ -189,6 +194,17 @@ pub enum KycOutcome {
     ManualReview,
     /// Refused.
     Denied,
+}
+
+impl From<row::Outcome> for KycOutcome {
+    fn from(outcome: row::Outcome) -> Self {
+        match outcome {
+            row::Outcome::Approved => Self::Approved,
+            row::Outcome::QuestionsRequired => Self::QuestionsRequired,
+            row::Outcome::ManualReview => Self::ManualReview,
+            row::Outcome::Denied => Self::Denied,
+        }
+    }
 }
 
 /// One thing that was looked at, and what it added to the score.
@@ -204,6 +220,13 @@ pub struct KycCheck {
     rule: String,
 }
 
+impl KycCheck {
+    /// The parts of a check, for a caller that may be told what was found.
+    pub fn of(ctx: &Context<'_>, check: &row::Model) -> Vec<Self> {
+        if ctx.actor().may_see_findings() { kyc::parts(check).into_iter().map(Self::from).collect() } else { Vec::new() }
+    }
+}
+
 impl From<Part> for KycCheck {
     fn from(part: Part) -> Self {
         Self { check: part.check.into(), is_passed: part.passed, part: Decimal::hundredths(part.part), rule: part.rule.into_owned() }
@@ -216,10 +239,12 @@ impl From<Part> for KycCheck {
 pub enum KycCheckKind {
     /// The form of every field.
     Format,
-    /// Whether the person is of age.
+    /// Whether the person has a plausible age, 18 to 120.
     Age,
-    /// The address.
+    /// The address, and whether its ZIP code lies in its state.
     Address,
+    /// Whether the address is a post office box.
+    PoBox,
     /// The phone number.
     Phone,
     /// The e-mail address.

@@ -17,7 +17,7 @@ use crate::{
     wire::{self, Result},
 };
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
-use entity::{Kind, kyc, screening_exception, screening_hit, watch_list};
+use entity::{Kind, kyc, screening_exception, screening_hit, screening_run, watch_list};
 
 /// An entry of the watch list that resembles the person of an identity check.
 pub struct WatchListHit(pub screening_hit::Model);
@@ -33,6 +33,11 @@ impl WatchListHit {
     /// Identity check that it was found in.
     async fn kyc(&self, ctx: &Context<'_>) -> Result<Kyc> {
         Ok(Kyc(ctx.loaders().get::<kyc::Entity>(self.0.kyc_id).await?))
+    }
+
+    /// Source of the list, for example `OFAC SDN`.
+    async fn source(&self) -> &str {
+        &self.0.source
     }
 
     /// Number that the list itself has for the entry.
@@ -123,11 +128,20 @@ pub struct WatchListException {
     made_at: DateTime,
 }
 
-/// The list of people with whom nobody may do business.
+/// Lists of people who must not be served, one of each source.
 #[derive(Clone, Debug, SimpleObject)]
 pub struct WatchList {
-    /// What its importer calls it.
-    source: String,
+    /// The list that counts of each source, by name.
+    sources: Vec<WatchListSource>,
+    /// How far existing customers have been screened again since the newest import. Null before the first.
+    screening: Option<WatchListScreening>,
+}
+
+/// The list of one source.
+#[derive(Clone, Debug, SimpleObject)]
+pub struct WatchListSource {
+    /// Name of the source, for example `OFAC SDN`.
+    name: String,
     /// Number of entries.
     entries: i32,
     /// Number of names, aliases included.
@@ -136,9 +150,40 @@ pub struct WatchList {
     imported_at: DateTime,
 }
 
-impl From<watch_list::Model> for WatchList {
+/// Screening of existing customers after an import.
+#[derive(Clone, Debug, SimpleObject)]
+pub struct WatchListScreening {
+    /// Number of customers when it began.
+    people: i32,
+    /// Number of customers that have been screened.
+    screened: i32,
+    /// Number of customers whose data could not be read.
+    failed: i32,
+    /// Number of new hits.
+    hits: i32,
+    /// When it began.
+    started_at: DateTime,
+    /// When all customers had been screened. Null while it goes on.
+    finished_at: Option<DateTime>,
+}
+
+impl From<watch_list::Model> for WatchListSource {
     fn from(row: watch_list::Model) -> Self {
-        Self { source: row.source, entries: row.entries, names: row.names, imported_at: row.imported_at.into() }
+        Self { name: row.source, entries: row.entries, names: row.names, imported_at: row.imported_at.into() }
+    }
+}
+
+impl From<screening_run::Model> for WatchListScreening {
+    fn from(row: screening_run::Model) -> Self {
+        let number = |count: i64| i32::try_from(count).unwrap_or(i32::MAX);
+        Self {
+            people: number(row.people),
+            screened: number(row.screened),
+            failed: number(row.failed),
+            hits: number(row.hits),
+            started_at: row.started_at.into(),
+            finished_at: row.finished_at.map(DateTime::from),
+        }
     }
 }
 
@@ -169,9 +214,16 @@ pub struct ScreeningQuery;
 
 #[Object]
 impl ScreeningQuery {
-    /// The list that people are screened against, null when none was imported; scope `operate`.
+    /// Lists that people are screened against. Null when none was imported. Requires scope `operate`.
     async fn watch_list(&self, ctx: &Context<'_>) -> Result<Option<WatchList>> {
-        Ok(hits::list(&*ctx.loaders().connection().await?, ctx.actor()).await?.map(WatchList::from))
+        let (lists, run) = hits::lists(&*ctx.loaders().connection().await?, ctx.actor()).await?;
+        if lists.is_empty() && run.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(WatchList {
+            sources: lists.into_iter().map(WatchListSource::from).collect(),
+            screening: run.map(WatchListScreening::from),
+        }))
     }
 }
 

@@ -41,9 +41,9 @@ impl User {
         self.0.id.into()
     }
 
-    /// Where the person's identity stands.
-    async fn status(&self) -> UserStatus {
-        self.0.status.into()
+    /// Identity verification status; always `PENDING` for a publishable key.
+    async fn status(&self, ctx: &Context<'_>) -> UserStatus {
+        if ctx.actor().may_see_results() { self.0.status.into() } else { UserStatus::Pending }
     }
 
     /// Given name; null until it is known.
@@ -93,15 +93,16 @@ impl User {
         Ok(ctx.loaders().kyc(self.0.id).await?.map(Kyc))
     }
 
-    /// What the present identity check looked at, each with its part of the score; empty before there was one.
+    /// What the present identity check looked at, each with its part of the score. Empty before there was one, and without a secret key.
     async fn kyc_checks(&self, ctx: &Context<'_>) -> Result<Vec<KycCheck>> {
         let check = ctx.loaders().kyc(self.0.id).await?;
-        Ok(check.map(|check| checks::parts(&check).into_iter().map(KycCheck::from).collect()).unwrap_or_default())
+        Ok(check.map(|check| KycCheck::of(ctx, &check)).unwrap_or_default())
     }
 
-    /// What the person must still supply before her identity is decided.
-    async fn kyc_requirements(&self) -> Vec<KycRequirement> {
-        checks::required(self.0.status).into_iter().map(KycRequirement::from).collect()
+    /// What the person must still supply before their identity is decided. Empty for a publishable key.
+    async fn kyc_requirements(&self, ctx: &Context<'_>) -> Vec<KycRequirement> {
+        let required = checks::required(self.0.status).filter(|_| ctx.actor().may_see_results());
+        required.into_iter().map(KycRequirement::from).collect()
     }
 
     /// All identity checks, newest first.
@@ -183,7 +184,7 @@ impl Item for User {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(remote = "entity::user::Status")]
 pub enum UserStatus {
-    /// Something is missing; no check was made yet.
+    /// Something is missing and no check was made yet, or a publishable key asks.
     Pending,
     /// Questions must be answered.
     ActionRequired,

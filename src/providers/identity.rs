@@ -2,7 +2,7 @@
 
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::RangeInclusive};
 
 /// What an identity check goes by. Formats have been checked before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,8 +11,9 @@ pub struct Evidence<'a> {
     pub last_name: &'a str,
     /// In whole years, on the day of the check.
     pub age: u32,
-    /// Whether the address is one of the United States, whose states and postal codes are known.
-    pub is_domestic: bool,
+    pub address: AddressFit,
+    /// Whether a line of the address is a post office box.
+    pub is_po_box: bool,
     pub has_phone: bool,
     /// Whether another customer of the same partner has given the same social security number.
     pub ssn_seen_before: bool,
@@ -22,6 +23,17 @@ pub struct Evidence<'a> {
     pub personas: bool,
 }
 
+/// Whether the parts of an address belong together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressFit {
+    /// The ZIP code lies in the state.
+    Domestic,
+    /// The ZIP code lies in another state of the United States.
+    OtherState,
+    /// The address is outside of the United States, where codes are not known.
+    Foreign,
+}
+
 /// What was looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -29,6 +41,7 @@ pub enum Check {
     Format,
     Age,
     Address,
+    PoBox,
     Phone,
     Email,
     DuplicateSsn,
@@ -74,6 +87,12 @@ pub fn unlisted(parts: Vec<Part>) -> Vec<Part> {
     parts.into_iter().map(passed).collect()
 }
 
+/// The parts with a resemblance to the watch list that was found later.
+pub fn listed(parts: Vec<Part>) -> Vec<Part> {
+    let failed = |part: Part| if part.check == Check::WatchList { Part { passed: false, part: SUSPICIOUS, ..part } } else { part };
+    parts.into_iter().map(failed).collect()
+}
+
 /// Rules of our own. In a sandbox the last names `Question`, `Review` and `Denied` set the score.
 #[derive(Debug)]
 pub struct BuiltIn;
@@ -96,17 +115,30 @@ const WATCH_LIST: i32 = 12;
 const MINOR: i32 = AGE - 89;
 /// What takes a perfect score to 0.45, where a person looks.
 const SUSPICIOUS: i32 = 12 - 54;
+/// The same for an age that no person has.
+const TOO_OLD: i32 = AGE - 54;
+/// What takes a perfect score to 0.79, where questions are asked.
+const PO_BOX: i32 = -20;
+
+/// The ages that are plausible for a customer.
+const AGES: RangeInclusive<u32> = 18..=120;
 
 fn verdict(evidence: Evidence<'_>) -> Verdict {
-    let is_adult = evidence.age >= 18;
+    let is_plausible = AGES.contains(&evidence.age);
+    let age = match evidence.age {
+        ..18 => MINOR,
+        _ if is_plausible => AGE,
+        _ => TOO_OLD,
+    };
+    let fits = evidence.address == AddressFit::Domestic;
     let part = |check, passed, part, rule: &'static str| Part { check, passed, part, rule: rule.into() };
-    let address = if evidence.is_domestic { ADDRESS } else { 0 };
+    let address = if fits { ADDRESS } else { 0 };
     let phone = if evidence.has_phone { PHONE } else { 0 };
     let ssn = if evidence.ssn_seen_before && !evidence.personas { SUSPICIOUS } else { SSN };
     let mut parts = vec![
         part(Check::Format, true, FORMAT, "Every field has its form, and the social security number is one that can be issued."),
-        part(Check::Age, is_adult, if is_adult { AGE } else { MINOR }, "The person is 18 or older."),
-        part(Check::Address, evidence.is_domestic, address, "The address has a state and a postal code of the United States."),
+        part(Check::Age, is_plausible, age, "The person is 18 to 120 years old."),
+        part(Check::Address, fits, address, "The address is in the United States, and its ZIP code lies in its state."),
         part(Check::Phone, evidence.has_phone, phone, "A phone number of the North American plan is given."),
         part(Check::Email, true, EMAIL, "The e-mail address has a name and a domain."),
         part(Check::DuplicateSsn, !evidence.ssn_seen_before, ssn, "Nobody else has given this social security number."),
@@ -117,6 +149,10 @@ fn verdict(evidence: Evidence<'_>) -> Verdict {
             "No entry of the watch list resembles the name and the day of birth.",
         ),
     ];
+    let po_box = if evidence.is_po_box { PO_BOX } else { 0 };
+    if evidence.is_po_box {
+        parts.push(part(Check::PoBox, false, PO_BOX, "The address is where the person lives, not a post office box."));
+    }
     if evidence.personas {
         let target = match evidence.last_name.to_ascii_lowercase().as_str() {
             "question" => 75,
@@ -124,17 +160,20 @@ fn verdict(evidence: Evidence<'_>) -> Verdict {
             "denied" => 10,
             _ => 99,
         };
-        let otherwise = FORMAT + AGE + address + phone + EMAIL + ssn + WATCH_LIST;
+        let otherwise = FORMAT + AGE + address + po_box + phone + EMAIL + ssn + WATCH_LIST;
         if target != otherwise {
             parts.push(part(Check::Persona, target == 99, target - otherwise, "In a sandbox the last name chooses the score."));
         }
     }
     let found = [
-        (evidence.is_domestic, "Address Match"),
+        (fits, "Address Match"),
+        (evidence.address == AddressFit::OtherState, "Address Mismatch"),
+        (evidence.is_po_box, "PO Box"),
         (evidence.has_phone, "Phone Match"),
         (evidence.ssn_seen_before, "SSN Seen Before"),
         (evidence.is_listed, WATCH_LIST_TAG),
-        (!is_adult, "Under 18"),
+        (evidence.age < *AGES.start(), "Under 18"),
+        (evidence.age > *AGES.end(), "Over 120"),
     ];
     Verdict { parts, tags: found.into_iter().filter_map(|(found, tag)| found.then_some(tag)).collect() }
 }
@@ -146,7 +185,8 @@ mod tests {
     const ADA: Evidence<'static> = Evidence {
         last_name: "Carter",
         age: 40,
-        is_domestic: true,
+        address: AddressFit::Domestic,
+        is_po_box: false,
         has_phone: true,
         ssn_seen_before: false,
         is_listed: false,
@@ -159,7 +199,12 @@ mod tests {
         for (evidence, expected, tags) in [
             (ADA, 99, vec!["Address Match", "Phone Match"]),
             (Evidence { has_phone: false, ..ADA }, 99, vec!["Address Match"]),
-            (Evidence { is_domestic: false, ..ADA }, 99, vec!["Phone Match"]),
+            (Evidence { address: AddressFit::Foreign, ..ADA }, 99, vec!["Phone Match"]),
+            (Evidence { address: AddressFit::OtherState, ..ADA }, 99, vec!["Address Mismatch", "Phone Match"]),
+            (Evidence { is_po_box: true, ..ADA }, 99, vec!["Address Match", "PO Box", "Phone Match"]),
+            (Evidence { age: 18, ..ADA }, 99, vec!["Address Match", "Phone Match"]),
+            (Evidence { age: 120, ..ADA }, 99, vec!["Address Match", "Phone Match"]),
+            (Evidence { age: 121, ..ADA }, 45, vec!["Address Match", "Phone Match", "Over 120"]),
             (Evidence { last_name: "Question", ..ADA }, 75, vec!["Address Match", "Phone Match"]),
             (Evidence { last_name: "Review", ..ADA }, 45, vec!["Address Match", "Phone Match"]),
             (Evidence { last_name: "DENIED", ..ADA }, 10, vec!["Address Match", "Phone Match"]),
@@ -169,7 +214,10 @@ mod tests {
             (live, 99, vec!["Address Match", "Phone Match"]),
             (Evidence { last_name: "Denied", ..live }, 99, vec!["Address Match", "Phone Match"]),
             (Evidence { has_phone: false, ..live }, 94, vec!["Address Match"]),
-            (Evidence { is_domestic: false, ..live }, 79, vec!["Phone Match"]),
+            (Evidence { address: AddressFit::Foreign, ..live }, 79, vec!["Phone Match"]),
+            (Evidence { address: AddressFit::OtherState, ..live }, 79, vec!["Address Mismatch", "Phone Match"]),
+            (Evidence { is_po_box: true, ..live }, 79, vec!["Address Match", "PO Box", "Phone Match"]),
+            (Evidence { age: 176, ..live }, 45, vec!["Address Match", "Phone Match", "Over 120"]),
             (Evidence { ssn_seen_before: true, ..live }, 45, vec!["Address Match", "Phone Match", "SSN Seen Before"]),
             (Evidence { is_listed: true, ..live }, 45, vec!["Address Match", "Phone Match", "Watch List Match"]),
             (Evidence { age: 17, ..live }, 10, vec!["Address Match", "Phone Match", "Under 18"]),
@@ -184,6 +232,7 @@ mod tests {
         for evidence in [ADA, Evidence { last_name: "Question", ..ADA }, Evidence { personas: false, has_phone: false, ..ADA }] {
             let listed = verdict(Evidence { is_listed: true, ..evidence });
             assert_ne!(score(&listed.parts), score(&verdict(evidence).parts));
+            assert_eq!(super::listed(verdict(evidence).parts), listed.parts, "{evidence:?}");
             assert_eq!(unlisted(listed.parts), verdict(evidence).parts, "{evidence:?}");
         }
     }
@@ -197,14 +246,22 @@ mod tests {
         assert_eq!(
             failed(Evidence {
                 age: 17,
-                is_domestic: false,
+                address: AddressFit::OtherState,
+                is_po_box: true,
                 has_phone: false,
                 ssn_seen_before: true,
                 is_listed: true,
                 personas: false,
                 ..ADA
             }),
-            [(Check::Age, -69), (Check::Address, 0), (Check::Phone, 0), (Check::DuplicateSsn, -42), (Check::WatchList, -42)]
+            [
+                (Check::Age, -69),
+                (Check::Address, 0),
+                (Check::Phone, 0),
+                (Check::DuplicateSsn, -42),
+                (Check::WatchList, -42),
+                (Check::PoBox, -20)
+            ]
         );
         assert_eq!(failed(Evidence { last_name: "Review", ..ADA }), [(Check::Persona, -54)]);
     }

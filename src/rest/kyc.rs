@@ -9,7 +9,7 @@ use super::{
 use crate::{
     app::App,
     domain::{
-        self, Error, Refusal,
+        self, Actor, Error, Refusal,
         command::{self, Answer},
         kyc::{self, Answering, Correction, Given, Named, Patch, PatchedAddress, Start, questions},
     },
@@ -79,12 +79,13 @@ const ALONE: [&str; 10] = [
 
 async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, body: Body) -> Result<Response> {
     let new = users::parse(&body).map_err(|error| command::unreadable::<Start>(&actor, error))?;
-    told(&app, StatusCode::CREATED, &kyc::start(&app, &actor, key, Start(new)).await?)
+    let started = kyc::start(&app, &actor, key, Start(new)).await?;
+    told(&app, &actor, StatusCode::CREATED, &started)
 }
 
 async fn read(State(app): State<App>, actor: Caller, Id(token): Id) -> Result<Json<Told>> {
     let check = kyc::look_up(&app, &actor, &token).await?.ok_or_else(|| Refusal::not_found("token"))?;
-    Ok(Json(Told::of(&app, StatusCode::OK, &check)?))
+    Ok(Json(Told::of(&app, &actor, StatusCode::OK, &check)?))
 }
 
 async fn amend(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Id(token): Id, body: Body) -> Result<Response> {
@@ -95,11 +96,11 @@ async fn amend(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader,
         }
         (None, patch) => kyc::correct(&app, &actor, key, Correction { check, patch }).await?,
     };
-    told(&app, StatusCode::OK, &changed)
+    told(&app, &actor, StatusCode::OK, &changed)
 }
 
-fn told(app: &App, status: StatusCode, check: &Answer<Model>) -> Result<Response> {
-    let mut response = answer(check, &Told::of(app, status, &check.value)?);
+fn told(app: &App, actor: &Actor, status: StatusCode, check: &Answer<Model>) -> Result<Response> {
+    let mut response = answer(check, &Told::of(app, actor, status, &check.value)?);
     *response.status_mut() = status;
     Ok(response)
 }
@@ -165,12 +166,12 @@ struct Settled {
 struct Finding {
     /// Always `success`.
     result: &'static str,
-    /// From 0 to 1; 0.90 and more is approved.
-    #[schema(value_type = f64, example = 0.99)]
-    score: Box<RawValue>,
-    /// What was found.
+    /// From 0 to 1; 0.90 and more is approved. Null without a secret key.
+    #[schema(value_type = Option<f64>, example = 0.99)]
+    score: Option<Box<RawValue>>,
+    /// What was found; empty without a secret key.
     tags: Vec<String>,
-    /// `Approved`, `Manual Review` or `Denied`.
+    /// `Approved`, `Manual Review` or `Denied`; always `Pending` for a publishable key.
     outcome: &'static str,
 }
 
@@ -262,15 +263,23 @@ struct Choice {
 }
 
 impl Told {
-    fn of(app: &App, status: StatusCode, check: &Model) -> domain::Result<Self> {
+    fn of(app: &App, actor: &Actor, status: StatusCode, check: &Model) -> domain::Result<Self> {
         let token = check.token.clone();
+        if !actor.may_see_results() {
+            let data = Finding { result: "success", score: None, tags: Vec::new(), outcome: "Pending" };
+            return Ok(Self::Settled(Settled { status_code: status.as_u16(), token, data }));
+        }
         let questions = questions::open(app, check)?;
         if !questions.is_empty() {
             return Ok(Self::Unsettled(Unsettled::of(token, questions)));
         }
-        let score = Decimal::new(check.score.into(), 2).to_string();
-        let score = RawValue::from_string(score).map_err(|_| Error::broken("a score is no number"))?;
-        let tags = check.tags.lines().map(str::to_owned).collect();
+        let (score, tags) = if actor.may_see_findings() {
+            let score = Decimal::new(check.score.into(), 2).to_string();
+            let score = RawValue::from_string(score).map_err(|_| Error::broken("a score is no number"))?;
+            (Some(score), check.tags.lines().map(str::to_owned).collect())
+        } else {
+            (None, Vec::new())
+        };
         let data = Finding { result: "success", score, tags, outcome: word(check.outcome) };
         Ok(Self::Settled(Settled { status_code: status.as_u16(), token, data }))
     }

@@ -81,7 +81,7 @@ async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader
     let registered = users::register(&app, &actor, key, new).await?;
     let created = Created {
         id: registered.value.user.id,
-        status: registered.value.user.status,
+        status: if actor.may_see_results() { registered.value.user.status } else { Status::Pending },
         kyc_token: registered.value.kyc.as_ref().map(|kyc| kyc.token.clone()),
     };
     Ok(answer(&registered, &created))
@@ -141,7 +141,7 @@ fn parse_change(user_id: Uuid, body: &Body) -> domain::Result<UserChange> {
 struct Created {
     /// Opaque identifier.
     id: Uuid,
-    /// What the identity check came to.
+    /// Identity verification status; always `pending` for a publishable key.
     #[schema(value_type = String, example = "approved")]
     status: Status,
     /// What the identity check is called by; null when none was made.

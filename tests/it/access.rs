@@ -247,7 +247,15 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
             UNSCOPED,
             Gets::Nothing,
         ),
-        read("watchList", Some(Scope::Operate), "{ watchList { source names } }", json!({}), NOBODY, UNSCOPED, Null),
+        read(
+            "watchList",
+            Some(Scope::Operate),
+            "{ watchList { sources { name names } screening { people } } }",
+            json!({}),
+            NOBODY,
+            UNSCOPED,
+            Null,
+        ),
         change(
             "watchListHitClear",
             Scope::Operate,

@@ -344,7 +344,8 @@ on_both! {
         let key = app.key_for(&[Scope::Start]).await;
         let created = app.gql_as(Some(&key), USER_CREATE.replace("kyc { token score outcome tags }", "").as_str(), json!({ "input": person("Ada", "Carter") })).await;
         let user = created.entity("userCreate", "user");
-        assert_eq!((&user["status"], &user["firstName"]), (&json!("APPROVED"), &json!("Ada")));
+        assert_eq!((&user["status"], &user["firstName"]), (&json!("PENDING"), &json!("Ada")));
+        assert_eq!(app.gql("query($id: ID!) { user(id: $id) { status } }", json!({ "id": user["id"] })).await.data()["user"]["status"], "APPROVED");
         let read = app.gql_as(Some(&key), "query($id: ID!) { user(id: $id) { email } }", json!({ "id": user["id"] })).await;
         assert_eq!(read.error_code(), "FORBIDDEN");
         let body = json!({
@@ -352,11 +353,98 @@ on_both! {
             "address_line_1": "1 Own St", "address_city": "Richmond", "address_state": "VA", "address_postal_code": "23220", "address_country_code": "US",
         });
         let started = send(app.anonymous("POST", "/v1/users").bearer_auth(&key).json(&body)).await;
-        assert_eq!((started.status, &started.body["status"]), (200, &json!("approved")));
+        assert_eq!((started.status, &started.body["status"]), (200, &json!("pending")));
         let path = format!("/v1/users/{}", started.body["id"].as_str().unwrap());
         let denied = send(app.anonymous("GET", &path).bearer_auth(&key)).await;
         let told = json!({ "error": { "type": "authentication_error", "message": "The credential lacks the scope `read`." } });
         assert_eq!((denied.status, denied.body), (401, told));
+    }
+
+    /// Whatever is found of a person, a publishable key gets the same answer, and the partner learns the result.
+    async fn a_publishable_key_learns_nothing_of_people(app: TestApp) {
+        let folder = Folder::new();
+        let file = folder.0.join("sdn.csv");
+        std::fs::write(&file, format!("7,\"LISTED, Ada\",\"individual\",\"SDGT\",{}\"DOB 23 Jan 1985\"\r\n\u{1a}", "-0- ,".repeat(7))).unwrap();
+        assert!(run(&app.database_url, &["screen", "import", file.to_str().unwrap()]).status.success());
+        let key = app.key_for(&[Scope::Start]).await;
+        let body = |last_name: &str, ssn: &str, birth_date: &str| json!({
+            "first_name": "Ada", "last_name": last_name, "email_address": "ada@example.com", "phone_number": "2025550107", "birth_date": birth_date,
+            "ssn_number": ssn, "address_line_1": "1 Own St", "address_city": "Richmond", "address_state": "VA", "address_postal_code": "23220",
+            "address_country_code": "US",
+        });
+        let input = |last_name: &str, ssn: &str, birth_date: &str| {
+            let mut input = person("Ada", last_name);
+            (input["ssn"], input["birthDate"]) = (json!(ssn), json!(birth_date));
+            input
+        };
+        let create = "mutation($input: UserCreateInput!) { userCreate(input: $input) { user { status kycRequirements } userErrors { code } } }";
+        let start = "mutation($input: KycStartInput!) { kycStart(input: $input) { kyc {
+            score outcome tags checks { check } watchListHits { score } questions { text } questionsExpireAt requirements review { outcome }
+            applicant { city } isSuperseded user { status } createdAt decidedAt } userErrors { code } } }";
+        let check = json!({
+            "score": null, "outcome": "PENDING", "tags": [], "checks": [], "watchListHits": null, "questions": [], "questionsExpireAt": null,
+            "requirements": [], "review": null, "applicant": null, "isSuperseded": false, "user": null, "createdAt": "2026-07-09T16:00:00Z",
+            "decidedAt": "2026-07-09T16:00:00Z",
+        });
+        for (turn, (last_name, ssn, birth_date, status, outcome)) in [
+            ("Carter", "523456789", "1985-01-23", "APPROVED", "Approved"),
+            ("Carter", "523456789", "1985-01-23", "APPROVED", "Approved"),
+            ("Denied", "523456781", "1985-01-23", "DENIED", "Denied"),
+            ("Carter", "523456782", "2015-01-23", "DENIED", "Denied"),
+            ("Review", "523456783", "1985-01-23", "DOCUMENTATION_REQUIRED", "Manual Review"),
+            ("Question", "523456784", "1985-01-23", "ACTION_REQUIRED", "questions"),
+            ("Listed", "523456785", "1985-01-23", "DOCUMENTATION_REQUIRED", "Manual Review"),
+        ].into_iter().enumerate() {
+            let what = format!("{last_name} {birth_date} {turn}");
+            let rest = |path: &str| app.anonymous("POST", path).bearer_auth(&key).header("idempotency-key", format!("{path} {turn}"));
+            let graphql = async |document: &str| {
+                let mut input = input(last_name, ssn, birth_date);
+                input["idempotencyKey"] = json!(format!("graphql {} {turn}", document.len()));
+                app.gql_as(Some(&key), document, json!({ "input": input })).await
+            };
+            let mut ids = Vec::new();
+            for replayed in [false, true] {
+                let began = Instant::now();
+                let user = send(rest("/v1/users").json(&body(last_name, ssn, birth_date))).await;
+                assert!(began.elapsed() >= Duration::from_millis(250), "{what}");
+                let (id, token) = (user.body["id"].clone(), user.body["kyc_token"].clone());
+                assert!(token.as_str().unwrap().starts_with("S-"));
+                assert_eq!((user.status, &user.body), (200, &json!({ "id": id, "status": "pending", "kyc_token": token })), "{what}");
+                assert_eq!(user.headers.contains_key("idempotent-replayed"), replayed);
+                let began = Instant::now();
+                let kyc = send(rest("/v1/kyc").json(&body(last_name, ssn, birth_date))).await;
+                assert!(began.elapsed() >= Duration::from_millis(250), "{what}");
+                let told = json!({ "status_code": 201, "token": kyc.body["token"], "data": { "result": "success", "score": null, "tags": [], "outcome": "Pending" } });
+                assert_eq!((kyc.status, &kyc.body), (201, &told), "{what}");
+                assert_eq!(graphql(create).await.entity("userCreate", "user"), &json!({ "status": "PENDING", "kycRequirements": [] }), "{what}");
+                assert_eq!(graphql(start).await.entity("kycStart", "kyc"), &check, "{what}");
+                ids.push((id, kyc.body["token"].clone()));
+            }
+            assert_eq!(ids[0], ids[1], "{what}");
+
+            // The partner's secret key is told.
+            let (id, token) = &ids[0];
+            let user = app.gql("query($id: ID!) { user(id: $id) { status } }", json!({ "id": id })).await;
+            assert_eq!(user.data()["user"]["status"], status, "{what}");
+            let found = app.get(&format!("/v1/kyc/{}", token.as_str().unwrap())).await.body;
+            if outcome == "questions" {
+                assert_eq!(found["prompts"]["answers"]["questions"].as_array().map(Vec::len), Some(5), "{what}");
+            } else {
+                assert_eq!(found["data"]["outcome"], outcome, "{what}");
+                assert!(found["data"]["score"].is_number() && !found["data"]["tags"].as_array().unwrap().is_empty(), "{what}");
+            }
+            // What else the key might ask.
+            for (method, path) in [("GET", format!("/v1/kyc/{}", token.as_str().unwrap())), ("PATCH", format!("/v1/kyc/{}", token.as_str().unwrap())), ("GET", format!("/v1/users/{}", id.as_str().unwrap()))] {
+                let request = app.anonymous(method, &path).bearer_auth(&key);
+                let request = if method == "PATCH" { request.json(&json!({ "first_name": "Eve" })) } else { request };
+                assert_eq!(send(request).await.status, 401, "{method} {path}");
+            }
+            let node = app.gql_as(Some(&key), "query($id: ID!) { node(id: $id) { id } }", json!({ "id": id })).await;
+            assert_eq!(node.data(), &json!({ "node": null }), "{what}");
+        }
+        let nested = "mutation($input: UserCreateInput!) { userCreate(input: $input) { user { kyc { outcome } } userErrors { code } } }";
+        let nested = app.gql_as(Some(&key), nested, json!({ "input": person("Ada", "Carter") })).await;
+        assert_eq!(nested.error_code(), "FORBIDDEN");
     }
 }
 

@@ -212,6 +212,7 @@ on_both! {
             id: app.app.ids.next(entity::Kind::ScreeningHit),
             partner_id: app.partner.id,
             kyc_id: rita.kyc_id.parse().unwrap(),
+            source: "OFAC SDN".to_owned(),
             entry: 42,
             listed_name: "REVIEW, Rita".to_owned(),
             programs: "SDGT".to_owned(),

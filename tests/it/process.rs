@@ -296,3 +296,34 @@ async fn a_server_left_behind_by_a_rotation_is_not_ready() {
         assert_eq!(client.get(format!("{}/livez", server.url)).send().await.unwrap().status(), 200);
     }
 }
+
+/// The example of a list in the README, and one that has the name of the demonstration customer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_start_after_an_import_is_like_any_other() {
+    let readme = include_str!("../../README.md");
+    let example = readme.split_once("write a list of one: `").unwrap().1.split_once('`').unwrap().0;
+    let of_ada = format!("7,\"CARTER, Ada\",\"individual\",\"TEST\",{}\"DOB 23 Jan 1985\"", "-0- ,".repeat(7));
+    for (list, status, holdings) in [(example, "APPROVED", 3), (of_ada.as_str(), "DOCUMENTATION_REQUIRED", 0)] {
+        for (url, folder) in databases().await {
+            assert!(run(&url, &["migrate"]).status.success());
+            let file = folder.0.join("sdn.csv");
+            std::fs::write(&file, format!("{list}\n\u{1a}")).unwrap();
+            let imported = run(&url, &["screen", "import", file.to_str().unwrap()]);
+            assert!(imported.status.success(), "{imported:?}");
+            let query = "{ partner { clock { now } } users(first: 5) { edges { node { firstName status accounts(first: 1) { edges { node {
+                positions(first: 5) { edges { node { id } } } } } } } } } }";
+            for _ in 0..2 {
+                let server = Process::start(&url, &[]).await;
+                let key = create_key(&url);
+                let data = ask(&client(), &server.url, &key, query, json!({})).await.unwrap();
+                let people = data["users"]["edges"].as_array().unwrap();
+                assert_eq!((people.len(), &people[0]["node"]["status"]), (1, &json!(status)), "{data}");
+                let positions = &people[0]["node"]["accounts"]["edges"][0]["node"]["positions"]["edges"];
+                assert_eq!(positions.as_array().map_or(0, Vec::len), holdings, "{data}");
+                let now: chrono::DateTime<chrono::Utc> = data["partner"]["clock"]["now"].as_str().unwrap().parse().unwrap();
+                assert!((coffer::domain::clock::system_now() - now).abs() < chrono::Duration::minutes(1), "the clock is not behind");
+                assert_eq!(server.terminate(), Some(0));
+            }
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use super::options;
 use crate::domain::{
     Refusal, Result, applicants,
-    people::{self, Country},
+    people::{self, Country, tidy},
     users::changes::Change,
 };
 use entity::account::{self, AccountKind};
@@ -152,7 +152,7 @@ impl ProfilePatch {
             (&self.employer_name, &mut account.employer_name),
         ] {
             if let Some(new) = new {
-                answer.clone_from(new);
+                *answer = tidy(new);
             }
         }
         if self.is_director == Change::Set(false) {
@@ -168,7 +168,11 @@ impl ProfilePatch {
             (&self.director_of, &mut account.director_of),
             (&self.risk_tolerance, &mut account.risk_tolerance),
         ] {
-            new.apply(answer);
+            match new {
+                Change::Keep => {}
+                Change::Clear => *answer = None,
+                Change::Set(new) => *answer = Some(tidy(new)),
+            }
         }
     }
 }

@@ -101,7 +101,7 @@ impl Command for Issuance {
         let scopes = self.new.scopes()?;
         require_held(&self.giver, &scopes, "scopes")?;
         let (mut row, text) = made(desk.app, desk.partner, &scopes)?;
-        self.new.label.trim().clone_into(&mut row.label);
+        row.label = people::tidy(&self.new.label);
         put(desk, row, text).await
     }
 

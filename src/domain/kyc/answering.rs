@@ -3,7 +3,7 @@
 use super::{
     Named, applicant,
     evidence::{Patch, Reconsidered, reconsider},
-    held, hits, outcome_of, parts,
+    held, hits, is_listed, outcome_of, parts,
     questions::{self, ENOUGH, Given},
     settle, written,
 };
@@ -72,7 +72,8 @@ impl Command for Answering {
             }
             None => {
                 let person = applicant(desk.app, &check)?.ok_or_else(not_open)?;
-                hits::screen_again(desk, check.id, person.reveal()).await?
+                hits::screen_again(desk, check.id, person.reveal()).await?;
+                is_listed(desk.tx, check.id).await?
             }
         };
         let passed = right >= ENOUGH;

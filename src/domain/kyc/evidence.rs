@@ -1,13 +1,13 @@
 //! What a check goes by, corrected and judged anew.
 
-use super::{applicant, hits, judge, parts, sealed_applicant, ssn_index, written};
+use super::{applicant, hits, is_listed, judge, parts, sealed_applicant, ssn_index, written};
 use crate::{
     domain::{
         Code, Error, Refusal, Result,
         applicants::{self, Applicant, BIRTH_DATE, NewAddress, PHONE, SSN, sealed, valid},
         command::Desk,
         events::Happening,
-        people::{Email, PersonName, parse_birth_date},
+        people::{Email, parse_birth_date, person_name, tidy},
         ssn::Ssn,
     },
     providers::identity::{self, Check},
@@ -59,11 +59,8 @@ impl Patch {
 
     /// Refuses what cannot be, whatever stands beside it; an address is looked at once it is whole.
     pub fn check(&self, mode: Mode) -> Result<()> {
-        if let Some(name) = &self.first_name {
-            valid("firstName", PersonName::parse(name))?;
-        }
-        if let Some(name) = &self.last_name {
-            valid("lastName", PersonName::parse(name))?;
+        for (field, name) in [("firstName", &self.first_name), ("lastName", &self.last_name)] {
+            name.as_ref().map_or(Ok(()), |name| person_name(field, name).map(|_| ()))?;
         }
         if let Some(email) = &self.email {
             valid("email", Email::parse(email))?;
@@ -82,7 +79,7 @@ impl Patch {
 
     /// The person as she is with this corrected.
     fn applied(&self, desk: &Desk<'_>, to: &Applicant) -> Result<Applicant> {
-        let or = |given: &Option<String>, kept: &str| given.as_deref().map_or(kept, str::trim).to_owned();
+        let or = |given: &Option<String>, kept: &str| given.as_deref().map_or_else(|| kept.to_owned(), tidy);
         let or_none = |given: Option<&str>, kept: Option<&String>| match given {
             Some(given) => Some(given.to_owned()).filter(|given| !given.is_empty()),
             None => kept.cloned(),
@@ -92,19 +89,20 @@ impl Patch {
         let (patch, kept) = (&self.address, &to.address);
         let address = NewAddress {
             line1: or(&patch.line1, &kept.line1),
-            line2: or_none(patch.line2.as_deref().map(str::trim), kept.line2.as_ref()),
+            line2: or_none(patch.line2.as_deref(), kept.line2.as_ref()),
             city: or(&patch.city, &kept.city),
             state: or(&patch.state, &kept.state),
             postal_code: or(&patch.postal_code, &kept.postal_code),
             country_code: or(&patch.country_code, &kept.country_code),
         };
         address.check()?;
+        let address = address.tidied();
         let birth_date = birth_date.unwrap_or(to.birth_date);
-        applicants::born_by(birth_date, desk.now.date_naive())?;
+        applicants::born_by(birth_date, desk.today())?;
         Ok(Applicant {
             first_name: or(&self.first_name, &to.first_name),
             last_name: or(&self.last_name, &to.last_name),
-            email: or(&self.email, &to.email),
+            email: self.email.as_deref().map_or(to.email.as_str(), str::trim).to_owned(),
             phone: or_none(self.phone.as_deref(), to.phone.as_ref()),
             ssn: ssn.map_or_else(|| to.ssn.clone(), |ssn| ssn.reveal()),
             birth_date,
@@ -146,7 +144,8 @@ pub async fn reconsider(desk: &Desk<'_>, mut check: kyc::Model, patch: &Patch) -
         let user = rewritten(desk, user, &before, &after)?.update(desk.tx).await?;
         desk.fact().record(desk.tx, Happening::UserUpdated, user.id, json!({ "id": user.id, "status": user.status })).await?;
     }
-    let is_listed = hits::screen_again(desk, check.id, &after).await?;
+    hits::screen_again(desk, check.id, &after).await?;
+    let is_listed = is_listed(desk.tx, check.id).await?;
     let judged = judge(desk, &after, check.user_id, is_listed).await?;
     let (mut judged, tags) = judged.ok_or(Error::Unavailable("No identity check is configured for live partners."))?;
     judged.extend(parts(&check).into_iter().filter(|part| part.check == Check::Answers));

@@ -35,7 +35,7 @@ pub fn of(seed: &[u8], applicant: &Applicant) -> Vec<Fact> {
     // In E.164 form: +1, the area code, the exchange, the line.
     let phone = phone.as_ref().map_or("", Phone::as_str);
     let domain = applicant.email.rsplit_once('@').map(|(_, domain)| domain.to_lowercase());
-    let states: Vec<&str> = UsState::all().filter(|state| !state.name().starts_with("Armed Forces")).map(UsState::name).collect();
+    let states: Vec<&str> = UsState::all().filter(|state| state.issues_ssns()).map(UsState::name).collect();
     let month = usize::try_from(born.month0()).ok().and_then(|month| MONTHS.get(month)).copied();
     let weekday = usize::try_from(born.weekday().num_days_from_monday()).ok().and_then(|day| WEEKDAYS.get(day)).copied();
     let facts = [

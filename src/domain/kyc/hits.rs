@@ -1,8 +1,8 @@
 //! A resemblance to an entry of the watch list, looked at by somebody who says that it is somebody else.
 
 use super::{
-    Assessed, applicant, ask, held, is_listed, outcome_of, parts, questions::ENOUGH, reviews::require_other_hands, schedule_expiry, settle,
-    within, written,
+    Assessed, applicant, ask, close_questions, facts_of, held, is_listed, move_person, outcome_of, parts, questions::ENOUGH,
+    reviews::require_other_hands, schedule_expiry, settle, was_denied_before, within, written,
 };
 use crate::{
     app::App,
@@ -15,6 +15,7 @@ use crate::{
         people::parse_birth_date,
         screening,
         secrets::{Place, Secret},
+        timers,
     },
     providers::identity::{self, WATCH_LIST_TAG},
 };
@@ -23,10 +24,13 @@ use entity::{
     Kind, event,
     kyc::{self, Outcome},
     partner::Mode,
-    screening_exception, screening_hit, watch_list,
+    screening_exception, screening_hit, screening_run,
+    timer::TimerKind,
+    user, watch_list,
 };
 use sea_orm::{ActiveEnum, ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
 use serde::Serialize;
+use serde_json::json;
 use uuid::Uuid;
 
 /// That the person of an identity check is not an entry of the watch list, until a day.
@@ -69,7 +73,7 @@ impl Command for Clearing {
 
     async fn carry_out(&self, desk: &Desk<'_>) -> Result<screening_hit::Model> {
         let until = valid("until", parse_birth_date(&self.until))?;
-        let today = desk.now.date_naive();
+        let today = desk.today();
         if until < today {
             return Err(Refusal::invalid("until", "lies in the past").into());
         }
@@ -87,7 +91,7 @@ impl Command for Clearing {
         }
         require_other_hands(desk, &check).await?;
         let person = applicant(desk.app, &check)?.ok_or_else(|| Error::broken("a check with a hit does not tell whom it is about"))?;
-        let exception = except(desk, person.reveal(), hit.entry, self.reason.trim(), until).await?;
+        let exception = except(desk, person.reveal(), &hit, self.reason.trim(), until).await?;
         let mut row: screening_hit::ActiveModel = hit.into();
         row.cleared_at = Set(Some(desk.now));
         row.cleared_by = Set(desk.actor_id);
@@ -106,32 +110,64 @@ impl Command for Clearing {
     }
 }
 
-/// Screens the person of a check whose evidence was corrected; whether she resembles an entry that nobody has cleared for her.
+/// Screens the person of a check again; the hits that are new or changed.
 ///
-/// What was found before and is open stays so, and what was cleared for another name or day of birth is open again.
-pub async fn screen_again(desk: &Desk<'_>, check_id: Uuid, person: &Applicant) -> Result<bool> {
+/// A hit that was found before and is open stays open, and one that was cleared for another name or birth date is open again.
+pub async fn screen_again(desk: &Desk<'_>, check_id: Uuid, person: &Applicant) -> Result<Vec<screening_hit::Model>> {
     let known = of_check(desk.tx, check_id).await?;
+    let mut new = Vec::new();
     for found in screening::hits(desk, person, check_id).await? {
-        let known = known.iter().find(|known| known.entry == found.entry);
+        let known = known.iter().find(|known| screening::is_same_entry(known, &found));
         match known {
-            Some(known) if screening::is_open(known) => {}
+            Some(known) if screening::is_open(known) || known.exception_id.is_some() && known.exception_id == found.exception_id => {}
             Some(known) => {
                 let anew = screening_hit::Model { id: known.id, found_at: known.found_at, ..found };
-                screening_hit::ActiveModel::from(anew).reset_all().update(desk.tx).await?;
+                new.push(screening_hit::ActiveModel::from(anew).reset_all().update(desk.tx).await?);
             }
-            None => {
-                screening_hit::ActiveModel::from(found).reset_all().insert(desk.tx).await?;
-            }
+            None => new.push(screening_hit::ActiveModel::from(found).reset_all().insert(desk.tx).await?),
         }
     }
-    is_listed(desk.tx, check_id).await
+    Ok(new)
+}
+
+/// Sends a customer to a reviewer because of open hits that a new watch list has brought, with an event for each. Who was denied stays so.
+pub async fn reopen(desk: &Desk<'_>, mut check: kyc::Model, new: &[screening_hit::Model]) -> Result<()> {
+    if check.outcome != Outcome::Denied {
+        if check.outcome == Outcome::QuestionsRequired {
+            close_questions(&mut check);
+            timers::forget(desk.tx, desk.partner.id, check.id, TimerKind::KycQuestionsExpire).await?;
+        }
+        if check.outcome != Outcome::ManualReview {
+            (check.outcome, check.decided_at) = (Outcome::ManualReview, desk.now);
+        }
+        let parts = identity::listed(parts(&check));
+        check.score = identity::score(&parts);
+        check.parts = written(&parts)?;
+        if check.tags.lines().all(|tag| tag != WATCH_LIST_TAG) {
+            check.tags = [check.tags.as_str(), WATCH_LIST_TAG].join("\n").trim_start().to_owned();
+        }
+        check = kyc::ActiveModel::from(check).reset_all().update(desk.tx).await?;
+    }
+    for hit in new {
+        let mut facts = facts_of(&check);
+        facts["hit_id"] = json!(hit.id);
+        desk.fact().record(desk.tx, Happening::KycWatchListHitFound, check.id, facts).await?;
+    }
+    let user = match check.user_id {
+        Some(id) => user::Entity::find_by_id(id).one(desk.tx).await?,
+        None => None,
+    };
+    if let Some(user) = user {
+        move_person(desk, user, check.outcome).await?;
+    }
+    Ok(())
 }
 
 /// Keeps the hits of a person's earlier check open that nobody has cleared, under the check that takes its place: another name does
 /// not clear them. Whether there are any.
 pub async fn keep_open(desk: &Desk<'_>, earlier: Uuid, found: &mut Assessed) -> Result<bool> {
     let mut open = of_check(desk.tx, earlier).await?;
-    open.retain(|hit| screening::is_open(hit) && found.hits.iter().all(|other| other.entry != hit.entry));
+    open.retain(|hit| screening::is_open(hit) && found.hits.iter().all(|other| !screening::is_same_entry(other, hit)));
     let kept = !open.is_empty();
     for hit in open {
         found.hits.push(screening_hit::Model { id: desk.app.ids.next(Kind::ScreeningHit), kyc_id: found.check.id, ..hit });
@@ -147,13 +183,20 @@ async fn named(desk: &Desk<'_>, id: Uuid) -> Result<Option<screening_hit::Model>
 /// The column of reasons for exceptions.
 const REASON: &str = "screening_exception.reason";
 
-async fn except(desk: &Desk<'_>, person: &Applicant, entry: i64, reason: &str, until: NaiveDate) -> Result<screening_exception::Model> {
+async fn except(
+    desk: &Desk<'_>,
+    person: &Applicant,
+    hit: &screening_hit::Model,
+    reason: &str,
+    until: NaiveDate,
+) -> Result<screening_exception::Model> {
     let id = desk.app.ids.next(Kind::ScreeningException);
     let exception = screening_exception::Model {
         id,
         partner_id: desk.partner.id,
         subject: screening::subject(desk, person),
-        entry,
+        source: hit.source.clone(),
+        entry: hit.entry,
         reason: desk.app.vault.seal(Place { column: REASON, row: id, partner: desk.partner.id }, reason.as_bytes())?,
         until,
         made_by: desk.actor_id,
@@ -177,7 +220,9 @@ async fn judged_without(desk: &Desk<'_>, mut check: kyc::Model, person: &Applica
     check.parts = written(&parts)?;
     check.tags = check.tags.lines().filter(|tag| *tag != WATCH_LIST_TAG).collect::<Vec<_>>().join("\n");
     check.outcome = match outcome_of(check.score, false) {
-        _ if waits_otherwise(desk.tx, &check).await? || was_in_review(desk.tx, &check).await? => Outcome::ManualReview,
+        _ if is_held_otherwise(desk, &check).await? => Outcome::ManualReview,
+        // A reviewer had approved it before a new list brought the hits.
+        _ if check.reviewed_at.is_some() => Outcome::Approved,
         other => other,
     };
     if check.outcome == Outcome::QuestionsRequired {
@@ -187,6 +232,14 @@ async fn judged_without(desk: &Desk<'_>, mut check: kyc::Model, person: &Applica
         check.decided_at = desk.now;
     }
     Ok(check)
+}
+
+/// Whether a check stays with a reviewer once its hits are cleared.
+async fn is_held_otherwise(desk: &Desk<'_>, check: &kyc::Model) -> Result<bool> {
+    if check.reviewed_at.is_some() {
+        return was_corrected_in_review(desk.tx, check.id).await;
+    }
+    Ok(waits_otherwise(desk.tx, check).await? || was_in_review(desk.tx, check).await? || was_denied_before(desk, check).await?)
 }
 
 /// Whether a check that went to a reviewer would have without its hits: by its score, by answers that failed or never came, or because it
@@ -213,8 +266,8 @@ async fn was_corrected_in_review(connection: &impl ConnectionTrait, id: Uuid) ->
     Ok(history.iter().zip(history.iter().skip(1)).any(corrected))
 }
 
-/// Whether the person was in a review for something else than the hits of a check when it was made, or came out of one refused: neither a
-/// change nor a cleared hit ends that.
+/// Whether the person was in a review for something else than the hits of a check when it was made, or had been denied: neither a change
+/// nor a cleared hit ends that.
 async fn was_in_review(connection: &impl ConnectionTrait, check: &kyc::Model) -> Result<bool> {
     let Some(user_id) = check.user_id else { return Ok(false) };
     let cleared = of_check(connection, check.id).await?;
@@ -227,9 +280,7 @@ async fn was_in_review(connection: &impl ConnectionTrait, check: &kyc::Model) ->
     for check in earlier {
         match check.outcome {
             Outcome::ManualReview if is_held_by(connection, &check, &cleared).await? => {}
-            Outcome::ManualReview => return Ok(true),
-            Outcome::Denied if check.reviewed_at.is_some() => return Ok(true),
-            Outcome::Denied => {}
+            Outcome::ManualReview | Outcome::Denied => return Ok(true),
             Outcome::Approved | Outcome::QuestionsRequired => return Ok(false),
         }
     }
@@ -240,7 +291,7 @@ async fn was_in_review(connection: &impl ConnectionTrait, check: &kyc::Model) ->
 async fn is_held_by(connection: &impl ConnectionTrait, check: &kyc::Model, cleared: &[screening_hit::Model]) -> Result<bool> {
     let mut open = of_check(connection, check.id).await?;
     open.retain(screening::is_open);
-    let known = |hit: &screening_hit::Model| cleared.iter().any(|cleared| cleared.entry == hit.entry);
+    let known = |hit: &screening_hit::Model| cleared.iter().any(|cleared| screening::is_same_entry(cleared, hit));
     Ok(!open.is_empty() && open.iter().all(known) && !waits_otherwise(connection, check).await?)
 }
 
@@ -248,8 +299,8 @@ async fn of_check(connection: &impl ConnectionTrait, kyc_id: Uuid) -> Result<Vec
     Ok(screening_hit::Entity::find().filter(screening_hit::Column::KycId.eq(kyc_id)).all(connection).await?)
 }
 
-/// The list that people are screened against; scope `operate`.
-pub async fn list(connection: &impl ConnectionTrait, actor: &Actor) -> Result<Option<watch_list::Model>> {
+/// The lists that people are screened against, and the newest run over existing customers; scope `operate`.
+pub async fn lists(connection: &impl ConnectionTrait, actor: &Actor) -> Result<(Vec<watch_list::Model>, Option<screening_run::Model>)> {
     actor.partner(Scope::Operate)?;
-    screening::newest(connection).await
+    Ok((screening::current(connection).await?, screening::runs::newest(connection).await?))
 }

@@ -1,6 +1,6 @@
 //! An identity check asked for by itself, of somebody who need not be a customer.
 
-use super::assess;
+use super::{assess, in_even_time};
 use crate::{
     app::App,
     domain::{
@@ -25,7 +25,7 @@ pub struct Start(pub NewUser);
 pub async fn start(app: &App, actor: &Actor, key: Option<Key>, start: Start) -> Result<Answer<kyc::Model>> {
     actor.caller(Scope::Start)?;
     limits::by_address(app, limits::SIGN_UP, actor.personal_address()).await?;
-    command::execute(app, actor, key, start).await
+    in_even_time(actor, command::execute(app, actor, key, start)).await
 }
 
 impl Command for Start {
@@ -42,7 +42,7 @@ impl Command for Start {
     }
 
     async fn carry_out(&self, desk: &Desk<'_>) -> Result<kyc::Model> {
-        let applicant = self.0.applicant(desk.partner.mode, desk.now.date_naive())?;
+        let applicant = self.0.applicant(desk.partner.mode, desk.today())?;
         let found = assess(desk, &applicant, None).await?;
         found.ok_or(Error::Unavailable("No identity check is configured for live partners."))?.record(desk).await
     }

@@ -22,7 +22,7 @@ impl fmt::Display for CodeError {
 
 impl std::error::Error for CodeError {}
 
-/// A place of the American postal service: a state, the District of Columbia, a territory or a military post.
+/// A place of the American postal service: a state, the District of Columbia, a territory, a freely associated state or a military post.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct UsState {
     code: &'static str,
@@ -43,6 +43,12 @@ impl UsState {
     /// Every place in the list, the fifty states first.
     pub fn all() -> impl Iterator<Item = Self> {
         STATES.iter().map(|&(code, name)| Self { code, name })
+    }
+
+    /// Whether social security numbers are issued there: not at military posts, and not in states that are merely associated.
+    #[must_use]
+    pub fn issues_ssns(self) -> bool {
+        !matches!(self.code, "AA" | "AE" | "AP" | "PW" | "FM" | "MH")
     }
 
     /// Two capital letters.
@@ -108,7 +114,7 @@ fn check_letters(text: &str, count: usize) -> Result<(), CodeError> {
 }
 
 #[rustfmt::skip]
-const STATES: [(&str, &str); 59] = [
+const STATES: [(&str, &str); 62] = [
     ("AL", "Alabama"), ("AK", "Alaska"), ("AZ", "Arizona"), ("AR", "Arkansas"), ("CA", "California"),
     ("CO", "Colorado"), ("CT", "Connecticut"), ("DE", "Delaware"), ("FL", "Florida"), ("GA", "Georgia"),
     ("HI", "Hawaii"), ("ID", "Idaho"), ("IL", "Illinois"), ("IN", "Indiana"), ("IA", "Iowa"), ("KS", "Kansas"),
@@ -121,7 +127,8 @@ const STATES: [(&str, &str); 59] = [
     ("VA", "Virginia"), ("WA", "Washington"), ("WV", "West Virginia"), ("WI", "Wisconsin"), ("WY", "Wyoming"),
     ("DC", "District of Columbia"), ("PR", "Puerto Rico"), ("VI", "U.S. Virgin Islands"), ("GU", "Guam"),
     ("AS", "American Samoa"), ("MP", "Northern Mariana Islands"), ("AA", "Armed Forces Americas"),
-    ("AE", "Armed Forces Europe"), ("AP", "Armed Forces Pacific"),
+    ("AE", "Armed Forces Europe"), ("AP", "Armed Forces Pacific"), ("PW", "Palau"),
+    ("FM", "Federated States of Micronesia"), ("MH", "Marshall Islands"),
 ];
 
 /// Alpha-2 and alpha-3 side by side.
@@ -159,11 +166,11 @@ mod tests {
 
     #[test]
     fn the_lists_are_whole_and_read_back() {
-        assert_eq!((UsState::all().count(), Country::all().count()), (50 + 6 + 3, 249));
+        assert_eq!((UsState::all().count(), Country::all().count()), (50 + 6 + 3 + 3, 249));
         assert!(UsState::all().all(|state| UsState::parse(state.code()) == Ok(state)));
         assert!(Country::all().all(|country| Country::from_alpha2(country.alpha2()) == Ok(country)));
         assert!(Country::all().all(|country| Country::from_alpha3(country.alpha3()) == Ok(country)));
-        assert_eq!(UsState::all().map(UsState::name).collect::<HashSet<_>>().len(), 59);
+        assert_eq!(UsState::all().map(UsState::name).collect::<HashSet<_>>().len(), 62);
         assert!(COUNTRIES.is_sorted());
     }
 
@@ -172,7 +179,7 @@ mod tests {
         assert_eq!(UsState::parse("ca").map(UsState::name), Ok("California"));
         assert_eq!(Country::from_alpha2("us").map(Country::alpha3), Ok("USA"));
         assert_eq!(Country::from_alpha3("Gbr").map(Country::alpha2), Ok("GB"));
-        for post in ["DC", "PR", "VI", "GU", "AS", "MP", "AA", "AE", "AP"] {
+        for post in ["DC", "PR", "VI", "GU", "AS", "MP", "AA", "AE", "AP", "PW", "FM", "MH"] {
             assert_eq!(UsState::parse(post).map(UsState::code), Ok(post));
         }
     }
@@ -182,7 +189,7 @@ mod tests {
         for text in ["", "C", "CAL", "C1", " CA", "é"] {
             assert_eq!(UsState::parse(text), Err(CodeError::Shape), "{text}");
         }
-        for text in ["ZZ", "FM", "UK"] {
+        for text in ["ZZ", "XX", "UK"] {
             assert_eq!(UsState::parse(text), Err(CodeError::Unknown), "{text}");
         }
         assert_eq!(Country::from_alpha2("USA"), Err(CodeError::Shape));

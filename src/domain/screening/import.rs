@@ -1,18 +1,23 @@
-//! A new list in the place of the old one.
+//! Replacing the list of one source, and removing a source.
 
-use super::sdn::Entry;
-use crate::domain::{Error, Result, clock, db::Db, ids::Ids};
+use super::{SCREENING_LOCK, runs, sdn::Entry};
+use crate::domain::{Code, Error, Refusal, Result, clock, db::Db, ids::Ids, people};
 use entity::{Kind, watch_list, watch_list_name};
-use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, WriteTransaction, DbBackend, EntityTrait, IntoActiveModel,
+    QueryFilter, QueryOrder,
+};
 
 /// A list that has been read.
 #[derive(Clone, Debug)]
 pub struct NewList {
-    /// What its importer calls it.
+    /// Name of its source; it replaces the present list of this source and no other.
     pub source: String,
     /// Of the bytes it was read from.
     pub digest: [u8; 32],
     pub entries: Vec<Entry>,
+    /// Whether it may be much shorter than the list it replaces.
+    pub force: bool,
 }
 
 /// How far an import is, in names.
@@ -34,37 +39,45 @@ pub enum Imported {
 /// Names written with one statement.
 const BATCH: usize = 500;
 
-/// The list that counts; none before the first import.
-pub async fn newest(connection: &impl ConnectionTrait) -> Result<Option<watch_list::Model>> {
-    Ok(watch_list::Entity::find().order_by_desc(watch_list::Column::Id).one(connection).await?)
+/// The part of the present list's entries that a new list must have, in percent.
+const LEAST_PERCENT: u64 = 90;
+
+/// A source's name in its stored form: 1 to 100 printable characters.
+pub fn parse_source(text: &str) -> Result<String> {
+    people::check_words("source", text)?;
+    Ok(people::tidy(text))
 }
 
-/// Puts a list in the place of the one that counts, in one transaction: all of it or nothing. Identity checks from before stay as
-/// they are.
+/// The lists that count, by the names of their sources; none before the first import.
+pub async fn current(connection: &impl ConnectionTrait) -> Result<Vec<watch_list::Model>> {
+    let select = watch_list::Entity::find().filter(watch_list::Column::ReplacedAt.is_null());
+    Ok(select.order_by_asc(watch_list::Column::Source).all(connection).await?)
+}
+
+/// Replaces the list of one source, in one transaction: all of it or nothing. Existing customers are screened again afterwards.
 pub async fn import(db: &Db, ids: Ids, list: NewList, report: &mut (dyn FnMut(Progress) + Send)) -> Result<Imported> {
-    let tx = db.write().await?;
-    if tx.get_database_backend() == DbBackend::Postgres {
-        // One import after the other.
-        tx.execute_unprepared("SELECT pg_advisory_xact_lock(7166)").await?;
-    }
-    let known = newest(&tx).await?;
+    let tx = alone(db).await?;
+    let known = of_source(&tx, &list.source).await?;
     if let Some(known) = known.as_ref().filter(|known| known.digest == list.digest) {
         return Ok(Imported::Unchanged(known.clone()));
     }
-    let id = ids.next(Kind::WatchList);
-    if known.is_some_and(|known| known.id > id) {
-        return Err(Error::broken("the newest list was imported at a later time than it is now"));
+    if let Some(known) = &known {
+        require_length(known, &list)?;
     }
     let count = |count: usize| i32::try_from(count).map_err(|_| Error::broken("a list is too long"));
     let names: usize = list.entries.iter().map(|entry| entry.names.len()).sum();
     let row = watch_list::Model {
-        id,
+        id: ids.next(Kind::WatchList),
         source: list.source,
         digest: list.digest.to_vec(),
         entries: count(list.entries.len())?,
         names: count(names)?,
         imported_at: clock::system_now(),
+        replaced_at: None,
     };
+    if let Some(known) = known {
+        take_away(&tx, known).await?;
+    }
     let row = row.into_active_model().reset_all().insert(&tx).await?;
     let mut progress = Progress { done: 0, of: names as u64 };
     report(progress);
@@ -75,9 +88,54 @@ pub async fn import(db: &Db, ids: Ids, list: NewList, report: &mut (dyn FnMut(Pr
         watch_list_name::Entity::insert_many(batch).exec_without_returning(&tx).await?;
         report(progress);
     }
-    watch_list_name::Entity::delete_many().filter(watch_list_name::Column::WatchListId.ne(row.id)).exec(&tx).await?;
+    if tx.get_database_backend() == DbBackend::Postgres {
+        // Checks that have read the old list are written first, so that the run finds them.
+        tx.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({SCREENING_LOCK})")).await?;
+    }
+    runs::begin(&tx, row.id).await?;
     tx.commit().await?;
     Ok(Imported::New(row))
+}
+
+/// Removes a source: its list no longer counts. Hits that were found stay, open or cleared.
+pub async fn remove(db: &Db, source: &str) -> Result<watch_list::Model> {
+    let tx = alone(db).await?;
+    let known = of_source(&tx, source).await?.ok_or_else(|| Refusal::not_found("source"))?;
+    let removed = take_away(&tx, known).await?;
+    tx.commit().await?;
+    Ok(removed)
+}
+
+/// A transaction that no other change of the lists runs beside.
+async fn alone(db: &Db) -> Result<WriteTransaction> {
+    let tx = db.write().await?;
+    if tx.get_database_backend() == DbBackend::Postgres {
+        tx.execute_unprepared("SELECT pg_advisory_xact_lock(7166)").await?;
+    }
+    Ok(tx)
+}
+
+async fn of_source(connection: &impl ConnectionTrait, source: &str) -> Result<Option<watch_list::Model>> {
+    Ok(current(connection).await?.into_iter().find(|list| list.source == source))
+}
+
+/// Refuses a list that is much shorter than the present one, unless it is forced: it may have been cut on its way.
+fn require_length(known: &watch_list::Model, list: &NewList) -> Result<()> {
+    let (present, new) = (u64::from(known.entries.unsigned_abs()), list.entries.len() as u64);
+    if list.force || new * 100 >= present * LEAST_PERCENT {
+        return Ok(());
+    }
+    let text =
+        format!("The list has {new} entries, fewer than {LEAST_PERCENT} % of the {present} that it replaces. Use --force if it is right.");
+    Err(Refusal::new(Code::Invalid, "", text).into())
+}
+
+/// Has a list count no longer.
+async fn take_away(connection: &impl ConnectionTrait, list: watch_list::Model) -> Result<watch_list::Model> {
+    watch_list_name::Entity::delete_many().filter(watch_list_name::Column::WatchListId.eq(list.id)).exec(connection).await?;
+    let mut row = list.into_active_model();
+    row.replaced_at = Set(Some(clock::system_now()));
+    Ok(row.update(connection).await?)
 }
 
 fn rows_of(watch_list_id: uuid::Uuid, entry: Entry) -> impl Iterator<Item = watch_list_name::Model> {

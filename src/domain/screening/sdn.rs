@@ -3,7 +3,8 @@
 //! Neither file has a header. A line of the first is an entry: its number, name (`LAST, First Middle` for people), type,
 //! programs (`SDGT] [IFSR`), title, call sign, vessel type, tonnage, gross registered tonnage, flag, owner and remarks. A line of the second is
 //! another name of an entry: the entry's number, its own, its type, the name and remarks. `-0-` is nothing. Remarks carry days of
-//! birth and weak aliases. The bytes are UTF-8 or Latin-1, and may end with the end-of-file mark of old.
+//! birth and weak aliases. The bytes are UTF-8 or Latin-1 and end with the end-of-file mark 0x1A. The consolidated list of the same office
+//! has the same format.
 
 use super::births::{self, Birth};
 use std::{borrow::Cow, collections::HashMap, fmt};
@@ -42,8 +43,35 @@ impl fmt::Display for Unreadable {
     }
 }
 
+/// What was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct List {
+    pub entries: Vec<Entry>,
+    /// What speaks against a file, each for the operator to judge.
+    pub warnings: Vec<Warning>,
+}
+
+/// What speaks against a file that could be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Warning {
+    /// The list has no end-of-file mark.
+    ListWithoutEnd,
+    /// The aliases have no end-of-file mark.
+    AliasesWithoutEnd,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = match self {
+            Self::ListWithoutEnd => "the list",
+            Self::AliasesWithoutEnd => "the list of aliases",
+        };
+        write!(f, "{file} does not end with the end-of-file mark 0x1A and may have been cut off")
+    }
+}
+
 /// Reads a whole list, or says which line is at fault first.
-pub fn read(list: &[u8], aliases: Option<&[u8]>) -> Result<Vec<Entry>, Unreadable> {
+pub fn read(list: &[u8], aliases: Option<&[u8]>) -> Result<List, Unreadable> {
     let mut entries: Vec<Entry> = Vec::new();
     let mut places: HashMap<i64, usize> = HashMap::new();
     each_line::<12>(list, |line, fields| {
@@ -54,10 +82,11 @@ pub fn read(list: &[u8], aliases: Option<&[u8]>) -> Result<Vec<Entry>, Unreadabl
         if places.insert(number, entries.len()).is_some() {
             return Err(Unreadable::List(line, format!("has entry {number} again").into()));
         }
+        let individual = is_individual(kind).ok_or_else(|| wrong("has a type that is not individual, entity, vessel or aircraft"))?;
         let remarks = given(remarks).unwrap_or_default();
         let mut entry = Entry {
             number,
-            individual: kind.eq_ignore_ascii_case("individual"),
+            individual,
             programs: given(programs).map(programs_of).unwrap_or_default(),
             births: births::in_remarks(remarks),
             names: vec![name.to_owned()],
@@ -76,7 +105,12 @@ pub fn read(list: &[u8], aliases: Option<&[u8]>) -> Result<Vec<Entry>, Unreadabl
         Ok(())
     })
     .map_err(|error| error.unwrap_or_else(Unreadable::Aliases))?;
-    if entries.is_empty() { Err(Unreadable::Empty) } else { Ok(entries) }
+    if entries.is_empty() {
+        return Err(Unreadable::Empty);
+    }
+    let missing = |bytes, warning| Some(warning).filter(|_| !has_end(bytes));
+    let warnings = [missing(list, Warning::ListWithoutEnd), aliases.and_then(|bytes| missing(bytes, Warning::AliasesWithoutEnd))];
+    Ok(List { entries, warnings: warnings.into_iter().flatten().collect() })
 }
 
 impl Entry {
@@ -84,6 +118,15 @@ impl Entry {
         if !self.names.iter().any(|known| known == name) {
             self.names.push(name.to_owned());
         }
+    }
+}
+
+/// Whether an entry of this type is a person; none for an unknown type, which may be a person's.
+fn is_individual(kind: &str) -> Option<bool> {
+    match given(kind).map(str::to_ascii_lowercase).as_deref() {
+        Some("individual") => Some(true),
+        None | Some("entity" | "vessel" | "aircraft") => Some(false),
+        Some(_) => None,
     }
 }
 
@@ -121,6 +164,10 @@ fn each_line<const N: usize>(bytes: &[u8], mut take: impl FnMut(u64, [&str; N]) 
             Err(_) => return Err(Fault::Line(line, "cannot be read".into())),
         }
         let fields: Vec<&str> = record.iter().collect();
+        if fields == [END] {
+            let is_last = usize::try_from(lines.position().byte()).is_ok_and(|at| at >= text.len());
+            return if is_last { Ok(()) } else { Err(Fault::Line(line + 1, "stands behind the end-of-file mark".into())) };
+        }
         if fields.iter().any(|field| field.contains(['\n', '\r'])) {
             return Err(Fault::Line(line, "has a quotation mark that is not closed".into()));
         }
@@ -130,15 +177,25 @@ fn each_line<const N: usize>(bytes: &[u8], mut take: impl FnMut(u64, [&str; N]) 
     }
 }
 
-/// UTF-8 if it is, else Latin-1; without a byte order mark and without the end-of-file mark.
-fn decoded(bytes: &[u8]) -> Cow<'_, str> {
+/// The end-of-file mark of the format.
+const END: &str = "\u{1a}";
+
+/// Whether nothing but blanks and line breaks stands behind an end-of-file mark.
+fn has_end(bytes: &[u8]) -> bool {
+    bytes.trim_ascii_end().ends_with(END.as_bytes())
+}
+
+/// UTF-8 if it is, else Latin-1; without a byte order mark, and with one end-of-file mark on a line of its own, which a quotation mark
+/// that is still open takes in.
+fn decoded(bytes: &[u8]) -> String {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let end = bytes.iter().rposition(|byte| !matches!(byte, 0x1a | b'\r' | b'\n' | b' ')).map_or(0, |last| last + 1);
     let bytes = bytes.get(..end).unwrap_or_default();
-    match std::str::from_utf8(bytes) {
-        Ok(text) => text.into(),
-        Err(_) => bytes.iter().copied().map(char::from).collect::<String>().into(),
-    }
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => bytes.iter().copied().map(char::from).collect(),
+    };
+    text + "\n" + END
 }
 
 /// A field's text; none for `-0-`.
@@ -188,7 +245,8 @@ mod tests {
             String::from("\u{1a}"),
         ]);
         let aliases = b"7,1,\"aka\",\"ALVARES, Jose\",-0- \r\n36,2,\"aka\",\"AERO-CARIBBEAN\",-0- \r\n\x1a";
-        let entries = read(&bytes, Some(aliases)).unwrap();
+        let List { entries, warnings } = read(&bytes, Some(aliases)).unwrap();
+        assert_eq!(warnings, []);
         assert_eq!(
             entries,
             [
@@ -213,7 +271,7 @@ mod tests {
             .chars()
             .map(|character| u8::try_from(u32::from(character)).unwrap())
             .collect();
-        assert_eq!(read(&latin_1, Some(aliases)), Ok(entries));
+        assert_eq!(read(&latin_1, Some(aliases)), Ok(List { entries, warnings }));
     }
 
     #[test]
@@ -228,6 +286,17 @@ mod tests {
             (vec![good(), person("8", "-0- ", "")], "line 2 has no name"),
             (vec![good(), person("7", "X, Y", "")], "line 2 has entry 7 again"),
             (vec![good(), "8,\"X, Y".to_owned(), person("9", "V, W", "")], "line 2 has a quotation mark that is not closed"),
+            (vec![good(), "8,\"X, Y".to_owned()], "line 2 has a quotation mark that is not closed"),
+            (
+                vec![good(), person("8", "X, Y", "DOB 1950; POB Nowhere").trim_end_matches("where\"").to_owned()],
+                "line 2 has a quotation mark that is not closed",
+            ),
+            (vec![good(), "8,X,individual".to_owned()], "line 2 has 3 columns instead of 12"),
+            (vec![good(), "\u{1a}".to_owned(), person("8", "X, Y", "")], "line 3 stands behind the end-of-file mark"),
+            (
+                vec![person("8", "X, Y", "").replace("individual", "persons")],
+                "line 1 has a type that is not individual, entity, vessel or aircraft",
+            ),
             (vec![String::new(), "nonsense".to_owned()], "line 2 has 1 columns instead of 12"),
         ] {
             assert_eq!(read(&list(&lines), None).unwrap_err().to_string(), told);

@@ -11,7 +11,7 @@ use crate::{
         events::Happening,
         idempotency::Key,
         kyc,
-        people::{Email, PersonName, age_on, parse_birth_date},
+        people::{Email, age_on, parse_birth_date, person_name, tidy},
         ssn::Ssn,
     },
 };
@@ -102,11 +102,8 @@ impl UserChange {
 
     /// Refuses what cannot be.
     fn checked(&self, mode: Mode) -> Result<()> {
-        if let Some(name) = &self.first_name {
-            valid("firstName", PersonName::parse(name))?;
-        }
-        if let Some(name) = &self.last_name {
-            valid("lastName", PersonName::parse(name))?;
+        for (field, name) in [("firstName", &self.first_name), ("lastName", &self.last_name)] {
+            name.as_ref().map_or(Ok(()), |name| person_name(field, name).map(|_| ()))?;
         }
         if let Some(email) = &self.email {
             valid("email", Email::parse(email))?;
@@ -121,12 +118,13 @@ impl UserChange {
 
     /// Writes what is new into a person's row.
     pub fn write(&self, desk: &Desk<'_>, user: &mut user::Model) -> Result<()> {
-        for (value, known) in
-            [(&self.first_name, &mut user.first_name), (&self.last_name, &mut user.last_name), (&self.email, &mut user.email)]
-        {
+        for (value, known) in [(&self.first_name, &mut user.first_name), (&self.last_name, &mut user.last_name)] {
             if let Some(value) = value {
-                value.trim().clone_into(known);
+                *known = tidy(value);
             }
+        }
+        if let Some(email) = &self.email {
+            email.trim().clone_into(&mut user.email);
         }
         match &self.phone {
             Change::Keep => {}
@@ -135,7 +133,7 @@ impl UserChange {
             Change::Set(phone) => user.phone = sealed(desk, user.id, PHONE, Some(phone))?,
         }
         if let Some(day) = self.birth_date()? {
-            if age_on(day, desk.now.date_naive()).is_none() {
+            if age_on(day, desk.today()).is_none() {
                 return Err(Refusal::invalid("birthDate", "lies in the future").into());
             }
             if applicants::birth_date(desk.app, user)? != Some(day) {
@@ -167,10 +165,10 @@ impl AddressChange {
         let line2 = match &self.line2 {
             Change::Keep => user.address_line_2.clone(),
             Change::Clear => None,
-            Change::Set(line2) => Some(line2.trim().to_owned()),
+            Change::Set(line2) => Some(line2.clone()),
         };
         let either = |new: &Option<String>, known: &Option<String>, field: &str| -> Result<String> {
-            let value = new.as_deref().map(str::trim).map(str::to_owned).or_else(|| known.clone());
+            let value = new.clone().or_else(|| known.clone());
             Ok(value.ok_or_else(|| Refusal::required(field))?)
         };
         let address = NewAddress {
@@ -182,6 +180,7 @@ impl AddressChange {
             country_code: either(&self.country_code, &user.address_country_code, "address.countryCode")?,
         };
         address.check()?;
+        let address = address.tidied();
         user.address_line_1 = Some(address.line1);
         user.address_line_2 = address.line2;
         user.address_city = Some(address.city);
