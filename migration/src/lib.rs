@@ -9,6 +9,7 @@ mod m20261121_000004_data_keys;
 mod m20261121_000005_messages;
 mod m20261121_000006_api_keys;
 mod m20261121_000007_customers;
+mod m20261126_000013_input;
 mod words;
 
 /// Every change, in order.
@@ -25,6 +26,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000005_messages::Migration),
             Box::new(m20261121_000006_api_keys::Migration),
             Box::new(m20261121_000007_customers::Migration),
+            Box::new(m20261126_000013_input::Migration),
         ]
     }
 }

@@ -5,6 +5,7 @@ use super::{
     body::Body,
     bulk,
     described::{Description, Field},
+    forms,
 };
 use crate::{
     app::App,
@@ -41,11 +42,16 @@ const UPLOAD: Description =
         .answers::<DocumentBody>();
 
 const FIELDS: &[Field] = &[
-    Field::text("name", "What the document is called, at most 200 characters.", "driver_license"),
-    Field::choice("extension", "What kind of file it is; told by the data when left out.", &["pdf", "jpg", "jpeg", "png"]).optional(),
-    Field::choice("type", "What it is, in any case and spacing.", &["license", "passport", "utility", "ssn card"]),
-    Field::text("notes", "Anything about it, at most 2000 characters.", "Sent by e-mail").optional(),
-    Field::text("data", "The file in base64.", "JVBERi0xLjQKJSVFT0YK"),
+    Field::text("name", "What the document is called, at most 200 characters.", "driver_license", forms::words(200)),
+    Field::text("extension", "pdf, jpg, jpeg or png, as the data is; told by the data when left out.", "pdf", forms::EXTENSION).optional(),
+    Field::answer_or(
+        "type",
+        "What it is, in any case and spacing.",
+        &["license", "passport", "utility", "ssn card"],
+        &["ssn-card", "ssn_card"],
+    ),
+    Field::text("notes", "Anything about it, at most 2000 characters.", "Sent by e-mail", forms::NOTES).optional(),
+    Field::text("data", "The file in base64.", "JVBERi0xLjQKJSVFT0YK", forms::DOCUMENT),
 ];
 
 /// The longest body, which holds the longest document in base64 and what is said of it.
@@ -82,6 +88,7 @@ fn parse(bytes: Vec<u8>) -> domain::Result<(NewDocument, Vec<u8>)> {
         serde_json::from_slice(&bytes).map_err(|_| Refusal::unreadable("The body is not a JSON object."))?;
     let data = fields.remove("data").map(RawValue::get).filter(|raw| *raw != "null");
     let body = Body::of_fields(fields);
+    body.fits(FIELDS)?;
     let document = NewDocument {
         name: body.text("name")?,
         extension: body.optional_text("extension")?,
