@@ -94,6 +94,10 @@ fn rules() -> Value {
             "then": { "properties": alone },
         }),
     ];
+    for (one, other) in [("name_first", "first_name"), ("name_last", "last_name")] {
+        let given = json!({ "type": "string", "pattern": r"\S" });
+        rules.push(json!({ "not": { "required": [one, other], "properties": { one: given, other: given } } }));
+    }
     if let Value::Array(address) = users::rules() {
         rules.extend(address);
     }
@@ -130,7 +134,10 @@ fn told(app: &App, status: StatusCode, check: &Answer<Model>) -> Result<Response
 /// The answers, and what is corrected; one of both is there.
 fn parse(body: &Body) -> domain::Result<(Option<Vec<Given>>, Patch)> {
     body.fits(CHANGES)?;
-    let either = |one, other| Ok::<_, Error>(body.optional_text(one)?.or(body.optional_text(other)?));
+    let either = |one, other| match (body.optional_text(one)?, body.optional_text(other)?) {
+        (Some(_), Some(_)) => Err(Error::from(Refusal::invalid(other, format!("cannot be combined with {one}")))),
+        (given, also) => Ok(given.or(also)),
+    };
     let text = |field| body.optional_text(field);
     let answers = body.optional_parts("answers", questions::malformed)?;
     if answers.is_some() {

@@ -28,7 +28,7 @@ use base64::{
 };
 use entity::kyc_document;
 use serde::Serialize;
-use serde_json::value::RawValue;
+use serde_json::{Value, json, value::RawValue};
 use std::{borrow::Cow, collections::HashMap};
 use utoipa::ToSchema;
 
@@ -39,6 +39,7 @@ const PATH: &str = "/v1/kyc/{token}/documents";
 const UPLOAD: Description =
     Description::new("Send a document for an identity check that asks for one: a PDF, a JPEG or a PNG of at most 10 MiB.")
         .takes(FIELDS)
+        .ruled(rules)
         .answers::<DocumentBody>();
 
 const FIELDS: &[Field] = &[
@@ -53,6 +54,21 @@ const FIELDS: &[Field] = &[
     Field::text("notes", "Anything about it, at most 2000 characters.", "Sent by e-mail", forms::NOTES).optional(),
     Field::text("data", "The file in base64.", "JVBERi0xLjQKJSVFT0YK", forms::DOCUMENT),
 ];
+
+/// What a document's fields must be together: the extension is that of the data.
+fn rules() -> Value {
+    let rule = |extension: &str, data: &str| {
+        json!({
+            "if": { "required": ["extension"], "properties": { "extension": { "type": "string", "pattern": extension } } },
+            "then": { "properties": { "data": { "pattern": data } } },
+        })
+    };
+    json!([
+        rule(r"^\s*\.*[pP][dD][fF]\s*$", "^JVBERi[0-3]"),
+        rule(r"^\s*\.*[jJ][pP][eE]?[gG]\s*$", "^/9j/"),
+        rule(r"^\s*\.*[pP][nN][gG]\s*$", "^iVBORw0KGgo"),
+    ])
+}
 
 /// The longest body, which holds the longest document in base64 and what is said of it.
 const LONGEST_BODY: usize = 14 << 20;

@@ -336,7 +336,13 @@ fn is_of_form(path: &str, (status, body): &(u16, Value)) -> bool {
     if is_wellness(path) {
         return ["invalid-input", "invalid-phone-number"].iter().any(|code| body["code"] == **code);
     }
-    *status == 400
+    // What the state of things decides although the request is well-formed.
+    let by_state = match path {
+        "/v1/accounts/{id}" => Some("joint_member is required"),
+        "/v1/orders" => Some("account_id is required"),
+        _ => None,
+    };
+    *status == 400 && (by_state.is_none() || body["error"]["message"].as_str() != by_state)
 }
 
 #[test]
