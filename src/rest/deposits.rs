@@ -10,7 +10,7 @@ use super::{
 use crate::{
     app::App,
     domain::{
-        self, Refusal, accounts, bank_accounts, command, ids,
+        self, Refusal, bank_accounts, command, ids,
         transfers::{self, DepositFilter, NewDeposit},
     },
 };
@@ -90,11 +90,11 @@ async fn list(
             Status::parse(status).ok_or_else(|| Problem::in_query(Refusal::invalid("status", "must be all, pending or settled")))?;
         filter.status = Some(known);
     }
+    let account_id = parameters.get("account_id").map(|text| Uuid::try_parse(text)).transpose();
+    let account_id = account_id.map_err(|_| Problem::in_query(Refusal::invalid("account_id", "must be an id")))?.map(|id| id.to_string());
     let mut own = vec![("status", status)];
-    if let Some(id) = parameters.get("account_id") {
-        let found = accounts::find(&app.db.read, &actor, ids::parse(Kind::Account, id)).await?;
-        let found = found.ok_or_else(|| Problem::in_query(Refusal::invalid("account_id", "names no account")))?;
-        filter.account_id = Some(found.id);
+    if let Some(id) = &account_id {
+        filter.account_id = Some(ids::parse(Kind::Account, id));
         own.push(("account_id", id));
     }
     let known = async |id| Ok(transfers::find_deposit(&app.db.read, &actor, id).await?.is_some());

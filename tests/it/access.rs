@@ -878,15 +878,15 @@ async fn answers_to_a_nul(app: &TestApp) -> BTreeMap<String, String> {
 async fn a_nul_is_refused_alike_on_both_databases() {
     let sqlite = answers_to_a_nul(&TestApp::sqlite().await).await;
     assert!(sqlite.len() > 200, "{}", sqlite.len());
-    let postgres = match TestApp::postgres().await {
-        Some(app) => answers_to_a_nul(&app).await,
-        None => return,
-    };
+    let Some(app) = TestApp::postgres().await else { return };
+    let postgres = answers_to_a_nul(&app).await;
     for (asked, told) in &sqlite {
         assert_eq!(Some(told), postgres.get(asked), "{asked}");
     }
     assert_eq!(sqlite.len(), postgres.len());
-    for (asked, told) in sqlite.iter().filter(|(asked, _)| asked.ends_with("true") && asked.contains("/input/")) {
+    // A password is hashed and never kept, so it may hold anything.
+    let of_input = |asked: &str| asked.ends_with("true") && asked.contains("/input/") && !asked.contains("assword ");
+    for (asked, told) in sqlite.iter().filter(|(asked, _)| of_input(asked)) {
         let kept = told.ends_with(" null") && told.starts_with("200  ");
         assert!(!kept, "a control character was accepted: {asked} {told}");
     }

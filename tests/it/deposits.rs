@@ -134,6 +134,8 @@ on_both! {
         assert_eq!(ids(&app.get("/v1/deposits?status=pending&order=asc").await), [second.as_str(), &eves]);
         let of_ada = format!("/v1/deposits?account_id={}", ada.account_id);
         assert_eq!(ids(&app.get(&of_ada).await), [second.as_str(), &settled]);
+        let of_nobody = app.get(&format!("/v1/deposits?account_id={}", ada.user_id)).await;
+        assert_eq!((of_nobody.status, &of_nobody.body["data"]), (200, &json!([])));
         let first = app.get(&format!("{of_ada}&limit=1")).await;
         let next = first.body["pagination"]["next_page"].as_str().unwrap();
         assert_eq!(next, format!("/v1/deposits?limit=1&order=desc&status=all&account_id={}&starting_after={second}", ada.account_id));
@@ -142,8 +144,8 @@ on_both! {
         for (parameters, message) in [
             ("status=lost", "status must be all, pending or settled"),
             ("status=", "status must be all, pending or settled"),
-            ("account_id=nope", "account_id names no account"),
-            ("account_id=%00", "account_id names no account"),
+            ("account_id=nope", "account_id must be an id"),
+            ("account_id=%00", "account_id must be an id"),
             ("limit=101", "limit must be a whole number from 0 to 100"),
             (&format!("starting_after={}", ada.account_id), "starting_after names no deposit"),
         ] {
