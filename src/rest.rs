@@ -6,6 +6,7 @@ mod body;
 mod deposits;
 mod described;
 mod document_body;
+mod forms;
 mod kyc;
 mod kyc_documents;
 pub mod large_body;
@@ -17,7 +18,7 @@ mod wellness;
 
 use crate::{
     app::App,
-    domain::{Actor, command::Answer, idempotency::Key},
+    domain::{Actor, command::Answer, idempotency::Key, text},
     wire::{Fault, Hints},
 };
 use axum::{
@@ -100,18 +101,25 @@ type Result<T, E = Problem> = std::result::Result<T, E>;
 pub struct Problem {
     fault: Fault,
     name: fn(&str) -> Option<&'static str>,
+    /// Whether a parameter of a query is at fault; `validation_error` is for bodies.
+    in_query: bool,
 }
 
 impl<E: Into<Fault>> From<E> for Problem {
     fn from(error: E) -> Self {
-        Self { fault: error.into(), name: |_| None }
+        Self { fault: error.into(), name: |_| None, in_query: false }
     }
 }
 
 impl Problem {
     /// The same fault, some fields called by their names on this route.
     fn calling(error: impl Into<Fault>, name: fn(&str) -> Option<&'static str>) -> Self {
-        Self { fault: error.into(), name }
+        Self { fault: error.into(), name, in_query: false }
+    }
+
+    /// The same fault in a parameter of a query.
+    fn in_query(error: impl Into<Fault>) -> Self {
+        Self { in_query: true, ..Self::from(error) }
     }
 
     /// The documented name of a field. Bodies have no `patch` around what is new, and hold a joint member as a person.
@@ -166,6 +174,7 @@ fn snake(path: &str) -> String {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let (status, kind) = self.fault.rest();
+        let kind = if self.in_query && kind == "validation_error" { "invalid_request" } else { kind };
         let message = self.fault.text(|path| self.field(path));
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let error = json!({ "type": kind, "message": message });
@@ -244,7 +253,7 @@ fn problem(status: StatusCode, kind: &str, message: &str) -> Response {
 /// The caller, put into the request before it came here.
 type Caller = Extension<Actor>;
 
-/// The id in a path as it stands there; empty, which names nothing, where it cannot be read.
+/// The id or token in a path as it stands there; empty, which names nothing, where it cannot be read or holds a control character.
 struct Id(String);
 
 impl<S: Send + Sync> FromRequestParts<S> for Id {
@@ -252,7 +261,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
         let path = Path::<String>::from_request_parts(parts, state).await;
-        Ok(Self(path.map(|Path(id)| id).unwrap_or_default()))
+        Ok(Self(path.map(|Path(id)| id).ok().filter(|id| !text::has_control(id)).unwrap_or_default()))
     }
 }
 

@@ -33,7 +33,7 @@ fn parse(text: &str, scale: usize) -> Result<i64, FixedError> {
     };
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
     let plain = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    if !plain(whole) || !plain(fraction) || text.len() > 64 {
+    if !plain(whole) || !plain(fraction) || text.len() > MAX_LENGTH {
         return Err(FixedError::Malformed);
     }
     let fraction = fraction.trim_end_matches('0');
@@ -47,6 +47,47 @@ fn parse(text: &str, scale: usize) -> Result<i64, FixedError> {
         .chain(std::iter::repeat_n(b'0', scale - fraction.len()))
         .try_fold(0_i64, |units, digit| units.checked_mul(10)?.checked_add(sign * i64::from(digit - b'0')))
         .ok_or(FixedError::OutOfRange)
+}
+
+/// The longest text that is read as an amount.
+const MAX_LENGTH: usize = 64;
+
+/// The plain decimal notation of a JSON number, exponent included: `1.0E-4` is `0.0001`.
+///
+/// # Errors
+/// [`FixedError::Malformed`] for what is no JSON number; the other reasons where no amount can be so fine or so large.
+fn plain(number: &str) -> Result<String, FixedError> {
+    let (sign, unsigned) = number.strip_prefix('-').map_or(("", number), |rest| ("-", rest));
+    let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = format!("{whole}{fraction}");
+    let magnitude = exponent.strip_prefix(['-', '+']).unwrap_or(exponent);
+    let plain = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    if !plain(&digits) || !plain(magnitude) {
+        return Err(FixedError::Malformed);
+    }
+    let significant = digits.trim_matches('0');
+    if significant.is_empty() {
+        return Ok("0".to_owned());
+    }
+    // The value is 0.SIGNIFICANT times ten to the power of `point`.
+    let leading = digits.len() - digits.trim_start_matches('0').len();
+    let magnitude = magnitude.parse::<i64>().unwrap_or(i64::from(u32::MAX));
+    let exponent = if exponent.starts_with('-') { -magnitude } else { magnitude };
+    let distance = |length: usize| i64::try_from(length).unwrap_or(i64::MAX);
+    let point = exponent.saturating_add(distance(whole.len())).saturating_sub(distance(leading));
+    let length = distance(significant.len());
+    if point > 20 {
+        return Err(FixedError::OutOfRange);
+    }
+    if point < -20 || length - point > 20 {
+        return Err(FixedError::TooFine);
+    }
+    let zeros = |count: i64| "0".repeat(usize::try_from(count).unwrap_or(0));
+    let (before, after) = significant.split_at(usize::try_from(point.clamp(0, length)).unwrap_or(0));
+    let (before, after) = (format!("{before}{}", zeros(point - length)), format!("{}{after}", zeros(-point)));
+    let before = if before.is_empty() { "0" } else { &before };
+    Ok(if after.is_empty() { format!("{sign}{before}") } else { format!("{sign}{before}.{after}") })
 }
 
 /// Writes units of `10^-scale` with at least `least` decimals and no zeros beyond them.
@@ -73,6 +114,11 @@ macro_rules! fixed_point {
             /// Decimals kept.
             pub const SCALE: usize = $scale;
 
+            /// Reads a JSON number by value, exponent included; a string is read with `parse`.
+            ///
+            /// # Errors
+            /// As `parse`.
+            pub fn from_json_number(number: &str) -> Result<Self, FixedError> { plain(number)?.parse() }
             /// From whole units of the smallest step.
             pub const fn from_units(units: i64) -> Self { Self(units) }
             /// In whole units of the smallest step.
@@ -132,6 +178,14 @@ impl Money {
         i64::try_from(divide(exact, 10_000_000_000)).ok().map(Self)
     }
 
+    /// What `quantity` shares cost at most if the price rises by `percent` hundredths: multiplied first and rounded up to the cent
+    /// once; `None` past 64 bits.
+    pub fn hold(quantity: Quantity, price: Price, percent: i64) -> Option<Self> {
+        let exact = i128::from(quantity.units()).checked_mul(i128::from(price.units()))?.checked_mul(i128::from(100 + percent))?;
+        let whole = 100 * 10_000_000_000;
+        i64::try_from(exact.div_euclid(whole) + i128::from(exact.rem_euclid(whole) > 0)).ok().map(Self)
+    }
+
     /// This amount times `part / whole`, rounded half up to the cent; `None` when `whole` is zero or the result past 64 bits.
     pub fn share(self, part: i64, whole: i64) -> Option<Self> {
         if whole == 0 {
@@ -149,12 +203,6 @@ impl Price {
         }
         let scaled = i128::from(total.units()) * 10_000_000_000;
         i64::try_from(divide(scaled, i128::from(quantity.units()))).ok().map(Self)
-    }
-
-    /// This price raised by `percent` hundredths, rounded half up; `None` past 64 bits.
-    pub fn raised_by(self, percent: i64) -> Option<Self> {
-        let scaled = i128::from(self.0) * i128::from(100 + percent);
-        i64::try_from(divide(scaled, 100)).ok().map(Self)
     }
 }
 
@@ -203,6 +251,42 @@ mod tests {
         assert_eq!("0".parse::<Quantity>().unwrap().to_string(), "0");
         assert_eq!("100".parse::<Price>().unwrap().to_string(), "100.00");
         assert_eq!("100.1234".parse::<Price>().unwrap().to_string(), "100.1234");
+    }
+
+    #[test]
+    fn json_numbers_are_read_by_value() {
+        for (number, read) in [
+            ("1.0E-4", Ok("0.0001")),
+            ("1E+1", Ok("10")),
+            ("1e1", Ok("10")),
+            ("-2.50e0", Ok("-2.5")),
+            ("0.00012e4", Ok("1.2")),
+            ("100000000e-8", Ok("1")),
+            ("0e999999999999999999999", Ok("0")),
+            ("-0.0", Ok("0")),
+            ("1.50000000000000000000000000000000000000000000000000000000000000000000", Ok("1.5")),
+            ("1e-9", Err(FixedError::TooFine)),
+            ("1e-999999999999999999999", Err(FixedError::TooFine)),
+            ("1e11", Err(FixedError::OutOfRange)),
+            ("1e999999999999999999999", Err(FixedError::OutOfRange)),
+            ("true", Err(FixedError::Malformed)),
+            ("[]", Err(FixedError::Malformed)),
+            ("\"1\"", Err(FixedError::Malformed)),
+            ("1e", Err(FixedError::Malformed)),
+        ] {
+            assert_eq!(Quantity::from_json_number(number).map(|read| read.to_string()), read.map(str::to_owned), "{number}");
+        }
+    }
+
+    #[test]
+    fn holds_are_multiplied_first_and_rounded_up_once() {
+        let hold = |quantity: &str, price: &str| Money::hold(quantity.parse().unwrap(), price.parse().unwrap(), 3).unwrap().to_string();
+        assert_eq!(hold("1", "250.10"), "257.61");
+        assert_eq!(hold("1", "100"), "103.00");
+        // The raised price, rounded first, would be 0.0001 and the hold 1.00.
+        assert_eq!(hold("10000", "0.0001"), "1.03");
+        assert_eq!(hold("0.0001", "49.99"), "0.01");
+        assert_eq!(Money::hold(Quantity::from_units(i64::MAX), Price::from_units(i64::MAX), 3), None);
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod m20261121_000006_api_keys;
 mod m20261121_000007_customers;
 mod m20261126_000010_watch_lists;
 mod m20261126_000012_evidence;
+mod m20261126_000013_input;
 mod words;
 
 /// Every change, in order.
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000007_customers::Migration),
             Box::new(m20261126_000010_watch_lists::Migration),
             Box::new(m20261126_000012_evidence::Migration),
+            Box::new(m20261126_000013_input::Migration),
         ]
     }
 }

@@ -14,7 +14,7 @@ use entity::{
 };
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
-    sea_query::{LockType, SelectStatement, UnionType, all},
+    sea_query::{LockType, SelectStatement, UnionType, all, any},
 };
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -147,11 +147,16 @@ async fn held(connection: &impl ConnectionTrait, whose: Whose, id: Uuid, lock: L
     select.one(connection).await?.ok_or_else(|| Refusal::not_found("accountId").into())
 }
 
-/// The caller's only active account, for callers who name none (documented: orders name no account); refused as missing
-/// when there is none or more than one.
+/// The caller's only tradable account, for callers who name none (documented: orders name no account); refused as missing when there
+/// is none or more than one. Tradable is what [`usable`] admits: active, and every owner approved.
 pub async fn only_one(connection: &impl ConnectionTrait, whose: Whose) -> Result<Uuid> {
-    let found =
-        account::Entity::find().filter(of(whose)).filter(account::Column::Status.eq(Status::Active)).limit(2).all(connection).await?;
+    let approved = users::approved_ids(whose.partner_id);
+    let select = account::Entity::find()
+        .filter(of(whose))
+        .filter(account::Column::Status.eq(Status::Active))
+        .filter(account::Column::UserId.in_subquery(approved.clone()))
+        .filter(any![account::Column::Ownership.eq(Ownership::Individual), account::Column::JointMemberId.in_subquery(approved)]);
+    let found = select.limit(2).all(connection).await?;
     match found.as_slice() {
         [only] => Ok(only.id),
         _ => Err(Refusal::required("accountId").into()),

@@ -21,6 +21,7 @@ use sea_orm::{
 };
 use serde::Serialize;
 use serde_json::json;
+use std::collections::HashSet;
 use uuid::Uuid;
 
 /// A bank account as the customer wrote it down.
@@ -230,6 +231,18 @@ pub async fn look_through(app: &App, actor: &Actor, user_id: Uuid, page: &Page) 
     let slice = page.of(&app.db.read, select, bank_account::Column::Id).await?;
     audit::looked(app, &caller, actor.request_id, "bank_account.list", Some(user_id)).await?;
     Ok(slice)
+}
+
+/// Of these bank accounts, those that the caller may see; scope `read`. Removed ones are among them, since transfers still show them.
+pub async fn visible(connection: &impl ConnectionTrait, actor: &Actor, ids: impl Iterator<Item = Uuid>) -> Result<HashSet<Uuid>> {
+    let whose = actor.whose(Scope::Read)?;
+    let ids: HashSet<Uuid> = ids.collect();
+    let Some(only) = whose.user_id else { return Ok(ids) };
+    let own = bank_account::Entity::find()
+        .filter(bank_account::Column::PartnerId.eq(whose.partner_id))
+        .filter(bank_account::Column::UserId.eq(only))
+        .filter(bank_account::Column::Id.is_in(ids));
+    Ok(own.all(connection).await?.into_iter().map(|found| found.id).collect())
 }
 
 /// Several people's default bank accounts, at most one each.

@@ -39,6 +39,11 @@ pub fn parse(kind: Kind, text: &str) -> Uuid {
     Uuid::try_parse(text).ok().filter(|id| Kind::of(*id) == Some(kind)).unwrap_or(Uuid::nil())
 }
 
+/// Whether a text can be a token of ours: visible ASCII, and short. What cannot be one names nothing, on every database alike.
+pub fn may_be_token(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -30,6 +30,7 @@ use super::{
     audit, clock,
     command::Desk,
     events::Happening,
+    ids,
     people::age_on,
     screening,
     secrets::{self, Place, Secret},
@@ -391,6 +392,9 @@ pub async fn look_up(app: &App, actor: &Actor, token: &str) -> Result<Option<kyc
 
 /// The check called by this token, within reach.
 pub async fn called(connection: &impl ConnectionTrait, whose: Whose, token: &str) -> Result<Option<kyc::Model>> {
+    if !ids::may_be_token(token) {
+        return Ok(None);
+    }
     let select = kyc::Entity::find().filter(kyc::Column::Token.eq(token)).filter(kyc::Column::PartnerId.eq(whose.partner_id));
     Ok(select.one(connection).await?.filter(|check| within_reach(whose, check)))
 }

@@ -157,16 +157,19 @@ fn short_of(side: Side) -> Refusal {
     }
 }
 
+fn too_much() -> Refusal {
+    Refusal::invalid("quantity", "is worth more than can be counted")
+}
+
 fn worth(quantity: Quantity, price: Price) -> Result<Money> {
-    let worth = Money::cost(quantity, price).ok_or_else(|| Refusal::invalid("quantity", "is worth more than can be counted"))?;
+    let worth = Money::cost(quantity, price).ok_or_else(too_much)?;
     if worth.is_positive() { Ok(worth) } else { Err(Refusal::invalid("quantity", "is worth less than a cent").into()) }
 }
 
 /// Holds what a buy may cost, settled cash first, then proceeds of sales that have not settled.
 async fn hold_cash(desk: &Desk<'_>, entry: &mut Entry, order: &order::Model, ask: Price) -> Result<()> {
-    let dearest = ask.raised_by(BUFFER).ok_or_else(|| Refusal::invalid("quantity", "is worth more than can be counted"))?;
     worth(order.quantity, ask)?;
-    let most = worth(order.quantity, dearest)?.units();
+    let most = Money::hold(order.quantity, ask, BUFFER).ok_or_else(too_much)?.units();
     let [cash, unsettled] = ledger::lock(desk.tx, order.account_id, [LedgerKind::Cash, LedgerKind::Unsettled]).await?;
     let power = cash.available().saturating_add(unsettled.available());
     if power < most {

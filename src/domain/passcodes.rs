@@ -173,6 +173,11 @@ fn six_digits() -> Result<String> {
     }
 }
 
+/// Whether a text is six ASCII digits and nothing besides: the one form of a passcode and of a code of an authenticator app.
+pub fn is_six_digits(code: &str) -> bool {
+    code.len() == 6 && code.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 fn mac(app: &App, id: Uuid, code: &str) -> Vec<u8> {
     app.vault.passcode_mac(&[id.as_bytes(), code.as_bytes()].concat()).to_vec()
 }
@@ -214,8 +219,8 @@ struct Verify {
 }
 
 /// Takes the passcode that was texted to the person who has signed in: her session has passed its second factor, and a
-/// new number is verified. The same access token works at once. Five guesses in all, however many come at the same moment
-/// (documented: verifying by hash code and passcode).
+/// new number is verified. The same access token works at once. Five guesses in all, however many come at the same moment; what
+/// is not six digits is a wrong guess like any other (documented: verifying by hash code and passcode).
 pub async fn verify(app: &App, actor: &Actor, user_id: Uuid, hash_code: &str, code: &str) -> Result<()> {
     let user = own(actor, user_id)?;
     if hash_code.len() != HASH_CODE || !hash_code.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
@@ -229,7 +234,7 @@ pub async fn verify(app: &App, actor: &Actor, user_id: Uuid, hash_code: &str, co
     if !count_guess(app, passcode.id).await? {
         return Err(used_up().into());
     }
-    if !bool::from(mac(app, passcode.id, code).ct_eq(&passcode.mac)) {
+    if !is_six_digits(code) || !bool::from(mac(app, passcode.id, code).ct_eq(&passcode.mac)) {
         audit::failed(app, &user.caller(), actor.request_id, Verify::NAME, Code::InvalidPasscode.name()).await?;
         return Err(wrong("passcode"));
     }

@@ -7,6 +7,7 @@ use argon2::{
 };
 use std::sync::Arc;
 use tokio::sync::Semaphore;
+use unicode_normalization::UnicodeNormalization;
 
 /// 19 MiB, two passes, one lane: what the password storage guidance of OWASP asks of Argon2id at least.
 const MEMORY_KIB: u32 = 19 * 1024;
@@ -30,32 +31,50 @@ impl Default for Pool {
     }
 }
 
-/// Refuses a password that is shorter than 8 or longer than 128 characters.
+/// The fewest and the most characters of a password.
+pub const MIN_LENGTH: usize = 8;
+pub const MAX_LENGTH: usize = 128;
+
+/// Refuses a password that is shorter than 8 or longer than 128 characters in its normalised form.
 pub fn check(field: &str, password: &Secret<String>) -> Result<()> {
-    match password.reveal().chars().count() {
+    match normalised(password).reveal().chars().count() {
         0 => Err(Refusal::required(field).into()),
-        8..=128 => Ok(()),
-        _ => Err(Refusal::invalid(field, "must have 8 to 128 characters").into()),
+        MIN_LENGTH..=MAX_LENGTH => Ok(()),
+        _ => Err(Refusal::invalid(field, format!("must have {MIN_LENGTH} to {MAX_LENGTH} characters")).into()),
     }
 }
 
+/// The one form of a password, however a keyboard composes its characters (NFKC).
+fn normalised(password: &Secret<String>) -> Secret<String> {
+    Secret::new(password.reveal().nfkc().collect())
+}
+
+/// The forms by which a password may have been kept: normalised, and as it was typed before passwords were normalised.
+fn forms(password: Secret<String>) -> Vec<Secret<String>> {
+    let normalised = normalised(&password);
+    if normalised.reveal() == password.reveal() { vec![normalised] } else { vec![normalised, password] }
+}
+
 impl Pool {
-    /// The text to keep of a password: Argon2id under a fresh salt.
+    /// The text to keep of a password: Argon2id of its normalised form under a fresh salt.
     pub async fn hash(&self, password: Secret<String>) -> Result<String> {
         let salt = secrets::random::<16>()?;
-        self.work(move || {
-            let hash = hasher()?.hash_password_with_salt(password.reveal().as_bytes(), &salt);
-            hash.map(|hash: PasswordHash| hash.to_string()).map_err(|_| Error::broken("a password could not be hashed"))
-        })
-        .await?
+        self.work(move || hashed(&normalised(&password), &salt)).await?
     }
 
     /// Whether this is the password that was kept. Without one that was kept it takes as long and is false.
     pub async fn verify(&self, password: Secret<String>, kept: Option<String>) -> Result<bool> {
-        let Some(kept) = kept else { return self.hash(password).await.map(|_| false) };
+        let salt = secrets::random::<16>()?;
         self.work(move || {
+            let Some(kept) = kept else {
+                for form in forms(password) {
+                    hashed(&form, &salt)?;
+                }
+                return Ok(false);
+            };
             let kept = PasswordHash::new(&kept).map_err(|_| Error::broken("a kept password cannot be read"))?;
-            Ok(hasher()?.verify_password(password.reveal().as_bytes(), &kept).is_ok())
+            let hasher = hasher()?;
+            Ok(forms(password).iter().any(|form| hasher.verify_password(form.reveal().as_bytes(), &kept).is_ok()))
         })
         .await?
     }
@@ -71,6 +90,11 @@ impl Pool {
         });
         done.await.map_err(|_| Error::broken("hashing broke off"))
     }
+}
+
+fn hashed(password: &Secret<String>, salt: &[u8]) -> Result<String> {
+    let hash = hasher()?.hash_password_with_salt(password.reveal().as_bytes(), salt);
+    hash.map(|hash: PasswordHash| hash.to_string()).map_err(|_| Error::broken("a password could not be hashed"))
 }
 
 fn hasher() -> Result<Argon2<'static>> {
@@ -95,6 +119,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_password_is_one_however_its_characters_are_composed() {
+        let pool = Pool::default();
+        let password = |text: &str| Secret::new(text.to_owned());
+        let kept = pool.hash(password("pässword Å")).await.unwrap();
+        for same in ["pässword Å", "pa\u{308}ssword A\u{30a}", "pässword \u{212b}", "ｐässword Å"] {
+            assert!(pool.verify(password(same), Some(kept.clone())).await.unwrap(), "{same}");
+        }
+        assert!(!pool.verify(password("password A"), Some(kept)).await.unwrap());
+        // Kept as it was typed, before passwords were normalised.
+        let before = hashed(&password("pa\u{308}ssword"), &[7; 16]).unwrap();
+        assert!(pool.verify(password("pa\u{308}ssword"), Some(before.clone())).await.unwrap());
+        assert!(!pool.verify(password("pässword"), Some(before)).await.unwrap());
+    }
+
+    #[tokio::test]
     async fn one_more_than_may_wait_is_sent_away() {
         let pool = Pool { working: Arc::new(Semaphore::new(0)), waiting: Arc::new(Semaphore::new(0)) };
         let refused = pool.hash(Secret::new("correct horse".to_owned())).await;
@@ -103,8 +142,16 @@ mod tests {
 
     #[test]
     fn passwords_have_8_to_128_characters() {
-        for (password, fits) in [("1234567", false), ("12345678", true), (&"ä".repeat(128), true), (&"a".repeat(129), false), ("", false)]
-        {
+        for (password, fits) in [
+            ("1234567", false),
+            ("12345678", true),
+            (&"ä".repeat(128), true),
+            (&"a".repeat(129), false),
+            ("", false),
+            // Four letters, each typed as two characters.
+            ("a\u{308}o\u{308}u\u{308}e\u{301}", false),
+            (&"a\u{308}".repeat(128), true),
+        ] {
             assert_eq!(check("password", &Secret::new(password.to_owned())).is_ok(), fits, "{password}");
         }
     }

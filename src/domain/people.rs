@@ -4,7 +4,7 @@ mod codes;
 mod text;
 mod zips;
 
-use super::{Refusal, Result};
+use super::{Refusal, Result, text};
 use chrono::{Datelike, NaiveDate};
 use std::fmt;
 
@@ -119,7 +119,8 @@ impl PostalCode {
 }
 
 impl Email {
-    /// Reads an address of at most 254 bytes: one `@`, something before it, dotted labels after it, no blanks.
+    /// Reads an address of at most 254 bytes that a mail server can take, by the rules of the crate that sends mail: one `@`, no blanks,
+    /// nothing that does not show, and a domain of dotted labels.
     ///
     /// # Errors
     /// The first reason met, in the order of [`EmailError`]. Whether mail arrives is not checked.
@@ -128,13 +129,14 @@ impl Email {
             return Err(EmailError::Length);
         }
         let (local, domain) = text.split_once('@').ok_or(EmailError::Shape)?;
-        let unprintable = |c: char| c.is_whitespace() || c.is_control();
+        let unprintable = |c: char| c.is_whitespace() || c.is_control() || text::is_invisible(c);
         if local.is_empty() || domain.contains('@') || text.contains(unprintable) {
             return Err(EmailError::Shape);
         }
-        if !domain.contains('.') || domain.split('.').any(str::is_empty) {
+        if !domain.contains('.') || domain.split('.').any(str::is_empty) || domain.contains(['[', ']']) {
             return Err(EmailError::Domain);
         }
+        text.parse::<lettre::Address>().map_err(|_| EmailError::Shape)?;
         Ok(Self(text.to_owned()))
     }
 
@@ -282,6 +284,21 @@ mod tests {
             (" a@example.com", EmailError::Shape),
             ("a@example.com\n", EmailError::Shape),
             ("a\0@example.com", EmailError::Shape),
+            ("<x@example.com>", EmailError::Shape),
+            ("a..b@example.com", EmailError::Shape),
+            (".a@example.com", EmailError::Shape),
+            ("a.@example.com", EmailError::Shape),
+            ("a,b@example.com", EmailError::Shape),
+            ("a;b@example.com", EmailError::Shape),
+            ("Ada <a@example.com>", EmailError::Shape),
+            ("a@exa_mple.com", EmailError::Shape),
+            ("a@-example.com", EmailError::Shape),
+            ("a\u{200b}b@example.com", EmailError::Shape),
+            ("a@exam\u{ad}ple.com", EmailError::Shape),
+            ("\u{feff}a@example.com", EmailError::Shape),
+            ("a\u{202e}b@example.com", EmailError::Shape),
+            ("a\u{fe0f}@example.com", EmailError::Shape),
+            ("a@[127.0.0.1]", EmailError::Domain),
             ("a@", EmailError::Domain),
             ("a@localhost", EmailError::Domain),
             ("a@.com", EmailError::Domain),

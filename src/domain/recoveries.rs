@@ -3,7 +3,7 @@
 use super::{
     Actor, Error, Result, Scope,
     actor::{Caller, Whose},
-    clock,
+    applicants, clock,
     command::{self, Command, Desk},
     limits,
     logins::{self, Change},
@@ -43,6 +43,7 @@ struct Recovery {
 pub async fn request(app: &App, actor: &Actor, email: &str) -> Result<()> {
     let caller = partners::starting(app, actor).await?;
     limits::by_address(app, limits::ANONYMOUS_RECOVERY, actor.personal_address()).await?;
+    applicants::valid("email", Email::parse(email.trim()))?;
     if caller.mode == Mode::Live {
         messages::carried(app, Channel::Mail)?;
     }

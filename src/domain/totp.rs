@@ -124,7 +124,9 @@ pub async fn verify(app: &App, actor: &Actor, code: &str) -> Result<()> {
     throttle::before(app, &subject).await?;
     let secret = app.vault.open(place(user.user_id, user.partner_id), sealed)?;
     let now = u64::try_from(clock::system_now().timestamp()).unwrap_or(0);
-    let step = codes(secret.reveal(), "")?.check(code, now).and_then(|step| i64::try_from(step).ok());
+    // The library drops blanks and dashes; a code is six digits.
+    let step = if passcodes::is_six_digits(code) { codes(secret.reveal(), "")?.check(code, now) } else { None };
+    let step = step.and_then(|step| i64::try_from(step).ok());
     let Some(step) = step else {
         audit::failed(app, &user.caller(), actor.request_id, Take::NAME, Code::InvalidPasscode.name()).await?;
         return Err(passcodes::wrong("code"));

@@ -6,6 +6,7 @@ use super::{
     events::Happening,
     idempotency::Key,
     ledger::{Entry, USD},
+    page::{Page, Slice},
     timers,
 };
 use crate::app::App;
@@ -130,4 +131,37 @@ pub async fn find(connection: &impl ConnectionTrait, actor: &Actor, id: Uuid) ->
     let whose = actor.whose(Scope::Read)?;
     let select = transfer::Entity::find_by_id(id).filter(transfer::Column::PartnerId.eq(whose.partner_id));
     Ok(select.filter(accounts::on_accounts_of(whose, transfer::Column::AccountId)).one(connection).await?)
+}
+
+/// Which deposits are listed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DepositFilter {
+    pub account_id: Option<Uuid>,
+    pub status: Option<Status>,
+}
+
+/// The partner's deposits; scope `read`.
+pub async fn list_deposits(
+    connection: &impl ConnectionTrait,
+    actor: &Actor,
+    page: &Page,
+    filter: DepositFilter,
+) -> Result<Slice<transfer::Model>> {
+    let whose = actor.whose(Scope::Read)?;
+    let mut select = transfer::Entity::find()
+        .filter(transfer::Column::PartnerId.eq(whose.partner_id))
+        .filter(accounts::on_accounts_of(whose, transfer::Column::AccountId))
+        .filter(transfer::Column::Direction.eq(Direction::Deposit));
+    if let Some(account_id) = filter.account_id {
+        select = select.filter(transfer::Column::AccountId.eq(account_id));
+    }
+    if let Some(status) = filter.status {
+        select = select.filter(transfer::Column::Status.eq(status));
+    }
+    page.of(connection, select, transfer::Column::Id).await
+}
+
+/// The deposit with this id among the partner's; scope `read`.
+pub async fn find_deposit(connection: &impl ConnectionTrait, actor: &Actor, id: Uuid) -> Result<Option<transfer::Model>> {
+    Ok(find(connection, actor, id).await?.filter(|transfer| transfer.direction == Direction::Deposit))
 }

@@ -21,7 +21,10 @@ use entity::{
     partner::Mode,
     user::{self, Status},
 };
-use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, sea_query::LockType};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
+    sea_query::{LockType, SelectStatement},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::{HashMap, HashSet};
@@ -217,6 +220,12 @@ pub async fn approved(connection: &impl ConnectionTrait, whose: Whose, id: Uuid,
     let user = within(connection, whose, id).await?.ok_or_else(|| Refusal::not_found(field))?;
     require_approved(&user)?;
     Ok(user)
+}
+
+/// The ids of a partner's approved users, as a subquery.
+pub fn approved_ids(partner_id: Uuid) -> SelectStatement {
+    let approved = user::Entity::find().filter(user::Column::PartnerId.eq(partner_id)).filter(user::Column::Status.eq(Status::Approved));
+    approved.select_only().column(user::Column::Id).into_query()
 }
 
 /// Refuses whatever needs an approved identity (documented: nothing else until the user is approved).

@@ -4,6 +4,7 @@ use super::{
     Caller, Id, KeyHeader, Problem, Result, Route, answer,
     body::Body,
     described::{Description, Field},
+    forms,
     list::{Asked, Links, Parameters},
     users::{self as people, UserBody},
 };
@@ -33,32 +34,35 @@ use uuid::Uuid;
 
 pub const ROUTES: &[Route] = &[
     Route::post("/v1/users/{id}/accounts", |filter| on(filter, create))
-        .described(Description::new("Open an account of an approved person.").takes(FIELDS).answers::<Created>()),
+        .described(Description::new("Open an account of an approved person.").takes(FIELDS).ruled(rules).answers::<Created>()),
     Route::get("/v1/users/{id}/accounts", |filter| on(filter, list))
         .described(Description::new("List the accounts that a person owns, alone or with another.").lists::<AccountBody>()),
     Route::get("/v1/accounts/{id}", |filter| on(filter, read)).described(Description::new("Look up an account.").answers::<AccountBody>()),
-    Route::put("/v1/accounts/{id}", |filter| on(filter, update))
-        .described(Description::new("Change an account; what is left out stays.").takes(CHANGES).answers::<Updated>()),
+    Route::put("/v1/accounts/{id}", |filter| on(filter, update)).described(
+        Description::new("Change an account; what is left out stays.").takes(CHANGES).ruled(rules_of_change).answers::<Updated>(),
+    ),
 ];
 
-const OWNERSHIP: Field = Field::choice("ownership", "Who owns it; `single` is understood as well.", &["individual", "joint"]);
-const JOINT_MEMBER: Field = Field::fields("joint_member", "The other owner of a joint account, who is registered with it.", people::FIELDS);
+const OWNERSHIP: Field =
+    Field::answer_or("ownership", "Who owns it; `single` is understood as well.", &["individual", "joint"], &["single"]);
+const JOINT_MEMBER: Field =
+    Field::fields("joint_member", "The other owner of a joint account, who is registered with it.", people::FIELDS, people::rules);
 const TYPE: Field =
-    Field::choice("account_type", "What it is for; an investment account needs every answer about investing.", &["cash", "investment"]);
+    Field::answer("account_type", "What it is for; an investment account needs every answer about investing.", &["cash", "investment"]);
 const MARITAL_STATUS: Field =
-    Field::choice("martial_status", "Marital status; `marital_status` is understood as well.", options::MARITAL_STATUS);
-const CITIZENSHIP: Field = Field::text("country_of_citizenship", "ISO 3166-1 code, three letters.", "USA");
-const EMPLOYMENT: Field = Field::choice("employment_status", "Whether the owner works.", options::EMPLOYMENT);
-const POSITION: Field = Field::text("employment_position", "What the owner works as.", "Engineer");
-const EMPLOYER: Field = Field::text("employer_name", "Whom the owner works for.", "Example Inc");
-const INCOME: Field = Field::choice("annual_income", "Income in a year.", options::INCOME).optional();
-const OBJECTIVE: Field = Field::choice("investment_objective", "What the investment is for.", options::OBJECTIVE).optional();
-const EXPERIENCE: Field = Field::choice("investment_experience", "How much the owner has invested before.", options::EXPERIENCE).optional();
-const LIQUID_WORTH: Field = Field::choice("net_liquid_worth", "What could be had in cash.", options::LIQUID_WORTH).optional();
-const TOTAL_WORTH: Field = Field::choice("net_total_worth", "All that the owner has, less what is owed.", options::INCOME).optional();
+    Field::answer("martial_status", "Marital status; `marital_status` is understood as well.", options::MARITAL_STATUS);
+const CITIZENSHIP: Field = Field::code("country_of_citizenship", "ISO 3166-1 code, three letters.", "USA", forms::CITIZENSHIP);
+const EMPLOYMENT: Field = Field::answer("employment_status", "Whether the owner works.", options::EMPLOYMENT);
+const POSITION: Field = Field::text("employment_position", "What the owner works as.", "Engineer", forms::WORDS);
+const EMPLOYER: Field = Field::text("employer_name", "Whom the owner works for.", "Example Inc", forms::WORDS);
+const INCOME: Field = Field::answer("annual_income", "Income in a year.", options::INCOME).optional();
+const OBJECTIVE: Field = Field::answer("investment_objective", "What the investment is for.", options::OBJECTIVE).optional();
+const EXPERIENCE: Field = Field::answer("investment_experience", "How much the owner has invested before.", options::EXPERIENCE).optional();
+const LIQUID_WORTH: Field = Field::answer("net_liquid_worth", "What could be had in cash.", options::LIQUID_WORTH).optional();
+const TOTAL_WORTH: Field = Field::answer("net_total_worth", "All that the owner has, less what is owed.", options::INCOME).optional();
 const IS_DIRECTOR: Field = Field::flag("is_director", "Whether the owner directs a company whose shares are traded.", false).optional();
-const DIRECTOR_OF: Field = Field::text("director_of", "Which company; needed of a director.", "Example Inc").optional();
-const RISK: Field = Field::choice("risk_tolerance", "How much risk the owner takes.", options::RISK).optional();
+const DIRECTOR_OF: Field = Field::text("director_of", "Which company; needed of a director.", "Example Inc", forms::WORDS).optional();
+const RISK: Field = Field::answer("risk_tolerance", "How much risk the owner takes.", options::RISK).optional();
 
 const FIELDS: &[Field] = &[
     OWNERSHIP,
@@ -97,6 +101,40 @@ const CHANGES: &[Field] = &[
     DIRECTOR_OF,
     RISK,
 ];
+
+/// What an account's fields must be together.
+fn rules() -> Value {
+    let given = json!({ "type": "string", "pattern": r"\S" });
+    let about_investing = [INCOME, OBJECTIVE, EXPERIENCE, LIQUID_WORTH, TOTAL_WORTH, RISK].map(|field| field.name);
+    let mut answered: serde_json::Map<String, Value> = about_investing.iter().map(|name| ((*name).to_owned(), given.clone())).collect();
+    answered.insert(IS_DIRECTOR.name.to_owned(), json!({ "type": ["boolean", "string"] }));
+    let needed: Vec<&str> = about_investing.into_iter().chain([IS_DIRECTOR.name]).collect();
+    let investment = forms::in_any_case(["investment"].into_iter(), r"\s*");
+    json!([
+        {
+            "if": { "properties": { "account_type": { "pattern": investment } } },
+            "then": { "required": needed, "properties": answered },
+        },
+        {
+            "if": { "required": ["is_director"], "properties": { "is_director": { "enum": [true, "true"] } } },
+            "then": { "required": ["director_of"], "properties": { "director_of": given } },
+        },
+        joint_member_of_joint_account(),
+    ])
+}
+
+/// The same of a change, as far as the request alone decides.
+fn rules_of_change() -> Value {
+    json!([joint_member_of_joint_account()])
+}
+
+fn joint_member_of_joint_account() -> Value {
+    let joint = forms::in_any_case(["joint"].into_iter(), r"\s*");
+    json!({
+        "if": { "required": ["joint_member"], "properties": { "joint_member": { "type": "object" } } },
+        "then": { "properties": { "ownership": { "pattern": format!(r"^\s*$|{joint}") } } },
+    })
+}
 
 async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Id(id): Id, body: Body) -> Result<Response> {
     let new = parse(ids::parse(Kind::User, &id), &body).map_err(|error| command::unreadable::<NewAccount>(&actor, error))?;
@@ -176,6 +214,7 @@ fn joint_member(body: &Body) -> domain::Result<Option<JointMember>> {
 }
 
 fn parse(user_id: Uuid, body: &Body) -> domain::Result<NewAccount> {
+    body.fits(FIELDS)?;
     Ok(NewAccount {
         user_id,
         ownership: body.text("ownership")?,
@@ -200,6 +239,7 @@ fn parse(user_id: Uuid, body: &Body) -> domain::Result<NewAccount> {
 }
 
 fn parse_update(account_id: Uuid, body: &Body) -> domain::Result<AccountUpdate> {
+    body.fits(CHANGES)?;
     Ok(AccountUpdate {
         account_id,
         ownership: body.optional_text("ownership")?,

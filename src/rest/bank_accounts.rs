@@ -4,6 +4,7 @@ use super::{
     Caller, Id, KeyHeader, Result, Route, answer,
     body::Body,
     described::{Description, Field},
+    forms,
     list::{Asked, Links, Parameters},
 };
 use crate::{
@@ -42,13 +43,13 @@ pub const ROUTES: &[Route] = &[
 
 const CHANGES: &[Field] = &[
     Field::flag("default", "Whether money moves here when nothing else is said.", true).optional(),
-    Field::text("bank_account_nickname", "What its owner calls it.", "Joe WF Checking").optional(),
+    Field::text("bank_account_nickname", "What its owner calls it.", "Joe WF Checking", forms::WORDS).optional(),
 ];
 
 const FIELDS: &[Field] = &[
-    Field::text("bank_account_number", "Account number, 4 to 17 letters and digits.", "4327843043"),
-    Field::text("bank_routing_number", "Routing number, nine digits.", "121042882"),
-    Field::text("bank_account_nickname", "What its owner calls it.", "Joe checking"),
+    Field::text("bank_account_number", "Account number, 4 to 17 letters and digits.", "4327843043", forms::BANK_ACCOUNT_NUMBER),
+    Field::text("bank_routing_number", "Routing number, nine digits.", "121042882", forms::ROUTING_NUMBER),
+    Field::text("bank_account_nickname", "What its owner calls it.", "Joe checking", forms::WORDS),
 ];
 
 async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Id(id): Id, body: Body) -> Result<Response> {
@@ -103,6 +104,7 @@ async fn remove(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader
 }
 
 fn parse_update(bank_account_id: Uuid, body: &Body) -> domain::Result<BankAccountUpdate> {
+    body.fits(CHANGES)?;
     Ok(BankAccountUpdate {
         bank_account_id,
         nickname: body.optional_text("bank_account_nickname")?,

@@ -1,15 +1,22 @@
 //! Request bodies: one JSON object whose fields are read one by one, numbers by their text.
+//!
+//! Every text that is kept or looked up passes through [`Body::text`] or [`Body::optional_text`], which refuse control characters: some
+//! databases cannot keep them. Ids are read by [`Body::id`], since a malformed one names nothing.
 
-use super::Problem;
-use crate::domain::{Refusal, Result, secrets::Secret};
+use super::{
+    Problem,
+    described::{Field, Value as Holds},
+};
+use crate::domain::{Refusal, Result, ids, secrets::Secret, text};
 use axum::{
     body::Bytes,
     extract::{FromRequest, Request},
 };
-use entity::FixedError;
+use entity::{FixedError, Kind, Money, Quantity};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use std::{collections::HashMap, str::FromStr};
+use uuid::Uuid;
 
 /// A body as sent.
 #[derive(Debug, Default)]
@@ -59,18 +66,71 @@ impl Body {
         self.optional_text(field)?.ok_or_else(|| Refusal::required(field).into())
     }
 
+    /// Refuses what is none of these fields: where money moves, ignoring a field would change what the client asked for.
+    pub fn only(&self, fields: &[Field]) -> Result<()> {
+        let unknown = self.0.keys().filter(|name| fields.iter().all(|field| field.name != name.as_str())).min();
+        match unknown {
+            Some(name) => Err(Refusal::invalid("", format!("{} is not a field of this request", shown(name))).into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses texts that blanks make longer than their documented form.
+    pub fn fits(&self, fields: &[Field]) -> Result<()> {
+        for field in fields {
+            let most = match field.value {
+                Holds::Text(_, form) => form.max,
+                Holds::Answer(..) => MAX_ANSWER,
+                _ => continue,
+            };
+            let Some(text) = self.string(field.name)? else { continue };
+            // How long the rest may be is the domain's to say.
+            let is_padded = matches!(field.value, Holds::Answer(..)) || text.trim().chars().count() <= most;
+            if is_padded && text.chars().count() > most {
+                return Err(Refusal::invalid(field.name, format!("must have at most {most} characters")).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a field that is given although it belongs to something else.
+    pub fn without(&self, field: &str, why: &str) -> Result<()> {
+        self.raw(field).map_or(Ok(()), |_| Err(Refusal::invalid(field, why).into()))
+    }
+
+    /// The id that a field must name; a malformed one names nothing.
+    pub fn id(&self, field: &str, kind: Kind) -> Result<Uuid> {
+        self.optional_id(field, kind)?.ok_or_else(|| Refusal::required(field).into())
+    }
+
+    /// The id in a field that may be left out; an empty one is not left out and names nothing.
+    pub fn optional_id(&self, field: &str, kind: Kind) -> Result<Option<Uuid>> {
+        Ok(self.string(field)?.map(|text| ids::parse(kind, &text)))
+    }
+
+    /// A text that must be given and is only ever compared: a token, a passcode.
+    pub fn verbatim(&self, field: &str) -> Result<String> {
+        self.string(field)?.ok_or_else(|| Refusal::required(field).into())
+    }
+
+    fn string(&self, field: &str) -> Result<Option<String>> {
+        let Some(raw) = self.raw(field) else { return Ok(None) };
+        Ok(Some(serde_json::from_str(raw).map_err(|_| Refusal::invalid(field, "must be a string"))?))
+    }
+
     /// A text that must be given and is taken as it stands, blanks and all: a password.
     pub fn secret(&self, field: &str) -> Result<Secret<String>> {
-        let raw = self.raw(field).ok_or_else(|| Refusal::required(field))?;
-        let text: String = serde_json::from_str(raw).map_err(|_| Refusal::invalid(field, "must be a string"))?;
+        let text = self.verbatim(field)?;
         if text.is_empty() { Err(Refusal::required(field).into()) } else { Ok(Secret::new(text)) }
     }
 
     /// A text that may be left out; an empty one counts as left out.
     pub fn optional_text(&self, field: &str) -> Result<Option<String>> {
-        let Some(raw) = self.raw(field) else { return Ok(None) };
-        let text: String = serde_json::from_str(raw).map_err(|_| Refusal::invalid(field, "must be a string"))?;
-        Ok(Some(text).filter(|text| !text.trim().is_empty()))
+        let Some(text) = self.string(field)?.filter(|text| !text.trim().is_empty()) else { return Ok(None) };
+        if text::has_control(&text) {
+            return Err(Refusal::invalid(field, "must not have control characters").into());
+        }
+        Ok(Some(text))
     }
 
     /// A truth that may be left out, also written as a string.
@@ -95,16 +155,44 @@ impl Body {
         serde_json::from_str(raw).map(|fields| Some(Self(fields))).map_err(|_| Refusal::invalid(field, "must be an object").into())
     }
 
-    /// An amount that must be given, as a number or a string; its text is read, never a float.
-    pub fn amount<T: FromStr<Err = FixedError>>(&self, field: &str) -> Result<T> {
+    /// An amount that must be given: a JSON number by its value, exponent included, or a string in plain decimal notation. The text is
+    /// read, never a float.
+    pub fn amount<T: Amount>(&self, field: &str) -> Result<T> {
         let raw = self.raw(field).ok_or_else(|| Refusal::required(field))?;
-        let text = match raw.strip_prefix('"') {
-            Some(_) => serde_json::from_str(raw).map_err(|_| Refusal::invalid(field, "is not a decimal number"))?,
-            None => raw.to_owned(),
+        let amount = if raw.starts_with('"') {
+            let text: String = serde_json::from_str(raw).map_err(|_| Refusal::invalid(field, FixedError::Malformed.to_string()))?;
+            if text.is_empty() {
+                return Err(Refusal::required(field).into());
+            }
+            text.parse()
+        } else {
+            T::from_json_number(raw)
         };
-        if text.is_empty() {
-            return Err(Refusal::required(field).into());
-        }
-        text.parse().map_err(|error: FixedError| Refusal::invalid(field, error.to_string()).into())
+        amount.map_err(|error: FixedError| Refusal::invalid(field, error.to_string()).into())
     }
+}
+
+/// The most characters of an answer that is one of some words.
+pub const MAX_ANSWER: usize = 100;
+
+/// What is read from a number or a string.
+pub trait Amount: FromStr<Err = FixedError> {
+    fn from_json_number(number: &str) -> Result<Self, FixedError>;
+}
+
+impl Amount for Money {
+    fn from_json_number(number: &str) -> Result<Self, FixedError> {
+        Self::from_json_number(number)
+    }
+}
+
+impl Amount for Quantity {
+    fn from_json_number(number: &str) -> Result<Self, FixedError> {
+        Self::from_json_number(number)
+    }
+}
+
+/// The name of a field as a client may be told it: cut short, and without control characters.
+fn shown(name: &str) -> String {
+    name.chars().filter(|character| !character.is_control()).take(60).collect()
 }

@@ -4,7 +4,7 @@ use super::{
     Caller, Id, KeyHeader, Result, Route, answer,
     body::Body,
     described::{Description, Field},
-    users,
+    forms, users,
 };
 use crate::{
     app::App,
@@ -18,13 +18,14 @@ use axum::{Json, extract::State, http::StatusCode, response::Response, routing::
 use entity::kyc::{Model, Outcome};
 use rust_decimal::Decimal;
 use serde::Serialize;
-use serde_json::value::RawValue;
+use serde_json::{Value, json, value::RawValue};
 use utoipa::ToSchema;
 
 pub const ROUTES: &[Route] = &[
     Route::post("/v1/kyc", |filter| on(filter, create)).described(
         Description::new("Check who a person is, who need not be a user.")
             .takes(users::FIELDS)
+            .ruled(users::rules)
             .answers::<Settled>()
             .or_answers::<Unsettled>()
             .creates(),
@@ -34,6 +35,7 @@ pub const ROUTES: &[Route] = &[
     Route::patch("/v1/kyc/{token}", |filter| on(filter, amend)).described(
         Description::new("Answer the questions of an identity check, or correct what it goes by while it is not decided.")
             .takes(CHANGES)
+            .ruled(rules)
             .answers::<Settled>()
             .or_answers::<Unsettled>(),
     ),
@@ -47,20 +49,20 @@ const CHANGES: &[Field] = &[
         &[&[1, 1], &[2, 5], &[3, 2], &[4, 1], &[5, 5]],
     )
     .optional(),
-    Field::text("name_first", "Given name.", "Ada").optional(),
-    Field::text("name_last", "Family name.", "Carter").optional(),
-    Field::text("first_name", "The same as `name_first`.", "Ada").optional(),
-    Field::text("last_name", "The same as `name_last`.", "Carter").optional(),
-    Field::text("email_address", "E-mail address.", "ada.carter@example.com").optional(),
-    Field::text("phone_number", "Phone number in the United States.", "2025550107").optional(),
-    Field::text("birth_date", "Day of birth; never sent back.", "1985-01-23").optional(),
-    Field::text("ssn_number", "Social security number; never sent back.", "123456789").optional(),
-    Field::text("address_line_1", "Street and number.", "123 Test St").optional(),
-    Field::text("address_line_2", "Apartment or unit.", "Apt 2").optional(),
-    Field::text("address_city", "City.", "Richmond").optional(),
-    Field::text("address_state", "State or province, two letters in the United States.", "VA").optional(),
-    Field::text("address_postal_code", "Postal code.", "23220").optional(),
-    Field::text("address_country_code", "ISO 3166-1 code, two letters.", "US").optional(),
+    Field::text("name_first", "Given name.", "Ada", forms::NAME).optional(),
+    Field::text("name_last", "Family name.", "Carter", forms::NAME).optional(),
+    Field::text("first_name", "The same as `name_first`.", "Ada", forms::NAME).optional().unshown(),
+    Field::text("last_name", "The same as `name_last`.", "Carter", forms::NAME).optional().unshown(),
+    Field::text("email_address", "E-mail address.", "ada.carter@example.com", forms::EMAIL).optional().unshown(),
+    Field::text("phone_number", "Phone number in the United States.", "2025550107", forms::PHONE).optional().unshown(),
+    Field::text("birth_date", "Day of birth; never sent back.", "1985-01-23", forms::DATE).optional().unshown(),
+    Field::text("ssn_number", "Social security number; never sent back.", "123456789", forms::SSN).optional().unshown(),
+    Field::text("address_line_1", "Street and number.", "123 Test St", forms::WORDS).optional().unshown(),
+    Field::text("address_line_2", "Apartment or unit.", "Apt 2", forms::WORDS).optional().unshown(),
+    Field::text("address_city", "City.", "Richmond", forms::WORDS).optional().unshown(),
+    Field::text("address_state", "State or province, two letters in the United States.", "VA", forms::WORDS).optional().unshown(),
+    Field::text("address_postal_code", "Postal code.", "23220", forms::WORDS).optional().unshown(),
+    Field::code("address_country_code", "ISO 3166-1 code, two letters.", "US", forms::COUNTRY).optional().unshown(),
 ];
 
 /// What may not be corrected together with answers.
@@ -76,6 +78,31 @@ const ALONE: [&str; 10] = [
     "address_postal_code",
     "address_country_code",
 ];
+
+/// What the fields of a correction must be together: answers with a name at most, or at least one field.
+fn rules() -> Value {
+    let left_out = json!({ "type": ["string", "null"], "pattern": r"^\s*$" });
+    let alone: serde_json::Map<String, Value> = ALONE.iter().map(|name| ((*name).to_owned(), left_out.clone())).collect();
+    let given = |field: &Field| match field.name {
+        "answers" => json!({ "required": ["answers"], "properties": { "answers": { "type": "array" } } }),
+        name => json!({ "required": [name], "properties": { name: { "type": "string", "pattern": r"\S" } } }),
+    };
+    let mut rules = vec![
+        json!({ "anyOf": CHANGES.iter().map(given).collect::<Vec<_>>() }),
+        json!({
+            "if": { "required": ["answers"], "properties": { "answers": { "type": "array" } } },
+            "then": { "properties": alone },
+        }),
+    ];
+    for (one, other) in [("name_first", "first_name"), ("name_last", "last_name")] {
+        let given = json!({ "type": "string", "pattern": r"\S" });
+        rules.push(json!({ "not": { "required": [one, other], "properties": { one: given, other: given } } }));
+    }
+    if let Value::Array(address) = users::rules() {
+        rules.extend(address);
+    }
+    json!(rules)
+}
 
 async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, body: Body) -> Result<Response> {
     let new = users::parse(&body).map_err(|error| command::unreadable::<Start>(&actor, error))?;
@@ -107,7 +134,11 @@ fn told(app: &App, actor: &Actor, status: StatusCode, check: &Answer<Model>) -> 
 
 /// The answers, and what is corrected; one of both is there.
 fn parse(body: &Body) -> domain::Result<(Option<Vec<Given>>, Patch)> {
-    let either = |one, other| Ok::<_, Error>(body.optional_text(one)?.or(body.optional_text(other)?));
+    body.fits(CHANGES)?;
+    let either = |one, other| match (body.optional_text(one)?, body.optional_text(other)?) {
+        (Some(_), Some(_)) => Err(Error::from(Refusal::invalid(other, format!("cannot be combined with {one}")))),
+        (given, also) => Ok(given.or(also)),
+    };
     let text = |field| body.optional_text(field);
     let answers = body.optional_parts("answers", questions::malformed)?;
     if answers.is_some() {

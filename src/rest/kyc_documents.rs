@@ -5,7 +5,7 @@ use super::{
     body::Body,
     described::{Description, Field},
     document_body::DocumentBodyReader,
-    large_body,
+    forms, large_body,
 };
 use crate::{
     app::App,
@@ -24,8 +24,8 @@ use axum::{
 };
 use entity::kyc_document;
 use serde::Serialize;
-use serde_json::value::RawValue;
-use std::collections::HashMap;
+use serde_json::{Value, json, value::RawValue};
+use std::{borrow::Cow, collections::HashMap};
 use utoipa::ToSchema;
 
 pub const ROUTES: &[Route] =
@@ -35,15 +35,36 @@ const PATH: &str = "/v1/kyc/{token}/documents";
 const UPLOAD: Description =
     Description::new("Send a document for an identity check that asks for one: a PDF, a JPEG or a PNG of at most 10 MiB.")
         .takes(FIELDS)
+        .ruled(rules)
         .answers::<DocumentBody>();
 
 const FIELDS: &[Field] = &[
-    Field::text("name", "What the document is called, at most 200 characters.", "driver_license"),
-    Field::choice("extension", "What kind of file it is; told by the data when left out.", &["pdf", "jpg", "jpeg", "png"]).optional(),
-    Field::choice("type", "What it is, in any case and spacing.", &["license", "passport", "utility", "ssn card"]),
-    Field::text("notes", "Anything about it, at most 2000 characters.", "Sent by e-mail").optional(),
-    Field::text("data", "The file in base64.", "JVBERi0xLjQKJSVFT0YK"),
+    Field::text("name", "What the document is called, at most 200 characters.", "driver_license", forms::words(200)),
+    Field::text("extension", "pdf, jpg, jpeg or png, as the data is; told by the data when left out.", "pdf", forms::EXTENSION).optional(),
+    Field::answer_or(
+        "type",
+        "What it is, in any case and spacing.",
+        &["license", "passport", "utility", "ssn card"],
+        &["ssn-card", "ssn_card"],
+    ),
+    Field::text("notes", "Anything about it, at most 2000 characters.", "Sent by e-mail", forms::NOTES).optional(),
+    Field::text("data", "The file in base64.", "JVBERi0xLjQKJSVFT0YK", forms::DOCUMENT),
 ];
+
+/// What a document's fields must be together: the extension is that of the data.
+fn rules() -> Value {
+    let rule = |extension: &str, data: &str| {
+        json!({
+            "if": { "required": ["extension"], "properties": { "extension": { "type": "string", "pattern": extension } } },
+            "then": { "properties": { "data": { "pattern": data } } },
+        })
+    };
+    json!([
+        rule(r"^\s*\.*[pP][dD][fF]\s*$", "^JVBERi[0-3]"),
+        rule(r"^\s*\.*[jJ][pP][eE]?[gG]\s*$", "^/9j/"),
+        rule(r"^\s*\.*[pP][nN][gG]\s*$", "^iVBORw0KGgo"),
+    ])
+}
 
 /// The longest body, which holds the longest document in base64 and what is said of it.
 const LONGEST_BODY: usize = 14 << 20;
@@ -67,6 +88,7 @@ fn parse(reader: DocumentBodyReader) -> domain::Result<(NewDocument, Vec<u8>)> {
         serde_json::from_slice(&description).map_err(|_| Refusal::unreadable("The body is not a JSON object."))?;
     let is_missing = fields.remove("data").is_none_or(|raw| raw.get() == "null");
     let body = Body::of_fields(fields);
+    body.fits(FIELDS)?;
     let document = NewDocument {
         name: body.text("name")?,
         extension: body.optional_text("extension")?,

@@ -1,8 +1,9 @@
 //! Lists: the documented query parameters and the documented envelope.
 
+use super::{Problem, Result};
 use crate::{
     domain::{
-        Actor, Refusal, Result, Scope, ids,
+        self, Actor, Refusal, Scope, ids,
         page::{Order, Page, Slice},
     },
     wire::BaseUrl,
@@ -32,16 +33,20 @@ impl Asked {
     /// cursor at most.
     pub fn read(actor: &Actor, parameters: &Parameters) -> Result<Self> {
         actor.whose(Scope::Read)?;
+        Self::parse(parameters).map_err(Problem::in_query)
+    }
+
+    fn parse(parameters: &Parameters) -> domain::Result<Self> {
         let given = |name: &str| parameters.get(name).filter(|value| !value.is_empty()).cloned();
-        let limit = match given("limit") {
+        let limit = match parameters.get("limit") {
             None => 25,
-            Some(text) => text
-                .parse()
-                .ok()
+            Some(text) => Some(text)
+                .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
+                .and_then(|text| text.parse().ok())
                 .filter(|limit| *limit <= 100)
                 .ok_or_else(|| Refusal::invalid("limit", "must be a whole number from 0 to 100"))?,
         };
-        let order = match given("order").as_deref() {
+        let order = match parameters.get("order").map(String::as_str) {
             None | Some("desc") => Order::NewestFirst,
             Some("asc") => Order::OldestFirst,
             Some(_) => return Err(Refusal::invalid("order", "must be asc or desc").into()),
@@ -54,14 +59,14 @@ impl Asked {
     }
 
     /// The page, once `known` has said whether the cursor names a row of this list.
-    pub async fn page(&self, kind: Kind, what: &str, known: impl AsyncFnOnce(Uuid) -> Result<bool>) -> Result<Page> {
+    pub async fn page(&self, kind: Kind, what: &str, known: impl AsyncFnOnce(Uuid) -> domain::Result<bool>) -> Result<Page> {
         let from_end = self.ending_before.is_some();
         let row = match self.cursor() {
             None => None,
             Some((parameter, cursor)) => {
                 let id = ids::parse(kind, cursor);
                 if !known(id).await? {
-                    return Err(Refusal::invalid(parameter, format!("names no {what}")).into());
+                    return Err(Problem::in_query(Refusal::invalid(parameter, format!("names no {what}"))));
                 }
                 Some(id)
             }

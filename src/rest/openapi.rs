@@ -2,7 +2,9 @@
 
 use super::{
     OPEN, ROUTES, Route, WELLNESS,
+    body::MAX_ANSWER,
     described::{Answer, Description, Field, Value as Holds},
+    forms::{self, Form},
     is_wellness,
 };
 use serde_json::{Map, Value, json};
@@ -111,14 +113,20 @@ fn own_schemas() -> Map<String, Value> {
         },
     });
     let wrapped = |inner: Value| json!({ "type": "object", "required": ["error"], "properties": { "error": inner } });
+    let codes = forms::CODES.map(|(name, text, codes)| {
+        let codes = codes();
+        let pattern = forms::in_any_case(codes.iter().copied(), "");
+        (name, json!({ "type": "string", "description": text, "anyOf": [{ "enum": codes }, { "pattern": pattern }] }))
+    });
     [
         ("Error", wrapped(error)),
         ("RateLimited", wrapped(json!({ "type": "array", "items": limited }))),
         ("Pagination", pagination),
         ("Trouble", trouble),
     ]
-    .map(|(name, schema)| (name.to_owned(), schema))
     .into_iter()
+    .chain(codes)
+    .map(|(name, schema)| (name.to_owned(), schema))
     .collect()
 }
 
@@ -177,7 +185,7 @@ fn parameters() -> Value {
         "IdempotencyKey": {
             "name": "Idempotency-Key", "in": "header", "required": false,
             "description": "Made by the client, 1 to 255 visible characters; the same request under the same key answers the same and happens once.",
-            "schema": { "type": "string", "minLength": 1, "maxLength": 255 },
+            "schema": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" },
         },
         "Limit": {
             "name": "limit", "in": "query", "required": false, "description": "The most items on the page.",
@@ -258,7 +266,7 @@ fn operation(route: &Route, description: &Description, schemas: &mut Map<String,
         operation.insert("security".to_owned(), json!(if open { vec![json!({}), json!({ "bearer": [] })] } else { security(&[SESSION]) }));
     }
     if !description.takes.is_empty() {
-        operation.insert("requestBody".to_owned(), body(description.takes));
+        operation.insert("requestBody".to_owned(), body(description));
     }
     Value::Object(operation)
 }
@@ -316,12 +324,9 @@ fn typed(answer: Answer, schemas: &mut Map<String, Value>) -> Value {
 fn told(tells: &[Field]) -> Value {
     let names: Vec<&str> = tells.iter().map(|field| field.name).collect();
     let property = |field: &Field| {
-        let mut schema = described(field);
-        if let (false, Value::Object(schema)) = (field.required, &mut schema) {
-            let kind = schema.get("type").cloned().unwrap_or_default();
-            schema.insert("type".to_owned(), json!([kind, "null"]));
-        }
-        (field.name.to_owned(), schema)
+        let kind = if matches!(field.value, Holds::Object) { "object" } else { "string" };
+        let kind = if field.required { json!(kind) } else { json!([kind, "null"]) };
+        (field.name.to_owned(), json!({ "type": kind, "description": field.text }))
     };
     json!({ "type": "object", "required": names, "properties": tells.iter().map(property).collect::<Map<_, _>>() })
 }
@@ -345,56 +350,159 @@ fn require_all(schema: &mut Value) {
     }
 }
 
-fn body(takes: &[Field]) -> Value {
-    json!({ "required": true, "content": { "application/json": { "schema": object(takes), "example": examples(takes) } } })
+fn body(description: &Description) -> Value {
+    let takes = description.takes;
+    let mut schema = object(takes, description.rules);
+    if let (true, Value::Object(schema)) = (description.is_closed, &mut schema) {
+        schema.insert("additionalProperties".to_owned(), json!(false));
+    }
+    json!({ "required": true, "content": { "application/json": { "schema": schema, "example": examples(takes) } } })
 }
 
-fn object(fields: &[Field]) -> Value {
+fn object(fields: &[Field], rules: Option<fn() -> Value>) -> Value {
     let required: Vec<&str> = fields.iter().filter(|field| field.required).map(|field| field.name).collect();
     let properties: Map<String, Value> = fields.iter().map(|field| (field.name.to_owned(), described(field))).collect();
-    json!({ "type": "object", "required": required, "properties": properties })
+    let mut object = json!({ "type": "object", "required": required, "properties": properties });
+    if let (Some(rules), Value::Object(object)) = (rules, &mut object) {
+        object.insert("allOf".to_owned(), rules());
+    }
+    object
 }
 
 fn examples(fields: &[Field]) -> Value {
-    let shown = fields.iter().filter(|field| field.required || !matches!(field.value, Holds::Fields(_)));
+    let shown =
+        fields.iter().filter(|field| field.is_shown && (field.required || !matches!(field.value, Holds::Fields(..) | Holds::Nothing)));
     shown.map(|field| (field.name.to_owned(), example(field))).collect::<Map<_, _>>().into()
 }
 
+/// A field of a body. What may be left out may be null as well, and a text may be blank.
 fn described(field: &Field) -> Value {
-    let mut schema = schema(field);
+    let mut schema = match (field.required, field.value) {
+        (false, Holds::Text(_, form)) => optional_text(form),
+        (false, Holds::Code(_, list)) => json!({
+            "type": ["string", "null"],
+            "anyOf": [reference("schemas", list), { "type": ["string", "null"], "pattern": BLANK }],
+        }),
+        (false, Holds::Answer(options, also)) => answer(options, also, Some(BLANK)),
+        _ => schema(field),
+    };
     if let Value::Object(schema) = &mut schema {
         schema.insert("description".to_owned(), json!(field.text));
+        if let (false, Some(Value::String(kind))) = (field.required, schema.get("type").cloned())
+            && kind != "null"
+        {
+            schema.insert("type".to_owned(), json!([kind, "null"]));
+        }
+        if let (false, Some(Value::Array(kinds))) = (field.required, schema.get_mut("type"))
+            && !kinds.contains(&json!("null"))
+        {
+            kinds.push(json!("null"));
+        }
+        if let (false, Some(Value::Array(options))) = (field.required, schema.get_mut("enum")) {
+            options.push(Value::Null);
+        }
+        if !matches!(field.value, Holds::Object | Holds::Nothing | Holds::Fields(..)) {
+            schema.insert("examples".to_owned(), json!([example(field)]));
+        }
     }
     schema
 }
 
+/// What counts as left out.
+const BLANK: &str = r"^\s*$";
+
+fn optional_text(form: Form) -> Value {
+    let mut schema = json!({ "type": ["string", "null"] });
+    let Value::Object(fields) = &mut schema else { return schema };
+    if form.max < usize::MAX {
+        fields.insert("maxLength".to_owned(), json!(form.max));
+    }
+    if form.format.is_empty() {
+        if !form.pattern.is_empty() {
+            fields.insert("pattern".to_owned(), json!(format!("{BLANK}|{}", form.pattern)));
+        }
+    } else {
+        let given = json!({ "format": form.format, "pattern": form.pattern });
+        fields.insert("anyOf".to_owned(), json!([given, { "pattern": BLANK }]));
+    }
+    schema
+}
+
+fn formed(form: Form) -> Value {
+    let mut schema = json!({ "type": "string" });
+    let Value::Object(fields) = &mut schema else { return schema };
+    if form.min > 0 {
+        fields.insert("minLength".to_owned(), json!(form.min));
+    }
+    if form.max < usize::MAX {
+        fields.insert("maxLength".to_owned(), json!(form.max));
+    }
+    for (name, value) in [("pattern", form.pattern), ("format", form.format)] {
+        if !value.is_empty() {
+            fields.insert(name.to_owned(), json!(value));
+        }
+    }
+    schema
+}
+
+/// One of some words in any case and spacing.
+fn answer(options: &[&str], also: &[&str], or: Option<&str>) -> Value {
+    let pattern = forms::in_any_case(options.iter().chain(also).copied(), r"\s*");
+    let pattern = or.map_or_else(|| pattern.clone(), |or| format!("{or}|{pattern}"));
+    json!({ "type": "string", "maxLength": MAX_ANSWER, "anyOf": [{ "enum": options }, { "pattern": pattern }] })
+}
+
 fn schema(field: &Field) -> Value {
     match field.value {
-        Holds::Text(_) => json!({ "type": "string" }),
-        Holds::Amount(_) => json!({ "type": ["string", "number"] }),
-        Holds::Flag(_) => json!({ "type": "boolean" }),
-        Holds::Object => json!({ "type": "object" }),
-        Holds::Numbers(names, _) => {
-            let properties: Map<String, Value> = names.iter().map(|name| ((*name).to_owned(), json!({ "type": "integer" }))).collect();
-            json!({ "type": "array", "items": { "type": "object", "required": names, "properties": properties } })
+        Holds::Text(_, form) => formed(form),
+        Holds::Id(_) => json!({ "type": "string", "format": "uuid" }),
+        Holds::Amount(_, amounts) => {
+            let number = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
+            json!({
+                "type": ["string", "number"],
+                "maxLength": 64,
+                "pattern": amounts.pattern,
+                "exclusiveMinimum": 0,
+                "maximum": number(amounts.most),
+                "multipleOf": number(amounts.step),
+            })
         }
-        Holds::Fields(fields) => object(fields),
+        Holds::Flag(_) => json!({ "type": ["boolean", "string"], "enum": [true, false, "true", "false"] }),
+        Holds::Object => json!({ "type": "object" }),
+        Holds::Nothing => json!({ "type": "null" }),
+        Holds::Numbers(names, examples) => {
+            let number = || json!({ "type": "integer", "minimum": 1, "maximum": examples.len() });
+            let properties: Map<String, Value> = names.iter().map(|name| ((*name).to_owned(), number())).collect();
+            let first = names.first().copied().unwrap_or_default();
+            let named = |number| json!({ "contains": { "required": [first], "properties": { first: { "const": number } } } });
+            json!({
+                "type": "array",
+                "minItems": examples.len(),
+                "maxItems": examples.len(),
+                "items": { "type": "object", "required": names, "properties": properties },
+                "allOf": (1..=examples.len()).map(named).collect::<Vec<_>>(),
+            })
+        }
+        Holds::Fields(fields, rules) => object(fields, Some(rules)),
         Holds::Choice(options) => json!({ "type": "string", "enum": options }),
+        Holds::Answer(options, also) => answer(options, also, None),
+        Holds::Code(_, list) => json!({ "type": "string", "allOf": [reference("schemas", list)] }),
     }
 }
 
 fn example(field: &Field) -> Value {
     match field.value {
-        Holds::Text(text) | Holds::Amount(text) => json!(text),
+        Holds::Text(text, _) | Holds::Id(text) | Holds::Amount(text, _) | Holds::Code(text, _) => json!(text),
         Holds::Flag(flag) => json!(flag),
         Holds::Object => json!({}),
+        Holds::Nothing => Value::Null,
         Holds::Numbers(names, examples) => {
             let one = |numbers: &&[i32]| -> Map<String, Value> {
                 names.iter().zip(*numbers).map(|(name, number)| ((*name).to_owned(), json!(number))).collect()
             };
             examples.iter().map(one).map(Value::Object).collect()
         }
-        Holds::Fields(fields) => examples(fields),
-        Holds::Choice(options) => json!(options.first()),
+        Holds::Fields(fields, _) => examples(fields),
+        Holds::Choice(options) | Holds::Answer(options, _) => json!(options.first()),
     }
 }

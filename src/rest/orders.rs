@@ -1,9 +1,10 @@
 //! `/v1/orders`.
 
 use super::{
-    Caller, Id, KeyHeader, Result, Route, answer,
+    Caller, Id, KeyHeader, Problem, Result, Route, answer,
     body::Body,
     described::{Description, Field},
+    forms,
     list::{Asked, Links, Parameters},
 };
 use crate::{
@@ -30,7 +31,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub const ROUTES: &[Route] = &[
-    Route::post("/v1/orders", |filter| on(filter, create)).described(Description::new("Place an order.").takes(FIELDS).answers::<Placed>()),
+    Route::post("/v1/orders", |filter| on(filter, create))
+        .described(Description::new("Place an order.").moves_money(FIELDS).answers::<Placed>()),
     Route::get("/v1/orders", |filter| on(filter, list)).described(Description::new("List orders.").filtered(FILTERS).lists::<OrderBody>()),
     Route::get("/v1/orders/{id}", |filter| on(filter, read)).described(Description::new("Look up an order.").answers::<OrderBody>()),
     Route::delete("/v1/orders/{id}", |filter| on(filter, cancel))
@@ -38,11 +40,18 @@ pub const ROUTES: &[Route] = &[
 ];
 
 const FIELDS: &[Field] = &[
-    Field::text("symbol", "Ticker, in either case.", "VTI"),
-    Field::amount("quantity", "Shares, at most four decimals.", "0.5"),
+    Field::text("symbol", "Ticker, in either case.", "VTI", forms::SYMBOL),
+    Field::amount("quantity", "Shares, at most four decimals.", "0.5", forms::SHARES),
     Field::choice("side", "Which way.", &["buy", "sell"]),
     Field::choice("type", "How it is to be carried out.", &["market"]),
-    Field::text("account_id", "The account; may be left out by who has one only.", "0198d7a2-7c00-7000-8000-000000000005").optional(),
+    Field::nothing("limit_price", "Belongs to limit orders; absent or null."),
+    Field::nothing("stop_price", "Belongs to stop orders; absent or null."),
+    Field::id(
+        "account_id",
+        "Account that trades. May be left out if exactly one account can trade.",
+        "0198d7a2-7c00-7000-8000-000000000005",
+    )
+    .optional(),
 ];
 
 const FILTERS: &[Field] = &[Field::choice("status", "Which orders; open ones when left out.", &["open", "closed", "all"]).optional()];
@@ -55,7 +64,8 @@ async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader
 }
 
 fn parse(body: &Body) -> domain::Result<NewOrder> {
-    let symbol = body.text("symbol")?;
+    body.only(FIELDS)?;
+    let symbol = body.verbatim("symbol")?;
     let quantity = body.amount("quantity")?;
     let side = match body.text("side")?.as_str() {
         "buy" => Side::Buy,
@@ -67,7 +77,10 @@ fn parse(body: &Body) -> domain::Result<NewOrder> {
         "limit" | "stop" | "stop_limit" => return Err(Refusal::invalid("type", "must be market: no other type is taken yet").into()),
         _ => return Err(Refusal::invalid("type", "must be market").into()),
     };
-    let account_id = body.optional_text("account_id")?.map(|id| ids::parse(Kind::Account, &id));
+    for field in ["limit_price", "stop_price"] {
+        body.without(field, "does not belong to a market order")?;
+    }
+    let account_id = body.optional_id("account_id", Kind::Account)?;
     Ok(NewOrder { account_id, symbol, side, quantity, kind })
 }
 
@@ -91,7 +104,7 @@ async fn list(State(app): State<App>, actor: Caller, links: Links, Query(paramet
         "open" => vec![Status::Accepted, Status::New, Status::PartiallyFilled],
         "closed" => vec![Status::Filled, Status::Canceled, Status::Expired, Status::Rejected],
         "all" => Vec::new(),
-        _ => return Err(Refusal::invalid("status", "must be open, closed or all").into()),
+        _ => return Err(Problem::in_query(Refusal::invalid("status", "must be open, closed or all"))),
     };
     let page = asked.page(Kind::Order, "order", async |id| Ok(orders::find(&app.db.read, &actor, id).await?.is_some())).await?;
     let slice = orders::list(&app.db.read, &actor, &page, &states).await?;

@@ -4,6 +4,7 @@ use super::{
     Caller, Id, KeyHeader, Result, Route, answer,
     body::Body,
     described::{Description, Field},
+    forms,
     list::{Asked, Links, Parameters},
 };
 use crate::{
@@ -34,12 +35,14 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub const ROUTES: &[Route] = &[
-    Route::post("/v1/users", |filter| on(filter, create))
-        .described(Description::new("Register a person, whose identity is checked at once.").takes(FIELDS).answers::<Created>()),
+    Route::post("/v1/users", |filter| on(filter, create)).described(
+        Description::new("Register a person, whose identity is checked at once.").takes(FIELDS).ruled(rules).answers::<Created>(),
+    ),
     Route::get("/v1/users", |filter| on(filter, list)).described(Description::new("List people.").lists::<UserBody>()),
     Route::put("/v1/users/{id}", |filter| on(filter, update)).described(
         Description::new("Change what is known of a person; whatever her identity was checked by is checked again.")
             .takes(CHANGES)
+            .ruled(rules)
             .answers::<UserBody>(),
     ),
     Route::get("/v1/users/{id}", |filter| on(filter, read)).described(Description::new("Look up a person.").answers::<UserBody>()),
@@ -47,34 +50,48 @@ pub const ROUTES: &[Route] = &[
 
 /// Who a person is.
 pub const FIELDS: &[Field] = &[
-    Field::text("first_name", "Given name.", "Ada"),
-    Field::text("last_name", "Family name.", "Carter"),
-    Field::text("email_address", "E-mail address.", "ada.carter@example.com"),
-    Field::text("phone_number", "Phone number in the United States.", "2025550107").optional(),
-    Field::text("birth_date", "Day of birth; never sent back.", "1985-01-23"),
-    Field::text("ssn_number", "Social security number; never sent back.", "123456789"),
-    Field::text("address_line_1", "Street and number.", "123 Test St"),
-    Field::text("address_line_2", "Apartment or unit.", "Apt 2").optional(),
-    Field::text("address_city", "City.", "Richmond"),
-    Field::text("address_state", "State or province, two letters in the United States.", "VA"),
-    Field::text("address_postal_code", "Postal code.", "23220"),
-    Field::text("address_country_code", "ISO 3166-1 code, two letters.", "US"),
+    Field::text("first_name", "Given name.", "Ada", forms::NAME),
+    Field::text("last_name", "Family name.", "Carter", forms::NAME),
+    Field::text("email_address", "E-mail address.", "ada.carter@example.com", forms::EMAIL),
+    Field::text("phone_number", "Phone number in the United States.", "2025550107", forms::PHONE).optional(),
+    Field::text("birth_date", "Day of birth; never sent back.", "1985-01-23", forms::DATE),
+    Field::text("ssn_number", "Social security number; never sent back.", "123456789", forms::SSN),
+    Field::text("address_line_1", "Street and number.", "123 Test St", forms::WORDS),
+    Field::text("address_line_2", "Apartment or unit.", "Apt 2", forms::WORDS).optional(),
+    Field::text("address_city", "City.", "Richmond", forms::WORDS),
+    Field::text("address_state", "State or province, two letters in the United States.", "VA", forms::WORDS),
+    Field::text("address_postal_code", "Postal code.", "23220", forms::WORDS),
+    Field::code("address_country_code", "ISO 3166-1 code, two letters.", "US", forms::COUNTRY),
 ];
 
 const CHANGES: &[Field] = &[
-    Field::text("first_name", "Given name.", "Ada").optional(),
-    Field::text("last_name", "Family name.", "Carter").optional(),
-    Field::text("email_address", "E-mail address.", "ada.carter@example.com").optional(),
-    Field::text("phone_number", "Phone number in the United States.", "6742562188").optional(),
-    Field::text("birth_date", "Day of birth; never sent back.", "1985-01-23").optional(),
-    Field::text("ssn_number", "Social security number; never sent back.", "123456789").optional(),
-    Field::text("address_line_1", "Street and number.", "123 Test St").optional(),
-    Field::text("address_line_2", "Apartment or unit.", "Apt 2").optional(),
-    Field::text("address_city", "City.", "Richmond").optional(),
-    Field::text("address_state", "State or province, two letters in the United States.", "VA").optional(),
-    Field::text("address_postal_code", "Postal code.", "23220").optional(),
-    Field::text("address_country_code", "ISO 3166-1 code, two letters.", "US").optional(),
+    Field::text("first_name", "Given name.", "Ada", forms::NAME).optional(),
+    Field::text("last_name", "Family name.", "Carter", forms::NAME).optional(),
+    Field::text("email_address", "E-mail address.", "ada.carter@example.com", forms::EMAIL).optional(),
+    Field::text("phone_number", "Phone number in the United States.", "6742562188", forms::PHONE).optional(),
+    Field::text("birth_date", "Day of birth; never sent back.", "1985-01-23", forms::DATE).optional(),
+    Field::text("ssn_number", "Social security number; never sent back.", "123456789", forms::SSN).optional(),
+    Field::text("address_line_1", "Street and number.", "123 Test St", forms::WORDS).optional(),
+    Field::text("address_line_2", "Apartment or unit.", "Apt 2", forms::WORDS).optional(),
+    Field::text("address_city", "City.", "Richmond", forms::WORDS).optional(),
+    Field::text("address_state", "State or province, two letters in the United States.", "VA", forms::WORDS).optional(),
+    Field::text("address_postal_code", "Postal code.", "23220", forms::WORDS).optional(),
+    Field::code("address_country_code", "ISO 3166-1 code, two letters.", "US", forms::COUNTRY).optional(),
 ];
+
+/// What the fields of an address must be together: in the United States the state and the postal code are known forms.
+pub fn rules() -> Value {
+    json!([{
+        "if": { "required": ["address_country_code"], "properties": { "address_country_code": { "type": "string", "pattern": "^[uU][sS]$" } } },
+        "then": { "properties": {
+            "address_state": { "anyOf": [
+                { "$ref": format!("#/components/schemas/{}", forms::STATE) },
+                { "type": ["string", "null"], "pattern": r"^\s*$" },
+            ] },
+            "address_postal_code": { "pattern": r"^\s*$|^[0-9]{5}(?:-?[0-9]{4})?$" },
+        } },
+    }])
+}
 
 async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, body: Body) -> Result<Response> {
     let new = parse(&body).map_err(|error| command::unreadable::<NewUser>(&actor, error))?;
@@ -89,6 +106,7 @@ async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader
 
 /// Reads who a person is; all but the phone number and the second line of the address must be said.
 pub fn parse(body: &Body) -> domain::Result<NewUser> {
+    body.fits(FIELDS)?;
     Ok(NewUser {
         phone: body.optional_text("phone_number")?,
         first_name: body.text("first_name")?,
@@ -116,6 +134,7 @@ async fn update(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader
 }
 
 fn parse_change(user_id: Uuid, body: &Body) -> domain::Result<UserChange> {
+    body.fits(CHANGES)?;
     Ok(UserChange {
         user_id,
         first_name: body.optional_text("first_name")?,

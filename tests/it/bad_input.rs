@@ -233,6 +233,9 @@ on_both! {
             ("firstName", "123", "INVALID", "firstName must have a letter"),
             ("lastName", "a\u{0}b", "INVALID", "lastName must not have control characters"),
             ("email", "nope", "INVALID", "email must be an e-mail address"),
+            ("email", "<x@example.com>", "INVALID", "email must be an e-mail address"),
+            ("email", "a..b@example.com", "INVALID", "email must be an e-mail address"),
+            ("email", "a\u{2060}b@example.com", "INVALID", "email must be an e-mail address"),
             ("email", "a@localhost", "INVALID", "email must have a domain with a dot"),
             ("phone", "123", "INVALID", "phone must be a US number of 10 digits"),
             ("phone", "1025550107", "INVALID", "phone must have an area code and an exchange that begin with 2 to 9"),
@@ -347,7 +350,7 @@ on_both! {
         let ada = app.funded_customer("Ada", "100").await;
         app.quote("VTI", "250.00", "250.10").await;
         let short = refused(&app, ORDER_PLACE, ada.order("o1", "BUY", "VTI", "1"), "INSUFFICIENT_BUYING_POWER", &["quantity"]).await;
-        assert_eq!(short, "Buying power is $100.00; this order may cost up to $257.60.");
+        assert_eq!(short, "Buying power is $100.00; this order may cost up to $257.61.");
         let none = refused(&app, ORDER_PLACE, ada.order("o2", "SELL", "VTI", "1"), "INSUFFICIENT_POSITION", &["quantity"]).await;
         assert_eq!(none, "0 VTI can be sold; this order is for 1.");
         let placed = app.gql(ORDER_PLACE, json!({ "input": ada.order("o3", "BUY", "VTI", "0.1") })).await;
@@ -500,6 +503,11 @@ on_both! {
             ("birth_date", "01/23/1985", "birth_date must be a date as YYYY-MM-DD"),
             ("ssn_number", "078051120", "ssn_number must be a number that can be issued"),
             ("email_address", "john", "email_address must be an e-mail address"),
+            ("email_address", "<x@example.com>", "email_address must be an e-mail address"),
+            ("email_address", "a..b@example.com", "email_address must be an e-mail address"),
+            ("email_address", "a\u{200b}b@example.com", "email_address must be an e-mail address"),
+            ("first_name", "Jo\u{0}hn", "first_name must not have control characters"),
+            ("address_line_1", "1 A\u{7} St", "address_line_1 must not have control characters"),
             ("phone_number", "1", "phone_number must be a US number of 10 digits"),
             ("address_postal_code", "1", "address_postal_code must be a ZIP code of 5 or 9 digits"),
         ] {
@@ -526,9 +534,20 @@ on_both! {
         ] {
             rest(&app, "POST", "/v1/orders", with(order.clone(), field, value), 400, "validation_error", message).await;
         }
-        for id in bad_ids(&app, Kind::Account, &ada.user_id, &other.account_id).await.iter().filter(|id| !id.is_empty()) {
+        for id in bad_ids(&app, Kind::Account, &ada.user_id, &other.account_id).await {
             let message = "account_id names nothing that you can see";
             rest(&app, "POST", "/v1/orders", with(order.clone(), "account_id", id.as_str()), 404, "not_found", message).await;
+        }
+        // What does not belong to an order or a deposit is not passed over.
+        for (field, value, message) in [
+            ("time_in_force", json!("gtc"), "time_in_force is not a field of this request"),
+            ("notional", json!("100"), "notional is not a field of this request"),
+            ("accountId", json!(ada.account_id), "accountId is not a field of this request"),
+            ("extended_hours", json!(null), "extended_hours is not a field of this request"),
+            ("limit_price", json!("1.00"), "limit_price does not belong to a market order"),
+            ("stop_price", json!(1), "stop_price does not belong to a market order"),
+        ] {
+            rest(&app, "POST", "/v1/orders", with(order.clone(), field, value), 400, "validation_error", message).await;
         }
         rest(&app, "POST", "/v1/orders", with(order.clone(), "symbol", "NOPE"), 404, "not_found", "symbol names nothing that you can see").await;
         let short = app.post("/v1/orders", order.clone()).await;
@@ -548,6 +567,8 @@ on_both! {
         ] {
             rest(&app, "POST", "/v1/deposits", with(deposit.clone(), "amount", amount), 400, "validation_error", message).await;
         }
+        let memo = with(deposit.clone(), "memo", "rent");
+        rest(&app, "POST", "/v1/deposits", memo, 400, "validation_error", "memo is not a field of this request").await;
         for bank in [eve.bank_account_id.as_str(), other.bank_account_id.as_str(), "nope"] {
             let message = "bank_account_id names nothing that you can see";
             rest(&app, "POST", "/v1/deposits", with(deposit.clone(), "bank_account_id", bank), 404, "not_found", message).await;
@@ -629,7 +650,8 @@ on_both! {
             ("PUT", "/v1/orders", "GET, POST"),
             ("DELETE", "/v1/orders/", "GET, POST"),
             ("POST", "/v1/orders/nope", "GET, DELETE"),
-            ("GET", "/v1/deposits", "POST"),
+            ("PUT", "/v1/deposits", "GET, POST"),
+            ("DELETE", "/v1/deposits/nope", "GET"),
             ("PATCH", "/v1/users", "GET, POST"),
         ] {
             let answer = send(app.rest(method, path)).await;
@@ -665,7 +687,7 @@ on_both! {
             (&format!("starting_after={0}&ending_before={0}", newest_first[0]), "ending_before cannot be combined with starting_after"),
         ] {
             let answer = app.get(&format!("/v1/orders?{parameters}")).await;
-            let told = json!({ "error": { "type": "validation_error", "message": message } });
+            let told = json!({ "error": { "type": "invalid_request", "message": message } });
             assert_eq!((answer.status, &answer.body), (400, &told), "{parameters}");
         }
         // The documented range of limit begins at 0, which is a page without rows.

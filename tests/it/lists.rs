@@ -89,6 +89,11 @@ async fn reads_in_every_way(app: &TestApp, path: &str, made: &[String], elsewher
     for (parameters, message) in [
         ("limit=101", "limit must be a whole number from 0 to 100".to_owned()),
         ("limit=-1", "limit must be a whole number from 0 to 100".to_owned()),
+        ("limit=", "limit must be a whole number from 0 to 100".to_owned()),
+        ("limit=%2B5", "limit must be a whole number from 0 to 100".to_owned()),
+        ("limit=5%00", "limit must be a whole number from 0 to 100".to_owned()),
+        ("order=", "order must be asc or desc".to_owned()),
+        ("starting_after=%00", format!("starting_after names no {what}")),
         ("limit=x", "limit must be a whole number from 0 to 100".to_owned()),
         ("order=newest", "order must be asc or desc".to_owned()),
         ("starting_after=nope", format!("starting_after names no {what}")),
@@ -97,7 +102,7 @@ async fn reads_in_every_way(app: &TestApp, path: &str, made: &[String], elsewher
         (&format!("starting_after={0}&ending_before={0}", made[0]), "ending_before cannot be combined with starting_after".to_owned()),
     ] {
         let refused = app.get(&format!("{path}?{parameters}")).await;
-        let told = json!({ "error": { "type": "validation_error", "message": message } });
+        let told = json!({ "error": { "type": "invalid_request", "message": message } });
         assert_eq!((refused.status, &refused.body), (400, &told), "{parameters}");
     }
     let unscoped = app.key_for(&[Scope::Manage]).await;

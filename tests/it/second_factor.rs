@@ -188,6 +188,33 @@ on_both! {
         assert_eq!(app.gql_as(Some(&thief.access), "{ viewer { id } }", json!({})).await.error_code(), "TWO_FACTOR_REQUIRED");
     }
 
+    async fn a_passcode_is_six_digits_and_nothing_else_and_every_try_counts(app: TestApp) {
+        let person = app.sign_up("ada@example.com").await;
+        let (hash_code, code) = app.passcode(&person, Some("2025550107")).await;
+        let (start, end) = code.split_at(3);
+        for written in [format!("{start} {end}"), format!("{start}-{end}"), format!(" {code}"), String::new(), format!("{code}\0")] {
+            let refused = app.verify_passcode(&person, &hash_code, &written).await;
+            assert_eq!(refused.user_error("passcodeVerify")["code"], "INVALID_PASSCODE", "{written:?}");
+        }
+        let sixth = app.verify_passcode(&person, &hash_code, &code).await;
+        assert_eq!(sixth.user_error("passcodeVerify")["code"], "INVALID_HASH_CODE", "five tries were counted");
+    }
+
+    async fn a_code_of_an_app_is_six_digits_and_nothing_else_and_every_try_counts(app: TestApp) {
+        let person = app.sign_up("ada@example.com").await;
+        let enrollment = enroll(&app, &person).await;
+        let secret = enrollment.entity("totpEnroll", "enrollment")["secret"].as_str().unwrap().to_owned();
+        let shown = code(&secret, 0);
+        let (start, end) = shown.split_at(3);
+        for written in [format!("{start} {end}"), format!("{start}-{end}"), format!(" {shown} "), String::new(), format!("{shown}0")] {
+            let refused = verify(&app, &person, &written).await;
+            assert_eq!(refused.user_error("totpVerify")["code"], "INVALID_PASSCODE", "{written:?}");
+        }
+        assert_eq!(verify(&app, &person, &code(&secret, 0)).await.error_code(), "RATE_LIMITED", "five tries were counted");
+        app.long_ago("throttle", "blocked_until", 31).await;
+        verify(&app, &person, &code(&secret, 0)).await.entity("totpVerify", "twoFactor");
+    }
+
     async fn codes_of_an_app_cannot_be_guessed_in_a_flood(app: TestApp) {
         let person = app.sign_up("ada@example.com").await;
         let enrollment = enroll(&app, &person).await;

@@ -13,6 +13,19 @@ fn trouble(detail: &str, code: &str) -> Value {
 }
 
 on_both! {
+    async fn a_password_is_one_however_its_characters_are_composed(app: TestApp) {
+        let sign_up = |email: &str, password: &str| Some(json!({ "email": email, "password": password }));
+        let made = app.wellness(None, "POST", "/account/v1/users", sign_up("ada@example.com", "pa\u{308}ssword")).await;
+        assert_eq!(made.status, 200, "{}", made.body);
+        for same in ["p\u{e4}ssword", "pa\u{308}ssword", "\u{ff50}\u{e4}ssword"] {
+            assert_eq!(app.wellness(None, "POST", "/account/v1/auth/token", sign_up("ada@example.com", same)).await.status, 200, "{same}");
+        }
+        assert_eq!(app.wellness(None, "POST", "/account/v1/auth/token", sign_up("ada@example.com", "password")).await.status, 403);
+        // Four letters, each typed as two characters.
+        let short = app.wellness(None, "POST", "/account/v1/users", sign_up("eve@example.com", &"a\u{308}".repeat(4))).await;
+        told(&short, 422, &trouble("password must have 8 to 128 characters", "invalid-input"));
+    }
+
     async fn an_account_from_sign_up_to_sign_out_as_documented(app: TestApp) {
         // User: create.
         let body = json!({ "email": "test@test.com", "password": "new_password", "full_name": "Test Testing", "date_of_birth": "1994-06-28" });

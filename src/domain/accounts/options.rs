@@ -18,7 +18,7 @@ pub fn folded(text: &str) -> String {
 
 /// Refuses an answer that is none of the options.
 pub fn check(field: &str, answer: &str, options: &[&str]) -> Result<()> {
-    if answer.len() > 100 {
+    if answer.chars().count() > 100 {
         return Err(Refusal::invalid(field, "must have at most 100 characters").into());
     }
     if folded(answer).is_empty() {

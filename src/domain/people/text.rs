@@ -1,5 +1,6 @@
 //! The one stored form of what people write.
 
+use crate::domain::text::is_invisible;
 use unicode_normalization::UnicodeNormalization;
 
 /// The stored form of a free text: NFKC, without invisible characters, with one blank between words and none around them.
@@ -18,15 +19,6 @@ const BRAILLE_BLANK: char = '\u{2800}';
 /// Whether no name or address may have this character: it controls a device or changes the direction of writing.
 pub fn is_refused(character: char) -> bool {
     character.is_control() || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-/// Whether nothing is seen of this character: Unicode's property `Default_Ignorable_Code_Point` (Unicode 16, DerivedCoreProperties.txt),
-/// and the marks of interlinear annotations.
-const fn is_invisible(character: char) -> bool {
-    matches!(character,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
-        | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
-        | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]

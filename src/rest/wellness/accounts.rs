@@ -13,6 +13,7 @@ use crate::{
     rest::{
         Body, Caller, Id, Route,
         described::{Description, Field},
+        forms,
     },
 };
 use axum::{Json, extract::State, http::StatusCode, routing::on};
@@ -45,33 +46,38 @@ pub const ROUTES: &[Route] = &[
 ];
 
 const MAIL_DATA: Description = Description::new("Have one's data mailed to the advisors.");
-const EMAIL: Field = Field::text("email", "E-mail address.", "ada.carter@example.com");
-const PASSWORD: Field = Field::text("password", "Password, 8 to 128 characters.", "long enough");
-const FULL_NAME: Field = Field::text("full_name", "Full name.", "Ada Carter").optional();
-const BORN: Field = Field::text("date_of_birth", "Day of birth.", "1985-01-23").optional();
-const SSN: Field = Field::text("social_security_number", "Social security number; never sent back.", "123456789").optional();
-const GENDER: Field = Field::text("gender", "Gender.", "female").optional();
-const INVITATION: Field =
-    Field::text("invitation_id", "The invitation that is followed.", "0198d7a2-7c00-7000-8000-000000000016").optional();
+const EMAIL: Field = Field::text("email", "E-mail address.", "ada.carter@example.com", forms::EMAIL);
+const PASSWORD: Field = Field::text("password", "Password, 8 to 128 characters.", "long enough", forms::PASSWORD);
+const FULL_NAME: Field = Field::text("full_name", "Full name.", "Ada Carter", forms::FULL_NAME).optional();
+const BORN: Field = Field::text("date_of_birth", "Day of birth.", "1985-01-23", forms::DATE).optional();
+const SSN: Field = Field::text("social_security_number", "Social security number; never sent back.", "123456789", forms::SSN).optional();
+const GENDER: Field = Field::text("gender", "Gender.", "female", forms::WORDS).optional();
+const INVITATION: Field = Field::id("invitation_id", "The invitation that is followed.", "0198d7a2-7c00-7000-8000-000000000016").optional();
 const SIGN_UP: &[Field] = &[EMAIL, PASSWORD, FULL_NAME, BORN, SSN, GENDER, INVITATION];
 const AMENDMENT: &[Field] = &[FULL_NAME, BORN, SSN, GENDER];
 const AMENDED: &[Field] = &[FULL_NAME, BORN];
 const PROFILE: &[Field] = &[EMAIL, FULL_NAME, BORN, GENDER, Field::object("employer", "Whom the person works for.").optional()];
-const CREDENTIALS: &[Field] = &[EMAIL, PASSWORD];
-const REFRESH: &[Field] = &[Field::text("refresh", "Refresh token.", "eyJ…")];
-const ACCESS: &[Field] = &[Field::text("access", "Access token.", "eyJ…")];
+const CREDENTIALS: &[Field] = &[EMAIL, Field::text("password", "Password.", "long enough", forms::SECRET)];
+const REFRESH: &[Field] = &[Field::text("refresh", "Refresh token.", "eyJ…", forms::SECRET)];
+const ACCESS: &[Field] = &[Field::text("access", "Access token.", "eyJ…", forms::SECRET)];
 const TOKENS: &[Field] = &[
-    Field::text("user_id", "Who has signed in.", "0198d7a2-7c00-7000-8000-000000000003"),
-    Field::text("refresh", "Refresh token.", "eyJ…"),
-    Field::text("access", "Access token.", "eyJ…"),
+    Field::text("user_id", "Who has signed in.", "0198d7a2-7c00-7000-8000-000000000003", forms::ANY),
+    Field::text("refresh", "Refresh token.", "eyJ…", forms::SECRET),
+    Field::text("access", "Access token.", "eyJ…", forms::SECRET),
 ];
 const ACCEPTED: &[Field] = &[
-    Field::text("detail", "A sentence for a person, the same whether or not anybody has this address.", "You will receive an email."),
-    Field::text("code", "Always `email-sent`.", "email-sent"),
+    Field::text(
+        "detail",
+        "A sentence for a person, the same whether or not anybody has this address.",
+        "You will receive an email.",
+        forms::ANY,
+    ),
+    Field::text("code", "Always `email-sent`.", "email-sent", forms::ANY),
 ];
-const RESET: &[Field] = &[Field::text("token", "The token of the mail.", "CDDD70B1-5F1B-4FAC-9BAD-04B814C1E3A7"), PASSWORD];
+const RESET: &[Field] = &[Field::text("token", "The token of the mail.", "CDDD70B1-5F1B-4FAC-9BAD-04B814C1E3A7", forms::SECRET), PASSWORD];
 
 fn identity(body: &Body) -> domain::Result<Identity> {
+    body.fits(AMENDMENT)?;
     Ok(Identity {
         full_name: body.optional_text("full_name")?,
         birth_date: body.optional_text("date_of_birth")?,
@@ -98,7 +104,7 @@ async fn sign_up(State(app): State<App>, actor: Caller, Form(body): Form) -> Res
         email: body.text("email")?,
         password: body.secret("password")?,
         identity: identity(&body)?,
-        invitation_id: body.optional_text("invitation_id")?.map(|id| ids::parse(Kind::Invitation, &id)),
+        invitation_id: body.optional_id("invitation_id", Kind::Invitation)?,
     };
     // What she said herself and no more: an invited person may be known already, and has not passed a second factor.
     let said = (new.email.trim().to_owned(), new.identity.full_name.clone(), new.identity.birth_date.clone());
@@ -146,12 +152,12 @@ async fn sign_in(State(app): State<App>, actor: Caller, Form(body): Form) -> Res
 }
 
 async fn refresh(State(app): State<App>, actor: Caller, Form(body): Form) -> Result<Json<Value>> {
-    let issued = sessions::renew(&app, actor.request_id, &body.text("refresh")?, Renewal::Access).await?;
+    let issued = sessions::renew(&app, actor.request_id, body.secret("refresh")?.reveal(), Renewal::Access).await?;
     Ok(Json(json!({ "access": issued.access.reveal() })))
 }
 
 async fn sign_out(State(app): State<App>, actor: Caller, Form(body): Form) -> Result<StatusCode> {
-    sessions::sign_out(&app, &actor, &body.text("refresh")?).await?;
+    sessions::sign_out(&app, &actor, body.secret("refresh")?.reveal()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -167,6 +173,6 @@ async fn recover(State(app): State<App>, actor: Caller, Form(body): Form) -> Res
 }
 
 async fn reset(State(app): State<App>, actor: Caller, Form(body): Form) -> Result<StatusCode> {
-    recoveries::reset(&app, &actor, &body.text("token")?, body.secret("password")?).await?;
+    recoveries::reset(&app, &actor, body.secret("token")?.reveal(), body.secret("password")?).await?;
     Ok(StatusCode::NO_CONTENT)
 }

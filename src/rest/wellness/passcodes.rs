@@ -7,6 +7,7 @@ use crate::{
     rest::{
         Caller, Id, Route,
         described::{Description, Field},
+        forms,
     },
 };
 use axum::{Json, extract::State, routing::on};
@@ -20,20 +21,22 @@ pub const ROUTES: &[Route] = &[
         .described(Description::new("Pass the second factor with the passcode that was texted.").takes(PASSCODE).tells(PASSED)),
 ];
 
-const PHONE: Field = Field::text("phone_number", "Where to, the first time; the verified number when left out.", "2025550107").optional();
-const HASH_CODE: Field = Field::text("hash_code", "Which passcode it is.", "gAAAAABdqL");
-const SENT: &[Field] = &[HASH_CODE, Field::text("phone_last_digits", "Last four digits of the number it was sent to.", "0107")];
-const PASSCODE: &[Field] = &[HASH_CODE, Field::text("passcode", "The six digits.", "123456")];
-const PASSED: &[Field] = &[Field::text("passcode_status", "Always `approved`.", "approved")];
+const PHONE: Field =
+    Field::text("phone_number", "Where to, the first time; the verified number when left out.", "2025550107", forms::PHONE).optional();
+const HASH_CODE: Field = Field::text("hash_code", "Which passcode it is.", "gAAAAABdqL", forms::ANY);
+const SENT: &[Field] = &[HASH_CODE, Field::text("phone_last_digits", "Last four digits of the number it was sent to.", "0107", forms::ANY)];
+const PASSCODE: &[Field] = &[HASH_CODE, Field::text("passcode", "The six digits.", "123456", forms::PASSCODE)];
+const PASSED: &[Field] = &[Field::text("passcode_status", "Always `approved`.", "approved", forms::ANY)];
 
 async fn send(State(app): State<App>, actor: Caller, Id(id): Id, Form(body): Form) -> Result<Json<Value>> {
+    body.fits(&[PHONE])?;
     let phone = body.optional_text("phone_number")?;
     let sent = passcodes::send(&app, &actor, ids::parse(Kind::User, &id), phone).await?;
     Ok(Json(json!({ "hash_code": sent.hash_code, "phone_last_digits": sent.phone_last4 })))
 }
 
 async fn verify(State(app): State<App>, actor: Caller, Id(id): Id, Form(body): Form) -> Result<Json<Value>> {
-    let (hash_code, passcode) = (body.text("hash_code")?, body.text("passcode")?);
+    let (hash_code, passcode) = (body.verbatim("hash_code")?, body.verbatim("passcode")?);
     passcodes::verify(&app, &actor, ids::parse(Kind::User, &id), &hash_code, &passcode).await?;
     Ok(Json(json!({ "passcode_status": "approved" })))
 }

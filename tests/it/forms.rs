@@ -1,0 +1,502 @@
+//! The documented forms, held against what the server accepts: a body that matches its schema is never refused for its form, and one
+//! that does not match is never accepted.
+
+use crate::support::{Options, TestApp, person::SignedIn, send};
+use coffer::{
+    domain::{people::Email, routing::RoutingNumber},
+    rest::{ROUTES, WELLNESS, is_wellness, openapi},
+};
+use futures_util::{StreamExt, stream};
+use jsonschema::Validator;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// Texts at and around the bounds of every form, and texts that no form allows.
+fn texts() -> Vec<String> {
+    let given = [
+        "",
+        " ",
+        "   ",
+        "\0",
+        "a\0b",
+        "a\u{7}b",
+        "a\nb",
+        "a\u{85}b",
+        "\t",
+        "x",
+        "X y",
+        " x",
+        "x ",
+        "1",
+        "é",
+        "李",
+        "-.'",
+        "0",
+        "-1",
+        "1.5",
+        "1e3",
+        "+1",
+        ".5",
+        "5.",
+        "0.01",
+        "0.001",
+        "00001.50",
+        "1.500",
+        "0.0001",
+        "0.00001",
+        "99999999.99",
+        "99999999.991",
+        "100000000",
+        "100000000.00",
+        "100000000.0001",
+        "100000000.01",
+        "NaN",
+        "٣",
+        "1,000",
+        "US",
+        "us",
+        "Us",
+        "DE",
+        "UK",
+        "USA",
+        "usa",
+        "ZZZ",
+        "VA",
+        "va",
+        "ZZ",
+        "23220",
+        "23220-1234",
+        "232201234",
+        "2322",
+        "2322a",
+        "123456789",
+        "123-45-6789",
+        "123-456789",
+        "078051120",
+        "078-05-1120",
+        "219099999",
+        "987654321",
+        "666123456",
+        "000123456",
+        "900123456",
+        "123004567",
+        "123450000",
+        "12345678a",
+        "121042882",
+        "121042883",
+        "021000021",
+        "000000000",
+        "130000006",
+        "4327843043",
+        "123",
+        "1234",
+        "AB12cd34",
+        "12345678901234567",
+        "123456789012345678",
+        "1234-5678",
+        "١٢٣٤",
+        "2025550107",
+        "+1 (202) 555-0107",
+        "12025550107",
+        "+12025550107",
+        "+2025550107",
+        "22025550107",
+        "202555010",
+        "1025550107",
+        "2021550107",
+        "202/555/0107",
+        " 202.555.0107 ",
+        "1985-01-23",
+        "1985-02-30",
+        "1985-1-23",
+        "85-01-23",
+        "1985/01/23",
+        "1985-01-23T00:00:00Z",
+        "2024-02-29",
+        "john@example.com",
+        "JOHN@Example.COM",
+        "a+b@mail.example.co",
+        "a..b@example.com",
+        ".a@example.com",
+        "<x@example.com>",
+        "a@localhost",
+        "a@example..com",
+        "a@b@example.com",
+        "ÿ@example.com",
+        "a\u{200b}b@example.com",
+        "a@exam\u{ad}ple.com",
+        "a b@example.com",
+        "cash",
+        "CASH",
+        "c a s h",
+        "INVESTMENT",
+        "investments",
+        "joint",
+        "single",
+        "Individual",
+        "MARRIED",
+        "Employed/Self-Employed",
+        "not employed",
+        "none",
+        "$0 - $24,999",
+        "$0-$24,999",
+        "true",
+        "false",
+        "True",
+        "yes",
+        "buy",
+        "BUY",
+        "sell",
+        "hold",
+        "market",
+        "limit",
+        "VTI",
+        "vti",
+        "license",
+        "LICENSE",
+        "SSN Card",
+        "ssn_card",
+        "library card",
+        "pdf",
+        ".PDF",
+        "jpeg",
+        "exe",
+        "p df",
+        "JVBERi0xLjQK",
+        "JVBERi0xLjQKJSVFT0YK",
+        "/9j/4AAQ",
+        "/9j/4AA=",
+        "/9j/4A==",
+        "iVBORw0KGgo=",
+        "iVBORw0KGgoAAAA",
+        "TVqQAAM",
+        "JVBERi0xL",
+        "JVBERi0!",
+        "0198d7a2-7c00-7000-8000-000000000005",
+        "0198d7a2",
+        "nope",
+        "123456",
+        "12345",
+        "1234567",
+        "12 456",
+        "Ada Carter",
+        "Ada 1",
+        "1 Ada",
+        "long enough",
+        "pässword",
+        "' OR 1=1 --",
+    ];
+    let counted = [("x", 7), ("x", 8), ("x", 40), ("x", 41), ("x", 100), ("x", 101), ("é", 100), ("é", 101), ("x", 128), ("x", 129)];
+    let longer = [("x", 200), ("x", 201), ("x", 202), ("x", 2000), ("x", 2001), (" ", 101), (" ", 2001), ("0", 64), ("0", 65)];
+    let counted = counted.into_iter().chain(longer).map(|(character, times)| character.repeat(times));
+    let long = [
+        format!("x{}", " ".repeat(100)),
+        format!("{} {}", "a".repeat(100), "b".repeat(100)),
+        format!("{} b", "a".repeat(101)),
+        format!("a {}", "b".repeat(101)),
+        format!("{}@example.com", "a".repeat(64)),
+        format!("{}@example.com", "a".repeat(65)),
+        format!("1.{}", "0".repeat(62)),
+        format!("1.{}", "0".repeat(63)),
+        format!("2025550107{}", " ".repeat(31)),
+        format!("s{}ingle", " ".repeat(95)),
+    ];
+    given.map(str::to_owned).into_iter().chain(counted).chain(long).collect()
+}
+
+fn values() -> Vec<Value> {
+    let answers = |pairs: &[(i32, i32)]| {
+        pairs.iter().map(|(question, answer)| json!({ "question_id": question, "answer_id": answer })).collect::<Value>()
+    };
+    let others = [
+        json!(null),
+        json!(true),
+        json!(false),
+        json!([]),
+        json!({}),
+        json!(["x"]),
+        json!(0),
+        json!(1),
+        json!(-1),
+        json!(7),
+        json!(0.01),
+        json!(0.001),
+        json!(1.5),
+        json!(0.0001),
+        json!(0.00001),
+        json!(99_999_999.99),
+        json!(100_000_000),
+        json!(100_000_001),
+        json!(1e300),
+        answers(&[(1, 1), (2, 5), (3, 2), (4, 1), (5, 5)]),
+        answers(&[(1, 1), (2, 5), (3, 2), (4, 1)]),
+        answers(&[(1, 1), (2, 5), (3, 2), (4, 1), (4, 5)]),
+        answers(&[(1, 1), (2, 5), (3, 2), (4, 1), (6, 5)]),
+        answers(&[(1, 1), (2, 5), (3, 2), (4, 1), (5, 6)]),
+        answers(&[(1, 1), (2, 5), (3, 2), (4, 1), (5, 0)]),
+        answers(&[(5, 1), (4, 5), (3, 2), (2, 1), (1, 5)]),
+    ];
+    texts().into_iter().map(Value::String).chain(others).collect()
+}
+
+/// What the schema of a route's body says. Formats that no pattern can tell are those of the rules themselves.
+fn validator(document: &Value, schema: &Value) -> Validator {
+    let mut schema = schema.clone();
+    schema["components"] = document["components"].clone();
+    jsonschema::options()
+        .with_format("email", |text: &str| Email::parse(text).is_ok())
+        .with_format("aba-routing-number", |text: &str| RoutingNumber::parse(text).is_ok())
+        .should_validate_formats(true)
+        .build(&schema)
+        .unwrap()
+}
+
+/// Somebody to be, and everything that paths and bodies name.
+struct World {
+    app: TestApp,
+    customer: crate::support::Customer,
+    person: SignedIn,
+    reviewed: String,
+    asked: String,
+}
+
+async fn world() -> World {
+    let app = TestApp::sqlite_with(Options { without_timers: true, ..Options::default() }).await;
+    let customer = app.funded_customer("Ada", "5000").await;
+    let person = app.person("ada@example.com", "2025550199").await;
+    let token = async |last_name: &str| {
+        let mut body = example("POST", "/v1/kyc");
+        body["last_name"] = json!(last_name);
+        app.post("/v1/kyc", body).await.body["token"].as_str().unwrap().to_owned()
+    };
+    let (reviewed, asked) = (token("Review").await, token("Question").await);
+    World { app, customer, person, reviewed, asked }
+}
+
+fn content(method: &str, path: &str) -> Value {
+    openapi::document()["paths"][path][method.to_lowercase()]["requestBody"]["content"]["application/json"].clone()
+}
+
+fn example(method: &str, path: &str) -> Value {
+    content(method, path)["example"].clone()
+}
+
+impl World {
+    fn at(&self, path: &str) -> String {
+        let id = match path.split('/').nth(2) {
+            Some("accounts") => &self.customer.account_id,
+            Some("bank_accounts") => &self.customer.bank_account_id,
+            _ if is_wellness(path) => &self.person.user_id,
+            _ => &self.customer.user_id,
+        };
+        let token = if path.ends_with("documents") { &self.reviewed } else { &self.asked };
+        path.replace("{id}", id).replace("{token}", token)
+    }
+
+    async fn ask(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        let credential = if is_wellness(path) { &self.person.access } else { &self.app.key };
+        let answer = send(self.app.anonymous(method, &self.at(path)).bearer_auth(credential).json(body)).await;
+        (answer.status, answer.body)
+    }
+
+    /// Bodies that match their schema, one field of which is replaced by another value.
+    fn bases(&self, method: &str, path: &str) -> Vec<Value> {
+        let mut base = example(method, path);
+        for (name, id) in [("account_id", &self.customer.account_id), ("bank_account_id", &self.customer.bank_account_id)] {
+            if base.get(name).is_some() {
+                base[name] = json!(id);
+            }
+        }
+        let mut bases = vec![base.clone()];
+        match path {
+            // Corrections instead of answers.
+            "/v1/kyc/{token}" => bases.push(example("PUT", "/v1/users/{id}")),
+            "/v1/users/{id}/accounts" => {
+                let mut joint = base;
+                joint["ownership"] = json!("joint");
+                joint["joint_member"] = example("POST", "/v1/users");
+                joint["joint_member"]["ssn_number"] = json!("123456780");
+                bases.push(joint);
+            }
+            "/v1/users" | "/v1/kyc" => {
+                let mut abroad = base;
+                for (name, value) in [("address_country_code", "DE"), ("address_state", "Bayern"), ("address_postal_code", "D-80331")] {
+                    abroad[name] = json!(value);
+                }
+                bases.push(abroad);
+            }
+            _ => {}
+        }
+        bases
+    }
+}
+
+/// Whether an answer refuses the form of a body.
+fn is_of_form(path: &str, (status, body): &(u16, Value)) -> bool {
+    if is_wellness(path) {
+        return ["invalid-input", "invalid-phone-number"].iter().any(|code| body["code"] == **code);
+    }
+    // What the state of things decides although the request is well-formed.
+    let by_state = match path {
+        "/v1/accounts/{id}" => Some("joint_member is required"),
+        "/v1/orders" => Some("account_id is required"),
+        _ => None,
+    };
+    *status == 400 && (by_state.is_none() || body["error"]["message"].as_str() != by_state)
+}
+
+#[test]
+fn every_example_matches_its_schema() {
+    let document = openapi::document();
+    for route in ROUTES.into_iter().flatten().chain(WELLNESS.into_iter().flatten()) {
+        let content = content(route.method, route.path);
+        if content.is_null() {
+            continue;
+        }
+        let errors: Vec<String> =
+            validator(&document, &content["schema"]).iter_errors(&content["example"]).map(|error| error.to_string()).collect();
+        assert_eq!(errors, Vec::<String>::new(), "{} {}", route.method, route.path);
+        for (name, field) in content["schema"]["properties"].as_object().unwrap() {
+            assert!(field["description"].is_string() && (field["examples"].is_array() || field["type"] != "string"), "{name} {field}");
+        }
+    }
+}
+
+/// What is sent to a route: every value in the place of every field, and a field that is not known.
+fn bodies(world: &World, method: &str, path: &str) -> Vec<Value> {
+    let properties: BTreeSet<String> = content(method, path)["schema"]["properties"].as_object().unwrap().keys().cloned().collect();
+    let mut bodies = Vec::new();
+    for (turn, base) in world.bases(method, path).into_iter().enumerate() {
+        for field in &properties {
+            for value in values() {
+                // A second base is for the fields that make it another one.
+                let differs = turn == 0 || field.starts_with("address") || field == "answers" || field == "ownership";
+                if differs || value.is_null() {
+                    let mut body = base.clone();
+                    body[field] = value;
+                    bodies.push(body);
+                }
+            }
+            let mut without = base.clone();
+            without.as_object_mut().unwrap().remove(field);
+            bodies.push(without);
+        }
+        if base.get("joint_member").is_some() {
+            for field in example("POST", "/v1/users").as_object().unwrap().keys() {
+                for value in ["", "\0", "x", "a..b@example.com", "ZZ"] {
+                    let mut body = base.clone();
+                    body["joint_member"][field] = json!(value);
+                    bodies.push(body);
+                }
+            }
+        }
+        let mut more = base;
+        more["unknown_field"] = json!("x");
+        bodies.push(more);
+    }
+    bodies
+}
+
+async fn hold(only: fn(&str) -> bool) {
+    let (document, world) = (openapi::document(), world().await);
+    let routes = ROUTES.into_iter().flatten().chain(WELLNESS.into_iter().flatten()).filter(|route| only(route.path));
+    let (mut accepted, mut refused, mut wrong) = (0, 0, Vec::new());
+    for route in routes {
+        let (method, path) = (route.method, route.path);
+        let content = content(method, path);
+        if content.is_null() {
+            continue;
+        }
+        let validator = validator(&document, &content["schema"]);
+        let (world, validator) = (&world, &validator);
+        let asked = stream::iter(bodies(world, method, path)).map(async |body| {
+            let answer = world.ask(method, path, &body).await;
+            (body, answer)
+        });
+        let mut answers = asked.buffer_unordered(8);
+        while let Some((body, answer)) = answers.next().await {
+            let is_valid = validator.is_valid(&body);
+            let holds = if is_valid { answer.0 < 500 && !is_of_form(path, &answer) } else { (400..500).contains(&answer.0) };
+            if is_valid {
+                accepted += 1
+            } else {
+                refused += 1
+            }
+            if !holds {
+                wrong.push(format!("{method} {path} valid={is_valid} {} {} {body}", answer.0, answer.1));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {} bodies:\n{}", wrong.len(), accepted + refused, wrong.join("\n"));
+    assert!(accepted > 100 && refused > 100, "{accepted} {refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bodies_of_people_and_identity_checks_are_accepted_as_documented() {
+    hold(|path| path.starts_with("/v1/users") && !path.contains("accounts") || path.starts_with("/v1/kyc")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bodies_of_accounts_and_money_are_accepted_as_documented() {
+    hold(|path| path.contains("accounts") || ["/v1/deposits", "/v1/orders"].contains(&path)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bodies_of_people_who_sign_in_are_accepted_as_documented() {
+    hold(is_wellness).await;
+}
+
+/// The status of every route when a text of its path, its query or its body holds a NUL, which PostgreSQL cannot keep.
+async fn answers_to_a_nul(app: &TestApp) -> Vec<String> {
+    let customer = app.customer("Ada").await;
+    let person = app.person("ada@example.com", "2025550199").await;
+    let mut told = Vec::new();
+    for route in ROUTES.into_iter().flatten().chain(WELLNESS.into_iter().flatten()) {
+        let (method, path) = (route.method, route.path);
+        let credential = if is_wellness(path) { person.access.as_str() } else { &app.key };
+        let ask = async |path: &str, body: &Value, what: &str| {
+            let mut request = app.anonymous(method, path).bearer_auth(credential);
+            if !body.is_null() {
+                request = request.json(body);
+            }
+            let answer = send(request).await;
+            assert!(answer.status < 500, "{method} {path} {what} {}", answer.body);
+            format!("{method} {} {what} {}", route.path, answer.status)
+        };
+        let body = example(method, path);
+        for nul in ["%00", "S-%00", "a%00b", "%01"] {
+            if path.contains('{') {
+                told.push(ask(&path.replace("{id}", nul).replace("{token}", nul), &body, nul).await);
+            }
+        }
+        let known = path.replace("{id}", &customer.user_id).replace("{token}", "S-nothing");
+        if method == "GET" {
+            for parameter in ["limit", "order", "starting_after", "ending_before", "status", "account_id", "unknown"] {
+                told.push(ask(&format!("{known}?{parameter}=a%00b"), &body, parameter).await);
+            }
+        }
+        for (field, value) in body.as_object().into_iter().flatten() {
+            if value.is_string() {
+                for text in ["\0".to_owned(), "a\0b".to_owned(), format!("{}\0", value.as_str().unwrap())] {
+                    let mut body = body.clone();
+                    body[field] = json!(text);
+                    told.push(ask(&known, &body, field).await);
+                }
+            }
+        }
+    }
+    told
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_nul_is_no_fault_and_the_same_on_both_databases() {
+    let sqlite = answers_to_a_nul(&TestApp::sqlite().await).await;
+    assert!(sqlite.len() > 200, "{}", sqlite.len());
+    if let Some(app) = TestApp::postgres().await {
+        assert_eq!(answers_to_a_nul(&app).await, sqlite);
+    }
+    let kyc = sqlite.iter().filter(|told| told.starts_with("GET /v1/kyc/{token} "));
+    for told in kyc.filter(|told| told.contains('%')) {
+        assert!(told.ends_with(" 404"), "{told}");
+    }
+}
