@@ -44,6 +44,7 @@ pub mod secrets;
 pub mod sequencer;
 pub mod sessions;
 pub mod ssn;
+pub mod tables;
 pub mod throttle;
 pub mod timers;
 pub mod tokens;
