@@ -185,9 +185,9 @@ async fn default_partner(config: &Config, db: &Db) -> domain::Result<Finding> {
             Finding::Warning(format!("{name} is a sandbox: whoever signs up without a partner's key is not a real customer"))
         }
         Some(_) => Finding::Good(format!("{name}, a sandbox")),
-        None => {
-            Finding::Warning(format!("no partner is named {name}: users cannot sign up or in without a partner's key (COFFER_DEFAULT_PARTNER)"))
-        }
+        None => Finding::Warning(format!(
+            "no partner is named {name}: users cannot sign up or in without a partner's key (COFFER_DEFAULT_PARTNER)"
+        )),
     })
 }
 

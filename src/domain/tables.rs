@@ -76,9 +76,7 @@ impl Stored {
             Self::Flag => get(row, index)?.map(|value: bool| Cell::Integer(value.into())),
             Self::Text => get(row, index)?.map(Cell::Text),
             // As the driver writes it into SQLite, where instants are compared as text.
-            Self::Instant => {
-                get::<DateTime<Utc>>(row, index)?.map(|value| Cell::Text(value.to_rfc3339_opts(SecondsFormat::AutoSi, false)))
-            }
+            Self::Instant => get::<DateTime<Utc>>(row, index)?.map(|value| Cell::Text(value.to_rfc3339_opts(SecondsFormat::AutoSi, false))),
             Self::Day => get::<NaiveDate>(row, index)?.map(|value| Cell::Text(value.to_string())),
             Self::Bytes => get(row, index)?.map(Cell::Bytes),
             Self::Uuid => get::<Uuid>(row, index)?.map(|value| Cell::Bytes(value.as_bytes().to_vec())),
