@@ -33,9 +33,8 @@ pub async fn backup(config: &Config, dir: &Path) -> Result<ExitCode, Complaint> 
     let migrations = migrations_of(&snapshot).await?;
     let mut writer = Writer::begin(dir)?;
     let mut manifest = Manifest::new(clock::system_now(), migrations);
-    let mut shown = Shown::default();
     let tables = tables::all(&snapshot).await.map_err(|error| cannot("read the database", &error))?;
-    for (done, table) in (1..).zip(&tables) {
+    for table in &tables {
         let mut file = writer.table(&table.name)?;
         let mut batches = Batches::new(&snapshot, table);
         while let Some(rows) = batches.next().await.map_err(|error| cannot("read the database", &error))? {
@@ -43,11 +42,9 @@ pub async fn backup(config: &Config, dir: &Path) -> Result<ExitCode, Complaint> 
         }
         let (rows, sum) = file.finish()?;
         manifest.tables.push(TableEntry { name: table.name.clone(), columns: table.columns.clone(), rows, sum });
-        shown.tell("tables", done, tables.len() as u64);
     }
     // A document's file is written before its row and never changes, so that every file of the snapshot is there by now.
-    copy_documents(&snapshot, &Files::in_folder(config.documents()), &mut writer, &mut manifest, &mut shown).await?;
-    shown.end();
+    copy_documents(&snapshot, &Files::in_folder(config.documents()), &mut writer, &mut manifest).await?;
     writer.finish(&manifest)?;
     let (rows, files) = (manifest.rows(), manifest.documents.len());
     say(&format!("{} tables, {rows} rows and {files} documents are in {}.", manifest.tables.len(), dir.display()))?;
@@ -67,14 +64,14 @@ async fn copy_documents(
     files: &Files,
     writer: &mut Writer,
     manifest: &mut Manifest,
-    shown: &mut Shown,
 ) -> Result<(), Complaint> {
+    let mut shown = Shown::default();
     let of = manifest.tables.iter().find(|table| table.name == "kyc_document").map_or(0, |table| table.rows);
     let mut done = 0;
     let mut after = Uuid::nil();
     loop {
         let batch = documents::files(snapshot, after, DOCUMENTS).await.map_err(|error| cannot("read the documents", &error))?;
-        let Some((last, _)) = batch.last() else { return Ok(()) };
+        let Some((last, _)) = batch.last() else { break };
         after = *last;
         for (_, name) in batch {
             if files.has(&name).await.map_err(|error| unreadable(&name, error))? {
@@ -87,6 +84,8 @@ async fn copy_documents(
         }
         shown.tell("documents", done, of);
     }
+    shown.end();
+    Ok(())
 }
 
 fn unreadable(name: &str, error: FileError) -> Complaint {
@@ -105,16 +104,15 @@ pub async fn restore(config: &Config, dir: &Path) -> Result<ExitCode, Complaint>
     let failed = |error: domain::Error| cannot("restore; nothing was restored", &error);
     let names: Vec<&str> = manifest.tables.iter().map(|table| table.name.as_str()).collect();
     let load = Load::begin(&db, &names).await.map_err(failed)?;
-    let mut shown = Shown::default();
-    for (done, table) in (1..).zip(&manifest.tables) {
+    for table in &manifest.tables {
         let target = load.target(&table.name, &table.columns).map_err(failed)?;
         let mut rows = archive.rows(table)?;
         while let Some(batch) = rows.next()? {
             load.insert(&target, batch).await.map_err(failed)?;
         }
-        shown.tell("tables", done, names.len() as u64);
     }
     let files = Files::in_folder(config.documents());
+    let mut shown = Shown::default();
     for (done, document) in (1..).zip(&manifest.documents) {
         let bytes = archive.document(document)?;
         match files.put(&document.name, bytes).await {
@@ -128,7 +126,9 @@ pub async fn restore(config: &Config, dir: &Path) -> Result<ExitCode, Complaint>
             }
             Err(FileError::Failed(cause)) => return Err(format!("document {} cannot be written: {cause}", document.name)),
         }
-        shown.tell("documents", done, manifest.documents.len() as u64);
+        if done % DOCUMENTS == 0 {
+            shown.tell("documents", done, manifest.documents.len() as u64);
+        }
     }
     load.finish().await.map_err(failed)?;
     shown.end();
@@ -174,9 +174,8 @@ pub async fn copy(config: &Config, to: &str) -> Result<ExitCode, Complaint> {
     let failed = |error: domain::Error| cannot("copy; nothing was copied", &error);
     let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
     let load = Load::begin(&db, &names).await.map_err(failed)?;
-    let mut shown = Shown::default();
     let mut copied = Vec::with_capacity(tables.len());
-    for (done, table) in (1..).zip(&tables) {
+    for table in &tables {
         let target = load.target(&table.name, &table.columns).map_err(failed)?;
         let mut batches = Batches::new(&snapshot, table);
         let mut rows = 0_u64;
@@ -185,10 +184,8 @@ pub async fn copy(config: &Config, to: &str) -> Result<ExitCode, Complaint> {
             load.insert(&target, batch).await.map_err(failed)?;
         }
         copied.push(rows);
-        shown.tell("tables", done, names.len() as u64);
     }
     load.finish().await.map_err(failed)?;
-    shown.end();
     Migrator::up(db.for_migrations(), None).await.map_err(|error| cannot("migrate", &error.into()))?;
     drop(snapshot);
     say(&format!("{} tables and {} rows are copied.", names.len(), copied.iter().sum::<u64>()))?;
