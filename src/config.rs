@@ -305,13 +305,14 @@ impl Config {
         let complain = |directive: &str| {
             format!("COFFER_LOG: {directive:?} is no level; use off, error, warn, info, debug, trace, or module=level, separated by commas")
         };
-        for directive in self.log.split(',').map(str::trim) {
+        let directives: Vec<&str> = self.log.split(',').map(str::trim).collect();
+        for directive in &directives {
             let level = directive.rsplit_once('=').map_or(directive, |(_, level)| level.trim());
             if !LEVELS.iter().any(|known| level.eq_ignore_ascii_case(known)) {
                 return Err(complain(directive));
             }
         }
-        EnvFilter::try_new(&self.log).map_err(|_| complain(&self.log))
+        EnvFilter::try_new(directives.join(",")).map_err(|_| complain(&self.log))
     }
 
     /// How requests come: by TLS of ours, by a proxy's, or, in development only, in the clear.

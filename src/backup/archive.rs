@@ -166,7 +166,7 @@ pub struct TableFile {
 
 impl TableFile {
     /// Adds a row.
-    pub fn write(&mut self, row: &Row) -> Result<(), Complaint> {
+    pub fn write(&mut self, row: &[Cell]) -> Result<(), Complaint> {
         let values: Vec<Value> = row
             .iter()
             .map(|cell| match cell {
