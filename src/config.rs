@@ -306,7 +306,7 @@ impl Config {
             format!("COFFER_LOG: {directive:?} is no level; use off, error, warn, info, debug, trace, or module=level, separated by commas")
         };
         let directives: Vec<&str> = self.log.split(',').map(str::trim).collect();
-        for directive in &directives {
+        for &directive in &directives {
             let level = directive.rsplit_once('=').map_or(directive, |(_, level)| level.trim());
             if !LEVELS.iter().any(|known| level.eq_ignore_ascii_case(known)) {
                 return Err(complain(directive));
