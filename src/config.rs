@@ -13,16 +13,17 @@ use crate::{
     providers::{Providers, files::Files, identity::BuiltIn, mail::Smtp, sms::Gateway},
     wire::BaseUrl,
 };
-use clap::{Args, ValueEnum};
+use clap::{Arg, Args, ValueEnum, builder::Resettable};
 use std::{
     fs,
-    io::{ErrorKind, Write},
+    io::{self, ErrorKind, IsTerminal, Write},
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 use tokio_rustls::rustls::ServerConfig;
+use tracing_subscriber::EnvFilter;
 
 /// How much is asked of the settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -67,6 +68,10 @@ pub struct Config {
     /// What is logged: error, warn, info, debug, trace, or a filter by module
     #[arg(long, global = true, env = "COFFER_LOG", default_value = "warn")]
     pub log: String,
+
+    /// How log lines are written
+    #[arg(long, global = true, env = "COFFER_LOG_FORMAT", value_enum, default_value = "text")]
+    pub log_format: LogFormat,
 
     /// Whether this instance carries out what is due
     #[arg(long, global = true, env = "COFFER_WORKER", default_value = "true", action = clap::ArgAction::Set)]
@@ -209,6 +214,15 @@ pub struct Config {
     pub response_bytes: usize,
 }
 
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people; coloured on a terminal.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
 /// Who checks the identity of live partners' people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum IdentityChecks {
@@ -249,6 +263,50 @@ impl Transport {
 /// What is wrong with the settings, in one line.
 pub type Complaint = String;
 
+/// An argument whose environment variable counts as unset when it is empty, and is read without trailing line breaks, which
+/// editors and `$(cat FILE)` substitutes leave in secrets.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "settings are read here")]
+pub fn from_environment(arg: Arg) -> Arg {
+    let Some(value) = arg.get_env().and_then(std::env::var_os) else { return arg };
+    let Some(text) = value.to_str() else { return arg };
+    let trimmed = text.trim_end_matches(['\r', '\n']);
+    if trimmed.is_empty() {
+        return arg.env(Resettable::Reset);
+    }
+    if trimmed.len() == text.len() {
+        return arg;
+    }
+    let hidden = arg.is_hide_env_values_set();
+    arg.env(Resettable::Reset).default_value(trimmed.to_owned()).hide_default_value(hidden)
+}
+
+/// Whether log lines are coloured: on a terminal, unless `NO_COLOR` is set.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "settings are read here")]
+pub fn log_in_colour() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Refuses the address of a database of a kind that is not supported, or that cannot be shared; `setting` is where it was given.
+pub fn check_database_url(setting: &str, url: &str) -> Result<(), Complaint> {
+    if url.contains(":memory:") || url.contains("mode=memory") {
+        return Err(format!("{setting}: a database in memory cannot be shared by readers and the writer; name a file"));
+    }
+    if !["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
+        return Err(format!("{setting}: must begin with sqlite: or postgres://"));
+    }
+    Ok(())
+}
+
+/// The file of an SQLite database at this address.
+#[must_use]
+pub fn sqlite_file(url: &str) -> Option<PathBuf> {
+    let rest = url.strip_prefix("sqlite:")?;
+    let path = rest.strip_prefix("//").unwrap_or(rest);
+    Some(PathBuf::from(path.split('?').next().unwrap_or(path)))
+}
+
 impl Config {
     /// Whether nothing may be made up.
     pub fn is_production(&self) -> bool {
@@ -257,12 +315,10 @@ impl Config {
 
     /// Refuses what cannot work.
     pub fn check(&self) -> Result<(), Complaint> {
-        let url = &self.database_url;
-        if url.contains(":memory:") || url.contains("mode=memory") {
-            return Err("DATABASE_URL: a database in memory cannot be shared by readers and the writer; name a file".to_owned());
-        }
-        if !["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
-            return Err("DATABASE_URL: must begin with sqlite: or postgres://".to_owned());
+        check_database_url("DATABASE_URL", &self.database_url)?;
+        self.log_filter()?;
+        if self.is_production() && self.trusted_proxy.iter().any(Network::is_too_wide) {
+            return Err("COFFER_TRUSTED_PROXY: must name the proxies; a network wider than /8 (IPv6: /7) trusts strangers".to_owned());
         }
         if self.advisors_email.as_ref().is_some_and(|address| Email::parse(address).is_err()) {
             return Err("COFFER_ADVISORS_EMAIL: must be an e-mail address".to_owned());
@@ -274,6 +330,22 @@ impl Config {
             return Err("COFFER_DOCUMENTS: must be a folder; other stores, such as s3://…, are not built yet".to_owned());
         }
         self.setup().map(drop)
+    }
+
+    /// What is logged. A lone word must be a level: the filter would take any other for the name of a module.
+    pub fn log_filter(&self) -> Result<EnvFilter, Complaint> {
+        const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+        let complain = |directive: &str| {
+            format!("COFFER_LOG: {directive:?} is no level; use off, error, warn, info, debug, trace, or module=level, separated by commas")
+        };
+        let directives: Vec<&str> = self.log.split(',').map(str::trim).collect();
+        for &directive in &directives {
+            let level = directive.rsplit_once('=').map_or(directive, |(_, level)| level.trim());
+            if !LEVELS.iter().any(|known| level.eq_ignore_ascii_case(known)) {
+                return Err(complain(directive));
+            }
+        }
+        EnvFilter::try_new(directives.join(",")).map_err(|_| complain(&self.log))
     }
 
     /// How requests come: by TLS of ours, by a proxy's, or, in development only, in the clear.
@@ -292,9 +364,7 @@ impl Config {
 
     /// The SQLite file, if that is what the database is.
     pub fn sqlite_file(&self) -> Option<PathBuf> {
-        let rest = self.database_url.strip_prefix("sqlite:")?;
-        let path = rest.strip_prefix("//").unwrap_or(rest);
-        Some(PathBuf::from(path.split('?').next().unwrap_or(path)))
+        sqlite_file(&self.database_url)
     }
 
     /// Where this server keeps its own files: beside the SQLite file, or in `./data`.
@@ -314,30 +384,80 @@ impl Config {
     }
 
     /// The encryption key: given, or from its file; in development the file is made where there is none and `may_make_one`.
+    /// Production refuses a key of zeros only, and a file that others can read.
     pub fn encryption_key(&self, may_make_one: bool) -> Result<Secret<[u8; 32]>, Complaint> {
+        let key = self.given_encryption_key(may_make_one)?;
+        self.check_new_key("COFFER_ENCRYPTION_KEY", &key)?;
+        Ok(key)
+    }
+
+    fn given_encryption_key(&self, may_make_one: bool) -> Result<Secret<[u8; 32]>, Complaint> {
         if let Some(text) = &self.encryption_key {
             return key_in(text).ok_or_else(|| "COFFER_ENCRYPTION_KEY: must be 64 hexadecimal digits".to_owned());
         }
-        let file = match (&self.encryption_key_file, self.sqlite_file()) {
-            (Some(file), _) => file.clone(),
-            (None, _) if self.is_production() => {
-                return Err("COFFER_ENCRYPTION_KEY or COFFER_ENCRYPTION_KEY_FILE: must be set in production".to_owned());
-            }
-            (None, Some(database)) => PathBuf::from(format!("{}.key", database.display())),
-            (None, None) => self.folder().join("coffer.key"),
+        let Some(file) = self.key_file() else {
+            return Err("COFFER_ENCRYPTION_KEY or COFFER_ENCRYPTION_KEY_FILE: must be set in production".to_owned());
         };
-        match fs::read_to_string(&file) {
-            Ok(text) => key_in(text.trim()).ok_or_else(|| format!("{}: must hold 64 hexadecimal digits", file.display())),
-            Err(error) if error.kind() == ErrorKind::NotFound && !may_make_one => {
+        match self.read_key(&file) {
+            Err(ReadKey::Missing) if !may_make_one => {
                 Err(format!("{}: the file with the encryption key of this database is missing", file.display()))
             }
-            Err(error) if error.kind() == ErrorKind::NotFound && !self.is_production() && self.encryption_key_file.is_none() => {
+            Err(ReadKey::Missing) if !self.is_production() && self.encryption_key_file.is_none() => {
                 let key: [u8; 32] = random().map_err(|_| "the operating system gives no randomness".to_owned())?;
                 write_private(&file, &hex(&key))?;
                 Ok(Secret::new(key))
             }
-            Err(error) => Err(format!("{}: {error}", file.display())),
+            Err(ReadKey::Missing) => Err(format!("{}: there is no such file", file.display())),
+            Err(ReadKey::Wrong(complaint)) => Err(complaint),
+            Ok(key) => Ok(key),
         }
+    }
+
+    /// The file that the encryption key is read from, unless it is given as it is: in development one beside the database.
+    fn key_file(&self) -> Option<PathBuf> {
+        match (&self.encryption_key_file, self.sqlite_file()) {
+            (Some(file), _) => Some(file.clone()),
+            (None, _) if self.is_production() => None,
+            (None, Some(database)) => Some(PathBuf::from(format!("{}.key", database.display()))),
+            (None, None) => Some(self.folder().join("coffer.key")),
+        }
+    }
+
+    /// Files that hold secrets: keys, and in development the sandbox's key.
+    pub fn secret_files(&self) -> Vec<PathBuf> {
+        let given = if self.encryption_key.is_none() { self.key_file() } else { None };
+        let previous = if self.encryption_key_previous.is_none() { self.encryption_key_previous_file.clone() } else { None };
+        let sandbox = (!self.is_production()).then(|| self.sandbox_key_file());
+        given.into_iter().chain(previous).chain(self.tls_key.clone()).chain(sandbox).collect()
+    }
+
+    /// The key in a file. In production only its owner may be able to read it, or, as PostgreSQL has it, root's group too.
+    pub fn key_in_file(&self, file: &Path) -> Result<Secret<[u8; 32]>, Complaint> {
+        self.read_key(file).map_err(|error| match error {
+            ReadKey::Missing => format!("{}: there is no such file", file.display()),
+            ReadKey::Wrong(complaint) => complaint,
+        })
+    }
+
+    fn read_key(&self, file: &Path) -> Result<Secret<[u8; 32]>, ReadKey> {
+        let wrong = |what: &dyn std::fmt::Display| ReadKey::Wrong(format!("{}: {what}", file.display()));
+        let text = match fs::read_to_string(file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Err(ReadKey::Missing),
+            Err(error) => return Err(wrong(&error)),
+        };
+        if self.is_production() && fs::metadata(file).is_ok_and(|found| open_to_others(&found)) {
+            return Err(wrong(&"others can read this key; run chmod 600"));
+        }
+        key_in(text.trim()).ok_or_else(|| wrong(&"must hold 64 hexadecimal digits"))
+    }
+
+    /// Refuses a key of zeros in production; `setting` is where it was given.
+    pub fn check_new_key(&self, setting: &str, key: &Secret<[u8; 32]>) -> Result<(), Complaint> {
+        if self.is_production() && key.reveal() == &[0; 32] {
+            return Err(format!("{setting}: is all zeros; make a key with `openssl rand -hex 32`"));
+        }
+        Ok(())
     }
 
     /// The encryption key before this one, while it is being replaced: given, or from its file.
@@ -346,7 +466,7 @@ impl Config {
             (Some(text), _) => {
                 key_in(text).map(Some).ok_or_else(|| "COFFER_ENCRYPTION_KEY_PREVIOUS: must be 64 hexadecimal digits".to_owned())
             }
-            (None, Some(file)) => key_file(file).map(Some),
+            (None, Some(file)) => self.key_in_file(file).map(Some),
             (None, None) => Ok(None),
         }
     }
@@ -367,10 +487,8 @@ impl Config {
         if self.identity == IdentityChecks::BuiltIn {
             providers.live_identity = Some(Arc::new(BuiltIn));
         }
-        match (&self.smtp_url, &self.mail_from) {
-            (Some(url), Some(from)) => providers.live_mail = Some(Arc::new(Smtp::new(url, from)?)),
-            (Some(_), None) => return Err("COFFER_MAIL_FROM: must be set with COFFER_SMTP_URL".to_owned()),
-            (None, _) => {}
+        if let Some(smtp) = self.smtp()? {
+            providers.live_mail = Some(Arc::new(smtp));
         }
         match (&self.sms_url, &self.sms_template) {
             (Some(url), Some(template)) => {
@@ -394,6 +512,15 @@ impl Config {
             header_timeout: seconds(self.header_seconds),
             idle_timeout: seconds(self.idle_seconds),
             write_timeout: seconds(self.write_seconds),
+        }
+    }
+
+    /// The mail server of live partners, if one is set.
+    pub fn smtp(&self) -> Result<Option<Smtp>, Complaint> {
+        match (&self.smtp_url, &self.mail_from) {
+            (Some(url), Some(from)) => Ok(Some(Smtp::new(url, from)?)),
+            (Some(_), None) => Err("COFFER_MAIL_FROM: must be set with COFFER_SMTP_URL".to_owned()),
+            (None, _) => Ok(None),
         }
     }
 
@@ -433,10 +560,26 @@ fn seconds(seconds: u32) -> Duration {
     Duration::from_secs(u64::from(seconds))
 }
 
-/// The key in a file.
-pub fn key_file(file: &Path) -> Result<Secret<[u8; 32]>, Complaint> {
-    let text = fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    key_in(text.trim()).ok_or_else(|| format!("{}: must hold 64 hexadecimal digits", file.display()))
+/// Why a file gives no key.
+enum ReadKey {
+    Missing,
+    Wrong(Complaint),
+}
+
+/// Whether others than its owner can read or change a file; the group of a file of root's may read it.
+#[must_use]
+pub fn open_to_others(found: &fs::Metadata) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let allowed = if found.uid() == 0 { 0o740 } else { 0o700 };
+        found.mode() & 0o777 & !allowed != 0
+    }
+    #[cfg(not(unix))]
+    {
+        _ = found;
+        false
+    }
 }
 
 /// Whether a browser could name this as the origin of a page: a scheme, a host, perhaps a port, and nothing more.

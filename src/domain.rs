@@ -46,6 +46,7 @@ pub mod secrets;
 pub mod sequencer;
 pub mod sessions;
 pub mod ssn;
+pub mod tables;
 pub mod text;
 pub mod throttle;
 pub mod timers;

@@ -41,7 +41,7 @@ use std::{
     net::IpAddr,
     panic::AssertUnwindSafe,
     sync::{Arc, atomic::Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::watch;
 use tower_http::cors::{AllowHeaders, CorsLayer};
@@ -225,9 +225,12 @@ async fn named_request(mut request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     // What a client puts in the place of an id may be a secret of hers.
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
-    let span = tracing::error_span!("request", id, method = %request.method(), route);
-    let answered = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span).await;
+    let span = tracing::error_span!("request", id, method = %request.method(), route, partner = tracing::field::Empty);
+    let began = Instant::now();
+    let answered = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await;
     let mut response = answered.unwrap_or_else(|_| rest::faulty(&path, Error::broken("a handler panicked")));
+    let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    span.in_scope(|| tracing::debug!(status = response.status().as_u16(), milliseconds, "answered"));
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, value);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -275,5 +278,8 @@ async fn caller(app: &App, credential: Option<String>, request_id: Uuid, address
         }
     };
     let who = tokio::time::timeout(AUTHENTICATION_TIMEOUT, who).await.unwrap_or_else(|_| Err(Error::database_timed_out()))?;
+    if let Some(partner) = who.partner_id() {
+        tracing::Span::current().record("partner", tracing::field::display(partner));
+    }
     Ok(Actor { who, request_id, address })
 }

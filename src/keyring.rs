@@ -36,9 +36,9 @@ pub enum Command {
 pub enum PartnersKeys {
     /// Issue a key and print it, alone; it is shown here and never again
     Create {
-        /// Whose key; a partner that is not known is made
-        #[arg(long, default_value = partners::SANDBOX)]
-        partner: String,
+        /// Whose key; a partner that does not exist is made. In development, the sandbox when left out
+        #[arg(long)]
+        partner: Option<String>,
         /// What it may do, separated by commas: read, trade, transfer, manage, operate; all of them when left out
         #[arg(long, value_delimiter = ',', value_parser = scope, conflicts_with = "publishable")]
         scopes: Vec<Scope>,
@@ -48,15 +48,15 @@ pub enum PartnersKeys {
         /// What to call it
         #[arg(long, default_value = "made by coffer keys create")]
         label: String,
-        /// For a partner whose customers and money are real
+        /// Make a partner whose customers and money are real; a partner that exists stays what it is
         #[arg(long)]
         live: bool,
     },
     /// List a partner's keys, newest first, a line each: what may be shown, state, scopes, birth, label
     List {
-        /// Whose keys
-        #[arg(long, default_value = partners::SANDBOX)]
-        partner: String,
+        /// Whose keys. In development, the sandbox's when left out
+        #[arg(long)]
+        partner: Option<String>,
     },
     /// Issue a key's successor and print it, alone; the key itself stays live beside it
     Rotate {
@@ -86,15 +86,20 @@ pub async fn run(config: &Config, command: Command) -> Result<ExitCode, Complain
     if !matches!(command, PartnersKeys::Create { .. }) {
         must_exist(config)?;
     }
+    if let PartnersKeys::Create { partner: None, .. } | PartnersKeys::List { partner: None } = command
+        && config.is_production()
+    {
+        return Err("--partner: must be given in production".to_owned());
+    }
+    let named_or_sandbox = |partner: Option<String>| partner.unwrap_or_else(|| partners::SANDBOX.to_owned());
     let app = app(config).await?;
     let sequencer = workers::sequencer(&app);
     let (what, printed) = match command {
         PartnersKeys::Create { partner, scopes, publishable, label, live } => {
-            let mode = if live { Mode::Live } else { Mode::Sandbox };
             let scopes = if scopes.is_empty() && !publishable { Scope::ALL.to_vec() } else { scopes };
-            ("issue a key", create(&app, &partner, mode, NewKey { label, scopes, publishable }).await)
+            ("issue a key", create(&app, &named_or_sandbox(partner), live, NewKey { label, scopes, publishable }).await)
         }
-        PartnersKeys::List { partner } => ("list keys", list(&app, &partner).await),
+        PartnersKeys::List { partner } => ("list keys", list(&app, &named_or_sandbox(partner)).await),
         PartnersKeys::Rotate { public_id, expires_after_hours } => ("rotate the key", rotate(&app, &public_id, expires_after_hours).await),
         PartnersKeys::Revoke { public_id } => ("revoke the key", revoke(&app, &public_id).await),
     };
@@ -104,7 +109,12 @@ pub async fn run(config: &Config, command: Command) -> Result<ExitCode, Complain
     if printed.is_empty() { Ok(ExitCode::SUCCESS) } else { say(&printed).map(|()| ExitCode::SUCCESS) }
 }
 
-async fn create(app: &App, partner: &str, mode: Mode, new: NewKey) -> domain::Result<String> {
+async fn create(app: &App, partner: &str, live: bool, new: NewKey) -> domain::Result<String> {
+    let mode = match partners::find(app, partner).await? {
+        Some(found) if !live => found.mode,
+        _ if live => Mode::Live,
+        _ => Mode::Sandbox,
+    };
     let partner = partners::named(app, partner, mode).await?;
     let issued = keys::issue_for(app, &Actor::operator(&partner), new).await?;
     Ok(issued.text.map(|text| text.reveal().clone()).unwrap_or_default())
@@ -128,8 +138,8 @@ fn line(key: &api_key::Model, mode: Mode) -> String {
     let state = match (key.revoked_at, key.expires_at) {
         (Some(_), _) => "revoked".to_owned(),
         (None, Some(end)) if end <= clock::system_now() => "expired".to_owned(),
-        (None, Some(end)) => format!("live until {}", end.format("%F %R")),
-        (None, None) => "live".to_owned(),
+        (None, Some(end)) => format!("active until {}", end.format("%F %R")),
+        (None, None) => "active".to_owned(),
     };
     format!("{}  {state:7}  {}  {}  {}", keys::shown(key, mode), key.scopes, key.created_at.format("%F %R"), key.label)
         .trim_end()

@@ -1,15 +1,19 @@
 //! The command line.
 
+mod backup;
+mod doctor;
+mod instruments;
 mod keyring;
+mod partners;
 mod rotate;
 mod screen;
 mod serve;
 mod shown;
 
-use clap::{Parser, Subcommand, error::ErrorKind};
+use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 use coffer::{
     app::App,
-    config::Config,
+    config::{self, Config, LogFormat},
     domain::{
         Error, audit,
         db::Db,
@@ -25,6 +29,7 @@ use migration::{Migrator, MigratorTrait};
 use sea_orm::{DbErr, RuntimeErr, SqlxError};
 use std::{
     io::{self, Write},
+    path::PathBuf,
     process::ExitCode,
 };
 
@@ -65,6 +70,32 @@ enum Command {
         #[command(subcommand)]
         command: screen::Command,
     },
+    /// List partners
+    Partners {
+        #[command(subcommand)]
+        command: partners::Command,
+    },
+    /// Import and list the instruments that can be traded
+    Instruments {
+        #[command(subcommand)]
+        command: instruments::Command,
+    },
+    /// Write a backup of the database and the documents to an empty folder, while servers run
+    Backup {
+        /// The folder, made where there is none
+        dir: PathBuf,
+    },
+    /// Restore a backup into an empty database of either kind, and audit it
+    Restore {
+        /// The folder of the backup
+        dir: PathBuf,
+    },
+    /// Copy the database into an empty one of either kind, and audit it; stop the servers first
+    Copy {
+        /// The database to fill: sqlite:FILE or postgres://…
+        #[arg(long)]
+        to: String,
+    },
     /// Prove that the books add up and nothing was altered
     Audit,
     /// Check the settings and the database, each in a line
@@ -74,8 +105,49 @@ enum Command {
 /// What went wrong, in one line.
 type Complaint = String;
 
+/// Settings that commands on the database use.
+const DATABASE: &[&str] = &["database_url", "env", "log", "log_format"];
+const KEYS: &[&str] = &["encryption_key", "encryption_key_file", "encryption_key_previous", "encryption_key_previous_file"];
+const DOCUMENTS: &[&str] = &["documents"];
+
+/// The settings that a command's help shows; `None` for all of them.
+fn settings_of(command: &str) -> Option<Vec<&'static [&'static str]>> {
+    let (first, second) = command.split_once(' ').unwrap_or((command, ""));
+    Some(match (first, second) {
+        ("serve" | "doctor", _) => return None,
+        ("migrate" | "audit", _) | ("screen" | "partners" | "instruments", "import" | "list" | "status") => vec![DATABASE],
+        ("keys", "create" | "list" | "rotate" | "revoke" | "rotate-encryption") => vec![DATABASE, KEYS],
+        ("backup" | "copy", _) => vec![DATABASE, DOCUMENTS],
+        ("restore", _) => vec![DATABASE, KEYS, DOCUMENTS],
+        _ => vec![],
+    })
+}
+
+/// The command line: every setting can be given before and after any command, whose help shows those that it uses.
+fn command_line() -> clap::Command {
+    fn with(command: clap::Command, path: &str, settings: &[Arg]) -> clap::Command {
+        let shown = settings_of(path);
+        let command = command.args(settings.iter().cloned().map(|arg| {
+            let hidden = shown.as_ref().is_some_and(|shown| !shown.iter().flat_map(|ids| ids.iter()).any(|id| arg.get_id() == id));
+            arg.hide(hidden).help_heading("Settings")
+        }));
+        command.mut_subcommands(|inner| {
+            let path = format!("{path} {}", inner.get_name());
+            with(inner, &path, settings)
+        })
+    }
+    let command = Cli::command().mut_args(config::from_environment);
+    let settings: Vec<Arg> = command.get_arguments().filter(|arg| arg.is_global_set()).cloned().collect();
+    command.mut_subcommands(|inner| {
+        let path = inner.get_name().to_owned();
+        with(inner, &path, &settings)
+    })
+}
+
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    // Whatever this process writes is its owner's alone.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+    let cli = match command_line().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             return if error.print().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
@@ -114,9 +186,12 @@ fn warn(text: &str) {
 fn run(cli: Cli) -> Result<ExitCode, Complaint> {
     let Cli { config, command } = cli;
     config.check()?;
-    let filter = tracing_subscriber::EnvFilter::try_new(&config.log).map_err(|error| format!("COFFER_LOG: {error}"))?;
     // A line that cannot be written, such as to a file on a full disk, is lost: telling so on standard error would panic.
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).log_internal_errors(false).init();
+    let logs = tracing_subscriber::fmt().with_env_filter(config.log_filter()?).with_writer(io::stderr).log_internal_errors(false);
+    match config.log_format {
+        LogFormat::Text => logs.with_ansi(config::log_in_colour()).init(),
+        LogFormat::Json => logs.json().with_current_span(true).with_span_list(false).init(),
+    }
     let runtime = tokio::runtime::Runtime::new().map_err(|error| format!("the runtime cannot be started: {error}"))?;
     let command = command.unwrap_or(Command::Serve { empty: false });
     runtime.block_on(async move {
@@ -135,14 +210,24 @@ fn run(cli: Cli) -> Result<ExitCode, Complaint> {
                 must_exist(&config)?;
                 let db = migrated(&config).await?;
                 let key = head_key(&config, &db).await?;
-                let files = Files::in_folder(config.documents());
-                let report = audit::run(&db, key.as_ref(), Some(&files)).await.map_err(|error| cannot("audit", &error))?;
-                say(&report.to_string())?;
-                Ok(if report.wrong.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+                audited(&config, &db, key.as_ref()).await
             }
-            Command::Doctor => doctor(&config).await,
+            Command::Doctor => doctor::run(&config).await,
+            Command::Partners { command } => partners::run(&config, command).await,
+            Command::Instruments { command } => instruments::run(&config, command).await,
+            Command::Backup { dir } => backup::backup(&config, &dir).await,
+            Command::Restore { dir } => backup::restore(&config, &dir).await,
+            Command::Copy { to } => backup::copy(&config, &to).await,
         }
     })
+}
+
+/// Audits a database and prints what was found. Without a key the heads of the chains are not verified.
+async fn audited(config: &Config, db: &Db, key: Option<&HeadKey>) -> Result<ExitCode, Complaint> {
+    let files = Files::in_folder(config.documents());
+    let report = audit::run(db, key, Some(&files)).await.map_err(|error| cannot("audit", &error))?;
+    say(&report.to_string())?;
+    Ok(if report.wrong.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// What a fault looks like to an operator: what was tried, and why it failed in words of ours.
@@ -158,10 +243,14 @@ fn cannot(what: &str, error: &Error) -> Complaint {
 }
 
 async fn open(config: &Config) -> Result<Db, Complaint> {
-    if let Some(folder) = config.sqlite_file().as_deref().and_then(std::path::Path::parent) {
+    open_at(&config.database_url).await
+}
+
+async fn open_at(url: &str) -> Result<Db, Complaint> {
+    if let Some(folder) = config::sqlite_file(url).as_deref().and_then(std::path::Path::parent) {
         std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     }
-    Db::open(&config.database_url).await.map_err(|error| match error {
+    Db::open(url).await.map_err(|error| match error {
         DbErr::Conn(RuntimeErr::SqlxError(cause)) if matches!(*cause, SqlxError::PoolTimedOut) => {
             "cannot open the database: it did not answer within 5 seconds".to_owned()
         }
@@ -211,62 +300,4 @@ fn must_exist(config: &Config) -> Result<(), Complaint> {
         Some(file) if !file.exists() => Err(format!("{}: there is no database here (DATABASE_URL)", file.display())),
         _ => Ok(()),
     }
-}
-
-async fn doctor(config: &Config) -> Result<ExitCode, Complaint> {
-    must_exist(config)?;
-    let mut well = true;
-    let mut line = |what: &str, outcome: Result<String, Complaint>| {
-        let (mark, text) = match outcome {
-            Ok(text) => ("ok", text),
-            Err(text) => {
-                well = false;
-                ("FAILED", text)
-            }
-        };
-        say(&format!("{mark:6} {what}: {text}"))
-    };
-    line("settings", config.check().map(|()| format!("{:?}", config.env).to_lowercase()))?;
-    line("transport", config.transport().map(|transport| transport.name().to_owned()))?;
-    let keys = config.encryption_key(false).and_then(|key| Ok((key, config.previous_encryption_key()?)));
-    line("encryption key", keys.as_ref().map(|_| "can be read".to_owned()).map_err(Clone::clone))?;
-    let documents = config.documents();
-    let place = match documents.metadata() {
-        Ok(found) if !found.is_dir() => Err(format!("{} is no folder", documents.display())),
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(format!("{}: {error}", documents.display())),
-        _ => Ok(format!("lie in {}", documents.display())),
-    };
-    line("documents", place)?;
-    let db = open(config).await;
-    line("database", db.as_ref().map(|db| format!("{:?} answers", db.backend())).map_err(Clone::clone))?;
-    if let Ok(db) = db {
-        let pending = Migrator::get_pending_migrations(db.for_migrations()).await;
-        let shape = match pending.as_deref() {
-            Ok([]) => Ok("has this version's shape".to_owned()),
-            Ok(pending) => Err(format!("{} migrations are pending; run `coffer migrate`", pending.len())),
-            Err(_) => Err("its migrations cannot be read".to_owned()),
-        };
-        let ready = shape.is_ok();
-        line("shape", shape)?;
-        line("durability", db.durability().await.map_err(|error| cannot("ask", &error)))?;
-        if ready {
-            if let Ok((key, previous)) = &keys {
-                let right = Vault::fits(&db, key, previous.as_ref()).await.map_err(|error| cannot("ask", &error));
-                line(
-                    "key fits",
-                    right.and_then(
-                        |fits| if fits { Ok("yes".to_owned()) } else { Err("the database was written with another key".to_owned()) },
-                    ),
-                )?;
-            }
-            let audit = match head_key(config, &db).await {
-                Ok(key) => audit::run(&db, key.as_ref(), None).await.map_err(|error| cannot("audit", &error)),
-                Err(complaint) => Err(complaint),
-            };
-            line("books", audit.and_then(|report| report.wrong.map_or(Ok("add up".to_owned()), Err)))?;
-            let files = audit::documents(&db, &Files::in_folder(config.documents())).await.map_err(|error| cannot("look", &error));
-            line("document files", files.and_then(|found| found.map(|documents| format!("{documents} documents have theirs"))))?;
-        }
-    }
-    Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -2,7 +2,7 @@
 
 use crate::{Complaint, cannot, migrated, must_exist, opened, say, shown::Shown};
 use coffer::{
-    config::{Config, key_file},
+    config::Config,
     domain::rotation::{self, Progress},
 };
 use std::{path::Path, process::ExitCode};
@@ -11,12 +11,13 @@ use std::{path::Path, process::ExitCode};
 pub async fn rotate(config: &Config, new_key_file: Option<&Path>) -> Result<ExitCode, Complaint> {
     must_exist(config)?;
     let (present, before) = (config.encryption_key(false)?, config.previous_encryption_key()?);
-    let (new, old) = match (new_key_file.map(key_file).transpose()?, before) {
+    let (new, old) = match (new_key_file.map(|file| config.key_in_file(file)).transpose()?, before) {
         (Some(new), _) if new != present => (new, present),
         (_, Some(before)) if before != present => (present, before),
         (Some(_), _) => return Err("the new key is the one in use".to_owned()),
         (None, _) => return Err("--new-key-file or COFFER_ENCRYPTION_KEY_PREVIOUS: one of them must be given".to_owned()),
     };
+    config.check_new_key("--new-key-file", &new)?;
     let db = migrated(config).await?;
     let vault = opened(&db, &new, Some(&old)).await?;
     let mut shown = Shown::default();

@@ -122,6 +122,17 @@ pub enum Who {
     User(SignedInUser),
 }
 
+impl Who {
+    /// The partner whose key or user this is.
+    pub const fn partner_id(&self) -> Option<Uuid> {
+        match self {
+            Self::Nobody => None,
+            Self::Partner(key) => Some(key.partner_id),
+            Self::User(user) => Some(user.partner_id),
+        }
+    }
+}
+
 /// The caller of one request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Actor {

@@ -213,8 +213,13 @@ fn sqlite(url: &str, connections: u32, read_only: bool) -> ConnectOptions {
 fn postgres(url: &str, connections: u32, read_only: bool) -> ConnectOptions {
     let mut options = common(url, connections);
     options.map_sqlx_postgres_opts(move |postgres| {
-        let postgres =
-            postgres.options([("statement_timeout", "5s"), ("lock_timeout", "2s"), ("idle_in_transaction_session_timeout", "10s")]);
+        let postgres = postgres.options([
+            ("statement_timeout", "5s"),
+            ("lock_timeout", "2s"),
+            ("idle_in_transaction_session_timeout", "10s"),
+            // Notices, such as that a table exists already, tell an operator nothing.
+            ("client_min_messages", "warning"),
+        ]);
         if read_only {
             postgres.options([("default_transaction_isolation", "repeatable read"), ("default_transaction_read_only", "on")])
         } else {

@@ -2,6 +2,8 @@
 
 use super::{
     Error, Result,
+    db::Db,
+    ids::Ids,
     page::{Page, Slice},
 };
 use crate::app::App;
@@ -51,23 +53,153 @@ pub async fn list_built_in(app: &App) -> Result<()> {
     if instrument::Entity::find().one(&app.db.read).await?.is_some() {
         return Ok(());
     }
-    let rows = BUILT_IN.map(|(symbol, name, exchange, dollars)| {
-        let row = instrument::Model {
-            id: app.ids.next(Kind::Instrument),
-            symbol: symbol.to_owned(),
-            name: name.to_owned(),
-            exchange: exchange.to_owned(),
-            asset_class: "us_equity".to_owned(),
-            base_price: Price::from_units(dollars * 10_000),
-        };
-        instrument::ActiveModel::from(row).reset_all()
-    });
+    let rows = built_in().into_iter().map(|new| instrument::ActiveModel::from(new.with_id(app.ids.next(Kind::Instrument))).reset_all());
     let tx = app.db.write().await?;
     instrument::Entity::insert_many(rows)
         .on_conflict(OnConflict::column(instrument::Column::Symbol).do_nothing().to_owned())
         .exec_without_returning(&tx)
         .await?;
     tx.commit().await
+}
+
+/// An instrument to import.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewInstrument {
+    pub symbol: String,
+    pub name: String,
+    pub exchange: String,
+    pub asset_class: String,
+    /// What the built-in market's price wanders around.
+    pub base_price: Price,
+}
+
+impl From<instrument::Model> for NewInstrument {
+    fn from(row: instrument::Model) -> Self {
+        let instrument::Model { id: _, symbol, name, exchange, asset_class, base_price } = row;
+        Self { symbol, name, exchange, asset_class, base_price }
+    }
+}
+
+impl NewInstrument {
+    fn with_id(self, id: Uuid) -> instrument::Model {
+        let Self { symbol, name, exchange, asset_class, base_price } = self;
+        instrument::Model { id, symbol, name, exchange, asset_class, base_price }
+    }
+
+    /// A line of CSV, as [`read`] takes it.
+    pub fn line(&self) -> String {
+        let quoted = |text: &str| {
+            if text.contains([',', '"']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+        };
+        let texts = [&self.symbol, &self.name, &self.exchange, &self.asset_class].map(|text| quoted(text));
+        format!("{},{}", texts.join(","), self.base_price)
+    }
+}
+
+/// The columns of a file of instruments.
+const COLUMNS: [&str; 5] = ["symbol", "name", "exchange", "asset_class", "base_price"];
+
+/// The instruments in a CSV file whose first line names the columns, in any order. An error names the line.
+pub fn read(text: &[u8]) -> Result<Vec<NewInstrument>, String> {
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text);
+    let header = reader.headers().map_err(|_| "line 1: cannot be read".to_owned())?.clone();
+    let places = COLUMNS.map(|column| header.iter().position(|name| name == column));
+    let [Some(symbol), Some(name), Some(exchange), Some(asset_class), Some(base_price)] = places else {
+        return Err(format!("line 1: must be {}", COLUMNS.join(",")));
+    };
+    if header.len() != COLUMNS.len() {
+        return Err(format!("line 1: must be {}", COLUMNS.join(",")));
+    }
+    let mut seen = HashSet::new();
+    let mut instruments = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(|error| match error.position() {
+            Some(position) => format!("line {}: must have {} values in UTF-8", position.line(), COLUMNS.len()),
+            None => "cannot be read".to_owned(),
+        })?;
+        let line = record.position().map_or(0, csv::Position::line);
+        let text = |place: usize| record.get(place).unwrap_or_default().to_owned();
+        let wrong = |column: &str, what: &str| format!("line {line}: {column} {what}");
+        let new = NewInstrument {
+            symbol: text(symbol),
+            name: text(name),
+            exchange: text(exchange),
+            asset_class: text(asset_class),
+            base_price: text(base_price)
+                .parse()
+                .ok()
+                .filter(|price: &Price| price.is_positive() && *price <= MAX_PRICE)
+                .ok_or_else(|| wrong("base_price", "must be a price from 0.0001 to 1000000, with at most 4 decimals"))?,
+        };
+        let symbol_fits = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || b".-/".contains(&byte);
+        if !(1..=20).contains(&new.symbol.len()) || !new.symbol.bytes().all(symbol_fits) {
+            return Err(wrong("symbol", "must have 1 to 20 capital letters, digits, dots, hyphens or slashes"));
+        }
+        if new.asset_class != US_EQUITY {
+            return Err(wrong("asset_class", "must be us_equity"));
+        }
+        for (column, value) in [("name", &new.name), ("exchange", &new.exchange)] {
+            if !(1..=100).contains(&value.chars().count()) || value.contains(char::is_control) {
+                return Err(wrong(column, "must have 1 to 100 printable characters"));
+            }
+        }
+        if !seen.insert(new.symbol.clone()) {
+            return Err(wrong("symbol", "stands in a line before"));
+        }
+        instruments.push(new);
+    }
+    if instruments.is_empty() {
+        return Err("has no instruments".to_owned());
+    }
+    Ok(instruments)
+}
+
+/// What an import did, by symbol.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    pub added: Vec<String>,
+    pub changed: Vec<String>,
+    pub unchanged: u64,
+}
+
+/// Adds instruments and changes those whose symbol is known, in one transaction.
+pub async fn import(db: &Db, ids: Ids, new: Vec<NewInstrument>) -> Result<Changes> {
+    let mut changes = Changes::default();
+    let tx = db.write().await?;
+    let known = instrument::Entity::find().all(&tx).await?;
+    let known: HashMap<String, instrument::Model> = known.into_iter().map(|row| (row.symbol.clone(), row)).collect();
+    for new in new {
+        let symbol = new.symbol.clone();
+        match known.get(&symbol) {
+            Some(row) if NewInstrument::from(row.clone()) == new => changes.unchanged += 1,
+            Some(row) => {
+                instrument::ActiveModel::from(new.with_id(row.id)).reset_all().update(&tx).await?;
+                changes.changed.push(symbol);
+            }
+            None => {
+                instrument::ActiveModel::from(new.with_id(ids.next(Kind::Instrument))).reset_all().insert(&tx).await?;
+                changes.added.push(symbol);
+            }
+        }
+    }
+    tx.commit().await?;
+    Ok(changes)
+}
+
+const US_EQUITY: &str = "us_equity";
+const MAX_PRICE: Price = Price::from_units(1_000_000 * 10_000);
+
+/// The instruments of the built-in market.
+pub fn built_in() -> Vec<NewInstrument> {
+    let new = |(symbol, name, exchange, dollars): (&str, &str, &str, i64)| NewInstrument {
+        symbol: symbol.to_owned(),
+        name: name.to_owned(),
+        exchange: exchange.to_owned(),
+        asset_class: US_EQUITY.to_owned(),
+        base_price: Price::from_units(dollars * 10_000),
+    };
+    BUILT_IN.map(new).into()
 }
 
 /// Symbol, name, exchange, and the whole dollars its price wanders around.

@@ -19,7 +19,7 @@ use entity::{
     Kind, api_key,
     partner::{self, Mode},
 };
-use sea_orm::{ActiveModelTrait, ColumnTrait, Condition, EntityTrait, QueryFilter};
+use sea_orm::{ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
 use sha2::{Digest, Sha256};
 use std::{
     collections::HashMap,
@@ -106,6 +106,12 @@ fn live_at(now: DateTime<Utc>) -> Condition {
 /// Whether a key opens something at this moment.
 pub fn is_live(row: &api_key::Model, now: DateTime<Utc>) -> bool {
     row.revoked_at.is_none() && row.expires_at.is_none_or(|end| end > now)
+}
+
+/// Every key of every partner that opens something at this moment, oldest first.
+pub async fn active(connection: &impl ConnectionTrait) -> Result<Vec<api_key::Model>> {
+    let select = api_key::Entity::find().filter(live_at(clock::system_now())).order_by_asc(api_key::Column::Id);
+    Ok(select.all(connection).await?)
 }
 
 const fn signer_place(row: Uuid, partner: Uuid) -> Place {

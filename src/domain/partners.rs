@@ -12,7 +12,7 @@ use entity::{
     Kind,
     partner::{self, MarketHours, Mode},
 };
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -22,6 +22,11 @@ pub const SANDBOX: &str = "sandbox";
 /// The partner called `name`, if there is one.
 pub async fn find(app: &App, name: &str) -> Result<Option<partner::Model>> {
     Ok(partner::Entity::find().filter(partner::Column::Name.eq(name)).one(&app.db.read).await?)
+}
+
+/// Every partner, by name.
+pub async fn all(connection: &impl ConnectionTrait) -> Result<Vec<partner::Model>> {
+    Ok(partner::Entity::find().order_by_asc(partner::Column::Name).all(connection).await?)
 }
 
 /// The partner called `name`, made where there is none: a sandbox takes orders at any hour, a live partner in the

@@ -61,6 +61,11 @@ impl FromStr for Network {
 }
 
 impl Network {
+    /// Whether it takes in so many addresses that they cannot all be one's own: more than the largest private network has.
+    pub const fn is_too_wide(&self) -> bool {
+        self.bits < if self.first.is_ipv4() { 8 } else { 7 }
+    }
+
     /// Whether this address is one of them.
     pub fn contains(&self, address: IpAddr) -> bool {
         let alike = match (self.first, address.to_canonical()) {
@@ -198,6 +203,22 @@ mod tests {
         assert!(!secure(&[]) && !secure(&[(&FORWARDED_PROTO, "http")]) && !secure(&[(&FORWARDED_PROTO, "https, http")]));
         assert!(secure(&[(&FORWARDED_PROTO, "HTTPS")]));
         assert!(!entrance().arrival(None, &headers(&[(&FORWARDED_PROTO, "https")])).secure);
+    }
+
+    #[test]
+    fn no_network_is_wider_than_the_largest_private_one() {
+        for (network, too_wide) in [
+            ("0.0.0.0/0", true),
+            ("128.0.0.0/1", true),
+            ("::ffff:0.0.0.0/96", true),
+            ("::/0", true),
+            ("2000::/3", true),
+            ("10.0.0.0/8", false),
+            ("fc00::/7", false),
+            ("192.0.2.1", false),
+        ] {
+            assert_eq!(network.parse::<Network>().unwrap().is_too_wide(), too_wide, "{network}");
+        }
     }
 
     #[test]

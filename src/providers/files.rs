@@ -61,6 +61,15 @@ impl Files {
         Ok(self.store().await?.get(&Path::from(name)).await?.bytes().await?.into())
     }
 
+    /// Whether there is a file of this name.
+    pub async fn has(&self, name: &str) -> Result<bool, FileError> {
+        match self.store().await?.head(&Path::from(name)).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Removes the file of this name.
     pub async fn remove(&self, name: &str) -> Result<(), FileError> {
         Ok(self.store().await?.delete(&Path::from(name)).await?)

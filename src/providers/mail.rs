@@ -63,6 +63,16 @@ impl Smtp {
         Ok(Self { transport, from })
     }
 
+    /// Connects, greets and signs in as for a mail, and sends none.
+    pub async fn greet(&self) -> Result<(), SendError> {
+        match tokio::time::timeout(CONVERSATION, self.transport.test_connection()).await {
+            Ok(Ok(true)) => Ok(()),
+            Ok(Ok(false)) => Err(SendError::Failed("the mail server does not go on after its greeting".to_owned())),
+            Ok(Err(error)) => Err(why(&error)),
+            Err(_) => Err(SendError::Failed("the mail server is too slow".to_owned())),
+        }
+    }
+
     fn message(&self, mail: Mail<'_>) -> Result<Message, SendError> {
         let to: Address = mail.to.parse().map_err(|_| SendError::Refused("mail cannot go to such an address".to_owned()))?;
         Message::builder()

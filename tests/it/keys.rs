@@ -483,8 +483,8 @@ async fn the_command_line_minds_keys() {
         let all = "read trade transfer manage operate";
         assert_eq!(lines.len(), 3, "{list}");
         for (line, expected) in lines.iter().zip([
-            [&next[..16], "live", all, "made by coffer keys create"],
-            [&public[..16], "live", "start", "Sign-up page"],
+            [&next[..16], "active", all, "made by coffer keys create"],
+            [&public[..16], "active", "start", "Sign-up page"],
             [&first[..16], "revoked", all, "made by coffer keys create"],
         ]) {
             assert_eq!([line[0], line[1], line[2], line[4]], expected, "{list}");

@@ -35,10 +35,10 @@ pub(super) enum Connection {
 }
 
 impl Connection {
-    async fn run(&mut self, text: &'static str) -> Result<(), sqlx::Error> {
+    async fn run(&mut self, text: &'static str, limit: Duration) -> Result<(), sqlx::Error> {
         match self {
             Self::Sqlite(connection) => connection.execute(text).await.map(drop),
-            Self::Postgres(connection) => limited(connection.execute(text)).await.map(drop),
+            Self::Postgres(connection) => limited(limit, connection.execute(text)).await.map(drop),
         }
     }
 
@@ -50,8 +50,8 @@ impl Connection {
     }
 }
 
-async fn limited<T>(answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
-    timeout(STATEMENT_TIMEOUT, answer).await.unwrap_or_else(|_| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into())))
+async fn limited<T>(limit: Duration, answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    timeout(limit, answer).await.unwrap_or_else(|_| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into())))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,13 +71,19 @@ enum State {
 struct Leased {
     connection: Option<Connection>,
     state: State,
+    /// How long PostgreSQL may take over one statement.
+    limit: Duration,
 }
 
 impl Leased {
+    const fn new(connection: Connection) -> Self {
+        Self { connection: Some(connection), state: State::Unknown, limit: STATEMENT_TIMEOUT }
+    }
+
     /// Runs a statement that changes the state: unknown until it succeeds, and for ever if it does not.
     async fn change(&mut self, text: &'static str, after: State) -> Result<(), sqlx::Error> {
         self.state = State::Unknown;
-        self.connection.as_mut().ok_or(sqlx::Error::PoolClosed)?.run(text).await?;
+        self.connection.as_mut().ok_or(sqlx::Error::PoolClosed)?.run(text, self.limit).await?;
         self.state = after;
         Ok(())
     }
@@ -100,7 +106,7 @@ impl Drop for Leased {
 }
 
 async fn roll_back(connection: Connection) {
-    let mut leased = Leased { connection: Some(connection), state: State::Unknown };
+    let mut leased = Leased::new(connection);
     _ = leased.change("ROLLBACK", State::Idle).await;
 }
 
@@ -125,13 +131,19 @@ impl WriteTransaction {
             Connection::Sqlite(_) => (DbBackend::Sqlite, BEGIN_SQLITE),
             Connection::Postgres(_) => (DbBackend::Postgres, BEGIN_POSTGRES),
         };
-        let mut leased = Leased { connection: Some(connection), state: State::Unknown };
+        let mut leased = Leased::new(connection);
         leased.change(begin, State::Open).await.map_err(|error| {
             let error = failed(DbErr::Exec, error);
             // Of what is left, a BEGIN fails by being inside another transaction only.
             if Error::may_pass(&error) { error } else { failed(DbErr::Conn, sqlx::Error::BeginFailed) }
         })?;
         Ok(Self { leased: Mutex::new(leased), backend, health, watcher })
+    }
+
+    /// Lets statements and the commit take as long as they need, for commands of operators.
+    pub fn without_time_limit(mut self) -> Self {
+        self.leased.get_mut().limit = Duration::MAX;
+        self
     }
 
     /// Commits. An error means that nothing may be acknowledged: the transaction was rolled back, or its outcome is unknown because the
@@ -181,6 +193,7 @@ macro_rules! run {
         let mut leased = $transaction.leased.lock().await;
         // A caller that goes away in the middle of a statement leaves it unknown.
         let before = std::mem::replace(&mut leased.state, State::Unknown);
+        let limit = leased.limit;
         let answer = match leased.connection.as_mut() {
             Some(Connection::Sqlite(connection)) => {
                 let $connection = &mut **connection;
@@ -188,7 +201,7 @@ macro_rules! run {
             }
             Some(Connection::Postgres(connection)) => {
                 let $connection = &mut **connection;
-                limited($answer).await
+                limited(limit, $answer).await
             }
             None => Err(sqlx::Error::PoolClosed),
         };

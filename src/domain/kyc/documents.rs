@@ -25,7 +25,7 @@ use entity::{
     kyc_document::{self, DocumentKind, Format, file_name},
     partner::Mode,
 };
-use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter};
+use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -208,6 +208,20 @@ async fn keep(
         done
     });
     work.await.map_err(|_| Error::broken("an upload broke off"))?
+}
+
+/// The names of the files of documents, in the order of their ids: at most `most` of those after this one, with their ids.
+pub async fn files(connection: &impl ConnectionTrait, after: Uuid, most: u64) -> Result<Vec<(Uuid, String)>> {
+    let ids: Vec<(Uuid, Uuid)> = kyc_document::Entity::find()
+        .select_only()
+        .columns([kyc_document::Column::PartnerId, kyc_document::Column::Id])
+        .filter(kyc_document::Column::Id.gt(after))
+        .order_by_asc(kyc_document::Column::Id)
+        .limit(most)
+        .into_tuple()
+        .all(connection)
+        .await?;
+    Ok(ids.into_iter().map(|(partner_id, id)| (id, file_name(partner_id, id))).collect())
 }
 
 async fn put(app: &App, file: &str, sealed: Vec<u8>) -> Result<()> {
