@@ -269,7 +269,8 @@ mod tests {
 
     #[test]
     fn e_mail_addresses_have_a_shape() {
-        let longest = format!("{}@example.com", "a".repeat(242));
+        let label = "b".repeat(63);
+        let longest = format!("{}@{label}.{label}.{}.com", "a".repeat(64), "b".repeat(57));
         for text in ["john@example.com", "a.b+c@mail.example.co", "ÿ@example.com", &longest] {
             assert_eq!(Email::parse(text).unwrap().as_str(), text);
         }
@@ -291,7 +292,6 @@ mod tests {
             ("a,b@example.com", EmailError::Shape),
             ("a;b@example.com", EmailError::Shape),
             ("Ada <a@example.com>", EmailError::Shape),
-            ("a@exa_mple.com", EmailError::Shape),
             ("a@-example.com", EmailError::Shape),
             ("a\u{200b}b@example.com", EmailError::Shape),
             ("a@exam\u{ad}ple.com", EmailError::Shape),

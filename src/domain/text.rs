@@ -27,7 +27,7 @@ pub fn is_invisible(character: char) -> bool {
     INVISIBLE.iter().any(|(first, last)| (*first..=*last).contains(&character))
 }
 
-/// Whether a text holds a control character, but for the ends of lines and tabs. PostgreSQL cannot keep a NUL at all.
+/// Whether a text holds a control character other than whitespace. PostgreSQL cannot keep a NUL at all.
 pub fn has_control(text: &str) -> bool {
-    text.contains(|character: char| character.is_control() && !matches!(character, '\n' | '\r' | '\t'))
+    text.contains(|character: char| character.is_control() && !character.is_whitespace())
 }

@@ -37,7 +37,7 @@ pub const FULL_NAME: Form = form(
     1,
     201,
     concat!(
-        r"^(?![\s\S]*[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f])\s*(?=\S{1,100}\s*$|[\s\S]{1,100}?\s+\S{1,100}\s*$)",
+        r"^(?![\s\S]*[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f])\s*(?=\S{1,100}\s*$|[\s\S]{1,100}?\s+\S{1,100}\s*$)",
         r"(?:[^\x00-\x1f\x7f-\x9f]*\p{L}[^\x00-\x1f\x7f-\x9f]*\s)?[^\x00-\x1f\x7f-\x9f\s]*\p{L}[^\x00-\x1f\x7f-\x9f\s]*\s*$"
     ),
     "",
@@ -70,7 +70,7 @@ pub const BANK_ACCOUNT_NUMBER: Form = form(4, 17, r"^[A-Za-z0-9]{4,17}$", "");
 /// A passcode.
 pub const PASSCODE: Form = form(6, 6, r"^[0-9]{6}$", "");
 /// Notes of several lines.
-pub const NOTES: Form = form(0, 2000, r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$", "");
+pub const NOTES: Form = form(0, 2000, r"^[^\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]*$", "");
 /// A PDF, a JPEG or a PNG in base64.
 pub const DOCUMENT: Form = form(
     4,

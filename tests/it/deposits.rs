@@ -134,8 +134,8 @@ on_both! {
         assert_eq!(ids(&app.get("/v1/deposits?status=pending&order=asc").await), [second.as_str(), &eves]);
         let of_ada = format!("/v1/deposits?account_id={}", ada.account_id);
         assert_eq!(ids(&app.get(&of_ada).await), [second.as_str(), &settled]);
-        let of_nobody = app.get(&format!("/v1/deposits?account_id={}", ada.user_id)).await;
-        assert_eq!((of_nobody.status, &of_nobody.body["data"]), (200, &json!([])));
+        let of_no_account = app.get(&format!("/v1/deposits?account_id={}", ada.user_id)).await;
+        assert_eq!((of_no_account.status, &of_no_account.body["data"]), (200, &json!([])));
         let first = app.get(&format!("{of_ada}&limit=1")).await;
         let next = first.body["pagination"]["next_page"].as_str().unwrap();
         assert_eq!(next, format!("/v1/deposits?limit=1&order=desc&status=all&account_id={}&starting_after={second}", ada.account_id));

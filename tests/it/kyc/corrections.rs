@@ -123,7 +123,7 @@ on_both! {
             ("address_state", "ZZ", "address_state must be a known code"),
             ("address_postal_code", "2322", "address_postal_code must be a ZIP code of 5 or 9 digits"),
             ("address_country_code", "ZZ", "address_country_code must be a known code"),
-            ("address_line_1", "\u{7}", "address_line_1 must have at most 100 printable characters"),
+            ("address_line_1", "\u{7}", "address_line_1 must not have control characters"),
         ] {
             refused(&app.patch(token, with(json!({}), field, value)).await, 400, "validation_error", message);
         }
