@@ -32,7 +32,7 @@ impl From<Error> for Fault {
         match &error {
             Error::Database(_) | Error::Broken(_) => tracing::error!(cause = %error.cause(), "a request failed"),
             Error::Busy | Error::Unavailable(_) | Error::DatabaseUnavailable(_) => {
-                tracing::warn!(cause = %error.cause(), "a request could not be served")
+                tracing::warn!(cause = %error.cause(), "a request could not be served");
             }
             _ => {}
         }

@@ -77,8 +77,15 @@ impl Error {
     /// Whether the database itself cannot do its work, whatever it is asked: unreachable, read-only, full, or failing.
     pub(super) fn is_fault_of_database(error: &DbErr) -> bool {
         match driver_error(error) {
-            Some(SqlxError::Io(_) | SqlxError::Tls(_) | SqlxError::Protocol(_) | SqlxError::WorkerCrashed) => true,
-            Some(SqlxError::PoolClosed | SqlxError::PoolTimedOut | SqlxError::BeginFailed) => true,
+            Some(
+                SqlxError::Io(_)
+                | SqlxError::Tls(_)
+                | SqlxError::Protocol(_)
+                | SqlxError::WorkerCrashed
+                | SqlxError::PoolClosed
+                | SqlxError::PoolTimedOut
+                | SqlxError::BeginFailed,
+            ) => true,
             Some(SqlxError::Database(_)) => database_code(error).is_some_and(|code| match primary_code(&code) {
                 // READONLY, IOERR, FULL, CANTOPEN
                 Some(primary) => matches!(primary, 8 | 10 | 13 | 14),

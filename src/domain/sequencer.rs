@@ -92,7 +92,9 @@ async fn seal_and_publish(db: &Db, feed: &Feed, vault: &Vault, unsure: &mut Vec<
             .all(&db.read)
             .await?;
         unsure.clear();
-        sealed.into_iter().for_each(|event| feed.publish(event));
+        for event in sealed {
+            feed.publish(event);
+        }
     }
     while seal_batch(db, feed, vault, unsure).await? == BATCH {}
     Ok(())
