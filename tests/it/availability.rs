@@ -14,8 +14,8 @@ use coffer::{
     http::{BodyLimits, Entrance, Settings, connections::ConnectionLimits, server::ServerSettings},
     rest::{ROUTES, WELLNESS, is_wellness},
 };
-use entity::{partner, timer, transfer};
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
+use entity::{timer, transfer};
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use serde_json::{Value, json};
 use std::{
     net::{IpAddr, SocketAddr},
