@@ -396,10 +396,10 @@ on_both! {
             ("Listed", "523456785", "1985-01-23", "DOCUMENTATION_REQUIRED", "Manual Review"),
         ].into_iter().enumerate() {
             let what = format!("{last_name} {birth_date} {turn}");
-            let rest = |path: &str| app.anonymous("POST", path).bearer_auth(&key).header("idempotency-key", format!("{path} {turn}"));
+            let rest = |path: &str| app.anonymous("POST", path).bearer_auth(&key).header("idempotency-key", format!("{path}-{turn}"));
             let graphql = async |document: &str| {
                 let mut input = input(last_name, ssn, birth_date);
-                input["idempotencyKey"] = json!(format!("graphql {} {turn}", document.len()));
+                input["idempotencyKey"] = json!(format!("graphql-{}-{turn}", document.len()));
                 app.gql_as(Some(&key), document, json!({ "input": input })).await
             };
             let mut ids = Vec::new();

@@ -327,7 +327,10 @@ on_both! {
         let path = format!("/v1/kyc/{}", user.body["kyc_token"].as_str().unwrap());
         let asked = send(own("GET", &path)).await;
         let answered = send(own("PATCH", &path).json(&json!({ "answers": answers(&asked.body, &sent, 1) }))).await;
-        assert_eq!((answered.status, answered.body), (200, settled(200, &user.body["kyc_token"], 0.99, "Approved")));
+        let mut told = settled(200, &user.body["kyc_token"], 0.99, "Approved");
+        // What was found is for the partner's secret key.
+        (told["data"]["score"], told["data"]["tags"]) = (Value::Null, json!([]));
+        assert_eq!((answered.status, answered.body), (200, told));
         let viewer = app.gql_as(Some(&me.access), "{ viewer { status kyc { outcome user { id } } kycRequirements } }", json!({})).await;
         let kyc = json!({ "outcome": "APPROVED", "user": { "id": me.user_id } });
         assert_eq!(viewer.data()["viewer"], json!({ "status": "APPROVED", "kyc": kyc, "kycRequirements": [] }));

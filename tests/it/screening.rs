@@ -592,7 +592,7 @@ on_both! {
         assert_eq!(standing_of["kyc"]["tags"], json!(["Address Match", "Phone Match", "Watch List Match"]));
         let buy = app.gql(ORDER_PLACE, json!({ "input": ada.order("held", "BUY", "VTI", "1") })).await;
         assert_eq!(buy.user_error("orderPlace")["code"], "KYC_NOT_APPROVED");
-        let deposit = app.gql(DEPOSIT_CREATE, json!({ "input": ada.deposit("held", "10") })).await;
+        let deposit = app.gql(DEPOSIT_CREATE, json!({ "input": ada.deposit("held-deposit", "10") })).await;
         assert_eq!(deposit.user_error("depositCreate")["code"], "KYC_NOT_APPROVED");
         assert_eq!(app.balance(&ada.account_id).await[0], "1000.00");
         clear(&app, clearing(&standing_of["kyc"]["watchListHits"][0])).await.entity("watchListHitClear", "hit");
@@ -621,7 +621,7 @@ on_both! {
     async fn a_person_is_not_told_of_a_hit(app: TestApp) {
         let ada = app.person("ada@example.com", "2025550142").await;
         let patch = json!({ "firstName": "Ada", "lastName": "Carter", "ssn": "123456789", "birthDate": "1985-01-23",
-            "address": { "line1": "123 Test St", "city": "Richmond", "state": "VA", "postalCode": "23220" } });
+            "address": { "line1": "123 Test St", "city": "Richmond", "state": "VA", "postalCode": "23220", "countryCode": "US" } });
         amended(&app, &ada.user_id, patch).await;
         let mut socket = Socket::join(&app, Some(&ada.access)).await;
         socket.subscribe("1", "subscription { events(after: \"0\") { type } }", json!({})).await;
