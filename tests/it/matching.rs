@@ -1,4 +1,4 @@
-//! How well the watch list finds people who write a listed name in another way, and whom it leaves alone.
+//! How well the watch list finds people who write a listed name in another way, and how often it is wrong about common names.
 //!
 //! The data was written without a look at the matcher: people and their variants are invented. `variants_held_out.csv` was not looked at
 //! while the matcher was tuned.

@@ -123,6 +123,8 @@ pub const SAME_YEAR: i32 = 10;
 /// What days of birth add that are years away.
 pub const FAR: i32 = -30;
 
+const YEARS_AWAY: &str = "Every listed day of birth is years away.";
+
 /// What the listed days of birth add to the score of a person born on a day, and why. None of them is told.
 pub fn compared(births: &[Birth], born: NaiveDate) -> (i32, &'static str) {
     births.iter().map(|birth| one_compared(*birth, born)).max_by_key(|(points, _)| *points).unwrap_or((0, "No day of birth is listed."))
@@ -130,10 +132,14 @@ pub fn compared(births: &[Birth], born: NaiveDate) -> (i32, &'static str) {
 
 fn one_compared(birth: Birth, born: NaiveDate) -> (i32, &'static str) {
     let year = born.year();
-    if let Birth::Day(day) = birth
-        && let Some(slip) = slip(day, born)
-    {
-        return slip;
+    if let Birth::Day(day) = birth {
+        // Most of a list: years away, and on another day of the year, so that no slip of the pen explains it.
+        if (day.year() - year).abs() > TOLERANCE && day.ordinal().abs_diff(born.ordinal()) > 1 {
+            return (FAR, YEARS_AWAY);
+        }
+        if let Some(slip) = slip(day, born) {
+            return slip;
+        }
     }
     match birth {
         Birth::Month(listed, month) if (listed, month) == (year, born.month()) => (15, "The same month of birth is listed."),
@@ -141,7 +147,7 @@ fn one_compared(birth: Birth, born: NaiveDate) -> (i32, &'static str) {
         Birth::Unread => (0, "The listed day of birth cannot be read."),
         other => match other.year().map_or(0, |listed| (listed - year).abs()) {
             0 => (5, "Another day of the same year is listed."),
-            apart if apart > TOLERANCE => (FAR, "Every listed day of birth is years away."),
+            apart if apart > TOLERANCE => (FAR, YEARS_AWAY),
             _ if matches!(other, Birth::Day(_)) => (-5, "Another day is listed, at most two years away."),
             _ => (0, "The listed year of birth is at most two years away."),
         },

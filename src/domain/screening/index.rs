@@ -79,7 +79,7 @@ pub struct Part {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Likeness {
     pub entry: i64,
-    /// The one of its names that resembles hers most.
+    /// The one of its names that resembles the person's most.
     pub listed_name: String,
     /// One a line.
     pub programs: String,
@@ -159,15 +159,15 @@ struct Unit {
     parts: Parts,
 }
 
-/// A word of hers that is like one of a listed name's.
+/// A word of a person that is like one of a listed name's.
 #[derive(Clone, Copy, Debug)]
 struct Pair {
     likeness: u32,
-    hers: Parts,
+    person: Parts,
     listed: Parts,
 }
 
-/// How alike words are that were compared already, by the place of hers and the listed one's.
+/// How alike words are that were compared already, by the place of the person's and the listed one's.
 type Known = HashMap<(usize, u32), Option<u32>>;
 
 impl Index {
@@ -227,18 +227,18 @@ impl Index {
     /// `Family, Given`, or without a comma.
     pub fn resembling(&self, name: &str, born: NaiveDate) -> Vec<Likeness> {
         let parts = names::parts(name);
-        let hers = units_of_person(&parts);
+        let person = units_of_person(&parts);
         let shape = Shape::of(&parts);
         let births: Vec<i32> = self.names.iter().map(|name| births::compared(&name.listed.births, born).0).collect();
         let mut known = Known::new();
-        let (mut met, chance) = self.met(&hers, &shape, &births, &mut known);
+        let (mut met, chance) = self.met(&person, &shape, &births, &mut known);
         met.extend((0..).zip(&births).filter(|(_, points)| **points >= NEAR).map(|(number, _)| number));
         met.sort_unstable();
         met.dedup();
         let mut best: HashMap<i64, (i32, NameScore, &Name)> = HashMap::new();
         for number in met {
             let Some((name, birth)) = self.names.get(number as usize).zip(births.get(number as usize).copied()) else { continue };
-            let pairs = self.pairs(&hers, name, &mut known);
+            let pairs = self.pairs(&person, name, &mut known);
             let mut of_name = compared(&pairs, &shape, &name.shape);
             if birth < NEAR {
                 of_name.common(chance, birth, &name.listed.births);
@@ -253,16 +253,20 @@ impl Index {
         best.into_iter().map(|(score, of_name, name)| told(score, &of_name, &name.listed, born)).collect()
     }
 
-    /// The names that enough words of hers are like, those left out whose people were born years away; and how many names of the list
+    /// The names that enough words of a person are like, those left out whose people were born years away; and how many names of the list
     /// would have as much in common by chance.
-    fn met(&self, hers: &[Unit], shape: &Shape, births: &[i32], known: &mut Known) -> (Vec<u32>, u64) {
+    fn met(&self, person: &[Unit], shape: &Shape, births: &[i32], known: &mut Known) -> (Vec<u32>, u64) {
         let mut masks: Vec<Parts> = vec![0; self.names.len()];
         let mut touched: Vec<u32> = Vec::new();
         let mut frequencies: Vec<u64> = Vec::new();
-        for (at, unit) in hers.iter().enumerate() {
+        for (at, unit) in person.iter().enumerate() {
             let mut frequency = 0;
             for place in self.candidates(&unit.word) {
                 let Some(listing) = self.words.get(place as usize) else { continue };
+                // A word of nothing but people born years away is not compared: they are no hits, and it is too rare to make a name common.
+                if listing.names.iter().all(|number| births.get(*number as usize).is_some_and(|points| *points <= FAR)) {
+                    continue;
+                }
                 let likeness = unit.word.likeness(&listing.word);
                 known.insert((at, place), likeness);
                 if likeness.is_none() {
@@ -294,18 +298,18 @@ impl Index {
     }
 
     /// Every word of a person that is like one of a listed name's, the most alike first.
-    fn pairs(&self, hers: &[Unit], name: &Name, known: &mut Known) -> Vec<Pair> {
+    fn pairs(&self, person: &[Unit], name: &Name, known: &mut Known) -> Vec<Pair> {
         let mut pairs = Vec::new();
-        for (at, unit) in hers.iter().enumerate() {
-            // Neighbours of hers are compared with one part, not with several.
+        for (at, unit) in person.iter().enumerate() {
+            // Neighbours of the person's are compared with one part, not with several.
             let is_one = unit.parts.is_power_of_two();
             for &(place, listed) in name.words.iter().filter(|(_, listed)| is_one || listed.is_power_of_two()) {
                 let Some(listing) = self.words.get(place as usize) else { continue };
                 let likeness = *known.entry((at, place)).or_insert_with(|| unit.word.likeness(&listing.word));
-                pairs.extend(likeness.map(|likeness| Pair { likeness, hers: unit.parts, listed }));
+                pairs.extend(likeness.map(|likeness| Pair { likeness, person: unit.parts, listed }));
             }
         }
-        pairs.sort_unstable_by_key(|pair| Reverse((pair.likeness, pair.hers.count_ones() + pair.listed.count_ones())));
+        pairs.sort_unstable_by_key(|pair| Reverse((pair.likeness, pair.person.count_ones() + pair.listed.count_ones())));
         pairs
     }
 }
@@ -386,18 +390,18 @@ impl NameScore {
 }
 
 /// Compares a name with a listed one by the pairs of their words, the best pairs first.
-fn compared(pairs: &[Pair], hers: &Shape, listed: &Shape) -> NameScore {
-    let (mut hers_taken, mut listed_taken): (Parts, Parts) = (0, 0);
+fn compared(pairs: &[Pair], person: &Shape, listed: &Shape) -> NameScore {
+    let (mut person_taken, mut listed_taken): (Parts, Parts) = (0, 0);
     let mut found = NameScore { points: 0, same: 0, alike: 0, initials: 0, longer: 0, is_common: false };
-    let (mut sum, mut her_count, mut listed_count) = (0, hers.core.count_ones(), listed.core.count_ones());
+    let (mut sum, mut person_count, mut listed_count) = (0, person.core.count_ones(), listed.core.count_ones());
     for pair in pairs {
-        let (of_hers, of_listed) = (pair.hers & hers.core, pair.listed & listed.core);
-        if hers_taken & pair.hers != 0 || listed_taken & pair.listed != 0 || of_hers == 0 || of_listed == 0 {
+        let (of_person, of_listed) = (pair.person & person.core, pair.listed & listed.core);
+        if person_taken & pair.person != 0 || listed_taken & pair.listed != 0 || of_person == 0 || of_listed == 0 {
             continue;
         }
-        hers_taken |= pair.hers;
+        person_taken |= pair.person;
         listed_taken |= pair.listed;
-        her_count -= of_hers.count_ones() - 1;
+        person_count -= of_person.count_ones() - 1;
         listed_count -= of_listed.count_ones() - 1;
         sum += pair.likeness;
         if pair.likeness == 100 {
@@ -406,26 +410,26 @@ fn compared(pairs: &[Pair], hers: &Shape, listed: &Shape) -> NameScore {
             found.alike += 1;
         }
     }
-    for (letter, at) in hers.letters.iter().zip(0_u32..) {
-        if hers.core & !hers_taken & 1 << at == 0 {
+    for (letter, at) in person.letters.iter().zip(0_u32..) {
+        if person.core & !person_taken & 1 << at == 0 {
             continue;
         }
         let free = listed.core & !listed_taken;
-        let is_initial = hers.initials & 1 << at != 0;
+        let is_initial = person.initials & 1 << at != 0;
         let fits =
             |(other, place): &(&u8, u32)| free & 1 << place != 0 && *other == letter && (is_initial || listed.initials & 1 << place != 0);
         if let Some((_, place)) = listed.letters.iter().zip(0_u32..).find(fits) {
-            hers_taken |= 1 << at;
+            person_taken |= 1 << at;
             listed_taken |= 1 << place;
             sum += INITIAL;
             found.initials += 1;
         }
     }
-    let all_taken = hers.core & !hers_taken == 0 && listed.core & !listed_taken == 0;
-    let least = if all_taken && (hers.core.count_ones() > 1 || listed.core.count_ones() > 1) { 1 } else { 2 };
-    let shorter = her_count.min(listed_count).max(least);
-    found.longer = her_count.max(listed_count).max(least);
-    let (of_longer, taken) = if listed_count > her_count { (listed, listed_taken) } else { (hers, hers_taken) };
+    let all_taken = person.core & !person_taken == 0 && listed.core & !listed_taken == 0;
+    let least = if all_taken && (person.core.count_ones() > 1 || listed.core.count_ones() > 1) { 1 } else { 2 };
+    let shorter = person_count.min(listed_count).max(least);
+    found.longer = person_count.max(listed_count).max(least);
+    let (of_longer, taken) = if listed_count > person_count { (listed, listed_taken) } else { (person, person_taken) };
     let missing = (of_longer.family & !taken).count_ones().min(found.longer - shorter);
     let family = match missing {
         0 => 0,
@@ -466,12 +470,12 @@ mod tests {
     }
 
     /// The points of the name and of the birth date, whether or not they come to a hit.
-    fn points(hers: &str, name: &str, remarks: &str) -> (i32, i32) {
+    fn points(person: &str, name: &str, remarks: &str) -> (i32, i32) {
         let index = Index::new([listed(1, name, remarks)]);
-        let parts = names::parts(hers);
-        let hers = units_of_person(&parts);
+        let parts = names::parts(person);
+        let person = units_of_person(&parts);
         let mut known = Known::new();
-        let pairs = index.pairs(&hers, &index.names[0], &mut known);
+        let pairs = index.pairs(&person, &index.names[0], &mut known);
         let of_name = compared(&pairs, &Shape::of(&parts), &index.names[0].shape).points;
         (of_name, births::compared(&index.names[0].listed.births, born()).0)
     }
@@ -482,7 +486,7 @@ mod tests {
 
     #[test]
     fn names_and_days_of_birth_come_to_a_score() {
-        for (hers, name, remarks, expected, is_hit) in [
+        for (person, name, remarks, expected, is_hit) in [
             ("Ada Carter", "CARTER, Ada", "", (80, 0), true),
             ("Ada Carter", "CARTER, Ada", "DOB 12 Dec 1960", (80, 20), true),
             ("Ada Carter", "CARTER, Ada", "DOB Dec 1960", (80, 15), true),
@@ -522,12 +526,12 @@ mod tests {
             ("Ada Carter", "CARTER, Ada", "DOB 10 Sep 1962", (80, -5), true),
             ("Чехов, Антон", "CHEKHOV, Anton", "", (80, 0), true),
         ] {
-            let told = points(hers, name, remarks);
-            assert_eq!(told, expected, "{hers} {name} {remarks}");
-            assert_eq!(told.0 + told.1 >= THRESHOLD, is_hit, "{hers} {name} {remarks}");
-            let found = Index::new([listed(1, name, remarks)]).resembling(hers, born());
+            let told = points(person, name, remarks);
+            assert_eq!(told, expected, "{person} {name} {remarks}");
+            assert_eq!(told.0 + told.1 >= THRESHOLD, is_hit, "{person} {name} {remarks}");
+            let found = Index::new([listed(1, name, remarks)]).resembling(person, born());
             let scores: Vec<i32> = found.iter().map(|hit| hit.score).collect();
-            assert_eq!(scores, if is_hit { vec![told.0 + told.1] } else { vec![] }, "{hers} {name} {remarks}");
+            assert_eq!(scores, if is_hit { vec![told.0 + told.1] } else { vec![] }, "{person} {name} {remarks}");
         }
     }
 

@@ -228,6 +228,8 @@ pub const MAX_LETTERS: usize = 40;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sounding {
     graphemes: Box<[Grapheme]>,
+    /// Every sound of them, and every one that is near.
+    all: Sounds,
     /// Whether its script leaves out vowels.
     abjad: bool,
 }
@@ -252,7 +254,8 @@ impl Sounding {
             graphemes.push(Grapheme { sounds, code, near, omission });
             rest = rest.get(length + usize::from(doubled)..).unwrap_or_default();
         }
-        Self { graphemes: graphemes.into(), abjad }
+        let all = graphemes.iter().fold(0, |all, grapheme| all | grapheme.sounds | grapheme.near);
+        Self { graphemes: graphemes.into(), all, abjad }
     }
 
     /// How many graphemes there are.
@@ -275,8 +278,17 @@ impl Sounding {
         if u32::try_from(missing).ok()? * u32::from(cheapest) > most {
             return None;
         }
+        if !self.abjad && !other.abjad && self.without_partner(other).max(other.without_partner(self)) > most {
+            return None;
+        }
         let cost = distance(&self.graphemes, &other.graphemes, self.abjad || other.abjad, Cost::try_from(most).ok()?)?;
         Some(100 - (u32::from(cost) * weight / (10 * length)).min(100))
+    }
+
+    /// What the graphemes cost at least that are like none of another word's.
+    fn without_partner(&self, other: &Self) -> u32 {
+        let alone = self.graphemes.iter().filter(|grapheme| grapheme.sounds != 0 && grapheme.sounds & other.all == 0);
+        alone.map(|grapheme| u32::from(if grapheme.sounds & VOWELS == 0 { grapheme.omission } else { grapheme.omission.min(40) })).sum()
     }
 
     /// Keys of the consonants' classes, and of what is left without one of them: words that sound alike share one.

@@ -79,7 +79,8 @@ impl Word {
         let syllables = syllables.then_some(SAME_SYLLABLES);
         let nickname = share(self.nicknames, other.nicknames).then_some(NICKNAME);
         let (shorter, longer) = if self.text.len() < other.text.len() { (self, other) } else { (other, self) };
-        let shortened = shorter.text.len() >= SHORTEST && longer.text.starts_with(&*shorter.text);
+        let begins_alike = shorter.text.as_bytes().first() == longer.text.as_bytes().first();
+        let shortened = begins_alike && shorter.text.len() >= SHORTEST && longer.text.starts_with(&*shorter.text);
         let shortened = shortened.then_some(if shorter.text.len() > SHORTEST { SHORTENED } else { ALIKE });
         [sounds, syllables, nickname, shortened].into_iter().flatten().max()
     }
