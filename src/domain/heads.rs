@@ -15,8 +15,8 @@ use entity::{
     partner,
 };
 use sea_orm::{
-    ActiveEnum, ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, Iterable, QueryFilter,
-    QuerySelect, Statement, Value,
+    ActiveEnum, ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, Iterable, QueryFilter, QuerySelect, Statement,
+    Value,
 };
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -48,14 +48,14 @@ pub fn is_genuine(key: &HeadKey, head: &Model) -> bool {
 }
 
 /// Makes the heads of a partner that is made in this transaction.
-pub async fn begin(tx: &key: &HeadKey, partner_id: Uuid) -> Result<()> {
+pub async fn begin(tx: &WriteTransaction, key: &HeadKey, partner_id: Uuid) -> Result<()> {
     for chain in Chain::iter() {
         start(tx, key, partner_id, chain, 0, GENESIS.to_vec()).await?;
     }
     Ok(())
 }
 
-async fn start(tx: &key: &HeadKey, partner_id: Uuid, chain: Chain, sealed: i64, hash: Vec<u8>) -> Result<()> {
+async fn start(tx: &WriteTransaction, key: &HeadKey, partner_id: Uuid, chain: Chain, sealed: i64, hash: Vec<u8>) -> Result<()> {
     let mut head = Model { partner_id, chain, sealed, hash, mac: Vec::new() };
     sign(key, &mut head);
     chain_head::ActiveModel::from(head).reset_all().insert(tx).await?;
@@ -86,7 +86,7 @@ pub async fn adopt(db: &Db, vault: &Vault) -> Result<()> {
 }
 
 /// Where a chain without a head ends.
-async fn end_of(tx: &partner_id: Uuid, chain: Chain) -> Result<(i64, Vec<u8>)> {
+async fn end_of(tx: &WriteTransaction, partner_id: Uuid, chain: Chain) -> Result<(i64, Vec<u8>)> {
     let backend = tx.get_database_backend();
     let text = format!("SELECT seq, hash FROM {} WHERE partner_id = $1 AND seq IS NOT NULL ORDER BY seq DESC LIMIT 1", chain.to_value());
     let row = tx.query_one_raw(Statement::from_sql_and_values(backend, text, [partner_id.into()])).await?;
@@ -106,7 +106,7 @@ pub async fn of(connection: &impl ConnectionTrait, partners: impl IntoIterator<I
 }
 
 /// Writes heads that were moved and signed, in one statement.
-pub async fn advance(tx: &heads: &Heads) -> Result<()> {
+pub async fn advance(tx: &WriteTransaction, heads: &Heads) -> Result<()> {
     let backend = tx.get_database_backend();
     let mut values: Vec<Value> = Vec::new();
     let mut rows = Vec::new();

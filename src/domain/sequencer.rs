@@ -15,7 +15,9 @@ use entity::{
     chain_head::{self, Chain},
     event,
 };
-use sea_orm::{ActiveEnum, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, Iterable, QueryFilter, QueryOrder, QuerySelect, Statement, Value};
+use sea_orm::{
+    ActiveEnum, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, Iterable, QueryFilter, QueryOrder, QuerySelect, Statement, Value,
+};
 use std::{
     collections::BTreeSet,
     sync::{

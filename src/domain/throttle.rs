@@ -51,7 +51,7 @@ pub async fn before(app: &App, subjects: &[Subject]) -> Result<()> {
     tx.commit().await
 }
 
-async fn count(tx: &subject: &Subject) -> Result<()> {
+async fn count(tx: &WriteTransaction, subject: &Subject) -> Result<()> {
     let now = clock::system_now();
     let row = throttle::ActiveModel { subject: Set(subject.key.clone()), failures: Set(1), blocked_until: Set(None), last_at: Set(now) };
     let failed = |than: i32| Expr::col((throttle::Entity, Column::Failures)).gte(than - 1);

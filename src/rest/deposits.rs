@@ -73,12 +73,7 @@ async fn read(State(app): State<App>, actor: Caller, Id(id): Id) -> Result<Json<
     Ok(Json(DepositBody::of(&deposit, &visible)))
 }
 
-async fn list(
-    State(app): State<App>,
-    actor: Caller,
-    links: Links,
-    Query(parameters): Query<Parameters>,
-) -> Result<Json<Value>> {
+async fn list(State(app): State<App>, actor: Caller, links: Links, Query(parameters): Query<Parameters>) -> Result<Json<Value>> {
     let asked = Asked::read(&actor, &parameters)?;
     let status = parameters.get("status").map_or("all", String::as_str);
     let mut filter = DepositFilter { status: None, account_id: None };

@@ -1,11 +1,15 @@
 //! Replacing the list of one source, and removing a source.
 
 use super::{SCREENING_LOCK, runs, sdn::Entry};
-use crate::domain::{Code, Error, Refusal, Result, clock, db::Db, ids::Ids, people};
+use crate::domain::{
+    Code, Error, Refusal, Result, clock,
+    db::{Db, WriteTransaction},
+    ids::Ids,
+    people,
+};
 use entity::{Kind, watch_list, watch_list_name};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, WriteTransaction, DbBackend, EntityTrait, IntoActiveModel,
-    QueryFilter, QueryOrder,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
 };
 
 /// A list that has been read.
