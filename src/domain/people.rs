@@ -1,16 +1,17 @@
 //! What people write about themselves: what each text must look like, and the one form in which it is kept.
 
 mod codes;
-mod text;
 mod zips;
 
-use super::{Refusal, Result, text};
+use super::{
+    Refusal, Result,
+    text::{self, is_refused},
+};
 use chrono::{Datelike, NaiveDate};
 use std::fmt;
 
+pub use super::text::tidy;
 pub use codes::{CodeError, Country, UsState};
-use text::is_refused;
-pub use text::tidy;
 pub use zips::is_po_box;
 
 macro_rules! checked_text {

@@ -8,7 +8,7 @@ use hmac::{Hmac, Mac};
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 
-pub use envelope::{Key, SEALING_BYTES, decrypt_in_place, encrypt_in_place, fresh};
+pub use envelope::{Key, SEALING_BYTES, decrypt, decrypt_in_place, encrypt, encrypt_in_place, fresh};
 pub use vault::{ENCRYPTION_KEY, HeadKey, Place, Vault, version_of};
 
 /// A value that is never printed.

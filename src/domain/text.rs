@@ -1,4 +1,6 @@
-//! Characters that a text may hold.
+//! What a text may hold, and the one form in which it is stored.
+
+use unicode_normalization::UnicodeNormalization;
 
 /// Characters that show nothing and by which two texts look the same without being so: Unicode's property
 /// `Default_Ignorable_Code_Point` (Unicode 16, DerivedCoreProperties.txt), and the marks of interlinear annotations.
@@ -30,4 +32,58 @@ pub fn is_invisible(character: char) -> bool {
 /// Whether a text holds a control character other than whitespace. PostgreSQL cannot keep a NUL at all.
 pub fn has_control(text: &str) -> bool {
     text.contains(|character: char| character.is_control() && !character.is_whitespace())
+}
+
+/// The stored form of a free text: NFKC, without invisible characters, with one blank between words and none around them.
+///
+/// Control characters and characters that change the direction of writing are refused before, see `is_refused`.
+pub fn tidy(text: &str) -> String {
+    // Dropping a character can leave two behind that compose.
+    let text: String = text.nfkc().filter(|character| !is_invisible(*character)).nfkc().collect();
+    let words = text.split(|character: char| character.is_whitespace() || character == BRAILLE_BLANK).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// A blank that Unicode counts among the symbols.
+const BRAILLE_BLANK: char = '\u{2800}';
+
+/// Whether no name or address may have this character: it controls a device or changes the direction of writing.
+pub fn is_refused(character: char) -> bool {
+    character.is_control() || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_have_one_form() {
+        for (text, kept) in [
+            ("", ""),
+            (" \u{a0}\u{2003}\u{2800}\u{3000} ", ""),
+            ("12  Main\u{2009}St ", "12 Main St"),
+            ("A\u{200b}d\u{200d}a", "Ada"),
+            ("e\u{34f}\u{301}", "é"),
+            ("\u{200e}Ada\u{200f}\u{61c}", "Ada"),
+            ("\u{115f}\u{1160}\u{ffa0}\u{3164}", ""),
+            ("A\u{e0041}da\u{fe0f}", "Ada"),
+            ("１２３ Ｍａｉｎ", "123 Main"),
+            ("№ 7", "No 7"),
+            ("李 小龙", "李 小龙"),
+            ("O'Brien-Łuczak", "O'Brien-Łuczak"),
+        ] {
+            assert_eq!(tidy(text), kept, "{text:?}");
+            assert_eq!(tidy(kept), kept, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn controls_and_directions_are_refused() {
+        for character in ['\0', '\t', '\n', '\u{7f}', '\u{85}', '\u{202a}', '\u{202e}', '\u{2066}', '\u{2069}'] {
+            assert!(is_refused(character), "{character:?}");
+        }
+        for character in ['a', ' ', '\u{a0}', '\u{200b}', '\u{2060}', 'é'] {
+            assert!(!is_refused(character), "{character:?}");
+        }
+    }
 }

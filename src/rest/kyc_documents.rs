@@ -25,7 +25,7 @@ use axum::{
 use entity::kyc_document;
 use serde::Serialize;
 use serde_json::{Value, json, value::RawValue};
-use std::{borrow::Cow, collections::HashMap};
+use std::collections::HashMap;
 use utoipa::ToSchema;
 
 pub const ROUTES: &[Route] =

@@ -16,7 +16,7 @@ use futures_util::StreamExt;
 use reqwest::header::HeaderMap;
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a slow machine may take over what takes a second at most.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -24,7 +24,7 @@ fn names<'a>(people: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>) -> V
         write!(list, "{number},\"{name}\",\"individual\",\"SDGT\",{nothing}\"{remarks}\"\r\n").unwrap();
         list
     });
-    let entries = sdn::read(list.as_bytes(), None).unwrap();
+    let entries = sdn::read(list.as_bytes(), None).unwrap().entries.into_iter();
     let listed = |entry: sdn::Entry| ListedName {
         entry: entry.number,
         name: entry.names[0].clone(),
@@ -32,7 +32,7 @@ fn names<'a>(people: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>) -> V
         births: entry.births,
         programs: String::new(),
     };
-    entries.into_iter().map(listed).collect()
+    entries.map(listed).collect()
 }
 
 static LISTED: LazyLock<Vec<Vec<String>>> = LazyLock::new(|| rows(include_str!("screening/data/list.csv")));

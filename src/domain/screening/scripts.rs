@@ -4,6 +4,7 @@
 //! Chinese Hanyu Pinyin, Korean the Revised Romanisation of 2000; the tables of the last two and of the other scripts are those of
 //! `any_ascii`. Letters that only look Latin, in a word of Latin ones, are read as they look (Unicode Technical Standard 39).
 
+use crate::domain::text;
 use any_ascii::any_ascii_char;
 use unicode_normalization::UnicodeNormalization;
 
@@ -47,10 +48,7 @@ pub fn script(character: char) -> Option<Script> {
 
 /// Characters that are not seen: they say nothing in a name.
 pub fn is_invisible(character: char) -> bool {
-    matches!(u32::from(character),
-        0xad | 0x34f | 0x61c | 0x115f | 0x1160 | 0x17b4 | 0x17b5 | 0x180b..=0x180f | 0x200b..=0x200f | 0x202a..=0x202e | 0x2060..=0x206f
-        | 0x3164 | 0xfe00..=0xfe0f | 0xfeff | 0xffa0 | 0xfff0..=0xfffb | 0xe0000..=0xe0fff)
-        || (character.is_control() && !character.is_whitespace())
+    text::is_invisible(character) || (character.is_control() && !character.is_whitespace())
 }
 
 /// Marks above and below letters, which are not compared: accents, and the vowel signs of Arabic and Hebrew.
