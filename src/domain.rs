@@ -56,4 +56,4 @@ pub mod transfers;
 pub mod users;
 
 pub use actor::{Actor, Scope, Who};
-pub use error::{Code, Error, Refusal, Result};
+pub use error::{Checks, Code, Error, Refusal, Result, both};

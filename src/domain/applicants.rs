@@ -1,7 +1,7 @@
 //! Who a person says she is: what is asked of her, which of it can be, and how it is kept.
 
 use super::{
-    Error, Refusal, Result,
+    Checks, Error, Refusal, Result,
     command::Desk,
     people::{self, Country, Email, Phone, PostalCode, UsState, age_on, check_words, parse_birth_date, person_name, tidy},
     secrets::{Place, Secret},
@@ -46,16 +46,18 @@ pub struct Checked {
 impl NewUser {
     /// Reads every field, or refuses the first that cannot be.
     pub fn checked(&self, mode: Mode) -> Result<Checked> {
-        person_name("firstName", &self.first_name)?;
-        person_name("lastName", &self.last_name)?;
-        valid("email", Email::parse(&self.email))?;
-        let phone = self.phone.as_deref().map(check_phone).transpose()?;
-        let birth_date = self.birth_date.as_deref().map(|day| valid("birthDate", parse_birth_date(day))).transpose()?;
+        let mut checks = Checks::default();
+        checks.note(person_name("firstName", &self.first_name));
+        checks.note(person_name("lastName", &self.last_name));
+        checks.note(valid("email", Email::parse(&self.email)));
+        let phone = self.phone.as_deref().and_then(|phone| checks.note(check_phone(phone)));
+        let birth_date = self.birth_date.as_deref().and_then(|day| checks.note(valid("birthDate", parse_birth_date(day))));
         let sandbox = mode == Mode::Sandbox;
-        let ssn = self.ssn.as_deref().map(|ssn| valid("ssn", Ssn::parse(ssn, sandbox))).transpose()?;
+        let ssn = self.ssn.as_deref().and_then(|ssn| checks.note(valid("ssn", Ssn::parse(ssn, sandbox))));
         if let Some(address) = &self.address {
-            address.check()?;
+            checks.note(address.check());
         }
+        checks.done()?;
         Ok(Checked { phone, ssn, birth_date })
     }
 
@@ -112,20 +114,23 @@ impl NewAddress {
 
     /// Refuses what cannot be.
     pub fn check(&self) -> Result<()> {
-        check_words("address.line1", &self.line1)?;
+        let mut checks = Checks::default();
+        checks.note(check_words("address.line1", &self.line1));
         if let Some(line2) = &self.line2 {
-            check_words("address.line2", line2)?;
+            checks.note(check_words("address.line2", line2));
         }
-        check_words("address.city", &self.city)?;
-        let country = valid("address.countryCode", Country::from_alpha2(&self.country_code))?;
-        if country.alpha2() == "US" {
-            valid("address.state", UsState::parse(&self.state))?;
-            valid("address.postalCode", PostalCode::parse(&self.postal_code))?;
-        } else {
-            check_words("address.state", &self.state)?;
-            check_words("address.postalCode", &self.postal_code)?;
+        checks.note(check_words("address.city", &self.city));
+        match checks.note(valid("address.countryCode", Country::from_alpha2(&self.country_code))) {
+            Some(country) if country.alpha2() == "US" => {
+                checks.note(valid("address.state", UsState::parse(&self.state)));
+                checks.note(valid("address.postalCode", PostalCode::parse(&self.postal_code)));
+            }
+            _ => {
+                checks.note(check_words("address.state", &self.state));
+                checks.note(check_words("address.postalCode", &self.postal_code));
+            }
         }
-        Ok(())
+        checks.done()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Bank accounts outside, which deposits are pulled from.
 
 use super::{
-    Actor, Code, Refusal, Result, Scope, applicants, audit,
+    Actor, Checks, Code, Refusal, Result, Scope, applicants, audit,
     command::{self, Answer, Command, Desk},
     events::Happening,
     idempotency::Key,
@@ -49,12 +49,14 @@ impl Command for NewBankAccount {
     type Done = bank_account::Model;
 
     fn check(&self, _: Mode) -> Result<()> {
-        if self.number.is_empty() {
-            return Err(Refusal::required("number").into());
-        }
-        applicants::valid("number", AccountNumber::parse(&self.number))?;
-        applicants::valid("routingNumber", RoutingNumber::parse(&self.routing_number))?;
-        people::check_words("nickname", &self.nickname)
+        let mut checks = Checks::default();
+        checks.note(match self.number.as_str() {
+            "" => Err(Refusal::required("number").into()),
+            number => applicants::valid("number", AccountNumber::parse(number)),
+        });
+        checks.note(applicants::valid("routingNumber", RoutingNumber::parse(&self.routing_number)));
+        checks.note(people::check_words("nickname", &self.nickname));
+        checks.done()
     }
 
     async fn carry_out(&self, desk: &Desk<'_>) -> Result<bank_account::Model> {

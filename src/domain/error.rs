@@ -48,10 +48,15 @@ impl Error {
 
     /// The same, blaming a field of the group called `group` instead of one beside it.
     pub fn inside(mut self, group: &str) -> Self {
-        if let Self::Refused(refusal) = &mut self
-            && !refusal.path.is_empty()
-        {
-            refusal.path.insert(0, group.to_owned());
+        if let Self::Refused(refusal) = &mut self {
+            let others = std::mem::take(&mut refusal.others);
+            let grouped = |mut refusal: Refusal| {
+                if !refusal.path.is_empty() {
+                    refusal.path.insert(0, group.to_owned());
+                }
+                refusal
+            };
+            *refusal = Refusal { others: others.into_iter().map(grouped).collect(), ..grouped(refusal.clone()) };
         }
         self
     }
@@ -148,6 +153,51 @@ impl From<DbErr> for Error {
             Some("57014") => Self::DatabaseUnavailable(error),
             _ if matches!(error, DbErr::ConnectionAcquire(_)) || Self::may_pass(&error) => Self::DatabaseUnavailable(error),
             _ => Self::Database(error),
+        }
+    }
+}
+
+/// Checks of the fields of one request, so that everything that is wrong with it is told at once.
+#[derive(Default)]
+pub struct Checks {
+    refusals: Vec<Refusal>,
+    fault: Option<Error>,
+}
+
+impl Checks {
+    /// Notes the outcome of one check; the value, if there is one.
+    pub fn note<T>(&mut self, outcome: Result<T>) -> Option<T> {
+        match outcome {
+            Ok(value) => return Some(value),
+            Err(Error::Refused(refusal)) => self.refusals.extend(refusal.all()),
+            Err(fault) => self.fault = self.fault.take().or(Some(fault)),
+        }
+        None
+    }
+
+    /// Refuses with everything that was refused, in the order of the checks.
+    pub fn done(self) -> Result<()> {
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
+        let mut refusals = self.refusals.into_iter();
+        match refusals.next() {
+            Some(first) => Err(Refusal { others: refusals.collect(), ..first }.into()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Two values of one request, refused with everything that is wrong with either.
+pub fn both<A, B>(first: Result<A>, second: Result<B>) -> Result<(A, B)> {
+    match (first, second) {
+        (Ok(first), Ok(second)) => Ok((first, second)),
+        (Err(error), Ok(_)) | (Ok(_), Err(error)) => Err(error),
+        (Err(first), Err(second)) => {
+            let mut checks = Checks::default();
+            checks.note::<A>(Err(first));
+            checks.note::<B>(Err(second));
+            Err(checks.done().err().unwrap_or_else(|| Error::broken("a refusal was lost")))
         }
     }
 }
@@ -297,6 +347,9 @@ pub struct Refusal {
     /// Whether this is the remembered answer to an earlier request.
     #[serde(skip)]
     pub replayed: bool,
+    /// What else is wrong with the same request; these have none themselves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<Refusal>,
 }
 
 impl Refusal {
@@ -328,7 +381,13 @@ impl Refusal {
     /// A refusal that blames `field` (steps are split at dots; empty for none).
     pub fn new(code: Code, field: &str, text: impl Into<String>) -> Self {
         let path = field.split('.').filter(|step| !step.is_empty()).map(str::to_owned).collect();
-        Self { code, path, text: text.into(), replayed: false }
+        Self { code, path, text: text.into(), replayed: false, others: Vec::new() }
+    }
+
+    /// This refusal and then the others of the same request.
+    pub fn all(mut self) -> impl Iterator<Item = Self> {
+        let others = std::mem::take(&mut self.others);
+        std::iter::once(self).chain(others)
     }
 
     /// Whether `text` continues a field's name instead of standing alone.

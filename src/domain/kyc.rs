@@ -84,7 +84,7 @@ pub async fn assess(desk: &Desk<'_>, applicant: &Applicant, user_id: Option<Uuid
         user_id,
         token: format!("S-{}", secrets::random_base62(20)?),
         score,
-        outcome: outcome_of(score, is_listed),
+        outcome: outcome_of(score, is_listed || screening::cannot_screen(desk, applicant).await?),
         tags,
         decided_at: desk.now,
         created_at: desk.now,
@@ -183,10 +183,10 @@ pub async fn in_even_time<T>(actor: &Actor, work: impl Future<Output = T>) -> T 
     done
 }
 
-/// What a score comes to; who resembles an entry of the watch list goes to a reviewer.
-pub const fn outcome_of(score: i32, is_listed: bool) -> Outcome {
+/// What a score comes to. Whoever resembles an entry of a watch list, or cannot be screened, goes to a reviewer.
+pub const fn outcome_of(score: i32, needs_reviewer: bool) -> Outcome {
     match score {
-        _ if is_listed => Outcome::ManualReview,
+        _ if needs_reviewer => Outcome::ManualReview,
         90.. => Outcome::Approved,
         60..90 => Outcome::QuestionsRequired,
         30..60 => Outcome::ManualReview,

@@ -1,7 +1,7 @@
 //! How people sign up and in, and change the password by which they do.
 
 use super::{
-    Actor, Code, Error, Refusal, Result, Scope,
+    Actor, Checks, Code, Error, Refusal, Result, Scope,
     actor::{Caller, Whose},
     applicants, audit, clock,
     command::{self, Command, Desk},
@@ -53,9 +53,13 @@ pub struct SignedUp {
 pub async fn sign_up(app: &App, actor: &Actor, new: NewSignUp) -> Result<(user::Model, Issued)> {
     let caller = partners::starting(app, actor).await?;
     limits::by_address(app, limits::SIGN_UP, actor.personal_address()).await?;
-    let email = applicants::valid("email", Email::parse(new.email.trim()))?;
-    passwords::check("password", &new.password)?;
-    new.identity.check(caller.mode)?;
+    let email = || applicants::valid("email", Email::parse(new.email.trim()));
+    let mut checks = Checks::default();
+    checks.note(email());
+    checks.note(passwords::check("password", &new.password));
+    checks.note(new.identity.check(caller.mode));
+    checks.done()?;
+    let email = email()?;
     if find(&app.db.read, caller.whose.partner_id, &email.folded()).await?.is_some() {
         return Err(taken());
     }

@@ -1,7 +1,7 @@
 //! Orders: take an instruction, set aside what it may cost, take it to the market, tell whoever listens.
 
 use super::{
-    Actor, Code, Refusal, Result, Scope, accounts,
+    Actor, Checks, Code, Refusal, Result, Scope, accounts,
     actor::Whose,
     command::{self, Answer, Command, Desk},
     events::Happening,
@@ -63,6 +63,19 @@ const MOST: Quantity = Quantity::from_units(100_000_000 * 100_000_000);
 /// What a buy sets aside above the price, in percent.
 const BUFFER: i64 = 3;
 
+fn check_quantity(quantity: Quantity) -> Result<()> {
+    let refused = |text: String| Err(Refusal::invalid("quantity", text).into());
+    if !quantity.is_positive() {
+        refused("must be above zero".to_owned())
+    } else if quantity.units() % FINEST != 0 {
+        refused("must have at most four decimals".to_owned())
+    } else if quantity > MOST {
+        refused(format!("must be at most {MOST}"))
+    } else {
+        Ok(())
+    }
+}
+
 impl Command for NewOrder {
     const NAME: &'static str = "order.place";
     const SCOPE: Scope = Scope::Trade;
@@ -70,19 +83,12 @@ impl Command for NewOrder {
     type Done = order::Model;
 
     fn check(&self, _: Mode) -> Result<()> {
+        let mut checks = Checks::default();
         if self.symbol.trim().is_empty() {
-            return Err(Refusal::required("symbol").into());
+            checks.note::<()>(Err(Refusal::required("symbol").into()));
         }
-        if !self.quantity.is_positive() {
-            return Err(Refusal::invalid("quantity", "must be above zero").into());
-        }
-        if self.quantity.units() % FINEST != 0 {
-            return Err(Refusal::invalid("quantity", "must have at most four decimals").into());
-        }
-        if self.quantity > MOST {
-            return Err(Refusal::invalid("quantity", format!("must be at most {MOST}")).into());
-        }
-        Ok(())
+        checks.note(check_quantity(self.quantity));
+        checks.done()
     }
 
     async fn carry_out(&self, desk: &Desk<'_>) -> Result<order::Model> {

@@ -1,7 +1,7 @@
 //! What a person says of herself, and who her employer is.
 
 use super::{
-    Actor, Error, Refusal, Result, Scope, applicants, clock,
+    Actor, Checks, Error, Refusal, Result, Scope, applicants, clock,
     command::{self, Command, Desk},
     events::Happening,
     invitations,
@@ -39,30 +39,33 @@ pub struct Identity {
 /// The longest name that is not cut into two: two of the longest and the blank between them.
 const LONGEST_NAME: usize = 201;
 
+fn check_full_name(name: &str) -> Result<()> {
+    if tidy(name).chars().count() > LONGEST_NAME {
+        return Err(Refusal::invalid("fullName", format!("must have at most {LONGEST_NAME} characters")).into());
+    }
+    check_characters("fullName", name)?;
+    let (first, last) = halves(name);
+    person_name("fullName", &first)?;
+    if last.is_empty() { Ok(()) } else { person_name("fullName", &last).map(drop) }
+}
+
 impl Identity {
     /// Refuses what cannot be.
     pub fn check(&self, mode: Mode) -> Result<()> {
+        let mut checks = Checks::default();
         if let Some(name) = &self.full_name {
-            if tidy(name).chars().count() > LONGEST_NAME {
-                return Err(Refusal::invalid("fullName", format!("must have at most {LONGEST_NAME} characters")).into());
-            }
-            check_characters("fullName", name)?;
-            let (first, last) = halves(name);
-            person_name("fullName", &first)?;
-            if !last.is_empty() {
-                person_name("fullName", &last)?;
-            }
+            checks.note(check_full_name(name));
         }
         if let Some(day) = &self.birth_date {
-            applicants::valid("birthDate", parse_birth_date(day))?;
+            checks.note(applicants::valid("birthDate", parse_birth_date(day)));
         }
         if let Some(ssn) = &self.ssn {
-            applicants::valid("ssn", Ssn::parse(ssn, mode == Mode::Sandbox))?;
+            checks.note(applicants::valid("ssn", Ssn::parse(ssn, mode == Mode::Sandbox)));
         }
-        match &self.gender {
-            Some(gender) => check_words("gender", gender),
-            None => Ok(()),
+        if let Some(gender) = &self.gender {
+            checks.note(check_words("gender", gender));
         }
+        checks.done()
     }
 
     /// Writes what is said into a person's row.

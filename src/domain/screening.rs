@@ -18,7 +18,7 @@ mod words;
 pub use births::Birth;
 pub use import::{Imported, NewList, Progress, current, import, parse_source, remove};
 pub use index::{Compared, Index, Likeness, ListedName, Part, THRESHOLD};
-pub use names::is_comparable;
+use names::is_comparable;
 
 use super::{Error, Result, applicants::Applicant, command::Desk, db::WriteTransaction};
 use entity::{Kind, screening_exception, screening_hit, watch_list, watch_list_name};
@@ -145,6 +145,11 @@ async fn share(tx: &WriteTransaction) -> Result<()> {
         tx.execute_unprepared(&format!("SELECT pg_advisory_xact_lock_shared({SCREENING_LOCK})")).await?;
     }
     Ok(())
+}
+
+/// Whether there are lists and a person's name can be compared with none of them, so that a reviewer must look.
+pub async fn cannot_screen(desk: &Desk<'_>, applicant: &Applicant) -> Result<bool> {
+    Ok(!is_comparable(&as_listed(applicant)) && !current(desk.tx).await?.is_empty())
 }
 
 /// The entries that resemble a person, for one identity check: those that an exception holds for are cleared already.

@@ -155,7 +155,7 @@ macro_rules! issued {
                         let secret = text.map(|text| text.reveal().clone());
                         Self { api_key: Some(ApiKey(key)), secret, user_errors: Vec::new(), query }
                     }
-                    Err(refusal) => Self { api_key: None, secret: None, user_errors: vec![refusal.into()], query },
+                    Err(refusal) => Self { api_key: None, secret: None, user_errors: refusal.all().map(Into::into).collect(), query },
                 }
             }
         }

@@ -282,7 +282,7 @@ macro_rules! payload {
                 let query = $crate::graphql::Query::default();
                 match outcome {
                     Ok(value) => Self { $entity: Some(value.into()), user_errors: Vec::new(), query },
-                    Err(refusal) => Self { $entity: None, user_errors: vec![refusal.into()], query },
+                    Err(refusal) => Self { $entity: None, user_errors: refusal.all().map(Into::into).collect(), query },
                 }
             }
         }

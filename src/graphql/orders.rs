@@ -265,12 +265,12 @@ pub struct OrderPlaceInput {
 
 impl OrderPlaceInput {
     fn parse(self) -> domain::Result<(Key, NewOrder)> {
-        let key = Key::parse("idempotencyKey", &self.idempotency_key)?;
+        let (key, quantity) = domain::both(Key::parse("idempotencyKey", &self.idempotency_key), self.quantity.amount("quantity"))?;
         let new = NewOrder {
             account_id: Some(ids::parse(Kind::Account, &self.account_id)),
             symbol: self.symbol,
             side: self.side.into(),
-            quantity: self.quantity.amount("quantity")?,
+            quantity,
             kind: self.kind.into(),
         };
         Ok((key, new))

@@ -122,11 +122,11 @@ pub struct DepositCreateInput {
 
 impl DepositCreateInput {
     fn parse(self) -> domain::Result<(Key, NewDeposit)> {
-        let key = Key::parse("idempotencyKey", &self.idempotency_key)?;
+        let (key, amount) = domain::both(Key::parse("idempotencyKey", &self.idempotency_key), self.amount.cents("amount"))?;
         let new = NewDeposit {
             account_id: ids::parse(Kind::Account, &self.account_id),
             bank_account_id: ids::parse(Kind::BankAccount, &self.bank_account_id),
-            amount: self.amount.cents("amount")?,
+            amount,
         };
         Ok((key, new))
     }

@@ -782,3 +782,60 @@ on_both! {
         assert_eq!(answer.data()["instrumentBySymbol"], Value::Null);
     }
 }
+
+on_both! {
+    async fn everything_that_is_wrong_is_told_at_once(app: TestApp) {
+        let told = async |mutation: &str, input: &str, variables: Value| {
+            let document = format!("mutation($input: {input}!) {{ {mutation}(input: $input) {{ userErrors {{ code path message }} }} }}");
+            let answer = app.gql(&document, json!({ "input": variables })).await;
+            let errors = answer.data()[mutation]["userErrors"].as_array().unwrap().clone();
+            errors.iter().map(|error| {
+                let path: Vec<&str> = error["path"].as_array().unwrap().iter().map(|step| step.as_str().unwrap()).collect();
+                (error["code"].as_str().unwrap().to_owned(), path.join("."))
+            }).collect::<Vec<_>>()
+        };
+        let wrong = |fields: &[(&str, &str)]| fields.iter().map(|(code, path)| ((*code).to_owned(), (*path).to_owned())).collect::<Vec<_>>();
+        let mut nobody = person("", "Hopper");
+        for (field, value) in [("email", "no"), ("phone", "1"), ("ssn", "7"), ("birthDate", "1985-02-30")] {
+            nobody[field] = json!(value);
+        }
+        nobody["address"] = json!({ "line1": "", "city": "", "state": "XX", "postalCode": "1", "countryCode": "US" });
+        let fields = [
+            ("REQUIRED", "firstName"), ("INVALID", "email"), ("INVALID", "phone"), ("INVALID", "birthDate"), ("INVALID", "ssn"),
+            ("REQUIRED", "address.line1"), ("REQUIRED", "address.city"), ("INVALID", "address.state"), ("INVALID", "address.postalCode"),
+        ];
+        let registered = told("userCreate", "UserCreateInput", nobody.clone()).await;
+        assert_eq!(registered, wrong(&fields));
+        let customer = app.customer("Ada").await;
+        let patch = json!({ "userId": customer.user_id, "patch": { "firstName": "", "email": "no", "ssn": "7" } });
+        let patched = told("userUpdate", "UserUpdateInput", patch).await;
+        assert_eq!(patched, wrong(&[("REQUIRED", "patch.firstName"), ("INVALID", "patch.email"), ("INVALID", "patch.ssn")]));
+        let bank = json!({ "userId": customer.user_id, "number": "", "routingNumber": "1", "nickname": "" });
+        let linked = told("bankAccountLink", "BankAccountLinkInput", bank).await;
+        assert_eq!(linked, wrong(&[("REQUIRED", "number"), ("INVALID", "routingNumber"), ("REQUIRED", "nickname")]));
+        let order = json!({ "idempotencyKey": "o", "accountId": customer.account_id, "symbol": " ", "side": "BUY", "quantity": "0" });
+        assert_eq!(told("orderPlace", "OrderPlaceInput", order).await, wrong(&[("REQUIRED", "symbol"), ("INVALID", "quantity")]));
+        let deposit = json!({
+            "idempotencyKey": "", "accountId": customer.account_id, "bankAccountId": customer.bank_account_id, "amount": { "amount": "1.001" },
+        });
+        let deposited = told("depositCreate", "DepositCreateInput", deposit).await;
+        assert_eq!(deposited, wrong(&[("REQUIRED", "idempotencyKey"), ("INVALID", "amount.amount")]));
+        let account = json!({
+            "userId": customer.user_id, "type": "INVESTMENT", "maritalStatus": "SINGLE", "countryOfCitizenship": "XXX",
+            "employmentStatus": "EMPLOYED", "employmentPosition": "", "employerName": "Navy", "isDirector": true,
+        });
+        let opened = told("accountOpen", "AccountOpenInput", account).await;
+        assert_eq!(opened, wrong(&[
+            ("INVALID", "countryOfCitizenship"), ("REQUIRED", "employmentPosition"), ("REQUIRED", "annualIncome"),
+            ("REQUIRED", "investmentObjective"), ("REQUIRED", "investmentExperience"), ("REQUIRED", "netLiquidWorth"),
+            ("REQUIRED", "netTotalWorth"), ("REQUIRED", "riskTolerance"), ("REQUIRED", "directorOf"),
+        ]));
+        let sign_up = json!({ "email": "no", "password": "short", "fullName": "", "ssn": "7" });
+        let signed_up = told("userSignUp", "UserSignUpInput", sign_up).await;
+        assert_eq!(signed_up.iter().map(|(_, path)| path.as_str()).collect::<Vec<_>>(), ["email", "password", "fullName", "ssn"]);
+
+        // REST tells the first.
+        let rest = app.post("/v1/users", json!({ "first_name": "", "last_name": "H", "email_address": "no" })).await;
+        assert_eq!((rest.status, &rest.body["error"]["message"]), (400, &json!("first_name is required")));
+    }
+}

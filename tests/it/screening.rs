@@ -618,6 +618,19 @@ on_both! {
         assert_eq!(app.audit().await.wrong, None);
     }
 
+    async fn a_name_that_cannot_be_read_waits_for_a_reviewer(app: TestApp) {
+        let unread = ("สมชาย", "ใจดี");
+        let before = registered(&app, unread.0, unread.1).await;
+        assert_eq!(standing(&app, &before).await["status"], "APPROVED", "there is no list to compare it with");
+        listed(&app, &[("7", "CARTER, Ada", "DOB 23 Jan 1985")]);
+        let user = registered(&app, unread.0, unread.1).await;
+        let stands = standing(&app, &user).await;
+        assert_eq!([&stands["status"], &stands["kyc"]["outcome"]], [&json!("DOCUMENTATION_REQUIRED"), &json!("MANUAL_REVIEW")]);
+        assert_eq!(stands["kyc"]["watchListHits"], json!([]));
+        let read = registered(&app, "Антон", "Чехов").await;
+        assert_eq!(standing(&app, &read).await["status"], "APPROVED");
+    }
+
     async fn a_person_is_not_told_of_a_hit(app: TestApp) {
         let ada = app.person("ada@example.com", "2025550142").await;
         let patch = json!({ "firstName": "Ada", "lastName": "Carter", "ssn": "123456789", "birthDate": "1985-01-23",

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     app::App,
     domain::{
-        Actor, Refusal, Result, Scope,
+        Actor, Checks, Refusal, Result, Scope,
         command::{self, Answer, Command, Desk},
         events::Happening,
         idempotency::Key,
@@ -64,13 +64,17 @@ impl Command for NewAccount {
     type Done = account::Model;
 
     fn check(&self, mode: Mode) -> Result<()> {
-        let ownership = joint::ownership(&self.ownership)?;
-        self.profile.check(kind_called(&self.kind)?)?;
-        match (&self.joint_member, ownership) {
-            (Some(_), Ownership::Individual) => Err(joint::not_joint()),
-            (Some(member), Ownership::Joint) => member.check(mode),
-            (None, _) => Ok(()),
+        let mut checks = Checks::default();
+        let ownership = checks.note(joint::ownership(&self.ownership));
+        if let Some(kind) = checks.note(kind_called(&self.kind)) {
+            checks.note(self.profile.check(kind));
         }
+        checks.note(match (&self.joint_member, ownership) {
+            (Some(_), Some(Ownership::Individual)) => Err(joint::not_joint()),
+            (Some(member), _) => member.check(mode),
+            (None, _) => Ok(()),
+        });
+        checks.done()
     }
 
     async fn carry_out(&self, desk: &Desk<'_>) -> Result<account::Model> {

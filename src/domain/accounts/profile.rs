@@ -2,7 +2,7 @@
 
 use super::options;
 use crate::domain::{
-    Refusal, Result, applicants,
+    Checks, Refusal, Result, applicants,
     people::{self, Country, tidy},
     users::changes::Change,
 };
@@ -51,6 +51,7 @@ impl Profile {
     /// Refuses answers that cannot be, and the lack of one that an account of this kind needs: about investing, an investment
     /// account needs them all, a cash account none (documented: optional for `cash`).
     pub fn check(&self, kind: AccountKind) -> Result<()> {
+        let mut checks = Checks::default();
         for (field, answer) in [
             ("maritalStatus", &self.marital_status),
             ("countryOfCitizenship", &self.country_of_citizenship),
@@ -58,7 +59,7 @@ impl Profile {
             ("employmentPosition", &self.employment_position),
             ("employerName", &self.employer_name),
         ] {
-            check_answer(field, answer)?;
+            checks.note(check_answer(field, answer));
         }
         let required = kind == AccountKind::Investment;
         for (field, answer) in [
@@ -69,18 +70,19 @@ impl Profile {
             ("netTotalWorth", &self.net_total_worth),
             ("riskTolerance", &self.risk_tolerance),
         ] {
-            match answer {
-                Some(answer) => check_answer(field, answer)?,
-                None if required => return Err(Refusal::required(field).into()),
-                None => {}
-            }
+            checks.note(match answer {
+                Some(answer) => check_answer(field, answer),
+                None if required => Err(Refusal::required(field).into()),
+                None => Ok(()),
+            });
         }
-        match (self.is_director, &self.director_of) {
+        checks.note(match (self.is_director, &self.director_of) {
             (None, _) if required => Err(Refusal::required("isDirector").into()),
             (Some(true), None) => Err(Refusal::required("directorOf").into()),
             (_, Some(text)) => check_answer("directorOf", text),
             _ => Ok(()),
-        }
+        });
+        checks.done()
     }
 }
 
@@ -121,6 +123,7 @@ pub struct ProfilePatch {
 impl ProfilePatch {
     /// Refuses answers that cannot be.
     pub fn check(&self) -> Result<()> {
+        let mut checks = Checks::default();
         for (field, answer) in [
             ("maritalStatus", self.marital_status.as_ref()),
             ("countryOfCitizenship", self.country_of_citizenship.as_ref()),
@@ -136,10 +139,10 @@ impl ProfilePatch {
             ("riskTolerance", self.risk_tolerance.value()),
         ] {
             if let Some(answer) = answer {
-                check_answer(field, answer)?;
+                checks.note(check_answer(field, answer));
             }
         }
-        Ok(())
+        checks.done()
     }
 
     /// Writes what is new into an account. Who is no director any more is one of no company.

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     app::App,
     domain::{
-        Actor, Code, Error, Refusal, Result, Scope,
+        Actor, Checks, Code, Error, Refusal, Result, Scope,
         actor::Whose,
         command::{self, Answer, Command, Desk},
         events::Happening,
@@ -87,14 +87,16 @@ impl Command for AccountUpdate {
 
 impl AccountUpdate {
     fn check_patch(&self, mode: Mode) -> Result<()> {
-        let ownership = self.ownership.as_deref().map(joint::ownership).transpose()?;
-        self.kind.as_deref().map(kind_called).transpose()?;
-        self.profile.check()?;
-        match &self.joint_member {
+        let mut checks = Checks::default();
+        let ownership = self.ownership.as_deref().and_then(|ownership| checks.note(joint::ownership(ownership)));
+        checks.note(self.kind.as_deref().map(kind_called).transpose());
+        checks.note(self.profile.check());
+        checks.note(match &self.joint_member {
             Some(_) if ownership == Some(Ownership::Individual) => Err(joint::not_joint()),
             Some(member) => member.check(mode),
             None => Ok(()),
-        }
+        });
+        checks.done()
     }
 
     async fn apply(&self, desk: &Desk<'_>, owner: &user::Model, account: &mut account::Model) -> Result<()> {

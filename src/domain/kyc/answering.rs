@@ -66,9 +66,9 @@ impl Command for Answering {
         let asked = questions::of(desk.app, &check)?.ok_or_else(not_open)?;
         let right = asked.reveal().right_among(&self.answers);
         let listed = match reconsider(desk, check.clone(), &self.patch()).await? {
-            Some(Reconsidered { check: anew, is_listed, .. }) => {
+            Some(Reconsidered { check: anew, needs_reviewer, .. }) => {
                 check = anew;
-                is_listed
+                needs_reviewer
             }
             None => {
                 let person = applicant(desk.app, &check)?.ok_or_else(not_open)?;

@@ -62,8 +62,8 @@ impl Command for Correction {
             return Err(Refusal::new(Code::KycNotOpen, "", "This identity check has been decided.").into());
         }
         let found = reconsider(desk, check.clone(), &self.patch).await.map_err(|error| error.inside("patch"))?;
-        let Some(Reconsidered { check: mut anew, applicant, is_listed }) = found else { return Ok(check) };
-        anew.outcome = match outcome_of(anew.score, is_listed) {
+        let Some(Reconsidered { check: mut anew, applicant, needs_reviewer }) = found else { return Ok(check) };
+        anew.outcome = match outcome_of(anew.score, needs_reviewer) {
             _ if check.outcome == Outcome::ManualReview => Outcome::ManualReview,
             other => other,
         };

@@ -10,7 +10,7 @@ use super::{Named, facts_of, held};
 use crate::{
     app::App,
     domain::{
-        Actor, Code, Error, Refusal, Result, Scope,
+        Actor, Checks, Code, Error, Refusal, Result, Scope,
         actor::Caller,
         command::{self, Answer, Command, Desk},
         events::Happening,
@@ -115,22 +115,28 @@ pub fn too_long() -> Error {
 impl NewDocument {
     /// Refuses what the description alone decides; the extension's format, where it is said.
     fn check(&self) -> Result<Option<Format>> {
+        let mut checks = Checks::default();
+        let mut refused = |refusal: Refusal| checks.note::<()>(Err(refusal.into()));
         if self.name.trim().is_empty() {
-            return Err(Refusal::required("name").into());
-        }
-        if self.name.chars().count() > 200 || self.name.chars().any(char::is_control) {
-            return Err(Refusal::invalid("name", "must have at most 200 printable characters").into());
+            refused(Refusal::required("name"));
+        } else if self.name.chars().count() > 200 || self.name.chars().any(char::is_control) {
+            refused(Refusal::invalid("name", "must have at most 200 printable characters"));
         }
         if self.notes.as_ref().is_some_and(|notes| notes.chars().count() > 2000) {
-            return Err(Refusal::invalid("notes", "must have at most 2000 characters").into());
+            refused(Refusal::invalid("notes", "must have at most 2000 characters"));
         }
-        match self.written_extension().as_deref() {
-            None => Ok(None),
-            Some("pdf") => Ok(Some(Format::Pdf)),
-            Some("jpg" | "jpeg") => Ok(Some(Format::Jpeg)),
-            Some("png") => Ok(Some(Format::Png)),
-            Some(_) => Err(Refusal::invalid("extension", "must be pdf, jpg, jpeg or png").into()),
-        }
+        let format = match self.written_extension().as_deref() {
+            None => None,
+            Some("pdf") => Some(Format::Pdf),
+            Some("jpg" | "jpeg") => Some(Format::Jpeg),
+            Some("png") => Some(Format::Png),
+            Some(_) => {
+                refused(Refusal::invalid("extension", "must be pdf, jpg, jpeg or png"));
+                None
+            }
+        };
+        checks.done()?;
+        Ok(format)
     }
 
     fn written_extension(&self) -> Option<String> {

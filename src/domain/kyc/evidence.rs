@@ -3,11 +3,12 @@
 use super::{applicant, hits, is_listed, judge, parts, sealed_applicant, ssn_index, written};
 use crate::{
     domain::{
-        Code, Error, Refusal, Result,
+        Checks, Code, Error, Refusal, Result,
         applicants::{self, Applicant, BIRTH_DATE, NewAddress, PHONE, SSN, sealed, valid},
         command::Desk,
         events::Happening,
         people::{Email, parse_birth_date, person_name, tidy},
+        screening,
         ssn::Ssn,
     },
     providers::identity::{self, Check},
@@ -59,22 +60,25 @@ impl Patch {
 
     /// Refuses what cannot be, whatever stands beside it; an address is looked at once it is whole.
     pub fn check(&self, mode: Mode) -> Result<()> {
+        let mut checks = Checks::default();
         for (field, name) in [("firstName", &self.first_name), ("lastName", &self.last_name)] {
-            name.as_ref().map_or(Ok(()), |name| person_name(field, name).map(|_| ()))?;
+            if let Some(name) = name {
+                checks.note(person_name(field, name));
+            }
         }
         if let Some(email) = &self.email {
-            valid("email", Email::parse(email))?;
+            checks.note(valid("email", Email::parse(email)));
         }
         if let Some(phone) = self.phone.as_ref().filter(|phone| !phone.is_empty()) {
-            applicants::check_phone(phone)?;
+            checks.note(applicants::check_phone(phone));
         }
         if let Some(ssn) = &self.ssn {
-            valid("ssn", Ssn::parse(ssn, mode == Mode::Sandbox))?;
+            checks.note(valid("ssn", Ssn::parse(ssn, mode == Mode::Sandbox)));
         }
         if let Some(day) = &self.birth_date {
-            valid("birthDate", parse_birth_date(day))?;
+            checks.note(valid("birthDate", parse_birth_date(day)));
         }
-        Ok(())
+        checks.done()
     }
 
     /// The person as she is with this corrected.
@@ -115,8 +119,8 @@ impl Patch {
 pub struct Reconsidered {
     pub check: kyc::Model,
     pub applicant: Applicant,
-    /// Whether the person resembles an entry of the watch list.
-    pub is_listed: bool,
+    /// Whether the person resembles an entry of a watch list, or cannot be screened.
+    pub needs_reviewer: bool,
 }
 
 /// Corrects what a check goes by, and the person whom it moves, and judges it anew: nothing where that changes nothing.
@@ -153,7 +157,8 @@ pub async fn reconsider(desk: &Desk<'_>, mut check: kyc::Model, patch: &Patch) -
     (check.parts, check.tags) = (written(&judged)?, tags);
     check.applicant = Some(sealed_applicant(desk, check.id, &after)?);
     check.ssn_index = Some(ssn_index(desk, &after));
-    Ok(Some(Reconsidered { check, applicant: after, is_listed }))
+    let needs_reviewer = is_listed || screening::cannot_screen(desk, &after).await?;
+    Ok(Some(Reconsidered { check, applicant: after, needs_reviewer }))
 }
 
 /// The person's row with what is another than before, so that what was written meanwhile stays.

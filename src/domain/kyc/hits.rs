@@ -7,7 +7,7 @@ use super::{
 use crate::{
     app::App,
     domain::{
-        Actor, Code, Error, Refusal, Result, Scope,
+        Actor, Checks, Code, Error, Refusal, Result, Scope,
         applicants::{Applicant, valid},
         command::{self, Answer, Command, Desk},
         events::{self, Happening},
@@ -62,13 +62,14 @@ impl Command for Clearing {
 
     fn check(&self, _: Mode) -> Result<()> {
         let reason = self.reason.trim();
+        let mut checks = Checks::default();
         if reason.is_empty() {
-            return Err(Refusal::required("reason").into());
+            checks.note::<()>(Err(Refusal::required("reason").into()));
+        } else if reason.chars().count() > LONGEST_REASON {
+            checks.note::<()>(Err(Refusal::invalid("reason", format!("must have at most {LONGEST_REASON} characters")).into()));
         }
-        if reason.chars().count() > LONGEST_REASON {
-            return Err(Refusal::invalid("reason", format!("must have at most {LONGEST_REASON} characters")).into());
-        }
-        valid("until", parse_birth_date(&self.until)).map(|_| ())
+        checks.note(valid("until", parse_birth_date(&self.until)));
+        checks.done()
     }
 
     async fn carry_out(&self, desk: &Desk<'_>) -> Result<screening_hit::Model> {
@@ -221,6 +222,7 @@ async fn judged_without(desk: &Desk<'_>, mut check: kyc::Model, person: &Applica
     check.tags = check.tags.lines().filter(|tag| *tag != WATCH_LIST_TAG).collect::<Vec<_>>().join("\n");
     check.outcome = match outcome_of(check.score, false) {
         _ if is_held_otherwise(desk, &check).await? => Outcome::ManualReview,
+        _ if check.reviewed_at.is_none() && screening::cannot_screen(desk, person).await? => Outcome::ManualReview,
         // A reviewer had approved it before a new list brought the hits.
         _ if check.reviewed_at.is_some() => Outcome::Approved,
         other => other,

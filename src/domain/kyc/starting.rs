@@ -4,7 +4,7 @@ use super::{assess, in_even_time};
 use crate::{
     app::App,
     domain::{
-        Actor, Error, Refusal, Result, Scope,
+        Actor, Checks, Error, Refusal, Result, Scope,
         applicants::NewUser,
         command::{self, Answer, Command, Desk},
         idempotency::Key,
@@ -35,10 +35,12 @@ impl Command for Start {
 
     fn check(&self, mode: Mode) -> Result<()> {
         let missing = [("birthDate", self.0.birth_date.is_none()), ("ssn", self.0.ssn.is_none()), ("address", self.0.address.is_none())];
-        if let Some((field, _)) = missing.into_iter().find(|(_, missing)| *missing) {
-            return Err(Refusal::required(field).into());
+        let mut checks = Checks::default();
+        for (field, _) in missing.into_iter().filter(|(_, missing)| *missing) {
+            checks.note::<()>(Err(Refusal::required(field).into()));
         }
-        self.0.checked(mode).map(|_| ())
+        checks.note(self.0.checked(mode));
+        checks.done()
     }
 
     async fn carry_out(&self, desk: &Desk<'_>) -> Result<kyc::Model> {

@@ -4,7 +4,7 @@ use super::{Registered, check_again, within};
 use crate::{
     app::App,
     domain::{
-        Actor, Refusal, Result, Scope,
+        Actor, Checks, Refusal, Result, Scope,
         applicants::{self, BIRTH_DATE, NewAddress, PHONE, SSN, sealed, valid},
         clock,
         command::{self, Answer, Command, Desk},
@@ -102,18 +102,21 @@ impl UserChange {
 
     /// Refuses what cannot be.
     fn checked(&self, mode: Mode) -> Result<()> {
+        let mut checks = Checks::default();
         for (field, name) in [("firstName", &self.first_name), ("lastName", &self.last_name)] {
-            name.as_ref().map_or(Ok(()), |name| person_name(field, name).map(|_| ()))?;
+            if let Some(name) = name {
+                checks.note(person_name(field, name));
+            }
         }
         if let Some(email) = &self.email {
-            valid("email", Email::parse(email))?;
+            checks.note(valid("email", Email::parse(email)));
         }
         if let Some(phone) = self.phone.value() {
-            applicants::check_phone(phone)?;
+            checks.note(applicants::check_phone(phone));
         }
-        self.birth_date()?;
-        self.ssn(mode)?;
-        Ok(())
+        checks.note(self.birth_date());
+        checks.note(self.ssn(mode));
+        checks.done()
     }
 
     /// Writes what is new into a person's row.
