@@ -93,7 +93,9 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
-                if let Some(permit) = connections.admit(peer.ip()) {
+                let permit = connections.admit(peer.ip());
+                tracing::trace!(lane = ?permit.as_ref().map(|permit| permit.lane), "a connection came in");
+                if let Some(permit) = permit {
                     tokio::spawn(serve_connection(server.clone(), stream, peer, permit));
                 }
             }

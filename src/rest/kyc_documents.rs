@@ -71,8 +71,7 @@ const LONGEST_BODY: usize = 14 << 20;
 
 async fn upload(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Id(token): Id, request: Request) -> Result<Response> {
     let check = Named::Token(token);
-    let caller = documents::may_upload(&app, &actor, &check).await?;
-    let permit = app.uploads.take(&caller).await?;
+    let permit = documents::admit(&app, &actor, &check).await?;
     let mut reader = DocumentBodyReader::new(documents::LONGEST, documents::SEALING_BYTES);
     let read = large_body::for_each(request, LONGEST_BODY, |piece| reader.take(piece)).await;
     read.map_err(|unread| unread.refusal(documents::too_long))?;

@@ -11,7 +11,6 @@ use crate::{
     app::App,
     domain::{
         Actor, Checks, Code, Error, Refusal, Result, Scope,
-        actor::Caller,
         command::{self, Answer, Command, Desk},
         events::Happening,
         idempotency::Key,
@@ -160,11 +159,14 @@ impl NewDocument {
     }
 }
 
-/// Refuses a caller who may not upload, and an identity check that is not there, before anything of a document is read.
-pub async fn may_upload(app: &App, actor: &Actor, check: &Named) -> Result<Caller> {
+/// Takes a permit for an upload before anything of the document is read. Refused are callers who may not upload and identity
+/// checks that are not there, which therefore take none.
+pub async fn admit(app: &App, actor: &Actor, check: &Named) -> Result<Permit> {
     let caller = actor.self_or_caller(Scope::Manage)?;
+    // The queue bounds how many look up their identity check at once.
+    let queued = app.uploads.queue(&caller)?;
     match check.find(&app.db.read, caller.whose).await? {
-        Some(_) => Ok(caller),
+        Some(_) => queued.permit().await,
         None => Err(Refusal::not_found(check.field()).into()),
     }
 }

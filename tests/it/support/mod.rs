@@ -18,6 +18,7 @@ use coffer::{
     },
     http::{
         self, Settings,
+        connections::ConnectionLimits,
         server::{self, ServerSettings},
     },
     providers::{Providers, files::Files},
@@ -103,13 +104,14 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// Addresses are not slowed down: all the people of the tests come from one.
+    /// Addresses are neither slowed down nor limited: all the people of the tests come from one.
     fn default() -> Self {
+        let connections = ConnectionLimits { per_address: usize::MAX, ..ConnectionLimits::default() };
         Self {
             without_timers: false,
             providers: Providers::default(),
             settings: Settings::default(),
-            server: ServerSettings::default(),
+            server: ServerSettings { connections, ..ServerSettings::default() },
             setup: Setup { throttle: false, ..Setup::default() },
         }
     }

@@ -55,21 +55,32 @@ impl Permits {
         [self.of_callers.of(caller.principal_id), self.of_partners.of(caller.whose.partner_id), self.all.clone()]
     }
 
-    fn take_at_once(&self, caller: &Caller) -> Option<Permit> {
-        let [caller, partner, all] = self.shares(caller).map(|share| share.try_acquire_owned().ok());
-        Some(Permit { _of: [caller?, partner?, all?] })
+    /// Takes a place in the queue for a permit; `Busy` when too many wait, in all or of this partner.
+    pub fn queue(&self, caller: &Caller) -> Result<Queued> {
+        let busy = |_| Error::Busy;
+        let of_partner = self.waiting_of_partners.of(caller.whose.partner_id).try_acquire_owned().map_err(busy)?;
+        let in_all = self.waiting.clone().try_acquire_owned().map_err(busy)?;
+        Ok(Queued { shares: self.shares(caller), _waiting: [of_partner, in_all] })
     }
 
     /// Takes a permit, perhaps after a short wait; `Busy` when there is none.
     pub async fn take(&self, caller: &Caller) -> Result<Permit> {
-        if let Some(permit) = self.take_at_once(caller) {
-            return Ok(permit);
-        }
-        let busy = |_| Error::Busy;
-        let _waiting = self.waiting_of_partners.of(caller.whose.partner_id).try_acquire_owned().map_err(busy)?;
-        let _waiting_in_all = self.waiting.try_acquire().map_err(busy)?;
+        self.queue(caller)?.permit().await
+    }
+}
+
+/// A place in the queue for a permit; it is free again when this is dropped.
+#[derive(Debug)]
+pub struct Queued {
+    shares: [Arc<Semaphore>; 3],
+    _waiting: [OwnedSemaphorePermit; 2],
+}
+
+impl Queued {
+    /// Waits a short time for a permit; `Busy` when there is none.
+    pub async fn permit(self) -> Result<Permit> {
         let until = Instant::now() + MAX_WAIT;
-        let [caller, partner, all] = self.shares(caller);
+        let [caller, partner, all] = self.shares;
         let of = [acquired(caller, until).await?, acquired(partner, until).await?, acquired(all, until).await?];
         Ok(Permit { _of: of })
     }
@@ -106,22 +117,33 @@ mod tests {
     use super::*;
     use crate::domain::actor::Whose;
     use entity::partner::Mode;
+    use futures_util::FutureExt;
 
     fn caller(partner: u128, key: u128) -> Caller {
         let (partner_id, principal_id) = (Uuid::from_u128(partner), Uuid::from_u128(key));
         Caller { whose: Whose::all_of(partner_id), mode: Mode::Live, principal_id, claimant_id: partner_id }
     }
 
-    #[test]
-    fn a_caller_and_a_partner_have_shares_and_the_others_go_on() {
+    #[tokio::test]
+    async fn a_caller_and_a_partner_have_shares_and_the_others_go_on() {
         let permits = Permits::default();
-        let take = |partner, key| -> Vec<Permit> { (0..5).map_while(|_| permits.take_at_once(&caller(partner, key))).collect() };
-        let (first, second, third, fourth) = (take(1, 11), take(1, 12), take(2, 21), take(3, 31));
+        let take = async |partner, key| {
+            let mut taken = Vec::new();
+            for _ in 0..5 {
+                // What is free is had without a wait.
+                match permits.take(&caller(partner, key)).now_or_never() {
+                    Some(permit) => taken.push(permit.unwrap()),
+                    None => break,
+                }
+            }
+            taken
+        };
+        let (first, second, third, fourth) = (take(1, 11).await, take(1, 12).await, take(2, 21).await, take(3, 31).await);
         assert_eq!([&first, &second, &third, &fourth].map(Vec::len), [3, 1, 3, 1], "of eight in all");
         drop(first);
-        assert_eq!(take(2, 22).len(), 1, "the partner's fourth");
+        assert_eq!(take(2, 22).await.len(), 1, "the partner's fourth");
         drop((second, third, fourth));
-        drop(take(4, 41));
+        drop(take(4, 41).await);
         assert_eq!(permits.of_partners.in_use.lock().unwrap().len(), 1, "a partner that uses nothing is forgotten");
     }
 
@@ -138,9 +160,8 @@ mod tests {
         };
         let waiting: Vec<_> = (0..MAX_WAITING_PER_PARTNER).map(|_| wait()).collect();
         tokio::task::yield_now().await;
-        assert!(permits.take(&caller(1, 12)).await.is_ok(), "another key of the partner has a share of its own");
-        let refused = tokio::time::timeout(MAX_WAIT / 2, permits.take(&caller(1, 11))).await;
-        assert!(matches!(refused, Ok(Err(Error::Busy))));
+        assert!(matches!(permits.queue(&caller(1, 12)), Err(Error::Busy)));
+        assert!(permits.take(&caller(2, 21)).await.is_ok(), "another partner has a queue of its own");
         taken.pop();
         for one in waiting {
             // Each gives its permit to the next when it is dropped.
