@@ -1,7 +1,7 @@
 //! A resemblance to an entry of the watch list, looked at by somebody who says that it is somebody else.
 
 use super::{
-    Assessed, applicant, ask, close_questions, facts_of, held, is_listed, move_person, outcome_of, parts, questions::ENOUGH,
+    Assessed, applicant, ask, close_questions, held, is_listed, move_person, outcome_of, parts, questions::ENOUGH,
     reviews::require_other_hands, schedule_expiry, settle, was_denied_before, within, written,
 };
 use crate::{
@@ -145,13 +145,13 @@ pub async fn reopen(desk: &Desk<'_>, mut check: kyc::Model, new: &[screening_hit
         check.score = identity::score(&parts);
         check.parts = written(&parts)?;
         if check.tags.lines().all(|tag| tag != WATCH_LIST_TAG) {
-            check.tags = [check.tags.as_str(), WATCH_LIST_TAG].join("\n").trim_start().to_owned();
+            let separator = if check.tags.is_empty() { "" } else { "\n" };
+            check.tags = format!("{}{separator}{WATCH_LIST_TAG}", check.tags);
         }
         check = kyc::ActiveModel::from(check).reset_all().update(desk.tx).await?;
     }
     for hit in new {
-        let mut facts = facts_of(&check);
-        facts["hit_id"] = json!(hit.id);
+        let facts = json!({ "id": check.id, "token": check.token, "user_id": check.user_id, "status": check.outcome, "hit_id": hit.id });
         desk.fact().record(desk.tx, Happening::KycWatchListHitFound, check.id, facts).await?;
     }
     let user = match check.user_id {
