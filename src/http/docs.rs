@@ -268,7 +268,7 @@ fn curl(one: &Operation, example: &Value) -> String {
 }
 
 fn shell_path(path: &str) -> String {
-    let variable = PATH_VARIABLES.iter().find(|(begin, _)| path.starts_with(begin)).map_or("ID", |(_, variable)| variable);
+    let variable = PATH_VARIABLES.iter().find(|(begin, _)| path.starts_with(begin)).map_or("ID", |(_, variable)| *variable);
     path.split('/').map(|step| if step.starts_with('{') { format!("${variable}") } else { step.to_owned() }).collect::<Vec<_>>().join("/")
 }
 
