@@ -47,7 +47,7 @@ async function withoutFiles(program) {
     const page = await program.newPage({ viewport: { width: 390, height: 844 } });
     try {
       await page.route((wanted) => wanted.origin === CDN, cdn);
-      await page.goto(process.env.COFFER_BARE_PLAYGROUND);
+      await page.goto(process.env.COFFER_BARE_PLAYGROUND, { waitUntil: 'commit' });
       await look(page);
     } finally {
       await page.screenshot({ path: path.join(process.env.COFFER_WORK ?? '.', 'phone.png') }).catch(() => {});

@@ -337,9 +337,8 @@ const TELLS: [(&str, &str, &str); 9] = [
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_example_of_the_documentation_runs() {
-    // The examples in an order in which they work. What begins with a sign is done between them: `outbox` reads the newest message,
-    // `clock` moves the sandbox's clock, `invite` makes an invitation, each as the page shows; `review` starts the check that asks
-    // for documents, as the page says.
+    // The examples in an order in which they work. Between them, as the page shows: `#outbox` reads the newest message, `#clock` moves
+    // the sandbox's clock, `#freeze` stops it, `#invite` makes an invitation, and `#review` starts a check that asks for documents.
     let steps = [
         "POST /v1/users",
         "GET /v1/users",
@@ -361,6 +360,7 @@ async fn every_example_of_the_documentation_runs() {
         "PUT /v1/bank_accounts/{id}",
         "POST /v1/deposits",
         "#clock",
+        "#freeze",
         "POST /v1/orders",
         "GET /v1/orders",
         "GET /v1/orders/{id}",
@@ -391,7 +391,7 @@ async fn every_example_of_the_documentation_runs() {
     let server = Process::start("sqlite:data/coffer.db", &["serve"]).await;
     let page = crate::support::client().get(format!("{}/docs", server.url)).send().await.unwrap().text().await.unwrap();
     let (introduction, rest) = page.split_once("<h2 id=\"credentials\">").unwrap();
-    let [set, outbox, clock, invite] = copied(introduction).try_into().unwrap();
+    let [set, outbox, clock, freeze, invite] = copied(introduction).try_into().unwrap();
     let examples: HashMap<String, String> = rest
         .split("<h3><code><b>")
         .skip(1)
@@ -409,6 +409,7 @@ async fn every_example_of_the_documentation_runs() {
         let script = match step {
             "#outbox" => outbox.clone(),
             "#clock" => clock.clone(),
+            "#freeze" => freeze.clone(),
             "#invite" => invite.clone(),
             "#review" => examples["POST /v1/kyc"].replace("\"Question\"", "\"Review\""),
             route => examples[route].clone(),
@@ -436,6 +437,7 @@ async fn every_example_of_the_documentation_runs() {
                 known.insert("RECOVERY_TOKEN".to_owned(), text.rsplit(' ').next().unwrap().to_owned());
             }
             "#clock" => assert_eq!(answer["data"]["sandboxClockAdvance"]["userErrors"], json!([]), "{shown}"),
+            "#freeze" => assert_eq!(answer["data"]["sandboxClockFreeze"]["userErrors"], json!([]), "{shown}"),
             _ => {}
         }
     }
