@@ -111,7 +111,7 @@ pub fn router(app: App, settings: Settings, stopping: watch::Receiver<bool>) -> 
         stopping,
     };
     let playground = Playground {
-        title: "Coffer playground".into(),
+        title: "Coffer".into(),
         endpoint: "/graphql".into(),
         subscriptions: "/graphql/ws".into(),
         queries: playground::SAMPLES.map(str::to_owned).to_vec(),
@@ -130,7 +130,7 @@ pub fn router(app: App, settings: Settings, stopping: watch::Receiver<bool>) -> 
         .route("/readyz", get(ready))
         .merge(for_pages_of(&house.origins, graphql))
         .merge(socket::routes())
-        .merge(docs::routes())
+        .merge(docs::routes(settings.playground))
         .merge(documents::routes(&house))
         .merge(if settings.playground { visited(&playground) } else { Router::new() })
         .with_state(house);

@@ -1,9 +1,6 @@
-//! The playground: `GraphiQL` 4 in a page, from the pinned public files or from a local copy of them.
+//! The playground: `GraphiQL` 4 in a page, from a local copy of its pinned files where they are installed, else from unpkg.com.
 
-use std::{
-    fmt::Write,
-    path::{Path as FilePath, PathBuf},
-};
+use std::{fmt::Write, path::Path as FilePath, sync::Arc};
 
 use axum::{
     Router,
@@ -15,7 +12,9 @@ use axum::{
 use serde_json::json;
 
 const CDN: &str = "https://unpkg.com/";
-/// Where `npm install` puts the local copy.
+/// Path under which the server has its own copies.
+const ASSETS_PATH: &str = "/assets/";
+/// Where `npm ci --prefix playground` puts the local copy.
 const LOCAL: &str = "playground/node_modules";
 const BOOT: &str = include_str!("playground/boot.js");
 /// What a visitor of Coffer finds, a tab each.
@@ -25,7 +24,12 @@ pub const SAMPLES: [&str; 4] = [
     include_str!("playground/watch.graphql"),
     include_str!("playground/people.graphql"),
 ];
-const STYLE: &str = "html, body, #graphiql { height: 100%; margin: 0; overflow: hidden; }\n";
+const STYLE: &str = include_str!("playground/style.css");
+/// Shown while the files of `GraphiQL` are on their way.
+const LOADING_INSTALLED: &str = "Loading GraphiQL…";
+const LOADING_REMOTE: &str = "Loading GraphiQL from unpkg.com… Without internet access, run <code>npm ci --prefix playground</code> on the server and reload this page.";
+/// Shown by the script in place of `GraphiQL` when its files cannot be loaded.
+const UNAVAILABLE: &str = include_str!("playground/unavailable.html");
 
 /// A file of a pinned package; nothing else is ever served.
 struct Asset {
@@ -33,6 +37,8 @@ struct Asset {
     version: &'static str,
     file: &'static str,
     kind: &'static str,
+    /// Subresource hash of the file; a browser refuses any other content.
+    integrity: &'static str,
 }
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
@@ -40,25 +46,66 @@ const SHEET: &str = "text/css; charset=utf-8";
 
 /// In the order in which the page needs them.
 const ASSETS: [Asset; 6] = [
-    Asset { package: "react", version: "18.3.1", file: "umd/react.production.min.js", kind: SCRIPT },
-    Asset { package: "react-dom", version: "18.3.1", file: "umd/react-dom.production.min.js", kind: SCRIPT },
-    Asset { package: "graphiql", version: "4.1.2", file: "graphiql.min.css", kind: SHEET },
-    Asset { package: "graphiql", version: "4.1.2", file: "graphiql.min.js", kind: SCRIPT },
-    Asset { package: "@graphiql/plugin-explorer", version: "4.0.6", file: "dist/style.css", kind: SHEET },
-    Asset { package: "@graphiql/plugin-explorer", version: "4.0.6", file: "dist/index.umd.js", kind: SCRIPT },
+    Asset {
+        package: "react",
+        version: "18.3.1",
+        file: "umd/react.production.min.js",
+        kind: SCRIPT,
+        integrity: "sha384-DGyLxAyjq0f9SPpVevD6IgztCFlnMF6oW/XQGmfe+IsZ8TqEiDrcHkMLKI6fiB/Z",
+    },
+    Asset {
+        package: "react-dom",
+        version: "18.3.1",
+        file: "umd/react-dom.production.min.js",
+        kind: SCRIPT,
+        integrity: "sha384-gTGxhz21lVGYNMcdJOyq01Edg0jhn/c22nsx0kyqP0TxaV5WVdsSH1fSDUf5YJj1",
+    },
+    Asset {
+        package: "graphiql",
+        version: "4.1.2",
+        file: "graphiql.min.css",
+        kind: SHEET,
+        integrity: "sha384-1el1QShFBnnXTx9x/Cprg82hZWKt0ry29OAYIXt05swbi0KcZDFoj0CWguMpopJr",
+    },
+    Asset {
+        package: "graphiql",
+        version: "4.1.2",
+        file: "graphiql.min.js",
+        kind: SCRIPT,
+        integrity: "sha384-9XdHu7ajgGJziD4J1zNBKQ842Q/+zZfDv+ib1eMhZWBH6hPAs806x+Jbcf0yNO6B",
+    },
+    Asset {
+        package: "@graphiql/plugin-explorer",
+        version: "4.0.6",
+        file: "dist/style.css",
+        kind: SHEET,
+        integrity: "sha384-XffIsImDMwexX8UM/Bg3tss0MZOeQmZcnHzk0avUrw9ff0IQ2g9j7QLA6m2lz5D0",
+    },
+    Asset {
+        package: "@graphiql/plugin-explorer",
+        version: "4.0.6",
+        file: "dist/index.umd.js",
+        kind: SCRIPT,
+        integrity: "sha384-gXYG2RCFRuAiKUaKTbKxOVlvr0U9z0D/V/l5jdvRSH46vQ+9cpkG2d3ByiggUYvD",
+    },
 ];
 
 impl Asset {
-    fn path(&self) -> String {
+    /// Path below `node_modules`.
+    fn installed(&self) -> String {
         format!("{}/{}", self.package, self.file)
     }
 
-    fn tag(&self, local: bool) -> String {
-        let source =
-            if local { format!("/assets/{}", self.path()) } else { format!("{CDN}{}@{}/{}", self.package, self.version, self.file) };
+    /// Path on the CDN and below `/assets/`. It names the version, so that no cache answers with a file of another hash.
+    fn path(&self) -> String {
+        format!("{}@{}/{}", self.package, self.version, self.file)
+    }
+
+    fn tag(&self, origin: &str) -> String {
+        let (source, integrity) = (format!("{origin}{}", self.path()), self.integrity);
         match self.kind {
-            SHEET => format!("<link rel=\"stylesheet\" crossorigin=\"anonymous\" href=\"{source}\">"),
-            _ => format!("<script crossorigin=\"anonymous\" src=\"{source}\"></script>"),
+            SHEET => format!("<link rel=\"stylesheet\" crossorigin=\"anonymous\" integrity=\"{integrity}\" href=\"{source}\">"),
+            _ => format!("<script crossorigin=\"anonymous\" integrity=\"{integrity}\" src=\"{source}\"></script>"),
         }
     }
 }
@@ -77,6 +124,14 @@ pub struct Playground {
     pub key: Option<String>,
 }
 
+/// The page in its two forms.
+struct Pages {
+    /// With the files that are installed on the server.
+    installed: String,
+    /// With the public files.
+    remote: String,
+}
+
 impl Playground {
     /// Serves the page, and its files if they are installed under the working directory.
     pub fn routes<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
@@ -84,27 +139,21 @@ impl Playground {
     }
 
     fn routes_from<S: Clone + Send + Sync + 'static>(&self, modules: &FilePath) -> Router<S> {
-        let local = ASSETS.iter().all(|asset| modules.join(asset.path()).is_file());
-        let page = self.page(local);
-        let modules = modules.to_owned();
-        Router::new()
-            .route("/playground", get(move || async move { shown(page) }))
-            .route("/assets/{*path}", get(move |path| asset(modules, path)))
+        let pages = Arc::new(Pages { installed: self.page(ASSETS_PATH, LOADING_INSTALLED), remote: self.page(CDN, LOADING_REMOTE) });
+        let modules: Arc<FilePath> = modules.into();
+        let asked = modules.clone();
+        Router::new().route("/playground", get(move || page(pages, modules))).route("/assets/{*path}", get(move |path| asset(asked, path)))
     }
 
-    fn page(&self, local: bool) -> String {
+    /// Sheets and scripts stand last: while they load, the reader sees what stands before them.
+    fn page(&self, origin: &str, loading: &str) -> String {
         let settings = json!({
             "endpoint": self.endpoint,
             "subscriptions": self.subscriptions,
             "queries": self.queries,
             "key": self.key,
         });
-        let of = |kind: &str| {
-            let tags = ASSETS.iter().filter(|asset| asset.kind == kind).map(|asset| asset.tag(local));
-            tags.collect::<Vec<_>>().join("\n")
-        };
-        let waiting =
-            if local { "Loading…" } else { "Loading from unpkg.com… Without the internet, run npm ci in the folder playground first." };
+        let tags: Vec<String> = ASSETS.iter().map(|asset| asset.tag(origin)).collect();
         format!(
             r#"<!DOCTYPE html>
 <html lang="en">
@@ -112,25 +161,32 @@ impl Playground {
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="robots" content="noindex">
-<title>{title}</title>
+<title>{title} playground</title>
 <link rel="icon" href="data:,">
-{sheets}
 <link rel="stylesheet" href="/assets/playground.css">
 </head>
 <body>
-<div id="graphiql">{waiting}</div>
+<header><b>{title}</b> <nav><a href="/docs">REST documentation</a> <a href="/openapi.json">OpenAPI</a></nav></header>
+<div id="graphiql"><p>{loading}</p></div>
+{UNAVAILABLE}<noscript><p>The playground needs JavaScript. <a href="/docs#examples">The documentation</a> shows requests with curl.</p></noscript>
 <script type="application/json" id="settings">{settings}</script>
-{scripts}
+{tags}
 <script src="/assets/playground.js"></script>
 </body>
 </html>
 "#,
             title = escape_html(&self.title),
-            sheets = of(SHEET),
             settings = escape_json(&settings.to_string()),
-            scripts = of(SCRIPT),
+            tags = tags.join("\n"),
         )
     }
+}
+
+/// Looks for the files at each request, so that a server need not be restarted once they are installed.
+async fn page(pages: Arc<Pages>, modules: Arc<FilePath>) -> Response {
+    let are_installed = move || ASSETS.iter().all(|asset| modules.join(asset.installed()).is_file());
+    let installed = tokio::task::spawn_blocking(are_installed).await.unwrap_or(false);
+    shown(if installed { pages.installed.clone() } else { pages.remote.clone() })
 }
 
 fn shown(page: String) -> Response {
@@ -147,17 +203,18 @@ fn shown(page: String) -> Response {
 }
 
 /// Only the files listed above exist, so no path leads anywhere else.
-async fn asset(modules: PathBuf, Path(path): Path<String>) -> Response {
-    let (kind, content) = match path.as_str() {
-        "playground.js" => (SCRIPT, BOOT.as_bytes().to_vec()),
-        "playground.css" => (SHEET, STYLE.as_bytes().to_vec()),
+async fn asset(modules: Arc<FilePath>, Path(path): Path<String>) -> Response {
+    // The server's own files change with its version, and their paths do not.
+    let (kind, cache, content) = match path.as_str() {
+        "playground.js" => (SCRIPT, "no-cache", BOOT.as_bytes().to_vec()),
+        "playground.css" => (SHEET, "no-cache", STYLE.as_bytes().to_vec()),
         _ => {
             let Some(asset) = ASSETS.iter().find(|asset| asset.path() == path) else {
                 return StatusCode::NOT_FOUND.into_response();
             };
-            let file = modules.join(asset.path());
+            let file = modules.join(asset.installed());
             match tokio::task::spawn_blocking(move || std::fs::read(file)).await {
-                Ok(Ok(content)) => (asset.kind, content),
+                Ok(Ok(content)) => (asset.kind, "public, max-age=3600", content),
                 _ => return StatusCode::NOT_FOUND.into_response(),
             }
         }
@@ -165,7 +222,7 @@ async fn asset(modules: PathBuf, Path(path): Path<String>) -> Response {
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600")),
+        (header::CACHE_CONTROL, HeaderValue::from_static(cache)),
     ];
     (headers, content).into_response()
 }

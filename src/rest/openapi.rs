@@ -32,6 +32,7 @@ pub fn document() -> Value {
         },
         "servers": [{ "url": "/" }],
         "security": security(&SCHEMES),
+        "tags": AREAS.map(|(name, title, text)| json!({ "name": name, "x-displayName": title, "description": text })),
         "paths": paths,
         "components": {
             "schemas": schemas,
@@ -47,6 +48,31 @@ pub fn document() -> Value {
 pub fn text() -> String {
     format!("{:#}\n", document())
 }
+
+/// Areas of both APIs: the tag, its title and its description.
+const AREAS: [(&str, &str, &str); 8] = [
+    ("users", "Users", "Customers of a partner. Their identity is checked when they are registered."),
+    (
+        "kyc",
+        "Identity checks",
+        "Identity checks, their questions and their documents. In a sandbox the last name decides the outcome: `Question` is asked \
+            questions, `Review` is asked for documents, `Denied` is denied, and any other name is approved.",
+    ),
+    ("accounts", "Accounts", "Brokerage accounts of approved users."),
+    ("bank_accounts", "Bank accounts", "External bank accounts of approved users, which deposits come from."),
+    ("deposits", "Deposits", "ACH deposits into brokerage accounts. A deposit settles on the next banking day at 08:30 New York time."),
+    ("orders", "Orders", "Orders to buy and sell securities. A buy order needs settled cash."),
+    (
+        "account",
+        "Wellness API: users and sessions",
+        "Users who sign in themselves: sign-up, sign-in, profiles, invitations and password recovery.",
+    ),
+    (
+        "two_factor_authentication",
+        "Wellness API: two-factor authentication",
+        "Passcodes by text message. Until one is verified, a session may not do anything else.",
+    ),
+];
 
 fn security(schemes: &[Scheme]) -> Vec<Value> {
     schemes.iter().map(|(name, _)| json!({ *name: [] })).collect()
@@ -276,10 +302,13 @@ fn operation_id(route: &Route) -> String {
     [route.method.to_ascii_lowercase().as_str()].into_iter().chain(steps).collect::<Vec<_>>().join("_")
 }
 
-/// What a path is about: the service it names first, or the last thing in it that has a name.
+/// The area that a path belongs to: the service it names first, or the last thing in it that has a name.
 fn tag(path: &str) -> &str {
     if is_wellness(path) {
         return path.split('/').find(|step| !step.is_empty()).unwrap_or_default();
+    }
+    if path.starts_with("/v1/kyc") {
+        return "kyc";
     }
     path.rsplit('/').find(|step| !step.is_empty() && !step.starts_with('{')).unwrap_or_default()
 }

@@ -1,11 +1,13 @@
-// Somebody signs up, proves her phone and signs in, in the playground's GraphiQL, in Chromium.
-import { existsSync } from 'node:fs';
+// The playground in Chromium: a user signs up, verifies a phone and signs in; and the page where GraphiQL's files cannot be had.
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { chromium } from 'playwright-core';
 import { assert, authorization, check, tally, url } from './harness.mjs';
 
 const PROGRAM = process.env.CHROMIUM ?? '/usr/bin/chromium';
-const PLAYGROUND = path.resolve('../../playground/node_modules/graphiql');
+const MODULES = path.resolve('../../playground/node_modules');
+const CDN = 'https://unpkg.com';
+const TYPES = { '.css': 'text/css', '.js': 'text/javascript' };
 const FLAGS = [
   '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update',
   '--disable-sync',
@@ -18,7 +20,7 @@ const as = (credential) => JSON.stringify({ authorization: credential });
 /** Why there is nothing to run here, if so. */
 function missing() {
   if (!existsSync(PROGRAM)) return `there is no ${PROGRAM}`;
-  return existsSync(PLAYGROUND) ? undefined : 'the playground is not installed: npm ci in playground';
+  return existsSync(path.join(MODULES, 'graphiql')) ? undefined : 'the playground is not installed: npm ci --prefix playground';
 }
 
 export default async function browser() {
@@ -32,9 +34,71 @@ export default async function browser() {
   try {
     const page = await program.newPage({ viewport: { width: 1400, height: 900 } });
     await wayIn(new Graphiql(page));
+    await withoutFiles(program);
   } finally {
     await program.close();
   }
+}
+
+/** A server that does not have GraphiQL's files, with the CDN as described. */
+async function withoutFiles(program) {
+  /** Opens the page on a phone; every request to another machine gets the answer of `cdn`. */
+  const visit = async (cdn, look) => {
+    const page = await program.newPage({ viewport: { width: 390, height: 844 } });
+    try {
+      await page.route((wanted) => wanted.origin === CDN, cdn);
+      await page.goto(process.env.COFFER_BARE_PLAYGROUND, { waitUntil: 'commit' });
+      await look(page);
+    } finally {
+      await page.screenshot({ path: path.join(process.env.COFFER_WORK ?? '.', 'phone.png') }).catch(() => {});
+      await page.close();
+    }
+  };
+  const unavailable = async (page) => {
+    const { origin } = new URL(page.url());
+    await page.getByRole('heading', { name: 'GraphiQL could not be loaded' }).waitFor();
+    assert.ok(!(await page.locator('#graphiql').isVisible()));
+    const [install, query] = await page.locator('#unavailable pre').allInnerTexts();
+    assert.equal(install, 'npm ci --prefix playground');
+    assert.match(query, new RegExp(`^KEY=.*\\ncurl .* ${origin}/graphql `));
+    await fits(page);
+    await page.locator('#unavailable').getByRole('link').click();
+    await page.waitForURL(`${origin}/docs#examples`);
+    await page.getByRole('heading', { name: 'Run the examples' }).waitFor();
+    await fits(page);
+  };
+  /** Nothing reaches beyond the right edge. */
+  const fits = async (page) => assert.ok(await page.evaluate(() => document.scrollingElement.scrollWidth <= window.innerWidth));
+  /** The file of a pinned package, as the CDN serves it. */
+  const published = (route, change = (content) => content) => {
+    const { pathname } = new URL(route.request().url());
+    const content = readFileSync(path.join(MODULES, pathname.replace(/(.)@[\d.]+\//, '$1/')));
+    const headers = { 'access-control-allow-origin': '*', 'content-type': TYPES[path.extname(pathname)] };
+    return route.fulfill({ headers, body: change(content) });
+  };
+  const suits = {
+    'without the internet it says what to do': () => visit((route) => route.abort(), unavailable),
+    'it links to the documentation': () => visit((route) => route.abort(), async (page) => {
+      const links = await page.locator('header a').evaluateAll((all) => all.map((link) => link.getAttribute('href')));
+      assert.deepEqual([await page.locator('header b').innerText(), links], ['Coffer', ['/docs', '/openapi.json']]);
+    }),
+    'while the CDN does not answer, the page is not blank': () => visit(() => {}, async (page) => {
+      await page.getByText('Loading GraphiQL from unpkg.com').waitFor();
+      await page.getByRole('link', { name: 'REST documentation' }).waitFor();
+    }),
+    'the published files are those that the page asks for': () => visit((route) => published(route), async (page) => {
+      await page.locator('.graphiql-execute-button').waitFor();
+      await fits(page);
+    }),
+    'changed files are refused': async () => {
+      const wanted = ['react@', 'react-dom@', 'graphiql.min.css', 'graphiql.min.js', 'style.css', 'index.umd.js'];
+      for (const name of wanted) {
+        const changed = (route) => published(route, (content) => (route.request().url().includes(name) ? `${content}\n` : content));
+        await visit(changed, unavailable);
+      }
+    },
+  };
+  for (const [name, run] of Object.entries(suits)) await check(`playground without files: ${name}`, run, 60_000);
 }
 
 async function wayIn(graphiql) {
@@ -46,6 +110,15 @@ async function wayIn(graphiql) {
       await graphiql.open(new URL('/playground', url).href);
       const { data, errors } = await graphiql.execute('Customers');
       assert.ok(data?.users.edges.length > 0 && !errors, JSON.stringify(errors));
+    },
+    'no credential of the browser goes with a query': async () => {
+      const { page } = graphiql;
+      await page.context().addCookies([{ name: 'session', value: 'secret', url }]);
+      const asked = page.waitForRequest((request) => request.method() === 'POST');
+      const { data } = await graphiql.run('Plain', 'query Plain { __typename }', {}, as(authorization));
+      assert.deepEqual(data, { __typename: 'Query' });
+      assert.equal((await (await asked).allHeaders()).cookie, undefined);
+      await page.context().clearCookies();
     },
     'she signs up as nobody': async () => {
       const operation = `mutation SignUp($input: UserSignUpInput!) { userSignUp(input: $input) { ${SESSION} } }`;

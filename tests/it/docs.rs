@@ -2,14 +2,14 @@
 
 use crate::{
     kyc_documents::applicant,
-    support::{Options, TestApp, send},
+    support::{Options, TestApp, process::Process, send},
 };
 use coffer::{
     http::Settings,
     rest::{OPEN, ROUTES, Route, WELLNESS, is_wellness, openapi},
 };
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     match value["$ref"].as_str() {
@@ -43,6 +43,57 @@ fn all() -> impl Iterator<Item = &'static Route> {
 fn operation<'a>(document: &'a Value, method: &str, path: &str) -> &'a Value {
     &document["paths"][path][method.to_lowercase()]
 }
+
+/// The areas of the page and what stands in each.
+const AREAS: [(&str, &[&str]); 8] = [
+    ("Users", &["POST /v1/users", "GET /v1/users", "GET /v1/users/{id}", "PUT /v1/users/{id}"]),
+    (
+        "Identity checks",
+        &[
+            "POST /v1/kyc",
+            "GET /v1/kyc/{token}",
+            "PATCH /v1/kyc/{token}",
+            "POST /v1/kyc/{token}/documents",
+            "PUT /v1/kyc/{token}/documents",
+        ],
+    ),
+    ("Accounts", &["POST /v1/users/{id}/accounts", "GET /v1/users/{id}/accounts", "GET /v1/accounts/{id}", "PUT /v1/accounts/{id}"]),
+    (
+        "Bank accounts",
+        &[
+            "POST /v1/users/{id}/bank_accounts",
+            "GET /v1/users/{id}/bank_accounts",
+            "GET /v1/bank_accounts/{id}",
+            "PUT /v1/bank_accounts/{id}",
+            "DELETE /v1/bank_accounts/{id}",
+        ],
+    ),
+    ("Deposits", &["POST /v1/deposits"]),
+    ("Orders", &["POST /v1/orders", "GET /v1/orders", "GET /v1/orders/{id}", "DELETE /v1/orders/{id}"]),
+    (
+        "Wellness API: users and sessions",
+        &[
+            "POST /account/v1/users",
+            "GET /account/v1/users/{id}",
+            "PUT /account/v1/users/{id}",
+            "GET /account/v1/users/{id}/send_data_email",
+            "POST /account/v1/users/{id}/send_data_email",
+            "POST /account/v1/auth/token",
+            "DELETE /account/v1/auth/token",
+            "POST /account/v1/auth/token/refresh",
+            "GET /account/v1/invitation/{id}",
+            "POST /account/v1/password_recovery",
+            "PATCH /account/v1/password_recovery/reset",
+        ],
+    ),
+    (
+        "Wellness API: two-factor authentication",
+        &[
+            "POST /two_factor_authentication/v1/one_time_passcode/{id}/sms/send",
+            "POST /two_factor_authentication/v1/one_time_passcode/{id}/sms/verify",
+        ],
+    ),
+];
 
 fn references(value: &Value, found: &mut Vec<String>) {
     match value {
@@ -214,19 +265,184 @@ async fn the_documentation_is_there_for_anyone() {
         let policy = "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
         assert_eq!((page.status().as_u16(), kinds), (200, ["text/html; charset=utf-8".to_owned(), policy.to_owned()]));
         let page = page.text().await.unwrap();
+        let title_of = |route: &Route| format!("<h3><code><b>{}</b> {}</code></h3>", route.method, route.path);
         for route in all() {
-            let title = format!("<h2><code><b>{}</b> {}</code></h2>", route.method, route.path);
-            assert_eq!(page.matches(&title).count(), 1, "{title}");
+            assert_eq!(page.matches(&title_of(route)).count(), 1, "{}", title_of(route));
         }
-        for words in
-            ["<code>bank_routing_number</code>", "Idempotency-Key (header)", "<code>rate_limit_exceeded</code>", "Bearer: &lt;key&gt;"]
-        {
+        // Each route stands under its area, and the contents name the same areas in the same order.
+        let areas: Vec<&str> = page.split("<h2 id=\"area_").skip(1).collect();
+        let titles: Vec<&str> = areas.iter().map(|area| area.split(['>', '<']).nth(1).unwrap()).collect();
+        assert_eq!(titles, AREAS.map(|(title, _)| title));
+        for (area, (title, routes)) in areas.iter().zip(AREAS) {
+            assert_eq!(area.matches("<h3>").count(), routes.len(), "{title}");
+            for (method, path) in routes.iter().map(|route| route.split_once(' ').unwrap()) {
+                assert!(area.contains(&format!("<h3><code><b>{method}</b> {path}</code></h3>")), "{method} {path} under {title}");
+            }
+        }
+        let contents = page.split("</nav>").next().unwrap();
+        let linked: Vec<&str> = contents.split("<h2><a href=\"#area_").skip(1).map(|area| area.split(['>', '<']).nth(1).unwrap()).collect();
+        assert_eq!(linked, titles);
+        for target in page.split("href=\"#").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+            assert_eq!(page.matches(&format!("id=\"{target}\"")).count(), 1, "#{target}");
+        }
+        assert!(!page.contains("/playground"));
+        for words in [
+            "<code>bank_routing_number</code>",
+            "Idempotency-Key (header)",
+            "<code>rate_limit_exceeded</code>",
+            "<code>Bearer: &lt;key&gt;</code>",
+        ] {
             assert!(page.contains(words), "{words}");
         }
-        for elsewhere in ["http://", "https://", "src=", "<script"] {
+        for elsewhere in ["href=\"http", "https://", "src=", "<script"] {
             assert!(!page.contains(elsewhere), "the page needs {elsewhere}");
         }
         let style = app.anonymous("GET", "/docs/style.css").send().await.unwrap();
         assert_eq!((style.status().as_u16(), &style.headers()["content-type"]), (200, &"text/css; charset=utf-8".parse().unwrap()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_documentation_leads_to_the_playground_and_back() {
+    let app = TestApp::sqlite().await;
+    let page = |path: &'static str| {
+        let request = app.anonymous("GET", path);
+        async move { request.send().await.unwrap().text().await.unwrap() }
+    };
+    let (docs, playground) = (page("/docs").await, page("/playground").await);
+    assert_eq!(docs.matches("<a href=\"/playground\">").count(), 1);
+    assert!(docs.contains(&format!("<pre>URL={}\n", app.url)), "{docs}");
+    for link in ["<a href=\"/docs\">", "<a href=\"/openapi.json\">"] {
+        assert_eq!(playground.matches(link).count(), 1, "{link}");
+    }
+}
+
+/// The code that stands in a part of the page, as a reader copies it.
+fn copied(part: &str) -> Vec<String> {
+    let plain = |text: &str| {
+        let signs = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&amp;", "&")];
+        signs.into_iter().fold(text.to_owned(), |text, (written, sign)| text.replace(written, sign))
+    };
+    part.split("<pre>").skip(1).map(|rest| plain(rest.split("</pre>").next().unwrap())).collect()
+}
+
+/// What an answer tells goes into variables of the examples that follow: the route, a place in its answer, the variable.
+const TELLS: [(&str, &str, &str); 9] = [
+    ("POST /v1/users", "/id", "USER_ID"),
+    ("POST /v1/kyc", "/token", "KYC_TOKEN"),
+    ("POST /v1/users/{id}/accounts", "/id", "ACCOUNT_ID"),
+    ("POST /v1/users/{id}/bank_accounts", "/id", "BANK_ACCOUNT_ID"),
+    ("POST /v1/orders", "/id", "ORDER_ID"),
+    ("POST /account/v1/auth/token", "/user_id", "SESSION_USER_ID"),
+    ("POST /account/v1/auth/token", "/access", "ACCESS"),
+    ("POST /account/v1/auth/token", "/refresh", "REFRESH"),
+    ("POST /two_factor_authentication/v1/one_time_passcode/{id}/sms/send", "/hash_code", "HASH_CODE"),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_example_of_the_documentation_runs() {
+    // The examples in an order in which they work. Between them, as the page shows: `#outbox` reads the newest message, `#clock` moves
+    // the sandbox's clock, `#freeze` stops it, `#invite` makes an invitation, and `#review` starts a check that asks for documents.
+    let steps = [
+        "POST /v1/users",
+        "GET /v1/users",
+        "GET /v1/users/{id}",
+        "PUT /v1/users/{id}",
+        "POST /v1/kyc",
+        "GET /v1/kyc/{token}",
+        "PATCH /v1/kyc/{token}",
+        "#review",
+        "POST /v1/kyc/{token}/documents",
+        "PUT /v1/kyc/{token}/documents",
+        "POST /v1/users/{id}/accounts",
+        "GET /v1/users/{id}/accounts",
+        "GET /v1/accounts/{id}",
+        "PUT /v1/accounts/{id}",
+        "POST /v1/users/{id}/bank_accounts",
+        "GET /v1/users/{id}/bank_accounts",
+        "GET /v1/bank_accounts/{id}",
+        "PUT /v1/bank_accounts/{id}",
+        "POST /v1/deposits",
+        "#clock",
+        "#freeze",
+        "POST /v1/orders",
+        "GET /v1/orders",
+        "GET /v1/orders/{id}",
+        "DELETE /v1/orders/{id}",
+        "DELETE /v1/bank_accounts/{id}",
+        "#invite",
+        "GET /account/v1/invitation/{id}",
+        "POST /account/v1/users",
+        "POST /account/v1/auth/token",
+        "POST /account/v1/auth/token/refresh",
+        "POST /two_factor_authentication/v1/one_time_passcode/{id}/sms/send",
+        "#outbox",
+        "POST /two_factor_authentication/v1/one_time_passcode/{id}/sms/verify",
+        "GET /account/v1/users/{id}",
+        "PUT /account/v1/users/{id}",
+        "GET /account/v1/users/{id}/send_data_email",
+        "POST /account/v1/users/{id}/send_data_email",
+        "DELETE /account/v1/auth/token",
+        "POST /account/v1/password_recovery",
+        "#outbox",
+        "PATCH /account/v1/password_recovery/reset",
+    ];
+    // It does the same as the GET before it, and is refused within 60 seconds of that.
+    let refused = HashMap::from([("POST /account/v1/users/{id}/send_data_email", 429)]);
+    let walked: BTreeSet<String> = steps.iter().filter(|step| !step.starts_with('#')).map(|step| (*step).to_owned()).collect();
+    assert_eq!(walked, all().map(|route| format!("{} {}", route.method, route.path)).collect(), "walk a new route here");
+
+    let server = Process::start("sqlite:data/coffer.db", &["serve"]).await;
+    let page = crate::support::client().get(format!("{}/docs", server.url)).send().await.unwrap().text().await.unwrap();
+    let (introduction, rest) = page.split_once("<h2 id=\"credentials\">").unwrap();
+    let [set, outbox, clock, freeze, invite] = copied(introduction).try_into().unwrap();
+    let examples: HashMap<String, String> = rest
+        .split("<h3><code><b>")
+        .skip(1)
+        .map(|section| {
+            let (method, rest) = section.split_once("</b> ").unwrap();
+            (format!("{method} {}", rest.split('<').next().unwrap()), copied(section).remove(0))
+        })
+        .collect();
+
+    // What the reader sets first runs as it stands.
+    assert_eq!(server.shell(&set, &HashMap::new()).0, 200);
+    let set = set.lines().filter(|line| !line.starts_with("curl")).collect::<Vec<_>>().join("\n");
+    let mut known: HashMap<String, String> = HashMap::new();
+    for step in steps {
+        let script = match step {
+            "#outbox" => outbox.clone(),
+            "#clock" => clock.clone(),
+            "#freeze" => freeze.clone(),
+            "#invite" => invite.clone(),
+            "#review" => examples["POST /v1/kyc"].replace("\"Question\"", "\"Review\""),
+            route => examples[route].clone(),
+        };
+        let (status, body) = server.shell(&format!("{set}\n{script}"), &known);
+        let answer: Value = serde_json::from_str(&body).unwrap_or_default();
+        let shown = format!("{step}\n{script}\n{status} {body}");
+        match refused.get(step) {
+            Some(expected) => assert_eq!(status, *expected, "{shown}"),
+            None => assert!(status < 400 && answer.get("errors").is_none(), "{shown}"),
+        }
+        for (_, place, variable) in TELLS.iter().filter(|(route, ..)| *route == step) {
+            known.insert((*variable).to_owned(), answer.pointer(place).and_then(Value::as_str).expect(&shown).to_owned());
+        }
+        match step {
+            "#review" => _ = known.insert("KYC_TOKEN".to_owned(), answer["token"].as_str().unwrap().to_owned()),
+            "#invite" => {
+                let id = answer["data"]["invitationCreate"]["invitation"]["id"].as_str().expect(&shown);
+                known.insert("INVITATION_ID".to_owned(), id.to_owned());
+            }
+            "#outbox" => {
+                let text = answer["data"]["sandboxOutbox"]["edges"][0]["node"]["text"].as_str().expect(&shown);
+                let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+                known.insert("PASSCODE".to_owned(), digits);
+                known.insert("RECOVERY_TOKEN".to_owned(), text.rsplit(' ').next().unwrap().to_owned());
+            }
+            "#clock" => assert_eq!(answer["data"]["sandboxClockAdvance"]["userErrors"], json!([]), "{shown}"),
+            "#freeze" => assert_eq!(answer["data"]["sandboxClockFreeze"]["userErrors"], json!([]), "{shown}"),
+            _ => {}
+        }
     }
 }

@@ -1,8 +1,8 @@
-//! What the README and the playground show to a newcomer runs as it stands, with ids of earlier answers in place of `…`.
+//! What the README and the playground show runs as printed when it is pasted whole, with ids of earlier answers in place of `…`.
 
 use crate::{
     kyc_documents::{applicant, documented},
-    support::{Answer, TestApp, on_both, socket::Socket},
+    support::{Answer, TestApp, on_both, process::Process, send, socket::Socket},
 };
 use coffer::domain::Scope;
 use serde_json::{Value, json};
@@ -10,12 +10,42 @@ use std::collections::HashMap;
 
 const README: &str = include_str!("../../README.md");
 
-/// The GraphQL of one section.
-fn shown_under(heading: &str) -> String {
-    let (_, rest) = README.split_once(&format!("\n## {heading}\n")).unwrap();
-    let section = rest.split("\n## ").next().unwrap();
-    let blocks = section.split("```graphql\n").skip(1).map(|block| block.split("```").next().unwrap());
-    blocks.collect::<Vec<_>>().join("\n")
+/// The sections with GraphQL, each run by a test below.
+const SECTIONS: [&str; 3] = ["A customer, from nothing to shares", "People who sign in", "Reviewing identity checks"];
+
+/// How lines begin that no test runs: the first starts the server, the second starts the tests.
+const EXEMPT: [&str; 2] = ["cargo run ", "cargo test "];
+
+/// A block of code of the README.
+struct Block {
+    section: &'static str,
+    language: &'static str,
+    text: String,
+}
+
+/// Every block, however it is indented.
+fn blocks() -> Vec<Block> {
+    let (mut found, mut section, mut is_open) = (Vec::<Block>::new(), "", false);
+    for line in README.lines() {
+        match (line.trim_start().strip_prefix("```"), line.strip_prefix("## ")) {
+            (Some(_), _) if is_open => is_open = false,
+            (Some(language), _) => {
+                found.push(Block { section, language, text: String::new() });
+                is_open = true;
+            }
+            (None, _) if is_open => found.last_mut().unwrap().text.extend([line, "\n"]),
+            (None, Some(title)) => section = title,
+            (None, None) => {}
+        }
+    }
+    assert!(!is_open && !found.is_empty());
+    found
+}
+
+/// The GraphQL blocks of one section.
+fn shown_under(section: &str) -> Vec<String> {
+    assert!(SECTIONS.contains(&section));
+    blocks().into_iter().filter(|block| block.section == section && block.language == "graphql").map(|block| block.text).collect()
 }
 
 /// The samples as the page has them.
@@ -26,20 +56,20 @@ async fn playground(app: &TestApp) -> Vec<String> {
     settings["queries"].as_array().unwrap().iter().map(|query| query.as_str().unwrap().to_owned()).collect()
 }
 
-/// The operations by their names, or by their kinds where they have none, in order; those in comments as well.
+/// The operations of a document by their names, in order.
 fn operations(text: &str) -> Vec<(String, String)> {
     let mut found: Vec<(String, String)> = Vec::new();
     let mut open = 0;
-    for line in text.lines() {
-        let line = line.strip_prefix("# ").unwrap_or(line);
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {
-            [kind @ ("mutation" | "query" | "subscription"), name, ..] if open == 0 && line.ends_with(['{', '}', '(']) => {
-                let name = if *name == "{" { kind } else { name };
-                found.push(((*name).to_owned(), String::new()));
+            ["mutation" | "query" | "subscription", name, ..] if open == 0 => {
+                let name: String = name.chars().take_while(|letter| letter.is_ascii_alphanumeric()).collect();
+                assert_ne!(name, "", "without a name it cannot be chosen among others: {line}");
+                found.push((name, String::new()));
             }
-            _ if open == 0 => continue,
-            _ => {}
+            [] => continue,
+            _ => assert_ne!(open, 0, "{line}"),
         }
         let (_, operation) = found.last_mut().unwrap();
         operation.push_str(line);
@@ -51,22 +81,36 @@ fn operations(text: &str) -> Vec<(String, String)> {
     found
 }
 
-/// Somebody who copies from the answers into the next operation.
+/// The names of all operations of some documents.
+fn names(documents: &[String]) -> Vec<String> {
+    documents.iter().flat_map(|document| operations(document)).map(|(name, _)| name).collect()
+}
+
+/// A reader who copies from the answers into the next operation.
 #[derive(Default)]
 struct Newcomer {
     seen: HashMap<&'static str, String>,
 }
 
 impl Newcomer {
-    async fn run(&mut self, app: &TestApp, credential: Option<&str>, operation: &str) -> Answer {
-        let filled = self
-            .seen
-            .iter()
-            .fold(operation.to_owned(), |text, (name, value)| text.replace(&format!("{name}: \"…\""), &format!("{name}: \"{value}\"")));
-        assert!(!filled.contains('…'), "{filled}");
-        let answer = app.gql_as(credential, &filled, json!({})).await;
+    /// A document with what is known so far. The operation that is to run lacks nothing; later ones may.
+    fn filled(&self, document: &str, name: &str) -> Value {
+        let fill = |text: &str| {
+            self.seen
+                .iter()
+                .fold(text.to_owned(), |text, (field, value)| text.replace(&format!("{field}: \"…\""), &format!("{field}: \"{value}\"")))
+        };
+        let (_, operation) = operations(document).into_iter().find(|(one, _)| one == name).unwrap();
+        assert!(!fill(&operation).contains('…'), "{operation}");
+        json!({ "query": fill(document), "operationName": name })
+    }
+
+    /// Sends the whole document to have one of its operations run.
+    async fn run(&mut self, app: &TestApp, credential: Option<&str>, document: &str, name: &str) -> Answer {
+        let request = app.anonymous("POST", "/graphql").json(&self.filled(document, name));
+        let answer = send(if let Some(credential) = credential { request.bearer_auth(credential) } else { request }).await;
         for payload in answer.data().as_object().unwrap().values() {
-            assert_eq!(payload.get("userErrors").unwrap_or(&json!([])), &json!([]), "{filled}");
+            assert_eq!(payload.get("userErrors").unwrap_or(&json!([])), &json!([]), "{name}");
             for (name, path) in [
                 ("id", "/edges/0/node/id"),
                 ("kycId", "/id"),
@@ -89,19 +133,26 @@ impl Newcomer {
         answer
     }
 
-    /// Every step from sign-up to sign-in; `door` is what stands under Headers before there is a token.
-    async fn way_in(&mut self, app: &TestApp, door: Option<&str>, text: &str, email: &str, last4: &str) {
-        let operations = operations(text);
-        let names: Vec<&str> = operations.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["SignUp", "SendPasscode", "ReadPasscode", "VerifyPasscode", "Me", "SignIn"]);
-        for (name, operation) in &operations {
+    /// Begins the one operation of a document on a socket.
+    async fn listen(&self, app: &TestApp, document: &str) -> Socket {
+        let (name, _) = operations(document).remove(0);
+        let mut live = Socket::join(app, Some(&app.key)).await;
+        live.say(json!({ "id": "1", "type": "subscribe", "payload": self.filled(document, &name) })).await;
+        live
+    }
+
+    /// Every step from sign-up to sign-in. `first` is the credential before there is a token.
+    async fn way_in(&mut self, app: &TestApp, first: Option<&str>, documents: &[String], email: &str, last4: &str) {
+        assert_eq!(names(documents), ["SignUp", "SendPasscode", "ReadPasscode", "VerifyPasscode", "Me", "SignIn"]);
+        let steps = documents.iter().flat_map(|document| operations(document).into_iter().map(move |(name, _)| (document, name)));
+        for (document, name) in steps {
             let token = self.seen.get("accessToken").cloned();
             let credential = match name.as_str() {
-                "SignUp" | "SignIn" => door,
+                "SignUp" | "SignIn" => first,
                 "ReadPasscode" => Some(app.key.as_str()),
                 _ => token.as_deref(),
             };
-            let answer = self.run(app, credential, operation).await;
+            let answer = self.run(app, credential, document, &name).await;
             let data = answer.data();
             match name.as_str() {
                 "SignUp" => {
@@ -122,74 +173,105 @@ impl Newcomer {
     }
 }
 
+#[test]
+fn every_block_is_run_or_exempt() {
+    let mut sections: Vec<&str> = Vec::new();
+    for block in blocks() {
+        match block.language {
+            "graphql" if sections.last() == Some(&block.section) => {}
+            "graphql" => sections.push(block.section),
+            "sh" => {}
+            other => panic!("nothing runs a block of {other} under {}", block.section),
+        }
+    }
+    assert_eq!(sections, SECTIONS, "run the blocks of a new section in a test, and list it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_readmes_shell_blocks_run_beside_a_server() {
+    let server = Process::start("sqlite:data/coffer.db", &["serve"]).await;
+    let (mut exempt, mut ran) = (Vec::new(), 0);
+    for block in blocks().into_iter().filter(|block| block.language == "sh") {
+        let (left_out, script): (Vec<&str>, Vec<&str>) =
+            block.text.lines().partition(|line| EXEMPT.iter().any(|begin| line.starts_with(begin)));
+        exempt.extend(left_out.iter().map(|line| line.split("  ").next().unwrap().to_owned() + " "));
+        if script.is_empty() {
+            continue;
+        }
+        let script = script.join("\n").replace("http://127.0.0.1:8080", &server.url);
+        let (status, body) = server.shell(&script, &HashMap::new());
+        assert!(status < 400, "{script}\n{status} {body}");
+        ran += 1;
+    }
+    assert_eq!((exempt, ran > 0), (EXEMPT.map(str::to_owned).to_vec(), true));
+}
+
 on_both! {
     async fn the_readmes_customer_buys_shares(app: TestApp) {
         let mut newcomer = Newcomer::default();
-        let operations = operations(&shown_under("A customer, from nothing to shares"));
-        let names: Vec<&str> = operations.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["Register", "Open", "Link", "Deposit", "Wait", "Buy", "subscription"]);
-        for (_, operation) in &operations[..5] {
-            newcomer.run(&app, Some(&app.key), operation).await;
+        let blocks = shown_under(SECTIONS[0]);
+        assert_eq!(names(&blocks), ["Register", "Open", "Link", "Deposit", "Wait", "Buy", "Watch"]);
+        assert_eq!(blocks.len(), 2);
+        for name in ["Register", "Open", "Link", "Deposit", "Wait"] {
+            newcomer.run(&app, Some(&app.key), &blocks[0], name).await;
         }
-        let mut live = Socket::join(&app, Some(&app.key)).await;
-        live.subscribe("1", &operations[6].1, json!({})).await;
-        let bought = newcomer.run(&app, Some(&app.key), &operations[5].1).await;
+        let mut live = newcomer.listen(&app, &blocks[1]).await;
+        let bought = newcomer.run(&app, Some(&app.key), &blocks[0], "Buy").await;
         let event = live.next().await["orderChanged"].clone();
         assert_eq!((&event["type"], &event["order"]["id"]), (&json!("order.accepted"), &bought.entity("orderPlace", "order")["id"]));
     }
 
     async fn a_reviewer_decides_as_the_readme_shows(app: TestApp) {
-        let section = shown_under("Reviewing identity checks");
-        let operations = operations(&section);
-        let names: Vec<&str> = operations.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["Waiting", "Look", "Decide"]);
+        let blocks = shown_under(SECTIONS[2]);
+        assert_eq!(names(&blocks), ["Waiting", "Look", "Decide"]);
+        assert_eq!(blocks.len(), 3);
         let rita = applicant(&app, &app.key, "Review").await;
         assert_eq!(app.post(&rita.path(), documented(b"%PDF-1.7")).await.status, 200);
         let command = README.split("`coffer keys create --scopes ").nth(1).unwrap().split('`').next().unwrap();
         let scopes: Vec<Scope> = command.split(' ').next().unwrap().split(',').map(|name| Scope::parse(name).unwrap()).collect();
         let key = app.key_for(&scopes).await;
         let mut reviewer = Newcomer::default();
-        reviewer.run(&app, Some(&key), &operations[0].1).await;
-        let seen = reviewer.run(&app, Some(&key), &operations[1].1).await.data()["node"].clone();
+        reviewer.run(&app, Some(&key), &blocks[0], "Waiting").await;
+        let seen = reviewer.run(&app, Some(&key), &blocks[1], "Look").await.data()["node"].clone();
         assert_eq!([&seen["id"], &seen["applicant"]["lastName"], &seen["outcome"]], [&json!(rita.kyc_id), &json!("Review"), &json!("MANUAL_REVIEW")]);
         assert!(seen["checks"].as_array().is_some_and(|checks| checks.len() > 5));
         let url = seen["documents"][0]["url"].as_str().unwrap();
         assert_eq!(crate::support::client().get(url).send().await.unwrap().bytes().await.unwrap(), "%PDF-1.7");
-        let decided = reviewer.run(&app, Some(&key), &operations[2].1).await;
+        let decided = reviewer.run(&app, Some(&key), &blocks[2], "Decide").await;
         assert_eq!(decided.entity("kycApprove", "kyc")["outcome"], "APPROVED");
-        let denial = operations[2].1.replace("kycApprove", "kycDeny").replace('…', &rita.kyc_id);
+        let denial = blocks[2].replace("kycApprove", "kycDeny").replace('…', &rita.kyc_id);
         assert_eq!(app.gql_as(Some(&key), &denial, json!({})).await.user_error("kycDeny")["code"], "KYC_NOT_OPEN");
     }
 
     async fn people_sign_in_as_the_readme_and_the_playground_show(app: TestApp) {
         let key = app.key.clone();
-        let section = shown_under("People who sign in");
         let mut katherine = Newcomer::default();
-        katherine.way_in(&app, None, &section, "katherine@example.com", "0107").await;
+        katherine.way_in(&app, None, &shown_under(SECTIONS[1]), "katherine@example.com", "0107").await;
         app.long_ago("passcode", "sent_at", 31).await;
         let token = katherine.seen["accessToken"].clone();
-        let sent = katherine.run(&app, Some(&token), "mutation { passcodeSend(input: {}) { passcode { phoneLast4 } userErrors { code } } }").await;
+        let again = "mutation Again { passcodeSend(input: {}) { passcode { phoneLast4 } userErrors { code } } }";
+        let sent = katherine.run(&app, Some(&token), again, "Again").await;
         assert_eq!(sent.entity("passcodeSend", "passcode"), &json!({ "phoneLast4": "0107" }));
-        let renew = "mutation { tokenRefresh(input: { refreshToken: \"…\" }) { session { userId } userErrors { code } } }";
-        katherine.run(&app, None, renew).await;
+        let renew = "mutation Renew { tokenRefresh(input: { refreshToken: \"…\" }) { session { userId } userErrors { code } } }";
+        katherine.run(&app, None, renew, "Renew").await;
         // In the playground the key is preset.
         let samples = playground(&app).await;
-        Newcomer::default().way_in(&app, Some(&key), &samples[3], "annie@example.com", "0108").await;
+        Newcomer::default().way_in(&app, Some(&key), &samples[3..], "annie@example.com", "0108").await;
     }
 
     async fn the_playgrounds_tabs_run_in_their_order(app: TestApp) {
         let samples = playground(&app).await;
+        assert_eq!(names(&samples)[..4], ["Customers", "Buy", "Watch", "SignUp"]);
         app.funded_customer("Ada", "1000.00").await;
         let mut newcomer = Newcomer::default();
-        newcomer.run(&app, Some(&app.key), &samples[0]).await;
-        let bought = newcomer.run(&app, Some(&app.key), &samples[1]).await;
+        newcomer.run(&app, Some(&app.key), &samples[0], "Customers").await;
+        let bought = newcomer.run(&app, Some(&app.key), &samples[1], "Buy").await;
         let order = bought.entity("orderPlace", "order").clone();
-        let again = newcomer.run(&app, Some(&app.key), &samples[1]).await;
+        let again = newcomer.run(&app, Some(&app.key), &samples[1], "Buy").await;
         assert_eq!(again.entity("orderPlace", "order")["id"], order["id"]);
-        let mut live = Socket::join(&app, Some(&app.key)).await;
-        live.subscribe("1", &samples[2], json!({})).await;
+        let mut live = newcomer.listen(&app, &samples[2]).await;
         assert_eq!(live.next().await["orderChanged"]["order"]["quantity"], "1.5");
-        let signed_up = app.gql(&samples[3], json!({})).await;
+        let signed_up = newcomer.run(&app, Some(&app.key), &samples[3], "SignUp").await;
         assert_eq!(signed_up.entity("userSignUp", "session")["twoFactor"]["isPassed"], false);
     }
 }

@@ -1,5 +1,15 @@
 'use strict';
 (() => {
+  const place = document.getElementById('graphiql');
+  const scripts = ['React', 'ReactDOM', 'GraphiQL', 'GraphiQLPluginExplorer'].every((name) => window[name]);
+  const sheets = [...document.querySelectorAll('link[integrity]')].every((link) => link.sheet);
+  if (!scripts || !sheets) {
+    for (const origin of document.querySelectorAll('.origin')) origin.textContent = window.location.origin;
+    place.hidden = true;
+    document.getElementById('unavailable').hidden = false;
+    return;
+  }
+
   const settings = JSON.parse(document.getElementById('settings').textContent);
   const url = new URL(settings.endpoint, window.location.href);
   const subscriptionUrl = new URL(settings.subscriptions, window.location.href);
@@ -7,11 +17,13 @@
   // GraphiQL sends what stands under Headers through both doors.
   const headers = settings.key ? JSON.stringify({ Authorization: `Bearer ${settings.key}` }, null, 2) : undefined;
 
-  ReactDOM.createRoot(document.getElementById('graphiql')).render(
+  ReactDOM.createRoot(place).render(
     React.createElement(GraphiQL, {
       fetcher: GraphiQL.createFetcher({
         url: url.toString(),
         subscriptionUrl: subscriptionUrl.toString(),
+        // The only credential is under Headers. Without this, a browser asks for a password when the answer is 401.
+        fetch: (input, init) => window.fetch(input, { ...init, credentials: 'omit' }),
       }),
       defaultTabs: settings.queries.map((query) => ({ query, headers })),
       defaultHeaders: headers,

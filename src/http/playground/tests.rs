@@ -1,9 +1,10 @@
-//! The page is safe to fill with anything, and no path leads out of its files.
+//! The page is safe to fill with anything, no path leads out of its files, and its files are exactly the pinned ones.
 
 use axum::{Router, body::Body, http::Request};
+use serde_json::Value;
 use tower::ServiceExt;
 
-use super::{ASSETS, Playground};
+use super::{ASSETS, CDN, Playground};
 
 fn playground(query: &str) -> Playground {
     Playground {
@@ -15,10 +16,17 @@ fn playground(query: &str) -> Playground {
     }
 }
 
+async fn get(router: &Router, path: &str) -> (u16, String) {
+    let response = router.clone().oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
+    let status = response.status().as_u16();
+    let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
 #[test]
 fn nothing_inserted_ends_the_script() {
-    let page = playground("{ a } </script><script>alert(1)</script> \u{2028}").page(false);
-    assert!(page.contains("<title>&lt;Coffer &amp; co&gt;</title>"));
+    let page = playground("{ a } </script><script>alert(1)</script> \u{2028}").page(CDN, "Loading");
+    assert!(page.contains("<title>&lt;Coffer &amp; co&gt; playground</title>"));
     assert!(page.contains(r#""key":"sk_test_\"\u003c/script\u003e\u003c!--""#), "{page}");
     assert!(!page.contains("alert(1)</script>") && !page.contains('\u{2028}'));
     assert_eq!(page.matches("</script>").count(), 2 + ASSETS.iter().filter(|asset| asset.kind == super::SCRIPT).count());
@@ -26,30 +34,44 @@ fn nothing_inserted_ends_the_script() {
 }
 
 #[tokio::test]
-async fn installed_files_are_served_and_no_others() {
+async fn files_are_served_as_soon_as_they_are_installed_and_no_others() {
     let folder = std::env::temp_dir().join(format!("playground-{}", std::process::id()));
-    for asset in &ASSETS {
-        let file = folder.join(asset.path());
-        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::fs::write(file, asset.path()).unwrap();
-    }
-    std::fs::write(folder.join("secret.txt"), "secret").unwrap();
     let router: Router = playground("{a}").routes_from(&folder);
-    let get = async |path: &str| {
-        let response = router.clone().oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
-        let status = response.status().as_u16();
-        let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
-        (status, String::from_utf8(body.to_vec()).unwrap())
-    };
-    let (status, page) = get("/playground").await;
-    assert_eq!(status, 200);
-    assert!(page.contains("/assets/graphiql/graphiql.min.js") && !page.contains("unpkg.com"), "{page}");
-    assert_eq!(get("/assets/react/umd/react.production.min.js").await, (200, "react/umd/react.production.min.js".into()));
-    assert_eq!(get("/assets/playground.js").await.0, 200);
-    for path in
-        ["secret.txt", "../secret.txt", "%2e%2e/secret.txt", "react/../secret.txt", "react%2f..%2fsecret.txt", "/etc/passwd", "react"]
-    {
-        assert_eq!(get(&format!("/assets/{path}")).await.0, 404, "{path}");
+    let react = "/assets/react@18.3.1/umd/react.production.min.js";
+    for installed in [false, true, false] {
+        if installed {
+            for asset in &ASSETS {
+                let file = folder.join(asset.installed());
+                std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+                std::fs::write(file, asset.installed()).unwrap();
+            }
+            std::fs::write(folder.join("secret.txt"), "secret").unwrap();
+        } else {
+            let _ = std::fs::remove_dir_all(&folder);
+        }
+        let (status, page) = get(&router, "/playground").await;
+        let origin = if installed { "/assets/" } else { "https://unpkg.com/" };
+        assert_eq!((status, page.contains("https://unpkg.com/")), (200, !installed), "{page}");
+        for asset in &ASSETS {
+            let named = if asset.kind == super::SHEET { "href" } else { "src" };
+            let tag = format!(r#"integrity="{}" {named}="{origin}{}""#, asset.integrity, asset.path());
+            assert_eq!(page.matches(&tag).count(), 1, "{tag} in {page}");
+        }
+        let served = if installed { (200, "react/umd/react.production.min.js".to_owned()) } else { (404, String::new()) };
+        assert_eq!(get(&router, react).await, served);
+        assert_eq!(get(&router, "/assets/playground.js").await.0, 200);
+        for path in
+            ["secret.txt", "../secret.txt", "%2e%2e/secret.txt", "react@18.3.1/../secret.txt", "react%2f..%2fsecret.txt", "/etc/passwd"]
+        {
+            assert_eq!(get(&router, &format!("/assets/{path}")).await.0, 404, "{path}");
+        }
     }
-    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn the_versions_are_those_that_npm_installs() {
+    let lock: Value = serde_json::from_str(include_str!("../../../playground/package-lock.json")).unwrap();
+    for asset in &ASSETS {
+        assert_eq!(lock["packages"][format!("node_modules/{}", asset.package)]["version"], asset.version, "{}", asset.package);
+    }
 }

@@ -1,6 +1,7 @@
 //! The binary itself, started and stopped as an operator would.
 
 use std::{
+    collections::HashMap,
     net::TcpListener,
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
@@ -12,8 +13,8 @@ pub struct Process {
     pub url: String,
     /// From the start to the first answer of `/readyz`.
     pub ready_after: Duration,
-    /// Where it keeps its own files.
-    _folder: super::Folder,
+    /// Working directory, with the files that it makes.
+    folder: super::Folder,
 }
 
 /// The binary with these settings and nothing of the tests' own environment.
@@ -72,7 +73,21 @@ impl Process {
         let address = format!("127.0.0.1:{port}");
         let folder = super::Folder::new();
         let child = command.current_dir(&folder.0).env("COFFER_ADDR", &address).spawn().unwrap();
-        Self { child, url: format!("http://{address}"), ready_after: Duration::ZERO, _folder: folder }
+        Self { child, url: format!("http://{address}"), ready_after: Duration::ZERO, folder }
+    }
+
+    /// Runs a shell script in the folder of the process. curl writes the status of an answer into a line of its own after it.
+    /// Answers with the status and the body of the last request.
+    #[track_caller]
+    pub fn shell(&self, script: &str, variables: &HashMap<String, String>) -> (u16, String) {
+        let curl = r#"curl() { command curl --silent --show-error --noproxy '*' --write-out '\n%{http_code}\n' "$@"; }"#;
+        let mut command = Command::new("sh");
+        command.args(["-euc", &format!("{curl}\n{script}")]).current_dir(&self.folder.0).envs(variables).stdin(Stdio::null());
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{script}\n{output:?}");
+        let told = String::from_utf8(output.stdout).unwrap();
+        let (body, status) = told.trim_end().rsplit_once('\n').unwrap_or_else(|| panic!("no request: {script}"));
+        (status.parse().unwrap(), body.to_owned())
     }
 
     /// The process's id.
