@@ -5,14 +5,21 @@ mod transaction;
 
 pub use transaction::WriteTransaction;
 
-use super::{Error, Result, secrets};
+use super::{Error, Result};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use health::{Health, Verdict};
 use sea_orm::{
     ConnAcquireErr, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseExecutor, DatabaseTransaction, DbBackend, DbErr,
     EntityTrait, RuntimeErr, Set, SqlxError, Statement, TransactionTrait, sea_query::OnConflict, sqlx::Connection as _,
 };
-use std::{fmt, sync::Arc, time::Duration};
-use tokio::{sync::OnceCell, time::timeout};
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::{runtime::Handle, sync::OnceCell, time::timeout};
 use transaction::{Connection, Watcher};
 
 /// How long a caller waits for a connection.
@@ -147,7 +154,9 @@ impl Db {
         let mut value = String::new();
         if large {
             // Random, so that PostgreSQL cannot make it small.
-            value = secrets::random_base62(PROBE_LENGTH)?;
+            let mut bytes = vec![0; PROBE_BYTES];
+            getrandom::fill(&mut bytes).map_err(|_| Error::broken("the operating system gives no randomness"))?;
+            value = STANDARD.encode(bytes);
         }
         let transaction = self.write().await?;
         let row = entity::meta::ActiveModel { name: Set("write_probe".to_owned()), value: Set(value) };
@@ -176,8 +185,8 @@ impl Db {
     }
 }
 
-/// Characters that a large probe writes.
-const PROBE_LENGTH: usize = 128 * 1024;
+/// Bytes that a large probe writes, as text.
+const PROBE_BYTES: usize = 96 * 1024;
 
 /// Rows that SQLite's thread may read ahead, so that it seldom waits for the reader of the rows or wakes it.
 const ROWS_AHEAD: usize = 1024;
@@ -272,9 +281,32 @@ impl Reader {
     }
 }
 
-/// Begins in a task of its own: a BEGIN that its caller no longer waits for would leave the connection in a transaction that nobody
-/// ends, and every later reader of it with an old state of the database.
+/// Begins to read. A BEGIN that its caller stops waiting for is finished all the same, and then rolled back: the driver would
+/// leave the connection in a transaction that never ends, and every later reader of it with an old state of the database.
 async fn begin_reading(pool: DatabaseConnection) -> Result<DatabaseTransaction> {
-    let begun = tokio::spawn(async move { pool.begin().await }).await;
-    Ok(begun.map_err(|_| Error::broken("a reading transaction was not begun"))??)
+    Ok(Finished(Some(Box::pin(async move { pool.begin().await }))).await?)
+}
+
+/// Work that a task of its own finishes if its caller stops waiting for it.
+struct Finished<T: Send + 'static>(Option<Pin<Box<dyn Future<Output = T> + Send>>>);
+
+impl<T: Send + 'static> Future for Finished<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        let Some(work) = &mut self.0 else { return Poll::Pending };
+        let polled = work.as_mut().poll(context);
+        if polled.is_ready() {
+            self.0 = None;
+        }
+        polled
+    }
+}
+
+impl<T: Send + 'static> Drop for Finished<T> {
+    fn drop(&mut self) {
+        if let (Some(work), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            runtime.spawn(work);
+        }
+    }
 }
