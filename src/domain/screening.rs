@@ -18,7 +18,7 @@ mod words;
 pub use births::Birth;
 pub use import::{Imported, NewList, Progress, current, import, parse_source, remove};
 pub use index::{Compared, Index, Likeness, ListedName, Part, THRESHOLD};
-use names::is_comparable;
+pub use names::is_comparable;
 
 use super::{Error, Result, applicants::Applicant, command::Desk, db::WriteTransaction};
 use entity::{Kind, screening_exception, screening_hit, watch_list, watch_list_name};
