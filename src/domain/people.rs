@@ -226,13 +226,13 @@ fn all_digits(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Refuses words of a person that are missing, longer than 100 characters, or not printable.
+/// Refuses words of a person that are missing, longer than 100 characters as written or as kept, or not printable.
 pub fn check_words(field: &str, text: &str) -> Result<()> {
     let kept = tidy(text);
     if kept.is_empty() {
         return Err(Refusal::required(field).into());
     }
-    if kept.chars().count() > 100 {
+    if [text, &kept].iter().any(|words| words.chars().count() > 100) {
         return Err(Refusal::invalid(field, NOT_PRINTABLE).into());
     }
     check_characters(field, text)

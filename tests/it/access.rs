@@ -638,7 +638,7 @@ on_both! {
             for wrong in [NEVER_ISSUED, &of_another_secret(&app.key), &app.key[..app.key.len() - 1], &app.key.replace("sk_", "pk_"), "", "Basic "] {
                 let denied = app.gql_as(Some(wrong), &case.document, case.variables.clone()).await;
                 if coffer::graphql::OPEN.contains(&case.field) && ["", "Basic "].contains(&wrong) {
-                    assert_gets(case.nobody, &case, &denied.body, "a credential that is no key");
+                    assert!(denied.status == 200 && denied.body["errors"].is_null(), "{} {}", case.field, denied.body);
                     continue;
                 }
                 assert_eq!((denied.status, denied.error_code()), (401, "UNAUTHENTICATED"), "{} {wrong}", case.field);

@@ -179,7 +179,7 @@ async fn a_backup_under_load_comes_back_whole_in_either_database() {
             let server = serve(&other_url, &other_documents).await;
             assert_eq!(Caller::new(&server, &key).told(&life).await, before);
             assert_eq!(server.terminate(), Some(0));
-            assert!(printed(coffer(&other_url).arg("audit").output().unwrap()).ends_with(ADDS_UP));
+            assert!(printed(with_documents(&other_url, &other_documents, &["audit"])).ends_with(ADDS_UP));
         }
 
         fs::remove_dir_all(&documents).unwrap();

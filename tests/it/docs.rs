@@ -68,7 +68,7 @@ const AREAS: [(&str, &[&str]); 8] = [
             "DELETE /v1/bank_accounts/{id}",
         ],
     ),
-    ("Deposits", &["POST /v1/deposits"]),
+    ("Deposits", &["POST /v1/deposits", "GET /v1/deposits", "GET /v1/deposits/{id}"]),
     ("Orders", &["POST /v1/orders", "GET /v1/orders", "GET /v1/orders/{id}", "DELETE /v1/orders/{id}"]),
     (
         "Wellness API: users and sessions",
@@ -327,11 +327,12 @@ fn copied(part: &str) -> Vec<String> {
 }
 
 /// What an answer tells goes into variables of the examples that follow: the route, a place in its answer, the variable.
-const TELLS: [(&str, &str, &str); 9] = [
+const TELLS: [(&str, &str, &str); 10] = [
     ("POST /v1/users", "/id", "USER_ID"),
     ("POST /v1/kyc", "/token", "KYC_TOKEN"),
     ("POST /v1/users/{id}/accounts", "/id", "ACCOUNT_ID"),
     ("POST /v1/users/{id}/bank_accounts", "/id", "BANK_ACCOUNT_ID"),
+    ("POST /v1/deposits", "/id", "DEPOSIT_ID"),
     ("POST /v1/orders", "/id", "ORDER_ID"),
     ("POST /account/v1/auth/token", "/user_id", "SESSION_USER_ID"),
     ("POST /account/v1/auth/token", "/access", "ACCESS"),
@@ -363,6 +364,8 @@ async fn every_example_of_the_documentation_runs() {
         "GET /v1/bank_accounts/{id}",
         "PUT /v1/bank_accounts/{id}",
         "POST /v1/deposits",
+        "GET /v1/deposits",
+        "GET /v1/deposits/{id}",
         "#clock",
         "#freeze",
         "POST /v1/orders",

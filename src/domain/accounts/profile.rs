@@ -147,13 +147,19 @@ impl ProfilePatch {
 
     /// Writes what is new into an account. Who is no director any more is one of no company.
     pub fn apply(&self, account: &mut account::Model) {
+        // Options are kept as they were written, words in their one form.
         for (new, answer) in [
             (&self.marital_status, &mut account.marital_status),
             (&self.country_of_citizenship, &mut account.country_of_citizenship),
             (&self.employment_status, &mut account.employment_status),
-            (&self.employment_position, &mut account.employment_position),
-            (&self.employer_name, &mut account.employer_name),
         ] {
+            if let Some(new) = new {
+                new.clone_into(answer);
+            }
+        }
+        for (new, answer) in
+            [(&self.employment_position, &mut account.employment_position), (&self.employer_name, &mut account.employer_name)]
+        {
             if let Some(new) = new {
                 *answer = tidy(new);
             }
@@ -168,14 +174,14 @@ impl ProfilePatch {
             (&self.investment_experience, &mut account.investment_experience),
             (&self.net_liquid_worth, &mut account.net_liquid_worth),
             (&self.net_total_worth, &mut account.net_total_worth),
-            (&self.director_of, &mut account.director_of),
             (&self.risk_tolerance, &mut account.risk_tolerance),
         ] {
-            match new {
-                Change::Keep => {}
-                Change::Clear => *answer = None,
-                Change::Set(new) => *answer = Some(tidy(new)),
-            }
+            new.apply(answer);
+        }
+        match &self.director_of {
+            Change::Keep => {}
+            Change::Clear => account.director_of = None,
+            Change::Set(new) => account.director_of = Some(tidy(new)),
         }
     }
 }

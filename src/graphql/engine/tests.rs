@@ -37,6 +37,11 @@ async fn a_checked_document_is_kept_and_a_refused_one_is_not() {
     assert_eq!(text(&engine, "{row{n}}").await, text(&engine, "{row{n}}").await);
 }
 
+fn held<K: Copy + Eq + std::hash::Hash>(documents: &Documents<K>) -> usize {
+    let generations = documents.lock();
+    generations.young.len() + generations.old.len()
+}
+
 #[test]
 fn the_cache_forgets_what_is_not_used() {
     let document = |text: &str| Arc::new(admit(text, &Limits::default()).unwrap());
@@ -46,10 +51,6 @@ fn the_cache_forgets_what_is_not_used() {
         assert!(documents.get(&"a").is_some(), "used, so kept");
     }
     assert!(documents.get(&"b").is_none());
-    fn held<K: Copy + Eq + std::hash::Hash>(documents: &Documents<K>) -> usize {
-        let generations = documents.lock();
-        generations.young.len() + generations.old.len()
-    }
     assert!(held(&documents) <= 4);
 
     let documents: Documents<u64> = Documents::new(1_000, 40);
