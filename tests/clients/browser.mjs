@@ -49,8 +49,10 @@ async function withoutFiles(program) {
       await page.route((wanted) => wanted.origin === CDN, cdn);
       await page.goto(process.env.COFFER_BARE_PLAYGROUND, { waitUntil: 'commit' });
       await look(page);
-    } finally {
+    } catch (error) {
       await page.screenshot({ path: path.join(process.env.COFFER_WORK ?? '.', 'phone.png') }).catch(() => {});
+      throw error;
+    } finally {
       await page.close();
     }
   };
