@@ -115,10 +115,10 @@ fn settings_of(command: &str) -> Option<Vec<&'static [&'static str]>> {
     let (first, second) = command.split_once(' ').unwrap_or((command, ""));
     Some(match (first, second) {
         ("serve" | "doctor", _) => return None,
-        ("migrate" | "audit", _) | ("screen" | "partners" | "instruments", "import" | "list" | "status") => vec![DATABASE],
+        ("migrate", _) | ("screen" | "partners" | "instruments", "import" | "list" | "status" | "remove") => vec![DATABASE],
         ("keys", "create" | "list" | "rotate" | "revoke" | "rotate-encryption") => vec![DATABASE, KEYS],
-        ("backup" | "copy", _) => vec![DATABASE, DOCUMENTS],
-        ("restore", _) => vec![DATABASE, KEYS, DOCUMENTS],
+        ("backup", _) => vec![DATABASE, DOCUMENTS],
+        ("restore" | "copy" | "audit", _) => vec![DATABASE, KEYS, DOCUMENTS],
         _ => vec![],
     })
 }

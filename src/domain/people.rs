@@ -176,13 +176,13 @@ impl Phone {
 }
 
 impl PersonName {
-    /// Reads a name that has 1 to 100 characters with a letter among them in its stored form, see [`tidy`].
+    /// Reads a name of at most 100 characters that has 1 to 100 with a letter among them in its stored form, see [`tidy`].
     ///
     /// # Errors
     /// The first reason met, in the order of [`PersonNameError`].
     pub fn parse(text: &str) -> Result<Self, PersonNameError> {
         let name = tidy(text);
-        if !(1..=100).contains(&name.chars().count()) {
+        if text.chars().count() > 100 || !(1..=100).contains(&name.chars().count()) {
             return Err(PersonNameError::Length);
         }
         if text.contains(is_refused) {

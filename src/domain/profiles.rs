@@ -40,7 +40,7 @@ pub struct Identity {
 const LONGEST_NAME: usize = 201;
 
 fn check_full_name(name: &str) -> Result<()> {
-    if tidy(name).chars().count() > LONGEST_NAME {
+    if [name, &tidy(name)].iter().any(|name| name.chars().count() > LONGEST_NAME) {
         return Err(Refusal::invalid("fullName", format!("must have at most {LONGEST_NAME} characters")).into());
     }
     check_characters("fullName", name)?;

@@ -418,9 +418,9 @@ async fn hold(only: fn(&str) -> bool) {
             let is_valid = validator.is_valid(&body);
             let holds = if is_valid { answer.0 < 500 && !is_of_form(path, &answer) } else { (400..500).contains(&answer.0) };
             if is_valid {
-                accepted += 1
+                accepted += 1;
             } else {
-                refused += 1
+                refused += 1;
             }
             if !holds {
                 wrong.push(format!("{method} {path} valid={is_valid} {} {} {body}", answer.0, answer.1));

@@ -323,7 +323,7 @@ on_both! {
             }
             let graphql = app.anonymous("POST", "/graphql").headers(headers(&list)).json(&json!({ "query": "{ partner { name } }" }));
             let graphql = send(graphql).await;
-            let message = if what == "doubled" { "The Authorization header cannot be read." } else { "Authentication is required." };
+            let message = if what == "doubled" { "Send one readable credential." } else { "Authentication is required." };
             let told = json!({ "errors": [{ "message": message, "extensions": { "code": "UNAUTHENTICATED" } }] });
             assert_eq!((graphql.status, &graphql.body), (401, &told), "{what}");
         }

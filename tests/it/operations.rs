@@ -77,12 +77,13 @@ fn the_help_of_a_command_shows_its_own_options_only() {
         ("instruments import", with(&[&database, &["--built-in"]])),
         ("instruments list", with(&[&database])),
         ("screen", with(&[])),
-        ("screen import", with(&[&database, &["--alt", "--source"]])),
+        ("screen import", with(&[&database, &["--alt", "--source", "--force"]])),
+        ("screen remove", with(&[&database, &["--source", "--force"]])),
         ("screen status", with(&[&database])),
         ("backup", with(&[&database, &["--documents"]])),
         ("restore", with(&[&database, &keys, &["--documents"]])),
-        ("copy", with(&[&database, &["--documents", "--to"]])),
-        ("audit", with(&[&database])),
+        ("copy", with(&[&database, &keys, &["--documents", "--to"]])),
+        ("audit", with(&[&database, &keys, &["--documents"]])),
     ]);
     let mut found = BTreeMap::new();
     let mut waiting = commands_in(&top);
@@ -412,6 +413,7 @@ async fn the_doctor_tells_of_everything_around_the_server() {
         "WARN   instruments: none: nothing can be traded; run `coffer instruments import`".to_owned(),
         "WARN   watch list: none: users are not screened; run `coffer screen import`".to_owned(),
         "ok     books: add up".to_owned(),
+        "ok     document files: 0 documents have theirs".to_owned(),
     ];
     let (code, printed_lines) = doctor(&[]);
     assert_eq!((code, printed_lines.lines().map(str::to_owned).collect::<Vec<_>>()), (Some(0), expected.to_vec()));

@@ -4,7 +4,7 @@ use crate::support::{Answer, TestApp, send, socket::Socket};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-const DOCUMENT: &str = "query Open($symbol: String!) { instrument(symbol: $symbol) { symbol } }";
+const DOCUMENT: &str = "query Open($symbol: String!) { instrumentBySymbol(symbol: $symbol) { symbol } }";
 
 fn extensions(document: &str) -> Value {
     let hash: String = Sha256::digest(document.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -29,7 +29,7 @@ async fn a_hash_stands_for_a_document_that_was_sent_once() {
     let unknown = get(&parameters).await;
     assert_eq!((unknown.status, &unknown.body), (200, &told));
 
-    let answer = json!({ "data": { "instrument": { "symbol": "VTI" } } });
+    let answer = json!({ "data": { "instrumentBySymbol": { "symbol": "VTI" } } });
     let taught = post(&app, json!({ "query": DOCUMENT, "extensions": extensions(DOCUMENT), "variables": variables })).await;
     assert_eq!((taught.status, &taught.body), (200, &answer));
     let known = post(&app, by_hash).await;

@@ -64,7 +64,7 @@ fn operations(text: &str) -> Vec<(String, String)> {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {
             ["mutation" | "query" | "subscription", name, ..] if open == 0 => {
-                let name: String = name.chars().take_while(|letter| letter.is_ascii_alphanumeric()).collect();
+                let name: String = name.chars().take_while(char::is_ascii_alphanumeric).collect();
                 assert_ne!(name, "", "without a name it cannot be chosen among others: {line}");
                 found.push((name, String::new()));
             }

@@ -73,11 +73,13 @@ struct Leased {
     state: State,
     /// How long PostgreSQL may take over one statement.
     limit: Duration,
+    /// Whether it is no news that the connection is closed.
+    is_ending: bool,
 }
 
 impl Leased {
     const fn new(connection: Connection) -> Self {
-        Self { connection: Some(connection), state: State::Unknown, limit: STATEMENT_TIMEOUT }
+        Self { connection: Some(connection), state: State::Unknown, limit: STATEMENT_TIMEOUT, is_ending: false }
     }
 
     /// Runs a statement that changes the state: unknown until it succeeds, and for ever if it does not.
@@ -98,7 +100,9 @@ impl Drop for Leased {
                 runtime.spawn(roll_back(connection));
             }
             _ => {
-                tracing::warn!("a database connection in an unknown state is closed");
+                if !self.is_ending {
+                    tracing::warn!("a database connection in an unknown state is closed");
+                }
                 connection.close_on_drop();
             }
         }
@@ -106,8 +110,11 @@ impl Drop for Leased {
 }
 
 async fn roll_back(connection: Connection) {
-    let mut leased = Leased::new(connection);
-    _ = leased.change("ROLLBACK", State::Idle).await;
+    // A program that ends meanwhile closes the connection, and the database rolls back.
+    let mut leased = Leased { is_ending: true, ..Leased::new(connection) };
+    if leased.change("ROLLBACK", State::Idle).await.is_err() {
+        tracing::warn!("a transaction could not be rolled back, and its connection is closed");
+    }
 }
 
 /// A transaction that may write. Dropped without [`commit`](Self::commit), it is rolled back.
