@@ -111,7 +111,8 @@ impl Drop for Leased {
 
 async fn roll_back(connection: Connection) {
     // A program that ends meanwhile closes the connection, and the database rolls back.
-    let mut leased = Leased { is_ending: true, ..Leased::new(connection) };
+    let mut leased = Leased::new(connection);
+    leased.is_ending = true;
     if leased.change("ROLLBACK", State::Idle).await.is_err() {
         tracing::warn!("a transaction could not be rolled back, and its connection is closed");
     }
