@@ -99,7 +99,7 @@ async fn status(config: &Config) -> Result<(), Complaint> {
     let lists = screening::current(&db.read).await.map_err(|error| cannot("read the watch lists", &error))?;
     let run = runs::newest(&db.read).await.map_err(|error| cannot("read the watch lists", &error))?;
     if lists.is_empty() {
-        say("No watch list was imported: nobody is screened.")?;
+        say("No watch list was imported; users are not screened.")?;
     }
     for list in &lists {
         say(&line(list))?;

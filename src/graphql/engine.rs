@@ -15,8 +15,8 @@ use futures_util::{
     FutureExt, StreamExt,
     stream::{self, BoxStream},
 };
-use serde::Deserialize;
-use serde_json::Value as Json;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value as Json};
 use sha2::{Digest, Sha256};
 use tracing::Instrument;
 
@@ -64,11 +64,18 @@ impl TryFrom<Unchecked> for Raw {
 }
 
 /// Read of the extensions; all others are ignored.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Default)]
 pub struct Extensions {
     /// Apollo's automatic persisted queries: the document's SHA-256, in place of the document or beside it.
     persisted_query: Option<Json>,
+}
+
+impl<'a> Deserialize<'a> for Extensions {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        // A derived reader would take a list for its fields.
+        let mut all = Map::<String, Json>::deserialize(deserializer)?;
+        Ok(Self { persisted_query: all.remove("persistedQuery").filter(|extension| !extension.is_null()) })
+    }
 }
 
 impl Raw {

@@ -4,7 +4,7 @@ use crate::{
     kyc_documents::{documented, files_under},
     support::{
         Folder, USER_CREATE, client, databases, person, postgres_database,
-        process::{Process, coffer, create_key},
+        process::{Process, coffer, create_key, printed},
     },
 };
 use serde_json::{Value, json};
@@ -99,12 +99,6 @@ async fn serve(database_url: &str, documents: &Path) -> Process {
 
 fn with_documents(database_url: &str, documents: &Path, arguments: &[&str]) -> Output {
     coffer(database_url).env("COFFER_DOCUMENTS", documents).args(arguments).output().unwrap()
-}
-
-#[track_caller]
-fn printed(output: Output) -> String {
-    assert!(output.status.success(), "{output:?}");
-    String::from_utf8(output.stdout).unwrap()
 }
 
 #[track_caller]

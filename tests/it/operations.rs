@@ -2,7 +2,7 @@
 
 use crate::support::{
     Folder, USER_CREATE, client, databases, person,
-    process::{Process, coffer, create_key, run},
+    process::{Process, coffer, create_key, printed, run},
     smtp::{Smtp, free_port, python},
 };
 use serde_json::{Value, json};
@@ -16,12 +16,6 @@ use std::{
 
 fn sqlite(folder: &Folder) -> String {
     format!("sqlite:{}", folder.0.join("coffer.db").display())
-}
-
-#[track_caller]
-fn printed(output: Output) -> String {
-    assert!(output.status.success(), "{output:?}");
-    String::from_utf8(output.stdout).unwrap()
 }
 
 /// The one line of a command that was refused.

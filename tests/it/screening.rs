@@ -164,7 +164,7 @@ fn long_list() -> (String, String) {
 on_both! {
     async fn a_list_is_imported_whole_or_not_at_all(app: TestApp) {
         let status = || said(&run(&app.database_url, &["screen", "status"]));
-        assert_eq!(status(), (true, "No watch list was imported: nobody is screened.\n".to_owned(), String::new()));
+        assert_eq!(status(), (true, "No watch list was imported; users are not screened.\n".to_owned(), String::new()));
         assert_eq!(app.gql("{ watchList { sources { name } } }", json!({})).await.data(), &json!({ "watchList": null }));
 
         let mut list = sdn(&[ADA, ("8", "MÜLLER, Jürgen", "DOB 1950; a.k.a. 'HANS'.")]);

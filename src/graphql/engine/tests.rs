@@ -107,6 +107,7 @@ fn a_request_is_an_object_of_the_right_shape() {
     let reads = |body: serde_json::Value| serde_json::from_value::<Raw>(body).is_ok();
     assert!(reads(json!({"query": "{a}", "variables": null, "operationName": null, "extensions": {"a": [1]}})));
     assert!(!reads(json!({"query": 1})));
+    assert!(!reads(json!({"query": "{a}", "extensions": []})));
     assert!(!reads(json!({"variables": {}})));
     assert!(!reads(json!({"query": "{a}", "variables": []})));
     assert!(!reads(json!({"query": "{a}", "extensions": []})));

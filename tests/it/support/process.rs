@@ -27,6 +27,13 @@ pub fn coffer(database_url: &str) -> Command {
     command
 }
 
+/// What a command that succeeded printed.
+#[track_caller]
+pub fn printed(output: Output) -> String {
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
 /// Runs a subcommand to its end.
 pub fn run(database_url: &str, arguments: &[&str]) -> Output {
     coffer(database_url).args(arguments).output().unwrap()
