@@ -117,6 +117,8 @@ async fn answers_health_checks(url: &str) {
         if client.get(format!("{url}/readyz")).send().await.is_ok_and(|response| response.status() == 200) {
             return;
         }
+        // Refused connections use up the ports of this address.
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
     panic!("no health check was answered");
 }
