@@ -509,7 +509,10 @@ on_both! {
         drop(slow);
     }
 
-    /// Ten thousand things are due on the way; another partner's orders are answered meanwhile, each within half a second.
+    /// Ten thousand things are due on the way; another partner's orders are answered meanwhile, within half a second.
+    ///
+    /// So that a busy machine does not decide, the longest answer is measured by how much of the advance is done meanwhile: on an idle one,
+    /// half a second is enough for about 150 timers on SQLite and 50 on PostgreSQL.
     async fn an_advance_of_the_clock_holds_up_no_other_partner(app: TestApp) {
         const TIMERS: usize = 10_000;
         let (other, theirs) = app.other_partner("another").await;
@@ -528,12 +531,14 @@ on_both! {
         while left().await >= TIMERS as u64 {
             assert!(began.elapsed() < PATIENCE, "the advance does not begin");
         }
-        let mut taken = Vec::new();
+        let (mut taken, mut overtaken) = (Vec::new(), Vec::new());
         for turn in 0..25 {
+            let before = left().await;
             let began = Instant::now();
             let placed = app.gql_as(Some(&theirs), ORDER_PLACE, json!({ "input": quick.order(&format!("o{turn}"), "BUY", "AAPL", "0.1") })).await;
             taken.push(began.elapsed());
             placed.entity("orderPlace", "order");
+            overtaken.push(before - left().await);
         }
         let waiting = left().await;
         assert!(waiting > 0 && !advance.is_finished(), "the advance ended too soon to tell");
@@ -544,9 +549,11 @@ on_both! {
         }
         assert!(left().await > 0, "the orders were filled after the advance only");
         advance.abort();
-        let longest = taken.iter().max().unwrap();
-        eprintln!("{} of {TIMERS} left; orders took at most {longest:?}, {:?} in all", waiting, taken.iter().sum::<Duration>());
-        assert!(*longest < Duration::from_millis(500), "{taken:?}");
+        taken.sort_unstable();
+        eprintln!("{waiting} of {TIMERS} left; orders took {:?}, at most {:?}; meanwhile {overtaken:?}", taken[12], taken[24]);
+        assert!(taken[12] < Duration::from_millis(500), "{taken:?}");
+        let most = if app.app.db.backend() == sea_orm::DbBackend::Postgres { 50 } else { 150 };
+        assert!(overtaken.iter().all(|timers| *timers <= most), "{overtaken:?} {taken:?}");
     }
 
     async fn a_stranger_cannot_lock_an_owner_out(app: TestApp) {
