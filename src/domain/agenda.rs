@@ -26,7 +26,7 @@ pub async fn carry_out_due(app: &App) -> Result<bool> {
     for (partner_id, soonest) in timers::waiting_partners(&app.db.read).await? {
         match carry_out_if_due(app, partner_id, soonest).await {
             Ok(left) => more |= left,
-            Err(error @ Error::DatabaseUnavailable(_)) => return Err(error),
+            Err(error) if error.is_outage() => return Err(error),
             Err(error) => tracing::error!(cause = %error.cause(), partner = %partner_id, "what is due for a partner cannot be read"),
         }
     }
@@ -46,7 +46,7 @@ pub async fn carry_out_for(app: &App, partner_id: Uuid) -> Result<bool> {
         let Some(timer) = timers::next_due(&app.db.read, partner_id, now, false).await? else { return Ok(false) };
         if let Err(error) = carry_out(app, &timer, None).await {
             // No fault of the timer's, which stays due.
-            if matches!(error, Error::DatabaseUnavailable(_)) {
+            if error.is_outage() {
                 return Err(error);
             }
             tracing::error!(cause = %error.cause(), timer = %timer.id, kind = ?timer.kind, "a timer failed and is put off");

@@ -79,6 +79,13 @@ impl Error {
         matches!(self, Self::Database(error) | Self::DatabaseUnavailable(error) if is_contention(error))
     }
 
+    /// Whether nothing else would succeed either: the database cannot do its work, or cannot be reached. A statement that took too long is
+    /// no outage.
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Self::DatabaseUnavailable(error)
+            if matches!(error, DbErr::ConnectionAcquire(_)) || Self::is_fault_of_database(error))
+    }
+
     /// Whether the database itself cannot do its work, whatever it is asked: unreachable, read-only, full, or failing.
     pub(super) fn is_fault_of_database(error: &DbErr) -> bool {
         match driver_error(error) {

@@ -15,7 +15,7 @@ use coffer::{
     rest::{ROUTES, WELLNESS, is_wellness},
 };
 use entity::{timer, transfer};
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
+use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use serde_json::{Value, json};
 use std::{
     net::{IpAddr, SocketAddr},
@@ -289,8 +289,7 @@ async fn a_full_server_answers_health_checks_and_tells_others_to_come_again() {
         taken.push(stream);
     }
     let busy = json!({ "error": { "type": "api_error", "message": "The server is busy; try again." } });
-    let graphql =
-        json!({ "errors": [{ "message": "Too many connections are open; try again.", "extensions": { "code": "UNAVAILABLE" } }] });
+    let graphql = json!({ "errors": [{ "message": "Too many connections are open; try again.", "extensions": { "code": "UNAVAILABLE", "retryAfter": 1 } }] });
     for from in ["127.0.0.3", "127.0.0.5"] {
         let client = client_from(from).build().unwrap();
         for path in ["/livez", "/readyz"] {
@@ -584,6 +583,35 @@ on_both! {
             }
             assert_eq!(from("203.0.113.200", email, "correct horse").await, "RATE_LIMITED", "{email}");
         }
+    }
+}
+
+/// The first partner's fill takes longer than a statement may; the second one's order is filled meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_timer_that_takes_too_long_holds_up_no_other_partner() {
+    let Some(app) = TestApp::postgres().await else { return };
+    let (_, theirs) = app.other_partner("another").await;
+    let slow = app.funded_customer("Ada", "1000").await;
+    let quick = app.customer_as(&theirs, "Ben").await;
+    fund(&app, &theirs, &quick).await;
+    let db = app.app.db.for_migrations();
+    let never = "CREATE FUNCTION never() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); RETURN NEW; END $$";
+    db.execute_unprepared(never).await.unwrap();
+    let of_the_first = format!("WHEN (NEW.partner_id = '{}')", app.partner.id);
+    db.execute_unprepared(&format!("CREATE TRIGGER never BEFORE INSERT ON fill FOR EACH ROW {of_the_first} EXECUTE FUNCTION never()"))
+        .await
+        .unwrap();
+    app.gql(ORDER_PLACE, json!({ "input": slow.order("slow", "BUY", "KO", "1") })).await.entity("orderPlace", "order");
+    let placed = app.gql_as(Some(&theirs), ORDER_PLACE, json!({ "input": quick.order("quick", "BUY", "KO", "1") })).await;
+    let order = placed.entity("orderPlace", "order")["id"].clone();
+    let began = Instant::now();
+    loop {
+        let found = app.gql_as(Some(&theirs), "query($id: ID!) { order(id: $id) { status } }", json!({ "id": order })).await;
+        if found.data()["order"]["status"] == "FILLED" {
+            break;
+        }
+        assert!(began.elapsed() < PATIENCE, "{}", found.body);
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 

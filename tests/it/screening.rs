@@ -618,6 +618,29 @@ on_both! {
         assert_eq!(app.audit().await.wrong, None);
     }
 
+    /// A hit of one customer cannot be written; the run goes on to the others and counts the failure.
+    async fn one_customer_does_not_keep_others_from_being_screened(app: TestApp) {
+        let stuck = registered(&app, "Ada", "Carter").await;
+        let grace = registered(&app, "Grace", "Hopper").await;
+        let db = app.app.db.for_migrations();
+        let refuse: &[&str] = if db.get_database_backend() == DbBackend::Postgres {
+            &[
+                "CREATE FUNCTION refused() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'refused'; END $$",
+                "CREATE TRIGGER refused BEFORE INSERT ON screening_hit FOR EACH ROW WHEN (NEW.entry = 7) EXECUTE FUNCTION refused()",
+            ]
+        } else {
+            &["CREATE TRIGGER refused BEFORE INSERT ON screening_hit WHEN NEW.entry = 7 BEGIN SELECT RAISE(ABORT, 'refused'); END"]
+        };
+        for statement in refuse {
+            db.execute_unprepared(statement).await.unwrap();
+        }
+        listed(&app, &[ADA, ("8", "HOPPER, Grace", "")]);
+        let progress = finished(&app).await;
+        assert_eq!([&progress["screened"], &progress["failed"], &progress["hits"]], [&json!(2), &json!(1), &json!(1)]);
+        assert_eq!(standing(&app, &stuck).await["status"], "APPROVED");
+        assert_eq!(standing(&app, &grace).await["status"], "DOCUMENTATION_REQUIRED");
+    }
+
     async fn a_name_that_cannot_be_read_waits_for_a_reviewer(app: TestApp) {
         let unread = ("สมชาย", "ใจดี");
         let before = registered(&app, unread.0, unread.1).await;

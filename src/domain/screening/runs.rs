@@ -7,7 +7,7 @@ use super::{Cache, is_open};
 use crate::{
     app::App,
     domain::{
-        Result,
+        Error, Result,
         actor::Whose,
         applicants::Applicant,
         clock,
@@ -96,10 +96,18 @@ pub async fn carry_on(app: &App, server: Uuid) -> Result<bool> {
     }
     let batch = select.all(&app.db.read).await?;
     let last = batch.last().map(|check| check.id);
-    let (screened, (alike, failed)) = (batch.len(), alike(app, batch).await?);
+    let (screened, (alike, mut failed)) = (batch.len(), alike(app, batch).await?);
     let mut found = 0;
     for check in alike {
-        found += screen(app, &check).await?;
+        match screen(app, &check).await {
+            Ok(new) => found += new,
+            Err(error) if error.is_outage() => return Err(error),
+            // One customer does not keep the others from being screened.
+            Err(error) => {
+                tracing::error!(cause = %error.cause(), check = %check.id, "a customer could not be screened again");
+                failed += 1;
+            }
+        }
     }
     let moved = screening_run::Entity::update_many()
         .col_expr(screening_run::Column::Screened, Expr::col(screening_run::Column::Screened).add(number(screened)))
@@ -139,7 +147,7 @@ async fn alike(app: &App, batch: Vec<kyc::Model>) -> Result<(Vec<kyc::Model>, us
     }
     let compare = move || readable.into_iter().filter(|(_, person)| people.resemble(person)).map(|(check, _)| check).collect();
     let alike = tokio::task::spawn_blocking(compare).await;
-    Ok((alike.map_err(|_| crate::domain::Error::broken("a screening broke off"))?, failed))
+    Ok((alike.map_err(|_| Error::broken("a screening broke off"))?, failed))
 }
 
 /// The person of a check; none where too little is known.
@@ -157,7 +165,7 @@ async fn person_of(app: &App, connection: &impl ConnectionTrait, check: &kyc::Mo
 async fn screen(app: &App, check: &kyc::Model) -> Result<usize> {
     for attempt in 1..TRIES {
         match screen_once(app, check).await {
-            Err(error) if error.is_retryable() => pause(attempt).await,
+            Err(error) if error.is_retryable() || matches!(error, Error::Busy) => pause(attempt).await,
             other => return other,
         }
     }
