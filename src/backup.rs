@@ -48,7 +48,8 @@ pub async fn backup(config: &Config, dir: &Path) -> Result<ExitCode, Complaint> 
     writer.finish(&manifest)?;
     let (rows, files) = (manifest.rows(), manifest.documents.len());
     say(&format!("{} tables, {rows} rows and {files} documents are in {}.", manifest.tables.len(), dir.display()))?;
-    say("The encryption key is not in it, and nothing can be read without: keep that key elsewhere, and safe.")?;
+    say("The encryption key is not in it: keep that key elsewhere, since a restored server needs it.")?;
+    say("Names, e-mail addresses, postal addresses and balances are in plain text: protect the backup like the database.")?;
     match manifest.missing_documents.first() {
         None => Ok(ExitCode::SUCCESS),
         Some(first) => {

@@ -98,6 +98,8 @@ pub struct Report {
     pub oldest_waiting: Option<DateTime<Utc>>,
     /// What an operator should know and what is not wrong.
     pub notes: Vec<String>,
+    /// Whether the heads of the chains could not be verified for want of the key.
+    pub unverified: bool,
     pub wrong: Option<String>,
 }
 
@@ -115,6 +117,7 @@ impl fmt::Display for Report {
         }
         match &self.wrong {
             Some(wrong) => write!(f, "WRONG: {wrong}"),
+            None if self.unverified => f.write_str("The books add up. Whether the ends of the chains were cut off is not known."),
             None => f.write_str("The books add up and nothing was altered."),
         }
     }
@@ -125,8 +128,7 @@ impl fmt::Display for Report {
 ///
 /// `key` verifies the heads of the chains; there is none before a server has opened the database for the first time.
 pub async fn run(db: &Db, key: Option<&HeadKey>, files: Option<&Files>) -> Result<Report> {
-    let reader = super::db::Reader::snapshot(db.read.clone());
-    let connection = reader.connection().await?;
+    let connection = super::tables::snapshot(db).await?;
     let mut audit = Audit { connection, key, report: Report::default() };
     audit.everything(files).await?;
     Ok(audit.report)
@@ -134,8 +136,7 @@ pub async fn run(db: &Db, key: Option<&HeadKey>, files: Option<&Files>) -> Resul
 
 /// How many documents there are; a fault that names the first when some have no file, or one of another size.
 pub async fn documents(db: &Db, files: &Files) -> Result<Result<u64, String>> {
-    let reader = super::db::Reader::snapshot(db.read.clone());
-    let connection = reader.connection().await?;
+    let connection = super::tables::snapshot(db).await?;
     let mut audit = Audit { connection, key: None, report: Report::default() };
     let documents = audit.documents(files).await?;
     Ok(audit.report.wrong.map_or(Ok(documents), Err))

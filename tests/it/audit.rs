@@ -299,7 +299,10 @@ async fn a_document_without_its_file_is_found() {
         let stray = kept.join(app.partner.id.to_string()).join("stray");
         std::fs::write(&stray, "left behind").unwrap();
         let (code, printed) = told("audit");
-        assert!(printed.contains(&format!("note: 1 files belong to no document, one is {}/stray\n", app.partner.id)), "{printed}");
+        assert!(
+            printed.contains(&format!("note: 1 files do not belong to any document, for example {}/stray\n", app.partner.id)),
+            "{printed}"
+        );
         assert_eq!(code, Some(0));
 
         let whole = std::fs::read(file(&rows[1])).unwrap();

@@ -147,7 +147,7 @@ async fn a_backup_under_load_comes_back_whole_in_either_database() {
         let backup = folder.0.join("backup");
         let command = || with_documents(&database_url, &documents, &["backup", backup.to_str().unwrap()]);
         let said = printed(tokio::task::block_in_place(command));
-        assert!(said.contains("The encryption key is not in it"), "{said}");
+        assert!(said.contains("The encryption key is not in it") && said.contains("are in plain text"), "{said}");
         stop.store(true, Ordering::SeqCst);
         load.await.unwrap();
         assert_eq!(
@@ -218,6 +218,14 @@ async fn a_backup_with_a_byte_or_a_file_lost_is_refused() {
         assert!(!database.exists(), "{}", file.display());
     }
     assert!(printed(restore()).ends_with(ADDS_UP));
+
+    // Without the key nothing is said of signatures that were not looked at.
+    let elsewhere = Folder::new();
+    let mut without_key = coffer(&format!("sqlite:{}", elsewhere.0.join("coffer.db").display()));
+    without_key.env_remove("COFFER_ENCRYPTION_KEY").env("COFFER_DOCUMENTS", elsewhere.0.join("documents"));
+    let said = printed(without_key.arg("restore").arg(&backup).output().unwrap());
+    assert!(said.contains("note: the heads of the chains were NOT verified, since the encryption key is not set\n"), "{said}");
+    assert!(!said.contains("not signed yet") && !said.contains("nothing was altered"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

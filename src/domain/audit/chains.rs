@@ -132,6 +132,9 @@ impl<C: ConnectionTrait> Audit<'_, C> {
         self.report.checked.push(("lines of the audit log", rows));
         if self.key.is_some_and(HeadKey::has_signed) {
             self.report.checked.push(("signed heads of chains", heads.len() as u64));
+        } else if self.key.is_none() && !heads.is_empty() {
+            self.report.unverified = true;
+            self.report.notes.push("the heads of the chains were NOT verified, since the encryption key is not set".to_owned());
         } else {
             self.report.notes.push("the heads of the chains are not signed yet; the next start of a server signs them".to_owned());
         }

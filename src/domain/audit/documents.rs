@@ -37,7 +37,7 @@ impl<C: ConnectionTrait> Audit<'_, C> {
             self.wrong(format!("the file of document {id} has another length than it was written with"));
         }
         if let Some(name) = sizes.keys().next() {
-            self.report.notes.push(format!("{} files belong to no document, one is {name}", sizes.len()));
+            self.report.notes.push(format!("{} files do not belong to any document, for example {name}", sizes.len()));
         }
         Ok(rows)
     }
