@@ -336,7 +336,9 @@ impl Config {
     pub fn log_filter(&self) -> Result<EnvFilter, Complaint> {
         const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
         let complain = |directive: &str| {
-            format!("COFFER_LOG: {directive:?} is no level; use off, error, warn, info, debug, trace, or module=level, separated by commas")
+            format!(
+                "COFFER_LOG: {directive:?} is not a log level; use off, error, warn, info, debug, trace, or module=level, separated by commas"
+            )
         };
         let directives: Vec<&str> = self.log.split(',').map(str::trim).collect();
         for &directive in &directives {
@@ -351,6 +353,9 @@ impl Config {
     /// How requests come: by TLS of ours, by a proxy's, or, in development only, in the clear.
     pub fn transport(&self) -> Result<Transport, Complaint> {
         match (&self.tls_cert, &self.tls_key) {
+            (Some(_), Some(_)) if self.is_production() && self.public_url.is_none() && self.addr.ip().is_unspecified() => {
+                Err("COFFER_PUBLIC_URL: must be set where the server listens on every address, for links in answers".to_owned())
+            }
             (Some(certificate), Some(key)) => Ok(Transport::Tls(tls::identity(certificate, key)?)),
             (Some(_), None) => Err("COFFER_TLS_KEY: must be set with COFFER_TLS_CERT".to_owned()),
             (None, Some(_)) => Err("COFFER_TLS_CERT: must be set with COFFER_TLS_KEY".to_owned()),

@@ -128,7 +128,7 @@ async fn database(config: &Config, db: &Db, encryption_keys: Option<EncryptionKe
 /// Whether documents can be written; nothing is.
 fn documents(folder: &Path) -> Result<String, Complaint> {
     match folder.metadata() {
-        Ok(found) if !found.is_dir() => return Err(format!("{} is no folder", folder.display())),
+        Ok(found) if !found.is_dir() => return Err(format!("{} is not a folder", folder.display())),
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(format!("{}: {error}", folder.display())),
         _ => {}
     }

@@ -279,7 +279,7 @@ impl<S: Sync> FromRequestParts<S> for KeyHeader {
             // Two keys are none.
             _ => "\u{fffd}",
         };
-        Ok(Self(Some(Key::parse("idempotencyKey", text)?)))
+        Ok(Self(Some(Key::parse(text)?)))
     }
 }
 

@@ -41,9 +41,9 @@ pub async fn serve(config: &Config, empty: bool) -> Result<ExitCode, Complaint> 
     let (stop, stopping) = watch::channel(false);
     let mut settings = config.settings(&transport, key.clone().filter(|_| config.addr.ip().is_loopback()));
     settings.entrance.listening = Some(address);
-    let router = http::router(app.clone(), settings, stopping).map_err(|error| cannot("build the doors", &error))?;
+    let router = http::router(app.clone(), settings, stopping).map_err(|error| cannot("set up the routes", &error))?;
     let stopped = stop_signal()?;
-    let hangups = signal(SignalKind::hangup()).map_err(|error| format!("signals cannot be heard: {error}"))?;
+    let hangups = signal(SignalKind::hangup()).map_err(|error| format!("cannot install signal handlers: {error}"))?;
     say(&banner(
         config,
         &format!("{}://{address}", if matches!(transport, Transport::Tls(_)) { "https" } else { "http" }),
@@ -108,7 +108,7 @@ async fn require_durability(app: &App) -> Result<(), Complaint> {
 
 /// Returns on SIGTERM or SIGINT.
 fn stop_signal() -> Result<impl Future<Output = ()>, Complaint> {
-    let listen = |kind| signal(kind).map_err(|error| format!("signals cannot be heard: {error}"));
+    let listen = |kind| signal(kind).map_err(|error| format!("cannot install signal handlers: {error}"));
     let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
     Ok(async move {
         tokio::select! {

@@ -2,7 +2,7 @@
 //! and its line in the audit log, run to the end even when the caller hangs up.
 
 use super::{
-    Actor, Code, Error, Refusal, Result, Scope,
+    Actor, Checks, Code, Error, Refusal, Result, Scope,
     actor::{Caller, Whose},
     audit::{self, Line},
     calendar, clock,
@@ -112,7 +112,12 @@ pub async fn execute<C: Command>(app: &App, actor: &Actor, key: Option<Key>, com
 
 /// The same for a caller whose right to ask is known already.
 pub async fn execute_for<C: Command>(app: &App, caller: Caller, request_id: Uuid, key: Option<Key>, command: C) -> Result<Answer<C::Done>> {
-    command.check(caller.mode)?;
+    let mut checks = Checks::default();
+    if let Some(key) = &key {
+        checks.note(key.check());
+    }
+    checks.note(command.check(caller.mode));
+    checks.done()?;
     let app = app.clone();
     let claim = match key {
         Some(key) => Some(claim(&app, &caller, key, &command)?),

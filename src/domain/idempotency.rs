@@ -14,16 +14,31 @@ use uuid::Uuid;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key(String);
 
+const FIELD: &str = "idempotencyKey";
+
 impl Key {
-    /// Reads a key; `field` is blamed when it is none.
-    pub fn parse(field: &str, text: &str) -> Result<Self> {
+    /// Reads a key.
+    pub fn parse(text: &str) -> Result<Self> {
+        let key = Self::given(text);
+        key.check()?;
+        Ok(key)
+    }
+
+    /// A key that is checked with the command it stands for, so that everything that is wrong with both is told at once.
+    pub fn given(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// Refuses what is no key.
+    pub fn check(&self) -> Result<()> {
+        let Self(text) = self;
         if text.is_empty() {
-            return Err(Refusal::required(field).into());
+            return Err(Refusal::required(FIELD).into());
         }
         if text.len() > 255 || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(Refusal::invalid(field, "must have 1 to 255 visible ASCII characters").into());
+            return Err(Refusal::invalid(FIELD, "must have 1 to 255 visible ASCII characters").into());
         }
-        Ok(Self(text.to_owned()))
+        Ok(())
     }
 }
 

@@ -145,7 +145,7 @@ pub fn read(text: &[u8]) -> Result<Vec<NewInstrument>, String> {
             }
         }
         if !seen.insert(new.symbol.clone()) {
-            return Err(wrong("symbol", "stands in a line before"));
+            return Err(wrong("symbol", "appears in an earlier line"));
         }
         instruments.push(new);
     }

@@ -122,7 +122,7 @@ async fn keep(desk: &Desk<'_>, user_id: Uuid, verifier: Vec<u8>, expires_at: Dat
     Ok(())
 }
 
-/// Sets the password of the person to whom this token was mailed, and ends all their sessions. The token is used up. Every token that is
+/// Sets the password of the user who received this token, and ends all their sessions. The token is used up. Every token that is
 /// not good is refused alike, one of another partner's person included.
 pub async fn reset(app: &App, actor: &Actor, token: &str, password: Secret<String>) -> Result<()> {
     passwords::check("password", &password)?;

@@ -1,7 +1,7 @@
 //! The sandbox's controls: a clock that can be frozen and moved, prices set by hand, hours that suit a newcomer.
 
 use super::{
-    Actor, Code, Error, Refusal, Result, Scope, agenda, clock,
+    Actor, Checks, Code, Error, Refusal, Result, Scope, agenda, clock,
     command::{self, Command, Desk},
     events::Happening,
     instruments,
@@ -166,11 +166,13 @@ impl Command for QuoteSet {
     fn check(&self, mode: Mode) -> Result<()> {
         sandbox_only(mode)?;
         let Some((bid, ask)) = self.prices else { return Ok(()) };
+        let mut checks = Checks::default();
         for (field, price) in [("quote.bid.amount", bid), ("quote.ask.amount", ask)] {
             if !price.is_positive() || price > DEAREST {
-                return Err(Refusal::invalid(field, "must be above zero and at most a million").into());
+                checks.note::<()>(Err(Refusal::invalid(field, "must be above zero and at most a million").into()));
             }
         }
+        checks.done()?;
         if ask < bid { Err(Refusal::invalid("quote.ask.amount", "must not be below the bid").into()) } else { Ok(()) }
     }
 

@@ -99,7 +99,7 @@ pub struct BankAccountLinkInput {
 
 impl BankAccountLinkInput {
     fn parse(self) -> domain::Result<(Option<Key>, NewBankAccount)> {
-        let key = self.idempotency_key.as_deref().map(|key| Key::parse("idempotencyKey", key)).transpose()?;
+        let key = self.idempotency_key.as_deref().map(Key::parse).transpose()?;
         let new = NewBankAccount {
             user_id: ids::parse(Kind::User, &self.user_id),
             number: self.number,
@@ -152,7 +152,7 @@ pub struct BankAccountRemoveInput {
 }
 
 fn parse<T>(key: Option<&str>, id: &ID, make: impl FnOnce(Uuid) -> T) -> domain::Result<(Option<Key>, T)> {
-    let key = key.map(|key| Key::parse("idempotencyKey", key)).transpose()?;
+    let key = key.map(Key::parse).transpose()?;
     Ok((key, make(ids::parse(Kind::BankAccount, id))))
 }
 

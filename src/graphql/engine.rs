@@ -330,6 +330,9 @@ impl<K: Copy + Eq + Hash> Documents<K> {
     }
 
     fn put(&self, generations: &mut Generations<K>, key: K, checked: Arc<Checked>) {
+        if generations.young.contains_key(&key) {
+            return;
+        }
         let tokens = generations.young_tokens + checked.tokens;
         if generations.young.len() >= self.half || tokens > self.half_tokens {
             generations.old = std::mem::take(&mut generations.young);

@@ -111,7 +111,7 @@ pub struct InvitationCreateInput {
 
 impl InvitationCreateInput {
     fn parse(self) -> domain::Result<(Option<Key>, NewInvitation)> {
-        let key = self.idempotency_key.as_deref().map(|key| Key::parse("idempotencyKey", key)).transpose()?;
+        let key = self.idempotency_key.as_deref().map(Key::parse).transpose()?;
         let (company_name, retirement_institution_id) =
             self.employer.map_or((None, None), |employer| (employer.company_name, employer.retirement_institution_id));
         let user_id = self.user_id.map(|id| ids::parse(Kind::User, &id));

@@ -130,7 +130,7 @@ fn decision(kyc_id: &ID, reason: String) -> Decision {
 }
 
 fn key(text: Option<&str>) -> crate::domain::Result<Option<Key>> {
-    text.map(|key| Key::parse("idempotencyKey", key)).transpose()
+    text.map(Key::parse).transpose()
 }
 
 payload!(

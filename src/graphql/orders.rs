@@ -265,7 +265,7 @@ pub struct OrderPlaceInput {
 
 impl OrderPlaceInput {
     fn parse(self) -> domain::Result<(Key, NewOrder)> {
-        let (key, quantity) = domain::both(Key::parse("idempotencyKey", &self.idempotency_key), self.quantity.amount("quantity"))?;
+        let quantity = self.quantity.amount("quantity")?;
         let new = NewOrder {
             account_id: Some(ids::parse(Kind::Account, &self.account_id)),
             symbol: self.symbol,
@@ -273,7 +273,7 @@ impl OrderPlaceInput {
             quantity,
             kind: self.kind.into(),
         };
-        Ok((key, new))
+        Ok((Key::given(&self.idempotency_key), new))
     }
 }
 
@@ -357,7 +357,7 @@ impl OrderMutation {
         #[graphql(desc = "Which order.")] input: OrderCancelInput,
     ) -> Result<Option<OrderCancelPayload>> {
         let cancellation = Cancellation { order_id: ids::parse(Kind::Order, &input.order_id) };
-        let canceled = match Key::parse("idempotencyKey", &input.idempotency_key) {
+        let canceled = match Key::parse(&input.idempotency_key) {
             Ok(key) => orders::cancel(ctx.app(), ctx.actor(), Some(key), cancellation).await,
             Err(error) => Err(command::unreadable::<Cancellation>(ctx.actor(), error)),
         };

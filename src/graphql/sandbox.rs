@@ -165,7 +165,10 @@ pub struct SandboxQuoteSetInput {
 impl SandboxQuoteSetInput {
     fn parse(self) -> domain::Result<QuoteSet> {
         let prices = match self.quote {
-            Some(quote) => Some((quote.bid.amount.amount("quote.bid.amount")?, quote.ask.amount.amount("quote.ask.amount")?)),
+            Some(quote) => {
+                let (bid, ask) = (quote.bid.amount.amount("quote.bid.amount"), quote.ask.amount.amount("quote.ask.amount"));
+                Some(domain::both(bid, ask)?)
+            }
             None => None,
         };
         Ok(QuoteSet { symbol: self.symbol, prices })

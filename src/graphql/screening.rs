@@ -239,7 +239,7 @@ impl ScreeningMutation {
         #[graphql(desc = "Which, why, and until when.")] input: WatchListHitClearInput,
     ) -> Result<Option<WatchListHitClearPayload>> {
         let WatchListHitClearInput { idempotency_key, hit_id, reason, until: Date(until) } = input;
-        let cleared = match idempotency_key.as_deref().map(|key| Key::parse("idempotencyKey", key)).transpose() {
+        let cleared = match idempotency_key.as_deref().map(Key::parse).transpose() {
             Ok(key) => {
                 hits::clear(ctx.app(), ctx.actor(), key, Clearing { hit_id: ids::parse(Kind::ScreeningHit, &hit_id), reason, until }).await
             }

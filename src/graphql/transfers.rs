@@ -122,13 +122,13 @@ pub struct DepositCreateInput {
 
 impl DepositCreateInput {
     fn parse(self) -> domain::Result<(Key, NewDeposit)> {
-        let (key, amount) = domain::both(Key::parse("idempotencyKey", &self.idempotency_key), self.amount.cents("amount"))?;
+        let amount = self.amount.cents("amount")?;
         let new = NewDeposit {
             account_id: ids::parse(Kind::Account, &self.account_id),
             bank_account_id: ids::parse(Kind::BankAccount, &self.bank_account_id),
             amount,
         };
-        Ok((key, new))
+        Ok((Key::given(&self.idempotency_key), new))
     }
 }
 

@@ -88,8 +88,11 @@ impl User {
         Address::of(&self.0)
     }
 
-    /// The identity check; null before there was one.
+    /// Current identity check. Null before there was one, and for a publishable key.
     async fn kyc(&self, ctx: &Context<'_>) -> Result<Option<Kyc>> {
+        if !ctx.actor().may_see_results() {
+            return Ok(None);
+        }
         Ok(ctx.loaders().kyc(self.0.id).await?.map(Kyc))
     }
 
@@ -282,7 +285,7 @@ pub struct UserCreateInput {
 
 impl UserCreateInput {
     fn parse(self) -> domain::Result<(Option<Key>, NewUser)> {
-        let key = self.idempotency_key.as_deref().map(|key| Key::parse("idempotencyKey", key)).transpose()?;
+        let key = self.idempotency_key.as_deref().map(Key::parse).transpose()?;
         let new = NewUser {
             first_name: self.first_name,
             last_name: self.last_name,
@@ -381,7 +384,7 @@ pub fn change<T>(value: MaybeUndefined<T>) -> Change<T> {
 
 impl UserUpdateInput {
     fn parse(self) -> domain::Result<(Option<Key>, UserChange)> {
-        let key = self.idempotency_key.as_deref().map(|key| Key::parse("idempotencyKey", key)).transpose()?;
+        let key = self.idempotency_key.as_deref().map(Key::parse).transpose()?;
         let address = self.patch.address.map(|address| AddressChange {
             line1: address.line1,
             line2: change(address.line2),

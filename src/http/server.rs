@@ -10,7 +10,7 @@ use axum::{
     Router,
     body::{Body, HttpBody},
     extract::{ConnectInfo, Request},
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderValue, header},
     response::Response,
 };
 use http_body::{Frame, SizeHint};
@@ -199,7 +199,7 @@ async fn answer(
     let mut response = if lane == Lane::HealthChecks && !is_health_check {
         let path = request.uri().path();
         if path.starts_with("/graphql") {
-            socket::refuse(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", "Too many connections are open; try again.")
+            socket::refuse_for_now("Too many connections are open; try again.")
         } else {
             rest::faulty(path, Error::Busy)
         }

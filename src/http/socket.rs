@@ -88,6 +88,12 @@ pub fn refuse(status: StatusCode, code: &'static str, message: &str) -> Response
     (status, Json(json!({ "errors": [{ "message": message, "extensions": { "code": code } }] }))).into_response()
 }
 
+/// Refuses with 503; the caller may try again after a second.
+pub fn refuse_for_now(message: &str) -> Response {
+    let extensions = json!({ "code": "UNAVAILABLE", "retryAfter": 1 });
+    (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "errors": [{ "message": message, "extensions": extensions }] }))).into_response()
+}
+
 /// Browsers always name an origin; it must be ours or listed. Other clients name none.
 fn origin_allowed(headers: &HeaderMap, listed: &[String]) -> bool {
     let mut origins = headers.get_all(header::ORIGIN).iter().map(HeaderValue::to_str);
@@ -378,8 +384,11 @@ impl Session {
         }
         if let Err(error) = limits::request(&self.house.app, &self.actor.who, self.actor.address).await {
             let denied = Denied::from(error);
-            let refused = Refused::new(denied.code, denied.message);
-            return say(socket, message(&id, word, &refused.into(), usize::MAX).0).await;
+            let mut answer = Answer::from(Refused::new(denied.code, denied.message));
+            if let Some(seconds) = denied.retry_after {
+                graphql::set_retry_after(&mut answer, seconds);
+            }
+            return say(socket, message(&id, word, &answer, usize::MAX).0).await;
         }
         self.start(id.into(), raw, word);
         Ok(())

@@ -53,13 +53,13 @@ const MARITAL_STATUS: Field =
     Field::answer("martial_status", "Marital status; `marital_status` is understood as well.", options::MARITAL_STATUS);
 const CITIZENSHIP: Field = Field::code("country_of_citizenship", "ISO 3166-1 code, three letters.", "USA", forms::CITIZENSHIP);
 const EMPLOYMENT: Field = Field::answer("employment_status", "Whether the owner works.", options::EMPLOYMENT);
-const POSITION: Field = Field::text("employment_position", "What the owner works as.", "Engineer", forms::WORDS);
+const POSITION: Field = Field::text("employment_position", "Job title.", "Engineer", forms::WORDS);
 const EMPLOYER: Field = Field::text("employer_name", "Employer.", "Example Inc", forms::WORDS);
 const INCOME: Field = Field::answer("annual_income", "Income in a year.", options::INCOME).optional();
 const OBJECTIVE: Field = Field::answer("investment_objective", "What the investment is for.", options::OBJECTIVE).optional();
 const EXPERIENCE: Field = Field::answer("investment_experience", "How much the owner has invested before.", options::EXPERIENCE).optional();
-const LIQUID_WORTH: Field = Field::answer("net_liquid_worth", "What could be had in cash.", options::LIQUID_WORTH).optional();
-const TOTAL_WORTH: Field = Field::answer("net_total_worth", "All that the owner has, less what is owed.", options::INCOME).optional();
+const LIQUID_WORTH: Field = Field::answer("net_liquid_worth", "Liquid net worth.", options::LIQUID_WORTH).optional();
+const TOTAL_WORTH: Field = Field::answer("net_total_worth", "Total net worth.", options::INCOME).optional();
 const IS_DIRECTOR: Field = Field::flag("is_director", "Whether the owner directs a company whose shares are traded.", false).optional();
 const DIRECTOR_OF: Field = Field::text("director_of", "Which company; needed of a director.", "Example Inc", forms::WORDS).optional();
 const RISK: Field = Field::answer("risk_tolerance", "How much risk the owner takes.", options::RISK).optional();
@@ -320,7 +320,7 @@ struct AccountBody {
     country_of_citizenship: Option<String>,
     /// Whether the owner works.
     employment_status: Option<String>,
-    /// What the owner works as.
+    /// Job title.
     employment_position: Option<String>,
     /// Whom the owner works for.
     employer_name: Option<String>,

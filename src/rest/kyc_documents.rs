@@ -43,7 +43,7 @@ const FIELDS: &[Field] = &[
     Field::text("extension", "pdf, jpg, jpeg or png, as the data is; told by the data when left out.", "pdf", forms::EXTENSION).optional(),
     Field::answer_or(
         "type",
-        "What it is, in any case and spacing.",
+        "Type of document. Case and spaces are ignored.",
         &["license", "passport", "utility", "ssn card"],
         &["ssn-card", "ssn_card"],
     ),

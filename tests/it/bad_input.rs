@@ -816,10 +816,16 @@ on_both! {
         let order = json!({ "idempotencyKey": "o", "accountId": customer.account_id, "symbol": " ", "side": "BUY", "quantity": "0" });
         assert_eq!(told("orderPlace", "OrderPlaceInput", order).await, wrong(&[("REQUIRED", "symbol"), ("INVALID", "quantity")]));
         let deposit = json!({
-            "idempotencyKey": "", "accountId": customer.account_id, "bankAccountId": customer.bank_account_id, "amount": { "amount": "1.001" },
+            "idempotencyKey": "", "accountId": customer.account_id, "bankAccountId": customer.bank_account_id, "amount": { "amount": "-1" },
         });
         let deposited = told("depositCreate", "DepositCreateInput", deposit).await;
-        assert_eq!(deposited, wrong(&[("REQUIRED", "idempotencyKey"), ("INVALID", "amount.amount")]));
+        assert_eq!(deposited, wrong(&[("REQUIRED", "idempotencyKey"), ("INVALID", "amount")]));
+        let order = json!({ "idempotencyKey": "", "accountId": customer.account_id, "symbol": "", "side": "BUY", "quantity": "-1" });
+        let all = wrong(&[("REQUIRED", "idempotencyKey"), ("REQUIRED", "symbol"), ("INVALID", "quantity")]);
+        assert_eq!(told("orderPlace", "OrderPlaceInput", order).await, all);
+        let quote = json!({ "symbol": "VTI", "quote": { "bid": { "amount": "-2" }, "ask": { "amount": "0" } } });
+        let quoted = told("sandboxQuoteSet", "SandboxQuoteSetInput", quote).await;
+        assert_eq!(quoted, wrong(&[("INVALID", "quote.bid.amount"), ("INVALID", "quote.ask.amount")]));
         let account = json!({
             "userId": customer.user_id, "type": "INVESTMENT", "maritalStatus": "SINGLE", "countryOfCitizenship": "XXX",
             "employmentStatus": "EMPLOYED", "employmentPosition": "", "employerName": "Navy", "isDirector": true,

@@ -5,7 +5,12 @@
 
 use chrono::NaiveDate;
 use coffer::domain::screening::{Index, Likeness, ListedName, is_comparable, sdn};
-use std::{collections::BTreeMap, fmt::Write, sync::LazyLock};
+use std::{
+    collections::BTreeMap,
+    fmt::Write,
+    sync::LazyLock,
+    time::{Duration, Instant},
+};
 
 /// The rows of a file with a header.
 fn rows(text: &str) -> Vec<Vec<String>> {
@@ -72,8 +77,8 @@ fn assert_found(file: &str, variants: &str) {
     let (letters, of_letters) = sum(&|kind| KINDS_OF_LETTERS.contains(&kind));
     println!("{file}: {all} of {of_all}, of changed letters and order {letters} of {of_letters}");
     assert_eq!((of_all, of_letters), (150, 96));
-    assert!(all * 100 >= of_all * 92, "{all} of {of_all}");
-    assert!(letters * 100 >= of_letters * 98, "{letters} of {of_letters}");
+    // At least 92 % of all and 98 % of these are wanted; docs/performance.md publishes what is found.
+    assert_eq!((all, letters), (of_all, of_letters));
 }
 
 #[test]
@@ -187,6 +192,9 @@ fn long_names_are_bounded() {
     for name in
         ["Ada ".repeat(2_500), "a".repeat(10_000), "ab".repeat(5_000), "chan".repeat(2_500), "李".repeat(2_500), "kim ".repeat(2_500)]
     {
-        assert!(LIST.resembling(&name, NaiveDate::from_ymd_opt(1960, 12, 12).unwrap()).len() <= LIST.len());
+        let began = Instant::now();
+        LIST.resembling(&name, NaiveDate::from_ymd_opt(1960, 12, 12).unwrap());
+        // Work that grows with the square of a name's length takes minutes here.
+        assert!(began.elapsed() < Duration::from_secs(5), "{} bytes: {:?}", name.len(), began.elapsed());
     }
 }

@@ -131,7 +131,7 @@ fn an_unknown_log_level_is_refused() {
     ] {
         let said = complaint(&schema(log));
         let expected = format!(
-            "coffer: COFFER_LOG: {wrong:?} is no level; use off, error, warn, info, debug, trace, or module=level, separated by commas"
+            "coffer: COFFER_LOG: {wrong:?} is not a log level; use off, error, warn, info, debug, trace, or module=level, separated by commas"
         );
         assert_eq!(said, expected);
     }
@@ -251,6 +251,11 @@ fn production_refuses_a_key_of_zeros_a_key_file_for_all_and_a_proxy_that_is_anyo
             "coffer: COFFER_TRUSTED_PROXY: must name the proxies; a network wider than /8 (IPv6: /7) trusts strangers"
         );
     }
+    let every_address = [("COFFER_ADDR", "0.0.0.0:0"), ("COFFER_TLS_CERT", "no.pem"), ("COFFER_TLS_KEY", "no.key")];
+    assert_eq!(
+        serve(&every_address),
+        "coffer: COFFER_PUBLIC_URL: must be set where the server listens on every address, for links in answers"
+    );
     let file = folder.0.join("coffer.key");
     fs::write(&file, "07".repeat(32)).unwrap();
     let with_mode = |mode: u32| {
@@ -300,7 +305,7 @@ async fn instruments_are_imported_whole_or_not_at_all() {
                 format!("{header}IBM,IBM,NYSE,us_equity,200\nibm,IBM,NYSE,us_equity,200\n"),
                 "line 3: symbol must have 1 to 20 capital letters, digits, dots, hyphens or slashes",
             ),
-            (format!("{header}IBM,IBM,NYSE,us_equity,200\nIBM,IBM,NYSE,us_equity,1\n"), "line 3: symbol stands in a line before"),
+            (format!("{header}IBM,IBM,NYSE,us_equity,200\nIBM,IBM,NYSE,us_equity,1\n"), "line 3: symbol appears in an earlier line"),
             (format!("{header}IBM,,NYSE,us_equity,200\n"), "line 2: name must have 1 to 100 printable characters"),
             (format!("{header}IBM,IBM,NYSE,crypto,200\n"), "line 2: asset_class must be us_equity"),
             (

@@ -27,7 +27,7 @@ use subtle::ConstantTimeEq as _;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-/// The number that the house's index key has once the heads of the chains are signed. Numbers are part of what a wrapped key is bound
+/// The number that the server's index key has once the heads of the chains are signed. Numbers are part of what a wrapped key is bound
 /// to, so the one before cannot be put back without the encryption key.
 const HEADS_SIGNED: i32 = 2;
 
@@ -330,7 +330,7 @@ impl Vault {
 
     /// Writes down for good that the heads of the chains are signed; `false` when that has been done before.
     pub(in crate::domain) async fn mark_heads_signed(&self, connection: &impl ConnectionTrait) -> Result<bool> {
-        let row = index_key().one(connection).await?.ok_or_else(|| Error::broken("a key of the house is missing"))?;
+        let row = index_key().one(connection).await?.ok_or_else(|| Error::broken("one of the server's own keys is missing"))?;
         if row.number >= HEADS_SIGNED {
             return Ok(false);
         }
@@ -386,7 +386,7 @@ impl House {
         }
         let mut take = |purpose| keys.remove(&name(purpose));
         let older = take(Purpose::Data);
-        let mut need = |purpose| take(purpose).ok_or_else(|| Error::broken("a key of the house is missing"));
+        let mut need = |purpose| take(purpose).ok_or_else(|| Error::broken("one of the server's own keys is missing"));
         Ok(Self {
             index: need(Purpose::Index)?,
             pepper: need(Purpose::Pepper)?,

@@ -66,7 +66,7 @@ impl From<JointMemberInput> for JointMember {
 }
 
 fn key(text: Option<&str>) -> Result<Option<Key>> {
-    text.map(|key| Key::parse("idempotencyKey", key)).transpose()
+    text.map(Key::parse).transpose()
 }
 
 /// Input of accountOpen.

@@ -53,6 +53,13 @@ fn the_cache_forgets_what_is_not_used() {
     assert!(documents.get(&"b").is_none());
     assert!(held(&documents) <= 4);
 
+    let documents: Documents<&str> = Documents::new(4, 1_000);
+    documents.keep("quiet", document("{a}"));
+    for _ in 0..1_000 {
+        documents.keep("busy", document("{b}"));
+    }
+    assert!(documents.get(&"quiet").is_some(), "one document, however often it is kept, takes one place");
+
     let documents: Documents<u64> = Documents::new(1_000, 40);
     for i in 0..100 {
         documents.keep(i, document("{a b}"));

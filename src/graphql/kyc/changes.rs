@@ -105,7 +105,7 @@ payload!(
 );
 
 fn key_of(text: Option<&str>) -> domain::Result<Option<Key>> {
-    text.map(|key| Key::parse("idempotencyKey", key)).transpose()
+    text.map(Key::parse).transpose()
 }
 
 impl KycStartInput {
