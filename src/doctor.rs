@@ -67,6 +67,7 @@ pub async fn run(config: &Config) -> Result<ExitCode, Complaint> {
     let mut doctor = Doctor { well: true };
     doctor.line("settings", Finding::of(config.check().map(|()| format!("{:?}", config.env).to_lowercase())))?;
     doctor.line("transport", Finding::of(config.transport().map(|transport| transport.name())))?;
+    doctor.line("public URL", public_url(config))?;
     let keys = config.encryption_key(false).and_then(|key| Ok((key, config.previous_encryption_key()?)));
     doctor.line("encryption key", Finding::of(keys.as_ref().map(|_| "can be read").map_err(Clone::clone)))?;
     doctor.line("documents", Finding::of(documents(&config.documents())))?;
@@ -123,6 +124,18 @@ async fn database(config: &Config, db: &Db, encryption_keys: Option<EncryptionKe
         Err(error) => Err(cannot("look", &error)),
     };
     doctor.line("document files", Finding::of(files))
+}
+
+/// What links in answers begin with.
+fn public_url(config: &Config) -> Finding {
+    match &config.public_url {
+        Some(url) => Finding::Good(url.to_string()),
+        None if config.trusted_proxy.is_empty() => Finding::Good("links name the address that the server listens on".to_owned()),
+        None => Finding::Warning(
+            "links name the host that the proxy sends in X-Forwarded-Host, else the address that the server listens on (COFFER_PUBLIC_URL)"
+                .to_owned(),
+        ),
+    }
 }
 
 /// Whether documents can be written; nothing is.

@@ -23,7 +23,7 @@ pub enum Command {
         #[arg(long)]
         built_in: bool,
     },
-    /// List instruments, the latest first, as lines of CSV
+    /// List instruments, the latest first, as a CSV file that can be imported
     List,
 }
 
@@ -58,6 +58,7 @@ async fn import(config: &Config, file: Option<PathBuf>) -> Result<(), Complaint>
 async fn list(config: &Config) -> Result<(), Complaint> {
     let db = migrated(config).await?;
     let mut page = Page::first(1_000);
+    say(&instruments::COLUMNS.join(","))?;
     loop {
         let slice = instruments::list(&db.read, &page).await.map_err(|error| cannot("list instruments", &error))?;
         for row in &slice.rows {

@@ -6,7 +6,7 @@ use coffer::{
     app::App,
     config::Config,
     domain::{
-        self, Actor, Refusal, Scope, clock,
+        self, Actor, Code, Refusal, Scope, clock,
         keys::{self, NewKey, Rotation},
         page::Page,
         partners,
@@ -51,6 +51,9 @@ pub enum PartnersKeys {
         /// Make a partner whose customers and money are real; a partner that exists stays what it is
         #[arg(long)]
         live: bool,
+        /// Make a partner whose customers and money are not; in development, what a new partner is when nothing is said
+        #[arg(long, conflicts_with = "live")]
+        sandbox: bool,
     },
     /// List a partner's keys, newest first, a line each: what may be shown, state, scopes, birth, label
     List {
@@ -95,9 +98,11 @@ pub async fn run(config: &Config, command: Command) -> Result<ExitCode, Complain
     let app = app(config).await?;
     let sequencer = workers::sequencer(&app);
     let (what, printed) = match command {
-        PartnersKeys::Create { partner, scopes, publishable, label, live } => {
+        PartnersKeys::Create { partner, scopes, publishable, label, live, sandbox } => {
+            let asked = if live { Some(Mode::Live) } else { sandbox.then_some(Mode::Sandbox) };
+            let otherwise = (!config.is_production()).then_some(Mode::Sandbox);
             let scopes = if scopes.is_empty() && !publishable { Scope::ALL.to_vec() } else { scopes };
-            ("issue a key", create(&app, &named_or_sandbox(partner), live, NewKey { label, scopes, publishable }).await)
+            ("issue a key", create(&app, &named_or_sandbox(partner), asked, otherwise, NewKey { label, scopes, publishable }).await)
         }
         PartnersKeys::List { partner } => ("list keys", list(&app, &named_or_sandbox(partner)).await),
         PartnersKeys::Rotate { public_id, expires_after_hours } => ("rotate the key", rotate(&app, &public_id, expires_after_hours).await),
@@ -109,12 +114,11 @@ pub async fn run(config: &Config, command: Command) -> Result<ExitCode, Complain
     if printed.is_empty() { Ok(ExitCode::SUCCESS) } else { say(&printed).map(|()| ExitCode::SUCCESS) }
 }
 
-async fn create(app: &App, partner: &str, live: bool, new: NewKey) -> domain::Result<String> {
-    let mode = match partners::find(app, partner).await? {
-        Some(found) if !live => found.mode,
-        _ if live => Mode::Live,
-        _ => Mode::Sandbox,
-    };
+/// Issues a key. A partner that does not exist is made in the mode asked for or `otherwise`, one that exists must have the mode asked for.
+async fn create(app: &App, partner: &str, asked: Option<Mode>, otherwise: Option<Mode>, new: NewKey) -> domain::Result<String> {
+    let found = partners::find(app, partner).await?.map(|found| found.mode);
+    let no_partner = || Refusal::new(Code::NotFound, "", "There is no such partner. Give --live or --sandbox to make it.");
+    let mode = asked.or(found).or(otherwise).ok_or_else(no_partner)?;
     let partner = partners::named(app, partner, mode).await?;
     let issued = keys::issue_for(app, &Actor::operator(&partner), new).await?;
     Ok(issued.text.map(|text| text.reveal().clone()).unwrap_or_default())
@@ -159,7 +163,9 @@ async fn revoke(app: &App, public_id: &str) -> domain::Result<String> {
 }
 
 async fn named(app: &App, public_id: &str) -> domain::Result<(api_key::Model, partner::Model)> {
-    let key = keys::named(&app.db.read, public_id).await?.ok_or_else(|| Refusal::not_found("PUBLIC_ID"))?;
+    let key = keys::named(&app.db.read, public_id)
+        .await?
+        .ok_or_else(|| Refusal::new(Code::NotFound, "", "There is no such key. Name it as `coffer keys list` shows it."))?;
     let partner = clock::partner(&app.db.read, key.partner_id).await?;
     app.vault.ready_for(&app.db, partner.id).await?;
     Ok((key, partner))

@@ -152,6 +152,11 @@ fn main() -> ExitCode {
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             return if error.print().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         }
+        // A group of commands without one of them: its help names them.
+        Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            _ = error.print();
+            return ExitCode::FAILURE;
+        }
         Err(error) => {
             let text = error.to_string();
             let said: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
@@ -297,7 +302,9 @@ async fn head_key(config: &Config, db: &Db) -> Result<Option<HeadKey>, Complaint
 /// Refuses to look at a database that is not there, instead of making one.
 fn must_exist(config: &Config) -> Result<(), Complaint> {
     match config.sqlite_file() {
-        Some(file) if !file.exists() => Err(format!("{}: there is no database here (DATABASE_URL)", file.display())),
+        Some(file) if !file.exists() => {
+            Err(format!("{}: there is no database here (DATABASE_URL); `coffer migrate` makes one", file.display()))
+        }
         _ => Ok(()),
     }
 }

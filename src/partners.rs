@@ -11,7 +11,7 @@ use std::{collections::HashMap, process::ExitCode};
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// List partners by name, a line each: name, mode, market hours, creation, number of active keys
+    /// List partners by name, a line each: name, id, mode, market hours, creation, number of active keys
     List,
 }
 
@@ -38,7 +38,7 @@ async fn list(db: &Db) -> domain::Result<Vec<String>> {
             MarketHours::AlwaysOpen => "always open",
         };
         let keys = active.get(&partner.id).copied().unwrap_or_default();
-        format!("{}  {mode}  {hours}  {}  active keys: {keys}", partner.name, partner.created_at.format("%F %R"))
+        format!("{}  {}  {mode}  {hours}  {}  active keys: {keys}", partner.name, partner.id, partner.created_at.format("%F %R"))
     };
     Ok(partners::all(&db.read).await?.into_iter().map(line).collect())
 }

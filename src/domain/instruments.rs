@@ -97,7 +97,7 @@ impl NewInstrument {
 }
 
 /// The columns of a file of instruments.
-const COLUMNS: [&str; 5] = ["symbol", "name", "exchange", "asset_class", "base_price"];
+pub const COLUMNS: [&str; 5] = ["symbol", "name", "exchange", "asset_class", "base_price"];
 
 /// The instruments in a CSV file whose first line names the columns, in any order. An error names the line.
 pub fn read(text: &[u8]) -> Result<Vec<NewInstrument>, String> {

@@ -62,11 +62,11 @@ impl Sequencer {
 
     /// Seals whatever waits, again and again, until the process ends.
     pub async fn run(&self, db: &Db, feed: &Feed, vault: &Vault) {
-        let mut unsure = Vec::new();
+        let mut memory = Memory::default();
         loop {
             _ = tokio::time::timeout(Duration::from_millis(250), self.wake.notified()).await;
             let ticket = self.asked.load(Ordering::SeqCst);
-            match seal_and_publish(db, feed, vault, &mut unsure).await {
+            match seal_and_publish(db, feed, vault, &mut memory).await {
                 Ok(()) => {
                     self.done.send_replace(ticket);
                 }
@@ -81,11 +81,21 @@ impl Sequencer {
 
 /// Seals everything that waits, and tells the feed.
 pub async fn seal_all(db: &Db, feed: &Feed, vault: &Vault) -> Result<()> {
-    seal_and_publish(db, feed, vault, &mut Vec::new()).await
+    seal_and_publish(db, feed, vault, &mut Memory::default()).await
 }
 
-/// The same. `unsure` are events whose sealing may have been committed although the commit failed, so that the feed was not told of them.
-async fn seal_and_publish(db: &Db, feed: &Feed, vault: &Vault, unsure: &mut Vec<Uuid>) -> Result<()> {
+/// What one round of sealing leaves for the next.
+#[derive(Default)]
+struct Memory {
+    /// Events whose sealing may have been committed although the commit failed, so that the feed was not told of them.
+    unsure: Vec<Uuid>,
+    /// Partners with a broken head, which the log has been told of.
+    broken: BTreeSet<Uuid>,
+}
+
+/// The same, with what the last round left.
+async fn seal_and_publish(db: &Db, feed: &Feed, vault: &Vault, memory: &mut Memory) -> Result<()> {
+    let unsure = &mut memory.unsure;
     if !unsure.is_empty() {
         let sealed = event::Entity::find()
             .filter(event::Column::Id.is_in(unsure.iter().copied()))
@@ -98,11 +108,11 @@ async fn seal_and_publish(db: &Db, feed: &Feed, vault: &Vault, unsure: &mut Vec<
             feed.publish(event);
         }
     }
-    while seal_batch(db, feed, vault, unsure).await? == BATCH {}
+    while seal_batch(db, feed, vault, memory).await? == BATCH {}
     Ok(())
 }
 
-async fn seal_batch(db: &Db, feed: &Feed, vault: &Vault, unsure: &mut Vec<Uuid>) -> Result<u64> {
+async fn seal_batch(db: &Db, feed: &Feed, vault: &Vault, memory: &mut Memory) -> Result<u64> {
     let waiting = event::Entity::find().filter(event::Column::Seq.is_null()).limit(1).one(&db.read).await?;
     let unsealed_lines = audit_log::Entity::find().filter(audit_log::Column::Seq.is_null()).limit(1).one(&db.read).await?;
     if waiting.is_none() && unsealed_lines.is_none() {
@@ -110,7 +120,7 @@ async fn seal_batch(db: &Db, feed: &Feed, vault: &Vault, unsure: &mut Vec<Uuid>)
     }
     let tx = db.write().await?;
     heads::lock(&tx).await?;
-    let Batch { mut events, lines, mut heads } = waiting_rows(&tx, vault).await?;
+    let Batch { mut events, lines, mut heads } = waiting_rows(&tx, vault, &mut memory.broken).await?;
     if events.is_empty() && lines.is_empty() {
         return Ok(0);
     }
@@ -131,7 +141,7 @@ async fn seal_batch(db: &Db, feed: &Feed, vault: &Vault, unsure: &mut Vec<Uuid>)
     write(&tx, Chain::AuditLog, sealed.into_iter()).await?;
     heads::advance(&tx, &heads).await?;
     if let Err(error) = tx.commit().await {
-        unsure.extend(events.iter().map(|event| event.id));
+        memory.unsure.extend(events.iter().map(|event| event.id));
         return Err(error);
     }
     let sealed = Ord::max(events.len(), lines.len()) as u64;
@@ -149,7 +159,7 @@ struct Batch {
 }
 
 /// What waits, oldest first. Nothing is added to a chain whose head is missing or was altered: a new signature would hide it.
-async fn waiting_rows(tx: &WriteTransaction, vault: &Vault) -> Result<Batch> {
+async fn waiting_rows(tx: &WriteTransaction, vault: &Vault, told: &mut BTreeSet<Uuid>) -> Result<Batch> {
     let key = vault.head_key();
     let mut left_out: BTreeSet<Uuid> = BTreeSet::new();
     loop {
@@ -167,10 +177,13 @@ async fn waiting_rows(tx: &WriteTransaction, vault: &Vault) -> Result<Batch> {
         let is_whole = |partner: &Uuid| Chain::iter().all(|chain| heads.get(&(*partner, chain)).is_some_and(is_genuine));
         let broken: Vec<Uuid> = partners.into_iter().filter(|partner| !is_whole(partner)).collect();
         if broken.is_empty() {
+            told.retain(|partner| left_out.contains(partner));
             return Ok(Batch { events, lines, heads });
         }
         for partner in broken {
-            tracing::error!(%partner, "the head of a chain is missing or altered; nothing of this partner is sealed");
+            if told.insert(partner) {
+                tracing::error!(%partner, "the head of a chain is missing or altered; nothing of this partner is sealed");
+            }
             left_out.insert(partner);
         }
     }

@@ -9,9 +9,7 @@ use super::{
 };
 use crate::{
     domain::{
-        self,
         bank_accounts::{self, BankAccountUpdate, NewBankAccount, Removal},
-        command,
         idempotency::Key,
         ids,
     },
@@ -98,15 +96,15 @@ pub struct BankAccountLinkInput {
 }
 
 impl BankAccountLinkInput {
-    fn parse(self) -> domain::Result<(Option<Key>, NewBankAccount)> {
-        let key = self.idempotency_key.as_deref().map(Key::parse).transpose()?;
+    fn parse(self) -> (Option<Key>, NewBankAccount) {
+        let key = self.idempotency_key.as_deref().map(Key::given);
         let new = NewBankAccount {
             user_id: ids::parse(Kind::User, &self.user_id),
             number: self.number,
             routing_number: self.routing_number,
             nickname: self.nickname,
         };
-        Ok((key, new))
+        (key, new)
     }
 }
 
@@ -151,9 +149,9 @@ pub struct BankAccountRemoveInput {
     bank_account_id: ID,
 }
 
-fn parse<T>(key: Option<&str>, id: &ID, make: impl FnOnce(Uuid) -> T) -> domain::Result<(Option<Key>, T)> {
-    let key = key.map(Key::parse).transpose()?;
-    Ok((key, make(ids::parse(Kind::BankAccount, id))))
+fn parse<T>(key: Option<&str>, id: &ID, make: impl FnOnce(Uuid) -> T) -> (Option<Key>, T) {
+    let key = key.map(Key::given);
+    (key, make(ids::parse(Kind::BankAccount, id)))
 }
 
 payload!(
@@ -194,10 +192,8 @@ impl BankAccountMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Whose, and which.")] input: BankAccountLinkInput,
     ) -> Result<Option<BankAccountLinkPayload>> {
-        let linked = match input.parse() {
-            Ok((key, new)) => bank_accounts::link(ctx.app(), ctx.actor(), key, new).await,
-            Err(error) => Err(command::unreadable::<NewBankAccount>(ctx.actor(), error)),
-        };
+        let (key, new) = input.parse();
+        let linked = bank_accounts::link(ctx.app(), ctx.actor(), key, new).await;
         Ok(Some(wire::answered(linked)?.into()))
     }
 
@@ -209,10 +205,8 @@ impl BankAccountMutation {
     ) -> Result<Option<BankAccountRenamePayload>> {
         let BankAccountRenameInput { idempotency_key, bank_account_id, nickname } = input;
         let make = |bank_account_id| BankAccountUpdate { bank_account_id, nickname: Some(nickname), is_default: None };
-        let renamed = match parse(idempotency_key.as_deref(), &bank_account_id, make) {
-            Ok((key, update)) => bank_accounts::update(ctx.app(), ctx.actor(), key, update).await,
-            Err(error) => Err(command::unreadable::<BankAccountUpdate>(ctx.actor(), error)),
-        };
+        let (key, update) = parse(idempotency_key.as_deref(), &bank_account_id, make);
+        let renamed = bank_accounts::update(ctx.app(), ctx.actor(), key, update).await;
         Ok(Some(wire::answered(renamed)?.into()))
     }
 
@@ -224,10 +218,8 @@ impl BankAccountMutation {
     ) -> Result<Option<BankAccountSetDefaultPayload>> {
         let BankAccountSetDefaultInput { idempotency_key, bank_account_id, is_default } = input;
         let make = |bank_account_id| BankAccountUpdate { bank_account_id, nickname: None, is_default: Some(is_default) };
-        let set = match parse(idempotency_key.as_deref(), &bank_account_id, make) {
-            Ok((key, update)) => bank_accounts::update(ctx.app(), ctx.actor(), key, update).await,
-            Err(error) => Err(command::unreadable::<BankAccountUpdate>(ctx.actor(), error)),
-        };
+        let (key, update) = parse(idempotency_key.as_deref(), &bank_account_id, make);
+        let set = bank_accounts::update(ctx.app(), ctx.actor(), key, update).await;
         Ok(Some(wire::answered(set)?.into()))
     }
 
@@ -238,10 +230,8 @@ impl BankAccountMutation {
         #[graphql(desc = "Which.")] input: BankAccountRemoveInput,
     ) -> Result<Option<BankAccountRemovePayload>> {
         let make = |bank_account_id| Removal { bank_account_id };
-        let removed = match parse(input.idempotency_key.as_deref(), &input.bank_account_id, make) {
-            Ok((key, removal)) => bank_accounts::remove(ctx.app(), ctx.actor(), key, removal).await,
-            Err(error) => Err(command::unreadable::<Removal>(ctx.actor(), error)),
-        };
+        let (key, removal) = parse(input.idempotency_key.as_deref(), &input.bank_account_id, make);
+        let removed = bank_accounts::remove(ctx.app(), ctx.actor(), key, removal).await;
         Ok(Some(wire::answered(removed)?.map(|removed| ID::from(removed.id)).into()))
     }
 }

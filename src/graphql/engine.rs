@@ -105,6 +105,8 @@ pub struct Plan {
     checked: Arc<Checked>,
     operation: Operation,
     variables: Variables,
+    /// The hash to remember the document by once the request runs.
+    hash: Option<Sha>,
 }
 
 impl Plan {
@@ -158,31 +160,35 @@ impl<E: Executor> Engine<E> {
 
     /// Judges a request without running it.
     pub fn plan(&self, raw: Raw) -> Result<Plan, Refused> {
-        let checked = self.document(&raw)?;
+        let (checked, hash) = self.document(&raw)?;
         let operation = checked.operation(raw.operation_name.as_deref())?.clone();
         let variables = raw.variables.unwrap_or_default();
         checked.weigh(&operation, &variables, self.limits())?;
-        Ok(Plan { checked, operation, variables })
+        Ok(Plan { checked, operation, variables, hash })
     }
 
-    /// The document of a request, by its text or by its hash. A document that came with its hash is known by it from then on, as long
-    /// as there is room.
-    fn document(&self, raw: &Raw) -> Result<Arc<Checked>, Refused> {
+    /// The document of a request, by its text or by its hash, and the hash if it came with both.
+    fn document(&self, raw: &Raw) -> Result<(Arc<Checked>, Option<Sha>), Refused> {
         let hash = raw.extensions.persisted_query.as_ref().map(persisted).transpose()?;
         match (raw.query.as_deref().filter(|query| hash.is_none() || !query.is_empty()), hash) {
             (None, Some(hash)) => {
                 let not_found = || Refused::new(PERSISTED_QUERY_NOT_FOUND, "PersistedQueryNotFound");
-                self.shared.persisted.get(&hash).ok_or_else(not_found)
+                Ok((self.shared.persisted.get(&hash).ok_or_else(not_found)?, None))
             }
             (Some(query), Some(hash)) => {
                 if <Sha256 as Digest>::digest(query.as_bytes()).as_slice() != hash.as_slice() {
                     return Err(Refused::new(BAD_USER_INPUT, "The SHA-256 hash is not that of the query."));
                 }
-                let checked = self.checked(query)?;
-                self.shared.persisted.keep(hash, checked.clone());
-                Ok(checked)
+                Ok((self.checked(query)?, Some(hash)))
             }
-            (query, None) => self.checked(query.unwrap_or_default()),
+            (query, None) => Ok((self.checked(query.unwrap_or_default())?, None)),
+        }
+    }
+
+    /// Remembers a document by the hash it came with, as long as there is room.
+    fn register(&self, plan: &Plan) {
+        if let Some(hash) = plan.hash {
+            self.shared.persisted.keep(hash, plan.checked.clone());
         }
     }
 
@@ -211,6 +217,7 @@ impl<E: Executor> Engine<E> {
     ///
     /// A mutation runs to its end even if nobody waits for the answer any more; a query is cut off after its time.
     pub async fn run(&self, plan: Plan, prepare: impl FnOnce(Request, &Operation, Levels) -> Request) -> Response {
+        self.register(&plan);
         let levels = Levels::default();
         let (request, plan) = plan.request(&levels, prepare);
         match plan.operation.kind {
@@ -250,6 +257,7 @@ impl<E: Executor> Engine<E> {
         if plan.operation.kind != OperationType::Subscription {
             return stream::once(async move { engine.run(plan, prepare).await }).boxed();
         }
+        self.register(&plan);
         let levels = Levels::default();
         let (request, plan) = plan.request(&levels, prepare);
         let items = AssertUnwindSafe(levels.resolve_each(self.schema.execute_stream(request, None))).catch_unwind();

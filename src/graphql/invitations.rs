@@ -8,7 +8,6 @@ use super::{
 };
 use crate::{
     domain::{
-        self, command,
         idempotency::Key,
         ids,
         invitations::{self, NewInvitation, Revocation},
@@ -110,12 +109,12 @@ pub struct InvitationCreateInput {
 }
 
 impl InvitationCreateInput {
-    fn parse(self) -> domain::Result<(Option<Key>, NewInvitation)> {
-        let key = self.idempotency_key.as_deref().map(Key::parse).transpose()?;
+    fn parse(self) -> (Option<Key>, NewInvitation) {
+        let key = self.idempotency_key.as_deref().map(Key::given);
         let (company_name, retirement_institution_id) =
             self.employer.map_or((None, None), |employer| (employer.company_name, employer.retirement_institution_id));
         let user_id = self.user_id.map(|id| ids::parse(Kind::User, &id));
-        Ok((key, NewInvitation { email: self.email, user_id, company_name, retirement_institution_id }))
+        (key, NewInvitation { email: self.email, user_id, company_name, retirement_institution_id })
     }
 }
 
@@ -181,10 +180,8 @@ impl InvitationMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Whom, and from which employer.")] input: InvitationCreateInput,
     ) -> Result<Option<InvitationCreatePayload>> {
-        let invited = match input.parse() {
-            Ok((key, new)) => invitations::invite(ctx.app(), ctx.actor(), key, new).await,
-            Err(error) => Err(command::unreadable::<NewInvitation>(ctx.actor(), error)),
-        };
+        let (key, new) = input.parse();
+        let invited = invitations::invite(ctx.app(), ctx.actor(), key, new).await;
         Ok(Some(wire::answered(invited)?.into()))
     }
 

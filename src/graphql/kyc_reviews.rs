@@ -10,10 +10,10 @@ use super::{
 };
 use crate::{
     domain::{
-        Scope, command,
+        Scope,
         idempotency::Key,
         ids,
-        kyc::reviews::{self, Approval, Decision, Denial},
+        kyc::reviews::{self, Decision},
         people,
     },
     wire::{self, Result},
@@ -129,10 +129,6 @@ fn decision(kyc_id: &ID, reason: String) -> Decision {
     Decision { kyc_id: ids::parse(Kind::Kyc, kyc_id), reason }
 }
 
-fn key(text: Option<&str>) -> crate::domain::Result<Option<Key>> {
-    text.map(Key::parse).transpose()
-}
-
 payload!(
     /// Outcome of kycApprove.
     KycApprovePayload {
@@ -182,10 +178,8 @@ impl KycReviewMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which, and why.")] input: KycApproveInput,
     ) -> Result<Option<KycApprovePayload>> {
-        let approved = match key(input.idempotency_key.as_deref()) {
-            Ok(key) => reviews::approve(ctx.app(), ctx.actor(), key, decision(&input.kyc_id, input.reason)).await,
-            Err(error) => Err(command::unreadable::<Approval>(ctx.actor(), error)),
-        };
+        let key = input.idempotency_key.as_deref().map(Key::given);
+        let approved = reviews::approve(ctx.app(), ctx.actor(), key, decision(&input.kyc_id, input.reason)).await;
         Ok(Some(wire::answered(approved)?.into()))
     }
 
@@ -195,10 +189,8 @@ impl KycReviewMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which, and why.")] input: KycDenyInput,
     ) -> Result<Option<KycDenyPayload>> {
-        let denied = match key(input.idempotency_key.as_deref()) {
-            Ok(key) => reviews::deny(ctx.app(), ctx.actor(), key, decision(&input.kyc_id, input.reason)).await,
-            Err(error) => Err(command::unreadable::<Denial>(ctx.actor(), error)),
-        };
+        let key = input.idempotency_key.as_deref().map(Key::given);
+        let denied = reviews::deny(ctx.app(), ctx.actor(), key, decision(&input.kyc_id, input.reason)).await;
         Ok(Some(wire::answered(denied)?.into()))
     }
 }

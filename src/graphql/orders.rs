@@ -357,10 +357,8 @@ impl OrderMutation {
         #[graphql(desc = "Which order.")] input: OrderCancelInput,
     ) -> Result<Option<OrderCancelPayload>> {
         let cancellation = Cancellation { order_id: ids::parse(Kind::Order, &input.order_id) };
-        let canceled = match Key::parse(&input.idempotency_key) {
-            Ok(key) => orders::cancel(ctx.app(), ctx.actor(), Some(key), cancellation).await,
-            Err(error) => Err(command::unreadable::<Cancellation>(ctx.actor(), error)),
-        };
+        let key = Key::given(&input.idempotency_key);
+        let canceled = orders::cancel(ctx.app(), ctx.actor(), Some(key), cancellation).await;
         Ok(Some(wire::answered(canceled)?.into()))
     }
 }

@@ -8,7 +8,6 @@ use super::{
 };
 use crate::{
     domain::{
-        command,
         idempotency::Key,
         ids,
         kyc::hits::{self, Clearing},
@@ -239,12 +238,9 @@ impl ScreeningMutation {
         #[graphql(desc = "Which, why, and until when.")] input: WatchListHitClearInput,
     ) -> Result<Option<WatchListHitClearPayload>> {
         let WatchListHitClearInput { idempotency_key, hit_id, reason, until: Date(until) } = input;
-        let cleared = match idempotency_key.as_deref().map(Key::parse).transpose() {
-            Ok(key) => {
-                hits::clear(ctx.app(), ctx.actor(), key, Clearing { hit_id: ids::parse(Kind::ScreeningHit, &hit_id), reason, until }).await
-            }
-            Err(error) => Err(command::unreadable::<Clearing>(ctx.actor(), error)),
-        };
+        let key = idempotency_key.as_deref().map(Key::given);
+        let clearing = Clearing { hit_id: ids::parse(Kind::ScreeningHit, &hit_id), reason, until };
+        let cleared = hits::clear(ctx.app(), ctx.actor(), key, clearing).await;
         Ok(Some(wire::answered(cleared)?.into()))
     }
 }

@@ -14,9 +14,8 @@ use super::{
 };
 use crate::{
     domain::{
-        self, Who,
+        Who,
         applicants::{self, NewAddress, NewUser},
-        command,
         idempotency::Key,
         ids, kyc as checks, people,
         users::{
@@ -284,8 +283,8 @@ pub struct UserCreateInput {
 }
 
 impl UserCreateInput {
-    fn parse(self) -> domain::Result<(Option<Key>, NewUser)> {
-        let key = self.idempotency_key.as_deref().map(Key::parse).transpose()?;
+    fn parse(self) -> (Option<Key>, NewUser) {
+        let key = self.idempotency_key.as_deref().map(Key::given);
         let new = NewUser {
             first_name: self.first_name,
             last_name: self.last_name,
@@ -295,7 +294,7 @@ impl UserCreateInput {
             birth_date: self.birth_date.map(|Date(day)| day),
             address: self.address.map(NewAddress::from),
         };
-        Ok((key, new))
+        (key, new)
     }
 }
 
@@ -383,8 +382,8 @@ pub fn change<T>(value: MaybeUndefined<T>) -> Change<T> {
 }
 
 impl UserUpdateInput {
-    fn parse(self) -> domain::Result<(Option<Key>, UserChange)> {
-        let key = self.idempotency_key.as_deref().map(Key::parse).transpose()?;
+    fn parse(self) -> (Option<Key>, UserChange) {
+        let key = self.idempotency_key.as_deref().map(Key::given);
         let address = self.patch.address.map(|address| AddressChange {
             line1: address.line1,
             line2: change(address.line2),
@@ -403,7 +402,7 @@ impl UserUpdateInput {
             birth_date: self.patch.birth_date.map(|Date(day)| day),
             address: address.unwrap_or_default(),
         };
-        Ok((key, change))
+        (key, change)
     }
 }
 
@@ -474,10 +473,8 @@ impl UserMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Who it is.")] input: UserCreateInput,
     ) -> Result<Option<UserCreatePayload>> {
-        let registered = match input.parse() {
-            Ok((key, new)) => users::register(ctx.app(), ctx.actor(), key, new).await,
-            Err(error) => Err(command::unreadable::<NewUser>(ctx.actor(), error)),
-        };
+        let (key, new) = input.parse();
+        let registered = users::register(ctx.app(), ctx.actor(), key, new).await;
         Ok(Some(wire::answered(registered)?.into()))
     }
 
@@ -487,10 +484,8 @@ impl UserMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Whom, and what is new.")] input: UserUpdateInput,
     ) -> Result<Option<UserUpdatePayload>> {
-        let updated = match input.parse() {
-            Ok((key, change)) => changes::update(ctx.app(), ctx.actor(), key, change).await,
-            Err(error) => Err(command::unreadable::<UserChange>(ctx.actor(), error)),
-        };
+        let (key, change) = input.parse();
+        let updated = changes::update(ctx.app(), ctx.actor(), key, change).await;
         Ok(Some(wire::answered(updated)?.into()))
     }
 }

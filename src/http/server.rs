@@ -41,6 +41,8 @@ const LAST_REQUEST: Duration = Duration::from_secs(1);
 const HEAD_BYTES: usize = 64 << 10;
 /// How long accepting pauses when the system has no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How often the log is told that connections cannot be accepted.
+const ACCEPT_COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How connections are served.
 #[derive(Clone, Debug)]
@@ -85,6 +87,7 @@ pub async fn serve(
     let server = Arc::new(Server { router, certificate, settings, stopping });
     let stopped = stopped(server.stopping.clone());
     let mut stopped = std::pin::pin!(stopped);
+    let mut last_complaint: Option<Instant> = None;
     loop {
         let accepted = tokio::select! {
             biased;
@@ -101,7 +104,10 @@ pub async fn serve(
             }
             Err(error) if is_of_the_peer(&error) => {}
             Err(error) => {
-                tracing::error!(cause = %error, "a connection could not be accepted");
+                if last_complaint.is_none_or(|last| last.elapsed() >= ACCEPT_COMPLAINT_INTERVAL) {
+                    tracing::error!(cause = %error, "a connection could not be accepted");
+                    last_complaint = Some(Instant::now());
+                }
                 sleep(ACCEPT_PAUSE).await;
             }
         }

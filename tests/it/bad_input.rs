@@ -806,13 +806,16 @@ on_both! {
         ];
         let registered = told("userCreate", "UserCreateInput", nobody.clone()).await;
         assert_eq!(registered, wrong(&fields));
+        nobody["idempotencyKey"] = json!("");
+        let registered = told("userCreate", "UserCreateInput", nobody).await;
+        assert_eq!(registered, [&wrong(&[("REQUIRED", "idempotencyKey")])[..], &wrong(&fields)].concat());
         let customer = app.customer("Ada").await;
-        let patch = json!({ "userId": customer.user_id, "patch": { "firstName": "", "email": "no", "ssn": "7" } });
+        let patch = json!({ "idempotencyKey": "a b", "userId": customer.user_id, "patch": { "firstName": "", "email": "no", "ssn": "7" } });
         let patched = told("userUpdate", "UserUpdateInput", patch).await;
-        assert_eq!(patched, wrong(&[("REQUIRED", "patch.firstName"), ("INVALID", "patch.email"), ("INVALID", "patch.ssn")]));
-        let bank = json!({ "userId": customer.user_id, "number": "", "routingNumber": "1", "nickname": "" });
+        assert_eq!(patched, wrong(&[("INVALID", "idempotencyKey"), ("REQUIRED", "patch.firstName"), ("INVALID", "patch.email"), ("INVALID", "patch.ssn")]));
+        let bank = json!({ "idempotencyKey": "", "userId": customer.user_id, "number": "", "routingNumber": "1", "nickname": "" });
         let linked = told("bankAccountLink", "BankAccountLinkInput", bank).await;
-        assert_eq!(linked, wrong(&[("REQUIRED", "number"), ("INVALID", "routingNumber"), ("REQUIRED", "nickname")]));
+        assert_eq!(linked, wrong(&[("REQUIRED", "idempotencyKey"), ("REQUIRED", "number"), ("INVALID", "routingNumber"), ("REQUIRED", "nickname")]));
         let order = json!({ "idempotencyKey": "o", "accountId": customer.account_id, "symbol": " ", "side": "BUY", "quantity": "0" });
         assert_eq!(told("orderPlace", "OrderPlaceInput", order).await, wrong(&[("REQUIRED", "symbol"), ("INVALID", "quantity")]));
         let deposit = json!({
@@ -827,12 +830,12 @@ on_both! {
         let quoted = told("sandboxQuoteSet", "SandboxQuoteSetInput", quote).await;
         assert_eq!(quoted, wrong(&[("INVALID", "quote.bid.amount"), ("INVALID", "quote.ask.amount")]));
         let account = json!({
-            "userId": customer.user_id, "type": "INVESTMENT", "maritalStatus": "SINGLE", "countryOfCitizenship": "XXX",
+            "idempotencyKey": "", "userId": customer.user_id, "type": "INVESTMENT", "maritalStatus": "SINGLE", "countryOfCitizenship": "XXX",
             "employmentStatus": "EMPLOYED", "employmentPosition": "", "employerName": "Navy", "isDirector": true,
         });
         let opened = told("accountOpen", "AccountOpenInput", account).await;
         assert_eq!(opened, wrong(&[
-            ("INVALID", "countryOfCitizenship"), ("REQUIRED", "employmentPosition"), ("REQUIRED", "annualIncome"),
+            ("REQUIRED", "idempotencyKey"), ("INVALID", "countryOfCitizenship"), ("REQUIRED", "employmentPosition"), ("REQUIRED", "annualIncome"),
             ("REQUIRED", "investmentObjective"), ("REQUIRED", "investmentExperience"), ("REQUIRED", "netLiquidWorth"),
             ("REQUIRED", "netTotalWorth"), ("REQUIRED", "riskTolerance"), ("REQUIRED", "directorOf"),
         ]));

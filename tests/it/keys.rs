@@ -490,7 +490,10 @@ async fn the_command_line_minds_keys() {
         ]) {
             assert_eq!([line[0], line[1], line[2], line[4]], expected, "{list}");
         }
-        assert_eq!(complaint(&["keys", "revoke", "zzzzzzzz"]), "coffer: cannot revoke the key: PUBLIC_ID names nothing that you can see");
+        assert_eq!(
+            complaint(&["keys", "revoke", "zzzzzzzz"]),
+            "coffer: cannot revoke the key: There is no such key. Name it as `coffer keys list` shows it."
+        );
         assert_eq!(complaint(&["keys", "list", "--partner", "nobody"]), "coffer: cannot list keys: partner names nothing that you can see");
         assert!(complaint(&["keys", "create", "--publishable", "--scopes", "read"]).contains("cannot be used with"));
         let audit = printed(&["audit"]);

@@ -13,6 +13,7 @@ use std::{
     path::Path,
     process::{Command, Output, Stdio},
 };
+use uuid::Uuid;
 
 fn sqlite(folder: &Folder) -> String {
     format!("sqlite:{}", folder.0.join("coffer.db").display())
@@ -60,7 +61,7 @@ fn the_help_of_a_command_shows_its_own_options_only() {
         ("schema", with(&[])),
         ("openapi", with(&[])),
         ("keys", with(&[])),
-        ("keys create", with(&[&database, &keys, &["--partner", "--scopes", "--publishable", "--label", "--live"]])),
+        ("keys create", with(&[&database, &keys, &["--partner", "--scopes", "--publishable", "--label", "--live", "--sandbox"]])),
         ("keys list", with(&[&database, &keys, &["--partner"]])),
         ("keys rotate", with(&[&database, &keys, &["--expires-after-hours"]])),
         ("keys revoke", with(&[&database, &keys])),
@@ -216,8 +217,16 @@ async fn in_production_a_key_names_its_partner_whose_mode_is_known() {
         }
         assert!(printed(production(&["keys", "create", "--partner", "acme", "--live"])).starts_with("sk_live_"));
         assert!(printed(production(&["keys", "create", "--partner", "acme"])).starts_with("sk_live_"));
+        assert_eq!(
+            complaint(&production(&["keys", "create", "--partner", "trial"])),
+            "coffer: cannot issue a key: There is no such partner. Give --live or --sandbox to make it."
+        );
+        assert!(printed(production(&["keys", "create", "--partner", "trial", "--sandbox"])).starts_with("sk_test_"));
         assert!(printed(production(&["keys", "create", "--partner", "trial"])).starts_with("sk_test_"));
-        assert!(printed(production(&["keys", "create", "--partner", "trial"])).starts_with("sk_test_"));
+        assert_eq!(
+            complaint(&production(&["keys", "revoke", "sk_live_nothing"])),
+            "coffer: cannot revoke the key: There is no such key. Name it as `coffer keys list` shows it."
+        );
         assert_eq!(
             complaint(&production(&["keys", "create", "--partner", "trial", "--live"])),
             "coffer: cannot issue a key: The partner \"trial\" exists and is not Live."
@@ -227,7 +236,8 @@ async fn in_production_a_key_names_its_partner_whose_mode_is_known() {
         assert_eq!(states, ["active", "active"]);
         let listed = printed(production(&["partners", "list"]));
         let listed: Vec<Vec<&str>> = listed.lines().map(|line| line.split("  ").collect()).collect();
-        let without_date: Vec<[&str; 4]> = listed.iter().map(|line| [line[0], line[1], line[2], line[4]]).collect();
+        assert!(listed.iter().all(|line| line[1].parse::<Uuid>().is_ok()), "{listed:?}");
+        let without_date: Vec<[&str; 4]> = listed.iter().map(|line| [line[0], line[2], line[3], line[5]]).collect();
         assert_eq!(without_date, [["acme", "live", "nyse", "active keys: 2"], ["trial", "sandbox", "always open", "active keys: 2"]]);
     }
 }
@@ -262,7 +272,7 @@ fn production_refuses_a_key_of_zeros_a_key_file_for_all_and_a_proxy_that_is_anyo
         fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
         let mut command = coffer(&url);
         command.env("COFFER_ENV", "production").env_remove("COFFER_ENCRYPTION_KEY").env("COFFER_ENCRYPTION_KEY_FILE", &file);
-        command.args(["keys", "create", "--partner", "acme"]).output().unwrap()
+        command.args(["keys", "create", "--partner", "acme", "--sandbox"]).output().unwrap()
     };
     for mode in [0o644, 0o604, 0o622] {
         let open = format!("coffer: {}: others can read this key; run chmod 600", file.display());
@@ -284,7 +294,8 @@ async fn instruments_are_imported_whole_or_not_at_all() {
     for (database_url, folder) in databases().await {
         let production = |arguments: &[&str]| coffer(&database_url).env("COFFER_ENV", "production").args(arguments).output().unwrap();
         printed(production(&["migrate"]));
-        assert_eq!(printed(production(&["instruments", "list"])), "");
+        let header = "symbol,name,exchange,asset_class,base_price\n";
+        assert_eq!(printed(production(&["instruments", "list"])), header);
         let built_in = printed(production(&["instruments", "import", "--built-in"]));
         assert!(built_in.starts_with("added: 34 (AAPL, AMZN, ") && built_in.ends_with(")\nchanged: 0\nunchanged: 0\n"), "{built_in}");
         assert_eq!(printed(production(&["instruments", "import", "--built-in"])), "added: 0\nchanged: 0\nunchanged: 34\n");
@@ -294,7 +305,6 @@ async fn instruments_are_imported_whole_or_not_at_all() {
             fs::write(&file, text).unwrap();
             production(&["instruments", "import", file.to_str().unwrap()])
         };
-        let header = "symbol,name,exchange,asset_class,base_price\n";
         let before = printed(production(&["instruments", "list"]));
         for (text, wrong) in [
             (String::new(), "line 1: must be symbol,name,exchange,asset_class,base_price"),
@@ -324,9 +334,9 @@ async fn instruments_are_imported_whole_or_not_at_all() {
         assert_eq!(printed(import(text)), "added: 1 (IBM)\nchanged: 1 (VTI)\nunchanged: 1\n");
         let after = printed(production(&["instruments", "list"]));
         let lines: Vec<&str> = after.lines().collect();
-        assert_eq!((lines.len(), lines[0]), (35, "IBM,International Business Machines Corporation,NYSE,us_equity,200.50"));
+        assert_eq!((lines.len(), lines[1]), (36, "IBM,International Business Machines Corporation,NYSE,us_equity,200.50"));
         assert!(lines.contains(&"VTI,\"Vanguard Total Stock Market ETF, renamed\",NYSE ARCA,us_equity,285.00"), "{after}");
-        assert_eq!(printed(import(&format!("{header}{after}"))), "added: 0\nchanged: 0\nunchanged: 35\n");
+        assert_eq!(printed(import(&after)), "added: 0\nchanged: 0\nunchanged: 35\n");
     }
 }
 
@@ -397,6 +407,7 @@ async fn the_doctor_tells_of_everything_around_the_server() {
     let expected = [
         "ok     settings: development".to_owned(),
         "ok     transport: in the clear".to_owned(),
+        "ok     public URL: links name the address that the server listens on".to_owned(),
         "ok     encryption key: can be read".to_owned(),
         format!("ok     documents: are kept in {}", documents.display()),
         "ok     file modes: database, keys and documents are their owner's alone".to_owned(),
@@ -420,6 +431,19 @@ async fn the_doctor_tells_of_everything_around_the_server() {
 
     printed(run(&url, &["instruments", "import", "--built-in"]));
     assert_eq!(line_of("instruments", &[]), is(0, "ok     instruments: are listed"));
+    let proxy = ("COFFER_TRUSTED_PROXY", "127.0.0.1");
+    assert_eq!(
+        line_of("public URL", &[proxy]),
+        is(
+            0,
+            "WARN   public URL: links name the host that the proxy sends in X-Forwarded-Host, \
+             else the address that the server listens on (COFFER_PUBLIC_URL)"
+        )
+    );
+    assert_eq!(
+        line_of("public URL", &[proxy, ("COFFER_PUBLIC_URL", "https://api.example.com/")]),
+        is(0, "ok     public URL: https://api.example.com")
+    );
     assert_eq!(
         line_of("default partner", &[("COFFER_DEFAULT_PARTNER", "acme")]),
         is(

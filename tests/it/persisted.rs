@@ -66,6 +66,11 @@ async fn a_hash_that_is_none_or_of_another_document_is_refused() {
     assert_eq!((refused.status, refused.error_code()), (400, "GRAPHQL_PARSE_FAILED"));
     let unknown = post(&app, json!({ "extensions": extensions(bad) })).await;
     assert_eq!(unknown.error_code(), "PERSISTED_QUERY_NOT_FOUND", "a refused document is not kept");
+    let stranger = |body: Value| send(app.anonymous("POST", "/graphql").bearer_auth("sk_test_wrong").json(&body));
+    let denied = stranger(json!({ "query": DOCUMENT, "extensions": extensions(DOCUMENT), "variables": { "symbol": "VTI" } })).await;
+    assert_eq!(denied.status, 401);
+    let unknown = post(&app, json!({ "extensions": extensions(DOCUMENT) })).await;
+    assert_eq!(unknown.error_code(), "PERSISTED_QUERY_NOT_FOUND", "a document of a refused caller is not kept");
     let nothing = post(&app, json!({ "variables": {} })).await;
     assert_eq!((nothing.status, nothing.error_code()), (400, "BAD_USER_INPUT"));
 }

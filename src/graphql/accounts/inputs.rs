@@ -6,7 +6,6 @@ use super::{
 };
 use crate::{
     domain::{
-        Result,
         accounts::{AccountUpdate, Closing, Freeze, JointMember, NewAccount, Profile, ProfilePatch, Unfreeze},
         applicants::NewUser,
         idempotency::Key,
@@ -65,10 +64,6 @@ impl From<JointMemberInput> for JointMember {
     }
 }
 
-fn key(text: Option<&str>) -> Result<Option<Key>> {
-    text.map(Key::parse).transpose()
-}
-
 /// Input of accountOpen.
 #[derive(InputObject)]
 pub struct AccountOpenInput {
@@ -113,8 +108,8 @@ pub struct AccountOpenInput {
 }
 
 impl AccountOpenInput {
-    pub fn parse(self) -> Result<(Option<Key>, NewAccount)> {
-        let key = key(self.idempotency_key.as_deref())?;
+    pub fn parse(self) -> (Option<Key>, NewAccount) {
+        let key = self.idempotency_key.as_deref().map(Key::given);
         let new = NewAccount {
             user_id: ids::parse(Kind::User, &self.user_id),
             ownership: self.ownership.text(),
@@ -136,7 +131,7 @@ impl AccountOpenInput {
                 risk_tolerance: self.risk_tolerance.map(RiskTolerance::text),
             },
         };
-        Ok((key, new))
+        (key, new)
     }
 }
 
@@ -190,8 +185,8 @@ pub struct AccountUpdateInput {
 }
 
 impl AccountUpdateInput {
-    pub fn parse(self) -> Result<(Option<Key>, AccountUpdate)> {
-        let key = key(self.idempotency_key.as_deref())?;
+    pub fn parse(self) -> (Option<Key>, AccountUpdate) {
+        let key = self.idempotency_key.as_deref().map(Key::given);
         let patch = self.patch;
         let update = AccountUpdate {
             account_id: ids::parse(Kind::Account, &self.account_id),
@@ -214,7 +209,7 @@ impl AccountUpdateInput {
                 risk_tolerance: change(patch.risk_tolerance.map_value(RiskTolerance::text)),
             },
         };
-        Ok((key, update))
+        (key, update)
     }
 }
 
@@ -230,9 +225,9 @@ pub struct AccountFreezeInput {
 }
 
 impl AccountFreezeInput {
-    pub fn parse(self) -> Result<(Option<Key>, Freeze)> {
-        let key = key(self.idempotency_key.as_deref())?;
-        Ok((key, Freeze { account_id: ids::parse(Kind::Account, &self.account_id), reason: self.reason }))
+    pub fn parse(self) -> (Option<Key>, Freeze) {
+        let key = self.idempotency_key.as_deref().map(Key::given);
+        (key, Freeze { account_id: ids::parse(Kind::Account, &self.account_id), reason: self.reason })
     }
 }
 
@@ -246,9 +241,9 @@ pub struct AccountUnfreezeInput {
 }
 
 impl AccountUnfreezeInput {
-    pub fn parse(self) -> Result<(Option<Key>, Unfreeze)> {
-        let key = key(self.idempotency_key.as_deref())?;
-        Ok((key, Unfreeze { account_id: ids::parse(Kind::Account, &self.account_id) }))
+    pub fn parse(self) -> (Option<Key>, Unfreeze) {
+        let key = self.idempotency_key.as_deref().map(Key::given);
+        (key, Unfreeze { account_id: ids::parse(Kind::Account, &self.account_id) })
     }
 }
 
@@ -264,8 +259,8 @@ pub struct AccountCloseInput {
 }
 
 impl AccountCloseInput {
-    pub fn parse(self) -> Result<(Option<Key>, Closing)> {
-        let key = key(self.idempotency_key.as_deref())?;
-        Ok((key, Closing { account_id: ids::parse(Kind::Account, &self.account_id), reason: self.reason }))
+    pub fn parse(self) -> (Option<Key>, Closing) {
+        let key = self.idempotency_key.as_deref().map(Key::given);
+        (key, Closing { account_id: ids::parse(Kind::Account, &self.account_id), reason: self.reason })
     }
 }

@@ -6,8 +6,8 @@ use super::{
 };
 use crate::{
     domain::{
-        accounts::{self, AccountUpdate, Closing, Freeze, NewAccount, Unfreeze},
-        command, ids,
+        accounts::{self},
+        ids,
     },
     graphql::{
         context::RequestContext,
@@ -101,10 +101,8 @@ impl AccountMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "For whom, and what she says about herself.")] input: AccountOpenInput,
     ) -> Result<Option<AccountOpenPayload>> {
-        let opened = match input.parse() {
-            Ok((key, new)) => accounts::open(ctx.app(), ctx.actor(), key, new).await,
-            Err(error) => Err(command::unreadable::<NewAccount>(ctx.actor(), error)),
-        };
+        let (key, new) = input.parse();
+        let opened = accounts::open(ctx.app(), ctx.actor(), key, new).await;
         Ok(Some(wire::answered(opened)?.into()))
     }
 
@@ -114,10 +112,8 @@ impl AccountMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which account, and what is new.")] input: AccountUpdateInput,
     ) -> Result<Option<AccountUpdatePayload>> {
-        let updated = match input.parse() {
-            Ok((key, update)) => accounts::update(ctx.app(), ctx.actor(), key, update).await,
-            Err(error) => Err(command::unreadable::<AccountUpdate>(ctx.actor(), error)),
-        };
+        let (key, update) = input.parse();
+        let updated = accounts::update(ctx.app(), ctx.actor(), key, update).await;
         Ok(Some(wire::answered(updated)?.into()))
     }
 
@@ -127,10 +123,8 @@ impl AccountMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which account, and why.")] input: AccountFreezeInput,
     ) -> Result<Option<AccountFreezePayload>> {
-        let frozen = match input.parse() {
-            Ok((key, freeze)) => accounts::freeze(ctx.app(), ctx.actor(), key, freeze).await,
-            Err(error) => Err(command::unreadable::<Freeze>(ctx.actor(), error)),
-        };
+        let (key, freeze) = input.parse();
+        let frozen = accounts::freeze(ctx.app(), ctx.actor(), key, freeze).await;
         Ok(Some(wire::answered(frozen)?.into()))
     }
 
@@ -140,10 +134,8 @@ impl AccountMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which account.")] input: AccountUnfreezeInput,
     ) -> Result<Option<AccountUnfreezePayload>> {
-        let unfrozen = match input.parse() {
-            Ok((key, unfreeze)) => accounts::unfreeze(ctx.app(), ctx.actor(), key, unfreeze).await,
-            Err(error) => Err(command::unreadable::<Unfreeze>(ctx.actor(), error)),
-        };
+        let (key, unfreeze) = input.parse();
+        let unfrozen = accounts::unfreeze(ctx.app(), ctx.actor(), key, unfreeze).await;
         Ok(Some(wire::answered(unfrozen)?.into()))
     }
 
@@ -153,10 +145,8 @@ impl AccountMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which account, and why.")] input: AccountCloseInput,
     ) -> Result<Option<AccountClosePayload>> {
-        let closed = match input.parse() {
-            Ok((key, closing)) => accounts::close(ctx.app(), ctx.actor(), key, closing).await,
-            Err(error) => Err(command::unreadable::<Closing>(ctx.actor(), error)),
-        };
+        let (key, closing) = input.parse();
+        let closed = accounts::close(ctx.app(), ctx.actor(), key, closing).await;
         Ok(Some(wire::answered(closed)?.into()))
     }
 }

@@ -3,9 +3,7 @@
 use super::Kyc;
 use crate::{
     domain::{
-        self,
         applicants::NewUser,
-        command,
         idempotency::Key,
         ids,
         kyc::{self, Answering, Correction, Given, Named, Start},
@@ -104,13 +102,9 @@ payload!(
     }
 );
 
-fn key_of(text: Option<&str>) -> domain::Result<Option<Key>> {
-    text.map(Key::parse).transpose()
-}
-
 impl KycStartInput {
-    fn parse(self) -> domain::Result<(Option<Key>, Start)> {
-        let key = key_of(self.idempotency_key.as_deref())?;
+    fn parse(self) -> (Option<Key>, Start) {
+        let key = self.idempotency_key.as_deref().map(Key::given);
         let new = NewUser {
             first_name: self.first_name,
             last_name: self.last_name,
@@ -120,25 +114,25 @@ impl KycStartInput {
             birth_date: Some(self.birth_date.0),
             address: Some(self.address.into()),
         };
-        Ok((key, Start(new)))
+        (key, Start(new))
     }
 }
 
 impl KycAnswerInput {
-    fn parse(self) -> domain::Result<(Option<Key>, Answering)> {
-        let key = key_of(self.idempotency_key.as_deref())?;
+    fn parse(self) -> (Option<Key>, Answering) {
+        let key = self.idempotency_key.as_deref().map(Key::given);
         let check = Named::Id(ids::parse(Kind::Kyc, &self.kyc_id));
         let given = |one: KycGivenAnswerInput| Given { question_id: one.question_id, answer_id: one.answer_id };
         let answers = self.answers.into_iter().map(given).collect();
-        Ok((key, Answering { check, answers, first_name: self.first_name, last_name: self.last_name }))
+        (key, Answering { check, answers, first_name: self.first_name, last_name: self.last_name })
     }
 }
 
 impl KycCorrectInput {
-    fn parse(self) -> domain::Result<(Option<Key>, Correction)> {
-        let key = key_of(self.idempotency_key.as_deref())?;
+    fn parse(self) -> (Option<Key>, Correction) {
+        let key = self.idempotency_key.as_deref().map(Key::given);
         let check = Named::Id(ids::parse(Kind::Kyc, &self.kyc_id));
-        Ok((key, Correction { check, patch: self.patch.into() }))
+        (key, Correction { check, patch: self.patch.into() })
     }
 }
 
@@ -164,10 +158,8 @@ pub struct KycMutation;
 impl KycMutation {
     /// Check who a person is, who need not be a user; scope `start`, which `manage` implies.
     async fn kyc_start(&self, ctx: &Context<'_>, #[graphql(desc = "Whom.")] input: KycStartInput) -> Result<Option<KycStartPayload>> {
-        let started = match input.parse() {
-            Ok((key, start)) => kyc::start(ctx.app(), ctx.actor(), key, start).await,
-            Err(error) => Err(command::unreadable::<Start>(ctx.actor(), error)),
-        };
+        let (key, start) = input.parse();
+        let started = kyc::start(ctx.app(), ctx.actor(), key, start).await;
         Ok(Some(wire::answered(started)?.into()))
     }
 
@@ -177,10 +169,8 @@ impl KycMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which check, and the answers.")] input: KycAnswerInput,
     ) -> Result<Option<KycAnswerPayload>> {
-        let answered = match input.parse() {
-            Ok((key, answering)) => kyc::answer(ctx.app(), ctx.actor(), key, answering).await,
-            Err(error) => Err(command::unreadable::<Answering>(ctx.actor(), error)),
-        };
+        let (key, answering) = input.parse();
+        let answered = kyc::answer(ctx.app(), ctx.actor(), key, answering).await;
         Ok(Some(wire::answered(answered)?.into()))
     }
 
@@ -190,10 +180,8 @@ impl KycMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which check, and what is right.")] input: KycCorrectInput,
     ) -> Result<Option<KycCorrectPayload>> {
-        let corrected = match input.parse() {
-            Ok((key, correction)) => kyc::correct(ctx.app(), ctx.actor(), key, correction).await,
-            Err(error) => Err(command::unreadable::<Correction>(ctx.actor(), error)),
-        };
+        let (key, correction) = input.parse();
+        let corrected = kyc::correct(ctx.app(), ctx.actor(), key, correction).await;
         Ok(Some(wire::answered(corrected)?.into()))
     }
 }
