@@ -2,18 +2,17 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a benchmark that cannot begin has nothing to tell")]
 
-use coffer::{
-    app::{App, Setup},
-    domain::{
-        Actor, Scope, Who,
-        db::Db,
-        keys, logins, partners,
-        profiles::Identity,
-        secrets::{Secret, Vault},
-        sessions,
-    },
-};
 use divan::Bencher;
+use domain::{
+    Actor, Scope, Who,
+    access::{keys, logins, partners, sessions},
+    app::{App, Setup},
+    kernel::{
+        db::Db,
+        secrets::{Secret, Vault},
+    },
+    people::profiles::Identity,
+};
 use entity::partner::Mode;
 use migration::{Migrator, MigratorTrait};
 use std::{hint::black_box, sync::LazyLock};

@@ -1,8 +1,8 @@
 //! What it costs to screen a person against 20,000 names: `cargo bench --bench screening`.
 
 use chrono::NaiveDate;
-use coffer::domain::screening::{Birth, Index, ListedName};
 use divan::Bencher;
+use domain::compliance::screening::{Birth, Index, ListedName};
 use std::{hint::black_box, sync::LazyLock};
 
 /// A generator of numbers that is the same on every machine.

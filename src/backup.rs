@@ -6,12 +6,12 @@ mod archive;
 
 use crate::{Complaint, audited, cannot, head_key, must_exist, open, open_at, say, shown::Shown};
 use archive::{Archive, Manifest, Sum, TableEntry, Writer};
-use coffer::{
-    config::{Config, check_database_url},
-    domain::{
-        self, clock,
+use coffer::config::{Config, check_database_url};
+use domain::{
+    compliance::kyc::documents,
+    kernel::{
+        clock,
         db::Db,
-        kyc::documents,
         secrets::Vault,
         tables::{self, Batches, Load},
     },

@@ -1,19 +1,21 @@
 //! Every setting: its default, its environment name, its check.
 
 use crate::{
-    app::Setup,
-    domain::{
-        limits::REQUESTS,
-        partners,
-        people::Email,
-        secrets::{Secret, hex, random},
-    },
     graphql::Limits,
     http::{BodyLimits, Entrance, Network, Settings, connections::ConnectionLimits, parse_base_url, server::ServerSettings, tls},
-    providers::{Providers, files::Files, identity::BuiltIn, mail::Smtp, sms::Gateway},
     wire::BaseUrl,
 };
 use clap::{Arg, Args, ValueEnum, builder::Resettable};
+use domain::{
+    access::partners,
+    app::Setup,
+    kernel::{
+        limits::REQUESTS,
+        secrets::{Secret, hex, random},
+    },
+    people::person::Email,
+    providers::{Providers, files::Files, identity::BuiltIn, mail::Smtp, sms::Gateway},
+};
 use std::{
     fs,
     io::{self, ErrorKind, IsTerminal, Write},
@@ -353,7 +355,12 @@ impl Config {
     /// How requests come: by TLS of ours, by a proxy's, or, in development only, in the clear.
     pub fn transport(&self) -> Result<Transport, Complaint> {
         match (&self.tls_cert, &self.tls_key) {
-            (Some(_), Some(_)) if self.is_production() && self.public_url.is_none() && self.addr.ip().is_unspecified() => {
+            (Some(_), Some(_))
+                if self.is_production()
+                    && self.public_url.is_none()
+                    && self.trusted_proxy.is_empty()
+                    && self.addr.ip().is_unspecified() =>
+            {
                 Err("COFFER_PUBLIC_URL: must be set where the server listens on every address, for links in answers".to_owned())
             }
             (Some(certificate), Some(key)) => Ok(Transport::Tls(tls::identity(certificate, key)?)),

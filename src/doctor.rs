@@ -1,17 +1,19 @@
 //! `coffer doctor`: settings, database and surroundings, a line each.
 
 use crate::{Complaint, cannot, head_key, must_exist, open, say};
-use coffer::{
-    config::{Config, open_to_others},
-    domain::{
-        self, audit, clock,
+use coffer::config::{Config, open_to_others};
+use domain::{
+    access::{keys, partners},
+    compliance::screening,
+    kernel::{
+        clock,
         db::Db,
-        instruments, keys,
-        page::Page,
-        partners, screening,
+        pages::Page,
         secrets::{Secret, Vault},
     },
     providers::{SendError, files::Files},
+    reporting::reconciliation,
+    trading::instruments,
 };
 use entity::partner::Mode;
 use migration::{Migrator, MigratorTrait};
@@ -112,14 +114,14 @@ async fn database(config: &Config, db: &Db, encryption_keys: Option<EncryptionKe
     doctor.line("instruments", found(listed_instruments(db).await))?;
     doctor.line("watch list", found(watch_list(db).await))?;
     let books = match head_key(config, db).await {
-        Ok(key) => match audit::run(db, key.as_ref(), None).await {
+        Ok(key) => match reconciliation::run(db, key.as_ref(), None).await {
             Ok(report) => report.wrong.map_or(Ok("add up"), Err),
             Err(error) => Err(cannot("audit", &error)),
         },
         Err(complaint) => Err(complaint),
     };
     doctor.line("books", Finding::of(books))?;
-    let files = match audit::documents(db, &Files::in_folder(config.documents())).await {
+    let files = match reconciliation::documents(db, &Files::in_folder(config.documents())).await {
         Ok(found) => found.map(|documents| format!("{documents} documents have theirs")),
         Err(error) => Err(cannot("look", &error)),
     };
@@ -130,6 +132,9 @@ async fn database(config: &Config, db: &Db, encryption_keys: Option<EncryptionKe
 fn public_url(config: &Config) -> Finding {
     match &config.public_url {
         Some(url) => Finding::Good(url.to_string()),
+        None if config.trusted_proxy.is_empty() && config.addr.ip().is_unspecified() => {
+            Finding::Warning("links name localhost, which is of no use to other machines (COFFER_PUBLIC_URL)".to_owned())
+        }
         None if config.trusted_proxy.is_empty() => Finding::Good("links name the address that the server listens on".to_owned()),
         None => Finding::Warning(
             "links name the host that the proxy sends in X-Forwarded-Host, else the address that the server listens on (COFFER_PUBLIC_URL)"

@@ -39,11 +39,8 @@ pub use levels::Levels;
 pub use page::Most;
 
 use crate::wire::BaseUrl;
-use crate::{
-    app::App,
-    domain::{Actor, db::Reader},
-};
 use async_graphql::{MergedObject, MergedSubscription, Request, SDLExportOptions};
+use domain::{Actor, app::App, kernel::db::Reader};
 use loaders::Loaders;
 
 /// Reads.

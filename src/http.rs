@@ -18,8 +18,6 @@ pub use base_url::parse as parse_base_url;
 pub use request_body::BodyLimits;
 
 use crate::{
-    app::App,
-    domain::{self, Actor, Error, Who, keys, sessions, tokens},
     graphql::{Engine, Limits, Most},
     rest,
     wire::{BaseUrl, Fault},
@@ -33,6 +31,11 @@ use axum::{
     routing::get,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use domain::{
+    Actor, Error, Who,
+    access::{keys, sessions, tokens},
+    app::App,
+};
 use entity::Kind;
 use futures_util::FutureExt;
 use playground::Playground;
@@ -219,7 +222,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Gives every request an id of ours, in its log lines and in its answer, and the headers every answer carries.
 async fn named_request(mut request: Request, next: Next) -> Response {
-    let id = crate::domain::ids::Ids.next(Kind::Request).to_string();
+    let id = domain::kernel::ids::Ids.next(Kind::Request).to_string();
     let value = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("unknown"));
     request.headers_mut().insert(REQUEST_ID, value.clone());
     let path = request.uri().path().to_owned();

@@ -2,13 +2,10 @@
 
 use crate::{Complaint, cannot, migrated, must_exist, say};
 use clap::Subcommand;
-use coffer::{
-    config::Config,
-    domain::{
-        ids::Ids,
-        instruments::{self, Changes, NewInstrument},
-        page::Page,
-    },
+use coffer::config::Config;
+use domain::{
+    kernel::{ids::Ids, pages::Page},
+    trading::instruments::{self, Changes, NewInstrument},
 };
 use std::{fs, path::PathBuf, process::ExitCode};
 

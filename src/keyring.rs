@@ -2,16 +2,15 @@
 
 use crate::{Complaint, app, cannot, must_exist, rotate as encryption, say};
 use clap::Subcommand;
-use coffer::{
-    app::App,
-    config::Config,
-    domain::{
-        self, Actor, Code, Refusal, Scope, clock,
+use coffer::{config::Config, workers};
+use domain::{
+    Actor, Code, Refusal, Scope,
+    access::{
         keys::{self, NewKey, Rotation},
-        page::Page,
         partners,
     },
-    workers,
+    app::App,
+    kernel::{clock, pages::Page},
 };
 use entity::{
     api_key,
@@ -51,7 +50,7 @@ pub enum PartnersKeys {
         /// Make a partner whose customers and money are real; a partner that exists stays what it is
         #[arg(long)]
         live: bool,
-        /// Make a partner whose customers and money are not; in development, what a new partner is when nothing is said
+        /// Make a partner whose customers and money are not real, which is what a new partner is in development
         #[arg(long, conflicts_with = "live")]
         sandbox: bool,
     },
@@ -125,7 +124,7 @@ async fn create(app: &App, partner: &str, asked: Option<Mode>, otherwise: Option
 }
 
 async fn list(app: &App, partner: &str) -> domain::Result<String> {
-    let partner = partners::find(app, partner).await?.ok_or_else(|| Refusal::not_found("partner"))?;
+    let partner = partners::find(app, partner).await?.ok_or_else(|| Refusal::new(Code::NotFound, "", "There is no such partner."))?;
     let mut lines = Vec::new();
     let mut page = Page::first(100);
     loop {

@@ -2,12 +2,9 @@
 //!
 //! `domain` holds every rule; `graphql` and `rest` are two doors onto it; `workers` carry out what is due later.
 
-pub mod app;
 pub mod config;
-pub mod domain;
 pub mod graphql;
 pub mod http;
-pub mod providers;
 pub mod rest;
 pub mod wire;
 pub mod workers;

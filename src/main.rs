@@ -12,18 +12,20 @@ mod shown;
 
 use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 use coffer::{
-    app::App,
     config::{self, Config, LogFormat},
-    domain::{
-        Error, audit,
+    graphql, rest,
+    wire::Fault,
+};
+use domain::{
+    Error,
+    app::App,
+    kernel::{
         db::Db,
         heads,
         secrets::{HeadKey, Secret, Vault},
     },
-    graphql,
     providers::files::Files,
-    rest,
-    wire::Fault,
+    reporting::reconciliation,
 };
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{DbErr, RuntimeErr, SqlxError};
@@ -153,9 +155,14 @@ fn main() -> ExitCode {
             return if error.print().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         }
         // A group of commands without one of them: its help names them.
-        Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            _ = error.print();
-            return ExitCode::FAILURE;
+        Err(error) if matches!(error.kind(), ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand) => {
+            let group: Vec<String> = std::env::args().skip(1).take_while(|argument| !argument.starts_with('-')).collect();
+            let mut commands = &command_line();
+            for name in &group {
+                commands = commands.find_subcommand(name).unwrap_or(commands);
+            }
+            let names: Vec<&str> = commands.get_subcommands().map(clap::Command::get_name).collect();
+            return complain(&format!("{}: say what to do: {}", group.join(" "), names.join(", ")));
         }
         Err(error) => {
             let text = error.to_string();
@@ -230,7 +237,7 @@ fn run(cli: Cli) -> Result<ExitCode, Complaint> {
 /// Audits a database and prints what was found. Without a key the heads of the chains are not verified.
 async fn audited(config: &Config, db: &Db, key: Option<&HeadKey>) -> Result<ExitCode, Complaint> {
     let files = Files::in_folder(config.documents());
-    let report = audit::run(db, key, Some(&files)).await.map_err(|error| cannot("audit", &error))?;
+    let report = reconciliation::run(db, key, Some(&files)).await.map_err(|error| cannot("audit", &error))?;
     say(&report.to_string())?;
     Ok(if report.wrong.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -303,7 +310,7 @@ async fn head_key(config: &Config, db: &Db) -> Result<Option<HeadKey>, Complaint
 fn must_exist(config: &Config) -> Result<(), Complaint> {
     match config.sqlite_file() {
         Some(file) if !file.exists() => {
-            Err(format!("{}: there is no database here (DATABASE_URL); `coffer migrate` makes one", file.display()))
+            Err(format!("{}: there is no database here; check DATABASE_URL, or run `coffer migrate` to make a new one", file.display()))
         }
         _ => Ok(()),
     }

@@ -2,9 +2,10 @@
 
 use crate::{Complaint, cannot, migrated, must_exist, say};
 use clap::Subcommand;
-use coffer::{
-    config::Config,
-    domain::{self, db::Db, keys, partners},
+use coffer::config::Config;
+use domain::{
+    access::{keys, partners},
+    kernel::db::Db,
 };
 use entity::partner::{MarketHours, Mode};
 use std::{collections::HashMap, process::ExitCode};

@@ -16,11 +16,7 @@ mod orders;
 mod users;
 mod wellness;
 
-use crate::{
-    app::App,
-    domain::{Actor, command::Answer, idempotency::Key, text},
-    wire::{Fault, Hints},
-};
+use crate::wire::{Fault, Hints};
 use axum::{
     Json, Router,
     extract::{Extension, FromRequestParts, Path},
@@ -30,6 +26,11 @@ use axum::{
 };
 use body::Body;
 use described::Description;
+use domain::{
+    Actor,
+    app::App,
+    kernel::{command::Answer, idempotency::Key, text},
+};
 use serde::Serialize;
 use serde_json::json;
 use std::convert::Infallible;
@@ -286,7 +287,6 @@ impl<S: Sync> FromRequestParts<S> for KeyHeader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain;
 
     #[test]
     fn fields_are_called_by_their_documented_names() {

@@ -1,10 +1,8 @@
 //! `coffer keys rotate-encryption`: which keys, and how far it is.
 
 use crate::{Complaint, cannot, migrated, must_exist, opened, say, shown::Shown};
-use coffer::{
-    config::Config,
-    domain::rotation::{self, Progress},
-};
+use coffer::config::Config;
+use domain::kernel::rotation::{self, Progress};
 use std::{path::Path, process::ExitCode};
 
 /// Replaces the encryption key: by the one in the file, or the previous one of the settings by the present one.

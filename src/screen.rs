@@ -3,13 +3,10 @@
 use crate::{Complaint, cannot, migrated, must_exist, say, shown::Shown, warn};
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
-use coffer::{
-    config::Config,
-    domain::{
-        digest,
-        ids::Ids,
-        screening::{self, Imported, NewList, runs, sdn},
-    },
+use coffer::config::Config;
+use domain::{
+    compliance::screening::{self, Imported, NewList, runs, sdn},
+    kernel::{digest, ids::Ids},
 };
 use entity::{screening_run, watch_list};
 use std::{
@@ -115,7 +112,7 @@ fn line(list: &watch_list::Model) -> String {
 fn progress(run: &screening_run::Model) -> String {
     let screening_run::Model { people, screened, failed, hits, started_at, finished_at, .. } = run;
     let of = if finished_at.is_some() { String::new() } else { format!(" of {people}") };
-    let failed = if *failed == 0 { String::new() } else { format!(" {failed} could not be read.") };
+    let failed = if *failed == 0 { String::new() } else { format!(" {failed} could not be screened.") };
     let when = finished_at.map_or_else(|| format!("since {}", second(*started_at)), |at| format!("finished at {}", second(at)));
     format!("Screening of existing customers: {screened}{of} screened, {hits} new hits, {when}.{failed}")
 }

@@ -2,11 +2,17 @@
 
 use crate::{Complaint, app, cannot, say};
 use coffer::{
-    app::App,
     config::{Config, Transport, write_private},
-    domain::{self, Scope, Who, demo, instruments, keys, limits, partners},
     http::{self, connections::MAX_HEALTH_CHECKS, server, tls::Certificate},
     workers,
+};
+use domain::{
+    Scope, Who,
+    access::{keys, partners},
+    app::App,
+    kernel::limits,
+    sandbox::demo,
+    trading::instruments,
 };
 use entity::partner::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

@@ -1,6 +1,6 @@
 //! The one place where an error becomes words for a stranger.
 
-use crate::domain::{self, Code, Error, Refusal, command::Answer};
+use domain::{Code, Error, Refusal, kernel::command::Answer};
 use std::{fmt, sync::Arc};
 
 /// An error on its way out. It cannot be printed, so a bare `?` on a database error in a door does not compile.

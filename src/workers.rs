@@ -1,8 +1,12 @@
 //! Loops that call domain operations. They end with the process.
 
-use crate::{
+use domain::{
+    Result,
+    access::{passcodes, sessions},
     app::App,
-    domain::{Result, agenda, idempotency, limits, messages, passcodes, screening::runs, sessions, throttle},
+    compliance::rescreening,
+    delivery::messages,
+    kernel::{idempotency, limits, scheduler, throttle},
 };
 use entity::{Kind, timer::Clock};
 use futures_util::FutureExt;
@@ -47,8 +51,8 @@ async fn carry_out_due(app: &App, clock: Clock) {
     loop {
         let round = async {
             match clock {
-                Clock::Partner => agenda::carry_out_due(app).await,
-                Clock::System => agenda::begin_due_by_system(app, &mut begun).await,
+                Clock::Partner => scheduler::carry_out_due(app).await,
+                Clock::System => scheduler::begin_due_by_system(app, &mut begun).await,
             }
         };
         match AssertUnwindSafe(round).catch_unwind().await {
@@ -74,7 +78,7 @@ async fn screen_again(app: &App) {
     let server = app.ids.next(Kind::WatchList);
     loop {
         let began = Instant::now();
-        let pause = match AssertUnwindSafe(runs::carry_on(app, server)).catch_unwind().await {
+        let pause = match AssertUnwindSafe(rescreening::carry_on(app, server)).catch_unwind().await {
             Ok(Ok(true)) => began.elapsed(),
             Ok(Ok(false)) => IMPORTS_NOTICED,
             Ok(Err(error)) => {

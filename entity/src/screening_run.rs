@@ -13,7 +13,7 @@ pub struct Model {
     /// Customers there were at the start.
     pub people: i64,
     pub screened: i64,
-    /// Customers whose data could not be read.
+    /// Customers who could not be screened.
     pub failed: i64,
     /// New open hits.
     pub hits: i64,

@@ -3,7 +3,7 @@
 use crate::Complaint;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
-use coffer::domain::{
+use domain::kernel::{
     secrets::hex,
     tables::{Cell, Column, Kind, Row},
 };

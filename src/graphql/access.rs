@@ -7,19 +7,19 @@ use super::{
     second_factors::TwoFactor,
     users::User,
 };
-use crate::{
-    app::App,
-    domain::{
-        Refusal, ids,
+use crate::wire::{self, Result};
+use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
+use domain::{
+    Refusal,
+    access::{
         logins::{self, NewSignUp},
-        profiles::{self, Amendment, Identity},
         recoveries, second_factors,
-        secrets::Secret,
         sessions::{self, Issued, Renewal},
     },
-    wire::{self, Result},
+    app::App,
+    kernel::{ids, secrets::Secret},
+    people::profiles::{self, Amendment, Identity},
 };
-use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use entity::Kind;
 
 /// Tokens of somebody who has signed in.
@@ -289,7 +289,7 @@ payload!(
 );
 
 /// The session that was issued, with its second factor.
-async fn session<P>(ctx: &Context<'_>, issued: crate::domain::Result<Issued>) -> Result<Option<P>>
+async fn session<P>(ctx: &Context<'_>, issued: domain::Result<Issued>) -> Result<Option<P>>
 where
     P: From<std::result::Result<Session, Refusal>>,
 {

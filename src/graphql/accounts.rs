@@ -8,11 +8,12 @@ use super::{
     transfers::Transfer,
     users::User,
 };
-use crate::{
-    domain::{accounts, accounts::Profile, balances::Balance},
-    wire::Result,
-};
+use crate::wire::Result;
 use async_graphql::{Context, Enum, ID, Object, SimpleObject};
+use domain::{
+    accounts::{self, Profile},
+    trading::balances::Balance,
+};
 use entity::{Kind, account, order, position, transfer, user};
 use uuid::Uuid;
 

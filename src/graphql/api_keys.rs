@@ -6,14 +6,13 @@ use super::{
     page::{Connection, Item},
     scalars::DateTime,
 };
-use crate::{
-    domain::{
-        self, Refusal, Scope, ids,
-        keys::{self, Issued, NewKey, Rotation},
-    },
-    wire::{self, Result},
-};
+use crate::wire::{self, Result};
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
+use domain::{
+    Refusal, Scope,
+    access::keys::{self, Issued, NewKey, Rotation},
+    kernel::ids,
+};
 use entity::{Kind, api_key};
 use uuid::Uuid;
 
@@ -88,7 +87,7 @@ impl From<api_key::Model> for ApiKey {
 
 /// What a key may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[graphql(remote = "crate::domain::Scope")]
+#[graphql(remote = "domain::Scope")]
 pub enum KeyScope {
     /// Begin a customer and her identity check: all that a publishable key may do.
     Start,

@@ -7,15 +7,12 @@ use super::{
     scalars::DateTime,
     users::User,
 };
-use crate::{
-    domain::{
-        bank_accounts::{self, BankAccountUpdate, NewBankAccount, Removal},
-        idempotency::Key,
-        ids,
-    },
-    wire::{self, Result},
-};
+use crate::wire::{self, Result};
 use async_graphql::{Context, ID, InputObject, Object};
+use domain::{
+    funding::bank_accounts::{self, BankAccountUpdate, NewBankAccount, Removal},
+    kernel::{idempotency::Key, ids},
+};
 use entity::{Kind, bank_account, user};
 use uuid::Uuid;
 

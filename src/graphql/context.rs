@@ -4,12 +4,9 @@ use super::{
     loaders::Loaders,
     page::{self, Item, Most},
 };
-use crate::{
-    app::App,
-    domain::{Actor, page::Page},
-    wire::{BaseUrl, Result},
-};
+use crate::wire::{BaseUrl, Result};
 use async_graphql::Context;
+use domain::{Actor, app::App, kernel::pages::Page};
 
 /// Short ways to what every request carries.
 pub trait RequestContext {

@@ -1,7 +1,7 @@
 //! Refusals as answers: one interface, and a code enum for each domain.
 
-use crate::domain::{Code, Refusal};
 use async_graphql::{Enum, Interface, SimpleObject};
+use domain::{Code, Refusal};
 
 macro_rules! user_errors {
     ($(#[$doc:meta])* $error:ident, $(#[$code_doc:meta])* $codes:ident { $($(#[$value_doc:meta])* $value:ident,)* }) => {
@@ -277,8 +277,8 @@ macro_rules! payload {
             query: $crate::graphql::Query,
         }
 
-        impl<T: Into<$type>> From<std::result::Result<T, $crate::domain::Refusal>> for $payload {
-            fn from(outcome: std::result::Result<T, $crate::domain::Refusal>) -> Self {
+        impl<T: Into<$type>> From<std::result::Result<T, domain::Refusal>> for $payload {
+            fn from(outcome: std::result::Result<T, domain::Refusal>) -> Self {
                 let query = $crate::graphql::Query::default();
                 match outcome {
                     Ok(value) => Self { $entity: Some(value.into()), user_errors: Vec::new(), query },

@@ -13,15 +13,17 @@ use super::{
     transfers::{Transfer, TransferStatus},
     users::{User, UserStatus},
 };
-use crate::{
-    domain::{
-        Scope, accounts, clock,
-        events::{self, Happening},
-        ids, market,
-    },
-    wire::{Fault, Result},
-};
+use crate::wire::{Fault, Result};
 use async_graphql::{Context, ID, Interface, Object, SimpleObject, Subscription};
+use domain::{
+    Scope, accounts,
+    kernel::{
+        clock,
+        events::{self, Happening},
+        ids,
+    },
+    trading::market,
+};
 use entity::{Kind, account, bank_account, event, fill, kyc, order, partner, screening_hit, transfer, user};
 use futures_util::{Stream, StreamExt, stream};
 use std::{collections::HashMap, sync::Arc, time::Duration};

@@ -5,14 +5,15 @@ use super::{
     page::{Connection, Item},
     scalars::{DateTime, Money},
 };
-use crate::{
-    domain::{
-        clock, instruments,
+use crate::wire::Result;
+use async_graphql::{Context, ID, Object, SimpleObject};
+use domain::{
+    kernel::clock,
+    trading::{
+        instruments,
         market::{self, MarketClock as Hours, Quote as Prices},
     },
-    wire::Result,
 };
-use async_graphql::{Context, ID, Object, SimpleObject};
 use entity::{Kind, instrument};
 use uuid::Uuid;
 

@@ -6,15 +6,12 @@ use super::{
     page::{Connection, Item},
     scalars::DateTime,
 };
-use crate::{
-    domain::{
-        idempotency::Key,
-        ids,
-        invitations::{self, NewInvitation, Revocation},
-    },
-    wire::{self, Result},
-};
+use crate::wire::{self, Result};
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
+use domain::{
+    access::invitations::{self, NewInvitation, Revocation},
+    kernel::{idempotency::Key, ids},
+};
 use entity::{Kind, invitation};
 use uuid::Uuid;
 

@@ -13,16 +13,14 @@ use super::{
     screening::WatchListHit,
     users::User,
 };
-use crate::{
-    domain::{
-        Scope,
-        kyc::{self, Prompt, Requirement, questions},
-        page::{Order, Page},
-    },
-    providers::identity::{Check, Part},
-    wire::Result,
-};
+use crate::wire::Result;
 use async_graphql::{Context, Enum, ID, Object, SimpleObject};
+use domain::{
+    Scope,
+    compliance::kyc::{self, Prompt, Requirement, questions},
+    kernel::pages::{Order, Page},
+    providers::identity::{Check, Part},
+};
 use entity::{Kind, kyc as row, kyc_document, user};
 use uuid::Uuid;
 

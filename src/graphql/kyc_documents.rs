@@ -5,18 +5,21 @@ use super::{
     errors::{KycUserError, payload},
     scalars::DateTime,
 };
-use crate::{
-    domain::{
-        self, Refusal, Who, command, ids,
-        kyc::{
-            Named,
-            documents::{self, Announced, NewDocument, UploadLink},
-        },
-    },
-    wire::{self, Result},
-};
+use crate::wire::{self, Result};
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
-use entity::{Kind, kyc_document, kyc_document::Format, partner};
+use domain::{
+    Refusal, Who,
+    compliance::kyc::{
+        Named,
+        documents::{self, Announced, NewDocument, UploadLink},
+    },
+    kernel::{command, ids},
+};
+use entity::{
+    Kind,
+    kyc_document::{self, Format},
+    partner,
+};
 
 /// A document that was sent for an identity check.
 pub struct KycDocument(pub kyc_document::Model);

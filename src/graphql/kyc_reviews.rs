@@ -8,18 +8,15 @@ use super::{
     page::Connection,
     scalars::DateTime,
 };
-use crate::{
-    domain::{
-        Scope,
-        idempotency::Key,
-        ids,
-        kyc::reviews::{self, Decision},
-        people,
-    },
-    wire::{self, Result},
-};
+use crate::wire::{self, Result};
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use chrono::Datelike;
+use domain::{
+    Scope,
+    compliance::kyc::reviews::{self, Decision},
+    kernel::{idempotency::Key, ids},
+    people::person,
+};
 use entity::{Kind, api_key, kyc};
 
 /// Whom an identity check is about, as far as a reviewer needs to know.
@@ -56,7 +53,7 @@ impl KycApplicant {
                 first_name: applicant.first_name.clone(),
                 last_name: applicant.last_name.clone(),
                 email: applicant.email.clone(),
-                ssn_last4: people::last4(&applicant.ssn),
+                ssn_last4: person::last4(&applicant.ssn),
                 birth_year: applicant.birth_date.year(),
                 city: applicant.address.city.clone(),
                 state: applicant.address.state.clone(),

@@ -1,20 +1,24 @@
 //! One batch for each kind of thing a request reads, so that no list causes a statement per row.
 
 use super::levels::{Levels, Reading};
-use crate::{
-    app::App,
-    domain::{
-        self, Actor, Error, Scope, Who, accounts,
-        balances::{self, Balance},
-        bank_accounts, clock,
-        db::Reader,
-        market::{self, Quote},
-        page::{Page, Slice},
-        second_factors::{self, Factors},
-    },
-    wire::{Fault, Result},
-};
+use crate::wire::{Fault, Result};
 use async_graphql::dataloader::{DataLoader, Loader};
+use domain::{
+    Actor, Error, Scope, Who,
+    access::second_factors::{self, Factors},
+    accounts,
+    app::App,
+    funding::bank_accounts,
+    kernel::{
+        clock,
+        db::Reader,
+        pages::{Page, Slice},
+    },
+    trading::{
+        balances::{self, Balance},
+        market::{self, Quote},
+    },
+};
 use entity::{
     account, api_key, bank_account, fill, instrument, invitation, kyc, kyc_document, message, order, partner, position,
     screening_exception, screening_hit, transfer, user,

@@ -5,14 +5,12 @@ use super::{
     page::{Connection, Item},
     scalars::DateTime,
 };
-use crate::{
-    domain::{
-        messages::{self, Wanted},
-        sandbox,
-    },
-    wire::Result,
-};
+use crate::wire::Result;
 use async_graphql::{Context, Enum, ID, Object};
+use domain::{
+    delivery::messages::{self, Wanted},
+    sandbox,
+};
 use entity::{Kind, message};
 use uuid::Uuid;
 

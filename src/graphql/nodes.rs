@@ -16,11 +16,9 @@ use super::{
     transfers::Transfer,
     users::User,
 };
-use crate::{
-    domain::{Error, Refusal, Scope},
-    wire::Result,
-};
+use crate::wire::Result;
 use async_graphql::{Context, ID, Interface, Object};
+use domain::{Error, Refusal, Scope};
 use entity::{
     Kind, account, api_key, bank_account, fill, instrument, invitation, kyc, kyc_document, message, order, partner, position,
     screening_hit, transfer, user,

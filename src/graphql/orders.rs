@@ -8,16 +8,13 @@ use super::{
     page::{Connection, Item},
     scalars::{DateTime, Decimal, Money},
 };
-use crate::{
-    domain::{
-        self, Scope, command,
-        idempotency::Key,
-        ids,
-        orders::{self, Cancellation, NewOrder},
-    },
-    wire::{self, Result},
-};
+use crate::wire::{self, Result};
 use async_graphql::{Context, Enum, ID, InputObject, Object};
+use domain::{
+    Scope,
+    kernel::{command, idempotency::Key, ids},
+    trading::orders::{self, Cancellation, NewOrder},
+};
 use entity::{Kind, account, fill, instrument, order};
 use uuid::Uuid;
 
@@ -265,7 +262,8 @@ pub struct OrderPlaceInput {
 
 impl OrderPlaceInput {
     fn parse(self) -> domain::Result<(Key, NewOrder)> {
-        let quantity = self.quantity.amount("quantity")?;
+        let key = Key::given(&self.idempotency_key);
+        let quantity = key.told_with(self.quantity.amount("quantity"))?;
         let new = NewOrder {
             account_id: Some(ids::parse(Kind::Account, &self.account_id)),
             symbol: self.symbol,
@@ -273,7 +271,7 @@ impl OrderPlaceInput {
             quantity,
             kind: self.kind.into(),
         };
-        Ok((Key::given(&self.idempotency_key), new))
+        Ok((key, new))
     }
 }
 

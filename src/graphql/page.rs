@@ -1,10 +1,13 @@
 //! Connections, written once.
 
-use crate::domain::{
-    Refusal, Result, ids,
-    page::{Order, Page, Slice},
-};
 use async_graphql::{Object, ObjectType, SimpleObject, TypeName};
+use domain::{
+    Refusal, Result,
+    kernel::{
+        ids,
+        pages::{Order, Page, Slice},
+    },
+};
 use entity::Kind;
 use std::borrow::Cow;
 use uuid::Uuid;

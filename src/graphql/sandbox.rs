@@ -6,14 +6,13 @@ use super::{
     instruments::Instrument,
     scalars::{DateTime, MoneyInput},
 };
-use crate::{
-    domain::{
-        self, Who, clock, command,
-        sandbox::{self, Advance, ClockChange, QuoteSet},
-    },
-    wire::{self, Result},
-};
+use crate::wire::{self, Result};
 use async_graphql::{Context, Enum, ID, InputObject, Object, OneofObject, SimpleObject};
+use domain::{
+    Who,
+    kernel::{clock, command},
+    sandbox::{self, Advance, ClockChange, QuoteSet},
+};
 use entity::partner;
 
 /// A business with API keys.

@@ -1,8 +1,8 @@
 //! Amounts, days and instants on the wire: exact text, never a float.
 
-use crate::domain::{Refusal, Result};
 use async_graphql::{Enum, InputObject, InputValueError, InputValueResult, Scalar, ScalarType, SimpleObject, Value};
 use chrono::{DateTime as Instant, NaiveDate, SecondsFormat, Utc};
+use domain::{Refusal, Result};
 use entity::{Money as Cents, Price, Quantity};
 use std::str::FromStr;
 

@@ -6,16 +6,15 @@ use super::{
     kyc::Kyc,
     scalars::{Date, DateTime, Decimal},
 };
-use crate::{
-    domain::{
-        idempotency::Key,
-        ids,
+use crate::wire::{self, Result};
+use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
+use domain::{
+    compliance::{
         kyc::hits::{self, Clearing},
         screening::{self, Compared, Part},
     },
-    wire::{self, Result},
+    kernel::{idempotency::Key, ids},
 };
-use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 use entity::{Kind, kyc, screening_exception, screening_hit, screening_run, watch_list};
 
 /// An entry of the watch list that resembles the person of an identity check.
@@ -156,7 +155,7 @@ pub struct WatchListScreening {
     people: i32,
     /// Number of customers that have been screened.
     screened: i32,
-    /// Number of customers whose data could not be read.
+    /// Number of customers who could not be screened.
     failed: i32,
     /// Number of new hits.
     hits: i32,

@@ -4,17 +4,17 @@ use super::{
     context::RequestContext,
     errors::{AccessUserError, payload},
 };
-use crate::{
-    app::App,
-    domain::{
-        Actor,
+use crate::wire::{self, Result};
+use async_graphql::{Context, Enum, InputObject, Object, SimpleObject};
+use domain::{
+    Actor,
+    access::{
         passcodes::{self, Sent},
         second_factors::{self, Factors},
         totp::{self, Enrollment},
     },
-    wire::{self, Result},
+    app::App,
 };
-use async_graphql::{Context, Enum, InputObject, Object, SimpleObject};
 
 /// By what a person proves, besides her password, that it is she.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
@@ -151,9 +151,9 @@ async fn standing(app: &App, actor: &Actor) -> Result<TwoFactor> {
 }
 
 /// What the session that has just passed its second factor is told.
-async fn passed<P>(ctx: &Context<'_>, done: crate::domain::Result<()>) -> Result<Option<P>>
+async fn passed<P>(ctx: &Context<'_>, done: domain::Result<()>) -> Result<Option<P>>
 where
-    P: From<std::result::Result<TwoFactor, crate::domain::Refusal>>,
+    P: From<std::result::Result<TwoFactor, domain::Refusal>>,
 {
     Ok(Some(match wire::outcome(done)? {
         Ok(()) => P::from(Ok(standing(ctx.app(), ctx.actor()).await?)),

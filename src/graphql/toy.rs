@@ -5,10 +5,8 @@ use std::time::Duration;
 use async_graphql::{Enum, ID, Interface, Object, SimpleObject, Subscription, Union};
 use futures_util::{Stream, StreamExt, stream};
 
-use crate::{
-    domain::Refusal,
-    wire::{Fault, Result},
-};
+use crate::wire::{Fault, Result};
+use domain::Refusal;
 
 pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
 

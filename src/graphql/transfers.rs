@@ -8,16 +8,12 @@ use super::{
     page::Item,
     scalars::{Date, DateTime, Money, MoneyInput},
 };
-use crate::{
-    domain::{
-        self, command,
-        idempotency::Key,
-        ids,
-        transfers::{self, NewDeposit},
-    },
-    wire::{self, Result},
-};
+use crate::wire::{self, Result};
 use async_graphql::{Context, Enum, ID, InputObject, Object};
+use domain::{
+    funding::transfers::{self, NewDeposit},
+    kernel::{command, idempotency::Key, ids},
+};
 use entity::{Kind, account, bank_account, transfer};
 use uuid::Uuid;
 
@@ -122,13 +118,14 @@ pub struct DepositCreateInput {
 
 impl DepositCreateInput {
     fn parse(self) -> domain::Result<(Key, NewDeposit)> {
-        let amount = self.amount.cents("amount")?;
+        let key = Key::given(&self.idempotency_key);
+        let amount = key.told_with(self.amount.cents("amount"))?;
         let new = NewDeposit {
             account_id: ids::parse(Kind::Account, &self.account_id),
             bank_account_id: ids::parse(Kind::BankAccount, &self.bank_account_id),
             amount,
         };
-        Ok((Key::given(&self.idempotency_key), new))
+        Ok((key, new))
     }
 }
 

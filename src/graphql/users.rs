@@ -12,20 +12,21 @@ use super::{
     scalars::{Date, DateTime},
     second_factors::{TwoFactorMethod, methods},
 };
-use crate::{
-    domain::{
-        Who,
+use crate::wire::{self, Result};
+use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object, SimpleObject};
+use domain::{
+    Who,
+    compliance::kyc as checks,
+    kernel::{idempotency::Key, ids},
+    people::{
         applicants::{self, NewAddress, NewUser},
-        idempotency::Key,
-        ids, kyc as checks, people,
+        person,
         users::{
             self, Registered,
             changes::{self, AddressChange, Change, UserChange},
         },
     },
-    wire::{self, Result},
 };
-use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object, SimpleObject};
 use entity::{Kind, account, bank_account, invitation, kyc, user};
 use uuid::Uuid;
 
@@ -79,7 +80,7 @@ impl User {
     /// Last four digits of the phone number; null when none was given.
     async fn phone_last4(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         let phone = applicants::phone(ctx.app(), &self.0)?;
-        Ok(phone.map(|phone| people::last4(phone.reveal())))
+        Ok(phone.map(|phone| person::last4(phone.reveal())))
     }
 
     /// Where the person lives; null until it is known.
@@ -97,6 +98,9 @@ impl User {
 
     /// What the present identity check looked at, each with its part of the score. Empty before there was one, and without a secret key.
     async fn kyc_checks(&self, ctx: &Context<'_>) -> Result<Vec<KycCheck>> {
+        if !ctx.actor().may_see_results() {
+            return Ok(Vec::new());
+        }
         let check = ctx.loaders().kyc(self.0.id).await?;
         Ok(check.map(|check| KycCheck::of(ctx, &check)).unwrap_or_default())
     }

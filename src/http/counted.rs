@@ -1,20 +1,19 @@
 //! Every request is counted once, before its body is read, and every answer says what is left.
 
 use super::{Denied, House, arrival::Arrival, door, request_id};
-use crate::{
-    app::App,
-    domain::{
-        self, Actor, Error, Who, keys,
-        limits::{self, Remaining},
-    },
-    rest,
-};
+use crate::rest;
 use axum::{
     body::HttpBody,
     extract::{Extension, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::Response,
+};
+use domain::{
+    Actor, Error, Who,
+    access::keys,
+    app::App,
+    kernel::limits::{self, Remaining},
 };
 use std::{net::IpAddr, time::Duration};
 

@@ -1,15 +1,7 @@
 //! `/documents/{id}`: a document is put and got by an address that is signed, without any other credential.
 
 use super::{House, arrival::Arrival, for_pages_of, request_id};
-use crate::{
-    app::App,
-    domain::{
-        self, Who,
-        kyc::documents::{self, LONGEST, Link, Opened, Permit, Prepared, SEALING_BYTES},
-        limits,
-    },
-    rest::{self, DocumentBody, large_body},
-};
+use crate::rest::{self, DocumentBody, large_body};
 use axum::{
     Extension, Json, Router,
     body::{Body, Bytes},
@@ -17,6 +9,12 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, Uri, header},
     response::{IntoResponse, Response},
     routing::get,
+};
+use domain::{
+    Who,
+    app::App,
+    compliance::kyc::documents::{self, LONGEST, Link, Opened, Permit, Prepared, SEALING_BYTES},
+    kernel::limits,
 };
 use std::{convert::Infallible, time::Duration};
 use tokio::{sync::mpsc, time::timeout};

@@ -21,12 +21,12 @@ use futures_util::{Stream, StreamExt, stream};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
-    domain::Actor,
     graphql::{self, Limits, PERSISTED_QUERY_NOT_FOUND, PERSISTED_QUERY_NOT_SUPPORTED, Plan, Raw, Refused, guard::BAD_USER_INPUT},
     http::{Denied, House, counted::Known, request_id},
     rest,
     wire::BaseUrl,
 };
+use domain::Actor;
 
 /// What is said of a body that is announced as something else than JSON.
 pub const NOT_JSON: &str = "The content type must be application/json.";

@@ -5,7 +5,7 @@ use super::{
     socket,
     tls::Certificate,
 };
-use crate::{domain::Error, rest};
+use crate::rest;
 use axum::{
     Router,
     body::{Body, HttpBody},
@@ -13,6 +13,7 @@ use axum::{
     http::{HeaderValue, header},
     response::Response,
 };
+use domain::Error;
 use http_body::{Frame, SizeHint};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};

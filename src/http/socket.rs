@@ -36,11 +36,11 @@ use tokio::{
 
 use super::door::object;
 use crate::{
-    domain::{Actor, limits},
     graphql::{self, Raw, Refused},
     http::{Denied, House, arrival::Arrival, counted::count},
     wire::BaseUrl,
 };
+use domain::{Actor, kernel::limits};
 
 const PROTOCOL: &str = "graphql-transport-ws";
 const NEXT: &str = "next";

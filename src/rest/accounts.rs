@@ -8,20 +8,18 @@ use super::{
     list::{Asked, Links, Parameters},
     users::{self as people, UserBody},
 };
-use crate::{
-    app::App,
-    domain::{
-        self, Actor, Refusal,
-        accounts::{self, AccountUpdate, JointMember, NewAccount, Profile, ProfilePatch, Titled, options},
-        command, ids,
-        users::{self, changes::Change},
-    },
-};
 use axum::{
     Json,
     extract::{Query, State},
     response::Response,
     routing::on,
+};
+use domain::{
+    Actor, Refusal,
+    accounts::{self, AccountUpdate, JointMember, NewAccount, Profile, ProfilePatch, Titled, options},
+    app::App,
+    kernel::{command, ids},
+    people::users::{self, changes::Change},
 };
 use entity::{
     Kind,

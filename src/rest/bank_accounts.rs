@@ -7,19 +7,18 @@ use super::{
     forms,
     list::{Asked, Links, Parameters},
 };
-use crate::{
-    app::App,
-    domain::{
-        self, Refusal,
-        bank_accounts::{self, BankAccountUpdate, NewBankAccount, Removal},
-        command, ids, users,
-    },
-};
 use axum::{
     Json,
     extract::{Query, State},
     response::Response,
     routing::on,
+};
+use domain::{
+    Refusal,
+    app::App,
+    funding::bank_accounts::{self, BankAccountUpdate, NewBankAccount, Removal},
+    kernel::{command, ids},
+    people::users,
 };
 use entity::{Kind, bank_account};
 use serde::Serialize;

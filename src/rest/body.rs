@@ -7,10 +7,13 @@ use super::{
     Problem,
     described::{Field, Value as Holds},
 };
-use crate::domain::{Refusal, Result, ids, secrets::Secret, text};
 use axum::{
     body::Bytes,
     extract::{FromRequest, Request},
+};
+use domain::{
+    Refusal, Result,
+    kernel::{ids, secrets::Secret, text},
 };
 use entity::{FixedError, Kind, Money, Quantity};
 use serde::de::DeserializeOwned;

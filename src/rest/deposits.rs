@@ -7,13 +7,6 @@ use super::{
     forms,
     list::{Asked, Links, Parameters},
 };
-use crate::{
-    app::App,
-    domain::{
-        self, Refusal, bank_accounts, command, ids,
-        transfers::{self, DepositFilter, NewDeposit},
-    },
-};
 use axum::{
     Json,
     extract::{Query, State},
@@ -21,6 +14,15 @@ use axum::{
     routing::on,
 };
 use chrono::{DateTime, SecondsFormat, Utc};
+use domain::{
+    Refusal,
+    app::App,
+    funding::{
+        bank_accounts,
+        transfers::{self, DepositFilter, NewDeposit},
+    },
+    kernel::{command, ids},
+};
 use entity::{
     Kind,
     transfer::{self, Status},

@@ -2,11 +2,11 @@
 //! the text nor a second copy of the document is ever in memory.
 
 use super::large_body::Unread;
-use crate::domain::{Error, Refusal, Result};
 use base64::{
     Engine as _, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
+use domain::{Error, Refusal, Result};
 
 /// The longest description of a document: the body without the data.
 const DESCRIPTION_BYTES: usize = 64 << 10;
@@ -238,7 +238,7 @@ impl Data {
     fn finish(mut self) -> Result<Vec<u8>> {
         let too_long = self.decode().is_err();
         match (too_long, self.is_base64) {
-            (true, _) => Err(crate::domain::kyc::documents::too_long()),
+            (true, _) => Err(domain::compliance::kyc::documents::too_long()),
             (false, true) => Ok(self.decoded),
             (false, false) => Err(Error::from(Refusal::invalid("data", "is not base64"))),
         }

@@ -1,9 +1,9 @@
 //! The forms of texts and amounts in the brokerage and wellness APIs, as the documentation tells them. The rules themselves are in the
 //! domain; `tests/it/forms.rs` holds these forms against them.
 
-use crate::domain::{
-    passwords,
-    people::{Country, UsState},
+use domain::{
+    access::passwords,
+    people::person::{Country, UsState},
 };
 
 /// The form of a text.

@@ -6,15 +6,13 @@ use super::{
     described::{Description, Field},
     forms, users,
 };
-use crate::{
-    app::App,
-    domain::{
-        self, Actor, Error, Refusal,
-        command::{self, Answer},
-        kyc::{self, Answering, Correction, Given, Named, Patch, PatchedAddress, Start, questions},
-    },
-};
 use axum::{Json, extract::State, http::StatusCode, response::Response, routing::on};
+use domain::{
+    Actor, Error, Refusal,
+    app::App,
+    compliance::kyc::{self, Answering, Correction, Given, Named, Patch, PatchedAddress, Start, questions},
+    kernel::command::{self, Answer},
+};
 use entity::kyc::{Model, Outcome};
 use rust_decimal::Decimal;
 use serde::Serialize;

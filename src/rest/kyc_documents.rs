@@ -7,20 +7,18 @@ use super::{
     document_body::DocumentBodyReader,
     forms, large_body,
 };
-use crate::{
-    app::App,
-    domain::{
-        self, Refusal,
-        kyc::{
-            Named,
-            documents::{self, NewDocument},
-        },
-    },
-};
 use axum::{
     extract::{Request, State},
     response::Response,
     routing::on,
+};
+use domain::{
+    Refusal,
+    app::App,
+    compliance::kyc::{
+        Named,
+        documents::{self, NewDocument},
+    },
 };
 use entity::kyc_document;
 use serde::Serialize;

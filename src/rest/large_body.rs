@@ -1,10 +1,10 @@
 //! Bodies that are longer than others: read by a handler that holds a permit for the memory.
 
-use crate::domain::{Error, Refusal, Result};
 use axum::{
     body::{Bytes, HttpBody},
     extract::Request,
 };
+use domain::{Error, Refusal, Result};
 use futures_util::StreamExt;
 
 /// Why a body was not read.

@@ -1,16 +1,17 @@
 //! Lists: the documented query parameters and the documented envelope.
 
 use super::{Problem, Result};
-use crate::{
-    domain::{
-        self, Actor, Refusal, Scope, ids,
-        page::{Order, Page, Slice},
-    },
-    wire::BaseUrl,
-};
+use crate::wire::BaseUrl;
 use axum::{
     extract::{Extension, FromRequestParts},
     http::request::Parts,
+};
+use domain::{
+    Actor, Refusal, Scope,
+    kernel::{
+        ids,
+        pages::{Order, Page, Slice},
+    },
 };
 use entity::Kind;
 use serde_json::{Map, Value, json};

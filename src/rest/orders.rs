@@ -7,13 +7,6 @@ use super::{
     forms,
     list::{Asked, Links, Parameters},
 };
-use crate::{
-    app::App,
-    domain::{
-        self, Refusal, command, ids, instruments,
-        orders::{self, Cancellation, NewOrder},
-    },
-};
 use axum::{
     Json,
     extract::{Query, State},
@@ -21,6 +14,15 @@ use axum::{
     routing::on,
 };
 use chrono::{DateTime, SecondsFormat, Utc};
+use domain::{
+    Refusal,
+    app::App,
+    kernel::{command, ids},
+    trading::{
+        instruments,
+        orders::{self, Cancellation, NewOrder},
+    },
+};
 use entity::{
     Kind, instrument,
     order::{self, OrderKind, Side, Status},

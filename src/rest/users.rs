@@ -7,23 +7,23 @@ use super::{
     forms,
     list::{Asked, Links, Parameters},
 };
-use crate::{
-    app::App,
-    domain::{
-        self, Refusal,
-        applicants::{self, NewAddress, NewUser},
-        command, ids,
-        users::{
-            self, Registered,
-            changes::{self, AddressChange, Change, UserChange},
-        },
-    },
-};
 use axum::{
     Json,
     extract::{Query, State},
     response::Response,
     routing::on,
+};
+use domain::{
+    Refusal,
+    app::App,
+    kernel::{command, ids},
+    people::{
+        applicants::{self, NewAddress, NewUser},
+        users::{
+            self, Registered,
+            changes::{self, AddressChange, Change, UserChange},
+        },
+    },
 };
 use entity::{
     Kind, kyc,

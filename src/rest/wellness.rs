@@ -4,13 +4,14 @@ mod accounts;
 mod passcodes;
 
 use super::{Body, Route, hint};
-use crate::{app::App, wire::Fault};
+use crate::wire::Fault;
 use axum::{
     Json, Router,
     extract::{FromRequest, Request},
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use domain::app::App;
 use serde_json::json;
 
 /// All there is of the wellness API; the router has no route besides.

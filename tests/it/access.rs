@@ -10,7 +10,8 @@ use async_graphql::parser::{
     parse_schema,
     types::{TypeKind, TypeSystemDefinition},
 };
-use coffer::{domain::Scope, rest::ROUTES};
+use coffer::rest::ROUTES;
+use domain::Scope;
 use entity::kyc_document;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::{Value, json};
@@ -602,7 +603,7 @@ fn all_but(scope: Option<Scope>) -> Vec<Scope> {
 fn of_another_secret(key: &str) -> String {
     let public = "sk_test_".len() + 8;
     let body = format!("{}{}", &key[..public], "x".repeat(key.len() - public - 6));
-    format!("{body}{}", coffer::domain::keys::checksum(&body))
+    format!("{body}{}", domain::access::keys::checksum(&body))
 }
 
 const NEVER_ISSUED: &str = "sk_test_a1b2c3d4Zs8Qw7Er6Ty5Ui4Op3As2Df1Gh0Jk9Lz0Ov3LU";

@@ -1,7 +1,7 @@
 //! Brokerage accounts: as documented, changed, converted; joint ones and their lives in the files below.
 
 use crate::support::{ACCOUNT_OPEN, Answer, DEPOSIT_CREATE, ORDER_PLACE, TestApp, USER_CREATE, cash_account, on_both, person, send};
-use coffer::domain::Scope;
+use domain::Scope;
 use entity::{account, audit_log, event};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Statement};
 use serde_json::{Value, json};

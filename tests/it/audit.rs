@@ -4,7 +4,7 @@ use crate::{
     kyc_documents::{applicant, documented},
     support::{Customer, ORDER_CANCEL, ORDER_PLACE, Options, TestApp, process},
 };
-use coffer::domain::secrets::{Secret, decrypt, encrypt, hmac_sha256};
+use domain::kernel::secrets::{Secret, decrypt, encrypt, hmac_sha256};
 use entity::{chain_head, data_key, event, kyc_document};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, EntityTrait, PaginatorTrait,

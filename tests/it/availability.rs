@@ -10,10 +10,10 @@ use crate::{
     },
 };
 use coffer::{
-    domain::Scope,
     http::{BodyLimits, Entrance, Settings, connections::ConnectionLimits, server::ServerSettings},
     rest::{ROUTES, WELLNESS, is_wellness},
 };
+use domain::Scope;
 use entity::{timer, transfer};
 use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use serde_json::{Value, json};
@@ -414,7 +414,7 @@ fn filled(path: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rest_body_is_json_and_an_answer_is_not_stored() {
-    let settings = coffer::app::Setup { requests_per_hour: 0, ..Options::default().setup };
+    let settings = domain::app::Setup { requests_per_hour: 0, ..Options::default().setup };
     let app = TestApp::sqlite_with(Options { setup: settings, ..Options::default() }).await;
     let text = "The content type must be application/json.";
     let mut bodies = 0;

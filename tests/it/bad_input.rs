@@ -4,7 +4,7 @@ use crate::support::{
     ACCOUNT_OPEN, Answer, BANK_ACCOUNT_LINK, Customer, DEPOSIT_CREATE, ORDER_CANCEL, ORDER_PLACE, TestApp, USER_CREATE, cash_account,
     on_both, person, send,
 };
-use coffer::domain::{Scope, ids::Ids};
+use domain::{Scope, kernel::ids::Ids};
 use entity::{Kind, user};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait, EntityTrait, Statement};
 use serde_json::{Value, json};
@@ -759,7 +759,7 @@ fn ids_of(page: &Answer) -> Vec<String> {
 
 on_both! {
     async fn a_key_without_the_scope_is_not_told_what_is_wrong_with_its_body(app: TestApp) {
-        let key = app.key_for(&[coffer::domain::Scope::Read]).await;
+        let key = app.key_for(&[domain::Scope::Read]).await;
         let id = uuid::Uuid::nil();
         for path in ["/v1/users".to_owned(), format!("/v1/users/{id}/accounts"), format!("/v1/users/{id}/bank_accounts"), "/v1/deposits".into(), "/v1/orders".into()] {
             let answer = crate::support::send(app.anonymous("POST", &path).bearer_auth(&key).json(&json!({}))).await;
@@ -821,8 +821,15 @@ on_both! {
         let deposit = json!({
             "idempotencyKey": "", "accountId": customer.account_id, "bankAccountId": customer.bank_account_id, "amount": { "amount": "-1" },
         });
-        let deposited = told("depositCreate", "DepositCreateInput", deposit).await;
-        assert_eq!(deposited, wrong(&[("REQUIRED", "idempotencyKey"), ("INVALID", "amount")]));
+        for (amount, path) in [("-1", "amount"), ("1.001", "amount.amount")] {
+            let mut deposit = deposit.clone();
+            deposit["amount"]["amount"] = json!(amount);
+            let deposited = told("depositCreate", "DepositCreateInput", deposit).await;
+            assert_eq!(deposited, wrong(&[("REQUIRED", "idempotencyKey"), ("INVALID", path)]));
+        }
+        let order = json!({ "idempotencyKey": "", "accountId": customer.account_id, "symbol": "VTI", "side": "BUY", "quantity": "1.00001" });
+        let all = wrong(&[("REQUIRED", "idempotencyKey"), ("INVALID", "quantity")]);
+        assert_eq!(told("orderPlace", "OrderPlaceInput", order).await, all);
         let order = json!({ "idempotencyKey": "", "accountId": customer.account_id, "symbol": "", "side": "BUY", "quantity": "-1" });
         let all = wrong(&[("REQUIRED", "idempotencyKey"), ("REQUIRED", "symbol"), ("INVALID", "quantity")]);
         assert_eq!(told("orderPlace", "OrderPlaceInput", order).await, all);

@@ -1,7 +1,7 @@
 //! Deposits and orders over REST: how amounts are read, which account an order without one trades on, and the list of deposits.
 
 use crate::support::{Answer, TestApp, on_both, send};
-use coffer::domain::Scope;
+use domain::Scope;
 use entity::user::{self, Status};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait};
 use serde_json::{Value, json};

@@ -372,7 +372,7 @@ async fn strike(database: &Database, fault: Fault, process: &mut Option<Process>
 
 async fn faults_in_random_order(database: Database) {
     let seed = setting("COFFER_TEST_SEED").map_or_else(
-        || u64::from_ne_bytes(coffer::domain::secrets::random().unwrap()),
+        || u64::from_ne_bytes(domain::kernel::secrets::random().unwrap()),
         |text| text.parse().expect("COFFER_TEST_SEED is a number"),
     );
     println!("faults: COFFER_TEST_SEED={seed}");
@@ -515,7 +515,7 @@ async fn a_refusal_after_a_full_disk_loses_nothing() {
     }
 }
 
-async fn note(app: &TestApp, name: &str) -> coffer::domain::Result<()> {
+async fn note(app: &TestApp, name: &str) -> domain::Result<()> {
     let tx = app.app.db.write().await?;
     meta::ActiveModel { name: Set(name.to_owned()), value: Set(String::new()) }.insert(&tx).await?;
     tx.commit().await

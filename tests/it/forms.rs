@@ -2,10 +2,8 @@
 //! that does not match is never accepted.
 
 use crate::support::{Options, TestApp, person::SignedIn, send};
-use coffer::{
-    domain::{people::Email, routing::RoutingNumber},
-    rest::{ROUTES, WELLNESS, is_wellness, openapi},
-};
+use coffer::rest::{ROUTES, WELLNESS, is_wellness, openapi};
+use domain::{funding::routing_number::RoutingNumber, people::person::Email};
 use futures_util::{StreamExt, stream};
 use jsonschema::Validator;
 use serde_json::{Value, json};

@@ -7,10 +7,8 @@ use crate::support::{
     socket::Socket,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use coffer::{
-    domain::{Scope, clock, keys},
-    rest::ROUTES,
-};
+use coffer::rest::ROUTES;
+use domain::{Scope, access::keys, kernel::clock};
 use entity::api_key;
 use futures_util::StreamExt;
 use reqwest::header::HeaderMap;
@@ -443,9 +441,9 @@ on_both! {
             let node = app.gql_as(Some(&key), "query($id: ID!) { node(id: $id) { id } }", json!({ "id": id })).await;
             assert_eq!(node.data(), &json!({ "node": null }), "{what}");
         }
-        let nested = "mutation($input: UserCreateInput!) { userCreate(input: $input) { user { kyc { outcome } } userErrors { code } } }";
+        let nested = "mutation($input: UserCreateInput!) { userCreate(input: $input) { user { kyc { outcome } kycChecks { check } } userErrors { code } } }";
         let nested = app.gql_as(Some(&key), nested, json!({ "input": person("Ada", "Carter") })).await;
-        assert_eq!(nested.body, json!({ "data": { "userCreate": { "user": { "kyc": null }, "userErrors": [] } } }));
+        assert_eq!(nested.body, json!({ "data": { "userCreate": { "user": { "kyc": null, "kycChecks": [] }, "userErrors": [] } } }));
     }
 }
 
@@ -466,6 +464,7 @@ async fn the_command_line_minds_keys() {
             String::from_utf8(output.stderr).unwrap().trim_end().to_owned()
         };
         let first = create_key(&url);
+        assert_eq!(complaint(&["keys"]), "coffer: keys: say what to do: create, list, rotate, revoke, rotate-encryption");
         let public = printed(&["keys", "create", "--publishable", "--label", "Sign-up page"]);
         assert!(public.starts_with("pk_test_"), "{public}");
         assert_eq!(
@@ -494,7 +493,7 @@ async fn the_command_line_minds_keys() {
             complaint(&["keys", "revoke", "zzzzzzzz"]),
             "coffer: cannot revoke the key: There is no such key. Name it as `coffer keys list` shows it."
         );
-        assert_eq!(complaint(&["keys", "list", "--partner", "nobody"]), "coffer: cannot list keys: partner names nothing that you can see");
+        assert_eq!(complaint(&["keys", "list", "--partner", "nobody"]), "coffer: cannot list keys: There is no such partner.");
         assert!(complaint(&["keys", "create", "--publishable", "--scopes", "read"]).contains("cannot be used with"));
         let audit = printed(&["audit"]);
         assert!(audit.ends_with("waiting to be sealed: 0\nThe books add up and nothing was altered.\n"), "{audit}");

@@ -7,7 +7,7 @@ use crate::support::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
-use coffer::domain::Scope;
+use domain::Scope;
 use entity::{audit_log, event, kyc, kyc_document};
 use futures_util::future::join_all;
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
@@ -467,7 +467,7 @@ on_both! {
         let revoked = prepared.entity("kycDocumentUploadPrepare", "target")["url"].as_str().unwrap().to_owned();
         let read = documents_as(&app, &passing, &rita.kyc_id).await[0]["url"].as_str().unwrap().to_owned();
         assert_eq!(client().get(&read).send().await.unwrap().status(), 200);
-        let id = coffer::domain::keys::named(&app.app.db.read, &passing["sk_test_".len()..][..8]).await.unwrap().unwrap().id;
+        let id = domain::access::keys::named(&app.app.db.read, &passing["sk_test_".len()..][..8]).await.unwrap().unwrap().id;
         let revoke = "mutation($input: ApiKeyRevokeInput!) { apiKeyRevoke(input: $input) { apiKey { id } userErrors { code } } }";
         app.gql(revoke, json!({ "input": { "apiKeyId": id } })).await.entity("apiKeyRevoke", "apiKey");
         for refused in [send(client().get(&read)).await, put(&revoked, pdf()).await] {

@@ -4,7 +4,7 @@ use crate::{
     kyc_documents::{Applicant, applicant, documented},
     support::{Answer, TestApp, on_both, send, socket::Socket},
 };
-use coffer::domain::{Scope, keys};
+use domain::{Scope, access::keys};
 use entity::{audit_log, event, kyc, screening_hit};
 use futures_util::future::join_all;
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};

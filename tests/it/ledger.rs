@@ -2,11 +2,13 @@
 
 use crate::support::{Options, TestApp, on_both};
 use chrono::{DateTime, Duration, Utc};
-use coffer::domain::{
+use domain::{
     Error,
-    events::{Fact, Happening},
-    ledger::{self, Entry, OpenHold},
-    sequencer,
+    kernel::{
+        events::{Fact, Happening},
+        ledger::{self, Entry, OpenHold},
+        sequencer,
+    },
 };
 use entity::{
     Kind,
@@ -339,7 +341,7 @@ on_both! {
             let tx = app.app.db.write().await.unwrap();
             let mut entry = Entry::default();
             entry.reverse(&written);
-            let mut fact = Fact::new(app.app.ids, app.partner.id, None, coffer::domain::clock::system_now());
+            let mut fact = Fact::new(app.app.ids, app.partner.id, None, domain::kernel::clock::system_now());
             let outcome = entry.write(&tx, app.app.ids, &mut fact).await;
             if turn == 1 {
                 assert!(outcome.unwrap());
@@ -368,7 +370,7 @@ on_both! {
             let partner_id = house.partner_id;
             async move {
                 let tx = app.db.write().await.unwrap();
-                let mut fact = Fact::new(app.ids, partner_id, None, coffer::domain::clock::system_now());
+                let mut fact = Fact::new(app.ids, partner_id, None, domain::kernel::clock::system_now());
                 let outcome = entry.write(&tx, app.ids, &mut fact).await;
                 if matches!(outcome, Ok(true)) { tx.commit().await.unwrap() }
                 outcome
@@ -414,7 +416,7 @@ async fn a_movement(test: &TestApp) -> ledger_transfer::Model {
     let (owner, house_id) = (app.ids.next(Kind::Account), test.partner.id);
     let house = ledger::account(&tx, app.ids, house_id, house_id, LedgerKind::BankFbo, "USD").await.unwrap();
     let payable = ledger::account(&tx, app.ids, house_id, house_id, LedgerKind::ClearingPayable, "USD").await.unwrap();
-    let mut fact = Fact::new(app.ids, test.partner.id, None, coffer::domain::clock::system_now());
+    let mut fact = Fact::new(app.ids, test.partner.id, None, domain::kernel::clock::system_now());
     let (cause, mut entry) = (fact.id, Entry::default());
     entry.post(&house, &payable, 700);
     assert!(entry.write(&tx, app.ids, &mut fact).await.unwrap());

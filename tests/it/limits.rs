@@ -6,10 +6,10 @@ use crate::support::{
     send,
     socket::Socket,
 };
-use coffer::{
+use domain::{
+    Actor, Error, Who,
     app::{App, Setup},
-    domain::{
-        Actor, Error, Who,
+    kernel::{
         actor::SignedInUser,
         limits::{self, Allowance},
     },

@@ -1,7 +1,7 @@
 //! The lists of the REST door: the envelope, the pages, and what they cost.
 
 use crate::support::{Answer, TestApp, on_both, send};
-use coffer::domain::Scope;
+use domain::Scope;
 use entity::audit_log;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::{Value, json};

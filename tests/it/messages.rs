@@ -4,14 +4,17 @@ use crate::support::{
     Options, TestApp, on_both,
     smtp::{Smtp, free_port, python},
 };
-use axum::{Router, extract::State, http::HeaderMap, http::StatusCode, routing::post as on_post};
-use coffer::{
+use axum::{
+    Router,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    routing::post as on_post,
+};
+use domain::{
+    Scope,
     app::App,
-    domain::{
-        self, Scope, clock,
-        messages::{self, NewMessage},
-        timers,
-    },
+    delivery::messages::{self, NewMessage},
+    kernel::{clock, timers},
     providers::{Providers, mail, sms},
 };
 use entity::{
@@ -46,7 +49,7 @@ pub async fn post(app: &App, partner: &partner::Model, new: NewMessage) -> domai
 }
 
 async fn live(app: &TestApp) -> partner::Model {
-    domain::partners::named(&app.app, "live", Mode::Live).await.unwrap()
+    domain::access::partners::named(&app.app, "live", Mode::Live).await.unwrap()
 }
 
 async fn rows(app: &TestApp, table: &str) -> i64 {

@@ -169,8 +169,8 @@ async fn a_log_has_one_line_per_request_without_colours_or_as_json() {
     for (database_url, folder) in databases().await {
         let key = create_key(&database_url);
         let partner = {
-            let db = coffer::domain::db::Db::open(&database_url).await.unwrap();
-            coffer::domain::partners::all(&db.read).await.unwrap()[0].id.to_string()
+            let db = domain::kernel::db::Db::open(&database_url).await.unwrap();
+            domain::access::partners::all(&db.read).await.unwrap()[0].id.to_string()
         };
         let (text, _) = logged(&database_url, &folder, &key, "text").await;
         assert!(!text.contains('\u{1b}'), "{text}");
@@ -261,7 +261,8 @@ fn production_refuses_a_key_of_zeros_a_key_file_for_all_and_a_proxy_that_is_anyo
             "coffer: COFFER_TRUSTED_PROXY: must name the proxies; a network wider than /8 (IPv6: /7) trusts strangers"
         );
     }
-    let every_address = [("COFFER_ADDR", "0.0.0.0:0"), ("COFFER_TLS_CERT", "no.pem"), ("COFFER_TLS_KEY", "no.key")];
+    let every_address =
+        [("COFFER_ADDR", "0.0.0.0:0"), ("COFFER_TRUSTED_PROXY", ""), ("COFFER_TLS_CERT", "no.pem"), ("COFFER_TLS_KEY", "no.key")];
     assert_eq!(
         serve(&every_address),
         "coffer: COFFER_PUBLIC_URL: must be set where the server listens on every address, for links in answers"
@@ -431,6 +432,10 @@ async fn the_doctor_tells_of_everything_around_the_server() {
 
     printed(run(&url, &["instruments", "import", "--built-in"]));
     assert_eq!(line_of("instruments", &[]), is(0, "ok     instruments: are listed"));
+    assert_eq!(
+        line_of("public URL", &[("COFFER_ADDR", "0.0.0.0:8080")]),
+        is(0, "WARN   public URL: links name localhost, which is of no use to other machines (COFFER_PUBLIC_URL)")
+    );
     let proxy = ("COFFER_TRUSTED_PROXY", "127.0.0.1");
     assert_eq!(
         line_of("public URL", &[proxy]),

@@ -250,7 +250,7 @@ async fn what_is_due_happens_in_order_each_at_its_time() {
     for app in each().await {
         let customer = app.funded_customer("Ada", "1000.00").await;
         app.quote("VTI", "100.00", "100.00").await;
-        let head = coffer::domain::events::head(&app.app.db.read, app.partner.id).await.unwrap();
+        let head = domain::kernel::events::head(&app.app.db.read, app.partner.id).await.unwrap();
         let order = place(&app, &customer.order("o", "BUY", "VTI", "1")).await;
         let mut deposits = Vec::new();
         for key in ["first", "second"] {
@@ -258,7 +258,7 @@ async fn what_is_due_happens_in_order_each_at_its_time() {
             deposits.push(deposit.entity("depositCreate", "transfer")["id"].as_str().unwrap().to_owned());
         }
         app.advance_to("2026-07-14T16:00:00Z").await;
-        let happened = coffer::domain::events::page(&app.app.db.read, app.partner.id, head, 100).await.unwrap();
+        let happened = domain::kernel::events::page(&app.app.db.read, app.partner.id, head, 100).await.unwrap();
         let happened: Vec<_> =
             happened.iter().map(|event| (event.kind.as_str(), event.occurred_at.to_rfc3339(), event.stream_id)).collect();
         let (friday, monday, tuesday) = ("2026-07-10T16:00:00+00:00", "2026-07-13T12:30:00+00:00", "2026-07-14T16:00:00+00:00");

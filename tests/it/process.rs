@@ -322,7 +322,7 @@ async fn the_first_start_after_an_import_is_like_any_other() {
                 let positions = &people[0]["node"]["accounts"]["edges"][0]["node"]["positions"]["edges"];
                 assert_eq!(positions.as_array().map_or(0, Vec::len), holdings, "{data}");
                 let now: chrono::DateTime<chrono::Utc> = data["partner"]["clock"]["now"].as_str().unwrap().parse().unwrap();
-                assert!((coffer::domain::clock::system_now() - now).abs() < chrono::Duration::minutes(1), "the clock is not behind");
+                assert!((domain::kernel::clock::system_now() - now).abs() < chrono::Duration::minutes(1), "the clock is not behind");
                 assert_eq!(server.terminate(), Some(0));
             }
         }

@@ -4,7 +4,7 @@ use crate::{
     kyc_documents::{applicant, documented},
     support::{Answer, TestApp, on_both, process::Process, send, socket::Socket},
 };
-use coffer::domain::Scope;
+use domain::Scope;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 

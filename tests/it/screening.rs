@@ -3,7 +3,7 @@
 use crate::support::{
     Answer, DEPOSIT_CREATE, Folder, ORDER_PLACE, Options, TestApp, USER_CREATE, on_both, person, postgres, process::run, socket::Socket,
 };
-use coffer::domain::{Scope, screening::runs};
+use domain::{Scope, compliance::rescreening};
 use entity::{Kind, screening_exception, screening_hit, watch_list, watch_list_name};
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{
@@ -707,8 +707,8 @@ async fn another_server_ends_a_run_that_was_broken_off() {
         let progress = async || app.gql(query, json!({})).await.data()["watchList"]["screening"].clone();
         assert_eq!(progress().await, json!({ "people": CUSTOMERS, "screened": 0, "hits": 0, "finishedAt": null }));
         let (one, other) = (app.app.ids.next(Kind::WatchList), app.app.ids.next(Kind::WatchList));
-        assert!(runs::carry_on(&app.app, one).await.unwrap());
-        assert!(!runs::carry_on(&app.app, other).await.unwrap(), "one server at a time");
+        assert!(rescreening::carry_on(&app.app, one).await.unwrap());
+        assert!(!rescreening::carry_on(&app.app, other).await.unwrap(), "one server at a time");
         assert_eq!(progress().await, json!({ "people": CUSTOMERS, "screened": 50, "hits": 50, "finishedAt": null }));
 
         let _next = app.beside(Options::default()).await;
@@ -717,7 +717,7 @@ async fn another_server_ends_a_run_that_was_broken_off() {
         assert_eq!(screening_hit::Entity::find().count(&app.app.db.read).await.unwrap(), CUSTOMERS as u64);
         let events = entity::event::Entity::find().filter(entity::event::Column::Kind.eq("kyc.watch_list_hit_found"));
         assert_eq!(events.count(&app.app.db.read).await.unwrap(), CUSTOMERS as u64);
-        assert!(!runs::carry_on(&app.app, other).await.unwrap(), "nothing is left");
+        assert!(!rescreening::carry_on(&app.app, other).await.unwrap(), "nothing is left");
     }
 }
 

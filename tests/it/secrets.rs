@@ -8,7 +8,7 @@ use chacha20poly1305::{
     KeyInit, XChaCha20Poly1305, XNonce,
     aead::{Aead, Payload},
 };
-use coffer::domain::{
+use domain::kernel::{
     clock,
     db::Db,
     ids::Ids,
@@ -184,7 +184,7 @@ const OLD: [u8; 32] = [7; 32];
 const NEW: [u8; 32] = [8; 32];
 
 fn hex(key: [u8; 32]) -> String {
-    coffer::domain::secrets::hex(&key)
+    domain::kernel::secrets::hex(&key)
 }
 
 /// The binary with this encryption key, and this previous one.

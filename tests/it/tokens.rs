@@ -2,7 +2,7 @@
 
 use crate::support::{TestApp, on_both, person::SignedIn, socket::Socket};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
-use coffer::domain::secrets::Secret;
+use domain::kernel::secrets::Secret;
 use entity::audit_log;
 use hmac::{Hmac, KeyInit, Mac};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
@@ -328,7 +328,7 @@ fn tokens(answer: &crate::support::Answer) -> (String, String) {
 /// From one address so many may try, whoever they say they are; a partner's own server asks for many people.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_address_may_not_try_without_end() {
-    let setup = coffer::app::Setup { throttle: true, ..crate::support::Options::default().setup };
+    let setup = domain::app::Setup { throttle: true, ..crate::support::Options::default().setup };
     for app in TestApp::each_with(crate::support::Options { setup, ..crate::support::Options::default() }).await {
         let addresses: Vec<String> = (0..40).map(|n| format!("nobody{n}@example.com")).collect();
         let tries = futures_util::future::join_all(addresses.iter().map(|address| app.sign_in_as(None, address))).await;

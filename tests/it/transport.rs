@@ -1,11 +1,8 @@
 //! HTTP, server-sent events and sockets as a client meets them: media types, statuses, close codes, and streams that resume.
 
 use crate::support::{Answer, ORDER_PLACE, Options, TestApp, on_both, send, socket::Socket};
-use coffer::{
-    domain::{Scope, clock},
-    graphql::Limits,
-    http::Settings,
-};
+use coffer::{graphql::Limits, http::Settings};
+use domain::{Scope, kernel::clock};
 use entity::{api_key, event};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait, EntityTrait, QueryOrder};
 use serde_json::{Value, json};

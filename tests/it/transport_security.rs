@@ -1,10 +1,12 @@
 //! Who may listen in, whose word is taken for where a request came from, and which pages may ask.
 
-use crate::availability::{address_of, client_from, flood, p99, raise_own_descriptor_limit, timed};
-use crate::support::{
-    Folder, ORDER_PLACE, Options, TestApp, client,
-    process::{Process, coffer, create_key},
-    send,
+use crate::{
+    availability::{address_of, client_from, flood, p99, raise_own_descriptor_limit, timed},
+    support::{
+        Folder, ORDER_PLACE, Options, TestApp, client,
+        process::{Process, coffer, create_key},
+        send,
+    },
 };
 use coffer::http::{Entrance, Settings};
 use futures_util::{SinkExt, StreamExt};

@@ -1,7 +1,7 @@
 //! People on both doors: the documented requests, people who are completed later, and changes that have an identity checked again.
 
 use crate::support::{Answer, Options, THURSDAY, TestApp, USER_CREATE, on_both, person, send, socket::Socket};
-use coffer::providers::{Providers, identity::BuiltIn};
+use domain::providers::{Providers, identity::BuiltIn};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use std::sync::Arc;

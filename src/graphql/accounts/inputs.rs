@@ -4,19 +4,16 @@ use super::{
     AccountOwnership, AccountType,
     options::{EmploymentStatus, InvestmentExperience, InvestmentObjective, LiquidWealthBand, MaritalStatus, RiskTolerance, WealthBand},
 };
-use crate::{
-    domain::{
-        accounts::{AccountUpdate, Closing, Freeze, JointMember, NewAccount, Profile, ProfilePatch, Unfreeze},
-        applicants::NewUser,
-        idempotency::Key,
-        ids,
-    },
-    graphql::{
-        scalars::Date,
-        users::{AddressInput, change},
-    },
+use crate::graphql::{
+    scalars::Date,
+    users::{AddressInput, change},
 };
 use async_graphql::{ID, InputObject, MaybeUndefined, OneofObject};
+use domain::{
+    accounts::{AccountUpdate, Closing, Freeze, JointMember, NewAccount, Profile, ProfilePatch, Unfreeze},
+    kernel::{idempotency::Key, ids},
+    people::applicants::NewUser,
+};
 use entity::Kind;
 
 /// A person as written down.

@@ -5,10 +5,6 @@ use super::{
     inputs::{AccountCloseInput, AccountFreezeInput, AccountOpenInput, AccountUnfreezeInput, AccountUpdateInput},
 };
 use crate::{
-    domain::{
-        accounts::{self},
-        ids,
-    },
     graphql::{
         context::RequestContext,
         errors::{AccountUserError, GeneralUserError, payload},
@@ -17,6 +13,7 @@ use crate::{
     wire::{self, Result},
 };
 use async_graphql::{Context, ID, Object};
+use domain::{accounts, kernel::ids};
 use entity::Kind;
 
 payload!(

@@ -2,12 +2,6 @@
 
 use super::Kyc;
 use crate::{
-    domain::{
-        applicants::NewUser,
-        idempotency::Key,
-        ids,
-        kyc::{self, Answering, Correction, Given, Named, Start},
-    },
     graphql::{
         context::RequestContext,
         errors::{KycUserError, payload},
@@ -17,6 +11,11 @@ use crate::{
     wire::{self, Result},
 };
 use async_graphql::{Context, ID, InputObject, Object};
+use domain::{
+    compliance::kyc::{self, Answering, Correction, Given, Named, Start},
+    kernel::{idempotency::Key, ids},
+    people::applicants::NewUser,
+};
 use entity::Kind;
 
 /// Input of kycStart.

@@ -1,22 +1,24 @@
 //! `account/v1/…`: signing up and in, the profile, invitations, a forgotten password.
 
 use super::{Form, Result};
-use crate::{
-    app::App,
-    domain::{
-        self, Refusal, command, ids, invitations,
+use crate::rest::{
+    Body, Caller, Id, Route,
+    described::{Description, Field},
+    forms,
+};
+use axum::{Json, extract::State, http::StatusCode, routing::on};
+use domain::{
+    Refusal,
+    access::{
+        invitations,
         logins::{self, NewSignUp},
-        profiles::{self, Amendment, Identity, Profile},
         recoveries,
         sessions::{self, Renewal},
     },
-    rest::{
-        Body, Caller, Id, Route,
-        described::{Description, Field},
-        forms,
-    },
+    app::App,
+    kernel::{command, ids},
+    people::profiles::{self, Amendment, Identity, Profile},
 };
-use axum::{Json, extract::State, http::StatusCode, routing::on};
 use entity::{Kind, user};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -114,7 +116,7 @@ async fn sign_up(State(app): State<App>, actor: Caller, Form(body): Form) -> Res
 }
 
 fn day_of_birth(app: &App, user: &user::Model) -> domain::Result<Option<String>> {
-    Ok(domain::applicants::birth_date(app, user)?.map(|day| day.to_string()))
+    Ok(domain::people::applicants::birth_date(app, user)?.map(|day| day.to_string()))
 }
 
 async fn read(State(app): State<App>, actor: Caller, Id(id): Id) -> Result<Json<Value>> {

@@ -1,16 +1,13 @@
 //! `two_factor_authentication/v1/…`: one-time passcodes by text message.
 
 use super::{Form, Result};
-use crate::{
-    app::App,
-    domain::{ids, passcodes},
-    rest::{
-        Caller, Id, Route,
-        described::{Description, Field},
-        forms,
-    },
+use crate::rest::{
+    Caller, Id, Route,
+    described::{Description, Field},
+    forms,
 };
 use axum::{Json, extract::State, routing::on};
+use domain::{access::passcodes, app::App, kernel::ids};
 use entity::Kind;
 use serde_json::{Value, json};
 

@@ -2,7 +2,8 @@
 
 use super::{Answer, Case, Code, Gets, NEVER_ISSUED, NotFound, Null, Nulls, Refused, SUBSCRIPTIONS, UNSCOPED, affairs, assert_gets, cases};
 use crate::support::{TestApp, on_both, send, socket::Socket};
-use coffer::{domain::Scope, rest::WELLNESS};
+use coffer::rest::WELLNESS;
+use domain::Scope;
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, time::Duration};
 

@@ -2,7 +2,7 @@
 
 use super::{ANSWERED, MALFORMED, answers, applicant, refused, settled, with};
 use crate::support::{Options, TestApp, on_both, person, send};
-use coffer::providers::identity::BuiltIn;
+use domain::providers::identity::BuiltIn;
 use serde_json::{Value, json};
 use std::sync::Arc;
 

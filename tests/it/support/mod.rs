@@ -9,20 +9,24 @@ pub mod socket;
 
 use chrono::{DateTime, Utc};
 use coffer::{
-    app::{App, Setup},
-    domain::{
-        Scope,
-        db::Db,
-        heads, instruments, keys, partners,
-        secrets::{Secret, Vault},
-    },
     http::{
         self, Settings,
         connections::ConnectionLimits,
         server::{self, ServerSettings},
     },
-    providers::{Providers, files::Files},
     workers,
+};
+use domain::{
+    Scope,
+    access::{keys, partners},
+    app::{App, Setup},
+    kernel::{
+        db::Db,
+        heads,
+        secrets::{Secret, Vault},
+    },
+    providers::{Providers, files::Files},
+    trading::instruments,
 };
 use entity::partner::{self, Mode};
 use migration::{Migrator, MigratorTrait};
@@ -359,8 +363,10 @@ impl TestApp {
     }
 
     /// The audit's verdict.
-    pub async fn audit(&self) -> coffer::domain::audit::Report {
-        coffer::domain::audit::run(&self.app.db, Some(&self.app.vault.head_key()), Some(&self.app.providers.documents)).await.unwrap()
+    pub async fn audit(&self) -> domain::reporting::reconciliation::Report {
+        domain::reporting::reconciliation::run(&self.app.db, Some(&self.app.vault.head_key()), Some(&self.app.providers.documents))
+            .await
+            .unwrap()
     }
 
     /// Tells the server that it is about to stop.

@@ -1,0 +1,13 @@
+//! Who may call: partners, API keys, logins, sessions, tokens, passwords, second factors, recovery, invitations.
+
+pub mod invitations;
+pub mod keys;
+pub mod logins;
+pub mod partners;
+pub mod passcodes;
+pub mod passwords;
+pub mod recoveries;
+pub mod second_factors;
+pub mod sessions;
+pub mod tokens;
+pub mod totp;

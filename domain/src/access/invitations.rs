@@ -1,0 +1,177 @@
+//! Invitations: a partner's wish that somebody sign up, bound to an e-mail address.
+
+use crate::{
+    Actor, Refusal, Result, Scope,
+    app::App,
+    delivery::messages::{self, NewMessage},
+    kernel::{
+        actor::Whose,
+        clock,
+        command::{self, Answer, Command, Desk},
+        db::WriteTransaction,
+        idempotency::Key,
+        pages::{Page, Slice},
+    },
+    people::{
+        applicants,
+        person::{Email, check_words, tidy},
+        users,
+    },
+};
+use chrono::Duration;
+use entity::{
+    Kind, invitation,
+    message::{Channel, Purpose},
+    partner::Mode,
+};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, sea_query::LockType,
+};
+use serde::Serialize;
+use uuid::Uuid;
+
+/// How long an invitation is open.
+const OPEN: Duration = Duration::days(14);
+
+/// Who is invited, and by which employer's plan.
+#[derive(Clone, Serialize)]
+pub struct NewInvitation {
+    pub email: String,
+    /// The person who shall be able to sign in, when the partner serves her already.
+    pub user_id: Option<Uuid>,
+    pub company_name: Option<String>,
+    pub retirement_institution_id: Option<String>,
+}
+
+/// Invites somebody to sign up with this e-mail address within 14 days, and mails her; scope `manage`. A person whom the
+/// partner serves already comes to sign in as herself.
+pub async fn invite(app: &App, actor: &Actor, key: Option<Key>, new: NewInvitation) -> Result<Answer<invitation::Model>> {
+    command::execute(app, actor, key, new).await
+}
+
+impl Command for NewInvitation {
+    const NAME: &'static str = "invitation.create";
+    const SCOPE: Scope = Scope::Manage;
+    type Done = invitation::Model;
+
+    fn check(&self, _: Mode) -> Result<()> {
+        applicants::valid("email", Email::parse(&self.email))?;
+        if let Some(company) = &self.company_name {
+            check_words("employer.companyName", company)?;
+        }
+        match &self.retirement_institution_id {
+            Some(institution) => check_words("employer.retirementInstitutionId", institution),
+            None => Ok(()),
+        }
+    }
+
+    async fn carry_out(&self, desk: &Desk<'_>) -> Result<invitation::Model> {
+        if let Some(user_id) = self.user_id {
+            users::within(desk.tx, desk.whose, user_id).await?.ok_or_else(|| Refusal::not_found("userId"))?;
+        }
+        let now = clock::system_now();
+        let invitation = invitation::Model {
+            id: desk.app.ids.unguessable(Kind::Invitation)?,
+            partner_id: desk.partner.id,
+            email: applicants::valid("email", Email::parse(&self.email))?.folded(),
+            user_id: self.user_id,
+            company_name: self.company_name.as_deref().map(tidy),
+            retirement_institution_id: self.retirement_institution_id.as_deref().map(tidy),
+            created_at: now,
+            expires_at: now + OPEN,
+            accepted_at: None,
+            revoked_at: None,
+        };
+        invitation::ActiveModel::from(invitation.clone()).reset_all().insert(desk.tx).await?;
+        let from = invitation.company_name.as_deref().map(|name| format!(" by {name}")).unwrap_or_default();
+        let mail = NewMessage {
+            user_id: invitation.user_id,
+            channel: Channel::Mail,
+            purpose: Purpose::Invitation,
+            to: invitation.email.clone(),
+            subject: "You are invited".to_owned(),
+            text: format!("You are invited{from} to sign up with this address. Your invitation: {}", invitation.id),
+            send_by: Some(invitation.expires_at),
+        };
+        messages::post(desk.app, desk.tx, desk.partner, mail).await?;
+        Ok(invitation)
+    }
+
+    fn object(done: &invitation::Model) -> Uuid {
+        done.id
+    }
+}
+
+/// A wish to take an invitation back.
+#[derive(Clone, Debug, Serialize)]
+pub struct Revocation {
+    pub invitation_id: Uuid,
+}
+
+/// Takes an open invitation back; scope `manage`. One that was accepted is not found any more.
+pub async fn revoke(app: &App, actor: &Actor, revocation: Revocation) -> Result<Answer<invitation::Model>> {
+    command::execute(app, actor, None, revocation).await
+}
+
+impl Command for Revocation {
+    const NAME: &'static str = "invitation.revoke";
+    const SCOPE: Scope = Scope::Manage;
+    type Done = invitation::Model;
+
+    fn check(&self, _: Mode) -> Result<()> {
+        Ok(())
+    }
+
+    async fn carry_out(&self, desk: &Desk<'_>) -> Result<invitation::Model> {
+        let found = held(desk.tx, desk.whose, self.invitation_id).await?;
+        let mut row: invitation::ActiveModel = found.filter(is_open).ok_or_else(|| Refusal::not_found("invitationId"))?.into();
+        row.revoked_at = Set(Some(clock::system_now()));
+        Ok(row.update(desk.tx).await?)
+    }
+
+    fn object(done: &invitation::Model) -> Uuid {
+        done.id
+    }
+}
+
+/// Whether somebody may still sign up by an invitation.
+pub fn is_open(invitation: &invitation::Model) -> bool {
+    invitation.accepted_at.is_none() && invitation.revoked_at.is_none() && invitation.expires_at > clock::system_now()
+}
+
+async fn held(tx: &WriteTransaction, whose: Whose, id: Uuid) -> Result<Option<invitation::Model>> {
+    let select = invitation::Entity::find_by_id(id).filter(invitation::Column::PartnerId.eq(whose.partner_id));
+    Ok(select.lock(LockType::NoKeyUpdate).one(tx).await?)
+}
+
+/// Accepts an open invitation for this e-mail address; refused when it is bound to another.
+pub async fn accept(desk: &Desk<'_>, id: Uuid, email: &Email) -> Result<invitation::Model> {
+    let found = held(desk.tx, desk.whose, id).await?.filter(is_open).ok_or_else(|| Refusal::not_found("invitationId"))?;
+    if found.email != email.folded() {
+        let text = "This invitation belongs to a different email.";
+        return Err(Refusal::new(crate::Code::InvitationForAnother, "invitationId", text).into());
+    }
+    let mut row: invitation::ActiveModel = found.into();
+    row.accepted_at = Set(Some(clock::system_now()));
+    Ok(row.update(desk.tx).await?)
+}
+
+/// The open invitation with this id, for whoever holds the id: it cannot be guessed, and was mailed.
+pub async fn shown(connection: &impl ConnectionTrait, id: Uuid) -> Result<Option<invitation::Model>> {
+    Ok(invitation::Entity::find_by_id(id).one(connection).await?.filter(is_open))
+}
+
+/// The invitation that a person came by.
+pub async fn of_user(connection: &impl ConnectionTrait, invitation_id: Option<Uuid>) -> Result<Option<invitation::Model>> {
+    match invitation_id {
+        Some(id) => Ok(invitation::Entity::find_by_id(id).one(connection).await?),
+        None => Ok(None),
+    }
+}
+
+/// The partner's invitations, newest first; scope `manage`.
+pub async fn list(connection: &impl ConnectionTrait, actor: &Actor, page: &Page) -> Result<Slice<invitation::Model>> {
+    let caller = actor.partner(Scope::Manage)?;
+    let select = invitation::Entity::find().filter(invitation::Column::PartnerId.eq(caller.partner_id));
+    page.of(connection, select, invitation::Column::Id).await
+}

@@ -1,0 +1,255 @@
+//! API keys: `sk_test_…` and `sk_live_…`, and publishable ones with `pk_` in that place; shown once, stored as a verifier.
+
+mod issuing;
+
+pub use issuing::{Issued, NewKey, Rotation, issue_for, list, named, revoke, rotate};
+
+use super::sessions;
+use crate::{
+    Actor, Error, Result, Scope,
+    app::App,
+    kernel::{
+        actor::{PartnerKey, Who},
+        clock,
+        rights::{Remembered, Rights},
+        secrets::{self, Place, Secret, Signer},
+    },
+};
+use chrono::{DateTime, Utc};
+use entity::{
+    Kind, api_key,
+    partner::{self, Mode},
+};
+use sea_orm::{ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
+use sha2::{Digest, Sha256};
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+use subtle::ConstantTimeEq;
+use uuid::Uuid;
+
+const PUBLIC: usize = 8;
+const PRIVATE: usize = 32;
+const CHECKSUM: usize = 6;
+
+/// Issues a first key of `partner`, of which the event log does not tell. The text is shown here and never again; what is
+/// kept can verify it and sign webhooks with it.
+pub async fn issue(app: &App, partner: &partner::Model, scopes: &[Scope]) -> Result<Secret<String>> {
+    let (row, text) = made(app, partner, scopes)?;
+    let tx = app.db.write().await?;
+    api_key::ActiveModel::from(row).reset_all().insert(&tx).await?;
+    tx.commit().await?;
+    Ok(text)
+}
+
+/// A new key of `partner`, its row and its text; publishable when to begin a customer is all that it may do.
+fn made(app: &App, partner: &partner::Model, scopes: &[Scope]) -> Result<(api_key::Model, Secret<String>)> {
+    let public_id = secrets::random_base62(PUBLIC)?;
+    let scopes = scopes.iter().map(|scope| scope.name()).collect::<Vec<_>>().join(" ");
+    let body = format!("{}{public_id}{}", prefix(&scopes, partner.mode), secrets::random_base62(PRIVATE)?);
+    let key = format!("{body}{}", checksum(&body));
+    let id = app.ids.next(Kind::ApiKey);
+    let signer = Signer::of(key.get(3..).unwrap_or_default().as_bytes()).to_bytes();
+    let row = api_key::Model {
+        id,
+        partner_id: partner.id,
+        public_id,
+        verifier: app.vault.key_verifier(&key).to_vec(),
+        signer: app.vault.seal(signer_place(id, partner.id), &signer)?,
+        scopes,
+        created_at: clock::system_now(),
+        revoked_at: None,
+        label: String::new(),
+        rotated_from: None,
+        lineage_id: id,
+        expires_at: None,
+    };
+    Ok((row, Secret::new(key)))
+}
+
+/// What a key's text begins with.
+fn prefix(scopes: &str, mode: Mode) -> &'static str {
+    match (scopes == Scope::Start.name(), mode) {
+        (false, Mode::Sandbox) => "sk_test_",
+        (false, Mode::Live) => "sk_live_",
+        (true, Mode::Sandbox) => "pk_test_",
+        (true, Mode::Live) => "pk_live_",
+    }
+}
+
+const PREFIXES: [&str; 4] = ["sk_test_", "sk_live_", "pk_test_", "pk_live_"];
+
+/// Whether a credential is meant to be a key, well-formed or not.
+pub fn looks_like(credential: &str) -> bool {
+    ["sk_", "pk_"].iter().any(|prefix| credential.starts_with(prefix))
+}
+
+/// The part of a key that may be shown: what its text begins with.
+pub fn shown(row: &api_key::Model, mode: Mode) -> String {
+    format!("{}{}", prefix(&row.scopes, mode), row.public_id)
+}
+
+/// What a key may do.
+pub fn scopes(row: &api_key::Model) -> Vec<Scope> {
+    if row.scopes == Scope::Start.name() {
+        return vec![Scope::Start];
+    }
+    row.scopes.split(' ').filter_map(Scope::parse).collect()
+}
+
+/// Which keys open something at this moment.
+fn live_at(now: DateTime<Utc>) -> Condition {
+    let unexpired = Condition::any().add(api_key::Column::ExpiresAt.is_null()).add(api_key::Column::ExpiresAt.gt(now));
+    Condition::all().add(api_key::Column::RevokedAt.is_null()).add(unexpired)
+}
+
+/// Whether a key opens something at this moment.
+pub fn is_live(row: &api_key::Model, now: DateTime<Utc>) -> bool {
+    row.revoked_at.is_none() && row.expires_at.is_none_or(|end| end > now)
+}
+
+/// Every key of every partner that opens something at this moment, oldest first.
+pub async fn active(connection: &impl ConnectionTrait) -> Result<Vec<api_key::Model>> {
+    let select = api_key::Entity::find().filter(live_at(clock::system_now())).order_by_asc(api_key::Column::Id);
+    Ok(select.all(connection).await?)
+}
+
+const fn signer_place(row: Uuid, partner: Uuid) -> Place {
+    Place { column: "api_key.signer", row, partner }
+}
+
+/// Six characters that tell a mistyped key from a wrong one without a look-up.
+pub fn checksum(body: &str) -> String {
+    let digest: [u8; 32] = Sha256::digest(body.as_bytes()).into();
+    secrets::base62_of(digest.first_chunk::<4>().map_or(0, |bytes| u32::from_be_bytes(*bytes)))
+}
+
+/// The public id in a well-formed key whose checksum holds.
+fn public_id_of(key: &str) -> Option<&str> {
+    let rest = PREFIXES.iter().find_map(|prefix| key.strip_prefix(prefix))?;
+    let whole = rest.len() == PUBLIC + PRIVATE + CHECKSUM && rest.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let (body, sum) = key.split_at_checked(key.len().checked_sub(CHECKSUM)?)?;
+    (whole && checksum(body) == sum).then(|| rest.get(..PUBLIC)).flatten()
+}
+
+/// Until when a key opens something: not at all any more, until an instant, or without an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Validity {
+    Ended,
+    Until(Option<DateTime<Utc>>),
+}
+
+impl Validity {
+    fn of(row: Option<&api_key::Model>) -> Self {
+        row.filter(|row| row.revoked_at.is_none()).map_or(Self::Ended, |row| Self::Until(row.expires_at))
+    }
+
+    fn holds(self) -> bool {
+        match self {
+            Self::Ended => false,
+            Self::Until(end) => end.is_none_or(|end| end > clock::system_now()),
+        }
+    }
+}
+
+/// A key that was looked up.
+type KnownKey = Remembered<(PartnerKey, Validity)>;
+
+/// Keys looked up a moment ago, so that a busy caller costs one look-up a second.
+#[derive(Debug, Default)]
+pub struct Cache {
+    keys: Mutex<HashMap<[u8; 32], KnownKey>>,
+    validity: Mutex<HashMap<Uuid, Remembered<Validity>>>,
+}
+
+const MOST: usize = 10_000;
+
+impl Cache {
+    fn get(&self, rights: &Rights, verifier: &[u8; 32]) -> Option<PartnerKey> {
+        let cache = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let (key, validity) = cache.get(verifier)?.get(rights, |(key, _)| vec![key.key_id])?;
+        validity.holds().then(|| key.clone())
+    }
+
+    fn put(&self, verifier: [u8; 32], key: KnownKey) {
+        let mut cache = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        if cache.len() >= MOST {
+            cache.clear();
+        }
+        cache.insert(verifier, key);
+    }
+
+    fn validity(&self, rights: &Rights, key_id: Uuid) -> Option<Validity> {
+        let validity = self.validity.lock().unwrap_or_else(PoisonError::into_inner);
+        validity.get(&key_id)?.get(rights, |_| vec![key_id]).copied()
+    }
+
+    fn remember_validity(&self, key_id: Uuid, valid: Remembered<Validity>) {
+        let mut validity = self.validity.lock().unwrap_or_else(PoisonError::into_inner);
+        if validity.len() >= MOST {
+            validity.clear();
+        }
+        validity.insert(key_id, valid);
+    }
+}
+
+/// Who presents this key. Refused alike for a mistyped, an unknown, a revoked and an expired one.
+pub async fn authenticate(app: &App, key: &str) -> Result<Who> {
+    let public_id = public_id_of(key).ok_or(Error::Unauthenticated)?;
+    let verifier = app.vault.key_verifier(key);
+    if let Some(known) = app.keys.get(&app.rights, &verifier) {
+        return Ok(Who::Partner(known));
+    }
+    let moment = app.rights.now();
+    let row = api_key::Entity::find()
+        .filter(api_key::Column::PublicId.eq(public_id))
+        .filter(live_at(clock::system_now()))
+        .one(&app.db.read)
+        .await?
+        .filter(|row| bool::from(row.verifier.ct_eq(&verifier)))
+        .ok_or(Error::Unauthenticated)?;
+    app.vault.ready_for(&app.db, row.partner_id).await?;
+    // A partner's mode never changes, and its keys say it.
+    let mode = if key.get(2..8) == Some("_live_") { Mode::Live } else { Mode::Sandbox };
+    let known = PartnerKey { partner_id: row.partner_id, key_id: row.id, mode, scopes: scopes(&row) };
+    app.keys.put(verifier, Remembered::new(moment, (known.clone(), Validity::of(Some(&row)))));
+    Ok(Who::Partner(known))
+}
+
+/// Whether a caller who was let in still would be; asked of the database once a second for each key, and again once a right that ends
+/// on this server has ended.
+pub async fn still_valid(app: &App, actor: &Actor) -> Result<bool> {
+    let key = match &actor.who {
+        Who::Partner(key) => key,
+        Who::User(user) => return sessions::still_valid(app, user).await,
+        Who::Nobody => return Ok(true),
+    };
+    if let Some(valid) = app.keys.validity(&app.rights, key.key_id) {
+        return Ok(valid.holds());
+    }
+    let moment = app.rights.now();
+    let row = api_key::Entity::find_by_id(key.key_id).one(&app.db.read).await?;
+    let valid = Validity::of(row.as_ref());
+    app.keys.remember_validity(key.key_id, Remembered::new(moment, valid));
+    Ok(valid.holds())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_whole_key_has_a_public_id() {
+        let body = format!("sk_test_{}{}", "a".repeat(PUBLIC), "b".repeat(PRIVATE));
+        let key = format!("{body}{}", checksum(&body));
+        assert_eq!(public_id_of(&key), Some("aaaaaaaa"));
+        let other = key.replacen('b', "c", 1);
+        let foreign = key.replacen("sk_test", "pk_test", 1);
+        let body = body.replacen("sk_test", "pk_live", 1);
+        assert_eq!(public_id_of(&format!("{body}{}", checksum(&body))), Some("aaaaaaaa"));
+        for wrong in ["", "sk_test_", &key[1..], &key[..key.len() - 1], &other, &foreign, "sk_test_ä"] {
+            assert_eq!(public_id_of(wrong), None, "{wrong}");
+        }
+    }
+}

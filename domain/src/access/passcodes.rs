@@ -1,0 +1,344 @@
+//! One-time passcodes by text message: six digits, good for five minutes, five guesses and one use.
+
+use super::{second_factors, sessions};
+use crate::{
+    Actor, Code, Error, Refusal, Result, Scope,
+    app::App,
+    delivery::messages::{self, NewMessage},
+    kernel::{
+        actor::SignedInUser,
+        audit_log, clock,
+        command::{self, Command, Desk},
+        secrets::{self, Place},
+    },
+    people::person::{self, Phone},
+};
+use chrono::Duration;
+use entity::{
+    Kind,
+    message::{Channel, Purpose},
+    partner::Mode,
+    passcode::{self, Column},
+    second_factor,
+};
+use sea_orm::{
+    ActiveModelTrait,
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, SqlErr,
+    sea_query::{Expr, ExprTrait, any},
+};
+use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
+use uuid::Uuid;
+
+/// How long a passcode is good, and how many guesses it takes.
+const GOOD: Duration = Duration::minutes(5);
+const GUESSES: i32 = 5;
+/// How long the next one waits, and how many go to one person and to one phone in an hour.
+const PAUSE: Duration = Duration::seconds(30);
+const AN_HOUR: u64 = 5;
+
+/// How many characters a hash code has.
+const HASH_CODE: usize = 24;
+
+/// The column of numbers that passcodes were sent to.
+pub const PHONE: &str = "passcode.phone";
+
+/// A passcode on its way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent {
+    pub passcode_id: Uuid,
+    /// What the client names it by.
+    pub hash_code: String,
+    /// The last four digits of the number it went to.
+    pub phone_last4: String,
+}
+
+#[derive(Serialize)]
+struct Send {
+    user: Uuid,
+    #[serde(skip)]
+    session: SignedInUser,
+    phone: Option<String>,
+}
+
+/// Texts a passcode to the verified phone number of the person who has signed in, or to a new number that it will verify.
+/// The newest passcode makes older ones worthless. At most one in 30 seconds and five in an hour, to a person and to a phone
+/// (documented: sending by SMS with an optional number).
+pub async fn send(app: &App, actor: &Actor, user_id: Uuid, phone: Option<String>) -> Result<Sent> {
+    let session = own(actor, user_id)?;
+    let caller = session.caller();
+    Ok(command::execute_for(app, caller, actor.request_id, None, Send { user: user_id, session, phone }).await?.value)
+}
+
+/// The person who has signed in, if it is she whom the path or the input names; nobody else is there for her.
+pub fn own(actor: &Actor, user_id: Uuid) -> Result<SignedInUser> {
+    let user = actor.signed_in()?;
+    if user.user_id == user_id { Ok(user.clone()) } else { Err(Refusal::not_found("userId").into()) }
+}
+
+impl Command for Send {
+    const NAME: &'static str = "passcode.send";
+    const SCOPE: Scope = Scope::Start;
+    type Done = Sent;
+
+    fn check(&self, _: Mode) -> Result<()> {
+        match &self.phone {
+            Some(phone) => parse(phone).map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
+    async fn carry_out(&self, desk: &Desk<'_>) -> Result<Sent> {
+        let user_id = self.session.user_id;
+        // Passcodes for one person or one phone at the same moment are sent one after the other, so that they are counted right.
+        clock::locked(desk.tx, desk.partner.id).await?;
+        let present = second_factors::row(desk.tx, user_id).await?;
+        let verified = match &present {
+            Some(row) => second_factors::verified_phone(desk.app, row)?,
+            None => None,
+        };
+        let phone = match (&self.phone, verified) {
+            (Some(_), Some(_)) => {
+                return Err(Refusal::new(Code::PhoneVerified, "phone", "User already has a verified phone number.").into());
+            }
+            (None, None) => {
+                return Err(Refusal::new(Code::PhoneNotVerified, "", "User does not have a verified phone number.").into());
+            }
+            (Some(new), None) => {
+                second_factors::must_have_passed(self.session.two_factor, present.as_ref())?;
+                parse(new)?.to_string()
+            }
+            (None, Some(verified)) => verified.reveal().clone(),
+        };
+        let phone_index = desk.app.vault.blind_index(second_factors::PHONE, desk.partner.id, &phone);
+        let new = self.phone.is_some();
+        not_too_often(desk, user_id, new.then_some(&phone_index)).await?;
+        let now = clock::system_now();
+        passcode::Entity::update_many()
+            .col_expr(Column::UsedAt, Expr::value(now))
+            .filter(Column::UserId.eq(user_id))
+            .filter(Column::UsedAt.is_null())
+            .exec(desk.tx)
+            .await?;
+        let id = desk.app.ids.next(Kind::Passcode);
+        let code = six_digits()?;
+        let expires_at = now + GOOD;
+        let place = Place { column: PHONE, row: id, partner: desk.partner.id };
+        let row = passcode::Model {
+            id,
+            partner_id: desk.partner.id,
+            user_id,
+            hash_code: secrets::random_base62(HASH_CODE)?,
+            phone: desk.app.vault.seal(place, phone.as_bytes())?,
+            phone_index,
+            mac: mac(desk.app, id, &code),
+            attempts: 0,
+            sent_at: now,
+            expires_at,
+            used_at: None,
+        };
+        let sent = Sent { passcode_id: id, hash_code: row.hash_code.clone(), phone_last4: person::last4(&phone) };
+        passcode::ActiveModel::from(row).reset_all().insert(desk.tx).await?;
+        let message = NewMessage {
+            user_id: Some(user_id),
+            channel: Channel::Sms,
+            purpose: Purpose::Passcode,
+            to: phone,
+            subject: String::new(),
+            text: format!("Your passcode is {code}. It is good for five minutes. Nobody will ask you for it."),
+            send_by: Some(expires_at),
+        };
+        messages::post(desk.app, desk.tx, desk.partner, message).await?;
+        Ok(sent)
+    }
+
+    fn object(done: &Sent) -> Uuid {
+        done.passcode_id
+    }
+}
+
+fn parse(phone: &str) -> Result<Phone> {
+    let invalid = || Refusal::new(Code::InvalidPhone, "phone", "Invalid phone number.");
+    Ok(Phone::parse(phone).map_err(|_| invalid())?)
+}
+
+/// Six digits, each row of them as likely as any other.
+fn six_digits() -> Result<String> {
+    const WHOLE: u32 = u32::MAX - u32::MAX % 1_000_000;
+    loop {
+        let number = u32::from_be_bytes(secrets::random::<4>()?);
+        if number < WHOLE {
+            return Ok(format!("{:06}", number % 1_000_000));
+        }
+    }
+}
+
+/// Whether a text is six ASCII digits and nothing besides: the one form of a passcode and of a code of an authenticator app.
+pub fn is_six_digits(code: &str) -> bool {
+    code.len() == 6 && code.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn mac(app: &App, id: Uuid, code: &str) -> Vec<u8> {
+    app.vault.passcode_mac(&[id.as_bytes(), code.as_bytes()].concat()).to_vec()
+}
+
+/// What others have sent to a phone counts for a number that is new to her; her own verified one nobody can use up.
+async fn not_too_often(desk: &Desk<'_>, user_id: Uuid, new_phone: Option<&Vec<u8>>) -> Result<()> {
+    let (now, connection) = (clock::system_now(), desk.tx);
+    let to_her = Column::UserId.eq(user_id);
+    let to_the_phone = match new_phone {
+        Some(phone) => Column::PartnerId.eq(desk.partner.id).and(Column::PhoneIndex.eq(phone.clone())),
+        None => to_her.clone(),
+    };
+    let newest = passcode::Entity::find().filter(any![to_her.clone(), to_the_phone.clone()]).order_by_desc(Column::SentAt).limit(1);
+    if let Some(newest) = newest.one(connection).await?.filter(|newest| newest.sent_at + PAUSE > now) {
+        return Err(too_many(newest.sent_at + PAUSE - now));
+    }
+    for subject in [to_her, to_the_phone] {
+        let an_hour_ago = now - Duration::hours(1);
+        let sent = passcode::Entity::find().filter(subject).filter(Column::SentAt.gt(an_hour_ago));
+        let oldest = sent.clone().order_by_asc(Column::SentAt).limit(1).one(connection).await?;
+        if sent.count(connection).await? >= AN_HOUR {
+            return Err(too_many(oldest.map_or(PAUSE, |oldest| oldest.sent_at - an_hour_ago)));
+        }
+    }
+    Ok(())
+}
+
+fn too_many(wait: Duration) -> Error {
+    Error::TooMany { retry_after: u64::try_from(wait.num_seconds()).unwrap_or(0) + 1 }
+}
+
+#[derive(Serialize)]
+struct Verify {
+    passcode: Uuid,
+    user: Uuid,
+    session: Uuid,
+    /// Whether the session has passed a second factor already.
+    passed: bool,
+}
+
+/// Takes the passcode that was texted to the person who has signed in: her session has passed its second factor, and a
+/// new number is verified. The same access token works at once. Five guesses in all, however many come at the same moment; what
+/// is not six digits is a wrong guess like any other (documented: verifying by hash code and passcode).
+pub async fn verify(app: &App, actor: &Actor, user_id: Uuid, hash_code: &str, code: &str) -> Result<()> {
+    let user = own(actor, user_id)?;
+    if hash_code.len() != HASH_CODE || !hash_code.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Err(used_up().into());
+    }
+    let found = passcode::Entity::find().filter(Column::HashCode.eq(hash_code)).filter(Column::PartnerId.eq(user.partner_id));
+    let passcode = found.one(&app.db.read).await?.ok_or_else(used_up)?;
+    if passcode.user_id != user.user_id {
+        return Err(Refusal::new(Code::InvalidHashCode, "hashCode", "Hash_code does not belong to the user.").into());
+    }
+    if !count_guess(app, passcode.id).await? {
+        return Err(used_up().into());
+    }
+    if !is_six_digits(code) || !bool::from(mac(app, passcode.id, code).ct_eq(&passcode.mac)) {
+        audit_log::failed(app, &user.caller(), actor.request_id, Verify::NAME, Code::InvalidPasscode.name()).await?;
+        return Err(wrong("passcode"));
+    }
+    let verify = Verify { passcode: passcode.id, user: user.user_id, session: user.session_id, passed: user.two_factor };
+    command::execute_for(app, user.caller(), actor.request_id, None, verify).await?;
+    app.sessions.forget(user.session_id);
+    Ok(())
+}
+
+fn used_up() -> Refusal {
+    Refusal::new(Code::InvalidHashCode, "hashCode", "Invalid hash code.")
+}
+
+/// What is said of a code that is none; `field` is blamed.
+pub fn wrong(field: &str) -> Error {
+    Refusal::new(Code::InvalidPasscode, field, "Invalid passcode.").into()
+}
+
+/// Counts a guess before it is looked at; whether it may be.
+async fn count_guess(app: &App, id: Uuid) -> Result<bool> {
+    let tx = app.db.write().await?;
+    let counted = passcode::Entity::update_many()
+        .col_expr(Column::Attempts, Expr::col(Column::Attempts).add(1))
+        .filter(Column::Id.eq(id))
+        .filter(Column::Attempts.lt(GUESSES))
+        .filter(Column::UsedAt.is_null())
+        .filter(Column::ExpiresAt.gt(clock::system_now()))
+        .exec(&tx)
+        .await?;
+    tx.commit().await?;
+    Ok(counted.rows_affected == 1)
+}
+
+impl Command for Verify {
+    const NAME: &'static str = "passcode.verify";
+    const SCOPE: Scope = Scope::Start;
+    type Done = Uuid;
+
+    fn check(&self, _: Mode) -> Result<()> {
+        Ok(())
+    }
+
+    async fn carry_out(&self, desk: &Desk<'_>) -> Result<Uuid> {
+        let used = passcode::Entity::update_many()
+            .col_expr(Column::UsedAt, Expr::value(clock::system_now()))
+            .filter(Column::Id.eq(self.passcode))
+            .filter(Column::UsedAt.is_null())
+            .exec(desk.tx)
+            .await?;
+        let passcode = passcode::Entity::find_by_id(self.passcode).one(desk.tx).await?.filter(|_| used.rows_affected == 1);
+        let passcode = passcode.ok_or_else(used_up)?;
+        let present = second_factors::held(desk, self.user).await?;
+        if present.phone_verified_at.is_none() {
+            // An authenticator app may have been set up since the passcode was sent.
+            second_factors::must_have_passed(self.passed, Some(&present))?;
+            verify_phone(desk, present, &passcode).await?;
+        } else if present.phone_index.as_ref() != Some(&passcode.phone_index) {
+            // Another number has been verified since the passcode was sent.
+            return Err(used_up().into());
+        }
+        sessions::pass_second_factor(desk.tx, self.session).await?;
+        Ok(self.passcode)
+    }
+
+    fn object(done: &Uuid) -> Uuid {
+        *done
+    }
+}
+
+async fn verify_phone(desk: &Desk<'_>, present: second_factor::Model, passcode: &passcode::Model) -> Result<()> {
+    let taken = || Error::from(Refusal::new(Code::PhoneTaken, "", "Phone number already has be taken."));
+    if second_factors::is_taken(desk, present.user_id, &passcode.phone_index).await? {
+        return Err(taken());
+    }
+    let (user_id, partner) = (present.user_id, desk.partner.id);
+    let phone = desk.app.vault.open_text(Place { column: PHONE, row: passcode.id, partner }, &passcode.phone)?;
+    let place = Place { column: second_factors::PHONE, row: user_id, partner };
+    let mut row: second_factor::ActiveModel = present.into();
+    row.phone = Set(Some(desk.app.vault.seal(place, phone.reveal().as_bytes())?));
+    row.phone_index = Set(Some(passcode.phone_index.clone()));
+    row.phone_verified_at = Set(Some(clock::system_now()));
+    match row.update(desk.tx).await {
+        Ok(_) => Ok(()),
+        Err(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => Err(taken()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Forgets passcodes sent more than a day ago; how many.
+pub async fn forget_old(connection: &impl ConnectionTrait) -> Result<u64> {
+    let oldest = clock::system_now() - Duration::days(1);
+    Ok(passcode::Entity::delete_many().filter(Column::SentAt.lt(oldest)).exec(connection).await?.rows_affected)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passcodes_are_six_digits() {
+        for _ in 0..1_000 {
+            let code = six_digits().unwrap();
+            assert!(code.len() == 6 && code.bytes().all(|byte| byte.is_ascii_digit()), "{code}");
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! A password forgotten: a token by mail, with which another may be set.
+
+use super::{
+    logins::{self, Change},
+    partners, passwords,
+};
+use crate::{
+    Actor, Error, Result, Scope,
+    app::App,
+    delivery::messages::{self, NewMessage},
+    kernel::{
+        actor::{Caller, Whose},
+        clock,
+        command::{self, Command, Desk},
+        limits,
+        secrets::{self, Secret},
+    },
+    people::{applicants, person::Email},
+};
+use chrono::{DateTime, Duration, Utc};
+use entity::{
+    Kind,
+    message::{Channel, Purpose},
+    partner::Mode,
+    recovery::{self, Column},
+};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Statement};
+use serde::Serialize;
+use uuid::{Builder, Uuid};
+
+/// How long a token is good for.
+const GOOD: Duration = Duration::hours(1);
+
+#[derive(Serialize)]
+struct Recovery {
+    /// The person to recover; none when no one signs in with the address.
+    user_id: Option<Uuid>,
+    #[serde(skip)]
+    email: Email,
+    #[serde(skip)]
+    token: Uuid,
+}
+
+/// Mails a token, good for an hour and for one use, to the person with this e-mail address. Whether there is one is not
+/// told, neither by the answer nor by the work that is done for it (documented: always the same answer).
+pub async fn request(app: &App, actor: &Actor, email: &str) -> Result<()> {
+    let caller = partners::starting(app, actor).await?;
+    limits::by_address(app, limits::ANONYMOUS_RECOVERY, actor.personal_address()).await?;
+    applicants::valid("email", Email::parse(email.trim()))?;
+    if caller.mode == Mode::Live {
+        messages::carried(app, Channel::Mail)?;
+    }
+    let (app_, email, request_id) = (app.clone(), email.to_owned(), actor.request_id);
+    let work = tokio::spawn(async move {
+        if let Err(error) = send(&app_, caller, request_id, &email).await {
+            tracing::error!(cause = %error.cause(), "a recovery could not be mailed");
+        }
+    });
+    if caller.mode == Mode::Sandbox {
+        work.await.map_err(|_| Error::broken("a recovery broke off"))?;
+    }
+    Ok(())
+}
+
+/// Executes the same statements whether or not someone signs in with this address.
+async fn send(app: &App, caller: Caller, request_id: Uuid, email: &str) -> Result<()> {
+    let Ok(email) = Email::parse(email.trim()) else { return Ok(()) };
+    let subject = [caller.whose.partner_id.as_bytes(), email.folded().as_bytes()].concat();
+    match limits::spend(app, limits::RECOVERY, &subject).await {
+        // Whoever asks is not told that someone else has asked so often.
+        Err(Error::TooMany { .. }) => return Ok(()),
+        spent => spent.map(|_| ())?,
+    }
+    let login = logins::of_email(app, caller, &email.folded()).await?;
+    let token = Builder::from_random_bytes(secrets::random::<16>()?).into_uuid();
+    let recovery = Recovery { user_id: login.map(|login| login.user_id), email, token };
+    command::execute_for(app, caller, request_id, None, recovery).await.map(|_| ())
+}
+
+fn verifier(app: &App, token: Uuid) -> Vec<u8> {
+    app.vault.passcode_mac(token.as_bytes()).to_vec()
+}
+
+impl Command for Recovery {
+    const NAME: &'static str = "password.recover";
+    const SCOPE: Scope = Scope::Start;
+    type Done = Uuid;
+
+    fn check(&self, _: Mode) -> Result<()> {
+        Ok(())
+    }
+
+    async fn carry_out(&self, desk: &Desk<'_>) -> Result<Uuid> {
+        let expires_at = clock::system_now() + GOOD;
+        let user_id = self.user_id.unwrap_or_else(|| desk.app.ids.next(Kind::User));
+        recovery::Entity::delete_by_id(user_id).exec(desk.tx).await?;
+        keep(desk, user_id, verifier(desk.app, self.token), expires_at).await?;
+        let mail = NewMessage {
+            user_id: self.user_id,
+            channel: Channel::Mail,
+            purpose: Purpose::PasswordRecovery,
+            to: self.email.folded(),
+            subject: "Your password".to_owned(),
+            text: format!("With this token you can set a new password within an hour: {}", self.token.to_string().to_uppercase()),
+            send_by: Some(expires_at),
+        };
+        match self.user_id {
+            Some(_) => messages::post(desk.app, desk.tx, desk.partner, mail).await.map(|_| ())?,
+            None => messages::withhold(desk.app, desk.tx, desk.partner, mail).await?,
+        }
+        Ok(self.user_id.unwrap_or(desk.partner.id))
+    }
+
+    fn object(done: &Uuid) -> Uuid {
+        *done
+    }
+}
+
+/// Keeps what verifies a token of someone who signs in; nothing for an id that no one signs in by.
+async fn keep(desk: &Desk<'_>, user_id: Uuid, verifier: Vec<u8>, expires_at: DateTime<Utc>) -> Result<()> {
+    let text = "INSERT INTO recovery (user_id, partner_id, verifier, expires_at) \
+        SELECT user_id, partner_id, $2, $3 FROM login WHERE user_id = $1";
+    let values = [user_id.into(), verifier.into(), expires_at.into()];
+    desk.tx.execute_raw(Statement::from_sql_and_values(desk.tx.get_database_backend(), text, values)).await?;
+    Ok(())
+}
+
+/// Sets the password of the user who received this token, and ends all their sessions. The token is used up. Every token that is
+/// not good is refused alike, one of another partner's person included.
+pub async fn reset(app: &App, actor: &Actor, token: &str, password: Secret<String>) -> Result<()> {
+    passwords::check("password", &password)?;
+    limits::by_address(app, limits::ANONYMOUS_RECOVERY, actor.personal_address()).await?;
+    let token = Uuid::try_parse(token.trim()).map_err(|_| logins::worthless_recovery())?;
+    let verifier = verifier(app, token);
+    let select = recovery::Entity::find().filter(Column::Verifier.eq(verifier.clone())).filter(Column::ExpiresAt.gt(clock::system_now()));
+    let found = select.one(&app.db.read).await?.filter(|found| actor.partner_id().is_none_or(|partner| partner == found.partner_id));
+    let found = found.ok_or_else(logins::worthless_recovery)?;
+    let partner = clock::partner(&app.db.read, found.partner_id).await?;
+    let hash = app.passwords.hash(password).await?;
+    let whose = Whose { partner_id: partner.id, user_id: Some(found.user_id) };
+    let caller = Caller { whose, mode: partner.mode, principal_id: found.user_id, claimant_id: found.user_id };
+    let change = Change::Password { user_id: found.user_id, hash, version: None, recovery: Some(verifier) };
+    logins::change(app, caller, actor.request_id, change).await?;
+    logins::forgive(app, found.user_id, actor.personal_address()).await
+}

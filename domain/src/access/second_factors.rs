@@ -1,0 +1,100 @@
+//! By what a person proves, besides her password, that it is she.
+
+use crate::{
+    Error, Result,
+    app::App,
+    kernel::{
+        command::Desk,
+        secrets::{Place, Secret},
+    },
+    people::person,
+};
+use entity::second_factor::{self, Column};
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect,
+    sea_query::{LockType, OnConflict},
+};
+use uuid::Uuid;
+
+/// The column of verified phone numbers.
+pub const PHONE: &str = "second_factor.phone";
+
+/// What a person has set up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Factors {
+    /// The last four digits of her verified phone number.
+    pub phone_last4: Option<String>,
+    /// Whether an authenticator app is set up.
+    pub totp: bool,
+}
+
+/// A person's row, if she has begun to set anything up.
+pub async fn row(connection: &impl ConnectionTrait, user_id: Uuid) -> Result<Option<second_factor::Model>> {
+    Ok(second_factor::Entity::find_by_id(user_id).one(connection).await?)
+}
+
+/// What people have set up; who has set nothing up is left out.
+pub async fn of_people(app: &App, connection: &impl ConnectionTrait, partner_id: Uuid, people: &[Uuid]) -> Result<Vec<(Uuid, Factors)>> {
+    let select =
+        second_factor::Entity::find().filter(Column::UserId.is_in(people.iter().copied())).filter(Column::PartnerId.eq(partner_id));
+    let rows = select.all(connection).await?;
+    rows.iter().map(|row| Ok((row.user_id, factors(app, row)?))).collect()
+}
+
+/// What a person has set up.
+pub async fn of(app: &App, user_id: Uuid) -> Result<Factors> {
+    match row(&app.db.read, user_id).await? {
+        Some(row) => factors(app, &row),
+        None => Ok(Factors::default()),
+    }
+}
+
+fn factors(app: &App, row: &second_factor::Model) -> Result<Factors> {
+    let phone = verified_phone(app, row)?;
+    Ok(Factors { phone_last4: phone.map(|phone| person::last4(phone.reveal())), totp: row.totp_confirmed_at.is_some() })
+}
+
+/// A person's verified phone number.
+pub fn verified_phone(app: &App, row: &second_factor::Model) -> Result<Option<Secret<String>>> {
+    let place = Place { column: PHONE, row: row.user_id, partner: row.partner_id };
+    match (&row.phone, row.phone_verified_at) {
+        (Some(sealed), Some(_)) => Ok(Some(app.vault.open_text(place, sealed)?)),
+        _ => Ok(None),
+    }
+}
+
+/// Refuses a session that has only the password from setting up another factor beside one that it has not passed.
+pub fn must_have_passed(passed: bool, present: Option<&second_factor::Model>) -> Result<()> {
+    let has_one = present.is_some_and(|row| row.phone_verified_at.is_some() || row.totp_confirmed_at.is_some());
+    if has_one && !passed { Err(Error::TwoFactorRequired) } else { Ok(()) }
+}
+
+/// A person's row to set factors up in, held by this transaction.
+pub async fn held(desk: &Desk<'_>, user_id: Uuid) -> Result<second_factor::Model> {
+    let row = second_factor::ActiveModel {
+        user_id: Set(user_id),
+        partner_id: Set(desk.partner.id),
+        phone: Set(None),
+        phone_index: Set(None),
+        phone_verified_at: Set(None),
+        totp: Set(None),
+        totp_confirmed_at: Set(None),
+        totp_step: Set(0),
+    };
+    let insert = second_factor::Entity::insert(row).on_conflict(OnConflict::column(Column::UserId).do_nothing().to_owned());
+    insert.exec_without_returning(desk.tx).await?;
+    let select = second_factor::Entity::find_by_id(user_id).filter(Column::PartnerId.eq(desk.partner.id)).lock(LockType::NoKeyUpdate);
+    select.one(desk.tx).await?.ok_or_else(|| Error::broken("a second factor is gone"))
+}
+
+/// Whether another person of the partner has verified this phone number.
+pub async fn is_taken(desk: &Desk<'_>, user_id: Uuid, phone_index: &[u8]) -> Result<bool> {
+    let found = second_factor::Entity::find()
+        .filter(Column::PartnerId.eq(desk.partner.id))
+        .filter(Column::PhoneIndex.eq(phone_index.to_vec()))
+        .filter(Column::UserId.ne(user_id))
+        .one(desk.tx)
+        .await?;
+    Ok(found.is_some())
+}

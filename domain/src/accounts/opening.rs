@@ -1,0 +1,147 @@
+//! Opening an account.
+
+use super::{
+    joint::{self, JointMember},
+    options,
+    profile::Profile,
+};
+use crate::{
+    Actor, Checks, Refusal, Result, Scope,
+    app::App,
+    kernel::{
+        command::{self, Answer, Command, Desk},
+        events::Happening,
+        idempotency::Key,
+        ledger, secrets,
+    },
+    people::{person::tidy, users},
+};
+use entity::{
+    Kind,
+    account::{self, AccountKind, Ownership, Status},
+    ledger_account::LedgerKind,
+    partner::Mode,
+};
+use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use serde::Serialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// What an account is opened with; nothing in it has been checked. Option texts are taken in any case and spacing.
+#[derive(Clone, Serialize)]
+pub struct NewAccount {
+    pub user_id: Uuid,
+    pub ownership: String,
+    /// The other owner of a joint account; may be named later.
+    pub joint_member: Option<JointMember>,
+    pub kind: String,
+    pub profile: Profile,
+}
+
+/// Opens an account for an approved person; scope `manage`.
+///
+/// An investment account needs every answer about investing, a cash account none (documented: optional for `cash`). The other
+/// owner of a joint account is registered and checked with it; until she is approved as well, the account is neither funded nor traded on.
+pub async fn open(app: &App, actor: &Actor, key: Option<Key>, new: NewAccount) -> Result<Answer<account::Model>> {
+    joint::allowed(app, actor, key.as_ref(), &new, new.joint_member.as_ref()).await?;
+    command::execute(app, actor, key, new).await
+}
+
+/// The kind called by this name.
+pub fn kind_called(text: &str) -> Result<AccountKind> {
+    match options::folded(text).as_str() {
+        "cash" => Ok(AccountKind::Cash),
+        "investment" => Ok(AccountKind::Investment),
+        _ => Err(Refusal::invalid("type", "must be cash or investment").into()),
+    }
+}
+
+impl Command for NewAccount {
+    const NAME: &'static str = "account.open";
+    const SCOPE: Scope = Scope::Manage;
+    const FOR_ONESELF: bool = true;
+    type Done = account::Model;
+
+    fn check(&self, mode: Mode) -> Result<()> {
+        let mut checks = Checks::default();
+        let ownership = checks.note(joint::ownership(&self.ownership));
+        if let Some(kind) = checks.note(kind_called(&self.kind)) {
+            checks.note(self.profile.check(kind));
+        }
+        checks.note(match (&self.joint_member, ownership) {
+            (Some(_), Some(Ownership::Individual)) => Err(joint::not_joint()),
+            (Some(member), _) => member.check(mode),
+            (None, _) => Ok(()),
+        });
+        checks.done()
+    }
+
+    async fn carry_out(&self, desk: &Desk<'_>) -> Result<account::Model> {
+        let user = users::approved(desk.tx, desk.whose, self.user_id, "userId").await?;
+        let joint_member = match &self.joint_member {
+            Some(member) => Some(member.settle(desk, &user).await?),
+            None => None,
+        };
+        let profile = self.profile.clone();
+        let account = account::Model {
+            id: desk.app.ids.next(Kind::Account),
+            partner_id: desk.partner.id,
+            user_id: user.id,
+            number: free_number(desk.tx).await?,
+            ownership: joint::ownership(&self.ownership)?,
+            kind: kind_called(&self.kind)?,
+            status: Status::Active,
+            marital_status: profile.marital_status,
+            country_of_citizenship: profile.country_of_citizenship,
+            employment_status: profile.employment_status,
+            employment_position: tidy(&profile.employment_position),
+            employer_name: tidy(&profile.employer_name),
+            annual_income: profile.annual_income,
+            investment_objective: profile.investment_objective,
+            investment_experience: profile.investment_experience,
+            net_liquid_worth: profile.net_liquid_worth,
+            net_total_worth: profile.net_total_worth,
+            is_director: profile.is_director,
+            director_of: profile.director_of.as_deref().map(tidy),
+            risk_tolerance: profile.risk_tolerance,
+            opened_at: desk.now,
+            joint_member_id: joint_member.map(|member| member.id),
+            status_reason: None,
+        };
+        account::ActiveModel::from(account.clone()).reset_all().insert(desk.tx).await?;
+        for kind in [LedgerKind::Cash, LedgerKind::Unsettled, LedgerKind::PendingDeposit] {
+            desk.customer_account(account.id, kind, ledger::USD).await?;
+        }
+        desk.fact().record_first(desk.tx, Happening::AccountCreated, account.id, facts(&account)).await?;
+        Ok(account)
+    }
+
+    fn object(done: &account::Model) -> Uuid {
+        done.id
+    }
+}
+
+/// What an event says of an account.
+pub fn facts(account: &account::Model) -> Value {
+    json!({
+        "id": account.id,
+        "user_id": account.user_id,
+        "joint_member_id": account.joint_member_id,
+        "status": account.status,
+        "ownership": account.ownership,
+        "account_type": account.kind,
+    })
+}
+
+/// Four letters and five digits that no account has.
+async fn free_number(connection: &impl ConnectionTrait) -> Result<String> {
+    loop {
+        let bytes = secrets::random::<9>()?;
+        let number: String =
+            bytes.iter().enumerate().map(|(place, byte)| char::from(if place < 4 { b'A' + byte % 26 } else { b'0' + byte % 10 })).collect();
+        let taken = account::Entity::find().filter(account::Column::Number.eq(number.as_str())).one(connection).await?;
+        if taken.is_none() {
+            return Ok(number);
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Accounts with the people who own them, as the documented bodies tell them.
+
+use super::{of, owned_by, owners, within};
+use crate::{
+    Actor, Result, Scope,
+    app::App,
+    kernel::audit_log,
+    kernel::{
+        actor::Whose,
+        pages::{Page, Slice},
+    },
+    people::users::{self, Registered},
+};
+use entity::account;
+use sea_orm::{EntityTrait, QueryFilter};
+use std::collections::HashMap;
+use uuid::Uuid;
+
+/// An account with its owners. A person who has signed in sees herself alone of them.
+#[derive(Clone, Debug)]
+pub struct Titled {
+    pub account: account::Model,
+    pub owner: Option<Registered>,
+    pub joint_member: Option<Registered>,
+}
+
+impl Titled {
+    fn of(account: account::Model, people: &HashMap<Uuid, Registered>) -> Self {
+        let owner = people.get(&account.user_id).cloned();
+        let joint_member = account.joint_member_id.and_then(|id| people.get(&id).cloned());
+        Self { account, owner, joint_member }
+    }
+}
+
+/// The account with this id and its owners; scope `read`. Who looked is written down.
+pub async fn look_up(app: &App, actor: &Actor, id: Uuid) -> Result<Option<Titled>> {
+    let caller = actor.self_or_caller(Scope::Read)?;
+    let Some(account) = within(&app.db.read, caller.whose, id).await? else { return Ok(None) };
+    let people = people_of(app, caller.whose, std::slice::from_ref(&account)).await?;
+    audit_log::looked(app, &caller, actor.request_id, "account.look_up", Some(account.id)).await?;
+    Ok(Some(Titled::of(account, &people)))
+}
+
+/// A page of the accounts that a person owns, alone or with another, with their owners; scope `read`. Who looked is written down,
+/// once for the page.
+pub async fn look_through(app: &App, actor: &Actor, user_id: Uuid, page: &Page) -> Result<Slice<Titled>> {
+    let caller = actor.self_or_caller(Scope::Read)?;
+    let select = account::Entity::find().filter(of(caller.whose)).filter(owned_by(user_id));
+    let Slice { rows, has_previous, has_next } = page.of(&app.db.read, select, account::Column::Id).await?;
+    let people = people_of(app, caller.whose, &rows).await?;
+    audit_log::looked(app, &caller, actor.request_id, "account.list", Some(user_id)).await?;
+    Ok(Slice { rows: rows.into_iter().map(|account| Titled::of(account, &people)).collect(), has_previous, has_next })
+}
+
+async fn people_of(app: &App, whose: Whose, accounts: &[account::Model]) -> Result<HashMap<Uuid, Registered>> {
+    users::registered(&app.db.read, whose, accounts.iter().flat_map(owners)).await
+}

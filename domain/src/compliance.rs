@@ -1,0 +1,5 @@
+//! Identity checks, their documents and reviews, and screening against watch lists.
+
+pub mod kyc;
+pub mod rescreening;
+pub mod screening;

@@ -1,0 +1,187 @@
+//! What a check goes by, corrected and judged anew.
+
+use super::{applicant, hits, is_listed, judge, parts, sealed_applicant, ssn_index, written};
+use crate::{
+    Checks, Code, Error, Refusal, Result,
+    compliance::screening,
+    kernel::{command::Desk, events::Happening},
+    people::{
+        applicants::{self, Applicant, BIRTH_DATE, NewAddress, PHONE, SSN, sealed, valid},
+        person::{Email, parse_birth_date, person_name, tidy},
+        ssn::Ssn,
+    },
+    providers::identity::{self, Check},
+};
+use entity::{
+    kyc,
+    partner::Mode,
+    user::{self, Status},
+};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait};
+use serde::Serialize;
+use serde_json::json;
+
+/// What is corrected of a person; nothing in it has been checked. What is absent stays as it is.
+#[derive(Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Patch {
+    pub first_name: Option<String>,
+    pub last_name: Option<String>,
+    pub email: Option<String>,
+    /// An empty one takes it away.
+    pub phone: Option<String>,
+    pub ssn: Option<String>,
+    pub birth_date: Option<String>,
+    pub address: PatchedAddress,
+}
+
+/// What is corrected of an address.
+#[derive(Clone, Default, PartialEq, Eq, Serialize)]
+pub struct PatchedAddress {
+    pub line1: Option<String>,
+    /// An empty one takes it away.
+    pub line2: Option<String>,
+    pub city: Option<String>,
+    pub state: Option<String>,
+    pub postal_code: Option<String>,
+    pub country_code: Option<String>,
+}
+
+impl Patch {
+    /// Another name and nothing else.
+    pub fn of_name(first_name: Option<String>, last_name: Option<String>) -> Self {
+        Self { first_name, last_name, ..Self::default() }
+    }
+
+    /// Whether nothing is corrected.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Refuses what cannot be, whatever stands beside it; an address is looked at once it is whole.
+    pub fn check(&self, mode: Mode) -> Result<()> {
+        let mut checks = Checks::default();
+        for (field, name) in [("firstName", &self.first_name), ("lastName", &self.last_name)] {
+            if let Some(name) = name {
+                checks.note(person_name(field, name));
+            }
+        }
+        if let Some(email) = &self.email {
+            checks.note(valid("email", Email::parse(email)));
+        }
+        if let Some(phone) = self.phone.as_ref().filter(|phone| !phone.is_empty()) {
+            checks.note(applicants::check_phone(phone));
+        }
+        if let Some(ssn) = &self.ssn {
+            checks.note(valid("ssn", Ssn::parse(ssn, mode == Mode::Sandbox)));
+        }
+        if let Some(day) = &self.birth_date {
+            checks.note(valid("birthDate", parse_birth_date(day)));
+        }
+        checks.done()
+    }
+
+    /// The person as she is with this corrected.
+    fn applied(&self, desk: &Desk<'_>, to: &Applicant) -> Result<Applicant> {
+        let or = |given: &Option<String>, kept: &str| given.as_deref().map_or_else(|| kept.to_owned(), tidy);
+        let or_none = |given: Option<&str>, kept: Option<&String>| match given {
+            Some(given) => Some(given.to_owned()).filter(|given| !given.is_empty()),
+            None => kept.cloned(),
+        };
+        let ssn = self.ssn.as_deref().map(|ssn| valid("ssn", Ssn::parse(ssn, desk.partner.mode == Mode::Sandbox))).transpose()?;
+        let birth_date = self.birth_date.as_deref().map(|day| valid("birthDate", parse_birth_date(day))).transpose()?;
+        let (patch, kept) = (&self.address, &to.address);
+        let address = NewAddress {
+            line1: or(&patch.line1, &kept.line1),
+            line2: or_none(patch.line2.as_deref(), kept.line2.as_ref()),
+            city: or(&patch.city, &kept.city),
+            state: or(&patch.state, &kept.state),
+            postal_code: or(&patch.postal_code, &kept.postal_code),
+            country_code: or(&patch.country_code, &kept.country_code),
+        };
+        address.check()?;
+        let address = address.tidied();
+        let birth_date = birth_date.unwrap_or(to.birth_date);
+        applicants::born_by(birth_date, desk.today())?;
+        Ok(Applicant {
+            first_name: or(&self.first_name, &to.first_name),
+            last_name: or(&self.last_name, &to.last_name),
+            email: self.email.as_deref().map_or(to.email.as_str(), str::trim).to_owned(),
+            phone: or_none(self.phone.as_deref(), to.phone.as_ref()),
+            ssn: ssn.map_or_else(|| to.ssn.clone(), |ssn| ssn.reveal()),
+            birth_date,
+            address,
+        })
+    }
+}
+
+/// A check whose evidence was corrected and judged anew, before it is written; its outcome is still the one from before.
+pub struct Reconsidered {
+    pub check: kyc::Model,
+    pub applicant: Applicant,
+    /// Whether the person resembles an entry of a watch list, or cannot be screened.
+    pub needs_reviewer: bool,
+}
+
+/// Corrects what a check goes by, and the person whom it moves, and judges it anew: nothing where that changes nothing.
+///
+/// What the answers to the questions came to goes on counting.
+pub async fn reconsider(desk: &Desk<'_>, mut check: kyc::Model, patch: &Patch) -> Result<Option<Reconsidered>> {
+    let kept = applicant(desk.app, &check)?.map(|kept| kept.reveal().clone());
+    let user = match check.user_id {
+        Some(id) => user::Entity::find_by_id(id).one(desk.tx).await?,
+        None => None,
+    };
+    if user.as_ref().is_some_and(|user| user.status == Status::Closed) {
+        return Err(Refusal::new(Code::KycNotOpen, "", "The person is no longer a customer.").into());
+    }
+    let present = match &user {
+        Some(user) => Applicant::of(desk.app, user)?,
+        None => None,
+    };
+    let before = present.or_else(|| kept.clone()).ok_or_else(|| Error::broken("an identity check is about nobody"))?;
+    let after = patch.applied(desk, &before)?;
+    if kept.as_ref() == Some(&after) && before == after {
+        return Ok(None);
+    }
+    if let Some(user) = user.filter(|_| before != after) {
+        let user = rewritten(desk, user, &before, &after)?.update(desk.tx).await?;
+        desk.fact().record(desk.tx, Happening::UserUpdated, user.id, json!({ "id": user.id, "status": user.status })).await?;
+    }
+    hits::screen_again(desk, check.id, &after).await?;
+    let is_listed = is_listed(desk.tx, check.id).await?;
+    let judged = judge(desk, &after, check.user_id, is_listed).await?;
+    let (mut judged, tags) = judged.ok_or(Error::Unavailable("No identity check is configured for live partners."))?;
+    judged.extend(parts(&check).into_iter().filter(|part| part.check == Check::Answers));
+    check.score = identity::score(&judged);
+    (check.parts, check.tags) = (written(&judged)?, tags);
+    check.applicant = Some(sealed_applicant(desk, check.id, &after)?);
+    check.ssn_index = Some(ssn_index(desk, &after));
+    let needs_reviewer = is_listed || screening::cannot_screen(desk, &after).await?;
+    Ok(Some(Reconsidered { check, applicant: after, needs_reviewer }))
+}
+
+/// The person's row with what is another than before, so that what was written meanwhile stays.
+fn rewritten(desk: &Desk<'_>, user: user::Model, before: &Applicant, after: &Applicant) -> Result<user::ActiveModel> {
+    let id = user.id;
+    let mut row: user::ActiveModel = user.into();
+    row.first_name.set_if_not_equals(after.first_name.clone());
+    row.last_name.set_if_not_equals(after.last_name.clone());
+    row.email.set_if_not_equals(after.email.clone());
+    row.address_line_1.set_if_not_equals(Some(after.address.line1.clone()));
+    row.address_line_2.set_if_not_equals(after.address.line2.clone());
+    row.address_city.set_if_not_equals(Some(after.address.city.clone()));
+    row.address_state.set_if_not_equals(Some(after.address.state.clone()));
+    row.address_postal_code.set_if_not_equals(Some(after.address.postal_code.clone()));
+    row.address_country_code.set_if_not_equals(Some(after.address.country_code.clone()));
+    if before.phone != after.phone {
+        row.phone = Set(sealed(desk, id, PHONE, after.phone.as_deref())?);
+    }
+    if before.birth_date != after.birth_date {
+        row.birth_date = Set(sealed(desk, id, BIRTH_DATE, Some(&after.birth_date.to_string()))?);
+    }
+    if before.ssn != after.ssn {
+        row.ssn = Set(sealed(desk, id, SSN, Some(&after.ssn))?);
+        row.ssn_index = Set(Some(ssn_index(desk, after)));
+    }
+    Ok(row)
+}

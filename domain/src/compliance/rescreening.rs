@@ -1,0 +1,177 @@
+//! Screening existing customers again after a list was imported: in the background, in small batches, one server at a time.
+//!
+//! A run goes through the present identity checks in the order of their ids and keeps how far it is, so that any server continues it. A
+//! check that is looked at twice has no hit twice.
+
+use super::{
+    kyc::{self as checks, hits},
+    screening::{Cache, is_open, runs::of_customers},
+};
+use crate::{
+    Error, Result,
+    app::App,
+    kernel::{
+        actor::Whose,
+        clock,
+        command::{Desk, pause},
+    },
+    people::applicants::Applicant,
+};
+use chrono::Duration;
+use entity::{
+    kyc, screening_run,
+    user::{self, Status},
+};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, ExprTrait, any},
+};
+use uuid::Uuid;
+
+/// Checks that are read and compared at once.
+const BATCH: u64 = 50;
+
+/// How long a server that works on a run keeps others away from it, since it last moved on.
+fn lease() -> Duration {
+    Duration::seconds(5)
+}
+
+/// How often a customer's check is tried again whose rows another transaction holds.
+const TRIES: u32 = 5;
+
+/// Screens the next customers of the run that has not finished, if no other server does; whether there may be more at once.
+pub async fn carry_on(app: &App, server: Uuid) -> Result<bool> {
+    let unfinished = screening_run::Entity::find().filter(screening_run::Column::FinishedAt.is_null());
+    let Some(run) = unfinished.order_by_desc(screening_run::Column::WatchListId).one(&app.db.read).await? else { return Ok(false) };
+    let free = any![
+        screening_run::Column::LeasedBy.is_null(),
+        screening_run::Column::LeasedBy.eq(server),
+        screening_run::Column::LeasedUntil.lt(clock::system_now()),
+    ];
+    let leased = screening_run::Entity::update_many()
+        .col_expr(screening_run::Column::LeasedBy, Expr::value(server))
+        .col_expr(screening_run::Column::LeasedUntil, Expr::value(clock::system_now() + lease()))
+        .filter(screening_run::Column::WatchListId.eq(run.watch_list_id))
+        .filter(screening_run::Column::FinishedAt.is_null())
+        .filter(free);
+    let tx = app.db.write().await?;
+    let is_ours = leased.exec(&tx).await?.rows_affected == 1;
+    tx.commit().await?;
+    if !is_ours {
+        return Ok(false);
+    }
+    // As it is under the lease: another server may have moved it on.
+    let Some(run) = screening_run::Entity::find_by_id(run.watch_list_id).one(&app.db.read).await? else { return Ok(true) };
+    let mut select = of_customers().order_by_asc(kyc::Column::Id).limit(BATCH);
+    if let Some(last) = run.last_kyc_id {
+        select = select.filter(kyc::Column::Id.gt(last));
+    }
+    let batch = select.all(&app.db.read).await?;
+    let last = batch.last().map(|check| check.id);
+    let (screened, (alike, mut failed)) = (batch.len(), alike(app, batch).await?);
+    let mut found = 0;
+    let mut not_now = None;
+    for check in alike {
+        match screen(app, &check).await {
+            Ok(new) => found += new,
+            Err(error) if error.is_outage() => return Err(error),
+            Err(error) if error.is_transient() => not_now = Some(error),
+            // One customer does not keep the others from being screened.
+            Err(error) => {
+                tracing::error!(cause = %error.cause(), check = %check.id, "a customer could not be screened again");
+                failed += 1;
+            }
+        }
+    }
+    // A customer who could not be screened now is not passed over: the batch is screened once more.
+    if let Some(error) = not_now {
+        return Err(error);
+    }
+    let moved = screening_run::Entity::update_many()
+        .col_expr(screening_run::Column::Screened, Expr::col(screening_run::Column::Screened).add(number(screened)))
+        .col_expr(screening_run::Column::Failed, Expr::col(screening_run::Column::Failed).add(number(failed)))
+        .col_expr(screening_run::Column::Hits, Expr::col(screening_run::Column::Hits).add(number(found)))
+        .filter(screening_run::Column::WatchListId.eq(run.watch_list_id))
+        .filter(screening_run::Column::LeasedBy.eq(server));
+    let moved = match last {
+        Some(last) => moved.col_expr(screening_run::Column::LastKycId, Expr::value(last)),
+        None => moved.col_expr(screening_run::Column::FinishedAt, Expr::value(clock::system_now())),
+    };
+    let tx = app.db.write().await?;
+    moved.exec(&tx).await?;
+    tx.commit().await?;
+    Ok(last.is_some())
+}
+
+fn number(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// The checks of a batch whose person any entry resembles, and how many could not be read. The comparison runs beside the requests.
+async fn alike(app: &App, batch: Vec<kyc::Model>) -> Result<(Vec<kyc::Model>, usize)> {
+    let cache: &Cache = &app.screening;
+    let Some(people) = cache.people(&app.db.read).await? else { return Ok((Vec::new(), 0)) };
+    let (mut readable, mut failed) = (Vec::new(), 0);
+    for check in batch {
+        app.vault.ready_for(&app.db, check.partner_id).await?;
+        match person_of(app, &app.db.read, &check).await {
+            Ok(Some(person)) => readable.push((check, person)),
+            Ok(None) => failed += 1,
+            Err(error) if error.is_transient() => return Err(error),
+            Err(error) => {
+                tracing::error!(cause = %error.cause(), check = %check.id, "an identity check cannot be read and was not screened again");
+                failed += 1;
+            }
+        }
+    }
+    let compare = move || readable.into_iter().filter(|(_, person)| people.resemble(person)).map(|(check, _)| check).collect();
+    let alike = tokio::task::spawn_blocking(compare).await;
+    Ok((alike.map_err(|_| Error::broken("a screening broke off"))?, failed))
+}
+
+/// The person of a check; none where too little is known.
+async fn person_of(app: &App, connection: &impl ConnectionTrait, check: &kyc::Model) -> Result<Option<Applicant>> {
+    if let Some(applicant) = checks::applicant(app, check)? {
+        return Ok(Some(applicant.reveal().clone()));
+    }
+    match check.user_id {
+        Some(id) => user::Entity::find_by_id(id).one(connection).await?.map_or(Ok(None), |user| Applicant::of(app, &user)),
+        None => Ok(None),
+    }
+}
+
+/// Writes the hits of one check that were not known, and sends the customer to a reviewer; how many there are.
+async fn screen(app: &App, check: &kyc::Model) -> Result<usize> {
+    for attempt in 1..TRIES {
+        match screen_once(app, check).await {
+            Err(error) if error.is_retryable() || matches!(error, Error::Busy) => pause(attempt).await,
+            other => return other,
+        }
+    }
+    screen_once(app, check).await
+}
+
+async fn screen_once(app: &App, check: &kyc::Model) -> Result<usize> {
+    let tx = app.db.write().await?;
+    let partner = clock::locked(&tx, check.partner_id).await?;
+    let desk = Desk { app, tx: &tx, partner: &partner, whose: Whose::all_of(partner.id), actor_id: None, now: clock::now_of(&partner) };
+    // As it is now that nothing else changes it.
+    let Some(check) = checks::within(&tx, desk.whose, check.id).await?.filter(|check| check.superseded_at.is_none()) else { return Ok(0) };
+    let user = match check.user_id {
+        Some(id) => user::Entity::find_by_id(id).one(&tx).await?,
+        None => None,
+    };
+    if user.is_none_or(|user| user.status == Status::Closed) {
+        return Ok(0);
+    }
+    let Some(person) = person_of(app, &tx, &check).await? else { return Ok(0) };
+    let mut new = hits::screen_again(&desk, check.id, &person).await?;
+    new.retain(is_open);
+    let found = new.len();
+    if found > 0 {
+        hits::reopen(&desk, check, &new).await?;
+    }
+    tx.commit().await?;
+    app.sequencer.wake();
+    Ok(found)
+}

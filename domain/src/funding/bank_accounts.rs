@@ -1,0 +1,273 @@
+//! Bank accounts outside, which deposits are pulled from.
+
+use super::routing_number::{AccountNumber, RoutingNumber};
+use crate::{
+    Actor, Checks, Code, Refusal, Result, Scope,
+    app::App,
+    kernel::{
+        audit_log,
+        command::{self, Answer, Command, Desk},
+        events::Happening,
+        idempotency::Key,
+        pages::{Page, Slice},
+        secrets::{Place, Secret},
+    },
+    people::{applicants, person, users},
+};
+use entity::{Kind, bank_account, partner::Mode, transfer, user};
+use sea_orm::{
+    ActiveModelTrait,
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, Select,
+    sea_query::{Expr, LockType},
+};
+use serde::Serialize;
+use serde_json::json;
+use std::collections::HashSet;
+use uuid::Uuid;
+
+/// A bank account as the customer wrote it down.
+#[derive(Clone, Serialize)]
+pub struct NewBankAccount {
+    pub user_id: Uuid,
+    pub number: String,
+    pub routing_number: String,
+    pub nickname: String,
+}
+
+/// Links a bank account of an approved person; scope `manage`. The first one is not made the default (documented).
+///
+/// The routing number must carry the American Bankers Association's checksum.
+pub async fn link(app: &App, actor: &Actor, key: Option<Key>, new: NewBankAccount) -> Result<Answer<bank_account::Model>> {
+    command::execute(app, actor, key, new).await
+}
+
+const NUMBER: &str = "bank_account.number";
+
+impl Command for NewBankAccount {
+    const NAME: &'static str = "bank_account.link";
+    const SCOPE: Scope = Scope::Manage;
+    const FOR_ONESELF: bool = true;
+    type Done = bank_account::Model;
+
+    fn check(&self, _: Mode) -> Result<()> {
+        let mut checks = Checks::default();
+        checks.note(match self.number.as_str() {
+            "" => Err(Refusal::required("number").into()),
+            number => applicants::valid("number", AccountNumber::parse(number)),
+        });
+        checks.note(applicants::valid("routingNumber", RoutingNumber::parse(&self.routing_number)));
+        checks.note(person::check_words("nickname", &self.nickname));
+        checks.done()
+    }
+
+    async fn carry_out(&self, desk: &Desk<'_>) -> Result<bank_account::Model> {
+        let user = users::approved(desk.tx, desk.whose, self.user_id, "userId").await?;
+        let id = desk.app.ids.next(Kind::BankAccount);
+        let place = Place { column: NUMBER, row: id, partner: desk.partner.id };
+        let number = applicants::valid("number", AccountNumber::parse(&self.number))?;
+        let bank_account = bank_account::Model {
+            id,
+            partner_id: desk.partner.id,
+            user_id: user.id,
+            nickname: person::tidy(&self.nickname),
+            routing_number: self.routing_number.clone(),
+            number: desk.app.vault.seal(place, number.reveal().as_bytes())?,
+            number_last4: number.tail().to_owned(),
+            is_default: false,
+            linked_at: desk.now,
+            removed_at: None,
+        };
+        bank_account::ActiveModel::from(bank_account.clone()).reset_all().insert(desk.tx).await?;
+        let facts = json!({ "id": id, "user_id": user.id });
+        desk.fact().record_first(desk.tx, Happening::BankAccountCreated, id, facts).await?;
+        Ok(bank_account)
+    }
+
+    fn object(done: &bank_account::Model) -> Uuid {
+        done.id
+    }
+}
+
+/// What is new about a bank account; what is absent stays as it is.
+#[derive(Clone, Debug, Serialize)]
+pub struct BankAccountUpdate {
+    pub bank_account_id: Uuid,
+    pub nickname: Option<String>,
+    pub is_default: Option<bool>,
+}
+
+/// Renames a bank account of an approved person, or makes it her default, or no longer; scope `manage`. The one that was the
+/// default before is so no longer.
+pub async fn update(app: &App, actor: &Actor, key: Option<Key>, update: BankAccountUpdate) -> Result<Answer<bank_account::Model>> {
+    command::execute(app, actor, key, update).await
+}
+
+impl Command for BankAccountUpdate {
+    const NAME: &'static str = "bank_account.update";
+    const SCOPE: Scope = Scope::Manage;
+    const FOR_ONESELF: bool = true;
+    type Done = bank_account::Model;
+
+    fn check(&self, _: Mode) -> Result<()> {
+        self.nickname.as_ref().map_or(Ok(()), |nickname| person::check_words("nickname", nickname))
+    }
+
+    async fn carry_out(&self, desk: &Desk<'_>) -> Result<bank_account::Model> {
+        let (user, before) = held(desk, self.bank_account_id).await?;
+        users::require_approved(&user)?;
+        let mut bank_account = before.clone();
+        if let Some(nickname) = &self.nickname {
+            bank_account.nickname = person::tidy(nickname);
+        }
+        bank_account.is_default = self.is_default.unwrap_or(before.is_default);
+        if bank_account == before {
+            return Ok(before);
+        }
+        if bank_account.is_default && !before.is_default {
+            bank_account::Entity::update_many()
+                .col_expr(bank_account::Column::IsDefault, Expr::value(false))
+                .filter(bank_account::Column::UserId.eq(user.id))
+                .filter(bank_account::Column::IsDefault.eq(true))
+                .exec(desk.tx)
+                .await?;
+        }
+        let mut row: bank_account::ActiveModel = before.into();
+        row.nickname = Set(bank_account.nickname);
+        row.is_default = Set(bank_account.is_default);
+        let bank_account = row.update(desk.tx).await?;
+        let facts = json!({ "id": bank_account.id, "user_id": user.id, "default": bank_account.is_default });
+        desk.fact().record(desk.tx, Happening::BankAccountUpdated, bank_account.id, facts).await?;
+        Ok(bank_account)
+    }
+
+    fn object(done: &bank_account::Model) -> Uuid {
+        done.id
+    }
+}
+
+/// A bank account that shall not be used any more.
+#[derive(Clone, Debug, Serialize)]
+pub struct Removal {
+    pub bank_account_id: Uuid,
+}
+
+/// Removes a bank account; scope `manage`. Refused while a transfer from or to it is under way. It is found no more, but the
+/// transfers of its time still show it. An unapproved person can be rid of hers as well.
+pub async fn remove(app: &App, actor: &Actor, key: Option<Key>, removal: Removal) -> Result<Answer<bank_account::Model>> {
+    command::execute(app, actor, key, removal).await
+}
+
+impl Command for Removal {
+    const NAME: &'static str = "bank_account.remove";
+    const SCOPE: Scope = Scope::Manage;
+    const FOR_ONESELF: bool = true;
+    type Done = bank_account::Model;
+
+    fn check(&self, _: Mode) -> Result<()> {
+        Ok(())
+    }
+
+    async fn carry_out(&self, desk: &Desk<'_>) -> Result<bank_account::Model> {
+        let (user, bank_account) = held(desk, self.bank_account_id).await?;
+        let pending = transfer::Entity::find()
+            .filter(transfer::Column::BankAccountId.eq(bank_account.id))
+            .filter(transfer::Column::Status.eq(transfer::Status::Pending));
+        if pending.one(desk.tx).await?.is_some() {
+            let text = "A transfer from or to the bank account is under way.";
+            return Err(Refusal::new(Code::TransferPending, "bankAccountId", text).into());
+        }
+        let mut row: bank_account::ActiveModel = bank_account.into();
+        row.is_default = Set(false);
+        row.removed_at = Set(Some(desk.now));
+        let bank_account = row.update(desk.tx).await?;
+        let facts = json!({ "id": bank_account.id, "user_id": user.id });
+        desk.fact().record(desk.tx, Happening::BankAccountDeleted, bank_account.id, facts).await?;
+        Ok(bank_account)
+    }
+
+    fn object(done: &bank_account::Model) -> Uuid {
+        done.id
+    }
+}
+
+/// The bank account named by `bankAccountId` and whose it is, both held by this transaction, so that one person's bank accounts
+/// change one at a time and no transfer begins meanwhile.
+async fn held(desk: &Desk<'_>, id: Uuid) -> Result<(user::Model, bank_account::Model)> {
+    let missing = || Refusal::not_found("bankAccountId");
+    let found = linked(desk.partner.id).filter(bank_account::Column::Id.eq(id)).one(desk.tx).await?;
+    let found = found.filter(|found| desk.whose.covers(found.user_id)).ok_or_else(missing)?;
+    let user = users::held(desk.tx, found.user_id).await?;
+    let select = linked(desk.partner.id).filter(bank_account::Column::Id.eq(id)).lock(LockType::Update);
+    Ok((user, select.one(desk.tx).await?.ok_or_else(missing)?))
+}
+
+/// The number in full.
+pub fn number(app: &App, bank_account: &bank_account::Model) -> Result<Secret<String>> {
+    app.vault.open_text(Place { column: NUMBER, row: bank_account.id, partner: bank_account.partner_id }, &bank_account.number)
+}
+
+/// A partner's bank accounts but for those that were removed.
+fn linked(partner_id: Uuid) -> Select<bank_account::Entity> {
+    bank_account::Entity::find().filter(bank_account::Column::PartnerId.eq(partner_id)).filter(bank_account::Column::RemovedAt.is_null())
+}
+
+/// The bank account with this id, whose number is about to be told in full; scope `read`. Who looked is written down.
+pub async fn look_up(app: &App, actor: &Actor, id: Uuid) -> Result<Option<bank_account::Model>> {
+    let caller = actor.self_or_caller(Scope::Read)?;
+    let found = linked(caller.whose.partner_id).filter(bank_account::Column::Id.eq(id)).one(&app.db.read).await?;
+    let Some(found) = found.filter(|found| caller.whose.covers(found.user_id)) else { return Ok(None) };
+    audit_log::looked(app, &caller, actor.request_id, "bank_account.look_up", Some(found.id)).await?;
+    Ok(Some(found))
+}
+
+/// Whether an id stands on the list of a person's bank accounts, or stood there before it was removed.
+pub async fn is_place(connection: &impl ConnectionTrait, user: &user::Model, id: Uuid) -> Result<bool> {
+    let select = bank_account::Entity::find_by_id(id).filter(bank_account::Column::UserId.eq(user.id));
+    Ok(select.one(connection).await?.is_some())
+}
+
+/// A page of a person's bank accounts whose numbers are about to be told in full; scope `read`. Who looked is written down,
+/// once for the page.
+pub async fn look_through(app: &App, actor: &Actor, user_id: Uuid, page: &Page) -> Result<Slice<bank_account::Model>> {
+    let caller = actor.self_or_caller(Scope::Read)?;
+    let select = linked(caller.whose.partner_id).filter(bank_account::Column::UserId.eq(user_id));
+    let slice = page.of(&app.db.read, select, bank_account::Column::Id).await?;
+    audit_log::looked(app, &caller, actor.request_id, "bank_account.list", Some(user_id)).await?;
+    Ok(slice)
+}
+
+/// Of these bank accounts, those that the caller may see; scope `read`. Removed ones are among them, since transfers still show them.
+pub async fn visible(connection: &impl ConnectionTrait, actor: &Actor, ids: impl Iterator<Item = Uuid>) -> Result<HashSet<Uuid>> {
+    let whose = actor.whose(Scope::Read)?;
+    let ids: HashSet<Uuid> = ids.collect();
+    let Some(only) = whose.user_id else { return Ok(ids) };
+    let own = bank_account::Entity::find()
+        .filter(bank_account::Column::PartnerId.eq(whose.partner_id))
+        .filter(bank_account::Column::UserId.eq(only))
+        .filter(bank_account::Column::Id.is_in(ids));
+    Ok(own.all(connection).await?.into_iter().map(|found| found.id).collect())
+}
+
+/// Several people's default bank accounts, at most one each.
+pub async fn defaults_of(connection: &impl ConnectionTrait, partner_id: Uuid, people: &[Uuid]) -> Result<Vec<bank_account::Model>> {
+    let select = linked(partner_id)
+        .filter(bank_account::Column::UserId.is_in(people.iter().copied()))
+        .filter(bank_account::Column::IsDefault.eq(true));
+    Ok(select.all(connection).await?)
+}
+
+/// The bank account named by `bankAccountId`, of one of these people; one of somebody else is not found. It is not removed before
+/// the transaction ends.
+pub async fn of_people(
+    connection: &impl ConnectionTrait,
+    partner_id: Uuid,
+    people: impl Iterator<Item = Uuid>,
+    id: Uuid,
+) -> Result<bank_account::Model> {
+    let select = linked(partner_id)
+        .filter(bank_account::Column::Id.eq(id))
+        .filter(bank_account::Column::UserId.is_in(people))
+        .lock(LockType::KeyShare);
+    select.one(connection).await?.ok_or_else(|| Refusal::not_found("bankAccountId").into())
+}

@@ -1,0 +1,171 @@
+//! Money in: ACH deposits, from the customer's word to settled cash.
+
+use super::bank_accounts;
+use crate::{
+    Actor, Error, Refusal, Result, Scope, accounts,
+    app::App,
+    kernel::{
+        calendar,
+        command::{self, Answer, Command, Desk},
+        events::Happening,
+        idempotency::Key,
+        ledger::{Entry, USD},
+        pages::{Page, Slice},
+        timers,
+    },
+};
+use entity::{
+    Kind, Money,
+    ledger_account::LedgerKind,
+    partner::Mode,
+    timer::TimerKind,
+    transfer::{self, Direction, Status},
+};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use serde::Serialize;
+use serde_json::json;
+use uuid::Uuid;
+
+/// A deposit as asked for.
+#[derive(Clone, Debug, Serialize)]
+pub struct NewDeposit {
+    pub account_id: Uuid,
+    pub bank_account_id: Uuid,
+    pub amount: Money,
+}
+
+/// Pulls money from a bank account into a brokerage account of the same approved person, or of two, who may both pay into
+/// it; scope `transfer`. A person who has signed in may use her own bank accounts alone.
+///
+/// The amount is in US dollars, above zero. It is `pending`, and no cash, until the debit settles at 08:30 New York on the
+/// next banking day (documented: settled in T+1 days).
+pub async fn deposit(app: &App, actor: &Actor, key: Option<Key>, new: NewDeposit) -> Result<Answer<transfer::Model>> {
+    command::execute(app, actor, key, new).await
+}
+
+/// The most one transfer may move: what the ten digits of cents in an ACH entry hold.
+const MOST: Money = Money::from_units(9_999_999_999);
+
+impl Command for NewDeposit {
+    const NAME: &'static str = "deposit.create";
+    const SCOPE: Scope = Scope::Transfer;
+    const FOR_ONESELF: bool = true;
+    type Done = transfer::Model;
+
+    fn check(&self, _: Mode) -> Result<()> {
+        if !self.amount.is_positive() {
+            return Err(Refusal::invalid("amount", "must be above zero").into());
+        }
+        if self.amount > MOST {
+            return Err(Refusal::invalid("amount", format!("must be at most {MOST}")).into());
+        }
+        Ok(())
+    }
+
+    async fn carry_out(&self, desk: &Desk<'_>) -> Result<transfer::Model> {
+        let account = accounts::usable(desk.tx, desk.whose, self.account_id).await?;
+        let payers = accounts::owners(&account).filter(|owner| desk.whose.covers(*owner));
+        let bank_account = bank_accounts::of_people(desk.tx, desk.partner.id, payers, self.bank_account_id).await?;
+        let rail = match desk.partner.mode {
+            Mode::Sandbox => &desk.app.providers.sandbox_ach,
+            Mode::Live => desk.app.providers.live_ach.as_ref().ok_or(Error::Unavailable("No ACH rail is configured for live partners."))?,
+        };
+        let settles_at = rail.debit_settles_at(desk.now);
+        let transfer = transfer::Model {
+            id: desk.app.ids.next(Kind::Transfer),
+            partner_id: desk.partner.id,
+            account_id: account.id,
+            bank_account_id: bank_account.id,
+            direction: Direction::Deposit,
+            amount: self.amount,
+            status: Status::Pending,
+            expected_on: calendar::new_york_date(settles_at),
+            created_at: desk.now,
+            settled_at: None,
+        };
+        transfer::ActiveModel::from(transfer.clone()).reset_all().insert(desk.tx).await?;
+        timers::schedule(desk.tx, desk.app.ids, desk.partner.id, TimerKind::DepositSettle, transfer.id, settles_at).await?;
+        let mut fact = desk.fact();
+        let mut entry = Entry::default();
+        entry.post(
+            &desk.house_account(LedgerKind::BankAchInTransit, USD).await?,
+            &desk.customer_account(account.id, LedgerKind::PendingDeposit, USD).await?,
+            transfer.amount.units(),
+        );
+        written(entry.write(desk.tx, desk.app.ids, &mut fact).await?)?;
+        fact.record_first(desk.tx, Happening::DepositPending, transfer.id, facts(&transfer)).await?;
+        Ok(transfer)
+    }
+
+    fn object(done: &transfer::Model) -> Uuid {
+        done.id
+    }
+}
+
+fn facts(transfer: &transfer::Model) -> serde_json::Value {
+    json!({ "id": transfer.id, "account_id": transfer.account_id, "amount": transfer.amount, "status": transfer.status })
+}
+
+fn written(in_full: bool) -> Result<()> {
+    if in_full { Ok(()) } else { Err(Error::broken("a deposit would overdraw its own pending account")) }
+}
+
+/// The money of a pending deposit has arrived: it becomes cash. Nothing happens to one that is not pending.
+pub async fn settle_deposit(desk: &Desk<'_>, id: Uuid) -> Result<()> {
+    let Some(transfer) = transfer::Entity::find_by_id(id).one(desk.tx).await?.filter(|transfer| transfer.status == Status::Pending) else {
+        return Ok(());
+    };
+    let mut row: transfer::ActiveModel = transfer.into();
+    row.status = Set(Status::Settled);
+    row.settled_at = Set(Some(desk.now));
+    let transfer = row.update(desk.tx).await?;
+    let mut fact = desk.fact();
+    let mut entry = Entry::default();
+    let (fbo, in_transit) =
+        (desk.house_account(LedgerKind::BankFbo, USD).await?, desk.house_account(LedgerKind::BankAchInTransit, USD).await?);
+    let pending = desk.customer_account(transfer.account_id, LedgerKind::PendingDeposit, USD).await?;
+    let cash = desk.customer_account(transfer.account_id, LedgerKind::Cash, USD).await?;
+    entry.post(&fbo, &in_transit, transfer.amount.units()).post(&pending, &cash, transfer.amount.units());
+    written(entry.write(desk.tx, desk.app.ids, &mut fact).await?)?;
+    fact.record(desk.tx, Happening::DepositSettled, transfer.id, facts(&transfer)).await
+}
+
+/// The transfer with this id among the partner's; scope `read`.
+pub async fn find(connection: &impl ConnectionTrait, actor: &Actor, id: Uuid) -> Result<Option<transfer::Model>> {
+    let whose = actor.whose(Scope::Read)?;
+    let select = transfer::Entity::find_by_id(id).filter(transfer::Column::PartnerId.eq(whose.partner_id));
+    Ok(select.filter(accounts::on_accounts_of(whose, transfer::Column::AccountId)).one(connection).await?)
+}
+
+/// Which deposits are listed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DepositFilter {
+    pub account_id: Option<Uuid>,
+    pub status: Option<Status>,
+}
+
+/// The partner's deposits; scope `read`.
+pub async fn list_deposits(
+    connection: &impl ConnectionTrait,
+    actor: &Actor,
+    page: &Page,
+    filter: DepositFilter,
+) -> Result<Slice<transfer::Model>> {
+    let whose = actor.whose(Scope::Read)?;
+    let mut select = transfer::Entity::find()
+        .filter(transfer::Column::PartnerId.eq(whose.partner_id))
+        .filter(accounts::on_accounts_of(whose, transfer::Column::AccountId))
+        .filter(transfer::Column::Direction.eq(Direction::Deposit));
+    if let Some(account_id) = filter.account_id {
+        select = select.filter(transfer::Column::AccountId.eq(account_id));
+    }
+    if let Some(status) = filter.status {
+        select = select.filter(transfer::Column::Status.eq(status));
+    }
+    page.of(connection, select, transfer::Column::Id).await
+}
+
+/// The deposit with this id among the partner's; scope `read`.
+pub async fn find_deposit(connection: &impl ConnectionTrait, actor: &Actor, id: Uuid) -> Result<Option<transfer::Model>> {
+    Ok(find(connection, actor, id).await?.filter(|transfer| transfer.direction == Direction::Deposit))
+}

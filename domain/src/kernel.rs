@@ -1,0 +1,26 @@
+//! What every operation needs: context, actor, error codes, ids, clock, database, events, timers, ledger, audit log, secrets, limits.
+
+pub mod actor;
+pub mod audit_log;
+pub mod calendar;
+pub mod clock;
+pub mod command;
+pub mod db;
+pub mod digest;
+pub mod error;
+pub mod events;
+pub mod heads;
+pub mod idempotency;
+pub mod ids;
+pub mod ledger;
+pub mod limits;
+pub mod pages;
+pub mod rights;
+pub mod rotation;
+pub mod scheduler;
+pub mod secrets;
+pub mod sequencer;
+pub mod tables;
+pub mod text;
+pub mod throttle;
+pub mod timers;

@@ -1,0 +1,81 @@
+//! The audit log: who asked for what, and what became of it.
+
+use super::{
+    actor::Caller,
+    clock,
+    digest::{self, RowDigest},
+    ids::Ids,
+};
+use crate::{Result, app::App};
+use entity::{Kind, audit_log};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait};
+use uuid::Uuid;
+
+/// A line in the making.
+#[derive(Clone, Debug)]
+pub struct Line {
+    pub partner_id: Uuid,
+    pub principal_id: Uuid,
+    pub operation: &'static str,
+    pub object_id: Option<Uuid>,
+    /// `done`, the code of the refusal, or the name of a security event.
+    pub decision: &'static str,
+    pub request_id: Uuid,
+}
+
+impl Line {
+    /// Writes the line in the transaction of what it tells.
+    pub async fn write(self, connection: &impl ConnectionTrait, ids: Ids) -> Result<()> {
+        audit_log::ActiveModel {
+            id: Set(ids.next(Kind::AuditLine)),
+            partner_id: Set(self.partner_id),
+            principal_id: Set(self.principal_id),
+            operation: Set(self.operation.to_owned()),
+            object_id: Set(self.object_id),
+            decision: Set(self.decision.to_owned()),
+            request_id: Set(self.request_id),
+            recorded_at: Set(clock::system_now()),
+            seq: Set(None),
+            hash: Set(None),
+        }
+        .insert(connection)
+        .await?;
+        Ok(())
+    }
+}
+
+/// Writes down in a transaction of its own that a caller looked at somebody's affairs.
+pub async fn looked(app: &App, caller: &Caller, request_id: Uuid, operation: &'static str, object_id: Option<Uuid>) -> Result<()> {
+    let line =
+        Line { partner_id: caller.whose.partner_id, principal_id: caller.principal_id, operation, object_id, decision: "done", request_id };
+    alone(app, line).await
+}
+
+async fn alone(app: &App, line: Line) -> Result<()> {
+    let tx = app.db.write().await?;
+    line.write(&tx, app.ids).await?;
+    tx.commit().await?;
+    app.sequencer.wake();
+    Ok(())
+}
+
+/// Writes down in a transaction of its own that a caller tried to prove who she is, and failed.
+pub async fn failed(app: &App, caller: &Caller, request_id: Uuid, operation: &'static str, decision: &'static str) -> Result<()> {
+    let line =
+        Line { partner_id: caller.whose.partner_id, principal_id: caller.principal_id, operation, object_id: None, decision, request_id };
+    alone(app, line).await
+}
+
+/// A line's digest: SHA-256 over its columns.
+pub fn line_digest(line: &audit_log::Model) -> RowDigest {
+    digest::of(&[
+        line.id.as_bytes(),
+        line.partner_id.as_bytes(),
+        line.principal_id.as_bytes(),
+        line.operation.as_bytes(),
+        line.object_id.as_ref().map_or(&[][..], |id| id.as_bytes()),
+        line.decision.as_bytes(),
+        line.request_id.as_bytes(),
+        &line.recorded_at.timestamp_micros().to_be_bytes(),
+    ])
+}

@@ -1,0 +1,375 @@
+//! The event log: everything that happened, written in the transaction of its effect and numbered after the commit.
+//!
+//! Numbers are dense within a partner, so whoever reads can prove that nothing is missing.
+
+use super::{
+    clock,
+    db::Db,
+    digest::{self, RowDigest},
+    ids::Ids,
+};
+use crate::{Error, Result};
+use chrono::{DateTime, Duration, Utc};
+use entity::{Kind, event};
+use futures_util::{Stream, stream};
+use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use serde_json::{Value, json};
+use std::{collections::VecDeque, sync::Arc};
+use tokio::sync::broadcast;
+use uuid::Uuid;
+
+/// What can happen. The name on the log is `Happening::name`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Happening {
+    PartnerCreated,
+    ApiKeyIssued,
+    ApiKeyRevoked,
+    UserCreated,
+    UserUpdated,
+    UserStatusChanged,
+    KycCreated,
+    KycUpdated,
+    KycAnswered,
+    KycExpired,
+    KycDocumentUploaded,
+    KycHitCleared,
+    KycWatchListHitFound,
+    KycReviewed,
+    AccountCreated,
+    AccountUpdated,
+    AccountFrozen,
+    AccountUnfrozen,
+    AccountClosed,
+    BankAccountCreated,
+    BankAccountUpdated,
+    BankAccountDeleted,
+    DepositPending,
+    DepositSettled,
+    OrderAccepted,
+    OrderNew,
+    OrderFilled,
+    OrderCanceled,
+    OrderRejected,
+    TradeSettled,
+    SandboxClockChanged,
+    SandboxQuoteSet,
+    SandboxMarketHoursSet,
+}
+
+impl Happening {
+    /// Every kind of event there is.
+    pub const ALL: [Self; 33] = [
+        Self::PartnerCreated,
+        Self::ApiKeyIssued,
+        Self::ApiKeyRevoked,
+        Self::UserCreated,
+        Self::UserUpdated,
+        Self::UserStatusChanged,
+        Self::KycCreated,
+        Self::KycUpdated,
+        Self::KycAnswered,
+        Self::KycExpired,
+        Self::KycDocumentUploaded,
+        Self::KycHitCleared,
+        Self::KycWatchListHitFound,
+        Self::KycReviewed,
+        Self::AccountCreated,
+        Self::AccountUpdated,
+        Self::AccountFrozen,
+        Self::AccountUnfrozen,
+        Self::AccountClosed,
+        Self::BankAccountCreated,
+        Self::BankAccountUpdated,
+        Self::BankAccountDeleted,
+        Self::DepositPending,
+        Self::DepositSettled,
+        Self::OrderAccepted,
+        Self::OrderNew,
+        Self::OrderFilled,
+        Self::OrderCanceled,
+        Self::OrderRejected,
+        Self::TradeSettled,
+        Self::SandboxClockChanged,
+        Self::SandboxQuoteSet,
+        Self::SandboxMarketHoursSet,
+    ];
+
+    /// The name on the log.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::PartnerCreated => "partner.created",
+            Self::ApiKeyIssued => "api_key.issued",
+            Self::ApiKeyRevoked => "api_key.revoked",
+            Self::UserCreated => "user.created",
+            Self::UserUpdated => "user.updated",
+            Self::UserStatusChanged => "user.status_changed",
+            Self::KycCreated => "kyc.created",
+            Self::KycUpdated => "kyc.updated",
+            Self::KycAnswered => "kyc.answered",
+            Self::KycExpired => "kyc.expired",
+            Self::KycDocumentUploaded => "kyc.document_uploaded",
+            Self::KycHitCleared => "kyc.hit_cleared",
+            Self::KycWatchListHitFound => "kyc.watch_list_hit_found",
+            Self::KycReviewed => "kyc.reviewed",
+            Self::AccountCreated => "account.created",
+            Self::AccountUpdated => "account.updated",
+            Self::AccountFrozen => "account.frozen",
+            Self::AccountUnfrozen => "account.unfrozen",
+            Self::AccountClosed => "account.closed",
+            Self::BankAccountCreated => "bank_account.created",
+            Self::BankAccountUpdated => "bank_account.updated",
+            Self::BankAccountDeleted => "bank_account.deleted",
+            Self::DepositPending => "deposit.pending",
+            Self::DepositSettled => "deposit.settled",
+            Self::OrderAccepted => "order.accepted",
+            Self::OrderNew => "order.new",
+            Self::OrderFilled => "order.filled",
+            Self::OrderCanceled => "order.canceled",
+            Self::OrderRejected => "order.rejected",
+            Self::TradeSettled => "trade.settled",
+            Self::SandboxClockChanged => "sandbox.clock_changed",
+            Self::SandboxQuoteSet => "sandbox.quote_set",
+            Self::SandboxMarketHoursSet => "sandbox.market_hours_set",
+        }
+    }
+
+    /// The happening with this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|happening| happening.name() == name)
+    }
+}
+
+/// An event in the making: who causes it and when, and the ledger movements that belong to it.
+#[derive(Debug)]
+pub struct Fact {
+    pub id: Uuid,
+    pub partner_id: Uuid,
+    pub actor_id: Option<Uuid>,
+    /// When it is so, by the partner's clock.
+    pub at: DateTime<Utc>,
+    /// When it is written, by the partner's clock: later than `at` for what was due while nobody was there to do it.
+    pub recorded_at: DateTime<Utc>,
+    /// Digests of the movements written so far.
+    pub movements: Vec<RowDigest>,
+}
+
+impl Fact {
+    /// Begins an event of `partner_id` at `at` by the partner's clock.
+    pub fn new(ids: Ids, partner_id: Uuid, actor_id: Option<Uuid>, at: DateTime<Utc>) -> Self {
+        Self { id: ids.next(Kind::Event), partner_id, actor_id, at, recorded_at: at, movements: Vec::new() }
+    }
+
+    /// Writes the event as the first of its stream.
+    pub async fn record_first(self, connection: &impl ConnectionTrait, what: Happening, stream_id: Uuid, facts: Value) -> Result<()> {
+        self.write(connection, what, stream_id, 1, &facts).await
+    }
+
+    /// Writes the event after the others of its stream.
+    pub async fn record(self, connection: &impl ConnectionTrait, what: Happening, stream_id: Uuid, facts: Value) -> Result<()> {
+        let last: Option<i32> = event::Entity::find()
+            .select_only()
+            .column_as(event::Column::StreamVersion.max(), "version")
+            .filter(event::Column::StreamId.eq(stream_id))
+            .into_tuple::<Option<i32>>()
+            .one(connection)
+            .await?
+            .flatten();
+        self.write(connection, what, stream_id, last.unwrap_or(0) + 1, &facts).await
+    }
+
+    async fn write(self, connection: &impl ConnectionTrait, what: Happening, stream_id: Uuid, version: i32, facts: &Value) -> Result<()> {
+        let mut row = event::Model {
+            id: self.id,
+            partner_id: self.partner_id,
+            stream_id,
+            stream_version: version,
+            actor_id: self.actor_id,
+            kind: what.name().to_owned(),
+            payload: json!(facts).to_string(),
+            occurred_at: self.at,
+            digest: Vec::new(),
+            seq: None,
+            hash: None,
+        };
+        row.digest = digest(&row, &self.movements).to_vec();
+        event::ActiveModel::from(row).reset_all().insert(connection).await?;
+        Ok(())
+    }
+}
+
+/// An event's digest: SHA-256 over its columns and the digests of its movements in the order they were written.
+pub fn digest(row: &event::Model, movements: &[RowDigest]) -> RowDigest {
+    let version = row.stream_version.to_be_bytes();
+    let occurred = row.occurred_at.timestamp_micros().to_be_bytes();
+    let mut parts: Vec<&[u8]> = vec![
+        row.id.as_bytes(),
+        row.partner_id.as_bytes(),
+        row.stream_id.as_bytes(),
+        &version,
+        row.actor_id.as_ref().map_or(&[][..], |id| id.as_bytes()),
+        row.kind.as_bytes(),
+        row.payload.as_bytes(),
+        &occurred,
+    ];
+    parts.extend(movements.iter().map(<[u8; 32]>::as_slice));
+    digest::of(&parts)
+}
+
+/// Hands sealed events to whoever listens in this process.
+#[derive(Clone, Debug)]
+pub struct Feed(broadcast::Sender<Arc<event::Model>>);
+
+impl Default for Feed {
+    fn default() -> Self {
+        Self(broadcast::Sender::new(4096))
+    }
+}
+
+impl Feed {
+    /// Tells every listener; nobody listening is fine.
+    pub fn publish(&self, event: event::Model) {
+        _ = self.0.send(Arc::new(event));
+    }
+}
+
+/// How long a reader may have been away.
+const RETAINED: Duration = Duration::days(30);
+
+/// The position after which `cursor` resumes.
+///
+/// Refused when the cursor names no event of this partner; `CursorExpired` when that event is past retention.
+pub async fn position_of(connection: &impl ConnectionTrait, partner_id: Uuid, cursor: &str) -> Result<i64> {
+    let unknown = || Error::from(crate::Refusal::invalid("after", "is no cursor of this log"));
+    let seq: i64 = cursor.parse().ok().filter(|seq: &i64| seq.to_string() == cursor).ok_or_else(unknown)?;
+    if seq == 0 {
+        return Ok(0);
+    }
+    let event = event::Entity::find()
+        .filter(event::Column::PartnerId.eq(partner_id))
+        .filter(event::Column::Seq.eq(seq))
+        .one(connection)
+        .await?
+        .ok_or_else(unknown)?;
+    let written = event.id.get_timestamp().map_or(0, |timestamp| timestamp.to_unix().0);
+    let oldest = (clock::system_now() - RETAINED).timestamp();
+    if i64::try_from(written).unwrap_or(0) < oldest { Err(Error::CursorExpired) } else { Ok(seq) }
+}
+
+/// The newest sealed position of a partner's log, 0 when it is empty.
+pub async fn head(connection: &impl ConnectionTrait, partner_id: Uuid) -> Result<i64> {
+    Ok(event::Entity::find()
+        .select_only()
+        .column_as(event::Column::Seq.max(), "seq")
+        .filter(event::Column::PartnerId.eq(partner_id))
+        .filter(event::Column::Seq.is_not_null())
+        .into_tuple::<Option<i64>>()
+        .one(connection)
+        .await?
+        .flatten()
+        .unwrap_or(0))
+}
+
+/// Sealed events past `after`, in order, at most `limit`.
+pub async fn page(connection: &impl ConnectionTrait, partner_id: Uuid, after: i64, limit: u64) -> Result<Vec<event::Model>> {
+    Ok(event::Entity::find()
+        .filter(event::Column::PartnerId.eq(partner_id))
+        .filter(event::Column::Seq.gt(after))
+        .order_by_asc(event::Column::Seq)
+        .limit(limit)
+        .all(connection)
+        .await?)
+}
+
+struct Follower {
+    db: Db,
+    partner_id: Uuid,
+    last: i64,
+    live: broadcast::Receiver<Arc<event::Model>>,
+    behind: bool,
+    ready: VecDeque<Arc<event::Model>>,
+}
+
+/// Every event past `after`, first from the log, then as they happen; without `after`, only what happens from now on.
+/// None is missed and none comes twice: a gap in the numbers sends the reader back to the log.
+pub async fn follow(
+    db: &Db,
+    feed: &Feed,
+    partner_id: Uuid,
+    after: Option<i64>,
+) -> Result<impl Stream<Item = Result<Arc<event::Model>>> + Send + use<>> {
+    let live = feed.0.subscribe();
+    let last = match after {
+        Some(seq) => seq,
+        None => head(&db.read, partner_id).await?,
+    };
+    let follower = Follower { db: db.clone(), partner_id, last, live, behind: true, ready: VecDeque::new() };
+    Ok(stream::try_unfold(follower, |mut follower| async move { Ok(follower.next().await?.map(|event| (event, follower))) }))
+}
+
+impl Follower {
+    async fn next(&mut self) -> Result<Option<Arc<event::Model>>> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                self.last = event.seq.unwrap_or(self.last);
+                return Ok(Some(event));
+            }
+            if self.behind {
+                let page = page(&self.db.read, self.partner_id, self.last, 200).await?;
+                self.behind = page.len() == 200;
+                self.ready.extend(page.into_iter().map(Arc::new));
+                if self.ready.is_empty() {
+                    self.behind = false;
+                } else {
+                    continue;
+                }
+            }
+            match self.live.recv().await {
+                Ok(event) if event.partner_id != self.partner_id => {}
+                Ok(event) => match event.seq {
+                    Some(seq) if seq == self.last + 1 => self.ready.push_back(event),
+                    Some(seq) if seq > self.last => self.behind = true,
+                    _ => {}
+                },
+                Err(broadcast::error::RecvError::Lagged(_)) => self.behind = true,
+                Err(broadcast::error::RecvError::Closed) => return Ok(None),
+            }
+        }
+    }
+}
+
+fn payload(event: &event::Model) -> Value {
+    serde_json::from_str(&event.payload).unwrap_or_default()
+}
+
+/// The state that the object of an event moved to, if it tells one.
+pub fn status(event: &event::Model) -> Option<String> {
+    payload(event).get("status").and_then(Value::as_str).map(str::to_owned)
+}
+
+/// The price of a share that the event of a fill tells; events from before it was told do not.
+pub fn price(event: &event::Model) -> Option<String> {
+    payload(event).get("price").and_then(Value::as_str).map(str::to_owned)
+}
+
+/// Whether an event is about an order, of `account` if one is named.
+pub fn is_of_order(event: &event::Model, account: Option<Uuid>) -> bool {
+    let of_account = |account: Uuid| payload(event).get("account_id").and_then(Value::as_str) == Some(account.to_string().as_str());
+    event.kind.starts_with("order.") && account.is_none_or(of_account)
+}
+
+/// The person and the account that an event says it is about, besides its stream.
+pub fn about(event: &event::Model) -> (Option<Uuid>, Option<Uuid>) {
+    let payload = payload(event);
+    let id = |field: &str| payload.get(field).and_then(Value::as_str).and_then(|text| Uuid::try_parse(text).ok());
+    (id("user_id"), id("account_id"))
+}
+
+/// The entry of a watch list that an event is about, if it is about one.
+pub fn hit(event: &event::Model) -> Option<Uuid> {
+    payload(event).get("hit_id").and_then(Value::as_str).and_then(|text| Uuid::try_parse(text).ok())
+}
+
+/// What is said of an event that this version cannot read.
+pub fn unreadable(event: &event::Model) -> Error {
+    Error::broken(format!("event {} of type {} cannot be read", event.id, event.kind))
+}

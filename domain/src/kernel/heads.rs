@@ -1,0 +1,132 @@
+//! The signed heads of the chains: how many rows of a partner are sealed, and the hash of the last one.
+//!
+//! A head shows that the end of a chain was cut off, which the chain itself cannot. It is signed with a key that the database does
+//! not hold, so that write access to the database is not enough to make another. A partner's heads are made with the partner and
+//! never again; a database from before there were heads gets them once, from the first server that opens it.
+
+use super::{
+    db::{Db, WriteTransaction},
+    digest::{self, GENESIS},
+    secrets::{HeadKey, Vault},
+};
+use crate::{Error, Result};
+use entity::{
+    chain_head::{self, Chain, Column, Model},
+    partner,
+};
+use sea_orm::{
+    ActiveEnum, ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, Iterable, QueryFilter, QuerySelect, Statement,
+    Value,
+};
+use std::collections::HashMap;
+use uuid::Uuid;
+
+/// The advisory lock of PostgreSQL under which chains grow.
+const LOCK: &str = "SELECT pg_advisory_xact_lock(7165)";
+
+/// Waits until no other instance seals. On SQLite the transaction itself is the only one that writes.
+pub async fn lock(tx: &WriteTransaction) -> Result<()> {
+    if tx.get_database_backend() == DbBackend::Postgres {
+        tx.execute_unprepared(LOCK).await?;
+    }
+    Ok(())
+}
+
+fn message(head: &Model) -> [u8; 32] {
+    let chain = head.chain.to_value();
+    digest::of(&[chain.as_bytes(), head.partner_id.as_bytes(), &head.sealed.to_be_bytes(), &head.hash])
+}
+
+/// Signs a head after it was moved.
+pub fn sign(key: &HeadKey, head: &mut Model) {
+    head.mac = key.sign(&message(head)).to_vec();
+}
+
+/// Whether a head is as it was signed.
+pub fn is_genuine(key: &HeadKey, head: &Model) -> bool {
+    key.is_signature(&message(head), &head.mac)
+}
+
+/// Makes the heads of a partner that is made in this transaction.
+pub async fn begin(tx: &WriteTransaction, key: &HeadKey, partner_id: Uuid) -> Result<()> {
+    for chain in Chain::iter() {
+        start(tx, key, partner_id, chain, 0, GENESIS.to_vec()).await?;
+    }
+    Ok(())
+}
+
+async fn start(tx: &WriteTransaction, key: &HeadKey, partner_id: Uuid, chain: Chain, sealed: i64, hash: Vec<u8>) -> Result<()> {
+    let mut head = Model { partner_id, chain, sealed, hash, mac: Vec::new() };
+    sign(key, &mut head);
+    chain_head::ActiveModel::from(head).reset_all().insert(tx).await?;
+    Ok(())
+}
+
+/// Signs the ends of the chains of a database from before there were heads. Does nothing ever after: that it was done is part of how
+/// the database's own keys are wrapped, so that it cannot be undone without the encryption key.
+pub async fn adopt(db: &Db, vault: &Vault) -> Result<()> {
+    if vault.has_signed_heads() {
+        return Ok(());
+    }
+    let tx = db.write().await?;
+    lock(&tx).await?;
+    if vault.mark_heads_signed(&tx).await? {
+        chain_head::Entity::delete_many().exec(&tx).await?;
+        let partners = partner::Entity::find().select_only().column(partner::Column::Id).into_tuple::<Uuid>().all(&tx).await?;
+        for partner_id in partners {
+            for chain in Chain::iter() {
+                let (sealed, hash) = end_of(&tx, partner_id, chain).await?;
+                start(&tx, &vault.head_key(), partner_id, chain, sealed, hash).await?;
+            }
+        }
+    }
+    tx.commit().await?;
+    vault.heads_are_signed();
+    Ok(())
+}
+
+/// Where a chain without a head ends.
+async fn end_of(tx: &WriteTransaction, partner_id: Uuid, chain: Chain) -> Result<(i64, Vec<u8>)> {
+    let backend = tx.get_database_backend();
+    let text = format!("SELECT seq, hash FROM {} WHERE partner_id = $1 AND seq IS NOT NULL ORDER BY seq DESC LIMIT 1", chain.to_value());
+    let row = tx.query_one_raw(Statement::from_sql_and_values(backend, text, [partner_id.into()])).await?;
+    match row {
+        Some(row) => Ok((row.try_get("", "seq")?, row.try_get("", "hash")?)),
+        None => Ok((0, GENESIS.to_vec())),
+    }
+}
+
+/// The heads of these partners' chains.
+pub type Heads = HashMap<(Uuid, Chain), Model>;
+
+/// Reads the heads of these partners.
+pub async fn of(connection: &impl ConnectionTrait, partners: impl IntoIterator<Item = Uuid>) -> Result<Heads> {
+    let rows = chain_head::Entity::find().filter(Column::PartnerId.is_in(partners)).all(connection).await?;
+    Ok(rows.into_iter().map(|head| ((head.partner_id, head.chain), head)).collect())
+}
+
+/// Writes heads that were moved and signed, in one statement.
+pub async fn advance(tx: &WriteTransaction, heads: &Heads) -> Result<()> {
+    let backend = tx.get_database_backend();
+    let mut values: Vec<Value> = Vec::new();
+    let mut rows = Vec::new();
+    for head in heads.values() {
+        let at = values.len();
+        rows.push(match backend {
+            DbBackend::Postgres => {
+                format!("(${}::uuid, ${}::text, ${}::bigint, ${}::bytea, ${}::bytea)", at + 1, at + 2, at + 3, at + 4, at + 5)
+            }
+            _ => "(?, ?, ?, ?, ?)".to_owned(),
+        });
+        let (chain, hash, mac) = (head.chain.to_value(), head.hash.clone(), head.mac.clone());
+        values.extend([head.partner_id.into(), chain.into(), head.sealed.into(), hash.into(), mac.into()]);
+    }
+    let text = format!(
+        "WITH moved (owner, named, total, newest, signature) AS (VALUES {}) \
+         UPDATE chain_head SET sealed = moved.total, hash = moved.newest, mac = moved.signature FROM moved \
+         WHERE chain_head.partner_id = moved.owner AND chain_head.chain = moved.named",
+        rows.join(", ")
+    );
+    let written = tx.execute_raw(Statement::from_sql_and_values(backend, text, values)).await?.rows_affected();
+    if written == heads.len() as u64 { Ok(()) } else { Err(Error::broken("a head of a chain vanished while it was moved")) }
+}

@@ -1,0 +1,156 @@
+//! Pages of lists by key, newest first unless asked otherwise. Never by offset, never counted.
+
+use crate::Result;
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbBackend, EntityName, EntityTrait, FromQueryResult, IdenStatic, QueryFilter, QueryOrder, QuerySelect,
+    Select, Statement, Value,
+};
+use uuid::Uuid;
+
+/// Which way a list runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Order {
+    #[default]
+    NewestFirst,
+    OldestFirst,
+}
+
+/// Which part of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Page {
+    pub size: u64,
+    /// Only what follows this row.
+    pub after: Option<Uuid>,
+    /// Only what stands ahead of this row.
+    pub before: Option<Uuid>,
+    /// The last rows of that part instead of the first.
+    pub from_end: bool,
+    pub order: Order,
+}
+
+impl Page {
+    /// The first `size` rows.
+    pub const fn first(size: u64) -> Self {
+        Self { size, after: None, before: None, from_end: false, order: Order::NewestFirst }
+    }
+
+    /// Whether rows are read in descending order of their ids.
+    const fn descends(&self) -> bool {
+        matches!(self.order, Order::NewestFirst) != self.from_end
+    }
+
+    /// The bounds on ids: above the first, below the second.
+    const fn bounds(&self) -> (Option<Uuid>, Option<Uuid>) {
+        match self.order {
+            Order::NewestFirst => (self.before, self.after),
+            Order::OldestFirst => (self.after, self.before),
+        }
+    }
+
+    /// Puts rows that were read in no order into the order in which a page reads them.
+    pub fn sort<T>(&self, rows: &mut [T], id: impl Fn(&T) -> Uuid) {
+        rows.sort_unstable_by_key(&id);
+        if self.descends() {
+            rows.reverse();
+        }
+    }
+
+    /// Cuts what was read, one row more than asked, to the page, in the list's order.
+    pub fn cut<T>(&self, mut rows: Vec<T>) -> Slice<T> {
+        let size = usize::try_from(self.size).unwrap_or(usize::MAX);
+        let more = rows.len() > size;
+        rows.truncate(size);
+        if self.from_end {
+            rows.reverse();
+        }
+        let (has_previous, has_next) = if self.from_end { (more, self.before.is_some()) } else { (self.after.is_some(), more) };
+        Slice { rows, has_previous, has_next }
+    }
+
+    /// Reads this page of `select`, whose rows are told apart by `id`.
+    pub async fn of<E>(&self, connection: &impl ConnectionTrait, select: Select<E>, id: E::Column) -> Result<Slice<E::Model>>
+    where
+        E: EntityTrait,
+    {
+        let (above, below) = self.bounds();
+        let mut select = select.limit(self.size.saturating_add(1));
+        if let Some(above) = above {
+            select = select.filter(id.gt(above));
+        }
+        if let Some(below) = below {
+            select = select.filter(id.lt(below));
+        }
+        let select = if self.descends() { select.order_by_desc(id) } else { select.order_by_asc(id) };
+        Ok(self.cut(select.all(connection).await?))
+    }
+
+    /// Reads this page of every parent's children in one statement, in no order, one row more than asked of each. `only` keeps the rows whose column holds one of the texts, `gone` leaves out those where it says when they were removed.
+    pub async fn of_each<E>(
+        &self,
+        connection: &impl ConnectionTrait,
+        parent: E::Column,
+        parents: &[Uuid],
+        only: Option<(E::Column, &[String])>,
+        gone: Option<E::Column>,
+    ) -> Result<Vec<E::Model>>
+    where
+        E: EntityTrait + EntityName + Default,
+        E::Model: FromQueryResult,
+    {
+        let backend = connection.get_database_backend();
+        let mut text = Text { backend, values: Vec::new() };
+        let table = E::default().table_name().to_owned();
+        let keys = match backend {
+            DbBackend::Postgres => format!("unnest({}::uuid[]) AS k(parent)", text.bind(parents.to_vec())),
+            _ => {
+                let marks = parents.iter().map(|parent| format!("({})", text.bind(*parent))).collect::<Vec<_>>().join(", ");
+                format!("(SELECT column1 AS parent FROM (VALUES {marks})) AS k")
+            }
+        };
+        let mut filter = format!("{} = k.parent", parent.as_str());
+        let (above, below) = self.bounds();
+        for (sign, bound) in [(">", above), ("<", below)] {
+            if let Some(bound) = bound {
+                filter = format!("{filter} AND id {sign} {}", text.bind(bound));
+            }
+        }
+        if let Some((column, values)) = only {
+            let marks = values.iter().map(|value| text.bind(value.clone())).collect::<Vec<_>>().join(", ");
+            filter = format!("{filter} AND {} IN ({marks})", column.as_str());
+        }
+        if let Some(gone) = gone {
+            filter = format!("{filter} AND {} IS NULL", gone.as_str());
+        }
+        let way = if self.descends() { "DESC" } else { "ASC" };
+        let limit = text.bind(i64::try_from(self.size.saturating_add(1)).unwrap_or(i64::MAX));
+        let sql = match backend {
+            DbBackend::Postgres => format!(
+                "SELECT r.* FROM {keys} CROSS JOIN LATERAL (SELECT * FROM {table} WHERE {filter} ORDER BY id {way} LIMIT {limit}) r"
+            ),
+            _ => format!(
+                "SELECT r.* FROM {keys} JOIN {table} r ON r.id IN (SELECT id FROM {table} WHERE {filter} ORDER BY id {way} LIMIT {limit})"
+            ),
+        };
+        Ok(E::find().from_raw_sql(Statement::from_sql_and_values(backend, sql, text.values)).all(connection).await?)
+    }
+}
+
+struct Text {
+    backend: DbBackend,
+    values: Vec<Value>,
+}
+
+impl Text {
+    fn bind(&mut self, value: impl Into<Value>) -> String {
+        self.values.push(value.into());
+        if self.backend == DbBackend::Postgres { format!("${}", self.values.len()) } else { format!("?{}", self.values.len()) }
+    }
+}
+
+/// A page as read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slice<T> {
+    pub rows: Vec<T>,
+    pub has_previous: bool,
+    pub has_next: bool,
+}

@@ -1,0 +1,225 @@
+//! Numbers and seals what has been committed: dense positions per partner, each hash covering the one before.
+//!
+//! It runs after the commit, so that no money transaction waits for another's place in the chain.
+
+use super::{
+    audit_log::line_digest,
+    db::{Db, WriteTransaction},
+    digest,
+    events::Feed,
+    heads::{self, Heads},
+    secrets::Vault,
+};
+use crate::{Error, Result};
+use entity::{
+    audit_log,
+    chain_head::{self, Chain},
+    event,
+};
+use sea_orm::{
+    ActiveEnum, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, Iterable, QueryFilter, QueryOrder, QuerySelect, Statement, Value,
+};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::{Notify, watch};
+use uuid::Uuid;
+
+const BATCH: u64 = 1000;
+
+/// Wakes the sequencer and lets callers wait until what they committed is sealed.
+#[derive(Clone, Debug)]
+pub struct Sequencer {
+    asked: Arc<AtomicU64>,
+    wake: Arc<Notify>,
+    done: Arc<watch::Sender<u64>>,
+}
+
+impl Default for Sequencer {
+    fn default() -> Self {
+        Self { asked: Arc::default(), wake: Arc::default(), done: Arc::new(watch::Sender::new(0)) }
+    }
+}
+
+impl Sequencer {
+    /// Says that something was committed.
+    pub fn wake(&self) -> u64 {
+        let ticket = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        self.wake.notify_one();
+        ticket
+    }
+
+    /// Returns once everything committed before this call is sealed, or after two seconds.
+    pub async fn caught_up(&self) {
+        let ticket = self.wake();
+        let mut done = self.done.subscribe();
+        _ = tokio::time::timeout(Duration::from_secs(2), done.wait_for(|sealed| *sealed >= ticket)).await;
+    }
+
+    /// Seals whatever waits, again and again, until the process ends.
+    pub async fn run(&self, db: &Db, feed: &Feed, vault: &Vault) {
+        let mut memory = Memory::default();
+        loop {
+            _ = tokio::time::timeout(Duration::from_millis(250), self.wake.notified()).await;
+            let ticket = self.asked.load(Ordering::SeqCst);
+            match seal_and_publish(db, feed, vault, &mut memory).await {
+                Ok(()) => {
+                    self.done.send_replace(ticket);
+                }
+                Err(error) => {
+                    tracing::error!(cause = %error.cause(), "sealing the event log failed and is tried again");
+                    tokio::time::sleep(Duration::from_millis(250)).await;
+                }
+            }
+        }
+    }
+}
+
+/// Seals everything that waits, and tells the feed.
+pub async fn seal_all(db: &Db, feed: &Feed, vault: &Vault) -> Result<()> {
+    seal_and_publish(db, feed, vault, &mut Memory::default()).await
+}
+
+/// What one round of sealing leaves for the next.
+#[derive(Default)]
+struct Memory {
+    /// Events whose sealing may have been committed although the commit failed, so that the feed was not told of them.
+    unsure: Vec<Uuid>,
+    /// Partners with a broken head, which the log has been told of.
+    broken: BTreeSet<Uuid>,
+}
+
+/// The same, with what the last round left.
+async fn seal_and_publish(db: &Db, feed: &Feed, vault: &Vault, memory: &mut Memory) -> Result<()> {
+    let unsure = &mut memory.unsure;
+    if !unsure.is_empty() {
+        let sealed = event::Entity::find()
+            .filter(event::Column::Id.is_in(unsure.iter().copied()))
+            .filter(event::Column::Seq.is_not_null())
+            .order_by_asc(event::Column::Id)
+            .all(&db.read)
+            .await?;
+        unsure.clear();
+        for event in sealed {
+            feed.publish(event);
+        }
+    }
+    while seal_batch(db, feed, vault, memory).await? == BATCH {}
+    Ok(())
+}
+
+async fn seal_batch(db: &Db, feed: &Feed, vault: &Vault, memory: &mut Memory) -> Result<u64> {
+    let waiting = event::Entity::find().filter(event::Column::Seq.is_null()).limit(1).one(&db.read).await?;
+    let unsealed_lines = audit_log::Entity::find().filter(audit_log::Column::Seq.is_null()).limit(1).one(&db.read).await?;
+    if waiting.is_none() && unsealed_lines.is_none() {
+        return Ok(0);
+    }
+    let tx = db.write().await?;
+    heads::lock(&tx).await?;
+    let Batch { mut events, lines, mut heads } = waiting_rows(&tx, vault, &mut memory.broken).await?;
+    if events.is_empty() && lines.is_empty() {
+        return Ok(0);
+    }
+    for event in &mut events {
+        let (seq, hash) = next(&mut heads, event.partner_id, Chain::Event, &event.digest)?;
+        (event.seq, event.hash) = (Some(seq), Some(hash));
+    }
+    let mut sealed = Vec::with_capacity(lines.len());
+    for line in &lines {
+        let (seq, hash) = next(&mut heads, line.partner_id, Chain::AuditLog, &line_digest(line))?;
+        sealed.push((line.id, Some(seq), Some(hash)));
+    }
+    let key = vault.head_key();
+    for head in heads.values_mut() {
+        heads::sign(&key, head);
+    }
+    write(&tx, Chain::Event, events.iter().map(|event| (event.id, event.seq, event.hash.clone()))).await?;
+    write(&tx, Chain::AuditLog, sealed.into_iter()).await?;
+    heads::advance(&tx, &heads).await?;
+    if let Err(error) = tx.commit().await {
+        memory.unsure.extend(events.iter().map(|event| event.id));
+        return Err(error);
+    }
+    let sealed = Ord::max(events.len(), lines.len()) as u64;
+    for event in events {
+        feed.publish(event);
+    }
+    Ok(sealed)
+}
+
+/// Rows that wait to be sealed, and the heads of their partners.
+struct Batch {
+    events: Vec<event::Model>,
+    lines: Vec<audit_log::Model>,
+    heads: Heads,
+}
+
+/// What waits, oldest first. Nothing is added to a chain whose head is missing or was altered: a new signature would hide it.
+async fn waiting_rows(tx: &WriteTransaction, vault: &Vault, told: &mut BTreeSet<Uuid>) -> Result<Batch> {
+    let key = vault.head_key();
+    let mut left_out: BTreeSet<Uuid> = BTreeSet::new();
+    loop {
+        let mut select = event::Entity::find().filter(event::Column::Seq.is_null()).order_by_asc(event::Column::Id).limit(BATCH);
+        let mut lines = audit_log::Entity::find().filter(audit_log::Column::Seq.is_null()).order_by_asc(audit_log::Column::Id).limit(BATCH);
+        if !left_out.is_empty() {
+            select = select.filter(event::Column::PartnerId.is_not_in(left_out.iter().copied()));
+            lines = lines.filter(audit_log::Column::PartnerId.is_not_in(left_out.iter().copied()));
+        }
+        let (events, lines) = (select.all(tx).await?, lines.all(tx).await?);
+        let partners: BTreeSet<Uuid> =
+            events.iter().map(|event| event.partner_id).chain(lines.iter().map(|line| line.partner_id)).collect();
+        let heads = heads::of(tx, partners.iter().copied()).await?;
+        let is_genuine = |head: &chain_head::Model| heads::is_genuine(&key, head);
+        let is_whole = |partner: &Uuid| Chain::iter().all(|chain| heads.get(&(*partner, chain)).is_some_and(is_genuine));
+        let broken: Vec<Uuid> = partners.into_iter().filter(|partner| !is_whole(partner)).collect();
+        if broken.is_empty() {
+            told.retain(|partner| left_out.contains(partner));
+            return Ok(Batch { events, lines, heads });
+        }
+        for partner in broken {
+            if told.insert(partner) {
+                tracing::error!(%partner, "the head of a chain is missing or altered; nothing of this partner is sealed");
+            }
+            left_out.insert(partner);
+        }
+    }
+}
+
+/// Moves a head on by one row; the row's number and hash.
+fn next(heads: &mut Heads, partner: Uuid, chain: Chain, digest: &[u8]) -> Result<(i64, Vec<u8>)> {
+    let head = heads.get_mut(&(partner, chain)).ok_or_else(|| Error::broken("a chain has no head"))?;
+    head.sealed += 1;
+    head.hash = digest::link(&head.hash, digest);
+    Ok((head.sealed, head.hash.clone()))
+}
+
+/// Numbers and hashes rows in one statement.
+async fn write(tx: &WriteTransaction, chain: Chain, sealed: impl Iterator<Item = (Uuid, Option<i64>, Option<Vec<u8>>)>) -> Result<()> {
+    let backend = tx.get_database_backend();
+    let mut values: Vec<Value> = Vec::new();
+    let mut rows = Vec::new();
+    for (id, seq, hash) in sealed {
+        let at = values.len();
+        rows.push(match backend {
+            DbBackend::Postgres => format!("(${}::uuid, ${}::bigint, ${}::bytea)", at + 1, at + 2, at + 3),
+            _ => "(?, ?, ?)".to_owned(),
+        });
+        values.extend([id.into(), seq.into(), hash.into()]);
+    }
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let table = chain.to_value();
+    let text = format!(
+        "WITH sealed (row_id, place, link) AS (VALUES {}) \
+         UPDATE {table} SET seq = sealed.place, hash = sealed.link FROM sealed WHERE {table}.id = sealed.row_id",
+        rows.join(", ")
+    );
+    tx.execute_raw(Statement::from_sql_and_values(backend, text, values)).await?;
+    Ok(())
+}

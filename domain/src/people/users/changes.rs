@@ -1,0 +1,261 @@
+//! Changes of what is known of a person: completing one who was begun with little, and correcting one who is known.
+
+use super::{Registered, check_again, within};
+use crate::{
+    Actor, Checks, Refusal, Result, Scope,
+    app::App,
+    compliance::kyc,
+    kernel::{
+        clock,
+        command::{self, Answer, Command, Desk},
+        events::Happening,
+        idempotency::Key,
+    },
+    people::{
+        applicants::{self, BIRTH_DATE, NewAddress, PHONE, SSN, sealed, valid},
+        person::{Email, age_on, parse_birth_date, person_name, tidy},
+        ssn::Ssn,
+    },
+};
+use entity::{partner::Mode, user};
+use sea_orm::{ActiveModelTrait, IntoActiveModel, Iterable};
+use serde::Serialize;
+use serde_json::json;
+use uuid::Uuid;
+
+/// A value that is left as it is, taken away, or written anew.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub enum Change<T> {
+    #[default]
+    Keep,
+    Clear,
+    Set(T),
+}
+
+impl<T> Change<T> {
+    /// Writes the value, or leaves it as it is when there is none.
+    pub fn set_if(value: Option<T>) -> Self {
+        value.map_or(Self::Keep, Self::Set)
+    }
+
+    /// The value that is written anew.
+    pub const fn value(&self) -> Option<&T> {
+        match self {
+            Self::Set(value) => Some(value),
+            Self::Keep | Self::Clear => None,
+        }
+    }
+
+    /// Does it.
+    pub fn apply(&self, known: &mut Option<T>)
+    where
+        T: Clone,
+    {
+        match self {
+            Self::Keep => {}
+            Self::Clear => *known = None,
+            Self::Set(value) => *known = Some(value.clone()),
+        }
+    }
+}
+
+/// What is new about where a person lives; what is absent stays as it is.
+#[derive(Clone, Default, Serialize)]
+pub struct AddressChange {
+    pub line1: Option<String>,
+    pub line2: Change<String>,
+    pub city: Option<String>,
+    pub state: Option<String>,
+    pub postal_code: Option<String>,
+    pub country_code: Option<String>,
+}
+
+/// What is new about a person; nothing in it has been checked. What is absent stays as it is.
+#[derive(Clone, Default, Serialize)]
+pub struct UserChange {
+    pub user_id: Uuid,
+    pub first_name: Option<String>,
+    pub last_name: Option<String>,
+    pub email: Option<String>,
+    pub phone: Change<String>,
+    pub ssn: Option<String>,
+    pub birth_date: Option<String>,
+    pub address: AddressChange,
+}
+
+/// Changes what is known of a person, or completes her; scope `manage`, or the person herself.
+///
+/// Once all is known that an identity check goes by, the first one is made. A change of her name, social security number, birth
+/// date or address has her identity checked again, so that an approved person may be approved no longer; a change of phone or
+/// e-mail does not (documented: the update takes every field that the creation takes, each optional).
+pub async fn update(app: &App, actor: &Actor, key: Option<Key>, change: UserChange) -> Result<Answer<Registered>> {
+    command::execute(app, actor, key, change).await
+}
+
+impl UserChange {
+    fn birth_date(&self) -> Result<Option<chrono::NaiveDate>> {
+        self.birth_date.as_deref().map(|day| valid("birthDate", parse_birth_date(day))).transpose()
+    }
+
+    fn ssn(&self, mode: Mode) -> Result<Option<String>> {
+        let read = |ssn| Ok(valid("ssn", Ssn::parse(ssn, mode == Mode::Sandbox))?.reveal());
+        self.ssn.as_deref().map(read).transpose()
+    }
+
+    /// Refuses what cannot be.
+    fn checked(&self, mode: Mode) -> Result<()> {
+        let mut checks = Checks::default();
+        for (field, name) in [("firstName", &self.first_name), ("lastName", &self.last_name)] {
+            if let Some(name) = name {
+                checks.note(person_name(field, name));
+            }
+        }
+        if let Some(email) = &self.email {
+            checks.note(valid("email", Email::parse(email)));
+        }
+        if let Some(phone) = self.phone.value() {
+            checks.note(applicants::check_phone(phone));
+        }
+        checks.note(self.birth_date());
+        checks.note(self.ssn(mode));
+        checks.done()
+    }
+
+    /// Writes what is new into a person's row.
+    pub fn write(&self, desk: &Desk<'_>, user: &mut user::Model) -> Result<()> {
+        for (value, known) in [(&self.first_name, &mut user.first_name), (&self.last_name, &mut user.last_name)] {
+            if let Some(value) = value {
+                *known = tidy(value);
+            }
+        }
+        if let Some(email) = &self.email {
+            email.trim().clone_into(&mut user.email);
+        }
+        match &self.phone {
+            Change::Keep => {}
+            Change::Clear => user.phone = None,
+            Change::Set(phone) if applicants::phone(desk.app, user)?.is_some_and(|known| known.reveal() == phone) => {}
+            Change::Set(phone) => user.phone = sealed(desk, user.id, PHONE, Some(phone))?,
+        }
+        if let Some(day) = self.birth_date()? {
+            if age_on(day, desk.today()).is_none() {
+                return Err(Refusal::invalid("birthDate", "lies in the future").into());
+            }
+            if applicants::birth_date(desk.app, user)? != Some(day) {
+                user.birth_date = sealed(desk, user.id, BIRTH_DATE, Some(&day.to_string()))?;
+            }
+        }
+        if let Some(ssn) = self.ssn(desk.partner.mode)? {
+            let index = Some(desk.app.vault.blind_index(SSN, desk.partner.id, &ssn));
+            if user.ssn_index != index {
+                user.ssn = sealed(desk, user.id, SSN, Some(&ssn))?;
+                user.ssn_index = index;
+            }
+        }
+        self.address.write(user)
+    }
+}
+
+impl AddressChange {
+    fn is_empty(&self) -> bool {
+        let Self { line1, line2, city, state, postal_code, country_code } = self;
+        *line2 == Change::Keep && [line1, city, state, postal_code, country_code].iter().all(|field| field.is_none())
+    }
+
+    /// Writes what is new into a person's row; an address is known whole or not at all.
+    fn write(&self, user: &mut user::Model) -> Result<()> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        let line2 = match &self.line2 {
+            Change::Keep => user.address_line_2.clone(),
+            Change::Clear => None,
+            Change::Set(line2) => Some(line2.clone()),
+        };
+        let either = |new: &Option<String>, known: &Option<String>, field: &str| -> Result<String> {
+            let value = new.clone().or_else(|| known.clone());
+            Ok(value.ok_or_else(|| Refusal::required(field))?)
+        };
+        let address = NewAddress {
+            line1: either(&self.line1, &user.address_line_1, "address.line1")?,
+            line2,
+            city: either(&self.city, &user.address_city, "address.city")?,
+            state: either(&self.state, &user.address_state, "address.state")?,
+            postal_code: either(&self.postal_code, &user.address_postal_code, "address.postalCode")?,
+            country_code: either(&self.country_code, &user.address_country_code, "address.countryCode")?,
+        };
+        address.check()?;
+        let address = address.tidied();
+        user.address_line_1 = Some(address.line1);
+        user.address_line_2 = address.line2;
+        user.address_city = Some(address.city);
+        user.address_state = Some(address.state);
+        user.address_postal_code = Some(address.postal_code);
+        user.address_country_code = Some(address.country_code);
+        Ok(())
+    }
+}
+
+impl Command for UserChange {
+    const NAME: &'static str = "user.update";
+    const SCOPE: Scope = Scope::Manage;
+    const FOR_ONESELF: bool = true;
+    type Done = Registered;
+
+    fn check(&self, mode: Mode) -> Result<()> {
+        self.checked(mode).map_err(|error| error.inside("patch"))
+    }
+
+    async fn carry_out(&self, desk: &Desk<'_>) -> Result<Registered> {
+        clock::locked(desk.tx, desk.partner.id).await?;
+        let before = within(desk.tx, desk.whose, self.user_id).await?.ok_or_else(|| Refusal::not_found("userId"))?;
+        let mut after = before.clone();
+        self.write(desk, &mut after).map_err(|error| error.inside("patch"))?;
+        let user = write_changes(desk, before, after).await?;
+        let kyc = kyc::at_present(desk.tx, user.id).await?;
+        Ok(Registered { user, kyc })
+    }
+
+    fn object(done: &Registered) -> Uuid {
+        done.user.id
+    }
+}
+
+/// What a person's identity was checked by.
+fn identity(user: &user::Model) -> impl PartialEq {
+    let user = user.clone();
+    let address = [
+        user.address_line_1,
+        user.address_line_2,
+        user.address_city,
+        user.address_state,
+        user.address_postal_code,
+        user.address_country_code,
+    ];
+    (user.first_name, user.last_name, user.ssn_index, user.birth_date, address)
+}
+
+/// Writes what is new and nothing else, so that what was written meanwhile stays; checks the person's identity again if it is
+/// another than before; tells of the change, if there is one.
+pub async fn write_changes(desk: &Desk<'_>, before: user::Model, after: user::Model) -> Result<user::Model> {
+    if before == after {
+        return Ok(before);
+    }
+    let is_another = identity(&before) != identity(&after);
+    let mut user = changed(before, after).update(desk.tx).await?;
+    if is_another {
+        user = check_again(desk, user).await?;
+    }
+    desk.fact().record(desk.tx, Happening::UserUpdated, user.id, json!({ "id": user.id, "status": user.status })).await?;
+    Ok(user)
+}
+
+fn changed(before: user::Model, after: user::Model) -> user::ActiveModel {
+    let (mut row, after) = (before.into_active_model(), after.into_active_model());
+    for column in user::Column::iter() {
+        if let Some(value) = after.get(column).into_value() {
+            row.set_if_not_equals(column, value);
+        }
+    }
+    row
+}

@@ -1,0 +1,258 @@
+//! The sandbox's controls: a clock that can be frozen and moved, prices set by hand, hours that suit a newcomer.
+
+pub mod demo;
+
+use crate::{
+    Actor, Checks, Code, Error, Refusal, Result, Scope,
+    app::App,
+    delivery::messages::{self, Wanted},
+    kernel::{
+        clock,
+        command::{self, Command, Desk},
+        events::Happening,
+        pages::{Page, Slice},
+        scheduler,
+    },
+    trading::instruments,
+};
+use chrono::{DateTime, Datelike, Duration, Utc};
+use entity::{
+    Price, instrument, message,
+    partner::{self, MarketHours, Mode},
+    quote_override,
+};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait, EntityTrait, sea_query::OnConflict};
+use serde::Serialize;
+use serde_json::json;
+use uuid::Uuid;
+
+fn sandbox_only(mode: Mode) -> Result<()> {
+    match mode {
+        Mode::Sandbox => Ok(()),
+        Mode::Live => Err(Refusal::new(Code::SandboxOnly, "", "This can be done in a sandbox only.").into()),
+    }
+}
+
+/// What may be done to a sandbox's clock.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub enum ClockChange {
+    /// Stop it where it is.
+    Freeze,
+    /// Let it run on from where it is.
+    Run,
+}
+
+/// Freezes the partner's clock or lets it run on; scope `operate`, sandbox only. Done twice, it stays done.
+pub async fn change_clock(app: &App, actor: &Actor, change: ClockChange) -> Result<partner::Model> {
+    Ok(command::execute(app, actor, None, change).await?.value)
+}
+
+impl Command for ClockChange {
+    const NAME: &'static str = "sandbox.clock.change";
+    const SCOPE: Scope = Scope::Operate;
+    type Done = partner::Model;
+
+    fn check(&self, mode: Mode) -> Result<()> {
+        sandbox_only(mode)
+    }
+
+    async fn carry_out(&self, desk: &Desk<'_>) -> Result<partner::Model> {
+        let partner = clock::locked(desk.tx, desk.partner.id).await?;
+        let now = clock::now_of(&partner);
+        let mut row: partner::ActiveModel = partner.into();
+        match self {
+            Self::Freeze => row.clock_frozen_at = Set(Some(now)),
+            Self::Run => {
+                row.clock_offset = Set(scheduler::microseconds(now - clock::system_now())?);
+                row.clock_frozen_at = Set(None);
+            }
+        }
+        let partner = row.update(desk.tx).await?;
+        desk.fact().record(desk.tx, Happening::SandboxClockChanged, partner.id, clock_facts(&partner)).await?;
+        Ok(partner)
+    }
+
+    fn object(done: &partner::Model) -> Uuid {
+        done.id
+    }
+}
+
+fn clock_facts(partner: &partner::Model) -> serde_json::Value {
+    json!({ "frozen": partner.clock_frozen_at.is_some(), "at": clock::now_of(partner) })
+}
+
+/// How far a clock is moved.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub enum Advance {
+    To(DateTime<Utc>),
+    BySeconds(i64),
+}
+
+#[derive(Serialize)]
+struct Advanced {
+    to: DateTime<Utc>,
+}
+
+/// The last year a clock may show: instants are written with four digits.
+const LAST_YEAR: i32 = 9998;
+
+/// The farthest one step goes.
+const FARTHEST: Duration = Duration::days(3660);
+
+/// Moves the partner's clock forward, everything due on the way happening at its own time before this returns; scope
+/// `operate`, sandbox only. Never backwards, at most ten years at once.
+pub async fn advance_clock(app: &App, actor: &Actor, advance: Advance) -> Result<partner::Model> {
+    let caller = actor.partner(Scope::Operate)?;
+    sandbox_only(caller.mode)?;
+    let now = clock::now_of(&clock::partner(&app.db.read, caller.partner_id).await?);
+    let to = match advance {
+        Advance::To(to) if to < now => return Err(Refusal::invalid("to", "lies in the past of this clock").into()),
+        Advance::To(to) => to,
+        Advance::BySeconds(seconds) if seconds <= 0 => return Err(Refusal::invalid("seconds", "must be above zero").into()),
+        Advance::BySeconds(seconds) => Duration::try_seconds(seconds)
+            .and_then(|span| now.checked_add_signed(span))
+            .ok_or_else(|| Refusal::invalid("seconds", "is too far"))?,
+    };
+    if to - now > FARTHEST || to.year() > LAST_YEAR {
+        let field = if matches!(advance, Advance::To(_)) { "to" } else { "seconds" };
+        return Err(Refusal::invalid(field, "is more than ten years away, or past all calendars").into());
+    }
+    let (app_, partner_id) = (app.clone(), caller.partner_id);
+    let work = tokio::spawn(async move { scheduler::advance(&app_, partner_id, to).await });
+    work.await.map_err(|_| Error::broken("an advance broke off"))??;
+    Ok(command::execute(app, actor, None, Advanced { to }).await?.value)
+}
+
+impl Command for Advanced {
+    const NAME: &'static str = "sandbox.clock.advance";
+    const SCOPE: Scope = Scope::Operate;
+    type Done = partner::Model;
+
+    fn check(&self, mode: Mode) -> Result<()> {
+        sandbox_only(mode)
+    }
+
+    async fn carry_out(&self, desk: &Desk<'_>) -> Result<partner::Model> {
+        let partner = clock::locked(desk.tx, desk.partner.id).await?;
+        desk.fact().record(desk.tx, Happening::SandboxClockChanged, partner.id, clock_facts(&partner)).await?;
+        Ok(partner)
+    }
+
+    fn object(done: &partner::Model) -> Uuid {
+        done.id
+    }
+}
+
+/// A price set by hand, or `None` to give the instrument back to the market.
+#[derive(Clone, Debug, Serialize)]
+pub struct QuoteSet {
+    pub symbol: String,
+    pub prices: Option<(Price, Price)>,
+}
+
+/// Sets bid and ask of one instrument for this partner, until set anew or cleared; scope `operate`, sandbox only.
+/// Both above zero, the ask at or above the bid.
+///
+/// What was due before the change trades at the price before it.
+pub async fn set_quote(app: &App, actor: &Actor, set: QuoteSet) -> Result<instrument::Model> {
+    let caller = actor.partner(Scope::Operate)?;
+    set.check(caller.mode)?;
+    while scheduler::carry_out_for(app, caller.partner_id).await? {}
+    scheduler::require_nothing_due(app, caller.partner_id).await?;
+    Ok(command::execute(app, actor, None, set).await?.value)
+}
+
+/// The dearest price that may be set: a million dollars.
+const DEAREST: Price = Price::from_units(10_000_000_000);
+
+impl Command for QuoteSet {
+    const NAME: &'static str = "sandbox.quote.set";
+    const SCOPE: Scope = Scope::Operate;
+    type Done = instrument::Model;
+
+    fn check(&self, mode: Mode) -> Result<()> {
+        sandbox_only(mode)?;
+        let Some((bid, ask)) = self.prices else { return Ok(()) };
+        let mut checks = Checks::default();
+        for (field, price) in [("quote.bid.amount", bid), ("quote.ask.amount", ask)] {
+            if !price.is_positive() || price > DEAREST {
+                checks.note::<()>(Err(Refusal::invalid(field, "must be above zero and at most a million").into()));
+            }
+        }
+        checks.done()?;
+        if ask < bid { Err(Refusal::invalid("quote.ask.amount", "must not be below the bid").into()) } else { Ok(()) }
+    }
+
+    async fn carry_out(&self, desk: &Desk<'_>) -> Result<instrument::Model> {
+        let instrument = instruments::named(desk.tx, &self.symbol).await?.ok_or_else(|| Refusal::not_found("symbol"))?;
+        clock::locked(desk.tx, desk.partner.id).await?;
+        let facts = match self.prices {
+            Some((bid, ask)) => {
+                let row = quote_override::Model { partner_id: desk.partner.id, instrument_id: instrument.id, bid, ask, set_at: desk.now };
+                let taken = [quote_override::Column::PartnerId, quote_override::Column::InstrumentId];
+                let changed = [quote_override::Column::Bid, quote_override::Column::Ask, quote_override::Column::SetAt];
+                quote_override::Entity::insert(quote_override::ActiveModel::from(row).reset_all())
+                    .on_conflict(OnConflict::columns(taken).update_columns(changed).to_owned())
+                    .exec_without_returning(desk.tx)
+                    .await?;
+                json!({ "symbol": instrument.symbol, "bid": bid, "ask": ask })
+            }
+            None => {
+                quote_override::Entity::delete_by_id((desk.partner.id, instrument.id)).exec(desk.tx).await?;
+                json!({ "symbol": instrument.symbol, "bid": null, "ask": null })
+            }
+        };
+        desk.fact().record(desk.tx, Happening::SandboxQuoteSet, desk.partner.id, facts).await?;
+        Ok(instrument)
+    }
+
+    fn object(done: &instrument::Model) -> Uuid {
+        done.id
+    }
+}
+
+#[derive(Serialize)]
+struct HoursSet {
+    hours: MarketHours,
+}
+
+/// Chooses when this partner's orders are taken; scope `operate`, sandbox only.
+pub async fn set_market_hours(app: &App, actor: &Actor, hours: MarketHours) -> Result<partner::Model> {
+    Ok(command::execute(app, actor, None, HoursSet { hours }).await?.value)
+}
+
+impl Command for HoursSet {
+    const NAME: &'static str = "sandbox.market_hours.set";
+    const SCOPE: Scope = Scope::Operate;
+    type Done = partner::Model;
+
+    fn check(&self, mode: Mode) -> Result<()> {
+        sandbox_only(mode)
+    }
+
+    async fn carry_out(&self, desk: &Desk<'_>) -> Result<partner::Model> {
+        let mut row: partner::ActiveModel = clock::locked(desk.tx, desk.partner.id).await?.into();
+        row.market_hours = Set(self.hours);
+        let partner = row.update(desk.tx).await?;
+        let facts = json!({ "market_hours": partner.market_hours });
+        desk.fact().record(desk.tx, Happening::SandboxMarketHoursSet, partner.id, facts).await?;
+        Ok(partner)
+    }
+
+    fn object(done: &partner::Model) -> Uuid {
+        done.id
+    }
+}
+
+/// What this sandbox would have sent by mail and text message; scope `operate`, sandbox only.
+pub async fn outbox(
+    app: &App,
+    connection: &impl ConnectionTrait,
+    actor: &Actor,
+    page: &Page,
+    wanted: &Wanted,
+) -> Result<Slice<message::Model>> {
+    let caller = actor.partner(Scope::Operate)?;
+    sandbox_only(caller.mode)?;
+    messages::in_outbox(app, connection, caller.partner_id, page, wanted).await
+}

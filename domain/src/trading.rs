@@ -1,0 +1,7 @@
+//! Instruments, quotes, orders, positions and balances.
+
+pub mod balances;
+pub mod instruments;
+pub mod market;
+pub mod orders;
+pub mod positions;

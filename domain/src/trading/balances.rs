@@ -1,0 +1,78 @@
+//! What an account is worth and what of it may be used.
+
+use super::market;
+use crate::{
+    Error, Result,
+    app::App,
+    kernel::{clock, ledger::USD},
+};
+use chrono::{DateTime, Utc};
+use entity::{
+    Money, instrument,
+    ledger_account::{self, LedgerKind},
+    position,
+};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use std::collections::HashMap;
+use uuid::Uuid;
+
+/// Cash and market value of an account at one instant, in US dollars.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Balance {
+    /// Settled and unsettled cash and positions at the last price; pending deposits are not in it.
+    pub total: Money,
+    /// Settled and unsettled cash less what is held for orders.
+    pub buying_power: Money,
+    /// Settled cash less what is held for orders, never below zero.
+    pub withdrawable: Money,
+    pub at: DateTime<Utc>,
+}
+
+/// The balances of these accounts of one partner, by its clock.
+pub async fn of_accounts(
+    app: &App,
+    connection: &impl ConnectionTrait,
+    partner_id: Uuid,
+    accounts: &[Uuid],
+) -> Result<HashMap<Uuid, Balance>> {
+    let partner = clock::partner(connection, partner_id).await?;
+    let at = clock::now_of(&partner);
+    let cash = ledger_account::Entity::find()
+        .filter(ledger_account::Column::OwnerId.is_in(accounts.iter().copied()))
+        .filter(ledger_account::Column::PartnerId.eq(partner_id))
+        .filter(ledger_account::Column::Asset.eq(USD))
+        .filter(ledger_account::Column::Kind.is_in([LedgerKind::Cash, LedgerKind::Unsettled]))
+        .all(connection)
+        .await?;
+    let positions = position::Entity::find()
+        .filter(position::Column::AccountId.is_in(accounts.iter().copied()))
+        .filter(position::Column::PartnerId.eq(partner_id))
+        .filter(position::Column::Quantity.gt(0_i64))
+        .all(connection)
+        .await?;
+    let mut values: HashMap<Uuid, i64> = HashMap::new();
+    if !positions.is_empty() {
+        let held = positions.iter().map(|position| position.instrument_id);
+        let instruments = instrument::Entity::find().filter(instrument::Column::Id.is_in(held)).all(connection).await?;
+        let quotes = market::quotes(app, connection, &partner, &instruments, at).await?;
+        for position in &positions {
+            let worth = quotes.get(&position.instrument_id).and_then(|quote| Money::cost(position.quantity, quote.last));
+            let worth = worth.ok_or_else(|| Error::broken("a position has no price"))?;
+            *values.entry(position.account_id).or_default() += worth.units();
+        }
+    }
+    Ok(accounts.iter().map(|account| (*account, balance(*account, &cash, values.get(account).copied().unwrap_or(0), at))).collect())
+}
+
+fn balance(account: Uuid, cash: &[ledger_account::Model], positions: i64, at: DateTime<Utc>) -> Balance {
+    let sum = |kinds: &[LedgerKind], of: fn(&ledger_account::Model) -> i64| {
+        cash.iter().filter(|row| row.owner_id == account && kinds.contains(&row.kind)).map(of).sum::<i64>()
+    };
+    let both = [LedgerKind::Cash, LedgerKind::Unsettled];
+    Balance {
+        total: Money::from_units(sum(&both, ledger_account::Model::balance) + positions),
+        buying_power: Money::from_units(sum(&both, ledger_account::Model::available)),
+        withdrawable: Money::from_units(sum(&[LedgerKind::Cash], ledger_account::Model::available).max(0)),
+        at,
+    }
+}

@@ -1,0 +1,243 @@
+//! What can be traded.
+
+use crate::{
+    Error, Result,
+    app::App,
+    kernel::{
+        db::Db,
+        ids::Ids,
+        pages::{Page, Slice},
+    },
+};
+use entity::{Kind, Price, instrument, order};
+use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::OnConflict};
+use std::collections::{HashMap, HashSet};
+use uuid::Uuid;
+
+/// The instrument with this symbol, in either case.
+pub async fn by_symbol(connection: &impl ConnectionTrait, symbol: &str) -> Result<Option<instrument::Model>> {
+    let symbol = symbol.trim().to_ascii_uppercase();
+    if symbol.len() > 20 || !symbol.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(None);
+    }
+    Ok(instrument::Entity::find().filter(instrument::Column::Symbol.eq(symbol)).one(connection).await?)
+}
+
+/// Everything that can be traded, latest listed first.
+pub async fn list(connection: &impl ConnectionTrait, page: &Page) -> Result<Slice<instrument::Model>> {
+    page.of(connection, instrument::Entity::find(), instrument::Column::Id).await
+}
+
+/// The instrument with this symbol or id.
+pub async fn named(connection: &impl ConnectionTrait, symbol_or_id: &str) -> Result<Option<instrument::Model>> {
+    if let Some(found) = by_symbol(connection, symbol_or_id).await? {
+        return Ok(Some(found));
+    }
+    let id = crate::kernel::ids::parse(Kind::Instrument, symbol_or_id);
+    if id == Uuid::nil() { Ok(None) } else { Ok(instrument::Entity::find_by_id(id).one(connection).await?) }
+}
+
+/// The instruments of these orders, by id.
+pub async fn of_orders(connection: &impl ConnectionTrait, orders: &[order::Model]) -> Result<HashMap<Uuid, instrument::Model>> {
+    let ids: HashSet<Uuid> = orders.iter().map(|order| order.instrument_id).collect();
+    let rows = instrument::Entity::find().filter(instrument::Column::Id.is_in(ids)).all(connection).await?;
+    Ok(rows.into_iter().map(|row| (row.id, row)).collect())
+}
+
+/// The instrument of this order.
+pub async fn of_order(connection: &impl ConnectionTrait, order: &order::Model) -> Result<instrument::Model> {
+    let row = instrument::Entity::find_by_id(order.instrument_id).one(connection).await?;
+    row.ok_or_else(|| Error::broken("an order's instrument is gone"))
+}
+
+/// Lists the instruments of the built-in market where the list is empty.
+pub async fn list_built_in(app: &App) -> Result<()> {
+    if instrument::Entity::find().one(&app.db.read).await?.is_some() {
+        return Ok(());
+    }
+    let rows = built_in().into_iter().map(|new| instrument::ActiveModel::from(new.with_id(app.ids.next(Kind::Instrument))).reset_all());
+    let tx = app.db.write().await?;
+    instrument::Entity::insert_many(rows)
+        .on_conflict(OnConflict::column(instrument::Column::Symbol).do_nothing().to_owned())
+        .exec_without_returning(&tx)
+        .await?;
+    tx.commit().await
+}
+
+/// An instrument to import.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewInstrument {
+    pub symbol: String,
+    pub name: String,
+    pub exchange: String,
+    pub asset_class: String,
+    /// What the built-in market's price wanders around.
+    pub base_price: Price,
+}
+
+impl From<instrument::Model> for NewInstrument {
+    fn from(row: instrument::Model) -> Self {
+        let instrument::Model { id: _, symbol, name, exchange, asset_class, base_price } = row;
+        Self { symbol, name, exchange, asset_class, base_price }
+    }
+}
+
+impl NewInstrument {
+    fn with_id(self, id: Uuid) -> instrument::Model {
+        let Self { symbol, name, exchange, asset_class, base_price } = self;
+        instrument::Model { id, symbol, name, exchange, asset_class, base_price }
+    }
+
+    /// A line of CSV, as [`read`] takes it.
+    pub fn line(&self) -> String {
+        let quoted = |text: &str| {
+            if text.contains([',', '"']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+        };
+        let texts = [&self.symbol, &self.name, &self.exchange, &self.asset_class].map(|text| quoted(text));
+        format!("{},{}", texts.join(","), self.base_price)
+    }
+}
+
+/// The columns of a file of instruments.
+pub const COLUMNS: [&str; 5] = ["symbol", "name", "exchange", "asset_class", "base_price"];
+
+/// The instruments in a CSV file whose first line names the columns, in any order. An error names the line.
+pub fn read(text: &[u8]) -> Result<Vec<NewInstrument>, String> {
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text);
+    let header = reader.headers().map_err(|_| "line 1: cannot be read".to_owned())?.clone();
+    let places = COLUMNS.map(|column| header.iter().position(|name| name == column));
+    let [Some(symbol), Some(name), Some(exchange), Some(asset_class), Some(base_price)] = places else {
+        return Err(format!("line 1: must be {}", COLUMNS.join(",")));
+    };
+    if header.len() != COLUMNS.len() {
+        return Err(format!("line 1: must be {}", COLUMNS.join(",")));
+    }
+    let mut seen = HashSet::new();
+    let mut instruments = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(|error| match error.position() {
+            Some(position) => format!("line {}: must have {} values in UTF-8", position.line(), COLUMNS.len()),
+            None => "cannot be read".to_owned(),
+        })?;
+        let line = record.position().map_or(0, csv::Position::line);
+        let text = |place: usize| record.get(place).unwrap_or_default().to_owned();
+        let wrong = |column: &str, what: &str| format!("line {line}: {column} {what}");
+        let new = NewInstrument {
+            symbol: text(symbol),
+            name: text(name),
+            exchange: text(exchange),
+            asset_class: text(asset_class),
+            base_price: text(base_price)
+                .parse()
+                .ok()
+                .filter(|price: &Price| price.is_positive() && *price <= MAX_PRICE)
+                .ok_or_else(|| wrong("base_price", "must be a price from 0.0001 to 1000000, with at most 4 decimals"))?,
+        };
+        let symbol_fits = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || b".-/".contains(&byte);
+        if !(1..=20).contains(&new.symbol.len()) || !new.symbol.bytes().all(symbol_fits) {
+            return Err(wrong("symbol", "must have 1 to 20 capital letters, digits, dots, hyphens or slashes"));
+        }
+        if new.asset_class != US_EQUITY {
+            return Err(wrong("asset_class", "must be us_equity"));
+        }
+        for (column, value) in [("name", &new.name), ("exchange", &new.exchange)] {
+            if !(1..=100).contains(&value.chars().count()) || value.contains(char::is_control) {
+                return Err(wrong(column, "must have 1 to 100 printable characters"));
+            }
+        }
+        if !seen.insert(new.symbol.clone()) {
+            return Err(wrong("symbol", "appears in an earlier line"));
+        }
+        instruments.push(new);
+    }
+    if instruments.is_empty() {
+        return Err("has no instruments".to_owned());
+    }
+    Ok(instruments)
+}
+
+/// What an import did, by symbol.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    pub added: Vec<String>,
+    pub changed: Vec<String>,
+    pub unchanged: u64,
+}
+
+/// Adds instruments and changes those whose symbol is known, in one transaction.
+pub async fn import(db: &Db, ids: Ids, new: Vec<NewInstrument>) -> Result<Changes> {
+    let mut changes = Changes::default();
+    let tx = db.write().await?;
+    let known = instrument::Entity::find().all(&tx).await?;
+    let known: HashMap<String, instrument::Model> = known.into_iter().map(|row| (row.symbol.clone(), row)).collect();
+    for new in new {
+        let symbol = new.symbol.clone();
+        match known.get(&symbol) {
+            Some(row) if NewInstrument::from(row.clone()) == new => changes.unchanged += 1,
+            Some(row) => {
+                instrument::ActiveModel::from(new.with_id(row.id)).reset_all().update(&tx).await?;
+                changes.changed.push(symbol);
+            }
+            None => {
+                instrument::ActiveModel::from(new.with_id(ids.next(Kind::Instrument))).reset_all().insert(&tx).await?;
+                changes.added.push(symbol);
+            }
+        }
+    }
+    tx.commit().await?;
+    Ok(changes)
+}
+
+const US_EQUITY: &str = "us_equity";
+const MAX_PRICE: Price = Price::from_units(1_000_000 * 10_000);
+
+/// The instruments of the built-in market.
+pub fn built_in() -> Vec<NewInstrument> {
+    let new = |(symbol, name, exchange, dollars): (&str, &str, &str, i64)| NewInstrument {
+        symbol: symbol.to_owned(),
+        name: name.to_owned(),
+        exchange: exchange.to_owned(),
+        asset_class: US_EQUITY.to_owned(),
+        base_price: Price::from_units(dollars * 10_000),
+    };
+    BUILT_IN.map(new).into()
+}
+
+/// Symbol, name, exchange, and the whole dollars its price wanders around.
+const BUILT_IN: [(&str, &str, &str, i64); 34] = [
+    ("AAPL", "Apple Inc.", "NASDAQ", 230),
+    ("AMZN", "Amazon.com, Inc.", "NASDAQ", 190),
+    ("BRK.B", "Berkshire Hathaway Inc. Class B", "NYSE", 460),
+    ("GOOG", "Alphabet Inc. Class C", "NASDAQ", 180),
+    ("JNJ", "Johnson & Johnson", "NYSE", 160),
+    ("JPM", "JPMorgan Chase & Co.", "NYSE", 220),
+    ("KO", "The Coca-Cola Company", "NYSE", 68),
+    ("META", "Meta Platforms, Inc.", "NASDAQ", 560),
+    ("MSFT", "Microsoft Corporation", "NASDAQ", 420),
+    ("NVDA", "NVIDIA Corporation", "NASDAQ", 130),
+    ("TSLA", "Tesla, Inc.", "NASDAQ", 250),
+    ("VTI", "Vanguard Total Stock Market ETF", "NYSE ARCA", 285),
+    ("SCHB", "Schwab U.S. Broad Market ETF", "NYSE ARCA", 66),
+    ("ITOT", "iShares Core S&P Total U.S. Stock Market ETF", "NYSE ARCA", 126),
+    ("SCHF", "Schwab International Equity ETF", "NYSE ARCA", 40),
+    ("VEA", "Vanguard FTSE Developed Markets ETF", "NYSE ARCA", 52),
+    ("IXUS", "iShares Core MSCI Total International Stock ETF", "NASDAQ", 72),
+    ("VWO", "Vanguard FTSE Emerging Markets ETF", "NYSE ARCA", 47),
+    ("IEMG", "iShares Core MSCI Emerging Markets ETF", "NYSE ARCA", 57),
+    ("SCHE", "Schwab Emerging Markets Equity ETF", "NYSE ARCA", 29),
+    ("VIG", "Vanguard Dividend Appreciation ETF", "NYSE ARCA", 198),
+    ("SCHD", "Schwab U.S. Dividend Equity ETF", "NYSE ARCA", 84),
+    ("DVY", "iShares Select Dividend ETF", "NASDAQ", 135),
+    ("VDE", "Vanguard Energy ETF", "NYSE ARCA", 125),
+    ("XLE", "Energy Select Sector SPDR Fund", "NYSE ARCA", 90),
+    ("VTEB", "Vanguard Tax-Exempt Bond ETF", "NYSE ARCA", 51),
+    ("TFI", "SPDR Nuveen ICE Municipal Bond ETF", "NYSE ARCA", 46),
+    ("MUB", "iShares National Muni Bond ETF", "NYSE ARCA", 108),
+    ("EMB", "iShares J.P. Morgan USD Emerging Markets Bond ETF", "NASDAQ", 92),
+    ("PCY", "Invesco Emerging Markets Sovereign Debt ETF", "NYSE ARCA", 21),
+    ("EMLC", "VanEck J.P. Morgan EM Local Currency Bond ETF", "NYSE ARCA", 25),
+    ("LQD", "iShares iBoxx $ Investment Grade Corporate Bond ETF", "NYSE ARCA", 112),
+    ("VCIT", "Vanguard Intermediate-Term Corporate Bond ETF", "NASDAQ", 83),
+    ("SPIB", "SPDR Portfolio Intermediate Term Corporate Bond ETF", "NYSE ARCA", 33),
+];

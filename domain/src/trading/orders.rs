@@ -1,0 +1,291 @@
+//! Orders: take an instruction, set aside what it may cost, take it to the market, tell whoever listens.
+
+use super::{instruments, market};
+use crate::{
+    Actor, Checks, Code, Refusal, Result, Scope, accounts,
+    app::App,
+    kernel::{
+        actor::Whose,
+        command::{self, Answer, Command, Desk},
+        events::Happening,
+        idempotency::Key,
+        ledger::{self, Entry},
+        pages::{Page, Slice},
+        timers,
+    },
+};
+use entity::{
+    Kind, Money, Price, Quantity, instrument,
+    ledger_account::LedgerKind,
+    ledger_release::Reason,
+    order::{self, OrderKind, Side, Status},
+    partner::Mode,
+    timer::TimerKind,
+};
+use sea_orm::{
+    ActiveModelTrait,
+    ActiveValue::Set,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect,
+    sea_query::{LockType, all},
+};
+use serde::Serialize;
+use serde_json::json;
+use uuid::Uuid;
+
+mod fills;
+
+pub use fills::{route, settle_trade};
+
+/// An order as asked for; nothing in it has been checked.
+#[derive(Clone, Debug, Serialize)]
+pub struct NewOrder {
+    /// The partner's only account when none is named.
+    pub account_id: Option<Uuid>,
+    /// A symbol, in either case, or an instrument's id.
+    pub symbol: String,
+    pub side: Side,
+    pub quantity: Quantity,
+    pub kind: OrderKind,
+}
+
+/// Places an order and sets aside its cash or shares, or refuses and changes nothing; scope `trade`.
+///
+/// The same key and the same order answer with the first order, so a retry never trades twice. Refused out of the hours
+/// in which the market is open (documented), for an unapproved user, and for more than can be paid or delivered: a buy
+/// sets aside 103 % of its price, a sale its shares.
+pub async fn place(app: &App, actor: &Actor, key: Option<Key>, new: NewOrder) -> Result<Answer<order::Model>> {
+    command::execute(app, actor, key, new).await
+}
+
+/// Quantities are taken to four decimals (documented).
+const FINEST: i64 = 10_000;
+/// One hundred million shares.
+const MOST: Quantity = Quantity::from_units(100_000_000 * 100_000_000);
+/// What a buy sets aside above the price, in percent.
+const BUFFER: i64 = 3;
+
+fn check_quantity(quantity: Quantity) -> Result<()> {
+    let refused = |text: String| Err(Refusal::invalid("quantity", text).into());
+    if !quantity.is_positive() {
+        refused("must be above zero".to_owned())
+    } else if quantity.units() % FINEST != 0 {
+        refused("must have at most four decimals".to_owned())
+    } else if quantity > MOST {
+        refused(format!("must be at most {MOST}"))
+    } else {
+        Ok(())
+    }
+}
+
+impl Command for NewOrder {
+    const NAME: &'static str = "order.place";
+    const SCOPE: Scope = Scope::Trade;
+    const FOR_ONESELF: bool = true;
+    type Done = order::Model;
+
+    fn check(&self, _: Mode) -> Result<()> {
+        let mut checks = Checks::default();
+        if self.symbol.trim().is_empty() {
+            checks.note::<()>(Err(Refusal::required("symbol").into()));
+        }
+        checks.note(check_quantity(self.quantity));
+        checks.done()
+    }
+
+    async fn carry_out(&self, desk: &Desk<'_>) -> Result<order::Model> {
+        let account_id = match self.account_id {
+            Some(id) => id,
+            None => accounts::only_one(desk.tx, desk.whose).await?,
+        };
+        accounts::usable(desk.tx, desk.whose, account_id).await?;
+        if !market::hours(desk.partner.market_hours, desk.now).is_open {
+            return Err(Refusal::new(Code::MarketClosed, "", "The market is closed.").into());
+        }
+        let instrument = instruments::named(desk.tx, &self.symbol).await?.ok_or_else(|| Refusal::not_found("symbol"))?;
+        let quote = market::quote(desk.app, desk.tx, desk.partner, &instrument, desk.now).await?;
+        let order = self.accepted(desk, account_id, &instrument);
+        let mut entry = Entry::default();
+        let mut fact = desk.fact();
+        match self.side {
+            Side::Buy => hold_cash(desk, &mut entry, &order, quote.ask).await?,
+            Side::Sell => hold_shares(desk, &mut entry, &order, &instrument, quote.bid).await?,
+        }
+        order::ActiveModel::from(order.clone()).reset_all().insert(desk.tx).await?;
+        timers::schedule(desk.tx, desk.app.ids, desk.partner.id, TimerKind::OrderRoute, order.id, desk.now).await?;
+        if !entry.write(desk.tx, desk.app.ids, &mut fact).await? {
+            return Err(short_of(self.side).into());
+        }
+        fact.record_first(desk.tx, Happening::OrderAccepted, order.id, facts(&order)).await?;
+        Ok(order)
+    }
+
+    fn object(done: &order::Model) -> Uuid {
+        done.id
+    }
+}
+
+impl NewOrder {
+    fn accepted(&self, desk: &Desk<'_>, account_id: Uuid, instrument: &instrument::Model) -> order::Model {
+        order::Model {
+            id: desk.app.ids.next(Kind::Order),
+            partner_id: desk.partner.id,
+            account_id,
+            instrument_id: instrument.id,
+            side: self.side,
+            kind: self.kind,
+            quantity: self.quantity,
+            filled_quantity: Quantity::ZERO,
+            filled_average_price: None,
+            status: Status::Accepted,
+            reject_code: None,
+            submitted_at: desk.now,
+            filled_at: None,
+            expired_at: None,
+            canceled_at: None,
+            failed_at: None,
+        }
+    }
+}
+
+fn facts(order: &order::Model) -> serde_json::Value {
+    json!({
+        "id": order.id,
+        "account_id": order.account_id,
+        "status": order.status,
+        "filled_quantity": order.filled_quantity,
+    })
+}
+
+/// What is said when another order took the money or the shares a moment before.
+fn short_of(side: Side) -> Refusal {
+    match side {
+        Side::Buy => Refusal::new(Code::InsufficientBuyingPower, "quantity", "Buying power is less than this order may cost."),
+        Side::Sell => Refusal::new(Code::InsufficientPosition, "quantity", "The position is smaller than this order."),
+    }
+}
+
+fn too_much() -> Refusal {
+    Refusal::invalid("quantity", "is worth more than can be counted")
+}
+
+fn worth(quantity: Quantity, price: Price) -> Result<Money> {
+    let worth = Money::cost(quantity, price).ok_or_else(too_much)?;
+    if worth.is_positive() { Ok(worth) } else { Err(Refusal::invalid("quantity", "is worth less than a cent").into()) }
+}
+
+/// Holds what a buy may cost, settled cash first, then proceeds of sales that have not settled.
+async fn hold_cash(desk: &Desk<'_>, entry: &mut Entry, order: &order::Model, ask: Price) -> Result<()> {
+    worth(order.quantity, ask)?;
+    let most = Money::hold(order.quantity, ask, BUFFER).ok_or_else(too_much)?.units();
+    let [cash, unsettled] = ledger::lock(desk.tx, order.account_id, [LedgerKind::Cash, LedgerKind::Unsettled]).await?;
+    let power = cash.available().saturating_add(unsettled.available());
+    if power < most {
+        let (power, most) = (Money::from_units(power), Money::from_units(most));
+        let text = format!("Buying power is ${power}; this order may cost up to ${most}.");
+        return Err(Refusal::new(Code::InsufficientBuyingPower, "quantity", text).into());
+    }
+    let from_cash = most.min(cash.available());
+    entry.hold(&cash, from_cash, order.id).hold(&unsettled, most - from_cash, order.id);
+    Ok(())
+}
+
+async fn hold_shares(desk: &Desk<'_>, entry: &mut Entry, order: &order::Model, instrument: &instrument::Model, bid: Price) -> Result<()> {
+    let units = ledger::find(desk.tx, order.account_id, LedgerKind::Units, &instrument.symbol).await?;
+    let free = Quantity::from_units(units.as_ref().map_or(0, entity::ledger_account::Model::available));
+    match units {
+        Some(units) if free >= order.quantity => {
+            worth(order.quantity, bid)?;
+            entry.hold(&units, order.quantity.units(), order.id);
+            Ok(())
+        }
+        _ => {
+            let text = format!("{free} {} can be sold; this order is for {}.", instrument.symbol, order.quantity);
+            Err(Refusal::new(Code::InsufficientPosition, "quantity", text).into())
+        }
+    }
+}
+
+/// A wish to take an order back.
+#[derive(Clone, Debug, Serialize)]
+pub struct Cancellation {
+    pub order_id: Uuid,
+}
+
+/// Cancels an order that has not ended and gives back what it set aside; scope `trade`. A final order is refused
+/// (documented: until it is filled).
+pub async fn cancel(app: &App, actor: &Actor, key: Option<Key>, cancellation: Cancellation) -> Result<Answer<order::Model>> {
+    command::execute(app, actor, key, cancellation).await
+}
+
+impl Command for Cancellation {
+    const NAME: &'static str = "order.cancel";
+    const SCOPE: Scope = Scope::Trade;
+    const FOR_ONESELF: bool = true;
+    type Done = order::Model;
+
+    fn check(&self, _: Mode) -> Result<()> {
+        Ok(())
+    }
+
+    async fn carry_out(&self, desk: &Desk<'_>) -> Result<order::Model> {
+        timers::forget(desk.tx, desk.partner.id, self.order_id, TimerKind::OrderRoute).await?;
+        let order = order::Entity::find_by_id(self.order_id)
+            .filter(order::Column::PartnerId.eq(desk.partner.id))
+            .filter(accounts::on_accounts_of(desk.whose, order::Column::AccountId))
+            .lock(LockType::NoKeyUpdate)
+            .one(desk.tx)
+            .await?
+            .ok_or_else(|| Refusal::not_found("orderId"))?;
+        if !order.status.is_open() {
+            return Err(Refusal::new(Code::NotCancelable, "orderId", "The order has ended already.").into());
+        }
+        let mut fact = desk.fact();
+        give_back(desk, &mut fact, &order).await?;
+        let mut row: order::ActiveModel = order.into();
+        row.status = Set(Status::Canceled);
+        row.canceled_at = Set(Some(desk.now));
+        let order = row.update(desk.tx).await?;
+        fact.record(desk.tx, Happening::OrderCanceled, order.id, facts(&order)).await?;
+        Ok(order)
+    }
+
+    fn object(done: &order::Model) -> Uuid {
+        done.id
+    }
+}
+
+/// Voids what is still held for an order.
+async fn give_back(desk: &Desk<'_>, fact: &mut crate::kernel::events::Fact, order: &order::Model) -> Result<()> {
+    let mut entry = Entry::default();
+    for hold in ledger::open_holds(desk.tx, order.id).await? {
+        entry.release(&hold, Reason::Voided);
+    }
+    if !entry.write(desk.tx, desk.app.ids, fact).await? {
+        return Err(crate::Error::broken("a hold could not be given back"));
+    }
+    match order.side {
+        Side::Buy => fills::release_proceeds(desk, fact, order.account_id).await,
+        Side::Sell => Ok(()),
+    }
+}
+
+/// The order with this id among the partner's; scope `read`.
+pub async fn find(connection: &impl ConnectionTrait, actor: &Actor, id: Uuid) -> Result<Option<order::Model>> {
+    let whose = actor.whose(Scope::Read)?;
+    Ok(order::Entity::find_by_id(id).filter(of(whose)).one(connection).await?)
+}
+
+/// Which orders are within reach.
+fn of(whose: Whose) -> Condition {
+    all![order::Column::PartnerId.eq(whose.partner_id), accounts::on_accounts_of(whose, order::Column::AccountId)]
+}
+
+/// Orders in any of these states, or in any at all when none is named.
+pub async fn list(connection: &impl ConnectionTrait, actor: &Actor, page: &Page, states: &[Status]) -> Result<Slice<order::Model>> {
+    let whose = actor.whose(Scope::Read)?;
+    let mut select = order::Entity::find().filter(of(whose));
+    if !states.is_empty() {
+        select = select.filter(order::Column::Status.is_in(states.iter().copied()));
+    }
+    page.of(connection, select, order::Column::Id).await
+}

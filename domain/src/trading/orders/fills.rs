@@ -1,0 +1,201 @@
+//! What happens to an order at the market, and to a trade on its settlement day.
+
+use super::{facts, give_back};
+use crate::{
+    Code, Error, Result,
+    kernel::{
+        calendar,
+        command::Desk,
+        events::{Fact, Happening},
+        ledger::{self, Entry, USD},
+        timers,
+    },
+    trading::{instruments, market, positions},
+};
+use entity::{
+    Kind, Money, Price, fill, instrument,
+    ledger_account::{self, LedgerKind},
+    ledger_release::Reason,
+    order::{self, Side, Status},
+    timer::TimerKind,
+};
+use sea_orm::{
+    ActiveModelTrait,
+    ActiveValue::Set,
+    ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QuerySelect,
+    sea_query::{Expr, LockType},
+};
+use serde_json::json;
+use uuid::Uuid;
+
+/// Takes an accepted order to the market: a buy trades at the ask, a sale at the bid, whole and at once.
+///
+/// Rejected, and everything given back, when the price has outrun what the customer can pay. An order that is no longer
+/// accepted is left alone.
+pub async fn route(desk: &Desk<'_>, order_id: Uuid) -> Result<()> {
+    let order = order::Entity::find_by_id(order_id).lock(LockType::NoKeyUpdate).one(desk.tx).await?;
+    let Some(order) = order.filter(|order| order.status == Status::Accepted) else { return Ok(()) };
+    let instrument = instruments::of_order(desk.tx, &order).await?;
+    let quote = market::quote(desk.app, desk.tx, desk.partner, &instrument, desk.now).await?;
+    let price = match order.side {
+        Side::Buy => quote.ask,
+        Side::Sell => quote.bid,
+    };
+    let amount = Money::cost(order.quantity, price).ok_or_else(|| Error::broken("a fill is worth more than 64 bits"))?;
+    let working = order::Model { status: Status::New, ..order.clone() };
+    desk.fact().record(desk.tx, Happening::OrderNew, order.id, facts(&working)).await?;
+    match order.side {
+        Side::Buy => buy(desk, order, &instrument, price, amount).await,
+        Side::Sell => sell(desk, order, &instrument, price, amount).await,
+    }
+}
+
+async fn buy(desk: &Desk<'_>, order: order::Model, instrument: &instrument::Model, price: Price, amount: Money) -> Result<()> {
+    let [cash, unsettled] = ledger::lock(desk.tx, order.account_id, [LedgerKind::Cash, LedgerKind::Unsettled]).await?;
+    let holds = ledger::open_holds(desk.tx, order.id).await?;
+    let held_on =
+        |account: &ledger_account::Model| holds.iter().filter(|hold| hold.account_id == account.id).map(|hold| hold.left).sum::<i64>();
+    let (cash_power, unsettled_power) = (cash.available() + held_on(&cash), unsettled.available() + held_on(&unsettled));
+    if !amount.is_positive() || cash_power + unsettled_power < amount.units() {
+        return reject(desk, order, Code::InsufficientBuyingPower).await;
+    }
+    let from_cash = Ord::min(amount.units(), cash_power);
+    let mut fact = desk.fact();
+    let mut entry = Entry::default();
+    for hold in &holds {
+        entry.release(hold, Reason::Posted);
+    }
+    let payable = desk.house_account(LedgerKind::ClearingPayable, USD).await?;
+    let custody = desk.house_account(LedgerKind::Custody, &instrument.symbol).await?;
+    let units = desk.customer_account(order.account_id, LedgerKind::Units, &instrument.symbol).await?;
+    entry.post(&cash, &payable, from_cash).post(&unsettled, &payable, amount.units() - from_cash).post(
+        &custody,
+        &units,
+        order.quantity.units(),
+    );
+    write(desk, entry, &mut fact).await?;
+    if holds.iter().any(|hold| hold.account_id == unsettled.id) {
+        release_proceeds(desk, &mut fact, order.account_id).await?;
+    }
+    positions::bought(desk, order.account_id, instrument.id, order.quantity, amount).await?;
+    filled(desk, order, price, amount, fact).await?;
+    Ok(())
+}
+
+async fn sell(desk: &Desk<'_>, order: order::Model, instrument: &instrument::Model, price: Price, amount: Money) -> Result<()> {
+    if !amount.is_positive() {
+        return reject(desk, order, Code::Invalid).await;
+    }
+    let mut fact = desk.fact();
+    let mut entry = Entry::default();
+    for hold in ledger::open_holds(desk.tx, order.id).await? {
+        entry.release(&hold, Reason::Posted);
+    }
+    let units = desk.customer_account(order.account_id, LedgerKind::Units, &instrument.symbol).await?;
+    let custody = desk.house_account(LedgerKind::Custody, &instrument.symbol).await?;
+    let receivable = desk.house_account(LedgerKind::ClearingReceivable, USD).await?;
+    let unsettled = desk.customer_account(order.account_id, LedgerKind::Unsettled, USD).await?;
+    entry.post(&units, &custody, order.quantity.units()).post(&receivable, &unsettled, amount.units());
+    write(desk, entry, &mut fact).await?;
+    positions::sold(desk, order.account_id, instrument.id, order.quantity).await?;
+    filled(desk, order, price, amount, fact).await
+}
+
+async fn write(desk: &Desk<'_>, entry: Entry, fact: &mut Fact) -> Result<()> {
+    if entry.write(desk.tx, desk.app.ids, fact).await? { Ok(()) } else { Err(Error::broken("a fill would overdraw an account")) }
+}
+
+async fn filled(desk: &Desk<'_>, order: order::Model, price: Price, amount: Money, fact: Fact) -> Result<()> {
+    let fill = fill::Model {
+        id: desk.app.ids.next(Kind::Fill),
+        partner_id: order.partner_id,
+        account_id: order.account_id,
+        order_id: order.id,
+        number: 1,
+        side: order.side,
+        quantity: order.quantity,
+        price,
+        amount,
+        traded_at: desk.now,
+        settles_at: calendar::trade_settles_at(desk.now),
+        settled_at: None,
+    };
+    timers::schedule(desk.tx, desk.app.ids, order.partner_id, TimerKind::TradeSettle, fill.id, fill.settles_at).await?;
+    fill::ActiveModel::from(fill).reset_all().insert(desk.tx).await?;
+    let quantity = order.quantity;
+    let mut row: order::ActiveModel = order.into();
+    row.status = Set(Status::Filled);
+    row.filled_quantity = Set(quantity);
+    row.filled_average_price = Set(Some(price));
+    row.filled_at = Set(Some(desk.now));
+    let order = row.update(desk.tx).await?;
+    let mut told = facts(&order);
+    if let Some(told) = told.as_object_mut() {
+        told.insert("price".to_owned(), price.to_string().into());
+    }
+    fact.record(desk.tx, Happening::OrderFilled, order.id, told).await
+}
+
+async fn reject(desk: &Desk<'_>, order: order::Model, why: Code) -> Result<()> {
+    let mut fact = desk.fact();
+    give_back(desk, &mut fact, &order).await?;
+    let mut row: order::ActiveModel = order.into();
+    row.status = Set(Status::Rejected);
+    row.reject_code = Set(Some(why.name().to_owned()));
+    row.failed_at = Set(Some(desk.now));
+    let order = row.update(desk.tx).await?;
+    fact.record(desk.tx, Happening::OrderRejected, order.id, facts(&order)).await
+}
+
+/// A trade is paid for: what we owe or are owed moves through our bank, and proceeds of sales become cash.
+pub async fn settle_trade(desk: &Desk<'_>, fill_id: Uuid) -> Result<()> {
+    let Some(fill) = fill::Entity::find_by_id(fill_id).one(desk.tx).await?.filter(|fill| fill.settled_at.is_none()) else {
+        return Ok(());
+    };
+    let (side, amount, account_id, order_id) = (fill.side, fill.amount.units(), fill.account_id, fill.order_id);
+    let mut row: fill::ActiveModel = fill.into();
+    row.settled_at = Set(Some(desk.now));
+    row.update(desk.tx).await?;
+    let mut fact = desk.fact();
+    let mut entry = Entry::default();
+    let fbo = desk.house_account(LedgerKind::BankFbo, USD).await?;
+    match side {
+        Side::Buy => {
+            entry.post(&desk.house_account(LedgerKind::ClearingPayable, USD).await?, &fbo, amount);
+        }
+        Side::Sell => {
+            entry.post(&fbo, &desk.house_account(LedgerKind::ClearingReceivable, USD).await?, amount);
+            proceeds_to_cash(desk, &mut entry, account_id).await?;
+        }
+    }
+    write(desk, entry, &mut fact).await?;
+    let facts = json!({ "id": fill_id, "order_id": order_id, "account_id": account_id });
+    fact.record_first(desk.tx, Happening::TradeSettled, fill_id, facts).await
+}
+
+/// Proceeds that an order held while they settled become cash once the order lets go of them.
+pub(super) async fn release_proceeds(desk: &Desk<'_>, fact: &mut Fact, account_id: Uuid) -> Result<()> {
+    let mut entry = Entry::default();
+    proceeds_to_cash(desk, &mut entry, account_id).await?;
+    write(desk, entry, fact).await
+}
+
+/// Moves to cash whatever of the proceeds no longer waits for a settlement, so that money spent before it settled is not
+/// paid out twice. What open orders hold stays until they let it go.
+async fn proceeds_to_cash(desk: &Desk<'_>, entry: &mut Entry, account_id: Uuid) -> Result<()> {
+    let [unsettled, cash] = ledger::lock(desk.tx, account_id, [LedgerKind::Unsettled, LedgerKind::Cash]).await?;
+    let waiting = fill::Entity::find()
+        .select_only()
+        .column_as(Expr::col(fill::Column::Amount).sum().cast_as("bigint"), "amount")
+        .filter(fill::Column::AccountId.eq(account_id))
+        .filter(fill::Column::Side.eq(Side::Sell))
+        .filter(fill::Column::SettledAt.is_null())
+        .into_tuple::<Option<i64>>()
+        .one(desk.tx)
+        .await?
+        .flatten()
+        .unwrap_or(0);
+    let settled = Ord::min(unsettled.balance().saturating_sub(waiting), unsettled.available()).clamp(0, i64::MAX);
+    entry.post(&unsettled, &cash, settled);
+    Ok(())
+}
