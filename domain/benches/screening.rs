@@ -1,4 +1,4 @@
-//! What it costs to screen a person against 20,000 names: `cargo bench --bench screening`.
+//! What it costs to screen a person against 20,000 names: `cargo bench -p domain --bench screening`.
 
 use chrono::NaiveDate;
 use divan::Bencher;
