@@ -6,7 +6,7 @@ use divan::Bencher;
 use domain::{
     Actor, Scope, Who,
     access::{keys, logins, partners, sessions},
-    app::{App, Setup},
+    app::{App, Setup, start},
     kernel::{
         db::Db,
         secrets::{Secret, Vault},
@@ -32,7 +32,7 @@ static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
         let db = Db::open(&format!("sqlite:{}", file.display())).await.expect("a database");
         Migrator::up(db.for_migrations(), None).await.expect("its shape");
         let vault = Vault::unlock(&db, &Secret::new([7; 32]), None).await.expect("its keys").expect("the right key");
-        let app = App::new(db, vault, Setup::default());
+        let app = start(db, vault, Setup::default());
         let partner = partners::named(&app, partners::SANDBOX, Mode::Sandbox).await.expect("a partner");
         let key = keys::issue(&app, &partner, &Scope::ALL).await.expect("a key").reveal().clone();
         let new = logins::NewSignUp {

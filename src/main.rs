@@ -18,7 +18,7 @@ use coffer::{
 };
 use domain::{
     Error,
-    app::App,
+    app::{App, start},
     kernel::{
         db::Db,
         heads,
@@ -289,7 +289,7 @@ async fn app(config: &Config) -> Result<App, Complaint> {
     let db = migrated(config).await?;
     let new = App::is_new(&db).await.map_err(|error| cannot("read the database", &error))?;
     let vault = opened(&db, &config.encryption_key(new)?, config.previous_encryption_key()?.as_ref()).await?;
-    Ok(App::new(db, vault, config.setup()?))
+    Ok(start(db, vault, config.setup()?))
 }
 
 /// The keys of the database, unless it is another encryption key's.

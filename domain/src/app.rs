@@ -1,57 +1,27 @@
-//! What every operation works with: the database, the providers, the keys, and the wires to the workers.
+//! Puts an `App` together: the kernel, what the features are told, and what carries out their timers.
 
 use crate::{
-    access::{keys, partners, passwords, sessions, tokens::Tokens},
-    compliance::{kyc::documents::Permits, screening},
+    Error, Result,
+    access::partners,
+    compliance::kyc,
+    delivery::messages,
+    funding::transfers,
     kernel::{
+        command::Desk,
         db::Db,
-        events::Feed,
-        ids::Ids,
         limits::{Limits, REQUESTS},
-        rights::Rights,
-        secrets::{ENCRYPTION_KEY, Vault},
-        sequencer::Sequencer,
-        timers::Wake,
+        scheduler::DueHandlers,
+        secrets::Vault,
     },
     providers::Providers,
+    settings::Settings,
+    trading::orders,
 };
-use std::{
-    ops::Deref,
-    sync::{Arc, atomic::AtomicBool},
-};
+use entity::timer::{self, TimerKind};
+use futures_util::future::BoxFuture;
+use uuid::Uuid;
 
-/// The one shared state. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct App(Arc<Parts>);
-
-/// The parts of an `App`.
-#[derive(Debug)]
-pub struct Parts {
-    pub db: Db,
-    pub ids: Ids,
-    pub vault: Vault,
-    pub providers: Providers,
-    pub feed: Feed,
-    pub sequencer: Sequencer,
-    pub timers: Wake,
-    pub keys: keys::Cache,
-    pub sessions: sessions::Cache,
-    /// Whose rights are ending, so that nothing older counts.
-    pub rights: Rights,
-    pub tokens: Tokens,
-    pub passwords: passwords::Pool,
-    pub screening: screening::Cache,
-    /// For documents on their way in, and on their way out.
-    pub uploads: Permits,
-    pub downloads: Permits,
-    /// Whether every data key could be read when we last looked; without them this server is of no use.
-    pub keys_known: AtomicBool,
-    pub limits: Limits,
-    /// The partner for whom people sign up and in without a partner's key.
-    pub default_partner: String,
-    /// Where what a person has entered is mailed for her advisors; nowhere when none is set.
-    pub advisors: Option<String>,
-}
+pub use crate::kernel::app::App;
 
 /// What an `App` is told besides its database and its key.
 #[derive(Clone, Debug)]
@@ -79,43 +49,37 @@ impl Default for Setup {
     }
 }
 
-impl Deref for App {
-    type Target = Parts;
-
-    fn deref(&self) -> &Parts {
-        &self.0
-    }
+/// Starts over a migrated database.
+pub fn start(db: Db, vault: Vault, setup: Setup) -> App {
+    let Setup { providers, default_partner, advisors, requests_per_hour, throttle } = setup;
+    let app = App::new(db, vault, Limits::new(requests_per_hour, throttle), DUE_HANDLERS);
+    app.provide(&providers);
+    app.provide(&Settings { default_partner, advisors });
+    app
 }
 
-impl App {
-    /// Puts the parts together over a migrated database.
-    pub fn new(db: Db, vault: Vault, setup: Setup) -> Self {
-        Self(Arc::new(Parts {
-            db,
-            ids: Ids,
-            tokens: Tokens::new(vault.token_key()),
-            vault,
-            providers: setup.providers,
-            feed: Feed::default(),
-            sequencer: Sequencer::default(),
-            timers: Wake::default(),
-            keys: keys::Cache::default(),
-            sessions: sessions::Cache::default(),
-            rights: Rights::default(),
-            passwords: passwords::Pool::default(),
-            screening: screening::Cache::default(),
-            uploads: Permits::default(),
-            downloads: Permits::default(),
-            keys_known: AtomicBool::new(true),
-            limits: Limits::new(setup.requests_per_hour, setup.throttle),
-            default_partner: setup.default_partner,
-            advisors: setup.advisors,
-        }))
-    }
+/// What carries out each kind of timer.
+const DUE_HANDLERS: DueHandlers = DueHandlers { by_partner_clock, by_system_clock };
 
-    /// Whether no server has written to this database yet.
-    pub async fn is_new(db: &Db) -> crate::Result<bool> {
-        use sea_orm::EntityTrait;
-        Ok(entity::meta::Entity::find_by_id(ENCRYPTION_KEY).one(&db.read).await?.is_none())
-    }
+fn by_partner_clock<'a>(desk: &'a Desk<'a>, kind: TimerKind, subject_id: Uuid) -> BoxFuture<'a, Result<()>> {
+    Box::pin(async move {
+        match kind {
+            TimerKind::OrderRoute => orders::route(desk, subject_id).await,
+            TimerKind::DepositSettle => transfers::settle_deposit(desk, subject_id).await,
+            TimerKind::TradeSettle => orders::settle_trade(desk, subject_id).await,
+            TimerKind::KycQuestionsExpire => kyc::expire(desk, subject_id).await,
+            TimerKind::MessageSend => Err(Error::broken("a message was to be sent by a partner's clock")),
+        }
+    })
+}
+
+fn by_system_clock<'a>(app: &'a App, held: &'a timer::Model) -> BoxFuture<'a, Result<()>> {
+    Box::pin(async move {
+        match held.kind {
+            TimerKind::MessageSend => messages::send(app, held).await,
+            TimerKind::OrderRoute | TimerKind::DepositSettle | TimerKind::TradeSettle | TimerKind::KycQuestionsExpire => {
+                Err(Error::broken("what is due by a partner's clock was to be done by the system's"))
+            }
+        }
+    })
 }

@@ -1,5 +1,6 @@
 //! Identity checks, their documents and reviews, and screening against watch lists.
 
 pub mod kyc;
+pub mod registration;
 pub mod rescreening;
 pub mod screening;

@@ -1,6 +1,7 @@
 //! What every operation needs: context, actor, error codes, ids, clock, database, events, timers, ledger, audit log, secrets, limits.
 
 pub mod actor;
+pub mod app;
 pub mod audit_log;
 pub mod calendar;
 pub mod clock;

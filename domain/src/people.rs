@@ -5,5 +5,6 @@ pub mod codes;
 pub mod person;
 pub mod profiles;
 pub mod ssn;
+pub mod user_changes;
 pub mod users;
 pub mod zips;

@@ -8,6 +8,7 @@ pub mod market;
 pub mod prices;
 pub mod sms;
 
+use crate::kernel::app::{App, Feature};
 use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
 /// The providers this server works with.
@@ -78,5 +79,11 @@ impl Default for Providers {
 impl fmt::Debug for Providers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Providers")
+    }
+}
+
+impl Feature for Providers {
+    fn new(_: &App) -> Self {
+        Self::default()
     }
 }

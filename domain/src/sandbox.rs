@@ -4,9 +4,9 @@ pub mod demo;
 
 use crate::{
     Actor, Checks, Code, Error, Refusal, Result, Scope,
-    app::App,
     delivery::messages::{self, Wanted},
     kernel::{
+        app::App,
         clock,
         command::{self, Command, Desk},
         events::Happening,

@@ -18,7 +18,8 @@ use domain::{
     },
     app::App,
     kernel::{ids, secrets::Secret},
-    people::profiles::{self, Amendment, Identity},
+    people::profiles::Identity,
+    wellness::profiles::{self, Amendment},
 };
 use entity::Kind;
 

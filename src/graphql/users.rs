@@ -16,15 +16,16 @@ use crate::wire::{self, Result};
 use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object, SimpleObject};
 use domain::{
     Who,
-    compliance::kyc as checks,
+    compliance::{
+        kyc as checks,
+        registration::{self, Registered},
+    },
     kernel::{idempotency::Key, ids},
     people::{
         applicants::{self, NewAddress, NewUser},
         person,
-        users::{
-            self, Registered,
-            changes::{self, AddressChange, Change, UserChange},
-        },
+        user_changes::{AddressChange, Change, UserChange},
+        users,
     },
 };
 use entity::{Kind, account, bank_account, invitation, kyc, user};
@@ -478,7 +479,7 @@ impl UserMutation {
         #[graphql(desc = "Who it is.")] input: UserCreateInput,
     ) -> Result<Option<UserCreatePayload>> {
         let (key, new) = input.parse();
-        let registered = users::register(ctx.app(), ctx.actor(), key, new).await;
+        let registered = registration::register(ctx.app(), ctx.actor(), key, new).await;
         Ok(Some(wire::answered(registered)?.into()))
     }
 
@@ -489,7 +490,7 @@ impl UserMutation {
         #[graphql(desc = "Whom, and what is new.")] input: UserUpdateInput,
     ) -> Result<Option<UserUpdatePayload>> {
         let (key, change) = input.parse();
-        let updated = changes::update(ctx.app(), ctx.actor(), key, change).await;
+        let updated = registration::update(ctx.app(), ctx.actor(), key, change).await;
         Ok(Some(wire::answered(updated)?.into()))
     }
 }

@@ -13,7 +13,7 @@ use axum::{
 use domain::{
     Who,
     app::App,
-    compliance::kyc::documents::{self, LONGEST, Link, Opened, Permit, Prepared, SEALING_BYTES},
+    compliance::kyc::documents::{self, Downloads, LONGEST, Link, Opened, Permit, Prepared, SEALING_BYTES, Uploads},
     kernel::limits,
 };
 use std::{convert::Infallible, time::Duration};
@@ -57,7 +57,7 @@ async fn take(app: &App, arrival: Arrival, request: Request) -> domain::Result<D
 async fn admitted(app: &App, arrival: Arrival, uri: &Uri, request_id: Uuid) -> domain::Result<(Prepared, Permit)> {
     count(app, arrival).await?;
     let prepared = documents::prepared(app, link("PUT", uri), request_id).await?;
-    let permit = app.uploads.take(&prepared.caller()?).await?;
+    let permit = app.feature::<Uploads>().0.take(&prepared.caller()?).await?;
     Ok((prepared, permit))
 }
 
@@ -71,7 +71,7 @@ async fn download(State(house): State<House>, Extension(arrival): Extension<Arri
 async fn opened(app: &App, arrival: Arrival, uri: &Uri, request_id: Uuid) -> domain::Result<(Opened, Permit)> {
     count(app, arrival).await?;
     let (row, actor) = documents::found(app, link("GET", uri), request_id).await?;
-    let permit = app.downloads.take(&documents::may_open(&actor)?).await?;
+    let permit = app.feature::<Downloads>().0.take(&documents::may_open(&actor)?).await?;
     Ok((documents::open(app, &actor, row).await?, permit))
 }
 

@@ -18,8 +18,9 @@ use domain::{
     Actor, Refusal,
     accounts::{self, AccountUpdate, JointMember, NewAccount, Profile, ProfilePatch, Titled, options},
     app::App,
+    compliance::registration,
     kernel::{command, ids},
-    people::users::{self, changes::Change},
+    people::{user_changes::Change, users},
 };
 use entity::{
     Kind,
@@ -332,7 +333,7 @@ impl AccountBody {
     fn of(app: &App, actor: &Actor, Titled { account, owner, joint_member }: Titled) -> domain::Result<Self> {
         let profile = actor.is_no_other_than(account.user_id).then(|| Profile::of(&account));
         let told = |answer: fn(&Profile) -> &String| profile.as_ref().map(answer).cloned();
-        let person = |person: Option<users::Registered>| person.map(|person| UserBody::of(app, person.user, person.kyc)).transpose();
+        let person = |person: Option<registration::Registered>| person.map(|person| UserBody::of(app, person.user, person.kyc)).transpose();
         Ok(Self {
             id: account.id,
             account_number: account.number.clone(),

@@ -16,13 +16,12 @@ use axum::{
 use domain::{
     Refusal,
     app::App,
+    compliance::registration::{self, Registered},
     kernel::{command, ids},
     people::{
         applicants::{self, NewAddress, NewUser},
-        users::{
-            self, Registered,
-            changes::{self, AddressChange, Change, UserChange},
-        },
+        user_changes::{AddressChange, Change, UserChange},
+        users,
     },
 };
 use entity::{
@@ -95,7 +94,7 @@ pub fn rules() -> Value {
 
 async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, body: Body) -> Result<Response> {
     let new = parse(&body).map_err(|error| command::unreadable::<NewUser>(&actor, error))?;
-    let registered = users::register(&app, &actor, key, new).await?;
+    let registered = registration::register(&app, &actor, key, new).await?;
     let created = Created {
         id: registered.value.user.id,
         status: if actor.may_see_results() { registered.value.user.status } else { Status::Pending },
@@ -127,7 +126,7 @@ pub fn parse(body: &Body) -> domain::Result<NewUser> {
 
 async fn update(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Id(id): Id, body: Body) -> Result<Response> {
     let change = parse_change(ids::parse(Kind::User, &id), &body).map_err(|error| command::unreadable::<UserChange>(&actor, error))?;
-    let updated = changes::update(&app, &actor, key, change).await?;
+    let updated = registration::update(&app, &actor, key, change).await?;
     let Registered { user, kyc } = updated.value.clone();
     let body = UserBody::of(&app, user, kyc)?;
     Ok(answer(&updated, &body))
@@ -169,14 +168,14 @@ struct Created {
 
 async fn read(State(app): State<App>, actor: Caller, Id(id): Id) -> Result<Json<UserBody>> {
     let id = ids::parse(Kind::User, &id);
-    let found = users::look_up(&app, &actor, id).await?.ok_or_else(|| Refusal::not_found("id"))?;
+    let found = registration::look_up(&app, &actor, id).await?.ok_or_else(|| Refusal::not_found("id"))?;
     Ok(Json(UserBody::of(&app, found.user, found.kyc)?))
 }
 
 async fn list(State(app): State<App>, actor: Caller, links: Links, Query(parameters): Query<Parameters>) -> Result<Json<Value>> {
     let asked = Asked::read(&actor, &parameters)?;
     let page = asked.page(Kind::User, "user", async |id| Ok(users::find(&app.db.read, &actor, id).await?.is_some())).await?;
-    let slice = users::look_through(&app, &actor, &page).await?;
+    let slice = registration::look_through(&app, &actor, &page).await?;
     let mut data = Vec::with_capacity(slice.rows.len());
     for Registered { user, kyc } in &slice.rows {
         data.push(json!(UserBody::of(&app, user.clone(), kyc.clone())?));

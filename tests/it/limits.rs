@@ -8,7 +8,7 @@ use crate::support::{
 };
 use domain::{
     Actor, Error, Who,
-    app::{App, Setup},
+    app::{Setup, start},
     kernel::{
         actor::SignedInUser,
         limits::{self, Allowance},
@@ -211,7 +211,7 @@ on_both! {
 
     /// Two servers, fifty at once, and whatever is lying about given back.
     async fn a_small_allowance_is_exact_too(app: TestApp) {
-        let second = App::new(app.app.db.clone(), app.app.vault.clone(), Setup::default());
+        let second = start(app.app.db.clone(), app.app.vault.clone(), Setup::default());
         for most in [1, 20, 70] {
             let allowance = Allowance { name: "small", most, window: Duration::from_secs(60) };
             let subject = most.to_be_bytes();
@@ -230,7 +230,7 @@ on_both! {
     }
 
     async fn what_is_given_back_can_be_spent_elsewhere(app: TestApp) {
-        let second = App::new(app.app.db.clone(), app.app.vault.clone(), Setup::default());
+        let second = start(app.app.db.clone(), app.app.vault.clone(), Setup::default());
         let allowance = Allowance { name: "shared", most: 100, window: Duration::from_secs(60) };
         let spend = |app| limits::spend(app, allowance, b"x");
         assert_eq!(spend(&app.app).await.unwrap().left, 99);
@@ -251,7 +251,7 @@ on_both! {
     }
 
     async fn addresses_are_slowed_down_where_they_are_known(app: TestApp) {
-        let slowing = App::new(app.app.db.clone(), app.app.vault.clone(), Setup::default());
+        let slowing = start(app.app.db.clone(), app.app.vault.clone(), Setup::default());
         let address: IpAddr = "192.0.2.7".parse().unwrap();
         for _ in 0..limits::ANONYMOUS_RECOVERY.most {
             limits::by_address(&slowing, limits::ANONYMOUS_RECOVERY, Some(address)).await.unwrap();

@@ -1,5 +1,6 @@
 //! Imports run one way: what must never stand in a room is searched for in its text.
 
+use domain::AREAS;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -101,10 +102,11 @@ fn nothing_reopens_what_fault_closes() {
 }
 
 #[test]
-fn providers_know_of_the_rules_only_the_calendar() {
+fn providers_know_of_the_rules_only_the_calendar_and_where_they_are_kept() {
     for source in room("domain/src/providers") {
         for path in paths_in(&source).iter().filter(|path| path.first().is_some_and(|step| step != "providers")) {
-            assert_eq!(path[..2], ["kernel", "calendar"], "{} uses {path:?}", source.path);
+            let is_allowed = path[0] == "kernel" && ["calendar", "app"].contains(&path[1].as_str());
+            assert!(is_allowed, "{} uses {path:?}", source.path);
         }
     }
 }
@@ -192,47 +194,24 @@ fn outermost(list: &str) -> Vec<&str> {
 }
 
 #[test]
-fn no_rule_needs_what_needs_it() {
+fn areas_use_only_areas_before_them() {
     let sources = room("domain/src");
     let reexported = reexported(&sources.iter().find(|source| source.path == "domain/src/lib.rs").unwrap().text);
     assert_eq!(reexported["Refusal"], ["kernel", "error", "Refusal"]);
-    // An area, or one of its modules.
-    let module_of = |path: &[String]| path.iter().take(2).cloned().collect::<Vec<_>>().join("::");
-    let files = sources.iter().filter(|source| source.path.matches('/').count() >= 3);
-    let path_of = |source: &Source| -> Vec<String> {
-        source.path.trim_start_matches("domain/src/").trim_end_matches(".rs").split('/').map(str::to_owned).collect()
-    };
-    let modules: BTreeSet<String> = files.clone().map(|source| module_of(&path_of(source))).collect();
-    let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for source in files {
-        let module = module_of(&path_of(source));
+    let rank = |area: &str| AREAS.iter().position(|one| *one == area);
+    let mut edges: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
+    for source in sources.iter().filter(|source| source.path != "domain/src/lib.rs") {
+        let area = source.path.trim_start_matches("domain/src/").split(['/', '.']).next().unwrap().to_owned();
+        assert!(rank(&area).is_some(), "{} belongs to no area", source.path);
         for path in paths_in(source) {
             let Some(first) = path.first() else { continue };
-            let other = module_of(reexported.get(first).unwrap_or(&path));
-            if other != module && modules.contains(&other) {
-                uses.entry(module.clone()).or_default().insert(other);
-            }
+            let other = reexported.get(first).map_or(first, |path| &path[0]).clone();
+            assert!(rank(&other).is_some() || other == "AREAS", "{}: {other:?} is no area", source.path);
+            edges.entry((area.clone(), other)).or_default().insert(source.path.clone());
         }
     }
-    let of_orders = &uses["trading::orders"];
-    assert!(of_orders.contains("kernel::ledger") && of_orders.contains("trading::positions"), "the graph was not read: {uses:?}");
-    let mut cycles = BTreeSet::new();
-    for start in uses.keys() {
-        find_cycles(&uses, &mut vec![start.as_str()], &mut cycles);
-    }
-    assert!(cycles.is_empty(), "modules of the domain need each other:\n{}", cycles.into_iter().collect::<Vec<_>>().join("\n"));
-}
-
-/// Walks on from the end of `way`; a way that returns to its start is a cycle. Every module of a cycle stands behind its least one.
-fn find_cycles<'a>(uses: &'a BTreeMap<String, BTreeSet<String>>, way: &mut Vec<&'a str>, cycles: &mut BTreeSet<String>) {
-    let (start, end) = (way[0], way[way.len() - 1]);
-    for next in uses.get(end).into_iter().flatten() {
-        if next == start {
-            cycles.insert(format!("{} → {start}", way.join(" → ")));
-        } else if next.as_str() > start && !way.contains(&next.as_str()) {
-            way.push(next);
-            find_cycles(uses, way, cycles);
-            way.pop();
-        }
-    }
+    let of = |from: &str, to: &str| edges.get(&(from.to_owned(), to.to_owned()));
+    assert!(of("trading", "kernel").is_some() && of("funding", "compliance").is_none(), "the graph was not read: {edges:?}");
+    let upward: Vec<_> = edges.iter().filter(|((from, to), _)| rank(to) > rank(from)).collect();
+    assert!(upward.is_empty(), "areas use areas after them: {upward:#?}");
 }

@@ -2,10 +2,10 @@
 
 use crate::{
     Actor, Refusal, Result, Scope,
-    app::App,
     delivery::messages::{self, NewMessage},
     kernel::{
         actor::Whose,
+        app::App,
         clock,
         command::{self, Answer, Command, Desk},
         db::WriteTransaction,

@@ -2,19 +2,19 @@
 
 mod issuing;
 
-pub use issuing::{Issued, NewKey, Rotation, issue_for, list, named, revoke, rotate};
-
-use super::sessions;
 use crate::{
     Actor, Error, Result, Scope,
-    app::App,
     kernel::{
         actor::{PartnerKey, Who},
+        app::{App, Feature},
         clock,
         rights::{Remembered, Rights},
         secrets::{self, Place, Secret, Signer},
     },
 };
+pub use issuing::{Issued, NewKey, Rotation, issue_for, list, named, revoke, rotate};
+
+use super::sessions;
 use chrono::{DateTime, Utc};
 use entity::{
     Kind, api_key,
@@ -198,7 +198,7 @@ impl Cache {
 pub async fn authenticate(app: &App, key: &str) -> Result<Who> {
     let public_id = public_id_of(key).ok_or(Error::Unauthenticated)?;
     let verifier = app.vault.key_verifier(key);
-    if let Some(known) = app.keys.get(&app.rights, &verifier) {
+    if let Some(known) = app.feature::<Cache>().get(&app.rights, &verifier) {
         return Ok(Who::Partner(known));
     }
     let moment = app.rights.now();
@@ -213,7 +213,7 @@ pub async fn authenticate(app: &App, key: &str) -> Result<Who> {
     // A partner's mode never changes, and its keys say it.
     let mode = if key.get(2..8) == Some("_live_") { Mode::Live } else { Mode::Sandbox };
     let known = PartnerKey { partner_id: row.partner_id, key_id: row.id, mode, scopes: scopes(&row) };
-    app.keys.put(verifier, Remembered::new(moment, (known.clone(), Validity::of(Some(&row)))));
+    app.feature::<Cache>().put(verifier, Remembered::new(moment, (known.clone(), Validity::of(Some(&row)))));
     Ok(Who::Partner(known))
 }
 
@@ -225,14 +225,20 @@ pub async fn still_valid(app: &App, actor: &Actor) -> Result<bool> {
         Who::User(user) => return sessions::still_valid(app, user).await,
         Who::Nobody => return Ok(true),
     };
-    if let Some(valid) = app.keys.validity(&app.rights, key.key_id) {
+    if let Some(valid) = app.feature::<Cache>().validity(&app.rights, key.key_id) {
         return Ok(valid.holds());
     }
     let moment = app.rights.now();
     let row = api_key::Entity::find_by_id(key.key_id).one(&app.db.read).await?;
     let valid = Validity::of(row.as_ref());
-    app.keys.remember_validity(key.key_id, Remembered::new(moment, valid));
+    app.feature::<Cache>().remember_validity(key.key_id, Remembered::new(moment, valid));
     Ok(valid.holds())
+}
+
+impl Feature for Cache {
+    fn new(_: &App) -> Self {
+        Self::default()
+    }
 }
 
 #[cfg(test)]

@@ -1,14 +1,15 @@
 //! How people sign up and in, and change the password by which they do.
 
 use super::{
-    invitations, partners, passwords,
+    invitations, partners,
+    passwords::{self, Pool},
     sessions::{self, Issued},
 };
 use crate::{
     Actor, Checks, Code, Error, Refusal, Result, Scope,
-    app::App,
     kernel::{
         actor::{Caller, Whose},
+        app::App,
         audit_log, clock,
         command::{self, Command, Desk},
         limits,
@@ -72,7 +73,7 @@ pub async fn sign_up(app: &App, actor: &Actor, new: NewSignUp) -> Result<(user::
     if find(&app.db.read, caller.whose.partner_id, &email.folded()).await?.is_some() {
         return Err(taken());
     }
-    let password = app.passwords.hash(new.password).await?;
+    let password = app.feature::<Pool>().hash(new.password).await?;
     let sign_up = SignUp { email: email.to_string(), password, identity: new.identity, invitation_id: new.invitation_id };
     let done = command::execute_for(app, caller, actor.request_id, None, sign_up).await?.value;
     let issued = sessions::first_tokens(app, &done.session, done.version)?;
@@ -167,7 +168,7 @@ pub async fn sign_in(app: &App, actor: &Actor, email: &str, password: Secret<Str
 /// Whether a password is the one that was kept, tries being counted. One that could not be looked at is no failure.
 async fn is_right(app: &App, subjects: &[throttle::Subject], password: Secret<String>, kept: Option<String>) -> Result<bool> {
     throttle::before(app, subjects).await?;
-    let looked = app.passwords.verify(password, kept).await;
+    let looked = app.feature::<Pool>().verify(password, kept).await;
     match looked {
         Ok(true) => throttle::succeeded(app, subjects).await?,
         Ok(false) => {}
@@ -326,7 +327,7 @@ pub async fn change_password(app: &App, actor: &Actor, present: Secret<String>, 
         audit_log::failed(app, &caller, actor.request_id, Change::NAME, Code::InvalidCredentials.name()).await?;
         return Err(Refusal::new(Code::InvalidCredentials, "password", "Unable to login with given credentials.").into());
     }
-    let hash = app.passwords.hash(new).await?;
+    let hash = app.feature::<Pool>().hash(new).await?;
     let password = Change::Password { user_id: user.user_id, hash, version: Some(login.version), recovery: None };
     change(app, caller, actor.request_id, password).await?;
     let login = login::Model { version: login.version + 1, ..login };

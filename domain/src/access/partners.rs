@@ -2,14 +2,15 @@
 
 use crate::{
     Actor, Code, Error, Refusal, Result, Scope, Who,
-    app::App,
     kernel::{
         actor::{Caller, Whose},
+        app::App,
         clock,
         events::{Fact, Happening},
         heads, scheduler, secrets,
     },
     people::person,
+    settings::Settings,
 };
 use entity::{
     Kind,
@@ -74,7 +75,7 @@ pub async fn starting(app: &App, actor: &Actor) -> Result<Caller> {
         Who::Partner(_) => actor.caller(Scope::Start),
         Who::User(user) => Ok(Caller { whose: Whose::all_of(user.partner_id), ..user.caller() }),
         Who::Nobody => {
-            let select = partner::Entity::find().filter(partner::Column::Name.eq(app.default_partner.as_str()));
+            let select = partner::Entity::find().filter(partner::Column::Name.eq(app.feature::<Settings>().default_partner.as_str()));
             let partner =
                 select.one(&app.db.read).await?.ok_or(Error::Unavailable("Nobody can sign up or in here without a partner's key."))?;
             app.vault.ready_for(&app.db, partner.id).await?;

@@ -3,10 +3,10 @@
 use super::{second_factors, sessions};
 use crate::{
     Actor, Code, Error, Refusal, Result, Scope,
-    app::App,
     delivery::messages::{self, NewMessage},
     kernel::{
         actor::SignedInUser,
+        app::App,
         audit_log, clock,
         command::{self, Command, Desk},
         secrets::{self, Place},
@@ -241,7 +241,7 @@ pub async fn verify(app: &App, actor: &Actor, user_id: Uuid, hash_code: &str, co
     }
     let verify = Verify { passcode: passcode.id, user: user.user_id, session: user.session_id, passed: user.two_factor };
     command::execute_for(app, user.caller(), actor.request_id, None, verify).await?;
-    app.sessions.forget(user.session_id);
+    app.feature::<sessions::Cache>().forget(user.session_id);
     Ok(())
 }
 

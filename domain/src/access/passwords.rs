@@ -2,7 +2,10 @@
 
 use crate::{
     Error, Refusal, Result,
-    kernel::secrets::{self, Secret},
+    kernel::{
+        app::{App, Feature},
+        secrets::{self, Secret},
+    },
 };
 use argon2::{
     Algorithm, Argon2, Params, Version,
@@ -103,6 +106,12 @@ fn hashed(password: &Secret<String>, salt: &[u8]) -> Result<String> {
 fn hasher() -> Result<Argon2<'static>> {
     let parameters = Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|_| Error::broken("the hashing parameters are wrong"))?;
     Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters))
+}
+
+impl Feature for Pool {
+    fn new(_: &App) -> Self {
+        Self::default()
+    }
 }
 
 #[cfg(test)]

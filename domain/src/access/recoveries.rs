@@ -2,14 +2,15 @@
 
 use super::{
     logins::{self, Change},
-    partners, passwords,
+    partners,
+    passwords::{self, Pool},
 };
 use crate::{
     Actor, Error, Result, Scope,
-    app::App,
     delivery::messages::{self, NewMessage},
     kernel::{
         actor::{Caller, Whose},
+        app::App,
         clock,
         command::{self, Command, Desk},
         limits,
@@ -136,7 +137,7 @@ pub async fn reset(app: &App, actor: &Actor, token: &str, password: Secret<Strin
     let found = select.one(&app.db.read).await?.filter(|found| actor.partner_id().is_none_or(|partner| partner == found.partner_id));
     let found = found.ok_or_else(logins::worthless_recovery)?;
     let partner = clock::partner(&app.db.read, found.partner_id).await?;
-    let hash = app.passwords.hash(password).await?;
+    let hash = app.feature::<Pool>().hash(password).await?;
     let whose = Whose { partner_id: partner.id, user_id: Some(found.user_id) };
     let caller = Caller { whose, mode: partner.mode, principal_id: found.user_id, claimant_id: found.user_id };
     let change = Change::Password { user_id: found.user_id, hash, version: None, recovery: Some(verifier) };

@@ -2,8 +2,8 @@
 
 use crate::{
     Error, Result,
-    app::App,
     kernel::{
+        app::App,
         command::Desk,
         secrets::{Place, Secret},
     },

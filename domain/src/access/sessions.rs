@@ -1,11 +1,11 @@
 //! Sessions: from a sign-in to its end. A session is the family of one refresh token and its successors.
 
-use super::tokens::{self, Bearer, Claims, TokenType};
+use super::tokens::{self, Bearer, Claims, TokenType, Tokens};
 use crate::{
     Actor, Error, Refusal, Result, Scope, Who,
-    app::App,
     kernel::{
         actor::SignedInUser,
+        app::{App, Feature},
         clock,
         command::{self, Command, Desk},
         db::WriteTransaction,
@@ -75,13 +75,13 @@ pub fn first_tokens(app: &App, session: &session::Model, version: i64) -> Result
 fn issued(app: &App, session: &session::Model, version: i64, refresh: &str, at: DateTime<Utc>) -> Result<Issued> {
     let bearer = Bearer { user_id: session.user_id, session_id: session.id, version };
     let refresh_expires_at = Ord::min(at + TokenType::Refresh.lifetime(), session.ends_at);
-    let (access, access_expires_at) = app.tokens.access(bearer)?;
+    let (access, access_expires_at) = app.feature::<Tokens>().access(bearer)?;
     Ok(Issued {
         user_id: session.user_id,
         partner_id: session.partner_id,
         access,
         access_expires_at,
-        refresh: app.tokens.sign(TokenType::Refresh, bearer, refresh, at, refresh_expires_at)?,
+        refresh: app.feature::<Tokens>().sign(TokenType::Refresh, bearer, refresh, at, refresh_expires_at)?,
         refresh_expires_at,
         two_factor: session.two_factor_at.is_some(),
     })
@@ -132,7 +132,7 @@ pub async fn renew(app: &App, request_id: Uuid, token: &str, renewal: Renewal) -
 /// What a refresh token says, and whose it is.
 async fn shown(app: &App, token: &str) -> Result<(Claims, SignedInUser)> {
     let refused = |error| if matches!(error, Error::Unauthenticated) { Refusal::invalid_credentials().into() } else { error };
-    let claims = app.tokens.read(TokenType::Refresh, token).map_err(refused)?;
+    let claims = app.feature::<Tokens>().read(TokenType::Refresh, token).map_err(refused)?;
     let user = bearer_of(app, &claims).await.map_err(refused)?;
     Ok((claims, user))
 }
@@ -341,14 +341,14 @@ impl Cache {
 
 /// Who presents this access token. Refused alike for a forged, an expired and a revoked one.
 pub async fn authenticate(app: &App, token: &str) -> Result<Who> {
-    let claims = app.tokens.read(TokenType::Access, token)?;
+    let claims = app.feature::<Tokens>().read(TokenType::Access, token)?;
     Ok(Who::User(bearer_of(app, &claims).await?))
 }
 
 /// The person behind claims whose signature holds. A second factor that was passed is remembered; one that is missing is
 /// looked up, so that the same token works right after the passcode.
 async fn bearer_of(app: &App, claims: &Claims) -> Result<SignedInUser> {
-    let known = match app.sessions.get(&app.rights, claims.sid).filter(|known| known.two_factor && known.version == claims.ver) {
+    let known = match app.feature::<Cache>().get(&app.rights, claims.sid).filter(|known| known.two_factor && known.version == claims.ver) {
         Some(known) => known,
         None => look_up(app, claims.sid).await?.ok_or(Error::Unauthenticated)?,
     };
@@ -382,7 +382,7 @@ async fn look_up(app: &App, session_id: Uuid) -> Result<Option<Known>> {
         two_factor: session.two_factor_at.is_some(),
         ends_at: session.ends_at,
     };
-    app.sessions.put(session_id, Remembered::new(moment, known));
+    app.feature::<Cache>().put(session_id, Remembered::new(moment, known));
     Ok(Some(known))
 }
 
@@ -392,9 +392,15 @@ pub async fn still_valid(app: &App, user: &SignedInUser) -> Result<bool> {
     if user.expires_at <= clock::system_now().timestamp() {
         return Ok(false);
     }
-    let known = match app.sessions.get(&app.rights, user.session_id) {
+    let known = match app.feature::<Cache>().get(&app.rights, user.session_id) {
         Some(known) => Some(known),
         None => look_up(app, user.session_id).await?,
     };
     Ok(known.is_some_and(|known| known.version == user.version))
+}
+
+impl Feature for Cache {
+    fn new(_: &App) -> Self {
+        Self::default()
+    }
 }

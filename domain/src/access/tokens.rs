@@ -3,6 +3,7 @@
 use crate::{
     Error, Result,
     kernel::{
+        app::{App, Feature},
         clock,
         secrets::{self, Secret, hex},
     },
@@ -140,4 +141,10 @@ impl Tokens {
 /// Whether a credential has the shape of a token rather than of a key.
 pub fn looks_like(credential: &str) -> bool {
     credential.bytes().filter(|byte| *byte == b'.').count() == 2
+}
+
+impl Feature for Tokens {
+    fn new(app: &App) -> Self {
+        Self::new(app.vault.token_key())
+    }
 }

@@ -3,9 +3,9 @@
 use super::{passcodes, second_factors, sessions};
 use crate::{
     Actor, Code, Error, Refusal, Result, Scope,
-    app::App,
     kernel::{
         actor::SignedInUser,
+        app::App,
         audit_log, clock,
         command::{self, Command, Desk},
         secrets::{self, Place, Secret},
@@ -143,7 +143,7 @@ pub async fn verify(app: &App, actor: &Actor, code: &str) -> Result<()> {
     };
     command::execute_for(app, user.caller(), actor.request_id, None, take).await?;
     throttle::succeeded(app, &subject).await?;
-    app.sessions.forget(user.session_id);
+    app.feature::<sessions::Cache>().forget(user.session_id);
     Ok(())
 }
 

@@ -3,8 +3,9 @@
 use super::options;
 use crate::{
     Actor, Error, Refusal, Result, Scope,
-    app::App,
+    compliance::registration,
     kernel::{
+        app::App,
         command::{self, Command, Desk},
         idempotency::Key,
         limits,
@@ -43,7 +44,7 @@ impl JointMember {
                 let found = users::within(desk.tx, desk.whose, *id).await?;
                 (found.ok_or_else(|| Refusal::not_found("jointMember.userId"))?, "jointMember.userId")
             }
-            Self::New(new) => (users::begin(desk, new).await.map_err(in_person)?.user, "jointMember.person.ssn"),
+            Self::New(new) => (registration::begin(desk, new).await.map_err(in_person)?.user, "jointMember.person.ssn"),
         };
         let same_number = member.ssn_index.is_some() && member.ssn_index == owner.ssn_index;
         if member.id == owner.id || same_number {

@@ -3,8 +3,8 @@
 use super::{held, opening::facts, require_active};
 use crate::{
     Actor, Code, Refusal, Result, Scope,
-    app::App,
     kernel::{
+        app::App,
         command::{self, Answer, Command, Desk},
         events::Happening,
         idempotency::Key,

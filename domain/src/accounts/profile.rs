@@ -6,7 +6,7 @@ use crate::{
     people::{
         applicants,
         person::{self, Country, tidy},
-        users::changes::Change,
+        user_changes::Change,
     },
 };
 use entity::account::{self, AccountKind};

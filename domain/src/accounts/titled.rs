@@ -3,13 +3,13 @@
 use super::{of, owned_by, owners, within};
 use crate::{
     Actor, Result, Scope,
-    app::App,
-    kernel::audit_log,
+    compliance::registration::{self, Registered},
     kernel::{
         actor::Whose,
+        app::App,
+        audit_log,
         pages::{Page, Slice},
     },
-    people::users::{self, Registered},
 };
 use entity::account;
 use sea_orm::{EntityTrait, QueryFilter};
@@ -53,5 +53,5 @@ pub async fn look_through(app: &App, actor: &Actor, user_id: Uuid, page: &Page) 
 }
 
 async fn people_of(app: &App, whose: Whose, accounts: &[account::Model]) -> Result<HashMap<Uuid, Registered>> {
-    users::registered(&app.db.read, whose, accounts.iter().flat_map(owners)).await
+    registration::registered(&app.db.read, whose, accounts.iter().flat_map(owners)).await
 }

@@ -9,9 +9,9 @@ use super::{
 };
 use crate::{
     Actor, Checks, Code, Error, Refusal, Result, Scope,
-    app::App,
     kernel::{
         actor::Whose,
+        app::App,
         command::{self, Answer, Command, Desk},
         events::Happening,
         idempotency::Key,

@@ -13,22 +13,11 @@ pub mod hits;
 pub mod questions;
 mod starting;
 
-pub use answering::{Answering, answer};
-use asking::{ask, close_questions};
-pub use correcting::{Correction, correct};
-pub use evidence::{Patch, PatchedAddress};
-pub use questions::{Given, Prompt, Questions};
-pub use starting::{Start, start};
-
-pub mod documents;
-pub mod reviews;
-
-use super::screening;
 use crate::{
     Actor, Error, Refusal, Result, Scope,
-    app::App,
     kernel::{
         actor::Whose,
+        app::App,
         audit_log, clock,
         command::Desk,
         events::Happening,
@@ -40,8 +29,22 @@ use crate::{
         applicants::{Applicant, SSN},
         person::age_on,
     },
-    providers::identity::{self, Evidence, Part},
+    providers::{
+        Providers,
+        identity::{self, Evidence, Part},
+    },
 };
+pub use answering::{Answering, answer};
+use asking::{ask, close_questions};
+pub use correcting::{Correction, correct};
+pub use evidence::{Patch, PatchedAddress};
+pub use questions::{Given, Prompt, Questions};
+pub use starting::{Start, start};
+
+pub mod documents;
+pub mod reviews;
+
+use super::screening;
 use entity::{
     Kind,
     kyc::{self, Outcome},
@@ -114,8 +117,8 @@ pub async fn assess(desk: &Desk<'_>, applicant: &Applicant, user_id: Option<Uuid
 /// What the provider says of a person: each check with its part, and what was found, one finding a line.
 async fn judge(desk: &Desk<'_>, applicant: &Applicant, user_id: Option<Uuid>, is_listed: bool) -> Result<Option<(Vec<Part>, String)>> {
     let provider = match desk.partner.mode {
-        Mode::Sandbox => &desk.app.providers.sandbox_identity,
-        Mode::Live => match &desk.app.providers.live_identity {
+        Mode::Sandbox => &desk.app.feature::<Providers>().sandbox_identity,
+        Mode::Live => match &desk.app.feature::<Providers>().live_identity {
             Some(provider) => provider,
             None => return Ok(None),
         },

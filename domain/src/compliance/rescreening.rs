@@ -9,9 +9,9 @@ use super::{
 };
 use crate::{
     Error, Result,
-    app::App,
     kernel::{
         actor::Whose,
+        app::App,
         clock,
         command::{Desk, pause},
     },
@@ -109,8 +109,7 @@ fn number(count: usize) -> i64 {
 
 /// The checks of a batch whose person any entry resembles, and how many could not be read. The comparison runs beside the requests.
 async fn alike(app: &App, batch: Vec<kyc::Model>) -> Result<(Vec<kyc::Model>, usize)> {
-    let cache: &Cache = &app.screening;
-    let Some(people) = cache.people(&app.db.read).await? else { return Ok((Vec::new(), 0)) };
+    let Some(people) = app.feature::<Cache>().people(&app.db.read).await? else { return Ok((Vec::new(), 0)) };
     let (mut readable, mut failed) = (Vec::new(), 0);
     for check in batch {
         app.vault.ready_for(&app.db, check.partner_id).await?;

@@ -22,7 +22,11 @@ pub use names::is_comparable;
 
 use crate::{
     Error, Result,
-    kernel::{command::Desk, db::WriteTransaction},
+    kernel::{
+        app::{App, Feature},
+        command::Desk,
+        db::WriteTransaction,
+    },
     people::applicants::Applicant,
 };
 use entity::{Kind, screening_exception, screening_hit, watch_list, watch_list_name};
@@ -159,7 +163,7 @@ pub async fn cannot_screen(desk: &Desk<'_>, applicant: &Applicant) -> Result<boo
 /// The entries that resemble a person, for one identity check: those that an exception holds for are cleared already.
 pub async fn hits(desk: &Desk<'_>, applicant: &Applicant, kyc_id: Uuid) -> Result<Vec<screening_hit::Model>> {
     share(desk.tx).await?;
-    let Some(people) = desk.app.screening.people(desk.tx).await? else { return Ok(Vec::new()) };
+    let Some(people) = desk.app.feature::<Cache>().people(desk.tx).await? else { return Ok(Vec::new()) };
     let found = people.resembling(applicant)?;
     if found.is_empty() {
         return Ok(Vec::new());
@@ -232,4 +236,10 @@ fn as_listed(applicant: &Applicant) -> String {
 
 fn name_of(applicant: &Applicant) -> String {
     format!("{} {}", applicant.first_name, applicant.last_name)
+}
+
+impl Feature for Cache {
+    fn new(_: &App) -> Self {
+        Self::default()
+    }
 }

@@ -2,8 +2,8 @@
 
 use crate::{
     Error, Refusal, Result,
-    app::App,
     kernel::{
+        app::App,
         clock,
         db::WriteTransaction,
         pages::{Page, Slice},
@@ -11,7 +11,7 @@ use crate::{
         timers,
     },
     people::person::{Email, Phone},
-    providers::{SendError, mail::Mail, sms::TextMessage},
+    providers::{Providers, SendError, mail::Mail, sms::TextMessage},
 };
 use chrono::{DateTime, Duration, Utc};
 use entity::{
@@ -135,8 +135,8 @@ fn address(channel: Channel, to: &str) -> Result<String> {
 /// Refuses what nobody carries.
 pub fn carried(app: &App, channel: Channel) -> Result<()> {
     let missing = match channel {
-        Channel::Mail => app.providers.live_mail.is_none().then_some("No mail server is configured."),
-        Channel::Sms => app.providers.live_sms.is_none().then_some("No SMS gateway is configured."),
+        Channel::Mail => app.feature::<Providers>().live_mail.is_none().then_some("No mail server is configured."),
+        Channel::Sms => app.feature::<Providers>().live_sms.is_none().then_some("No SMS gateway is configured."),
     };
     missing.map_or(Ok(()), |what| Err(Error::Unavailable(what)))
 }
@@ -187,7 +187,7 @@ async fn hand_over(app: &App, message: &message::Model) -> Result<Result<(), Sen
     let (id, to, text) = (message.id.to_string(), recipient(app, message)?, text(app, message)?);
     let (id, to, text) = (id.as_str(), to.reveal().as_str(), text.reveal().as_str());
     let nobody = || Err(SendError::Failed("nobody is configured who carries it".to_owned()));
-    Ok(match (message.channel, &app.providers.live_mail, &app.providers.live_sms) {
+    Ok(match (message.channel, &app.feature::<Providers>().live_mail, &app.feature::<Providers>().live_sms) {
         (Channel::Mail, Some(provider), _) => {
             let subject = subject(app, message)?;
             provider.send(Mail { id, to, subject: subject.reveal(), text }).await

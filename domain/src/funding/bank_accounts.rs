@@ -3,8 +3,8 @@
 use super::routing_number::{AccountNumber, RoutingNumber};
 use crate::{
     Actor, Checks, Code, Refusal, Result, Scope,
-    app::App,
     kernel::{
+        app::App,
         audit_log,
         command::{self, Answer, Command, Desk},
         events::Happening,

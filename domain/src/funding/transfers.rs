@@ -3,8 +3,8 @@
 use super::bank_accounts;
 use crate::{
     Actor, Error, Refusal, Result, Scope, accounts,
-    app::App,
     kernel::{
+        app::App,
         calendar,
         command::{self, Answer, Command, Desk},
         events::Happening,
@@ -13,6 +13,7 @@ use crate::{
         pages::{Page, Slice},
         timers,
     },
+    providers::Providers,
 };
 use entity::{
     Kind, Money,
@@ -67,8 +68,13 @@ impl Command for NewDeposit {
         let payers = accounts::owners(&account).filter(|owner| desk.whose.covers(*owner));
         let bank_account = bank_accounts::of_people(desk.tx, desk.partner.id, payers, self.bank_account_id).await?;
         let rail = match desk.partner.mode {
-            Mode::Sandbox => &desk.app.providers.sandbox_ach,
-            Mode::Live => desk.app.providers.live_ach.as_ref().ok_or(Error::Unavailable("No ACH rail is configured for live partners."))?,
+            Mode::Sandbox => &desk.app.feature::<Providers>().sandbox_ach,
+            Mode::Live => desk
+                .app
+                .feature::<Providers>()
+                .live_ach
+                .as_ref()
+                .ok_or(Error::Unavailable("No ACH rail is configured for live partners."))?,
         };
         let settles_at = rail.debit_settles_at(desk.now);
         let transfer = transfer::Model {

@@ -6,7 +6,7 @@ use super::{
     digest::{self, RowDigest},
     ids::Ids,
 };
-use crate::{Result, app::App};
+use crate::{Result, kernel::app::App};
 use entity::{Kind, audit_log};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait};
 use uuid::Uuid;

@@ -10,7 +10,7 @@ use super::{
     idempotency::{Claim, Key},
     ledger,
 };
-use crate::{Actor, Checks, Code, Error, Refusal, Result, Scope, app::App};
+use crate::{Actor, Checks, Code, Error, Refusal, Result, Scope, kernel::app::App};
 use chrono::{DateTime, NaiveDate, Utc};
 use entity::{
     ledger_account::{self, LedgerKind},

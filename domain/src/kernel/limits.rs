@@ -4,7 +4,7 @@
 //! or when the caller falls silent; what a server that was killed had taken is spent for the rest of the window.
 
 use super::clock;
-use crate::{Error, Result, Who, app::App};
+use crate::{Error, Result, Who, kernel::app::App};
 use chrono::{DateTime, Utc};
 use entity::rate_window::{Column, Entity, Model};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, Statement, sea_query::Expr};

@@ -2,19 +2,30 @@
 
 use super::{
     actor::Whose,
+    app::App,
     clock::{self, now_of},
     command::{Desk, pause},
     timers,
 };
-use crate::{Error, Result, app::App, compliance::kyc, delivery::messages, funding::transfers, trading::orders};
+use crate::{Error, Result};
 use chrono::{DateTime, Duration, Utc};
 use entity::{
     partner::{self, Mode},
     timer::{self, TimerKind},
 };
+use futures_util::future::BoxFuture;
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait};
 use tokio::task::JoinSet;
 use uuid::Uuid;
+
+/// What carries out a timer that is due. Features know how; the scheduler knows none of them.
+#[derive(Clone, Copy, Debug)]
+pub struct DueHandlers {
+    /// By the partner's clock, within the transaction that takes the timer.
+    pub by_partner_clock: for<'a> fn(&'a Desk<'a>, TimerKind, Uuid) -> BoxFuture<'a, Result<()>>,
+    /// By the system's clock, with the timer held and no transaction.
+    pub by_system_clock: for<'a> fn(&'a App, &'a timer::Model) -> BoxFuture<'a, Result<()>>,
+}
 
 /// How many things of one partner may be carried out in a row before the other partners get their turn.
 const TURN: usize = 10;
@@ -92,22 +103,13 @@ pub async fn begin_due_by_system(app: &App, begun: &mut JoinSet<()>) -> Result<b
         if let Some(held) = held {
             let app = app.clone();
             begun.spawn(async move {
-                if let Err(error) = carry_out_by_system(&app, &held).await {
+                if let Err(error) = (app.due_handlers.by_system_clock)(&app, &held).await {
                     tracing::error!(cause = %error.cause(), timer = %held.id, kind = ?held.kind, "a timer failed and is tried again");
                 }
             });
         }
     }
     Ok(more)
-}
-
-async fn carry_out_by_system(app: &App, held: &timer::Model) -> Result<()> {
-    match held.kind {
-        TimerKind::MessageSend => messages::send(app, held).await,
-        TimerKind::OrderRoute | TimerKind::DepositSettle | TimerKind::TradeSettle | TimerKind::KycQuestionsExpire => {
-            Err(Error::broken("what is due by a partner's clock was to be done by the system's"))
-        }
-    }
 }
 
 /// Moves a sandbox partner's clock to `until`, everything due by then happening at its own time on the way.
@@ -166,12 +168,6 @@ async fn carry_out_once(app: &App, timer: &timer::Model, clock_to: Option<DateTi
         partner = move_clock(&tx, partner, to).await?;
     }
     let desk = Desk { app, tx: &tx, partner: &partner, whose: Whose::all_of(partner.id), actor_id: None, now: timer.due_at };
-    match timer.kind {
-        TimerKind::OrderRoute => orders::route(&desk, timer.subject_id).await?,
-        TimerKind::DepositSettle => transfers::settle_deposit(&desk, timer.subject_id).await?,
-        TimerKind::TradeSettle => orders::settle_trade(&desk, timer.subject_id).await?,
-        TimerKind::KycQuestionsExpire => kyc::expire(&desk, timer.subject_id).await?,
-        TimerKind::MessageSend => return Err(Error::broken("a message was to be sent by a partner's clock")),
-    }
+    (app.due_handlers.by_partner_clock)(&desk, timer.kind, timer.subject_id).await?;
     tx.commit().await
 }

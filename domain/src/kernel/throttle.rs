@@ -1,7 +1,7 @@
 //! Failures in a row make the next try wait: longer each time, never for good.
 
 use super::{clock, db::WriteTransaction, limits::address_key, secrets::hex};
-use crate::{Error, Result, app::App};
+use crate::{Error, Result, kernel::app::App};
 use chrono::{DateTime, Duration, Utc};
 use entity::throttle::{self, Column};
 use sea_orm::{

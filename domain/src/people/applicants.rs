@@ -7,8 +7,8 @@ use super::{
 };
 use crate::{
     Checks, Error, Refusal, Result,
-    app::App,
     kernel::{
+        app::App,
         command::Desk,
         secrets::{Place, Secret},
     },

@@ -1,30 +1,17 @@
-//! What a person says of herself, and who her employer is.
+//! What a person says of herself.
 
 use super::{
     applicants,
     person::{Email, check_characters, check_words, parse_birth_date, person_name, tidy},
     ssn::Ssn,
-    users::{
-        self,
-        changes::{UserChange, write_changes},
-    },
+    user_changes::UserChange,
 };
 use crate::{
-    Actor, Checks, Error, Refusal, Result, Scope,
-    access::invitations,
-    app::App,
-    delivery::messages::{self, NewMessage},
-    kernel::{
-        clock,
-        command::{self, Command, Desk},
-        events::Happening,
-        secrets::Secret,
-    },
+    Checks, Error, Refusal, Result,
+    kernel::{clock, command::Desk, events::Happening},
 };
-use chrono::{Duration, NaiveDate};
 use entity::{
-    Kind, invitation,
-    message::{Channel, Purpose},
+    Kind,
     partner::Mode,
     user::{self, Status},
 };
@@ -75,7 +62,7 @@ impl Identity {
     }
 
     /// Writes what is said into a person's row.
-    fn write(&self, desk: &Desk<'_>, user: &mut user::Model) -> Result<()> {
+    pub fn write(&self, desk: &Desk<'_>, user: &mut user::Model) -> Result<()> {
         if let Some(name) = &self.full_name {
             let (first, last) = halves(name);
             (user.first_name, user.last_name) = (first, last);
@@ -140,122 +127,6 @@ pub async fn came_by(desk: &Desk<'_>, user_id: Uuid, invitation_id: Option<Uuid>
     let mut row: user::ActiveModel = found.ok_or_else(|| Error::broken("an invitation names no person"))?.into();
     row.invitation_id = Set(invitation_id);
     Ok(row.update(desk.tx).await?)
-}
-
-/// What a person's profile shows.
-#[derive(Clone, Debug)]
-pub struct Profile {
-    pub user: user::Model,
-    pub birth_date: Option<Secret<NaiveDate>>,
-    /// The invitation she came by, which names her employer.
-    pub employer: Option<invitation::Model>,
-}
-
-/// A person's profile; scope `read`, or the person herself. Who looked is written down.
-pub async fn find(app: &App, actor: &Actor, user_id: Uuid) -> Result<Profile> {
-    let found = users::look_up(app, actor, user_id).await?.ok_or_else(|| Refusal::not_found("userId"))?;
-    let employer = invitations::of_user(&app.db.read, found.user.invitation_id).await?;
-    let birth_date = applicants::birth_date(app, &found.user)?.map(Secret::new);
-    Ok(Profile { user: found.user, birth_date, employer })
-}
-
-/// A person's own words about herself, changed.
-#[derive(Clone, Serialize)]
-pub struct Amendment {
-    pub user_id: Uuid,
-    pub identity: Identity,
-}
-
-/// Changes what a person says of herself; scope `manage`, or the person herself. A change of what her identity was checked
-/// by has it checked again.
-pub async fn amend(app: &App, actor: &Actor, amendment: Amendment) -> Result<user::Model> {
-    Ok(command::execute(app, actor, None, amendment).await?.value)
-}
-
-impl Command for Amendment {
-    const NAME: &'static str = "user.amend";
-    const SCOPE: Scope = Scope::Manage;
-    const FOR_ONESELF: bool = true;
-    type Done = user::Model;
-
-    fn check(&self, mode: Mode) -> Result<()> {
-        self.identity.check(mode).map_err(|error| error.inside("patch"))
-    }
-
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<user::Model> {
-        clock::locked(desk.tx, desk.partner.id).await?;
-        let mut user = users::within(desk.tx, desk.whose, self.user_id).await?.ok_or_else(|| Refusal::not_found("userId"))?;
-        let before = user.clone();
-        self.identity.write(desk, &mut user).map_err(|error| error.inside("patch"))?;
-        write_changes(desk, before, user).await
-    }
-
-    fn object(done: &user::Model) -> Uuid {
-        done.id
-    }
-}
-
-#[derive(Serialize)]
-struct DataMail {
-    user_id: Uuid,
-}
-
-/// How often one person's data may be mailed.
-const PAUSE: Duration = Duration::minutes(1);
-
-/// Mails what a person has entered to her advisors, once a minute at most; scope `manage`, or the person herself. Neither
-/// her social security number nor her day of birth is in it.
-pub async fn mail_data(app: &App, actor: &Actor, user_id: Uuid) -> Result<user::Model> {
-    Ok(command::execute(app, actor, None, DataMail { user_id }).await?.value)
-}
-
-impl Command for DataMail {
-    const NAME: &'static str = "user.mail_data";
-    const SCOPE: Scope = Scope::Manage;
-    const FOR_ONESELF: bool = true;
-    type Done = user::Model;
-
-    fn check(&self, _: Mode) -> Result<()> {
-        Ok(())
-    }
-
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<user::Model> {
-        clock::locked(desk.tx, desk.partner.id).await?;
-        let user = users::within(desk.tx, desk.whose, self.user_id).await?.ok_or_else(|| Refusal::not_found("userId"))?;
-        if messages::posted_since(desk.tx, user.id, Purpose::AdvisorData, clock::system_now() - PAUSE).await? {
-            return Err(Error::TooMany { retry_after: 60 });
-        }
-        let advisors = match (&desk.app.advisors, desk.partner.mode) {
-            (Some(advisors), _) => advisors.clone(),
-            (None, Mode::Sandbox) => "advisors@example.com".to_owned(),
-            (None, Mode::Live) => return Err(Error::Unavailable("No address of advisors is configured.")),
-        };
-        let employer = invitations::of_user(desk.tx, user.invitation_id).await?.and_then(|invitation| invitation.company_name);
-        let answers = [
-            ("Name", full_name(&user)),
-            ("E-mail", Some(user.email.clone())),
-            ("Gender", user.gender.clone()),
-            ("City", user.address_city.clone()),
-            ("State", user.address_state.clone()),
-            ("Employer", employer),
-        ];
-        let lines: Vec<String> = answers.into_iter().filter_map(|(name, answer)| Some(format!("{name}: {}", answer?))).collect();
-        let mail = NewMessage {
-            user_id: Some(user.id),
-            channel: Channel::Mail,
-            purpose: Purpose::AdvisorData,
-            to: advisors,
-            subject: "A customer's data".to_owned(),
-            text: lines.join("\n"),
-            send_by: None,
-        };
-        messages::post(desk.app, desk.tx, desk.partner, mail).await?;
-        Ok(user)
-    }
-
-    fn object(done: &user::Model) -> Uuid {
-        done.id
-    }
 }
 
 #[cfg(test)]

@@ -1,150 +1,19 @@
-//! People: registration, and the identity check that comes with it.
+//! Users: reading them, and what an approved identity allows.
 
-use super::{
-    applicants::{Applicant, BIRTH_DATE, NewAddress, NewUser, PHONE, SSN, sealed},
-    person::{age_on, tidy},
-    ssn::Ssn,
-};
 use crate::{
     Actor, Error, Refusal, Result, Scope,
-    app::App,
-    compliance::kyc::{self as checks, Assessed},
     kernel::{
         actor::Whose,
-        audit_log,
-        command::{self, Answer, Command, Desk},
         db::WriteTransaction,
-        events::Happening,
-        idempotency::Key,
-        limits,
         pages::{Page, Slice},
     },
 };
-use entity::{
-    Kind, kyc,
-    partner::Mode,
-    user::{self, Status},
-};
+use entity::user::{self, Status};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
     sea_query::{LockType, SelectStatement},
 };
-use serde::{Deserialize, Serialize};
-use serde_json::json;
-use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
-
-pub mod changes;
-
-/// A person and her identity check, if there was one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Registered {
-    pub user: user::Model,
-    pub kyc: Option<kyc::Model>,
-}
-
-/// Registers a person; scope `start`, which `manage` implies. With a complete address, a birth date and a social security number her identity is
-/// checked at once (documented: users are created with an automatic check); else she stays `pending`.
-///
-/// E-mail and phone need not be unique.
-pub async fn register(app: &App, actor: &Actor, key: Option<Key>, new: NewUser) -> Result<Answer<Registered>> {
-    let caller = actor.caller(Scope::Start)?;
-    command::check(caller.mode, key.as_ref(), &new)?;
-    limits::by_address(app, limits::SIGN_UP, actor.personal_address()).await?;
-    checks::in_even_time(actor, command::execute(app, actor, key, new)).await
-}
-
-impl Command for NewUser {
-    const NAME: &'static str = "user.create";
-    const SCOPE: Scope = Scope::Start;
-    type Done = Registered;
-
-    fn check(&self, mode: Mode) -> Result<()> {
-        self.checked(mode).map(|_| ())
-    }
-
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<Registered> {
-        begin(desk, self).await
-    }
-
-    fn object(done: &Registered) -> Uuid {
-        done.user.id
-    }
-}
-
-/// Writes a person down and checks who she is, if all is known that a check goes by.
-pub async fn begin(desk: &Desk<'_>, new: &NewUser) -> Result<Registered> {
-    let checked = new.checked(desk.partner.mode)?;
-    if checked.birth_date.is_some_and(|born| age_on(born, desk.today()).is_none()) {
-        return Err(Refusal::invalid("birthDate", "lies in the future").into());
-    }
-    let partner_id = desk.partner.id;
-    let id = desk.app.ids.next(Kind::User);
-    let ssn = checked.ssn.as_ref().map(Ssn::reveal);
-    let address = new.address.as_ref().map(NewAddress::tidied);
-    let text = |pick: fn(&NewAddress) -> &String| address.as_ref().map(|address| pick(address).clone());
-    let mut user = user::Model {
-        id,
-        partner_id,
-        status: Status::Pending,
-        first_name: tidy(&new.first_name),
-        last_name: tidy(&new.last_name),
-        email: new.email.trim().to_owned(),
-        phone: sealed(desk, id, PHONE, new.phone.as_deref())?,
-        ssn: sealed(desk, id, SSN, ssn.as_deref())?,
-        ssn_index: ssn.as_deref().map(|ssn| desk.app.vault.blind_index(SSN, partner_id, ssn)),
-        birth_date: sealed(desk, id, BIRTH_DATE, checked.birth_date.map(|day| day.to_string()).as_deref())?,
-        address_line_1: text(|address| &address.line1),
-        address_line_2: address.as_ref().and_then(|address| address.line2.clone()),
-        address_city: text(|address| &address.city),
-        address_state: text(|address| &address.state),
-        address_postal_code: text(|address| &address.postal_code),
-        address_country_code: text(|address| &address.country_code),
-        created_at: desk.now,
-        gender: None,
-        invitation_id: None,
-    };
-    let found = assessed(desk, &user).await?;
-    if let Some(found) = &found {
-        user.status = checks::status_after(found.check.outcome);
-    }
-    let user = user::ActiveModel::from(user).reset_all().insert(desk.tx).await?;
-    desk.fact().record_first(desk.tx, Happening::UserCreated, user.id, json!({ "id": user.id, "status": user.status })).await?;
-    let kyc = match found {
-        Some(found) => Some(found.record(desk).await?),
-        None => None,
-    };
-    Ok(Registered { user, kyc })
-}
-
-/// What a check makes of a person; nothing while not all is known that it goes by.
-async fn assessed(desk: &Desk<'_>, user: &user::Model) -> Result<Option<Assessed>> {
-    match Applicant::of(desk.app, user)? {
-        Some(applicant) => checks::assess(desk, &applicant, Some(user.id)).await,
-        None => Ok(None),
-    }
-}
-
-/// Checks the identity of a person again after a change, once everything for it is known, and moves her status.
-///
-/// Nobody gets out of a review by a change: who was being reviewed still is, and whom a reviewer refused is reviewed again.
-pub async fn check_again(desk: &Desk<'_>, user: user::Model) -> Result<user::Model> {
-    // Who was refused cannot try another name or number by herself, nor come back once she has gone.
-    let by_herself = desk.whose.user_id.is_some();
-    if user.status == Status::Closed || (by_herself && user.status == Status::Denied) {
-        return Ok(user);
-    }
-    let Some(mut found) = assessed(desk, &user).await? else { return Ok(user) };
-    let kept = match checks::at_present(desk.tx, user.id).await? {
-        Some(earlier) => checks::hits::keep_open(desk, earlier.id, &mut found).await?,
-        None => false,
-    };
-    if kept || checks::awaits_review(desk.tx, user.id, found.check.outcome).await? {
-        found.send_to_review();
-    }
-    let check = found.record(desk).await?;
-    checks::move_person(desk, user, check.outcome).await
-}
 
 /// The person with this id among the partner's; scope `read`.
 pub async fn find(connection: &impl ConnectionTrait, actor: &Actor, id: Uuid) -> Result<Option<user::Model>> {
@@ -168,56 +37,10 @@ pub async fn list(connection: &impl ConnectionTrait, actor: &Actor, page: &Page)
     page.of(connection, select, user::Column::Id).await
 }
 
-/// The person with this id with what the house knows about her; scope `read`. Who looked is written down.
-pub async fn look_up(app: &App, actor: &Actor, id: Uuid) -> Result<Option<Registered>> {
-    let caller = actor.self_or_caller(Scope::Read)?;
-    let Some(user) = within(&app.db.read, caller.whose, id).await? else { return Ok(None) };
-    let kyc = checks::at_present(&app.db.read, user.id).await?;
-    audit_log::looked(app, &caller, actor.request_id, "user.look_up", Some(user.id)).await?;
-    Ok(Some(Registered { user, kyc }))
-}
-
-/// A page of the partner's people with what the house knows about them; scope `read`. Who looked is written down, once for
-/// the page.
-pub async fn look_through(app: &App, actor: &Actor, page: &Page) -> Result<Slice<Registered>> {
-    let caller = actor.self_or_caller(Scope::Read)?;
-    let Slice { rows, has_previous, has_next } = list(&app.db.read, actor, page).await?;
-    let mut checks = kycs_of(&app.db.read, &rows).await?;
-    audit_log::looked(app, &caller, actor.request_id, "user.list", None).await?;
-    let with_check = |user: user::Model| Registered { kyc: checks.remove(&user.id), user };
-    Ok(Slice { rows: rows.into_iter().map(with_check).collect(), has_previous, has_next })
-}
-
-/// Several people with what the house knows about them, by their ids; who is beyond reach is left out.
-pub async fn registered(
-    connection: &impl ConnectionTrait,
-    whose: Whose,
-    ids: impl IntoIterator<Item = Uuid>,
-) -> Result<HashMap<Uuid, Registered>> {
-    let ids: HashSet<Uuid> = ids.into_iter().filter(|id| whose.covers(*id)).collect();
-    if ids.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let select = user::Entity::find().filter(user::Column::PartnerId.eq(whose.partner_id)).filter(user::Column::Id.is_in(ids));
-    let users = select.all(connection).await?;
-    let mut checks = kycs_of(connection, &users).await?;
-    Ok(users.into_iter().map(|user| (user.id, Registered { kyc: checks.remove(&user.id), user })).collect())
-}
-
 /// The person with this id, held by this transaction until it ends, so that what is hers changes one thing at a time.
 pub async fn held(tx: &WriteTransaction, id: Uuid) -> Result<user::Model> {
     let select = user::Entity::find_by_id(id).lock(LockType::NoKeyUpdate);
     select.one(tx).await?.ok_or_else(|| Error::broken("a row names no person"))
-}
-
-/// Several people's present identity checks, by whose they are.
-async fn kycs_of(connection: &impl ConnectionTrait, users: &[user::Model]) -> Result<HashMap<Uuid, kyc::Model>> {
-    if users.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let select =
-        kyc::Entity::find().filter(kyc::Column::UserId.is_in(users.iter().map(|user| user.id))).filter(kyc::Column::SupersededAt.is_null());
-    Ok(select.all(connection).await?.into_iter().filter_map(|kyc| Some((kyc.user_id?, kyc))).collect())
 }
 
 /// The person named by `field`, once her identity is approved; refused otherwise.

@@ -4,16 +4,13 @@ use crate::{
     Actor, Result,
     access::partners,
     accounts::{self, NewAccount, Profile},
-    app::App,
+    compliance::registration,
     funding::{
         bank_accounts::{self, NewBankAccount},
         transfers::{self, NewDeposit},
     },
-    kernel::{clock, scheduler},
-    people::{
-        applicants::{NewAddress, NewUser},
-        users,
-    },
+    kernel::{app::App, clock, scheduler},
+    people::applicants::{NewAddress, NewUser},
     trading::orders::{self, NewOrder},
 };
 use chrono::Duration;
@@ -37,7 +34,7 @@ pub async fn give_history(app: &App, partner: &partner::Model) -> Result<()> {
     let ada = match users.as_slice() {
         [] => {
             partners::set_clock_behind(app, partner, Duration::days(7)).await?;
-            users::register(app, &actor, None, ada_carter()).await?.value.user
+            registration::register(app, &actor, None, ada_carter()).await?.value.user
         }
         [only] if is_unfinished(app, partner, only).await? => only.clone(),
         _ => return Ok(()),

@@ -3,8 +3,7 @@
 use super::market;
 use crate::{
     Error, Result,
-    app::App,
-    kernel::{clock, ledger::USD},
+    kernel::{app::App, clock, ledger::USD},
 };
 use chrono::{DateTime, Utc};
 use entity::{

@@ -2,8 +2,8 @@
 
 use crate::{
     Error, Result,
-    app::App,
     kernel::{
+        app::App,
         db::Db,
         ids::Ids,
         pages::{Page, Slice},

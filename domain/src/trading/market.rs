@@ -2,9 +2,8 @@
 
 use crate::{
     Actor, Result, Who,
-    app::App,
-    kernel::{calendar, clock},
-    providers::market::Market,
+    kernel::{app::App, calendar, clock},
+    providers::{Providers, market::Market},
 };
 use chrono::{DateTime, Utc};
 use entity::{
@@ -29,8 +28,10 @@ pub struct Quote {
 /// The market this partner trades on.
 pub fn of<'a>(app: &'a App, partner: &partner::Model) -> Result<&'a Arc<dyn Market>> {
     match partner.mode {
-        Mode::Sandbox => Ok(&app.providers.sandbox_market),
-        Mode::Live => app.providers.live_market.as_ref().ok_or(crate::Error::Unavailable("No market is configured for live partners.")),
+        Mode::Sandbox => Ok(&app.feature::<Providers>().sandbox_market),
+        Mode::Live => {
+            app.feature::<Providers>().live_market.as_ref().ok_or(crate::Error::Unavailable("No market is configured for live partners."))
+        }
     }
 }
 

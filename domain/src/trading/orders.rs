@@ -3,9 +3,9 @@
 use super::{instruments, market};
 use crate::{
     Actor, Checks, Code, Refusal, Result, Scope, accounts,
-    app::App,
     kernel::{
         actor::Whose,
+        app::App,
         command::{self, Answer, Command, Desk},
         events::Happening,
         idempotency::Key,

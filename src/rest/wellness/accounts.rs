@@ -17,7 +17,8 @@ use domain::{
     },
     app::App,
     kernel::{command, ids},
-    people::profiles::{self, Amendment, Identity, Profile},
+    people::profiles::{Identity, full_name},
+    wellness::profiles::{self, Amendment, Profile},
 };
 use entity::{Kind, user};
 use serde::Serialize;
@@ -129,7 +130,7 @@ async fn read(State(app): State<App>, actor: Caller, Id(id): Id) -> Result<Json<
     });
     Ok(Json(json!({
         "email": user.email,
-        "full_name": profiles::full_name(&user),
+        "full_name": full_name(&user),
         "date_of_birth": birth_date.map(|day| day.reveal().to_string()),
         "gender": user.gender,
         "employer": employer,
@@ -140,7 +141,7 @@ async fn amend(State(app): State<App>, actor: Caller, Id(id): Id, Form(body): Fo
     let identity = identity(&body).map_err(|error| command::unreadable::<Amendment>(&actor, error))?;
     let amendment = Amendment { user_id: ids::parse(Kind::User, &id), identity };
     let user = profiles::amend(&app, &actor, amendment).await?;
-    Ok(Json(json!({ "full_name": profiles::full_name(&user), "date_of_birth": day_of_birth(&app, &user)? })))
+    Ok(Json(json!({ "full_name": full_name(&user), "date_of_birth": day_of_birth(&app, &user)? })))
 }
 
 async fn mail_data(State(app): State<App>, actor: Caller, Id(id): Id) -> Result<StatusCode> {

@@ -19,7 +19,7 @@ use coffer::{
 use domain::{
     Scope,
     access::{keys, partners},
-    app::{App, Setup},
+    app::{App, Setup, start},
     kernel::{
         db::Db,
         heads,
@@ -226,7 +226,7 @@ impl TestApp {
         let setup = Setup { default_partner: TESTS.to_owned(), providers, ..options.setup };
         let vault = Vault::unlock(&db, &Secret::new([7; 32]), None).await.unwrap().unwrap();
         heads::adopt(&db, &vault).await.unwrap();
-        let app = App::new(db, vault, setup);
+        let app = start(db, vault, setup);
         let mut tasks = vec![workers::sequencer(&app)];
         if !options.without_timers {
             tasks.push(workers::timers(&app));
@@ -364,9 +364,13 @@ impl TestApp {
 
     /// The audit's verdict.
     pub async fn audit(&self) -> domain::reporting::reconciliation::Report {
-        domain::reporting::reconciliation::run(&self.app.db, Some(&self.app.vault.head_key()), Some(&self.app.providers.documents))
-            .await
-            .unwrap()
+        domain::reporting::reconciliation::run(
+            &self.app.db,
+            Some(&self.app.vault.head_key()),
+            Some(&self.app.feature::<Providers>().documents),
+        )
+        .await
+        .unwrap()
     }
 
     /// Tells the server that it is about to stop.

@@ -3,9 +3,9 @@
 use super::{is_live, live_at, made, scopes};
 use crate::{
     Actor, Code, Refusal, Result, Scope,
-    app::App,
     kernel::{
         actor::PartnerKey,
+        app::App,
         clock,
         command::{self, Command, Desk},
         events::Happening,

@@ -7,8 +7,8 @@ use super::{
 };
 use crate::{
     Actor, Code, Refusal, Result, Scope,
-    app::App,
     kernel::{
+        app::App,
         command::{self, Answer, Command, Desk},
         events::Happening,
         idempotency::Key,

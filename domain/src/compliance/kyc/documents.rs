@@ -4,19 +4,19 @@ mod links;
 mod permits;
 
 pub use links::{Announced, Announcement, Link, Opened, Prepared, UploadLink, announce, found, link_to, may_open, open, prepared, send};
-pub use permits::{Permit, Permits};
+pub use permits::{Downloads, Permit, Permits, Uploads};
 
 use super::{Named, facts_of, held};
 use crate::{
     Actor, Checks, Code, Error, Refusal, Result, Scope,
-    app::App,
     kernel::{
+        app::App,
         command::{self, Answer, Command, Desk},
         events::Happening,
         idempotency::Key,
         secrets::{self, Place, Secret},
     },
-    providers::files::FileError,
+    providers::{Providers, files::FileError},
 };
 use entity::{
     Kind,
@@ -164,7 +164,7 @@ impl NewDocument {
 pub async fn admit(app: &App, actor: &Actor, check: &Named) -> Result<Permit> {
     let caller = actor.self_or_caller(Scope::Manage)?;
     // The queue bounds how many look up their identity check at once.
-    let queued = app.uploads.queue(&caller)?;
+    let queued = app.feature::<Uploads>().0.queue(&caller)?;
     match check.find(&app.db.read, caller.whose).await? {
         Some(_) => queued.permit().await,
         None => Err(Refusal::not_found(check.field()).into()),
@@ -233,7 +233,7 @@ pub async fn files(connection: &impl ConnectionTrait, after: Uuid, most: u64) ->
 }
 
 async fn put(app: &App, file: &str, sealed: Vec<u8>) -> Result<()> {
-    app.providers.documents.put(file, sealed).await.map_err(|error| match error {
+    app.feature::<Providers>().documents.put(file, sealed).await.map_err(|error| match error {
         // A link is used twice at the same moment.
         FileError::Taken => Refusal::not_found("link").into(),
         FileError::Failed(cause) => Error::broken(format!("a document could not be stored: {cause}")),
@@ -241,7 +241,7 @@ async fn put(app: &App, file: &str, sealed: Vec<u8>) -> Result<()> {
 }
 
 async fn remove(app: &App, file: &str) {
-    if let Err(FileError::Failed(cause)) = app.providers.documents.remove(file).await {
+    if let Err(FileError::Failed(cause)) = app.feature::<Providers>().documents.remove(file).await {
         tracing::warn!(cause, "a document that was refused is left, unreadable");
     }
 }
@@ -346,7 +346,7 @@ async fn content(app: &App, row: &kyc_document::Model) -> Result<Vec<u8>> {
     let key = app.vault.open(place(row, CONTENT_KEY), &row.content_key)?;
     let key: [u8; 32] = key.reveal().as_slice().try_into().map_err(|_| Error::broken("a document's key is none"))?;
     let key = Secret::new(key);
-    let sealed = app.providers.documents.get(&file_name(row.partner_id, row.id)).await.map_err(|error| match error {
+    let sealed = app.feature::<Providers>().documents.get(&file_name(row.partner_id, row.id)).await.map_err(|error| match error {
         FileError::Taken => Error::broken("a document could not be read"),
         FileError::Failed(cause) => Error::broken(format!("a document could not be read: {cause}")),
     })?;

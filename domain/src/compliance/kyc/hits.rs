@@ -6,9 +6,9 @@ use super::{
 };
 use crate::{
     Actor, Checks, Code, Error, Refusal, Result, Scope,
-    app::App,
     compliance::screening,
     kernel::{
+        app::App,
         command::{self, Answer, Command, Desk},
         events::{self, Happening},
         idempotency::Key,

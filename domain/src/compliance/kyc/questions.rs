@@ -6,8 +6,10 @@
 use super::facts::{self, Fact};
 use crate::{
     Error, Refusal, Result,
-    app::App,
-    kernel::secrets::{self, Place, Secret},
+    kernel::{
+        app::App,
+        secrets::{self, Place, Secret},
+    },
     people::applicants::Applicant,
 };
 use chrono::Duration;

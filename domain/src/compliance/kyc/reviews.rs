@@ -3,9 +3,9 @@
 use super::{APPLICANT, applicant, held, settle, within};
 use crate::{
     Actor, Code, Error, Refusal, Result, Scope,
-    app::App,
-    kernel::audit_log,
     kernel::{
+        app::App,
+        audit_log,
         command::{self, Answer, Command, Desk},
         events::Happening,
         idempotency::Key,

@@ -3,8 +3,8 @@
 use super::{assess, in_even_time};
 use crate::{
     Actor, Checks, Error, Refusal, Result, Scope,
-    app::App,
     kernel::{
+        app::App,
         command::{self, Answer, Command, Desk},
         idempotency::Key,
         limits,

@@ -6,11 +6,10 @@ use super::{LONGEST, Named, NewDocument, Permit, Upload, content, keep, of_partn
 use crate::{
     Actor, Error, Refusal, Result, Scope, Who,
     access::keys,
-    app::App,
-    kernel::audit_log,
     kernel::{
         actor::{Caller, PartnerKey, SignedInUser},
-        clock,
+        app::App,
+        audit_log, clock,
         command::{self, Answer, Command, Desk},
         secrets::Place,
     },

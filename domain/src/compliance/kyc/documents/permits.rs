@@ -1,6 +1,12 @@
 //! How many documents are in memory at once, in all, of one partner and of one caller.
 
-use crate::{Error, Result, kernel::actor::Caller};
+use crate::{
+    Error, Result,
+    kernel::{
+        actor::Caller,
+        app::{App, Feature},
+    },
+};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -109,6 +115,26 @@ impl Shares {
         let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
         in_use.retain(|_, share| Arc::strong_count(share) > 1);
         in_use.entry(id).or_insert_with(|| Arc::new(Semaphore::new(self.size))).clone()
+    }
+}
+
+/// For documents on their way in.
+#[derive(Debug, Default)]
+pub struct Uploads(pub Permits);
+
+/// For documents on their way out.
+#[derive(Debug, Default)]
+pub struct Downloads(pub Permits);
+
+impl Feature for Uploads {
+    fn new(_: &App) -> Self {
+        Self::default()
+    }
+}
+
+impl Feature for Downloads {
+    fn new(_: &App) -> Self {
+        Self::default()
     }
 }
 

@@ -1,26 +1,13 @@
 //! Changes of what is known of a person: completing one who was begun with little, and correcting one who is known.
 
-use super::{Registered, check_again, within};
-use crate::{
-    Actor, Checks, Refusal, Result, Scope,
-    app::App,
-    compliance::kyc,
-    kernel::{
-        clock,
-        command::{self, Answer, Command, Desk},
-        events::Happening,
-        idempotency::Key,
-    },
-    people::{
-        applicants::{self, BIRTH_DATE, NewAddress, PHONE, SSN, sealed, valid},
-        person::{Email, age_on, parse_birth_date, person_name, tidy},
-        ssn::Ssn,
-    },
+use super::{
+    applicants::{self, BIRTH_DATE, NewAddress, PHONE, SSN, sealed, valid},
+    person::{Email, age_on, parse_birth_date, person_name, tidy},
+    ssn::Ssn,
 };
+use crate::{Checks, Refusal, Result, kernel::command::Desk};
 use entity::{partner::Mode, user};
-use sea_orm::{ActiveModelTrait, IntoActiveModel, Iterable};
 use serde::Serialize;
-use serde_json::json;
 use uuid::Uuid;
 
 /// A value that is left as it is, taken away, or written anew.
@@ -83,15 +70,6 @@ pub struct UserChange {
     pub address: AddressChange,
 }
 
-/// Changes what is known of a person, or completes her; scope `manage`, or the person herself.
-///
-/// Once all is known that an identity check goes by, the first one is made. A change of her name, social security number, birth
-/// date or address has her identity checked again, so that an approved person may be approved no longer; a change of phone or
-/// e-mail does not (documented: the update takes every field that the creation takes, each optional).
-pub async fn update(app: &App, actor: &Actor, key: Option<Key>, change: UserChange) -> Result<Answer<Registered>> {
-    command::execute(app, actor, key, change).await
-}
-
 impl UserChange {
     fn birth_date(&self) -> Result<Option<chrono::NaiveDate>> {
         self.birth_date.as_deref().map(|day| valid("birthDate", parse_birth_date(day))).transpose()
@@ -103,7 +81,7 @@ impl UserChange {
     }
 
     /// Refuses what cannot be.
-    fn checked(&self, mode: Mode) -> Result<()> {
+    pub fn checked(&self, mode: Mode) -> Result<()> {
         let mut checks = Checks::default();
         for (field, name) in [("firstName", &self.first_name), ("lastName", &self.last_name)] {
             if let Some(name) = name {
@@ -194,68 +172,4 @@ impl AddressChange {
         user.address_country_code = Some(address.country_code);
         Ok(())
     }
-}
-
-impl Command for UserChange {
-    const NAME: &'static str = "user.update";
-    const SCOPE: Scope = Scope::Manage;
-    const FOR_ONESELF: bool = true;
-    type Done = Registered;
-
-    fn check(&self, mode: Mode) -> Result<()> {
-        self.checked(mode).map_err(|error| error.inside("patch"))
-    }
-
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<Registered> {
-        clock::locked(desk.tx, desk.partner.id).await?;
-        let before = within(desk.tx, desk.whose, self.user_id).await?.ok_or_else(|| Refusal::not_found("userId"))?;
-        let mut after = before.clone();
-        self.write(desk, &mut after).map_err(|error| error.inside("patch"))?;
-        let user = write_changes(desk, before, after).await?;
-        let kyc = kyc::at_present(desk.tx, user.id).await?;
-        Ok(Registered { user, kyc })
-    }
-
-    fn object(done: &Registered) -> Uuid {
-        done.user.id
-    }
-}
-
-/// What a person's identity was checked by.
-fn identity(user: &user::Model) -> impl PartialEq {
-    let user = user.clone();
-    let address = [
-        user.address_line_1,
-        user.address_line_2,
-        user.address_city,
-        user.address_state,
-        user.address_postal_code,
-        user.address_country_code,
-    ];
-    (user.first_name, user.last_name, user.ssn_index, user.birth_date, address)
-}
-
-/// Writes what is new and nothing else, so that what was written meanwhile stays; checks the person's identity again if it is
-/// another than before; tells of the change, if there is one.
-pub async fn write_changes(desk: &Desk<'_>, before: user::Model, after: user::Model) -> Result<user::Model> {
-    if before == after {
-        return Ok(before);
-    }
-    let is_another = identity(&before) != identity(&after);
-    let mut user = changed(before, after).update(desk.tx).await?;
-    if is_another {
-        user = check_again(desk, user).await?;
-    }
-    desk.fact().record(desk.tx, Happening::UserUpdated, user.id, json!({ "id": user.id, "status": user.status })).await?;
-    Ok(user)
-}
-
-fn changed(before: user::Model, after: user::Model) -> user::ActiveModel {
-    let (mut row, after) = (before.into_active_model(), after.into_active_model());
-    for column in user::Column::iter() {
-        if let Some(value) = after.get(column).into_value() {
-            row.set_if_not_equals(column, value);
-        }
-    }
-    row
 }

@@ -1,0 +1,119 @@
+//! What every operation works with: the database, the keys, the wires to the workers, and what each feature keeps.
+
+use super::{
+    db::Db,
+    events::Feed,
+    ids::Ids,
+    limits::Limits,
+    rights::Rights,
+    scheduler::DueHandlers,
+    secrets::{ENCRYPTION_KEY, Vault},
+    sequencer::Sequencer,
+    timers::Wake,
+};
+use crate::Result;
+use sea_orm::EntityTrait;
+use std::{
+    any::Any,
+    fmt,
+    ops::Deref,
+    sync::{Arc, OnceLock, atomic::AtomicBool},
+};
+
+/// The one shared state. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct App(Arc<Parts>);
+
+/// The parts of an `App`.
+#[derive(Debug)]
+pub struct Parts {
+    pub db: Db,
+    pub ids: Ids,
+    pub vault: Vault,
+    pub feed: Feed,
+    pub sequencer: Sequencer,
+    pub timers: Wake,
+    /// Whose rights are ending, so that nothing older counts.
+    pub rights: Rights,
+    /// Whether every data key could be read when we last looked; without them this server is of no use.
+    pub keys_known: AtomicBool,
+    pub limits: Limits,
+    pub due_handlers: DueHandlers,
+    features: Features,
+}
+
+/// What a feature keeps in memory while the server runs, such as a cache or its settings.
+pub trait Feature: Any + Send + Sync {
+    /// Made when it is first asked for. Must not ask for another feature.
+    fn new(app: &App) -> Self;
+}
+
+/// One value of each type, never removed.
+#[derive(Default)]
+struct Features(OnceLock<Box<Node>>);
+
+struct Node {
+    value: Box<dyn Any + Send + Sync>,
+    next: Features,
+}
+
+impl Features {
+    fn get<T: Any + Send + Sync>(&self, new: impl Fn() -> T) -> &T {
+        let mut place = self;
+        loop {
+            let node = place.0.get_or_init(|| Box::new(Node { value: Box::new(new()), next: Self::default() }));
+            if let Some(value) = node.value.downcast_ref() {
+                return value;
+            }
+            place = &node.next;
+        }
+    }
+}
+
+impl fmt::Debug for Features {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Features")
+    }
+}
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl App {
+    /// Puts the parts together over a migrated database.
+    pub fn new(db: Db, vault: Vault, limits: Limits, due_handlers: DueHandlers) -> Self {
+        Self(Arc::new(Parts {
+            db,
+            ids: Ids,
+            vault,
+            feed: Feed::default(),
+            sequencer: Sequencer::default(),
+            timers: Wake::default(),
+            rights: Rights::default(),
+            keys_known: AtomicBool::new(true),
+            limits,
+            due_handlers,
+            features: Features::default(),
+        }))
+    }
+
+    /// What a feature keeps.
+    pub fn feature<T: Feature>(&self) -> &T {
+        self.features.get(|| T::new(self))
+    }
+
+    /// Gives a feature what it would otherwise make for itself; has no effect once it has been asked for.
+    pub fn provide<T: Feature + Clone>(&self, value: &T) {
+        self.features.get(|| value.clone());
+    }
+
+    /// Whether no server has written to this database yet.
+    pub async fn is_new(db: &Db) -> Result<bool> {
+        Ok(entity::meta::Entity::find_by_id(ENCRYPTION_KEY).one(&db.read).await?.is_none())
+    }
+}

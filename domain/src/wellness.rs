@@ -1,0 +1,3 @@
+//! What the wellness API shows and changes of a user.
+
+pub mod profiles;
