@@ -292,7 +292,7 @@ fn operation(route: &Route, description: &Description, schemas: &mut Map<String,
         operation.insert("security".to_owned(), json!(if open { vec![json!({}), json!({ "bearer": [] })] } else { security(&[SESSION]) }));
     }
     if !description.takes.is_empty() {
-        operation.insert("requestBody".to_owned(), body(description));
+        operation.insert("requestBody".to_owned(), body(description, wellness));
     }
     Value::Object(operation)
 }
@@ -379,13 +379,15 @@ fn require_all(schema: &mut Value) {
     }
 }
 
-fn body(description: &Description) -> Value {
+/// `may_be_empty`: whether no body counts as one without fields.
+fn body(description: &Description, may_be_empty: bool) -> Value {
     let takes = description.takes;
     let mut schema = object(takes, description.rules);
     if let (true, Value::Object(schema)) = (description.is_closed, &mut schema) {
         schema.insert("additionalProperties".to_owned(), json!(false));
     }
-    json!({ "required": true, "content": { "application/json": { "schema": schema, "example": examples(takes) } } })
+    let required = !may_be_empty || takes.iter().any(|field| field.required);
+    json!({ "required": required, "content": { "application/json": { "schema": schema, "example": examples(takes) } } })
 }
 
 fn object(fields: &[Field], rules: Option<fn() -> Value>) -> Value {

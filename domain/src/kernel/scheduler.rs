@@ -38,7 +38,7 @@ pub async fn carry_out_due(app: &App) -> Result<bool> {
             Ok(left) => more |= left,
             Err(error) if error.is_outage() => return Err(error),
             Err(error) => {
-                tracing::error!(cause = %error.cause(), partner = %partner_id, "what is due for a partner could not be carried out")
+                tracing::error!(cause = %error.cause(), partner = %partner_id, "what is due for a partner could not be carried out");
             }
         }
     }
