@@ -4,7 +4,7 @@
 
 mod archive;
 
-use crate::{Complaint, audited, cannot, head_key, must_exist, open, open_at, say, shown::Shown};
+use crate::{CliError, audited, cannot, head_key, must_exist, open, open_at, say, shown::Shown};
 use archive::{Archive, Manifest, Sum, TableEntry, Writer};
 use coffer::config::{Config, check_database_url};
 use domain::{
@@ -26,7 +26,7 @@ use uuid::Uuid;
 const DOCUMENTS: u64 = 500;
 
 /// Writes one state of the database, and the documents that it names, into an empty folder.
-pub async fn backup(config: &Config, dir: &Path) -> Result<ExitCode, Complaint> {
+pub async fn backup(config: &Config, dir: &Path) -> Result<ExitCode, CliError> {
     must_exist(config)?;
     let db = open(config).await?;
     let snapshot = tables::snapshot(&db).await.map_err(|error| cannot("read the database", &error))?;
@@ -65,7 +65,7 @@ async fn copy_documents(
     files: &Files,
     writer: &mut Writer,
     manifest: &mut Manifest,
-) -> Result<(), Complaint> {
+) -> Result<(), CliError> {
     let mut shown = Shown::default();
     let of = manifest.tables.iter().find(|table| table.name == "kyc_document").map_or(0, |table| table.rows);
     let mut done = 0;
@@ -89,7 +89,7 @@ async fn copy_documents(
     Ok(())
 }
 
-fn unreadable(name: &str, error: FileError) -> Complaint {
+fn unreadable(name: &str, error: FileError) -> CliError {
     match error {
         FileError::Taken => format!("document {name} cannot be read"),
         FileError::Failed(cause) => format!("document {name} cannot be read: {cause}"),
@@ -97,7 +97,7 @@ fn unreadable(name: &str, error: FileError) -> Complaint {
 }
 
 /// Restores a backup into an empty database, after its files were checked, and audits what came of it.
-pub async fn restore(config: &Config, dir: &Path) -> Result<ExitCode, Complaint> {
+pub async fn restore(config: &Config, dir: &Path) -> Result<ExitCode, CliError> {
     let archive = Archive::open(dir)?;
     let manifest = archive.manifest();
     let db = open(config).await?;
@@ -143,7 +143,7 @@ pub async fn restore(config: &Config, dir: &Path) -> Result<ExitCode, Complaint>
     Ok(if whole && key_fits != KeyFits::No { audit } else { ExitCode::FAILURE })
 }
 
-fn say_what_is_missing(manifest: &Manifest) -> Result<bool, Complaint> {
+fn say_what_is_missing(manifest: &Manifest) -> Result<bool, CliError> {
     let Some(first) = manifest.missing_documents.first() else { return Ok(true) };
     let missing = manifest.missing_documents.len();
     say(&format!("WRONG: {missing} documents had no file when the backup was made; the first is {first}"))?;
@@ -159,7 +159,7 @@ enum KeyFits {
     Unknown,
 }
 
-async fn say_whether_key_fits(config: &Config, db: &Db) -> Result<KeyFits, Complaint> {
+async fn say_whether_key_fits(config: &Config, db: &Db) -> Result<KeyFits, CliError> {
     let keys = config.encryption_key(false).and_then(|key| Ok((key, config.previous_encryption_key()?)));
     let Ok((key, previous)) = keys else {
         say("The encryption key is not here yet: the server needs the one that the backup was made with. Run coffer audit with it: \
@@ -174,7 +174,7 @@ async fn say_whether_key_fits(config: &Config, db: &Db) -> Result<KeyFits, Compl
 }
 
 /// Copies one state of the database into an empty one, and audits that.
-pub async fn copy(config: &Config, to: &str) -> Result<ExitCode, Complaint> {
+pub async fn copy(config: &Config, to: &str) -> Result<ExitCode, CliError> {
     must_exist(config)?;
     check_database_url("--to", to)?;
     let source = open(config).await?;
@@ -214,13 +214,13 @@ pub async fn copy(config: &Config, to: &str) -> Result<ExitCode, Complaint> {
     audited(config, &db, key.as_ref()).await
 }
 
-async fn migrations_of(snapshot: &DatabaseTransaction) -> Result<Vec<String>, Complaint> {
+async fn migrations_of(snapshot: &DatabaseTransaction) -> Result<Vec<String>, CliError> {
     let migrations = tables::migrations(snapshot).await.map_err(|error| cannot("read the database", &error))?;
     if migrations.is_empty() { Err("the database has no tables; run `coffer migrate` first".to_owned()) } else { Ok(migrations) }
 }
 
 /// Gives an empty database the shape that these migrations made.
-async fn prepare(db: &Db, migrations: &[String]) -> Result<(), Complaint> {
+async fn prepare(db: &Db, migrations: &[String]) -> Result<(), CliError> {
     let ours: Vec<String> = Migrator::get_migration_files().iter().map(|migration| migration.name().to_owned()).collect();
     if !ours.starts_with(migrations) {
         let last = migrations.last().map_or("none", String::as_str);

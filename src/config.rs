@@ -263,7 +263,7 @@ impl Transport {
 }
 
 /// What is wrong with the settings, in one line.
-pub type Complaint = String;
+pub type CliError = String;
 
 /// An argument whose environment variable counts as unset when it is empty, and is read without trailing line breaks, which
 /// editors and `$(cat FILE)` substitutes leave in secrets.
@@ -291,7 +291,7 @@ pub fn log_in_colour() -> bool {
 }
 
 /// Refuses the address of a database of a kind that is not supported, or that cannot be shared; `setting` is where it was given.
-pub fn check_database_url(setting: &str, url: &str) -> Result<(), Complaint> {
+pub fn check_database_url(setting: &str, url: &str) -> Result<(), CliError> {
     if url.contains(":memory:") || url.contains("mode=memory") {
         return Err(format!("{setting}: a database in memory cannot be shared by readers and the writer; name a file"));
     }
@@ -316,7 +316,7 @@ impl Config {
     }
 
     /// Refuses what cannot work.
-    pub fn check(&self) -> Result<(), Complaint> {
+    pub fn check(&self) -> Result<(), CliError> {
         check_database_url("DATABASE_URL", &self.database_url)?;
         self.log_filter()?;
         if self.is_production() && self.trusted_proxy.iter().any(Network::is_too_wide) {
@@ -335,7 +335,7 @@ impl Config {
     }
 
     /// What is logged. A lone word must be a level: the filter would take any other for the name of a module.
-    pub fn log_filter(&self) -> Result<EnvFilter, Complaint> {
+    pub fn log_filter(&self) -> Result<EnvFilter, CliError> {
         const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
         let complain = |directive: &str| {
             format!(
@@ -353,7 +353,7 @@ impl Config {
     }
 
     /// How requests come: by TLS of ours, by a proxy's, or, in development only, in the clear.
-    pub fn transport(&self) -> Result<Transport, Complaint> {
+    pub fn transport(&self) -> Result<Transport, CliError> {
         match (&self.tls_cert, &self.tls_key) {
             (Some(_), Some(_))
                 if self.is_production()
@@ -397,13 +397,13 @@ impl Config {
 
     /// The encryption key: given, or from its file; in development the file is made where there is none and `may_make_one`.
     /// Production refuses a key of zeros only, and a file that others can read.
-    pub fn encryption_key(&self, may_make_one: bool) -> Result<Secret<[u8; 32]>, Complaint> {
+    pub fn encryption_key(&self, may_make_one: bool) -> Result<Secret<[u8; 32]>, CliError> {
         let key = self.given_encryption_key(may_make_one)?;
         self.check_new_key("COFFER_ENCRYPTION_KEY", &key)?;
         Ok(key)
     }
 
-    fn given_encryption_key(&self, may_make_one: bool) -> Result<Secret<[u8; 32]>, Complaint> {
+    fn given_encryption_key(&self, may_make_one: bool) -> Result<Secret<[u8; 32]>, CliError> {
         if let Some(text) = &self.encryption_key {
             return key_in(text).ok_or_else(|| "COFFER_ENCRYPTION_KEY: must be 64 hexadecimal digits".to_owned());
         }
@@ -444,7 +444,7 @@ impl Config {
     }
 
     /// The key in a file. In production only its owner may be able to read it, or, as PostgreSQL has it, root's group too.
-    pub fn key_in_file(&self, file: &Path) -> Result<Secret<[u8; 32]>, Complaint> {
+    pub fn key_in_file(&self, file: &Path) -> Result<Secret<[u8; 32]>, CliError> {
         self.read_key(file).map_err(|error| match error {
             ReadKey::Missing => format!("{}: there is no such file", file.display()),
             ReadKey::Wrong(complaint) => complaint,
@@ -465,7 +465,7 @@ impl Config {
     }
 
     /// Refuses a key of zeros in production; `setting` is where it was given.
-    pub fn check_new_key(&self, setting: &str, key: &Secret<[u8; 32]>) -> Result<(), Complaint> {
+    pub fn check_new_key(&self, setting: &str, key: &Secret<[u8; 32]>) -> Result<(), CliError> {
         if self.is_production() && key.reveal() == &[0; 32] {
             return Err(format!("{setting}: is all zeros; make a key with `openssl rand -hex 32`"));
         }
@@ -473,7 +473,7 @@ impl Config {
     }
 
     /// The encryption key before this one, while it is being replaced: given, or from its file.
-    pub fn previous_encryption_key(&self) -> Result<Option<Secret<[u8; 32]>>, Complaint> {
+    pub fn previous_encryption_key(&self) -> Result<Option<Secret<[u8; 32]>>, CliError> {
         match (&self.encryption_key_previous, &self.encryption_key_previous_file) {
             (Some(text), _) => {
                 key_in(text).map(Some).ok_or_else(|| "COFFER_ENCRYPTION_KEY_PREVIOUS: must be 64 hexadecimal digits".to_owned())
@@ -484,7 +484,7 @@ impl Config {
     }
 
     /// What the app is told besides its database and its key.
-    pub fn setup(&self) -> Result<Setup, Complaint> {
+    pub fn setup(&self) -> Result<Setup, CliError> {
         Ok(Setup {
             default_partner: self.default_partner.clone(),
             advisors: self.advisors_email.clone(),
@@ -494,7 +494,7 @@ impl Config {
         })
     }
 
-    fn providers(&self) -> Result<Providers, Complaint> {
+    fn providers(&self) -> Result<Providers, CliError> {
         let mut providers = Providers { documents: Files::in_folder(self.documents()), ..Providers::default() };
         if self.identity == IdentityChecks::BuiltIn {
             providers.live_identity = Some(Arc::new(BuiltIn));
@@ -528,7 +528,7 @@ impl Config {
     }
 
     /// The mail server of live partners, if one is set.
-    pub fn smtp(&self) -> Result<Option<Smtp>, Complaint> {
+    pub fn smtp(&self) -> Result<Option<Smtp>, CliError> {
         match (&self.smtp_url, &self.mail_from) {
             (Some(url), Some(from)) => Ok(Some(Smtp::new(url, from)?)),
             (Some(_), None) => Err("COFFER_MAIL_FROM: must be set with COFFER_SMTP_URL".to_owned()),
@@ -575,7 +575,7 @@ fn seconds(seconds: u32) -> Duration {
 /// Why a file gives no key.
 enum ReadKey {
     Missing,
-    Wrong(Complaint),
+    Wrong(CliError),
 }
 
 /// Whether others than its owner can read or change a file; the group of a file of root's may read it.
@@ -608,7 +608,7 @@ fn key_in(text: &str) -> Option<Secret<[u8; 32]>> {
 }
 
 /// Writes a file that only its owner may read.
-pub fn write_private(path: &Path, text: &str) -> Result<(), Complaint> {
+pub fn write_private(path: &Path, text: &str) -> Result<(), CliError> {
     let complain = |error: std::io::Error| format!("{}: {error}", path.display());
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(complain)?;

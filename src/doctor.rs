@@ -1,6 +1,6 @@
 //! `coffer doctor`: settings, database and surroundings, a line each.
 
-use crate::{Complaint, cannot, head_key, must_exist, open, say};
+use crate::{CliError, cannot, head_key, must_exist, open, say};
 use coffer::config::{Config, open_to_others};
 use domain::{
     access::{keys, partners},
@@ -34,7 +34,7 @@ enum Finding {
 }
 
 impl Finding {
-    fn of<T: Into<String>>(outcome: Result<T, Complaint>) -> Self {
+    fn of<T: Into<String>>(outcome: Result<T, CliError>) -> Self {
         outcome.map_or_else(Self::Failure, |text| Self::Good(text.into()))
     }
 }
@@ -50,7 +50,7 @@ struct Doctor {
 }
 
 impl Doctor {
-    fn line(&mut self, what: &str, finding: Finding) -> Result<(), Complaint> {
+    fn line(&mut self, what: &str, finding: Finding) -> Result<(), CliError> {
         let (mark, text) = match finding {
             Finding::Good(text) => ("ok", text),
             Finding::Warning(text) => ("WARN", text),
@@ -64,7 +64,7 @@ impl Doctor {
 }
 
 /// Prints a line for each thing looked at, and fails when one of them stops the server.
-pub async fn run(config: &Config) -> Result<ExitCode, Complaint> {
+pub async fn run(config: &Config) -> Result<ExitCode, CliError> {
     must_exist(config)?;
     let mut doctor = Doctor { well: true };
     doctor.line("settings", Finding::of(config.check().map(|()| format!("{:?}", config.env).to_lowercase())))?;
@@ -87,7 +87,7 @@ pub async fn run(config: &Config) -> Result<ExitCode, Complaint> {
 
 type EncryptionKeys = (Secret<[u8; 32]>, Option<Secret<[u8; 32]>>);
 
-async fn database(config: &Config, db: &Db, encryption_keys: Option<EncryptionKeys>, doctor: &mut Doctor) -> Result<(), Complaint> {
+async fn database(config: &Config, db: &Db, encryption_keys: Option<EncryptionKeys>, doctor: &mut Doctor) -> Result<(), CliError> {
     let pending = Migrator::get_pending_migrations(db.for_migrations()).await;
     let shape = match pending.as_deref() {
         Ok([]) => Ok("has this version's shape"),
@@ -144,7 +144,7 @@ fn public_url(config: &Config) -> Finding {
 }
 
 /// Whether documents can be written; nothing is.
-fn documents(folder: &Path) -> Result<String, Complaint> {
+fn documents(folder: &Path) -> Result<String, CliError> {
     match folder.metadata() {
         Ok(found) if !found.is_dir() => return Err(format!("{} is not a folder", folder.display())),
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(format!("{}: {error}", folder.display())),
@@ -190,7 +190,7 @@ async fn mail(config: &Config) -> Finding {
 }
 
 /// Whether the settings of the gateway can work; it is not asked, since every request to it is a message.
-fn text_messages(config: &Config) -> Result<&'static str, Complaint> {
+fn text_messages(config: &Config) -> Result<&'static str, CliError> {
     let live = config.setup()?.providers.live_sms.is_some();
     Ok(if live { "the gateway's settings are well-formed" } else { "none for live partners (COFFER_SMS_URL)" })
 }

@@ -1,6 +1,6 @@
 //! `coffer instruments`.
 
-use crate::{Complaint, cannot, migrated, must_exist, say};
+use crate::{CliError, cannot, migrated, must_exist, say};
 use clap::Subcommand;
 use coffer::config::Config;
 use domain::{
@@ -25,7 +25,7 @@ pub enum Command {
 }
 
 /// Executes one of the commands.
-pub async fn run(config: &Config, command: Command) -> Result<ExitCode, Complaint> {
+pub async fn run(config: &Config, command: Command) -> Result<ExitCode, CliError> {
     must_exist(config)?;
     match command {
         Command::Import { file, .. } => import(config, file).await,
@@ -34,7 +34,7 @@ pub async fn run(config: &Config, command: Command) -> Result<ExitCode, Complain
     .map(|()| ExitCode::SUCCESS)
 }
 
-async fn import(config: &Config, file: Option<PathBuf>) -> Result<(), Complaint> {
+async fn import(config: &Config, file: Option<PathBuf>) -> Result<(), CliError> {
     let new = match file {
         Some(file) => {
             let text = fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
@@ -52,7 +52,7 @@ async fn import(config: &Config, file: Option<PathBuf>) -> Result<(), Complaint>
     say(&format!("unchanged: {unchanged}"))
 }
 
-async fn list(config: &Config) -> Result<(), Complaint> {
+async fn list(config: &Config) -> Result<(), CliError> {
     let db = migrated(config).await?;
     let mut page = Page::first(1_000);
     say(&instruments::COLUMNS.join(","))?;

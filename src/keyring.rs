@@ -1,6 +1,6 @@
 //! `coffer keys`: partners' keys and the house's own, for whoever runs it.
 
-use crate::{Complaint, app, cannot, must_exist, rotate as encryption, say};
+use crate::{CliError, app, cannot, must_exist, rotate as encryption, say};
 use clap::Subcommand;
 use coffer::{config::Config, workers};
 use domain::{
@@ -35,7 +35,7 @@ pub enum Command {
 pub enum PartnersKeys {
     /// Issue a key and print it, alone; it is shown here and never again
     Create {
-        /// Whose key; a partner that does not exist is made. In development, the sandbox when left out
+        /// The partner; one that does not exist is made. In development, the sandbox when left out
         #[arg(long)]
         partner: Option<String>,
         /// What it may do, separated by commas: read, trade, transfer, manage, operate; all of them when left out
@@ -56,7 +56,7 @@ pub enum PartnersKeys {
     },
     /// List a partner's keys, newest first, a line each: what may be shown, state, scopes, birth, label
     List {
-        /// Whose keys. In development, the sandbox's when left out
+        /// The partner. In development, the sandbox's when left out
         #[arg(long)]
         partner: Option<String>,
     },
@@ -80,7 +80,7 @@ fn scope(name: &str) -> Result<Scope, String> {
 }
 
 /// Carries out one of the commands.
-pub async fn run(config: &Config, command: Command) -> Result<ExitCode, Complaint> {
+pub async fn run(config: &Config, command: Command) -> Result<ExitCode, CliError> {
     let command = match command {
         Command::RotateEncryption { new_key_file } => return encryption::rotate(config, new_key_file.as_deref()).await,
         Command::Partners(command) => command,

@@ -105,7 +105,7 @@ enum Command {
 }
 
 /// What went wrong, in one line.
-type Complaint = String;
+type CliError = String;
 
 /// Settings that commands on the database use.
 const DATABASE: &[&str] = &["database_url", "env", "log", "log_format"];
@@ -183,7 +183,7 @@ fn complain(complaint: &str) -> ExitCode {
 }
 
 /// Prints lines on standard output.
-fn say(text: &str) -> Result<(), Complaint> {
+fn say(text: &str) -> Result<(), CliError> {
     match writeln!(io::stdout(), "{text}") {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(format!("standard output: {error}")),
         _ => Ok(()),
@@ -195,7 +195,7 @@ fn warn(text: &str) {
     _ = writeln!(io::stderr(), "{text}");
 }
 
-fn run(cli: Cli) -> Result<ExitCode, Complaint> {
+fn run(cli: Cli) -> Result<ExitCode, CliError> {
     let Cli { config, command } = cli;
     config.check()?;
     // A line that cannot be written, such as to a file on a full disk, is lost: telling so on standard error would panic.
@@ -235,7 +235,7 @@ fn run(cli: Cli) -> Result<ExitCode, Complaint> {
 }
 
 /// Audits a database and prints what was found. Without a key the heads of the chains are not verified.
-async fn audited(config: &Config, db: &Db, key: Option<&HeadKey>) -> Result<ExitCode, Complaint> {
+async fn audited(config: &Config, db: &Db, key: Option<&HeadKey>) -> Result<ExitCode, CliError> {
     let files = Files::in_folder(config.documents());
     let report = reconciliation::run(db, key, Some(&files)).await.map_err(|error| cannot("audit", &error))?;
     say(&report.to_string())?;
@@ -243,7 +243,7 @@ async fn audited(config: &Config, db: &Db, key: Option<&HeadKey>) -> Result<Exit
 }
 
 /// What a fault looks like to an operator: what was tried, and why it failed in words of ours.
-fn cannot(what: &str, error: &Error) -> Complaint {
+fn cannot(what: &str, error: &Error) -> CliError {
     match error {
         Error::Database(cause) | Error::DatabaseUnavailable(cause) => {
             format!("cannot {what}: {}", cause.to_string().lines().next().unwrap_or_default())
@@ -254,11 +254,11 @@ fn cannot(what: &str, error: &Error) -> Complaint {
     }
 }
 
-async fn open(config: &Config) -> Result<Db, Complaint> {
+async fn open(config: &Config) -> Result<Db, CliError> {
     open_at(&config.database_url).await
 }
 
-async fn open_at(url: &str) -> Result<Db, Complaint> {
+async fn open_at(url: &str) -> Result<Db, CliError> {
     if let Some(folder) = config::sqlite_file(url).as_deref().and_then(std::path::Path::parent) {
         std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     }
@@ -271,7 +271,7 @@ async fn open_at(url: &str) -> Result<Db, Complaint> {
 }
 
 /// The database in this version's shape: brought there in development, required to be there in production.
-async fn migrated(config: &Config) -> Result<Db, Complaint> {
+async fn migrated(config: &Config) -> Result<Db, CliError> {
     let db = open(config).await?;
     if config.is_production() {
         let pending =
@@ -285,7 +285,7 @@ async fn migrated(config: &Config) -> Result<Db, Complaint> {
     Ok(db)
 }
 
-async fn app(config: &Config) -> Result<App, Complaint> {
+async fn app(config: &Config) -> Result<App, CliError> {
     let db = migrated(config).await?;
     let new = App::is_new(&db).await.map_err(|error| cannot("read the database", &error))?;
     let vault = opened(&db, &config.encryption_key(new)?, config.previous_encryption_key()?.as_ref()).await?;
@@ -293,7 +293,7 @@ async fn app(config: &Config) -> Result<App, Complaint> {
 }
 
 /// The keys of the database, unless it is another encryption key's.
-async fn opened(db: &Db, key: &Secret<[u8; 32]>, previous: Option<&Secret<[u8; 32]>>) -> Result<Vault, Complaint> {
+async fn opened(db: &Db, key: &Secret<[u8; 32]>, previous: Option<&Secret<[u8; 32]>>) -> Result<Vault, CliError> {
     let vault = Vault::unlock(db, key, previous).await.map_err(|error| cannot("read the database", &error))?;
     let vault = vault.ok_or_else(|| "the database was written with another encryption key".to_owned())?;
     heads::adopt(db, &vault).await.map_err(|error| cannot("sign the heads of the chains", &error))?;
@@ -301,13 +301,13 @@ async fn opened(db: &Db, key: &Secret<[u8; 32]>, previous: Option<&Secret<[u8; 3
 }
 
 /// The key that verifies the heads of the chains, if a server has opened the database before. Nothing is written.
-async fn head_key(config: &Config, db: &Db) -> Result<Option<HeadKey>, Complaint> {
+async fn head_key(config: &Config, db: &Db) -> Result<Option<HeadKey>, CliError> {
     let (key, previous) = (config.encryption_key(false)?, config.previous_encryption_key()?);
     HeadKey::read(db, &key, previous.as_ref()).await.map_err(|error| cannot("verify the heads of the chains", &error))
 }
 
 /// Refuses to look at a database that is not there, instead of making one.
-fn must_exist(config: &Config) -> Result<(), Complaint> {
+fn must_exist(config: &Config) -> Result<(), CliError> {
     match config.sqlite_file() {
         Some(file) if !file.exists() => {
             Err(format!("{}: there is no database here; check DATABASE_URL, or run `coffer migrate` to make a new one", file.display()))

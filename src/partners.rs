@@ -1,6 +1,6 @@
 //! `coffer partners`.
 
-use crate::{Complaint, cannot, migrated, must_exist, say};
+use crate::{CliError, cannot, migrated, must_exist, say};
 use clap::Subcommand;
 use coffer::config::Config;
 use domain::{
@@ -17,7 +17,7 @@ pub enum Command {
 }
 
 /// Executes one of the commands.
-pub async fn run(config: &Config, Command::List: Command) -> Result<ExitCode, Complaint> {
+pub async fn run(config: &Config, Command::List: Command) -> Result<ExitCode, CliError> {
     must_exist(config)?;
     let db = migrated(config).await?;
     let lines = list(&db).await.map_err(|error| cannot("list partners", &error))?;

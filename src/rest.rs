@@ -86,7 +86,7 @@ pub fn routes() -> Router<App> {
 }
 
 pub use kyc_documents::DocumentBody;
-use wellness::Trouble;
+use wellness::WellnessError;
 pub use wellness::{OPEN, ROUTES as WELLNESS, is_wellness, routes as wellness_routes};
 
 fn router(groups: &[&[Route]]) -> Router<App> {
@@ -231,7 +231,7 @@ pub async fn wrong_method(uri: Uri) -> Response {
 
 /// A fault in the shape that the path's API documents.
 pub fn faulty(path: &str, error: impl Into<Fault>) -> Response {
-    if is_wellness(path) { Trouble::from(error).into_response() } else { Problem::from(error).into_response() }
+    if is_wellness(path) { WellnessError::from(error).into_response() } else { Problem::from(error).into_response() }
 }
 
 /// A request that came in the clear to a server that wants none such.

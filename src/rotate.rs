@@ -1,12 +1,12 @@
 //! `coffer keys rotate-encryption`: which keys, and how far it is.
 
-use crate::{Complaint, cannot, migrated, must_exist, opened, say, shown::Shown};
+use crate::{CliError, cannot, migrated, must_exist, opened, say, shown::Shown};
 use coffer::config::Config;
 use domain::kernel::rotation::{self, Progress};
 use std::{path::Path, process::ExitCode};
 
 /// Replaces the encryption key: by the one in the file, or the previous one of the settings by the present one.
-pub async fn rotate(config: &Config, new_key_file: Option<&Path>) -> Result<ExitCode, Complaint> {
+pub async fn rotate(config: &Config, new_key_file: Option<&Path>) -> Result<ExitCode, CliError> {
     must_exist(config)?;
     let (present, before) = (config.encryption_key(false)?, config.previous_encryption_key()?);
     let (new, old) = match (new_key_file.map(|file| config.key_in_file(file)).transpose()?, before) {

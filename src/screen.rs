@@ -1,6 +1,6 @@
 //! `coffer screen`: the watch lists, for the operator of the server.
 
-use crate::{Complaint, cannot, migrated, must_exist, say, shown::Shown, warn};
+use crate::{CliError, cannot, migrated, must_exist, say, shown::Shown, warn};
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use coffer::config::Config;
@@ -48,7 +48,7 @@ fn source(text: &str) -> Result<String, &'static str> {
     screening::parse_source(text).map_err(|_| "must have 1 to 100 printable characters")
 }
 
-pub async fn run(config: &Config, command: Command) -> Result<ExitCode, Complaint> {
+pub async fn run(config: &Config, command: Command) -> Result<ExitCode, CliError> {
     must_exist(config)?;
     match command {
         Command::Import { file, alt, source, force } => import(config, &file, alt.as_deref(), source, force).await,
@@ -58,7 +58,7 @@ pub async fn run(config: &Config, command: Command) -> Result<ExitCode, Complain
     .map(|()| ExitCode::SUCCESS)
 }
 
-async fn import(config: &Config, file: &Path, alt: Option<&Path>, source: String, force: bool) -> Result<(), Complaint> {
+async fn import(config: &Config, file: &Path, alt: Option<&Path>, source: String, force: bool) -> Result<(), CliError> {
     let list = bytes_of(file)?;
     let more = alt.map(bytes_of).transpose()?;
     let read = sdn::read(&list, more.as_deref()).map_err(|error| format!("{}: {error}; nothing was imported", file.display()))?;
@@ -77,7 +77,7 @@ async fn import(config: &Config, file: &Path, alt: Option<&Path>, source: String
     }
 }
 
-async fn remove(config: &Config, source: &str) -> Result<(), Complaint> {
+async fn remove(config: &Config, source: &str) -> Result<(), CliError> {
     let db = migrated(config).await?;
     let known = screening::current(&db.read).await.map_err(|error| cannot("read the watch lists", &error))?;
     if known.iter().all(|list| list.source != source) {
@@ -87,11 +87,11 @@ async fn remove(config: &Config, source: &str) -> Result<(), Complaint> {
     say(&format!("Removed {}.", removed.source))
 }
 
-fn bytes_of(file: &Path) -> Result<Vec<u8>, Complaint> {
+fn bytes_of(file: &Path) -> Result<Vec<u8>, CliError> {
     fs::read(file).map_err(|error| format!("{}: {error}", file.display()))
 }
 
-async fn status(config: &Config) -> Result<(), Complaint> {
+async fn status(config: &Config) -> Result<(), CliError> {
     let db = migrated(config).await?;
     let lists = screening::current(&db.read).await.map_err(|error| cannot("read the watch lists", &error))?;
     let run = runs::newest(&db.read).await.map_err(|error| cannot("read the watch lists", &error))?;

@@ -1,6 +1,6 @@
 //! `coffer serve`: from an empty folder to an open door, and to an orderly end.
 
-use crate::{Complaint, app, cannot, say};
+use crate::{CliError, app, cannot, say};
 use coffer::{
     config::{Config, Transport, write_private},
     http::{self, connections::MAX_HEALTH_CHECKS, server, tls::Certificate},
@@ -29,7 +29,7 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(20);
 const OTHER_DESCRIPTORS: usize = 128;
 
 /// Serves until told to stop.
-pub async fn serve(config: &Config, empty: bool) -> Result<ExitCode, Complaint> {
+pub async fn serve(config: &Config, empty: bool) -> Result<ExitCode, CliError> {
     let transport = config.transport()?;
     let app = app(config).await?;
     let listener =
@@ -108,12 +108,12 @@ async fn reload(config: Config, mut hangups: Signal, certificate: Option<Certifi
     }
 }
 
-async fn require_durability(app: &App) -> Result<(), Complaint> {
+async fn require_durability(app: &App) -> Result<(), CliError> {
     app.db.durability().await.map(|_| ()).map_err(|error| cannot("serve in production", &error))
 }
 
 /// Returns on SIGTERM or SIGINT.
-fn stop_signal() -> Result<impl Future<Output = ()>, Complaint> {
+fn stop_signal() -> Result<impl Future<Output = ()>, CliError> {
     let listen = |kind| signal(kind).map_err(|error| format!("cannot install signal handlers: {error}"));
     let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
     Ok(async move {
@@ -125,7 +125,7 @@ fn stop_signal() -> Result<impl Future<Output = ()>, Complaint> {
 }
 
 /// The sandbox partner with its instruments, its key, and unless `empty` a customer with a little history.
-async fn prepare_sandbox(config: &Config, app: &App, empty: bool) -> Result<String, Complaint> {
+async fn prepare_sandbox(config: &Config, app: &App, empty: bool) -> Result<String, CliError> {
     let prepared = async {
         instruments::list_built_in(app).await?;
         let partner = partners::named(app, partners::SANDBOX, Mode::Sandbox).await?;

@@ -36,7 +36,7 @@ pub fn sequencer(app: &App) -> JoinHandle<()> {
 }
 
 /// How long a timer that nobody announced may be late.
-const LATEST: Duration = Duration::from_millis(200);
+const MAX_TIMER_DELAY: Duration = Duration::from_millis(200);
 
 /// Carries out what is due, by the partners' clocks and by the system's, and screens existing customers after an import.
 pub fn timers(app: &App) -> JoinHandle<()> {
@@ -57,7 +57,7 @@ async fn carry_out_due(app: &App, clock: Clock) {
         };
         match AssertUnwindSafe(round).catch_unwind().await {
             Ok(Ok(true)) => {}
-            Ok(Ok(false)) => app.timers.wait(clock, LATEST).await,
+            Ok(Ok(false)) => app.timers.wait(clock, MAX_TIMER_DELAY).await,
             Err(_) => {
                 tracing::error!("carrying out what is due panicked and is tried again");
                 tokio::time::sleep(Duration::from_secs(1)).await;

@@ -3,8 +3,8 @@
 use crate::{
     Actor, Code, Refusal, Result, Scope,
     kernel::{
-        actor::Whose,
-        events::{self, Happening},
+        actor::AccessScope,
+        events::{self, EventType},
         pages::{Page, Slice},
     },
     people::users,
@@ -26,30 +26,30 @@ mod lifecycle;
 mod opening;
 pub mod options;
 mod profile;
-mod titled;
 mod updating;
+mod with_owners;
 
 pub use joint::JointMember;
-pub use lifecycle::{Closing, Freeze, Unfreeze, close, freeze, status_reason, unfreeze};
-pub use opening::{NewAccount, open};
+pub use lifecycle::{CloseAccount, FreezeAccount, UnfreezeAccount, close, freeze, status_reason, unfreeze};
+pub use opening::{OpenAccount, open};
 pub use profile::{Profile, ProfilePatch};
-pub use titled::{Titled, look_through, look_up};
-pub use updating::{AccountUpdate, update};
+pub use updating::{UpdateAccount, update};
+pub use with_owners::{AccountWithOwners, get_audited, list_audited};
 
 /// The account with this id among the partner's; scope `read`.
 pub async fn find(connection: &impl ConnectionTrait, actor: &Actor, id: Uuid) -> Result<Option<account::Model>> {
-    within(connection, actor.whose(Scope::Read)?, id).await
+    within(connection, actor.access_scope(Scope::Read)?, id).await
 }
 
 /// The account with this id within reach.
-pub async fn within(connection: &impl ConnectionTrait, whose: Whose, id: Uuid) -> Result<Option<account::Model>> {
-    Ok(account::Entity::find_by_id(id).filter(of(whose)).one(connection).await?)
+pub async fn within(connection: &impl ConnectionTrait, access_scope: AccessScope, id: Uuid) -> Result<Option<account::Model>> {
+    Ok(account::Entity::find_by_id(id).filter(of(access_scope)).one(connection).await?)
 }
 
 /// Which accounts are within reach: of a person who has signed in, those that she owns, alone or with another.
-fn of(whose: Whose) -> Condition {
-    let condition = all![account::Column::PartnerId.eq(whose.partner_id)];
-    match whose.user_id {
+fn of(access_scope: AccessScope) -> Condition {
+    let condition = all![account::Column::PartnerId.eq(access_scope.partner_id)];
+    match access_scope.user_id {
         Some(only) => condition.add(owned_by(only)),
         None => condition,
     }
@@ -73,27 +73,32 @@ pub fn owners(account: &account::Model) -> impl Iterator<Item = Uuid> + use<> {
 
 /// The partner's accounts, newest first; scope `read`.
 pub async fn list(connection: &impl ConnectionTrait, actor: &Actor, page: &Page) -> Result<Slice<account::Model>> {
-    let select = account::Entity::find().filter(of(actor.whose(Scope::Read)?));
+    let select = account::Entity::find().filter(of(actor.access_scope(Scope::Read)?));
     page.of(connection, select, account::Column::Id).await
 }
 
 /// Keeps the rows whose account is within reach, in a table of one partner's rows.
-pub fn on_accounts_of(whose: Whose, account_id: impl ColumnTrait) -> Condition {
-    whose.user_id.map_or_else(Condition::all, |only| all![account_id.in_subquery(owned(only))])
+pub fn on_accounts_of(access_scope: AccessScope, account_id: impl ColumnTrait) -> Condition {
+    access_scope.user_id.map_or_else(Condition::all, |only| all![account_id.in_subquery(owned(only))])
 }
 
 /// Whether an event is about this person or her affairs.
 ///
 /// `known` remembers whose accounts are, so that following a log costs one look-up an account.
-pub async fn concerns(connection: &impl ConnectionTrait, whose: Whose, event: &event::Model, known: &mut Known) -> Result<bool> {
-    let Some(only) = whose.user_id else { return Ok(true) };
-    if event.kind == Happening::KycWatchListHitFound.name() {
+pub async fn concerns(
+    connection: &impl ConnectionTrait,
+    access_scope: AccessScope,
+    event: &event::Model,
+    known: &mut Known,
+) -> Result<bool> {
+    let Some(only) = access_scope.user_id else { return Ok(true) };
+    if event.kind == EventType::KycWatchListHitFound.name() {
         // A person is not told of a resemblance.
         return Ok(false);
     }
     if Kind::of(event.stream_id) == Some(Kind::Account) {
         // Who owns it may just have changed.
-        let own = within(connection, whose, event.stream_id).await?.is_some();
+        let own = within(connection, access_scope, event.stream_id).await?.is_some();
         known.insert(event.stream_id, own);
         return Ok(own);
     }
@@ -109,12 +114,12 @@ pub async fn concerns(connection: &impl ConnectionTrait, whose: Whose, event: &e
     if known.len() >= MOST_KNOWN {
         known.clear();
     }
-    let own = within(connection, whose, account).await?.is_some();
+    let own = within(connection, access_scope, account).await?.is_some();
     known.insert(account, own);
     Ok(own)
 }
 
-/// Whose accounts are, as far as a listener knows.
+/// The owners of accounts, as far as a listener knows.
 pub type Known = HashMap<Uuid, bool>;
 
 /// Of how many accounts one listener remembers whose they are.
@@ -123,10 +128,10 @@ const MOST_KNOWN: usize = 10_000;
 /// The account named by `accountId`, if it may be funded and may trade, all its owners being approved; refused otherwise.
 ///
 /// It stays so until the transaction ends: nobody freezes or closes it meanwhile.
-pub async fn usable(connection: &impl ConnectionTrait, whose: Whose, id: Uuid) -> Result<account::Model> {
-    let account = held(connection, whose, id, LockType::KeyShare).await?;
+pub async fn usable(connection: &impl ConnectionTrait, access_scope: AccessScope, id: Uuid) -> Result<account::Model> {
+    let account = held(connection, access_scope, id, LockType::KeyShare).await?;
     for owner in owners(&account) {
-        users::approved(connection, Whose::all_of(whose.partner_id), owner, "accountId").await?;
+        users::approved(connection, AccessScope::all_of(access_scope.partner_id), owner, "accountId").await?;
     }
     if account.ownership == Ownership::Joint && account.joint_member_id.is_none() {
         return Err(Refusal::new(Code::KycNotApproved, "accountId", "The joint member of the account has not been named.").into());
@@ -144,17 +149,17 @@ fn require_active(account: &account::Model) -> Result<()> {
 
 /// The account named by `accountId`, locked by this transaction. Whoever uses it takes the weakest lock, which rows that refer to
 /// it take anyway; whoever ends its use takes `Update`, which waits for those.
-async fn held(connection: &impl ConnectionTrait, whose: Whose, id: Uuid, lock: LockType) -> Result<account::Model> {
-    let select = account::Entity::find_by_id(id).filter(of(whose)).lock(lock);
+async fn held(connection: &impl ConnectionTrait, access_scope: AccessScope, id: Uuid, lock: LockType) -> Result<account::Model> {
+    let select = account::Entity::find_by_id(id).filter(of(access_scope)).lock(lock);
     select.one(connection).await?.ok_or_else(|| Refusal::not_found("accountId").into())
 }
 
 /// The caller's only tradable account, for callers who name none (documented: orders name no account); refused as missing when there
 /// is none or more than one. Tradable is what [`usable`] admits: active, and every owner approved.
-pub async fn only_one(connection: &impl ConnectionTrait, whose: Whose) -> Result<Uuid> {
-    let approved = users::approved_ids(whose.partner_id);
+pub async fn only_one(connection: &impl ConnectionTrait, access_scope: AccessScope) -> Result<Uuid> {
+    let approved = users::approved_ids(access_scope.partner_id);
     let select = account::Entity::find()
-        .filter(of(whose))
+        .filter(of(access_scope))
         .filter(account::Column::Status.eq(Status::Active))
         .filter(account::Column::UserId.in_subquery(approved.clone()))
         .filter(any![account::Column::Ownership.eq(Ownership::Individual), account::Column::JointMemberId.in_subquery(approved)]);

@@ -7,7 +7,7 @@ use crate::{
     delivery::messages,
     funding::transfers,
     kernel::{
-        command::Desk,
+        command::CommandContext,
         db::Db,
         limits::{Limits, REQUESTS},
         scheduler::DueHandlers,
@@ -61,13 +61,13 @@ pub fn start(db: Db, vault: Vault, setup: Setup) -> App {
 /// What carries out each kind of timer.
 const DUE_HANDLERS: DueHandlers = DueHandlers { by_partner_clock, by_system_clock };
 
-fn by_partner_clock<'a>(desk: &'a Desk<'a>, kind: TimerKind, subject_id: Uuid) -> BoxFuture<'a, Result<()>> {
+fn by_partner_clock<'a>(ctx: &'a CommandContext<'a>, kind: TimerKind, subject_id: Uuid) -> BoxFuture<'a, Result<()>> {
     Box::pin(async move {
         match kind {
-            TimerKind::OrderRoute => orders::route(desk, subject_id).await,
-            TimerKind::DepositSettle => transfers::settle_deposit(desk, subject_id).await,
-            TimerKind::TradeSettle => orders::settle_trade(desk, subject_id).await,
-            TimerKind::KycQuestionsExpire => kyc::expire(desk, subject_id).await,
+            TimerKind::OrderRoute => orders::route(ctx, subject_id).await,
+            TimerKind::DepositSettle => transfers::settle_deposit(ctx, subject_id).await,
+            TimerKind::TradeSettle => orders::settle_trade(ctx, subject_id).await,
+            TimerKind::KycQuestionsExpire => kyc::expire(ctx, subject_id).await,
             TimerKind::MessageSend => Err(Error::broken("a message was to be sent by a partner's clock")),
         }
     })

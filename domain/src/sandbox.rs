@@ -8,8 +8,8 @@ use crate::{
     kernel::{
         app::App,
         clock,
-        command::{self, Command, Desk},
-        events::Happening,
+        command::{self, Command, CommandContext},
+        events::EventType,
         pages::{Page, Slice},
         scheduler,
     },
@@ -37,7 +37,7 @@ fn sandbox_only(mode: Mode) -> Result<()> {
 #[derive(Clone, Copy, Debug, Serialize)]
 pub enum ClockChange {
     /// Stop it where it is.
-    Freeze,
+    FreezeAccount,
     /// Let it run on from where it is.
     Run,
 }
@@ -50,25 +50,25 @@ pub async fn change_clock(app: &App, actor: &Actor, change: ClockChange) -> Resu
 impl Command for ClockChange {
     const NAME: &'static str = "sandbox.clock.change";
     const SCOPE: Scope = Scope::Operate;
-    type Done = partner::Model;
+    type Output = partner::Model;
 
     fn check(&self, mode: Mode) -> Result<()> {
         sandbox_only(mode)
     }
 
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<partner::Model> {
-        let partner = clock::locked(desk.tx, desk.partner.id).await?;
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<partner::Model> {
+        let partner = clock::locked(ctx.tx, ctx.partner.id).await?;
         let now = clock::now_of(&partner);
         let mut row: partner::ActiveModel = partner.into();
         match self {
-            Self::Freeze => row.clock_frozen_at = Set(Some(now)),
+            Self::FreezeAccount => row.clock_frozen_at = Set(Some(now)),
             Self::Run => {
                 row.clock_offset = Set(scheduler::microseconds(now - clock::system_now())?);
                 row.clock_frozen_at = Set(None);
             }
         }
-        let partner = row.update(desk.tx).await?;
-        desk.fact().record(desk.tx, Happening::SandboxClockChanged, partner.id, clock_facts(&partner)).await?;
+        let partner = row.update(ctx.tx).await?;
+        ctx.event().record(ctx.tx, EventType::SandboxClockChanged, partner.id, clock_facts(&partner)).await?;
         Ok(partner)
     }
 
@@ -97,7 +97,7 @@ struct Advanced {
 const LAST_YEAR: i32 = 9998;
 
 /// The farthest one step goes.
-const FARTHEST: Duration = Duration::days(3660);
+const MAX_CLOCK_LEAP: Duration = Duration::days(3660);
 
 /// Moves the partner's clock forward, everything due on the way happening at its own time before this returns; scope
 /// `operate`, sandbox only. Never backwards, at most ten years at once.
@@ -113,7 +113,7 @@ pub async fn advance_clock(app: &App, actor: &Actor, advance: Advance) -> Result
             .and_then(|span| now.checked_add_signed(span))
             .ok_or_else(|| Refusal::invalid("seconds", "is too far"))?,
     };
-    if to - now > FARTHEST || to.year() > LAST_YEAR {
+    if to - now > MAX_CLOCK_LEAP || to.year() > LAST_YEAR {
         let field = if matches!(advance, Advance::To(_)) { "to" } else { "seconds" };
         return Err(Refusal::invalid(field, "is more than ten years away, or past all calendars").into());
     }
@@ -126,15 +126,15 @@ pub async fn advance_clock(app: &App, actor: &Actor, advance: Advance) -> Result
 impl Command for Advanced {
     const NAME: &'static str = "sandbox.clock.advance";
     const SCOPE: Scope = Scope::Operate;
-    type Done = partner::Model;
+    type Output = partner::Model;
 
     fn check(&self, mode: Mode) -> Result<()> {
         sandbox_only(mode)
     }
 
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<partner::Model> {
-        let partner = clock::locked(desk.tx, desk.partner.id).await?;
-        desk.fact().record(desk.tx, Happening::SandboxClockChanged, partner.id, clock_facts(&partner)).await?;
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<partner::Model> {
+        let partner = clock::locked(ctx.tx, ctx.partner.id).await?;
+        ctx.event().record(ctx.tx, EventType::SandboxClockChanged, partner.id, clock_facts(&partner)).await?;
         Ok(partner)
     }
 
@@ -145,7 +145,7 @@ impl Command for Advanced {
 
 /// A price set by hand, or `None` to give the instrument back to the market.
 #[derive(Clone, Debug, Serialize)]
-pub struct QuoteSet {
+pub struct SetQuote {
     pub symbol: String,
     pub prices: Option<(Price, Price)>,
 }
@@ -154,7 +154,7 @@ pub struct QuoteSet {
 /// Both above zero, the ask at or above the bid.
 ///
 /// What was due before the change trades at the price before it.
-pub async fn set_quote(app: &App, actor: &Actor, set: QuoteSet) -> Result<instrument::Model> {
+pub async fn set_quote(app: &App, actor: &Actor, set: SetQuote) -> Result<instrument::Model> {
     let caller = actor.partner(Scope::Operate)?;
     set.check(caller.mode)?;
     while scheduler::carry_out_for(app, caller.partner_id).await? {}
@@ -163,19 +163,19 @@ pub async fn set_quote(app: &App, actor: &Actor, set: QuoteSet) -> Result<instru
 }
 
 /// The dearest price that may be set: a million dollars.
-const DEAREST: Price = Price::from_units(10_000_000_000);
+const MAX_PRICE: Price = Price::from_units(10_000_000_000);
 
-impl Command for QuoteSet {
+impl Command for SetQuote {
     const NAME: &'static str = "sandbox.quote.set";
     const SCOPE: Scope = Scope::Operate;
-    type Done = instrument::Model;
+    type Output = instrument::Model;
 
     fn check(&self, mode: Mode) -> Result<()> {
         sandbox_only(mode)?;
         let Some((bid, ask)) = self.prices else { return Ok(()) };
         let mut checks = Checks::default();
         for (field, price) in [("quote.bid.amount", bid), ("quote.ask.amount", ask)] {
-            if !price.is_positive() || price > DEAREST {
+            if !price.is_positive() || price > MAX_PRICE {
                 checks.note::<()>(Err(Refusal::invalid(field, "must be above zero and at most a million").into()));
             }
         }
@@ -183,26 +183,26 @@ impl Command for QuoteSet {
         if ask < bid { Err(Refusal::invalid("quote.ask.amount", "must not be below the bid").into()) } else { Ok(()) }
     }
 
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<instrument::Model> {
-        let instrument = instruments::named(desk.tx, &self.symbol).await?.ok_or_else(|| Refusal::not_found("symbol"))?;
-        clock::locked(desk.tx, desk.partner.id).await?;
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<instrument::Model> {
+        let instrument = instruments::named(ctx.tx, &self.symbol).await?.ok_or_else(|| Refusal::not_found("symbol"))?;
+        clock::locked(ctx.tx, ctx.partner.id).await?;
         let facts = match self.prices {
             Some((bid, ask)) => {
-                let row = quote_override::Model { partner_id: desk.partner.id, instrument_id: instrument.id, bid, ask, set_at: desk.now };
+                let row = quote_override::Model { partner_id: ctx.partner.id, instrument_id: instrument.id, bid, ask, set_at: ctx.now };
                 let taken = [quote_override::Column::PartnerId, quote_override::Column::InstrumentId];
                 let changed = [quote_override::Column::Bid, quote_override::Column::Ask, quote_override::Column::SetAt];
                 quote_override::Entity::insert(quote_override::ActiveModel::from(row).reset_all())
                     .on_conflict(OnConflict::columns(taken).update_columns(changed).to_owned())
-                    .exec_without_returning(desk.tx)
+                    .exec_without_returning(ctx.tx)
                     .await?;
                 json!({ "symbol": instrument.symbol, "bid": bid, "ask": ask })
             }
             None => {
-                quote_override::Entity::delete_by_id((desk.partner.id, instrument.id)).exec(desk.tx).await?;
+                quote_override::Entity::delete_by_id((ctx.partner.id, instrument.id)).exec(ctx.tx).await?;
                 json!({ "symbol": instrument.symbol, "bid": null, "ask": null })
             }
         };
-        desk.fact().record(desk.tx, Happening::SandboxQuoteSet, desk.partner.id, facts).await?;
+        ctx.event().record(ctx.tx, EventType::SandboxQuoteSet, ctx.partner.id, facts).await?;
         Ok(instrument)
     }
 
@@ -212,30 +212,30 @@ impl Command for QuoteSet {
 }
 
 #[derive(Serialize)]
-struct HoursSet {
+struct SetMarketHours {
     hours: MarketHours,
 }
 
 /// Chooses when this partner's orders are taken; scope `operate`, sandbox only.
 pub async fn set_market_hours(app: &App, actor: &Actor, hours: MarketHours) -> Result<partner::Model> {
-    Ok(command::execute(app, actor, None, HoursSet { hours }).await?.value)
+    Ok(command::execute(app, actor, None, SetMarketHours { hours }).await?.value)
 }
 
-impl Command for HoursSet {
+impl Command for SetMarketHours {
     const NAME: &'static str = "sandbox.market_hours.set";
     const SCOPE: Scope = Scope::Operate;
-    type Done = partner::Model;
+    type Output = partner::Model;
 
     fn check(&self, mode: Mode) -> Result<()> {
         sandbox_only(mode)
     }
 
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<partner::Model> {
-        let mut row: partner::ActiveModel = clock::locked(desk.tx, desk.partner.id).await?.into();
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<partner::Model> {
+        let mut row: partner::ActiveModel = clock::locked(ctx.tx, ctx.partner.id).await?.into();
         row.market_hours = Set(self.hours);
-        let partner = row.update(desk.tx).await?;
+        let partner = row.update(ctx.tx).await?;
         let facts = json!({ "market_hours": partner.market_hours });
-        desk.fact().record(desk.tx, Happening::SandboxMarketHoursSet, partner.id, facts).await?;
+        ctx.event().record(ctx.tx, EventType::SandboxMarketHoursSet, partner.id, facts).await?;
         Ok(partner)
     }
 

@@ -1,6 +1,6 @@
 //! The files of a backup: one per table with a row a line, the documents, and a manifest with the hash of each.
 
-use crate::Complaint;
+use crate::CliError;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 use domain::kernel::{
@@ -85,7 +85,7 @@ impl Manifest {
     }
 }
 
-fn failed(path: &Path) -> impl FnOnce(io::Error) -> Complaint {
+fn failed(path: &Path) -> impl FnOnce(io::Error) -> CliError {
     move |error| format!("{}: {error}", path.display())
 }
 
@@ -106,7 +106,7 @@ pub struct Writer {
 
 impl Writer {
     /// Begins in a folder that is empty or made here.
-    pub fn begin(dir: &Path) -> Result<Self, Complaint> {
+    pub fn begin(dir: &Path) -> Result<Self, CliError> {
         fs::create_dir_all(dir).map_err(failed(dir))?;
         if fs::read_dir(dir).map_err(failed(dir))?.next().is_some() {
             return Err(format!("{}: must be empty, or not exist", dir.display()));
@@ -117,14 +117,14 @@ impl Writer {
     }
 
     /// The file of this table.
-    pub fn table(&self, name: &str) -> Result<TableFile, Complaint> {
+    pub fn table(&self, name: &str) -> Result<TableFile, CliError> {
         let path = table_file(&self.dir, name);
         let file = File::create_new(&path).map_err(failed(&path))?;
         Ok(TableFile { path, file: BufWriter::new(file), hasher: Sha256::new(), bytes: 0, rows: 0 })
     }
 
     /// Writes a document.
-    pub fn document(&mut self, name: String, bytes: &[u8]) -> Result<DocumentEntry, Complaint> {
+    pub fn document(&mut self, name: String, bytes: &[u8]) -> Result<DocumentEntry, CliError> {
         let path = document_file(&self.dir, &name);
         if let Some(folder) = path.parent().filter(|folder| !self.folders.iter().any(|known| known == folder)) {
             fs::create_dir_all(folder).map_err(failed(folder))?;
@@ -135,7 +135,7 @@ impl Writer {
     }
 
     /// Writes the manifest, last: a folder without one is no backup.
-    pub fn finish(self, manifest: &Manifest) -> Result<(), Complaint> {
+    pub fn finish(self, manifest: &Manifest) -> Result<(), CliError> {
         let text = serde_json::to_string_pretty(manifest).map_err(|_| "the manifest cannot be written".to_owned())? + "\n";
         for folder in &self.folders {
             sync(folder)?;
@@ -146,12 +146,12 @@ impl Writer {
     }
 }
 
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Complaint> {
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
     let mut file = File::create_new(path).map_err(failed(path))?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed(path))
 }
 
-fn sync(folder: &Path) -> Result<(), Complaint> {
+fn sync(folder: &Path) -> Result<(), CliError> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed(folder))
 }
 
@@ -166,7 +166,7 @@ pub struct TableFile {
 
 impl TableFile {
     /// Adds a row.
-    pub fn write(&mut self, row: &[Cell]) -> Result<(), Complaint> {
+    pub fn write(&mut self, row: &[Cell]) -> Result<(), CliError> {
         let values: Vec<Value> = row
             .iter()
             .map(|cell| match cell {
@@ -185,7 +185,7 @@ impl TableFile {
     }
 
     /// Has the file on the disk: how many rows it has, and its hash.
-    pub fn finish(mut self) -> Result<(u64, Sum), Complaint> {
+    pub fn finish(mut self) -> Result<(u64, Sum), CliError> {
         self.file.flush().and_then(|()| self.file.get_ref().sync_all()).map_err(failed(&self.path))?;
         Ok((self.rows, Sum { bytes: self.bytes, sha256: hex(&self.hasher.finalize()) }))
     }
@@ -199,7 +199,7 @@ pub struct Archive {
 
 impl Archive {
     /// Reads the manifest and checks every file against it.
-    pub fn open(dir: &Path) -> Result<Self, Complaint> {
+    pub fn open(dir: &Path) -> Result<Self, CliError> {
         let path = dir.join(MANIFEST);
         let text = fs::read(&path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => format!("{}: is no backup, or one that was broken off: it has no {MANIFEST}", dir.display()),
@@ -235,14 +235,14 @@ impl Archive {
     }
 
     /// The rows of a table.
-    pub fn rows<'a>(&self, table: &'a TableEntry) -> Result<Rows<'a>, Complaint> {
+    pub fn rows<'a>(&self, table: &'a TableEntry) -> Result<Rows<'a>, CliError> {
         let path = table_file(&self.dir, &table.name);
         let file = File::open(&path).map_err(failed(&path))?;
         Ok(Rows { table, path, file: BufReader::new(file), line: String::new(), read: 0 })
     }
 
     /// The bytes of a document.
-    pub fn document(&self, document: &DocumentEntry) -> Result<Vec<u8>, Complaint> {
+    pub fn document(&self, document: &DocumentEntry) -> Result<Vec<u8>, CliError> {
         let path = document_file(&self.dir, &document.name);
         fs::read(&path).map_err(failed(&path))
     }
@@ -254,7 +254,7 @@ fn is_document_name(name: &str) -> bool {
 }
 
 /// Refuses a file that is not the one that the manifest tells of.
-fn check(path: &Path, expected: &Sum) -> Result<(), Complaint> {
+fn check(path: &Path, expected: &Sum) -> Result<(), CliError> {
     let mut file = File::open(path).map_err(|error| format!("{}: {error}; nothing was restored", path.display()))?;
     let mut hasher = Sha256::new();
     let (mut bytes, mut buffer) = (0_u64, vec![0; 1 << 16]);
@@ -279,7 +279,7 @@ pub struct Rows<'a> {
 
 impl Rows<'_> {
     /// The next rows; none at the end.
-    pub fn next(&mut self) -> Result<Option<Vec<Row>>, Complaint> {
+    pub fn next(&mut self) -> Result<Option<Vec<Row>>, CliError> {
         let mut rows = Vec::with_capacity(BATCH);
         while rows.len() < BATCH {
             self.line.clear();

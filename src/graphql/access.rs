@@ -19,7 +19,7 @@ use domain::{
     app::App,
     kernel::{ids, secrets::Secret},
     people::profiles::Identity,
-    wellness::profiles::{self, Amendment},
+    wellness::profiles::{self, UpdateProfile},
 };
 use entity::Kind;
 
@@ -168,7 +168,7 @@ pub struct ProfilePatch {
 /// Input of profileUpdate.
 #[derive(InputObject)]
 pub struct ProfileUpdateInput {
-    /// Whose profile.
+    /// The user.
     user_id: ID,
     /// What is new.
     patch: ProfilePatch,
@@ -177,7 +177,7 @@ pub struct ProfileUpdateInput {
 /// Input of userDataMail.
 #[derive(InputObject)]
 pub struct UserDataMailInput {
-    /// Whose data.
+    /// The user.
     user_id: ID,
 }
 
@@ -283,7 +283,7 @@ payload!(
 payload!(
     /// Outcome of userDataMail.
     UserDataMailPayload {
-        /// Whose data was mailed, null when refused.
+        /// The user whose data was mailed, null when refused.
         user: User,
         GeneralUserError
     }
@@ -309,7 +309,7 @@ impl AccessMutation {
     async fn user_sign_up(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Who she is.")] input: UserSignUpInput,
+        #[graphql(desc = "Input for userSignUp.")] input: UserSignUpInput,
     ) -> Result<Option<UserSignUpPayload>> {
         let signed_up = logins::sign_up(ctx.app(), ctx.actor(), input.parse()).await;
         session(ctx, signed_up.map(|(_, issued)| issued)).await
@@ -319,7 +319,7 @@ impl AccessMutation {
     async fn user_sign_in(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Who, and her password.")] input: UserSignInInput,
+        #[graphql(desc = "Input for userSignIn.")] input: UserSignInInput,
     ) -> Result<Option<UserSignInPayload>> {
         session(ctx, logins::sign_in(ctx.app(), ctx.actor(), &input.email, Secret::new(input.password)).await).await
     }
@@ -328,7 +328,7 @@ impl AccessMutation {
     async fn token_refresh(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "By which token.")] input: TokenRefreshInput,
+        #[graphql(desc = "Input for tokenRefresh.")] input: TokenRefreshInput,
     ) -> Result<Option<TokenRefreshPayload>> {
         session(ctx, sessions::renew(ctx.app(), ctx.actor().request_id, &input.refresh_token, Renewal::Both).await).await
     }
@@ -337,7 +337,7 @@ impl AccessMutation {
     async fn user_sign_out(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "By which token.")] input: UserSignOutInput,
+        #[graphql(desc = "Input for userSignOut.")] input: UserSignOutInput,
     ) -> Result<Option<UserSignOutPayload>> {
         let user_id = ctx.actor().signed_in()?.user_id;
         let done = sessions::sign_out(ctx.app(), ctx.actor(), &input.refresh_token).await;
@@ -348,7 +348,7 @@ impl AccessMutation {
     async fn password_change(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The present one and the new one.")] input: PasswordChangeInput,
+        #[graphql(desc = "Input for passwordChange.")] input: PasswordChangeInput,
     ) -> Result<Option<PasswordChangePayload>> {
         let (present, new) = (Secret::new(input.password), Secret::new(input.new_password));
         session(ctx, logins::change_password(ctx.app(), ctx.actor(), present, new).await).await
@@ -358,7 +358,7 @@ impl AccessMutation {
     async fn password_recover(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Whose.")] input: PasswordRecoverInput,
+        #[graphql(desc = "Input for passwordRecover.")] input: PasswordRecoverInput,
     ) -> Result<Option<PasswordRecoverPayload>> {
         let accepted = recoveries::request(ctx.app(), ctx.actor(), &input.email).await;
         Ok(Some(wire::outcome(accepted.map(|()| true))?.into()))
@@ -368,7 +368,7 @@ impl AccessMutation {
     async fn password_reset(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The token and the new password.")] input: PasswordResetInput,
+        #[graphql(desc = "Input for passwordReset.")] input: PasswordResetInput,
     ) -> Result<Option<PasswordResetPayload>> {
         let reset = recoveries::reset(ctx.app(), ctx.actor(), &input.token, Secret::new(input.password)).await;
         Ok(Some(wire::outcome(reset.map(|()| true))?.into()))
@@ -378,7 +378,7 @@ impl AccessMutation {
     async fn user_sign_in_enable(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Who.")] input: UserSignInEnableInput,
+        #[graphql(desc = "Input for userSignInEnable.")] input: UserSignInEnableInput,
     ) -> Result<Option<UserSignInEnablePayload>> {
         let user_id = ids::parse(Kind::User, &input.user_id);
         Ok(Some(wire::outcome(logins::enable(ctx.app(), ctx.actor(), user_id, true).await.map(User))?.into()))
@@ -388,7 +388,7 @@ impl AccessMutation {
     async fn user_sign_in_disable(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Who.")] input: UserSignInDisableInput,
+        #[graphql(desc = "Input for userSignInDisable.")] input: UserSignInDisableInput,
     ) -> Result<Option<UserSignInDisablePayload>> {
         let user_id = ids::parse(Kind::User, &input.user_id);
         Ok(Some(wire::outcome(logins::enable(ctx.app(), ctx.actor(), user_id, false).await.map(User))?.into()))
@@ -398,7 +398,7 @@ impl AccessMutation {
     async fn user_two_factor_reset(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Who.")] input: UserTwoFactorResetInput,
+        #[graphql(desc = "Input for userTwoFactorReset.")] input: UserTwoFactorResetInput,
     ) -> Result<Option<UserTwoFactorResetPayload>> {
         let user_id = ids::parse(Kind::User, &input.user_id);
         Ok(Some(wire::outcome(logins::forget_second_factor(ctx.app(), ctx.actor(), user_id).await.map(User))?.into()))
@@ -408,11 +408,11 @@ impl AccessMutation {
     async fn profile_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Whose, and what is new.")] input: ProfileUpdateInput,
+        #[graphql(desc = "Input for profileUpdate.")] input: ProfileUpdateInput,
     ) -> Result<Option<ProfileUpdatePayload>> {
         let ProfilePatch { full_name, birth_date, ssn, gender } = input.patch;
         let identity = Identity { full_name, birth_date: birth_date.map(|Date(day)| day), ssn, gender };
-        let amendment = Amendment { user_id: ids::parse(Kind::User, &input.user_id), identity };
+        let amendment = UpdateProfile { user_id: ids::parse(Kind::User, &input.user_id), identity };
         Ok(Some(wire::outcome(profiles::amend(ctx.app(), ctx.actor(), amendment).await.map(User))?.into()))
     }
 
@@ -420,7 +420,7 @@ impl AccessMutation {
     async fn user_data_mail(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Whose.")] input: UserDataMailInput,
+        #[graphql(desc = "Input for userDataMail.")] input: UserDataMailInput,
     ) -> Result<Option<UserDataMailPayload>> {
         let user_id = ids::parse(Kind::User, &input.user_id);
         let mailed = profiles::mail_data(ctx.app(), ctx.actor(), user_id).await;

@@ -79,7 +79,7 @@ impl Account {
 
     /// What the owner said about herself; null for a person who has signed in and is somebody else.
     async fn profile(&self, ctx: &Context<'_>) -> Option<AccountProfile> {
-        ctx.actor().is_no_other_than(self.0.user_id).then(|| Profile::of(&self.0).into())
+        ctx.actor().may_see_personal_data_of(self.0.user_id).then(|| Profile::of(&self.0).into())
     }
 
     /// Cash and market value; null while it cannot be had.

@@ -209,7 +209,7 @@ impl ApiKeyMutation {
     async fn api_key_issue(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What it may do, and its name.")] input: ApiKeyIssueInput,
+        #[graphql(desc = "Input for apiKeyIssue.")] input: ApiKeyIssueInput,
     ) -> Result<Option<ApiKeyIssuePayload>> {
         let scopes = input.scopes.into_iter().map(domain::Scope::from).collect();
         let new = NewKey { label: input.label, scopes, publishable: input.publishable };
@@ -220,7 +220,7 @@ impl ApiKeyMutation {
     async fn api_key_rotate(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which, and how long it stays.")] input: ApiKeyRotateInput,
+        #[graphql(desc = "Input for apiKeyRotate.")] input: ApiKeyRotateInput,
     ) -> Result<Option<ApiKeyRotatePayload>> {
         let rotation =
             Rotation { id: ids::parse(Kind::ApiKey, &input.api_key_id), expires_after_hours: input.expires_after_hours.map(i64::from) };
@@ -231,7 +231,7 @@ impl ApiKeyMutation {
     async fn api_key_revoke(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which.")] input: ApiKeyRevokeInput,
+        #[graphql(desc = "Input for apiKeyRevoke.")] input: ApiKeyRevokeInput,
     ) -> Result<Option<ApiKeyRevokePayload>> {
         let revoked = keys::revoke(ctx.app(), ctx.actor(), ids::parse(Kind::ApiKey, &input.api_key_id)).await;
         Ok(Some(wire::outcome(revoked)?.into()))

@@ -10,7 +10,7 @@ use super::{
 use crate::wire::{self, Result};
 use async_graphql::{Context, ID, InputObject, Object};
 use domain::{
-    funding::bank_accounts::{self, BankAccountUpdate, NewBankAccount, Removal},
+    funding::bank_accounts::{self, LinkBankAccount, RemoveBankAccount, UpdateBankAccount},
     kernel::{idempotency::Key, ids},
 };
 use entity::{Kind, bank_account, user};
@@ -27,7 +27,7 @@ impl BankAccount {
         self.0.id.into()
     }
 
-    /// Whose it is.
+    /// The owner.
     async fn owner(&self, ctx: &Context<'_>) -> Result<User> {
         Ok(User(ctx.loaders().get::<user::Entity>(self.0.user_id).await?))
     }
@@ -82,7 +82,7 @@ impl From<bank_account::Model> for BankAccount {
 pub struct BankAccountLinkInput {
     /// Made by the client; a retry repeats it.
     idempotency_key: Option<String>,
-    /// Whose it is.
+    /// The owner.
     user_id: ID,
     /// Account number, 4 to 17 letters and digits; here only its end is sent back.
     number: String,
@@ -93,9 +93,9 @@ pub struct BankAccountLinkInput {
 }
 
 impl BankAccountLinkInput {
-    fn parse(self) -> (Option<Key>, NewBankAccount) {
+    fn parse(self) -> (Option<Key>, LinkBankAccount) {
         let key = self.idempotency_key.as_deref().map(Key::given);
-        let new = NewBankAccount {
+        let new = LinkBankAccount {
             user_id: ids::parse(Kind::User, &self.user_id),
             number: self.number,
             routing_number: self.routing_number,
@@ -187,7 +187,7 @@ impl BankAccountMutation {
     async fn bank_account_link(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Whose, and which.")] input: BankAccountLinkInput,
+        #[graphql(desc = "Input for bankAccountLink.")] input: BankAccountLinkInput,
     ) -> Result<Option<BankAccountLinkPayload>> {
         let (key, new) = input.parse();
         let linked = bank_accounts::link(ctx.app(), ctx.actor(), key, new).await;
@@ -198,10 +198,10 @@ impl BankAccountMutation {
     async fn bank_account_rename(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which, and what it is called.")] input: BankAccountRenameInput,
+        #[graphql(desc = "Input for bankAccountRename.")] input: BankAccountRenameInput,
     ) -> Result<Option<BankAccountRenamePayload>> {
         let BankAccountRenameInput { idempotency_key, bank_account_id, nickname } = input;
-        let make = |bank_account_id| BankAccountUpdate { bank_account_id, nickname: Some(nickname), is_default: None };
+        let make = |bank_account_id| UpdateBankAccount { bank_account_id, nickname: Some(nickname), is_default: None };
         let (key, update) = parse(idempotency_key.as_deref(), &bank_account_id, make);
         let renamed = bank_accounts::update(ctx.app(), ctx.actor(), key, update).await;
         Ok(Some(wire::answered(renamed)?.into()))
@@ -211,10 +211,10 @@ impl BankAccountMutation {
     async fn bank_account_set_default(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which, and whether.")] input: BankAccountSetDefaultInput,
+        #[graphql(desc = "Input for bankAccountSetDefault.")] input: BankAccountSetDefaultInput,
     ) -> Result<Option<BankAccountSetDefaultPayload>> {
         let BankAccountSetDefaultInput { idempotency_key, bank_account_id, is_default } = input;
-        let make = |bank_account_id| BankAccountUpdate { bank_account_id, nickname: None, is_default: Some(is_default) };
+        let make = |bank_account_id| UpdateBankAccount { bank_account_id, nickname: None, is_default: Some(is_default) };
         let (key, update) = parse(idempotency_key.as_deref(), &bank_account_id, make);
         let set = bank_accounts::update(ctx.app(), ctx.actor(), key, update).await;
         Ok(Some(wire::answered(set)?.into()))
@@ -224,9 +224,9 @@ impl BankAccountMutation {
     async fn bank_account_remove(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which.")] input: BankAccountRemoveInput,
+        #[graphql(desc = "Input for bankAccountRemove.")] input: BankAccountRemoveInput,
     ) -> Result<Option<BankAccountRemovePayload>> {
-        let make = |bank_account_id| Removal { bank_account_id };
+        let make = |bank_account_id| RemoveBankAccount { bank_account_id };
         let (key, removal) = parse(input.idempotency_key.as_deref(), &input.bank_account_id, make);
         let removed = bank_accounts::remove(ctx.app(), ctx.actor(), key, removal).await;
         Ok(Some(wire::answered(removed)?.map(|removed| ID::from(removed.id)).into()))

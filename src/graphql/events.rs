@@ -19,7 +19,7 @@ use domain::{
     Scope, accounts,
     kernel::{
         clock,
-        events::{self, Happening},
+        events::{self, EventType},
         ids,
     },
     trading::market,
@@ -214,8 +214,8 @@ pub enum Event {
 
 impl Event {
     fn of(event: Arc<event::Model>) -> Result<Self> {
-        use Happening as H;
-        let happening = Happening::parse(&event.kind).ok_or_else(|| Fault::from(events::unreadable(&event)))?;
+        use EventType as H;
+        let happening = EventType::parse(&event.kind).ok_or_else(|| Fault::from(events::unreadable(&event)))?;
         Ok(match happening {
             H::OrderAccepted | H::OrderNew | H::OrderFilled | H::OrderCanceled | H::OrderRejected => Self::Order(OrderChangedEvent(event)),
             H::DepositPending | H::DepositSettled => Self::Transfer(TransferChangedEvent(event)),
@@ -253,12 +253,12 @@ const BEAT: Duration = Duration::from_secs(1);
 
 async fn log(ctx: &Context<'_>, after: Option<String>) -> Result<impl Stream<Item = Result<Arc<event::Model>>> + use<>> {
     let app = ctx.app().clone();
-    let whose = ctx.actor().whose(Scope::Read)?;
+    let access_scope = ctx.actor().access_scope(Scope::Read)?;
     let after = match after {
-        Some(cursor) => Some(events::position_of(&app.db.read, whose.partner_id, &cursor).await?),
+        Some(cursor) => Some(events::position_of(&app.db.read, access_scope.partner_id, &cursor).await?),
         None => None,
     };
-    let events = events::follow(&app.db, &app.feed, whose.partner_id, after).await?;
+    let events = events::follow(&app.db, &app.feed, access_scope.partner_id, after).await?;
     let known = Arc::new(Mutex::new(HashMap::new()));
     Ok(events.filter_map(move |event| {
         let (app, known) = (app.clone(), known.clone());
@@ -267,7 +267,7 @@ async fn log(ctx: &Context<'_>, after: Option<String>) -> Result<impl Stream<Ite
                 Ok(event) => event,
                 Err(error) => return Some(Err(error.into())),
             };
-            match accounts::concerns(&app.db.read, whose, &event, &mut *known.lock().await).await {
+            match accounts::concerns(&app.db.read, access_scope, &event, &mut *known.lock().await).await {
                 Ok(true) => Some(Ok(event)),
                 Ok(false) => None,
                 Err(error) => Some(Err(error.into())),

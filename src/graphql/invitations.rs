@@ -175,7 +175,7 @@ impl InvitationMutation {
     async fn invitation_create(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Whom, and from which employer.")] input: InvitationCreateInput,
+        #[graphql(desc = "Input for invitationCreate.")] input: InvitationCreateInput,
     ) -> Result<Option<InvitationCreatePayload>> {
         let (key, new) = input.parse();
         let invited = invitations::invite(ctx.app(), ctx.actor(), key, new).await;
@@ -186,7 +186,7 @@ impl InvitationMutation {
     async fn invitation_revoke(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which one.")] input: InvitationRevokeInput,
+        #[graphql(desc = "Input for invitationRevoke.")] input: InvitationRevokeInput,
     ) -> Result<Option<InvitationRevokePayload>> {
         let revocation = Revocation { invitation_id: ids::parse(Kind::Invitation, &input.invitation_id) };
         Ok(Some(wire::answered(invitations::revoke(ctx.app(), ctx.actor(), revocation).await)?.into()))

@@ -198,7 +198,7 @@ impl KycDocumentMutation {
     async fn kyc_document_upload_prepare(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What will be put there.")] input: KycDocumentUploadPrepareInput,
+        #[graphql(desc = "Input for kycDocumentUploadPrepare.")] input: KycDocumentUploadPrepareInput,
     ) -> Result<Option<KycDocumentUploadPreparePayload>> {
         let announced = match input.parse() {
             Ok(announced) => documents::announce(ctx.app(), ctx.actor(), announced).await,

@@ -173,7 +173,7 @@ impl KycReviewMutation {
     async fn kyc_approve(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which, and why.")] input: KycApproveInput,
+        #[graphql(desc = "Input for kycApprove.")] input: KycApproveInput,
     ) -> Result<Option<KycApprovePayload>> {
         let key = input.idempotency_key.as_deref().map(Key::given);
         let approved = reviews::approve(ctx.app(), ctx.actor(), key, decision(&input.kyc_id, input.reason)).await;
@@ -184,7 +184,7 @@ impl KycReviewMutation {
     async fn kyc_deny(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which, and why.")] input: KycDenyInput,
+        #[graphql(desc = "Input for kycDeny.")] input: KycDenyInput,
     ) -> Result<Option<KycDenyPayload>> {
         let key = input.idempotency_key.as_deref().map(Key::given);
         let denied = reviews::deny(ctx.app(), ctx.actor(), key, decision(&input.kyc_id, input.reason)).await;

@@ -35,13 +35,13 @@ pub struct Reads {
 }
 
 impl Reads {
-    /// Whose rows are loaded: nothing of another partner ever is, and nobody sees instruments only. Refused for who may not
+    /// Whose rows are loaded: never those of another partner; without credentials, instruments only. Refused for callers who may not
     /// read, so that no payload of a mutation tells what a query would not. What a signed-in person sees first is her own, and
     /// so is all that it leads to; where it could lead to another person, `find_own` is asked.
-    fn whose(&self, scope: Scope) -> Result<Option<Uuid>> {
+    fn access_scope(&self, scope: Scope) -> Result<Option<Uuid>> {
         match &self.actor.who {
             Who::Nobody => Ok(None),
-            Who::Partner(_) | Who::User(_) => Ok(Some(self.actor.whose(scope)?.partner_id)),
+            Who::Partner(_) | Who::User(_) => Ok(Some(self.actor.access_scope(scope)?.partner_id)),
         }
     }
 }
@@ -60,7 +60,7 @@ impl Loaders {
     pub fn new(app: &App, actor: &Actor, reader: Reader, levels: Levels) -> Self {
         let reader = Arc::new(reader);
         let reads = Reads { app: app.clone(), actor: actor.clone(), reader: reader.clone() };
-        let only = actor.whose(Scope::Read).ok().and_then(|whose| whose.user_id);
+        let only = actor.access_scope(Scope::Read).ok().and_then(|access_scope| access_scope.user_id);
         let batches = levels.clone();
         // A level is never split, however many keys it has: the guard bounds them.
         let loader = DataLoader::new(reads, move |batch| batches.add(batch)).delay(Duration::ZERO).max_batch_size(usize::MAX);
@@ -475,7 +475,7 @@ where
     async fn load(&self, keys: &[ById<E>]) -> Result<HashMap<ById<E>, E::Model>> {
         let mut select = E::find().filter(E::id().is_in(keys.iter().map(|key| key.0)));
         if let Some(column) = E::partner() {
-            let Some(partner_id) = self.whose(E::SCOPE)? else { return Ok(HashMap::new()) };
+            let Some(partner_id) = self.access_scope(E::SCOPE)? else { return Ok(HashMap::new()) };
             select = select.filter(column.eq(partner_id));
         }
         let rows = select.all(&self.reader.connection().await?).await.map_err(Error::from)?;
@@ -520,7 +520,7 @@ where
     type Error = Fault;
 
     async fn load(&self, keys: &[Children<E, By>]) -> Result<HashMap<Children<E, By>, Vec<E::Model>>> {
-        self.whose(Scope::Read)?;
+        self.access_scope(Scope::Read)?;
         let connection = self.reader.connection().await?;
         let mut pages: HashMap<(Page, &[String]), Vec<Uuid>> = HashMap::new();
         for key in keys {
@@ -546,7 +546,7 @@ impl Loader<KycOf> for Reads {
     type Error = Fault;
 
     async fn load(&self, keys: &[KycOf]) -> Result<HashMap<KycOf, kyc::Model>> {
-        let Some(partner_id) = self.whose(Scope::Read)? else { return Ok(HashMap::new()) };
+        let Some(partner_id) = self.access_scope(Scope::Read)? else { return Ok(HashMap::new()) };
         let select = kyc::Entity::find()
             .filter(kyc::Column::UserId.is_in(keys.iter().map(|key| key.0)))
             .filter(kyc::Column::SupersededAt.is_null())
@@ -564,7 +564,7 @@ impl Loader<HitsOf> for Reads {
     type Error = Fault;
 
     async fn load(&self, keys: &[HitsOf]) -> Result<HashMap<HitsOf, Vec<screening_hit::Model>>> {
-        let Some(partner_id) = self.whose(Scope::Operate)? else { return Ok(HashMap::new()) };
+        let Some(partner_id) = self.access_scope(Scope::Operate)? else { return Ok(HashMap::new()) };
         let select = screening_hit::Entity::find()
             .filter(screening_hit::Column::KycId.is_in(keys.iter().map(|key| key.0)))
             .filter(screening_hit::Column::PartnerId.eq(partner_id))
@@ -586,7 +586,7 @@ impl Loader<DefaultOf> for Reads {
     type Error = Fault;
 
     async fn load(&self, keys: &[DefaultOf]) -> Result<HashMap<DefaultOf, bank_account::Model>> {
-        let Some(partner_id) = self.whose(Scope::Read)? else { return Ok(HashMap::new()) };
+        let Some(partner_id) = self.access_scope(Scope::Read)? else { return Ok(HashMap::new()) };
         let people: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
         let found = bank_accounts::defaults_of(&self.reader.connection().await?, partner_id, &people).await?;
         Ok(found.into_iter().map(|row| (DefaultOf(row.user_id), row)).collect())
@@ -601,7 +601,7 @@ impl Loader<FactorsOf> for Reads {
     type Error = Fault;
 
     async fn load(&self, keys: &[FactorsOf]) -> Result<HashMap<FactorsOf, Factors>> {
-        let Some(partner_id) = self.whose(Scope::Read)? else { return Ok(HashMap::new()) };
+        let Some(partner_id) = self.access_scope(Scope::Read)? else { return Ok(HashMap::new()) };
         let people: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
         let found = second_factors::of_people(&self.app, &self.reader.connection().await?, partner_id, &people).await?;
         Ok(found.into_iter().map(|(person, factors)| (FactorsOf(person), factors)).collect())
@@ -616,7 +616,7 @@ impl Loader<BalanceOf> for Reads {
     type Error = Fault;
 
     async fn load(&self, keys: &[BalanceOf]) -> Result<HashMap<BalanceOf, Balance>> {
-        let Some(partner_id) = self.whose(Scope::Read)? else { return Ok(HashMap::new()) };
+        let Some(partner_id) = self.access_scope(Scope::Read)? else { return Ok(HashMap::new()) };
         let accounts: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
         match balances::of_accounts(&self.app, &self.reader.connection().await?, partner_id, &accounts).await {
             Ok(balances) => Ok(balances.into_iter().map(|(account, balance)| (BalanceOf(account), balance)).collect()),

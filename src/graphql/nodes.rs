@@ -48,7 +48,7 @@ pub enum Node {
 }
 
 /// The most ids one look-up takes.
-const MOST: usize = 100;
+const MAX_IDS: usize = 100;
 
 #[derive(Default)]
 pub struct NodeQuery;
@@ -62,8 +62,8 @@ impl NodeQuery {
 
     /// Many objects by id, in order, null where there is none or it is not yours; at most 100.
     async fn nodes(&self, ctx: &Context<'_>, #[graphql(desc = "Opaque ids.")] ids: Vec<ID>) -> Result<Vec<Option<Node>>> {
-        if ids.len() > MOST {
-            return Err(Refusal::invalid("ids", format!("must be at most {MOST}")).into());
+        if ids.len() > MAX_IDS {
+            return Err(Refusal::invalid("ids", format!("must be at most {MAX_IDS}")).into());
         }
         try_join_all(ids.iter().map(|id| find(ctx, id))).await
     }
@@ -76,7 +76,7 @@ async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>> {
         return Ok(loaders.find::<instrument::Entity>(id).await?.map(|row| Node::Instrument(Instrument(row))));
     }
     let scope = if kind == Kind::ApiKey { Scope::Operate } else { Scope::Read };
-    match ctx.actor().whose(scope) {
+    match ctx.actor().access_scope(scope) {
         Ok(_) => {}
         Err(error @ Error::TwoFactorRequired) => return Err(error.into()),
         Err(_) => return Ok(None),

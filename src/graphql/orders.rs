@@ -13,7 +13,7 @@ use async_graphql::{Context, Enum, ID, InputObject, Object};
 use domain::{
     Scope,
     kernel::{command, idempotency::Key, ids},
-    trading::orders::{self, Cancellation, NewOrder},
+    trading::orders::{self, CancelOrder, PlaceOrder},
 };
 use entity::{Kind, account, fill, instrument, order};
 use uuid::Uuid;
@@ -261,10 +261,10 @@ pub struct OrderPlaceInput {
 }
 
 impl OrderPlaceInput {
-    fn parse(self) -> domain::Result<(Key, NewOrder)> {
+    fn parse(self) -> domain::Result<(Key, PlaceOrder)> {
         let key = Key::given(&self.idempotency_key);
         let quantity = key.told_with(self.quantity.amount("quantity"))?;
-        let new = NewOrder {
+        let new = PlaceOrder {
             account_id: Some(ids::parse(Kind::Account, &self.account_id)),
             symbol: self.symbol,
             side: self.side.into(),
@@ -339,11 +339,11 @@ impl OrderMutation {
     async fn order_place(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What to trade.")] input: OrderPlaceInput,
+        #[graphql(desc = "Input for orderPlace.")] input: OrderPlaceInput,
     ) -> Result<Option<OrderPlacePayload>> {
         let placed = match input.parse() {
             Ok((key, new)) => orders::place(ctx.app(), ctx.actor(), Some(key), new).await,
-            Err(error) => Err(command::unreadable::<NewOrder>(ctx.actor(), error)),
+            Err(error) => Err(command::unreadable::<PlaceOrder>(ctx.actor(), error)),
         };
         Ok(Some(wire::answered(placed)?.into()))
     }
@@ -352,9 +352,9 @@ impl OrderMutation {
     async fn order_cancel(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which order.")] input: OrderCancelInput,
+        #[graphql(desc = "Input for orderCancel.")] input: OrderCancelInput,
     ) -> Result<Option<OrderCancelPayload>> {
-        let cancellation = Cancellation { order_id: ids::parse(Kind::Order, &input.order_id) };
+        let cancellation = CancelOrder { order_id: ids::parse(Kind::Order, &input.order_id) };
         let key = Key::given(&input.idempotency_key);
         let canceled = orders::cancel(ctx.app(), ctx.actor(), Some(key), cancellation).await;
         Ok(Some(wire::answered(canceled)?.into()))

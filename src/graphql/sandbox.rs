@@ -11,7 +11,7 @@ use async_graphql::{Context, Enum, ID, InputObject, Object, OneofObject, SimpleO
 use domain::{
     Who,
     kernel::{clock, command},
-    sandbox::{self, Advance, ClockChange, QuoteSet},
+    sandbox::{self, Advance, ClockChange, SetQuote},
 };
 use entity::partner;
 
@@ -162,7 +162,7 @@ pub struct SandboxQuoteSetInput {
 }
 
 impl SandboxQuoteSetInput {
-    fn parse(self) -> domain::Result<QuoteSet> {
+    fn parse(self) -> domain::Result<SetQuote> {
         let prices = match self.quote {
             Some(quote) => {
                 let (bid, ask) = (quote.bid.amount.amount("quote.bid.amount"), quote.ask.amount.amount("quote.ask.amount"));
@@ -170,7 +170,7 @@ impl SandboxQuoteSetInput {
             }
             None => None,
         };
-        Ok(QuoteSet { symbol: self.symbol, prices })
+        Ok(SetQuote { symbol: self.symbol, prices })
     }
 }
 
@@ -197,7 +197,7 @@ pub struct SandboxMutation;
 impl SandboxMutation {
     /// Stop the sandbox's clock where it is; scope `operate`.
     async fn sandbox_clock_freeze(&self, ctx: &Context<'_>) -> Result<Option<SandboxClockFreezePayload>> {
-        let partner = wire::outcome(sandbox::change_clock(ctx.app(), ctx.actor(), ClockChange::Freeze).await)?;
+        let partner = wire::outcome(sandbox::change_clock(ctx.app(), ctx.actor(), ClockChange::FreezeAccount).await)?;
         Ok(Some(partner.into()))
     }
 
@@ -211,7 +211,7 @@ impl SandboxMutation {
     async fn sandbox_clock_advance(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How far.")] input: SandboxClockAdvanceInput,
+        #[graphql(desc = "Input for sandboxClockAdvance.")] input: SandboxClockAdvanceInput,
     ) -> Result<Option<SandboxClockAdvancePayload>> {
         let advance = match input {
             SandboxClockAdvanceInput::To(DateTime(to)) => Advance::To(to),
@@ -225,7 +225,7 @@ impl SandboxMutation {
     async fn sandbox_market_hours_set(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which hours.")] input: SandboxMarketHoursSetInput,
+        #[graphql(desc = "Input for sandboxMarketHoursSet.")] input: SandboxMarketHoursSetInput,
     ) -> Result<Option<SandboxMarketHoursSetPayload>> {
         let hours = input.market_hours.into();
         let partner = wire::outcome(sandbox::set_market_hours(ctx.app(), ctx.actor(), hours).await)?;
@@ -236,11 +236,11 @@ impl SandboxMutation {
     async fn sandbox_quote_set(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Of what, and which.")] input: SandboxQuoteSetInput,
+        #[graphql(desc = "Input for sandboxQuoteSet.")] input: SandboxQuoteSetInput,
     ) -> Result<Option<SandboxQuoteSetPayload>> {
         let set = match input.parse() {
             Ok(set) => sandbox::set_quote(ctx.app(), ctx.actor(), set).await,
-            Err(error) => Err(command::unreadable::<QuoteSet>(ctx.actor(), error)),
+            Err(error) => Err(command::unreadable::<SetQuote>(ctx.actor(), error)),
         };
         Ok(Some(wire::outcome(set)?.into()))
     }

@@ -10,7 +10,7 @@ use crate::wire::{self, Result};
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 use domain::{
     compliance::{
-        kyc::hits::{self, Clearing},
+        kyc::hits::{self, ClearWatchListHit},
         screening::{self, Compared, Part},
     },
     kernel::{idempotency::Key, ids},
@@ -234,11 +234,11 @@ impl ScreeningMutation {
     async fn watch_list_hit_clear(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which, why, and until when.")] input: WatchListHitClearInput,
+        #[graphql(desc = "Input for watchListHitClear.")] input: WatchListHitClearInput,
     ) -> Result<Option<WatchListHitClearPayload>> {
         let WatchListHitClearInput { idempotency_key, hit_id, reason, until: Date(until) } = input;
         let key = idempotency_key.as_deref().map(Key::given);
-        let clearing = Clearing { hit_id: ids::parse(Kind::ScreeningHit, &hit_id), reason, until };
+        let clearing = ClearWatchListHit { hit_id: ids::parse(Kind::ScreeningHit, &hit_id), reason, until };
         let cleared = hits::clear(ctx.app(), ctx.actor(), key, clearing).await;
         Ok(Some(wire::answered(cleared)?.into()))
     }

@@ -170,7 +170,7 @@ impl SecondFactorMutation {
     async fn passcode_send(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Where to.")] input: PasscodeSendInput,
+        #[graphql(desc = "Input for passcodeSend.")] input: PasscodeSendInput,
     ) -> Result<Option<PasscodeSendPayload>> {
         let user_id = ctx.actor().signed_in()?.user_id;
         let sent = passcodes::send(ctx.app(), ctx.actor(), user_id, input.phone).await;
@@ -181,7 +181,7 @@ impl SecondFactorMutation {
     async fn passcode_verify(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which passcode, and what it says.")] input: PasscodeVerifyInput,
+        #[graphql(desc = "Input for passcodeVerify.")] input: PasscodeVerifyInput,
     ) -> Result<Option<PasscodeVerifyPayload>> {
         let user_id = ctx.actor().signed_in()?.user_id;
         passed(ctx, passcodes::verify(ctx.app(), ctx.actor(), user_id, &input.hash_code, &input.passcode).await).await
@@ -196,7 +196,7 @@ impl SecondFactorMutation {
     async fn totp_verify(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What the app shows.")] input: TotpVerifyInput,
+        #[graphql(desc = "Input for totpVerify.")] input: TotpVerifyInput,
     ) -> Result<Option<TotpVerifyPayload>> {
         passed(ctx, totp::verify(ctx.app(), ctx.actor(), &input.code).await).await
     }

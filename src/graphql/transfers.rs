@@ -11,7 +11,7 @@ use super::{
 use crate::wire::{self, Result};
 use async_graphql::{Context, Enum, ID, InputObject, Object};
 use domain::{
-    funding::transfers::{self, NewDeposit},
+    funding::transfers::{self, CreateDeposit},
     kernel::{command, idempotency::Key, ids},
 };
 use entity::{Kind, account, bank_account, transfer};
@@ -117,10 +117,10 @@ pub struct DepositCreateInput {
 }
 
 impl DepositCreateInput {
-    fn parse(self) -> domain::Result<(Key, NewDeposit)> {
+    fn parse(self) -> domain::Result<(Key, CreateDeposit)> {
         let key = Key::given(&self.idempotency_key);
         let amount = key.told_with(self.amount.cents("amount"))?;
-        let new = NewDeposit {
+        let new = CreateDeposit {
             account_id: ids::parse(Kind::Account, &self.account_id),
             bank_account_id: ids::parse(Kind::BankAccount, &self.bank_account_id),
             amount,
@@ -159,11 +159,11 @@ impl TransferMutation {
     async fn deposit_create(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "From where to where, and how much.")] input: DepositCreateInput,
+        #[graphql(desc = "Input for depositCreate.")] input: DepositCreateInput,
     ) -> Result<Option<DepositCreatePayload>> {
         let deposited = match input.parse() {
             Ok((key, new)) => transfers::deposit(ctx.app(), ctx.actor(), Some(key), new).await,
-            Err(error) => Err(command::unreadable::<NewDeposit>(ctx.actor(), error)),
+            Err(error) => Err(command::unreadable::<CreateDeposit>(ctx.actor(), error)),
         };
         Ok(Some(wire::answered(deposited)?.into()))
     }

@@ -24,7 +24,7 @@ use domain::{
     people::{
         applicants::{self, NewAddress, NewUser},
         person,
-        user_changes::{AddressChange, Change, UserChange},
+        user_changes::{AddressChange, Change, UpdateUser},
         users,
     },
 };
@@ -387,7 +387,7 @@ pub fn change<T>(value: MaybeUndefined<T>) -> Change<T> {
 }
 
 impl UserUpdateInput {
-    fn parse(self) -> (Option<Key>, UserChange) {
+    fn parse(self) -> (Option<Key>, UpdateUser) {
         let key = self.idempotency_key.as_deref().map(Key::given);
         let address = self.patch.address.map(|address| AddressChange {
             line1: address.line1,
@@ -397,7 +397,7 @@ impl UserUpdateInput {
             postal_code: address.postal_code,
             country_code: address.country_code,
         });
-        let change = UserChange {
+        let change = UpdateUser {
             user_id: ids::parse(Kind::User, &self.user_id),
             first_name: self.patch.first_name,
             last_name: self.patch.last_name,
@@ -476,7 +476,7 @@ impl UserMutation {
     async fn user_create(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Who it is.")] input: UserCreateInput,
+        #[graphql(desc = "Input for userCreate.")] input: UserCreateInput,
     ) -> Result<Option<UserCreatePayload>> {
         let (key, new) = input.parse();
         let registered = registration::register(ctx.app(), ctx.actor(), key, new).await;
@@ -487,7 +487,7 @@ impl UserMutation {
     async fn user_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Whom, and what is new.")] input: UserUpdateInput,
+        #[graphql(desc = "Input for userUpdate.")] input: UserUpdateInput,
     ) -> Result<Option<UserUpdatePayload>> {
         let (key, change) = input.parse();
         let updated = registration::update(ctx.app(), ctx.actor(), key, change).await;

@@ -27,7 +27,7 @@ pub const TOLD: [HeaderName; 6] =
 
 /// Who sent a GraphQL request, once it is counted.
 #[derive(Clone)]
-pub struct Known {
+pub struct Authenticated {
     /// The caller, or why the credential is refused.
     pub caller: Result<Actor, Denied>,
     /// The caller of operations that need no credential, where a refused one is no reason to refuse them: an expired token, which
@@ -43,7 +43,7 @@ pub async fn at_graphql(State(house): State<House>, Extension(arrival): Extensio
             let expired = known.as_ref().is_err_and(|denied| denied.code == "UNAUTHENTICATED") && !has_key(request.headers());
             let request_id = request_id(request.headers());
             let anonymous = expired.then(|| Actor { request_id, address: arrival.address, ..Actor::default() });
-            request.extensions_mut().insert(Known { caller: known, anonymous });
+            request.extensions_mut().insert(Authenticated { caller: known, anonymous });
             told(next.run(request).await, remaining)
         }
         Err(error) => {

@@ -22,7 +22,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
     graphql::{self, Limits, PERSISTED_QUERY_NOT_FOUND, PERSISTED_QUERY_NOT_SUPPORTED, Plan, Raw, Refused, guard::BAD_USER_INPUT},
-    http::{Denied, House, counted::Known, request_id},
+    http::{Denied, House, counted::Authenticated, request_id},
     rest,
     wire::BaseUrl,
 };
@@ -160,7 +160,7 @@ impl IntoResponse for Wrong {
 
 async fn by_post(
     State(house): State<House>,
-    Extension(known): Extension<Known>,
+    Extension(known): Extension<Authenticated>,
     Extension(base_url): Extension<BaseUrl>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
@@ -192,7 +192,7 @@ struct Parameters {
 
 async fn by_get(
     State(house): State<House>,
-    Extension(known): Extension<Known>,
+    Extension(known): Extension<Authenticated>,
     Extension(base_url): Extension<BaseUrl>,
     method: Method,
     headers: HeaderMap,
@@ -276,7 +276,7 @@ pub fn refuse(headers: &HeaderMap, denied: Denied) -> Response {
     Wrong::denied(Media::wanted(headers).unwrap_or(Media::Json), denied).into_response()
 }
 
-async fn answer(house: House, known: Known, base_url: BaseUrl, media: Media, raw: Raw, method: &Method) -> Result<Response, Wrong> {
+async fn answer(house: House, known: Authenticated, base_url: BaseUrl, media: Media, raw: Raw, method: &Method) -> Result<Response, Wrong> {
     let limit = house.engine().limits().response_bytes;
     let plan = house.engine().plan(raw);
     let is_open = plan.as_ref().is_ok_and(Plan::is_open);

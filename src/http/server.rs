@@ -199,7 +199,7 @@ async fn answer(
     lane: Lane,
     peer: SocketAddr,
     request: Request<Incoming>,
-) -> Result<Response<Answering>, Infallible> {
+) -> Result<Response<AnswerQuestions>, Infallible> {
     let busy = activity.begin();
     let mut request = request.map(Body::new);
     let is_health_check = super::HEALTH_PATHS.contains(&request.uri().path());
@@ -221,16 +221,16 @@ async fn answer(
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
     }
-    Ok(response.map(|body| Answering { body, _busy: busy }))
+    Ok(response.map(|body| AnswerQuestions { body, _busy: busy }))
 }
 
 /// A response body that keeps its connection busy until it has been sent.
-struct Answering {
+struct AnswerQuestions {
     body: Body,
     _busy: Busy,
 }
 
-impl HttpBody for Answering {
+impl HttpBody for AnswerQuestions {
     type Data = axum::body::Bytes;
     type Error = axum::Error;
 

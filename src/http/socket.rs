@@ -48,9 +48,9 @@ const READ_BUFFER: usize = 1 << 10;
 /// How often the caller of a socket is looked at again.
 const RECHECK: Duration = Duration::from_secs(1);
 /// A peer that was not heard for this long is asked, and given up after thrice as long.
-const QUIET: Duration = Duration::from_secs(25);
+const PING_INTERVAL: Duration = Duration::from_secs(25);
 /// How long a closing socket waits for its peer.
-const FAREWELL: Duration = Duration::from_secs(2);
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 /// Longest operation id: it comes back in every message.
 const ID_BYTES: usize = 256;
 /// Longest reason that fits into a close frame.
@@ -111,7 +111,7 @@ fn origin_allowed(headers: &HeaderMap, listed: &[String]) -> bool {
 /// A message from the client.
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum Said {
+enum ClientMessage {
     ConnectionInit {
         #[serde(default)]
         payload: Option<Map<String, Data>>,
@@ -136,7 +136,7 @@ enum Said {
     ConnectionTerminate {},
 }
 
-impl Said {
+impl ClientMessage {
     /// The operation to start, and the word for its answers.
     fn operation(self) -> Result<(String, Raw, &'static str), Self> {
         match self {
@@ -237,18 +237,18 @@ async fn part(mut socket: WebSocket, why: Option<(u16, String)>) {
         }
         while let Some(Ok(_)) = socket.recv().await {}
     };
-    let _ = timeout(FAREWELL, goodbye).await;
+    let _ = timeout(SHUTDOWN_GRACE, goodbye).await;
 }
 
 /// Waits for `connection_init`, and gives the credential in it.
 async fn initialised(socket: &mut WebSocket) -> Result<Option<String>, End> {
     loop {
         match heard(socket.recv().await)? {
-            None | Some(Said::Pong {} | Said::Complete { .. }) => {}
-            Some(Said::Ping { payload }) => say(socket, pong(payload)).await?,
-            Some(Said::Subscribe { .. } | Said::Start { .. }) => return Err(UNAUTHORIZED),
-            Some(Said::ConnectionTerminate {}) => return Err(DONE),
-            Some(Said::ConnectionInit { payload }) => return credential(payload.unwrap_or_default()),
+            None | Some(ClientMessage::Pong {} | ClientMessage::Complete { .. }) => {}
+            Some(ClientMessage::Ping { payload }) => say(socket, pong(payload)).await?,
+            Some(ClientMessage::Subscribe { .. } | ClientMessage::Start { .. }) => return Err(UNAUTHORIZED),
+            Some(ClientMessage::ConnectionTerminate {}) => return Err(DONE),
+            Some(ClientMessage::ConnectionInit { payload }) => return credential(payload.unwrap_or_default()),
         }
     }
 }
@@ -270,7 +270,7 @@ fn credential(payload: Map<String, Data>) -> Result<Option<String>, End> {
 }
 
 /// What a frame says; nothing if it belongs to the WebSocket itself.
-fn heard(frame: Option<Result<Message, axum::Error>>) -> Result<Option<Said>, End> {
+fn heard(frame: Option<Result<Message, axum::Error>>) -> Result<Option<ClientMessage>, End> {
     match frame {
         None | Some(Ok(Message::Close(_))) => Err(End::Gone),
         Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(None),
@@ -281,7 +281,7 @@ fn heard(frame: Option<Result<Message, axum::Error>>) -> Result<Option<Said>, En
 }
 
 async fn say(socket: &mut WebSocket, text: String) -> Result<(), End> {
-    match timeout(QUIET * 3, socket.send(Message::Text(text.into()))).await {
+    match timeout(PING_INTERVAL * 3, socket.send(Message::Text(text.into()))).await {
         Ok(Ok(())) => Ok(()),
         _ => Err(End::Gone),
     }
@@ -301,7 +301,7 @@ struct Session {
     runs: u64,
     sender: mpsc::Sender<Due>,
     due: mpsc::Receiver<Due>,
-    /// Told when the queue has been full for too long.
+    /// KycAnswerBody when the queue has been full for too long.
     slow: Arc<Notify>,
     cursor: Option<String>,
 }
@@ -337,8 +337,8 @@ impl Session {
                             return Err(FORBIDDEN);
                         }
                         match last_heard.elapsed() {
-                            quiet if quiet > QUIET * 3 => Err(End::Gone),
-                            quiet if quiet > QUIET && !asked => {
+                            quiet if quiet > PING_INTERVAL * 3 => Err(End::Gone),
+                            quiet if quiet > PING_INTERVAL && !asked => {
                                 asked = true;
                                 socket.send(Message::Ping(Vec::new().into())).await.map_err(|_| End::Gone)
                             }
@@ -360,16 +360,16 @@ impl Session {
         (end, self.cursor.take())
     }
 
-    async fn hear(&mut self, socket: &mut WebSocket, said: Said) -> Result<(), End> {
+    async fn hear(&mut self, socket: &mut WebSocket, said: ClientMessage) -> Result<(), End> {
         let (id, raw, word) = match said.operation() {
             Ok(operation) => operation,
-            Err(Said::Ping { payload }) => return say(socket, pong(payload)).await,
-            Err(Said::Complete { id }) => {
+            Err(ClientMessage::Ping { payload }) => return say(socket, pong(payload)).await,
+            Err(ClientMessage::Complete { id }) => {
                 self.running.remove(id.as_str());
                 return Ok(());
             }
-            Err(Said::ConnectionInit { .. }) => return Err(SECOND_INIT),
-            Err(Said::ConnectionTerminate {}) => return Err(DONE),
+            Err(ClientMessage::ConnectionInit { .. }) => return Err(SECOND_INIT),
+            Err(ClientMessage::ConnectionTerminate {}) => return Err(DONE),
             Err(_) => return Ok(()),
         };
         if id.is_empty() || id.len() > ID_BYTES {

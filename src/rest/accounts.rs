@@ -5,7 +5,7 @@ use super::{
     body::Body,
     described::{Description, Field},
     forms,
-    list::{Asked, Links, Parameters},
+    list::{Links, ListRequest, Parameters},
     users::{self as people, UserBody},
 };
 use axum::{
@@ -16,7 +16,7 @@ use axum::{
 };
 use domain::{
     Actor, Refusal,
-    accounts::{self, AccountUpdate, JointMember, NewAccount, Profile, ProfilePatch, Titled, options},
+    accounts::{self, AccountWithOwners, JointMember, OpenAccount, Profile, ProfilePatch, UpdateAccount, options},
     app::App,
     compliance::registration,
     kernel::{command, ids},
@@ -136,7 +136,7 @@ fn joint_member_of_joint_account() -> Value {
 }
 
 async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Id(id): Id, body: Body) -> Result<Response> {
-    let new = parse(ids::parse(Kind::User, &id), &body).map_err(|error| command::unreadable::<NewAccount>(&actor, error))?;
+    let new = parse(ids::parse(Kind::User, &id), &body).map_err(|error| command::unreadable::<OpenAccount>(&actor, error))?;
     let opened = accounts::open(&app, &actor, key, new).await.map_err(|error| Problem::calling(error, name))?;
     let account = &opened.value;
     let created = Created {
@@ -151,7 +151,7 @@ async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader
 
 async fn read(State(app): State<App>, actor: Caller, Id(id): Id) -> Result<Json<AccountBody>> {
     let id = ids::parse(Kind::Account, &id);
-    let found = accounts::look_up(&app, &actor, id).await?.ok_or_else(|| Refusal::not_found("id"))?;
+    let found = accounts::get_audited(&app, &actor, id).await?.ok_or_else(|| Refusal::not_found("id"))?;
     Ok(Json(AccountBody::of(&app, &actor, found)?))
 }
 
@@ -162,14 +162,14 @@ async fn list(
     links: Links,
     Query(parameters): Query<Parameters>,
 ) -> Result<Json<Value>> {
-    let asked = Asked::read(&actor, &parameters)?;
+    let asked = ListRequest::read(&actor, &parameters)?;
     let user = users::find(&app.db.read, &actor, ids::parse(Kind::User, &id)).await?.ok_or_else(|| Refusal::not_found("user_id"))?;
     let of_hers = async |id| {
         let found = accounts::find(&app.db.read, &actor, id).await?;
         Ok(found.is_some_and(|found| accounts::owners(&found).any(|owner| owner == user.id)))
     };
     let page = asked.page(Kind::Account, "account", of_hers).await?;
-    let slice = accounts::look_through(&app, &actor, user.id, &page).await?;
+    let slice = accounts::list_audited(&app, &actor, user.id, &page).await?;
     let mut data = Vec::with_capacity(slice.rows.len());
     for titled in &slice.rows {
         data.push(json!(AccountBody::of(&app, &actor, titled.clone())?));
@@ -179,7 +179,7 @@ async fn list(
 
 async fn update(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Id(id): Id, body: Body) -> Result<Response> {
     let update =
-        parse_update(ids::parse(Kind::Account, &id), &body).map_err(|error| command::unreadable::<AccountUpdate>(&actor, error))?;
+        parse_update(ids::parse(Kind::Account, &id), &body).map_err(|error| command::unreadable::<UpdateAccount>(&actor, error))?;
     let updated = accounts::update(&app, &actor, key, update).await.map_err(|error| Problem::calling(error, name))?;
     let account = &updated.value;
     let body = Updated {
@@ -212,9 +212,9 @@ fn joint_member(body: &Body) -> domain::Result<Option<JointMember>> {
     Ok(Some(JointMember::New(Box::new(person))))
 }
 
-fn parse(user_id: Uuid, body: &Body) -> domain::Result<NewAccount> {
+fn parse(user_id: Uuid, body: &Body) -> domain::Result<OpenAccount> {
     body.fits(FIELDS)?;
-    Ok(NewAccount {
+    Ok(OpenAccount {
         user_id,
         ownership: body.text("ownership")?,
         kind: body.text("account_type")?,
@@ -237,9 +237,9 @@ fn parse(user_id: Uuid, body: &Body) -> domain::Result<NewAccount> {
     })
 }
 
-fn parse_update(account_id: Uuid, body: &Body) -> domain::Result<AccountUpdate> {
+fn parse_update(account_id: Uuid, body: &Body) -> domain::Result<UpdateAccount> {
     body.fits(CHANGES)?;
-    Ok(AccountUpdate {
+    Ok(UpdateAccount {
         account_id,
         ownership: body.optional_text("ownership")?,
         kind: body.optional_text("account_type")?,
@@ -266,7 +266,7 @@ fn parse_update(account_id: Uuid, body: &Body) -> domain::Result<AccountUpdate> 
 #[derive(Serialize, ToSchema)]
 #[schema(as = AccountCreated)]
 struct Created {
-    /// Whose it is.
+    /// The owner.
     user_id: Uuid,
     /// Opaque identifier.
     id: Uuid,
@@ -286,7 +286,7 @@ struct Created {
 struct Updated {
     /// Opaque identifier.
     id: Uuid,
-    /// Whose it is.
+    /// The owner.
     user_id: Uuid,
     /// What people call it by, four letters and five digits.
     account_number: String,
@@ -330,8 +330,8 @@ struct AccountBody {
 }
 
 impl AccountBody {
-    fn of(app: &App, actor: &Actor, Titled { account, owner, joint_member }: Titled) -> domain::Result<Self> {
-        let profile = actor.is_no_other_than(account.user_id).then(|| Profile::of(&account));
+    fn of(app: &App, actor: &Actor, AccountWithOwners { account, owner, joint_member }: AccountWithOwners) -> domain::Result<Self> {
+        let profile = actor.may_see_personal_data_of(account.user_id).then(|| Profile::of(&account));
         let told = |answer: fn(&Profile) -> &String| profile.as_ref().map(answer).cloned();
         let person = |person: Option<registration::Registered>| person.map(|person| UserBody::of(app, person.user, person.kyc)).transpose();
         Ok(Self {

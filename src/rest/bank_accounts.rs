@@ -5,7 +5,7 @@ use super::{
     body::Body,
     described::{Description, Field},
     forms,
-    list::{Asked, Links, Parameters},
+    list::{Links, ListRequest, Parameters},
 };
 use axum::{
     Json,
@@ -16,7 +16,7 @@ use axum::{
 use domain::{
     Refusal,
     app::App,
-    funding::bank_accounts::{self, BankAccountUpdate, NewBankAccount, Removal},
+    funding::bank_accounts::{self, LinkBankAccount, RemoveBankAccount, UpdateBankAccount},
     kernel::{command, ids},
     people::users,
 };
@@ -52,7 +52,7 @@ const FIELDS: &[Field] = &[
 ];
 
 async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Id(id): Id, body: Body) -> Result<Response> {
-    let new = parse(ids::parse(Kind::User, &id), &body).map_err(|error| command::unreadable::<NewBankAccount>(&actor, error))?;
+    let new = parse(ids::parse(Kind::User, &id), &body).map_err(|error| command::unreadable::<LinkBankAccount>(&actor, error))?;
     let linked = bank_accounts::link(&app, &actor, key, new).await?;
     let created = BankAccountBody::of(&app, &linked.value)?;
     Ok(answer(&linked, &created))
@@ -65,10 +65,10 @@ async fn list(
     links: Links,
     Query(parameters): Query<Parameters>,
 ) -> Result<Json<Value>> {
-    let asked = Asked::read(&actor, &parameters)?;
+    let asked = ListRequest::read(&actor, &parameters)?;
     let user = users::find(&app.db.read, &actor, ids::parse(Kind::User, &id)).await?.ok_or_else(|| Refusal::not_found("user_id"))?;
     let page = asked.page(Kind::BankAccount, "bank account", async |id| bank_accounts::is_place(&app.db.read, &user, id).await).await?;
-    let slice = bank_accounts::look_through(&app, &actor, user.id, &page).await?;
+    let slice = bank_accounts::list_audited(&app, &actor, user.id, &page).await?;
     let mut data = Vec::with_capacity(slice.rows.len());
     for bank_account in &slice.rows {
         data.push(json!(BankAccountBody::of(&app, bank_account)?));
@@ -78,13 +78,13 @@ async fn list(
 
 async fn read(State(app): State<App>, actor: Caller, Id(id): Id) -> Result<Json<BankAccountBody>> {
     let id = ids::parse(Kind::BankAccount, &id);
-    let found = bank_accounts::look_up(&app, &actor, id).await?.ok_or_else(|| Refusal::not_found("id"))?;
+    let found = bank_accounts::get_audited(&app, &actor, id).await?.ok_or_else(|| Refusal::not_found("id"))?;
     Ok(Json(BankAccountBody::of(&app, &found)?))
 }
 
 async fn update(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Id(id): Id, body: Body) -> Result<Response> {
     let update =
-        parse_update(ids::parse(Kind::BankAccount, &id), &body).map_err(|error| command::unreadable::<BankAccountUpdate>(&actor, error))?;
+        parse_update(ids::parse(Kind::BankAccount, &id), &body).map_err(|error| command::unreadable::<UpdateBankAccount>(&actor, error))?;
     let updated = bank_accounts::update(&app, &actor, key, update).await?;
     let bank_account = &updated.value;
     let body = Updated {
@@ -97,22 +97,22 @@ async fn update(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader
 }
 
 async fn remove(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Id(id): Id) -> Result<Response> {
-    let removal = Removal { bank_account_id: ids::parse(Kind::BankAccount, &id) };
+    let removal = RemoveBankAccount { bank_account_id: ids::parse(Kind::BankAccount, &id) };
     let removed = bank_accounts::remove(&app, &actor, key, removal).await?;
     Ok(answer(&removed, &Removed { id: removed.value.id, object: "bank_account", deleted: true }))
 }
 
-fn parse_update(bank_account_id: Uuid, body: &Body) -> domain::Result<BankAccountUpdate> {
+fn parse_update(bank_account_id: Uuid, body: &Body) -> domain::Result<UpdateBankAccount> {
     body.fits(CHANGES)?;
-    Ok(BankAccountUpdate {
+    Ok(UpdateBankAccount {
         bank_account_id,
         nickname: body.optional_text("bank_account_nickname")?,
         is_default: body.optional_flag("default")?,
     })
 }
 
-fn parse(user_id: Uuid, body: &Body) -> domain::Result<NewBankAccount> {
-    Ok(NewBankAccount {
+fn parse(user_id: Uuid, body: &Body) -> domain::Result<LinkBankAccount> {
+    Ok(LinkBankAccount {
         user_id,
         number: body.text("bank_account_number")?,
         routing_number: body.text("bank_routing_number")?,
@@ -126,7 +126,7 @@ fn parse(user_id: Uuid, body: &Body) -> domain::Result<NewBankAccount> {
 struct BankAccountBody {
     /// Opaque identifier.
     id: Uuid,
-    /// Whose it is.
+    /// The owner.
     user_id: Uuid,
     /// Account number in full.
     bank_account_number: String,
@@ -144,7 +144,7 @@ struct BankAccountBody {
 struct Updated {
     /// Opaque identifier.
     id: Uuid,
-    /// Whose it is.
+    /// The owner.
     user_id: Uuid,
     /// Whether money moves here when nothing else is said.
     default: bool,

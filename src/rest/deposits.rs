@@ -5,7 +5,7 @@ use super::{
     body::Body,
     described::{Description, Field},
     forms,
-    list::{Asked, Links, Parameters},
+    list::{Links, ListRequest, Parameters},
 };
 use axum::{
     Json,
@@ -19,7 +19,7 @@ use domain::{
     app::App,
     funding::{
         bank_accounts,
-        transfers::{self, DepositFilter, NewDeposit},
+        transfers::{self, CreateDeposit, DepositFilter},
     },
     kernel::{command, ids},
 };
@@ -53,15 +53,15 @@ const FILTERS: &[Field] = &[
 ];
 
 async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, body: Body) -> Result<Response> {
-    let new = parse(&body).map_err(|error| command::unreadable::<NewDeposit>(&actor, error))?;
+    let new = parse(&body).map_err(|error| command::unreadable::<CreateDeposit>(&actor, error))?;
     let deposited = transfers::deposit(&app, &actor, key, new).await?;
     let deposit = &deposited.value;
     Ok(answer(&deposited, &Created { id: deposit.id, account_id: deposit.account_id, status: deposit.status }))
 }
 
-fn parse(body: &Body) -> domain::Result<NewDeposit> {
+fn parse(body: &Body) -> domain::Result<CreateDeposit> {
     body.only(FIELDS)?;
-    Ok(NewDeposit {
+    Ok(CreateDeposit {
         account_id: body.id("account_id", Kind::Account)?,
         bank_account_id: body.id("bank_account_id", Kind::BankAccount)?,
         amount: body.amount("amount")?,
@@ -76,7 +76,7 @@ async fn read(State(app): State<App>, actor: Caller, Id(id): Id) -> Result<Json<
 }
 
 async fn list(State(app): State<App>, actor: Caller, links: Links, Query(parameters): Query<Parameters>) -> Result<Json<Value>> {
-    let asked = Asked::read(&actor, &parameters)?;
+    let asked = ListRequest::read(&actor, &parameters)?;
     let status = parameters.get("status").map_or("all", String::as_str);
     let mut filter = DepositFilter { status: None, account_id: None };
     if status != "all" {

@@ -10,7 +10,7 @@ use axum::{Json, extract::State, http::StatusCode, response::Response, routing::
 use domain::{
     Actor, Error, Refusal,
     app::App,
-    compliance::kyc::{self, Answering, Correction, Given, Named, Patch, PatchedAddress, Start, questions},
+    compliance::kyc::{self, AnswerQuestions, Correction, Given, Named, Patch, PatchedAddress, Start, questions},
     kernel::command::{self, Answer},
 };
 use entity::kyc::{Model, Outcome};
@@ -108,16 +108,16 @@ async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader
     told(&app, &actor, StatusCode::CREATED, &started)
 }
 
-async fn read(State(app): State<App>, actor: Caller, Id(token): Id) -> Result<Json<Told>> {
-    let check = kyc::look_up(&app, &actor, &token).await?.ok_or_else(|| Refusal::not_found("token"))?;
-    Ok(Json(Told::of(&app, &actor, StatusCode::OK, &check)?))
+async fn read(State(app): State<App>, actor: Caller, Id(token): Id) -> Result<Json<KycAnswerBody>> {
+    let check = kyc::get_audited(&app, &actor, &token).await?.ok_or_else(|| Refusal::not_found("token"))?;
+    Ok(Json(KycAnswerBody::of(&app, &actor, StatusCode::OK, &check)?))
 }
 
 async fn amend(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Id(token): Id, body: Body) -> Result<Response> {
     let check = Named::Token(token);
-    let changed = match parse(&body).map_err(|error| command::unreadable::<Answering>(&actor, error))? {
+    let changed = match parse(&body).map_err(|error| command::unreadable::<AnswerQuestions>(&actor, error))? {
         (Some(answers), Patch { first_name, last_name, .. }) => {
-            kyc::answer(&app, &actor, key, Answering { check, answers, first_name, last_name }).await?
+            kyc::answer(&app, &actor, key, AnswerQuestions { check, answers, first_name, last_name }).await?
         }
         (None, patch) => kyc::correct(&app, &actor, key, Correction { check, patch }).await?,
     };
@@ -125,7 +125,7 @@ async fn amend(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader,
 }
 
 fn told(app: &App, actor: &Actor, status: StatusCode, check: &Answer<Model>) -> Result<Response> {
-    let mut response = answer(check, &Told::of(app, actor, status, &check.value)?);
+    let mut response = answer(check, &KycAnswerBody::of(app, actor, status, &check.value)?);
     *response.status_mut() = status;
     Ok(response)
 }
@@ -171,7 +171,7 @@ fn parse(body: &Body) -> domain::Result<(Option<Vec<Given>>, Patch)> {
 /// A check as documented: what it came to, or what is missing yet.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Told {
+enum KycAnswerBody {
     Settled(Settled),
     Unsettled(Unsettled),
 }
@@ -257,13 +257,13 @@ struct Slot {
 #[schema(as = KycPrompts)]
 struct Prompts {
     /// What the answers are given to.
-    answers: Asked,
+    answers: QuestionBody,
 }
 
 /// The questions of an identity check.
 #[derive(Serialize, ToSchema)]
 #[schema(as = KycAsked)]
-struct Asked {
+struct QuestionBody {
     /// Five of them.
     questions: Vec<Question>,
 }
@@ -291,7 +291,7 @@ struct Choice {
     answer: String,
 }
 
-impl Told {
+impl KycAnswerBody {
     fn of(app: &App, actor: &Actor, status: StatusCode, check: &Model) -> domain::Result<Self> {
         let token = check.token.clone();
         if !actor.may_see_results() {
@@ -328,7 +328,7 @@ impl Unsettled {
             answers: prompt.answers.into_iter().map(|(id, answer)| Choice { id, answer }).collect(),
         };
         let questions = prompts.into_iter().map(question).collect();
-        Self { token, required: [wanted], optional: [], prompts: Prompts { answers: Asked { questions } } }
+        Self { token, required: [wanted], optional: [], prompts: Prompts { answers: QuestionBody { questions } } }
     }
 }
 

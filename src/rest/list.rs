@@ -22,18 +22,18 @@ use uuid::Uuid;
 pub type Parameters = HashMap<String, String>;
 
 /// What a list was asked for.
-pub struct Asked {
+pub struct ListRequest {
     pub limit: u64,
     pub starting_after: Option<String>,
     pub ending_before: Option<String>,
     pub order: Order,
 }
 
-impl Asked {
+impl ListRequest {
     /// Reads the parameters that every list takes, for whoever may read: `limit` from 0 to 100, 25 when left out; `order`; one
     /// cursor at most.
     pub fn read(actor: &Actor, parameters: &Parameters) -> Result<Self> {
-        actor.whose(Scope::Read)?;
+        actor.access_scope(Scope::Read)?;
         Self::parse(parameters).map_err(Problem::in_query)
     }
 
@@ -126,7 +126,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Links {
 }
 
 impl Links {
-    fn link(&self, asked: &Asked, own: &[(&str, &str)], cursor: &str, id: Uuid) -> String {
+    fn link(&self, asked: &ListRequest, own: &[(&str, &str)], cursor: &str, id: Uuid) -> String {
         let own: String = own.iter().map(|(name, value)| format!("&{name}={value}")).collect();
         format!("{}?limit={}&order={}{own}&{cursor}={id}", self.path, asked.limit, asked.order_name())
     }

@@ -148,7 +148,7 @@ fn own_schemas() -> Map<String, Value> {
         ("Error", wrapped(error)),
         ("RateLimited", wrapped(json!({ "type": "array", "items": limited }))),
         ("Pagination", pagination),
-        ("Trouble", trouble),
+        ("WellnessError", trouble),
     ]
     .into_iter()
     .chain(codes)
@@ -182,7 +182,7 @@ fn responses() -> Map<String, Value> {
         (name.to_owned(), response)
     };
     let brokerage = PROBLEMS.map(|one| problem(one, if one.0 == "429" { "RateLimited" } else { "Error" }));
-    brokerage.into_iter().chain(TROUBLES.map(|one| problem(one, "Trouble"))).collect()
+    brokerage.into_iter().chain(TROUBLES.map(|one| problem(one, "WellnessError"))).collect()
 }
 
 /// The same of the wellness API.
@@ -195,7 +195,7 @@ const TROUBLES: [(&str, &str, &str); 10] = [
     ("415", "NotJson", "The content type of the body is not `application/json`."),
     ("422", "TroubledRequest", "Something is missing, malformed, or refused by the state of things."),
     ("429", "TooOften", "Too many requests in this hour."),
-    ("500", "Trouble", "Something went wrong on our side."),
+    ("500", "WellnessError", "Something went wrong on our side."),
     ("503", "NotNow", "Something that this needs cannot be had right now."),
 ];
 

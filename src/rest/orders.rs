@@ -5,7 +5,7 @@ use super::{
     body::Body,
     described::{Description, Field},
     forms,
-    list::{Asked, Links, Parameters},
+    list::{Links, ListRequest, Parameters},
 };
 use axum::{
     Json,
@@ -20,7 +20,7 @@ use domain::{
     kernel::{command, ids},
     trading::{
         instruments,
-        orders::{self, Cancellation, NewOrder},
+        orders::{self, CancelOrder, PlaceOrder},
     },
 };
 use entity::{
@@ -59,13 +59,13 @@ const FIELDS: &[Field] = &[
 const FILTERS: &[Field] = &[Field::choice("status", "Which orders; open ones when left out.", &["open", "closed", "all"]).optional()];
 
 async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, body: Body) -> Result<Response> {
-    let new = parse(&body).map_err(|error| command::unreadable::<NewOrder>(&actor, error))?;
+    let new = parse(&body).map_err(|error| command::unreadable::<PlaceOrder>(&actor, error))?;
     let placed = orders::place(&app, &actor, key, new).await?;
     let instrument = instruments::of_order(&app.db.read, &placed.value).await?;
     Ok(answer(&placed, &Placed::of(&placed.value, &instrument)))
 }
 
-fn parse(body: &Body) -> domain::Result<NewOrder> {
+fn parse(body: &Body) -> domain::Result<PlaceOrder> {
     body.only(FIELDS)?;
     let symbol = body.verbatim("symbol")?;
     let quantity = body.amount("quantity")?;
@@ -83,7 +83,7 @@ fn parse(body: &Body) -> domain::Result<NewOrder> {
         body.without(field, "does not belong to a market order")?;
     }
     let account_id = body.optional_id("account_id", Kind::Account)?;
-    Ok(NewOrder { account_id, symbol, side, quantity, kind })
+    Ok(PlaceOrder { account_id, symbol, side, quantity, kind })
 }
 
 async fn read(State(app): State<App>, actor: Caller, Id(id): Id) -> Result<Json<OrderBody>> {
@@ -94,13 +94,13 @@ async fn read(State(app): State<App>, actor: Caller, Id(id): Id) -> Result<Json<
 }
 
 async fn cancel(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Id(id): Id) -> Result<Response> {
-    let cancellation = Cancellation { order_id: ids::parse(Kind::Order, &id) };
+    let cancellation = CancelOrder { order_id: ids::parse(Kind::Order, &id) };
     let canceled = orders::cancel(&app, &actor, key, cancellation).await?;
     Ok(answer(&canceled, &TakenBack { id: canceled.value.id, object: "order", canceled: true }))
 }
 
 async fn list(State(app): State<App>, actor: Caller, links: Links, Query(parameters): Query<Parameters>) -> Result<Json<Value>> {
-    let asked = Asked::read(&actor, &parameters)?;
+    let asked = ListRequest::read(&actor, &parameters)?;
     let status = parameters.get("status").map_or("open", String::as_str);
     let states = match status {
         "open" => vec![Status::Accepted, Status::New, Status::PartiallyFilled],

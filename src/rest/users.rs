@@ -5,7 +5,7 @@ use super::{
     body::Body,
     described::{Description, Field},
     forms,
-    list::{Asked, Links, Parameters},
+    list::{Links, ListRequest, Parameters},
 };
 use axum::{
     Json,
@@ -20,7 +20,7 @@ use domain::{
     kernel::{command, ids},
     people::{
         applicants::{self, NewAddress, NewUser},
-        user_changes::{AddressChange, Change, UserChange},
+        user_changes::{AddressChange, Change, UpdateUser},
         users,
     },
 };
@@ -125,16 +125,16 @@ pub fn parse(body: &Body) -> domain::Result<NewUser> {
 }
 
 async fn update(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Id(id): Id, body: Body) -> Result<Response> {
-    let change = parse_change(ids::parse(Kind::User, &id), &body).map_err(|error| command::unreadable::<UserChange>(&actor, error))?;
+    let change = parse_change(ids::parse(Kind::User, &id), &body).map_err(|error| command::unreadable::<UpdateUser>(&actor, error))?;
     let updated = registration::update(&app, &actor, key, change).await?;
     let Registered { user, kyc } = updated.value.clone();
     let body = UserBody::of(&app, user, kyc)?;
     Ok(answer(&updated, &body))
 }
 
-fn parse_change(user_id: Uuid, body: &Body) -> domain::Result<UserChange> {
+fn parse_change(user_id: Uuid, body: &Body) -> domain::Result<UpdateUser> {
     body.fits(CHANGES)?;
-    Ok(UserChange {
+    Ok(UpdateUser {
         user_id,
         first_name: body.optional_text("first_name")?,
         last_name: body.optional_text("last_name")?,
@@ -168,14 +168,14 @@ struct Created {
 
 async fn read(State(app): State<App>, actor: Caller, Id(id): Id) -> Result<Json<UserBody>> {
     let id = ids::parse(Kind::User, &id);
-    let found = registration::look_up(&app, &actor, id).await?.ok_or_else(|| Refusal::not_found("id"))?;
+    let found = registration::get_audited(&app, &actor, id).await?.ok_or_else(|| Refusal::not_found("id"))?;
     Ok(Json(UserBody::of(&app, found.user, found.kyc)?))
 }
 
 async fn list(State(app): State<App>, actor: Caller, links: Links, Query(parameters): Query<Parameters>) -> Result<Json<Value>> {
-    let asked = Asked::read(&actor, &parameters)?;
+    let asked = ListRequest::read(&actor, &parameters)?;
     let page = asked.page(Kind::User, "user", async |id| Ok(users::find(&app.db.read, &actor, id).await?.is_some())).await?;
-    let slice = registration::look_through(&app, &actor, &page).await?;
+    let slice = registration::list_audited(&app, &actor, &page).await?;
     let mut data = Vec::with_capacity(slice.rows.len());
     for Registered { user, kyc } in &slice.rows {
         data.push(json!(UserBody::of(&app, user.clone(), kyc.clone())?));

@@ -49,18 +49,18 @@ pub fn is_wellness(path: &str) -> bool {
 }
 
 /// What the handlers answer with.
-type Result<T, E = Trouble> = std::result::Result<T, E>;
+type Result<T, E = WellnessError> = std::result::Result<T, E>;
 
 /// A fault on its way out, in the shape of this API.
-pub struct Trouble(Fault);
+pub struct WellnessError(Fault);
 
-impl<E: Into<Fault>> From<E> for Trouble {
+impl<E: Into<Fault>> From<E> for WellnessError {
     fn from(error: E) -> Self {
         Self(error.into())
     }
 }
 
-impl IntoResponse for Trouble {
+impl IntoResponse for WellnessError {
     fn into_response(self) -> Response {
         let (status, code) = self.0.wellness();
         let detail = self.0.detail(documented);
@@ -112,7 +112,7 @@ pub fn refused_by_form(status: StatusCode, message: &str) -> Response {
 struct Form(Body);
 
 impl<S: Send + Sync> FromRequest<S> for Form {
-    type Rejection = Trouble;
+    type Rejection = WellnessError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self> {
         Ok(Self(Body::read_or_empty(request, state).await?))

@@ -5,7 +5,7 @@ use chrono::{DateTime, Duration, Utc};
 use domain::{
     Error,
     kernel::{
-        events::{Fact, Happening},
+        events::{EventBuilder, EventType},
         ledger::{self, Entry, OpenHold},
         sequencer,
     },
@@ -224,7 +224,7 @@ impl Case<'_> {
                 Act::Release { .. } | Act::Reverse { .. } => {}
             }
         }
-        let mut fact = Fact::new(app.ids, test.partner.id, None, self.now);
+        let mut fact = EventBuilder::new(app.ids, test.partner.id, None, self.now);
         let cause = fact.id;
         let tx = app.db.write().await.unwrap();
         let written = entry.write(&tx, app.ids, &mut fact).await;
@@ -241,7 +241,7 @@ impl Case<'_> {
         if !accepted {
             return;
         }
-        fact.record_first(&tx, Happening::TradeSettled, purpose, json!({})).await.unwrap();
+        fact.record_first(&tx, EventType::TradeSettled, purpose, json!({})).await.unwrap();
         if dropped {
             return;
         }
@@ -341,11 +341,11 @@ on_both! {
             let tx = app.app.db.write().await.unwrap();
             let mut entry = Entry::default();
             entry.reverse(&written);
-            let mut fact = Fact::new(app.app.ids, app.partner.id, None, domain::kernel::clock::system_now());
+            let mut fact = EventBuilder::new(app.app.ids, app.partner.id, None, domain::kernel::clock::system_now());
             let outcome = entry.write(&tx, app.app.ids, &mut fact).await;
             if turn == 1 {
                 assert!(outcome.unwrap());
-                fact.record_first(&tx, Happening::TradeSettled, app.app.ids.next(Kind::Order), json!({})).await.unwrap();
+                fact.record_first(&tx, EventType::TradeSettled, app.app.ids.next(Kind::Order), json!({})).await.unwrap();
                 tx.commit().await.unwrap();
             } else {
                 assert!(matches!(outcome, Err(Error::Database(_))), "{outcome:?}");
@@ -370,7 +370,7 @@ on_both! {
             let partner_id = house.partner_id;
             async move {
                 let tx = app.db.write().await.unwrap();
-                let mut fact = Fact::new(app.ids, partner_id, None, domain::kernel::clock::system_now());
+                let mut fact = EventBuilder::new(app.ids, partner_id, None, domain::kernel::clock::system_now());
                 let outcome = entry.write(&tx, app.ids, &mut fact).await;
                 if matches!(outcome, Ok(true)) { tx.commit().await.unwrap() }
                 outcome
@@ -416,11 +416,11 @@ async fn a_movement(test: &TestApp) -> ledger_transfer::Model {
     let (owner, house_id) = (app.ids.next(Kind::Account), test.partner.id);
     let house = ledger::account(&tx, app.ids, house_id, house_id, LedgerKind::BankFbo, "USD").await.unwrap();
     let payable = ledger::account(&tx, app.ids, house_id, house_id, LedgerKind::ClearingPayable, "USD").await.unwrap();
-    let mut fact = Fact::new(app.ids, test.partner.id, None, domain::kernel::clock::system_now());
+    let mut fact = EventBuilder::new(app.ids, test.partner.id, None, domain::kernel::clock::system_now());
     let (cause, mut entry) = (fact.id, Entry::default());
     entry.post(&house, &payable, 700);
     assert!(entry.write(&tx, app.ids, &mut fact).await.unwrap());
-    fact.record_first(&tx, Happening::TradeSettled, owner, json!({})).await.unwrap();
+    fact.record_first(&tx, EventType::TradeSettled, owner, json!({})).await.unwrap();
     tx.commit().await.unwrap();
     ledger_transfer::Entity::find().filter(ledger_transfer::Column::CauseId.eq(cause)).one(&app.db.read).await.unwrap().unwrap()
 }

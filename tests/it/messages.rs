@@ -102,12 +102,12 @@ fn is_empty(message: &message::Model) -> bool {
 }
 
 /// What a gateway was told: its headers of interest, and the body.
-type Told = Arc<Mutex<Vec<(Value, String)>>>;
+type KycAnswerBody = Arc<Mutex<Vec<(Value, String)>>>;
 
 /// A gateway that answers with these statuses one after another, then with 200, and what it was told.
-async fn gateway(statuses: &[u16]) -> (String, Told) {
+async fn gateway(statuses: &[u16]) -> (String, KycAnswerBody) {
     async fn take(
-        State((told, statuses)): State<(Told, Arc<Mutex<Vec<u16>>>)>,
+        State((told, statuses)): State<(KycAnswerBody, Arc<Mutex<Vec<u16>>>)>,
         headers: HeaderMap,
         body: String,
     ) -> (StatusCode, [(&'static str, &'static str); 1]) {
@@ -118,7 +118,7 @@ async fn gateway(statuses: &[u16]) -> (String, Told) {
         let status = if statuses.is_empty() { 200 } else { statuses.remove(0) };
         (StatusCode::from_u16(status).unwrap(), [("location", "/elsewhere")])
     }
-    let told = Told::default();
+    let told = KycAnswerBody::default();
     let state = (told.clone(), Arc::new(Mutex::new(statuses.to_vec())));
     let router = Router::new().route("/send", on_post(take)).route("/elsewhere", on_post(take).get(take)).with_state(state);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -4,10 +4,10 @@ use crate::{
     Actor, Refusal, Result, Scope,
     delivery::messages::{self, NewMessage},
     kernel::{
-        actor::Whose,
+        actor::AccessScope,
         app::App,
         clock,
-        command::{self, Answer, Command, Desk},
+        command::{self, Answer, Command, CommandContext},
         db::WriteTransaction,
         idempotency::Key,
         pages::{Page, Slice},
@@ -52,7 +52,7 @@ pub async fn invite(app: &App, actor: &Actor, key: Option<Key>, new: NewInvitati
 impl Command for NewInvitation {
     const NAME: &'static str = "invitation.create";
     const SCOPE: Scope = Scope::Manage;
-    type Done = invitation::Model;
+    type Output = invitation::Model;
 
     fn check(&self, _: Mode) -> Result<()> {
         applicants::valid("email", Email::parse(&self.email))?;
@@ -65,14 +65,14 @@ impl Command for NewInvitation {
         }
     }
 
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<invitation::Model> {
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<invitation::Model> {
         if let Some(user_id) = self.user_id {
-            users::within(desk.tx, desk.whose, user_id).await?.ok_or_else(|| Refusal::not_found("userId"))?;
+            users::within(ctx.tx, ctx.access_scope, user_id).await?.ok_or_else(|| Refusal::not_found("userId"))?;
         }
         let now = clock::system_now();
         let invitation = invitation::Model {
-            id: desk.app.ids.unguessable(Kind::Invitation)?,
-            partner_id: desk.partner.id,
+            id: ctx.app.ids.unguessable(Kind::Invitation)?,
+            partner_id: ctx.partner.id,
             email: applicants::valid("email", Email::parse(&self.email))?.folded(),
             user_id: self.user_id,
             company_name: self.company_name.as_deref().map(tidy),
@@ -82,7 +82,7 @@ impl Command for NewInvitation {
             accepted_at: None,
             revoked_at: None,
         };
-        invitation::ActiveModel::from(invitation.clone()).reset_all().insert(desk.tx).await?;
+        invitation::ActiveModel::from(invitation.clone()).reset_all().insert(ctx.tx).await?;
         let from = invitation.company_name.as_deref().map(|name| format!(" by {name}")).unwrap_or_default();
         let mail = NewMessage {
             user_id: invitation.user_id,
@@ -93,7 +93,7 @@ impl Command for NewInvitation {
             text: format!("You are invited{from} to sign up with this address. Your invitation: {}", invitation.id),
             send_by: Some(invitation.expires_at),
         };
-        messages::post(desk.app, desk.tx, desk.partner, mail).await?;
+        messages::post(ctx.app, ctx.tx, ctx.partner, mail).await?;
         Ok(invitation)
     }
 
@@ -116,17 +116,17 @@ pub async fn revoke(app: &App, actor: &Actor, revocation: Revocation) -> Result<
 impl Command for Revocation {
     const NAME: &'static str = "invitation.revoke";
     const SCOPE: Scope = Scope::Manage;
-    type Done = invitation::Model;
+    type Output = invitation::Model;
 
     fn check(&self, _: Mode) -> Result<()> {
         Ok(())
     }
 
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<invitation::Model> {
-        let found = held(desk.tx, desk.whose, self.invitation_id).await?;
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<invitation::Model> {
+        let found = held(ctx.tx, ctx.access_scope, self.invitation_id).await?;
         let mut row: invitation::ActiveModel = found.filter(is_open).ok_or_else(|| Refusal::not_found("invitationId"))?.into();
         row.revoked_at = Set(Some(clock::system_now()));
-        Ok(row.update(desk.tx).await?)
+        Ok(row.update(ctx.tx).await?)
     }
 
     fn object(done: &invitation::Model) -> Uuid {
@@ -139,21 +139,21 @@ pub fn is_open(invitation: &invitation::Model) -> bool {
     invitation.accepted_at.is_none() && invitation.revoked_at.is_none() && invitation.expires_at > clock::system_now()
 }
 
-async fn held(tx: &WriteTransaction, whose: Whose, id: Uuid) -> Result<Option<invitation::Model>> {
-    let select = invitation::Entity::find_by_id(id).filter(invitation::Column::PartnerId.eq(whose.partner_id));
+async fn held(tx: &WriteTransaction, access_scope: AccessScope, id: Uuid) -> Result<Option<invitation::Model>> {
+    let select = invitation::Entity::find_by_id(id).filter(invitation::Column::PartnerId.eq(access_scope.partner_id));
     Ok(select.lock(LockType::NoKeyUpdate).one(tx).await?)
 }
 
 /// Accepts an open invitation for this e-mail address; refused when it is bound to another.
-pub async fn accept(desk: &Desk<'_>, id: Uuid, email: &Email) -> Result<invitation::Model> {
-    let found = held(desk.tx, desk.whose, id).await?.filter(is_open).ok_or_else(|| Refusal::not_found("invitationId"))?;
+pub async fn accept(ctx: &CommandContext<'_>, id: Uuid, email: &Email) -> Result<invitation::Model> {
+    let found = held(ctx.tx, ctx.access_scope, id).await?.filter(is_open).ok_or_else(|| Refusal::not_found("invitationId"))?;
     if found.email != email.folded() {
         let text = "This invitation belongs to a different email.";
         return Err(Refusal::new(crate::Code::InvitationForAnother, "invitationId", text).into());
     }
     let mut row: invitation::ActiveModel = found.into();
     row.accepted_at = Set(Some(clock::system_now()));
-    Ok(row.update(desk.tx).await?)
+    Ok(row.update(ctx.tx).await?)
 }
 
 /// The open invitation with this id, for whoever holds the id: it cannot be guessed, and was mailed.

@@ -163,7 +163,7 @@ pub struct Cache {
     validity: Mutex<HashMap<Uuid, Remembered<Validity>>>,
 }
 
-const MOST: usize = 10_000;
+const MAX_CACHED: usize = 10_000;
 
 impl Cache {
     fn get(&self, rights: &Rights, verifier: &[u8; 32]) -> Option<PartnerKey> {
@@ -174,7 +174,7 @@ impl Cache {
 
     fn put(&self, verifier: [u8; 32], key: KnownKey) {
         let mut cache = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        if cache.len() >= MOST {
+        if cache.len() >= MAX_CACHED {
             cache.clear();
         }
         cache.insert(verifier, key);
@@ -187,7 +187,7 @@ impl Cache {
 
     fn remember_validity(&self, key_id: Uuid, valid: Remembered<Validity>) {
         let mut validity = self.validity.lock().unwrap_or_else(PoisonError::into_inner);
-        if validity.len() >= MOST {
+        if validity.len() >= MAX_CACHED {
             validity.clear();
         }
         validity.insert(key_id, valid);

@@ -8,10 +8,10 @@ use super::{
 use crate::{
     Actor, Checks, Code, Error, Refusal, Result, Scope,
     kernel::{
-        actor::{Caller, Whose},
+        actor::{AccessScope, Caller},
         app::App,
         audit_log, clock,
-        command::{self, Command, Desk},
+        command::{self, Command, CommandContext},
         limits,
         secrets::Secret,
         throttle,
@@ -70,7 +70,7 @@ pub async fn sign_up(app: &App, actor: &Actor, new: NewSignUp) -> Result<(user::
     checks.note(new.identity.check(caller.mode));
     checks.done()?;
     let email = email()?;
-    if find(&app.db.read, caller.whose.partner_id, &email.folded()).await?.is_some() {
+    if find(&app.db.read, caller.access_scope.partner_id, &email.folded()).await?.is_some() {
         return Err(taken());
     }
     let password = app.feature::<Pool>().hash(new.password).await?;
@@ -87,37 +87,37 @@ fn taken() -> Error {
 impl Command for SignUp {
     const NAME: &'static str = "user.sign_up";
     const SCOPE: Scope = Scope::Start;
-    type Done = SignedUp;
+    type Output = SignedUp;
 
     fn check(&self, _: Mode) -> Result<()> {
         Ok(())
     }
 
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<SignedUp> {
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<SignedUp> {
         let email = applicants::valid("email", Email::parse(&self.email))?;
         let invitation = match self.invitation_id {
-            Some(id) => Some(invitations::accept(desk, id, &email).await?),
+            Some(id) => Some(invitations::accept(ctx, id, &email).await?),
             None => None,
         };
         let invitation_id = invitation.as_ref().map(|invitation| invitation.id);
         let user = match invitation.and_then(|invitation| invitation.user_id) {
-            Some(user_id) => profiles::came_by(desk, user_id, invitation_id).await?,
-            None => profiles::begin(desk, &email, &self.identity, invitation_id).await?,
+            Some(user_id) => profiles::attach_invitation(ctx, user_id, invitation_id).await?,
+            None => profiles::begin(ctx, &email, &self.identity, invitation_id).await?,
         };
         let row = login::Model {
             user_id: user.id,
-            partner_id: desk.partner.id,
+            partner_id: ctx.partner.id,
             email: email.folded(),
             password: self.password.clone(),
             version: 1,
             disabled_at: None,
             created_at: clock::system_now(),
         };
-        let login = login::ActiveModel::from(row).reset_all().insert(desk.tx).await.map_err(|error| match error.sql_err() {
+        let login = login::ActiveModel::from(row).reset_all().insert(ctx.tx).await.map_err(|error| match error.sql_err() {
             Some(SqlErr::UniqueConstraintViolation(_)) => taken(),
             _ => error.into(),
         })?;
-        let session = sessions::begin(desk, user.id, false).await?;
+        let session = sessions::begin(ctx, user.id, false).await?;
         Ok(SignedUp { user, session, version: login.version })
     }
 
@@ -134,7 +134,7 @@ async fn find(connection: &impl ConnectionTrait, partner_id: Uuid, email: &str) 
 /// The sign-in with this e-mail address, for whoever starts there.
 pub async fn of_email(app: &App, caller: Caller, email: &str) -> Result<Option<login::Model>> {
     let Ok(email) = Email::parse(email.trim()) else { return Ok(None) };
-    let found = find(&app.db.read, caller.whose.partner_id, &email.folded()).await?;
+    let found = find(&app.db.read, caller.access_scope.partner_id, &email.folded()).await?;
     Ok(found.filter(|login| login.disabled_at.is_none()))
 }
 
@@ -154,7 +154,7 @@ pub async fn sign_in(app: &App, actor: &Actor, email: &str, password: Secret<Str
     let caller = partners::starting(app, actor).await?;
     limits::by_address(app, limits::ANONYMOUS_SIGN_IN, actor.personal_address()).await?;
     let folded = email.trim().to_lowercase();
-    let subjects = throttle::password(app, caller.whose.partner_id, &folded, actor.personal_address());
+    let subjects = throttle::password(app, caller.access_scope.partner_id, &folded, actor.personal_address());
     let login = of_email(app, caller, &folded).await?;
     let right = is_right(app, &subjects, password, login.as_ref().map(|login| login.password.clone())).await?;
     let Some(login) = login.filter(|_| right) else {
@@ -187,16 +187,16 @@ async fn begin(app: &App, caller: Caller, request_id: Uuid, login: &login::Model
 impl Command for SignIn {
     const NAME: &'static str = "session.begin";
     const SCOPE: Scope = Scope::Start;
-    type Done = session::Model;
+    type Output = session::Model;
 
     fn check(&self, _: Mode) -> Result<()> {
         Ok(())
     }
 
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<session::Model> {
-        let login = login::Entity::find_by_id(self.user_id).lock(LockType::NoKeyUpdate).one(desk.tx).await?;
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<session::Model> {
+        let login = login::Entity::find_by_id(self.user_id).lock(LockType::NoKeyUpdate).one(ctx.tx).await?;
         login.filter(|login| login.version == self.version && login.disabled_at.is_none()).ok_or_else(Refusal::invalid_credentials)?;
-        sessions::begin(desk, self.user_id, self.two_factor).await
+        sessions::begin(ctx, self.user_id, self.two_factor).await
     }
 
     fn object(done: &session::Model) -> Uuid {
@@ -238,20 +238,20 @@ impl Change {
 impl Command for Change {
     const NAME: &'static str = "login.change";
     const SCOPE: Scope = Scope::Manage;
-    type Done = user::Model;
+    type Output = user::Model;
 
     fn check(&self, _: Mode) -> Result<()> {
         Ok(())
     }
 
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<user::Model> {
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<user::Model> {
         let user_id = self.user_id();
         let found = login::Entity::find_by_id(user_id)
-            .filter(login::Column::PartnerId.eq(desk.partner.id))
+            .filter(login::Column::PartnerId.eq(ctx.partner.id))
             .lock(LockType::NoKeyUpdate)
-            .one(desk.tx)
+            .one(ctx.tx)
             .await?;
-        let login = found.filter(|login| desk.whose.covers(login.user_id)).ok_or_else(|| Refusal::not_found("userId"))?;
+        let login = found.filter(|login| ctx.access_scope.covers(login.user_id)).ok_or_else(|| Refusal::not_found("userId"))?;
         let next = login.version + 1;
         let was = login.version;
         let mut row: login::ActiveModel = login.into();
@@ -262,21 +262,21 @@ impl Command for Change {
                     return Err(Refusal::invalid_credentials().into());
                 }
                 if let Some(verifier) = recovery {
-                    use_up(desk.tx, user_id, verifier).await?;
+                    use_up(ctx.tx, user_id, verifier).await?;
                 }
                 row.password = Set(hash.clone());
             }
             Self::SecondFactor { .. } => {
-                second_factor::Entity::delete_by_id(user_id).exec(desk.tx).await?;
+                second_factor::Entity::delete_by_id(user_id).exec(ctx.tx).await?;
             }
             Self::Enabled { enabled: true, .. } => row.disabled_at = Set(None),
             Self::Enabled { enabled: false, .. } => row.disabled_at = Set(Some(clock::system_now())),
         }
-        row.update(desk.tx).await?;
+        row.update(ctx.tx).await?;
         // A token that was mailed before is worth nothing after.
-        recovery::Entity::delete_by_id(user_id).exec(desk.tx).await?;
-        sessions::cut_all(desk.tx, user_id).await?;
-        users::within(desk.tx, desk.whose, user_id).await?.ok_or_else(|| Error::broken("a login is nobody's"))
+        recovery::Entity::delete_by_id(user_id).exec(ctx.tx).await?;
+        sessions::cut_all(ctx.tx, user_id).await?;
+        users::within(ctx.tx, ctx.access_scope, user_id).await?.ok_or_else(|| Error::broken("a login is nobody's"))
     }
 
     fn object(done: &user::Model) -> Uuid {
@@ -331,7 +331,7 @@ pub async fn change_password(app: &App, actor: &Actor, present: Secret<String>, 
     let password = Change::Password { user_id: user.user_id, hash, version: Some(login.version), recovery: None };
     change(app, caller, actor.request_id, password).await?;
     let login = login::Model { version: login.version + 1, ..login };
-    let starting = Caller { whose: Whose::all_of(user.partner_id), ..caller };
+    let starting = Caller { access_scope: AccessScope::all_of(user.partner_id), ..caller };
     begin(app, starting, actor.request_id, &login, true).await
 }
 

@@ -3,10 +3,10 @@
 use crate::{
     Actor, Code, Error, Refusal, Result, Scope, Who,
     kernel::{
-        actor::{Caller, Whose},
+        actor::{AccessScope, Caller},
         app::App,
         clock,
-        events::{Fact, Happening},
+        events::{EventBuilder, EventType},
         heads, scheduler, secrets,
     },
     people::person,
@@ -59,8 +59,8 @@ pub async fn named(app: &App, name: &str, mode: Mode) -> Result<partner::Model> 
     let partner = partner::ActiveModel::from(row).reset_all().insert(&tx).await?;
     app.vault.first_key_for(&tx, partner.id).await?;
     heads::begin(&tx, &app.vault.head_key(), partner.id).await?;
-    Fact::new(app.ids, partner.id, None, partner.created_at)
-        .record_first(&tx, Happening::PartnerCreated, partner.id, json!({ "id": partner.id, "mode": partner.mode }))
+    EventBuilder::new(app.ids, partner.id, None, partner.created_at)
+        .record_first(&tx, EventType::PartnerCreated, partner.id, json!({ "id": partner.id, "mode": partner.mode }))
         .await?;
     tx.commit().await?;
     app.vault.ready_for(&app.db, partner.id).await?;
@@ -73,14 +73,14 @@ pub async fn named(app: &App, name: &str, mode: Mode) -> Result<partner::Model> 
 pub async fn starting(app: &App, actor: &Actor) -> Result<Caller> {
     match &actor.who {
         Who::Partner(_) => actor.caller(Scope::Start),
-        Who::User(user) => Ok(Caller { whose: Whose::all_of(user.partner_id), ..user.caller() }),
+        Who::User(user) => Ok(Caller { access_scope: AccessScope::all_of(user.partner_id), ..user.caller() }),
         Who::Nobody => {
             let select = partner::Entity::find().filter(partner::Column::Name.eq(app.feature::<Settings>().default_partner.as_str()));
             let partner =
                 select.one(&app.db.read).await?.ok_or(Error::Unavailable("Nobody can sign up or in here without a partner's key."))?;
             app.vault.ready_for(&app.db, partner.id).await?;
-            let whose = Whose::all_of(partner.id);
-            Ok(Caller { whose, mode: partner.mode, principal_id: partner.id, claimant_id: Uuid::nil() })
+            let access_scope = AccessScope::all_of(partner.id);
+            Ok(Caller { access_scope, mode: partner.mode, principal_id: partner.id, claimant_id: Uuid::nil() })
         }
     }
 }

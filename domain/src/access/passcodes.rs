@@ -8,7 +8,7 @@ use crate::{
         actor::SignedInUser,
         app::App,
         audit_log, clock,
-        command::{self, Command, Desk},
+        command::{self, Command, CommandContext},
         secrets::{self, Place},
     },
     people::person::{self, Phone},
@@ -32,10 +32,10 @@ use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 /// How long a passcode is good, and how many guesses it takes.
-const GOOD: Duration = Duration::minutes(5);
+const PASSCODE_TTL: Duration = Duration::minutes(5);
 const GUESSES: i32 = 5;
 /// How long the next one waits, and how many go to one person and to one phone in an hour.
-const PAUSE: Duration = Duration::seconds(30);
+const RESEND_INTERVAL: Duration = Duration::seconds(30);
 const AN_HOUR: u64 = 5;
 
 /// How many characters a hash code has.
@@ -80,7 +80,7 @@ pub fn own(actor: &Actor, user_id: Uuid) -> Result<SignedInUser> {
 impl Command for Send {
     const NAME: &'static str = "passcode.send";
     const SCOPE: Scope = Scope::Start;
-    type Done = Sent;
+    type Output = Sent;
 
     fn check(&self, _: Mode) -> Result<()> {
         match &self.phone {
@@ -89,13 +89,13 @@ impl Command for Send {
         }
     }
 
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<Sent> {
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<Sent> {
         let user_id = self.session.user_id;
         // Passcodes for one person or one phone at the same moment are sent one after the other, so that they are counted right.
-        clock::locked(desk.tx, desk.partner.id).await?;
-        let present = second_factors::row(desk.tx, user_id).await?;
+        clock::locked(ctx.tx, ctx.partner.id).await?;
+        let present = second_factors::row(ctx.tx, user_id).await?;
         let verified = match &present {
-            Some(row) => second_factors::verified_phone(desk.app, row)?,
+            Some(row) => second_factors::verified_phone(ctx.app, row)?,
             None => None,
         };
         let phone = match (&self.phone, verified) {
@@ -111,35 +111,35 @@ impl Command for Send {
             }
             (None, Some(verified)) => verified.reveal().clone(),
         };
-        let phone_index = desk.app.vault.blind_index(second_factors::PHONE, desk.partner.id, &phone);
+        let phone_index = ctx.app.vault.blind_index(second_factors::PHONE, ctx.partner.id, &phone);
         let new = self.phone.is_some();
-        not_too_often(desk, user_id, new.then_some(&phone_index)).await?;
+        not_too_often(ctx, user_id, new.then_some(&phone_index)).await?;
         let now = clock::system_now();
         passcode::Entity::update_many()
             .col_expr(Column::UsedAt, Expr::value(now))
             .filter(Column::UserId.eq(user_id))
             .filter(Column::UsedAt.is_null())
-            .exec(desk.tx)
+            .exec(ctx.tx)
             .await?;
-        let id = desk.app.ids.next(Kind::Passcode);
+        let id = ctx.app.ids.next(Kind::Passcode);
         let code = six_digits()?;
-        let expires_at = now + GOOD;
-        let place = Place { column: PHONE, row: id, partner: desk.partner.id };
+        let expires_at = now + PASSCODE_TTL;
+        let place = Place { column: PHONE, row: id, partner: ctx.partner.id };
         let row = passcode::Model {
             id,
-            partner_id: desk.partner.id,
+            partner_id: ctx.partner.id,
             user_id,
             hash_code: secrets::random_base62(HASH_CODE)?,
-            phone: desk.app.vault.seal(place, phone.as_bytes())?,
+            phone: ctx.app.vault.seal(place, phone.as_bytes())?,
             phone_index,
-            mac: mac(desk.app, id, &code),
+            mac: mac(ctx.app, id, &code),
             attempts: 0,
             sent_at: now,
             expires_at,
             used_at: None,
         };
         let sent = Sent { passcode_id: id, hash_code: row.hash_code.clone(), phone_last4: person::last4(&phone) };
-        passcode::ActiveModel::from(row).reset_all().insert(desk.tx).await?;
+        passcode::ActiveModel::from(row).reset_all().insert(ctx.tx).await?;
         let message = NewMessage {
             user_id: Some(user_id),
             channel: Channel::Sms,
@@ -149,7 +149,7 @@ impl Command for Send {
             text: format!("Your passcode is {code}. It is good for five minutes. Nobody will ask you for it."),
             send_by: Some(expires_at),
         };
-        messages::post(desk.app, desk.tx, desk.partner, message).await?;
+        messages::post(ctx.app, ctx.tx, ctx.partner, message).await?;
         Ok(sent)
     }
 
@@ -184,23 +184,23 @@ fn mac(app: &App, id: Uuid, code: &str) -> Vec<u8> {
 }
 
 /// What others have sent to a phone counts for a number that is new to her; her own verified one nobody can use up.
-async fn not_too_often(desk: &Desk<'_>, user_id: Uuid, new_phone: Option<&Vec<u8>>) -> Result<()> {
-    let (now, connection) = (clock::system_now(), desk.tx);
+async fn not_too_often(ctx: &CommandContext<'_>, user_id: Uuid, new_phone: Option<&Vec<u8>>) -> Result<()> {
+    let (now, connection) = (clock::system_now(), ctx.tx);
     let to_her = Column::UserId.eq(user_id);
     let to_the_phone = match new_phone {
-        Some(phone) => Column::PartnerId.eq(desk.partner.id).and(Column::PhoneIndex.eq(phone.clone())),
+        Some(phone) => Column::PartnerId.eq(ctx.partner.id).and(Column::PhoneIndex.eq(phone.clone())),
         None => to_her.clone(),
     };
     let newest = passcode::Entity::find().filter(any![to_her.clone(), to_the_phone.clone()]).order_by_desc(Column::SentAt).limit(1);
-    if let Some(newest) = newest.one(connection).await?.filter(|newest| newest.sent_at + PAUSE > now) {
-        return Err(too_many(newest.sent_at + PAUSE - now));
+    if let Some(newest) = newest.one(connection).await?.filter(|newest| newest.sent_at + RESEND_INTERVAL > now) {
+        return Err(too_many(newest.sent_at + RESEND_INTERVAL - now));
     }
     for subject in [to_her, to_the_phone] {
         let an_hour_ago = now - Duration::hours(1);
         let sent = passcode::Entity::find().filter(subject).filter(Column::SentAt.gt(an_hour_ago));
         let oldest = sent.clone().order_by_asc(Column::SentAt).limit(1).one(connection).await?;
         if sent.count(connection).await? >= AN_HOUR {
-            return Err(too_many(oldest.map_or(PAUSE, |oldest| oldest.sent_at - an_hour_ago)));
+            return Err(too_many(oldest.map_or(RESEND_INTERVAL, |oldest| oldest.sent_at - an_hour_ago)));
         }
     }
     Ok(())
@@ -272,31 +272,31 @@ async fn count_guess(app: &App, id: Uuid) -> Result<bool> {
 impl Command for Verify {
     const NAME: &'static str = "passcode.verify";
     const SCOPE: Scope = Scope::Start;
-    type Done = Uuid;
+    type Output = Uuid;
 
     fn check(&self, _: Mode) -> Result<()> {
         Ok(())
     }
 
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<Uuid> {
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<Uuid> {
         let used = passcode::Entity::update_many()
             .col_expr(Column::UsedAt, Expr::value(clock::system_now()))
             .filter(Column::Id.eq(self.passcode))
             .filter(Column::UsedAt.is_null())
-            .exec(desk.tx)
+            .exec(ctx.tx)
             .await?;
-        let passcode = passcode::Entity::find_by_id(self.passcode).one(desk.tx).await?.filter(|_| used.rows_affected == 1);
+        let passcode = passcode::Entity::find_by_id(self.passcode).one(ctx.tx).await?.filter(|_| used.rows_affected == 1);
         let passcode = passcode.ok_or_else(used_up)?;
-        let present = second_factors::held(desk, self.user).await?;
+        let present = second_factors::held(ctx, self.user).await?;
         if present.phone_verified_at.is_none() {
             // An authenticator app may have been set up since the passcode was sent.
             second_factors::must_have_passed(self.passed, Some(&present))?;
-            verify_phone(desk, present, &passcode).await?;
+            verify_phone(ctx, present, &passcode).await?;
         } else if present.phone_index.as_ref() != Some(&passcode.phone_index) {
             // Another number has been verified since the passcode was sent.
             return Err(used_up().into());
         }
-        sessions::pass_second_factor(desk.tx, self.session).await?;
+        sessions::pass_second_factor(ctx.tx, self.session).await?;
         Ok(self.passcode)
     }
 
@@ -305,19 +305,19 @@ impl Command for Verify {
     }
 }
 
-async fn verify_phone(desk: &Desk<'_>, present: second_factor::Model, passcode: &passcode::Model) -> Result<()> {
+async fn verify_phone(ctx: &CommandContext<'_>, present: second_factor::Model, passcode: &passcode::Model) -> Result<()> {
     let taken = || Error::from(Refusal::new(Code::PhoneTaken, "", "Phone number already has be taken."));
-    if second_factors::is_taken(desk, present.user_id, &passcode.phone_index).await? {
+    if second_factors::is_taken(ctx, present.user_id, &passcode.phone_index).await? {
         return Err(taken());
     }
-    let (user_id, partner) = (present.user_id, desk.partner.id);
-    let phone = desk.app.vault.open_text(Place { column: PHONE, row: passcode.id, partner }, &passcode.phone)?;
+    let (user_id, partner) = (present.user_id, ctx.partner.id);
+    let phone = ctx.app.vault.open_text(Place { column: PHONE, row: passcode.id, partner }, &passcode.phone)?;
     let place = Place { column: second_factors::PHONE, row: user_id, partner };
     let mut row: second_factor::ActiveModel = present.into();
-    row.phone = Set(Some(desk.app.vault.seal(place, phone.reveal().as_bytes())?));
+    row.phone = Set(Some(ctx.app.vault.seal(place, phone.reveal().as_bytes())?));
     row.phone_index = Set(Some(passcode.phone_index.clone()));
     row.phone_verified_at = Set(Some(clock::system_now()));
-    match row.update(desk.tx).await {
+    match row.update(ctx.tx).await {
         Ok(_) => Ok(()),
         Err(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => Err(taken()),
         Err(error) => Err(error.into()),

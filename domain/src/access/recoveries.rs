@@ -9,10 +9,10 @@ use crate::{
     Actor, Error, Result, Scope,
     delivery::messages::{self, NewMessage},
     kernel::{
-        actor::{Caller, Whose},
+        actor::{AccessScope, Caller},
         app::App,
         clock,
-        command::{self, Command, Desk},
+        command::{self, Command, CommandContext},
         limits,
         secrets::{self, Secret},
     },
@@ -30,7 +30,7 @@ use serde::Serialize;
 use uuid::{Builder, Uuid};
 
 /// How long a token is good for.
-const GOOD: Duration = Duration::hours(1);
+const RECOVERY_TTL: Duration = Duration::hours(1);
 
 #[derive(Serialize)]
 struct Recovery {
@@ -66,7 +66,7 @@ pub async fn request(app: &App, actor: &Actor, email: &str) -> Result<()> {
 /// Executes the same statements whether or not someone signs in with this address.
 async fn send(app: &App, caller: Caller, request_id: Uuid, email: &str) -> Result<()> {
     let Ok(email) = Email::parse(email.trim()) else { return Ok(()) };
-    let subject = [caller.whose.partner_id.as_bytes(), email.folded().as_bytes()].concat();
+    let subject = [caller.access_scope.partner_id.as_bytes(), email.folded().as_bytes()].concat();
     match limits::spend(app, limits::RECOVERY, &subject).await {
         // Whoever asks is not told that someone else has asked so often.
         Err(Error::TooMany { .. }) => return Ok(()),
@@ -85,17 +85,17 @@ fn verifier(app: &App, token: Uuid) -> Vec<u8> {
 impl Command for Recovery {
     const NAME: &'static str = "password.recover";
     const SCOPE: Scope = Scope::Start;
-    type Done = Uuid;
+    type Output = Uuid;
 
     fn check(&self, _: Mode) -> Result<()> {
         Ok(())
     }
 
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<Uuid> {
-        let expires_at = clock::system_now() + GOOD;
-        let user_id = self.user_id.unwrap_or_else(|| desk.app.ids.next(Kind::User));
-        recovery::Entity::delete_by_id(user_id).exec(desk.tx).await?;
-        keep(desk, user_id, verifier(desk.app, self.token), expires_at).await?;
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<Uuid> {
+        let expires_at = clock::system_now() + RECOVERY_TTL;
+        let user_id = self.user_id.unwrap_or_else(|| ctx.app.ids.next(Kind::User));
+        recovery::Entity::delete_by_id(user_id).exec(ctx.tx).await?;
+        keep(ctx, user_id, verifier(ctx.app, self.token), expires_at).await?;
         let mail = NewMessage {
             user_id: self.user_id,
             channel: Channel::Mail,
@@ -106,10 +106,10 @@ impl Command for Recovery {
             send_by: Some(expires_at),
         };
         match self.user_id {
-            Some(_) => messages::post(desk.app, desk.tx, desk.partner, mail).await.map(|_| ())?,
-            None => messages::withhold(desk.app, desk.tx, desk.partner, mail).await?,
+            Some(_) => messages::post(ctx.app, ctx.tx, ctx.partner, mail).await.map(|_| ())?,
+            None => messages::withhold(ctx.app, ctx.tx, ctx.partner, mail).await?,
         }
-        Ok(self.user_id.unwrap_or(desk.partner.id))
+        Ok(self.user_id.unwrap_or(ctx.partner.id))
     }
 
     fn object(done: &Uuid) -> Uuid {
@@ -118,11 +118,11 @@ impl Command for Recovery {
 }
 
 /// Keeps what verifies a token of someone who signs in; nothing for an id that no one signs in by.
-async fn keep(desk: &Desk<'_>, user_id: Uuid, verifier: Vec<u8>, expires_at: DateTime<Utc>) -> Result<()> {
+async fn keep(ctx: &CommandContext<'_>, user_id: Uuid, verifier: Vec<u8>, expires_at: DateTime<Utc>) -> Result<()> {
     let text = "INSERT INTO recovery (user_id, partner_id, verifier, expires_at) \
         SELECT user_id, partner_id, $2, $3 FROM login WHERE user_id = $1";
     let values = [user_id.into(), verifier.into(), expires_at.into()];
-    desk.tx.execute_raw(Statement::from_sql_and_values(desk.tx.get_database_backend(), text, values)).await?;
+    ctx.tx.execute_raw(Statement::from_sql_and_values(ctx.tx.get_database_backend(), text, values)).await?;
     Ok(())
 }
 
@@ -138,8 +138,8 @@ pub async fn reset(app: &App, actor: &Actor, token: &str, password: Secret<Strin
     let found = found.ok_or_else(logins::worthless_recovery)?;
     let partner = clock::partner(&app.db.read, found.partner_id).await?;
     let hash = app.feature::<Pool>().hash(password).await?;
-    let whose = Whose { partner_id: partner.id, user_id: Some(found.user_id) };
-    let caller = Caller { whose, mode: partner.mode, principal_id: found.user_id, claimant_id: found.user_id };
+    let access_scope = AccessScope { partner_id: partner.id, user_id: Some(found.user_id) };
+    let caller = Caller { access_scope, mode: partner.mode, principal_id: found.user_id, claimant_id: found.user_id };
     let change = Change::Password { user_id: found.user_id, hash, version: None, recovery: Some(verifier) };
     logins::change(app, caller, actor.request_id, change).await?;
     logins::forgive(app, found.user_id, actor.personal_address()).await

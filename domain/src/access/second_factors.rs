@@ -4,7 +4,7 @@ use crate::{
     Error, Result,
     kernel::{
         app::App,
-        command::Desk,
+        command::CommandContext,
         secrets::{Place, Secret},
     },
     people::person,
@@ -71,10 +71,10 @@ pub fn must_have_passed(passed: bool, present: Option<&second_factor::Model>) ->
 }
 
 /// A person's row to set factors up in, held by this transaction.
-pub async fn held(desk: &Desk<'_>, user_id: Uuid) -> Result<second_factor::Model> {
+pub async fn held(ctx: &CommandContext<'_>, user_id: Uuid) -> Result<second_factor::Model> {
     let row = second_factor::ActiveModel {
         user_id: Set(user_id),
-        partner_id: Set(desk.partner.id),
+        partner_id: Set(ctx.partner.id),
         phone: Set(None),
         phone_index: Set(None),
         phone_verified_at: Set(None),
@@ -83,18 +83,18 @@ pub async fn held(desk: &Desk<'_>, user_id: Uuid) -> Result<second_factor::Model
         totp_step: Set(0),
     };
     let insert = second_factor::Entity::insert(row).on_conflict(OnConflict::column(Column::UserId).do_nothing().to_owned());
-    insert.exec_without_returning(desk.tx).await?;
-    let select = second_factor::Entity::find_by_id(user_id).filter(Column::PartnerId.eq(desk.partner.id)).lock(LockType::NoKeyUpdate);
-    select.one(desk.tx).await?.ok_or_else(|| Error::broken("a second factor is gone"))
+    insert.exec_without_returning(ctx.tx).await?;
+    let select = second_factor::Entity::find_by_id(user_id).filter(Column::PartnerId.eq(ctx.partner.id)).lock(LockType::NoKeyUpdate);
+    select.one(ctx.tx).await?.ok_or_else(|| Error::broken("a second factor is gone"))
 }
 
 /// Whether another person of the partner has verified this phone number.
-pub async fn is_taken(desk: &Desk<'_>, user_id: Uuid, phone_index: &[u8]) -> Result<bool> {
+pub async fn is_taken(ctx: &CommandContext<'_>, user_id: Uuid, phone_index: &[u8]) -> Result<bool> {
     let found = second_factor::Entity::find()
-        .filter(Column::PartnerId.eq(desk.partner.id))
+        .filter(Column::PartnerId.eq(ctx.partner.id))
         .filter(Column::PhoneIndex.eq(phone_index.to_vec()))
         .filter(Column::UserId.ne(user_id))
-        .one(desk.tx)
+        .one(ctx.tx)
         .await?;
     Ok(found.is_some())
 }

@@ -7,7 +7,7 @@ use crate::{
         actor::SignedInUser,
         app::{App, Feature},
         clock,
-        command::{self, Command, Desk},
+        command::{self, Command, CommandContext},
         db::WriteTransaction,
         rights::{Remembered, Rights},
         secrets::Secret,
@@ -33,7 +33,7 @@ use std::{
 use uuid::Uuid;
 
 /// The longest a session goes on, however often it is renewed.
-const LONGEST: Duration = Duration::days(30);
+const MAX_SESSION: Duration = Duration::days(30);
 
 /// The tokens of one session, shown to who signed in and to nobody else.
 #[derive(Clone, Debug)]
@@ -48,22 +48,22 @@ pub struct Issued {
 }
 
 /// Begins a session of a person who has proved her password.
-pub async fn begin(desk: &Desk<'_>, user_id: Uuid, two_factor: bool) -> Result<session::Model> {
+pub async fn begin(ctx: &CommandContext<'_>, user_id: Uuid, two_factor: bool) -> Result<session::Model> {
     let now = clock::system_now();
     let session = session::Model {
-        id: desk.app.ids.next(Kind::Session),
-        partner_id: desk.partner.id,
+        id: ctx.app.ids.next(Kind::Session),
+        partner_id: ctx.partner.id,
         user_id,
         refresh_token: tokens::new_id()?,
         successor_token: None,
         successor_at: None,
         two_factor_at: two_factor.then_some(now),
         began_at: now,
-        ends_at: now + LONGEST,
+        ends_at: now + MAX_SESSION,
         signed_out_at: None,
         cut_at: None,
     };
-    session::ActiveModel::from(session.clone()).reset_all().insert(desk.tx).await?;
+    session::ActiveModel::from(session.clone()).reset_all().insert(ctx.tx).await?;
     Ok(session)
 }
 
@@ -138,10 +138,10 @@ async fn shown(app: &App, token: &str) -> Result<(Claims, SignedInUser)> {
 }
 
 /// Ends a session because one of its refresh tokens was used after its successor.
-async fn cut(desk: &Desk<'_>, session: session::Model) -> Result<Presented> {
+async fn cut(ctx: &CommandContext<'_>, session: session::Model) -> Result<Presented> {
     let mut row: session::ActiveModel = session.into();
     row.cut_at = Set(Some(clock::system_now()));
-    Ok(Presented::Replayed(row.update(desk.tx).await?.id))
+    Ok(Presented::Replayed(row.update(ctx.tx).await?.id))
 }
 
 /// Tells the log about it; the caller is not told why.
@@ -169,28 +169,28 @@ impl Presented {
 impl Command for Renew {
     const NAME: &'static str = "session.renew";
     const SCOPE: Scope = Scope::Start;
-    type Done = Presented;
+    type Output = Presented;
 
     fn check(&self, _: Mode) -> Result<()> {
         Ok(())
     }
 
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<Presented> {
-        let (session, _) = open(desk.tx, self.session_id, self.version).await?;
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<Presented> {
+        let (session, _) = open(ctx.tx, self.session_id, self.version).await?;
         let mut row: session::ActiveModel = session.clone().into();
         if session.successor_token.as_deref() == Some(self.token_id.as_str()) {
             row.refresh_token = Set(self.token_id.clone());
             row.successor_token = Set(None);
             row.successor_at = Set(None);
         } else if session.refresh_token != self.token_id {
-            return cut(desk, session).await;
+            return cut(ctx, session).await;
         }
         let replaced = row.successor_token.as_ref().is_some();
         if self.renewal == Renewal::Both && !replaced {
             row.successor_token = Set(Some(tokens::new_id()?));
             row.successor_at = Set(Some(clock::system_now()));
         }
-        let session = if row.is_changed() { row.update(desk.tx).await? } else { session };
+        let session = if row.is_changed() { row.update(ctx.tx).await? } else { session };
         Ok(Presented::Good(Box::new(session)))
     }
 
@@ -243,20 +243,20 @@ pub async fn sign_out(app: &App, actor: &Actor, token: &str) -> Result<()> {
 impl Command for SignOut {
     const NAME: &'static str = "session.sign_out";
     const SCOPE: Scope = Scope::Start;
-    type Done = Presented;
+    type Output = Presented;
 
     fn check(&self, _: Mode) -> Result<()> {
         Ok(())
     }
 
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<Presented> {
-        let (session, _) = open(desk.tx, self.session_id, self.version).await?;
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<Presented> {
+        let (session, _) = open(ctx.tx, self.session_id, self.version).await?;
         if session.refresh_token != self.token_id && session.successor_token.as_deref() != Some(self.token_id.as_str()) {
-            return cut(desk, session).await;
+            return cut(ctx, session).await;
         }
         let mut row: session::ActiveModel = session.into();
         row.signed_out_at = Set(Some(clock::system_now()));
-        Ok(Presented::Good(Box::new(row.update(desk.tx).await?)))
+        Ok(Presented::Good(Box::new(row.update(ctx.tx).await?)))
     }
 
     fn object(done: &Presented) -> Uuid {
@@ -303,7 +303,7 @@ pub async fn forget_old(connection: &impl ConnectionTrait) -> Result<u64> {
 
 /// What is known of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Known {
+struct CachedSession {
     user_id: Uuid,
     partner_id: Uuid,
     mode: Mode,
@@ -314,20 +314,20 @@ struct Known {
 
 /// Sessions looked up a moment ago, so that a token costs one look-up a second.
 #[derive(Debug, Default)]
-pub struct Cache(Mutex<HashMap<Uuid, Remembered<Known>>>);
+pub struct Cache(Mutex<HashMap<Uuid, Remembered<CachedSession>>>);
 
-const MOST: usize = 10_000;
+const MAX_CACHED: usize = 10_000;
 
 impl Cache {
-    fn get(&self, rights: &Rights, session_id: Uuid) -> Option<Known> {
+    fn get(&self, rights: &Rights, session_id: Uuid) -> Option<CachedSession> {
         let cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = cache.get(&session_id)?.get(rights, |known| vec![session_id, known.user_id])?;
         (known.ends_at > clock::system_now()).then_some(*known)
     }
 
-    fn put(&self, session_id: Uuid, known: Remembered<Known>) {
+    fn put(&self, session_id: Uuid, known: Remembered<CachedSession>) {
         let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if cache.len() >= MOST {
+        if cache.len() >= MAX_CACHED {
             cache.clear();
         }
         cache.insert(session_id, known);
@@ -350,7 +350,7 @@ pub async fn authenticate(app: &App, token: &str) -> Result<Who> {
 async fn bearer_of(app: &App, claims: &Claims) -> Result<SignedInUser> {
     let known = match app.feature::<Cache>().get(&app.rights, claims.sid).filter(|known| known.two_factor && known.version == claims.ver) {
         Some(known) => known,
-        None => look_up(app, claims.sid).await?.ok_or(Error::Unauthenticated)?,
+        None => get_audited(app, claims.sid).await?.ok_or(Error::Unauthenticated)?,
     };
     if known.user_id != claims.user_id || known.version != claims.ver {
         return Err(Error::Unauthenticated);
@@ -366,7 +366,7 @@ async fn bearer_of(app: &App, claims: &Claims) -> Result<SignedInUser> {
     })
 }
 
-async fn look_up(app: &App, session_id: Uuid) -> Result<Option<Known>> {
+async fn get_audited(app: &App, session_id: Uuid) -> Result<Option<CachedSession>> {
     let moment = app.rights.now();
     let found = session::Entity::find_by_id(session_id).filter(Column::CutAt.is_null()).one(&app.db.read).await?;
     let Some(session) = found.filter(|session| session.ends_at > clock::system_now()) else { return Ok(None) };
@@ -374,7 +374,7 @@ async fn look_up(app: &App, session_id: Uuid) -> Result<Option<Known>> {
     let Some(login) = login else { return Ok(None) };
     let partner = clock::partner(&app.db.read, session.partner_id).await?;
     app.vault.ready_for(&app.db, partner.id).await?;
-    let known = Known {
+    let known = CachedSession {
         user_id: session.user_id,
         partner_id: partner.id,
         mode: partner.mode,
@@ -394,7 +394,7 @@ pub async fn still_valid(app: &App, user: &SignedInUser) -> Result<bool> {
     }
     let known = match app.feature::<Cache>().get(&app.rights, user.session_id) {
         Some(known) => Some(known),
-        None => look_up(app, user.session_id).await?,
+        None => get_audited(app, user.session_id).await?,
     };
     Ok(known.is_some_and(|known| known.version == user.version))
 }

@@ -50,7 +50,7 @@ pub struct Claims {
     pub ver: i64,
 }
 
-/// Whose token, of which session.
+/// The user and the session of a token.
 #[derive(Clone, Copy, Debug)]
 pub struct Bearer {
     pub user_id: Uuid,

@@ -7,7 +7,7 @@ use crate::{
         actor::SignedInUser,
         app::App,
         audit_log, clock,
-        command::{self, Command, Desk},
+        command::{self, Command, CommandContext},
         secrets::{self, Place, Secret},
         throttle,
     },
@@ -70,22 +70,22 @@ pub async fn enroll(app: &App, actor: &Actor) -> Result<Enrollment> {
 impl Command for Enroll {
     const NAME: &'static str = "totp.enroll";
     const SCOPE: Scope = Scope::Start;
-    type Done = Uuid;
+    type Output = Uuid;
 
     fn check(&self, _: Mode) -> Result<()> {
         Ok(())
     }
 
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<Uuid> {
-        let present = second_factors::held(desk, self.user_id).await?;
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<Uuid> {
+        let present = second_factors::held(ctx, self.user_id).await?;
         second_factors::must_have_passed(self.session.two_factor, Some(&present))?;
         if present.totp_confirmed_at.is_some() {
             return Err(Refusal::new(Code::TotpEnrolled, "", "An authenticator app is set up already.").into());
         }
         let mut row: second_factor::ActiveModel = present.into();
-        row.totp = Set(Some(desk.app.vault.seal(place(self.user_id, desk.partner.id), self.secret.reveal())?));
+        row.totp = Set(Some(ctx.app.vault.seal(place(self.user_id, ctx.partner.id), self.secret.reveal())?));
         row.totp_step = Set(0);
-        row.update(desk.tx).await?;
+        row.update(ctx.tx).await?;
         Ok(self.user_id)
     }
 
@@ -103,7 +103,7 @@ fn not_enrolled() -> Refusal {
 }
 
 #[derive(Serialize)]
-struct Take {
+struct RemoveTotp {
     user_id: Uuid,
     session_id: Uuid,
     step: i64,
@@ -130,10 +130,10 @@ pub async fn verify(app: &App, actor: &Actor, code: &str) -> Result<()> {
     let step = if passcodes::is_six_digits(code) { codes(secret.reveal(), "")?.check(code, now) } else { None };
     let step = step.and_then(|step| i64::try_from(step).ok());
     let Some(step) = step else {
-        audit_log::failed(app, &user.caller(), actor.request_id, Take::NAME, Code::InvalidPasscode.name()).await?;
+        audit_log::failed(app, &user.caller(), actor.request_id, RemoveTotp::NAME, Code::InvalidPasscode.name()).await?;
         return Err(passcodes::wrong("code"));
     };
-    let take = Take {
+    let take = RemoveTotp {
         user_id: user.user_id,
         session_id: user.session_id,
         step,
@@ -147,35 +147,35 @@ pub async fn verify(app: &App, actor: &Actor, code: &str) -> Result<()> {
     Ok(())
 }
 
-impl Command for Take {
+impl Command for RemoveTotp {
     const NAME: &'static str = "totp.verify";
     const SCOPE: Scope = Scope::Start;
-    type Done = Uuid;
+    type Output = Uuid;
 
     fn check(&self, _: Mode) -> Result<()> {
         Ok(())
     }
 
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<Uuid> {
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<Uuid> {
         let taken = second_factor::Entity::update_many()
             .col_expr(Column::TotpStep, Expr::value(self.step))
             .filter(Column::UserId.eq(self.user_id))
-            .filter(Column::PartnerId.eq(desk.partner.id))
+            .filter(Column::PartnerId.eq(ctx.partner.id))
             .filter(Column::TotpStep.lt(self.step))
             .filter(if self.first { Column::Totp.eq(self.sealed.clone()) } else { Column::TotpConfirmedAt.is_not_null() })
-            .exec(desk.tx)
+            .exec(ctx.tx)
             .await?;
         if taken.rows_affected == 0 {
             return Err(passcodes::wrong("code"));
         }
         if self.first {
-            let present = second_factors::held(desk, self.user_id).await?;
+            let present = second_factors::held(ctx, self.user_id).await?;
             second_factors::must_have_passed(self.passed, Some(&present))?;
             let mut row: second_factor::ActiveModel = present.into();
             row.totp_confirmed_at = Set(Some(clock::system_now()));
-            row.update(desk.tx).await?;
+            row.update(ctx.tx).await?;
         }
-        sessions::pass_second_factor(desk.tx, self.session_id).await?;
+        sessions::pass_second_factor(ctx.tx, self.session_id).await?;
         Ok(self.user_id)
     }
 
@@ -199,21 +199,21 @@ pub async fn remove(app: &App, actor: &Actor) -> Result<()> {
 impl Command for Remove {
     const NAME: &'static str = "totp.remove";
     const SCOPE: Scope = Scope::Manage;
-    type Done = Uuid;
+    type Output = Uuid;
 
     fn check(&self, _: Mode) -> Result<()> {
         Ok(())
     }
 
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<Uuid> {
-        let present = second_factors::held(desk, self.user_id).await?;
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<Uuid> {
+        let present = second_factors::held(ctx, self.user_id).await?;
         if present.totp.is_none() {
             return Err(not_enrolled().into());
         }
         let mut row: second_factor::ActiveModel = present.into();
         row.totp = Set(None);
         row.totp_confirmed_at = Set(None);
-        row.update(desk.tx).await?;
+        row.update(ctx.tx).await?;
         Ok(self.user_id)
     }
 

@@ -6,7 +6,7 @@ use crate::{
     compliance::registration,
     kernel::{
         app::App,
-        command::{self, Command, Desk},
+        command::{self, Command, CommandContext},
         idempotency::Key,
         limits,
     },
@@ -38,13 +38,13 @@ impl JointMember {
     }
 
     /// The person, registered and checked if she is new; refused when she is the owner herself.
-    pub async fn settle(&self, desk: &Desk<'_>, owner: &user::Model) -> Result<user::Model> {
+    pub async fn settle(&self, ctx: &CommandContext<'_>, owner: &user::Model) -> Result<user::Model> {
         let (member, field) = match self {
             Self::Known(id) => {
-                let found = users::within(desk.tx, desk.whose, *id).await?;
+                let found = users::within(ctx.tx, ctx.access_scope, *id).await?;
                 (found.ok_or_else(|| Refusal::not_found("jointMember.userId"))?, "jointMember.userId")
             }
-            Self::New(new) => (registration::begin(desk, new).await.map_err(in_person)?.user, "jointMember.person.ssn"),
+            Self::New(new) => (registration::begin(ctx, new).await.map_err(in_person)?.user, "jointMember.person.ssn"),
         };
         let same_number = member.ssn_index.is_some() && member.ssn_index == owner.ssn_index;
         if member.id == owner.id || same_number {

@@ -5,8 +5,8 @@ use crate::{
     Actor, Code, Refusal, Result, Scope,
     kernel::{
         app::App,
-        command::{self, Answer, Command, Desk},
-        events::Happening,
+        command::{self, Answer, Command, CommandContext},
+        events::EventType,
         idempotency::Key,
         ledger,
         secrets::{Place, Secret},
@@ -24,54 +24,54 @@ use uuid::Uuid;
 
 /// An account to be frozen, and why.
 #[derive(Clone, Serialize)]
-pub struct Freeze {
+pub struct FreezeAccount {
     pub account_id: Uuid,
     pub reason: String,
 }
 
 /// Freezes an active account; scope `operate`. It takes neither deposits nor orders until it is unfrozen; orders can still be
 /// cancelled, and what is under way settles.
-pub async fn freeze(app: &App, actor: &Actor, key: Option<Key>, freeze: Freeze) -> Result<Answer<account::Model>> {
+pub async fn freeze(app: &App, actor: &Actor, key: Option<Key>, freeze: FreezeAccount) -> Result<Answer<account::Model>> {
     command::execute(app, actor, key, freeze).await
 }
 
 /// A frozen account that may be used again.
 #[derive(Clone, Serialize)]
-pub struct Unfreeze {
+pub struct UnfreezeAccount {
     pub account_id: Uuid,
 }
 
 /// Lets a frozen account be used again; scope `operate`.
-pub async fn unfreeze(app: &App, actor: &Actor, key: Option<Key>, unfreeze: Unfreeze) -> Result<Answer<account::Model>> {
+pub async fn unfreeze(app: &App, actor: &Actor, key: Option<Key>, unfreeze: UnfreezeAccount) -> Result<Answer<account::Model>> {
     command::execute(app, actor, key, unfreeze).await
 }
 
 /// An account to be closed, and why.
 #[derive(Clone, Serialize)]
-pub struct Closing {
+pub struct CloseAccount {
     pub account_id: Uuid,
     pub reason: String,
 }
 
 /// Closes an account for good; scope `operate`. Refused while anything is left on it: cash, settled or not, shares, something
 /// held, an open order, or a transfer under way.
-pub async fn close(app: &App, actor: &Actor, key: Option<Key>, closing: Closing) -> Result<Answer<account::Model>> {
+pub async fn close(app: &App, actor: &Actor, key: Option<Key>, closing: CloseAccount) -> Result<Answer<account::Model>> {
     command::execute(app, actor, key, closing).await
 }
 
-impl Command for Freeze {
+impl Command for FreezeAccount {
     const NAME: &'static str = "account.freeze";
     const SCOPE: Scope = Scope::Operate;
-    type Done = account::Model;
+    type Output = account::Model;
 
     fn check(&self, _: Mode) -> Result<()> {
         check_reason(&self.reason)
     }
 
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<account::Model> {
-        let account = held(desk.tx, desk.whose, self.account_id, LockType::Update).await?;
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<account::Model> {
+        let account = held(ctx.tx, ctx.access_scope, self.account_id, LockType::Update).await?;
         require_active(&account)?;
-        moved(desk, account, Status::Frozen, Some(&self.reason), Happening::AccountFrozen).await
+        moved(ctx, account, Status::Frozen, Some(&self.reason), EventType::AccountFrozen).await
     }
 
     fn object(done: &account::Model) -> Uuid {
@@ -79,21 +79,21 @@ impl Command for Freeze {
     }
 }
 
-impl Command for Unfreeze {
+impl Command for UnfreezeAccount {
     const NAME: &'static str = "account.unfreeze";
     const SCOPE: Scope = Scope::Operate;
-    type Done = account::Model;
+    type Output = account::Model;
 
     fn check(&self, _: Mode) -> Result<()> {
         Ok(())
     }
 
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<account::Model> {
-        let account = held(desk.tx, desk.whose, self.account_id, LockType::Update).await?;
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<account::Model> {
+        let account = held(ctx.tx, ctx.access_scope, self.account_id, LockType::Update).await?;
         if account.status != Status::Frozen {
             return Err(Refusal::new(Code::AccountNotFrozen, "accountId", "The account is not frozen.").into());
         }
-        moved(desk, account, Status::Active, None, Happening::AccountUnfrozen).await
+        moved(ctx, account, Status::Active, None, EventType::AccountUnfrozen).await
     }
 
     fn object(done: &account::Model) -> Uuid {
@@ -101,22 +101,22 @@ impl Command for Unfreeze {
     }
 }
 
-impl Command for Closing {
+impl Command for CloseAccount {
     const NAME: &'static str = "account.close";
     const SCOPE: Scope = Scope::Operate;
-    type Done = account::Model;
+    type Output = account::Model;
 
     fn check(&self, _: Mode) -> Result<()> {
         check_reason(&self.reason)
     }
 
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<account::Model> {
-        let account = held(desk.tx, desk.whose, self.account_id, LockType::Update).await?;
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<account::Model> {
+        let account = held(ctx.tx, ctx.access_scope, self.account_id, LockType::Update).await?;
         if account.status == Status::Closed {
             require_active(&account)?;
         }
-        require_empty(desk, &account).await?;
-        moved(desk, account, Status::Closed, Some(&self.reason), Happening::AccountClosed).await
+        require_empty(ctx, &account).await?;
+        moved(ctx, account, Status::Closed, Some(&self.reason), EventType::AccountClosed).await
     }
 
     fn object(done: &account::Model) -> Uuid {
@@ -125,20 +125,20 @@ impl Command for Closing {
 }
 
 /// The longest reason.
-const LONGEST: usize = 500;
+const MAX_REASON_CHARACTERS: usize = 500;
 
 fn check_reason(reason: &str) -> Result<()> {
     if reason.trim().is_empty() {
         return Err(Refusal::required("reason").into());
     }
-    if reason.chars().count() > LONGEST || reason.chars().any(char::is_control) {
-        return Err(Refusal::invalid("reason", format!("must have at most {LONGEST} printable characters")).into());
+    if reason.chars().count() > MAX_REASON_CHARACTERS || reason.chars().any(char::is_control) {
+        return Err(Refusal::invalid("reason", format!("must have at most {MAX_REASON_CHARACTERS} printable characters")).into());
     }
     Ok(())
 }
 
 /// Refuses while something is left. The balances are read first and in one statement: whatever ends afterwards was on them.
-async fn require_empty(desk: &Desk<'_>, account: &account::Model) -> Result<()> {
+async fn require_empty(ctx: &CommandContext<'_>, account: &account::Model) -> Result<()> {
     let open = order::Entity::find().filter(order::Column::AccountId.eq(account.id)).filter(order::Column::Status.is_in([
         order::Status::Accepted,
         order::Status::New,
@@ -147,10 +147,10 @@ async fn require_empty(desk: &Desk<'_>, account: &account::Model) -> Result<()> 
     let pending = transfer::Entity::find()
         .filter(transfer::Column::AccountId.eq(account.id))
         .filter(transfer::Column::Status.eq(transfer::Status::Pending));
-    let holds_nothing = ledger::is_empty(desk.tx, account.id).await?;
-    let left = if pending.one(desk.tx).await?.is_some() {
+    let holds_nothing = ledger::is_empty(ctx.tx, account.id).await?;
+    let left = if pending.one(ctx.tx).await?.is_some() {
         "a transfer under way"
-    } else if open.one(desk.tx).await?.is_some() {
+    } else if open.one(ctx.tx).await?.is_some() {
         "an open order"
     } else if !holds_nothing {
         "cash or shares"
@@ -167,13 +167,19 @@ fn place(account: &account::Model) -> Place {
     Place { column: REASON, row: account.id, partner: account.partner_id }
 }
 
-async fn moved(desk: &Desk<'_>, account: account::Model, to: Status, reason: Option<&str>, what: Happening) -> Result<account::Model> {
-    let sealed = reason.map(|reason| desk.app.vault.seal(place(&account), reason.trim().as_bytes())).transpose()?;
+async fn moved(
+    ctx: &CommandContext<'_>,
+    account: account::Model,
+    to: Status,
+    reason: Option<&str>,
+    what: EventType,
+) -> Result<account::Model> {
+    let sealed = reason.map(|reason| ctx.app.vault.seal(place(&account), reason.trim().as_bytes())).transpose()?;
     let mut row: account::ActiveModel = account.into();
     row.status = Set(to);
     row.status_reason = Set(sealed);
-    let account = row.update(desk.tx).await?;
-    desk.fact().record(desk.tx, what, account.id, facts(&account)).await?;
+    let account = row.update(ctx.tx).await?;
+    ctx.event().record(ctx.tx, what, account.id, facts(&account)).await?;
     Ok(account)
 }
 

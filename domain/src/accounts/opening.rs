@@ -9,8 +9,8 @@ use crate::{
     Actor, Checks, Refusal, Result, Scope,
     kernel::{
         app::App,
-        command::{self, Answer, Command, Desk},
-        events::Happening,
+        command::{self, Answer, Command, CommandContext},
+        events::EventType,
         idempotency::Key,
         ledger, secrets,
     },
@@ -29,7 +29,7 @@ use uuid::Uuid;
 
 /// What an account is opened with; nothing in it has been checked. Option texts are taken in any case and spacing.
 #[derive(Clone, Serialize)]
-pub struct NewAccount {
+pub struct OpenAccount {
     pub user_id: Uuid,
     pub ownership: String,
     /// The other owner of a joint account; may be named later.
@@ -42,7 +42,7 @@ pub struct NewAccount {
 ///
 /// An investment account needs every answer about investing, a cash account none (documented: optional for `cash`). The other
 /// owner of a joint account is registered and checked with it; until she is approved as well, the account is neither funded nor traded on.
-pub async fn open(app: &App, actor: &Actor, key: Option<Key>, new: NewAccount) -> Result<Answer<account::Model>> {
+pub async fn open(app: &App, actor: &Actor, key: Option<Key>, new: OpenAccount) -> Result<Answer<account::Model>> {
     joint::allowed(app, actor, key.as_ref(), &new, new.joint_member.as_ref()).await?;
     command::execute(app, actor, key, new).await
 }
@@ -56,11 +56,11 @@ pub fn kind_called(text: &str) -> Result<AccountKind> {
     }
 }
 
-impl Command for NewAccount {
+impl Command for OpenAccount {
     const NAME: &'static str = "account.open";
     const SCOPE: Scope = Scope::Manage;
     const FOR_ONESELF: bool = true;
-    type Done = account::Model;
+    type Output = account::Model;
 
     fn check(&self, mode: Mode) -> Result<()> {
         let mut checks = Checks::default();
@@ -76,18 +76,18 @@ impl Command for NewAccount {
         checks.done()
     }
 
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<account::Model> {
-        let user = users::approved(desk.tx, desk.whose, self.user_id, "userId").await?;
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<account::Model> {
+        let user = users::approved(ctx.tx, ctx.access_scope, self.user_id, "userId").await?;
         let joint_member = match &self.joint_member {
-            Some(member) => Some(member.settle(desk, &user).await?),
+            Some(member) => Some(member.settle(ctx, &user).await?),
             None => None,
         };
         let profile = self.profile.clone();
         let account = account::Model {
-            id: desk.app.ids.next(Kind::Account),
-            partner_id: desk.partner.id,
+            id: ctx.app.ids.next(Kind::Account),
+            partner_id: ctx.partner.id,
             user_id: user.id,
-            number: free_number(desk.tx).await?,
+            number: free_number(ctx.tx).await?,
             ownership: joint::ownership(&self.ownership)?,
             kind: kind_called(&self.kind)?,
             status: Status::Active,
@@ -104,15 +104,15 @@ impl Command for NewAccount {
             is_director: profile.is_director,
             director_of: profile.director_of.as_deref().map(tidy),
             risk_tolerance: profile.risk_tolerance,
-            opened_at: desk.now,
+            opened_at: ctx.now,
             joint_member_id: joint_member.map(|member| member.id),
             status_reason: None,
         };
-        account::ActiveModel::from(account.clone()).reset_all().insert(desk.tx).await?;
+        account::ActiveModel::from(account.clone()).reset_all().insert(ctx.tx).await?;
         for kind in [LedgerKind::Cash, LedgerKind::Unsettled, LedgerKind::PendingDeposit] {
-            desk.customer_account(account.id, kind, ledger::USD).await?;
+            ctx.customer_account(account.id, kind, ledger::USD).await?;
         }
-        desk.fact().record_first(desk.tx, Happening::AccountCreated, account.id, facts(&account)).await?;
+        ctx.event().record_first(ctx.tx, EventType::AccountCreated, account.id, facts(&account)).await?;
         Ok(account)
     }
 

@@ -10,10 +10,10 @@ use super::{
 use crate::{
     Actor, Checks, Code, Error, Refusal, Result, Scope,
     kernel::{
-        actor::Whose,
+        actor::AccessScope,
         app::App,
-        command::{self, Answer, Command, Desk},
-        events::Happening,
+        command::{self, Answer, Command, CommandContext},
+        events::EventType,
         idempotency::Key,
     },
     people::users,
@@ -29,7 +29,7 @@ use uuid::Uuid;
 
 /// What is new about an account; what is absent stays as it is. Nothing in it has been checked.
 #[derive(Clone, Serialize)]
-pub struct AccountUpdate {
+pub struct UpdateAccount {
     pub account_id: Uuid,
     pub ownership: Option<String>,
     /// The other owner; naming one makes an individual account a joint one (documented).
@@ -43,7 +43,7 @@ pub struct AccountUpdate {
 /// A cash account becomes one for investing once every answer about investing is on file, and the other way round. An individual
 /// account becomes a joint one with the person who shall own it too (documented: required), and never becomes an individual
 /// one again. Of the people who own it, the owner alone may change it herself.
-pub async fn update(app: &App, actor: &Actor, key: Option<Key>, update: AccountUpdate) -> Result<Answer<account::Model>> {
+pub async fn update(app: &App, actor: &Actor, key: Option<Key>, update: UpdateAccount) -> Result<Answer<account::Model>> {
     joint::allowed(app, actor, key.as_ref(), &update, update.joint_member.as_ref()).await?;
     command::execute(app, actor, key, update).await
 }
@@ -53,30 +53,30 @@ fn in_patch(error: Error) -> Error {
     error.inside("patch")
 }
 
-impl Command for AccountUpdate {
+impl Command for UpdateAccount {
     const NAME: &'static str = "account.update";
     const SCOPE: Scope = Scope::Manage;
     const FOR_ONESELF: bool = true;
-    type Done = account::Model;
+    type Output = account::Model;
 
     fn check(&self, mode: Mode) -> Result<()> {
         self.check_patch(mode).map_err(in_patch)
     }
 
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<account::Model> {
-        let before = held(desk.tx, desk.whose, self.account_id, LockType::NoKeyUpdate).await?;
-        if !desk.whose.covers(before.user_id) {
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<account::Model> {
+        let before = held(ctx.tx, ctx.access_scope, self.account_id, LockType::NoKeyUpdate).await?;
+        if !ctx.access_scope.covers(before.user_id) {
             return Err(Refusal::new(Code::OwnerOnly, "accountId", "Only the owner of the account may change it.").into());
         }
-        let owner = users::approved(desk.tx, Whose::all_of(desk.partner.id), before.user_id, "accountId").await?;
+        let owner = users::approved(ctx.tx, AccessScope::all_of(ctx.partner.id), before.user_id, "accountId").await?;
         require_active(&before)?;
         let mut account = before.clone();
-        self.apply(desk, &owner, &mut account).await.map_err(in_patch)?;
+        self.apply(ctx, &owner, &mut account).await.map_err(in_patch)?;
         if account == before {
             return Ok(before);
         }
-        let account = account::ActiveModel::from(account).reset_all().update(desk.tx).await?;
-        desk.fact().record(desk.tx, Happening::AccountUpdated, account.id, facts(&account)).await?;
+        let account = account::ActiveModel::from(account).reset_all().update(ctx.tx).await?;
+        ctx.event().record(ctx.tx, EventType::AccountUpdated, account.id, facts(&account)).await?;
         Ok(account)
     }
 
@@ -85,7 +85,7 @@ impl Command for AccountUpdate {
     }
 }
 
-impl AccountUpdate {
+impl UpdateAccount {
     fn check_patch(&self, mode: Mode) -> Result<()> {
         let mut checks = Checks::default();
         let ownership = self.ownership.as_deref().and_then(|ownership| checks.note(joint::ownership(ownership)));
@@ -99,17 +99,17 @@ impl AccountUpdate {
         checks.done()
     }
 
-    async fn apply(&self, desk: &Desk<'_>, owner: &user::Model, account: &mut account::Model) -> Result<()> {
+    async fn apply(&self, ctx: &CommandContext<'_>, owner: &user::Model, account: &mut account::Model) -> Result<()> {
         self.profile.apply(account);
         if let Some(kind) = &self.kind {
             account.kind = kind_called(kind)?;
         }
         Profile::of(account).check(account.kind)?;
-        self.share(desk, owner, account).await
+        self.share(ctx, owner, account).await
     }
 
     /// Makes the account a joint one, or gives one the other owner who was not named when it was opened.
-    async fn share(&self, desk: &Desk<'_>, owner: &user::Model, account: &mut account::Model) -> Result<()> {
+    async fn share(&self, ctx: &CommandContext<'_>, owner: &user::Model, account: &mut account::Model) -> Result<()> {
         let asked = self.ownership.as_deref().map(joint::ownership).transpose()?;
         match (account.ownership, asked, &self.joint_member) {
             (Ownership::Joint, Some(Ownership::Individual), _) => {
@@ -121,7 +121,7 @@ impl AccountUpdate {
                 Err(fixed("jointMember", "The account has a joint member, who cannot be replaced."))
             }
             (_, _, Some(member)) => {
-                account.joint_member_id = Some(member.settle(desk, owner).await?.id);
+                account.joint_member_id = Some(member.settle(ctx, owner).await?.id);
                 account.ownership = Ownership::Joint;
                 Ok(())
             }

@@ -16,11 +16,11 @@ mod starting;
 use crate::{
     Actor, Error, Refusal, Result, Scope,
     kernel::{
-        actor::Whose,
+        actor::AccessScope,
         app::App,
         audit_log, clock,
-        command::Desk,
-        events::Happening,
+        command::CommandContext,
+        events::EventType,
         ids,
         secrets::{self, Place, Secret},
         timers,
@@ -34,7 +34,7 @@ use crate::{
         identity::{self, Evidence, Part},
     },
 };
-pub use answering::{Answering, answer};
+pub use answering::{AnswerQuestions, answer};
 use asking::{ask, close_questions};
 pub use correcting::{Correction, correct};
 pub use evidence::{Patch, PatchedAddress};
@@ -77,24 +77,24 @@ pub struct Assessed {
 }
 
 /// Checks who a person is; nothing where nobody is there to check it.
-pub async fn assess(desk: &Desk<'_>, applicant: &Applicant, user_id: Option<Uuid>) -> Result<Option<Assessed>> {
-    let id = desk.app.ids.next(Kind::Kyc);
-    let hits = screening::hits(desk, applicant, id).await?;
+pub async fn assess(ctx: &CommandContext<'_>, applicant: &Applicant, user_id: Option<Uuid>) -> Result<Option<Assessed>> {
+    let id = ctx.app.ids.next(Kind::Kyc);
+    let hits = screening::hits(ctx, applicant, id).await?;
     let is_listed = hits.iter().any(screening::is_open);
-    let Some((parts, tags)) = judge(desk, applicant, user_id, is_listed).await? else { return Ok(None) };
+    let Some((parts, tags)) = judge(ctx, applicant, user_id, is_listed).await? else { return Ok(None) };
     let score = identity::score(&parts);
     let mut check = kyc::Model {
         id,
-        partner_id: desk.partner.id,
+        partner_id: ctx.partner.id,
         user_id,
         token: format!("S-{}", secrets::random_base62(20)?),
         score,
-        outcome: outcome_of(score, is_listed || screening::cannot_screen(desk, applicant).await?),
+        outcome: outcome_of(score, is_listed || screening::cannot_screen(ctx, applicant).await?),
         tags,
-        decided_at: desk.now,
-        created_at: desk.now,
-        applicant: Some(sealed_applicant(desk, id, applicant)?),
-        ssn_index: Some(ssn_index(desk, applicant)),
+        decided_at: ctx.now,
+        created_at: ctx.now,
+        applicant: Some(sealed_applicant(ctx, id, applicant)?),
+        ssn_index: Some(ssn_index(ctx, applicant)),
         parts: written(&parts)?,
         questions: None,
         questions_expire_at: None,
@@ -105,55 +105,60 @@ pub async fn assess(desk: &Desk<'_>, applicant: &Applicant, user_id: Option<Uuid
         review_reason: None,
         superseded_at: None,
     };
-    if matches!(check.outcome, Outcome::Approved | Outcome::QuestionsRequired) && was_denied_before(desk, &check).await? {
+    if matches!(check.outcome, Outcome::Approved | Outcome::QuestionsRequired) && was_denied_before(ctx, &check).await? {
         check.outcome = Outcome::ManualReview;
     }
     if check.outcome == Outcome::QuestionsRequired {
-        ask(desk, &mut check, applicant).await?;
+        ask(ctx, &mut check, applicant).await?;
     }
     Ok(Some(Assessed { check, hits }))
 }
 
 /// What the provider says of a person: each check with its part, and what was found, one finding a line.
-async fn judge(desk: &Desk<'_>, applicant: &Applicant, user_id: Option<Uuid>, is_listed: bool) -> Result<Option<(Vec<Part>, String)>> {
-    let provider = match desk.partner.mode {
-        Mode::Sandbox => &desk.app.feature::<Providers>().sandbox_identity,
-        Mode::Live => match &desk.app.feature::<Providers>().live_identity {
+async fn judge(
+    ctx: &CommandContext<'_>,
+    applicant: &Applicant,
+    user_id: Option<Uuid>,
+    is_listed: bool,
+) -> Result<Option<(Vec<Part>, String)>> {
+    let provider = match ctx.partner.mode {
+        Mode::Sandbox => &ctx.app.feature::<Providers>().sandbox_identity,
+        Mode::Live => match &ctx.app.feature::<Providers>().live_identity {
             Some(provider) => provider,
             None => return Ok(None),
         },
     };
-    if desk.partner.mode == Mode::Live {
+    if ctx.partner.mode == Mode::Live {
         // Two people with one number at the same moment must see each other.
-        clock::locked(desk.tx, desk.partner.id).await?;
+        clock::locked(ctx.tx, ctx.partner.id).await?;
     }
     let mut twins = user::Entity::find()
-        .filter(user::Column::PartnerId.eq(desk.partner.id))
-        .filter(user::Column::SsnIndex.eq(ssn_index(desk, applicant)));
+        .filter(user::Column::PartnerId.eq(ctx.partner.id))
+        .filter(user::Column::SsnIndex.eq(ssn_index(ctx, applicant)));
     if let Some(id) = user_id {
         twins = twins.filter(user::Column::Id.ne(id));
     }
     let evidence = Evidence {
         last_name: &applicant.last_name,
-        age: age_on(applicant.birth_date, desk.today()).unwrap_or(0),
+        age: age_on(applicant.birth_date, ctx.today()).unwrap_or(0),
         address: applicant.address.fit(),
         is_po_box: applicant.address.is_po_box(),
         has_phone: applicant.phone.is_some(),
-        ssn_seen_before: twins.one(desk.tx).await?.is_some(),
+        ssn_seen_before: twins.one(ctx.tx).await?.is_some(),
         is_listed,
-        personas: desk.partner.mode == Mode::Sandbox,
+        personas: ctx.partner.mode == Mode::Sandbox,
     };
     let verdict = provider.check(evidence).await;
     Ok(Some((verdict.parts, verdict.tags.join("\n"))))
 }
 
-fn ssn_index(desk: &Desk<'_>, applicant: &Applicant) -> Vec<u8> {
-    desk.app.vault.blind_index(SSN, desk.partner.id, &applicant.ssn)
+fn ssn_index(ctx: &CommandContext<'_>, applicant: &Applicant) -> Vec<u8> {
+    ctx.app.vault.blind_index(SSN, ctx.partner.id, &applicant.ssn)
 }
 
-fn sealed_applicant(desk: &Desk<'_>, id: Uuid, applicant: &Applicant) -> Result<Vec<u8>> {
+fn sealed_applicant(ctx: &CommandContext<'_>, id: Uuid, applicant: &Applicant) -> Result<Vec<u8>> {
     let text = serde_json::to_vec(applicant).map_err(|_| Error::broken("an applicant cannot be written"))?;
-    desk.app.vault.seal(Place { column: APPLICANT, row: id, partner: desk.partner.id }, &text)
+    ctx.app.vault.seal(Place { column: APPLICANT, row: id, partner: ctx.partner.id }, &text)
 }
 
 /// Whom a check is about; none for checks from before that was kept.
@@ -217,32 +222,32 @@ impl Assessed {
     }
 
     /// Writes the check in the place of the person's earlier one, and that it was made.
-    pub async fn record(self, desk: &Desk<'_>) -> Result<kyc::Model> {
+    pub async fn record(self, ctx: &CommandContext<'_>) -> Result<kyc::Model> {
         if let Some(user_id) = self.check.user_id {
-            if let Some(earlier) = at_present(desk.tx, user_id).await? {
-                timers::forget(desk.tx, desk.partner.id, earlier.id, TimerKind::KycQuestionsExpire).await?;
+            if let Some(earlier) = at_present(ctx.tx, user_id).await? {
+                timers::forget(ctx.tx, ctx.partner.id, earlier.id, TimerKind::KycQuestionsExpire).await?;
             }
             kyc::Entity::update_many()
-                .col_expr(kyc::Column::SupersededAt, Expr::value(desk.now))
+                .col_expr(kyc::Column::SupersededAt, Expr::value(ctx.now))
                 .filter(kyc::Column::UserId.eq(user_id))
                 .filter(kyc::Column::SupersededAt.is_null())
-                .exec(desk.tx)
+                .exec(ctx.tx)
                 .await?;
         }
-        let check = kyc::ActiveModel::from(self.check).reset_all().insert(desk.tx).await?;
+        let check = kyc::ActiveModel::from(self.check).reset_all().insert(ctx.tx).await?;
         for hit in self.hits {
-            screening_hit::ActiveModel::from(hit).reset_all().insert(desk.tx).await?;
+            screening_hit::ActiveModel::from(hit).reset_all().insert(ctx.tx).await?;
         }
-        schedule_expiry(desk, &check).await?;
-        desk.fact().record_first(desk.tx, Happening::KycCreated, check.id, facts_of(&check)).await?;
+        schedule_expiry(ctx, &check).await?;
+        ctx.event().record_first(ctx.tx, EventType::KycCreated, check.id, facts_of(&check)).await?;
         Ok(check)
     }
 }
 
 /// Has the questions of a check expire in time, if it asks any.
-async fn schedule_expiry(desk: &Desk<'_>, check: &kyc::Model) -> Result<()> {
+async fn schedule_expiry(ctx: &CommandContext<'_>, check: &kyc::Model) -> Result<()> {
     match check.questions_expire_at {
-        Some(at) => timers::schedule(desk.tx, desk.app.ids, desk.partner.id, TimerKind::KycQuestionsExpire, check.id, at).await,
+        Some(at) => timers::schedule(ctx.tx, ctx.app.ids, ctx.partner.id, TimerKind::KycQuestionsExpire, check.id, at).await,
         None => Ok(()),
     }
 }
@@ -259,41 +264,41 @@ fn facts_of(check: &kyc::Model) -> Value {
 }
 
 /// Writes what has become of a check, tells of it as `what`, and moves the person whom it is about.
-pub async fn settle(desk: &Desk<'_>, check: kyc::Model, what: Happening) -> Result<kyc::Model> {
+pub async fn settle(ctx: &CommandContext<'_>, check: kyc::Model, what: EventType) -> Result<kyc::Model> {
     if check.outcome != Outcome::QuestionsRequired {
-        timers::forget(desk.tx, desk.partner.id, check.id, TimerKind::KycQuestionsExpire).await?;
+        timers::forget(ctx.tx, ctx.partner.id, check.id, TimerKind::KycQuestionsExpire).await?;
     }
-    let check = kyc::ActiveModel::from(check).reset_all().update(desk.tx).await?;
-    desk.fact().record(desk.tx, what, check.id, facts_of(&check)).await?;
+    let check = kyc::ActiveModel::from(check).reset_all().update(ctx.tx).await?;
+    ctx.event().record(ctx.tx, what, check.id, facts_of(&check)).await?;
     if let Some(user_id) = check.user_id {
-        let user = user::Entity::find_by_id(user_id).one(desk.tx).await?;
-        move_person(desk, user.ok_or_else(|| Error::broken("an identity check names no person"))?, check.outcome).await?;
+        let user = user::Entity::find_by_id(user_id).one(ctx.tx).await?;
+        move_person(ctx, user.ok_or_else(|| Error::broken("an identity check names no person"))?, check.outcome).await?;
     }
     Ok(check)
 }
 
 /// Sends a check whose questions were not answered in time to a reviewer.
-pub async fn expire(desk: &Desk<'_>, id: Uuid) -> Result<()> {
-    let found = kyc::Entity::find_by_id(id).one(desk.tx).await?;
+pub async fn expire(ctx: &CommandContext<'_>, id: Uuid) -> Result<()> {
+    let found = kyc::Entity::find_by_id(id).one(ctx.tx).await?;
     let mut check = found.ok_or_else(|| Error::broken("a timer names no identity check"))?;
     if check.superseded_at.is_none() && check.outcome == Outcome::QuestionsRequired {
-        (check.outcome, check.decided_at) = (Outcome::ManualReview, desk.now);
-        settle(desk, check, Happening::KycExpired).await?;
+        (check.outcome, check.decided_at) = (Outcome::ManualReview, ctx.now);
+        settle(ctx, check, EventType::KycExpired).await?;
     }
     Ok(())
 }
 
 /// Moves a person to where an outcome leaves her, and tells of it if that is somewhere else; who is gone stays gone.
-pub async fn move_person(desk: &Desk<'_>, user: user::Model, outcome: Outcome) -> Result<user::Model> {
+pub async fn move_person(ctx: &CommandContext<'_>, user: user::Model, outcome: Outcome) -> Result<user::Model> {
     let (before, after) = (user.status, status_after(outcome));
     if before == after || before == Status::Closed {
         return Ok(user);
     }
     let mut row: user::ActiveModel = user.into();
     row.status = Set(after);
-    let user = row.update(desk.tx).await?;
+    let user = row.update(ctx.tx).await?;
     let facts = json!({ "id": user.id, "status": user.status, "from": before });
-    desk.fact().record(desk.tx, Happening::UserStatusChanged, user.id, facts).await?;
+    ctx.event().record(ctx.tx, EventType::UserStatusChanged, user.id, facts).await?;
     Ok(user)
 }
 
@@ -318,15 +323,15 @@ pub async fn awaits_review(connection: &impl ConnectionTrait, user_id: Uuid, new
 
 /// Whether another check by the same social security number was denied by rule, and none was approved by a reviewer since: another name or
 /// birth date does not undo that. In a sandbox many people share a number, and only a person's own checks count.
-async fn was_denied_before(desk: &Desk<'_>, check: &kyc::Model) -> Result<bool> {
-    let (Mode::Live, Some(index)) = (desk.partner.mode, &check.ssn_index) else { return Ok(false) };
+async fn was_denied_before(ctx: &CommandContext<'_>, check: &kyc::Model) -> Result<bool> {
+    let (Mode::Live, Some(index)) = (ctx.partner.mode, &check.ssn_index) else { return Ok(false) };
     let last = kyc::Entity::find()
         .filter(kyc::Column::PartnerId.eq(check.partner_id))
         .filter(kyc::Column::SsnIndex.eq(index.clone()))
         .filter(kyc::Column::Id.ne(check.id))
         .filter(any![kyc::Column::Outcome.eq(Outcome::Denied), kyc::Column::ReviewedAt.is_not_null()])
         .order_by_desc(kyc::Column::Id)
-        .one(desk.tx)
+        .one(ctx.tx)
         .await?;
     Ok(last.is_some_and(|last| last.outcome == Outcome::Denied))
 }
@@ -348,10 +353,10 @@ impl Named {
     }
 
     /// The check, within reach.
-    pub async fn find(&self, connection: &impl ConnectionTrait, whose: Whose) -> Result<Option<kyc::Model>> {
+    pub async fn find(&self, connection: &impl ConnectionTrait, access_scope: AccessScope) -> Result<Option<kyc::Model>> {
         match self {
-            Self::Token(token) => called(connection, whose, token).await,
-            Self::Id(id) => within(connection, whose, *id).await,
+            Self::Token(token) => called(connection, access_scope, token).await,
+            Self::Id(id) => within(connection, access_scope, *id).await,
         }
     }
 }
@@ -384,34 +389,34 @@ pub fn required_for(check: &kyc::Model) -> Option<Requirement> {
 
 /// The check called by this token; scope `read`.
 pub async fn find(connection: &impl ConnectionTrait, actor: &Actor, token: &str) -> Result<Option<kyc::Model>> {
-    called(connection, actor.whose(Scope::Read)?, token).await
+    called(connection, actor.access_scope(Scope::Read)?, token).await
 }
 
 /// The same; who looked is written down.
-pub async fn look_up(app: &App, actor: &Actor, token: &str) -> Result<Option<kyc::Model>> {
+pub async fn get_audited(app: &App, actor: &Actor, token: &str) -> Result<Option<kyc::Model>> {
     let caller = actor.self_or_caller(Scope::Read)?;
-    let Some(check) = called(&app.db.read, caller.whose, token).await? else { return Ok(None) };
+    let Some(check) = called(&app.db.read, caller.access_scope, token).await? else { return Ok(None) };
     audit_log::looked(app, &caller, actor.request_id, "kyc.look_up", Some(check.id)).await?;
     Ok(Some(check))
 }
 
 /// The check called by this token, within reach.
-pub async fn called(connection: &impl ConnectionTrait, whose: Whose, token: &str) -> Result<Option<kyc::Model>> {
+pub async fn called(connection: &impl ConnectionTrait, access_scope: AccessScope, token: &str) -> Result<Option<kyc::Model>> {
     if !ids::may_be_token(token) {
         return Ok(None);
     }
-    let select = kyc::Entity::find().filter(kyc::Column::Token.eq(token)).filter(kyc::Column::PartnerId.eq(whose.partner_id));
-    Ok(select.one(connection).await?.filter(|check| within_reach(whose, check)))
+    let select = kyc::Entity::find().filter(kyc::Column::Token.eq(token)).filter(kyc::Column::PartnerId.eq(access_scope.partner_id));
+    Ok(select.one(connection).await?.filter(|check| within_reach(access_scope, check)))
 }
 
 /// The check with this id, within reach.
-pub async fn within(connection: &impl ConnectionTrait, whose: Whose, id: Uuid) -> Result<Option<kyc::Model>> {
-    let select = kyc::Entity::find_by_id(id).filter(kyc::Column::PartnerId.eq(whose.partner_id));
-    Ok(select.one(connection).await?.filter(|check| within_reach(whose, check)))
+pub async fn within(connection: &impl ConnectionTrait, access_scope: AccessScope, id: Uuid) -> Result<Option<kyc::Model>> {
+    let select = kyc::Entity::find_by_id(id).filter(kyc::Column::PartnerId.eq(access_scope.partner_id));
+    Ok(select.one(connection).await?.filter(|check| within_reach(access_scope, check)))
 }
 
-fn within_reach(whose: Whose, check: &kyc::Model) -> bool {
-    match (whose.user_id, check.user_id) {
+fn within_reach(access_scope: AccessScope, check: &kyc::Model) -> bool {
+    match (access_scope.user_id, check.user_id) {
         (None, _) => true,
         (Some(only), Some(user)) => only == user,
         (Some(_), None) => false,
@@ -420,8 +425,8 @@ fn within_reach(whose: Whose, check: &kyc::Model) -> bool {
 
 /// The check that `find` finds, as it is while nobody else can change it; refused when it is not there, or no longer the person's
 /// present one.
-pub async fn held(desk: &Desk<'_>, find: impl AsyncFnOnce() -> Result<Option<kyc::Model>>, field: &str) -> Result<kyc::Model> {
-    clock::locked(desk.tx, desk.partner.id).await?;
+pub async fn held(ctx: &CommandContext<'_>, find: impl AsyncFnOnce() -> Result<Option<kyc::Model>>, field: &str) -> Result<kyc::Model> {
+    clock::locked(ctx.tx, ctx.partner.id).await?;
     let check = find().await?.ok_or_else(|| Refusal::not_found(field))?;
     if check.superseded_at.is_some() {
         return Err(Refusal::new(crate::Code::KycNotOpen, "", "A later identity check took the place of this one.").into());

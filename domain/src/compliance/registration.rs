@@ -4,11 +4,11 @@ use super::kyc::{self as checks, Assessed};
 use crate::{
     Actor, Refusal, Result, Scope,
     kernel::{
-        actor::Whose,
+        actor::AccessScope,
         app::App,
         audit_log, clock,
-        command::{self, Answer, Command, Desk},
-        events::Happening,
+        command::{self, Answer, Command, CommandContext},
+        events::EventType,
         idempotency::Key,
         limits,
         pages::{Page, Slice},
@@ -17,7 +17,7 @@ use crate::{
         applicants::{Applicant, BIRTH_DATE, NewAddress, NewUser, PHONE, SSN, sealed},
         person::{age_on, tidy},
         ssn::Ssn,
-        user_changes::UserChange,
+        user_changes::UpdateUser,
         users::{list, within},
     },
 };
@@ -53,14 +53,14 @@ pub async fn register(app: &App, actor: &Actor, key: Option<Key>, new: NewUser) 
 impl Command for NewUser {
     const NAME: &'static str = "user.create";
     const SCOPE: Scope = Scope::Start;
-    type Done = Registered;
+    type Output = Registered;
 
     fn check(&self, mode: Mode) -> Result<()> {
         self.checked(mode).map(|_| ())
     }
 
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<Registered> {
-        begin(desk, self).await
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<Registered> {
+        begin(ctx, self).await
     }
 
     fn object(done: &Registered) -> Uuid {
@@ -69,13 +69,13 @@ impl Command for NewUser {
 }
 
 /// Writes a person down and checks who she is, if all is known that a check goes by.
-pub async fn begin(desk: &Desk<'_>, new: &NewUser) -> Result<Registered> {
-    let checked = new.checked(desk.partner.mode)?;
-    if checked.birth_date.is_some_and(|born| age_on(born, desk.today()).is_none()) {
+pub async fn begin(ctx: &CommandContext<'_>, new: &NewUser) -> Result<Registered> {
+    let checked = new.checked(ctx.partner.mode)?;
+    if checked.birth_date.is_some_and(|born| age_on(born, ctx.today()).is_none()) {
         return Err(Refusal::invalid("birthDate", "lies in the future").into());
     }
-    let partner_id = desk.partner.id;
-    let id = desk.app.ids.next(Kind::User);
+    let partner_id = ctx.partner.id;
+    let id = ctx.app.ids.next(Kind::User);
     let ssn = checked.ssn.as_ref().map(Ssn::reveal);
     let address = new.address.as_ref().map(NewAddress::tidied);
     let text = |pick: fn(&NewAddress) -> &String| address.as_ref().map(|address| pick(address).clone());
@@ -86,37 +86,37 @@ pub async fn begin(desk: &Desk<'_>, new: &NewUser) -> Result<Registered> {
         first_name: tidy(&new.first_name),
         last_name: tidy(&new.last_name),
         email: new.email.trim().to_owned(),
-        phone: sealed(desk, id, PHONE, new.phone.as_deref())?,
-        ssn: sealed(desk, id, SSN, ssn.as_deref())?,
-        ssn_index: ssn.as_deref().map(|ssn| desk.app.vault.blind_index(SSN, partner_id, ssn)),
-        birth_date: sealed(desk, id, BIRTH_DATE, checked.birth_date.map(|day| day.to_string()).as_deref())?,
+        phone: sealed(ctx, id, PHONE, new.phone.as_deref())?,
+        ssn: sealed(ctx, id, SSN, ssn.as_deref())?,
+        ssn_index: ssn.as_deref().map(|ssn| ctx.app.vault.blind_index(SSN, partner_id, ssn)),
+        birth_date: sealed(ctx, id, BIRTH_DATE, checked.birth_date.map(|day| day.to_string()).as_deref())?,
         address_line_1: text(|address| &address.line1),
         address_line_2: address.as_ref().and_then(|address| address.line2.clone()),
         address_city: text(|address| &address.city),
         address_state: text(|address| &address.state),
         address_postal_code: text(|address| &address.postal_code),
         address_country_code: text(|address| &address.country_code),
-        created_at: desk.now,
+        created_at: ctx.now,
         gender: None,
         invitation_id: None,
     };
-    let found = assessed(desk, &user).await?;
+    let found = assessed(ctx, &user).await?;
     if let Some(found) = &found {
         user.status = checks::status_after(found.check.outcome);
     }
-    let user = user::ActiveModel::from(user).reset_all().insert(desk.tx).await?;
-    desk.fact().record_first(desk.tx, Happening::UserCreated, user.id, json!({ "id": user.id, "status": user.status })).await?;
+    let user = user::ActiveModel::from(user).reset_all().insert(ctx.tx).await?;
+    ctx.event().record_first(ctx.tx, EventType::UserCreated, user.id, json!({ "id": user.id, "status": user.status })).await?;
     let kyc = match found {
-        Some(found) => Some(found.record(desk).await?),
+        Some(found) => Some(found.record(ctx).await?),
         None => None,
     };
     Ok(Registered { user, kyc })
 }
 
 /// What a check makes of a person; nothing while not all is known that it goes by.
-async fn assessed(desk: &Desk<'_>, user: &user::Model) -> Result<Option<Assessed>> {
-    match Applicant::of(desk.app, user)? {
-        Some(applicant) => checks::assess(desk, &applicant, Some(user.id)).await,
+async fn assessed(ctx: &CommandContext<'_>, user: &user::Model) -> Result<Option<Assessed>> {
+    match Applicant::of(ctx.app, user)? {
+        Some(applicant) => checks::assess(ctx, &applicant, Some(user.id)).await,
         None => Ok(None),
     }
 }
@@ -124,28 +124,28 @@ async fn assessed(desk: &Desk<'_>, user: &user::Model) -> Result<Option<Assessed
 /// Checks the identity of a person again after a change, once everything for it is known, and moves her status.
 ///
 /// Nobody gets out of a review by a change: who was being reviewed still is, and whom a reviewer refused is reviewed again.
-pub async fn check_again(desk: &Desk<'_>, user: user::Model) -> Result<user::Model> {
+pub async fn check_again(ctx: &CommandContext<'_>, user: user::Model) -> Result<user::Model> {
     // Who was refused cannot try another name or number by herself, nor come back once she has gone.
-    let by_herself = desk.whose.user_id.is_some();
+    let by_herself = ctx.access_scope.user_id.is_some();
     if user.status == Status::Closed || (by_herself && user.status == Status::Denied) {
         return Ok(user);
     }
-    let Some(mut found) = assessed(desk, &user).await? else { return Ok(user) };
-    let kept = match checks::at_present(desk.tx, user.id).await? {
-        Some(earlier) => checks::hits::keep_open(desk, earlier.id, &mut found).await?,
+    let Some(mut found) = assessed(ctx, &user).await? else { return Ok(user) };
+    let kept = match checks::at_present(ctx.tx, user.id).await? {
+        Some(earlier) => checks::hits::keep_open(ctx, earlier.id, &mut found).await?,
         None => false,
     };
-    if kept || checks::awaits_review(desk.tx, user.id, found.check.outcome).await? {
+    if kept || checks::awaits_review(ctx.tx, user.id, found.check.outcome).await? {
         found.send_to_review();
     }
-    let check = found.record(desk).await?;
-    checks::move_person(desk, user, check.outcome).await
+    let check = found.record(ctx).await?;
+    checks::move_person(ctx, user, check.outcome).await
 }
 
 /// The person with this id with what the house knows about her; scope `read`. Who looked is written down.
-pub async fn look_up(app: &App, actor: &Actor, id: Uuid) -> Result<Option<Registered>> {
+pub async fn get_audited(app: &App, actor: &Actor, id: Uuid) -> Result<Option<Registered>> {
     let caller = actor.self_or_caller(Scope::Read)?;
-    let Some(user) = within(&app.db.read, caller.whose, id).await? else { return Ok(None) };
+    let Some(user) = within(&app.db.read, caller.access_scope, id).await? else { return Ok(None) };
     let kyc = checks::at_present(&app.db.read, user.id).await?;
     audit_log::looked(app, &caller, actor.request_id, "user.look_up", Some(user.id)).await?;
     Ok(Some(Registered { user, kyc }))
@@ -153,7 +153,7 @@ pub async fn look_up(app: &App, actor: &Actor, id: Uuid) -> Result<Option<Regist
 
 /// A page of the partner's people with what the house knows about them; scope `read`. Who looked is written down, once for
 /// the page.
-pub async fn look_through(app: &App, actor: &Actor, page: &Page) -> Result<Slice<Registered>> {
+pub async fn list_audited(app: &App, actor: &Actor, page: &Page) -> Result<Slice<Registered>> {
     let caller = actor.self_or_caller(Scope::Read)?;
     let Slice { rows, has_previous, has_next } = list(&app.db.read, actor, page).await?;
     let mut checks = kycs_of(&app.db.read, &rows).await?;
@@ -165,14 +165,14 @@ pub async fn look_through(app: &App, actor: &Actor, page: &Page) -> Result<Slice
 /// Several people with what the house knows about them, by their ids; who is beyond reach is left out.
 pub async fn registered(
     connection: &impl ConnectionTrait,
-    whose: Whose,
+    access_scope: AccessScope,
     ids: impl IntoIterator<Item = Uuid>,
 ) -> Result<HashMap<Uuid, Registered>> {
-    let ids: HashSet<Uuid> = ids.into_iter().filter(|id| whose.covers(*id)).collect();
+    let ids: HashSet<Uuid> = ids.into_iter().filter(|id| access_scope.covers(*id)).collect();
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let select = user::Entity::find().filter(user::Column::PartnerId.eq(whose.partner_id)).filter(user::Column::Id.is_in(ids));
+    let select = user::Entity::find().filter(user::Column::PartnerId.eq(access_scope.partner_id)).filter(user::Column::Id.is_in(ids));
     let users = select.all(connection).await?;
     let mut checks = kycs_of(connection, &users).await?;
     Ok(users.into_iter().map(|user| (user.id, Registered { kyc: checks.remove(&user.id), user })).collect())
@@ -193,27 +193,27 @@ async fn kycs_of(connection: &impl ConnectionTrait, users: &[user::Model]) -> Re
 /// Once all is known that an identity check goes by, the first one is made. A change of her name, social security number, birth
 /// date or address has her identity checked again, so that an approved person may be approved no longer; a change of phone or
 /// e-mail does not (documented: the update takes every field that the creation takes, each optional).
-pub async fn update(app: &App, actor: &Actor, key: Option<Key>, change: UserChange) -> Result<Answer<Registered>> {
+pub async fn update(app: &App, actor: &Actor, key: Option<Key>, change: UpdateUser) -> Result<Answer<Registered>> {
     command::execute(app, actor, key, change).await
 }
 
-impl Command for UserChange {
+impl Command for UpdateUser {
     const NAME: &'static str = "user.update";
     const SCOPE: Scope = Scope::Manage;
     const FOR_ONESELF: bool = true;
-    type Done = Registered;
+    type Output = Registered;
 
     fn check(&self, mode: Mode) -> Result<()> {
         self.checked(mode).map_err(|error| error.inside("patch"))
     }
 
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<Registered> {
-        clock::locked(desk.tx, desk.partner.id).await?;
-        let before = within(desk.tx, desk.whose, self.user_id).await?.ok_or_else(|| Refusal::not_found("userId"))?;
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<Registered> {
+        clock::locked(ctx.tx, ctx.partner.id).await?;
+        let before = within(ctx.tx, ctx.access_scope, self.user_id).await?.ok_or_else(|| Refusal::not_found("userId"))?;
         let mut after = before.clone();
-        self.write(desk, &mut after).map_err(|error| error.inside("patch"))?;
-        let user = write_changes(desk, before, after).await?;
-        let kyc = checks::at_present(desk.tx, user.id).await?;
+        self.write(ctx, &mut after).map_err(|error| error.inside("patch"))?;
+        let user = write_changes(ctx, before, after).await?;
+        let kyc = checks::at_present(ctx.tx, user.id).await?;
         Ok(Registered { user, kyc })
     }
 
@@ -238,16 +238,16 @@ fn identity(user: &user::Model) -> impl PartialEq {
 
 /// Writes what is new and nothing else, so that what was written meanwhile stays; checks the person's identity again if it is
 /// another than before; tells of the change, if there is one.
-pub async fn write_changes(desk: &Desk<'_>, before: user::Model, after: user::Model) -> Result<user::Model> {
+pub async fn write_changes(ctx: &CommandContext<'_>, before: user::Model, after: user::Model) -> Result<user::Model> {
     if before == after {
         return Ok(before);
     }
     let is_another = identity(&before) != identity(&after);
-    let mut user = changed(before, after).update(desk.tx).await?;
+    let mut user = changed(before, after).update(ctx.tx).await?;
     if is_another {
-        user = check_again(desk, user).await?;
+        user = check_again(ctx, user).await?;
     }
-    desk.fact().record(desk.tx, Happening::UserUpdated, user.id, json!({ "id": user.id, "status": user.status })).await?;
+    ctx.event().record(ctx.tx, EventType::UserUpdated, user.id, json!({ "id": user.id, "status": user.status })).await?;
     Ok(user)
 }
 

@@ -10,10 +10,10 @@ use super::{
 use crate::{
     Error, Result,
     kernel::{
-        actor::Whose,
+        actor::AccessScope,
         app::App,
         clock,
-        command::{Desk, pause},
+        command::{CommandContext, pause},
     },
     people::applicants::Applicant,
 };
@@ -153,9 +153,18 @@ async fn screen(app: &App, check: &kyc::Model) -> Result<usize> {
 async fn screen_once(app: &App, check: &kyc::Model) -> Result<usize> {
     let tx = app.db.write().await?;
     let partner = clock::locked(&tx, check.partner_id).await?;
-    let desk = Desk { app, tx: &tx, partner: &partner, whose: Whose::all_of(partner.id), actor_id: None, now: clock::now_of(&partner) };
+    let ctx = CommandContext {
+        app,
+        tx: &tx,
+        partner: &partner,
+        access_scope: AccessScope::all_of(partner.id),
+        actor_id: None,
+        now: clock::now_of(&partner),
+    };
     // As it is now that nothing else changes it.
-    let Some(check) = checks::within(&tx, desk.whose, check.id).await?.filter(|check| check.superseded_at.is_none()) else { return Ok(0) };
+    let Some(check) = checks::within(&tx, ctx.access_scope, check.id).await?.filter(|check| check.superseded_at.is_none()) else {
+        return Ok(0);
+    };
     let user = match check.user_id {
         Some(id) => user::Entity::find_by_id(id).one(&tx).await?,
         None => None,
@@ -164,11 +173,11 @@ async fn screen_once(app: &App, check: &kyc::Model) -> Result<usize> {
         return Ok(0);
     }
     let Some(person) = person_of(app, &tx, &check).await? else { return Ok(0) };
-    let mut new = hits::screen_again(&desk, check.id, &person).await?;
+    let mut new = hits::screen_again(&ctx, check.id, &person).await?;
     new.retain(is_open);
     let found = new.len();
     if found > 0 {
-        hits::reopen(&desk, check, &new).await?;
+        hits::reopen(&ctx, check, &new).await?;
     }
     tx.commit().await?;
     app.sequencer.wake();

@@ -24,7 +24,7 @@ use crate::{
     Error, Result,
     kernel::{
         app::{App, Feature},
-        command::Desk,
+        command::CommandContext,
         db::WriteTransaction,
     },
     people::applicants::Applicant,
@@ -156,28 +156,28 @@ async fn share(tx: &WriteTransaction) -> Result<()> {
 }
 
 /// Whether there are lists and a person's name can be compared with none of them, so that a reviewer must look.
-pub async fn cannot_screen(desk: &Desk<'_>, applicant: &Applicant) -> Result<bool> {
-    Ok(!is_comparable(&as_listed(applicant)) && !current(desk.tx).await?.is_empty())
+pub async fn cannot_screen(ctx: &CommandContext<'_>, applicant: &Applicant) -> Result<bool> {
+    Ok(!is_comparable(&as_listed(applicant)) && !current(ctx.tx).await?.is_empty())
 }
 
 /// The entries that resemble a person, for one identity check: those that an exception holds for are cleared already.
-pub async fn hits(desk: &Desk<'_>, applicant: &Applicant, kyc_id: Uuid) -> Result<Vec<screening_hit::Model>> {
-    share(desk.tx).await?;
-    let Some(people) = desk.app.feature::<Cache>().people(desk.tx).await? else { return Ok(Vec::new()) };
+pub async fn hits(ctx: &CommandContext<'_>, applicant: &Applicant, kyc_id: Uuid) -> Result<Vec<screening_hit::Model>> {
+    share(ctx.tx).await?;
+    let Some(people) = ctx.app.feature::<Cache>().people(ctx.tx).await? else { return Ok(Vec::new()) };
     let found = people.resembling(applicant)?;
     if found.is_empty() {
         return Ok(Vec::new());
     }
-    let exceptions = exceptions(desk, applicant, &found).await?;
+    let exceptions = exceptions(ctx, applicant, &found).await?;
     let by = |found: &Found| exceptions.get(&(found.source.to_string(), found.entry));
-    found.into_iter().map(|found| hit(desk, kyc_id, by(&found), found)).collect()
+    found.into_iter().map(|found| hit(ctx, kyc_id, by(&found), found)).collect()
 }
 
-fn hit(desk: &Desk<'_>, kyc_id: Uuid, by: Option<&screening_exception::Model>, found: Found) -> Result<screening_hit::Model> {
+fn hit(ctx: &CommandContext<'_>, kyc_id: Uuid, by: Option<&screening_exception::Model>, found: Found) -> Result<screening_hit::Model> {
     let Found { source, entry, likeness } = found;
     Ok(screening_hit::Model {
-        id: desk.app.ids.next(Kind::ScreeningHit),
-        partner_id: desk.partner.id,
+        id: ctx.app.ids.next(Kind::ScreeningHit),
+        partner_id: ctx.partner.id,
         kyc_id,
         source: source.to_string(),
         entry,
@@ -185,8 +185,8 @@ fn hit(desk: &Desk<'_>, kyc_id: Uuid, by: Option<&screening_exception::Model>, f
         programs: likeness.programs,
         score: likeness.score,
         parts: serde_json::to_string(&likeness.parts).map_err(|_| Error::broken("the parts of a hit cannot be written"))?,
-        found_at: desk.now,
-        cleared_at: by.map(|_| desk.now),
+        found_at: ctx.now,
+        cleared_at: by.map(|_| ctx.now),
         cleared_by: by.and_then(|exception| exception.made_by),
         exception_id: by.map(|exception| exception.id),
     })
@@ -208,25 +208,29 @@ pub fn is_same_entry(one: &screening_hit::Model, other: &screening_hit::Model) -
 }
 
 /// The exceptions that hold today for a person, by the source and entry they are from; the longest of several.
-async fn exceptions(desk: &Desk<'_>, applicant: &Applicant, found: &[Found]) -> Result<HashMap<(String, i64), screening_exception::Model>> {
+async fn exceptions(
+    ctx: &CommandContext<'_>,
+    applicant: &Applicant,
+    found: &[Found],
+) -> Result<HashMap<(String, i64), screening_exception::Model>> {
     use screening_exception::Column;
     let rows = screening_exception::Entity::find()
-        .filter(Column::PartnerId.eq(desk.partner.id))
-        .filter(Column::Subject.eq(subject(desk, applicant)))
+        .filter(Column::PartnerId.eq(ctx.partner.id))
+        .filter(Column::Subject.eq(subject(ctx, applicant)))
         .filter(Column::Entry.is_in(found.iter().map(|found| found.entry)))
-        .filter(Column::Until.gte(desk.today()))
+        .filter(Column::Until.gte(ctx.today()))
         .order_by_asc(Column::Until)
         .order_by_asc(Column::Id)
-        .all(desk.tx)
+        .all(ctx.tx)
         .await?;
     Ok(rows.into_iter().map(|row| ((row.source.clone(), row.entry), row)).collect())
 }
 
 /// The person an exception is for, as a keyed hash: the same for the same name, birth date and social security number among a partner's
 /// people.
-pub fn subject(desk: &Desk<'_>, applicant: &Applicant) -> Vec<u8> {
+pub fn subject(ctx: &CommandContext<'_>, applicant: &Applicant) -> Vec<u8> {
     let text = format!("{}\n{}\n{}", names::folded(&name_of(applicant)), applicant.birth_date, applicant.ssn);
-    desk.app.vault.blind_index("screening_exception.subject", desk.partner.id, &text)
+    ctx.app.vault.blind_index("screening_exception.subject", ctx.partner.id, &text)
 }
 
 /// A name in the order in which lists write it, so that the family name is known.

@@ -46,7 +46,7 @@ const BODY: &str = "message.body";
 const URGENT: Duration = Duration::minutes(15);
 
 /// How long a message is kept in the outbox.
-const KEPT: Duration = Duration::days(7);
+const OUTBOX_TTL: Duration = Duration::days(7);
 
 /// Posts a message with the transaction of its cause; its id.
 ///
@@ -83,7 +83,7 @@ async fn write(app: &App, tx: &WriteTransaction, partner: &partner::Model, new: 
         (true, false) => Status::Outbox,
     };
     let kept_until = match status {
-        Status::Outbox => Some(clock::system_now() + KEPT),
+        Status::Outbox => Some(clock::system_now() + OUTBOX_TTL),
         Status::Failed => Some(clock::system_now()),
         Status::Pending | Status::Sent => None,
     };

@@ -6,8 +6,8 @@ use crate::{
     kernel::{
         app::App,
         audit_log,
-        command::{self, Answer, Command, Desk},
-        events::Happening,
+        command::{self, Answer, Command, CommandContext},
+        events::EventType,
         idempotency::Key,
         pages::{Page, Slice},
         secrets::{Place, Secret},
@@ -28,7 +28,7 @@ use uuid::Uuid;
 
 /// A bank account as the customer wrote it down.
 #[derive(Clone, Serialize)]
-pub struct NewBankAccount {
+pub struct LinkBankAccount {
     pub user_id: Uuid,
     pub number: String,
     pub routing_number: String,
@@ -38,17 +38,17 @@ pub struct NewBankAccount {
 /// Links a bank account of an approved person; scope `manage`. The first one is not made the default (documented).
 ///
 /// The routing number must carry the American Bankers Association's checksum.
-pub async fn link(app: &App, actor: &Actor, key: Option<Key>, new: NewBankAccount) -> Result<Answer<bank_account::Model>> {
+pub async fn link(app: &App, actor: &Actor, key: Option<Key>, new: LinkBankAccount) -> Result<Answer<bank_account::Model>> {
     command::execute(app, actor, key, new).await
 }
 
 const NUMBER: &str = "bank_account.number";
 
-impl Command for NewBankAccount {
+impl Command for LinkBankAccount {
     const NAME: &'static str = "bank_account.link";
     const SCOPE: Scope = Scope::Manage;
     const FOR_ONESELF: bool = true;
-    type Done = bank_account::Model;
+    type Output = bank_account::Model;
 
     fn check(&self, _: Mode) -> Result<()> {
         let mut checks = Checks::default();
@@ -61,26 +61,26 @@ impl Command for NewBankAccount {
         checks.done()
     }
 
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<bank_account::Model> {
-        let user = users::approved(desk.tx, desk.whose, self.user_id, "userId").await?;
-        let id = desk.app.ids.next(Kind::BankAccount);
-        let place = Place { column: NUMBER, row: id, partner: desk.partner.id };
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<bank_account::Model> {
+        let user = users::approved(ctx.tx, ctx.access_scope, self.user_id, "userId").await?;
+        let id = ctx.app.ids.next(Kind::BankAccount);
+        let place = Place { column: NUMBER, row: id, partner: ctx.partner.id };
         let number = applicants::valid("number", AccountNumber::parse(&self.number))?;
         let bank_account = bank_account::Model {
             id,
-            partner_id: desk.partner.id,
+            partner_id: ctx.partner.id,
             user_id: user.id,
             nickname: person::tidy(&self.nickname),
             routing_number: self.routing_number.clone(),
-            number: desk.app.vault.seal(place, number.reveal().as_bytes())?,
+            number: ctx.app.vault.seal(place, number.reveal().as_bytes())?,
             number_last4: number.tail().to_owned(),
             is_default: false,
-            linked_at: desk.now,
+            linked_at: ctx.now,
             removed_at: None,
         };
-        bank_account::ActiveModel::from(bank_account.clone()).reset_all().insert(desk.tx).await?;
+        bank_account::ActiveModel::from(bank_account.clone()).reset_all().insert(ctx.tx).await?;
         let facts = json!({ "id": id, "user_id": user.id });
-        desk.fact().record_first(desk.tx, Happening::BankAccountCreated, id, facts).await?;
+        ctx.event().record_first(ctx.tx, EventType::BankAccountCreated, id, facts).await?;
         Ok(bank_account)
     }
 
@@ -91,7 +91,7 @@ impl Command for NewBankAccount {
 
 /// What is new about a bank account; what is absent stays as it is.
 #[derive(Clone, Debug, Serialize)]
-pub struct BankAccountUpdate {
+pub struct UpdateBankAccount {
     pub bank_account_id: Uuid,
     pub nickname: Option<String>,
     pub is_default: Option<bool>,
@@ -99,22 +99,22 @@ pub struct BankAccountUpdate {
 
 /// Renames a bank account of an approved person, or makes it her default, or no longer; scope `manage`. The one that was the
 /// default before is so no longer.
-pub async fn update(app: &App, actor: &Actor, key: Option<Key>, update: BankAccountUpdate) -> Result<Answer<bank_account::Model>> {
+pub async fn update(app: &App, actor: &Actor, key: Option<Key>, update: UpdateBankAccount) -> Result<Answer<bank_account::Model>> {
     command::execute(app, actor, key, update).await
 }
 
-impl Command for BankAccountUpdate {
+impl Command for UpdateBankAccount {
     const NAME: &'static str = "bank_account.update";
     const SCOPE: Scope = Scope::Manage;
     const FOR_ONESELF: bool = true;
-    type Done = bank_account::Model;
+    type Output = bank_account::Model;
 
     fn check(&self, _: Mode) -> Result<()> {
         self.nickname.as_ref().map_or(Ok(()), |nickname| person::check_words("nickname", nickname))
     }
 
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<bank_account::Model> {
-        let (user, before) = held(desk, self.bank_account_id).await?;
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<bank_account::Model> {
+        let (user, before) = held(ctx, self.bank_account_id).await?;
         users::require_approved(&user)?;
         let mut bank_account = before.clone();
         if let Some(nickname) = &self.nickname {
@@ -129,15 +129,15 @@ impl Command for BankAccountUpdate {
                 .col_expr(bank_account::Column::IsDefault, Expr::value(false))
                 .filter(bank_account::Column::UserId.eq(user.id))
                 .filter(bank_account::Column::IsDefault.eq(true))
-                .exec(desk.tx)
+                .exec(ctx.tx)
                 .await?;
         }
         let mut row: bank_account::ActiveModel = before.into();
         row.nickname = Set(bank_account.nickname);
         row.is_default = Set(bank_account.is_default);
-        let bank_account = row.update(desk.tx).await?;
+        let bank_account = row.update(ctx.tx).await?;
         let facts = json!({ "id": bank_account.id, "user_id": user.id, "default": bank_account.is_default });
-        desk.fact().record(desk.tx, Happening::BankAccountUpdated, bank_account.id, facts).await?;
+        ctx.event().record(ctx.tx, EventType::BankAccountUpdated, bank_account.id, facts).await?;
         Ok(bank_account)
     }
 
@@ -148,41 +148,41 @@ impl Command for BankAccountUpdate {
 
 /// A bank account that shall not be used any more.
 #[derive(Clone, Debug, Serialize)]
-pub struct Removal {
+pub struct RemoveBankAccount {
     pub bank_account_id: Uuid,
 }
 
 /// Removes a bank account; scope `manage`. Refused while a transfer from or to it is under way. It is found no more, but the
 /// transfers of its time still show it. An unapproved person can be rid of hers as well.
-pub async fn remove(app: &App, actor: &Actor, key: Option<Key>, removal: Removal) -> Result<Answer<bank_account::Model>> {
+pub async fn remove(app: &App, actor: &Actor, key: Option<Key>, removal: RemoveBankAccount) -> Result<Answer<bank_account::Model>> {
     command::execute(app, actor, key, removal).await
 }
 
-impl Command for Removal {
+impl Command for RemoveBankAccount {
     const NAME: &'static str = "bank_account.remove";
     const SCOPE: Scope = Scope::Manage;
     const FOR_ONESELF: bool = true;
-    type Done = bank_account::Model;
+    type Output = bank_account::Model;
 
     fn check(&self, _: Mode) -> Result<()> {
         Ok(())
     }
 
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<bank_account::Model> {
-        let (user, bank_account) = held(desk, self.bank_account_id).await?;
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<bank_account::Model> {
+        let (user, bank_account) = held(ctx, self.bank_account_id).await?;
         let pending = transfer::Entity::find()
             .filter(transfer::Column::BankAccountId.eq(bank_account.id))
             .filter(transfer::Column::Status.eq(transfer::Status::Pending));
-        if pending.one(desk.tx).await?.is_some() {
+        if pending.one(ctx.tx).await?.is_some() {
             let text = "A transfer from or to the bank account is under way.";
             return Err(Refusal::new(Code::TransferPending, "bankAccountId", text).into());
         }
         let mut row: bank_account::ActiveModel = bank_account.into();
         row.is_default = Set(false);
-        row.removed_at = Set(Some(desk.now));
-        let bank_account = row.update(desk.tx).await?;
+        row.removed_at = Set(Some(ctx.now));
+        let bank_account = row.update(ctx.tx).await?;
         let facts = json!({ "id": bank_account.id, "user_id": user.id });
-        desk.fact().record(desk.tx, Happening::BankAccountDeleted, bank_account.id, facts).await?;
+        ctx.event().record(ctx.tx, EventType::BankAccountDeleted, bank_account.id, facts).await?;
         Ok(bank_account)
     }
 
@@ -193,13 +193,13 @@ impl Command for Removal {
 
 /// The bank account named by `bankAccountId` and whose it is, both held by this transaction, so that one person's bank accounts
 /// change one at a time and no transfer begins meanwhile.
-async fn held(desk: &Desk<'_>, id: Uuid) -> Result<(user::Model, bank_account::Model)> {
+async fn held(ctx: &CommandContext<'_>, id: Uuid) -> Result<(user::Model, bank_account::Model)> {
     let missing = || Refusal::not_found("bankAccountId");
-    let found = linked(desk.partner.id).filter(bank_account::Column::Id.eq(id)).one(desk.tx).await?;
-    let found = found.filter(|found| desk.whose.covers(found.user_id)).ok_or_else(missing)?;
-    let user = users::held(desk.tx, found.user_id).await?;
-    let select = linked(desk.partner.id).filter(bank_account::Column::Id.eq(id)).lock(LockType::Update);
-    Ok((user, select.one(desk.tx).await?.ok_or_else(missing)?))
+    let found = linked(ctx.partner.id).filter(bank_account::Column::Id.eq(id)).one(ctx.tx).await?;
+    let found = found.filter(|found| ctx.access_scope.covers(found.user_id)).ok_or_else(missing)?;
+    let user = users::held(ctx.tx, found.user_id).await?;
+    let select = linked(ctx.partner.id).filter(bank_account::Column::Id.eq(id)).lock(LockType::Update);
+    Ok((user, select.one(ctx.tx).await?.ok_or_else(missing)?))
 }
 
 /// The number in full.
@@ -213,10 +213,10 @@ fn linked(partner_id: Uuid) -> Select<bank_account::Entity> {
 }
 
 /// The bank account with this id, whose number is about to be told in full; scope `read`. Who looked is written down.
-pub async fn look_up(app: &App, actor: &Actor, id: Uuid) -> Result<Option<bank_account::Model>> {
+pub async fn get_audited(app: &App, actor: &Actor, id: Uuid) -> Result<Option<bank_account::Model>> {
     let caller = actor.self_or_caller(Scope::Read)?;
-    let found = linked(caller.whose.partner_id).filter(bank_account::Column::Id.eq(id)).one(&app.db.read).await?;
-    let Some(found) = found.filter(|found| caller.whose.covers(found.user_id)) else { return Ok(None) };
+    let found = linked(caller.access_scope.partner_id).filter(bank_account::Column::Id.eq(id)).one(&app.db.read).await?;
+    let Some(found) = found.filter(|found| caller.access_scope.covers(found.user_id)) else { return Ok(None) };
     audit_log::looked(app, &caller, actor.request_id, "bank_account.look_up", Some(found.id)).await?;
     Ok(Some(found))
 }
@@ -229,9 +229,9 @@ pub async fn is_place(connection: &impl ConnectionTrait, user: &user::Model, id:
 
 /// A page of a person's bank accounts whose numbers are about to be told in full; scope `read`. Who looked is written down,
 /// once for the page.
-pub async fn look_through(app: &App, actor: &Actor, user_id: Uuid, page: &Page) -> Result<Slice<bank_account::Model>> {
+pub async fn list_audited(app: &App, actor: &Actor, user_id: Uuid, page: &Page) -> Result<Slice<bank_account::Model>> {
     let caller = actor.self_or_caller(Scope::Read)?;
-    let select = linked(caller.whose.partner_id).filter(bank_account::Column::UserId.eq(user_id));
+    let select = linked(caller.access_scope.partner_id).filter(bank_account::Column::UserId.eq(user_id));
     let slice = page.of(&app.db.read, select, bank_account::Column::Id).await?;
     audit_log::looked(app, &caller, actor.request_id, "bank_account.list", Some(user_id)).await?;
     Ok(slice)
@@ -239,11 +239,11 @@ pub async fn look_through(app: &App, actor: &Actor, user_id: Uuid, page: &Page) 
 
 /// Of these bank accounts, those that the caller may see; scope `read`. Removed ones are among them, since transfers still show them.
 pub async fn visible(connection: &impl ConnectionTrait, actor: &Actor, ids: impl Iterator<Item = Uuid>) -> Result<HashSet<Uuid>> {
-    let whose = actor.whose(Scope::Read)?;
+    let access_scope = actor.access_scope(Scope::Read)?;
     let ids: HashSet<Uuid> = ids.collect();
-    let Some(only) = whose.user_id else { return Ok(ids) };
+    let Some(only) = access_scope.user_id else { return Ok(ids) };
     let own = bank_account::Entity::find()
-        .filter(bank_account::Column::PartnerId.eq(whose.partner_id))
+        .filter(bank_account::Column::PartnerId.eq(access_scope.partner_id))
         .filter(bank_account::Column::UserId.eq(only))
         .filter(bank_account::Column::Id.is_in(ids));
     Ok(own.all(connection).await?.into_iter().map(|found| found.id).collect())

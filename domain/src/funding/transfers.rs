@@ -6,8 +6,8 @@ use crate::{
     kernel::{
         app::App,
         calendar,
-        command::{self, Answer, Command, Desk},
-        events::Happening,
+        command::{self, Answer, Command, CommandContext},
+        events::EventType,
         idempotency::Key,
         ledger::{Entry, USD},
         pages::{Page, Slice},
@@ -29,7 +29,7 @@ use uuid::Uuid;
 
 /// A deposit as asked for.
 #[derive(Clone, Debug, Serialize)]
-pub struct NewDeposit {
+pub struct CreateDeposit {
     pub account_id: Uuid,
     pub bank_account_id: Uuid,
     pub amount: Money,
@@ -40,66 +40,66 @@ pub struct NewDeposit {
 ///
 /// The amount is in US dollars, above zero. It is `pending`, and no cash, until the debit settles at 08:30 New York on the
 /// next banking day (documented: settled in T+1 days).
-pub async fn deposit(app: &App, actor: &Actor, key: Option<Key>, new: NewDeposit) -> Result<Answer<transfer::Model>> {
+pub async fn deposit(app: &App, actor: &Actor, key: Option<Key>, new: CreateDeposit) -> Result<Answer<transfer::Model>> {
     command::execute(app, actor, key, new).await
 }
 
 /// The most one transfer may move: what the ten digits of cents in an ACH entry hold.
-const MOST: Money = Money::from_units(9_999_999_999);
+const MAX_DEPOSIT: Money = Money::from_units(9_999_999_999);
 
-impl Command for NewDeposit {
+impl Command for CreateDeposit {
     const NAME: &'static str = "deposit.create";
     const SCOPE: Scope = Scope::Transfer;
     const FOR_ONESELF: bool = true;
-    type Done = transfer::Model;
+    type Output = transfer::Model;
 
     fn check(&self, _: Mode) -> Result<()> {
         if !self.amount.is_positive() {
             return Err(Refusal::invalid("amount", "must be above zero").into());
         }
-        if self.amount > MOST {
-            return Err(Refusal::invalid("amount", format!("must be at most {MOST}")).into());
+        if self.amount > MAX_DEPOSIT {
+            return Err(Refusal::invalid("amount", format!("must be at most {MAX_DEPOSIT}")).into());
         }
         Ok(())
     }
 
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<transfer::Model> {
-        let account = accounts::usable(desk.tx, desk.whose, self.account_id).await?;
-        let payers = accounts::owners(&account).filter(|owner| desk.whose.covers(*owner));
-        let bank_account = bank_accounts::of_people(desk.tx, desk.partner.id, payers, self.bank_account_id).await?;
-        let rail = match desk.partner.mode {
-            Mode::Sandbox => &desk.app.feature::<Providers>().sandbox_ach,
-            Mode::Live => desk
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<transfer::Model> {
+        let account = accounts::usable(ctx.tx, ctx.access_scope, self.account_id).await?;
+        let payers = accounts::owners(&account).filter(|owner| ctx.access_scope.covers(*owner));
+        let bank_account = bank_accounts::of_people(ctx.tx, ctx.partner.id, payers, self.bank_account_id).await?;
+        let rail = match ctx.partner.mode {
+            Mode::Sandbox => &ctx.app.feature::<Providers>().sandbox_ach,
+            Mode::Live => ctx
                 .app
                 .feature::<Providers>()
                 .live_ach
                 .as_ref()
                 .ok_or(Error::Unavailable("No ACH rail is configured for live partners."))?,
         };
-        let settles_at = rail.debit_settles_at(desk.now);
+        let settles_at = rail.debit_settles_at(ctx.now);
         let transfer = transfer::Model {
-            id: desk.app.ids.next(Kind::Transfer),
-            partner_id: desk.partner.id,
+            id: ctx.app.ids.next(Kind::Transfer),
+            partner_id: ctx.partner.id,
             account_id: account.id,
             bank_account_id: bank_account.id,
             direction: Direction::Deposit,
             amount: self.amount,
             status: Status::Pending,
             expected_on: calendar::new_york_date(settles_at),
-            created_at: desk.now,
+            created_at: ctx.now,
             settled_at: None,
         };
-        transfer::ActiveModel::from(transfer.clone()).reset_all().insert(desk.tx).await?;
-        timers::schedule(desk.tx, desk.app.ids, desk.partner.id, TimerKind::DepositSettle, transfer.id, settles_at).await?;
-        let mut fact = desk.fact();
+        transfer::ActiveModel::from(transfer.clone()).reset_all().insert(ctx.tx).await?;
+        timers::schedule(ctx.tx, ctx.app.ids, ctx.partner.id, TimerKind::DepositSettle, transfer.id, settles_at).await?;
+        let mut fact = ctx.event();
         let mut entry = Entry::default();
         entry.post(
-            &desk.house_account(LedgerKind::BankAchInTransit, USD).await?,
-            &desk.customer_account(account.id, LedgerKind::PendingDeposit, USD).await?,
+            &ctx.house_account(LedgerKind::BankAchInTransit, USD).await?,
+            &ctx.customer_account(account.id, LedgerKind::PendingDeposit, USD).await?,
             transfer.amount.units(),
         );
-        written(entry.write(desk.tx, desk.app.ids, &mut fact).await?)?;
-        fact.record_first(desk.tx, Happening::DepositPending, transfer.id, facts(&transfer)).await?;
+        written(entry.write(ctx.tx, ctx.app.ids, &mut fact).await?)?;
+        fact.record_first(ctx.tx, EventType::DepositPending, transfer.id, facts(&transfer)).await?;
         Ok(transfer)
     }
 
@@ -117,30 +117,30 @@ fn written(in_full: bool) -> Result<()> {
 }
 
 /// The money of a pending deposit has arrived: it becomes cash. Nothing happens to one that is not pending.
-pub async fn settle_deposit(desk: &Desk<'_>, id: Uuid) -> Result<()> {
-    let Some(transfer) = transfer::Entity::find_by_id(id).one(desk.tx).await?.filter(|transfer| transfer.status == Status::Pending) else {
+pub async fn settle_deposit(ctx: &CommandContext<'_>, id: Uuid) -> Result<()> {
+    let Some(transfer) = transfer::Entity::find_by_id(id).one(ctx.tx).await?.filter(|transfer| transfer.status == Status::Pending) else {
         return Ok(());
     };
     let mut row: transfer::ActiveModel = transfer.into();
     row.status = Set(Status::Settled);
-    row.settled_at = Set(Some(desk.now));
-    let transfer = row.update(desk.tx).await?;
-    let mut fact = desk.fact();
+    row.settled_at = Set(Some(ctx.now));
+    let transfer = row.update(ctx.tx).await?;
+    let mut fact = ctx.event();
     let mut entry = Entry::default();
     let (fbo, in_transit) =
-        (desk.house_account(LedgerKind::BankFbo, USD).await?, desk.house_account(LedgerKind::BankAchInTransit, USD).await?);
-    let pending = desk.customer_account(transfer.account_id, LedgerKind::PendingDeposit, USD).await?;
-    let cash = desk.customer_account(transfer.account_id, LedgerKind::Cash, USD).await?;
+        (ctx.house_account(LedgerKind::BankFbo, USD).await?, ctx.house_account(LedgerKind::BankAchInTransit, USD).await?);
+    let pending = ctx.customer_account(transfer.account_id, LedgerKind::PendingDeposit, USD).await?;
+    let cash = ctx.customer_account(transfer.account_id, LedgerKind::Cash, USD).await?;
     entry.post(&fbo, &in_transit, transfer.amount.units()).post(&pending, &cash, transfer.amount.units());
-    written(entry.write(desk.tx, desk.app.ids, &mut fact).await?)?;
-    fact.record(desk.tx, Happening::DepositSettled, transfer.id, facts(&transfer)).await
+    written(entry.write(ctx.tx, ctx.app.ids, &mut fact).await?)?;
+    fact.record(ctx.tx, EventType::DepositSettled, transfer.id, facts(&transfer)).await
 }
 
 /// The transfer with this id among the partner's; scope `read`.
 pub async fn find(connection: &impl ConnectionTrait, actor: &Actor, id: Uuid) -> Result<Option<transfer::Model>> {
-    let whose = actor.whose(Scope::Read)?;
-    let select = transfer::Entity::find_by_id(id).filter(transfer::Column::PartnerId.eq(whose.partner_id));
-    Ok(select.filter(accounts::on_accounts_of(whose, transfer::Column::AccountId)).one(connection).await?)
+    let access_scope = actor.access_scope(Scope::Read)?;
+    let select = transfer::Entity::find_by_id(id).filter(transfer::Column::PartnerId.eq(access_scope.partner_id));
+    Ok(select.filter(accounts::on_accounts_of(access_scope, transfer::Column::AccountId)).one(connection).await?)
 }
 
 /// Which deposits are listed.
@@ -157,10 +157,10 @@ pub async fn list_deposits(
     page: &Page,
     filter: DepositFilter,
 ) -> Result<Slice<transfer::Model>> {
-    let whose = actor.whose(Scope::Read)?;
+    let access_scope = actor.access_scope(Scope::Read)?;
     let mut select = transfer::Entity::find()
-        .filter(transfer::Column::PartnerId.eq(whose.partner_id))
-        .filter(accounts::on_accounts_of(whose, transfer::Column::AccountId))
+        .filter(transfer::Column::PartnerId.eq(access_scope.partner_id))
+        .filter(accounts::on_accounts_of(access_scope, transfer::Column::AccountId))
         .filter(transfer::Column::Direction.eq(Direction::Deposit));
     if let Some(account_id) = filter.account_id {
         select = select.filter(transfer::Column::AccountId.eq(account_id));

@@ -81,15 +81,15 @@ pub struct SignedInUser {
     pub expires_at: i64,
 }
 
-/// Whose affairs a caller can reach: one partner's customers', or one of theirs alone.
+/// The rows a caller can reach: those of all users of one partner, or of one user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Whose {
+pub struct AccessScope {
     pub partner_id: Uuid,
     /// The only person whose affairs there are for the caller.
     pub user_id: Option<Uuid>,
 }
 
-impl Whose {
+impl AccessScope {
     /// Everything of a partner.
     pub const fn all_of(partner_id: Uuid) -> Self {
         Self { partner_id, user_id: None }
@@ -104,7 +104,7 @@ impl Whose {
 /// A caller who may do what she asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caller {
-    pub whose: Whose,
+    pub access_scope: AccessScope,
     pub mode: Mode,
     /// The key or the person, for the audit log and for events.
     pub principal_id: Uuid,
@@ -163,9 +163,9 @@ impl Actor {
     /// A partner's key that may do what `scope` says.
     pub fn caller(&self, scope: Scope) -> Result<Caller> {
         let key = self.partner(scope)?;
-        let whose = Whose::all_of(key.partner_id);
+        let access_scope = AccessScope::all_of(key.partner_id);
         let claimant_id = if key.is_publishable() { key.key_id } else { key.partner_id };
-        Ok(Caller { whose, mode: key.mode, principal_id: key.key_id, claimant_id })
+        Ok(Caller { access_scope, mode: key.mode, principal_id: key.key_id, claimant_id })
     }
 
     /// The same, or a person acting for herself, who has every scope over her own affairs once her session has passed
@@ -177,9 +177,9 @@ impl Actor {
         }
     }
 
-    /// Whose affairs the caller may do to what `scope` says.
-    pub fn whose(&self, scope: Scope) -> Result<Whose> {
-        Ok(self.self_or_caller(scope)?.whose)
+    /// The rows on which the caller may do what `scope` allows.
+    pub fn access_scope(&self, scope: Scope) -> Result<AccessScope> {
+        Ok(self.self_or_caller(scope)?.access_scope)
     }
 
     /// The person who has signed in, whether or not her session has passed its second factor.
@@ -221,20 +221,20 @@ impl Actor {
     }
 
     /// Whether the caller may be told what a person says of herself: everybody who can see her affairs but another person.
-    pub fn is_no_other_than(&self, user_id: Uuid) -> bool {
+    pub fn may_see_personal_data_of(&self, user_id: Uuid) -> bool {
         !matches!(&self.who, Who::User(user) if user.user_id != user_id)
     }
 
     /// Whether the caller may do what `scope` says, be it to her own affairs alone.
     pub fn may(&self, scope: Scope) -> bool {
-        self.whose(scope).is_ok()
+        self.access_scope(scope).is_ok()
     }
 }
 
 impl SignedInUser {
     /// The person as one who acts for herself.
     pub const fn caller(&self) -> Caller {
-        let whose = Whose { partner_id: self.partner_id, user_id: Some(self.user_id) };
-        Caller { whose, mode: self.mode, principal_id: self.user_id, claimant_id: self.user_id }
+        let access_scope = AccessScope { partner_id: self.partner_id, user_id: Some(self.user_id) };
+        Caller { access_scope, mode: self.mode, principal_id: self.user_id, claimant_id: self.user_id }
     }
 }

@@ -33,7 +33,7 @@ pub struct Parts {
     pub feed: Feed,
     pub sequencer: Sequencer,
     pub timers: Wake,
-    /// Whose rights are ending, so that nothing older counts.
+    /// The credentials and users whose rights are ending, so that nothing older counts.
     pub rights: Rights,
     /// Whether every data key could be read when we last looked; without them this server is of no use.
     pub keys_known: AtomicBool,

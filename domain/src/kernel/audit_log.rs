@@ -46,8 +46,14 @@ impl Line {
 
 /// Writes down in a transaction of its own that a caller looked at somebody's affairs.
 pub async fn looked(app: &App, caller: &Caller, request_id: Uuid, operation: &'static str, object_id: Option<Uuid>) -> Result<()> {
-    let line =
-        Line { partner_id: caller.whose.partner_id, principal_id: caller.principal_id, operation, object_id, decision: "done", request_id };
+    let line = Line {
+        partner_id: caller.access_scope.partner_id,
+        principal_id: caller.principal_id,
+        operation,
+        object_id,
+        decision: "done",
+        request_id,
+    };
     alone(app, line).await
 }
 
@@ -61,8 +67,14 @@ async fn alone(app: &App, line: Line) -> Result<()> {
 
 /// Writes down in a transaction of its own that a caller tried to prove who she is, and failed.
 pub async fn failed(app: &App, caller: &Caller, request_id: Uuid, operation: &'static str, decision: &'static str) -> Result<()> {
-    let line =
-        Line { partner_id: caller.whose.partner_id, principal_id: caller.principal_id, operation, object_id: None, decision, request_id };
+    let line = Line {
+        partner_id: caller.access_scope.partner_id,
+        principal_id: caller.principal_id,
+        operation,
+        object_id: None,
+        decision,
+        request_id,
+    };
     alone(app, line).await
 }
 

@@ -2,11 +2,11 @@
 //! and its line in the audit log, run to the end even when the caller hangs up.
 
 use super::{
-    actor::{Caller, Whose},
+    actor::{AccessScope, Caller},
     audit_log::{self, Line},
     calendar, clock,
     db::WriteTransaction,
-    events::Fact,
+    events::EventBuilder,
     idempotency::{Claim, Key},
     ledger,
 };
@@ -32,19 +32,19 @@ pub trait Command: Serialize + Send + Sync + 'static {
     /// Whether a person who has signed in may do it for herself.
     const FOR_ONESELF: bool = false;
     /// What comes of it, kept whole for whoever repeats the request.
-    type Done: Serialize + DeserializeOwned + Send + Sync + 'static;
+    type Output: Serialize + DeserializeOwned + Send + Sync + 'static;
 
     /// Refuses what the request alone decides.
     fn check(&self, mode: Mode) -> Result<()>;
 
     /// Does it, or refuses by what the state decides. Whatever was written before a refusal is taken back.
-    fn carry_out(&self, desk: &Desk<'_>) -> impl Future<Output = Result<Self::Done>> + Send;
+    fn execute(&self, ctx: &CommandContext<'_>) -> impl Future<Output = Result<Self::Output>> + Send;
 
     /// The object that the audit log names.
-    fn object(done: &Self::Done) -> Uuid;
+    fn object(done: &Self::Output) -> Uuid;
 
     /// What the audit log says about it.
-    fn decision(_: &Self::Done) -> &'static str {
+    fn decision(_: &Self::Output) -> &'static str {
         "done"
     }
 
@@ -56,27 +56,27 @@ pub trait Command: Serialize + Send + Sync + 'static {
 
 /// Where one operation works: its transaction, its partner, and the partner's time.
 #[derive(Clone, Copy)]
-pub struct Desk<'a> {
+pub struct CommandContext<'a> {
     pub app: &'a App,
     pub tx: &'a WriteTransaction,
     pub partner: &'a partner::Model,
-    /// Whose affairs may be touched.
-    pub whose: Whose,
+    /// Whose rows may be read and changed.
+    pub access_scope: AccessScope,
     /// Who causes it: a key or a person, or nobody for a timer.
     pub actor_id: Option<Uuid>,
     pub now: DateTime<Utc>,
 }
 
-impl Desk<'_> {
+impl CommandContext<'_> {
     /// The date in New York by the partner's clock, which decides ages and days.
     pub fn today(&self) -> NaiveDate {
         calendar::new_york_date(self.now)
     }
 
     /// Begins an event.
-    pub fn fact(&self) -> Fact {
+    pub fn event(&self) -> EventBuilder {
         let recorded_at = Ord::max(self.now, clock::now_of(self.partner));
-        Fact { recorded_at, ..Fact::new(self.app.ids, self.partner.id, self.actor_id, self.now) }
+        EventBuilder { recorded_at, ..EventBuilder::new(self.app.ids, self.partner.id, self.actor_id, self.now) }
     }
 
     /// The partner's own account of this kind in the ledger.
@@ -97,7 +97,7 @@ pub struct Answer<T> {
     pub replayed: bool,
 }
 
-const TRIES: u32 = 5;
+const MAX_TRIES: u32 = 5;
 /// After how long an operation is not tried again.
 const RETRY_FOR: Duration = Duration::from_secs(2);
 
@@ -105,12 +105,18 @@ const RETRY_FOR: Duration = Duration::from_secs(2);
 ///
 /// With a key, the same command answers the same again and happens once. Refusals by the state are kept under the key,
 /// refusals of the request are not.
-pub async fn execute<C: Command>(app: &App, actor: &Actor, key: Option<Key>, command: C) -> Result<Answer<C::Done>> {
+pub async fn execute<C: Command>(app: &App, actor: &Actor, key: Option<Key>, command: C) -> Result<Answer<C::Output>> {
     execute_for(app, permitted::<C>(actor)?, actor.request_id, key, command).await
 }
 
 /// The same for a caller whose right to ask is known already.
-pub async fn execute_for<C: Command>(app: &App, caller: Caller, request_id: Uuid, key: Option<Key>, command: C) -> Result<Answer<C::Done>> {
+pub async fn execute_for<C: Command>(
+    app: &App,
+    caller: Caller,
+    request_id: Uuid,
+    key: Option<Key>,
+    command: C,
+) -> Result<Answer<C::Output>> {
     check(caller.mode, key.as_ref(), &command)?;
     let app = app.clone();
     let claim = match key {
@@ -143,7 +149,7 @@ fn permitted<C: Command>(actor: &Actor) -> Result<Caller> {
 fn claim<C: Command>(app: &App, caller: &Caller, key: Key, command: &C) -> Result<Claim> {
     let arguments = serde_json::to_vec(command).map_err(|cause| Error::broken(format!("arguments cannot be written: {cause}")))?;
     Ok(Claim {
-        partner_id: caller.whose.partner_id,
+        partner_id: caller.access_scope.partner_id,
         principal_id: caller.claimant_id,
         key,
         operation: C::NAME,
@@ -158,9 +164,9 @@ async fn to_the_end<C: Command>(
     request_id: Uuid,
     claim: Option<&Claim>,
     command: &C,
-) -> Result<Answer<C::Done>> {
+) -> Result<Answer<C::Output>> {
     let began = Instant::now();
-    let may_try_again = |attempt| attempt < TRIES && began.elapsed() < RETRY_FOR;
+    let may_try_again = |attempt| attempt < MAX_TRIES && began.elapsed() < RETRY_FOR;
     for attempt in 1.. {
         let outcome = {
             // Over before an event that follows the commit can be delivered by what is remembered.
@@ -194,17 +200,23 @@ pub async fn pause(attempt: u32) {
     tokio::time::sleep(Duration::from_millis(u64::from(attempt) * 5 + jitter)).await;
 }
 
-async fn once<C: Command>(app: &App, caller: &Caller, request_id: Uuid, claim: Option<&Claim>, command: &C) -> Result<Answer<C::Done>> {
+async fn once<C: Command>(app: &App, caller: &Caller, request_id: Uuid, claim: Option<&Claim>, command: &C) -> Result<Answer<C::Output>> {
     let tx = app.db.write().await?;
     if let Some(claim) = claim
         && let Some(value) = claim.take(&tx).await?
     {
         return Ok(Answer { value, replayed: true });
     }
-    let partner = clock::partner(&tx, caller.whose.partner_id).await?;
-    let desk =
-        Desk { app, tx: &tx, partner: &partner, whose: caller.whose, actor_id: Some(caller.principal_id), now: clock::now_of(&partner) };
-    let value = command.carry_out(&desk).await?;
+    let partner = clock::partner(&tx, caller.access_scope.partner_id).await?;
+    let ctx = CommandContext {
+        app,
+        tx: &tx,
+        partner: &partner,
+        access_scope: caller.access_scope,
+        actor_id: Some(caller.principal_id),
+        now: clock::now_of(&partner),
+    };
+    let value = command.execute(&ctx).await?;
     if let Some(claim) = claim {
         claim.keep(&tx, &value).await?;
     }
@@ -241,7 +253,7 @@ async fn remember<C: Command>(app: &App, caller: &Caller, request_id: Uuid, clai
 
 fn line<C: Command>(caller: &Caller, request_id: Uuid, object_id: Option<Uuid>, decision: &'static str) -> Line {
     audit_log::Line {
-        partner_id: caller.whose.partner_id,
+        partner_id: caller.access_scope.partner_id,
         principal_id: caller.principal_id,
         operation: C::NAME,
         object_id,

@@ -18,9 +18,9 @@ use std::{collections::VecDeque, sync::Arc};
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
-/// What can happen. The name on the log is `Happening::name`.
+/// What can happen. The name on the log is `EventType::name`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Happening {
+pub enum EventType {
     PartnerCreated,
     ApiKeyIssued,
     ApiKeyRevoked,
@@ -56,7 +56,7 @@ pub enum Happening {
     SandboxMarketHoursSet,
 }
 
-impl Happening {
+impl EventType {
     /// Every kind of event there is.
     pub const ALL: [Self; 33] = [
         Self::PartnerCreated,
@@ -141,7 +141,7 @@ impl Happening {
 
 /// An event in the making: who causes it and when, and the ledger movements that belong to it.
 #[derive(Debug)]
-pub struct Fact {
+pub struct EventBuilder {
     pub id: Uuid,
     pub partner_id: Uuid,
     pub actor_id: Option<Uuid>,
@@ -153,19 +153,19 @@ pub struct Fact {
     pub movements: Vec<RowDigest>,
 }
 
-impl Fact {
+impl EventBuilder {
     /// Begins an event of `partner_id` at `at` by the partner's clock.
     pub fn new(ids: Ids, partner_id: Uuid, actor_id: Option<Uuid>, at: DateTime<Utc>) -> Self {
         Self { id: ids.next(Kind::Event), partner_id, actor_id, at, recorded_at: at, movements: Vec::new() }
     }
 
     /// Writes the event as the first of its stream.
-    pub async fn record_first(self, connection: &impl ConnectionTrait, what: Happening, stream_id: Uuid, facts: Value) -> Result<()> {
+    pub async fn record_first(self, connection: &impl ConnectionTrait, what: EventType, stream_id: Uuid, facts: Value) -> Result<()> {
         self.write(connection, what, stream_id, 1, &facts).await
     }
 
     /// Writes the event after the others of its stream.
-    pub async fn record(self, connection: &impl ConnectionTrait, what: Happening, stream_id: Uuid, facts: Value) -> Result<()> {
+    pub async fn record(self, connection: &impl ConnectionTrait, what: EventType, stream_id: Uuid, facts: Value) -> Result<()> {
         let last: Option<i32> = event::Entity::find()
             .select_only()
             .column_as(event::Column::StreamVersion.max(), "version")
@@ -177,7 +177,7 @@ impl Fact {
         self.write(connection, what, stream_id, last.unwrap_or(0) + 1, &facts).await
     }
 
-    async fn write(self, connection: &impl ConnectionTrait, what: Happening, stream_id: Uuid, version: i32, facts: &Value) -> Result<()> {
+    async fn write(self, connection: &impl ConnectionTrait, what: EventType, stream_id: Uuid, version: i32, facts: &Value) -> Result<()> {
         let mut row = event::Model {
             id: self.id,
             partner_id: self.partner_id,

@@ -6,7 +6,7 @@
 use super::{
     db::WriteTransaction,
     digest::{self, RowDigest},
-    events::Fact,
+    events::EventBuilder,
     ids::Ids,
 };
 use crate::{Error, Result};
@@ -155,7 +155,7 @@ impl Entry {
     ///
     /// Answers `false`, with nothing of use written, when an account that forbids it would be overdrawn; the caller
     /// must then let its transaction go.
-    pub async fn write(self, connection: &impl ConnectionTrait, ids: Ids, fact: &mut Fact) -> Result<bool> {
+    pub async fn write(self, connection: &impl ConnectionTrait, ids: Ids, fact: &mut EventBuilder) -> Result<bool> {
         for (account, change) in self.changes()? {
             if !apply(connection, account, &change).await? {
                 return Ok(false);
@@ -212,7 +212,7 @@ impl Entry {
         Ok(())
     }
 
-    async fn write_moves(self, connection: &impl ConnectionTrait, ids: Ids, fact: &mut Fact) -> Result<()> {
+    async fn write_moves(self, connection: &impl ConnectionTrait, ids: Ids, fact: &mut EventBuilder) -> Result<()> {
         if self.moves.is_empty() {
             return Ok(());
         }

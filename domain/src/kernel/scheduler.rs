@@ -1,10 +1,10 @@
 //! Carries out what is due, in the order of due time, each thing at its own due time.
 
 use super::{
-    actor::Whose,
+    actor::AccessScope,
     app::App,
     clock::{self, now_of},
-    command::{Desk, pause},
+    command::{CommandContext, pause},
     timers,
 };
 use crate::{Error, Result};
@@ -22,13 +22,13 @@ use uuid::Uuid;
 #[derive(Clone, Copy, Debug)]
 pub struct DueHandlers {
     /// By the partner's clock, within the transaction that takes the timer.
-    pub by_partner_clock: for<'a> fn(&'a Desk<'a>, TimerKind, Uuid) -> BoxFuture<'a, Result<()>>,
+    pub by_partner_clock: for<'a> fn(&'a CommandContext<'a>, TimerKind, Uuid) -> BoxFuture<'a, Result<()>>,
     /// By the system's clock, with the timer held and no transaction.
     pub by_system_clock: for<'a> fn(&'a App, &'a timer::Model) -> BoxFuture<'a, Result<()>>,
 }
 
 /// How many things of one partner may be carried out in a row before the other partners get their turn.
-const TURN: usize = 10;
+const TIMERS_PER_TURN: usize = 10;
 
 /// Carries out what is due for every partner; whether more may be due at once.
 pub async fn carry_out_due(app: &App) -> Result<bool> {
@@ -53,10 +53,10 @@ async fn carry_out_if_due(app: &App, partner_id: Uuid, soonest: DateTime<Utc>) -
 /// Carries out what is due for one partner by its clock; whether more may be due at once.
 pub async fn carry_out_for(app: &App, partner_id: Uuid) -> Result<bool> {
     app.vault.ready_for(&app.db, partner_id).await?;
-    for _ in 0..TURN {
+    for _ in 0..TIMERS_PER_TURN {
         let now = now_of(&clock::partner(&app.db.read, partner_id).await?);
         let Some(timer) = timers::next_due(&app.db.read, partner_id, now, false).await? else { return Ok(false) };
-        if let Err(error) = carry_out(app, &timer, None).await {
+        if let Err(error) = execute(app, &timer, None).await {
             // No fault of the timer's, which stays due.
             if error.is_outage() {
                 return Err(error);
@@ -117,7 +117,7 @@ pub async fn begin_due_by_system(app: &App, begun: &mut JoinSet<()>) -> Result<b
 /// A failure leaves the clock where it happened.
 pub async fn advance(app: &App, partner_id: Uuid, until: DateTime<Utc>) -> Result<()> {
     while let Some(timer) = timers::next_due(&app.db.read, partner_id, until, true).await? {
-        carry_out(app, &timer, Some(timer.due_at)).await?;
+        execute(app, &timer, Some(timer.due_at)).await?;
     }
     let tx = app.db.write().await?;
     let partner = clock::locked(&tx, partner_id).await?;
@@ -145,7 +145,7 @@ pub fn microseconds(span: Duration) -> Result<i64> {
     span.num_microseconds().ok_or_else(|| Error::broken("a clock is hundreds of thousands of years away"))
 }
 
-async fn carry_out(app: &App, timer: &timer::Model, clock_to: Option<DateTime<Utc>>) -> Result<()> {
+async fn execute(app: &App, timer: &timer::Model, clock_to: Option<DateTime<Utc>>) -> Result<()> {
     for attempt in 1.. {
         match carry_out_once(app, timer, clock_to).await {
             Err(error) if error.is_retryable() && attempt < 5 => pause(attempt).await,
@@ -167,7 +167,14 @@ async fn carry_out_once(app: &App, timer: &timer::Model, clock_to: Option<DateTi
     if let Some(to) = clock_to {
         partner = move_clock(&tx, partner, to).await?;
     }
-    let desk = Desk { app, tx: &tx, partner: &partner, whose: Whose::all_of(partner.id), actor_id: None, now: timer.due_at };
-    (app.due_handlers.by_partner_clock)(&desk, timer.kind, timer.subject_id).await?;
+    let ctx = CommandContext {
+        app,
+        tx: &tx,
+        partner: &partner,
+        access_scope: AccessScope::all_of(partner.id),
+        actor_id: None,
+        now: timer.due_at,
+    };
+    (app.due_handlers.by_partner_clock)(&ctx, timer.kind, timer.subject_id).await?;
     tx.commit().await
 }

@@ -18,7 +18,7 @@ const FREE: i32 = 5;
 const FREE_FROM_ANYWHERE: i32 = 100;
 /// How long the next one waits at first, and at most.
 const FIRST: Duration = Duration::seconds(30);
-const LONGEST: Duration = Duration::minutes(15);
+const MAX_DELAY: Duration = Duration::minutes(15);
 /// After how long without a try all is forgotten.
 const FORGOTTEN: Duration = Duration::hours(24);
 
@@ -85,7 +85,7 @@ async fn count(tx: &WriteTransaction, subject: &Subject) -> Result<()> {
 /// From how many failures on the next try waits how long, if so many are free.
 fn waits(free: i32) -> Vec<(i32, Duration)> {
     let doubled = |times: i32| FIRST * (1 << times);
-    (0..=5).map(|times| (free + times, Ord::min(doubled(times), LONGEST))).collect()
+    (0..=5).map(|times| (free + times, Ord::min(doubled(times), MAX_DELAY))).collect()
 }
 
 fn seconds_until(then: Option<DateTime<Utc>>, now: DateTime<Utc>) -> u64 {

@@ -9,7 +9,7 @@ use crate::{
     Checks, Error, Refusal, Result,
     kernel::{
         app::App,
-        command::Desk,
+        command::CommandContext,
         secrets::{Place, Secret},
     },
     providers::identity::AddressFit,
@@ -161,9 +161,9 @@ pub const PHONE: &str = "users.phone";
 pub const BIRTH_DATE: &str = "users.birth_date";
 
 /// Sealed columns of a person, for whoever writes them anew.
-pub fn sealed(desk: &Desk<'_>, user_id: Uuid, column: &'static str, value: Option<&str>) -> Result<Option<Vec<u8>>> {
-    let place = Place { column, row: user_id, partner: desk.partner.id };
-    value.map(|value| desk.app.vault.seal(place, value.as_bytes())).transpose()
+pub fn sealed(ctx: &CommandContext<'_>, user_id: Uuid, column: &'static str, value: Option<&str>) -> Result<Option<Vec<u8>>> {
+    let place = Place { column, row: user_id, partner: ctx.partner.id };
+    value.map(|value| ctx.app.vault.seal(place, value.as_bytes())).transpose()
 }
 
 /// A person's day of birth, where it is known.

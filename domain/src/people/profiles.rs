@@ -4,11 +4,11 @@ use super::{
     applicants,
     person::{Email, check_characters, check_words, parse_birth_date, person_name, tidy},
     ssn::Ssn,
-    user_changes::UserChange,
+    user_changes::UpdateUser,
 };
 use crate::{
     Checks, Error, Refusal, Result,
-    kernel::{clock, command::Desk, events::Happening},
+    kernel::{clock, command::CommandContext, events::EventType},
 };
 use entity::{
     Kind,
@@ -62,13 +62,13 @@ impl Identity {
     }
 
     /// Writes what is said into a person's row.
-    pub fn write(&self, desk: &Desk<'_>, user: &mut user::Model) -> Result<()> {
+    pub fn write(&self, ctx: &CommandContext<'_>, user: &mut user::Model) -> Result<()> {
         if let Some(name) = &self.full_name {
             let (first, last) = halves(name);
             (user.first_name, user.last_name) = (first, last);
         }
         let Self { birth_date, ssn, .. } = self.clone();
-        UserChange { ssn, birth_date, ..UserChange::default() }.write(desk, user)?;
+        UpdateUser { ssn, birth_date, ..UpdateUser::default() }.write(ctx, user)?;
         if let Some(gender) = &self.gender {
             user.gender = Some(tidy(gender));
         }
@@ -92,10 +92,10 @@ pub fn full_name(user: &user::Model) -> Option<String> {
 }
 
 /// Begins a person who signs up by herself: `pending` until all is known that an identity check needs.
-pub async fn begin(desk: &Desk<'_>, email: &Email, identity: &Identity, invitation_id: Option<Uuid>) -> Result<user::Model> {
+pub async fn begin(ctx: &CommandContext<'_>, email: &Email, identity: &Identity, invitation_id: Option<Uuid>) -> Result<user::Model> {
     let mut user = user::Model {
-        id: desk.app.ids.next(Kind::User),
-        partner_id: desk.partner.id,
+        id: ctx.app.ids.next(Kind::User),
+        partner_id: ctx.partner.id,
         status: Status::Pending,
         first_name: String::new(),
         last_name: String::new(),
@@ -110,23 +110,23 @@ pub async fn begin(desk: &Desk<'_>, email: &Email, identity: &Identity, invitati
         address_state: None,
         address_postal_code: None,
         address_country_code: None,
-        created_at: desk.now,
+        created_at: ctx.now,
         gender: None,
         invitation_id,
     };
-    identity.write(desk, &mut user)?;
-    user::ActiveModel::from(user.clone()).reset_all().insert(desk.tx).await?;
-    desk.fact().record_first(desk.tx, Happening::UserCreated, user.id, json!({ "id": user.id, "status": user.status })).await?;
+    identity.write(ctx, &mut user)?;
+    user::ActiveModel::from(user.clone()).reset_all().insert(ctx.tx).await?;
+    ctx.event().record_first(ctx.tx, EventType::UserCreated, user.id, json!({ "id": user.id, "status": user.status })).await?;
     Ok(user)
 }
 
 /// Notes by which invitation a person whom the partner serves already came to sign in.
-pub async fn came_by(desk: &Desk<'_>, user_id: Uuid, invitation_id: Option<Uuid>) -> Result<user::Model> {
-    clock::locked(desk.tx, desk.partner.id).await?;
-    let found = user::Entity::find_by_id(user_id).one(desk.tx).await?;
+pub async fn attach_invitation(ctx: &CommandContext<'_>, user_id: Uuid, invitation_id: Option<Uuid>) -> Result<user::Model> {
+    clock::locked(ctx.tx, ctx.partner.id).await?;
+    let found = user::Entity::find_by_id(user_id).one(ctx.tx).await?;
     let mut row: user::ActiveModel = found.ok_or_else(|| Error::broken("an invitation names no person"))?.into();
     row.invitation_id = Set(invitation_id);
-    Ok(row.update(desk.tx).await?)
+    Ok(row.update(ctx.tx).await?)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use super::{
     person::{Email, age_on, parse_birth_date, person_name, tidy},
     ssn::Ssn,
 };
-use crate::{Checks, Refusal, Result, kernel::command::Desk};
+use crate::{Checks, Refusal, Result, kernel::command::CommandContext};
 use entity::{partner::Mode, user};
 use serde::Serialize;
 use uuid::Uuid;
@@ -59,7 +59,7 @@ pub struct AddressChange {
 
 /// What is new about a person; nothing in it has been checked. What is absent stays as it is.
 #[derive(Clone, Default, Serialize)]
-pub struct UserChange {
+pub struct UpdateUser {
     pub user_id: Uuid,
     pub first_name: Option<String>,
     pub last_name: Option<String>,
@@ -70,7 +70,7 @@ pub struct UserChange {
     pub address: AddressChange,
 }
 
-impl UserChange {
+impl UpdateUser {
     fn birth_date(&self) -> Result<Option<chrono::NaiveDate>> {
         self.birth_date.as_deref().map(|day| valid("birthDate", parse_birth_date(day))).transpose()
     }
@@ -100,7 +100,7 @@ impl UserChange {
     }
 
     /// Writes what is new into a person's row.
-    pub fn write(&self, desk: &Desk<'_>, user: &mut user::Model) -> Result<()> {
+    pub fn write(&self, ctx: &CommandContext<'_>, user: &mut user::Model) -> Result<()> {
         for (value, known) in [(&self.first_name, &mut user.first_name), (&self.last_name, &mut user.last_name)] {
             if let Some(value) = value {
                 *known = tidy(value);
@@ -112,21 +112,21 @@ impl UserChange {
         match &self.phone {
             Change::Keep => {}
             Change::Clear => user.phone = None,
-            Change::Set(phone) if applicants::phone(desk.app, user)?.is_some_and(|known| known.reveal() == phone) => {}
-            Change::Set(phone) => user.phone = sealed(desk, user.id, PHONE, Some(phone))?,
+            Change::Set(phone) if applicants::phone(ctx.app, user)?.is_some_and(|known| known.reveal() == phone) => {}
+            Change::Set(phone) => user.phone = sealed(ctx, user.id, PHONE, Some(phone))?,
         }
         if let Some(day) = self.birth_date()? {
-            if age_on(day, desk.today()).is_none() {
+            if age_on(day, ctx.today()).is_none() {
                 return Err(Refusal::invalid("birthDate", "lies in the future").into());
             }
-            if applicants::birth_date(desk.app, user)? != Some(day) {
-                user.birth_date = sealed(desk, user.id, BIRTH_DATE, Some(&day.to_string()))?;
+            if applicants::birth_date(ctx.app, user)? != Some(day) {
+                user.birth_date = sealed(ctx, user.id, BIRTH_DATE, Some(&day.to_string()))?;
             }
         }
-        if let Some(ssn) = self.ssn(desk.partner.mode)? {
-            let index = Some(desk.app.vault.blind_index(SSN, desk.partner.id, &ssn));
+        if let Some(ssn) = self.ssn(ctx.partner.mode)? {
+            let index = Some(ctx.app.vault.blind_index(SSN, ctx.partner.id, &ssn));
             if user.ssn_index != index {
-                user.ssn = sealed(desk, user.id, SSN, Some(&ssn))?;
+                user.ssn = sealed(ctx, user.id, SSN, Some(&ssn))?;
                 user.ssn_index = index;
             }
         }

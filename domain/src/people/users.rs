@@ -3,7 +3,7 @@
 use crate::{
     Actor, Error, Refusal, Result, Scope,
     kernel::{
-        actor::Whose,
+        actor::AccessScope,
         db::WriteTransaction,
         pages::{Page, Slice},
     },
@@ -17,21 +17,21 @@ use uuid::Uuid;
 
 /// The person with this id among the partner's; scope `read`.
 pub async fn find(connection: &impl ConnectionTrait, actor: &Actor, id: Uuid) -> Result<Option<user::Model>> {
-    let whose = actor.whose(Scope::Read)?;
-    within(connection, whose, id).await
+    let access_scope = actor.access_scope(Scope::Read)?;
+    within(connection, access_scope, id).await
 }
 
 /// The person with this id within reach.
-pub async fn within(connection: &impl ConnectionTrait, whose: Whose, id: Uuid) -> Result<Option<user::Model>> {
-    let found = user::Entity::find_by_id(id).filter(user::Column::PartnerId.eq(whose.partner_id)).one(connection).await?;
-    Ok(found.filter(|user| whose.covers(user.id)))
+pub async fn within(connection: &impl ConnectionTrait, access_scope: AccessScope, id: Uuid) -> Result<Option<user::Model>> {
+    let found = user::Entity::find_by_id(id).filter(user::Column::PartnerId.eq(access_scope.partner_id)).one(connection).await?;
+    Ok(found.filter(|user| access_scope.covers(user.id)))
 }
 
 /// The partner's people, newest first; scope `read`.
 pub async fn list(connection: &impl ConnectionTrait, actor: &Actor, page: &Page) -> Result<Slice<user::Model>> {
-    let whose = actor.whose(Scope::Read)?;
-    let mut select = user::Entity::find().filter(user::Column::PartnerId.eq(whose.partner_id));
-    if let Some(only) = whose.user_id {
+    let access_scope = actor.access_scope(Scope::Read)?;
+    let mut select = user::Entity::find().filter(user::Column::PartnerId.eq(access_scope.partner_id));
+    if let Some(only) = access_scope.user_id {
         select = select.filter(user::Column::Id.eq(only));
     }
     page.of(connection, select, user::Column::Id).await
@@ -44,8 +44,8 @@ pub async fn held(tx: &WriteTransaction, id: Uuid) -> Result<user::Model> {
 }
 
 /// The person named by `field`, once her identity is approved; refused otherwise.
-pub async fn approved(connection: &impl ConnectionTrait, whose: Whose, id: Uuid, field: &str) -> Result<user::Model> {
-    let user = within(connection, whose, id).await?.ok_or_else(|| Refusal::not_found(field))?;
+pub async fn approved(connection: &impl ConnectionTrait, access_scope: AccessScope, id: Uuid, field: &str) -> Result<user::Model> {
+    let user = within(connection, access_scope, id).await?.ok_or_else(|| Refusal::not_found(field))?;
     require_approved(&user)?;
     Ok(user)
 }

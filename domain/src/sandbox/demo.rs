@@ -3,15 +3,15 @@
 use crate::{
     Actor, Result,
     access::partners,
-    accounts::{self, NewAccount, Profile},
+    accounts::{self, OpenAccount, Profile},
     compliance::registration,
     funding::{
-        bank_accounts::{self, NewBankAccount},
-        transfers::{self, NewDeposit},
+        bank_accounts::{self, LinkBankAccount},
+        transfers::{self, CreateDeposit},
     },
     kernel::{app::App, clock, scheduler},
     people::applicants::{NewAddress, NewUser},
-    trading::orders::{self, NewOrder},
+    trading::orders::{self, PlaceOrder},
 };
 use chrono::Duration;
 use entity::{
@@ -75,13 +75,13 @@ async fn give_account(
         None => bank_accounts::link(app, actor, None, checking_of(ada)).await?.value,
     };
     if transfer::Entity::find().filter(transfer::Column::AccountId.eq(account.id)).one(read).await?.is_none() {
-        let deposit = NewDeposit { account_id: account.id, bank_account_id: checking.id, amount: Money::from_units(500_000) };
+        let deposit = CreateDeposit { account_id: account.id, bank_account_id: checking.id, amount: Money::from_units(500_000) };
         transfers::deposit(app, actor, None, deposit).await?;
     }
     scheduler::advance(app, partner.id, today - Duration::days(2)).await?;
     let placed = order::Entity::find().filter(order::Column::AccountId.eq(account.id)).all(read).await?.len();
     for (symbol, shares) in BUYS.into_iter().skip(placed) {
-        let buy = NewOrder {
+        let buy = PlaceOrder {
             account_id: Some(account.id),
             symbol: symbol.to_owned(),
             side: Side::Buy,
@@ -93,8 +93,8 @@ async fn give_account(
     Ok(())
 }
 
-fn checking_of(user: &user::Model) -> NewBankAccount {
-    NewBankAccount {
+fn checking_of(user: &user::Model) -> LinkBankAccount {
+    LinkBankAccount {
         user_id: user.id,
         number: "4327843043".to_owned(),
         routing_number: "121042882".to_owned(),
@@ -123,8 +123,8 @@ fn ada_carter() -> NewUser {
     }
 }
 
-fn brokerage_of(user: &user::Model) -> NewAccount {
-    NewAccount {
+fn brokerage_of(user: &user::Model) -> OpenAccount {
+    OpenAccount {
         user_id: user.id,
         ownership: "individual".to_owned(),
         joint_member: None,

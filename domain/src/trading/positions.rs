@@ -1,50 +1,50 @@
 //! Holdings: what an account has of each instrument and what it paid, moved along with the ledger's units.
 
-use crate::{Error, Result, kernel::command::Desk};
+use crate::{Error, Result, kernel::command::CommandContext};
 use entity::{Kind, Money, Quantity, position};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
-async fn held(desk: &Desk<'_>, account_id: Uuid, instrument_id: Uuid) -> Result<Option<position::Model>> {
+async fn held(ctx: &CommandContext<'_>, account_id: Uuid, instrument_id: Uuid) -> Result<Option<position::Model>> {
     Ok(position::Entity::find()
         .filter(position::Column::AccountId.eq(account_id))
         .filter(position::Column::InstrumentId.eq(instrument_id))
-        .one(desk.tx)
+        .one(ctx.tx)
         .await?)
 }
 
 /// Adds bought shares at what they cost.
-pub async fn bought(desk: &Desk<'_>, account_id: Uuid, instrument_id: Uuid, quantity: Quantity, cost: Money) -> Result<()> {
+pub async fn bought(ctx: &CommandContext<'_>, account_id: Uuid, instrument_id: Uuid, quantity: Quantity, cost: Money) -> Result<()> {
     let too_much = || Error::broken("a position is past 64 bits");
-    let Some(position) = held(desk, account_id, instrument_id).await? else {
+    let Some(position) = held(ctx, account_id, instrument_id).await? else {
         let opened = position::Model {
-            id: desk.app.ids.next(Kind::Position),
-            partner_id: desk.partner.id,
+            id: ctx.app.ids.next(Kind::Position),
+            partner_id: ctx.partner.id,
             account_id,
             instrument_id,
             quantity,
             cost_basis: cost,
         };
-        position::ActiveModel::from(opened).reset_all().insert(desk.tx).await?;
+        position::ActiveModel::from(opened).reset_all().insert(ctx.tx).await?;
         return Ok(());
     };
     let (quantity, cost_basis) = (position.quantity.plus(quantity), position.cost_basis.plus(cost));
-    change(desk, position, quantity.ok_or_else(too_much)?, cost_basis.ok_or_else(too_much)?).await
+    change(ctx, position, quantity.ok_or_else(too_much)?, cost_basis.ok_or_else(too_much)?).await
 }
 
 /// Takes sold shares away, and with them their part of the cost, rounded half up to the cent.
-pub async fn sold(desk: &Desk<'_>, account_id: Uuid, instrument_id: Uuid, quantity: Quantity) -> Result<()> {
+pub async fn sold(ctx: &CommandContext<'_>, account_id: Uuid, instrument_id: Uuid, quantity: Quantity) -> Result<()> {
     let short = || Error::broken("a position is smaller than what was sold of it");
-    let position = held(desk, account_id, instrument_id).await?.ok_or_else(short)?;
+    let position = held(ctx, account_id, instrument_id).await?.ok_or_else(short)?;
     let left = position.quantity.minus(quantity).filter(|left| left.units() >= 0).ok_or_else(short)?;
     let cost = position.cost_basis.share(left.units(), position.quantity.units()).ok_or_else(short)?;
-    change(desk, position, left, cost).await
+    change(ctx, position, left, cost).await
 }
 
-async fn change(desk: &Desk<'_>, position: position::Model, quantity: Quantity, cost_basis: Money) -> Result<()> {
+async fn change(ctx: &CommandContext<'_>, position: position::Model, quantity: Quantity, cost_basis: Money) -> Result<()> {
     let mut row: position::ActiveModel = position.into();
     row.quantity = Set(quantity);
     row.cost_basis = Set(cost_basis);
-    row.update(desk.tx).await?;
+    row.update(ctx.tx).await?;
     Ok(())
 }

@@ -8,7 +8,7 @@ use crate::{
     kernel::{
         app::App,
         clock,
-        command::{self, Command, Desk},
+        command::{self, Command, CommandContext},
         secrets::Secret,
     },
     people::{
@@ -39,7 +39,7 @@ pub struct Profile {
 
 /// A person's profile; scope `read`, or the person herself. Who looked is written down.
 pub async fn find(app: &App, actor: &Actor, user_id: Uuid) -> Result<Profile> {
-    let found = registration::look_up(app, actor, user_id).await?.ok_or_else(|| Refusal::not_found("userId"))?;
+    let found = registration::get_audited(app, actor, user_id).await?.ok_or_else(|| Refusal::not_found("userId"))?;
     let employer = invitations::of_user(&app.db.read, found.user.invitation_id).await?;
     let birth_date = applicants::birth_date(app, &found.user)?.map(Secret::new);
     Ok(Profile { user: found.user, birth_date, employer })
@@ -47,33 +47,33 @@ pub async fn find(app: &App, actor: &Actor, user_id: Uuid) -> Result<Profile> {
 
 /// A person's own words about herself, changed.
 #[derive(Clone, Serialize)]
-pub struct Amendment {
+pub struct UpdateProfile {
     pub user_id: Uuid,
     pub identity: Identity,
 }
 
 /// Changes what a person says of herself; scope `manage`, or the person herself. A change of what her identity was checked
 /// by has it checked again.
-pub async fn amend(app: &App, actor: &Actor, amendment: Amendment) -> Result<user::Model> {
+pub async fn amend(app: &App, actor: &Actor, amendment: UpdateProfile) -> Result<user::Model> {
     Ok(command::execute(app, actor, None, amendment).await?.value)
 }
 
-impl Command for Amendment {
+impl Command for UpdateProfile {
     const NAME: &'static str = "user.amend";
     const SCOPE: Scope = Scope::Manage;
     const FOR_ONESELF: bool = true;
-    type Done = user::Model;
+    type Output = user::Model;
 
     fn check(&self, mode: Mode) -> Result<()> {
         self.identity.check(mode).map_err(|error| error.inside("patch"))
     }
 
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<user::Model> {
-        clock::locked(desk.tx, desk.partner.id).await?;
-        let mut user = users::within(desk.tx, desk.whose, self.user_id).await?.ok_or_else(|| Refusal::not_found("userId"))?;
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<user::Model> {
+        clock::locked(ctx.tx, ctx.partner.id).await?;
+        let mut user = users::within(ctx.tx, ctx.access_scope, self.user_id).await?.ok_or_else(|| Refusal::not_found("userId"))?;
         let before = user.clone();
-        self.identity.write(desk, &mut user).map_err(|error| error.inside("patch"))?;
-        write_changes(desk, before, user).await
+        self.identity.write(ctx, &mut user).map_err(|error| error.inside("patch"))?;
+        write_changes(ctx, before, user).await
     }
 
     fn object(done: &user::Model) -> Uuid {
@@ -87,7 +87,7 @@ struct DataMail {
 }
 
 /// How often one person's data may be mailed.
-const PAUSE: Duration = Duration::minutes(1);
+const MAIL_INTERVAL: Duration = Duration::minutes(1);
 
 /// Mails what a person has entered to her advisors, once a minute at most; scope `manage`, or the person herself. Neither
 /// her social security number nor her day of birth is in it.
@@ -99,24 +99,24 @@ impl Command for DataMail {
     const NAME: &'static str = "user.mail_data";
     const SCOPE: Scope = Scope::Manage;
     const FOR_ONESELF: bool = true;
-    type Done = user::Model;
+    type Output = user::Model;
 
     fn check(&self, _: Mode) -> Result<()> {
         Ok(())
     }
 
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<user::Model> {
-        clock::locked(desk.tx, desk.partner.id).await?;
-        let user = users::within(desk.tx, desk.whose, self.user_id).await?.ok_or_else(|| Refusal::not_found("userId"))?;
-        if messages::posted_since(desk.tx, user.id, Purpose::AdvisorData, clock::system_now() - PAUSE).await? {
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<user::Model> {
+        clock::locked(ctx.tx, ctx.partner.id).await?;
+        let user = users::within(ctx.tx, ctx.access_scope, self.user_id).await?.ok_or_else(|| Refusal::not_found("userId"))?;
+        if messages::posted_since(ctx.tx, user.id, Purpose::AdvisorData, clock::system_now() - MAIL_INTERVAL).await? {
             return Err(Error::TooMany { retry_after: 60 });
         }
-        let advisors = match (&desk.app.feature::<Settings>().advisors, desk.partner.mode) {
+        let advisors = match (&ctx.app.feature::<Settings>().advisors, ctx.partner.mode) {
             (Some(advisors), _) => advisors.clone(),
             (None, Mode::Sandbox) => "advisors@example.com".to_owned(),
             (None, Mode::Live) => return Err(Error::Unavailable("No address of advisors is configured.")),
         };
-        let employer = invitations::of_user(desk.tx, user.invitation_id).await?.and_then(|invitation| invitation.company_name);
+        let employer = invitations::of_user(ctx.tx, user.invitation_id).await?.and_then(|invitation| invitation.company_name);
         let answers = [
             ("Name", full_name(&user)),
             ("E-mail", Some(user.email.clone())),
@@ -135,7 +135,7 @@ impl Command for DataMail {
             text: lines.join("\n"),
             send_by: None,
         };
-        messages::post(desk.app, desk.tx, desk.partner, mail).await?;
+        messages::post(ctx.app, ctx.tx, ctx.partner, mail).await?;
         Ok(user)
     }
 

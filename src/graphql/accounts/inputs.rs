@@ -10,7 +10,7 @@ use crate::graphql::{
 };
 use async_graphql::{ID, InputObject, MaybeUndefined, OneofObject};
 use domain::{
-    accounts::{AccountUpdate, Closing, Freeze, JointMember, NewAccount, Profile, ProfilePatch, Unfreeze},
+    accounts::{CloseAccount, FreezeAccount, JointMember, OpenAccount, Profile, ProfilePatch, UnfreezeAccount, UpdateAccount},
     kernel::{idempotency::Key, ids},
     people::applicants::NewUser,
 };
@@ -105,9 +105,9 @@ pub struct AccountOpenInput {
 }
 
 impl AccountOpenInput {
-    pub fn parse(self) -> (Option<Key>, NewAccount) {
+    pub fn parse(self) -> (Option<Key>, OpenAccount) {
         let key = self.idempotency_key.as_deref().map(Key::given);
-        let new = NewAccount {
+        let new = OpenAccount {
             user_id: ids::parse(Kind::User, &self.user_id),
             ownership: self.ownership.text(),
             joint_member: self.joint_member.map(JointMember::from),
@@ -182,10 +182,10 @@ pub struct AccountUpdateInput {
 }
 
 impl AccountUpdateInput {
-    pub fn parse(self) -> (Option<Key>, AccountUpdate) {
+    pub fn parse(self) -> (Option<Key>, UpdateAccount) {
         let key = self.idempotency_key.as_deref().map(Key::given);
         let patch = self.patch;
-        let update = AccountUpdate {
+        let update = UpdateAccount {
             account_id: ids::parse(Kind::Account, &self.account_id),
             ownership: patch.ownership.map(AccountOwnership::text),
             joint_member: patch.joint_member.map(JointMember::from),
@@ -222,9 +222,9 @@ pub struct AccountFreezeInput {
 }
 
 impl AccountFreezeInput {
-    pub fn parse(self) -> (Option<Key>, Freeze) {
+    pub fn parse(self) -> (Option<Key>, FreezeAccount) {
         let key = self.idempotency_key.as_deref().map(Key::given);
-        (key, Freeze { account_id: ids::parse(Kind::Account, &self.account_id), reason: self.reason })
+        (key, FreezeAccount { account_id: ids::parse(Kind::Account, &self.account_id), reason: self.reason })
     }
 }
 
@@ -238,9 +238,9 @@ pub struct AccountUnfreezeInput {
 }
 
 impl AccountUnfreezeInput {
-    pub fn parse(self) -> (Option<Key>, Unfreeze) {
+    pub fn parse(self) -> (Option<Key>, UnfreezeAccount) {
         let key = self.idempotency_key.as_deref().map(Key::given);
-        (key, Unfreeze { account_id: ids::parse(Kind::Account, &self.account_id) })
+        (key, UnfreezeAccount { account_id: ids::parse(Kind::Account, &self.account_id) })
     }
 }
 
@@ -256,8 +256,8 @@ pub struct AccountCloseInput {
 }
 
 impl AccountCloseInput {
-    pub fn parse(self) -> (Option<Key>, Closing) {
+    pub fn parse(self) -> (Option<Key>, CloseAccount) {
         let key = self.idempotency_key.as_deref().map(Key::given);
-        (key, Closing { account_id: ids::parse(Kind::Account, &self.account_id), reason: self.reason })
+        (key, CloseAccount { account_id: ids::parse(Kind::Account, &self.account_id), reason: self.reason })
     }
 }

@@ -96,7 +96,7 @@ impl AccountMutation {
     async fn account_open(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "For whom, and what she says about herself.")] input: AccountOpenInput,
+        #[graphql(desc = "Input for accountOpen.")] input: AccountOpenInput,
     ) -> Result<Option<AccountOpenPayload>> {
         let (key, new) = input.parse();
         let opened = accounts::open(ctx.app(), ctx.actor(), key, new).await;
@@ -107,7 +107,7 @@ impl AccountMutation {
     async fn account_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which account, and what is new.")] input: AccountUpdateInput,
+        #[graphql(desc = "Input for accountUpdate.")] input: AccountUpdateInput,
     ) -> Result<Option<AccountUpdatePayload>> {
         let (key, update) = input.parse();
         let updated = accounts::update(ctx.app(), ctx.actor(), key, update).await;
@@ -118,7 +118,7 @@ impl AccountMutation {
     async fn account_freeze(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which account, and why.")] input: AccountFreezeInput,
+        #[graphql(desc = "Input for accountFreeze.")] input: AccountFreezeInput,
     ) -> Result<Option<AccountFreezePayload>> {
         let (key, freeze) = input.parse();
         let frozen = accounts::freeze(ctx.app(), ctx.actor(), key, freeze).await;
@@ -129,7 +129,7 @@ impl AccountMutation {
     async fn account_unfreeze(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which account.")] input: AccountUnfreezeInput,
+        #[graphql(desc = "Input for accountUnfreeze.")] input: AccountUnfreezeInput,
     ) -> Result<Option<AccountUnfreezePayload>> {
         let (key, unfreeze) = input.parse();
         let unfrozen = accounts::unfreeze(ctx.app(), ctx.actor(), key, unfreeze).await;
@@ -140,7 +140,7 @@ impl AccountMutation {
     async fn account_close(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which account, and why.")] input: AccountCloseInput,
+        #[graphql(desc = "Input for accountClose.")] input: AccountCloseInput,
     ) -> Result<Option<AccountClosePayload>> {
         let (key, closing) = input.parse();
         let closed = accounts::close(ctx.app(), ctx.actor(), key, closing).await;

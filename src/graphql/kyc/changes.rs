@@ -12,7 +12,7 @@ use crate::{
 };
 use async_graphql::{Context, ID, InputObject, Object};
 use domain::{
-    compliance::kyc::{self, Answering, Correction, Given, Named, Start},
+    compliance::kyc::{self, AnswerQuestions, Correction, Given, Named, Start},
     kernel::{idempotency::Key, ids},
     people::applicants::NewUser,
 };
@@ -118,12 +118,12 @@ impl KycStartInput {
 }
 
 impl KycAnswerInput {
-    fn parse(self) -> (Option<Key>, Answering) {
+    fn parse(self) -> (Option<Key>, AnswerQuestions) {
         let key = self.idempotency_key.as_deref().map(Key::given);
         let check = Named::Id(ids::parse(Kind::Kyc, &self.kyc_id));
         let given = |one: KycGivenAnswerInput| Given { question_id: one.question_id, answer_id: one.answer_id };
         let answers = self.answers.into_iter().map(given).collect();
-        (key, Answering { check, answers, first_name: self.first_name, last_name: self.last_name })
+        (key, AnswerQuestions { check, answers, first_name: self.first_name, last_name: self.last_name })
     }
 }
 
@@ -156,7 +156,11 @@ pub struct KycMutation;
 #[Object]
 impl KycMutation {
     /// Check who a person is, who need not be a user; scope `start`, which `manage` implies.
-    async fn kyc_start(&self, ctx: &Context<'_>, #[graphql(desc = "Whom.")] input: KycStartInput) -> Result<Option<KycStartPayload>> {
+    async fn kyc_start(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Input for kycStart.")] input: KycStartInput,
+    ) -> Result<Option<KycStartPayload>> {
         let (key, start) = input.parse();
         let started = kyc::start(ctx.app(), ctx.actor(), key, start).await;
         Ok(Some(wire::answered(started)?.into()))
@@ -166,7 +170,7 @@ impl KycMutation {
     async fn kyc_answer(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which check, and the answers.")] input: KycAnswerInput,
+        #[graphql(desc = "Input for kycAnswer.")] input: KycAnswerInput,
     ) -> Result<Option<KycAnswerPayload>> {
         let (key, answering) = input.parse();
         let answered = kyc::answer(ctx.app(), ctx.actor(), key, answering).await;
@@ -177,7 +181,7 @@ impl KycMutation {
     async fn kyc_correct(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which check, and what is right.")] input: KycCorrectInput,
+        #[graphql(desc = "Input for kycCorrect.")] input: KycCorrectInput,
     ) -> Result<Option<KycCorrectPayload>> {
         let (key, correction) = input.parse();
         let corrected = kyc::correct(ctx.app(), ctx.actor(), key, correction).await;

@@ -18,7 +18,7 @@ use domain::{
     app::App,
     kernel::{command, ids},
     people::profiles::{Identity, full_name},
-    wellness::profiles::{self, Amendment, Profile},
+    wellness::profiles::{self, Profile, UpdateProfile},
 };
 use entity::{Kind, user};
 use serde::Serialize;
@@ -138,8 +138,8 @@ async fn read(State(app): State<App>, actor: Caller, Id(id): Id) -> Result<Json<
 }
 
 async fn amend(State(app): State<App>, actor: Caller, Id(id): Id, Form(body): Form) -> Result<Json<Value>> {
-    let identity = identity(&body).map_err(|error| command::unreadable::<Amendment>(&actor, error))?;
-    let amendment = Amendment { user_id: ids::parse(Kind::User, &id), identity };
+    let identity = identity(&body).map_err(|error| command::unreadable::<UpdateProfile>(&actor, error))?;
+    let amendment = UpdateProfile { user_id: ids::parse(Kind::User, &id), identity };
     let user = profiles::amend(&app, &actor, amendment).await?;
     Ok(Json(json!({ "full_name": full_name(&user), "date_of_birth": day_of_birth(&app, &user)? })))
 }

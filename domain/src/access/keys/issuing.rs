@@ -7,8 +7,8 @@ use crate::{
         actor::PartnerKey,
         app::App,
         clock,
-        command::{self, Command, Desk},
-        events::Happening,
+        command::{self, Command, CommandContext},
+        events::EventType,
         pages::{Page, Slice},
         secrets::Secret,
     },
@@ -45,11 +45,11 @@ pub struct Issued {
 /// takes no idempotency key.
 pub async fn issue_for(app: &App, actor: &Actor, new: NewKey) -> Result<Issued> {
     let giver = actor.partner(Scope::Operate)?.clone();
-    Ok(command::execute(app, actor, None, Issuance { new, giver }).await?.value)
+    Ok(command::execute(app, actor, None, IssueApiKey { new, giver }).await?.value)
 }
 
 #[derive(Serialize)]
-struct Issuance {
+struct IssueApiKey {
     new: NewKey,
     #[serde(skip)]
     giver: PartnerKey,
@@ -86,23 +86,23 @@ fn require_held(giver: &PartnerKey, scopes: &[Scope], field: &str) -> Result<()>
     }
 }
 
-impl Command for Issuance {
+impl Command for IssueApiKey {
     const NAME: &'static str = "api_key.issue";
     const SCOPE: Scope = Scope::Operate;
-    type Done = Issued;
+    type Output = Issued;
 
     fn check(&self, _: Mode) -> Result<()> {
         person::check_words("label", &self.new.label)?;
         self.new.scopes().map(|_| ())
     }
 
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<Issued> {
-        clock::locked(desk.tx, desk.partner.id).await?;
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<Issued> {
+        clock::locked(ctx.tx, ctx.partner.id).await?;
         let scopes = self.new.scopes()?;
         require_held(&self.giver, &scopes, "scopes")?;
-        let (mut row, text) = made(desk.app, desk.partner, &scopes)?;
+        let (mut row, text) = made(ctx.app, ctx.partner, &scopes)?;
         row.label = person::tidy(&self.new.label);
-        put(desk, row, text).await
+        put(ctx, row, text).await
     }
 
     fn object(done: &Issued) -> Uuid {
@@ -110,10 +110,10 @@ impl Command for Issuance {
     }
 }
 
-async fn put(desk: &Desk<'_>, row: api_key::Model, text: Secret<String>) -> Result<Issued> {
-    let key = api_key::ActiveModel::from(row).reset_all().insert(desk.tx).await?;
+async fn put(ctx: &CommandContext<'_>, row: api_key::Model, text: Secret<String>) -> Result<Issued> {
+    let key = api_key::ActiveModel::from(row).reset_all().insert(ctx.tx).await?;
     let facts = json!({ "id": key.id, "public_id": key.public_id, "scopes": key.scopes, "rotated_from": key.rotated_from });
-    desk.fact().record(desk.tx, Happening::ApiKeyIssued, desk.partner.id, facts).await?;
+    ctx.event().record(ctx.tx, EventType::ApiKeyIssued, ctx.partner.id, facts).await?;
     Ok(Issued { key, text: Some(text) })
 }
 
@@ -129,39 +129,39 @@ pub struct Rotation {
 /// while two keys of its line are live, and for a key that may do what the caller's may not.
 pub async fn rotate(app: &App, actor: &Actor, rotation: Rotation) -> Result<Issued> {
     let giver = actor.partner(Scope::Operate)?.clone();
-    Ok(command::execute(app, actor, None, Succession { rotation, giver }).await?.value)
+    Ok(command::execute(app, actor, None, RotateApiKey { rotation, giver }).await?.value)
 }
 
 #[derive(Serialize)]
-struct Succession {
+struct RotateApiKey {
     rotation: Rotation,
     #[serde(skip)]
     giver: PartnerKey,
 }
 
 /// The most hours a key lives beside its successor: thirty days.
-const LONGEST: i64 = 720;
+const MAX_EXPIRY_HOURS: i64 = 720;
 
 /// How many keys of one line are live at most.
 const LIVE_OF_LINE: usize = 2;
 
-impl Command for Succession {
+impl Command for RotateApiKey {
     const NAME: &'static str = "api_key.rotate";
     const SCOPE: Scope = Scope::Operate;
-    type Done = Issued;
+    type Output = Issued;
 
     fn check(&self, _: Mode) -> Result<()> {
         match self.rotation.expires_after_hours {
-            Some(hours) if !(1..=LONGEST).contains(&hours) => {
-                Err(Refusal::invalid("expiresAfterHours", format!("must be from 1 to {LONGEST}")).into())
+            Some(hours) if !(1..=MAX_EXPIRY_HOURS).contains(&hours) => {
+                Err(Refusal::invalid("expiresAfterHours", format!("must be from 1 to {MAX_EXPIRY_HOURS}")).into())
             }
             _ => Ok(()),
         }
     }
 
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<Issued> {
-        clock::locked(desk.tx, desk.partner.id).await?;
-        let old = of_partner(desk.tx, desk.partner.id, self.rotation.id).await?.ok_or_else(|| Refusal::not_found("apiKeyId"))?;
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<Issued> {
+        clock::locked(ctx.tx, ctx.partner.id).await?;
+        let old = of_partner(ctx.tx, ctx.partner.id, self.rotation.id).await?.ok_or_else(|| Refusal::not_found("apiKeyId"))?;
         let now = clock::system_now();
         if !is_live(&old, now) {
             return Err(Refusal::invalid("apiKeyId", "names a key that is no longer live").into());
@@ -169,11 +169,11 @@ impl Command for Succession {
         let scopes = scopes(&old);
         require_held(&self.giver, &scopes, "apiKeyId")?;
         let line = api_key::Entity::find().filter(api_key::Column::LineageId.eq(old.lineage_id)).filter(live_at(now));
-        if line.all(desk.tx).await?.len() >= LIVE_OF_LINE {
+        if line.all(ctx.tx).await?.len() >= LIVE_OF_LINE {
             let text = "Two keys of this line are live; revoke one of them first.";
             return Err(Refusal::new(Code::RotationUnfinished, "apiKeyId", text).into());
         }
-        let (mut row, text) = made(desk.app, desk.partner, &scopes)?;
+        let (mut row, text) = made(ctx.app, ctx.partner, &scopes)?;
         row.label.clone_from(&old.label);
         row.lineage_id = old.lineage_id;
         row.rotated_from = Some(old.id);
@@ -182,9 +182,9 @@ impl Command for Succession {
             let end = old.expires_at.map_or(end, |earlier| earlier.min(end));
             let mut old: api_key::ActiveModel = old.into();
             old.expires_at = Set(Some(end));
-            old.update(desk.tx).await?;
+            old.update(ctx.tx).await?;
         }
-        put(desk, row, text).await
+        put(ctx, row, text).await
     }
 
     fn object(done: &Issued) -> Uuid {
@@ -206,27 +206,27 @@ struct Revocation {
 impl Command for Revocation {
     const NAME: &'static str = "api_key.revoke";
     const SCOPE: Scope = Scope::Operate;
-    type Done = api_key::Model;
+    type Output = api_key::Model;
 
     fn check(&self, _: Mode) -> Result<()> {
         Ok(())
     }
 
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<api_key::Model> {
-        clock::locked(desk.tx, desk.partner.id).await?;
-        let key = of_partner(desk.tx, desk.partner.id, self.id).await?.ok_or_else(|| Refusal::not_found("apiKeyId"))?;
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<api_key::Model> {
+        clock::locked(ctx.tx, ctx.partner.id).await?;
+        let key = of_partner(ctx.tx, ctx.partner.id, self.id).await?.ok_or_else(|| Refusal::not_found("apiKeyId"))?;
         let now = clock::system_now();
         if key.revoked_at.is_some() {
             return Ok(key);
         }
         if is_live(&key, now) && scopes(&key).contains(&Scope::Operate) {
-            require_another(desk, &key).await?;
+            require_another(ctx, &key).await?;
         }
         let mut row: api_key::ActiveModel = key.into();
         row.revoked_at = Set(Some(now));
-        let key = row.update(desk.tx).await?;
+        let key = row.update(ctx.tx).await?;
         let facts = json!({ "id": key.id, "public_id": key.public_id });
-        desk.fact().record(desk.tx, Happening::ApiKeyRevoked, desk.partner.id, facts).await?;
+        ctx.event().record(ctx.tx, EventType::ApiKeyRevoked, ctx.partner.id, facts).await?;
         Ok(key)
     }
 
@@ -240,13 +240,13 @@ impl Command for Revocation {
 }
 
 /// Refuses to take away the last key that can give out others and will not end by itself.
-async fn require_another(desk: &Desk<'_>, key: &api_key::Model) -> Result<()> {
+async fn require_another(ctx: &CommandContext<'_>, key: &api_key::Model) -> Result<()> {
     let others = api_key::Entity::find()
-        .filter(api_key::Column::PartnerId.eq(desk.partner.id))
+        .filter(api_key::Column::PartnerId.eq(ctx.partner.id))
         .filter(api_key::Column::RevokedAt.is_null())
         .filter(api_key::Column::ExpiresAt.is_null())
         .filter(api_key::Column::Id.ne(key.id));
-    if others.all(desk.tx).await?.iter().any(|other| scopes(other).contains(&Scope::Operate)) {
+    if others.all(ctx.tx).await?.iter().any(|other| scopes(other).contains(&Scope::Operate)) {
         return Ok(());
     }
     Err(Refusal::new(Code::LastKey, "apiKeyId", "No other key with the scope operate would be left; issue one first.").into())

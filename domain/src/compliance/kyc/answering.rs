@@ -11,8 +11,8 @@ use crate::{
     Actor, Code, Refusal, Result, Scope,
     kernel::{
         app::App,
-        command::{self, Answer, Command, Desk},
-        events::Happening,
+        command::{self, Answer, Command, CommandContext},
+        events::EventType,
         idempotency::Key,
     },
     providers::identity::{self, Check, Part},
@@ -27,7 +27,7 @@ use uuid::Uuid;
 
 /// Answers to all questions of a check, and the person's name where it was written wrongly.
 #[derive(Clone, Serialize)]
-pub struct Answering {
+pub struct AnswerQuestions {
     pub check: Named,
     pub answers: Vec<Given>,
     pub first_name: Option<String>,
@@ -39,41 +39,41 @@ const WEIGHT: i32 = 30;
 
 /// Answers the questions of an identity check, once (documented: the answers go with a PATCH, and may correct the name); scope
 /// `manage`, or the person herself. Four right ones of five pass; with fewer a reviewer looks.
-pub async fn answer(app: &App, actor: &Actor, key: Option<Key>, answering: Answering) -> Result<Answer<kyc::Model>> {
+pub async fn answer(app: &App, actor: &Actor, key: Option<Key>, answering: AnswerQuestions) -> Result<Answer<kyc::Model>> {
     command::execute(app, actor, key, answering).await
 }
 
-impl Answering {
+impl AnswerQuestions {
     fn patch(&self) -> Patch {
         Patch::of_name(self.first_name.clone(), self.last_name.clone())
     }
 }
 
-impl Command for Answering {
+impl Command for AnswerQuestions {
     const NAME: &'static str = "kyc.answer";
     const SCOPE: Scope = Scope::Manage;
     const FOR_ONESELF: bool = true;
-    type Done = kyc::Model;
+    type Output = kyc::Model;
 
     fn check(&self, mode: Mode) -> Result<()> {
         questions::check(&self.answers)?;
         self.patch().check(mode)
     }
 
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<kyc::Model> {
-        let mut check = held(desk, async || self.check.find(desk.tx, desk.whose).await, self.check.field()).await?;
-        require_waiting(&check, desk.now)?;
-        let asked = questions::of(desk.app, &check)?.ok_or_else(not_open)?;
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<kyc::Model> {
+        let mut check = held(ctx, async || self.check.find(ctx.tx, ctx.access_scope).await, self.check.field()).await?;
+        require_waiting(&check, ctx.now)?;
+        let asked = questions::of(ctx.app, &check)?.ok_or_else(not_open)?;
         let right = asked.reveal().right_among(&self.answers);
-        let listed = match reconsider(desk, check.clone(), &self.patch()).await? {
+        let listed = match reconsider(ctx, check.clone(), &self.patch()).await? {
             Some(Reconsidered { check: anew, needs_reviewer, .. }) => {
                 check = anew;
                 needs_reviewer
             }
             None => {
-                let person = applicant(desk.app, &check)?.ok_or_else(not_open)?;
-                hits::screen_again(desk, check.id, person.reveal()).await?;
-                is_listed(desk.tx, check.id).await?
+                let person = applicant(ctx.app, &check)?.ok_or_else(not_open)?;
+                hits::screen_again(ctx, check.id, person.reveal()).await?;
+                is_listed(ctx.tx, check.id).await?
             }
         };
         let passed = right >= ENOUGH;
@@ -87,8 +87,8 @@ impl Command for Answering {
             Outcome::Approved if passed => Outcome::Approved,
             _ => Outcome::ManualReview,
         };
-        (check.answered_at, check.right_answers, check.decided_at) = (Some(desk.now), Some(right), desk.now);
-        settle(desk, check, Happening::KycAnswered).await
+        (check.answered_at, check.right_answers, check.decided_at) = (Some(ctx.now), Some(right), ctx.now);
+        settle(ctx, check, EventType::KycAnswered).await
     }
 
     fn object(done: &kyc::Model) -> Uuid {

@@ -4,7 +4,7 @@ use super::{
     at_present,
     questions::{self, Questions},
 };
-use crate::{Result, kernel::command::Desk, people::applicants::Applicant};
+use crate::{Result, kernel::command::CommandContext, people::applicants::Applicant};
 use entity::{
     kyc::{self, Outcome},
     partner::Mode,
@@ -16,17 +16,17 @@ use sea_orm::{
 
 /// Puts questions to a person, for a quarter of an hour from when the check first did; who was asked before in vain goes to a
 /// reviewer.
-pub async fn ask(desk: &Desk<'_>, check: &mut kyc::Model, applicant: &Applicant) -> Result<()> {
-    if asked_in_vain(desk, check).await? {
+pub async fn ask(ctx: &CommandContext<'_>, check: &mut kyc::Model, applicant: &Applicant) -> Result<()> {
+    if asked_in_vain(ctx, check).await? {
         close_questions(check);
         check.outcome = Outcome::ManualReview;
         return Ok(());
     }
-    let seed = questions::seed(desk.app, check.partner_id, &check.token);
-    check.questions = Some(Questions::ask(&seed, applicant)?.sealed(desk.app, check.partner_id, check.id)?);
-    let mut until = desk.now + questions::open_for();
+    let seed = questions::seed(ctx.app, check.partner_id, &check.token);
+    check.questions = Some(Questions::ask(&seed, applicant)?.sealed(ctx.app, check.partner_id, check.id)?);
+    let mut until = ctx.now + questions::open_for();
     if let Some(user_id) = check.user_id
-        && let Some(earlier) = at_present(desk.tx, user_id).await?
+        && let Some(earlier) = at_present(ctx.tx, user_id).await?
         && earlier.outcome == Outcome::QuestionsRequired
         && let Some(at) = earlier.questions_expire_at
     {
@@ -44,12 +44,12 @@ pub fn close_questions(check: &mut kyc::Model) {
 
 /// Whether the person of a check failed or let expire the questions of another one; a live partner's people are known by their
 /// social security number as well.
-async fn asked_in_vain(desk: &Desk<'_>, check: &kyc::Model) -> Result<bool> {
+async fn asked_in_vain(ctx: &CommandContext<'_>, check: &kyc::Model) -> Result<bool> {
     let mut same = Condition::any();
     if let Some(user_id) = check.user_id {
         same = same.add(kyc::Column::UserId.eq(user_id));
     }
-    if let (Mode::Live, Some(index)) = (desk.partner.mode, &check.ssn_index) {
+    if let (Mode::Live, Some(index)) = (ctx.partner.mode, &check.ssn_index) {
         same = same.add(kyc::Column::SsnIndex.eq(index.clone()));
     }
     if same.is_empty() {
@@ -59,7 +59,7 @@ async fn asked_in_vain(desk: &Desk<'_>, check: &kyc::Model) -> Result<bool> {
     let not_before = Expr::col(kyc::Column::SupersededAt).gte(Expr::col(kyc::Column::QuestionsExpireAt));
     let expired = all![
         kyc::Column::AnsweredAt.is_null(),
-        kyc::Column::QuestionsExpireAt.lte(desk.now),
+        kyc::Column::QuestionsExpireAt.lte(ctx.now),
         any![kyc::Column::SupersededAt.is_null(), not_before],
     ];
     let others = kyc::Entity::find()
@@ -67,5 +67,5 @@ async fn asked_in_vain(desk: &Desk<'_>, check: &kyc::Model) -> Result<bool> {
         .filter(kyc::Column::Id.ne(check.id))
         .filter(same)
         .filter(any![failed, expired]);
-    Ok(others.one(desk.tx).await?.is_some())
+    Ok(others.one(ctx.tx).await?.is_some())
 }

@@ -9,8 +9,8 @@ use crate::{
     Actor, Code, Refusal, Result, Scope,
     kernel::{
         app::App,
-        command::{self, Answer, Command, Desk},
-        events::Happening,
+        command::{self, Answer, Command, CommandContext},
+        events::EventType,
         idempotency::Key,
     },
 };
@@ -41,7 +41,7 @@ impl Command for Correction {
     const NAME: &'static str = "kyc.correct";
     const SCOPE: Scope = Scope::Manage;
     const FOR_ONESELF: bool = true;
-    type Done = kyc::Model;
+    type Output = kyc::Model;
 
     fn check(&self, mode: Mode) -> Result<()> {
         if self.patch.is_empty() {
@@ -50,32 +50,32 @@ impl Command for Correction {
         self.patch.check(mode).map_err(|error| error.inside("patch"))
     }
 
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<kyc::Model> {
-        let find = async || self.check.find(desk.tx, desk.whose).await;
-        let mut check = held(desk, find, self.check.field()).await?;
-        if let Some(due) = check.questions_expire_at.filter(|due| *due <= desk.now && check.outcome == Outcome::QuestionsRequired) {
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<kyc::Model> {
+        let find = async || self.check.find(ctx.tx, ctx.access_scope).await;
+        let mut check = held(ctx, find, self.check.field()).await?;
+        if let Some(due) = check.questions_expire_at.filter(|due| *due <= ctx.now && check.outcome == Outcome::QuestionsRequired) {
             // Its timer is about to be carried out.
-            expire(&Desk { now: due, ..*desk }, check.id).await?;
-            check = held(desk, find, self.check.field()).await?;
+            expire(&CommandContext { now: due, ..*ctx }, check.id).await?;
+            check = held(ctx, find, self.check.field()).await?;
         }
         if !matches!(check.outcome, Outcome::QuestionsRequired | Outcome::ManualReview) {
             return Err(Refusal::new(Code::KycNotOpen, "", "This identity check has been decided.").into());
         }
-        let found = reconsider(desk, check.clone(), &self.patch).await.map_err(|error| error.inside("patch"))?;
+        let found = reconsider(ctx, check.clone(), &self.patch).await.map_err(|error| error.inside("patch"))?;
         let Some(Reconsidered { check: mut anew, applicant, needs_reviewer }) = found else { return Ok(check) };
         anew.outcome = match outcome_of(anew.score, needs_reviewer) {
             _ if check.outcome == Outcome::ManualReview => Outcome::ManualReview,
             other => other,
         };
         if anew.outcome == Outcome::QuestionsRequired {
-            ask(desk, &mut anew, &applicant).await?;
+            ask(ctx, &mut anew, &applicant).await?;
         } else if check.outcome == Outcome::QuestionsRequired {
             close_questions(&mut anew);
         }
         if anew.outcome != check.outcome {
-            anew.decided_at = desk.now;
+            anew.decided_at = ctx.now;
         }
-        settle(desk, anew, Happening::KycUpdated).await
+        settle(ctx, anew, EventType::KycUpdated).await
     }
 
     fn object(done: &kyc::Model) -> Uuid {

@@ -11,8 +11,8 @@ use crate::{
     Actor, Checks, Code, Error, Refusal, Result, Scope,
     kernel::{
         app::App,
-        command::{self, Answer, Command, Desk},
-        events::Happening,
+        command::{self, Answer, Command, CommandContext},
+        events::EventType,
         idempotency::Key,
         secrets::{self, Place, Secret},
     },
@@ -41,12 +41,12 @@ const NOTES: &str = "kyc_document.notes";
 const CONTENT_KEY: &str = "kyc_document.content_key";
 
 /// The check, held, while it still takes documents.
-async fn still_open(desk: &Desk<'_>, named: &Named) -> Result<kyc::Model> {
-    let check = held(desk, async || named.find(desk.tx, desk.whose).await, named.field()).await?;
+async fn still_open(ctx: &CommandContext<'_>, named: &Named) -> Result<kyc::Model> {
+    let check = held(ctx, async || named.find(ctx.tx, ctx.access_scope).await, named.field()).await?;
     if check.outcome != Outcome::ManualReview {
         return Err(Refusal::new(Code::KycNotOpen, "", "The identity check does not ask for documents.").into());
     }
-    let sent = kyc_document::Entity::find().filter(kyc_document::Column::KycId.eq(check.id)).count(desk.tx).await?;
+    let sent = kyc_document::Entity::find().filter(kyc_document::Column::KycId.eq(check.id)).count(ctx.tx).await?;
     if sent >= MOST {
         let text = format!("{MOST} documents have been sent, and the identity check takes no more.");
         return Err(Refusal::new(Code::KycNotOpen, "", text).into());
@@ -165,7 +165,7 @@ pub async fn admit(app: &App, actor: &Actor, check: &Named) -> Result<Permit> {
     let caller = actor.self_or_caller(Scope::Manage)?;
     // The queue bounds how many look up their identity check at once.
     let queued = app.feature::<Uploads>().0.queue(&caller)?;
-    match check.find(&app.db.read, caller.whose).await? {
+    match check.find(&app.db.read, caller.access_scope).await? {
         Some(_) => queued.permit().await,
         None => Err(Refusal::not_found(check.field()).into()),
     }
@@ -197,7 +197,7 @@ async fn keep(
     upload: Upload,
     data: Vec<u8>,
 ) -> Result<Answer<kyc_document::Model>> {
-    let partner_id = actor.self_or_caller(Scope::Manage)?.whose.partner_id;
+    let partner_id = actor.self_or_caller(Scope::Manage)?.access_scope.partner_id;
     let (app, actor) = (app.clone(), actor.clone());
     let work = tokio::spawn(async move {
         let by_key = key.is_some();
@@ -286,21 +286,21 @@ impl Command for Upload {
     const NAME: &'static str = "kyc.document_upload";
     const SCOPE: Scope = Scope::Manage;
     const FOR_ONESELF: bool = true;
-    type Done = kyc_document::Model;
+    type Output = kyc_document::Model;
 
     fn check(&self, _: Mode) -> Result<()> {
         self.document.check().map(|_| ())
     }
 
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<kyc_document::Model> {
-        let check = still_open(desk, &self.check).await?;
-        if kyc_document::Entity::find_by_id(self.id).one(desk.tx).await?.is_some() {
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<kyc_document::Model> {
+        let check = still_open(ctx, &self.check).await?;
+        if kyc_document::Entity::find_by_id(self.id).one(ctx.tx).await?.is_some() {
             return Err(Refusal::not_found("link").into());
         }
-        let seal = |column, value: &[u8]| desk.app.vault.seal(Place { column, row: self.id, partner: desk.partner.id }, value);
+        let seal = |column, value: &[u8]| ctx.app.vault.seal(Place { column, row: self.id, partner: ctx.partner.id }, value);
         let row = kyc_document::Model {
             id: self.id,
-            partner_id: desk.partner.id,
+            partner_id: ctx.partner.id,
             kyc_id: check.id,
             token: format!("D-{}", secrets::random_base62(20)?),
             kind: self.document.kind,
@@ -310,15 +310,15 @@ impl Command for Upload {
             notes: self.document.notes.as_ref().map(|notes| seal(NOTES, notes.as_bytes())).transpose()?,
             size: i32::try_from(self.size).map_err(|_| Error::broken("a document is too long to be counted"))?,
             content_key: seal(CONTENT_KEY, self.key.reveal())?,
-            uploaded_by: desk.actor_id,
-            uploaded_at: desk.now,
+            uploaded_by: ctx.actor_id,
+            uploaded_at: ctx.now,
         };
-        let row = kyc_document::ActiveModel::from(row).reset_all().insert(desk.tx).await?;
+        let row = kyc_document::ActiveModel::from(row).reset_all().insert(ctx.tx).await?;
         let mut told = facts_of(&check);
         if let Some(told) = told.as_object_mut() {
             told.insert("document_id".to_owned(), row.id.to_string().into());
         }
-        desk.fact().record(desk.tx, Happening::KycDocumentUploaded, check.id, told).await?;
+        ctx.event().record(ctx.tx, EventType::KycDocumentUploaded, check.id, told).await?;
         Ok(row)
     }
 

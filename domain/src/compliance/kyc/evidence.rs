@@ -4,7 +4,7 @@ use super::{applicant, hits, is_listed, judge, parts, sealed_applicant, ssn_inde
 use crate::{
     Checks, Code, Error, Refusal, Result,
     compliance::screening,
-    kernel::{command::Desk, events::Happening},
+    kernel::{command::CommandContext, events::EventType},
     people::{
         applicants::{self, Applicant, BIRTH_DATE, NewAddress, PHONE, SSN, sealed, valid},
         person::{Email, parse_birth_date, person_name, tidy},
@@ -81,13 +81,13 @@ impl Patch {
     }
 
     /// The person as she is with this corrected.
-    fn applied(&self, desk: &Desk<'_>, to: &Applicant) -> Result<Applicant> {
+    fn applied(&self, ctx: &CommandContext<'_>, to: &Applicant) -> Result<Applicant> {
         let or = |given: &Option<String>, kept: &str| given.as_deref().map_or_else(|| kept.to_owned(), tidy);
         let or_none = |given: Option<&str>, kept: Option<&String>| match given {
             Some(given) => Some(given.to_owned()).filter(|given| !given.is_empty()),
             None => kept.cloned(),
         };
-        let ssn = self.ssn.as_deref().map(|ssn| valid("ssn", Ssn::parse(ssn, desk.partner.mode == Mode::Sandbox))).transpose()?;
+        let ssn = self.ssn.as_deref().map(|ssn| valid("ssn", Ssn::parse(ssn, ctx.partner.mode == Mode::Sandbox))).transpose()?;
         let birth_date = self.birth_date.as_deref().map(|day| valid("birthDate", parse_birth_date(day))).transpose()?;
         let (patch, kept) = (&self.address, &to.address);
         let address = NewAddress {
@@ -101,7 +101,7 @@ impl Patch {
         address.check()?;
         let address = address.tidied();
         let birth_date = birth_date.unwrap_or(to.birth_date);
-        applicants::born_by(birth_date, desk.today())?;
+        applicants::born_by(birth_date, ctx.today())?;
         Ok(Applicant {
             first_name: or(&self.first_name, &to.first_name),
             last_name: or(&self.last_name, &to.last_name),
@@ -125,43 +125,43 @@ pub struct Reconsidered {
 /// Corrects what a check goes by, and the person whom it moves, and judges it anew: nothing where that changes nothing.
 ///
 /// What the answers to the questions came to goes on counting.
-pub async fn reconsider(desk: &Desk<'_>, mut check: kyc::Model, patch: &Patch) -> Result<Option<Reconsidered>> {
-    let kept = applicant(desk.app, &check)?.map(|kept| kept.reveal().clone());
+pub async fn reconsider(ctx: &CommandContext<'_>, mut check: kyc::Model, patch: &Patch) -> Result<Option<Reconsidered>> {
+    let kept = applicant(ctx.app, &check)?.map(|kept| kept.reveal().clone());
     let user = match check.user_id {
-        Some(id) => user::Entity::find_by_id(id).one(desk.tx).await?,
+        Some(id) => user::Entity::find_by_id(id).one(ctx.tx).await?,
         None => None,
     };
     if user.as_ref().is_some_and(|user| user.status == Status::Closed) {
         return Err(Refusal::new(Code::KycNotOpen, "", "The person is no longer a customer.").into());
     }
     let present = match &user {
-        Some(user) => Applicant::of(desk.app, user)?,
+        Some(user) => Applicant::of(ctx.app, user)?,
         None => None,
     };
     let before = present.or_else(|| kept.clone()).ok_or_else(|| Error::broken("an identity check is about nobody"))?;
-    let after = patch.applied(desk, &before)?;
+    let after = patch.applied(ctx, &before)?;
     if kept.as_ref() == Some(&after) && before == after {
         return Ok(None);
     }
     if let Some(user) = user.filter(|_| before != after) {
-        let user = rewritten(desk, user, &before, &after)?.update(desk.tx).await?;
-        desk.fact().record(desk.tx, Happening::UserUpdated, user.id, json!({ "id": user.id, "status": user.status })).await?;
+        let user = rewritten(ctx, user, &before, &after)?.update(ctx.tx).await?;
+        ctx.event().record(ctx.tx, EventType::UserUpdated, user.id, json!({ "id": user.id, "status": user.status })).await?;
     }
-    hits::screen_again(desk, check.id, &after).await?;
-    let is_listed = is_listed(desk.tx, check.id).await?;
-    let judged = judge(desk, &after, check.user_id, is_listed).await?;
+    hits::screen_again(ctx, check.id, &after).await?;
+    let is_listed = is_listed(ctx.tx, check.id).await?;
+    let judged = judge(ctx, &after, check.user_id, is_listed).await?;
     let (mut judged, tags) = judged.ok_or(Error::Unavailable("No identity check is configured for live partners."))?;
     judged.extend(parts(&check).into_iter().filter(|part| part.check == Check::Answers));
     check.score = identity::score(&judged);
     (check.parts, check.tags) = (written(&judged)?, tags);
-    check.applicant = Some(sealed_applicant(desk, check.id, &after)?);
-    check.ssn_index = Some(ssn_index(desk, &after));
-    let needs_reviewer = is_listed || screening::cannot_screen(desk, &after).await?;
+    check.applicant = Some(sealed_applicant(ctx, check.id, &after)?);
+    check.ssn_index = Some(ssn_index(ctx, &after));
+    let needs_reviewer = is_listed || screening::cannot_screen(ctx, &after).await?;
     Ok(Some(Reconsidered { check, applicant: after, needs_reviewer }))
 }
 
 /// The person's row with what is another than before, so that what was written meanwhile stays.
-fn rewritten(desk: &Desk<'_>, user: user::Model, before: &Applicant, after: &Applicant) -> Result<user::ActiveModel> {
+fn rewritten(ctx: &CommandContext<'_>, user: user::Model, before: &Applicant, after: &Applicant) -> Result<user::ActiveModel> {
     let id = user.id;
     let mut row: user::ActiveModel = user.into();
     row.first_name.set_if_not_equals(after.first_name.clone());
@@ -174,14 +174,14 @@ fn rewritten(desk: &Desk<'_>, user: user::Model, before: &Applicant, after: &App
     row.address_postal_code.set_if_not_equals(Some(after.address.postal_code.clone()));
     row.address_country_code.set_if_not_equals(Some(after.address.country_code.clone()));
     if before.phone != after.phone {
-        row.phone = Set(sealed(desk, id, PHONE, after.phone.as_deref())?);
+        row.phone = Set(sealed(ctx, id, PHONE, after.phone.as_deref())?);
     }
     if before.birth_date != after.birth_date {
-        row.birth_date = Set(sealed(desk, id, BIRTH_DATE, Some(&after.birth_date.to_string()))?);
+        row.birth_date = Set(sealed(ctx, id, BIRTH_DATE, Some(&after.birth_date.to_string()))?);
     }
     if before.ssn != after.ssn {
-        row.ssn = Set(sealed(desk, id, SSN, Some(&after.ssn))?);
-        row.ssn_index = Set(Some(ssn_index(desk, after)));
+        row.ssn = Set(sealed(ctx, id, SSN, Some(&after.ssn))?);
+        row.ssn_index = Set(Some(ssn_index(ctx, after)));
     }
     Ok(row)
 }

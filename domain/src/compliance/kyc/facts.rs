@@ -13,7 +13,7 @@ use std::{collections::BTreeSet, ops::RangeInclusive};
 pub const ISSUING_STATE: &str = "issuing_state";
 
 /// A question with its right answer and at least four wrong ones.
-pub struct Fact {
+pub struct EvidenceFact {
     /// What the draws for it go by.
     pub name: &'static str,
     pub question: &'static str,
@@ -24,7 +24,7 @@ pub struct Fact {
 /// Everything that can be asked of an applicant. Her birth and her e-mail address alone are good for five questions.
 ///
 /// Nothing is asked about her name, which may be corrected together with the answers.
-pub fn of(seed: &[u8], applicant: &Applicant) -> Vec<Fact> {
+pub fn of(seed: &[u8], applicant: &Applicant) -> Vec<EvidenceFact> {
     let (born, address) = (applicant.birth_date, &applicant.address);
     let domestic = address.country_code.eq_ignore_ascii_case("US");
     let state = |code: &str| UsState::parse(code.trim()).ok().map(UsState::name);
@@ -73,7 +73,7 @@ fn folded(text: &str) -> String {
 }
 
 /// A word among others of its kind, without those that could be another spelling of it: `Oak St` beside `Oak Street`.
-fn among(name: &'static str, question: &'static str, answer: Option<&str>, kind: &[&str]) -> Option<Fact> {
+fn among(name: &'static str, question: &'static str, answer: Option<&str>, kind: &[&str]) -> Option<EvidenceFact> {
     let answer = answer?;
     let own = folded(answer);
     let differs = |other: &&&str| {
@@ -81,7 +81,7 @@ fn among(name: &'static str, question: &'static str, answer: Option<&str>, kind:
         if own.is_empty() { **other != answer } else { !own.starts_with(&other_own) && !other_own.starts_with(&own) }
     };
     let others = kind.iter().filter(differs).map(|other| (*other).to_owned()).collect();
-    Some(Fact { name, question, answer: answer.to_owned(), others })
+    Some(EvidenceFact { name, question, answer: answer.to_owned(), others })
 }
 
 /// Digits among all that could stand in their place behind a prefix.
@@ -92,28 +92,28 @@ fn numbered(
     prefix: &str,
     width: usize,
     all: RangeInclusive<u32>,
-) -> Option<Fact> {
+) -> Option<EvidenceFact> {
     let answer = answer?;
     let others = all.map(|number| format!("{prefix}{number:0width$}")).filter(|other| other != answer).collect();
-    Some(Fact { name, question, answer: answer.to_owned(), others })
+    Some(EvidenceFact { name, question, answer: answer.to_owned(), others })
 }
 
 /// Four digits among others that are drawn.
-fn four_digits(name: &'static str, question: &'static str, answer: Option<&str>, seed: &[u8]) -> Option<Fact> {
+fn four_digits(name: &'static str, question: &'static str, answer: Option<&str>, seed: &[u8]) -> Option<EvidenceFact> {
     let answer = answer?;
     let purpose = format!("digits {name}");
     let mut draws = Draws::new(seed, &purpose);
     let drawn: BTreeSet<String> = (0..20).map(|_| format!("{:04}", draws.below(10_000))).collect();
-    Some(Fact { name, question, answer: answer.to_owned(), others: drawn.into_iter().filter(|other| other != answer).collect() })
+    Some(EvidenceFact { name, question, answer: answer.to_owned(), others: drawn.into_iter().filter(|other| other != answer).collect() })
 }
 
 /// A number within so many in a row, at a place among them that is drawn, so that the middle is no more likely than the ends.
-fn near(name: &'static str, question: &'static str, answer: Option<i32>, width: i32, seed: &[u8]) -> Option<Fact> {
+fn near(name: &'static str, question: &'static str, answer: Option<i32>, width: i32, seed: &[u8]) -> Option<EvidenceFact> {
     let answer = answer?;
     let behind = i32::try_from(Draws::new(seed, &format!("near {name}")).below(usize::try_from(width).ok()?)).ok()?;
     let first = answer.saturating_sub(behind).max(1);
     let others = (first..first.saturating_add(width)).filter(|other| *other != answer).map(|other| other.to_string()).collect();
-    Some(Fact { name, question, answer: answer.to_string(), others })
+    Some(EvidenceFact { name, question, answer: answer.to_string(), others })
 }
 
 const MONTHS: &[&str] =

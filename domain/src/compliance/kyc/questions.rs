@@ -3,7 +3,7 @@
 //! Which are asked, and what stands beside the right answers, follows from the check's token and the person's own evidence by a
 //! keyed hash: a check's questions never vary, and nobody can work them out who does not hold the house's keys.
 
-use super::facts::{self, Fact};
+use super::facts::{self, EvidenceFact};
 use crate::{
     Error, Refusal, Result,
     kernel::{
@@ -113,8 +113,8 @@ impl Questions {
 
 impl Question {
     /// In one of five cases the right answer is not among the first four, so that no answer is likelier than another.
-    fn about(seed: &[u8], fact: Fact) -> Self {
-        let Fact { name, question, answer, mut others } = fact;
+    fn about(seed: &[u8], fact: EvidenceFact) -> Self {
+        let EvidenceFact { name, question, answer, mut others } = fact;
         let mut draws = Draws::new(seed, name);
         let place = draws.below(ASKED);
         let mut answers = Vec::with_capacity(ASKED - 1);

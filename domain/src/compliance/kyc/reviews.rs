@@ -6,8 +6,8 @@ use crate::{
     kernel::{
         app::App,
         audit_log,
-        command::{self, Answer, Command, Desk},
-        events::Happening,
+        command::{self, Answer, Command, CommandContext},
+        events::EventType,
         idempotency::Key,
         pages::{Order, Page, Slice},
         secrets::{Place, Secret},
@@ -29,7 +29,7 @@ const REASON: &str = "kyc.review_reason";
 
 /// The partner's identity checks that wait for a review, oldest first; scope `operate`.
 pub async fn queue(connection: &impl ConnectionTrait, actor: &Actor, page: Page) -> Result<Slice<kyc::Model>> {
-    let partner_id = actor.caller(Scope::Operate)?.whose.partner_id;
+    let partner_id = actor.caller(Scope::Operate)?.access_scope.partner_id;
     let select = kyc::Entity::find()
         .filter(kyc::Column::PartnerId.eq(partner_id))
         .filter(kyc::Column::Outcome.eq(Outcome::ManualReview))
@@ -83,14 +83,14 @@ pub struct Denial(Decision);
 impl Command for Approval {
     const NAME: &'static str = "kyc.approve";
     const SCOPE: Scope = Scope::Operate;
-    type Done = kyc::Model;
+    type Output = kyc::Model;
 
     fn check(&self, _: Mode) -> Result<()> {
         self.0.check()
     }
 
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<kyc::Model> {
-        self.0.decide(desk, Outcome::Approved).await
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<kyc::Model> {
+        self.0.decide(ctx, Outcome::Approved).await
     }
 
     fn object(done: &kyc::Model) -> Uuid {
@@ -101,14 +101,14 @@ impl Command for Approval {
 impl Command for Denial {
     const NAME: &'static str = "kyc.deny";
     const SCOPE: Scope = Scope::Operate;
-    type Done = kyc::Model;
+    type Output = kyc::Model;
 
     fn check(&self, _: Mode) -> Result<()> {
         self.0.check()
     }
 
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<kyc::Model> {
-        self.0.decide(desk, Outcome::Denied).await
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<kyc::Model> {
+        self.0.decide(ctx, Outcome::Denied).await
     }
 
     fn object(done: &kyc::Model) -> Uuid {
@@ -125,29 +125,29 @@ impl Decision {
         }
     }
 
-    async fn decide(&self, desk: &Desk<'_>, outcome: Outcome) -> Result<kyc::Model> {
-        let mut check = held(desk, async || within(desk.tx, desk.whose, self.kyc_id).await, "kycId").await?;
+    async fn decide(&self, ctx: &CommandContext<'_>, outcome: Outcome) -> Result<kyc::Model> {
+        let mut check = held(ctx, async || within(ctx.tx, ctx.access_scope, self.kyc_id).await, "kycId").await?;
         if check.outcome != Outcome::ManualReview {
             return Err(Refusal::new(Code::KycNotOpen, "", "The identity check does not wait for a review.").into());
         }
-        require_other_hands(desk, &check).await?;
+        require_independent_reviewer(ctx, &check).await?;
         if outcome == Outcome::Approved {
-            require_cleared(desk, &check).await?;
+            require_cleared(ctx, &check).await?;
         }
         let place = Place { column: REASON, row: check.id, partner: check.partner_id };
-        check.review_reason = Some(desk.app.vault.seal(place, self.reason.trim().as_bytes())?);
-        (check.outcome, check.decided_at) = (outcome, desk.now);
-        (check.reviewed_by, check.reviewed_at) = (desk.actor_id, Some(desk.now));
-        settle(desk, check, Happening::KycReviewed).await
+        check.review_reason = Some(ctx.app.vault.seal(place, self.reason.trim().as_bytes())?);
+        (check.outcome, check.decided_at) = (outcome, ctx.now);
+        (check.reviewed_by, check.reviewed_at) = (ctx.actor_id, Some(ctx.now));
+        settle(ctx, check, EventType::KycReviewed).await
     }
 }
 
 /// Refuses while an entry of the watch list resembles the person and nobody has cleared it.
-async fn require_cleared(desk: &Desk<'_>, check: &kyc::Model) -> Result<()> {
+async fn require_cleared(ctx: &CommandContext<'_>, check: &kyc::Model) -> Result<()> {
     let open = screening_hit::Entity::find()
         .filter(screening_hit::Column::KycId.eq(check.id))
         .filter(screening_hit::Column::ClearedAt.is_null())
-        .one(desk.tx)
+        .one(ctx.tx)
         .await?;
     if open.is_some() {
         let text = "An entry of the watch list resembles the person; it must be cleared before she can be approved.";
@@ -157,30 +157,30 @@ async fn require_cleared(desk: &Desk<'_>, check: &kyc::Model) -> Result<()> {
 }
 
 /// What a reviewer does, and what comes of it: who did no more than this has entered nothing.
-const REVIEWERS: [Happening; 3] = [Happening::KycReviewed, Happening::KycHitCleared, Happening::UserStatusChanged];
+const REVIEWERS: [EventType; 3] = [EventType::KycReviewed, EventType::KycHitCleared, EventType::UserStatusChanged];
 
 /// Refuses whoever had a hand in what is to be decided: who entered, changed or sent something, be it for this check, for an
 /// earlier one of the same person, or for the person herself. A key and the key that it was rotated from are one hand.
-pub async fn require_other_hands(desk: &Desk<'_>, check: &kyc::Model) -> Result<()> {
-    let Some(decider) = desk.actor_id else { return Err(Error::broken("a review by nobody")) };
+pub async fn require_independent_reviewer(ctx: &CommandContext<'_>, check: &kyc::Model) -> Result<()> {
+    let Some(decider) = ctx.actor_id else { return Err(Error::broken("a review by nobody")) };
     let mut streams = vec![check.id];
     if let Some(user_id) = check.user_id {
         streams.push(user_id);
         let checks = kyc::Entity::find().select_only().column(kyc::Column::Id).filter(kyc::Column::UserId.eq(user_id));
-        streams.extend(checks.into_tuple::<Uuid>().all(desk.tx).await?);
+        streams.extend(checks.into_tuple::<Uuid>().all(ctx.tx).await?);
     }
     let makers: Vec<Option<Uuid>> = event::Entity::find()
         .select_only()
         .column(event::Column::ActorId)
         .distinct()
         .filter(event::Column::StreamId.is_in(streams))
-        .filter(event::Column::Kind.is_not_in(REVIEWERS.map(Happening::name)))
+        .filter(event::Column::Kind.is_not_in(REVIEWERS.map(EventType::name)))
         .into_tuple()
-        .all(desk.tx)
+        .all(ctx.tx)
         .await?;
     let makers: Vec<Uuid> = makers.into_iter().flatten().collect();
-    let made_by = hands(desk, &makers).await?;
-    let mut line = hands(desk, &[decider]).await?;
+    let made_by = hands(ctx, &makers).await?;
+    let mut line = hands(ctx, &[decider]).await?;
     // A key that a maker has given out is a maker's, however many keys lie between.
     for _ in 0..LONGEST_CHAIN {
         if !line.is_disjoint(&made_by) {
@@ -188,12 +188,12 @@ pub async fn require_other_hands(desk: &Desk<'_>, check: &kyc::Model) -> Result<
         }
         let mut givers = Vec::new();
         for key in line {
-            givers.extend(giver_of(desk, key).await?);
+            givers.extend(giver_of(ctx, key).await?);
         }
         if givers.is_empty() {
             return Ok(());
         }
-        line = hands(desk, &givers).await?;
+        line = hands(ctx, &givers).await?;
     }
     let text = "Who entered, changed or sent something about this person cannot decide about her; another key must.";
     Err(Refusal::new(Code::MakerChecker, "", text).into())
@@ -203,26 +203,26 @@ pub async fn require_other_hands(desk: &Desk<'_>, check: &kyc::Model) -> Result<
 const LONGEST_CHAIN: usize = 64;
 
 /// The key that gave out the first key of a line; none for one that the house gave out.
-async fn giver_of(desk: &Desk<'_>, line: Uuid) -> Result<Option<Uuid>> {
+async fn giver_of(ctx: &CommandContext<'_>, line: Uuid) -> Result<Option<Uuid>> {
     let issued = event::Entity::find()
-        .filter(event::Column::PartnerId.eq(desk.partner.id))
-        .filter(event::Column::StreamId.eq(desk.partner.id))
-        .filter(event::Column::Kind.eq(Happening::ApiKeyIssued.name()))
+        .filter(event::Column::PartnerId.eq(ctx.partner.id))
+        .filter(event::Column::StreamId.eq(ctx.partner.id))
+        .filter(event::Column::Kind.eq(EventType::ApiKeyIssued.name()))
         .filter(event::Column::Payload.contains(line.to_string()))
         .order_by_asc(event::Column::Id)
-        .one(desk.tx)
+        .one(ctx.tx)
         .await?;
-    Ok(issued.and_then(|event| event.actor_id).filter(|giver| *giver != line && *giver != desk.partner.id))
+    Ok(issued.and_then(|event| event.actor_id).filter(|giver| *giver != line && *giver != ctx.partner.id))
 }
 
 /// Actors, each key as the line that it belongs to.
-async fn hands(desk: &Desk<'_>, actors: &[Uuid]) -> Result<HashSet<Uuid>> {
+async fn hands(ctx: &CommandContext<'_>, actors: &[Uuid]) -> Result<HashSet<Uuid>> {
     let lines: Vec<(Uuid, Uuid)> = api_key::Entity::find()
         .select_only()
         .columns([api_key::Column::Id, api_key::Column::LineageId])
         .filter(api_key::Column::Id.is_in(actors.iter().copied()))
         .into_tuple()
-        .all(desk.tx)
+        .all(ctx.tx)
         .await?;
     let line_of = |actor: &Uuid| lines.iter().find(|(key, _)| key == actor).map_or(*actor, |(_, line)| *line);
     Ok(actors.iter().map(line_of).collect())

@@ -5,7 +5,7 @@ use crate::{
     Actor, Checks, Error, Refusal, Result, Scope,
     kernel::{
         app::App,
-        command::{self, Answer, Command, Desk},
+        command::{self, Answer, Command, CommandContext},
         idempotency::Key,
         limits,
     },
@@ -32,7 +32,7 @@ pub async fn start(app: &App, actor: &Actor, key: Option<Key>, start: Start) -> 
 impl Command for Start {
     const NAME: &'static str = "kyc.start";
     const SCOPE: Scope = Scope::Start;
-    type Done = kyc::Model;
+    type Output = kyc::Model;
 
     fn check(&self, mode: Mode) -> Result<()> {
         let missing = [("birthDate", self.0.birth_date.is_none()), ("ssn", self.0.ssn.is_none()), ("address", self.0.address.is_none())];
@@ -44,10 +44,10 @@ impl Command for Start {
         checks.done()
     }
 
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<kyc::Model> {
-        let applicant = self.0.applicant(desk.partner.mode, desk.today())?;
-        let found = assess(desk, &applicant, None).await?;
-        found.ok_or(Error::Unavailable("No identity check is configured for live partners."))?.record(desk).await
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<kyc::Model> {
+        let applicant = self.0.applicant(ctx.partner.mode, ctx.today())?;
+        let found = assess(ctx, &applicant, None).await?;
+        found.ok_or(Error::Unavailable("No identity check is configured for live partners."))?.record(ctx).await
     }
 
     fn object(done: &kyc::Model) -> Uuid {

@@ -132,14 +132,14 @@ fn is_individual(kind: &str) -> Option<bool> {
 
 /// What is wrong with a line: already told, or for the caller to tell of its file.
 enum Fault {
-    Told(Unreadable),
+    KycAnswerBody(Unreadable),
     Line(u64, Cow<'static, str>),
 }
 
 impl Fault {
     fn unwrap_or_else(self, of_file: impl FnOnce(u64, Cow<'static, str>) -> Unreadable) -> Unreadable {
         match self {
-            Self::Told(error) => error,
+            Self::KycAnswerBody(error) => error,
             Self::Line(line, why) => of_file(line, why),
         }
     }
@@ -173,7 +173,7 @@ fn each_line<const N: usize>(bytes: &[u8], mut take: impl FnMut(u64, [&str; N]) 
         }
         let count = fields.len();
         let fields: [&str; N] = fields.try_into().map_err(|_| Fault::Line(line, format!("has {count} columns instead of {N}").into()))?;
-        take(line, fields).map_err(Fault::Told)?;
+        take(line, fields).map_err(Fault::KycAnswerBody)?;
     }
 }
 

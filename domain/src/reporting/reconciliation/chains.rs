@@ -6,7 +6,7 @@ use crate::{
     kernel::{
         audit_log::line_digest,
         digest::{self, RowDigest},
-        events::{self, Happening},
+        events::{self, EventType},
         heads::{self, Heads},
         secrets::HeadKey,
     },
@@ -27,7 +27,7 @@ pub(super) struct Cause {
 /// Such events by what they happened to and their type, oldest first.
 pub(super) type Causes = HashMap<(Uuid, &'static str), Vec<Cause>>;
 
-const CAUSES: [Happening; 4] = [Happening::DepositPending, Happening::DepositSettled, Happening::OrderFilled, Happening::TradeSettled];
+const CAUSES: [EventType; 4] = [EventType::DepositPending, EventType::DepositSettled, EventType::OrderFilled, EventType::TradeSettled];
 
 /// How far the walk along a chain has come.
 struct End {

@@ -1,7 +1,7 @@
 //! Columns that follow from the ledger: transfers, orders, fills and positions.
 
 use super::{Audit, ByCause, LedgerPlace, LedgerPlaces, Movement, PAGE, chains::Causes};
-use crate::{Result, kernel::events::Happening};
+use crate::{Result, kernel::events::EventType};
 use entity::{
     Money, Price, Quantity, fill,
     ledger_account::LedgerKind,
@@ -31,12 +31,12 @@ impl Books<'_> {
     }
 
     /// The same for every event of a type that happened to something.
-    fn moved(&self, subject: Uuid, what: Happening, of: impl Fn(&LedgerPlace, &LedgerPlace) -> bool) -> i64 {
+    fn moved(&self, subject: Uuid, what: EventType, of: impl Fn(&LedgerPlace, &LedgerPlace) -> bool) -> i64 {
         let events = self.causes.get(&(subject, what.name())).into_iter().flatten();
         events.map(|cause| self.moved_by(cause.event, &of)).sum()
     }
 
-    fn happened(&self, subject: Uuid, what: Happening) -> bool {
+    fn happened(&self, subject: Uuid, what: EventType) -> bool {
         self.causes.contains_key(&(subject, what.name()))
     }
 }
@@ -105,11 +105,11 @@ impl<C: ConnectionTrait> Audit<'_, C> {
 
     fn deposit(&mut self, books: &Books<'_>, row: &transfer::Model) {
         let is_own = |credit: &LedgerPlace, kind| credit.kind == kind && credit.owner == row.account_id;
-        let announced = books.moved(row.id, Happening::DepositPending, |_, credit| is_own(credit, LedgerKind::PendingDeposit));
+        let announced = books.moved(row.id, EventType::DepositPending, |_, credit| is_own(credit, LedgerKind::PendingDeposit));
         if announced != row.amount.units() {
             self.wrong(format!("transfer {} is of {}, its ledger movements of {}", row.id, row.amount, Money::from_units(announced)));
         }
-        let arrived = books.moved(row.id, Happening::DepositSettled, |debit, credit| {
+        let arrived = books.moved(row.id, EventType::DepositSettled, |debit, credit| {
             debit.kind == LedgerKind::PendingDeposit && is_own(credit, LedgerKind::Cash)
         });
         let due = if row.status == Status::Settled { row.amount.units() } else { 0 };
@@ -124,7 +124,7 @@ impl<C: ConnectionTrait> Audit<'_, C> {
         let mut trades = Vec::new();
         let rows = walk!(self, fill, row => {
             let place = usize::try_from(row.number).ok().and_then(|number| number.checked_sub(1));
-            let causes = books.causes.get(&(row.order_id, Happening::OrderFilled.name()));
+            let causes = books.causes.get(&(row.order_id, EventType::OrderFilled.name()));
             match place.and_then(|place| causes?.get(place)) {
                 None => self.wrong(format!("fill {} has no event", row.id)),
                 Some(cause) => {
@@ -137,7 +137,7 @@ impl<C: ConnectionTrait> Audit<'_, C> {
             if Money::cost(row.quantity, row.price) != Some(row.amount) {
                 self.wrong(format!("fill {} says that {} shares at {} are {}", row.id, row.quantity, row.price, row.amount));
             }
-            if books.happened(row.id, Happening::TradeSettled) != row.settled_at.is_some() {
+            if books.happened(row.id, EventType::TradeSettled) != row.settled_at.is_some() {
                 self.wrong(format!("fill {} does not stand as its events say", row.id));
             }
             let fill::Model { order_id: order, account_id: account, side, quantity, price, amount, .. } = row;

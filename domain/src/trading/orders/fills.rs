@@ -5,8 +5,8 @@ use crate::{
     Code, Error, Result,
     kernel::{
         calendar,
-        command::Desk,
-        events::{Fact, Happening},
+        command::CommandContext,
+        events::{EventBuilder, EventType},
         ledger::{self, Entry, USD},
         timers,
     },
@@ -32,82 +32,82 @@ use uuid::Uuid;
 ///
 /// Rejected, and everything given back, when the price has outrun what the customer can pay. An order that is no longer
 /// accepted is left alone.
-pub async fn route(desk: &Desk<'_>, order_id: Uuid) -> Result<()> {
-    let order = order::Entity::find_by_id(order_id).lock(LockType::NoKeyUpdate).one(desk.tx).await?;
+pub async fn route(ctx: &CommandContext<'_>, order_id: Uuid) -> Result<()> {
+    let order = order::Entity::find_by_id(order_id).lock(LockType::NoKeyUpdate).one(ctx.tx).await?;
     let Some(order) = order.filter(|order| order.status == Status::Accepted) else { return Ok(()) };
-    let instrument = instruments::of_order(desk.tx, &order).await?;
-    let quote = market::quote(desk.app, desk.tx, desk.partner, &instrument, desk.now).await?;
+    let instrument = instruments::of_order(ctx.tx, &order).await?;
+    let quote = market::quote(ctx.app, ctx.tx, ctx.partner, &instrument, ctx.now).await?;
     let price = match order.side {
         Side::Buy => quote.ask,
         Side::Sell => quote.bid,
     };
     let amount = Money::cost(order.quantity, price).ok_or_else(|| Error::broken("a fill is worth more than 64 bits"))?;
     let working = order::Model { status: Status::New, ..order.clone() };
-    desk.fact().record(desk.tx, Happening::OrderNew, order.id, facts(&working)).await?;
+    ctx.event().record(ctx.tx, EventType::OrderNew, order.id, facts(&working)).await?;
     match order.side {
-        Side::Buy => buy(desk, order, &instrument, price, amount).await,
-        Side::Sell => sell(desk, order, &instrument, price, amount).await,
+        Side::Buy => buy(ctx, order, &instrument, price, amount).await,
+        Side::Sell => sell(ctx, order, &instrument, price, amount).await,
     }
 }
 
-async fn buy(desk: &Desk<'_>, order: order::Model, instrument: &instrument::Model, price: Price, amount: Money) -> Result<()> {
-    let [cash, unsettled] = ledger::lock(desk.tx, order.account_id, [LedgerKind::Cash, LedgerKind::Unsettled]).await?;
-    let holds = ledger::open_holds(desk.tx, order.id).await?;
+async fn buy(ctx: &CommandContext<'_>, order: order::Model, instrument: &instrument::Model, price: Price, amount: Money) -> Result<()> {
+    let [cash, unsettled] = ledger::lock(ctx.tx, order.account_id, [LedgerKind::Cash, LedgerKind::Unsettled]).await?;
+    let holds = ledger::open_holds(ctx.tx, order.id).await?;
     let held_on =
         |account: &ledger_account::Model| holds.iter().filter(|hold| hold.account_id == account.id).map(|hold| hold.left).sum::<i64>();
     let (cash_power, unsettled_power) = (cash.available() + held_on(&cash), unsettled.available() + held_on(&unsettled));
     if !amount.is_positive() || cash_power + unsettled_power < amount.units() {
-        return reject(desk, order, Code::InsufficientBuyingPower).await;
+        return reject(ctx, order, Code::InsufficientBuyingPower).await;
     }
     let from_cash = Ord::min(amount.units(), cash_power);
-    let mut fact = desk.fact();
+    let mut fact = ctx.event();
     let mut entry = Entry::default();
     for hold in &holds {
         entry.release(hold, Reason::Posted);
     }
-    let payable = desk.house_account(LedgerKind::ClearingPayable, USD).await?;
-    let custody = desk.house_account(LedgerKind::Custody, &instrument.symbol).await?;
-    let units = desk.customer_account(order.account_id, LedgerKind::Units, &instrument.symbol).await?;
+    let payable = ctx.house_account(LedgerKind::ClearingPayable, USD).await?;
+    let custody = ctx.house_account(LedgerKind::Custody, &instrument.symbol).await?;
+    let units = ctx.customer_account(order.account_id, LedgerKind::Units, &instrument.symbol).await?;
     entry.post(&cash, &payable, from_cash).post(&unsettled, &payable, amount.units() - from_cash).post(
         &custody,
         &units,
         order.quantity.units(),
     );
-    write(desk, entry, &mut fact).await?;
+    write(ctx, entry, &mut fact).await?;
     if holds.iter().any(|hold| hold.account_id == unsettled.id) {
-        release_proceeds(desk, &mut fact, order.account_id).await?;
+        release_proceeds(ctx, &mut fact, order.account_id).await?;
     }
-    positions::bought(desk, order.account_id, instrument.id, order.quantity, amount).await?;
-    filled(desk, order, price, amount, fact).await?;
+    positions::bought(ctx, order.account_id, instrument.id, order.quantity, amount).await?;
+    filled(ctx, order, price, amount, fact).await?;
     Ok(())
 }
 
-async fn sell(desk: &Desk<'_>, order: order::Model, instrument: &instrument::Model, price: Price, amount: Money) -> Result<()> {
+async fn sell(ctx: &CommandContext<'_>, order: order::Model, instrument: &instrument::Model, price: Price, amount: Money) -> Result<()> {
     if !amount.is_positive() {
-        return reject(desk, order, Code::Invalid).await;
+        return reject(ctx, order, Code::Invalid).await;
     }
-    let mut fact = desk.fact();
+    let mut fact = ctx.event();
     let mut entry = Entry::default();
-    for hold in ledger::open_holds(desk.tx, order.id).await? {
+    for hold in ledger::open_holds(ctx.tx, order.id).await? {
         entry.release(&hold, Reason::Posted);
     }
-    let units = desk.customer_account(order.account_id, LedgerKind::Units, &instrument.symbol).await?;
-    let custody = desk.house_account(LedgerKind::Custody, &instrument.symbol).await?;
-    let receivable = desk.house_account(LedgerKind::ClearingReceivable, USD).await?;
-    let unsettled = desk.customer_account(order.account_id, LedgerKind::Unsettled, USD).await?;
+    let units = ctx.customer_account(order.account_id, LedgerKind::Units, &instrument.symbol).await?;
+    let custody = ctx.house_account(LedgerKind::Custody, &instrument.symbol).await?;
+    let receivable = ctx.house_account(LedgerKind::ClearingReceivable, USD).await?;
+    let unsettled = ctx.customer_account(order.account_id, LedgerKind::Unsettled, USD).await?;
     entry.post(&units, &custody, order.quantity.units()).post(&receivable, &unsettled, amount.units());
-    write(desk, entry, &mut fact).await?;
-    positions::sold(desk, order.account_id, instrument.id, order.quantity).await?;
-    filled(desk, order, price, amount, fact).await
+    write(ctx, entry, &mut fact).await?;
+    positions::sold(ctx, order.account_id, instrument.id, order.quantity).await?;
+    filled(ctx, order, price, amount, fact).await
 }
 
-async fn write(desk: &Desk<'_>, entry: Entry, fact: &mut Fact) -> Result<()> {
-    if entry.write(desk.tx, desk.app.ids, fact).await? { Ok(()) } else { Err(Error::broken("a fill would overdraw an account")) }
+async fn write(ctx: &CommandContext<'_>, entry: Entry, fact: &mut EventBuilder) -> Result<()> {
+    if entry.write(ctx.tx, ctx.app.ids, fact).await? { Ok(()) } else { Err(Error::broken("a fill would overdraw an account")) }
 }
 
-async fn filled(desk: &Desk<'_>, order: order::Model, price: Price, amount: Money, fact: Fact) -> Result<()> {
+async fn filled(ctx: &CommandContext<'_>, order: order::Model, price: Price, amount: Money, fact: EventBuilder) -> Result<()> {
     let fill = fill::Model {
-        id: desk.app.ids.next(Kind::Fill),
+        id: ctx.app.ids.next(Kind::Fill),
         partner_id: order.partner_id,
         account_id: order.account_id,
         order_id: order.id,
@@ -116,74 +116,74 @@ async fn filled(desk: &Desk<'_>, order: order::Model, price: Price, amount: Mone
         quantity: order.quantity,
         price,
         amount,
-        traded_at: desk.now,
-        settles_at: calendar::trade_settles_at(desk.now),
+        traded_at: ctx.now,
+        settles_at: calendar::trade_settles_at(ctx.now),
         settled_at: None,
     };
-    timers::schedule(desk.tx, desk.app.ids, order.partner_id, TimerKind::TradeSettle, fill.id, fill.settles_at).await?;
-    fill::ActiveModel::from(fill).reset_all().insert(desk.tx).await?;
+    timers::schedule(ctx.tx, ctx.app.ids, order.partner_id, TimerKind::TradeSettle, fill.id, fill.settles_at).await?;
+    fill::ActiveModel::from(fill).reset_all().insert(ctx.tx).await?;
     let quantity = order.quantity;
     let mut row: order::ActiveModel = order.into();
     row.status = Set(Status::Filled);
     row.filled_quantity = Set(quantity);
     row.filled_average_price = Set(Some(price));
-    row.filled_at = Set(Some(desk.now));
-    let order = row.update(desk.tx).await?;
+    row.filled_at = Set(Some(ctx.now));
+    let order = row.update(ctx.tx).await?;
     let mut told = facts(&order);
     if let Some(told) = told.as_object_mut() {
         told.insert("price".to_owned(), price.to_string().into());
     }
-    fact.record(desk.tx, Happening::OrderFilled, order.id, told).await
+    fact.record(ctx.tx, EventType::OrderFilled, order.id, told).await
 }
 
-async fn reject(desk: &Desk<'_>, order: order::Model, why: Code) -> Result<()> {
-    let mut fact = desk.fact();
-    give_back(desk, &mut fact, &order).await?;
+async fn reject(ctx: &CommandContext<'_>, order: order::Model, why: Code) -> Result<()> {
+    let mut fact = ctx.event();
+    give_back(ctx, &mut fact, &order).await?;
     let mut row: order::ActiveModel = order.into();
     row.status = Set(Status::Rejected);
     row.reject_code = Set(Some(why.name().to_owned()));
-    row.failed_at = Set(Some(desk.now));
-    let order = row.update(desk.tx).await?;
-    fact.record(desk.tx, Happening::OrderRejected, order.id, facts(&order)).await
+    row.failed_at = Set(Some(ctx.now));
+    let order = row.update(ctx.tx).await?;
+    fact.record(ctx.tx, EventType::OrderRejected, order.id, facts(&order)).await
 }
 
 /// A trade is paid for: what we owe or are owed moves through our bank, and proceeds of sales become cash.
-pub async fn settle_trade(desk: &Desk<'_>, fill_id: Uuid) -> Result<()> {
-    let Some(fill) = fill::Entity::find_by_id(fill_id).one(desk.tx).await?.filter(|fill| fill.settled_at.is_none()) else {
+pub async fn settle_trade(ctx: &CommandContext<'_>, fill_id: Uuid) -> Result<()> {
+    let Some(fill) = fill::Entity::find_by_id(fill_id).one(ctx.tx).await?.filter(|fill| fill.settled_at.is_none()) else {
         return Ok(());
     };
     let (side, amount, account_id, order_id) = (fill.side, fill.amount.units(), fill.account_id, fill.order_id);
     let mut row: fill::ActiveModel = fill.into();
-    row.settled_at = Set(Some(desk.now));
-    row.update(desk.tx).await?;
-    let mut fact = desk.fact();
+    row.settled_at = Set(Some(ctx.now));
+    row.update(ctx.tx).await?;
+    let mut fact = ctx.event();
     let mut entry = Entry::default();
-    let fbo = desk.house_account(LedgerKind::BankFbo, USD).await?;
+    let fbo = ctx.house_account(LedgerKind::BankFbo, USD).await?;
     match side {
         Side::Buy => {
-            entry.post(&desk.house_account(LedgerKind::ClearingPayable, USD).await?, &fbo, amount);
+            entry.post(&ctx.house_account(LedgerKind::ClearingPayable, USD).await?, &fbo, amount);
         }
         Side::Sell => {
-            entry.post(&fbo, &desk.house_account(LedgerKind::ClearingReceivable, USD).await?, amount);
-            proceeds_to_cash(desk, &mut entry, account_id).await?;
+            entry.post(&fbo, &ctx.house_account(LedgerKind::ClearingReceivable, USD).await?, amount);
+            proceeds_to_cash(ctx, &mut entry, account_id).await?;
         }
     }
-    write(desk, entry, &mut fact).await?;
+    write(ctx, entry, &mut fact).await?;
     let facts = json!({ "id": fill_id, "order_id": order_id, "account_id": account_id });
-    fact.record_first(desk.tx, Happening::TradeSettled, fill_id, facts).await
+    fact.record_first(ctx.tx, EventType::TradeSettled, fill_id, facts).await
 }
 
 /// Proceeds that an order held while they settled become cash once the order lets go of them.
-pub(super) async fn release_proceeds(desk: &Desk<'_>, fact: &mut Fact, account_id: Uuid) -> Result<()> {
+pub(super) async fn release_proceeds(ctx: &CommandContext<'_>, fact: &mut EventBuilder, account_id: Uuid) -> Result<()> {
     let mut entry = Entry::default();
-    proceeds_to_cash(desk, &mut entry, account_id).await?;
-    write(desk, entry, fact).await
+    proceeds_to_cash(ctx, &mut entry, account_id).await?;
+    write(ctx, entry, fact).await
 }
 
 /// Moves to cash whatever of the proceeds no longer waits for a settlement, so that money spent before it settled is not
 /// paid out twice. What open orders hold stays until they let it go.
-async fn proceeds_to_cash(desk: &Desk<'_>, entry: &mut Entry, account_id: Uuid) -> Result<()> {
-    let [unsettled, cash] = ledger::lock(desk.tx, account_id, [LedgerKind::Unsettled, LedgerKind::Cash]).await?;
+async fn proceeds_to_cash(ctx: &CommandContext<'_>, entry: &mut Entry, account_id: Uuid) -> Result<()> {
+    let [unsettled, cash] = ledger::lock(ctx.tx, account_id, [LedgerKind::Unsettled, LedgerKind::Cash]).await?;
     let waiting = fill::Entity::find()
         .select_only()
         .column_as(Expr::col(fill::Column::Amount).sum().cast_as("bigint"), "amount")
@@ -191,7 +191,7 @@ async fn proceeds_to_cash(desk: &Desk<'_>, entry: &mut Entry, account_id: Uuid) 
         .filter(fill::Column::Side.eq(Side::Sell))
         .filter(fill::Column::SettledAt.is_null())
         .into_tuple::<Option<i64>>()
-        .one(desk.tx)
+        .one(ctx.tx)
         .await?
         .flatten()
         .unwrap_or(0);

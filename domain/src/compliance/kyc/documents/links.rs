@@ -10,7 +10,7 @@ use crate::{
         actor::{Caller, PartnerKey, SignedInUser},
         app::App,
         audit_log, clock,
-        command::{self, Answer, Command, Desk},
+        command::{self, Answer, Command, CommandContext},
         secrets::Place,
     },
 };
@@ -158,7 +158,7 @@ impl Command for Announcement {
     const NAME: &'static str = "kyc.document_announce";
     const SCOPE: Scope = Scope::Manage;
     const FOR_ONESELF: bool = true;
-    type Done = UploadLink;
+    type Output = UploadLink;
 
     fn check(&self, _: Mode) -> Result<()> {
         self.announced.document.check()?;
@@ -168,16 +168,16 @@ impl Command for Announcement {
         }
     }
 
-    async fn carry_out(&self, desk: &Desk<'_>) -> Result<UploadLink> {
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<UploadLink> {
         let Announced { check, document, format, size } = self.announced.clone();
-        let check = still_open(desk, &check).await?;
-        let id = desk.app.ids.next(Kind::KycDocument);
+        let check = still_open(ctx, &check).await?;
+        let id = ctx.app.ids.next(Kind::KycDocument);
         let ticket = Ticket { check: check.id, document, format, size, maker: self.maker.clone() };
         let ticket = serde_json::to_vec(&ticket).map_err(|_| Error::broken("an announced document cannot be written"))?;
-        let sealed = desk.app.vault.seal(Place { column: TICKET, row: id, partner: desk.partner.id }, &ticket)?;
-        let expires_at = desk.now + GOOD_FOR;
-        let (partner, until, sealed) = (desk.partner.id, expires_at.timestamp(), URL_SAFE_NO_PAD.encode(sealed));
-        let path = signed(desk.app, "PUT", &format!("/documents/{id}?for={partner}&until={until}&what={sealed}"));
+        let sealed = ctx.app.vault.seal(Place { column: TICKET, row: id, partner: ctx.partner.id }, &ticket)?;
+        let expires_at = ctx.now + GOOD_FOR;
+        let (partner, until, sealed) = (ctx.partner.id, expires_at.timestamp(), URL_SAFE_NO_PAD.encode(sealed));
+        let path = signed(ctx.app, "PUT", &format!("/documents/{id}?for={partner}&until={until}&what={sealed}"));
         Ok(UploadLink { path, format, expires_at, document_id: id })
     }
 

@@ -58,13 +58,13 @@ impl Default for Permits {
 impl Permits {
     /// What must be free for this caller: what is scarcest first, so that a caller who waits for it keeps nothing of others'.
     fn shares(&self, caller: &Caller) -> [Arc<Semaphore>; 3] {
-        [self.of_callers.of(caller.principal_id), self.of_partners.of(caller.whose.partner_id), self.all.clone()]
+        [self.of_callers.of(caller.principal_id), self.of_partners.of(caller.access_scope.partner_id), self.all.clone()]
     }
 
     /// Takes a place in the queue for a permit; `Busy` when too many wait, in all or of this partner.
     pub fn queue(&self, caller: &Caller) -> Result<Queued> {
         let busy = |_| Error::Busy;
-        let of_partner = self.waiting_of_partners.of(caller.whose.partner_id).try_acquire_owned().map_err(busy)?;
+        let of_partner = self.waiting_of_partners.of(caller.access_scope.partner_id).try_acquire_owned().map_err(busy)?;
         let in_all = self.waiting.clone().try_acquire_owned().map_err(busy)?;
         Ok(Queued { shares: self.shares(caller), _waiting: [of_partner, in_all] })
     }
@@ -141,13 +141,13 @@ impl Feature for Downloads {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::actor::Whose;
+    use crate::kernel::actor::AccessScope;
     use entity::partner::Mode;
     use futures_util::FutureExt;
 
     fn caller(partner: u128, key: u128) -> Caller {
         let (partner_id, principal_id) = (Uuid::from_u128(partner), Uuid::from_u128(key));
-        Caller { whose: Whose::all_of(partner_id), mode: Mode::Live, principal_id, claimant_id: partner_id }
+        Caller { access_scope: AccessScope::all_of(partner_id), mode: Mode::Live, principal_id, claimant_id: partner_id }
     }
 
     #[tokio::test]

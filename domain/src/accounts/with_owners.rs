@@ -5,7 +5,7 @@ use crate::{
     Actor, Result, Scope,
     compliance::registration::{self, Registered},
     kernel::{
-        actor::Whose,
+        actor::AccessScope,
         app::App,
         audit_log,
         pages::{Page, Slice},
@@ -18,13 +18,13 @@ use uuid::Uuid;
 
 /// An account with its owners. A person who has signed in sees herself alone of them.
 #[derive(Clone, Debug)]
-pub struct Titled {
+pub struct AccountWithOwners {
     pub account: account::Model,
     pub owner: Option<Registered>,
     pub joint_member: Option<Registered>,
 }
 
-impl Titled {
+impl AccountWithOwners {
     fn of(account: account::Model, people: &HashMap<Uuid, Registered>) -> Self {
         let owner = people.get(&account.user_id).cloned();
         let joint_member = account.joint_member_id.and_then(|id| people.get(&id).cloned());
@@ -33,25 +33,25 @@ impl Titled {
 }
 
 /// The account with this id and its owners; scope `read`. Who looked is written down.
-pub async fn look_up(app: &App, actor: &Actor, id: Uuid) -> Result<Option<Titled>> {
+pub async fn get_audited(app: &App, actor: &Actor, id: Uuid) -> Result<Option<AccountWithOwners>> {
     let caller = actor.self_or_caller(Scope::Read)?;
-    let Some(account) = within(&app.db.read, caller.whose, id).await? else { return Ok(None) };
-    let people = people_of(app, caller.whose, std::slice::from_ref(&account)).await?;
+    let Some(account) = within(&app.db.read, caller.access_scope, id).await? else { return Ok(None) };
+    let people = people_of(app, caller.access_scope, std::slice::from_ref(&account)).await?;
     audit_log::looked(app, &caller, actor.request_id, "account.look_up", Some(account.id)).await?;
-    Ok(Some(Titled::of(account, &people)))
+    Ok(Some(AccountWithOwners::of(account, &people)))
 }
 
 /// A page of the accounts that a person owns, alone or with another, with their owners; scope `read`. Who looked is written down,
 /// once for the page.
-pub async fn look_through(app: &App, actor: &Actor, user_id: Uuid, page: &Page) -> Result<Slice<Titled>> {
+pub async fn list_audited(app: &App, actor: &Actor, user_id: Uuid, page: &Page) -> Result<Slice<AccountWithOwners>> {
     let caller = actor.self_or_caller(Scope::Read)?;
-    let select = account::Entity::find().filter(of(caller.whose)).filter(owned_by(user_id));
+    let select = account::Entity::find().filter(of(caller.access_scope)).filter(owned_by(user_id));
     let Slice { rows, has_previous, has_next } = page.of(&app.db.read, select, account::Column::Id).await?;
-    let people = people_of(app, caller.whose, &rows).await?;
+    let people = people_of(app, caller.access_scope, &rows).await?;
     audit_log::looked(app, &caller, actor.request_id, "account.list", Some(user_id)).await?;
-    Ok(Slice { rows: rows.into_iter().map(|account| Titled::of(account, &people)).collect(), has_previous, has_next })
+    Ok(Slice { rows: rows.into_iter().map(|account| AccountWithOwners::of(account, &people)).collect(), has_previous, has_next })
 }
 
-async fn people_of(app: &App, whose: Whose, accounts: &[account::Model]) -> Result<HashMap<Uuid, Registered>> {
-    registration::registered(&app.db.read, whose, accounts.iter().flat_map(owners)).await
+async fn people_of(app: &App, access_scope: AccessScope, accounts: &[account::Model]) -> Result<HashMap<Uuid, Registered>> {
+    registration::registered(&app.db.read, access_scope, accounts.iter().flat_map(owners)).await
 }
