@@ -51,6 +51,7 @@ async fn asked(app: &TestApp, query: &str, variables: Value) -> (Value, Vec<Stri
 
 fn background(sql: &str) -> bool {
     ["event", "audit_log", "timer", "data_key", "partner", "screening_run"].iter().any(|table| sql.contains(&format!("FROM \"{table}\"")))
+        || sql.starts_with("SELECT waiting.partner_id")
 }
 
 fn selects(statements: &[String]) -> usize {
