@@ -1,7 +1,8 @@
 //! Many at once: nobody spends what another has spent, and one key stands for one order.
 
-use crate::support::{Answer, Customer, DEPOSIT_CREATE, ORDER_CANCEL, ORDER_PLACE, TestApp, on_both, send};
+use crate::support::{Answer, Customer, DEPOSIT_CREATE, ORDER_CANCEL, ORDER_PLACE, Options, TestApp, on_both, send};
 use futures_util::future::join_all;
+use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -233,4 +234,29 @@ async fn deadlocks(app: &TestApp) -> i64 {
     tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
     let text = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
     read.query_one_raw(Statement::from_string(DbBackend::Postgres, text)).await.unwrap().unwrap().try_get("", "deadlocks").unwrap()
+}
+
+/// An order that is due trades at the price before a quote is set, or the quote is not set.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quote_waits_for_an_order_that_was_put_off() {
+    for app in TestApp::each_with(Options { without_timers: true, ..Options::default() }).await {
+        let customer = app.funded_customer("Ada", "100").await;
+        let put_off_until = async |until: &str| {
+            let text = format!("UPDATE timer SET attempts = 1, retry_at = {until} WHERE kind = 'order_route'");
+            app.app.db.for_migrations().execute_unprepared(&text).await.unwrap().rows_affected()
+        };
+        let placed = app.gql(ORDER_PLACE, json!({ "input": customer.order("o", "BUY", "VTI", "0.1") })).await;
+        let order = placed.entity("orderPlace", "order")["id"].clone();
+        assert_eq!(put_off_until("'2099-01-01 00:00:00+00:00'").await, 1);
+        let price = json!({ "amount": "1.00" });
+        let input = json!({ "input": { "symbol": "VTI", "quote": { "bid": price, "ask": price } } });
+        let set = "mutation($input: SandboxQuoteSetInput!) { sandboxQuoteSet(input: $input) { userErrors { message } } }";
+        assert_eq!(app.gql(set, input.clone()).await.error_code(), "TIMEOUT");
+        assert_eq!(put_off_until("NULL").await, 1);
+        assert_eq!(app.gql(set, input).await.data()["sandboxQuoteSet"]["userErrors"], json!([]));
+        let query = "query($id: ID!) { order(id: $id) { status filledAveragePrice { amount } } }";
+        let filled = app.gql(query, json!({ "id": order })).await.data()["order"].clone();
+        assert_eq!(filled["status"], "FILLED");
+        assert_ne!(filled["filledAveragePrice"]["amount"], "1.00", "the price before the change");
+    }
 }

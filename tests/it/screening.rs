@@ -3,7 +3,7 @@
 use crate::support::{
     Answer, DEPOSIT_CREATE, Folder, ORDER_PLACE, Options, TestApp, USER_CREATE, on_both, person, postgres, process::run, socket::Socket,
 };
-use domain::{Scope, compliance::rescreening};
+use domain::{Scope, compliance::rescreening, kernel::clock};
 use entity::{Kind, screening_exception, screening_hit, watch_list, watch_list_name};
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{
@@ -718,6 +718,29 @@ async fn another_server_ends_a_run_that_was_broken_off() {
         let events = entity::event::Entity::find().filter(entity::event::Column::Kind.eq("kyc.watch_list_hit_found"));
         assert_eq!(events.count(&app.app.db.read).await.unwrap(), CUSTOMERS as u64);
         assert!(!rescreening::carry_on(&app.app, other).await.unwrap(), "nothing is left");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_customer_whose_rows_are_locked_is_screened_later() {
+    for app in TestApp::each_with(Options { without_timers: true, ..Options::default() }).await {
+        registered(&app, "Ada", "Carter").await;
+        listed(&app, &[ADA]);
+        let query = "{ watchList { screening { screened failed hits } } }";
+        let progress = async || app.gql(query, json!({})).await.data()["watchList"]["screening"].clone();
+        let server = app.app.ids.next(Kind::WatchList);
+        let user = entity::user::Entity::find().one(&app.app.db.read).await.unwrap().unwrap();
+        let tx = app.app.db.write().await.unwrap();
+        if tx.get_database_backend() == DbBackend::Postgres {
+            // Else the server ends this transaction before the last try.
+            tx.execute_unprepared("SET LOCAL idle_in_transaction_session_timeout = 0").await.unwrap();
+        }
+        clock::locked(&tx, user.partner_id).await.unwrap();
+        assert!(rescreening::carry_on(&app.app, server).await.is_err());
+        assert_eq!(progress().await, json!({ "screened": 0, "failed": 0, "hits": 0 }));
+        drop(tx);
+        assert!(rescreening::carry_on(&app.app, server).await.unwrap());
+        assert_eq!(progress().await, json!({ "screened": 1, "failed": 0, "hits": 1 }));
     }
 }
 
