@@ -2,7 +2,7 @@
 
 use crate::{
     graphql::Limits,
-    http::{BodyLimits, Entrance, Network, Settings, connections::ConnectionLimits, parse_base_url, server::ServerSettings, tls},
+    http::{BodyLimits, Entrance, HttpSettings, Network, connections::ConnectionLimits, parse_base_url, server::ServerSettings, tls},
     wire::BaseUrl,
 };
 use clap::{Arg, Args, ValueEnum, builder::Resettable};
@@ -15,6 +15,7 @@ use domain::{
     },
     people::person::Email,
     providers::{Providers, files::Files, identity::BuiltIn, mail::Smtp, sms::Gateway},
+    settings::Settings,
 };
 use std::{
     fs,
@@ -486,8 +487,7 @@ impl Config {
     /// What the app is told besides its database and its key.
     pub fn setup(&self) -> Result<Setup, CliError> {
         Ok(Setup {
-            default_partner: self.default_partner.clone(),
-            advisors: self.advisors_email.clone(),
+            settings: Settings { default_partner: self.default_partner.clone(), advisors: self.advisors_email.clone() },
             requests_per_hour: self.requests_per_hour,
             throttle: self.throttle,
             providers: self.providers()?,
@@ -537,7 +537,7 @@ impl Config {
     }
 
     /// What the server is told besides the app.
-    pub fn settings(&self, transport: &Transport, sandbox_key: Option<String>) -> Settings {
+    pub fn settings(&self, transport: &Transport, sandbox_key: Option<String>) -> HttpSettings {
         let limits = Limits {
             body_bytes: self.body_bytes,
             document_bytes: self.document_bytes,
@@ -549,7 +549,7 @@ impl Config {
             response_bytes: self.response_bytes,
             ..Limits::default()
         };
-        Settings {
+        HttpSettings {
             limits,
             body: BodyLimits { timeout: seconds(self.body_seconds), bytes_per_second: self.body_rate },
             page_most: self.page_most,

@@ -133,11 +133,11 @@ fn public_url(config: &Config) -> Finding {
     match &config.public_url {
         Some(url) => Finding::Good(url.to_string()),
         None if config.trusted_proxy.is_empty() && config.addr.ip().is_unspecified() => {
-            Finding::Warning("links name localhost, which is of no use to other machines (COFFER_PUBLIC_URL)".to_owned())
+            Finding::Warning("links point to localhost, which other machines cannot reach (COFFER_PUBLIC_URL)".to_owned())
         }
-        None if config.trusted_proxy.is_empty() => Finding::Good("links name the address that the server listens on".to_owned()),
+        None if config.trusted_proxy.is_empty() => Finding::Good("links use the address that the server listens on".to_owned()),
         None => Finding::Warning(
-            "links name the host that the proxy sends in X-Forwarded-Host, else the address that the server listens on (COFFER_PUBLIC_URL)"
+            "links use the host that the proxy sends in X-Forwarded-Host, else the address that the server listens on (COFFER_PUBLIC_URL)"
                 .to_owned(),
         ),
     }

@@ -67,7 +67,7 @@ pub struct House {
 
 /// What the server is told besides the app.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct HttpSettings {
     pub limits: Limits,
     pub body: BodyLimits,
     /// The most items on a page.
@@ -81,7 +81,7 @@ pub struct Settings {
     pub sandbox_key: Option<String>,
 }
 
-impl Default for Settings {
+impl Default for HttpSettings {
     fn default() -> Self {
         Self {
             limits: Limits::default(),
@@ -97,7 +97,7 @@ impl Default for Settings {
 }
 
 /// Every route. `stopping` turns true when the server is about to stop.
-pub fn router(app: App, settings: Settings, stopping: watch::Receiver<bool>) -> domain::Result<Router> {
+pub fn router(app: App, settings: HttpSettings, stopping: watch::Receiver<bool>) -> domain::Result<Router> {
     let entrance = Arc::new(settings.entrance.clone());
     let body_limits = settings.body;
     let schema = crate::graphql::schema(settings.introspection);

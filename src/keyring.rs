@@ -1,4 +1,4 @@
-//! `coffer keys`: partners' keys and the house's own, for whoever runs it.
+//! `coffer keys`: partners' API keys, and the encryption key.
 
 use crate::{CliError, app, cannot, must_exist, rotate as encryption, say};
 use clap::Subcommand;
@@ -35,7 +35,7 @@ pub enum Command {
 pub enum PartnersKeys {
     /// Issue a key and print it, alone; it is shown here and never again
     Create {
-        /// The partner; one that does not exist is made. In development, the sandbox when left out
+        /// Partner name; created if it does not exist. Default in development: sandbox
         #[arg(long)]
         partner: Option<String>,
         /// What it may do, separated by commas: read, trade, transfer, manage, operate; all of them when left out
@@ -47,16 +47,16 @@ pub enum PartnersKeys {
         /// What to call it
         #[arg(long, default_value = "made by coffer keys create")]
         label: String,
-        /// Make a partner whose customers and money are real; a partner that exists stays what it is
+        /// Create a live partner, whose customers and money are real
         #[arg(long)]
         live: bool,
-        /// Make a partner whose customers and money are not real, which is what a new partner is in development
+        /// Create a sandbox partner; the default in development
         #[arg(long, conflicts_with = "live")]
         sandbox: bool,
     },
     /// List a partner's keys, newest first, a line each: what may be shown, state, scopes, birth, label
     List {
-        /// The partner. In development, the sandbox's when left out
+        /// Partner name. Default in development: sandbox
         #[arg(long)]
         partner: Option<String>,
     },
@@ -113,10 +113,10 @@ pub async fn run(config: &Config, command: Command) -> Result<ExitCode, CliError
     if printed.is_empty() { Ok(ExitCode::SUCCESS) } else { say(&printed).map(|()| ExitCode::SUCCESS) }
 }
 
-/// Issues a key. A partner that does not exist is made in the mode asked for or `otherwise`, one that exists must have the mode asked for.
+/// Issues a key. A missing partner is created with the mode `asked` for, or else `otherwise`; an existing one must have the mode `asked` for.
 async fn create(app: &App, partner: &str, asked: Option<Mode>, otherwise: Option<Mode>, new: NewKey) -> domain::Result<String> {
     let found = partners::find(app, partner).await?.map(|found| found.mode);
-    let no_partner = || Refusal::new(Code::NotFound, "", "There is no such partner. Give --live or --sandbox to make it.");
+    let no_partner = || Refusal::new(Code::NotFound, "", "The partner does not exist. Use --live or --sandbox to create it.");
     let mode = asked.or(found).or(otherwise).ok_or_else(no_partner)?;
     let partner = partners::named(app, partner, mode).await?;
     let issued = keys::issue_for(app, &Actor::operator(&partner), new).await?;
@@ -124,7 +124,7 @@ async fn create(app: &App, partner: &str, asked: Option<Mode>, otherwise: Option
 }
 
 async fn list(app: &App, partner: &str) -> domain::Result<String> {
-    let partner = partners::find(app, partner).await?.ok_or_else(|| Refusal::new(Code::NotFound, "", "There is no such partner."))?;
+    let partner = partners::find(app, partner).await?.ok_or_else(|| Refusal::new(Code::NotFound, "", "The partner does not exist."))?;
     let mut lines = Vec::new();
     let mut page = Page::first(100);
     loop {
@@ -164,7 +164,7 @@ async fn revoke(app: &App, public_id: &str) -> domain::Result<String> {
 async fn named(app: &App, public_id: &str) -> domain::Result<(api_key::Model, partner::Model)> {
     let key = keys::named(&app.db.read, public_id)
         .await?
-        .ok_or_else(|| Refusal::new(Code::NotFound, "", "There is no such key. Name it as `coffer keys list` shows it."))?;
+        .ok_or_else(|| Refusal::new(Code::NotFound, "", "The key was not found. Use the id that `coffer keys list` shows."))?;
     let partner = clock::partner(&app.db.read, key.partner_id).await?;
     app.vault.ready_for(&app.db, partner.id).await?;
     Ok((key, partner))

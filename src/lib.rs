@@ -1,6 +1,6 @@
 //! Coffer: brokerage accounts and savings plans behind one GraphQL schema.
 //!
-//! `domain` holds every rule; `graphql` and `rest` are two doors onto it; `workers` carry out what is due later.
+//! The crate `domain` holds every rule; `graphql` and `rest` are the two APIs; `workers` run timers and other background work.
 
 pub mod config;
 pub mod graphql;

@@ -129,7 +129,8 @@ fn settings_of(command: &str) -> Option<Vec<&'static [&'static str]>> {
 fn command_line() -> clap::Command {
     fn with(command: clap::Command, path: &str, settings: &[Arg]) -> clap::Command {
         let shown = settings_of(path);
-        let command = command.args(settings.iter().cloned().map(|arg| {
+        // Otherwise a group without a command prints its help, unless a setting comes from the environment.
+        let command = command.arg_required_else_help(false).args(settings.iter().cloned().map(|arg| {
             let hidden = shown.as_ref().is_some_and(|shown| !shown.iter().flat_map(|ids| ids.iter()).any(|id| arg.get_id() == id));
             arg.hide(hidden).help_heading("Settings")
         }));
@@ -153,16 +154,6 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             return if error.print().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
-        }
-        // A group of commands without one of them: its help names them.
-        Err(error) if matches!(error.kind(), ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand) => {
-            let group: Vec<String> = std::env::args().skip(1).take_while(|argument| !argument.starts_with('-')).collect();
-            let mut commands = &command_line();
-            for name in &group {
-                commands = commands.find_subcommand(name).unwrap_or(commands);
-            }
-            let names: Vec<&str> = commands.get_subcommands().map(clap::Command::get_name).collect();
-            return complain(&format!("{}: say what to do: {}", group.join(" "), names.join(", ")));
         }
         Err(error) => {
             let text = error.to_string();
@@ -310,7 +301,7 @@ async fn head_key(config: &Config, db: &Db) -> Result<Option<HeadKey>, CliError>
 fn must_exist(config: &Config) -> Result<(), CliError> {
     match config.sqlite_file() {
         Some(file) if !file.exists() => {
-            Err(format!("{}: there is no database here; check DATABASE_URL, or run `coffer migrate` to make a new one", file.display()))
+            Err(format!("{}: no database found; check DATABASE_URL, or run `coffer migrate` to create one", file.display()))
         }
         _ => Ok(()),
     }

@@ -1,8 +1,7 @@
-//! Puts an `App` together: the kernel, what the features are told, and what carries out their timers.
+//! Puts an `App` together: the kernel, the providers and settings of the features, and the handlers of their timers.
 
 use crate::{
     Error, Result,
-    access::partners,
     compliance::kyc,
     delivery::messages,
     funding::transfers,
@@ -27,34 +26,25 @@ pub use crate::kernel::app::App;
 #[derive(Clone, Debug)]
 pub struct Setup {
     pub providers: Providers,
-    /// The name of the partner for whom people sign up and in without a partner's key.
-    pub default_partner: String,
-    /// Where what a person has entered is mailed for her advisors.
-    pub advisors: Option<String>,
-    /// How many requests a key, a person or an address may make in an hour; no end of them with 0.
+    pub settings: Settings,
+    /// Requests that a key, a user or an address may make in an hour; 0 disables the limit.
     pub requests_per_hour: u64,
-    /// Whether what people do before they are known is slowed down by their address.
+    /// Whether requests that need no credential are limited by address.
     pub throttle: bool,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self {
-            providers: Providers::default(),
-            default_partner: partners::SANDBOX.to_owned(),
-            requests_per_hour: REQUESTS.most,
-            throttle: true,
-            advisors: None,
-        }
+        Self { providers: Providers::default(), settings: Settings::default(), requests_per_hour: REQUESTS.most, throttle: true }
     }
 }
 
 /// Starts over a migrated database.
 pub fn start(db: Db, vault: Vault, setup: Setup) -> App {
-    let Setup { providers, default_partner, advisors, requests_per_hour, throttle } = setup;
+    let Setup { providers, settings, requests_per_hour, throttle } = setup;
     let app = App::new(db, vault, Limits::new(requests_per_hour, throttle), DUE_HANDLERS);
     app.provide(&providers);
-    app.provide(&Settings { default_partner, advisors });
+    app.provide(&settings);
     app
 }
 
@@ -68,7 +58,7 @@ fn by_partner_clock<'a>(ctx: &'a CommandContext<'a>, kind: TimerKind, subject_id
             TimerKind::DepositSettle => transfers::settle_deposit(ctx, subject_id).await,
             TimerKind::TradeSettle => orders::settle_trade(ctx, subject_id).await,
             TimerKind::KycQuestionsExpire => kyc::expire(ctx, subject_id).await,
-            TimerKind::MessageSend => Err(Error::broken("a message was to be sent by a partner's clock")),
+            TimerKind::MessageSend => Err(Error::broken("a message timer is due by a partner's clock")),
         }
     })
 }
@@ -78,7 +68,7 @@ fn by_system_clock<'a>(app: &'a App, held: &'a timer::Model) -> BoxFuture<'a, Re
         match held.kind {
             TimerKind::MessageSend => messages::send(app, held).await,
             TimerKind::OrderRoute | TimerKind::DepositSettle | TimerKind::TradeSettle | TimerKind::KycQuestionsExpire => {
-                Err(Error::broken("what is due by a partner's clock was to be done by the system's"))
+                Err(Error::broken("a timer of a partner's clock is due by the system's"))
             }
         }
     })

@@ -10,7 +10,7 @@ use crate::{
     },
 };
 use coffer::{
-    http::{BodyLimits, Entrance, Settings, connections::ConnectionLimits, server::ServerSettings},
+    http::{BodyLimits, Entrance, HttpSettings, connections::ConnectionLimits, server::ServerSettings},
     rest::{ROUTES, WELLNESS, is_wellness},
 };
 use domain::Scope;
@@ -177,7 +177,7 @@ const BODY: Duration = Duration::from_millis(400);
 async fn impatient() -> TestApp {
     let timeouts = ServerSettings { header_timeout: HEADER, idle_timeout: IDLE, write_timeout: IDLE, ..ServerSettings::default() };
     let body = BodyLimits { timeout: BODY, bytes_per_second: 1_000 };
-    let settings = Settings { body, ..Settings::default() };
+    let settings = HttpSettings { body, ..HttpSettings::default() };
     TestApp::sqlite_with(Options { server: timeouts, settings, ..Options::default() }).await
 }
 
@@ -559,7 +559,7 @@ on_both! {
 
     async fn a_stranger_cannot_lock_an_owner_out(app: TestApp) {
         let entrance = Entrance { trusted: vec!["127.0.0.1".parse().unwrap()], ..Entrance::default() };
-        let app = app.beside(Options { settings: Settings { entrance, ..Settings::default() }, ..Options::default() }).await;
+        let app = app.beside(Options { settings: HttpSettings { entrance, ..HttpSettings::default() }, ..Options::default() }).await;
         app.sign_up("ada@example.com").await;
         let from = async |address: &str, email: &str, password: &str| {
             let document = "mutation($input: UserSignInInput!) { userSignIn(input: $input) { session { accessToken } userErrors { code } } }";

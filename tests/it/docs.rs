@@ -5,7 +5,7 @@ use crate::{
     support::{Options, TestApp, process::Process, send},
 };
 use coffer::{
-    http::Settings,
+    http::HttpSettings,
     rest::{OPEN, ROUTES, Route, WELLNESS, is_wellness, openapi},
 };
 use serde_json::{Value, json};
@@ -257,7 +257,7 @@ async fn what_is_documented_is_so() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_documentation_is_there_for_anyone() {
-    let closed = Settings { playground: false, introspection: false, ..Settings::default() };
+    let closed = HttpSettings { playground: false, introspection: false, ..HttpSettings::default() };
     for app in TestApp::each_with(Options { settings: closed, ..Options::default() }).await {
         let served = app.anonymous("GET", "/openapi.json").send().await.unwrap();
         assert_eq!((served.status().as_u16(), &served.headers()["content-type"]), (200, &"application/json".parse().unwrap()));

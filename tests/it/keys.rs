@@ -464,7 +464,10 @@ async fn the_command_line_minds_keys() {
             String::from_utf8(output.stderr).unwrap().trim_end().to_owned()
         };
         let first = create_key(&url);
-        assert_eq!(complaint(&["keys"]), "coffer: keys: say what to do: create, list, rotate, revoke, rotate-encryption");
+        assert_eq!(
+            complaint(&["keys"]),
+            "coffer: 'coffer keys' requires a subcommand but one was not provided [subcommands: create, list, rotate, revoke, rotate-encryption, help]"
+        );
         let public = printed(&["keys", "create", "--publishable", "--label", "Sign-up page"]);
         assert!(public.starts_with("pk_test_"), "{public}");
         assert_eq!(
@@ -491,9 +494,9 @@ async fn the_command_line_minds_keys() {
         }
         assert_eq!(
             complaint(&["keys", "revoke", "zzzzzzzz"]),
-            "coffer: cannot revoke the key: There is no such key. Name it as `coffer keys list` shows it."
+            "coffer: cannot revoke the key: The key was not found. Use the id that `coffer keys list` shows."
         );
-        assert_eq!(complaint(&["keys", "list", "--partner", "nobody"]), "coffer: cannot list keys: There is no such partner.");
+        assert_eq!(complaint(&["keys", "list", "--partner", "nobody"]), "coffer: cannot list keys: The partner does not exist.");
         assert!(complaint(&["keys", "create", "--publishable", "--scopes", "read"]).contains("cannot be used with"));
         let audit = printed(&["audit"]);
         assert!(audit.ends_with("waiting to be sealed: 0\nThe books add up and nothing was altered.\n"), "{audit}");

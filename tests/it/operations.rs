@@ -219,13 +219,13 @@ async fn in_production_a_key_names_its_partner_whose_mode_is_known() {
         assert!(printed(production(&["keys", "create", "--partner", "acme"])).starts_with("sk_live_"));
         assert_eq!(
             complaint(&production(&["keys", "create", "--partner", "trial"])),
-            "coffer: cannot issue a key: There is no such partner. Give --live or --sandbox to make it."
+            "coffer: cannot issue a key: The partner does not exist. Use --live or --sandbox to create it."
         );
         assert!(printed(production(&["keys", "create", "--partner", "trial", "--sandbox"])).starts_with("sk_test_"));
         assert!(printed(production(&["keys", "create", "--partner", "trial"])).starts_with("sk_test_"));
         assert_eq!(
             complaint(&production(&["keys", "revoke", "sk_live_nothing"])),
-            "coffer: cannot revoke the key: There is no such key. Name it as `coffer keys list` shows it."
+            "coffer: cannot revoke the key: The key was not found. Use the id that `coffer keys list` shows."
         );
         assert_eq!(
             complaint(&production(&["keys", "create", "--partner", "trial", "--live"])),
@@ -408,7 +408,7 @@ async fn the_doctor_tells_of_everything_around_the_server() {
     let expected = [
         "ok     settings: development".to_owned(),
         "ok     transport: in the clear".to_owned(),
-        "ok     public URL: links name the address that the server listens on".to_owned(),
+        "ok     public URL: links use the address that the server listens on".to_owned(),
         "ok     encryption key: can be read".to_owned(),
         format!("ok     documents: are kept in {}", documents.display()),
         "ok     file modes: database, keys and documents are their owner's alone".to_owned(),
@@ -434,14 +434,14 @@ async fn the_doctor_tells_of_everything_around_the_server() {
     assert_eq!(line_of("instruments", &[]), is(0, "ok     instruments: are listed"));
     assert_eq!(
         line_of("public URL", &[("COFFER_ADDR", "0.0.0.0:8080")]),
-        is(0, "WARN   public URL: links name localhost, which is of no use to other machines (COFFER_PUBLIC_URL)")
+        is(0, "WARN   public URL: links point to localhost, which other machines cannot reach (COFFER_PUBLIC_URL)")
     );
     let proxy = ("COFFER_TRUSTED_PROXY", "127.0.0.1");
     assert_eq!(
         line_of("public URL", &[proxy]),
         is(
             0,
-            "WARN   public URL: links name the host that the proxy sends in X-Forwarded-Host, \
+            "WARN   public URL: links use the host that the proxy sends in X-Forwarded-Host, \
              else the address that the server listens on (COFFER_PUBLIC_URL)"
         )
     );

@@ -1,7 +1,7 @@
 //! HTTP, server-sent events and sockets as a client meets them: media types, statuses, close codes, and streams that resume.
 
 use crate::support::{Answer, ORDER_PLACE, Options, TestApp, on_both, send, socket::Socket};
-use coffer::{graphql::Limits, http::Settings};
+use coffer::{graphql::Limits, http::HttpSettings};
 use domain::{Scope, kernel::clock};
 use entity::{api_key, event};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait, EntityTrait, QueryOrder};
@@ -16,7 +16,7 @@ fn with(change: impl FnOnce(&mut Limits)) -> Options {
     let mut limits = Limits::default();
     change(&mut limits);
     let origins = vec!["https://app.example".to_owned()];
-    Options { settings: Settings { limits, origins, ..Settings::default() }, ..Options::default() }
+    Options { settings: HttpSettings { limits, origins, ..HttpSettings::default() }, ..Options::default() }
 }
 
 async fn post(app: &TestApp, headers: &[(&str, &str)], body: &str) -> Answer {

@@ -8,7 +8,7 @@ use crate::{
         send,
     },
 };
-use coffer::http::{Entrance, Settings};
+use coffer::http::{Entrance, HttpSettings};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::{path::PathBuf, process::Stdio, sync::Arc, time::Duration};
@@ -272,7 +272,7 @@ async fn a_server_that_would_listen_in_the_clear_does_not_start() {
 
 fn behind(proxy: &str) -> Options {
     let entrance = Entrance { trusted: vec![proxy.parse().unwrap()], ..Entrance::default() };
-    Options { settings: Settings { entrance, ..Settings::default() }, ..Options::default() }
+    Options { settings: HttpSettings { entrance, ..HttpSettings::default() }, ..Options::default() }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -331,7 +331,7 @@ async fn pages_of_listed_origins_may_ask_and_no_others() {
     const LISTED: &str = "https://app.example";
     /// Headers of Apollo's clients among them.
     const OF_CLIENTS: &str = "authorization,content-type,bearer,idempotency-key,apollographql-client-name,apollographql-client-version,apollo-require-preflight,x-apollo-operation-name";
-    let listing = Options { settings: Settings { origins: vec![LISTED.to_owned()], ..Settings::default() }, ..Options::default() };
+    let listing = Options { settings: HttpSettings { origins: vec![LISTED.to_owned()], ..HttpSettings::default() }, ..Options::default() };
     let app = TestApp::sqlite_with(listing).await;
     let closed = TestApp::sqlite().await;
     for path in ["/graphql", "/v1/orders"] {

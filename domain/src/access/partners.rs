@@ -20,8 +20,7 @@ use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, 
 use serde_json::json;
 use uuid::Uuid;
 
-/// What `coffer serve` and `coffer keys create` call the partner they make when none is named.
-pub const SANDBOX: &str = "sandbox";
+pub use crate::settings::SANDBOX;
 
 /// The partner called `name`, if there is one.
 pub async fn find(app: &App, name: &str) -> Result<Option<partner::Model>> {

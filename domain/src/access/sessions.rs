@@ -350,7 +350,7 @@ pub async fn authenticate(app: &App, token: &str) -> Result<Who> {
 async fn bearer_of(app: &App, claims: &Claims) -> Result<SignedInUser> {
     let known = match app.feature::<Cache>().get(&app.rights, claims.sid).filter(|known| known.two_factor && known.version == claims.ver) {
         Some(known) => known,
-        None => get_audited(app, claims.sid).await?.ok_or(Error::Unauthenticated)?,
+        None => read(app, claims.sid).await?.ok_or(Error::Unauthenticated)?,
     };
     if known.user_id != claims.user_id || known.version != claims.ver {
         return Err(Error::Unauthenticated);
@@ -366,7 +366,7 @@ async fn bearer_of(app: &App, claims: &Claims) -> Result<SignedInUser> {
     })
 }
 
-async fn get_audited(app: &App, session_id: Uuid) -> Result<Option<CachedSession>> {
+async fn read(app: &App, session_id: Uuid) -> Result<Option<CachedSession>> {
     let moment = app.rights.now();
     let found = session::Entity::find_by_id(session_id).filter(Column::CutAt.is_null()).one(&app.db.read).await?;
     let Some(session) = found.filter(|session| session.ends_at > clock::system_now()) else { return Ok(None) };
@@ -394,7 +394,7 @@ pub async fn still_valid(app: &App, user: &SignedInUser) -> Result<bool> {
     }
     let known = match app.feature::<Cache>().get(&app.rights, user.session_id) {
         Some(known) => Some(known),
-        None => get_audited(app, user.session_id).await?,
+        None => read(app, user.session_id).await?,
     };
     Ok(known.is_some_and(|known| known.version == user.version))
 }

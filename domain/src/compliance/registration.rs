@@ -32,17 +32,17 @@ use serde_json::json;
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
-/// A person and her identity check, if there was one.
+/// A user and their present identity check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registered {
     pub user: user::Model,
     pub kyc: Option<kyc::Model>,
 }
 
-/// Registers a person; scope `start`, which `manage` implies. With a complete address, a birth date and a social security number her identity is
-/// checked at once (documented: users are created with an automatic check); else she stays `pending`.
+/// Registers a user. Requires scope `start`, which `manage` implies.
 ///
-/// E-mail and phone need not be unique.
+/// With an address, a birth date and a social security number, identity is checked at once (documented: users are created with an
+/// automatic check); otherwise the user stays `pending`. E-mail and phone need not be unique.
 pub async fn register(app: &App, actor: &Actor, key: Option<Key>, new: NewUser) -> Result<Answer<Registered>> {
     let caller = actor.caller(Scope::Start)?;
     command::check(caller.mode, key.as_ref(), &new)?;
@@ -68,7 +68,7 @@ impl Command for NewUser {
     }
 }
 
-/// Writes a person down and checks who she is, if all is known that a check goes by.
+/// Inserts a user and checks their identity if everything for the check is known.
 pub async fn begin(ctx: &CommandContext<'_>, new: &NewUser) -> Result<Registered> {
     let checked = new.checked(ctx.partner.mode)?;
     if checked.birth_date.is_some_and(|born| age_on(born, ctx.today()).is_none()) {
@@ -121,13 +121,13 @@ async fn assessed(ctx: &CommandContext<'_>, user: &user::Model) -> Result<Option
     }
 }
 
-/// Checks the identity of a person again after a change, once everything for it is known, and moves her status.
+/// Checks a user's identity again after a change, once everything for the check is known, and updates their status.
 ///
-/// Nobody gets out of a review by a change: who was being reviewed still is, and whom a reviewer refused is reviewed again.
+/// A change does not end a review: a user under review stays there, and one denied by a reviewer is reviewed again.
 pub async fn check_again(ctx: &CommandContext<'_>, user: user::Model) -> Result<user::Model> {
-    // Who was refused cannot try another name or number by herself, nor come back once she has gone.
-    let by_herself = ctx.access_scope.user_id.is_some();
-    if user.status == Status::Closed || (by_herself && user.status == Status::Denied) {
+    // Users denied an approval cannot try another name or number themselves, and closed users stay closed.
+    let is_own_session = ctx.access_scope.user_id.is_some();
+    if user.status == Status::Closed || (is_own_session && user.status == Status::Denied) {
         return Ok(user);
     }
     let Some(mut found) = assessed(ctx, &user).await? else { return Ok(user) };
@@ -142,7 +142,7 @@ pub async fn check_again(ctx: &CommandContext<'_>, user: user::Model) -> Result<
     checks::move_person(ctx, user, check.outcome).await
 }
 
-/// The person with this id with what the house knows about her; scope `read`. Who looked is written down.
+/// The user with this id and their identity check. Requires scope `read`; the read is written to the audit log.
 pub async fn get_audited(app: &App, actor: &Actor, id: Uuid) -> Result<Option<Registered>> {
     let caller = actor.self_or_caller(Scope::Read)?;
     let Some(user) = within(&app.db.read, caller.access_scope, id).await? else { return Ok(None) };
@@ -151,8 +151,7 @@ pub async fn get_audited(app: &App, actor: &Actor, id: Uuid) -> Result<Option<Re
     Ok(Some(Registered { user, kyc }))
 }
 
-/// A page of the partner's people with what the house knows about them; scope `read`. Who looked is written down, once for
-/// the page.
+/// A page of the partner's users with their identity checks. Requires scope `read`; the read is written to the audit log, one line a page.
 pub async fn list_audited(app: &App, actor: &Actor, page: &Page) -> Result<Slice<Registered>> {
     let caller = actor.self_or_caller(Scope::Read)?;
     let Slice { rows, has_previous, has_next } = list(&app.db.read, actor, page).await?;
@@ -162,7 +161,7 @@ pub async fn list_audited(app: &App, actor: &Actor, page: &Page) -> Result<Slice
     Ok(Slice { rows: rows.into_iter().map(with_check).collect(), has_previous, has_next })
 }
 
-/// Several people with what the house knows about them, by their ids; who is beyond reach is left out.
+/// The users with these ids and their identity checks, without those that the caller cannot reach.
 pub async fn registered(
     connection: &impl ConnectionTrait,
     access_scope: AccessScope,
@@ -188,11 +187,11 @@ async fn kycs_of(connection: &impl ConnectionTrait, users: &[user::Model]) -> Re
     Ok(select.all(connection).await?.into_iter().filter_map(|kyc| Some((kyc.user_id?, kyc))).collect())
 }
 
-/// Changes what is known of a person, or completes her; scope `manage`, or the person herself.
+/// Changes or completes a user's data. Requires scope `manage`, or the user's own session.
 ///
-/// Once all is known that an identity check goes by, the first one is made. A change of her name, social security number, birth
-/// date or address has her identity checked again, so that an approved person may be approved no longer; a change of phone or
-/// e-mail does not (documented: the update takes every field that the creation takes, each optional).
+/// The first identity check is made once everything for it is known. A change of name, social security number, birth date or address
+/// repeats the check, so that an approved user may lose the approval; a change of phone or e-mail does not (documented: the update
+/// takes every field that the creation takes, each optional).
 pub async fn update(app: &App, actor: &Actor, key: Option<Key>, change: UpdateUser) -> Result<Answer<Registered>> {
     command::execute(app, actor, key, change).await
 }

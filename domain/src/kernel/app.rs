@@ -1,4 +1,4 @@
-//! What every operation works with: the database, the keys, the wires to the workers, and what each feature keeps.
+//! What every operation works with: the database, the keys, the signals to the workers, and the features' caches.
 
 use super::{
     db::Db,
@@ -35,16 +35,16 @@ pub struct Parts {
     pub timers: Wake,
     /// The credentials and users whose rights are ending, so that nothing older counts.
     pub rights: Rights,
-    /// Whether every data key could be read when we last looked; without them this server is of no use.
+    /// Whether every data key could be read when we last looked; without them this server cannot work.
     pub keys_known: AtomicBool,
     pub limits: Limits,
     pub due_handlers: DueHandlers,
     features: Features,
 }
 
-/// What a feature keeps in memory while the server runs, such as a cache or its settings.
+/// A cache or the settings of a feature, kept in memory while the server runs.
 pub trait Feature: Any + Send + Sync {
-    /// Made when it is first asked for. Must not ask for another feature.
+    /// Creates the value at its first use. Must not use another feature.
     fn new(app: &App) -> Self;
 }
 
@@ -85,7 +85,7 @@ impl Deref for App {
 }
 
 impl App {
-    /// Puts the parts together over a migrated database.
+    /// An `App` over a migrated database.
     pub fn new(db: Db, vault: Vault, limits: Limits, due_handlers: DueHandlers) -> Self {
         Self(Arc::new(Parts {
             db,
@@ -102,12 +102,12 @@ impl App {
         }))
     }
 
-    /// What a feature keeps.
+    /// A feature's value, created at its first use.
     pub fn feature<T: Feature>(&self) -> &T {
         self.features.get(|| T::new(self))
     }
 
-    /// Gives a feature what it would otherwise make for itself; has no effect once it has been asked for.
+    /// Sets a feature's value before its first use. Later calls have no effect.
     pub fn provide<T: Feature + Clone>(&self, value: &T) {
         self.features.get(|| value.clone());
     }

@@ -44,7 +44,7 @@ impl Line {
     }
 }
 
-/// Writes down in a transaction of its own that a caller looked at somebody's affairs.
+/// Records in a transaction of its own that a caller read personal data.
 pub async fn looked(app: &App, caller: &Caller, request_id: Uuid, operation: &'static str, object_id: Option<Uuid>) -> Result<()> {
     let line = Line {
         partner_id: caller.access_scope.partner_id,
@@ -65,7 +65,7 @@ async fn alone(app: &App, line: Line) -> Result<()> {
     Ok(())
 }
 
-/// Writes down in a transaction of its own that a caller tried to prove who she is, and failed.
+/// Records in a transaction of its own a failed attempt to authenticate.
 pub async fn failed(app: &App, caller: &Caller, request_id: Uuid, operation: &'static str, decision: &'static str) -> Result<()> {
     let line = Line {
         partner_id: caller.access_scope.partner_id,

@@ -29,7 +29,7 @@ pub trait Command: Serialize + Send + Sync + 'static {
     const NAME: &'static str;
     /// What the caller's key must allow.
     const SCOPE: Scope;
-    /// Whether a person who has signed in may do it for herself.
+    /// Whether signed-in users may do this for themselves.
     const FOR_ONESELF: bool = false;
     /// What comes of it, kept whole for whoever repeats the request.
     type Output: Serialize + DeserializeOwned + Send + Sync + 'static;
@@ -62,7 +62,7 @@ pub struct CommandContext<'a> {
     pub partner: &'a partner::Model,
     /// Whose rows may be read and changed.
     pub access_scope: AccessScope,
-    /// Who causes it: a key or a person, or nobody for a timer.
+    /// The key or user that causes it; none for a timer.
     pub actor_id: Option<Uuid>,
     pub now: DateTime<Utc>,
 }
@@ -137,7 +137,7 @@ pub fn check<C: Command>(mode: Mode, key: Option<&Key>, command: &C) -> Result<(
     checks.done()
 }
 
-/// What a caller is told whose input cannot be read: first of all whether she may ask.
+/// The error for input that cannot be read: a missing permission comes first.
 pub fn unreadable<C: Command>(actor: &Actor, error: Error) -> Error {
     permitted::<C>(actor).err().unwrap_or(error)
 }

@@ -159,11 +159,7 @@ fn primary_code(code: &str) -> Option<u32> {
 
 /// Whether another writer was in the way.
 fn is_contention(error: &DbErr) -> bool {
-    database_code(error).is_some_and(|code| match primary_code(&code) {
-        // BUSY, LOCKED
-        Some(primary) => matches!(primary, 5 | 6),
-        None => matches!(&*code, "40001" | "40P01"),
-    })
+    is_locked_file(error) || matches!(database_code(error).as_deref(), Some("40001" | "40P01"))
 }
 
 impl From<DbErr> for Error {

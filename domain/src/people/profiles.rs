@@ -1,4 +1,4 @@
-//! What a person says of herself.
+//! Profile data that a user enters themselves.
 
 use super::{
     applicants,
@@ -20,7 +20,7 @@ use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 
-/// What a person says of herself; nothing in it has been checked. What is absent stays as it is.
+/// Profile data as entered, not yet checked. Absent fields stay as they are.
 #[derive(Clone, Default, Serialize)]
 pub struct Identity {
     pub full_name: Option<String>,
@@ -91,7 +91,7 @@ pub fn full_name(user: &user::Model) -> Option<String> {
     Some(name).filter(|name| !name.is_empty())
 }
 
-/// Begins a person who signs up by herself: `pending` until all is known that an identity check needs.
+/// Creates a user who signs up themselves: `pending` until everything for an identity check is known.
 pub async fn begin(ctx: &CommandContext<'_>, email: &Email, identity: &Identity, invitation_id: Option<Uuid>) -> Result<user::Model> {
     let mut user = user::Model {
         id: ctx.app.ids.next(Kind::User),
@@ -120,7 +120,7 @@ pub async fn begin(ctx: &CommandContext<'_>, email: &Email, identity: &Identity,
     Ok(user)
 }
 
-/// Notes by which invitation a person whom the partner serves already came to sign in.
+/// Attaches the invitation that an existing user signed up with.
 pub async fn attach_invitation(ctx: &CommandContext<'_>, user_id: Uuid, invitation_id: Option<Uuid>) -> Result<user::Model> {
     clock::locked(ctx.tx, ctx.partner.id).await?;
     let found = user::Entity::find_by_id(user_id).one(ctx.tx).await?;

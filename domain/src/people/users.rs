@@ -37,13 +37,13 @@ pub async fn list(connection: &impl ConnectionTrait, actor: &Actor, page: &Page)
     page.of(connection, select, user::Column::Id).await
 }
 
-/// The person with this id, held by this transaction until it ends, so that what is hers changes one thing at a time.
+/// The user with this id, locked until the transaction ends, so that changes to one user happen one at a time.
 pub async fn held(tx: &WriteTransaction, id: Uuid) -> Result<user::Model> {
     let select = user::Entity::find_by_id(id).lock(LockType::NoKeyUpdate);
     select.one(tx).await?.ok_or_else(|| Error::broken("a row names no person"))
 }
 
-/// The person named by `field`, once her identity is approved; refused otherwise.
+/// The user named by `field`. Refused unless their identity is approved.
 pub async fn approved(connection: &impl ConnectionTrait, access_scope: AccessScope, id: Uuid, field: &str) -> Result<user::Model> {
     let user = within(connection, access_scope, id).await?.ok_or_else(|| Refusal::not_found(field))?;
     require_approved(&user)?;

@@ -33,11 +33,11 @@ use uuid::Uuid;
 pub struct Profile {
     pub user: user::Model,
     pub birth_date: Option<Secret<NaiveDate>>,
-    /// The invitation she came by, which names her employer.
+    /// The invitation the user signed up with, which names their employer.
     pub employer: Option<invitation::Model>,
 }
 
-/// A person's profile; scope `read`, or the person herself. Who looked is written down.
+/// A user's profile. Requires scope `read`, or the user's own session; the read is written to the audit log.
 pub async fn find(app: &App, actor: &Actor, user_id: Uuid) -> Result<Profile> {
     let found = registration::get_audited(app, actor, user_id).await?.ok_or_else(|| Refusal::not_found("userId"))?;
     let employer = invitations::of_user(&app.db.read, found.user.invitation_id).await?;
@@ -45,15 +45,14 @@ pub async fn find(app: &App, actor: &Actor, user_id: Uuid) -> Result<Profile> {
     Ok(Profile { user: found.user, birth_date, employer })
 }
 
-/// A person's own words about herself, changed.
+/// Change a user's profile.
 #[derive(Clone, Serialize)]
 pub struct UpdateProfile {
     pub user_id: Uuid,
     pub identity: Identity,
 }
 
-/// Changes what a person says of herself; scope `manage`, or the person herself. A change of what her identity was checked
-/// by has it checked again.
+/// Changes a user's profile. Requires scope `manage`, or the user's own session. A change of what identity was checked by repeats the check.
 pub async fn amend(app: &App, actor: &Actor, amendment: UpdateProfile) -> Result<user::Model> {
     Ok(command::execute(app, actor, None, amendment).await?.value)
 }
@@ -89,8 +88,8 @@ struct DataMail {
 /// How often one person's data may be mailed.
 const MAIL_INTERVAL: Duration = Duration::minutes(1);
 
-/// Mails what a person has entered to her advisors, once a minute at most; scope `manage`, or the person herself. Neither
-/// her social security number nor her day of birth is in it.
+/// Mails a user's data to the advisors, at most once a minute. Requires scope `manage`, or the user's own session. The mail has neither the
+/// social security number nor the birth date.
 pub async fn mail_data(app: &App, actor: &Actor, user_id: Uuid) -> Result<user::Model> {
     Ok(command::execute(app, actor, None, DataMail { user_id }).await?.value)
 }

@@ -10,7 +10,7 @@ pub mod socket;
 use chrono::{DateTime, Utc};
 use coffer::{
     http::{
-        self, Settings,
+        self, HttpSettings,
         connections::ConnectionLimits,
         server::{self, ServerSettings},
     },
@@ -26,6 +26,7 @@ use domain::{
         secrets::{Secret, Vault},
     },
     providers::{Providers, files::Files},
+    settings::Settings,
     trading::instruments,
 };
 use entity::partner::{self, Mode};
@@ -100,7 +101,7 @@ pub struct TestApp {
 pub struct Options {
     /// Nothing that is due is carried out, but by `sandboxClockAdvance`.
     pub without_timers: bool,
-    pub settings: Settings,
+    pub settings: HttpSettings,
     pub server: ServerSettings,
     pub providers: Providers,
     /// What the app is told; its default partner is always the tests' own.
@@ -114,7 +115,7 @@ impl Default for Options {
         Self {
             without_timers: false,
             providers: Providers::default(),
-            settings: Settings::default(),
+            settings: HttpSettings::default(),
             server: ServerSettings { connections, ..ServerSettings::default() },
             setup: Setup { throttle: false, ..Setup::default() },
         }
@@ -223,7 +224,7 @@ impl TestApp {
         let seen = written.clone();
         db.watch_writes(move |sql| seen.lock().unwrap().push(sql.to_owned()));
         let providers = Providers { documents: Files::in_folder(documents.0.join("kept")), ..options.providers };
-        let setup = Setup { default_partner: TESTS.to_owned(), providers, ..options.setup };
+        let setup = Setup { settings: Settings { default_partner: TESTS.to_owned(), ..Settings::default() }, providers, ..options.setup };
         let vault = Vault::unlock(&db, &Secret::new([7; 32]), None).await.unwrap().unwrap();
         heads::adopt(&db, &vault).await.unwrap();
         let app = start(db, vault, setup);

@@ -136,7 +136,7 @@ impl<C: ConnectionTrait> Audit<'_, C> {
             self.report.checked.push(("signed heads of chains", heads.len() as u64));
         } else if self.key.is_none() && !heads.is_empty() {
             self.report.unverified = true;
-            self.report.notes.push("the heads of the chains were NOT verified, since the key that signs them is not at hand".to_owned());
+            self.report.notes.push("the heads of the chains were NOT verified: the key that signs them is missing".to_owned());
         } else {
             self.report.notes.push("the heads of the chains are not signed yet; the next start of a server signs them".to_owned());
         }
