@@ -2,7 +2,7 @@
 
 use crate::{
     graphql::Limits,
-    http::{BodyLimits, Entrance, HttpSettings, Network, connections::ConnectionLimits, parse_base_url, server::ServerSettings, tls},
+    server::{BodyLimits, Entrance, HttpSettings, Network, connections::ConnectionLimits, parse_base_url, serving::ServerSettings, tls},
     wire::BaseUrl,
 };
 use clap::{Arg, Args, ValueEnum, builder::Resettable};

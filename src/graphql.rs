@@ -2,87 +2,65 @@
 
 mod access;
 mod accounts;
-mod answer;
-mod api_keys;
-mod bank_accounts;
-mod complete;
-mod context;
-mod engine;
-mod errors;
-mod events;
-pub mod guard;
-mod instruments;
-mod invitations;
-mod kyc;
-mod kyc_documents;
-mod kyc_reviews;
-mod levels;
-mod loaders;
-mod messages;
-mod nodes;
-mod ordered;
-mod orders;
-mod page;
+mod compliance;
+pub mod core;
+mod delivery;
+mod funding;
+mod people;
 mod sandbox;
-mod scalars;
-mod screening;
-mod second_factors;
-#[cfg(test)]
-mod toy;
-mod transfers;
-mod users;
+mod trading;
 
-pub use answer::{Wire, code, name_faults, never_ran, render, render_or_refuse, retry_after, set_retry_after};
-pub use engine::{Engine, PERSISTED_QUERY_NOT_FOUND, PERSISTED_QUERY_NOT_SUPPORTED, Plan, Raw};
-pub use guard::{Limits, Operation, Refused};
-pub use levels::Levels;
-pub use page::Most;
+pub use core::answer::{Wire, code, name_faults, never_ran, render, render_or_refuse, retry_after, set_retry_after};
+pub use core::engine::{Engine, PERSISTED_QUERY_NOT_FOUND, PERSISTED_QUERY_NOT_SUPPORTED, Plan, Raw};
+pub use core::guard::{Limits, Operation, Refused};
+pub use core::levels::Levels;
+pub use core::pages::Most;
 
 use crate::wire::BaseUrl;
 use async_graphql::{MergedObject, MergedSubscription, Request, SDLExportOptions};
+use core::loaders::Loaders;
 use domain::{Actor, app::App, kernel::db::Reader};
-use loaders::Loaders;
 
 /// Reads.
 #[derive(Default, MergedObject)]
 pub struct Query(
-    nodes::NodeQuery,
-    users::UserQuery,
-    kyc::KycQuery,
-    invitations::InvitationQuery,
+    core::nodes::NodeQuery,
+    people::users::UserQuery,
+    compliance::kyc::KycQuery,
+    access::invitations::InvitationQuery,
     accounts::AccountQuery,
-    transfers::TransferQuery,
-    orders::OrderQuery,
-    instruments::InstrumentQuery,
-    api_keys::ApiKeyQuery,
+    funding::transfers::TransferQuery,
+    trading::orders::OrderQuery,
+    trading::instruments::InstrumentQuery,
+    access::keys::ApiKeyQuery,
     sandbox::SandboxQuery,
-    messages::MessageQuery,
-    screening::ScreeningQuery,
-    kyc_reviews::KycReviewQuery,
+    delivery::messages::MessageQuery,
+    compliance::screening::ScreeningQuery,
+    compliance::kyc_reviews::KycReviewQuery,
 );
 
 /// Writes.
 #[derive(Default, MergedObject)]
 pub struct Mutation(
-    users::UserMutation,
-    kyc::KycMutation,
-    access::AccessMutation,
-    second_factors::SecondFactorMutation,
-    invitations::InvitationMutation,
+    people::users::UserMutation,
+    compliance::kyc::KycMutation,
+    access::logins::AccessMutation,
+    access::second_factors::SecondFactorMutation,
+    access::invitations::InvitationMutation,
     accounts::AccountMutation,
-    bank_accounts::BankAccountMutation,
-    transfers::TransferMutation,
-    orders::OrderMutation,
-    api_keys::ApiKeyMutation,
+    funding::bank_accounts::BankAccountMutation,
+    funding::transfers::TransferMutation,
+    trading::orders::OrderMutation,
+    access::keys::ApiKeyMutation,
     sandbox::SandboxMutation,
-    screening::ScreeningMutation,
-    kyc_documents::KycDocumentMutation,
-    kyc_reviews::KycReviewMutation,
+    compliance::screening::ScreeningMutation,
+    compliance::kyc_documents::KycDocumentMutation,
+    compliance::kyc_reviews::KycReviewMutation,
 );
 
 /// Live events; those of the log take `after` to replay what was missed.
 #[derive(Default, MergedSubscription)]
-pub struct Subscription(events::EventSubscription);
+pub struct Subscription(core::events::EventSubscription);
 
 /// Mutations by which somebody could guess: a document holds one of them at most.
 pub const ONCE_ONLY: [&str; 8] =
@@ -97,7 +75,7 @@ pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
 /// Builds the schema; without `introspection` it does not tell about itself.
 pub fn schema(introspection: bool) -> Schema {
     let builder = Schema::build(Query::default(), Mutation::default(), Subscription::default())
-        .register_output_type::<errors::UserError>()
+        .register_output_type::<core::errors::UserError>()
         .disable_suggestions();
     if introspection { builder.finish() } else { builder.disable_introspection().finish() }
 }

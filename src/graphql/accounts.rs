@@ -1,12 +1,17 @@
 //! The GraphQL face of brokerage accounts.
 
 use super::{
-    context::RequestContext,
-    orders::{Order, OrderFilter},
-    page::{Connection, Item},
-    scalars::{DateTime, Money},
-    transfers::Transfer,
-    users::User,
+    core::{
+        context::RequestContext,
+        pages::{Connection, Item},
+        scalars::{DateTime, Money},
+    },
+    funding::transfers::Transfer,
+    people::users::User,
+    trading::{
+        orders::{Order, OrderFilter},
+        positions::Position,
+    },
 };
 use crate::wire::Result;
 use async_graphql::{Context, Enum, ID, Object, SimpleObject};
@@ -20,10 +25,8 @@ use uuid::Uuid;
 mod inputs;
 mod operations;
 mod options;
-mod positions;
 
 pub use operations::{AccountMutation, AccountQuery};
-pub use positions::Position;
 
 /// A brokerage account.
 pub struct Account(pub account::Model);

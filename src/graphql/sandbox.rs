@@ -1,10 +1,12 @@
 //! The GraphQL face of partners and of the sandbox's controls.
 
 use super::{
-    context::RequestContext,
-    errors::{GeneralUserError, payload},
-    instruments::Instrument,
-    scalars::{DateTime, MoneyInput},
+    core::{
+        context::RequestContext,
+        errors::{GeneralUserError, payload},
+        scalars::{DateTime, MoneyInput},
+    },
+    trading::instruments::Instrument,
 };
 use crate::wire::{self, Result};
 use async_graphql::{Context, Enum, ID, InputObject, Object, OneofObject, SimpleObject};

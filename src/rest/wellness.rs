@@ -1,9 +1,13 @@
 //! The wellness API: accounts of people who sign in, and their second factor. Its errors are `{"detail", "code"}`.
 
-mod accounts;
-mod passcodes;
+mod access;
 
-use super::{Body, Route, hint};
+use super::core::{
+    answers::hint,
+    bodies::Body,
+    errors::snake,
+    routes::{Route, router},
+};
 use crate::wire::Fault;
 use axum::{
     Json, Router,
@@ -15,7 +19,7 @@ use domain::app::App;
 use serde_json::json;
 
 /// All there is of the wellness API; the router has no route besides.
-pub const ROUTES: [&[Route]; 2] = [accounts::ROUTES, passcodes::ROUTES];
+pub const ROUTES: [&[Route]; 2] = [access::accounts::ROUTES, access::passcodes::ROUTES];
 
 /// What needs nobody to have signed in (documented).
 pub const OPEN: [(&str, &str); 6] = [
@@ -29,7 +33,7 @@ pub const OPEN: [(&str, &str); 6] = [
 
 /// Every route, each path with and without a slash at its end.
 pub fn routes() -> Router<App> {
-    super::router(&ROUTES)
+    router(&ROUTES)
 }
 
 const PREFIXES: [&str; 8] = [
@@ -77,7 +81,7 @@ fn documented(path: &[String]) -> String {
         Some("birthDate") => "date_of_birth".to_owned(),
         Some("ssn") => "social_security_number".to_owned(),
         Some("phone") => "phone_number".to_owned(),
-        Some(field) => super::snake(field),
+        Some(field) => snake(field),
         None => String::new(),
     }
 }

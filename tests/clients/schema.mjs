@@ -28,7 +28,7 @@ export default async function suite() {
     for (const { text } of all) assert.deepEqual(validate(schema, parse(text('It'))).map(String), []);
   });
   await check('what the playground shows is valid', () => {
-    const folder = join(here, '../../src/http/playground');
+    const folder = join(here, '../../src/server/playground');
     const files = readdirSync(folder).filter((file) => file.endsWith('.graphql'));
     assert.ok(files.length > 0);
     for (const file of files) assert.deepEqual(validate(schema, parse(readFileSync(join(folder, file), 'utf8'))).map(String), []);

@@ -1,9 +1,8 @@
 //! Who may ask what: every root field, every REST route and every kind of node against every kind of stranger.
 
 use crate::{
-    kyc_documents,
-    messages::{mail, post},
-    screening::hit_of,
+    compliance::{kyc_documents, screening::hit_of},
+    delivery::messages::{mail, post},
     support::{ORDER_PLACE, TestApp, USER_CREATE, cash_account, on_both, person, send, socket::Socket},
 };
 use async_graphql::parser::{
@@ -20,7 +19,10 @@ use std::{
     time::Duration,
 };
 
+mod keys;
 mod people;
+mod second_factors;
+pub mod tokens;
 
 /// What a caller must get.
 #[derive(Clone, Copy, Debug)]

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use uuid::Uuid;
 
 mod joint;
-mod life;
+mod lifecycle;
 
 pub const ACCOUNT_UPDATE: &str = "mutation($input: AccountUpdateInput!) { accountUpdate(input: $input) { account { id type ownership profile {
     maritalStatus countryOfCitizenship employmentStatus employmentPosition employerName annualIncome investmentObjective investmentExperience

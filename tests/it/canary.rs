@@ -510,7 +510,7 @@ async fn nothing_planted_is_found_where_it_does_not_belong() {
         documents(&mut sender, &database_url).await;
         let (kept_to_herself, passcode) = people::sign_in(&mut sender).await;
         let mut places = database_of(&database_url).await;
-        let files = crate::kyc_documents::files_under(&documents_folder);
+        let files = crate::compliance::kyc_documents::files_under(&documents_folder);
         assert_eq!(files.len(), 2);
         places.extend(files.into_iter().map(|file| (file.display().to_string(), fs::read(&file).unwrap())));
         assert_eq!(server.terminate(), Some(0));

@@ -20,7 +20,7 @@ fn the_documentation_is_the_file_at_the_root() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi.json");
     let promised = fs::read_to_string(&file).unwrap_or_default();
     assert!(
-        promised == coffer::rest::openapi::text(),
+        promised == coffer::rest::core::openapi::text(),
         "openapi.json is not what the code offers; if the change is meant, renew the file: target/debug/coffer openapi > openapi.json"
     );
 }

@@ -1,12 +1,12 @@
 //! The documentation of the REST door: whole, true, and there for anyone.
 
 use crate::{
-    kyc_documents::applicant,
+    compliance::kyc_documents::applicant,
     support::{Options, TestApp, process::Process, send},
 };
 use coffer::{
-    http::HttpSettings,
-    rest::{OPEN, ROUTES, Route, WELLNESS, is_wellness, openapi},
+    rest::{OPEN, ROUTES, Route, WELLNESS, core::openapi, is_wellness},
+    server::HttpSettings,
 };
 use serde_json::{Value, json};
 use std::{

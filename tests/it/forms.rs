@@ -2,7 +2,7 @@
 //! that does not match is never accepted.
 
 use crate::support::{Options, TestApp, person::SignedIn, send};
-use coffer::rest::{ROUTES, WELLNESS, is_wellness, openapi};
+use coffer::rest::{ROUTES, WELLNESS, core::openapi, is_wellness};
 use domain::{funding::routing_number::RoutingNumber, people::person::Email};
 use futures_util::{StreamExt, stream};
 use jsonschema::Validator;

@@ -1,8 +1,8 @@
 //! What is not there is answered as what is, and by the same work: tokens that are not good, and addresses that no one signs in with.
 
 use crate::{
+    access::tokens::{claims_of, signed, with, without},
     support::{Answer, Options, TestApp, on_both, person::SESSION, send},
-    tokens::{claims_of, signed, with, without},
 };
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};

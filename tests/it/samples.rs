@@ -1,7 +1,7 @@
 //! What the README and the playground show runs as printed when it is pasted whole, with ids of earlier answers in place of `…`.
 
 use crate::{
-    kyc_documents::{applicant, documented},
+    compliance::kyc_documents::{applicant, documented},
     support::{Answer, TestApp, on_both, process::Process, send, socket::Socket},
 };
 use domain::Scope;

@@ -5,8 +5,8 @@ use super::{
     options::{EmploymentStatus, InvestmentExperience, InvestmentObjective, LiquidWealthBand, MaritalStatus, RiskTolerance, WealthBand},
 };
 use crate::graphql::{
-    scalars::Date,
-    users::{AddressInput, change},
+    core::scalars::Date,
+    people::users::{AddressInput, change},
 };
 use async_graphql::{ID, InputObject, MaybeUndefined, OneofObject};
 use domain::{

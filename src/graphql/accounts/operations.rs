@@ -5,10 +5,10 @@ use super::{
     inputs::{AccountCloseInput, AccountFreezeInput, AccountOpenInput, AccountUnfreezeInput, AccountUpdateInput},
 };
 use crate::{
-    graphql::{
+    graphql::core::{
         context::RequestContext,
         errors::{AccountUserError, GeneralUserError, payload},
-        page::Connection,
+        pages::Connection,
     },
     wire::{self, Result},
 };

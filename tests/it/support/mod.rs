@@ -8,12 +8,10 @@ pub mod smtp;
 pub mod socket;
 
 use chrono::{DateTime, Utc};
-use coffer::{
-    http::{
-        self, HttpSettings,
-        connections::ConnectionLimits,
-        server::{self, ServerSettings},
-    },
+use coffer::server::{
+    self, HttpSettings,
+    connections::ConnectionLimits,
+    serving::{self, ServerSettings},
     workers,
 };
 use domain::{
@@ -239,11 +237,11 @@ impl TestApp {
         let (stop, stopping) = watch::channel(false);
         // A server that is told to stop goes on answering in these tests.
         let serving = watch::channel(false).1;
-        let router = http::router(app.clone(), options.settings, stopping).unwrap();
+        let router = server::router(app.clone(), options.settings, stopping).unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tasks.push(tokio::spawn(async move {
-            server::serve(listener, None, router, options.server, serving).await;
+            serving::serve(listener, None, router, options.server, serving).await;
         }));
         let client = client();
         Self { app, url, database_url, partner, key, statements, written, client, tasks, stop, folder, documents }

@@ -1,0 +1,306 @@
+//! The command line.
+
+mod backup;
+mod doctor;
+mod instruments;
+mod keyring;
+mod partners;
+mod progress;
+mod rotate;
+mod screen;
+mod serve;
+
+use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
+use coffer::{
+    config::{self, Config, LogFormat},
+    graphql, rest,
+    wire::Fault,
+};
+use domain::{
+    Error,
+    app::{App, start},
+    kernel::{
+        db::Db,
+        heads,
+        secrets::{HeadKey, Secret, Vault},
+    },
+    providers::files::Files,
+    reporting::reconciliation,
+};
+use migration::{Migrator, MigratorTrait};
+use sea_orm::{DbErr, RuntimeErr, SqlxError};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+/// A backend for brokerage accounts and savings plans.
+#[derive(Parser)]
+#[command(name = "coffer", version)]
+struct Cli {
+    #[command(flatten)]
+    config: Config,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve both doors (what happens when nothing is said)
+    Serve {
+        /// Without the demonstration customer
+        #[arg(long)]
+        empty: bool,
+    },
+    /// Bring the database to this version's shape
+    Migrate,
+    /// Print the GraphQL schema
+    Schema,
+    /// Print the documentation of the REST door
+    Openapi,
+    /// Issue, list, rotate and revoke API keys, or replace the encryption key
+    Keys {
+        #[command(subcommand)]
+        command: keyring::Command,
+    },
+    /// Import the watch list that people are screened against, and say which it is
+    Screen {
+        #[command(subcommand)]
+        command: screen::Command,
+    },
+    /// List partners
+    Partners {
+        #[command(subcommand)]
+        command: partners::Command,
+    },
+    /// Import and list the instruments that can be traded
+    Instruments {
+        #[command(subcommand)]
+        command: instruments::Command,
+    },
+    /// Write a backup of the database and the documents to an empty folder, while servers run
+    Backup {
+        /// The folder, made where there is none
+        dir: PathBuf,
+    },
+    /// Restore a backup into an empty database of either kind, and audit it
+    Restore {
+        /// The folder of the backup
+        dir: PathBuf,
+    },
+    /// Copy the database into an empty one of either kind, and audit it; stop the servers first
+    Copy {
+        /// The database to fill: sqlite:FILE or postgres://…
+        #[arg(long)]
+        to: String,
+    },
+    /// Prove that the books add up and nothing was altered
+    Audit,
+    /// Check the settings and the database, each in a line
+    Doctor,
+}
+
+/// What went wrong, in one line.
+type CliError = String;
+
+/// Settings that commands on the database use.
+const DATABASE: &[&str] = &["database_url", "env", "log", "log_format"];
+const KEYS: &[&str] = &["encryption_key", "encryption_key_file", "encryption_key_previous", "encryption_key_previous_file"];
+const DOCUMENTS: &[&str] = &["documents"];
+
+/// The settings that a command's help shows; `None` for all of them.
+fn settings_of(command: &str) -> Option<Vec<&'static [&'static str]>> {
+    let (first, second) = command.split_once(' ').unwrap_or((command, ""));
+    Some(match (first, second) {
+        ("serve" | "doctor", _) => return None,
+        ("migrate", _) | ("screen" | "partners" | "instruments", "import" | "list" | "status" | "remove") => vec![DATABASE],
+        ("keys", "create" | "list" | "rotate" | "revoke" | "rotate-encryption") => vec![DATABASE, KEYS],
+        ("backup", _) => vec![DATABASE, DOCUMENTS],
+        ("restore" | "copy" | "audit", _) => vec![DATABASE, KEYS, DOCUMENTS],
+        _ => vec![],
+    })
+}
+
+/// The command line: every setting can be given before and after any command, whose help shows those that it uses.
+fn command_line() -> clap::Command {
+    fn with(command: clap::Command, path: &str, settings: &[Arg]) -> clap::Command {
+        let shown = settings_of(path);
+        // Otherwise a group without a command prints its help, unless a setting comes from the environment.
+        let command = command.arg_required_else_help(false).args(settings.iter().cloned().map(|arg| {
+            let hidden = shown.as_ref().is_some_and(|shown| !shown.iter().flat_map(|ids| ids.iter()).any(|id| arg.get_id() == id));
+            arg.hide(hidden).help_heading("Settings")
+        }));
+        command.mut_subcommands(|inner| {
+            let path = format!("{path} {}", inner.get_name());
+            with(inner, &path, settings)
+        })
+    }
+    let command = Cli::command().mut_args(config::from_environment);
+    let settings: Vec<Arg> = command.get_arguments().filter(|arg| arg.is_global_set()).cloned().collect();
+    command.mut_subcommands(|inner| {
+        let path = inner.get_name().to_owned();
+        with(inner, &path, &settings)
+    })
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    // Whatever this process writes is its owner's alone.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+    let cli = match command_line().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => cli,
+        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            return if error.print().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        }
+        Err(error) => {
+            let text = error.to_string();
+            let said: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+            return complain(&said.join(" "));
+        }
+    };
+    match run(cli) {
+        Ok(code) => code,
+        Err(complaint) => complain(&complaint),
+    }
+}
+
+fn complain(complaint: &str) -> ExitCode {
+    let complaint = complaint.strip_prefix("error: ").unwrap_or(complaint);
+    _ = writeln!(io::stderr(), "coffer: {complaint}");
+    ExitCode::FAILURE
+}
+
+/// Prints lines on standard output.
+fn say(text: &str) -> Result<(), CliError> {
+    match writeln!(io::stdout(), "{text}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(format!("standard output: {error}")),
+        _ => Ok(()),
+    }
+}
+
+/// Prints a line on standard error.
+fn warn(text: &str) {
+    _ = writeln!(io::stderr(), "{text}");
+}
+
+fn run(cli: Cli) -> Result<ExitCode, CliError> {
+    let Cli { config, command } = cli;
+    config.check()?;
+    // A line that cannot be written, such as to a file on a full disk, is lost: telling so on standard error would panic.
+    let logs = tracing_subscriber::fmt().with_env_filter(config.log_filter()?).with_writer(io::stderr).log_internal_errors(false);
+    match config.log_format {
+        LogFormat::Text => logs.with_ansi(config::log_in_colour()).init(),
+        LogFormat::Json => logs.json().with_current_span(true).with_span_list(false).init(),
+    }
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| format!("the runtime cannot be started: {error}"))?;
+    let command = command.unwrap_or(Command::Serve { empty: false });
+    runtime.block_on(async move {
+        match command {
+            Command::Schema => say(graphql::sdl(&graphql::schema(true)).trim_end()).map(|()| ExitCode::SUCCESS),
+            Command::Openapi => say(rest::core::openapi::text().trim_end()).map(|()| ExitCode::SUCCESS),
+            Command::Serve { empty } => serve::serve(&config, empty).await,
+            Command::Migrate => {
+                let db = open(&config).await?;
+                Migrator::up(db.for_migrations(), None).await.map_err(|error| cannot("migrate", &error.into()))?;
+                say("The database has this version's shape.").map(|()| ExitCode::SUCCESS)
+            }
+            Command::Keys { command } => keyring::run(&config, command).await,
+            Command::Screen { command } => screen::run(&config, command).await,
+            Command::Audit => {
+                must_exist(&config)?;
+                let db = migrated(&config).await?;
+                let key = head_key(&config, &db).await?;
+                audited(&config, &db, key.as_ref()).await
+            }
+            Command::Doctor => doctor::run(&config).await,
+            Command::Partners { command } => partners::run(&config, command).await,
+            Command::Instruments { command } => instruments::run(&config, command).await,
+            Command::Backup { dir } => backup::backup(&config, &dir).await,
+            Command::Restore { dir } => backup::restore(&config, &dir).await,
+            Command::Copy { to } => backup::copy(&config, &to).await,
+        }
+    })
+}
+
+/// Audits a database and prints what was found. Without a key the heads of the chains are not verified.
+async fn audited(config: &Config, db: &Db, key: Option<&HeadKey>) -> Result<ExitCode, CliError> {
+    let files = Files::in_folder(config.documents());
+    let report = reconciliation::run(db, key, Some(&files)).await.map_err(|error| cannot("audit", &error))?;
+    say(&report.to_string())?;
+    Ok(if report.wrong.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What a fault looks like to an operator: what was tried, and why it failed in words of ours.
+fn cannot(what: &str, error: &Error) -> CliError {
+    match error {
+        Error::Database(cause) | Error::DatabaseUnavailable(cause) => {
+            format!("cannot {what}: {}", cause.to_string().lines().next().unwrap_or_default())
+        }
+        Error::Broken(cause) => format!("cannot {what}: {cause}"),
+        Error::Refused(refusal) => format!("cannot {what}: {}", refusal.message(&refusal.path.join("."))),
+        _ => format!("cannot {what}: {}", Fault::from(Error::Busy).text(|path| path.join("."))),
+    }
+}
+
+async fn open(config: &Config) -> Result<Db, CliError> {
+    open_at(&config.database_url).await
+}
+
+async fn open_at(url: &str) -> Result<Db, CliError> {
+    if let Some(folder) = config::sqlite_file(url).as_deref().and_then(std::path::Path::parent) {
+        std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    }
+    Db::open(url).await.map_err(|error| match error {
+        DbErr::Conn(RuntimeErr::SqlxError(cause)) if matches!(*cause, SqlxError::PoolTimedOut) => {
+            "cannot open the database: it did not answer within 5 seconds".to_owned()
+        }
+        error => cannot("open the database", &error.into()),
+    })
+}
+
+/// The database in this version's shape: brought there in development, required to be there in production.
+async fn migrated(config: &Config) -> Result<Db, CliError> {
+    let db = open(config).await?;
+    if config.is_production() {
+        let pending =
+            Migrator::get_pending_migrations(db.for_migrations()).await.map_err(|error| cannot("read the migrations", &error.into()))?;
+        if !pending.is_empty() {
+            return Err(format!("{} migrations are pending; run `coffer migrate` first", pending.len()));
+        }
+    } else {
+        Migrator::up(db.for_migrations(), None).await.map_err(|error| cannot("migrate", &error.into()))?;
+    }
+    Ok(db)
+}
+
+async fn app(config: &Config) -> Result<App, CliError> {
+    let db = migrated(config).await?;
+    let new = App::is_new(&db).await.map_err(|error| cannot("read the database", &error))?;
+    let vault = opened(&db, &config.encryption_key(new)?, config.previous_encryption_key()?.as_ref()).await?;
+    Ok(start(db, vault, config.setup()?))
+}
+
+/// The keys of the database, unless it is another encryption key's.
+async fn opened(db: &Db, key: &Secret<[u8; 32]>, previous: Option<&Secret<[u8; 32]>>) -> Result<Vault, CliError> {
+    let vault = Vault::unlock(db, key, previous).await.map_err(|error| cannot("read the database", &error))?;
+    let vault = vault.ok_or_else(|| "the database was written with another encryption key".to_owned())?;
+    heads::adopt(db, &vault).await.map_err(|error| cannot("sign the heads of the chains", &error))?;
+    Ok(vault)
+}
+
+/// The key that verifies the heads of the chains, if a server has opened the database before. Nothing is written.
+async fn head_key(config: &Config, db: &Db) -> Result<Option<HeadKey>, CliError> {
+    let (key, previous) = (config.encryption_key(false)?, config.previous_encryption_key()?);
+    HeadKey::read(db, &key, previous.as_ref()).await.map_err(|error| cannot("verify the heads of the chains", &error))
+}
+
+/// Refuses to look at a database that is not there, instead of making one.
+fn must_exist(config: &Config) -> Result<(), CliError> {
+    match config.sqlite_file() {
+        Some(file) if !file.exists() => {
+            Err(format!("{}: no database found; check DATABASE_URL, or run `coffer migrate` to create one", file.display()))
+        }
+        _ => Ok(()),
+    }
+}

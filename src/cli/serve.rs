@@ -1,0 +1,161 @@
+//! `coffer serve`: from an empty folder to an open door, and to an orderly end.
+
+use super::{CliError, app, cannot, say};
+use coffer::{
+    config::{Config, Transport, write_private},
+    server::{self, connections::MAX_HEALTH_CHECKS, serving, tls::Certificate, workers},
+};
+use domain::{
+    Scope, Who,
+    access::{keys, partners},
+    app::App,
+    kernel::limits,
+    sandbox::demo,
+    trading::instruments,
+};
+use entity::partner::Mode;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::{future::Future, process::ExitCode, time::Duration};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
+};
+
+/// How long requests may take to finish once the server stops.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(20);
+/// Descriptors kept for the database, files, mail and everything else that is no connection of a client.
+const OTHER_DESCRIPTORS: usize = 128;
+
+/// Serves until told to stop.
+pub async fn serve(config: &Config, empty: bool) -> Result<ExitCode, CliError> {
+    let transport = config.transport()?;
+    let app = app(config).await?;
+    let listener =
+        TcpListener::bind(config.addr).await.map_err(|error| format!("cannot listen on {} (COFFER_ADDR): {error}", config.addr))?;
+    let address = listener.local_addr().map_err(|error| format!("cannot listen on {}: {error}", config.addr))?;
+    if config.is_production() {
+        require_durability(&app).await?;
+    }
+    let sequencer = workers::sequencer(&app);
+    let key = if config.is_production() { None } else { Some(prepare_sandbox(config, &app, empty).await?) };
+    let mut tasks = vec![sequencer, workers::housekeeping(&app), workers::data_keys(&app), workers::limits(&app)];
+    if config.worker {
+        tasks.push(workers::timers(&app));
+    }
+    let (stop, stopping) = watch::channel(false);
+    let mut settings = config.settings(&transport, key.clone().filter(|_| config.addr.ip().is_loopback()));
+    settings.entrance.listening = Some(address);
+    let router = server::router(app.clone(), settings, stopping).map_err(|error| cannot("set up the routes", &error))?;
+    let stopped = stop_signal()?;
+    let hangups = signal(SignalKind::hangup()).map_err(|error| format!("cannot install signal handlers: {error}"))?;
+    say(&banner(
+        config,
+        &format!("{}://{address}", if matches!(transport, Transport::Tls(_)) { "https" } else { "http" }),
+        key.as_deref(),
+    ))?;
+    let certificate = match transport {
+        Transport::Tls(identity) => Some(Certificate::new(identity)),
+        Transport::Proxy | Transport::Clear => None,
+    };
+    tasks.push(tokio::spawn(reload(config.clone(), hangups, certificate.clone())));
+    let settings = config.server(places(config));
+    let server = serving::serve(listener, certificate, router, settings, stop.subscribe());
+    let mut server = std::pin::pin!(server);
+    tokio::select! {
+        () = stopped => {}
+        () = &mut server => return Err("the server ended by itself".to_owned()),
+    }
+    stop.send_replace(true);
+    _ = tokio::time::timeout(SHUTDOWN_GRACE, server).await;
+    for task in tasks {
+        task.abort();
+        _ = task.await;
+    }
+    limits::give_back(&app, Duration::ZERO).await.map_err(|error| cannot("give back what is left of rate windows", &error))?;
+    app.db.settle().await.map_err(|error| cannot("finish the database's log", &error))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// How many connections there can be: the limit of descriptors is raised as far as allowed and needed, and some are kept back.
+fn places(config: &Config) -> usize {
+    let kept = OTHER_DESCRIPTORS + MAX_HEALTH_CHECKS;
+    let wanted = u64::from(config.connections) + kept as u64;
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let allowed = maximum.map_or(wanted, |maximum| maximum.min(wanted));
+    let raised =
+        current.is_some_and(|current| current < allowed) && setrlimit(Resource::Nofile, Rlimit { current: Some(allowed), maximum }).is_ok();
+    let limit = if raised { Some(allowed) } else { current };
+    let places = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(kept)).max(1);
+    if (places as u64) < u64::from(config.connections) {
+        tracing::warn!(connections = places, "the system allows fewer open files than COFFER_CONNECTIONS asks for");
+    }
+    places
+}
+
+/// Reads the certificate and its key again with every SIGHUP. What cannot be read leaves the certificate as it is.
+async fn reload(config: Config, mut hangups: Signal, certificate: Option<Certificate>) {
+    while hangups.recv().await.is_some() {
+        match (&certificate, config.transport()) {
+            (Some(certificate), Ok(Transport::Tls(identity))) => {
+                certificate.replace(identity);
+                tracing::info!("the certificate was reloaded");
+            }
+            (Some(_), Err(complaint)) => tracing::error!(cause = complaint, "the certificate could not be reloaded and stays as it is"),
+            _ => tracing::info!("there is no certificate to reload"),
+        }
+    }
+}
+
+async fn require_durability(app: &App) -> Result<(), CliError> {
+    app.db.durability().await.map(|_| ()).map_err(|error| cannot("serve in production", &error))
+}
+
+/// Returns on SIGTERM or SIGINT.
+fn stop_signal() -> Result<impl Future<Output = ()>, CliError> {
+    let listen = |kind| signal(kind).map_err(|error| format!("cannot install signal handlers: {error}"));
+    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// The sandbox partner with its instruments, its key, and unless `empty` a customer with a little history.
+async fn prepare_sandbox(config: &Config, app: &App, empty: bool) -> Result<String, CliError> {
+    let prepared = async {
+        instruments::list_built_in(app).await?;
+        let partner = partners::named(app, partners::SANDBOX, Mode::Sandbox).await?;
+        if !empty {
+            demo::give_history(app, &partner).await?;
+        }
+        let kept = std::fs::read_to_string(config.sandbox_key_file()).map(|text| text.trim().to_owned()).ok();
+        if let Some(kept) = kept
+            && let Ok(Who::Partner(key)) = keys::authenticate(app, &kept).await
+            && key.partner_id == partner.id
+        {
+            return Ok((kept, false));
+        }
+        Ok((keys::issue(app, &partner, &Scope::ALL).await?.reveal().clone(), true))
+    };
+    let (key, new) = prepared.await.map_err(|error: domain::Error| cannot("prepare the sandbox", &error))?;
+    if new {
+        write_private(&config.sandbox_key_file(), &key)?;
+    }
+    Ok(key)
+}
+
+fn banner(config: &Config, url: &str, key: Option<&str>) -> String {
+    let Some(key) = key else { return format!("Coffer serves on {url}") };
+    let file = config.sandbox_key_file();
+    format!(
+        "Coffer is open.\n\n  \
+         playground  {url}/playground\n  \
+         key         {key}\n              (kept in {})\n\n\
+         A first query to paste:\n\n  \
+         {{ users(first: 3) {{ edges {{ node {{ firstName accounts(first: 2) {{ edges {{ node {{ number balance {{ total {{ amount }} }} }} }} }} }} }} }} }}\n",
+        file.display()
+    )
+}

@@ -1,0 +1,17 @@
+//! What every area needs: limits, loaders, connections, scalars, errors, events.
+
+pub mod answer;
+pub mod complete;
+pub mod context;
+pub mod engine;
+pub mod errors;
+pub mod events;
+pub mod guard;
+pub mod levels;
+pub mod loaders;
+pub mod nodes;
+pub mod ordered;
+pub mod pages;
+pub mod scalars;
+#[cfg(test)]
+mod test_schema;

@@ -1,0 +1,106 @@
+//! The answers of the specification, where the engine gives others.
+
+use async_graphql::Response;
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+
+use crate::graphql::{
+    Engine, Limits, Raw, Wire,
+    core::test_schema::{self, schema},
+};
+
+fn engine() -> Engine<test_schema::Schema> {
+    Engine::new(schema(), &schema().sdl(), Limits::default()).unwrap()
+}
+
+fn read(response: &Response) -> Value {
+    serde_json::to_value(Wire(response)).unwrap()
+}
+
+fn raw(query: &str, variables: Value) -> Raw {
+    serde_json::from_value(json!({ "query": query, "variables": variables })).unwrap()
+}
+
+async fn ask(query: &str, variables: Value) -> Value {
+    read(&engine().execute(raw(query, variables), |request, _, _| request).await)
+}
+
+async fn data(query: &str) -> Value {
+    let answer = ask(query, json!({ "no": false, "yes": true })).await;
+    assert!(answer["errors"].as_array().is_none_or(|all| all.iter().all(|one| one["extensions"]["code"].is_string())));
+    answer["data"].clone()
+}
+
+#[tokio::test]
+async fn nulls_are_where_the_specification_wants_them() {
+    let cases = [
+        ("{fails{n} row{n}}", json!({"fails": null, "row": {"n": 1}})),
+        ("{fails{n}}", json!({"fails": null})),
+        ("{failsHard{n} row{n}}", json!(null)),
+        ("mutation{touch(id:-1){row{n}}}", json!({"touch": null})),
+        ("mutation{a:touch(id:1){row{n}} b:touch(id:-1){row{n}}}", json!({"a": {"row": {"n": 1}}, "b": null})),
+        ("{row(id:2){n bad}}", json!({"row": null})),
+        ("{row(id:2){bad}}", json!({"row": null})),
+        ("{row(id:2){optBad}}", json!({"row": {"optBad": null}})),
+        ("{row(id:2){x:optBad n}}", json!({"row": {"x": null, "n": 2}})),
+        ("{row(id:2){same{same{bad}} n}}", json!({"row": null})),
+        ("{row(id:2){again{same{bad}} n}}", json!({"row": {"again": null, "n": 2}})),
+        ("{row(id:2){again{bad optBad} n}}", json!({"row": {"again": null, "n": 2}})),
+        ("{row{optRows{n bad}}}", json!({"row": {"optRows": [{"n": 1, "bad": 1}, null, {"n": 3, "bad": 3}]}})),
+        ("{row{rows{n bad}}}", json!({"row": null})),
+        ("{row{again{rows{n bad}} n}}", json!({"row": {"again": null, "n": 1}})),
+        ("{row(id:2){...F}} fragment F on Row{again{...G}} fragment G on Row{bad}", json!({"row": {"again": null}})),
+        ("{row(id:2){... on Row{y:again{bad}}}}", json!({"row": {"y": null}})),
+        ("{node(id:1){id ... on Row{again{bad}}}}", json!({"node": {"id": "2", "again": null}})),
+        ("{node(id:1){id ... on Row{bad}}}", json!({"node": null})),
+        ("{either{... on Row{n optBad}}}", json!({"either": {"n": 2, "optBad": null, "__typename": "Row"}})),
+    ];
+    for (query, expected) in cases {
+        assert_eq!(data(query).await, expected, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_is_there_is_not_null() {
+    let cases = [
+        ("query($no:Boolean!){row{n @include(if:$no)}}", json!({"row": {"__typename": "Row"}})),
+        ("query($yes:Boolean!){row{...F @skip(if:$yes)}} fragment F on Row{n}", json!({"row": {"__typename": "Row"}})),
+        ("query($yes:Boolean!){row{...F}} fragment F on Row{n @skip(if:$yes)}", json!({"row": {"__typename": "Row"}})),
+        ("query($no:Boolean!){row{n again @include(if:$no){n}}}", json!({"row": {"n": 1}})),
+        ("{row{...F}} fragment F on Row{n}", json!({"row": {"n": 1}})),
+        ("{row{...F}} fragment F on Node{id}", json!({"row": {"id": "1"}})),
+        ("{row{... on Row{n}}}", json!({"row": {"n": 1}})),
+        ("{node(id:1){... on LeafObject{colour}}}", json!({"node": {"__typename": "Row"}})),
+        ("{either{... on LeafObject{colour}}}", json!({"either": {"__typename": "Row"}})),
+        ("{node(id:1){id ... on LeafObject{colour}}}", json!({"node": {"id": "2"}})),
+    ];
+    for (query, expected) in cases {
+        assert_eq!(data(query).await, expected, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn errors_have_codes_and_are_few() {
+    let code = |answer: &Value| answer["errors"][0]["extensions"]["code"].clone();
+    assert_eq!(code(&ask("{nope}", json!({})).await), "GRAPHQL_VALIDATION_FAILED");
+    assert_eq!(code(&ask("{", json!({})).await), "GRAPHQL_PARSE_FAILED");
+    assert_eq!(code(&ask("{fails{n}}", json!({})).await), "BAD_USER_INPUT");
+    assert_eq!(code(&ask("query($v:Filter!){echo(value:$v)}", json!({})).await), "BAD_USER_INPUT");
+    let typo = ask("query($v:Filter!){echo(value:$v)}", json!({"v": {"min": 1, "typo": 2}})).await;
+    assert_eq!((code(&typo), typo.get("data")), (json!("GRAPHQL_VALIDATION_FAILED"), None));
+    let many = format!("{{row{{{}}}}}", (0..1_000).map(|i| format!("x{i} ")).collect::<String>());
+    assert_eq!(ask(&many, json!({})).await["errors"].as_array().unwrap().len(), 10);
+}
+
+#[tokio::test]
+async fn items_of_a_stream_are_completed_too() {
+    let items = |query: &str| engine().stream(raw(query, json!({})), |request, _, _| request).collect::<Vec<_>>();
+    let all: Vec<Value> = items("subscription{rows{n again{bad}}}").await.iter().map(read).collect();
+    assert_eq!(all[0], json!({"data": {"rows": {"n": 1, "again": {"bad": 1}}}}));
+    assert_eq!(all[1]["data"], json!({"rows": {"n": 2, "again": null}}));
+    assert_eq!(all[2]["data"], json!({"rows": {"n": 3, "again": {"bad": 3}}}));
+    let all: Vec<Value> = items("subscription{falters{n}}").await.iter().map(read).collect();
+    assert_eq!(all[0], json!({"data": {"falters": {"n": 1}}}));
+    assert_eq!(all[1]["data"], json!(null));
+    assert_eq!(all[1]["errors"][0]["extensions"]["code"], "BAD_USER_INPUT");
+}

@@ -1,0 +1,129 @@
+//! One way in: what is kept, what is cut off, what survives.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{FutureExt, StreamExt};
+use serde_json::json;
+
+use super::{Documents, Engine, Raw};
+use crate::graphql::{
+    Limits, code,
+    core::{
+        guard::admit,
+        test_schema::{self, schema},
+    },
+    render,
+};
+
+fn engine(limits: Limits) -> Engine<test_schema::Schema> {
+    Engine::new(schema(), &schema().sdl(), limits).unwrap()
+}
+
+fn raw(query: &str) -> Raw {
+    Raw { query: Some(query.into()), ..Raw::default() }
+}
+
+async fn text(engine: &Engine<test_schema::Schema>, query: &str) -> String {
+    let answer = engine.execute(raw(query), |request, _, _| request).await;
+    String::from_utf8(render(&answer, usize::MAX).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn a_checked_document_is_kept_and_a_refused_one_is_not() {
+    let engine = engine(Limits::default());
+    let first = engine.checked("{row{n}}").unwrap();
+    assert!(Arc::ptr_eq(&first, &engine.checked("{row{n}}").unwrap()));
+    assert!(!Arc::ptr_eq(&first, &engine.checked("{row{n }}").unwrap()));
+    assert!(engine.checked("{row{").is_err());
+    assert_eq!(engine.shared.documents.lock().young.len(), 2);
+    assert_eq!(text(&engine, "{row{n}}").await, text(&engine, "{row{n}}").await);
+}
+
+fn held<K: Copy + Eq + std::hash::Hash>(documents: &Documents<K>) -> usize {
+    let generations = documents.lock();
+    generations.young.len() + generations.old.len()
+}
+
+#[test]
+fn the_cache_forgets_what_is_not_used() {
+    let document = |text: &str| Arc::new(admit(text, &Limits::default()).unwrap());
+    let documents: Documents<&str> = Documents::new(4, 1_000);
+    for name in ["a", "b", "c", "d", "e"] {
+        documents.keep(name, document(&format!("{{{name}}}")));
+        assert!(documents.get(&"a").is_some(), "used, so kept");
+    }
+    assert!(documents.get(&"b").is_none());
+    assert!(held(&documents) <= 4);
+
+    let documents: Documents<&str> = Documents::new(4, 1_000);
+    documents.keep("quiet", document("{a}"));
+    for _ in 0..1_000 {
+        documents.keep("busy", document("{b}"));
+    }
+    assert!(documents.get(&"quiet").is_some(), "one document, however often it is kept, takes one place");
+
+    let documents: Documents<u64> = Documents::new(1_000, 40);
+    for i in 0..100 {
+        documents.keep(i, document("{a b}"));
+    }
+    assert!(held(&documents) <= 10);
+    documents.keep(1_000, document(&format!("{{r{{{}}}}}", "a ".repeat(50))));
+    assert!(documents.get(&1_000).is_none());
+}
+
+#[tokio::test]
+async fn a_query_is_cut_off_and_a_mutation_is_not() {
+    let engine = engine(Limits { query_timeout: Duration::from_millis(1), ..Limits::default() });
+    let late = engine.execute(raw("{row{slow(millis:500)}}"), |request, _, _| request).await;
+    assert_eq!(code(&late), Some("TIMEOUT"));
+    assert_eq!(text(&engine, "mutation{touch(id:1){row{n}}}").await, r#"{"data":{"touch":{"row":{"n":1}}}}"#);
+    assert!(text(&engine, "subscription{rows{n}}").await.contains("GRAPHQL_VALIDATION_FAILED"));
+}
+
+#[tokio::test]
+async fn a_mutation_runs_on_when_nobody_waits() {
+    let engine = engine(Limits::default());
+    let (done, mut heard) = tokio::sync::mpsc::channel::<()>(1);
+    let waiting = engine.execute(raw("mutation{touch(id:1){row{n}}}"), |request, _, _| request.data(done));
+    assert!(waiting.now_or_never().is_none());
+    let ended = tokio::time::timeout(Duration::from_secs(1), heard.recv()).await;
+    assert_eq!(ended, Ok(None), "its data is dropped when it has run");
+}
+
+#[tokio::test]
+async fn a_panic_is_an_answer() {
+    let engine = engine(Limits::default());
+    let internal = r#"{"errors":[{"message":"Internal error.","extensions":{"code":"INTERNAL_SERVER_ERROR"}}]}"#;
+    assert_eq!(text(&engine, "{secret}").await, internal);
+    assert_eq!(text(&engine, "mutation{burst}").await, internal);
+    let items: Vec<_> = engine.stream(raw("subscription{bursts}"), |request, _, _| request).collect().await;
+    assert_eq!(items.len(), 2);
+    assert_eq!(code(&items[1]), Some("INTERNAL_SERVER_ERROR"));
+    assert_eq!(text(&engine, "{row{n}}").await, r#"{"data":{"row":{"n":1}}}"#);
+}
+
+#[tokio::test]
+async fn an_answer_has_an_end() {
+    let engine = engine(Limits::default());
+    let answer = engine.execute(raw("{letters(count:5000)}"), |request, _, _| request).await;
+    assert_eq!(render(&answer, 6_000).unwrap().len(), 5_023);
+    assert_eq!(render(&answer, 5_023).unwrap().len(), 5_023);
+    assert_eq!(render(&answer, 5_022).unwrap_err().code, "RESPONSE_TOO_LARGE");
+}
+
+#[test]
+fn a_request_is_an_object_of_the_right_shape() {
+    let reads = |body: serde_json::Value| serde_json::from_value::<Raw>(body).is_ok();
+    assert!(reads(json!({"query": "{a}", "variables": null, "operationName": null, "extensions": {"a": [1]}})));
+    assert!(!reads(json!({"query": 1})));
+    assert!(!reads(json!({"query": "{a}", "extensions": []})));
+    assert!(!reads(json!({"variables": {}})));
+    assert!(!reads(json!({"query": "{a}", "variables": []})));
+    assert!(!reads(json!({"query": "{a}", "extensions": []})));
+}
+
+#[tokio::test]
+async fn introspection_works_through_everything() {
+    let answer = text(&engine(Limits::default()), include_str!("../guard/introspection.graphql")).await;
+    assert!(answer.contains("MarketClockEvent") && !answer.contains("errors"), "{answer}");
+}

@@ -1,0 +1,3 @@
+//! Mail and text messages.
+
+pub mod messages;

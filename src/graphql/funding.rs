@@ -1,0 +1,4 @@
+//! Bank accounts and transfers.
+
+pub mod bank_accounts;
+pub mod transfers;

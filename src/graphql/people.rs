@@ -1,0 +1,3 @@
+//! Users and their profiles.
+
+pub mod users;

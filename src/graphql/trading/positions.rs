@@ -1,0 +1,63 @@
+//! The GraphQL face of holdings.
+
+use super::instruments::Instrument;
+use crate::{
+    graphql::{
+        accounts::Account,
+        core::{
+            context::RequestContext,
+            pages::Item,
+            scalars::{Decimal, Money},
+        },
+    },
+    wire::Result,
+};
+use async_graphql::{Context, ID, Object};
+use entity::{Kind, Money as Cents, account, instrument, position};
+use uuid::Uuid;
+
+/// A holding of one instrument in one account.
+pub struct Position(pub position::Model);
+
+/// A holding of one instrument in one account.
+#[Object]
+impl Position {
+    /// Opaque identifier, the same on every door.
+    pub async fn id(&self) -> ID {
+        self.0.id.into()
+    }
+
+    /// The account that holds it.
+    async fn account(&self, ctx: &Context<'_>) -> Result<Account> {
+        Ok(Account(ctx.loaders().get::<account::Entity>(self.0.account_id).await?))
+    }
+
+    /// What is held.
+    async fn instrument(&self, ctx: &Context<'_>) -> Result<Instrument> {
+        Ok(Instrument(ctx.loaders().get::<instrument::Entity>(self.0.instrument_id).await?))
+    }
+
+    /// Shares held, fractions allowed.
+    async fn quantity(&self) -> Decimal {
+        self.0.quantity.into()
+    }
+
+    /// What was paid for what is held.
+    async fn cost_basis(&self) -> Money {
+        self.0.cost_basis.into()
+    }
+
+    /// Worth at the last price; null without a quote.
+    async fn market_value(&self, ctx: &Context<'_>) -> Result<Option<Money>> {
+        let quote = ctx.loaders().quote(self.0.instrument_id).await?;
+        Ok(quote.and_then(|quote| Cents::cost(self.0.quantity, quote.last)).map(Money::from))
+    }
+}
+
+impl Item for Position {
+    const KIND: Kind = Kind::Position;
+
+    fn row_id(&self) -> Uuid {
+        self.0.id
+    }
+}

@@ -1,0 +1,4 @@
+//! Bank accounts and deposits.
+
+pub mod bank_accounts;
+pub mod deposits;

@@ -1,0 +1,159 @@
+//! `/v1/deposits`.
+
+use crate::rest::core::{
+    answers::answer,
+    bodies::Body,
+    described::{Description, Field},
+    errors::{Problem, Result},
+    forms,
+    lists::{Links, ListRequest, Parameters},
+    requests::{Caller, Id, KeyHeader},
+    routes::Route,
+};
+use axum::{
+    Json,
+    extract::{Query, State},
+    response::Response,
+    routing::on,
+};
+use chrono::{DateTime, SecondsFormat, Utc};
+use domain::{
+    Refusal,
+    app::App,
+    funding::{
+        bank_accounts,
+        transfers::{self, CreateDeposit, DepositFilter},
+    },
+    kernel::{command, ids},
+};
+use entity::{
+    Kind,
+    transfer::{self, Status},
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::collections::HashSet;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+pub const ROUTES: &[Route] = &[
+    Route::post("/v1/deposits", |filter| on(filter, create))
+        .described(Description::new("Pull money from a bank account into a brokerage account.").moves_money(FIELDS).answers::<Created>()),
+    Route::get("/v1/deposits", |filter| on(filter, list))
+        .described(Description::new("List deposits.").filtered(FILTERS).lists::<DepositBody>()),
+    Route::get("/v1/deposits/{id}", |filter| on(filter, read)).described(Description::new("Look up a deposit.").answers::<DepositBody>()),
+];
+
+const FIELDS: &[Field] = &[
+    Field::id("account_id", "The brokerage account.", "0198d7a2-7c00-7000-8000-000000000005"),
+    Field::id("bank_account_id", "Its owner's bank account.", "0198d7a2-7c00-7000-8000-000000000006"),
+    Field::amount("amount", "Dollars and cents.", "1000.00", forms::DOLLARS),
+];
+
+const FILTERS: &[Field] = &[
+    Field::choice("status", "Status of the deposits; all when left out.", &["all", "pending", "settled"]).optional(),
+    Field::id("account_id", "Account of the deposits; all when left out.", "0198d7a2-7c00-7000-8000-000000000005").optional(),
+];
+
+async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, body: Body) -> Result<Response> {
+    let new = parse(&body).map_err(|error| command::unreadable::<CreateDeposit>(&actor, error))?;
+    let deposited = transfers::deposit(&app, &actor, key, new).await?;
+    let deposit = &deposited.value;
+    Ok(answer(&deposited, &Created { id: deposit.id, account_id: deposit.account_id, status: deposit.status }))
+}
+
+fn parse(body: &Body) -> domain::Result<CreateDeposit> {
+    body.only(FIELDS)?;
+    Ok(CreateDeposit {
+        account_id: body.id("account_id", Kind::Account)?,
+        bank_account_id: body.id("bank_account_id", Kind::BankAccount)?,
+        amount: body.amount("amount")?,
+    })
+}
+
+async fn read(State(app): State<App>, actor: Caller, Id(id): Id) -> Result<Json<DepositBody>> {
+    let id = ids::parse(Kind::Transfer, &id);
+    let deposit = transfers::find_deposit(&app.db.read, &actor, id).await?.ok_or_else(|| Refusal::not_found("id"))?;
+    let visible = bank_accounts::visible(&app.db.read, &actor, [deposit.bank_account_id].into_iter()).await?;
+    Ok(Json(DepositBody::of(&deposit, &visible)))
+}
+
+async fn list(State(app): State<App>, actor: Caller, links: Links, Query(parameters): Query<Parameters>) -> Result<Json<Value>> {
+    let asked = ListRequest::read(&actor, &parameters)?;
+    let status = parameters.get("status").map_or("all", String::as_str);
+    let mut filter = DepositFilter { status: None, account_id: None };
+    if status != "all" {
+        let known =
+            Status::parse(status).ok_or_else(|| Problem::in_query(Refusal::invalid("status", "must be all, pending or settled")))?;
+        filter.status = Some(known);
+    }
+    let account_id = parameters.get("account_id").map(|text| Uuid::try_parse(text)).transpose();
+    let account_id = account_id.map_err(|_| Problem::in_query(Refusal::invalid("account_id", "must be an id")))?.map(|id| id.to_string());
+    let mut own = vec![("status", status)];
+    if let Some(id) = &account_id {
+        filter.account_id = Some(ids::parse(Kind::Account, id));
+        own.push(("account_id", id));
+    }
+    let known = async |id| Ok(transfers::find_deposit(&app.db.read, &actor, id).await?.is_some());
+    let page = asked.page(Kind::Transfer, "deposit", known).await?;
+    let slice = transfers::list_deposits(&app.db.read, &actor, &page, filter).await?;
+    let visible = bank_accounts::visible(&app.db.read, &actor, slice.rows.iter().map(|deposit| deposit.bank_account_id)).await?;
+    let data = slice.rows.iter().map(|deposit| json!(DepositBody::of(deposit, &visible))).collect();
+    Ok(Json(asked.envelope(&links, &own, &slice, |deposit| deposit.id, data)))
+}
+
+/// The documented answer to a deposit.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DepositCreated)]
+struct Created {
+    /// Opaque identifier.
+    id: Uuid,
+    /// The brokerage account.
+    account_id: Uuid,
+    /// How far it has come.
+    #[schema(value_type = String, example = "pending")]
+    status: Status,
+}
+
+/// A deposit.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Deposit)]
+struct DepositBody {
+    /// Opaque identifier.
+    id: Uuid,
+    /// Brokerage account.
+    account_id: Uuid,
+    /// Bank account, even if it has since been removed. Null for a user who has signed in and does not own it.
+    bank_account_id: Option<Uuid>,
+    /// Dollars and cents.
+    #[schema(example = "1000.00")]
+    amount: String,
+    /// `pending` or `settled`.
+    #[schema(value_type = String, example = "pending")]
+    status: Status,
+    /// New York day on which the money is expected.
+    #[schema(format = "date", example = "2026-07-10")]
+    expected_on: String,
+    /// Time of the request.
+    #[schema(format = "date-time", example = "2026-07-09T16:00:00Z")]
+    created_at: String,
+    /// Time of settlement; null before.
+    #[schema(format = "date-time", example = "2026-07-10T12:30:00Z")]
+    settled_at: Option<String>,
+}
+
+impl DepositBody {
+    fn of(deposit: &transfer::Model, visible: &HashSet<Uuid>) -> Self {
+        let instant = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+        Self {
+            id: deposit.id,
+            account_id: deposit.account_id,
+            bank_account_id: Some(deposit.bank_account_id).filter(|id| visible.contains(id)),
+            amount: deposit.amount.to_string(),
+            status: deposit.status,
+            expected_on: deposit.expected_on.to_string(),
+            created_at: instant(deposit.created_at),
+            settled_at: deposit.settled_at.map(instant),
+        }
+    }
+}

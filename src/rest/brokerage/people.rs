@@ -1,0 +1,3 @@
+//! Users.
+
+pub mod users;

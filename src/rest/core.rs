@@ -1,0 +1,13 @@
+//! What the routes of both APIs need: routes, bodies, lists, errors, and their documentation.
+
+pub mod answers;
+pub mod bodies;
+pub mod described;
+pub mod document_body;
+pub mod errors;
+pub mod forms;
+pub mod large_body;
+pub mod lists;
+pub mod openapi;
+pub mod requests;
+pub mod routes;

@@ -1,0 +1,37 @@
+//! Answers and the headers that go with them.
+
+use crate::wire::Hints;
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use domain::kernel::command::Answer;
+use serde::Serialize;
+
+/// Names the ways to send a credential.
+pub fn challenge(response: &mut Response) {
+    for scheme in [r#"Basic realm="coffer", charset="UTF-8""#, r#"Bearer realm="coffer""#] {
+        response.headers_mut().append(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
+    }
+}
+
+/// Adds the headers that go with a fault or a replayed answer.
+pub fn hint(response: &mut Response, hints: Hints) {
+    if response.status() == StatusCode::UNAUTHORIZED {
+        challenge(response);
+    }
+    if hints.replayed {
+        response.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));
+    }
+    if let Some(seconds) = hints.retry_after {
+        response.headers_mut().insert("retry-after", HeaderValue::from(seconds));
+    }
+}
+
+/// A command's answer as a body.
+pub fn answer<T, B: Serialize>(answer: &Answer<T>, body: &B) -> Response {
+    let mut response = Json(body).into_response();
+    hint(&mut response, Hints { replayed: answer.replayed, retry_after: None });
+    response
+}

@@ -1,0 +1,133 @@
+//! Lists: the documented query parameters and the documented envelope.
+
+use super::errors::{Problem, Result};
+use crate::wire::BaseUrl;
+use axum::{
+    extract::{Extension, FromRequestParts},
+    http::request::Parts,
+};
+use domain::{
+    Actor, Refusal, Scope,
+    kernel::{
+        ids,
+        pages::{Order, Page, Slice},
+    },
+};
+use entity::Kind;
+use serde_json::{Map, Value, json};
+use std::{collections::HashMap, convert::Infallible};
+use uuid::Uuid;
+
+/// Query parameters as sent.
+pub type Parameters = HashMap<String, String>;
+
+/// What a list was asked for.
+pub struct ListRequest {
+    pub limit: u64,
+    pub starting_after: Option<String>,
+    pub ending_before: Option<String>,
+    pub order: Order,
+}
+
+impl ListRequest {
+    /// Reads the parameters that every list takes, for whoever may read: `limit` from 0 to 100, 25 when left out; `order`; one
+    /// cursor at most.
+    pub fn read(actor: &Actor, parameters: &Parameters) -> Result<Self> {
+        actor.access_scope(Scope::Read)?;
+        Self::parse(parameters).map_err(Problem::in_query)
+    }
+
+    fn parse(parameters: &Parameters) -> domain::Result<Self> {
+        let given = |name: &str| parameters.get(name).filter(|value| !value.is_empty()).cloned();
+        let limit = match parameters.get("limit") {
+            None => 25,
+            Some(text) => Some(text)
+                .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
+                .and_then(|text| text.parse().ok())
+                .filter(|limit| *limit <= 100)
+                .ok_or_else(|| Refusal::invalid("limit", "must be a whole number from 0 to 100"))?,
+        };
+        let order = match parameters.get("order").map(String::as_str) {
+            None | Some("desc") => Order::NewestFirst,
+            Some("asc") => Order::OldestFirst,
+            Some(_) => return Err(Refusal::invalid("order", "must be asc or desc").into()),
+        };
+        let asked = Self { limit, starting_after: given("starting_after"), ending_before: given("ending_before"), order };
+        if asked.starting_after.is_some() && asked.ending_before.is_some() {
+            return Err(Refusal::invalid("ending_before", "cannot be combined with starting_after").into());
+        }
+        Ok(asked)
+    }
+
+    /// The page, once `known` has said whether the cursor names a row of this list.
+    pub async fn page(&self, kind: Kind, what: &str, known: impl AsyncFnOnce(Uuid) -> domain::Result<bool>) -> Result<Page> {
+        let from_end = self.ending_before.is_some();
+        let row = match self.cursor() {
+            None => None,
+            Some((parameter, cursor)) => {
+                let id = ids::parse(kind, cursor);
+                if !known(id).await? {
+                    return Err(Problem::in_query(Refusal::invalid(parameter, format!("names no {what}"))));
+                }
+                Some(id)
+            }
+        };
+        Ok(Page { size: self.limit, after: row.filter(|_| !from_end), before: row.filter(|_| from_end), from_end, order: self.order })
+    }
+
+    /// The cursor and the parameter it came in.
+    fn cursor(&self) -> Option<(&'static str, &str)> {
+        let after = self.starting_after.as_deref().map(|cursor| ("starting_after", cursor));
+        after.or_else(|| self.ending_before.as_deref().map(|cursor| ("ending_before", cursor)))
+    }
+
+    /// The documented envelope around a page; `own` are the list's own parameters, which links carry on.
+    pub fn envelope<T>(&self, links: &Links, own: &[(&str, &str)], slice: &Slice<T>, id: impl Fn(&T) -> Uuid, data: Vec<Value>) -> Value {
+        let empty = self.limit == 0;
+        let next = slice.rows.last().filter(|_| slice.has_next && !empty).map(|row| links.link(self, own, "starting_after", id(row)));
+        let previous =
+            slice.rows.first().filter(|_| slice.has_previous && !empty).map(|row| links.link(self, own, "ending_before", id(row)));
+        let mut pagination = Map::new();
+        pagination.insert("ending_before".to_owned(), json!(self.ending_before));
+        pagination.insert("starting_after".to_owned(), json!(self.starting_after));
+        pagination.insert("limit".to_owned(), json!(self.limit));
+        pagination.insert("order".to_owned(), json!(self.order_name()));
+        for (name, value) in own {
+            pagination.insert((*name).to_owned(), json!(value));
+        }
+        for (name, link) in [("previous", previous), ("next", next)] {
+            pagination.insert(format!("{name}_page"), json!(link));
+            pagination.insert(format!("{name}_uri"), json!(link.map(|link| format!("{}{link}", links.base))));
+        }
+        json!({ "pagination": pagination, "data": data })
+    }
+
+    const fn order_name(&self) -> &'static str {
+        match self.order {
+            Order::NewestFirst => "desc",
+            Order::OldestFirst => "asc",
+        }
+    }
+}
+
+/// Where a list was asked for, for links to its other pages.
+pub struct Links {
+    base: BaseUrl,
+    path: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Links {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> std::result::Result<Self, Infallible> {
+        let base = Extension::<BaseUrl>::from_request_parts(parts, state).await.map(|Extension(base)| base).unwrap_or_default();
+        Ok(Self { base, path: parts.uri.path().trim_end_matches('/').to_owned() })
+    }
+}
+
+impl Links {
+    fn link(&self, asked: &ListRequest, own: &[(&str, &str)], cursor: &str, id: Uuid) -> String {
+        let own: String = own.iter().map(|(name, value)| format!("&{name}={value}")).collect();
+        format!("{}?limit={}&order={}{own}&{cursor}={id}", self.path, asked.limit, asked.order_name())
+    }
+}

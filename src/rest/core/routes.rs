@@ -1,0 +1,61 @@
+//! The routes of both APIs.
+
+use super::described::Description;
+use axum::{
+    Router,
+    routing::{MethodFilter, MethodRouter},
+};
+use domain::app::App;
+
+/// One way to ask one path.
+pub struct Route {
+    pub method: &'static str,
+    pub path: &'static str,
+    filter: MethodFilter,
+    handler: fn(MethodFilter) -> MethodRouter<App>,
+    /// What the documentation says of it; a test asks it of every route.
+    pub description: Option<Description>,
+}
+
+impl Route {
+    pub const fn new(
+        method: &'static str,
+        path: &'static str,
+        filter: MethodFilter,
+        handler: fn(MethodFilter) -> MethodRouter<App>,
+    ) -> Self {
+        Self { method, path, filter, handler, description: None }
+    }
+
+    pub const fn described(mut self, description: Description) -> Self {
+        self.description = Some(description);
+        self
+    }
+
+    pub const fn get(path: &'static str, handler: fn(MethodFilter) -> MethodRouter<App>) -> Self {
+        Self::new("GET", path, MethodFilter::GET, handler)
+    }
+
+    pub const fn post(path: &'static str, handler: fn(MethodFilter) -> MethodRouter<App>) -> Self {
+        Self::new("POST", path, MethodFilter::POST, handler)
+    }
+
+    pub const fn put(path: &'static str, handler: fn(MethodFilter) -> MethodRouter<App>) -> Self {
+        Self::new("PUT", path, MethodFilter::PUT, handler)
+    }
+
+    pub const fn patch(path: &'static str, handler: fn(MethodFilter) -> MethodRouter<App>) -> Self {
+        Self::new("PATCH", path, MethodFilter::PATCH, handler)
+    }
+
+    pub const fn delete(path: &'static str, handler: fn(MethodFilter) -> MethodRouter<App>) -> Self {
+        Self::new("DELETE", path, MethodFilter::DELETE, handler)
+    }
+}
+
+/// A router of some routes, each path with and without a slash at its end.
+pub fn router(groups: &[&[Route]]) -> Router<App> {
+    groups.iter().copied().flatten().fold(Router::new(), |router, Route { path, filter, handler, .. }| {
+        router.route(path, handler(*filter)).route(&format!("{path}/"), handler(*filter))
+    })
+}

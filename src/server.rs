@@ -1,0 +1,289 @@
+//! The server: routes, layers, who is calling, health.
+
+mod base_url;
+mod client_address;
+pub mod connections;
+mod docs;
+mod documents;
+mod graphql_http;
+mod playground;
+mod rate_limit;
+mod request_body;
+pub mod serving;
+mod socket;
+pub mod tls;
+pub mod workers;
+
+pub use base_url::parse as parse_base_url;
+pub use client_address::{Entrance, Network};
+pub use request_body::BodyLimits;
+
+use crate::{
+    graphql::{Engine, Limits, Most},
+    rest,
+    wire::{BaseUrl, Fault},
+};
+use axum::{
+    Json, Router,
+    extract::{DefaultBodyLimit, MatchedPath, Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Redirect, Response},
+    routing::get,
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use domain::{
+    Actor, Error, Who,
+    access::{keys, sessions, tokens},
+    app::App,
+};
+use entity::Kind;
+use futures_util::FutureExt;
+use playground::Playground;
+use serde_json::json;
+use std::{
+    net::IpAddr,
+    panic::AssertUnwindSafe,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+use tokio::sync::watch;
+use tower_http::cors::{AllowHeaders, CorsLayer};
+use tracing::Instrument;
+use uuid::Uuid;
+
+/// What the doors share.
+#[derive(Clone)]
+pub struct House {
+    pub app: App,
+    engine: Engine,
+    /// The most items on a page.
+    most: Most,
+    /// Origins whose pages may ask and open sockets, besides our own.
+    origins: Arc<[String]>,
+    /// What links begin with, on one socket.
+    base_url: BaseUrl,
+    stopping: watch::Receiver<bool>,
+}
+
+/// What the server is told besides the app.
+#[derive(Clone, Debug)]
+pub struct HttpSettings {
+    pub limits: Limits,
+    pub body: BodyLimits,
+    /// The most items on a page.
+    pub page_most: u64,
+    pub introspection: bool,
+    /// Whether there is a page to try queries on.
+    pub playground: bool,
+    pub origins: Vec<String>,
+    pub entrance: Entrance,
+    /// Preset in the playground.
+    pub sandbox_key: Option<String>,
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            body: BodyLimits::default(),
+            page_most: 100,
+            introspection: true,
+            playground: true,
+            origins: Vec::new(),
+            entrance: Entrance::default(),
+            sandbox_key: None,
+        }
+    }
+}
+
+/// Every route. `stopping` turns true when the server is about to stop.
+pub fn router(app: App, settings: HttpSettings, stopping: watch::Receiver<bool>) -> domain::Result<Router> {
+    let entrance = Arc::new(settings.entrance.clone());
+    let body_limits = settings.body;
+    let schema = crate::graphql::schema(settings.introspection);
+    let (once_only, open) = (crate::graphql::ONCE_ONLY.to_vec(), crate::graphql::OPEN.to_vec());
+    let limits = Limits { page_most: settings.page_most, introspection: settings.introspection, once_only, open, ..settings.limits };
+    let sdl = crate::graphql::sdl(&schema);
+    let engine = Engine::new(schema, &sdl, limits).map_err(|cause| Error::broken(format!("the schema cannot be read back: {cause}")))?;
+    let house = House {
+        app: app.clone(),
+        engine,
+        most: Most(settings.page_most),
+        origins: settings.origins.into(),
+        base_url: BaseUrl::default(),
+        stopping,
+    };
+    let playground = Playground {
+        title: "Coffer".into(),
+        endpoint: "/graphql".into(),
+        subscriptions: "/graphql/ws".into(),
+        queries: playground::SAMPLES.map(str::to_owned).to_vec(),
+        key: settings.sandbox_key,
+    };
+    let rest = rest::routes()
+        .merge(rest::wellness_routes())
+        .layer(DefaultBodyLimit::max(house.engine.limits().body_bytes))
+        .layer(middleware::from_fn_with_state(app.clone(), rate_limit::at_rest))
+        .with_state(app)
+        .method_not_allowed_fallback(rest::wrong_method);
+    let rest = for_pages_of(&house.origins, rest);
+    let graphql = graphql_http::routes(house.engine.limits()).layer(middleware::from_fn_with_state(house.clone(), rate_limit::at_graphql));
+    let own = Router::new()
+        .route("/livez", get(|| async { "ok" }))
+        .route("/readyz", get(ready))
+        .merge(for_pages_of(&house.origins, graphql))
+        .merge(socket::routes())
+        .merge(docs::routes(settings.playground))
+        .merge(documents::routes(&house))
+        .merge(if settings.playground { visited(&playground) } else { Router::new() })
+        .with_state(house);
+    let all = own.merge(rest).fallback(rest::unknown).method_not_allowed_fallback(rest::wrong_method);
+    let all = all.layer(middleware::from_fn_with_state(entrance, client_address::arrived));
+    let all = all.layer(middleware::from_fn_with_state(body_limits, request_body::limited));
+    Ok(all.layer(middleware::from_fn(named_request)))
+}
+
+/// Lets pages of the listed origins ask and read the answers; browsers keep every other origin's pages out. There are no
+/// cookies to go with it: whoever asks must hold a credential.
+fn for_pages_of<S: Clone + Send + Sync + 'static>(origins: &[String], router: Router<S>) -> Router<S> {
+    let origins: Vec<HeaderValue> = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect();
+    if origins.is_empty() {
+        return router;
+    }
+    let rules = CorsLayer::new()
+        .allow_origin(origins)
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        // Clients add headers of their own, such as apollographql-client-name; which ones does not matter to an origin that is listed.
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers(rate_limit::TOLD)
+        .max_age(Duration::from_secs(3600));
+    router.layer(rules)
+}
+
+/// The playground, and the way to it.
+fn visited(playground: &Playground) -> Router<House> {
+    Router::new().route("/", get(|| async { Redirect::temporary("/playground") })).merge(playground.routes())
+}
+
+impl House {
+    fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Returns when the server is about to stop.
+    async fn stopped(&self) {
+        let mut stopping = self.stopping.clone();
+        if stopping.wait_for(|stopping| *stopping).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Who presents this credential.
+    async fn authenticate(&self, credential: Option<String>, address: Option<IpAddr>) -> Result<Actor, Denied> {
+        caller(&self.app, credential, self.app.ids.next(Kind::Request), address).await.map_err(Denied::from)
+    }
+
+    /// Whether a caller who was let in still would be; a fault when that cannot be told.
+    async fn still_valid(&self, actor: &Actor) -> domain::Result<bool> {
+        keys::still_valid(&self.app, actor).await
+    }
+}
+
+/// Why a credential opens nothing.
+#[derive(Clone, Debug)]
+struct Denied {
+    code: &'static str,
+    message: String,
+    /// After how many seconds the caller may try again.
+    retry_after: Option<u64>,
+}
+
+impl From<Error> for Denied {
+    fn from(error: Error) -> Self {
+        let fault = Fault::from(error);
+        Self { code: fault.code(), message: fault.text(|path| path.join(".")), retry_after: fault.hints().retry_after }
+    }
+}
+
+async fn ready(State(house): State<House>) -> Response {
+    let database = house.app.db.works().await;
+    let keys = house.app.keys_known.load(Ordering::Relaxed);
+    if *house.stopping.borrow() || !database || !keys {
+        let soon = [(header::RETRY_AFTER, HeaderValue::from_static("1"))];
+        return (StatusCode::SERVICE_UNAVAILABLE, soon, Json(json!({ "status": "unavailable" }))).into_response();
+    }
+    Json(json!({ "status": "ready" })).into_response()
+}
+
+/// What answers whether the server is well, also in the clear and when every other connection is taken.
+const HEALTH_PATHS: [&str; 2] = ["/livez", "/readyz"];
+const REFUSED_IN_THE_CLEAR: &str = "HTTPS is required.";
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Gives every request an id of ours, in its log lines and in its answer, and the headers every answer carries.
+async fn named_request(mut request: Request, next: Next) -> Response {
+    let id = domain::kernel::ids::Ids.next(Kind::Request).to_string();
+    let value = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("unknown"));
+    request.headers_mut().insert(REQUEST_ID, value.clone());
+    let path = request.uri().path().to_owned();
+    // What a client puts in the place of an id may be a secret of hers.
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
+    let span = tracing::error_span!("request", id, method = %request.method(), route, partner = tracing::field::Empty);
+    let began = Instant::now();
+    let answered = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await;
+    let mut response = answered.unwrap_or_else(|_| rest::faulty(&path, Error::broken("a handler panicked")));
+    let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    span.in_scope(|| tracing::debug!(status = response.status().as_u16(), milliseconds, "answered"));
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID, value);
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    // Answers carry personal data and tokens; what may be kept says so itself.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+fn request_id(headers: &HeaderMap) -> Uuid {
+    headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).and_then(|text| Uuid::try_parse(text).ok()).unwrap_or_default()
+}
+
+/// The credentials of a request: of the `Authorization` header, and of the documented header `Bearer`. None for one that is not text.
+fn credentials(headers: &HeaderMap) -> impl Iterator<Item = Option<String>> {
+    let authorization = headers.get_all(header::AUTHORIZATION).iter().map(|value| value.to_str().ok().map(credential));
+    let bearer = headers.get_all("bearer").iter().map(|value| value.to_str().ok().map(|key| key.trim().to_owned()));
+    authorization.chain(bearer)
+}
+
+/// The credential in an `Authorization` text: a bearer token, the user name of HTTP Basic, or the bare key.
+fn credential(text: &str) -> String {
+    let text = text.trim();
+    let (scheme, rest) = text.split_once(' ').unwrap_or(("", text));
+    match scheme.to_ascii_lowercase().as_str() {
+        "bearer" => rest.trim().to_owned(),
+        "basic" => {
+            let decoded = STANDARD.decode(rest.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
+            decoded.split_once(':').map_or(decoded.as_str(), |(name, _)| name).to_owned()
+        }
+        _ => text.to_owned(),
+    }
+}
+
+/// How long it may take to find out who is calling.
+const AUTHENTICATION_TIMEOUT: Duration = Duration::from_secs(5);
+
+async fn caller(app: &App, credential: Option<String>, request_id: Uuid, address: Option<IpAddr>) -> domain::Result<Actor> {
+    let who = async {
+        match credential {
+            None => Ok(Who::Nobody),
+            Some(token) if tokens::looks_like(&token) => sessions::authenticate(app, &token).await,
+            Some(key) => keys::authenticate(app, &key).await,
+        }
+    };
+    let who = tokio::time::timeout(AUTHENTICATION_TIMEOUT, who).await.unwrap_or_else(|_| Err(Error::database_timed_out()))?;
+    if let Some(partner) = who.partner_id() {
+        tracing::Span::current().record("partner", tracing::field::display(partner));
+    }
+    Ok(Actor { who, request_id, address })
+}

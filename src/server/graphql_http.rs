@@ -1,0 +1,365 @@
+//! GraphQL over HTTP: POST and GET, answered as JSON or as server-sent events.
+
+use std::{convert::Infallible, net::IpAddr, time::Duration};
+
+use async_graphql::{Response as Answer, parser::types::OperationType};
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{
+        DefaultBodyLimit, Extension, Query, State,
+        rejection::{BytesRejection, QueryRejection},
+    },
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    response::{
+        IntoResponse, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
+    routing::get,
+};
+use futures_util::{Stream, StreamExt, stream};
+use serde::{Deserialize, de::DeserializeOwned};
+
+use super::{Denied, House, rate_limit::Authenticated, request_id};
+use crate::{
+    graphql::{self, Limits, PERSISTED_QUERY_NOT_FOUND, PERSISTED_QUERY_NOT_SUPPORTED, Plan, Raw, Refused, core::guard::BAD_USER_INPUT},
+    rest,
+    wire::BaseUrl,
+};
+use domain::Actor;
+
+/// What is said of a body that is announced as something else than JSON.
+pub const NOT_JSON: &str = "The content type must be application/json.";
+const KEEP_ALIVE: Duration = Duration::from_secs(12);
+/// How often the caller of an open stream is looked at again.
+const RECHECK: Duration = Duration::from_secs(1);
+
+pub fn routes(limits: &Limits) -> Router<House> {
+    Router::new().route("/graphql", get(by_get).post(by_post).fallback(by_other)).layer(DefaultBodyLimit::max(limits.body_bytes))
+}
+
+/// What the answer is written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Media {
+    /// `application/json`: the older convention, 200 for whatever could be read.
+    Json,
+    /// `application/graphql-response+json`: the status says whether anything ran.
+    Graphql,
+    /// `text/event-stream`: distinct connections mode.
+    Events,
+}
+
+impl Media {
+    /// The kind the client likes best, the first of equals; JSON if it does not say.
+    fn wanted(headers: &HeaderMap) -> Option<Self> {
+        let mut best = None;
+        let mut said = false;
+        for value in headers.get_all(header::ACCEPT) {
+            for part in value.to_str().unwrap_or_default().split(',').map(str::trim) {
+                said |= !part.is_empty();
+                let mut pieces = part.split(';').map(str::trim);
+                let media = match pieces.next().unwrap_or_default().to_ascii_lowercase().as_str() {
+                    "application/json" | "application/*" | "*/*" => Self::Json,
+                    "application/graphql-response+json" => Self::Graphql,
+                    "text/event-stream" => Self::Events,
+                    _ => continue,
+                };
+                let quality = pieces.find_map(|piece| piece.strip_prefix("q=")).map_or(1000, thousandths);
+                if quality > 0 && best.is_none_or(|(other, _)| quality > other) {
+                    best = Some((quality, media));
+                }
+            }
+        }
+        match best {
+            Some((_, media)) => Some(media),
+            None => (!said).then_some(Self::Json),
+        }
+    }
+
+    /// The one place where an answer gets its status.
+    fn status(self, answer: &Answer) -> StatusCode {
+        if self != Self::Graphql || !graphql::never_ran(answer) {
+            return StatusCode::OK;
+        }
+        match graphql::code(answer) {
+            // Clients take these for an answer to their offer of a hash, not for a failure.
+            Some(PERSISTED_QUERY_NOT_FOUND | PERSISTED_QUERY_NOT_SUPPORTED) => StatusCode::OK,
+            Some("TIMEOUT") => StatusCode::GATEWAY_TIMEOUT,
+            Some("INTERNAL_SERVER_ERROR") => StatusCode::INTERNAL_SERVER_ERROR,
+            _ => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    /// A refusal before the document was looked at is always JSON.
+    fn content_type(self) -> &'static str {
+        match self {
+            Self::Graphql => "application/graphql-response+json; charset=utf-8",
+            Self::Json | Self::Events => "application/json; charset=utf-8",
+        }
+    }
+}
+
+/// A weight such as `0.75`, in thousandths.
+fn thousandths(text: &str) -> u32 {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let fraction: String = fraction.chars().chain("000".chars()).take(3).collect();
+    let number = |text: &str| text.parse::<u32>().unwrap_or(0).min(1000);
+    (number(whole) * 1000 + number(&fraction)).min(1000)
+}
+
+/// A request that is wrong whatever it asks: its status does not depend on `Accept`.
+struct Wrong {
+    status: StatusCode,
+    media: Media,
+    refused: Refused,
+    allow: Option<&'static str>,
+    retry_after: Option<u64>,
+}
+
+impl Wrong {
+    fn new(media: Media, status: StatusCode, message: impl Into<String>) -> Self {
+        Self { status, media, refused: Refused::new(BAD_USER_INPUT, message), allow: None, retry_after: None }
+    }
+
+    fn bad(media: Media, message: impl Into<String>) -> Self {
+        Self::new(media, StatusCode::BAD_REQUEST, message)
+    }
+
+    fn denied(media: Media, denied: Denied) -> Self {
+        let status = match denied.code {
+            "FORBIDDEN" | "TWO_FACTOR_REQUIRED" => StatusCode::FORBIDDEN,
+            "RATE_LIMITED" => StatusCode::TOO_MANY_REQUESTS,
+            "UNAUTHENTICATED" => StatusCode::UNAUTHORIZED,
+            "TIMEOUT" | "UNAVAILABLE" => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self { status, media, refused: Refused::new(denied.code, denied.message), allow: None, retry_after: denied.retry_after }
+    }
+
+    fn method(media: Media, message: &str, allow: &'static str) -> Self {
+        Self { allow: Some(allow), ..Self::new(media, StatusCode::METHOD_NOT_ALLOWED, message) }
+    }
+}
+
+impl IntoResponse for Wrong {
+    fn into_response(self) -> Response {
+        let mut answer = Answer::from(self.refused);
+        if let Some(seconds) = self.retry_after {
+            graphql::set_retry_after(&mut answer, seconds);
+        }
+        let mut response = write(self.media, self.status, &answer, usize::MAX);
+        if let Some(allow) = self.allow {
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            rest::challenge(&mut response);
+        }
+        response
+    }
+}
+
+async fn by_post(
+    State(house): State<House>,
+    Extension(known): Extension<Authenticated>,
+    Extension(base_url): Extension<BaseUrl>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Wrong> {
+    let media = acceptable(&headers)?;
+    if !is_json(&headers) {
+        return Err(Wrong::new(media, StatusCode::UNSUPPORTED_MEDIA_TYPE, NOT_JSON));
+    }
+    let body = body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            let message = format!("The body is longer than {} bytes.", house.engine().limits().body_bytes);
+            Wrong::new(media, StatusCode::PAYLOAD_TOO_LARGE, message)
+        }
+        status => Wrong::new(media, status, "The body could not be read."),
+    })?;
+    let raw: Raw = object(&body).map_err(|reason| Wrong::bad(media, format!("The body is {reason}.")))?;
+    answer(house, known, base_url, media, raw, &Method::POST).await
+}
+
+/// The parameters of a GET; `variables` and `extensions` are JSON.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Parameters {
+    query: Option<String>,
+    operation_name: Option<String>,
+    variables: Option<String>,
+    extensions: Option<String>,
+}
+
+async fn by_get(
+    State(house): State<House>,
+    Extension(known): Extension<Authenticated>,
+    Extension(base_url): Extension<BaseUrl>,
+    method: Method,
+    headers: HeaderMap,
+    parameters: Result<Query<Parameters>, QueryRejection>,
+) -> Result<Response, Wrong> {
+    let media = acceptable(&headers)?;
+    let Ok(Query(parameters)) = parameters else {
+        return Err(Wrong::bad(media, "The parameters could not be read."));
+    };
+    let raw = Raw {
+        query: parameters.query,
+        operation_name: parameters.operation_name.filter(|name| !name.is_empty()),
+        variables: parameter(media, "variables", parameters.variables.as_deref())?,
+        extensions: parameter(media, "extensions", parameters.extensions.as_deref())?.unwrap_or_default(),
+    };
+    if !raw.names_a_document() {
+        return Err(Wrong::bad(media, "The parameter query is missing."));
+    }
+    answer(house, known, base_url, media, raw, &method).await
+}
+
+async fn by_other(headers: HeaderMap) -> Wrong {
+    let media = Media::wanted(&headers).unwrap_or(Media::Json);
+    Wrong::method(media, "Use POST, or GET for queries.", "GET, POST")
+}
+
+fn acceptable(headers: &HeaderMap) -> Result<Media, Wrong> {
+    let message = "Accept must allow application/json, application/graphql-response+json or text/event-stream.";
+    Media::wanted(headers).ok_or_else(|| Wrong::new(Media::Json, StatusCode::NOT_ACCEPTABLE, message))
+}
+
+/// Whether the headers announce JSON in UTF-8, once.
+pub fn is_json(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(header::CONTENT_TYPE).iter().map(HeaderValue::to_str);
+    let (Some(Ok(text)), None) = (values.next(), values.next()) else { return false };
+    let mut pieces = text.split(';').map(|piece| piece.trim().to_ascii_lowercase());
+    pieces.next().as_deref() == Some("application/json")
+        && pieces.all(|piece| match piece.strip_prefix("charset=") {
+            Some(charset) => charset.trim_matches('"') == "utf-8",
+            None => true,
+        })
+}
+
+/// Reads one JSON object; a list, even one that would fit, is no request.
+pub fn object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, &'static str> {
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err("not a JSON object");
+    }
+    serde_json::from_slice(bytes).map_err(|error| match error.classify() {
+        serde_json::error::Category::Data => "not a GraphQL request: query must be a string, variables and extensions objects",
+        _ => "not JSON",
+    })
+}
+
+fn parameter<T: DeserializeOwned>(media: Media, name: &str, text: Option<&str>) -> Result<Option<T>, Wrong> {
+    match text {
+        None | Some("" | "null") => Ok(None),
+        Some(text) => {
+            object(text.as_bytes()).map(Some).map_err(|_| Wrong::bad(media, format!("The parameter {name} is not a JSON object.")))
+        }
+    }
+}
+
+/// The caller named by the `Authorization` or `Bearer` header; anonymous without one.
+pub async fn caller(house: &House, headers: &HeaderMap, address: Option<IpAddr>) -> Result<Actor, Denied> {
+    let mut sent = super::credentials(headers);
+    let actor = match (sent.next(), sent.next()) {
+        (None, _) => house.authenticate(None, address).await,
+        (Some(Some(credential)), None) => house.authenticate(Some(credential), address).await,
+        _ => Err(unreadable()),
+    }?;
+    Ok(Actor { request_id: request_id(headers), ..actor })
+}
+
+fn unreadable() -> Denied {
+    Denied { code: "UNAUTHENTICATED", message: "Send one readable credential.".into(), retry_after: None }
+}
+
+/// Refuses a request before it is read.
+pub fn refuse(headers: &HeaderMap, denied: Denied) -> Response {
+    Wrong::denied(Media::wanted(headers).unwrap_or(Media::Json), denied).into_response()
+}
+
+async fn answer(house: House, known: Authenticated, base_url: BaseUrl, media: Media, raw: Raw, method: &Method) -> Result<Response, Wrong> {
+    let limit = house.engine().limits().response_bytes;
+    let plan = house.engine().plan(raw);
+    let is_open = plan.as_ref().is_ok_and(Plan::is_open);
+    let actor = known.caller.or_else(|denied| known.anonymous.filter(|_| is_open).ok_or_else(|| Wrong::denied(media, denied)))?;
+    let plan = match plan {
+        Ok(plan) => plan,
+        Err(refused) => {
+            let answer = Answer::from(refused);
+            return Ok(match media {
+                Media::Events => events(house, actor, stream::once(async { answer })),
+                _ => write(media, media.status(&answer), &answer, limit),
+            });
+        }
+    };
+    if *method != Method::POST && plan.kind() == OperationType::Mutation {
+        return Err(Wrong::method(media, "A mutation needs POST.", "POST"));
+    }
+    let equip = {
+        let (house, actor) = (house.clone(), actor.clone());
+        move |request, operation: &_, levels| graphql::equip(&house.app, house.most, base_url.clone(), &actor, request, operation, levels)
+    };
+    if media == Media::Events {
+        let request_id = actor.request_id;
+        let answers = house.engine().flow(plan, equip).map(move |mut answer| {
+            graphql::name_faults(&mut answer, request_id);
+            answer
+        });
+        return Ok(events(house, actor, answers));
+    }
+    let request_id = actor.request_id;
+    let mut answer = house.engine().run(plan, equip).await;
+    graphql::name_faults(&mut answer, request_id);
+    Ok(write(media, media.status(&answer), &answer, limit))
+}
+
+fn write(media: Media, status: StatusCode, answer: &Answer, limit: usize) -> Response {
+    let (bytes, refusal) = graphql::render_or_refuse(answer, limit);
+    let status = refusal.map_or(status, |refusal| media.status(&refusal));
+    let mut headers: HeaderMap = answer.http_headers.clone();
+    let fixed: [(HeaderName, &'static str); 3] =
+        [(header::CONTENT_TYPE, media.content_type()), (header::CACHE_CONTROL, "no-store"), (header::VARY, "accept")];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if let Some(seconds) = graphql::retry_after(answer) {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    (status, headers, bytes).into_response()
+}
+
+/// `next` for each answer, then `complete`; nothing more once the caller's right has ended. A stream that the server cuts short has no
+/// `complete`, so that its client comes back.
+fn events(house: House, actor: Actor, answers: impl Stream<Item = Answer> + Send + 'static) -> Response {
+    let limit = house.engine().limits().response_bytes;
+    let next = answers.map(move |answer| {
+        let (bytes, _) = graphql::render_or_refuse(&answer, limit);
+        Event::default().event("next").data(String::from_utf8_lossy(&bytes))
+    });
+    let complete = stream::once(async { Event::default().event("complete").data("null") });
+    let all = next.chain(complete).take_until(Box::pin(cut(house.clone(), actor.clone())));
+    let all = all.take_while(move |_| {
+        let (house, actor) = (house.clone(), actor.clone());
+        async move { house.still_valid(&actor).await.unwrap_or(false) }
+    });
+    let mut response = Sse::new(all.map(Ok::<_, Infallible>)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response();
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Proxies such as nginx would hold events back.
+    response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}
+
+/// Returns when the server stops or the caller's credential has ended.
+async fn cut(house: House, actor: Actor) {
+    let ended = async {
+        loop {
+            tokio::time::sleep(RECHECK).await;
+            if !house.still_valid(&actor).await.unwrap_or(true) {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = house.stopped() => {}
+        () = ended => {}
+    }
+}

@@ -1,0 +1,4 @@
+//! Bank accounts and deposits.
+
+mod bank_accounts;
+mod deposits;

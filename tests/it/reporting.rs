@@ -1,0 +1,3 @@
+//! The proof that the books add up.
+
+mod audit;

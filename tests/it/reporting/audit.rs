@@ -1,0 +1,338 @@
+//! `coffer audit`: passes over honest books, and finds each row that was altered behind them.
+
+use crate::{
+    compliance::kyc_documents::{applicant, documented},
+    support::{Customer, ORDER_CANCEL, ORDER_PLACE, Options, TestApp, process},
+};
+use domain::kernel::secrets::{Secret, decrypt, encrypt, hmac_sha256};
+use entity::{chain_head, data_key, event, kyc_document};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, EntityTrait, PaginatorTrait,
+    QueryFilter, QueryOrder, Statement,
+};
+use serde_json::json;
+use uuid::Uuid;
+
+const TICK: &str = "mutation { sandboxClockAdvance(input: { seconds: 1 }) { userErrors { message } } }";
+
+/// A buy that filled, a sale of a part of it, and a buy that was canceled.
+async fn some_history(app: &TestApp) -> Customer {
+    let customer = app.funded_customer("Ada", "1000.00").await;
+    app.quote("VTI", "100.00", "100.00").await;
+    for (key, side, quantity) in [("b", "BUY", "5"), ("s", "SELL", "2"), ("c", "BUY", "1")] {
+        let placed = app.gql(ORDER_PLACE, json!({ "input": customer.order(key, side, "VTI", quantity) })).await;
+        let id = placed.entity("orderPlace", "order")["id"].clone();
+        if key == "c" {
+            let cancel = json!({ "input": { "idempotencyKey": "cancel", "orderId": id } });
+            app.gql(ORDER_CANCEL, cancel).await.entity("orderCancel", "order");
+        }
+        app.gql(TICK, json!({})).await.data();
+    }
+    app.app.sequencer.caught_up().await;
+    customer
+}
+
+/// A connection of someone who has switched every guard of the database off.
+async fn intruder(app: &TestApp) -> DatabaseConnection {
+    let mut options = ConnectOptions::new(&app.database_url);
+    options.max_connections(1).sqlx_logging(false);
+    let db = Database::connect(options).await.unwrap();
+    if db.get_database_backend() == DbBackend::Postgres {
+        db.execute_unprepared("SET session_replication_role = replica").await.unwrap();
+        let no_checks = "DO $$ DECLARE c record; BEGIN FOR c IN SELECT conrelid::regclass AS place, conname FROM pg_constraint \
+            WHERE contype = 'c' AND connamespace = 'public'::regnamespace LOOP \
+            EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', c.place, c.conname); END LOOP; END $$";
+        db.execute_unprepared(no_checks).await.unwrap();
+        return db;
+    }
+    db.execute_unprepared("PRAGMA ignore_check_constraints = ON").await.unwrap();
+    db.execute_unprepared("PRAGMA foreign_keys = OFF").await.unwrap();
+    let triggers = Statement::from_string(DbBackend::Sqlite, "SELECT name FROM sqlite_master WHERE type = 'trigger'");
+    for trigger in db.query_all_raw(triggers).await.unwrap() {
+        let name: String = trigger.try_get("", "name").unwrap();
+        db.execute_unprepared(&format!("DROP TRIGGER {name}")).await.unwrap();
+    }
+    db
+}
+
+async fn id_of(db: &DatabaseConnection, table: &str, key: &str, which: &str) -> Uuid {
+    let text = format!("SELECT {key} FROM {table} WHERE {which} ORDER BY {key} LIMIT 1");
+    let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), text)).await.unwrap();
+    row.unwrap_or_else(|| panic!("no {table} where {which}")).try_get("", key).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn honest_books_pass() {
+    for app in TestApp::each_with(Options { without_timers: true, ..Options::default() }).await {
+        some_history(&app).await;
+        let report = app.audit().await;
+        assert_eq!((&report.wrong, report.waiting), (&None, 0));
+        let output = process::run(&app.database_url, &["audit"]);
+        assert_eq!(
+            String::from_utf8(output.stdout).unwrap(),
+            "checked ledger movements: 7\n\
+             checked ledger holds and releases: 6\n\
+             checked ledger accounts: 9\n\
+             checked assets that sum to zero: 2\n\
+             checked events: 20\n\
+             checked chains of events: 1\n\
+             checked lines of the audit log: 13\n\
+             checked signed heads of chains: 2\n\
+             checked transfers: 1\n\
+             checked fills: 2\n\
+             checked orders: 3\n\
+             checked positions: 1\n\
+             checked documents: 0\n\
+             waiting to be sealed: 0\n\
+             The books add up and nothing was altered.\n"
+        );
+        assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap().as_str()), (Some(0), ""));
+    }
+}
+
+const NEWEST_EVENT: &str = "seq = (SELECT max(seq) FROM event)";
+const NEWEST_LINE: &str = "seq = (SELECT max(seq) FROM audit_log)";
+const EMPTIED: &str = "seq = NULL, hash = NULL";
+
+/// A table, which of its rows, what is done to the first of them (it is deleted when there is nothing), and what the audit says first.
+type Alteration = (&'static str, &'static str, Option<&'static str>, &'static str);
+
+const ALTERATIONS: &[Alteration] = &[
+    ("ledger_transfer", "amount > 1", Some("amount = amount - 1"), "ledger_transfer {id} does not match its digest"),
+    ("ledger_account", "credits > 0", Some("credits = credits + 1"), "ledger_account {id} says "),
+    ("ledger_hold", "amount > 0", Some("amount = amount + 1"), "ledger_account "),
+    ("ledger_hold", "amount > 1", Some("amount = amount - 1"), "ledger_release "),
+    ("event", "seq = 4", Some("payload = '{}'"), "event {id} does not match its digest and its ledger movements"),
+    ("event", "seq = 4", Some("hash = digest"), "event {id} does not continue the chain of its partner"),
+    ("audit_log", "seq = 4", Some("decision = 'nothing'"), "audit_log {id} does not continue the chain of its partner"),
+    ("event", "seq = 4", None, "event "),
+    ("event", "type = 'deposit.settled'", None, "ledger movements name event {id}, which does not exist"),
+    ("audit_log", "seq = 4", None, "audit_log "),
+    ("ledger_transfer", "amount = 50000", None, "ledger_account "),
+    // The end of a chain, and rows that were sealed and look as if they had not been.
+    ("event", NEWEST_EVENT, None, "partner {partner} has 20 sealed events by their head, and the last is number 19"),
+    ("audit_log", NEWEST_LINE, None, "partner {partner} has 13 sealed audit lines by their head, and the last is number 12"),
+    ("event", NEWEST_EVENT, Some(EMPTIED), "event {id} does not continue the chain of its partner"),
+    ("audit_log", NEWEST_LINE, Some(EMPTIED), "audit_log {id} does not continue the chain of its partner"),
+    ("event", "seq = 4", Some(EMPTIED), "event "),
+    ("audit_log", "seq = 4", Some(EMPTIED), "audit_log "),
+    ("chain_head", "chain = 'event'", None, "the head of the events of partner {partner} is missing"),
+    ("chain_head", "chain = 'audit_log'", None, "the head of the audit lines of partner {partner} is missing"),
+    ("chain_head", "chain = 'event'", Some("sealed = 19"), "the head of the events of partner {partner} does not match its signature"),
+    (
+        "chain_head",
+        "chain = 'audit_log'",
+        Some("hash = mac"),
+        "the head of the audit lines of partner {partner} does not match its signature",
+    ),
+    ("chain_head", "chain = 'event'", Some("mac = hash"), "the head of the events of partner {partner} does not match its signature"),
+    // What is derived from the ledger.
+    ("transfer", "status = 'settled'", Some("amount = amount + 1"), "transfer {id} is of 1000.01, its ledger movements of 1000.00"),
+    ("transfer", "status = 'settled'", Some("status = 'pending'"), "transfer {id} does not stand as its events and the ledger say"),
+    ("transfer", "status = 'settled'", Some("settled_at = NULL"), "transfer {id} does not stand as its events and the ledger say"),
+    ("fill", "side = 'sell'", Some("amount = amount + 1"), "fill {id} is of 200.01, its ledger movements of 200.00"),
+    ("fill", "side = 'buy'", Some("amount = amount + 1"), "fill {id} is of 500.01, its ledger movements of 500.00"),
+    ("fill", "side = 'buy'", Some("quantity = quantity + 1"), "fill {id} is of 5.00000001 shares, its ledger movements of 5"),
+    ("fill", "side = 'buy'", Some("price = price + 1"), "fill {id} is at 100.0001, its event says otherwise"),
+    ("fill", "side = 'buy'", Some("side = 'sell'"), "fill {id} is of 500.00, its ledger movements of 0.00"),
+    ("fill", "side = 'buy'", Some("settled_at = traded_at"), "fill {id} does not stand as its events say"),
+    ("fill", "side = 'buy'", None, "order "),
+    ("orders", "status = 'canceled'", Some("filled_quantity = 1"), "order {id} says it is filled by 0.00000001, its fills say otherwise"),
+    (
+        "orders",
+        "side = 'sell'",
+        Some("filled_average_price = filled_average_price + 1"),
+        "order {id} does not have the average price of its fills",
+    ),
+    ("orders", "side = 'sell'", Some("quantity = quantity + 1"), "order {id} is for 2.00000001, and filled by 2"),
+    ("orders", "side = 'sell'", Some("side = 'buy'"), "order {id} is of another side or account than its fills"),
+    ("position", "quantity > 0", Some("quantity = quantity + 1"), "position {id} holds 300000001, the ledger 300000000 units"),
+    ("position", "quantity > 0", Some("cost_basis = cost_basis + 1"), "position {id} cost 300.01, its fills say 300.00"),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_altered_row_is_found() {
+    for app in TestApp::each_with(Options { without_timers: true, ..Options::default() }).await {
+        some_history(&app).await;
+        let db = intruder(&app).await;
+        for (table, which, change, words) in ALTERATIONS {
+            let (key, place) = if *table == "chain_head" { ("partner_id", format!(" AND {which}")) } else { ("id", String::new()) };
+            let id = id_of(&db, table, key, which).await;
+            let literal = if db.get_database_backend() == DbBackend::Postgres { format!("'{id}'") } else { format!("x'{}'", id.simple()) };
+            let kept = [("kept", *table), ("kept_heads", "chain_head")];
+            for (copy, of) in kept {
+                db.execute_unprepared(&format!("CREATE TABLE {copy} AS SELECT * FROM {of}")).await.unwrap();
+            }
+            let row =
+                format!("{table} {}WHERE {key} = {literal}{place}", change.map(|change| format!("SET {change} ")).unwrap_or_default());
+            let change = if change.is_some() { format!("UPDATE {row}") } else { format!("DELETE FROM {row}") };
+            assert_eq!(db.execute_unprepared(&change).await.unwrap().rows_affected(), 1, "{change}");
+            // What looks as if it waited to be sealed is sealed before the audit looks.
+            app.app.sequencer.caught_up().await;
+            let wrong = app.audit().await.wrong.unwrap_or_else(|| panic!("{change} went unnoticed"));
+            let words = words.replace("{id}", &id.to_string()).replace("{partner}", &app.partner.id.to_string());
+            assert!(wrong.starts_with(&words), "{change}: {wrong}");
+            let output = process::run(&app.database_url, &["audit"]);
+            let printed = String::from_utf8(output.stdout).unwrap();
+            assert!(printed.ends_with(&format!("\nWRONG: {wrong}\n")) && printed.starts_with("checked "), "{change}: {printed}");
+            assert_eq!(output.status.code(), Some(1));
+            for (copy, of) in kept {
+                db.execute_unprepared(&format!("DELETE FROM {of}")).await.unwrap();
+                db.execute_unprepared(&format!("INSERT INTO {of} SELECT * FROM {copy}")).await.unwrap();
+                db.execute_unprepared(&format!("DROP TABLE {copy}")).await.unwrap();
+            }
+            assert_eq!(app.audit().await.wrong, None, "after {change} was taken back");
+        }
+    }
+}
+
+/// An altered head is not signed again by the next sealing, which would hide it, and stops no other partner's events.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_sealed_over_an_altered_head() {
+    for app in TestApp::each_with(Options { without_timers: true, ..Options::default() }).await {
+        let (other, key) = app.other_partner("another").await;
+        app.customer("Ada").await;
+        app.app.sequencer.caught_up().await;
+        let db = intruder(&app).await;
+        db.execute_unprepared("CREATE TABLE kept AS SELECT * FROM chain_head").await.unwrap();
+        let ours = if db.get_database_backend() == DbBackend::Postgres {
+            format!("'{}'", app.partner.id)
+        } else {
+            format!("x'{}'", app.partner.id.simple())
+        };
+        for attack in ["UPDATE chain_head SET sealed = sealed - 1 WHERE chain = 'event' AND", "DELETE FROM chain_head WHERE"] {
+            db.execute_unprepared(&format!("{attack} partner_id = {ours}")).await.unwrap();
+            app.gql(TICK, json!({})).await.data();
+            app.gql_as(Some(&key), TICK, json!({})).await.data();
+            app.app.sequencer.caught_up().await;
+            let report = app.audit().await;
+            assert!(report.wrong.unwrap().starts_with("the head of the events of partner "), "{attack}");
+            let waiting = |partner: Uuid| {
+                event::Entity::find()
+                    .filter(event::Column::PartnerId.eq(partner))
+                    .filter(event::Column::Seq.is_null())
+                    .count(&app.app.db.read)
+            };
+            assert_eq!((waiting(app.partner.id).await.unwrap() > 0, waiting(other.id).await.unwrap()), (true, 0), "{attack}");
+            db.execute_unprepared(&format!("DELETE FROM chain_head WHERE partner_id = {ours}")).await.unwrap();
+            db.execute_unprepared(&format!("INSERT INTO chain_head SELECT * FROM kept WHERE partner_id = {ours}")).await.unwrap();
+            app.app.sequencer.caught_up().await;
+            let report = app.audit().await;
+            assert_eq!((report.wrong, report.waiting), (None, 0), "{attack}");
+            db.execute_unprepared("DELETE FROM kept").await.unwrap();
+            db.execute_unprepared("INSERT INTO kept SELECT * FROM chain_head").await.unwrap();
+        }
+    }
+}
+
+/// A database from before there were heads: the first server to open it signs them, and never again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn heads_of_an_older_database_are_signed_once() {
+    for app in TestApp::each_with(Options { without_timers: true, ..Options::default() }).await {
+        some_history(&app).await;
+        let db = intruder(&app).await;
+        // As the row of the house's index key was when heads were not known.
+        let row = data_key::Entity::find().filter(data_key::Column::Purpose.eq(data_key::Purpose::Index)).one(&db).await.unwrap().unwrap();
+        assert_eq!(row.number, 2);
+        let older = envelope_before_heads(&row);
+        data_key::ActiveModel::from(older).reset_all().update(&db).await.unwrap();
+        db.execute_unprepared("DELETE FROM chain_head").await.unwrap();
+        let unsigned = process::run(&app.database_url, &["audit"]);
+        let printed = String::from_utf8(unsigned.stdout).unwrap();
+        let note = "note: the heads of the chains are not signed yet; the next start of a server signs them\n";
+        assert!(printed.contains(note) && unsigned.status.success(), "{printed}");
+
+        let app = app.restarted(Options { without_timers: true, ..Options::default() }).await;
+        assert_eq!(app.audit().await.wrong, None);
+        let heads = chain_head::Entity::find().all(&db).await.unwrap();
+        let counts: Vec<i64> = heads.iter().filter(|head| head.partner_id == app.partner.id).map(|head| head.sealed).collect();
+        assert_eq!(counts.iter().sum::<i64>(), 33);
+        app.gql(TICK, json!({})).await.data();
+        app.app.sequencer.caught_up().await;
+        assert_eq!(app.audit().await.wrong, None);
+
+        db.execute_unprepared("DELETE FROM chain_head").await.unwrap();
+        let app = app.restarted(Options { without_timers: true, ..Options::default() }).await;
+        assert!(app.audit().await.wrong.unwrap().starts_with("the head of the events of partner "));
+        // The number alone says nothing: the key is bound to it.
+        db.execute_unprepared("UPDATE data_key SET number = 1 WHERE purpose = 'index'").await.unwrap();
+        let refused = process::run(&app.database_url, &["serve"]);
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert!(said.starts_with("coffer: cannot read the database: data key ") && said.ends_with(" was altered\n"), "{said}");
+    }
+}
+
+/// A key's row with the number 1, wrapped anew by the tests' encryption key.
+fn envelope_before_heads(row: &data_key::Model) -> data_key::Model {
+    let wrapping = hmac_sha256(&[7; 32], b"coffer key wrapping");
+    let bound = |number: i32| {
+        let numbered = number.to_be_bytes();
+        [row.id.as_bytes(), &b"|"[..], Uuid::nil().as_bytes(), b"|", b"index", b"|", &numbered].concat()
+    };
+    let key = decrypt(&Secret::new(wrapping), &bound(2), &row.wrapped).unwrap();
+    let wrapped = encrypt(&Secret::new(wrapping), &bound(1), &key).unwrap();
+    data_key::Model { number: 1, wrapped, ..row.clone() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_document_without_its_file_is_found() {
+    for app in TestApp::each_with(Options { without_timers: true, ..Options::default() }).await {
+        let rita = applicant(&app, &app.key, "Review").await;
+        for _ in 0..2 {
+            let sent = app.post(&rita.path(), documented(b"%PDF-1.7\n%%EOF\n")).await;
+            assert_eq!(sent.status, 200, "{}", sent.body);
+        }
+        app.app.sequencer.caught_up().await;
+        let rows = kyc_document::Entity::find().order_by_asc(kyc_document::Column::Id).all(&app.app.db.read).await.unwrap();
+        let kept = app.documents.0.join("kept");
+        let file = |row: &kyc_document::Model| kept.join(row.partner_id.to_string()).join(row.id.to_string());
+        let told = |command: &str| {
+            let output = process::coffer(&app.database_url).env("COFFER_DOCUMENTS", &kept).arg(command).output().unwrap();
+            (output.status.code(), String::from_utf8(output.stdout).unwrap())
+        };
+        let (code, printed) = told("audit");
+        assert!(printed.contains("checked documents: 2\n") && code == Some(0), "{printed}");
+        let line = |printed: &str| printed.lines().find(|line| line.contains("document files")).unwrap().to_owned();
+        assert_eq!(line(&told("doctor").1), "ok     document files: 2 documents have theirs");
+
+        // A file without a document is a note, and no more.
+        let stray = kept.join(app.partner.id.to_string()).join("stray");
+        std::fs::write(&stray, "left behind").unwrap();
+        let (code, printed) = told("audit");
+        assert!(
+            printed.contains(&format!("note: 1 files do not belong to any document, for example {}/stray\n", app.partner.id)),
+            "{printed}"
+        );
+        assert_eq!(code, Some(0));
+
+        let whole = std::fs::read(file(&rows[1])).unwrap();
+        std::fs::write(file(&rows[1]), &whole[1..]).unwrap();
+        let damaged = format!("the file of document {} has another length than it was written with", rows[1].id);
+        assert_eq!(app.audit().await.wrong, Some(damaged));
+        std::fs::write(file(&rows[1]), &whole).unwrap();
+        assert_eq!(app.audit().await.wrong, None);
+
+        for (gone, words) in [(0, "1 of 2 documents have no file, the first is "), (1, "2 of 2 documents have no file, the first is ")] {
+            std::fs::remove_file(file(&rows[gone])).unwrap();
+            let words = format!("{words}{}", rows[0].id);
+            assert_eq!(app.audit().await.wrong.as_deref(), Some(words.as_str()));
+            let (code, printed) = told("audit");
+            assert!(printed.ends_with(&format!("\nWRONG: {words}\n")), "{printed}");
+            assert_eq!(code, Some(1));
+            let (code, printed) = told("doctor");
+            assert_eq!((code, line(&printed)), (Some(1), format!("FAILED document files: {words}")));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hold_that_outlived_its_order_is_found() {
+    for app in TestApp::each_with(Options { without_timers: true, ..Options::default() }).await {
+        let customer = app.funded_customer("Ada", "1000.00").await;
+        app.gql(ORDER_PLACE, json!({ "input": customer.order("o", "BUY", "VTI", "1") })).await.entity("orderPlace", "order");
+        assert_eq!(app.audit().await.wrong, None);
+        intruder(&app).await.execute_unprepared("UPDATE orders SET status = 'rejected'").await.unwrap();
+        let wrong = app.audit().await.wrong.unwrap();
+        assert!(wrong.starts_with("ledger_hold ") && wrong.ends_with(" has ended"), "{wrong}");
+    }
+}

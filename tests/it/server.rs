@@ -1,0 +1,7 @@
+//! The server and the process.
+
+pub mod availability;
+pub mod persisted;
+pub mod process;
+pub mod transport;
+pub mod transport_security;
