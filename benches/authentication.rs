@@ -31,7 +31,8 @@ static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
         let file = std::env::temp_dir().join(format!("coffer-bench-{}.db", std::process::id()));
         let db = Db::open(&format!("sqlite:{}", file.display())).await.expect("a database");
         Migrator::up(db.for_migrations(), None).await.expect("its shape");
-        let vault = Vault::unlock(&db, &Secret::new([7; 32]), None).await.expect("its keys").expect("the right key");
+        let vault =
+            Vault::unlock(&db, &Secret::new([7; 32]), None).await.expect("its keys").expect("the right key");
         let app = start(db, vault, Setup::default());
         let partner = partners::named(&app, partners::SANDBOX, Mode::Sandbox).await.expect("a partner");
         let key = keys::issue(&app, &partner, &Scope::ALL).await.expect("a key").reveal().clone();
@@ -43,7 +44,9 @@ static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
         };
         let (_, issued) = logins::sign_up(&app, &Actor::default(), new).await.expect("a session");
         let tx = app.db.write().await.expect("a transaction");
-        let Ok(Who::User(user)) = sessions::authenticate(&app, issued.access.reveal()).await else { panic!("nobody") };
+        let Ok(Who::User(user)) = sessions::authenticate(&app, issued.access.reveal()).await else {
+            panic!("nobody")
+        };
         sessions::pass_second_factor(&tx, user.session_id).await.expect("a second factor");
         tx.commit().await.expect("a commit");
         (app, issued.access.reveal().clone(), key)
@@ -78,7 +81,9 @@ fn forged_token(bencher: Bencher) {
     let (body, signature) = fixture.access.rsplit_once('.').unwrap_or_default();
     let other = if signature.starts_with('A') { 'B' } else { 'A' };
     let forged = format!("{body}.{other}{}", &signature[1..]);
-    bencher.bench(|| assert!(fixture.runtime.block_on(sessions::authenticate(&fixture.app, black_box(&forged))).is_err()));
+    bencher.bench(|| {
+        assert!(fixture.runtime.block_on(sessions::authenticate(&fixture.app, black_box(&forged))).is_err())
+    });
 }
 
 fn main() {

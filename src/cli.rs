@@ -106,7 +106,8 @@ type CliError = String;
 
 /// Settings that commands on the database use.
 const DATABASE: &[&str] = &["database_url", "env", "log", "log_format"];
-const KEYS: &[&str] = &["encryption_key", "encryption_key_file", "encryption_key_previous", "encryption_key_previous_file"];
+const KEYS: &[&str] =
+    &["encryption_key", "encryption_key_file", "encryption_key_previous", "encryption_key_previous_file"];
 const DOCUMENTS: &[&str] = &["documents"];
 
 /// The settings that a command's help shows; `None` for all of them.
@@ -114,7 +115,9 @@ fn settings_of(command: &str) -> Option<Vec<&'static [&'static str]>> {
     let (first, second) = command.split_once(' ').unwrap_or((command, ""));
     Some(match (first, second) {
         ("serve" | "doctor", _) => return None,
-        ("migrate", _) | ("screen" | "partners" | "instruments", "import" | "list" | "status" | "remove") => vec![DATABASE],
+        ("migrate", _) | ("screen" | "partners" | "instruments", "import" | "list" | "status" | "remove") => {
+            vec![DATABASE]
+        }
         ("keys", "create" | "list" | "rotate" | "revoke" | "rotate-encryption") => vec![DATABASE, KEYS],
         ("backup", _) => vec![DATABASE, DOCUMENTS],
         ("restore" | "copy" | "audit", _) => vec![DATABASE, KEYS, DOCUMENTS],
@@ -122,13 +125,16 @@ fn settings_of(command: &str) -> Option<Vec<&'static [&'static str]>> {
     })
 }
 
-/// The command line: every setting can be given before and after any command, whose help shows those that it uses.
+/// The command line: every setting can be given before and after any command, whose help shows those that it
+/// uses.
 fn command_line() -> clap::Command {
     fn with(command: clap::Command, path: &str, settings: &[Arg]) -> clap::Command {
         let shown = settings_of(path);
         // Otherwise a group without a command prints its help, unless a setting comes from the environment.
         let command = command.arg_required_else_help(false).args(settings.iter().cloned().map(|arg| {
-            let hidden = shown.as_ref().is_some_and(|shown| !shown.iter().flat_map(|ids| ids.iter()).any(|id| arg.get_id() == id));
+            let hidden = shown
+                .as_ref()
+                .is_some_and(|shown| !shown.iter().flat_map(|ids| ids.iter()).any(|id| arg.get_id() == id));
             arg.hide(hidden).help_heading("Settings")
         }));
         command.mut_subcommands(|inner| {
@@ -187,22 +193,31 @@ fn warn(text: &str) {
 fn run(cli: Cli) -> Result<ExitCode, CliError> {
     let Cli { config, command } = cli;
     config.check()?;
-    // A line that cannot be written, such as to a file on a full disk, is lost: telling so on standard error would panic.
-    let logs = tracing_subscriber::fmt().with_env_filter(config.log_filter()?).with_writer(io::stderr).log_internal_errors(false);
+    // A line that cannot be written, such as to a file on a full disk, is lost: telling so on standard error
+    // would panic.
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(config.log_filter()?)
+        .with_writer(io::stderr)
+        .log_internal_errors(false);
     match config.log_format {
         LogFormat::Text => logs.with_ansi(config::log_in_colour()).init(),
         LogFormat::Json => logs.json().with_current_span(true).with_span_list(false).init(),
     }
-    let runtime = tokio::runtime::Runtime::new().map_err(|error| format!("the runtime cannot be started: {error}"))?;
+    let runtime =
+        tokio::runtime::Runtime::new().map_err(|error| format!("the runtime cannot be started: {error}"))?;
     let command = command.unwrap_or(Command::Serve { empty: false });
     runtime.block_on(async move {
         match command {
-            Command::Schema => say(graphql::sdl(&graphql::schema(true)).trim_end()).map(|()| ExitCode::SUCCESS),
+            Command::Schema => {
+                say(graphql::sdl(&graphql::schema(true)).trim_end()).map(|()| ExitCode::SUCCESS)
+            }
             Command::Openapi => say(rest::core::openapi::text().trim_end()).map(|()| ExitCode::SUCCESS),
             Command::Serve { empty } => serve::serve(&config, empty).await,
             Command::Migrate => {
                 let db = open(&config).await?;
-                Migrator::up(db.for_migrations(), None).await.map_err(|error| cannot("migrate", &error.into()))?;
+                Migrator::up(db.for_migrations(), None)
+                    .await
+                    .map_err(|error| cannot("migrate", &error.into()))?;
                 say("The database has this version's shape.").map(|()| ExitCode::SUCCESS)
             }
             Command::Keys { command } => keyring::run(&config, command).await,
@@ -263,8 +278,9 @@ async fn open_at(url: &str) -> Result<Db, CliError> {
 async fn migrated(config: &Config) -> Result<Db, CliError> {
     let db = open(config).await?;
     if config.is_production() {
-        let pending =
-            Migrator::get_pending_migrations(db.for_migrations()).await.map_err(|error| cannot("read the migrations", &error.into()))?;
+        let pending = Migrator::get_pending_migrations(db.for_migrations())
+            .await
+            .map_err(|error| cannot("read the migrations", &error.into()))?;
         if !pending.is_empty() {
             return Err(format!("{} migrations are pending; run `coffer migrate` first", pending.len()));
         }
@@ -282,25 +298,34 @@ async fn app(config: &Config) -> Result<App, CliError> {
 }
 
 /// The keys of the database, unless it is another encryption key's.
-async fn opened(db: &Db, key: &Secret<[u8; 32]>, previous: Option<&Secret<[u8; 32]>>) -> Result<Vault, CliError> {
-    let vault = Vault::unlock(db, key, previous).await.map_err(|error| cannot("read the database", &error))?;
+async fn opened(
+    db: &Db,
+    key: &Secret<[u8; 32]>,
+    previous: Option<&Secret<[u8; 32]>>,
+) -> Result<Vault, CliError> {
+    let vault =
+        Vault::unlock(db, key, previous).await.map_err(|error| cannot("read the database", &error))?;
     let vault = vault.ok_or_else(|| "the database was written with another encryption key".to_owned())?;
     heads::adopt(db, &vault).await.map_err(|error| cannot("sign the heads of the chains", &error))?;
     Ok(vault)
 }
 
-/// The key that verifies the heads of the chains, if a server has opened the database before. Nothing is written.
+/// The key that verifies the heads of the chains, if a server has opened the database before. Nothing is
+/// written.
 async fn head_key(config: &Config, db: &Db) -> Result<Option<HeadKey>, CliError> {
     let (key, previous) = (config.encryption_key(false)?, config.previous_encryption_key()?);
-    HeadKey::read(db, &key, previous.as_ref()).await.map_err(|error| cannot("verify the heads of the chains", &error))
+    HeadKey::read(db, &key, previous.as_ref())
+        .await
+        .map_err(|error| cannot("verify the heads of the chains", &error))
 }
 
 /// Refuses to look at a database that is not there, instead of making one.
 fn must_exist(config: &Config) -> Result<(), CliError> {
     match config.sqlite_file() {
-        Some(file) if !file.exists() => {
-            Err(format!("{}: no database found; check DATABASE_URL, or run `coffer migrate` to create one", file.display()))
-        }
+        Some(file) if !file.exists() => Err(format!(
+            "{}: no database found; check DATABASE_URL, or run `coffer migrate` to create one",
+            file.display()
+        )),
         _ => Ok(()),
     }
 }

@@ -2,7 +2,10 @@
 
 use crate::{
     graphql::Limits,
-    server::{BodyLimits, Entrance, HttpSettings, Network, connections::ConnectionLimits, parse_base_url, serving::ServerSettings, tls},
+    server::{
+        BodyLimits, Entrance, HttpSettings, Network, connections::ConnectionLimits, parse_base_url,
+        serving::ServerSettings, tls,
+    },
     wire::BaseUrl,
 };
 use clap::{Arg, Args, ValueEnum, builder::Resettable};
@@ -45,7 +48,13 @@ pub struct Config {
     pub addr: SocketAddr,
 
     /// sqlite:FILE, made where there is none, or postgres://…
-    #[arg(long, global = true, env = "DATABASE_URL", default_value = "sqlite:data/coffer.db", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "DATABASE_URL",
+        default_value = "sqlite:data/coffer.db",
+        hide_env_values = true
+    )]
     pub database_url: String,
 
     /// How strict to be
@@ -116,7 +125,8 @@ pub struct Config {
     #[arg(long, global = true, env = "COFFER_SMS_AUTHORIZATION", hide_env_values = true)]
     pub sms_authorization: Option<String>,
 
-    /// The folder for documents of identity checks, which are encrypted; `documents` beside the database when left out
+    /// The folder for documents of identity checks, which are encrypted; `documents` beside the database when
+    /// left out
     #[arg(long, global = true, env = "COFFER_DOCUMENTS")]
     pub documents: Option<PathBuf>,
 
@@ -144,11 +154,13 @@ pub struct Config {
     #[arg(long, global = true, env = "COFFER_TLS_KEY")]
     pub tls_key: Option<PathBuf>,
 
-    /// Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed: addresses or networks, separated by commas
+    /// Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed: addresses or networks, separated by
+    /// commas
     #[arg(long, global = true, env = "COFFER_TRUSTED_PROXY", value_delimiter = ',')]
     pub trusted_proxy: Vec<Network>,
 
-    /// The address that links in answers begin with, such as https://api.example.com; told by the trusted proxy when left out
+    /// The address that links in answers begin with, such as https://api.example.com; told by the trusted
+    /// proxy when left out
     #[arg(long, global = true, env = "COFFER_PUBLIC_URL", value_parser = parse_base_url)]
     pub public_url: Option<BaseUrl>,
 
@@ -266,8 +278,8 @@ impl Transport {
 /// What is wrong with the settings, in one line.
 pub type CliError = String;
 
-/// An argument whose environment variable counts as unset when it is empty, and is read without trailing line breaks, which
-/// editors and `$(cat FILE)` substitutes leave in secrets.
+/// An argument whose environment variable counts as unset when it is empty, and is read without trailing line
+/// breaks, which editors and `$(cat FILE)` substitutes leave in secrets.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "settings are read here")]
 pub fn from_environment(arg: Arg) -> Arg {
@@ -291,10 +303,13 @@ pub fn log_in_colour() -> bool {
     io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Refuses the address of a database of a kind that is not supported, or that cannot be shared; `setting` is where it was given.
+/// Refuses the address of a database of a kind that is not supported, or that cannot be shared; `setting` is
+/// where it was given.
 pub fn check_database_url(setting: &str, url: &str) -> Result<(), CliError> {
     if url.contains(":memory:") || url.contains("mode=memory") {
-        return Err(format!("{setting}: a database in memory cannot be shared by readers and the writer; name a file"));
+        return Err(format!(
+            "{setting}: a database in memory cannot be shared by readers and the writer; name a file"
+        ));
     }
     if !["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
         return Err(format!("{setting}: must begin with sqlite: or postgres://"));
@@ -321,16 +336,23 @@ impl Config {
         check_database_url("DATABASE_URL", &self.database_url)?;
         self.log_filter()?;
         if self.is_production() && self.trusted_proxy.iter().any(Network::is_too_wide) {
-            return Err("COFFER_TRUSTED_PROXY: must name the proxies; a network wider than /8 (IPv6: /7) trusts strangers".to_owned());
+            return Err("COFFER_TRUSTED_PROXY: must name the proxies; a network wider than /8 (IPv6: /7) \
+                trusts strangers"
+                .to_owned());
         }
         if self.advisors_email.as_ref().is_some_and(|address| Email::parse(address).is_err()) {
             return Err("COFFER_ADVISORS_EMAIL: must be an e-mail address".to_owned());
         }
         if let Some(origin) = self.origins.iter().find(|origin| !is_origin(origin)) {
-            return Err(format!("COFFER_ORIGINS: {origin:?} is no origin; write each out, such as https://app.example"));
+            return Err(format!(
+                "COFFER_ORIGINS: {origin:?} is no origin; write each out, such as https://app.example"
+            ));
         }
         if self.documents().to_string_lossy().contains("://") {
-            return Err("COFFER_DOCUMENTS: must be a folder; other stores, such as s3://…, are not built yet".to_owned());
+            return Err(
+                "COFFER_DOCUMENTS: must be a folder; other stores, such as s3://…, are not built yet"
+                    .to_owned(),
+            );
         }
         self.setup().map(drop)
     }
@@ -340,7 +362,8 @@ impl Config {
         const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
         let complain = |directive: &str| {
             format!(
-                "COFFER_LOG: {directive:?} is not a log level; use off, error, warn, info, debug, trace, or module=level, separated by commas"
+                "COFFER_LOG: {directive:?} is not a log level; use off, error, warn, info, debug, trace, or \
+                    module=level, separated by commas"
             )
         };
         let directives: Vec<&str> = self.log.split(',').map(str::trim).collect();
@@ -362,14 +385,17 @@ impl Config {
                     && self.trusted_proxy.is_empty()
                     && self.addr.ip().is_unspecified() =>
             {
-                Err("COFFER_PUBLIC_URL: must be set where the server listens on every address, for links in answers".to_owned())
+                Err("COFFER_PUBLIC_URL: must be set where the server listens on every address, for links in \
+                    answers"
+                    .to_owned())
             }
             (Some(certificate), Some(key)) => Ok(Transport::Tls(tls::identity(certificate, key)?)),
             (Some(_), None) => Err("COFFER_TLS_KEY: must be set with COFFER_TLS_CERT".to_owned()),
             (None, Some(_)) => Err("COFFER_TLS_CERT: must be set with COFFER_TLS_KEY".to_owned()),
             (None, None) if !self.trusted_proxy.is_empty() => Ok(Transport::Proxy),
             (None, None) if self.is_production() => {
-                Err("COFFER_TLS_CERT and COFFER_TLS_KEY, or COFFER_TRUSTED_PROXY: must be set in production".to_owned())
+                Err("COFFER_TLS_CERT and COFFER_TLS_KEY, or COFFER_TRUSTED_PROXY: must be set in production"
+                    .to_owned())
             }
             (None, None) => Ok(Transport::Clear),
         }
@@ -382,7 +408,10 @@ impl Config {
 
     /// Where this server keeps its own files: beside the SQLite file, or in `./data`.
     pub fn folder(&self) -> PathBuf {
-        let folder = self.sqlite_file().and_then(|file| file.parent().map(Path::to_path_buf)).unwrap_or_else(|| PathBuf::from("data"));
+        let folder = self
+            .sqlite_file()
+            .and_then(|file| file.parent().map(Path::to_path_buf))
+            .unwrap_or_else(|| PathBuf::from("data"));
         if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder }
     }
 
@@ -396,8 +425,8 @@ impl Config {
         self.folder().join("sandbox.key")
     }
 
-    /// The encryption key: given, or from its file; in development the file is made where there is none and `may_make_one`.
-    /// Production refuses a key of zeros only, and a file that others can read.
+    /// The encryption key: given, or from its file; in development the file is made where there is none and
+    /// `may_make_one`. Production refuses a key of zeros only, and a file that others can read.
     pub fn encryption_key(&self, may_make_one: bool) -> Result<Secret<[u8; 32]>, CliError> {
         let key = self.given_encryption_key(may_make_one)?;
         self.check_new_key("COFFER_ENCRYPTION_KEY", &key)?;
@@ -406,17 +435,22 @@ impl Config {
 
     fn given_encryption_key(&self, may_make_one: bool) -> Result<Secret<[u8; 32]>, CliError> {
         if let Some(text) = &self.encryption_key {
-            return key_in(text).ok_or_else(|| "COFFER_ENCRYPTION_KEY: must be 64 hexadecimal digits".to_owned());
+            return key_in(text)
+                .ok_or_else(|| "COFFER_ENCRYPTION_KEY: must be 64 hexadecimal digits".to_owned());
         }
         let Some(file) = self.key_file() else {
-            return Err("COFFER_ENCRYPTION_KEY or COFFER_ENCRYPTION_KEY_FILE: must be set in production".to_owned());
+            return Err(
+                "COFFER_ENCRYPTION_KEY or COFFER_ENCRYPTION_KEY_FILE: must be set in production".to_owned()
+            );
         };
         match self.read_key(&file) {
-            Err(ReadKey::Missing) if !may_make_one => {
-                Err(format!("{}: the file with the encryption key of this database is missing", file.display()))
-            }
+            Err(ReadKey::Missing) if !may_make_one => Err(format!(
+                "{}: the file with the encryption key of this database is missing",
+                file.display()
+            )),
             Err(ReadKey::Missing) if !self.is_production() && self.encryption_key_file.is_none() => {
-                let key: [u8; 32] = random().map_err(|_| "the operating system gives no randomness".to_owned())?;
+                let key: [u8; 32] =
+                    random().map_err(|_| "the operating system gives no randomness".to_owned())?;
                 write_private(&file, &hex(&key))?;
                 Ok(Secret::new(key))
             }
@@ -426,7 +460,8 @@ impl Config {
         }
     }
 
-    /// The file that the encryption key is read from, unless it is given as it is: in development one beside the database.
+    /// The file that the encryption key is read from, unless it is given as it is: in development one beside
+    /// the database.
     fn key_file(&self) -> Option<PathBuf> {
         match (&self.encryption_key_file, self.sqlite_file()) {
             (Some(file), _) => Some(file.clone()),
@@ -439,12 +474,17 @@ impl Config {
     /// Files that hold secrets: keys, and in development the sandbox's key.
     pub fn secret_files(&self) -> Vec<PathBuf> {
         let given = if self.encryption_key.is_none() { self.key_file() } else { None };
-        let previous = if self.encryption_key_previous.is_none() { self.encryption_key_previous_file.clone() } else { None };
+        let previous = if self.encryption_key_previous.is_none() {
+            self.encryption_key_previous_file.clone()
+        } else {
+            None
+        };
         let sandbox = (!self.is_production()).then(|| self.sandbox_key_file());
         given.into_iter().chain(previous).chain(self.tls_key.clone()).chain(sandbox).collect()
     }
 
-    /// The key in a file. In production only its owner may be able to read it, or, as PostgreSQL has it, root's group too.
+    /// The key in a file. In production only its owner may be able to read it, or, as PostgreSQL has it,
+    /// root's group too.
     pub fn key_in_file(&self, file: &Path) -> Result<Secret<[u8; 32]>, CliError> {
         self.read_key(file).map_err(|error| match error {
             ReadKey::Missing => format!("{}: there is no such file", file.display()),
@@ -476,9 +516,9 @@ impl Config {
     /// The encryption key before this one, while it is being replaced: given, or from its file.
     pub fn previous_encryption_key(&self) -> Result<Option<Secret<[u8; 32]>>, CliError> {
         match (&self.encryption_key_previous, &self.encryption_key_previous_file) {
-            (Some(text), _) => {
-                key_in(text).map(Some).ok_or_else(|| "COFFER_ENCRYPTION_KEY_PREVIOUS: must be 64 hexadecimal digits".to_owned())
-            }
+            (Some(text), _) => key_in(text)
+                .map(Some)
+                .ok_or_else(|| "COFFER_ENCRYPTION_KEY_PREVIOUS: must be 64 hexadecimal digits".to_owned()),
             (None, Some(file)) => self.key_in_file(file).map(Some),
             (None, None) => Ok(None),
         }
@@ -487,7 +527,10 @@ impl Config {
     /// What the app is told besides its database and its key.
     pub fn setup(&self) -> Result<Setup, CliError> {
         Ok(Setup {
-            settings: Settings { default_partner: self.default_partner.clone(), advisors: self.advisors_email.clone() },
+            settings: Settings {
+                default_partner: self.default_partner.clone(),
+                advisors: self.advisors_email.clone(),
+            },
             requests_per_hour: self.requests_per_hour,
             throttle: self.throttle,
             providers: self.providers()?,
@@ -495,7 +538,8 @@ impl Config {
     }
 
     fn providers(&self) -> Result<Providers, CliError> {
-        let mut providers = Providers { documents: Files::in_folder(self.documents()), ..Providers::default() };
+        let mut providers =
+            Providers { documents: Files::in_folder(self.documents()), ..Providers::default() };
         if self.identity == IdentityChecks::BuiltIn {
             providers.live_identity = Some(Arc::new(BuiltIn));
         }
@@ -504,7 +548,8 @@ impl Config {
         }
         match (&self.sms_url, &self.sms_template) {
             (Some(url), Some(template)) => {
-                let gateway = Gateway::new(url, template, &self.sms_content_type, self.sms_authorization.as_deref())?;
+                let gateway =
+                    Gateway::new(url, template, &self.sms_content_type, self.sms_authorization.as_deref())?;
                 providers.live_sms = Some(Arc::new(gateway));
             }
             (Some(_), None) => return Err("COFFER_SMS_TEMPLATE: must be set with COFFER_SMS_URL".to_owned()),
@@ -594,7 +639,8 @@ pub fn open_to_others(found: &fs::Metadata) -> bool {
     }
 }
 
-/// Whether a browser could name this as the origin of a page: a scheme, a host, perhaps a port, and nothing more.
+/// Whether a browser could name this as the origin of a page: a scheme, a host, perhaps a port, and nothing
+/// more.
 fn is_origin(text: &str) -> bool {
     let Some((scheme, site)) = text.split_once("://") else { return false };
     let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '/' | '?' | '#' | '@' | '*' | '\\');
@@ -602,7 +648,10 @@ fn is_origin(text: &str) -> bool {
 }
 
 fn key_in(text: &str) -> Option<Secret<[u8; 32]>> {
-    let digits: Vec<u8> = text.chars().map(|digit| digit.to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect::<Option<_>>()?;
+    let digits: Vec<u8> = text
+        .chars()
+        .map(|digit| digit.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
+        .collect::<Option<_>>()?;
     let bytes: Vec<u8> = digits.as_chunks::<2>().0.iter().map(|[high, low]| high << 4 | low).collect();
     (digits.len() == 64).then(|| bytes.try_into().ok().map(Secret::new)).flatten()
 }

@@ -10,7 +10,9 @@ mod people;
 mod sandbox;
 mod trading;
 
-pub use core::answer::{Wire, code, name_faults, never_ran, render, render_or_refuse, retry_after, set_retry_after};
+pub use core::answer::{
+    Wire, code, name_faults, never_ran, render, render_or_refuse, retry_after, set_retry_after,
+};
 pub use core::engine::{Engine, PERSISTED_QUERY_NOT_FOUND, PERSISTED_QUERY_NOT_SUPPORTED, Plan, Raw};
 pub use core::guard::{Limits, Operation, Refused};
 pub use core::levels::Levels;
@@ -63,8 +65,16 @@ pub struct Mutation(
 pub struct Subscription(core::events::EventSubscription);
 
 /// Mutations by which somebody could guess: a document holds one of them at most.
-pub const ONCE_ONLY: [&str; 8] =
-    ["userSignUp", "userSignIn", "passwordChange", "passwordRecover", "passwordReset", "passcodeSend", "passcodeVerify", "totpVerify"];
+pub const ONCE_ONLY: [&str; 8] = [
+    "userSignUp",
+    "userSignIn",
+    "passwordChange",
+    "passwordRecover",
+    "passwordReset",
+    "passcodeSend",
+    "passcodeVerify",
+    "totpVerify",
+];
 
 /// Mutations that need no credential, so that a bad one does not stop them.
 pub const OPEN: [&str; 5] = ["userSignUp", "userSignIn", "tokenRefresh", "passwordRecover", "passwordReset"];
@@ -86,8 +96,21 @@ pub fn sdl(schema: &Schema) -> String {
 }
 
 /// Puts into a request what its resolvers look for.
-pub fn equip(app: &App, most: Most, base_url: BaseUrl, actor: &Actor, request: Request, operation: &Operation, levels: Levels) -> Request {
+pub fn equip(
+    app: &App,
+    most: Most,
+    base_url: BaseUrl,
+    actor: &Actor,
+    request: Request,
+    operation: &Operation,
+    levels: Levels,
+) -> Request {
     let pool = app.db.read.clone();
     let reader = if operation.needs_snapshot { Reader::snapshot(pool) } else { Reader::latest(pool) };
-    request.data(Loaders::new(app, actor, reader, levels)).data(app.clone()).data(actor.clone()).data(most).data(base_url)
+    request
+        .data(Loaders::new(app, actor, reader, levels))
+        .data(app.clone())
+        .data(actor.clone())
+        .data(most)
+        .data(base_url)
 }

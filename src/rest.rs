@@ -1,4 +1,5 @@
-//! The REST API: bodies and routes of the two documented APIs, area by area. Each has its own shape of errors.
+//! The REST API: bodies and routes of the two documented APIs, area by area. Each has its own shape of
+//! errors.
 
 mod brokerage;
 pub mod core;
@@ -34,7 +35,11 @@ pub async fn wrong_method(uri: Uri) -> Response {
 
 /// A fault in the shape that the path's API documents.
 pub fn faulty(path: &str, error: impl Into<Fault>) -> Response {
-    if is_wellness(path) { WellnessError::from(error).into_response() } else { Problem::from(error).into_response() }
+    if is_wellness(path) {
+        WellnessError::from(error).into_response()
+    } else {
+        Problem::from(error).into_response()
+    }
 }
 
 /// A request that came in the clear to a server that wants none such.
@@ -45,7 +50,12 @@ pub fn in_the_clear(path: &str, message: &str) -> Response {
     problem(StatusCode::FORBIDDEN, "invalid_request", message)
 }
 
-/// A request whose form is refused before its content is looked at, in the shape that the path's API documents.
+/// A request whose form is refused before its content is looked at, in the shape that the path's API
+/// documents.
 pub fn refused_by_form(path: &str, status: StatusCode, message: &str) -> Response {
-    if is_wellness(path) { wellness::refused_by_form(status, message) } else { problem(status, "invalid_request", message) }
+    if is_wellness(path) {
+        wellness::refused_by_form(status, message)
+    } else {
+        problem(status, "invalid_request", message)
+    }
 }

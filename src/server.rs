@@ -103,9 +103,16 @@ pub fn router(app: App, settings: HttpSettings, stopping: watch::Receiver<bool>)
     let body_limits = settings.body;
     let schema = crate::graphql::schema(settings.introspection);
     let (once_only, open) = (crate::graphql::ONCE_ONLY.to_vec(), crate::graphql::OPEN.to_vec());
-    let limits = Limits { page_most: settings.page_most, introspection: settings.introspection, once_only, open, ..settings.limits };
+    let limits = Limits {
+        page_most: settings.page_most,
+        introspection: settings.introspection,
+        once_only,
+        open,
+        ..settings.limits
+    };
     let sdl = crate::graphql::sdl(&schema);
-    let engine = Engine::new(schema, &sdl, limits).map_err(|cause| Error::broken(format!("the schema cannot be read back: {cause}")))?;
+    let engine = Engine::new(schema, &sdl, limits)
+        .map_err(|cause| Error::broken(format!("the schema cannot be read back: {cause}")))?;
     let house = House {
         app: app.clone(),
         engine,
@@ -128,7 +135,8 @@ pub fn router(app: App, settings: HttpSettings, stopping: watch::Receiver<bool>)
         .with_state(app)
         .method_not_allowed_fallback(rest::wrong_method);
     let rest = for_pages_of(&house.origins, rest);
-    let graphql = graphql_http::routes(house.engine.limits()).layer(middleware::from_fn_with_state(house.clone(), rate_limit::at_graphql));
+    let graphql = graphql_http::routes(house.engine.limits())
+        .layer(middleware::from_fn_with_state(house.clone(), rate_limit::at_graphql));
     let own = Router::new()
         .route("/livez", get(|| async { "ok" }))
         .route("/readyz", get(ready))
@@ -144,17 +152,19 @@ pub fn router(app: App, settings: HttpSettings, stopping: watch::Receiver<bool>)
     Ok(all.layer(middleware::from_fn(named_request)))
 }
 
-/// Lets pages of the listed origins ask and read the answers; browsers keep every other origin's pages out. There are no
-/// cookies to go with it: whoever asks must hold a credential.
+/// Lets pages of the listed origins ask and read the answers; browsers keep every other origin's pages out.
+/// There are no cookies to go with it: whoever asks must hold a credential.
 fn for_pages_of<S: Clone + Send + Sync + 'static>(origins: &[String], router: Router<S>) -> Router<S> {
-    let origins: Vec<HeaderValue> = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect();
+    let origins: Vec<HeaderValue> =
+        origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect();
     if origins.is_empty() {
         return router;
     }
     let rules = CorsLayer::new()
         .allow_origin(origins)
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
-        // Clients add headers of their own, such as apollographql-client-name; which ones does not matter to an origin that is listed.
+        // Clients add headers of their own, such as apollographql-client-name; which ones does not matter to
+        // an origin that is listed.
         .allow_headers(AllowHeaders::mirror_request())
         .expose_headers(rate_limit::TOLD)
         .max_age(Duration::from_secs(3600));
@@ -180,7 +190,11 @@ impl House {
     }
 
     /// Who presents this credential.
-    async fn authenticate(&self, credential: Option<String>, address: Option<IpAddr>) -> Result<Actor, Denied> {
+    async fn authenticate(
+        &self,
+        credential: Option<String>,
+        address: Option<IpAddr>,
+    ) -> Result<Actor, Denied> {
         caller(&self.app, credential, self.app.ids.next(Kind::Request), address).await.map_err(Denied::from)
     }
 
@@ -202,7 +216,11 @@ struct Denied {
 impl From<Error> for Denied {
     fn from(error: Error) -> Self {
         let fault = Fault::from(error);
-        Self { code: fault.code(), message: fault.text(|path| path.join(".")), retry_after: fault.hints().retry_after }
+        Self {
+            code: fault.code(),
+            message: fault.text(|path| path.join(".")),
+            retry_after: fault.hints().retry_after,
+        }
     }
 }
 
@@ -211,7 +229,8 @@ async fn ready(State(house): State<House>) -> Response {
     let keys = house.app.keys_known.load(Ordering::Relaxed);
     if *house.stopping.borrow() || !database || !keys {
         let soon = [(header::RETRY_AFTER, HeaderValue::from_static("1"))];
-        return (StatusCode::SERVICE_UNAVAILABLE, soon, Json(json!({ "status": "unavailable" }))).into_response();
+        return (StatusCode::SERVICE_UNAVAILABLE, soon, Json(json!({ "status": "unavailable" })))
+            .into_response();
     }
     Json(json!({ "status": "ready" })).into_response()
 }
@@ -221,7 +240,8 @@ const HEALTH_PATHS: [&str; 2] = ["/livez", "/readyz"];
 const REFUSED_IN_THE_CLEAR: &str = "HTTPS is required.";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Gives every request an id of ours, in its log lines and in its answer, and the headers every answer carries.
+/// Gives every request an id of ours, in its log lines and in its answer, and the headers every answer
+/// carries.
 async fn named_request(mut request: Request, next: Next) -> Response {
     let id = domain::kernel::ids::Ids.next(Kind::Request).to_string();
     let value = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("unknown"));
@@ -229,7 +249,8 @@ async fn named_request(mut request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     // What a client puts in the place of an id may be a secret of hers.
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
-    let span = tracing::error_span!("request", id, method = %request.method(), route, partner = tracing::field::Empty);
+    let span = tracing::error_span!("request", id, method = %request.method(), route,
+        partner = tracing::field::Empty);
     let began = Instant::now();
     let answered = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await;
     let mut response = answered.unwrap_or_else(|_| rest::faulty(&path, Error::broken("a handler panicked")));
@@ -246,13 +267,20 @@ async fn named_request(mut request: Request, next: Next) -> Response {
 }
 
 fn request_id(headers: &HeaderMap) -> Uuid {
-    headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).and_then(|text| Uuid::try_parse(text).ok()).unwrap_or_default()
+    headers
+        .get(REQUEST_ID)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| Uuid::try_parse(text).ok())
+        .unwrap_or_default()
 }
 
-/// The credentials of a request: of the `Authorization` header, and of the documented header `Bearer`. None for one that is not text.
+/// The credentials of a request: of the `Authorization` header, and of the documented header `Bearer`. None
+/// for one that is not text.
 fn credentials(headers: &HeaderMap) -> impl Iterator<Item = Option<String>> {
-    let authorization = headers.get_all(header::AUTHORIZATION).iter().map(|value| value.to_str().ok().map(credential));
-    let bearer = headers.get_all("bearer").iter().map(|value| value.to_str().ok().map(|key| key.trim().to_owned()));
+    let authorization =
+        headers.get_all(header::AUTHORIZATION).iter().map(|value| value.to_str().ok().map(credential));
+    let bearer =
+        headers.get_all("bearer").iter().map(|value| value.to_str().ok().map(|key| key.trim().to_owned()));
     authorization.chain(bearer)
 }
 
@@ -263,7 +291,11 @@ fn credential(text: &str) -> String {
     match scheme.to_ascii_lowercase().as_str() {
         "bearer" => rest.trim().to_owned(),
         "basic" => {
-            let decoded = STANDARD.decode(rest.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
+            let decoded = STANDARD
+                .decode(rest.trim())
+                .ok()
+                .and_then(|bytes| String::from_utf8(bytes).ok())
+                .unwrap_or_default();
             decoded.split_once(':').map_or(decoded.as_str(), |(name, _)| name).to_owned()
         }
         _ => text.to_owned(),
@@ -273,7 +305,12 @@ fn credential(text: &str) -> String {
 /// How long it may take to find out who is calling.
 const AUTHENTICATION_TIMEOUT: Duration = Duration::from_secs(5);
 
-async fn caller(app: &App, credential: Option<String>, request_id: Uuid, address: Option<IpAddr>) -> domain::Result<Actor> {
+async fn caller(
+    app: &App,
+    credential: Option<String>,
+    request_id: Uuid,
+    address: Option<IpAddr>,
+) -> domain::Result<Actor> {
     let who = async {
         match credential {
             None => Ok(Who::Nobody),
@@ -281,7 +318,9 @@ async fn caller(app: &App, credential: Option<String>, request_id: Uuid, address
             Some(key) => keys::authenticate(app, &key).await,
         }
     };
-    let who = tokio::time::timeout(AUTHENTICATION_TIMEOUT, who).await.unwrap_or_else(|_| Err(Error::database_timed_out()))?;
+    let who = tokio::time::timeout(AUTHENTICATION_TIMEOUT, who)
+        .await
+        .unwrap_or_else(|_| Err(Error::database_timed_out()))?;
     if let Some(partner) = who.partner_id() {
         tracing::Span::current().record("partner", tracing::field::display(partner));
     }

@@ -3,7 +3,8 @@
 use domain::{Code, Error, Refusal, kernel::command::Answer};
 use std::{fmt, sync::Arc};
 
-/// An error on its way out. It cannot be printed, so a bare `?` on a database error in a door does not compile.
+/// An error on its way out. It cannot be printed, so a bare `?` on a database error in a door does not
+/// compile.
 #[derive(Clone)]
 pub struct Fault(Arc<Error>);
 
@@ -30,7 +31,9 @@ pub type Result<T, E = Fault> = std::result::Result<T, E>;
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         match &error {
-            Error::Database(_) | Error::Broken(_) => tracing::error!(cause = %error.cause(), "a request failed"),
+            Error::Database(_) | Error::Broken(_) => {
+                tracing::error!(cause = %error.cause(), "a request failed")
+            }
             Error::Busy | Error::Unavailable(_) | Error::DatabaseUnavailable(_) => {
                 tracing::warn!(cause = %error.cause(), "a request could not be served");
             }

@@ -32,12 +32,14 @@ impl Dice {
 }
 
 const COMMON: [&str; 24] = [
-    "Mohammed", "Muhammad", "Ahmad", "Ali", "Abdul", "Rahman", "Hassan", "Hussein", "Omar", "Khalid", "Ibrahim", "Yusuf", "Maria", "Jose",
-    "Juan", "Luis", "Carlos", "Garcia", "Lopez", "Martinez", "Ivan", "Sergei", "Petrov", "Kim",
+    "Mohammed", "Muhammad", "Ahmad", "Ali", "Abdul", "Rahman", "Hassan", "Hussein", "Omar", "Khalid",
+    "Ibrahim", "Yusuf", "Maria", "Jose", "Juan", "Luis", "Carlos", "Garcia", "Lopez", "Martinez", "Ivan",
+    "Sergei", "Petrov", "Kim",
 ];
 const SYLLABLES: [&str; 40] = [
-    "ba", "be", "cha", "da", "di", "fa", "ga", "gho", "ha", "hi", "ja", "ka", "khe", "la", "li", "ma", "mi", "mo", "na", "ne", "no", "pa",
-    "po", "qa", "ra", "ri", "ro", "sa", "she", "so", "ta", "ti", "to", "va", "vi", "wa", "ya", "yu", "za", "zi",
+    "ba", "be", "cha", "da", "di", "fa", "ga", "gho", "ha", "hi", "ja", "ka", "khe", "la", "li", "ma", "mi",
+    "mo", "na", "ne", "no", "pa", "po", "qa", "ra", "ri", "ro", "sa", "she", "so", "ta", "ti", "to", "va",
+    "vi", "wa", "ya", "yu", "za", "zi",
 ];
 const ENDINGS: [&str; 10] = ["n", "d", "r", "ov", "ez", "man", "i", "ullah", "vic", "s"];
 
@@ -47,10 +49,20 @@ static LISTED: LazyLock<Vec<ListedName>> = LazyLock::new(|| {
     (0..20_000)
         .map(|entry| {
             let parts: Vec<String> = (0..2 + dice.roll(3)).map(|_| dice.part()).collect();
-            let (last, first) = parts.split_first().map(|(last, first)| (last.to_uppercase(), first.join(" "))).unwrap_or_default();
+            let (last, first) = parts
+                .split_first()
+                .map(|(last, first)| (last.to_uppercase(), first.join(" ")))
+                .unwrap_or_default();
             let year = 1940 + dice.roll(60);
-            let births = vec![Birth::parse(&format!("{year}-{:02}-{:02}", 1 + dice.roll(12), 1 + dice.roll(28)))];
-            ListedName { entry, name: format!("{last}, {first}"), alias: false, births, programs: "SDGT".to_owned() }
+            let births =
+                vec![Birth::parse(&format!("{year}-{:02}-{:02}", 1 + dice.roll(12), 1 + dice.roll(28)))];
+            ListedName {
+                entry,
+                name: format!("{last}, {first}"),
+                alias: false,
+                births,
+                programs: "SDGT".to_owned(),
+            }
         })
         .collect()
 });
@@ -79,7 +91,8 @@ fn no_match(bencher: Bencher) {
 #[divan::bench]
 fn near_match(bencher: Bencher) {
     let listed = LISTED.iter().find(|listed| listed.name.split(' ').count() == 2 && listed.name.len() > 16);
-    let (name, born) = listed.map(|listed| (listed.name.replacen('A', "E", 1), listed.births.clone())).unwrap_or_default();
+    let (name, born) =
+        listed.map(|listed| (listed.name.replacen('A', "E", 1), listed.births.clone())).unwrap_or_default();
     let born = born.first().and_then(|birth| birth.to_string().parse::<NaiveDate>().ok()).unwrap_or_default();
     assert!(!INDEX.resembling(&name, born).is_empty(), "{name}");
     bencher.bench(|| INDEX.resembling(black_box(&name), black_box(born)));

@@ -1,4 +1,5 @@
-//! Who may call: partners, API keys, logins, sessions, tokens, passwords, second factors, recovery, invitations.
+//! Who may call: partners, API keys, logins, sessions, tokens, passwords, second factors, recovery,
+//! invitations.
 
 pub mod invitations;
 pub mod keys;

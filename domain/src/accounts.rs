@@ -37,16 +37,25 @@ pub use updating::{UpdateAccount, update};
 pub use with_owners::{AccountWithOwners, get_audited, list_audited};
 
 /// The account with this id among the partner's; scope `read`.
-pub async fn find(connection: &impl ConnectionTrait, actor: &Actor, id: Uuid) -> Result<Option<account::Model>> {
+pub async fn find(
+    connection: &impl ConnectionTrait,
+    actor: &Actor,
+    id: Uuid,
+) -> Result<Option<account::Model>> {
     within(connection, actor.access_scope(Scope::Read)?, id).await
 }
 
 /// The account with this id within reach.
-pub async fn within(connection: &impl ConnectionTrait, access_scope: AccessScope, id: Uuid) -> Result<Option<account::Model>> {
+pub async fn within(
+    connection: &impl ConnectionTrait,
+    access_scope: AccessScope,
+    id: Uuid,
+) -> Result<Option<account::Model>> {
     Ok(account::Entity::find_by_id(id).filter(of(access_scope)).one(connection).await?)
 }
 
-/// Which accounts are within reach: of a person who has signed in, those that she owns, alone or with another.
+/// Which accounts are within reach: of a person who has signed in, those that she owns, alone or with
+/// another.
 fn of(access_scope: AccessScope) -> Condition {
     let condition = all![account::Column::PartnerId.eq(access_scope.partner_id)];
     match access_scope.user_id {
@@ -61,8 +70,13 @@ fn owned_by(user_id: Uuid) -> Condition {
 }
 
 fn owned(user_id: Uuid) -> SelectStatement {
-    let by =
-        |owner: account::Column| account::Entity::find().select_only().column(account::Column::Id).filter(owner.eq(user_id)).into_query();
+    let by = |owner: account::Column| {
+        account::Entity::find()
+            .select_only()
+            .column(account::Column::Id)
+            .filter(owner.eq(user_id))
+            .into_query()
+    };
     by(account::Column::UserId).union(UnionType::All, by(account::Column::JointMemberId)).to_owned()
 }
 
@@ -72,7 +86,11 @@ pub fn owners(account: &account::Model) -> impl Iterator<Item = Uuid> + use<> {
 }
 
 /// The partner's accounts, newest first; scope `read`.
-pub async fn list(connection: &impl ConnectionTrait, actor: &Actor, page: &Page) -> Result<Slice<account::Model>> {
+pub async fn list(
+    connection: &impl ConnectionTrait,
+    actor: &Actor,
+    page: &Page,
+) -> Result<Slice<account::Model>> {
     let select = account::Entity::find().filter(of(actor.access_scope(Scope::Read)?));
     page.of(connection, select, account::Column::Id).await
 }
@@ -125,16 +143,26 @@ pub type Known = HashMap<Uuid, bool>;
 /// Of how many accounts one listener remembers whose they are.
 const MOST_KNOWN: usize = 10_000;
 
-/// The account named by `accountId`, if it may be funded and may trade, all its owners being approved; refused otherwise.
+/// The account named by `accountId`, if it may be funded and may trade, all its owners being approved;
+/// refused otherwise.
 ///
 /// It stays so until the transaction ends: nobody freezes or closes it meanwhile.
-pub async fn usable(connection: &impl ConnectionTrait, access_scope: AccessScope, id: Uuid) -> Result<account::Model> {
+pub async fn usable(
+    connection: &impl ConnectionTrait,
+    access_scope: AccessScope,
+    id: Uuid,
+) -> Result<account::Model> {
     let account = held(connection, access_scope, id, LockType::KeyShare).await?;
     for owner in owners(&account) {
         users::approved(connection, AccessScope::all_of(access_scope.partner_id), owner, "accountId").await?;
     }
     if account.ownership == Ownership::Joint && account.joint_member_id.is_none() {
-        return Err(Refusal::new(Code::KycNotApproved, "accountId", "The joint member of the account has not been named.").into());
+        return Err(Refusal::new(
+            Code::KycNotApproved,
+            "accountId",
+            "The joint member of the account has not been named.",
+        )
+        .into());
     }
     require_active(&account)?;
     Ok(account)
@@ -147,22 +175,31 @@ fn require_active(account: &account::Model) -> Result<()> {
     Err(Refusal::new(Code::AccountNotActive, "accountId", "The account is not active.").into())
 }
 
-/// The account named by `accountId`, locked by this transaction. Whoever uses it takes the weakest lock, which rows that refer to
-/// it take anyway; whoever ends its use takes `Update`, which waits for those.
-async fn held(connection: &impl ConnectionTrait, access_scope: AccessScope, id: Uuid, lock: LockType) -> Result<account::Model> {
+/// The account named by `accountId`, locked by this transaction. Whoever uses it takes the weakest lock,
+/// which rows that refer to it take anyway; whoever ends its use takes `Update`, which waits for those.
+async fn held(
+    connection: &impl ConnectionTrait,
+    access_scope: AccessScope,
+    id: Uuid,
+    lock: LockType,
+) -> Result<account::Model> {
     let select = account::Entity::find_by_id(id).filter(of(access_scope)).lock(lock);
     select.one(connection).await?.ok_or_else(|| Refusal::not_found("accountId").into())
 }
 
-/// The caller's only tradable account, for callers who name none (documented: orders name no account); refused as missing when there
-/// is none or more than one. Tradable is what [`usable`] admits: active, and every owner approved.
+/// The caller's only tradable account, for callers who name none (documented: orders name no account);
+/// refused as missing when there is none or more than one. Tradable is what [`usable`] admits: active, and
+/// every owner approved.
 pub async fn only_one(connection: &impl ConnectionTrait, access_scope: AccessScope) -> Result<Uuid> {
     let approved = users::approved_ids(access_scope.partner_id);
     let select = account::Entity::find()
         .filter(of(access_scope))
         .filter(account::Column::Status.eq(Status::Active))
         .filter(account::Column::UserId.in_subquery(approved.clone()))
-        .filter(any![account::Column::Ownership.eq(Ownership::Individual), account::Column::JointMemberId.in_subquery(approved)]);
+        .filter(any![
+            account::Column::Ownership.eq(Ownership::Individual),
+            account::Column::JointMemberId.in_subquery(approved)
+        ]);
     let found = select.limit(2).all(connection).await?;
     match found.as_slice() {
         [only] => Ok(only.id),

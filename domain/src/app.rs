@@ -1,4 +1,5 @@
-//! Puts an `App` together: the kernel, the providers and settings of the features, and the handlers of their timers.
+//! Puts an `App` together: the kernel, the providers and settings of the features, and the handlers of their
+//! timers.
 
 use crate::{
     Error, Result,
@@ -35,7 +36,12 @@ pub struct Setup {
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { providers: Providers::default(), settings: Settings::default(), requests_per_hour: REQUESTS.most, throttle: true }
+        Self {
+            providers: Providers::default(),
+            settings: Settings::default(),
+            requests_per_hour: REQUESTS.most,
+            throttle: true,
+        }
     }
 }
 
@@ -51,7 +57,11 @@ pub fn start(db: Db, vault: Vault, setup: Setup) -> App {
 /// What carries out each kind of timer.
 const DUE_HANDLERS: DueHandlers = DueHandlers { by_partner_clock, by_system_clock };
 
-fn by_partner_clock<'a>(ctx: &'a CommandContext<'a>, kind: TimerKind, subject_id: Uuid) -> BoxFuture<'a, Result<()>> {
+fn by_partner_clock<'a>(
+    ctx: &'a CommandContext<'a>,
+    kind: TimerKind,
+    subject_id: Uuid,
+) -> BoxFuture<'a, Result<()>> {
     Box::pin(async move {
         match kind {
             TimerKind::OrderRoute => orders::route(ctx, subject_id).await,
@@ -67,7 +77,10 @@ fn by_system_clock<'a>(app: &'a App, held: &'a timer::Model) -> BoxFuture<'a, Re
     Box::pin(async move {
         match held.kind {
             TimerKind::MessageSend => messages::send(app, held).await,
-            TimerKind::OrderRoute | TimerKind::DepositSettle | TimerKind::TradeSettle | TimerKind::KycQuestionsExpire => {
+            TimerKind::OrderRoute
+            | TimerKind::DepositSettle
+            | TimerKind::TradeSettle
+            | TimerKind::KycQuestionsExpire => {
                 Err(Error::broken("a timer of a partner's clock is due by the system's"))
             }
         }

@@ -1,4 +1,5 @@
-//! What every operation needs: context, actor, error codes, ids, clock, database, events, timers, ledger, audit log, secrets, limits.
+//! What every operation needs: context, actor, error codes, ids, clock, database, events, timers, ledger,
+//! audit log, secrets, limits.
 
 pub mod actor;
 pub mod app;

@@ -22,8 +22,9 @@ pub use kernel::{
     error::{Checks, Code, Error, Refusal, Result, both},
 };
 
-/// The areas, in the order in which they may use each other: each those before it. `kernel` has what every operation needs, `providers`
-/// the outside world, `settings` what operators set; `app` puts everything together.
+/// The areas, in the order in which they may use each other: each those before it. `kernel` has what every
+/// operation needs, `providers` the outside world, `settings` what operators set; `app` puts everything
+/// together.
 pub const AREAS: [&str; 14] = [
     "kernel",
     "providers",

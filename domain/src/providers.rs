@@ -26,7 +26,8 @@ pub struct Providers {
     pub sandbox_market: Arc<dyn market::Market>,
     /// Where a live partner's orders go; none until one is configured.
     pub live_market: Option<Arc<dyn market::Market>>,
-    /// Who carries a live partner's mail; none until a server is configured. A sandbox's mail stays in the house.
+    /// Who carries a live partner's mail; none until a server is configured. A sandbox's mail stays in the
+    /// house.
     pub live_mail: Option<Arc<dyn mail::MailProvider>>,
     /// Who carries a live partner's text messages; none until a gateway is configured.
     pub live_sms: Option<Arc<dyn sms::SmsProvider>>,

@@ -1,4 +1,5 @@
-//! The sandbox's controls: a clock that can be frozen and moved, prices set by hand, hours that suit a newcomer.
+//! The sandbox's controls: a clock that can be frozen and moved, prices set by hand, hours that suit a
+//! newcomer.
 
 pub mod demo;
 
@@ -99,16 +100,20 @@ const LAST_YEAR: i32 = 9998;
 /// The farthest one step goes.
 const MAX_CLOCK_LEAP: Duration = Duration::days(3660);
 
-/// Moves the partner's clock forward, everything due on the way happening at its own time before this returns; scope
-/// `operate`, sandbox only. Never backwards, at most ten years at once.
+/// Moves the partner's clock forward, everything due on the way happening at its own time before this
+/// returns; scope `operate`, sandbox only. Never backwards, at most ten years at once.
 pub async fn advance_clock(app: &App, actor: &Actor, advance: Advance) -> Result<partner::Model> {
     let caller = actor.partner(Scope::Operate)?;
     sandbox_only(caller.mode)?;
     let now = clock::now_of(&clock::partner(&app.db.read, caller.partner_id).await?);
     let to = match advance {
-        Advance::To(to) if to < now => return Err(Refusal::invalid("to", "lies in the past of this clock").into()),
+        Advance::To(to) if to < now => {
+            return Err(Refusal::invalid("to", "lies in the past of this clock").into());
+        }
         Advance::To(to) => to,
-        Advance::BySeconds(seconds) if seconds <= 0 => return Err(Refusal::invalid("seconds", "must be above zero").into()),
+        Advance::BySeconds(seconds) if seconds <= 0 => {
+            return Err(Refusal::invalid("seconds", "must be above zero").into());
+        }
         Advance::BySeconds(seconds) => Duration::try_seconds(seconds)
             .and_then(|span| now.checked_add_signed(span))
             .ok_or_else(|| Refusal::invalid("seconds", "is too far"))?,
@@ -150,8 +155,8 @@ pub struct SetQuote {
     pub prices: Option<(Price, Price)>,
 }
 
-/// Sets bid and ask of one instrument for this partner, until set anew or cleared; scope `operate`, sandbox only.
-/// Both above zero, the ask at or above the bid.
+/// Sets bid and ask of one instrument for this partner, until set anew or cleared; scope `operate`, sandbox
+/// only. Both above zero, the ask at or above the bid.
 ///
 /// What was due before the change trades at the price before it.
 pub async fn set_quote(app: &App, actor: &Actor, set: SetQuote) -> Result<instrument::Model> {
@@ -176,21 +181,35 @@ impl Command for SetQuote {
         let mut checks = Checks::default();
         for (field, price) in [("quote.bid.amount", bid), ("quote.ask.amount", ask)] {
             if !price.is_positive() || price > MAX_PRICE {
-                checks.note::<()>(Err(Refusal::invalid(field, "must be above zero and at most a million").into()));
+                checks.note::<()>(Err(
+                    Refusal::invalid(field, "must be above zero and at most a million").into()
+                ));
             }
         }
         checks.done()?;
-        if ask < bid { Err(Refusal::invalid("quote.ask.amount", "must not be below the bid").into()) } else { Ok(()) }
+        if ask < bid {
+            Err(Refusal::invalid("quote.ask.amount", "must not be below the bid").into())
+        } else {
+            Ok(())
+        }
     }
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<instrument::Model> {
-        let instrument = instruments::named(ctx.tx, &self.symbol).await?.ok_or_else(|| Refusal::not_found("symbol"))?;
+        let instrument =
+            instruments::named(ctx.tx, &self.symbol).await?.ok_or_else(|| Refusal::not_found("symbol"))?;
         clock::locked(ctx.tx, ctx.partner.id).await?;
         let facts = match self.prices {
             Some((bid, ask)) => {
-                let row = quote_override::Model { partner_id: ctx.partner.id, instrument_id: instrument.id, bid, ask, set_at: ctx.now };
+                let row = quote_override::Model {
+                    partner_id: ctx.partner.id,
+                    instrument_id: instrument.id,
+                    bid,
+                    ask,
+                    set_at: ctx.now,
+                };
                 let taken = [quote_override::Column::PartnerId, quote_override::Column::InstrumentId];
-                let changed = [quote_override::Column::Bid, quote_override::Column::Ask, quote_override::Column::SetAt];
+                let changed =
+                    [quote_override::Column::Bid, quote_override::Column::Ask, quote_override::Column::SetAt];
                 quote_override::Entity::insert(quote_override::ActiveModel::from(row).reset_all())
                     .on_conflict(OnConflict::columns(taken).update_columns(changed).to_owned())
                     .exec_without_returning(ctx.tx)

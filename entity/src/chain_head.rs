@@ -1,4 +1,5 @@
-//! `chain_head`: how many rows of a partner's chain are sealed, and the hash of the last, signed with a key that is not in the database.
+//! `chain_head`: how many rows of a partner's chain are sealed, and the hash of the last, signed with a key
+//! that is not in the database.
 
 use sea_orm::entity::prelude::*;
 

@@ -25,7 +25,8 @@ impl fmt::Display for FixedError {
 
 impl std::error::Error for FixedError {}
 
-/// Reads plain decimal notation into units of `10^-scale`. Trailing zeros beyond the scale are no finer amount.
+/// Reads plain decimal notation into units of `10^-scale`. Trailing zeros beyond the scale are no finer
+/// amount.
 fn parse(text: &str, scale: usize) -> Result<i64, FixedError> {
     let (negative, digits) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -55,7 +56,8 @@ const MAX_LENGTH: usize = 64;
 /// The plain decimal notation of a JSON number, exponent included: `1.0E-4` is `0.0001`.
 ///
 /// # Errors
-/// [`FixedError::Malformed`] for what is no JSON number; the other reasons where no amount can be so fine or so large.
+/// [`FixedError::Malformed`] for what is no JSON number; the other reasons where no amount can be so fine or
+/// so large.
 fn plain(number: &str) -> Result<String, FixedError> {
     let (sign, unsigned) = number.strip_prefix('-').map_or(("", number), |rest| ("-", rest));
     let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
@@ -141,7 +143,8 @@ macro_rules! fixed_point {
         }
 
         impl serde::Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> { serializer.collect_str(self) }
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok,
+            S::Error> { serializer.collect_str(self) }
         }
 
         impl<'de> serde::Deserialize<'de> for $name {
@@ -178,15 +181,18 @@ impl Money {
         i64::try_from(divide(exact, 10_000_000_000)).ok().map(Self)
     }
 
-    /// What `quantity` shares cost at most if the price rises by `percent` hundredths: multiplied first and rounded up to the cent
-    /// once; `None` past 64 bits.
+    /// What `quantity` shares cost at most if the price rises by `percent` hundredths: multiplied first and
+    /// rounded up to the cent once; `None` past 64 bits.
     pub fn hold(quantity: Quantity, price: Price, percent: i64) -> Option<Self> {
-        let exact = i128::from(quantity.units()).checked_mul(i128::from(price.units()))?.checked_mul(i128::from(100 + percent))?;
+        let exact = i128::from(quantity.units())
+            .checked_mul(i128::from(price.units()))?
+            .checked_mul(i128::from(100 + percent))?;
         let whole = 100 * 10_000_000_000;
         i64::try_from(exact.div_euclid(whole) + i128::from(exact.rem_euclid(whole) > 0)).ok().map(Self)
     }
 
-    /// This amount times `part / whole`, rounded half up to the cent; `None` when `whole` is zero or the result past 64 bits.
+    /// This amount times `part / whole`, rounded half up to the cent; `None` when `whole` is zero or the
+    /// result past 64 bits.
     pub fn share(self, part: i64, whole: i64) -> Option<Self> {
         if whole == 0 {
             return None;
@@ -274,13 +280,19 @@ mod tests {
             ("\"1\"", Err(FixedError::Malformed)),
             ("1e", Err(FixedError::Malformed)),
         ] {
-            assert_eq!(Quantity::from_json_number(number).map(|read| read.to_string()), read.map(str::to_owned), "{number}");
+            assert_eq!(
+                Quantity::from_json_number(number).map(|read| read.to_string()),
+                read.map(str::to_owned),
+                "{number}"
+            );
         }
     }
 
     #[test]
     fn holds_are_multiplied_first_and_rounded_up_once() {
-        let hold = |quantity: &str, price: &str| Money::hold(quantity.parse().unwrap(), price.parse().unwrap(), 3).unwrap().to_string();
+        let hold = |quantity: &str, price: &str| {
+            Money::hold(quantity.parse().unwrap(), price.parse().unwrap(), 3).unwrap().to_string()
+        };
         assert_eq!(hold("1", "250.10"), "257.61");
         assert_eq!(hold("1", "100"), "103.00");
         // The raised price, rounded first, would be 0.0001 and the hold 1.00.
@@ -291,7 +303,9 @@ mod tests {
 
     #[test]
     fn costs_round_half_up() {
-        let cost = |quantity: &str, price: &str| Money::cost(quantity.parse().unwrap(), price.parse().unwrap()).unwrap().to_string();
+        let cost = |quantity: &str, price: &str| {
+            Money::cost(quantity.parse().unwrap(), price.parse().unwrap()).unwrap().to_string()
+        };
         assert_eq!(cost("0.2", "250.10"), "50.02");
         assert_eq!(cost("0.0001", "50"), "0.01");
         assert_eq!(cost("0.0001", "49.99"), "0.00");

@@ -1,4 +1,5 @@
-//! `kyc_document`: what a person sent to prove who she is. The file lies in the document store, encrypted under a key of its own.
+//! `kyc_document`: what a person sent to prove who she is. The file lies in the document store, encrypted
+//! under a key of its own.
 
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};

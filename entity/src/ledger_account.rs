@@ -1,4 +1,5 @@
-//! `ledger_account`: one side of every movement. Balances here are sums of `ledger_transfer` rows and are re-derived by the audit.
+//! `ledger_account`: one side of every movement. Balances here are sums of `ledger_transfer` rows and are
+//! re-derived by the audit.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,5 +1,5 @@
-//! `message`: mail and text messages. Recipient, subject and body are stored encrypted, and empty once the message is sent
-//! or given up.
+//! `message`: mail and text messages. Recipient, subject and body are stored encrypted, and empty once the
+//! message is sent or given up.
 
 use sea_orm::entity::prelude::*;
 

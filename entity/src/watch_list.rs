@@ -1,4 +1,5 @@
-//! `watch_list`: one import of a list of people and organisations that must not be served. The newest of each source counts.
+//! `watch_list`: one import of a list of people and organisations that must not be served. The newest of each
+//! source counts.
 
 use sea_orm::entity::prelude::*;
 

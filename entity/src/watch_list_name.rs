@@ -18,7 +18,8 @@ pub struct Model {
     pub alias: bool,
     /// Whether the entry is a person.
     pub individual: bool,
-    /// Days or years of birth, one a line: `1960-12-12`, `1960-12` or `1960`, and `?` for what cannot be read.
+    /// Days or years of birth, one a line: `1960-12-12`, `1960-12` or `1960`, and `?` for what cannot be
+    /// read.
     pub births: String,
     /// The programs it is listed under, one a line.
     pub programs: String,

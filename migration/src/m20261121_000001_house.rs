@@ -16,7 +16,11 @@ impl MigrationTrait for Migration {
             connection.execute_unprepared(REFUSE_CHANGE).await?;
         }
         connection
-            .execute_unprepared(if backend == DbBackend::Postgres { RELEASE_WITHIN_HOLD } else { RELEASE_WITHIN_HOLD_SQLITE })
+            .execute_unprepared(if backend == DbBackend::Postgres {
+                RELEASE_WITHIN_HOLD
+            } else {
+                RELEASE_WITHIN_HOLD_SQLITE
+            })
             .await?;
         for (table, unique) in APPEND_ONLY {
             for statement in append_only(backend, table, unique) {
@@ -36,29 +40,53 @@ impl MigrationTrait for Migration {
 type Keys = &'static [&'static [&'static str]];
 
 /// Tables whose rows are never changed or deleted.
-const APPEND_ONLY: [(&str, Keys); 3] =
-    [("ledger_transfer", &[&["id"], &["reverses_id"]]), ("ledger_hold", &[&["id"]]), ("ledger_release", &[&["id"]])];
+const APPEND_ONLY: [(&str, Keys); 3] = [
+    ("ledger_transfer", &[&["id"], &["reverses_id"]]),
+    ("ledger_hold", &[&["id"]]),
+    ("ledger_release", &[&["id"]]),
+];
 
 /// Tables whose rows are numbered and sealed once and otherwise never changed, with the columns that stand.
 const SEALED: [(&str, &[&str], Keys); 2] = [
     (
         "event",
-        &["id", "partner_id", "stream_id", "stream_version", "actor_id", "type", "payload", "occurred_at", "digest"],
+        &[
+            "id",
+            "partner_id",
+            "stream_id",
+            "stream_version",
+            "actor_id",
+            "type",
+            "payload",
+            "occurred_at",
+            "digest",
+        ],
         &[&["id"], &["stream_id", "stream_version"], &["partner_id", "seq"]],
     ),
     (
         "audit_log",
-        &["id", "partner_id", "principal_id", "operation", "object_id", "decision", "request_id", "recorded_at"],
+        &[
+            "id",
+            "partner_id",
+            "principal_id",
+            "operation",
+            "object_id",
+            "decision",
+            "request_id",
+            "recorded_at",
+        ],
         &[&["id"], &["partner_id", "seq"]],
     ),
 ];
 
-/// Whoever releases has changed the hold's account before, and so waits for any other release of the same hold.
+/// Whoever releases has changed the hold's account before, and so waits for any other release of the same
+/// hold.
 const RELEASE_WITHIN_HOLD: &str = "CREATE FUNCTION refuse_excess() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
     IF NEW.amount + (SELECT coalesce(sum(amount), 0) FROM ledger_release WHERE hold_id = NEW.hold_id) \
         > (SELECT amount FROM ledger_hold WHERE id = NEW.hold_id) \
     THEN RAISE EXCEPTION 'a hold gives back no more than it held'; END IF; RETURN NEW; END $$; \
-    CREATE TRIGGER ledger_release_within_hold BEFORE INSERT ON ledger_release FOR EACH ROW EXECUTE FUNCTION refuse_excess()";
+    CREATE TRIGGER ledger_release_within_hold BEFORE INSERT ON ledger_release FOR EACH ROW EXECUTE FUNCTION \
+    refuse_excess()";
 
 const RELEASE_WITHIN_HOLD_SQLITE: &str = "CREATE TRIGGER ledger_release_within_hold BEFORE INSERT ON ledger_release \
     WHEN NEW.amount + (SELECT coalesce(sum(amount), 0) FROM ledger_release WHERE hold_id = NEW.hold_id) \
@@ -68,12 +96,19 @@ const RELEASE_WITHIN_HOLD_SQLITE: &str = "CREATE TRIGGER ledger_release_within_h
 const REFUSE_CHANGE: &str = "CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS \
     $$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$";
 
-/// SQLite's `INSERT OR REPLACE` deletes without a delete trigger, so there an insert over any unique key is refused as well.
+/// SQLite's `INSERT OR REPLACE` deletes without a delete trigger, so there an insert over any unique key is
+/// refused as well.
 fn append_only(backend: DbBackend, table: &str, unique: Keys) -> Vec<String> {
     if backend == DbBackend::Postgres {
         return vec![
-            format!("CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE ON {table} FOR EACH ROW EXECUTE FUNCTION refuse_change()"),
-            format!("CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"),
+            format!(
+                "CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE ON {table} FOR EACH ROW EXECUTE \
+                    FUNCTION refuse_change()"
+            ),
+            format!(
+                "CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} FOR EACH STATEMENT EXECUTE \
+                    FUNCTION refuse_change()"
+            ),
         ];
     }
     let abort = format!("BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END");
@@ -86,17 +121,23 @@ fn append_only(backend: DbBackend, table: &str, unique: Keys) -> Vec<String> {
 
 /// Whether a row stands in the way of NEW by one of these keys.
 fn taken(unique: Keys) -> String {
-    let key = |columns: &&[&str]| columns.iter().map(|column| format!("{column} = NEW.{column}")).collect::<Vec<_>>().join(" AND ");
+    let key = |columns: &&[&str]| {
+        columns.iter().map(|column| format!("{column} = NEW.{column}")).collect::<Vec<_>>().join(" AND ")
+    };
     unique.iter().map(key).collect::<Vec<_>>().join(" OR ")
 }
 
 fn no_replace(table: &str, unique: Keys, abort: &str) -> String {
     let taken = taken(unique);
-    format!("CREATE TRIGGER {table}_no_replace BEFORE INSERT ON {table} WHEN EXISTS (SELECT 1 FROM {table} WHERE {taken}) {abort}")
+    format!(
+        "CREATE TRIGGER {table}_no_replace BEFORE INSERT ON {table} WHEN EXISTS (SELECT 1 FROM {table} \
+            WHERE {taken}) {abort}"
+    )
 }
 
 fn sealed(backend: DbBackend, table: &str, columns: &[&str], unique: Keys) -> Vec<String> {
-    let list = |row: &str| columns.iter().map(|column| format!("{row}.{column}")).collect::<Vec<_>>().join(", ");
+    let list =
+        |row: &str| columns.iter().map(|column| format!("{row}.{column}")).collect::<Vec<_>>().join(", ");
     if backend == DbBackend::Postgres {
         let (old, new) = (list("OLD"), list("NEW"));
         return vec![
@@ -104,15 +145,28 @@ fn sealed(backend: DbBackend, table: &str, columns: &[&str], unique: Keys) -> Ve
                 "CREATE TRIGGER {table}_sealed_once BEFORE UPDATE ON {table} FOR EACH ROW \
                  WHEN (OLD.seq IS NOT NULL OR ({old}) IS DISTINCT FROM ({new})) EXECUTE FUNCTION refuse_change()"
             ),
-            format!("CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table} FOR EACH ROW EXECUTE FUNCTION refuse_change()"),
-            format!("CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"),
+            format!(
+                "CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table} FOR EACH ROW EXECUTE FUNCTION \
+                    refuse_change()"
+            ),
+            format!(
+                "CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} FOR EACH STATEMENT EXECUTE \
+                    FUNCTION refuse_change()"
+            ),
         ];
     }
     let abort = format!("BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END");
-    let changed = columns.iter().map(|column| format!("OLD.{column} IS NOT NEW.{column}")).collect::<Vec<_>>().join(" OR ");
+    let changed = columns
+        .iter()
+        .map(|column| format!("OLD.{column} IS NOT NEW.{column}"))
+        .collect::<Vec<_>>()
+        .join(" OR ");
     let place = format!("EXISTS (SELECT 1 FROM {table} WHERE partner_id = NEW.partner_id AND seq = NEW.seq)");
     vec![
-        format!("CREATE TRIGGER {table}_sealed_once BEFORE UPDATE ON {table} WHEN OLD.seq IS NOT NULL OR {place} OR {changed} {abort}"),
+        format!(
+            "CREATE TRIGGER {table}_sealed_once BEFORE UPDATE ON {table} WHEN OLD.seq IS NOT NULL OR \
+                {place} OR {changed} {abort}"
+        ),
         format!("CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table} {abort}"),
         no_replace(table, unique, &abort),
     ]
@@ -132,7 +186,8 @@ CREATE TABLE partner (
     clock_frozen_at {instant},
     market_seed {long} NOT NULL,
     created_at {instant} NOT NULL,
-    CONSTRAINT live_clock_is_the_systems CHECK (mode = 'sandbox' OR (clock_offset = 0 AND clock_frozen_at IS NULL AND market_hours = 'nyse'))
+    CONSTRAINT live_clock_is_the_systems CHECK (mode = 'sandbox' OR (clock_offset = 0 AND clock_frozen_at \
+    IS NULL AND market_hours = 'nyse'))
 ) {strict};
 CREATE TABLE api_key (
     id {uuid} PRIMARY KEY,
@@ -148,7 +203,8 @@ CREATE INDEX api_key_of_partner ON api_key (partner_id, id);
 CREATE TABLE users (
     id {uuid} PRIMARY KEY,
     partner_id {uuid} NOT NULL REFERENCES partner (id),
-    status text NOT NULL CHECK (status IN ('pending', 'action_required', 'documentation_required', 'approved', 'denied', 'closed')),
+    status text NOT NULL CHECK (status IN ('pending', 'action_required', 'documentation_required', \
+    'approved', 'denied', 'closed')),
     first_name text NOT NULL,
     last_name text NOT NULL,
     email text NOT NULL,
@@ -254,7 +310,8 @@ CREATE TABLE orders (
     quantity {long} NOT NULL CHECK (quantity > 0),
     filled_quantity {long} NOT NULL,
     filled_average_price {long},
-    status text NOT NULL CHECK (status IN ('accepted', 'new', 'partially_filled', 'filled', 'canceled', 'expired', 'rejected')),
+    status text NOT NULL CHECK (status IN ('accepted', 'new', 'partially_filled', 'filled', 'canceled', \
+    'expired', 'rejected')),
     reject_code text,
     submitted_at {instant} NOT NULL,
     filled_at {instant},

@@ -1,4 +1,5 @@
-//! Knowing the customer: identity checks with their evidence, documents and screening; joint owners; bank accounts that were removed.
+//! Knowing the customer: identity checks with their evidence, documents and screening; joint owners; bank
+//! accounts that were removed.
 
 use crate::words;
 use sea_orm_migration::prelude::*;
@@ -41,7 +42,8 @@ CREATE TABLE identity_check (
     superseded_at {instant}
 ) {strict};
 INSERT INTO identity_check (id, partner_id, user_id, token, score, outcome, tags, decided_at, created_at, parts)
-    SELECT id, partner_id, user_id, token, score, CASE outcome WHEN 'questions_required' THEN 'manual_review' ELSE outcome END, tags,
+    SELECT id, partner_id, user_id, token, score, CASE outcome WHEN 'questions_required' THEN \
+    'manual_review' ELSE outcome END, tags,
         decided_at, decided_at, '[]' FROM kyc;
 UPDATE users SET status = 'documentation_required' WHERE status = 'action_required';
 DROP TABLE kyc;

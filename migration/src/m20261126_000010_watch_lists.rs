@@ -17,10 +17,12 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// Hits and exceptions from before belong to the one list there was, whatever it was called when they were found.
+/// Hits and exceptions from before belong to the one list there was, whatever it was called when they were
+/// found.
 const TABLES: &str = "
 ALTER TABLE watch_list ADD COLUMN replaced_at {instant};
-UPDATE watch_list SET replaced_at = (SELECT newest.imported_at FROM watch_list AS newest ORDER BY newest.id DESC LIMIT 1)
+UPDATE watch_list SET replaced_at = (SELECT newest.imported_at FROM watch_list AS newest ORDER BY newest.id \
+DESC LIMIT 1)
     WHERE id <> (SELECT newest.id FROM watch_list AS newest ORDER BY newest.id DESC LIMIT 1);
 CREATE UNIQUE INDEX watch_list_of_source ON watch_list (source) WHERE replaced_at IS NULL;
 CREATE TABLE hit_of_source (
@@ -39,9 +41,11 @@ CREATE TABLE hit_of_source (
     exception_id {uuid},
     UNIQUE (kyc_id, source, entry)
 ) {strict};
-INSERT INTO hit_of_source (id, partner_id, kyc_id, source, entry, listed_name, programs, score, parts, found_at, cleared_at, cleared_by,
+INSERT INTO hit_of_source (id, partner_id, kyc_id, source, entry, listed_name, programs, score, parts, \
+found_at, cleared_at, cleared_by,
         exception_id)
-    SELECT id, partner_id, kyc_id, COALESCE((SELECT source FROM watch_list WHERE replaced_at IS NULL), 'OFAC SDN'), entry, listed_name,
+    SELECT id, partner_id, kyc_id, COALESCE((SELECT source FROM watch_list WHERE replaced_at IS NULL), \
+    'OFAC SDN'), entry, listed_name,
         programs, score, parts, found_at, cleared_at, cleared_by, exception_id FROM screening_hit;
 DROP TABLE screening_hit;
 ALTER TABLE hit_of_source RENAME TO screening_hit;

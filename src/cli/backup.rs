@@ -1,6 +1,7 @@
 //! `coffer backup`, `coffer restore` and `coffer copy`.
 //!
-//! A backup has one file per table in a form of its own, the same for SQLite and PostgreSQL, so that it can be restored into either.
+//! A backup has one file per table in a form of its own, the same for SQLite and PostgreSQL, so that it can
+//! be restored into either.
 
 mod archive;
 
@@ -42,20 +43,36 @@ pub async fn backup(config: &Config, dir: &Path) -> Result<ExitCode, CliError> {
             rows.iter().try_for_each(|row| file.write(row))?;
         }
         let (rows, sum) = file.finish()?;
-        manifest.tables.push(TableEntry { name: table.name.clone(), columns: table.columns.clone(), rows, sum });
+        manifest.tables.push(TableEntry {
+            name: table.name.clone(),
+            columns: table.columns.clone(),
+            rows,
+            sum,
+        });
     }
-    // A document's file is written before its row and never changes, so that every file of the snapshot is there by now.
+    // A document's file is written before its row and never changes, so that every file of the snapshot is
+    // there by now.
     copy_documents(&snapshot, &Files::in_folder(config.documents()), &mut writer, &mut manifest).await?;
     writer.finish(&manifest)?;
     let (rows, files) = (manifest.rows(), manifest.documents.len());
-    say(&format!("{} tables, {rows} rows and {files} documents are in {}.", manifest.tables.len(), dir.display()))?;
+    say(&format!(
+        "{} tables, {rows} rows and {files} documents are in {}.",
+        manifest.tables.len(),
+        dir.display()
+    ))?;
     say("The encryption key is not in it: keep that key elsewhere, since a restored server needs it.")?;
-    say("Names, e-mail addresses, postal addresses and balances are in plain text: protect the backup like the database.")?;
+    say(
+        "Names, e-mail addresses, postal addresses and balances are in plain text: protect the backup like \
+            the database.",
+    )?;
     match manifest.missing_documents.first() {
         None => Ok(ExitCode::SUCCESS),
         Some(first) => {
             let missing = manifest.missing_documents.len();
-            say(&format!("WRONG: {missing} documents have no file in {}; the first is {first}", config.documents().display()))?;
+            say(&format!(
+                "WRONG: {missing} documents have no file in {}; the first is {first}",
+                config.documents().display()
+            ))?;
             Ok(ExitCode::FAILURE)
         }
     }
@@ -72,7 +89,9 @@ async fn copy_documents(
     let mut done = 0;
     let mut after = Uuid::nil();
     loop {
-        let batch = documents::files(snapshot, after, DOCUMENTS).await.map_err(|error| cannot("read the documents", &error))?;
+        let batch = documents::files(snapshot, after, DOCUMENTS)
+            .await
+            .map_err(|error| cannot("read the documents", &error))?;
         let Some((last, _)) = batch.last() else { break };
         after = *last;
         for (_, name) in batch {
@@ -120,13 +139,20 @@ pub async fn restore(config: &Config, dir: &Path) -> Result<ExitCode, CliError> 
         match files.put(&document.name, bytes).await {
             Ok(()) => {}
             Err(FileError::Taken) => {
-                let there = files.get(&document.name).await.map_err(|error| unreadable(&document.name, error))?;
+                let there =
+                    files.get(&document.name).await.map_err(|error| unreadable(&document.name, error))?;
                 if Sum::of(&there) != document.sum {
                     let folder = config.documents();
-                    return Err(format!("{}: another document named {} is there already", folder.display(), document.name));
+                    return Err(format!(
+                        "{}: another document named {} is there already",
+                        folder.display(),
+                        document.name
+                    ));
                 }
             }
-            Err(FileError::Failed(cause)) => return Err(format!("document {} cannot be written: {cause}", document.name)),
+            Err(FileError::Failed(cause)) => {
+                return Err(format!("document {} cannot be written: {cause}", document.name));
+            }
         }
         if done % DOCUMENTS == 0 {
             shown.tell("documents", done, manifest.documents.len() as u64);
@@ -136,7 +162,11 @@ pub async fn restore(config: &Config, dir: &Path) -> Result<ExitCode, CliError> 
     shown.end();
     Migrator::up(db.for_migrations(), None).await.map_err(|error| cannot("migrate", &error.into()))?;
     let (rows, documents) = (manifest.rows(), manifest.documents.len());
-    say(&format!("{} tables, {rows} rows and {documents} documents of {} are restored.", names.len(), manifest.made_at.to_rfc3339()))?;
+    say(&format!(
+        "{} tables, {rows} rows and {documents} documents of {} are restored.",
+        names.len(),
+        manifest.made_at.to_rfc3339()
+    ))?;
     let whole = say_what_is_missing(manifest)?;
     let key_fits = say_whether_key_fits(config, &db).await?;
     let key = if key_fits == KeyFits::Yes { head_key(config, &db).await? } else { None };
@@ -163,11 +193,14 @@ enum KeyFits {
 async fn say_whether_key_fits(config: &Config, db: &Db) -> Result<KeyFits, CliError> {
     let keys = config.encryption_key(false).and_then(|key| Ok((key, config.previous_encryption_key()?)));
     let Ok((key, previous)) = keys else {
-        say("The encryption key is not here yet: the server needs the one that the backup was made with. Run coffer audit with it: \
+        say("The encryption key is not here yet: the server needs the one that the backup was made with. \
+                Run coffer audit with it: \
              without it, the signed heads of the chains are not verified.")?;
         return Ok(KeyFits::Unknown);
     };
-    let fits = Vault::fits(db, &key, previous.as_ref()).await.map_err(|error| cannot("read the database", &error))?;
+    let fits = Vault::fits(db, &key, previous.as_ref())
+        .await
+        .map_err(|error| cannot("read the database", &error))?;
     if !fits {
         say("WRONG: the encryption key is not the one that the backup was made with")?;
     }
@@ -203,11 +236,16 @@ pub async fn copy(config: &Config, to: &str) -> Result<ExitCode, CliError> {
     Migrator::up(db.for_migrations(), None).await.map_err(|error| cannot("migrate", &error.into()))?;
     drop(snapshot);
     say(&format!("{} tables and {} rows are copied.", names.len(), copied.iter().sum::<u64>()))?;
-    say(&format!("Serve them with the same encryption key, and with COFFER_DOCUMENTS={}.", config.documents().display()))?;
+    say(&format!(
+        "Serve them with the same encryption key, and with COFFER_DOCUMENTS={}.",
+        config.documents().display()
+    ))?;
     let now = tables::snapshot(&source).await.map_err(reading)?;
     for (table, copied) in tables.iter().zip(&copied) {
         if tables::count(&now, table).await.map_err(reading)? != *copied {
-            say("WRONG: the database was written to meanwhile; stop every server, empty the copy and copy again")?;
+            say(
+                "WRONG: the database was written to meanwhile; stop every server, empty the copy and copy again",
+            )?;
             return Ok(ExitCode::FAILURE);
         }
     }
@@ -216,16 +254,24 @@ pub async fn copy(config: &Config, to: &str) -> Result<ExitCode, CliError> {
 }
 
 async fn migrations_of(snapshot: &DatabaseTransaction) -> Result<Vec<String>, CliError> {
-    let migrations = tables::migrations(snapshot).await.map_err(|error| cannot("read the database", &error))?;
-    if migrations.is_empty() { Err("the database has no tables; run `coffer migrate` first".to_owned()) } else { Ok(migrations) }
+    let migrations =
+        tables::migrations(snapshot).await.map_err(|error| cannot("read the database", &error))?;
+    if migrations.is_empty() {
+        Err("the database has no tables; run `coffer migrate` first".to_owned())
+    } else {
+        Ok(migrations)
+    }
 }
 
 /// Gives an empty database the shape that these migrations made.
 async fn prepare(db: &Db, migrations: &[String]) -> Result<(), CliError> {
-    let ours: Vec<String> = Migrator::get_migration_files().iter().map(|migration| migration.name().to_owned()).collect();
+    let ours: Vec<String> =
+        Migrator::get_migration_files().iter().map(|migration| migration.name().to_owned()).collect();
     if !ours.starts_with(migrations) {
         let last = migrations.last().map_or("none", String::as_str);
-        return Err(format!("the data is of another version of Coffer, whose last migration is {last}; use that version"));
+        return Err(format!(
+            "the data is of another version of Coffer, whose last migration is {last}; use that version"
+        ));
     }
     let reading = |error: domain::Error| cannot("read the database", &error);
     let there = tables::migrations(db.for_migrations()).await.map_err(reading)?;
@@ -237,7 +283,9 @@ async fn prepare(db: &Db, migrations: &[String]) -> Result<(), CliError> {
     }
     let steps = u32::try_from(migrations.len() - there.len()).unwrap_or(u32::MAX);
     if steps > 0 {
-        Migrator::up(db.for_migrations(), Some(steps)).await.map_err(|error| cannot("migrate", &error.into()))?;
+        Migrator::up(db.for_migrations(), Some(steps))
+            .await
+            .map_err(|error| cannot("migrate", &error.into()))?;
     }
     Ok(())
 }

@@ -67,7 +67,8 @@ impl Doctor {
 pub async fn run(config: &Config) -> Result<ExitCode, CliError> {
     must_exist(config)?;
     let mut doctor = Doctor { well: true };
-    doctor.line("settings", Finding::of(config.check().map(|()| format!("{:?}", config.env).to_lowercase())))?;
+    doctor
+        .line("settings", Finding::of(config.check().map(|()| format!("{:?}", config.env).to_lowercase())))?;
     doctor.line("transport", Finding::of(config.transport().map(|transport| transport.name())))?;
     doctor.line("public URL", public_url(config))?;
     let keys = config.encryption_key(false).and_then(|key| Ok((key, config.previous_encryption_key()?)));
@@ -78,7 +79,10 @@ pub async fn run(config: &Config) -> Result<ExitCode, CliError> {
     doctor.line("text messages", Finding::of(text_messages(config)))?;
     doctor.line("identity checks", Finding::Good(identity_checks(config).to_owned()))?;
     let db = open(config).await;
-    doctor.line("database", Finding::of(db.as_ref().map(|db| format!("{:?} answers", db.backend())).map_err(Clone::clone)))?;
+    doctor.line(
+        "database",
+        Finding::of(db.as_ref().map(|db| format!("{:?} answers", db.backend())).map_err(Clone::clone)),
+    )?;
     if let Ok(db) = db {
         database(config, &db, keys.ok(), &mut doctor).await?;
     }
@@ -87,7 +91,12 @@ pub async fn run(config: &Config) -> Result<ExitCode, CliError> {
 
 type EncryptionKeys = (Secret<[u8; 32]>, Option<Secret<[u8; 32]>>);
 
-async fn database(config: &Config, db: &Db, encryption_keys: Option<EncryptionKeys>, doctor: &mut Doctor) -> Result<(), CliError> {
+async fn database(
+    config: &Config,
+    db: &Db,
+    encryption_keys: Option<EncryptionKeys>,
+    doctor: &mut Doctor,
+) -> Result<(), CliError> {
     let pending = Migrator::get_pending_migrations(db.for_migrations()).await;
     let shape = match pending.as_deref() {
         Ok([]) => Ok("has this version's shape"),
@@ -108,7 +117,9 @@ async fn database(config: &Config, db: &Db, encryption_keys: Option<EncryptionKe
         };
         doctor.line("key fits", Finding::of(fits))?;
     }
-    let found = |finding: domain::Result<Finding>| finding.unwrap_or_else(|error| Finding::Failure(cannot("ask", &error)));
+    let found = |finding: domain::Result<Finding>| {
+        finding.unwrap_or_else(|error| Finding::Failure(cannot("ask", &error)))
+    };
     doctor.line("default partner", found(default_partner(config, db).await))?;
     doctor.line("API keys", found(api_keys(db).await))?;
     doctor.line("instruments", found(listed_instruments(db).await))?;
@@ -132,12 +143,17 @@ async fn database(config: &Config, db: &Db, encryption_keys: Option<EncryptionKe
 fn public_url(config: &Config) -> Finding {
     match &config.public_url {
         Some(url) => Finding::Good(url.to_string()),
-        None if config.trusted_proxy.is_empty() && config.addr.ip().is_unspecified() => {
-            Finding::Warning("links point to localhost, which other machines cannot reach (COFFER_PUBLIC_URL)".to_owned())
+        None if config.trusted_proxy.is_empty() && config.addr.ip().is_unspecified() => Finding::Warning(
+            "links point to localhost, which other machines cannot reach \
+                (COFFER_PUBLIC_URL)"
+                .to_owned(),
+        ),
+        None if config.trusted_proxy.is_empty() => {
+            Finding::Good("links use the address that the server listens on".to_owned())
         }
-        None if config.trusted_proxy.is_empty() => Finding::Good("links use the address that the server listens on".to_owned()),
         None => Finding::Warning(
-            "links use the host that the proxy sends in X-Forwarded-Host, else the address that the server listens on (COFFER_PUBLIC_URL)"
+            "links use the host that the proxy sends in X-Forwarded-Host, else the address that the server \
+                listens on (COFFER_PUBLIC_URL)"
                 .to_owned(),
         ),
     }
@@ -147,11 +163,16 @@ fn public_url(config: &Config) -> Finding {
 fn documents(folder: &Path) -> Result<String, CliError> {
     match folder.metadata() {
         Ok(found) if !found.is_dir() => return Err(format!("{} is not a folder", folder.display())),
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(format!("{}: {error}", folder.display())),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(format!("{}: {error}", folder.display()));
+        }
         _ => {}
     }
     // What is not there yet is made in the nearest folder that is.
-    let there = folder.ancestors().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder }).find(|it| it.exists());
+    let there = folder
+        .ancestors()
+        .map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
+        .find(|it| it.exists());
     match there.map(|there| access(there, Access::WRITE_OK | Access::EXEC_OK)) {
         Some(Ok(())) => Ok(format!("are kept in {}", folder.display())),
         _ => Err(format!("{} cannot be written to", folder.display())),
@@ -160,8 +181,11 @@ fn documents(folder: &Path) -> Result<String, CliError> {
 
 /// Files that hold data or keys and that others than their owner can read.
 fn file_modes(config: &Config) -> Finding {
-    let database = config.sqlite_file().map(|file| ["", "-wal", "-shm"].map(|end| PathBuf::from(format!("{}{end}", file.display()))));
-    let mut open: Vec<PathBuf> = config.secret_files().into_iter().chain(database.into_iter().flatten()).collect();
+    let database = config
+        .sqlite_file()
+        .map(|file| ["", "-wal", "-shm"].map(|end| PathBuf::from(format!("{}{end}", file.display()))));
+    let mut open: Vec<PathBuf> =
+        config.secret_files().into_iter().chain(database.into_iter().flatten()).collect();
     open.retain(|file| fs::metadata(file).is_ok_and(|found| open_to_others(&found)));
     // A folder that only its owner can enter keeps what is in it.
     let documents = config.documents();
@@ -192,12 +216,18 @@ async fn mail(config: &Config) -> Finding {
 /// Whether the settings of the gateway can work; it is not asked, since every request to it is a message.
 fn text_messages(config: &Config) -> Result<&'static str, CliError> {
     let live = config.setup()?.providers.live_sms.is_some();
-    Ok(if live { "the gateway's settings are well-formed" } else { "none for live partners (COFFER_SMS_URL)" })
+    Ok(if live {
+        "the gateway's settings are well-formed"
+    } else {
+        "none for live partners (COFFER_SMS_URL)"
+    })
 }
 
 const fn identity_checks(config: &Config) -> &'static str {
     match config.identity {
-        coffer::config::IdentityChecks::None => "none for live partners: their users stay pending (COFFER_IDENTITY)",
+        coffer::config::IdentityChecks::None => {
+            "none for live partners: their users stay pending (COFFER_IDENTITY)"
+        }
         coffer::config::IdentityChecks::BuiltIn => "built-in for live partners",
     }
 }
@@ -207,9 +237,9 @@ async fn default_partner(config: &Config, db: &Db) -> domain::Result<Finding> {
     let partner = partners::all(&db.read).await?.into_iter().find(|partner| partner.name == *name);
     Ok(match partner {
         Some(partner) if partner.mode == Mode::Live => Finding::Good(format!("{name}, live")),
-        Some(_) if config.is_production() => {
-            Finding::Warning(format!("{name} is a sandbox: whoever signs up without a partner's key is not a real customer"))
-        }
+        Some(_) if config.is_production() => Finding::Warning(format!(
+            "{name} is a sandbox: whoever signs up without a partner's key is not a real customer"
+        )),
         Some(_) => Finding::Good(format!("{name}, a sandbox")),
         None => Finding::Warning(format!(
             "no partner is named {name}: users cannot sign up or in without a partner's key (COFFER_DEFAULT_PARTNER)"
@@ -225,7 +255,11 @@ async fn api_keys(db: &Db) -> domain::Result<Finding> {
     let soon = clock::system_now() + SOON;
     let ending: Vec<String> = active
         .iter()
-        .filter_map(|key| key.expires_at.filter(|end| *end < soon).map(|end| format!("{} on {}", key.public_id, end.format("%F"))))
+        .filter_map(|key| {
+            key.expires_at
+                .filter(|end| *end < soon)
+                .map(|end| format!("{} on {}", key.public_id, end.format("%F")))
+        })
         .collect();
     let count = format!("{} active", active.len());
     Ok(if ending.is_empty() {
@@ -246,6 +280,7 @@ async fn watch_list(db: &Db) -> domain::Result<Finding> {
     if lists.is_empty() {
         return Ok(Finding::Warning("none: users are not screened; run `coffer screen import`".to_owned()));
     }
-    let named = lists.iter().map(|list| format!("{}, imported on {}", list.source, list.imported_at.format("%F")));
+    let named =
+        lists.iter().map(|list| format!("{}, imported on {}", list.source, list.imported_at.format("%F")));
     Ok(Finding::Good(named.collect::<Vec<_>>().join("; ")))
 }

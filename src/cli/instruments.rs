@@ -38,13 +38,15 @@ async fn import(config: &Config, file: Option<PathBuf>) -> Result<(), CliError> 
     let new = match file {
         Some(file) => {
             let text = fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
-            instruments::read(&text).map_err(|error| format!("{}: {error}; nothing was imported", file.display()))?
+            instruments::read(&text)
+                .map_err(|error| format!("{}: {error}; nothing was imported", file.display()))?
         }
         None => instruments::built_in(),
     };
     let db = migrated(config).await?;
-    let Changes { added, changed, unchanged } =
-        instruments::import(&db, Ids, new).await.map_err(|error| cannot("import; nothing was imported", &error))?;
+    let Changes { added, changed, unchanged } = instruments::import(&db, Ids, new)
+        .await
+        .map_err(|error| cannot("import; nothing was imported", &error))?;
     for (what, symbols) in [("added", added), ("changed", changed)] {
         let names = if symbols.is_empty() { String::new() } else { format!(" ({})", symbols.join(", ")) };
         say(&format!("{what}: {}{names}", symbols.len()))?;
@@ -57,7 +59,8 @@ async fn list(config: &Config) -> Result<(), CliError> {
     let mut page = Page::first(1_000);
     say(&instruments::COLUMNS.join(","))?;
     loop {
-        let slice = instruments::list(&db.read, &page).await.map_err(|error| cannot("list instruments", &error))?;
+        let slice =
+            instruments::list(&db.read, &page).await.map_err(|error| cannot("list instruments", &error))?;
         for row in &slice.rows {
             say(&NewInstrument::from(row.clone()).line())?;
         }

@@ -23,9 +23,11 @@ use std::{path::PathBuf, process::ExitCode};
 pub enum Command {
     #[command(flatten)]
     Partners(PartnersKeys),
-    /// Replace the encryption key by another, servers that know both running on; run it again if it was broken off
+    /// Replace the encryption key by another, servers that know both running on; run it again if it was
+    /// broken off
     RotateEncryption {
-        /// A file that holds the new key; otherwise COFFER_ENCRYPTION_KEY is the new one and replaces COFFER_ENCRYPTION_KEY_PREVIOUS
+        /// A file that holds the new key; otherwise COFFER_ENCRYPTION_KEY is the new one and replaces
+        /// COFFER_ENCRYPTION_KEY_PREVIOUS
         #[arg(long)]
         new_key_file: Option<PathBuf>,
     },
@@ -39,7 +41,8 @@ pub enum PartnersKeys {
         /// Partner name; created if it does not exist. Default in development: sandbox
         #[arg(long)]
         partner: Option<String>,
-        /// What it may do, separated by commas: read, trade, transfer, manage, operate; all of them when left out
+        /// What it may do, separated by commas: read, trade, transfer, manage, operate; all of them when left
+        /// out
         #[arg(long, value_delimiter = ',', value_parser = scope, conflicts_with = "publishable")]
         scopes: Vec<Scope>,
         /// A key that anyone may hold: it can begin a customer and nothing else
@@ -83,7 +86,9 @@ fn scope(name: &str) -> Result<Scope, String> {
 /// Carries out one of the commands.
 pub async fn run(config: &Config, command: Command) -> Result<ExitCode, CliError> {
     let command = match command {
-        Command::RotateEncryption { new_key_file } => return encryption::rotate(config, new_key_file.as_deref()).await,
+        Command::RotateEncryption { new_key_file } => {
+            return encryption::rotate(config, new_key_file.as_deref()).await;
+        }
         Command::Partners(command) => command,
     };
     if !matches!(command, PartnersKeys::Create { .. }) {
@@ -102,10 +107,22 @@ pub async fn run(config: &Config, command: Command) -> Result<ExitCode, CliError
             let asked = if live { Some(Mode::Live) } else { sandbox.then_some(Mode::Sandbox) };
             let otherwise = (!config.is_production()).then_some(Mode::Sandbox);
             let scopes = if scopes.is_empty() && !publishable { Scope::ALL.to_vec() } else { scopes };
-            ("issue a key", create(&app, &named_or_sandbox(partner), asked, otherwise, NewKey { label, scopes, publishable }).await)
+            (
+                "issue a key",
+                create(
+                    &app,
+                    &named_or_sandbox(partner),
+                    asked,
+                    otherwise,
+                    NewKey { label, scopes, publishable },
+                )
+                .await,
+            )
         }
         PartnersKeys::List { partner } => ("list keys", list(&app, &named_or_sandbox(partner)).await),
-        PartnersKeys::Rotate { public_id, expires_after_hours } => ("rotate the key", rotate(&app, &public_id, expires_after_hours).await),
+        PartnersKeys::Rotate { public_id, expires_after_hours } => {
+            ("rotate the key", rotate(&app, &public_id, expires_after_hours).await)
+        }
         PartnersKeys::Revoke { public_id } => ("revoke the key", revoke(&app, &public_id).await),
     };
     app.sequencer.caught_up().await;
@@ -114,10 +131,19 @@ pub async fn run(config: &Config, command: Command) -> Result<ExitCode, CliError
     if printed.is_empty() { Ok(ExitCode::SUCCESS) } else { say(&printed).map(|()| ExitCode::SUCCESS) }
 }
 
-/// Issues a key. A missing partner is created with the mode `asked` for, or else `otherwise`; an existing one must have the mode `asked` for.
-async fn create(app: &App, partner: &str, asked: Option<Mode>, otherwise: Option<Mode>, new: NewKey) -> domain::Result<String> {
+/// Issues a key. A missing partner is created with the mode `asked` for, or else `otherwise`; an existing one
+/// must have the mode `asked` for.
+async fn create(
+    app: &App,
+    partner: &str,
+    asked: Option<Mode>,
+    otherwise: Option<Mode>,
+    new: NewKey,
+) -> domain::Result<String> {
     let found = partners::find(app, partner).await?.map(|found| found.mode);
-    let no_partner = || Refusal::new(Code::NotFound, "", "The partner does not exist. Use --live or --sandbox to create it.");
+    let no_partner = || {
+        Refusal::new(Code::NotFound, "", "The partner does not exist. Use --live or --sandbox to create it.")
+    };
     let mode = asked.or(found).or(otherwise).ok_or_else(no_partner)?;
     let partner = partners::named(app, partner, mode).await?;
     let issued = keys::issue_for(app, &Actor::operator(&partner), new).await?;
@@ -125,7 +151,9 @@ async fn create(app: &App, partner: &str, asked: Option<Mode>, otherwise: Option
 }
 
 async fn list(app: &App, partner: &str) -> domain::Result<String> {
-    let partner = partners::find(app, partner).await?.ok_or_else(|| Refusal::new(Code::NotFound, "", "The partner does not exist."))?;
+    let partner = partners::find(app, partner)
+        .await?
+        .ok_or_else(|| Refusal::new(Code::NotFound, "", "The partner does not exist."))?;
     let mut lines = Vec::new();
     let mut page = Page::first(100);
     loop {
@@ -145,14 +173,21 @@ fn line(key: &api_key::Model, mode: Mode) -> String {
         (None, Some(end)) => format!("active until {}", end.format("%F %R")),
         (None, None) => "active".to_owned(),
     };
-    format!("{}  {state:7}  {}  {}  {}", keys::shown(key, mode), key.scopes, key.created_at.format("%F %R"), key.label)
-        .trim_end()
-        .to_owned()
+    format!(
+        "{}  {state:7}  {}  {}  {}",
+        keys::shown(key, mode),
+        key.scopes,
+        key.created_at.format("%F %R"),
+        key.label
+    )
+    .trim_end()
+    .to_owned()
 }
 
 async fn rotate(app: &App, public_id: &str, expires_after_hours: Option<i64>) -> domain::Result<String> {
     let (key, partner) = named(app, public_id).await?;
-    let issued = keys::rotate(app, &Actor::operator(&partner), Rotation { id: key.id, expires_after_hours }).await?;
+    let issued =
+        keys::rotate(app, &Actor::operator(&partner), Rotation { id: key.id, expires_after_hours }).await?;
     Ok(issued.text.map(|text| text.reveal().clone()).unwrap_or_default())
 }
 
@@ -163,9 +198,9 @@ async fn revoke(app: &App, public_id: &str) -> domain::Result<String> {
 }
 
 async fn named(app: &App, public_id: &str) -> domain::Result<(api_key::Model, partner::Model)> {
-    let key = keys::named(&app.db.read, public_id)
-        .await?
-        .ok_or_else(|| Refusal::new(Code::NotFound, "", "The key was not found. Use the id that `coffer keys list` shows."))?;
+    let key = keys::named(&app.db.read, public_id).await?.ok_or_else(|| {
+        Refusal::new(Code::NotFound, "", "The key was not found. Use the id that `coffer keys list` shows.")
+    })?;
     let partner = clock::partner(&app.db.read, key.partner_id).await?;
     app.vault.ready_for(&app.db, partner.id).await?;
     Ok((key, partner))

@@ -21,7 +21,8 @@ pub async fn run(config: &Config, Command::List: Command) -> Result<ExitCode, Cl
     must_exist(config)?;
     let db = migrated(config).await?;
     let lines = list(&db).await.map_err(|error| cannot("list partners", &error))?;
-    say(&if lines.is_empty() { "There are no partners.".to_owned() } else { lines.join("\n") }).map(|()| ExitCode::SUCCESS)
+    say(&if lines.is_empty() { "There are no partners.".to_owned() } else { lines.join("\n") })
+        .map(|()| ExitCode::SUCCESS)
 }
 
 async fn list(db: &Db) -> domain::Result<Vec<String>> {
@@ -39,7 +40,12 @@ async fn list(db: &Db) -> domain::Result<Vec<String>> {
             MarketHours::AlwaysOpen => "always open",
         };
         let keys = active.get(&partner.id).copied().unwrap_or_default();
-        format!("{}  {}  {mode}  {hours}  {}  active keys: {keys}", partner.name, partner.id, partner.created_at.format("%F %R"))
+        format!(
+            "{}  {}  {mode}  {hours}  {}  active keys: {keys}",
+            partner.name,
+            partner.id,
+            partner.created_at.format("%F %R")
+        )
     };
     Ok(partners::all(&db.read).await?.into_iter().map(line).collect())
 }

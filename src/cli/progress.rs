@@ -20,7 +20,8 @@ impl Shown {
             self.end();
             let bar = ProgressBar::new(of).with_message(what);
             let style = ProgressStyle::with_template("{msg:30} {bar:40} {pos} of {len}, {eta} left");
-            self.bar = Some((what, style.map_or_else(|_| bar.clone(), |style| bar.clone().with_style(style))));
+            self.bar =
+                Some((what, style.map_or_else(|_| bar.clone(), |style| bar.clone().with_style(style))));
         }
         if let Some((_, bar)) = &self.bar {
             bar.set_position(done);

@@ -41,7 +41,8 @@ pub enum Command {
         #[arg(long, required = true)]
         force: bool,
     },
-    /// Show the lists that people are screened against, and how far existing customers have been screened again
+    /// Show the lists that people are screened against, and how far existing customers have been screened
+    /// again
     Status,
 }
 
@@ -52,17 +53,26 @@ fn source(text: &str) -> Result<String, &'static str> {
 pub async fn run(config: &Config, command: Command) -> Result<ExitCode, CliError> {
     must_exist(config)?;
     match command {
-        Command::Import { file, alt, source, force } => import(config, &file, alt.as_deref(), source, force).await,
+        Command::Import { file, alt, source, force } => {
+            import(config, &file, alt.as_deref(), source, force).await
+        }
         Command::Remove { source, .. } => remove(config, &source).await,
         Command::Status => status(config).await,
     }
     .map(|()| ExitCode::SUCCESS)
 }
 
-async fn import(config: &Config, file: &Path, alt: Option<&Path>, source: String, force: bool) -> Result<(), CliError> {
+async fn import(
+    config: &Config,
+    file: &Path,
+    alt: Option<&Path>,
+    source: String,
+    force: bool,
+) -> Result<(), CliError> {
     let list = bytes_of(file)?;
     let more = alt.map(bytes_of).transpose()?;
-    let read = sdn::read(&list, more.as_deref()).map_err(|error| format!("{}: {error}; nothing was imported", file.display()))?;
+    let read = sdn::read(&list, more.as_deref())
+        .map_err(|error| format!("{}: {error}; nothing was imported", file.display()))?;
     for warning in &read.warnings {
         warn(&format!("Warning: {warning}."));
     }
@@ -70,11 +80,15 @@ async fn import(config: &Config, file: &Path, alt: Option<&Path>, source: String
     let db = migrated(config).await?;
     let mut shown = Shown::default();
     let list = NewList { source, digest, entries: read.entries, force };
-    let imported = screening::import(&db, Ids, list, &mut |progress| shown.tell("names", progress.done, progress.of)).await;
+    let imported =
+        screening::import(&db, Ids, list, &mut |progress| shown.tell("names", progress.done, progress.of))
+            .await;
     shown.end();
     match imported.map_err(|error| cannot("import; nothing was imported", &error))? {
         Imported::New(list) => say(&line(&list)),
-        Imported::Unchanged(list) => say(&format!("Nothing has changed since the list was imported.\n{}", line(&list))),
+        Imported::Unchanged(list) => {
+            say(&format!("Nothing has changed since the list was imported.\n{}", line(&list)))
+        }
     }
 }
 
@@ -82,7 +96,9 @@ async fn remove(config: &Config, source: &str) -> Result<(), CliError> {
     let db = migrated(config).await?;
     let known = screening::current(&db.read).await.map_err(|error| cannot("read the watch lists", &error))?;
     if known.iter().all(|list| list.source != source) {
-        return Err(format!("There is no list of the source {source:?}; `coffer screen status` shows the sources."));
+        return Err(format!(
+            "There is no list of the source {source:?}; `coffer screen status` shows the sources."
+        ));
     }
     let removed = screening::remove(&db, source).await.map_err(|error| cannot("remove the list", &error))?;
     say(&format!("Removed {}.", removed.source))
@@ -114,7 +130,8 @@ fn progress(run: &screening_run::Model) -> String {
     let screening_run::Model { people, screened, failed, hits, started_at, finished_at, .. } = run;
     let of = if finished_at.is_some() { String::new() } else { format!(" of {people}") };
     let failed = if *failed == 0 { String::new() } else { format!(" {failed} could not be screened.") };
-    let when = finished_at.map_or_else(|| format!("since {}", second(*started_at)), |at| format!("finished at {}", second(at)));
+    let when = finished_at
+        .map_or_else(|| format!("since {}", second(*started_at)), |at| format!("finished at {}", second(at)));
     format!("Screening of existing customers: {screened}{of} screened, {hits} new hits, {when}.{failed}")
 }
 

@@ -31,24 +31,29 @@ const OTHER_DESCRIPTORS: usize = 128;
 pub async fn serve(config: &Config, empty: bool) -> Result<ExitCode, CliError> {
     let transport = config.transport()?;
     let app = app(config).await?;
-    let listener =
-        TcpListener::bind(config.addr).await.map_err(|error| format!("cannot listen on {} (COFFER_ADDR): {error}", config.addr))?;
-    let address = listener.local_addr().map_err(|error| format!("cannot listen on {}: {error}", config.addr))?;
+    let listener = TcpListener::bind(config.addr)
+        .await
+        .map_err(|error| format!("cannot listen on {} (COFFER_ADDR): {error}", config.addr))?;
+    let address =
+        listener.local_addr().map_err(|error| format!("cannot listen on {}: {error}", config.addr))?;
     if config.is_production() {
         require_durability(&app).await?;
     }
     let sequencer = workers::sequencer(&app);
     let key = if config.is_production() { None } else { Some(prepare_sandbox(config, &app, empty).await?) };
-    let mut tasks = vec![sequencer, workers::housekeeping(&app), workers::data_keys(&app), workers::limits(&app)];
+    let mut tasks =
+        vec![sequencer, workers::housekeeping(&app), workers::data_keys(&app), workers::limits(&app)];
     if config.worker {
         tasks.push(workers::timers(&app));
     }
     let (stop, stopping) = watch::channel(false);
     let mut settings = config.settings(&transport, key.clone().filter(|_| config.addr.ip().is_loopback()));
     settings.entrance.listening = Some(address);
-    let router = server::router(app.clone(), settings, stopping).map_err(|error| cannot("set up the routes", &error))?;
+    let router = server::router(app.clone(), settings, stopping)
+        .map_err(|error| cannot("set up the routes", &error))?;
     let stopped = stop_signal()?;
-    let hangups = signal(SignalKind::hangup()).map_err(|error| format!("cannot install signal handlers: {error}"))?;
+    let hangups =
+        signal(SignalKind::hangup()).map_err(|error| format!("cannot install signal handlers: {error}"))?;
     say(&banner(
         config,
         &format!("{}://{address}", if matches!(transport, Transport::Tls(_)) { "https" } else { "http" }),
@@ -72,28 +77,37 @@ pub async fn serve(config: &Config, empty: bool) -> Result<ExitCode, CliError> {
         task.abort();
         _ = task.await;
     }
-    limits::give_back(&app, Duration::ZERO).await.map_err(|error| cannot("give back what is left of rate windows", &error))?;
+    limits::give_back(&app, Duration::ZERO)
+        .await
+        .map_err(|error| cannot("give back what is left of rate windows", &error))?;
     app.db.settle().await.map_err(|error| cannot("finish the database's log", &error))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// How many connections there can be: the limit of descriptors is raised as far as allowed and needed, and some are kept back.
+/// How many connections there can be: the limit of descriptors is raised as far as allowed and needed, and
+/// some are kept back.
 fn places(config: &Config) -> usize {
     let kept = OTHER_DESCRIPTORS + MAX_HEALTH_CHECKS;
     let wanted = u64::from(config.connections) + kept as u64;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let allowed = maximum.map_or(wanted, |maximum| maximum.min(wanted));
-    let raised =
-        current.is_some_and(|current| current < allowed) && setrlimit(Resource::Nofile, Rlimit { current: Some(allowed), maximum }).is_ok();
+    let raised = current.is_some_and(|current| current < allowed)
+        && setrlimit(Resource::Nofile, Rlimit { current: Some(allowed), maximum }).is_ok();
     let limit = if raised { Some(allowed) } else { current };
-    let places = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(kept)).max(1);
+    let places = limit
+        .map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(kept))
+        .max(1);
     if (places as u64) < u64::from(config.connections) {
-        tracing::warn!(connections = places, "the system allows fewer open files than COFFER_CONNECTIONS asks for");
+        tracing::warn!(
+            connections = places,
+            "the system allows fewer open files than COFFER_CONNECTIONS asks for"
+        );
     }
     places
 }
 
-/// Reads the certificate and its key again with every SIGHUP. What cannot be read leaves the certificate as it is.
+/// Reads the certificate and its key again with every SIGHUP. What cannot be read leaves the certificate as
+/// it is.
 async fn reload(config: Config, mut hangups: Signal, certificate: Option<Certificate>) {
     while hangups.recv().await.is_some() {
         match (&certificate, config.transport()) {
@@ -101,7 +115,9 @@ async fn reload(config: Config, mut hangups: Signal, certificate: Option<Certifi
                 certificate.replace(identity);
                 tracing::info!("the certificate was reloaded");
             }
-            (Some(_), Err(complaint)) => tracing::error!(cause = complaint, "the certificate could not be reloaded and stays as it is"),
+            (Some(_), Err(complaint)) => {
+                tracing::error!(cause = complaint, "the certificate could not be reloaded and stays as it is")
+            }
             _ => tracing::info!("there is no certificate to reload"),
         }
     }
@@ -155,7 +171,8 @@ fn banner(config: &Config, url: &str, key: Option<&str>) -> String {
          playground  {url}/playground\n  \
          key         {key}\n              (kept in {})\n\n\
          A first query to paste:\n\n  \
-         {{ users(first: 3) {{ edges {{ node {{ firstName accounts(first: 2) {{ edges {{ node {{ number balance {{ total {{ amount }} }} }} }} }} }} }} }} }}\n",
+         {{ users(first: 3) {{ edges {{ node {{ firstName accounts(first: 2) {{ edges {{ node {{ number \
+         balance {{ total {{ amount }} }} }} }} }} }} }} }} }}\n",
         file.display()
     )
 }

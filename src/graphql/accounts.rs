@@ -71,8 +71,8 @@ impl Account {
         Ok(ctx.loaders().find_own::<user::Entity>(self.0.user_id).await?.map(User))
     }
 
-    /// The other person it belongs to; null for an individual account, until she is named, and for a person who has signed in
-    /// and is somebody else.
+    /// The other person it belongs to; null for an individual account, until she is named, and for a person
+    /// who has signed in and is somebody else.
     async fn joint_member(&self, ctx: &Context<'_>) -> Result<Option<User>> {
         match self.0.joint_member_id {
             Some(id) => Ok(ctx.loaders().find_own::<user::Entity>(id).await?.map(User)),

@@ -167,7 +167,10 @@ impl SandboxQuoteSetInput {
     fn parse(self) -> domain::Result<SetQuote> {
         let prices = match self.quote {
             Some(quote) => {
-                let (bid, ask) = (quote.bid.amount.amount("quote.bid.amount"), quote.ask.amount.amount("quote.ask.amount"));
+                let (bid, ask) = (
+                    quote.bid.amount.amount("quote.bid.amount"),
+                    quote.ask.amount.amount("quote.ask.amount"),
+                );
                 Some(domain::both(bid, ask)?)
             }
             None => None,
@@ -199,7 +202,8 @@ pub struct SandboxMutation;
 impl SandboxMutation {
     /// Stop the sandbox's clock where it is; scope `operate`.
     async fn sandbox_clock_freeze(&self, ctx: &Context<'_>) -> Result<Option<SandboxClockFreezePayload>> {
-        let partner = wire::outcome(sandbox::change_clock(ctx.app(), ctx.actor(), ClockChange::FreezeAccount).await)?;
+        let partner =
+            wire::outcome(sandbox::change_clock(ctx.app(), ctx.actor(), ClockChange::FreezeAccount).await)?;
         Ok(Some(partner.into()))
     }
 
@@ -209,7 +213,8 @@ impl SandboxMutation {
         Ok(Some(partner.into()))
     }
 
-    /// Move the sandbox's clock forward; what is due on the way has happened when this returns; scope `operate`.
+    /// Move the sandbox's clock forward; what is due on the way has happened when this returns; scope
+    /// `operate`.
     async fn sandbox_clock_advance(
         &self,
         ctx: &Context<'_>,

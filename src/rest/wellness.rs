@@ -1,4 +1,5 @@
-//! The wellness API: accounts of people who sign in, and their second factor. Its errors are `{"detail", "code"}`.
+//! The wellness API: accounts of people who sign in, and their second factor. Its errors are `{"detail",
+//! "code"}`.
 
 mod access;
 

@@ -9,7 +9,8 @@ static FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefi
 
 /// Reads a public base URL from the settings: a scheme, a host, perhaps a port and a path, nothing else.
 pub fn parse(text: &str) -> Result<BaseUrl, String> {
-    let wrong = || "must be an address such as https://api.example.com or https://example.com/coffer".to_owned();
+    let wrong =
+        || "must be an address such as https://api.example.com or https://example.com/coffer".to_owned();
     let (scheme, rest) = text.trim().split_once("://").ok_or_else(wrong)?;
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     let host = authority(host).ok_or_else(wrong)?;
@@ -25,14 +26,23 @@ pub fn parse(text: &str) -> Result<BaseUrl, String> {
 pub fn forwarded(scheme: &str, headers: &HeaderMap) -> Option<BaseUrl> {
     let said = |name: &HeaderName| super::client_address::last(headers, name).filter(|text| !text.is_empty());
     let host = authority(said(&FORWARDED_HOST)?)?;
-    let prefix = said(&FORWARDED_PREFIX).map(|prefix| prefix.trim_matches('/')).filter(|prefix| !prefix.is_empty() && is_path(prefix));
-    Some(BaseUrl::new(format!("{scheme}://{host}{}", prefix.map(|prefix| format!("/{prefix}")).unwrap_or_default())))
+    let prefix = said(&FORWARDED_PREFIX)
+        .map(|prefix| prefix.trim_matches('/'))
+        .filter(|prefix| !prefix.is_empty() && is_path(prefix));
+    Some(BaseUrl::new(format!(
+        "{scheme}://{host}{}",
+        prefix.map(|prefix| format!("/{prefix}")).unwrap_or_default()
+    )))
 }
 
-/// For a direct client: the loopback name it used, which can be no other machine, else the address that the server listens on.
+/// For a direct client: the loopback name it used, which can be no other machine, else the address that the
+/// server listens on.
 pub fn direct(scheme: &str, headers: &HeaderMap, listening: Option<SocketAddr>) -> BaseUrl {
     let named = headers.get(header::HOST).and_then(|host| authority(host.to_str().ok()?)).filter(is_loopback);
-    let host = named.map(|host| host.to_string()).or_else(|| listening.map(reachable)).unwrap_or_else(|| "localhost".to_owned());
+    let host = named
+        .map(|host| host.to_string())
+        .or_else(|| listening.map(reachable))
+        .unwrap_or_else(|| "localhost".to_owned());
     BaseUrl::new(format!("{scheme}://{host}"))
 }
 
@@ -43,7 +53,8 @@ fn reachable(address: SocketAddr) -> String {
 fn is_loopback(host: &Authority) -> bool {
     let name = host.host();
     let ip = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    name.eq_ignore_ascii_case("localhost") || ip.is_ok_and(|ip| ip.is_loopback() || ip == IpAddr::V6(Ipv6Addr::LOCALHOST))
+    name.eq_ignore_ascii_case("localhost")
+        || ip.is_ok_and(|ip| ip.is_loopback() || ip == IpAddr::V6(Ipv6Addr::LOCALHOST))
 }
 
 /// A host with an optional port, and no user.
@@ -54,7 +65,8 @@ fn authority(text: &str) -> Option<Authority> {
 }
 
 fn is_path(text: &str) -> bool {
-    text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '-' | '_' | '~')) && !text.split('/').any(|step| step == "..")
+    text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '-' | '_' | '~'))
+        && !text.split('/').any(|step| step == "..")
 }
 
 #[cfg(test)]
@@ -76,9 +88,17 @@ mod tests {
         ] {
             assert_eq!(parse(text).map(|url| url.to_string()), Ok(read.to_owned()));
         }
-        for wrong in
-            ["", "api.example.com", "ftp://x", "https://", "https://a b", "https://u@h", "https://h/a?b", "https://h/#", "https://h/.."]
-        {
+        for wrong in [
+            "",
+            "api.example.com",
+            "ftp://x",
+            "https://",
+            "https://a b",
+            "https://u@h",
+            "https://h/a?b",
+            "https://h/#",
+            "https://h/..",
+        ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }
@@ -94,7 +114,10 @@ mod tests {
             ("evil.example/path", "", None),
             ("", "", None),
         ] {
-            let found = forwarded("https", &headers(&[(FORWARDED_HOST.clone(), host), (FORWARDED_PREFIX.clone(), prefix)]));
+            let found = forwarded(
+                "https",
+                &headers(&[(FORWARDED_HOST.clone(), host), (FORWARDED_PREFIX.clone(), prefix)]),
+            );
             assert_eq!(found.map(|found| found.to_string()).as_deref(), url, "{host} {prefix}");
         }
         assert!(forwarded("https", &HeaderMap::new()).is_none());
@@ -103,7 +126,9 @@ mod tests {
     #[test]
     fn a_direct_client_cannot_choose_the_host() {
         let listening = Some("192.0.2.7:8080".parse().unwrap());
-        let url = |host: &'static str, listening| direct("http", &headers(&[(header::HOST, host)]), listening).to_string();
+        let url = |host: &'static str, listening| {
+            direct("http", &headers(&[(header::HOST, host)]), listening).to_string()
+        };
         for (host, expected) in [
             ("evil.example", "http://192.0.2.7:8080"),
             ("192.0.2.9", "http://192.0.2.7:8080"),

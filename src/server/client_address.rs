@@ -50,10 +50,12 @@ impl FromStr for Network {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || "must be an address such as 10.0.0.7, or a network such as 10.0.0.0/8".to_owned();
-        let (address, bits) = text.trim().split_once('/').map_or((text.trim(), None), |(address, bits)| (address, Some(bits)));
+        let (address, bits) =
+            text.trim().split_once('/').map_or((text.trim(), None), |(address, bits)| (address, Some(bits)));
         let first: IpAddr = address.parse().map_err(|_| wrong())?;
         let most = if first.is_ipv4() { 32 } else { 128 };
-        let bits: u32 = bits.map_or(Ok(most), str::parse).ok().filter(|bits| *bits <= most).ok_or_else(wrong)?;
+        let bits: u32 =
+            bits.map_or(Ok(most), str::parse).ok().filter(|bits| *bits <= most).ok_or_else(wrong)?;
         // An IPv4 address written as IPv6 stands behind 96 bits that are the same for all of them.
         let mapped = u32::from(first.to_canonical() != first) * 96;
         Ok(Self { first: first.to_canonical(), bits: bits.checked_sub(mapped).ok_or_else(wrong)? })
@@ -61,7 +63,8 @@ impl FromStr for Network {
 }
 
 impl Network {
-    /// Whether it takes in so many addresses that they cannot all be one's own: more than the largest private network has.
+    /// Whether it takes in so many addresses that they cannot all be one's own: more than the largest private
+    /// network has.
     pub const fn is_too_wide(&self) -> bool {
         self.bits < if self.first.is_ipv4() { 8 } else { 7 }
     }
@@ -97,22 +100,28 @@ impl Entrance {
     fn arrival(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Arrival {
         match peer {
             Some(proxy) if self.trusts(proxy) => {
-                let secure = last(headers, &FORWARDED_PROTO).map_or(self.tls, |scheme| scheme.eq_ignore_ascii_case("https"));
+                let secure = last(headers, &FORWARDED_PROTO)
+                    .map_or(self.tls, |scheme| scheme.eq_ignore_ascii_case("https"));
                 Arrival { address: Some(self.sender(proxy, headers)), secure }
             }
             address => Arrival { address, secure: self.tls },
         }
     }
 
-    /// What links in the answer begin with. A `Host` header is no proof of where the client found the server, so only a trusted
-    /// proxy's word counts, and a direct client's loopback name.
+    /// What links in the answer begin with. A `Host` header is no proof of where the client found the server,
+    /// so only a trusted proxy's word counts, and a direct client's loopback name.
     fn base_url(&self, peer: Option<IpAddr>, secure: bool, headers: &HeaderMap) -> BaseUrl {
         let scheme = if secure { "https" } else { "http" };
-        let forwarded = || peer.filter(|peer| self.trusts(*peer)).and_then(|_| base_url::forwarded(scheme, headers));
-        self.public_url.clone().or_else(forwarded).unwrap_or_else(|| base_url::direct(scheme, headers, self.listening))
+        let forwarded =
+            || peer.filter(|peer| self.trusts(*peer)).and_then(|_| base_url::forwarded(scheme, headers));
+        self.public_url
+            .clone()
+            .or_else(forwarded)
+            .unwrap_or_else(|| base_url::direct(scheme, headers, self.listening))
     }
 
-    /// The last of those who passed the request on that we do not trust; whatever stands before it may be made up.
+    /// The last of those who passed the request on that we do not trust; whatever stands before it may be
+    /// made up.
     fn sender(&self, proxy: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut sender = proxy;
         for hop in said(headers, &FORWARDED_FOR).into_iter().rev() {
@@ -159,7 +168,9 @@ pub async fn arrived(State(entrance): State<Arc<Entrance>>, mut request: Request
     request.extensions_mut().insert(base_url);
     let mut response = next.run(request).await;
     if entrance.secure_only && arrival.secure {
-        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+        response
+            .headers_mut()
+            .insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
     }
     response
 }
@@ -200,7 +211,11 @@ mod tests {
     fn a_proxy_that_says_nothing_of_the_scheme_vouches_for_nothing() {
         let proxy = Some("192.0.2.1".parse().unwrap());
         let secure = |said: &[(&HeaderName, &str)]| entrance().arrival(proxy, &headers(said)).secure;
-        assert!(!secure(&[]) && !secure(&[(&FORWARDED_PROTO, "http")]) && !secure(&[(&FORWARDED_PROTO, "https, http")]));
+        assert!(
+            !secure(&[])
+                && !secure(&[(&FORWARDED_PROTO, "http")])
+                && !secure(&[(&FORWARDED_PROTO, "https, http")])
+        );
         assert!(secure(&[(&FORWARDED_PROTO, "HTTPS")]));
         assert!(!entrance().arrival(None, &headers(&[(&FORWARDED_PROTO, "https")])).secure);
     }

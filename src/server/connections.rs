@@ -96,7 +96,9 @@ impl Connections {
         let exempt = limits.exempt.iter().any(|exempt| exempt.contains(address));
         let lane = if open.total.regular < limits.total && (exempt || own.regular < limits.per_address) {
             Lane::Regular
-        } else if open.total.health_checks < MAX_HEALTH_CHECKS && own.health_checks < MAX_HEALTH_CHECKS_PER_ADDRESS {
+        } else if open.total.health_checks < MAX_HEALTH_CHECKS
+            && own.health_checks < MAX_HEALTH_CHECKS_PER_ADDRESS
+        {
             Lane::HealthChecks
         } else {
             return None;
@@ -153,13 +155,18 @@ mod tests {
         let connections = Connections::new(ConnectionLimits { total: 100, per_address: 20, exempt });
         let crowd = admitted(&connections, "192.0.2.1", 200);
         assert_eq!(lanes(&crowd), (20, MAX_HEALTH_CHECKS_PER_ADDRESS));
-        assert_eq!(lanes(&admitted(&connections, "::ffff:192.0.2.1", 1)), (0, 0), "the same address, written otherwise");
+        assert_eq!(
+            lanes(&admitted(&connections, "::ffff:192.0.2.1", 1)),
+            (0, 0),
+            "the same address, written otherwise"
+        );
         let network = admitted(&connections, "2001:db8::1", 15);
         let same_network = admitted(&connections, "2001:db8::ffff:1", 15);
         assert_eq!((lanes(&network), lanes(&same_network)), ((15, 0), (5, 4)));
         let proxy = admitted(&connections, "10.1.2.3", 200);
         assert_eq!(lanes(&proxy), (60, 4), "a trusted proxy is held by the total alone");
-        let others: Vec<Permit> = (1..=20).flat_map(|last| admitted(&connections, &format!("198.51.100.{last}"), 2)).collect();
+        let others: Vec<Permit> =
+            (1..=20).flat_map(|last| admitted(&connections, &format!("198.51.100.{last}"), 2)).collect();
         assert_eq!(lanes(&others), (0, MAX_HEALTH_CHECKS - 12), "the total is reached");
         drop(crowd);
         assert_eq!(lanes(&admitted(&connections, "192.0.2.1", 1)), (1, 0));

@@ -1,4 +1,5 @@
-//! The documentation of the REST door: `/openapi.json`, and the same as one page that needs no script and nothing from elsewhere.
+//! The documentation of the REST door: `/openapi.json`, and the same as one page that needs no script and
+//! nothing from elsewhere.
 
 use super::playground::escape_html as safe;
 use crate::{rest::core::openapi, wire::BaseUrl};
@@ -12,7 +13,8 @@ use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
 const STYLE: &str = include_str!("docs/style.css");
-const CACHE: (HeaderName, HeaderValue) = (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
+const CACHE: (HeaderName, HeaderValue) =
+    (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
 
 /// Stands in the page for the base URL of the server, which each request decides.
 const BASE_URL: &str = "{BASE_URL}";
@@ -57,7 +59,8 @@ pub fn routes<S: Clone + Send + Sync + 'static>(playground: bool) -> Router<S> {
 }
 
 fn shown(page: &str, Extension(base_url): &Extension<BaseUrl>) -> Response {
-    const POLICY: &str = "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    const POLICY: &str = "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action \
+        'none'; frame-ancestors 'none'";
     (
         [(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)), CACHE],
         Html(page.replace(BASE_URL, &safe(&base_url.to_string()))),
@@ -95,7 +98,9 @@ fn prose(value: &Value) -> String {
 
 /// What a value stands for: itself, or what it refers to.
 fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
-    let target = at(value, &["$ref"]).as_str().and_then(|reference| document.pointer(reference.trim_start_matches('#')));
+    let target = at(value, &["$ref"])
+        .as_str()
+        .and_then(|reference| document.pointer(reference.trim_start_matches('#')));
     target.unwrap_or(value)
 }
 
@@ -112,7 +117,12 @@ impl Operation<'_> {
     }
 
     fn link(&self) -> String {
-        format!("<li><a href=\"#{}\"><b>{}</b> {}</a></li>\n", self.id(), self.method.to_uppercase(), safe(self.path))
+        format!(
+            "<li><a href=\"#{}\"><b>{}</b> {}</a></li>\n",
+            self.id(),
+            self.method.to_uppercase(),
+            safe(self.path)
+        )
     }
 }
 
@@ -122,7 +132,9 @@ fn operations_of<'a>(document: &'a Value, area: &Value) -> Vec<Operation<'a>> {
         .flat_map(|(path, item)| entries(item).map(move |(method, value)| Operation { path, method, value }))
         .filter(|operation| items(at(operation.value, &["tags"])).contains(at(area, &["name"])))
         .collect();
-    found.sort_by_key(|operation| (METHODS.iter().position(|method| *method == operation.method), operation.path));
+    found.sort_by_key(|operation| {
+        (METHODS.iter().position(|method| *method == operation.method), operation.path)
+    });
     found
 }
 
@@ -134,12 +146,22 @@ fn page(document: &Value, playground: bool) -> String {
         let links: String = operations.iter().map(Operation::link).collect();
         let sections: String = operations.iter().map(|operation| section(document, operation)).collect();
         contents += &format!("<h2><a href=\"#area_{name}\">{title}</a></h2>\n<ul>\n{links}</ul>\n");
-        areas += &format!("<h2 id=\"area_{name}\">{title}</h2>\n<p>{}</p>\n{sections}", prose(at(area, &["description"])));
+        areas += &format!(
+            "<h2 id=\"area_{name}\">{title}</h2>\n<p>{}</p>\n{sections}",
+            prose(at(area, &["description"]))
+        );
     }
     let schemes: String = entries(at(document, &["components", "securitySchemes"]))
-        .map(|(name, scheme)| format!("<tr><th><code>{}</code></th><td>{}</td></tr>\n", safe(name), prose(at(scheme, &["description"]))))
+        .map(|(name, scheme)| {
+            format!(
+                "<tr><th><code>{}</code></th><td>{}</td></tr>\n",
+                safe(name),
+                prose(at(scheme, &["description"]))
+            )
+        })
         .collect();
-    let playground = if playground { "<li><a href=\"/playground\">GraphQL playground</a></li>\n" } else { "" };
+    let playground =
+        if playground { "<li><a href=\"/playground\">GraphQL playground</a></li>\n" } else { "" };
     let title = text(at(document, &["info", "title"]));
     format!(
         r##"<!DOCTYPE html>
@@ -184,7 +206,11 @@ fn section(document: &Value, one: &Operation) -> String {
         .map(|one| {
             row(
                 document,
-                &format!("{} ({})", at(one, &["name"]).as_str().unwrap_or_default(), at(one, &["in"]).as_str().unwrap_or_default()),
+                &format!(
+                    "{} ({})",
+                    at(one, &["name"]).as_str().unwrap_or_default(),
+                    at(one, &["in"]).as_str().unwrap_or_default()
+                ),
                 one,
                 at(one, &["schema"]),
                 at(one, &["required"]) == true,
@@ -192,10 +218,12 @@ fn section(document: &Value, one: &Operation) -> String {
         })
         .collect();
     let body = at(operation, &["requestBody", "content", "application/json"]);
-    let answers: String =
-        entries(at(operation, &["responses"])).map(|(status, answer)| response(document, status, resolved(document, answer))).collect();
+    let answers: String = entries(at(operation, &["responses"]))
+        .map(|(status, answer)| response(document, status, resolved(document, answer)))
+        .collect();
     format!(
-        "<section id=\"{id}\">\n<h3><code><b>{METHOD}</b> {path}</code></h3>\n<p>{summary}</p>\n{parameters}{body}<h4>Example</h4>\n<pre>{example}</pre>\n<h4>Answers</h4>\n{answers}</section>\n",
+        "<section id=\"{id}\">\n<h3><code><b>{METHOD}</b> \
+            {path}</code></h3>\n<p>{summary}</p>\n{parameters}{body}<h4>Example</h4>\n<pre>{example}</pre>\n<h4>Answers</h4>\n{answers}</section>\n",
         id = one.id(),
         METHOD = one.method.to_uppercase(),
         path = safe(one.path),
@@ -216,15 +244,21 @@ fn fields(document: &Value, schema: &Value) -> String {
     let parts = ["allOf", "oneOf"].iter().flat_map(|parts| items(at(schema, &[*parts])));
     let made_of: String = parts.map(|part| fields(document, part)).collect();
     let required = |name: &String| items(at(schema, &["required"])).iter().any(|one| one == name.as_str());
-    let own = entries(at(schema, &["properties"])).map(|(name, field)| row(document, name, field, field, required(name)));
+    let own = entries(at(schema, &["properties"]))
+        .map(|(name, field)| row(document, name, field, field, required(name)));
     made_of + &own.collect::<String>()
 }
 
 fn row(document: &Value, name: &str, field: &Value, schema: &Value, required: bool) -> String {
-    let within = if at(schema, &["items"]).is_null() { resolved(document, schema) } else { resolved(document, at(schema, &["items"])) };
+    let within = if at(schema, &["items"]).is_null() {
+        resolved(document, schema)
+    } else {
+        resolved(document, at(schema, &["items"]))
+    };
     let inner = fields(document, within);
     let inner = if inner.is_empty() { inner } else { format!("<table>\n{inner}</table>\n") };
-    let options: Vec<String> = items(at(schema, &["enum"])).iter().map(|option| format!("<code>{}</code>", text(option))).collect();
+    let options: Vec<String> =
+        items(at(schema, &["enum"])).iter().map(|option| format!("<code>{}</code>", text(option))).collect();
     let options = if options.is_empty() { String::new() } else { format!(" {}", options.join(", ")) };
     let required = if required { "" } else { " <i>optional</i>" };
     let (name, kind) = (safe(name), safe(&kind(document, schema)));
@@ -248,31 +282,48 @@ fn response(document: &Value, status: &str, response: &Value) -> String {
     let body = fields(document, at(response, &["content", "application/json", "schema"]));
     let table = if body.is_empty() { String::new() } else { format!("<table>\n{body}</table>\n") };
     let open = if matches!(status, "200" | "201") { " open" } else { "" };
-    format!("<details{open}><summary><b>{}</b> {}</summary>\n{table}</details>\n", safe(status), prose(at(response, &["description"])))
+    format!(
+        "<details{open}><summary><b>{}</b> {}</summary>\n{table}</details>\n",
+        safe(status),
+        prose(at(response, &["description"]))
+    )
 }
 
 /// The request with curl, with shell variables for what an earlier answer told.
 fn curl(one: &Operation, example: &Value) -> String {
-    let asked = if one.method == "get" { String::new() } else { format!(" -X {}", one.method.to_uppercase()) };
+    let asked =
+        if one.method == "get" { String::new() } else { format!(" -X {}", one.method.to_uppercase()) };
     let body = if example.is_null() {
         String::new()
     } else {
-        format!(" \\\n  -H 'Content-Type: application/json' -d '{}'", shell_body(runnable(one, example.clone())))
+        format!(
+            " \\\n  -H 'Content-Type: application/json' -d '{}'",
+            shell_body(runnable(one, example.clone()))
+        )
     };
     let credential = match at(one.value, &["security"]) {
         Value::Null => " -u \"$KEY:\"",
-        security if items(security).iter().any(|scheme| scheme.get("session").is_some()) => " -H \"Authorization: Bearer $ACCESS\"",
+        security if items(security).iter().any(|scheme| scheme.get("session").is_some()) => {
+            " -H \"Authorization: Bearer $ACCESS\""
+        }
         _ => "",
     };
     format!("curl{credential}{asked} \"$URL{}\"{body}", shell_path(one.path))
 }
 
 fn shell_path(path: &str) -> String {
-    let variable = PATH_VARIABLES.iter().find(|(begin, _)| path.starts_with(begin)).map_or("ID", |(_, variable)| *variable);
-    path.split('/').map(|step| if step.starts_with('{') { format!("${variable}") } else { step.to_owned() }).collect::<Vec<_>>().join("/")
+    let variable = PATH_VARIABLES
+        .iter()
+        .find(|(begin, _)| path.starts_with(begin))
+        .map_or("ID", |(_, variable)| *variable);
+    path.split('/')
+        .map(|step| if step.starts_with('{') { format!("${variable}") } else { step.to_owned() })
+        .collect::<Vec<_>>()
+        .join("/")
 }
 
-/// The example's fields that go together: an example shows every field, and not every field may be sent with every other.
+/// The example's fields that go together: an example shows every field, and not every field may be sent with
+/// every other.
 fn runnable(one: &Operation, mut example: Value) -> Value {
     if let Value::Object(fields) = &mut example {
         match (one.method, one.path) {

@@ -13,7 +13,9 @@ use axum::{
 use domain::{
     Who,
     app::App,
-    compliance::kyc::documents::{self, Downloads, LONGEST, Link, Opened, Permit, Prepared, SEALING_BYTES, Uploads},
+    compliance::kyc::documents::{
+        self, Downloads, LONGEST, Link, Opened, Permit, Prepared, SEALING_BYTES, Uploads,
+    },
     kernel::limits,
 };
 use std::{convert::Infallible, time::Duration};
@@ -38,7 +40,11 @@ fn link<'a>(method: &'a str, uri: &'a Uri) -> Link<'a> {
     Link { method, path: uri.path(), query: uri.query().unwrap_or_default() }
 }
 
-async fn upload(State(house): State<House>, Extension(arrival): Extension<Arrival>, request: Request) -> Response {
+async fn upload(
+    State(house): State<House>,
+    Extension(arrival): Extension<Arrival>,
+    request: Request,
+) -> Response {
     match take(&house.app, arrival, request).await {
         Ok(body) => Json(body).into_response(),
         Err(error) => rest::faulty("/documents", error),
@@ -48,27 +54,44 @@ async fn upload(State(house): State<House>, Extension(arrival): Extension<Arriva
 async fn take(app: &App, arrival: Arrival, request: Request) -> domain::Result<DocumentBody> {
     let (uri, request_id) = (request.uri().clone(), request_id(request.headers()));
     let (prepared, permit) = admitted(app, arrival, &uri, request_id).await?;
-    let data = large_body::read(request, LONGEST, SEALING_BYTES).await.map_err(|unread| unread.refusal(documents::too_long))?;
+    let data = large_body::read(request, LONGEST, SEALING_BYTES)
+        .await
+        .map_err(|unread| unread.refusal(documents::too_long))?;
     let sent = documents::send(app, prepared, permit, data).await?;
     DocumentBody::of(app, &sent.value)
 }
 
 /// Whoever may begin to send what she announced.
-async fn admitted(app: &App, arrival: Arrival, uri: &Uri, request_id: Uuid) -> domain::Result<(Prepared, Permit)> {
+async fn admitted(
+    app: &App,
+    arrival: Arrival,
+    uri: &Uri,
+    request_id: Uuid,
+) -> domain::Result<(Prepared, Permit)> {
     count(app, arrival).await?;
     let prepared = documents::prepared(app, link("PUT", uri), request_id).await?;
     let permit = app.feature::<Uploads>().0.take(&prepared.caller()?).await?;
     Ok((prepared, permit))
 }
 
-async fn download(State(house): State<House>, Extension(arrival): Extension<Arrival>, uri: Uri, headers: HeaderMap) -> Response {
+async fn download(
+    State(house): State<House>,
+    Extension(arrival): Extension<Arrival>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
     match opened(&house.app, arrival, &uri, request_id(&headers)).await {
         Ok((opened, permit)) => served(opened, permit),
         Err(error) => rest::faulty("/documents", error),
     }
 }
 
-async fn opened(app: &App, arrival: Arrival, uri: &Uri, request_id: Uuid) -> domain::Result<(Opened, Permit)> {
+async fn opened(
+    app: &App,
+    arrival: Arrival,
+    uri: &Uri,
+    request_id: Uuid,
+) -> domain::Result<(Opened, Permit)> {
     count(app, arrival).await?;
     let (row, actor) = documents::found(app, link("GET", uri), request_id).await?;
     let permit = app.feature::<Downloads>().0.take(&documents::may_open(&actor)?).await?;
@@ -109,5 +132,7 @@ fn in_pieces(data: Bytes, permit: Permit) -> Body {
             }
         }
     }));
-    Body::from_stream(futures_util::stream::poll_fn(move |context| receiver.poll_recv(context).map(|piece| piece.map(Ok::<_, Infallible>))))
+    Body::from_stream(futures_util::stream::poll_fn(move |context| {
+        receiver.poll_recv(context).map(|piece| piece.map(Ok::<_, Infallible>))
+    }))
 }

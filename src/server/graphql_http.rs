@@ -22,7 +22,10 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{Denied, House, rate_limit::Authenticated, request_id};
 use crate::{
-    graphql::{self, Limits, PERSISTED_QUERY_NOT_FOUND, PERSISTED_QUERY_NOT_SUPPORTED, Plan, Raw, Refused, core::guard::BAD_USER_INPUT},
+    graphql::{
+        self, Limits, PERSISTED_QUERY_NOT_FOUND, PERSISTED_QUERY_NOT_SUPPORTED, Plan, Raw, Refused,
+        core::guard::BAD_USER_INPUT,
+    },
     rest,
     wire::BaseUrl,
 };
@@ -35,7 +38,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(12);
 const RECHECK: Duration = Duration::from_secs(1);
 
 pub fn routes(limits: &Limits) -> Router<House> {
-    Router::new().route("/graphql", get(by_get).post(by_post).fallback(by_other)).layer(DefaultBodyLimit::max(limits.body_bytes))
+    Router::new()
+        .route("/graphql", get(by_get).post(by_post).fallback(by_other))
+        .layer(DefaultBodyLimit::max(limits.body_bytes))
 }
 
 /// What the answer is written as.
@@ -133,7 +138,13 @@ impl Wrong {
             "TIMEOUT" | "UNAVAILABLE" => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        Self { status, media, refused: Refused::new(denied.code, denied.message), allow: None, retry_after: denied.retry_after }
+        Self {
+            status,
+            media,
+            refused: Refused::new(denied.code, denied.message),
+            allow: None,
+            retry_after: denied.retry_after,
+        }
     }
 
     fn method(media: Media, message: &str, allow: &'static str) -> Self {
@@ -220,7 +231,8 @@ async fn by_other(headers: HeaderMap) -> Wrong {
 }
 
 fn acceptable(headers: &HeaderMap) -> Result<Media, Wrong> {
-    let message = "Accept must allow application/json, application/graphql-response+json or text/event-stream.";
+    let message =
+        "Accept must allow application/json, application/graphql-response+json or text/event-stream.";
     Media::wanted(headers).ok_or_else(|| Wrong::new(Media::Json, StatusCode::NOT_ACCEPTABLE, message))
 }
 
@@ -242,7 +254,9 @@ pub fn object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, &'static str> {
         return Err("not a JSON object");
     }
     serde_json::from_slice(bytes).map_err(|error| match error.classify() {
-        serde_json::error::Category::Data => "not a GraphQL request: query must be a string, variables and extensions objects",
+        serde_json::error::Category::Data => {
+            "not a GraphQL request: query must be a string, variables and extensions objects"
+        }
         _ => "not JSON",
     })
 }
@@ -250,9 +264,9 @@ pub fn object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, &'static str> {
 fn parameter<T: DeserializeOwned>(media: Media, name: &str, text: Option<&str>) -> Result<Option<T>, Wrong> {
     match text {
         None | Some("" | "null") => Ok(None),
-        Some(text) => {
-            object(text.as_bytes()).map(Some).map_err(|_| Wrong::bad(media, format!("The parameter {name} is not a JSON object.")))
-        }
+        Some(text) => object(text.as_bytes())
+            .map(Some)
+            .map_err(|_| Wrong::bad(media, format!("The parameter {name} is not a JSON object."))),
     }
 }
 
@@ -276,11 +290,20 @@ pub fn refuse(headers: &HeaderMap, denied: Denied) -> Response {
     Wrong::denied(Media::wanted(headers).unwrap_or(Media::Json), denied).into_response()
 }
 
-async fn answer(house: House, known: Authenticated, base_url: BaseUrl, media: Media, raw: Raw, method: &Method) -> Result<Response, Wrong> {
+async fn answer(
+    house: House,
+    known: Authenticated,
+    base_url: BaseUrl,
+    media: Media,
+    raw: Raw,
+    method: &Method,
+) -> Result<Response, Wrong> {
     let limit = house.engine().limits().response_bytes;
     let plan = house.engine().plan(raw);
     let is_open = plan.as_ref().is_ok_and(Plan::is_open);
-    let actor = known.caller.or_else(|denied| known.anonymous.filter(|_| is_open).ok_or_else(|| Wrong::denied(media, denied)))?;
+    let actor = known
+        .caller
+        .or_else(|denied| known.anonymous.filter(|_| is_open).ok_or_else(|| Wrong::denied(media, denied)))?;
     let plan = match plan {
         Ok(plan) => plan,
         Err(refused) => {
@@ -296,7 +319,9 @@ async fn answer(house: House, known: Authenticated, base_url: BaseUrl, media: Me
     }
     let equip = {
         let (house, actor) = (house.clone(), actor.clone());
-        move |request, operation: &_, levels| graphql::equip(&house.app, house.most, base_url.clone(), &actor, request, operation, levels)
+        move |request, operation: &_, levels| {
+            graphql::equip(&house.app, house.most, base_url.clone(), &actor, request, operation, levels)
+        }
     };
     if media == Media::Events {
         let request_id = actor.request_id;
@@ -316,8 +341,11 @@ fn write(media: Media, status: StatusCode, answer: &Answer, limit: usize) -> Res
     let (bytes, refusal) = graphql::render_or_refuse(answer, limit);
     let status = refusal.map_or(status, |refusal| media.status(&refusal));
     let mut headers: HeaderMap = answer.http_headers.clone();
-    let fixed: [(HeaderName, &'static str); 3] =
-        [(header::CONTENT_TYPE, media.content_type()), (header::CACHE_CONTROL, "no-store"), (header::VARY, "accept")];
+    let fixed: [(HeaderName, &'static str); 3] = [
+        (header::CONTENT_TYPE, media.content_type()),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::VARY, "accept"),
+    ];
     for (name, value) in fixed {
         headers.insert(name, HeaderValue::from_static(value));
     }
@@ -327,8 +355,8 @@ fn write(media: Media, status: StatusCode, answer: &Answer, limit: usize) -> Res
     (status, headers, bytes).into_response()
 }
 
-/// `next` for each answer, then `complete`; nothing more once the caller's right has ended. A stream that the server cuts short has no
-/// `complete`, so that its client comes back.
+/// `next` for each answer, then `complete`; nothing more once the caller's right has ended. A stream that the
+/// server cuts short has no `complete`, so that its client comes back.
 fn events(house: House, actor: Actor, answers: impl Stream<Item = Answer> + Send + 'static) -> Response {
     let limit = house.engine().limits().response_bytes;
     let next = answers.map(move |answer| {
@@ -341,7 +369,9 @@ fn events(house: House, actor: Actor, answers: impl Stream<Item = Answer> + Send
         let (house, actor) = (house.clone(), actor.clone());
         async move { house.still_valid(&actor).await.unwrap_or(false) }
     });
-    let mut response = Sse::new(all.map(Ok::<_, Infallible>)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response();
+    let mut response = Sse::new(all.map(Ok::<_, Infallible>))
+        .keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+        .into_response();
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // Proxies such as nginx would hold events back.
     response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));

@@ -1,4 +1,5 @@
-//! The playground: `GraphiQL` 4 in a page, from a local copy of its pinned files where they are installed, else from unpkg.com.
+//! The playground: `GraphiQL` 4 in a page, from a local copy of its pinned files where they are installed,
+//! else from unpkg.com.
 
 use std::{fmt::Write, path::Path as FilePath, sync::Arc};
 
@@ -27,7 +28,8 @@ pub const SAMPLES: [&str; 4] = [
 const STYLE: &str = include_str!("playground/style.css");
 /// Shown while the files of `GraphiQL` are on their way.
 const LOADING_INSTALLED: &str = "Loading GraphiQL…";
-const LOADING_REMOTE: &str = "Loading GraphiQL from unpkg.com… Without internet access, run <code>npm ci --prefix playground</code> on the server and reload this page.";
+const LOADING_REMOTE: &str = "Loading GraphiQL from unpkg.com… Without internet access, run <code>npm ci \
+    --prefix playground</code> on the server and reload this page.";
 /// Shown by the script in place of `GraphiQL` when its files cannot be loaded.
 const UNAVAILABLE: &str = include_str!("playground/unavailable.html");
 
@@ -96,7 +98,8 @@ impl Asset {
         format!("{}/{}", self.package, self.file)
     }
 
-    /// Path on the CDN and below `/assets/`. It names the version, so that no cache answers with a file of another hash.
+    /// Path on the CDN and below `/assets/`. It names the version, so that no cache answers with a file of
+    /// another hash.
     fn path(&self) -> String {
         format!("{}@{}/{}", self.package, self.version, self.file)
     }
@@ -104,8 +107,12 @@ impl Asset {
     fn tag(&self, origin: &str) -> String {
         let (source, integrity) = (format!("{origin}{}", self.path()), self.integrity);
         match self.kind {
-            SHEET => format!("<link rel=\"stylesheet\" crossorigin=\"anonymous\" integrity=\"{integrity}\" href=\"{source}\">"),
-            _ => format!("<script crossorigin=\"anonymous\" integrity=\"{integrity}\" src=\"{source}\"></script>"),
+            SHEET => format!(
+                "<link rel=\"stylesheet\" crossorigin=\"anonymous\" integrity=\"{integrity}\" href=\"{source}\">"
+            ),
+            _ => format!(
+                "<script crossorigin=\"anonymous\" integrity=\"{integrity}\" src=\"{source}\"></script>"
+            ),
         }
     }
 }
@@ -139,10 +146,15 @@ impl Playground {
     }
 
     fn routes_from<S: Clone + Send + Sync + 'static>(&self, modules: &FilePath) -> Router<S> {
-        let pages = Arc::new(Pages { installed: self.page(ASSETS_PATH, LOADING_INSTALLED), remote: self.page(CDN, LOADING_REMOTE) });
+        let pages = Arc::new(Pages {
+            installed: self.page(ASSETS_PATH, LOADING_INSTALLED),
+            remote: self.page(CDN, LOADING_REMOTE),
+        });
         let modules: Arc<FilePath> = modules.into();
         let asked = modules.clone();
-        Router::new().route("/playground", get(move || page(pages, modules))).route("/assets/{*path}", get(move |path| asset(asked, path)))
+        Router::new()
+            .route("/playground", get(move || page(pages, modules)))
+            .route("/assets/{*path}", get(move |path| asset(asked, path)))
     }
 
     /// Sheets and scripts stand last: while they load, the reader sees what stands before them.
@@ -168,7 +180,8 @@ impl Playground {
 <body>
 <header><b>{title}</b> <nav><a href="/docs">REST documentation</a> <a href="/openapi.json">OpenAPI</a></nav></header>
 <div id="graphiql"><p>{loading}</p></div>
-{UNAVAILABLE}<noscript><p>The playground needs JavaScript. <a href="/docs#examples">The documentation</a> shows requests with curl.</p></noscript>
+{UNAVAILABLE}<noscript><p>The playground needs JavaScript. <a href="/docs#examples">The documentation</a>
+shows requests with curl.</p></noscript>
 <script type="application/json" id="settings">{settings}</script>
 {tags}
 <script src="/assets/playground.js"></script>
@@ -191,7 +204,8 @@ async fn page(pages: Arc<Pages>, modules: Arc<FilePath>) -> Response {
 
 fn shown(page: String) -> Response {
     const POLICY: &str = "default-src 'none'; script-src 'self' https://unpkg.com; \
-        style-src 'self' 'unsafe-inline' https://unpkg.com; img-src 'self' data:; font-src 'self' data: https://unpkg.com; \
+        style-src 'self' 'unsafe-inline' https://unpkg.com; img-src 'self' data:; font-src 'self' data: \
+        https://unpkg.com; \
         connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
     let headers: [(HeaderName, &str); 4] = [
         (header::CONTENT_SECURITY_POLICY, POLICY),

@@ -22,27 +22,41 @@ const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 
 /// Headers of an answer that a page of another origin may read.
-pub const TOLD: [HeaderName; 6] =
-    [LIMIT, REMAINING, RESET, header::RETRY_AFTER, super::REQUEST_ID, HeaderName::from_static("idempotent-replayed")];
+pub const TOLD: [HeaderName; 6] = [
+    LIMIT,
+    REMAINING,
+    RESET,
+    header::RETRY_AFTER,
+    super::REQUEST_ID,
+    HeaderName::from_static("idempotent-replayed"),
+];
 
 /// Who sent a GraphQL request, once it is counted.
 #[derive(Clone)]
 pub struct Authenticated {
     /// The caller, or why the credential is refused.
     pub caller: Result<Actor, Denied>,
-    /// The caller of operations that need no credential, where a refused one is no reason to refuse them: an expired token, which
-    /// a client may send with every request, but not a mistyped key, whose partner would be lost.
+    /// The caller of operations that need no credential, where a refused one is no reason to refuse them: an
+    /// expired token, which a client may send with every request, but not a mistyped key, whose partner would
+    /// be lost.
     pub anonymous: Option<Actor>,
 }
 
 /// Counts a request of the GraphQL door and puts its caller into it.
-pub async fn at_graphql(State(house): State<House>, Extension(arrival): Extension<Arrival>, mut request: Request, next: Next) -> Response {
+pub async fn at_graphql(
+    State(house): State<House>,
+    Extension(arrival): Extension<Arrival>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let known = graphql_http::caller(&house, request.headers(), arrival.address).await;
     match count(&house.app, &known, arrival.address).await {
         Ok(remaining) => {
-            let expired = known.as_ref().is_err_and(|denied| denied.code == "UNAUTHENTICATED") && !has_key(request.headers());
+            let expired = known.as_ref().is_err_and(|denied| denied.code == "UNAUTHENTICATED")
+                && !has_key(request.headers());
             let request_id = request_id(request.headers());
-            let anonymous = expired.then(|| Actor { request_id, address: arrival.address, ..Actor::default() });
+            let anonymous =
+                expired.then(|| Actor { request_id, address: arrival.address, ..Actor::default() });
             request.extensions_mut().insert(Authenticated { caller: known, anonymous });
             told(next.run(request).await, remaining)
         }
@@ -53,8 +67,13 @@ pub async fn at_graphql(State(house): State<House>, Extension(arrival): Extensio
     }
 }
 
-/// Counts a request, against its caller or, where the credential opens nothing, against the address it came from.
-pub async fn count(app: &App, known: &Result<Actor, Denied>, address: Option<IpAddr>) -> domain::Result<Option<Remaining>> {
+/// Counts a request, against its caller or, where the credential opens nothing, against the address it came
+/// from.
+pub async fn count(
+    app: &App,
+    known: &Result<Actor, Denied>,
+    address: Option<IpAddr>,
+) -> domain::Result<Option<Remaining>> {
     match known {
         Ok(actor) => limits::request(app, &actor.who, address).await,
         Err(denied) if denied.code == "UNAUTHENTICATED" => limits::request(app, &Who::Nobody, address).await,
@@ -66,7 +85,12 @@ pub async fn count(app: &App, known: &Result<Actor, Denied>, address: Option<IpA
 const READ_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Counts a request of the REST door and puts its caller into it.
-pub async fn at_rest(State(app): State<App>, Extension(arrival): Extension<Arrival>, mut request: Request, next: Next) -> Response {
+pub async fn at_rest(
+    State(app): State<App>,
+    Extension(arrival): Extension<Arrival>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let path = request.uri().path().to_owned();
     let known = rest_caller(&app, request.method(), &path, request.headers(), arrival.address).await;
     let counted = match &known {
@@ -75,9 +99,10 @@ pub async fn at_rest(State(app): State<App>, Extension(arrival): Extension<Arriv
         Err(_) => Ok(None),
     };
     match (counted, known) {
-        (Ok(remaining), Ok(_)) if !is_json_or_empty(&request) => {
-            told(rest::refused_by_form(&path, StatusCode::UNSUPPORTED_MEDIA_TYPE, graphql_http::NOT_JSON), remaining)
-        }
+        (Ok(remaining), Ok(_)) if !is_json_or_empty(&request) => told(
+            rest::refused_by_form(&path, StatusCode::UNSUPPORTED_MEDIA_TYPE, graphql_http::NOT_JSON),
+            remaining,
+        ),
         (Ok(remaining), Ok(actor)) => {
             request.extensions_mut().insert(actor);
             // A change runs to its end, and its statements are limited one by one.
@@ -93,18 +118,26 @@ pub async fn at_rest(State(app): State<App>, Extension(arrival): Extension<Arriv
     }
 }
 
-/// Whether the body is JSON or empty. A page of another site can make a browser send any other body along with a credential that
-/// the browser keeps, and a body of no type as well.
+/// Whether the body is JSON or empty. A page of another site can make a browser send any other body along
+/// with a credential that the browser keeps, and a body of no type as well.
 fn is_json_or_empty(request: &Request) -> bool {
     let headers = request.headers();
     let is_announced = !request.method().is_safe() && headers.contains_key(header::CONTENT_TYPE);
     (request.body().is_end_stream() && !is_announced) || graphql_http::is_json(headers)
 }
 
-/// Who calls the REST door. The brokerage API serves nobody without a credential, the wellness API whoever has signed in or a
-/// partner's key; what needs neither is open to an expired token too, which a client may send with every request.
-async fn rest_caller(app: &App, method: &Method, path: &str, headers: &HeaderMap, address: Option<IpAddr>) -> domain::Result<Actor> {
-    let open = rest::OPEN.iter().any(|(asked, open)| method == *asked && fits(open, path.trim_end_matches('/')));
+/// Who calls the REST door. The brokerage API serves nobody without a credential, the wellness API whoever
+/// has signed in or a partner's key; what needs neither is open to an expired token too, which a client may
+/// send with every request.
+async fn rest_caller(
+    app: &App,
+    method: &Method,
+    path: &str,
+    headers: &HeaderMap,
+    address: Option<IpAddr>,
+) -> domain::Result<Actor> {
+    let open =
+        rest::OPEN.iter().any(|(asked, open)| method == *asked && fits(open, path.trim_end_matches('/')));
     match documented_caller(app, headers, address).await {
         Err(Error::Unauthenticated) if open && !has_key(headers) => {
             Ok(Actor { request_id: request_id(headers), address, ..Actor::default() })
@@ -115,8 +148,10 @@ async fn rest_caller(app: &App, method: &Method, path: &str, headers: &HeaderMap
 
 /// Whether a path is the one described, `{…}` standing for any one step.
 fn fits(described: &str, path: &str) -> bool {
-    let (described, path): (Vec<&str>, Vec<&str>) = (described.split('/').collect(), path.split('/').collect());
-    described.len() == path.len() && described.iter().zip(path).all(|(step, given)| step.starts_with('{') || *step == given)
+    let (described, path): (Vec<&str>, Vec<&str>) =
+        (described.split('/').collect(), path.split('/').collect());
+    described.len() == path.len()
+        && described.iter().zip(path).all(|(step, given)| step.starts_with('{') || *step == given)
 }
 
 /// Whether a request shows something that is meant to be a key.
@@ -128,16 +163,20 @@ fn has_key(headers: &HeaderMap) -> bool {
 async fn documented_caller(app: &App, headers: &HeaderMap, address: Option<IpAddr>) -> domain::Result<Actor> {
     let mut sent = super::credentials(headers);
     match (sent.next(), sent.next()) {
-        (Some(Some(credential)), None) => super::caller(app, Some(credential), request_id(headers), address).await,
+        (Some(Some(credential)), None) => {
+            super::caller(app, Some(credential), request_id(headers), address).await
+        }
         _ => Err(Error::Unauthenticated),
     }
 }
 
 fn nothing_left(app: &App, error: &Error) -> Option<Remaining> {
     match error {
-        Error::TooMany { retry_after } => {
-            app.limits.requests.map(|requests| Remaining { most: requests.most, left: 0, reset: *retry_after })
-        }
+        Error::TooMany { retry_after } => app.limits.requests.map(|requests| Remaining {
+            most: requests.most,
+            left: 0,
+            reset: *retry_after,
+        }),
         _ => None,
     }
 }

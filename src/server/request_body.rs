@@ -1,4 +1,5 @@
-//! Request bodies: one that comes too slowly is answered with 408, and what is left unread of one is taken off the connection.
+//! Request bodies: one that comes too slowly is answered with 408, and what is left unread of one is taken
+//! off the connection.
 
 use super::{
     serving::{Activity, Busy},
@@ -97,7 +98,10 @@ impl HttpBody for LimitedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let this = &mut *self;
         this.awaits_continue = false;
         let (began, last) = *this.began.get_or_insert_with(|| (Instant::now(), Instant::now()));
@@ -112,7 +116,8 @@ impl HttpBody for LimitedBody {
             return Poll::Ready(frame);
         }
         let LimitedBody { limits, received, .. } = *this;
-        let granted = Duration::from_millis(received.saturating_mul(1000) / u64::from(limits.bytes_per_second.max(1)));
+        let granted =
+            Duration::from_millis(received.saturating_mul(1000) / u64::from(limits.bytes_per_second.max(1)));
         let deadline = Ord::min(last, began + granted) + limits.timeout;
         let alarm = this.alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         if alarm.deadline() != deadline {
@@ -134,8 +139,8 @@ impl HttpBody for LimitedBody {
 }
 
 impl Drop for LimitedBody {
-    /// A connection that is closed with a body still under way loses the answer with it, so that the rest is read for a while.
-    /// A client that waits to be asked for the body is not asked.
+    /// A connection that is closed with a body still under way loses the answer with it, so that the rest is
+    /// read for a while. A client that waits to be asked for the body is not asked.
     fn drop(&mut self) {
         if self.ended || self.awaits_continue || self.inner.is_end_stream() {
             return;
@@ -145,7 +150,9 @@ impl Drop for LimitedBody {
         runtime.spawn(timeout(UNREAD_WITHIN, async move {
             let _busy = busy;
             let mut left = UNREAD_BYTES;
-            while let Some(Ok(frame)) = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+            while let Some(Ok(frame)) =
+                std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await
+            {
                 match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
                     Some(less) => left = less,
                     None => return,

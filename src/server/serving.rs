@@ -118,7 +118,10 @@ pub async fn serve(
 }
 
 fn is_of_the_peer(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+    )
 }
 
 async fn stopped(mut stopping: watch::Receiver<bool>) {
@@ -234,7 +237,10 @@ impl HttpBody for AnswerQuestions {
     type Data = axum::body::Bytes;
     type Error = axum::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         Pin::new(&mut self.body).poll_frame(context)
     }
 
@@ -306,7 +312,8 @@ impl Activity {
             Some(at) => read.map(|read| Ord::min(read, at + LAST_REQUEST)),
             None => read,
         };
-        let lifetime = (timeouts.lane == Lane::HealthChecks).then_some(timeouts.accepted + HEALTH_CHECK_LIFETIME);
+        let lifetime =
+            (timeouts.lane == Lane::HealthChecks).then_some(timeouts.accepted + HEALTH_CHECK_LIFETIME);
         [write, read, lifetime].into_iter().flatten().min()
     }
 
@@ -335,7 +342,8 @@ impl Drop for Busy {
     }
 }
 
-/// A connection that is counted until it is closed, also as a WebSocket, and that notes what is read and written.
+/// A connection that is counted until it is closed, also as a WebSocket, and that notes what is read and
+/// written.
 struct Io<S> {
     stream: S,
     activity: Activity,
@@ -349,7 +357,11 @@ impl<S> Io<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Io<S> {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
         if buffer.filled().len() > before {
@@ -360,13 +372,21 @@ impl<S: AsyncRead + Unpin> AsyncRead for Io<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Io<S> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.activity.wrote(written.is_pending());
         written
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
         self.activity.wrote(written.is_pending());
         written

@@ -1,11 +1,13 @@
 //! GraphQL over WebSocket: the `graphql-transport-ws` protocol, and no other.
 //!
-//! Close codes: 4400 message not understood, 4401 subscribed before `connection_ack`, 4403 credential refused or ended, 4408 no
-//! `connection_init` in time, 4409 operation id in use, 4413 reader too slow, 4429 second `connection_init`; 1009 message too long,
-//! 1012 server restarts, 1013 too many requests or no answer from the database. With 4413 and 1012 the reason is `cursor=…`, the last cursor sent: resume after it.
+//! Close codes: 4400 message not understood, 4401 subscribed before `connection_ack`, 4403 credential refused
+//! or ended, 4408 no `connection_init` in time, 4409 operation id in use, 4413 reader too slow, 4429 second
+//! `connection_init`; 1009 message too long, 1012 server restarts, 1013 too many requests or no answer from
+//! the database. With 4413 and 1012 the reason is `cursor=…`, the last cursor sent: resume after it.
 //!
-//! The Python client gql 4 looks for the accepted subprotocol under one spelling of the header's name only; not finding it, it
-//! uses the older words `start`, `stop` and `connection_terminate` and waits for `data`. They are understood, so that it works.
+//! The Python client gql 4 looks for the accepted subprotocol under one spelling of the header's name only;
+//! not finding it, it uses the older words `start`, `stop` and `connection_terminate` and waits for `data`.
+//! They are understood, so that it works.
 
 use std::{
     collections::HashMap,
@@ -19,7 +21,10 @@ use axum::{
     Json, Router,
     extract::{
         Extension, State,
-        ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code, rejection::WebSocketUpgradeRejection},
+        ws::{
+            CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code,
+            rejection::WebSocketUpgradeRejection,
+        },
     },
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
@@ -84,13 +89,18 @@ async fn upgrade(
 }
 
 pub fn refuse(status: StatusCode, code: &'static str, message: &str) -> Response {
-    (status, Json(json!({ "errors": [{ "message": message, "extensions": { "code": code } }] }))).into_response()
+    (status, Json(json!({ "errors": [{ "message": message, "extensions": { "code": code } }] })))
+        .into_response()
 }
 
 /// Refuses with 503; the caller may try again after a second.
 pub fn refuse_for_now(message: &str) -> Response {
     let extensions = json!({ "code": "UNAVAILABLE", "retryAfter": 1 });
-    (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "errors": [{ "message": message, "extensions": extensions }] }))).into_response()
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        Json(json!({ "errors": [{ "message": message, "extensions": extensions }] })),
+    )
+        .into_response()
 }
 
 /// Browsers always name an origin; it must be ours or listed. Other clients name none.
@@ -171,7 +181,9 @@ const RESTART: End = End::Resume(close_code::RESTART);
 fn refusal(denied: &Denied) -> End {
     match denied.code {
         "RATE_LIMITED" => End::Close(close_code::AGAIN, "Too many requests"),
-        "TIMEOUT" | "UNAVAILABLE" | "INTERNAL_SERVER_ERROR" => End::Close(close_code::AGAIN, "Try again later"),
+        "TIMEOUT" | "UNAVAILABLE" | "INTERNAL_SERVER_ERROR" => {
+            End::Close(close_code::AGAIN, "Try again later")
+        }
         _ => FORBIDDEN,
     }
 }
@@ -185,7 +197,8 @@ struct Due {
     last: bool,
 }
 
-/// An operation that runs. Numbered, so that what an ended one still had to say is not taken for another's of the same id.
+/// An operation that runs. Numbered, so that what an ended one still had to say is not taken for another's of
+/// the same id.
 struct Running {
     run: u64,
     task: AbortHandle,
@@ -219,13 +232,15 @@ async fn serve(house: House, address: Option<IpAddr>, mut socket: WebSocket) {
         End::Gone => part(socket, None).await,
         End::Close(code, reason) => part(socket, Some((code, reason.into()))).await,
         End::Resume(code) => {
-            let reason = cursor.map(|cursor| format!("cursor={cursor}")).filter(|reason| reason.len() <= REASON_BYTES);
+            let reason =
+                cursor.map(|cursor| format!("cursor={cursor}")).filter(|reason| reason.len() <= REASON_BYTES);
             part(socket, Some((code, reason.unwrap_or_default()))).await;
         }
     }
 }
 
-/// Says why, if there is a reason, then waits for the peer: both sides must have said goodbye, or what was sent may be lost.
+/// Says why, if there is a reason, then waits for the peer: both sides must have said goodbye, or what was
+/// sent may be lost.
 async fn part(mut socket: WebSocket, why: Option<(u16, String)>) {
     let goodbye = async {
         if let Some((code, reason)) = why {
@@ -247,7 +262,9 @@ async fn initialised(socket: &mut WebSocket) -> Result<Option<String>, End> {
             Some(ClientMessage::Ping { payload }) => say(socket, pong(payload)).await?,
             Some(ClientMessage::Subscribe { .. } | ClientMessage::Start { .. }) => return Err(UNAUTHORIZED),
             Some(ClientMessage::ConnectionTerminate {}) => return Err(DONE),
-            Some(ClientMessage::ConnectionInit { payload }) => return credential(payload.unwrap_or_default()),
+            Some(ClientMessage::ConnectionInit { payload }) => {
+                return credential(payload.unwrap_or_default());
+            }
         }
     }
 }
@@ -393,7 +410,8 @@ impl Session {
         Ok(())
     }
 
-    /// An operation that was ended meanwhile has nothing more to say, and a caller whose right has ended hears nothing more.
+    /// An operation that was ended meanwhile has nothing more to say, and a caller whose right has ended
+    /// hears nothing more.
     async fn tell(&mut self, socket: &mut WebSocket, due: Due) -> Result<(), End> {
         match self.running.get(&due.id) {
             Some(running) if running.run == due.run => {}
@@ -457,7 +475,9 @@ async fn operate(house: House, actor: Actor, raw: Raw, outlet: Outlet) {
     let request_id = actor.request_id;
     let mut answers = house.engine().stream(raw, {
         let house = house.clone();
-        move |request, operation, levels| graphql::equip(&house.app, house.most, house.base_url.clone(), &actor, request, operation, levels)
+        move |request, operation, levels| {
+            graphql::equip(&house.app, house.most, house.base_url.clone(), &actor, request, operation, levels)
+        }
     });
     while let Some(mut answer) = answers.next().await {
         graphql::name_faults(&mut answer, request_id);

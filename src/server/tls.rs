@@ -18,7 +18,8 @@ pub fn identity(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, Str
     if chain.is_empty() {
         return Err(format!("COFFER_TLS_CERT: {}: holds no certificate", certificate.display()));
     }
-    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| format!("COFFER_TLS_KEY: {}: {error}", key.display()))?;
+    let private = PrivateKeyDer::from_pem_file(key)
+        .map_err(|error| format!("COFFER_TLS_KEY: {}: {error}", key.display()))?;
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, private))

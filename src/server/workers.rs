@@ -17,7 +17,11 @@ use tokio::{
 };
 
 /// Runs a loop in a task of its own, and again a second after it panicked.
-fn keep_running<F>(name: &'static str, work: impl Fn(App) -> F + Send + Sync + 'static, app: &App) -> JoinHandle<()>
+fn keep_running<F>(
+    name: &'static str,
+    work: impl Fn(App) -> F + Send + Sync + 'static,
+    app: &App,
+) -> JoinHandle<()>
 where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -32,17 +36,26 @@ where
 
 /// Numbers and seals what is committed.
 pub fn sequencer(app: &App) -> JoinHandle<()> {
-    keep_running("sequencer", |app: App| async move { app.sequencer.run(&app.db, &app.feed, &app.vault).await }, app)
+    keep_running(
+        "sequencer",
+        |app: App| async move { app.sequencer.run(&app.db, &app.feed, &app.vault).await },
+        app,
+    )
 }
 
 /// How long a timer that nobody announced may be late.
 const MAX_TIMER_DELAY: Duration = Duration::from_millis(200);
 
-/// Carries out what is due, by the partners' clocks and by the system's, and screens existing customers after an import.
+/// Carries out what is due, by the partners' clocks and by the system's, and screens existing customers after
+/// an import.
 pub fn timers(app: &App) -> JoinHandle<()> {
     let app = app.clone();
     tokio::spawn(async move {
-        tokio::join!(carry_out_due(&app, Clock::Partner), carry_out_due(&app, Clock::System), screen_again(&app));
+        tokio::join!(
+            carry_out_due(&app, Clock::Partner),
+            carry_out_due(&app, Clock::System),
+            screen_again(&app)
+        );
     })
 }
 
@@ -73,7 +86,8 @@ async fn carry_out_due(app: &App, clock: Clock) {
 /// How often it is looked whether a watch list was imported.
 const IMPORTS_NOTICED: Duration = Duration::from_secs(1);
 
-/// Screens existing customers again after an import, and rests as long as it works, so that others get their turn.
+/// Screens existing customers again after an import, and rests as long as it works, so that others get their
+/// turn.
 async fn screen_again(app: &App) {
     let server = app.ids.next(Kind::WatchList);
     loop {
@@ -82,7 +96,8 @@ async fn screen_again(app: &App) {
             Ok(Ok(true)) => began.elapsed(),
             Ok(Ok(false)) => IMPORTS_NOTICED,
             Ok(Err(error)) => {
-                tracing::error!(cause = %error.cause(), "customers could not be screened again, which is tried again");
+                tracing::error!(cause = %error.cause(),
+                    "customers could not be screened again, which is tried again");
                 IMPORTS_NOTICED
             }
             Err(_) => {
@@ -148,6 +163,14 @@ async fn forget(app: &App) -> Result<()> {
     let throttled = throttle::forget_old(&tx).await?;
     let windows = limits::forget_ended(&tx).await?;
     tx.commit().await?;
-    tracing::debug!(keys, messages, passcodes, sessions, throttled, windows, "what is old has been forgotten");
+    tracing::debug!(
+        keys,
+        messages,
+        passcodes,
+        sessions,
+        throttled,
+        windows,
+        "what is old has been forgotten"
+    );
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! Who may ask what: every root field, every REST route and every kind of node against every kind of stranger.
+//! Who may ask what: every root field, every REST route and every kind of node against every kind of
+//! stranger.
 
 use crate::{
     compliance::{kyc_documents, screening::hit_of},
@@ -79,30 +80,41 @@ async fn affairs(app: &TestApp) -> Affairs {
     let user_id = user.entity("userCreate", "user")["id"].as_str().unwrap().to_owned();
     let account = app.gql(crate::support::ACCOUNT_OPEN, json!({ "input": cash_account(&user_id) })).await;
     let account = account.entity("accountOpen", "account").clone();
-    let bank = json!({ "userId": user_id, "number": "9988776655", "routingNumber": "121042882", "nickname": "Secret checking" });
+    let bank = json!({ "userId": user_id, "number": "9988776655", "routingNumber": "121042882",
+        "nickname": "Secret checking" });
     let bank = app.gql(crate::support::BANK_ACCOUNT_LINK, json!({ "input": bank })).await;
     let bank_id = bank.entity("bankAccountLink", "bankAccount")["id"].clone();
-    let deposit = json!({ "idempotencyKey": "d", "accountId": account["id"], "bankAccountId": bank_id, "amount": { "amount": "1000" } });
+    let deposit = json!({ "idempotencyKey": "d", "accountId": account["id"], "bankAccountId": bank_id,
+        "amount": { "amount": "1000" } });
     let deposit = app.gql(crate::support::DEPOSIT_CREATE, json!({ "input": deposit })).await;
     let transfer_id = deposit.entity("depositCreate", "transfer")["id"].clone();
     app.advance_to("2026-07-10T15:00:00Z").await;
-    let order = json!({ "idempotencyKey": "o", "accountId": account["id"], "symbol": "VTI", "side": "BUY", "quantity": "0.5" });
+    let order = json!({ "idempotencyKey": "o", "accountId": account["id"], "symbol": "VTI", "side": "BUY",
+        "quantity": "0.5" });
     let order = app.gql(ORDER_PLACE, json!({ "input": order })).await;
     let order_id = order.entity("orderPlace", "order")["id"].as_str().unwrap().to_owned();
     app.ended(&order_id).await;
-    let invite = "mutation($input: InvitationCreateInput!) { invitationCreate(input: $input) { invitation { id } userErrors { code } } }";
-    let invitation = app.gql(invite, json!({ "input": { "email": "zenobia@quartermaine.example", "userId": user_id } })).await;
+    let invite = "mutation($input: InvitationCreateInput!) { invitationCreate(input: $input) { invitation { \
+        id } userErrors { code } } }";
+    let invitation = app
+        .gql(invite, json!({ "input": { "email": "zenobia@quartermaine.example", "userId": user_id } }))
+        .await;
     let invitation = invitation.entity("invitationCreate", "invitation").clone();
     let rest = "query($user: ID!, $account: ID!, $order: ID!) { user(id: $user) { kyc { id token } }
-        account(id: $account) { positions { edges { node { id } } } } order(id: $order) { fills { edges { node { id } } } }
+        account(id: $account) { positions { edges { node { id } } } } order(id: $order) { fills { edges { \
+        node { id } } } }
         instrumentBySymbol(symbol: \"VTI\") { id } partner { id } apiKeys(last: 1) { edges { node { id } } } }";
     let rest = app.gql(rest, json!({ "user": user_id, "account": account["id"], "order": order_id })).await;
     let rest = rest.data();
     let reviewed = kyc_documents::applicant(app, &app.key, "Review").await;
     let document = app.post(&reviewed.path(), kyc_documents::documented(b"%PDF-1.7 Hidden picture")).await;
-    let document = kyc_document::Entity::find().filter(kyc_document::Column::Token.eq(document.body["document_token"].as_str().unwrap()));
+    let document = kyc_document::Entity::find()
+        .filter(kyc_document::Column::Token.eq(document.body["document_token"].as_str().unwrap()));
     let document = document.one(&app.app.db.read).await.unwrap().unwrap();
-    let message_id = post(&app.app, &app.partner, mail("zenobia@quartermaine.example", "Hidden subject", "Hidden words")).await.unwrap();
+    let message_id =
+        post(&app.app, &app.partner, mail("zenobia@quartermaine.example", "Hidden subject", "Hidden words"))
+            .await
+            .unwrap();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let hit_id = hit_of(app, &text(&rest["user"]["kyc"]["id"])).await;
     let ids: BTreeMap<&str, String> = [
@@ -123,11 +135,21 @@ async fn affairs(app: &TestApp) -> Affairs {
         ("ApiKey", text(&rest["apiKeys"]["edges"][0]["node"]["id"])),
     ]
     .into();
-    let mut words: Vec<String> = ids.iter().filter(|(kind, _)| **kind != "Instrument").map(|(_, id)| id.clone()).collect();
+    let mut words: Vec<String> =
+        ids.iter().filter(|(kind, _)| **kind != "Instrument").map(|(_, id)| id.clone()).collect();
     words.extend([text(&account["number"]), text(&rest["user"]["kyc"]["token"])]);
     words.extend([reviewed.user_id, reviewed.kyc_id.clone(), reviewed.token, document.token]);
     words.extend(
-        ["Zenobia", "Quartermaine", "quartermaine.example", "Hidden Lane", "9988776655", "Secret checking", "Hidden "].map(str::to_owned),
+        [
+            "Zenobia",
+            "Quartermaine",
+            "quartermaine.example",
+            "Hidden Lane",
+            "9988776655",
+            "Secret checking",
+            "Hidden ",
+        ]
+        .map(str::to_owned),
     );
     let token = text(&rest["user"]["kyc"]["token"]);
     Affairs { ids, token, words, reviewed: reviewed.kyc_id }
@@ -182,18 +204,34 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
             "" => (String::new(), String::new()),
             input => (format!("($input: {input}!)"), "(input: $input)".to_owned()),
         };
-        let document = format!("mutation{declared} {{ {field}{given} {{ {entity} {{ id }} userErrors {{ code path message }} }} }}");
+        let document = format!(
+            "mutation{declared} {{ {field}{given} {{ {entity} {{ id }} userErrors {{ code path message }} }} }}"
+        );
         let publishable = if ["userCreate", "kycStart"].contains(&field) { Answer } else { UNSCOPED };
-        ("Mutation", Case { field, document, variables, scope: Some(scope), nobody: NOBODY, unscoped: UNSCOPED, publishable, other })
+        (
+            "Mutation",
+            Case {
+                field,
+                document,
+                variables,
+                scope: Some(scope),
+                nobody: NOBODY,
+                unscoped: UNSCOPED,
+                publishable,
+                other,
+            },
+        )
     };
-    // What needs no key or more than a key: the input, what is read of the outcome, and what nobody, a key without the scope
-    // and another partner get.
+    // What needs no key or more than a key: the input, what is read of the outcome, and what nobody, a key
+    // without the scope and another partner get.
     let odd = |field: &'static str, scope, input: &str, outcome: &str, variables, gets: [Gets; 3]| {
         let (declared, given) = match input {
             "" => (String::new(), String::new()),
             input => (format!("($input: {input}!)"), "(input: $input)".to_owned()),
         };
-        let document = format!("mutation{declared} {{ {field}{given} {{ {outcome} userErrors {{ code path message }} }} }}");
+        let document = format!(
+            "mutation{declared} {{ {field}{given} {{ {outcome} userErrors {{ code path message }} }} }}"
+        );
         let [nobody, unscoped, other] = gets;
         // What needs no key at all takes a publishable one as well.
         let publishable = match nobody {
@@ -226,21 +264,62 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
             "nodes",
             Some(Scope::Read),
             "query($ids: [ID!]!) { nodes(ids: $ids) { id __typename } }",
-            json!({ "ids": a.ids.iter().filter(|(kind, _)| !["Instrument", "ApiKey"].contains(kind)).map(|(_, id)| id).collect::<Vec<_>>() }),
+            json!({ "ids": a.ids.iter().filter(|(kind, _)| !["Instrument", "ApiKey"].contains(kind)).map(|(_,
+                id)| id).collect::<Vec<_>>() }),
             Nulls,
             Nulls,
             Nulls,
         ),
         read("viewer", None, "{ viewer { id email } }", json!({}), Null, Null, Null),
         by_id("user", "User", "id email firstName accounts { edges { node { number } } }"),
-        read("users", Some(Scope::Read), "{ users { edges { node { id email } } } }", json!({}), NOBODY, UNSCOPED, Gets::Nothing),
+        read(
+            "users",
+            Some(Scope::Read),
+            "{ users { edges { node { id email } } } }",
+            json!({}),
+            NOBODY,
+            UNSCOPED,
+            Gets::Nothing,
+        ),
         by_id("account", "Account", "id number balance { total { amount } }"),
-        read("accounts", Some(Scope::Read), "{ accounts { edges { node { id number } } } }", json!({}), NOBODY, UNSCOPED, Gets::Nothing),
+        read(
+            "accounts",
+            Some(Scope::Read),
+            "{ accounts { edges { node { id number } } } }",
+            json!({}),
+            NOBODY,
+            UNSCOPED,
+            Gets::Nothing,
+        ),
         by_id("transfer", "Transfer", "id amount { amount }"),
         by_id("order", "Order", "id quantity account { number owner { email } }"),
-        read("orders", Some(Scope::Read), "{ orders { edges { node { id } } } }", json!({}), NOBODY, UNSCOPED, Gets::Nothing),
-        read("instrumentBySymbol", None, "{ instrumentBySymbol(symbol: \"VTI\") { id name } }", json!({}), Answer, Answer, Answer),
-        read("instruments", None, "{ instruments { edges { node { symbol } } } }", json!({}), Answer, Answer, Answer),
+        read(
+            "orders",
+            Some(Scope::Read),
+            "{ orders { edges { node { id } } } }",
+            json!({}),
+            NOBODY,
+            UNSCOPED,
+            Gets::Nothing,
+        ),
+        read(
+            "instrumentBySymbol",
+            None,
+            "{ instrumentBySymbol(symbol: \"VTI\") { id name } }",
+            json!({}),
+            Answer,
+            Answer,
+            Answer,
+        ),
+        read(
+            "instruments",
+            None,
+            "{ instruments { edges { node { symbol } } } }",
+            json!({}),
+            Answer,
+            Answer,
+            Answer,
+        ),
         read("marketClock", None, "{ marketClock { isOpen } }", json!({}), Answer, Answer, Answer),
         read(
             "sandboxOutbox",
@@ -269,7 +348,14 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
             NotFound("hitId"),
         ),
         read("partner", None, "{ partner { name } }", json!({}), Null, Answer, Answer),
-        change("userCreate", Scope::Manage, "UserCreateInput", "user", json!({ "input": person("Own", "Person") }), Answer),
+        change(
+            "userCreate",
+            Scope::Manage,
+            "UserCreateInput",
+            "user",
+            json!({ "input": person("Own", "Person") }),
+            Answer,
+        ),
         read(
             "kycByToken",
             Some(Scope::Read),
@@ -279,13 +365,21 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
             UNSCOPED,
             Null,
         ),
-        change("kycStart", Scope::Manage, "KycStartInput", "kyc", json!({ "input": person("Own", "Person") }), Answer),
+        change(
+            "kycStart",
+            Scope::Manage,
+            "KycStartInput",
+            "kyc",
+            json!({ "input": person("Own", "Person") }),
+            Answer,
+        ),
         change(
             "kycAnswer",
             Scope::Manage,
             "KycAnswerInput",
             "kyc",
-            json!({ "input": { "kycId": a.id("Kyc"), "answers": (1..=5).map(|id| json!({ "questionId": id, "answerId": 1 })).collect::<Vec<_>>() } }),
+            json!({ "input": { "kycId": a.id("Kyc"),
+                "answers": (1..=5).map(|id| json!({ "questionId": id, "answerId": 1 })).collect::<Vec<_>>() } }),
             NotFound("kycId"),
         ),
         change(
@@ -320,9 +414,30 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
             json!({ "input": { "accountId": a.id("Account"), "patch": { "employerName": "Mine now" } } }),
             NotFound("accountId"),
         ),
-        change("accountFreeze", Scope::Operate, "AccountFreezeInput", "account", closing.clone(), NotFound("accountId")),
-        change("accountUnfreeze", Scope::Operate, "AccountUnfreezeInput", "account", by_account, NotFound("accountId")),
-        change("accountClose", Scope::Operate, "AccountCloseInput", "account", closing, NotFound("accountId")),
+        change(
+            "accountFreeze",
+            Scope::Operate,
+            "AccountFreezeInput",
+            "account",
+            closing.clone(),
+            NotFound("accountId"),
+        ),
+        change(
+            "accountUnfreeze",
+            Scope::Operate,
+            "AccountUnfreezeInput",
+            "account",
+            by_account,
+            NotFound("accountId"),
+        ),
+        change(
+            "accountClose",
+            Scope::Operate,
+            "AccountCloseInput",
+            "account",
+            closing,
+            NotFound("accountId"),
+        ),
         change(
             "bankAccountRename",
             Scope::Manage,
@@ -339,13 +454,21 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
             by_bank.clone(),
             NotFound("bankAccountId"),
         ),
-        odd("bankAccountRemove", manage, "BankAccountRemoveInput", "bankAccountId", by_bank, [NOBODY, UNSCOPED, NotFound("bankAccountId")]),
+        odd(
+            "bankAccountRemove",
+            manage,
+            "BankAccountRemoveInput",
+            "bankAccountId",
+            by_bank,
+            [NOBODY, UNSCOPED, NotFound("bankAccountId")],
+        ),
         change(
             "bankAccountLink",
             Scope::Manage,
             "BankAccountLinkInput",
             "bankAccount",
-            json!({ "input": { "userId": a.id("User"), "number": "4327843043", "routingNumber": "121042882", "nickname": "Mine now" } }),
+            json!({ "input": { "userId": a.id("User"), "number": "4327843043", "routingNumber": "121042882",
+                "nickname": "Mine now" } }),
             NotFound("userId"),
         ),
         change(
@@ -354,7 +477,8 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
             "DepositCreateInput",
             "transfer",
             json!({ "input": {
-                "idempotencyKey": "x", "accountId": a.id("Account"), "bankAccountId": a.id("BankAccount"), "amount": { "amount": "1" },
+                "idempotencyKey": "x", "accountId": a.id("Account"), "bankAccountId": a.id("BankAccount"),
+                "amount": { "amount": "1" },
             } }),
             NotFound("accountId"),
         ),
@@ -363,7 +487,8 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
             Scope::Trade,
             "OrderPlaceInput",
             "order",
-            json!({ "input": { "idempotencyKey": "y", "accountId": a.id("Account"), "symbol": "VTI", "side": "SELL", "quantity": "0.1" } }),
+            json!({ "input": { "idempotencyKey": "y", "accountId": a.id("Account"), "symbol": "VTI",
+                "side": "SELL", "quantity": "0.1" } }),
             NotFound("accountId"),
         ),
         change(
@@ -374,8 +499,24 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
             json!({ "input": { "idempotencyKey": "z", "orderId": a.id("Order") } }),
             NotFound("orderId"),
         ),
-        read("invitation", None, "query($id: ID!) { invitation(id: $id) { email } }", json!({ "id": a.id("User") }), Null, Null, Null),
-        read("invitations", manage, "{ invitations { edges { node { id email } } } }", json!({}), NOBODY, UNSCOPED, Gets::Nothing),
+        read(
+            "invitation",
+            None,
+            "query($id: ID!) { invitation(id: $id) { email } }",
+            json!({ "id": a.id("User") }),
+            Null,
+            Null,
+            Null,
+        ),
+        read(
+            "invitations",
+            manage,
+            "{ invitations { edges { node { id email } } } }",
+            json!({}),
+            NOBODY,
+            UNSCOPED,
+            Gets::Nothing,
+        ),
         change(
             "invitationCreate",
             Scope::Manage,
@@ -416,7 +557,14 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
             json!({ "input": { "refreshToken": "a.b.c" } }),
             [Refused("INVALID_CREDENTIALS"); 3],
         ),
-        odd("userSignOut", None, "UserSignOutInput", "userId", json!({ "input": { "refreshToken": "a.b.c" } }), for_people),
+        odd(
+            "userSignOut",
+            None,
+            "UserSignOutInput",
+            "userId",
+            json!({ "input": { "refreshToken": "a.b.c" } }),
+            for_people,
+        ),
         odd(
             "passwordChange",
             manage,
@@ -441,8 +589,22 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
             json!({ "input": { "token": "CDDD70B1-5F1B-4FAC-9BAD-04B814C1E3A7", "password": "long enough" } }),
             [Refused("INVALID_TOKEN"); 3],
         ),
-        odd("userSignInEnable", manage, "UserSignInEnableInput", "user { id }", by_user.clone(), [NOBODY, UNSCOPED, NotFound("userId")]),
-        odd("userSignInDisable", manage, "UserSignInDisableInput", "user { id }", by_user.clone(), [NOBODY, UNSCOPED, NotFound("userId")]),
+        odd(
+            "userSignInEnable",
+            manage,
+            "UserSignInEnableInput",
+            "user { id }",
+            by_user.clone(),
+            [NOBODY, UNSCOPED, NotFound("userId")],
+        ),
+        odd(
+            "userSignInDisable",
+            manage,
+            "UserSignInDisableInput",
+            "user { id }",
+            by_user.clone(),
+            [NOBODY, UNSCOPED, NotFound("userId")],
+        ),
         odd(
             "profileUpdate",
             manage,
@@ -459,8 +621,22 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
             by_user.clone(),
             [NOBODY, UNSCOPED, NotFound("userId")],
         ),
-        odd("userDataMail", manage, "UserDataMailInput", "user { id }", by_user, [NOBODY, UNSCOPED, NotFound("userId")]),
-        odd("passcodeSend", None, "PasscodeSendInput", "passcode { hashCode }", json!({ "input": { "phone": "2025550107" } }), for_people),
+        odd(
+            "userDataMail",
+            manage,
+            "UserDataMailInput",
+            "user { id }",
+            by_user,
+            [NOBODY, UNSCOPED, NotFound("userId")],
+        ),
+        odd(
+            "passcodeSend",
+            None,
+            "PasscodeSendInput",
+            "passcode { hashCode }",
+            json!({ "input": { "phone": "2025550107" } }),
+            for_people,
+        ),
         odd(
             "passcodeVerify",
             None,
@@ -470,9 +646,24 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
             for_people,
         ),
         odd("totpEnroll", None, "", "enrollment { secret }", json!({}), for_people),
-        odd("totpVerify", None, "TotpVerifyInput", "twoFactor { isPassed }", json!({ "input": { "code": "123456" } }), for_people),
+        odd(
+            "totpVerify",
+            None,
+            "TotpVerifyInput",
+            "twoFactor { isPassed }",
+            json!({ "input": { "code": "123456" } }),
+            for_people,
+        ),
         odd("totpRemove", manage, "", "twoFactor { isPassed }", json!({}), for_people),
-        read("apiKeys", Some(Scope::Operate), "{ apiKeys { edges { node { prefix scopes } } } }", json!({}), NOBODY, UNSCOPED, Answer),
+        read(
+            "apiKeys",
+            Some(Scope::Operate),
+            "{ apiKeys { edges { node { prefix scopes } } } }",
+            json!({}),
+            NOBODY,
+            UNSCOPED,
+            Answer,
+        ),
         change(
             "apiKeyIssue",
             Scope::Operate,
@@ -502,7 +693,8 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
             manage,
             "KycDocumentUploadPrepareInput",
             "target { url }",
-            json!({ "input": { "kycId": a.reviewed, "name": "n", "type": "LICENSE", "contentType": "image/png", "byteSize": 9 } }),
+            json!({ "input": { "kycId": a.reviewed, "name": "n", "type": "LICENSE",
+                "contentType": "image/png", "byteSize": 9 } }),
             [NOBODY, UNSCOPED, NotFound("kycId")],
         ),
         read(
@@ -518,7 +710,14 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
         change("kycDeny", Scope::Operate, "KycDenyInput", "kyc", decision, NotFound("kycId")),
         change("sandboxClockFreeze", Scope::Operate, "", "partner", json!({}), Answer),
         change("sandboxClockRun", Scope::Operate, "", "partner", json!({}), Answer),
-        change("sandboxClockAdvance", Scope::Operate, "SandboxClockAdvanceInput", "partner", json!({ "input": { "seconds": 1 } }), Answer),
+        change(
+            "sandboxClockAdvance",
+            Scope::Operate,
+            "SandboxClockAdvanceInput",
+            "partner",
+            json!({ "input": { "seconds": 1 } }),
+            Answer,
+        ),
         change(
             "sandboxMarketHoursSet",
             Scope::Operate,
@@ -538,10 +737,15 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
     ]
 }
 
-/// Subscriptions, which are asked over a socket: the field, and what it tells nobody and a key without the scope.
+/// Subscriptions, which are asked over a socket: the field, and what it tells nobody and a key without the
+/// scope.
 const SUBSCRIPTIONS: [(&str, &str, Gets); 3] = [
     ("marketClockChanged", "subscription { marketClockChanged { marketClock { isOpen } } }", Answer),
-    ("orderChanged", "subscription($id: ID) { orderChanged(accountId: $id, after: \"0\") { id order { id account { number } } } }", NOBODY),
+    (
+        "orderChanged",
+        "subscription($id: ID) { orderChanged(accountId: $id, after: \"0\") { id order { id account { number } } } }",
+        NOBODY,
+    ),
     ("events", "subscription { events(after: \"0\") { id type __typename } }", NOBODY),
 ];
 
@@ -575,19 +779,37 @@ fn assert_gets(gets: Gets, case: &Case, body: &Value, who: &str) {
         Null => assert_eq!(body, &json!({ "data": { case.field: null } }), "{told}"),
         Nulls => {
             assert!(body.get("errors").is_none(), "{told}");
-            assert!(field.as_array().is_some_and(|items| !items.is_empty() && items.iter().all(Value::is_null)), "{told}");
+            assert!(
+                field.as_array().is_some_and(|items| !items.is_empty() && items.iter().all(Value::is_null)),
+                "{told}"
+            );
         }
         Gets::Nothing => assert_eq!(body, &json!({ "data": { case.field: { "edges": [] } } }), "{told}"),
         NotFound(path) => {
             assert!(body.get("errors").is_none(), "{told}");
-            let refusal = json!([{ "code": "NOT_FOUND", "path": [path], "message": format!("{path} names nothing that you can see") }]);
+            let refusal = json!([{ "code": "NOT_FOUND", "path": [path],
+                "message": format!("{path} names nothing that you can see") }]);
             assert_eq!(field["userErrors"], refusal, "{told}");
-            assert!(field.as_object().unwrap().iter().all(|(name, value)| name == "userErrors" || value.is_null()), "{told}");
+            assert!(
+                field
+                    .as_object()
+                    .unwrap()
+                    .iter()
+                    .all(|(name, value)| name == "userErrors" || value.is_null()),
+                "{told}"
+            );
         }
         Refused(code) => {
             assert!(body.get("errors").is_none(), "{told}");
             assert_eq!(field["userErrors"][0]["code"], code, "{told}");
-            assert!(field.as_object().unwrap().iter().all(|(name, value)| name == "userErrors" || value.is_null()), "{told}");
+            assert!(
+                field
+                    .as_object()
+                    .unwrap()
+                    .iter()
+                    .all(|(name, value)| name == "userErrors" || value.is_null()),
+                "{told}"
+            );
         }
         Answer => {
             assert!(body.get("errors").is_none() && !field.is_null(), "{told}");
@@ -600,8 +822,8 @@ fn all_but(scope: Option<Scope>) -> Vec<Scope> {
     Scope::ALL.into_iter().filter(|one| Some(*one) != scope).collect()
 }
 
-/// A well-formed key that was never issued: another's with its middle replaced would fail its checksum, so one of another house.
-/// The same public id and a right checksum, around another secret.
+/// A well-formed key that was never issued: another's with its middle replaced would fail its checksum, so
+/// one of another house. The same public id and a right checksum, around another secret.
 fn of_another_secret(key: &str) -> String {
     let public = "sk_test_".len() + 8;
     let body = format!("{}{}", &key[..public], "x".repeat(key.len() - public - 6));
@@ -613,18 +835,35 @@ const NEVER_ISSUED: &str = "sk_test_a1b2c3d4Zs8Qw7Er6Ty5Ui4Op3As2Df1Gh0Jk9Lz0Ov3
 #[test]
 fn every_root_field_is_in_the_tables() {
     let nothing = Affairs {
-        ids: ["User", "Account", "BankAccount", "Transfer", "Order", "Invitation", "ApiKey", "Kyc", "WatchListHit"]
-            .map(|kind| (kind, String::new()))
-            .into(),
+        ids: [
+            "User",
+            "Account",
+            "BankAccount",
+            "Transfer",
+            "Order",
+            "Invitation",
+            "ApiKey",
+            "Kyc",
+            "WatchListHit",
+        ]
+        .map(|kind| (kind, String::new()))
+        .into(),
         token: String::new(),
         words: vec![],
         reviewed: String::new(),
     };
     let mut listed: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (root, case) in cases(&nothing) {
-        assert!(listed.entry(root.to_owned()).or_default().insert(case.field.to_owned()), "{} is listed twice", case.field);
+        assert!(
+            listed.entry(root.to_owned()).or_default().insert(case.field.to_owned()),
+            "{} is listed twice",
+            case.field
+        );
     }
-    listed.insert("Subscription".to_owned(), SUBSCRIPTIONS.iter().map(|(field, ..)| (*field).to_owned()).collect());
+    listed.insert(
+        "Subscription".to_owned(),
+        SUBSCRIPTIONS.iter().map(|(field, ..)| (*field).to_owned()).collect(),
+    );
     assert_eq!(listed, schema().0, "say in tests/it/access.rs what a new field tells strangers");
 }
 
@@ -638,13 +877,30 @@ on_both! {
             assert_gets(case.nobody, &case, &nobody.body, "nobody");
             a.absent_from(&nobody.body.to_string(), case.field);
 
-            for wrong in [NEVER_ISSUED, &of_another_secret(&app.key), &app.key[..app.key.len() - 1], &app.key.replace("sk_", "pk_"), "", "Basic "] {
+            for wrong in [
+                NEVER_ISSUED,
+                &of_another_secret(&app.key),
+                &app.key[..app.key.len() - 1],
+                &app.key.replace("sk_", "pk_"),
+                "",
+                "Basic ",
+            ] {
                 let denied = app.gql_as(Some(wrong), &case.document, case.variables.clone()).await;
                 if coffer::graphql::OPEN.contains(&case.field) && ["", "Basic "].contains(&wrong) {
-                    assert!(denied.status == 200 && denied.body["errors"].is_null(), "{} {}", case.field, denied.body);
+                    assert!(
+                        denied.status == 200 && denied.body["errors"].is_null(),
+                        "{} {}",
+                        case.field,
+                        denied.body
+                    );
                     continue;
                 }
-                assert_eq!((denied.status, denied.error_code()), (401, "UNAUTHENTICATED"), "{} {wrong}", case.field);
+                assert_eq!(
+                    (denied.status, denied.error_code()),
+                    (401, "UNAUTHENTICATED"),
+                    "{} {wrong}",
+                    case.field
+                );
                 assert!(denied.body.get("data").is_none(), "{}", denied.body);
                 a.absent_from(&denied.body.to_string(), case.field);
             }
@@ -667,9 +923,14 @@ on_both! {
         }
         // All this asking has changed nothing of hers; one stranger has signed up.
         assert_eq!(app.audit().await.wrong, None);
-        let orders = app.gql("{ orders { edges { node { id } } } users { edges { node { id } } } }", json!({})).await;
+        let orders =
+            app.gql("{ orders { edges { node { id } } } users { edges { node { id } } } }", json!({})).await;
         let lengths = ["orders", "users"].map(|list| orders.data()[list]["edges"].as_array().unwrap().len());
-        assert_eq!(lengths, [1, 4], "one waits for a review, one has signed up, a publishable key has made one, and nobody anything else");
+        assert_eq!(
+            lengths,
+            [1, 4],
+            "one waits for a review, one has signed up, a publishable key has made one, and nobody anything else"
+        );
     }
 
     async fn subscriptions_tell_strangers_nothing(app: TestApp) {
@@ -680,21 +941,32 @@ on_both! {
         for (field, document, nobody) in SUBSCRIPTIONS {
             let variables = json!({ "id": a.id("Account") });
             let refused = if matches!(nobody, Answer) { Answer } else { UNSCOPED };
-            for (key, gets) in [(None, nobody), (Some(unscoped.as_str()), refused), (Some(publishable.as_str()), refused)] {
+            for (key, gets) in
+                [(None, nobody), (Some(unscoped.as_str()), refused), (Some(publishable.as_str()), refused)]
+            {
                 let mut socket = Socket::join(&app, key).await;
                 socket.subscribe("1", document, variables.clone()).await;
                 let message = socket.hear().await.unwrap();
                 a.absent_from(&message.to_string(), field);
                 match gets {
                     Code(code) => {
-                        let errors = if message["type"] == "error" { &message["payload"] } else { &message["payload"]["errors"] };
+                        let errors = if message["type"] == "error" {
+                            &message["payload"]
+                        } else {
+                            &message["payload"]["errors"]
+                        };
                         assert_eq!(errors[0]["extensions"]["code"], code, "{field} {message}");
                     }
-                    _ => assert!(message["type"] == "next" && message["payload"].get("errors").is_none(), "{field} {message}"),
+                    _ => assert!(
+                        message["type"] == "next" && message["payload"].get("errors").is_none(),
+                        "{field} {message}"
+                    ),
                 }
             }
             let mut wrong = Socket::open(&app).await;
-            wrong.say(json!({ "type": "connection_init", "payload": { "authorization": NEVER_ISSUED } })).await;
+            wrong
+                .say(json!({ "type": "connection_init", "payload": { "authorization": NEVER_ISSUED } }))
+                .await;
             assert_eq!(wrong.hear().await.unwrap_err().0, 4403, "{field}");
             let mut socket = Socket::join(&app, Some(&other)).await;
             socket.subscribe("1", document, variables).await;
@@ -712,41 +984,79 @@ on_both! {
     async fn every_kind_of_node_is_its_owners_alone(app: TestApp) {
         let a = affairs(&app).await;
         let (_, other) = app.other_partner("another").await;
-        assert_eq!(schema().1, a.ids.keys().map(|kind| (*kind).to_owned()).collect(), "every type that is a node needs an id here");
+        assert_eq!(
+            schema().1,
+            a.ids.keys().map(|kind| (*kind).to_owned()).collect(),
+            "every type that is a node needs an id here"
+        );
         let publishable = app.key_for(&[Scope::Start]).await;
         let one = "query($id: ID!) { node(id: $id) { id __typename } }";
         let many = "query($ids: [ID!]!) { nodes(ids: $ids) { id __typename } }";
         for (kind, id) in &a.ids {
             let found = json!({ "id": id, "__typename": kind });
             assert_eq!(app.gql(one, json!({ "id": id })).await.data()["node"], found);
-            assert_eq!(app.gql(many, json!({ "ids": [id, id] })).await.data()["nodes"], json!([found, found]));
+            assert_eq!(
+                app.gql(many, json!({ "ids": [id, id] })).await.data()["nodes"],
+                json!([found, found])
+            );
             let seen = if *kind == "Instrument" { found } else { json!(null) };
             let scope = if *kind == "ApiKey" { Scope::Operate } else { Scope::Read };
             let unscoped = app.key_for(&all_but(Some(scope))).await;
             for key in [None, Some(other.as_str()), Some(unscoped.as_str()), Some(publishable.as_str())] {
-                assert_eq!(app.gql_as(key, one, json!({ "id": id })).await.body, json!({ "data": { "node": seen } }), "{kind} {key:?}");
-                assert_eq!(app.gql_as(key, many, json!({ "ids": [id] })).await.body, json!({ "data": { "nodes": [seen] } }), "{kind} {key:?}");
+                assert_eq!(
+                    app.gql_as(key, one, json!({ "id": id })).await.body,
+                    json!({ "data": { "node": seen } }),
+                    "{kind} {key:?}"
+                );
+                assert_eq!(
+                    app.gql_as(key, many, json!({ "ids": [id] })).await.body,
+                    json!({ "data": { "nodes": [seen] } }),
+                    "{kind} {key:?}"
+                );
             }
         }
-        let key = app.gql("{ partner { id } }", json!({})).await.data()["partner"]["id"].as_str().unwrap().replace('-', "");
-        for id in ["", "nope", "00000000-0000-0000-0000-000000000000", "904837e3-3b76-47ec-b432-046db621571b", &key[..31]] {
-            assert_eq!(app.gql(one, json!({ "id": id })).await.body, json!({ "data": { "node": null } }), "{id}");
+        let key = app.gql("{ partner { id } }", json!({})).await.data()["partner"]["id"]
+            .as_str()
+            .unwrap()
+            .replace('-', "");
+        for id in [
+            "",
+            "nope",
+            "00000000-0000-0000-0000-000000000000",
+            "904837e3-3b76-47ec-b432-046db621571b",
+            &key[..31],
+        ] {
+            assert_eq!(
+                app.gql(one, json!({ "id": id })).await.body,
+                json!({ "data": { "node": null } }),
+                "{id}"
+            );
         }
     }
 
     async fn a_key_that_may_not_read_reads_nothing_through_a_payload(app: TestApp) {
         let a = affairs(&app).await;
         let trade = app.key_for(&[Scope::Trade]).await;
-        let order = json!({ "idempotencyKey": "w", "accountId": a.id("Account"), "symbol": "VTI", "side": "BUY", "quantity": "0.1" });
-        for below in ["account { number }", "account { owner { email } }", "fills { edges { node { id } } }", "account { balance { total { amount } } }"] {
-            let place = format!("mutation($input: OrderPlaceInput!) {{ orderPlace(input: $input) {{ order {{ status {below} }} userErrors {{ code }} }} }}");
+        let order = json!({ "idempotencyKey": "w", "accountId": a.id("Account"), "symbol": "VTI",
+            "side": "BUY", "quantity": "0.1" });
+        for below in [
+            "account { number }",
+            "account { owner { email } }",
+            "fills { edges { node { id } } }",
+            "account { balance { total { amount } } }",
+        ] {
+            let place = format!(
+                "mutation($input: OrderPlaceInput!) {{ orderPlace(input: $input) {{ order {{ status {below} \
+                    }} userErrors {{ code }} }} }}"
+            );
             let placed = app.gql_as(Some(&trade), &place, json!({ "input": order })).await;
             assert_eq!(placed.error_code(), "FORBIDDEN", "{}", placed.body);
             a.absent_from(&placed.body.to_string(), below);
         }
         let placed = app.gql_as(Some(&trade), ORDER_PLACE, json!({ "input": order })).await;
         assert_eq!(placed.entity("orderPlace", "order")["instrument"]["symbol"], "VTI");
-        let root = "mutation($input: OrderPlaceInput!) { orderPlace(input: $input) { query { users { edges { node { email } } } } } }";
+        let root = "mutation($input: OrderPlaceInput!) { orderPlace(input: $input) { query { users { edges \
+            { node { email } } } } } }";
         let read = app.gql_as(Some(&trade), root, json!({ "input": order })).await;
         assert_eq!(read.error_code(), "FORBIDDEN");
         a.absent_from(&read.body.to_string(), "query of a payload");
@@ -755,20 +1065,27 @@ on_both! {
     async fn every_rest_route_tells_strangers_nothing(app: TestApp) {
         let a = affairs(&app).await;
         let (_, other) = app.other_partner("another").await;
-        let order = json!({ "account_id": a.id("Account"), "symbol": "VTI", "quantity": "0.1", "side": "sell", "type": "market" });
+        let order = json!({ "account_id": a.id("Account"), "symbol": "VTI", "quantity": "0.1", "side": "sell",
+            "type": "market" });
         let own = json!({
-            "first_name": "Own", "last_name": "Person", "email_address": "own@example.com", "birth_date": "1985-01-23", "ssn_number": "123456789",
-            "address_line_1": "1 Own St", "address_city": "Richmond", "address_state": "VA", "address_postal_code": "23220", "address_country_code": "US",
+            "first_name": "Own", "last_name": "Person", "email_address": "own@example.com",
+            "birth_date": "1985-01-23", "ssn_number": "123456789",
+            "address_line_1": "1 Own St", "address_city": "Richmond", "address_state": "VA",
+            "address_postal_code": "23220", "address_country_code": "US",
         });
         let account = json!({
-            "ownership": "individual", "account_type": "cash", "martial_status": "single", "country_of_citizenship": "USA",
+            "ownership": "individual", "account_type": "cash", "martial_status": "single",
+            "country_of_citizenship": "USA",
             "employment_status": "retired", "employment_position": "Judge", "employer_name": "Court",
         });
-        let bank = json!({ "bank_account_number": "4327843043", "bank_routing_number": "121042882", "bank_account_nickname": "Mine now" });
+        let bank = json!({ "bank_account_number": "4327843043", "bank_routing_number": "121042882",
+            "bank_account_nickname": "Mine now" });
         let document = kyc_documents::documented(b"%PDF-1.7");
-        let deposit = json!({ "account_id": a.id("Account"), "bank_account_id": a.id("BankAccount"), "amount": "1.00" });
+        let deposit = json!({ "account_id": a.id("Account"), "bank_account_id": a.id("BankAccount"),
+            "amount": "1.00" });
         let renamed = json!({ "bank_account_nickname": "Mine now" });
-        // The route, its body, what a key needs, and which field another partner is told names nothing; none where it gets its own.
+        // The route, its body, what a key needs, and which field another partner is told names nothing; none
+        // where it gets its own.
         let table: Vec<RouteCase> = vec![
             ("POST", "/v1/users", Some(own.clone()), Scope::Manage, None),
             ("POST", "/v1/kyc", Some(own), Scope::Manage, None),
@@ -782,7 +1099,13 @@ on_both! {
             ("POST", "/v1/users/{id}/accounts", Some(account), Scope::Manage, Some("user_id")),
             ("GET", "/v1/users/{id}/accounts", None, Scope::Read, Some("user_id")),
             ("GET", "/v1/accounts/{id}", None, Scope::Read, Some("id")),
-            ("PUT", "/v1/accounts/{id}", Some(json!({ "employer_name": "Mine now" })), Scope::Manage, Some("account_id")),
+            (
+                "PUT",
+                "/v1/accounts/{id}",
+                Some(json!({ "employer_name": "Mine now" })),
+                Scope::Manage,
+                Some("account_id"),
+            ),
             ("POST", "/v1/users/{id}/bank_accounts", Some(bank), Scope::Manage, Some("user_id")),
             ("GET", "/v1/users/{id}/bank_accounts", None, Scope::Read, Some("user_id")),
             ("GET", "/v1/bank_accounts/{id}", None, Scope::Read, Some("id")),
@@ -796,8 +1119,10 @@ on_both! {
             ("GET", "/v1/orders/{id}", None, Scope::Read, Some("id")),
             ("DELETE", "/v1/orders/{id}", None, Scope::Trade, Some("order_id")),
         ];
-        let listed: BTreeSet<(&str, &str)> = table.iter().map(|(method, path, ..)| (*method, *path)).collect();
-        let served: BTreeSet<(&str, &str)> = ROUTES.into_iter().flatten().map(|route| (route.method, route.path)).collect();
+        let listed: BTreeSet<(&str, &str)> =
+            table.iter().map(|(method, path, ..)| (*method, *path)).collect();
+        let served: BTreeSet<(&str, &str)> =
+            ROUTES.into_iter().flatten().map(|route| (route.method, route.path)).collect();
         assert_eq!(listed, served, "say in tests/it/access.rs what a new route tells strangers");
 
         let publishable = app.key_for(&[Scope::Start]).await;
@@ -823,13 +1148,25 @@ on_both! {
             if starts {
                 assert_eq!(public.status, done, "{asked} {}", public.body);
             } else {
-                let told = json!({ "error": { "type": "authentication_error", "message": format!("The credential lacks the scope `{}`.", scope.name()) } });
+                let told = json!({ "error": { "type": "authentication_error",
+                    "message": format!("The credential lacks the scope `{}`.", scope.name()) } });
                 assert_eq!((public.status, &public.body), (401, &told), "{asked}");
             }
             for path in [path.clone(), format!("{path}/")] {
-                for key in [None, Some(NEVER_ISSUED), Some(&app.key[1..]), Some(unscoped.as_str()), Some(operator.as_str())] {
+                for key in [
+                    None,
+                    Some(NEVER_ISSUED),
+                    Some(&app.key[1..]),
+                    Some(unscoped.as_str()),
+                    Some(operator.as_str()),
+                ] {
                     let denied = send(request(key, &path)).await;
-                    assert_eq!((denied.status, &denied.body["error"]["type"]), (401, &json!("authentication_error")), "{asked} {key:?} {}", denied.body);
+                    assert_eq!(
+                        (denied.status, &denied.body["error"]["type"]),
+                        (401, &json!("authentication_error")),
+                        "{asked} {key:?} {}",
+                        denied.body
+                    );
                     a.absent_from(&denied.body.to_string(), &asked);
                 }
                 let answer = send(request(Some(&other), &path)).await;
@@ -848,7 +1185,10 @@ on_both! {
         assert_eq!(list.body["data"], json!([]));
         let cursor = format!("/v1/orders?status=all&starting_after={}", a.id("Order"));
         let cursor = send(app.anonymous("GET", &cursor).bearer_auth(&other)).await;
-        assert_eq!((cursor.status, &cursor.body["error"]["message"]), (400, &json!("starting_after names no order")));
+        assert_eq!(
+            (cursor.status, &cursor.body["error"]["message"]),
+            (400, &json!("starting_after names no order"))
+        );
     }
 }
 
@@ -856,8 +1196,12 @@ on_both! {
 fn texts(value: &Value, path: &str, found: &mut Vec<String>) {
     match value {
         Value::String(_) => found.push(path.to_owned()),
-        Value::Array(items) => items.iter().enumerate().for_each(|(at, item)| texts(item, &format!("{path}/{at}"), found)),
-        Value::Object(fields) => fields.iter().for_each(|(name, field)| texts(field, &format!("{path}/{name}"), found)),
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(at, item)| texts(item, &format!("{path}/{at}"), found))
+        }
+        Value::Object(fields) => {
+            fields.iter().for_each(|(name, field)| texts(field, &format!("{path}/{name}"), found))
+        }
         _ => {}
     }
 }
@@ -874,7 +1218,11 @@ async fn answers_to_a_nul(app: &TestApp) -> BTreeMap<String, String> {
             for nul in ["\0", "a\0b", "\u{1}"] {
                 let mut variables = case.variables.clone();
                 let place = variables.pointer_mut(&path).unwrap();
-                *place = if nul == "a\0b" { json!(nul) } else { json!(format!("{}{nul}", place.as_str().unwrap())) };
+                *place = if nul == "a\0b" {
+                    json!(nul)
+                } else {
+                    json!(format!("{}{nul}", place.as_str().unwrap()))
+                };
                 for credential in [app.key.as_str(), &person.access] {
                     let answer = app.gql_as(Some(credential), &case.document, variables.clone()).await;
                     let asked = format!("{} {path} {nul:?} {}", case.field, credential == app.key);
@@ -900,7 +1248,8 @@ async fn a_nul_is_refused_alike_on_both_databases() {
     }
     assert_eq!(sqlite.len(), postgres.len());
     // A password is hashed and never kept, so it may hold anything.
-    let of_input = |asked: &str| asked.ends_with("true") && asked.contains("/input/") && !asked.contains("assword ");
+    let of_input =
+        |asked: &str| asked.ends_with("true") && asked.contains("/input/") && !asked.contains("assword ");
     for (asked, told) in sqlite.iter().filter(|(asked, _)| of_input(asked)) {
         let kept = told.ends_with(" null") && told.starts_with("200  ");
         assert!(!kept, "a control character was accepted: {asked} {told}");

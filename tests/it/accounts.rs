@@ -1,6 +1,9 @@
 //! Brokerage accounts: as documented, changed, converted; joint ones and their lives in the files below.
 
-use crate::support::{ACCOUNT_OPEN, Answer, DEPOSIT_CREATE, ORDER_PLACE, TestApp, USER_CREATE, cash_account, on_both, person, send};
+use crate::support::{
+    ACCOUNT_OPEN, Answer, DEPOSIT_CREATE, ORDER_PLACE, TestApp, USER_CREATE, cash_account, on_both, person,
+    send,
+};
 use domain::Scope;
 use entity::{account, audit_log, event};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Statement};
@@ -11,15 +14,19 @@ use uuid::Uuid;
 mod joint;
 mod lifecycle;
 
-pub const ACCOUNT_UPDATE: &str = "mutation($input: AccountUpdateInput!) { accountUpdate(input: $input) { account { id type ownership profile {
-    maritalStatus countryOfCitizenship employmentStatus employmentPosition employerName annualIncome investmentObjective investmentExperience
+pub const ACCOUNT_UPDATE: &str = "mutation($input: AccountUpdateInput!) { accountUpdate(input: $input) { \
+    account { id type ownership profile {
+    maritalStatus countryOfCitizenship employmentStatus employmentPosition employerName annualIncome \
+    investmentObjective investmentExperience
     netLiquidWorth netTotalWorth isDirector directorOf riskTolerance } } userErrors { code path message } } }";
 
 /// The documented request for an account.
 fn documented() -> Value {
     json!({
-        "ownership": "individual", "account_type": "cash", "martial_status": "single", "country_of_citizenship": "USA",
-        "employment_status": "Employed / Self-Employed", "employment_position": "Software Engineer", "employer_name": "Finos Inc",
+        "ownership": "individual", "account_type": "cash", "martial_status": "single",
+        "country_of_citizenship": "USA",
+        "employment_status": "Employed / Self-Employed", "employment_position": "Software Engineer",
+        "employer_name": "Finos Inc",
         "annual_income": "$100,000 - $199,999", "investment_objective": "growth", "investment_experience": "limited",
         "net_liquid_worth": "$25,000 - $99,999", "net_total_worth": "$100,000 - $199,999", "is_director": false,
         "risk_tolerance": "moderate",
@@ -38,11 +45,21 @@ const INVESTING: [&str; 7] = [
 ];
 
 fn only(body: &Value, fields: &[&str]) -> Value {
-    body.as_object().unwrap().iter().filter(|(name, _)| fields.contains(&name.as_str())).map(|(k, v)| (k.clone(), v.clone())).collect()
+    body.as_object()
+        .unwrap()
+        .iter()
+        .filter(|(name, _)| fields.contains(&name.as_str()))
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect()
 }
 
 fn without(body: &Value, fields: &[&str]) -> Value {
-    body.as_object().unwrap().iter().filter(|(name, _)| !fields.contains(&name.as_str())).map(|(k, v)| (k.clone(), v.clone())).collect()
+    body.as_object()
+        .unwrap()
+        .iter()
+        .filter(|(name, _)| !fields.contains(&name.as_str()))
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect()
 }
 
 fn with(mut body: Value, field: &str, value: impl Into<Value>) -> Value {
@@ -79,15 +96,24 @@ async fn refusal(app: &TestApp, key: &str, document: &str, input: &Value) -> (St
     let name = document.split(") { ").nth(1).unwrap().split('(').next().unwrap();
     let error = answer.user_error(name).clone();
     assert_eq!(rows(app).await, before, "{input}");
-    (error["code"].as_str().unwrap().to_owned(), error["path"].clone(), error["message"].as_str().unwrap().to_owned())
+    (
+        error["code"].as_str().unwrap().to_owned(),
+        error["path"].clone(),
+        error["message"].as_str().unwrap().to_owned(),
+    )
 }
 
 /// What a request about accounts may write.
 async fn rows(app: &TestApp) -> Vec<i64> {
     let db = &app.app.db.read;
     let mut rows = Vec::new();
-    for table in ["users", "kyc", "account", "bank_account", "transfer", "orders", "ledger_account", "event", "timer"] {
-        let count = Statement::from_string(db.get_database_backend(), format!("SELECT count(*) AS rows FROM {table}"));
+    for table in
+        ["users", "kyc", "account", "bank_account", "transfer", "orders", "ledger_account", "event", "timer"]
+    {
+        let count = Statement::from_string(
+            db.get_database_backend(),
+            format!("SELECT count(*) AS rows FROM {table}"),
+        );
         rows.push(db.query_one_raw(count).await.unwrap().unwrap().try_get("", "rows").unwrap());
     }
     rows
@@ -96,15 +122,18 @@ async fn rows(app: &TestApp) -> Vec<i64> {
 /// What happened to something, in order.
 async fn happened(app: &TestApp, stream: &str) -> Vec<String> {
     let stream: Uuid = stream.parse().unwrap();
-    let select = event::Entity::find().filter(event::Column::StreamId.eq(stream)).order_by_asc(event::Column::StreamVersion);
+    let select = event::Entity::find()
+        .filter(event::Column::StreamId.eq(stream))
+        .order_by_asc(event::Column::StreamVersion);
     select.all(&app.app.db.read).await.unwrap().into_iter().map(|event| event.kind).collect()
 }
 
 /// How often it was written down that a partner looked.
 async fn looked(app: &TestApp, operation: &str, object: &str) -> usize {
     let object: Uuid = object.parse().unwrap();
-    let select =
-        audit_log::Entity::find().filter(audit_log::Column::Operation.eq(operation)).filter(audit_log::Column::ObjectId.eq(object));
+    let select = audit_log::Entity::find()
+        .filter(audit_log::Column::Operation.eq(operation))
+        .filter(audit_log::Column::ObjectId.eq(object));
     select.all(&app.app.db.read).await.unwrap().len()
 }
 
@@ -115,16 +144,21 @@ fn text(value: &Value) -> String {
 on_both! {
     async fn an_account_is_read_changed_and_listed_as_documented(app: TestApp) {
         let ada = user(&app, "Ada").await;
-        let opened = done(&app, "POST", &format!("/v1/users/{ada}/accounts/"), &without(&documented(), &INVESTING)).await;
+        let opened =
+            done(&app, "POST", &format!("/v1/users/{ada}/accounts/"), &without(&documented(), &INVESTING))
+                .await;
         let (id, number) = (text(&opened["id"]), text(&opened["account_number"]));
         assert_eq!(
             opened,
-            json!({ "user_id": ada, "id": id, "account_number": number, "ownership": "individual", "account_type": "cash" })
+            json!({ "user_id": ada, "id": id, "account_number": number, "ownership": "individual",
+                "account_type": "cash" })
         );
         let owner = app.get(&format!("/v1/users/{ada}")).await.body;
         let mut body = json!({
-            "id": id, "account_number": number, "ownership": "individual", "account_type": "cash", "martial_status": "single",
-            "country_of_citizenship": "USA", "employment_status": "Employed / Self-Employed", "employment_position": "Software Engineer",
+            "id": id, "account_number": number, "ownership": "individual", "account_type": "cash",
+            "martial_status": "single",
+            "country_of_citizenship": "USA", "employment_status": "Employed / Self-Employed",
+            "employment_position": "Software Engineer",
             "employer_name": "Finos Inc", "owner": owner, "joint_member": null,
         });
         for path in [format!("/v1/accounts/{id}"), format!("/v1/accounts/{id}/")] {
@@ -134,13 +168,17 @@ on_both! {
         assert_eq!(looked(&app, "account.look_up", &id).await, 2);
 
         let change = with(only(&documented(), &INVESTING), "account_type", "investment");
-        let changed = json!({ "id": id, "user_id": ada, "account_number": number, "ownership": "individual", "account_type": "investment" });
+        let changed = json!({ "id": id, "user_id": ada, "account_number": number, "ownership": "individual",
+            "account_type": "investment" });
         assert_eq!(done(&app, "PUT", &format!("/v1/accounts/{id}/"), &change).await, changed);
         body["account_type"] = json!("investment");
         assert_eq!(app.get(&format!("/v1/accounts/{id}")).await.body, body);
         assert_eq!(happened(&app, &id).await, ["account.created", "account.updated"]);
         // What changes nothing is no event.
-        assert_eq!(done(&app, "PUT", &format!("/v1/accounts/{id}"), &with(change, "ownership", "single")).await, changed);
+        assert_eq!(
+            done(&app, "PUT", &format!("/v1/accounts/{id}"), &with(change, "ownership", "single")).await,
+            changed
+        );
         assert_eq!(done(&app, "PUT", &format!("/v1/accounts/{id}"), &json!({})).await, changed);
         assert_eq!(happened(&app, &id).await, ["account.created", "account.updated"]);
 
@@ -155,11 +193,14 @@ on_both! {
         assert_eq!(
             page["pagination"],
             json!({
-                "ending_before": null, "starting_after": null, "limit": 3, "order": "desc", "previous_page": null, "previous_uri": null,
+                "ending_before": null, "starting_after": null, "limit": 3, "order": "desc",
+                "previous_page": null, "previous_uri": null,
                 "next_page": next, "next_uri": format!("{}{next}", app.url),
             })
         );
-        let ids = |page: &Value| page["data"].as_array().unwrap().iter().map(|item| text(&item["id"])).collect::<Vec<_>>();
+        let ids = |page: &Value| {
+            page["data"].as_array().unwrap().iter().map(|item| text(&item["id"])).collect::<Vec<_>>()
+        };
         assert_eq!(ids(&page), [made[3].as_str(), &made[2], &made[1]]);
         assert_eq!(page["data"][0], app.get(&format!("/v1/accounts/{}", made[3])).await.body);
         let rest = app.get(&next).await.body;
@@ -167,13 +208,29 @@ on_both! {
         assert_eq!(looked(&app, "account.list", &ada).await, 2);
         let eve = app.customer("Eve").await;
         let elsewhere = app.get(&format!("{path}?starting_after={}", eve.account_id)).await;
-        assert_eq!((elsewhere.status, &elsewhere.body["error"]["message"]), (400, &json!("starting_after names no account")));
+        assert_eq!(
+            (elsewhere.status, &elsewhere.body["error"]["message"]),
+            (400, &json!("starting_after names no account"))
+        );
 
-        let all = app.gql("{ accounts(first: 2) { edges { node { id } } pageInfo { hasNextPage endCursor } } }", json!({})).await;
+        let all = app
+            .gql(
+                "{ accounts(first: 2) { edges { node { id } } pageInfo { hasNextPage endCursor } } }",
+                json!({}),
+            )
+            .await;
         let all = &all.data()["accounts"];
-        assert_eq!(all["edges"], json!([{ "node": { "id": eve.account_id } }, { "node": { "id": made[3] } }]));
+        assert_eq!(
+            all["edges"],
+            json!([{ "node": { "id": eve.account_id } }, { "node": { "id": made[3] } }])
+        );
         assert_eq!(all["pageInfo"], json!({ "hasNextPage": true, "endCursor": made[3] }));
-        let rest = app.gql("query($after: String) { accounts(after: $after) { edges { node { id } } } }", json!({ "after": made[3] })).await;
+        let rest = app
+            .gql(
+                "query($after: String) { accounts(after: $after) { edges { node { id } } } }",
+                json!({ "after": made[3] }),
+            )
+            .await;
         assert_eq!(rest.data()["accounts"]["edges"].as_array().unwrap().len(), 3);
         assert_eq!(app.audit().await.wrong, None);
     }
@@ -186,24 +243,44 @@ on_both! {
         let income = ["$0 - $24,999", "$25,000 - $99,999", "$100,000 - $199,999", "$200,000+"];
         let options: [(&str, &str, &[&str]); 8] = [
             ("martial_status", "maritalStatus", &["single", "divorced", "married", "widowed"]),
-            ("employment_status", "employmentStatus", &["employed / self-employed", "retired", "student", "not employed"]),
+            (
+                "employment_status",
+                "employmentStatus",
+                &["employed / self-employed", "retired", "student", "not employed"],
+            ),
             ("annual_income", "annualIncome", &income),
-            ("investment_objective", "investmentObjective", &["capital preservation", "growth", "income", "speculation"]),
+            (
+                "investment_objective",
+                "investmentObjective",
+                &["capital preservation", "growth", "income", "speculation"],
+            ),
             ("investment_experience", "investmentExperience", &["none", "limited", "good", "extensive"]),
-            ("net_liquid_worth", "netLiquidWorth", &["$0 - $4,999", "$5,000 - $99,999", "$25,000 - $99,999", "$100,000 - $199,999", "$200,000+"]),
+            (
+                "net_liquid_worth",
+                "netLiquidWorth",
+                &["$0 - $4,999", "$5,000 - $99,999", "$25,000 - $99,999", "$100,000 - $199,999", "$200,000+"],
+            ),
             ("net_total_worth", "netTotalWorth", &income),
             ("risk_tolerance", "riskTolerance", &["conservative", "moderate", "aggressive"]),
         ];
-        let query = format!("query($id: ID!) {{ account(id: $id) {{ profile {{ {} }} }} }}", options.map(|(_, field, _)| field).join(" "));
+        let query = format!(
+            "query($id: ID!) {{ account(id: $id) {{ profile {{ {} }} }} }}",
+            options.map(|(_, field, _)| field).join(" ")
+        );
         for (name, field, options) in options {
             for option in options {
-                for given in [(*option).to_owned(), format!("  {} ", option.to_uppercase()), option.replace(" - ", "-").replace(" / ", "/")] {
+                for given in [
+                    (*option).to_owned(),
+                    format!("  {} ", option.to_uppercase()),
+                    option.replace(" - ", "-").replace(" / ", "/"),
+                ] {
                     done(&app, "PUT", &account, &json!({ name: given })).await;
                     let kept = app.gql(&query, json!({ "id": opened["id"] })).await;
                     assert_eq!(kept.data()["account"]["profile"][field], json!(given), "{name}");
                     // The same where an account is opened.
                     if given.starts_with(' ') {
-                        let another = done(&app, "POST", &path, &with(documented(), name, given.as_str())).await;
+                        let another =
+                            done(&app, "POST", &path, &with(documented(), name, given.as_str())).await;
                         let kept = app.gql(&query, json!({ "id": another["id"] })).await;
                         assert_eq!(kept.data()["account"]["profile"][field], json!(given), "{name}");
                     }
@@ -212,12 +289,33 @@ on_both! {
             let wrong = format!("{name} must be one of: {}", options.join("; "));
             for (method, path, whole) in [("POST", &path, documented()), ("PUT", &account, json!({}))] {
                 for bad in ["something else", "0", "sing le?"] {
-                    refused(&app, method, path, &with(whole.clone(), name, bad), (400, "validation_error", &wrong)).await;
+                    refused(
+                        &app,
+                        method,
+                        path,
+                        &with(whole.clone(), name, bad),
+                        (400, "validation_error", &wrong),
+                    )
+                    .await;
                 }
                 let long = format!("{name} must have at most 100 characters");
-                refused(&app, method, path, &with(whole.clone(), name, "x".repeat(101)), (400, "validation_error", &long)).await;
+                refused(
+                    &app,
+                    method,
+                    path,
+                    &with(whole.clone(), name, "x".repeat(101)),
+                    (400, "validation_error", &long),
+                )
+                .await;
                 let mistyped = format!("{name} must be a string");
-                refused(&app, method, path, &with(whole, name, json!(["single"])), (400, "validation_error", &mistyped)).await;
+                refused(
+                    &app,
+                    method,
+                    path,
+                    &with(whole, name, json!(["single"])),
+                    (400, "validation_error", &mistyped),
+                )
+                .await;
             }
         }
         for (name, value, message) in [
@@ -226,18 +324,44 @@ on_both! {
             ("country_of_citizenship", json!("US"), "country_of_citizenship must be a code of letters"),
             ("country_of_citizenship", json!("XYZ"), "country_of_citizenship must be a known code"),
             ("country_of_citizenship", json!("840"), "country_of_citizenship must be a code of letters"),
-            ("employment_position", json!("x".repeat(101)), "employment_position must have at most 100 printable characters"),
+            (
+                "employment_position",
+                json!("x".repeat(101)),
+                "employment_position must have at most 100 printable characters",
+            ),
             ("employment_position", json!("a\u{7}b"), "employment_position must not have control characters"),
             ("employer_name", json!(7), "employer_name must be a string"),
             ("is_director", json!("yes"), "is_director must be true or false"),
             ("director_of", json!("x".repeat(101)), "director_of must have at most 100 printable characters"),
             ("joint_member", json!("Marry"), "joint_member must be an object"),
         ] {
-            refused(&app, "POST", &path, &with(documented(), name, value.clone()), (400, "validation_error", message)).await;
+            refused(
+                &app,
+                "POST",
+                &path,
+                &with(documented(), name, value.clone()),
+                (400, "validation_error", message),
+            )
+            .await;
             refused(&app, "PUT", &account, &json!({ name: value }), (400, "validation_error", message)).await;
         }
-        for name in ["ownership", "account_type", "martial_status", "country_of_citizenship", "employment_status", "employment_position", "employer_name"] {
-            refused(&app, "POST", &path, &without(&documented(), &[name]), (400, "invalid_request", &format!("{name} is required"))).await;
+        for name in [
+            "ownership",
+            "account_type",
+            "martial_status",
+            "country_of_citizenship",
+            "employment_status",
+            "employment_position",
+            "employer_name",
+        ] {
+            refused(
+                &app,
+                "POST",
+                &path,
+                &without(&documented(), &[name]),
+                (400, "invalid_request", &format!("{name} is required")),
+            )
+            .await;
         }
         for (given, told) in [("Individual", "individual"), (" SINGLE ", "individual"), ("Joint", "joint")] {
             let opened = done(&app, "POST", &path, &with(documented(), "ownership", given)).await;
@@ -246,10 +370,22 @@ on_both! {
         // Both spellings of the documentation.
         let right = with(without(&documented(), &["martial_status"]), "marital_status", "widowed");
         let opened = done(&app, "POST", &path, &with(right, "account_type", "CASH")).await;
-        assert_eq!(app.get(&format!("/v1/accounts/{}", text(&opened["id"]))).await.body["martial_status"], "widowed");
-        done(&app, "PUT", &account, &json!({ "marital_status": "Divorced", "country_of_citizenship": "fra" })).await;
+        assert_eq!(
+            app.get(&format!("/v1/accounts/{}", text(&opened["id"]))).await.body["martial_status"],
+            "widowed"
+        );
+        done(
+            &app,
+            "PUT",
+            &account,
+            &json!({ "marital_status": "Divorced", "country_of_citizenship": "fra" }),
+        )
+        .await;
         let read = app.get(&account).await.body;
-        assert_eq!((&read["martial_status"], &read["country_of_citizenship"]), (&json!("Divorced"), &json!("fra")));
+        assert_eq!(
+            (&read["martial_status"], &read["country_of_citizenship"]),
+            (&json!("Divorced"), &json!("fra"))
+        );
     }
 
     async fn a_conversion_names_each_answer_that_is_missing(app: TestApp) {
@@ -262,39 +398,85 @@ on_both! {
             // The same to a cash account that has all the others on file.
             let opened = done(&app, "POST", &path, &without(&documented(), &[field])).await;
             let account = format!("/v1/accounts/{}", text(&opened["id"]));
-            refused(&app, "PUT", &account, &json!({ "account_type": "investment" }), (400, "invalid_request", &told)).await;
+            refused(
+                &app,
+                "PUT",
+                &account,
+                &json!({ "account_type": "investment" }),
+                (400, "invalid_request", &told),
+            )
+            .await;
             let last = with(only(&documented(), &[field]), "account_type", "Investment");
             assert_eq!(done(&app, "PUT", &account, &last).await["account_type"], "investment");
-            assert_eq!(done(&app, "PUT", &account, &json!({ "account_type": "cash" })).await["account_type"], "cash");
-            assert_eq!(done(&app, "PUT", &account, &json!({ "account_type": "investment" })).await["account_type"], "investment", "still on file");
+            assert_eq!(
+                done(&app, "PUT", &account, &json!({ "account_type": "cash" })).await["account_type"],
+                "cash"
+            );
+            assert_eq!(
+                done(&app, "PUT", &account, &json!({ "account_type": "investment" })).await["account_type"],
+                "investment",
+                "still on file"
+            );
         }
         let opened = done(&app, "POST", &path, &with(documented(), "account_type", "investment")).await;
         let account = format!("/v1/accounts/{}", text(&opened["id"]));
-        refused(&app, "PUT", &account, &json!({ "is_director": true }), (400, "invalid_request", "director_of is required")).await;
+        refused(
+            &app,
+            "PUT",
+            &account,
+            &json!({ "is_director": true }),
+            (400, "invalid_request", "director_of is required"),
+        )
+        .await;
         done(&app, "PUT", &account, &json!({ "is_director": true, "director_of": "Finos Inc (FNS)" })).await;
 
         let update = |patch: Value| json!({ "accountId": opened["id"], "patch": patch });
-        let changed = app.gql(ACCOUNT_UPDATE, json!({ "input": update(json!({ "riskTolerance": "CONSERVATIVE", "employerName": "Court" })) })).await;
+        let changed = app.gql(ACCOUNT_UPDATE,
+            json!({ "input": update(json!({ "riskTolerance": "CONSERVATIVE", "employerName": "Court" })) })).await;
         let profile = json!({
             "maritalStatus": "single", "countryOfCitizenship": "USA", "employmentStatus": "Employed / Self-Employed",
             "employmentPosition": "Software Engineer", "employerName": "Court", "annualIncome": "$100,000 - $199,999",
             "investmentObjective": "growth", "investmentExperience": "limited", "netLiquidWorth": "$25,000 - $99,999",
-            "netTotalWorth": "$100,000 - $199,999", "isDirector": true, "directorOf": "Finos Inc (FNS)", "riskTolerance": "conservative",
+            "netTotalWorth": "$100,000 - $199,999", "isDirector": true, "directorOf": "Finos Inc (FNS)",
+            "riskTolerance": "conservative",
         });
         assert_eq!(changed.entity("accountUpdate", "account")["profile"], profile, "what is left out stays");
-        for field in ["annualIncome", "investmentObjective", "investmentExperience", "netLiquidWorth", "netTotalWorth", "isDirector", "directorOf", "riskTolerance"] {
+        for field in [
+            "annualIncome",
+            "investmentObjective",
+            "investmentExperience",
+            "netLiquidWorth",
+            "netTotalWorth",
+            "isDirector",
+            "directorOf",
+            "riskTolerance",
+        ] {
             let told = refusal(&app, &app.key, ACCOUNT_UPDATE, &update(json!({ field: null }))).await;
-            assert_eq!(told, ("REQUIRED".to_owned(), json!(["patch", field]), format!("patch.{field} is required")));
+            assert_eq!(
+                told,
+                ("REQUIRED".to_owned(), json!(["patch", field]), format!("patch.{field} is required"))
+            );
         }
         // As a cash account it may take answers back; who directs nothing any more directs no company.
         let cash = update(json!({ "type": "CASH", "annualIncome": null, "isDirector": false }));
         let changed = app.gql(ACCOUNT_UPDATE, json!({ "input": cash })).await;
         let told = changed.entity("accountUpdate", "account").clone();
         let profile = &told["profile"];
-        assert_eq!((&told["type"], &profile["annualIncome"], &profile["directorOf"]), (&json!("CASH"), &json!(null), &json!(null)));
-        assert_eq!((&profile["isDirector"], &profile["netTotalWorth"]), (&json!(false), &json!("$100,000 - $199,999")));
-        for (field, value, code) in [("employerName", "", "REQUIRED"), ("countryOfCitizenship", "ZZZ", "INVALID"), ("directorOf", "\u{7}", "INVALID")] {
-            let (told, path, _) = refusal(&app, &app.key, ACCOUNT_UPDATE, &update(json!({ field: value }))).await;
+        assert_eq!(
+            (&told["type"], &profile["annualIncome"], &profile["directorOf"]),
+            (&json!("CASH"), &json!(null), &json!(null))
+        );
+        assert_eq!(
+            (&profile["isDirector"], &profile["netTotalWorth"]),
+            (&json!(false), &json!("$100,000 - $199,999"))
+        );
+        for (field, value, code) in [
+            ("employerName", "", "REQUIRED"),
+            ("countryOfCitizenship", "ZZZ", "INVALID"),
+            ("directorOf", "\u{7}", "INVALID"),
+        ] {
+            let (told, path, _) =
+                refusal(&app, &app.key, ACCOUNT_UPDATE, &update(json!({ field: value }))).await;
             assert_eq!((told.as_str(), path), (code, json!(["patch", field])));
         }
     }
@@ -302,7 +484,9 @@ on_both! {
     async fn a_repeated_change_happens_once(app: TestApp) {
         let ada = app.customer("Ada").await;
         let path = format!("/v1/accounts/{}", ada.account_id);
-        let put = |name: &str| app.rest("PUT", &path).header("idempotency-key", "k").json(&json!({ "employer_name": name }));
+        let put = |name: &str| {
+            app.rest("PUT", &path).header("idempotency-key", "k").json(&json!({ "employer_name": name }))
+        };
         let first = send(put("First Inc")).await;
         assert_eq!(first.status, 200);
         let again = send(put("First Inc")).await;
@@ -312,8 +496,10 @@ on_both! {
         assert_eq!((other.status, &other.body["error"]["type"]), (409, &json!("invalid_request")));
         assert_eq!(happened(&app, &ada.account_id).await, ["account.created", "account.updated"]);
         let read = app.key_for(&[Scope::Read]).await;
-        let denied = send(app.anonymous("PUT", &path).bearer_auth(&read).json(&json!({ "employer_name": 7 }))).await;
-        let told = json!({ "error": { "type": "authentication_error", "message": "The credential lacks the scope `manage`." } });
+        let denied =
+            send(app.anonymous("PUT", &path).bearer_auth(&read).json(&json!({ "employer_name": 7 }))).await;
+        let told = json!({ "error": { "type": "authentication_error",
+            "message": "The credential lacks the scope `manage`." } });
         assert_eq!((denied.status, denied.body), (401, told), "who may not change is not told what is wrong");
     }
 
@@ -322,9 +508,12 @@ on_both! {
         let mut opened = Vec::new();
         for _ in 0..10 {
             let input = json!({ "input": cash_account(&ada) });
-            opened.extend(futures_util::future::join_all((0..30).map(|_| app.gql(ACCOUNT_OPEN, input.clone()))).await);
+            opened.extend(
+                futures_util::future::join_all((0..30).map(|_| app.gql(ACCOUNT_OPEN, input.clone()))).await,
+            );
         }
-        let numbers: BTreeSet<String> = opened.iter().map(|answer| text(&answer.entity("accountOpen", "account")["number"])).collect();
+        let numbers: BTreeSet<String> =
+            opened.iter().map(|answer| text(&answer.entity("accountOpen", "account")["number"])).collect();
         assert_eq!(numbers.len(), 300);
         for number in numbers {
             let (letters, digits) = number.split_at(4);

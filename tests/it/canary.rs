@@ -1,5 +1,5 @@
-//! Values that must stay where they belong are planted, sent through every door in good and in bad requests, and searched for
-//! in all that the binary logs, in what it answers, and in its database.
+//! Values that must stay where they belong are planted, sent through every door in good and in bad requests,
+//! and searched for in all that the binary logs, in what it answers, and in its database.
 
 use crate::support::{
     ACCOUNT_OPEN, BANK_ACCOUNT_LINK, DEPOSIT_CREATE, USER_CREATE, cash_account, databases, person,
@@ -37,7 +37,8 @@ const NEXT_ENCRYPTION_KEY: &str = "0e7c25a9d83b61f4925de0c7a4183f6b7d2a90c5e14f8
 struct Planted {
     what: &'static str,
     value: String,
-    /// Whether the person it belongs to is told it by an answer that is no refusal (documented of the REST door).
+    /// Whether the person it belongs to is told it by an answer that is no refusal (documented of the REST
+    /// door).
     told_to_the_owner: bool,
 }
 
@@ -75,16 +76,22 @@ impl Planted {
             variants.push(hex(bytes).to_uppercase());
             variants.push(list.trim_matches(['[', ']']).to_owned());
             variants.push(list.trim_matches(['[', ']']).replace(' ', ""));
-            // In longer text, base64 looks one of three ways; the characters at the ends depend on the neighbours.
+            // In longer text, base64 looks one of three ways; the characters at the ends depend on the
+            // neighbours.
             for shift in 0..3 {
                 let encoded = STANDARD_NO_PAD.encode([&vec![b' '; shift], bytes].concat());
-                let inner = encoded.get(if shift == 0 { 0 } else { shift + 1 }..encoded.len() - 1).unwrap_or_default();
+                let inner = encoded
+                    .get(if shift == 0 { 0 } else { shift + 1 }..encoded.len() - 1)
+                    .unwrap_or_default();
                 variants.push(inner.to_owned());
             }
             variants.push(text);
         }
-        if let (64, Ok(key)) = (self.value.len(), u8::from_str_radix(self.value.get(..2).unwrap_or_default(), 16)) {
-            let bytes: Vec<u8> = (0..32).map(|at| u8::from_str_radix(&self.value[2 * at..2 * at + 2], 16).unwrap()).collect();
+        if let (64, Ok(key)) =
+            (self.value.len(), u8::from_str_radix(self.value.get(..2).unwrap_or_default(), 16))
+        {
+            let bytes: Vec<u8> =
+                (0..32).map(|at| u8::from_str_radix(&self.value[2 * at..2 * at + 2], 16).unwrap()).collect();
             assert_eq!(bytes[0], key);
             variants.push(format!("{bytes:?}").trim_matches(['[', ']']).to_owned());
             variants.push(STANDARD_NO_PAD.encode(&bytes));
@@ -120,12 +127,20 @@ fn leaks(planted: &[&Planted], place: &str, haystack: &[u8]) -> Vec<String> {
     leaks
 }
 
-/// Six digits where they stand by themselves: neither in a longer number or word, nor as the fraction of a second.
+/// Six digits where they stand by themselves: neither in a longer number or word, nor as the fraction of a
+/// second.
 fn alone(digits: &str, place: &str, haystack: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(haystack);
-    let apart = |character: Option<char>| character.is_none_or(|c| !c.is_alphanumeric() && c != '.' && c != '\u{fffd}');
-    let stands = |(at, _): &(usize, &str)| apart(text[..*at].chars().next_back()) && apart(text[at + digits.len()..].chars().next());
-    text.match_indices(digits).filter(stands).map(|(at, _)| format!("the passcode in {place} at {at}")).collect()
+    let apart = |character: Option<char>| {
+        character.is_none_or(|c| !c.is_alphanumeric() && c != '.' && c != '\u{fffd}')
+    };
+    let stands = |(at, _): &(usize, &str)| {
+        apart(text[..*at].chars().next_back()) && apart(text[at + digits.len()..].chars().next())
+    };
+    text.match_indices(digits)
+        .filter(stands)
+        .map(|(at, _)| format!("the passcode in {place} at {at}"))
+        .collect()
 }
 
 /// One answer, and whether it was a refusal or a fault.
@@ -150,13 +165,16 @@ impl Sender {
         let (status, headers) = (response.status(), format!("{:?}", response.headers()));
         let text = response.text().await.unwrap();
         let body: Value = serde_json::from_str(&text).unwrap_or_default();
-        let errors = body["data"]
-            .as_object()
-            .into_iter()
-            .flatten()
-            .any(|(_, payload)| payload["userErrors"].as_array().is_some_and(|errors| !errors.is_empty()));
+        let errors =
+            body["data"].as_object().into_iter().flatten().any(|(_, payload)| {
+                payload["userErrors"].as_array().is_some_and(|errors| !errors.is_empty())
+            });
         let refused = !status.is_success() || body.get("errors").is_some() || errors;
-        self.answers.push(Answered { request: what.to_owned(), text: format!("{status} {headers} {text}"), refused });
+        self.answers.push(Answered {
+            request: what.to_owned(),
+            text: format!("{status} {headers} {text}"),
+            refused,
+        });
         body
     }
 
@@ -195,7 +213,8 @@ fn planted_person() -> Value {
 /// The same in the words of the REST door.
 fn documented_person() -> Value {
     json!({
-        "first_name": "Grace", "last_name": "Hopper", "email_address": "grace@example.com", "ssn_number": SSN, "birth_date": BIRTH_DATE,
+        "first_name": "Grace", "last_name": "Hopper", "email_address": "grace@example.com", "ssn_number": SSN,
+        "birth_date": BIRTH_DATE,
         "phone_number": PHONE, "address_line_1": "123 Test St", "address_city": "Richmond", "address_state": "VA",
         "address_postal_code": "23220", "address_country_code": "US",
     })
@@ -206,7 +225,8 @@ async fn good_requests(sender: &mut Sender) -> String {
     sender.last_was_good();
     let user_id = user["data"]["userCreate"]["user"]["id"].as_str().unwrap().to_owned();
     let literal = format!(
-        r#"mutation {{ userCreate(input: {{ firstName: "Grace", lastName: "Hopper", email: "g@example.com", phone: "{PHONE}", ssn: "{SSN}",
+        r#"mutation {{ userCreate(input: {{ firstName: "Grace", lastName: "Hopper", email: "g@example.com",
+            phone: "{PHONE}", ssn: "{SSN}",
         birthDate: "{BIRTH_DATE}", address: {{ line1: "1 St", city: "Richmond", state: "VA", postalCode: "23220" }} }})
         {{ user {{ id phoneLast4 }} userErrors {{ message }} }} }}"#
     );
@@ -218,21 +238,24 @@ async fn good_requests(sender: &mut Sender) -> String {
     sender.last_was_good();
     let account = sender.gql("accountOpen", ACCOUNT_OPEN, json!({ "input": cash_account(&user_id) })).await;
     let account_id = account["data"]["accountOpen"]["account"]["id"].clone();
-    let bank = json!({ "userId": user_id, "number": BANK_NUMBER, "routingNumber": "121042882", "nickname": "Checking" });
+    let bank = json!({ "userId": user_id, "number": BANK_NUMBER, "routingNumber": "121042882",
+        "nickname": "Checking" });
     let bank = sender.gql("bankAccountLink", BANK_ACCOUNT_LINK, json!({ "input": bank })).await;
     sender.last_was_good();
     let bank_id = bank["data"]["bankAccountLink"]["bankAccount"]["id"].clone();
     let path = format!("/v1/users/{user_id}/bank_accounts");
-    let bank = json!({ "bank_account_number": BANK_NUMBER, "bank_routing_number": "121042882", "bank_account_nickname": "Checking" });
+    let bank = json!({ "bank_account_number": BANK_NUMBER, "bank_routing_number": "121042882",
+        "bank_account_nickname": "Checking" });
     for turn in ["POST bank_accounts", "POST bank_accounts again"] {
         let linked = sender.rest(turn, &path, "bank-1", bank.clone()).await;
         assert_eq!(linked["bank_account_number"], BANK_NUMBER);
     }
-    let deposit =
-        json!({ "idempotencyKey": "deposit-1", "accountId": account_id, "bankAccountId": bank_id, "amount": { "amount": "10.00" } });
+    let deposit = json!({ "idempotencyKey": "deposit-1", "accountId": account_id, "bankAccountId": bank_id,
+        "amount": { "amount": "10.00" } });
     sender.gql("depositCreate", DEPOSIT_CREATE, json!({ "input": deposit })).await;
     sender.last_was_good();
-    let get = sender.client.get(format!("{}/v1/users/{user_id}", sender.url)).basic_auth(&sender.key, None::<&str>);
+    let get =
+        sender.client.get(format!("{}/v1/users/{user_id}", sender.url)).basic_auth(&sender.key, None::<&str>);
     let read = sender.send("GET /v1/users/{id}", get).await;
     assert_eq!(read["phone_number"], PHONE);
     sender.gql("users", "{ users(first: 5) { edges { node { firstName phoneLast4 } } } }", json!({})).await;
@@ -241,7 +264,8 @@ async fn good_requests(sender: &mut Sender) -> String {
 }
 
 async fn bad_requests(sender: &mut Sender, user_id: &str) {
-    let bank = json!({ "userId": user_id, "number": BANK_NUMBER, "routingNumber": "121042882", "nickname": "Checking" });
+    let bank = json!({ "userId": user_id, "number": BANK_NUMBER, "routingNumber": "121042882",
+        "nickname": "Checking" });
     for (what, field, value) in [
         ("a bad routing number", "routingNumber", json!("121042883")),
         ("an over-long nickname", "nickname", json!("n".repeat(101))),
@@ -267,7 +291,11 @@ async fn bad_requests(sender: &mut Sender, user_id: &str) {
         ("an over-long phone", "phone", json!(PHONE.repeat(5))),
         ("a phone as number", "phone", json!(PHONE.parse::<u64>().unwrap())),
         ("an address that is text", "address", json!(SSN)),
-        ("a state that is a number", "address", json!({ "line1": SSN, "city": SSN, "state": SSN, "postalCode": SSN })),
+        (
+            "a state that is a number",
+            "address",
+            json!({ "line1": SSN, "city": SSN, "state": SSN, "postalCode": SSN }),
+        ),
         ("a blank name", "firstName", json!("")),
         ("a name that is a list of numbers", "firstName", json!([SSN.parse::<u64>().unwrap()])),
     ] {
@@ -295,7 +323,8 @@ async fn bad_requests(sender: &mut Sender, user_id: &str) {
         ("REST: a number as number", json!(BANK_NUMBER.parse::<u64>().unwrap()), "121042882"),
         ("REST: an over-long number", json!(BANK_NUMBER.repeat(2)), "121042882"),
     ] {
-        let body = json!({ "bank_account_number": number, "bank_routing_number": routing, "bank_account_nickname": "Checking" });
+        let body = json!({ "bank_account_number": number, "bank_routing_number": routing,
+            "bank_account_nickname": "Checking" });
         sender.rest(what, &path, "refused", body).await;
         sender.last_was_refused();
     }
@@ -306,10 +335,19 @@ async fn bad_requests(sender: &mut Sender, user_id: &str) {
         sender.last_was_refused();
     }
     let texts = [
-        format!(r#"mutation {{ accountOpen(input: {{ userId: "{user_id}", type: "{SSN}" }}) {{ account {{ id }} }} }}"#),
-        format!(r#"mutation {{ accountOpen(input: {{ userId: "{user_id}", type: A{PHONE} }}) {{ account {{ id }} }} }}"#),
-        format!(r#"mutation {{ userCreate(input: {{ ssn: "{SSN}", birthDate: "{BIRTH_DATE}" phone: "{PHONE} }}"#),
-        format!(r"mutation {{ userCreate(input: {{ ssn: {SSN}, birthDate: {BIRTH_DATE}, phone: {PHONE} }}) {{ user {{ id }} }} }}"),
+        format!(
+            r#"mutation {{ accountOpen(input: {{ userId: "{user_id}", type: "{SSN}" }}) {{ account {{ id }} }} }}"#
+        ),
+        format!(
+            r#"mutation {{ accountOpen(input: {{ userId: "{user_id}", type: A{PHONE} }}) {{ account {{ id }} }} }}"#
+        ),
+        format!(
+            r#"mutation {{ userCreate(input: {{ ssn: "{SSN}", birthDate: "{BIRTH_DATE}" phone: "{PHONE} }}"#
+        ),
+        format!(
+            r"mutation {{ userCreate(input: {{ ssn: {SSN}, birthDate: {BIRTH_DATE}, phone: {PHONE} }}) {{
+                user {{ id }} }} }}"
+        ),
         format!(r#"{{ user(id: "{SSN}", phone: "{PHONE}") {{ id }} }}"#),
         format!("{{ users(first: {BANK_NUMBER}) {{ edges {{ node {{ id }} }} }} }}"),
         format!(r#"{{ users(first: "{BANK_NUMBER}") {{ edges {{ node {{ id }} }} }} }}"#),
@@ -318,25 +356,33 @@ async fn bad_requests(sender: &mut Sender, user_id: &str) {
     for text in texts {
         sender.gql(&text.replace(SSN, "…"), &text, json!({})).await;
         sender.last_was_refused();
-        let written = |byte: u8| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+        let written = |byte: u8| {
+            if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") }
+        };
         let query: String = text.bytes().map(written).collect();
         let get = sender.client.get(format!("{}/graphql?query={query}", sender.url)).bearer_auth(&sender.key);
         sender.send("the same by GET", get).await;
         sender.last_was_refused();
     }
     for path in ["/graphql", "/v1/users"] {
-        for text in
-            [format!(r#"{{ "ssn": "{SSN}", "phone": {PHONE}"#), format!(r#""{SSN}""#), format!("{SSN}{PHONE}"), format!("ssn={SSN}")]
-        {
+        for text in [
+            format!(r#"{{ "ssn": "{SSN}", "phone": {PHONE}"#),
+            format!(r#""{SSN}""#),
+            format!("{SSN}{PHONE}"),
+            format!("ssn={SSN}"),
+        ] {
             let request = sender.client.post(format!("{}{path}", sender.url)).bearer_auth(&sender.key);
-            sender.send("a body that is no JSON", request.header("content-type", "application/json").body(text)).await;
+            sender
+                .send("a body that is no JSON", request.header("content-type", "application/json").body(text))
+                .await;
             sender.last_was_refused();
         }
     }
     bad_credentials(sender).await;
 }
 
-/// Requests that fail inside: two columns have other names while they are served, and a ciphertext stands in another's place.
+/// Requests that fail inside: two columns have other names while they are served, and a ciphertext stands in
+/// another's place.
 async fn faults(sender: &mut Sender, database_url: &str, user_id: &str) {
     let db = Db::open(database_url).await.unwrap();
     let alter = async |text: &str| db.for_migrations().execute_unprepared(text).await.unwrap();
@@ -347,12 +393,22 @@ async fn faults(sender: &mut Sender, database_url: &str, user_id: &str) {
     sender.last_was_refused();
     alter("ALTER TABLE users RENAME COLUMN mail TO email").await;
     alter("ALTER TABLE bank_account RENAME COLUMN nickname TO name").await;
-    let body = json!({ "bank_account_number": BANK_NUMBER, "bank_routing_number": "121042882", "bank_account_nickname": "Checking" });
-    sender.rest("REST: a bank account that cannot be written", &format!("/v1/users/{user_id}/bank_accounts"), "fault", body).await;
+    let body = json!({ "bank_account_number": BANK_NUMBER, "bank_routing_number": "121042882",
+        "bank_account_nickname": "Checking" });
+    sender
+        .rest(
+            "REST: a bank account that cannot be written",
+            &format!("/v1/users/{user_id}/bank_accounts"),
+            "fault",
+            body,
+        )
+        .await;
     sender.last_was_refused();
     alter("ALTER TABLE bank_account RENAME COLUMN name TO nickname").await;
     alter("UPDATE users SET phone = ssn").await;
-    sender.gql("a phone that does not open", "{ users(first: 5) { edges { node { phoneLast4 } } } }", json!({})).await;
+    sender
+        .gql("a phone that does not open", "{ users(first: 5) { edges { node { phoneLast4 } } } }", json!({}))
+        .await;
     sender.last_was_refused();
     let get = sender.client.get(format!("{}/v1/users/{user_id}", sender.url)).bearer_auth(&sender.key);
     sender.send("REST: a phone that does not open", get).await;
@@ -368,7 +424,8 @@ async fn documents(sender: &mut Sender, database_url: &str) {
     let check = made["data"]["userCreate"]["user"]["kyc"].clone();
     let path = format!("/v1/kyc/{}/documents", check["token"].as_str().unwrap());
     let data = format!("%PDF-1.7 {DOCUMENT_BYTES}");
-    let body = json!({ "name": DOCUMENT_NAME, "type": "license", "notes": DOCUMENT_NOTES, "data": STANDARD.encode(&data) });
+    let body = json!({ "name": DOCUMENT_NAME, "type": "license", "notes": DOCUMENT_NOTES,
+        "data": STANDARD.encode(&data) });
     for turn in ["POST documents", "POST documents again"] {
         sender.rest(turn, &path, "document-1", body.clone()).await;
         sender.last_was_good();
@@ -387,9 +444,11 @@ async fn documents(sender: &mut Sender, database_url: &str) {
         sender.rest(what, &path, "refused", wrong).await;
         sender.last_was_refused();
     }
-    let prepare = "mutation($input: KycDocumentUploadPrepareInput!) { kycDocumentUploadPrepare(input: $input) { target { url } userErrors { message } } }";
+    let prepare = "mutation($input: KycDocumentUploadPrepareInput!) { kycDocumentUploadPrepare(input: \
+        $input) { target { url } userErrors { message } } }";
     let input = json!({
-        "kycId": check["id"], "name": DOCUMENT_NAME, "notes": DOCUMENT_NOTES, "type": "LICENSE", "contentType": "application/pdf", "byteSize": data.len(),
+        "kycId": check["id"], "name": DOCUMENT_NAME, "notes": DOCUMENT_NOTES, "type": "LICENSE",
+        "contentType": "application/pdf", "byteSize": data.len(),
     });
     let prepared = sender.gql("kycDocumentUploadPrepare", prepare, json!({ "input": input })).await;
     sender.last_was_good();
@@ -397,7 +456,11 @@ async fn documents(sender: &mut Sender, database_url: &str) {
     for (what, address, data) in [
         ("a prepared document of no format", url.clone(), DOCUMENT_BYTES.to_owned()),
         ("a prepared document that is too long", url.clone(), format!("{data}{DOCUMENT_BYTES}")),
-        ("a prepared document at an altered address", format!("{url}{DOCUMENT_NAME}").replace(' ', "+"), data.clone()),
+        (
+            "a prepared document at an altered address",
+            format!("{url}{DOCUMENT_NAME}").replace(' ', "+"),
+            data.clone(),
+        ),
     ] {
         let request = sender.client.put(address).body(data);
         sender.send(what, request).await;
@@ -422,14 +485,19 @@ async fn bad_credentials(sender: &mut Sender) {
     let key = sender.key.clone();
     let cut = key[..key.len() - 1].to_owned();
     let doubled = format!("{key}{key}");
-    for (path, presented) in [("/graphql", &cut), ("/graphql", &doubled), ("/v1/orders", &cut), ("/v1/orders", &doubled)] {
+    for (path, presented) in
+        [("/graphql", &cut), ("/graphql", &doubled), ("/v1/orders", &cut), ("/v1/orders", &doubled)]
+    {
         for scheme in ["Bearer", "Basic", "Digest"] {
             let request = sender.client.get(format!("{}{path}?query={{__typename}}", sender.url));
-            sender.send("a bad credential", request.header("authorization", format!("{scheme} {presented}"))).await;
+            sender
+                .send("a bad credential", request.header("authorization", format!("{scheme} {presented}")))
+                .await;
             sender.last_was_refused();
         }
     }
-    let twice = sender.client.get(format!("{}/v1/orders", sender.url)).bearer_auth(&key).header("bearer", &key);
+    let twice =
+        sender.client.get(format!("{}/v1/orders", sender.url)).bearer_auth(&key).header("bearer", &key);
     sender.send("two credentials", twice).await;
     sender.last_was_refused();
     for address in [format!("/v1/orders?key={key}"), format!("/v1/users/{SSN}"), format!("/{SSN}/{key}")] {
@@ -442,7 +510,9 @@ async fn bad_credentials(sender: &mut Sender) {
 /// The same over a socket; everything it says is an answer.
 async fn over_a_socket(sender: &mut Sender) {
     let key = sender.key.clone();
-    for (presented, authorization) in [("a good key", format!("Bearer {key}")), ("a cut key", key[..key.len() - 1].to_owned())] {
+    for (presented, authorization) in
+        [("a good key", format!("Bearer {key}")), ("a cut key", key[..key.len() - 1].to_owned())]
+    {
         let mut socket = Socket::open_at(&sender.url).await;
         socket.say(json!({ "type": "connection_init", "payload": { "authorization": authorization } })).await;
         let mut said = format!("{:?}", socket.hear().await);
@@ -458,7 +528,11 @@ async fn over_a_socket(sender: &mut Sender) {
             socket.say_text(&format!("{{ {SSN} {PHONE}")).await;
             said += &format!("{:?}", socket.closed().await);
         }
-        sender.answers.push(Answered { request: format!("a socket with {presented}"), text: said, refused: true });
+        sender.answers.push(Answered {
+            request: format!("a socket with {presented}"),
+            text: said,
+            refused: true,
+        });
     }
 }
 
@@ -470,9 +544,15 @@ async fn database_of(url: &str) -> Vec<(String, Vec<u8>)> {
         return files.map(|file| (file.display().to_string(), fs::read(&file).unwrap())).collect();
     }
     let db = Db::open(url).await.unwrap();
-    let ask = async |text: String| db.read.query_all_raw(Statement::from_string(DbBackend::Postgres, text)).await.unwrap();
+    let ask = async |text: String| {
+        db.read.query_all_raw(Statement::from_string(DbBackend::Postgres, text)).await.unwrap()
+    };
     let mut dump = Vec::new();
-    for table in ask("SELECT table_name::text AS name FROM information_schema.tables WHERE table_schema = 'public'".to_owned()).await {
+    for table in
+        ask("SELECT table_name::text AS name FROM information_schema.tables WHERE table_schema = 'public'"
+            .to_owned())
+        .await
+    {
         let table: String = table.try_get("", "name").unwrap();
         let rows = ask(format!("SELECT t::text AS line FROM \"{table}\" t")).await;
         let lines: Vec<String> = rows.iter().map(|row| row.try_get("", "line").unwrap()).collect();
@@ -485,7 +565,11 @@ async fn database_of(url: &str) -> Vec<(String, Vec<u8>)> {
 fn talkative(database_url: &str, log: &Path) -> Command {
     let mut command = coffer(database_url);
     let log = || Stdio::from(File::options().create(true).append(true).open(log).unwrap());
-    command.env("COFFER_LOG", "trace").env("COFFER_ENCRYPTION_KEY", ENCRYPTION_KEY).stdout(log()).stderr(log());
+    command
+        .env("COFFER_LOG", "trace")
+        .env("COFFER_ENCRYPTION_KEY", ENCRYPTION_KEY)
+        .stdout(log())
+        .stderr(log());
     command
 }
 
@@ -493,7 +577,8 @@ fn talkative(database_url: &str, log: &Path) -> Command {
 async fn nothing_planted_is_found_where_it_does_not_belong() {
     for (database_url, folder) in databases().await {
         let log = folder.0.join("log");
-        let created = talkative(&database_url, &log).args(["keys", "create"]).stdout(Stdio::piped()).output().unwrap();
+        let created =
+            talkative(&database_url, &log).args(["keys", "create"]).stdout(Stdio::piped()).output().unwrap();
         let key = String::from_utf8(created.stdout).unwrap().trim().to_owned();
         assert!(key.starts_with("sk_test_"), "{key}");
 
@@ -501,7 +586,12 @@ async fn nothing_planted_is_found_where_it_does_not_belong() {
         let documents_folder = folder.0.join("documents");
         command.args(["serve", "--empty"]).env("COFFER_DOCUMENTS", &documents_folder);
         let server = Process::launch(command).await;
-        let mut sender = Sender { client: crate::support::client(), url: server.url.clone(), key: key.clone(), answers: Vec::new() };
+        let mut sender = Sender {
+            client: crate::support::client(),
+            url: server.url.clone(),
+            key: key.clone(),
+            answers: Vec::new(),
+        };
         let user_id = good_requests(&mut sender).await;
         bad_requests(&mut sender, &user_id).await;
         let kept_of_accounts = accounts::share_and_freeze(&mut sender, &user_id).await;
@@ -519,13 +609,19 @@ async fn nothing_planted_is_found_where_it_does_not_belong() {
             talkative(&database_url, &log).args(arguments).status().unwrap();
         }
         for malformed in [format!("{ENCRYPTION_KEY}0"), ENCRYPTION_KEY.replace('0', "x")] {
-            let status = talkative(&database_url, &log).env("COFFER_ENCRYPTION_KEY", malformed).arg("serve").status().unwrap();
+            let status = talkative(&database_url, &log)
+                .env("COFFER_ENCRYPTION_KEY", malformed)
+                .arg("serve")
+                .status()
+                .unwrap();
             assert_eq!(status.code(), Some(1));
         }
         let elsewhere = format!("postgres://coffer:{DATABASE_PASSWORD}@127.0.0.1:1/x");
         assert_eq!(talkative(&elsewhere, &log).arg("serve").status().unwrap().code(), Some(1));
         let mut rotate = talkative(&database_url, &log);
-        rotate.env("COFFER_ENCRYPTION_KEY", NEXT_ENCRYPTION_KEY).env("COFFER_ENCRYPTION_KEY_PREVIOUS", ENCRYPTION_KEY);
+        rotate
+            .env("COFFER_ENCRYPTION_KEY", NEXT_ENCRYPTION_KEY)
+            .env("COFFER_ENCRYPTION_KEY_PREVIOUS", ENCRYPTION_KEY);
         assert_eq!(rotate.args(["keys", "rotate-encryption"]).status().unwrap().code(), Some(1));
         places.extend(database_of(&database_url).await);
 
@@ -552,9 +648,11 @@ async fn nothing_planted_is_found_where_it_does_not_belong() {
         let logged = fs::read(&log).unwrap();
         assert!(
             logged.len() > 1_000
-                && ["TRACE", "a request failed", "left as it was: users.phone of"]
-                    .iter()
-                    .all(|said| found(&logged, said.as_bytes()).is_some()),
+                && ["TRACE", "a request failed", "left as it was: users.phone of"].iter().all(|said| found(
+                    &logged,
+                    said.as_bytes()
+                )
+                .is_some()),
             "{} bytes were logged",
             logged.len()
         );
@@ -564,7 +662,10 @@ async fn nothing_planted_is_found_where_it_does_not_belong() {
             leaked.extend(leaks(&all, place, bytes));
             leaked.extend(alone(&passcode, place, bytes));
         }
-        assert!(places.iter().any(|(_, bytes)| found(bytes, b"Grace").is_some()), "the database was not read");
+        assert!(
+            places.iter().any(|(_, bytes)| found(bytes, b"Grace").is_some()),
+            "the database was not read"
+        );
         let mut refused = 0;
         for answer in &sender.answers {
             refused += usize::from(answer.refused);
@@ -591,7 +692,9 @@ fn what_is_planted_is_found_however_it_is_written() {
         assert!(!leaks(&[&ssn], "a text", text.as_bytes()).is_empty(), "{text}");
     }
     assert!(leaks(&[&ssn], "a text", b"518273947").is_empty());
-    for (text, found) in [("code=123456", 1), ("(7,123456,8)", 1), ("12:00:00.123456Z", 0), ("51234567", 0), ("a123456b", 0)] {
+    for (text, found) in
+        [("code=123456", 1), ("(7,123456,8)", 1), ("12:00:00.123456Z", 0), ("51234567", 0), ("a123456b", 0)]
+    {
         assert_eq!(alone("123456", "a text", text.as_bytes()).len(), found, "{text}");
     }
     assert!(!leaks(&[&Planted::new("birth date", BIRTH_DATE)], "a text", b"born 03/19/1987").is_empty());

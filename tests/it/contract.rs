@@ -7,7 +7,11 @@ fn the_schema_is_the_file_at_the_root() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema.graphql");
     let promised = fs::read_to_string(&file).unwrap_or_default();
     let offered = coffer::graphql::sdl(&coffer::graphql::schema(true));
-    let differs = promised.trim_end().lines().zip(offered.trim_end().lines()).find(|(promised, offered)| promised != offered);
+    let differs = promised
+        .trim_end()
+        .lines()
+        .zip(offered.trim_end().lines())
+        .find(|(promised, offered)| promised != offered);
     assert!(
         promised.trim_end() == offered.trim_end(),
         "schema.graphql is not what the code offers; the first line that differs: {differs:?}\n\
@@ -21,6 +25,7 @@ fn the_documentation_is_the_file_at_the_root() {
     let promised = fs::read_to_string(&file).unwrap_or_default();
     assert!(
         promised == coffer::rest::core::openapi::text(),
-        "openapi.json is not what the code offers; if the change is meant, renew the file: target/debug/coffer openapi > openapi.json"
+        "openapi.json is not what the code offers; if the change is meant, renew the file: \
+            target/debug/coffer openapi > openapi.json"
     );
 }

@@ -16,7 +16,9 @@ use std::{
 
 fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     match value["$ref"].as_str() {
-        Some(reference) => document.pointer(reference.trim_start_matches('#')).unwrap_or_else(|| panic!("{reference} leads nowhere")),
+        Some(reference) => document
+            .pointer(reference.trim_start_matches('#'))
+            .unwrap_or_else(|| panic!("{reference} leads nowhere")),
         None => value,
     }
 }
@@ -27,14 +29,16 @@ fn names(document: &Value, schema: &Value) -> BTreeSet<String> {
     let own = schema["properties"].as_object().into_iter().flat_map(|properties| properties.keys().cloned());
     let parts = schema["allOf"].as_array().into_iter().flatten().flat_map(|part| names(document, part));
     // Of answers that take the place of each other, the first is what comes in the end.
-    let first = schema["oneOf"].as_array().into_iter().flatten().take(1).flat_map(|part| names(document, part));
+    let first =
+        schema["oneOf"].as_array().into_iter().flatten().take(1).flat_map(|part| names(document, part));
     own.chain(parts).chain(first).collect()
 }
 
 /// What is said of a route's success, unless it answers nothing.
 fn success(operation: &Value) -> (u16, &Value) {
     let created = &operation["responses"]["201"];
-    let (status, answer) = if created.is_object() { (201, created) } else { (200, &operation["responses"]["200"]) };
+    let (status, answer) =
+        if created.is_object() { (201, created) } else { (200, &operation["responses"]["200"]) };
     (status, &answer["content"]["application/json"]["schema"])
 }
 
@@ -60,7 +64,15 @@ const AREAS: [(&str, &[&str]); 8] = [
             "PUT /v1/kyc/{token}/documents",
         ],
     ),
-    ("Accounts", &["POST /v1/users/{id}/accounts", "GET /v1/users/{id}/accounts", "GET /v1/accounts/{id}", "PUT /v1/accounts/{id}"]),
+    (
+        "Accounts",
+        &[
+            "POST /v1/users/{id}/accounts",
+            "GET /v1/users/{id}/accounts",
+            "GET /v1/accounts/{id}",
+            "PUT /v1/accounts/{id}",
+        ],
+    ),
     (
         "Bank accounts",
         &[
@@ -112,7 +124,8 @@ fn references(value: &Value, found: &mut Vec<String>) {
 #[test]
 fn every_route_is_described_and_nothing_besides() {
     let document = openapi::document();
-    let served: BTreeSet<(String, String)> = all().map(|route| (route.method.to_owned(), route.path.to_owned())).collect();
+    let served: BTreeSet<(String, String)> =
+        all().map(|route| (route.method.to_owned(), route.path.to_owned())).collect();
     let mut told = BTreeSet::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         told.extend(item.as_object().unwrap().keys().map(|method| (method.to_uppercase(), path.clone())));
@@ -124,7 +137,9 @@ fn every_route_is_described_and_nothing_besides() {
         let one = operation(&document, method, path);
         assert!(ids.insert(one["operationId"].as_str().unwrap().to_owned()), "{one}");
         assert!(one["summary"].as_str().unwrap().ends_with('.'), "{one}");
-        let has = |name: &str| one["parameters"].as_array().unwrap().iter().any(|it| resolved(&document, it)["name"] == name);
+        let has = |name: &str| {
+            one["parameters"].as_array().unwrap().iter().any(|it| resolved(&document, it)["name"] == name)
+        };
         let wellness = is_wellness(path);
         assert_eq!(has("Idempotency-Key"), method != "GET" && !wellness, "{method} {path}");
         for name in ["id", "token"] {
@@ -144,15 +159,28 @@ fn every_route_is_described_and_nothing_besides() {
             assert_eq!(names(&document, body("401")), ["code", "detail"].map(str::to_owned).into());
             assert_eq!(body("429"), body("401"), "{method} {path}");
             let open = OPEN.contains(&(method.as_str(), path.as_str()));
-            assert_eq!(one["security"], if open { json!([{}, { "bearer": [] }]) } else { json!([{ "session": [] }]) }, "{method} {path}");
+            assert_eq!(
+                one["security"],
+                if open { json!([{}, { "bearer": [] }]) } else { json!([{ "session": [] }]) },
+                "{method} {path}"
+            );
         } else {
             assert_eq!(body("429")["properties"]["error"]["type"], "array");
-            assert_eq!(names(&document, &body("429")["properties"]["error"]["items"]), ["message", "type"].map(str::to_owned).into());
-            assert_eq!(names(&document, &body("401")["properties"]["error"]), ["message", "type"].map(str::to_owned).into());
+            assert_eq!(
+                names(&document, &body("429")["properties"]["error"]["items"]),
+                ["message", "type"].map(str::to_owned).into()
+            );
+            assert_eq!(
+                names(&document, &body("401")["properties"]["error"]),
+                ["message", "type"].map(str::to_owned).into()
+            );
             assert!(one.get("security").is_none(), "{method} {path}");
         }
     }
-    assert_eq!(document["security"], json!([{ "basic": [] }, { "bearer": [] }, { "authorization": [] }, { "bearerHeader": [] }]));
+    assert_eq!(
+        document["security"],
+        json!([{ "basic": [] }, { "bearer": [] }, { "authorization": [] }, { "bearerHeader": [] }])
+    );
     assert_eq!(document["components"]["securitySchemes"].as_object().unwrap().len(), 5);
     let mut found = Vec::new();
     references(&document, &mut found);
@@ -196,7 +224,11 @@ async fn what_is_documented_is_so() {
             ("DELETE", "/v1/bank_accounts/{id}", "bank_account_id"),
         ];
         let walked: BTreeSet<(&str, &str)> = steps.iter().map(|(method, path, _)| (*method, *path)).collect();
-        assert_eq!(walked, ROUTES.into_iter().flatten().map(|route| (route.method, route.path)).collect(), "walk a new route here");
+        assert_eq!(
+            walked,
+            ROUTES.into_iter().flatten().map(|route| (route.method, route.path)).collect(),
+            "walk a new route here"
+        );
         for (method, path, makes) in steps {
             let one = operation(&document, method, path);
             if makes == "order" && method == "POST" {
@@ -214,24 +246,39 @@ async fn what_is_documented_is_so() {
             let mut body = content["example"].clone();
             if (method, path) == ("PATCH", "/v1/kyc/{token}") {
                 // A check that is open still; what may not go with answers stays away.
-                let mut open = operation(&document, "POST", "/v1/kyc")["requestBody"]["content"]["application/json"]["example"].clone();
+                let mut open = operation(&document, "POST",
+                    "/v1/kyc")["requestBody"]["content"]["application/json"]["example"].clone();
                 open["last_name"] = json!("Question");
-                known.insert("token", app.post("/v1/kyc", open).await.body["token"].as_str().unwrap().to_owned());
-                body.as_object_mut().unwrap().retain(|field, _| ["answers", "name_first", "name_last"].contains(&field.as_str()));
+                known.insert(
+                    "token",
+                    app.post("/v1/kyc", open).await.body["token"].as_str().unwrap().to_owned(),
+                );
+                body.as_object_mut()
+                    .unwrap()
+                    .retain(|field, _| ["answers", "name_first", "name_last"].contains(&field.as_str()));
             }
-            let token = if path.ends_with("documents") { &reviewed.token } else { known.get("token").unwrap_or(&id) };
+            let token =
+                if path.ends_with("documents") { &reviewed.token } else { known.get("token").unwrap_or(&id) };
             let url = path.replace("{id}", &id).replace("{token}", token);
             for name in ["account_id", "bank_account_id"] {
                 if body.get(name).is_some() {
                     body[name] = json!(known[name]);
                 }
             }
-            let request = |body: &Value| if body.is_null() { app.rest(method, &url) } else { app.rest(method, &url).json(body) };
-            for field in content["schema"]["required"].as_array().into_iter().flatten().map(|field| field.as_str().unwrap()) {
+            let request = |body: &Value| {
+                if body.is_null() { app.rest(method, &url) } else { app.rest(method, &url).json(body) }
+            };
+            for field in content["schema"]["required"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|field| field.as_str().unwrap())
+            {
                 let mut without = body.clone();
                 without.as_object_mut().unwrap().remove(field);
                 let refused = send(request(&without)).await;
-                let told = json!({ "error": { "type": "invalid_request", "message": format!("{field} is required") } });
+                let told = json!({ "error": { "type": "invalid_request",
+                    "message": format!("{field} is required") } });
                 assert_eq!((refused.status, &refused.body), (400, &told), "{method} {path} without {field}");
             }
             let answer = send(request(&body)).await;
@@ -240,7 +287,11 @@ async fn what_is_documented_is_so() {
             let fields = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
             assert_eq!(fields(&answer.body), names(&document, schema), "{method} {path}");
             if makes.is_empty() {
-                assert_eq!(fields(&answer.body["data"][0]), names(&document, &schema["properties"]["data"]["items"]), "{method} {path}");
+                assert_eq!(
+                    fields(&answer.body["data"][0]),
+                    names(&document, &schema["properties"]["data"]["items"]),
+                    "{method} {path}"
+                );
                 let told = names(&document, &schema["properties"]["pagination"]);
                 let own = ["/v1/orders", "/v1/deposits"].contains(&path);
                 let told = if own { told.into_iter().chain(["status".to_owned()]).collect() } else { told };
@@ -248,7 +299,15 @@ async fn what_is_documented_is_so() {
             } else {
                 match makes {
                     "document" => assert!(answer.body["document_token"].as_str().unwrap().starts_with("D-")),
-                    name => _ = known.insert(makes, answer.body[if name == "token" { "token" } else { "id" }].as_str().unwrap().to_owned()),
+                    name => {
+                        _ = known.insert(
+                            makes,
+                            answer.body[if name == "token" { "token" } else { "id" }]
+                                .as_str()
+                                .unwrap()
+                                .to_owned(),
+                        )
+                    }
                 }
             }
         }
@@ -260,15 +319,24 @@ async fn the_documentation_is_there_for_anyone() {
     let closed = HttpSettings { playground: false, introspection: false, ..HttpSettings::default() };
     for app in TestApp::each_with(Options { settings: closed, ..Options::default() }).await {
         let served = app.anonymous("GET", "/openapi.json").send().await.unwrap();
-        assert_eq!((served.status().as_u16(), &served.headers()["content-type"]), (200, &"application/json".parse().unwrap()));
+        assert_eq!(
+            (served.status().as_u16(), &served.headers()["content-type"]),
+            (200, &"application/json".parse().unwrap())
+        );
         assert_eq!(served.text().await.unwrap(), openapi::text());
 
         let page = app.anonymous("GET", "/docs").send().await.unwrap();
-        let kinds = ["content-type", "content-security-policy"].map(|name| page.headers()[name].to_str().unwrap().to_owned());
-        let policy = "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-        assert_eq!((page.status().as_u16(), kinds), (200, ["text/html; charset=utf-8".to_owned(), policy.to_owned()]));
+        let kinds = ["content-type", "content-security-policy"]
+            .map(|name| page.headers()[name].to_str().unwrap().to_owned());
+        let policy = "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action \
+            'none'; frame-ancestors 'none'";
+        assert_eq!(
+            (page.status().as_u16(), kinds),
+            (200, ["text/html; charset=utf-8".to_owned(), policy.to_owned()])
+        );
         let page = page.text().await.unwrap();
-        let title_of = |route: &Route| format!("<h3><code><b>{}</b> {}</code></h3>", route.method, route.path);
+        let title_of =
+            |route: &Route| format!("<h3><code><b>{}</b> {}</code></h3>", route.method, route.path);
         for route in all() {
             assert_eq!(page.matches(&title_of(route)).count(), 1, "{}", title_of(route));
         }
@@ -279,11 +347,18 @@ async fn the_documentation_is_there_for_anyone() {
         for (area, (title, routes)) in areas.iter().zip(AREAS) {
             assert_eq!(area.matches("<h3>").count(), routes.len(), "{title}");
             for (method, path) in routes.iter().map(|route| route.split_once(' ').unwrap()) {
-                assert!(area.contains(&format!("<h3><code><b>{method}</b> {path}</code></h3>")), "{method} {path} under {title}");
+                assert!(
+                    area.contains(&format!("<h3><code><b>{method}</b> {path}</code></h3>")),
+                    "{method} {path} under {title}"
+                );
             }
         }
         let contents = page.split("</nav>").next().unwrap();
-        let linked: Vec<&str> = contents.split("<h2><a href=\"#area_").skip(1).map(|area| area.split(['>', '<']).nth(1).unwrap()).collect();
+        let linked: Vec<&str> = contents
+            .split("<h2><a href=\"#area_")
+            .skip(1)
+            .map(|area| area.split(['>', '<']).nth(1).unwrap())
+            .collect();
         assert_eq!(linked, titles);
         for target in page.split("href=\"#").skip(1).map(|rest| rest.split('"').next().unwrap()) {
             assert_eq!(page.matches(&format!("id=\"{target}\"")).count(), 1, "#{target}");
@@ -301,7 +376,10 @@ async fn the_documentation_is_there_for_anyone() {
             assert!(!page.contains(elsewhere), "the page needs {elsewhere}");
         }
         let style = app.anonymous("GET", "/docs/style.css").send().await.unwrap();
-        assert_eq!((style.status().as_u16(), &style.headers()["content-type"]), (200, &"text/css; charset=utf-8".parse().unwrap()));
+        assert_eq!(
+            (style.status().as_u16(), &style.headers()["content-type"]),
+            (200, &"text/css; charset=utf-8".parse().unwrap())
+        );
     }
 }
 
@@ -329,7 +407,8 @@ fn copied(part: &str) -> Vec<String> {
     part.split("<pre>").skip(1).map(|rest| plain(rest.split("</pre>").next().unwrap())).collect()
 }
 
-/// What an answer tells goes into variables of the examples that follow: the route, a place in its answer, the variable.
+/// What an answer tells goes into variables of the examples that follow: the route, a place in its answer,
+/// the variable.
 const TELLS: [(&str, &str, &str); 10] = [
     ("POST /v1/users", "/id", "USER_ID"),
     ("POST /v1/kyc", "/token", "KYC_TOKEN"),
@@ -345,8 +424,9 @@ const TELLS: [(&str, &str, &str); 10] = [
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_example_of_the_documentation_runs() {
-    // The examples in an order in which they work. Between them, as the page shows: `#outbox` reads the newest message, `#clock` moves
-    // the sandbox's clock, `#invite` makes an invitation, and `#review` starts a check that asks for documents.
+    // The examples in an order in which they work. Between them, as the page shows: `#outbox` reads the
+    // newest message, `#clock` moves the sandbox's clock, `#invite` makes an invitation, and `#review` starts
+    // a check that asks for documents.
     let steps = [
         "POST /v1/users",
         "GET /v1/users",
@@ -392,17 +472,30 @@ async fn every_example_of_the_documentation_runs() {
         "#outbox",
         "PATCH /account/v1/password_recovery/reset",
     ];
-    // What cannot succeed here, with the refusal that the page announces: a market order fills at once, so there is nothing to cancel;
-    // and the POST is the same operation as the GET before it, refused for the next 60 seconds.
+    // What cannot succeed here, with the refusal that the page announces: a market order fills at once, so
+    // there is nothing to cancel; and the POST is the same operation as the GET before it, refused for the
+    // next 60 seconds.
     let refused = HashMap::from([
         ("DELETE /v1/orders/{id}", (402, "The order has ended already.")),
         ("POST /account/v1/users/{id}/send_data_email", (429, "Too many requests")),
     ]);
-    let walked: BTreeSet<String> = steps.iter().filter(|step| !step.starts_with('#')).map(|step| (*step).to_owned()).collect();
-    assert_eq!(walked, all().map(|route| format!("{} {}", route.method, route.path)).collect(), "walk a new route here");
+    let walked: BTreeSet<String> =
+        steps.iter().filter(|step| !step.starts_with('#')).map(|step| (*step).to_owned()).collect();
+    assert_eq!(
+        walked,
+        all().map(|route| format!("{} {}", route.method, route.path)).collect(),
+        "walk a new route here"
+    );
 
     let server = Process::start("sqlite:data/coffer.db", &["serve"]).await;
-    let page = crate::support::client().get(format!("{}/docs", server.url)).send().await.unwrap().text().await.unwrap();
+    let page = crate::support::client()
+        .get(format!("{}/docs", server.url))
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
     let (introduction, rest) = page.split_once("<h2 id=\"credentials\">").unwrap();
     let [set, outbox, clock, invite] = copied(introduction).try_into().unwrap();
     let examples: HashMap<String, String> = rest
@@ -441,16 +534,22 @@ async fn every_example_of_the_documentation_runs() {
             None => assert!(status < 400 && answer.get("errors").is_none(), "{shown}"),
         }
         for (_, place, variable) in TELLS.iter().filter(|(route, ..)| *route == step) {
-            known.insert((*variable).to_owned(), answer.pointer(place).and_then(Value::as_str).expect(&shown).to_owned());
+            known.insert(
+                (*variable).to_owned(),
+                answer.pointer(place).and_then(Value::as_str).expect(&shown).to_owned(),
+            );
         }
         match step {
-            "#review" => _ = known.insert("KYC_TOKEN".to_owned(), answer["token"].as_str().unwrap().to_owned()),
+            "#review" => {
+                _ = known.insert("KYC_TOKEN".to_owned(), answer["token"].as_str().unwrap().to_owned())
+            }
             "#invite" => {
                 let id = answer["data"]["invitationCreate"]["invitation"]["id"].as_str().expect(&shown);
                 known.insert("INVITATION_ID".to_owned(), id.to_owned());
             }
             "#outbox" => {
-                let text = answer["data"]["sandboxOutbox"]["edges"][0]["node"]["text"].as_str().expect(&shown);
+                let text =
+                    answer["data"]["sandboxOutbox"]["edges"][0]["node"]["text"].as_str().expect(&shown);
                 let digits: String = text.chars().filter(char::is_ascii_digit).collect();
                 known.insert("PASSCODE".to_owned(), digits);
                 known.insert("RECOVERY_TOKEN".to_owned(), text.rsplit(' ').next().unwrap().to_owned());

@@ -1,5 +1,5 @@
-//! The documented forms, held against what the server accepts: a body that matches its schema is never refused for its form, and one
-//! that does not match is never accepted.
+//! The documented forms, held against what the server accepts: a body that matches its schema is never
+//! refused for its form, and one that does not match is never accepted.
 
 use crate::support::{Options, TestApp, person::SignedIn, send};
 use coffer::rest::{ROUTES, WELLNESS, core::openapi, is_wellness};
@@ -184,8 +184,29 @@ fn texts() -> Vec<String> {
         "pässword",
         "' OR 1=1 --",
     ];
-    let counted = [("x", 7), ("x", 8), ("x", 40), ("x", 41), ("x", 100), ("x", 101), ("é", 100), ("é", 101), ("x", 128), ("x", 129)];
-    let longer = [("x", 200), ("x", 201), ("x", 202), ("x", 2000), ("x", 2001), (" ", 101), (" ", 2001), ("0", 64), ("0", 65)];
+    let counted = [
+        ("x", 7),
+        ("x", 8),
+        ("x", 40),
+        ("x", 41),
+        ("x", 100),
+        ("x", 101),
+        ("é", 100),
+        ("é", 101),
+        ("x", 128),
+        ("x", 129),
+    ];
+    let longer = [
+        ("x", 200),
+        ("x", 201),
+        ("x", 202),
+        ("x", 2000),
+        ("x", 2001),
+        (" ", 101),
+        (" ", 2001),
+        ("0", 64),
+        ("0", 65),
+    ];
     let counted = counted.into_iter().chain(longer).map(|(character, times)| character.repeat(times));
     let long = [
         format!("x{}", " ".repeat(100)),
@@ -204,7 +225,10 @@ fn texts() -> Vec<String> {
 
 fn values() -> Vec<Value> {
     let answers = |pairs: &[(i32, i32)]| {
-        pairs.iter().map(|(question, answer)| json!({ "question_id": question, "answer_id": answer })).collect::<Value>()
+        pairs
+            .iter()
+            .map(|(question, answer)| json!({ "question_id": question, "answer_id": answer }))
+            .collect::<Value>()
     };
     let others = [
         json!(null),
@@ -237,7 +261,8 @@ fn values() -> Vec<Value> {
     texts().into_iter().map(Value::String).chain(others).collect()
 }
 
-/// What the schema of a route's body says. Formats that no pattern can tell are those of the rules themselves.
+/// What the schema of a route's body says. Formats that no pattern can tell are those of the rules
+/// themselves.
 fn validator(document: &Value, schema: &Value) -> Validator {
     let mut schema = schema.clone();
     schema["components"] = document["components"].clone();
@@ -272,7 +297,8 @@ async fn world() -> World {
 }
 
 fn content(method: &str, path: &str) -> Value {
-    openapi::document()["paths"][path][method.to_lowercase()]["requestBody"]["content"]["application/json"].clone()
+    openapi::document()["paths"][path][method.to_lowercase()]["requestBody"]["content"]["application/json"]
+        .clone()
 }
 
 fn example(method: &str, path: &str) -> Value {
@@ -305,7 +331,9 @@ impl World {
     /// Bodies that match their schema, one field of which is replaced by another value.
     fn bases(&self, method: &str, path: &str) -> Vec<Value> {
         let mut base = example(method, path);
-        for (name, id) in [("account_id", &self.customer.account_id), ("bank_account_id", &self.customer.bank_account_id)] {
+        for (name, id) in
+            [("account_id", &self.customer.account_id), ("bank_account_id", &self.customer.bank_account_id)]
+        {
             if base.get(name).is_some() {
                 base[name] = json!(id);
             }
@@ -323,7 +351,11 @@ impl World {
             }
             "/v1/users" | "/v1/kyc" => {
                 let mut abroad = base;
-                for (name, value) in [("address_country_code", "DE"), ("address_state", "Bayern"), ("address_postal_code", "D-80331")] {
+                for (name, value) in [
+                    ("address_country_code", "DE"),
+                    ("address_state", "Bayern"),
+                    ("address_postal_code", "D-80331"),
+                ] {
                     abroad[name] = json!(value);
                 }
                 bases.push(abroad);
@@ -356,24 +388,32 @@ fn every_example_matches_its_schema() {
         if content.is_null() {
             continue;
         }
-        let errors: Vec<String> =
-            validator(&document, &content["schema"]).iter_errors(&content["example"]).map(|error| error.to_string()).collect();
+        let errors: Vec<String> = validator(&document, &content["schema"])
+            .iter_errors(&content["example"])
+            .map(|error| error.to_string())
+            .collect();
         assert_eq!(errors, Vec::<String>::new(), "{} {}", route.method, route.path);
         for (name, field) in content["schema"]["properties"].as_object().unwrap() {
-            assert!(field["description"].is_string() && (field["examples"].is_array() || field["type"] != "string"), "{name} {field}");
+            assert!(
+                field["description"].is_string()
+                    && (field["examples"].is_array() || field["type"] != "string"),
+                "{name} {field}"
+            );
         }
     }
 }
 
 /// What is sent to a route: every value in the place of every field, and a field that is not known.
 fn bodies(world: &World, method: &str, path: &str) -> Vec<Value> {
-    let properties: BTreeSet<String> = content(method, path)["schema"]["properties"].as_object().unwrap().keys().cloned().collect();
+    let properties: BTreeSet<String> =
+        content(method, path)["schema"]["properties"].as_object().unwrap().keys().cloned().collect();
     let mut bodies = Vec::new();
     for (turn, base) in world.bases(method, path).into_iter().enumerate() {
         for field in &properties {
             for value in values() {
                 // A second base is for the fields that make it another one.
-                let differs = turn == 0 || field.starts_with("address") || field == "answers" || field == "ownership";
+                let differs =
+                    turn == 0 || field.starts_with("address") || field == "answers" || field == "ownership";
                 if differs || value.is_null() {
                     let mut body = base.clone();
                     body[field] = value;
@@ -402,7 +442,8 @@ fn bodies(world: &World, method: &str, path: &str) -> Vec<Value> {
 
 async fn hold(only: fn(&str) -> bool) {
     let (document, world) = (openapi::document(), world().await);
-    let routes = ROUTES.into_iter().flatten().chain(WELLNESS.into_iter().flatten()).filter(|route| only(route.path));
+    let routes =
+        ROUTES.into_iter().flatten().chain(WELLNESS.into_iter().flatten()).filter(|route| only(route.path));
     let (mut accepted, mut refused, mut wrong) = (0, 0, Vec::new());
     for route in routes {
         let (method, path) = (route.method, route.path);
@@ -412,7 +453,11 @@ async fn hold(only: fn(&str) -> bool) {
         }
         let no_body = world.ask(method, path, None).await;
         let is_required = document["paths"][path][method.to_lowercase()]["requestBody"]["required"] == true;
-        let holds = if is_required { (400..500).contains(&no_body.0) } else { no_body.0 < 500 && !is_of_form(path, &no_body) };
+        let holds = if is_required {
+            (400..500).contains(&no_body.0)
+        } else {
+            no_body.0 < 500 && !is_of_form(path, &no_body)
+        };
         assert!(holds, "{method} {path} without a body, required: {is_required}: {no_body:?}");
         let validator = validator(&document, &content["schema"]);
         let (world, validator) = (&world, &validator);
@@ -423,7 +468,11 @@ async fn hold(only: fn(&str) -> bool) {
         let mut answers = asked.buffer_unordered(8);
         while let Some((body, answer)) = answers.next().await {
             let is_valid = validator.is_valid(&body);
-            let holds = if is_valid { answer.0 < 500 && !is_of_form(path, &answer) } else { (400..500).contains(&answer.0) };
+            let holds = if is_valid {
+                answer.0 < 500 && !is_of_form(path, &answer)
+            } else {
+                (400..500).contains(&answer.0)
+            };
             if is_valid {
                 accepted += 1;
             } else {
@@ -440,7 +489,8 @@ async fn hold(only: fn(&str) -> bool) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bodies_of_people_and_identity_checks_are_accepted_as_documented() {
-    hold(|path| path.starts_with("/v1/users") && !path.contains("accounts") || path.starts_with("/v1/kyc")).await;
+    hold(|path| path.starts_with("/v1/users") && !path.contains("accounts") || path.starts_with("/v1/kyc"))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -453,7 +503,8 @@ async fn bodies_of_people_who_sign_in_are_accepted_as_documented() {
     hold(is_wellness).await;
 }
 
-/// The status of every route when a text of its path, its query or its body holds a NUL, which PostgreSQL cannot keep.
+/// The status of every route when a text of its path, its query or its body holds a NUL, which PostgreSQL
+/// cannot keep.
 async fn answers_to_a_nul(app: &TestApp) -> Vec<String> {
     let customer = app.customer("Ada").await;
     let person = app.person("ada@example.com", "2025550199").await;
@@ -478,7 +529,9 @@ async fn answers_to_a_nul(app: &TestApp) -> Vec<String> {
         }
         let known = path.replace("{id}", &customer.user_id).replace("{token}", "S-nothing");
         if method == "GET" {
-            for parameter in ["limit", "order", "starting_after", "ending_before", "status", "account_id", "unknown"] {
+            for parameter in
+                ["limit", "order", "starting_after", "ending_before", "status", "account_id", "unknown"]
+            {
                 told.push(ask(&format!("{known}?{parameter}=a%00b"), &body, parameter).await);
             }
         }

@@ -1,4 +1,5 @@
-//! What is not there is answered as what is, and by the same work: tokens that are not good, and addresses that no one signs in with.
+//! What is not there is answered as what is, and by the same work: tokens that are not good, and addresses
+//! that no one signs in with.
 
 use crate::{
     access::tokens::{claims_of, signed, with, without},
@@ -7,11 +8,12 @@ use crate::{
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 
-const RECOVER: &str =
-    "mutation($input: PasswordRecoverInput!) { passwordRecover(input: $input) { isAccepted userErrors { code path message } } }";
-const RESET: &str = "mutation($input: PasswordResetInput!) { passwordReset(input: $input) { isReset userErrors { code path message } } }";
-const INVITE: &str =
-    "mutation($input: InvitationCreateInput!) { invitationCreate(input: $input) { invitation { id } userErrors { code } } }";
+const RECOVER: &str = "mutation($input: PasswordRecoverInput!) { passwordRecover(input: $input) { \
+    isAccepted userErrors { code path message } } }";
+const RESET: &str = "mutation($input: PasswordResetInput!) { passwordReset(input: $input) { isReset \
+    userErrors { code path message } } }";
+const INVITE: &str = "mutation($input: InvitationCreateInput!) { invitationCreate(input: $input) { \
+    invitation { id } userErrors { code } } }";
 const OUTBOX: &str = "{ sandboxOutbox(first: 1) { edges { node { to text } } } }";
 const UNKNOWN: &str = "01890000-0000-7000-8000-000000000016";
 
@@ -20,7 +22,9 @@ fn seen(answer: &Answer) -> (u16, Vec<(String, String)>, Value) {
     let mut headers: Vec<(String, String)> = answer
         .headers
         .iter()
-        .filter(|(name, _)| !["x-request-id", "date"].contains(&name.as_str()) && !name.as_str().contains("ratelimit"))
+        .filter(|(name, _)| {
+            !["x-request-id", "date"].contains(&name.as_str()) && !name.as_str().contains("ratelimit")
+        })
         .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
         .collect();
     headers.sort();
@@ -53,7 +57,9 @@ async fn recovery(app: &TestApp, key: &str, email: &str) -> String {
 }
 
 async fn reset(app: &TestApp, token: &str, password: &str) -> (Answer, Answer) {
-    let rest = app.rest("PATCH", "/account/v1/password_recovery/reset").json(&json!({ "token": token, "password": password }));
+    let rest = app
+        .rest("PATCH", "/account/v1/password_recovery/reset")
+        .json(&json!({ "token": token, "password": password }));
     (send(rest).await, app.gql(RESET, json!({ "input": { "token": token, "password": password } })).await)
 }
 
@@ -63,7 +69,8 @@ on_both! {
         for email in ["old@example.com", "used@example.com", "twice@example.com", "gone@example.com"] {
             app.sign_up(email).await;
         }
-        let document = format!("mutation($input: UserSignUpInput!) {{ userSignUp(input: $input) {{ {SESSION} }} }}");
+        let document =
+            format!("mutation($input: UserSignUpInput!) {{ userSignUp(input: $input) {{ {SESSION} }} }}");
         let input = json!({ "input": { "email": "eve@example.com", "password": "correct horse" } });
         app.gql_as(Some(&other), &document, input).await.entity("userSignUp", "session");
 
@@ -76,8 +83,11 @@ on_both! {
         recovery(&app, &app.key, "twice@example.com").await;
         let disabled = recovery(&app, &app.key, "gone@example.com").await;
         let gone = app.signed_in("gone@example.com").await;
-        let disable = "mutation($input: UserSignInDisableInput!) { userSignInDisable(input: $input) { user { id } userErrors { code } } }";
-        app.gql(disable, json!({ "input": { "userId": gone.user_id } })).await.entity("userSignInDisable", "user");
+        let disable = "mutation($input: UserSignInDisableInput!) { userSignInDisable(input: $input) { user \
+            { id } userErrors { code } } }";
+        app.gql(disable, json!({ "input": { "userId": gone.user_id } }))
+            .await
+            .entity("userSignInDisable", "user");
         let foreign = recovery(&app, &other, "eve@example.com").await;
 
         let long = "0".repeat(5_000);
@@ -99,19 +109,35 @@ on_both! {
         assert_alike(&rest, 422, "invalid-token");
         assert_alike(&graphql, 200, "INVALID_TOKEN");
         // It was good where it belongs.
-        let right = app.gql_as(Some(&other), RESET, json!({ "input": { "token": foreign, "password": "another horse" } })).await;
+        let right = app
+            .gql_as(
+                Some(&other),
+                RESET,
+                json!({ "input": { "token": foreign, "password": "another horse" } }),
+            )
+            .await;
         assert_eq!(right.data()["passwordReset"]["isReset"], true);
     }
 
     async fn every_bad_refresh_token_gets_one_answer(app: TestApp) {
         let ada = app.person("ada@example.com", "2025550107").await;
-        let (eve, old, gone) = (app.sign_up("eve@example.com").await, app.sign_up("old@example.com").await, app.sign_up("gone@example.com").await);
-        let document = format!("mutation($input: TokenRefreshInput!) {{ tokenRefresh(input: $input) {{ {SESSION} }} }}");
-        let next = |answer: &Answer| answer.entity("tokenRefresh", "session")["refreshToken"].as_str().unwrap().to_owned();
+        let (eve, old, gone) = (
+            app.sign_up("eve@example.com").await,
+            app.sign_up("old@example.com").await,
+            app.sign_up("gone@example.com").await,
+        );
+        let document =
+            format!("mutation($input: TokenRefreshInput!) {{ tokenRefresh(input: $input) {{ {SESSION} }} }}");
+        let next = |answer: &Answer| {
+            answer.entity("tokenRefresh", "session")["refreshToken"].as_str().unwrap().to_owned()
+        };
         let renewed = next(&app.refreshed(&old.refresh).await);
         next(&app.refreshed(&renewed).await);
-        let disable = "mutation($input: UserSignInDisableInput!) { userSignInDisable(input: $input) { user { id } userErrors { code } } }";
-        app.gql(disable, json!({ "input": { "userId": gone.user_id } })).await.entity("userSignInDisable", "user");
+        let disable = "mutation($input: UserSignInDisableInput!) { userSignInDisable(input: $input) { user \
+            { id } userErrors { code } } }";
+        app.gql(disable, json!({ "input": { "userId": gone.user_id } }))
+            .await
+            .entity("userSignInDisable", "user");
         let key = app.app.vault.token_key().reveal().to_vec();
         let header = json!({ "typ": "JWT", "alg": "HS256" });
         let good = claims_of(&ada.refresh);
@@ -132,9 +158,15 @@ on_both! {
             ("of the session that this has cut", renewed),
             ("of someone who may not sign in", gone.refresh),
         ] {
-            let by_rest = send(app.anonymous("POST", "/account/v1/auth/token/refresh").json(&json!({ "refresh": token }))).await;
+            let by_rest = send(
+                app.anonymous("POST", "/account/v1/auth/token/refresh").json(&json!({ "refresh": token })),
+            )
+            .await;
             rest.push((what, by_rest));
-            graphql.push((what, app.gql_as(None, &document, json!({ "input": { "refreshToken": token } })).await));
+            graphql.push((
+                what,
+                app.gql_as(None, &document, json!({ "input": { "refreshToken": token } })).await,
+            ));
         }
         assert_alike(&rest, 403, "invalid-credentials");
         assert_alike(&graphql, 200, "INVALID_CREDENTIALS");
@@ -149,12 +181,17 @@ on_both! {
         let expired = invited("old@example.com").await;
         app.long_ago("invitation", "expires_at", 14 * 86_400 + 1).await;
         let accepted = invited("used@example.com").await;
-        let sign_up = json!({ "email": "used@example.com", "password": "correct horse", "invitationId": accepted });
+        let sign_up =
+            json!({ "email": "used@example.com", "password": "correct horse", "invitationId": accepted });
         app.sign_up_with(sign_up).await.entity("userSignUp", "session");
         let revoked = invited("back@example.com").await;
-        let revoke = "mutation($input: InvitationRevokeInput!) { invitationRevoke(input: $input) { invitation { id } userErrors { code } } }";
-        app.gql(revoke, json!({ "input": { "invitationId": revoked } })).await.entity("invitationRevoke", "invitation");
-        let (mut shown, mut looked, mut signed_up, mut by_rest) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let revoke = "mutation($input: InvitationRevokeInput!) { invitationRevoke(input: $input) { \
+            invitation { id } userErrors { code } } }";
+        app.gql(revoke, json!({ "input": { "invitationId": revoked } }))
+            .await
+            .entity("invitationRevoke", "invitation");
+        let (mut shown, mut looked, mut signed_up, mut by_rest) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (what, id, email) in [
             ("malformed", "nope", "a@example.com"),
             ("unknown", UNKNOWN, "a@example.com"),
@@ -162,7 +199,11 @@ on_both! {
             ("accepted", accepted.as_str(), "a@example.com"),
             ("revoked", revoked.as_str(), "back@example.com"),
         ] {
-            shown.push((what, app.gql_as(None, "query($id: ID!) { invitation(id: $id) { email } }", json!({ "id": id })).await));
+            shown.push((
+                what,
+                app.gql_as(None, "query($id: ID!) { invitation(id: $id) { email } }", json!({ "id": id }))
+                    .await,
+            ));
             looked.push((what, send(app.anonymous("GET", &format!("/account/v1/invitation/{id}"))).await));
             let input = json!({ "email": email, "password": "correct horse", "invitationId": id });
             signed_up.push((what, app.sign_up_with(input).await));
@@ -175,7 +216,8 @@ on_both! {
         assert_alike(&by_rest, 404, "not-found");
     }
 
-    /// Of the caller's own; another person's is told by the documented words, "Hash_code does not belong to the user."
+    /// Of the caller's own; another person's is told by the documented words, "Hash_code does not belong to
+    /// the user."
     async fn every_bad_hash_code_gets_one_answer(app: TestApp) {
         let ada = app.sign_up("ada@example.com").await;
         let (expired, _) = app.passcode(&ada, Some("2025550107")).await;
@@ -186,7 +228,12 @@ on_both! {
         let path = format!("/two_factor_authentication/v1/one_time_passcode/{}/sms/verify", ada.user_id);
         let unknown = "0".repeat(used.len());
         let (mut rest, mut graphql) = (Vec::new(), Vec::new());
-        for (what, hash_code) in [("malformed", "nope"), ("unknown", unknown.as_str()), ("expired", expired.as_str()), ("used", used.as_str())] {
+        for (what, hash_code) in [
+            ("malformed", "nope"),
+            ("unknown", unknown.as_str()),
+            ("expired", expired.as_str()),
+            ("used", used.as_str()),
+        ] {
             let body = json!({ "hash_code": hash_code, "passcode": code });
             rest.push((what, app.wellness(Some(&ada.access), "POST", &path, Some(body)).await));
             graphql.push((what, app.verify_passcode(&ada, hash_code, &code).await));
@@ -197,7 +244,10 @@ on_both! {
 }
 
 /// The statements of one request; those of the sequencer, which works beside it, are left out.
-async fn statements(app: &TestApp, request: impl Future<Output = Answer>) -> (Answer, Vec<String>, Vec<String>) {
+async fn statements(
+    app: &TestApp,
+    request: impl Future<Output = Answer>,
+) -> (Answer, Vec<String>, Vec<String>) {
     app.app.sequencer.caught_up().await;
     let taken = |list: &Arc<Mutex<Vec<String>>>| std::mem::take(&mut *list.lock().unwrap());
     let of_requests = |list: Vec<String>| -> Vec<String> {
@@ -209,7 +259,8 @@ async fn statements(app: &TestApp, request: impl Future<Output = Answer>) -> (An
     (answer, of_requests(taken(&app.statements)), of_requests(taken(&app.written)))
 }
 
-/// Compared are the statements that are executed, and not how long they take, which differs from one run to the next.
+/// Compared are the statements that are executed, and not how long they take, which differs from one run to
+/// the next.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn known_and_unknown_addresses_cause_the_same_work() {
     for app in TestApp::each_with(Options { without_timers: true, ..Options::default() }).await {
@@ -217,13 +268,24 @@ async fn known_and_unknown_addresses_cause_the_same_work() {
             app.sign_up(email).await;
         }
         let mails = app.outbox().await.len();
-        let recover = |email: &'static str| app.wellness(None, "POST", "/account/v1/password_recovery", Some(json!({ "email": email })));
+        let recover = |email: &'static str| {
+            app.wellness(None, "POST", "/account/v1/password_recovery", Some(json!({ "email": email })))
+        };
         let graphql = |email: &'static str| app.gql_as(None, RECOVER, json!({ "input": { "email": email } }));
         let sign_in = |email: &'static str| app.sign_in(email, "wrong horse");
         let pairs = [
-            (statements(&app, recover("ada@example.com")).await, statements(&app, recover("nobody@example.com")).await),
-            (statements(&app, graphql("bob@example.com")).await, statements(&app, graphql("no.one@example.com")).await),
-            (statements(&app, sign_in("ada@example.com")).await, statements(&app, sign_in("nobody@example.com")).await),
+            (
+                statements(&app, recover("ada@example.com")).await,
+                statements(&app, recover("nobody@example.com")).await,
+            ),
+            (
+                statements(&app, graphql("bob@example.com")).await,
+                statements(&app, graphql("no.one@example.com")).await,
+            ),
+            (
+                statements(&app, sign_in("ada@example.com")).await,
+                statements(&app, sign_in("nobody@example.com")).await,
+            ),
         ];
         for (known, unknown) in pairs {
             assert_eq!(seen(&known.0), seen(&unknown.0));

@@ -1,4 +1,5 @@
-//! What the README and the playground show runs as printed when it is pasted whole, with ids of earlier answers in place of `…`.
+//! What the README and the playground show runs as printed when it is pasted whole, with ids of earlier
+//! answers in place of `…`.
 
 use crate::{
     compliance::kyc_documents::{applicant, documented},
@@ -11,7 +12,8 @@ use std::collections::HashMap;
 const README: &str = include_str!("../../README.md");
 
 /// The sections with GraphQL, each run by a test below.
-const SECTIONS: [&str; 3] = ["A customer, from nothing to shares", "People who sign in", "Reviewing identity checks"];
+const SECTIONS: [&str; 3] =
+    ["A customer, from nothing to shares", "People who sign in", "Reviewing identity checks"];
 
 /// How lines begin that no test runs: the first starts the server, the second starts the tests.
 const EXEMPT: [&str; 2] = ["cargo run ", "cargo test "];
@@ -45,7 +47,11 @@ fn blocks() -> Vec<Block> {
 /// The GraphQL blocks of one section.
 fn shown_under(section: &str) -> Vec<String> {
     assert!(SECTIONS.contains(&section));
-    blocks().into_iter().filter(|block| block.section == section && block.language == "graphql").map(|block| block.text).collect()
+    blocks()
+        .into_iter()
+        .filter(|block| block.section == section && block.language == "graphql")
+        .map(|block| block.text)
+        .collect()
 }
 
 /// The samples as the page has them.
@@ -96,9 +102,9 @@ impl Newcomer {
     /// A document with what is known so far. The operation that is to run lacks nothing; later ones may.
     fn filled(&self, document: &str, name: &str) -> Value {
         let fill = |text: &str| {
-            self.seen
-                .iter()
-                .fold(text.to_owned(), |text, (field, value)| text.replace(&format!("{field}: \"…\""), &format!("{field}: \"{value}\"")))
+            self.seen.iter().fold(text.to_owned(), |text, (field, value)| {
+                text.replace(&format!("{field}: \"…\""), &format!("{field}: \"{value}\""))
+            })
         };
         let (_, operation) = operations(document).into_iter().find(|(one, _)| one == name).unwrap();
         assert!(!fill(&operation).contains('…'), "{operation}");
@@ -108,7 +114,9 @@ impl Newcomer {
     /// Sends the whole document to have one of its operations run.
     async fn run(&mut self, app: &TestApp, credential: Option<&str>, document: &str, name: &str) -> Answer {
         let request = app.anonymous("POST", "/graphql").json(&self.filled(document, name));
-        let answer = send(if let Some(credential) = credential { request.bearer_auth(credential) } else { request }).await;
+        let answer =
+            send(if let Some(credential) = credential { request.bearer_auth(credential) } else { request })
+                .await;
         for payload in answer.data().as_object().unwrap().values() {
             assert_eq!(payload.get("userErrors").unwrap_or(&json!([])), &json!([]), "{name}");
             for (name, path) in [
@@ -142,9 +150,21 @@ impl Newcomer {
     }
 
     /// Every step from sign-up to sign-in. `first` is the credential before there is a token.
-    async fn way_in(&mut self, app: &TestApp, first: Option<&str>, documents: &[String], email: &str, last4: &str) {
-        assert_eq!(names(documents), ["SignUp", "SendPasscode", "ReadPasscode", "VerifyPasscode", "Me", "SignIn"]);
-        let steps = documents.iter().flat_map(|document| operations(document).into_iter().map(move |(name, _)| (document, name)));
+    async fn way_in(
+        &mut self,
+        app: &TestApp,
+        first: Option<&str>,
+        documents: &[String],
+        email: &str,
+        last4: &str,
+    ) {
+        assert_eq!(
+            names(documents),
+            ["SignUp", "SendPasscode", "ReadPasscode", "VerifyPasscode", "Me", "SignIn"]
+        );
+        let steps = documents
+            .iter()
+            .flat_map(|document| operations(document).into_iter().map(move |(name, _)| (document, name)));
         for (document, name) in steps {
             let token = self.seen.get("accessToken").cloned();
             let credential = match name.as_str() {
@@ -157,7 +177,8 @@ impl Newcomer {
             match name.as_str() {
                 "SignUp" => {
                     assert_eq!(data["userSignUp"]["session"]["twoFactor"]["isPassed"], false);
-                    let early = app.gql_as(Some(&self.seen["accessToken"]), "{ viewer { id } }", json!({})).await;
+                    let early =
+                        app.gql_as(Some(&self.seen["accessToken"]), "{ viewer { id } }", json!({})).await;
                     assert_eq!(early.error_code(), "TWO_FACTOR_REQUIRED");
                 }
                 "SendPasscode" => assert_eq!(data["passcodeSend"]["passcode"]["phoneLast4"], last4),
@@ -218,7 +239,10 @@ on_both! {
         let mut live = newcomer.listen(&app, &blocks[1]).await;
         let bought = newcomer.run(&app, Some(&app.key), &blocks[0], "Buy").await;
         let event = live.next().await["orderChanged"].clone();
-        assert_eq!((&event["type"], &event["order"]["id"]), (&json!("order.accepted"), &bought.entity("orderPlace", "order")["id"]));
+        assert_eq!(
+            (&event["type"], &event["order"]["id"]),
+            (&json!("order.accepted"), &bought.entity("orderPlace", "order")["id"])
+        );
     }
 
     async fn a_reviewer_decides_as_the_readme_shows(app: TestApp) {
@@ -227,20 +251,31 @@ on_both! {
         assert_eq!(blocks.len(), 3);
         let rita = applicant(&app, &app.key, "Review").await;
         assert_eq!(app.post(&rita.path(), documented(b"%PDF-1.7")).await.status, 200);
-        let command = README.split("`coffer keys create --scopes ").nth(1).unwrap().split('`').next().unwrap();
-        let scopes: Vec<Scope> = command.split(' ').next().unwrap().split(',').map(|name| Scope::parse(name).unwrap()).collect();
+        let command =
+            README.split("`coffer keys create --scopes ").nth(1).unwrap().split('`').next().unwrap();
+        let scopes: Vec<Scope> =
+            command.split(' ').next().unwrap().split(',').map(|name| Scope::parse(name).unwrap()).collect();
         let key = app.key_for(&scopes).await;
         let mut reviewer = Newcomer::default();
         reviewer.run(&app, Some(&key), &blocks[0], "Waiting").await;
         let seen = reviewer.run(&app, Some(&key), &blocks[1], "Look").await.data()["node"].clone();
-        assert_eq!([&seen["id"], &seen["applicant"]["lastName"], &seen["outcome"]], [&json!(rita.kyc_id), &json!("Review"), &json!("MANUAL_REVIEW")]);
+        assert_eq!(
+            [&seen["id"], &seen["applicant"]["lastName"], &seen["outcome"]],
+            [&json!(rita.kyc_id), &json!("Review"), &json!("MANUAL_REVIEW")]
+        );
         assert!(seen["checks"].as_array().is_some_and(|checks| checks.len() > 5));
         let url = seen["documents"][0]["url"].as_str().unwrap();
-        assert_eq!(crate::support::client().get(url).send().await.unwrap().bytes().await.unwrap(), "%PDF-1.7");
+        assert_eq!(
+            crate::support::client().get(url).send().await.unwrap().bytes().await.unwrap(),
+            "%PDF-1.7"
+        );
         let decided = reviewer.run(&app, Some(&key), &blocks[2], "Decide").await;
         assert_eq!(decided.entity("kycApprove", "kyc")["outcome"], "APPROVED");
         let denial = blocks[2].replace("kycApprove", "kycDeny").replace('…', &rita.kyc_id);
-        assert_eq!(app.gql_as(Some(&key), &denial, json!({})).await.user_error("kycDeny")["code"], "KYC_NOT_OPEN");
+        assert_eq!(
+            app.gql_as(Some(&key), &denial, json!({})).await.user_error("kycDeny")["code"],
+            "KYC_NOT_OPEN"
+        );
     }
 
     async fn people_sign_in_as_the_readme_and_the_playground_show(app: TestApp) {
@@ -249,10 +284,12 @@ on_both! {
         katherine.way_in(&app, None, &shown_under(SECTIONS[1]), "katherine@example.com", "0107").await;
         app.long_ago("passcode", "sent_at", 31).await;
         let token = katherine.seen["accessToken"].clone();
-        let again = "mutation Again { passcodeSend(input: {}) { passcode { phoneLast4 } userErrors { code } } }";
+        let again =
+            "mutation Again { passcodeSend(input: {}) { passcode { phoneLast4 } userErrors { code } } }";
         let sent = katherine.run(&app, Some(&token), again, "Again").await;
         assert_eq!(sent.entity("passcodeSend", "passcode"), &json!({ "phoneLast4": "0107" }));
-        let renew = "mutation Renew { tokenRefresh(input: { refreshToken: \"…\" }) { session { userId } userErrors { code } } }";
+        let renew = "mutation Renew { tokenRefresh(input: { refreshToken: \"…\" }) { session { userId } \
+            userErrors { code } } }";
         katherine.run(&app, None, renew, "Renew").await;
         // In the playground the key is preset.
         let samples = playground(&app).await;

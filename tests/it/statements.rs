@@ -4,7 +4,8 @@ use crate::support::{ACCOUNT_OPEN, DEPOSIT_CREATE, ORDER_PLACE, TestApp, cash_ac
 use sea_orm::{ConnectionTrait, DbBackend, Statement, TransactionTrait};
 use serde_json::{Value, json};
 
-const NESTED: &str = "query($n: Int!) { users(first: $n) { edges { node { id firstName accounts(first: 5) { edges { node { id number
+const NESTED: &str = "query($n: Int!) { users(first: $n) { edges { node { id firstName accounts(first: 5) { \
+    edges { node { id number
     orders(first: 5) { edges { node { id quantity status instrument { id symbol name } } } } } } } } } } }";
 
 /// Twenty customers of one account each, every one with an order or two.
@@ -13,7 +14,8 @@ async fn twenty(app: &TestApp) -> Vec<String> {
     for turn in 0..20 {
         let customer = app.customer(&format!("Ada{turn}")).await;
         let customer = (customer, turn);
-        let deposit = app.gql(DEPOSIT_CREATE, json!({ "input": customer.0.deposit(&format!("d{turn}"), "500") })).await;
+        let deposit =
+            app.gql(DEPOSIT_CREATE, json!({ "input": customer.0.deposit(&format!("d{turn}"), "500") })).await;
         deposit.entity("depositCreate", "transfer");
         customers.push(customer.0);
     }
@@ -33,14 +35,16 @@ async fn last_order(app: &TestApp) -> String {
     orders.data()["orders"]["edges"][0]["node"]["id"].as_str().unwrap().to_owned()
 }
 
-/// The answer, and what the reading pool was asked for it. A key is looked up at most once a second, so it is warmed first.
+/// The answer, and what the reading pool was asked for it. A key is looked up at most once a second, so it is
+/// warmed first.
 async fn asked(app: &TestApp, query: &str, variables: Value) -> (Value, Vec<String>) {
     for _ in 0..20 {
         app.gql("{ marketClock { isOpen } }", json!({})).await.data();
         app.statements.lock().unwrap().clear();
         let data = app.gql(query, variables.clone()).await.data().clone();
         let statements = app.statements.lock().unwrap().clone();
-        // The sequencer, the timers, the screening and the keys look for work on the same pool: what they ask is not the query's.
+        // The sequencer, the timers, the screening and the keys look for work on the same pool: what they ask
+        // is not the query's.
         let of_query: Vec<String> = statements.into_iter().filter(|sql| !background(sql)).collect();
         if of_query.iter().all(|sql| !sql.contains("api_key")) {
             return (data, of_query);
@@ -50,7 +54,9 @@ async fn asked(app: &TestApp, query: &str, variables: Value) -> (Value, Vec<Stri
 }
 
 fn background(sql: &str) -> bool {
-    ["event", "audit_log", "timer", "data_key", "partner", "screening_run"].iter().any(|table| sql.contains(&format!("FROM \"{table}\"")))
+    ["event", "audit_log", "timer", "data_key", "partner", "screening_run"]
+        .iter()
+        .any(|table| sql.contains(&format!("FROM \"{table}\"")))
         || sql.starts_with("SELECT waiting.partner_id")
 }
 
@@ -66,7 +72,9 @@ on_both! {
             let people = data["users"]["edges"].as_array().unwrap();
             let counted: usize = people
                 .iter()
-                .map(|user| user["node"]["accounts"]["edges"][0]["node"]["orders"]["edges"].as_array().unwrap().len())
+                .map(|user| {
+                    user["node"]["accounts"]["edges"][0]["node"]["orders"]["edges"].as_array().unwrap().len()
+                })
                 .sum();
             assert_eq!((people.len(), counted), (n, orders));
             assert_eq!(selects(&statements), 4, "{n}: {statements:#?}");
@@ -78,17 +86,20 @@ on_both! {
 
     async fn a_point_query_costs_one_statement(app: TestApp) {
         let ada = app.customer("Ada").await;
-        let leaves = "query($id: ID!) { user(id: $id) { id firstName lastName email status phoneLast4 createdAt address { city } } }";
+        let leaves = "query($id: ID!) { user(id: $id) { id firstName lastName email status phoneLast4 \
+            createdAt address { city } } }";
         let (data, statements) = asked(&app, leaves, json!({ "id": ada.user_id })).await;
         assert_eq!((&data["user"]["firstName"], statements.len()), (&json!("Ada"), 1), "{statements:#?}");
-        let (data, statements) = asked(&app, "query($id: ID!) { user(id: $id) { id } }", json!({ "id": "nope" })).await;
+        let (data, statements) =
+            asked(&app, "query($id: ID!) { user(id: $id) { id } }", json!({ "id": "nope" })).await;
         assert_eq!(data["user"], json!(null));
         assert!(statements.len() <= 1, "{statements:#?}");
     }
 
     async fn the_same_thing_asked_often_is_read_once(app: TestApp) {
         let users = twenty(&app).await;
-        let query = "query($ids: [ID!]!) { nodes(ids: $ids) { id ... on User { firstName kyc { outcome } } } }";
+        let query =
+            "query($ids: [ID!]!) { nodes(ids: $ids) { id ... on User { firstName kyc { outcome } } } }";
         let mut ids = users.clone();
         ids.extend(users);
         let (data, statements) = asked(&app, query, json!({ "ids": ids })).await;
@@ -102,17 +113,22 @@ on_both! {
         for pairs in pairs {
             while opened < pairs {
                 let owner = app.customer(&format!("Ada{opened}")).await.user_id;
-                let member = json!({ "person": { "firstName": "Marry", "lastName": "Doe", "email": "marry@example.com" } });
+                let member = json!({ "person": { "firstName": "Marry", "lastName": "Doe",
+                    "email": "marry@example.com" } });
                 let mut account = cash_account(&owner);
                 (account["ownership"], account["jointMember"]) = (json!("JOINT"), member);
                 app.gql(ACCOUNT_OPEN, json!({ "input": account })).await.entity("accountOpen", "account");
                 opened += 1;
             }
-            let query = "query($n: Int!) { accounts(first: $n) { edges { node { owner { id firstName defaultBankAccount { id } } jointMember { id
-                jointAccounts(first: 2) { edges { node { number } } } bankAccounts(first: 2) { edges { node { id } } } } } } } }";
+            let query = "query($n: Int!) { accounts(first: $n) { edges { node { owner { id firstName \
+                defaultBankAccount { id } } jointMember { id
+                jointAccounts(first: 2) { edges { node { number } } } bankAccounts(first: 2) { edges { node \
+                { id } } } } } } } }";
             let (data, statements) = asked(&app, query, json!({ "n": 2 * pairs })).await;
             let accounts = data["accounts"]["edges"].as_array().unwrap();
-            let shared = accounts.iter().filter(|edge| edge["node"]["jointMember"]["jointAccounts"]["edges"][0]["node"]["number"].is_string());
+            let shared = accounts.iter().filter(|edge| {
+                edge["node"]["jointMember"]["jointAccounts"]["edges"][0]["node"]["number"].is_string()
+            });
             assert_eq!((accounts.len(), shared.count()), (2 * pairs, pairs));
             // The accounts, their people, the people's defaults, joint accounts and bank accounts.
             assert_eq!(selects(&statements), 5, "{pairs}: {statements:#?}");
@@ -121,8 +137,11 @@ on_both! {
             app.statements.lock().unwrap().clear();
             let listed = app.get(&format!("/v1/users/{first}/accounts")).await;
             assert_eq!(listed.body["data"].as_array().unwrap().len(), 2);
-            let statements: Vec<String> = app.statements.lock().unwrap().iter().filter(|sql| !background(sql)).cloned().collect();
-            let about = |table: &str| statements.iter().filter(|sql| sql.contains(&format!("FROM \"{table}\""))).count();
+            let statements: Vec<String> =
+                app.statements.lock().unwrap().iter().filter(|sql| !background(sql)).cloned().collect();
+            let about = |table: &str| {
+                statements.iter().filter(|sql| sql.contains(&format!("FROM \"{table}\""))).count()
+            };
             assert_eq!(["users", "kyc", "account"].map(about), [2, 1, 1], "{statements:#?}");
         }
     }
@@ -130,15 +149,27 @@ on_both! {
     async fn listing_a_persons_accounts_reads_hers_alone(app: TestApp) {
         let ada = app.customer("Ada").await;
         let person = app.person("ada@example.com", "2025550107").await;
-        for (path, key) in [(format!("/v1/users/{}/accounts", ada.user_id), &app.key), (format!("/v1/users/{}/accounts", person.user_id), &person.access)] {
+        for (path, key) in [
+            (format!("/v1/users/{}/accounts", ada.user_id), &app.key),
+            (format!("/v1/users/{}/accounts", person.user_id), &person.access),
+        ] {
             app.statements.lock().unwrap().clear();
             let listed = send(app.anonymous("GET", &path).bearer_auth(key)).await;
             assert_eq!(listed.status, 200);
             let statements = app.statements.lock().unwrap().clone();
             let list = statements.iter().find(|sql| sql.contains("FROM \"account\"")).unwrap();
             let plan = plan(&app, list).await;
-            assert!(["account_of_user", "account_of_joint_member"].iter().all(|index| plan.iter().any(|step| step.contains(index))), "{plan:#?}");
-assert!(!plan.iter().any(|step| step.contains("SCAN account") || step.ends_with("account_of_partner (partner_id=?)")), "{plan:#?}");
+            assert!(
+                ["account_of_user", "account_of_joint_member"]
+                    .iter()
+                    .all(|index| plan.iter().any(|step| step.contains(index))),
+                "{plan:#?}"
+            );
+            assert!(
+                !plan.iter().any(|step| step.contains("SCAN account")
+                    || step.ends_with("account_of_partner (partner_id=?)")),
+                "{plan:#?}"
+            );
         }
     }
 
@@ -147,15 +178,25 @@ assert!(!plan.iter().any(|step| step.contains("SCAN account") || step.ends_with(
         for turn in 0..3 {
             people.push(app.customer(&format!("Ada{turn}")).await.user_id);
         }
-        for path in ["/v1/users", "/v1/users?order=asc&limit=100", &format!("/v1/users?starting_after={}", people[2]), &format!("/v1/users?ending_before={}", people[0])] {
+        for path in [
+            "/v1/users",
+            "/v1/users?order=asc&limit=100",
+            &format!("/v1/users?starting_after={}", people[2]),
+            &format!("/v1/users?ending_before={}", people[0]),
+        ] {
             app.statements.lock().unwrap().clear();
             assert_eq!(app.get(path).await.status, 200);
             let statements = app.statements.lock().unwrap().clone();
-            let lists: Vec<&String> = statements.iter().filter(|sql| sql.contains("FROM \"users\"") && sql.contains("ORDER BY")).collect();
+            let lists: Vec<&String> = statements
+                .iter()
+                .filter(|sql| sql.contains("FROM \"users\"") && sql.contains("ORDER BY"))
+                .collect();
             assert_eq!(lists.len(), 1, "{path} {statements:#?}");
             let plan = plan(&app, lists[0]).await;
             let read = plan.iter().filter(|step| step.contains("users_of_partner")).count();
-            let whole = plan.iter().any(|step| ["Seq Scan", "Sort", "SCAN users", "TEMP B-TREE"].iter().any(|word| step.contains(word)));
+            let whole = plan.iter().any(|step| {
+                ["Seq Scan", "Sort", "SCAN users", "TEMP B-TREE"].iter().any(|word| step.contains(word))
+            });
             assert!(read == 1 && !whole, "{path} {plan:#?}");
         }
     }
@@ -168,9 +209,11 @@ async fn plan(app: &TestApp, sql: &str) -> Vec<String> {
     let tx = connection.begin().await.unwrap();
     let explained = if backend == DbBackend::Postgres {
         let values = (1..20).take_while(|number| sql.contains(&format!("${number}"))).count();
-        for first in
-            ["SET LOCAL plan_cache_mode = force_generic_plan", "SET LOCAL enable_seqscan = off", "SET LOCAL enable_bitmapscan = off"]
-        {
+        for first in [
+            "SET LOCAL plan_cache_mode = force_generic_plan",
+            "SET LOCAL enable_seqscan = off",
+            "SET LOCAL enable_bitmapscan = off",
+        ] {
             tx.execute_unprepared(first).await.unwrap();
         }
         tx.execute_unprepared(&format!("PREPARE listed AS {sql}")).await.unwrap();

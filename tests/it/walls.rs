@@ -44,7 +44,8 @@ fn room(name: &str) -> Vec<Source> {
     let source = |path: PathBuf| {
         let text = fs::read_to_string(&path).unwrap();
         let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
-        let text = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+        let text =
+            code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
         Source { path: path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned(), text }
     };
     paths.into_iter().map(source).collect()
@@ -56,7 +57,9 @@ const TOYS: [&str; 2] = ["src/graphql/core/test_schema.rs", "src/graphql/core/co
 #[track_caller]
 fn assert_absent(words: &[&str], rooms: &[&str], exempt: &[&str], why: &str) {
     let mut found = Vec::new();
-    for source in rooms.iter().flat_map(|name| room(name)).filter(|source| !exempt.contains(&source.path.as_str())) {
+    for source in
+        rooms.iter().flat_map(|name| room(name)).filter(|source| !exempt.contains(&source.path.as_str()))
+    {
         for (number, line) in source.text.lines().enumerate() {
             for word in words.iter().filter(|word| line.contains(*word)) {
                 found.push(format!("{}: {word:?} in code line {}: {}", source.path, number + 1, line.trim()));
@@ -76,7 +79,12 @@ fn rules_know_no_door() {
 
 #[test]
 fn doors_read_no_tables() {
-    assert_absent(&["sea_orm"], &["src/graphql", "src/rest"], &["src/graphql/core/loaders.rs"], "a door asks the domain");
+    assert_absent(
+        &["sea_orm"],
+        &["src/graphql", "src/rest"],
+        &["src/graphql/core/loaders.rs"],
+        "a door asks the domain",
+    );
 }
 
 #[test]
@@ -88,14 +96,26 @@ fn the_doors_do_not_know_each_other() {
 #[test]
 fn nothing_reopens_what_fault_closes() {
     let words = ["async_graphql::*", "async_graphql::Result", "Error::new"];
-    assert_absent(&words, &["src/graphql"], &TOYS, "an error leaves through `Fault`, which has no text to leak");
+    assert_absent(
+        &words,
+        &["src/graphql"],
+        &TOYS,
+        "an error leaves through `Fault`, which has no text to leak",
+    );
     for source in room("src/graphql").iter().filter(|source| !TOYS.contains(&source.path.as_str())) {
-        for import in source.text.split("use async_graphql::").skip(1).filter_map(|rest| rest.split(';').next()) {
+        for import in
+            source.text.split("use async_graphql::").skip(1).filter_map(|rest| rest.split(';').next())
+        {
             let list = format!("{import}}}");
             let items = if import.starts_with('{') { outermost(&list[1..]) } else { vec![import] };
             for item in items {
                 let forbidden = ["*", "Result", "Error", "FieldResult", "FieldError"];
-                assert!(!forbidden.contains(&item.trim()), "{} imports async_graphql::{}", source.path, item.trim());
+                assert!(
+                    !forbidden.contains(&item.trim()),
+                    "{} imports async_graphql::{}",
+                    source.path,
+                    item.trim()
+                );
             }
         }
     }
@@ -104,7 +124,9 @@ fn nothing_reopens_what_fault_closes() {
 #[test]
 fn providers_know_of_the_rules_only_the_calendar_and_where_they_are_kept() {
     for source in room("domain/src/providers") {
-        for path in paths_in(&source).iter().filter(|path| path.first().is_some_and(|step| step != "providers")) {
+        for path in
+            paths_in(&source).iter().filter(|path| path.first().is_some_and(|step| step != "providers"))
+        {
             let is_allowed = path[0] == "kernel" && ["calendar", "app"].contains(&path[1].as_str());
             assert!(is_allowed, "{} uses {path:?}", source.path);
         }
@@ -119,8 +141,18 @@ fn time_ids_and_settings_come_from_one_place() {
         &["domain/src/kernel/clock.rs"],
         "time comes from the clock",
     );
-    assert_absent(&["now_v7", "new_v4"], &["src", "domain/src", "entity/src"], &["domain/src/kernel/ids.rs"], "ids come from the App");
-    assert_absent(&["env::var"], &["src", "domain/src", "entity/src"], &["src/config.rs"], "settings are read in config.rs");
+    assert_absent(
+        &["now_v7", "new_v4"],
+        &["src", "domain/src", "entity/src"],
+        &["domain/src/kernel/ids.rs"],
+        "ids come from the App",
+    );
+    assert_absent(
+        &["env::var"],
+        &["src", "domain/src", "entity/src"],
+        &["src/config.rs"],
+        "settings are read in config.rs",
+    );
 }
 
 /// The names that the root of the crate `domain` re-exports, and the module each comes from.
@@ -155,7 +187,9 @@ fn paths_in(source: &Source) -> Vec<Vec<String>> {
     let mut paths = Vec::new();
     for (start, base) in [("crate::", Some(0)), ("super::", None)] {
         for (at, _) in source.text.match_indices(start) {
-            if source.text[..at].ends_with("super::") || source.text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_') {
+            if source.text[..at].ends_with("super::")
+                || source.text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_')
+            {
                 continue;
             }
             let mut rest = &source.text[at + start.len()..];
@@ -165,7 +199,9 @@ fn paths_in(source: &Source) -> Vec<Vec<String>> {
             }
             let kept = base.unwrap_or_else(|| module.len().saturating_sub(up));
             let tree = rest.split([';', '(', ')']).next().unwrap_or_default();
-            paths.extend(expanded(tree).into_iter().map(|path| module[..kept].iter().cloned().chain(path).collect()));
+            paths.extend(
+                expanded(tree).into_iter().map(|path| module[..kept].iter().cloned().chain(path).collect()),
+            );
         }
     }
     paths
@@ -196,7 +232,8 @@ fn outermost(list: &str) -> Vec<&str> {
 #[test]
 fn areas_use_only_areas_before_them() {
     let sources = room("domain/src");
-    let reexported = reexported(&sources.iter().find(|source| source.path == "domain/src/lib.rs").unwrap().text);
+    let reexported =
+        reexported(&sources.iter().find(|source| source.path == "domain/src/lib.rs").unwrap().text);
     assert_eq!(reexported["Refusal"], ["kernel", "error", "Refusal"]);
     let rank = |area: &str| AREAS.iter().position(|one| *one == area);
     let mut edges: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
@@ -211,7 +248,10 @@ fn areas_use_only_areas_before_them() {
         }
     }
     let of = |from: &str, to: &str| edges.get(&(from.to_owned(), to.to_owned()));
-    assert!(of("trading", "kernel").is_some() && of("funding", "compliance").is_none(), "the graph was not read: {edges:?}");
+    assert!(
+        of("trading", "kernel").is_some() && of("funding", "compliance").is_none(),
+        "the graph was not read: {edges:?}"
+    );
     let upward: Vec<_> = edges.iter().filter(|((from, to), _)| rank(to) > rank(from)).collect();
     assert!(upward.is_empty(), "areas use areas after them: {upward:#?}");
 }

@@ -25,7 +25,8 @@ use entity::{
     partner::Mode,
 };
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, sea_query::LockType,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect,
+    sea_query::LockType,
 };
 use serde::Serialize;
 use uuid::Uuid;
@@ -43,9 +44,14 @@ pub struct NewInvitation {
     pub retirement_institution_id: Option<String>,
 }
 
-/// Invites somebody to sign up with this e-mail address within 14 days, and mails her; scope `manage`. A person whom the
-/// partner serves already comes to sign in as herself.
-pub async fn invite(app: &App, actor: &Actor, key: Option<Key>, new: NewInvitation) -> Result<Answer<invitation::Model>> {
+/// Invites somebody to sign up with this e-mail address within 14 days, and mails her; scope `manage`. A
+/// person whom the partner serves already comes to sign in as herself.
+pub async fn invite(
+    app: &App,
+    actor: &Actor,
+    key: Option<Key>,
+    new: NewInvitation,
+) -> Result<Answer<invitation::Model>> {
     command::execute(app, actor, key, new).await
 }
 
@@ -67,7 +73,9 @@ impl Command for NewInvitation {
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<invitation::Model> {
         if let Some(user_id) = self.user_id {
-            users::within(ctx.tx, ctx.access_scope, user_id).await?.ok_or_else(|| Refusal::not_found("userId"))?;
+            users::within(ctx.tx, ctx.access_scope, user_id)
+                .await?
+                .ok_or_else(|| Refusal::not_found("userId"))?;
         }
         let now = clock::system_now();
         let invitation = invitation::Model {
@@ -90,7 +98,10 @@ impl Command for NewInvitation {
             purpose: Purpose::Invitation,
             to: invitation.email.clone(),
             subject: "You are invited".to_owned(),
-            text: format!("You are invited{from} to sign up with this address. Your invitation: {}", invitation.id),
+            text: format!(
+                "You are invited{from} to sign up with this address. Your invitation: {}",
+                invitation.id
+            ),
             send_by: Some(invitation.expires_at),
         };
         messages::post(ctx.app, ctx.tx, ctx.partner, mail).await?;
@@ -124,7 +135,8 @@ impl Command for Revocation {
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<invitation::Model> {
         let found = held(ctx.tx, ctx.access_scope, self.invitation_id).await?;
-        let mut row: invitation::ActiveModel = found.filter(is_open).ok_or_else(|| Refusal::not_found("invitationId"))?.into();
+        let mut row: invitation::ActiveModel =
+            found.filter(is_open).ok_or_else(|| Refusal::not_found("invitationId"))?.into();
         row.revoked_at = Set(Some(clock::system_now()));
         Ok(row.update(ctx.tx).await?)
     }
@@ -136,17 +148,27 @@ impl Command for Revocation {
 
 /// Whether somebody may still sign up by an invitation.
 pub fn is_open(invitation: &invitation::Model) -> bool {
-    invitation.accepted_at.is_none() && invitation.revoked_at.is_none() && invitation.expires_at > clock::system_now()
+    invitation.accepted_at.is_none()
+        && invitation.revoked_at.is_none()
+        && invitation.expires_at > clock::system_now()
 }
 
-async fn held(tx: &WriteTransaction, access_scope: AccessScope, id: Uuid) -> Result<Option<invitation::Model>> {
-    let select = invitation::Entity::find_by_id(id).filter(invitation::Column::PartnerId.eq(access_scope.partner_id));
+async fn held(
+    tx: &WriteTransaction,
+    access_scope: AccessScope,
+    id: Uuid,
+) -> Result<Option<invitation::Model>> {
+    let select =
+        invitation::Entity::find_by_id(id).filter(invitation::Column::PartnerId.eq(access_scope.partner_id));
     Ok(select.lock(LockType::NoKeyUpdate).one(tx).await?)
 }
 
 /// Accepts an open invitation for this e-mail address; refused when it is bound to another.
 pub async fn accept(ctx: &CommandContext<'_>, id: Uuid, email: &Email) -> Result<invitation::Model> {
-    let found = held(ctx.tx, ctx.access_scope, id).await?.filter(is_open).ok_or_else(|| Refusal::not_found("invitationId"))?;
+    let found = held(ctx.tx, ctx.access_scope, id)
+        .await?
+        .filter(is_open)
+        .ok_or_else(|| Refusal::not_found("invitationId"))?;
     if found.email != email.folded() {
         let text = "This invitation belongs to a different email.";
         return Err(Refusal::new(crate::Code::InvitationForAnother, "invitationId", text).into());
@@ -162,7 +184,10 @@ pub async fn shown(connection: &impl ConnectionTrait, id: Uuid) -> Result<Option
 }
 
 /// The invitation that a person came by.
-pub async fn of_user(connection: &impl ConnectionTrait, invitation_id: Option<Uuid>) -> Result<Option<invitation::Model>> {
+pub async fn of_user(
+    connection: &impl ConnectionTrait,
+    invitation_id: Option<Uuid>,
+) -> Result<Option<invitation::Model>> {
     match invitation_id {
         Some(id) => Ok(invitation::Entity::find_by_id(id).one(connection).await?),
         None => Ok(None),
@@ -170,7 +195,11 @@ pub async fn of_user(connection: &impl ConnectionTrait, invitation_id: Option<Uu
 }
 
 /// The partner's invitations, newest first; scope `manage`.
-pub async fn list(connection: &impl ConnectionTrait, actor: &Actor, page: &Page) -> Result<Slice<invitation::Model>> {
+pub async fn list(
+    connection: &impl ConnectionTrait,
+    actor: &Actor,
+    page: &Page,
+) -> Result<Slice<invitation::Model>> {
     let caller = actor.partner(Scope::Manage)?;
     let select = invitation::Entity::find().filter(invitation::Column::PartnerId.eq(caller.partner_id));
     page.of(connection, select, invitation::Column::Id).await

@@ -1,4 +1,5 @@
-//! API keys: `sk_test_…` and `sk_live_…`, and publishable ones with `pk_` in that place; shown once, stored as a verifier.
+//! API keys: `sk_test_…` and `sk_live_…`, and publishable ones with `pk_` in that place; shown once, stored
+//! as a verifier.
 
 mod issuing;
 
@@ -20,7 +21,9 @@ use entity::{
     Kind, api_key,
     partner::{self, Mode},
 };
-use sea_orm::{ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder,
+};
 use sha2::{Digest, Sha256};
 use std::{
     collections::HashMap,
@@ -33,8 +36,8 @@ const PUBLIC: usize = 8;
 const PRIVATE: usize = 32;
 const CHECKSUM: usize = 6;
 
-/// Issues a first key of `partner`, of which the event log does not tell. The text is shown here and never again; what is
-/// kept can verify it and sign webhooks with it.
+/// Issues a first key of `partner`, of which the event log does not tell. The text is shown here and never
+/// again; what is kept can verify it and sign webhooks with it.
 pub async fn issue(app: &App, partner: &partner::Model, scopes: &[Scope]) -> Result<Secret<String>> {
     let (row, text) = made(app, partner, scopes)?;
     let tx = app.db.write().await?;
@@ -100,7 +103,8 @@ pub fn scopes(row: &api_key::Model) -> Vec<Scope> {
 
 /// Which keys open something at this moment.
 fn live_at(now: DateTime<Utc>) -> Condition {
-    let unexpired = Condition::any().add(api_key::Column::ExpiresAt.is_null()).add(api_key::Column::ExpiresAt.gt(now));
+    let unexpired =
+        Condition::any().add(api_key::Column::ExpiresAt.is_null()).add(api_key::Column::ExpiresAt.gt(now));
     Condition::all().add(api_key::Column::RevokedAt.is_null()).add(unexpired)
 }
 
@@ -111,7 +115,8 @@ pub fn is_live(row: &api_key::Model, now: DateTime<Utc>) -> bool {
 
 /// Every key of every partner that opens something at this moment, oldest first.
 pub async fn active(connection: &impl ConnectionTrait) -> Result<Vec<api_key::Model>> {
-    let select = api_key::Entity::find().filter(live_at(clock::system_now())).order_by_asc(api_key::Column::Id);
+    let select =
+        api_key::Entity::find().filter(live_at(clock::system_now())).order_by_asc(api_key::Column::Id);
     Ok(select.all(connection).await?)
 }
 
@@ -128,7 +133,8 @@ pub fn checksum(body: &str) -> String {
 /// The public id in a well-formed key whose checksum holds.
 fn public_id_of(key: &str) -> Option<&str> {
     let rest = PREFIXES.iter().find_map(|prefix| key.strip_prefix(prefix))?;
-    let whole = rest.len() == PUBLIC + PRIVATE + CHECKSUM && rest.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let whole =
+        rest.len() == PUBLIC + PRIVATE + CHECKSUM && rest.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let (body, sum) = key.split_at_checked(key.len().checked_sub(CHECKSUM)?)?;
     (whole && checksum(body) == sum).then(|| rest.get(..PUBLIC)).flatten()
 }
@@ -217,8 +223,8 @@ pub async fn authenticate(app: &App, key: &str) -> Result<Who> {
     Ok(Who::Partner(known))
 }
 
-/// Whether a caller who was let in still would be; asked of the database once a second for each key, and again once a right that ends
-/// on this server has ended.
+/// Whether a caller who was let in still would be; asked of the database once a second for each key, and
+/// again once a right that ends on this server has ended.
 pub async fn still_valid(app: &App, actor: &Actor) -> Result<bool> {
     let key = match &actor.who {
         Who::Partner(key) => key,

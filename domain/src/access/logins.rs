@@ -25,7 +25,8 @@ use crate::{
 };
 use entity::{login, partner::Mode, recovery, second_factor, session, user};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, SqlErr, sea_query::LockType,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect,
+    SqlErr, sea_query::LockType,
 };
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -58,8 +59,8 @@ pub struct SignedUp {
     version: i64,
 }
 
-/// Signs a person up with an e-mail address that nobody else of the partner signs in with, and begins her first session.
-/// By an invitation for a person whom the partner serves already she signs in as that person.
+/// Signs a person up with an e-mail address that nobody else of the partner signs in with, and begins her
+/// first session. By an invitation for a person whom the partner serves already she signs in as that person.
 pub async fn sign_up(app: &App, actor: &Actor, new: NewSignUp) -> Result<(user::Model, Issued)> {
     let caller = partners::starting(app, actor).await?;
     limits::by_address(app, limits::SIGN_UP, actor.personal_address()).await?;
@@ -74,7 +75,12 @@ pub async fn sign_up(app: &App, actor: &Actor, new: NewSignUp) -> Result<(user::
         return Err(taken());
     }
     let password = app.feature::<Pool>().hash(new.password).await?;
-    let sign_up = SignUp { email: email.to_string(), password, identity: new.identity, invitation_id: new.invitation_id };
+    let sign_up = SignUp {
+        email: email.to_string(),
+        password,
+        identity: new.identity,
+        invitation_id: new.invitation_id,
+    };
     let done = command::execute_for(app, caller, actor.request_id, None, sign_up).await?.value;
     let issued = sessions::first_tokens(app, &done.session, done.version)?;
     Ok((done.user, issued))
@@ -113,9 +119,11 @@ impl Command for SignUp {
             disabled_at: None,
             created_at: clock::system_now(),
         };
-        let login = login::ActiveModel::from(row).reset_all().insert(ctx.tx).await.map_err(|error| match error.sql_err() {
-            Some(SqlErr::UniqueConstraintViolation(_)) => taken(),
-            _ => error.into(),
+        let login = login::ActiveModel::from(row).reset_all().insert(ctx.tx).await.map_err(|error| {
+            match error.sql_err() {
+                Some(SqlErr::UniqueConstraintViolation(_)) => taken(),
+                _ => error.into(),
+            }
         })?;
         let session = sessions::begin(ctx, user.id, false).await?;
         Ok(SignedUp { user, session, version: login.version })
@@ -126,8 +134,14 @@ impl Command for SignUp {
     }
 }
 
-async fn find(connection: &impl ConnectionTrait, partner_id: Uuid, email: &str) -> Result<Option<login::Model>> {
-    let select = login::Entity::find().filter(login::Column::PartnerId.eq(partner_id)).filter(login::Column::Email.eq(email));
+async fn find(
+    connection: &impl ConnectionTrait,
+    partner_id: Uuid,
+    email: &str,
+) -> Result<Option<login::Model>> {
+    let select = login::Entity::find()
+        .filter(login::Column::PartnerId.eq(partner_id))
+        .filter(login::Column::Email.eq(email));
     Ok(select.one(connection).await?)
 }
 
@@ -147,26 +161,34 @@ struct SignIn {
 
 /// Begins a session of the person with this e-mail address and password.
 ///
-/// An unknown address and a wrong password are refused in the same words after the same time. From the fifth failure on the
-/// next try from the same client address waits, longer each time, at most a quarter of an hour; from wherever it comes, from the
-/// hundredth on.
+/// An unknown address and a wrong password are refused in the same words after the same time. From the fifth
+/// failure on the next try from the same client address waits, longer each time, at most a quarter of an
+/// hour; from wherever it comes, from the hundredth on.
 pub async fn sign_in(app: &App, actor: &Actor, email: &str, password: Secret<String>) -> Result<Issued> {
     let caller = partners::starting(app, actor).await?;
     limits::by_address(app, limits::ANONYMOUS_SIGN_IN, actor.personal_address()).await?;
     let folded = email.trim().to_lowercase();
     let subjects = throttle::password(app, caller.access_scope.partner_id, &folded, actor.personal_address());
     let login = of_email(app, caller, &folded).await?;
-    let right = is_right(app, &subjects, password, login.as_ref().map(|login| login.password.clone())).await?;
+    let right =
+        is_right(app, &subjects, password, login.as_ref().map(|login| login.password.clone())).await?;
     let Some(login) = login.filter(|_| right) else {
         // Whom she tried to be is not told.
-        audit_log::failed(app, &caller, actor.request_id, SignIn::NAME, Code::InvalidCredentials.name()).await?;
+        audit_log::failed(app, &caller, actor.request_id, SignIn::NAME, Code::InvalidCredentials.name())
+            .await?;
         return Err(Refusal::invalid_credentials().into());
     };
     begin(app, caller, actor.request_id, &login, false).await
 }
 
-/// Whether a password is the one that was kept, tries being counted. One that could not be looked at is no failure.
-async fn is_right(app: &App, subjects: &[throttle::Subject], password: Secret<String>, kept: Option<String>) -> Result<bool> {
+/// Whether a password is the one that was kept, tries being counted. One that could not be looked at is no
+/// failure.
+async fn is_right(
+    app: &App,
+    subjects: &[throttle::Subject],
+    password: Secret<String>,
+    kept: Option<String>,
+) -> Result<bool> {
     throttle::before(app, subjects).await?;
     let looked = app.feature::<Pool>().verify(password, kept).await;
     match looked {
@@ -177,7 +199,13 @@ async fn is_right(app: &App, subjects: &[throttle::Subject], password: Secret<St
     looked
 }
 
-async fn begin(app: &App, caller: Caller, request_id: Uuid, login: &login::Model, two_factor: bool) -> Result<Issued> {
+async fn begin(
+    app: &App,
+    caller: Caller,
+    request_id: Uuid,
+    login: &login::Model,
+    two_factor: bool,
+) -> Result<Issued> {
     let principal = Caller { principal_id: login.user_id, ..caller };
     let sign_in = SignIn { user_id: login.user_id, version: login.version, two_factor };
     let session = command::execute_for(app, principal, request_id, None, sign_in).await?.value;
@@ -195,7 +223,9 @@ impl Command for SignIn {
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<session::Model> {
         let login = login::Entity::find_by_id(self.user_id).lock(LockType::NoKeyUpdate).one(ctx.tx).await?;
-        login.filter(|login| login.version == self.version && login.disabled_at.is_none()).ok_or_else(Refusal::invalid_credentials)?;
+        login
+            .filter(|login| login.version == self.version && login.disabled_at.is_none())
+            .ok_or_else(Refusal::invalid_credentials)?;
         sessions::begin(ctx, self.user_id, self.two_factor).await
     }
 
@@ -230,7 +260,9 @@ pub enum Change {
 impl Change {
     const fn user_id(&self) -> Uuid {
         match self {
-            Self::Password { user_id, .. } | Self::Enabled { user_id, .. } | Self::SecondFactor { user_id } => *user_id,
+            Self::Password { user_id, .. }
+            | Self::Enabled { user_id, .. }
+            | Self::SecondFactor { user_id } => *user_id,
         }
     }
 }
@@ -251,7 +283,9 @@ impl Command for Change {
             .lock(LockType::NoKeyUpdate)
             .one(ctx.tx)
             .await?;
-        let login = found.filter(|login| ctx.access_scope.covers(login.user_id)).ok_or_else(|| Refusal::not_found("userId"))?;
+        let login = found
+            .filter(|login| ctx.access_scope.covers(login.user_id))
+            .ok_or_else(|| Refusal::not_found("userId"))?;
         let next = login.version + 1;
         let was = login.version;
         let mut row: login::ActiveModel = login.into();
@@ -276,7 +310,9 @@ impl Command for Change {
         // A token that was mailed before is worth nothing after.
         recovery::Entity::delete_by_id(user_id).exec(ctx.tx).await?;
         sessions::cut_all(ctx.tx, user_id).await?;
-        users::within(ctx.tx, ctx.access_scope, user_id).await?.ok_or_else(|| Error::broken("a login is nobody's"))
+        users::within(ctx.tx, ctx.access_scope, user_id)
+            .await?
+            .ok_or_else(|| Error::broken("a login is nobody's"))
     }
 
     fn object(done: &user::Model) -> Uuid {
@@ -309,26 +345,40 @@ pub async fn change(app: &App, caller: Caller, request_id: Uuid, change: Change)
     Ok(command::execute_for(app, caller, request_id, None, change).await?.value)
 }
 
-/// Forgets the failures to sign in, from this client address and in all, of a person who has proved their identity otherwise.
+/// Forgets the failures to sign in, from this client address and in all, of a person who has proved their
+/// identity otherwise.
 pub async fn forgive(app: &App, user_id: Uuid, address: Option<IpAddr>) -> Result<()> {
     let Some(login) = login::Entity::find_by_id(user_id).one(&app.db.read).await? else { return Ok(()) };
     throttle::succeeded(app, &throttle::password(app, login.partner_id, &login.email, address)).await
 }
 
-/// Changes the password of the person who has signed in and passed her second factor, given the present one. Every token
-/// issued before is worth nothing any more; the answer carries new ones.
-pub async fn change_password(app: &App, actor: &Actor, present: Secret<String>, new: Secret<String>) -> Result<Issued> {
+/// Changes the password of the person who has signed in and passed her second factor, given the present one.
+/// Every token issued before is worth nothing any more; the answer carries new ones.
+pub async fn change_password(
+    app: &App,
+    actor: &Actor,
+    present: Secret<String>,
+    new: Secret<String>,
+) -> Result<Issued> {
     let caller = actor.self_or_caller(Scope::Manage)?;
     let user = actor.signed_in()?.clone();
     passwords::check("newPassword", &new)?;
-    let login = login::Entity::find_by_id(user.user_id).one(&app.db.read).await?.ok_or(Error::Unauthenticated)?;
+    let login =
+        login::Entity::find_by_id(user.user_id).one(&app.db.read).await?.ok_or(Error::Unauthenticated)?;
     let subjects = throttle::password(app, user.partner_id, &login.email, actor.personal_address());
     if !is_right(app, &subjects, present, Some(login.password.clone())).await? {
-        audit_log::failed(app, &caller, actor.request_id, Change::NAME, Code::InvalidCredentials.name()).await?;
-        return Err(Refusal::new(Code::InvalidCredentials, "password", "Unable to login with given credentials.").into());
+        audit_log::failed(app, &caller, actor.request_id, Change::NAME, Code::InvalidCredentials.name())
+            .await?;
+        return Err(Refusal::new(
+            Code::InvalidCredentials,
+            "password",
+            "Unable to login with given credentials.",
+        )
+        .into());
     }
     let hash = app.feature::<Pool>().hash(new).await?;
-    let password = Change::Password { user_id: user.user_id, hash, version: Some(login.version), recovery: None };
+    let password =
+        Change::Password { user_id: user.user_id, hash, version: Some(login.version), recovery: None };
     change(app, caller, actor.request_id, password).await?;
     let login = login::Model { version: login.version + 1, ..login };
     let starting = Caller { access_scope: AccessScope::all_of(user.partner_id), ..caller };
@@ -341,8 +391,8 @@ pub async fn enable(app: &App, actor: &Actor, user_id: Uuid, enabled: bool) -> R
     change(app, caller, actor.request_id, Change::Enabled { user_id, enabled }).await
 }
 
-/// Forgets the phone number and the authenticator app of a person who has lost them, and ends all her sessions at once; scope
-/// `manage`. Her next session sets up another.
+/// Forgets the phone number and the authenticator app of a person who has lost them, and ends all her
+/// sessions at once; scope `manage`. Her next session sets up another.
 pub async fn forget_second_factor(app: &App, actor: &Actor, user_id: Uuid) -> Result<user::Model> {
     let caller = actor.caller(Scope::Manage)?;
     change(app, caller, actor.request_id, Change::SecondFactor { user_id }).await

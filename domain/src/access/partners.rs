@@ -16,7 +16,9 @@ use entity::{
     Kind,
     partner::{self, MarketHours, Mode},
 };
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder,
+};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -32,12 +34,17 @@ pub async fn all(connection: &impl ConnectionTrait) -> Result<Vec<partner::Model
     Ok(partner::Entity::find().order_by_asc(partner::Column::Name).all(connection).await?)
 }
 
-/// The partner called `name`, made where there is none: a sandbox takes orders at any hour, a live partner in the
-/// exchange's. Refused when there is one of the other mode.
+/// The partner called `name`, made where there is none: a sandbox takes orders at any hour, a live partner in
+/// the exchange's. Refused when there is one of the other mode.
 pub async fn named(app: &App, name: &str, mode: Mode) -> Result<partner::Model> {
     if let Some(found) = find(app, name).await? {
         if found.mode != mode {
-            return Err(Refusal::new(Code::Invalid, "", format!("The partner {name:?} exists and is not {mode:?}.")).into());
+            return Err(Refusal::new(
+                Code::Invalid,
+                "",
+                format!("The partner {name:?} exists and is not {mode:?}."),
+            )
+            .into());
         }
         app.vault.ready_for(&app.db, found.id).await?;
         return Ok(found);
@@ -59,7 +66,12 @@ pub async fn named(app: &App, name: &str, mode: Mode) -> Result<partner::Model> 
     app.vault.first_key_for(&tx, partner.id).await?;
     heads::begin(&tx, &app.vault.head_key(), partner.id).await?;
     EventBuilder::new(app.ids, partner.id, None, partner.created_at)
-        .record_first(&tx, EventType::PartnerCreated, partner.id, json!({ "id": partner.id, "mode": partner.mode }))
+        .record_first(
+            &tx,
+            EventType::PartnerCreated,
+            partner.id,
+            json!({ "id": partner.id, "mode": partner.mode }),
+        )
         .await?;
     tx.commit().await?;
     app.vault.ready_for(&app.db, partner.id).await?;
@@ -67,19 +79,27 @@ pub async fn named(app: &App, name: &str, mode: Mode) -> Result<partner::Model> 
     Ok(partner)
 }
 
-/// For which partner a caller may start a customer or sign somebody up or in: her own, or the one that is set for those
-/// who come without a partner's key.
+/// For which partner a caller may start a customer or sign somebody up or in: her own, or the one that is set
+/// for those who come without a partner's key.
 pub async fn starting(app: &App, actor: &Actor) -> Result<Caller> {
     match &actor.who {
         Who::Partner(_) => actor.caller(Scope::Start),
         Who::User(user) => Ok(Caller { access_scope: AccessScope::all_of(user.partner_id), ..user.caller() }),
         Who::Nobody => {
-            let select = partner::Entity::find().filter(partner::Column::Name.eq(app.feature::<Settings>().default_partner.as_str()));
-            let partner =
-                select.one(&app.db.read).await?.ok_or(Error::Unavailable("Nobody can sign up or in here without a partner's key."))?;
+            let select = partner::Entity::find()
+                .filter(partner::Column::Name.eq(app.feature::<Settings>().default_partner.as_str()));
+            let partner = select
+                .one(&app.db.read)
+                .await?
+                .ok_or(Error::Unavailable("Nobody can sign up or in here without a partner's key."))?;
             app.vault.ready_for(&app.db, partner.id).await?;
             let access_scope = AccessScope::all_of(partner.id);
-            Ok(Caller { access_scope, mode: partner.mode, principal_id: partner.id, claimant_id: Uuid::nil() })
+            Ok(Caller {
+                access_scope,
+                mode: partner.mode,
+                principal_id: partner.id,
+                claimant_id: Uuid::nil(),
+            })
         }
     }
 }

@@ -62,13 +62,15 @@ struct Send {
     phone: Option<String>,
 }
 
-/// Texts a passcode to the verified phone number of the person who has signed in, or to a new number that it will verify.
-/// The newest passcode makes older ones worthless. At most one in 30 seconds and five in an hour, to a person and to a phone
-/// (documented: sending by SMS with an optional number).
+/// Texts a passcode to the verified phone number of the person who has signed in, or to a new number that it
+/// will verify. The newest passcode makes older ones worthless. At most one in 30 seconds and five in an
+/// hour, to a person and to a phone (documented: sending by SMS with an optional number).
 pub async fn send(app: &App, actor: &Actor, user_id: Uuid, phone: Option<String>) -> Result<Sent> {
     let session = own(actor, user_id)?;
     let caller = session.caller();
-    Ok(command::execute_for(app, caller, actor.request_id, None, Send { user: user_id, session, phone }).await?.value)
+    Ok(command::execute_for(app, caller, actor.request_id, None, Send { user: user_id, session, phone })
+        .await?
+        .value)
 }
 
 /// The person who has signed in, if it is she whom the path or the input names; nobody else is there for her.
@@ -91,7 +93,8 @@ impl Command for Send {
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<Sent> {
         let user_id = self.session.user_id;
-        // Passcodes for one person or one phone at the same moment are sent one after the other, so that they are counted right.
+        // Passcodes for one person or one phone at the same moment are sent one after the other, so that they
+        // are counted right.
         clock::locked(ctx.tx, ctx.partner.id).await?;
         let present = second_factors::row(ctx.tx, user_id).await?;
         let verified = match &present {
@@ -100,10 +103,20 @@ impl Command for Send {
         };
         let phone = match (&self.phone, verified) {
             (Some(_), Some(_)) => {
-                return Err(Refusal::new(Code::PhoneVerified, "phone", "User already has a verified phone number.").into());
+                return Err(Refusal::new(
+                    Code::PhoneVerified,
+                    "phone",
+                    "User already has a verified phone number.",
+                )
+                .into());
             }
             (None, None) => {
-                return Err(Refusal::new(Code::PhoneNotVerified, "", "User does not have a verified phone number.").into());
+                return Err(Refusal::new(
+                    Code::PhoneNotVerified,
+                    "",
+                    "User does not have a verified phone number.",
+                )
+                .into());
             }
             (Some(new), None) => {
                 second_factors::must_have_passed(self.session.two_factor, present.as_ref())?;
@@ -138,7 +151,8 @@ impl Command for Send {
             expires_at,
             used_at: None,
         };
-        let sent = Sent { passcode_id: id, hash_code: row.hash_code.clone(), phone_last4: person::last4(&phone) };
+        let sent =
+            Sent { passcode_id: id, hash_code: row.hash_code.clone(), phone_last4: person::last4(&phone) };
         passcode::ActiveModel::from(row).reset_all().insert(ctx.tx).await?;
         let message = NewMessage {
             user_id: Some(user_id),
@@ -146,7 +160,9 @@ impl Command for Send {
             purpose: Purpose::Passcode,
             to: phone,
             subject: String::new(),
-            text: format!("Your passcode is {code}. It is good for five minutes. Nobody will ask you for it."),
+            text: format!(
+                "Your passcode is {code}. It is good for five minutes. Nobody will ask you for it."
+            ),
             send_by: Some(expires_at),
         };
         messages::post(ctx.app, ctx.tx, ctx.partner, message).await?;
@@ -174,7 +190,8 @@ fn six_digits() -> Result<String> {
     }
 }
 
-/// Whether a text is six ASCII digits and nothing besides: the one form of a passcode and of a code of an authenticator app.
+/// Whether a text is six ASCII digits and nothing besides: the one form of a passcode and of a code of an
+/// authenticator app.
 pub fn is_six_digits(code: &str) -> bool {
     code.len() == 6 && code.bytes().all(|byte| byte.is_ascii_digit())
 }
@@ -183,7 +200,8 @@ fn mac(app: &App, id: Uuid, code: &str) -> Vec<u8> {
     app.vault.passcode_mac(&[id.as_bytes(), code.as_bytes()].concat()).to_vec()
 }
 
-/// What others have sent to a phone counts for a number that is new to her; her own verified one nobody can use up.
+/// What others have sent to a phone counts for a number that is new to her; her own verified one nobody can
+/// use up.
 async fn not_too_often(ctx: &CommandContext<'_>, user_id: Uuid, new_phone: Option<&Vec<u8>>) -> Result<()> {
     let (now, connection) = (clock::system_now(), ctx.tx);
     let to_her = Column::UserId.eq(user_id);
@@ -191,8 +209,13 @@ async fn not_too_often(ctx: &CommandContext<'_>, user_id: Uuid, new_phone: Optio
         Some(phone) => Column::PartnerId.eq(ctx.partner.id).and(Column::PhoneIndex.eq(phone.clone())),
         None => to_her.clone(),
     };
-    let newest = passcode::Entity::find().filter(any![to_her.clone(), to_the_phone.clone()]).order_by_desc(Column::SentAt).limit(1);
-    if let Some(newest) = newest.one(connection).await?.filter(|newest| newest.sent_at + RESEND_INTERVAL > now) {
+    let newest = passcode::Entity::find()
+        .filter(any![to_her.clone(), to_the_phone.clone()])
+        .order_by_desc(Column::SentAt)
+        .limit(1);
+    if let Some(newest) =
+        newest.one(connection).await?.filter(|newest| newest.sent_at + RESEND_INTERVAL > now)
+    {
         return Err(too_many(newest.sent_at + RESEND_INTERVAL - now));
     }
     for subject in [to_her, to_the_phone] {
@@ -219,27 +242,41 @@ struct Verify {
     passed: bool,
 }
 
-/// Takes the passcode that was texted to the person who has signed in: her session has passed its second factor, and a
-/// new number is verified. The same access token works at once. Five guesses in all, however many come at the same moment; what
-/// is not six digits is a wrong guess like any other (documented: verifying by hash code and passcode).
+/// Takes the passcode that was texted to the person who has signed in: her session has passed its second
+/// factor, and a new number is verified. The same access token works at once. Five guesses in all, however
+/// many come at the same moment; what is not six digits is a wrong guess like any other (documented:
+/// verifying by hash code and passcode).
 pub async fn verify(app: &App, actor: &Actor, user_id: Uuid, hash_code: &str, code: &str) -> Result<()> {
     let user = own(actor, user_id)?;
     if hash_code.len() != HASH_CODE || !hash_code.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Err(used_up().into());
     }
-    let found = passcode::Entity::find().filter(Column::HashCode.eq(hash_code)).filter(Column::PartnerId.eq(user.partner_id));
+    let found = passcode::Entity::find()
+        .filter(Column::HashCode.eq(hash_code))
+        .filter(Column::PartnerId.eq(user.partner_id));
     let passcode = found.one(&app.db.read).await?.ok_or_else(used_up)?;
     if passcode.user_id != user.user_id {
-        return Err(Refusal::new(Code::InvalidHashCode, "hashCode", "Hash_code does not belong to the user.").into());
+        return Err(Refusal::new(
+            Code::InvalidHashCode,
+            "hashCode",
+            "Hash_code does not belong to the user.",
+        )
+        .into());
     }
     if !count_guess(app, passcode.id).await? {
         return Err(used_up().into());
     }
     if !is_six_digits(code) || !bool::from(mac(app, passcode.id, code).ct_eq(&passcode.mac)) {
-        audit_log::failed(app, &user.caller(), actor.request_id, Verify::NAME, Code::InvalidPasscode.name()).await?;
+        audit_log::failed(app, &user.caller(), actor.request_id, Verify::NAME, Code::InvalidPasscode.name())
+            .await?;
         return Err(wrong("passcode"));
     }
-    let verify = Verify { passcode: passcode.id, user: user.user_id, session: user.session_id, passed: user.two_factor };
+    let verify = Verify {
+        passcode: passcode.id,
+        user: user.user_id,
+        session: user.session_id,
+        passed: user.two_factor,
+    };
     command::execute_for(app, user.caller(), actor.request_id, None, verify).await?;
     app.feature::<sessions::Cache>().forget(user.session_id);
     Ok(())
@@ -285,7 +322,10 @@ impl Command for Verify {
             .filter(Column::UsedAt.is_null())
             .exec(ctx.tx)
             .await?;
-        let passcode = passcode::Entity::find_by_id(self.passcode).one(ctx.tx).await?.filter(|_| used.rows_affected == 1);
+        let passcode = passcode::Entity::find_by_id(self.passcode)
+            .one(ctx.tx)
+            .await?
+            .filter(|_| used.rows_affected == 1);
         let passcode = passcode.ok_or_else(used_up)?;
         let present = second_factors::held(ctx, self.user).await?;
         if present.phone_verified_at.is_none() {
@@ -305,13 +345,18 @@ impl Command for Verify {
     }
 }
 
-async fn verify_phone(ctx: &CommandContext<'_>, present: second_factor::Model, passcode: &passcode::Model) -> Result<()> {
+async fn verify_phone(
+    ctx: &CommandContext<'_>,
+    present: second_factor::Model,
+    passcode: &passcode::Model,
+) -> Result<()> {
     let taken = || Error::from(Refusal::new(Code::PhoneTaken, "", "Phone number already has be taken."));
     if second_factors::is_taken(ctx, present.user_id, &passcode.phone_index).await? {
         return Err(taken());
     }
     let (user_id, partner) = (present.user_id, ctx.partner.id);
-    let phone = ctx.app.vault.open_text(Place { column: PHONE, row: passcode.id, partner }, &passcode.phone)?;
+    let phone =
+        ctx.app.vault.open_text(Place { column: PHONE, row: passcode.id, partner }, &passcode.phone)?;
     let place = Place { column: second_factors::PHONE, row: user_id, partner };
     let mut row: second_factor::ActiveModel = present.into();
     row.phone = Set(Some(ctx.app.vault.seal(place, phone.reveal().as_bytes())?));
@@ -327,7 +372,11 @@ async fn verify_phone(ctx: &CommandContext<'_>, present: second_factor::Model, p
 /// Forgets passcodes sent more than a day ago; how many.
 pub async fn forget_old(connection: &impl ConnectionTrait) -> Result<u64> {
     let oldest = clock::system_now() - Duration::days(1);
-    Ok(passcode::Entity::delete_many().filter(Column::SentAt.lt(oldest)).exec(connection).await?.rows_affected)
+    Ok(passcode::Entity::delete_many()
+        .filter(Column::SentAt.lt(oldest))
+        .exec(connection)
+        .await?
+        .rows_affected)
 }
 
 #[cfg(test)]

@@ -23,7 +23,8 @@ const LANES: u32 = 1;
 /// How many may wait for their turn; one more is sent away.
 const WAITING: usize = 64;
 
-/// Hashes few passwords at once and lets few wait, so that a flood of sign-ins fills neither memory nor processors.
+/// Hashes few passwords at once and lets few wait, so that a flood of sign-ins fills neither memory nor
+/// processors.
 #[derive(Clone, Debug)]
 pub struct Pool {
     working: Arc<Semaphore>,
@@ -33,7 +34,10 @@ pub struct Pool {
 impl Default for Pool {
     fn default() -> Self {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { working: Arc::new(Semaphore::new((processors / 2).max(1))), waiting: Arc::new(Semaphore::new(WAITING)) }
+        Self {
+            working: Arc::new(Semaphore::new((processors / 2).max(1))),
+            waiting: Arc::new(Semaphore::new(WAITING)),
+        }
     }
 }
 
@@ -46,7 +50,9 @@ pub fn check(field: &str, password: &Secret<String>) -> Result<()> {
     match normalised(password).reveal().chars().count() {
         0 => Err(Refusal::required(field).into()),
         MIN_LENGTH..=MAX_LENGTH => Ok(()),
-        _ => Err(Refusal::invalid(field, format!("must have {MIN_LENGTH} to {MAX_LENGTH} characters")).into()),
+        _ => {
+            Err(Refusal::invalid(field, format!("must have {MIN_LENGTH} to {MAX_LENGTH} characters")).into())
+        }
     }
 }
 
@@ -55,7 +61,8 @@ fn normalised(password: &Secret<String>) -> Secret<String> {
     Secret::new(password.reveal().nfkc().collect())
 }
 
-/// The forms by which a password may have been kept: normalised, and as it was typed before passwords were normalised.
+/// The forms by which a password may have been kept: normalised, and as it was typed before passwords were
+/// normalised.
 fn forms(password: Secret<String>) -> Vec<Secret<String>> {
     let normalised = normalised(&password);
     if normalised.reveal() == password.reveal() { vec![normalised] } else { vec![normalised, password] }
@@ -78,9 +85,12 @@ impl Pool {
                 }
                 return Ok(false);
             };
-            let kept = PasswordHash::new(&kept).map_err(|_| Error::broken("a kept password cannot be read"))?;
+            let kept =
+                PasswordHash::new(&kept).map_err(|_| Error::broken("a kept password cannot be read"))?;
             let hasher = hasher()?;
-            Ok(forms(password).iter().any(|form| hasher.verify_password(form.reveal().as_bytes(), &kept).is_ok()))
+            Ok(forms(password)
+                .iter()
+                .any(|form| hasher.verify_password(form.reveal().as_bytes(), &kept).is_ok()))
         })
         .await?
     }
@@ -100,11 +110,13 @@ impl Pool {
 
 fn hashed(password: &Secret<String>, salt: &[u8]) -> Result<String> {
     let hash = hasher()?.hash_password_with_salt(password.reveal().as_bytes(), salt);
-    hash.map(|hash: PasswordHash| hash.to_string()).map_err(|_| Error::broken("a password could not be hashed"))
+    hash.map(|hash: PasswordHash| hash.to_string())
+        .map_err(|_| Error::broken("a password could not be hashed"))
 }
 
 fn hasher() -> Result<Argon2<'static>> {
-    let parameters = Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|_| Error::broken("the hashing parameters are wrong"))?;
+    let parameters = Params::new(MEMORY_KIB, PASSES, LANES, None)
+        .map_err(|_| Error::broken("the hashing parameters are wrong"))?;
     Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters))
 }
 

@@ -42,8 +42,9 @@ struct Recovery {
     token: Uuid,
 }
 
-/// Mails a token, good for an hour and for one use, to the person with this e-mail address. Whether there is one is not
-/// told, neither by the answer nor by the work that is done for it (documented: always the same answer).
+/// Mails a token, good for an hour and for one use, to the person with this e-mail address. Whether there is
+/// one is not told, neither by the answer nor by the work that is done for it (documented: always the same
+/// answer).
 pub async fn request(app: &App, actor: &Actor, email: &str) -> Result<()> {
     let caller = partners::starting(app, actor).await?;
     limits::by_address(app, limits::ANONYMOUS_RECOVERY, actor.personal_address()).await?;
@@ -102,7 +103,10 @@ impl Command for Recovery {
             purpose: Purpose::PasswordRecovery,
             to: self.email.folded(),
             subject: "Your password".to_owned(),
-            text: format!("With this token you can set a new password within an hour: {}", self.token.to_string().to_uppercase()),
+            text: format!(
+                "With this token you can set a new password within an hour: {}",
+                self.token.to_string().to_uppercase()
+            ),
             send_by: Some(expires_at),
         };
         match self.user_id {
@@ -118,7 +122,12 @@ impl Command for Recovery {
 }
 
 /// Keeps what verifies a token of someone who signs in; nothing for an id that no one signs in by.
-async fn keep(ctx: &CommandContext<'_>, user_id: Uuid, verifier: Vec<u8>, expires_at: DateTime<Utc>) -> Result<()> {
+async fn keep(
+    ctx: &CommandContext<'_>,
+    user_id: Uuid,
+    verifier: Vec<u8>,
+    expires_at: DateTime<Utc>,
+) -> Result<()> {
     let text = "INSERT INTO recovery (user_id, partner_id, verifier, expires_at) \
         SELECT user_id, partner_id, $2, $3 FROM login WHERE user_id = $1";
     let values = [user_id.into(), verifier.into(), expires_at.into()];
@@ -126,20 +135,26 @@ async fn keep(ctx: &CommandContext<'_>, user_id: Uuid, verifier: Vec<u8>, expire
     Ok(())
 }
 
-/// Sets the password of the user who received this token, and ends all their sessions. The token is used up. Every token that is
-/// not good is refused alike, one of another partner's person included.
+/// Sets the password of the user who received this token, and ends all their sessions. The token is used up.
+/// Every token that is not good is refused alike, one of another partner's person included.
 pub async fn reset(app: &App, actor: &Actor, token: &str, password: Secret<String>) -> Result<()> {
     passwords::check("password", &password)?;
     limits::by_address(app, limits::ANONYMOUS_RECOVERY, actor.personal_address()).await?;
     let token = Uuid::try_parse(token.trim()).map_err(|_| logins::worthless_recovery())?;
     let verifier = verifier(app, token);
-    let select = recovery::Entity::find().filter(Column::Verifier.eq(verifier.clone())).filter(Column::ExpiresAt.gt(clock::system_now()));
-    let found = select.one(&app.db.read).await?.filter(|found| actor.partner_id().is_none_or(|partner| partner == found.partner_id));
+    let select = recovery::Entity::find()
+        .filter(Column::Verifier.eq(verifier.clone()))
+        .filter(Column::ExpiresAt.gt(clock::system_now()));
+    let found = select
+        .one(&app.db.read)
+        .await?
+        .filter(|found| actor.partner_id().is_none_or(|partner| partner == found.partner_id));
     let found = found.ok_or_else(logins::worthless_recovery)?;
     let partner = clock::partner(&app.db.read, found.partner_id).await?;
     let hash = app.feature::<Pool>().hash(password).await?;
     let access_scope = AccessScope { partner_id: partner.id, user_id: Some(found.user_id) };
-    let caller = Caller { access_scope, mode: partner.mode, principal_id: found.user_id, claimant_id: found.user_id };
+    let caller =
+        Caller { access_scope, mode: partner.mode, principal_id: found.user_id, claimant_id: found.user_id };
     let change = Change::Password { user_id: found.user_id, hash, version: None, recovery: Some(verifier) };
     logins::change(app, caller, actor.request_id, change).await?;
     logins::forgive(app, found.user_id, actor.personal_address()).await

@@ -35,9 +35,15 @@ pub async fn row(connection: &impl ConnectionTrait, user_id: Uuid) -> Result<Opt
 }
 
 /// What people have set up; who has set nothing up is left out.
-pub async fn of_people(app: &App, connection: &impl ConnectionTrait, partner_id: Uuid, people: &[Uuid]) -> Result<Vec<(Uuid, Factors)>> {
-    let select =
-        second_factor::Entity::find().filter(Column::UserId.is_in(people.iter().copied())).filter(Column::PartnerId.eq(partner_id));
+pub async fn of_people(
+    app: &App,
+    connection: &impl ConnectionTrait,
+    partner_id: Uuid,
+    people: &[Uuid],
+) -> Result<Vec<(Uuid, Factors)>> {
+    let select = second_factor::Entity::find()
+        .filter(Column::UserId.is_in(people.iter().copied()))
+        .filter(Column::PartnerId.eq(partner_id));
     let rows = select.all(connection).await?;
     rows.iter().map(|row| Ok((row.user_id, factors(app, row)?))).collect()
 }
@@ -52,7 +58,10 @@ pub async fn of(app: &App, user_id: Uuid) -> Result<Factors> {
 
 fn factors(app: &App, row: &second_factor::Model) -> Result<Factors> {
     let phone = verified_phone(app, row)?;
-    Ok(Factors { phone_last4: phone.map(|phone| person::last4(phone.reveal())), totp: row.totp_confirmed_at.is_some() })
+    Ok(Factors {
+        phone_last4: phone.map(|phone| person::last4(phone.reveal())),
+        totp: row.totp_confirmed_at.is_some(),
+    })
 }
 
 /// A person's verified phone number.
@@ -64,9 +73,11 @@ pub fn verified_phone(app: &App, row: &second_factor::Model) -> Result<Option<Se
     }
 }
 
-/// Refuses a session that has only the password from setting up another factor beside one that it has not passed.
+/// Refuses a session that has only the password from setting up another factor beside one that it has not
+/// passed.
 pub fn must_have_passed(passed: bool, present: Option<&second_factor::Model>) -> Result<()> {
-    let has_one = present.is_some_and(|row| row.phone_verified_at.is_some() || row.totp_confirmed_at.is_some());
+    let has_one =
+        present.is_some_and(|row| row.phone_verified_at.is_some() || row.totp_confirmed_at.is_some());
     if has_one && !passed { Err(Error::TwoFactorRequired) } else { Ok(()) }
 }
 
@@ -82,9 +93,12 @@ pub async fn held(ctx: &CommandContext<'_>, user_id: Uuid) -> Result<second_fact
         totp_confirmed_at: Set(None),
         totp_step: Set(0),
     };
-    let insert = second_factor::Entity::insert(row).on_conflict(OnConflict::column(Column::UserId).do_nothing().to_owned());
+    let insert = second_factor::Entity::insert(row)
+        .on_conflict(OnConflict::column(Column::UserId).do_nothing().to_owned());
     insert.exec_without_returning(ctx.tx).await?;
-    let select = second_factor::Entity::find_by_id(user_id).filter(Column::PartnerId.eq(ctx.partner.id)).lock(LockType::NoKeyUpdate);
+    let select = second_factor::Entity::find_by_id(user_id)
+        .filter(Column::PartnerId.eq(ctx.partner.id))
+        .lock(LockType::NoKeyUpdate);
     select.one(ctx.tx).await?.ok_or_else(|| Error::broken("a second factor is gone"))
 }
 

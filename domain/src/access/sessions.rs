@@ -72,7 +72,13 @@ pub fn first_tokens(app: &App, session: &session::Model, version: i64) -> Result
     issued(app, session, version, &session.refresh_token, session.began_at)
 }
 
-fn issued(app: &App, session: &session::Model, version: i64, refresh: &str, at: DateTime<Utc>) -> Result<Issued> {
+fn issued(
+    app: &App,
+    session: &session::Model,
+    version: i64,
+    refresh: &str,
+    at: DateTime<Utc>,
+) -> Result<Issued> {
     let bearer = Bearer { user_id: session.user_id, session_id: session.id, version };
     let refresh_expires_at = Ord::min(at + TokenType::Refresh.lifetime(), session.ends_at);
     let (access, access_expires_at) = app.feature::<Tokens>().access(bearer)?;
@@ -92,7 +98,8 @@ fn issued(app: &App, session: &session::Model, version: i64, refresh: &str, at: 
 pub enum Renewal {
     /// An access token; the refresh token stays (documented).
     Access,
-    /// An access token and a successor of the refresh token, which stays good until the successor is first used.
+    /// An access token and a successor of the refresh token, which stays good until the successor is first
+    /// used.
     Both,
 }
 
@@ -112,8 +119,8 @@ enum Presented {
     Replayed(Uuid),
 }
 
-/// Renews a session by its refresh token. Parallel renewals by one token give one and the same successor; a token that
-/// has been replaced ends the whole session.
+/// Renews a session by its refresh token. Parallel renewals by one token give one and the same successor; a
+/// token that has been replaced ends the whole session.
 pub async fn renew(app: &App, request_id: Uuid, token: &str, renewal: Renewal) -> Result<Issued> {
     let (claims, user) = shown(app, token).await?;
     let renew = Renew { session_id: claims.sid, token_id: claims.jti, version: claims.ver, renewal };
@@ -131,7 +138,9 @@ pub async fn renew(app: &App, request_id: Uuid, token: &str, renewal: Renewal) -
 
 /// What a refresh token says, and whose it is.
 async fn shown(app: &App, token: &str) -> Result<(Claims, SignedInUser)> {
-    let refused = |error| if matches!(error, Error::Unauthenticated) { Refusal::invalid_credentials().into() } else { error };
+    let refused = |error| {
+        if matches!(error, Error::Unauthenticated) { Refusal::invalid_credentials().into() } else { error }
+    };
     let claims = app.feature::<Tokens>().read(TokenType::Refresh, token).map_err(refused)?;
     let user = bearer_of(app, &claims).await.map_err(refused)?;
     Ok((claims, user))
@@ -208,10 +217,15 @@ impl Command for Renew {
 }
 
 /// The session and its sign-in, held by this transaction, if the session goes on.
-async fn open(tx: &WriteTransaction, session_id: Uuid, version: i64) -> Result<(session::Model, login::Model)> {
+async fn open(
+    tx: &WriteTransaction,
+    session_id: Uuid,
+    version: i64,
+) -> Result<(session::Model, login::Model)> {
     let session = session::Entity::find_by_id(session_id).lock(LockType::NoKeyUpdate).one(tx).await?;
-    let session =
-        session.filter(|session| session.signed_out_at.is_none() && session.cut_at.is_none() && session.ends_at > clock::system_now());
+    let session = session.filter(|session| {
+        session.signed_out_at.is_none() && session.cut_at.is_none() && session.ends_at > clock::system_now()
+    });
     let session = session.ok_or_else(Refusal::invalid_credentials)?;
     let login = login::Entity::find_by_id(session.user_id).one(tx).await?;
     let login = login.filter(|login| login.disabled_at.is_none() && login.version == version);
@@ -225,8 +239,9 @@ struct SignOut {
     version: i64,
 }
 
-/// Ends a session by its refresh token, which must be of the person who has signed in. Access tokens that were issued
-/// live on until they expire (documented). A token that has been replaced is refused and ends the whole session, as with `renew`.
+/// Ends a session by its refresh token, which must be of the person who has signed in. Access tokens that
+/// were issued live on until they expire (documented). A token that has been replaced is refused and ends the
+/// whole session, as with `renew`.
 pub async fn sign_out(app: &App, actor: &Actor, token: &str) -> Result<()> {
     let user = actor.signed_in()?.clone();
     let (claims, owner) = shown(app, token).await?;
@@ -251,7 +266,9 @@ impl Command for SignOut {
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<Presented> {
         let (session, _) = open(ctx.tx, self.session_id, self.version).await?;
-        if session.refresh_token != self.token_id && session.successor_token.as_deref() != Some(self.token_id.as_str()) {
+        if session.refresh_token != self.token_id
+            && session.successor_token.as_deref() != Some(self.token_id.as_str())
+        {
             return cut(ctx, session).await;
         }
         let mut row: session::ActiveModel = session.into();
@@ -272,8 +289,8 @@ impl Command for SignOut {
     }
 }
 
-/// Cuts every session of a person: nothing issued before is worth anything any more. The sign-in's version must be raised
-/// in the same transaction.
+/// Cuts every session of a person: nothing issued before is worth anything any more. The sign-in's version
+/// must be raised in the same transaction.
 pub async fn cut_all(connection: &impl ConnectionTrait, user_id: Uuid) -> Result<()> {
     session::Entity::update_many()
         .col_expr(Column::CutAt, Expr::value(clock::system_now()))
@@ -345,10 +362,14 @@ pub async fn authenticate(app: &App, token: &str) -> Result<Who> {
     Ok(Who::User(bearer_of(app, &claims).await?))
 }
 
-/// The person behind claims whose signature holds. A second factor that was passed is remembered; one that is missing is
-/// looked up, so that the same token works right after the passcode.
+/// The person behind claims whose signature holds. A second factor that was passed is remembered; one that is
+/// missing is looked up, so that the same token works right after the passcode.
 async fn bearer_of(app: &App, claims: &Claims) -> Result<SignedInUser> {
-    let known = match app.feature::<Cache>().get(&app.rights, claims.sid).filter(|known| known.two_factor && known.version == claims.ver) {
+    let known = match app
+        .feature::<Cache>()
+        .get(&app.rights, claims.sid)
+        .filter(|known| known.two_factor && known.version == claims.ver)
+    {
         Some(known) => known,
         None => read(app, claims.sid).await?.ok_or(Error::Unauthenticated)?,
     };
@@ -368,9 +389,15 @@ async fn bearer_of(app: &App, claims: &Claims) -> Result<SignedInUser> {
 
 async fn read(app: &App, session_id: Uuid) -> Result<Option<CachedSession>> {
     let moment = app.rights.now();
-    let found = session::Entity::find_by_id(session_id).filter(Column::CutAt.is_null()).one(&app.db.read).await?;
-    let Some(session) = found.filter(|session| session.ends_at > clock::system_now()) else { return Ok(None) };
-    let login = login::Entity::find_by_id(session.user_id).filter(login::Column::DisabledAt.is_null()).one(&app.db.read).await?;
+    let found =
+        session::Entity::find_by_id(session_id).filter(Column::CutAt.is_null()).one(&app.db.read).await?;
+    let Some(session) = found.filter(|session| session.ends_at > clock::system_now()) else {
+        return Ok(None);
+    };
+    let login = login::Entity::find_by_id(session.user_id)
+        .filter(login::Column::DisabledAt.is_null())
+        .one(&app.db.read)
+        .await?;
     let Some(login) = login else { return Ok(None) };
     let partner = clock::partner(&app.db.read, session.partner_id).await?;
     app.vault.ready_for(&app.db, partner.id).await?;
@@ -386,8 +413,8 @@ async fn read(app: &App, session_id: Uuid) -> Result<Option<CachedSession>> {
     Ok(Some(known))
 }
 
-/// Whether a person who was let in still would be: her token has not expired, her session was not cut, her password not
-/// changed.
+/// Whether a person who was let in still would be: her token has not expired, her session was not cut, her
+/// password not changed.
 pub async fn still_valid(app: &App, user: &SignedInUser) -> Result<bool> {
     if user.expires_at <= clock::system_now().timestamp() {
         return Ok(false);

@@ -91,7 +91,11 @@ impl Tokens {
         validation.set_issuer(&[HOUSE]);
         validation.set_audience(&[HOUSE]);
         validation.set_required_spec_claims(&["exp", "nbf", "iss", "aud"]);
-        Self { sign: EncodingKey::from_secret(key.reveal()), read: DecodingKey::from_secret(key.reveal()), validation }
+        Self {
+            sign: EncodingKey::from_secret(key.reveal()),
+            read: DecodingKey::from_secret(key.reveal()),
+            validation,
+        }
     }
 
     /// Signs a token, the same one for the same arguments.
@@ -129,7 +133,8 @@ impl Tokens {
 
     /// What a token of this type says; refused alike for every reason.
     pub fn read(&self, token_type: TokenType, token: &str) -> Result<Claims> {
-        let read = jsonwebtoken::decode::<Claims>(token, &self.read, &self.validation).map_err(|_| Error::Unauthenticated)?;
+        let read = jsonwebtoken::decode::<Claims>(token, &self.read, &self.validation)
+            .map_err(|_| Error::Unauthenticated)?;
         let claims = read.claims;
         // The library takes a token in the very second it expires in.
         let good = claims.exp > clock::system_now().timestamp();

@@ -54,16 +54,19 @@ struct Enroll {
     secret: Secret<[u8; 20]>,
 }
 
-/// Makes a secret for the authenticator app of the person who has signed in. It counts once a code of it was confirmed; until
-/// then another may be made. Refused while a code has not been passed of what she has set up before.
+/// Makes a secret for the authenticator app of the person who has signed in. It counts once a code of it was
+/// confirmed; until then another may be made. Refused while a code has not been passed of what she has set up
+/// before.
 pub async fn enroll(app: &App, actor: &Actor) -> Result<Enrollment> {
     let session = actor.signed_in()?.clone();
     let secret = Secret::new(secrets::random::<20>()?);
-    let login = login::Entity::find_by_id(session.user_id).one(&app.db.read).await?.ok_or(Error::Unauthenticated)?;
+    let login =
+        login::Entity::find_by_id(session.user_id).one(&app.db.read).await?.ok_or(Error::Unauthenticated)?;
     let enroll = Enroll { user_id: session.user_id, session: session.clone(), secret: secret.clone() };
     command::execute_for(app, session.caller(), actor.request_id, None, enroll).await?;
     let codes = codes(secret.reveal(), &login.email)?;
-    let uri = codes.to_url().map_err(|_| Error::broken("an address for an authenticator app could not be made"))?;
+    let uri =
+        codes.to_url().map_err(|_| Error::broken("an address for an authenticator app could not be made"))?;
     Ok(Enrollment { secret: Secret::new(codes.secret().to_base32()), uri: Secret::new(uri) })
 }
 
@@ -80,7 +83,9 @@ impl Command for Enroll {
         let present = second_factors::held(ctx, self.user_id).await?;
         second_factors::must_have_passed(self.session.two_factor, Some(&present))?;
         if present.totp_confirmed_at.is_some() {
-            return Err(Refusal::new(Code::TotpEnrolled, "", "An authenticator app is set up already.").into());
+            return Err(
+                Refusal::new(Code::TotpEnrolled, "", "An authenticator app is set up already.").into()
+            );
         }
         let mut row: second_factor::ActiveModel = present.into();
         row.totp = Set(Some(ctx.app.vault.seal(place(self.user_id, ctx.partner.id), self.secret.reveal())?));
@@ -107,7 +112,8 @@ struct RemoveTotp {
     user_id: Uuid,
     session_id: Uuid,
     step: i64,
-    /// The secret that the code was looked at with, as it is kept; until it is confirmed another may take its place.
+    /// The secret that the code was looked at with, as it is kept; until it is confirmed another may take its
+    /// place.
     #[serde(skip)]
     sealed: Vec<u8>,
     /// Whether this is the first code, which proves that the app has the secret.
@@ -116,8 +122,9 @@ struct RemoveTotp {
     passed: bool,
 }
 
-/// Takes a code of the authenticator app: the session of the person who has signed in has passed its second factor. The
-/// first code of a new secret confirms it. After five wrong codes the next waits, longer each time.
+/// Takes a code of the authenticator app: the session of the person who has signed in has passed its second
+/// factor. The first code of a new secret confirms it. After five wrong codes the next waits, longer each
+/// time.
 pub async fn verify(app: &App, actor: &Actor, code: &str) -> Result<()> {
     let user = actor.signed_in()?.clone();
     let subject = throttle::totp(app, user.partner_id, user.user_id);
@@ -127,10 +134,18 @@ pub async fn verify(app: &App, actor: &Actor, code: &str) -> Result<()> {
     let secret = app.vault.open(place(user.user_id, user.partner_id), sealed)?;
     let now = u64::try_from(clock::system_now().timestamp()).unwrap_or(0);
     // The library drops blanks and dashes; a code is six digits.
-    let step = if passcodes::is_six_digits(code) { codes(secret.reveal(), "")?.check(code, now) } else { None };
+    let step =
+        if passcodes::is_six_digits(code) { codes(secret.reveal(), "")?.check(code, now) } else { None };
     let step = step.and_then(|step| i64::try_from(step).ok());
     let Some(step) = step else {
-        audit_log::failed(app, &user.caller(), actor.request_id, RemoveTotp::NAME, Code::InvalidPasscode.name()).await?;
+        audit_log::failed(
+            app,
+            &user.caller(),
+            actor.request_id,
+            RemoveTotp::NAME,
+            Code::InvalidPasscode.name(),
+        )
+        .await?;
         return Err(passcodes::wrong("code"));
     };
     let take = RemoveTotp {
@@ -162,7 +177,11 @@ impl Command for RemoveTotp {
             .filter(Column::UserId.eq(self.user_id))
             .filter(Column::PartnerId.eq(ctx.partner.id))
             .filter(Column::TotpStep.lt(self.step))
-            .filter(if self.first { Column::Totp.eq(self.sealed.clone()) } else { Column::TotpConfirmedAt.is_not_null() })
+            .filter(if self.first {
+                Column::Totp.eq(self.sealed.clone())
+            } else {
+                Column::TotpConfirmedAt.is_not_null()
+            })
             .exec(ctx.tx)
             .await?;
         if taken.rows_affected == 0 {
@@ -193,7 +212,9 @@ struct Remove {
 pub async fn remove(app: &App, actor: &Actor) -> Result<()> {
     let caller = actor.self_or_caller(Scope::Manage)?;
     let user = actor.signed_in()?;
-    command::execute_for(app, caller, actor.request_id, None, Remove { user_id: user.user_id }).await.map(|_| ())
+    command::execute_for(app, caller, actor.request_id, None, Remove { user_id: user.user_id })
+        .await
+        .map(|_| ())
 }
 
 impl Command for Remove {

@@ -44,7 +44,9 @@ impl JointMember {
                 let found = users::within(ctx.tx, ctx.access_scope, *id).await?;
                 (found.ok_or_else(|| Refusal::not_found("jointMember.userId"))?, "jointMember.userId")
             }
-            Self::New(new) => (registration::begin(ctx, new).await.map_err(in_person)?.user, "jointMember.person.ssn"),
+            Self::New(new) => {
+                (registration::begin(ctx, new).await.map_err(in_person)?.user, "jointMember.person.ssn")
+            }
         };
         let same_number = member.ssn_index.is_some() && member.ssn_index == owner.ssn_index;
         if member.id == owner.id || same_number {
@@ -59,7 +61,13 @@ fn in_person(error: Error) -> Error {
 }
 
 /// Counts somebody new against the address of a person who acts for herself, as a sign-up is.
-pub async fn allowed<C: Command>(app: &App, actor: &Actor, key: Option<&Key>, command: &C, member: Option<&JointMember>) -> Result<()> {
+pub async fn allowed<C: Command>(
+    app: &App,
+    actor: &Actor,
+    key: Option<&Key>,
+    command: &C,
+    member: Option<&JointMember>,
+) -> Result<()> {
     if !matches!(member, Some(JointMember::New(_))) {
         return Ok(());
     }

@@ -18,7 +18,9 @@ use entity::{
     partner::Mode,
     transfer,
 };
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, sea_query::LockType};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, sea_query::LockType,
+};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -29,9 +31,14 @@ pub struct FreezeAccount {
     pub reason: String,
 }
 
-/// Freezes an active account; scope `operate`. It takes neither deposits nor orders until it is unfrozen; orders can still be
-/// cancelled, and what is under way settles.
-pub async fn freeze(app: &App, actor: &Actor, key: Option<Key>, freeze: FreezeAccount) -> Result<Answer<account::Model>> {
+/// Freezes an active account; scope `operate`. It takes neither deposits nor orders until it is unfrozen;
+/// orders can still be cancelled, and what is under way settles.
+pub async fn freeze(
+    app: &App,
+    actor: &Actor,
+    key: Option<Key>,
+    freeze: FreezeAccount,
+) -> Result<Answer<account::Model>> {
     command::execute(app, actor, key, freeze).await
 }
 
@@ -42,7 +49,12 @@ pub struct UnfreezeAccount {
 }
 
 /// Lets a frozen account be used again; scope `operate`.
-pub async fn unfreeze(app: &App, actor: &Actor, key: Option<Key>, unfreeze: UnfreezeAccount) -> Result<Answer<account::Model>> {
+pub async fn unfreeze(
+    app: &App,
+    actor: &Actor,
+    key: Option<Key>,
+    unfreeze: UnfreezeAccount,
+) -> Result<Answer<account::Model>> {
     command::execute(app, actor, key, unfreeze).await
 }
 
@@ -53,9 +65,14 @@ pub struct CloseAccount {
     pub reason: String,
 }
 
-/// Closes an account for good; scope `operate`. Refused while anything is left on it: cash, settled or not, shares, something
-/// held, an open order, or a transfer under way.
-pub async fn close(app: &App, actor: &Actor, key: Option<Key>, closing: CloseAccount) -> Result<Answer<account::Model>> {
+/// Closes an account for good; scope `operate`. Refused while anything is left on it: cash, settled or not,
+/// shares, something held, an open order, or a transfer under way.
+pub async fn close(
+    app: &App,
+    actor: &Actor,
+    key: Option<Key>,
+    closing: CloseAccount,
+) -> Result<Answer<account::Model>> {
     command::execute(app, actor, key, closing).await
 }
 
@@ -91,7 +108,9 @@ impl Command for UnfreezeAccount {
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<account::Model> {
         let account = held(ctx.tx, ctx.access_scope, self.account_id, LockType::Update).await?;
         if account.status != Status::Frozen {
-            return Err(Refusal::new(Code::AccountNotFrozen, "accountId", "The account is not frozen.").into());
+            return Err(
+                Refusal::new(Code::AccountNotFrozen, "accountId", "The account is not frozen.").into()
+            );
         }
         moved(ctx, account, Status::Active, None, EventType::AccountUnfrozen).await
     }
@@ -132,18 +151,25 @@ fn check_reason(reason: &str) -> Result<()> {
         return Err(Refusal::required("reason").into());
     }
     if reason.chars().count() > MAX_REASON_CHARACTERS || reason.chars().any(char::is_control) {
-        return Err(Refusal::invalid("reason", format!("must have at most {MAX_REASON_CHARACTERS} printable characters")).into());
+        return Err(Refusal::invalid(
+            "reason",
+            format!("must have at most {MAX_REASON_CHARACTERS} printable characters"),
+        )
+        .into());
     }
     Ok(())
 }
 
-/// Refuses while something is left. The balances are read first and in one statement: whatever ends afterwards was on them.
+/// Refuses while something is left. The balances are read first and in one statement: whatever ends
+/// afterwards was on them.
 async fn require_empty(ctx: &CommandContext<'_>, account: &account::Model) -> Result<()> {
-    let open = order::Entity::find().filter(order::Column::AccountId.eq(account.id)).filter(order::Column::Status.is_in([
-        order::Status::Accepted,
-        order::Status::New,
-        order::Status::PartiallyFilled,
-    ]));
+    let open = order::Entity::find().filter(order::Column::AccountId.eq(account.id)).filter(
+        order::Column::Status.is_in([
+            order::Status::Accepted,
+            order::Status::New,
+            order::Status::PartiallyFilled,
+        ]),
+    );
     let pending = transfer::Entity::find()
         .filter(transfer::Column::AccountId.eq(account.id))
         .filter(transfer::Column::Status.eq(transfer::Status::Pending));
@@ -157,7 +183,8 @@ async fn require_empty(ctx: &CommandContext<'_>, account: &account::Model) -> Re
     } else {
         return Ok(());
     };
-    Err(Refusal::new(Code::AccountNotEmpty, "accountId", format!("There is {left} left on the account.")).into())
+    Err(Refusal::new(Code::AccountNotEmpty, "accountId", format!("There is {left} left on the account."))
+        .into())
 }
 
 /// The column of reasons.
@@ -174,7 +201,8 @@ async fn moved(
     reason: Option<&str>,
     what: EventType,
 ) -> Result<account::Model> {
-    let sealed = reason.map(|reason| ctx.app.vault.seal(place(&account), reason.trim().as_bytes())).transpose()?;
+    let sealed =
+        reason.map(|reason| ctx.app.vault.seal(place(&account), reason.trim().as_bytes())).transpose()?;
     let mut row: account::ActiveModel = account.into();
     row.status = Set(to);
     row.status_reason = Set(sealed);

@@ -27,7 +27,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// What an account is opened with; nothing in it has been checked. Option texts are taken in any case and spacing.
+/// What an account is opened with; nothing in it has been checked. Option texts are taken in any case and
+/// spacing.
 #[derive(Clone, Serialize)]
 pub struct OpenAccount {
     pub user_id: Uuid,
@@ -40,9 +41,15 @@ pub struct OpenAccount {
 
 /// Opens an account for an approved person; scope `manage`.
 ///
-/// An investment account needs every answer about investing, a cash account none (documented: optional for `cash`). The other
-/// owner of a joint account is registered and checked with it; until she is approved as well, the account is neither funded nor traded on.
-pub async fn open(app: &App, actor: &Actor, key: Option<Key>, new: OpenAccount) -> Result<Answer<account::Model>> {
+/// An investment account needs every answer about investing, a cash account none (documented: optional for
+/// `cash`). The other owner of a joint account is registered and checked with it; until she is approved as
+/// well, the account is neither funded nor traded on.
+pub async fn open(
+    app: &App,
+    actor: &Actor,
+    key: Option<Key>,
+    new: OpenAccount,
+) -> Result<Answer<account::Model>> {
     joint::allowed(app, actor, key.as_ref(), &new, new.joint_member.as_ref()).await?;
     command::execute(app, actor, key, new).await
 }
@@ -137,9 +144,15 @@ pub fn facts(account: &account::Model) -> Value {
 async fn free_number(connection: &impl ConnectionTrait) -> Result<String> {
     loop {
         let bytes = secrets::random::<9>()?;
-        let number: String =
-            bytes.iter().enumerate().map(|(place, byte)| char::from(if place < 4 { b'A' + byte % 26 } else { b'0' + byte % 10 })).collect();
-        let taken = account::Entity::find().filter(account::Column::Number.eq(number.as_str())).one(connection).await?;
+        let number: String = bytes
+            .iter()
+            .enumerate()
+            .map(|(place, byte)| char::from(if place < 4 { b'A' + byte % 26 } else { b'0' + byte % 10 }))
+            .collect();
+        let taken = account::Entity::find()
+            .filter(account::Column::Number.eq(number.as_str()))
+            .one(connection)
+            .await?;
         if taken.is_none() {
             return Ok(number);
         }

@@ -1,4 +1,5 @@
-//! The documented answers about a customer's work and worth. They are taken in any case and spacing and kept as given.
+//! The documented answers about a customer's work and worth. They are taken in any case and spacing and kept
+//! as given.
 
 use crate::{Refusal, Result};
 
@@ -8,7 +9,8 @@ pub const INCOME: &[&str] = &["$0 - $24,999", "$25,000 - $99,999", "$100,000 - $
 pub const OBJECTIVE: &[&str] = &["capital preservation", "growth", "income", "speculation"];
 pub const EXPERIENCE: &[&str] = &["none", "limited", "good", "extensive"];
 /// The third is no documented option but stands in a documented request.
-pub const LIQUID_WORTH: &[&str] = &["$0 - $4,999", "$5,000 - $99,999", "$25,000 - $99,999", "$100,000 - $199,999", "$200,000+"];
+pub const LIQUID_WORTH: &[&str] =
+    &["$0 - $4,999", "$5,000 - $99,999", "$25,000 - $99,999", "$100,000 - $199,999", "$200,000+"];
 pub const RISK: &[&str] = &["conservative", "moderate", "aggressive"];
 
 /// A text without its case and spacing.

@@ -51,8 +51,9 @@ impl Profile {
         }
     }
 
-    /// Refuses answers that cannot be, and the lack of one that an account of this kind needs: about investing, an investment
-    /// account needs them all, a cash account none (documented: optional for `cash`).
+    /// Refuses answers that cannot be, and the lack of one that an account of this kind needs: about
+    /// investing, an investment account needs them all, a cash account none (documented: optional for
+    /// `cash`).
     pub fn check(&self, kind: AccountKind) -> Result<()> {
         let mut checks = Checks::default();
         for (field, answer) in [
@@ -160,9 +161,10 @@ impl ProfilePatch {
                 new.clone_into(answer);
             }
         }
-        for (new, answer) in
-            [(&self.employment_position, &mut account.employment_position), (&self.employer_name, &mut account.employer_name)]
-        {
+        for (new, answer) in [
+            (&self.employment_position, &mut account.employment_position),
+            (&self.employer_name, &mut account.employer_name),
+        ] {
             if let Some(new) = new {
                 *answer = tidy(new);
             }

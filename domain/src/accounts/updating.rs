@@ -40,10 +40,16 @@ pub struct UpdateAccount {
 
 /// Changes an active account of an approved owner; scope `manage`.
 ///
-/// A cash account becomes one for investing once every answer about investing is on file, and the other way round. An individual
-/// account becomes a joint one with the person who shall own it too (documented: required), and never becomes an individual
-/// one again. Of the people who own it, the owner alone may change it herself.
-pub async fn update(app: &App, actor: &Actor, key: Option<Key>, update: UpdateAccount) -> Result<Answer<account::Model>> {
+/// A cash account becomes one for investing once every answer about investing is on file, and the other way
+/// round. An individual account becomes a joint one with the person who shall own it too (documented:
+/// required), and never becomes an individual one again. Of the people who own it, the owner alone may change
+/// it herself.
+pub async fn update(
+    app: &App,
+    actor: &Actor,
+    key: Option<Key>,
+    update: UpdateAccount,
+) -> Result<Answer<account::Model>> {
     joint::allowed(app, actor, key.as_ref(), &update, update.joint_member.as_ref()).await?;
     command::execute(app, actor, key, update).await
 }
@@ -66,9 +72,15 @@ impl Command for UpdateAccount {
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<account::Model> {
         let before = held(ctx.tx, ctx.access_scope, self.account_id, LockType::NoKeyUpdate).await?;
         if !ctx.access_scope.covers(before.user_id) {
-            return Err(Refusal::new(Code::OwnerOnly, "accountId", "Only the owner of the account may change it.").into());
+            return Err(Refusal::new(
+                Code::OwnerOnly,
+                "accountId",
+                "Only the owner of the account may change it.",
+            )
+            .into());
         }
-        let owner = users::approved(ctx.tx, AccessScope::all_of(ctx.partner.id), before.user_id, "accountId").await?;
+        let owner =
+            users::approved(ctx.tx, AccessScope::all_of(ctx.partner.id), before.user_id, "accountId").await?;
         require_active(&before)?;
         let mut account = before.clone();
         self.apply(ctx, &owner, &mut account).await.map_err(in_patch)?;
@@ -88,7 +100,8 @@ impl Command for UpdateAccount {
 impl UpdateAccount {
     fn check_patch(&self, mode: Mode) -> Result<()> {
         let mut checks = Checks::default();
-        let ownership = self.ownership.as_deref().and_then(|ownership| checks.note(joint::ownership(ownership)));
+        let ownership =
+            self.ownership.as_deref().and_then(|ownership| checks.note(joint::ownership(ownership)));
         checks.note(self.kind.as_deref().map(kind_called).transpose());
         checks.note(self.profile.check());
         checks.note(match &self.joint_member {
@@ -99,7 +112,12 @@ impl UpdateAccount {
         checks.done()
     }
 
-    async fn apply(&self, ctx: &CommandContext<'_>, owner: &user::Model, account: &mut account::Model) -> Result<()> {
+    async fn apply(
+        &self,
+        ctx: &CommandContext<'_>,
+        owner: &user::Model,
+        account: &mut account::Model,
+    ) -> Result<()> {
         self.profile.apply(account);
         if let Some(kind) = &self.kind {
             account.kind = kind_called(kind)?;
@@ -109,13 +127,21 @@ impl UpdateAccount {
     }
 
     /// Makes the account a joint one, or gives one the other owner who was not named when it was opened.
-    async fn share(&self, ctx: &CommandContext<'_>, owner: &user::Model, account: &mut account::Model) -> Result<()> {
+    async fn share(
+        &self,
+        ctx: &CommandContext<'_>,
+        owner: &user::Model,
+        account: &mut account::Model,
+    ) -> Result<()> {
         let asked = self.ownership.as_deref().map(joint::ownership).transpose()?;
         match (account.ownership, asked, &self.joint_member) {
-            (Ownership::Joint, Some(Ownership::Individual), _) => {
-                Err(fixed("ownership", "A joint account belongs to two people and cannot become an individual one."))
+            (Ownership::Joint, Some(Ownership::Individual), _) => Err(fixed(
+                "ownership",
+                "A joint account belongs to two people and cannot become an individual one.",
+            )),
+            (Ownership::Individual, Some(Ownership::Joint), None) => {
+                Err(Refusal::required("jointMember").into())
             }
-            (Ownership::Individual, Some(Ownership::Joint), None) => Err(Refusal::required("jointMember").into()),
             (_, _, None) => Ok(()),
             (_, _, Some(_)) if account.joint_member_id.is_some() => {
                 Err(fixed("jointMember", "The account has a joint member, who cannot be replaced."))

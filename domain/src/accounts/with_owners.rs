@@ -41,17 +41,30 @@ pub async fn get_audited(app: &App, actor: &Actor, id: Uuid) -> Result<Option<Ac
     Ok(Some(AccountWithOwners::of(account, &people)))
 }
 
-/// A page of the accounts that a person owns, alone or with another, with their owners; scope `read`. Who looked is written down,
-/// once for the page.
-pub async fn list_audited(app: &App, actor: &Actor, user_id: Uuid, page: &Page) -> Result<Slice<AccountWithOwners>> {
+/// A page of the accounts that a person owns, alone or with another, with their owners; scope `read`. Who
+/// looked is written down, once for the page.
+pub async fn list_audited(
+    app: &App,
+    actor: &Actor,
+    user_id: Uuid,
+    page: &Page,
+) -> Result<Slice<AccountWithOwners>> {
     let caller = actor.self_or_caller(Scope::Read)?;
     let select = account::Entity::find().filter(of(caller.access_scope)).filter(owned_by(user_id));
     let Slice { rows, has_previous, has_next } = page.of(&app.db.read, select, account::Column::Id).await?;
     let people = people_of(app, caller.access_scope, &rows).await?;
     audit_log::looked(app, &caller, actor.request_id, "account.list", Some(user_id)).await?;
-    Ok(Slice { rows: rows.into_iter().map(|account| AccountWithOwners::of(account, &people)).collect(), has_previous, has_next })
+    Ok(Slice {
+        rows: rows.into_iter().map(|account| AccountWithOwners::of(account, &people)).collect(),
+        has_previous,
+        has_next,
+    })
 }
 
-async fn people_of(app: &App, access_scope: AccessScope, accounts: &[account::Model]) -> Result<HashMap<Uuid, Registered>> {
+async fn people_of(
+    app: &App,
+    access_scope: AccessScope,
+    accounts: &[account::Model],
+) -> Result<HashMap<Uuid, Registered>> {
     registration::registered(&app.db.read, access_scope, accounts.iter().flat_map(owners)).await
 }

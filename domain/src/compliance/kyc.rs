@@ -1,8 +1,8 @@
 //! Identity checks: who a person says she is, what the check made of it, and where that leaves her.
 //!
-//! Bands of the score, in hundredths: 90 and more is approved, 60 and more asks questions, 30 and more goes to a reviewer, and
-//! less is refused. Who resembles an entry of the watch list goes to a reviewer whatever the score. Questions are asked once: whose
-//! answers failed or never came goes to a reviewer from then on.
+//! Bands of the score, in hundredths: 90 and more is approved, 60 and more asks questions, 30 and more goes
+//! to a reviewer, and less is refused. Who resembles an entry of the watch list goes to a reviewer whatever
+//! the score. Questions are asked once: whose answers failed or never came goes to a reviewer from then on.
 
 mod answering;
 mod asking;
@@ -77,7 +77,11 @@ pub struct Assessed {
 }
 
 /// Checks who a person is; nothing where nobody is there to check it.
-pub async fn assess(ctx: &CommandContext<'_>, applicant: &Applicant, user_id: Option<Uuid>) -> Result<Option<Assessed>> {
+pub async fn assess(
+    ctx: &CommandContext<'_>,
+    applicant: &Applicant,
+    user_id: Option<Uuid>,
+) -> Result<Option<Assessed>> {
     let id = ctx.app.ids.next(Kind::Kyc);
     let hits = screening::hits(ctx, applicant, id).await?;
     let is_listed = hits.iter().any(screening::is_open);
@@ -105,7 +109,9 @@ pub async fn assess(ctx: &CommandContext<'_>, applicant: &Applicant, user_id: Op
         review_reason: None,
         superseded_at: None,
     };
-    if matches!(check.outcome, Outcome::Approved | Outcome::QuestionsRequired) && was_denied_before(ctx, &check).await? {
+    if matches!(check.outcome, Outcome::Approved | Outcome::QuestionsRequired)
+        && was_denied_before(ctx, &check).await?
+    {
         check.outcome = Outcome::ManualReview;
     }
     if check.outcome == Outcome::QuestionsRequired {
@@ -164,7 +170,8 @@ fn sealed_applicant(ctx: &CommandContext<'_>, id: Uuid, applicant: &Applicant) -
 /// Whom a check is about; none for checks from before that was kept.
 pub fn applicant(app: &App, check: &kyc::Model) -> Result<Option<Secret<Applicant>>> {
     let Some(sealed) = &check.applicant else { return Ok(None) };
-    let text = app.vault.open(Place { column: APPLICANT, row: check.id, partner: check.partner_id }, sealed)?;
+    let text =
+        app.vault.open(Place { column: APPLICANT, row: check.id, partner: check.partner_id }, sealed)?;
     serde_json::from_slice(text.reveal())
         .map(|applicant| Some(Secret::new(applicant)))
         .map_err(|_| Error::broken("a kept applicant is none"))
@@ -182,7 +189,8 @@ fn written(parts: &[Part]) -> Result<String> {
 /// How long the answer to a publishable key takes at least.
 const EVEN_TIME: Duration = Duration::from_millis(250);
 
-/// Does the work of an answer that carries a check. For a publishable key it takes the same time whatever the check finds.
+/// Does the work of an answer that carries a check. For a publishable key it takes the same time whatever the
+/// check finds.
 pub async fn in_even_time<T>(actor: &Actor, work: impl Future<Output = T>) -> T {
     if actor.may_see_results() {
         return work.await;
@@ -193,7 +201,8 @@ pub async fn in_even_time<T>(actor: &Actor, work: impl Future<Output = T>) -> T 
     done
 }
 
-/// What a score comes to. Whoever resembles an entry of a watch list, or cannot be screened, goes to a reviewer.
+/// What a score comes to. Whoever resembles an entry of a watch list, or cannot be screened, goes to a
+/// reviewer.
 pub const fn outcome_of(score: i32, needs_reviewer: bool) -> Outcome {
     match score {
         _ if needs_reviewer => Outcome::ManualReview,
@@ -247,7 +256,10 @@ impl Assessed {
 /// Has the questions of a check expire in time, if it asks any.
 async fn schedule_expiry(ctx: &CommandContext<'_>, check: &kyc::Model) -> Result<()> {
     match check.questions_expire_at {
-        Some(at) => timers::schedule(ctx.tx, ctx.app.ids, ctx.partner.id, TimerKind::KycQuestionsExpire, check.id, at).await,
+        Some(at) => {
+            timers::schedule(ctx.tx, ctx.app.ids, ctx.partner.id, TimerKind::KycQuestionsExpire, check.id, at)
+                .await
+        }
         None => Ok(()),
     }
 }
@@ -272,7 +284,12 @@ pub async fn settle(ctx: &CommandContext<'_>, check: kyc::Model, what: EventType
     ctx.event().record(ctx.tx, what, check.id, facts_of(&check)).await?;
     if let Some(user_id) = check.user_id {
         let user = user::Entity::find_by_id(user_id).one(ctx.tx).await?;
-        move_person(ctx, user.ok_or_else(|| Error::broken("an identity check names no person"))?, check.outcome).await?;
+        move_person(
+            ctx,
+            user.ok_or_else(|| Error::broken("an identity check names no person"))?,
+            check.outcome,
+        )
+        .await?;
     }
     Ok(check)
 }
@@ -288,8 +305,13 @@ pub async fn expire(ctx: &CommandContext<'_>, id: Uuid) -> Result<()> {
     Ok(())
 }
 
-/// Moves a person to where an outcome leaves her, and tells of it if that is somewhere else; who is gone stays gone.
-pub async fn move_person(ctx: &CommandContext<'_>, user: user::Model, outcome: Outcome) -> Result<user::Model> {
+/// Moves a person to where an outcome leaves her, and tells of it if that is somewhere else; who is gone
+/// stays gone.
+pub async fn move_person(
+    ctx: &CommandContext<'_>,
+    user: user::Model,
+    outcome: Outcome,
+) -> Result<user::Model> {
     let (before, after) = (user.status, status_after(outcome));
     if before == after || before == Status::Closed {
         return Ok(user);
@@ -304,16 +326,23 @@ pub async fn move_person(ctx: &CommandContext<'_>, user: user::Model, outcome: O
 
 /// A person's present check.
 pub async fn at_present(connection: &impl ConnectionTrait, user_id: Uuid) -> Result<Option<kyc::Model>> {
-    let select = kyc::Entity::find().filter(kyc::Column::UserId.eq(user_id)).filter(kyc::Column::SupersededAt.is_null());
+    let select = kyc::Entity::find()
+        .filter(kyc::Column::UserId.eq(user_id))
+        .filter(kyc::Column::SupersededAt.is_null());
     Ok(select.one(connection).await?)
 }
 
-/// Whether a reviewer has yet to approve a person, because a check of hers went to one: whatever came after it but a decision that is
-/// no refusal, the reviewer's or, where nothing but hits on the watch list had held her up, the one that came of clearing them.
+/// Whether a reviewer has yet to approve a person, because a check of hers went to one: whatever came after
+/// it but a decision that is no refusal, the reviewer's or, where nothing but hits on the watch list had held
+/// her up, the one that came of clearing them.
 ///
 /// Who was denied by rule goes to a reviewer as soon as a new check would not deny them.
 pub async fn awaits_review(connection: &impl ConnectionTrait, user_id: Uuid, new: Outcome) -> Result<bool> {
-    let last = kyc::Entity::find().filter(kyc::Column::UserId.eq(user_id)).order_by_desc(kyc::Column::Id).one(connection).await?;
+    let last = kyc::Entity::find()
+        .filter(kyc::Column::UserId.eq(user_id))
+        .order_by_desc(kyc::Column::Id)
+        .one(connection)
+        .await?;
     Ok(last.is_some_and(|last| match last.outcome {
         Outcome::ManualReview => true,
         Outcome::Denied => last.reviewed_at.is_some() || new != Outcome::Denied,
@@ -321,8 +350,9 @@ pub async fn awaits_review(connection: &impl ConnectionTrait, user_id: Uuid, new
     }))
 }
 
-/// Whether another check by the same social security number was denied by rule, and none was approved by a reviewer since: another name or
-/// birth date does not undo that. In a sandbox many people share a number, and only a person's own checks count.
+/// Whether another check by the same social security number was denied by rule, and none was approved by a
+/// reviewer since: another name or birth date does not undo that. In a sandbox many people share a number,
+/// and only a person's own checks count.
 async fn was_denied_before(ctx: &CommandContext<'_>, check: &kyc::Model) -> Result<bool> {
     let (Mode::Live, Some(index)) = (ctx.partner.mode, &check.ssn_index) else { return Ok(false) };
     let last = kyc::Entity::find()
@@ -353,7 +383,11 @@ impl Named {
     }
 
     /// The check, within reach.
-    pub async fn find(&self, connection: &impl ConnectionTrait, access_scope: AccessScope) -> Result<Option<kyc::Model>> {
+    pub async fn find(
+        &self,
+        connection: &impl ConnectionTrait,
+        access_scope: AccessScope,
+    ) -> Result<Option<kyc::Model>> {
         match self {
             Self::Token(token) => called(connection, access_scope, token).await,
             Self::Id(id) => within(connection, access_scope, *id).await,
@@ -388,7 +422,11 @@ pub fn required_for(check: &kyc::Model) -> Option<Requirement> {
 }
 
 /// The check called by this token; scope `read`.
-pub async fn find(connection: &impl ConnectionTrait, actor: &Actor, token: &str) -> Result<Option<kyc::Model>> {
+pub async fn find(
+    connection: &impl ConnectionTrait,
+    actor: &Actor,
+    token: &str,
+) -> Result<Option<kyc::Model>> {
     called(connection, actor.access_scope(Scope::Read)?, token).await
 }
 
@@ -401,16 +439,26 @@ pub async fn get_audited(app: &App, actor: &Actor, token: &str) -> Result<Option
 }
 
 /// The check called by this token, within reach.
-pub async fn called(connection: &impl ConnectionTrait, access_scope: AccessScope, token: &str) -> Result<Option<kyc::Model>> {
+pub async fn called(
+    connection: &impl ConnectionTrait,
+    access_scope: AccessScope,
+    token: &str,
+) -> Result<Option<kyc::Model>> {
     if !ids::may_be_token(token) {
         return Ok(None);
     }
-    let select = kyc::Entity::find().filter(kyc::Column::Token.eq(token)).filter(kyc::Column::PartnerId.eq(access_scope.partner_id));
+    let select = kyc::Entity::find()
+        .filter(kyc::Column::Token.eq(token))
+        .filter(kyc::Column::PartnerId.eq(access_scope.partner_id));
     Ok(select.one(connection).await?.filter(|check| within_reach(access_scope, check)))
 }
 
 /// The check with this id, within reach.
-pub async fn within(connection: &impl ConnectionTrait, access_scope: AccessScope, id: Uuid) -> Result<Option<kyc::Model>> {
+pub async fn within(
+    connection: &impl ConnectionTrait,
+    access_scope: AccessScope,
+    id: Uuid,
+) -> Result<Option<kyc::Model>> {
     let select = kyc::Entity::find_by_id(id).filter(kyc::Column::PartnerId.eq(access_scope.partner_id));
     Ok(select.one(connection).await?.filter(|check| within_reach(access_scope, check)))
 }
@@ -423,13 +471,22 @@ fn within_reach(access_scope: AccessScope, check: &kyc::Model) -> bool {
     }
 }
 
-/// The check that `find` finds, as it is while nobody else can change it; refused when it is not there, or no longer the person's
-/// present one.
-pub async fn held(ctx: &CommandContext<'_>, find: impl AsyncFnOnce() -> Result<Option<kyc::Model>>, field: &str) -> Result<kyc::Model> {
+/// The check that `find` finds, as it is while nobody else can change it; refused when it is not there, or no
+/// longer the person's present one.
+pub async fn held(
+    ctx: &CommandContext<'_>,
+    find: impl AsyncFnOnce() -> Result<Option<kyc::Model>>,
+    field: &str,
+) -> Result<kyc::Model> {
     clock::locked(ctx.tx, ctx.partner.id).await?;
     let check = find().await?.ok_or_else(|| Refusal::not_found(field))?;
     if check.superseded_at.is_some() {
-        return Err(Refusal::new(crate::Code::KycNotOpen, "", "A later identity check took the place of this one.").into());
+        return Err(Refusal::new(
+            crate::Code::KycNotOpen,
+            "",
+            "A later identity check took the place of this one.",
+        )
+        .into());
     }
     Ok(check)
 }

@@ -26,7 +26,9 @@ use entity::{
     partner::Mode,
     user::{self, Status},
 };
-use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, Iterable, QueryFilter};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, Iterable, QueryFilter,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::{HashMap, HashSet};
@@ -41,9 +43,15 @@ pub struct Registered {
 
 /// Registers a user. Requires scope `start`, which `manage` implies.
 ///
-/// With an address, a birth date and a social security number, identity is checked at once (documented: users are created with an
-/// automatic check); otherwise the user stays `pending`. E-mail and phone need not be unique.
-pub async fn register(app: &App, actor: &Actor, key: Option<Key>, new: NewUser) -> Result<Answer<Registered>> {
+/// With an address, a birth date and a social security number, identity is checked at once (documented: users
+/// are created with an automatic check); otherwise the user stays `pending`. E-mail and phone need not be
+/// unique.
+pub async fn register(
+    app: &App,
+    actor: &Actor,
+    key: Option<Key>,
+    new: NewUser,
+) -> Result<Answer<Registered>> {
     let caller = actor.caller(Scope::Start)?;
     command::check(caller.mode, key.as_ref(), &new)?;
     limits::by_address(app, limits::SIGN_UP, actor.personal_address()).await?;
@@ -105,7 +113,14 @@ pub async fn begin(ctx: &CommandContext<'_>, new: &NewUser) -> Result<Registered
         user.status = checks::status_after(found.check.outcome);
     }
     let user = user::ActiveModel::from(user).reset_all().insert(ctx.tx).await?;
-    ctx.event().record_first(ctx.tx, EventType::UserCreated, user.id, json!({ "id": user.id, "status": user.status })).await?;
+    ctx.event()
+        .record_first(
+            ctx.tx,
+            EventType::UserCreated,
+            user.id,
+            json!({ "id": user.id, "status": user.status }),
+        )
+        .await?;
     let kyc = match found {
         Some(found) => Some(found.record(ctx).await?),
         None => None,
@@ -121,9 +136,11 @@ async fn assessed(ctx: &CommandContext<'_>, user: &user::Model) -> Result<Option
     }
 }
 
-/// Checks a user's identity again after a change, once everything for the check is known, and updates their status.
+/// Checks a user's identity again after a change, once everything for the check is known, and updates their
+/// status.
 ///
-/// A change does not end a review: a user under review stays there, and one denied by a reviewer is reviewed again.
+/// A change does not end a review: a user under review stays there, and one denied by a reviewer is reviewed
+/// again.
 pub async fn check_again(ctx: &CommandContext<'_>, user: user::Model) -> Result<user::Model> {
     // Users denied an approval cannot try another name or number themselves, and closed users stay closed.
     let is_own_session = ctx.access_scope.user_id.is_some();
@@ -142,7 +159,8 @@ pub async fn check_again(ctx: &CommandContext<'_>, user: user::Model) -> Result<
     checks::move_person(ctx, user, check.outcome).await
 }
 
-/// The user with this id and their identity check. Requires scope `read`; the read is written to the audit log.
+/// The user with this id and their identity check. Requires scope `read`; the read is written to the audit
+/// log.
 pub async fn get_audited(app: &App, actor: &Actor, id: Uuid) -> Result<Option<Registered>> {
     let caller = actor.self_or_caller(Scope::Read)?;
     let Some(user) = within(&app.db.read, caller.access_scope, id).await? else { return Ok(None) };
@@ -151,7 +169,8 @@ pub async fn get_audited(app: &App, actor: &Actor, id: Uuid) -> Result<Option<Re
     Ok(Some(Registered { user, kyc }))
 }
 
-/// A page of the partner's users with their identity checks. Requires scope `read`; the read is written to the audit log, one line a page.
+/// A page of the partner's users with their identity checks. Requires scope `read`; the read is written to
+/// the audit log, one line a page.
 pub async fn list_audited(app: &App, actor: &Actor, page: &Page) -> Result<Slice<Registered>> {
     let caller = actor.self_or_caller(Scope::Read)?;
     let Slice { rows, has_previous, has_next } = list(&app.db.read, actor, page).await?;
@@ -171,28 +190,40 @@ pub async fn registered(
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let select = user::Entity::find().filter(user::Column::PartnerId.eq(access_scope.partner_id)).filter(user::Column::Id.is_in(ids));
+    let select = user::Entity::find()
+        .filter(user::Column::PartnerId.eq(access_scope.partner_id))
+        .filter(user::Column::Id.is_in(ids));
     let users = select.all(connection).await?;
     let mut checks = kycs_of(connection, &users).await?;
     Ok(users.into_iter().map(|user| (user.id, Registered { kyc: checks.remove(&user.id), user })).collect())
 }
 
 /// Several people's present identity checks, by whose they are.
-async fn kycs_of(connection: &impl ConnectionTrait, users: &[user::Model]) -> Result<HashMap<Uuid, kyc::Model>> {
+async fn kycs_of(
+    connection: &impl ConnectionTrait,
+    users: &[user::Model],
+) -> Result<HashMap<Uuid, kyc::Model>> {
     if users.is_empty() {
         return Ok(HashMap::new());
     }
-    let select =
-        kyc::Entity::find().filter(kyc::Column::UserId.is_in(users.iter().map(|user| user.id))).filter(kyc::Column::SupersededAt.is_null());
+    let select = kyc::Entity::find()
+        .filter(kyc::Column::UserId.is_in(users.iter().map(|user| user.id)))
+        .filter(kyc::Column::SupersededAt.is_null());
     Ok(select.all(connection).await?.into_iter().filter_map(|kyc| Some((kyc.user_id?, kyc))).collect())
 }
 
 /// Changes or completes a user's data. Requires scope `manage`, or the user's own session.
 ///
-/// The first identity check is made once everything for it is known. A change of name, social security number, birth date or address
-/// repeats the check, so that an approved user may lose the approval; a change of phone or e-mail does not (documented: the update
-/// takes every field that the creation takes, each optional).
-pub async fn update(app: &App, actor: &Actor, key: Option<Key>, change: UpdateUser) -> Result<Answer<Registered>> {
+/// The first identity check is made once everything for it is known. A change of name, social security
+/// number, birth date or address repeats the check, so that an approved user may lose the approval; a change
+/// of phone or e-mail does not (documented: the update takes every field that the creation takes, each
+/// optional).
+pub async fn update(
+    app: &App,
+    actor: &Actor,
+    key: Option<Key>,
+    change: UpdateUser,
+) -> Result<Answer<Registered>> {
     command::execute(app, actor, key, change).await
 }
 
@@ -208,7 +239,9 @@ impl Command for UpdateUser {
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<Registered> {
         clock::locked(ctx.tx, ctx.partner.id).await?;
-        let before = within(ctx.tx, ctx.access_scope, self.user_id).await?.ok_or_else(|| Refusal::not_found("userId"))?;
+        let before = within(ctx.tx, ctx.access_scope, self.user_id)
+            .await?
+            .ok_or_else(|| Refusal::not_found("userId"))?;
         let mut after = before.clone();
         self.write(ctx, &mut after).map_err(|error| error.inside("patch"))?;
         let user = write_changes(ctx, before, after).await?;
@@ -235,9 +268,13 @@ fn identity(user: &user::Model) -> impl PartialEq {
     (user.first_name, user.last_name, user.ssn_index, user.birth_date, address)
 }
 
-/// Writes what is new and nothing else, so that what was written meanwhile stays; checks the person's identity again if it is
-/// another than before; tells of the change, if there is one.
-pub async fn write_changes(ctx: &CommandContext<'_>, before: user::Model, after: user::Model) -> Result<user::Model> {
+/// Writes what is new and nothing else, so that what was written meanwhile stays; checks the person's
+/// identity again if it is another than before; tells of the change, if there is one.
+pub async fn write_changes(
+    ctx: &CommandContext<'_>,
+    before: user::Model,
+    after: user::Model,
+) -> Result<user::Model> {
     if before == after {
         return Ok(before);
     }
@@ -246,7 +283,9 @@ pub async fn write_changes(ctx: &CommandContext<'_>, before: user::Model, after:
     if is_another {
         user = check_again(ctx, user).await?;
     }
-    ctx.event().record(ctx.tx, EventType::UserUpdated, user.id, json!({ "id": user.id, "status": user.status })).await?;
+    ctx.event()
+        .record(ctx.tx, EventType::UserUpdated, user.id, json!({ "id": user.id, "status": user.status }))
+        .await?;
     Ok(user)
 }
 

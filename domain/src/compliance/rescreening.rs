@@ -1,7 +1,8 @@
-//! Screening existing customers again after a list was imported: in the background, in small batches, one server at a time.
+//! Screening existing customers again after a list was imported: in the background, in small batches, one
+//! server at a time.
 //!
-//! A run goes through the present identity checks in the order of their ids and keeps how far it is, so that any server continues it. A
-//! check that is looked at twice has no hit twice.
+//! A run goes through the present identity checks in the order of their ids and keeps how far it is, so that
+//! any server continues it. A check that is looked at twice has no hit twice.
 
 use super::{
     kyc::{self as checks, hits},
@@ -39,10 +40,14 @@ fn lease() -> Duration {
 /// How often a customer's check is tried again whose rows another transaction holds.
 const TRIES: u32 = 5;
 
-/// Screens the next customers of the run that has not finished, if no other server does; whether there may be more at once.
+/// Screens the next customers of the run that has not finished, if no other server does; whether there may be
+/// more at once.
 pub async fn carry_on(app: &App, server: Uuid) -> Result<bool> {
     let unfinished = screening_run::Entity::find().filter(screening_run::Column::FinishedAt.is_null());
-    let Some(run) = unfinished.order_by_desc(screening_run::Column::WatchListId).one(&app.db.read).await? else { return Ok(false) };
+    let Some(run) = unfinished.order_by_desc(screening_run::Column::WatchListId).one(&app.db.read).await?
+    else {
+        return Ok(false);
+    };
     let free = any![
         screening_run::Column::LeasedBy.is_null(),
         screening_run::Column::LeasedBy.eq(server),
@@ -61,7 +66,9 @@ pub async fn carry_on(app: &App, server: Uuid) -> Result<bool> {
         return Ok(false);
     }
     // As it is under the lease: another server may have moved it on.
-    let Some(run) = screening_run::Entity::find_by_id(run.watch_list_id).one(&app.db.read).await? else { return Ok(true) };
+    let Some(run) = screening_run::Entity::find_by_id(run.watch_list_id).one(&app.db.read).await? else {
+        return Ok(true);
+    };
     let mut select = of_customers().order_by_asc(kyc::Column::Id).limit(BATCH);
     if let Some(last) = run.last_kyc_id {
         select = select.filter(kyc::Column::Id.gt(last));
@@ -88,7 +95,10 @@ pub async fn carry_on(app: &App, server: Uuid) -> Result<bool> {
         return Err(error);
     }
     let moved = screening_run::Entity::update_many()
-        .col_expr(screening_run::Column::Screened, Expr::col(screening_run::Column::Screened).add(number(screened)))
+        .col_expr(
+            screening_run::Column::Screened,
+            Expr::col(screening_run::Column::Screened).add(number(screened)),
+        )
         .col_expr(screening_run::Column::Failed, Expr::col(screening_run::Column::Failed).add(number(failed)))
         .col_expr(screening_run::Column::Hits, Expr::col(screening_run::Column::Hits).add(number(found)))
         .filter(screening_run::Column::WatchListId.eq(run.watch_list_id))
@@ -107,7 +117,8 @@ fn number(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// The checks of a batch whose person any entry resembles, and how many could not be read. The comparison runs beside the requests.
+/// The checks of a batch whose person any entry resembles, and how many could not be read. The comparison
+/// runs beside the requests.
 async fn alike(app: &App, batch: Vec<kyc::Model>) -> Result<(Vec<kyc::Model>, usize)> {
     let Some(people) = app.feature::<Cache>().people(&app.db.read).await? else { return Ok((Vec::new(), 0)) };
     let (mut readable, mut failed) = (Vec::new(), 0);
@@ -118,28 +129,39 @@ async fn alike(app: &App, batch: Vec<kyc::Model>) -> Result<(Vec<kyc::Model>, us
             Ok(None) => failed += 1,
             Err(error) if error.is_transient() => return Err(error),
             Err(error) => {
-                tracing::error!(cause = %error.cause(), check = %check.id, "an identity check cannot be read and was not screened again");
+                tracing::error!(cause = %error.cause(), check = %check.id,
+                    "an identity check cannot be read and was not screened again");
                 failed += 1;
             }
         }
     }
-    let compare = move || readable.into_iter().filter(|(_, person)| people.resemble(person)).map(|(check, _)| check).collect();
+    let compare = move || {
+        readable.into_iter().filter(|(_, person)| people.resemble(person)).map(|(check, _)| check).collect()
+    };
     let alike = tokio::task::spawn_blocking(compare).await;
     Ok((alike.map_err(|_| Error::broken("a screening broke off"))?, failed))
 }
 
 /// The person of a check; none where too little is known.
-async fn person_of(app: &App, connection: &impl ConnectionTrait, check: &kyc::Model) -> Result<Option<Applicant>> {
+async fn person_of(
+    app: &App,
+    connection: &impl ConnectionTrait,
+    check: &kyc::Model,
+) -> Result<Option<Applicant>> {
     if let Some(applicant) = checks::applicant(app, check)? {
         return Ok(Some(applicant.reveal().clone()));
     }
     match check.user_id {
-        Some(id) => user::Entity::find_by_id(id).one(connection).await?.map_or(Ok(None), |user| Applicant::of(app, &user)),
+        Some(id) => user::Entity::find_by_id(id)
+            .one(connection)
+            .await?
+            .map_or(Ok(None), |user| Applicant::of(app, &user)),
         None => Ok(None),
     }
 }
 
-/// Writes the hits of one check that were not known, and sends the customer to a reviewer; how many there are.
+/// Writes the hits of one check that were not known, and sends the customer to a reviewer; how many there
+/// are.
 async fn screen(app: &App, check: &kyc::Model) -> Result<usize> {
     for attempt in 1..TRIES {
         match screen_once(app, check).await {
@@ -162,7 +184,9 @@ async fn screen_once(app: &App, check: &kyc::Model) -> Result<usize> {
         now: clock::now_of(&partner),
     };
     // As it is now that nothing else changes it.
-    let Some(check) = checks::within(&tx, ctx.access_scope, check.id).await?.filter(|check| check.superseded_at.is_none()) else {
+    let Some(check) =
+        checks::within(&tx, ctx.access_scope, check.id).await?.filter(|check| check.superseded_at.is_none())
+    else {
         return Ok(0);
     };
     let user = match check.user_id {

@@ -1,7 +1,9 @@
-//! Watch-list screening: lists of people who must not be served, and which of their entries a person resembles.
+//! Watch-list screening: lists of people who must not be served, and which of their entries a person
+//! resembles.
 //!
-//! Lists belong to the operator of the server and count for all partners. Lists of different sources count side by side, the newest of
-//! each; of older ones only that they were imported is kept. How a resemblance is measured is described in `index`.
+//! Lists belong to the operator of the server and count for all partners. Lists of different sources count
+//! side by side, the newest of each; of older ones only that they were imported is kept. How a resemblance is
+//! measured is described in `index`.
 
 mod births;
 mod east_asian;
@@ -37,7 +39,8 @@ use uuid::Uuid;
 
 /// The people of the current lists of all sources.
 ///
-/// The index knows an entry by its place in `entries`, since two sources may give the same number to different people.
+/// The index knows an entry by its place in `entries`, since two sources may give the same number to
+/// different people.
 #[derive(Debug)]
 pub struct People {
     index: Index,
@@ -60,7 +63,8 @@ impl People {
                 if entries.last().is_none_or(|(of, entry)| (&**of, *entry) != (&*source, name.entry)) {
                     entries.push((source.clone(), name.entry));
                 }
-                let place = i64::try_from(entries.len() - 1).map_err(|_| Error::broken("the watch lists are too long"))?;
+                let place = i64::try_from(entries.len() - 1)
+                    .map_err(|_| Error::broken("the watch lists are too long"))?;
                 listed.push(ListedName {
                     entry: place,
                     alias: name.alias,
@@ -79,16 +83,22 @@ impl People {
     }
 
     fn resembling(&self, applicant: &Applicant) -> Result<Vec<Found>> {
-        let found = self.index.resembling(&as_listed(applicant), applicant.birth_date).into_iter().map(|likeness| {
-            let place = usize::try_from(likeness.entry).unwrap_or(usize::MAX);
-            let (source, entry) = self.entries.get(place).cloned().ok_or_else(|| Error::broken("an entry is on no watch list"))?;
-            Ok(Found { source, entry, likeness })
-        });
+        let found =
+            self.index.resembling(&as_listed(applicant), applicant.birth_date).into_iter().map(|likeness| {
+                let place = usize::try_from(likeness.entry).unwrap_or(usize::MAX);
+                let (source, entry) = self
+                    .entries
+                    .get(place)
+                    .cloned()
+                    .ok_or_else(|| Error::broken("an entry is on no watch list"))?;
+                Ok(Found { source, entry, likeness })
+            });
         found.collect()
     }
 }
 
-/// The people of the current lists in memory, read when they are first needed and whenever a list has changed.
+/// The people of the current lists in memory, read when they are first needed and whenever a list has
+/// changed.
 #[derive(Debug, Default)]
 pub struct Cache(Mutex<Option<(Vec<Uuid>, Arc<People>)>>);
 
@@ -120,7 +130,10 @@ fn ids_of(lists: &[watch_list::Model]) -> Vec<Uuid> {
 const TRIES: usize = 3;
 
 /// The people of these lists, or of the ones that have taken their place meanwhile.
-async fn loaded(connection: &impl ConnectionTrait, mut lists: Vec<watch_list::Model>) -> Result<(Vec<Uuid>, People)> {
+async fn loaded(
+    connection: &impl ConnectionTrait,
+    mut lists: Vec<watch_list::Model>,
+) -> Result<(Vec<Uuid>, People)> {
     for _ in 0..TRIES {
         let ids = ids_of(&lists);
         let mut read = Vec::new();
@@ -146,8 +159,8 @@ async fn loaded(connection: &impl ConnectionTrait, mut lists: Vec<watch_list::Mo
 /// The advisory lock of PostgreSQL that screening shares and that the end of an import takes alone.
 const SCREENING_LOCK: i32 = 7168;
 
-/// Has a list that is imported meanwhile wait for this transaction, so that the check it writes is screened again with the new list.
-/// On SQLite transactions that write take turns anyway.
+/// Has a list that is imported meanwhile wait for this transaction, so that the check it writes is screened
+/// again with the new list. On SQLite transactions that write take turns anyway.
 async fn share(tx: &WriteTransaction) -> Result<()> {
     if tx.get_database_backend() == DbBackend::Postgres {
         tx.execute_unprepared(&format!("SELECT pg_advisory_xact_lock_shared({SCREENING_LOCK})")).await?;
@@ -155,13 +168,19 @@ async fn share(tx: &WriteTransaction) -> Result<()> {
     Ok(())
 }
 
-/// Whether there are lists and a person's name can be compared with none of them, so that a reviewer must look.
+/// Whether there are lists and a person's name can be compared with none of them, so that a reviewer must
+/// look.
 pub async fn cannot_screen(ctx: &CommandContext<'_>, applicant: &Applicant) -> Result<bool> {
     Ok(!is_comparable(&as_listed(applicant)) && !current(ctx.tx).await?.is_empty())
 }
 
-/// The entries that resemble a person, for one identity check: those that an exception holds for are cleared already.
-pub async fn hits(ctx: &CommandContext<'_>, applicant: &Applicant, kyc_id: Uuid) -> Result<Vec<screening_hit::Model>> {
+/// The entries that resemble a person, for one identity check: those that an exception holds for are cleared
+/// already.
+pub async fn hits(
+    ctx: &CommandContext<'_>,
+    applicant: &Applicant,
+    kyc_id: Uuid,
+) -> Result<Vec<screening_hit::Model>> {
     share(ctx.tx).await?;
     let Some(people) = ctx.app.feature::<Cache>().people(ctx.tx).await? else { return Ok(Vec::new()) };
     let found = people.resembling(applicant)?;
@@ -173,7 +192,12 @@ pub async fn hits(ctx: &CommandContext<'_>, applicant: &Applicant, kyc_id: Uuid)
     found.into_iter().map(|found| hit(ctx, kyc_id, by(&found), found)).collect()
 }
 
-fn hit(ctx: &CommandContext<'_>, kyc_id: Uuid, by: Option<&screening_exception::Model>, found: Found) -> Result<screening_hit::Model> {
+fn hit(
+    ctx: &CommandContext<'_>,
+    kyc_id: Uuid,
+    by: Option<&screening_exception::Model>,
+    found: Found,
+) -> Result<screening_hit::Model> {
     let Found { source, entry, likeness } = found;
     Ok(screening_hit::Model {
         id: ctx.app.ids.next(Kind::ScreeningHit),
@@ -184,7 +208,8 @@ fn hit(ctx: &CommandContext<'_>, kyc_id: Uuid, by: Option<&screening_exception::
         listed_name: likeness.listed_name,
         programs: likeness.programs,
         score: likeness.score,
-        parts: serde_json::to_string(&likeness.parts).map_err(|_| Error::broken("the parts of a hit cannot be written"))?,
+        parts: serde_json::to_string(&likeness.parts)
+            .map_err(|_| Error::broken("the parts of a hit cannot be written"))?,
         found_at: ctx.now,
         cleared_at: by.map(|_| ctx.now),
         cleared_by: by.and_then(|exception| exception.made_by),
@@ -207,7 +232,8 @@ pub fn is_same_entry(one: &screening_hit::Model, other: &screening_hit::Model) -
     one.entry == other.entry && one.source == other.source
 }
 
-/// The exceptions that hold today for a person, by the source and entry they are from; the longest of several.
+/// The exceptions that hold today for a person, by the source and entry they are from; the longest of
+/// several.
 async fn exceptions(
     ctx: &CommandContext<'_>,
     applicant: &Applicant,
@@ -226,8 +252,8 @@ async fn exceptions(
     Ok(rows.into_iter().map(|row| ((row.source.clone(), row.entry), row)).collect())
 }
 
-/// The person an exception is for, as a keyed hash: the same for the same name, birth date and social security number among a partner's
-/// people.
+/// The person an exception is for, as a keyed hash: the same for the same name, birth date and social
+/// security number among a partner's people.
 pub fn subject(ctx: &CommandContext<'_>, applicant: &Applicant) -> Vec<u8> {
     let text = format!("{}\n{}\n{}", names::folded(&name_of(applicant)), applicant.birth_date, applicant.ssn);
     ctx.app.vault.blind_index("screening_exception.subject", ctx.partner.id, &text)

@@ -1,4 +1,5 @@
-//! Mail and text messages: written with their cause, sent after it is committed; a sandbox's go to its outbox and no further.
+//! Mail and text messages: written with their cause, sent after it is committed; a sandbox's go to its outbox
+//! and no further.
 
 use crate::{
     Error, Refusal, Result,
@@ -20,7 +21,9 @@ use entity::{
     partner::{self, Mode},
     timer::{self, TimerKind},
 };
-use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, sea_query::Expr};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, sea_query::Expr,
+};
 use uuid::Uuid;
 
 /// A message as its cause words it.
@@ -50,19 +53,36 @@ const OUTBOX_TTL: Duration = Duration::days(7);
 
 /// Posts a message with the transaction of its cause; its id.
 ///
-/// A sandbox's goes to the outbox. A live partner's is sent once the transaction is committed, and is unavailable where
-/// nobody is configured who carries it. An address or a subject that could carry another header is refused.
-pub async fn post(app: &App, tx: &WriteTransaction, partner: &partner::Model, new: NewMessage) -> Result<Uuid> {
+/// A sandbox's goes to the outbox. A live partner's is sent once the transaction is committed, and is
+/// unavailable where nobody is configured who carries it. An address or a subject that could carry another
+/// header is refused.
+pub async fn post(
+    app: &App,
+    tx: &WriteTransaction,
+    partner: &partner::Model,
+    new: NewMessage,
+) -> Result<Uuid> {
     write(app, tx, partner, new, true).await
 }
 
-/// Does the work of `post` for a message that is not sent, so that the time it takes does not tell the two apart. An empty row is left
-/// until the next housekeeping.
-pub async fn withhold(app: &App, tx: &WriteTransaction, partner: &partner::Model, new: NewMessage) -> Result<()> {
+/// Does the work of `post` for a message that is not sent, so that the time it takes does not tell the two
+/// apart. An empty row is left until the next housekeeping.
+pub async fn withhold(
+    app: &App,
+    tx: &WriteTransaction,
+    partner: &partner::Model,
+    new: NewMessage,
+) -> Result<()> {
     write(app, tx, partner, new, false).await.map(|_| ())
 }
 
-async fn write(app: &App, tx: &WriteTransaction, partner: &partner::Model, new: NewMessage, deliver: bool) -> Result<Uuid> {
+async fn write(
+    app: &App,
+    tx: &WriteTransaction,
+    partner: &partner::Model,
+    new: NewMessage,
+    deliver: bool,
+) -> Result<Uuid> {
     let to = address(new.channel, &new.to)?;
     if new.subject.chars().any(char::is_control) {
         return Err(Refusal::invalid("subject", "must not have control characters").into());
@@ -113,7 +133,12 @@ async fn write(app: &App, tx: &WriteTransaction, partner: &partner::Model, new: 
 }
 
 /// Whether a message of this purpose was posted about a person after this moment of the system's clock.
-pub async fn posted_since(connection: &impl ConnectionTrait, user_id: Uuid, purpose: Purpose, since: DateTime<Utc>) -> Result<bool> {
+pub async fn posted_since(
+    connection: &impl ConnectionTrait,
+    user_id: Uuid,
+    purpose: Purpose,
+    since: DateTime<Utc>,
+) -> Result<bool> {
     let newest = message::Entity::find()
         .filter(message::Column::UserId.eq(user_id))
         .filter(message::Column::Purpose.eq(purpose))
@@ -127,16 +152,24 @@ pub async fn posted_since(connection: &impl ConnectionTrait, user_id: Uuid, purp
 /// The one form of the address a message goes to.
 fn address(channel: Channel, to: &str) -> Result<String> {
     match channel {
-        Channel::Mail => Email::parse(to).map(|email| email.to_string()).map_err(|why| Refusal::invalid("to", why.to_string()).into()),
-        Channel::Sms => Phone::parse(to).map(|phone| phone.to_string()).map_err(|why| Refusal::invalid("to", why.to_string()).into()),
+        Channel::Mail => Email::parse(to)
+            .map(|email| email.to_string())
+            .map_err(|why| Refusal::invalid("to", why.to_string()).into()),
+        Channel::Sms => Phone::parse(to)
+            .map(|phone| phone.to_string())
+            .map_err(|why| Refusal::invalid("to", why.to_string()).into()),
     }
 }
 
 /// Refuses what nobody carries.
 pub fn carried(app: &App, channel: Channel) -> Result<()> {
     let missing = match channel {
-        Channel::Mail => app.feature::<Providers>().live_mail.is_none().then_some("No mail server is configured."),
-        Channel::Sms => app.feature::<Providers>().live_sms.is_none().then_some("No SMS gateway is configured."),
+        Channel::Mail => {
+            app.feature::<Providers>().live_mail.is_none().then_some("No mail server is configured.")
+        }
+        Channel::Sms => {
+            app.feature::<Providers>().live_sms.is_none().then_some("No SMS gateway is configured.")
+        }
     };
     missing.map_or(Ok(()), |what| Err(Error::Unavailable(what)))
 }
@@ -144,8 +177,9 @@ pub fn carried(app: &App, channel: Channel) -> Result<()> {
 /// The pauses between the tries to send a message, in seconds: eight tries within a day.
 const PAUSES: [i64; 7] = [5, 30, 120, 600, 3600, 4 * 3600, 12 * 3600];
 
-/// Sends the message of a timer that the caller holds. Afterwards it is sent and empty, or given up and empty, or waits
-/// for its next try. A crash between sending and writing that down sends it twice, under the same id.
+/// Sends the message of a timer that the caller holds. Afterwards it is sent and empty, or given up and
+/// empty, or waits for its next try. A crash between sending and writing that down sends it twice, under the
+/// same id.
 pub async fn send(app: &App, held: &timer::Model) -> Result<()> {
     let found = message::Entity::find_by_id(held.subject_id).one(&app.db.read).await?;
     let Some(message) = found.filter(|found| found.status == Status::Pending) else {
@@ -154,13 +188,21 @@ pub async fn send(app: &App, held: &timer::Model) -> Result<()> {
         return tx.commit().await;
     };
     let late = |at: DateTime<Utc>| message.send_by.is_some_and(|by| at > by);
-    let outcome =
-        if late(clock::system_now()) { Err(SendError::Refused("it came too late".to_owned())) } else { handed_over(app, &message).await };
-    let pause = usize::try_from(held.attempts.saturating_sub(1)).ok().and_then(|tried| PAUSES.get(tried)).copied().map(Duration::seconds);
+    let outcome = if late(clock::system_now()) {
+        Err(SendError::Refused("it came too late".to_owned()))
+    } else {
+        handed_over(app, &message).await
+    };
+    let pause = usize::try_from(held.attempts.saturating_sub(1))
+        .ok()
+        .and_then(|tried| PAUSES.get(tried))
+        .copied()
+        .map(Duration::seconds);
     let (status, why) = match (outcome, pause) {
         (Ok(()), _) => (Status::Sent, String::new()),
         (Err(SendError::Failed(why)), Some(pause)) if !late(clock::system_now() + pause) => {
-            tracing::warn!(message = %message.id, tries = held.attempts, why, "a message could not be sent and is tried again");
+            tracing::warn!(message = %message.id, tries = held.attempts, why,
+                "a message could not be sent and is tried again");
             let tx = app.db.write().await?;
             timers::let_go(&tx, held, pause).await?;
             return tx.commit().await;
@@ -172,7 +214,8 @@ pub async fn send(app: &App, held: &timer::Model) -> Result<()> {
     let erased = erase(&tx, &message, status, held.attempts).await?;
     tx.commit().await?;
     if erased && status == Status::Failed {
-        tracing::error!(message = %message.id, purpose = ?message.purpose, tries = held.attempts, why, "a message could not be sent and is given up");
+        tracing::error!(message = %message.id, purpose = ?message.purpose, tries = held.attempts, why,
+            "a message could not be sent and is given up");
     }
     Ok(())
 }
@@ -198,7 +241,12 @@ async fn hand_over(app: &App, message: &message::Model) -> Result<Result<(), Sen
 }
 
 /// Ends a pending message and empties it; `false` when it has ended already.
-async fn erase(tx: &WriteTransaction, message: &message::Model, status: Status, attempts: i32) -> Result<bool> {
+async fn erase(
+    tx: &WriteTransaction,
+    message: &message::Model,
+    status: Status,
+    attempts: i32,
+) -> Result<bool> {
     use message::Column;
     let sent_at = (status == Status::Sent).then(clock::system_now);
     let ended = message::Entity::update_many()
@@ -219,7 +267,12 @@ fn index(app: &App, partner_id: Uuid, to: &str) -> Vec<u8> {
     app.vault.blind_index(RECIPIENT, partner_id, &to.to_lowercase())
 }
 
-fn opened(app: &App, message: &message::Model, column: &'static str, sealed: &[u8]) -> Result<Secret<String>> {
+fn opened(
+    app: &App,
+    message: &message::Model,
+    column: &'static str,
+    sealed: &[u8],
+) -> Result<Secret<String>> {
     app.vault.open_text(Place { column, row: message.id, partner: message.partner_id }, sealed)
 }
 
@@ -254,8 +307,9 @@ pub async fn in_outbox(
     page: &Page,
     wanted: &Wanted,
 ) -> Result<Slice<message::Model>> {
-    let mut select =
-        message::Entity::find().filter(message::Column::PartnerId.eq(partner_id)).filter(message::Column::Status.eq(Status::Outbox));
+    let mut select = message::Entity::find()
+        .filter(message::Column::PartnerId.eq(partner_id))
+        .filter(message::Column::Status.eq(Status::Outbox));
     if let Some(to) = &wanted.to {
         let to = Phone::parse(to).map_or_else(|_| to.clone(), |phone| phone.to_string());
         select = select.filter(message::Column::RecipientIndex.eq(index(app, partner_id, &to)));

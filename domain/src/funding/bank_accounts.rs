@@ -35,10 +35,16 @@ pub struct LinkBankAccount {
     pub nickname: String,
 }
 
-/// Links a bank account of an approved person; scope `manage`. The first one is not made the default (documented).
+/// Links a bank account of an approved person; scope `manage`. The first one is not made the default
+/// (documented).
 ///
 /// The routing number must carry the American Bankers Association's checksum.
-pub async fn link(app: &App, actor: &Actor, key: Option<Key>, new: LinkBankAccount) -> Result<Answer<bank_account::Model>> {
+pub async fn link(
+    app: &App,
+    actor: &Actor,
+    key: Option<Key>,
+    new: LinkBankAccount,
+) -> Result<Answer<bank_account::Model>> {
     command::execute(app, actor, key, new).await
 }
 
@@ -97,9 +103,14 @@ pub struct UpdateBankAccount {
     pub is_default: Option<bool>,
 }
 
-/// Renames a bank account of an approved person, or makes it her default, or no longer; scope `manage`. The one that was the
-/// default before is so no longer.
-pub async fn update(app: &App, actor: &Actor, key: Option<Key>, update: UpdateBankAccount) -> Result<Answer<bank_account::Model>> {
+/// Renames a bank account of an approved person, or makes it her default, or no longer; scope `manage`. The
+/// one that was the default before is so no longer.
+pub async fn update(
+    app: &App,
+    actor: &Actor,
+    key: Option<Key>,
+    update: UpdateBankAccount,
+) -> Result<Answer<bank_account::Model>> {
     command::execute(app, actor, key, update).await
 }
 
@@ -152,9 +163,14 @@ pub struct RemoveBankAccount {
     pub bank_account_id: Uuid,
 }
 
-/// Removes a bank account; scope `manage`. Refused while a transfer from or to it is under way. It is found no more, but the
-/// transfers of its time still show it. An unapproved person can be rid of hers as well.
-pub async fn remove(app: &App, actor: &Actor, key: Option<Key>, removal: RemoveBankAccount) -> Result<Answer<bank_account::Model>> {
+/// Removes a bank account; scope `manage`. Refused while a transfer from or to it is under way. It is found
+/// no more, but the transfers of its time still show it. An unapproved person can be rid of hers as well.
+pub async fn remove(
+    app: &App,
+    actor: &Actor,
+    key: Option<Key>,
+    removal: RemoveBankAccount,
+) -> Result<Answer<bank_account::Model>> {
     command::execute(app, actor, key, removal).await
 }
 
@@ -191,8 +207,8 @@ impl Command for RemoveBankAccount {
     }
 }
 
-/// The bank account named by `bankAccountId` and whose it is, both held by this transaction, so that one person's bank accounts
-/// change one at a time and no transfer begins meanwhile.
+/// The bank account named by `bankAccountId` and whose it is, both held by this transaction, so that one
+/// person's bank accounts change one at a time and no transfer begins meanwhile.
 async fn held(ctx: &CommandContext<'_>, id: Uuid) -> Result<(user::Model, bank_account::Model)> {
     let missing = || Refusal::not_found("bankAccountId");
     let found = linked(ctx.partner.id).filter(bank_account::Column::Id.eq(id)).one(ctx.tx).await?;
@@ -204,19 +220,30 @@ async fn held(ctx: &CommandContext<'_>, id: Uuid) -> Result<(user::Model, bank_a
 
 /// The number in full.
 pub fn number(app: &App, bank_account: &bank_account::Model) -> Result<Secret<String>> {
-    app.vault.open_text(Place { column: NUMBER, row: bank_account.id, partner: bank_account.partner_id }, &bank_account.number)
+    app.vault.open_text(
+        Place { column: NUMBER, row: bank_account.id, partner: bank_account.partner_id },
+        &bank_account.number,
+    )
 }
 
 /// A partner's bank accounts but for those that were removed.
 fn linked(partner_id: Uuid) -> Select<bank_account::Entity> {
-    bank_account::Entity::find().filter(bank_account::Column::PartnerId.eq(partner_id)).filter(bank_account::Column::RemovedAt.is_null())
+    bank_account::Entity::find()
+        .filter(bank_account::Column::PartnerId.eq(partner_id))
+        .filter(bank_account::Column::RemovedAt.is_null())
 }
 
-/// The bank account with this id, whose number is about to be told in full; scope `read`. Who looked is written down.
+/// The bank account with this id, whose number is about to be told in full; scope `read`. Who looked is
+/// written down.
 pub async fn get_audited(app: &App, actor: &Actor, id: Uuid) -> Result<Option<bank_account::Model>> {
     let caller = actor.self_or_caller(Scope::Read)?;
-    let found = linked(caller.access_scope.partner_id).filter(bank_account::Column::Id.eq(id)).one(&app.db.read).await?;
-    let Some(found) = found.filter(|found| caller.access_scope.covers(found.user_id)) else { return Ok(None) };
+    let found = linked(caller.access_scope.partner_id)
+        .filter(bank_account::Column::Id.eq(id))
+        .one(&app.db.read)
+        .await?;
+    let Some(found) = found.filter(|found| caller.access_scope.covers(found.user_id)) else {
+        return Ok(None);
+    };
     audit_log::looked(app, &caller, actor.request_id, "bank_account.look_up", Some(found.id)).await?;
     Ok(Some(found))
 }
@@ -227,9 +254,14 @@ pub async fn is_place(connection: &impl ConnectionTrait, user: &user::Model, id:
     Ok(select.one(connection).await?.is_some())
 }
 
-/// A page of a person's bank accounts whose numbers are about to be told in full; scope `read`. Who looked is written down,
-/// once for the page.
-pub async fn list_audited(app: &App, actor: &Actor, user_id: Uuid, page: &Page) -> Result<Slice<bank_account::Model>> {
+/// A page of a person's bank accounts whose numbers are about to be told in full; scope `read`. Who looked is
+/// written down, once for the page.
+pub async fn list_audited(
+    app: &App,
+    actor: &Actor,
+    user_id: Uuid,
+    page: &Page,
+) -> Result<Slice<bank_account::Model>> {
     let caller = actor.self_or_caller(Scope::Read)?;
     let select = linked(caller.access_scope.partner_id).filter(bank_account::Column::UserId.eq(user_id));
     let slice = page.of(&app.db.read, select, bank_account::Column::Id).await?;
@@ -237,8 +269,13 @@ pub async fn list_audited(app: &App, actor: &Actor, user_id: Uuid, page: &Page) 
     Ok(slice)
 }
 
-/// Of these bank accounts, those that the caller may see; scope `read`. Removed ones are among them, since transfers still show them.
-pub async fn visible(connection: &impl ConnectionTrait, actor: &Actor, ids: impl Iterator<Item = Uuid>) -> Result<HashSet<Uuid>> {
+/// Of these bank accounts, those that the caller may see; scope `read`. Removed ones are among them, since
+/// transfers still show them.
+pub async fn visible(
+    connection: &impl ConnectionTrait,
+    actor: &Actor,
+    ids: impl Iterator<Item = Uuid>,
+) -> Result<HashSet<Uuid>> {
     let access_scope = actor.access_scope(Scope::Read)?;
     let ids: HashSet<Uuid> = ids.collect();
     let Some(only) = access_scope.user_id else { return Ok(ids) };
@@ -250,15 +287,19 @@ pub async fn visible(connection: &impl ConnectionTrait, actor: &Actor, ids: impl
 }
 
 /// Several people's default bank accounts, at most one each.
-pub async fn defaults_of(connection: &impl ConnectionTrait, partner_id: Uuid, people: &[Uuid]) -> Result<Vec<bank_account::Model>> {
+pub async fn defaults_of(
+    connection: &impl ConnectionTrait,
+    partner_id: Uuid,
+    people: &[Uuid],
+) -> Result<Vec<bank_account::Model>> {
     let select = linked(partner_id)
         .filter(bank_account::Column::UserId.is_in(people.iter().copied()))
         .filter(bank_account::Column::IsDefault.eq(true));
     Ok(select.all(connection).await?)
 }
 
-/// The bank account named by `bankAccountId`, of one of these people; one of somebody else is not found. It is not removed before
-/// the transaction ends.
+/// The bank account named by `bankAccountId`, of one of these people; one of somebody else is not found. It
+/// is not removed before the transaction ends.
 pub async fn of_people(
     connection: &impl ConnectionTrait,
     partner_id: Uuid,

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// A nine-digit American routing number whose district and check digit are right; it names a bank, so it is no secret.
+/// A nine-digit American routing number whose district and check digit are right; it names a bank, so it is
+/// no secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RoutingNumber(u32);
 
@@ -20,7 +21,8 @@ pub enum RoutingError {
 }
 
 impl RoutingNumber {
-    /// Reads nine digits, by the American Bankers Association's rule: weights 3, 7, 1 and a sum divisible by ten.
+    /// Reads nine digits, by the American Bankers Association's rule: weights 3, 7, 1 and a sum divisible by
+    /// ten.
     ///
     /// # Errors
     /// The first reason met, in the order of [`RoutingError`].
@@ -162,7 +164,8 @@ mod tests {
     #[test]
     fn every_district_has_a_valid_number() {
         for district in 0..100_u32 {
-            let found = (0..10).any(|check| RoutingNumber::parse(&format!("{district:02}000010{check}")).is_ok());
+            let found =
+                (0..10).any(|check| RoutingNumber::parse(&format!("{district:02}000010{check}")).is_ok());
             let known = matches!(district, 0..=12 | 21..=32 | 61..=72 | 80);
             assert_eq!(found, known, "{district:02}");
         }
@@ -199,7 +202,9 @@ mod tests {
 
     #[test]
     fn a_printed_account_number_hides_at_least_half() {
-        for (text, printed) in [("1234567890", "****7890"), ("12345678", "****5678"), ("1234567", "****567"), ("1234", "****34")] {
+        for (text, printed) in
+            [("1234567890", "****7890"), ("12345678", "****5678"), ("1234567", "****567"), ("1234", "****34")]
+        {
             let number = AccountNumber::parse(text).unwrap();
             assert_eq!(number.to_string(), printed);
             assert_eq!(format!("{number:?}"), format!("AccountNumber({printed})"));

@@ -35,12 +35,17 @@ pub struct CreateDeposit {
     pub amount: Money,
 }
 
-/// Pulls money from a bank account into a brokerage account of the same approved person, or of two, who may both pay into
-/// it; scope `transfer`. A person who has signed in may use her own bank accounts alone.
+/// Pulls money from a bank account into a brokerage account of the same approved person, or of two, who may
+/// both pay into it; scope `transfer`. A person who has signed in may use her own bank accounts alone.
 ///
-/// The amount is in US dollars, above zero. It is `pending`, and no cash, until the debit settles at 08:30 New York on the
-/// next banking day (documented: settled in T+1 days).
-pub async fn deposit(app: &App, actor: &Actor, key: Option<Key>, new: CreateDeposit) -> Result<Answer<transfer::Model>> {
+/// The amount is in US dollars, above zero. It is `pending`, and no cash, until the debit settles at 08:30
+/// New York on the next banking day (documented: settled in T+1 days).
+pub async fn deposit(
+    app: &App,
+    actor: &Actor,
+    key: Option<Key>,
+    new: CreateDeposit,
+) -> Result<Answer<transfer::Model>> {
     command::execute(app, actor, key, new).await
 }
 
@@ -66,7 +71,8 @@ impl Command for CreateDeposit {
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<transfer::Model> {
         let account = accounts::usable(ctx.tx, ctx.access_scope, self.account_id).await?;
         let payers = accounts::owners(&account).filter(|owner| ctx.access_scope.covers(*owner));
-        let bank_account = bank_accounts::of_people(ctx.tx, ctx.partner.id, payers, self.bank_account_id).await?;
+        let bank_account =
+            bank_accounts::of_people(ctx.tx, ctx.partner.id, payers, self.bank_account_id).await?;
         let rail = match ctx.partner.mode {
             Mode::Sandbox => &ctx.app.feature::<Providers>().sandbox_ach,
             Mode::Live => ctx
@@ -90,7 +96,15 @@ impl Command for CreateDeposit {
             settled_at: None,
         };
         transfer::ActiveModel::from(transfer.clone()).reset_all().insert(ctx.tx).await?;
-        timers::schedule(ctx.tx, ctx.app.ids, ctx.partner.id, TimerKind::DepositSettle, transfer.id, settles_at).await?;
+        timers::schedule(
+            ctx.tx,
+            ctx.app.ids,
+            ctx.partner.id,
+            TimerKind::DepositSettle,
+            transfer.id,
+            settles_at,
+        )
+        .await?;
         let mut fact = ctx.event();
         let mut entry = Entry::default();
         entry.post(
@@ -109,7 +123,8 @@ impl Command for CreateDeposit {
 }
 
 fn facts(transfer: &transfer::Model) -> serde_json::Value {
-    json!({ "id": transfer.id, "account_id": transfer.account_id, "amount": transfer.amount, "status": transfer.status })
+    json!({ "id": transfer.id, "account_id": transfer.account_id, "amount": transfer.amount,
+        "status": transfer.status })
 }
 
 fn written(in_full: bool) -> Result<()> {
@@ -118,7 +133,11 @@ fn written(in_full: bool) -> Result<()> {
 
 /// The money of a pending deposit has arrived: it becomes cash. Nothing happens to one that is not pending.
 pub async fn settle_deposit(ctx: &CommandContext<'_>, id: Uuid) -> Result<()> {
-    let Some(transfer) = transfer::Entity::find_by_id(id).one(ctx.tx).await?.filter(|transfer| transfer.status == Status::Pending) else {
+    let Some(transfer) = transfer::Entity::find_by_id(id)
+        .one(ctx.tx)
+        .await?
+        .filter(|transfer| transfer.status == Status::Pending)
+    else {
         return Ok(());
     };
     let mut row: transfer::ActiveModel = transfer.into();
@@ -127,8 +146,10 @@ pub async fn settle_deposit(ctx: &CommandContext<'_>, id: Uuid) -> Result<()> {
     let transfer = row.update(ctx.tx).await?;
     let mut fact = ctx.event();
     let mut entry = Entry::default();
-    let (fbo, in_transit) =
-        (ctx.house_account(LedgerKind::BankFbo, USD).await?, ctx.house_account(LedgerKind::BankAchInTransit, USD).await?);
+    let (fbo, in_transit) = (
+        ctx.house_account(LedgerKind::BankFbo, USD).await?,
+        ctx.house_account(LedgerKind::BankAchInTransit, USD).await?,
+    );
     let pending = ctx.customer_account(transfer.account_id, LedgerKind::PendingDeposit, USD).await?;
     let cash = ctx.customer_account(transfer.account_id, LedgerKind::Cash, USD).await?;
     entry.post(&fbo, &in_transit, transfer.amount.units()).post(&pending, &cash, transfer.amount.units());
@@ -137,10 +158,18 @@ pub async fn settle_deposit(ctx: &CommandContext<'_>, id: Uuid) -> Result<()> {
 }
 
 /// The transfer with this id among the partner's; scope `read`.
-pub async fn find(connection: &impl ConnectionTrait, actor: &Actor, id: Uuid) -> Result<Option<transfer::Model>> {
+pub async fn find(
+    connection: &impl ConnectionTrait,
+    actor: &Actor,
+    id: Uuid,
+) -> Result<Option<transfer::Model>> {
     let access_scope = actor.access_scope(Scope::Read)?;
-    let select = transfer::Entity::find_by_id(id).filter(transfer::Column::PartnerId.eq(access_scope.partner_id));
-    Ok(select.filter(accounts::on_accounts_of(access_scope, transfer::Column::AccountId)).one(connection).await?)
+    let select =
+        transfer::Entity::find_by_id(id).filter(transfer::Column::PartnerId.eq(access_scope.partner_id));
+    Ok(select
+        .filter(accounts::on_accounts_of(access_scope, transfer::Column::AccountId))
+        .one(connection)
+        .await?)
 }
 
 /// Which deposits are listed.
@@ -172,6 +201,10 @@ pub async fn list_deposits(
 }
 
 /// The deposit with this id among the partner's; scope `read`.
-pub async fn find_deposit(connection: &impl ConnectionTrait, actor: &Actor, id: Uuid) -> Result<Option<transfer::Model>> {
+pub async fn find_deposit(
+    connection: &impl ConnectionTrait,
+    actor: &Actor,
+    id: Uuid,
+) -> Result<Option<transfer::Model>> {
     Ok(find(connection, actor, id).await?.filter(|transfer| transfer.direction == Direction::Deposit))
 }

@@ -108,8 +108,8 @@ pub struct Caller {
     pub mode: Mode,
     /// The key or the person, for the audit log and for events.
     pub principal_id: Uuid,
-    /// Within what idempotency keys are told apart: a partner whose key was rotated may repeat a request, and nobody
-    /// may repeat another's.
+    /// Within what idempotency keys are told apart: a partner whose key was rotated may repeat a request, and
+    /// nobody may repeat another's.
     pub claimant_id: Uuid,
 }
 
@@ -146,7 +146,12 @@ pub struct Actor {
 impl Actor {
     /// Whoever runs the house, acting for a partner without a key of its.
     pub fn operator(partner: &partner::Model) -> Self {
-        let key = PartnerKey { partner_id: partner.id, key_id: partner.id, mode: partner.mode, scopes: Scope::ALL.to_vec() };
+        let key = PartnerKey {
+            partner_id: partner.id,
+            key_id: partner.id,
+            mode: partner.mode,
+            scopes: Scope::ALL.to_vec(),
+        };
         Self { who: Who::Partner(key), ..Self::default() }
     }
 
@@ -168,8 +173,8 @@ impl Actor {
         Ok(Caller { access_scope, mode: key.mode, principal_id: key.key_id, claimant_id })
     }
 
-    /// The same, or a person acting for herself, who has every scope over her own affairs once her session has passed
-    /// its second factor.
+    /// The same, or a person acting for herself, who has every scope over her own affairs once her session
+    /// has passed its second factor.
     pub fn self_or_caller(&self, scope: Scope) -> Result<Caller> {
         match &self.who {
             Who::User(user) if user.two_factor => Ok(user.caller()),
@@ -191,14 +196,14 @@ impl Actor {
         }
     }
 
-    /// Whether the caller may be told what an identity check came to. Anyone may hold a publishable key, and whoever sees the results
-    /// of made-up people learns which social security numbers and names are known.
+    /// Whether the caller may be told what an identity check came to. Anyone may hold a publishable key, and
+    /// whoever sees the results of made-up people learns which social security numbers and names are known.
     pub fn may_see_results(&self) -> bool {
         !matches!(&self.who, Who::Partner(key) if key.is_publishable())
     }
 
-    /// Whether the caller may be told what an identity check found: a partner's secret key, and not the person, who can have entered the
-    /// number or the name of another.
+    /// Whether the caller may be told what an identity check found: a partner's secret key, and not the
+    /// person, who can have entered the number or the name of another.
     pub fn may_see_findings(&self) -> bool {
         matches!(&self.who, Who::Partner(key) if !key.is_publishable())
     }
@@ -220,7 +225,8 @@ impl Actor {
         }
     }
 
-    /// Whether the caller may be told what a person says of herself: everybody who can see her affairs but another person.
+    /// Whether the caller may be told what a person says of herself: everybody who can see her affairs but
+    /// another person.
     pub fn may_see_personal_data_of(&self, user_id: Uuid) -> bool {
         !matches!(&self.who, Who::User(user) if user.user_id != user_id)
     }

@@ -1,4 +1,5 @@
-//! What every operation works with: the database, the keys, the signals to the workers, and the features' caches.
+//! What every operation works with: the database, the keys, the signals to the workers, and the features'
+//! caches.
 
 use super::{
     db::Db,
@@ -61,7 +62,8 @@ impl Features {
     fn get<T: Any + Send + Sync>(&self, new: impl Fn() -> T) -> &T {
         let mut place = self;
         loop {
-            let node = place.0.get_or_init(|| Box::new(Node { value: Box::new(new()), next: Self::default() }));
+            let node =
+                place.0.get_or_init(|| Box::new(Node { value: Box::new(new()), next: Self::default() }));
             if let Some(value) = node.value.downcast_ref() {
                 return value;
             }

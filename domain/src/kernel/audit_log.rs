@@ -45,7 +45,13 @@ impl Line {
 }
 
 /// Records in a transaction of its own that a caller read personal data.
-pub async fn looked(app: &App, caller: &Caller, request_id: Uuid, operation: &'static str, object_id: Option<Uuid>) -> Result<()> {
+pub async fn looked(
+    app: &App,
+    caller: &Caller,
+    request_id: Uuid,
+    operation: &'static str,
+    object_id: Option<Uuid>,
+) -> Result<()> {
     let line = Line {
         partner_id: caller.access_scope.partner_id,
         principal_id: caller.principal_id,
@@ -66,7 +72,13 @@ async fn alone(app: &App, line: Line) -> Result<()> {
 }
 
 /// Records in a transaction of its own a failed attempt to authenticate.
-pub async fn failed(app: &App, caller: &Caller, request_id: Uuid, operation: &'static str, decision: &'static str) -> Result<()> {
+pub async fn failed(
+    app: &App,
+    caller: &Caller,
+    request_id: Uuid,
+    operation: &'static str,
+    decision: &'static str,
+) -> Result<()> {
     let line = Line {
         partner_id: caller.access_scope.partner_id,
         principal_id: caller.principal_id,

@@ -1,4 +1,5 @@
-//! The calendars money moves by: New York Stock Exchange sessions, Federal Reserve banking days, settlement days.
+//! The calendars money moves by: New York Stock Exchange sessions, Federal Reserve banking days, settlement
+//! days.
 
 use chrono::{
     DateTime, Datelike, Days, NaiveDate, NaiveTime, Offset, TimeDelta, TimeZone, Utc,
@@ -42,15 +43,20 @@ impl Session {
 
 /// The regular session of a New York date, or none on a weekend, a holiday or a day closed by announcement.
 ///
-/// 09:30–16:00 New York time, 13:00 on early-close days, by the exchange's published holiday rules, which hold from
-/// 1998 on; earlier days are answered by the same rules, not by history. Late openings and halts are not kept.
+/// 09:30–16:00 New York time, 13:00 on early-close days, by the exchange's published holiday rules, which
+/// hold from 1998 on; earlier days are answered by the same rules, not by history. Late openings and halts
+/// are not kept.
 #[must_use]
 pub fn session(day: NaiveDate) -> Option<Session> {
     if !is_trading_day(day) {
         return None;
     }
     let early_close = closes_early(day);
-    Some(Session { opens_at: at_new_york(day, 9, 30), closes_at: at_new_york(day, if early_close { 13 } else { 16 }, 0), early_close })
+    Some(Session {
+        opens_at: at_new_york(day, 9, 30),
+        closes_at: at_new_york(day, if early_close { 13 } else { 16 }, 0),
+        early_close,
+    })
 }
 
 /// The session under way at an instant.
@@ -79,8 +85,8 @@ pub fn next_close(at: DateTime<Utc>) -> DateTime<Utc> {
 
 /// True when the Federal Reserve moves ACH: a weekday that is not a federal bank holiday.
 ///
-/// A holiday on Sunday closes the Monday after it; one on Saturday closes no other day (Federal Reserve holiday
-/// schedule).
+/// A holiday on Sunday closes the Monday after it; one on Saturday closes no other day (Federal Reserve
+/// holiday schedule).
 #[must_use]
 pub fn is_banking_day(day: NaiveDate) -> bool {
     !is_weekend(day) && !is_national_holiday(day) && !is_bank_only_holiday(day)
@@ -113,8 +119,8 @@ pub fn settlement_day(trade_day: NaiveDate) -> NaiveDate {
     nth_after(trade_day, days, is_settlement_day)
 }
 
-/// When the cash of a deposit counts as settled: 08:30 in New York on the first banking day after the New York date of
-/// its submission.
+/// When the cash of a deposit counts as settled: 08:30 in New York on the first banking day after the New
+/// York date of its submission.
 #[must_use]
 pub fn deposit_settles_at(submitted_at: DateTime<Utc>) -> DateTime<Utc> {
     at_new_york(next_banking_day(new_york_date(submitted_at)), 8, 30)
@@ -167,7 +173,10 @@ fn is_weekend(day: NaiveDate) -> bool {
 }
 
 fn is_trading_day(day: NaiveDate) -> bool {
-    !is_weekend(day) && !is_national_holiday(day) && !is_exchange_only_holiday(day) && !AD_HOC_CLOSURES.contains(&parts(day))
+    !is_weekend(day)
+        && !is_national_holiday(day)
+        && !is_exchange_only_holiday(day)
+        && !AD_HOC_CLOSURES.contains(&parts(day))
 }
 
 /// Holidays of both the exchange and the banks, with the Monday after a Sunday one.
@@ -203,8 +212,8 @@ fn is_bank_only_holiday(day: NaiveDate) -> bool {
 
 /// The eve of Independence Day and of Christmas, and the day after Thanksgiving; of a trading day.
 ///
-/// Until 2012 a Thursday Independence Day shortened the Friday after it, not the Wednesday before; in 2003 the Friday
-/// after Christmas was short by announcement.
+/// Until 2012 a Thursday Independence Day shortened the Friday after it, not the Wednesday before; in 2003
+/// the Friday after Christmas was short by announcement.
 fn closes_early(day: NaiveDate) -> bool {
     match (day.month(), day.day(), day.weekday()) {
         (7, 3, Mon | Tue | Thu) | (11, 23..=29, Fri) | (12, 24, Mon | Tue | Wed | Thu) => true,
@@ -222,7 +231,9 @@ fn easter(year: i32) -> Option<NaiveDate> {
     let skipped_moons = (century + 8).div_euclid(25);
     let moon_shift = (century - skipped_moons + 1).div_euclid(3);
     let epact = (19 * golden + century - century.div_euclid(4) - moon_shift + 15).rem_euclid(30);
-    let to_sunday = (32 + 2 * century.rem_euclid(4) + 2 * of_century.div_euclid(4) - epact - of_century.rem_euclid(4)).rem_euclid(7);
+    let to_sunday =
+        (32 + 2 * century.rem_euclid(4) + 2 * of_century.div_euclid(4) - epact - of_century.rem_euclid(4))
+            .rem_euclid(7);
     let late = (golden + 11 * epact + 22 * to_sunday).div_euclid(451);
     let days = epact + to_sunday - 7 * late + 114;
     let (month, day) = (u32::try_from(days.div_euclid(31)).ok()?, u32::try_from(days.rem_euclid(31)).ok()?);

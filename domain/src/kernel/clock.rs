@@ -24,10 +24,18 @@ pub fn now_of(partner: &partner::Model) -> DateTime<Utc> {
 
 /// The partner with this id; a fault when there is none, since callers have proved to be of it.
 pub async fn partner(connection: &impl ConnectionTrait, id: Uuid) -> Result<partner::Model> {
-    partner::Entity::find_by_id(id).one(connection).await?.ok_or_else(|| Error::broken("a caller's partner is gone"))
+    partner::Entity::find_by_id(id)
+        .one(connection)
+        .await?
+        .ok_or_else(|| Error::broken("a caller's partner is gone"))
 }
 
-/// The partner's row, held by this transaction, so that a partner's clock and timers move one at a time on every instance.
+/// The partner's row, held by this transaction, so that a partner's clock and timers move one at a time on
+/// every instance.
 pub async fn locked(tx: &WriteTransaction, partner_id: Uuid) -> Result<partner::Model> {
-    partner::Entity::find_by_id(partner_id).lock(LockType::NoKeyUpdate).one(tx).await?.ok_or_else(|| Error::broken("a partner is gone"))
+    partner::Entity::find_by_id(partner_id)
+        .lock(LockType::NoKeyUpdate)
+        .one(tx)
+        .await?
+        .ok_or_else(|| Error::broken("a partner is gone"))
 }

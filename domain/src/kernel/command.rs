@@ -1,5 +1,5 @@
-//! How a change happens: permission, the request's own checks, then one transaction with its idempotency key, its events
-//! and its line in the audit log, run to the end even when the caller hangs up.
+//! How a change happens: permission, the request's own checks, then one transaction with its idempotency key,
+//! its events and its line in the audit log, run to the end even when the caller hangs up.
 
 use super::{
     actor::{AccessScope, Caller},
@@ -76,7 +76,10 @@ impl CommandContext<'_> {
     /// Begins an event.
     pub fn event(&self) -> EventBuilder {
         let recorded_at = Ord::max(self.now, clock::now_of(self.partner));
-        EventBuilder { recorded_at, ..EventBuilder::new(self.app.ids, self.partner.id, self.actor_id, self.now) }
+        EventBuilder {
+            recorded_at,
+            ..EventBuilder::new(self.app.ids, self.partner.id, self.actor_id, self.now)
+        }
     }
 
     /// The partner's own account of this kind in the ledger.
@@ -85,7 +88,12 @@ impl CommandContext<'_> {
     }
 
     /// A brokerage account's account of this kind in the ledger.
-    pub async fn customer_account(&self, account_id: Uuid, kind: LedgerKind, asset: &str) -> Result<ledger_account::Model> {
+    pub async fn customer_account(
+        &self,
+        account_id: Uuid,
+        kind: LedgerKind,
+        asset: &str,
+    ) -> Result<ledger_account::Model> {
         ledger::account(self.tx, self.app.ids, self.partner.id, account_id, kind, asset).await
     }
 }
@@ -103,9 +111,14 @@ const RETRY_FOR: Duration = Duration::from_secs(2);
 
 /// Carries out a command for a caller.
 ///
-/// With a key, the same command answers the same again and happens once. Refusals by the state are kept under the key,
-/// refusals of the request are not.
-pub async fn execute<C: Command>(app: &App, actor: &Actor, key: Option<Key>, command: C) -> Result<Answer<C::Output>> {
+/// With a key, the same command answers the same again and happens once. Refusals by the state are kept under
+/// the key, refusals of the request are not.
+pub async fn execute<C: Command>(
+    app: &App,
+    actor: &Actor,
+    key: Option<Key>,
+    command: C,
+) -> Result<Answer<C::Output>> {
     execute_for(app, permitted::<C>(actor)?, actor.request_id, key, command).await
 }
 
@@ -123,7 +136,8 @@ pub async fn execute_for<C: Command>(
         Some(key) => Some(claim(&app, &caller, key, &command)?),
         None => None,
     };
-    let work = tokio::spawn(async move { to_the_end(&app, &caller, request_id, claim.as_ref(), &command).await });
+    let work =
+        tokio::spawn(async move { to_the_end(&app, &caller, request_id, claim.as_ref(), &command).await });
     work.await.map_err(|_| Error::broken("an operation broke off"))?
 }
 
@@ -147,7 +161,8 @@ fn permitted<C: Command>(actor: &Actor) -> Result<Caller> {
 }
 
 fn claim<C: Command>(app: &App, caller: &Caller, key: Key, command: &C) -> Result<Claim> {
-    let arguments = serde_json::to_vec(command).map_err(|cause| Error::broken(format!("arguments cannot be written: {cause}")))?;
+    let arguments = serde_json::to_vec(command)
+        .map_err(|cause| Error::broken(format!("arguments cannot be written: {cause}")))?;
     Ok(Claim {
         partner_id: caller.access_scope.partner_id,
         principal_id: caller.claimant_id,
@@ -175,7 +190,8 @@ async fn to_the_end<C: Command>(
         };
         match outcome {
             Err(error) if error.is_retryable() && may_try_again(attempt) => pause(attempt).await,
-            Err(Error::Refused(refusal)) => match refused::<C>(app, caller, request_id, claim, refusal).await {
+            Err(Error::Refused(refusal)) => match refused::<C>(app, caller, request_id, claim, refusal).await
+            {
                 Error::Busy if may_try_again(attempt) => pause(attempt).await,
                 error => return Err(error),
             },
@@ -200,7 +216,13 @@ pub async fn pause(attempt: u32) {
     tokio::time::sleep(Duration::from_millis(u64::from(attempt) * 5 + jitter)).await;
 }
 
-async fn once<C: Command>(app: &App, caller: &Caller, request_id: Uuid, claim: Option<&Claim>, command: &C) -> Result<Answer<C::Output>> {
+async fn once<C: Command>(
+    app: &App,
+    caller: &Caller,
+    request_id: Uuid,
+    claim: Option<&Claim>,
+    command: &C,
+) -> Result<Answer<C::Output>> {
     let tx = app.db.write().await?;
     if let Some(claim) = claim
         && let Some(value) = claim.take(&tx).await?
@@ -225,9 +247,15 @@ async fn once<C: Command>(app: &App, caller: &Caller, request_id: Uuid, claim: O
     Ok(Answer { value, replayed: false })
 }
 
-/// Remembers a refusal after its work has been taken back. Another request may have taken the key meanwhile; then its
-/// answer counts, which is the same refusal.
-async fn refused<C: Command>(app: &App, caller: &Caller, request_id: Uuid, claim: Option<&Claim>, refusal: Refusal) -> Error {
+/// Remembers a refusal after its work has been taken back. Another request may have taken the key meanwhile;
+/// then its answer counts, which is the same refusal.
+async fn refused<C: Command>(
+    app: &App,
+    caller: &Caller,
+    request_id: Uuid,
+    claim: Option<&Claim>,
+    refusal: Refusal,
+) -> Error {
     let about_the_key = matches!(refusal.code, Code::IdempotencyInProgress | Code::IdempotencyKeyReused);
     if !refusal.replayed && !refusal.code.is_of_the_request() {
         let kept = remember::<C>(app, caller, request_id, claim.filter(|_| !about_the_key), &refusal).await;
@@ -239,7 +267,13 @@ async fn refused<C: Command>(app: &App, caller: &Caller, request_id: Uuid, claim
     refusal.into()
 }
 
-async fn remember<C: Command>(app: &App, caller: &Caller, request_id: Uuid, claim: Option<&Claim>, refusal: &Refusal) -> Result<()> {
+async fn remember<C: Command>(
+    app: &App,
+    caller: &Caller,
+    request_id: Uuid,
+    claim: Option<&Claim>,
+    refusal: &Refusal,
+) -> Result<()> {
     let tx = app.db.write().await?;
     if let Some(claim) = claim {
         if claim.take::<serde::de::IgnoredAny>(&tx).await?.is_some() {
@@ -251,7 +285,12 @@ async fn remember<C: Command>(app: &App, caller: &Caller, request_id: Uuid, clai
     tx.commit().await
 }
 
-fn line<C: Command>(caller: &Caller, request_id: Uuid, object_id: Option<Uuid>, decision: &'static str) -> Line {
+fn line<C: Command>(
+    caller: &Caller,
+    request_id: Uuid,
+    object_id: Option<Uuid>,
+    decision: &'static str,
+) -> Line {
     audit_log::Line {
         partner_id: caller.access_scope.partner_id,
         principal_id: caller.principal_id,

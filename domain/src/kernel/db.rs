@@ -9,8 +9,9 @@ use crate::{Error, Result};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use health::{Health, Verdict};
 use sea_orm::{
-    ConnAcquireErr, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseExecutor, DatabaseTransaction, DbBackend, DbErr,
-    EntityTrait, RuntimeErr, Set, SqlxError, Statement, TransactionTrait, sea_query::OnConflict, sqlx::Connection as _,
+    ConnAcquireErr, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseExecutor,
+    DatabaseTransaction, DbBackend, DbErr, EntityTrait, RuntimeErr, Set, SqlxError, Statement,
+    TransactionTrait, sea_query::OnConflict, sqlx::Connection as _,
 };
 use std::{
     fmt,
@@ -44,7 +45,11 @@ pub struct Db {
 
 impl fmt::Debug for Db {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Db").field("read", &self.read).field("write", &self.write).finish_non_exhaustive()
+        formatter
+            .debug_struct("Db")
+            .field("read", &self.read)
+            .field("write", &self.write)
+            .finish_non_exhaustive()
     }
 }
 
@@ -65,14 +70,16 @@ impl Db {
         self.write.get_database_backend()
     }
 
-    /// Begins a transaction that may write. On SQLite it waits for its turn first, so that it never fails half-way.
+    /// Begins a transaction that may write. On SQLite it waits for its turn first, so that it never fails
+    /// half-way.
     ///
     /// Fails within seconds where no transaction can be begun.
     pub async fn write(&self) -> Result<WriteTransaction> {
         let begun = timeout(self.health.patience(ACQUIRE_TIMEOUT), async {
             for _ in 0..POSTGRES_WRITERS {
                 match self.begin().await {
-                    // A connection that died while it was idle: nothing has been asked of it, and the next one may live.
+                    // A connection that died while it was idle: nothing has been asked of it, and the next
+                    // one may live.
                     Err(error) if Error::is_lost_connection(&error) => {}
                     begun => return begun,
                 }
@@ -95,7 +102,9 @@ impl Db {
 
     async fn begin(&self) -> Result<WriteTransaction, DbErr> {
         let connection = match self.backend() {
-            DbBackend::Sqlite => self.write.get_sqlite_connection_pool().acquire().await.map(Connection::Sqlite),
+            DbBackend::Sqlite => {
+                self.write.get_sqlite_connection_pool().acquire().await.map(Connection::Sqlite)
+            }
             _ => self.write.get_postgres_connection_pool().acquire().await.map(Connection::Postgres),
         };
         let connection = connection.map_err(|error| match error {
@@ -117,12 +126,15 @@ impl Db {
 
     /// Whether the database answers and takes writes; within two seconds.
     pub async fn works(&self) -> bool {
-        let answers = async { matches!(timeout(PROBE_TIMEOUT, self.read.execute_unprepared("SELECT 1")).await, Ok(Ok(_))) };
+        let answers = async {
+            matches!(timeout(PROBE_TIMEOUT, self.read.execute_unprepared("SELECT 1")).await, Ok(Ok(_)))
+        };
         let (answers, takes_writes) = tokio::join!(answers, self.takes_writes());
         answers && takes_writes
     }
 
-    /// Whether writes are committed: known from what was written in the last second, or else tried, once a second at most.
+    /// Whether writes are committed: known from what was written in the last second, or else tried, once a
+    /// second at most.
     async fn takes_writes(&self) -> bool {
         if let Verdict::Known(known) = self.health.verdict() {
             return known;
@@ -155,12 +167,15 @@ impl Db {
         if large {
             // Random, so that PostgreSQL cannot make it small.
             let mut bytes = vec![0; PROBE_BYTES];
-            getrandom::fill(&mut bytes).map_err(|_| Error::broken("the operating system gives no randomness"))?;
+            getrandom::fill(&mut bytes)
+                .map_err(|_| Error::broken("the operating system gives no randomness"))?;
             value = STANDARD.encode(bytes);
         }
         let transaction = self.write().await?;
         let row = entity::meta::ActiveModel { name: Set("write_probe".to_owned()), value: Set(value) };
-        let replaced = OnConflict::column(entity::meta::Column::Name).update_column(entity::meta::Column::Value).to_owned();
+        let replaced = OnConflict::column(entity::meta::Column::Name)
+            .update_column(entity::meta::Column::Value)
+            .to_owned();
         entity::meta::Entity::insert(row).on_conflict(replaced).exec_without_returning(&transaction).await?;
         transaction.commit().await
     }
@@ -177,11 +192,20 @@ impl Db {
     pub async fn durability(&self) -> Result<String> {
         let (text, least) = match self.backend() {
             DbBackend::Postgres => ("SHOW fsync", "on"),
-            _ => ("SELECT CASE WHEN synchronous >= 2 THEN 'on' ELSE 'off' END AS fsync FROM pragma_synchronous", "on"),
+            _ => (
+                "SELECT CASE WHEN synchronous >= 2 THEN 'on' ELSE 'off' END AS fsync FROM pragma_synchronous",
+                "on",
+            ),
         };
         let row = self.write.query_one_raw(Statement::from_string(self.backend(), text)).await?;
-        let found: String = row.ok_or_else(|| Error::broken("the database does not tell how it writes"))?.try_get("", "fsync")?;
-        if found == least { Ok("commits reach the disk".to_owned()) } else { Err(Error::broken("commits may not reach the disk")) }
+        let found: String = row
+            .ok_or_else(|| Error::broken("the database does not tell how it writes"))?
+            .try_get("", "fsync")?;
+        if found == least {
+            Ok("commits reach the disk".to_owned())
+        } else {
+            Err(Error::broken("commits may not reach the disk"))
+        }
     }
 }
 
@@ -230,7 +254,10 @@ fn postgres(url: &str, connections: u32, read_only: bool) -> ConnectOptions {
             ("client_min_messages", "warning"),
         ]);
         if read_only {
-            postgres.options([("default_transaction_isolation", "repeatable read"), ("default_transaction_read_only", "on")])
+            postgres.options([
+                ("default_transaction_isolation", "repeatable read"),
+                ("default_transaction_read_only", "on"),
+            ])
         } else {
             postgres
         }
@@ -272,17 +299,21 @@ impl Reader {
         Self { pool, snapshot: Some(OnceCell::new()) }
     }
 
-    /// What to send statements to. A request must not take another connection of the reading pool while it holds this one.
+    /// What to send statements to. A request must not take another connection of the reading pool while it
+    /// holds this one.
     pub async fn connection(&self) -> Result<DatabaseExecutor<'_>> {
         match &self.snapshot {
             None => Ok(DatabaseExecutor::from(&self.pool)),
-            Some(cell) => Ok(DatabaseExecutor::from(cell.get_or_try_init(|| begin_reading(self.pool.clone())).await?)),
+            Some(cell) => {
+                Ok(DatabaseExecutor::from(cell.get_or_try_init(|| begin_reading(self.pool.clone())).await?))
+            }
         }
     }
 }
 
-/// Begins to read. A BEGIN that its caller stops waiting for is finished all the same, and then rolled back: the driver would
-/// leave the connection in a transaction that never ends, and every later reader of it with an old state of the database.
+/// Begins to read. A BEGIN that its caller stops waiting for is finished all the same, and then rolled back:
+/// the driver would leave the connection in a transaction that never ends, and every later reader of it with
+/// an old state of the database.
 async fn begin_reading(pool: DatabaseConnection) -> Result<DatabaseTransaction> {
     Ok(Finished(Some(Box::pin(async move { pool.begin().await }))).await?)
 }

@@ -56,12 +56,14 @@ impl Error {
                 }
                 refusal
             };
-            *refusal = Refusal { others: others.into_iter().map(grouped).collect(), ..grouped(refusal.clone()) };
+            *refusal =
+                Refusal { others: others.into_iter().map(grouped).collect(), ..grouped(refusal.clone()) };
         }
         self
     }
 
-    /// What the log may hold: a database's message, but neither its detail nor a broken constraint's, which quote rows.
+    /// What the log may hold: a database's message, but neither its detail nor a broken constraint's, which
+    /// quote rows.
     pub fn cause(&self) -> String {
         match self {
             Self::Database(error) if error.sql_err().is_some() => "a constraint of the database".to_owned(),
@@ -74,7 +76,8 @@ impl Error {
         }
     }
 
-    /// Whether the whole operation may simply be run again: a serialization failure, a deadlock or a busy file.
+    /// Whether the whole operation may simply be run again: a serialization failure, a deadlock or a busy
+    /// file.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Database(error) | Self::DatabaseUnavailable(error) if is_contention(error))
     }
@@ -84,18 +87,21 @@ impl Error {
         matches!(self, Self::Busy | Self::DatabaseUnavailable(_)) || self.is_retryable()
     }
 
-    /// Whether nothing else would succeed either: the database cannot do its work, cannot be reached, or is an SQLite file that another
-    /// process has locked. A statement that took too long is no outage.
+    /// Whether nothing else would succeed either: the database cannot do its work, cannot be reached, or is
+    /// an SQLite file that another process has locked. A statement that took too long is no outage.
     pub fn is_outage(&self) -> bool {
         match self {
             Self::Database(error) | Self::DatabaseUnavailable(error) => {
-                matches!(error, DbErr::ConnectionAcquire(_)) || Self::is_fault_of_database(error) || is_locked_file(error)
+                matches!(error, DbErr::ConnectionAcquire(_))
+                    || Self::is_fault_of_database(error)
+                    || is_locked_file(error)
             }
             _ => false,
         }
     }
 
-    /// Whether the database itself cannot do its work, whatever it is asked: unreachable, read-only, full, or failing.
+    /// Whether the database itself cannot do its work, whatever it is asked: unreachable, read-only, full, or
+    /// failing.
     pub(super) fn is_fault_of_database(error: &DbErr) -> bool {
         match driver_error(error) {
             Some(
@@ -107,12 +113,17 @@ impl Error {
                 | SqlxError::PoolTimedOut
                 | SqlxError::BeginFailed,
             ) => true,
-            Some(SqlxError::Database(_)) => database_code(error).is_some_and(|code| match primary_code(&code) {
-                // READONLY, IOERR, FULL, CANTOPEN
-                Some(primary) => matches!(primary, 8 | 10 | 13 | 14),
-                // Connections, resources such as the disk, shutdowns; read-only; an error of the system.
-                None => ["08", "53", "57P"].iter().any(|class| code.starts_with(class)) || matches!(&*code, "25006" | "25P03" | "58030"),
-            }),
+            Some(SqlxError::Database(_)) => {
+                database_code(error).is_some_and(|code| match primary_code(&code) {
+                    // READONLY, IOERR, FULL, CANTOPEN
+                    Some(primary) => matches!(primary, 8 | 10 | 13 | 14),
+                    // Connections, resources such as the disk, shutdowns; read-only; an error of the system.
+                    None => {
+                        ["08", "53", "57P"].iter().any(|class| code.starts_with(class))
+                            || matches!(&*code, "25006" | "25P03" | "58030")
+                    }
+                })
+            }
             _ => false,
         }
     }
@@ -127,7 +138,9 @@ impl Error {
         match driver_error(error) {
             Some(SqlxError::Io(cause)) => cause.kind() != std::io::ErrorKind::TimedOut,
             Some(SqlxError::BeginFailed | SqlxError::WorkerCrashed) => true,
-            Some(SqlxError::Database(_)) => matches!(database_code(error).as_deref(), Some("57P01" | "57P02" | "25P03")),
+            Some(SqlxError::Database(_)) => {
+                matches!(database_code(error).as_deref(), Some("57P01" | "57P02" | "25P03"))
+            }
             _ => false,
         }
     }
@@ -168,7 +181,9 @@ impl From<DbErr> for Error {
             Some("55P03") => Self::Busy,
             // A statement that took too long.
             Some("57014") => Self::DatabaseUnavailable(error),
-            _ if matches!(error, DbErr::ConnectionAcquire(_)) || Self::may_pass(&error) => Self::DatabaseUnavailable(error),
+            _ if matches!(error, DbErr::ConnectionAcquire(_)) || Self::may_pass(&error) => {
+                Self::DatabaseUnavailable(error)
+            }
             _ => Self::Database(error),
         }
     }
@@ -346,8 +361,9 @@ impl Code {
         }
     }
 
-    /// Whether the request is at fault, so that a mended one may use its idempotency key: a malformed value, a missing one, or an
-    /// id that names nothing. Refusals by the state of things are remembered under the key.
+    /// Whether the request is at fault, so that a mended one may use its idempotency key: a malformed value,
+    /// a missing one, or an id that names nothing. Refusals by the state of things are remembered under the
+    /// key.
     pub const fn is_of_the_request(self) -> bool {
         matches!(self, Self::Invalid | Self::Required | Self::NotFound)
     }

@@ -1,4 +1,5 @@
-//! The event log: everything that happened, written in the transaction of its effect and numbered after the commit.
+//! The event log: everything that happened, written in the transaction of its effect and numbered after the
+//! commit.
 //!
 //! Numbers are dense within a partner, so whoever reads can prove that nothing is missing.
 
@@ -12,7 +13,9 @@ use crate::{Error, Result};
 use chrono::{DateTime, Duration, Utc};
 use entity::{Kind, event};
 use futures_util::{Stream, stream};
-use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+};
 use serde_json::{Value, json};
 use std::{collections::VecDeque, sync::Arc};
 use tokio::sync::broadcast;
@@ -147,7 +150,8 @@ pub struct EventBuilder {
     pub actor_id: Option<Uuid>,
     /// When it is so, by the partner's clock.
     pub at: DateTime<Utc>,
-    /// When it is written, by the partner's clock: later than `at` for what was due while nobody was there to do it.
+    /// When it is written, by the partner's clock: later than `at` for what was due while nobody was there to
+    /// do it.
     pub recorded_at: DateTime<Utc>,
     /// Digests of the movements written so far.
     pub movements: Vec<RowDigest>,
@@ -160,12 +164,24 @@ impl EventBuilder {
     }
 
     /// Writes the event as the first of its stream.
-    pub async fn record_first(self, connection: &impl ConnectionTrait, what: EventType, stream_id: Uuid, facts: Value) -> Result<()> {
+    pub async fn record_first(
+        self,
+        connection: &impl ConnectionTrait,
+        what: EventType,
+        stream_id: Uuid,
+        facts: Value,
+    ) -> Result<()> {
         self.write(connection, what, stream_id, 1, &facts).await
     }
 
     /// Writes the event after the others of its stream.
-    pub async fn record(self, connection: &impl ConnectionTrait, what: EventType, stream_id: Uuid, facts: Value) -> Result<()> {
+    pub async fn record(
+        self,
+        connection: &impl ConnectionTrait,
+        what: EventType,
+        stream_id: Uuid,
+        facts: Value,
+    ) -> Result<()> {
         let last: Option<i32> = event::Entity::find()
             .select_only()
             .column_as(event::Column::StreamVersion.max(), "version")
@@ -177,7 +193,14 @@ impl EventBuilder {
         self.write(connection, what, stream_id, last.unwrap_or(0) + 1, &facts).await
     }
 
-    async fn write(self, connection: &impl ConnectionTrait, what: EventType, stream_id: Uuid, version: i32, facts: &Value) -> Result<()> {
+    async fn write(
+        self,
+        connection: &impl ConnectionTrait,
+        what: EventType,
+        stream_id: Uuid,
+        version: i32,
+        facts: &Value,
+    ) -> Result<()> {
         let mut row = event::Model {
             id: self.id,
             partner_id: self.partner_id,
@@ -197,7 +220,8 @@ impl EventBuilder {
     }
 }
 
-/// An event's digest: SHA-256 over its columns and the digests of its movements in the order they were written.
+/// An event's digest: SHA-256 over its columns and the digests of its movements in the order they were
+/// written.
 pub fn digest(row: &event::Model, movements: &[RowDigest]) -> RowDigest {
     let version = row.stream_version.to_be_bytes();
     let occurred = row.occurred_at.timestamp_micros().to_be_bytes();
@@ -270,7 +294,12 @@ pub async fn head(connection: &impl ConnectionTrait, partner_id: Uuid) -> Result
 }
 
 /// Sealed events past `after`, in order, at most `limit`.
-pub async fn page(connection: &impl ConnectionTrait, partner_id: Uuid, after: i64, limit: u64) -> Result<Vec<event::Model>> {
+pub async fn page(
+    connection: &impl ConnectionTrait,
+    partner_id: Uuid,
+    after: i64,
+    limit: u64,
+) -> Result<Vec<event::Model>> {
     Ok(event::Entity::find()
         .filter(event::Column::PartnerId.eq(partner_id))
         .filter(event::Column::Seq.gt(after))
@@ -289,8 +318,8 @@ struct Follower {
     ready: VecDeque<Arc<event::Model>>,
 }
 
-/// Every event past `after`, first from the log, then as they happen; without `after`, only what happens from now on.
-/// None is missed and none comes twice: a gap in the numbers sends the reader back to the log.
+/// Every event past `after`, first from the log, then as they happen; without `after`, only what happens from
+/// now on. None is missed and none comes twice: a gap in the numbers sends the reader back to the log.
 pub async fn follow(
     db: &Db,
     feed: &Feed,
@@ -303,7 +332,9 @@ pub async fn follow(
         None => head(&db.read, partner_id).await?,
     };
     let follower = Follower { db: db.clone(), partner_id, last, live, behind: true, ready: VecDeque::new() };
-    Ok(stream::try_unfold(follower, |mut follower| async move { Ok(follower.next().await?.map(|event| (event, follower))) }))
+    Ok(stream::try_unfold(follower, |mut follower| async move {
+        Ok(follower.next().await?.map(|event| (event, follower)))
+    }))
 }
 
 impl Follower {
@@ -353,14 +384,17 @@ pub fn price(event: &event::Model) -> Option<String> {
 
 /// Whether an event is about an order, of `account` if one is named.
 pub fn is_of_order(event: &event::Model, account: Option<Uuid>) -> bool {
-    let of_account = |account: Uuid| payload(event).get("account_id").and_then(Value::as_str) == Some(account.to_string().as_str());
+    let of_account = |account: Uuid| {
+        payload(event).get("account_id").and_then(Value::as_str) == Some(account.to_string().as_str())
+    };
     event.kind.starts_with("order.") && account.is_none_or(of_account)
 }
 
 /// The person and the account that an event says it is about, besides its stream.
 pub fn about(event: &event::Model) -> (Option<Uuid>, Option<Uuid>) {
     let payload = payload(event);
-    let id = |field: &str| payload.get(field).and_then(Value::as_str).and_then(|text| Uuid::try_parse(text).ok());
+    let id =
+        |field: &str| payload.get(field).and_then(Value::as_str).and_then(|text| Uuid::try_parse(text).ok());
     (id("user_id"), id("account_id"))
 }
 

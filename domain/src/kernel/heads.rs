@@ -1,8 +1,9 @@
 //! The signed heads of the chains: how many rows of a partner are sealed, and the hash of the last one.
 //!
-//! A head shows that the end of a chain was cut off, which the chain itself cannot. It is signed with a key that the database does
-//! not hold, so that write access to the database is not enough to make another. A partner's heads are made with the partner and
-//! never again; a database from before there were heads gets them once, from the first server that opens it.
+//! A head shows that the end of a chain was cut off, which the chain itself cannot. It is signed with a key
+//! that the database does not hold, so that write access to the database is not enough to make another. A
+//! partner's heads are made with the partner and never again; a database from before there were heads gets
+//! them once, from the first server that opens it.
 
 use super::{
     db::{Db, WriteTransaction},
@@ -15,8 +16,8 @@ use entity::{
     partner,
 };
 use sea_orm::{
-    ActiveEnum, ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, Iterable, QueryFilter, QuerySelect, Statement,
-    Value,
+    ActiveEnum, ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, Iterable,
+    QueryFilter, QuerySelect, Statement, Value,
 };
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -55,15 +56,23 @@ pub async fn begin(tx: &WriteTransaction, key: &HeadKey, partner_id: Uuid) -> Re
     Ok(())
 }
 
-async fn start(tx: &WriteTransaction, key: &HeadKey, partner_id: Uuid, chain: Chain, sealed: i64, hash: Vec<u8>) -> Result<()> {
+async fn start(
+    tx: &WriteTransaction,
+    key: &HeadKey,
+    partner_id: Uuid,
+    chain: Chain,
+    sealed: i64,
+    hash: Vec<u8>,
+) -> Result<()> {
     let mut head = Model { partner_id, chain, sealed, hash, mac: Vec::new() };
     sign(key, &mut head);
     chain_head::ActiveModel::from(head).reset_all().insert(tx).await?;
     Ok(())
 }
 
-/// Signs the ends of the chains of a database from before there were heads. Does nothing ever after: that it was done is part of how
-/// the database's own keys are wrapped, so that it cannot be undone without the encryption key.
+/// Signs the ends of the chains of a database from before there were heads. Does nothing ever after: that it
+/// was done is part of how the database's own keys are wrapped, so that it cannot be undone without the
+/// encryption key.
 pub async fn adopt(db: &Db, vault: &Vault) -> Result<()> {
     if vault.has_signed_heads() {
         return Ok(());
@@ -72,7 +81,12 @@ pub async fn adopt(db: &Db, vault: &Vault) -> Result<()> {
     lock(&tx).await?;
     if vault.mark_heads_signed(&tx).await? {
         chain_head::Entity::delete_many().exec(&tx).await?;
-        let partners = partner::Entity::find().select_only().column(partner::Column::Id).into_tuple::<Uuid>().all(&tx).await?;
+        let partners = partner::Entity::find()
+            .select_only()
+            .column(partner::Column::Id)
+            .into_tuple::<Uuid>()
+            .all(&tx)
+            .await?;
         for partner_id in partners {
             for chain in Chain::iter() {
                 let (sealed, hash) = end_of(&tx, partner_id, chain).await?;
@@ -88,7 +102,10 @@ pub async fn adopt(db: &Db, vault: &Vault) -> Result<()> {
 /// Where a chain without a head ends.
 async fn end_of(tx: &WriteTransaction, partner_id: Uuid, chain: Chain) -> Result<(i64, Vec<u8>)> {
     let backend = tx.get_database_backend();
-    let text = format!("SELECT seq, hash FROM {} WHERE partner_id = $1 AND seq IS NOT NULL ORDER BY seq DESC LIMIT 1", chain.to_value());
+    let text = format!(
+        "SELECT seq, hash FROM {} WHERE partner_id = $1 AND seq IS NOT NULL ORDER BY seq DESC LIMIT 1",
+        chain.to_value()
+    );
     let row = tx.query_one_raw(Statement::from_sql_and_values(backend, text, [partner_id.into()])).await?;
     match row {
         Some(row) => Ok((row.try_get("", "seq")?, row.try_get("", "hash")?)),
@@ -100,7 +117,10 @@ async fn end_of(tx: &WriteTransaction, partner_id: Uuid, chain: Chain) -> Result
 pub type Heads = HashMap<(Uuid, Chain), Model>;
 
 /// Reads the heads of these partners.
-pub async fn of(connection: &impl ConnectionTrait, partners: impl IntoIterator<Item = Uuid>) -> Result<Heads> {
+pub async fn of(
+    connection: &impl ConnectionTrait,
+    partners: impl IntoIterator<Item = Uuid>,
+) -> Result<Heads> {
     let rows = chain_head::Entity::find().filter(Column::PartnerId.is_in(partners)).all(connection).await?;
     Ok(rows.into_iter().map(|head| ((head.partner_id, head.chain), head)).collect())
 }
@@ -114,7 +134,14 @@ pub async fn advance(tx: &WriteTransaction, heads: &Heads) -> Result<()> {
         let at = values.len();
         rows.push(match backend {
             DbBackend::Postgres => {
-                format!("(${}::uuid, ${}::text, ${}::bigint, ${}::bytea, ${}::bytea)", at + 1, at + 2, at + 3, at + 4, at + 5)
+                format!(
+                    "(${}::uuid, ${}::text, ${}::bigint, ${}::bytea, ${}::bytea)",
+                    at + 1,
+                    at + 2,
+                    at + 3,
+                    at + 4,
+                    at + 5
+                )
             }
             _ => "(?, ?, ?, ?, ?)".to_owned(),
         });
@@ -127,6 +154,11 @@ pub async fn advance(tx: &WriteTransaction, heads: &Heads) -> Result<()> {
          WHERE chain_head.partner_id = moved.owner AND chain_head.chain = moved.named",
         rows.join(", ")
     );
-    let written = tx.execute_raw(Statement::from_sql_and_values(backend, text, values)).await?.rows_affected();
-    if written == heads.len() as u64 { Ok(()) } else { Err(Error::broken("a head of a chain vanished while it was moved")) }
+    let written =
+        tx.execute_raw(Statement::from_sql_and_values(backend, text, values)).await?.rows_affected();
+    if written == heads.len() as u64 {
+        Ok(())
+    } else {
+        Err(Error::broken("a head of a chain vanished while it was moved"))
+    }
 }

@@ -29,12 +29,14 @@ impl Key {
         Ok(key)
     }
 
-    /// A key that is checked with the command it stands for, so that everything that is wrong with both is told at once.
+    /// A key that is checked with the command it stands for, so that everything that is wrong with both is
+    /// told at once.
     pub fn given(text: &str) -> Self {
         Self(text.to_owned())
     }
 
-    /// Another value of the same request. Where it cannot be read, what is wrong with the key is told as well.
+    /// Another value of the same request. Where it cannot be read, what is wrong with the key is told as
+    /// well.
     pub fn told_with<T>(&self, value: Result<T>) -> Result<T> {
         if value.is_ok() { value } else { both(self.check(), value).map(|((), value)| value) }
     }
@@ -90,7 +92,11 @@ impl Claim {
     pub async fn take<T: DeserializeOwned>(&self, connection: &impl ConnectionTrait) -> Result<Option<T>> {
         use idempotency::Column;
         let taken = idempotency::Entity::insert(self.row())
-            .on_conflict(OnConflict::columns([Column::PartnerId, Column::PrincipalId, Column::Key]).do_nothing().to_owned())
+            .on_conflict(
+                OnConflict::columns([Column::PartnerId, Column::PrincipalId, Column::Key])
+                    .do_nothing()
+                    .to_owned(),
+            )
             .exec_without_returning(connection)
             .await
             .map_err(Error::from);
@@ -116,7 +122,9 @@ impl Claim {
         let answer = row.answer.ok_or_else(in_progress)?;
         let answer = STANDARD.decode(&answer).map_err(|_| Error::broken("a kept answer cannot be read"))?;
         let answer = self.vault.open_text(self.place(), &answer)?;
-        match serde_json::from_str(answer.reveal()).map_err(|cause| Error::broken(format!("a kept answer cannot be read: {cause}")))? {
+        match serde_json::from_str(answer.reveal())
+            .map_err(|cause| Error::broken(format!("a kept answer cannot be read: {cause}")))?
+        {
             Kept::Done(value) => Ok(value),
             Kept::Refused(refusal) => Err(Refusal { replayed: true, ..refusal }.into()),
         }
@@ -134,7 +142,8 @@ impl Claim {
 
     async fn answer<T: Serialize>(&self, connection: &impl ConnectionTrait, kept: &Kept<T>) -> Result<()> {
         use idempotency::Column;
-        let text = serde_json::to_string(kept).map_err(|cause| Error::broken(format!("an answer cannot be kept: {cause}")))?;
+        let text = serde_json::to_string(kept)
+            .map_err(|cause| Error::broken(format!("an answer cannot be kept: {cause}")))?;
         let text = STANDARD.encode(self.vault.seal(self.place(), text.as_bytes())?);
         idempotency::Entity::update_many()
             .col_expr(Column::Answer, Expr::value(text))
@@ -148,11 +157,20 @@ impl Claim {
 }
 
 fn in_progress() -> Error {
-    Refusal::new(Code::IdempotencyInProgress, "idempotencyKey", "The first request with this key has not finished.").into()
+    Refusal::new(
+        Code::IdempotencyInProgress,
+        "idempotencyKey",
+        "The first request with this key has not finished.",
+    )
+    .into()
 }
 
 /// Forgets keys claimed more than a day ago; how many.
 pub async fn forget_old(connection: &impl ConnectionTrait) -> Result<u64> {
     let oldest = clock::system_now() - chrono::Duration::hours(24);
-    Ok(idempotency::Entity::delete_many().filter(idempotency::Column::ClaimedAt.lt(oldest)).exec(connection).await?.rows_affected)
+    Ok(idempotency::Entity::delete_many()
+        .filter(idempotency::Column::ClaimedAt.lt(oldest))
+        .exec(connection)
+        .await?
+        .rows_affected)
 }

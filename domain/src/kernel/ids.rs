@@ -25,7 +25,8 @@ impl Ids {
     pub fn unguessable(self, kind: Kind) -> Result<Uuid> {
         let mut bytes = self.next(kind).into_bytes();
         let mut random = [0; 6];
-        getrandom::fill(&mut random).map_err(|_| Error::broken("the operating system gives no randomness"))?;
+        getrandom::fill(&mut random)
+            .map_err(|_| Error::broken("the operating system gives no randomness"))?;
         for (byte, chance) in bytes.iter_mut().skip(9).zip(random) {
             *byte = chance;
         }
@@ -39,7 +40,8 @@ pub fn parse(kind: Kind, text: &str) -> Uuid {
     Uuid::try_parse(text).ok().filter(|id| Kind::of(*id) == Some(kind)).unwrap_or(Uuid::nil())
 }
 
-/// Whether a text can be a token of ours: visible ASCII, and short. What cannot be one names nothing, on every database alike.
+/// Whether a text can be a token of ours: visible ASCII, and short. What cannot be one names nothing, on
+/// every database alike.
 pub fn may_be_token(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }

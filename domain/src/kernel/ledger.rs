@@ -1,7 +1,8 @@
 //! The double-entry ledger: the only code that writes a balance.
 //!
-//! Every movement names the account it debits and the one it credits, so an imbalance cannot be written. Amounts are whole
-//! units of the asset: cents of `USD`, hundred-millionths of a share. A customer's accounts are credited with what is hers.
+//! Every movement names the account it debits and the one it credits, so an imbalance cannot be written.
+//! Amounts are whole units of the asset: cents of `USD`, hundred-millionths of a share. A customer's accounts
+//! are credited with what is hers.
 
 use super::{
     db::WriteTransaction,
@@ -30,7 +31,8 @@ use uuid::Uuid;
 /// The asset that cash is counted in.
 pub const USD: &str = "USD";
 
-/// What an account of a kind may not do: a customer's cash, proceeds and shares never go below what is held of them.
+/// What an account of a kind may not do: a customer's cash, proceeds and shares never go below what is held
+/// of them.
 const fn forbids_overdraft(kind: LedgerKind) -> bool {
     matches!(kind, LedgerKind::Cash | LedgerKind::Unsettled | LedgerKind::PendingDeposit | LedgerKind::Units)
 }
@@ -59,12 +61,15 @@ pub async fn account(
         credits: Set(0),
         held: Set(0),
     };
-    let taken = [ledger_account::Column::OwnerId, ledger_account::Column::Kind, ledger_account::Column::Asset];
+    let taken =
+        [ledger_account::Column::OwnerId, ledger_account::Column::Kind, ledger_account::Column::Asset];
     ledger_account::Entity::insert(opened)
         .on_conflict(OnConflict::columns(taken).do_nothing().to_owned())
         .exec_without_returning(connection)
         .await?;
-    find(connection, owner_id, kind, asset).await?.ok_or_else(|| Error::broken("a ledger account vanished while it was opened"))
+    find(connection, owner_id, kind, asset)
+        .await?
+        .ok_or_else(|| Error::broken("a ledger account vanished while it was opened"))
 }
 
 /// The account of this owner, kind and asset, if it was ever used.
@@ -82,8 +87,13 @@ pub async fn find(
         .await?)
 }
 
-/// The owner's accounts of these kinds in dollars, held by this transaction until it ends, so that what is read stays so.
-pub async fn lock<const N: usize>(tx: &WriteTransaction, owner_id: Uuid, kinds: [LedgerKind; N]) -> Result<[ledger_account::Model; N]> {
+/// The owner's accounts of these kinds in dollars, held by this transaction until it ends, so that what is
+/// read stays so.
+pub async fn lock<const N: usize>(
+    tx: &WriteTransaction,
+    owner_id: Uuid,
+    kinds: [LedgerKind; N],
+) -> Result<[ledger_account::Model; N]> {
     let rows = ledger_account::Entity::find()
         .filter(ledger_account::Column::OwnerId.eq(owner_id))
         .filter(ledger_account::Column::Kind.is_in(kinds))
@@ -92,14 +102,16 @@ pub async fn lock<const N: usize>(tx: &WriteTransaction, owner_id: Uuid, kinds: 
         .lock(LockType::NoKeyUpdate)
         .all(tx)
         .await?;
-    let found: Vec<_> = kinds.iter().filter_map(|kind| rows.iter().find(|row| row.kind == *kind).cloned()).collect();
+    let found: Vec<_> =
+        kinds.iter().filter_map(|kind| rows.iter().find(|row| row.kind == *kind).cloned()).collect();
     found.try_into().map_err(|_| Error::broken("a brokerage account has no ledger accounts"))
 }
 
 /// Whether an owner has nothing, of whatever asset, and nothing is held.
 pub async fn is_empty(connection: &impl ConnectionTrait, owner_id: Uuid) -> Result<bool> {
     use ledger_account::Column;
-    let something = Expr::col(Column::Credits).ne(Expr::col(Column::Debits)).or(Expr::col(Column::Held).ne(0));
+    let something =
+        Expr::col(Column::Credits).ne(Expr::col(Column::Debits)).or(Expr::col(Column::Held).ne(0));
     let select = ledger_account::Entity::find().filter(Column::OwnerId.eq(owner_id)).filter(something);
     Ok(select.one(connection).await?.is_none())
 }
@@ -120,17 +132,36 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Moves `amount` of an asset from the debited account to the credited one. Nothing moves for an amount of zero.
-    pub fn post(&mut self, debit: &ledger_account::Model, credit: &ledger_account::Model, amount: i64) -> &mut Self {
+    /// Moves `amount` of an asset from the debited account to the credited one. Nothing moves for an amount
+    /// of zero.
+    pub fn post(
+        &mut self,
+        debit: &ledger_account::Model,
+        credit: &ledger_account::Model,
+        amount: i64,
+    ) -> &mut Self {
         self.posted(debit.id, credit.id, &debit.asset, amount, None)
     }
 
     /// Takes back an earlier movement, whole. A movement can be taken back once.
     pub fn reverse(&mut self, earlier: &ledger_transfer::Model) -> &mut Self {
-        self.posted(earlier.credit_account_id, earlier.debit_account_id, &earlier.asset, earlier.amount, Some(earlier.id))
+        self.posted(
+            earlier.credit_account_id,
+            earlier.debit_account_id,
+            &earlier.asset,
+            earlier.amount,
+            Some(earlier.id),
+        )
     }
 
-    fn posted(&mut self, debit: Uuid, credit: Uuid, asset: &str, amount: i64, reverses: Option<Uuid>) -> &mut Self {
+    fn posted(
+        &mut self,
+        debit: Uuid,
+        credit: Uuid,
+        asset: &str,
+        amount: i64,
+        reverses: Option<Uuid>,
+    ) -> &mut Self {
         if amount != 0 {
             self.moves.push((debit, credit, asset.to_owned(), amount, reverses));
         }
@@ -151,11 +182,17 @@ impl Entry {
         self
     }
 
-    /// Writes everything, touching accounts in the order of their ids so that two entries never wait for each other.
+    /// Writes everything, touching accounts in the order of their ids so that two entries never wait for each
+    /// other.
     ///
-    /// Answers `false`, with nothing of use written, when an account that forbids it would be overdrawn; the caller
-    /// must then let its transaction go.
-    pub async fn write(self, connection: &impl ConnectionTrait, ids: Ids, fact: &mut EventBuilder) -> Result<bool> {
+    /// Answers `false`, with nothing of use written, when an account that forbids it would be overdrawn; the
+    /// caller must then let its transaction go.
+    pub async fn write(
+        self,
+        connection: &impl ConnectionTrait,
+        ids: Ids,
+        fact: &mut EventBuilder,
+    ) -> Result<bool> {
         for (account, change) in self.changes()? {
             if !apply(connection, account, &change).await? {
                 return Ok(false);
@@ -185,7 +222,13 @@ impl Entry {
         Ok(changes)
     }
 
-    async fn write_holds(&self, connection: &impl ConnectionTrait, ids: Ids, at: DateTime<Utc>, partner_id: Uuid) -> Result<()> {
+    async fn write_holds(
+        &self,
+        connection: &impl ConnectionTrait,
+        ids: Ids,
+        at: DateTime<Utc>,
+        partner_id: Uuid,
+    ) -> Result<()> {
         for (account_id, amount, purpose_id) in &self.holds {
             ledger_hold::ActiveModel {
                 id: Set(ids.next(Kind::LedgerHold)),
@@ -212,7 +255,12 @@ impl Entry {
         Ok(())
     }
 
-    async fn write_moves(self, connection: &impl ConnectionTrait, ids: Ids, fact: &mut EventBuilder) -> Result<()> {
+    async fn write_moves(
+        self,
+        connection: &impl ConnectionTrait,
+        ids: Ids,
+        fact: &mut EventBuilder,
+    ) -> Result<()> {
         if self.moves.is_empty() {
             return Ok(());
         }
@@ -303,7 +351,12 @@ pub async fn open_holds(connection: &impl ConnectionTrait, purpose: Uuid) -> Res
         .all(connection)
         .await?;
     let left = |hold: &ledger_hold::Model| {
-        hold.amount - released.iter().filter(|release| release.hold_id == hold.id).map(|release| release.amount).sum::<i64>()
+        hold.amount
+            - released
+                .iter()
+                .filter(|release| release.hold_id == hold.id)
+                .map(|release| release.amount)
+                .sum::<i64>()
     };
     Ok(holds
         .iter()

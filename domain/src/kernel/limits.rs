@@ -1,13 +1,17 @@
-//! How often somebody may do something: allowances that survive a restart and are shared by every server on one database.
+//! How often somebody may do something: allowances that survive a restart and are shared by every server on
+//! one database.
 //!
-//! A request costs no write. A server takes a part of the allowance, spends it in memory, and gives the rest back when it stops
-//! or when the caller falls silent; what a server that was killed had taken is spent for the rest of the window.
+//! A request costs no write. A server takes a part of the allowance, spends it in memory, and gives the rest
+//! back when it stops or when the caller falls silent; what a server that was killed had taken is spent for
+//! the rest of the window.
 
 use super::clock;
 use crate::{Error, Result, Who, kernel::app::App};
 use chrono::{DateTime, Utc};
 use entity::rate_window::{Column, Entity, Model};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, Statement, sea_query::Expr};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, Statement, sea_query::Expr,
+};
 use std::{
     collections::HashMap,
     net::IpAddr,
@@ -28,7 +32,8 @@ pub struct Allowance {
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Requests of a key, of a person, or of an address from which nobody is known; the setting may say another number.
+/// Requests of a key, of a person, or of an address from which nobody is known; the setting may say another
+/// number.
 pub const REQUESTS: Allowance = Allowance { name: "requests", most: 10_000, window: HOUR };
 /// Tries to sign in from one address.
 pub const ANONYMOUS_SIGN_IN: Allowance = Allowance { name: "sign_in", most: 30, window: MINUTE };
@@ -65,7 +70,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// With so many requests an hour, no end of them with 0; `throttle` says whether addresses are slowed down besides.
+    /// With so many requests an hour, no end of them with 0; `throttle` says whether addresses are slowed
+    /// down besides.
     pub fn new(requests_per_hour: u64, throttle: bool) -> Self {
         let requests = (requests_per_hour > 0).then_some(Allowance { most: requests_per_hour, ..REQUESTS });
         Self { requests, throttle, windows: Mutex::default() }
@@ -105,7 +111,8 @@ impl Limits {
 #[derive(Debug)]
 struct Window {
     key: Key,
-    /// Held by whoever asks the database about this window, so that nobody asks for what another is about to get.
+    /// Held by whoever asks the database about this window, so that nobody asks for what another is about to
+    /// get.
     asking: Arc<Turns<()>>,
     state: Mutex<State>,
 }
@@ -134,7 +141,13 @@ enum Turn {
 
 impl Window {
     fn new(key: Key) -> Self {
-        let state = State { ends_at: DateTime::UNIX_EPOCH, held: 0, beyond: 0, refused_at: None, spent_at: Instant::now() };
+        let state = State {
+            ends_at: DateTime::UNIX_EPOCH,
+            held: 0,
+            beyond: 0,
+            refused_at: None,
+            spent_at: Instant::now(),
+        };
         Self { key, asking: Arc::default(), state: Mutex::new(state) }
     }
 
@@ -163,7 +176,8 @@ impl Window {
         }
     }
 
-    /// Takes a part of the allowance and spends one of it. Whoever asks `again` reads first, so as not to write in vain.
+    /// Takes a part of the allowance and spends one of it. Whoever asks `again` reads first, so as not to
+    /// write in vain.
     async fn take(&self, app: &App, allowance: &Allowance, again: bool) -> Result<Remaining> {
         let now = clock::system_now();
         if again
@@ -174,8 +188,15 @@ impl Window {
             return Err(self.state().refuse(row.ends_at, now));
         }
         let tx = app.db.write().await?;
-        let most = i64::try_from(allowance.most).map_err(|_| Error::broken("an allowance is too large to count"))?;
-        let values = [self.key.to_vec().into(), (now + allowance.window).into(), part_of(most).into(), now.into(), most.into()];
+        let most =
+            i64::try_from(allowance.most).map_err(|_| Error::broken("an allowance is too large to count"))?;
+        let values = [
+            self.key.to_vec().into(),
+            (now + allowance.window).into(),
+            part_of(most).into(),
+            now.into(),
+            most.into(),
+        ];
         let statement = Statement::from_sql_and_values(tx.get_database_backend(), take_part(), values);
         let Some(row) = Entity::find().from_raw_sql(statement).one(&tx).await? else {
             let row: Option<Model> = Entity::find_by_id(self.key.to_vec()).one(&tx).await?;
@@ -251,8 +272,8 @@ fn part_of(left: i64) -> i64 {
     (left / 20).clamp(1, 100)
 }
 
-/// Opens the window, or takes a part of what is left in it; no row comes back where nothing is left. The arithmetic is that of
-/// `part_of`, done by the database between two servers that take at once.
+/// Opens the window, or takes a part of what is left in it; no row comes back where nothing is left. The
+/// arithmetic is that of `part_of`, done by the database between two servers that take at once.
 fn take_part() -> String {
     let left = "($5 - rate_window.used)";
     let part = format!("CASE WHEN {left} >= 2000 THEN 100 WHEN {left} >= 20 THEN {left} / 20 ELSE 1 END");
@@ -287,13 +308,15 @@ pub async fn spend(app: &App, allowance: Allowance, subject: &[u8]) -> Result<Re
     undisturbed(asking, async move { window.take(&app, &allowance, again).await }).await
 }
 
-/// Counts a request against its caller's allowance: a key's, a person's, or that of the address nobody is known from. None
-/// where requests are not limited or nobody comes from nowhere.
+/// Counts a request against its caller's allowance: a key's, a person's, or that of the address nobody is
+/// known from. None where requests are not limited or nobody comes from nowhere.
 pub async fn request(app: &App, who: &Who, address: Option<IpAddr>) -> Result<Option<Remaining>> {
     let Some(allowance) = app.limits.requests else { return Ok(None) };
     let subject = match (who, address) {
         // Anyone may hold a publishable key, so that one of its holders must not spend what is for all.
-        (Who::Partner(key), Some(address)) if key.is_publishable() => [key.key_id.as_bytes().to_vec(), address_key(address)].concat(),
+        (Who::Partner(key), Some(address)) if key.is_publishable() => {
+            [key.key_id.as_bytes().to_vec(), address_key(address)].concat()
+        }
         (Who::Partner(key), _) => key.key_id.as_bytes().to_vec(),
         (Who::User(user), _) => user.user_id.as_bytes().to_vec(),
         (Who::Nobody, Some(address)) => address_key(address),
@@ -329,8 +352,12 @@ pub async fn give_back(app: &App, idle: Duration) -> Result<()> {
     Ok(())
 }
 
-/// Does something with the database and the memory that must not be left half done when nobody waits for it any more.
-async fn undisturbed<T: Send + 'static>(asking: OwnedMutexGuard<()>, work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+/// Does something with the database and the memory that must not be left half done when nobody waits for it
+/// any more.
+async fn undisturbed<T: Send + 'static>(
+    asking: OwnedMutexGuard<()>,
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
     let work = tokio::spawn(async move {
         let _asking = asking;
         work.await
@@ -340,7 +367,11 @@ async fn undisturbed<T: Send + 'static>(asking: OwnedMutexGuard<()>, work: impl 
 
 /// Removes the windows that have ended; how many.
 pub async fn forget_ended(connection: &impl ConnectionTrait) -> Result<u64> {
-    Ok(Entity::delete_many().filter(Column::EndsAt.lte(clock::system_now())).exec(connection).await?.rows_affected)
+    Ok(Entity::delete_many()
+        .filter(Column::EndsAt.lte(clock::system_now()))
+        .exec(connection)
+        .await?
+        .rows_affected)
 }
 
 #[cfg(test)]

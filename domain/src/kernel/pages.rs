@@ -2,8 +2,8 @@
 
 use crate::Result;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, EntityName, EntityTrait, FromQueryResult, IdenStatic, QueryFilter, QueryOrder, QuerySelect,
-    Select, Statement, Value,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityName, EntityTrait, FromQueryResult, IdenStatic,
+    QueryFilter, QueryOrder, QuerySelect, Select, Statement, Value,
 };
 use uuid::Uuid;
 
@@ -63,12 +63,18 @@ impl Page {
         if self.from_end {
             rows.reverse();
         }
-        let (has_previous, has_next) = if self.from_end { (more, self.before.is_some()) } else { (self.after.is_some(), more) };
+        let (has_previous, has_next) =
+            if self.from_end { (more, self.before.is_some()) } else { (self.after.is_some(), more) };
         Slice { rows, has_previous, has_next }
     }
 
     /// Reads this page of `select`, whose rows are told apart by `id`.
-    pub async fn of<E>(&self, connection: &impl ConnectionTrait, select: Select<E>, id: E::Column) -> Result<Slice<E::Model>>
+    pub async fn of<E>(
+        &self,
+        connection: &impl ConnectionTrait,
+        select: Select<E>,
+        id: E::Column,
+    ) -> Result<Slice<E::Model>>
     where
         E: EntityTrait,
     {
@@ -84,7 +90,9 @@ impl Page {
         Ok(self.cut(select.all(connection).await?))
     }
 
-    /// Reads this page of every parent's children in one statement, in no order, one row more than asked of each. `only` keeps the rows whose column holds one of the texts, `gone` leaves out those where it says when they were removed.
+    /// Reads this page of every parent's children in one statement, in no order, one row more than asked of
+    /// each. `only` keeps the rows whose column holds one of the texts, `gone` leaves out those where it says
+    /// when they were removed.
     pub async fn of_each<E>(
         &self,
         connection: &impl ConnectionTrait,
@@ -103,7 +111,11 @@ impl Page {
         let keys = match backend {
             DbBackend::Postgres => format!("unnest({}::uuid[]) AS k(parent)", text.bind(parents.to_vec())),
             _ => {
-                let marks = parents.iter().map(|parent| format!("({})", text.bind(*parent))).collect::<Vec<_>>().join(", ");
+                let marks = parents
+                    .iter()
+                    .map(|parent| format!("({})", text.bind(*parent)))
+                    .collect::<Vec<_>>()
+                    .join(", ");
                 format!("(SELECT column1 AS parent FROM (VALUES {marks})) AS k")
             }
         };
@@ -125,13 +137,18 @@ impl Page {
         let limit = text.bind(i64::try_from(self.size.saturating_add(1)).unwrap_or(i64::MAX));
         let sql = match backend {
             DbBackend::Postgres => format!(
-                "SELECT r.* FROM {keys} CROSS JOIN LATERAL (SELECT * FROM {table} WHERE {filter} ORDER BY id {way} LIMIT {limit}) r"
+                "SELECT r.* FROM {keys} CROSS JOIN LATERAL (SELECT * FROM {table} WHERE {filter} ORDER BY \
+                    id {way} LIMIT {limit}) r"
             ),
             _ => format!(
-                "SELECT r.* FROM {keys} JOIN {table} r ON r.id IN (SELECT id FROM {table} WHERE {filter} ORDER BY id {way} LIMIT {limit})"
+                "SELECT r.* FROM {keys} JOIN {table} r ON r.id IN (SELECT id FROM {table} WHERE {filter} \
+                    ORDER BY id {way} LIMIT {limit})"
             ),
         };
-        Ok(E::find().from_raw_sql(Statement::from_sql_and_values(backend, sql, text.values)).all(connection).await?)
+        Ok(E::find()
+            .from_raw_sql(Statement::from_sql_and_values(backend, sql, text.values))
+            .all(connection)
+            .await?)
     }
 }
 
@@ -143,7 +160,11 @@ struct Text {
 impl Text {
     fn bind(&mut self, value: impl Into<Value>) -> String {
         self.values.push(value.into());
-        if self.backend == DbBackend::Postgres { format!("${}", self.values.len()) } else { format!("?{}", self.values.len()) }
+        if self.backend == DbBackend::Postgres {
+            format!("${}", self.values.len())
+        } else {
+            format!("?{}", self.values.len())
+        }
     }
 }
 

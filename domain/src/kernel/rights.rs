@@ -1,7 +1,8 @@
 //! What a server remembers about callers' rights, and from when on it no longer counts.
 //!
-//! Looking up a key or a session for every request and every delivered event would be too much, so answers are remembered for a
-//! second. On the server that ends a right, nothing remembered of it counts from before the commit on.
+//! Looking up a key or a session for every request and every delivered event would be too much, so answers
+//! are remembered for a second. On the server that ends a right, nothing remembered of it counts from before
+//! the commit on.
 
 use std::{
     collections::HashMap,
@@ -36,7 +37,8 @@ impl Rights {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins a change of a subject's rights, before its transaction. It is over when the guard is dropped, after the commit.
+    /// Begins a change of a subject's rights, before its transaction. It is over when the guard is dropped,
+    /// after the commit.
     pub fn end(&self, subject: Uuid) -> Ending<'_> {
         let mut state = self.state();
         state.moment += 1;
@@ -52,9 +54,10 @@ impl Rights {
     /// Whether what the database said of these subjects at a moment still counts.
     pub fn count(&self, since: Moment, subjects: &[Uuid]) -> bool {
         let state = self.state();
-        subjects
-            .iter()
-            .all(|subject| !state.ending.contains_key(subject) && state.ended.get(subject).is_none_or(|(ended, _)| since.0 >= *ended))
+        subjects.iter().all(|subject| {
+            !state.ending.contains_key(subject)
+                && state.ended.get(subject).is_none_or(|(ended, _)| since.0 >= *ended)
+        })
     }
 }
 
@@ -98,7 +101,8 @@ impl<T> Remembered<T> {
 
     /// The answer, while it counts for these subjects.
     pub fn get(&self, rights: &Rights, subjects: impl Fn(&T) -> Vec<Uuid>) -> Option<&T> {
-        (self.at.elapsed() < REMEMBERED && rights.count(self.moment, &subjects(&self.value))).then_some(&self.value)
+        (self.at.elapsed() < REMEMBERED && rights.count(self.moment, &subjects(&self.value)))
+            .then_some(&self.value)
     }
 }
 

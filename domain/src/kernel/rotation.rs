@@ -1,7 +1,8 @@
-//! The encryption key replaced by another while servers run: every key wrapped anew, every partner's data under a new key.
+//! The encryption key replaced by another while servers run: every key wrapped anew, every partner's data
+//! under a new key.
 //!
-//! Each step is its own small transaction and sees from the rows alone what is left to do, so a rotation that was broken off
-//! goes on where it was.
+//! Each step is its own small transaction and sees from the rows alone what is left to do, so a rotation that
+//! was broken off goes on where it was.
 
 use super::{
     clock,
@@ -15,7 +16,8 @@ use entity::{
     meta, partner,
 };
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement, Value, sea_query::Expr,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement,
+    Value, sea_query::Expr,
 };
 use std::{fmt, time::Duration};
 use uuid::Uuid;
@@ -36,8 +38,8 @@ impl Sealed {
     }
 }
 
-/// Every encrypted column but the kept answers of idempotency keys, which are forgotten within a day and open with the retired
-/// key until then.
+/// Every encrypted column but the kept answers of idempotency keys, which are forgotten within a day and open
+/// with the retired key until then.
 const SEALED: &[Sealed] = &[
     Sealed::new("users", "id", "phone", "users.phone"),
     Sealed::new("users", "id", "ssn", "users.ssn"),
@@ -65,7 +67,8 @@ pub fn sealed_columns() -> impl Iterator<Item = (&'static str, &'static str)> {
     SEALED.iter().map(|sealed| (sealed.table, sealed.column))
 }
 
-/// How long running servers are given to learn of new keys before anything is encrypted with them; they look once a second.
+/// How long running servers are given to learn of new keys before anything is encrypted with them; they look
+/// once a second.
 const NOTICE: chrono::Duration = chrono::Duration::seconds(4);
 
 /// Values encrypted anew in one transaction.
@@ -92,11 +95,15 @@ pub struct Rotated {
 impl fmt::Display for Rotated {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { keys_made, keys_wrapped, values_sealed, .. } = self;
-        write!(f, "keys made: {keys_made}\nkeys wrapped anew: {keys_wrapped}\nvalues encrypted anew: {values_sealed}")
+        write!(
+            f,
+            "keys made: {keys_made}\nkeys wrapped anew: {keys_wrapped}\nvalues encrypted anew: {values_sealed}"
+        )
     }
 }
 
-/// Replaces the encryption key by the one the vault was opened with, the one it replaces being the vault's previous one.
+/// Replaces the encryption key by the one the vault was opened with, the one it replaces being the vault's
+/// previous one.
 ///
 /// May be broken off at any moment and run again. Servers that know both keys go on meanwhile.
 pub async fn run(db: &Db, vault: &Vault, report: &mut (dyn FnMut(Progress) + Send)) -> Result<Rotated> {
@@ -121,19 +128,23 @@ pub async fn run(db: &Db, vault: &Vault, report: &mut (dyn FnMut(Progress) + Sen
         report(Progress { what: "keys wrapped anew", done, of });
     }
     let youngest = rows.iter().filter(|row| row.partner_id.is_some()).map(|row| row.created_at).max();
-    if let Some(left) = youngest.and_then(|youngest| (youngest + NOTICE - clock::system_now()).to_std().ok()) {
+    if let Some(left) = youngest.and_then(|youngest| (youngest + NOTICE - clock::system_now()).to_std().ok())
+    {
         report(Progress { what: "servers told of the new keys", done: 0, of: 1 });
         tokio::time::sleep(left.min(Duration::from_secs(60))).await;
         report(Progress { what: "servers told of the new keys", done: 1, of: 1 });
     }
     for sealed in SEALED {
-        rotated.unreadable.append(&mut seal_anew(db, vault, sealed, report, &mut rotated.values_sealed).await?);
+        rotated
+            .unreadable
+            .append(&mut seal_anew(db, vault, sealed, report, &mut rotated.values_sealed).await?);
     }
     retire(db, vault).await?;
     Ok(rotated)
 }
 
-/// Makes the partner's next data key, unless the newest is wrapped by the new encryption key and so is new itself.
+/// Makes the partner's next data key, unless the newest is wrapped by the new encryption key and so is new
+/// itself.
 async fn renew(db: &Db, vault: &Vault, partner_id: Uuid) -> Result<bool> {
     let newest = data_key::Entity::find()
         .filter(data_key::Column::PartnerId.eq(partner_id))
@@ -146,8 +157,8 @@ async fn renew(db: &Db, vault: &Vault, partner_id: Uuid) -> Result<bool> {
     Ok(true)
 }
 
-/// Seals a column's values with their partners' newest keys, and looks again until no running server has sealed another with an
-/// older one; what does not open.
+/// Seals a column's values with their partners' newest keys, and looks again until no running server has
+/// sealed another with an older one; what does not open.
 async fn seal_anew(
     db: &Db,
     vault: &Vault,
@@ -191,7 +202,9 @@ type Row = (Uuid, Uuid, Vec<u8>);
 async fn seal_batch(db: &Db, vault: &Vault, sealed: &Sealed, rows: &[Row]) -> Result<Batch> {
     for attempt in 1.. {
         match seal_batch_once(db, vault, sealed, rows).await {
-            Err(error) if (error.is_retryable() || matches!(error, Error::Busy)) && attempt < 10 => pause(attempt * 5).await,
+            Err(error) if (error.is_retryable() || matches!(error, Error::Busy)) && attempt < 10 => {
+                pause(attempt * 5).await
+            }
             other => return other,
         }
     }
@@ -228,7 +241,8 @@ impl Sealed {
         let Self { table, column, .. } = self;
         let text = format!("SELECT count(*) AS n FROM {table} WHERE length({column}) > 0");
         let row = db.read.query_one_raw(Statement::from_string(db.backend(), text)).await?;
-        let count: i64 = row.ok_or_else(|| Error::broken("a table does not tell its size"))?.try_get("", "n")?;
+        let count: i64 =
+            row.ok_or_else(|| Error::broken("a table does not tell its size"))?.try_get("", "n")?;
         Ok(count.unsigned_abs())
     }
 
@@ -240,7 +254,11 @@ impl Sealed {
              WHERE length({column}) > 0 AND {key} > $1 ORDER BY {key} LIMIT {BATCH}"
         );
         let rows = db.read.query_all_raw(statement(db.backend(), &text, [after.into()])).await?;
-        rows.iter().map(|row| Ok((row.try_get("", "id")?, row.try_get("", "partner_id")?, row.try_get("", "sealed")?))).collect()
+        rows.iter()
+            .map(|row| {
+                Ok((row.try_get("", "id")?, row.try_get("", "partner_id")?, row.try_get("", "sealed")?))
+            })
+            .collect()
     }
 
     /// Replaces a value unless it has been written anew meanwhile.
@@ -256,24 +274,39 @@ fn statement<const N: usize>(backend: DbBackend, text: &str, values: [Value; N])
     Statement::from_sql_and_values(backend, text, values)
 }
 
-/// Says of every key but the newest that nothing is encrypted with it any more, and that the database is the new encryption key's.
+/// Says of every key but the newest that nothing is encrypted with it any more, and that the database is the
+/// new encryption key's.
 ///
 /// A fault when a server that knows the old encryption key alone has made a key meanwhile.
 async fn retire(db: &Db, vault: &Vault) -> Result<()> {
     use data_key::Column;
-    let rows = data_key::Entity::find().filter(Column::Purpose.eq(Purpose::Data)).filter(Column::RetiredAt.is_null()).all(&db.read).await?;
+    let rows = data_key::Entity::find()
+        .filter(Column::Purpose.eq(Purpose::Data))
+        .filter(Column::RetiredAt.is_null())
+        .all(&db.read)
+        .await?;
     let tx = db.write().await?;
     if data_key::Entity::find().filter(Column::Kek.ne(vault.check())).one(&tx).await?.is_some() {
-        return Err(Error::broken("a server that knows the old encryption key alone has made a key; stop it"));
+        return Err(Error::broken(
+            "a server that knows the old encryption key alone has made a key; stop it",
+        ));
     }
     for row in rows {
         let newest = row.partner_id.and_then(|partner_id| vault.newest_version(partner_id));
         if newest.is_none() || newest != u32::try_from(row.number).ok() {
             let now = Expr::value(clock::system_now());
-            data_key::Entity::update_many().col_expr(Column::RetiredAt, now).filter(Column::Id.eq(row.id)).exec(&tx).await?;
+            data_key::Entity::update_many()
+                .col_expr(Column::RetiredAt, now)
+                .filter(Column::Id.eq(row.id))
+                .exec(&tx)
+                .await?;
         }
     }
     let check = Expr::value(vault.check());
-    meta::Entity::update_many().col_expr(meta::Column::Value, check).filter(meta::Column::Name.eq(ENCRYPTION_KEY)).exec(&tx).await?;
+    meta::Entity::update_many()
+        .col_expr(meta::Column::Value, check)
+        .filter(meta::Column::Name.eq(ENCRYPTION_KEY))
+        .exec(&tx)
+        .await?;
     tx.commit().await
 }

@@ -38,7 +38,8 @@ pub async fn carry_out_due(app: &App) -> Result<bool> {
             Ok(left) => more |= left,
             Err(error) if error.is_outage() => return Err(error),
             Err(error) => {
-                tracing::error!(cause = %error.cause(), partner = %partner_id, "what is due for a partner could not be carried out");
+                tracing::error!(cause = %error.cause(), partner = %partner_id,
+                    "what is due for a partner could not be carried out");
             }
         }
     }
@@ -55,13 +56,16 @@ pub async fn carry_out_for(app: &App, partner_id: Uuid) -> Result<bool> {
     app.vault.ready_for(&app.db, partner_id).await?;
     for _ in 0..TIMERS_PER_TURN {
         let now = now_of(&clock::partner(&app.db.read, partner_id).await?);
-        let Some(timer) = timers::next_due(&app.db.read, partner_id, now, false).await? else { return Ok(false) };
+        let Some(timer) = timers::next_due(&app.db.read, partner_id, now, false).await? else {
+            return Ok(false);
+        };
         if let Err(error) = execute(app, &timer, None).await {
             // No fault of the timer's, which stays due.
             if error.is_outage() {
                 return Err(error);
             }
-            tracing::error!(cause = %error.cause(), timer = %timer.id, kind = ?timer.kind, "a timer failed and is put off");
+            tracing::error!(cause = %error.cause(), timer = %timer.id, kind = ?timer.kind,
+                "a timer failed and is put off");
             let tx = app.db.write().await?;
             timers::put_off(&tx, &timer).await?;
             tx.commit().await?;
@@ -73,7 +77,8 @@ pub async fn carry_out_for(app: &App, partner_id: Uuid) -> Result<bool> {
 /// Refuses as busy while something is due that failed and was put off.
 pub async fn require_nothing_due(app: &App, partner_id: Uuid) -> Result<()> {
     let now = now_of(&clock::partner(&app.db.read, partner_id).await?);
-    let put_off = timers::next_due(&app.db.read, partner_id, now, true).await?.is_some_and(|timer| timer.attempts > 0);
+    let put_off =
+        timers::next_due(&app.db.read, partner_id, now, true).await?.is_some_and(|timer| timer.attempts > 0);
     if put_off { Err(Error::Busy) } else { Ok(()) }
 }
 
@@ -85,8 +90,9 @@ fn longest() -> Duration {
     Duration::seconds(90)
 }
 
-/// Begins what is due by the system's clock, each thing in a task of its own, so that a slow one delays no other; whether
-/// more may be due at once. Nothing here happens within a transaction: whoever begins a thing holds its timer meanwhile.
+/// Begins what is due by the system's clock, each thing in a task of its own, so that a slow one delays no
+/// other; whether more may be due at once. Nothing here happens within a transaction: whoever begins a thing
+/// holds its timer meanwhile.
 pub async fn begin_due_by_system(app: &App, begun: &mut JoinSet<()>) -> Result<bool> {
     while begun.try_join_next().is_some() {}
     let room = AT_ONCE.saturating_sub(begun.len());
@@ -104,7 +110,8 @@ pub async fn begin_due_by_system(app: &App, begun: &mut JoinSet<()>) -> Result<b
             let app = app.clone();
             begun.spawn(async move {
                 if let Err(error) = (app.due_handlers.by_system_clock)(&app, &held).await {
-                    tracing::error!(cause = %error.cause(), timer = %held.id, kind = ?held.kind, "a timer failed and is tried again");
+                    tracing::error!(cause = %error.cause(), timer = %held.id, kind = ?held.kind,
+                        "a timer failed and is tried again");
                 }
             });
         }
@@ -126,7 +133,11 @@ pub async fn advance(app: &App, partner_id: Uuid, until: DateTime<Utc>) -> Resul
 }
 
 /// Sets a sandbox clock to `to` unless it is past it already, frozen or running as it was.
-pub async fn move_clock(connection: &impl ConnectionTrait, partner: partner::Model, to: DateTime<Utc>) -> Result<partner::Model> {
+pub async fn move_clock(
+    connection: &impl ConnectionTrait,
+    partner: partner::Model,
+    to: DateTime<Utc>,
+) -> Result<partner::Model> {
     if partner.mode != Mode::Sandbox || now_of(&partner) >= to {
         return Ok(partner);
     }

@@ -1,4 +1,5 @@
-//! What is kept secret, and how: encryption of personal data, blind indexes, verifiers of keys, and signing states.
+//! What is kept secret, and how: encryption of personal data, blind indexes, verifiers of keys, and signing
+//! states.
 
 mod envelope;
 mod vault;
@@ -35,7 +36,9 @@ impl<T> fmt::Debug for Secret<T> {
 
 /// HMAC-SHA256.
 pub fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
-    let Ok(mut mac) = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(key) else { unreachable!("HMAC takes a key of any length") };
+    let Ok(mut mac) = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(key) else {
+        unreachable!("HMAC takes a key of any length")
+    };
     mac.update(message);
     mac.finalize().into_bytes().into()
 }
@@ -167,7 +170,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn kept_states_sign_as_the_key_does(key in proptest::collection::vec(any::<u8>(), 0..200), body in proptest::collection::vec(any::<u8>(), 0..300)) {
+        fn kept_states_sign_as_the_key_does(key in proptest::collection::vec(any::<u8>(), 0..200),
+            body in proptest::collection::vec(any::<u8>(), 0..300)) {
             let mut mac = <Hmac<sha1::Sha1> as hmac::KeyInit>::new_from_slice(&key).unwrap();
             mac.update(&body);
             let signer = Signer::from_bytes(&Signer::of(&key).to_bytes()).unwrap();

@@ -17,7 +17,8 @@ use entity::{
     event,
 };
 use sea_orm::{
-    ActiveEnum, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, Iterable, QueryFilter, QueryOrder, QuerySelect, Statement, Value,
+    ActiveEnum, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, Iterable, QueryFilter, QueryOrder,
+    QuerySelect, Statement, Value,
 };
 use std::{
     collections::BTreeSet,
@@ -88,7 +89,8 @@ pub async fn seal_all(db: &Db, feed: &Feed, vault: &Vault) -> Result<()> {
 /// What one round of sealing leaves for the next.
 #[derive(Default)]
 struct Memory {
-    /// Events whose sealing may have been committed although the commit failed, so that the feed was not told of them.
+    /// Events whose sealing may have been committed although the commit failed, so that the feed was not told
+    /// of them.
     unsure: Vec<Uuid>,
     /// Partners with a broken head, which the log has been told of.
     broken: BTreeSet<Uuid>,
@@ -115,7 +117,8 @@ async fn seal_and_publish(db: &Db, feed: &Feed, vault: &Vault, memory: &mut Memo
 
 async fn seal_batch(db: &Db, feed: &Feed, vault: &Vault, memory: &mut Memory) -> Result<u64> {
     let waiting = event::Entity::find().filter(event::Column::Seq.is_null()).limit(1).one(&db.read).await?;
-    let unsealed_lines = audit_log::Entity::find().filter(audit_log::Column::Seq.is_null()).limit(1).one(&db.read).await?;
+    let unsealed_lines =
+        audit_log::Entity::find().filter(audit_log::Column::Seq.is_null()).limit(1).one(&db.read).await?;
     if waiting.is_none() && unsealed_lines.is_none() {
         return Ok(0);
     }
@@ -159,23 +162,34 @@ struct Batch {
     heads: Heads,
 }
 
-/// What waits, oldest first. Nothing is added to a chain whose head is missing or was altered: a new signature would hide it.
+/// What waits, oldest first. Nothing is added to a chain whose head is missing or was altered: a new
+/// signature would hide it.
 async fn waiting_rows(tx: &WriteTransaction, vault: &Vault, told: &mut BTreeSet<Uuid>) -> Result<Batch> {
     let key = vault.head_key();
     let mut left_out: BTreeSet<Uuid> = BTreeSet::new();
     loop {
-        let mut select = event::Entity::find().filter(event::Column::Seq.is_null()).order_by_asc(event::Column::Id).limit(BATCH);
-        let mut lines = audit_log::Entity::find().filter(audit_log::Column::Seq.is_null()).order_by_asc(audit_log::Column::Id).limit(BATCH);
+        let mut select = event::Entity::find()
+            .filter(event::Column::Seq.is_null())
+            .order_by_asc(event::Column::Id)
+            .limit(BATCH);
+        let mut lines = audit_log::Entity::find()
+            .filter(audit_log::Column::Seq.is_null())
+            .order_by_asc(audit_log::Column::Id)
+            .limit(BATCH);
         if !left_out.is_empty() {
             select = select.filter(event::Column::PartnerId.is_not_in(left_out.iter().copied()));
             lines = lines.filter(audit_log::Column::PartnerId.is_not_in(left_out.iter().copied()));
         }
         let (events, lines) = (select.all(tx).await?, lines.all(tx).await?);
-        let partners: BTreeSet<Uuid> =
-            events.iter().map(|event| event.partner_id).chain(lines.iter().map(|line| line.partner_id)).collect();
+        let partners: BTreeSet<Uuid> = events
+            .iter()
+            .map(|event| event.partner_id)
+            .chain(lines.iter().map(|line| line.partner_id))
+            .collect();
         let heads = heads::of(tx, partners.iter().copied()).await?;
         let is_genuine = |head: &chain_head::Model| heads::is_genuine(&key, head);
-        let is_whole = |partner: &Uuid| Chain::iter().all(|chain| heads.get(&(*partner, chain)).is_some_and(is_genuine));
+        let is_whole =
+            |partner: &Uuid| Chain::iter().all(|chain| heads.get(&(*partner, chain)).is_some_and(is_genuine));
         let broken: Vec<Uuid> = partners.into_iter().filter(|partner| !is_whole(partner)).collect();
         if broken.is_empty() {
             told.retain(|partner| left_out.contains(partner));
@@ -183,7 +197,8 @@ async fn waiting_rows(tx: &WriteTransaction, vault: &Vault, told: &mut BTreeSet<
         }
         for partner in broken {
             if told.insert(partner) {
-                tracing::error!(%partner, "the head of a chain is missing or altered; nothing of this partner is sealed");
+                tracing::error!(%partner, "the head of a chain is missing or altered; nothing of this \
+                    partner is sealed");
             }
             left_out.insert(partner);
         }
@@ -199,7 +214,11 @@ fn next(heads: &mut Heads, partner: Uuid, chain: Chain, digest: &[u8]) -> Result
 }
 
 /// Numbers and hashes rows in one statement.
-async fn write(tx: &WriteTransaction, chain: Chain, sealed: impl Iterator<Item = (Uuid, Option<i64>, Option<Vec<u8>>)>) -> Result<()> {
+async fn write(
+    tx: &WriteTransaction,
+    chain: Chain,
+    sealed: impl Iterator<Item = (Uuid, Option<i64>, Option<Vec<u8>>)>,
+) -> Result<()> {
     let backend = tx.get_database_backend();
     let mut values: Vec<Value> = Vec::new();
     let mut rows = Vec::new();

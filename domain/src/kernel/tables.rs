@@ -1,12 +1,15 @@
-//! Whole tables, read and written without knowing what they mean: for backups, restores and moves between databases.
+//! Whole tables, read and written without knowing what they mean: for backups, restores and moves between
+//! databases.
 //!
-//! A value is an integer, a text or bytes, as SQLite stores it; PostgreSQL's types are converted to and from that exactly.
+//! A value is an integer, a text or bytes, as SQLite stores it; PostgreSQL's types are converted to and from
+//! that exactly.
 
 use super::db::{Db, WriteTransaction};
 use crate::{Error, Result};
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, DbBackend, FromQueryResult, QueryResult, Statement, TransactionTrait, TryGetable, Value,
+    ConnectionTrait, DatabaseTransaction, DbBackend, FromQueryResult, QueryResult, Statement,
+    TransactionTrait, TryGetable, Value,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
@@ -77,7 +80,8 @@ impl Stored {
             Self::Flag => get(row, index)?.map(|value: bool| Cell::Integer(value.into())),
             Self::Text => get(row, index)?.map(Cell::Text),
             // As the driver writes it into SQLite, where instants are compared as text.
-            Self::Instant => get::<DateTime<Utc>>(row, index)?.map(|value| Cell::Text(value.to_rfc3339_opts(SecondsFormat::AutoSi, false))),
+            Self::Instant => get::<DateTime<Utc>>(row, index)?
+                .map(|value| Cell::Text(value.to_rfc3339_opts(SecondsFormat::AutoSi, false))),
             Self::Day => get::<NaiveDate>(row, index)?.map(|value| Cell::Text(value.to_string())),
             Self::Bytes => get(row, index)?.map(Cell::Bytes),
             Self::Uuid => get::<Uuid>(row, index)?.map(|value| Cell::Bytes(value.as_bytes().to_vec())),
@@ -155,13 +159,15 @@ struct FoundReference {
 }
 
 const COLUMNS_SQLITE: &str = "SELECT s.name AS table_name, c.name AS name, c.type AS type_name, c.pk AS key \
-    FROM sqlite_schema s, pragma_table_info(s.name) c WHERE s.type = 'table' AND s.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
+    FROM sqlite_schema s, pragma_table_info(s.name) c WHERE s.type = 'table' AND s.name NOT LIKE \
+    'sqlite\\_%' ESCAPE '\\' \
     ORDER BY s.name, c.cid";
 
 const REFERENCES_SQLITE: &str = "SELECT DISTINCT s.name AS table_name, f.\"table\" AS refers_to \
     FROM sqlite_schema s, pragma_foreign_key_list(s.name) f WHERE s.type = 'table'";
 
-const COLUMNS_POSTGRES: &str = "SELECT t.relname::text AS table_name, a.attname::text AS name, format_type(a.atttypid, NULL) AS type_name, \
+const COLUMNS_POSTGRES: &str = "SELECT t.relname::text AS table_name, a.attname::text AS name, \
+    format_type(a.atttypid, NULL) AS type_name, \
     coalesce(array_position(i.indkey::int2[], a.attnum) + 1, 0)::bigint AS key \
     FROM pg_class t JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped \
     LEFT JOIN pg_index i ON i.indrelid = t.oid AND i.indisprimary \
@@ -171,7 +177,8 @@ const REFERENCES_POSTGRES: &str = "SELECT DISTINCT t.relname::text AS table_name
     FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid JOIN pg_class r ON r.oid = c.confrelid \
     WHERE c.contype = 'f' AND c.connamespace = current_schema()::regnamespace";
 
-/// Every table but the migrations' own, each after those that it refers to, as far as they do not refer to each other.
+/// Every table but the migrations' own, each after those that it refers to, as far as they do not refer to
+/// each other.
 pub async fn all(connection: &impl ConnectionTrait) -> Result<Vec<Table>> {
     let backend = connection.get_database_backend();
     let (columns, references) = match backend {
@@ -180,13 +187,18 @@ pub async fn all(connection: &impl ConnectionTrait) -> Result<Vec<Table>> {
     };
     let mut tables: BTreeMap<String, Table> = BTreeMap::new();
     let mut keys: BTreeMap<String, BTreeMap<i64, usize>> = BTreeMap::new();
-    for found in FoundColumn::find_by_statement(Statement::from_string(backend, columns)).all(connection).await? {
+    for found in
+        FoundColumn::find_by_statement(Statement::from_string(backend, columns)).all(connection).await?
+    {
         let FoundColumn { table_name, name, type_name, key } = found;
         if table_name == MIGRATIONS {
             continue;
         }
-        let stored = Stored::parse(backend, &type_name)
-            .ok_or_else(|| Error::broken(format!("column {table_name}.{name} is of type {type_name}, which cannot be copied")))?;
+        let stored = Stored::parse(backend, &type_name).ok_or_else(|| {
+            Error::broken(format!(
+                "column {table_name}.{name} is of type {type_name}, which cannot be copied"
+            ))
+        })?;
         let table = tables.entry(table_name.clone()).or_insert_with(|| Table {
             name: table_name.clone(),
             columns: Vec::new(),
@@ -200,15 +212,22 @@ pub async fn all(connection: &impl ConnectionTrait) -> Result<Vec<Table>> {
         table.columns.push(Column { name, kind: stored.kind() });
         table.stored.push(stored);
     }
-    for reference in FoundReference::find_by_statement(Statement::from_string(backend, references)).all(connection).await? {
-        if let Some(table) = tables.get_mut(&reference.table_name).filter(|table| table.name != reference.refers_to) {
+    for reference in
+        FoundReference::find_by_statement(Statement::from_string(backend, references)).all(connection).await?
+    {
+        if let Some(table) =
+            tables.get_mut(&reference.table_name).filter(|table| table.name != reference.refers_to)
+        {
             table.refers_to.push(reference.refers_to);
         }
     }
     for table in tables.values_mut() {
         table.key = keys.remove(&table.name).unwrap_or_default().into_values().collect();
         if table.key.is_empty() {
-            return Err(Error::broken(format!("table {} has no primary key and cannot be copied", table.name)));
+            return Err(Error::broken(format!(
+                "table {} has no primary key and cannot be copied",
+                table.name
+            )));
         }
     }
     Ok(in_order(tables))
@@ -218,7 +237,9 @@ fn in_order(mut left: BTreeMap<String, Table>) -> Vec<Table> {
     let mut ordered = Vec::with_capacity(left.len());
     loop {
         let ready = left.values().find(|table| table.refers_to.iter().all(|other| !left.contains_key(other)));
-        let Some(name) = ready.or_else(|| left.values().next()).map(|table| table.name.clone()) else { return ordered };
+        let Some(name) = ready.or_else(|| left.values().next()).map(|table| table.name.clone()) else {
+            return ordered;
+        };
         ordered.extend(left.remove(&name));
     }
 }
@@ -241,7 +262,8 @@ pub async fn migrations(connection: &impl ConnectionTrait) -> Result<Vec<String>
 /// How many rows a table has.
 pub async fn count(connection: &impl ConnectionTrait, table: &Table) -> Result<u64> {
     let select = format!("SELECT count(*) FROM {}", quoted(&table.name));
-    let row = connection.query_one_raw(Statement::from_string(connection.get_database_backend(), select)).await?;
+    let row =
+        connection.query_one_raw(Statement::from_string(connection.get_database_backend(), select)).await?;
     let count: i64 = row.ok_or_else(|| Error::broken("a count gave no row"))?.try_get_by_index(0)?;
     Ok(u64::try_from(count).unwrap_or_default())
 }
@@ -250,7 +272,11 @@ pub async fn count(connection: &impl ConnectionTrait, table: &Table) -> Result<u
 pub async fn first_with_rows(connection: &impl ConnectionTrait) -> Result<Option<String>> {
     for table in all(connection).await? {
         let select = format!("SELECT 1 FROM {} LIMIT 1", quoted(&table.name));
-        if connection.query_one_raw(Statement::from_string(connection.get_database_backend(), select)).await?.is_some() {
+        if connection
+            .query_one_raw(Statement::from_string(connection.get_database_backend(), select))
+            .await?
+            .is_some()
+        {
             return Ok(Some(table.name));
         }
     }
@@ -265,7 +291,8 @@ fn list(names: impl Iterator<Item = impl AsRef<str>>) -> String {
     names.map(|name| quoted(name.as_ref())).collect::<Vec<_>>().join(", ")
 }
 
-/// One unchanging state of the whole database, however long it takes to read it and whatever is written meanwhile.
+/// One unchanging state of the whole database, however long it takes to read it and whatever is written
+/// meanwhile.
 pub async fn snapshot(db: &Db) -> Result<DatabaseTransaction> {
     // The reading pool's transactions are of the level REPEATABLE READ.
     let tx = db.read.begin().await?;
@@ -275,7 +302,10 @@ pub async fn snapshot(db: &Db) -> Result<DatabaseTransaction> {
 
 async fn without_time_limits(tx: &impl ConnectionTrait) -> Result<()> {
     if tx.get_database_backend() == DbBackend::Postgres {
-        tx.execute_unprepared("SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0").await?;
+        tx.execute_unprepared(
+            "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0",
+        )
+        .await?;
     }
     Ok(())
 }
@@ -299,35 +329,40 @@ impl<'a, C: ConnectionTrait> Batches<'a, C> {
             return Ok(None);
         }
         let table = self.table;
-        let key_columns = table.key.iter().filter_map(|place| table.columns.get(*place)).map(|column| &column.name);
+        let key_columns =
+            table.key.iter().filter_map(|place| table.columns.get(*place)).map(|column| &column.name);
         let key = list(key_columns);
         let (values, condition) = match self.after.take() {
             None => (Vec::new(), String::new()),
             Some(after) => {
                 let places: Vec<String> = (1..=after.len()).map(|number| format!("${number}")).collect();
                 let stored = table.key.iter().filter_map(|place| table.stored.get(*place));
-                let values: Option<Vec<Value>> = stored.zip(after).map(|(stored, cell)| stored.write(cell)).collect();
+                let values: Option<Vec<Value>> =
+                    stored.zip(after).map(|(stored, cell)| stored.write(cell)).collect();
                 (values.unwrap_or_default(), format!(" WHERE ({key}) > ({})", places.join(", ")))
             }
         };
         let columns = list(table.columns.iter().map(|column| &column.name));
-        let select = format!("SELECT {columns} FROM {}{condition} ORDER BY {key} LIMIT {BATCH}", quoted(&table.name));
-        let statement = Statement::from_sql_and_values(self.connection.get_database_backend(), select, values);
+        let select =
+            format!("SELECT {columns} FROM {}{condition} ORDER BY {key} LIMIT {BATCH}", quoted(&table.name));
+        let statement =
+            Statement::from_sql_and_values(self.connection.get_database_backend(), select, values);
         let mut rows = Vec::new();
         for found in self.connection.query_all_raw(statement).await? {
             let cells = table.stored.iter().enumerate().map(|(index, stored)| stored.read(&found, index));
             rows.push(cells.collect::<Result<Row>>()?);
         }
         self.ended = rows.len() < BATCH;
-        self.after = rows.last().map(|row| table.key.iter().filter_map(|place| row.get(*place).cloned()).collect());
+        self.after =
+            rows.last().map(|row| table.key.iter().filter_map(|place| row.get(*place).cloned()).collect());
         Ok((!rows.is_empty()).then_some(rows))
     }
 }
 
 /// Fills an empty, migrated database in one transaction.
 ///
-/// Rows come in any order of tables: PostgreSQL's foreign keys are dropped and made again at the end, which checks all rows at
-/// once; SQLite checks its own at the commit.
+/// Rows come in any order of tables: PostgreSQL's foreign keys are dropped and made again at the end, which
+/// checks all rows at once; SQLite checks its own at the commit.
 pub struct Load {
     tx: WriteTransaction,
     tables: Vec<Table>,
@@ -349,7 +384,8 @@ struct FoundConstraint {
     definition: String,
 }
 
-const CONSTRAINTS: &str = "SELECT t.relname::text AS table_name, c.conname::text AS name, pg_get_constraintdef(c.oid) AS definition \
+const CONSTRAINTS: &str = "SELECT t.relname::text AS table_name, c.conname::text AS name, \
+    pg_get_constraintdef(c.oid) AS definition \
     FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid \
     WHERE c.contype = 'f' AND c.connamespace = current_schema()::regnamespace ORDER BY 1, 2";
 
@@ -366,7 +402,8 @@ impl Load {
         }
         let mut references = Vec::new();
         if tx.get_database_backend() == DbBackend::Postgres {
-            let constraints = FoundConstraint::find_by_statement(Statement::from_string(DbBackend::Postgres, CONSTRAINTS));
+            let constraints =
+                FoundConstraint::find_by_statement(Statement::from_string(DbBackend::Postgres, CONSTRAINTS));
             for FoundConstraint { table_name, name, definition } in constraints.all(&tx).await? {
                 let (table, name) = (quoted(&table_name), quoted(&name));
                 tx.execute_unprepared(&format!("ALTER TABLE {table} DROP CONSTRAINT {name}")).await?;
@@ -388,7 +425,11 @@ impl Load {
             return Err(other());
         }
         let stored = places.iter().filter_map(|place| table.stored.get(*place).copied()).collect();
-        let insert = format!("INSERT INTO {} ({}) VALUES ", quoted(name), list(columns.iter().map(|column| &column.name)));
+        let insert = format!(
+            "INSERT INTO {} ({}) VALUES ",
+            quoted(name),
+            list(columns.iter().map(|column| &column.name))
+        );
         Ok(Target { insert, stored, name: name.to_owned() })
     }
 
@@ -403,13 +444,15 @@ impl Load {
                 return Ok(());
             }
             let row = |number: usize| {
-                let places: Vec<String> = (1..=width).map(|place| format!("${}", number * width + place)).collect();
+                let places: Vec<String> =
+                    (1..=width).map(|place| format!("${}", number * width + place)).collect();
                 format!("({})", places.join(", "))
             };
             let places: Vec<String> = (0..batch.len()).map(row).collect();
             let mut values = Vec::with_capacity(batch.len() * width);
             for row in batch {
-                let unfit = || Error::broken(format!("a row of table {} does not fit its columns", target.name));
+                let unfit =
+                    || Error::broken(format!("a row of table {} does not fit its columns", target.name));
                 if row.len() != width {
                     return Err(unfit());
                 }
@@ -418,7 +461,9 @@ impl Load {
                 }
             }
             let insert = format!("{}{}", target.insert, places.join(", "));
-            self.tx.execute_raw(Statement::from_sql_and_values(self.tx.get_database_backend(), insert, values)).await?;
+            self.tx
+                .execute_raw(Statement::from_sql_and_values(self.tx.get_database_backend(), insert, values))
+                .await?;
         }
     }
 

@@ -3,7 +3,8 @@
 use unicode_normalization::UnicodeNormalization;
 
 /// Characters that show nothing and by which two texts look the same without being so: Unicode's property
-/// `Default_Ignorable_Code_Point` (Unicode 16, DerivedCoreProperties.txt), and the marks of interlinear annotations.
+/// `Default_Ignorable_Code_Point` (Unicode 16, DerivedCoreProperties.txt), and the marks of interlinear
+/// annotations.
 const INVISIBLE: [(char, char); 17] = [
     ('\u{ad}', '\u{ad}'),
     ('\u{34f}', '\u{34f}'),
@@ -34,20 +35,25 @@ pub fn has_control(text: &str) -> bool {
     text.contains(|character: char| character.is_control() && !character.is_whitespace())
 }
 
-/// The stored form of a free text: NFKC, without invisible characters, with one blank between words and none around them.
+/// The stored form of a free text: NFKC, without invisible characters, with one blank between words and none
+/// around them.
 ///
-/// Control characters and characters that change the direction of writing are refused before, see `is_refused`.
+/// Control characters and characters that change the direction of writing are refused before, see
+/// `is_refused`.
 pub fn tidy(text: &str) -> String {
     // Dropping a character can leave two behind that compose.
     let text: String = text.nfkc().filter(|character| !is_invisible(*character)).nfkc().collect();
-    let words = text.split(|character: char| character.is_whitespace() || character == BRAILLE_BLANK).filter(|word| !word.is_empty());
+    let words = text
+        .split(|character: char| character.is_whitespace() || character == BRAILLE_BLANK)
+        .filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join(" ")
 }
 
 /// A blank that Unicode counts among the symbols.
 const BRAILLE_BLANK: char = '\u{2800}';
 
-/// Whether no name or address may have this character: it controls a device or changes the direction of writing.
+/// Whether no name or address may have this character: it controls a device or changes the direction of
+/// writing.
 pub fn is_refused(character: char) -> bool {
     character.is_control() || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -79,7 +85,9 @@ mod tests {
 
     #[test]
     fn controls_and_directions_are_refused() {
-        for character in ['\0', '\t', '\n', '\u{7f}', '\u{85}', '\u{202a}', '\u{202e}', '\u{2066}', '\u{2069}'] {
+        for character in
+            ['\0', '\t', '\n', '\u{7f}', '\u{85}', '\u{202a}', '\u{202e}', '\u{2066}', '\u{2069}']
+        {
             assert!(is_refused(character), "{character:?}");
         }
         for character in ['a', ' ', '\u{a0}', '\u{200b}', '\u{2060}', 'é'] {

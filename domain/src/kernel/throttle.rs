@@ -36,13 +36,14 @@ pub fn totp(app: &App, partner_id: Uuid, user_id: Uuid) -> [Subject; 1] {
 /// Passwords for one e-mail address: from one client address, if that is known, and in all.
 pub fn password(app: &App, partner_id: Uuid, email: &str, address: Option<IpAddr>) -> [Subject; 2] {
     let client = address.map(|address| hex(&address_key(address))).unwrap_or_default();
-    let from_client = app.vault.blind_index("throttle.password_from", partner_id, &format!("{client} {email}"));
+    let from_client =
+        app.vault.blind_index("throttle.password_from", partner_id, &format!("{client} {email}"));
     let from_anywhere = app.vault.blind_index("throttle.password", partner_id, email);
     [Subject { key: from_client, free: FREE }, Subject { key: from_anywhere, free: FREE_FROM_ANYWHERE }]
 }
 
-/// Counts a try as failed before it is made, so that tries at the same moment are counted one by one. Refused while
-/// any of the subjects must wait; then none is counted.
+/// Counts a try as failed before it is made, so that tries at the same moment are counted one by one. Refused
+/// while any of the subjects must wait; then none is counted.
 pub async fn before(app: &App, subjects: &[Subject]) -> Result<()> {
     let tx = app.db.write().await?;
     for subject in subjects {
@@ -53,17 +54,26 @@ pub async fn before(app: &App, subjects: &[Subject]) -> Result<()> {
 
 async fn count(tx: &WriteTransaction, subject: &Subject) -> Result<()> {
     let now = clock::system_now();
-    let row = throttle::ActiveModel { subject: Set(subject.key.clone()), failures: Set(1), blocked_until: Set(None), last_at: Set(now) };
+    let row = throttle::ActiveModel {
+        subject: Set(subject.key.clone()),
+        failures: Set(1),
+        blocked_until: Set(None),
+        last_at: Set(now),
+    };
     let failed = |than: i32| Expr::col((throttle::Entity, Column::Failures)).gte(than - 1);
     let forgotten = || Expr::col((throttle::Entity, Column::LastAt)).lt(now - FORGOTTEN);
     let mut blocked_until = CaseStatement::new().case(forgotten(), Expr::value(None::<DateTime<Utc>>));
     for (failures, wait) in waits(subject.free).into_iter().rev() {
         blocked_until = blocked_until.case(failed(failures), Expr::value(now + wait));
     }
-    let counted = CaseStatement::new().case(forgotten(), Expr::value(1)).finally(Expr::col((throttle::Entity, Column::Failures)).add(1));
+    let counted = CaseStatement::new()
+        .case(forgotten(), Expr::value(1))
+        .finally(Expr::col((throttle::Entity, Column::Failures)).add(1));
     let blocked = blocked_until.finally(Expr::col((throttle::Entity, Column::BlockedUntil)));
-    let free =
-        any![Expr::col((throttle::Entity, Column::BlockedUntil)).is_null(), Expr::col((throttle::Entity, Column::BlockedUntil)).lte(now)];
+    let free = any![
+        Expr::col((throttle::Entity, Column::BlockedUntil)).is_null(),
+        Expr::col((throttle::Entity, Column::BlockedUntil)).lte(now)
+    ];
     let heard = throttle::Entity::insert(row)
         .on_conflict(
             OnConflict::column(Column::Subject)
@@ -77,7 +87,9 @@ async fn count(tx: &WriteTransaction, subject: &Subject) -> Result<()> {
         .await?;
     if heard == 0 {
         let row = throttle::Entity::find_by_id(subject.key.clone()).one(tx).await?;
-        return Err(Error::TooMany { retry_after: seconds_until(row.and_then(|row| row.blocked_until), now) });
+        return Err(Error::TooMany {
+            retry_after: seconds_until(row.and_then(|row| row.blocked_until), now),
+        });
     }
     Ok(())
 }
@@ -128,7 +140,8 @@ mod tests {
 
     #[test]
     fn the_wait_doubles_from_half_a_minute_to_a_quarter_of_an_hour() {
-        let seconds: Vec<(i32, i64)> = waits(FREE).into_iter().map(|(failures, wait)| (failures, wait.num_seconds())).collect();
+        let seconds: Vec<(i32, i64)> =
+            waits(FREE).into_iter().map(|(failures, wait)| (failures, wait.num_seconds())).collect();
         assert_eq!(seconds, [(5, 30), (6, 60), (7, 120), (8, 240), (9, 480), (10, 900)]);
     }
 }

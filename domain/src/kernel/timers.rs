@@ -1,4 +1,5 @@
-//! What happens later is a row here, written with its cause and deleted by the transaction that carries it out.
+//! What happens later is a row here, written with its cause and deleted by the transaction that carries it
+//! out.
 
 use super::{clock, ids::Ids};
 use crate::Result;
@@ -59,8 +60,9 @@ pub async fn schedule(
 /// By how much what hurries goes ahead.
 const AHEAD: Duration = Duration::days(1);
 
-/// Has `kind` carried out for `subject_id` as soon as this transaction is committed, by the system's clock: a sandbox's
-/// clock neither hastens nor delays it. What hurries goes ahead of what was scheduled within the last day.
+/// Has `kind` carried out for `subject_id` as soon as this transaction is committed, by the system's clock: a
+/// sandbox's clock neither hastens nor delays it. What hurries goes ahead of what was scheduled within the
+/// last day.
 pub async fn schedule_system(
     connection: &impl ConnectionTrait,
     ids: Ids,
@@ -99,8 +101,14 @@ async fn insert(
 
 /// Forgets what was to be done about a subject, once whoever does it now is done.
 ///
-/// The worker takes the timer first and its subject next: so must whoever forgets, or the two wait for each other.
-pub async fn forget(connection: &impl ConnectionTrait, partner_id: Uuid, subject_id: Uuid, kind: TimerKind) -> Result<()> {
+/// The worker takes the timer first and its subject next: so must whoever forgets, or the two wait for each
+/// other.
+pub async fn forget(
+    connection: &impl ConnectionTrait,
+    partner_id: Uuid,
+    subject_id: Uuid,
+    kind: TimerKind,
+) -> Result<()> {
     timer::Entity::delete_many()
         .filter(timer::Column::SubjectId.eq(subject_id))
         .filter(timer::Column::PartnerId.eq(partner_id))
@@ -110,8 +118,8 @@ pub async fn forget(connection: &impl ConnectionTrait, partner_id: Uuid, subject
     Ok(())
 }
 
-/// The partner's next timer due by `until`, in the order of due time, then id. Without `force`, one that failed a moment
-/// ago is not due before its retry.
+/// The partner's next timer due by `until`, in the order of due time, then id. Without `force`, one that
+/// failed a moment ago is not due before its retry.
 pub async fn next_due(
     connection: &impl ConnectionTrait,
     partner_id: Uuid,
@@ -123,21 +131,29 @@ pub async fn next_due(
         .filter(timer::Column::Clock.eq(Clock::Partner))
         .filter(timer::Column::DueAt.lte(until));
     if !force {
-        due = due.filter(any![timer::Column::RetryAt.is_null(), timer::Column::RetryAt.lte(clock::system_now())]);
+        due = due
+            .filter(any![timer::Column::RetryAt.is_null(), timer::Column::RetryAt.lte(clock::system_now())]);
     }
-    Ok(due.order_by_asc(timer::Column::DueAt).order_by_asc(timer::Column::Id).limit(1).one(connection).await?)
+    Ok(due
+        .order_by_asc(timer::Column::DueAt)
+        .order_by_asc(timer::Column::Id)
+        .limit(1)
+        .one(connection)
+        .await?)
 }
 
-/// The partners that wait for something, and until when the soonest of it waits. One look into the index per partner, however
-/// many timers it has.
+/// The partners that wait for something, and until when the soonest of it waits. One look into the index per
+/// partner, however many timers it has.
 pub async fn waiting_partners(connection: &impl ConnectionTrait) -> Result<Vec<(Uuid, DateTime<Utc>)>> {
     let soonest = "SELECT timer.due_at FROM timer WHERE timer.partner_id = partner.id AND timer.clock = $1 \
                    ORDER BY timer.due_at, timer.id LIMIT 1";
     let text = format!(
-        "SELECT waiting.partner_id, waiting.due_at FROM (SELECT partner.id AS partner_id, ({soonest}) AS due_at FROM partner) AS waiting \
+        "SELECT waiting.partner_id, waiting.due_at FROM (SELECT partner.id AS partner_id, ({soonest}) AS \
+            due_at FROM partner) AS waiting \
          WHERE waiting.due_at IS NOT NULL ORDER BY waiting.partner_id"
     );
-    let statement = Statement::from_sql_and_values(connection.get_database_backend(), text, [Clock::Partner.into()]);
+    let statement =
+        Statement::from_sql_and_values(connection.get_database_backend(), text, [Clock::Partner.into()]);
     let rows = connection.query_all_raw(statement).await?;
     rows.iter().map(|row| Ok((row.try_get("", "partner_id")?, row.try_get("", "due_at")?))).collect()
 }
@@ -152,7 +168,10 @@ pub async fn put_off(connection: &impl ConnectionTrait, timer: &timer::Model) ->
     let seconds = 1_i64 << timer.attempts.clamp(0, 11);
     timer::Entity::update_many()
         .col_expr(timer::Column::Attempts, Expr::value(timer.attempts.saturating_add(1)))
-        .col_expr(timer::Column::RetryAt, Expr::value(clock::system_now() + Duration::seconds(seconds.min(3600))))
+        .col_expr(
+            timer::Column::RetryAt,
+            Expr::value(clock::system_now() + Duration::seconds(seconds.min(3600))),
+        )
         .filter(timer::Column::Id.eq(timer.id))
         .exec(connection)
         .await?;
@@ -173,21 +192,37 @@ pub async fn due_by_system(connection: &impl ConnectionTrait, limit: u64) -> Res
         .await?)
 }
 
-/// Takes hold of a timer whose work cannot be done within a transaction, for as long as `span` at the most: `None` when
-/// another has taken it since it was read. The number of tries tells whoever holds it from whoever held it before.
-pub async fn hold(connection: &impl ConnectionTrait, timer: timer::Model, span: Duration) -> Result<Option<timer::Model>> {
-    let held = timer::Model { attempts: timer.attempts.saturating_add(1), retry_at: Some(clock::system_now() + span), ..timer };
+/// Takes hold of a timer whose work cannot be done within a transaction, for as long as `span` at the most:
+/// `None` when another has taken it since it was read. The number of tries tells whoever holds it from
+/// whoever held it before.
+pub async fn hold(
+    connection: &impl ConnectionTrait,
+    timer: timer::Model,
+    span: Duration,
+) -> Result<Option<timer::Model>> {
+    let held = timer::Model {
+        attempts: timer.attempts.saturating_add(1),
+        retry_at: Some(clock::system_now() + span),
+        ..timer
+    };
     let taken = put(connection, timer.id, timer.attempts, held.attempts, held.retry_at).await?;
     Ok(taken.then_some(held))
 }
 
-/// Lets go of a timer that is held, to be tried again after a pause, unless another has taken hold of it meanwhile.
+/// Lets go of a timer that is held, to be tried again after a pause, unless another has taken hold of it
+/// meanwhile.
 pub async fn let_go(connection: &impl ConnectionTrait, held: &timer::Model, pause: Duration) -> Result<()> {
     put(connection, held.id, held.attempts, held.attempts, Some(clock::system_now() + pause)).await?;
     Ok(())
 }
 
-async fn put(connection: &impl ConnectionTrait, id: Uuid, seen: i32, attempts: i32, retry_at: Option<DateTime<Utc>>) -> Result<bool> {
+async fn put(
+    connection: &impl ConnectionTrait,
+    id: Uuid,
+    seen: i32,
+    attempts: i32,
+    retry_at: Option<DateTime<Utc>>,
+) -> Result<bool> {
     let put = timer::Entity::update_many()
         .col_expr(timer::Column::Attempts, Expr::value(attempts))
         .col_expr(timer::Column::RetryAt, Expr::value(retry_at))

@@ -1,7 +1,9 @@
 //! Who a person says she is: what is asked of her, which of it can be, and how it is kept.
 
 use super::{
-    person::{Country, Email, Phone, PostalCode, UsState, age_on, check_words, parse_birth_date, person_name, tidy},
+    person::{
+        Country, Email, Phone, PostalCode, UsState, age_on, check_words, parse_birth_date, person_name, tidy,
+    },
     ssn::Ssn,
     zips,
 };
@@ -57,7 +59,8 @@ impl NewUser {
         checks.note(person_name("lastName", &self.last_name));
         checks.note(valid("email", Email::parse(&self.email)));
         let phone = self.phone.as_deref().and_then(|phone| checks.note(check_phone(phone)));
-        let birth_date = self.birth_date.as_deref().and_then(|day| checks.note(valid("birthDate", parse_birth_date(day))));
+        let birth_date =
+            self.birth_date.as_deref().and_then(|day| checks.note(valid("birthDate", parse_birth_date(day))));
         let sandbox = mode == Mode::Sandbox;
         let ssn = self.ssn.as_deref().and_then(|ssn| checks.note(valid("ssn", Ssn::parse(ssn, sandbox))));
         if let Some(address) = &self.address {
@@ -86,7 +89,9 @@ impl NewUser {
 
 /// Refuses a day of birth that is still to come.
 pub fn born_by(birth_date: NaiveDate, day: NaiveDate) -> Result<()> {
-    age_on(birth_date, day).map(|_| ()).ok_or_else(|| Refusal::invalid("birthDate", "lies in the future").into())
+    age_on(birth_date, day)
+        .map(|_| ())
+        .ok_or_else(|| Refusal::invalid("birthDate", "lies in the future").into())
 }
 
 impl NewAddress {
@@ -161,7 +166,12 @@ pub const PHONE: &str = "users.phone";
 pub const BIRTH_DATE: &str = "users.birth_date";
 
 /// Sealed columns of a person, for whoever writes them anew.
-pub fn sealed(ctx: &CommandContext<'_>, user_id: Uuid, column: &'static str, value: Option<&str>) -> Result<Option<Vec<u8>>> {
+pub fn sealed(
+    ctx: &CommandContext<'_>,
+    user_id: Uuid,
+    column: &'static str,
+    value: Option<&str>,
+) -> Result<Option<Vec<u8>>> {
     let place = Place { column, row: user_id, partner: ctx.partner.id };
     value.map(|value| ctx.app.vault.seal(place, value.as_bytes())).transpose()
 }
@@ -202,7 +212,9 @@ pub struct Applicant {
 impl Applicant {
     /// A person of the house, if all is known of her that a check goes by.
     pub fn of(app: &App, user: &user::Model) -> Result<Option<Self>> {
-        let (Some(ssn), Some(birth_date)) = (ssn(app, user)?, birth_date(app, user)?) else { return Ok(None) };
+        let (Some(ssn), Some(birth_date)) = (ssn(app, user)?, birth_date(app, user)?) else {
+            return Ok(None);
+        };
         let address = || {
             Some(NewAddress {
                 line1: user.address_line_1.clone()?,

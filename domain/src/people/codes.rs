@@ -22,7 +22,8 @@ impl fmt::Display for CodeError {
 
 impl std::error::Error for CodeError {}
 
-/// A place of the American postal service: a state, the District of Columbia, a territory, a freely associated state or a military post.
+/// A place of the American postal service: a state, the District of Columbia, a territory, a freely
+/// associated state or a military post.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct UsState {
     code: &'static str,
@@ -45,7 +46,8 @@ impl UsState {
         STATES.iter().map(|&(code, name)| Self { code, name })
     }
 
-    /// Whether social security numbers are issued there: not at military posts, and not in states that are merely associated.
+    /// Whether social security numbers are issued there: not at military posts, and not in states that are
+    /// merely associated.
     #[must_use]
     pub fn issues_ssns(self) -> bool {
         !matches!(self.code, "AA" | "AE" | "AP" | "PW" | "FM" | "MH")

@@ -116,8 +116,8 @@ impl PostalCode {
 }
 
 impl Email {
-    /// Reads an address of at most 254 bytes that a mail server can take, by the rules of the crate that sends mail: one `@`, no blanks,
-    /// nothing that does not show, and a domain of dotted labels.
+    /// Reads an address of at most 254 bytes that a mail server can take, by the rules of the crate that
+    /// sends mail: one `@`, no blanks, nothing that does not show, and a domain of dotted labels.
     ///
     /// # Errors
     /// The first reason met, in the order of [`EmailError`]. Whether mail arrives is not checked.
@@ -145,14 +145,16 @@ impl Email {
 }
 
 impl Phone {
-    /// Reads ten digits, or eleven that begin with 1, by the North American Numbering Plan; punctuation is dropped.
+    /// Reads ten digits, or eleven that begin with 1, by the North American Numbering Plan; punctuation is
+    /// dropped.
     ///
     /// The range reserved for fiction, 555-0100 to 555-0199, is taken like any other.
     ///
     /// # Errors
     /// The first reason met, in the order of [`PhoneError`].
     pub fn parse(text: &str) -> Result<Self, PhoneError> {
-        let (international, rest) = text.trim().strip_prefix('+').map_or((false, text.trim()), |rest| (true, rest));
+        let (international, rest) =
+            text.trim().strip_prefix('+').map_or((false, text.trim()), |rest| (true, rest));
         if !rest.chars().all(|c| c.is_ascii_digit() || matches!(c, ' ' | '.' | '-' | '(' | ')')) {
             return Err(PhoneError::Character);
         }
@@ -172,7 +174,8 @@ impl Phone {
 }
 
 impl PersonName {
-    /// Reads a name of at most 100 characters that has 1 to 100 with a letter among them in its stored form, see [`tidy`].
+    /// Reads a name of at most 100 characters that has 1 to 100 with a letter among them in its stored form,
+    /// see [`tidy`].
     ///
     /// # Errors
     /// The first reason met, in the order of [`PersonNameError`].
@@ -194,7 +197,8 @@ impl PersonName {
 /// Reads a date of birth, exactly `YYYY-MM-DD`.
 ///
 /// # Errors
-/// Another shape, or a day that is on no calendar. A day still to come is taken: [`age_on`] then has no answer.
+/// Another shape, or a day that is on no calendar. A day still to come is taken: [`age_on`] then has no
+/// answer.
 pub fn parse_birth_date(text: &str) -> Result<NaiveDate, BirthDateError> {
     let dashed = |at| matches!(at, 4 | 7);
     let fits = |(at, byte): (usize, u8)| if dashed(at) { byte == b'-' } else { byte.is_ascii_digit() };
@@ -204,8 +208,8 @@ pub fn parse_birth_date(text: &str) -> Result<NaiveDate, BirthDateError> {
     text.parse().map_err(|_| BirthDateError::NoSuchDay)
 }
 
-/// Whole years lived on a day, or none before birth. Who is born on 29 February turns a year older on 1 March of a year
-/// without it.
+/// Whole years lived on a day, or none before birth. Who is born on 29 February turns a year older on 1 March
+/// of a year without it.
 #[must_use]
 pub fn age_on(born: NaiveDate, day: NaiveDate) -> Option<u32> {
     let before_birthday = (day.month(), day.day()) < (born.month(), born.day());
@@ -222,7 +226,8 @@ fn all_digits(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Refuses words of a person that are missing, longer than 100 characters as written or as kept, or not printable.
+/// Refuses words of a person that are missing, longer than 100 characters as written or as kept, or not
+/// printable.
 pub fn check_words(field: &str, text: &str) -> Result<()> {
     let kept = tidy(text);
     if kept.is_empty() {
@@ -246,7 +251,9 @@ pub fn person_name(field: &str, text: &str) -> Result<String> {
     if tidy(text).is_empty() {
         return Err(Refusal::required(field).into());
     }
-    PersonName::parse(text).map(|name| name.0).map_err(|error| Refusal::invalid(field, error.to_string()).into())
+    PersonName::parse(text)
+        .map(|name| name.0)
+        .map_err(|error| Refusal::invalid(field, error.to_string()).into())
 }
 
 #[cfg(test)]
@@ -255,11 +262,27 @@ mod tests {
 
     #[test]
     fn zip_codes_have_five_or_nine_digits() {
-        for (text, kept) in [("94105", "94105"), ("94105-1234", "94105-1234"), ("941051234", "94105-1234"), ("00501", "00501")] {
+        for (text, kept) in [
+            ("94105", "94105"),
+            ("94105-1234", "94105-1234"),
+            ("941051234", "94105-1234"),
+            ("00501", "00501"),
+        ] {
             assert_eq!(PostalCode::parse(text).unwrap().as_str(), kept);
         }
-        for text in ["", "9410", "941056", "9410a", "94105-", "94105-123", "94105 1234", "94105-12345", "9410-51234", "éé941", "1234é5678"]
-        {
+        for text in [
+            "",
+            "9410",
+            "941056",
+            "9410a",
+            "94105-",
+            "94105-123",
+            "94105 1234",
+            "94105-12345",
+            "9410-51234",
+            "éé941",
+            "1234é5678",
+        ] {
             assert_eq!(PostalCode::parse(text), Err(PostalCodeError::Shape), "{text}");
         }
     }
@@ -309,7 +332,14 @@ mod tests {
 
     #[test]
     fn telephone_numbers_follow_the_north_american_plan() {
-        for text in ["2025550107", "12025550107", "+12025550107", "+1 (202) 555-0107", "202.555.0107", " 202-555-0107 "] {
+        for text in [
+            "2025550107",
+            "12025550107",
+            "+12025550107",
+            "+1 (202) 555-0107",
+            "202.555.0107",
+            " 202-555-0107 ",
+        ] {
             assert_eq!(Phone::parse(text).unwrap().as_str(), "+12025550107", "{text}");
         }
         for (text, reason) in [
@@ -371,7 +401,16 @@ mod tests {
     #[test]
     fn birth_dates_are_strict() {
         assert_eq!(parse_birth_date("1992-02-29").unwrap().to_string(), "1992-02-29");
-        for text in ["", "1992-2-29", "92-02-29", "1992/02/29", "1992-02-29T", " 1992-02-2", "+199-02-29", "29-02-1992"] {
+        for text in [
+            "",
+            "1992-2-29",
+            "92-02-29",
+            "1992/02/29",
+            "1992-02-29T",
+            " 1992-02-2",
+            "+199-02-29",
+            "29-02-1992",
+        ] {
             assert_eq!(parse_birth_date(text), Err(BirthDateError::Shape), "{text}");
         }
         for text in ["1993-02-29", "1993-13-01", "1993-00-10", "1993-04-31", "1993-04-00"] {

@@ -34,7 +34,9 @@ const LONGEST_NAME: usize = 201;
 
 fn check_full_name(name: &str) -> Result<()> {
     if [name, &tidy(name)].iter().any(|name| name.chars().count() > LONGEST_NAME) {
-        return Err(Refusal::invalid("fullName", format!("must have at most {LONGEST_NAME} characters")).into());
+        return Err(
+            Refusal::invalid("fullName", format!("must have at most {LONGEST_NAME} characters")).into()
+        );
     }
     check_characters("fullName", name)?;
     let (first, last) = halves(name);
@@ -92,7 +94,12 @@ pub fn full_name(user: &user::Model) -> Option<String> {
 }
 
 /// Creates a user who signs up themselves: `pending` until everything for an identity check is known.
-pub async fn begin(ctx: &CommandContext<'_>, email: &Email, identity: &Identity, invitation_id: Option<Uuid>) -> Result<user::Model> {
+pub async fn begin(
+    ctx: &CommandContext<'_>,
+    email: &Email,
+    identity: &Identity,
+    invitation_id: Option<Uuid>,
+) -> Result<user::Model> {
     let mut user = user::Model {
         id: ctx.app.ids.next(Kind::User),
         partner_id: ctx.partner.id,
@@ -116,15 +123,27 @@ pub async fn begin(ctx: &CommandContext<'_>, email: &Email, identity: &Identity,
     };
     identity.write(ctx, &mut user)?;
     user::ActiveModel::from(user.clone()).reset_all().insert(ctx.tx).await?;
-    ctx.event().record_first(ctx.tx, EventType::UserCreated, user.id, json!({ "id": user.id, "status": user.status })).await?;
+    ctx.event()
+        .record_first(
+            ctx.tx,
+            EventType::UserCreated,
+            user.id,
+            json!({ "id": user.id, "status": user.status }),
+        )
+        .await?;
     Ok(user)
 }
 
 /// Attaches the invitation that an existing user signed up with.
-pub async fn attach_invitation(ctx: &CommandContext<'_>, user_id: Uuid, invitation_id: Option<Uuid>) -> Result<user::Model> {
+pub async fn attach_invitation(
+    ctx: &CommandContext<'_>,
+    user_id: Uuid,
+    invitation_id: Option<Uuid>,
+) -> Result<user::Model> {
     clock::locked(ctx.tx, ctx.partner.id).await?;
     let found = user::Entity::find_by_id(user_id).one(ctx.tx).await?;
-    let mut row: user::ActiveModel = found.ok_or_else(|| Error::broken("an invitation names no person"))?.into();
+    let mut row: user::ActiveModel =
+        found.ok_or_else(|| Error::broken("an invitation names no person"))?.into();
     row.invitation_id = Set(invitation_id);
     Ok(row.update(ctx.tx).await?)
 }
@@ -135,9 +154,12 @@ mod tests {
 
     #[test]
     fn the_last_word_is_the_family_name() {
-        for (name, first, last) in
-            [("Test Testing", "Test", "Testing"), (" Anna Maria  Okafor ", "Anna Maria", "Okafor"), ("Cher", "Cher", ""), ("", "", "")]
-        {
+        for (name, first, last) in [
+            ("Test Testing", "Test", "Testing"),
+            (" Anna Maria  Okafor ", "Anna Maria", "Okafor"),
+            ("Cher", "Cher", ""),
+            ("", "", ""),
+        ] {
             assert_eq!(halves(name), (first.to_owned(), last.to_owned()));
         }
     }

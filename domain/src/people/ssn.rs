@@ -60,11 +60,12 @@ impl Ssn {
         format!("{:04}", self.0 % 10_000)
     }
 
-    /// The two-letter code of the state, district or territory that issued the number to someone born on a date.
+    /// The two-letter code of the state, district or territory that issued the number to someone born on a
+    /// date.
     ///
-    /// By the Social Security Administration's area table as it stood before numbers were randomised on 2011-06-25.
-    /// None for anyone born since, for railroad and entry numbers, for areas not issued then, and for area 586, which
-    /// several Pacific territories shared.
+    /// By the Social Security Administration's area table as it stood before numbers were randomised on
+    /// 2011-06-25. None for anyone born since, for railroad and entry numbers, for areas not issued then, and
+    /// for area 586, which several Pacific territories shared.
     #[must_use]
     pub fn issuing_state(&self, born: NaiveDate) -> Option<&'static str> {
         if (born.year(), born.month(), born.day()) >= (2011, 6, 25) {
@@ -73,7 +74,9 @@ impl Ssn {
         match (self.area(), self.group()) {
             (232, 30) => Some("NC"),
             (580, 1..=18) => Some("VI"),
-            (area, _) => AREAS.iter().find(|(first, last, _)| (*first..=*last).contains(&area)).and_then(|row| row.2),
+            (area, _) => {
+                AREAS.iter().find(|(first, last, _)| (*first..=*last).contains(&area)).and_then(|row| row.2)
+            }
         }
     }
 
@@ -96,7 +99,9 @@ impl fmt::Display for SsnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Shape => "must have nine digits",
-            Self::Advertised | Self::Area | Self::Group | Self::Serial => "must be a number that can be issued",
+            Self::Advertised | Self::Area | Self::Group | Self::Serial => {
+                "must be a number that can be issued"
+            }
         })
     }
 }
@@ -107,7 +112,10 @@ fn digits(text: &str) -> Option<u32> {
     let dashed = |at| matches!(at, 3 | 6);
     let well_formed = match text.len() {
         9 => text.bytes().all(|byte| byte.is_ascii_digit()),
-        11 => text.bytes().enumerate().all(|(at, byte)| if dashed(at) { byte == b'-' } else { byte.is_ascii_digit() }),
+        11 => text
+            .bytes()
+            .enumerate()
+            .all(|(at, byte)| if dashed(at) { byte == b'-' } else { byte.is_ascii_digit() }),
         _ => false,
     };
     let value = |number, byte| number * 10 + u32::from(byte - b'0');

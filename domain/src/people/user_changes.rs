@@ -1,4 +1,5 @@
-//! Changes of what is known of a person: completing one who was begun with little, and correcting one who is known.
+//! Changes of what is known of a person: completing one who was begun with little, and correcting one who is
+//! known.
 
 use super::{
     applicants::{self, BIRTH_DATE, NewAddress, PHONE, SSN, sealed, valid},
@@ -101,7 +102,9 @@ impl UpdateUser {
 
     /// Writes what is new into a person's row.
     pub fn write(&self, ctx: &CommandContext<'_>, user: &mut user::Model) -> Result<()> {
-        for (value, known) in [(&self.first_name, &mut user.first_name), (&self.last_name, &mut user.last_name)] {
+        for (value, known) in
+            [(&self.first_name, &mut user.first_name), (&self.last_name, &mut user.last_name)]
+        {
             if let Some(value) = value {
                 *known = tidy(value);
             }
@@ -112,7 +115,8 @@ impl UpdateUser {
         match &self.phone {
             Change::Keep => {}
             Change::Clear => user.phone = None,
-            Change::Set(phone) if applicants::phone(ctx.app, user)?.is_some_and(|known| known.reveal() == phone) => {}
+            Change::Set(phone)
+                if applicants::phone(ctx.app, user)?.is_some_and(|known| known.reveal() == phone) => {}
             Change::Set(phone) => user.phone = sealed(ctx, user.id, PHONE, Some(phone))?,
         }
         if let Some(day) = self.birth_date()? {
@@ -137,7 +141,8 @@ impl UpdateUser {
 impl AddressChange {
     fn is_empty(&self) -> bool {
         let Self { line1, line2, city, state, postal_code, country_code } = self;
-        *line2 == Change::Keep && [line1, city, state, postal_code, country_code].iter().all(|field| field.is_none())
+        *line2 == Change::Keep
+            && [line1, city, state, postal_code, country_code].iter().all(|field| field.is_none())
     }
 
     /// Writes what is new into a person's row; an address is known whole or not at all.

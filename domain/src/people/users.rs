@@ -22,13 +22,24 @@ pub async fn find(connection: &impl ConnectionTrait, actor: &Actor, id: Uuid) ->
 }
 
 /// The person with this id within reach.
-pub async fn within(connection: &impl ConnectionTrait, access_scope: AccessScope, id: Uuid) -> Result<Option<user::Model>> {
-    let found = user::Entity::find_by_id(id).filter(user::Column::PartnerId.eq(access_scope.partner_id)).one(connection).await?;
+pub async fn within(
+    connection: &impl ConnectionTrait,
+    access_scope: AccessScope,
+    id: Uuid,
+) -> Result<Option<user::Model>> {
+    let found = user::Entity::find_by_id(id)
+        .filter(user::Column::PartnerId.eq(access_scope.partner_id))
+        .one(connection)
+        .await?;
     Ok(found.filter(|user| access_scope.covers(user.id)))
 }
 
 /// The partner's people, newest first; scope `read`.
-pub async fn list(connection: &impl ConnectionTrait, actor: &Actor, page: &Page) -> Result<Slice<user::Model>> {
+pub async fn list(
+    connection: &impl ConnectionTrait,
+    actor: &Actor,
+    page: &Page,
+) -> Result<Slice<user::Model>> {
     let access_scope = actor.access_scope(Scope::Read)?;
     let mut select = user::Entity::find().filter(user::Column::PartnerId.eq(access_scope.partner_id));
     if let Some(only) = access_scope.user_id {
@@ -37,14 +48,20 @@ pub async fn list(connection: &impl ConnectionTrait, actor: &Actor, page: &Page)
     page.of(connection, select, user::Column::Id).await
 }
 
-/// The user with this id, locked until the transaction ends, so that changes to one user happen one at a time.
+/// The user with this id, locked until the transaction ends, so that changes to one user happen one at a
+/// time.
 pub async fn held(tx: &WriteTransaction, id: Uuid) -> Result<user::Model> {
     let select = user::Entity::find_by_id(id).lock(LockType::NoKeyUpdate);
     select.one(tx).await?.ok_or_else(|| Error::broken("a row names no person"))
 }
 
 /// The user named by `field`. Refused unless their identity is approved.
-pub async fn approved(connection: &impl ConnectionTrait, access_scope: AccessScope, id: Uuid, field: &str) -> Result<user::Model> {
+pub async fn approved(
+    connection: &impl ConnectionTrait,
+    access_scope: AccessScope,
+    id: Uuid,
+    field: &str,
+) -> Result<user::Model> {
     let user = within(connection, access_scope, id).await?.ok_or_else(|| Refusal::not_found(field))?;
     require_approved(&user)?;
     Ok(user)
@@ -52,7 +69,9 @@ pub async fn approved(connection: &impl ConnectionTrait, access_scope: AccessSco
 
 /// The ids of a partner's approved users, as a subquery.
 pub fn approved_ids(partner_id: Uuid) -> SelectStatement {
-    let approved = user::Entity::find().filter(user::Column::PartnerId.eq(partner_id)).filter(user::Column::Status.eq(Status::Approved));
+    let approved = user::Entity::find()
+        .filter(user::Column::PartnerId.eq(partner_id))
+        .filter(user::Column::Status.eq(Status::Approved));
     approved.select_only().column(user::Column::Id).into_query()
 }
 

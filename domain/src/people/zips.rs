@@ -3,33 +3,41 @@
 use super::{codes::UsState, person::PostalCode};
 
 impl UsState {
-    /// Whether a ZIP code lies in the state, by its first three digits, with all five where one begins in several states.
+    /// Whether a ZIP code lies in the state, by its first three digits, with all five where one begins in
+    /// several states.
     pub fn has(self, zip: &PostalCode) -> bool {
         let Some(zip) = zip.as_str().get(..5).and_then(|zip| zip.parse::<u32>().ok()) else { return false };
-        let lies_in = |ranges: &[(u32, u32)]| ranges.iter().any(|(first, last)| (*first..=*last).contains(&zip));
-        let of_prefix = PREFIXES
-            .iter()
-            .any(|(state, ranges)| *state == self.code() && ranges.iter().any(|(first, last)| (*first..=*last).contains(&(zip / 100))));
+        let lies_in =
+            |ranges: &[(u32, u32)]| ranges.iter().any(|(first, last)| (*first..=*last).contains(&zip));
+        let of_prefix = PREFIXES.iter().any(|(state, ranges)| {
+            *state == self.code()
+                && ranges.iter().any(|(first, last)| (*first..=*last).contains(&(zip / 100)))
+        });
         let prefix_of_several = SEVERAL.contains(&(zip / 100));
-        (of_prefix && !prefix_of_several) || WHOLE.iter().any(|(state, ranges)| *state == self.code() && lies_in(ranges))
+        (of_prefix && !prefix_of_several)
+            || WHOLE.iter().any(|(state, ranges)| *state == self.code() && lies_in(ranges))
     }
 }
 
-/// The first three digits of a state's ZIP codes (United States Postal Service, Publication 65 and Domestic Mail Manual L002).
+/// The first three digits of a state's ZIP codes (United States Postal Service, Publication 65 and Domestic
+/// Mail Manual L002).
 #[rustfmt::skip]
 const PREFIXES: [(&str, &[(u32, u32)]); 56] = [
     ("AL", &[(350, 369)]), ("AK", &[(995, 999)]), ("AZ", &[(850, 865)]), ("AR", &[(716, 729)]), ("CA", &[(900, 961)]),
     ("CO", &[(800, 816)]), ("CT", &[(60, 69)]), ("DE", &[(197, 199)]), ("FL", &[(320, 339), (341, 349)]),
     ("GA", &[(300, 319), (398, 399)]), ("HI", &[(968, 968)]), ("ID", &[(832, 838)]), ("IL", &[(600, 629)]),
     ("IN", &[(460, 479)]), ("IA", &[(500, 528)]), ("KS", &[(660, 679)]), ("KY", &[(400, 427)]), ("LA", &[(700, 714)]),
-    ("ME", &[(39, 49)]), ("MD", &[(206, 219)]), ("MA", &[(10, 27), (55, 55)]), ("MI", &[(480, 499)]), ("MN", &[(550, 567)]),
+    ("ME", &[(39, 49)]), ("MD", &[(206, 219)]), ("MA", &[(10, 27), (55, 55)]), ("MI", &[(480, 499)]),
+    ("MN", &[(550, 567)]),
     ("MS", &[(386, 397)]), ("MO", &[(630, 658)]), ("MT", &[(590, 599)]), ("NE", &[(680, 693)]), ("NV", &[(889, 898)]),
-    ("NH", &[(30, 38)]), ("NJ", &[(70, 89)]), ("NM", &[(870, 884)]), ("NY", &[(5, 5), (100, 149)]), ("NC", &[(270, 289)]),
+    ("NH", &[(30, 38)]), ("NJ", &[(70, 89)]), ("NM", &[(870, 884)]), ("NY", &[(5, 5), (100, 149)]),
+    ("NC", &[(270, 289)]),
     ("ND", &[(580, 588)]), ("OH", &[(430, 459)]), ("OK", &[(730, 732), (734, 749)]), ("OR", &[(970, 979)]),
     ("PA", &[(150, 196)]), ("RI", &[(28, 29)]), ("SC", &[(290, 299)]), ("SD", &[(570, 577)]), ("TN", &[(370, 385)]),
     ("TX", &[(733, 733), (750, 799), (885, 885)]), ("UT", &[(840, 847)]), ("VT", &[(50, 54), (56, 59)]),
     ("VA", &[(201, 201), (220, 246)]), ("WA", &[(980, 994)]), ("WV", &[(247, 268)]), ("WI", &[(530, 549)]),
-    ("WY", &[(820, 831)]), ("DC", &[(200, 200), (202, 205), (569, 569)]), ("PR", &[(6, 7), (9, 9)]), ("VI", &[(8, 8)]),
+    ("WY", &[(820, 831)]), ("DC", &[(200, 200), (202, 205), (569, 569)]), ("PR", &[(6, 7), (9, 9)]),
+    ("VI", &[(8, 8)]),
     ("AA", &[(340, 340)]), ("AE", &[(90, 98)]), ("AP", &[(962, 966)]),
 ];
 
@@ -41,20 +49,27 @@ const SEVERAL: [u32; 2] = [967, 969];
 const WHOLE: [(&str, &[(u32, u32)]); 20] = [
     ("HI", &[(96700, 96798)]), ("AS", &[(96799, 96799)]), ("GU", &[(96910, 96932)]),
     ("PW", &[(96939, 96940)]), ("FM", &[(96941, 96944)]), ("MP", &[(96950, 96952)]), ("MH", &[(96960, 96970)]),
-    ("NY", &[(6390, 6390)]), ("MA", &[(2861, 2861)]), ("TN", &[(42223, 42223)]), ("ND", &[(59221, 59221)]), ("IL", &[(63673, 63673)]),
-    ("LA", &[(71749, 71749)]), ("TX", &[(73949, 73949), (88063, 88063)]), ("NM", &[(81137, 81137), (86515, 86515)]), ("AZ", &[(84536, 84536)]),
+    ("NY", &[(6390, 6390)]), ("MA", &[(2861, 2861)]), ("TN", &[(42223, 42223)]), ("ND", &[(59221, 59221)]),
+    ("IL", &[(63673, 63673)]),
+    ("LA", &[(71749, 71749)]), ("TX", &[(73949, 73949), (88063, 88063)]),
+    ("NM", &[(81137, 81137), (86515, 86515)]), ("AZ", &[(84536, 84536)]),
     ("UT", &[(86044, 86044)]), ("CA", &[(89439, 89439), (97635, 97635)]), ("WY", &[(83414, 83414)]),
     ("AR", &[(75502, 75502)]),
 ];
 
-/// Whether a line of an address is a post office box, however it is written: `P.O. Box 12`, `Post Office Box 12`, `POB 12`, `Box 12`.
+/// Whether a line of an address is a post office box, however it is written: `P.O. Box 12`, `Post Office Box
+/// 12`, `POB 12`, `Box 12`.
 pub fn is_po_box(line: &str) -> bool {
     let line = line.to_lowercase().replace(['.', '\''], "");
-    let words: Vec<&str> = line.split(|character: char| !character.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
-    let has_digit = |word: Option<&&str>| word.is_some_and(|word| word.contains(|character: char| character.is_ascii_digit()));
+    let words: Vec<&str> =
+        line.split(|character: char| !character.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let has_digit = |word: Option<&&str>| {
+        word.is_some_and(|word| word.contains(|character: char| character.is_ascii_digit()))
+    };
     let begins = |at: usize, with: &[&str]| words.get(at..).is_some_and(|words| words.starts_with(with));
     let numbered = |word: &str, label: &str| {
-        word.strip_prefix(label).is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))
+        word.strip_prefix(label)
+            .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))
     };
     words.iter().enumerate().any(|(at, word)| {
         [&["po", "box"][..], &["p", "o", "box"], &["post", "office", "box"], &["postal", "box"], &["pobox"]]
@@ -123,7 +138,9 @@ mod tests {
                 assert!(!state.has(&PostalCode::parse(zip).unwrap()), "{} {zip}", state.code());
             }
         }
-        let has_none = |state: &UsState| !(0..=99_999).any(|zip| state.has(&PostalCode::parse(&format!("{zip:05}")).unwrap()));
+        let has_none = |state: &UsState| {
+            !(0..=99_999).any(|zip| state.has(&PostalCode::parse(&format!("{zip:05}")).unwrap()))
+        };
         assert_eq!(UsState::all().find(has_none), None, "every place has a ZIP code");
     }
 
@@ -147,9 +164,15 @@ mod tests {
         ] {
             assert!(is_po_box(line), "{line}");
         }
-        for line in
-            ["12 Main St", "12 Box Elder Rd", "RR 2 Box 18", "PSC 3 Box 4120", "Unit 45013 Box 2666", "4 Post Office Rd", "Boxwood Ct 5"]
-        {
+        for line in [
+            "12 Main St",
+            "12 Box Elder Rd",
+            "RR 2 Box 18",
+            "PSC 3 Box 4120",
+            "Unit 45013 Box 2666",
+            "4 Post Office Rd",
+            "Boxwood Ct 5",
+        ] {
             assert!(!is_po_box(line), "{line}");
         }
     }

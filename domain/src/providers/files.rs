@@ -1,7 +1,11 @@
-//! Where files lie: in a folder of this machine, or in any other object store. What is put there is encrypted before.
+//! Where files lie: in a folder of this machine, or in any other object store. What is put there is encrypted
+//! before.
 
 use futures_util::TryStreamExt;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, local::LocalFileSystem, memory::InMemory, path::Path};
+use object_store::{
+    ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, local::LocalFileSystem, memory::InMemory,
+    path::Path,
+};
 use std::{collections::HashMap, fmt, fs, io, path::PathBuf, sync::Arc};
 use tokio::sync::OnceCell;
 
@@ -91,7 +95,9 @@ impl Files {
 
 impl Place {
     fn opened(&self) -> Result<Arc<dyn ObjectStore>, FileError> {
-        let Some(folder) = &self.folder else { return Err(FileError::Failed("there is no store".to_owned())) };
+        let Some(folder) = &self.folder else {
+            return Err(FileError::Failed("there is no store".to_owned()));
+        };
         make_private(folder).map_err(|error| FileError::Failed(format!("{}: {error}", folder.display())))?;
         Ok(Arc::new(LocalFileSystem::new_with_prefix(folder)?.with_fsync(true)))
     }

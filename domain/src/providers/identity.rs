@@ -19,7 +19,8 @@ pub struct Evidence<'a> {
     pub ssn_seen_before: bool,
     /// Whether an entry of the watch list resembles the person, of those that nobody has cleared.
     pub is_listed: bool,
-    /// Whether last names choose the score, as they do in a sandbox, where a number that was seen before is only noted.
+    /// Whether last names choose the score, as they do in a sandbox, where a number that was seen before is
+    /// only noted.
     pub personas: bool,
 }
 
@@ -83,13 +84,17 @@ pub const WATCH_LIST_TAG: &str = "Watch List Match";
 
 /// The parts without a resemblance to the watch list, once it is known that there is none.
 pub fn unlisted(parts: Vec<Part>) -> Vec<Part> {
-    let passed = |part: Part| if part.check == Check::WatchList { Part { passed: true, part: WATCH_LIST, ..part } } else { part };
+    let passed = |part: Part| {
+        if part.check == Check::WatchList { Part { passed: true, part: WATCH_LIST, ..part } } else { part }
+    };
     parts.into_iter().map(passed).collect()
 }
 
 /// The parts with a resemblance to the watch list that was found later.
 pub fn listed(parts: Vec<Part>) -> Vec<Part> {
-    let failed = |part: Part| if part.check == Check::WatchList { Part { passed: false, part: SUSPICIOUS, ..part } } else { part };
+    let failed = |part: Part| {
+        if part.check == Check::WatchList { Part { passed: false, part: SUSPICIOUS, ..part } } else { part }
+    };
     parts.into_iter().map(failed).collect()
 }
 
@@ -136,12 +141,27 @@ fn verdict(evidence: Evidence<'_>) -> Verdict {
     let phone = if evidence.has_phone { PHONE } else { 0 };
     let ssn = if evidence.ssn_seen_before && !evidence.personas { SUSPICIOUS } else { SSN };
     let mut parts = vec![
-        part(Check::Format, true, FORMAT, "Every field has its form, and the social security number is one that can be issued."),
+        part(
+            Check::Format,
+            true,
+            FORMAT,
+            "Every field has its form, and the social security number is one that can be issued.",
+        ),
         part(Check::Age, is_plausible, age, "The person is 18 to 120 years old."),
-        part(Check::Address, fits, address, "The address is in the United States, and its ZIP code lies in its state."),
+        part(
+            Check::Address,
+            fits,
+            address,
+            "The address is in the United States, and its ZIP code lies in its state.",
+        ),
         part(Check::Phone, evidence.has_phone, phone, "A phone number of the North American plan is given."),
         part(Check::Email, true, EMAIL, "The e-mail address has a name and a domain."),
-        part(Check::DuplicateSsn, !evidence.ssn_seen_before, ssn, "Nobody else has given this social security number."),
+        part(
+            Check::DuplicateSsn,
+            !evidence.ssn_seen_before,
+            ssn,
+            "Nobody else has given this social security number.",
+        ),
         part(
             Check::WatchList,
             !evidence.is_listed,
@@ -151,7 +171,12 @@ fn verdict(evidence: Evidence<'_>) -> Verdict {
     ];
     let po_box = if evidence.is_po_box { PO_BOX } else { 0 };
     if evidence.is_po_box {
-        parts.push(part(Check::PoBox, false, PO_BOX, "The address is where the person lives, not a post office box."));
+        parts.push(part(
+            Check::PoBox,
+            false,
+            PO_BOX,
+            "The address is where the person lives, not a post office box.",
+        ));
     }
     if evidence.personas {
         let target = match evidence.last_name.to_ascii_lowercase().as_str() {
@@ -162,7 +187,12 @@ fn verdict(evidence: Evidence<'_>) -> Verdict {
         };
         let otherwise = FORMAT + AGE + address + po_box + phone + EMAIL + ssn + WATCH_LIST;
         if target != otherwise {
-            parts.push(part(Check::Persona, target == 99, target - otherwise, "In a sandbox the last name chooses the score."));
+            parts.push(part(
+                Check::Persona,
+                target == 99,
+                target - otherwise,
+                "In a sandbox the last name chooses the score.",
+            ));
         }
     }
     let found = [
@@ -200,7 +230,11 @@ mod tests {
             (ADA, 99, vec!["Address Match", "Phone Match"]),
             (Evidence { has_phone: false, ..ADA }, 99, vec!["Address Match"]),
             (Evidence { address: AddressFit::Foreign, ..ADA }, 99, vec!["Phone Match"]),
-            (Evidence { address: AddressFit::OtherState, ..ADA }, 99, vec!["Address Mismatch", "Phone Match"]),
+            (
+                Evidence { address: AddressFit::OtherState, ..ADA },
+                99,
+                vec!["Address Mismatch", "Phone Match"],
+            ),
             (Evidence { is_po_box: true, ..ADA }, 99, vec!["Address Match", "PO Box", "Phone Match"]),
             (Evidence { age: 18, ..ADA }, 99, vec!["Address Match", "Phone Match"]),
             (Evidence { age: 120, ..ADA }, 99, vec!["Address Match", "Phone Match"]),
@@ -208,18 +242,38 @@ mod tests {
             (Evidence { last_name: "Question", ..ADA }, 75, vec!["Address Match", "Phone Match"]),
             (Evidence { last_name: "Review", ..ADA }, 45, vec!["Address Match", "Phone Match"]),
             (Evidence { last_name: "DENIED", ..ADA }, 10, vec!["Address Match", "Phone Match"]),
-            (Evidence { ssn_seen_before: true, ..ADA }, 99, vec!["Address Match", "Phone Match", "SSN Seen Before"]),
+            (
+                Evidence { ssn_seen_before: true, ..ADA },
+                99,
+                vec!["Address Match", "Phone Match", "SSN Seen Before"],
+            ),
             (Evidence { age: 17, ..ADA }, 10, vec!["Address Match", "Phone Match", "Under 18"]),
-            (Evidence { is_listed: true, ..ADA }, 45, vec!["Address Match", "Phone Match", "Watch List Match"]),
+            (
+                Evidence { is_listed: true, ..ADA },
+                45,
+                vec!["Address Match", "Phone Match", "Watch List Match"],
+            ),
             (live, 99, vec!["Address Match", "Phone Match"]),
             (Evidence { last_name: "Denied", ..live }, 99, vec!["Address Match", "Phone Match"]),
             (Evidence { has_phone: false, ..live }, 94, vec!["Address Match"]),
             (Evidence { address: AddressFit::Foreign, ..live }, 79, vec!["Phone Match"]),
-            (Evidence { address: AddressFit::OtherState, ..live }, 79, vec!["Address Mismatch", "Phone Match"]),
+            (
+                Evidence { address: AddressFit::OtherState, ..live },
+                79,
+                vec!["Address Mismatch", "Phone Match"],
+            ),
             (Evidence { is_po_box: true, ..live }, 79, vec!["Address Match", "PO Box", "Phone Match"]),
             (Evidence { age: 176, ..live }, 45, vec!["Address Match", "Phone Match", "Over 120"]),
-            (Evidence { ssn_seen_before: true, ..live }, 45, vec!["Address Match", "Phone Match", "SSN Seen Before"]),
-            (Evidence { is_listed: true, ..live }, 45, vec!["Address Match", "Phone Match", "Watch List Match"]),
+            (
+                Evidence { ssn_seen_before: true, ..live },
+                45,
+                vec!["Address Match", "Phone Match", "SSN Seen Before"],
+            ),
+            (
+                Evidence { is_listed: true, ..live },
+                45,
+                vec!["Address Match", "Phone Match", "Watch List Match"],
+            ),
             (Evidence { age: 17, ..live }, 10, vec!["Address Match", "Phone Match", "Under 18"]),
         ] {
             let found = verdict(evidence);
@@ -229,7 +283,11 @@ mod tests {
 
     #[test]
     fn who_is_not_on_the_list_after_all_has_her_other_score() {
-        for evidence in [ADA, Evidence { last_name: "Question", ..ADA }, Evidence { personas: false, has_phone: false, ..ADA }] {
+        for evidence in [
+            ADA,
+            Evidence { last_name: "Question", ..ADA },
+            Evidence { personas: false, has_phone: false, ..ADA },
+        ] {
             let listed = verdict(Evidence { is_listed: true, ..evidence });
             assert_ne!(score(&listed.parts), score(&verdict(evidence).parts));
             assert_eq!(super::listed(verdict(evidence).parts), listed.parts, "{evidence:?}");
@@ -240,7 +298,12 @@ mod tests {
     #[test]
     fn every_check_tells_its_part() {
         let failed = |evidence| -> Vec<(Check, i32)> {
-            verdict(evidence).parts.into_iter().filter(|part| !part.passed).map(|part| (part.check, part.part)).collect()
+            verdict(evidence)
+                .parts
+                .into_iter()
+                .filter(|part| !part.passed)
+                .map(|part| (part.check, part.part))
+                .collect()
         };
         assert_eq!(failed(ADA), []);
         assert_eq!(

@@ -39,8 +39,8 @@ const ANSWER: Duration = Duration::from_secs(10);
 const CONVERSATION: Duration = Duration::from_secs(30);
 
 impl Smtp {
-    /// The server at `smtp://user:password@host:port`, which must offer STARTTLS unless it is on this machine, or at
-    /// `smtps://…`; mail comes from `from`, an address with or without a name before it.
+    /// The server at `smtp://user:password@host:port`, which must offer STARTTLS unless it is on this
+    /// machine, or at `smtps://…`; mail comes from `from`, an address with or without a name before it.
     pub fn new(url: &str, from: &str) -> Result<Self, &'static str> {
         const SHAPE: &str = "COFFER_SMTP_URL: must be smtp://user:password@host:port or smtps://…";
         let mut url = Url::parse(url).map_err(|_| SHAPE)?;
@@ -54,7 +54,9 @@ impl Smtp {
             "smtps" => {}
             _ => return Err(SHAPE),
         }
-        let from: Mailbox = from.parse().map_err(|_| "COFFER_MAIL_FROM: must be an address such as Coffer <no-reply@coffer.example>")?;
+        let from: Mailbox = from
+            .parse()
+            .map_err(|_| "COFFER_MAIL_FROM: must be an address such as Coffer <no-reply@coffer.example>")?;
         let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url.as_str())
             .map_err(|_| SHAPE)?
             .hello_name(ClientId::Domain(from.email.domain().to_owned()))
@@ -67,14 +69,19 @@ impl Smtp {
     pub async fn greet(&self) -> Result<(), SendError> {
         match tokio::time::timeout(CONVERSATION, self.transport.test_connection()).await {
             Ok(Ok(true)) => Ok(()),
-            Ok(Ok(false)) => Err(SendError::Failed("the mail server does not go on after its greeting".to_owned())),
+            Ok(Ok(false)) => {
+                Err(SendError::Failed("the mail server does not go on after its greeting".to_owned()))
+            }
             Ok(Err(error)) => Err(why(&error)),
             Err(_) => Err(SendError::Failed("the mail server is too slow".to_owned())),
         }
     }
 
     fn message(&self, mail: Mail<'_>) -> Result<Message, SendError> {
-        let to: Address = mail.to.parse().map_err(|_| SendError::Refused("mail cannot go to such an address".to_owned()))?;
+        let to: Address = mail
+            .to
+            .parse()
+            .map_err(|_| SendError::Refused("mail cannot go to such an address".to_owned()))?;
         Message::builder()
             .message_id(Some(format!("<{}@coffer>", mail.id)))
             .from(self.from.clone())
@@ -114,6 +121,7 @@ fn why(error: &smtp::Error) -> SendError {
         return SendError::Failed(what.to_owned());
     };
     let what = format!("the mail server answers {code}");
-    // No such mailbox. Other lasting refusals, such as of the password, are the settings' fault, which may be mended.
+    // No such mailbox. Other lasting refusals, such as of the password, are the settings' fault, which may be
+    // mended.
     if (550..=553).contains(&code) { SendError::Refused(what) } else { SendError::Failed(what) }
 }

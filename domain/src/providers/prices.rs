@@ -27,7 +27,8 @@ const RHYTHMS: [Rhythm; 5] = [
     Rhythm { beat: TimeDelta::seconds(1), reach: 200_000 },
 ];
 
-/// What the market shows at one instant, in ten-thousandths of a dollar; `bid < ask` and `bid <= last <= ask`.
+/// What the market shows at one instant, in ten-thousandths of a dollar; `bid < ask` and `bid <= last <=
+/// ask`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quote {
     /// What a seller gets.
@@ -40,9 +41,9 @@ pub struct Quote {
 
 /// The price halfway between buyers and sellers, in ten-thousandths of a dollar.
 ///
-/// A pure function of its arguments, to the millisecond. Above zero, on the tick (a cent from one dollar up, a
-/// ten-thousandth below: SEC Rule 612), and within 15 % of the base, or one tick where that is more. A base outside
-/// 0.0001 to 100 billion dollars is held to that range.
+/// A pure function of its arguments, to the millisecond. Above zero, on the tick (a cent from one dollar up,
+/// a ten-thousandth below: SEC Rule 612), and within 15 % of the base, or one tick where that is more. A base
+/// outside 0.0001 to 100 billion dollars is held to that range.
 #[must_use]
 pub fn mid(seed: u64, symbol: &str, base_price: i64, at: DateTime<Utc>) -> i64 {
     let base = i128::from(base_price.clamp(1, HIGHEST_BASE));
@@ -52,7 +53,8 @@ pub fn mid(seed: u64, symbol: &str, base_price: i64, at: DateTime<Utc>) -> i64 {
     i64::try_from(rounded).unwrap_or(HIGHEST_BASE).max(1)
 }
 
-/// Bid, ask and last trade around [`mid`]: each side stands one basis point away, rounded outward to the tick.
+/// Bid, ask and last trade around [`mid`]: each side stands one basis point away, rounded outward to the
+/// tick.
 #[must_use]
 pub fn quote(seed: u64, symbol: &str, base_price: i64, at: DateTime<Utc>) -> Quote {
     let last = mid(seed, symbol, base_price, at);
@@ -89,7 +91,9 @@ impl Rhythm {
 /// The noise of one symbol in one market: FNV-1a over the symbol, begun from the seed.
 fn stream(seed: u64, symbol: &str) -> u64 {
     let begin = scramble(seed) ^ 0xcbf2_9ce4_8422_2325;
-    scramble(symbol.bytes().fold(begin, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)))
+    scramble(
+        symbol.bytes().fold(begin, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)),
+    )
 }
 
 /// The finishing step of `SplitMix64`: every bit of the answer hangs on every bit of the question.
@@ -110,7 +114,8 @@ mod tests {
     }
 
     fn any_time() -> impl Strategy<Value = DateTime<Utc>> {
-        (-4_000_000_000_000_i64..8_000_000_000_000).prop_map(|ms| DateTime::from_timestamp_millis(ms).unwrap())
+        (-4_000_000_000_000_i64..8_000_000_000_000)
+            .prop_map(|ms| DateTime::from_timestamp_millis(ms).unwrap())
     }
 
     fn any_base() -> impl Strategy<Value = i64> {
@@ -151,7 +156,8 @@ mod tests {
     #[test]
     fn a_year_uses_most_of_its_range() {
         let start = at("2026-01-01T00:00:00Z");
-        let prices: Vec<_> = (0..365).map(|day| mid(1, "VTI", 1_000_000, start + TimeDelta::days(day))).collect();
+        let prices: Vec<_> =
+            (0..365).map(|day| mid(1, "VTI", 1_000_000, start + TimeDelta::days(day))).collect();
         let (low, high) = (prices.iter().min().unwrap(), prices.iter().max().unwrap());
         assert!(*low < 960_000 && *high > 1_040_000, "{low} {high}");
     }
@@ -195,7 +201,8 @@ mod tests {
         }
 
         #[test]
-        fn any_argument_has_an_answer(seed: u64, symbol: String, base: i64, millis in -8_000_000_000_000_000_i64..8_000_000_000_000_000) {
+        fn any_argument_has_an_answer(seed: u64, symbol: String, base: i64,
+            millis in -8_000_000_000_000_000_i64..8_000_000_000_000_000) {
             let now = DateTime::from_timestamp_millis(millis).unwrap();
             let quote = quote(seed, &symbol, base, now);
             prop_assert!(0 < quote.bid && quote.bid < quote.ask);

@@ -31,9 +31,14 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// The gateway at `url`, https unless it is on this machine; each body is `template` with its `{to}` and `{text}` filled
-    /// in as `content_type` writes them.
-    pub fn new(url: &str, template: &str, content_type: &str, authorization: Option<&str>) -> Result<Self, &'static str> {
+    /// The gateway at `url`, https unless it is on this machine; each body is `template` with its `{to}` and
+    /// `{text}` filled in as `content_type` writes them.
+    pub fn new(
+        url: &str,
+        template: &str,
+        content_type: &str,
+        authorization: Option<&str>,
+    ) -> Result<Self, &'static str> {
         const SHAPE: &str = "COFFER_SMS_URL: must be https://…";
         let url = Url::parse(url).map_err(|_| SHAPE)?;
         let host = url.host_str().ok_or(SHAPE)?;
@@ -41,14 +46,19 @@ impl Gateway {
             return Err(SHAPE);
         }
         let template = Template::new(template, content_type)?;
-        let content_type = HeaderValue::from_str(content_type).map_err(|_| "COFFER_SMS_CONTENT_TYPE: must be a content type")?;
+        let content_type = HeaderValue::from_str(content_type)
+            .map_err(|_| "COFFER_SMS_CONTENT_TYPE: must be a content type")?;
         let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, content_type)]);
         if let Some(authorization) = authorization {
-            let mut value = HeaderValue::from_str(authorization).map_err(|_| "COFFER_SMS_AUTHORIZATION: must be a header's value")?;
+            let mut value = HeaderValue::from_str(authorization)
+                .map_err(|_| "COFFER_SMS_AUTHORIZATION: must be a header's value")?;
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
-        let client = https().default_headers(headers).build().map_err(|_| "COFFER_SMS_URL: this machine has no certificates to trust")?;
+        let client = https()
+            .default_headers(headers)
+            .build()
+            .map_err(|_| "COFFER_SMS_URL: this machine has no certificates to trust")?;
         Ok(Self { client, url, template })
     }
 }
@@ -69,7 +79,9 @@ impl SmsProvider for Gateway {
                         Err(SendError::Failed(what))
                     }
                 }
-                Err(error) if error.is_timeout() => Err(SendError::Failed("the SMS gateway does not answer in time".to_owned())),
+                Err(error) if error.is_timeout() => {
+                    Err(SendError::Failed("the SMS gateway does not answer in time".to_owned()))
+                }
                 Err(_) => Err(SendError::Failed("the SMS gateway cannot be reached".to_owned())),
             }
         })
@@ -122,7 +134,9 @@ impl Template {
             return Err("COFFER_SMS_TEMPLATE: must have {to} and {text}");
         }
         let template = Self { pieces, style };
-        if style == Style::Json && serde_json::from_str::<serde_json::Value>(&template.filled("+12025550107", "\"\\\n")).is_err() {
+        if style == Style::Json
+            && serde_json::from_str::<serde_json::Value>(&template.filled("+12025550107", "\"\\\n")).is_err()
+        {
             return Err("COFFER_SMS_TEMPLATE: must be JSON, with {to} and {text} inside of strings");
         }
         Ok(template)
@@ -145,12 +159,18 @@ impl Style {
             Self::Plain => value.to_owned(),
             Self::Json => {
                 let quoted = serde_json::Value::from(value).to_string();
-                quoted.strip_prefix('"').and_then(|quoted| quoted.strip_suffix('"')).unwrap_or(&quoted).to_owned()
+                quoted
+                    .strip_prefix('"')
+                    .and_then(|quoted| quoted.strip_suffix('"'))
+                    .unwrap_or(&quoted)
+                    .to_owned()
             }
             Self::Form => value
                 .bytes()
                 .map(|byte| match byte {
-                    b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+                    b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~' => {
+                        char::from(byte).to_string()
+                    }
                     other => format!("%{other:02X}"),
                 })
                 .collect(),
@@ -166,8 +186,16 @@ mod tests {
     fn values_are_written_as_the_content_type_asks() {
         let (to, text) = ("+12025550107", "Say \"{to}\" & é\n100%");
         for (content_type, template, body) in [
-            ("application/json", r#"{"a":"{to}","b":["{text}"]}"#, r#"{"a":"+12025550107","b":["Say \"{to}\" & é\n100%"]}"#),
-            ("application/vnd.x+json; charset=utf-8", r#"["{to}{text}"]"#, r#"["+12025550107Say \"{to}\" & é\n100%"]"#),
+            (
+                "application/json",
+                r#"{"a":"{to}","b":["{text}"]}"#,
+                r#"{"a":"+12025550107","b":["Say \"{to}\" & é\n100%"]}"#,
+            ),
+            (
+                "application/vnd.x+json; charset=utf-8",
+                r#"["{to}{text}"]"#,
+                r#"["+12025550107Say \"{to}\" & é\n100%"]"#,
+            ),
             (
                 "application/x-www-form-urlencoded",
                 "To={to}&Body={text}",
@@ -175,7 +203,11 @@ mod tests {
             ),
             ("text/plain", "{text}|{to}|{to}", "Say \"{to}\" & é\n100%|+12025550107|+12025550107"),
         ] {
-            assert_eq!(Template::new(template, content_type).unwrap().filled(to, text), body, "{content_type}");
+            assert_eq!(
+                Template::new(template, content_type).unwrap().filled(to, text),
+                body,
+                "{content_type}"
+            );
         }
     }
 

@@ -45,16 +45,19 @@ impl fmt::Display for Report {
         }
         match &self.wrong {
             Some(wrong) => write!(f, "WRONG: {wrong}"),
-            None if self.unverified => f.write_str("The books add up. The ends of the chains were not checked."),
+            None if self.unverified => {
+                f.write_str("The books add up. The ends of the chains were not checked.")
+            }
             None => f.write_str("The books add up and nothing was altered."),
         }
     }
 }
 
-/// Re-derives every balance, digest, hash and derived column from the rows, in one unchanging state of the database, and looks for the
-/// files of documents where `files` says where they are.
+/// Re-derives every balance, digest, hash and derived column from the rows, in one unchanging state of the
+/// database, and looks for the files of documents where `files` says where they are.
 ///
-/// `key` verifies the heads of the chains; there is none before a server has opened the database for the first time.
+/// `key` verifies the heads of the chains; there is none before a server has opened the database for the
+/// first time.
 pub async fn run(db: &Db, key: Option<&HeadKey>, files: Option<&Files>) -> Result<Report> {
     let connection = crate::kernel::tables::snapshot(db).await?;
     let mut audit = Audit { connection, key, report: Report::default() };
@@ -162,7 +165,8 @@ impl<C: ConnectionTrait> Audit<'_, C> {
             }
             sums.entry(row.debit_account_id).or_default().debits += i128::from(row.amount);
             sums.entry(row.credit_account_id).or_default().credits += i128::from(row.amount);
-            let movement = Movement { debit: row.debit_account_id, credit: row.credit_account_id, amount: row.amount, digest };
+            let movement = Movement { debit: row.debit_account_id, credit: row.credit_account_id,
+                amount: row.amount, digest };
             by_cause.entry(row.cause_id).or_default().push(movement);
         });
         self.report.checked.push(("ledger movements", rows));
@@ -215,7 +219,9 @@ impl<C: ConnectionTrait> Audit<'_, C> {
     /// What we owe the clearing house and are owed by it against the trades that have not settled.
     async fn unsettled_fills(&mut self) -> Result<()> {
         let mut waiting: HashMap<(Uuid, LedgerKind), i64> = HashMap::new();
-        for row in fill::Entity::find().filter(fill::Column::SettledAt.is_null()).all(&self.connection).await? {
+        for row in
+            fill::Entity::find().filter(fill::Column::SettledAt.is_null()).all(&self.connection).await?
+        {
             let (kind, sign) = match row.side {
                 Side::Buy => (LedgerKind::ClearingPayable, 1),
                 Side::Sell => (LedgerKind::ClearingReceivable, -1),
@@ -223,11 +229,18 @@ impl<C: ConnectionTrait> Audit<'_, C> {
             *waiting.entry((row.partner_id, kind)).or_default() += sign * row.amount.units();
         }
         let clearing = [LedgerKind::ClearingPayable, LedgerKind::ClearingReceivable];
-        let accounts = ledger_account::Entity::find().filter(ledger_account::Column::Kind.is_in(clearing)).all(&self.connection).await?;
+        let accounts = ledger_account::Entity::find()
+            .filter(ledger_account::Column::Kind.is_in(clearing))
+            .all(&self.connection)
+            .await?;
         for account in accounts.iter().filter(|account| account.owner_id == account.partner_id) {
             let expected = waiting.remove(&(account.partner_id, account.kind)).unwrap_or(0);
             if account.balance() != expected {
-                self.wrong(format!("ledger_account {} stands at {}, its unsettled fills at {expected}", account.id, account.balance()));
+                self.wrong(format!(
+                    "ledger_account {} stands at {}, its unsettled fills at {expected}",
+                    account.id,
+                    account.balance()
+                ));
             }
         }
         Ok(())
@@ -242,8 +255,11 @@ impl<C: ConnectionTrait> Audit<'_, C> {
                 *left -= row.amount;
             }
         });
-        let open: HashMap<Uuid, Uuid> =
-            left.into_iter().filter(|(_, (_, left))| *left > 0).map(|(hold, (purpose, _))| (purpose, hold)).collect();
+        let open: HashMap<Uuid, Uuid> = left
+            .into_iter()
+            .filter(|(_, (_, left))| *left > 0)
+            .map(|(hold, (purpose, _))| (purpose, hold))
+            .collect();
         _ = walk!(self, order, row => {
             if let Some(hold) = open.get(&row.id).filter(|_| !row.status.is_open()) {
                 self.wrong(format!("ledger_hold {hold} is open, its order {} has ended", row.id));

@@ -1,4 +1,5 @@
-//! Demonstration data of a sandbox: one customer with a week of history, made by the same operations as any other.
+//! Demonstration data of a sandbox: one customer with a week of history, made by the same operations as any
+//! other.
 
 use crate::{
     Actor, Result,
@@ -24,10 +25,13 @@ use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
 
 /// Gives a sandbox without customers one, who deposited money a week ago and bought shares after it settled.
 ///
-/// Each step is left out if it was done before, so that a start that was broken off is completed by the next one. A customer who is not
-/// approved, because a watch list has that name, has no history.
+/// Each step is left out if it was done before, so that a start that was broken off is completed by the next
+/// one. A customer who is not approved, because a watch list has that name, has no history.
 pub async fn give_history(app: &App, partner: &partner::Model) -> Result<()> {
-    let users = user::Entity::find().filter(user::Column::PartnerId.eq(partner.id)).order_by_asc(user::Column::Id).limit(2);
+    let users = user::Entity::find()
+        .filter(user::Column::PartnerId.eq(partner.id))
+        .order_by_asc(user::Column::Id)
+        .limit(2);
     let users = users.all(&app.db.read).await?;
     let today = clock::system_now();
     let actor = Actor::operator(partner);
@@ -48,10 +52,15 @@ pub async fn give_history(app: &App, partner: &partner::Model) -> Result<()> {
 
 /// Whether a start was broken off: the clock is behind while the history is made.
 async fn is_unfinished(app: &App, partner: &partner::Model, only: &user::Model) -> Result<bool> {
-    if only.email != EMAIL || only.status != Status::Approved || partner.clock_offset >= 0 || partner.clock_frozen_at.is_some() {
+    if only.email != EMAIL
+        || only.status != Status::Approved
+        || partner.clock_offset >= 0
+        || partner.clock_frozen_at.is_some()
+    {
         return Ok(false);
     }
-    let orders = order::Entity::find().filter(order::Column::PartnerId.eq(partner.id)).count(&app.db.read).await?;
+    let orders =
+        order::Entity::find().filter(order::Column::PartnerId.eq(partner.id)).count(&app.db.read).await?;
     Ok(orders < BUYS.len() as u64)
 }
 
@@ -70,12 +79,18 @@ async fn give_account(
         Some(account) => account,
         None => accounts::open(app, actor, None, brokerage_of(ada)).await?.value,
     };
-    let checking = match bank_account::Entity::find().filter(bank_account::Column::UserId.eq(ada.id)).one(read).await? {
-        Some(checking) => checking,
-        None => bank_accounts::link(app, actor, None, checking_of(ada)).await?.value,
-    };
-    if transfer::Entity::find().filter(transfer::Column::AccountId.eq(account.id)).one(read).await?.is_none() {
-        let deposit = CreateDeposit { account_id: account.id, bank_account_id: checking.id, amount: Money::from_units(500_000) };
+    let checking =
+        match bank_account::Entity::find().filter(bank_account::Column::UserId.eq(ada.id)).one(read).await? {
+            Some(checking) => checking,
+            None => bank_accounts::link(app, actor, None, checking_of(ada)).await?.value,
+        };
+    if transfer::Entity::find().filter(transfer::Column::AccountId.eq(account.id)).one(read).await?.is_none()
+    {
+        let deposit = CreateDeposit {
+            account_id: account.id,
+            bank_account_id: checking.id,
+            amount: Money::from_units(500_000),
+        };
         transfers::deposit(app, actor, None, deposit).await?;
     }
     scheduler::advance(app, partner.id, today - Duration::days(2)).await?;

@@ -52,15 +52,21 @@ pub async fn of_accounts(
     let mut values: HashMap<Uuid, i64> = HashMap::new();
     if !positions.is_empty() {
         let held = positions.iter().map(|position| position.instrument_id);
-        let instruments = instrument::Entity::find().filter(instrument::Column::Id.is_in(held)).all(connection).await?;
+        let instruments =
+            instrument::Entity::find().filter(instrument::Column::Id.is_in(held)).all(connection).await?;
         let quotes = market::quotes(app, connection, &partner, &instruments, at).await?;
         for position in &positions {
-            let worth = quotes.get(&position.instrument_id).and_then(|quote| Money::cost(position.quantity, quote.last));
+            let worth = quotes
+                .get(&position.instrument_id)
+                .and_then(|quote| Money::cost(position.quantity, quote.last));
             let worth = worth.ok_or_else(|| Error::broken("a position has no price"))?;
             *values.entry(position.account_id).or_default() += worth.units();
         }
     }
-    Ok(accounts.iter().map(|account| (*account, balance(*account, &cash, values.get(account).copied().unwrap_or(0), at))).collect())
+    Ok(accounts
+        .iter()
+        .map(|account| (*account, balance(*account, &cash, values.get(account).copied().unwrap_or(0), at)))
+        .collect())
 }
 
 fn balance(account: Uuid, cash: &[ledger_account::Model], positions: i64, at: DateTime<Utc>) -> Balance {

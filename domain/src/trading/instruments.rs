@@ -10,7 +10,9 @@ use crate::{
     },
 };
 use entity::{Kind, Price, instrument, order};
-use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::OnConflict};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::OnConflict,
+};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
@@ -29,7 +31,10 @@ pub async fn list(connection: &impl ConnectionTrait, page: &Page) -> Result<Slic
 }
 
 /// The instrument with this symbol or id.
-pub async fn named(connection: &impl ConnectionTrait, symbol_or_id: &str) -> Result<Option<instrument::Model>> {
+pub async fn named(
+    connection: &impl ConnectionTrait,
+    symbol_or_id: &str,
+) -> Result<Option<instrument::Model>> {
     if let Some(found) = by_symbol(connection, symbol_or_id).await? {
         return Ok(Some(found));
     }
@@ -38,7 +43,10 @@ pub async fn named(connection: &impl ConnectionTrait, symbol_or_id: &str) -> Res
 }
 
 /// The instruments of these orders, by id.
-pub async fn of_orders(connection: &impl ConnectionTrait, orders: &[order::Model]) -> Result<HashMap<Uuid, instrument::Model>> {
+pub async fn of_orders(
+    connection: &impl ConnectionTrait,
+    orders: &[order::Model],
+) -> Result<HashMap<Uuid, instrument::Model>> {
     let ids: HashSet<Uuid> = orders.iter().map(|order| order.instrument_id).collect();
     let rows = instrument::Entity::find().filter(instrument::Column::Id.is_in(ids)).all(connection).await?;
     Ok(rows.into_iter().map(|row| (row.id, row)).collect())
@@ -55,7 +63,9 @@ pub async fn list_built_in(app: &App) -> Result<()> {
     if instrument::Entity::find().one(&app.db.read).await?.is_some() {
         return Ok(());
     }
-    let rows = built_in().into_iter().map(|new| instrument::ActiveModel::from(new.with_id(app.ids.next(Kind::Instrument))).reset_all());
+    let rows = built_in()
+        .into_iter()
+        .map(|new| instrument::ActiveModel::from(new.with_id(app.ids.next(Kind::Instrument))).reset_all());
     let tx = app.db.write().await?;
     instrument::Entity::insert_many(rows)
         .on_conflict(OnConflict::column(instrument::Column::Symbol).do_nothing().to_owned())
@@ -91,7 +101,11 @@ impl NewInstrument {
     /// A line of CSV, as [`read`] takes it.
     pub fn line(&self) -> String {
         let quoted = |text: &str| {
-            if text.contains([',', '"']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+            if text.contains([',', '"']) {
+                format!("\"{}\"", text.replace('"', "\"\""))
+            } else {
+                text.to_owned()
+            }
         };
         let texts = [&self.symbol, &self.name, &self.exchange, &self.asset_class].map(|text| quoted(text));
         format!("{},{}", texts.join(","), self.base_price)
@@ -117,7 +131,9 @@ pub fn read(text: &[u8]) -> Result<Vec<NewInstrument>, String> {
     let mut instruments = Vec::new();
     for record in reader.records() {
         let record = record.map_err(|error| match error.position() {
-            Some(position) => format!("line {}: must have {} values in UTF-8", position.line(), COLUMNS.len()),
+            Some(position) => {
+                format!("line {}: must have {} values in UTF-8", position.line(), COLUMNS.len())
+            }
             None => "cannot be read".to_owned(),
         })?;
         let line = record.position().map_or(0, csv::Position::line);
@@ -132,11 +148,17 @@ pub fn read(text: &[u8]) -> Result<Vec<NewInstrument>, String> {
                 .parse()
                 .ok()
                 .filter(|price: &Price| price.is_positive() && *price <= MAX_PRICE)
-                .ok_or_else(|| wrong("base_price", "must be a price from 0.0001 to 1000000, with at most 4 decimals"))?,
+                .ok_or_else(|| {
+                    wrong("base_price", "must be a price from 0.0001 to 1000000, with at most 4 decimals")
+                })?,
         };
-        let symbol_fits = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || b".-/".contains(&byte);
+        let symbol_fits =
+            |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || b".-/".contains(&byte);
         if !(1..=20).contains(&new.symbol.len()) || !new.symbol.bytes().all(symbol_fits) {
-            return Err(wrong("symbol", "must have 1 to 20 capital letters, digits, dots, hyphens or slashes"));
+            return Err(wrong(
+                "symbol",
+                "must have 1 to 20 capital letters, digits, dots, hyphens or slashes",
+            ));
         }
         if new.asset_class != US_EQUITY {
             return Err(wrong("asset_class", "must be us_equity"));
@@ -170,7 +192,8 @@ pub async fn import(db: &Db, ids: Ids, new: Vec<NewInstrument>) -> Result<Change
     let mut changes = Changes::default();
     let tx = db.write().await?;
     let known = instrument::Entity::find().all(&tx).await?;
-    let known: HashMap<String, instrument::Model> = known.into_iter().map(|row| (row.symbol.clone(), row)).collect();
+    let known: HashMap<String, instrument::Model> =
+        known.into_iter().map(|row| (row.symbol.clone(), row)).collect();
     for new in new {
         let symbol = new.symbol.clone();
         match known.get(&symbol) {
@@ -180,7 +203,10 @@ pub async fn import(db: &Db, ids: Ids, new: Vec<NewInstrument>) -> Result<Change
                 changes.changed.push(symbol);
             }
             None => {
-                instrument::ActiveModel::from(new.with_id(ids.next(Kind::Instrument))).reset_all().insert(&tx).await?;
+                instrument::ActiveModel::from(new.with_id(ids.next(Kind::Instrument)))
+                    .reset_all()
+                    .insert(&tx)
+                    .await?;
                 changes.added.push(symbol);
             }
         }

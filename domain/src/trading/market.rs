@@ -29,9 +29,11 @@ pub struct Quote {
 pub fn of<'a>(app: &'a App, partner: &partner::Model) -> Result<&'a Arc<dyn Market>> {
     match partner.mode {
         Mode::Sandbox => Ok(&app.feature::<Providers>().sandbox_market),
-        Mode::Live => {
-            app.feature::<Providers>().live_market.as_ref().ok_or(crate::Error::Unavailable("No market is configured for live partners."))
-        }
+        Mode::Live => app
+            .feature::<Providers>()
+            .live_market
+            .as_ref()
+            .ok_or(crate::Error::Unavailable("No market is configured for live partners.")),
     }
 }
 
@@ -47,13 +49,17 @@ pub async fn quotes(
     let by_hand = if partner.mode == Mode::Sandbox {
         quote_override::Entity::find()
             .filter(quote_override::Column::PartnerId.eq(partner.id))
-            .filter(quote_override::Column::InstrumentId.is_in(instruments.iter().map(|instrument| instrument.id)))
+            .filter(
+                quote_override::Column::InstrumentId
+                    .is_in(instruments.iter().map(|instrument| instrument.id)),
+            )
             .all(connection)
             .await?
     } else {
         Vec::new()
     };
-    let by_hand: HashMap<Uuid, &quote_override::Model> = by_hand.iter().map(|set| (set.instrument_id, set)).collect();
+    let by_hand: HashMap<Uuid, &quote_override::Model> =
+        by_hand.iter().map(|set| (set.instrument_id, set)).collect();
     let quote = |instrument: &instrument::Model| match by_hand.get(&instrument.id) {
         Some(set) => Quote { bid: set.bid, ask: set.ask, last: midpoint(set.bid, set.ask), at },
         None => {
@@ -95,7 +101,8 @@ pub struct MarketClock {
 
 /// The market's hours as of an instant.
 ///
-/// The New York Stock Exchange trades from 09:30 to 16:00 New York time, to 13:00 on early closes, on its business days.
+/// The New York Stock Exchange trades from 09:30 to 16:00 New York time, to 13:00 on early closes, on its
+/// business days.
 pub fn hours(kind: MarketHours, at: DateTime<Utc>) -> MarketClock {
     match kind {
         MarketHours::AlwaysOpen => MarketClock { at, is_open: true, next_open_at: None, next_close_at: None },
@@ -108,8 +115,13 @@ pub fn hours(kind: MarketHours, at: DateTime<Utc>) -> MarketClock {
     }
 }
 
-/// The market's hours for a caller: by its partner's clock and hours, or the exchange's at `system_now` for nobody.
-pub async fn clock_for(connection: &impl ConnectionTrait, actor: &Actor, system_now: DateTime<Utc>) -> Result<MarketClock> {
+/// The market's hours for a caller: by its partner's clock and hours, or the exchange's at `system_now` for
+/// nobody.
+pub async fn clock_for(
+    connection: &impl ConnectionTrait,
+    actor: &Actor,
+    system_now: DateTime<Utc>,
+) -> Result<MarketClock> {
     let partner_id = match &actor.who {
         Who::Nobody => return Ok(hours(MarketHours::Nyse, system_now)),
         Who::Partner(key) => key.partner_id,

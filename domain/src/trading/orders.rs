@@ -50,10 +50,15 @@ pub struct PlaceOrder {
 
 /// Places an order and sets aside its cash or shares, or refuses and changes nothing; scope `trade`.
 ///
-/// The same key and the same order answer with the first order, so a retry never trades twice. Refused out of the hours
-/// in which the market is open (documented), for an unapproved user, and for more than can be paid or delivered: a buy
-/// sets aside 103 % of its price, a sale its shares.
-pub async fn place(app: &App, actor: &Actor, key: Option<Key>, new: PlaceOrder) -> Result<Answer<order::Model>> {
+/// The same key and the same order answer with the first order, so a retry never trades twice. Refused out of
+/// the hours in which the market is open (documented), for an unapproved user, and for more than can be paid
+/// or delivered: a buy sets aside 103 % of its price, a sale its shares.
+pub async fn place(
+    app: &App,
+    actor: &Actor,
+    key: Option<Key>,
+    new: PlaceOrder,
+) -> Result<Answer<order::Model>> {
     command::execute(app, actor, key, new).await
 }
 
@@ -101,7 +106,8 @@ impl Command for PlaceOrder {
         if !market::hours(ctx.partner.market_hours, ctx.now).is_open {
             return Err(Refusal::new(Code::MarketClosed, "", "The market is closed.").into());
         }
-        let instrument = instruments::named(ctx.tx, &self.symbol).await?.ok_or_else(|| Refusal::not_found("symbol"))?;
+        let instrument =
+            instruments::named(ctx.tx, &self.symbol).await?.ok_or_else(|| Refusal::not_found("symbol"))?;
         let quote = market::quote(ctx.app, ctx.tx, ctx.partner, &instrument, ctx.now).await?;
         let order = self.accepted(ctx, account_id, &instrument);
         let mut entry = Entry::default();
@@ -111,7 +117,8 @@ impl Command for PlaceOrder {
             Side::Sell => hold_shares(ctx, &mut entry, &order, &instrument, quote.bid).await?,
         }
         order::ActiveModel::from(order.clone()).reset_all().insert(ctx.tx).await?;
-        timers::schedule(ctx.tx, ctx.app.ids, ctx.partner.id, TimerKind::OrderRoute, order.id, ctx.now).await?;
+        timers::schedule(ctx.tx, ctx.app.ids, ctx.partner.id, TimerKind::OrderRoute, order.id, ctx.now)
+            .await?;
         if !entry.write(ctx.tx, ctx.app.ids, &mut fact).await? {
             return Err(short_of(self.side).into());
         }
@@ -125,7 +132,12 @@ impl Command for PlaceOrder {
 }
 
 impl PlaceOrder {
-    fn accepted(&self, ctx: &CommandContext<'_>, account_id: Uuid, instrument: &instrument::Model) -> order::Model {
+    fn accepted(
+        &self,
+        ctx: &CommandContext<'_>,
+        account_id: Uuid,
+        instrument: &instrument::Model,
+    ) -> order::Model {
         order::Model {
             id: ctx.app.ids.next(Kind::Order),
             partner_id: ctx.partner.id,
@@ -159,8 +171,14 @@ fn facts(order: &order::Model) -> serde_json::Value {
 /// What is said when another order took the money or the shares a moment before.
 fn short_of(side: Side) -> Refusal {
     match side {
-        Side::Buy => Refusal::new(Code::InsufficientBuyingPower, "quantity", "Buying power is less than this order may cost."),
-        Side::Sell => Refusal::new(Code::InsufficientPosition, "quantity", "The position is smaller than this order."),
+        Side::Buy => Refusal::new(
+            Code::InsufficientBuyingPower,
+            "quantity",
+            "Buying power is less than this order may cost.",
+        ),
+        Side::Sell => {
+            Refusal::new(Code::InsufficientPosition, "quantity", "The position is smaller than this order.")
+        }
     }
 }
 
@@ -170,14 +188,24 @@ fn too_much() -> Refusal {
 
 fn worth(quantity: Quantity, price: Price) -> Result<Money> {
     let worth = Money::cost(quantity, price).ok_or_else(too_much)?;
-    if worth.is_positive() { Ok(worth) } else { Err(Refusal::invalid("quantity", "is worth less than a cent").into()) }
+    if worth.is_positive() {
+        Ok(worth)
+    } else {
+        Err(Refusal::invalid("quantity", "is worth less than a cent").into())
+    }
 }
 
 /// Holds what a buy may cost, settled cash first, then proceeds of sales that have not settled.
-async fn hold_cash(ctx: &CommandContext<'_>, entry: &mut Entry, order: &order::Model, ask: Price) -> Result<()> {
+async fn hold_cash(
+    ctx: &CommandContext<'_>,
+    entry: &mut Entry,
+    order: &order::Model,
+    ask: Price,
+) -> Result<()> {
     worth(order.quantity, ask)?;
     let most = Money::hold(order.quantity, ask, BUFFER).ok_or_else(too_much)?.units();
-    let [cash, unsettled] = ledger::lock(ctx.tx, order.account_id, [LedgerKind::Cash, LedgerKind::Unsettled]).await?;
+    let [cash, unsettled] =
+        ledger::lock(ctx.tx, order.account_id, [LedgerKind::Cash, LedgerKind::Unsettled]).await?;
     let power = cash.available().saturating_add(unsettled.available());
     if power < most {
         let (power, most) = (Money::from_units(power), Money::from_units(most));
@@ -205,7 +233,8 @@ async fn hold_shares(
             Ok(())
         }
         _ => {
-            let text = format!("{free} {} can be sold; this order is for {}.", instrument.symbol, order.quantity);
+            let text =
+                format!("{free} {} can be sold; this order is for {}.", instrument.symbol, order.quantity);
             Err(Refusal::new(Code::InsufficientPosition, "quantity", text).into())
         }
     }
@@ -217,9 +246,14 @@ pub struct CancelOrder {
     pub order_id: Uuid,
 }
 
-/// Cancels an order that has not ended and gives back what it set aside; scope `trade`. A final order is refused
-/// (documented: until it is filled).
-pub async fn cancel(app: &App, actor: &Actor, key: Option<Key>, cancellation: CancelOrder) -> Result<Answer<order::Model>> {
+/// Cancels an order that has not ended and gives back what it set aside; scope `trade`. A final order is
+/// refused (documented: until it is filled).
+pub async fn cancel(
+    app: &App,
+    actor: &Actor,
+    key: Option<Key>,
+    cancellation: CancelOrder,
+) -> Result<Answer<order::Model>> {
     command::execute(app, actor, key, cancellation).await
 }
 
@@ -261,7 +295,11 @@ impl Command for CancelOrder {
 }
 
 /// Voids what is still held for an order.
-async fn give_back(ctx: &CommandContext<'_>, fact: &mut crate::kernel::events::EventBuilder, order: &order::Model) -> Result<()> {
+async fn give_back(
+    ctx: &CommandContext<'_>,
+    fact: &mut crate::kernel::events::EventBuilder,
+    order: &order::Model,
+) -> Result<()> {
     let mut entry = Entry::default();
     for hold in ledger::open_holds(ctx.tx, order.id).await? {
         entry.release(&hold, Reason::Voided);
@@ -276,18 +314,30 @@ async fn give_back(ctx: &CommandContext<'_>, fact: &mut crate::kernel::events::E
 }
 
 /// The order with this id among the partner's; scope `read`.
-pub async fn find(connection: &impl ConnectionTrait, actor: &Actor, id: Uuid) -> Result<Option<order::Model>> {
+pub async fn find(
+    connection: &impl ConnectionTrait,
+    actor: &Actor,
+    id: Uuid,
+) -> Result<Option<order::Model>> {
     let access_scope = actor.access_scope(Scope::Read)?;
     Ok(order::Entity::find_by_id(id).filter(of(access_scope)).one(connection).await?)
 }
 
 /// Which orders are within reach.
 fn of(access_scope: AccessScope) -> Condition {
-    all![order::Column::PartnerId.eq(access_scope.partner_id), accounts::on_accounts_of(access_scope, order::Column::AccountId)]
+    all![
+        order::Column::PartnerId.eq(access_scope.partner_id),
+        accounts::on_accounts_of(access_scope, order::Column::AccountId)
+    ]
 }
 
 /// Orders in any of these states, or in any at all when none is named.
-pub async fn list(connection: &impl ConnectionTrait, actor: &Actor, page: &Page, states: &[Status]) -> Result<Slice<order::Model>> {
+pub async fn list(
+    connection: &impl ConnectionTrait,
+    actor: &Actor,
+    page: &Page,
+    states: &[Status],
+) -> Result<Slice<order::Model>> {
     let access_scope = actor.access_scope(Scope::Read)?;
     let mut select = order::Entity::find().filter(of(access_scope));
     if !states.is_empty() {

@@ -5,7 +5,11 @@ use entity::{Kind, Money, Quantity, position};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
-async fn held(ctx: &CommandContext<'_>, account_id: Uuid, instrument_id: Uuid) -> Result<Option<position::Model>> {
+async fn held(
+    ctx: &CommandContext<'_>,
+    account_id: Uuid,
+    instrument_id: Uuid,
+) -> Result<Option<position::Model>> {
     Ok(position::Entity::find()
         .filter(position::Column::AccountId.eq(account_id))
         .filter(position::Column::InstrumentId.eq(instrument_id))
@@ -14,7 +18,13 @@ async fn held(ctx: &CommandContext<'_>, account_id: Uuid, instrument_id: Uuid) -
 }
 
 /// Adds bought shares at what they cost.
-pub async fn bought(ctx: &CommandContext<'_>, account_id: Uuid, instrument_id: Uuid, quantity: Quantity, cost: Money) -> Result<()> {
+pub async fn bought(
+    ctx: &CommandContext<'_>,
+    account_id: Uuid,
+    instrument_id: Uuid,
+    quantity: Quantity,
+    cost: Money,
+) -> Result<()> {
     let too_much = || Error::broken("a position is past 64 bits");
     let Some(position) = held(ctx, account_id, instrument_id).await? else {
         let opened = position::Model {
@@ -33,7 +43,12 @@ pub async fn bought(ctx: &CommandContext<'_>, account_id: Uuid, instrument_id: U
 }
 
 /// Takes sold shares away, and with them their part of the cost, rounded half up to the cent.
-pub async fn sold(ctx: &CommandContext<'_>, account_id: Uuid, instrument_id: Uuid, quantity: Quantity) -> Result<()> {
+pub async fn sold(
+    ctx: &CommandContext<'_>,
+    account_id: Uuid,
+    instrument_id: Uuid,
+    quantity: Quantity,
+) -> Result<()> {
     let short = || Error::broken("a position is smaller than what was sold of it");
     let position = held(ctx, account_id, instrument_id).await?.ok_or_else(short)?;
     let left = position.quantity.minus(quantity).filter(|left| left.units() >= 0).ok_or_else(short)?;
@@ -41,7 +56,12 @@ pub async fn sold(ctx: &CommandContext<'_>, account_id: Uuid, instrument_id: Uui
     change(ctx, position, left, cost).await
 }
 
-async fn change(ctx: &CommandContext<'_>, position: position::Model, quantity: Quantity, cost_basis: Money) -> Result<()> {
+async fn change(
+    ctx: &CommandContext<'_>,
+    position: position::Model,
+    quantity: Quantity,
+    cost_basis: Money,
+) -> Result<()> {
     let mut row: position::ActiveModel = position.into();
     row.quantity = Set(quantity);
     row.cost_basis = Set(cost_basis);

@@ -39,7 +39,8 @@ pub struct Profile {
 
 /// A user's profile. Requires scope `read`, or the user's own session; the read is written to the audit log.
 pub async fn find(app: &App, actor: &Actor, user_id: Uuid) -> Result<Profile> {
-    let found = registration::get_audited(app, actor, user_id).await?.ok_or_else(|| Refusal::not_found("userId"))?;
+    let found =
+        registration::get_audited(app, actor, user_id).await?.ok_or_else(|| Refusal::not_found("userId"))?;
     let employer = invitations::of_user(&app.db.read, found.user.invitation_id).await?;
     let birth_date = applicants::birth_date(app, &found.user)?.map(Secret::new);
     Ok(Profile { user: found.user, birth_date, employer })
@@ -52,7 +53,8 @@ pub struct UpdateProfile {
     pub identity: Identity,
 }
 
-/// Changes a user's profile. Requires scope `manage`, or the user's own session. A change of what identity was checked by repeats the check.
+/// Changes a user's profile. Requires scope `manage`, or the user's own session. A change of what identity
+/// was checked by repeats the check.
 pub async fn amend(app: &App, actor: &Actor, amendment: UpdateProfile) -> Result<user::Model> {
     Ok(command::execute(app, actor, None, amendment).await?.value)
 }
@@ -69,7 +71,9 @@ impl Command for UpdateProfile {
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<user::Model> {
         clock::locked(ctx.tx, ctx.partner.id).await?;
-        let mut user = users::within(ctx.tx, ctx.access_scope, self.user_id).await?.ok_or_else(|| Refusal::not_found("userId"))?;
+        let mut user = users::within(ctx.tx, ctx.access_scope, self.user_id)
+            .await?
+            .ok_or_else(|| Refusal::not_found("userId"))?;
         let before = user.clone();
         self.identity.write(ctx, &mut user).map_err(|error| error.inside("patch"))?;
         write_changes(ctx, before, user).await
@@ -88,8 +92,8 @@ struct DataMail {
 /// How often one person's data may be mailed.
 const MAIL_INTERVAL: Duration = Duration::minutes(1);
 
-/// Mails a user's data to the advisors, at most once a minute. Requires scope `manage`, or the user's own session. The mail has neither the
-/// social security number nor the birth date.
+/// Mails a user's data to the advisors, at most once a minute. Requires scope `manage`, or the user's own
+/// session. The mail has neither the social security number nor the birth date.
 pub async fn mail_data(app: &App, actor: &Actor, user_id: Uuid) -> Result<user::Model> {
     Ok(command::execute(app, actor, None, DataMail { user_id }).await?.value)
 }
@@ -106,8 +110,12 @@ impl Command for DataMail {
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<user::Model> {
         clock::locked(ctx.tx, ctx.partner.id).await?;
-        let user = users::within(ctx.tx, ctx.access_scope, self.user_id).await?.ok_or_else(|| Refusal::not_found("userId"))?;
-        if messages::posted_since(ctx.tx, user.id, Purpose::AdvisorData, clock::system_now() - MAIL_INTERVAL).await? {
+        let user = users::within(ctx.tx, ctx.access_scope, self.user_id)
+            .await?
+            .ok_or_else(|| Refusal::not_found("userId"))?;
+        if messages::posted_since(ctx.tx, user.id, Purpose::AdvisorData, clock::system_now() - MAIL_INTERVAL)
+            .await?
+        {
             return Err(Error::TooMany { retry_after: 60 });
         }
         let advisors = match (&ctx.app.feature::<Settings>().advisors, ctx.partner.mode) {
@@ -115,7 +123,9 @@ impl Command for DataMail {
             (None, Mode::Sandbox) => "advisors@example.com".to_owned(),
             (None, Mode::Live) => return Err(Error::Unavailable("No address of advisors is configured.")),
         };
-        let employer = invitations::of_user(ctx.tx, user.invitation_id).await?.and_then(|invitation| invitation.company_name);
+        let employer = invitations::of_user(ctx.tx, user.invitation_id)
+            .await?
+            .and_then(|invitation| invitation.company_name);
         let answers = [
             ("Name", full_name(&user)),
             ("E-mail", Some(user.email.clone())),
@@ -124,7 +134,8 @@ impl Command for DataMail {
             ("State", user.address_state.clone()),
             ("Employer", employer),
         ];
-        let lines: Vec<String> = answers.into_iter().filter_map(|(name, answer)| Some(format!("{name}: {}", answer?))).collect();
+        let lines: Vec<String> =
+            answers.into_iter().filter_map(|(name, answer)| Some(format!("{name}: {}", answer?))).collect();
         let mail = NewMessage {
             user_id: Some(user.id),
             channel: Channel::Mail,

@@ -1,4 +1,5 @@
-//! The files of a backup: one per table with a row a line, the documents, and a manifest with the hash of each.
+//! The files of a backup: one per table with a row a line, the documents, and a manifest with the hash of
+//! each.
 
 use crate::cli::CliError;
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -76,7 +77,15 @@ impl Sum {
 impl Manifest {
     pub fn new(made_at: DateTime<Utc>, migrations: Vec<String>) -> Self {
         let coffer = env!("CARGO_PKG_VERSION").to_owned();
-        Self { format: FORMAT, coffer, made_at, migrations, tables: Vec::new(), documents: Vec::new(), missing_documents: Vec::new() }
+        Self {
+            format: FORMAT,
+            coffer,
+            made_at,
+            migrations,
+            tables: Vec::new(),
+            documents: Vec::new(),
+            missing_documents: Vec::new(),
+        }
     }
 
     /// The rows of all tables.
@@ -126,7 +135,8 @@ impl Writer {
     /// Writes a document.
     pub fn document(&mut self, name: String, bytes: &[u8]) -> Result<DocumentEntry, CliError> {
         let path = document_file(&self.dir, &name);
-        if let Some(folder) = path.parent().filter(|folder| !self.folders.iter().any(|known| known == folder)) {
+        if let Some(folder) = path.parent().filter(|folder| !self.folders.iter().any(|known| known == folder))
+        {
             fs::create_dir_all(folder).map_err(failed(folder))?;
             self.folders.push(folder.to_owned());
         }
@@ -136,11 +146,16 @@ impl Writer {
 
     /// Writes the manifest, last: a folder without one is no backup.
     pub fn finish(self, manifest: &Manifest) -> Result<(), CliError> {
-        let text = serde_json::to_string_pretty(manifest).map_err(|_| "the manifest cannot be written".to_owned())? + "\n";
+        let text = serde_json::to_string_pretty(manifest)
+            .map_err(|_| "the manifest cannot be written".to_owned())?
+            + "\n";
         for folder in &self.folders {
             sync(folder)?;
         }
-        write_whole(&self.dir.join(MANIFEST_SUM), format!("{}  {MANIFEST}\n", Sum::of(text.as_bytes()).sha256).as_bytes())?;
+        write_whole(
+            &self.dir.join(MANIFEST_SUM),
+            format!("{}  {MANIFEST}\n", Sum::of(text.as_bytes()).sha256).as_bytes(),
+        )?;
         write_whole(&self.dir.join(MANIFEST), text.as_bytes())?;
         sync(&self.dir)
     }
@@ -202,7 +217,9 @@ impl Archive {
     pub fn open(dir: &Path) -> Result<Self, CliError> {
         let path = dir.join(MANIFEST);
         let text = fs::read(&path).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => format!("{}: is no backup, or one that was broken off: it has no {MANIFEST}", dir.display()),
+            io::ErrorKind::NotFound => {
+                format!("{}: is no backup, or one that was broken off: it has no {MANIFEST}", dir.display())
+            }
             _ => failed(&path)(error),
         })?;
         let sum_path = dir.join(MANIFEST_SUM);
@@ -213,7 +230,11 @@ impl Archive {
         }
         let manifest: Manifest = serde_json::from_slice(&text).map_err(|_| altered())?;
         if manifest.format != FORMAT {
-            return Err(format!("{}: is of format {}; this version reads format {FORMAT}", path.display(), manifest.format));
+            return Err(format!(
+                "{}: is of format {}; this version reads format {FORMAT}",
+                path.display(),
+                manifest.format
+            ));
         }
         for table in &manifest.tables {
             if !table.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
@@ -255,7 +276,8 @@ fn is_document_name(name: &str) -> bool {
 
 /// Refuses a file that is not the one that the manifest tells of.
 fn check(path: &Path, expected: &Sum) -> Result<(), CliError> {
-    let mut file = File::open(path).map_err(|error| format!("{}: {error}; nothing was restored", path.display()))?;
+    let mut file =
+        File::open(path).map_err(|error| format!("{}: {error}; nothing was restored", path.display()))?;
     let mut hasher = Sha256::new();
     let (mut bytes, mut buffer) = (0_u64, vec![0; 1 << 16]);
     loop {
@@ -265,7 +287,11 @@ fn check(path: &Path, expected: &Sum) -> Result<(), CliError> {
         bytes += read as u64;
     }
     let found = Sum { bytes, sha256: hex(&hasher.finalize()) };
-    if found == *expected { Ok(()) } else { Err(format!("{}: was altered; nothing was restored", path.display())) }
+    if found == *expected {
+        Ok(())
+    } else {
+        Err(format!("{}: was altered; nothing was restored", path.display()))
+    }
 }
 
 /// The rows in a table's file.
@@ -287,11 +313,18 @@ impl Rows<'_> {
                 break;
             }
             self.read += 1;
-            let row = self.parse().ok_or_else(|| format!("{}: line {} is no row of the table", self.path.display(), self.read))?;
+            let row = self.parse().ok_or_else(|| {
+                format!("{}: line {} is no row of the table", self.path.display(), self.read)
+            })?;
             rows.push(row);
         }
         if rows.is_empty() && self.read != self.table.rows {
-            return Err(format!("{}: has {} rows, and should have {}", self.path.display(), self.read, self.table.rows));
+            return Err(format!(
+                "{}: has {} rows, and should have {}",
+                self.path.display(),
+                self.read,
+                self.table.rows
+            ));
         }
         Ok((!rows.is_empty()).then_some(rows))
     }

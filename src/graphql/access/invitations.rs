@@ -80,8 +80,10 @@ pub struct Employer {
 impl Employer {
     /// The employer that an invitation names.
     pub fn of(row: &invitation::Model) -> Option<Self> {
-        let (company_name, retirement_institution_id) = (row.company_name.clone(), row.retirement_institution_id.clone());
-        (company_name.is_some() || retirement_institution_id.is_some()).then_some(Self { company_name, retirement_institution_id })
+        let (company_name, retirement_institution_id) =
+            (row.company_name.clone(), row.retirement_institution_id.clone());
+        (company_name.is_some() || retirement_institution_id.is_some())
+            .then_some(Self { company_name, retirement_institution_id })
     }
 }
 
@@ -110,8 +112,9 @@ pub struct InvitationCreateInput {
 impl InvitationCreateInput {
     fn parse(self) -> (Option<Key>, NewInvitation) {
         let key = self.idempotency_key.as_deref().map(Key::given);
-        let (company_name, retirement_institution_id) =
-            self.employer.map_or((None, None), |employer| (employer.company_name, employer.retirement_institution_id));
+        let (company_name, retirement_institution_id) = self
+            .employer
+            .map_or((None, None), |employer| (employer.company_name, employer.retirement_institution_id));
         let user_id = self.user_id.map(|id| ids::parse(Kind::User, &id));
         (key, NewInvitation { email: self.email, user_id, company_name, retirement_institution_id })
     }
@@ -148,7 +151,11 @@ pub struct InvitationQuery;
 #[Object]
 impl InvitationQuery {
     /// An open invitation by the id that was mailed; null when there is none; needs no sign-in.
-    async fn invitation(&self, ctx: &Context<'_>, #[graphql(desc = "Opaque id.")] id: ID) -> Result<Option<Invitation>> {
+    async fn invitation(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Opaque id.")] id: ID,
+    ) -> Result<Option<Invitation>> {
         let id = ids::parse(Kind::Invitation, &id);
         Ok(invitations::shown(&*ctx.loaders().connection().await?, id).await?.map(Invitation))
     }

@@ -122,7 +122,8 @@ pub struct ApiKeyIssueInput {
 pub struct ApiKeyRotateInput {
     /// The key that gets a successor.
     api_key_id: ID,
-    /// After how many hours the key itself opens nothing, 1 to 720; it stays live until revoked when left out.
+    /// After how many hours the key itself opens nothing, 1 to 720; it stays live until revoked when left
+    /// out.
     expires_after_hours: Option<i32>,
 }
 
@@ -156,7 +157,8 @@ macro_rules! issued {
                         let secret = text.map(|text| text.reveal().clone());
                         Self { api_key: Some(ApiKey(key)), secret, user_errors: Vec::new(), query }
                     }
-                    Err(refusal) => Self { api_key: None, secret: None, user_errors: refusal.all().map(Into::into).collect(), query },
+                    Err(refusal) => Self { api_key: None, secret: None,
+                        user_errors: refusal.all().map(Into::into).collect(), query },
                 }
             }
         }
@@ -207,7 +209,8 @@ pub struct ApiKeyMutation;
 
 #[Object]
 impl ApiKeyMutation {
-    /// Issue a key that may do nothing the calling key may not; a lost answer's key is listed and can be revoked; scope `operate`.
+    /// Issue a key that may do nothing the calling key may not; a lost answer's key is listed and can be
+    /// revoked; scope `operate`.
     async fn api_key_issue(
         &self,
         ctx: &Context<'_>,
@@ -218,18 +221,22 @@ impl ApiKeyMutation {
         Ok(Some(wire::outcome(keys::issue_for(ctx.app(), ctx.actor(), new).await)?.into()))
     }
 
-    /// Issue a key's successor beside it, with its label and scopes; at most two keys of one line are live; scope `operate`.
+    /// Issue a key's successor beside it, with its label and scopes; at most two keys of one line are live;
+    /// scope `operate`.
     async fn api_key_rotate(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Input for apiKeyRotate.")] input: ApiKeyRotateInput,
     ) -> Result<Option<ApiKeyRotatePayload>> {
-        let rotation =
-            Rotation { id: ids::parse(Kind::ApiKey, &input.api_key_id), expires_after_hours: input.expires_after_hours.map(i64::from) };
+        let rotation = Rotation {
+            id: ids::parse(Kind::ApiKey, &input.api_key_id),
+            expires_after_hours: input.expires_after_hours.map(i64::from),
+        };
         Ok(Some(wire::outcome(keys::rotate(ctx.app(), ctx.actor(), rotation).await)?.into()))
     }
 
-    /// Take a key back, be it the calling one; whatever it holds open ends within two seconds; scope `operate`.
+    /// Take a key back, be it the calling one; whatever it holds open ends within two seconds; scope
+    /// `operate`.
     async fn api_key_revoke(
         &self,
         ctx: &Context<'_>,

@@ -309,7 +309,8 @@ pub struct AccessMutation;
 
 #[Object]
 impl AccessMutation {
-    /// Sign a person up by e-mail and password and begin her first session; without a partner's key, for the default partner.
+    /// Sign a person up by e-mail and password and begin her first session; without a partner's key, for the
+    /// default partner.
     async fn user_sign_up(
         &self,
         ctx: &Context<'_>,
@@ -325,19 +326,26 @@ impl AccessMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Input for userSignIn.")] input: UserSignInInput,
     ) -> Result<Option<UserSignInPayload>> {
-        session(ctx, logins::sign_in(ctx.app(), ctx.actor(), &input.email, Secret::new(input.password)).await).await
+        session(ctx, logins::sign_in(ctx.app(), ctx.actor(), &input.email, Secret::new(input.password)).await)
+            .await
     }
 
-    /// Renew a session; the old refresh token stays good until the new one is first used, and ends the session when it is used after.
+    /// Renew a session; the old refresh token stays good until the new one is first used, and ends the
+    /// session when it is used after.
     async fn token_refresh(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Input for tokenRefresh.")] input: TokenRefreshInput,
     ) -> Result<Option<TokenRefreshPayload>> {
-        session(ctx, sessions::renew(ctx.app(), ctx.actor().request_id, &input.refresh_token, Renewal::Both).await).await
+        session(
+            ctx,
+            sessions::renew(ctx.app(), ctx.actor().request_id, &input.refresh_token, Renewal::Both).await,
+        )
+        .await
     }
 
-    /// End a session, by its refresh token and an access token that is still good; access tokens that were issued live on until they end.
+    /// End a session, by its refresh token and an access token that is still good; access tokens that were
+    /// issued live on until they end.
     async fn user_sign_out(
         &self,
         ctx: &Context<'_>,
@@ -374,7 +382,8 @@ impl AccessMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Input for passwordReset.")] input: PasswordResetInput,
     ) -> Result<Option<PasswordResetPayload>> {
-        let reset = recoveries::reset(ctx.app(), ctx.actor(), &input.token, Secret::new(input.password)).await;
+        let reset =
+            recoveries::reset(ctx.app(), ctx.actor(), &input.token, Secret::new(input.password)).await;
         Ok(Some(wire::outcome(reset.map(|()| true))?.into()))
     }
 
@@ -395,20 +404,27 @@ impl AccessMutation {
         #[graphql(desc = "Input for userSignInDisable.")] input: UserSignInDisableInput,
     ) -> Result<Option<UserSignInDisablePayload>> {
         let user_id = ids::parse(Kind::User, &input.user_id);
-        Ok(Some(wire::outcome(logins::enable(ctx.app(), ctx.actor(), user_id, false).await.map(User))?.into()))
+        Ok(Some(
+            wire::outcome(logins::enable(ctx.app(), ctx.actor(), user_id, false).await.map(User))?.into(),
+        ))
     }
 
-    /// Forget the second factors of a person who has lost them and end all her sessions at once; scope `manage`.
+    /// Forget the second factors of a person who has lost them and end all her sessions at once; scope
+    /// `manage`.
     async fn user_two_factor_reset(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Input for userTwoFactorReset.")] input: UserTwoFactorResetInput,
     ) -> Result<Option<UserTwoFactorResetPayload>> {
         let user_id = ids::parse(Kind::User, &input.user_id);
-        Ok(Some(wire::outcome(logins::forget_second_factor(ctx.app(), ctx.actor(), user_id).await.map(User))?.into()))
+        Ok(Some(
+            wire::outcome(logins::forget_second_factor(ctx.app(), ctx.actor(), user_id).await.map(User))?
+                .into(),
+        ))
     }
 
-    /// Change what a person says of herself; a change of name, birth date or social security number has her identity checked again; scope `manage`.
+    /// Change what a person says of herself; a change of name, birth date or social security number has her
+    /// identity checked again; scope `manage`.
     async fn profile_update(
         &self,
         ctx: &Context<'_>,

@@ -179,14 +179,19 @@ impl SecondFactorMutation {
         Ok(Some(wire::outcome(sent)?.into()))
     }
 
-    /// Take the passcode that was texted: the session passes its second factor, and the same access token opens everything.
+    /// Take the passcode that was texted: the session passes its second factor, and the same access token
+    /// opens everything.
     async fn passcode_verify(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Input for passcodeVerify.")] input: PasscodeVerifyInput,
     ) -> Result<Option<PasscodeVerifyPayload>> {
         let user_id = ctx.actor().signed_in()?.user_id;
-        passed(ctx, passcodes::verify(ctx.app(), ctx.actor(), user_id, &input.hash_code, &input.passcode).await).await
+        passed(
+            ctx,
+            passcodes::verify(ctx.app(), ctx.actor(), user_id, &input.hash_code, &input.passcode).await,
+        )
+        .await
     }
 
     /// Make a secret for an authenticator app, which counts once totpVerify has taken a code of it.

@@ -2,7 +2,10 @@
 
 use super::{
     AccountOwnership, AccountType,
-    options::{EmploymentStatus, InvestmentExperience, InvestmentObjective, LiquidWealthBand, MaritalStatus, RiskTolerance, WealthBand},
+    options::{
+        EmploymentStatus, InvestmentExperience, InvestmentObjective, LiquidWealthBand, MaritalStatus,
+        RiskTolerance, WealthBand,
+    },
 };
 use crate::graphql::{
     core::scalars::Date,
@@ -10,7 +13,10 @@ use crate::graphql::{
 };
 use async_graphql::{ID, InputObject, MaybeUndefined, OneofObject};
 use domain::{
-    accounts::{CloseAccount, FreezeAccount, JointMember, OpenAccount, Profile, ProfilePatch, UnfreezeAccount, UpdateAccount},
+    accounts::{
+        CloseAccount, FreezeAccount, JointMember, OpenAccount, Profile, ProfilePatch, UnfreezeAccount,
+        UpdateAccount,
+    },
     kernel::{idempotency::Key, ids},
     people::applicants::NewUser,
 };
@@ -71,7 +77,8 @@ pub struct AccountOpenInput {
     /// Whether alone or with another.
     #[graphql(default_with = "AccountOwnership::Individual")]
     ownership: AccountOwnership,
-    /// The other owner of a JOINT account; until she is named and approved, it is neither funded nor traded on.
+    /// The other owner of a JOINT account; until she is named and approved, it is neither funded nor traded
+    /// on.
     joint_member: Option<JointMemberInput>,
     /// What it is for.
     #[graphql(name = "type")]
@@ -198,7 +205,9 @@ impl AccountUpdateInput {
                 employer_name: patch.employer_name,
                 annual_income: change(patch.annual_income.map_value(WealthBand::text)),
                 investment_objective: change(patch.investment_objective.map_value(InvestmentObjective::text)),
-                investment_experience: change(patch.investment_experience.map_value(InvestmentExperience::text)),
+                investment_experience: change(
+                    patch.investment_experience.map_value(InvestmentExperience::text),
+                ),
                 net_liquid_worth: change(patch.net_liquid_worth.map_value(LiquidWealthBand::text)),
                 net_total_worth: change(patch.net_total_worth.map_value(WealthBand::text)),
                 is_director: change(patch.is_director),

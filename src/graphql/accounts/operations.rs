@@ -2,7 +2,9 @@
 
 use super::{
     Account,
-    inputs::{AccountCloseInput, AccountFreezeInput, AccountOpenInput, AccountUnfreezeInput, AccountUpdateInput},
+    inputs::{
+        AccountCloseInput, AccountFreezeInput, AccountOpenInput, AccountUnfreezeInput, AccountUpdateInput,
+    },
 };
 use crate::{
     graphql::core::{
@@ -67,7 +69,11 @@ pub struct AccountQuery;
 #[Object]
 impl AccountQuery {
     /// An account by id; null when there is none or it is not yours; scope `read`.
-    async fn account(&self, ctx: &Context<'_>, #[graphql(desc = "Opaque id.")] id: ID) -> Result<Option<Account>> {
+    async fn account(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Opaque id.")] id: ID,
+    ) -> Result<Option<Account>> {
         let id = ids::parse(Kind::Account, &id);
         Ok(accounts::find(&*ctx.loaders().connection().await?, ctx.actor(), id).await?.map(Account))
     }
@@ -103,7 +109,8 @@ impl AccountMutation {
         Ok(Some(wire::answered(opened)?.into()))
     }
 
-    /// Change an active account: what its owner says about herself, what it is for, or who owns it too; scope `manage`.
+    /// Change an active account: what its owner says about herself, what it is for, or who owns it too; scope
+    /// `manage`.
     async fn account_update(
         &self,
         ctx: &Context<'_>,
@@ -114,7 +121,8 @@ impl AccountMutation {
         Ok(Some(wire::answered(updated)?.into()))
     }
 
-    /// Stop deposits and orders on an account; orders can still be cancelled, and what is under way settles; scope `operate`.
+    /// Stop deposits and orders on an account; orders can still be cancelled, and what is under way settles;
+    /// scope `operate`.
     async fn account_freeze(
         &self,
         ctx: &Context<'_>,

@@ -66,7 +66,8 @@ impl Kyc {
         KycCheck::of(ctx, &self.0)
     }
 
-    /// Entries of the watch list that resemble the person, the most alike first; null without the scope `operate`.
+    /// Entries of the watch list that resemble the person, the most alike first; null without the scope
+    /// `operate`.
     async fn watch_list_hits(&self, ctx: &Context<'_>) -> Result<Option<Vec<WatchListHit>>> {
         if ctx.actor().partner(Scope::Operate).is_err() {
             return Ok(None);
@@ -85,7 +86,8 @@ impl Kyc {
         Ok(Some(User(ctx.loaders().get::<user::Entity>(id).await?)))
     }
 
-    /// The questions that it waits to be answered. Empty when it waits for no answers, and for a publishable key.
+    /// The questions that it waits to be answered. Empty when it waits for no answers, and for a publishable
+    /// key.
     async fn questions(&self, ctx: &Context<'_>) -> Result<Vec<KycQuestion>> {
         if !ctx.actor().may_see_results() {
             return Ok(Vec::new());
@@ -111,7 +113,8 @@ impl Kyc {
         Ok(slice.rows.into_iter().map(KycDocument).collect())
     }
 
-    /// Whom it is about; null without the scope `operate`, and for checks from before that was kept; who looks is written down.
+    /// Whom it is about; null without the scope `operate`, and for checks from before that was kept; who
+    /// looks is written down.
     async fn applicant(&self, ctx: &Context<'_>) -> Result<Option<KycApplicant>> {
         KycApplicant::of(ctx, &self.0).await
     }
@@ -169,7 +172,11 @@ pub struct KycAnswerOption {
 impl From<Prompt> for KycQuestion {
     fn from(prompt: Prompt) -> Self {
         let option = |(answer_id, text)| KycAnswerOption { answer_id, text };
-        Self { question_id: prompt.id, text: prompt.text, answers: prompt.answers.into_iter().map(option).collect() }
+        Self {
+            question_id: prompt.id,
+            text: prompt.text,
+            answers: prompt.answers.into_iter().map(option).collect(),
+        }
     }
 }
 
@@ -227,13 +234,22 @@ pub struct KycCheck {
 impl KycCheck {
     /// The parts of a check, for a caller that may be told what was found.
     pub fn of(ctx: &Context<'_>, check: &row::Model) -> Vec<Self> {
-        if ctx.actor().may_see_findings() { kyc::parts(check).into_iter().map(Self::from).collect() } else { Vec::new() }
+        if ctx.actor().may_see_findings() {
+            kyc::parts(check).into_iter().map(Self::from).collect()
+        } else {
+            Vec::new()
+        }
     }
 }
 
 impl From<Part> for KycCheck {
     fn from(part: Part) -> Self {
-        Self { check: part.check.into(), is_passed: part.passed, part: Decimal::hundredths(part.part), rule: part.rule.into_owned() }
+        Self {
+            check: part.check.into(),
+            is_passed: part.passed,
+            part: Decimal::hundredths(part.part),
+            rule: part.rule.into_owned(),
+        }
     }
 }
 

@@ -75,7 +75,8 @@ impl KycDocument {
         self.0.uploaded_at.into()
     }
 
-    /// Address to get it by GET without a credential, for 30 minutes; null without the scope `operate`; who opens it is written down.
+    /// Address to get it by GET without a credential, for 30 minutes; null without the scope `operate`; who
+    /// opens it is written down.
     async fn url(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         let partner = ctx.loaders().get::<partner::Entity>(self.0.partner_id).await?;
         Ok(documents::link_to(ctx.app(), ctx.actor(), &partner, &self.0).map(|path| ctx.address(&path)))
@@ -134,12 +135,16 @@ impl KycDocumentUploadPrepareInput {
             (Some(id), None) => Named::Id(ids::parse(Kind::Kyc, &id)),
             (None, Some(token)) => Named::Token(token),
             (None, None) => return Err(Refusal::required("kycId").into()),
-            (Some(_), Some(_)) => return Err(Refusal::invalid("token", "cannot be combined with kycId").into()),
+            (Some(_), Some(_)) => {
+                return Err(Refusal::invalid("token", "cannot be combined with kycId").into());
+            }
         };
         let formats = [Format::Pdf, Format::Jpeg, Format::Png];
         let content_type = self.content_type.trim().to_lowercase();
         let format = formats.into_iter().find(|format| documents::media_type(*format) == content_type);
-        let format = format.ok_or_else(|| Refusal::invalid("contentType", "must be application/pdf, image/jpeg or image/png"))?;
+        let format = format.ok_or_else(|| {
+            Refusal::invalid("contentType", "must be application/pdf, image/jpeg or image/png")
+        })?;
         let notes = self.notes.filter(|notes| !notes.trim().is_empty());
         let document = NewDocument { name: self.name, extension: None, kind: self.kind.into(), notes };
         Ok(Announced { check, document, format, size: self.byte_size.into() })
@@ -177,8 +182,16 @@ pub struct UploadHeader {
 
 impl KycDocumentUploadTarget {
     fn of(ctx: &Context<'_>, link: UploadLink) -> Self {
-        let header = UploadHeader { name: "content-type".to_owned(), value: documents::media_type(link.format).to_owned() };
-        Self { url: ctx.address(&link.path), method: UploadMethod::Put, headers: vec![header], expires_at: link.expires_at.into() }
+        let header = UploadHeader {
+            name: "content-type".to_owned(),
+            value: documents::media_type(link.format).to_owned(),
+        };
+        Self {
+            url: ctx.address(&link.path),
+            method: UploadMethod::Put,
+            headers: vec![header],
+            expires_at: link.expires_at.into(),
+        }
     }
 }
 

@@ -173,18 +173,21 @@ pub struct KycReviewMutation;
 
 #[Object]
 impl KycReviewMutation {
-    /// Approve whom an identity check is about, by another key than those that entered anything about her; scope `operate`.
+    /// Approve whom an identity check is about, by another key than those that entered anything about her;
+    /// scope `operate`.
     async fn kyc_approve(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Input for kycApprove.")] input: KycApproveInput,
     ) -> Result<Option<KycApprovePayload>> {
         let key = input.idempotency_key.as_deref().map(Key::given);
-        let approved = reviews::approve(ctx.app(), ctx.actor(), key, decision(&input.kyc_id, input.reason)).await;
+        let approved =
+            reviews::approve(ctx.app(), ctx.actor(), key, decision(&input.kyc_id, input.reason)).await;
         Ok(Some(wire::answered(approved)?.into()))
     }
 
-    /// Refuse whom an identity check is about, by another key than those that entered anything about her; scope `operate`.
+    /// Refuse whom an identity check is about, by another key than those that entered anything about her;
+    /// scope `operate`.
     async fn kyc_deny(
         &self,
         ctx: &Context<'_>,

@@ -80,7 +80,11 @@ impl WatchListHit {
         let Some(id) = self.0.exception_id else { return Ok(None) };
         let exception = ctx.loaders().get::<screening_exception::Entity>(id).await?;
         let reason = hits::reason(ctx.app(), &exception)?.reveal().clone();
-        Ok(Some(WatchListException { until: exception.until.into(), reason, made_at: exception.made_at.into() }))
+        Ok(Some(WatchListException {
+            until: exception.until.into(),
+            reason,
+            made_at: exception.made_at.into(),
+        }))
     }
 }
 
@@ -103,7 +107,11 @@ pub struct WatchListHitPart {
 
 impl From<Part> for WatchListHitPart {
     fn from(part: Part) -> Self {
-        Self { name: part.name.into(), points: Decimal::hundredths(part.points), rule: part.rule.into_owned() }
+        Self {
+            name: part.name.into(),
+            points: Decimal::hundredths(part.points),
+            rule: part.rule.into_owned(),
+        }
     }
 }
 
@@ -232,7 +240,8 @@ pub struct ScreeningMutation;
 
 #[Object]
 impl ScreeningMutation {
-    /// Say that a person is not the entry of the watch list she resembles; with the last such hit her check is judged anew; scope `operate`, and another key than those that entered anything about her.
+    /// Say that a person is not the entry of the watch list she resembles; with the last such hit her check
+    /// is judged anew; scope `operate`, and another key than those that entered anything about her.
     async fn watch_list_hit_clear(
         &self,
         ctx: &Context<'_>,

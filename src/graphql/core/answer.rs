@@ -14,7 +14,9 @@ pub const INTERNAL: &str = "INTERNAL_SERVER_ERROR";
 
 /// Nothing was executed, so there is no `data`; an error of execution always has a path.
 pub fn never_ran(response: &Response) -> bool {
-    response.data == Value::Null && !response.errors.is_empty() && response.errors.iter().all(|error| error.path.is_empty())
+    response.data == Value::Null
+        && !response.errors.is_empty()
+        && response.errors.iter().all(|error| error.path.is_empty())
 }
 
 /// The code of the first error.
@@ -79,7 +81,9 @@ pub fn render(response: &Response, limit: usize) -> Result<Vec<u8>, Refused> {
     let mut page = Page { bytes: Vec::with_capacity(256), limit };
     match serde_json::to_writer(&mut page, &Wire(response)) {
         Ok(()) => Ok(page.bytes),
-        Err(error) if error.is_io() => Err(Refused::new(TOO_LARGE, format!("The answer is longer than {limit} bytes; ask for less."))),
+        Err(error) if error.is_io() => {
+            Err(Refused::new(TOO_LARGE, format!("The answer is longer than {limit} bytes; ask for less.")))
+        }
         Err(error) => {
             tracing::error!(%error, "an answer could not be written");
             Err(Refused::new(INTERNAL, "Internal error."))

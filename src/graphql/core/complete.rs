@@ -1,7 +1,8 @@
 //! Completion: what the engine leaves out of an answer that has errors.
 //!
-//! The engine drops a failed field's key and never passes its null to the parent. Here every failed place becomes null, and the null
-//! climbs to the nearest place that may be null, as the specification says. Costs nothing where nothing failed.
+//! The engine drops a failed field's key and never passes its null to the parent. Here every failed place
+//! becomes null, and the null climbs to the nearest place that may be null, as the specification says. Costs
+//! nothing where nothing failed.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,8 +11,8 @@ use async_graphql::{
     parser::{
         Error as ParseError, parse_schema,
         types::{
-            BaseType, ExecutableDocument, Field, FieldDefinition, OperationDefinition, OperationType, Selection, SelectionSet, Type,
-            TypeKind, TypeSystemDefinition,
+            BaseType, ExecutableDocument, Field, FieldDefinition, OperationDefinition, OperationType,
+            Selection, SelectionSet, Type, TypeKind, TypeSystemDefinition,
         },
     },
 };
@@ -145,7 +146,8 @@ pub fn complete(
     {
         let walk = Walk { document, types };
         let root = walk.root(operation);
-        let paths: Vec<Vec<PathSegment>> = response.errors.iter().map(|error| error.path.clone()).filter(|path| !path.is_empty()).collect();
+        let paths: Vec<Vec<PathSegment>> =
+            response.errors.iter().map(|error| error.path.clone()).filter(|path| !path.is_empty()).collect();
         for path in &paths {
             mark(&mut response.data, path);
         }
@@ -158,7 +160,8 @@ pub fn complete(
     response
 }
 
-/// Gives the engine's own errors a code, and takes a caller's values out of their words; an error of ours always has a code.
+/// Gives the engine's own errors a code, and takes a caller's values out of their words; an error of ours
+/// always has a code.
 fn classify(error: &mut ServerError) {
     let extensions = error.extensions.get_or_insert_default();
     if extensions.get("code").is_some() {
@@ -244,14 +247,16 @@ impl<'a> Walk<'a> {
                     _ => false,
                 }
             }
-            (Some((PathSegment::Index(index), rest)), Value::List(items)) => match (&place.ty.base, items.get_mut(*index)) {
-                (BaseType::List(ty), Some(item)) => {
-                    let below = Place { ty: (**ty).clone(), sets: place.sets.clone() };
-                    self.settle(item, &below, rest);
-                    *item == Value::Null && !below.ty.nullable
+            (Some((PathSegment::Index(index), rest)), Value::List(items)) => {
+                match (&place.ty.base, items.get_mut(*index)) {
+                    (BaseType::List(ty), Some(item)) => {
+                        let below = Place { ty: (**ty).clone(), sets: place.sets.clone() };
+                        self.settle(item, &below, rest);
+                        *item == Value::Null && !below.ty.nullable
+                    }
+                    _ => false,
                 }
-                _ => false,
-            },
+            }
             _ => false,
         };
         if failed {
@@ -259,7 +264,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The place under a key of an object. Where several types are possible, null is allowed if any of them allows it.
+    /// The place under a key of an object. Where several types are possible, null is allowed if any of them
+    /// allows it.
     fn below(&self, place: &Place<'a>, key: &str, runtime: Option<&str>) -> Option<Place<'a>> {
         let mut found = Vec::new();
         let mut seen = HashSet::new();
@@ -281,7 +287,14 @@ impl<'a> Walk<'a> {
         below
     }
 
-    fn gather(&self, set: &'a SelectionSet, parent: &str, key: &str, seen: &mut HashSet<&'a str>, found: &mut Vec<(Name, &'a Field)>) {
+    fn gather(
+        &self,
+        set: &'a SelectionSet,
+        parent: &str,
+        key: &str,
+        seen: &mut HashSet<&'a str>,
+        found: &mut Vec<(Name, &'a Field)>,
+    ) {
         for selection in &set.items {
             match &selection.node {
                 Selection::Field(field) => {

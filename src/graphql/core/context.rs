@@ -19,7 +19,13 @@ pub trait RequestContext {
     /// A path of ours as an address that the caller can ask.
     fn address(&self, path: &str) -> String;
     /// The page that a connection's arguments ask for.
-    fn page<T: Item>(&self, first: Option<i32>, after: Option<String>, last: Option<i32>, before: Option<String>) -> Result<Page>;
+    fn page<T: Item>(
+        &self,
+        first: Option<i32>,
+        after: Option<String>,
+        last: Option<i32>,
+        before: Option<String>,
+    ) -> Result<Page>;
 }
 
 impl RequestContext for Context<'_> {
@@ -39,7 +45,13 @@ impl RequestContext for Context<'_> {
         format!("{}{path}", self.data_unchecked::<BaseUrl>())
     }
 
-    fn page<T: Item>(&self, first: Option<i32>, after: Option<String>, last: Option<i32>, before: Option<String>) -> Result<Page> {
+    fn page<T: Item>(
+        &self,
+        first: Option<i32>,
+        after: Option<String>,
+        last: Option<i32>,
+        before: Option<String>,
+    ) -> Result<Page> {
         Ok(pages::page::<T>(*self.data_unchecked::<Most>(), first, after, last, before)?)
     }
 }

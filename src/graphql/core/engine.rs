@@ -95,8 +95,9 @@ fn persisted(extension: &Json) -> Result<Sha, Refused> {
     }
     let digits = extension.get("sha256Hash").and_then(Json::as_str).unwrap_or_default();
     let mut hash = [0; 32];
-    hex::decode_to_slice(digits, &mut hash)
-        .map_err(|_| Refused::new(BAD_USER_INPUT, "extensions.persistedQuery.sha256Hash must be 64 hexadecimal digits."))?;
+    hex::decode_to_slice(digits, &mut hash).map_err(|_| {
+        Refused::new(BAD_USER_INPUT, "extensions.persistedQuery.sha256Hash must be 64 hexadecimal digits.")
+    })?;
     Ok(hash)
 }
 
@@ -120,7 +121,11 @@ impl Plan {
         self.operation.is_open
     }
 
-    fn request(mut self, levels: &Levels, prepare: impl FnOnce(Request, &Operation, Levels) -> Request) -> (Request, Self) {
+    fn request(
+        mut self,
+        levels: &Levels,
+        prepare: impl FnOnce(Request, &Operation, Levels) -> Request,
+    ) -> (Request, Self) {
         let mut request = Request::new(String::new()).variables(std::mem::take(&mut self.variables));
         request.operation_name = self.operation.name.as_ref().map(ToString::to_string);
         request.set_parsed_query((*self.checked.document).clone());
@@ -207,7 +212,11 @@ impl<E: Executor> Engine<E> {
     }
 
     /// Answers a query or a mutation. `prepare` puts in what resolvers need.
-    pub async fn execute(&self, raw: Raw, prepare: impl FnOnce(Request, &Operation, Levels) -> Request) -> Response {
+    pub async fn execute(
+        &self,
+        raw: Raw,
+        prepare: impl FnOnce(Request, &Operation, Levels) -> Request,
+    ) -> Response {
         match self.plan(raw) {
             Ok(plan) => self.run(plan, prepare).await,
             Err(refused) => refused.into(),
@@ -216,15 +225,23 @@ impl<E: Executor> Engine<E> {
 
     /// As `execute`, for a request already judged.
     ///
-    /// A mutation runs to its end even if nobody waits for the answer any more; a query is cut off after its time.
-    pub async fn run(&self, plan: Plan, prepare: impl FnOnce(Request, &Operation, Levels) -> Request) -> Response {
+    /// A mutation runs to its end even if nobody waits for the answer any more; a query is cut off after its
+    /// time.
+    pub async fn run(
+        &self,
+        plan: Plan,
+        prepare: impl FnOnce(Request, &Operation, Levels) -> Request,
+    ) -> Response {
         self.register(&plan);
         let levels = Levels::default();
         let (request, plan) = plan.request(&levels, prepare);
         match plan.operation.kind {
             OperationType::Query => {
-                let answer = tokio::time::timeout(self.limits().query_timeout, self.call(request, &plan, levels));
-                answer.await.unwrap_or_else(|_| Refused::new(answer::TIMEOUT, "The query took too long; ask for less.").into())
+                let answer =
+                    tokio::time::timeout(self.limits().query_timeout, self.call(request, &plan, levels));
+                answer.await.unwrap_or_else(|_| {
+                    Refused::new(answer::TIMEOUT, "The query took too long; ask for less.").into()
+                })
             }
             OperationType::Mutation => {
                 let engine = self.clone();
@@ -261,7 +278,8 @@ impl<E: Executor> Engine<E> {
         self.register(&plan);
         let levels = Levels::default();
         let (request, plan) = plan.request(&levels, prepare);
-        let items = AssertUnwindSafe(levels.resolve_each(self.schema.execute_stream(request, None))).catch_unwind();
+        let items =
+            AssertUnwindSafe(levels.resolve_each(self.schema.execute_stream(request, None))).catch_unwind();
         items
             .map(move |item| match item {
                 Ok(response) => engine.complete(response, &plan),
@@ -299,7 +317,8 @@ fn internal() -> Response {
 
 /// Documents that passed the guard, by a hash of their text that a stranger cannot aim at.
 ///
-/// Two generations: when the young one is full it becomes the old one, and what was old and unused is forgotten.
+/// Two generations: when the young one is full it becomes the old one, and what was old and unused is
+/// forgotten.
 struct Documents<K> {
     half: usize,
     half_tokens: usize,

@@ -4,7 +4,8 @@ use async_graphql::{Enum, Interface, SimpleObject};
 use domain::{Code, Refusal};
 
 macro_rules! user_errors {
-    ($(#[$doc:meta])* $error:ident, $(#[$code_doc:meta])* $codes:ident { $($(#[$value_doc:meta])* $value:ident,)* }) => {
+    ($(#[$doc:meta])* $error:ident,
+        $(#[$code_doc:meta])* $codes:ident { $($(#[$value_doc:meta])* $value:ident,)* }) => {
         $(#[$doc])*
         #[derive(Clone, Debug, SimpleObject)]
         pub struct $error {
@@ -250,7 +251,11 @@ user_errors!(
 #[derive(Clone, Debug, Interface)]
 #[graphql(
     field(name = "message", ty = "&String", desc = "Sentence for a person; may be reworded without notice."),
-    field(name = "path", ty = "&Option<Vec<String>>", desc = "Path into `input`, or null when no single field is to blame.")
+    field(
+        name = "path",
+        ty = "&Option<Vec<String>>",
+        desc = "Path into `input`, or null when no single field is to blame."
+    )
 )]
 pub enum UserError {
     General(GeneralUserError),
@@ -282,7 +287,8 @@ macro_rules! payload {
                 let query = $crate::graphql::Query::default();
                 match outcome {
                     Ok(value) => Self { $entity: Some(value.into()), user_errors: Vec::new(), query },
-                    Err(refusal) => Self { $entity: None, user_errors: refusal.all().map(Into::into).collect(), query },
+                    Err(refusal) => Self { $entity: None,
+                        user_errors: refusal.all().map(Into::into).collect(), query },
                 }
             }
         }

@@ -38,7 +38,8 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 macro_rules! event {
-    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* async fn $field:ident(&$this:ident $(, $ctx:ident)?) -> $type:ty $body:block)* }) => {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* async fn $field:ident(&$this:ident $(,
+        $ctx:ident)?) -> $type:ty $body:block)* }) => {
         pub struct $name(Arc<event::Model>);
 
         $(#[$doc])*
@@ -203,7 +204,11 @@ event!(
 #[derive(Interface)]
 #[graphql(
     field(name = "id", ty = "ID", desc = "Id of this event, the same wherever it is told."),
-    field(name = "cursor", ty = "String", desc = "Place in the log, one higher with every event; pass it back as `after` to resume."),
+    field(
+        name = "cursor",
+        ty = "String",
+        desc = "Place in the log, one higher with every event; pass it back as `after` to resume."
+    ),
     field(name = "type", method = "kind", ty = "String", desc = "What happened, such as `order.filled`."),
     field(name = "occurred_at", ty = "DateTime", desc = "When it happened, by the partner's clock.")
 )]
@@ -222,20 +227,31 @@ pub enum Event {
 impl Event {
     fn of(event: Arc<event::Model>) -> Result<Self> {
         use EventType as H;
-        let happening = EventType::parse(&event.kind).ok_or_else(|| Fault::from(events::unreadable(&event)))?;
+        let happening =
+            EventType::parse(&event.kind).ok_or_else(|| Fault::from(events::unreadable(&event)))?;
         Ok(match happening {
-            H::OrderAccepted | H::OrderNew | H::OrderFilled | H::OrderCanceled | H::OrderRejected => Self::Order(OrderChangedEvent(event)),
+            H::OrderAccepted | H::OrderNew | H::OrderFilled | H::OrderCanceled | H::OrderRejected => {
+                Self::Order(OrderChangedEvent(event))
+            }
             H::DepositPending | H::DepositSettled => Self::Transfer(TransferChangedEvent(event)),
             H::TradeSettled => Self::Trade(TradeSettledEvent(event)),
             H::UserCreated | H::UserUpdated | H::UserStatusChanged => Self::User(UserChangedEvent(event)),
-            H::KycCreated | H::KycUpdated | H::KycAnswered | H::KycExpired | H::KycDocumentUploaded | H::KycHitCleared | H::KycReviewed => {
-                Self::Kyc(KycChangedEvent(event))
-            }
+            H::KycCreated
+            | H::KycUpdated
+            | H::KycAnswered
+            | H::KycExpired
+            | H::KycDocumentUploaded
+            | H::KycHitCleared
+            | H::KycReviewed => Self::Kyc(KycChangedEvent(event)),
             H::KycWatchListHitFound => Self::WatchListHit(WatchListHitFoundEvent(event)),
-            H::AccountCreated | H::AccountUpdated | H::AccountFrozen | H::AccountUnfrozen | H::AccountClosed => {
-                Self::Account(AccountChangedEvent(event))
+            H::AccountCreated
+            | H::AccountUpdated
+            | H::AccountFrozen
+            | H::AccountUnfrozen
+            | H::AccountClosed => Self::Account(AccountChangedEvent(event)),
+            H::BankAccountCreated | H::BankAccountUpdated | H::BankAccountDeleted => {
+                Self::BankAccount(BankAccountChangedEvent(event))
             }
-            H::BankAccountCreated | H::BankAccountUpdated | H::BankAccountDeleted => Self::BankAccount(BankAccountChangedEvent(event)),
             H::PartnerCreated
             | H::ApiKeyIssued
             | H::ApiKeyRevoked
@@ -258,7 +274,10 @@ pub struct MarketClockChangedEvent {
 /// How often the market's clock is told.
 const BEAT: Duration = Duration::from_secs(1);
 
-async fn log(ctx: &Context<'_>, after: Option<String>) -> Result<impl Stream<Item = Result<Arc<event::Model>>> + use<>> {
+async fn log(
+    ctx: &Context<'_>,
+    after: Option<String>,
+) -> Result<impl Stream<Item = Result<Arc<event::Model>>> + use<>> {
     let app = ctx.app().clone();
     let access_scope = ctx.actor().access_scope(Scope::Read)?;
     let after = match after {
@@ -289,16 +308,20 @@ pub struct EventSubscription;
 #[Subscription]
 impl EventSubscription {
     /// The market's clock, at once and every second; needs no sign-in.
-    async fn market_clock_changed(&self, ctx: &Context<'_>) -> impl Stream<Item = Result<MarketClockChangedEvent>> + use<> {
+    async fn market_clock_changed(
+        &self,
+        ctx: &Context<'_>,
+    ) -> impl Stream<Item = Result<MarketClockChangedEvent>> + use<> {
         let (app, actor) = (ctx.app().clone(), ctx.actor().clone());
         stream::unfold(Some(Duration::ZERO), move |pause| {
             let (app, actor) = (app.clone(), actor.clone());
             async move {
                 tokio::time::sleep(pause?).await;
                 let hours = market::clock_for(&app.db.read, &actor, clock::system_now()).await;
-                let event = hours
-                    .map_err(Fault::from)
-                    .map(|hours| MarketClockChangedEvent { occurred_at: hours.at.into(), market_clock: hours.into() });
+                let event = hours.map_err(Fault::from).map(|hours| MarketClockChangedEvent {
+                    occurred_at: hours.at.into(),
+                    market_clock: hours.into(),
+                });
                 let next = event.is_ok().then_some(BEAT);
                 Some((event, next))
             }
@@ -328,7 +351,8 @@ impl EventSubscription {
     async fn events(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Replay from just past this cursor, then go live; `0` replays everything.")] after: Option<String>,
+        #[graphql(desc = "Replay from just past this cursor, then go live; `0` replays everything.")]
+        after: Option<String>,
     ) -> Result<impl Stream<Item = Result<Event>> + use<>> {
         Ok(log(ctx, after).await?.map(|event| event.and_then(Event::of)))
     }

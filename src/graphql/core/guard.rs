@@ -1,6 +1,7 @@
 //! The guard: bounds a document before anything costly looks at it.
 //!
-//! `admit` judges the text alone, so its verdict can be kept; `Checked::weigh` judges what the variables decide.
+//! `admit` judges the text alone, so its verdict can be kept; `Checked::weigh` judges what the variables
+//! decide.
 
 mod scan;
 mod weight;
@@ -18,7 +19,10 @@ use async_graphql::{
     Name, Pos, Positioned, Response, ServerError, Value, Variables,
     parser::{
         Error as ParseError, parse_query,
-        types::{Directive, DocumentOperations, ExecutableDocument, Field, OperationDefinition, OperationType, Selection, SelectionSet},
+        types::{
+            Directive, DocumentOperations, ExecutableDocument, Field, OperationDefinition, OperationType,
+            Selection, SelectionSet,
+        },
     },
 };
 
@@ -184,8 +188,8 @@ pub struct Operation {
 
 /// Judges a document by its text.
 ///
-/// Costs at most the length of the text, whatever it says: deep nesting never reaches the parser, and each fragment is
-/// counted once.
+/// Costs at most the length of the text, whatever it says: deep nesting never reaches the parser, and each
+/// fragment is counted once.
 pub fn admit(query: &str, limits: &Limits) -> Result<Checked, Refused> {
     let tokens = scan::scan(query, limits)?;
     let document = parse_query(query).map_err(|error| unreadable(&error))?;
@@ -218,15 +222,21 @@ impl Checked {
         match (name, self.operations.as_slice()) {
             (None, [only]) => Ok(only),
             (None, _) => Err(Refused::new(VALIDATION_FAILED, "Operation name required in request.")),
-            (Some(name), all) => all
-                .iter()
-                .find(|operation| operation.name.as_deref() == Some(name))
-                .ok_or_else(|| Refused::new(VALIDATION_FAILED, format!("Unknown operation named \"{name}\""))),
+            (Some(name), all) => {
+                all.iter().find(|operation| operation.name.as_deref() == Some(name)).ok_or_else(|| {
+                    Refused::new(VALIDATION_FAILED, format!("Unknown operation named \"{name}\""))
+                })
+            }
         }
     }
 
     /// Judges one request: required variables are there, and its pages hold no more objects than allowed.
-    pub fn weigh(&self, operation: &Operation, variables: &Variables, limits: &Limits) -> Result<(), Refused> {
+    pub fn weigh(
+        &self,
+        operation: &Operation,
+        variables: &Variables,
+        limits: &Limits,
+    ) -> Result<(), Refused> {
         let Some(definition) = self.definition(operation) else { return Ok(()) };
         given(definition, variables)?;
         let weight = match operation.fixed_weight {
@@ -242,7 +252,10 @@ impl Checked {
     }
 }
 
-pub fn definition<'a>(document: &'a ExecutableDocument, name: Option<&Name>) -> Option<&'a OperationDefinition> {
+pub fn definition<'a>(
+    document: &'a ExecutableDocument,
+    name: Option<&Name>,
+) -> Option<&'a OperationDefinition> {
     document.operations.iter().find(|(other, _)| *other == name).map(|(_, operation)| &operation.node)
 }
 
@@ -372,7 +385,8 @@ impl<'a> Survey<'a> {
         }
         if roots.once_only > 1 {
             let names = self.limits.once_only.join(", ");
-            return Err(Refused::new(TOO_COMPLEX, format!("An operation may hold only one of {names}.")).at(operation.pos));
+            return Err(Refused::new(TOO_COMPLEX, format!("An operation may hold only one of {names}."))
+                .at(operation.pos));
         }
         Ok(roots)
     }
@@ -414,7 +428,9 @@ impl<'a> Survey<'a> {
             let mut facts = match &selection.node {
                 Selection::Field(field) => self.field(field)?,
                 Selection::InlineFragment(inline) => self.set(&inline.node.selection_set.node)?,
-                Selection::FragmentSpread(spread) => self.fragment(&spread.node.fragment_name.node, selection.pos)?,
+                Selection::FragmentSpread(spread) => {
+                    self.fragment(&spread.node.fragment_name.node, selection.pos)?
+                }
             };
             facts.selections = facts.selections.saturating_add(1);
             all = all.and(facts);
@@ -432,8 +448,11 @@ impl<'a> Survey<'a> {
                 return Err(Refused::new(VALIDATION_FAILED, "Introspection is switched off here.").at(*pos));
             }
             if facts.lists > self.limits.introspection_lists {
-                let message =
-                    format!("Introspection may nest {} at most {} times.", INTROSPECTION_LISTS.join(", "), self.limits.introspection_lists);
+                let message = format!(
+                    "Introspection may nest {} at most {} times.",
+                    INTROSPECTION_LISTS.join(", "),
+                    self.limits.introspection_lists
+                );
                 return Err(Refused::new(TOO_COMPLEX, message).at(*pos));
             }
             return Ok(Facts { depth: 1, lists: 0, relations: false, ..facts });
@@ -450,7 +469,9 @@ impl<'a> Survey<'a> {
         match self.fragments.get(name) {
             Some(Some(facts)) => return Ok(*facts),
             Some(None) => {
-                return Err(Refused::new(VALIDATION_FAILED, format!("Fragment \"{name}\" spreads itself.")).at(pos));
+                return Err(
+                    Refused::new(VALIDATION_FAILED, format!("Fragment \"{name}\" spreads itself.")).at(pos)
+                );
             }
             None => {}
         }
@@ -472,8 +493,8 @@ impl<'a> Survey<'a> {
     }
 }
 
-/// Adds `__typename` wherever the variables, or the type met, could leave an object without any field: the engine
-/// answers null for such an object, as if it were not there.
+/// Adds `__typename` wherever the variables, or the type met, could leave an object without any field: the
+/// engine answers null for such an object, as if it were not there.
 ///
 /// `narrows(parent, condition)` says whether an object of the first type may fail to be of the second;
 /// `field_type(parent, field)` is the type of a field's object.
@@ -561,11 +582,15 @@ impl Keeper<'_> {
                         && self.certain(&inline.node.selection_set.node, on.unwrap_or(parent), seen)
                 }
                 Selection::FragmentSpread(spread) => {
-                    let Some((name, fragment)) = self.document.fragments.get_key_value(&spread.node.fragment_name.node) else {
+                    let Some((name, fragment)) =
+                        self.document.fragments.get_key_value(&spread.node.fragment_name.node)
+                    else {
                         return true;
                     };
                     let on = fragment.node.type_condition.node.on.node.as_str();
-                    seen.insert(name.as_str()) && !(self.narrows)(parent, on) && self.certain(&fragment.node.selection_set.node, on, seen)
+                    seen.insert(name.as_str())
+                        && !(self.narrows)(parent, on)
+                        && self.certain(&fragment.node.selection_set.node, on, seen)
                 }
             }
         })

@@ -1,8 +1,9 @@
 //! Runs the loads of one request level by level, so that each level costs one statement for each kind of row.
 //!
-//! Fields of one level ask their loader at different moments: some are polled late, some wait for a statement of their own.
-//! A batch that starts at the first key therefore splits by chance. Here a batch starts when nothing else can happen: every
-//! field has been polled until it waits, and no other read of the request is under way.
+//! Fields of one level ask their loader at different moments: some are polled late, some wait for a statement
+//! of their own. A batch that starts at the first key therefore splits by chance. Here a batch starts when
+//! nothing else can happen: every field has been polled until it waits, and no other read of the request is
+//! under way.
 
 use futures_util::{Stream, StreamExt, future::BoxFuture, stream::FuturesUnordered, task::AtomicWaker};
 use std::{
@@ -31,8 +32,8 @@ impl Levels {
         self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(batch);
     }
 
-    /// Tells that a field reads without a loader, until the answer is dropped; no batch starts before that. A field must not
-    /// wait for a loader meanwhile.
+    /// Tells that a field reads without a loader, until the answer is dropped; no batch starts before that. A
+    /// field must not wait for a loader meanwhile.
     pub fn reading(&self) -> Reading {
         self.0.reads.fetch_add(1, Ordering::Relaxed);
         Reading(self.clone())
@@ -51,7 +52,9 @@ impl Levels {
         S::Item: Send,
     {
         let mut run = Run::new(self);
-        futures_util::stream::poll_fn(move |context| run.poll(context, |context| items.poll_next_unpin(context)))
+        futures_util::stream::poll_fn(move |context| {
+            run.poll(context, |context| items.poll_next_unpin(context))
+        })
     }
 
     /// The batches of the next level; none while a field reads.
@@ -102,7 +105,11 @@ impl Run {
         Self { levels, running: FuturesUnordered::new(), progress: Arc::new(progress) }
     }
 
-    fn poll<T>(&mut self, context: &mut Context<'_>, mut fields: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+    fn poll<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        mut fields: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
         self.progress.task.register(context.waker());
         loop {
             if self.progress.possible.swap(false, Ordering::SeqCst) {

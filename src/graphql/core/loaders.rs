@@ -20,8 +20,8 @@ use domain::{
     },
 };
 use entity::{
-    account, api_key, bank_account, fill, instrument, invitation, kyc, kyc_document, message, order, partner, position,
-    screening_exception, screening_hit, transfer, user,
+    account, api_key, bank_account, fill, instrument, invitation, kyc, kyc_document, message, order, partner,
+    position, screening_exception, screening_hit, transfer, user,
 };
 use sea_orm::{ColumnTrait, DatabaseExecutor, EntityTrait, QueryFilter, QueryOrder};
 use std::{collections::HashMap, hash::Hash, marker::PhantomData, ops::Deref, sync::Arc, time::Duration};
@@ -35,9 +35,10 @@ pub struct Reads {
 }
 
 impl Reads {
-    /// Whose rows are loaded: never those of another partner; without credentials, instruments only. Refused for callers who may not
-    /// read, so that no payload of a mutation tells what a query would not. What a signed-in person sees first is her own, and
-    /// so is all that it leads to; where it could lead to another person, `find_own` is asked.
+    /// Whose rows are loaded: never those of another partner; without credentials, instruments only. Refused
+    /// for callers who may not read, so that no payload of a mutation tells what a query would not. What a
+    /// signed-in person sees first is her own, and so is all that it leads to; where it could lead to another
+    /// person, `find_own` is asked.
     fn access_scope(&self, scope: Scope) -> Result<Option<Uuid>> {
         match &self.actor.who {
             Who::Nobody => Ok(None),
@@ -63,11 +64,14 @@ impl Loaders {
         let only = actor.access_scope(Scope::Read).ok().and_then(|access_scope| access_scope.user_id);
         let batches = levels.clone();
         // A level is never split, however many keys it has: the guard bounds them.
-        let loader = DataLoader::new(reads, move |batch| batches.add(batch)).delay(Duration::ZERO).max_batch_size(usize::MAX);
+        let loader = DataLoader::new(reads, move |batch| batches.add(batch))
+            .delay(Duration::ZERO)
+            .max_batch_size(usize::MAX);
         Self { loader, reader, levels, only }
     }
 
-    /// Where root fields read, so that they see what nested fields see. Nothing is loaded before it is dropped.
+    /// Where root fields read, so that they see what nested fields see. Nothing is loaded before it is
+    /// dropped.
     pub async fn connection(&self) -> Result<Connection<'_>> {
         let reading = self.levels.reading();
         Ok(Connection { executor: self.reader.connection().await?, _reading: reading })
@@ -98,10 +102,13 @@ impl Loaders {
             Owner::Partner => false,
             Owner::User(user) => user == only,
             Owner::Owners(of) => of.contains(&Some(only)),
-            Owner::Account(account) => {
-                self.find::<account::Entity>(account).await?.is_some_and(|account| accounts::owners(&account).any(|owner| owner == only))
+            Owner::Account(account) => self
+                .find::<account::Entity>(account)
+                .await?
+                .is_some_and(|account| accounts::owners(&account).any(|owner| owner == only)),
+            Owner::Kyc(check) => {
+                self.find::<kyc::Entity>(check).await?.is_some_and(|check| check.user_id == Some(only))
             }
-            Owner::Kyc(check) => self.find::<kyc::Entity>(check).await?.is_some_and(|check| check.user_id == Some(only)),
         };
         Ok(own.then_some(row))
     }
@@ -115,7 +122,12 @@ impl Loaders {
     }
 
     /// A page of one parent's children.
-    pub async fn children<E: Child>(&self, parent: Uuid, page: Page, states: Vec<String>) -> Result<Slice<E::Model>>
+    pub async fn children<E: Child>(
+        &self,
+        parent: Uuid,
+        page: Page,
+        states: Vec<String>,
+    ) -> Result<Slice<E::Model>>
     where
         E::Model: Clone + Send + Sync,
     {
@@ -208,7 +220,8 @@ pub trait Row: EntityTrait + Send + Sync + 'static {
     fn owner(row: &Self::Model) -> Owner;
 }
 
-/// A table whose rows are listed under a parent; where there are several kinds of parents, `By` tells them apart.
+/// A table whose rows are listed under a parent; where there are several kinds of parents, `By` tells them
+/// apart.
 pub trait Child<By = ()>: Row + Default {
     /// The column of the parent.
     fn parent() -> Self::Column;
@@ -526,11 +539,13 @@ where
         for key in keys {
             pages.entry((key.page, &key.states)).or_default().push(key.parent);
         }
-        let mut found: HashMap<Children<E, By>, Vec<E::Model>> = keys.iter().map(|key| (key.clone(), Vec::new())).collect();
+        let mut found: HashMap<Children<E, By>, Vec<E::Model>> =
+            keys.iter().map(|key| (key.clone(), Vec::new())).collect();
         for ((page, states), parents) in pages {
             let only = E::state().filter(|_| !states.is_empty()).map(|column| (column, states));
             for row in page.of_each::<E>(&connection, E::parent(), &parents, only, E::gone()).await? {
-                let key = Children { parent: E::parent_of(&row), page, states: states.to_vec(), of: PhantomData };
+                let key =
+                    Children { parent: E::parent_of(&row), page, states: states.to_vec(), of: PhantomData };
                 found.entry(key).or_default().push(row);
             }
         }
@@ -603,7 +618,9 @@ impl Loader<FactorsOf> for Reads {
     async fn load(&self, keys: &[FactorsOf]) -> Result<HashMap<FactorsOf, Factors>> {
         let Some(partner_id) = self.access_scope(Scope::Read)? else { return Ok(HashMap::new()) };
         let people: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
-        let found = second_factors::of_people(&self.app, &self.reader.connection().await?, partner_id, &people).await?;
+        let found =
+            second_factors::of_people(&self.app, &self.reader.connection().await?, partner_id, &people)
+                .await?;
         Ok(found.into_iter().map(|(person, factors)| (FactorsOf(person), factors)).collect())
     }
 }
@@ -618,8 +635,11 @@ impl Loader<BalanceOf> for Reads {
     async fn load(&self, keys: &[BalanceOf]) -> Result<HashMap<BalanceOf, Balance>> {
         let Some(partner_id) = self.access_scope(Scope::Read)? else { return Ok(HashMap::new()) };
         let accounts: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
-        match balances::of_accounts(&self.app, &self.reader.connection().await?, partner_id, &accounts).await {
-            Ok(balances) => Ok(balances.into_iter().map(|(account, balance)| (BalanceOf(account), balance)).collect()),
+        match balances::of_accounts(&self.app, &self.reader.connection().await?, partner_id, &accounts).await
+        {
+            Ok(balances) => {
+                Ok(balances.into_iter().map(|(account, balance)| (BalanceOf(account), balance)).collect())
+            }
             Err(domain::Error::Unavailable(_)) => Ok(HashMap::new()),
             Err(error) => Err(error.into()),
         }
@@ -638,10 +658,13 @@ impl Loader<QuoteOf> for Reads {
         let Some(partner_id) = self.actor.partner_id() else { return Ok(HashMap::new()) };
         let connection = self.reader.connection().await?;
         let partner = clock::partner(&connection, partner_id).await?;
-        let select = instrument::Entity::find().filter(instrument::Column::Id.is_in(keys.iter().map(|key| key.0)));
+        let select =
+            instrument::Entity::find().filter(instrument::Column::Id.is_in(keys.iter().map(|key| key.0)));
         let instruments = select.all(&connection).await.map_err(Error::from)?;
         match market::quotes(&self.app, &connection, &partner, &instruments, clock::now_of(&partner)).await {
-            Ok(quotes) => Ok(quotes.into_iter().map(|(instrument, quote)| (QuoteOf(instrument), quote)).collect()),
+            Ok(quotes) => {
+                Ok(quotes.into_iter().map(|(instrument, quote)| (QuoteOf(instrument), quote)).collect())
+            }
             Err(domain::Error::Unavailable(_)) => Ok(HashMap::new()),
             Err(error) => Err(error.into()),
         }

@@ -21,15 +21,19 @@ use crate::{
 use async_graphql::{Context, ID, Interface, Object};
 use domain::{Error, Refusal, Scope};
 use entity::{
-    Kind, account, api_key, bank_account, fill, instrument, invitation, kyc, kyc_document, message, order, partner, position,
-    screening_hit, transfer, user,
+    Kind, account, api_key, bank_account, fill, instrument, invitation, kyc, kyc_document, message, order,
+    partner, position, screening_hit, transfer, user,
 };
 use futures_util::future::try_join_all;
 use uuid::Uuid;
 
 /// Anything with a stable opaque identity that can be refetched by it.
 #[derive(Interface)]
-#[graphql(field(name = "id", ty = "ID", desc = "Opaque identifier, the same on every door; never parse it."))]
+#[graphql(field(
+    name = "id",
+    ty = "ID",
+    desc = "Opaque identifier, the same on every door; never parse it."
+))]
 pub enum Node {
     Account(Account),
     ApiKey(ApiKey),
@@ -62,7 +66,11 @@ impl NodeQuery {
     }
 
     /// Many objects by id, in order, null where there is none or it is not yours; at most 100.
-    async fn nodes(&self, ctx: &Context<'_>, #[graphql(desc = "Opaque ids.")] ids: Vec<ID>) -> Result<Vec<Option<Node>>> {
+    async fn nodes(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Opaque ids.")] ids: Vec<ID>,
+    ) -> Result<Vec<Option<Node>>> {
         if ids.len() > MAX_IDS {
             return Err(Refusal::invalid("ids", format!("must be at most {MAX_IDS}")).into());
         }
@@ -71,10 +79,15 @@ impl NodeQuery {
 }
 
 async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>> {
-    let Some((id, kind)) = Uuid::try_parse(id).ok().and_then(|id| Some((id, Kind::of(id)?))) else { return Ok(None) };
+    let Some((id, kind)) = Uuid::try_parse(id).ok().and_then(|id| Some((id, Kind::of(id)?))) else {
+        return Ok(None);
+    };
     let loaders = ctx.loaders();
     if kind == Kind::Instrument {
-        return Ok(loaders.find::<instrument::Entity>(id).await?.map(|row| Node::Instrument(Instrument(row))));
+        return Ok(loaders
+            .find::<instrument::Entity>(id)
+            .await?
+            .map(|row| Node::Instrument(Instrument(row))));
     }
     let scope = if kind == Kind::ApiKey { Scope::Operate } else { Scope::Read };
     match ctx.actor().access_scope(scope) {
@@ -83,7 +96,9 @@ async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>> {
         Err(_) => return Ok(None),
     }
     Ok(match kind {
-        Kind::Account => loaders.find_own::<account::Entity>(id).await?.map(|row| Node::Account(Account(row))),
+        Kind::Account => {
+            loaders.find_own::<account::Entity>(id).await?.map(|row| Node::Account(Account(row)))
+        }
         Kind::ApiKey => loaders.find_own::<api_key::Entity>(id).await?.map(|row| Node::ApiKey(ApiKey(row))),
         Kind::BankAccount => {
             let row = loaders.find_own::<bank_account::Entity>(id).await?;
@@ -94,18 +109,28 @@ async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>> {
             loaders.find_own::<invitation::Entity>(id).await?.map(|row| Node::Invitation(Invitation(row)))
         }
         Kind::Kyc => loaders.find_own::<kyc::Entity>(id).await?.map(|row| Node::Kyc(Kyc(row))),
-        Kind::KycDocument => loaders.find_own::<kyc_document::Entity>(id).await?.map(|row| Node::KycDocument(KycDocument(row))),
+        Kind::KycDocument => {
+            loaders.find_own::<kyc_document::Entity>(id).await?.map(|row| Node::KycDocument(KycDocument(row)))
+        }
         Kind::Message if ctx.actor().partner(Scope::Operate).is_ok() => {
             let row = loaders.find_own::<message::Entity>(id).await?;
-            row.filter(|row| row.status == message::Status::Outbox).map(|row| Node::OutboxMessage(OutboxMessage(row)))
+            row.filter(|row| row.status == message::Status::Outbox)
+                .map(|row| Node::OutboxMessage(OutboxMessage(row)))
         }
         Kind::Order => loaders.find_own::<order::Entity>(id).await?.map(|row| Node::Order(Order(row))),
-        Kind::Partner => loaders.find_own::<partner::Entity>(id).await?.map(|row| Node::Partner(Partner(row))),
-        Kind::Position => loaders.find_own::<position::Entity>(id).await?.map(|row| Node::Position(Position(row))),
-        Kind::ScreeningHit if ctx.actor().partner(Scope::Operate).is_ok() => {
-            loaders.find_own::<screening_hit::Entity>(id).await?.map(|row| Node::WatchListHit(WatchListHit(row)))
+        Kind::Partner => {
+            loaders.find_own::<partner::Entity>(id).await?.map(|row| Node::Partner(Partner(row)))
         }
-        Kind::Transfer => loaders.find_own::<transfer::Entity>(id).await?.map(|row| Node::Transfer(Transfer(row))),
+        Kind::Position => {
+            loaders.find_own::<position::Entity>(id).await?.map(|row| Node::Position(Position(row)))
+        }
+        Kind::ScreeningHit if ctx.actor().partner(Scope::Operate).is_ok() => loaders
+            .find_own::<screening_hit::Entity>(id)
+            .await?
+            .map(|row| Node::WatchListHit(WatchListHit(row))),
+        Kind::Transfer => {
+            loaders.find_own::<transfer::Entity>(id).await?.map(|row| Node::Transfer(Transfer(row)))
+        }
         Kind::User => loaders.find_own::<user::Entity>(id).await?.map(|row| Node::User(User(row))),
         _ => None,
     })

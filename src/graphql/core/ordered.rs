@@ -8,7 +8,8 @@ use async_graphql::{
     parser::types::{ExecutableDocument, OperationDefinition, Selection, SelectionSet},
 };
 
-/// Puts the keys of every object of an answer in the order of the query, and leaves out what the guard alone asked for.
+/// Puts the keys of every object of an answer in the order of the query, and leaves out what the guard alone
+/// asked for.
 pub fn order(data: &mut Value, document: &ExecutableDocument, operation: &OperationDefinition) {
     Place::of(vec![&operation.selection_set.node]).sort(data, document);
 }
@@ -33,7 +34,8 @@ impl<'a> Place<'a> {
             Value::Object(map) if !self.sets.is_empty() => {
                 let fields = self.fields.get_or_init(|| self.gather(document));
                 if !map.keys().eq(fields.iter().map(|(key, _)| *key)) {
-                    let asked: Vec<_> = fields.iter().filter_map(|(key, _)| map.swap_remove_entry(*key)).collect();
+                    let asked: Vec<_> =
+                        fields.iter().filter_map(|(key, _)| map.swap_remove_entry(*key)).collect();
                     *map = asked.into_iter().collect();
                 }
                 for (key, below) in fields.iter().filter(|(_, below)| !below.sets.is_empty()) {
@@ -56,7 +58,12 @@ impl<'a> Place<'a> {
     }
 }
 
-fn collect<'a>(set: &'a SelectionSet, document: &'a ExecutableDocument, seen: &mut HashSet<&'a Name>, below: &mut Below<'a>) {
+fn collect<'a>(
+    set: &'a SelectionSet,
+    document: &'a ExecutableDocument,
+    seen: &mut HashSet<&'a Name>,
+    below: &mut Below<'a>,
+) {
     for selection in &set.items {
         match &selection.node {
             Selection::Field(field) => {
@@ -66,7 +73,9 @@ fn collect<'a>(set: &'a SelectionSet, document: &'a ExecutableDocument, seen: &m
                     sets.push(inner);
                 }
             }
-            Selection::InlineFragment(inline) => collect(&inline.node.selection_set.node, document, seen, below),
+            Selection::InlineFragment(inline) => {
+                collect(&inline.node.selection_set.node, document, seen, below)
+            }
             Selection::FragmentSpread(spread) => {
                 let name = &spread.node.fragment_name.node;
                 if let Some(fragment) = document.fragments.get(name)

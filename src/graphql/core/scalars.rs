@@ -1,6 +1,8 @@
 //! Amounts, days and instants on the wire: exact text, never a float.
 
-use async_graphql::{Enum, InputObject, InputValueError, InputValueResult, Scalar, ScalarType, SimpleObject, Value};
+use async_graphql::{
+    Enum, InputObject, InputValueError, InputValueResult, Scalar, ScalarType, SimpleObject, Value,
+};
 use chrono::{DateTime as Instant, NaiveDate, SecondsFormat, Utc};
 use domain::{Refusal, Result};
 use entity::{Money as Cents, Price, Quantity};
@@ -135,7 +137,9 @@ impl ScalarType for DateTime {
         let Value::String(text) = &value else { return Err(InputValueError::expected_type(value)) };
         match Instant::parse_from_rfc3339(text) {
             Ok(instant) => Ok(Self(instant.with_timezone(&Utc))),
-            Err(_) => Err(InputValueError::custom("an instant is written as in RFC 3339, such as 2026-01-31T12:00:00Z")),
+            Err(_) => Err(InputValueError::custom(
+                "an instant is written as in RFC 3339, such as 2026-01-31T12:00:00Z",
+            )),
         }
     }
 

@@ -96,7 +96,8 @@ pub struct MessageQuery;
 
 #[Object]
 impl MessageQuery {
-    /// What a sandbox would have sent by mail and text message, newest first, kept for 7 days; scope `operate`.
+    /// What a sandbox would have sent by mail and text message, newest first, kept for 7 days; scope
+    /// `operate`.
     #[expect(clippy::too_many_arguments, reason = "a list has the arguments of a page besides its own")]
     async fn sandbox_outbox(
         &self,
@@ -110,7 +111,9 @@ impl MessageQuery {
     ) -> Result<Option<Connection<OutboxMessage>>> {
         let page = ctx.page::<OutboxMessage>(first, after, last, before)?;
         let wanted = Wanted { to, channel: channel.map(Into::into) };
-        let slice = sandbox::outbox(ctx.app(), &*ctx.loaders().connection().await?, ctx.actor(), &page, &wanted).await?;
+        let slice =
+            sandbox::outbox(ctx.app(), &*ctx.loaders().connection().await?, ctx.actor(), &page, &wanted)
+                .await?;
         Ok(Some(Connection::new(slice, OutboxMessage)))
     }
 }

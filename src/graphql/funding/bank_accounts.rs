@@ -205,7 +205,11 @@ impl BankAccountMutation {
         #[graphql(desc = "Input for bankAccountRename.")] input: BankAccountRenameInput,
     ) -> Result<Option<BankAccountRenamePayload>> {
         let BankAccountRenameInput { idempotency_key, bank_account_id, nickname } = input;
-        let make = |bank_account_id| UpdateBankAccount { bank_account_id, nickname: Some(nickname), is_default: None };
+        let make = |bank_account_id| UpdateBankAccount {
+            bank_account_id,
+            nickname: Some(nickname),
+            is_default: None,
+        };
         let (key, update) = parse(idempotency_key.as_deref(), &bank_account_id, make);
         let renamed = bank_accounts::update(ctx.app(), ctx.actor(), key, update).await;
         Ok(Some(wire::answered(renamed)?.into()))
@@ -218,7 +222,11 @@ impl BankAccountMutation {
         #[graphql(desc = "Input for bankAccountSetDefault.")] input: BankAccountSetDefaultInput,
     ) -> Result<Option<BankAccountSetDefaultPayload>> {
         let BankAccountSetDefaultInput { idempotency_key, bank_account_id, is_default } = input;
-        let make = |bank_account_id| UpdateBankAccount { bank_account_id, nickname: None, is_default: Some(is_default) };
+        let make = |bank_account_id| UpdateBankAccount {
+            bank_account_id,
+            nickname: None,
+            is_default: Some(is_default),
+        };
         let (key, update) = parse(idempotency_key.as_deref(), &bank_account_id, make);
         let set = bank_accounts::update(ctx.app(), ctx.actor(), key, update).await;
         Ok(Some(wire::answered(set)?.into()))

@@ -148,7 +148,11 @@ pub struct TransferQuery;
 #[Object]
 impl TransferQuery {
     /// A transfer by id; null when there is none or it is not yours; scope `read`.
-    async fn transfer(&self, ctx: &Context<'_>, #[graphql(desc = "Opaque id.")] id: ID) -> Result<Option<Transfer>> {
+    async fn transfer(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Opaque id.")] id: ID,
+    ) -> Result<Option<Transfer>> {
         let id = ids::parse(Kind::Transfer, &id);
         Ok(transfers::find(&*ctx.loaders().connection().await?, ctx.actor(), id).await?.map(Transfer))
     }

@@ -103,7 +103,8 @@ impl User {
         Ok(ctx.loaders().kyc(self.0.id).await?.map(Kyc))
     }
 
-    /// What the present identity check looked at, each with its part of the score. Empty before there was one, and without a secret key.
+    /// What the present identity check looked at, each with its part of the score. Empty before there was
+    /// one, and without a secret key.
     async fn kyc_checks(&self, ctx: &Context<'_>) -> Result<Vec<KycCheck>> {
         if !ctx.actor().may_see_results() {
             return Ok(Vec::new());
@@ -142,7 +143,8 @@ impl User {
         #[graphql(desc = "Only items ahead of this cursor.")] before: Option<String>,
     ) -> Result<Connection<Account>> {
         let page = ctx.page::<Account>(first, after, last, before)?;
-        let slice = ctx.loaders().children_by::<account::Entity, JointMember>(self.0.id, page, Vec::new()).await?;
+        let slice =
+            ctx.loaders().children_by::<account::Entity, JointMember>(self.0.id, page, Vec::new()).await?;
         Ok(Connection::new(slice, Account))
     }
 
@@ -478,7 +480,8 @@ pub struct UserMutation;
 
 #[Object]
 impl UserMutation {
-    /// Register a person, whose identity is checked at once when everything for it is given; scope `start`, which `manage` implies.
+    /// Register a person, whose identity is checked at once when everything for it is given; scope `start`,
+    /// which `manage` implies.
     async fn user_create(
         &self,
         ctx: &Context<'_>,
@@ -489,7 +492,8 @@ impl UserMutation {
         Ok(Some(wire::answered(registered)?.into()))
     }
 
-    /// Change what is known of a person, or complete her; whatever her identity was checked by is checked again; scope `manage`.
+    /// Change what is known of a person, or complete her; whatever her identity was checked by is checked
+    /// again; scope `manage`.
     async fn user_update(
         &self,
         ctx: &Context<'_>,

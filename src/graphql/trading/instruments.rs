@@ -138,7 +138,8 @@ impl InstrumentQuery {
 
     /// Whether the market takes orders, by the caller's clock and hours; needs no sign-in.
     async fn market_clock(&self, ctx: &Context<'_>) -> Result<Option<MarketClock>> {
-        let hours = market::clock_for(&*ctx.loaders().connection().await?, ctx.actor(), clock::system_now()).await?;
+        let hours =
+            market::clock_for(&*ctx.loaders().connection().await?, ctx.actor(), clock::system_now()).await?;
         Ok(Some(hours.into()))
     }
 }

@@ -312,7 +312,11 @@ pub struct OrderQuery;
 #[Object]
 impl OrderQuery {
     /// An order by id; null when there is none or it is not yours; scope `read`.
-    async fn order(&self, ctx: &Context<'_>, #[graphql(desc = "Opaque id.")] id: ID) -> Result<Option<Order>> {
+    async fn order(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Opaque id.")] id: ID,
+    ) -> Result<Option<Order>> {
         let id = ids::parse(Kind::Order, &id);
         Ok(orders::find(&*ctx.loaders().connection().await?, ctx.actor(), id).await?.map(Order))
     }

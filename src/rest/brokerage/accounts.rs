@@ -19,7 +19,9 @@ use axum::{
 };
 use domain::{
     Actor, Refusal,
-    accounts::{self, AccountWithOwners, JointMember, OpenAccount, Profile, ProfilePatch, UpdateAccount, options},
+    accounts::{
+        self, AccountWithOwners, JointMember, OpenAccount, Profile, ProfilePatch, UpdateAccount, options,
+    },
     app::App,
     compliance::registration,
     kernel::{command, ids},
@@ -35,36 +37,70 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub const ROUTES: &[Route] = &[
-    Route::post("/v1/users/{id}/accounts", |filter| on(filter, create))
-        .described(Description::new("Open an account of an approved person.").takes(FIELDS).ruled(rules).answers::<Created>()),
-    Route::get("/v1/users/{id}/accounts", |filter| on(filter, list))
-        .described(Description::new("List the accounts that a person owns, alone or with another.").lists::<AccountBody>()),
-    Route::get("/v1/accounts/{id}", |filter| on(filter, read)).described(Description::new("Look up an account.").answers::<AccountBody>()),
+    Route::post("/v1/users/{id}/accounts", |filter| on(filter, create)).described(
+        Description::new("Open an account of an approved person.")
+            .takes(FIELDS)
+            .ruled(rules)
+            .answers::<Created>(),
+    ),
+    Route::get("/v1/users/{id}/accounts", |filter| on(filter, list)).described(
+        Description::new("List the accounts that a person owns, alone or with another.")
+            .lists::<AccountBody>(),
+    ),
+    Route::get("/v1/accounts/{id}", |filter| on(filter, read))
+        .described(Description::new("Look up an account.").answers::<AccountBody>()),
     Route::put("/v1/accounts/{id}", |filter| on(filter, update)).described(
-        Description::new("Change an account; what is left out stays.").takes(CHANGES).ruled(rules_of_change).answers::<Updated>(),
+        Description::new("Change an account; what is left out stays.")
+            .takes(CHANGES)
+            .ruled(rules_of_change)
+            .answers::<Updated>(),
     ),
 ];
 
-const OWNERSHIP: Field =
-    Field::answer_or("ownership", "Who owns it; `single` is understood as well.", &["individual", "joint"], &["single"]);
-const JOINT_MEMBER: Field =
-    Field::fields("joint_member", "The other owner of a joint account, who is registered with it.", people::FIELDS, people::rules);
-const TYPE: Field =
-    Field::answer("account_type", "What it is for; an investment account needs every answer about investing.", &["cash", "investment"]);
-const MARITAL_STATUS: Field =
-    Field::answer("martial_status", "Marital status; `marital_status` is understood as well.", options::MARITAL_STATUS);
-const CITIZENSHIP: Field = Field::code("country_of_citizenship", "ISO 3166-1 code, three letters.", "USA", forms::CITIZENSHIP);
+const OWNERSHIP: Field = Field::answer_or(
+    "ownership",
+    "Who owns it; `single` is understood as well.",
+    &["individual", "joint"],
+    &["single"],
+);
+const JOINT_MEMBER: Field = Field::fields(
+    "joint_member",
+    "The other owner of a joint account, who is registered with it.",
+    people::FIELDS,
+    people::rules,
+);
+const TYPE: Field = Field::answer(
+    "account_type",
+    "What it is for; an investment account needs every answer about investing.",
+    &["cash", "investment"],
+);
+const MARITAL_STATUS: Field = Field::answer(
+    "martial_status",
+    "Marital status; `marital_status` is understood as well.",
+    options::MARITAL_STATUS,
+);
+const CITIZENSHIP: Field =
+    Field::code("country_of_citizenship", "ISO 3166-1 code, three letters.", "USA", forms::CITIZENSHIP);
 const EMPLOYMENT: Field = Field::answer("employment_status", "Whether the owner works.", options::EMPLOYMENT);
 const POSITION: Field = Field::text("employment_position", "Job title.", "Engineer", forms::WORDS);
 const EMPLOYER: Field = Field::text("employer_name", "Employer.", "Example Inc", forms::WORDS);
 const INCOME: Field = Field::answer("annual_income", "Income in a year.", options::INCOME).optional();
-const OBJECTIVE: Field = Field::answer("investment_objective", "What the investment is for.", options::OBJECTIVE).optional();
-const EXPERIENCE: Field = Field::answer("investment_experience", "How much the owner has invested before.", options::EXPERIENCE).optional();
-const LIQUID_WORTH: Field = Field::answer("net_liquid_worth", "Liquid net worth.", options::LIQUID_WORTH).optional();
+const OBJECTIVE: Field =
+    Field::answer("investment_objective", "What the investment is for.", options::OBJECTIVE).optional();
+const EXPERIENCE: Field =
+    Field::answer("investment_experience", "How much the owner has invested before.", options::EXPERIENCE)
+        .optional();
+const LIQUID_WORTH: Field =
+    Field::answer("net_liquid_worth", "Liquid net worth.", options::LIQUID_WORTH).optional();
 const TOTAL_WORTH: Field = Field::answer("net_total_worth", "Total net worth.", options::INCOME).optional();
-const IS_DIRECTOR: Field = Field::flag("is_director", "Whether the owner directs a company whose shares are traded.", false).optional();
-const DIRECTOR_OF: Field = Field::text("director_of", "Which company; needed of a director.", "Example Inc", forms::WORDS).optional();
-const RISK: Field = Field::answer("risk_tolerance", "How much risk the owner takes.", options::RISK).optional();
+const IS_DIRECTOR: Field =
+    Field::flag("is_director", "Whether the owner directs a company whose shares are traded.", false)
+        .optional();
+const DIRECTOR_OF: Field =
+    Field::text("director_of", "Which company; needed of a director.", "Example Inc", forms::WORDS)
+        .optional();
+const RISK: Field =
+    Field::answer("risk_tolerance", "How much risk the owner takes.", options::RISK).optional();
 
 const FIELDS: &[Field] = &[
     OWNERSHIP,
@@ -107,8 +143,10 @@ const CHANGES: &[Field] = &[
 /// What an account's fields must be together.
 fn rules() -> Value {
     let given = json!({ "type": "string", "pattern": r"\S" });
-    let about_investing = [INCOME, OBJECTIVE, EXPERIENCE, LIQUID_WORTH, TOTAL_WORTH, RISK].map(|field| field.name);
-    let mut answered: serde_json::Map<String, Value> = about_investing.iter().map(|name| ((*name).to_owned(), given.clone())).collect();
+    let about_investing =
+        [INCOME, OBJECTIVE, EXPERIENCE, LIQUID_WORTH, TOTAL_WORTH, RISK].map(|field| field.name);
+    let mut answered: serde_json::Map<String, Value> =
+        about_investing.iter().map(|name| ((*name).to_owned(), given.clone())).collect();
     answered.insert(IS_DIRECTOR.name.to_owned(), json!({ "type": ["boolean", "string"] }));
     let needed: Vec<&str> = about_investing.into_iter().chain([IS_DIRECTOR.name]).collect();
     let investment = forms::in_any_case(["investment"].into_iter(), r"\s*");
@@ -138,9 +176,17 @@ fn joint_member_of_joint_account() -> Value {
     })
 }
 
-async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Id(id): Id, body: Body) -> Result<Response> {
-    let new = parse(ids::parse(Kind::User, &id), &body).map_err(|error| command::unreadable::<OpenAccount>(&actor, error))?;
-    let opened = accounts::open(&app, &actor, key, new).await.map_err(|error| Problem::calling(error, name))?;
+async fn create(
+    State(app): State<App>,
+    actor: Caller,
+    KeyHeader(key): KeyHeader,
+    Id(id): Id,
+    body: Body,
+) -> Result<Response> {
+    let new = parse(ids::parse(Kind::User, &id), &body)
+        .map_err(|error| command::unreadable::<OpenAccount>(&actor, error))?;
+    let opened =
+        accounts::open(&app, &actor, key, new).await.map_err(|error| Problem::calling(error, name))?;
     let account = &opened.value;
     let created = Created {
         user_id: account.user_id,
@@ -166,7 +212,9 @@ async fn list(
     Query(parameters): Query<Parameters>,
 ) -> Result<Json<Value>> {
     let asked = ListRequest::read(&actor, &parameters)?;
-    let user = users::find(&app.db.read, &actor, ids::parse(Kind::User, &id)).await?.ok_or_else(|| Refusal::not_found("user_id"))?;
+    let user = users::find(&app.db.read, &actor, ids::parse(Kind::User, &id))
+        .await?
+        .ok_or_else(|| Refusal::not_found("user_id"))?;
     let of_hers = async |id| {
         let found = accounts::find(&app.db.read, &actor, id).await?;
         Ok(found.is_some_and(|found| accounts::owners(&found).any(|owner| owner == user.id)))
@@ -180,10 +228,17 @@ async fn list(
     Ok(Json(asked.envelope(&links, &[], &slice, |titled| titled.account.id, data)))
 }
 
-async fn update(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Id(id): Id, body: Body) -> Result<Response> {
-    let update =
-        parse_update(ids::parse(Kind::Account, &id), &body).map_err(|error| command::unreadable::<UpdateAccount>(&actor, error))?;
-    let updated = accounts::update(&app, &actor, key, update).await.map_err(|error| Problem::calling(error, name))?;
+async fn update(
+    State(app): State<App>,
+    actor: Caller,
+    KeyHeader(key): KeyHeader,
+    Id(id): Id,
+    body: Body,
+) -> Result<Response> {
+    let update = parse_update(ids::parse(Kind::Account, &id), &body)
+        .map_err(|error| command::unreadable::<UpdateAccount>(&actor, error))?;
+    let updated =
+        accounts::update(&app, &actor, key, update).await.map_err(|error| Problem::calling(error, name))?;
     let account = &updated.value;
     let body = Updated {
         id: account.id,
@@ -301,8 +356,8 @@ struct Updated {
     account_type: AccountKind,
 }
 
-/// An account as documented, answers in their owner's own spelling. A person who has signed in is told neither of another owner nor
-/// what that one said about herself.
+/// An account as documented, answers in their owner's own spelling. A person who has signed in is told
+/// neither of another owner nor what that one said about herself.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Account)]
 struct AccountBody {
@@ -333,10 +388,16 @@ struct AccountBody {
 }
 
 impl AccountBody {
-    fn of(app: &App, actor: &Actor, AccountWithOwners { account, owner, joint_member }: AccountWithOwners) -> domain::Result<Self> {
+    fn of(
+        app: &App,
+        actor: &Actor,
+        AccountWithOwners { account, owner, joint_member }: AccountWithOwners,
+    ) -> domain::Result<Self> {
         let profile = actor.may_see_personal_data_of(account.user_id).then(|| Profile::of(&account));
         let told = |answer: fn(&Profile) -> &String| profile.as_ref().map(answer).cloned();
-        let person = |person: Option<registration::Registered>| person.map(|person| UserBody::of(app, person.user, person.kyc)).transpose();
+        let person = |person: Option<registration::Registered>| {
+            person.map(|person| UserBody::of(app, person.user, person.kyc)).transpose()
+        };
         Ok(Self {
             id: account.id,
             account_number: account.number.clone(),

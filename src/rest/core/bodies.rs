@@ -1,7 +1,8 @@
 //! Request bodies: one JSON object whose fields are read one by one, numbers by their text.
 //!
-//! Every text that is kept or looked up passes through [`Body::text`] or [`Body::optional_text`], which refuse control characters: some
-//! databases cannot keep them. Ids are read by [`Body::id`], since a malformed one names nothing.
+//! Every text that is kept or looked up passes through [`Body::text`] or [`Body::optional_text`], which
+//! refuse control characters: some databases cannot keep them. Ids are read by [`Body::id`], since a
+//! malformed one names nothing.
 
 use super::{
     described::{Field, Value as Holds},
@@ -34,7 +35,9 @@ impl<S: Send + Sync> FromRequest<S> for Body {
 }
 
 async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes> {
-    Ok(Bytes::from_request(request, state).await.map_err(|_| Refusal::unreadable("The body is too long or broke off."))?)
+    Ok(Bytes::from_request(request, state)
+        .await
+        .map_err(|_| Refusal::unreadable("The body is too long or broke off."))?)
 }
 
 impl Body {
@@ -52,7 +55,10 @@ impl Body {
     }
 
     fn of(bytes: &[u8]) -> Result<Self> {
-        Ok(Self(serde_json::from_slice(bytes).map_err(|_| Refusal::unreadable("The body is not a JSON object."))?))
+        Ok(Self(
+            serde_json::from_slice(bytes)
+                .map_err(|_| Refusal::unreadable("The body is not a JSON object."))?,
+        ))
     }
 
     /// From fields of a body that was read already.
@@ -69,11 +75,15 @@ impl Body {
         self.optional_text(field)?.ok_or_else(|| Refusal::required(field).into())
     }
 
-    /// Refuses what is none of these fields: where money moves, ignoring a field would change what the client asked for.
+    /// Refuses what is none of these fields: where money moves, ignoring a field would change what the client
+    /// asked for.
     pub fn only(&self, fields: &[Field]) -> Result<()> {
-        let unknown = self.0.keys().filter(|name| fields.iter().all(|field| field.name != name.as_str())).min();
+        let unknown =
+            self.0.keys().filter(|name| fields.iter().all(|field| field.name != name.as_str())).min();
         match unknown {
-            Some(name) => Err(Refusal::invalid("", format!("{} is not a field of this request", shown(name))).into()),
+            Some(name) => {
+                Err(Refusal::invalid("", format!("{} is not a field of this request", shown(name))).into())
+            }
             None => Ok(()),
         }
     }
@@ -90,7 +100,9 @@ impl Body {
             // How long the rest may be is the domain's to say.
             let is_padded = matches!(field.value, Holds::Answer(..)) || text.trim().chars().count() <= most;
             if is_padded && text.chars().count() > most {
-                return Err(Refusal::invalid(field.name, format!("must have at most {most} characters")).into());
+                return Err(
+                    Refusal::invalid(field.name, format!("must have at most {most} characters")).into()
+                );
             }
         }
         Ok(())
@@ -147,7 +159,11 @@ impl Body {
     }
 
     /// Something with parts of its own that may be left out; `malformed` is told of one that is not so made.
-    pub fn optional_parts<T: DeserializeOwned>(&self, field: &str, malformed: impl FnOnce() -> Refusal) -> Result<Option<T>> {
+    pub fn optional_parts<T: DeserializeOwned>(
+        &self,
+        field: &str,
+        malformed: impl FnOnce() -> Refusal,
+    ) -> Result<Option<T>> {
         let Some(raw) = self.raw(field) else { return Ok(None) };
         serde_json::from_str(raw).map(Some).map_err(|_| malformed().into())
     }
@@ -155,15 +171,18 @@ impl Body {
     /// An object that may be left out.
     pub fn optional_object(&self, field: &str) -> Result<Option<Self>> {
         let Some(raw) = self.raw(field) else { return Ok(None) };
-        serde_json::from_str(raw).map(|fields| Some(Self(fields))).map_err(|_| Refusal::invalid(field, "must be an object").into())
+        serde_json::from_str(raw)
+            .map(|fields| Some(Self(fields)))
+            .map_err(|_| Refusal::invalid(field, "must be an object").into())
     }
 
-    /// An amount that must be given: a JSON number by its value, exponent included, or a string in plain decimal notation. The text is
-    /// read, never a float.
+    /// An amount that must be given: a JSON number by its value, exponent included, or a string in plain
+    /// decimal notation. The text is read, never a float.
     pub fn amount<T: Amount>(&self, field: &str) -> Result<T> {
         let raw = self.raw(field).ok_or_else(|| Refusal::required(field))?;
         let amount = if raw.starts_with('"') {
-            let text: String = serde_json::from_str(raw).map_err(|_| Refusal::invalid(field, FixedError::Malformed.to_string()))?;
+            let text: String = serde_json::from_str(raw)
+                .map_err(|_| Refusal::invalid(field, FixedError::Malformed.to_string()))?;
             if text.is_empty() {
                 return Err(Refusal::required(field).into());
             }

@@ -1,4 +1,5 @@
-//! What the documentation says of a route, written beside it: its fields in words, its answer by the type it is made of.
+//! What the documentation says of a route, written beside it: its fields in words, its answer by the type it
+//! is made of.
 
 use super::forms::{Amounts, Form};
 use std::borrow::Cow;
@@ -42,7 +43,17 @@ pub struct Answer {
 impl Description {
     /// One sentence that says what the route does.
     pub const fn new(summary: &'static str) -> Self {
-        Self { summary, takes: &[], filters: &[], answer: None, otherwise: None, creates: false, tells: &[], is_closed: false, rules: None }
+        Self {
+            summary,
+            takes: &[],
+            filters: &[],
+            answer: None,
+            otherwise: None,
+            creates: false,
+            tells: &[],
+            is_closed: false,
+            rules: None,
+        }
     }
 
     /// The body holds these fields.
@@ -172,12 +183,22 @@ impl Field {
     }
 
     /// A code of a list that must be given.
-    pub const fn code(name: &'static str, text: &'static str, example: &'static str, list: &'static str) -> Self {
+    pub const fn code(
+        name: &'static str,
+        text: &'static str,
+        example: &'static str,
+        list: &'static str,
+    ) -> Self {
         Self::new(name, text, Value::Code(example, list))
     }
 
     /// An amount that must be given.
-    pub const fn amount(name: &'static str, text: &'static str, example: &'static str, amounts: Amounts) -> Self {
+    pub const fn amount(
+        name: &'static str,
+        text: &'static str,
+        example: &'static str,
+        amounts: Amounts,
+    ) -> Self {
         Self::new(name, text, Value::Amount(example, amounts))
     }
 
@@ -202,7 +223,12 @@ impl Field {
     }
 
     /// Something with these fields that must be given.
-    pub const fn fields(name: &'static str, text: &'static str, fields: &'static [Self], rules: fn() -> serde_json::Value) -> Self {
+    pub const fn fields(
+        name: &'static str,
+        text: &'static str,
+        fields: &'static [Self],
+        rules: fn() -> serde_json::Value,
+    ) -> Self {
         Self::new(name, text, Value::Fields(fields, rules))
     }
 

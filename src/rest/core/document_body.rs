@@ -1,5 +1,5 @@
-//! The body that carries a document: a JSON object whose field `data` is decoded from base64 while it comes in, so that neither
-//! the text nor a second copy of the document is ever in memory.
+//! The body that carries a document: a JSON object whose field `data` is decoded from base64 while it comes
+//! in, so that neither the text nor a second copy of the document is ever in memory.
 
 use super::large_body::Unread;
 use base64::{
@@ -14,8 +14,10 @@ const DESCRIPTION_BYTES: usize = 64 << 10;
 const PIECE: usize = 8 << 10;
 
 /// Whatever its padding.
-const BASE64: GeneralPurpose =
-    GeneralPurpose::new(&alphabet::STANDARD, GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent));
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// A body as far as it has come.
 pub struct DocumentBodyReader {
@@ -141,9 +143,17 @@ struct Data {
 
 impl Data {
     fn new(most: usize, spare: usize) -> Self {
-        // What is reserved and not written to takes no memory, and growing would hold two copies for a moment.
+        // What is reserved and not written to takes no memory, and growing would hold two copies for a
+        // moment.
         let decoded = Vec::with_capacity(most + spare);
-        Self { most, decoded, waiting: Vec::with_capacity(PIECE), escape: Vec::new(), is_complete: false, is_base64: true }
+        Self {
+            most,
+            decoded,
+            waiting: Vec::with_capacity(PIECE),
+            escape: Vec::new(),
+            is_complete: false,
+            is_base64: true,
+        }
     }
 
     fn restart(&mut self) {
@@ -176,7 +186,11 @@ impl Data {
                 }
                 _ => {
                     let room = PIECE - self.waiting.len();
-                    let end = piece.iter().take(room).position(|byte| matches!(byte, b'"' | b'\\')).unwrap_or(room.min(piece.len()));
+                    let end = piece
+                        .iter()
+                        .take(room)
+                        .position(|byte| matches!(byte, b'"' | b'\\'))
+                        .unwrap_or(room.min(piece.len()));
                     let (plain, after) = piece.split_at(end);
                     self.waiting.extend_from_slice(plain);
                     piece = after;
@@ -195,7 +209,8 @@ impl Data {
             [_, b'/'] => Some(b'/'),
             [_, b'u', digits @ ..] if digits.len() < 4 => return Ok(()),
             [_, b'u', digits @ ..] => {
-                let digits = std::str::from_utf8(digits).ok().and_then(|digits| u8::from_str_radix(digits, 16).ok());
+                let digits =
+                    std::str::from_utf8(digits).ok().and_then(|digits| u8::from_str_radix(digits, 16).ok());
                 let Some(character) = digits else {
                     self.is_base64 = false;
                     self.escape.clear();
@@ -262,10 +277,15 @@ mod tests {
 
     #[test]
     fn the_data_is_taken_out_wherever_it_stands() {
-        let is = |description: &str, data: Option<Result<&[u8], ()>>| (description.to_owned(), data.map(|data| data.map(<[u8]>::to_vec)));
+        let is = |description: &str, data: Option<Result<&[u8], ()>>| {
+            (description.to_owned(), data.map(|data| data.map(<[u8]>::to_vec)))
+        };
         for (body, told) in [
             (r#"{"data":"QUJD","name":"a"}"#, is(r#"{"data":"","name":"a"}"#, Some(Ok(b"ABC")))),
-            (r#" { "name" : "a" , "data" : "QUI=" } "#, is(r#" { "name" : "a" , "data" : "" } "#, Some(Ok(b"AB")))),
+            (
+                r#" { "name" : "a" , "data" : "QUI=" } "#,
+                is(r#" { "name" : "a" , "data" : "" } "#, Some(Ok(b"AB"))),
+            ),
             (r#"{"data":"QUI"}"#, is(r#"{"data":""}"#, Some(Ok(b"AB")))),
             (r#"{"data":"QU\nJD\/\/\u002F\u002f"}"#, is(r#"{"data":""}"#, Some(Ok(b"ABC\xff\xff\xff")))),
             (r#"{"data":"Q\"UJD"}"#, is(r#"{"data":""}"#, Some(Err(())))),
@@ -274,7 +294,10 @@ mod tests {
             (r#"{"data":"QUJD","data":"REVG"}"#, is(r#"{"data":"","data":""}"#, Some(Ok(b"DEF")))),
             (r#"{"data":null,"name":"data"}"#, is(r#"{"data":null,"name":"data"}"#, None)),
             (r#"{"data":{"data":"QUJD"}}"#, is(r#"{"data":{"data":"QUJD"}}"#, None)),
-            (r#"{"data":["data","QUJD"],"a":"\"data\":\"QUJD\""}"#, is(r#"{"data":["data","QUJD"],"a":"\"data\":\"QUJD\""}"#, None)),
+            (
+                r#"{"data":["data","QUJD"],"a":"\"data\":\"QUJD\""}"#,
+                is(r#"{"data":["data","QUJD"],"a":"\"data\":\"QUJD\""}"#, None),
+            ),
             (r#"{"a":{"data":"QUJD"},"datas":"QUJD"}"#, is(r#"{"a":{"data":"QUJD"},"datas":"QUJD"}"#, None)),
             (r#"["data","QUJD"]"#, is(r#"["data","QUJD"]"#, None)),
             (r#"{"data":"QUJD"#, is(r#"{"data":""#, Some(Ok(b"ABC")))),
@@ -291,12 +314,16 @@ mod tests {
         let body = format!(r#"{{"data":"{}"}}"#, "A".repeat(20_000));
         assert_eq!(reader.take(body.as_bytes()), Err(Unread::TooLong));
         let mut reader = DocumentBodyReader::new(10_000, 0);
-        assert_eq!(reader.take(format!(r#"{{"notes":"{}"}}"#, "A".repeat(DESCRIPTION_BYTES)).as_bytes()), Err(Unread::TooLong));
+        assert_eq!(
+            reader.take(format!(r#"{{"notes":"{}"}}"#, "A".repeat(DESCRIPTION_BYTES)).as_bytes()),
+            Err(Unread::TooLong)
+        );
     }
 
     proptest! {
         #[test]
-        fn what_is_decoded_is_what_was_encoded(data in proptest::collection::vec(any::<u8>(), 0..30_000), piece in 1_usize..20_000) {
+        fn what_is_decoded_is_what_was_encoded(data in proptest::collection::vec(any::<u8>(), 0..30_000),
+            piece in 1_usize..20_000) {
             let body = format!(r#"{{"data":"{}","type":"passport"}}"#, BASE64.encode(&data));
             prop_assert_eq!(read(&body, piece), (r#"{"data":"","type":"passport"}"#.to_owned(), Some(Ok(data))));
         }

@@ -37,11 +37,15 @@ impl Problem {
         Self { in_query: true, ..Self::from(error) }
     }
 
-    /// The documented name of a field. Bodies have no `patch` around what is new, and hold a joint member as a person.
+    /// The documented name of a field. Bodies have no `patch` around what is new, and hold a joint member as
+    /// a person.
     pub fn field(&self, path: &[String]) -> String {
-        let steps: Vec<&str> = path.iter().map(String::as_str).filter(|step| !matches!(*step, "patch" | "person")).collect();
+        let steps: Vec<&str> =
+            path.iter().map(String::as_str).filter(|step| !matches!(*step, "patch" | "person")).collect();
         match steps.as_slice() {
-            ["jointMember" | "joint_member", rest @ ..] if !rest.is_empty() => format!("joint_member.{}", self.called(&rest.join("."))),
+            ["jointMember" | "joint_member", rest @ ..] if !rest.is_empty() => {
+                format!("joint_member.{}", self.called(&rest.join(".")))
+            }
             steps => self.called(&steps.join(".")),
         }
     }

@@ -1,5 +1,5 @@
-//! The forms of texts and amounts in the brokerage and wellness APIs, as the documentation tells them. The rules themselves are in the
-//! domain; `tests/it/forms.rs` holds these forms against them.
+//! The forms of texts and amounts in the brokerage and wellness APIs, as the documentation tells them. The
+//! rules themselves are in the domain; `tests/it/forms.rs` holds these forms against them.
 
 use domain::{
     access::passwords,
@@ -48,7 +48,8 @@ pub const EMAIL: Form = form(3, 254, r"^[^\s@]+@[^\s@.]+(?:\.[^\s@.]+)+$", "emai
 pub const PHONE: Form = form(
     10,
     40,
-    r"^\s*(?:\+[ .()\-]*1|[ .()\-]*1)?[ .()\-]*[2-9][ .()\-]*[0-9][ .()\-]*[0-9][ .()\-]*[2-9](?:[ .()\-]*[0-9]){6}[ .()\-]*\s*$",
+    r"^\s*(?:\+[ .()\-]*1|[ .()\-]*1)?[ .()\-]*[2-9][ .()\-]*[0-9][ .()\-]*[0-9][ .()\-]*[2-9](?:[
+        .()\-]*[0-9]){6}[ .()\-]*\s*$",
     "",
 );
 /// A calendar day that is not in the future.
@@ -64,7 +65,8 @@ pub const SSN: Form = form(
     "",
 );
 /// A routing number, whose last digit is a checksum.
-pub const ROUTING_NUMBER: Form = form(9, 9, r"^(?!0{9})(?:0[0-9]|1[0-2]|2[1-9]|3[0-2]|6[1-9]|7[0-2]|80)[0-9]{7}$", "aba-routing-number");
+pub const ROUTING_NUMBER: Form =
+    form(9, 9, r"^(?!0{9})(?:0[0-9]|1[0-2]|2[1-9]|3[0-2]|6[1-9]|7[0-2]|80)[0-9]{7}$", "aba-routing-number");
 /// A number at a bank.
 pub const BANK_ACCOUNT_NUMBER: Form = form(4, 17, r"^[A-Za-z0-9]{4,17}$", "");
 /// A passcode.
@@ -102,10 +104,14 @@ pub struct Amounts {
 }
 
 /// Dollars and cents, as much as one ACH entry holds.
-pub const DOLLARS: Amounts = Amounts { pattern: r"^(?=.*[1-9])0*[0-9]{1,8}(?:\.[0-9]{1,2}0*)?$", step: "0.01", most: "99999999.99" };
+pub const DOLLARS: Amounts =
+    Amounts { pattern: r"^(?=.*[1-9])0*[0-9]{1,8}(?:\.[0-9]{1,2}0*)?$", step: "0.01", most: "99999999.99" };
 /// Shares.
-pub const SHARES: Amounts =
-    Amounts { pattern: r"^(?=.*[1-9])0*(?:[0-9]{1,8}(?:\.[0-9]{1,4}0*)?|100000000(?:\.0+)?)$", step: "0.0001", most: "100000000" };
+pub const SHARES: Amounts = Amounts {
+    pattern: r"^(?=.*[1-9])0*(?:[0-9]{1,8}(?:\.[0-9]{1,4}0*)?|100000000(?:\.0+)?)$",
+    step: "0.0001",
+    most: "100000000",
+};
 
 /// The name of a list of codes, what it is, and the codes.
 pub type Codes = (&'static str, &'static str, fn() -> Vec<&'static str>);
@@ -122,7 +128,8 @@ pub const COUNTRY: &str = "CountryCode";
 pub const CITIZENSHIP: &str = "CitizenshipCode";
 pub const STATE: &str = "StateCode";
 
-/// A pattern that matches one of these in any case, with anything that matches `between` between the characters.
+/// A pattern that matches one of these in any case, with anything that matches `between` between the
+/// characters.
 pub fn in_any_case<'a>(options: impl Iterator<Item = &'a str>, between: &str) -> String {
     let either = |character: char| {
         if character.is_ascii_alphabetic() {
@@ -133,7 +140,13 @@ pub fn in_any_case<'a>(options: impl Iterator<Item = &'a str>, between: &str) ->
             format!("[{character}]")
         }
     };
-    let letters =
-        |option: &str| option.chars().filter(|character| !character.is_whitespace()).map(either).collect::<Vec<_>>().join(between);
+    let letters = |option: &str| {
+        option
+            .chars()
+            .filter(|character| !character.is_whitespace())
+            .map(either)
+            .collect::<Vec<_>>()
+            .join(between)
+    };
     format!("^{between}(?:{}){between}$", options.map(letters).collect::<Vec<_>>().join("|"))
 }

@@ -15,7 +15,11 @@ pub enum Unread {
 }
 
 /// Hands a body of at most `most` bytes to `take`, piece by piece, until that refuses one.
-pub async fn for_each(request: Request, most: usize, mut take: impl FnMut(&[u8]) -> Result<(), Unread>) -> Result<(), Unread> {
+pub async fn for_each(
+    request: Request,
+    most: usize,
+    mut take: impl FnMut(&[u8]) -> Result<(), Unread>,
+) -> Result<(), Unread> {
     let body = request.into_body();
     if announced(&body) > most {
         return Err(Unread::TooLong);

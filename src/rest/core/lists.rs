@@ -30,8 +30,8 @@ pub struct ListRequest {
 }
 
 impl ListRequest {
-    /// Reads the parameters that every list takes, for whoever may read: `limit` from 0 to 100, 25 when left out; `order`; one
-    /// cursor at most.
+    /// Reads the parameters that every list takes, for whoever may read: `limit` from 0 to 100, 25 when left
+    /// out; `order`; one cursor at most.
     pub fn read(actor: &Actor, parameters: &Parameters) -> Result<Self> {
         actor.access_scope(Scope::Read)?;
         Self::parse(parameters).map_err(Problem::in_query)
@@ -52,7 +52,12 @@ impl ListRequest {
             Some("asc") => Order::OldestFirst,
             Some(_) => return Err(Refusal::invalid("order", "must be asc or desc").into()),
         };
-        let asked = Self { limit, starting_after: given("starting_after"), ending_before: given("ending_before"), order };
+        let asked = Self {
+            limit,
+            starting_after: given("starting_after"),
+            ending_before: given("ending_before"),
+            order,
+        };
         if asked.starting_after.is_some() && asked.ending_before.is_some() {
             return Err(Refusal::invalid("ending_before", "cannot be combined with starting_after").into());
         }
@@ -60,7 +65,12 @@ impl ListRequest {
     }
 
     /// The page, once `known` has said whether the cursor names a row of this list.
-    pub async fn page(&self, kind: Kind, what: &str, known: impl AsyncFnOnce(Uuid) -> domain::Result<bool>) -> Result<Page> {
+    pub async fn page(
+        &self,
+        kind: Kind,
+        what: &str,
+        known: impl AsyncFnOnce(Uuid) -> domain::Result<bool>,
+    ) -> Result<Page> {
         let from_end = self.ending_before.is_some();
         let row = match self.cursor() {
             None => None,
@@ -72,7 +82,13 @@ impl ListRequest {
                 Some(id)
             }
         };
-        Ok(Page { size: self.limit, after: row.filter(|_| !from_end), before: row.filter(|_| from_end), from_end, order: self.order })
+        Ok(Page {
+            size: self.limit,
+            after: row.filter(|_| !from_end),
+            before: row.filter(|_| from_end),
+            from_end,
+            order: self.order,
+        })
     }
 
     /// The cursor and the parameter it came in.
@@ -82,11 +98,25 @@ impl ListRequest {
     }
 
     /// The documented envelope around a page; `own` are the list's own parameters, which links carry on.
-    pub fn envelope<T>(&self, links: &Links, own: &[(&str, &str)], slice: &Slice<T>, id: impl Fn(&T) -> Uuid, data: Vec<Value>) -> Value {
+    pub fn envelope<T>(
+        &self,
+        links: &Links,
+        own: &[(&str, &str)],
+        slice: &Slice<T>,
+        id: impl Fn(&T) -> Uuid,
+        data: Vec<Value>,
+    ) -> Value {
         let empty = self.limit == 0;
-        let next = slice.rows.last().filter(|_| slice.has_next && !empty).map(|row| links.link(self, own, "starting_after", id(row)));
-        let previous =
-            slice.rows.first().filter(|_| slice.has_previous && !empty).map(|row| links.link(self, own, "ending_before", id(row)));
+        let next = slice
+            .rows
+            .last()
+            .filter(|_| slice.has_next && !empty)
+            .map(|row| links.link(self, own, "starting_after", id(row)));
+        let previous = slice
+            .rows
+            .first()
+            .filter(|_| slice.has_previous && !empty)
+            .map(|row| links.link(self, own, "ending_before", id(row)));
         let mut pagination = Map::new();
         pagination.insert("ending_before".to_owned(), json!(self.ending_before));
         pagination.insert("starting_after".to_owned(), json!(self.starting_after));
@@ -120,7 +150,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Links {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> std::result::Result<Self, Infallible> {
-        let base = Extension::<BaseUrl>::from_request_parts(parts, state).await.map(|Extension(base)| base).unwrap_or_default();
+        let base = Extension::<BaseUrl>::from_request_parts(parts, state)
+            .await
+            .map(|Extension(base)| base)
+            .unwrap_or_default();
         Ok(Self { base, path: parts.uri.path().trim_end_matches('/').to_owned() })
     }
 }

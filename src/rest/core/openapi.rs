@@ -30,8 +30,10 @@ pub fn document() -> Value {
         "info": {
             "title": "Coffer",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Brokerage accounts, and the accounts of people who sign in. Every path answers with and without a slash at its end. \
-                Amounts and quantities in answers are strings. An id is opaque; one that is malformed, unknown or not yours names nothing.",
+            "description": "Brokerage accounts, and the accounts of people who sign in. Every path answers \
+                with and without a slash at its end. \
+                Amounts and quantities in answers are strings. An id is opaque; one that is malformed, \
+                unknown or not yours names nothing.",
         },
         "servers": [{ "url": "/" }],
         "security": security(&SCHEMES),
@@ -42,7 +44,8 @@ pub fn document() -> Value {
             "responses": responses(),
             "parameters": parameters(),
             "headers": headers(),
-            "securitySchemes": SCHEMES.into_iter().chain([SESSION]).map(|(name, scheme)| (name.to_owned(), scheme())).collect::<Map<_, _>>(),
+            "securitySchemes": SCHEMES.into_iter().chain([SESSION]).map(|(name, scheme)| (name.to_owned(),
+                scheme())).collect::<Map<_, _>>(),
         },
     })
 }
@@ -58,12 +61,17 @@ const AREAS: [(&str, &str, &str); 8] = [
     (
         "kyc",
         "Identity checks",
-        "Identity checks, their questions and their documents. In a sandbox the last name decides the outcome: `Question` is asked \
+        "Identity checks, their questions and their documents. In a sandbox the last name decides the \
+            outcome: `Question` is asked \
             questions, `Review` is asked for documents, `Denied` is denied, and any other name is approved.",
     ),
     ("accounts", "Accounts", "Brokerage accounts of approved users."),
     ("bank_accounts", "Bank accounts", "External bank accounts of approved users, which deposits come from."),
-    ("deposits", "Deposits", "ACH deposits into brokerage accounts. A deposit settles on the next banking day at 08:30 New York time."),
+    (
+        "deposits",
+        "Deposits",
+        "ACH deposits into brokerage accounts. A deposit settles on the next banking day at 08:30 New York time.",
+    ),
     ("orders", "Orders", "Orders to buy and sell securities. A buy order needs settled cash."),
     (
         "account",
@@ -85,18 +93,29 @@ type Scheme = (&'static str, fn() -> Value);
 
 /// The four ways to send a key, one at a time.
 const SCHEMES: [Scheme; 4] = [
-    ("basic", || json!({ "type": "http", "scheme": "basic", "description": "The key as user name; a password is not read." })),
-    ("bearer", || json!({ "type": "http", "scheme": "bearer", "description": "`Authorization: Bearer <key>`." })),
-    ("authorization", || json!({ "type": "apiKey", "in": "header", "name": "Authorization", "description": "The key alone." })),
+    ("basic", || {
+        json!({ "type": "http", "scheme": "basic",
+            "description": "The key as user name; a password is not read." })
+    }),
     (
-        "bearerHeader",
-        || json!({ "type": "apiKey", "in": "header", "name": "Bearer", "description": "A header of its own: `Bearer: <key>`." }),
+        "bearer",
+        || json!({ "type": "http", "scheme": "bearer", "description": "`Authorization: Bearer <key>`." }),
     ),
+    (
+        "authorization",
+        || json!({ "type": "apiKey", "in": "header", "name": "Authorization", "description": "The key alone." }),
+    ),
+    ("bearerHeader", || {
+        json!({ "type": "apiKey", "in": "header", "name": "Bearer",
+            "description": "A header of its own: `Bearer: <key>`." })
+    }),
 ];
 
 /// How a person who has signed in proves it.
-const SESSION: Scheme =
-    ("session", || json!({ "type": "http", "scheme": "bearer", "description": "The access token of somebody who has signed in." }));
+const SESSION: Scheme = ("session", || {
+    json!({ "type": "http", "scheme": "bearer",
+        "description": "The access token of somebody who has signed in." })
+});
 
 fn own_schemas() -> Map<String, Value> {
     let link = |text: &str| json!({ "type": ["string", "null"], "description": text });
@@ -105,7 +124,8 @@ fn own_schemas() -> Map<String, Value> {
         "required": ["type", "message"],
         "properties": {
             "type": { "type": "string", "description": "What kind of error it is.", "enum": [
-                "api_connection", "api_error", "authentication_error", "invalid_request", "not_found", "validation_error",
+                "api_connection", "api_error", "authentication_error", "invalid_request", "not_found",
+                "validation_error",
             ] },
             "message": { "type": "string", "description": "A sentence for a person, naming the field at fault." },
         },
@@ -121,7 +141,8 @@ fn own_schemas() -> Map<String, Value> {
     let pagination = json!({
         "type": "object",
         "description": "Where a page stands in its list; a list's own parameters come back here too.",
-        "required": ["limit", "order", "starting_after", "ending_before", "next_page", "next_uri", "previous_page", "previous_uri"],
+        "required": ["limit", "order", "starting_after", "ending_before", "next_page", "next_uri",
+            "previous_page", "previous_uri"],
         "properties": {
             "limit": { "type": "integer", "description": "The most items on this page." },
             "order": { "type": "string", "description": "Newest first or oldest first.", "enum": ["desc", "asc"] },
@@ -141,7 +162,8 @@ fn own_schemas() -> Map<String, Value> {
             "code": { "type": "string", "description": "A stable reason, such as `not-found`." },
         },
     });
-    let wrapped = |inner: Value| json!({ "type": "object", "required": ["error"], "properties": { "error": inner } });
+    let wrapped =
+        |inner: Value| json!({ "type": "object", "required": ["error"], "properties": { "error": inner } });
     let codes = forms::CODES.map(|(name, text, codes)| {
         let codes = codes();
         let pattern = forms::in_any_case(codes.iter().copied(), "");
@@ -166,7 +188,11 @@ const PROBLEMS: [(&str, &str, &str); 10] = [
     ("402", "Refused", "The request is well-formed, and the state of things refuses it."),
     ("404", "NotFound", "An id names nothing that you can see."),
     ("408", "RequestTimeout", "The body was not received in time."),
-    ("409", "IdempotencyConflict", "The idempotency key stands for another request, or the first one has not finished."),
+    (
+        "409",
+        "IdempotencyConflict",
+        "The idempotency key stands for another request, or the first one has not finished.",
+    ),
     ("415", "UnsupportedMediaType", "The content type of the body is not `application/json`."),
     ("429", "TooManyRequests", "Too many requests in this hour; the body holds a list."),
     ("500", "Fault", "Something went wrong on our side."),
@@ -180,7 +206,8 @@ fn responses() -> Map<String, Value> {
             "content": { "application/json": { "schema": reference("schemas", schema) } },
         });
         if let (Value::Object(response), "409" | "429" | "503") = (&mut response, status) {
-            response.insert("headers".to_owned(), json!({ "Retry-After": reference("headers", "RetryAfter") }));
+            response
+                .insert("headers".to_owned(), json!({ "Retry-After": reference("headers", "RetryAfter") }));
         }
         (name.to_owned(), response)
     };
@@ -204,8 +231,10 @@ const TROUBLES: [(&str, &str, &str); 10] = [
 
 fn headers() -> Value {
     json!({
-        "RetryAfter": { "description": "After how many seconds it may be tried again.", "schema": { "type": "integer" } },
-        "IdempotentReplayed": { "description": "`true` when this repeats an earlier answer.", "schema": { "type": "string" } },
+        "RetryAfter": { "description": "After how many seconds it may be tried again.",
+            "schema": { "type": "integer" } },
+        "IdempotentReplayed": { "description": "`true` when this repeats an earlier answer.",
+            "schema": { "type": "string" } },
     })
 }
 
@@ -213,7 +242,8 @@ fn parameters() -> Value {
     json!({
         "IdempotencyKey": {
             "name": "Idempotency-Key", "in": "header", "required": false,
-            "description": "Made by the client, 1 to 255 visible characters; the same request under the same key answers the same and happens once.",
+            "description": "Made by the client, 1 to 255 visible characters; the same request under the \
+                same key answers the same and happens once.",
             "schema": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" },
         },
         "Limit": {
@@ -225,7 +255,8 @@ fn parameters() -> Value {
             "schema": { "type": "string", "enum": ["desc", "asc"], "default": "desc" },
         },
         "StartingAfter": {
-            "name": "starting_after", "in": "query", "required": false, "description": "Only what follows the item with this id.",
+            "name": "starting_after", "in": "query", "required": false,
+            "description": "Only what follows the item with this id.",
             "schema": { "type": "string" },
         },
         "EndingBefore": {
@@ -249,17 +280,21 @@ fn operation(route: &Route, description: &Description, schemas: &mut Map<String,
     let mut asks = Vec::new();
     if let Some(name) = named {
         let text = format!("The {name}.");
-        asks.push(json!({ "name": name, "in": "path", "required": true, "description": text, "schema": { "type": "string" } }));
+        asks.push(json!({ "name": name, "in": "path", "required": true, "description": text,
+            "schema": { "type": "string" } }));
     }
     if changes {
         asks.push(reference("parameters", "IdempotencyKey"));
     }
     if is_list {
-        asks.extend(["Limit", "Order", "StartingAfter", "EndingBefore"].map(|name| reference("parameters", name)));
+        asks.extend(
+            ["Limit", "Order", "StartingAfter", "EndingBefore"].map(|name| reference("parameters", name)),
+        );
     }
     for field in description.filters {
         asks.push(
-            json!({ "name": field.name, "in": "query", "required": field.required, "description": field.text, "schema": schema(field) }),
+            json!({ "name": field.name, "in": "query", "required": field.required, "description": field.text,
+                "schema": schema(field) }),
         );
     }
     let refers = |(status, name, _): (&str, &str, &str)| (status.to_owned(), reference("responses", name));
@@ -292,7 +327,10 @@ fn operation(route: &Route, description: &Description, schemas: &mut Map<String,
     operation.insert("responses".to_owned(), Value::Object(answers));
     if wellness {
         let open = OPEN.contains(&(route.method, route.path));
-        operation.insert("security".to_owned(), json!(if open { vec![json!({}), json!({ "bearer": [] })] } else { security(&[SESSION]) }));
+        operation.insert(
+            "security".to_owned(),
+            json!(if open { vec![json!({}), json!({ "bearer": [] })] } else { security(&[SESSION]) }),
+        );
     }
     if !description.takes.is_empty() {
         operation.insert("requestBody".to_owned(), body(description, wellness));
@@ -301,7 +339,8 @@ fn operation(route: &Route, description: &Description, schemas: &mut Map<String,
 }
 
 fn operation_id(route: &Route) -> String {
-    let steps = route.path.split('/').map(|step| step.trim_matches(['{', '}'])).filter(|step| !step.is_empty());
+    let steps =
+        route.path.split('/').map(|step| step.trim_matches(['{', '}'])).filter(|step| !step.is_empty());
     [route.method.to_ascii_lowercase().as_str()].into_iter().chain(steps).collect::<Vec<_>>().join("_")
 }
 
@@ -320,7 +359,10 @@ fn done(description: &Description, changes: bool, schemas: &mut Map<String, Valu
     let mut response = json!({ "description": "Done." });
     let Value::Object(fields) = &mut response else { return response };
     if changes {
-        fields.insert("headers".to_owned(), json!({ "Idempotent-Replayed": reference("headers", "IdempotentReplayed") }));
+        fields.insert(
+            "headers".to_owned(),
+            json!({ "Idempotent-Replayed": reference("headers", "IdempotentReplayed") }),
+        );
     }
     if let Some(answer) = description.answer {
         let one = typed(answer, schemas);
@@ -329,14 +371,18 @@ fn done(description: &Description, changes: bool, schemas: &mut Map<String, Valu
             None => one,
         };
         let schema = if answer.is_list {
-            let properties = json!({ "pagination": reference("schemas", "Pagination"), "data": { "type": "array", "items": one } });
+            let properties = json!({ "pagination": reference("schemas", "Pagination"),
+                "data": { "type": "array", "items": one } });
             json!({ "type": "object", "required": ["pagination", "data"], "properties": properties })
         } else {
             one
         };
         fields.insert("content".to_owned(), json!({ "application/json": { "schema": schema } }));
     } else if !description.tells.is_empty() {
-        fields.insert("content".to_owned(), json!({ "application/json": { "schema": told(description.tells) } }));
+        fields.insert(
+            "content".to_owned(),
+            json!({ "application/json": { "schema": told(description.tells) } }),
+        );
     }
     response
 }
@@ -390,12 +436,14 @@ fn body(description: &Description, may_be_empty: bool) -> Value {
         schema.insert("additionalProperties".to_owned(), json!(false));
     }
     let required = !may_be_empty || takes.iter().any(|field| field.required);
-    json!({ "required": required, "content": { "application/json": { "schema": schema, "example": examples(takes) } } })
+    json!({ "required": required,
+        "content": { "application/json": { "schema": schema, "example": examples(takes) } } })
 }
 
 fn object(fields: &[Field], rules: Option<fn() -> Value>) -> Value {
     let required: Vec<&str> = fields.iter().filter(|field| field.required).map(|field| field.name).collect();
-    let properties: Map<String, Value> = fields.iter().map(|field| (field.name.to_owned(), described(field))).collect();
+    let properties: Map<String, Value> =
+        fields.iter().map(|field| (field.name.to_owned(), described(field))).collect();
     let mut object = json!({ "type": "object", "required": required, "properties": properties });
     if let (Some(rules), Value::Object(object)) = (rules, &mut object) {
         object.insert("allOf".to_owned(), rules());
@@ -404,8 +452,9 @@ fn object(fields: &[Field], rules: Option<fn() -> Value>) -> Value {
 }
 
 fn examples(fields: &[Field]) -> Value {
-    let shown =
-        fields.iter().filter(|field| field.is_shown && (field.required || !matches!(field.value, Holds::Fields(..) | Holds::Nothing)));
+    let shown = fields.iter().filter(|field| {
+        field.is_shown && (field.required || !matches!(field.value, Holds::Fields(..) | Holds::Nothing))
+    });
     shown.map(|field| (field.name.to_owned(), example(field))).collect::<Map<_, _>>().into()
 }
 
@@ -506,9 +555,13 @@ fn schema(field: &Field) -> Value {
         Holds::Nothing => json!({ "type": "null" }),
         Holds::Numbers(names, examples) => {
             let number = || json!({ "type": "integer", "minimum": 1, "maximum": examples.len() });
-            let properties: Map<String, Value> = names.iter().map(|name| ((*name).to_owned(), number())).collect();
+            let properties: Map<String, Value> =
+                names.iter().map(|name| ((*name).to_owned(), number())).collect();
             let first = names.first().copied().unwrap_or_default();
-            let named = |number| json!({ "contains": { "required": [first], "properties": { first: { "const": number } } } });
+            let named = |number| {
+                json!({ "contains": { "required": [first],
+                "properties": { first: { "const": number } } } })
+            };
             json!({
                 "type": "array",
                 "minItems": examples.len(),

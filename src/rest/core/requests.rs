@@ -14,7 +14,8 @@ use std::convert::Infallible;
 /// The caller, put into the request before it came here.
 pub type Caller = Extension<Actor>;
 
-/// The id or token in a path as it stands there; empty, which names nothing, where it cannot be read or holds a control character.
+/// The id or token in a path as it stands there; empty, which names nothing, where it cannot be read or holds
+/// a control character.
 pub struct Id(pub String);
 
 impl<S: Send + Sync> FromRequestParts<S> for Id {

@@ -1,4 +1,5 @@
-//! The page is safe to fill with anything, no path leads out of its files, and its files are exactly the pinned ones.
+//! The page is safe to fill with anything, no path leads out of its files, and its files are exactly the
+//! pinned ones.
 
 use axum::{Router, body::Body, http::Request};
 use serde_json::Value;
@@ -29,7 +30,10 @@ fn nothing_inserted_ends_the_script() {
     assert!(page.contains("<title>&lt;Coffer &amp; co&gt; playground</title>"));
     assert!(page.contains(r#""key":"sk_test_\"\u003c/script\u003e\u003c!--""#), "{page}");
     assert!(!page.contains("alert(1)</script>") && !page.contains('\u{2028}'));
-    assert_eq!(page.matches("</script>").count(), 2 + ASSETS.iter().filter(|asset| asset.kind == super::SCRIPT).count());
+    assert_eq!(
+        page.matches("</script>").count(),
+        2 + ASSETS.iter().filter(|asset| asset.kind == super::SCRIPT).count()
+    );
     assert!(page.contains("https://unpkg.com/graphiql@4.1.2/graphiql.min.js"));
 }
 
@@ -57,12 +61,21 @@ async fn files_are_served_as_soon_as_they_are_installed_and_no_others() {
             let tag = format!(r#"integrity="{}" {named}="{origin}{}""#, asset.integrity, asset.path());
             assert_eq!(page.matches(&tag).count(), 1, "{tag} in {page}");
         }
-        let served = if installed { (200, "react/umd/react.production.min.js".to_owned()) } else { (404, String::new()) };
+        let served = if installed {
+            (200, "react/umd/react.production.min.js".to_owned())
+        } else {
+            (404, String::new())
+        };
         assert_eq!(get(&router, react).await, served);
         assert_eq!(get(&router, "/assets/playground.js").await.0, 200);
-        for path in
-            ["secret.txt", "../secret.txt", "%2e%2e/secret.txt", "react@18.3.1/../secret.txt", "react%2f..%2fsecret.txt", "/etc/passwd"]
-        {
+        for path in [
+            "secret.txt",
+            "../secret.txt",
+            "%2e%2e/secret.txt",
+            "react@18.3.1/../secret.txt",
+            "react%2f..%2fsecret.txt",
+            "/etc/passwd",
+        ] {
             assert_eq!(get(&router, &format!("/assets/{path}")).await.0, 404, "{path}");
         }
     }
@@ -72,6 +85,11 @@ async fn files_are_served_as_soon_as_they_are_installed_and_no_others() {
 fn the_versions_are_those_that_npm_installs() {
     let lock: Value = serde_json::from_str(include_str!("../../../playground/package-lock.json")).unwrap();
     for asset in &ASSETS {
-        assert_eq!(lock["packages"][format!("node_modules/{}", asset.package)]["version"], asset.version, "{}", asset.package);
+        assert_eq!(
+            lock["packages"][format!("node_modules/{}", asset.package)]["version"],
+            asset.version,
+            "{}",
+            asset.package
+        );
     }
 }

@@ -20,7 +20,8 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 const ISSUE: &str = "mutation($input: ApiKeyIssueInput!) { apiKeyIssue(input: $input) {
-    apiKey { id prefix label scopes isPublishable expiresAt revokedAt rotatedFrom { id } } secret userErrors { code path message } } }";
+    apiKey { id prefix label scopes isPublishable expiresAt revokedAt rotatedFrom { id } } secret \
+    userErrors { code path message } } }";
 const ROTATE: &str = "mutation($input: ApiKeyRotateInput!) { apiKeyRotate(input: $input) {
     apiKey { id label scopes rotatedFrom { id expiresAt } } secret userErrors { code path message } } }";
 const REVOKE: &str = "mutation($input: ApiKeyRevokeInput!) { apiKeyRevoke(input: $input) {
@@ -78,52 +79,78 @@ fn headers(list: &[(&'static str, String)]) -> HeaderMap {
 
 #[track_caller]
 fn assert_denied(answer: &Answer, what: &str) {
-    let told = json!({ "error": { "type": "authentication_error", "message": "Authentication is required." } });
+    let told =
+        json!({ "error": { "type": "authentication_error", "message": "Authentication is required." } });
     assert_eq!((answer.status, &answer.body), (401, &told), "{what}");
 }
 
 on_both! {
     async fn a_key_is_issued_listed_and_seen_once(app: TestApp) {
-        let answer = app.gql(ISSUE, json!({ "input": { "label": " Night jobs ", "scopes": ["TRADE", "READ", "READ"] } })).await;
+        let answer = app
+            .gql(ISSUE, json!({ "input": { "label": " Night jobs ", "scopes": ["TRADE", "READ", "READ"] } }))
+            .await;
         let key = answer.entity("apiKeyIssue", "apiKey");
         let secret = answer.data()["apiKeyIssue"]["secret"].as_str().unwrap();
         assert_eq!(secret.len(), 8 + 8 + 32 + 6);
         let told = json!({
-            "id": key["id"], "prefix": &secret[..16], "label": "Night jobs", "scopes": ["READ", "TRADE"], "isPublishable": false,
+            "id": key["id"], "prefix": &secret[..16], "label": "Night jobs", "scopes": ["READ", "TRADE"],
+            "isPublishable": false,
             "expiresAt": null, "revokedAt": null, "rotatedFrom": null,
         });
         assert_eq!(key, &told);
         assert!(secret.starts_with("sk_test_"), "{secret}");
         assert_eq!(opens(&app, secret).await, (200, 200));
 
-        let public = app.gql(ISSUE, json!({ "input": { "label": "Sign-up page", "scopes": [], "publishable": true } })).await;
+        let public = app
+            .gql(ISSUE, json!({ "input": { "label": "Sign-up page", "scopes": [], "publishable": true } }))
+            .await;
         let public_key = public.entity("apiKeyIssue", "apiKey");
         assert_eq!((&public_key["scopes"], &public_key["isPublishable"]), (&json!(["START"]), &json!(true)));
         let publishable = public.data()["apiKeyIssue"]["secret"].as_str().unwrap();
         assert!(publishable.starts_with("pk_test_") && publishable.len() == secret.len(), "{publishable}");
         assert_eq!(public_key["prefix"], publishable[..16]);
 
-        let list = "query($after: String) { apiKeys(first: 2, after: $after) { edges { cursor node { id prefix label } } pageInfo { hasNextPage } } }";
+        let list = "query($after: String) { apiKeys(first: 2, after: $after) { edges { cursor node { id \
+            prefix label } } pageInfo { hasNextPage } } }";
         let first = app.gql(list, json!({})).await;
         let page = &first.data()["apiKeys"];
-        assert_eq!(page["edges"][0]["node"], json!({ "id": public_key["id"], "prefix": &publishable[..16], "label": "Sign-up page" }));
-        assert_eq!((&page["edges"][1]["node"]["id"], &page["pageInfo"]["hasNextPage"]), (&key["id"], &json!(true)));
+        assert_eq!(
+            page["edges"][0]["node"],
+            json!({ "id": public_key["id"], "prefix": &publishable[..16], "label": "Sign-up page" })
+        );
+        assert_eq!(
+            (&page["edges"][1]["node"]["id"], &page["pageInfo"]["hasNextPage"]),
+            (&key["id"], &json!(true))
+        );
         let second = app.gql(list, json!({ "after": page["edges"][1]["cursor"] })).await;
         assert_eq!(second.data()["apiKeys"]["edges"].as_array().unwrap().len(), 1);
         assert_eq!(second.data()["apiKeys"]["edges"][0]["node"]["prefix"], app.key[..16]);
-        let node = app.gql("query($id: ID!) { node(id: $id) { __typename ... on ApiKey { prefix } } }", json!({ "id": key["id"] })).await;
+        let node = app
+            .gql(
+                "query($id: ID!) { node(id: $id) { __typename ... on ApiKey { prefix } } }",
+                json!({ "id": key["id"] }),
+            )
+            .await;
         assert_eq!(node.data()["node"], json!({ "__typename": "ApiKey", "prefix": &secret[..16] }));
 
         for (input, error) in [
-            (json!({ "label": " ", "scopes": ["READ"] }), json!({ "code": "REQUIRED", "path": ["label"], "message": "label is required" })),
-            (json!({ "label": "x", "scopes": [] }), json!({ "code": "REQUIRED", "path": ["scopes"], "message": "scopes is required" })),
+            (
+                json!({ "label": " ", "scopes": ["READ"] }),
+                json!({ "code": "REQUIRED", "path": ["label"], "message": "label is required" }),
+            ),
+            (
+                json!({ "label": "x", "scopes": [] }),
+                json!({ "code": "REQUIRED", "path": ["scopes"], "message": "scopes is required" }),
+            ),
             (
                 json!({ "label": "x", "scopes": ["START"] }),
-                json!({ "code": "INVALID", "path": ["scopes"], "message": "scopes must not hold start, which a publishable key alone has" }),
+                json!({ "code": "INVALID", "path": ["scopes"],
+                    "message": "scopes must not hold start, which a publishable key alone has" }),
             ),
             (
                 json!({ "label": "x", "scopes": ["START", "READ"], "publishable": true }),
-                json!({ "code": "INVALID", "path": ["scopes"], "message": "scopes must hold no other scope than start for a publishable key" }),
+                json!({ "code": "INVALID", "path": ["scopes"],
+                    "message": "scopes must hold no other scope than start for a publishable key" }),
             ),
         ] {
             let refused = app.gql(ISSUE, json!({ "input": input })).await;
@@ -135,22 +162,45 @@ on_both! {
 
     async fn what_happens_to_keys_is_told_without_their_text(app: TestApp) {
         let mut socket = Socket::join(&app, Some(&app.key)).await;
-        socket.subscribe("1", "subscription { events { type __typename ... on PartnerChangedEvent { partner { name } } } }", json!({})).await;
+        socket
+            .subscribe(
+                "1",
+                "subscription { events { type __typename ... on PartnerChangedEvent { partner { name } } } }",
+                json!({}),
+            )
+            .await;
         tokio::time::sleep(Duration::from_millis(300)).await;
         let (id, secret) = issued(&app, json!({ "label": "one", "scopes": ["READ"] })).await;
         app.gql(REVOKE, json!({ "input": { "apiKeyId": id } })).await.entity("apiKeyRevoke", "apiKey");
         app.gql(REVOKE, json!({ "input": { "apiKeyId": id } })).await.entity("apiKeyRevoke", "apiKey");
         for kind in ["api_key.issued", "api_key.revoked"] {
             let told = socket.next().await["events"].clone();
-            assert_eq!(told, json!({ "type": kind, "__typename": "PartnerChangedEvent", "partner": { "name": "tests" } }));
+            assert_eq!(
+                told,
+                json!({ "type": kind, "__typename": "PartnerChangedEvent", "partner": { "name": "tests" } })
+            );
         }
-        let rows = entity::event::Entity::find().filter(entity::event::Column::Kind.starts_with("api_key.")).all(&app.app.db.read).await.unwrap();
-        let payloads: Vec<Value> = rows.iter().map(|row| serde_json::from_str(&row.payload).unwrap()).collect();
+        let rows = entity::event::Entity::find()
+            .filter(entity::event::Column::Kind.starts_with("api_key."))
+            .all(&app.app.db.read)
+            .await
+            .unwrap();
+        let payloads: Vec<Value> =
+            rows.iter().map(|row| serde_json::from_str(&row.payload).unwrap()).collect();
         let public_id = &secret[8..16];
         let facts = json!({ "id": id, "public_id": public_id, "scopes": "read", "rotated_from": null });
         assert_eq!(payloads, [facts, json!({ "id": id, "public_id": public_id })]);
-        let lines = entity::audit_log::Entity::find().filter(entity::audit_log::Column::Operation.starts_with("api_key.")).all(&app.app.db.read).await.unwrap();
-        let lines: Vec<_> = lines.iter().map(|line| (line.operation.as_str(), line.decision.as_str(), line.object_id.unwrap().to_string())).collect();
+        let lines = entity::audit_log::Entity::find()
+            .filter(entity::audit_log::Column::Operation.starts_with("api_key."))
+            .all(&app.app.db.read)
+            .await
+            .unwrap();
+        let lines: Vec<_> = lines
+            .iter()
+            .map(|line| {
+                (line.operation.as_str(), line.decision.as_str(), line.object_id.unwrap().to_string())
+            })
+            .collect();
         let line = |operation| (operation, "done", id.clone());
         assert_eq!(lines, [line("api_key.issue"), line("api_key.revoke"), line("api_key.revoke")]);
     }
@@ -158,55 +208,87 @@ on_both! {
     async fn nobody_gives_what_she_lacks(app: TestApp) {
         let whole = id_of(&app, &app.key).await;
         let (_, operator) = issued(&app, json!({ "label": "operator", "scopes": ["OPERATE"] })).await;
-        for (scopes, publishable, lacking) in [(json!(["OPERATE", "TRADE"]), false, "trade"), (json!(["START"]), true, "start")] {
+        for (scopes, publishable, lacking) in
+            [(json!(["OPERATE", "TRADE"]), false, "trade"), (json!(["START"]), true, "start")]
+        {
             let input = json!({ "label": "more", "scopes": scopes, "publishable": publishable });
             let refused = app.gql_as(Some(&operator), ISSUE, json!({ "input": input })).await;
             let message = format!("Your key lacks the scope {lacking} and cannot give it.");
-            assert_eq!(refused.user_error("apiKeyIssue"), &json!({ "code": "SCOPE_NOT_HELD", "path": ["scopes"], "message": message }));
+            assert_eq!(
+                refused.user_error("apiKeyIssue"),
+                &json!({ "code": "SCOPE_NOT_HELD", "path": ["scopes"], "message": message })
+            );
         }
         let refused = app.gql_as(Some(&operator), ROTATE, json!({ "input": { "apiKeyId": whole } })).await;
         let message = "Your key lacks the scope read and cannot give it.";
-        assert_eq!(refused.user_error("apiKeyRotate"), &json!({ "code": "SCOPE_NOT_HELD", "path": ["apiKeyId"], "message": message }));
-        let same = app.gql_as(Some(&operator), ISSUE, json!({ "input": { "label": "same", "scopes": ["OPERATE"] } })).await;
+        assert_eq!(
+            refused.user_error("apiKeyRotate"),
+            &json!({ "code": "SCOPE_NOT_HELD", "path": ["apiKeyId"], "message": message })
+        );
+        let same = app
+            .gql_as(Some(&operator), ISSUE, json!({ "input": { "label": "same", "scopes": ["OPERATE"] } }))
+            .await;
         same.entity("apiKeyIssue", "apiKey");
         let reader = app.key_for(&[Scope::Read]).await;
-        let forbidden = app.gql_as(Some(&reader), ISSUE, json!({ "input": { "label": "x", "scopes": ["READ"] } })).await;
+        let forbidden =
+            app.gql_as(Some(&reader), ISSUE, json!({ "input": { "label": "x", "scopes": ["READ"] } })).await;
         assert_eq!(forbidden.error_code(), "FORBIDDEN");
         assert_eq!(api_key::Entity::find().all(&app.app.db.read).await.unwrap().len(), 4);
     }
 
     async fn two_keys_of_a_line_live_while_one_takes_the_others_place(app: TestApp) {
-        let (first, first_text) = issued(&app, json!({ "label": "server", "scopes": ["READ", "TRADE"] })).await;
+        let (first, first_text) =
+            issued(&app, json!({ "label": "server", "scopes": ["READ", "TRADE"] })).await;
         let answer = app.gql(ROTATE, json!({ "input": { "apiKeyId": first } })).await;
         let second = answer.entity("apiKeyRotate", "apiKey");
-        let told = json!({ "id": second["id"], "label": "server", "scopes": ["READ", "TRADE"], "rotatedFrom": { "id": first, "expiresAt": null } });
+        let told = json!({ "id": second["id"], "label": "server", "scopes": ["READ", "TRADE"],
+            "rotatedFrom": { "id": first, "expiresAt": null } });
         assert_eq!(second, &told);
         let second = second["id"].as_str().unwrap().to_owned();
         let second_text = answer.data()["apiKeyRotate"]["secret"].as_str().unwrap();
-        assert_eq!((opens(&app, &first_text).await, opens(&app, second_text).await), ((200, 200), (200, 200)));
+        assert_eq!(
+            (opens(&app, &first_text).await, opens(&app, second_text).await),
+            ((200, 200), (200, 200))
+        );
 
         for id in [&first, &second] {
             let refused = app.gql(ROTATE, json!({ "input": { "apiKeyId": id } })).await;
             let message = "Two keys of this line are live; revoke one of them first.";
-            assert_eq!(refused.user_error("apiKeyRotate"), &json!({ "code": "ROTATION_UNFINISHED", "path": ["apiKeyId"], "message": message }));
+            assert_eq!(
+                refused.user_error("apiKeyRotate"),
+                &json!({ "code": "ROTATION_UNFINISHED", "path": ["apiKeyId"], "message": message })
+            );
         }
         app.gql(REVOKE, json!({ "input": { "apiKeyId": first } })).await.entity("apiKeyRevoke", "apiKey");
         let gone = app.gql(ROTATE, json!({ "input": { "apiKeyId": first } })).await;
         assert_eq!(gone.user_error("apiKeyRotate")["message"], "apiKeyId names a key that is no longer live");
         for hours in [0, 721] {
-            let refused = app.gql(ROTATE, json!({ "input": { "apiKeyId": second, "expiresAfterHours": hours } })).await;
+            let refused =
+                app.gql(ROTATE, json!({ "input": { "apiKeyId": second, "expiresAfterHours": hours } })).await;
             let message = "expiresAfterHours must be from 1 to 720";
-            assert_eq!(refused.user_error("apiKeyRotate"), &json!({ "code": "INVALID", "path": ["expiresAfterHours"], "message": message }));
+            assert_eq!(
+                refused.user_error("apiKeyRotate"),
+                &json!({ "code": "INVALID", "path": ["expiresAfterHours"], "message": message })
+            );
         }
         let before = clock::system_now();
-        let answer = app.gql(ROTATE, json!({ "input": { "apiKeyId": second, "expiresAfterHours": 24 } })).await;
+        let answer =
+            app.gql(ROTATE, json!({ "input": { "apiKeyId": second, "expiresAfterHours": 24 } })).await;
         let third = answer.entity("apiKeyRotate", "apiKey");
         assert_eq!(third["rotatedFrom"]["id"], second);
-        let end: chrono::DateTime<chrono::Utc> = third["rotatedFrom"]["expiresAt"].as_str().unwrap().parse().unwrap();
+        let end: chrono::DateTime<chrono::Utc> =
+            third["rotatedFrom"]["expiresAt"].as_str().unwrap().parse().unwrap();
         let hours = end - before;
-        assert!(hours >= chrono::Duration::hours(24) && hours < chrono::Duration::hours(24) + chrono::Duration::seconds(30), "{hours}");
+        assert!(
+            hours >= chrono::Duration::hours(24)
+                && hours < chrono::Duration::hours(24) + chrono::Duration::seconds(30),
+            "{hours}"
+        );
         assert_eq!(opens(&app, second_text).await, (200, 200));
-        altered(&app, second_text, |row| row.expires_at = Set(Some(clock::system_now() - chrono::Duration::seconds(1)))).await;
+        altered(&app, second_text, |row| {
+            row.expires_at = Set(Some(clock::system_now() - chrono::Duration::seconds(1)))
+        })
+        .await;
         tokio::time::sleep(Duration::from_millis(1_100)).await;
         assert_eq!(opens(&app, second_text).await, (401, 401));
         rotated(&app, json!({ "apiKeyId": third["id"] })).await;
@@ -214,35 +296,54 @@ on_both! {
 
     async fn two_rotations_at_once_leave_two_keys(app: TestApp) {
         let (id, _) = issued(&app, json!({ "label": "busy", "scopes": ["READ"] })).await;
-        let tries = futures_util::stream::iter(0..6).map(|_| app.gql(ROTATE, json!({ "input": { "apiKeyId": id } }))).buffer_unordered(6);
-        let codes: Vec<Value> = tries.map(|answer| answer.data()["apiKeyRotate"]["userErrors"][0]["code"].clone()).collect().await;
+        let tries = futures_util::stream::iter(0..6)
+            .map(|_| app.gql(ROTATE, json!({ "input": { "apiKeyId": id } })))
+            .buffer_unordered(6);
+        let codes: Vec<Value> = tries
+            .map(|answer| answer.data()["apiKeyRotate"]["userErrors"][0]["code"].clone())
+            .collect()
+            .await;
         assert_eq!(codes.iter().filter(|code| code.is_null()).count(), 1, "{codes:?}");
         assert_eq!(codes.iter().filter(|code| *code == "ROTATION_UNFINISHED").count(), 5, "{codes:?}");
     }
 
     async fn the_last_key_that_gives_keys_stays(app: TestApp) {
         let own = id_of(&app, &app.key).await;
-        let last = json!({ "code": "LAST_KEY", "path": ["apiKeyId"], "message": "No other key with the scope operate would be left; issue one first." });
+        let last = json!({ "code": "LAST_KEY", "path": ["apiKeyId"],
+            "message": "No other key with the scope operate would be left; issue one first." });
         issued(&app, json!({ "label": "reader", "scopes": ["READ"] })).await;
-        assert_eq!(app.gql(REVOKE, json!({ "input": { "apiKeyId": own } })).await.user_error("apiKeyRevoke"), &last);
+        assert_eq!(
+            app.gql(REVOKE, json!({ "input": { "apiKeyId": own } })).await.user_error("apiKeyRevoke"),
+            &last
+        );
         // A successor beside which the key ends by itself is the last one that stays.
         let (next, next_text) = rotated(&app, json!({ "apiKeyId": own, "expiresAfterHours": 1 })).await;
-        assert_eq!(app.gql(REVOKE, json!({ "input": { "apiKeyId": next } })).await.user_error("apiKeyRevoke"), &last);
+        assert_eq!(
+            app.gql(REVOKE, json!({ "input": { "apiKeyId": next } })).await.user_error("apiKeyRevoke"),
+            &last
+        );
         let own_revoked = app.gql(REVOKE, json!({ "input": { "apiKeyId": own } })).await;
         assert_eq!(own_revoked.entity("apiKeyRevoke", "apiKey")["id"], own, "a key may revoke itself");
         assert_eq!(opens(&app, &app.key).await, (401, 401));
-        assert_eq!(app.gql_as(Some(&next_text), REVOKE, json!({ "input": { "apiKeyId": next } })).await.user_error("apiKeyRevoke"), &last);
+        assert_eq!(
+            app.gql_as(Some(&next_text), REVOKE, json!({ "input": { "apiKeyId": next } }))
+                .await
+                .user_error("apiKeyRevoke"),
+            &last
+        );
         assert_eq!(opens(&app, &next_text).await, (200, 200));
     }
 
-    /// The order of what happens decides, and no clock: not even the event of the revocation itself reaches the revoked key, neither
-    /// over a socket nor as a server-sent event, though both were let in a moment before.
+    /// The order of what happens decides, and no clock: not even the event of the revocation itself reaches
+    /// the revoked key, neither over a socket nor as a server-sent event, though both were let in a moment
+    /// before.
     async fn no_event_reaches_a_revoked_key(app: TestApp) {
         const EVENTS: &str = "subscription { events(after: \"0\") { type } }";
         let (id, text) = issued(&app, json!({ "label": "listener", "scopes": ["READ"] })).await;
         let mut socket = Socket::join(&app, Some(&text)).await;
         socket.subscribe("1", EVENTS, json!({})).await;
-        let stream = app.anonymous("POST", "/graphql").bearer_auth(&text).header("accept", "text/event-stream");
+        let stream =
+            app.anonymous("POST", "/graphql").bearer_auth(&text).header("accept", "text/event-stream");
         let mut stream = stream.json(&json!({ "query": EVENTS })).send().await.unwrap();
         assert_eq!(stream.status(), 200);
         // Both have heard everything so far, so that only what is new is left to be delivered.
@@ -254,9 +355,14 @@ on_both! {
         assert_eq!(opens(&app, &text).await, (200, 200));
         app.gql(REVOKE, json!({ "input": { "apiKeyId": id } })).await.entity("apiKeyRevoke", "apiKey");
         app.customer("Ada").await;
-        assert_eq!(opens(&app, &text).await, (401, 401), "a key that was just used opens nothing once it is revoked");
+        assert_eq!(
+            opens(&app, &text).await,
+            (401, 401),
+            "a key that was just used opens nothing once it is revoked"
+        );
         assert_eq!(socket.hear().await, Err((4403, "Forbidden".to_owned())));
-        let rest = tokio::time::timeout(PATIENCE, stream.text()).await.expect("the stream stayed open").unwrap();
+        let rest =
+            tokio::time::timeout(PATIENCE, stream.text()).await.expect("the stream stayed open").unwrap();
         assert!(!rest.contains("event:"), "{rest}");
     }
 
@@ -271,9 +377,18 @@ on_both! {
         for route in ROUTES.into_iter().flatten() {
             let path = route.path.replace("{id}", "00000000-0000-7000-8000-000000000000");
             for spelling in &spellings {
-                let request = app.anonymous(route.method, &path).headers(headers(std::slice::from_ref(spelling))).json(&json!({}));
+                let request = app
+                    .anonymous(route.method, &path)
+                    .headers(headers(std::slice::from_ref(spelling)))
+                    .json(&json!({}));
                 let answer = send(request).await;
-                assert!([200, 400, 404].contains(&answer.status), "{} {path} {spelling:?}: {} {}", route.method, answer.status, answer.body);
+                assert!(
+                    [200, 400, 404].contains(&answer.status),
+                    "{} {path} {spelling:?}: {} {}",
+                    route.method,
+                    answer.status,
+                    answer.body
+                );
                 let bare = send(app.anonymous(route.method, &path).json(&json!({}))).await;
                 assert_denied(&bare, route.path);
             }
@@ -319,10 +434,18 @@ on_both! {
             if list.is_empty() || list.iter().any(|(name, _)| *name == "bearer") {
                 continue;
             }
-            let graphql = app.anonymous("POST", "/graphql").headers(headers(&list)).json(&json!({ "query": "{ partner { name } }" }));
+            let graphql = app
+                .anonymous("POST", "/graphql")
+                .headers(headers(&list))
+                .json(&json!({ "query": "{ partner { name } }" }));
             let graphql = send(graphql).await;
-            let message = if what == "doubled" { "Send one readable credential." } else { "Authentication is required." };
-            let told = json!({ "errors": [{ "message": message, "extensions": { "code": "UNAUTHENTICATED" } }] });
+            let message = if what == "doubled" {
+                "Send one readable credential."
+            } else {
+                "Authentication is required."
+            };
+            let told =
+                json!({ "errors": [{ "message": message, "extensions": { "code": "UNAUTHENTICATED" } }] });
             assert_eq!((graphql.status, &graphql.body), (401, &told), "{what}");
         }
         for (what, header) in [
@@ -332,9 +455,18 @@ on_both! {
             ("Basic with a password, which is not read", basic(key, "anything")),
             ("Basic without a colon", ("authorization", format!("basic {}", STANDARD.encode(key)))),
         ] {
-            assert_eq!(send(app.anonymous("GET", "/v1/orders").headers(headers(&[header]))).await.status, 200, "{what}");
+            assert_eq!(
+                send(app.anonymous("GET", "/v1/orders").headers(headers(&[header]))).await.status,
+                200,
+                "{what}"
+            );
         }
-        let mine = send(app.anonymous("POST", "/graphql").bearer_auth(&live).json(&json!({ "query": "{ partner { mode } }" }))).await;
+        let mine = send(
+            app.anonymous("POST", "/graphql")
+                .bearer_auth(&live)
+                .json(&json!({ "query": "{ partner { mode } }" })),
+        )
+        .await;
         assert_eq!(mine.data()["partner"]["mode"], "LIVE");
     }
 
@@ -342,47 +474,75 @@ on_both! {
         let key = app.key_for(&[Scope::Start]).await;
         let created = app.gql_as(Some(&key), USER_CREATE, json!({ "input": person("Ada", "Carter") })).await;
         let user = created.entity("userCreate", "user");
-        assert_eq!((&user["status"], &user["firstName"], &user["kyc"]), (&json!("PENDING"), &json!("Ada"), &json!(null)));
+        assert_eq!(
+            (&user["status"], &user["firstName"], &user["kyc"]),
+            (&json!("PENDING"), &json!("Ada"), &json!(null))
+        );
         assert!(created.body["errors"].is_null(), "{}", created.body);
-        assert_eq!(app.gql("query($id: ID!) { user(id: $id) { status } }", json!({ "id": user["id"] })).await.data()["user"]["status"], "APPROVED");
-        let read = app.gql_as(Some(&key), "query($id: ID!) { user(id: $id) { email } }", json!({ "id": user["id"] })).await;
+        assert_eq!(
+            app.gql("query($id: ID!) { user(id: $id) { status } }", json!({ "id": user["id"] })).await.data()
+                ["user"]["status"],
+            "APPROVED"
+        );
+        let read = app
+            .gql_as(Some(&key), "query($id: ID!) { user(id: $id) { email } }", json!({ "id": user["id"] }))
+            .await;
         assert_eq!(read.error_code(), "FORBIDDEN");
         let body = json!({
-            "first_name": "Eve", "last_name": "Carter", "email_address": "eve@example.com", "birth_date": "1985-01-23", "ssn_number": "123456789",
-            "address_line_1": "1 Own St", "address_city": "Richmond", "address_state": "VA", "address_postal_code": "23220", "address_country_code": "US",
+            "first_name": "Eve", "last_name": "Carter", "email_address": "eve@example.com",
+            "birth_date": "1985-01-23", "ssn_number": "123456789",
+            "address_line_1": "1 Own St", "address_city": "Richmond", "address_state": "VA",
+            "address_postal_code": "23220", "address_country_code": "US",
         });
         let started = send(app.anonymous("POST", "/v1/users").bearer_auth(&key).json(&body)).await;
         assert_eq!((started.status, &started.body["status"]), (200, &json!("pending")));
         let path = format!("/v1/users/{}", started.body["id"].as_str().unwrap());
         let denied = send(app.anonymous("GET", &path).bearer_auth(&key)).await;
-        let told = json!({ "error": { "type": "authentication_error", "message": "The credential lacks the scope `read`." } });
+        let told = json!({ "error": { "type": "authentication_error",
+            "message": "The credential lacks the scope `read`." } });
         assert_eq!((denied.status, denied.body), (401, told));
     }
 
-    /// Whatever is found of a person, a publishable key gets the same answer, and the partner learns the result.
+    /// Whatever is found of a person, a publishable key gets the same answer, and the partner learns the
+    /// result.
     async fn a_publishable_key_learns_nothing_of_people(app: TestApp) {
         let folder = Folder::new();
         let file = folder.0.join("sdn.csv");
-        std::fs::write(&file, format!("7,\"LISTED, Ada\",\"individual\",\"SDGT\",{}\"DOB 23 Jan 1985\"\r\n\u{1a}", "-0- ,".repeat(7))).unwrap();
+        std::fs::write(
+            &file,
+            format!(
+                "7,\"LISTED, Ada\",\"individual\",\"SDGT\",{}\"DOB 23 Jan 1985\"\r\n\u{1a}",
+                "-0- ,".repeat(7)
+            ),
+        )
+        .unwrap();
         assert!(run(&app.database_url, &["screen", "import", file.to_str().unwrap()]).status.success());
         let key = app.key_for(&[Scope::Start]).await;
-        let body = |last_name: &str, ssn: &str, birth_date: &str| json!({
-            "first_name": "Ada", "last_name": last_name, "email_address": "ada@example.com", "phone_number": "2025550107", "birth_date": birth_date,
-            "ssn_number": ssn, "address_line_1": "1 Own St", "address_city": "Richmond", "address_state": "VA", "address_postal_code": "23220",
-            "address_country_code": "US",
-        });
+        let body = |last_name: &str, ssn: &str, birth_date: &str| {
+            json!({
+                "first_name": "Ada", "last_name": last_name, "email_address": "ada@example.com",
+                "phone_number": "2025550107", "birth_date": birth_date,
+                "ssn_number": ssn, "address_line_1": "1 Own St", "address_city": "Richmond",
+                "address_state": "VA", "address_postal_code": "23220",
+                "address_country_code": "US",
+            })
+        };
         let input = |last_name: &str, ssn: &str, birth_date: &str| {
             let mut input = person("Ada", last_name);
             (input["ssn"], input["birthDate"]) = (json!(ssn), json!(birth_date));
             input
         };
-        let create = "mutation($input: UserCreateInput!) { userCreate(input: $input) { user { status kycRequirements } userErrors { code } } }";
+        let create = "mutation($input: UserCreateInput!) { userCreate(input: $input) { user { status \
+            kycRequirements } userErrors { code } } }";
         let start = "mutation($input: KycStartInput!) { kycStart(input: $input) { kyc {
-            score outcome tags checks { check } watchListHits { score } questions { text } questionsExpireAt requirements review { outcome }
+            score outcome tags checks { check } watchListHits { score } questions { text } \
+            questionsExpireAt requirements review { outcome }
             applicant { city } isSuperseded user { status } createdAt decidedAt } userErrors { code } } }";
         let check = json!({
-            "score": null, "outcome": "PENDING", "tags": [], "checks": [], "watchListHits": null, "questions": [], "questionsExpireAt": null,
-            "requirements": [], "review": null, "applicant": null, "isSuperseded": false, "user": null, "createdAt": "2026-07-09T16:00:00Z",
+            "score": null, "outcome": "PENDING", "tags": [], "checks": [], "watchListHits": null,
+            "questions": [], "questionsExpireAt": null,
+            "requirements": [], "review": null, "applicant": null, "isSuperseded": false, "user": null,
+            "createdAt": "2026-07-09T16:00:00Z",
             "decidedAt": "2026-07-09T16:00:00Z",
         });
         for (turn, (last_name, ssn, birth_date, status, outcome)) in [
@@ -393,9 +553,16 @@ on_both! {
             ("Review", "523456783", "1985-01-23", "DOCUMENTATION_REQUIRED", "Manual Review"),
             ("Question", "523456784", "1985-01-23", "ACTION_REQUIRED", "questions"),
             ("Listed", "523456785", "1985-01-23", "DOCUMENTATION_REQUIRED", "Manual Review"),
-        ].into_iter().enumerate() {
+        ]
+        .into_iter()
+        .enumerate()
+        {
             let what = format!("{last_name} {birth_date} {turn}");
-            let rest = |path: &str| app.anonymous("POST", path).bearer_auth(&key).header("idempotency-key", format!("{path}-{turn}"));
+            let rest = |path: &str| {
+                app.anonymous("POST", path)
+                    .bearer_auth(&key)
+                    .header("idempotency-key", format!("{path}-{turn}"))
+            };
             let graphql = async |document: &str| {
                 let mut input = input(last_name, ssn, birth_date);
                 input["idempotencyKey"] = json!(format!("graphql-{}-{turn}", document.len()));
@@ -408,14 +575,23 @@ on_both! {
                 assert!(began.elapsed() >= Duration::from_millis(250), "{what}");
                 let (id, token) = (user.body["id"].clone(), user.body["kyc_token"].clone());
                 assert!(token.as_str().unwrap().starts_with("S-"));
-                assert_eq!((user.status, &user.body), (200, &json!({ "id": id, "status": "pending", "kyc_token": token })), "{what}");
+                assert_eq!(
+                    (user.status, &user.body),
+                    (200, &json!({ "id": id, "status": "pending", "kyc_token": token })),
+                    "{what}"
+                );
                 assert_eq!(user.headers.contains_key("idempotent-replayed"), replayed);
                 let began = Instant::now();
                 let kyc = send(rest("/v1/kyc").json(&body(last_name, ssn, birth_date))).await;
                 assert!(began.elapsed() >= Duration::from_millis(250), "{what}");
-                let told = json!({ "status_code": 201, "token": kyc.body["token"], "data": { "result": "success", "score": null, "tags": [], "outcome": "Pending" } });
+                let told = json!({ "status_code": 201, "token": kyc.body["token"],
+                    "data": { "result": "success", "score": null, "tags": [], "outcome": "Pending" } });
                 assert_eq!((kyc.status, &kyc.body), (201, &told), "{what}");
-                assert_eq!(graphql(create).await.entity("userCreate", "user"), &json!({ "status": "PENDING", "kycRequirements": [] }), "{what}");
+                assert_eq!(
+                    graphql(create).await.entity("userCreate", "user"),
+                    &json!({ "status": "PENDING", "kycRequirements": [] }),
+                    "{what}"
+                );
                 assert_eq!(graphql(start).await.entity("kycStart", "kyc"), &check, "{what}");
                 ids.push((id, kyc.body["token"].clone()));
             }
@@ -427,23 +603,41 @@ on_both! {
             assert_eq!(user.data()["user"]["status"], status, "{what}");
             let found = app.get(&format!("/v1/kyc/{}", token.as_str().unwrap())).await.body;
             if outcome == "questions" {
-                assert_eq!(found["prompts"]["answers"]["questions"].as_array().map(Vec::len), Some(5), "{what}");
+                assert_eq!(
+                    found["prompts"]["answers"]["questions"].as_array().map(Vec::len),
+                    Some(5),
+                    "{what}"
+                );
             } else {
                 assert_eq!(found["data"]["outcome"], outcome, "{what}");
-                assert!(found["data"]["score"].is_number() && !found["data"]["tags"].as_array().unwrap().is_empty(), "{what}");
+                assert!(
+                    found["data"]["score"].is_number()
+                        && !found["data"]["tags"].as_array().unwrap().is_empty(),
+                    "{what}"
+                );
             }
             // What else the key might ask.
-            for (method, path) in [("GET", format!("/v1/kyc/{}", token.as_str().unwrap())), ("PATCH", format!("/v1/kyc/{}", token.as_str().unwrap())), ("GET", format!("/v1/users/{}", id.as_str().unwrap()))] {
+            for (method, path) in [
+                ("GET", format!("/v1/kyc/{}", token.as_str().unwrap())),
+                ("PATCH", format!("/v1/kyc/{}", token.as_str().unwrap())),
+                ("GET", format!("/v1/users/{}", id.as_str().unwrap())),
+            ] {
                 let request = app.anonymous(method, &path).bearer_auth(&key);
-                let request = if method == "PATCH" { request.json(&json!({ "first_name": "Eve" })) } else { request };
+                let request =
+                    if method == "PATCH" { request.json(&json!({ "first_name": "Eve" })) } else { request };
                 assert_eq!(send(request).await.status, 401, "{method} {path}");
             }
-            let node = app.gql_as(Some(&key), "query($id: ID!) { node(id: $id) { id } }", json!({ "id": id })).await;
+            let node =
+                app.gql_as(Some(&key), "query($id: ID!) { node(id: $id) { id } }", json!({ "id": id })).await;
             assert_eq!(node.data(), &json!({ "node": null }), "{what}");
         }
-        let nested = "mutation($input: UserCreateInput!) { userCreate(input: $input) { user { kyc { outcome } kycChecks { check } } userErrors { code } } }";
+        let nested = "mutation($input: UserCreateInput!) { userCreate(input: $input) { user { kyc { outcome \
+            } kycChecks { check } } userErrors { code } } }";
         let nested = app.gql_as(Some(&key), nested, json!({ "input": person("Ada", "Carter") })).await;
-        assert_eq!(nested.body, json!({ "data": { "userCreate": { "user": { "kyc": null, "kycChecks": [] }, "userErrors": [] } } }));
+        assert_eq!(
+            nested.body,
+            json!({ "data": { "userCreate": { "user": { "kyc": null, "kycChecks": [] }, "userErrors": [] } } })
+        );
     }
 }
 
@@ -466,7 +660,8 @@ async fn the_command_line_minds_keys() {
         let first = create_key(&url);
         assert_eq!(
             complaint(&["keys"]),
-            "coffer: 'coffer keys' requires a subcommand but one was not provided [subcommands: create, list, rotate, revoke, rotate-encryption, help]"
+            "coffer: 'coffer keys' requires a subcommand but one was not provided [subcommands: create, \
+                list, rotate, revoke, rotate-encryption, help]"
         );
         let public = printed(&["keys", "create", "--publishable", "--label", "Sign-up page"]);
         assert!(public.starts_with("pk_test_"), "{public}");
@@ -481,8 +676,10 @@ async fn the_command_line_minds_keys() {
         );
         assert_eq!(printed(&["keys", "revoke", &first[..16]]), "");
         let list = printed(&["keys", "list"]);
-        let lines: Vec<Vec<&str>> =
-            list.lines().map(|line| line.split("  ").map(str::trim).filter(|part| !part.is_empty()).collect()).collect();
+        let lines: Vec<Vec<&str>> = list
+            .lines()
+            .map(|line| line.split("  ").map(str::trim).filter(|part| !part.is_empty()).collect())
+            .collect();
         let all = "read trade transfer manage operate";
         assert_eq!(lines.len(), 3, "{list}");
         for (line, expected) in lines.iter().zip([
@@ -496,9 +693,18 @@ async fn the_command_line_minds_keys() {
             complaint(&["keys", "revoke", "zzzzzzzz"]),
             "coffer: cannot revoke the key: The key was not found. Use the id that `coffer keys list` shows."
         );
-        assert_eq!(complaint(&["keys", "list", "--partner", "nobody"]), "coffer: cannot list keys: The partner does not exist.");
-        assert!(complaint(&["keys", "create", "--publishable", "--scopes", "read"]).contains("cannot be used with"));
+        assert_eq!(
+            complaint(&["keys", "list", "--partner", "nobody"]),
+            "coffer: cannot list keys: The partner does not exist."
+        );
+        assert!(
+            complaint(&["keys", "create", "--publishable", "--scopes", "read"])
+                .contains("cannot be used with")
+        );
         let audit = printed(&["audit"]);
-        assert!(audit.ends_with("waiting to be sealed: 0\nThe books add up and nothing was altered.\n"), "{audit}");
+        assert!(
+            audit.ends_with("waiting to be sealed: 0\nThe books add up and nothing was altered.\n"),
+            "{audit}"
+        );
     }
 }

@@ -1,6 +1,9 @@
 //! The same for people who sign in, with and without their second factor, and for an operator's key.
 
-use super::{Answer, Case, Code, Gets, NEVER_ISSUED, NotFound, Null, Nulls, Refused, SUBSCRIPTIONS, UNSCOPED, affairs, assert_gets, cases};
+use super::{
+    Answer, Case, Code, Gets, NEVER_ISSUED, NotFound, Null, Nulls, Refused, SUBSCRIPTIONS, UNSCOPED, affairs,
+    assert_gets, cases,
+};
 use crate::support::{TestApp, on_both, send, socket::Socket};
 use coffer::rest::WELLNESS;
 use domain::Scope;
@@ -23,10 +26,11 @@ fn another_person(case: &Case) -> Gets {
         "kycByToken" | "node" | "user" | "account" | "transfer" | "order" | "partner" | "invitation" => Null,
         "nodes" => Nulls,
         "orders" | "accounts" => Gets::Nothing,
-        "viewer" | "users" | "instrumentBySymbol" | "instruments" | "marketClock" | "passwordRecover" | "totpEnroll" | "totpRemove" => {
-            Answer
+        "viewer" | "users" | "instrumentBySymbol" | "instruments" | "marketClock" | "passwordRecover"
+        | "totpEnroll" | "totpRemove" => Answer,
+        "accountOpen" | "bankAccountLink" | "userUpdate" | "profileUpdate" | "userDataMail" => {
+            NotFound("userId")
         }
-        "accountOpen" | "bankAccountLink" | "userUpdate" | "profileUpdate" | "userDataMail" => NotFound("userId"),
         "depositCreate" | "orderPlace" | "accountUpdate" => NotFound("accountId"),
         "bankAccountRename" | "bankAccountSetDefault" | "bankAccountRemove" => NotFound("bankAccountId"),
         "orderCancel" => NotFound("orderId"),
@@ -37,8 +41,8 @@ fn another_person(case: &Case) -> Gets {
         "passwordReset" => Refused("INVALID_TOKEN"),
         "passcodeVerify" => Refused("INVALID_HASH_CODE"),
         "totpVerify" => Refused("INVALID_PASSCODE"),
-        "userCreate" | "kycStart" | "userSignInEnable" | "userSignInDisable" | "userTwoFactorReset" | "invitations"
-        | "invitationCreate" | "invitationRevoke" => UNSCOPED,
+        "userCreate" | "kycStart" | "userSignInEnable" | "userSignInDisable" | "userTwoFactorReset"
+        | "invitations" | "invitationCreate" | "invitationRevoke" => UNSCOPED,
         _ if case.scope == Some(Scope::Operate) => UNSCOPED,
         other => panic!("say in tests/it/access/people.rs what {other} tells another person"),
     }
@@ -48,7 +52,8 @@ fn another_person(case: &Case) -> Gets {
 fn without_second_factor(case: &Case) -> Gets {
     match case.field {
         "partner" | "invitation" => Null,
-        "instrumentBySymbol" | "instruments" | "marketClock" | "userSignUp" | "passwordRecover" | "passcodeSend" | "totpEnroll" => Answer,
+        "instrumentBySymbol" | "instruments" | "marketClock" | "userSignUp" | "passwordRecover"
+        | "passcodeSend" | "totpEnroll" => Answer,
         "userSignIn" | "tokenRefresh" | "userSignOut" => Refused("INVALID_CREDENTIALS"),
         "passwordReset" => Refused("INVALID_TOKEN"),
         "passcodeVerify" => Refused("INVALID_HASH_CODE"),
@@ -81,7 +86,8 @@ on_both! {
             a.absent_from(&answer.body.to_string(), case.field);
         }
         assert_eq!(app.audit().await.wrong, None);
-        let orders = app.gql("{ orders { edges { node { id } } } users { edges { node { id } } } }", json!({})).await;
+        let orders =
+            app.gql("{ orders { edges { node { id } } } users { edges { node { id } } } }", json!({})).await;
         let lengths = ["orders", "users"].map(|list| orders.data()[list]["edges"].as_array().unwrap().len());
         assert_eq!(lengths, [1, 5], "one waits for a review, and three have signed up besides her");
     }
@@ -100,7 +106,8 @@ on_both! {
             let mut socket = Socket::join(&app, Some(&person.access)).await;
             socket.subscribe("1", document, variables).await;
             let mut told = Vec::new();
-            let patience = |told: &[Value]| if told.is_empty() && field != "orderChanged" { PATIENCE } else { QUIET };
+            let patience =
+                |told: &[Value]| if told.is_empty() && field != "orderChanged" { PATIENCE } else { QUIET };
             while let Some(message) = socket.hear_within(patience(&told)).await {
                 a.absent_from(&message.to_string(), field);
                 assert!(message["payload"].get("errors").is_none(), "{field} {message}");
@@ -125,17 +132,21 @@ on_both! {
         let person = app.person("another@example.com", "2025550142").await;
         let publishable = app.key_for(&[Scope::Start]).await;
         let operator = app.key_for(&[Scope::Operate]).await;
-        let denied = json!({ "detail": "Authentication credentials are missing or invalid.", "code": "not-authenticated" });
+        let denied = json!({ "detail": "Authentication credentials are missing or invalid.",
+            "code": "not-authenticated" });
         let missing = json!({ "detail": "Not found.", "code": "not-found" });
-        let half_way = json!({ "detail": "User is not two factor authenticated.", "code": "not-two-factor-authenticated" });
-        let recovery = json!({ "detail": "You will receive an email with further instructions.", "code": "email-sent" });
+        let half_way = json!({ "detail": "User is not two factor authenticated.",
+            "code": "not-two-factor-authenticated" });
+        let recovery =
+            json!({ "detail": "You will receive an email with further instructions.", "code": "email-sent" });
         let refused = |detail: &str, code: &str| json!({ "detail": detail, "code": code });
         let login = refused("Unable to login with given credentials.", "invalid-credentials");
         let worthless = refused("The token is not good for a new password.", "invalid-token");
         let invited = json!({ "email": "zenobia@quartermaine.example" });
         let credentials = json!({ "email": "zenobia@quartermaine.example", "password": "not hers at all" });
-        // The route, its body, and what these get: nobody, a wrong key, a publishable key, an operator's key, another partner, a
-        // person without second factor, another person. 200 and null stand for an answer that differs with every caller.
+        // The route, its body, and what these get: nobody, a wrong key, a publishable key, an operator's key,
+        // another partner, a person without second factor, another person. 200 and null stand for an answer
+        // that differs with every caller.
         let u = "/account/v1/users/{id}";
         let sms = "/two_factor_authentication/v1/one_time_passcode/{id}/sms";
         let ok = (200, json!(null));
@@ -145,58 +156,178 @@ on_both! {
         let half_way = (403, half_way);
         let table: Vec<WellnessCase> = vec![
             (
-                "POST", "/account/v1/users".into(), json!({ "email": "EMAIL", "password": "long enough" }),
+                "POST",
+                "/account/v1/users".into(),
+                json!({ "email": "EMAIL", "password": "long enough" }),
                 [ok.clone(), no.clone(), ok.clone(), no.clone(), ok.clone(), ok.clone(), ok.clone()],
             ),
-            ("GET", u.into(), json!({}), [no.clone(), no.clone(), no.clone(), no.clone(), none.clone(), half_way.clone(), none.clone()]),
             (
-                "PUT", u.into(), json!({ "full_name": "Someone Else" }),
-                [no.clone(), no.clone(), no.clone(), no.clone(), none.clone(), half_way.clone(), none.clone()],
+                "GET",
+                u.into(),
+                json!({}),
+                [
+                    no.clone(),
+                    no.clone(),
+                    no.clone(),
+                    no.clone(),
+                    none.clone(),
+                    half_way.clone(),
+                    none.clone(),
+                ],
             ),
-            ("GET", format!("{u}/send_data_email"), json!({}), [no.clone(), no.clone(), no.clone(), no.clone(), none.clone(), half_way.clone(), none.clone()]),
-            ("POST", format!("{u}/send_data_email"), json!({}), [no.clone(), no.clone(), no.clone(), no.clone(), none.clone(), half_way.clone(), none.clone()]),
             (
-                "POST", "/account/v1/auth/token".into(), credentials,
-                [login.clone(), no.clone(), login.clone(), no.clone(), login.clone(), login.clone(), login.clone()],
+                "PUT",
+                u.into(),
+                json!({ "full_name": "Someone Else" }),
+                [
+                    no.clone(),
+                    no.clone(),
+                    no.clone(),
+                    no.clone(),
+                    none.clone(),
+                    half_way.clone(),
+                    none.clone(),
+                ],
             ),
             (
-                "DELETE", "/account/v1/auth/token".into(), json!({ "refresh": "a.b.c" }),
+                "GET",
+                format!("{u}/send_data_email"),
+                json!({}),
+                [
+                    no.clone(),
+                    no.clone(),
+                    no.clone(),
+                    no.clone(),
+                    none.clone(),
+                    half_way.clone(),
+                    none.clone(),
+                ],
+            ),
+            (
+                "POST",
+                format!("{u}/send_data_email"),
+                json!({}),
+                [
+                    no.clone(),
+                    no.clone(),
+                    no.clone(),
+                    no.clone(),
+                    none.clone(),
+                    half_way.clone(),
+                    none.clone(),
+                ],
+            ),
+            (
+                "POST",
+                "/account/v1/auth/token".into(),
+                credentials,
+                [
+                    login.clone(),
+                    no.clone(),
+                    login.clone(),
+                    no.clone(),
+                    login.clone(),
+                    login.clone(),
+                    login.clone(),
+                ],
+            ),
+            (
+                "DELETE",
+                "/account/v1/auth/token".into(),
+                json!({ "refresh": "a.b.c" }),
                 [no.clone(), no.clone(), no.clone(), no.clone(), no.clone(), login.clone(), login.clone()],
             ),
             (
-                "POST", "/account/v1/auth/token/refresh".into(), json!({ "refresh": "a.b.c" }),
-                [login.clone(), no.clone(), login.clone(), login.clone(), login.clone(), login.clone(), login.clone()],
+                "POST",
+                "/account/v1/auth/token/refresh".into(),
+                json!({ "refresh": "a.b.c" }),
+                [
+                    login.clone(),
+                    no.clone(),
+                    login.clone(),
+                    login.clone(),
+                    login.clone(),
+                    login.clone(),
+                    login.clone(),
+                ],
             ),
             (
-                "GET", "/account/v1/invitation/{id}".into(), json!({}),
-                [(200, invited.clone()), no.clone(), (200, invited.clone()), (200, invited.clone()), (200, invited.clone()), (200, invited.clone()), (200, invited)],
+                "GET",
+                "/account/v1/invitation/{id}".into(),
+                json!({}),
+                [
+                    (200, invited.clone()),
+                    no.clone(),
+                    (200, invited.clone()),
+                    (200, invited.clone()),
+                    (200, invited.clone()),
+                    (200, invited.clone()),
+                    (200, invited),
+                ],
             ),
             (
-                "POST", "/account/v1/password_recovery".into(), json!({ "email": "zenobia@quartermaine.example" }),
-                [(200, recovery.clone()), no.clone(), (200, recovery.clone()), no.clone(), (200, recovery.clone()), (200, recovery.clone()), (200, recovery)],
+                "POST",
+                "/account/v1/password_recovery".into(),
+                json!({ "email": "zenobia@quartermaine.example" }),
+                [
+                    (200, recovery.clone()),
+                    no.clone(),
+                    (200, recovery.clone()),
+                    no.clone(),
+                    (200, recovery.clone()),
+                    (200, recovery.clone()),
+                    (200, recovery),
+                ],
             ),
             (
-                "PATCH", "/account/v1/password_recovery/reset".into(),
+                "PATCH",
+                "/account/v1/password_recovery/reset".into(),
                 json!({ "token": "CDDD70B1-5F1B-4FAC-9BAD-04B814C1E3A7", "password": "long enough" }),
-                [(422, worthless.clone()), no.clone(), (422, worthless.clone()), (422, worthless.clone()), (422, worthless.clone()), (422, worthless.clone()), (422, worthless)],
+                [
+                    (422, worthless.clone()),
+                    no.clone(),
+                    (422, worthless.clone()),
+                    (422, worthless.clone()),
+                    (422, worthless.clone()),
+                    (422, worthless.clone()),
+                    (422, worthless),
+                ],
             ),
             (
-                "POST", format!("{sms}/send"), json!({ "phone_number": "2025550107" }),
+                "POST",
+                format!("{sms}/send"),
+                json!({ "phone_number": "2025550107" }),
                 [no.clone(), no.clone(), no.clone(), no.clone(), no.clone(), none.clone(), none.clone()],
             ),
             (
-                "POST", format!("{sms}/verify"), json!({ "hash_code": "gAAAAABdqL", "passcode": "123456" }),
+                "POST",
+                format!("{sms}/verify"),
+                json!({ "hash_code": "gAAAAABdqL", "passcode": "123456" }),
                 [no.clone(), no.clone(), no.clone(), no.clone(), no.clone(), none.clone(), none],
             ),
         ];
-        let listed: BTreeSet<(&str, &str)> = table.iter().map(|(method, path, ..)| (*method, path.as_str())).collect();
-        let served: BTreeSet<(&str, &str)> = WELLNESS.into_iter().flatten().map(|route| (route.method, route.path)).collect();
+        let listed: BTreeSet<(&str, &str)> =
+            table.iter().map(|(method, path, ..)| (*method, path.as_str())).collect();
+        let served: BTreeSet<(&str, &str)> =
+            WELLNESS.into_iter().flatten().map(|route| (route.method, route.path)).collect();
         assert_eq!(listed, served, "say in tests/it/access/people.rs what a new route tells strangers");
-        let callers = [None, Some(NEVER_ISSUED), Some(publishable.as_str()), Some(&operator), Some(&other), Some(&half.access), Some(&person.access)];
+        let callers = [
+            None,
+            Some(NEVER_ISSUED),
+            Some(publishable.as_str()),
+            Some(&operator),
+            Some(&other),
+            Some(&half.access),
+            Some(&person.access),
+        ];
         for (method, path, body, gets) in table {
-            let path = path.replace("{id}", a.id(if path.contains("invitation") { "Invitation" } else { "User" }));
+            let path =
+                path.replace("{id}", a.id(if path.contains("invitation") { "Invitation" } else { "User" }));
             for (turn, (caller, (status, told))) in callers.iter().zip(&gets).enumerate() {
-                let body: Value = serde_json::from_str(&body.to_string().replace("EMAIL", &format!("new{turn}@example.com"))).unwrap();
+                let body: Value = serde_json::from_str(
+                    &body.to_string().replace("EMAIL", &format!("new{turn}@example.com")),
+                )
+                .unwrap();
                 let answer = app.wellness(*caller, method, &path, Some(body)).await;
                 let asked = format!("{method} {path} by caller {turn}: {}", answer.body);
                 assert_eq!(answer.status, *status, "{asked}");
@@ -234,28 +365,42 @@ on_both! {
             let ask = |token: &str| app.anonymous(route.method, &path).bearer_auth(token).json(&json!({}));
             let asked = format!("{} {path}", route.method);
             let refused = send(ask(&half.access)).await;
-            let told = json!({ "error": { "type": "authentication_error", "message": "User is not two factor authenticated." } });
+            let told = json!({ "error": { "type": "authentication_error",
+                "message": "User is not two factor authenticated." } });
             assert_eq!((refused.status, &refused.body), (403, &told), "{asked}");
             let answer = send(ask(&person.access)).await;
             a.absent_from(&answer.body.to_string(), &asked);
             match (route.method, route.path) {
-                ("GET", "/v1/users") => assert_eq!(answer.body["data"][0]["id"], json!(person.user_id), "{asked}"),
-                ("GET", "/v1/orders" | "/v1/deposits") => assert_eq!(answer.body["data"], json!([]), "{asked}"),
+                ("GET", "/v1/users") => {
+                    assert_eq!(answer.body["data"][0]["id"], json!(person.user_id), "{asked}")
+                }
+                ("GET", "/v1/orders" | "/v1/deposits") => {
+                    assert_eq!(answer.body["data"], json!([]), "{asked}")
+                }
                 ("POST", "/v1/users" | "/v1/kyc") => assert_eq!(answer.status, 401, "{asked}"),
-                // What is missing in an empty body is told first, but for documents, whose identity check is looked up before.
+                // What is missing in an empty body is told first, but for documents, whose identity check is
+                // looked up before.
                 ("POST" | "PATCH", path) if path != "/v1/kyc/{token}/documents" => {
                     assert_eq!(answer.status, 400, "{asked} {}", answer.body);
                 }
-                _ => assert_eq!((answer.status, &answer.body["error"]["type"]), (404, &json!("not_found")), "{asked}"),
+                _ => assert_eq!(
+                    (answer.status, &answer.body["error"]["type"]),
+                    (404, &json!("not_found")),
+                    "{asked}"
+                ),
             }
         }
         let account = json!({
-            "ownership": "individual", "account_type": "cash", "martial_status": "single", "country_of_citizenship": "USA",
+            "ownership": "individual", "account_type": "cash", "martial_status": "single",
+            "country_of_citizenship": "USA",
             "employment_status": "retired", "employment_position": "Judge", "employer_name": "Court",
         });
-        let bank = json!({ "bank_account_number": "4327843043", "bank_routing_number": "121042882", "bank_account_nickname": "Mine now" });
-        let deposit = json!({ "account_id": a.id("Account"), "bank_account_id": a.id("BankAccount"), "amount": "1.00" });
-        let order = json!({ "account_id": a.id("Account"), "symbol": "VTI", "quantity": "0.1", "side": "sell", "type": "market" });
+        let bank = json!({ "bank_account_number": "4327843043", "bank_routing_number": "121042882",
+            "bank_account_nickname": "Mine now" });
+        let deposit = json!({ "account_id": a.id("Account"), "bank_account_id": a.id("BankAccount"),
+            "amount": "1.00" });
+        let order = json!({ "account_id": a.id("Account"), "symbol": "VTI", "quantity": "0.1", "side": "sell",
+            "type": "market" });
         let user = format!("/v1/users/{}", a.id("User"));
         for (path, body, field) in [
             (format!("{user}/accounts"), account, "user_id"),
@@ -264,7 +409,8 @@ on_both! {
             ("/v1/orders".to_owned(), order, "account_id"),
         ] {
             let refused = send(app.anonymous("POST", &path).bearer_auth(&person.access).json(&body)).await;
-            let told = json!({ "error": { "type": "not_found", "message": format!("{field} names nothing that you can see") } });
+            let told = json!({ "error": { "type": "not_found",
+                "message": format!("{field} names nothing that you can see") } });
             assert_eq!((refused.status, &refused.body), (404, &told), "{path}");
         }
     }

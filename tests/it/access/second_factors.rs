@@ -1,4 +1,5 @@
-//! The second factor: what is shut before it, how often a passcode may be guessed and sent, and authenticator apps.
+//! The second factor: what is shut before it, how often a passcode may be guessed and sent, and authenticator
+//! apps.
 
 use crate::support::{TestApp, on_both, person::SignedIn, socket::Socket};
 use futures_util::future::join_all;
@@ -10,18 +11,25 @@ fn wrong(code: &str) -> &'static str {
 }
 
 fn guesses(answers: &[crate::support::Answer], code: &str) -> usize {
-    answers.iter().filter(|answer| answer.body["data"]["passcodeVerify"]["userErrors"][0]["code"] == code).count()
+    answers
+        .iter()
+        .filter(|answer| answer.body["data"]["passcodeVerify"]["userErrors"][0]["code"] == code)
+        .count()
 }
 
 on_both! {
     async fn five_hundred_guesses_at_once_get_five_evaluations(app: TestApp) {
         let person = app.sign_up("ada@example.com").await;
         let (hash_code, code) = app.passcode(&person, Some("2025550107")).await;
-        let answers = join_all((0..500).map(|_| app.verify_passcode(&person, &hash_code, wrong(&code)))).await;
+        let answers =
+            join_all((0..500).map(|_| app.verify_passcode(&person, &hash_code, wrong(&code)))).await;
         assert_eq!((guesses(&answers, "INVALID_PASSCODE"), guesses(&answers, "INVALID_HASH_CODE")), (5, 495));
         let right = app.verify_passcode(&person, &hash_code, &code).await;
         assert_eq!(right.user_error("passcodeVerify")["code"], "INVALID_HASH_CODE");
-        assert_eq!(app.gql_as(Some(&person.access), "{ viewer { id } }", json!({})).await.error_code(), "TWO_FACTOR_REQUIRED");
+        assert_eq!(
+            app.gql_as(Some(&person.access), "{ viewer { id } }", json!({})).await.error_code(),
+            "TWO_FACTOR_REQUIRED"
+        );
     }
 
     async fn a_hundred_aliased_guesses_in_one_document_get_none(app: TestApp) {
@@ -29,9 +37,17 @@ on_both! {
         let (hash_code, code) = app.passcode(&person, Some("2025550107")).await;
         for guesses in [2, 4, 100] {
             let fields: Vec<String> = (0..guesses)
-                .map(|n| format!("g{n}: passcodeVerify(input: {{ hashCode: \"{hash_code}\", passcode: \"{}\" }}) {{ userErrors {{ code }} }}", wrong(&code)))
+                .map(|n| {
+                    format!(
+                        "g{n}: passcodeVerify(input: {{ hashCode: \"{hash_code}\", passcode: \
+                    \"{}\" }}) {{ userErrors {{ code }} }}",
+                        wrong(&code)
+                    )
+                })
                 .collect();
-            let refused = app.gql_as(Some(&person.access), &format!("mutation {{ {} }}", fields.join(" ")), json!({})).await;
+            let refused = app
+                .gql_as(Some(&person.access), &format!("mutation {{ {} }}", fields.join(" ")), json!({}))
+                .await;
             assert!(refused.body.get("data").is_none(), "{}", refused.body);
             assert_eq!(refused.error_code(), "QUERY_TOO_COMPLEX", "{}", refused.body);
         }
@@ -42,7 +58,10 @@ on_both! {
         let person = app.sign_up("ada@example.com").await;
         let (hash_code, code) = app.passcode(&person, Some("2025550107")).await;
         let answers = join_all((0..5).map(|_| app.verify_passcode(&person, &hash_code, &code))).await;
-        let passed = answers.iter().filter(|answer| answer.body["data"]["passcodeVerify"]["twoFactor"]["isPassed"] == true).count();
+        let passed = answers
+            .iter()
+            .filter(|answer| answer.body["data"]["passcodeVerify"]["twoFactor"]["isPassed"] == true)
+            .count();
         assert_eq!((passed, guesses(&answers, "INVALID_HASH_CODE")), (1, 4));
     }
 
@@ -51,17 +70,31 @@ on_both! {
         let eve = app.sign_up("eve@example.com").await;
         let (first, first_code) = app.passcode(&ada, Some("2025550107")).await;
         let stolen = app.verify_passcode(&eve, &first, &first_code).await;
-        assert_eq!(stolen.user_error("passcodeVerify"), &json!({
-            "code": "INVALID_HASH_CODE", "path": ["hashCode"], "message": "Hash_code does not belong to the user.",
-        }));
+        assert_eq!(
+            stolen.user_error("passcodeVerify"),
+            &json!({
+                "code": "INVALID_HASH_CODE", "path": ["hashCode"],
+                "message": "Hash_code does not belong to the user.",
+            })
+        );
         app.long_ago("passcode", "sent_at", 31).await;
         let (second, second_code) = app.passcode(&ada, Some("(202) 555-0107")).await;
-        assert_eq!(app.verify_passcode(&ada, &first, &first_code).await.user_error("passcodeVerify")["code"], "INVALID_HASH_CODE");
+        assert_eq!(
+            app.verify_passcode(&ada, &first, &first_code).await.user_error("passcodeVerify")["code"],
+            "INVALID_HASH_CODE"
+        );
         let elsewhere = app.signed_in("ada@example.com").await;
         app.verify_passcode(&ada, &second, &second_code).await.entity("passcodeVerify", "twoFactor");
-        // Her other session has not passed; a new sign-in needs a new passcode, to the number that is verified.
-        assert_eq!(app.gql_as(Some(&elsewhere.access), "{ viewer { id } }", json!({})).await.error_code(), "TWO_FACTOR_REQUIRED");
-        assert_eq!(app.gql_as(Some(&ada.access), "{ viewer { id } }", json!({})).await.data()["viewer"]["id"], json!(ada.user_id));
+        // Her other session has not passed; a new sign-in needs a new passcode, to the number that is
+        // verified.
+        assert_eq!(
+            app.gql_as(Some(&elsewhere.access), "{ viewer { id } }", json!({})).await.error_code(),
+            "TWO_FACTOR_REQUIRED"
+        );
+        assert_eq!(
+            app.gql_as(Some(&ada.access), "{ viewer { id } }", json!({})).await.data()["viewer"]["id"],
+            json!(ada.user_id)
+        );
         let another = app.send_passcode(&elsewhere, Some("2025550199")).await;
         assert_eq!(another.user_error("passcodeSend")["code"], "PHONE_VERIFIED");
     }
@@ -70,7 +103,10 @@ on_both! {
         let person = app.sign_up("ada@example.com").await;
         let (hash_code, code) = app.passcode(&person, Some("2025550107")).await;
         app.long_ago("passcode", "expires_at", 301).await;
-        assert_eq!(app.verify_passcode(&person, &hash_code, &code).await.user_error("passcodeVerify")["code"], "INVALID_HASH_CODE");
+        assert_eq!(
+            app.verify_passcode(&person, &hash_code, &code).await.user_error("passcodeVerify")["code"],
+            "INVALID_HASH_CODE"
+        );
     }
 
     async fn a_phone_number_is_one_persons(app: TestApp) {
@@ -78,18 +114,33 @@ on_both! {
         let eve = app.sign_up("eve@example.com").await;
         app.long_ago("passcode", "sent_at", 31).await;
         let (hash_code, code) = app.passcode(&eve, Some("+1 202 555 0107")).await;
-        assert_eq!(app.verify_passcode(&eve, &hash_code, &code).await.user_error("passcodeVerify"), &json!({
-            "code": "PHONE_TAKEN", "path": null, "message": "Phone number already has be taken.",
-        }));
-        assert_eq!(app.gql_as(Some(&eve.access), "{ viewer { id } }", json!({})).await.error_code(), "TWO_FACTOR_REQUIRED");
-        assert_eq!(app.gql_as(Some(&ada.access), "{ viewer { id } }", json!({})).await.data()["viewer"]["id"], json!(ada.user_id));
+        assert_eq!(
+            app.verify_passcode(&eve, &hash_code, &code).await.user_error("passcodeVerify"),
+            &json!({
+                "code": "PHONE_TAKEN", "path": null, "message": "Phone number already has be taken.",
+            })
+        );
+        assert_eq!(
+            app.gql_as(Some(&eve.access), "{ viewer { id } }", json!({})).await.error_code(),
+            "TWO_FACTOR_REQUIRED"
+        );
+        assert_eq!(
+            app.gql_as(Some(&ada.access), "{ viewer { id } }", json!({})).await.data()["viewer"]["id"],
+            json!(ada.user_id)
+        );
     }
 
     async fn passcodes_are_sent_one_in_half_a_minute_and_five_in_an_hour(app: TestApp) {
         let person = app.sign_up("ada@example.com").await;
         let at_once = join_all((0..10).map(|_| app.send_passcode(&person, Some("2025550107")))).await;
-        let sent = at_once.iter().filter(|answer| answer.body["data"]["passcodeSend"]["passcode"]["phoneLast4"] == "0107").count();
-        let refused = at_once.iter().filter(|answer| answer.body["errors"][0]["extensions"]["code"] == "RATE_LIMITED").count();
+        let sent = at_once
+            .iter()
+            .filter(|answer| answer.body["data"]["passcodeSend"]["passcode"]["phoneLast4"] == "0107")
+            .count();
+        let refused = at_once
+            .iter()
+            .filter(|answer| answer.body["errors"][0]["extensions"]["code"] == "RATE_LIMITED")
+            .count();
         assert_eq!((sent, refused), (1, 9));
         for _ in 0..4 {
             app.long_ago("passcode", "sent_at", 31).await;
@@ -97,9 +148,17 @@ on_both! {
         }
         app.long_ago("passcode", "sent_at", 31).await;
         assert_eq!(app.send_passcode(&person, Some("2025550107")).await.error_code(), "RATE_LIMITED");
-        assert_eq!(app.send_passcode(&person, Some("2025550108")).await.error_code(), "RATE_LIMITED", "five to one person");
+        assert_eq!(
+            app.send_passcode(&person, Some("2025550108")).await.error_code(),
+            "RATE_LIMITED",
+            "five to one person"
+        );
         let other = app.sign_up("eve@example.com").await;
-        assert_eq!(app.send_passcode(&other, Some("2025550107")).await.error_code(), "RATE_LIMITED", "five to one phone");
+        assert_eq!(
+            app.send_passcode(&other, Some("2025550107")).await.error_code(),
+            "RATE_LIMITED",
+            "five to one phone"
+        );
         app.send_passcode(&other, Some("2025550109")).await.entity("passcodeSend", "passcode");
         app.long_ago("passcode", "sent_at", 3_600).await;
         app.send_passcode(&person, Some("2025550107")).await.entity("passcodeSend", "passcode");
@@ -119,31 +178,56 @@ on_both! {
         let enrollment = enroll(&app, &person).await;
         let secret = enrollment.entity("totpEnroll", "enrollment")["secret"].as_str().unwrap().to_owned();
         let uri = enrollment.body["data"]["totpEnroll"]["enrollment"]["uri"].as_str().unwrap();
-        assert!(uri.starts_with("otpauth://totp/Coffer:ada%40example.com?") && uri.contains(&format!("secret={secret}")), "{uri}");
+        assert!(
+            uri.starts_with("otpauth://totp/Coffer:ada%40example.com?")
+                && uri.contains(&format!("secret={secret}")),
+            "{uri}"
+        );
         let wrong = verify(&app, &person, "000000x").await;
         assert_eq!(wrong.user_error("totpVerify")["code"], "INVALID_PASSCODE");
         let first = code(&secret, 0);
-        assert_eq!(verify(&app, &person, &first).await.entity("totpVerify", "twoFactor"), &json!({ "isPassed": true, "methods": ["TOTP"], "phoneLast4": null }));
-        assert_eq!(app.gql_as(Some(&person.access), "{ viewer { twoFactorMethods } }", json!({})).await.data()["viewer"]["twoFactorMethods"], json!(["TOTP"]));
+        assert_eq!(
+            verify(&app, &person, &first).await.entity("totpVerify", "twoFactor"),
+            &json!({ "isPassed": true, "methods": ["TOTP"], "phoneLast4": null })
+        );
+        assert_eq!(
+            app.gql_as(Some(&person.access), "{ viewer { twoFactorMethods } }", json!({})).await.data()["viewer"]
+                ["twoFactorMethods"],
+            json!(["TOTP"])
+        );
 
         // Once it is set up, a password alone can neither replace it nor go around it by text message.
         let thief = app.signed_in("ada@example.com").await;
         assert_eq!(enroll(&app, &thief).await.error_code(), "TWO_FACTOR_REQUIRED");
         assert_eq!(app.send_passcode(&thief, Some("2025550108")).await.error_code(), "TWO_FACTOR_REQUIRED");
         assert_eq!(remove(&app, &thief).await.error_code(), "TWO_FACTOR_REQUIRED");
-        assert_eq!(verify(&app, &thief, &first).await.user_error("totpVerify")["code"], "INVALID_PASSCODE", "a code counts once");
+        assert_eq!(
+            verify(&app, &thief, &first).await.user_error("totpVerify")["code"],
+            "INVALID_PASSCODE",
+            "a code counts once"
+        );
         verify(&app, &thief, &code(&secret, 30)).await.entity("totpVerify", "twoFactor");
         assert_eq!(enroll(&app, &thief).await.user_error("totpEnroll")["code"], "TOTP_ENROLLED");
         assert_eq!(remove(&app, &thief).await.entity("totpRemove", "twoFactor")["methods"], json!([]));
-        assert_eq!(verify(&app, &thief, &code(&secret, 60)).await.user_error("totpVerify")["code"], "TOTP_NOT_ENROLLED");
+        assert_eq!(
+            verify(&app, &thief, &code(&secret, 60)).await.user_error("totpVerify")["code"],
+            "TOTP_NOT_ENROLLED"
+        );
     }
 
     async fn who_has_lost_her_phone_sets_up_another_once_it_is_forgotten(app: TestApp) {
         let person = app.person("ada@example.com", "2025550107").await;
-        let reset = "mutation($input: UserTwoFactorResetInput!) { userTwoFactorReset(input: $input) { user { id } userErrors { code } } }";
+        let reset = "mutation($input: UserTwoFactorResetInput!) { userTwoFactorReset(input: $input) { user \
+            { id } userErrors { code } } }";
         let input = json!({ "input": { "userId": person.user_id } });
-        assert_eq!(app.gql(reset, input).await.entity("userTwoFactorReset", "user")["id"], json!(person.user_id));
-        assert_eq!(app.gql_as(Some(&person.access), "{ viewer { id } }", json!({})).await.error_code(), "UNAUTHENTICATED");
+        assert_eq!(
+            app.gql(reset, input).await.entity("userTwoFactorReset", "user")["id"],
+            json!(person.user_id)
+        );
+        assert_eq!(
+            app.gql_as(Some(&person.access), "{ viewer { id } }", json!({})).await.error_code(),
+            "UNAUTHENTICATED"
+        );
         let again = app.signed_in("ada@example.com").await;
         app.long_ago("passcode", "sent_at", 31).await;
         let (hash_code, passcode) = app.passcode(&again, Some("2025550177")).await;
@@ -172,11 +256,18 @@ on_both! {
         let (hers, hers_code) = app.passcode(&ada, Some("2025550107")).await;
         revive(&app, &his).await;
         app.verify_passcode(&ada, &hers, &hers_code).await.entity("passcodeVerify", "twoFactor");
-        assert_eq!(app.verify_passcode(&thief, &his, &his_code).await.user_error("passcodeVerify")["code"], "INVALID_HASH_CODE");
-        assert_eq!(app.gql_as(Some(&thief.access), "{ viewer { id } }", json!({})).await.error_code(), "TWO_FACTOR_REQUIRED");
+        assert_eq!(
+            app.verify_passcode(&thief, &his, &his_code).await.user_error("passcodeVerify")["code"],
+            "INVALID_HASH_CODE"
+        );
+        assert_eq!(
+            app.gql_as(Some(&thief.access), "{ viewer { id } }", json!({})).await.error_code(),
+            "TWO_FACTOR_REQUIRED"
+        );
     }
 
-    /// Whoever has only the password and asked for a passcode before the app was set up must not come in by it after.
+    /// Whoever has only the password and asked for a passcode before the app was set up must not come in by
+    /// it after.
     async fn a_passcode_from_before_an_app_was_set_up_does_not_go_around_it(app: TestApp) {
         let person = app.sign_up("ada@example.com").await;
         let thief = app.signed_in("ada@example.com").await;
@@ -184,20 +275,36 @@ on_both! {
         let enrollment = enroll(&app, &person).await;
         let secret = enrollment.entity("totpEnroll", "enrollment")["secret"].as_str().unwrap().to_owned();
         verify(&app, &person, &code(&secret, 0)).await.entity("totpVerify", "twoFactor");
-        assert_eq!(app.verify_passcode(&thief, &hash_code, &passcode).await.error_code(), "TWO_FACTOR_REQUIRED");
-        assert_eq!(app.gql_as(Some(&thief.access), "{ viewer { id } }", json!({})).await.error_code(), "TWO_FACTOR_REQUIRED");
+        assert_eq!(
+            app.verify_passcode(&thief, &hash_code, &passcode).await.error_code(),
+            "TWO_FACTOR_REQUIRED"
+        );
+        assert_eq!(
+            app.gql_as(Some(&thief.access), "{ viewer { id } }", json!({})).await.error_code(),
+            "TWO_FACTOR_REQUIRED"
+        );
     }
 
     async fn a_passcode_is_six_digits_and_nothing_else_and_every_try_counts(app: TestApp) {
         let person = app.sign_up("ada@example.com").await;
         let (hash_code, code) = app.passcode(&person, Some("2025550107")).await;
         let (start, end) = code.split_at(3);
-        for written in [format!("{start} {end}"), format!("{start}-{end}"), format!(" {code}"), String::new(), format!("{code}\0")] {
+        for written in [
+            format!("{start} {end}"),
+            format!("{start}-{end}"),
+            format!(" {code}"),
+            String::new(),
+            format!("{code}\0"),
+        ] {
             let refused = app.verify_passcode(&person, &hash_code, &written).await;
             assert_eq!(refused.user_error("passcodeVerify")["code"], "INVALID_PASSCODE", "{written:?}");
         }
         let sixth = app.verify_passcode(&person, &hash_code, &code).await;
-        assert_eq!(sixth.user_error("passcodeVerify")["code"], "INVALID_HASH_CODE", "five tries were counted");
+        assert_eq!(
+            sixth.user_error("passcodeVerify")["code"],
+            "INVALID_HASH_CODE",
+            "five tries were counted"
+        );
     }
 
     async fn a_code_of_an_app_is_six_digits_and_nothing_else_and_every_try_counts(app: TestApp) {
@@ -206,11 +313,21 @@ on_both! {
         let secret = enrollment.entity("totpEnroll", "enrollment")["secret"].as_str().unwrap().to_owned();
         let shown = code(&secret, 0);
         let (start, end) = shown.split_at(3);
-        for written in [format!("{start} {end}"), format!("{start}-{end}"), format!(" {shown} "), String::new(), format!("{shown}0")] {
+        for written in [
+            format!("{start} {end}"),
+            format!("{start}-{end}"),
+            format!(" {shown} "),
+            String::new(),
+            format!("{shown}0"),
+        ] {
             let refused = verify(&app, &person, &written).await;
             assert_eq!(refused.user_error("totpVerify")["code"], "INVALID_PASSCODE", "{written:?}");
         }
-        assert_eq!(verify(&app, &person, &code(&secret, 0)).await.error_code(), "RATE_LIMITED", "five tries were counted");
+        assert_eq!(
+            verify(&app, &person, &code(&secret, 0)).await.error_code(),
+            "RATE_LIMITED",
+            "five tries were counted"
+        );
         app.long_ago("throttle", "blocked_until", 31).await;
         verify(&app, &person, &code(&secret, 0)).await.entity("totpVerify", "twoFactor");
     }
@@ -220,8 +337,14 @@ on_both! {
         let enrollment = enroll(&app, &person).await;
         let secret = enrollment.entity("totpEnroll", "enrollment")["secret"].as_str().unwrap().to_owned();
         let answers = join_all((0..100).map(|_| verify(&app, &person, "12345"))).await;
-        let heard = answers.iter().filter(|answer| answer.body["data"]["totpVerify"]["userErrors"][0]["code"] == "INVALID_PASSCODE").count();
-        let waiting = answers.iter().filter(|answer| answer.body["errors"][0]["extensions"]["code"] == "RATE_LIMITED").count();
+        let heard = answers
+            .iter()
+            .filter(|answer| answer.body["data"]["totpVerify"]["userErrors"][0]["code"] == "INVALID_PASSCODE")
+            .count();
+        let waiting = answers
+            .iter()
+            .filter(|answer| answer.body["errors"][0]["extensions"]["code"] == "RATE_LIMITED")
+            .count();
         assert_eq!((heard, waiting), (5, 95));
         assert_eq!(verify(&app, &person, &code(&secret, 0)).await.error_code(), "RATE_LIMITED");
         app.long_ago("throttle", "blocked_until", 31).await;
@@ -230,15 +353,26 @@ on_both! {
 }
 
 async fn enroll(app: &TestApp, person: &SignedIn) -> crate::support::Answer {
-    app.gql_as(Some(&person.access), "mutation { totpEnroll { enrollment { secret uri } userErrors { code } } }", json!({})).await
+    app.gql_as(
+        Some(&person.access),
+        "mutation { totpEnroll { enrollment { secret uri } userErrors { code } } }",
+        json!({}),
+    )
+    .await
 }
 
 async fn remove(app: &TestApp, person: &SignedIn) -> crate::support::Answer {
-    app.gql_as(Some(&person.access), "mutation { totpRemove { twoFactor { methods } userErrors { code } } }", json!({})).await
+    app.gql_as(
+        Some(&person.access),
+        "mutation { totpRemove { twoFactor { methods } userErrors { code } } }",
+        json!({}),
+    )
+    .await
 }
 
 async fn verify(app: &TestApp, person: &SignedIn, code: &str) -> crate::support::Answer {
-    let verify = "mutation($input: TotpVerifyInput!) { totpVerify(input: $input) { twoFactor { isPassed methods phoneLast4 } userErrors { code } } }";
+    let verify = "mutation($input: TotpVerifyInput!) { totpVerify(input: $input) { twoFactor { isPassed \
+        methods phoneLast4 } userErrors { code } } }";
     let input: Value = json!({ "code": code });
     app.gql_as(Some(&person.access), verify, json!({ "input": input })).await
 }
@@ -255,6 +389,8 @@ fn code(secret: &str, seconds: u64) -> String {
 async fn revive(app: &TestApp, hash_code: &str) {
     use sea_orm::ConnectionTrait;
     let tx = app.app.db.write().await.unwrap();
-    tx.execute_unprepared(&format!("UPDATE passcode SET used_at = NULL WHERE hash_code = '{hash_code}'")).await.unwrap();
+    tx.execute_unprepared(&format!("UPDATE passcode SET used_at = NULL WHERE hash_code = '{hash_code}'"))
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
 }

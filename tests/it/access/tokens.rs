@@ -35,7 +35,12 @@ pub fn without(claims: &Value, name: &str) -> Value {
 }
 
 /// Every forged or stale token, and what is wrong with it.
-fn attacks(key: &[u8], person: &SignedIn, other: &SignedIn, revoked: &SignedIn) -> Vec<(&'static str, String)> {
+fn attacks(
+    key: &[u8],
+    person: &SignedIn,
+    other: &SignedIn,
+    revoked: &SignedIn,
+) -> Vec<(&'static str, String)> {
     let header = json!({ "typ": "JWT", "alg": "HS256" });
     let token = person.access.as_str();
     let good = claims_of(token);
@@ -43,7 +48,8 @@ fn attacks(key: &[u8], person: &SignedIn, other: &SignedIn, revoked: &SignedIn) 
     let parts: Vec<&str> = token.split('.').collect();
     let (head, body, signature) = (parts[0], parts[1], parts[2]);
     let sign = |claims: &Value| signed(key, &header, claims);
-    let unsigned = |alg: &str| format!("{}.{body}.", BASE64.encode(json!({ "typ": "JWT", "alg": alg }).to_string()));
+    let unsigned =
+        |alg: &str| format!("{}.{body}.", BASE64.encode(json!({ "typ": "JWT", "alg": alg }).to_string()));
     let headed = |extra: Value| {
         let mut header = header.clone();
         header.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
@@ -77,13 +83,25 @@ fn attacks(key: &[u8], person: &SignedIn, other: &SignedIn, revoked: &SignedIn) 
         ("a signature cut by one", token[..token.len() - 1].to_owned()),
         ("a signature cut to nothing", format!("{head}.{body}.")),
         ("no signature part", format!("{head}.{body}")),
-        ("a signature with one letter changed", format!("{head}.{body}.{}", String::from_utf8(flipped).unwrap())),
+        (
+            "a signature with one letter changed",
+            format!("{head}.{body}.{}", String::from_utf8(flipped).unwrap()),
+        ),
         ("a signature padded with =", format!("{token}=")),
         ("a signature with a letter more", format!("{token}A")),
         ("four parts", format!("{token}.{signature}")),
         ("blanks inside", format!("{head}. {body}.{signature}")),
-        ("the payload of another, the signature of this", format!("{head}.{}.{signature}", other.access.split('.').nth(1).unwrap())),
-        ("a payload altered", format!("{head}.{}.{signature}", BASE64.encode(with(&good, "exp", json!(now + 999_999)).to_string()))),
+        (
+            "the payload of another, the signature of this",
+            format!("{head}.{}.{signature}", other.access.split('.').nth(1).unwrap()),
+        ),
+        (
+            "a payload altered",
+            format!(
+                "{head}.{}.{signature}",
+                BASE64.encode(with(&good, "exp", json!(now + 999_999)).to_string())
+            ),
+        ),
         ("a payload that is no JSON", format!("{head}.{}.{signature}", BASE64.encode("not JSON"))),
         ("an expired one", sign(&with(&good, "exp", json!(now - 1)))),
         ("one that expired this second", sign(&with(&good, "exp", json!(now)))),
@@ -115,13 +133,22 @@ on_both! {
         let person = app.person("ada@example.com", "2025550107").await;
         let other = app.sign_up("eve@example.com").await;
         let revoked = app.sign_up("old@example.com").await;
-        app.gql("mutation($input: UserSignInDisableInput!) { userSignInDisable(input: $input) { userErrors { code } } }", json!({ "input": { "userId": revoked.user_id } })).await.data();
+        app.gql(
+            "mutation($input: UserSignInDisableInput!) { userSignInDisable(input: $input) { userErrors \
+            { code } } }",
+            json!({ "input": { "userId": revoked.user_id } }),
+        )
+        .await
+        .data();
 
         let key = app.app.vault.token_key().reveal().to_vec();
         // What the attacks start from is right.
         let good = claims_of(&person.access);
         let names: BTreeSet<&str> = good.as_object().unwrap().keys().map(String::as_str).collect();
-        assert_eq!(names, ["aud", "exp", "iat", "iss", "jti", "nbf", "sid", "token_type", "user_id", "ver"].into());
+        assert_eq!(
+            names,
+            ["aud", "exp", "iat", "iss", "jti", "nbf", "sid", "token_type", "user_id", "ver"].into()
+        );
         assert_eq!(good["exp"].as_i64().unwrap() - good["iat"].as_i64().unwrap(), 15 * 60);
         let refresh = claims_of(&person.refresh);
         assert_eq!(refresh["exp"].as_i64().unwrap() - refresh["iat"].as_i64().unwrap(), 7 * 24 * 60 * 60);
@@ -134,21 +161,37 @@ on_both! {
         for (what, token) in &attacks {
             let denied = app.gql_as(Some(token), "{ viewer { id email } }", json!({})).await;
             assert_eq!(denied.status, 401, "{what}: {}", denied.body);
-            assert_eq!(denied.body, json!({ "errors": [{ "message": "Authentication is required.", "extensions": { "code": "UNAUTHENTICATED" } }] }), "{what}");
+            assert_eq!(
+                denied.body,
+                json!({ "errors": [{ "message": "Authentication is required.",
+                    "extensions": { "code": "UNAUTHENTICATED" } }] }),
+                "{what}"
+            );
             let user = format!("/account/v1/users/{}", person.user_id);
             let denied = app.wellness(Some(token), "GET", &user, None).await;
-            let told = json!({ "detail": "Authentication credentials are missing or invalid.", "code": "not-authenticated" });
+            let told = json!({ "detail": "Authentication credentials are missing or invalid.",
+                "code": "not-authenticated" });
             assert_eq!((denied.status, denied.body), (401, told), "{what}");
-            let denied = app.wellness(Some(token), "GET", &format!("/v1/users/{}", person.user_id), None).await;
-            assert_eq!((denied.status, &denied.body["error"]["type"]), (401, &json!("authentication_error")), "{what}");
+            let denied =
+                app.wellness(Some(token), "GET", &format!("/v1/users/{}", person.user_id), None).await;
+            assert_eq!(
+                (denied.status, &denied.body["error"]["type"]),
+                (401, &json!("authentication_error")),
+                "{what}"
+            );
         }
         for (what, token) in attacks.iter().step_by(7) {
             let mut socket = Socket::open(&app).await;
-            socket.say(json!({ "type": "connection_init", "payload": { "authorization": format!("Bearer {token}") } })).await;
+            socket
+                .say(json!({ "type": "connection_init",
+                "payload": { "authorization": format!("Bearer {token}") } }))
+                .await;
             assert_eq!(socket.hear().await.unwrap_err().0, 4403, "{what}");
         }
         let doubled = crate::support::send(
-            app.anonymous("GET", &format!("/account/v1/users/{}", person.user_id)).bearer_auth(&person.access).header("authorization", format!("Bearer {}", person.access)),
+            app.anonymous("GET", &format!("/account/v1/users/{}", person.user_id))
+                .bearer_auth(&person.access)
+                .header("authorization", format!("Bearer {}", person.access)),
         );
         assert_eq!(doubled.await.status, 401);
         let another_house = Secret::new([8; 32]);
@@ -158,11 +201,18 @@ on_both! {
 
     async fn an_access_token_is_no_refresh_token_and_the_reverse(app: TestApp) {
         let person = app.person("ada@example.com", "2025550107").await;
-        assert_eq!(app.refreshed(&person.access).await.user_error("tokenRefresh")["code"], "INVALID_CREDENTIALS");
-        assert_eq!(app.gql_as(Some(&person.refresh), "{ viewer { id } }", json!({})).await.error_code(), "UNAUTHENTICATED");
+        assert_eq!(
+            app.refreshed(&person.access).await.user_error("tokenRefresh")["code"],
+            "INVALID_CREDENTIALS"
+        );
+        assert_eq!(
+            app.gql_as(Some(&person.refresh), "{ viewer { id } }", json!({})).await.error_code(),
+            "UNAUTHENTICATED"
+        );
     }
 
-    /// The old token is good until the new one is used; after that, whoever shows it has a copy, and nobody's token is good.
+    /// The old token is good until the new one is used; after that, whoever shows it has a copy, and nobody's
+    /// token is good.
     async fn a_refresh_token_is_replaced_by_its_use_and_ends_the_family_when_used_again(app: TestApp) {
         let person = app.person("ada@example.com", "2025550107").await;
         let first = tokens(&app.refreshed(&person.refresh).await);
@@ -170,14 +220,21 @@ on_both! {
         assert_eq!(first.1, lost.1, "an answer that was lost is given again");
         let second = tokens(&app.refreshed(&first.1).await);
         assert_ne!(second.1, first.1);
-        assert_eq!(viewer(&app, &second.0).await["data"]["viewer"]["id"], json!(person.user_id), "the second factor stays passed");
+        assert_eq!(
+            viewer(&app, &second.0).await["data"]["viewer"]["id"],
+            json!(person.user_id),
+            "the second factor stays passed"
+        );
         let reused = app.refreshed(&person.refresh).await;
         assert_eq!(reused.user_error("tokenRefresh")["code"], "INVALID_CREDENTIALS");
         for token in [&person.refresh, &first.1, &second.1] {
             assert_eq!(app.refreshed(token).await.user_error("tokenRefresh")["code"], "INVALID_CREDENTIALS");
         }
         for token in [&person.access, &first.0, &second.0] {
-            assert_eq!(app.gql_as(Some(token), "{ viewer { id } }", json!({})).await.error_code(), "UNAUTHENTICATED");
+            assert_eq!(
+                app.gql_as(Some(token), "{ viewer { id } }", json!({})).await.error_code(),
+                "UNAUTHENTICATED"
+            );
         }
         // Another session of hers goes on.
         let elsewhere = app.signed_in("ada@example.com").await;
@@ -190,10 +247,15 @@ on_both! {
         tokens(&app.refreshed(&first.1).await);
         app.refreshed(&person.refresh).await.user_error("tokenRefresh");
         app.refreshed(&person.refresh).await.user_error("tokenRefresh");
-        let select = audit_log::Entity::find().filter(audit_log::Column::Operation.eq("session.renew")).order_by_asc(audit_log::Column::Id);
+        let select = audit_log::Entity::find()
+            .filter(audit_log::Column::Operation.eq("session.renew"))
+            .order_by_asc(audit_log::Column::Id);
         let lines = select.all(&app.app.db.read).await.unwrap();
         let session = Some(claims_of(&person.refresh)["sid"].as_str().unwrap().to_owned());
-        let told: Vec<_> = lines.iter().map(|line| (line.object_id.map(|id| id.to_string()), line.decision.as_str())).collect();
+        let told: Vec<_> = lines
+            .iter()
+            .map(|line| (line.object_id.map(|id| id.to_string()), line.decision.as_str()))
+            .collect();
         let done = (session.clone(), "done");
         assert_eq!(told, [done.clone(), done, (session, "REFRESH_TOKEN_REPLAYED")]);
         assert!(lines.iter().all(|line| line.principal_id.to_string() == person.user_id));
@@ -203,14 +265,21 @@ on_both! {
         let person = app.person("ada@example.com", "2025550107").await;
         let first = tokens(&app.refreshed(&person.refresh).await);
         let second = tokens(&app.refreshed(&first.1).await);
-        let sign_out = "mutation($input: UserSignOutInput!) { userSignOut(input: $input) { userErrors { code } } }";
+        let sign_out =
+            "mutation($input: UserSignOutInput!) { userSignOut(input: $input) { userErrors { code } } }";
         let by = |token: &str| json!({ "input": { "refreshToken": token } });
         let refused = app.gql_as(Some(&second.0), sign_out, by(&person.refresh)).await;
         assert_eq!(refused.data()["userSignOut"]["userErrors"], json!([{ "code": "INVALID_CREDENTIALS" }]));
-        assert_eq!(app.gql_as(Some(&second.0), "{ viewer { id } }", json!({})).await.error_code(), "UNAUTHENTICATED");
+        assert_eq!(
+            app.gql_as(Some(&second.0), "{ viewer { id } }", json!({})).await.error_code(),
+            "UNAUTHENTICATED"
+        );
         let line = audit_log::Entity::find().filter(audit_log::Column::Operation.eq("session.sign_out"));
         let lines = line.all(&app.app.db.read).await.unwrap();
-        assert_eq!(lines.iter().map(|line| line.decision.as_str()).collect::<Vec<_>>(), ["REFRESH_TOKEN_REPLAYED"]);
+        assert_eq!(
+            lines.iter().map(|line| line.decision.as_str()).collect::<Vec<_>>(),
+            ["REFRESH_TOKEN_REPLAYED"]
+        );
     }
 
     /// Events after the change are not delivered, whatever was remembered a moment before.
@@ -220,18 +289,23 @@ on_both! {
         socket.subscribe("1", "subscription { events(after: \"0\") { type } }", json!({})).await;
         socket.next().await;
         let input = json!({ "input": { "userId": person.user_id } });
-        let disable = "mutation($input: UserSignInDisableInput!) { userSignInDisable(input: $input) { user { id } userErrors { code } } }";
+        let disable = "mutation($input: UserSignInDisableInput!) { userSignInDisable(input: $input) { user \
+            { id } userErrors { code } } }";
         app.gql(disable, input).await.entity("userSignInDisable", "user");
-        let update = "mutation($input: UserUpdateInput!) { userUpdate(input: $input) { user { id } userErrors { message } } }";
+        let update = "mutation($input: UserUpdateInput!) { userUpdate(input: $input) { user { id } \
+            userErrors { message } } }";
         let patch = json!({
             "firstName": "Ada", "lastName": "Carter", "ssn": "123456789", "birthDate": "1985-01-23",
-            "address": { "line1": "123 Test St", "city": "Richmond", "state": "VA", "postalCode": "23220", "countryCode": "US" },
+            "address": { "line1": "123 Test St", "city": "Richmond", "state": "VA", "postalCode": "23220",
+                "countryCode": "US" },
         });
         let named = json!({ "input": { "userId": person.user_id, "patch": patch } });
         app.gql(update, named).await.entity("userUpdate", "user");
         loop {
             match socket.hear().await {
-                Ok(message) => assert_ne!(message["payload"]["data"]["events"]["type"], "user.updated", "{message}"),
+                Ok(message) => {
+                    assert_ne!(message["payload"]["data"]["events"]["type"], "user.updated", "{message}")
+                }
                 Err(end) => break assert_eq!(end.0, 4403),
             }
         }
@@ -245,7 +319,10 @@ on_both! {
         let next = successors.first().unwrap();
         assert_ne!(*next, person.refresh);
         tokens(&app.refreshed(next).await);
-        assert_eq!(app.refreshed(&person.refresh).await.user_error("tokenRefresh")["code"], "INVALID_CREDENTIALS");
+        assert_eq!(
+            app.refreshed(&person.refresh).await.user_error("tokenRefresh")["code"],
+            "INVALID_CREDENTIALS"
+        );
     }
 
     async fn a_changed_password_ends_every_session_but_the_new_one(app: TestApp) {
@@ -253,53 +330,96 @@ on_both! {
         let elsewhere = app.signed_in("ada@example.com").await;
         let mut socket = Socket::join(&app, Some(&person.access)).await;
         socket.subscribe("1", "subscription { events { id } }", json!({})).await;
-        let change = "mutation($input: PasswordChangeInput!) { passwordChange(input: $input) { session { accessToken twoFactor { isPassed } } userErrors { code path message } } }";
-        let input = |password: &str, new: &str| json!({ "input": { "password": password, "newPassword": new } });
+        let change = "mutation($input: PasswordChangeInput!) { passwordChange(input: $input) { session { \
+            accessToken twoFactor { isPassed } } userErrors { code path message } } }";
+        let input =
+            |password: &str, new: &str| json!({ "input": { "password": password, "newPassword": new } });
         let wrong = app.gql_as(Some(&person.access), change, input("wrong horse", "another horse")).await;
         assert_eq!(wrong.user_error("passwordChange")["code"], "INVALID_CREDENTIALS");
-        let not_yet = app.gql_as(Some(&elsewhere.access), change, input("correct horse", "another horse")).await;
+        let not_yet =
+            app.gql_as(Some(&elsewhere.access), change, input("correct horse", "another horse")).await;
         assert_eq!(not_yet.error_code(), "TWO_FACTOR_REQUIRED");
         let changed = app.gql_as(Some(&person.access), change, input("correct horse", "another horse")).await;
         let session = changed.entity("passwordChange", "session");
         assert_eq!(session["twoFactor"]["isPassed"], true);
         assert_eq!(socket.closed().await.0, 4403);
         for token in [&person.access, &elsewhere.access] {
-            assert_eq!(app.gql_as(Some(token), "{ viewer { id } }", json!({})).await.error_code(), "UNAUTHENTICATED");
+            assert_eq!(
+                app.gql_as(Some(token), "{ viewer { id } }", json!({})).await.error_code(),
+                "UNAUTHENTICATED"
+            );
         }
-        assert_eq!(viewer(&app, session["accessToken"].as_str().unwrap()).await["data"]["viewer"]["id"], json!(person.user_id));
-        assert_eq!(app.sign_in("ada@example.com", "correct horse").await.user_error("userSignIn")["code"], "INVALID_CREDENTIALS");
+        assert_eq!(
+            viewer(&app, session["accessToken"].as_str().unwrap()).await["data"]["viewer"]["id"],
+            json!(person.user_id)
+        );
+        assert_eq!(
+            app.sign_in("ada@example.com", "correct horse").await.user_error("userSignIn")["code"],
+            "INVALID_CREDENTIALS"
+        );
         app.sign_in("ada@example.com", "another horse").await.entity("userSignIn", "session");
     }
 
     async fn a_socket_ends_with_its_token(app: TestApp) {
         let person = app.person("ada@example.com", "2025550107").await;
         let mut claims = claims_of(&person.access);
-        claims["exp"] = json!(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() + 5);
-        let short = signed(app.app.vault.token_key().reveal(), &json!({ "typ": "JWT", "alg": "HS256" }), &claims);
+        claims["exp"] =
+            json!(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() + 5);
+        let short =
+            signed(app.app.vault.token_key().reveal(), &json!({ "typ": "JWT", "alg": "HS256" }), &claims);
         let mut socket = Socket::join(&app, Some(&short)).await;
         socket.subscribe("1", "subscription { events { id } }", json!({})).await;
         assert_eq!(socket.closed().await.0, 4403);
-        assert_eq!(app.gql_as(Some(&short), "{ viewer { id } }", json!({})).await.error_code(), "UNAUTHENTICATED");
+        assert_eq!(
+            app.gql_as(Some(&short), "{ viewer { id } }", json!({})).await.error_code(),
+            "UNAUTHENTICATED"
+        );
     }
 
     async fn who_may_sign_in_no_longer_is_cut_off_at_once(app: TestApp) {
         let person = app.person("ada@example.com", "2025550107").await;
-        let switch = |to: &str| format!("mutation($input: UserSignIn{to}Input!) {{ userSignIn{to}(input: $input) {{ user {{ id }} userErrors {{ code }} }} }}");
+        let switch = |to: &str| {
+            format!(
+                "mutation($input: UserSignIn{to}Input!) {{ userSignIn{to}(input: $input) {{ user {{ id }} \
+                    userErrors {{ code }} }} }}"
+            )
+        };
         let input = json!({ "input": { "userId": person.user_id } });
-        assert_eq!(app.gql(&switch("Disable"), input.clone()).await.entity("userSignInDisable", "user")["id"], json!(person.user_id));
-        assert_eq!(app.gql_as(Some(&person.access), "{ viewer { id } }", json!({})).await.error_code(), "UNAUTHENTICATED");
-        assert_eq!(app.sign_in("ada@example.com", "correct horse").await.user_error("userSignIn")["code"], "INVALID_CREDENTIALS");
+        assert_eq!(
+            app.gql(&switch("Disable"), input.clone()).await.entity("userSignInDisable", "user")["id"],
+            json!(person.user_id)
+        );
+        assert_eq!(
+            app.gql_as(Some(&person.access), "{ viewer { id } }", json!({})).await.error_code(),
+            "UNAUTHENTICATED"
+        );
+        assert_eq!(
+            app.sign_in("ada@example.com", "correct horse").await.user_error("userSignIn")["code"],
+            "INVALID_CREDENTIALS"
+        );
         app.gql(&switch("Enable"), input).await.entity("userSignInEnable", "user");
-        assert_eq!(app.gql_as(Some(&person.access), "{ viewer { id } }", json!({})).await.error_code(), "UNAUTHENTICATED");
+        assert_eq!(
+            app.gql_as(Some(&person.access), "{ viewer { id } }", json!({})).await.error_code(),
+            "UNAUTHENTICATED"
+        );
         app.sign_in("ada@example.com", "correct horse").await.entity("userSignIn", "session");
     }
 
     async fn failures_make_the_next_sign_in_wait_for_known_and_unknown_alike(app: TestApp) {
         app.sign_up("ada@example.com").await;
         for email in ["ada@example.com", "nobody@example.com"] {
-            let answers = futures_util::future::join_all((0..20).map(|_| app.sign_in(email, "wrong horse"))).await;
-            let heard = answers.iter().filter(|answer| answer.body["data"]["userSignIn"]["userErrors"][0]["code"] == "INVALID_CREDENTIALS").count();
-            let waiting = answers.iter().filter(|answer| answer.body["errors"][0]["extensions"]["code"] == "RATE_LIMITED").count();
+            let answers =
+                futures_util::future::join_all((0..20).map(|_| app.sign_in(email, "wrong horse"))).await;
+            let heard = answers
+                .iter()
+                .filter(|answer| {
+                    answer.body["data"]["userSignIn"]["userErrors"][0]["code"] == "INVALID_CREDENTIALS"
+                })
+                .count();
+            let waiting = answers
+                .iter()
+                .filter(|answer| answer.body["errors"][0]["extensions"]["code"] == "RATE_LIMITED")
+                .count();
             assert_eq!((heard, waiting), (5, 15), "{email}");
             let right = app.sign_in(email, "correct horse").await;
             assert_eq!(right.error_code(), "RATE_LIMITED");
@@ -329,18 +449,35 @@ fn tokens(answer: &crate::support::Answer) -> (String, String) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_address_may_not_try_without_end() {
     let setup = domain::app::Setup { throttle: true, ..crate::support::Options::default().setup };
-    for app in TestApp::each_with(crate::support::Options { setup, ..crate::support::Options::default() }).await {
+    for app in
+        TestApp::each_with(crate::support::Options { setup, ..crate::support::Options::default() }).await
+    {
         let addresses: Vec<String> = (0..40).map(|n| format!("nobody{n}@example.com")).collect();
-        let tries = futures_util::future::join_all(addresses.iter().map(|address| app.sign_in_as(None, address))).await;
-        let heard =
-            tries.iter().filter(|answer| answer.body["data"]["userSignIn"]["userErrors"][0]["code"] == "INVALID_CREDENTIALS").count();
-        let refused = tries.iter().filter(|answer| answer.body["errors"][0]["extensions"]["code"] == "RATE_LIMITED").count();
+        let tries =
+            futures_util::future::join_all(addresses.iter().map(|address| app.sign_in_as(None, address)))
+                .await;
+        let heard = tries
+            .iter()
+            .filter(|answer| {
+                answer.body["data"]["userSignIn"]["userErrors"][0]["code"] == "INVALID_CREDENTIALS"
+            })
+            .count();
+        let refused = tries
+            .iter()
+            .filter(|answer| answer.body["errors"][0]["extensions"]["code"] == "RATE_LIMITED")
+            .count();
         assert_eq!((heard, refused), (30, 10));
         let by_partner = app.sign_in_as(Some(&app.key), "nobody41@example.com").await;
         assert_eq!(by_partner.user_error("userSignIn")["code"], "INVALID_CREDENTIALS");
         for turn in 0..12 {
-            let recovery =
-                app.wellness(None, "POST", "/account/v1/password_recovery", Some(json!({ "email": "nobody@example.com" }))).await;
+            let recovery = app
+                .wellness(
+                    None,
+                    "POST",
+                    "/account/v1/password_recovery",
+                    Some(json!({ "email": "nobody@example.com" })),
+                )
+                .await;
             assert_eq!(recovery.status, if turn < 10 { 200 } else { 429 }, "{turn}");
         }
     }

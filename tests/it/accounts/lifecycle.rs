@@ -1,7 +1,8 @@
 //! What operators do to accounts.
 
 use super::{
-    ACCOUNT_UPDATE, Answer, DEPOSIT_CREATE, ORDER_PLACE, Scope, TestApp, account, happened, on_both, refusal, refused, send, text,
+    ACCOUNT_UPDATE, Answer, DEPOSIT_CREATE, ORDER_PLACE, Scope, TestApp, account, happened, on_both, refusal,
+    refused, send, text,
 };
 use crate::support::{ORDER_CANCEL, Options};
 use entity::{Kind, Money, Quantity, order, transfer};
@@ -12,7 +13,8 @@ use serde_json::{Value, json};
 fn document(name: &str) -> String {
     let input = format!("{}{}Input", name[..1].to_uppercase(), &name[1..]);
     format!(
-        "mutation($input: {input}!) {{ {name}(input: $input) {{ account {{ id status statusReason }} userErrors {{ code path message }} }} }}"
+        "mutation($input: {input}!) {{ {name}(input: $input) {{ account {{ id status statusReason }} \
+            userErrors {{ code path message }} }} }}"
     )
 }
 
@@ -35,9 +37,11 @@ on_both! {
 
         let why = json!({ "accountId": ada.account_id, "reason": "  Two phones, one face.  " });
         let frozen = ask(&app, &app.key, "accountFreeze", why.clone()).await;
-        let read = json!({ "id": ada.account_id, "status": "FROZEN", "statusReason": "Two phones, one face." });
+        let read =
+            json!({ "id": ada.account_id, "status": "FROZEN", "statusReason": "Two phones, one face." });
         assert_eq!(frozen.entity("accountFreeze", "account"), &read);
-        let stored = account::Entity::find().one(&app.app.db.read).await.unwrap().unwrap().status_reason.unwrap();
+        let stored =
+            account::Entity::find().one(&app.app.db.read).await.unwrap().unwrap().status_reason.unwrap();
         assert!(!String::from_utf8_lossy(&stored).contains("phones"), "the reason is encrypted");
 
         let inactive = "The account is not active.";
@@ -50,8 +54,12 @@ on_both! {
             assert_eq!(refusal(&app, &app.key, mutation, &input).await, told("ACCOUNT_NOT_ACTIVE", inactive));
         }
         let path = format!("/v1/accounts/{}", ada.account_id);
-        refused(&app, "PUT", &path, &json!({ "account_type": "cash" }), (402, "invalid_request", inactive)).await;
-        assert_eq!(refusal(&app, &app.key, &document("accountFreeze"), &why).await, told("ACCOUNT_NOT_ACTIVE", inactive));
+        refused(&app, "PUT", &path, &json!({ "account_type": "cash" }), (402, "invalid_request", inactive))
+            .await;
+        assert_eq!(
+            refusal(&app, &app.key, &document("accountFreeze"), &why).await,
+            told("ACCOUNT_NOT_ACTIVE", inactive)
+        );
         // What had begun goes on: the deposit arrives, the purchase is paid for.
         app.advance_to("2026-07-14T15:00:00Z").await;
         let query = "query($id: ID!) { transfer(id: $id) { status } }";
@@ -64,12 +72,20 @@ on_both! {
         let seen = app.gql_as(Some(&read_only), query, json!({ "id": ada.account_id })).await;
         assert_eq!(seen.data()["account"], json!({ "status": "FROZEN", "statusReason": null }));
         let freed = ask(&app, &operator, "accountUnfreeze", json!({ "accountId": ada.account_id })).await;
-        assert_eq!(freed.entity("accountUnfreeze", "account"), &json!({ "id": ada.account_id, "status": "ACTIVE", "statusReason": null }));
-        let again = refusal(&app, &app.key, &document("accountUnfreeze"), &json!({ "accountId": ada.account_id })).await;
+        assert_eq!(
+            freed.entity("accountUnfreeze", "account"),
+            &json!({ "id": ada.account_id, "status": "ACTIVE", "statusReason": null })
+        );
+        let again =
+            refusal(&app, &app.key, &document("accountUnfreeze"), &json!({ "accountId": ada.account_id }))
+                .await;
         assert_eq!(again, told("ACCOUNT_NOT_FROZEN", "The account is not frozen."));
         let bought = app.gql(ORDER_PLACE, json!({ "input": ada.order("free", "BUY", "VTI", "1") })).await;
         bought.entity("orderPlace", "order");
-        assert_eq!(happened(&app, &ada.account_id).await, ["account.created", "account.frozen", "account.unfrozen"]);
+        assert_eq!(
+            happened(&app, &ada.account_id).await,
+            ["account.created", "account.frozen", "account.unfrozen"]
+        );
         assert_eq!(app.audit().await.wrong, None);
     }
 
@@ -82,12 +98,20 @@ on_both! {
                 ("x".repeat(501), "INVALID", "reason must have at most 500 printable characters"),
                 ("a\u{0}b".to_owned(), "INVALID", "reason must have at most 500 printable characters"),
             ] {
-                let told = refusal(&app, &app.key, &document(name), &json!({ "accountId": ada.account_id, "reason": reason })).await;
+                let told = refusal(
+                    &app,
+                    &app.key,
+                    &document(name),
+                    &json!({ "accountId": ada.account_id, "reason": reason }),
+                )
+                .await;
                 assert_eq!(told, (code.to_owned(), json!(["reason"]), message.to_owned()));
             }
         }
         let long = "é".repeat(500);
-        let frozen = ask(&app, &app.key, "accountFreeze", json!({ "accountId": ada.account_id, "reason": long })).await;
+        let frozen =
+            ask(&app, &app.key, "accountFreeze", json!({ "accountId": ada.account_id, "reason": long }))
+                .await;
         assert_eq!(frozen.entity("accountFreeze", "account")["statusReason"], json!(long));
         let key = json!({ "idempotencyKey": "once", "accountId": ada.account_id });
         for _ in 0..2 {
@@ -102,27 +126,48 @@ on_both! {
         let left = |what: &str| told("ACCOUNT_NOT_EMPTY", &format!("There is {what} left on the account."));
         let deposit = app.gql(DEPOSIT_CREATE, json!({ "input": ada.deposit("d", "100.00") })).await;
         deposit.entity("depositCreate", "transfer");
-        assert_eq!(refusal(&app, &app.key, &document("accountClose"), &close).await, left("a transfer under way"), "money under way");
+        assert_eq!(
+            refusal(&app, &app.key, &document("accountClose"), &close).await,
+            left("a transfer under way"),
+            "money under way"
+        );
         app.advance_to("2026-07-10T15:00:00Z").await;
-        assert_eq!(refusal(&app, &app.key, &document("accountClose"), &close).await, left("cash or shares"), "cash");
+        assert_eq!(
+            refusal(&app, &app.key, &document("accountClose"), &close).await,
+            left("cash or shares"),
+            "cash"
+        );
         app.quote("VTI", "100.00", "100.00").await;
         let order = app.gql(ORDER_PLACE, json!({ "input": ada.order("b", "BUY", "VTI", "0.97") })).await;
         let order = text(&order.entity("orderPlace", "order")["id"]);
         app.ended(&order).await;
-        assert_eq!(refusal(&app, &app.key, &document("accountClose"), &close).await, left("cash or shares"), "shares");
+        assert_eq!(
+            refusal(&app, &app.key, &document("accountClose"), &close).await,
+            left("cash or shares"),
+            "shares"
+        );
         let late = json!({ "idempotencyKey": "late", "orderId": order });
         let (code, ..) = refusal(&app, &app.key, ORDER_CANCEL, &late).await;
         assert_eq!(code, "NOT_CANCELABLE");
 
-        // Nothing was ever put on this one; frozen or not, it can be closed, and then nothing can be done with it.
+        // Nothing was ever put on this one; frozen or not, it can be closed, and then nothing can be done
+        // with it.
         for frozen in [false, true] {
             let eve = app.customer("Eve").await;
             if frozen {
-                ask(&app, &app.key, "accountFreeze", json!({ "accountId": eve.account_id, "reason": "Why not" })).await.entity("accountFreeze", "account");
+                ask(
+                    &app,
+                    &app.key,
+                    "accountFreeze",
+                    json!({ "accountId": eve.account_id, "reason": "Why not" }),
+                )
+                .await
+                .entity("accountFreeze", "account");
             }
             let close = json!({ "accountId": eve.account_id, "reason": "She has moved away." });
             let closed = ask(&app, &app.key, "accountClose", close.clone()).await;
-            let read = json!({ "id": eve.account_id, "status": "CLOSED", "statusReason": "She has moved away." });
+            let read =
+                json!({ "id": eve.account_id, "status": "CLOSED", "statusReason": "She has moved away." });
             assert_eq!(closed.entity("accountClose", "account"), &read);
             let inactive = told("ACCOUNT_NOT_ACTIVE", "The account is not active.");
             for (mutation, input) in [
@@ -134,9 +179,19 @@ on_both! {
             ] {
                 assert_eq!(refusal(&app, &app.key, &mutation, &input).await, inactive);
             }
-            let again = refusal(&app, &app.key, &document("accountUnfreeze"), &json!({ "accountId": eve.account_id })).await;
+            let again = refusal(
+                &app,
+                &app.key,
+                &document("accountUnfreeze"),
+                &json!({ "accountId": eve.account_id }),
+            )
+            .await;
             assert_eq!(again, told("ACCOUNT_NOT_FROZEN", "The account is not frozen."));
-            assert_eq!(app.get(&format!("/v1/accounts/{}", eve.account_id)).await.status, 200, "it can still be looked up");
+            assert_eq!(
+                app.get(&format!("/v1/accounts/{}", eve.account_id)).await.status,
+                200,
+                "it can still be looked up"
+            );
             assert_eq!(happened(&app, &eve.account_id).await.last().unwrap(), "account.closed");
         }
         assert_eq!(app.audit().await.wrong, None);
@@ -177,14 +232,18 @@ on_both! {
             canceled_at: None,
             failed_at: None,
         };
-        // Neither has anything on the account's own balances: money that has left it, an order that waits for a price.
+        // Neither has anything on the account's own balances: money that has left it, an order that waits for
+        // a price.
         let close = json!({ "accountId": ada.account_id, "reason": "She has moved away." });
         let left = |what: &str| told("ACCOUNT_NOT_EMPTY", &format!("There is {what} left on the account."));
         let tx = app.app.db.write().await.unwrap();
         transfer::ActiveModel::from(sent.clone()).reset_all().insert(&tx).await.unwrap();
         order::ActiveModel::from(working.clone()).reset_all().insert(&tx).await.unwrap();
         tx.commit().await.unwrap();
-        assert_eq!(refusal(&app, &app.key, &document("accountClose"), &close).await, left("a transfer under way"));
+        assert_eq!(
+            refusal(&app, &app.key, &document("accountClose"), &close).await,
+            left("a transfer under way")
+        );
         let tx = app.app.db.write().await.unwrap();
         transfer::Entity::delete_by_id(sent.id).exec(&tx).await.unwrap();
         tx.commit().await.unwrap();
@@ -218,15 +277,19 @@ on_both! {
         let (mut closings, mut deposits) = (0, 0);
         for turn in 0..12 {
             let ada = app.customer("Ada").await;
-            let close = ask(&app, &app.key, "accountClose", json!({ "accountId": ada.account_id, "reason": "Over" }));
-            let deposit = app.gql(DEPOSIT_CREATE, json!({ "input": ada.deposit(&format!("d{turn}"), "1.00") }));
+            let close =
+                ask(&app, &app.key, "accountClose", json!({ "accountId": ada.account_id, "reason": "Over" }));
+            let deposit =
+                app.gql(DEPOSIT_CREATE, json!({ "input": ada.deposit(&format!("d{turn}"), "1.00") }));
             let (close, deposit) = if turn % 2 == 0 {
                 futures_util::future::join(close, deposit).await
             } else {
                 let (deposit, close) = futures_util::future::join(deposit, close).await;
                 (close, deposit)
             };
-            let code = |answer: &Answer, name: &str| answer.data()[name]["userErrors"][0]["code"].as_str().map(str::to_owned);
+            let code = |answer: &Answer, name: &str| {
+                answer.data()[name]["userErrors"][0]["code"].as_str().map(str::to_owned)
+            };
             match (code(&close, "accountClose"), code(&deposit, "depositCreate")) {
                 (None, Some(refused)) if refused == "ACCOUNT_NOT_ACTIVE" => closings += 1,
                 (Some(refused), None) if refused == "ACCOUNT_NOT_EMPTY" => deposits += 1,

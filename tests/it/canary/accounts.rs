@@ -8,7 +8,8 @@ const JOINT_SSN: &str = "391467205";
 const JOINT_BIRTH_DATE: &str = "1979-11-28";
 const REASON: &str = "Her-neighbour-saw-a-suitcase";
 
-/// Somebody shares accounts with somebody new, and one is frozen, in good and in bad requests; what was to be kept.
+/// Somebody shares accounts with somebody new, and one is frozen, in good and in bad requests; what was to be
+/// kept.
 pub async fn share_and_freeze(sender: &mut Sender, user_id: &str) -> Vec<Planted> {
     let mut member = person("Ada", "Lovelace");
     (member["ssn"], member["birthDate"]) = (json!(JOINT_SSN), json!(JOINT_BIRTH_DATE));
@@ -24,7 +25,8 @@ pub async fn share_and_freeze(sender: &mut Sender, user_id: &str) -> Vec<Planted
     (documented["ssn_number"], documented["birth_date"]) = (json!(JOINT_SSN), json!(JOINT_BIRTH_DATE));
     let account = json!({
         "ownership": "joint", "account_type": "cash", "martial_status": "married", "country_of_citizenship": "USA",
-        "employment_status": "retired", "employment_position": "Judge", "employer_name": "Court", "joint_member": documented,
+        "employment_status": "retired", "employment_position": "Judge", "employer_name": "Court",
+        "joint_member": documented,
     });
     let path = format!("/v1/users/{user_id}/accounts");
     for turn in ["POST accounts for two", "POST accounts for two again"] {
@@ -44,15 +46,18 @@ pub async fn share_and_freeze(sender: &mut Sender, user_id: &str) -> Vec<Planted
         sender.gql("a joint member who cannot be", ACCOUNT_OPEN, joint(member)).await;
         sender.last_was_refused();
     }
-    for (field, value) in [("ssn_number", json!({ "number": JOINT_SSN })), ("birth_date", json!(JOINT_SSN)), ("address_state", json!("VO"))]
-    {
+    for (field, value) in [
+        ("ssn_number", json!({ "number": JOINT_SSN })),
+        ("birth_date", json!(JOINT_SSN)),
+        ("address_state", json!("VO")),
+    ] {
         let mut account = account.clone();
         account["joint_member"][field] = value;
         sender.rest("a documented joint member who cannot be", &path, "joint-2", account).await;
         sender.last_was_refused();
     }
-    let freeze =
-        "mutation($input: AccountFreezeInput!) { accountFreeze(input: $input) { account { status } userErrors { code message } } }";
+    let freeze = "mutation($input: AccountFreezeInput!) { accountFreeze(input: $input) { account { status } \
+        userErrors { code message } } }";
     for (input, good) in [
         (json!({ "accountId": account_id, "reason": format!("{REASON}\u{0}") }), false),
         (json!({ "accountId": account_id, "reason": REASON.repeat(20) }), false),
@@ -68,5 +73,9 @@ pub async fn share_and_freeze(sender: &mut Sender, user_id: &str) -> Vec<Planted
             sender.last_was_refused();
         }
     }
-    vec![Planted::new("SSN", JOINT_SSN), Planted::new("birth date", JOINT_BIRTH_DATE), Planted::new("reason", REASON)]
+    vec![
+        Planted::new("SSN", JOINT_SSN),
+        Planted::new("birth date", JOINT_BIRTH_DATE),
+        Planted::new("reason", REASON),
+    ]
 }

@@ -27,7 +27,9 @@ impl Sender {
 
     /// The newest message of the outbox.
     async fn newest_message(&mut self) -> String {
-        let outbox = self.gql("sandboxOutbox", "{ sandboxOutbox(first: 1) { edges { node { text } } } }", json!({})).await;
+        let outbox = self
+            .gql("sandboxOutbox", "{ sandboxOutbox(first: 1) { edges { node { text } } } }", json!({}))
+            .await;
         outbox["data"]["sandboxOutbox"]["edges"][0]["node"]["text"].as_str().unwrap().to_owned()
     }
 }
@@ -36,15 +38,20 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
 }
 
-/// Somebody signs up, in, and out again, in good and in bad requests; what she had to keep to herself, and her passcode.
+/// Somebody signs up, in, and out again, in good and in bad requests; what she had to keep to herself, and
+/// her passcode.
 pub async fn sign_in(sender: &mut Sender) -> (Vec<Planted>, String) {
-    let sign_up = format!("mutation($input: UserSignUpInput!) {{ userSignUp(input: $input) {{ {SESSION} }} }}");
-    let sign_in = format!("mutation($input: UserSignInInput!) {{ userSignIn(input: $input) {{ {SESSION} }} }}");
-    let new = json!({ "email": "grace@example.com", "password": PASSWORD, "fullName": "Grace Hopper", "ssn": SSN });
+    let sign_up =
+        format!("mutation($input: UserSignUpInput!) {{ userSignUp(input: $input) {{ {SESSION} }} }}");
+    let sign_in =
+        format!("mutation($input: UserSignInInput!) {{ userSignIn(input: $input) {{ {SESSION} }} }}");
+    let new =
+        json!({ "email": "grace@example.com", "password": PASSWORD, "fullName": "Grace Hopper", "ssn": SSN });
     let signed_up = sender.as_somebody(None, "userSignUp", &sign_up, new.clone()).await;
     sender.last_was_good();
     let session = &signed_up["data"]["userSignUp"]["session"];
-    let (user_id, access, refresh) = (text(&session["userId"]), text(&session["accessToken"]), text(&session["refreshToken"]));
+    let (user_id, access, refresh) =
+        (text(&session["userId"]), text(&session["accessToken"]), text(&session["refreshToken"]));
 
     for (what, field, value) in [
         ("a sign-up with another's address", "email", json!("grace@example.com")),
@@ -69,23 +76,32 @@ pub async fn sign_in(sender: &mut Sender) -> (Vec<Planted>, String) {
         sender.at_wellness(None, "POST", "/account/v1/auth/token", credentials(password)).await;
         sender.last_was_refused();
     }
-    sender.at_wellness(None, "POST", "/account/v1/auth/token", json!({ "email": PASSWORD, "password": 1 })).await;
+    sender
+        .at_wellness(None, "POST", "/account/v1/auth/token", json!({ "email": PASSWORD, "password": 1 }))
+        .await;
     sender.last_was_refused();
-    sender.at_wellness(None, "POST", "/account/v1/users", json!({ "email": "x", "password": PASSWORD })).await;
+    sender
+        .at_wellness(None, "POST", "/account/v1/users", json!({ "email": "x", "password": PASSWORD }))
+        .await;
     sender.last_was_refused();
 
-    let send = "mutation($input: PasscodeSendInput!) { passcodeSend(input: $input) { passcode { hashCode } userErrors { code message } } }";
+    let send = "mutation($input: PasscodeSendInput!) { passcodeSend(input: $input) { passcode { hashCode } \
+        userErrors { code message } } }";
     let sent = sender.as_somebody(Some(&access), "passcodeSend", send, json!({ "phone": PHONE })).await;
     sender.last_was_good();
     let hash_code = text(&sent["data"]["passcodeSend"]["passcode"]["hashCode"]);
-    let passcode: String = sender.newest_message().await.chars().filter(char::is_ascii_digit).take(6).collect();
-    let verify =
-        "mutation($input: PasscodeVerifyInput!) { passcodeVerify(input: $input) { twoFactor { isPassed } userErrors { code message } } }";
+    let passcode: String =
+        sender.newest_message().await.chars().filter(char::is_ascii_digit).take(6).collect();
+    let verify = "mutation($input: PasscodeVerifyInput!) { passcodeVerify(input: $input) { twoFactor { \
+        isPassed } userErrors { code message } } }";
     let guess = |hash_code: &str, passcode: Value| json!({ "hashCode": hash_code, "passcode": passcode });
     for (what, input) in [
         ("a passcode for another hash code", guess("nothing", json!(passcode))),
         ("a passcode in a list", guess(&hash_code, json!([passcode, passcode]))),
-        ("a passcode with more around it", guess(&hash_code, json!(format!("\"{passcode}\" passcode is {passcode}.")))),
+        (
+            "a passcode with more around it",
+            guess(&hash_code, json!(format!("\"{passcode}\" passcode is {passcode}."))),
+        ),
     ] {
         sender.as_somebody(Some(&access), what, verify, input).await;
         sender.last_was_refused();
@@ -94,10 +110,16 @@ pub async fn sign_in(sender: &mut Sender) -> (Vec<Planted>, String) {
     sender.last_was_good();
 
     let enroll = sender
-        .as_somebody(Some(&access), "totpEnroll", "mutation { totpEnroll { enrollment { secret } userErrors { code } } }", json!({}))
+        .as_somebody(
+            Some(&access),
+            "totpEnroll",
+            "mutation { totpEnroll { enrollment { secret } userErrors { code } } }",
+            json!({}),
+        )
         .await;
     let totp = text(&enroll["data"]["totpEnroll"]["enrollment"]["secret"]);
-    let totp_verify = "mutation($input: TotpVerifyInput!) { totpVerify(input: $input) { userErrors { code message } } }";
+    let totp_verify =
+        "mutation($input: TotpVerifyInput!) { totpVerify(input: $input) { userErrors { code message } } }";
     sender.as_somebody(Some(&access), "a secret for a code", totp_verify, json!({ "code": totp })).await;
     sender.last_was_refused();
 
@@ -108,21 +130,49 @@ pub async fn sign_in(sender: &mut Sender) -> (Vec<Planted>, String) {
     sender.at_wellness(None, "POST", "/account/v1/auth/token/refresh", json!({ "refresh": access })).await;
     sender.last_was_refused();
     sender
-        .at_wellness(Some(&access), "PUT", &format!("/account/v1/users/{user_id}"), json!({ "date_of_birth": refresh, "full_name": SSN }))
+        .at_wellness(
+            Some(&access),
+            "PUT",
+            &format!("/account/v1/users/{user_id}"),
+            json!({ "date_of_birth": refresh, "full_name": SSN }),
+        )
         .await;
     sender.last_was_refused();
     sender.at_wellness(Some(&access), "GET", &format!("/account/v1/users/{access}"), json!({})).await;
     sender.last_was_refused();
 
-    sender.at_wellness(None, "POST", "/account/v1/password_recovery", json!({ "email": "grace@example.com" })).await;
+    sender
+        .at_wellness(None, "POST", "/account/v1/password_recovery", json!({ "email": "grace@example.com" }))
+        .await;
     sender.last_was_good();
     let recovery = sender.newest_message().await.rsplit(' ').next().unwrap().to_owned();
     let reset = |token: &str, password: Value| json!({ "token": token, "password": password });
-    sender.at_wellness(None, "PATCH", "/account/v1/password_recovery/reset", reset(&recovery, json!([NEXT_PASSWORD]))).await;
+    sender
+        .at_wellness(
+            None,
+            "PATCH",
+            "/account/v1/password_recovery/reset",
+            reset(&recovery, json!([NEXT_PASSWORD])),
+        )
+        .await;
     sender.last_was_refused();
-    sender.at_wellness(None, "PATCH", "/account/v1/password_recovery/reset", reset(&format!("{recovery}0"), json!(NEXT_PASSWORD))).await;
+    sender
+        .at_wellness(
+            None,
+            "PATCH",
+            "/account/v1/password_recovery/reset",
+            reset(&format!("{recovery}0"), json!(NEXT_PASSWORD)),
+        )
+        .await;
     sender.last_was_refused();
-    sender.at_wellness(None, "PATCH", "/account/v1/password_recovery/reset", reset(&recovery, json!(NEXT_PASSWORD))).await;
+    sender
+        .at_wellness(
+            None,
+            "PATCH",
+            "/account/v1/password_recovery/reset",
+            reset(&recovery, json!(NEXT_PASSWORD)),
+        )
+        .await;
     sender.last_was_good();
     sender.at_wellness(None, "POST", "/account/v1/auth/token", credentials(NEXT_PASSWORD)).await;
     sender.last_was_good();

@@ -36,23 +36,33 @@ impl Caller {
 
     async fn gql(&self, query: &str, variables: Value) -> Value {
         let request = self.client.post(format!("{}/graphql", self.url)).bearer_auth(&self.key);
-        let answer: Value = request.json(&json!({ "query": query, "variables": variables })).send().await.unwrap().json().await.unwrap();
+        let answer: Value = request
+            .json(&json!({ "query": query, "variables": variables }))
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap();
         assert!(answer.get("errors").is_none(), "{answer}");
         answer["data"].clone()
     }
 
     async fn get(&self, path: &str) -> Value {
-        let answer = self.client.get(format!("{}{path}", self.url)).bearer_auth(&self.key).send().await.unwrap();
+        let answer =
+            self.client.get(format!("{}{path}", self.url)).bearer_auth(&self.key).send().await.unwrap();
         assert_eq!(answer.status(), 200, "{path}");
         answer.json().await.unwrap()
     }
 
     async fn create(&self, first_name: &str, last_name: &str) -> Value {
         let create = USER_CREATE.replace("kyc { token", "kyc { id token");
-        self.gql(&create, json!({ "input": person(first_name, last_name) })).await["userCreate"]["user"].clone()
+        self.gql(&create, json!({ "input": person(first_name, last_name) })).await["userCreate"]["user"]
+            .clone()
     }
 
-    /// The demonstration customer's user, accounts, bank accounts and orders; the other's, with the bytes of a document.
+    /// The demonstration customer's user, accounts, bank accounts and orders; the other's, with the bytes of
+    /// a document.
     async fn told(&self, life: &Life) -> Value {
         let mut told = Vec::new();
         for id in [&life.ada, &life.rita] {
@@ -62,7 +72,8 @@ impl Caller {
             }
         }
         told.push(self.get("/v1/orders?status=all&limit=100").await["data"].take());
-        let documents = "query($id: ID!) { node(id: $id) { ... on Kyc { documents { id name notes size uploadedAt url } } } }";
+        let documents = "query($id: ID!) { node(id: $id) { ... on Kyc { documents { id name notes size \
+            uploadedAt url } } } }";
         let mut documents = self.gql(documents, json!({ "id": life.kyc })).await["node"]["documents"].take();
         for document in documents.as_array_mut().unwrap() {
             let url = document["url"].take();
@@ -87,7 +98,8 @@ async fn live(caller: &Caller) -> Life {
     let ada = users["data"][0]["id"].as_str().unwrap().to_owned();
     let rita = caller.create("Rita", "Review").await;
     let token = rita["kyc"]["token"].as_str().unwrap();
-    let sent = caller.client.post(format!("{}/v1/kyc/{token}/documents", caller.url)).bearer_auth(&caller.key);
+    let sent =
+        caller.client.post(format!("{}/v1/kyc/{token}/documents", caller.url)).bearer_auth(&caller.key);
     assert_eq!(sent.json(&documented(DOCUMENT)).send().await.unwrap().status(), 200);
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     Life { ada, rita: text(&rita["id"]), kyc: text(&rita["kyc"]["id"]) }
@@ -108,11 +120,15 @@ fn complaint(output: &Output) -> String {
     err.lines().last().unwrap_or_default().to_owned()
 }
 
-/// Every file of a backup but its manifest, tables with their rows in one order: PostgreSQL sorts texts by its own rules.
+/// Every file of a backup but its manifest, tables with their rows in one order: PostgreSQL sorts texts by
+/// its own rules.
 fn contents(backup: &Path) -> BTreeMap<PathBuf, Vec<Vec<u8>>> {
-    let files = files_under(backup).into_iter().filter(|file| !file.file_name().unwrap().to_str().unwrap().starts_with("manifest."));
+    let files = files_under(backup)
+        .into_iter()
+        .filter(|file| !file.file_name().unwrap().to_str().unwrap().starts_with("manifest."));
     let content = |file: &PathBuf| {
-        let mut lines: Vec<Vec<u8>> = fs::read(file).unwrap().split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
+        let mut lines: Vec<Vec<u8>> =
+            fs::read(file).unwrap().split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
         lines.sort();
         lines
     };
@@ -147,7 +163,10 @@ async fn a_backup_under_load_comes_back_whole_in_either_database() {
         let backup = folder.0.join("backup");
         let command = || with_documents(&database_url, &documents, &["backup", backup.to_str().unwrap()]);
         let said = printed(tokio::task::block_in_place(command));
-        assert!(said.contains("The encryption key is not in it") && said.contains("are in plain text"), "{said}");
+        assert!(
+            said.contains("The encryption key is not in it") && said.contains("are in plain text"),
+            "{said}"
+        );
         stop.store(true, Ordering::SeqCst);
         load.await.unwrap();
         assert_eq!(
@@ -156,12 +175,17 @@ async fn a_backup_under_load_comes_back_whole_in_either_database() {
             "a backup is never written over another"
         );
         assert_eq!(server.terminate(), Some(0));
-        let manifest: Value = serde_json::from_slice(&fs::read(backup.join("manifest.json")).unwrap()).unwrap();
-        assert_eq!((manifest["documents"].as_array().unwrap().len(), &manifest["missing_documents"]), (1, &json!([])));
+        let manifest: Value =
+            serde_json::from_slice(&fs::read(backup.join("manifest.json")).unwrap()).unwrap();
+        assert_eq!(
+            (manifest["documents"].as_array().unwrap().len(), &manifest["missing_documents"]),
+            (1, &json!([]))
+        );
 
         for (other_url, other_folder) in databases().await {
             let other_documents = other_folder.0.join("documents");
-            let restore = || with_documents(&other_url, &other_documents, &["restore", backup.to_str().unwrap()]);
+            let restore =
+                || with_documents(&other_url, &other_documents, &["restore", backup.to_str().unwrap()]);
             let said = printed(restore());
             assert!(said.ends_with(ADDS_UP) && !said.contains("WRONG"), "{said}");
             let again = other_folder.0.join("again");
@@ -177,9 +201,13 @@ async fn a_backup_under_load_comes_back_whole_in_either_database() {
         }
 
         fs::remove_dir_all(&documents).unwrap();
-        let lost = with_documents(&database_url, &documents, &["backup", folder.0.join("lost").to_str().unwrap()]);
+        let lost =
+            with_documents(&database_url, &documents, &["backup", folder.0.join("lost").to_str().unwrap()]);
         let said = String::from_utf8(lost.stdout).unwrap();
-        assert!(lost.status.code() == Some(1) && said.contains("WRONG: 1 documents have no file in "), "{said}");
+        assert!(
+            lost.status.code() == Some(1) && said.contains("WRONG: 1 documents have no file in "),
+            "{said}"
+        );
     }
 }
 
@@ -213,7 +241,11 @@ async fn a_backup_with_a_byte_or_a_file_lost_is_refused() {
         }
         fs::remove_file(&file).unwrap();
         let said = complaint(&restore());
-        assert!(said.contains("No such file") || said.contains("it has no manifest.json"), "{}: {said}", file.display());
+        assert!(
+            said.contains("No such file") || said.contains("it has no manifest.json"),
+            "{}: {said}",
+            file.display()
+        );
         fs::write(&file, &whole).unwrap();
         assert!(!database.exists(), "{}", file.display());
     }
@@ -224,7 +256,12 @@ async fn a_backup_with_a_byte_or_a_file_lost_is_refused() {
     let mut without_key = coffer(&format!("sqlite:{}", elsewhere.0.join("coffer.db").display()));
     without_key.env_remove("COFFER_ENCRYPTION_KEY").env("COFFER_DOCUMENTS", elsewhere.0.join("documents"));
     let said = printed(without_key.arg("restore").arg(&backup).output().unwrap());
-    assert!(said.contains("note: the heads of the chains were NOT verified: the key that signs them is missing\n"), "{said}");
+    assert!(
+        said.contains(
+            "note: the heads of the chains were NOT verified: the key that signs them is missing\n"
+        ),
+        "{said}"
+    );
     assert!(!said.contains("not signed yet") && !said.contains("nothing was altered"), "{said}");
 }
 
@@ -249,7 +286,10 @@ async fn a_database_moves_from_sqlite_to_postgresql_and_back() {
     for (from, to) in [(&database_url, &postgres), (&postgres, &back)] {
         let copy = || with_documents(from, &documents, &["copy", "--to", to]);
         let said = printed(copy());
-        assert!(said.contains(&format!("COFFER_DOCUMENTS={}.", documents.display())) && said.ends_with(ADDS_UP), "{said}");
+        assert!(
+            said.contains(&format!("COFFER_DOCUMENTS={}.", documents.display())) && said.ends_with(ADDS_UP),
+            "{said}"
+        );
         assert!(backup_of(to, if to == &back { "third" } else { "second" }) == kept, "the copy is another");
         let refused = complaint(&copy());
         assert!(refused.starts_with("coffer: the database to fill is not empty: table "), "{refused}");

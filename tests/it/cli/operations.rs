@@ -33,23 +33,34 @@ fn help_of(command: &str) -> String {
 
 fn options_in(help: &str) -> BTreeSet<String> {
     let lines = help.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
-    let option = |line: &str| line.split([' ', ',', '=']).find(|word| word.starts_with("--")).map(str::to_owned);
+    let option =
+        |line: &str| line.split([' ', ',', '=']).find(|word| word.starts_with("--")).map(str::to_owned);
     lines.filter_map(option).collect()
 }
 
 /// The commands that a help text lists.
 fn commands_in(help: &str) -> Vec<String> {
-    let listed = help.split("Commands:\n").nth(1).unwrap_or_default().lines().take_while(|line| !line.is_empty());
+    let listed =
+        help.split("Commands:\n").nth(1).unwrap_or_default().lines().take_while(|line| !line.is_empty());
     // A description that goes on in the next line stands further in.
-    let names = listed.filter(|line| line.starts_with("  ") && !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next());
+    let names = listed
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next());
     names.filter(|name| *name != "help").map(str::to_owned).collect()
 }
 
 #[test]
 fn the_help_of_a_command_shows_its_own_options_only() {
     let database = ["--database-url", "--env", "--log", "--log-format"];
-    let keys = ["--encryption-key", "--encryption-key-file", "--encryption-key-previous", "--encryption-key-previous-file"];
-    let with = |groups: &[&[&str]]| -> BTreeSet<String> { groups.concat().into_iter().chain(["--help"]).map(str::to_owned).collect() };
+    let keys = [
+        "--encryption-key",
+        "--encryption-key-file",
+        "--encryption-key-previous",
+        "--encryption-key-previous-file",
+    ];
+    let with = |groups: &[&[&str]]| -> BTreeSet<String> {
+        groups.concat().into_iter().chain(["--help"]).map(str::to_owned).collect()
+    };
     let top = help_of("");
     let mut all = options_in(&top);
     assert!(all.remove("--version") && all.contains("--smtp-url") && all.contains("--addr"), "{all:?}");
@@ -61,7 +72,14 @@ fn the_help_of_a_command_shows_its_own_options_only() {
         ("schema", with(&[])),
         ("openapi", with(&[])),
         ("keys", with(&[])),
-        ("keys create", with(&[&database, &keys, &["--partner", "--scopes", "--publishable", "--label", "--live", "--sandbox"]])),
+        (
+            "keys create",
+            with(&[
+                &database,
+                &keys,
+                &["--partner", "--scopes", "--publishable", "--label", "--live", "--sandbox"],
+            ]),
+        ),
         ("keys list", with(&[&database, &keys, &["--partner"]])),
         ("keys rotate", with(&[&database, &keys, &["--expires-after-hours"]])),
         ("keys revoke", with(&[&database, &keys])),
@@ -87,14 +105,19 @@ fn the_help_of_a_command_shows_its_own_options_only() {
         waiting.extend(commands_in(&help).into_iter().map(|inner| format!("{command} {inner}")));
         found.insert(command, options_in(&help));
     }
-    let expected: BTreeMap<String, BTreeSet<String>> = expected.into_iter().map(|(name, options)| (name.to_owned(), options)).collect();
+    let expected: BTreeMap<String, BTreeSet<String>> =
+        expected.into_iter().map(|(name, options)| (name.to_owned(), options)).collect();
     assert_eq!(found, expected);
 }
 
 #[test]
 fn an_empty_variable_is_as_if_unset_and_a_line_break_at_its_end_is_dropped() {
     let folder = Folder::new();
-    let names: Vec<String> = help_of("").split("[env: ").skip(1).map(|rest| rest.split(['=', ']']).next().unwrap().to_owned()).collect();
+    let names: Vec<String> = help_of("")
+        .split("[env: ")
+        .skip(1)
+        .map(|rest| rest.split(['=', ']']).next().unwrap().to_owned())
+        .collect();
     assert!(names.len() > 30 && names.iter().any(|name| name == "COFFER_SMTP_URL"), "{names:?}");
     let mut create = coffer("");
     create.current_dir(&folder.0).envs(names.iter().map(|name| (name, ""))).args(["keys", "create"]);
@@ -113,7 +136,11 @@ fn an_empty_variable_is_as_if_unset_and_a_line_break_at_its_end_is_dropped() {
     let list = coffer(&url).env("COFFER_ENCRYPTION_KEY", &key).args(["keys", "list"]).output().unwrap();
     assert_eq!(printed(list).lines().count(), 1);
     // The given one still wins over the variable.
-    let other = coffer(&url).envs(settings.clone()).args(["--encryption-key", &"5b".repeat(32), "keys", "list"]).output().unwrap();
+    let other = coffer(&url)
+        .envs(settings.clone())
+        .args(["--encryption-key", &"5b".repeat(32), "keys", "list"])
+        .output()
+        .unwrap();
     assert_eq!(complaint(&other), "coffer: the database was written with another encryption key");
     let help = printed(coffer(&url).envs(settings).args(["keys", "create", "--help"]).output().unwrap());
     assert!(!help.contains(&key) && help.contains("--encryption-key"), "{help}");
@@ -132,7 +159,8 @@ fn an_unknown_log_level_is_refused() {
     ] {
         let said = complaint(&schema(log));
         let expected = format!(
-            "coffer: COFFER_LOG: {wrong:?} is not a log level; use off, error, warn, info, debug, trace, or module=level, separated by commas"
+            "coffer: COFFER_LOG: {wrong:?} is not a log level; use off, error, warn, info, debug, trace, or \
+                module=level, separated by commas"
         );
         assert_eq!(said, expected);
     }
@@ -144,7 +172,12 @@ fn an_unknown_log_level_is_refused() {
 }
 
 /// Starts a server that logs into a file, asks it three things, and reads the log.
-async fn logged(database_url: &str, folder: &Folder, key: &str, format: &str) -> (String, Vec<(String, String, u16, String)>) {
+async fn logged(
+    database_url: &str,
+    folder: &Folder,
+    key: &str,
+    format: &str,
+) -> (String, Vec<(String, String, u16, String)>) {
     let file = folder.0.join(format!("{format}.log"));
     let mut command = coffer(database_url);
     command.args(["serve", "--empty"]).env("COFFER_LOG", "debug").env("COFFER_LOG_FORMAT", format);
@@ -152,11 +185,16 @@ async fn logged(database_url: &str, folder: &Folder, key: &str, format: &str) ->
     let server = Process::launch(command).await;
     let client = client();
     let mut answered = Vec::new();
-    let id_of = |response: &reqwest::Response| response.headers()["x-request-id"].to_str().unwrap().to_owned();
-    let graphql = client.post(format!("{}/graphql", server.url)).bearer_auth(key).json(&json!({ "query": "{ __typename }" }));
+    let id_of =
+        |response: &reqwest::Response| response.headers()["x-request-id"].to_str().unwrap().to_owned();
+    let graphql = client
+        .post(format!("{}/graphql", server.url))
+        .bearer_auth(key)
+        .json(&json!({ "query": "{ __typename }" }));
     let graphql = graphql.send().await.unwrap();
     answered.push(("POST".to_owned(), "/graphql".to_owned(), 200, id_of(&graphql)));
-    let order = client.get(format!("{}/v1/orders/planted-7f3c", server.url)).bearer_auth(key).send().await.unwrap();
+    let order =
+        client.get(format!("{}/v1/orders/planted-7f3c", server.url)).bearer_auth(key).send().await.unwrap();
     answered.push(("GET".to_owned(), "/v1/orders/{id}".to_owned(), 404, id_of(&order)));
     let stranger = client.get(format!("{}/v1/orders", server.url)).send().await.unwrap();
     answered.push(("GET".to_owned(), "/v1/orders".to_owned(), 401, id_of(&stranger)));
@@ -175,20 +213,34 @@ async fn a_log_has_one_line_per_request_without_colours_or_as_json() {
         let (text, _) = logged(&database_url, &folder, &key, "text").await;
         assert!(!text.contains('\u{1b}'), "{text}");
         assert!(!text.contains("already exists"), "{text}");
-        let lines: Vec<&str> = text.lines().filter(|line| line.contains("answered") && !line.contains("/readyz")).collect();
+        let lines: Vec<&str> =
+            text.lines().filter(|line| line.contains("answered") && !line.contains("/readyz")).collect();
         assert_eq!(lines.len(), 3, "{text}");
-        assert!(lines[0].contains("DEBUG") && lines[0].contains("route=\"/graphql\"") && lines[0].contains("status=200"), "{text}");
+        assert!(
+            lines[0].contains("DEBUG")
+                && lines[0].contains("route=\"/graphql\"")
+                && lines[0].contains("status=200"),
+            "{text}"
+        );
 
         let (text, answered) = logged(&database_url, &folder, &key, "json").await;
         assert!(!text.contains("planted-7f3c") && !text.contains(&key), "{text}");
-        let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect();
-        let access = lines.iter().filter(|line| line["fields"]["message"] == "answered" && line["span"]["route"] != "/readyz");
+        let lines: Vec<Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}")))
+            .collect();
+        let access = lines
+            .iter()
+            .filter(|line| line["fields"]["message"] == "answered" && line["span"]["route"] != "/readyz");
         let access: Vec<&Value> = access.collect();
         assert_eq!(access.len(), 3, "{text}");
         for (line, (method, route, status, id)) in access.iter().zip(answered) {
             let (span, fields) = (&line["span"], &line["fields"]);
             assert_eq!((&line["level"], &fields["status"]), (&json!("DEBUG"), &json!(status)));
-            assert_eq!((&span["method"], &span["route"], &span["id"]), (&json!(method), &json!(route), &json!(id)));
+            assert_eq!(
+                (&span["method"], &span["route"], &span["id"]),
+                (&json!(method), &json!(route), &json!(id))
+            );
             assert_eq!(span.get("partner"), (status != 401).then(|| json!(partner)).as_ref(), "{line}");
             assert!(fields["milliseconds"].is_u64(), "{line}");
         }
@@ -209,19 +261,29 @@ async fn a_migration_that_has_nothing_to_do_says_nothing_of_what_exists() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_production_a_key_names_its_partner_whose_mode_is_known() {
     for (database_url, _folder) in databases().await {
-        let production = |arguments: &[&str]| coffer(&database_url).env("COFFER_ENV", "production").args(arguments).output().unwrap();
+        let production = |arguments: &[&str]| {
+            coffer(&database_url).env("COFFER_ENV", "production").args(arguments).output().unwrap()
+        };
         printed(production(&["migrate"]));
         assert_eq!(printed(production(&["partners", "list"])), "There are no partners.\n");
         for command in ["create", "list"] {
-            assert_eq!(complaint(&production(&["keys", command])), "coffer: --partner: must be given in production");
+            assert_eq!(
+                complaint(&production(&["keys", command])),
+                "coffer: --partner: must be given in production"
+            );
         }
-        assert!(printed(production(&["keys", "create", "--partner", "acme", "--live"])).starts_with("sk_live_"));
+        assert!(
+            printed(production(&["keys", "create", "--partner", "acme", "--live"])).starts_with("sk_live_")
+        );
         assert!(printed(production(&["keys", "create", "--partner", "acme"])).starts_with("sk_live_"));
         assert_eq!(
             complaint(&production(&["keys", "create", "--partner", "trial"])),
             "coffer: cannot issue a key: The partner does not exist. Use --live or --sandbox to create it."
         );
-        assert!(printed(production(&["keys", "create", "--partner", "trial", "--sandbox"])).starts_with("sk_test_"));
+        assert!(
+            printed(production(&["keys", "create", "--partner", "trial", "--sandbox"]))
+                .starts_with("sk_test_")
+        );
         assert!(printed(production(&["keys", "create", "--partner", "trial"])).starts_with("sk_test_"));
         assert_eq!(
             complaint(&production(&["keys", "revoke", "sk_live_nothing"])),
@@ -237,8 +299,15 @@ async fn in_production_a_key_names_its_partner_whose_mode_is_known() {
         let listed = printed(production(&["partners", "list"]));
         let listed: Vec<Vec<&str>> = listed.lines().map(|line| line.split("  ").collect()).collect();
         assert!(listed.iter().all(|line| line[1].parse::<Uuid>().is_ok()), "{listed:?}");
-        let without_date: Vec<[&str; 4]> = listed.iter().map(|line| [line[0], line[2], line[3], line[5]]).collect();
-        assert_eq!(without_date, [["acme", "live", "nyse", "active keys: 2"], ["trial", "sandbox", "always open", "active keys: 2"]]);
+        let without_date: Vec<[&str; 4]> =
+            listed.iter().map(|line| [line[0], line[2], line[3], line[5]]).collect();
+        assert_eq!(
+            without_date,
+            [
+                ["acme", "live", "nyse", "active keys: 2"],
+                ["trial", "sandbox", "always open", "active keys: 2"]
+            ]
+        );
     }
 }
 
@@ -249,20 +318,30 @@ fn production_refuses_a_key_of_zeros_a_key_file_for_all_and_a_proxy_that_is_anyo
     printed(run(&url, &["migrate"]));
     let serve = |settings: &[(&str, &str)]| {
         let mut command = coffer(&url);
-        command.env("COFFER_ENV", "production").env("COFFER_TRUSTED_PROXY", "127.0.0.1").envs(settings.iter().copied());
+        command
+            .env("COFFER_ENV", "production")
+            .env("COFFER_TRUSTED_PROXY", "127.0.0.1")
+            .envs(settings.iter().copied());
         complaint(&command.arg("serve").output().unwrap())
     };
     let zeros = "00".repeat(32);
     let all_zeros = "is all zeros; make a key with `openssl rand -hex 32`";
-    assert_eq!(serve(&[("COFFER_ENCRYPTION_KEY", &zeros)]), format!("coffer: COFFER_ENCRYPTION_KEY: {all_zeros}"));
+    assert_eq!(
+        serve(&[("COFFER_ENCRYPTION_KEY", &zeros)]),
+        format!("coffer: COFFER_ENCRYPTION_KEY: {all_zeros}")
+    );
     for proxies in ["0.0.0.0/0", "::/0", "127.0.0.1,0.0.0.0/0", "128.0.0.0/1"] {
         assert_eq!(
             serve(&[("COFFER_TRUSTED_PROXY", proxies)]),
             "coffer: COFFER_TRUSTED_PROXY: must name the proxies; a network wider than /8 (IPv6: /7) trusts strangers"
         );
     }
-    let every_address =
-        [("COFFER_ADDR", "0.0.0.0:0"), ("COFFER_TRUSTED_PROXY", ""), ("COFFER_TLS_CERT", "no.pem"), ("COFFER_TLS_KEY", "no.key")];
+    let every_address = [
+        ("COFFER_ADDR", "0.0.0.0:0"),
+        ("COFFER_TRUSTED_PROXY", ""),
+        ("COFFER_TLS_CERT", "no.pem"),
+        ("COFFER_TLS_KEY", "no.key"),
+    ];
     assert_eq!(
         serve(&every_address),
         "coffer: COFFER_PUBLIC_URL: must be set where the server listens on every address, for links in answers"
@@ -272,7 +351,10 @@ fn production_refuses_a_key_of_zeros_a_key_file_for_all_and_a_proxy_that_is_anyo
     let with_mode = |mode: u32| {
         fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
         let mut command = coffer(&url);
-        command.env("COFFER_ENV", "production").env_remove("COFFER_ENCRYPTION_KEY").env("COFFER_ENCRYPTION_KEY_FILE", &file);
+        command
+            .env("COFFER_ENV", "production")
+            .env_remove("COFFER_ENCRYPTION_KEY")
+            .env("COFFER_ENCRYPTION_KEY_FILE", &file);
         command.args(["keys", "create", "--partner", "acme", "--sandbox"]).output().unwrap()
     };
     for mode in [0o644, 0o604, 0o622] {
@@ -284,7 +366,10 @@ fn production_refuses_a_key_of_zeros_a_key_file_for_all_and_a_proxy_that_is_anyo
         fs::write(folder.0.join("new.key"), key).unwrap();
         fs::set_permissions(folder.0.join("new.key"), fs::Permissions::from_mode(0o600)).unwrap();
         let mut command = coffer(&url);
-        command.env("COFFER_ENV", "production").args(["keys", "rotate-encryption", "--new-key-file"]).arg(folder.0.join("new.key"));
+        command
+            .env("COFFER_ENV", "production")
+            .args(["keys", "rotate-encryption", "--new-key-file"])
+            .arg(folder.0.join("new.key"));
         command.output().unwrap()
     };
     assert_eq!(complaint(&rotate(&zeros)), format!("coffer: --new-key-file: {all_zeros}"));
@@ -293,13 +378,22 @@ fn production_refuses_a_key_of_zeros_a_key_file_for_all_and_a_proxy_that_is_anyo
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn instruments_are_imported_whole_or_not_at_all() {
     for (database_url, folder) in databases().await {
-        let production = |arguments: &[&str]| coffer(&database_url).env("COFFER_ENV", "production").args(arguments).output().unwrap();
+        let production = |arguments: &[&str]| {
+            coffer(&database_url).env("COFFER_ENV", "production").args(arguments).output().unwrap()
+        };
         printed(production(&["migrate"]));
         let header = "symbol,name,exchange,asset_class,base_price\n";
         assert_eq!(printed(production(&["instruments", "list"])), header);
         let built_in = printed(production(&["instruments", "import", "--built-in"]));
-        assert!(built_in.starts_with("added: 34 (AAPL, AMZN, ") && built_in.ends_with(")\nchanged: 0\nunchanged: 0\n"), "{built_in}");
-        assert_eq!(printed(production(&["instruments", "import", "--built-in"])), "added: 0\nchanged: 0\nunchanged: 34\n");
+        assert!(
+            built_in.starts_with("added: 34 (AAPL, AMZN, ")
+                && built_in.ends_with(")\nchanged: 0\nunchanged: 0\n"),
+            "{built_in}"
+        );
+        assert_eq!(
+            printed(production(&["instruments", "import", "--built-in"])),
+            "added: 0\nchanged: 0\nunchanged: 34\n"
+        );
 
         let file = folder.0.join("instruments.csv");
         let import = |text: &str| {
@@ -316,15 +410,24 @@ async fn instruments_are_imported_whole_or_not_at_all() {
                 format!("{header}IBM,IBM,NYSE,us_equity,200\nibm,IBM,NYSE,us_equity,200\n"),
                 "line 3: symbol must have 1 to 20 capital letters, digits, dots, hyphens or slashes",
             ),
-            (format!("{header}IBM,IBM,NYSE,us_equity,200\nIBM,IBM,NYSE,us_equity,1\n"), "line 3: symbol appears in an earlier line"),
-            (format!("{header}IBM,,NYSE,us_equity,200\n"), "line 2: name must have 1 to 100 printable characters"),
+            (
+                format!("{header}IBM,IBM,NYSE,us_equity,200\nIBM,IBM,NYSE,us_equity,1\n"),
+                "line 3: symbol appears in an earlier line",
+            ),
+            (
+                format!("{header}IBM,,NYSE,us_equity,200\n"),
+                "line 2: name must have 1 to 100 printable characters",
+            ),
             (format!("{header}IBM,IBM,NYSE,crypto,200\n"), "line 2: asset_class must be us_equity"),
             (
                 format!("{header}IBM,IBM,NYSE,us_equity,0\n"),
                 "line 2: base_price must be a price from 0.0001 to 1000000, with at most 4 decimals",
             ),
         ] {
-            assert_eq!(complaint(&import(&text)), format!("coffer: {}: {wrong}; nothing was imported", file.display()));
+            assert_eq!(
+                complaint(&import(&text)),
+                format!("coffer: {}: {wrong}; nothing was imported", file.display())
+            );
         }
         assert_eq!(printed(production(&["instruments", "list"])), before);
 
@@ -335,8 +438,14 @@ async fn instruments_are_imported_whole_or_not_at_all() {
         assert_eq!(printed(import(text)), "added: 1 (IBM)\nchanged: 1 (VTI)\nunchanged: 1\n");
         let after = printed(production(&["instruments", "list"]));
         let lines: Vec<&str> = after.lines().collect();
-        assert_eq!((lines.len(), lines[1]), (36, "IBM,International Business Machines Corporation,NYSE,us_equity,200.50"));
-        assert!(lines.contains(&"VTI,\"Vanguard Total Stock Market ETF, renamed\",NYSE ARCA,us_equity,285.00"), "{after}");
+        assert_eq!(
+            (lines.len(), lines[1]),
+            (36, "IBM,International Business Machines Corporation,NYSE,us_equity,200.50")
+        );
+        assert!(
+            lines.contains(&"VTI,\"Vanguard Total Stock Market ETF, renamed\",NYSE ARCA,us_equity,285.00"),
+            "{after}"
+        );
         assert_eq!(printed(import(&after)), "added: 0\nchanged: 0\nunchanged: 35\n");
     }
 }
@@ -359,7 +468,11 @@ async fn what_the_server_writes_is_its_owners_alone_whatever_the_umask() {
     let mut inner = coffer(&format!("sqlite:{}", site.join("coffer.db").display()));
     inner.env_remove("COFFER_ENCRYPTION_KEY");
     let mut command = Command::new("sh");
-    command.args(["-c", "umask 000; exec \"$0\" serve"]).arg(inner.get_program()).stdin(Stdio::null()).stdout(Stdio::null());
+    command
+        .args(["-c", "umask 000; exec \"$0\" serve"])
+        .arg(inner.get_program())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
     for (name, value) in inner.get_envs() {
         match value {
             Some(value) => command.env(name, value),
@@ -370,11 +483,23 @@ async fn what_the_server_writes_is_its_owners_alone_whatever_the_umask() {
     let key = fs::read_to_string(site.join("sandbox.key")).unwrap();
     let client = client();
     let create = json!({ "query": USER_CREATE, "variables": { "input": person("Rita", "Review") } });
-    let made: Value =
-        client.post(format!("{}/graphql", server.url)).bearer_auth(key.trim()).json(&create).send().await.unwrap().json().await.unwrap();
+    let made: Value = client
+        .post(format!("{}/graphql", server.url))
+        .bearer_auth(key.trim())
+        .json(&create)
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
     let token = made["data"]["userCreate"]["user"]["kyc"]["token"].as_str().unwrap();
     let document = crate::compliance::kyc_documents::documented(b"%PDF-1.7\n%%EOF\n");
-    let sent = client.post(format!("{}/v1/kyc/{token}/documents", server.url)).bearer_auth(key.trim()).json(&document).send();
+    let sent = client
+        .post(format!("{}/v1/kyc/{token}/documents", server.url))
+        .bearer_auth(key.trim())
+        .json(&document)
+        .send();
     assert_eq!(sent.await.unwrap().status(), 200);
 
     let mut found = BTreeMap::new();
@@ -401,7 +526,9 @@ async fn the_doctor_tells_of_everything_around_the_server() {
     };
     let line_of = |what: &str, settings: &[(&str, &str)]| {
         let (code, printed) = doctor(settings);
-        let line = printed.lines().find(|line| line.get(7..).is_some_and(|rest| rest.starts_with(&format!("{what}: "))));
+        let line = printed
+            .lines()
+            .find(|line| line.get(7..).is_some_and(|rest| rest.starts_with(&format!("{what}: "))));
         (code, line.unwrap_or_else(|| panic!("{printed}")).to_owned())
     };
     let documents = folder.0.join("documents");
@@ -414,7 +541,8 @@ async fn the_doctor_tells_of_everything_around_the_server() {
         "ok     file modes: database, keys and documents are their owner's alone".to_owned(),
         "ok     mail: none for live partners (COFFER_SMTP_URL)".to_owned(),
         "ok     text messages: none for live partners (COFFER_SMS_URL)".to_owned(),
-        "ok     identity checks: none for live partners: their users stay pending (COFFER_IDENTITY)".to_owned(),
+        "ok     identity checks: none for live partners: their users stay pending (COFFER_IDENTITY)"
+            .to_owned(),
         "ok     database: Sqlite answers".to_owned(),
         "ok     shape: has this version's shape".to_owned(),
         "ok     durability: commits reach the disk".to_owned(),
@@ -427,14 +555,20 @@ async fn the_doctor_tells_of_everything_around_the_server() {
         "ok     document files: 0 documents have theirs".to_owned(),
     ];
     let (code, printed_lines) = doctor(&[]);
-    assert_eq!((code, printed_lines.lines().map(str::to_owned).collect::<Vec<_>>()), (Some(0), expected.to_vec()));
+    assert_eq!(
+        (code, printed_lines.lines().map(str::to_owned).collect::<Vec<_>>()),
+        (Some(0), expected.to_vec())
+    );
     let is = |code: i32, line: &str| (Some(code), line.to_owned());
 
     printed(run(&url, &["instruments", "import", "--built-in"]));
     assert_eq!(line_of("instruments", &[]), is(0, "ok     instruments: are listed"));
     assert_eq!(
         line_of("public URL", &[("COFFER_ADDR", "0.0.0.0:8080")]),
-        is(0, "WARN   public URL: links point to localhost, which other machines cannot reach (COFFER_PUBLIC_URL)")
+        is(
+            0,
+            "WARN   public URL: links point to localhost, which other machines cannot reach (COFFER_PUBLIC_URL)"
+        )
     );
     let proxy = ("COFFER_TRUSTED_PROXY", "127.0.0.1");
     assert_eq!(
@@ -453,16 +587,26 @@ async fn the_doctor_tells_of_everything_around_the_server() {
         line_of("default partner", &[("COFFER_DEFAULT_PARTNER", "acme")]),
         is(
             0,
-            "WARN   default partner: no partner is named acme: users cannot sign up or in without a partner's key (COFFER_DEFAULT_PARTNER)"
+            "WARN   default partner: no partner is named acme: users cannot sign up or in without a \
+                partner's key (COFFER_DEFAULT_PARTNER)"
         )
     );
     printed(run(&url, &["keys", "rotate", &key[8..16], "--expires-after-hours", "24"]));
     let (code, keys) = line_of("API keys", &[]);
     let soon = format!("WARN   API keys: 2 active; of these expire within 30 days: {} on ", &key[8..16]);
     assert!(code == Some(0) && keys.starts_with(&soon), "{keys}");
-    assert_eq!(line_of("identity checks", &[("COFFER_IDENTITY", "built-in")]), is(0, "ok     identity checks: built-in for live partners"));
-    let sms = [("COFFER_SMS_URL", "https://sms.example/send"), ("COFFER_SMS_TEMPLATE", r#"{"to":"{to}","body":"{text}"}"#)];
-    assert_eq!(line_of("text messages", &sms), is(0, "ok     text messages: the gateway's settings are well-formed"));
+    assert_eq!(
+        line_of("identity checks", &[("COFFER_IDENTITY", "built-in")]),
+        is(0, "ok     identity checks: built-in for live partners")
+    );
+    let sms = [
+        ("COFFER_SMS_URL", "https://sms.example/send"),
+        ("COFFER_SMS_TEMPLATE", r#"{"to":"{to}","body":"{text}"}"#),
+    ];
+    assert_eq!(
+        line_of("text messages", &sms),
+        is(0, "ok     text messages: the gateway's settings are well-formed")
+    );
 
     let database = folder.0.join("coffer.db");
     fs::set_permissions(&database, fs::Permissions::from_mode(0o644)).unwrap();

@@ -13,8 +13,10 @@ use std::collections::BTreeSet;
 /// The documented request, of a person with this last name.
 fn applicant(last_name: &str) -> Value {
     json!({
-        "phone_number": "18042562188", "first_name": "John", "last_name": last_name, "email_address": "johndoe@finos.com",
-        "birth_date": "1985-01-23", "ssn_number": "123456789", "address_line_1": "123 Test St", "address_city": "Richmond",
+        "phone_number": "18042562188", "first_name": "John", "last_name": last_name,
+        "email_address": "johndoe@finos.com",
+        "birth_date": "1985-01-23", "ssn_number": "123456789", "address_line_1": "123 Test St",
+        "address_city": "Richmond",
         "address_state": "VA", "address_postal_code": "23220", "address_country_code": "US",
     })
 }
@@ -28,7 +30,9 @@ fn with(mut body: Value, field: &str, value: impl Into<Value>) -> Value {
 fn right(question: &str, sent: &Value) -> String {
     let text = |field: &str| sent[field].as_str().unwrap().to_owned();
     let born: NaiveDate = text("birth_date").parse().unwrap();
-    let phone = || text("phone_number").chars().rev().take(10).collect::<Vec<_>>().into_iter().rev().collect::<String>();
+    let phone = || {
+        text("phone_number").chars().rev().take(10).collect::<Vec<_>>().into_iter().rev().collect::<String>()
+    };
     match question {
         "What state was your SSN issued in?" => match &text("ssn_number")[..3] {
             "123" => "New York".to_owned(),
@@ -39,7 +43,9 @@ fn right(question: &str, sent: &Value) -> String {
         "On which day of the week were you born?" => born.format("%A").to_string(),
         "On which day of the month is your birthday?" => born.day().to_string(),
         "In which year is your 18th birthday?" => (born.year() + 18).to_string(),
-        "What is the domain of your e-mail address?" => text("email_address").split_once('@').unwrap().1.to_owned(),
+        "What is the domain of your e-mail address?" => {
+            text("email_address").split_once('@').unwrap().1.to_owned()
+        }
         "In which city do you live?" => text("address_city"),
         "In which state do you live?" => match text("address_state").as_str() {
             "VA" => "Virginia".to_owned(),
@@ -84,7 +90,8 @@ fn refused(answer: &Answer, status: u16, kind: &str, message: &str) {
 const ANSWERED: &str = "The questions of this identity check were answered before.";
 const EXPIRED: &str = "The time to answer the questions of this identity check is over.";
 const NOT_OPEN: &str = "This identity check waits for no answers.";
-const MALFORMED: &str = "answers must answer each of the questions 1 to 5 once, with one of its answers 1 to 5";
+const MALFORMED: &str =
+    "answers must answer each of the questions 1 to 5 once, with one of its answers 1 to 5";
 const UNKNOWN: &str = "token names nothing that you can see";
 
 impl TestApp {
@@ -101,9 +108,12 @@ impl TestApp {
         send(self.rest("PATCH", &format!("/v1/kyc/{token}")).json(&body)).await
     }
 
-    /// Everything that has happened to checks and to people, in order: what, and the check's or the person's state then.
+    /// Everything that has happened to checks and to people, in order: what, and the check's or the person's
+    /// state then.
     async fn history(&self) -> Vec<Value> {
-        let rows = event::Entity::find().filter(event::Column::PartnerId.eq(self.partner.id)).order_by_asc(event::Column::Id);
+        let rows = event::Entity::find()
+            .filter(event::Column::PartnerId.eq(self.partner.id))
+            .order_by_asc(event::Column::Id);
         let mut told = Vec::new();
         for event in rows.all(&self.app.db.read).await.unwrap() {
             if event.kind.starts_with("kyc.") || event.kind.starts_with("user.") {
@@ -136,7 +146,11 @@ on_both! {
         assert_eq!(looked.count(&app.app.db.read).await.unwrap(), 2);
         assert_eq!(
             app.history().await,
-            [json!(["kyc.created", "APPROVED"]), json!(["kyc.created", "MANUAL_REVIEW"]), json!(["kyc.created", "DENIED"])]
+            [
+                json!(["kyc.created", "APPROVED"]),
+                json!(["kyc.created", "MANUAL_REVIEW"]),
+                json!(["kyc.created", "DENIED"])
+            ]
         );
         let users = app.gql("{ users { edges { node { id } } } }", json!({})).await;
         assert_eq!(users.data()["users"]["edges"], json!([]), "a check alone makes no customer");
@@ -151,7 +165,8 @@ on_both! {
             json!({
                 "token": token,
                 "required": [{
-                    "key": "answers", "type": "object", "description": "Object containing answers to out of wallet question prompts.",
+                    "key": "answers", "type": "object",
+                    "description": "Object containing answers to out of wallet question prompts.",
                     "template": { "answers": template },
                 }],
                 "optional": [],
@@ -161,23 +176,49 @@ on_both! {
         assert_eq!(questions[0]["question"], "What state was your SSN issued in?");
         let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
         for (place, question) in (1..).zip(questions) {
-            assert_eq!((names(question), &question["id"]), (vec!["answers".to_owned(), "id".to_owned(), "question".to_owned()], &json!(place)));
+            assert_eq!(
+                (names(question), &question["id"]),
+                (vec!["answers".to_owned(), "id".to_owned(), "question".to_owned()], &json!(place))
+            );
             let options = question["answers"].as_array().unwrap();
             assert!(options.iter().all(|option| names(option) == ["answer", "id"]));
-            assert_eq!(options.iter().map(|option| option["id"].as_i64().unwrap()).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
-            assert_eq!(options.iter().map(|option| option["answer"].as_str().unwrap()).collect::<BTreeSet<_>>().len(), 5);
+            assert_eq!(
+                options.iter().map(|option| option["id"].as_i64().unwrap()).collect::<Vec<_>>(),
+                [1, 2, 3, 4, 5]
+            );
+            assert_eq!(
+                options
+                    .iter()
+                    .map(|option| option["answer"].as_str().unwrap())
+                    .collect::<BTreeSet<_>>()
+                    .len(),
+                5
+            );
             assert_eq!(options[4]["answer"], "None Of The Above");
         }
-        let texts: BTreeSet<&str> = questions.iter().map(|question| question["question"].as_str().unwrap()).collect();
+        let texts: BTreeSet<&str> =
+            questions.iter().map(|question| question["question"].as_str().unwrap()).collect();
         assert_eq!(texts.len(), 5);
         let kept = kyc::Entity::find().one(&app.app.db.read).await.unwrap().unwrap();
         let sealed = String::from_utf8_lossy(kept.questions.as_ref().unwrap()).into_owned();
         assert!(!sealed.contains("SSN") && !sealed.contains("right"), "questions are kept sealed");
-        let told = event::Entity::find().filter(event::Column::StreamId.eq(kept.id)).one(&app.app.db.read).await.unwrap().unwrap();
+        let told = event::Entity::find()
+            .filter(event::Column::StreamId.eq(kept.id))
+            .one(&app.app.db.read)
+            .await
+            .unwrap()
+            .unwrap();
         let told: Value = serde_json::from_str(&told.payload).unwrap();
-        assert_eq!(told, json!({ "id": kept.id, "token": token, "user_id": null, "status": "questions_required" }));
+        assert_eq!(
+            told,
+            json!({ "id": kept.id, "token": token, "user_id": null, "status": "questions_required" })
+        );
         for _ in 0..3 {
-            assert_eq!(app.get(&format!("/v1/kyc/{token}")).await.body, asked, "a check's questions never vary");
+            assert_eq!(
+                app.get(&format!("/v1/kyc/{token}")).await.body,
+                asked,
+                "a check's questions never vary"
+            );
         }
         assert_ne!(app.asked(&applicant("Question")).await.1["prompts"], asked["prompts"]);
     }
@@ -187,9 +228,20 @@ on_both! {
             let sent = applicant("Question");
             let (token, asked) = app.asked(&sent).await;
             let answered = app.patch(&token, json!({ "answers": answers(&asked, &sent, wrong) })).await;
-            assert_eq!((answered.status, answered.body), (200, settled(200, &json!(token), 0.99, "Approved")));
-            refused(&app.patch(&token, json!({ "answers": answers(&asked, &sent, 0) })).await, 402, "invalid_request", ANSWERED);
-            assert_eq!(app.get(&format!("/v1/kyc/{token}")).await.body, settled(200, &json!(token), 0.99, "Approved"));
+            assert_eq!(
+                (answered.status, answered.body),
+                (200, settled(200, &json!(token), 0.99, "Approved"))
+            );
+            refused(
+                &app.patch(&token, json!({ "answers": answers(&asked, &sent, 0) })).await,
+                402,
+                "invalid_request",
+                ANSWERED,
+            );
+            assert_eq!(
+                app.get(&format!("/v1/kyc/{token}")).await.body,
+                settled(200, &json!(token), 0.99, "Approved")
+            );
         }
         let walk = [json!(["kyc.created", "QUESTIONS_REQUIRED"]), json!(["kyc.answered", "APPROVED"])];
         assert_eq!(app.history().await, [walk.clone(), walk].concat());
@@ -200,8 +252,16 @@ on_both! {
             let sent = applicant("Question");
             let (token, asked) = app.asked(&sent).await;
             let answered = app.patch(&token, json!({ "answers": answers(&asked, &sent, wrong) })).await;
-            assert_eq!((answered.status, answered.body), (200, settled(200, &json!(token), 0.45, "Manual Review")));
-            refused(&app.patch(&token, json!({ "answers": answers(&asked, &sent, 0) })).await, 402, "invalid_request", ANSWERED);
+            assert_eq!(
+                (answered.status, answered.body),
+                (200, settled(200, &json!(token), 0.45, "Manual Review"))
+            );
+            refused(
+                &app.patch(&token, json!({ "answers": answers(&asked, &sent, 0) })).await,
+                402,
+                "invalid_request",
+                ANSWERED,
+            );
         }
         let walk = [json!(["kyc.created", "QUESTIONS_REQUIRED"]), json!(["kyc.answered", "MANUAL_REVIEW"])];
         assert_eq!(app.history().await, [walk.clone(), walk].concat());
@@ -209,19 +269,33 @@ on_both! {
 
     async fn answers_move_the_person_whose_check_it_is(app: TestApp) {
         let mut made = Vec::new();
-        for (wrong, ssn, score, outcome) in [(0, "123456789", 0.99, "Approved"), (3, "223456789", 0.69, "Manual Review")] {
+        for (wrong, ssn, score, outcome) in
+            [(0, "123456789", 0.99, "Approved"), (3, "223456789", 0.69, "Manual Review")]
+        {
             let sent = with(applicant("Question"), "ssn_number", ssn);
             let user = app.post("/v1/users/", sent.clone()).await;
             assert_eq!((user.status, &user.body["status"]), (200, &json!("action_required")));
             let token = user.body["kyc_token"].as_str().unwrap();
             let asked = app.get(&format!("/v1/kyc/{token}")).await;
-            let body = json!({ "answers": answers(&asked.body, &sent, wrong), "name_first": "Charles", "name_last": "Hearn" });
+            let body = json!({ "answers": answers(&asked.body, &sent, wrong), "name_first": "Charles",
+                "name_last": "Hearn" });
             let answered = app.patch(&format!("{token}/"), body).await;
             assert_eq!((answered.status, answered.body), (200, settled(200, &json!(token), score, outcome)));
             let user = app.get(&format!("/v1/users/{}", user.body["id"].as_str().unwrap())).await.body;
-            made.push(json!([user["status"], user["first_name"], user["last_name"], user["kyc_token"] == json!(token)]));
+            made.push(json!([
+                user["status"],
+                user["first_name"],
+                user["last_name"],
+                user["kyc_token"] == json!(token)
+            ]));
         }
-        assert_eq!(made, [json!(["active", "Charles", "Hearn", true]), json!(["documentation_required", "Charles", "Hearn", true])]);
+        assert_eq!(
+            made,
+            [
+                json!(["active", "Charles", "Hearn", true]),
+                json!(["documentation_required", "Charles", "Hearn", true])
+            ]
+        );
         let walk = |outcome: &str, status: &str| {
             [
                 json!(["user.created", "ACTION_REQUIRED"]),
@@ -231,7 +305,10 @@ on_both! {
                 json!(["user.status_changed", status]),
             ]
         };
-        assert_eq!(app.history().await, [walk("APPROVED", "APPROVED"), walk("MANUAL_REVIEW", "DOCUMENTATION_REQUIRED")].concat());
+        assert_eq!(
+            app.history().await,
+            [walk("APPROVED", "APPROVED"), walk("MANUAL_REVIEW", "DOCUMENTATION_REQUIRED")].concat()
+        );
         assert_eq!(app.audit().await.wrong, None);
     }
 
@@ -244,12 +321,21 @@ on_both! {
         assert_eq!(app.get(&format!("/v1/kyc/{token}")).await.body, asked);
         let (in_time, other) = app.asked(&sent).await;
         app.advance_to("2026-07-09T16:15:00Z").await;
-        refused(&app.patch(token, json!({ "answers": answers(&asked, &sent, 0) })).await, 402, "invalid_request", EXPIRED);
-        assert_eq!(app.get(&format!("/v1/kyc/{token}")).await.body, settled(200, &json!(token), 0.75, "Manual Review"));
+        refused(
+            &app.patch(token, json!({ "answers": answers(&asked, &sent, 0) })).await,
+            402,
+            "invalid_request",
+            EXPIRED,
+        );
+        assert_eq!(
+            app.get(&format!("/v1/kyc/{token}")).await.body,
+            settled(200, &json!(token), 0.75, "Manual Review")
+        );
         let answered = app.patch(&in_time, json!({ "answers": answers(&other, &sent, 0) })).await;
         assert_eq!(answered.body["data"]["outcome"], "Approved", "{}", answered.body);
 
-        let document = "mutation($id: ID!) { profileUpdate(input: { userId: $id, patch: { fullName: \"Ann Question\" } }) {
+        let document = "mutation($id: ID!) { profileUpdate(input: { userId: $id, patch: { fullName: \"Ann \
+            Question\" } }) {
             user { status kyc { outcome score questions { text } questionsExpireAt requirements }
                 kycHistory { edges { node { outcome isSuperseded requirements } } } } userErrors { message } } }";
         let again = app.gql(document, json!({ "id": user["id"] })).await;
@@ -257,7 +343,8 @@ on_both! {
             again.entity("profileUpdate", "user"),
             &json!({
                 "status": "DOCUMENTATION_REQUIRED",
-                "kyc": { "outcome": "MANUAL_REVIEW", "score": "0.75", "questions": [], "questionsExpireAt": null, "requirements": ["DOCUMENTS"] },
+                "kyc": { "outcome": "MANUAL_REVIEW", "score": "0.75", "questions": [],
+                    "questionsExpireAt": null, "requirements": ["DOCUMENTS"] },
                 "kycHistory": { "edges": [
                     { "node": { "outcome": "MANUAL_REVIEW", "isSuperseded": false, "requirements": ["DOCUMENTS"] } },
                     { "node": { "outcome": "MANUAL_REVIEW", "isSuperseded": true, "requirements": [] } },
@@ -287,10 +374,14 @@ on_both! {
         let token = user["kyc_token"].as_str().unwrap();
         let asked = app.get(&format!("/v1/kyc/{token}")).await.body;
         app.patch(token, json!({ "answers": answers(&asked, &sent, 2) })).await;
-        let rename = "mutation($id: ID!) { profileUpdate(input: { userId: $id, patch: { fullName: \"Ann Question\" } }) {
+        let rename = "mutation($id: ID!) { profileUpdate(input: { userId: $id, patch: { fullName: \"Ann \
+            Question\" } }) {
             user { kyc { outcome score } } userErrors { message } } }";
         let again = app.gql(rename, json!({ "id": user["id"] })).await;
-        assert_eq!(again.entity("profileUpdate", "user")["kyc"], json!({ "outcome": "MANUAL_REVIEW", "score": "0.75" }));
+        assert_eq!(
+            again.entity("profileUpdate", "user")["kyc"],
+            json!({ "outcome": "MANUAL_REVIEW", "score": "0.75" })
+        );
     }
 
     async fn answers_are_for_their_own_check_and_their_own_partner(app: TestApp) {
@@ -318,7 +409,11 @@ on_both! {
 
     async fn a_person_answers_for_herself(app: TestApp) {
         let me = app.person("me@example.com", "2025550142").await;
-        let sent = with(with(applicant("Question"), "email_address", "me@example.com"), "phone_number", "2025550142");
+        let sent = with(
+            with(applicant("Question"), "email_address", "me@example.com"),
+            "phone_number",
+            "2025550142",
+        );
         let mut body = sent.clone();
         body.as_object_mut().unwrap().remove("email_address");
         let own = |method: &str, path: &str| app.anonymous(method, path).bearer_auth(&me.access);
@@ -326,14 +421,24 @@ on_both! {
         assert_eq!((user.status, &user.body["status"]), (200, &json!("action_required")), "{}", user.body);
         let path = format!("/v1/kyc/{}", user.body["kyc_token"].as_str().unwrap());
         let asked = send(own("GET", &path)).await;
-        let answered = send(own("PATCH", &path).json(&json!({ "answers": answers(&asked.body, &sent, 1) }))).await;
+        let answered =
+            send(own("PATCH", &path).json(&json!({ "answers": answers(&asked.body, &sent, 1) }))).await;
         let mut told = settled(200, &user.body["kyc_token"], 0.99, "Approved");
         // What was found is for the partner's secret key.
         (told["data"]["score"], told["data"]["tags"]) = (Value::Null, json!([]));
         assert_eq!((answered.status, answered.body), (200, told));
-        let viewer = app.gql_as(Some(&me.access), "{ viewer { status kyc { outcome user { id } } kycRequirements } }", json!({})).await;
+        let viewer = app
+            .gql_as(
+                Some(&me.access),
+                "{ viewer { status kyc { outcome user { id } } kycRequirements } }",
+                json!({}),
+            )
+            .await;
         let kyc = json!({ "outcome": "APPROVED", "user": { "id": me.user_id } });
-        assert_eq!(viewer.data()["viewer"], json!({ "status": "APPROVED", "kyc": kyc, "kycRequirements": [] }));
+        assert_eq!(
+            viewer.data()["viewer"],
+            json!({ "status": "APPROVED", "kyc": kyc, "kycRequirements": [] })
+        );
     }
 
     async fn malformed_answers_change_nothing(app: TestApp) {
@@ -366,14 +471,37 @@ on_both! {
             changed(&|list| list[0]["answer_id"] = json!(null)),
             changed(&|list| _ = list[0].as_object_mut().unwrap().remove("answer_id")),
         ] {
-            refused(&app.patch(&token, json!({ "answers": wrong })).await, 400, "validation_error", MALFORMED);
+            refused(
+                &app.patch(&token, json!({ "answers": wrong })).await,
+                400,
+                "validation_error",
+                MALFORMED,
+            );
         }
-        for empty in [json!({}), json!({ "answers": null }), json!({ "something": "else" }), json!({ "first_name": " " })] {
+        for empty in [
+            json!({}),
+            json!({ "answers": null }),
+            json!({ "something": "else" }),
+            json!({ "first_name": " " }),
+        ] {
             refused(&app.patch(&token, empty).await, 400, "invalid_request", "answers is required");
         }
-        for field in ["email_address", "phone_number", "birth_date", "ssn_number", "address_line_1", "address_line_2", "address_postal_code"] {
+        for field in [
+            "email_address",
+            "phone_number",
+            "birth_date",
+            "ssn_number",
+            "address_line_1",
+            "address_line_2",
+            "address_postal_code",
+        ] {
             let both = with(json!({ "answers": good }), field, "1985-01-23");
-            refused(&app.patch(&token, both).await, 400, "validation_error", &format!("{field} cannot be corrected together with answers"));
+            refused(
+                &app.patch(&token, both).await,
+                400,
+                "validation_error",
+                &format!("{field} cannot be corrected together with answers"),
+            );
         }
         let nameless = json!({ "answers": good, "name_first": "7" });
         refused(&app.patch(&token, nameless).await, 400, "validation_error", "first_name must have a letter");
@@ -388,7 +516,8 @@ on_both! {
         let token = user["kyc_token"].as_str().unwrap();
         let asked = app.get(&format!("/v1/kyc/{token}")).await.body;
         let (good, bad) = (answers(&asked, &sent, 0), answers(&asked, &sent, 3));
-        let tries = (0..64).map(|turn| app.patch(token, json!({ "answers": if turn % 2 == 0 { &good } else { &bad } })));
+        let tries = (0..64)
+            .map(|turn| app.patch(token, json!({ "answers": if turn % 2 == 0 { &good } else { &bad } })));
         let told = futures_util::future::join_all(tries).await;
         let (done, others): (Vec<_>, Vec<_>) = told.into_iter().partition(|answer| answer.status == 200);
         assert_eq!((done.len(), others.len()), (1, 63));
@@ -427,7 +556,10 @@ on_both! {
             let sent = with(with(applicant("Question"), "ssn_number", ssn), "birth_date", born);
             let (token, asked) = app.asked(&sent).await;
             let questions = asked["prompts"]["answers"]["questions"].as_array().unwrap();
-            let found: Vec<bool> = questions.iter().map(|question| question["question"] == "What state was your SSN issued in?").collect();
+            let found: Vec<bool> = questions
+                .iter()
+                .map(|question| question["question"] == "What state was your SSN issued in?")
+                .collect();
             assert_eq!(found, [asks, false, false, false, false], "{ssn} {born}");
             let answered = app.patch(&token, json!({ "answers": answers(&asked, &sent, 0) })).await;
             assert_eq!(answered.body["data"]["outcome"], "Approved", "{ssn} {born}");

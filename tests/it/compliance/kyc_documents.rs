@@ -1,4 +1,5 @@
-//! Documents of identity checks: sent as documented or by a signed address, kept encrypted, refused without a trace.
+//! Documents of identity checks: sent as documented or by a signed address, kept encrypted, refused without a
+//! trace.
 
 use crate::support::{
     Answer, Folder, TestApp, USER_CREATE, client, on_both, person,
@@ -10,7 +11,9 @@ use chrono::{DateTime, Utc};
 use domain::Scope;
 use entity::{audit_log, event, kyc, kyc_document};
 use futures_util::future::join_all;
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
@@ -66,7 +69,11 @@ pub async fn applicant(app: &TestApp, key: &str, last_name: &str) -> Applicant {
     let made = app.gql_as(Some(key), &create, json!({ "input": person("Rita", last_name) })).await;
     let user = made.entity("userCreate", "user");
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    Applicant { user_id: text(&user["id"]), kyc_id: text(&user["kyc"]["id"]), token: text(&user["kyc"]["token"]) }
+    Applicant {
+        user_id: text(&user["id"]),
+        kyc_id: text(&user["kyc"]["id"]),
+        token: text(&user["kyc"]["token"]),
+    }
 }
 
 /// The documented body with these bytes.
@@ -92,7 +99,10 @@ async fn left(app: &TestApp) -> (u64, usize) {
 
 #[track_caller]
 fn assert_absent(bytes: &[u8], text: &str) {
-    assert!(!bytes.windows(text.len()).any(|window| window == text.as_bytes()), "{text:?} is there to be read");
+    assert!(
+        !bytes.windows(text.len()).any(|window| window == text.as_bytes()),
+        "{text:?} is there to be read"
+    );
 }
 
 fn keys(value: &Value) -> Vec<&str> {
@@ -104,18 +114,23 @@ fn keys(value: &Value) -> Vec<&str> {
 /// Every event of a check, in order: what happened and what is said of it.
 async fn events_of(app: &TestApp, kyc_id: &str) -> Vec<(String, Value)> {
     let stream: uuid::Uuid = kyc_id.parse().unwrap();
-    let select = event::Entity::find().filter(event::Column::StreamId.eq(stream)).order_by_asc(event::Column::StreamVersion);
+    let select = event::Entity::find()
+        .filter(event::Column::StreamId.eq(stream))
+        .order_by_asc(event::Column::StreamVersion);
     let rows = select.all(&app.app.db.read).await.unwrap();
     rows.into_iter().map(|row| (row.kind, serde_json::from_str(&row.payload).unwrap())).collect()
 }
 
 async fn lines(app: &TestApp, operation: &str) -> Vec<(Option<String>, String)> {
-    let select = audit_log::Entity::find().filter(audit_log::Column::Operation.eq(operation)).order_by_asc(audit_log::Column::Id);
+    let select = audit_log::Entity::find()
+        .filter(audit_log::Column::Operation.eq(operation))
+        .order_by_asc(audit_log::Column::Id);
     let rows = select.all(&app.app.db.read).await.unwrap();
     rows.into_iter().map(|row| (row.object_id.map(|id| id.to_string()), row.decision)).collect()
 }
 
-const PREPARE: &str = "mutation($input: KycDocumentUploadPrepareInput!) { kycDocumentUploadPrepare(input: $input) {
+const PREPARE: &str =
+    "mutation($input: KycDocumentUploadPrepareInput!) { kycDocumentUploadPrepare(input: $input) {
     target { url method headers { name value } expiresAt } userErrors { code path message } } }";
 const DOCUMENTS: &str = "query($id: ID!) { node(id: $id) { ... on Kyc { documents {
     id token type name format size uploadedAt notes url } } } }";
@@ -126,7 +141,8 @@ async fn documents_as(app: &TestApp, key: &str, kyc_id: &str) -> Value {
 
 fn announcement(kyc_id: &str, data: &[u8]) -> Value {
     json!({
-        "kycId": kyc_id, "name": NAME, "type": "PASSPORT", "contentType": "application/pdf", "byteSize": data.len(), "notes": NOTES,
+        "kycId": kyc_id, "name": NAME, "type": "PASSPORT", "contentType": "application/pdf",
+        "byteSize": data.len(), "notes": NOTES,
     })
 }
 
@@ -144,7 +160,8 @@ async fn in_chunks(app: &TestApp, path: &str, body: &str) -> (u16, Value) {
     let stream = tokio::net::TcpStream::connect(app.url.trim_start_matches("http://")).await.unwrap();
     let (mut read, mut write) = stream.into_split();
     let head = format!(
-        "POST {path} HTTP/1.1\r\nhost: test\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n",
+        "POST {path} HTTP/1.1\r\nhost: test\r\nauthorization: Bearer {}\r\ncontent-type: \
+            application/json\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n",
         app.key
     );
     let chunks: Vec<Vec<u8>> = body.as_bytes().chunks(MIB).map(<[u8]>::to_vec).collect();
@@ -178,7 +195,10 @@ on_both! {
         assert_eq!(keys(&answer.body["notes"][0]), ["created_at", "notes", "updated_at"]);
         let token = answer.body["document_token"].as_str().unwrap().to_owned();
         let (prefix, rest) = token.split_at(2);
-        assert!(prefix == "D-" && rest.len() == 20 && rest.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{token}");
+        assert!(
+            prefix == "D-" && rest.len() == 20 && rest.bytes().all(|byte| byte.is_ascii_alphanumeric()),
+            "{token}"
+        );
         let told = json!({
             "document_token": token, "name": NAME, "extension": "pdf", "uploaded": true,
             "notes": [{ "notes": NOTES, "created_at": NOON, "updated_at": NOON }],
@@ -196,11 +216,18 @@ on_both! {
             "uploadedAt": "2026-07-09T16:00:00Z", "notes": NOTES, "url": null,
         });
         assert_eq!(seen, expected);
-        let facts = json!({ "id": rita.kyc_id, "token": rita.token, "user_id": rita.user_id, "status": "manual_review" });
+        let facts = json!({ "id": rita.kyc_id, "token": rita.token, "user_id": rita.user_id,
+            "status": "manual_review" });
         let mut sent = facts.clone();
         sent["document_id"] = document["id"].clone();
-        assert_eq!(events_of(&app, &rita.kyc_id).await, [("kyc.created".to_owned(), facts), ("kyc.document_uploaded".to_owned(), sent)]);
-        assert_eq!(lines(&app, "kyc.document_upload").await, [(document["id"].as_str().map(str::to_owned), "done".to_owned())]);
+        assert_eq!(
+            events_of(&app, &rita.kyc_id).await,
+            [("kyc.created".to_owned(), facts), ("kyc.document_uploaded".to_owned(), sent)]
+        );
+        assert_eq!(
+            lines(&app, "kyc.document_upload").await,
+            [(document["id"].as_str().map(str::to_owned), "done".to_owned())]
+        );
         assert_eq!(app.audit().await.wrong, None);
     }
 
@@ -231,10 +258,15 @@ on_both! {
         let url = documents_as(&app, &app.key, &rita.kyc_id).await[0]["url"].as_str().unwrap().to_owned();
         app.post(&rita.path(), documented(&pdf())).await;
         let other = files_under(&app.documents.0).into_iter().find(|other| other != file).unwrap();
-        for altered in [fs::read(other).unwrap(), [&bytes[..bytes.len() - 1], &[bytes[bytes.len() - 1] ^ 1]].concat(), Vec::new()] {
+        for altered in [
+            fs::read(other).unwrap(),
+            [&bytes[..bytes.len() - 1], &[bytes[bytes.len() - 1] ^ 1]].concat(),
+            Vec::new(),
+        ] {
             fs::write(file, altered).unwrap();
             let refused = send(client().get(&url)).await;
-            let told = json!({ "error": { "type": "api_error", "message": "Something went wrong on our side." } });
+            let told =
+                json!({ "error": { "type": "api_error", "message": "Something went wrong on our side." } });
             assert_eq!((refused.status, refused.body), (500, told));
         }
         fs::write(file, bytes).unwrap();
@@ -258,18 +290,22 @@ on_both! {
                 body["extension"] = extension;
             }
             // Slashes may be escaped, lines broken, and the padding left out.
-            let text = body.to_string().replace("HERE", &format!("{}\\n", escaped(&data).trim_end_matches('=')));
-            let request = app.rest(method, &format!("{}{end}", rita.path())).header("content-type", "application/json");
+            let text =
+                body.to_string().replace("HERE", &format!("{}\\n", escaped(&data).trim_end_matches('=')));
+            let request =
+                app.rest(method, &format!("{}{end}", rita.path())).header("content-type", "application/json");
             let answer = send(request.body(text)).await;
             let expected = json!({
-                "document_token": answer.body["document_token"], "name": "n", "extension": told, "uploaded": true, "notes": [],
+                "document_token": answer.body["document_token"], "name": "n", "extension": told,
+                "uploaded": true, "notes": [],
             });
             assert_eq!((answer.status, &answer.body), (200, &expected), "{kind}");
             let documents = documents_as(&app, &app.key, &rita.kyc_id).await;
             let last = documents.as_array().unwrap().last().unwrap();
             assert_eq!([&last["type"], &last["format"]], shown, "{kind}");
             assert_eq!(last["notes"], json!(null));
-            let bytes = client().get(last["url"].as_str().unwrap()).send().await.unwrap().bytes().await.unwrap();
+            let bytes =
+                client().get(last["url"].as_str().unwrap()).send().await.unwrap().bytes().await.unwrap();
             assert_eq!(bytes, data, "{kind}");
         }
     }
@@ -288,7 +324,11 @@ on_both! {
             ("name", json!(long_name), invalid("name", "must have at most 200 printable characters")),
             ("name", json!("a\nb"), invalid("name", "must have at most 200 printable characters")),
             ("type", json!(null), required("type")),
-            ("type", json!("library card"), invalid("type", "must be ssn card, license, passport or utility")),
+            (
+                "type",
+                json!("library card"),
+                invalid("type", "must be ssn card, license, passport or utility"),
+            ),
             ("extension", json!("exe"), invalid("extension", "must be pdf, jpg, jpeg or png")),
             ("extension", json!("png"), invalid("extension", "is not that of the data")),
             ("extension", json!("jpeg"), invalid("extension", "is not that of the data")),
@@ -300,9 +340,21 @@ on_both! {
             ("data", json!(STANDARD.encode(exe)), invalid("data", "must be a PDF, a JPEG or a PNG")),
             ("data", json!(STANDARD.encode(b" %PDF-1.7")), invalid("data", "must be a PDF, a JPEG or a PNG")),
             ("data", json!(STANDARD.encode(jpeg())), invalid("extension", "is not that of the data")),
-            ("data", json!(STANDARD.encode(long(10 * MIB + 1))), invalid("data", "must have at most 10485760 bytes")),
-            ("data", json!(STANDARD.encode(long(11_000_000))), invalid("data", "must have at most 10485760 bytes")),
-            ("data", json!(STANDARD.encode(long(11 * MIB))), invalid("data", "must have at most 10485760 bytes")),
+            (
+                "data",
+                json!(STANDARD.encode(long(10 * MIB + 1))),
+                invalid("data", "must have at most 10485760 bytes"),
+            ),
+            (
+                "data",
+                json!(STANDARD.encode(long(11_000_000))),
+                invalid("data", "must have at most 10485760 bytes"),
+            ),
+            (
+                "data",
+                json!(STANDARD.encode(long(11 * MIB))),
+                invalid("data", "must have at most 10485760 bytes"),
+            ),
         ];
         for (field, value, (status, kind, message)) in table {
             let mut body = documented(&pdf());
@@ -312,25 +364,45 @@ on_both! {
             assert_eq!((answer.status, answer.body), (status, told), "{field}");
             assert_eq!(left(&app).await, (0, 0), "{message}");
         }
-        for (text, message) in [("", "The body is not a JSON object."), ("[1]", "The body is not a JSON object."), ("{\"name\": \"", "The body is not a JSON object.")] {
-            let answer = send(app.rest("POST", &rita.path()).header("content-type", "application/json").body(text)).await;
-            assert_eq!((answer.status, answer.body), (400, json!({ "error": { "type": "invalid_request", "message": message } })), "{text}");
+        for (text, message) in [
+            ("", "The body is not a JSON object."),
+            ("[1]", "The body is not a JSON object."),
+            ("{\"name\": \"", "The body is not a JSON object."),
+        ] {
+            let answer =
+                send(app.rest("POST", &rita.path()).header("content-type", "application/json").body(text))
+                    .await;
+            assert_eq!(
+                (answer.status, answer.body),
+                (400, json!({ "error": { "type": "invalid_request", "message": message } })),
+                "{text}"
+            );
         }
         // Longer than any body: nobody is heard to its end, and the length need not be said.
         let whole = documented(&long(20 * MIB)).to_string();
-        let request = app.rest("POST", &rita.path()).header("content-type", "application/json").body(whole.clone());
-        let told = json!({ "error": { "type": "validation_error", "message": "data must have at most 10485760 bytes" } });
+        let request =
+            app.rest("POST", &rita.path()).header("content-type", "application/json").body(whole.clone());
+        let told = json!({ "error": { "type": "validation_error",
+            "message": "data must have at most 10485760 bytes" } });
         let answer = send(request).await;
         assert_eq!((answer.status, &answer.body), (400, &told));
         assert_eq!(in_chunks(&app, &rita.path(), &whole).await, (400, told));
         let closed = refused("The identity check does not ask for documents.");
-        for (last_name, (status, kind, message)) in [("Carter", &closed), ("Question", &closed), ("Denied", &closed)] {
+        for (last_name, (status, kind, message)) in
+            [("Carter", &closed), ("Question", &closed), ("Denied", &closed)]
+        {
             let other = applicant(&app, &app.key, last_name).await;
             let answer = app.post(&other.path(), documented(&pdf())).await;
-            assert_eq!((answer.status, answer.body), (*status, json!({ "error": { "type": kind, "message": message } })), "{last_name}");
+            assert_eq!(
+                (answer.status, answer.body),
+                (*status, json!({ "error": { "type": kind, "message": message } })),
+                "{last_name}"
+            );
         }
         let (_, theirs) = app.other_partner("another").await;
-        for (key, path) in [(&app.key, "/v1/kyc/S-00000000000000000000/documents".to_owned()), (&theirs, rita.path())] {
+        for (key, path) in
+            [(&app.key, "/v1/kyc/S-00000000000000000000/documents".to_owned()), (&theirs, rita.path())]
+        {
             let answer = send(app.anonymous("POST", &path).bearer_auth(key).json(&documented(&pdf()))).await;
             let told = json!({ "error": { "type": "not_found", "message": "token names nothing that you can see" } });
             assert_eq!((answer.status, answer.body), (404, told), "{path}");
@@ -347,7 +419,8 @@ on_both! {
         for turn in 0..20 {
             assert_eq!(app.post(&rita.path(), documented(&pdf())).await.status, 200, "{turn}");
         }
-        let told = json!({ "error": { "type": "invalid_request", "message": "20 documents have been sent, and the identity check takes no more." } });
+        let told = json!({ "error": { "type": "invalid_request",
+            "message": "20 documents have been sent, and the identity check takes no more." } });
         let refused = app.post(&rita.path(), documented(&pdf())).await;
         assert_eq!((refused.status, refused.body), (402, told));
         assert_eq!(left(&app).await, (20, 20));
@@ -355,29 +428,46 @@ on_both! {
         let gql = app.gql(PREPARE, json!({ "input": announcement(&rita.kyc_id, &pdf()) })).await;
         assert_eq!(gql.user_error("kycDocumentUploadPrepare")["code"], "KYC_NOT_OPEN");
         // A later check takes the place of this one.
-        let row = kyc::Entity::find_by_id(rita.kyc_id.parse::<uuid::Uuid>().unwrap()).one(&app.app.db.read).await.unwrap().unwrap();
+        let row = kyc::Entity::find_by_id(rita.kyc_id.parse::<uuid::Uuid>().unwrap())
+            .one(&app.app.db.read)
+            .await
+            .unwrap()
+            .unwrap();
         let mut row: kyc::ActiveModel = row.into();
         row.superseded_at = Set(Some(crate::support::THURSDAY.parse().unwrap()));
         let tx = app.app.db.write().await.unwrap();
         row.update(&tx).await.unwrap();
         tx.commit().await.unwrap();
         let refused = app.post(&rita.path(), documented(&pdf())).await;
-        let told = json!({ "error": { "type": "invalid_request", "message": "A later identity check took the place of this one." } });
+        let told = json!({ "error": { "type": "invalid_request",
+            "message": "A later identity check took the place of this one." } });
         assert_eq!((refused.status, refused.body), (402, told));
         assert_eq!(left(&app).await, (20, 20));
     }
 
     async fn a_repeated_request_keeps_one_document(app: TestApp) {
         let rita = applicant(&app, &app.key, "Review").await;
-        let ask = |key: &str, data: &[u8]| send(app.rest("POST", &rita.path()).header("idempotency-key", key).json(&documented(data)));
+        let ask = |key: &str, data: &[u8]| {
+            send(app.rest("POST", &rita.path()).header("idempotency-key", key).json(&documented(data)))
+        };
         let first = ask("one", &pdf()).await;
         let again = ask("one", &pdf()).await;
-        assert_eq!((again.status, &again.body, &again.headers["idempotent-replayed"]), (200, &first.body, &"true".parse().unwrap()));
+        assert_eq!(
+            (again.status, &again.body, &again.headers["idempotent-replayed"]),
+            (200, &first.body, &"true".parse().unwrap())
+        );
         assert_eq!(left(&app).await, (1, 1));
         let other = ask("one", &long(100)).await;
-        assert_eq!((other.status, &other.body["error"]["message"]), (409, &json!("The key was used for another request.")));
+        assert_eq!(
+            (other.status, &other.body["error"]["message"]),
+            (409, &json!("The key was used for another request."))
+        );
         let at_once = join_all((0..4).map(|_| ask("two", &pdf()))).await;
-        let tokens: Vec<_> = at_once.iter().filter(|answer| answer.status == 200).map(|answer| answer.body["document_token"].clone()).collect();
+        let tokens: Vec<_> = at_once
+            .iter()
+            .filter(|answer| answer.status == 200)
+            .map(|answer| answer.body["document_token"].clone())
+            .collect();
         assert!(!tokens.is_empty() && tokens.iter().all(|token| *token == tokens[0]), "{tokens:?}");
         assert_eq!(left(&app).await, (2, 2));
     }
@@ -388,7 +478,8 @@ on_both! {
         let target = prepared.entity("kycDocumentUploadPrepare", "target").clone();
         let url = target["url"].as_str().unwrap().to_owned();
         let expected = json!({
-            "url": url, "method": "PUT", "headers": [{ "name": "content-type", "value": "application/pdf" }], "expiresAt": "2026-07-09T16:30:00Z",
+            "url": url, "method": "PUT", "headers": [{ "name": "content-type", "value": "application/pdf" }],
+            "expiresAt": "2026-07-09T16:30:00Z",
         });
         assert_eq!(target, expected);
         assert!(url.starts_with(&format!("{}/documents/", app.url)));
@@ -404,16 +495,23 @@ on_both! {
             (long(20 * MIB), "data must have at most 10485760 bytes".to_owned()),
         ] {
             let refused = put(&url, data).await;
-            assert_eq!((refused.status, refused.body), (400, json!({ "error": { "type": "validation_error", "message": message } })));
+            assert_eq!(
+                (refused.status, refused.body),
+                (400, json!({ "error": { "type": "validation_error", "message": message } }))
+            );
         }
         let empty = put(&url, Vec::new()).await;
-        assert_eq!((empty.status, empty.body), (400, json!({ "error": { "type": "invalid_request", "message": "data is required" } })));
+        assert_eq!(
+            (empty.status, empty.body),
+            (400, json!({ "error": { "type": "invalid_request", "message": "data is required" } }))
+        );
         assert_eq!(left(&app).await, (0, 0));
         // Whoever alters anything has no address of ours.
         let (before, signature) = url.rsplit_once("&signature=").unwrap();
         let flipped = format!("{}{}", if signature.starts_with('A') { "B" } else { "A" }, &signature[1..]);
         let another = app.gql(PREPARE, json!({ "input": announcement(&rita.kyc_id, &pdf()) })).await;
-        let another = another.entity("kycDocumentUploadPrepare", "target")["url"].as_str().unwrap().to_owned();
+        let another =
+            another.entity("kycDocumentUploadPrepare", "target")["url"].as_str().unwrap().to_owned();
         let other_signature = another.rsplit_once("&signature=").unwrap().1.to_owned();
         let until = before.split('&').find_map(|value| value.strip_prefix("until=")).unwrap();
         let later = (until.parse::<i64>().unwrap() + 3600).to_string();
@@ -452,29 +550,47 @@ on_both! {
         assert_eq!(statuses, [200, 404, 404, 404]);
         assert_eq!(left(&app).await, (2, 2));
         let documents = documents_as(&app, &app.key, &rita.kyc_id).await;
-        assert_eq!([&documents[0]["token"], &documents[0]["type"]], [&sent.body["document_token"], &json!("PASSPORT")]);
+        assert_eq!(
+            [&documents[0]["token"], &documents[0]["type"]],
+            [&sent.body["document_token"], &json!("PASSPORT")]
+        );
         let uploader = |row: &kyc_document::Model| row.uploaded_by;
         let rows = kyc_document::Entity::find().all(&app.app.db.read).await.unwrap();
-        assert!(rows.iter().all(|row| uploader(row).is_some() && uploader(row) == uploader(&rows[0])), "in the name of the key that prepared it");
+        assert!(
+            rows.iter().all(|row| uploader(row).is_some() && uploader(row) == uploader(&rows[0])),
+            "in the name of the key that prepared it"
+        );
     }
 
     async fn an_address_ends_by_the_partners_clock_and_with_its_key(app: TestApp) {
         let rita = applicant(&app, &app.key, "Review").await;
-        let (mine, passing) = (announcement(&rita.kyc_id, &pdf()), app.key_for(&[Scope::Manage, Scope::Operate, Scope::Read]).await);
+        let (mine, passing) = (
+            announcement(&rita.kyc_id, &pdf()),
+            app.key_for(&[Scope::Manage, Scope::Operate, Scope::Read]).await,
+        );
         let sent = app.post(&rita.path(), documented(&pdf())).await;
         assert_eq!(sent.status, 200);
         let prepared = app.gql_as(Some(&passing), PREPARE, json!({ "input": mine })).await;
-        let revoked = prepared.entity("kycDocumentUploadPrepare", "target")["url"].as_str().unwrap().to_owned();
+        let revoked =
+            prepared.entity("kycDocumentUploadPrepare", "target")["url"].as_str().unwrap().to_owned();
         let read = documents_as(&app, &passing, &rita.kyc_id).await[0]["url"].as_str().unwrap().to_owned();
         assert_eq!(client().get(&read).send().await.unwrap().status(), 200);
-        let id = domain::access::keys::named(&app.app.db.read, &passing["sk_test_".len()..][..8]).await.unwrap().unwrap().id;
-        let revoke = "mutation($input: ApiKeyRevokeInput!) { apiKeyRevoke(input: $input) { apiKey { id } userErrors { code } } }";
+        let id = domain::access::keys::named(&app.app.db.read, &passing["sk_test_".len()..][..8])
+            .await
+            .unwrap()
+            .unwrap()
+            .id;
+        let revoke = "mutation($input: ApiKeyRevokeInput!) { apiKeyRevoke(input: $input) { apiKey { id } \
+            userErrors { code } } }";
         app.gql(revoke, json!({ "input": { "apiKeyId": id } })).await.entity("apiKeyRevoke", "apiKey");
         for refused in [send(client().get(&read)).await, put(&revoked, pdf()).await] {
             assert_eq!((refused.status, refused.body), (404, nothing_there()));
         }
 
-        let (write, read) = (target(&app, mine).await, documents_as(&app, &app.key, &rita.kyc_id).await[0]["url"].as_str().unwrap().to_owned());
+        let (write, read) = (
+            target(&app, mine).await,
+            documents_as(&app, &app.key, &rita.kyc_id).await[0]["url"].as_str().unwrap().to_owned(),
+        );
         app.advance_to("2026-07-09T16:29:59Z").await;
         assert_eq!(client().get(&read).send().await.unwrap().status(), 200);
         app.advance_to("2026-07-09T16:30:00Z").await;
@@ -497,18 +613,31 @@ on_both! {
         let response = client().get(url).send().await.unwrap();
         assert_eq!(response.status(), 200);
         let told: BTreeMap<&str, &str> = [
-            "content-type", "content-length", "content-disposition", "x-content-type-options", "cache-control", "content-security-policy",
+            "content-type",
+            "content-length",
+            "content-disposition",
+            "x-content-type-options",
+            "cache-control",
+            "content-security-policy",
         ]
         .map(|name| (name, response.headers()[name].to_str().unwrap()))
         .into();
-        let (disposition, length) = (format!("attachment; filename=\"{token}.pdf\""), pdf().len().to_string());
+        let (disposition, length) =
+            (format!("attachment; filename=\"{token}.pdf\""), pdf().len().to_string());
         let expected = [
-            ("content-type", "application/pdf"), ("content-length", &length), ("content-disposition", &disposition),
-            ("x-content-type-options", "nosniff"), ("cache-control", "no-store"), ("content-security-policy", "sandbox"),
+            ("content-type", "application/pdf"),
+            ("content-length", &length),
+            ("content-disposition", &disposition),
+            ("x-content-type-options", "nosniff"),
+            ("cache-control", "no-store"),
+            ("content-security-policy", "sandbox"),
         ];
         assert_eq!(told, expected.into());
         assert_eq!(response.bytes().await.unwrap(), pdf());
-        assert_eq!(lines(&app, "kyc.document_open").await, [(document["id"].as_str().map(str::to_owned), "done".to_owned())]);
+        assert_eq!(
+            lines(&app, "kyc.document_open").await,
+            [(document["id"].as_str().map(str::to_owned), "done".to_owned())]
+        );
 
         let (before, signature) = url.rsplit_once("&signature=").unwrap();
         let key = before.split(['?', '&']).find_map(|value| value.strip_prefix("by=")).unwrap();
@@ -523,7 +652,11 @@ on_both! {
             assert_eq!((refused.status, refused.body), (404, nothing_there()), "{altered}");
         }
         let written = put(url, pdf()).await;
-        assert_eq!((written.status, written.body), (404, nothing_there()), "an address to read is none to put");
+        assert_eq!(
+            (written.status, written.body),
+            (404, nothing_there()),
+            "an address to read is none to put"
+        );
         assert_eq!(lines(&app, "kyc.document_open").await.len(), 1);
         // The longest one comes whole.
         app.post(&rita.path(), documented(&long(10 * MIB))).await;
@@ -536,12 +669,36 @@ on_both! {
         let rita = applicant(&app, &app.key, "Review").await;
         for (field, value, code, path, message) in [
             ("name", json!(""), "REQUIRED", json!(["name"]), "name is required"),
-            ("contentType", json!("text/html"), "INVALID", json!(["contentType"]), "contentType must be application/pdf, image/jpeg or image/png"),
+            (
+                "contentType",
+                json!("text/html"),
+                "INVALID",
+                json!(["contentType"]),
+                "contentType must be application/pdf, image/jpeg or image/png",
+            ),
             ("byteSize", json!(0), "INVALID", json!(["byteSize"]), "byteSize must be from 1 to 10485760"),
-            ("byteSize", json!(10_485_761), "INVALID", json!(["byteSize"]), "byteSize must be from 1 to 10485760"),
-            ("notes", json!("n".repeat(2001)), "INVALID", json!(["notes"]), "notes must have at most 2000 characters"),
+            (
+                "byteSize",
+                json!(10_485_761),
+                "INVALID",
+                json!(["byteSize"]),
+                "byteSize must be from 1 to 10485760",
+            ),
+            (
+                "notes",
+                json!("n".repeat(2001)),
+                "INVALID",
+                json!(["notes"]),
+                "notes must have at most 2000 characters",
+            ),
             ("kycId", json!(null), "REQUIRED", json!(["kycId"]), "kycId is required"),
-            ("kycId", json!(rita.user_id), "NOT_FOUND", json!(["kycId"]), "kycId names nothing that you can see"),
+            (
+                "kycId",
+                json!(rita.user_id),
+                "NOT_FOUND",
+                json!(["kycId"]),
+                "kycId names nothing that you can see",
+            ),
             ("token", json!(rita.token), "INVALID", json!(["token"]), "token cannot be combined with kycId"),
         ] {
             let mut input = announcement(&rita.kyc_id, &pdf());
@@ -562,7 +719,11 @@ on_both! {
         let rita = applicant(&app, &app.key, "Review").await;
         app.post(&rita.path(), documented(&pdf())).await;
         let herself = app.person("rita@example.com", "2025550199").await;
-        let row = kyc::Entity::find_by_id(rita.kyc_id.parse::<uuid::Uuid>().unwrap()).one(&app.app.db.read).await.unwrap().unwrap();
+        let row = kyc::Entity::find_by_id(rita.kyc_id.parse::<uuid::Uuid>().unwrap())
+            .one(&app.app.db.read)
+            .await
+            .unwrap()
+            .unwrap();
         let mut row: kyc::ActiveModel = row.into();
         row.user_id = Set(Some(herself.user_id.parse().unwrap()));
         let tx = app.app.db.write().await.unwrap();
@@ -570,55 +731,93 @@ on_both! {
         tx.commit().await.unwrap();
         let another = app.person("another@example.com", "2025550198").await;
 
-        let sent = send(app.anonymous("POST", &rita.path()).bearer_auth(&herself.access).json(&documented(&png()))).await;
-        assert_eq!((sent.status, &sent.body["error"]["message"]), (400, &json!("extension is not that of the data")));
-        let sent = send(app.anonymous("POST", &rita.path()).bearer_auth(&herself.access).json(&documented(&long(50)))).await;
+        let sent =
+            send(app.anonymous("POST", &rita.path()).bearer_auth(&herself.access).json(&documented(&png())))
+                .await;
+        assert_eq!(
+            (sent.status, &sent.body["error"]["message"]),
+            (400, &json!("extension is not that of the data"))
+        );
+        let sent = send(
+            app.anonymous("POST", &rita.path()).bearer_auth(&herself.access).json(&documented(&long(50))),
+        )
+        .await;
         assert_eq!(sent.status, 200, "{}", sent.body);
-        let prepared = app.gql_as(Some(&herself.access), PREPARE, json!({ "input": announcement(&rita.kyc_id, &pdf()) })).await;
+        let prepared = app
+            .gql_as(Some(&herself.access), PREPARE, json!({ "input": announcement(&rita.kyc_id, &pdf()) }))
+            .await;
         let url = prepared.entity("kycDocumentUploadPrepare", "target")["url"].as_str().unwrap().to_owned();
         assert_eq!(put(&url, pdf()).await.status, 200);
         let seen = documents_as(&app, &herself.access, &rita.kyc_id).await;
-        let told: Vec<[&Value; 3]> = seen.as_array().unwrap().iter().map(|one| [&one["name"], &one["notes"], &one["url"]]).collect();
+        let told: Vec<[&Value; 3]> =
+            seen.as_array().unwrap().iter().map(|one| [&one["name"], &one["notes"], &one["url"]]).collect();
         let (name, notes, none) = (json!(NAME), json!(NOTES), json!(null));
-        assert_eq!(told, [[&name, &none, &none], [&name, &notes, &none], [&name, &notes, &none]], "notes of others are not for her");
+        assert_eq!(
+            told,
+            [[&name, &none, &none], [&name, &notes, &none], [&name, &notes, &none]],
+            "notes of others are not for her"
+        );
         let document = "query($id: ID!) { node(id: $id) { id } }";
         let id = &seen[0]["id"];
-        assert_eq!(app.gql_as(Some(&herself.access), document, json!({ "id": id })).await.data()["node"]["id"], *id);
-        assert_eq!(app.gql_as(Some(&another.access), document, json!({ "id": id })).await.data()["node"], json!(null));
-        let refused = send(app.anonymous("POST", &rita.path()).bearer_auth(&another.access).json(&documented(&pdf()))).await;
+        assert_eq!(
+            app.gql_as(Some(&herself.access), document, json!({ "id": id })).await.data()["node"]["id"],
+            *id
+        );
+        assert_eq!(
+            app.gql_as(Some(&another.access), document, json!({ "id": id })).await.data()["node"],
+            json!(null)
+        );
+        let refused =
+            send(app.anonymous("POST", &rita.path()).bearer_auth(&another.access).json(&documented(&pdf())))
+                .await;
         assert_eq!(refused.status, 404);
-        let refused = app.gql_as(Some(&another.access), PREPARE, json!({ "input": announcement(&rita.kyc_id, &pdf()) })).await;
+        let refused = app
+            .gql_as(Some(&another.access), PREPARE, json!({ "input": announcement(&rita.kyc_id, &pdf()) }))
+            .await;
         assert_eq!(refused.user_error("kycDocumentUploadPrepare")["code"], "NOT_FOUND");
         assert_eq!(left(&app).await, (3, 3));
     }
 }
 
-/// Two hundred at once fill no more memory than a few do: the others are sent away with the advice to come again.
+/// Two hundred at once fill no more memory than a few do: the others are sent away with the advice to come
+/// again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_uploads_at_once_leave_the_memory_flat() {
     const AT_ONCE: usize = 200;
     let folder = Folder::new();
     let database_url = format!("sqlite:{}", folder.0.join("coffer.db").display());
     let documents = folder.0.join("documents");
-    let server = Process::start_with(&database_url, |command| command.args(["serve", "--empty"]).env("COFFER_DOCUMENTS", &documents)).await;
+    let server = Process::start_with(&database_url, |command| {
+        command.args(["serve", "--empty"]).env("COFFER_DOCUMENTS", &documents)
+    })
+    .await;
     let (client, key) = (client(), create_key(&database_url));
     let mut paths = Vec::new();
     for _ in 0..AT_ONCE / 20 {
         let create = client.post(format!("{}/graphql", server.url)).bearer_auth(&key);
-        let created = send(create.json(&json!({ "query": USER_CREATE, "variables": { "input": person("Rita", "Review") } }))).await;
+        let created = send(
+            create.json(&json!({ "query": USER_CREATE, "variables": { "input": person("Rita", "Review") } })),
+        )
+        .await;
         let token = created.entity("userCreate", "user")["kyc"]["token"].as_str().unwrap().to_owned();
         paths.push(format!("{}/v1/kyc/{token}/documents", server.url));
     }
     let body = axum::body::Bytes::from(documented(&long(10 * MIB)).to_string());
     let (before, _) = server.resident();
     let uploads = join_all((0..AT_ONCE).map(|turn| {
-        let request = client.post(&paths[turn % paths.len()]).bearer_auth(&key).header("content-type", "application/json");
+        let request = client
+            .post(&paths[turn % paths.len()])
+            .bearer_auth(&key)
+            .header("content-type", "application/json");
         send(request.body(body.clone()).timeout(Duration::from_secs(600)))
     }));
     let others = async {
         let mut answered = 0;
         for _ in 0..20 {
-            let list = client.get(format!("{}/v1/orders", server.url)).bearer_auth(&key).timeout(Duration::from_secs(600));
+            let list = client
+                .get(format!("{}/v1/orders", server.url))
+                .bearer_auth(&key)
+                .timeout(Duration::from_secs(600));
             answered += usize::from(send(list).await.status == 200);
         }
         answered
@@ -632,16 +831,28 @@ async fn two_hundred_uploads_at_once_leave_the_memory_flat() {
         if answer.status == 408 {
             continue;
         }
-        assert_eq!((answer.status, &answer.body, &answer.headers["retry-after"]), (503, &told, &"1".parse().unwrap()));
+        assert_eq!(
+            (answer.status, &answer.body, &answer.headers["retry-after"]),
+            (503, &told, &"1".parse().unwrap())
+        );
     }
     let mib = |bytes: u64| bytes >> 20;
-    eprintln!("{kept} of {AT_ONCE} kept; {} MiB before, at most {} during, {} after", mib(before), mib(peak), mib(after));
+    eprintln!(
+        "{kept} of {AT_ONCE} kept; {} MiB before, at most {} during, {} after",
+        mib(before),
+        mib(peak),
+        mib(after)
+    );
     assert!((1..AT_ONCE).contains(&kept), "{kept} were kept");
     assert_eq!(answered, 20, "other requests are answered meanwhile");
     assert!(peak < before + (400 << 20), "{} MiB before, {} MiB at most", mib(before), mib(peak));
     assert_eq!(files_under(&documents).len(), kept, "who was sent away has left nothing");
     // Whoever comes again is served.
-    let again = client.post(&paths[0]).bearer_auth(&key).header("content-type", "application/json").body(body.clone());
+    let again = client
+        .post(&paths[0])
+        .bearer_auth(&key)
+        .header("content-type", "application/json")
+        .body(body.clone());
     let again = send(again).await;
     assert!([200, 402].contains(&again.status), "{}", again.body);
     assert_eq!(server.terminate(), Some(0));
@@ -654,7 +865,10 @@ async fn documents_lie_beside_the_database_unless_told_otherwise() {
     let server = Process::start(&database_url, &["serve", "--empty"]).await;
     let (client, key) = (client(), create_key(&database_url));
     let create = client.post(format!("{}/graphql", server.url)).bearer_auth(&key);
-    let created = send(create.json(&json!({ "query": USER_CREATE, "variables": { "input": person("Rita", "Review") } }))).await;
+    let created = send(
+        create.json(&json!({ "query": USER_CREATE, "variables": { "input": person("Rita", "Review") } })),
+    )
+    .await;
     let token = created.entity("userCreate", "user")["kyc"]["token"].as_str().unwrap().to_owned();
     assert!(!folder.0.join("documents").exists(), "it is made when it is needed");
     let upload = client.post(format!("{}/v1/kyc/{token}/documents", server.url)).bearer_auth(&key);

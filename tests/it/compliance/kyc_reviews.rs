@@ -10,9 +10,11 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 const APPROVE: &str = "mutation($input: KycApproveInput!) { kycApprove(input: $input) {
-    kyc { id outcome decidedAt review { outcome reason reviewedAt reviewer { id } } } userErrors { code path message } } }";
+    kyc { id outcome decidedAt review { outcome reason reviewedAt reviewer { id } } } userErrors { code \
+    path message } } }";
 const DENY: &str = "mutation($input: KycDenyInput!) { kycDeny(input: $input) {
-    kyc { id outcome decidedAt review { outcome reason reviewedAt reviewer { id } } } userErrors { code path message } } }";
+    kyc { id outcome decidedAt review { outcome reason reviewedAt reviewer { id } } } userErrors { code \
+    path message } } }";
 const QUEUE: &str = "query($first: Int, $after: String) { kycReviews(first: $first, after: $after) {
     edges { cursor node { id outcome } } pageInfo { hasNextPage endCursor } } }";
 const LOOK: &str = "query($id: ID!) { node(id: $id) { id ... on Kyc { outcome
@@ -33,16 +35,21 @@ async fn decide(app: &TestApp, key: &str, document: &str, kyc_id: &str, reason: 
 
 /// Where a person stands by both doors.
 async fn status(app: &TestApp, user_id: &str) -> (Value, Value) {
-    let gql = app.gql("query($id: ID!) { user(id: $id) { status } }", json!({ "id": user_id })).await.data()["user"]["status"].clone();
+    let gql = app.gql("query($id: ID!) { user(id: $id) { status } }", json!({ "id": user_id })).await.data()
+        ["user"]["status"]
+        .clone();
     (gql, app.get(&format!("/v1/users/{user_id}")).await.body["status"].clone())
 }
 
 /// The events of a person and of her check, in the order of the log: kind, payload and actor.
 async fn told(app: &TestApp, about: &Applicant) -> Vec<(String, Value, Option<Uuid>)> {
     let streams = [&about.user_id, &about.kyc_id].map(|id| id.parse::<Uuid>().unwrap());
-    let rows = event::Entity::find().filter(event::Column::StreamId.is_in(streams)).order_by_asc(event::Column::Seq);
+    let rows =
+        event::Entity::find().filter(event::Column::StreamId.is_in(streams)).order_by_asc(event::Column::Seq);
     let rows = rows.all(&app.app.db.read).await.unwrap();
-    rows.into_iter().map(|row| (row.kind, serde_json::from_str(&row.payload).unwrap(), row.actor_id)).collect()
+    rows.into_iter()
+        .map(|row| (row.kind, serde_json::from_str(&row.payload).unwrap(), row.actor_id))
+        .collect()
 }
 
 async fn queue(app: &TestApp, key: &str) -> Vec<String> {
@@ -53,14 +60,21 @@ async fn queue(app: &TestApp, key: &str) -> Vec<String> {
 
 #[track_caller]
 fn assert_maker(answer: &Answer, mutation: &str) {
-    let text = "Who entered, changed or sent something about this person cannot decide about her; another key must.";
-    assert_eq!(answer.user_error(mutation), &json!({ "code": "MAKER_CHECKER", "path": null, "message": text }));
+    let text =
+        "Who entered, changed or sent something about this person cannot decide about her; another key must.";
+    assert_eq!(
+        answer.user_error(mutation),
+        &json!({ "code": "MAKER_CHECKER", "path": null, "message": text })
+    );
 }
 
 on_both! {
     async fn an_approval_moves_the_person_on_both_doors(app: TestApp) {
         let rita = applicant(&app, &app.key, "Review").await;
-        assert_eq!(status(&app, &rita.user_id).await, (json!("DOCUMENTATION_REQUIRED"), json!("documentation_required")));
+        assert_eq!(
+            status(&app, &rita.user_id).await,
+            (json!("DOCUMENTATION_REQUIRED"), json!("documentation_required"))
+        );
         let sent = app.post(&format!("/v1/kyc/{}/documents", rita.token), documented(b"%PDF-1.4\n")).await;
         assert_eq!(sent.status, 200);
         let reviewer = reviewer(&app).await;
@@ -70,13 +84,17 @@ on_both! {
         let (maker, checker) = (id_of(&app, &app.key).await, id_of(&app, &reviewer).await);
         let expected = json!({
             "id": rita.kyc_id, "outcome": "APPROVED", "decidedAt": "2026-07-09T17:00:00Z",
-            "review": { "outcome": "APPROVED", "reason": "The license is hers.", "reviewedAt": "2026-07-09T17:00:00Z", "reviewer": { "id": checker } },
+            "review": { "outcome": "APPROVED", "reason": "The license is hers.",
+                "reviewedAt": "2026-07-09T17:00:00Z", "reviewer": { "id": checker } },
         });
         assert_eq!(approved.entity("kycApprove", "kyc"), &expected);
         assert_eq!(status(&app, &rita.user_id).await, (json!("APPROVED"), json!("active")));
         assert_eq!(queue(&app, &reviewer).await, Vec::<String>::new());
 
-        let facts = |status: &str| json!({ "id": rita.kyc_id, "token": rita.token, "user_id": rita.user_id, "status": status });
+        let facts = |status: &str| {
+            json!({ "id": rita.kyc_id, "token": rita.token, "user_id": rita.user_id,
+            "status": status })
+        };
         let mut sent = facts("manual_review");
         let document = entity::kyc_document::Entity::find().one(&app.app.db.read).await.unwrap().unwrap();
         sent["document_id"] = json!(document.id);
@@ -84,21 +102,41 @@ on_both! {
         assert_eq!(
             told(&app, &rita).await,
             [
-                event("user.created", json!({ "id": rita.user_id, "status": "documentation_required" }), maker),
+                event(
+                    "user.created",
+                    json!({ "id": rita.user_id, "status": "documentation_required" }),
+                    maker
+                ),
                 event("kyc.created", facts("manual_review"), maker),
                 event("kyc.document_uploaded", sent, maker),
                 event("kyc.reviewed", facts("approved"), checker),
-                event("user.status_changed", json!({ "id": rita.user_id, "status": "approved", "from": "documentation_required" }), checker),
+                event(
+                    "user.status_changed",
+                    json!({ "id": rita.user_id, "status": "approved", "from": "documentation_required" }),
+                    checker
+                ),
             ]
         );
-        let line = audit_log::Entity::find().filter(audit_log::Column::Operation.eq("kyc.approve")).one(&app.app.db.read).await.unwrap().unwrap();
-        assert_eq!((line.principal_id, line.object_id, line.decision.as_str()), (checker, rita.kyc_id.parse().ok(), "done"));
+        let line = audit_log::Entity::find()
+            .filter(audit_log::Column::Operation.eq("kyc.approve"))
+            .one(&app.app.db.read)
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            (line.principal_id, line.object_id, line.decision.as_str()),
+            (checker, rita.kyc_id.parse().ok(), "done")
+        );
         // What is decided takes neither documents nor another decision.
         let late = app.post(&format!("/v1/kyc/{}/documents", rita.token), documented(b"%PDF-1.4\n")).await;
-        assert_eq!((late.status, &late.body["error"]["message"]), (402, &json!("The identity check does not ask for documents.")));
+        assert_eq!(
+            (late.status, &late.body["error"]["message"]),
+            (402, &json!("The identity check does not ask for documents."))
+        );
         for (document, mutation) in [(APPROVE, "kycApprove"), (DENY, "kycDeny")] {
             let again = decide(&app, &reviewer, document, &rita.kyc_id, "Once more.").await;
-            let told = json!({ "code": "KYC_NOT_OPEN", "path": null, "message": "The identity check does not wait for a review." });
+            let told = json!({ "code": "KYC_NOT_OPEN", "path": null,
+                "message": "The identity check does not wait for a review." });
             assert_eq!(again.user_error(mutation), &told);
         }
         assert_eq!(app.audit().await.wrong, None);
@@ -108,19 +146,34 @@ on_both! {
         let rita = applicant(&app, &app.key, "Review").await;
         let reviewer = reviewer(&app).await;
         let mut live = Socket::join(&app, Some(&reviewer)).await;
-        live.subscribe("1", "subscription { events { type ... on KycChangedEvent { outcome kyc { id outcome } } } }", json!({})).await;
+        live.subscribe(
+            "1",
+            "subscription { events { type ... on KycChangedEvent { outcome kyc { id outcome } } } }",
+            json!({}),
+        )
+        .await;
         tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
         let denied = decide(&app, &reviewer, DENY, &rita.kyc_id, "The photograph is another's.").await;
         assert_eq!(denied.entity("kycDeny", "kyc")["outcome"], "DENIED");
         assert_eq!(denied.entity("kycDeny", "kyc")["review"]["reason"], "The photograph is another's.");
         assert_eq!(status(&app, &rita.user_id).await, (json!("DENIED"), json!("denied")));
-        let kinds: Vec<(String, Value)> = told(&app, &rita).await.into_iter().map(|(kind, facts, _)| (kind, facts["status"].clone())).collect();
+        let kinds: Vec<(String, Value)> = told(&app, &rita)
+            .await
+            .into_iter()
+            .map(|(kind, facts, _)| (kind, facts["status"].clone()))
+            .collect();
         let expected = [
-            ("user.created", "documentation_required"), ("kyc.created", "manual_review"), ("kyc.reviewed", "denied"), ("user.status_changed", "denied"),
+            ("user.created", "documentation_required"),
+            ("kyc.created", "manual_review"),
+            ("kyc.reviewed", "denied"),
+            ("user.status_changed", "denied"),
         ];
         assert_eq!(kinds, expected.map(|(kind, status)| (kind.to_owned(), json!(status))));
         let event = live.next().await["events"].clone();
-        assert_eq!(event, json!({ "type": "kyc.reviewed", "outcome": "DENIED", "kyc": { "id": rita.kyc_id, "outcome": "DENIED" } }));
+        assert_eq!(
+            event,
+            json!({ "type": "kyc.reviewed", "outcome": "DENIED", "kyc": { "id": rita.kyc_id, "outcome": "DENIED" } })
+        );
     }
 
     async fn a_decision_needs_a_reason_and_an_open_check(app: TestApp) {
@@ -130,21 +183,47 @@ on_both! {
         for (document, mutation) in [(APPROVE, "kycApprove"), (DENY, "kycDeny")] {
             for (kyc_id, reason, code, path, message) in [
                 (&rita.kyc_id, " ", "REQUIRED", json!(["reason"]), "reason is required"),
-                (&rita.kyc_id, &"r".repeat(501), "INVALID", json!(["reason"]), "reason must have at most 500 characters"),
-                (&rita.user_id, "Why not.", "NOT_FOUND", json!(["kycId"]), "kycId names nothing that you can see"),
-                (&ada.kyc_id, "Why not.", "KYC_NOT_OPEN", json!(null), "The identity check does not wait for a review."),
+                (
+                    &rita.kyc_id,
+                    &"r".repeat(501),
+                    "INVALID",
+                    json!(["reason"]),
+                    "reason must have at most 500 characters",
+                ),
+                (
+                    &rita.user_id,
+                    "Why not.",
+                    "NOT_FOUND",
+                    json!(["kycId"]),
+                    "kycId names nothing that you can see",
+                ),
+                (
+                    &ada.kyc_id,
+                    "Why not.",
+                    "KYC_NOT_OPEN",
+                    json!(null),
+                    "The identity check does not wait for a review.",
+                ),
             ] {
                 let refused = decide(&app, &reviewer, document, kyc_id, reason).await;
-                assert_eq!(refused.user_error(mutation), &json!({ "code": code, "path": path, "message": message }));
+                assert_eq!(
+                    refused.user_error(mutation),
+                    &json!({ "code": code, "path": path, "message": message })
+                );
             }
         }
-        let input = json!({ "input": { "kycId": rita.kyc_id, "reason": &"r".repeat(500), "idempotencyKey": "decision-1" } });
+        let input = json!({ "input": { "kycId": rita.kyc_id, "reason": &"r".repeat(500),
+            "idempotencyKey": "decision-1" } });
         let first = app.gql_as(Some(&reviewer), APPROVE, input.clone()).await;
         let again = app.gql_as(Some(&reviewer), APPROVE, input).await;
         assert_eq!(again.entity("kycApprove", "kyc"), first.entity("kycApprove", "kyc"));
         assert_eq!(told(&app, &rita).await.iter().filter(|(kind, ..)| kind == "kyc.reviewed").count(), 1);
-        let other = json!({ "input": { "kycId": rita.kyc_id, "reason": "Another.", "idempotencyKey": "decision-1" } });
-        assert_eq!(app.gql_as(Some(&reviewer), APPROVE, other).await.user_error("kycApprove")["code"], "IDEMPOTENCY_KEY_REUSED");
+        let other = json!({ "input": { "kycId": rita.kyc_id, "reason": "Another.",
+            "idempotencyKey": "decision-1" } });
+        assert_eq!(
+            app.gql_as(Some(&reviewer), APPROVE, other).await.user_error("kycApprove")["code"],
+            "IDEMPOTENCY_KEY_REUSED"
+        );
     }
 
     async fn whoever_entered_something_cannot_decide(app: TestApp) {
@@ -154,8 +233,11 @@ on_both! {
             assert_maker(&decide(&app, &maker, document, &rita.kyc_id, "I know her.").await, mutation);
         }
         // A key and its successors are one hand, whichever of them entered it.
-        let rotate = "mutation($input: ApiKeyRotateInput!) { apiKeyRotate(input: $input) { apiKey { id } secret userErrors { code } } }";
-        let rotated = app.gql_as(Some(&maker), rotate, json!({ "input": { "apiKeyId": id_of(&app, &maker).await } })).await;
+        let rotate = "mutation($input: ApiKeyRotateInput!) { apiKeyRotate(input: $input) { apiKey { id } \
+            secret userErrors { code } } }";
+        let rotated = app
+            .gql_as(Some(&maker), rotate, json!({ "input": { "apiKeyId": id_of(&app, &maker).await } }))
+            .await;
         rotated.entity("apiKeyRotate", "apiKey");
         let successor = rotated.data()["apiKeyRotate"]["secret"].as_str().unwrap().to_owned();
         assert_maker(&decide(&app, &successor, APPROVE, &rita.kyc_id, "I know her.").await, "kycApprove");
@@ -164,43 +246,65 @@ on_both! {
         // Whoever has sent a document is a maker, by a prepared address as well.
         let uploader = app.key_for(&Scope::ALL).await;
         let path = format!("/v1/kyc/{}/documents", rita.token);
-        let sent = send(app.anonymous("POST", &path).bearer_auth(&uploader).json(&documented(b"%PDF-1.4\n"))).await;
+        let sent =
+            send(app.anonymous("POST", &path).bearer_auth(&uploader).json(&documented(b"%PDF-1.4\n"))).await;
         assert_eq!(sent.status, 200);
         assert_maker(&decide(&app, &uploader, APPROVE, &rita.kyc_id, "I sent it.").await, "kycApprove");
         let preparer = app.key_for(&Scope::ALL).await;
-        let prepare = "mutation($input: KycDocumentUploadPrepareInput!) { kycDocumentUploadPrepare(input: $input) { target { url } userErrors { code } } }";
-        let input = json!({ "kycId": rita.kyc_id, "name": "n", "type": "LICENSE", "contentType": "application/pdf", "byteSize": 9 });
+        let prepare = "mutation($input: KycDocumentUploadPrepareInput!) { kycDocumentUploadPrepare(input: \
+            $input) { target { url } userErrors { code } } }";
+        let input = json!({ "kycId": rita.kyc_id, "name": "n", "type": "LICENSE",
+            "contentType": "application/pdf", "byteSize": 9 });
         let prepared = app.gql_as(Some(&preparer), prepare, json!({ "input": input })).await;
         let url = prepared.entity("kycDocumentUploadPrepare", "target")["url"].as_str().unwrap().to_owned();
         assert_eq!(crate::support::client().put(&url).body("%PDF-1.4\n").send().await.unwrap().status(), 200);
         assert_maker(&decide(&app, &preparer, APPROVE, &rita.kyc_id, "I sent it.").await, "kycApprove");
         // What is remembered of the refusals changes nothing, and another key decides.
         assert_eq!(status(&app, &rita.user_id).await.0, json!("DOCUMENTATION_REQUIRED"));
-        assert_eq!(decide(&app, &reviewer, APPROVE, &rita.kyc_id, "Hers.").await.entity("kycApprove", "kyc")["outcome"], "APPROVED");
-        assert_eq!(decide(&app, &reviewer, DENY, &other.kyc_id, "Not hers.").await.entity("kycDeny", "kyc")["outcome"], "DENIED");
+        assert_eq!(
+            decide(&app, &reviewer, APPROVE, &rita.kyc_id, "Hers.").await.entity("kycApprove", "kyc")["outcome"],
+            "APPROVED"
+        );
+        assert_eq!(
+            decide(&app, &reviewer, DENY, &other.kyc_id, "Not hers.").await.entity("kycDeny", "kyc")["outcome"],
+            "DENIED"
+        );
         let refused = audit_log::Entity::find().filter(audit_log::Column::Decision.eq("MAKER_CHECKER"));
         assert_eq!(refused.count(&app.app.db.read).await.unwrap(), 6);
     }
 
     async fn a_reviewer_of_an_earlier_check_has_entered_nothing(app: TestApp) {
         let (rita, reviewer) = (applicant(&app, &app.key, "Review").await, reviewer(&app).await);
-        decide(&app, &reviewer, DENY, &rita.kyc_id, "The photograph is another's.").await.entity("kycDeny", "kyc");
+        decide(&app, &reviewer, DENY, &rita.kyc_id, "The photograph is another's.")
+            .await
+            .entity("kycDeny", "kyc");
         // She has another photograph made, and another address: her partner has her checked again.
-        let changed = "mutation($input: ProfileUpdateInput!) { profileUpdate(input: $input) { user { status kyc { id } } userErrors { code message } } }";
+        let changed = "mutation($input: ProfileUpdateInput!) { profileUpdate(input: $input) { user { status \
+            kyc { id } } userErrors { code message } } }";
         let clerk = app.key_for(&[Scope::Manage, Scope::Read, Scope::Operate]).await;
         let input = json!({ "userId": rita.user_id, "patch": { "fullName": "Margarita Review" } });
-        let user = app.gql_as(Some(&clerk), changed, json!({ "input": input })).await.entity("profileUpdate", "user").clone();
+        let user = app
+            .gql_as(Some(&clerk), changed, json!({ "input": input }))
+            .await
+            .entity("profileUpdate", "user")
+            .clone();
         assert_eq!(user["status"], "DOCUMENTATION_REQUIRED");
         let later = user["kyc"]["id"].as_str().unwrap();
         assert_ne!(later, rita.kyc_id);
         let superseded = decide(&app, &reviewer, APPROVE, &rita.kyc_id, "Hers.").await;
-        assert_eq!(superseded.user_error("kycApprove")["message"], "A later identity check took the place of this one.");
+        assert_eq!(
+            superseded.user_error("kycApprove")["message"],
+            "A later identity check took the place of this one."
+        );
         // Whoever made the earlier check, or the change, has a hand in the later one.
         for maker in [&app.key, &clerk] {
             assert_maker(&decide(&app, maker, APPROVE, later, "Hers.").await, "kycApprove");
         }
         assert_eq!(queue(&app, &reviewer).await, [later.to_owned()]);
-        assert_eq!(decide(&app, &reviewer, APPROVE, later, "Hers.").await.entity("kycApprove", "kyc")["outcome"], "APPROVED");
+        assert_eq!(
+            decide(&app, &reviewer, APPROVE, later, "Hers.").await.entity("kycApprove", "kyc")["outcome"],
+            "APPROVED"
+        );
         assert_eq!(status(&app, &rita.user_id).await.0, json!("APPROVED"));
     }
 
@@ -223,16 +327,27 @@ on_both! {
         };
         let write = async |row: screening_hit::ActiveModel, new: bool| {
             let tx = app.app.db.write().await.unwrap();
-            if new { row.insert(&tx).await.unwrap() } else { row.update(&tx).await.unwrap() };
+            if new {
+                row.insert(&tx).await.unwrap()
+            } else {
+                row.update(&tx).await.unwrap()
+            };
             tx.commit().await.unwrap();
         };
         write(screening_hit::ActiveModel::from(hit.clone()).reset_all(), true).await;
         let refused = decide(&app, &reviewer, APPROVE, &rita.kyc_id, "Hers.").await;
-        let text = "An entry of the watch list resembles the person; it must be cleared before she can be approved.";
-        assert_eq!(refused.user_error("kycApprove"), &json!({ "code": "KYC_NOT_OPEN", "path": null, "message": text }));
+        let text =
+            "An entry of the watch list resembles the person; it must be cleared before she can be approved.";
+        assert_eq!(
+            refused.user_error("kycApprove"),
+            &json!({ "code": "KYC_NOT_OPEN", "path": null, "message": text })
+        );
         let cleared = screening_hit::Model { cleared_at: Some(hit.found_at), ..hit };
         write(screening_hit::ActiveModel::from(cleared).reset_all(), false).await;
-        assert_eq!(decide(&app, &reviewer, APPROVE, &rita.kyc_id, "Hers.").await.entity("kycApprove", "kyc")["outcome"], "APPROVED");
+        assert_eq!(
+            decide(&app, &reviewer, APPROVE, &rita.kyc_id, "Hers.").await.entity("kycApprove", "kyc")["outcome"],
+            "APPROVED"
+        );
     }
 
     async fn decisions_at_the_same_moment_are_one(app: TestApp) {
@@ -246,12 +361,23 @@ on_both! {
             decide(&app, key, document, &rita.kyc_id, "At once.")
         });
         let answers = join_all(decisions).await;
-        let payloads: Vec<&Value> = answers.iter().map(|answer| answer.data().as_object().unwrap().values().next().unwrap()).collect();
-        let (made, refused): (Vec<&Value>, Vec<&Value>) = payloads.into_iter().partition(|payload| payload["userErrors"] == json!([]));
+        let payloads: Vec<&Value> = answers
+            .iter()
+            .map(|answer| answer.data().as_object().unwrap().values().next().unwrap())
+            .collect();
+        let (made, refused): (Vec<&Value>, Vec<&Value>) =
+            payloads.into_iter().partition(|payload| payload["userErrors"] == json!([]));
         assert_eq!((made.len(), refused.len()), (1, 3));
-        assert!(refused.iter().all(|payload| payload["userErrors"][0]["code"] == "KYC_NOT_OPEN"), "{refused:?}");
+        assert!(
+            refused.iter().all(|payload| payload["userErrors"][0]["code"] == "KYC_NOT_OPEN"),
+            "{refused:?}"
+        );
         let events = told(&app, &rita).await;
-        let reviewed: Vec<&Value> = events.iter().filter(|(kind, ..)| kind == "kyc.reviewed").map(|(_, facts, _)| &facts["status"]).collect();
+        let reviewed: Vec<&Value> = events
+            .iter()
+            .filter(|(kind, ..)| kind == "kyc.reviewed")
+            .map(|(_, facts, _)| &facts["status"])
+            .collect();
         assert_eq!(reviewed, [&json!(made[0]["kyc"]["outcome"].as_str().unwrap().to_lowercase())]);
         assert_eq!(json!(status(&app, &rita.user_id).await.0), made[0]["kyc"]["outcome"]);
         assert_eq!(app.audit().await.wrong, None);
@@ -269,24 +395,44 @@ on_both! {
         }
         applicant(&app, &theirs, "Review").await;
         assert_eq!(queue(&app, &reviewer).await, waiting);
-        let first = app.gql_as(Some(&reviewer), QUEUE, json!({ "first": 2 })).await.data()["kycReviews"].clone();
-        assert_eq!((&first["edges"][1]["node"]["id"], &first["pageInfo"]["hasNextPage"]), (&json!(waiting[1]), &json!(true)));
-        let next = app.gql_as(Some(&reviewer), QUEUE, json!({ "first": 2, "after": first["pageInfo"]["endCursor"] })).await;
+        let first =
+            app.gql_as(Some(&reviewer), QUEUE, json!({ "first": 2 })).await.data()["kycReviews"].clone();
+        assert_eq!(
+            (&first["edges"][1]["node"]["id"], &first["pageInfo"]["hasNextPage"]),
+            (&json!(waiting[1]), &json!(true))
+        );
+        let next = app
+            .gql_as(Some(&reviewer), QUEUE, json!({ "first": 2, "after": first["pageInfo"]["endCursor"] }))
+            .await;
         let next = &next.data()["kycReviews"];
-        assert_eq!((&next["edges"][0]["node"]["id"], next["edges"].as_array().unwrap().len(), &next["pageInfo"]["hasNextPage"]), (&json!(waiting[2]), 1, &json!(false)));
+        assert_eq!(
+            (
+                &next["edges"][0]["node"]["id"],
+                next["edges"].as_array().unwrap().len(),
+                &next["pageInfo"]["hasNextPage"]
+            ),
+            (&json!(waiting[2]), 1, &json!(false))
+        );
     }
 
     async fn a_reviewer_sees_whom_she_decides_about_and_nobody_else_does(app: TestApp) {
         let (rita, reviewer) = (applicant(&app, &app.key, "Review").await, reviewer(&app).await);
         let looks = async || {
             let select = audit_log::Entity::find().filter(audit_log::Column::Operation.eq("kyc.applicant"));
-            select.all(&app.app.db.read).await.unwrap().into_iter().map(|line| (line.principal_id, line.object_id)).collect::<Vec<_>>()
+            select
+                .all(&app.app.db.read)
+                .await
+                .unwrap()
+                .into_iter()
+                .map(|line| (line.principal_id, line.object_id))
+                .collect::<Vec<_>>()
         };
         let seen = app.gql_as(Some(&reviewer), LOOK, json!({ "id": rita.kyc_id })).await;
         let expected = json!({
             "id": rita.kyc_id, "outcome": "MANUAL_REVIEW", "review": null,
             "applicant": {
-                "firstName": "Rita", "lastName": "Review", "email": "ada.carter@example.com", "ssnLast4": "6789", "birthYear": 1985,
+                "firstName": "Rita", "lastName": "Review", "email": "ada.carter@example.com",
+                "ssnLast4": "6789", "birthYear": 1985,
                 "city": "Richmond", "state": "VA",
             },
         });
@@ -296,12 +442,22 @@ on_both! {
         decide(&app, &reviewer, DENY, &rita.kyc_id, "A secret reason.").await.entity("kycDeny", "kyc");
         let clerk = app.key_for(&[Scope::Read, Scope::Manage]).await;
         let unseen = app.gql_as(Some(&clerk), LOOK, json!({ "id": rita.kyc_id })).await;
-        assert_eq!(unseen.data()["node"], json!({ "id": rita.kyc_id, "outcome": "DENIED", "applicant": null, "review": null }));
+        assert_eq!(
+            unseen.data()["node"],
+            json!({ "id": rita.kyc_id, "outcome": "DENIED", "applicant": null, "review": null })
+        );
         assert_eq!(looks().await, [line]);
         // The reason is sealed, as is whom it is about.
-        let row = kyc::Entity::find_by_id(rita.kyc_id.parse::<Uuid>().unwrap()).one(&app.app.db.read).await.unwrap().unwrap();
+        let row = kyc::Entity::find_by_id(rita.kyc_id.parse::<Uuid>().unwrap())
+            .one(&app.app.db.read)
+            .await
+            .unwrap()
+            .unwrap();
         let reason = row.review_reason.unwrap();
         assert!(!reason.windows(6).any(|window| window == b"secret"));
-        assert_eq!((row.reviewed_by, row.reviewed_at), (Some(line.0), Some(crate::support::THURSDAY.parse().unwrap())));
+        assert_eq!(
+            (row.reviewed_by, row.reviewed_at),
+            (Some(line.0), Some(crate::support::THURSDAY.parse().unwrap()))
+        );
     }
 }

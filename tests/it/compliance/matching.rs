@@ -1,7 +1,8 @@
-//! How well the watch list finds people who write a listed name in another way, and how often it is wrong about common names.
+//! How well the watch list finds people who write a listed name in another way, and how often it is wrong
+//! about common names.
 //!
-//! The data was written without a look at the matcher: people and their variants are invented. `variants_held_out.csv` was not looked at
-//! while the matcher was tuned.
+//! The data was written without a look at the matcher: people and their variants are invented.
+//! `variants_held_out.csv` was not looked at while the matcher was tuned.
 
 use chrono::NaiveDate;
 use domain::compliance::screening::{Index, Likeness, ListedName, is_comparable, sdn};
@@ -41,7 +42,8 @@ fn names<'a>(people: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>) -> V
 }
 
 static LISTED: LazyLock<Vec<Vec<String>>> = LazyLock::new(|| rows(include_str!("screening/data/list.csv")));
-static LIST: LazyLock<Index> = LazyLock::new(|| index(LISTED.iter().map(|row| (row[0].as_str(), row[1].as_str(), row[2].as_str()))));
+static LIST: LazyLock<Index> =
+    LazyLock::new(|| index(LISTED.iter().map(|row| (row[0].as_str(), row[1].as_str(), row[2].as_str()))));
 
 fn screened(index: &Index, first_name: &str, last_name: &str, birth_date: &str) -> Vec<Likeness> {
     index.resembling(&format!("{last_name}, {first_name}"), birth_date.parse().unwrap())
@@ -52,13 +54,15 @@ fn is_hit(listed: &str, remarks: &str, first_name: &str, last_name: &str, birth_
     !screened(&index([("1", listed, remarks)]), first_name, last_name, birth_date).is_empty()
 }
 
-const KINDS_OF_LETTERS: [&str; 8] = ["fused", "split", "reordered", "accented", "hyphenated", "doubled", "shortened", "mistyped"];
+const KINDS_OF_LETTERS: [&str; 8] =
+    ["fused", "split", "reordered", "accented", "hyphenated", "doubled", "shortened", "mistyped"];
 
 /// How many of a file's variants are found, by kind, and of how many.
 fn found(variants: &str) -> BTreeMap<String, (usize, usize)> {
     let mut kinds: BTreeMap<String, (usize, usize)> = BTreeMap::new();
     for row in rows(variants) {
-        let is_found = screened(&LIST, &row[1], &row[2], &row[3]).iter().any(|hit| hit.entry.to_string() == row[0]);
+        let is_found =
+            screened(&LIST, &row[1], &row[2], &row[3]).iter().any(|hit| hit.entry.to_string() == row[0]);
         let (found, of) = kinds.entry(row[4].clone()).or_default();
         *found += usize::from(is_found);
         *of += 1;
@@ -95,7 +99,8 @@ fn variants_that_were_not_looked_at_are_found() {
 fn common_names_are_left_alone() {
     let innocents = rows(include_str!("screening/data/innocents.csv"));
     assert_eq!((innocents.len(), LIST.len()), (1_000, 20_000));
-    let alarms = innocents.iter().filter(|row| !screened(&LIST, &row[0], &row[1], &row[2]).is_empty()).count();
+    let alarms =
+        innocents.iter().filter(|row| !screened(&LIST, &row[0], &row[1], &row[2]).is_empty()).count();
     println!("innocents.csv: {alarms} false alarms of {}", innocents.len());
     assert!(alarms * 1_000 <= innocents.len() * 5, "{alarms} false alarms");
 }
@@ -132,7 +137,10 @@ fn other_spellings_of_a_name_are_hits() {
         ("CARTER, Ada", "", "A\u{200b}d\u{2060}a", "Car\u{ad}ter", "1962-11-01"),
         ("CARTER, Ada", "", "Ａｄａ", "Саrtеr", "1962-11-01"),
     ] {
-        assert!(is_hit(listed, remarks, first_name, last_name, birth_date), "{listed} {remarks}: {first_name} {last_name} {birth_date}");
+        assert!(
+            is_hit(listed, remarks, first_name, last_name, birth_date),
+            "{listed} {remarks}: {first_name} {last_name} {birth_date}"
+        );
     }
 }
 
@@ -147,7 +155,10 @@ fn other_people_are_no_hits() {
         ("LI, Wei", "", "Lu", "Wang", "1960-12-12"),
         ("KIM, Jong Un", "", "Min Ah", "Kim", "1960-12-12"),
     ] {
-        assert!(!is_hit(listed, remarks, first_name, last_name, birth_date), "{listed} {remarks}: {first_name} {last_name} {birth_date}");
+        assert!(
+            !is_hit(listed, remarks, first_name, last_name, birth_date),
+            "{listed} {remarks}: {first_name} {last_name} {birth_date}"
+        );
     }
 }
 
@@ -156,12 +167,18 @@ fn common_names_need_a_near_birth_date() {
     let people: Vec<(String, String, String)> = (0..600)
         .map(|number| {
             let (first, last) = [("Mohammed", "ALI"), ("Maria", "GARCIA LOPEZ"), ("Min", "KIM")][number % 3];
-            (format!("{}", number + 1), format!("{last}, {first}"), format!("DOB {:02} Mar {}", number % 28 + 1, 1940 + number % 60))
+            (
+                format!("{}", number + 1),
+                format!("{last}, {first}"),
+                format!("DOB {:02} Mar {}", number % 28 + 1, 1940 + number % 60),
+            )
         })
         .collect();
-    let filler = (0..5_000).map(|number| (format!("{}", 1_000 + number), format!("Q{number}, Z{number}"), String::new()));
+    let filler = (0..5_000)
+        .map(|number| (format!("{}", 1_000 + number), format!("Q{number}, Z{number}"), String::new()));
     let all: Vec<_> = people.into_iter().chain(filler).collect();
-    let index = index(all.iter().map(|(number, name, remarks)| (number.as_str(), name.as_str(), remarks.as_str())));
+    let index =
+        index(all.iter().map(|(number, name, remarks)| (number.as_str(), name.as_str(), remarks.as_str())));
     assert!(screened(&index, "Mohamed", "Ali", "1961-08-20").is_empty());
     assert!(screened(&index, "Maria", "Garcia Lopez", "1960-11-15").is_empty());
     assert_eq!(screened(&index, "Mohamed", "Ali", "1940-03-01")[0].entry, 1);
@@ -183,16 +200,30 @@ fn a_name_meets_itself_in_any_order_and_with_characters_that_are_not_seen() {
 
 #[test]
 fn what_is_not_read_is_for_a_reviewer() {
-    assert!(is_comparable("Чехов, Антон") && is_comparable("الحربي, سمير") && is_comparable("李, 小龙") && is_comparable("김, 정은"));
-    assert!(!is_comparable("ใจดี, สมชาย") && !is_comparable("渡辺, さくら") && !is_comparable(&format!("Carter, {}", "Ada ".repeat(100))));
+    assert!(
+        is_comparable("Чехов, Антон")
+            && is_comparable("الحربي, سمير")
+            && is_comparable("李, 小龙")
+            && is_comparable("김, 정은")
+    );
+    assert!(
+        !is_comparable("ใจดี, สมชาย")
+            && !is_comparable("渡辺, さくら")
+            && !is_comparable(&format!("Carter, {}", "Ada ".repeat(100)))
+    );
 }
 
 #[test]
 fn long_names_are_bounded() {
     LazyLock::force(&LIST);
-    for name in
-        ["Ada ".repeat(2_500), "a".repeat(10_000), "ab".repeat(5_000), "chan".repeat(2_500), "李".repeat(2_500), "kim ".repeat(2_500)]
-    {
+    for name in [
+        "Ada ".repeat(2_500),
+        "a".repeat(10_000),
+        "ab".repeat(5_000),
+        "chan".repeat(2_500),
+        "李".repeat(2_500),
+        "kim ".repeat(2_500),
+    ] {
         let began = Instant::now();
         LIST.resembling(&name, NaiveDate::from_ymd_opt(1960, 12, 12).unwrap());
         // Work that grows with the square of a name's length takes minutes here.

@@ -1,14 +1,16 @@
-//! The watch list: imported by the binary, met by people at their identity check, and cleared by somebody who has looked.
+//! The watch list: imported by the binary, met by people at their identity check, and cleared by somebody who
+//! has looked.
 
 use crate::support::{
-    Answer, DEPOSIT_CREATE, Folder, ORDER_PLACE, Options, TestApp, USER_CREATE, on_both, person, postgres, process::run, socket::Socket,
+    Answer, DEPOSIT_CREATE, Folder, ORDER_PLACE, Options, TestApp, USER_CREATE, on_both, person, postgres,
+    process::run, socket::Socket,
 };
 use domain::{Scope, compliance::rescreening, kernel::clock};
 use entity::{Kind, screening_exception, screening_hit, watch_list, watch_list_name};
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, EntityTrait, IntoActiveModel,
-    PaginatorTrait, QueryFilter, Statement,
+    ActiveModelTrait, ColumnTrait, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend,
+    EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, Statement,
 };
 use serde_json::{Value, json};
 use std::{
@@ -24,7 +26,8 @@ const ADA: (&str, &str, &str) = ("7", "CARTER, Ada", "DOB 23 Jan 1985");
 fn sdn(people: &[(&str, &str, &str)]) -> String {
     people.iter().fold(String::new(), |mut text, (number, name, remarks)| {
         let nothing = "-0- ,".repeat(7);
-        write!(text, "{number},\"{name}\",\"individual\",\"SDGT] [IFSR\",{nothing}\"{remarks}\"\r\n").unwrap();
+        write!(text, "{number},\"{name}\",\"individual\",\"SDGT] [IFSR\",{nothing}\"{remarks}\"\r\n")
+            .unwrap();
         text
     })
 }
@@ -82,7 +85,8 @@ pub async fn hit_of(app: &TestApp, kyc_id: &str) -> String {
 
 const STANDING: &str = "query($id: ID!) { user(id: $id) { status kyc { id score outcome tags
     checks { check isPassed part }
-    watchListHits { id entryNumber listedName programs score parts { name points rule } foundAt clearedAt exception { until reason madeAt } } } } }";
+    watchListHits { id entryNumber listedName programs score parts { name points rule } foundAt clearedAt \
+    exception { until reason madeAt } } } } }";
 
 /// Where a person stands.
 async fn standing(app: &TestApp, user_id: &str) -> Value {
@@ -109,8 +113,11 @@ async fn clear(app: &TestApp, input: Value) -> Answer {
 
 /// Changes what a person says of herself.
 async fn amended(app: &TestApp, user_id: &str, patch: Value) {
-    let update = "mutation($input: UserUpdateInput!) { userUpdate(input: $input) { user { id } userErrors { code path message } } }";
-    app.gql(update, json!({ "input": { "userId": user_id, "patch": patch } })).await.entity("userUpdate", "user");
+    let update = "mutation($input: UserUpdateInput!) { userUpdate(input: $input) { user { id } userErrors { \
+        code path message } } }";
+    app.gql(update, json!({ "input": { "userId": user_id, "patch": patch } }))
+        .await
+        .entity("userUpdate", "user");
 }
 
 /// Outcome of a person's check, its hits and which of them are open.
@@ -122,7 +129,11 @@ fn brief(standing: &Value) -> (String, String, Vec<(String, bool)>) {
 }
 
 fn expected(status: &str, outcome: &str, hits: &[(&str, bool)]) -> (String, String, Vec<(String, bool)>) {
-    (status.to_owned(), outcome.to_owned(), hits.iter().map(|(entry, open)| ((*entry).to_owned(), *open)).collect())
+    (
+        status.to_owned(),
+        outcome.to_owned(),
+        hits.iter().map(|(entry, open)| ((*entry).to_owned(), *open)).collect(),
+    )
 }
 
 /// The newest run over existing customers, once it has finished.
@@ -140,16 +151,30 @@ async fn finished(app: &TestApp) -> Value {
 
 /// The part of the watch list in a score.
 fn part(standing: &Value) -> Value {
-    standing["kyc"]["checks"].as_array().unwrap().iter().find(|part| part["check"] == "WATCH_LIST").unwrap().clone()
+    standing["kyc"]["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|part| part["check"] == "WATCH_LIST")
+        .unwrap()
+        .clone()
 }
 
 /// 20,000 entries with made-up names, and the same with aliases for every tenth.
 fn long_list() -> (String, String) {
-    let (first, last) =
-        (["Ana", "Boris", "Chen", "Dalia", "Emir", "Farid", "Gustavo", "Hana"], ["vic", "ez", "man", "ov", "zadeh", "ullah", "son"]);
+    let (first, last) = (
+        ["Ana", "Boris", "Chen", "Dalia", "Emir", "Farid", "Gustavo", "Hana"],
+        ["vic", "ez", "man", "ov", "zadeh", "ullah", "son"],
+    );
     let (mut list, mut aliases) = (String::new(), String::new());
     for number in 1..=20_000_usize {
-        let name = format!("{}{}{}, {}", ["KAR", "MOR", "SAL", "TEV"][number % 4], number / 7 % 97, last[number % 7], first[number % 8]);
+        let name = format!(
+            "{}{}{}, {}",
+            ["KAR", "MOR", "SAL", "TEV"][number % 4],
+            number / 7 % 97,
+            last[number % 7],
+            first[number % 8]
+        );
         let remarks = format!("DOB {} Mar {}; POB Nowhere", number % 28 + 1, 1940 + number % 60);
         list.push_str(&sdn(&[(&number.to_string(), &name, &remarks)]));
         if number % 10 == 0 {
@@ -164,8 +189,14 @@ fn long_list() -> (String, String) {
 on_both! {
     async fn a_list_is_imported_whole_or_not_at_all(app: TestApp) {
         let status = || said(&run(&app.database_url, &["screen", "status"]));
-        assert_eq!(status(), (true, "No watch list was imported; users are not screened.\n".to_owned(), String::new()));
-        assert_eq!(app.gql("{ watchList { sources { name } } }", json!({})).await.data(), &json!({ "watchList": null }));
+        assert_eq!(
+            status(),
+            (true, "No watch list was imported; users are not screened.\n".to_owned(), String::new())
+        );
+        assert_eq!(
+            app.gql("{ watchList { sources { name } } }", json!({})).await.data(),
+            &json!({ "watchList": null })
+        );
 
         let mut list = sdn(&[ADA, ("8", "MÜLLER, Jürgen", "DOB 1950; a.k.a. 'HANS'.")]);
         list.push_str(&format!("9,\"CARTER SHIPPING\",-0- ,\"CUBA\",{}-0- \r\n\u{1a}", "-0- ,".repeat(7)));
@@ -173,20 +204,35 @@ on_both! {
         let aliases = folder.0.join("alt.csv");
         std::fs::write(&aliases, "8,1,\"aka\",\"MILLER, Jurgen\",-0- \r\n\u{1a}").unwrap();
         let told = ["--alt", aliases.to_str().unwrap(), "--source", "Tests"];
-        let latin_1: Vec<u8> = list.chars().map(|character| u8::try_from(u32::from(character)).unwrap()).collect();
+        let latin_1: Vec<u8> =
+            list.chars().map(|character| u8::try_from(u32::from(character)).unwrap()).collect();
         let (done, line, progress) = said(&import(&app, &latin_1, &told));
-        let imported_at = watch_list::Entity::find().one(&app.app.db.read).await.unwrap().unwrap().imported_at;
+        let imported_at =
+            watch_list::Entity::find().one(&app.app.db.read).await.unwrap().unwrap().imported_at;
         let at = |at: chrono::DateTime<chrono::Utc>| at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
         let first = format!("Tests: 3 entries, 5 names, imported at {}\n", at(imported_at));
         assert_eq!((done, &line, progress.as_str()), (true, &first, "names: 0 of 5\nnames: 5 of 5\n"));
-        assert!(status().1.starts_with(&format!("{first}Screening of existing customers: 0")), "{:?}", status());
+        assert!(
+            status().1.starts_with(&format!("{first}Screening of existing customers: 0")),
+            "{:?}",
+            status()
+        );
         let query = "{ watchList { sources { name entries names importedAt } } }";
         let shown = app.gql(query, json!({})).await.data()["watchList"]["sources"][0].clone();
-        assert_eq!((&shown["name"], &shown["entries"], &shown["names"]), (&json!("Tests"), &json!(3), &json!(5)));
-        assert_eq!(shown["importedAt"].as_str().unwrap().parse::<chrono::DateTime<chrono::Utc>>().unwrap(), imported_at);
+        assert_eq!(
+            (&shown["name"], &shown["entries"], &shown["names"]),
+            (&json!("Tests"), &json!(3), &json!(5))
+        );
+        assert_eq!(
+            shown["importedAt"].as_str().unwrap().parse::<chrono::DateTime<chrono::Utc>>().unwrap(),
+            imported_at
+        );
         assert_eq!(counts(&app).await, (1, 5));
         let again = said(&import(&app, &latin_1, &told));
-        assert_eq!(again, (true, format!("Nothing has changed since the list was imported.\n{first}"), String::new()));
+        assert_eq!(
+            again,
+            (true, format!("Nothing has changed since the list was imported.\n{first}"), String::new())
+        );
         assert_eq!(counts(&app).await, (1, 5));
 
         for (list, fault) in [
@@ -195,54 +241,101 @@ on_both! {
             (sdn(&[ADA, ADA]), "line 2 has entry 7 again"),
             (String::new(), "there is no entry in it"),
             (format!("{}8,\"MÜLLER, J", sdn(&[ADA])), "line 2 has a quotation mark that is not closed"),
-            (sdn(&[ADA, ("8", "MÜLLER, Jürgen", "DOB 1950; POB Nowhere")]).trim_end_matches("here\"\r\n").to_owned(), "line 2 has a quotation mark that is not closed"),
-            (sdn(&[ADA, ("8", "MÜLLER, Jürgen", "")]).trim_end_matches("-0- ,\"\"\r\n").to_owned(), "line 2 has 11 columns instead of 12"),
+            (
+                sdn(&[ADA, ("8", "MÜLLER, Jürgen", "DOB 1950; POB Nowhere")])
+                    .trim_end_matches("here\"\r\n")
+                    .to_owned(),
+                "line 2 has a quotation mark that is not closed",
+            ),
+            (
+                sdn(&[ADA, ("8", "MÜLLER, Jürgen", "")]).trim_end_matches("-0- ,\"\"\r\n").to_owned(),
+                "line 2 has 11 columns instead of 12",
+            ),
         ] {
             let (done, out, fault_line) = said(&import(&app, list.as_bytes(), &[]));
-            assert!(!done && out.is_empty() && fault_line.ends_with(&format!("sdn.csv: {fault}; nothing was imported\n")), "{fault_line}");
+            assert!(
+                !done
+                    && out.is_empty()
+                    && fault_line.ends_with(&format!("sdn.csv: {fault}; nothing was imported\n")),
+                "{fault_line}"
+            );
             assert_eq!(counts(&app).await, (1, 5), "{fault}");
         }
         assert!(status().1.starts_with(&first));
 
         // A server that runs screens against the newest list at once.
         let ada = registered(&app, "Ada", "Carter").await;
-        assert_eq!(brief(&standing(&app, &ada).await), expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", true)]));
+        assert_eq!(
+            brief(&standing(&app, &ada).await),
+            expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", true)])
+        );
         let jurgen = registered(&app, "Jurgen", "Miller").await;
         assert_eq!(brief(&standing(&app, &jurgen).await), expected("APPROVED", "APPROVED", &[]));
         listed_by(&app, "Tests", &[("8", "MILLER, Jurgen", "")]);
         assert_eq!(counts(&app).await, (2, 1));
         let jurgen = registered(&app, "Jurgen", "Miller").await;
-        assert_eq!(brief(&standing(&app, &jurgen).await), expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("8", true)]));
+        assert_eq!(
+            brief(&standing(&app, &jurgen).await),
+            expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("8", true)])
+        );
         let other = registered(&app, "Ada", "Carter").await;
         assert_eq!(brief(&standing(&app, &other).await), expected("APPROVED", "APPROVED", &[]));
         // Decisions of before stay.
-        assert_eq!(brief(&standing(&app, &ada).await), expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", true)]));
+        assert_eq!(
+            brief(&standing(&app, &ada).await),
+            expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", true)])
+        );
     }
 
     async fn who_resembles_an_entry_waits_for_a_reviewer(app: TestApp) {
-        listed(&app, &[ADA, ("8", "QADHAFI, Usama", ""), ("9", "CARTER, Ada", "DOB 12 Mar 1951"), ("10", "CARTER, Beatrice", "DOB 23 Jan 1985")]);
+        listed(
+            &app,
+            &[
+                ADA,
+                ("8", "QADHAFI, Usama", ""),
+                ("9", "CARTER, Ada", "DOB 12 Mar 1951"),
+                ("10", "CARTER, Beatrice", "DOB 23 Jan 1985"),
+            ],
+        );
         let ada = registered(&app, "Ada", "Carter").await;
         let found = standing(&app, &ada).await;
-        let ids: Vec<Value> = found["kyc"]["watchListHits"].as_array().unwrap().iter().map(|hit| hit["id"].clone()).collect();
+        let ids: Vec<Value> =
+            found["kyc"]["watchListHits"].as_array().unwrap().iter().map(|hit| hit["id"].clone()).collect();
         let name = |points: &str, rule: &str| json!({ "name": "NAME", "points": points, "rule": rule });
-        let birth = |points: &str, rule: &str| json!({ "name": "BIRTH_DATE", "points": points, "rule": rule });
-        let hit = |id: &Value, entry: &str, listed: &str, score: &str, parts: Value| json!({
-            "id": id, "entryNumber": entry, "listedName": listed, "programs": ["SDGT", "IFSR"], "score": score, "parts": parts,
-            "foundAt": "2026-07-09T16:00:00Z", "clearedAt": null, "exception": null,
-        });
+        let birth =
+            |points: &str, rule: &str| json!({ "name": "BIRTH_DATE", "points": points, "rule": rule });
+        let hit = |id: &Value, entry: &str, listed: &str, score: &str, parts: Value| {
+            json!({
+                "id": id, "entryNumber": entry, "listedName": listed, "programs": ["SDGT", "IFSR"],
+                "score": score, "parts": parts,
+                "foundAt": "2026-07-09T16:00:00Z", "clearedAt": null, "exception": null,
+            })
+        };
         assert_eq!(
             found["kyc"]["watchListHits"],
-            json!([hit(&ids[0], "7", "CARTER, Ada", "1.00", json!([
-                name("0.80", "Of 2 parts of the name, 2 are the same, 0 alike, and 0 fit an initial."),
-                birth("0.20", "The same day of birth is listed."),
-            ]))])
+            json!([hit(
+                &ids[0],
+                "7",
+                "CARTER, Ada",
+                "1.00",
+                json!([
+                    name("0.80", "Of 2 parts of the name, 2 are the same, 0 alike, and 0 fit an initial."),
+                    birth("0.20", "The same day of birth is listed."),
+                ])
+            )])
         );
-        assert_eq!((&found["status"], &found["kyc"]["outcome"], &found["kyc"]["score"]), (&json!("DOCUMENTATION_REQUIRED"), &json!("MANUAL_REVIEW"), &json!("0.45")));
+        assert_eq!(
+            (&found["status"], &found["kyc"]["outcome"], &found["kyc"]["score"]),
+            (&json!("DOCUMENTATION_REQUIRED"), &json!("MANUAL_REVIEW"), &json!("0.45"))
+        );
         assert_eq!(found["kyc"]["tags"], json!(["Address Match", "Phone Match", "Watch List Match"]));
         assert_eq!(part(&found), json!({ "check": "WATCH_LIST", "isPassed": false, "part": "-0.42" }));
         let node = "query($id: ID!) { node(id: $id) { id ... on WatchListHit { listedName kyc { id } } } }";
         let node = app.gql(node, json!({ "id": ids[0] })).await;
-        assert_eq!(node.data()["node"], json!({ "id": ids[0], "listedName": "CARTER, Ada", "kyc": { "id": found["kyc"]["id"] } }));
+        assert_eq!(
+            node.data()["node"],
+            json!({ "id": ids[0], "listedName": "CARTER, Ada", "kyc": { "id": found["kyc"]["id"] } })
+        );
 
         // A name alone is one, a name with another year of birth is none.
         for (first_name, last_name, birth_date, hits) in [
@@ -270,18 +363,29 @@ on_both! {
         listed(&app, &[ADA]);
         let ada = registered(&app, "Ada", "Carter").await;
         let hit = standing(&app, &ada).await["kyc"]["watchListHits"][0].clone();
-        let input = json!({ "idempotencyKey": "c1", "hitId": hit["id"], "reason": " Another passport. ", "until": "2026-08-01" });
+        let input = json!({ "idempotencyKey": "c1", "hitId": hit["id"], "reason": " Another passport. ",
+            "until": "2026-08-01" });
         let cleared = clear(&app, input.clone()).await;
-        let exception = json!({ "until": "2026-08-01", "reason": "Another passport.", "madeAt": "2026-07-09T16:00:00Z" });
-        let told = json!({ "id": hit["id"], "clearedAt": "2026-07-09T16:00:00Z", "exception": exception, "kyc": { "outcome": "APPROVED" } });
+        let exception =
+            json!({ "until": "2026-08-01", "reason": "Another passport.", "madeAt": "2026-07-09T16:00:00Z" });
+        let told = json!({ "id": hit["id"], "clearedAt": "2026-07-09T16:00:00Z", "exception": exception,
+            "kyc": { "outcome": "APPROVED" } });
         assert_eq!(cleared.entity("watchListHitClear", "hit"), &told);
-        assert_eq!(clear(&app, input).await.entity("watchListHitClear", "hit"), &told, "the same request again");
+        assert_eq!(
+            clear(&app, input).await.entity("watchListHitClear", "hit"),
+            &told,
+            "the same request again"
+        );
         let found = standing(&app, &ada).await;
         assert_eq!(brief(&found), expected("APPROVED", "APPROVED", &[("7", false)]));
-        assert_eq!((&found["kyc"]["score"], &found["kyc"]["tags"]), (&json!("0.99"), &json!(["Address Match", "Phone Match"])));
+        assert_eq!(
+            (&found["kyc"]["score"], &found["kyc"]["tags"]),
+            (&json!("0.99"), &json!(["Address Match", "Phone Match"]))
+        );
         assert_eq!(part(&found), json!({ "check": "WATCH_LIST", "isPassed": true, "part": "0.12" }));
 
-        let events = "subscription { events(after: \"0\") { type ... on KycChangedEvent { outcome kyc { id } } ... on UserChangedEvent { user { id } } } }";
+        let events = "subscription { events(after: \"0\") { type ... on KycChangedEvent { outcome kyc { id \
+            } } ... on UserChangedEvent { user { id } } } }";
         let mut socket = Socket::join(&app, Some(&app.key)).await;
         socket.subscribe("1", events, json!({})).await;
         let check = json!({ "id": found["kyc"]["id"] });
@@ -303,11 +407,17 @@ on_both! {
         let hits = standing(&app, &ada).await["kyc"]["watchListHits"].clone();
         clear(&app, clearing(&hits[1])).await.entity("watchListHitClear", "hit");
         let found = standing(&app, &ada).await;
-        assert_eq!(brief(&found), expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", true), ("8", false)]));
+        assert_eq!(
+            brief(&found),
+            expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", true), ("8", false)])
+        );
         assert_eq!(found["kyc"]["tags"], json!(["Address Match", "Phone Match", "Watch List Match"]));
         assert_eq!(part(&found)["isPassed"], false);
         clear(&app, clearing(&hits[0])).await.entity("watchListHitClear", "hit");
-        assert_eq!(brief(&standing(&app, &ada).await), expected("APPROVED", "APPROVED", &[("7", false), ("8", false)]));
+        assert_eq!(
+            brief(&standing(&app, &ada).await),
+            expected("APPROVED", "APPROVED", &[("7", false), ("8", false)])
+        );
 
         // Who is in a review for another reason stays there, under whatever name.
         let reviewed = registered(&app, "Ada", "Review").await;
@@ -322,7 +432,10 @@ on_both! {
             clear(&app, clearing(hit)).await.entity("watchListHitClear", "hit");
         }
         let found = standing(&app, &reviewed).await;
-        assert_eq!(brief(&found), expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", false), ("8", false)]));
+        assert_eq!(
+            brief(&found),
+            expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", false), ("8", false)])
+        );
         assert_eq!(found["kyc"]["score"], "0.99");
     }
 
@@ -338,10 +451,14 @@ on_both! {
         amended(&app, &ada, json!({ "address": { "line1": "2 Other St", "city": "Norfolk" } })).await;
         let found = standing(&app, &ada).await;
         assert_eq!(brief(&found), expected("APPROVED", "APPROVED", &[("7", false)]));
-        let exception = json!({ "until": "2026-08-01", "reason": "Another person: the passport says so.", "madeAt": "2026-07-09T16:00:00Z" });
+        let exception = json!({ "until": "2026-08-01", "reason": "Another person: the passport says so.",
+            "madeAt": "2026-07-09T16:00:00Z" });
         assert_eq!(found["kyc"]["watchListHits"][0]["exception"], exception);
         assert_ne!(found["kyc"]["watchListHits"][0]["id"], hit["id"]);
-        assert_eq!((&found["kyc"]["score"], &found["kyc"]["tags"]), (&json!("0.99"), &json!(["Address Match", "Phone Match"])));
+        assert_eq!(
+            (&found["kyc"]["score"], &found["kyc"]["tags"]),
+            (&json!("0.99"), &json!(["Address Match", "Phone Match"]))
+        );
 
         // Who takes another name while a hit is open is not let through by clearing what that name resembles.
         for names in [&["Grace Laden", "Osama Laden"][..], &["Usama Laden"]] {
@@ -353,23 +470,35 @@ on_both! {
             }
             let hit = standing(&app, &detour).await["kyc"]["watchListHits"][0].clone();
             clear(&app, clearing(&hit)).await.entity("watchListHitClear", "hit");
-            assert_eq!(brief(&standing(&app, &detour).await), expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", false), ("8", true)]), "{names:?}");
+            assert_eq!(
+                brief(&standing(&app, &detour).await),
+                expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", false), ("8", true)]),
+                "{names:?}"
+            );
         }
 
-        // It is for a name, a day of birth and a social security number, written in any way, and for no namesake.
+        // It is for a name, a day of birth and a social security number, written in any way, and for no
+        // namesake.
         let mut same = person("ADA", "Cárter");
         same["ssn"] = json!("123-45-6780");
         let twin = app.gql(USER_CREATE, json!({ "input": same })).await;
         assert_eq!(twin.entity("userCreate", "user")["status"], "APPROVED");
         let namesake = registered(&app, "ADA", "Cárter").await;
-        assert_eq!(brief(&standing(&app, &namesake).await), expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", true)]));
+        assert_eq!(
+            brief(&standing(&app, &namesake).await),
+            expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", true)])
+        );
         for patch in [json!({ "lastName": "Karter" }), json!({ "birthDate": "1985-01-24" })] {
             let other = registered(&app, "Ada", "Carter").await;
             amended(&app, &other, patch).await;
-            assert_eq!(brief(&standing(&app, &other).await), expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", true)]));
+            assert_eq!(
+                brief(&standing(&app, &other).await),
+                expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", true)])
+            );
         }
         let (_, stranger) = app.other_partner("another").await;
-        let theirs = app.gql_as(Some(&stranger), USER_CREATE, json!({ "input": person("Ada", "Carter") })).await;
+        let theirs =
+            app.gql_as(Some(&stranger), USER_CREATE, json!({ "input": person("Ada", "Carter") })).await;
         assert_eq!(theirs.entity("userCreate", "user")["status"], "DOCUMENTATION_REQUIRED");
 
         // The day ends at midnight in New York.
@@ -378,7 +507,10 @@ on_both! {
         assert_eq!(brief(&standing(&app, &ada).await), expected("APPROVED", "APPROVED", &[("7", false)]));
         app.advance_to("2026-08-02T04:00:00Z").await;
         amended(&app, &ada, json!({ "ssn": "123456789" })).await;
-        assert_eq!(brief(&standing(&app, &ada).await), expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", true)]));
+        assert_eq!(
+            brief(&standing(&app, &ada).await),
+            expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", true)])
+        );
     }
 
     async fn who_is_somebody_else_is_asked_what_others_are(app: TestApp) {
@@ -390,22 +522,38 @@ on_both! {
         let found = standing(&app, &ada).await;
         assert_eq!(brief(&found), expected("ACTION_REQUIRED", "QUESTIONS_REQUIRED", &[("9", false)]));
         assert_eq!(found["kyc"]["score"], "0.75");
-        let asked = "query($id: ID!) { user(id: $id) { kyc { questionsExpireAt questions { questionId } } } }";
+        let asked =
+            "query($id: ID!) { user(id: $id) { kyc { questionsExpireAt questions { questionId } } } }";
         let asked = app.gql(asked, json!({ "id": ada })).await.data()["user"]["kyc"].clone();
-        let questions: Vec<i64> = asked["questions"].as_array().unwrap().iter().map(|question| question["questionId"].as_i64().unwrap()).collect();
-        assert_eq!((&asked["questionsExpireAt"], questions), (&json!("2026-07-09T16:15:00Z"), vec![1, 2, 3, 4, 5]));
+        let questions: Vec<i64> = asked["questions"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|question| question["questionId"].as_i64().unwrap())
+            .collect();
+        assert_eq!(
+            (&asked["questionsExpireAt"], questions),
+            (&json!("2026-07-09T16:15:00Z"), vec![1, 2, 3, 4, 5])
+        );
         app.advance_to("2026-07-09T16:15:00Z").await;
-        assert_eq!(brief(&standing(&app, &ada).await), expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("9", false)]));
+        assert_eq!(
+            brief(&standing(&app, &ada).await),
+            expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("9", false)])
+        );
         // Nobody is asked twice, whatever is cleared.
         amended(&app, &ada, json!({ "birthDate": "1985-01-24" })).await;
         let hit = standing(&app, &ada).await["kyc"]["watchListHits"][0].clone();
         clear(&app, clearing(&hit)).await.entity("watchListHitClear", "hit");
-        assert_eq!(brief(&standing(&app, &ada).await), expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("9", false)]));
+        assert_eq!(
+            brief(&standing(&app, &ada).await),
+            expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("9", false)])
+        );
     }
 
     async fn a_corrected_name_is_screened(app: TestApp) {
         listed(&app, &[ADA, ("9", "QUESTION, Ada", "")]);
-        let correct = "mutation($input: KycCorrectInput!) { kycCorrect(input: $input) { kyc { id } userErrors { code path message } } }";
+        let correct = "mutation($input: KycCorrectInput!) { kycCorrect(input: $input) { kyc { id } \
+            userErrors { code path message } } }";
         let corrected = async |user_id: &str, patch: Value| {
             let check = standing(&app, user_id).await["kyc"]["id"].clone();
             let answer = app.gql(correct, json!({ "input": { "kycId": check, "patch": patch } })).await;
@@ -416,7 +564,10 @@ on_both! {
         let eve = registered(&app, "Eve", "Question").await;
         let found = corrected(&eve, json!({ "firstName": "Ada", "lastName": "Carter" })).await;
         assert_eq!(brief(&found), expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", true)]));
-        assert_eq!((&found["kyc"]["score"], part(&found)["isPassed"].clone()), (&json!("0.45"), json!(false)));
+        assert_eq!(
+            (&found["kyc"]["score"], part(&found)["isPassed"].clone()),
+            (&json!("0.45"), json!(false))
+        );
         clear(&app, clearing(&found["kyc"]["watchListHits"][0])).await.entity("watchListHitClear", "hit");
         assert_eq!(brief(&standing(&app, &eve).await), expected("APPROVED", "APPROVED", &[("7", false)]));
         // What was cleared is so for a name: under another that the same entry resembles, it is open again.
@@ -425,7 +576,10 @@ on_both! {
         clear(&app, clearing(&hit)).await.entity("watchListHitClear", "hit");
         let found = corrected(&ada, json!({ "firstName": "Adah", "lastName": "Question" })).await;
         assert_eq!(brief(&found), expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("9", true)]));
-        assert_eq!((&found["kyc"]["watchListHits"][0]["id"], &found["kyc"]["watchListHits"][0]["score"]), (&hit["id"], &json!("0.73")));
+        assert_eq!(
+            (&found["kyc"]["watchListHits"][0]["id"], &found["kyc"]["watchListHits"][0]["score"]),
+            (&hit["id"], &json!("0.73"))
+        );
         // Who was corrected while with a reviewer stays there.
         let eve = registered(&app, "Eve", "Review").await;
         let found = corrected(&eve, json!({ "firstName": "Ada", "lastName": "Karter" })).await;
@@ -457,49 +611,79 @@ on_both! {
             ("hitId", json!("nope"), "NOT_FOUND", "hitId names nothing that you can see"),
         ] {
             let refused = clear(&app, with(field, value)).await;
-            assert_eq!(refused.user_error("watchListHitClear"), &json!({ "code": code, "path": [field], "message": message }));
+            assert_eq!(
+                refused.user_error("watchListHitClear"),
+                &json!({ "code": code, "path": [field], "message": message })
+            );
         }
         let (_, stranger) = app.other_partner("another").await;
         let theirs = app.gql_as(Some(&stranger), CLEAR, json!({ "input": clearing(&hit) })).await;
         assert_eq!(theirs.user_error("watchListHitClear")["code"], "NOT_FOUND");
         let node = "query($id: ID!) { node(id: $id) { id } }";
-        assert_eq!(app.gql_as(Some(&stranger), node, json!({ "id": hit["id"] })).await.data(), &json!({ "node": null }));
+        assert_eq!(
+            app.gql_as(Some(&stranger), node, json!({ "id": hit["id"] })).await.data(),
+            &json!({ "node": null })
+        );
 
         let all_but_operate = app.key_for(&[Scope::Read, Scope::Trade, Scope::Transfer, Scope::Manage]).await;
         let hits = "query($id: ID!) { user(id: $id) { kyc { outcome watchListHits { listedName } } } }";
         let seen = app.gql_as(Some(&all_but_operate), hits, json!({ "id": ada })).await;
         assert_eq!(seen.data()["user"]["kyc"], json!({ "outcome": "MANUAL_REVIEW", "watchListHits": null }));
-        assert_eq!(app.gql_as(Some(&all_but_operate), node, json!({ "id": hit["id"] })).await.data(), &json!({ "node": null }));
-        assert_eq!(app.gql_as(Some(&all_but_operate), CLEAR, json!({ "input": clearing(&hit) })).await.error_code(), "FORBIDDEN");
+        assert_eq!(
+            app.gql_as(Some(&all_but_operate), node, json!({ "id": hit["id"] })).await.data(),
+            &json!({ "node": null })
+        );
+        assert_eq!(
+            app.gql_as(Some(&all_but_operate), CLEAR, json!({ "input": clearing(&hit) })).await.error_code(),
+            "FORBIDDEN"
+        );
         let signed_up = app.person("ada@example.com", "2025550142").await;
-        assert_eq!(app.gql_as(Some(&signed_up.access), CLEAR, json!({ "input": clearing(&hit) })).await.error_code(), "FORBIDDEN");
+        assert_eq!(
+            app.gql_as(Some(&signed_up.access), CLEAR, json!({ "input": clearing(&hit) })).await.error_code(),
+            "FORBIDDEN"
+        );
         let maker = app.gql(CLEAR, json!({ "input": clearing(&hit) })).await;
-        assert_eq!(maker.user_error("watchListHitClear")["code"], "MAKER_CHECKER", "who entered her does not clear her");
+        assert_eq!(
+            maker.user_error("watchListHitClear")["code"],
+            "MAKER_CHECKER",
+            "who entered her does not clear her"
+        );
         assert_eq!(standing(&app, &ada).await, before);
         assert_eq!(screening_exception::Entity::find().count(&app.app.db.read).await.unwrap(), 0);
 
         let operator = app.key_for(&[Scope::Operate]).await;
         let last_day = CLEAR.replace("kyc { outcome }", "");
-        let cleared = app.gql_as(Some(&operator), &last_day, json!({ "input": with("until", json!("2028-07-09")) })).await;
+        let cleared = app
+            .gql_as(Some(&operator), &last_day, json!({ "input": with("until", json!("2028-07-09")) }))
+            .await;
         assert_eq!(cleared.entity("watchListHitClear", "hit")["exception"]["until"], "2028-07-09");
         let again = clear(&app, clearing(&hit)).await;
-        let told = json!({ "code": "KYC_NOT_OPEN", "path": ["hitId"], "message": "The hit does not wait for anybody any more." });
+        let told = json!({ "code": "KYC_NOT_OPEN", "path": ["hitId"],
+            "message": "The hit does not wait for anybody any more." });
         assert_eq!(again.user_error("watchListHitClear"), &told);
         let other = registered(&app, "Ada", "Karter").await;
         let hit = standing(&app, &other).await["kyc"]["watchListHits"][0].clone();
         amended(&app, &other, json!({ "ssn": "123456780" })).await;
         let late = clear(&app, clearing(&hit)).await;
-        let told = json!({ "code": "KYC_NOT_OPEN", "path": null, "message": "A later identity check took the place of this one." });
+        let told = json!({ "code": "KYC_NOT_OPEN", "path": null,
+            "message": "A later identity check took the place of this one." });
         assert_eq!(late.user_error("watchListHitClear"), &told);
     }
 
     async fn lists_of_sources_count_side_by_side(app: TestApp) {
         let nothing = "-0- ,".repeat(7);
-        let vessels = format!("1,\"HOPPER, Grace\",\"vessel\",\"CUBA\",{nothing}-0- \r\n2,\"HOPPER, Grace\",\"aircraft\",\"CUBA\",{nothing}-0- \r\n");
+        let vessels = format!(
+            "1,\"HOPPER, Grace\",\"vessel\",\"CUBA\",{nothing}-0- \r\n2,\"HOPPER, \
+                Grace\",\"aircraft\",\"CUBA\",{nothing}-0- \r\n"
+        );
         let list = format!("{vessels}{}\u{1a}", sdn(&[ADA]));
         assert!(import(&app, list.as_bytes(), &[]).status.success());
         let grace = registered(&app, "Grace", "Hopper").await;
-        assert_eq!(brief(&standing(&app, &grace).await), expected("APPROVED", "APPROVED", &[]), "vessels and aircraft are not compared");
+        assert_eq!(
+            brief(&standing(&app, &grace).await),
+            expected("APPROVED", "APPROVED", &[]),
+            "vessels and aircraft are not compared"
+        );
         listed_by(&app, "consolidated", &[("7", "CARTER, Ada", ""), ("8", "LOVELACE, Ada", "")]);
         let lines = said(&run(&app.database_url, &["screen", "status"])).1;
         let lines: Vec<&str> = lines.lines().collect();
@@ -513,45 +697,79 @@ on_both! {
         let ada = registered(&app, "Ada", "Carter").await;
         let hits = "query($id: ID!) { user(id: $id) { kyc { watchListHits { id source entryNumber } } } }";
         let found = app.gql(hits, json!({ "id": ada })).await.data()["user"]["kyc"]["watchListHits"].clone();
-        let of = |hit: &Value| (hit["source"].as_str().unwrap().to_owned(), hit["entryNumber"].as_str().unwrap().to_owned());
+        let of = |hit: &Value| {
+            (hit["source"].as_str().unwrap().to_owned(), hit["entryNumber"].as_str().unwrap().to_owned())
+        };
         let sources: Vec<(String, String)> = found.as_array().unwrap().iter().map(of).collect();
-        assert_eq!(sources, [("OFAC SDN".to_owned(), "7".to_owned()), ("consolidated".to_owned(), "7".to_owned())]);
+        assert_eq!(
+            sources,
+            [("OFAC SDN".to_owned(), "7".to_owned()), ("consolidated".to_owned(), "7".to_owned())]
+        );
         clear(&app, clearing(&found[0])).await.entity("watchListHitClear", "hit");
-        assert_eq!(brief(&standing(&app, &ada).await), expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", false), ("7", true)]));
+        assert_eq!(
+            brief(&standing(&app, &ada).await),
+            expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", false), ("7", true)])
+        );
         amended(&app, &ada, json!({ "address": { "city": "Norfolk" } })).await;
-        assert_eq!(brief(&standing(&app, &ada).await), expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", false), ("7", true)]));
+        assert_eq!(
+            brief(&standing(&app, &ada).await),
+            expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", false), ("7", true)])
+        );
 
         // Replacing one source leaves the other, and so does removing it.
         listed(&app, &[("9", "SOMEBODY, Else", "")]);
         let next = registered(&app, "Ada", "Carter").await;
-        assert_eq!(brief(&standing(&app, &next).await), expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", true)]));
-        let remove = |arguments: &[&str]| said(&run(&app.database_url, &[&["screen", "remove"], arguments].concat()));
+        assert_eq!(
+            brief(&standing(&app, &next).await),
+            expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", true)])
+        );
+        let remove =
+            |arguments: &[&str]| said(&run(&app.database_url, &[&["screen", "remove"], arguments].concat()));
         assert!(!remove(&["--source", "consolidated"]).0, "without --force");
-        let unknown = (false, String::new(), "coffer: There is no list of the source \"none\"; `coffer screen status` shows the sources.\n".to_owned());
+        let unknown = (
+            false,
+            String::new(),
+            "coffer: There is no list of the source \"none\"; `coffer screen status` shows the sources.\n"
+                .to_owned(),
+        );
         assert_eq!(remove(&["--source", "none", "--force"]), unknown);
-        assert_eq!(remove(&["--source", "consolidated", "--force"]), (true, "Removed consolidated.\n".to_owned(), String::new()));
+        assert_eq!(
+            remove(&["--source", "consolidated", "--force"]),
+            (true, "Removed consolidated.\n".to_owned(), String::new())
+        );
         let last = registered(&app, "Ada", "Carter").await;
         assert_eq!(brief(&standing(&app, &last).await), expected("APPROVED", "APPROVED", &[]));
     }
 
     async fn a_list_that_may_be_cut_needs_a_look(app: TestApp) {
-        let people: Vec<(String, String, &str)> = (1..=20).map(|number| (number.to_string(), format!("ENTRY, Number{number}"), "")).collect();
+        let people: Vec<(String, String, &str)> =
+            (1..=20).map(|number| (number.to_string(), format!("ENTRY, Number{number}"), "")).collect();
         let first = |count: usize| {
-            let people: Vec<(&str, &str, &str)> = people.iter().take(count).map(|(number, name, remarks)| (number.as_str(), name.as_str(), *remarks)).collect();
+            let people: Vec<(&str, &str, &str)> = people
+                .iter()
+                .take(count)
+                .map(|(number, name, remarks)| (number.as_str(), name.as_str(), *remarks))
+                .collect();
             format!("{}\u{1a}\r\n", sdn(&people))
         };
         assert!(import(&app, first(20).as_bytes(), &[]).status.success());
         let refused = said(&import(&app, first(17).as_bytes(), &[]));
-        let told = "coffer: cannot import; nothing was imported: The list has 17 entries, fewer than 90 % of the 20 that it replaces. Use --force if it is right.\n";
+        let told = "coffer: cannot import; nothing was imported: The list has 17 entries, fewer than 90 % \
+            of the 20 that it replaces. Use --force if it is right.\n";
         assert_eq!(refused, (false, String::new(), told.to_owned()));
         assert_eq!(counts(&app).await, (1, 20));
         assert!(import(&app, first(18).as_bytes(), &[]).status.success(), "nine of ten are enough");
-        assert!(import(&app, first(3).as_bytes(), &["--source", "short"]).status.success(), "the first list of a source has any length");
+        assert!(
+            import(&app, first(3).as_bytes(), &["--source", "short"]).status.success(),
+            "the first list of a source has any length"
+        );
         assert!(import(&app, first(3).as_bytes(), &["--force"]).status.success());
         assert_eq!(counts(&app).await, (4, 6));
 
-        let (done, _, warnings) = said(&import(&app, first(4).trim_end_matches("\u{1a}\r\n").as_bytes(), &[]));
-        let warning = "Warning: the list does not end with the end-of-file mark 0x1A and may have been cut off.\n";
+        let (done, _, warnings) =
+            said(&import(&app, first(4).trim_end_matches("\u{1a}\r\n").as_bytes(), &[]));
+        let warning =
+            "Warning: the list does not end with the end-of-file mark 0x1A and may have been cut off.\n";
         assert!(done && warnings.starts_with(warning), "{warnings}");
     }
 
@@ -560,7 +778,8 @@ on_both! {
         let asked = registered(&app, "Ada", "Question").await;
         let denied = registered(&app, "Ada", "Denied").await;
         let grace = registered(&app, "Grace", "Hopper").await;
-        let events = "subscription { events(after: \"0\") { type ... on WatchListHitFoundEvent { outcome kyc { user { id } } hit { listedName } }
+        let events = "subscription { events(after: \"0\") { type ... on WatchListHitFoundEvent { outcome \
+            kyc { user { id } } hit { listedName } }
             ... on UserChangedEvent { status user { id } } } }";
         let mut socket = Socket::join(&app, Some(&app.key)).await;
         socket.subscribe("1", events, json!({})).await;
@@ -568,14 +787,21 @@ on_both! {
         let mut seen = Vec::new();
         while seen.len() < 5 {
             let event = socket.next().await["events"].clone();
-            if ["kyc.watch_list_hit_found", "user.status_changed"].contains(&event["type"].as_str().unwrap()) {
+            if ["kyc.watch_list_hit_found", "user.status_changed"].contains(&event["type"].as_str().unwrap())
+            {
                 seen.push(event);
             }
         }
-        let found = |user: &str, outcome: &str, name: &str| json!({
-            "type": "kyc.watch_list_hit_found", "outcome": outcome, "kyc": { "user": { "id": user } }, "hit": { "listedName": name },
-        });
-        let moved = |user: &str| json!({ "type": "user.status_changed", "status": "DOCUMENTATION_REQUIRED", "user": { "id": user } });
+        let found = |user: &str, outcome: &str, name: &str| {
+            json!({
+                "type": "kyc.watch_list_hit_found", "outcome": outcome, "kyc": { "user": { "id": user } },
+                "hit": { "listedName": name },
+            })
+        };
+        let moved = |user: &str| {
+            json!({ "type": "user.status_changed", "status": "DOCUMENTATION_REQUIRED",
+            "user": { "id": user } })
+        };
         let told = [
             found(&ada.user_id, "MANUAL_REVIEW", "CARTER, Ada"),
             moved(&ada.user_id),
@@ -588,21 +814,32 @@ on_both! {
         // Nothing new is bought or paid in until the hit is cleared; what is there stays.
         let standing_of = standing(&app, &ada.user_id).await;
         assert_eq!(brief(&standing_of), expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", true)]));
-        assert_eq!((&standing_of["kyc"]["score"], part(&standing_of)["isPassed"].clone()), (&json!("0.45"), json!(false)));
+        assert_eq!(
+            (&standing_of["kyc"]["score"], part(&standing_of)["isPassed"].clone()),
+            (&json!("0.45"), json!(false))
+        );
         assert_eq!(standing_of["kyc"]["tags"], json!(["Address Match", "Phone Match", "Watch List Match"]));
         let buy = app.gql(ORDER_PLACE, json!({ "input": ada.order("held", "BUY", "VTI", "1") })).await;
         assert_eq!(buy.user_error("orderPlace")["code"], "KYC_NOT_APPROVED");
         let deposit = app.gql(DEPOSIT_CREATE, json!({ "input": ada.deposit("held-deposit", "10") })).await;
         assert_eq!(deposit.user_error("depositCreate")["code"], "KYC_NOT_APPROVED");
         assert_eq!(app.balance(&ada.account_id).await[0], "1000.00");
-        clear(&app, clearing(&standing_of["kyc"]["watchListHits"][0])).await.entity("watchListHitClear", "hit");
+        clear(&app, clearing(&standing_of["kyc"]["watchListHits"][0]))
+            .await
+            .entity("watchListHitClear", "hit");
         let back = standing(&app, &ada.user_id).await;
         assert_eq!(brief(&back), expected("APPROVED", "APPROVED", &[("7", false)]));
-        assert_eq!((&back["kyc"]["score"], &back["kyc"]["tags"]), (&json!("0.99"), &json!(["Address Match", "Phone Match"])));
+        assert_eq!(
+            (&back["kyc"]["score"], &back["kyc"]["tags"]),
+            (&json!("0.99"), &json!(["Address Match", "Phone Match"]))
+        );
         assert_eq!(brief(&standing(&app, &denied).await), expected("DENIED", "DENIED", &[("9", true)]));
 
         // A hit that was known is not told of again.
-        listed(&app, &[ADA, ("8", "QUESTION, Ada", ""), ("9", "DENIED, Ada", ""), ("10", "HOPPER, Grace", "")]);
+        listed(
+            &app,
+            &[ADA, ("8", "QUESTION, Ada", ""), ("9", "DENIED, Ada", ""), ("10", "HOPPER, Grace", "")],
+        );
         let next = loop {
             let event = socket.next().await["events"].clone();
             if event["type"] == "kyc.watch_list_hit_found" {
@@ -610,11 +847,20 @@ on_both! {
             }
         };
         assert_eq!(next, found(&grace, "MANUAL_REVIEW", "HOPPER, Grace"));
-        assert_eq!(brief(&standing(&app, &ada.user_id).await), expected("APPROVED", "APPROVED", &[("7", false)]));
+        assert_eq!(
+            brief(&standing(&app, &ada.user_id).await),
+            expected("APPROVED", "APPROVED", &[("7", false)])
+        );
         let progress = finished(&app).await;
-        assert_eq!((&progress["people"], &progress["screened"], &progress["failed"], &progress["hits"]), (&json!(4), &json!(4), &json!(0), &json!(1)));
+        assert_eq!(
+            (&progress["people"], &progress["screened"], &progress["failed"], &progress["hits"]),
+            (&json!(4), &json!(4), &json!(0), &json!(1))
+        );
         let status = said(&run(&app.database_url, &["screen", "status"])).1;
-        assert!(status.contains("\nScreening of existing customers: 4 screened, 1 new hits, finished at "), "{status}");
+        assert!(
+            status.contains("\nScreening of existing customers: 4 screened, 1 new hits, finished at "),
+            "{status}"
+        );
         assert_eq!(app.audit().await.wrong, None);
     }
 
@@ -625,18 +871,24 @@ on_both! {
         let db = app.app.db.for_migrations();
         let refuse: &[&str] = if db.get_database_backend() == DbBackend::Postgres {
             &[
-                "CREATE FUNCTION refused() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'refused'; END $$",
-                "CREATE TRIGGER refused BEFORE INSERT ON screening_hit FOR EACH ROW WHEN (NEW.entry = 7) EXECUTE FUNCTION refused()",
+                "CREATE FUNCTION refused() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION \
+                    'refused'; END $$",
+                "CREATE TRIGGER refused BEFORE INSERT ON screening_hit FOR EACH ROW WHEN (NEW.entry = 7) \
+                    EXECUTE FUNCTION refused()",
             ]
         } else {
-            &["CREATE TRIGGER refused BEFORE INSERT ON screening_hit WHEN NEW.entry = 7 BEGIN SELECT RAISE(ABORT, 'refused'); END"]
+            &["CREATE TRIGGER refused BEFORE INSERT ON screening_hit WHEN NEW.entry = 7 BEGIN SELECT \
+                    RAISE(ABORT, 'refused'); END"]
         };
         for statement in refuse {
             db.execute_unprepared(statement).await.unwrap();
         }
         listed(&app, &[ADA, ("8", "HOPPER, Grace", "")]);
         let progress = finished(&app).await;
-        assert_eq!([&progress["screened"], &progress["failed"], &progress["hits"]], [&json!(2), &json!(1), &json!(1)]);
+        assert_eq!(
+            [&progress["screened"], &progress["failed"], &progress["hits"]],
+            [&json!(2), &json!(1), &json!(1)]
+        );
         assert_eq!(standing(&app, &stuck).await["status"], "APPROVED");
         assert_eq!(standing(&app, &grace).await["status"], "DOCUMENTATION_REQUIRED");
     }
@@ -644,11 +896,18 @@ on_both! {
     async fn a_name_that_cannot_be_read_waits_for_a_reviewer(app: TestApp) {
         let unread = ("สมชาย", "ใจดี");
         let before = registered(&app, unread.0, unread.1).await;
-        assert_eq!(standing(&app, &before).await["status"], "APPROVED", "there is no list to compare it with");
+        assert_eq!(
+            standing(&app, &before).await["status"],
+            "APPROVED",
+            "there is no list to compare it with"
+        );
         listed(&app, &[("7", "CARTER, Ada", "DOB 23 Jan 1985")]);
         let user = registered(&app, unread.0, unread.1).await;
         let stands = standing(&app, &user).await;
-        assert_eq!([&stands["status"], &stands["kyc"]["outcome"]], [&json!("DOCUMENTATION_REQUIRED"), &json!("MANUAL_REVIEW")]);
+        assert_eq!(
+            [&stands["status"], &stands["kyc"]["outcome"]],
+            [&json!("DOCUMENTATION_REQUIRED"), &json!("MANUAL_REVIEW")]
+        );
         assert_eq!(stands["kyc"]["watchListHits"], json!([]));
         let read = registered(&app, "Антон", "Чехов").await;
         assert_eq!(standing(&app, &read).await["status"], "APPROVED");
@@ -657,7 +916,8 @@ on_both! {
     async fn a_person_is_not_told_of_a_hit(app: TestApp) {
         let ada = app.person("ada@example.com", "2025550142").await;
         let patch = json!({ "firstName": "Ada", "lastName": "Carter", "ssn": "123456789", "birthDate": "1985-01-23",
-            "address": { "line1": "123 Test St", "city": "Richmond", "state": "VA", "postalCode": "23220", "countryCode": "US" } });
+            "address": { "line1": "123 Test St", "city": "Richmond", "state": "VA", "postalCode": "23220",
+                "countryCode": "US" } });
         amended(&app, &ada.user_id, patch).await;
         let mut socket = Socket::join(&app, Some(&ada.access)).await;
         socket.subscribe("1", "subscription { events(after: \"0\") { type } }", json!({})).await;
@@ -667,9 +927,11 @@ on_both! {
             kinds.push(socket.next().await["events"]["type"].as_str().unwrap().to_owned());
         }
         assert!(!kinds.contains(&"kyc.watch_list_hit_found".to_owned()), "{kinds:?}");
-        let own = "{ viewer { status kycChecks { check } kyc { score tags outcome checks { check } watchListHits { listedName } } } }";
+        let own = "{ viewer { status kycChecks { check } kyc { score tags outcome checks { check } \
+            watchListHits { listedName } } } }";
         let own = app.gql_as(Some(&ada.access), own, json!({})).await.data()["viewer"].clone();
-        let kyc = json!({ "score": null, "tags": [], "outcome": "MANUAL_REVIEW", "checks": [], "watchListHits": null });
+        let kyc = json!({ "score": null, "tags": [], "outcome": "MANUAL_REVIEW", "checks": [],
+            "watchListHits": null });
         assert_eq!(own, json!({ "status": "DOCUMENTATION_REQUIRED", "kycChecks": [], "kyc": kyc }));
     }
 
@@ -681,9 +943,19 @@ on_both! {
         let began = Instant::now();
         let (done, line, progress) = said(&import(&app, list.as_bytes(), &["--alt", file.to_str().unwrap()]));
         let took = began.elapsed();
-        assert!(done && line.starts_with("OFAC SDN: 20000 entries, 22000 names, imported at "), "{line} {progress}");
-        assert!(progress.starts_with("names: 0 of 22000\nnames: 500 of 22000\n") && progress.ends_with("names: 22000 of 22000\n"), "{progress}");
-        println!("20,000 entries with 22,000 names imported in {took:?} over {}", app.app.db.backend().as_str());
+        assert!(
+            done && line.starts_with("OFAC SDN: 20000 entries, 22000 names, imported at "),
+            "{line} {progress}"
+        );
+        assert!(
+            progress.starts_with("names: 0 of 22000\nnames: 500 of 22000\n")
+                && progress.ends_with("names: 22000 of 22000\n"),
+            "{progress}"
+        );
+        println!(
+            "20,000 entries with 22,000 names imported in {took:?} over {}",
+            app.app.db.backend().as_str()
+        );
         assert_eq!(counts(&app).await, (1, 22_000));
         for who in ["first", "next"] {
             let began = Instant::now();
@@ -705,17 +977,27 @@ async fn another_server_ends_a_run_that_was_broken_off() {
         listed(&app, &[ADA]);
         let query = "{ watchList { screening { people screened hits finishedAt } } }";
         let progress = async || app.gql(query, json!({})).await.data()["watchList"]["screening"].clone();
-        assert_eq!(progress().await, json!({ "people": CUSTOMERS, "screened": 0, "hits": 0, "finishedAt": null }));
+        assert_eq!(
+            progress().await,
+            json!({ "people": CUSTOMERS, "screened": 0, "hits": 0, "finishedAt": null })
+        );
         let (one, other) = (app.app.ids.next(Kind::WatchList), app.app.ids.next(Kind::WatchList));
         assert!(rescreening::carry_on(&app.app, one).await.unwrap());
         assert!(!rescreening::carry_on(&app.app, other).await.unwrap(), "one server at a time");
-        assert_eq!(progress().await, json!({ "people": CUSTOMERS, "screened": 50, "hits": 50, "finishedAt": null }));
+        assert_eq!(
+            progress().await,
+            json!({ "people": CUSTOMERS, "screened": 50, "hits": 50, "finishedAt": null })
+        );
 
         let _next = app.beside(Options::default()).await;
         let run = finished(&app).await;
-        assert_eq!((&run["people"], &run["screened"], &run["hits"]), (&json!(CUSTOMERS), &json!(CUSTOMERS), &json!(CUSTOMERS)));
+        assert_eq!(
+            (&run["people"], &run["screened"], &run["hits"]),
+            (&json!(CUSTOMERS), &json!(CUSTOMERS), &json!(CUSTOMERS))
+        );
         assert_eq!(screening_hit::Entity::find().count(&app.app.db.read).await.unwrap(), CUSTOMERS as u64);
-        let events = entity::event::Entity::find().filter(entity::event::Column::Kind.eq("kyc.watch_list_hit_found"));
+        let events =
+            entity::event::Entity::find().filter(entity::event::Column::Kind.eq("kyc.watch_list_hit_found"));
         assert_eq!(events.count(&app.app.db.read).await.unwrap(), CUSTOMERS as u64);
         assert!(!rescreening::carry_on(&app.app, other).await.unwrap(), "nothing is left");
     }
@@ -753,7 +1035,10 @@ async fn databases_before_sources(folder: &Folder) -> Vec<DatabaseConnection> {
         admin.execute_unprepared(&format!("CREATE DATABASE {name}")).await.unwrap();
         urls.push(server.url(&name));
     }
-    let before = Migrator::migrations().iter().position(|change| change.name() == "m20261126_000010_watch_lists").unwrap();
+    let before = Migrator::migrations()
+        .iter()
+        .position(|change| change.name() == "m20261126_000010_watch_lists")
+        .unwrap();
     let mut databases = Vec::new();
     for url in urls {
         let mut options = ConnectOptions::new(url);
@@ -775,7 +1060,8 @@ async fn hits_from_before_sources_belong_to_the_one_list_there_was() {
             let hex = format!("019000000000700080000000000000{number:02x}");
             if is_sqlite { format!("x'{hex}'") } else { format!("'{hex}'") }
         };
-        let unchecked = if is_sqlite { "PRAGMA foreign_keys = OFF" } else { "SET session_replication_role = replica" };
+        let unchecked =
+            if is_sqlite { "PRAGMA foreign_keys = OFF" } else { "SET session_replication_role = replica" };
         db.execute_unprepared(unchecked).await.unwrap();
         let at = "'2026-07-09T16:00:00Z'";
         for row in [
@@ -787,8 +1073,19 @@ async fn hits_from_before_sources_belong_to_the_one_list_there_was() {
                 if is_sqlite { "0" } else { "false" },
                 if is_sqlite { "1" } else { "true" }
             ),
-            format!("screening_hit VALUES ({}, {}, {}, 7, 'CARTER, Ada', 'TEST', 80, '[]', {at}, NULL, NULL, NULL)", id(3), id(4), id(5)),
-            format!("screening_exception VALUES ({}, {}, {}, 7, {}, '2026-08-01', NULL, {at})", id(6), id(4), bytes("02"), bytes("03")),
+            format!(
+                "screening_hit VALUES ({}, {}, {}, 7, 'CARTER, Ada', 'TEST', 80, '[]', {at}, NULL, NULL, NULL)",
+                id(3),
+                id(4),
+                id(5)
+            ),
+            format!(
+                "screening_exception VALUES ({}, {}, {}, 7, {}, '2026-08-01', NULL, {at})",
+                id(6),
+                id(4),
+                bytes("02"),
+                bytes("03")
+            ),
         ] {
             db.execute_unprepared(&format!("INSERT INTO {row}")).await.unwrap();
         }
@@ -799,7 +1096,8 @@ async fn hits_from_before_sources_belong_to_the_one_list_there_was() {
             ("SELECT source AS text FROM screening_hit WHERE entry = 7 AND score = 80", "November"),
             ("SELECT source AS text FROM screening_exception WHERE entry = 7", "November"),
         ] {
-            let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), query)).await.unwrap();
+            let rows =
+                db.query_all_raw(Statement::from_string(db.get_database_backend(), query)).await.unwrap();
             let found: Vec<String> = rows.iter().map(|row| row.try_get("", "text").unwrap()).collect();
             assert_eq!(found, [expected], "{query}");
         }

@@ -1,4 +1,5 @@
-//! Mail and text messages: a sandbox's are read in its outbox, a live partner's reach a real mail server and a real gateway.
+//! Mail and text messages: a sandbox's are read in its outbox, a live partner's reach a real mail server and
+//! a real gateway.
 
 use crate::support::{
     Options, TestApp, on_both,
@@ -33,7 +34,15 @@ use uuid::Uuid;
 /// A mail with a passcode.
 pub fn mail(to: &str, subject: &str, text: &str) -> NewMessage {
     let (to, subject, text) = (to.to_owned(), subject.to_owned(), text.to_owned());
-    NewMessage { user_id: None, channel: Channel::Mail, purpose: Purpose::Passcode, to, subject, text, send_by: None }
+    NewMessage {
+        user_id: None,
+        channel: Channel::Mail,
+        purpose: Purpose::Passcode,
+        to,
+        subject,
+        text,
+        send_by: None,
+    }
 }
 
 fn sms(to: &str, text: &str) -> NewMessage {
@@ -54,14 +63,20 @@ async fn live(app: &TestApp) -> partner::Model {
 
 async fn rows(app: &TestApp, table: &str) -> i64 {
     let read = &app.app.db.read;
-    let counted = read.query_one_raw(Statement::from_string(read.get_database_backend(), format!("SELECT count(*) AS rows FROM {table}")));
+    let counted = read.query_one_raw(Statement::from_string(
+        read.get_database_backend(),
+        format!("SELECT count(*) AS rows FROM {table}"),
+    ));
     counted.await.unwrap().unwrap().try_get("", "rows").unwrap()
 }
 
 /// A server that hands mail to this one.
 fn mailing(url: &str) -> Options {
     let smtp = mail::Smtp::new(url, "Coffer <no-reply@coffer.example>").unwrap();
-    Options { providers: Providers { live_mail: Some(Arc::new(smtp)), ..Providers::default() }, ..Options::default() }
+    Options {
+        providers: Providers { live_mail: Some(Arc::new(smtp)), ..Providers::default() },
+        ..Options::default()
+    }
 }
 
 /// The message once it is no longer pending.
@@ -76,12 +91,14 @@ async fn ended(app: &TestApp, id: Uuid) -> message::Model {
     panic!("message {id} did not end");
 }
 
-/// Waits until the only timer has been tried so many times and waits for its next try, so many seconds from then.
+/// Waits until the only timer has been tried so many times and waits for its next try, so many seconds from
+/// then.
 async fn put_off(app: &TestApp, tries: i32, pause: i64) {
     let mut seen = (0, 0);
     for _ in 0..600 {
         let timer = timer::Entity::find().one(&app.app.db.read).await.unwrap().unwrap();
-        seen = (timer.attempts, (timer.retry_at.unwrap_or_default() - clock::system_now()).num_milliseconds());
+        seen =
+            (timer.attempts, (timer.retry_at.unwrap_or_default() - clock::system_now()).num_milliseconds());
         if seen.0 == tries && (1000 * pause - 3000..=1000 * pause).contains(&seen.1) {
             return;
         }
@@ -98,7 +115,10 @@ async fn hasten(app: &TestApp) {
 
 /// What is left of a message that has ended.
 fn is_empty(message: &message::Model) -> bool {
-    message.recipient.is_empty() && message.subject.is_empty() && message.body.is_empty() && message.recipient_index.is_none()
+    message.recipient.is_empty()
+        && message.subject.is_empty()
+        && message.body.is_empty()
+        && message.recipient_index.is_none()
 }
 
 /// What a gateway was told: its headers of interest, and the body.
@@ -112,7 +132,8 @@ async fn gateway(statuses: &[u16]) -> (String, KycAnswerBody) {
         body: String,
     ) -> (StatusCode, [(&'static str, &'static str); 1]) {
         let header = |name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
-        let kept = json!({ "type": header("content-type"), "authorization": header("authorization"), "key": header("idempotency-key") });
+        let kept = json!({ "type": header("content-type"), "authorization": header("authorization"),
+            "key": header("idempotency-key") });
         told.lock().unwrap().push((kept, body));
         let mut statuses = statuses.lock().unwrap();
         let status = if statuses.is_empty() { 200 } else { statuses.remove(0) };
@@ -120,7 +141,10 @@ async fn gateway(statuses: &[u16]) -> (String, KycAnswerBody) {
     }
     let told = KycAnswerBody::default();
     let state = (told.clone(), Arc::new(Mutex::new(statuses.to_vec())));
-    let router = Router::new().route("/send", on_post(take)).route("/elsewhere", on_post(take).get(take)).with_state(state);
+    let router = Router::new()
+        .route("/send", on_post(take))
+        .route("/elsewhere", on_post(take).get(take))
+        .with_state(state);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/send", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -129,7 +153,10 @@ async fn gateway(statuses: &[u16]) -> (String, KycAnswerBody) {
 
 fn texting(url: &str, template: &str, content_type: &str) -> Options {
     let gateway = sms::Gateway::new(url, template, content_type, Some("Bearer of the gateway")).unwrap();
-    Options { providers: Providers { live_sms: Some(Arc::new(gateway)), ..Providers::default() }, ..Options::default() }
+    Options {
+        providers: Providers { live_sms: Some(Arc::new(gateway)), ..Providers::default() },
+        ..Options::default()
+    }
 }
 
 const OUTBOX: &str = "query($first: Int, $after: String, $to: String, $channel: MessageChannel) {
@@ -138,17 +165,27 @@ const OUTBOX: &str = "query($first: Int, $after: String, $to: String, $channel: 
 
 on_both! {
     async fn a_sandbox_reads_its_messages_in_the_outbox(app: TestApp) {
-        post(&app.app, &app.partner, mail("Ada.Carter@example.com", "Your passcode", "It is 123456.")).await.unwrap();
+        post(&app.app, &app.partner, mail("Ada.Carter@example.com", "Your passcode", "It is 123456."))
+            .await
+            .unwrap();
         post(&app.app, &app.partner, sms("(202) 555-0107", "Your passcode is 654321.")).await.unwrap();
-        post(&app.app, &app.partner, NewMessage { purpose: Purpose::Invitation, ..mail("bob@example.com", "Sign up", "Come in.") }).await.unwrap();
+        post(
+            &app.app,
+            &app.partner,
+            NewMessage { purpose: Purpose::Invitation, ..mail("bob@example.com", "Sign up", "Come in.") },
+        )
+        .await
+        .unwrap();
         let (another, _) = app.other_partner("another").await;
         post(&app.app, &another, mail("ada.carter@example.com", "Theirs", "Not yours.")).await.unwrap();
 
-        let ada = json!({ "node": { "channel": "MAIL", "purpose": "PASSCODE", "to": "Ada.Carter@example.com", "subject": "Your passcode",
+        let ada = json!({ "node": { "channel": "MAIL", "purpose": "PASSCODE", "to": "Ada.Carter@example.com",
+            "subject": "Your passcode",
             "text": "It is 123456.", "createdAt": "2026-07-09T16:00:00Z" } });
         let phone = json!({ "node": { "channel": "SMS", "purpose": "PASSCODE", "to": "+12025550107", "subject": null,
             "text": "Your passcode is 654321.", "createdAt": "2026-07-09T16:00:00Z" } });
-        let bob = json!({ "node": { "channel": "MAIL", "purpose": "INVITATION", "to": "bob@example.com", "subject": "Sign up",
+        let bob = json!({ "node": { "channel": "MAIL", "purpose": "INVITATION", "to": "bob@example.com",
+            "subject": "Sign up",
             "text": "Come in.", "createdAt": "2026-07-09T16:00:00Z" } });
         for (variables, expected) in [
             (json!({}), json!([bob, phone, ada])),
@@ -159,17 +196,27 @@ on_both! {
             (json!({ "channel": "SMS" }), json!([phone])),
             (json!({ "channel": "SMS", "to": "bob@example.com" }), json!([])),
         ] {
-            assert_eq!(app.gql(OUTBOX, variables.clone()).await.data()["sandboxOutbox"]["edges"], expected, "{variables}");
+            assert_eq!(
+                app.gql(OUTBOX, variables.clone()).await.data()["sandboxOutbox"]["edges"],
+                expected,
+                "{variables}"
+            );
         }
         let page = app.gql(OUTBOX, json!({ "first": 1 })).await.data()["sandboxOutbox"].clone();
         assert_eq!((&page["edges"], &page["pageInfo"]["hasNextPage"]), (&json!([bob]), &json!(true)));
-        let rest = app.gql(OUTBOX, json!({ "first": 2, "after": page["pageInfo"]["endCursor"] })).await.data()["sandboxOutbox"].clone();
+        let rest = app
+            .gql(OUTBOX, json!({ "first": 2, "after": page["pageInfo"]["endCursor"] }))
+            .await
+            .data()["sandboxOutbox"]
+            .clone();
         assert_eq!((&rest["edges"], &rest["pageInfo"]["hasNextPage"]), (&json!([phone, ada]), &json!(false)));
         assert_eq!(rows(&app, "timer").await, 0);
     }
 
     async fn the_outbox_is_a_sandboxs_operators_alone(app: TestApp) {
-        let id = post(&app.app, &app.partner, mail("ada@example.com", "Your passcode", "It is 123456.")).await.unwrap();
+        let id = post(&app.app, &app.partner, mail("ada@example.com", "Your passcode", "It is 123456."))
+            .await
+            .unwrap();
         let refused = app.gql_as(Some(&app.live_key().await), OUTBOX, json!({})).await;
         assert_eq!(
             (refused.error_code(), &refused.body["errors"][0]["message"]),
@@ -178,7 +225,10 @@ on_both! {
         let reader = app.key_for(&[Scope::Read, Scope::Trade, Scope::Transfer, Scope::Manage]).await;
         assert_eq!(app.gql_as(Some(&reader), OUTBOX, json!({})).await.error_code(), "FORBIDDEN");
         let node = "query($id: ID!) { node(id: $id) { __typename ... on OutboxMessage { to text } } }";
-        assert_eq!(app.gql(node, json!({ "id": id })).await.data()["node"], json!({ "__typename": "OutboxMessage", "to": "ada@example.com", "text": "It is 123456." }));
+        assert_eq!(
+            app.gql(node, json!({ "id": id })).await.data()["node"],
+            json!({ "__typename": "OutboxMessage", "to": "ada@example.com", "text": "It is 123456." })
+        );
         assert_eq!(app.gql_as(Some(&reader), node, json!({ "id": id })).await.data()["node"], json!(null));
     }
 
@@ -197,12 +247,18 @@ on_both! {
     async fn what_nobody_carries_or_cannot_be_an_address_leaves_nothing_behind(app: TestApp) {
         let live = live(&app).await;
         for (new, expected) in [
-            (mail("ada@example.com", "Your passcode", "It is 123456."), "Unavailable(\"No mail server is configured.\")"),
+            (
+                mail("ada@example.com", "Your passcode", "It is 123456."),
+                "Unavailable(\"No mail server is configured.\")",
+            ),
             (sms("2025550107", "It is 123456."), "Unavailable(\"No SMS gateway is configured.\")"),
             (mail("ada@example.com\r\nBcc: eve@example.com", "S", "T"), "to must be an e-mail address"),
             (mail("ada@example.com\nBcc:eve@example.com", "S", "T"), "to must be an e-mail address"),
             (mail("ada", "S", "T"), "to must be an e-mail address"),
-            (mail("ada@example.com", "S\r\nBcc: eve@example.com", "T"), "subject must not have control characters"),
+            (
+                mail("ada@example.com", "S\r\nBcc: eve@example.com", "T"),
+                "subject must not have control characters",
+            ),
             (sms("202555\r\n0107", "T"), "to must be digits and punctuation"),
             (sms("ada@example.com", "T"), "to must be digits and punctuation"),
         ] {
@@ -224,17 +280,33 @@ on_both! {
         let app = app.restarted(mailing(&format!("smtp://coffer:p%40ss%3Aword@127.0.0.1:{port}"))).await;
         let live = live(&app).await;
         let text = "Grüße, Ada.\nYour passcode is 123456.\n.\nBcc: eve@example.com";
-        let subject = "Ihr Schlüssel, a subject that is long enough to be folded over more than one line of a header";
+        let subject =
+            "Ihr Schlüssel, a subject that is long enough to be folded over more than one line of a header";
         let id = post(&app.app, &live, mail("Ada.Carter@example.com", subject, text)).await.unwrap();
         let ended = ended(&app, id).await;
-        assert_eq!((ended.status, ended.attempts, ended.sent_at.is_some(), is_empty(&ended)), (Status::Sent, 1, true, true));
+        assert_eq!(
+            (ended.status, ended.attempts, ended.sent_at.is_some(), is_empty(&ended)),
+            (Status::Sent, 1, true, true)
+        );
         let taken = server.takes(1).await;
         assert_eq!(taken.len(), 1, "{taken:?}");
         let headers = &taken[0]["headers"];
-        assert_eq!((&taken[0]["from"], &taken[0]["to"]), (&json!("no-reply@coffer.example"), &json!(["Ada.Carter@example.com"])));
-        assert_eq!((&headers["from"], &headers["to"]), (&json!("Coffer <no-reply@coffer.example>"), &json!("Ada.Carter@example.com")));
-        assert_eq!((&headers["subject"], &headers["message-id"]), (&json!(subject), &json!(format!("<{id}@coffer>"))));
-        assert_eq!((&taken[0]["text"], &headers["bcc"]), (&json!(format!("{text}\n").replace('\n', "\r\n")), &json!(null)));
+        assert_eq!(
+            (&taken[0]["from"], &taken[0]["to"]),
+            (&json!("no-reply@coffer.example"), &json!(["Ada.Carter@example.com"]))
+        );
+        assert_eq!(
+            (&headers["from"], &headers["to"]),
+            (&json!("Coffer <no-reply@coffer.example>"), &json!("Ada.Carter@example.com"))
+        );
+        assert_eq!(
+            (&headers["subject"], &headers["message-id"]),
+            (&json!(subject), &json!(format!("<{id}@coffer>")))
+        );
+        assert_eq!(
+            (&taken[0]["text"], &headers["bcc"]),
+            (&json!(format!("{text}\n").replace('\n', "\r\n")), &json!(null))
+        );
         assert_eq!(rows(&app, "timer").await, 0);
     }
 
@@ -246,7 +318,8 @@ on_both! {
         let app = app.restarted(mailing(&format!("smtp://127.0.0.1:{port}"))).await;
         let live = live(&app).await;
         let began = Instant::now();
-        let id = post(&app.app, &live, mail("ada@example.com", "Your passcode", "It is 123456.")).await.unwrap();
+        let id =
+            post(&app.app, &live, mail("ada@example.com", "Your passcode", "It is 123456.")).await.unwrap();
         put_off(&app, 1, 5).await;
         let server = Smtp::start("127.0.0.1", port, false);
         let ended = ended(&app, id).await;
@@ -266,7 +339,10 @@ on_both! {
         let live = live(&app).await;
         let id = post(&app.app, &live, mail("nobody@example.com", "S", "T")).await.unwrap();
         let refused = ended(&app, id).await;
-        assert_eq!((refused.status, refused.attempts, refused.sent_at, is_empty(&refused)), (Status::Failed, 1, None, true));
+        assert_eq!(
+            (refused.status, refused.attempts, refused.sent_at, is_empty(&refused)),
+            (Status::Failed, 1, None, true)
+        );
 
         let id = post(&app.app, &live, mail("full@example.com", "S", "T")).await.unwrap();
         for (tries, pause) in (1..).zip([5, 30, 120, 600, 3600, 14_400, 43_200]) {
@@ -274,15 +350,22 @@ on_both! {
             hasten(&app).await;
         }
         let given_up = ended(&app, id).await;
-        assert_eq!((given_up.status, given_up.attempts, given_up.sent_at, is_empty(&given_up)), (Status::Failed, 8, None, true));
+        assert_eq!(
+            (given_up.status, given_up.attempts, given_up.sent_at, is_empty(&given_up)),
+            (Status::Failed, 8, None, true)
+        );
 
         let app = app.restarted(mailing(&format!("smtp://127.0.0.1:{}", free_port()))).await;
         let soon = Some(clock::system_now() + chrono::Duration::seconds(3));
-        let id = post(&app.app, &live, NewMessage { send_by: soon, ..mail("ada@example.com", "S", "T") }).await.unwrap();
+        let id = post(&app.app, &live, NewMessage { send_by: soon, ..mail("ada@example.com", "S", "T") })
+            .await
+            .unwrap();
         assert_eq!((ended(&app, id).await.status, rows(&app, "timer").await), (Status::Failed, 0));
         let app = app.restarted(mailing(&format!("smtp://127.0.0.1:{port}"))).await;
         let past = Some(clock::system_now() - chrono::Duration::seconds(1));
-        let id = post(&app.app, &live, NewMessage { send_by: past, ..mail("ada@example.com", "S", "T") }).await.unwrap();
+        let id = post(&app.app, &live, NewMessage { send_by: past, ..mail("ada@example.com", "S", "T") })
+            .await
+            .unwrap();
         assert_eq!((ended(&app, id).await.status, rows(&app, "timer").await), (Status::Failed, 0));
         assert_eq!(server.takes(1).await, Vec::<Value>::new());
     }
@@ -306,7 +389,8 @@ on_both! {
         for id in ids {
             assert_eq!(ended(&beside, id).await.status, Status::Sent);
         }
-        let mut to: Vec<String> = server.takes(40).await.iter().map(|mail| mail["to"][0].as_str().unwrap().to_owned()).collect();
+        let mut to: Vec<String> =
+            server.takes(40).await.iter().map(|mail| mail["to"][0].as_str().unwrap().to_owned()).collect();
         to.sort_unstable();
         let mut expected: Vec<String> = (0..40).map(|turn| format!("ada{turn}@example.com")).collect();
         expected.sort_unstable();
@@ -344,17 +428,31 @@ on_both! {
         let port = free_port();
         let server = Smtp::start("127.0.0.1", port, false);
         let app = app.restarted(mailing(&format!("smtp://127.0.0.1:{port}"))).await;
-        post(&app.app, &app.partner, mail("ada@example.com", "Your passcode", "It is 123456.")).await.unwrap();
+        post(&app.app, &app.partner, mail("ada@example.com", "Your passcode", "It is 123456."))
+            .await
+            .unwrap();
         app.advance_to("2026-07-20T16:00:00Z").await;
         assert_eq!(server.takes(0).await, Vec::<Value>::new());
         let outbox = app.gql(OUTBOX, json!({})).await.data()["sandboxOutbox"]["edges"].clone();
-        assert_eq!((outbox.as_array().unwrap().len(), &outbox[0]["node"]["text"]), (1, &json!("It is 123456.")));
+        assert_eq!(
+            (outbox.as_array().unwrap().len(), &outbox[0]["node"]["text"]),
+            (1, &json!("It is 123456."))
+        );
     }
 
     async fn a_sandboxs_clock_carries_out_nothing_of_the_systems(app: TestApp) {
         let app = app.restarted(Options { without_timers: true, ..Options::default() }).await;
         let tx = app.app.db.write().await.unwrap();
-        timers::schedule_system(&tx, app.app.ids, app.partner.id, TimerKind::MessageSend, app.partner.id, false).await.unwrap();
+        timers::schedule_system(
+            &tx,
+            app.app.ids,
+            app.partner.id,
+            TimerKind::MessageSend,
+            app.partner.id,
+            false,
+        )
+        .await
+        .unwrap();
         tx.commit().await.unwrap();
         app.advance_to("2026-07-20T16:00:00Z").await;
         assert_eq!(rows(&app, "timer").await, 1);
@@ -371,12 +469,14 @@ on_both! {
         }
         let sent = ended(&app, id).await;
         assert_eq!((sent.status, sent.attempts, is_empty(&sent)), (Status::Sent, 3, true));
-        let headers = json!({ "type": "application/json", "authorization": "Bearer of the gateway", "key": id });
+        let headers =
+            json!({ "type": "application/json", "authorization": "Bearer of the gateway", "key": id });
         let body = r#"{"to":"+12025550107","body":"Say \"{to}\",\nit is 123456."}"#;
         assert_eq!(*told.lock().unwrap(), vec![(headers, body.to_owned()); 3]);
 
         let (url, told) = gateway(&[422]).await;
-        let app = app.restarted(texting(&url, "To={to}&Body={text}", "application/x-www-form-urlencoded")).await;
+        let app =
+            app.restarted(texting(&url, "To={to}&Body={text}", "application/x-www-form-urlencoded")).await;
         let id = post(&app.app, &live, sms("2025550107", "No & never")).await.unwrap();
         assert_eq!((ended(&app, id).await.status, rows(&app, "timer").await), (Status::Failed, 0));
         assert_eq!(told.lock().unwrap()[0].1, "To=%2B12025550107&Body=No%20%26%20never");
@@ -398,7 +498,11 @@ async fn mail_never_goes_unencrypted_to_another_machine() {
     let port = free_port();
     let server = Smtp::start(&address, port, false);
     let mail = mail::Mail { id: "1", to: "ada@example.com", subject: "S", text: "T" };
-    for url in [format!("smtp://{address}:{port}"), format!("smtps://{address}:{port}"), format!("smtps://127.0.0.1:{port}")] {
+    for url in [
+        format!("smtp://{address}:{port}"),
+        format!("smtps://{address}:{port}"),
+        format!("smtps://127.0.0.1:{port}"),
+    ] {
         let smtp = mail::Smtp::new(&url, "no-reply@coffer.example").unwrap();
         mail::MailProvider::send(&smtp, mail).await.unwrap_err();
     }

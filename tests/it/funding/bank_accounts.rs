@@ -1,6 +1,8 @@
 //! Bank accounts: as documented, the default, and what is left of one that was removed.
 
-use crate::support::{Answer, BANK_ACCOUNT_LINK, DEPOSIT_CREATE, TestApp, USER_CREATE, on_both, person, send};
+use crate::support::{
+    Answer, BANK_ACCOUNT_LINK, DEPOSIT_CREATE, TestApp, USER_CREATE, on_both, person, send,
+};
 use entity::{audit_log, bank_account, event, user as row};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use serde_json::{Value, json};
@@ -8,12 +10,13 @@ use uuid::Uuid;
 
 const RENAME: &str = "mutation($input: BankAccountRenameInput!) { bankAccountRename(input: $input) {
     bankAccount { id nickname isDefault } userErrors { code path message } } }";
-const SET_DEFAULT: &str = "mutation($input: BankAccountSetDefaultInput!) { bankAccountSetDefault(input: $input) {
+const SET_DEFAULT: &str =
+    "mutation($input: BankAccountSetDefaultInput!) { bankAccountSetDefault(input: $input) {
     bankAccount { id nickname isDefault } userErrors { code path message } } }";
 const REMOVE: &str = "mutation($input: BankAccountRemoveInput!) { bankAccountRemove(input: $input) {
     bankAccountId userErrors { code path message } } }";
-const OF_USER: &str =
-    "query($id: ID!) { user(id: $id) { defaultBankAccount { id } bankAccounts { edges { node { id isDefault removedAt } } } } }";
+const OF_USER: &str = "query($id: ID!) { user(id: $id) { defaultBankAccount { id } bankAccounts { edges { \
+    node { id isDefault removedAt } } } } }";
 
 async fn user(app: &TestApp, first_name: &str) -> String {
     let made = app.gql(USER_CREATE, json!({ "input": person(first_name, "Carter") })).await;
@@ -21,8 +24,12 @@ async fn user(app: &TestApp, first_name: &str) -> String {
 }
 
 async fn linked(app: &TestApp, user_id: &str, nickname: &str) -> String {
-    let input = json!({ "userId": user_id, "number": "4327843043", "routingNumber": "121042882", "nickname": nickname });
-    text(&app.gql(BANK_ACCOUNT_LINK, json!({ "input": input })).await.entity("bankAccountLink", "bankAccount")["id"])
+    let input = json!({ "userId": user_id, "number": "4327843043", "routingNumber": "121042882",
+        "nickname": nickname });
+    text(
+        &app.gql(BANK_ACCOUNT_LINK, json!({ "input": input })).await.entity("bankAccountLink", "bankAccount")
+            ["id"],
+    )
 }
 
 fn text(value: &Value) -> String {
@@ -41,7 +48,10 @@ async fn answers(app: &TestApp, method: &str, path: &str, body: Option<Value>, t
 }
 
 fn missing(field: &str) -> (u16, Value) {
-    (404, json!({ "error": { "type": "not_found", "message": format!("{field} names nothing that you can see") } }))
+    (
+        404,
+        json!({ "error": { "type": "not_found", "message": format!("{field} names nothing that you can see") } }),
+    )
 }
 
 async fn refusal(app: &TestApp, key: &str, document: &str, input: Value) -> (String, Value) {
@@ -52,12 +62,18 @@ async fn refusal(app: &TestApp, key: &str, document: &str, input: Value) -> (Str
 
 async fn happened(app: &TestApp, stream: &str) -> Vec<String> {
     let stream: Uuid = stream.parse().unwrap();
-    let select = event::Entity::find().filter(event::Column::StreamId.eq(stream)).order_by_asc(event::Column::StreamVersion);
+    let select = event::Entity::find()
+        .filter(event::Column::StreamId.eq(stream))
+        .order_by_asc(event::Column::StreamVersion);
     select.all(&app.app.db.read).await.unwrap().into_iter().map(|event| event.kind).collect()
 }
 
 async fn set_status(app: &TestApp, user_id: &str, status: row::Status) {
-    let found = row::Entity::find_by_id(user_id.parse::<Uuid>().unwrap()).one(&app.app.db.read).await.unwrap().unwrap();
+    let found = row::Entity::find_by_id(user_id.parse::<Uuid>().unwrap())
+        .one(&app.app.db.read)
+        .await
+        .unwrap()
+        .unwrap();
     let mut found: row::ActiveModel = found.into();
     found.status = Set(status);
     let tx = app.app.db.write().await.unwrap();
@@ -81,12 +97,14 @@ on_both! {
         let made = app
             .post(
                 &format!("/v1/users/{joe}/bank_accounts/"),
-                json!({ "bank_account_number": "4327843043", "bank_routing_number": "121042882", "bank_account_nickname": "Joe checking" }),
+                json!({ "bank_account_number": "4327843043", "bank_routing_number": "121042882",
+                    "bank_account_nickname": "Joe checking" }),
             )
             .await;
         let id = text(&made.body["id"]);
         let mut whole = json!({
-            "id": id, "user_id": joe, "bank_account_number": "4327843043", "bank_routing_number": "121042882", "default": false,
+            "id": id, "user_id": joe, "bank_account_number": "4327843043", "bank_routing_number": "121042882",
+            "default": false,
             "bank_account_nickname": "Joe checking",
         });
         assert_eq!((made.status, &made.body), (200, &whole), "the first one is not the default");
@@ -95,24 +113,38 @@ on_both! {
         answers(&app, "GET", &format!("{path}/"), None, (200, whole.clone())).await;
         let lines = audit_log::Entity::find().filter(audit_log::Column::Operation.eq("bank_account.look_up"));
         let lines = lines.all(&app.app.db.read).await.unwrap();
-        assert_eq!(lines.iter().map(|line| line.object_id.unwrap().to_string()).collect::<Vec<_>>(), [id.as_str(), &id]);
+        assert_eq!(
+            lines.iter().map(|line| line.object_id.unwrap().to_string()).collect::<Vec<_>>(),
+            [id.as_str(), &id]
+        );
 
         let change = json!({ "default": true, "bank_account_nickname": "Joe WF Checking" });
-        let changed = json!({ "id": id, "user_id": joe, "default": true, "bank_account_nickname": "Joe WF Checking" });
+        let changed =
+            json!({ "id": id, "user_id": joe, "default": true, "bank_account_nickname": "Joe WF Checking" });
         answers(&app, "PUT", &format!("{path}/"), Some(change.clone()), (200, changed.clone())).await;
         (whole["default"], whole["bank_account_nickname"]) = (json!(true), json!("Joe WF Checking"));
         answers(&app, "GET", &path, None, (200, whole.clone())).await;
         // What changes nothing is no event; what is left out stays; what is no longer the default is not.
         answers(&app, "PUT", &path, Some(change), (200, changed.clone())).await;
         answers(&app, "PUT", &path, Some(json!({})), (200, changed)).await;
-        let no_more = json!({ "id": id, "user_id": joe, "default": false, "bank_account_nickname": "Joe WF Checking" });
+        let no_more =
+            json!({ "id": id, "user_id": joe, "default": false, "bank_account_nickname": "Joe WF Checking" });
         answers(&app, "PUT", &path, Some(json!({ "default": false })), (200, no_more)).await;
-        assert_eq!(happened(&app, &id).await, ["bank_account.created", "bank_account.updated", "bank_account.updated"]);
+        assert_eq!(
+            happened(&app, &id).await,
+            ["bank_account.created", "bank_account.updated", "bank_account.updated"]
+        );
         for (body, message) in [
             (json!({ "default": "yes" }), "default must be true or false"),
             (json!({ "bank_account_nickname": 7 }), "bank_account_nickname must be a string"),
-            (json!({ "bank_account_nickname": "a\nb" }), "bank_account_nickname must have at most 100 printable characters"),
-            (json!({ "bank_account_nickname": "x".repeat(101) }), "bank_account_nickname must have at most 100 printable characters"),
+            (
+                json!({ "bank_account_nickname": "a\nb" }),
+                "bank_account_nickname must have at most 100 printable characters",
+            ),
+            (
+                json!({ "bank_account_nickname": "x".repeat(101) }),
+                "bank_account_nickname must have at most 100 printable characters",
+            ),
         ] {
             let told = json!({ "error": { "type": "validation_error", "message": message } });
             answers(&app, "PUT", &path, Some(body), (400, told)).await;
@@ -137,7 +169,8 @@ on_both! {
     async fn numbers_that_are_none_are_refused(app: TestApp) {
         let joe = user(&app, "Joe").await;
         let path = format!("/v1/users/{joe}/bank_accounts");
-        let good = json!({ "bank_account_number": "4327843043", "bank_routing_number": "121042882", "bank_account_nickname": "N" });
+        let good = json!({ "bank_account_number": "4327843043", "bank_routing_number": "121042882",
+            "bank_account_nickname": "N" });
         let with = |field: &str, value: Value| {
             let mut body = good.clone();
             body[field] = value;
@@ -146,10 +179,12 @@ on_both! {
         let before = bank_account::Entity::find().all(&app.app.db.read).await.unwrap().len();
         for field in ["bank_account_number", "bank_routing_number", "bank_account_nickname"] {
             for missing in [json!(null), json!(""), json!(" ")] {
-                let told = json!({ "error": { "type": "invalid_request", "message": format!("{field} is required") } });
+                let told = json!({ "error": { "type": "invalid_request",
+                    "message": format!("{field} is required") } });
                 answers(&app, "POST", &path, Some(with(field, missing)), (400, told)).await;
             }
-            let told = json!({ "error": { "type": "validation_error", "message": format!("{field} must be a string") } });
+            let told = json!({ "error": { "type": "validation_error",
+                "message": format!("{field} must be a string") } });
             answers(&app, "POST", &path, Some(with(field, json!(121_042_882))), (400, told)).await;
         }
         for (field, value, message) in [
@@ -164,38 +199,68 @@ on_both! {
             ("bank_account_number", "123456789012345678", "must have 4 to 17 characters"),
             ("bank_account_number", "1234-5678", "must be letters and digits"),
         ] {
-            let told = json!({ "error": { "type": "validation_error", "message": format!("{field} {message}") } });
+            let told =
+                json!({ "error": { "type": "validation_error", "message": format!("{field} {message}") } });
             answers(&app, "POST", &path, Some(with(field, json!(value))), (400, told)).await;
         }
         assert_eq!(bank_account::Entity::find().all(&app.app.db.read).await.unwrap().len(), before);
-        for (routing, number) in [("021000021", "1234"), ("122105155", "12345678901234567"), ("011000015", "AB12cd34"), ("800000006", "4327843043")] {
-            let body = json!({ "bank_account_number": number, "bank_routing_number": routing, "bank_account_nickname": " Mine " });
+        for (routing, number) in [
+            ("021000021", "1234"),
+            ("122105155", "12345678901234567"),
+            ("011000015", "AB12cd34"),
+            ("800000006", "4327843043"),
+        ] {
+            let body = json!({ "bank_account_number": number, "bank_routing_number": routing,
+                "bank_account_nickname": " Mine " });
             let made = app.post(&path, body).await;
-            assert_eq!((made.status, &made.body["bank_account_number"], &made.body["bank_account_nickname"]), (200, &json!(number), &json!("Mine")));
+            assert_eq!(
+                (made.status, &made.body["bank_account_number"], &made.body["bank_account_nickname"]),
+                (200, &json!(number), &json!("Mine"))
+            );
         }
     }
 
     async fn one_of_a_person_s_bank_accounts_is_the_default(app: TestApp) {
         let (joe, eve) = (user(&app, "Joe").await, user(&app, "Eve").await);
-        let (first, second, hers) = (linked(&app, &joe, "First").await, linked(&app, &joe, "Second").await, linked(&app, &eve, "Hers").await);
-        let default = async |id: &str| app.gql(OF_USER, json!({ "id": id })).await.data()["user"]["defaultBankAccount"].clone();
+        let (first, second, hers) = (
+            linked(&app, &joe, "First").await,
+            linked(&app, &joe, "Second").await,
+            linked(&app, &eve, "Hers").await,
+        );
+        let default = async |id: &str| {
+            app.gql(OF_USER, json!({ "id": id })).await.data()["user"]["defaultBankAccount"].clone()
+        };
         assert_eq!(default(&joe).await, json!(null));
         for id in [&first, &hers, &second] {
             let set = app.gql(SET_DEFAULT, json!({ "input": { "bankAccountId": id } })).await;
             assert_eq!(set.entity("bankAccountSetDefault", "bankAccount")["isDefault"], true);
         }
-        assert_eq!((default(&joe).await, default(&eve).await), (json!({ "id": second }), json!({ "id": hers })));
+        assert_eq!(
+            (default(&joe).await, default(&eve).await),
+            (json!({ "id": second }), json!({ "id": hers }))
+        );
         // Another that is not the default is no reason to have none.
         let not = json!({ "input": { "bankAccountId": first, "isDefault": false } });
-        assert_eq!(app.gql(SET_DEFAULT, not).await.entity("bankAccountSetDefault", "bankAccount")["isDefault"], false);
+        assert_eq!(
+            app.gql(SET_DEFAULT, not).await.entity("bankAccountSetDefault", "bankAccount")["isDefault"],
+            false
+        );
         assert_eq!(default(&joe).await, json!({ "id": second }));
         let none = json!({ "input": { "bankAccountId": second, "isDefault": false } });
-        assert_eq!(app.gql(SET_DEFAULT, none).await.entity("bankAccountSetDefault", "bankAccount")["isDefault"], false);
+        assert_eq!(
+            app.gql(SET_DEFAULT, none).await.entity("bankAccountSetDefault", "bankAccount")["isDefault"],
+            false
+        );
         assert_eq!(default(&joe).await, json!(null));
-        let renamed = app.gql(RENAME, json!({ "input": { "bankAccountId": hers, "nickname": "  Rainy days " } })).await;
-        assert_eq!(renamed.entity("bankAccountRename", "bankAccount"), &json!({ "id": hers, "nickname": "Rainy days", "isDefault": true }));
+        let renamed =
+            app.gql(RENAME, json!({ "input": { "bankAccountId": hers, "nickname": "  Rainy days " } })).await;
+        assert_eq!(
+            renamed.entity("bankAccountRename", "bankAccount"),
+            &json!({ "id": hers, "nickname": "Rainy days", "isDefault": true })
+        );
         for (nickname, code) in [("", "REQUIRED"), ("a\tb", "INVALID")] {
-            let told = refusal(&app, &app.key, RENAME, json!({ "bankAccountId": hers, "nickname": nickname })).await;
+            let told =
+                refusal(&app, &app.key, RENAME, json!({ "bankAccountId": hers, "nickname": nickname })).await;
             assert_eq!(told, (code.to_owned(), json!(["nickname"])));
         }
     }
@@ -212,7 +277,11 @@ on_both! {
                 let id = &all[turn % all.len()];
                 async move {
                     if turn % 2 == 0 {
-                        send(app.rest("PUT", &format!("/v1/bank_accounts/{id}")).json(&json!({ "default": true }))).await
+                        send(
+                            app.rest("PUT", &format!("/v1/bank_accounts/{id}"))
+                                .json(&json!({ "default": true })),
+                        )
+                        .await
                     } else {
                         app.gql(SET_DEFAULT, json!({ "input": { "bankAccountId": id } })).await
                     }
@@ -229,14 +298,19 @@ on_both! {
         // The same while the default is removed: never two, and never one that is gone.
         let left = defaults(&app).await.remove(0);
         let removal = app.gql(REMOVE, json!({ "input": { "bankAccountId": left } }));
-        let sets = futures_util::future::join_all(all.iter().map(|id| app.gql(SET_DEFAULT, json!({ "input": { "bankAccountId": id } }))));
+        let sets = futures_util::future::join_all(
+            all.iter().map(|id| app.gql(SET_DEFAULT, json!({ "input": { "bankAccountId": id } }))),
+        );
         let (removal, sets) = futures_util::future::join(removal, sets).await;
         assert_eq!(removal.entity("bankAccountRemove", "bankAccountId"), &json!(left));
         assert!(sets.iter().all(|answer| answer.body.get("errors").is_none()));
         let after = defaults(&app).await;
         assert!(after.len() <= 1 && !after.contains(&left), "{after:?}");
         let others = all.iter().filter(|id| **id != left);
-        futures_util::future::join_all(others.map(|id| app.gql(SET_DEFAULT, json!({ "input": { "bankAccountId": id } })))).await;
+        futures_util::future::join_all(
+            others.map(|id| app.gql(SET_DEFAULT, json!({ "input": { "bankAccountId": id } }))),
+        )
+        .await;
         let after = defaults(&app).await;
         assert!(after.len() == 1 && after[0] != left, "{after:?}");
     }
@@ -246,13 +320,16 @@ on_both! {
         let deposit = app.gql(DEPOSIT_CREATE, json!({ "input": ada.deposit("d", "100.00") })).await;
         let transfer = text(&deposit.entity("depositCreate", "transfer")["id"]);
         let path = format!("/v1/bank_accounts/{}", ada.bank_account_id);
-        let told = json!({ "error": { "type": "invalid_request", "message": "A transfer from or to the bank account is under way." } });
+        let told = json!({ "error": { "type": "invalid_request",
+            "message": "A transfer from or to the bank account is under way." } });
         answers(&app, "DELETE", &path, None, (402, told)).await;
         let refused = refusal(&app, &app.key, REMOVE, json!({ "bankAccountId": ada.bank_account_id })).await;
         assert_eq!(refused, ("TRANSFER_PENDING".to_owned(), json!(["bankAccountId"])));
         assert_eq!(app.get(&path).await.status, 200);
 
-        app.gql(SET_DEFAULT, json!({ "input": { "bankAccountId": ada.bank_account_id } })).await.entity("bankAccountSetDefault", "bankAccount");
+        app.gql(SET_DEFAULT, json!({ "input": { "bankAccountId": ada.bank_account_id } }))
+            .await
+            .entity("bankAccountSetDefault", "bankAccount");
         app.advance_to("2026-07-10T15:00:00Z").await;
         let removed = app.gql(REMOVE, json!({ "input": { "bankAccountId": ada.bank_account_id } })).await;
         assert_eq!(removed.entity("bankAccountRemove", "bankAccountId"), &json!(ada.bank_account_id));
@@ -266,11 +343,16 @@ on_both! {
             (SET_DEFAULT, json!({ "bankAccountId": ada.bank_account_id })),
             (REMOVE, json!({ "bankAccountId": ada.bank_account_id })),
         ] {
-            assert_eq!(refusal(&app, &app.key, document, input).await, ("NOT_FOUND".to_owned(), json!(["bankAccountId"])));
+            assert_eq!(
+                refusal(&app, &app.key, document, input).await,
+                ("NOT_FOUND".to_owned(), json!(["bankAccountId"]))
+            );
         }
-        let query = "query($id: ID!) { transfer(id: $id) { status bankAccount { id nickname numberLast4 isDefault removedAt } } }";
+        let query = "query($id: ID!) { transfer(id: $id) { status bankAccount { id nickname numberLast4 \
+            isDefault removedAt } } }";
         let shown = app.gql(query, json!({ "id": transfer })).await.data()["transfer"].clone();
-        let gone = json!({ "id": ada.bank_account_id, "nickname": "Checking", "numberLast4": "3043", "isDefault": false, "removedAt": "2026-07-10T15:00:00Z" });
+        let gone = json!({ "id": ada.bank_account_id, "nickname": "Checking", "numberLast4": "3043",
+            "isDefault": false, "removedAt": "2026-07-10T15:00:00Z" });
         assert_eq!(shown, json!({ "status": "SETTLED", "bankAccount": gone }));
         assert_eq!(app.audit().await.wrong, None);
     }
@@ -278,15 +360,20 @@ on_both! {
     async fn of_a_removal_and_a_deposit_at_once_one_happens(app: TestApp) {
         for turn in 0..12 {
             let ada = app.customer("Ada").await;
-            let remove = async { app.gql(REMOVE, json!({ "input": { "bankAccountId": ada.bank_account_id } })).await };
-            let deposit = async { app.gql(DEPOSIT_CREATE, json!({ "input": ada.deposit(&format!("d{turn}"), "1.00") })).await };
+            let remove =
+                async { app.gql(REMOVE, json!({ "input": { "bankAccountId": ada.bank_account_id } })).await };
+            let deposit = async {
+                app.gql(DEPOSIT_CREATE, json!({ "input": ada.deposit(&format!("d{turn}"), "1.00") })).await
+            };
             let (removed, deposited) = if turn % 2 == 0 {
                 futures_util::future::join(remove, deposit).await
             } else {
                 let (deposited, removed) = futures_util::future::join(deposit, remove).await;
                 (removed, deposited)
             };
-            let code = |answer: &Answer, name: &str| answer.data()[name]["userErrors"][0]["code"].as_str().map(str::to_owned);
+            let code = |answer: &Answer, name: &str| {
+                answer.data()[name]["userErrors"][0]["code"].as_str().map(str::to_owned)
+            };
             match (code(&removed, "bankAccountRemove"), code(&deposited, "depositCreate")) {
                 (None, Some(refused)) if refused == "NOT_FOUND" => {}
                 (Some(refused), None) if refused == "TRANSFER_PENDING" => {}
@@ -301,18 +388,35 @@ on_both! {
         for turn in 0..5 {
             made.push(linked(&app, &joe, &format!("Number {turn}")).await);
         }
-        app.gql(REMOVE, json!({ "input": { "bankAccountId": made[2] } })).await.entity("bankAccountRemove", "bankAccountId");
+        app.gql(REMOVE, json!({ "input": { "bankAccountId": made[2] } }))
+            .await
+            .entity("bankAccountRemove", "bankAccountId");
         let path = format!("/v1/users/{joe}/bank_accounts");
         assert_eq!(ids(&app.get(&path).await.body), [made[4].as_str(), &made[3], &made[1], &made[0]]);
-        assert_eq!(ids(&app.get(&format!("{path}?starting_after={}", made[2])).await.body), [made[1].as_str(), &made[0]]);
-        assert_eq!(ids(&app.get(&format!("{path}?ending_before={}", made[2])).await.body), [made[4].as_str(), &made[3]]);
+        assert_eq!(
+            ids(&app.get(&format!("{path}?starting_after={}", made[2])).await.body),
+            [made[1].as_str(), &made[0]]
+        );
+        assert_eq!(
+            ids(&app.get(&format!("{path}?ending_before={}", made[2])).await.body),
+            [made[4].as_str(), &made[3]]
+        );
         let eve = user(&app, "Eve").await;
         let elsewhere = app.get(&format!("/v1/users/{eve}/bank_accounts?starting_after={}", made[2])).await;
-        assert_eq!((elsewhere.status, &elsewhere.body["error"]["message"]), (400, &json!("starting_after names no bank account")));
-        let query = "query($id: ID!, $after: String) { user(id: $id) { bankAccounts(first: 3, after: $after) { edges { node { id } } pageInfo { hasNextPage } } } }";
-        for (after, expected, more) in [(json!(null), vec![4, 3, 1], true), (json!(made[2]), vec![1, 0], false)] {
-            let page = app.gql(query, json!({ "id": joe, "after": after })).await.data()["user"]["bankAccounts"].clone();
-            let seen: Vec<String> = page["edges"].as_array().unwrap().iter().map(|edge| text(&edge["node"]["id"])).collect();
+        assert_eq!(
+            (elsewhere.status, &elsewhere.body["error"]["message"]),
+            (400, &json!("starting_after names no bank account"))
+        );
+        let query = "query($id: ID!, $after: String) { user(id: $id) { bankAccounts(first: 3, after: \
+            $after) { edges { node { id } } pageInfo { hasNextPage } } } }";
+        for (after, expected, more) in
+            [(json!(null), vec![4, 3, 1], true), (json!(made[2]), vec![1, 0], false)]
+        {
+            let page =
+                app.gql(query, json!({ "id": joe, "after": after })).await.data()["user"]["bankAccounts"]
+                    .clone();
+            let seen: Vec<String> =
+                page["edges"].as_array().unwrap().iter().map(|edge| text(&edge["node"]["id"])).collect();
             assert_eq!(seen, expected.iter().map(|at: &usize| made[*at].clone()).collect::<Vec<_>>());
             assert_eq!(page["pageInfo"]["hasNextPage"], more);
         }
@@ -325,12 +429,33 @@ on_both! {
         let joe = user(&app, "Joe").await;
         let id = linked(&app, &joe, "First").await;
         set_status(&app, &joe, row::Status::DocumentationRequired).await;
-        for (document, input) in [(RENAME, json!({ "bankAccountId": id, "nickname": "N" })), (SET_DEFAULT, json!({ "bankAccountId": id }))] {
-            assert_eq!(refusal(&app, &app.key, document, input).await, ("KYC_NOT_APPROVED".to_owned(), json!(null)));
+        for (document, input) in [
+            (RENAME, json!({ "bankAccountId": id, "nickname": "N" })),
+            (SET_DEFAULT, json!({ "bankAccountId": id })),
+        ] {
+            assert_eq!(
+                refusal(&app, &app.key, document, input).await,
+                ("KYC_NOT_APPROVED".to_owned(), json!(null))
+            );
         }
-        let told = json!({ "error": { "type": "invalid_request", "message": "The user's identity has not been approved." } });
-        answers(&app, "PUT", &format!("/v1/bank_accounts/{id}"), Some(json!({ "default": true })), (402, told)).await;
-        answers(&app, "DELETE", &format!("/v1/bank_accounts/{id}"), None, (200, json!({ "id": id, "object": "bank_account", "deleted": true }))).await;
+        let told = json!({ "error": { "type": "invalid_request",
+            "message": "The user's identity has not been approved." } });
+        answers(
+            &app,
+            "PUT",
+            &format!("/v1/bank_accounts/{id}"),
+            Some(json!({ "default": true })),
+            (402, told),
+        )
+        .await;
+        answers(
+            &app,
+            "DELETE",
+            &format!("/v1/bank_accounts/{id}"),
+            None,
+            (200, json!({ "id": id, "object": "bank_account", "deleted": true })),
+        )
+        .await;
     }
 
     async fn a_person_manages_her_own_bank_accounts_alone(app: TestApp) {
@@ -345,20 +470,31 @@ on_both! {
                 (SET_DEFAULT, json!({ "bankAccountId": mine })),
                 (REMOVE, json!({ "bankAccountId": mine })),
             ] {
-                assert_eq!(refusal(&app, stranger, document, input).await, ("NOT_FOUND".to_owned(), json!(["bankAccountId"])));
+                assert_eq!(
+                    refusal(&app, stranger, document, input).await,
+                    ("NOT_FOUND".to_owned(), json!(["bankAccountId"]))
+                );
             }
-            let read = send(app.anonymous("GET", &format!("/v1/bank_accounts/{mine}")).bearer_auth(stranger)).await;
+            let read =
+                send(app.anonymous("GET", &format!("/v1/bank_accounts/{mine}")).bearer_auth(stranger)).await;
             assert_eq!((read.status, read.body), missing("id"));
         }
-        let read = send(app.anonymous("GET", &format!("/v1/bank_accounts/{mine}")).bearer_auth(&joe.access)).await;
+        let read =
+            send(app.anonymous("GET", &format!("/v1/bank_accounts/{mine}")).bearer_auth(&joe.access)).await;
         assert_eq!((read.status, &read.body["bank_account_number"]), (200, &json!("4327843043")));
-        let ask = async |document: &str, input: Value| app.gql_as(Some(&joe.access), document, json!({ "input": input })).await;
+        let ask = async |document: &str, input: Value| {
+            app.gql_as(Some(&joe.access), document, json!({ "input": input })).await
+        };
         let renamed = ask(RENAME, json!({ "bankAccountId": mine, "nickname": "Still mine" })).await;
         assert_eq!(renamed.entity("bankAccountRename", "bankAccount")["nickname"], "Still mine");
         let set = ask(SET_DEFAULT, json!({ "bankAccountId": mine })).await;
         assert_eq!(set.entity("bankAccountSetDefault", "bankAccount")["isDefault"], true);
-        let viewer = app.gql_as(Some(&joe.access), "{ viewer { defaultBankAccount { nickname } } }", json!({})).await;
+        let viewer =
+            app.gql_as(Some(&joe.access), "{ viewer { defaultBankAccount { nickname } } }", json!({})).await;
         assert_eq!(viewer.data()["viewer"]["defaultBankAccount"]["nickname"], "Still mine");
-        assert_eq!(ask(REMOVE, json!({ "bankAccountId": mine })).await.entity("bankAccountRemove", "bankAccountId"), &json!(mine));
+        assert_eq!(
+            ask(REMOVE, json!({ "bankAccountId": mine })).await.entity("bankAccountRemove", "bankAccountId"),
+            &json!(mine)
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Deposits and orders over REST: how amounts are read, which account an order without one trades on, and the list of deposits.
+//! Deposits and orders over REST: how amounts are read, which account an order without one trades on, and the
+//! list of deposits.
 
 use crate::support::{Answer, TestApp, on_both, send};
 use domain::Scope;
@@ -21,7 +22,11 @@ async fn raw(app: &TestApp, path: &str, body: String) -> Answer {
 }
 
 async fn set_status(app: &TestApp, user_id: &str, status: Status) {
-    let row = user::Entity::find_by_id(user_id.parse::<uuid::Uuid>().unwrap()).one(&app.app.db.read).await.unwrap().unwrap();
+    let row = user::Entity::find_by_id(user_id.parse::<uuid::Uuid>().unwrap())
+        .one(&app.app.db.read)
+        .await
+        .unwrap()
+        .unwrap();
     let mut row: user::ActiveModel = row.into();
     row.status = Set(status);
     let tx = app.app.db.write().await.unwrap();
@@ -31,16 +36,29 @@ async fn set_status(app: &TestApp, user_id: &str, status: Status) {
 
 #[track_caller]
 fn refused(answer: &Answer, status: u16, kind: &str, message: &str) {
-    assert_eq!((answer.status, &answer.body), (status, &json!({ "error": { "type": kind, "message": message } })));
+    assert_eq!(
+        (answer.status, &answer.body),
+        (status, &json!({ "error": { "type": kind, "message": message } }))
+    );
 }
 
 on_both! {
     async fn numbers_are_read_by_value_and_strings_as_plain_decimals(app: TestApp) {
         let ada = app.customer("Ada").await;
         let deposit = |amount: &str| {
-            format!(r#"{{"account_id":"{}","bank_account_id":"{}","amount":{amount}}}"#, ada.account_id, ada.bank_account_id)
+            format!(
+                r#"{{"account_id":"{}","bank_account_id":"{}","amount":{amount}}}"#,
+                ada.account_id, ada.bank_account_id
+            )
         };
-        for (amount, read) in [("1.0E+1", "10.00"), ("1e1", "10.00"), ("12.5e-1", "1.25"), ("100e-4", "0.01"), ("1E0", "1.00"), ("2.50", "2.50")] {
+        for (amount, read) in [
+            ("1.0E+1", "10.00"),
+            ("1e1", "10.00"),
+            ("12.5e-1", "1.25"),
+            ("100e-4", "0.01"),
+            ("1E0", "1.00"),
+            ("2.50", "2.50"),
+        ] {
             let id = id_of(&raw(&app, "/v1/deposits", deposit(amount)).await);
             assert_eq!(app.get(&format!("/v1/deposits/{id}")).await.body["amount"], read, "{amount}");
         }
@@ -57,10 +75,22 @@ on_both! {
             refused(&raw(&app, "/v1/deposits", deposit(amount)).await, 400, "validation_error", message);
         }
         let order = |quantity: &str| {
-            format!(r#"{{"account_id":"{}","symbol":"VTI","side":"buy","type":"market","quantity":{quantity}}}"#, ada.account_id)
+            format!(
+                r#"{{"account_id":"{}","symbol":"VTI","side":"buy","type":"market","quantity":{quantity}}}"#,
+                ada.account_id
+            )
         };
-        refused(&raw(&app, "/v1/orders", order("1.0E-5")).await, 400, "validation_error", "quantity must have at most four decimals");
-        assert_eq!(raw(&app, "/v1/orders", order("1.0E+1")).await.status, 402, "read, and more than Ada can pay");
+        refused(
+            &raw(&app, "/v1/orders", order("1.0E-5")).await,
+            400,
+            "validation_error",
+            "quantity must have at most four decimals",
+        );
+        assert_eq!(
+            raw(&app, "/v1/orders", order("1.0E+1")).await.status,
+            402,
+            "read, and more than Ada can pay"
+        );
         app.advance_to("2026-07-10T15:00:00Z").await;
         let placed = raw(&app, "/v1/orders", order("1.0E-3")).await;
         assert_eq!((placed.status, &placed.body["quantity"]), (200, &json!("0.001")), "{}", placed.body);
@@ -71,7 +101,8 @@ on_both! {
         let ada = app.funded_customer("Ada", "257.60").await;
         app.quote("VTI", "250.00", "250.10").await;
         let order = |quantity: &str| {
-            json!({ "account_id": ada.account_id, "symbol": "VTI", "side": "buy", "type": "market", "quantity": quantity })
+            json!({ "account_id": ada.account_id, "symbol": "VTI", "side": "buy",
+            "type": "market", "quantity": quantity })
         };
         let message = "Buying power is $257.60; this order may cost up to $257.61.";
         refused(&app.post("/v1/orders", order("1")).await, 402, "invalid_request", message);
@@ -90,7 +121,9 @@ on_both! {
         for status in [Status::Pending, Status::DocumentationRequired, Status::Denied, Status::Closed] {
             set_status(&app, &eve.user_id, status).await;
             let placed = id_of(&app.post("/v1/orders", order.clone()).await);
-            let account = app.gql("query($id: ID!) { order(id: $id) { account { id } } }", json!({ "id": placed })).await;
+            let account = app
+                .gql("query($id: ID!) { order(id: $id) { account { id } } }", json!({ "id": placed }))
+                .await;
             assert_eq!(account.data()["order"]["account"]["id"], json!(ada.account_id), "{status:?}");
         }
         // A joint account whose other owner is unknown cannot trade either.
@@ -99,7 +132,8 @@ on_both! {
             "ownership": "joint", "account_type": "cash", "martial_status": "single", "country_of_citizenship": "USA",
             "employment_status": "retired", "employment_position": "Judge", "employer_name": "Court",
         });
-        let closed = "mutation($id: ID!) { accountClose(input: { accountId: $id, reason: \"Moved\" }) { userErrors { code } } }";
+        let closed = "mutation($id: ID!) { accountClose(input: { accountId: $id, reason: \"Moved\" }) { \
+            userErrors { code } } }";
         app.gql(closed, json!({ "id": eve.account_id })).await.entity("accountClose", "userErrors");
         id_of(&app.post(&format!("/v1/users/{}/accounts", eve.user_id), joint).await);
         id_of(&app.post("/v1/orders", order.clone()).await);
@@ -111,25 +145,40 @@ on_both! {
     async fn deposits_are_listed_and_looked_up(app: TestApp) {
         let (ada, eve) = (app.customer("Ada").await, app.customer("Eve").await);
         let deposit = async |customer: &crate::support::Customer, amount: &str| {
-            let body = json!({ "account_id": customer.account_id, "bank_account_id": customer.bank_account_id, "amount": amount });
+            let body = json!({ "account_id": customer.account_id, "bank_account_id": customer.bank_account_id,
+                "amount": amount });
             id_of(&app.post("/v1/deposits/", body).await)
         };
         let settled = deposit(&ada, "1000").await;
         app.advance_to("2026-07-10T15:00:00Z").await;
         let (second, eves) = (deposit(&ada, "2").await, deposit(&eve, "3").await);
         let told = app.get(&format!("/v1/deposits/{settled}/")).await;
-        assert_eq!((told.status, &told.body), (200, &json!({
-            "id": settled, "account_id": ada.account_id, "bank_account_id": ada.bank_account_id, "amount": "1000.00", "status": "settled",
-            "expected_on": "2026-07-10", "created_at": "2026-07-09T16:00:00Z", "settled_at": "2026-07-10T12:30:00Z",
-        })));
+        assert_eq!(
+            (told.status, &told.body),
+            (
+                200,
+                &json!({
+                    "id": settled, "account_id": ada.account_id, "bank_account_id": ada.bank_account_id,
+                    "amount": "1000.00", "status": "settled",
+                    "expected_on": "2026-07-10", "created_at": "2026-07-09T16:00:00Z",
+                    "settled_at": "2026-07-10T12:30:00Z",
+                })
+            )
+        );
         let whole = app.get("/v1/deposits").await;
         assert_eq!((whole.status, ids(&whole)), (200, vec![eves.clone(), second.clone(), settled.clone()]));
         assert_eq!(whole.body["data"][2], told.body);
-        assert_eq!(whole.body["pagination"], json!({
-            "ending_before": null, "starting_after": null, "limit": 25, "order": "desc", "status": "all",
-            "previous_page": null, "previous_uri": null, "next_page": null, "next_uri": null,
-        }));
-        assert_eq!((&whole.body["data"][0]["settled_at"], &whole.body["data"][0]["status"]), (&json!(null), &json!("pending")));
+        assert_eq!(
+            whole.body["pagination"],
+            json!({
+                "ending_before": null, "starting_after": null, "limit": 25, "order": "desc", "status": "all",
+                "previous_page": null, "previous_uri": null, "next_page": null, "next_uri": null,
+            })
+        );
+        assert_eq!(
+            (&whole.body["data"][0]["settled_at"], &whole.body["data"][0]["status"]),
+            (&json!(null), &json!("pending"))
+        );
         assert_eq!(ids(&app.get("/v1/deposits?status=settled").await), [settled.as_str()]);
         assert_eq!(ids(&app.get("/v1/deposits?status=pending&order=asc").await), [second.as_str(), &eves]);
         let of_ada = format!("/v1/deposits?account_id={}", ada.account_id);
@@ -138,7 +187,13 @@ on_both! {
         assert_eq!((of_no_account.status, &of_no_account.body["data"]), (200, &json!([])));
         let first = app.get(&format!("{of_ada}&limit=1")).await;
         let next = first.body["pagination"]["next_page"].as_str().unwrap();
-        assert_eq!(next, format!("/v1/deposits?limit=1&order=desc&status=all&account_id={}&starting_after={second}", ada.account_id));
+        assert_eq!(
+            next,
+            format!(
+                "/v1/deposits?limit=1&order=desc&status=all&account_id={}&starting_after={second}",
+                ada.account_id
+            )
+        );
         assert_eq!(ids(&app.get(next).await), [settled.as_str()]);
 
         for (parameters, message) in [
@@ -162,31 +217,41 @@ on_both! {
 
     async fn a_person_sees_deposits_to_their_account_and_no_bank_account_of_the_other_owner(app: TestApp) {
         let ada = app.customer("Ada").await;
-        let invite = "mutation($input: InvitationCreateInput!) { invitationCreate(input: $input) { invitation { id } userErrors { code } } }";
+        let invite = "mutation($input: InvitationCreateInput!) { invitationCreate(input: $input) { \
+            invitation { id } userErrors { code } } }";
         let owner = format!("/v1/users/{}/accounts", ada.user_id);
         let mut member = json!({
-            "first_name": "Eve", "last_name": "Carter", "email_address": "eve@example.com", "birth_date": "1985-01-23", "ssn_number": "123456780",
-            "address_line_1": "1 Own St", "address_city": "Richmond", "address_state": "VA", "address_postal_code": "23220",
+            "first_name": "Eve", "last_name": "Carter", "email_address": "eve@example.com",
+            "birth_date": "1985-01-23", "ssn_number": "123456780",
+            "address_line_1": "1 Own St", "address_city": "Richmond", "address_state": "VA",
+            "address_postal_code": "23220",
             "address_country_code": "US",
         });
         let joint = json!({
             "ownership": "joint", "account_type": "cash", "martial_status": "single", "country_of_citizenship": "USA",
-            "employment_status": "retired", "employment_position": "Judge", "employer_name": "Court", "joint_member": member.take(),
+            "employment_status": "retired", "employment_position": "Judge", "employer_name": "Court",
+            "joint_member": member.take(),
         });
         let account_id = id_of(&app.post(&owner, joint).await);
         let body = json!({ "account_id": account_id, "bank_account_id": ada.bank_account_id, "amount": "5" });
         let deposit = id_of(&app.post("/v1/deposits", body).await);
-        let joint_member = app.get(&format!("/v1/accounts/{account_id}")).await.body["joint_member"]["id"].clone();
-        let invited = app.gql(invite, json!({ "input": { "email": "eve@example.com", "userId": joint_member } })).await;
+        let joint_member =
+            app.get(&format!("/v1/accounts/{account_id}")).await.body["joint_member"]["id"].clone();
+        let invited =
+            app.gql(invite, json!({ "input": { "email": "eve@example.com", "userId": joint_member } })).await;
         let invitation = invited.entity("invitationCreate", "invitation")["id"].clone();
-        let signed_up = app.sign_up_with(json!({ "email": "eve@example.com", "password": "correct horse", "invitationId": invitation })).await;
+        let signed_up = app
+            .sign_up_with(json!({ "email": "eve@example.com", "password": "correct horse",
+            "invitationId": invitation }))
+            .await;
         signed_up.entity("userSignUp", "session");
         let eve = app.signed_in("eve@example.com").await;
         let (hash_code, code) = app.passcode(&eve, Some("2025550107")).await;
         app.verify_passcode(&eve, &hash_code, &code).await.entity("passcodeVerify", "twoFactor");
         let seen = send(app.anonymous("GET", "/v1/deposits").bearer_auth(&eve.access)).await;
         assert_eq!(ids(&seen), [deposit.as_str()]);
-        let one = send(app.anonymous("GET", &format!("/v1/deposits/{deposit}")).bearer_auth(&eve.access)).await;
+        let one =
+            send(app.anonymous("GET", &format!("/v1/deposits/{deposit}")).bearer_auth(&eve.access)).await;
         for told in [&seen.body["data"][0], &one.body] {
             assert_eq!((&told["account_id"], &told["bank_account_id"]), (&json!(account_id), &Value::Null));
         }

@@ -1,12 +1,15 @@
 //! Many at once: nobody spends what another has spent, and one key stands for one order.
 
-use crate::support::{Answer, Customer, DEPOSIT_CREATE, ORDER_CANCEL, ORDER_PLACE, Options, TestApp, on_both, send};
+use crate::support::{
+    Answer, Customer, DEPOSIT_CREATE, ORDER_CANCEL, ORDER_PLACE, Options, TestApp, on_both, send,
+};
 use futures_util::future::join_all;
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-const POSITION: &str = "query($id: ID!) { account(id: $id) { positions(first: 5) { edges { node { quantity costBasis { amount } } } } } }";
+const POSITION: &str = "query($id: ID!) { account(id: $id) { positions(first: 5) { edges { node { quantity \
+    costBasis { amount } } } } } }";
 
 /// How many answers there were of each kind: a status, or the code of a refusal.
 fn tally(answers: &[Answer], mutation: &str, entity: &str) -> BTreeMap<String, usize> {
@@ -42,7 +45,10 @@ async fn all_end(app: &TestApp, answers: &[Answer]) {
 async fn rows(app: &TestApp, table: &str) -> i64 {
     use sea_orm::{ConnectionTrait, Statement};
     let read = &app.app.db.read;
-    let counted = read.query_one_raw(Statement::from_string(read.get_database_backend(), format!("SELECT count(*) AS rows FROM {table}")));
+    let counted = read.query_one_raw(Statement::from_string(
+        read.get_database_backend(),
+        format!("SELECT count(*) AS rows FROM {table}"),
+    ));
     counted.await.unwrap().unwrap().try_get("", "rows").unwrap()
 }
 
@@ -52,13 +58,17 @@ async fn rest_order(app: &TestApp, key: &str, body: Value) -> Answer {
 }
 
 on_both! {
-    /// Each order sets aside 103 % of 100.00, so that 1,000.00 carries nine while none has filled. Each fill gives back
-    /// 3.00: the tenth order fits as soon as 103.00 is free again, which is 1,000.00 less nine fills at 100.00 — never.
+    /// Each order sets aside 103 % of 100.00, so that 1,000.00 carries nine while none has filled. Each fill
+    /// gives back 3.00: the tenth order fits as soon as 103.00 is free again, which is 1,000.00 less nine
+    /// fills at 100.00 — never.
     async fn many_orders_never_overdraw_one_account(app: TestApp) {
         let customer = app.funded_customer("Ada", "1000.00").await;
         app.quote("VTI", "100.00", "100.00").await;
         let answers = orders(&app, &customer, 64, "BUY", "1").await;
-        assert_eq!(tally(&answers, "orderPlace", "order"), counts([("ACCEPTED", 9), ("INSUFFICIENT_BUYING_POWER", 55)]));
+        assert_eq!(
+            tally(&answers, "orderPlace", "order"),
+            counts([("ACCEPTED", 9), ("INSUFFICIENT_BUYING_POWER", 55)])
+        );
         all_end(&app, &answers).await;
         assert_eq!(app.balance(&customer.account_id).await, ["1000.00", "100.00", "100.00"]);
         assert_eq!((rows(&app, "orders").await, rows(&app, "fill").await), (9, 9));
@@ -73,10 +83,14 @@ on_both! {
     async fn many_sales_never_oversell_one_position(app: TestApp) {
         let customer = app.funded_customer("Ada", "2000.00").await;
         app.quote("VTI", "100.00", "100.00").await;
-        let bought = app.gql(ORDER_PLACE, json!({ "input": customer.order("buy", "BUY", "VTI", "10") })).await;
+        let bought =
+            app.gql(ORDER_PLACE, json!({ "input": customer.order("buy", "BUY", "VTI", "10") })).await;
         all_end(&app, std::slice::from_ref(&bought)).await;
         let answers = orders(&app, &customer, 32, "SELL", "0.75").await;
-        assert_eq!(tally(&answers, "orderPlace", "order"), counts([("ACCEPTED", 13), ("INSUFFICIENT_POSITION", 19)]));
+        assert_eq!(
+            tally(&answers, "orderPlace", "order"),
+            counts([("ACCEPTED", 13), ("INSUFFICIENT_POSITION", 19)])
+        );
         all_end(&app, &answers).await;
         let position = app.gql(POSITION, json!({ "id": customer.account_id })).await;
         assert_eq!(
@@ -91,7 +105,16 @@ on_both! {
         let customer = app.funded_customer("Ada", "1000.00").await;
         app.quote("VTI", "100.00", "100.00").await;
         let input = customer.order("the key", "BUY", "VTI", "2").as_object().unwrap().clone();
-        let input = Value::Object(input.into_iter().map(|(name, value)| if name == "idempotencyKey" { (name, json!("the-key")) } else { (name, value) }).collect());
+        let input = Value::Object(
+            input
+                .into_iter()
+                .map(
+                    |(name, value)| {
+                        if name == "idempotencyKey" { (name, json!("the-key")) } else { (name, value) }
+                    },
+                )
+                .collect(),
+        );
         let answers = join_all((0..64).map(|_| app.gql(ORDER_PLACE, json!({ "input": input })))).await;
         let first = answers[0].entity("orderPlace", "order").clone();
         assert_eq!(first["status"], "ACCEPTED");
@@ -103,9 +126,11 @@ on_both! {
         assert_eq!((rows(&app, "orders").await, rows(&app, "fill").await), (1, 1));
         assert_eq!(app.balance(&customer.account_id).await, ["1000.00", "800.00", "800.00"]);
 
-        let body = json!({ "account_id": customer.account_id, "symbol": "VTI", "quantity": "1", "side": "buy", "type": "market" });
+        let body = json!({ "account_id": customer.account_id, "symbol": "VTI", "quantity": "1", "side": "buy",
+            "type": "market" });
         let answers = join_all((0..64).map(|_| rest_order(&app, "rest-key", body.clone()))).await;
-        let fresh = answers.iter().filter(|answer| answer.headers.get("idempotent-replayed").is_none()).count();
+        let fresh =
+            answers.iter().filter(|answer| answer.headers.get("idempotent-replayed").is_none()).count();
         assert_eq!(fresh, 1);
         for answer in &answers {
             assert_eq!((answer.status, &answer.body), (200, &answers[0].body));
@@ -120,24 +145,35 @@ on_both! {
         let placed = app.gql(ORDER_PLACE, json!({ "input": customer.order("k", "BUY", "VTI", "1") })).await;
         let placed = placed.entity("orderPlace", "order")["id"].clone();
         app.ended(placed.as_str().unwrap()).await;
-        let reused = json!({ "code": "IDEMPOTENCY_KEY_REUSED", "path": ["idempotencyKey"], "message": "The key was used for another request." });
+        let reused = json!({ "code": "IDEMPOTENCY_KEY_REUSED", "path": ["idempotencyKey"],
+            "message": "The key was used for another request." });
         for input in [
             customer.order("k", "BUY", "VTI", "2"),
             customer.order("k", "SELL", "VTI", "1"),
             customer.order("k", "BUY", "GOOG", "1"),
         ] {
-            assert_eq!(app.gql(ORDER_PLACE, json!({ "input": input })).await.user_error("orderPlace"), &reused);
+            assert_eq!(
+                app.gql(ORDER_PLACE, json!({ "input": input })).await.user_error("orderPlace"),
+                &reused
+            );
         }
         let deposit = app.gql(DEPOSIT_CREATE, json!({ "input": customer.deposit("k", "1.00") })).await;
         assert_eq!(deposit.user_error("depositCreate"), &reused);
-        let same_amount = app.gql(ORDER_PLACE, json!({ "input": customer.order("k", "BUY", "VTI", "1.00") })).await;
+        let same_amount =
+            app.gql(ORDER_PLACE, json!({ "input": customer.order("k", "BUY", "VTI", "1.00") })).await;
         assert_eq!(same_amount.entity("orderPlace", "order")["id"], placed);
 
-        let body = |quantity: &str| json!({ "account_id": customer.account_id, "symbol": "VTI", "quantity": quantity, "side": "buy", "type": "market" });
+        let body = |quantity: &str| {
+            json!({ "account_id": customer.account_id, "symbol": "VTI",
+            "quantity": quantity, "side": "buy", "type": "market" })
+        };
         let conflict = rest_order(&app, "k", body("3")).await;
         assert_eq!(
             (conflict.status, conflict.body),
-            (409, json!({ "error": { "type": "invalid_request", "message": "The key was used for another request." } }))
+            (
+                409,
+                json!({ "error": { "type": "invalid_request", "message": "The key was used for another request." } })
+            )
         );
         assert_eq!(conflict.headers.get("idempotent-replayed"), None);
 
@@ -162,9 +198,11 @@ on_both! {
         let mended = rest_order(&app, "typo", body("0.5")).await;
         assert_eq!((mended.status, &mended.body["quantity"]), (200, &json!("0.5")));
         assert_eq!(mended.headers.get("idempotent-replayed"), None);
-        let malformed = app.gql(ORDER_PLACE, json!({ "input": customer.order("slip", "BUY", "VTI", "-1") })).await;
+        let malformed =
+            app.gql(ORDER_PLACE, json!({ "input": customer.order("slip", "BUY", "VTI", "-1") })).await;
         assert!(malformed.body["data"]["orderPlace"]["order"].is_null(), "{}", malformed.body);
-        let mended = app.gql(ORDER_PLACE, json!({ "input": customer.order("slip", "BUY", "VTI", "1") })).await;
+        let mended =
+            app.gql(ORDER_PLACE, json!({ "input": customer.order("slip", "BUY", "VTI", "1") })).await;
         assert_eq!(mended.entity("orderPlace", "order")["quantity"], "1");
         assert_eq!(app.audit().await.wrong, None);
     }
@@ -187,7 +225,11 @@ on_both! {
                 let canceled = app.gql(ORDER_CANCEL, json!({ "input": cancel })).await;
                 let ended = app.ended(id.as_str().unwrap()).await;
                 let expected = if ended["status"] == "CANCELED" { "CANCELED" } else { "NOT_CANCELABLE" };
-                assert_eq!(tally(std::slice::from_ref(&canceled), "orderCancel", "order"), counts([(expected, 1)]), "{ended}");
+                assert_eq!(
+                    tally(std::slice::from_ref(&canceled), "orderCancel", "order"),
+                    counts([(expected, 1)]),
+                    "{ended}"
+                );
                 ended["status"].as_str().unwrap().to_owned()
             }
         }));
@@ -200,14 +242,18 @@ on_both! {
         app.advance_to("2026-07-13T15:00:00Z").await;
         let left = format!("{}.00", 10_160 - 100 * filled);
         assert_eq!(app.balance(&customer.account_id).await, ["10160.00", &left, &left]);
-        assert_eq!((rows(&app, "orders").await, rows(&app, "fill").await), (32, i64::try_from(filled).unwrap()));
+        assert_eq!(
+            (rows(&app, "orders").await, rows(&app, "fill").await),
+            (32, i64::try_from(filled).unwrap())
+        );
         assert_eq!(app.audit().await.wrong, None);
         assert_eq!(deadlocks(&app).await, 0, "a cancel and the market wait for each other");
     }
 
     /// Controls of the sandbox all write to the partner's own stream of events.
     async fn controls_of_one_sandbox_at_once(app: TestApp) {
-        let set = "mutation($input: SandboxQuoteSetInput!) { sandboxQuoteSet(input: $input) { userErrors { message } } }";
+        let set = "mutation($input: SandboxQuoteSetInput!) { sandboxQuoteSet(input: $input) { userErrors { \
+            message } } }";
         let answers = join_all((1..=16).map(|turn| {
             let price = json!({ "amount": format!("{turn}.00") });
             app.gql(set, json!({ "input": { "symbol": "VTI", "quote": { "bid": price, "ask": price } } }))
@@ -233,7 +279,12 @@ async fn deadlocks(app: &TestApp) -> i64 {
     }
     tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
     let text = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
-    read.query_one_raw(Statement::from_string(DbBackend::Postgres, text)).await.unwrap().unwrap().try_get("", "deadlocks").unwrap()
+    read.query_one_raw(Statement::from_string(DbBackend::Postgres, text))
+        .await
+        .unwrap()
+        .unwrap()
+        .try_get("", "deadlocks")
+        .unwrap()
 }
 
 /// An order that is due trades at the price before a quote is set, or the quote is not set.
@@ -242,7 +293,8 @@ async fn a_quote_waits_for_an_order_that_was_put_off() {
     for app in TestApp::each_with(Options { without_timers: true, ..Options::default() }).await {
         let customer = app.funded_customer("Ada", "100").await;
         let put_off_until = async |until: &str| {
-            let text = format!("UPDATE timer SET attempts = 1, retry_at = {until} WHERE kind = 'order_route'");
+            let text =
+                format!("UPDATE timer SET attempts = 1, retry_at = {until} WHERE kind = 'order_route'");
             app.app.db.for_migrations().execute_unprepared(&text).await.unwrap().rows_affected()
         };
         let placed = app.gql(ORDER_PLACE, json!({ "input": customer.order("o", "BUY", "VTI", "0.1") })).await;
@@ -250,7 +302,8 @@ async fn a_quote_waits_for_an_order_that_was_put_off() {
         assert_eq!(put_off_until("'2099-01-01 00:00:00+00:00'").await, 1);
         let price = json!({ "amount": "1.00" });
         let input = json!({ "input": { "symbol": "VTI", "quote": { "bid": price, "ask": price } } });
-        let set = "mutation($input: SandboxQuoteSetInput!) { sandboxQuoteSet(input: $input) { userErrors { message } } }";
+        let set = "mutation($input: SandboxQuoteSetInput!) { sandboxQuoteSet(input: $input) { userErrors { \
+            message } } }";
         assert_eq!(app.gql(set, input.clone()).await.error_code(), "TIMEOUT");
         assert_eq!(put_off_until("NULL").await, 1);
         assert_eq!(app.gql(set, input).await.data()["sandboxQuoteSet"]["userErrors"], json!([]));

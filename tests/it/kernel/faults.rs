@@ -1,5 +1,5 @@
-//! Faults of the disk, of the database and of the process, under load: whatever was acknowledged is there, once, also after a
-//! restart, and whoever asks is told in time that the database cannot be used.
+//! Faults of the disk, of the database and of the process, under load: whatever was acknowledged is there,
+//! once, also after a restart, and whoever asks is told in time that the database cannot be used.
 
 use crate::{
     server::process::customer,
@@ -12,7 +12,10 @@ use crate::{
     },
 };
 use entity::meta;
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectOptions, ConnectionTrait, Database as Connect, DatabaseConnection, EntityTrait};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ConnectOptions, ConnectionTrait, Database as Connect,
+    DatabaseConnection, EntityTrait,
+};
 use serde_json::{Value, json};
 use std::{
     collections::{HashMap, HashSet},
@@ -78,7 +81,12 @@ impl Database {
         match self {
             Self::Sqlite(_) => faults.push(Fault::WriteError),
             Self::Postgres(..) => {
-                faults.extend([Fault::ReadOnly, Fault::DatabaseStopped, Fault::DatabaseKilled, Fault::DatabaseFrozen]);
+                faults.extend([
+                    Fault::ReadOnly,
+                    Fault::DatabaseStopped,
+                    Fault::DatabaseKilled,
+                    Fault::DatabaseFrozen,
+                ]);
             }
         }
         if self.disk().is_mounted() {
@@ -94,7 +102,13 @@ impl Database {
     async fn serve(&self) -> Process {
         let told = coffer(&self.url());
         let mut command = Command::new("sh");
-        command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_coffer"), "serve", "--empty"]);
+        command.args([
+            "-c",
+            "trap '' XFSZ; exec \"$0\" \"$@\"",
+            env!("CARGO_BIN_EXE_coffer"),
+            "serve",
+            "--empty",
+        ]);
         for (name, value) in told.get_envs() {
             match value {
                 Some(value) => command.env(name, value),
@@ -102,8 +116,13 @@ impl Database {
             };
         }
         // The log lies on the same disk, and meets the same faults.
-        let log = OpenOptions::new().create(true).append(true).open(self.disk().path().join("coffer.log")).unwrap();
-        command.env("COFFER_REQUESTS_PER_HOUR", "1000000000").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        let log =
+            OpenOptions::new().create(true).append(true).open(self.disk().path().join("coffer.log")).unwrap();
+        command
+            .env("COFFER_REQUESTS_PER_HOUR", "1000000000")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log);
         Process::launch(command).await
     }
 
@@ -178,10 +197,12 @@ impl Load {
         let customer = self.customer_of(key);
         let by_graphql = key.split('-').next().unwrap().parse::<usize>().unwrap().is_multiple_of(2);
         let request = if by_graphql {
-            let body = json!({ "query": DEPOSIT_CREATE, "variables": { "input": customer.deposit(key, "1.00") } });
+            let body =
+                json!({ "query": DEPOSIT_CREATE, "variables": { "input": customer.deposit(key, "1.00") } });
             self.client.post(format!("{}/graphql", self.url())).json(&body)
         } else {
-            let body = json!({ "account_id": customer.account_id, "bank_account_id": customer.bank_account_id, "amount": "1.00" });
+            let body = json!({ "account_id": customer.account_id, "bank_account_id": customer.bank_account_id,
+                "amount": "1.00" });
             self.client.post(format!("{}/v1/deposits", self.url())).header("idempotency-key", key).json(&body)
         };
         let Ok(response) = request.bearer_auth(&self.key).send().await else { return Outcome::Gone };
@@ -195,12 +216,16 @@ impl Load {
         let took = began.elapsed();
         let mut slowest = self.slowest.lock().unwrap();
         *slowest = took.max(*slowest);
-        let in_progress = body["data"]["depositCreate"]["userErrors"][0]["code"] == "IDEMPOTENCY_IN_PROGRESS" || status == 409;
+        let in_progress = body["data"]["depositCreate"]["userErrors"][0]["code"] == "IDEMPOTENCY_IN_PROGRESS"
+            || status == 409;
         let error = &body["errors"][0]["extensions"];
         let unavailable = if by_graphql {
-            ["UNAVAILABLE", "TIMEOUT"].contains(&error["code"].as_str().unwrap_or_default()) && error["retryAfter"].as_u64() == retry
+            ["UNAVAILABLE", "TIMEOUT"].contains(&error["code"].as_str().unwrap_or_default())
+                && error["retryAfter"].as_u64() == retry
         } else {
-            status == 503 && ["api_connection", "api_error"].contains(&body["error"]["type"].as_str().unwrap_or_default())
+            status == 503
+                && ["api_connection", "api_error"]
+                    .contains(&body["error"]["type"].as_str().unwrap_or_default())
         };
         if !(in_progress || unavailable && retry.is_some()) || took > REFUSED_WITHIN {
             self.wrong.lock().unwrap().push(format!("after {took:?}: {status} {headers:?} {body}"));
@@ -210,8 +235,15 @@ impl Load {
 
     /// Asks for what is refused by a rule and so remembered under its key: the account has no settled cash.
     async fn refused_order(&self, key: &str) {
-        let body = json!({ "query": ORDER_PLACE, "variables": { "input": self.customer_of(key).order(key, "BUY", "VTI", "1") } });
-        let answer = self.client.post(format!("{}/graphql", self.url())).bearer_auth(&self.key).json(&body).send().await;
+        let body = json!({ "query": ORDER_PLACE,
+            "variables": { "input": self.customer_of(key).order(key, "BUY", "VTI", "1") } });
+        let answer = self
+            .client
+            .post(format!("{}/graphql", self.url()))
+            .bearer_auth(&self.key)
+            .json(&body)
+            .send()
+            .await;
         let Ok(answer) = answer else { return };
         let Ok(body) = answer.json::<Value>().await else { return };
         if !body["data"]["orderPlace"]["order"].is_null() {
@@ -246,7 +278,11 @@ impl Load {
     async fn until_acknowledged(&self, count: usize) {
         let began = Instant::now();
         while self.count.load(Ordering::SeqCst) < count {
-            assert!(began.elapsed() < Duration::from_secs(120), "deposits are no longer acknowledged: {:?}", self.wrong.lock().unwrap());
+            assert!(
+                began.elapsed() < Duration::from_secs(120),
+                "deposits are no longer acknowledged: {:?}",
+                self.wrong.lock().unwrap()
+            );
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -275,12 +311,23 @@ impl Load {
         for customer in &self.customers {
             let mut after = Value::Null;
             loop {
-                let body = json!({ "query": query, "variables": { "id": customer.account_id, "after": after } });
-                let answer = self.client.post(format!("{}/graphql", self.url())).bearer_auth(&self.key).json(&body).send().await.unwrap();
+                let body =
+                    json!({ "query": query, "variables": { "id": customer.account_id, "after": after } });
+                let answer = self
+                    .client
+                    .post(format!("{}/graphql", self.url()))
+                    .bearer_auth(&self.key)
+                    .json(&body)
+                    .send()
+                    .await
+                    .unwrap();
                 let body: Value = answer.json().await.unwrap();
                 let page = &body["data"]["account"]["transfers"];
                 for edge in page["edges"].as_array().unwrap_or_else(|| panic!("{body}")) {
-                    assert!(found.insert(edge["node"]["id"].as_str().unwrap().to_owned()), "a deposit is listed twice");
+                    assert!(
+                        found.insert(edge["node"]["id"].as_str().unwrap().to_owned()),
+                        "a deposit is listed twice"
+                    );
                 }
                 if page["pageInfo"]["hasNextPage"] != true {
                     break;
@@ -292,11 +339,13 @@ impl Load {
     }
 }
 
-/// Lets one fault happen until clients feel it and `/readyz` tells, then undoes it and waits until the server is ready.
+/// Lets one fault happen until clients feel it and `/readyz` tells, then undoes it and waits until the server
+/// is ready.
 async fn strike(database: &Database, fault: Fault, process: &mut Option<Process>, load: &Load) {
     let id = process.as_ref().unwrap().id().to_string();
     let limit = |size: &str| {
-        let told = Command::new("prlimit").args(["--pid", &id, &format!("--fsize={size}:")]).status().unwrap();
+        let told =
+            Command::new("prlimit").args(["--pid", &id, &format!("--fsize={size}:")]).status().unwrap();
         assert!(told.success());
     };
     let felt = async || {
@@ -365,7 +414,9 @@ async fn strike(database: &Database, fault: Fault, process: &mut Option<Process>
             *load.url.lock().unwrap() = started.url.clone();
             *process = Some(started);
         }
-        (Fault::DatabaseStopped | Fault::DatabaseKilled | Fault::DatabaseFrozen, Database::Sqlite(_)) => unreachable!(),
+        (Fault::DatabaseStopped | Fault::DatabaseKilled | Fault::DatabaseFrozen, Database::Sqlite(_)) => {
+            unreachable!()
+        }
     }
     load.until_ready_is(200).await;
 }
@@ -422,7 +473,8 @@ async fn faults_in_random_order(database: Database) {
         let acknowledged = load.count.load(Ordering::SeqCst) - before;
         *around.entry(fault).or_default() += acknowledged;
         println!(
-            "{fault:?}: {acknowledged} acknowledged, {} refused, {} unanswered, in {:?} of which {lasted:?} until ready again",
+            "{fault:?}: {acknowledged} acknowledged, {} refused, {} unanswered, in {:?} of which {lasted:?} \
+                until ready again",
             load.refused.load(Ordering::SeqCst) - refused,
             load.gone.load(Ordering::SeqCst) - gone,
             began.elapsed()
@@ -434,14 +486,21 @@ async fn faults_in_random_order(database: Database) {
     for client in clients {
         client.await.unwrap();
     }
-    println!("slowest refusal: {:?}; acknowledged around each fault: {around:?}", load.slowest.lock().unwrap());
+    println!(
+        "slowest refusal: {:?}; acknowledged around each fault: {around:?}",
+        load.slowest.lock().unwrap()
+    );
     assert!(around.values().all(|acknowledged| *acknowledged >= 1_000), "{around:?}");
 
     let acknowledged = load.acknowledged.lock().unwrap().clone();
     let ids: HashSet<String> = acknowledged.values().cloned().collect();
     assert_eq!(ids.len(), acknowledged.len());
     let readable = load.readable().await;
-    assert_eq!((ids.difference(&readable).count(), readable.difference(&ids).count()), (0, 0), "acknowledged and readable differ");
+    assert_eq!(
+        (ids.difference(&readable).count(), readable.difference(&ids).count()),
+        (0, 0),
+        "acknowledged and readable differ"
+    );
 
     process.take().unwrap().kill();
     let started = database.serve().await;
@@ -454,7 +513,10 @@ async fn faults_in_random_order(database: Database) {
     assert_eq!(started.terminate(), Some(0));
     let audit = run(&url, &["audit"]);
     let printed = String::from_utf8(audit.stdout).unwrap();
-    assert!(audit.status.success() && printed.ends_with("The books add up and nothing was altered.\n"), "{printed}");
+    assert!(
+        audit.status.success() && printed.ends_with("The books add up and nothing was altered.\n"),
+        "{printed}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -472,7 +534,8 @@ async fn postgres_keeps_what_was_acknowledged() {
     faults_in_random_order(Database::Postgres(server, disk)).await;
 }
 
-/// A full disk fails one write, an ordinary refusal follows, and whatever is acknowledged from then on is there after a crash.
+/// A full disk fails one write, an ordinary refusal follows, and whatever is acknowledged from then on is
+/// there after a crash.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refusal_after_a_full_disk_loses_nothing() {
     let disk = Disk::tmpfs(24);
@@ -486,14 +549,27 @@ async fn a_refusal_after_a_full_disk_loses_nothing() {
     let client = client();
     let ask = async |url: &str, query: &str, input: Value| -> Value {
         let body = json!({ "query": query, "variables": { "input": input } });
-        client.post(format!("{url}/graphql")).bearer_auth(&key).json(&body).send().await.unwrap().json().await.unwrap()
+        client
+            .post(format!("{url}/graphql"))
+            .bearer_auth(&key)
+            .json(&body)
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap()
     };
     disk.fill();
     let mut failed = Value::Null;
     while failed["errors"].is_null() {
         failed = ask(&server.url, USER_CREATE, person("Ada", "Carter")).await;
     }
-    assert_eq!(failed["errors"][0]["extensions"], json!({ "code": "UNAVAILABLE", "retryAfter": 1 }), "{failed}");
+    assert_eq!(
+        failed["errors"][0]["extensions"],
+        json!({ "code": "UNAVAILABLE", "retryAfter": 1 }),
+        "{failed}"
+    );
     let ready = async || client.get(format!("{}/readyz", server.url)).send().await.unwrap().status().as_u16();
     assert_eq!(ready().await, 503);
     disk.free();
@@ -502,7 +578,9 @@ async fn a_refusal_after_a_full_disk_loses_nothing() {
     let mut made = Vec::new();
     for _ in 0..5 {
         let user = ask(&server.url, USER_CREATE, person("Ada", "Carter")).await;
-        made.push(user["data"]["userCreate"]["user"]["id"].as_str().unwrap_or_else(|| panic!("{user}")).to_owned());
+        made.push(
+            user["data"]["userCreate"]["user"]["id"].as_str().unwrap_or_else(|| panic!("{user}")).to_owned(),
+        );
     }
     while ready().await != 200 {
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -510,7 +588,8 @@ async fn a_refusal_after_a_full_disk_loses_nothing() {
     server.kill();
     let server = database.serve().await;
     for id in made {
-        let found = client.get(format!("{}/v1/users/{id}", server.url)).bearer_auth(&key).send().await.unwrap();
+        let found =
+            client.get(format!("{}/v1/users/{id}", server.url)).bearer_auth(&key).send().await.unwrap();
         assert_eq!(found.status(), 200);
     }
 }
@@ -529,7 +608,10 @@ on_both! {
     /// PostgreSQL answers the COMMIT of such a transaction with success and rolls it back.
     async fn a_transaction_with_a_failed_statement_is_not_committed(app: TestApp) {
         let tx = app.app.db.write().await.unwrap();
-        meta::ActiveModel { name: Set("first".to_owned()), value: Set(String::new()) }.insert(&tx).await.unwrap();
+        meta::ActiveModel { name: Set("first".to_owned()), value: Set(String::new()) }
+            .insert(&tx)
+            .await
+            .unwrap();
         tx.execute_unprepared("INSERT INTO meta (name, value) VALUES ('first', '')").await.unwrap_err();
         let refused = tx.commit().await.unwrap_err();
         assert_eq!(refused.cause(), "a transaction in which a statement failed cannot be committed");
@@ -538,7 +620,8 @@ on_both! {
         assert!(noted(&app, "second").await);
     }
 
-    /// A connection left inside a transaction is not written with: what went into that transaction would not be committed.
+    /// A connection left inside a transaction is not written with: what went into that transaction would not
+    /// be committed.
     async fn a_write_begins_outside_any_transaction(app: TestApp) {
         app.app.db.for_migrations().execute_unprepared("BEGIN").await.unwrap();
         for turn in 0..40 {

@@ -20,12 +20,16 @@ use proptest::{
     prelude::*,
     test_runner::{Config, TestRunner},
 };
-use sea_orm::{ColumnTrait, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, EntityTrait, QueryFilter};
+use sea_orm::{
+    ColumnTrait, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, EntityTrait,
+    QueryFilter,
+};
 use serde_json::json;
 use std::{cell::RefCell, collections::BTreeSet};
 use uuid::Uuid;
 
-/// Owner, kind and asset of every account of a case; the first three, and one of each security, must not be overdrawn.
+/// Owner, kind and asset of every account of a case; the first three, and one of each security, must not be
+/// overdrawn.
 const ACCOUNTS: [(usize, LedgerKind, &str); 9] = [
     (0, LedgerKind::Cash, "USD"),
     (0, LedgerKind::Unsettled, "USD"),
@@ -71,9 +75,14 @@ fn amount() -> impl Strategy<Value = i64> {
 }
 
 fn act() -> impl Strategy<Value = Act> {
-    let cash = (0..5_usize, 0..5_usize, amount()).prop_map(|(debit, credit, amount)| Act::Post { debit, credit, amount });
+    let cash = (0..5_usize, 0..5_usize, amount()).prop_map(|(debit, credit, amount)| Act::Post {
+        debit,
+        credit,
+        amount,
+    });
     let fund = (0..3_usize, amount()).prop_map(|(credit, amount)| Act::Post { debit: 3, credit, amount });
-    let units = prop_oneof![Just((6, 5)), Just((5, 6)), Just((8, 7)), Just((7, 8)), Just((6, 7)), Just((3, 5))];
+    let units =
+        prop_oneof![Just((6, 5)), Just((5, 6)), Just((8, 7)), Just((7, 8)), Just((6, 7)), Just((3, 5))];
     let units = (units, amount()).prop_map(|((debit, credit), amount)| Act::Post { debit, credit, amount });
     prop_oneof![
         4 => cash,
@@ -87,7 +96,8 @@ fn act() -> impl Strategy<Value = Act> {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let write = (prop::collection::vec(act(), 1..=3), prop::bool::weighted(0.15));
-    let step = prop_oneof![60 => write.prop_map(|(acts, dropped)| Step::Write { acts, dropped }), 1 => Just(Step::Restart)];
+    let step = prop_oneof![60 => write.prop_map(|(acts, dropped)| Step::Write { acts, dropped }),
+        1 => Just(Step::Restart)];
     prop::collection::vec(step, 40)
 }
 
@@ -136,7 +146,8 @@ impl Model {
             match act {
                 Act::Post { amount: 0, .. } | Act::Hold { amount: 0, .. } => {}
                 Act::Post { debit, credit, amount } => {
-                    well_formed &= *amount > 0 && debit != credit && ACCOUNTS[*debit].2 == ACCOUNTS[*credit].2;
+                    well_formed &=
+                        *amount > 0 && debit != credit && ACCOUNTS[*debit].2 == ACCOUNTS[*credit].2;
                     sums[*debit].debits += i128::from(*amount);
                     sums[*credit].credits += i128::from(*amount);
                 }
@@ -165,9 +176,14 @@ impl Model {
         }
         let max = i128::from(i64::MAX);
         let past = sums.iter().any(|sum| sum.debits > max || sum.credits > max || sum.held > max);
-        let moved = |before: &Sums, after: &Sums| after.debits - before.debits + (after.held - before.held).abs();
-        let between = sums.iter().zip(&self.sums).any(|(after, before)| after.available() < -max || moved(before, after) + 1500 > max);
-        let overdrawn = sums.iter().zip(MAY_NOT_BE_OVERDRAWN).any(|(sum, may_not)| may_not && sum.available() < 0);
+        let moved =
+            |before: &Sums, after: &Sums| after.debits - before.debits + (after.held - before.held).abs();
+        let between = sums
+            .iter()
+            .zip(&self.sums)
+            .any(|(after, before)| after.available() < -max || moved(before, after) + 1500 > max);
+        let overdrawn =
+            sums.iter().zip(MAY_NOT_BE_OVERDRAWN).any(|(sum, may_not)| may_not && sum.available() < 0);
         let verdict = match (well_formed && !past && !overdrawn, between) {
             (false, _) => Verdict::Refused,
             (true, true) => Verdict::Either,
@@ -194,7 +210,8 @@ impl Case<'_> {
         match step {
             Step::Restart => {
                 let app = self.app.take().unwrap();
-                *self.app.borrow_mut() = Some(app.restarted(Options { without_timers: true, ..Options::default() }).await);
+                *self.app.borrow_mut() =
+                    Some(app.restarted(Options { without_timers: true, ..Options::default() }).await);
             }
             Step::Write { acts, dropped } => {
                 let app = self.app.borrow();
@@ -213,7 +230,9 @@ impl Case<'_> {
         let purpose = app.ids.next(Kind::Order);
         for act in acts {
             match act {
-                Act::Post { debit, credit, amount } => _ = entry.post(&self.accounts[*debit], &self.accounts[*credit], *amount),
+                Act::Post { debit, credit, amount } => {
+                    _ = entry.post(&self.accounts[*debit], &self.accounts[*credit], *amount)
+                }
                 Act::Hold { account, amount } => _ = entry.hold(&self.accounts[*account], *amount, purpose),
                 Act::Release { hold } if !self.model.holds.is_empty() => {
                     entry.release(&self.model.holds[hold.index(self.model.holds.len())].0, Reason::Voided);
@@ -264,7 +283,11 @@ impl Case<'_> {
             let account = Self::index_of(&self.accounts, hold.account_id);
             self.model.holds.push((hold, account, true));
         }
-        let caused = ledger_transfer::Entity::find().filter(ledger_transfer::Column::CauseId.eq(cause)).all(&app.db.read).await.unwrap();
+        let caused = ledger_transfer::Entity::find()
+            .filter(ledger_transfer::Column::CauseId.eq(cause))
+            .all(&app.db.read)
+            .await
+            .unwrap();
         self.model.movements.extend(caused.into_iter().map(|movement| (movement, false)));
         self.model.history.push((self.now, self.model.sums.map(Sums::balance)));
     }
@@ -279,15 +302,21 @@ impl Case<'_> {
         assert_eq!(rows.len(), ACCOUNTS.len());
         for row in rows {
             let expected = self.model.sums[Self::index_of(&self.accounts, row.id)];
-            let found = Sums { debits: row.debits.into(), credits: row.credits.into(), held: row.held.into() };
+            let found =
+                Sums { debits: row.debits.into(), credits: row.credits.into(), held: row.held.into() };
             assert_eq!(found, expected, "{row:?}");
             if expected.available() >= i128::from(i64::MIN) {
-                assert_eq!((i128::from(row.balance()), i128::from(row.available())), (expected.balance(), expected.available()));
+                assert_eq!(
+                    (i128::from(row.balance()), i128::from(row.available())),
+                    (expected.balance(), expected.available())
+                );
             }
         }
         let turn = self.model.history.len();
         let account = turn % ACCOUNTS.len();
-        for (at, balances) in [self.model.history.last(), self.model.history.get(turn / 2)].into_iter().flatten() {
+        for (at, balances) in
+            [self.model.history.last(), self.model.history.get(turn / 2)].into_iter().flatten()
+        {
             let found = ledger::balance_at(read, self.accounts[account].id, *at).await.unwrap();
             assert_eq!(i128::from(found), balances[account], "account {account} at {at}");
         }
@@ -303,12 +332,17 @@ async fn case(app: &RefCell<Option<TestApp>>, steps: &[Step]) {
         let owners = [(); 3].map(|()| test.app.ids.next(Kind::Account));
         let tx = test.app.db.write().await.unwrap();
         for (owner, kind, asset) in ACCOUNTS {
-            accounts.push(ledger::account(&tx, test.app.ids, test.partner.id, owners[owner], kind, asset).await.unwrap());
+            accounts.push(
+                ledger::account(&tx, test.app.ids, test.partner.id, owners[owner], kind, asset)
+                    .await
+                    .unwrap(),
+            );
         }
         tx.commit().await.unwrap();
     }
     assert_eq!(accounts.iter().map(|account| account.no_overdraft).collect::<Vec<_>>(), MAY_NOT_BE_OVERDRAWN);
-    let mut case = Case { app, accounts, model: Model::default(), now: "2026-07-09T16:00:00Z".parse().unwrap() };
+    let mut case =
+        Case { app, accounts, model: Model::default(), now: "2026-07-09T16:00:00Z".parse().unwrap() };
     for step in steps {
         case.step(step).await;
     }
@@ -317,7 +351,8 @@ async fn case(app: &RefCell<Option<TestApp>>, steps: &[Step]) {
 on_both! {
     async fn a_model_and_the_ledger_agree(app: TestApp) {
         let app = RefCell::new(Some(app));
-        let config = Config { cases: 24, failure_persistence: None, max_shrink_iters: 60, ..Config::default() };
+        let config =
+            Config { cases: 24, failure_persistence: None, max_shrink_iters: 60, ..Config::default() };
         let runtime = tokio::runtime::Handle::current();
         tokio::task::block_in_place(|| {
             TestRunner::new(config)
@@ -332,7 +367,11 @@ on_both! {
         let report = test.audit().await;
         assert_eq!((report.wrong, report.waiting), (None, 0));
         let of = |what: &str| report.checked.iter().find(|(name, _)| *name == what).unwrap().1;
-        assert!(of("ledger movements") > 300 && of("ledger holds and releases") > 100, "{:?}", report.checked);
+        assert!(
+            of("ledger movements") > 300 && of("ledger holds and releases") > 100,
+            "{:?}",
+            report.checked
+        );
     }
 
     async fn a_movement_is_taken_back_once(app: TestApp) {
@@ -341,18 +380,22 @@ on_both! {
             let tx = app.app.db.write().await.unwrap();
             let mut entry = Entry::default();
             entry.reverse(&written);
-            let mut fact = EventBuilder::new(app.app.ids, app.partner.id, None, domain::kernel::clock::system_now());
+            let mut fact =
+                EventBuilder::new(app.app.ids, app.partner.id, None, domain::kernel::clock::system_now());
             let outcome = entry.write(&tx, app.app.ids, &mut fact).await;
             if turn == 1 {
                 assert!(outcome.unwrap());
-                fact.record_first(&tx, EventType::TradeSettled, app.app.ids.next(Kind::Order), json!({})).await.unwrap();
+                fact.record_first(&tx, EventType::TradeSettled, app.app.ids.next(Kind::Order), json!({}))
+                    .await
+                    .unwrap();
                 tx.commit().await.unwrap();
             } else {
                 assert!(matches!(outcome, Err(Error::Database(_))), "{outcome:?}");
             }
         }
         for account in [written.debit_account_id, written.credit_account_id] {
-            let row = ledger_account::Entity::find_by_id(account).one(&app.app.db.read).await.unwrap().unwrap();
+            let row =
+                ledger_account::Entity::find_by_id(account).one(&app.app.db.read).await.unwrap().unwrap();
             assert_eq!((row.debits, row.credits, row.held), (700, 700, 0));
         }
         let rows = ledger_transfer::Entity::find().all(&app.app.db.read).await.unwrap();
@@ -363,16 +406,23 @@ on_both! {
 
     async fn a_hold_ends_once(app: TestApp) {
         let movement = a_movement(&app).await;
-        let house = ledger_account::Entity::find_by_id(movement.debit_account_id).one(&app.app.db.read).await.unwrap().unwrap();
+        let house = ledger_account::Entity::find_by_id(movement.debit_account_id)
+            .one(&app.app.db.read)
+            .await
+            .unwrap()
+            .unwrap();
         let purpose = app.app.ids.next(Kind::Order);
         let write = |entry: Entry| {
             let app = app.app.clone();
             let partner_id = house.partner_id;
             async move {
                 let tx = app.db.write().await.unwrap();
-                let mut fact = EventBuilder::new(app.ids, partner_id, None, domain::kernel::clock::system_now());
+                let mut fact =
+                    EventBuilder::new(app.ids, partner_id, None, domain::kernel::clock::system_now());
                 let outcome = entry.write(&tx, app.ids, &mut fact).await;
-                if matches!(outcome, Ok(true)) { tx.commit().await.unwrap() }
+                if matches!(outcome, Ok(true)) {
+                    tx.commit().await.unwrap()
+                }
                 outcome
             }
         };
@@ -396,33 +446,45 @@ on_both! {
     async fn nothing_written_is_altered_or_deleted(app: TestApp) {
         let customer = app.funded_customer("Ada", "1000.00").await;
         app.quote("VTI", "100.00", "100.00").await;
-        let order = app.gql(crate::support::ORDER_PLACE, json!({ "input": customer.order("o", "BUY", "VTI", "1") })).await;
+        let order = app
+            .gql(crate::support::ORDER_PLACE, json!({ "input": customer.order("o", "BUY", "VTI", "1") }))
+            .await;
         app.ended(order.entity("orderPlace", "order")["id"].as_str().unwrap()).await;
         app.app.sequencer.caught_up().await;
         let raw = raw(&app.database_url).await;
         for statement in attacks(raw.get_database_backend()) {
             let refused = raw.execute_unprepared(&statement).await.expect_err(&statement).to_string();
-            assert!(refused.contains("is append-only") || refused.contains("no more than it held"), "{statement}: {refused}");
+            assert!(
+                refused.contains("is append-only") || refused.contains("no more than it held"),
+                "{statement}: {refused}"
+            );
             _ = raw.execute_unprepared("ROLLBACK").await;
         }
         assert_eq!(app.audit().await.wrong, None);
     }
 }
 
-/// Seven dollars between accounts that may be overdrawn, so that only the database can object to what follows.
+/// Seven dollars between accounts that may be overdrawn, so that only the database can object to what
+/// follows.
 async fn a_movement(test: &TestApp) -> ledger_transfer::Model {
     let app = &test.app;
     let tx = app.db.write().await.unwrap();
     let (owner, house_id) = (app.ids.next(Kind::Account), test.partner.id);
     let house = ledger::account(&tx, app.ids, house_id, house_id, LedgerKind::BankFbo, "USD").await.unwrap();
-    let payable = ledger::account(&tx, app.ids, house_id, house_id, LedgerKind::ClearingPayable, "USD").await.unwrap();
+    let payable =
+        ledger::account(&tx, app.ids, house_id, house_id, LedgerKind::ClearingPayable, "USD").await.unwrap();
     let mut fact = EventBuilder::new(app.ids, test.partner.id, None, domain::kernel::clock::system_now());
     let (cause, mut entry) = (fact.id, Entry::default());
     entry.post(&house, &payable, 700);
     assert!(entry.write(&tx, app.ids, &mut fact).await.unwrap());
     fact.record_first(&tx, EventType::TradeSettled, owner, json!({})).await.unwrap();
     tx.commit().await.unwrap();
-    ledger_transfer::Entity::find().filter(ledger_transfer::Column::CauseId.eq(cause)).one(&app.db.read).await.unwrap().unwrap()
+    ledger_transfer::Entity::find()
+        .filter(ledger_transfer::Column::CauseId.eq(cause))
+        .one(&app.db.read)
+        .await
+        .unwrap()
+        .unwrap()
 }
 
 /// A connection as anyone with the database's password has it, with none of the settings that Coffer makes.
@@ -451,7 +513,8 @@ fn attacks(backend: DbBackend) -> Vec<String> {
             attacks.push(format!("TRUNCATE {table} CASCADE"));
             let column = if table.starts_with("ledger") { "amount" } else { "hash" };
             attacks.push(format!(
-                "INSERT INTO {table} SELECT * FROM {table} WHERE true ON CONFLICT (id) DO UPDATE SET {column} = EXCLUDED.{column}"
+                "INSERT INTO {table} SELECT * FROM {table} WHERE true ON CONFLICT (id) DO UPDATE SET \
+                    {column} = EXCLUDED.{column}"
             ));
         } else {
             attacks.push(format!("INSERT OR REPLACE INTO {table} SELECT * FROM {table}"));
@@ -461,17 +524,24 @@ fn attacks(backend: DbBackend) -> Vec<String> {
         let id = "x'0190000000007000800000000000000c'";
         let event = format!("INSERT OR REPLACE INTO event SELECT {id}, partner_id,");
         let rest = "actor_id, type, '{}', occurred_at, digest,";
-        attacks.push(format!("{event} stream_id, stream_version, {rest} NULL, NULL FROM event WHERE seq = 2"));
+        attacks
+            .push(format!("{event} stream_id, stream_version, {rest} NULL, NULL FROM event WHERE seq = 2"));
         attacks.push(format!("{event} x'00', 1, {rest} seq, hash FROM event WHERE seq = 2"));
-        let line = format!("INSERT OR REPLACE INTO audit_log SELECT {id}, partner_id, principal_id, operation, object_id, 'nothing',");
+        let line = format!(
+            "INSERT OR REPLACE INTO audit_log SELECT {id}, partner_id, principal_id, operation, object_id, 'nothing',"
+        );
         attacks.push(format!("{line} request_id, recorded_at, seq, hash FROM audit_log WHERE seq = 2"));
-        let fresh = format!("INSERT INTO audit_log SELECT {id}, partner_id, principal_id, operation, object_id, 'nothing',");
+        let fresh = format!(
+            "INSERT INTO audit_log SELECT {id}, partner_id, principal_id, operation, object_id, 'nothing',"
+        );
         attacks.push(format!(
-            "BEGIN; {fresh} request_id, recorded_at, NULL, NULL FROM audit_log WHERE seq = 2; UPDATE OR REPLACE audit_log SET seq = 2 WHERE seq IS NULL"
+            "BEGIN; {fresh} request_id, recorded_at, NULL, NULL FROM audit_log WHERE seq = 2; UPDATE OR \
+                REPLACE audit_log SET seq = 2 WHERE seq IS NULL"
         ));
         let fresh = format!("INSERT INTO event SELECT {id}, partner_id, x'00', 1,");
         attacks.push(format!(
-            "BEGIN; {fresh} {rest} NULL, NULL FROM event WHERE seq = 2; UPDATE OR REPLACE event SET seq = 2 WHERE seq IS NULL"
+            "BEGIN; {fresh} {rest} NULL, NULL FROM event WHERE seq = 2; UPDATE OR REPLACE event SET seq = 2 \
+                WHERE seq IS NULL"
         ));
     }
     attacks

@@ -1,4 +1,5 @@
-//! Ten thousand requests an hour: request 10,000 passes and the next is refused, whatever happens to the servers meanwhile.
+//! Ten thousand requests an hour: request 10,000 passes and the next is refused, whatever happens to the
+//! servers meanwhile.
 
 use crate::support::{
     Answer, Folder, Options, TestApp, client, on_both, postgres_database,
@@ -34,7 +35,10 @@ async fn pass(url: &str, key: &str, at_most: u64) -> u64 {
     let body = json!({ "query": CHEAP }).to_string();
     let line = async || {
         while refused.load(Ordering::SeqCst) == 0 && sent.fetch_add(1, Ordering::SeqCst) < at_most {
-            let request = client.post(format!("{url}/graphql")).bearer_auth(key).header("content-type", "application/json");
+            let request = client
+                .post(format!("{url}/graphql"))
+                .bearer_auth(key)
+                .header("content-type", "application/json");
             match request.body(body.clone()).send().await.unwrap().status().as_u16() {
                 200 => passed.fetch_add(1, Ordering::SeqCst),
                 429 => refused.fetch_add(1, Ordering::SeqCst),
@@ -56,7 +60,14 @@ async fn graphql(url: &str, key: &str) -> Answer {
 
 /// The seconds in a header.
 fn seconds(answer: &Answer, name: &str) -> u64 {
-    answer.headers.get(name).unwrap_or_else(|| panic!("no {name}: {answer:?}")).to_str().unwrap().parse().unwrap()
+    answer
+        .headers
+        .get(name)
+        .unwrap_or_else(|| panic!("no {name}: {answer:?}"))
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap()
 }
 
 #[track_caller]
@@ -89,7 +100,10 @@ async fn ten_thousand_requests_pass_across_a_clean_restart_and_no_more() {
     let server = Process::start(&database_url, &["serve", "--empty"]).await;
     assert_eq!(pass(&server.url, &key, 5_677).await, 5_677);
     let last = graphql(&server.url, &key).await;
-    assert_eq!((last.status, seconds(&last, "ratelimit-limit"), seconds(&last, "ratelimit-remaining")), (200, 10_000, 0));
+    assert_eq!(
+        (last.status, seconds(&last, "ratelimit-limit"), seconds(&last, "ratelimit-remaining")),
+        (200, 10_000, 0)
+    );
     assert_refused(&rest(&server.url, &key).await, &graphql(&server.url, &key).await, 10_000);
     assert_eq!(rest(&server.url, &other).await.status, 200);
     println!("10,000 requests and a restart in {:?}", began.elapsed());
@@ -99,9 +113,12 @@ async fn ten_thousand_requests_pass_across_a_clean_restart_and_no_more() {
 async fn two_servers_on_one_database_pass_ten_thousand_between_them() {
     let Some(database_url) = postgres_database().await else { return };
     let key = create_key(&database_url);
-    let [one, two] =
-        [Process::start(&database_url, &["serve", "--empty"]).await, Process::start(&database_url, &["serve", "--empty"]).await];
-    // One takes a hundred and falls silent; the other must find what is left of them once they are given back.
+    let [one, two] = [
+        Process::start(&database_url, &["serve", "--empty"]).await,
+        Process::start(&database_url, &["serve", "--empty"]).await,
+    ];
+    // One takes a hundred and falls silent; the other must find what is left of them once they are given
+    // back.
     let mut passed = pass(&one.url, &key, 7).await;
     passed += pass(&two.url, &key, 3_000).await;
     let (left, right) = tokio::join!(pass(&one.url, &key, 1_500), pass(&two.url, &key, 1_500));
@@ -125,10 +142,12 @@ async fn a_killed_server_loses_one_part_at_most() {
     let folder = Folder::new();
     let database_url = format!("sqlite:{}", folder.0.join("coffer.db").display());
     let key = create_key(&database_url);
-    let server = Process::start_with(&database_url, |command| command.env("COFFER_REQUESTS_PER_HOUR", "1000")).await;
+    let server =
+        Process::start_with(&database_url, |command| command.env("COFFER_REQUESTS_PER_HOUR", "1000")).await;
     let mut passed = pass(&server.url, &key, 60).await;
     server.kill();
-    let server = Process::start_with(&database_url, |command| command.env("COFFER_REQUESTS_PER_HOUR", "1000")).await;
+    let server =
+        Process::start_with(&database_url, |command| command.env("COFFER_REQUESTS_PER_HOUR", "1000")).await;
     passed += pass(&server.url, &key, u64::MAX).await;
     // The first part is a twentieth of 1,000, the second a twentieth of 950, of which ten were spent.
     assert_eq!(passed, 1_000 - 37);
@@ -142,11 +161,16 @@ fn hourly(requests_per_hour: u64) -> Options {
     options
 }
 
-/// What the database was asked for forty refusals. The key and the window are looked at once a second, so they are warmed first.
+/// What the database was asked for forty refusals. The key and the window are looked at once a second, so
+/// they are warmed first.
 async fn refusals(app: &TestApp) -> Vec<String> {
-    let about = |sql: &String| ["rate_window", "api_key", "\"partner\""].iter().any(|table| sql.contains(table));
+    let about =
+        |sql: &String| ["rate_window", "api_key", "\"partner\""].iter().any(|table| sql.contains(table));
     for _ in 0..20 {
-        assert!(app.written.lock().unwrap().iter().any(|sql| sql.contains("INSERT INTO rate_window")), "writes are not seen");
+        assert!(
+            app.written.lock().unwrap().iter().any(|sql| sql.contains("INSERT INTO rate_window")),
+            "writes are not seen"
+        );
         tokio::time::sleep(Duration::from_millis(1_050)).await;
         app.gql(CHEAP, json!({})).await;
         let began = Instant::now();
@@ -169,12 +193,23 @@ async fn refusals(app: &TestApp) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_answer_says_what_is_left_and_a_refusal_asks_nobody() {
     for app in TestApp::each_with(hourly(4)).await {
-        let told = |answer: &Answer| (answer.status, seconds(answer, "ratelimit-limit"), seconds(answer, "ratelimit-remaining"));
+        let told = |answer: &Answer| {
+            (answer.status, seconds(answer, "ratelimit-limit"), seconds(answer, "ratelimit-remaining"))
+        };
         assert_eq!(told(&app.gql(CHEAP, json!({})).await), (200, 4, 3));
         assert_eq!(told(&app.get("/v1/orders").await), (200, 4, 2));
         assert_eq!(told(&app.get("/v1/orders/none").await), (404, 4, 1));
-        let unread = app.rest("POST", "/graphql").header("content-type", "application/json").body("{").send().await.unwrap();
-        assert_eq!((unread.status().as_u16(), &unread.headers()["ratelimit-remaining"]), (400, &"0".parse().unwrap()));
+        let unread = app
+            .rest("POST", "/graphql")
+            .header("content-type", "application/json")
+            .body("{")
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(
+            (unread.status().as_u16(), &unread.headers()["ratelimit-remaining"]),
+            (400, &"0".parse().unwrap())
+        );
         assert_refused(&app.get("/v1/orders").await, &app.gql(CHEAP, json!({})).await, 4);
 
         let asked = refusals(&app).await;
@@ -182,7 +217,11 @@ async fn every_answer_says_what_is_left_and_a_refusal_asks_nobody() {
 
         for path in ["/livez", "/readyz", "/playground"] {
             let answer = app.anonymous("GET", path).send().await.unwrap();
-            assert_eq!((answer.status().as_u16(), answer.headers().contains_key("ratelimit-limit")), (200, false), "{path}");
+            assert_eq!(
+                (answer.status().as_u16(), answer.headers().contains_key("ratelimit-limit")),
+                (200, false),
+                "{path}"
+            );
         }
     }
 }
@@ -216,7 +255,9 @@ on_both! {
             let allowance = Allowance { name: "small", most, window: Duration::from_secs(60) };
             let subject = most.to_be_bytes();
             let all = async || {
-                let spends = (0..50).flat_map(|_| [&app.app, &second]).map(|app| limits::spend(app, allowance, &subject));
+                let spends = (0..50)
+                    .flat_map(|_| [&app.app, &second])
+                    .map(|app| limits::spend(app, allowance, &subject));
                 u64::try_from(join_all(spends).await.into_iter().flatten().count()).unwrap()
             };
             let mut passed = all().await;
@@ -276,7 +317,9 @@ on_both! {
             }),
             ..Actor::default()
         };
-        let left = async |actor: &Actor| limits::request(&app.app, &actor.who, None).await.unwrap().map(|remaining| remaining.left);
+        let left = async |actor: &Actor| {
+            limits::request(&app.app, &actor.who, None).await.unwrap().map(|remaining| remaining.left)
+        };
         assert_eq!(left(&person(1)).await, Some(9_999));
         assert_eq!(left(&person(1)).await, Some(9_998));
         assert_eq!(left(&person(2)).await, Some(9_999));

@@ -8,15 +8,19 @@ use serde_json::{Value, json};
 
 async fn person(app: &TestApp, first_name: &str) -> String {
     let body = json!({
-        "first_name": first_name, "last_name": "Carter", "email_address": "ada@example.com", "birth_date": "1985-01-23",
-        "phone_number": "(202) 555-0107", "ssn_number": "123456789", "address_line_1": "1 Own St", "address_line_2": "Apt 2",
-        "address_city": "Richmond", "address_state": "VA", "address_postal_code": "23220", "address_country_code": "US",
+        "first_name": first_name, "last_name": "Carter", "email_address": "ada@example.com",
+        "birth_date": "1985-01-23",
+        "phone_number": "(202) 555-0107", "ssn_number": "123456789", "address_line_1": "1 Own St",
+        "address_line_2": "Apt 2",
+        "address_city": "Richmond", "address_state": "VA", "address_postal_code": "23220",
+        "address_country_code": "US",
     });
     id_of(&app.post("/v1/users", body).await)
 }
 
 async fn bank_account(app: &TestApp, user: &str, number: &str) -> String {
-    let body = json!({ "bank_account_number": number, "bank_routing_number": "121042882", "bank_account_nickname": "Joe checking" });
+    let body = json!({ "bank_account_number": number, "bank_routing_number": "121042882",
+        "bank_account_nickname": "Joe checking" });
     id_of(&app.post(&format!("/v1/users/{user}/bank_accounts"), body).await)
 }
 
@@ -65,7 +69,11 @@ async fn reads_in_every_way(app: &TestApp, path: &str, made: &[String], elsewher
     let second = app.get(&next).await.body;
     let previous = format!("{path}?limit=3&order=desc&ending_before={}", newest[3]);
     let third = format!("{path}?limit=3&order=desc&starting_after={}", newest[5]);
-    let told = pagination(json!({ "limit": 3, "starting_after": newest[2] }), Some(previous.clone()), Some(third.clone()));
+    let told = pagination(
+        json!({ "limit": 3, "starting_after": newest[2] }),
+        Some(previous.clone()),
+        Some(third.clone()),
+    );
     assert_eq!((&second["pagination"], ids(&second).as_slice()), (&told, &newest[3..6]));
     let last = app.get(&third).await.body;
     let back = format!("{path}?limit=3&order=desc&ending_before={}", newest[6]);
@@ -99,7 +107,10 @@ async fn reads_in_every_way(app: &TestApp, path: &str, made: &[String], elsewher
         ("starting_after=nope", format!("starting_after names no {what}")),
         ("ending_before=00000000-0000-7000-8000-000000000000", format!("ending_before names no {what}")),
         (&format!("starting_after={elsewhere}"), format!("starting_after names no {what}")),
-        (&format!("starting_after={0}&ending_before={0}", made[0]), "ending_before cannot be combined with starting_after".to_owned()),
+        (
+            &format!("starting_after={0}&ending_before={0}", made[0]),
+            "ending_before cannot be combined with starting_after".to_owned(),
+        ),
     ] {
         let refused = app.get(&format!("{path}?{parameters}")).await;
         let told = json!({ "error": { "type": "invalid_request", "message": message } });
@@ -107,12 +118,17 @@ async fn reads_in_every_way(app: &TestApp, path: &str, made: &[String], elsewher
     }
     let unscoped = app.key_for(&[Scope::Manage]).await;
     let denied = send(app.anonymous("GET", &format!("{path}?limit=x")).bearer_auth(&unscoped)).await;
-    let told = json!({ "error": { "type": "authentication_error", "message": "The credential lacks the scope `read`." } });
+    let told = json!({ "error": { "type": "authentication_error",
+        "message": "The credential lacks the scope `read`." } });
     assert_eq!((denied.status, denied.body), (401, told), "who may not read is not told what is wrong");
 }
 
 async fn lines(app: &TestApp, operation: &str) -> Vec<Option<uuid::Uuid>> {
-    let lines = audit_log::Entity::find().filter(audit_log::Column::Operation.eq(operation)).all(&app.app.db.read).await.unwrap();
+    let lines = audit_log::Entity::find()
+        .filter(audit_log::Column::Operation.eq(operation))
+        .all(&app.app.db.read)
+        .await
+        .unwrap();
     assert!(lines.iter().all(|line| line.decision == "done"));
     lines.into_iter().map(|line| line.object_id).collect()
 }
@@ -135,9 +151,12 @@ on_both! {
         assert_eq!(lines(&app, "user.list").await.split_off(before), [None, None]);
         let looked_up = app.get(&format!("/v1/users/{}", made[6])).await.body;
         let told = json!({
-            "id": made[6], "status": "active", "kyc_token": looked_up["kyc_token"], "first_name": "Adag", "last_name": "Carter",
-            "phone_number": "(202) 555-0107", "email_address": "ada@example.com", "address_line_1": "1 Own St", "address_line_2": "Apt 2",
-            "address_city": "Richmond", "address_state": "VA", "address_postal_code": "23220", "address_country_code": "US",
+            "id": made[6], "status": "active", "kyc_token": looked_up["kyc_token"], "first_name": "Adag",
+            "last_name": "Carter",
+            "phone_number": "(202) 555-0107", "email_address": "ada@example.com",
+            "address_line_1": "1 Own St", "address_line_2": "Apt 2",
+            "address_city": "Richmond", "address_state": "VA", "address_postal_code": "23220",
+            "address_country_code": "US",
         });
         assert_eq!(one["data"], json!([told]));
         assert!(told["kyc_token"].as_str().is_some_and(|token| token.starts_with("S-")));
@@ -164,9 +183,13 @@ on_both! {
         let (one, few) = asked(&app, &format!("{path}?limit=1"), &["users", "bank_account"]).await;
         let (_, many) = asked(&app, &path, &["users", "bank_account"]).await;
         assert_eq!((few, many), (2, 2), "one statement for the person and one for her bank accounts");
-        assert_eq!(lines(&app, "bank_account.list").await.split_off(before), vec![Some(ada.parse().unwrap()); 2]);
+        assert_eq!(
+            lines(&app, "bank_account.list").await.split_off(before),
+            vec![Some(ada.parse().unwrap()); 2]
+        );
         let told = json!({
-            "id": made[6], "user_id": ada, "bank_account_number": "432784306", "bank_routing_number": "121042882", "default": false,
+            "id": made[6], "user_id": ada, "bank_account_number": "432784306",
+            "bank_routing_number": "121042882", "default": false,
             "bank_account_nickname": "Joe checking",
         });
         assert_eq!(one["data"], json!([told]));
@@ -174,7 +197,8 @@ on_both! {
         let (_, other) = app.other_partner("another").await;
         for path in [path, "/v1/users/nope/bank_accounts".to_owned()] {
             let unseen = send(app.anonymous("GET", &path).bearer_auth(&other)).await;
-            let told = json!({ "error": { "type": "not_found", "message": "user_id names nothing that you can see" } });
+            let told = json!({ "error": { "type": "not_found",
+                "message": "user_id names nothing that you can see" } });
             assert_eq!((unseen.status, unseen.body), (404, told), "{path}");
         }
     }
@@ -186,7 +210,8 @@ on_both! {
         }
         let first = app.get("/v1/users?limit=2").await.body;
         person(&app, "Emma").await;
-        let next = first["pagination"]["next_uri"].as_str().unwrap().strip_prefix(&app.url).unwrap().to_owned();
+        let next =
+            first["pagination"]["next_uri"].as_str().unwrap().strip_prefix(&app.url).unwrap().to_owned();
         let second = app.get(&next).await.body;
         let seen: Vec<String> = [ids(&first), ids(&second)].concat();
         assert_eq!(seen, made.into_iter().rev().collect::<Vec<_>>());

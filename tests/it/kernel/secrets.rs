@@ -1,4 +1,5 @@
-//! What is encrypted at rest: bound to its place, under each partner's own key, through a change of the encryption key.
+//! What is encrypted at rest: bound to its place, under each partner's own key, through a change of the
+//! encryption key.
 
 use crate::support::{
     TestApp, cash_account, databases, on_both, person, postgres_database,
@@ -22,8 +23,8 @@ use entity::{
     user::{self, Status},
 };
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QueryResult,
-    Statement,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter,
+    QueryOrder, QueryResult, Statement,
 };
 use serde_json::{Value, json};
 use std::{
@@ -66,7 +67,8 @@ on_both! {
         assert_eq!(answer.error_code(), "INTERNAL_SERVER_ERROR");
         for id in ids {
             let read = app.get(&format!("/v1/users/{id}")).await;
-            let problem = json!({ "error": { "type": "api_error", "message": "Something went wrong on our side." } });
+            let problem =
+                json!({ "error": { "type": "api_error", "message": "Something went wrong on our side." } });
             assert_eq!((read.status, &read.body), (500, &problem));
         }
         for part in ["5550123", "5550145", "0123", "0145", "users.phone"] {
@@ -76,10 +78,25 @@ on_both! {
 
     async fn each_partner_has_a_key_of_its_own(app: TestApp) {
         app.other_partner("other").await;
-        let rows = data_key::Entity::find().order_by_asc(data_key::Column::Id).all(app.app.db.for_migrations()).await.unwrap();
-        let of = |partner: Option<Uuid>| rows.iter().filter(|row| row.partner_id == partner).map(|row| (row.purpose, row.number)).collect::<Vec<_>>();
+        let rows = data_key::Entity::find()
+            .order_by_asc(data_key::Column::Id)
+            .all(app.app.db.for_migrations())
+            .await
+            .unwrap();
+        let of = |partner: Option<Uuid>| {
+            rows.iter()
+                .filter(|row| row.partner_id == partner)
+                .map(|row| (row.purpose, row.number))
+                .collect::<Vec<_>>()
+        };
         // The second number of the index key says that the heads of the chains are signed.
-        let house = [(Purpose::Index, 2), (Purpose::Pepper, 1), (Purpose::Fingerprint, 1), (Purpose::Tokens, 1), (Purpose::Passcodes, 1)];
+        let house = [
+            (Purpose::Index, 2),
+            (Purpose::Pepper, 1),
+            (Purpose::Fingerprint, 1),
+            (Purpose::Tokens, 1),
+            (Purpose::Passcodes, 1),
+        ];
         assert_eq!(of(None), house);
         let partners = partner::Entity::find().all(app.app.db.for_migrations()).await.unwrap();
         assert_eq!(partners.len(), 2);
@@ -108,7 +125,10 @@ on_both! {
         for other in [b, c, d] {
             assert_eq!(other.open(place, &sealed).unwrap().reveal(), b"123456789");
             assert_eq!(other.key_verifier("key"), a.key_verifier("key"));
-            assert_eq!(other.blind_index("users.ssn", app.partner.id, "1"), a.blind_index("users.ssn", app.partner.id, "1"));
+            assert_eq!(
+                other.blind_index("users.ssn", app.partner.id, "1"),
+                a.blind_index("users.ssn", app.partner.id, "1")
+            );
             assert_eq!(other.token_key().reveal(), a.token_key().reveal());
         }
         let new = Ids.next(Kind::Partner);
@@ -153,7 +173,8 @@ async fn a_rotation_reaches_every_encrypted_column() {
         WHERE table_schema = 'public' AND data_type = 'bytea'";
     let rows = db.read.query_all_raw(Statement::from_string(DbBackend::Postgres, text)).await.unwrap();
     let text = |row: &QueryResult, name| row.try_get::<String>("", name).unwrap();
-    let found: BTreeSet<(String, String)> = rows.iter().map(|row| (text(row, "place"), text(row, "named"))).collect();
+    let found: BTreeSet<(String, String)> =
+        rows.iter().map(|row| (text(row, "place"), text(row, "named"))).collect();
     let known = rotation::sealed_columns().chain(NOT_SEALED.iter().copied());
     assert_eq!(found, known.map(|(table, column)| (table.to_owned(), column.to_owned())).collect());
 }
@@ -162,11 +183,13 @@ on_both! {
     async fn a_server_that_knows_the_old_key_alone_is_noticed(app: TestApp) {
         let (db, old) = (&app.app.db, &app.app.vault);
         let vault = Vault::unlock(db, &Secret::new(NEW), Some(&Secret::new(OLD))).await.unwrap().unwrap();
-        let row = partner::Model { id: Ids.next(Kind::Partner), name: "late".to_owned(), ..app.partner.clone() };
+        let row =
+            partner::Model { id: Ids.next(Kind::Partner), name: "late".to_owned(), ..app.partner.clone() };
         let late = partner::ActiveModel::from(row).reset_all().insert(db.for_migrations()).await.unwrap();
         let mut interfere = |progress: rotation::Progress| {
             if progress.what == "users.phone" {
-                tokio::task::block_in_place(|| Handle::current().block_on(old.ready_for(db, late.id))).unwrap();
+                tokio::task::block_in_place(|| Handle::current().block_on(old.ready_for(db, late.id)))
+                    .unwrap();
             }
         };
         let error = rotation::run(db, &vault, &mut interfere).await.unwrap_err();
@@ -174,7 +197,10 @@ on_both! {
         assert!(!Vault::fits(db, &Secret::new(NEW), None).await.unwrap());
         let again = Vault::unlock(db, &Secret::new(NEW), Some(&Secret::new(OLD))).await.unwrap().unwrap();
         let rotated = rotation::run(db, &again, &mut |_| ()).await.unwrap();
-        assert_eq!(rotated, Rotated { keys_made: 1, keys_wrapped: 1, values_sealed: 0, unreadable: Vec::new() });
+        assert_eq!(
+            rotated,
+            Rotated { keys_made: 1, keys_wrapped: 1, values_sealed: 0, unreadable: Vec::new() }
+        );
         assert!(Vault::fits(db, &Secret::new(NEW), None).await.unwrap());
         assert!(!Vault::fits(db, &Secret::new(OLD), None).await.unwrap());
     }
@@ -222,9 +248,22 @@ impl Visitor {
         Self { client: reqwest::Client::new(), url: server.url.clone(), key: key.to_owned() }
     }
 
-    async fn rest(&self, method: &str, path: &str, idempotency_key: &str, body: Option<Value>) -> (u16, Value) {
-        let request = self.client.request(method.parse().unwrap(), format!("{}{path}", self.url)).bearer_auth(&self.key);
-        let request = if idempotency_key.is_empty() { request } else { request.header("idempotency-key", idempotency_key) };
+    async fn rest(
+        &self,
+        method: &str,
+        path: &str,
+        idempotency_key: &str,
+        body: Option<Value>,
+    ) -> (u16, Value) {
+        let request = self
+            .client
+            .request(method.parse().unwrap(), format!("{}{path}", self.url))
+            .bearer_auth(&self.key);
+        let request = if idempotency_key.is_empty() {
+            request
+        } else {
+            request.header("idempotency-key", idempotency_key)
+        };
         let response = match body {
             Some(body) => request.json(&body),
             None => request,
@@ -258,9 +297,10 @@ impl Visitor {
 
     /// Links the bank account, or repeats having done so.
     async fn link(&self, user_id: &str) -> Value {
-        let bank =
-            json!({ "bank_account_number": "4327843043", "bank_routing_number": "121042882", "bank_account_nickname": "Joe checking" });
-        let (status, answer) = self.rest("POST", &format!("/v1/users/{user_id}/bank_accounts"), "link-1", Some(bank)).await;
+        let bank = json!({ "bank_account_number": "4327843043", "bank_routing_number": "121042882",
+            "bank_account_nickname": "Joe checking" });
+        let (status, answer) =
+            self.rest("POST", &format!("/v1/users/{user_id}/bank_accounts"), "link-1", Some(bank)).await;
         assert_eq!(status, 200, "{answer}");
         answer
     }
@@ -288,7 +328,9 @@ async fn populate(database_url: &str, others: u32) -> Before {
     let db = Db::open(database_url).await.unwrap();
     let vault = Vault::unlock(&db, &Secret::new(OLD), None).await.unwrap().unwrap();
     let partner_id = user::Entity::find().one(&db.read).await.unwrap().unwrap().partner_id;
-    let seal = |column, row, text: &str| Some(vault.seal(Place { column, row, partner: partner_id }, text.as_bytes()).unwrap());
+    let seal = |column, row, text: &str| {
+        Some(vault.seal(Place { column, row, partner: partner_id }, text.as_bytes()).unwrap())
+    };
     let rows = (0..others).map(|_| {
         let id = Ids.next(Kind::User);
         user::ActiveModel::from(user::Model {
@@ -319,7 +361,9 @@ async fn populate(database_url: &str, others: u32) -> Before {
         user::Entity::insert_many(rows).exec_without_returning(db.for_migrations()).await.unwrap();
     }
     let id = Ids.next(Kind::Message);
-    let sealed = |column, text: &str| vault.seal(Place { column, row: id, partner: partner_id }, text.as_bytes()).unwrap();
+    let sealed = |column, text: &str| {
+        vault.seal(Place { column, row: id, partner: partner_id }, text.as_bytes()).unwrap()
+    };
     let mail = message::Model {
         id,
         partner_id,
@@ -355,7 +399,13 @@ async fn versions(database_url: &str, key: [u8; 32], previous: Option<[u8; 32]>)
     for user in user::Entity::find().all(&db.read).await.unwrap() {
         look("users.phone", user.id, user.partner_id, &user.phone.unwrap(), &["2025550107", "2025550111"]);
         look("users.ssn", user.id, user.partner_id, &user.ssn.unwrap(), &["123456789", "987654321"]);
-        look("users.birth_date", user.id, user.partner_id, &user.birth_date.unwrap(), &["1985-01-23", "1990-12-31"]);
+        look(
+            "users.birth_date",
+            user.id,
+            user.partner_id,
+            &user.birth_date.unwrap(),
+            &["1985-01-23", "1990-12-31"],
+        );
     }
     for bank in bank_account::Entity::find().all(&db.read).await.unwrap() {
         look("bank_account.number", bank.id, bank.partner_id, &bank.number, &["4327843043"]);
@@ -384,16 +434,28 @@ async fn assert_replaced(database_url: &str, before: &Before, newest: u32) {
     assert_eq!(versions(database_url, NEW, None).await, BTreeSet::from([Some(newest)]));
 
     let db = Db::open(database_url).await.unwrap();
-    let keys = data_key::Entity::find().filter(data_key::Column::PartnerId.is_not_null()).all(&db.read).await.unwrap();
+    let keys = data_key::Entity::find()
+        .filter(data_key::Column::PartnerId.is_not_null())
+        .all(&db.read)
+        .await
+        .unwrap();
     for key in keys {
         assert_eq!(key.retired_at.is_none(), u32::try_from(key.number).unwrap() == newest, "{key:?}");
     }
     let refused = with_keys(database_url, OLD, None).arg("serve").output().unwrap();
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert_eq!((refused.status.code(), &*said), (Some(1), "coffer: the database was written with another encryption key\n"));
+    assert_eq!(
+        (refused.status.code(), &*said),
+        (Some(1), "coffer: the database was written with another encryption key\n")
+    );
     let fits = |key| {
         let doctor = with_keys(database_url, key, None).arg("doctor").output().unwrap();
-        String::from_utf8(doctor.stdout).unwrap().lines().find(|line| line.contains("key fits")).unwrap().to_owned()
+        String::from_utf8(doctor.stdout)
+            .unwrap()
+            .lines()
+            .find(|line| line.contains("key fits"))
+            .unwrap()
+            .to_owned()
     };
     assert_eq!(fits(NEW), "ok     key fits: yes");
     assert_eq!(fits(OLD), "FAILED key fits: the database was written with another key");
@@ -418,36 +480,54 @@ async fn replacing_the_encryption_key_says_how_far_it_is() {
         std::fs::write(&file, hex(OLD)).unwrap();
         let file = file.to_str().unwrap();
         let same = run(&database_url, &["keys", "rotate-encryption", "--new-key-file", file]);
-        assert_eq!(printed(&same), (Some(1), String::new(), "coffer: the new key is the one in use\n".to_owned()));
+        assert_eq!(
+            printed(&same),
+            (Some(1), String::new(), "coffer: the new key is the one in use\n".to_owned())
+        );
         std::fs::write(file, format!("{}\n", hex(NEW))).unwrap();
         let made = printed(&run(&database_url, &["keys", "rotate-encryption", "--new-key-file", file]));
-        let lines = "new data keys: 1 of 1\nkeys wrapped anew: 1 of 7\nkeys wrapped anew: 2 of 7\nkeys wrapped anew: 3 of 7\n\
-            keys wrapped anew: 4 of 7\nkeys wrapped anew: 5 of 7\nkeys wrapped anew: 6 of 7\nkeys wrapped anew: 7 of 7\n\
+        let lines = "new data keys: 1 of 1\nkeys wrapped anew: 1 of 7\nkeys wrapped anew: 2 of 7\nkeys \
+            wrapped anew: 3 of 7\n\
+            keys wrapped anew: 4 of 7\nkeys wrapped anew: 5 of 7\nkeys wrapped anew: 6 of 7\nkeys wrapped \
+            anew: 7 of 7\n\
             servers told of the new keys: 0 of 1\nservers told of the new keys: 1 of 1\n\
             users.phone: 0 of 1\nusers.phone: 1 of 1\nusers.ssn: 0 of 1\nusers.ssn: 1 of 1\nusers.birth_date: 0 of 1\n\
-            users.birth_date: 1 of 1\nkyc.applicant: 0 of 1\nkyc.applicant: 1 of 1\nkyc.questions: 0 of 0\nkyc.review_reason: 0 of 0\n\
+            users.birth_date: 1 of 1\nkyc.applicant: 0 of 1\nkyc.applicant: 1 of 1\nkyc.questions: 0 of \
+            0\nkyc.review_reason: 0 of 0\n\
             kyc_document.name: 0 of 0\nkyc_document.notes: 0 of 0\nkyc_document.content_key: 0 of 0\n\
-            screening_exception.reason: 0 of 0\naccount.status_reason: 0 of 0\nbank_account.number: 0 of 1\nbank_account.number: 1 of 1\napi_key.signer: 0 of 2\napi_key.signer: 2 of 2\n\
-            second_factor.phone: 0 of 0\nsecond_factor.totp: 0 of 0\npasscode.phone: 0 of 0\nmessage.recipient: 0 of 1\nmessage.recipient: 1 of 1\n\
+            screening_exception.reason: 0 of 0\naccount.status_reason: 0 of 0\nbank_account.number: 0 of \
+            1\nbank_account.number: 1 of 1\napi_key.signer: 0 of 2\napi_key.signer: 2 of 2\n\
+            second_factor.phone: 0 of 0\nsecond_factor.totp: 0 of 0\npasscode.phone: 0 of \
+            0\nmessage.recipient: 0 of 1\nmessage.recipient: 1 of 1\n\
             message.subject: 0 of 1\nmessage.subject: 1 of 1\nmessage.body: 0 of 1\nmessage.body: 1 of 1\n";
-        let sums = "keys made: 1\nkeys wrapped anew: 6\nvalues encrypted anew: 10\nThe database is the new encryption key's.\n";
+        let sums = "keys made: 1\nkeys wrapped anew: 6\nvalues encrypted anew: 10\nThe database is the new \
+            encryption key's.\n";
         assert_eq!(made, (Some(0), sums.to_owned(), lines.to_owned()));
         let again = printed(&rotate(&database_url).output().unwrap());
-        let nothing = "keys made: 0\nkeys wrapped anew: 0\nvalues encrypted anew: 0\nThe database is the new encryption key's.\n";
+        let nothing = "keys made: 0\nkeys wrapped anew: 0\nvalues encrypted anew: 0\nThe database is the \
+            new encryption key's.\n";
         assert_eq!((again.0, again.1.as_str()), (Some(0), nothing));
         assert_replaced(&database_url, &before, 2).await;
     }
 }
 
 /// Reads, writes and looks up again and again until told to stop; how often everything was answered.
-fn visits(visitor: Visitor, ada: String, stop: Arc<AtomicBool>, count: Arc<AtomicUsize>) -> tokio::task::JoinHandle<()> {
+fn visits(
+    visitor: Visitor,
+    ada: String,
+    stop: Arc<AtomicBool>,
+    count: Arc<AtomicUsize>,
+) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move {
         while !stop.load(Ordering::SeqCst) {
             assert_eq!(visitor.phone(&ada).await, "2025550107");
             for edge in visitor.gql(PHONES, json!({})).await["users"]["edges"].as_array().unwrap() {
                 assert!(["0107", "0111"].contains(&edge["node"]["phoneLast4"].as_str().unwrap()), "{edge}");
             }
-            assert_eq!(visitor.register("Another").await.1, json!(["Address Match", "Phone Match", "SSN Seen Before"]));
+            assert_eq!(
+                visitor.register("Another").await.1,
+                json!(["Address Match", "Phone Match", "SSN Seen Before"])
+            );
             assert_eq!(visitor.link(&ada).await["bank_account_number"], "4327843043");
             count.fetch_add(1, Ordering::SeqCst);
         }
@@ -460,10 +540,12 @@ async fn a_rotation_killed_again_and_again_ends_while_a_server_answers() {
         let before = populate(&database_url, 350).await;
         let server = serve(&database_url, NEW, Some(OLD)).await;
         let (stop, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let visits = visits(Visitor::new(&server, &before.key), before.ada.clone(), stop.clone(), count.clone());
+        let visits =
+            visits(Visitor::new(&server, &before.key), before.ada.clone(), stop.clone(), count.clone());
         for point in ["new data keys: 1", "keys wrapped anew: 3", "users.phone: 100", "users.ssn: 100"] {
             let seen = count.load(Ordering::SeqCst);
-            let mut rotating = rotate(&database_url).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+            let mut rotating =
+                rotate(&database_url).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
             let mut lines = BufReader::new(rotating.stderr.take().unwrap());
             let mut line = String::new();
             while !line.starts_with(point) {
@@ -502,9 +584,12 @@ async fn a_rotation_killed_again_and_again_ends_while_a_server_answers() {
 /// A value as it was encrypted when every key was derived from the encryption key.
 fn sealed_before(place: &Place, value: &[u8]) -> Vec<u8> {
     let key = hmac_sha256(&OLD, b"coffer personal data");
-    let associated = [place.column.as_bytes(), b"|", place.row.as_bytes(), b"|", place.partner.as_bytes()].concat();
+    let associated =
+        [place.column.as_bytes(), b"|", place.row.as_bytes(), b"|", place.partner.as_bytes()].concat();
     let nonce = [5; 24];
-    let sealed = XChaCha20Poly1305::new(&key.into()).encrypt(&XNonce::from(nonce), Payload { msg: value, aad: &associated }).unwrap();
+    let sealed = XChaCha20Poly1305::new(&key.into())
+        .encrypt(&XNonce::from(nonce), Payload { msg: value, aad: &associated })
+        .unwrap();
     [nonce.as_slice(), &sealed].concat()
 }
 
@@ -521,14 +606,16 @@ async fn age(database_url: &str, key: &str) {
         let mut row: user::ActiveModel = user.clone().into();
         row.phone = Set(Some(older("users.phone", user.id, user.partner_id, &user.phone.unwrap())));
         row.ssn = Set(Some(older("users.ssn", user.id, user.partner_id, &user.ssn.unwrap())));
-        row.birth_date = Set(Some(older("users.birth_date", user.id, user.partner_id, &user.birth_date.unwrap())));
+        row.birth_date =
+            Set(Some(older("users.birth_date", user.id, user.partner_id, &user.birth_date.unwrap())));
         let index = [&b"users.ssn|"[..], user.partner_id.as_bytes(), b"|123456789"].concat();
         row.ssn_index = Set(Some(hmac_sha256(&hmac_sha256(&OLD, b"coffer blind index"), &index).to_vec()));
         row.update(connection).await.unwrap();
     }
     for check in kyc::Entity::find().all(&db.read).await.unwrap() {
         let mut row: kyc::ActiveModel = check.clone().into();
-        row.applicant = Set(Some(older("kyc.applicant", check.id, check.partner_id, &check.applicant.unwrap())));
+        row.applicant =
+            Set(Some(older("kyc.applicant", check.id, check.partner_id, &check.applicant.unwrap())));
         row.update(connection).await.unwrap();
     }
     for bank in bank_account::Entity::find().all(&db.read).await.unwrap() {
@@ -540,7 +627,8 @@ async fn age(database_url: &str, key: &str) {
         let mut row: api_key::ActiveModel = found.clone().into();
         row.signer = Set(older("api_key.signer", found.id, found.partner_id, &found.signer));
         if key.contains(&found.public_id) {
-            row.verifier = Set(hmac_sha256(&hmac_sha256(&OLD, b"coffer key pepper"), key.as_bytes()).to_vec());
+            row.verifier =
+                Set(hmac_sha256(&hmac_sha256(&OLD, b"coffer key pepper"), key.as_bytes()).to_vec());
         }
         row.update(connection).await.unwrap();
     }
@@ -562,12 +650,18 @@ async fn a_database_from_before_partners_had_keys_goes_on() {
         let mut before = populate(&database_url, 0).await;
         age(&database_url, &before.key).await;
         let other = with_keys(&database_url, NEW, None).arg("serve").output().unwrap();
-        assert_eq!(String::from_utf8_lossy(&other.stderr), "coffer: the database was written with another encryption key\n");
+        assert_eq!(
+            String::from_utf8_lossy(&other.stderr),
+            "coffer: the database was written with another encryption key\n"
+        );
 
         let server = serve(&database_url, OLD, None).await;
         let visitor = Visitor::new(&server, &before.key);
         assert_eq!(visitor.phone(&before.ada).await, "2025550107");
-        assert_eq!(visitor.register("Twin").await.1, json!(["Address Match", "Phone Match", "SSN Seen Before"]));
+        assert_eq!(
+            visitor.register("Twin").await.1,
+            json!(["Address Match", "Phone Match", "SSN Seen Before"])
+        );
         before.linked = visitor.link(&before.ada).await;
         assert_eq!(server.terminate(), Some(0));
         let found = versions(&database_url, OLD, None).await;

@@ -1,20 +1,25 @@
-//! People on both doors: the documented requests, people who are completed later, and changes that have an identity checked again.
+//! People on both doors: the documented requests, people who are completed later, and changes that have an
+//! identity checked again.
 
-use crate::support::{Answer, Options, THURSDAY, TestApp, USER_CREATE, on_both, person, send, socket::Socket};
+use crate::support::{
+    Answer, Options, THURSDAY, TestApp, USER_CREATE, on_both, person, send, socket::Socket,
+};
 use domain::providers::{Providers, identity::BuiltIn};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
 const UPDATE: &str = "mutation($input: UserUpdateInput!) { userUpdate(input: $input) {
-    user { id status firstName lastName email phoneLast4 address { line1 line2 city state postalCode countryCode } kyc { token outcome } }
+    user { id status firstName lastName email phoneLast4 address { line1 line2 city state postalCode \
+    countryCode } kyc { token outcome } }
     userErrors { code path message } } }";
 
 /// The documented request.
 fn john() -> Value {
     json!({
         "phone_number": "18042562188", "first_name": "John", "last_name": "Doe", "email_address": "johndoe@finos.com",
-        "birth_date": "1985-01-23", "ssn_number": "123456789", "address_line_1": "123 Test St", "address_city": "Richmond",
+        "birth_date": "1985-01-23", "ssn_number": "123456789", "address_line_1": "123 Test St",
+        "address_city": "Richmond",
         "address_state": "VA", "address_postal_code": "23220", "address_country_code": "US",
     })
 }
@@ -39,13 +44,18 @@ async fn told(events: &mut Socket, count: usize) -> Vec<(String, Value)> {
     let mut told = Vec::new();
     for _ in 0..count {
         let event = events.next().await["events"].clone();
-        let state = if event["outcome"].is_null() { event["user"]["status"].clone() } else { event["outcome"].clone() };
+        let state = if event["outcome"].is_null() {
+            event["user"]["status"].clone()
+        } else {
+            event["outcome"].clone()
+        };
         told.push((event["type"].as_str().unwrap().to_owned(), state));
     }
     told
 }
 
-const EVENTS: &str = "subscription { events { type ... on UserChangedEvent { user { status } } ... on KycChangedEvent { outcome } } }";
+const EVENTS: &str = "subscription { events { type ... on UserChangedEvent { user { status } } ... on \
+    KycChangedEvent { outcome } } }";
 
 on_both! {
     async fn the_documented_requests_answer_as_documented(app: TestApp) {
@@ -54,8 +64,10 @@ on_both! {
         assert!(token.len() == 22 && token.starts_with("S-"));
         assert_eq!(made, json!({ "id": id, "status": "approved", "kyc_token": token }));
         let mut shown = json!({
-            "id": id, "status": "active", "kyc_token": token, "first_name": "John", "last_name": "Doe", "phone_number": "18042562188",
-            "email_address": "johndoe@finos.com", "address_line_1": "123 Test St", "address_line_2": null, "address_city": "Richmond",
+            "id": id, "status": "active", "kyc_token": token, "first_name": "John", "last_name": "Doe",
+            "phone_number": "18042562188",
+            "email_address": "johndoe@finos.com", "address_line_1": "123 Test St", "address_line_2": null,
+            "address_city": "Richmond",
             "address_state": "VA", "address_postal_code": "23220", "address_country_code": "US",
         });
         for path in [format!("/v1/users/{id}"), format!("/v1/users/{id}/")] {
@@ -70,19 +82,26 @@ on_both! {
             created(&app, with(john(), "first_name", name)).await;
         }
         let list = app.get("/v1/users?limit=3").await;
-        assert_eq!(list.body["pagination"], json!({
-            "ending_before": null, "starting_after": null, "limit": 3, "order": "desc", "previous_uri": null, "next_uri": null,
-            "previous_page": null, "next_page": null,
-        }));
+        assert_eq!(
+            list.body["pagination"],
+            json!({
+                "ending_before": null, "starting_after": null, "limit": 3, "order": "desc",
+                "previous_uri": null, "next_uri": null,
+                "previous_page": null, "next_page": null,
+            })
+        );
         assert_eq!(list.body["data"][2], shown);
     }
 
     async fn every_field_can_be_changed_and_none_comes_back_that_must_not(app: TestApp) {
         let id = created(&app, john()).await["id"].as_str().unwrap().to_owned();
         let all = json!({
-            "phone_number": "(202) 555-0107", "first_name": "Joan", "last_name": "Smith", "email_address": "joan@example.com",
-            "birth_date": "1990-12-31", "ssn_number": "219-45-6789", "address_line_1": "1 New St", "address_line_2": "unit 4",
-            "address_city": "Boston", "address_state": "MA", "address_postal_code": "02108-1234", "address_country_code": "US",
+            "phone_number": "(202) 555-0107", "first_name": "Joan", "last_name": "Smith",
+            "email_address": "joan@example.com",
+            "birth_date": "1990-12-31", "ssn_number": "219-45-6789", "address_line_1": "1 New St",
+            "address_line_2": "unit 4",
+            "address_city": "Boston", "address_state": "MA", "address_postal_code": "02108-1234",
+            "address_country_code": "US",
         });
         let changed = put(&app, &id, all.clone()).await;
         let mut expected = all;
@@ -104,25 +123,41 @@ on_both! {
         let mut events = Socket::join(&app, Some(&app.key)).await;
         events.subscribe("1", EVENTS, json!({})).await;
         tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
-        for (field, value) in [("phone_number", "2025550111"), ("email_address", "other@example.com"), ("first_name", "John"), ("ssn_number", "123-45-6789")] {
+        for (field, value) in [
+            ("phone_number", "2025550111"),
+            ("email_address", "other@example.com"),
+            ("first_name", "John"),
+            ("ssn_number", "123-45-6789"),
+        ] {
             assert_eq!(put(&app, id, json!({ field: value })).await.body["kyc_token"], *first, "{field}");
         }
-        assert_eq!(told(&mut events, 2).await, [("user.updated".to_owned(), json!("APPROVED")), ("user.updated".to_owned(), json!("APPROVED"))]);
+        assert_eq!(
+            told(&mut events, 2).await,
+            [("user.updated".to_owned(), json!("APPROVED")), ("user.updated".to_owned(), json!("APPROVED"))]
+        );
         let mut token = first.clone();
         for (field, value) in [
-            ("first_name", "Jo"), ("last_name", "Roe"), ("birth_date", "1985-01-24"), ("ssn_number", "219456789"),
-            ("address_line_1", "124 Test St"), ("address_line_2", "unit 5"), ("address_city", "Norfolk"), ("address_postal_code", "23221"),
+            ("first_name", "Jo"),
+            ("last_name", "Roe"),
+            ("birth_date", "1985-01-24"),
+            ("ssn_number", "219456789"),
+            ("address_line_1", "124 Test St"),
+            ("address_line_2", "unit 5"),
+            ("address_city", "Norfolk"),
+            ("address_postal_code", "23221"),
         ] {
             let changed = put(&app, id, json!({ field: value })).await;
             assert_eq!((changed.status, &changed.body["status"]), (200, &json!("active")), "{field}");
             assert_ne!(changed.body["kyc_token"], token, "{field}");
             token = changed.body["kyc_token"].clone();
-            let expected = [("kyc.created", "APPROVED"), ("user.updated", "APPROVED")].map(|(kind, state)| (kind.to_owned(), json!(state)));
+            let expected = [("kyc.created", "APPROVED"), ("user.updated", "APPROVED")]
+                .map(|(kind, state)| (kind.to_owned(), json!(state)));
             assert_eq!(told(&mut events, 2).await, expected, "{field}");
         }
         let denied = put(&app, id, json!({ "birth_date": "2010-01-24" })).await;
         assert_eq!(denied.body["status"], "denied");
-        let expected = [("kyc.created", "DENIED"), ("user.status_changed", "DENIED"), ("user.updated", "DENIED")];
+        let expected =
+            [("kyc.created", "DENIED"), ("user.status_changed", "DENIED"), ("user.updated", "DENIED")];
         assert_eq!(told(&mut events, 3).await, expected.map(|(kind, state)| (kind.to_owned(), json!(state))));
     }
 
@@ -132,48 +167,140 @@ on_both! {
         let id = made["id"].as_str().unwrap();
         let renamed = put(&app, id, json!({ "last_name": "Doe" })).await;
         assert_eq!(renamed.body["status"], "documentation_required");
-        assert_eq!(put(&app, id, json!({ "last_name": "Denied" })).await.body["status"], "documentation_required");
-        assert_eq!(put(&app, id, json!({ "last_name": "Doe" })).await.body["status"], "documentation_required");
+        assert_eq!(
+            put(&app, id, json!({ "last_name": "Denied" })).await.body["status"],
+            "documentation_required"
+        );
+        assert_eq!(
+            put(&app, id, json!({ "last_name": "Doe" })).await.body["status"],
+            "documentation_required"
+        );
         // Who was denied by the rules is approved by a reviewer only, whatever is corrected.
         for (body, still, corrected) in [
-            (with(john(), "last_name", "Denied"), json!({ "first_name": "Jon" }), json!({ "last_name": "Doe" })),
-            (with(john(), "birth_date", "2015-01-23"), json!({ "birth_date": "2014-01-23" }), json!({ "birth_date": "1985-01-23" })),
+            (
+                with(john(), "last_name", "Denied"),
+                json!({ "first_name": "Jon" }),
+                json!({ "last_name": "Doe" }),
+            ),
+            (
+                with(john(), "birth_date", "2015-01-23"),
+                json!({ "birth_date": "2014-01-23" }),
+                json!({ "birth_date": "1985-01-23" }),
+            ),
         ] {
             let made = created(&app, body).await;
             assert_eq!(made["status"], "denied");
             let id = made["id"].as_str().unwrap();
             assert_eq!(put(&app, id, still).await.body["status"], "denied");
             assert_eq!(put(&app, id, corrected).await.body["status"], "documentation_required");
-            assert_eq!(put(&app, id, json!({ "address_city": "Norfolk" })).await.body["status"], "documentation_required");
+            assert_eq!(
+                put(&app, id, json!({ "address_city": "Norfolk" })).await.body["status"],
+                "documentation_required"
+            );
         }
     }
 
     async fn ages_and_addresses_are_plausible(app: TestApp) {
-        let find = "query($token: String!) { kycByToken(token: $token) { outcome tags checks { check isPassed } } }";
+        let find =
+            "query($token: String!) { kycByToken(token: $token) { outcome tags checks { check isPassed } } }";
         for (change, outcome, tags, failed) in [
-            (json!({ "birth_date": "1850-01-23" }), "MANUAL_REVIEW", vec!["Address Match", "Phone Match", "Over 120"], vec!["AGE"]),
-            (json!({ "birth_date": "1905-07-09" }), "MANUAL_REVIEW", vec!["Address Match", "Phone Match", "Over 120"], vec!["AGE"]),
+            (
+                json!({ "birth_date": "1850-01-23" }),
+                "MANUAL_REVIEW",
+                vec!["Address Match", "Phone Match", "Over 120"],
+                vec!["AGE"],
+            ),
+            (
+                json!({ "birth_date": "1905-07-09" }),
+                "MANUAL_REVIEW",
+                vec!["Address Match", "Phone Match", "Over 120"],
+                vec!["AGE"],
+            ),
             (json!({ "birth_date": "1905-07-10" }), "APPROVED", vec!["Address Match", "Phone Match"], vec![]),
-            (json!({ "birth_date": "2008-07-10" }), "DENIED", vec!["Address Match", "Phone Match", "Under 18"], vec!["AGE"]),
+            (
+                json!({ "birth_date": "2008-07-10" }),
+                "DENIED",
+                vec!["Address Match", "Phone Match", "Under 18"],
+                vec!["AGE"],
+            ),
             (json!({ "birth_date": "2008-07-09" }), "APPROVED", vec!["Address Match", "Phone Match"], vec![]),
-            (json!({ "address_state": "AK" }), "APPROVED", vec!["Address Mismatch", "Phone Match"], vec!["ADDRESS"]),
-            (json!({ "address_state": "AK", "address_postal_code": "99501" }), "APPROVED", vec!["Address Match", "Phone Match"], vec![]),
-            (json!({ "address_state": "PW", "address_postal_code": "96940" }), "APPROVED", vec!["Address Match", "Phone Match"], vec![]),
-            (json!({ "address_state": "FM", "address_postal_code": "96941" }), "APPROVED", vec!["Address Match", "Phone Match"], vec![]),
-            (json!({ "address_state": "MH", "address_postal_code": "96960" }), "APPROVED", vec!["Address Match", "Phone Match"], vec![]),
-            (json!({ "address_state": "AE", "address_postal_code": "09001" }), "APPROVED", vec!["Address Match", "Phone Match"], vec![]),
-            (json!({ "address_state": "AP", "address_postal_code": "96201-1234" }), "APPROVED", vec!["Address Match", "Phone Match"], vec![]),
-            (json!({ "address_state": "AA", "address_postal_code": "09001" }), "APPROVED", vec!["Address Mismatch", "Phone Match"], vec!["ADDRESS"]),
-            (json!({ "address_line_1": "P.O. Box 12" }), "APPROVED", vec!["Address Match", "PO Box", "Phone Match"], vec!["PO_BOX"]),
-            (json!({ "address_line_2": "PO box 12" }), "APPROVED", vec!["Address Match", "PO Box", "Phone Match"], vec!["PO_BOX"]),
+            (
+                json!({ "address_state": "AK" }),
+                "APPROVED",
+                vec!["Address Mismatch", "Phone Match"],
+                vec!["ADDRESS"],
+            ),
+            (
+                json!({ "address_state": "AK", "address_postal_code": "99501" }),
+                "APPROVED",
+                vec!["Address Match", "Phone Match"],
+                vec![],
+            ),
+            (
+                json!({ "address_state": "PW", "address_postal_code": "96940" }),
+                "APPROVED",
+                vec!["Address Match", "Phone Match"],
+                vec![],
+            ),
+            (
+                json!({ "address_state": "FM", "address_postal_code": "96941" }),
+                "APPROVED",
+                vec!["Address Match", "Phone Match"],
+                vec![],
+            ),
+            (
+                json!({ "address_state": "MH", "address_postal_code": "96960" }),
+                "APPROVED",
+                vec!["Address Match", "Phone Match"],
+                vec![],
+            ),
+            (
+                json!({ "address_state": "AE", "address_postal_code": "09001" }),
+                "APPROVED",
+                vec!["Address Match", "Phone Match"],
+                vec![],
+            ),
+            (
+                json!({ "address_state": "AP", "address_postal_code": "96201-1234" }),
+                "APPROVED",
+                vec!["Address Match", "Phone Match"],
+                vec![],
+            ),
+            (
+                json!({ "address_state": "AA", "address_postal_code": "09001" }),
+                "APPROVED",
+                vec!["Address Mismatch", "Phone Match"],
+                vec!["ADDRESS"],
+            ),
+            (
+                json!({ "address_line_1": "P.O. Box 12" }),
+                "APPROVED",
+                vec!["Address Match", "PO Box", "Phone Match"],
+                vec!["PO_BOX"],
+            ),
+            (
+                json!({ "address_line_2": "PO box 12" }),
+                "APPROVED",
+                vec!["Address Match", "PO Box", "Phone Match"],
+                vec!["PO_BOX"],
+            ),
         ] {
             let mut body = john();
             body.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
             let made = app.post("/v1/kyc", body).await;
-            let found = app.gql(find, json!({ "token": made.body["token"] })).await.data()["kycByToken"].clone();
-            let not_passed = found["checks"].as_array().unwrap().iter().filter(|check| check["isPassed"] == false && check["check"] != "PERSONA");
+            let found =
+                app.gql(find, json!({ "token": made.body["token"] })).await.data()["kycByToken"].clone();
+            let not_passed = found["checks"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(|check| check["isPassed"] == false && check["check"] != "PERSONA");
             let not_passed: Vec<&str> = not_passed.map(|check| check["check"].as_str().unwrap()).collect();
-            assert_eq!((&found["outcome"], &found["tags"], not_passed), (&json!(outcome), &json!(tags), failed), "{change}");
+            assert_eq!(
+                (&found["outcome"], &found["tags"], not_passed),
+                (&json!(outcome), &json!(tags), failed),
+                "{change}"
+            );
         }
     }
 
@@ -195,7 +322,8 @@ on_both! {
             let made = app.post("/v1/kyc", with(john(), "birth_date", birth_date)).await;
             assert_eq!(made.body["data"]["outcome"], outcome, "{birth_date} at {at}");
         }
-        let future = json!({ "error": { "type": "validation_error", "message": "birth_date lies in the future" } });
+        let future =
+            json!({ "error": { "type": "validation_error", "message": "birth_date lies in the future" } });
         let id = created(&app, john()).await["id"].as_str().unwrap().to_owned();
         for (at, day) in [("2026-07-12T03:59:59Z", "2026-07-12"), ("2026-07-12T04:00:00Z", "2026-07-13")] {
             app.advance_to(at).await;
@@ -212,7 +340,8 @@ on_both! {
 
     async fn names_and_addresses_have_one_form(app: TestApp) {
         let mut input = person("A\u{200b}da\u{feff} \u{a0}Mary", "\u{3000}Cárter\u{2060}");
-        input["address"] = json!({ "line1": "１２３  Test\u{200d} St", "line2": "Apt\u{a0}2", "city": " Rich\u{ad}mond ", "state": "VA", "postalCode": "23220" });
+        input["address"] = json!({ "line1": "１２３  Test\u{200d} St", "line2": "Apt\u{a0}2",
+            "city": " Rich\u{ad}mond ", "state": "VA", "postalCode": "23220" });
         let made = app.gql(USER_CREATE, json!({ "input": input })).await;
         let id = made.entity("userCreate", "user")["id"].clone();
         let query = "query($id: ID!) { user(id: $id) { firstName lastName address { line1 line2 city } } }";
@@ -223,7 +352,11 @@ on_both! {
         let updated = app.gql(UPDATE, json!({ "input": { "userId": id, "patch": patch } })).await;
         let user = updated.entity("userUpdate", "user").clone();
         assert_eq!((&user["firstName"], &user["address"]["city"]), (&json!("ADA"), &json!("Norfolk")));
-        let rest = created(&app, with(with(john(), "first_name", "J\u{200b}ohn"), "address_line_1", "1\u{2009}Main  St")).await;
+        let rest = created(
+            &app,
+            with(with(john(), "first_name", "J\u{200b}ohn"), "address_line_1", "1\u{2009}Main  St"),
+        )
+        .await;
         let rest = app.get(&format!("/v1/users/{}", rest["id"].as_str().unwrap())).await.body;
         assert_eq!((&rest["first_name"], &rest["address_line_1"]), (&json!("John"), &json!("1 Main St")));
 
@@ -236,7 +369,11 @@ on_both! {
             ("address_city", "Rich\u{2067}mond", "address_city must have at most 100 printable characters"),
         ] {
             let refused = app.post("/v1/users", with(john(), field, value)).await;
-            assert_eq!((refused.status, &refused.body["error"]["message"]), (400, &json!(message)), "{value:?}");
+            assert_eq!(
+                (refused.status, &refused.body["error"]["message"]),
+                (400, &json!(message)),
+                "{value:?}"
+            );
         }
     }
 
@@ -248,20 +385,30 @@ on_both! {
         let begun = app.gql(USER_CREATE, json!({ "input": little })).await;
         let user = begun.entity("userCreate", "user").clone();
         assert_eq!((&user["status"], &user["kyc"]), (&json!("PENDING"), &Value::Null));
-        let update = async |patch: Value| app.gql(UPDATE, json!({ "input": { "userId": user["id"], "patch": patch } })).await;
+        let update = async |patch: Value| {
+            app.gql(UPDATE, json!({ "input": { "userId": user["id"], "patch": patch } })).await
+        };
         let part = update(json!({ "ssn": "123456789", "phone": "2025550107" })).await;
         assert_eq!(part.entity("userUpdate", "user")["status"], "PENDING");
         let half = update(json!({ "address": { "line1": "123 Test St", "city": "Richmond" } })).await;
-        let told = json!({ "code": "REQUIRED", "path": ["patch", "address", "state"], "message": "patch.address.state is required" });
+        let told = json!({ "code": "REQUIRED", "path": ["patch", "address", "state"],
+            "message": "patch.address.state is required" });
         assert_eq!(half.user_error("userUpdate"), &told);
-        let address = json!({ "line1": "123 Test St", "line2": "unit 4", "city": "Richmond", "state": "VA", "postalCode": "23220", "countryCode": "US" });
-        assert_eq!(update(json!({ "address": address })).await.entity("userUpdate", "user")["status"], "PENDING");
+        let address = json!({ "line1": "123 Test St", "line2": "unit 4", "city": "Richmond", "state": "VA",
+            "postalCode": "23220", "countryCode": "US" });
+        assert_eq!(
+            update(json!({ "address": address })).await.entity("userUpdate", "user")["status"],
+            "PENDING"
+        );
         let whole = update(json!({ "birthDate": "1985-01-23" })).await;
         let whole = whole.entity("userUpdate", "user");
         assert_eq!((&whole["status"], &whole["kyc"]["outcome"]), (&json!("APPROVED"), &json!("APPROVED")));
         let cleared = update(json!({ "phone": null, "address": { "line2": null } })).await;
         let cleared = cleared.entity("userUpdate", "user");
-        assert_eq!((&cleared["phoneLast4"], &cleared["address"]["line2"], &cleared["address"]["line1"]), (&Value::Null, &Value::Null, &json!("123 Test St")));
+        assert_eq!(
+            (&cleared["phoneLast4"], &cleared["address"]["line2"], &cleared["address"]["line1"]),
+            (&Value::Null, &Value::Null, &json!("123 Test St"))
+        );
     }
 
     async fn she_completes_herself_and_nobody_else(app: TestApp) {
@@ -269,7 +416,8 @@ on_both! {
         let eve = app.person("eve@example.com", "2025550108").await;
         let patch = json!({
             "firstName": "Ada", "lastName": "Carter", "ssn": "123456789", "birthDate": "1985-01-23",
-            "address": { "line1": "123 Test St", "city": "Richmond", "state": "VA", "postalCode": "23220", "countryCode": "US" },
+            "address": { "line1": "123 Test St", "city": "Richmond", "state": "VA", "postalCode": "23220",
+                "countryCode": "US" },
         });
         let input = json!({ "input": { "userId": ada.user_id, "patch": patch } });
         let refused = app.gql_as(Some(&eve.access), UPDATE, input.clone()).await;
@@ -282,7 +430,10 @@ on_both! {
         assert_eq!(young.entity("userUpdate", "user")["status"], "DENIED");
         let old = app.gql_as(Some(&ada.access), UPDATE, own(json!({ "birthDate": "1985-01-23" }))).await;
         assert_eq!(old.entity("userUpdate", "user")["status"], "DENIED");
-        assert_eq!(put(&app, &ada.user_id, json!({ "birth_date": "1985-01-22" })).await.body["status"], "documentation_required");
+        assert_eq!(
+            put(&app, &ada.user_id, json!({ "birth_date": "1985-01-22" })).await.body["status"],
+            "documentation_required"
+        );
     }
 
     async fn what_cannot_be_is_refused_by_its_field_and_changes_nothing(app: TestApp) {
@@ -308,10 +459,22 @@ on_both! {
             ("first_name", json!(["John"]), "first_name must be a string"),
         ] {
             for created in [false, true] {
-                let answer =
-                    if created { app.post("/v1/users", with(john(), field, value.clone())).await } else { put(&app, &id, json!({ field: value })).await };
-                assert_eq!((answer.status, &answer.body["error"]["type"]), (400, &json!("validation_error")), "{field} {value} {}", answer.body);
-                assert!(answer.body["error"]["message"].as_str().unwrap().starts_with(words), "{field} {value} {}", answer.body);
+                let answer = if created {
+                    app.post("/v1/users", with(john(), field, value.clone())).await
+                } else {
+                    put(&app, &id, json!({ field: value })).await
+                };
+                assert_eq!(
+                    (answer.status, &answer.body["error"]["type"]),
+                    (400, &json!("validation_error")),
+                    "{field} {value} {}",
+                    answer.body
+                );
+                assert!(
+                    answer.body["error"]["message"].as_str().unwrap().starts_with(words),
+                    "{field} {value} {}",
+                    answer.body
+                );
                 assert_eq!(answer.body["error"].as_object().unwrap().len(), 2);
             }
         }
@@ -321,69 +484,119 @@ on_both! {
 
     async fn a_retried_change_happens_once(app: TestApp) {
         let id = created(&app, john()).await["id"].as_str().unwrap().to_owned();
-        let request = || app.rest("PUT", &format!("/v1/users/{id}")).header("idempotency-key", "k").json(&json!({ "address_city": "Norfolk" }));
+        let request = || {
+            app.rest("PUT", &format!("/v1/users/{id}"))
+                .header("idempotency-key", "k")
+                .json(&json!({ "address_city": "Norfolk" }))
+        };
         let (first, again) = (send(request()).await, send(request()).await);
         assert_eq!((first.status, &first.body), (200, &again.body));
-        assert_eq!((first.headers.get("idempotent-replayed"), again.headers["idempotent-replayed"].to_str().unwrap()), (None, "true"));
-        let other = app.rest("PUT", &format!("/v1/users/{id}")).header("idempotency-key", "k").json(&json!({ "address_city": "Boston" }));
+        assert_eq!(
+            (
+                first.headers.get("idempotent-replayed"),
+                again.headers["idempotent-replayed"].to_str().unwrap()
+            ),
+            (None, "true")
+        );
+        let other = app
+            .rest("PUT", &format!("/v1/users/{id}"))
+            .header("idempotency-key", "k")
+            .json(&json!({ "address_city": "Boston" }));
         assert_eq!(send(other).await.status, 409);
     }
 
     async fn each_check_tells_its_part_of_the_score(app: TestApp) {
         let checks = "mutation($input: UserCreateInput!) { userCreate(input: $input) {
-            user { status kycChecks { check isPassed part rule } kyc { score tags checks { check isPassed part rule } } } userErrors { code } } }";
+            user { status kycChecks { check isPassed part rule } kyc { score tags checks { check isPassed \
+            part rule } } } userErrors { code } } }";
         let user = app.gql(checks, json!({ "input": person("Ada", "Review") })).await;
         let user = user.entity("userCreate", "user");
-        let found: Vec<Value> = user["kycChecks"].as_array().unwrap().iter().map(|check| {
-            assert!(check["rule"].as_str().unwrap().ends_with('.'));
-            json!([check["check"], check["isPassed"], check["part"]])
-        }).collect();
-        assert_eq!(json!(found), json!([
-            ["FORMAT", true, "0.25"], ["AGE", true, "0.20"], ["ADDRESS", true, "0.20"], ["PHONE", true, "0.05"], ["EMAIL", true, "0.05"],
-            ["DUPLICATE_SSN", true, "0.12"], ["WATCH_LIST", true, "0.12"], ["PERSONA", false, "-0.54"],
-        ]));
+        let found: Vec<Value> = user["kycChecks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|check| {
+                assert!(check["rule"].as_str().unwrap().ends_with('.'));
+                json!([check["check"], check["isPassed"], check["part"]])
+            })
+            .collect();
+        assert_eq!(
+            json!(found),
+            json!([
+                ["FORMAT", true, "0.25"],
+                ["AGE", true, "0.20"],
+                ["ADDRESS", true, "0.20"],
+                ["PHONE", true, "0.05"],
+                ["EMAIL", true, "0.05"],
+                ["DUPLICATE_SSN", true, "0.12"],
+                ["WATCH_LIST", true, "0.12"],
+                ["PERSONA", false, "-0.54"],
+            ])
+        );
         assert_eq!(user["kyc"]["checks"], user["kycChecks"]);
-        assert_eq!((&user["status"], &user["kyc"]["score"]), (&json!("DOCUMENTATION_REQUIRED"), &json!("0.45")));
+        assert_eq!(
+            (&user["status"], &user["kyc"]["score"]),
+            (&json!("DOCUMENTATION_REQUIRED"), &json!("0.45"))
+        );
     }
 }
 
-/// A live partner's people are judged by the rules alone: no last name chooses, and a number that was seen before needs a reviewer.
+/// A live partner's people are judged by the rules alone: no last name chooses, and a number that was seen
+/// before needs a reviewer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_live_partners_people_are_judged_by_the_rules() {
     let providers = Providers { live_identity: Some(Arc::new(BuiltIn)), ..Providers::default() };
     for app in TestApp::each_with(Options { providers, ..Options::default() }).await {
         let key = app.live_key().await;
-        let create = async |body: Value| send(app.anonymous("POST", "/v1/users").bearer_auth(&key).json(&body)).await;
+        let create =
+            async |body: Value| send(app.anonymous("POST", "/v1/users").bearer_auth(&key).json(&body)).await;
         let numbered = |last: &str, ssn: &str| with(with(john(), "last_name", last), "ssn_number", ssn);
         for (body, status) in [
             (john(), "approved"),
             (numbered("Denied", "123456788"), "approved"),
             (john(), "documentation_required"),
             (with(numbered("Doe", "123456787"), "birth_date", "2015-01-01"), "denied"),
-            (with(with(numbered("Doe", "123456786"), "address_country_code", "CA"), "address_state", "ON"), "action_required"),
+            (
+                with(with(numbered("Doe", "123456786"), "address_country_code", "CA"), "address_state", "ON"),
+                "action_required",
+            ),
         ] {
             let made = create(body.clone()).await;
             assert_eq!((made.status, &made.body["status"]), (200, &json!(status)), "{body} {}", made.body);
         }
         // Another birth date with the number of a denied person is for a reviewer.
-        let check =
-            async |body: Value| send(app.anonymous("POST", "/v1/kyc").bearer_auth(&key).json(&body)).await.body["data"]["outcome"].clone();
+        let check = async |body: Value| {
+            send(app.anonymous("POST", "/v1/kyc").bearer_auth(&key).json(&body)).await.body["data"]["outcome"]
+                .clone()
+        };
         let minor = with(numbered("Doe", "223456787"), "birth_date", "2015-01-01");
         assert_eq!(check(minor).await, "Denied");
         assert_eq!(check(numbered("Doe", "223456787")).await, "Manual Review");
         assert_eq!(check(numbered("Doe", "223456788")).await, "Approved");
         let mut far = numbered("Doe", "223456789");
         far["address_state"] = json!("AK");
-        assert_eq!(create(far.clone()).await.body["status"], "action_required", "the ZIP code lies in another state");
-        (far["address_state"], far["address_line_1"], far["ssn_number"]) = (json!("VA"), json!("PO Box 3"), json!("223456790"));
+        assert_eq!(
+            create(far.clone()).await.body["status"],
+            "action_required",
+            "the ZIP code lies in another state"
+        );
+        (far["address_state"], far["address_line_1"], far["ssn_number"]) =
+            (json!("VA"), json!("PO Box 3"), json!("223456790"));
         assert_eq!(create(far).await.body["status"], "action_required", "a post office box is no home");
         let impossible = create(numbered("Doe", "666456789")).await;
-        let told = json!({ "error": { "type": "validation_error", "message": "ssn_number must be a number that can be issued" } });
+        let told = json!({ "error": { "type": "validation_error",
+            "message": "ssn_number must be a number that can be issued" } });
         assert_eq!((impossible.status, impossible.body), (400, told));
         // Two with one number at the same moment: one of them needs a reviewer.
-        let twins =
-            (0..2).map(|turn| create(with(numbered("Doe", "219456789"), "first_name", format!("Twin{turn}").replace(['0', '1'], "a"))));
-        let mut statuses: Vec<Value> = join_all(twins).await.into_iter().map(|made| made.body["status"].clone()).collect();
+        let twins = (0..2).map(|turn| {
+            create(with(
+                numbered("Doe", "219456789"),
+                "first_name",
+                format!("Twin{turn}").replace(['0', '1'], "a"),
+            ))
+        });
+        let mut statuses: Vec<Value> =
+            join_all(twins).await.into_iter().map(|made| made.body["status"].clone()).collect();
         statuses.sort_by_key(Value::to_string);
         assert_eq!(statuses, ["approved", "documentation_required"]);
     }

@@ -7,8 +7,8 @@ use crate::{
 use domain::kernel::secrets::{Secret, decrypt, encrypt, hmac_sha256};
 use entity::{chain_head, data_key, event, kyc_document};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, EntityTrait, PaginatorTrait,
-    QueryFilter, QueryOrder, Statement,
+    ActiveModelTrait, ColumnTrait, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend,
+    EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, Statement,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -20,7 +20,8 @@ async fn some_history(app: &TestApp) -> Customer {
     let customer = app.funded_customer("Ada", "1000.00").await;
     app.quote("VTI", "100.00", "100.00").await;
     for (key, side, quantity) in [("b", "BUY", "5"), ("s", "SELL", "2"), ("c", "BUY", "1")] {
-        let placed = app.gql(ORDER_PLACE, json!({ "input": customer.order(key, side, "VTI", quantity) })).await;
+        let placed =
+            app.gql(ORDER_PLACE, json!({ "input": customer.order(key, side, "VTI", quantity) })).await;
         let id = placed.entity("orderPlace", "order")["id"].clone();
         if key == "c" {
             let cancel = json!({ "input": { "idempotencyKey": "cancel", "orderId": id } });
@@ -39,7 +40,8 @@ async fn intruder(app: &TestApp) -> DatabaseConnection {
     let db = Database::connect(options).await.unwrap();
     if db.get_database_backend() == DbBackend::Postgres {
         db.execute_unprepared("SET session_replication_role = replica").await.unwrap();
-        let no_checks = "DO $$ DECLARE c record; BEGIN FOR c IN SELECT conrelid::regclass AS place, conname FROM pg_constraint \
+        let no_checks = "DO $$ DECLARE c record; BEGIN FOR c IN SELECT conrelid::regclass AS place, conname \
+            FROM pg_constraint \
             WHERE contype = 'c' AND connamespace = 'public'::regnamespace LOOP \
             EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', c.place, c.conname); END LOOP; END $$";
         db.execute_unprepared(no_checks).await.unwrap();
@@ -47,7 +49,8 @@ async fn intruder(app: &TestApp) -> DatabaseConnection {
     }
     db.execute_unprepared("PRAGMA ignore_check_constraints = ON").await.unwrap();
     db.execute_unprepared("PRAGMA foreign_keys = OFF").await.unwrap();
-    let triggers = Statement::from_string(DbBackend::Sqlite, "SELECT name FROM sqlite_master WHERE type = 'trigger'");
+    let triggers =
+        Statement::from_string(DbBackend::Sqlite, "SELECT name FROM sqlite_master WHERE type = 'trigger'");
     for trigger in db.query_all_raw(triggers).await.unwrap() {
         let name: String = trigger.try_get("", "name").unwrap();
         db.execute_unprepared(&format!("DROP TRIGGER {name}")).await.unwrap();
@@ -94,60 +97,156 @@ const NEWEST_EVENT: &str = "seq = (SELECT max(seq) FROM event)";
 const NEWEST_LINE: &str = "seq = (SELECT max(seq) FROM audit_log)";
 const EMPTIED: &str = "seq = NULL, hash = NULL";
 
-/// A table, which of its rows, what is done to the first of them (it is deleted when there is nothing), and what the audit says first.
+/// A table, which of its rows, what is done to the first of them (it is deleted when there is nothing), and
+/// what the audit says first.
 type Alteration = (&'static str, &'static str, Option<&'static str>, &'static str);
 
 const ALTERATIONS: &[Alteration] = &[
-    ("ledger_transfer", "amount > 1", Some("amount = amount - 1"), "ledger_transfer {id} does not match its digest"),
+    (
+        "ledger_transfer",
+        "amount > 1",
+        Some("amount = amount - 1"),
+        "ledger_transfer {id} does not match its digest",
+    ),
     ("ledger_account", "credits > 0", Some("credits = credits + 1"), "ledger_account {id} says "),
     ("ledger_hold", "amount > 0", Some("amount = amount + 1"), "ledger_account "),
     ("ledger_hold", "amount > 1", Some("amount = amount - 1"), "ledger_release "),
-    ("event", "seq = 4", Some("payload = '{}'"), "event {id} does not match its digest and its ledger movements"),
+    (
+        "event",
+        "seq = 4",
+        Some("payload = '{}'"),
+        "event {id} does not match its digest and its ledger movements",
+    ),
     ("event", "seq = 4", Some("hash = digest"), "event {id} does not continue the chain of its partner"),
-    ("audit_log", "seq = 4", Some("decision = 'nothing'"), "audit_log {id} does not continue the chain of its partner"),
+    (
+        "audit_log",
+        "seq = 4",
+        Some("decision = 'nothing'"),
+        "audit_log {id} does not continue the chain of its partner",
+    ),
     ("event", "seq = 4", None, "event "),
     ("event", "type = 'deposit.settled'", None, "ledger movements name event {id}, which does not exist"),
     ("audit_log", "seq = 4", None, "audit_log "),
     ("ledger_transfer", "amount = 50000", None, "ledger_account "),
     // The end of a chain, and rows that were sealed and look as if they had not been.
-    ("event", NEWEST_EVENT, None, "partner {partner} has 20 sealed events by their head, and the last is number 19"),
-    ("audit_log", NEWEST_LINE, None, "partner {partner} has 13 sealed audit lines by their head, and the last is number 12"),
+    (
+        "event",
+        NEWEST_EVENT,
+        None,
+        "partner {partner} has 20 sealed events by their head, and the last is number 19",
+    ),
+    (
+        "audit_log",
+        NEWEST_LINE,
+        None,
+        "partner {partner} has 13 sealed audit lines by their head, and the last is number 12",
+    ),
     ("event", NEWEST_EVENT, Some(EMPTIED), "event {id} does not continue the chain of its partner"),
     ("audit_log", NEWEST_LINE, Some(EMPTIED), "audit_log {id} does not continue the chain of its partner"),
     ("event", "seq = 4", Some(EMPTIED), "event "),
     ("audit_log", "seq = 4", Some(EMPTIED), "audit_log "),
     ("chain_head", "chain = 'event'", None, "the head of the events of partner {partner} is missing"),
-    ("chain_head", "chain = 'audit_log'", None, "the head of the audit lines of partner {partner} is missing"),
-    ("chain_head", "chain = 'event'", Some("sealed = 19"), "the head of the events of partner {partner} does not match its signature"),
+    (
+        "chain_head",
+        "chain = 'audit_log'",
+        None,
+        "the head of the audit lines of partner {partner} is missing",
+    ),
+    (
+        "chain_head",
+        "chain = 'event'",
+        Some("sealed = 19"),
+        "the head of the events of partner {partner} does not match its signature",
+    ),
     (
         "chain_head",
         "chain = 'audit_log'",
         Some("hash = mac"),
         "the head of the audit lines of partner {partner} does not match its signature",
     ),
-    ("chain_head", "chain = 'event'", Some("mac = hash"), "the head of the events of partner {partner} does not match its signature"),
+    (
+        "chain_head",
+        "chain = 'event'",
+        Some("mac = hash"),
+        "the head of the events of partner {partner} does not match its signature",
+    ),
     // What is derived from the ledger.
-    ("transfer", "status = 'settled'", Some("amount = amount + 1"), "transfer {id} is of 1000.01, its ledger movements of 1000.00"),
-    ("transfer", "status = 'settled'", Some("status = 'pending'"), "transfer {id} does not stand as its events and the ledger say"),
-    ("transfer", "status = 'settled'", Some("settled_at = NULL"), "transfer {id} does not stand as its events and the ledger say"),
-    ("fill", "side = 'sell'", Some("amount = amount + 1"), "fill {id} is of 200.01, its ledger movements of 200.00"),
-    ("fill", "side = 'buy'", Some("amount = amount + 1"), "fill {id} is of 500.01, its ledger movements of 500.00"),
-    ("fill", "side = 'buy'", Some("quantity = quantity + 1"), "fill {id} is of 5.00000001 shares, its ledger movements of 5"),
+    (
+        "transfer",
+        "status = 'settled'",
+        Some("amount = amount + 1"),
+        "transfer {id} is of 1000.01, its ledger movements of 1000.00",
+    ),
+    (
+        "transfer",
+        "status = 'settled'",
+        Some("status = 'pending'"),
+        "transfer {id} does not stand as its events and the ledger say",
+    ),
+    (
+        "transfer",
+        "status = 'settled'",
+        Some("settled_at = NULL"),
+        "transfer {id} does not stand as its events and the ledger say",
+    ),
+    (
+        "fill",
+        "side = 'sell'",
+        Some("amount = amount + 1"),
+        "fill {id} is of 200.01, its ledger movements of 200.00",
+    ),
+    (
+        "fill",
+        "side = 'buy'",
+        Some("amount = amount + 1"),
+        "fill {id} is of 500.01, its ledger movements of 500.00",
+    ),
+    (
+        "fill",
+        "side = 'buy'",
+        Some("quantity = quantity + 1"),
+        "fill {id} is of 5.00000001 shares, its ledger movements of 5",
+    ),
     ("fill", "side = 'buy'", Some("price = price + 1"), "fill {id} is at 100.0001, its event says otherwise"),
     ("fill", "side = 'buy'", Some("side = 'sell'"), "fill {id} is of 500.00, its ledger movements of 0.00"),
     ("fill", "side = 'buy'", Some("settled_at = traded_at"), "fill {id} does not stand as its events say"),
     ("fill", "side = 'buy'", None, "order "),
-    ("orders", "status = 'canceled'", Some("filled_quantity = 1"), "order {id} says it is filled by 0.00000001, its fills say otherwise"),
+    (
+        "orders",
+        "status = 'canceled'",
+        Some("filled_quantity = 1"),
+        "order {id} says it is filled by 0.00000001, its fills say otherwise",
+    ),
     (
         "orders",
         "side = 'sell'",
         Some("filled_average_price = filled_average_price + 1"),
         "order {id} does not have the average price of its fills",
     ),
-    ("orders", "side = 'sell'", Some("quantity = quantity + 1"), "order {id} is for 2.00000001, and filled by 2"),
-    ("orders", "side = 'sell'", Some("side = 'buy'"), "order {id} is of another side or account than its fills"),
-    ("position", "quantity > 0", Some("quantity = quantity + 1"), "position {id} holds 300000001, the ledger 300000000 units"),
-    ("position", "quantity > 0", Some("cost_basis = cost_basis + 1"), "position {id} cost 300.01, its fills say 300.00"),
+    (
+        "orders",
+        "side = 'sell'",
+        Some("quantity = quantity + 1"),
+        "order {id} is for 2.00000001, and filled by 2",
+    ),
+    (
+        "orders",
+        "side = 'sell'",
+        Some("side = 'buy'"),
+        "order {id} is of another side or account than its fills",
+    ),
+    (
+        "position",
+        "quantity > 0",
+        Some("quantity = quantity + 1"),
+        "position {id} holds 300000001, the ledger 300000000 units",
+    ),
+    (
+        "position",
+        "quantity > 0",
+        Some("cost_basis = cost_basis + 1"),
+        "position {id} cost 300.01, its fills say 300.00",
+    ),
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -156,25 +255,40 @@ async fn every_altered_row_is_found() {
         some_history(&app).await;
         let db = intruder(&app).await;
         for (table, which, change, words) in ALTERATIONS {
-            let (key, place) = if *table == "chain_head" { ("partner_id", format!(" AND {which}")) } else { ("id", String::new()) };
+            let (key, place) = if *table == "chain_head" {
+                ("partner_id", format!(" AND {which}"))
+            } else {
+                ("id", String::new())
+            };
             let id = id_of(&db, table, key, which).await;
-            let literal = if db.get_database_backend() == DbBackend::Postgres { format!("'{id}'") } else { format!("x'{}'", id.simple()) };
+            let literal = if db.get_database_backend() == DbBackend::Postgres {
+                format!("'{id}'")
+            } else {
+                format!("x'{}'", id.simple())
+            };
             let kept = [("kept", *table), ("kept_heads", "chain_head")];
             for (copy, of) in kept {
                 db.execute_unprepared(&format!("CREATE TABLE {copy} AS SELECT * FROM {of}")).await.unwrap();
             }
-            let row =
-                format!("{table} {}WHERE {key} = {literal}{place}", change.map(|change| format!("SET {change} ")).unwrap_or_default());
-            let change = if change.is_some() { format!("UPDATE {row}") } else { format!("DELETE FROM {row}") };
+            let row = format!(
+                "{table} {}WHERE {key} = {literal}{place}",
+                change.map(|change| format!("SET {change} ")).unwrap_or_default()
+            );
+            let change =
+                if change.is_some() { format!("UPDATE {row}") } else { format!("DELETE FROM {row}") };
             assert_eq!(db.execute_unprepared(&change).await.unwrap().rows_affected(), 1, "{change}");
             // What looks as if it waited to be sealed is sealed before the audit looks.
             app.app.sequencer.caught_up().await;
             let wrong = app.audit().await.wrong.unwrap_or_else(|| panic!("{change} went unnoticed"));
-            let words = words.replace("{id}", &id.to_string()).replace("{partner}", &app.partner.id.to_string());
+            let words =
+                words.replace("{id}", &id.to_string()).replace("{partner}", &app.partner.id.to_string());
             assert!(wrong.starts_with(&words), "{change}: {wrong}");
             let output = process::run(&app.database_url, &["audit"]);
             let printed = String::from_utf8(output.stdout).unwrap();
-            assert!(printed.ends_with(&format!("\nWRONG: {wrong}\n")) && printed.starts_with("checked "), "{change}: {printed}");
+            assert!(
+                printed.ends_with(&format!("\nWRONG: {wrong}\n")) && printed.starts_with("checked "),
+                "{change}: {printed}"
+            );
             assert_eq!(output.status.code(), Some(1));
             for (copy, of) in kept {
                 db.execute_unprepared(&format!("DELETE FROM {of}")).await.unwrap();
@@ -186,7 +300,8 @@ async fn every_altered_row_is_found() {
     }
 }
 
-/// An altered head is not signed again by the next sealing, which would hide it, and stops no other partner's events.
+/// An altered head is not signed again by the next sealing, which would hide it, and stops no other partner's
+/// events.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_sealed_over_an_altered_head() {
     for app in TestApp::each_with(Options { without_timers: true, ..Options::default() }).await {
@@ -200,7 +315,10 @@ async fn nothing_is_sealed_over_an_altered_head() {
         } else {
             format!("x'{}'", app.partner.id.simple())
         };
-        for attack in ["UPDATE chain_head SET sealed = sealed - 1 WHERE chain = 'event' AND", "DELETE FROM chain_head WHERE"] {
+        for attack in [
+            "UPDATE chain_head SET sealed = sealed - 1 WHERE chain = 'event' AND",
+            "DELETE FROM chain_head WHERE",
+        ] {
             db.execute_unprepared(&format!("{attack} partner_id = {ours}")).await.unwrap();
             app.gql(TICK, json!({})).await.data();
             app.gql_as(Some(&key), TICK, json!({})).await.data();
@@ -213,9 +331,19 @@ async fn nothing_is_sealed_over_an_altered_head() {
                     .filter(event::Column::Seq.is_null())
                     .count(&app.app.db.read)
             };
-            assert_eq!((waiting(app.partner.id).await.unwrap() > 0, waiting(other.id).await.unwrap()), (true, 0), "{attack}");
-            db.execute_unprepared(&format!("DELETE FROM chain_head WHERE partner_id = {ours}")).await.unwrap();
-            db.execute_unprepared(&format!("INSERT INTO chain_head SELECT * FROM kept WHERE partner_id = {ours}")).await.unwrap();
+            assert_eq!(
+                (waiting(app.partner.id).await.unwrap() > 0, waiting(other.id).await.unwrap()),
+                (true, 0),
+                "{attack}"
+            );
+            db.execute_unprepared(&format!("DELETE FROM chain_head WHERE partner_id = {ours}"))
+                .await
+                .unwrap();
+            db.execute_unprepared(&format!(
+                "INSERT INTO chain_head SELECT * FROM kept WHERE partner_id = {ours}"
+            ))
+            .await
+            .unwrap();
             app.app.sequencer.caught_up().await;
             let report = app.audit().await;
             assert_eq!((report.wrong, report.waiting), (None, 0), "{attack}");
@@ -232,20 +360,27 @@ async fn heads_of_an_older_database_are_signed_once() {
         some_history(&app).await;
         let db = intruder(&app).await;
         // As the row of the house's index key was when heads were not known.
-        let row = data_key::Entity::find().filter(data_key::Column::Purpose.eq(data_key::Purpose::Index)).one(&db).await.unwrap().unwrap();
+        let row = data_key::Entity::find()
+            .filter(data_key::Column::Purpose.eq(data_key::Purpose::Index))
+            .one(&db)
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(row.number, 2);
         let older = envelope_before_heads(&row);
         data_key::ActiveModel::from(older).reset_all().update(&db).await.unwrap();
         db.execute_unprepared("DELETE FROM chain_head").await.unwrap();
         let unsigned = process::run(&app.database_url, &["audit"]);
         let printed = String::from_utf8(unsigned.stdout).unwrap();
-        let note = "note: the heads of the chains are not signed yet; the next start of a server signs them\n";
+        let note =
+            "note: the heads of the chains are not signed yet; the next start of a server signs them\n";
         assert!(printed.contains(note) && unsigned.status.success(), "{printed}");
 
         let app = app.restarted(Options { without_timers: true, ..Options::default() }).await;
         assert_eq!(app.audit().await.wrong, None);
         let heads = chain_head::Entity::find().all(&db).await.unwrap();
-        let counts: Vec<i64> = heads.iter().filter(|head| head.partner_id == app.partner.id).map(|head| head.sealed).collect();
+        let counts: Vec<i64> =
+            heads.iter().filter(|head| head.partner_id == app.partner.id).map(|head| head.sealed).collect();
         assert_eq!(counts.iter().sum::<i64>(), 33);
         app.gql(TICK, json!({})).await.data();
         app.app.sequencer.caught_up().await;
@@ -258,7 +393,11 @@ async fn heads_of_an_older_database_are_signed_once() {
         db.execute_unprepared("UPDATE data_key SET number = 1 WHERE purpose = 'index'").await.unwrap();
         let refused = process::run(&app.database_url, &["serve"]);
         let said = String::from_utf8(refused.stderr).unwrap();
-        assert!(said.starts_with("coffer: cannot read the database: data key ") && said.ends_with(" was altered\n"), "{said}");
+        assert!(
+            said.starts_with("coffer: cannot read the database: data key ")
+                && said.ends_with(" was altered\n"),
+            "{said}"
+        );
     }
 }
 
@@ -283,16 +422,25 @@ async fn a_document_without_its_file_is_found() {
             assert_eq!(sent.status, 200, "{}", sent.body);
         }
         app.app.sequencer.caught_up().await;
-        let rows = kyc_document::Entity::find().order_by_asc(kyc_document::Column::Id).all(&app.app.db.read).await.unwrap();
+        let rows = kyc_document::Entity::find()
+            .order_by_asc(kyc_document::Column::Id)
+            .all(&app.app.db.read)
+            .await
+            .unwrap();
         let kept = app.documents.0.join("kept");
         let file = |row: &kyc_document::Model| kept.join(row.partner_id.to_string()).join(row.id.to_string());
         let told = |command: &str| {
-            let output = process::coffer(&app.database_url).env("COFFER_DOCUMENTS", &kept).arg(command).output().unwrap();
+            let output = process::coffer(&app.database_url)
+                .env("COFFER_DOCUMENTS", &kept)
+                .arg(command)
+                .output()
+                .unwrap();
             (output.status.code(), String::from_utf8(output.stdout).unwrap())
         };
         let (code, printed) = told("audit");
         assert!(printed.contains("checked documents: 2\n") && code == Some(0), "{printed}");
-        let line = |printed: &str| printed.lines().find(|line| line.contains("document files")).unwrap().to_owned();
+        let line =
+            |printed: &str| printed.lines().find(|line| line.contains("document files")).unwrap().to_owned();
         assert_eq!(line(&told("doctor").1), "ok     document files: 2 documents have theirs");
 
         // A file without a document is a note, and no more.
@@ -300,19 +448,26 @@ async fn a_document_without_its_file_is_found() {
         std::fs::write(&stray, "left behind").unwrap();
         let (code, printed) = told("audit");
         assert!(
-            printed.contains(&format!("note: 1 files do not belong to any document, for example {}/stray\n", app.partner.id)),
+            printed.contains(&format!(
+                "note: 1 files do not belong to any document, for example {}/stray\n",
+                app.partner.id
+            )),
             "{printed}"
         );
         assert_eq!(code, Some(0));
 
         let whole = std::fs::read(file(&rows[1])).unwrap();
         std::fs::write(file(&rows[1]), &whole[1..]).unwrap();
-        let damaged = format!("the file of document {} has another length than it was written with", rows[1].id);
+        let damaged =
+            format!("the file of document {} has another length than it was written with", rows[1].id);
         assert_eq!(app.audit().await.wrong, Some(damaged));
         std::fs::write(file(&rows[1]), &whole).unwrap();
         assert_eq!(app.audit().await.wrong, None);
 
-        for (gone, words) in [(0, "1 of 2 documents have no file, the first is "), (1, "2 of 2 documents have no file, the first is ")] {
+        for (gone, words) in [
+            (0, "1 of 2 documents have no file, the first is "),
+            (1, "2 of 2 documents have no file, the first is "),
+        ] {
             std::fs::remove_file(file(&rows[gone])).unwrap();
             let words = format!("{words}{}", rows[0].id);
             assert_eq!(app.audit().await.wrong.as_deref(), Some(words.as_str()));
@@ -329,7 +484,9 @@ async fn a_document_without_its_file_is_found() {
 async fn a_hold_that_outlived_its_order_is_found() {
     for app in TestApp::each_with(Options { without_timers: true, ..Options::default() }).await {
         let customer = app.funded_customer("Ada", "1000.00").await;
-        app.gql(ORDER_PLACE, json!({ "input": customer.order("o", "BUY", "VTI", "1") })).await.entity("orderPlace", "order");
+        app.gql(ORDER_PLACE, json!({ "input": customer.order("o", "BUY", "VTI", "1") }))
+            .await
+            .entity("orderPlace", "order");
         assert_eq!(app.audit().await.wrong, None);
         intruder(&app).await.execute_unprepared("UPDATE orders SET status = 'rejected'").await.unwrap();
         let wrong = app.audit().await.wrong.unwrap();

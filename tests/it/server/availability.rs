@@ -47,7 +47,10 @@ pub async fn connect_from(client: &str, server: SocketAddr) -> TcpStream {
 /// A client whose connections come from this address.
 pub fn client_from(address: &str) -> reqwest::ClientBuilder {
     let _ = client();
-    reqwest::Client::builder().local_address(address.parse::<IpAddr>().unwrap()).tls_certs_only([]).timeout(PATIENCE)
+    reqwest::Client::builder()
+        .local_address(address.parse::<IpAddr>().unwrap())
+        .tls_certs_only([])
+        .timeout(PATIENCE)
 }
 
 /// Lets this process have as many descriptors as it may.
@@ -63,8 +66,14 @@ pub struct Flood {
     _dripping: JoinSet<()>,
 }
 
-/// So many connections from 127.0.0.1 that send nothing, send this, or send this and then one byte after another.
-pub async fn flood(server: SocketAddr, idle: usize, (half_open, sent): (usize, &[u8]), (dripping, begun): (usize, &str)) -> Flood {
+/// So many connections from 127.0.0.1 that send nothing, send this, or send this and then one byte after
+/// another.
+pub async fn flood(
+    server: SocketAddr,
+    idle: usize,
+    (half_open, sent): (usize, &[u8]),
+    (dripping, begun): (usize, &str),
+) -> Flood {
     let mut drips = JoinSet::new();
     for _ in 0..dripping {
         let mut stream = connect_from("127.0.0.1", server).await;
@@ -94,7 +103,12 @@ pub async fn timed(client: &reqwest::Client, url: &str, key: &str, count: usize)
     let mut taken = Vec::with_capacity(count);
     for turn in 0..count {
         let began = Instant::now();
-        let response = client.get(url).bearer_auth(key).send().await.unwrap_or_else(|error| panic!("request {turn}: {error:?}"));
+        let response = client
+            .get(url)
+            .bearer_auth(key)
+            .send()
+            .await
+            .unwrap_or_else(|error| panic!("request {turn}: {error:?}"));
         let status = response.status();
         let body = response.text().await.unwrap();
         taken.push(began.elapsed());
@@ -114,7 +128,8 @@ async fn answers_health_checks(from: &str, url: &str) {
     let client = client_from(from).build().unwrap();
     let began = Instant::now();
     loop {
-        let outcome = client.get(format!("{url}/readyz")).send().await.map(|response| response.status().as_u16());
+        let outcome =
+            client.get(format!("{url}/readyz")).send().await.map(|response| response.status().as_u16());
         if outcome.as_ref().is_ok_and(|status| *status == 200) {
             return;
         }
@@ -175,7 +190,12 @@ const IDLE: Duration = Duration::from_millis(900);
 const BODY: Duration = Duration::from_millis(400);
 
 async fn impatient() -> TestApp {
-    let timeouts = ServerSettings { header_timeout: HEADER, idle_timeout: IDLE, write_timeout: IDLE, ..ServerSettings::default() };
+    let timeouts = ServerSettings {
+        header_timeout: HEADER,
+        idle_timeout: IDLE,
+        write_timeout: IDLE,
+        ..ServerSettings::default()
+    };
     let body = BodyLimits { timeout: BODY, bytes_per_second: 1_000 };
     let settings = HttpSettings { body, ..HttpSettings::default() };
     TestApp::sqlite_with(Options { server: timeouts, settings, ..Options::default() }).await
@@ -201,10 +221,16 @@ async fn a_connection_that_waits_or_hesitates_is_closed() {
         stream.write_all(text.as_bytes()).await.unwrap();
         stream
     };
-    let socket = "GET /graphql/ws HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Ver";
-    for (begun, least) in [("", IDLE), ("G", HEADER), ("GET /livez HTTP/1.1\r\nHost: te", HEADER), (socket, HEADER)] {
+    let socket = "GET /graphql/ws HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: \
+        websocket\r\nSec-WebSocket-Ver";
+    for (begun, least) in
+        [("", IDLE), ("G", HEADER), ("GET /livez HTTP/1.1\r\nHost: te", HEADER), (socket, HEADER)]
+    {
         let (said, after) = until_closed(sent(begun).await).await;
-        assert!(said.is_empty() && after + Duration::from_millis(50) >= least, "{begun:?}: {said:?} after {after:?}");
+        assert!(
+            said.is_empty() && after + Duration::from_millis(50) >= least,
+            "{begun:?}: {said:?} after {after:?}"
+        );
     }
     // Between two requests the idle timeout counts.
     let (said, after) = until_closed(sent("GET /livez HTTP/1.1\r\nHost: test\r\n\r\n").await).await;
@@ -225,7 +251,12 @@ async fn a_body_that_does_not_come_in_time_is_answered_with_408() {
     let graphql = json!({ "errors": [{ "message": text, "extensions": { "code": "TIMEOUT" } }] });
     let wellness = json!({ "detail": text, "code": "request-timeout" });
     let rita = applicant(&app, &app.key, "Review").await;
-    for (path, told) in [("/v1/users", &rest), (&rita.path(), &rest), ("/graphql", &graphql), ("/account/v1/users", &wellness)] {
+    for (path, told) in [
+        ("/v1/users", &rest),
+        (&rita.path(), &rest),
+        ("/graphql", &graphql),
+        ("/account/v1/users", &wellness),
+    ] {
         for drips in [false, true] {
             let mut stream = connect_from("127.0.0.1", address_of(&app.url)).await;
             let head = format!(
@@ -237,14 +268,22 @@ async fn a_body_that_does_not_come_in_time_is_answered_with_408() {
             let mut said = Vec::new();
             if drips {
                 let (mut read, dripping) = drip(stream);
-                let _ = timeout(PATIENCE, read.read_to_end(&mut said)).await.expect("a dripping body is waited for");
+                let _ = timeout(PATIENCE, read.read_to_end(&mut said))
+                    .await
+                    .expect("a dripping body is waited for");
                 dripping.await.unwrap();
             } else {
-                timeout(PATIENCE, stream.read_to_end(&mut said)).await.expect("half a body is waited for").unwrap();
+                timeout(PATIENCE, stream.read_to_end(&mut said))
+                    .await
+                    .expect("half a body is waited for")
+                    .unwrap();
             }
             let said = String::from_utf8(said).unwrap();
             let (head, body) = said.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{path}: {said:?}"));
-            assert!(head.starts_with("HTTP/1.1 408 ") && head.contains("connection: close"), "{path}: {head}");
+            assert!(
+                head.starts_with("HTTP/1.1 408 ") && head.contains("connection: close"),
+                "{path}: {head}"
+            );
             assert_eq!(serde_json::from_str::<Value>(body).unwrap(), *told, "{path}");
         }
     }
@@ -255,9 +294,13 @@ async fn sockets_and_streams_outlive_the_idle_timeout_and_a_client_that_reads_no
     let app = impatient().await;
     let mut socket = Socket::join(&app, Some(&app.key)).await;
     let listen = "subscription { events { cursor } }";
-    let stream = app.rest("POST", "/graphql").header("accept", "text/event-stream").json(&json!({ "query": listen }));
+    let stream =
+        app.rest("POST", "/graphql").header("accept", "text/event-stream").json(&json!({ "query": listen }));
     let mut stream = stream.send().await.unwrap();
-    assert_eq!((stream.status().as_u16(), &stream.headers()["cache-control"]), (200, &"no-store".parse().unwrap()));
+    assert_eq!(
+        (stream.status().as_u16(), &stream.headers()["cache-control"]),
+        (200, &"no-store".parse().unwrap())
+    );
     // So many answers that they do not fit into the system's buffers.
     let mut deaf = connect_from("127.0.0.1", address_of(&app.url)).await;
     let requests = "GET /openapi.json HTTP/1.1\r\nHost: test\r\n\r\n".repeat(400);
@@ -290,12 +333,17 @@ async fn a_full_server_answers_health_checks_and_tells_others_to_come_again() {
         taken.push(stream);
     }
     let busy = json!({ "error": { "type": "api_error", "message": "The server is busy; try again." } });
-    let graphql = json!({ "errors": [{ "message": "Too many connections are open; try again.", "extensions": { "code": "UNAVAILABLE", "retryAfter": 1 } }] });
+    let graphql = json!({ "errors": [{ "message": "Too many connections are open; try again.",
+        "extensions": { "code": "UNAVAILABLE", "retryAfter": 1 } }] });
     for from in ["127.0.0.3", "127.0.0.5"] {
         let client = client_from(from).build().unwrap();
         for path in ["/livez", "/readyz"] {
             let answer = client.get(format!("{}{path}", app.url)).send().await.unwrap();
-            assert_eq!((answer.status().as_u16(), &answer.headers()["connection"]), (200, &"close".parse().unwrap()), "{path} from {from}");
+            assert_eq!(
+                (answer.status().as_u16(), &answer.headers()["connection"]),
+                (200, &"close".parse().unwrap()),
+                "{path} from {from}"
+            );
         }
         for (path, told) in [("/v1/orders", &busy), ("/graphql", &graphql)] {
             let answer = send(client.get(format!("{}{path}", app.url)).bearer_auth(&app.key)).await;
@@ -324,7 +372,11 @@ async fn a_full_server_answers_health_checks_and_tells_others_to_come_again() {
 async fn with_descriptors(database_url: &str, soft: u32, hard: u32) -> Process {
     let inner = coffer(database_url);
     let mut command = Command::new("sh");
-    command.args(["-c", &format!("ulimit -Sn {soft}; ulimit -Hn {hard}; exec \"$0\" serve --empty"), env!("CARGO_BIN_EXE_coffer")]);
+    command.args([
+        "-c",
+        &format!("ulimit -Sn {soft}; ulimit -Hn {hard}; exec \"$0\" serve --empty"),
+        env!("CARGO_BIN_EXE_coffer"),
+    ]);
     for (name, value) in inner.get_envs() {
         match value {
             Some(value) => command.env(name, value),
@@ -361,7 +413,13 @@ async fn descriptors_are_raised_where_allowed_and_never_run_out() {
     drop(taken);
     let client = client_from("127.0.0.2").build().unwrap();
     let began = Instant::now();
-    while !client.get(format!("{}/v1/orders", server.url)).bearer_auth(&key).send().await.is_ok_and(|answer| answer.status() == 200) {
+    while !client
+        .get(format!("{}/v1/orders", server.url))
+        .bearer_auth(&key)
+        .send()
+        .await
+        .is_ok_and(|answer| answer.status() == 200)
+    {
         assert!(began.elapsed() < PATIENCE, "the places were not given back");
     }
     assert_eq!(server.terminate(), Some(0));
@@ -374,7 +432,10 @@ async fn sent_whole(server: SocketAddr, head: &str, body: &[u8]) -> (u16, Value)
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(body).await.unwrap_or_else(|error| panic!("{head}: {error}"));
     let mut said = String::new();
-    timeout(PATIENCE, stream.read_to_string(&mut said)).await.unwrap().unwrap_or_else(|error| panic!("{head}: {error}"));
+    timeout(PATIENCE, stream.read_to_string(&mut said))
+        .await
+        .unwrap()
+        .unwrap_or_else(|error| panic!("{head}: {error}"));
     let (head, body) = said.split_once("\r\n\r\n").unwrap();
     (head.split(' ').nth(1).unwrap().parse().unwrap(), serde_json::from_str(body).unwrap())
 }
@@ -383,7 +444,8 @@ async fn sent_whole(server: SocketAddr, head: &str, body: &[u8]) -> (u16, Value)
 async fn the_answer_to_a_body_that_is_refused_arrives() {
     let app = TestApp::sqlite().await;
     let server = address_of(&app.url);
-    let body = serde_json::to_vec(&json!({ "query": "{ __typename }", "first_name": "x".repeat(8 << 20) })).unwrap();
+    let body =
+        serde_json::to_vec(&json!({ "query": "{ __typename }", "first_name": "x".repeat(8 << 20) })).unwrap();
     let rita = applicant(&app, &app.key, "Review").await;
     let unknown = "/v1/kyc/S-00000000000000000000/documents";
     let json = "Content-Type: application/json";
@@ -404,7 +466,8 @@ async fn the_answer_to_a_body_that_is_refused_arrives() {
         ("POST", &rita.path(), format!("{good}\r\n{json}"), 400),
         ("PUT", "/documents/nothing", "Content-Type: application/pdf".to_owned(), 404),
     ] {
-        let (answered, body) = sent_whole(server, &format!("{method} {path} HTTP/1.1\r\n{headers}"), &body).await;
+        let (answered, body) =
+            sent_whole(server, &format!("{method} {path} HTTP/1.1\r\n{headers}"), &body).await;
         assert_eq!(answered, status, "{method} {path}: {body}");
     }
 }
@@ -460,9 +523,11 @@ async fn a_rest_body_is_json_and_an_answer_is_not_stored() {
         assert_eq!(send(empty_form).await.status, 415, "{method} {path}, an empty form");
     }
     assert!(bodies > 20, "{bodies} routes take a body");
-    for (path, stored) in
-        [("/graphql?query=%7B__typename%7D", "no-store"), ("/nothing", "no-store"), ("/openapi.json", "public, max-age=300")]
-    {
+    for (path, stored) in [
+        ("/graphql?query=%7B__typename%7D", "no-store"),
+        ("/nothing", "no-store"),
+        ("/openapi.json", "public, max-age=300"),
+    ] {
         assert_eq!(app.rest("GET", path).send().await.unwrap().headers()["cache-control"], stored, "{path}");
     }
 }
@@ -479,14 +544,19 @@ on_both! {
         let begin = async |key: &str, path: &str| {
             let mut stream = connect_from("127.0.0.1", server).await;
             let head = format!(
-                "POST {path} HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\n\
+                "POST {path} HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {key}\r\nContent-Type: \
+                    application/json\r\n\
                  Content-Length: 1000000\r\n\r\n{{\"data\":\"JVBERi0x"
             );
             stream.write_all(head.as_bytes()).await.unwrap();
             stream
         };
         let unknown = "/v1/kyc/S-00000000000000000000/documents";
-        for (key, path, status) in [(&app.key, unknown.to_owned(), "404"), (&theirs, rita.path(), "404"), (&weak, rita.path(), "401")] {
+        for (key, path, status) in [
+            (&app.key, unknown.to_owned(), "404"),
+            (&theirs, rita.path(), "404"),
+            (&weak, rita.path(), "401"),
+        ] {
             for _ in 0..8 {
                 let mut stream = begin(key, &path).await;
                 let mut answer = [0; 12];
@@ -496,7 +566,8 @@ on_both! {
                 slow.push(stream);
             }
         }
-        // Eight of one partner's, by two keys, are under way or wait; the other partner's are taken all the same.
+        // Eight of one partner's, by two keys, are under way or wait; the other partner's are taken all the
+        // same.
         let second = app.key_for(&Scope::ALL).await;
         for key in [&app.key, &second] {
             for _ in 0..4 {
@@ -504,16 +575,24 @@ on_both! {
             }
         }
         for _ in 0..3 {
-            let answer = send(app.anonymous("POST", &other.path()).bearer_auth(&theirs).json(&documented(b"%PDF-1.7\n")).timeout(Duration::from_secs(4))).await;
+            let answer = send(
+                app.anonymous("POST", &other.path())
+                    .bearer_auth(&theirs)
+                    .json(&documented(b"%PDF-1.7\n"))
+                    .timeout(Duration::from_secs(4)),
+            )
+            .await;
             assert_eq!(answer.status, 200, "{}", answer.body);
         }
         drop(slow);
     }
 
-    /// Ten thousand things are due on the way; another partner's orders are answered meanwhile, within half a second.
+    /// Ten thousand things are due on the way; another partner's orders are answered meanwhile, within half a
+    /// second.
     ///
-    /// So that a busy machine does not decide, the longest answer is measured by how much of the advance is done meanwhile: on an idle one,
-    /// half a second is enough for about 150 timers on SQLite and 50 on PostgreSQL.
+    /// So that a busy machine does not decide, the longest answer is measured by how much of the advance is
+    /// done meanwhile: on an idle one, half a second is enough for about 150 timers on SQLite and 50 on
+    /// PostgreSQL.
     async fn an_advance_of_the_clock_holds_up_no_other_partner(app: TestApp) {
         const TIMERS: usize = 10_000;
         let (other, theirs) = app.other_partner("another").await;
@@ -527,7 +606,13 @@ on_both! {
             }));
             async move { request.send().await }
         });
-        let left = async || timer::Entity::find().filter(timer::Column::PartnerId.eq(app.partner.id)).count(&app.app.db.read).await.unwrap();
+        let left = async || {
+            timer::Entity::find()
+                .filter(timer::Column::PartnerId.eq(app.partner.id))
+                .count(&app.app.db.read)
+                .await
+                .unwrap()
+        };
         let began = Instant::now();
         while left().await >= TIMERS as u64 {
             assert!(began.elapsed() < PATIENCE, "the advance does not begin");
@@ -536,7 +621,13 @@ on_both! {
         for turn in 0..25 {
             let before = left().await;
             let began = Instant::now();
-            let placed = app.gql_as(Some(&theirs), ORDER_PLACE, json!({ "input": quick.order(&format!("o{turn}"), "BUY", "AAPL", "0.1") })).await;
+            let placed = app
+                .gql_as(
+                    Some(&theirs),
+                    ORDER_PLACE,
+                    json!({ "input": quick.order(&format!("o{turn}"), "BUY", "AAPL", "0.1") }),
+                )
+                .await;
             taken.push(began.elapsed());
             placed.entity("orderPlace", "order");
             overtaken.push(before - left().await);
@@ -545,13 +636,23 @@ on_both! {
         assert!(waiting > 0 && !advance.is_finished(), "the advance ended too soon to tell");
         // What is due for the other partner is carried out as well.
         let began = Instant::now();
-        while timer::Entity::find().filter(timer::Column::PartnerId.eq(other.id)).filter(timer::Column::Kind.eq(timer::TimerKind::OrderRoute)).count(&app.app.db.read).await.unwrap() > 0 {
+        while timer::Entity::find()
+            .filter(timer::Column::PartnerId.eq(other.id))
+            .filter(timer::Column::Kind.eq(timer::TimerKind::OrderRoute))
+            .count(&app.app.db.read)
+            .await
+            .unwrap()
+            > 0
+        {
             assert!(began.elapsed() < Duration::from_secs(5), "an order is not filled");
         }
         assert!(left().await > 0, "the orders were filled after the advance only");
         advance.abort();
         taken.sort_unstable();
-        eprintln!("{waiting} of {TIMERS} left; orders took {:?}, at most {:?}; meanwhile {overtaken:?}", taken[12], taken[24]);
+        eprintln!(
+            "{waiting} of {TIMERS} left; orders took {:?}, at most {:?}; meanwhile {overtaken:?}",
+            taken[12], taken[24]
+        );
         assert!(taken[12] < Duration::from_millis(500), "{taken:?}");
         let most = if app.app.db.backend() == sea_orm::DbBackend::Postgres { 50 } else { 150 };
         assert!(overtaken.iter().all(|timers| *timers <= most), "{overtaken:?} {taken:?}");
@@ -559,12 +660,20 @@ on_both! {
 
     async fn a_stranger_cannot_lock_an_owner_out(app: TestApp) {
         let entrance = Entrance { trusted: vec!["127.0.0.1".parse().unwrap()], ..Entrance::default() };
-        let app = app.beside(Options { settings: HttpSettings { entrance, ..HttpSettings::default() }, ..Options::default() }).await;
+        let app = app
+            .beside(Options {
+                settings: HttpSettings { entrance, ..HttpSettings::default() },
+                ..Options::default()
+            })
+            .await;
         app.sign_up("ada@example.com").await;
         let from = async |address: &str, email: &str, password: &str| {
-            let document = "mutation($input: UserSignInInput!) { userSignIn(input: $input) { session { accessToken } userErrors { code } } }";
+            let document = "mutation($input: UserSignInInput!) { userSignIn(input: $input) { session { \
+                accessToken } userErrors { code } } }";
             let request = app.anonymous("POST", "/graphql").header("x-forwarded-for", address);
-            let answer = send(request.json(&json!({ "query": document, "variables": { "input": { "email": email, "password": password } } }))).await;
+            let answer = send(request.json(&json!({ "query": document,
+                "variables": { "input": { "email": email, "password": password } } })))
+            .await;
             let refused = &answer.body["data"]["userSignIn"]["userErrors"][0]["code"];
             let fault = &answer.body["errors"][0]["extensions"]["code"];
             refused.as_str().or(fault.as_str()).unwrap_or("OK").to_owned()
@@ -572,16 +681,28 @@ on_both! {
         for email in ["ada@example.com", "nobody@example.com"] {
             for turn in 0..7 {
                 let code = from("198.51.100.1", email, "wrong horse").await;
-                assert_eq!(code, if turn < 5 { "INVALID_CREDENTIALS" } else { "RATE_LIMITED" }, "{email} {turn}");
+                assert_eq!(
+                    code,
+                    if turn < 5 { "INVALID_CREDENTIALS" } else { "RATE_LIMITED" },
+                    "{email} {turn}"
+                );
             }
             assert_eq!(from("198.51.100.1", email, "correct horse").await, "RATE_LIMITED", "{email}");
         }
         assert_eq!(from("198.51.100.2", "ada@example.com", "correct horse").await, "OK");
-        assert_eq!(from("198.51.100.1", "ada@example.com", "correct horse").await, "RATE_LIMITED", "the stranger still waits");
+        assert_eq!(
+            from("198.51.100.1", "ada@example.com", "correct horse").await,
+            "RATE_LIMITED",
+            "the stranger still waits"
+        );
         // Many addresses together may try a hundred times, of a known and an unknown e-mail address alike.
         for email in ["ada@example.com", "stranger@example.com"] {
             for turn in 0..100 {
-                assert_eq!(from(&format!("203.0.113.{}", turn / 4), email, "wrong horse").await, "INVALID_CREDENTIALS", "{email} {turn}");
+                assert_eq!(
+                    from(&format!("203.0.113.{}", turn / 4), email, "wrong horse").await,
+                    "INVALID_CREDENTIALS",
+                    "{email} {turn}"
+                );
             }
             assert_eq!(from("203.0.113.200", email, "correct horse").await, "RATE_LIMITED", "{email}");
         }
@@ -597,18 +718,27 @@ async fn a_timer_that_takes_too_long_holds_up_no_other_partner() {
     let quick = app.customer_as(&theirs, "Ben").await;
     fund(&app, &theirs, &quick).await;
     let db = app.app.db.for_migrations();
-    let never = "CREATE FUNCTION never() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); RETURN NEW; END $$";
+    let never = "CREATE FUNCTION never() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); \
+        RETURN NEW; END $$";
     db.execute_unprepared(never).await.unwrap();
     let of_the_first = format!("WHEN (NEW.partner_id = '{}')", app.partner.id);
-    db.execute_unprepared(&format!("CREATE TRIGGER never BEFORE INSERT ON fill FOR EACH ROW {of_the_first} EXECUTE FUNCTION never()"))
+    db.execute_unprepared(&format!(
+        "CREATE TRIGGER never BEFORE INSERT ON fill FOR EACH ROW {of_the_first} EXECUTE FUNCTION never()"
+    ))
+    .await
+    .unwrap();
+    app.gql(ORDER_PLACE, json!({ "input": slow.order("slow", "BUY", "KO", "1") }))
         .await
-        .unwrap();
-    app.gql(ORDER_PLACE, json!({ "input": slow.order("slow", "BUY", "KO", "1") })).await.entity("orderPlace", "order");
-    let placed = app.gql_as(Some(&theirs), ORDER_PLACE, json!({ "input": quick.order("quick", "BUY", "KO", "1") })).await;
+        .entity("orderPlace", "order");
+    let placed = app
+        .gql_as(Some(&theirs), ORDER_PLACE, json!({ "input": quick.order("quick", "BUY", "KO", "1") }))
+        .await;
     let order = placed.entity("orderPlace", "order")["id"].clone();
     let began = Instant::now();
     loop {
-        let found = app.gql_as(Some(&theirs), "query($id: ID!) { order(id: $id) { status } }", json!({ "id": order })).await;
+        let found = app
+            .gql_as(Some(&theirs), "query($id: ID!) { order(id: $id) { status } }", json!({ "id": order }))
+            .await;
         if found.data()["order"]["status"] == "FILLED" {
             break;
         }
@@ -619,7 +749,13 @@ async fn a_timer_that_takes_too_long_holds_up_no_other_partner() {
 
 /// Cash for another partner's customer.
 async fn fund(app: &TestApp, key: &str, customer: &Customer) {
-    let deposit = app.gql_as(Some(key), crate::support::DEPOSIT_CREATE, json!({ "input": customer.deposit("fund", "10000.00") })).await;
+    let deposit = app
+        .gql_as(
+            Some(key),
+            crate::support::DEPOSIT_CREATE,
+            json!({ "input": customer.deposit("fund", "10000.00") }),
+        )
+        .await;
     deposit.entity("depositCreate", "transfer");
     let day = "mutation { sandboxClockAdvance(input: { seconds: 86400 }) { userErrors { message } } }";
     app.gql_as(Some(key), day, json!({})).await.data();
@@ -628,16 +764,26 @@ async fn fund(app: &TestApp, key: &str, customer: &Customer) {
 /// So many deposits of a cent, all due at once in two days, in the place of one that is worth as much.
 async fn make_due(app: &TestApp, customer: &Customer, count: usize) {
     let amount = format!("{}.{:02}", count / 100, count % 100);
-    let deposit = app.gql(crate::support::DEPOSIT_CREATE, json!({ "input": customer.deposit("many", &amount) })).await;
+    let deposit =
+        app.gql(crate::support::DEPOSIT_CREATE, json!({ "input": customer.deposit("many", &amount) })).await;
     let id: uuid::Uuid = deposit.entity("depositCreate", "transfer")["id"].as_str().unwrap().parse().unwrap();
     let whole = transfer::Entity::find_by_id(id).one(&app.app.db.read).await.unwrap().unwrap();
-    let due = timer::Entity::find().filter(timer::Column::SubjectId.eq(id)).one(&app.app.db.read).await.unwrap().unwrap();
+    let due = timer::Entity::find()
+        .filter(timer::Column::SubjectId.eq(id))
+        .one(&app.app.db.read)
+        .await
+        .unwrap()
+        .unwrap();
     let tx = app.app.db.write().await.unwrap();
     timer::Entity::delete_by_id(due.id).exec(&tx).await.unwrap();
     let numbers: Vec<u128> = (1..=count as u128).collect();
     for numbers in numbers.chunks(500) {
         let transfers = numbers.iter().map(|number| {
-            let part = transfer::Model { id: uuid::Uuid::from_u128(*number), amount: "0.01".parse().unwrap(), ..whole.clone() };
+            let part = transfer::Model {
+                id: uuid::Uuid::from_u128(*number),
+                amount: "0.01".parse().unwrap(),
+                ..whole.clone()
+            };
             transfer::ActiveModel::from(part).reset_all()
         });
         transfer::Entity::insert_many(transfers).exec_without_returning(&tx).await.unwrap();
@@ -658,10 +804,16 @@ async fn an_upload_costs_its_document_once() {
     let folder = Folder::new();
     let database_url = format!("sqlite:{}", folder.0.join("coffer.db").display());
     let documents = folder.0.join("documents");
-    let server = Process::start_with(&database_url, |command| command.args(["serve", "--empty"]).env("COFFER_DOCUMENTS", &documents)).await;
+    let server = Process::start_with(&database_url, |command| {
+        command.args(["serve", "--empty"]).env("COFFER_DOCUMENTS", &documents)
+    })
+    .await;
     let (client, keys) = (client(), [create_key(&database_url), create_key(&database_url)]);
     let create = client.post(format!("{}/graphql", server.url)).bearer_auth(&keys[0]);
-    let created = send(create.json(&json!({ "query": USER_CREATE, "variables": { "input": person("Rita", "Review") } }))).await;
+    let created = send(
+        create.json(&json!({ "query": USER_CREATE, "variables": { "input": person("Rita", "Review") } })),
+    )
+    .await;
     let token = created.entity("userCreate", "user")["kyc"]["token"].as_str().unwrap().to_owned();
     let path = format!("/v1/kyc/{token}/documents");
     let document = |bytes: u64| {
@@ -670,7 +822,10 @@ async fn an_upload_costs_its_document_once() {
         documented(&data).to_string()
     };
     // Once, so that what is set up for the first upload is there already.
-    let first = client.post(format!("{}{path}", server.url)).bearer_auth(&keys[0]).header("content-type", "application/json");
+    let first = client
+        .post(format!("{}{path}", server.url))
+        .bearer_auth(&keys[0])
+        .header("content-type", "application/json");
     assert_eq!(send(first.body(document(MIB))).await.status, 200);
     let longest = document(10 * MIB);
     let (all_but_the_end, end) = longest.as_bytes().split_at(longest.len() - 10);
@@ -698,6 +853,11 @@ async fn an_upload_costs_its_document_once() {
     }
     let (_, peak) = server.resident();
     eprintln!("{} MiB before, at most {} MiB with {AT_ONCE} uploads of 10 MiB", before / MIB, peak / MIB);
-    assert!(peak <= before + AT_ONCE as u64 * 16 * MIB, "{} MiB before, {} MiB at most", before / MIB, peak / MIB);
+    assert!(
+        peak <= before + AT_ONCE as u64 * 16 * MIB,
+        "{} MiB before, {} MiB at most",
+        before / MIB,
+        peak / MIB
+    );
     assert_eq!(server.terminate(), Some(0));
 }

@@ -1,4 +1,5 @@
-//! Automatic persisted queries: a client sends the hash of a document, and its text only when the server asks for it.
+//! Automatic persisted queries: a client sends the hash of a document, and its text only when the server asks
+//! for it.
 
 use crate::support::{Answer, TestApp, send, socket::Socket};
 use serde_json::{Value, json};
@@ -20,17 +21,25 @@ async fn a_hash_stands_for_a_document_that_was_sent_once() {
     let app = TestApp::sqlite().await;
     let variables = json!({ "symbol": "VTI" });
     let by_hash = json!({ "extensions": extensions(DOCUMENT), "variables": variables });
-    let told = json!({ "errors": [{ "message": "PersistedQueryNotFound", "extensions": { "code": "PERSISTED_QUERY_NOT_FOUND" } }] });
+    let told = json!({ "errors": [{ "message": "PersistedQueryNotFound",
+        "extensions": { "code": "PERSISTED_QUERY_NOT_FOUND" } }] });
     let unknown = post(&app, by_hash.clone()).await;
     assert_eq!((unknown.status, &unknown.body), (200, &told));
-    let encoded = |value: Value| value.to_string().bytes().map(|byte| format!("%{byte:02x}")).collect::<String>();
-    let parameters = format!("/graphql?extensions={}&variables={}", encoded(extensions(DOCUMENT)), encoded(variables.clone()));
+    let encoded =
+        |value: Value| value.to_string().bytes().map(|byte| format!("%{byte:02x}")).collect::<String>();
+    let parameters = format!(
+        "/graphql?extensions={}&variables={}",
+        encoded(extensions(DOCUMENT)),
+        encoded(variables.clone())
+    );
     let get = async |path: &str| send(app.rest("GET", path)).await;
     let unknown = get(&parameters).await;
     assert_eq!((unknown.status, &unknown.body), (200, &told));
 
     let answer = json!({ "data": { "instrumentBySymbol": { "symbol": "VTI" } } });
-    let taught = post(&app, json!({ "query": DOCUMENT, "extensions": extensions(DOCUMENT), "variables": variables })).await;
+    let taught =
+        post(&app, json!({ "query": DOCUMENT, "extensions": extensions(DOCUMENT), "variables": variables }))
+            .await;
     assert_eq!((taught.status, &taught.body), (200, &answer));
     let known = post(&app, by_hash).await;
     assert_eq!((known.status, &known.body), (200, &answer));
@@ -38,7 +47,10 @@ async fn a_hash_stands_for_a_document_that_was_sent_once() {
     assert_eq!((known.status, &known.body), (200, &answer));
 
     let mut socket = Socket::join(&app, Some(&app.key)).await;
-    socket.say(json!({ "id": "1", "type": "subscribe", "payload": { "extensions": extensions(DOCUMENT), "variables": variables } })).await;
+    socket
+        .say(json!({ "id": "1", "type": "subscribe",
+        "payload": { "extensions": extensions(DOCUMENT), "variables": variables } }))
+        .await;
     assert_eq!(socket.hear().await.unwrap(), json!({ "id": "1", "type": "next", "payload": answer }));
 }
 
@@ -54,10 +66,24 @@ async fn a_hash_that_is_none_or_of_another_document_is_refused() {
             "BAD_USER_INPUT",
             "extensions.persistedQuery.sha256Hash must be 64 hexadecimal digits.",
         ),
-        (json!({ "persistedQuery": { "version": 2 } }), 200, "PERSISTED_QUERY_NOT_SUPPORTED", "PersistedQueryNotSupported"),
-        (json!({ "persistedQuery": "yes" }), 200, "PERSISTED_QUERY_NOT_SUPPORTED", "PersistedQueryNotSupported"),
+        (
+            json!({ "persistedQuery": { "version": 2 } }),
+            200,
+            "PERSISTED_QUERY_NOT_SUPPORTED",
+            "PersistedQueryNotSupported",
+        ),
+        (
+            json!({ "persistedQuery": "yes" }),
+            200,
+            "PERSISTED_QUERY_NOT_SUPPORTED",
+            "PersistedQueryNotSupported",
+        ),
     ] {
-        let refused = post(&app, json!({ "query": DOCUMENT, "extensions": extensions, "variables": { "symbol": "VTI" } })).await;
+        let refused = post(
+            &app,
+            json!({ "query": DOCUMENT, "extensions": extensions, "variables": { "symbol": "VTI" } }),
+        )
+        .await;
         let told = json!({ "errors": [{ "message": message, "extensions": { "code": code } }] });
         assert_eq!((refused.status, &refused.body), (status, &told), "{extensions}");
     }
@@ -66,11 +92,19 @@ async fn a_hash_that_is_none_or_of_another_document_is_refused() {
     assert_eq!((refused.status, refused.error_code()), (400, "GRAPHQL_PARSE_FAILED"));
     let unknown = post(&app, json!({ "extensions": extensions(bad) })).await;
     assert_eq!(unknown.error_code(), "PERSISTED_QUERY_NOT_FOUND", "a refused document is not kept");
-    let stranger = |body: Value| send(app.anonymous("POST", "/graphql").bearer_auth("sk_test_wrong").json(&body));
-    let denied = stranger(json!({ "query": DOCUMENT, "extensions": extensions(DOCUMENT), "variables": { "symbol": "VTI" } })).await;
+    let stranger =
+        |body: Value| send(app.anonymous("POST", "/graphql").bearer_auth("sk_test_wrong").json(&body));
+    let denied = stranger(
+        json!({ "query": DOCUMENT, "extensions": extensions(DOCUMENT), "variables": { "symbol": "VTI" } }),
+    )
+    .await;
     assert_eq!(denied.status, 401);
     let unknown = post(&app, json!({ "extensions": extensions(DOCUMENT) })).await;
-    assert_eq!(unknown.error_code(), "PERSISTED_QUERY_NOT_FOUND", "a document of a refused caller is not kept");
+    assert_eq!(
+        unknown.error_code(),
+        "PERSISTED_QUERY_NOT_FOUND",
+        "a document of a refused caller is not kept"
+    );
     let nothing = post(&app, json!({ "variables": {} })).await;
     assert_eq!((nothing.status, nothing.error_code()), (400, "BAD_USER_INPUT"));
 }

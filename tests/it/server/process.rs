@@ -1,7 +1,8 @@
 //! The binary as an operator meets it: killed in the middle, started wrongly, stopped politely.
 
 use crate::support::{
-    ACCOUNT_OPEN, BANK_ACCOUNT_LINK, Customer, DEPOSIT_CREATE, Folder, ORDER_PLACE, USER_CREATE, cash_account, client, databases, person,
+    ACCOUNT_OPEN, BANK_ACCOUNT_LINK, Customer, DEPOSIT_CREATE, Folder, ORDER_PLACE, USER_CREATE,
+    cash_account, client, databases, person,
     process::{Process, coffer, create_key, run},
 };
 use futures_util::{StreamExt, stream};
@@ -19,13 +20,24 @@ use std::{
 
 /// Asks a server that may be gone: the body of the answer, if there was a whole one.
 async fn ask(client: &reqwest::Client, url: &str, key: &str, query: &str, variables: Value) -> Option<Value> {
-    let request = client.post(format!("{url}/graphql")).bearer_auth(key).json(&json!({ "query": query, "variables": variables }));
+    let request = client
+        .post(format!("{url}/graphql"))
+        .bearer_auth(key)
+        .json(&json!({ "query": query, "variables": variables }));
     let answer = request.send().await.ok()?.json::<Value>().await.ok()?;
     assert!(answer.get("errors").is_none(), "{answer}");
     Some(answer["data"].clone())
 }
 
-async fn made(client: &reqwest::Client, url: &str, key: &str, query: &str, input: Value, mutation: &str, entity: &str) -> String {
+async fn made(
+    client: &reqwest::Client,
+    url: &str,
+    key: &str,
+    query: &str,
+    input: Value,
+    mutation: &str,
+    entity: &str,
+) -> String {
     let data = ask(client, url, key, query, json!({ "input": input })).await.unwrap();
     assert_eq!(data[mutation]["userErrors"], json!([]), "{data}");
     data[mutation][entity]["id"].as_str().unwrap_or_default().to_owned()
@@ -34,14 +46,18 @@ async fn made(client: &reqwest::Client, url: &str, key: &str, query: &str, input
 /// A person with an account and a bank account.
 pub async fn customer(client: &reqwest::Client, url: &str, key: &str) -> Customer {
     let user_id = made(client, url, key, USER_CREATE, person("Ada", "Carter"), "userCreate", "user").await;
-    let account_id = made(client, url, key, ACCOUNT_OPEN, cash_account(&user_id), "accountOpen", "account").await;
-    let bank = json!({ "userId": user_id, "number": "4327843043", "routingNumber": "121042882", "nickname": "Checking" });
-    let bank_account_id = made(client, url, key, BANK_ACCOUNT_LINK, bank, "bankAccountLink", "bankAccount").await;
+    let account_id =
+        made(client, url, key, ACCOUNT_OPEN, cash_account(&user_id), "accountOpen", "account").await;
+    let bank = json!({ "userId": user_id, "number": "4327843043", "routingNumber": "121042882",
+        "nickname": "Checking" });
+    let bank_account_id =
+        made(client, url, key, BANK_ACCOUNT_LINK, bank, "bankAccountLink", "bankAccount").await;
     Customer { user_id, account_id, bank_account_id }
 }
 
 async fn advance(client: &reqwest::Client, url: &str, key: &str, days: i64) {
-    let query = "mutation($s: Int!) { sandboxClockAdvance(input: { seconds: $s }) { userErrors { message } } }";
+    let query =
+        "mutation($s: Int!) { sandboxClockAdvance(input: { seconds: $s }) { userErrors { message } } }";
     let data = ask(client, url, key, query, json!({ "s": days * 86_400 })).await.unwrap();
     assert_eq!(data["sandboxClockAdvance"]["userErrors"], json!([]), "{data}");
 }
@@ -77,7 +93,8 @@ async fn orders(client: &reqwest::Client, url: &str, key: &str) -> HashMap<Strin
     let mut found = HashMap::new();
     let mut path = "/v1/orders?limit=100&status=all".to_owned();
     loop {
-        let page: Value = client.get(format!("{url}{path}")).bearer_auth(key).send().await.unwrap().json().await.unwrap();
+        let page: Value =
+            client.get(format!("{url}{path}")).bearer_auth(key).send().await.unwrap().json().await.unwrap();
         let data = page["data"].as_array().unwrap_or_else(|| panic!("{page}"));
         for order in data {
             let text = |field: &str| order[field].as_str().unwrap().to_owned();
@@ -85,7 +102,10 @@ async fn orders(client: &reqwest::Client, url: &str, key: &str) -> HashMap<Strin
         }
         match data.last() {
             Some(last) if data.len() == 100 => {
-                path = format!("/v1/orders?limit=100&status=all&starting_after={}", last["id"].as_str().unwrap());
+                path = format!(
+                    "/v1/orders?limit=100&status=all&starting_after={}",
+                    last["id"].as_str().unwrap()
+                );
             }
             _ => return found,
         }
@@ -99,13 +119,40 @@ async fn crash_in_the_middle_of_orders_loses_and_doubles_nothing() {
         let client = &client();
         let server = Process::start(&database_url, &["serve", "--empty"]).await;
         let url = server.url.clone();
-        let quote = "mutation($input: SandboxQuoteSetInput!) { sandboxQuoteSet(input: $input) { userErrors { message } } }";
+        let quote = "mutation($input: SandboxQuoteSetInput!) { sandboxQuoteSet(input: $input) { userErrors \
+            { message } } }";
         let price = json!({ "amount": "10.00" });
-        ask(client, &url, key, quote, json!({ "input": { "symbol": "VTI", "quote": { "bid": price, "ask": price } } })).await.unwrap();
+        ask(
+            client,
+            &url,
+            key,
+            quote,
+            json!({ "input": { "symbol": "VTI", "quote": { "bid": price, "ask": price } } }),
+        )
+        .await
+        .unwrap();
         let customer = customer(client, &url, key).await;
-        made(client, &url, key, DEPOSIT_CREATE, customer.deposit("fund", "2060.00"), "depositCreate", "transfer").await;
+        made(
+            client,
+            &url,
+            key,
+            DEPOSIT_CREATE,
+            customer.deposit("fund", "2060.00"),
+            "depositCreate",
+            "transfer",
+        )
+        .await;
         advance(client, &url, key, 7).await;
-        let pending = made(client, &url, key, DEPOSIT_CREATE, customer.deposit("later", "5.00"), "depositCreate", "transfer").await;
+        let pending = made(
+            client,
+            &url,
+            key,
+            DEPOSIT_CREATE,
+            customer.deposit("later", "5.00"),
+            "depositCreate",
+            "transfer",
+        )
+        .await;
 
         let count = Arc::new(AtomicUsize::new(0));
         let killer = {
@@ -119,10 +166,18 @@ async fn crash_in_the_middle_of_orders_loses_and_doubles_nothing() {
         };
         let acknowledged = place_all(client, &url, key, &customer, &count).await;
         killer.await.unwrap();
-        assert!((90..ORDERS).contains(&acknowledged.len()), "{} orders were acknowledged before the end", acknowledged.len());
+        assert!(
+            (90..ORDERS).contains(&acknowledged.len()),
+            "{} orders were acknowledged before the end",
+            acknowledged.len()
+        );
 
         let mut server = Process::start(&database_url, &["serve", "--empty"]).await;
-        println!("ready again after {:?} with {} orders acknowledged", server.ready_after, acknowledged.len());
+        println!(
+            "ready again after {:?} with {} orders acknowledged",
+            server.ready_after,
+            acknowledged.len()
+        );
         // A machine that stands still for seconds does not do so each time.
         for _ in 0..4 {
             if server.ready_after < Duration::from_secs(2) {
@@ -137,7 +192,12 @@ async fn crash_in_the_middle_of_orders_loses_and_doubles_nothing() {
         for id in acknowledged.values() {
             assert!(kept.contains_key(id), "order {id} was acknowledged and is gone");
         }
-        assert!(kept.len() <= acknowledged.len() + 8, "{} kept, {} acknowledged", kept.len(), acknowledged.len());
+        assert!(
+            kept.len() <= acknowledged.len() + 8,
+            "{} kept, {} acknowledged",
+            kept.len(),
+            acknowledged.len()
+        );
 
         let again = place_all(client, &url, key, &customer, &count).await;
         assert_eq!(again.len(), ORDERS);
@@ -161,15 +221,20 @@ async fn crash_in_the_middle_of_orders_loses_and_doubles_nothing() {
         advance(client, &url, key, 7).await;
         let after = ask(client, &url, key, transfer, json!({ "id": pending })).await.unwrap();
         assert_eq!(after["transfer"]["status"], "SETTLED");
-        let balance = "query($id: ID!) { account(id: $id) { balance { total { amount } withdrawable { amount } } } }";
+        let balance =
+            "query($id: ID!) { account(id: $id) { balance { total { amount } withdrawable { amount } } } }";
         let balance = ask(client, &url, key, balance, json!({ "id": customer.account_id })).await.unwrap();
-        assert_eq!(balance["account"]["balance"], json!({ "total": { "amount": "2065.00" }, "withdrawable": { "amount": "65.00" } }));
+        assert_eq!(
+            balance["account"]["balance"],
+            json!({ "total": { "amount": "2065.00" }, "withdrawable": { "amount": "65.00" } })
+        );
 
         assert_eq!(server.terminate(), Some(0));
         let audit = run(&database_url, &["audit"]);
         let printed = String::from_utf8(audit.stdout).unwrap();
         assert!(
-            audit.status.success() && printed.ends_with("waiting to be sealed: 0\nThe books add up and nothing was altered.\n"),
+            audit.status.success()
+                && printed.ends_with("waiting to be sealed: 0\nThe books add up and nothing was altered.\n"),
             "{printed}"
         );
         assert!(printed.contains("checked fills: 200\nchecked orders: 200\n"), "{printed}");
@@ -190,7 +255,9 @@ async fn a_start_that_cannot_work_says_why_in_one_line() {
     for (database_url, folder) in databases().await {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap();
-        let serve = |name: &str, value: &str| coffer(&database_url).current_dir(&folder.0).env(name, value).arg("serve").output().unwrap();
+        let serve = |name: &str, value: &str| {
+            coffer(&database_url).current_dir(&folder.0).env(name, value).arg("serve").output().unwrap()
+        };
         assert_eq!(
             complaint(&serve("COFFER_ADDR", &address.to_string())),
             format!("coffer: cannot listen on {address} (COFFER_ADDR): Address already in use (os error 98)")
@@ -199,21 +266,35 @@ async fn a_start_that_cannot_work_says_why_in_one_line() {
             complaint(&serve("COFFER_PAGE_MOST", "0")),
             "coffer: invalid value '0' for '--page-most <PAGE_MOST>': 0 is not in 1..=10000"
         );
-        assert_eq!(complaint(&serve("DATABASE_URL", "mysql://x")), "coffer: DATABASE_URL: must begin with sqlite: or postgres://");
+        assert_eq!(
+            complaint(&serve("DATABASE_URL", "mysql://x")),
+            "coffer: DATABASE_URL: must begin with sqlite: or postgres://"
+        );
         assert_eq!(
             complaint(&serve("COFFER_ENCRYPTION_KEY", &"08".repeat(32))),
             "coffer: the database was written with another encryption key"
         );
-        assert_eq!(complaint(&serve("COFFER_ENCRYPTION_KEY", "08")), "coffer: COFFER_ENCRYPTION_KEY: must be 64 hexadecimal digits");
+        assert_eq!(
+            complaint(&serve("COFFER_ENCRYPTION_KEY", "08")),
+            "coffer: COFFER_ENCRYPTION_KEY: must be 64 hexadecimal digits"
+        );
     }
     let wrong = |settings: &[(&str, &str)]| {
         let folder = Folder::new();
         let database = format!("sqlite:{}", folder.0.join("coffer.db").display());
-        complaint(&coffer(&database).current_dir(&folder.0).envs(settings.iter().copied()).arg("serve").output().unwrap())
+        complaint(
+            &coffer(&database)
+                .current_dir(&folder.0)
+                .envs(settings.iter().copied())
+                .arg("serve")
+                .output()
+                .unwrap(),
+        )
     };
     let smtp = ("COFFER_SMTP_URL", "smtp://coffer:secret@mail.example:587");
     let from = ("COFFER_MAIL_FROM", "Coffer <no-reply@coffer.example>");
-    let (url, template) = (("COFFER_SMS_URL", "https://sms.example/send?key=secret"), ("COFFER_SMS_TEMPLATE", "{to}: {text}"));
+    let (url, template) =
+        (("COFFER_SMS_URL", "https://sms.example/send?key=secret"), ("COFFER_SMS_TEMPLATE", "{to}: {text}"));
     for (settings, said) in [
         (
             &[("COFFER_DOCUMENTS", "s3://documents")][..],
@@ -221,8 +302,14 @@ async fn a_start_that_cannot_work_says_why_in_one_line() {
         ),
         (&[("COFFER_ADVISORS_EMAIL", "nobody")][..], "COFFER_ADVISORS_EMAIL: must be an e-mail address"),
         (&[smtp][..], "COFFER_MAIL_FROM: must be set with COFFER_SMTP_URL"),
-        (&[smtp, ("COFFER_MAIL_FROM", "nobody")], "COFFER_MAIL_FROM: must be an address such as Coffer <no-reply@coffer.example>"),
-        (&[("COFFER_SMTP_URL", "mail.example:25"), from], "COFFER_SMTP_URL: must be smtp://user:password@host:port or smtps://…"),
+        (
+            &[smtp, ("COFFER_MAIL_FROM", "nobody")],
+            "COFFER_MAIL_FROM: must be an address such as Coffer <no-reply@coffer.example>",
+        ),
+        (
+            &[("COFFER_SMTP_URL", "mail.example:25"), from],
+            "COFFER_SMTP_URL: must be smtp://user:password@host:port or smtps://…",
+        ),
         (
             &[("COFFER_SMTP_URL", "smtp://coffer:secret@mail.example?tls=opportunistic"), from],
             "COFFER_SMTP_URL: must be smtp://user:password@host:port or smtps://…",
@@ -230,9 +317,17 @@ async fn a_start_that_cannot_work_says_why_in_one_line() {
         (&[url], "COFFER_SMS_TEMPLATE: must be set with COFFER_SMS_URL"),
         (&[("COFFER_SMS_URL", "http://sms.example/"), template], "COFFER_SMS_URL: must be https://…"),
         (&[url, template], "COFFER_SMS_TEMPLATE: must be JSON, with {to} and {text} inside of strings"),
-        (&[url, ("COFFER_SMS_TEMPLATE", "{\"text\":\"{text}\"}")], "COFFER_SMS_TEMPLATE: must have {to} and {text}"),
         (
-            &[url, template, ("COFFER_SMS_CONTENT_TYPE", "text/plain"), ("COFFER_SMS_AUTHORIZATION", "Bearer\nsecret")],
+            &[url, ("COFFER_SMS_TEMPLATE", "{\"text\":\"{text}\"}")],
+            "COFFER_SMS_TEMPLATE: must have {to} and {text}",
+        ),
+        (
+            &[
+                url,
+                template,
+                ("COFFER_SMS_CONTENT_TYPE", "text/plain"),
+                ("COFFER_SMS_AUTHORIZATION", "Bearer\nsecret"),
+            ],
             "COFFER_SMS_AUTHORIZATION: must be a header's value",
         ),
     ] {
@@ -248,13 +343,24 @@ async fn keys_doctor_and_an_orderly_end() {
         let created = run(&database_url, &["keys", "create"]);
         let printed = String::from_utf8(created.stdout).unwrap();
         let key = printed.strip_suffix('\n').unwrap();
-        assert!(key.starts_with("sk_test_") && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'), "{printed}");
+        assert!(
+            key.starts_with("sk_test_")
+                && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'),
+            "{printed}"
+        );
         assert_eq!((created.status.code(), created.stderr.as_slice()), (Some(0), &[][..]));
 
         let mut kept = Vec::new();
         for _ in 0..2 {
             let server = Process::start(&database_url, &["serve"]).await;
-            let me = ask(&client(), &server.url, key, "{ users(first: 5) { edges { node { firstName } } } }", json!({})).await;
+            let me = ask(
+                &client(),
+                &server.url,
+                key,
+                "{ users(first: 5) { edges { node { firstName } } } }",
+                json!({}),
+            )
+            .await;
             assert_eq!(me.unwrap()["users"]["edges"], json!([{ "node": { "firstName": "Ada" } }]));
             assert_eq!(server.terminate(), Some(0));
             kept.push(std::fs::read_to_string(folder.0.join("sandbox.key")).ok());
@@ -274,15 +380,16 @@ async fn keys_doctor_and_an_orderly_end() {
     }
 }
 
-/// A server whose keys were wrapped anew behind its back cannot read them any more, and says so to whoever asks whether it is
-/// ready.
+/// A server whose keys were wrapped anew behind its back cannot read them any more, and says so to whoever
+/// asks whether it is ready.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_left_behind_by_a_rotation_is_not_ready() {
     for (database_url, folder) in databases().await {
         let server = Process::start(&database_url, &["serve", "--empty"]).await;
         let new_key = folder.0.join("new.key");
         std::fs::write(&new_key, "08".repeat(32)).unwrap();
-        let rotated = run(&database_url, &["keys", "rotate-encryption", "--new-key-file", new_key.to_str().unwrap()]);
+        let rotated =
+            run(&database_url, &["keys", "rotate-encryption", "--new-key-file", new_key.to_str().unwrap()]);
         assert!(rotated.status.success(), "{rotated:?}");
         let client = client();
         let mut status = 200;
@@ -303,15 +410,18 @@ async fn a_server_left_behind_by_a_rotation_is_not_ready() {
 async fn the_first_start_after_an_import_is_like_any_other() {
     let readme = include_str!("../../../README.md");
     let example = readme.split_once("write a list of one: `").unwrap().1.split_once('`').unwrap().0;
-    let of_ada = format!("7,\"CARTER, Ada\",\"individual\",\"TEST\",{}\"DOB 23 Jan 1985\"", "-0- ,".repeat(7));
-    for (list, status, holdings) in [(example, "APPROVED", 3), (of_ada.as_str(), "DOCUMENTATION_REQUIRED", 0)] {
+    let of_ada =
+        format!("7,\"CARTER, Ada\",\"individual\",\"TEST\",{}\"DOB 23 Jan 1985\"", "-0- ,".repeat(7));
+    for (list, status, holdings) in [(example, "APPROVED", 3), (of_ada.as_str(), "DOCUMENTATION_REQUIRED", 0)]
+    {
         for (url, folder) in databases().await {
             assert!(run(&url, &["migrate"]).status.success());
             let file = folder.0.join("sdn.csv");
             std::fs::write(&file, format!("{list}\n\u{1a}")).unwrap();
             let imported = run(&url, &["screen", "import", file.to_str().unwrap()]);
             assert!(imported.status.success(), "{imported:?}");
-            let query = "{ partner { clock { now } } users(first: 5) { edges { node { firstName status accounts(first: 1) { edges { node {
+            let query = "{ partner { clock { now } } users(first: 5) { edges { node { firstName status \
+                accounts(first: 1) { edges { node {
                 positions(first: 5) { edges { node { id } } } } } } } } } }";
             for _ in 0..2 {
                 let server = Process::start(&url, &[]).await;
@@ -321,8 +431,12 @@ async fn the_first_start_after_an_import_is_like_any_other() {
                 assert_eq!((people.len(), &people[0]["node"]["status"]), (1, &json!(status)), "{data}");
                 let positions = &people[0]["node"]["accounts"]["edges"][0]["node"]["positions"]["edges"];
                 assert_eq!(positions.as_array().map_or(0, Vec::len), holdings, "{data}");
-                let now: chrono::DateTime<chrono::Utc> = data["partner"]["clock"]["now"].as_str().unwrap().parse().unwrap();
-                assert!((domain::kernel::clock::system_now() - now).abs() < chrono::Duration::minutes(1), "the clock is not behind");
+                let now: chrono::DateTime<chrono::Utc> =
+                    data["partner"]["clock"]["now"].as_str().unwrap().parse().unwrap();
+                assert!(
+                    (domain::kernel::clock::system_now() - now).abs() < chrono::Duration::minutes(1),
+                    "the clock is not behind"
+                );
                 assert_eq!(server.terminate(), Some(0));
             }
         }

@@ -1,4 +1,5 @@
-//! HTTP, server-sent events and sockets as a client meets them: media types, statuses, close codes, and streams that resume.
+//! HTTP, server-sent events and sockets as a client meets them: media types, statuses, close codes, and
+//! streams that resume.
 
 use crate::support::{Answer, ORDER_PLACE, Options, TestApp, on_both, send, socket::Socket};
 use coffer::{graphql::Limits, server::HttpSettings};
@@ -83,7 +84,11 @@ async fn the_status_says_whether_anything_ran() {
         (CLOCK, 400),
     ] {
         let loose = post(&app, &[JSON], &query(text)).await;
-        assert_eq!((loose.status, loose.headers["content-type"].to_str().unwrap()), (200, "application/json; charset=utf-8"), "{text}");
+        assert_eq!(
+            (loose.status, loose.headers["content-type"].to_str().unwrap()),
+            (200, "application/json; charset=utf-8"),
+            "{text}"
+        );
         let answer = post(&app, &[JSON, STRICT], &query(text)).await;
         assert_eq!(answer.status, strict, "{text} {}", answer.body);
         assert_eq!(answer.headers["content-type"], "application/graphql-response+json; charset=utf-8");
@@ -92,14 +97,28 @@ async fn the_status_says_whether_anything_ran() {
     for (accept, media) in [
         ("*/*", "application/json; charset=utf-8"),
         ("text/html, */*;q=0.1", "application/json; charset=utf-8"),
-        ("application/graphql-response+json, application/json;q=0.9", "application/graphql-response+json; charset=utf-8"),
-        ("application/json;q=0.5, application/graphql-response+json", "application/graphql-response+json; charset=utf-8"),
+        (
+            "application/graphql-response+json, application/json;q=0.9",
+            "application/graphql-response+json; charset=utf-8",
+        ),
+        (
+            "application/json;q=0.5, application/graphql-response+json",
+            "application/graphql-response+json; charset=utf-8",
+        ),
     ] {
-        assert_eq!(post(&app, &[JSON, ("accept", accept)], &query(OPEN)).await.headers["content-type"], media, "{accept}");
+        assert_eq!(
+            post(&app, &[JSON, ("accept", accept)], &query(OPEN)).await.headers["content-type"],
+            media,
+            "{accept}"
+        );
     }
-    assert_eq!(post(&app, &[("content-type", "application/json; charset=\"UTF-8\"")], &query(OPEN)).await.status, 200);
+    assert_eq!(
+        post(&app, &[("content-type", "application/json; charset=\"UTF-8\"")], &query(OPEN)).await.status,
+        200
+    );
     let short = TestApp::sqlite_with(with(|limits| limits.response_bytes = 500)).await;
-    let long = post(&short, &[JSON, STRICT], &query("{ instruments(first: 30) { edges { node { name } } } }")).await;
+    let long =
+        post(&short, &[JSON, STRICT], &query("{ instruments(first: 30) { edges { node { name } } } }")).await;
     assert_eq!((long.status, long.error_code()), (400, "RESPONSE_TOO_LARGE"));
 }
 
@@ -107,15 +126,23 @@ async fn the_status_says_whether_anything_ran() {
 async fn get_asks_queries_only() {
     let app = TestApp::sqlite().await;
     let get = |parameters: &[(&str, &str)]| {
-        let parameters: Vec<String> = parameters.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
+        let parameters: Vec<String> =
+            parameters.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
         send(app.rest("GET", &format!("/graphql?{}", parameters.join("&"))))
     };
-    let named = "query A($symbol: String!) { instrumentBySymbol(symbol: $symbol) { symbol } } query B { viewer { id } }";
+    let named = "query A($symbol: String!) { instrumentBySymbol(symbol: $symbol) { symbol } } query B { \
+        viewer { id } }";
     let found = get(&[("query", named), ("operationName", "A"), ("variables", r#"{"symbol":"vti"}"#)]).await;
-    assert_eq!((found.status, found.body), (200, json!({ "data": { "instrumentBySymbol": { "symbol": "VTI" } } })));
-    for parameters in
-        [&[][..], &[("query", OPEN), ("variables", "[]")], &[("query", OPEN), ("variables", "{")], &[("query", OPEN), ("extensions", "1")]]
-    {
+    assert_eq!(
+        (found.status, found.body),
+        (200, json!({ "data": { "instrumentBySymbol": { "symbol": "VTI" } } }))
+    );
+    for parameters in [
+        &[][..],
+        &[("query", OPEN), ("variables", "[]")],
+        &[("query", OPEN), ("variables", "{")],
+        &[("query", OPEN), ("extensions", "1")],
+    ] {
         let answer = get(parameters).await;
         assert_eq!((answer.status, answer.error_code()), (400, "BAD_USER_INPUT"), "{parameters:?}");
     }
@@ -125,27 +152,44 @@ async fn get_asks_queries_only() {
     assert_eq!(frozen.data()["partner"]["clock"]["isFrozen"], true);
     for method in ["PUT", "DELETE", "PATCH"] {
         let answer = send(app.rest(method, "/graphql")).await;
-        assert_eq!((answer.status, answer.headers["allow"].to_str().unwrap()), (405, "GET, POST"), "{method}");
+        assert_eq!(
+            (answer.status, answer.headers["allow"].to_str().unwrap()),
+            (405, "GET, POST"),
+            "{method}"
+        );
     }
 }
 
 fn encoded(text: &str) -> String {
     let mut encoded = String::new();
     for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() { encoded.push(char::from(byte)) } else { encoded.extend(["%", &format!("{byte:02X}")]) }
+        if byte.is_ascii_alphanumeric() {
+            encoded.push(char::from(byte))
+        } else {
+            encoded.extend(["%", &format!("{byte:02X}")])
+        }
     }
     encoded
 }
 
 /// Asks for a stream of events and answers with what comes until one of its lines holds `last`.
 async fn streamed(app: &TestApp, document: &str, variables: Value, last: &str) -> String {
-    let request =
-        app.rest("POST", "/graphql").header("accept", "text/event-stream").json(&json!({ "query": document, "variables": variables }));
+    let request = app
+        .rest("POST", "/graphql")
+        .header("accept", "text/event-stream")
+        .json(&json!({ "query": document, "variables": variables }));
     let mut response = request.send().await.unwrap();
-    assert_eq!((response.status().as_u16(), response.headers()["content-type"].to_str().unwrap()), (200, "text/event-stream"));
+    assert_eq!(
+        (response.status().as_u16(), response.headers()["content-type"].to_str().unwrap()),
+        (200, "text/event-stream")
+    );
     let mut text = String::new();
     while !text.contains(last) {
-        match tokio::time::timeout(Duration::from_secs(10), response.chunk()).await.expect("the stream stood still").unwrap() {
+        match tokio::time::timeout(Duration::from_secs(10), response.chunk())
+            .await
+            .expect("the stream stood still")
+            .unwrap()
+        {
             Some(chunk) => text.push_str(std::str::from_utf8(&chunk).unwrap()),
             None => break,
         }
@@ -156,13 +200,28 @@ async fn streamed(app: &TestApp, document: &str, variables: Value, last: &str) -
 on_both! {
     async fn server_sent_events_come_and_end(app: TestApp) {
         let one = streamed(&app, OPEN, json!({}), "complete").await;
-        assert_eq!(one, "event: next\ndata: {\"data\":{\"marketClock\":{\"isOpen\":true}}}\n\nevent: complete\ndata: null\n\n");
+        assert_eq!(
+            one,
+            "event: next\ndata: {\"data\":{\"marketClock\":{\"isOpen\":true}}}\n\nevent: complete\ndata: null\n\n"
+        );
         let wrong = streamed(&app, "{ nope }", json!({}), "complete\ndata").await;
-        assert!(wrong.starts_with("event: next\ndata: {\"errors\":[") && wrong.contains("GRAPHQL_VALIDATION_FAILED"), "{wrong}");
+        assert!(
+            wrong.starts_with("event: next\ndata: {\"errors\":[")
+                && wrong.contains("GRAPHQL_VALIDATION_FAILED"),
+            "{wrong}"
+        );
         app.customer("Ada").await;
         let log = streamed(&app, EVENTS, json!({ "after": "0" }), "bank_account.created").await;
-        for (cursor, kind) in [("1", "partner.created"), ("2", "user.created"), ("3", "kyc.created"), ("4", "account.created"), ("5", "bank_account.created")] {
-            let told = log.split("\n\n").any(|next| next.contains(&format!("\"cursor\":\"{cursor}\"")) && next.contains(kind));
+        for (cursor, kind) in [
+            ("1", "partner.created"),
+            ("2", "user.created"),
+            ("3", "kyc.created"),
+            ("4", "account.created"),
+            ("5", "bank_account.created"),
+        ] {
+            let told = log
+                .split("\n\n")
+                .any(|next| next.contains(&format!("\"cursor\":\"{cursor}\"")) && next.contains(kind));
             assert!(told, "{kind} in {log}");
         }
     }
@@ -175,14 +234,24 @@ on_both! {
         while let Some(message) = all.hear_within(Duration::from_millis(500)).await {
             told.push(message["payload"]["data"]["events"].clone());
         }
-        let cursors: Vec<String> = told.iter().map(|event| event["cursor"].as_str().unwrap().to_owned()).collect();
+        let cursors: Vec<String> =
+            told.iter().map(|event| event["cursor"].as_str().unwrap().to_owned()).collect();
         let expected: Vec<String> = (1..=told.len()).map(|number| number.to_string()).collect();
         assert_eq!(cursors, expected);
         let kinds: Vec<&str> = told.iter().map(|event| event["type"].as_str().unwrap()).collect();
-        assert_eq!(kinds, [
-            "partner.created", "user.created", "kyc.created", "account.created", "bank_account.created", "deposit.pending", "deposit.settled",
-            "sandbox.clock_changed",
-        ]);
+        assert_eq!(
+            kinds,
+            [
+                "partner.created",
+                "user.created",
+                "kyc.created",
+                "account.created",
+                "bank_account.created",
+                "deposit.pending",
+                "deposit.settled",
+                "sandbox.clock_changed",
+            ]
+        );
 
         // From the middle, while new ones arrive: what was told first, then the rest, each once.
         let middle = told.len() / 2;
@@ -211,7 +280,8 @@ on_both! {
             let mut refused = Socket::join(&app, Some(&app.key)).await;
             refused.subscribe("1", EVENTS, json!({ "after": cursor })).await;
             let message = refused.hear().await.unwrap();
-            let errors = if message["type"] == "error" { &message["payload"] } else { &message["payload"]["errors"] };
+            let errors =
+                if message["type"] == "error" { &message["payload"] } else { &message["payload"]["errors"] };
             assert_eq!(errors[0]["extensions"]["code"], "BAD_USER_INPUT", "{cursor} {message}");
             assert_eq!(errors[0]["message"], "after is no cursor of this log");
         }
@@ -219,20 +289,29 @@ on_both! {
 
     async fn a_cursor_past_retention_is_told_so(app: TestApp) {
         app.customer("Ada").await;
-        let row = event::Entity::find().order_by_asc(event::Column::Seq).one(&app.app.db.read).await.unwrap().unwrap();
+        let row = event::Entity::find()
+            .order_by_asc(event::Column::Seq)
+            .one(&app.app.db.read)
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(row.seq, Some(1));
-        // The same event as if it had been written 31 days ago: ids carry their time in their first six bytes.
+        // The same event as if it had been written 31 days ago: ids carry their time in their first six
+        // bytes.
         let mut bytes = row.id.into_bytes();
-        let written = u64::try_from((clock::system_now() - chrono::Duration::days(31)).timestamp_millis()).unwrap();
+        let written =
+            u64::try_from((clock::system_now() - chrono::Duration::days(31)).timestamp_millis()).unwrap();
         bytes[..6].copy_from_slice(&written.to_be_bytes()[2..]);
-        let old = event::Model { id: uuid::Uuid::from_bytes(bytes), stream_version: 1000, seq: Some(1_000), ..row };
+        let old =
+            event::Model { id: uuid::Uuid::from_bytes(bytes), stream_version: 1000, seq: Some(1_000), ..row };
         let tx = app.app.db.write().await.unwrap();
         event::ActiveModel::from(old).reset_all().insert(&tx).await.unwrap();
         tx.commit().await.unwrap();
         let mut socket = Socket::join(&app, Some(&app.key)).await;
         socket.subscribe("1", EVENTS, json!({ "after": "1000" })).await;
         let message = socket.hear().await.unwrap();
-        let errors = if message["type"] == "error" { &message["payload"] } else { &message["payload"]["errors"] };
+        let errors =
+            if message["type"] == "error" { &message["payload"] } else { &message["payload"]["errors"] };
         assert_eq!(errors[0]["extensions"]["code"], "CURSOR_EXPIRED", "{message}");
         socket.subscribe("2", EVENTS, json!({ "after": "1" })).await;
         loop {
@@ -267,13 +346,20 @@ on_both! {
         let mut nobody = Socket::join(&app, None).await;
         let mut socket = Socket::join(&app, Some(&app.key_for(&[Scope::Read]).await)).await;
         socket.subscribe("1", EVENTS, json!({})).await;
-        let row = api_key::Entity::find().order_by_desc(api_key::Column::Id).one(&app.app.db.read).await.unwrap().unwrap();
+        let row = api_key::Entity::find()
+            .order_by_desc(api_key::Column::Id)
+            .one(&app.app.db.read)
+            .await
+            .unwrap()
+            .unwrap();
         let mut row: api_key::ActiveModel = row.into();
         row.revoked_at = Set(Some(clock::system_now()));
         let tx = app.app.db.write().await.unwrap();
         row.update(&tx).await.unwrap();
         tx.commit().await.unwrap();
-        let closed = tokio::time::timeout(Duration::from_secs(30), socket.closed()).await.expect("the socket stayed open");
+        let closed = tokio::time::timeout(Duration::from_secs(30), socket.closed())
+            .await
+            .expect("the socket stayed open");
         assert_eq!(closed.0, 4403);
         nobody.subscribe("1", OPEN, json!({})).await;
         assert_eq!(nobody.next().await["marketClock"].as_object().unwrap().len(), 1);
@@ -282,11 +368,24 @@ on_both! {
     async fn a_broken_database_is_told_without_its_words(app: TestApp) {
         let ada = app.customer("Ada").await;
         let tx = app.app.db.write().await.unwrap();
-        for statement in ["ALTER TABLE users RENAME TO users_gone", "ALTER TABLE bank_account RENAME TO bank_account_gone"] {
+        for statement in
+            ["ALTER TABLE users RENAME TO users_gone", "ALTER TABLE bank_account RENAME TO bank_account_gone"]
+        {
             tx.execute_unprepared(statement).await.unwrap();
         }
         tx.commit().await.unwrap();
-        let leaks = ["users_gone", "no such table", "relation", "does not exist", "SELECT", "sqlx", "SQL", "sea_orm", "Execution Error", "Query Error"];
+        let leaks = [
+            "users_gone",
+            "no such table",
+            "relation",
+            "does not exist",
+            "SELECT",
+            "sqlx",
+            "SQL",
+            "sea_orm",
+            "Execution Error",
+            "Query Error",
+        ];
         let quiet = |body: &Value| {
             let text = body.to_string();
             assert!(leaks.iter().all(|leak| !text.contains(leak)), "{text}");
@@ -297,20 +396,26 @@ on_both! {
         assert_eq!(point.body["errors"][0]["message"], "Something went wrong on our side.");
         assert_eq!(point.body["data"]["user"], json!(null));
         quiet(&point.body);
-        let deposit = app.gql(crate::support::DEPOSIT_CREATE, json!({ "input": ada.deposit("d", "1") })).await;
+        let deposit =
+            app.gql(crate::support::DEPOSIT_CREATE, json!({ "input": ada.deposit("d", "1") })).await;
         assert_eq!(deposit.error_code(), "INTERNAL_SERVER_ERROR");
         quiet(&deposit.body);
         let read = app.get(&format!("/v1/users/{}", ada.user_id)).await;
-        let told = json!({ "error": { "type": "api_error", "message": "Something went wrong on our side." } });
+        let told =
+            json!({ "error": { "type": "api_error", "message": "Something went wrong on our side." } });
         assert_eq!((read.status, &read.body), (500, &told));
-        let posted = json!({ "account_id": ada.account_id, "bank_account_id": ada.bank_account_id, "amount": "1" });
+        let posted =
+            json!({ "account_id": ada.account_id, "bank_account_id": ada.bank_account_id, "amount": "1" });
         let posted = app.post("/v1/deposits", posted).await;
         assert_eq!((posted.status, &posted.body), (500, &told));
         let tx = app.app.db.write().await.unwrap();
         tx.execute_unprepared("ALTER TABLE users_gone RENAME TO users").await.unwrap();
         tx.commit().await.unwrap();
         // Nothing stayed locked or half done.
-        assert_eq!(app.gql(document, json!({ "id": ada.user_id })).await.data()["user"]["id"], ada.user_id.as_str());
+        assert_eq!(
+            app.gql(document, json!({ "id": ada.user_id })).await.data()["user"]["id"],
+            ada.user_id.as_str()
+        );
     }
 }
 
@@ -323,7 +428,11 @@ async fn codes_of_the_socket_protocol() {
     early.subscribe("a", OPEN, json!({})).await;
     assert_eq!(early.closed().await.0, 4401);
 
-    for payload in [json!({ "Authorization": "Bearer no" }), json!({ "authorization": 1 }), json!({ "a": 1, "AUTHORIZATION": "" })] {
+    for payload in [
+        json!({ "Authorization": "Bearer no" }),
+        json!({ "authorization": 1 }),
+        json!({ "a": 1, "AUTHORIZATION": "" }),
+    ] {
         let mut refused = Socket::open(&app).await;
         refused.say(json!({ "type": "connection_init", "payload": payload })).await;
         assert_eq!(refused.closed().await.0, 4403, "{payload}");
@@ -361,15 +470,22 @@ async fn codes_of_the_socket_protocol() {
 async fn operations_on_a_socket_answer_and_end() {
     let app = TestApp::sqlite().await;
     let mut socket = Socket::open(&app).await;
-    socket.say(json!({ "type": "connection_init", "payload": { "AuthoriZation": format!("Bearer {}", app.key) } })).await;
+    socket
+        .say(json!({ "type": "connection_init",
+        "payload": { "AuthoriZation": format!("Bearer {}", app.key) } }))
+        .await;
     assert_eq!(socket.hear().await.unwrap(), json!({ "type": "connection_ack" }));
     socket.subscribe("q", "{ partner { name } }", json!({})).await;
-    let next = json!({ "id": "q", "type": "next", "payload": { "data": { "partner": { "name": "tests" } } } });
+    let next =
+        json!({ "id": "q", "type": "next", "payload": { "data": { "partner": { "name": "tests" } } } });
     assert_eq!(socket.hear().await.unwrap(), next);
     assert_eq!(socket.hear().await.unwrap(), json!({ "id": "q", "type": "complete" }));
     socket.subscribe("q", "{ nope }", json!({})).await;
     let error = socket.hear().await.unwrap();
-    assert_eq!((&error["type"], &error["payload"][0]["extensions"]["code"]), (&json!("error"), &json!("GRAPHQL_VALIDATION_FAILED")));
+    assert_eq!(
+        (&error["type"], &error["payload"][0]["extensions"]["code"]),
+        (&json!("error"), &json!("GRAPHQL_VALIDATION_FAILED"))
+    );
     socket.say(json!({ "type": "ping", "payload": { "a": 1 } })).await;
     assert_eq!(socket.hear().await.unwrap(), json!({ "type": "pong", "payload": { "a": 1 } }));
 
@@ -419,9 +535,13 @@ async fn a_slow_reader_is_closed_with_its_cursor() {
     for _ in 0..400 {
         app.quote("VTI", "1", "2").await;
     }
-    let fat: String = (0..14).map(|turn| format!("a{turn}: partner {{ id name mode clock {{ now }} }} ")).collect();
-    let document = format!("subscription {{ events(after: \"0\") {{ cursor ... on PartnerChangedEvent {{ {fat} }} }} }}");
-    // How long it takes to fill what lies between, and how long the farewell is waited for, depends on the machine.
+    let fat: String =
+        (0..14).map(|turn| format!("a{turn}: partner {{ id name mode clock {{ now }} }} ")).collect();
+    let document = format!(
+        "subscription {{ events(after: \"0\") {{ cursor ... on PartnerChangedEvent {{ {fat} }} }} }}"
+    );
+    // How long it takes to fill what lies between, and how long the farewell is waited for, depends on the
+    // machine.
     let mut ended = Vec::new();
     for patience in [3, 2, 4, 6] {
         let mut socket = Socket::join(&app, Some(&app.key)).await;
@@ -438,7 +558,10 @@ async fn a_slow_reader_is_closed_with_its_cursor() {
         };
         ended.push(end);
         if let Some(Some((4413, reason))) = ended.last() {
-            assert!(reason.strip_prefix("cursor=").is_some_and(|cursor| cursor.parse::<u32>().is_ok()), "{reason}");
+            assert!(
+                reason.strip_prefix("cursor=").is_some_and(|cursor| cursor.parse::<u32>().is_ok()),
+                "{reason}"
+            );
             return;
         }
     }
@@ -449,7 +572,8 @@ async fn a_slow_reader_is_closed_with_its_cursor() {
 async fn a_page_of_another_site_may_not_connect() {
     let app = TestApp::sqlite_with(with(|_| {})).await;
     let connect = async |origin: Option<&str>, protocol: Option<&str>| {
-        let mut request = format!("{}/graphql/ws", app.url.replace("http://", "ws://")).into_client_request().unwrap();
+        let mut request =
+            format!("{}/graphql/ws", app.url.replace("http://", "ws://")).into_client_request().unwrap();
         if let Some(protocol) = protocol {
             request.headers_mut().insert("sec-websocket-protocol", protocol.parse().unwrap());
         }
@@ -479,9 +603,14 @@ async fn a_credential_comes_by_either_header_and_a_refusal_names_the_ways() {
     assert_eq!((answer.status, &answer.data()["users"]["edges"]), (200, &json!([])));
     let both = post(&app, &[JSON, ("bearer", bare), ("authorization", bare)], &asked).await;
     assert_eq!((both.status, both.error_code()), (401, "UNAUTHENTICATED"));
-    for denied in [both, send(app.anonymous("GET", "/v1/users")).await, send(app.anonymous("GET", "/account/v1/users/me")).await] {
+    for denied in [
+        both,
+        send(app.anonymous("GET", "/v1/users")).await,
+        send(app.anonymous("GET", "/account/v1/users/me")).await,
+    ] {
         assert_eq!(denied.status, 401);
-        let ways: Vec<&str> = denied.headers.get_all("www-authenticate").iter().map(|way| way.to_str().unwrap()).collect();
+        let ways: Vec<&str> =
+            denied.headers.get_all("www-authenticate").iter().map(|way| way.to_str().unwrap()).collect();
         assert_eq!(ways, [r#"Basic realm="coffer", charset="UTF-8""#, r#"Bearer realm="coffer""#]);
     }
 }
@@ -490,24 +619,38 @@ async fn a_credential_comes_by_either_header_and_a_refusal_names_the_ways() {
 async fn a_worthless_token_does_not_stop_sign_in() {
     let app = TestApp::sqlite().await;
     let person = app.person("ada@example.com", "2025550107").await;
-    let sign_in = "mutation { userSignIn(input: { email: \"ada@example.com\", password: \"correct horse\" }) { session { refreshToken } userErrors { code } } }";
+    let sign_in = "mutation { userSignIn(input: { email: \"ada@example.com\", password: \"correct horse\" \
+        }) { session { refreshToken } userErrors { code } } }";
     let renew = format!(
-        "mutation {{ tokenRefresh(input: {{ refreshToken: \"{}\" }}) {{ session {{ accessToken }} userErrors {{ code }} }} }}",
+        "mutation {{ tokenRefresh(input: {{ refreshToken: \"{}\" }}) {{ session {{ accessToken }} \
+            userErrors {{ code }} }} }}",
         person.refresh
     );
-    let sign_up = "mutation { userSignUp(input: { email: \"new@example.com\", password: \"correct horse\", fullName: \"New User\" }) { session { accessToken } userErrors { code } } }";
+    let sign_up = "mutation { userSignUp(input: { email: \"new@example.com\", password: \"correct horse\", \
+        fullName: \"New User\" }) { session { accessToken } userErrors { code } } }";
     for worthless in ["Bearer nonsense", "Bearer a.b.c", "Basic !!!", ""] {
         let answer = post(&app, &[JSON, ("authorization", worthless)], &query(sign_in)).await;
-        assert!(answer.data()["userSignIn"]["session"]["refreshToken"].is_string(), "{worthless} {}", answer.body);
-        let mixed = query(&sign_in.replace("mutation {", "mutation { passcodeSend(input: {}) { userErrors { code } } "));
+        assert!(
+            answer.data()["userSignIn"]["session"]["refreshToken"].is_string(),
+            "{worthless} {}",
+            answer.body
+        );
+        let mixed = query(
+            &sign_in.replace("mutation {", "mutation { passcodeSend(input: {}) { userErrors { code } } "),
+        );
         let denied = post(&app, &[JSON, ("authorization", worthless)], &mixed).await;
-        assert_eq!((denied.status, denied.error_code()), (401, "UNAUTHENTICATED"), "{worthless}: only where no field needs a credential");
+        assert_eq!(
+            (denied.status, denied.error_code()),
+            (401, "UNAUTHENTICATED"),
+            "{worthless}: only where no field needs a credential"
+        );
     }
     let renewed = post(&app, &[JSON, ("authorization", "Bearer nonsense")], &query(&renew)).await;
     assert!(renewed.data()["tokenRefresh"]["session"]["accessToken"].is_string(), "{}", renewed.body);
     let signed_up = post(&app, &[JSON, ("authorization", "Bearer nonsense")], &query(sign_up)).await;
     assert!(signed_up.data()["userSignUp"]["session"]["accessToken"].is_string(), "{}", signed_up.body);
     // A mistyped key is refused: without it, the user would be another partner's.
-    let mistyped = post(&app, &[JSON, ("authorization", &app.key[..app.key.len() - 1])], &query(sign_up)).await;
+    let mistyped =
+        post(&app, &[JSON, ("authorization", &app.key[..app.key.len() - 1])], &query(sign_up)).await;
     assert_eq!((mistyped.status, mistyped.error_code()), (401, "UNAUTHENTICATED"));
 }

@@ -62,8 +62,11 @@ impl Site {
     async fn try_connect(&self, server: &Process) -> Option<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate.clone()).unwrap();
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider())).with_safe_default_protocol_versions().unwrap();
-        let connector = TlsConnector::from(Arc::new(config.with_root_certificates(roots).with_no_client_auth()));
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap();
+        let connector =
+            TlsConnector::from(Arc::new(config.with_root_certificates(roots).with_no_client_auth()));
         let stream = TcpStream::connect(server.url.trim_start_matches("http://")).await.unwrap();
         connector.connect("localhost".try_into().unwrap(), stream).await.ok()
     }
@@ -72,7 +75,8 @@ impl Site {
     async fn ask(&self, server: &Process, method: &str, path: &str, body: &str) -> (u16, String, Value) {
         let mut stream = self.connect(server).await;
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n\
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\nContent-Type: \
+                application/json\r\n\
              Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
             self.key,
             body.len()
@@ -81,7 +85,11 @@ impl Site {
         let mut text = String::new();
         stream.read_to_string(&mut text).await.unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        (head.split(' ').nth(1).unwrap().parse().unwrap(), head.to_lowercase(), serde_json::from_str(body).unwrap())
+        (
+            head.split(' ').nth(1).unwrap().parse().unwrap(),
+            head.to_lowercase(),
+            serde_json::from_str(body).unwrap(),
+        )
     }
 }
 
@@ -92,7 +100,8 @@ async fn both_doors_and_a_socket_by_tls_of_our_own() {
     command.env("COFFER_ENV", "production").stdout(Stdio::null());
     command.env("COFFER_TLS_CERT", site.file("cert.pem")).env("COFFER_TLS_KEY", site.file("key.pem"));
     let server = Process::spawn(command);
-    let (status, head, body) = site.ask(&server, "POST", "/graphql", &json!({ "query": CHEAP }).to_string()).await;
+    let (status, head, body) =
+        site.ask(&server, "POST", "/graphql", &json!({ "query": CHEAP }).to_string()).await;
     assert_eq!((status, body), (200, json!({ "data": { "__typename": "Query" } })));
     assert!(head.contains("\r\nstrict-transport-security: max-age=31536000\r\n"), "{head}");
     let (status, head, body) = site.ask(&server, "GET", "/v1/orders", "").await;
@@ -103,7 +112,8 @@ async fn both_doors_and_a_socket_by_tls_of_our_own() {
     let mute = TcpStream::connect(server.url.trim_start_matches("http://")).await.unwrap();
     let mut request = "wss://localhost/graphql/ws".into_client_request().unwrap();
     request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse().unwrap());
-    let (mut socket, _) = tokio_tungstenite::client_async(request, site.connect(&server).await).await.unwrap();
+    let (mut socket, _) =
+        tokio_tungstenite::client_async(request, site.connect(&server).await).await.unwrap();
     let mut hear = async |said: Value| {
         if !said.is_null() {
             socket.send(Message::text(said.to_string())).await.unwrap();
@@ -113,7 +123,10 @@ async fn both_doors_and_a_socket_by_tls_of_our_own() {
     let init = json!({ "type": "connection_init", "payload": { "authorization": site.key } });
     assert_eq!(hear(init).await, Message::text(r#"{"type":"connection_ack"}"#));
     let subscribe = json!({ "id": "1", "type": "subscribe", "payload": { "query": CHEAP } });
-    assert_eq!(hear(subscribe).await, Message::text(r#"{"id":"1","type":"next","payload":{"data":{"__typename":"Query"}}}"#));
+    assert_eq!(
+        hear(subscribe).await,
+        Message::text(r#"{"id":"1","type":"next","payload":{"data":{"__typename":"Query"}}}"#)
+    );
     assert_eq!(hear(Value::Null).await, Message::text(r#"{"id":"1","type":"complete"}"#));
     drop(mute);
 
@@ -133,14 +146,21 @@ async fn half_handshakes_and_idle_connections_by_tls_shut_nobody_out() {
     raise_own_descriptor_limit();
     let site = Site::new();
     let mut command = coffer(&site.database_url);
-    command.env("COFFER_TLS_CERT", site.file("cert.pem")).env("COFFER_TLS_KEY", site.file("key.pem")).stdout(Stdio::null());
+    command
+        .env("COFFER_TLS_CERT", site.file("cert.pem"))
+        .env("COFFER_TLS_KEY", site.file("key.pem"))
+        .stdout(Stdio::null());
     let server = Process::spawn(command);
     drop(site.connect(&server).await);
     let address = address_of(&server.url);
     let flood = flood(address, 400, (400, &HALF_A_HANDSHAKE), (20, "\u{16}\u{3}\u{1}")).await;
     let certificate = reqwest::Certificate::from_der(&site.certificate).unwrap();
-    let good =
-        client_from("127.0.0.2").tls_certs_only([certificate]).resolve("localhost", address).pool_max_idle_per_host(0).build().unwrap();
+    let good = client_from("127.0.0.2")
+        .tls_certs_only([certificate])
+        .resolve("localhost", address)
+        .pool_max_idle_per_host(0)
+        .build()
+        .unwrap();
     let orders = format!("https://localhost:{}/v1/orders", address.port());
     let taken = timed(&good, &orders, &site.key, 200).await;
     let p99 = p99(taken);
@@ -156,7 +176,10 @@ async fn half_handshakes_and_idle_connections_by_tls_shut_nobody_out() {
 async fn a_hangup_reloads_the_certificate() {
     let mut site = Site::new();
     let mut command = coffer(&site.database_url);
-    command.env("COFFER_TLS_CERT", site.file("cert.pem")).env("COFFER_TLS_KEY", site.file("key.pem")).stdout(Stdio::null());
+    command
+        .env("COFFER_TLS_CERT", site.file("cert.pem"))
+        .env("COFFER_TLS_KEY", site.file("key.pem"))
+        .stdout(Stdio::null());
     let server = Process::spawn(command);
     let mut old = site.connect(&server).await;
     for turn in 0..2 {
@@ -199,21 +222,27 @@ async fn in_production_nothing_is_answered_in_the_clear() {
     let site = Site::new();
     let client = client();
     for (proxy, believed) in [("127.0.0.1", true), ("10.0.0.0/8,192.0.2.1", false)] {
-        let server =
-            Process::start_with(&site.database_url, |command| command.env("COFFER_ENV", "production").env("COFFER_TRUSTED_PROXY", proxy))
-                .await;
+        let server = Process::start_with(&site.database_url, |command| {
+            command.env("COFFER_ENV", "production").env("COFFER_TRUSTED_PROXY", proxy)
+        })
+        .await;
         let ask = async |method: &str, path: &str, scheme: Option<&str>| {
-            let request = client.request(method.parse().unwrap(), format!("{}{path}", server.url)).bearer_auth(&site.key);
+            let request = client
+                .request(method.parse().unwrap(), format!("{}{path}", server.url))
+                .bearer_auth(&site.key);
             let request = if method == "POST" { request.json(&json!({ "query": CHEAP })) } else { request };
             let answer = send(match scheme {
-                Some(scheme) => request.header("x-forwarded-proto", scheme).header("x-forwarded-for", "198.51.100.1"),
+                Some(scheme) => {
+                    request.header("x-forwarded-proto", scheme).header("x-forwarded-for", "198.51.100.1")
+                }
                 None => request,
             });
             let answer = answer.await;
             (answer.status, answer.body)
         };
         let rest = (403, json!({ "error": { "type": "invalid_request", "message": "HTTPS is required." } }));
-        let graphql = json!({ "errors": [{ "message": "HTTPS is required.", "extensions": { "code": "FORBIDDEN" } }] });
+        let graphql =
+            json!({ "errors": [{ "message": "HTTPS is required.", "extensions": { "code": "FORBIDDEN" } }] });
         for scheme in [None, Some("http")] {
             assert_eq!(ask("GET", "/v1/orders", scheme).await, rest);
             assert_eq!(ask("GET", "/nowhere", scheme).await, rest);
@@ -223,7 +252,8 @@ async fn in_production_nothing_is_answered_in_the_clear() {
             assert_eq!(ask("GET", "/graphql/ws", scheme).await, (403, graphql.clone()));
         }
         let by_proxy = ask("POST", "/graphql", Some("https")).await;
-        let expected = if believed { (200, json!({ "data": { "__typename": "Query" } })) } else { (403, graphql) };
+        let expected =
+            if believed { (200, json!({ "data": { "__typename": "Query" } })) } else { (403, graphql) };
         assert_eq!(by_proxy, expected);
         for path in ["/livez", "/readyz"] {
             assert_eq!(ask("GET", path, None).await.0, 200, "{path}");
@@ -240,26 +270,48 @@ async fn a_server_that_would_listen_in_the_clear_does_not_start() {
     let said = |settings: &[(&str, &str)]| {
         let mut command = coffer(&site.database_url);
         for (name, value) in settings {
-            let value = if value.contains(".pem") { site.file(value).display().to_string() } else { (*value).to_owned() };
+            let value = if value.contains(".pem") {
+                site.file(value).display().to_string()
+            } else {
+                (*value).to_owned()
+            };
             command.env(name, value);
         }
         let output = command.current_dir(&site.folder.0).arg("serve").output().unwrap();
         assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), &[][..]), "{output:?}");
         String::from_utf8(output.stderr).unwrap().replace(&format!("{}/", site.folder.0.display()), "")
     };
-    let both = "coffer: COFFER_TLS_CERT and COFFER_TLS_KEY, or COFFER_TRUSTED_PROXY: must be set in production\n";
+    let both =
+        "coffer: COFFER_TLS_CERT and COFFER_TLS_KEY, or COFFER_TRUSTED_PROXY: must be set in production\n";
     assert_eq!(said(&[("COFFER_ENV", "production")]), both);
-    assert_eq!(said(&[("COFFER_TLS_CERT", "cert.pem")]), "coffer: COFFER_TLS_KEY: must be set with COFFER_TLS_CERT\n");
-    assert_eq!(said(&[("COFFER_TLS_KEY", "key.pem")]), "coffer: COFFER_TLS_CERT: must be set with COFFER_TLS_KEY\n");
+    assert_eq!(
+        said(&[("COFFER_TLS_CERT", "cert.pem")]),
+        "coffer: COFFER_TLS_KEY: must be set with COFFER_TLS_CERT\n"
+    );
+    assert_eq!(
+        said(&[("COFFER_TLS_KEY", "key.pem")]),
+        "coffer: COFFER_TLS_CERT: must be set with COFFER_TLS_KEY\n"
+    );
     let pair = |certificate, key| said(&[("COFFER_TLS_CERT", certificate), ("COFFER_TLS_KEY", key)]);
     assert_eq!(pair("empty.pem", "key.pem"), "coffer: COFFER_TLS_CERT: empty.pem: holds no certificate\n");
-    for (certificate, key) in [("none.pem", "key.pem"), ("cert.pem", "none.pem"), ("cert.pem", "empty.pem"), ("cert.pem", "other.pem")] {
+    for (certificate, key) in [
+        ("none.pem", "key.pem"),
+        ("cert.pem", "none.pem"),
+        ("cert.pem", "empty.pem"),
+        ("cert.pem", "other.pem"),
+    ] {
         let said = pair(certificate, key);
-        assert!(said.starts_with("coffer: COFFER_TLS_") && said.lines().count() == 1 && !said.contains("panicked"), "{said}");
+        assert!(
+            said.starts_with("coffer: COFFER_TLS_")
+                && said.lines().count() == 1
+                && !said.contains("panicked"),
+            "{said}"
+        );
     }
     let proxy = said(&[("COFFER_TRUSTED_PROXY", "proxy.example")]);
     assert!(
-        proxy.contains("must be an address such as 10.0.0.7, or a network such as 10.0.0.0/8") && proxy.lines().count() == 1,
+        proxy.contains("must be an address such as 10.0.0.7, or a network such as 10.0.0.0/8")
+            && proxy.lines().count() == 1,
         "{proxy}"
     );
     let doctor = coffer(&site.database_url).env("COFFER_ENV", "production").arg("doctor").output().unwrap();
@@ -279,16 +331,21 @@ async fn links_and_addresses_are_those_that_a_trusted_proxy_names() {
         let app = TestApp::sqlite_with(behind(proxy)).await;
         let customer = app.funded_customer("Ada", "500").await;
         for turn in ["1", "2"] {
-            app.gql(ORDER_PLACE, json!({ "input": customer.order(turn, "BUY", "KO", "1") })).await.entity("orderPlace", "order");
+            app.gql(ORDER_PLACE, json!({ "input": customer.order(turn, "BUY", "KO", "1") }))
+                .await
+                .entity("orderPlace", "order");
         }
         let next = async |scheme: &str| {
-            let list = send(app.rest("GET", "/v1/orders?status=all&limit=1").header("x-forwarded-proto", scheme)).await;
+            let list =
+                send(app.rest("GET", "/v1/orders?status=all&limit=1").header("x-forwarded-proto", scheme))
+                    .await;
             list.body["pagination"]["next_uri"].as_str().unwrap().split_once("://").unwrap().0.to_owned()
         };
         assert_eq!(next("https").await, if believed { "https" } else { "http" });
         assert_eq!(next("http").await, "http");
         let forwarded = app.rest("GET", "/v1/orders?status=all&limit=1").header("x-forwarded-proto", "https");
-        let forwarded = forwarded.header("x-forwarded-host", "api.example.com").header("x-forwarded-prefix", "/coffer");
+        let forwarded =
+            forwarded.header("x-forwarded-host", "api.example.com").header("x-forwarded-prefix", "/coffer");
         let list = send(forwarded.header("host", "evil.example")).await;
         let page = list.body["pagination"]["next_page"].as_str().unwrap().to_owned();
         // A client that reaches the server directly cannot choose where links lead.
@@ -296,11 +353,16 @@ async fn links_and_addresses_are_those_that_a_trusted_proxy_names() {
         assert_eq!(list.body["pagination"]["next_uri"], json!(format!("{base}{page}")));
 
         let left = async |address: &str| {
-            let request = app.anonymous("POST", "/graphql").json(&json!({ "query": CHEAP })).header("x-forwarded-for", address);
-            let left = send(request).await.headers["ratelimit-remaining"].to_str().unwrap().parse::<u64>().unwrap();
+            let request = app
+                .anonymous("POST", "/graphql")
+                .json(&json!({ "query": CHEAP }))
+                .header("x-forwarded-for", address);
+            let left =
+                send(request).await.headers["ratelimit-remaining"].to_str().unwrap().parse::<u64>().unwrap();
             10_000 - left
         };
-        let counted = [left("198.51.100.1").await, left("6.6.6.6, 198.51.100.1").await, left("198.51.100.2").await];
+        let counted =
+            [left("198.51.100.1").await, left("6.6.6.6, 198.51.100.1").await, left("198.51.100.2").await];
         assert_eq!(counted, if believed { [1, 2, 1] } else { [1, 2, 3] });
     }
 }
@@ -308,19 +370,31 @@ async fn links_and_addresses_are_those_that_a_trusted_proxy_names() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_public_url_of_the_settings_comes_before_all_else() {
     let mut options = behind("127.0.0.1");
-    options.settings.entrance.public_url = Some(coffer::server::parse_base_url("https://bank.example/api/").unwrap());
+    options.settings.entrance.public_url =
+        Some(coffer::server::parse_base_url("https://bank.example/api/").unwrap());
     let app = TestApp::sqlite_with(options).await;
     let kyc_id = crate::compliance::kyc_documents::applicant(&app, &app.key, "Review").await.kyc_id;
     app.customer("Ada").await;
-    let asked = app.rest("GET", "/v1/users?limit=1").header("x-forwarded-host", "evil.example").header("host", "evil.example");
+    let asked = app
+        .rest("GET", "/v1/users?limit=1")
+        .header("x-forwarded-host", "evil.example")
+        .header("host", "evil.example");
     let page = send(asked).await.body["pagination"].clone();
-    assert_eq!(page["next_uri"], json!(format!("https://bank.example/api{}", page["next_page"].as_str().unwrap())));
+    assert_eq!(
+        page["next_uri"],
+        json!(format!("https://bank.example/api{}", page["next_page"].as_str().unwrap()))
+    );
 
-    let prepare = "mutation($input: KycDocumentUploadPrepareInput!) { kycDocumentUploadPrepare(input: $input) { target { url } } }";
-    let input = json!({ "kycId": kyc_id, "name": "n", "type": "LICENSE", "contentType": "image/png", "byteSize": 100 });
-    let asked =
-        app.rest("POST", "/graphql").header("host", "evil.example").json(&json!({ "query": prepare, "variables": { "input": input } }));
-    let url = send(asked).await.data()["kycDocumentUploadPrepare"]["target"]["url"].as_str().unwrap().to_owned();
+    let prepare = "mutation($input: KycDocumentUploadPrepareInput!) { kycDocumentUploadPrepare(input: \
+        $input) { target { url } } }";
+    let input = json!({ "kycId": kyc_id, "name": "n", "type": "LICENSE", "contentType": "image/png",
+        "byteSize": 100 });
+    let asked = app
+        .rest("POST", "/graphql")
+        .header("host", "evil.example")
+        .json(&json!({ "query": prepare, "variables": { "input": input } }));
+    let url =
+        send(asked).await.data()["kycDocumentUploadPrepare"]["target"]["url"].as_str().unwrap().to_owned();
     assert!(url.starts_with("https://bank.example/api/"), "{url}");
 }
 
@@ -329,17 +403,26 @@ async fn pages_of_listed_origins_may_ask_and_no_others() {
     const LISTED: &str = "https://app.example";
     /// Headers of Apollo's clients among them.
     const OF_CLIENTS: &str = "authorization,content-type,bearer,idempotency-key,apollographql-client-name,apollographql-client-version,apollo-require-preflight,x-apollo-operation-name";
-    let listing = Options { settings: HttpSettings { origins: vec![LISTED.to_owned()], ..HttpSettings::default() }, ..Options::default() };
+    let listing = Options {
+        settings: HttpSettings { origins: vec![LISTED.to_owned()], ..HttpSettings::default() },
+        ..Options::default()
+    };
     let app = TestApp::sqlite_with(listing).await;
     let closed = TestApp::sqlite().await;
     for path in ["/graphql", "/v1/orders"] {
         let preflight = async |app: &TestApp, origin: &str| {
-            let request = app.anonymous("OPTIONS", path).header("origin", origin).header("access-control-request-method", "POST");
+            let request = app
+                .anonymous("OPTIONS", path)
+                .header("origin", origin)
+                .header("access-control-request-method", "POST");
             request.header("access-control-request-headers", OF_CLIENTS).send().await.unwrap()
         };
         let allowed = preflight(&app, LISTED).await;
         let told = |name: &str| allowed.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
-        assert_eq!((allowed.status().as_u16(), told("access-control-allow-origin").as_deref()), (200, Some(LISTED)));
+        assert_eq!(
+            (allowed.status().as_u16(), told("access-control-allow-origin").as_deref()),
+            (200, Some(LISTED))
+        );
         assert_eq!(told("access-control-allow-methods").as_deref(), Some("GET,POST,PUT,PATCH,DELETE"));
         assert_eq!(told("access-control-allow-headers").as_deref(), Some(OF_CLIENTS));
         assert_eq!(told("access-control-allow-credentials"), None);
@@ -353,14 +436,30 @@ async fn pages_of_listed_origins_may_ask_and_no_others() {
         ] {
             let refused = preflight(app, origin).await;
             assert_eq!(refused.headers().get("access-control-allow-origin"), None, "{origin}");
-            let asked = send(app.rest("GET", &format!("{path}?query=%7B__typename%7D")).header("origin", origin)).await;
-            assert_eq!((asked.status, asked.headers.get("access-control-allow-origin")), (200, None), "{origin}");
+            let asked =
+                send(app.rest("GET", &format!("{path}?query=%7B__typename%7D")).header("origin", origin))
+                    .await;
+            assert_eq!(
+                (asked.status, asked.headers.get("access-control-allow-origin")),
+                (200, None),
+                "{origin}"
+            );
         }
-        let asked = send(app.rest("GET", &format!("{path}?query=%7B__typename%7D")).header("origin", LISTED)).await;
-        assert_eq!((asked.status, asked.headers["access-control-allow-origin"].to_str().unwrap()), (200, LISTED));
+        let asked =
+            send(app.rest("GET", &format!("{path}?query=%7B__typename%7D")).header("origin", LISTED)).await;
+        assert_eq!(
+            (asked.status, asked.headers["access-control-allow-origin"].to_str().unwrap()),
+            (200, LISTED)
+        );
         let readable = asked.headers["access-control-expose-headers"].to_str().unwrap();
-        assert_eq!(readable, "ratelimit-limit,ratelimit-remaining,ratelimit-reset,retry-after,x-request-id,idempotent-replayed");
+        assert_eq!(
+            readable,
+            "ratelimit-limit,ratelimit-remaining,ratelimit-reset,retry-after,x-request-id,idempotent-replayed"
+        );
         let denied = send(app.anonymous("GET", "/v1/orders").header("origin", LISTED)).await;
-        assert_eq!((denied.status, denied.headers["access-control-allow-origin"].to_str().unwrap()), (401, LISTED));
+        assert_eq!(
+            (denied.status, denied.headers["access-control-allow-origin"].to_str().unwrap()),
+            (401, LISTED)
+        );
     }
 }

@@ -30,15 +30,21 @@ impl Disk {
     pub fn tmpfs(megabytes: u64) -> Self {
         let folder = Folder::new();
         let size = format!("size={megabytes}m");
-        let is_mounted = quiet(Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&folder.0));
+        let is_mounted =
+            quiet(Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&folder.0));
         Self { folder, image: None, is_mounted }.required()
     }
 
     fn required(self) -> Self {
         if !self.is_mounted {
-            assert!(setting("COFFER_REQUIRE_MOUNT").is_none_or(|value| value != "1"), "no file system can be mounted");
+            assert!(
+                setting("COFFER_REQUIRE_MOUNT").is_none_or(|value| value != "1"),
+                "no file system can be mounted"
+            );
             // Not `eprintln!`: the test harness would swallow it.
-            io::stderr().write_all(b"No file system can be mounted: tests of full disks are skipped.\n").unwrap();
+            io::stderr()
+                .write_all(b"No file system can be mounted: tests of full disks are skipped.\n")
+                .unwrap();
         }
         self
     }
@@ -76,7 +82,11 @@ impl Disk {
         assert!(self.is_mounted);
         for name in names {
             let file = self.folder.0.join(name);
-            assert!(quiet(Command::new("chattr").arg(if frozen { "+i" } else { "-i" }).arg(&file)), "{}", file.display());
+            assert!(
+                quiet(Command::new("chattr").arg(if frozen { "+i" } else { "-i" }).arg(&file)),
+                "{}",
+                file.display()
+            );
         }
     }
 }

@@ -167,11 +167,17 @@ pub async fn postgres_database() -> Option<String> {
         let db = Database::connect(server.url(&format!("{template}_making"))).await.unwrap();
         Migrator::up(&db, None).await.unwrap();
         db.close().await.unwrap();
-        admin.execute_unprepared(&format!("ALTER DATABASE {template}_making RENAME TO {template}")).await.unwrap();
+        admin
+            .execute_unprepared(&format!("ALTER DATABASE {template}_making RENAME TO {template}"))
+            .await
+            .unwrap();
     }
     admin.execute_unprepared("SELECT pg_advisory_unlock(71)").await.unwrap();
     let name = format!("t_{}", unique());
-    admin.execute_unprepared(&format!("CREATE DATABASE {name} TEMPLATE {template} STRATEGY WAL_LOG")).await.unwrap();
+    admin
+        .execute_unprepared(&format!("CREATE DATABASE {name} TEMPLATE {template} STRATEGY WAL_LOG"))
+        .await
+        .unwrap();
     admin.close().await.unwrap();
     Some(server.url(&name))
 }
@@ -212,7 +218,12 @@ impl TestApp {
         apps
     }
 
-    async fn over(database_url: String, folder: Option<Folder>, documents: Arc<Folder>, options: Options) -> Self {
+    async fn over(
+        database_url: String,
+        folder: Option<Folder>,
+        documents: Arc<Folder>,
+        options: Options,
+    ) -> Self {
         let mut db = Db::open(&database_url).await.unwrap();
         Migrator::up(db.for_migrations(), None).await.unwrap();
         let statements = Arc::new(Mutex::new(Vec::new()));
@@ -221,8 +232,13 @@ impl TestApp {
         let written = Arc::new(Mutex::new(Vec::new()));
         let seen = written.clone();
         db.watch_writes(move |sql| seen.lock().unwrap().push(sql.to_owned()));
-        let providers = Providers { documents: Files::in_folder(documents.0.join("kept")), ..options.providers };
-        let setup = Setup { settings: Settings { default_partner: TESTS.to_owned(), ..Settings::default() }, providers, ..options.setup };
+        let providers =
+            Providers { documents: Files::in_folder(documents.0.join("kept")), ..options.providers };
+        let setup = Setup {
+            settings: Settings { default_partner: TESTS.to_owned(), ..Settings::default() },
+            providers,
+            ..options.setup
+        };
         let vault = Vault::unlock(&db, &Secret::new([7; 32]), None).await.unwrap().unwrap();
         heads::adopt(&db, &vault).await.unwrap();
         let app = start(db, vault, setup);
@@ -244,7 +260,20 @@ impl TestApp {
             serving::serve(listener, None, router, options.server, serving).await;
         }));
         let client = client();
-        Self { app, url, database_url, partner, key, statements, written, client, tasks, stop, folder, documents }
+        Self {
+            app,
+            url,
+            database_url,
+            partner,
+            key,
+            statements,
+            written,
+            client,
+            tasks,
+            stop,
+            folder,
+            documents,
+        }
     }
 
     /// Another sandbox partner, and a key of its.
@@ -273,7 +302,10 @@ impl TestApp {
 
     /// Asks the GraphQL door with this key, or as nobody.
     pub async fn gql_as(&self, key: Option<&str>, query: &str, variables: Value) -> Answer {
-        let request = self.client.post(format!("{}/graphql", self.url)).json(&json!({ "query": query, "variables": variables }));
+        let request = self
+            .client
+            .post(format!("{}/graphql", self.url))
+            .json(&json!({ "query": query, "variables": variables }));
         send(with_key(request, key)).await
     }
 
@@ -301,7 +333,8 @@ impl TestApp {
     pub async fn advance_to(&self, to: &str) {
         let answer = self
             .gql(
-                "mutation($to: DateTime!) { sandboxClockAdvance(input: { to: $to }) { partner { clock { now } } userErrors { message } } }",
+                "mutation($to: DateTime!) { sandboxClockAdvance(input: { to: $to }) { partner { clock { now \
+                    } } userErrors { message } } }",
                 json!({ "to": to }),
             )
             .await;
@@ -310,8 +343,10 @@ impl TestApp {
 
     /// Sets a price.
     pub async fn quote(&self, symbol: &str, bid: &str, ask: &str) {
-        let set = "mutation($input: SandboxQuoteSetInput!) { sandboxQuoteSet(input: $input) { userErrors { message } } }";
-        let input = json!({ "symbol": symbol, "quote": { "bid": { "amount": bid }, "ask": { "amount": ask } } });
+        let set = "mutation($input: SandboxQuoteSetInput!) { sandboxQuoteSet(input: $input) { userErrors { \
+            message } } }";
+        let input =
+            json!({ "symbol": symbol, "quote": { "bid": { "amount": bid }, "ask": { "amount": ask } } });
         let answer = self.gql(set, json!({ "input": input })).await;
         assert_eq!(answer.data()["sandboxQuoteSet"]["userErrors"], json!([]), "{}", answer.body);
     }
@@ -323,13 +358,16 @@ impl TestApp {
 
     /// The same, of the partner with this key.
     pub async fn customer_as(&self, key: &str, first_name: &str) -> Customer {
-        let user = self.gql_as(Some(key), USER_CREATE, json!({ "input": person(first_name, "Carter") })).await;
+        let user =
+            self.gql_as(Some(key), USER_CREATE, json!({ "input": person(first_name, "Carter") })).await;
         let user_id = user.entity("userCreate", "user")["id"].as_str().unwrap().to_owned();
         let account = self.gql_as(Some(key), ACCOUNT_OPEN, json!({ "input": cash_account(&user_id) })).await;
         let account_id = account.entity("accountOpen", "account")["id"].as_str().unwrap().to_owned();
-        let bank = json!({ "userId": user_id, "number": "4327843043", "routingNumber": "121042882", "nickname": "Checking" });
+        let bank = json!({ "userId": user_id, "number": "4327843043", "routingNumber": "121042882",
+            "nickname": "Checking" });
         let bank = self.gql_as(Some(key), BANK_ACCOUNT_LINK, json!({ "input": bank })).await;
-        let bank_account_id = bank.entity("bankAccountLink", "bankAccount")["id"].as_str().unwrap().to_owned();
+        let bank_account_id =
+            bank.entity("bankAccountLink", "bankAccount")["id"].as_str().unwrap().to_owned();
         Customer { user_id, account_id, bank_account_id }
     }
 
@@ -338,7 +376,12 @@ impl TestApp {
         let customer = self.customer(first_name).await;
         let deposit = self.gql(DEPOSIT_CREATE, json!({ "input": customer.deposit("fund", dollars) })).await;
         assert_eq!(deposit.entity("depositCreate", "transfer")["status"], "PENDING");
-        self.gql("mutation { sandboxClockAdvance(input: { seconds: 86400 }) { userErrors { message } } }", json!({})).await.data();
+        self.gql(
+            "mutation { sandboxClockAdvance(input: { seconds: 86400 }) { userErrors { message } } }",
+            json!({}),
+        )
+        .await
+        .data();
         customer
     }
 
@@ -356,9 +399,11 @@ impl TestApp {
 
     /// The account's total, buying power and withdrawable cash.
     pub async fn balance(&self, account_id: &str) -> [String; 3] {
-        let query = "query($id: ID!) { account(id: $id) { balance { total { amount } buyingPower { amount } withdrawable { amount } } } }";
+        let query = "query($id: ID!) { account(id: $id) { balance { total { amount } buyingPower { amount } \
+            withdrawable { amount } } } }";
         let balance = self.gql(query, json!({ "id": account_id })).await.data()["account"]["balance"].clone();
-        ["total", "buyingPower", "withdrawable"].map(|field| balance[field]["amount"].as_str().unwrap().to_owned())
+        ["total", "buyingPower", "withdrawable"]
+            .map(|field| balance[field]["amount"].as_str().unwrap().to_owned())
     }
 
     /// The audit's verdict.
@@ -463,7 +508,11 @@ impl Answer {
         let payload = &self.data()[mutation];
         let errors = payload["userErrors"].as_array().unwrap();
         assert_eq!(errors.len(), 1, "{}", self.body);
-        let made = payload.as_object().unwrap().iter().find(|(name, value)| *name != "userErrors" && !value.is_null());
+        let made = payload
+            .as_object()
+            .unwrap()
+            .iter()
+            .find(|(name, value)| *name != "userErrors" && !value.is_null());
         assert!(made.is_none(), "{}", self.body);
         &errors[0]
     }
@@ -487,13 +536,15 @@ impl Customer {
     /// Input of depositCreate.
     pub fn deposit(&self, key: &str, amount: &str) -> Value {
         json!({
-            "idempotencyKey": key, "accountId": self.account_id, "bankAccountId": self.bank_account_id, "amount": { "amount": amount },
+            "idempotencyKey": key, "accountId": self.account_id, "bankAccountId": self.bank_account_id,
+            "amount": { "amount": amount },
         })
     }
 
     /// Input of orderPlace.
     pub fn order(&self, key: &str, side: &str, symbol: &str, quantity: &str) -> Value {
-        json!({ "idempotencyKey": key, "accountId": self.account_id, "symbol": symbol, "side": side, "quantity": quantity })
+        json!({ "idempotencyKey": key, "accountId": self.account_id, "symbol": symbol, "side": side,
+            "quantity": quantity })
     }
 }
 
@@ -515,18 +566,24 @@ pub fn cash_account(user_id: &str) -> Value {
 }
 
 pub const USER_CREATE: &str = "mutation($input: UserCreateInput!) { userCreate(input: $input) {
-    user { id status firstName lastName email phoneLast4 kyc { token score outcome tags } } userErrors { code path message } } }";
+    user { id status firstName lastName email phoneLast4 kyc { token score outcome tags } } userErrors { \
+    code path message } } }";
 pub const ACCOUNT_OPEN: &str = "mutation($input: AccountOpenInput!) { accountOpen(input: $input) {
     account { id number type ownership status owner { id } } userErrors { code path message } } }";
-pub const BANK_ACCOUNT_LINK: &str = "mutation($input: BankAccountLinkInput!) { bankAccountLink(input: $input) {
+pub const BANK_ACCOUNT_LINK: &str =
+    "mutation($input: BankAccountLinkInput!) { bankAccountLink(input: $input) {
     bankAccount { id nickname routingNumber numberLast4 isDefault } userErrors { code path message } } }";
 pub const DEPOSIT_CREATE: &str = "mutation($input: DepositCreateInput!) { depositCreate(input: $input) {
-    transfer { id status direction amount { amount currency } expectedOn settledAt createdAt } userErrors { code path message } } }";
+    transfer { id status direction amount { amount currency } expectedOn settledAt createdAt } userErrors { \
+    code path message } } }";
 pub const ORDER_PLACE: &str = "mutation($input: OrderPlaceInput!) { orderPlace(input: $input) {
-    order { id status side type quantity filledQuantity filledAveragePrice { amount } viewerCanCancel submittedAt instrument { symbol } }
+    order { id status side type quantity filledQuantity filledAveragePrice { amount } viewerCanCancel \
+    submittedAt instrument { symbol } }
     userErrors { code path message } } }";
 pub const ORDER_CANCEL: &str = "mutation($input: OrderCancelInput!) { orderCancel(input: $input) {
     order { id status canceledAt } userErrors { code path message } } }";
-pub const ORDER: &str = "query($id: ID!) { order(id: $id) { id status quantity filledQuantity filledAveragePrice { amount }
+pub const ORDER: &str = "query($id: ID!) { order(id: $id) { id status quantity filledQuantity \
+    filledAveragePrice { amount }
     rejectCode submittedAt filledAt canceledAt failedAt
-    fills(first: 5) { edges { node { quantity price { amount } amount { amount } tradedAt settlesAt settledAt } } } } }";
+    fills(first: 5) { edges { node { quantity price { amount } amount { amount } tradedAt settlesAt \
+    settledAt } } } } }";

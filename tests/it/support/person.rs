@@ -3,7 +3,8 @@
 use super::{Answer, TestApp, send};
 use serde_json::{Value, json};
 
-pub const SESSION: &str = "session { userId accessToken accessTokenExpiresAt refreshToken refreshTokenExpiresAt
+pub const SESSION: &str =
+    "session { userId accessToken accessTokenExpiresAt refreshToken refreshTokenExpiresAt
     twoFactor { isPassed methods phoneLast4 } } userErrors { code path message }";
 
 /// The tokens of somebody who has signed in.
@@ -29,18 +30,21 @@ impl TestApp {
     }
 
     pub async fn sign_up_with(&self, input: Value) -> Answer {
-        let document = format!("mutation($input: UserSignUpInput!) {{ userSignUp(input: $input) {{ {SESSION} }} }}");
+        let document =
+            format!("mutation($input: UserSignUpInput!) {{ userSignUp(input: $input) {{ {SESSION} }} }}");
         self.gql_as(None, &document, json!({ "input": input })).await
     }
 
     pub async fn sign_in(&self, email: &str, password: &str) -> Answer {
-        let document = format!("mutation($input: UserSignInInput!) {{ userSignIn(input: $input) {{ {SESSION} }} }}");
+        let document =
+            format!("mutation($input: UserSignInInput!) {{ userSignIn(input: $input) {{ {SESSION} }} }}");
         self.gql_as(None, &document, json!({ "input": { "email": email, "password": password } })).await
     }
 
     /// A try to sign in with a wrong password.
     pub async fn sign_in_as(&self, key: Option<&str>, email: &str) -> Answer {
-        let document = format!("mutation($input: UserSignInInput!) {{ userSignIn(input: $input) {{ {SESSION} }} }}");
+        let document =
+            format!("mutation($input: UserSignInInput!) {{ userSignIn(input: $input) {{ {SESSION} }} }}");
         self.gql_as(key, &document, json!({ "input": { "email": email, "password": "wrong horse" } })).await
     }
 
@@ -53,7 +57,8 @@ impl TestApp {
     }
 
     pub async fn refreshed(&self, refresh: &str) -> Answer {
-        let document = format!("mutation($input: TokenRefreshInput!) {{ tokenRefresh(input: $input) {{ {SESSION} }} }}");
+        let document =
+            format!("mutation($input: TokenRefreshInput!) {{ tokenRefresh(input: $input) {{ {SESSION} }} }}");
         self.gql_as(None, &document, json!({ "input": { "refreshToken": refresh } })).await
     }
 
@@ -90,13 +95,21 @@ impl TestApp {
 
     /// What the outbox shows, newest first.
     pub async fn outbox(&self) -> Vec<Value> {
-        let answer = self.gql("{ sandboxOutbox { edges { node { channel purpose to subject text } } } }", json!({})).await;
+        let answer = self
+            .gql("{ sandboxOutbox { edges { node { channel purpose to subject text } } } }", json!({}))
+            .await;
         let edges = answer.data()["sandboxOutbox"]["edges"].as_array().unwrap().clone();
         edges.into_iter().map(|edge| edge["node"].clone()).collect()
     }
 
     /// A request to the wellness API as somebody, or as nobody.
-    pub async fn wellness(&self, token: Option<&str>, method: &str, path: &str, body: Option<Value>) -> Answer {
+    pub async fn wellness(
+        &self,
+        token: Option<&str>,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> Answer {
         let mut request = self.anonymous(method, path);
         if let Some(token) = token {
             request = request.bearer_auth(token);
@@ -112,9 +125,12 @@ impl TestApp {
         use sea_orm::{ConnectionTrait, DbBackend};
         let tx = self.app.db.write().await.unwrap();
         let sql = match self.app.db.backend() {
-            DbBackend::Postgres => format!("UPDATE {table} SET {column} = {column} - interval '{seconds} seconds'"),
+            DbBackend::Postgres => {
+                format!("UPDATE {table} SET {column} = {column} - interval '{seconds} seconds'")
+            }
             _ => format!(
-                "UPDATE {table} SET {column} = strftime('%Y-%m-%dT%H:%M:%f', {column}, '-{seconds} seconds') || '+00:00' WHERE {column} IS NOT NULL"
+                "UPDATE {table} SET {column} = strftime('%Y-%m-%dT%H:%M:%f', {column}, '-{seconds} \
+                    seconds') || '+00:00' WHERE {column} IS NOT NULL"
             ),
         };
         tx.execute_unprepared(&sql).await.unwrap();

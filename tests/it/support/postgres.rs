@@ -1,8 +1,9 @@
 //! A throw-away PostgreSQL for the tests, shared by every test process of this checkout.
 //!
-//! The first process to ask starts the cluster, later ones find its address in a file under `target/`. Each holds a shared lock
-//! for as long as it lives; a detached watchdog stops the cluster and removes its data after [`QUIET`] seconds in which no process
-//! held that lock and nobody was connected to a database named `t_…`.
+//! The first process to ask starts the cluster, later ones find its address in a file under `target/`. Each
+//! holds a shared lock for as long as it lives; a detached watchdog stops the cluster and removes its data
+//! after [`QUIET`] seconds in which no process held that lock and nobody was connected to a database named
+//! `t_…`.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -32,8 +33,8 @@ jit = off
 max_wal_size = '4GB'
 ";
 
-/// Arguments: start lock, users lock, record, data folder, port, psql, quiet seconds. The locks are held by descriptor, so that
-/// a removed `target/` changes nothing; PGPASSWORD is in the environment.
+/// Arguments: start lock, users lock, record, data folder, port, psql, quiet seconds. The locks are held by
+/// descriptor, so that a removed `target/` changes nothing; PGPASSWORD is in the environment.
 const WATCHDOG: &str = r#"
 record=$3 data=$4 port=$5 psql=$6 quiet=$7
 [ -x "$psql" ] || psql=psql
@@ -102,8 +103,8 @@ pub struct OwnServer {
     cluster: Cluster,
 }
 
-/// As an operator's server would be: what is committed is written before it is acknowledged. `fsync` stays off, because the machine
-/// itself is not lost.
+/// As an operator's server would be: what is committed is written before it is acknowledged. `fsync` stays
+/// off, because the machine itself is not lost.
 const OWN_SETTINGS: &str = "
 synchronous_commit = on
 min_wal_size = '32MB'
@@ -114,9 +115,15 @@ impl OwnServer {
     /// Starts one with its data in `folder`; `None` where PostgreSQL is not installed.
     pub fn start(folder: &Path) -> Option<Self> {
         let programs = Programs::find()?;
-        let mut cluster = Cluster { port: 0, password: random().unwrap(), data: folder.join(format!("{PREFIX}own")) };
+        let mut cluster =
+            Cluster { port: 0, password: random().unwrap(), data: folder.join(format!("{PREFIX}own")) };
         cluster.init(&programs).unwrap();
-        OpenOptions::new().append(true).open(cluster.configuration()).unwrap().write_all(OWN_SETTINGS.as_bytes()).unwrap();
+        OpenOptions::new()
+            .append(true)
+            .open(cluster.configuration())
+            .unwrap()
+            .write_all(OWN_SETTINGS.as_bytes())
+            .unwrap();
         cluster.listen(&programs).unwrap();
         Some(Self { programs, cluster })
     }
@@ -130,7 +137,8 @@ impl OwnServer {
         self.programs.run("pg_ctl", &self.cluster.data, &["stop", "-w", "-m", "fast"]).unwrap();
     }
 
-    /// Stops every process of it where it is, so that connections stay open and answer nothing; or lets them go on.
+    /// Stops every process of it where it is, so that connections stay open and answer nothing; or lets them
+    /// go on.
     pub fn freeze(&self, frozen: bool) {
         self.signal(if frozen { "-STOP" } else { "-CONT" });
     }
@@ -146,19 +154,25 @@ impl OwnServer {
     /// Kills every process of it at once.
     pub fn kill(&self) {
         self.signal("-KILL");
-        // Its process stays in the list of processes where nothing waits for orphans, and would count as alive.
+        // Its process stays in the list of processes where nothing waits for orphans, and would count as
+        // alive.
         fs::remove_file(self.cluster.data.join("postmaster.pid")).unwrap();
     }
 
     /// Starts it again on its old port, unless it runs.
     pub fn start_again(&self) {
-        let (port, log) = (format!("-p {}", self.cluster.port), self.cluster.data.join("log").display().to_string());
+        let (port, log) =
+            (format!("-p {}", self.cluster.port), self.cluster.data.join("log").display().to_string());
         let mut last = Ok(());
         for _ in 0..20 {
             if self.cluster.alive() {
                 return;
             }
-            last = self.programs.run("pg_ctl", &self.cluster.data, &["start", "-w", "-t", "60", "-l", &log, "-o", &port]);
+            last = self.programs.run(
+                "pg_ctl",
+                &self.cluster.data,
+                &["start", "-w", "-t", "60", "-l", &log, "-o", &port],
+            );
         }
         panic!("PostgreSQL does not start again: {last:?}\n{}", fs::read_to_string(log).unwrap_or_default());
     }
@@ -192,16 +206,22 @@ fn find() -> io::Result<Option<Server>> {
     shared(&programs).map(Some)
 }
 
-#[expect(clippy::disallowed_methods, reason = "the test harness has no App to ask; both names are for developers and CI only")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the test harness has no App to ask; both names are for developers and CI only"
+)]
 pub fn setting(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// `postgres://user:secret@host:port/postgres?…`, of which only the database is replaced.
 fn given(url: &str) -> io::Result<Server> {
-    let (address, query) = url.split_once('?').map_or((url, String::new()), |(address, query)| (address, format!("?{query}")));
+    let (address, query) =
+        url.split_once('?').map_or((url, String::new()), |(address, query)| (address, format!("?{query}")));
     let Some((scheme, rest)) = address.split_once("://") else {
-        return Err(io::Error::other("COFFER_TEST_POSTGRES is not an address like postgres://user:secret@host:5432/postgres"));
+        return Err(io::Error::other(
+            "COFFER_TEST_POSTGRES is not an address like postgres://user:secret@host:5432/postgres",
+        ));
     };
     let host = rest.split_once('/').map_or(rest, |(host, _)| host);
     Ok(Server { prefix: format!("{scheme}://{host}"), query, _in_use: None })
@@ -211,7 +231,11 @@ fn given(url: &str) -> io::Result<Server> {
 fn shared(programs: &Programs) -> io::Result<Server> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("postgres");
     fs::create_dir_all(&folder)?;
-    let files = Files { start: folder.join("start.lock"), users: folder.join("users.lock"), record: folder.join("cluster") };
+    let files = Files {
+        start: folder.join("start.lock"),
+        users: folder.join("users.lock"),
+        record: folder.join("cluster"),
+    };
     let start = open(&files.start)?;
     start.lock()?;
     let cluster = match Cluster::read(&files.record) {
@@ -253,7 +277,11 @@ impl Cluster {
     fn read(record: &Path) -> Option<Self> {
         let text = fs::read_to_string(record).ok()?;
         let mut lines = text.lines();
-        Some(Self { port: lines.next()?.parse().ok()?, password: lines.next()?.into(), data: lines.next()?.into() })
+        Some(Self {
+            port: lines.next()?.parse().ok()?,
+            password: lines.next()?.into(),
+            data: lines.next()?.into(),
+        })
     }
 
     /// Written beside and renamed, so that a reader never sees half of it.
@@ -281,7 +309,8 @@ impl Cluster {
     }
 
     fn start(programs: &Programs, files: &Files) -> io::Result<Self> {
-        let mut cluster = Self { port: 0, password: random()?, data: programs.home.join(format!("{PREFIX}{}", random()?)) };
+        let mut cluster =
+            Self { port: 0, password: random()?, data: programs.home.join(format!("{PREFIX}{}", random()?)) };
         let started = cluster.init(programs).and_then(|()| cluster.listen(programs)).and_then(|()| {
             cluster.watch(programs, files).inspect_err(|_| {
                 let _ = programs.run("pg_ctl", &cluster.data, &["stop", "-m", "immediate"]);
@@ -296,7 +325,12 @@ impl Cluster {
     fn init(&self, programs: &Programs) -> io::Result<()> {
         DirBuilder::new().mode(0o700).create(&self.data)?;
         let secret = self.data.with_extension("secret");
-        OpenOptions::new().create_new(true).write(true).mode(0o600).open(&secret)?.write_all(self.password.as_bytes())?;
+        OpenOptions::new()
+            .create_new(true)
+            .write(true)
+            .mode(0o600)
+            .open(&secret)?
+            .write_all(self.password.as_bytes())?;
         if let Some(owner) = programs.owner {
             chown(&self.data, Some(owner.uid), Some(owner.gid))?;
             chown(&secret, Some(owner.uid), Some(owner.gid))?;
@@ -370,9 +404,10 @@ struct Programs {
 impl Programs {
     fn find() -> Option<Self> {
         let folder = Self::folders().into_iter().find(|folder| {
-            ["initdb", "postgres", "pg_ctl"]
-                .iter()
-                .all(|name| fs::metadata(folder.join(name)).is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0))
+            ["initdb", "postgres", "pg_ctl"].iter().all(|name| {
+                fs::metadata(folder.join(name))
+                    .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+            })
         })?;
         // Behind a link in PATH the other programs lie where the link points.
         let folder = folder.join("initdb").canonicalize().ok()?.parent()?.to_path_buf();
@@ -421,6 +456,7 @@ impl Programs {
 }
 
 fn id(arguments: &[&str]) -> Option<u32> {
-    let Output { status, stdout, .. } = Command::new("id").args(arguments).stderr(Stdio::null()).output().ok()?;
+    let Output { status, stdout, .. } =
+        Command::new("id").args(arguments).stderr(Stdio::null()).output().ok()?;
     status.success().then(|| String::from_utf8(stdout).ok()?.trim().parse().ok()).flatten()
 }

@@ -23,7 +23,10 @@ pub fn coffer(database_url: &str) -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("COFFER_")) {
         command.env_remove(name);
     }
-    command.env("DATABASE_URL", database_url).env("COFFER_ENCRYPTION_KEY", "07".repeat(32)).stdin(Stdio::null());
+    command
+        .env("DATABASE_URL", database_url)
+        .env("COFFER_ENCRYPTION_KEY", "07".repeat(32))
+        .stdin(Stdio::null());
     command
 }
 
@@ -65,7 +68,12 @@ impl Process {
         let mut process = Self::spawn(command);
         let client = super::client();
         while began.elapsed() < Duration::from_secs(60) {
-            if client.get(format!("{}/readyz", process.url)).send().await.is_ok_and(|response| response.status().is_success()) {
+            if client
+                .get(format!("{}/readyz", process.url))
+                .send()
+                .await
+                .is_ok_and(|response| response.status().is_success())
+            {
                 process.ready_after = began.elapsed();
                 return process;
             }
@@ -83,17 +91,23 @@ impl Process {
         Self { child, url: format!("http://{address}"), ready_after: Duration::ZERO, folder }
     }
 
-    /// Runs a shell script in the folder of the process. curl writes the status of an answer into a line of its own after it.
-    /// Answers with the status and the body of the last request.
+    /// Runs a shell script in the folder of the process. curl writes the status of an answer into a line of
+    /// its own after it. Answers with the status and the body of the last request.
     #[track_caller]
     pub fn shell(&self, script: &str, variables: &HashMap<String, String>) -> (u16, String) {
-        let curl = r#"curl() { command curl --silent --show-error --noproxy '*' --write-out '\n%{http_code}\n' "$@"; }"#;
+        let curl = r#"curl() { command curl --silent --show-error --noproxy '*' --write-out
+            '\n%{http_code}\n' "$@"; }"#;
         let mut command = Command::new("sh");
-        command.args(["-euc", &format!("{curl}\n{script}")]).current_dir(&self.folder.0).envs(variables).stdin(Stdio::null());
+        command
+            .args(["-euc", &format!("{curl}\n{script}")])
+            .current_dir(&self.folder.0)
+            .envs(variables)
+            .stdin(Stdio::null());
         let output = command.output().unwrap();
         assert!(output.status.success(), "{script}\n{output:?}");
         let told = String::from_utf8(output.stdout).unwrap();
-        let (body, status) = told.trim_end().rsplit_once('\n').unwrap_or_else(|| panic!("no request: {script}"));
+        let (body, status) =
+            told.trim_end().rsplit_once('\n').unwrap_or_else(|| panic!("no request: {script}"));
         (status.parse().unwrap(), body.to_owned())
     }
 
@@ -120,7 +134,13 @@ impl Process {
 
     /// Sends the process a signal, such as `HUP`.
     pub fn signal(&self, name: &str) {
-        assert!(Command::new("kill").args([&format!("-{name}"), &self.id().to_string()]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args([&format!("-{name}"), &self.id().to_string()])
+                .status()
+                .unwrap()
+                .success()
+        );
     }
 
     /// Asks the process to stop and waits for its exit code.

@@ -8,8 +8,8 @@ use std::{
     time::Duration,
 };
 
-/// Arguments: where to listen, the port, and whether a password is asked. It ends when its standard input does. `full` is a
-/// mailbox that takes nothing now, `nobody` is none.
+/// Arguments: where to listen, the port, and whether a password is asked. It ends when its standard input
+/// does. `full` is a mailbox that takes nothing now, `nobody` is none.
 const SCRIPT: &str = r#"
 import email, email.policy, json, logging, sys
 from aiosmtpd.controller import Controller
@@ -36,7 +36,8 @@ class Handler:
 def authenticate(server, session, envelope, mechanism, data):
     return AuthResult(success=data.login == b"coffer" and data.password == b"p@ss:word")
 
-options = dict(authenticator=authenticate, auth_required=True, auth_require_tls=False) if sys.argv[3] == "password" else {}
+options = dict(authenticator=authenticate, auth_required=True, auth_require_tls=False) if sys.argv[3] ==
+"password" else {}
 controller = Controller(Handler(), hostname=sys.argv[1], port=int(sys.argv[2]), **options)
 controller.start()
 print("ready", flush=True)
@@ -111,14 +112,23 @@ pub fn python() -> Option<&'static str> {
     *PYTHON.get_or_init(|| {
         let has_it = |python: &&str| {
             let mut command = Command::new(python);
-            command.args(["-c", "import aiosmtpd.controller"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            command
+                .args(["-c", "import aiosmtpd.controller"])
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null());
             command.status().is_ok_and(|status| status.success())
         };
         let found = ["/usr/bin/python3", "python3"].into_iter().find(has_it);
         if found.is_none() {
-            assert!(!is_required(), "a mail server for the tests: aiosmtpd is not installed, and COFFER_REQUIRE_SMTP=1");
+            assert!(
+                !is_required(),
+                "a mail server for the tests: aiosmtpd is not installed, and COFFER_REQUIRE_SMTP=1"
+            );
             // Not `eprintln!`: the test harness would swallow it.
-            io::stderr().write_all(b"aiosmtpd is not installed (python3-aiosmtpd): the tests of mail are skipped.\n").unwrap();
+            io::stderr()
+                .write_all(b"aiosmtpd is not installed (python3-aiosmtpd): the tests of mail are skipped.\n")
+                .unwrap();
         }
         found
     })

@@ -51,7 +51,10 @@ impl Socket {
 
     /// Begins an operation.
     pub async fn subscribe(&mut self, id: &str, query: &str, variables: Value) {
-        self.say(json!({ "id": id, "type": "subscribe", "payload": { "query": query, "variables": variables } })).await;
+        self.say(
+            json!({ "id": id, "type": "subscribe", "payload": { "query": query, "variables": variables } }),
+        )
+        .await;
     }
 
     /// The next message, or the code and the reason the server closed with.
@@ -59,7 +62,9 @@ impl Socket {
         loop {
             match tokio::time::timeout(PATIENCE, self.0.next()).await.expect("the server said nothing") {
                 Some(Ok(Message::Text(text))) => return Ok(serde_json::from_str(&text).unwrap()),
-                Some(Ok(Message::Close(Some(frame)))) => return Err((frame.code.into(), frame.reason.to_string())),
+                Some(Ok(Message::Close(Some(frame)))) => {
+                    return Err((frame.code.into(), frame.reason.to_string()));
+                }
                 Some(Ok(Message::Close(None))) | None => return Err((0, String::new())),
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return Err((1, error.to_string())),

@@ -1,19 +1,23 @@
 //! Orders by the exact cent: what they hold, spend, give back and leave, and when.
 
-use crate::support::{Customer, DEPOSIT_CREATE, ORDER_CANCEL, ORDER_PLACE, Options, THURSDAY, TestApp, on_both, stand_at};
+use crate::support::{
+    Customer, DEPOSIT_CREATE, ORDER_CANCEL, ORDER_PLACE, Options, THURSDAY, TestApp, on_both, stand_at,
+};
 use entity::{
     event,
     ledger_account::{self, LedgerKind},
     order, partner, timer,
 };
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Statement, sea_query::Expr,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder,
+    Statement, sea_query::Expr,
 };
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use uuid::Uuid;
 
-const POSITIONS: &str = "query($id: ID!) { account(id: $id) { positions(first: 5) { edges { node { quantity costBasis { amount } } } } } }";
+const POSITIONS: &str = "query($id: ID!) { account(id: $id) { positions(first: 5) { edges { node { quantity \
+    costBasis { amount } } } } } }";
 
 async fn place(app: &TestApp, input: &Value) -> String {
     let placed = app.gql(ORDER_PLACE, json!({ "input": input })).await;
@@ -33,8 +37,12 @@ async fn filled_by_clock(app: &TestApp, customer: &Customer, key: &str, side: &s
 }
 
 async fn seconds(app: &TestApp, seconds: i32) {
-    let advance = "mutation($s: Int!) { sandboxClockAdvance(input: { seconds: $s }) { userErrors { message } } }";
-    assert_eq!(app.gql(advance, json!({ "s": seconds })).await.data()["sandboxClockAdvance"]["userErrors"], json!([]));
+    let advance =
+        "mutation($s: Int!) { sandboxClockAdvance(input: { seconds: $s }) { userErrors { message } } }";
+    assert_eq!(
+        app.gql(advance, json!({ "s": seconds })).await.data()["sandboxClockAdvance"]["userErrors"],
+        json!([])
+    );
 }
 
 async fn cancel(app: &TestApp, key: &str, order_id: &str) -> crate::support::Answer {
@@ -45,7 +53,10 @@ async fn positions(app: &TestApp, customer: &Customer) -> Vec<[String; 2]> {
     let answer = app.gql(POSITIONS, json!({ "id": customer.account_id })).await;
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let edges = answer.data()["account"]["positions"]["edges"].as_array().unwrap().clone();
-    edges.iter().map(|edge| [text(&edge["node"]["quantity"]), text(&edge["node"]["costBasis"]["amount"])]).collect()
+    edges
+        .iter()
+        .map(|edge| [text(&edge["node"]["quantity"]), text(&edge["node"]["costBasis"]["amount"])])
+        .collect()
 }
 
 /// Balance and hold of the account's unsettled proceeds.
@@ -65,7 +76,11 @@ async fn rows(app: &TestApp) -> [i64; 3] {
     let mut counts = [0; 3];
     for (count, table) in counts.iter_mut().zip(["orders", "ledger_hold", "event"]) {
         let text = format!("SELECT count(*) AS rows FROM {table}");
-        let row = read.query_one_raw(Statement::from_string(read.get_database_backend(), text)).await.unwrap().unwrap();
+        let row = read
+            .query_one_raw(Statement::from_string(read.get_database_backend(), text))
+            .await
+            .unwrap()
+            .unwrap();
         *count = row.try_get("", "rows").unwrap();
     }
     counts
@@ -115,14 +130,18 @@ on_both! {
     async fn after_the_close_nothing_is_written(app: TestApp) {
         let customer = app.funded_customer("Ada", "1000.00").await;
         app.quote("VTI", "100.00", "100.00").await;
-        let set = "mutation { sandboxMarketHoursSet(input: { marketHours: NYSE }) { userErrors { message } } }";
+        let set =
+            "mutation { sandboxMarketHoursSet(input: { marketHours: NYSE }) { userErrors { message } } }";
         assert_eq!(app.gql(set, json!({})).await.data()["sandboxMarketHoursSet"]["userErrors"], json!([]));
         app.advance_to("2026-07-10T19:59:59Z").await;
         filled(&app, &customer, "in-time", "BUY", "1").await;
         app.advance_to("2026-07-10T20:00:00Z").await;
         let before = rows(&app).await;
         let late = app.gql(ORDER_PLACE, json!({ "input": customer.order("late", "BUY", "VTI", "1") })).await;
-        assert_eq!(late.user_error("orderPlace"), &json!({ "code": "MARKET_CLOSED", "path": null, "message": "The market is closed." }));
+        assert_eq!(
+            late.user_error("orderPlace"),
+            &json!({ "code": "MARKET_CLOSED", "path": null, "message": "The market is closed." })
+        );
         assert_eq!(rows(&app).await, before);
         app.advance_to("2026-07-13T13:30:00Z").await;
         filled(&app, &customer, "monday", "BUY", "1").await;
@@ -176,7 +195,12 @@ async fn a_price_that_ran_away_rejects_the_order() {
         let ended = app.ended(&id).await;
         assert_eq!(
             (&ended["status"], &ended["rejectCode"], &ended["failedAt"], &ended["filledQuantity"]),
-            (&json!("REJECTED"), &json!("INSUFFICIENT_BUYING_POWER"), &json!("2026-07-10T16:00:00Z"), &json!("0"))
+            (
+                &json!("REJECTED"),
+                &json!("INSUFFICIENT_BUYING_POWER"),
+                &json!("2026-07-10T16:00:00Z"),
+                &json!("0")
+            )
         );
         assert_eq!(app.balance(&customer.account_id).await, ["1000.00", "1000.00", "1000.00"]);
         app.quote("VTI", "100.00", "100.00").await;
@@ -189,7 +213,8 @@ async fn a_price_that_ran_away_rejects_the_order() {
     }
 }
 
-/// What was due before a price is set trades at the price before, whether or not a worker was there to carry it out.
+/// What was due before a price is set trades at the price before, whether or not a worker was there to carry
+/// it out.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_price_set_later_does_not_touch_an_earlier_order() {
     for app in each().await {
@@ -201,14 +226,18 @@ async fn a_price_set_later_does_not_touch_an_earlier_order() {
     }
 }
 
-/// An order may hold proceeds while they settle. When it lets go of them they are cash, whatever became of the order.
+/// An order may hold proceeds while they settle. When it lets go of them they are cash, whatever became of
+/// the order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn proceeds_held_over_their_settlement_become_cash() {
     for app in each().await {
         let reaches_the_market_late = async |id: &str, at: &str| {
             let tx = app.app.db.write().await.unwrap();
             timer::Entity::update_many()
-                .col_expr(timer::Column::DueAt, Expr::value(at.parse::<chrono::DateTime<chrono::Utc>>().unwrap()))
+                .col_expr(
+                    timer::Column::DueAt,
+                    Expr::value(at.parse::<chrono::DateTime<chrono::Utc>>().unwrap()),
+                )
                 .filter(timer::Column::SubjectId.eq(id.parse::<Uuid>().unwrap()))
                 .exec(&tx)
                 .await
@@ -258,10 +287,14 @@ async fn what_is_due_happens_in_order_each_at_its_time() {
             deposits.push(deposit.entity("depositCreate", "transfer")["id"].as_str().unwrap().to_owned());
         }
         app.advance_to("2026-07-14T16:00:00Z").await;
-        let happened = domain::kernel::events::page(&app.app.db.read, app.partner.id, head, 100).await.unwrap();
-        let happened: Vec<_> =
-            happened.iter().map(|event| (event.kind.as_str(), event.occurred_at.to_rfc3339(), event.stream_id)).collect();
-        let (friday, monday, tuesday) = ("2026-07-10T16:00:00+00:00", "2026-07-13T12:30:00+00:00", "2026-07-14T16:00:00+00:00");
+        let happened =
+            domain::kernel::events::page(&app.app.db.read, app.partner.id, head, 100).await.unwrap();
+        let happened: Vec<_> = happened
+            .iter()
+            .map(|event| (event.kind.as_str(), event.occurred_at.to_rfc3339(), event.stream_id))
+            .collect();
+        let (friday, monday, tuesday) =
+            ("2026-07-10T16:00:00+00:00", "2026-07-13T12:30:00+00:00", "2026-07-14T16:00:00+00:00");
         let trade = happened[7].2;
         let expected = [
             ("order.accepted", friday, order.parse().unwrap()),
@@ -274,7 +307,10 @@ async fn what_is_due_happens_in_order_each_at_its_time() {
             ("trade.settled", monday, trade),
             ("sandbox.clock_changed", tuesday, app.partner.id),
         ];
-        assert_eq!(happened, expected.map(|(kind, at, stream): (_, &str, Uuid)| (kind, at.to_owned(), stream)));
+        assert_eq!(
+            happened,
+            expected.map(|(kind, at, stream): (_, &str, Uuid)| (kind, at.to_owned(), stream))
+        );
         assert_eq!(app.audit().await.wrong, None);
     }
 }
@@ -305,12 +341,19 @@ async fn the_same_seed_and_commands_give_the_same_events() {
             row.update(&tx).await.unwrap();
             tx.commit().await.unwrap();
             let customer = app.customer_as(&key, "Ada").await;
-            let say = async |query: &str, input: Value| app.gql_as(Some(&key), query, json!({ "input": input })).await;
+            let say = async |query: &str, input: Value| {
+                app.gql_as(Some(&key), query, json!({ "input": input })).await
+            };
             say(DEPOSIT_CREATE, customer.deposit("d", "5000.00")).await.entity("depositCreate", "transfer");
-            let advance = "mutation($input: SandboxClockAdvanceInput!) { sandboxClockAdvance(input: $input) { userErrors { message } } }";
+            let advance = "mutation($input: SandboxClockAdvanceInput!) { sandboxClockAdvance(input: $input) \
+                { userErrors { message } } }";
             say(advance, json!({ "seconds": 86_400 })).await.data();
-            for (turn, (symbol, quantity)) in [("VTI", "1.5"), ("GOOG", "2"), ("VTEB", "10")].into_iter().enumerate() {
-                say(ORDER_PLACE, customer.order(&format!("b{turn}"), "BUY", symbol, quantity)).await.entity("orderPlace", "order");
+            for (turn, (symbol, quantity)) in
+                [("VTI", "1.5"), ("GOOG", "2"), ("VTEB", "10")].into_iter().enumerate()
+            {
+                say(ORDER_PLACE, customer.order(&format!("b{turn}"), "BUY", symbol, quantity))
+                    .await
+                    .entity("orderPlace", "order");
             }
             say(advance, json!({ "seconds": 3600 })).await.data();
             say(ORDER_PLACE, customer.order("s", "SELL", "GOOG", "0.5")).await.entity("orderPlace", "order");
@@ -329,7 +372,14 @@ async fn the_same_seed_and_commands_give_the_same_events() {
                 let mut stream = json!(event.stream_id);
                 numbered(&mut stream, &mut seen);
                 numbered(&mut payload, &mut seen);
-                story.push((event.seq, event.kind, event.occurred_at, stream, event.stream_version, payload.to_string()));
+                story.push((
+                    event.seq,
+                    event.kind,
+                    event.occurred_at,
+                    stream,
+                    event.stream_version,
+                    payload.to_string(),
+                ));
             }
             let orders = order::Entity::find()
                 .filter(order::Column::PartnerId.eq(partner.id))

@@ -41,8 +41,8 @@ pub struct Issued {
     pub text: Option<Secret<String>>,
 }
 
-/// Issues a key that may do nothing its giver may not; scope `operate`. Its text is in the answer and nowhere else, so this
-/// takes no idempotency key.
+/// Issues a key that may do nothing its giver may not; scope `operate`. Its text is in the answer and nowhere
+/// else, so this takes no idempotency key.
 pub async fn issue_for(app: &App, actor: &Actor, new: NewKey) -> Result<Issued> {
     let giver = actor.partner(Scope::Operate)?.clone();
     Ok(command::execute(app, actor, None, IssueApiKey { new, giver }).await?.value)
@@ -62,14 +62,17 @@ impl NewKey {
             return if self.scopes.iter().all(|scope| *scope == Scope::Start) {
                 Ok(vec![Scope::Start])
             } else {
-                Err(Refusal::invalid("scopes", "must hold no other scope than start for a publishable key").into())
+                Err(Refusal::invalid("scopes", "must hold no other scope than start for a publishable key")
+                    .into())
             };
         }
         if self.scopes.is_empty() {
             return Err(Refusal::required("scopes").into());
         }
         if self.scopes.contains(&Scope::Start) {
-            return Err(Refusal::invalid("scopes", "must not hold start, which a publishable key alone has").into());
+            return Err(
+                Refusal::invalid("scopes", "must not hold start, which a publishable key alone has").into()
+            );
         }
         Ok(Scope::ALL.into_iter().filter(|scope| self.scopes.contains(scope)).collect())
     }
@@ -112,7 +115,8 @@ impl Command for IssueApiKey {
 
 async fn put(ctx: &CommandContext<'_>, row: api_key::Model, text: Secret<String>) -> Result<Issued> {
     let key = api_key::ActiveModel::from(row).reset_all().insert(ctx.tx).await?;
-    let facts = json!({ "id": key.id, "public_id": key.public_id, "scopes": key.scopes, "rotated_from": key.rotated_from });
+    let facts = json!({ "id": key.id, "public_id": key.public_id, "scopes": key.scopes,
+        "rotated_from": key.rotated_from });
     ctx.event().record(ctx.tx, EventType::ApiKeyIssued, ctx.partner.id, facts).await?;
     Ok(Issued { key, text: Some(text) })
 }
@@ -121,12 +125,14 @@ async fn put(ctx: &CommandContext<'_>, row: api_key::Model, text: Secret<String>
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Rotation {
     pub id: Uuid,
-    /// After how many hours the key itself shall open nothing; it stays live until revoked when none is named.
+    /// After how many hours the key itself shall open nothing; it stays live until revoked when none is
+    /// named.
     pub expires_after_hours: Option<i64>,
 }
 
-/// Issues a successor with the label and the scopes of a live key, which stays live beside it; scope `operate`. Refused
-/// while two keys of its line are live, and for a key that may do what the caller's may not.
+/// Issues a successor with the label and the scopes of a live key, which stays live beside it; scope
+/// `operate`. Refused while two keys of its line are live, and for a key that may do what the caller's may
+/// not.
 pub async fn rotate(app: &App, actor: &Actor, rotation: Rotation) -> Result<Issued> {
     let giver = actor.partner(Scope::Operate)?.clone();
     Ok(command::execute(app, actor, None, RotateApiKey { rotation, giver }).await?.value)
@@ -153,7 +159,8 @@ impl Command for RotateApiKey {
     fn check(&self, _: Mode) -> Result<()> {
         match self.rotation.expires_after_hours {
             Some(hours) if !(1..=MAX_EXPIRY_HOURS).contains(&hours) => {
-                Err(Refusal::invalid("expiresAfterHours", format!("must be from 1 to {MAX_EXPIRY_HOURS}")).into())
+                Err(Refusal::invalid("expiresAfterHours", format!("must be from 1 to {MAX_EXPIRY_HOURS}"))
+                    .into())
             }
             _ => Ok(()),
         }
@@ -161,14 +168,18 @@ impl Command for RotateApiKey {
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<Issued> {
         clock::locked(ctx.tx, ctx.partner.id).await?;
-        let old = of_partner(ctx.tx, ctx.partner.id, self.rotation.id).await?.ok_or_else(|| Refusal::not_found("apiKeyId"))?;
+        let old = of_partner(ctx.tx, ctx.partner.id, self.rotation.id)
+            .await?
+            .ok_or_else(|| Refusal::not_found("apiKeyId"))?;
         let now = clock::system_now();
         if !is_live(&old, now) {
             return Err(Refusal::invalid("apiKeyId", "names a key that is no longer live").into());
         }
         let scopes = scopes(&old);
         require_held(&self.giver, &scopes, "apiKeyId")?;
-        let line = api_key::Entity::find().filter(api_key::Column::LineageId.eq(old.lineage_id)).filter(live_at(now));
+        let line = api_key::Entity::find()
+            .filter(api_key::Column::LineageId.eq(old.lineage_id))
+            .filter(live_at(now));
         if line.all(ctx.tx).await?.len() >= LIVE_OF_LINE {
             let text = "Two keys of this line are live; revoke one of them first.";
             return Err(Refusal::new(Code::RotationUnfinished, "apiKeyId", text).into());
@@ -192,8 +203,9 @@ impl Command for RotateApiKey {
     }
 }
 
-/// Revokes a key, its own included, which then opens nothing: on this server no event reaches its sockets and streams any more, on
-/// others after a second at most; scope `operate`. Done twice, it stays done. Refused for the last key that has the scope `operate` and no end.
+/// Revokes a key, its own included, which then opens nothing: on this server no event reaches its sockets and
+/// streams any more, on others after a second at most; scope `operate`. Done twice, it stays done. Refused
+/// for the last key that has the scope `operate` and no end.
 pub async fn revoke(app: &App, actor: &Actor, id: Uuid) -> Result<api_key::Model> {
     Ok(command::execute(app, actor, None, Revocation { id }).await?.value)
 }
@@ -214,7 +226,9 @@ impl Command for Revocation {
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<api_key::Model> {
         clock::locked(ctx.tx, ctx.partner.id).await?;
-        let key = of_partner(ctx.tx, ctx.partner.id, self.id).await?.ok_or_else(|| Refusal::not_found("apiKeyId"))?;
+        let key = of_partner(ctx.tx, ctx.partner.id, self.id)
+            .await?
+            .ok_or_else(|| Refusal::not_found("apiKeyId"))?;
         let now = clock::system_now();
         if key.revoked_at.is_some() {
             return Ok(key);
@@ -249,15 +263,31 @@ async fn require_another(ctx: &CommandContext<'_>, key: &api_key::Model) -> Resu
     if others.all(ctx.tx).await?.iter().any(|other| scopes(other).contains(&Scope::Operate)) {
         return Ok(());
     }
-    Err(Refusal::new(Code::LastKey, "apiKeyId", "No other key with the scope operate would be left; issue one first.").into())
+    Err(Refusal::new(
+        Code::LastKey,
+        "apiKeyId",
+        "No other key with the scope operate would be left; issue one first.",
+    )
+    .into())
 }
 
-async fn of_partner(connection: &impl ConnectionTrait, partner_id: Uuid, id: Uuid) -> Result<Option<api_key::Model>> {
-    Ok(api_key::Entity::find_by_id(id).filter(api_key::Column::PartnerId.eq(partner_id)).one(connection).await?)
+async fn of_partner(
+    connection: &impl ConnectionTrait,
+    partner_id: Uuid,
+    id: Uuid,
+) -> Result<Option<api_key::Model>> {
+    Ok(api_key::Entity::find_by_id(id)
+        .filter(api_key::Column::PartnerId.eq(partner_id))
+        .one(connection)
+        .await?)
 }
 
 /// The partner's keys, revoked ones included, newest first; scope `operate`.
-pub async fn list(connection: &impl ConnectionTrait, actor: &Actor, page: &Page) -> Result<Slice<api_key::Model>> {
+pub async fn list(
+    connection: &impl ConnectionTrait,
+    actor: &Actor,
+    page: &Page,
+) -> Result<Slice<api_key::Model>> {
     let partner_id = actor.partner(Scope::Operate)?.partner_id;
     let select = api_key::Entity::find().filter(api_key::Column::PartnerId.eq(partner_id));
     page.of(connection, select, api_key::Column::Id).await

@@ -37,9 +37,15 @@ pub struct AnswerQuestions {
 /// What the answers add to the score, or take from it, in hundredths.
 const WEIGHT: i32 = 30;
 
-/// Answers the questions of an identity check, once (documented: the answers go with a PATCH, and may correct the name); scope
-/// `manage`, or the person herself. Four right ones of five pass; with fewer a reviewer looks.
-pub async fn answer(app: &App, actor: &Actor, key: Option<Key>, answering: AnswerQuestions) -> Result<Answer<kyc::Model>> {
+/// Answers the questions of an identity check, once (documented: the answers go with a PATCH, and may correct
+/// the name); scope `manage`, or the person herself. Four right ones of five pass; with fewer a reviewer
+/// looks.
+pub async fn answer(
+    app: &App,
+    actor: &Actor,
+    key: Option<Key>,
+    answering: AnswerQuestions,
+) -> Result<Answer<kyc::Model>> {
     command::execute(app, actor, key, answering).await
 }
 
@@ -61,7 +67,8 @@ impl Command for AnswerQuestions {
     }
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<kyc::Model> {
-        let mut check = held(ctx, async || self.check.find(ctx.tx, ctx.access_scope).await, self.check.field()).await?;
+        let mut check =
+            held(ctx, async || self.check.find(ctx.tx, ctx.access_scope).await, self.check.field()).await?;
         require_waiting(&check, ctx.now)?;
         let asked = questions::of(ctx.app, &check)?.ok_or_else(not_open)?;
         let right = asked.reveal().right_among(&self.answers);
@@ -79,7 +86,12 @@ impl Command for AnswerQuestions {
         let passed = right >= ENOUGH;
         let mut parts = parts(&check);
         let part = if passed { WEIGHT } else { -WEIGHT };
-        parts.push(Part { check: Check::Answers, passed, part, rule: "At least four of the five questions were answered rightly.".into() });
+        parts.push(Part {
+            check: Check::Answers,
+            passed,
+            part,
+            rule: "At least four of the five questions were answered rightly.".into(),
+        });
         check.score = identity::score(&parts);
         check.parts = written(&parts)?;
         check.outcome = match outcome_of(check.score, listed) {
@@ -100,8 +112,12 @@ impl Command for AnswerQuestions {
 fn require_waiting(check: &kyc::Model, now: DateTime<Utc>) -> Result<()> {
     let expired = check.questions_expire_at.is_some_and(|at| at <= now);
     let (code, text) = match check.outcome {
-        _ if check.answered_at.is_some() => (Code::KycAnswered, "The questions of this identity check were answered before."),
-        _ if expired => (Code::KycQuestionsExpired, "The time to answer the questions of this identity check is over."),
+        _ if check.answered_at.is_some() => {
+            (Code::KycAnswered, "The questions of this identity check were answered before.")
+        }
+        _ if expired => {
+            (Code::KycQuestionsExpired, "The time to answer the questions of this identity check is over.")
+        }
         Outcome::QuestionsRequired => return Ok(()),
         _ => return Err(not_open().into()),
     };

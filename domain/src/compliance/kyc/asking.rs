@@ -14,8 +14,8 @@ use sea_orm::{
     sea_query::{Expr, all, any},
 };
 
-/// Puts questions to a person, for a quarter of an hour from when the check first did; who was asked before in vain goes to a
-/// reviewer.
+/// Puts questions to a person, for a quarter of an hour from when the check first did; who was asked before
+/// in vain goes to a reviewer.
 pub async fn ask(ctx: &CommandContext<'_>, check: &mut kyc::Model, applicant: &Applicant) -> Result<()> {
     if asked_in_vain(ctx, check).await? {
         close_questions(check);
@@ -42,8 +42,8 @@ pub fn close_questions(check: &mut kyc::Model) {
     (check.questions, check.questions_expire_at) = (None, None);
 }
 
-/// Whether the person of a check failed or let expire the questions of another one; a live partner's people are known by their
-/// social security number as well.
+/// Whether the person of a check failed or let expire the questions of another one; a live partner's people
+/// are known by their social security number as well.
 async fn asked_in_vain(ctx: &CommandContext<'_>, check: &kyc::Model) -> Result<bool> {
     let mut same = Condition::any();
     if let Some(user_id) = check.user_id {

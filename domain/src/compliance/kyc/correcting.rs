@@ -28,12 +28,17 @@ pub struct Correction {
     pub patch: Patch,
 }
 
-/// Corrects what an identity check goes by while it is not decided, judges it anew, and corrects the person whom it moves; scope
-/// `manage`, or the person herself.
+/// Corrects what an identity check goes by while it is not decided, judges it anew, and corrects the person
+/// whom it moves; scope `manage`, or the person herself.
 ///
-/// A correction takes nobody out of a review. Questions that go on being asked are those about the corrected evidence, and their
-/// time runs from when the first were asked.
-pub async fn correct(app: &App, actor: &Actor, key: Option<Key>, correction: Correction) -> Result<Answer<kyc::Model>> {
+/// A correction takes nobody out of a review. Questions that go on being asked are those about the corrected
+/// evidence, and their time runs from when the first were asked.
+pub async fn correct(
+    app: &App,
+    actor: &Actor,
+    key: Option<Key>,
+    correction: Correction,
+) -> Result<Answer<kyc::Model>> {
     command::execute(app, actor, key, correction).await
 }
 
@@ -53,7 +58,10 @@ impl Command for Correction {
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<kyc::Model> {
         let find = async || self.check.find(ctx.tx, ctx.access_scope).await;
         let mut check = held(ctx, find, self.check.field()).await?;
-        if let Some(due) = check.questions_expire_at.filter(|due| *due <= ctx.now && check.outcome == Outcome::QuestionsRequired) {
+        if let Some(due) = check
+            .questions_expire_at
+            .filter(|due| *due <= ctx.now && check.outcome == Outcome::QuestionsRequired)
+        {
             // Its timer is about to be carried out.
             expire(&CommandContext { now: due, ..*ctx }, check.id).await?;
             check = held(ctx, find, self.check.field()).await?;
@@ -61,8 +69,11 @@ impl Command for Correction {
         if !matches!(check.outcome, Outcome::QuestionsRequired | Outcome::ManualReview) {
             return Err(Refusal::new(Code::KycNotOpen, "", "This identity check has been decided.").into());
         }
-        let found = reconsider(ctx, check.clone(), &self.patch).await.map_err(|error| error.inside("patch"))?;
-        let Some(Reconsidered { check: mut anew, applicant, needs_reviewer }) = found else { return Ok(check) };
+        let found =
+            reconsider(ctx, check.clone(), &self.patch).await.map_err(|error| error.inside("patch"))?;
+        let Some(Reconsidered { check: mut anew, applicant, needs_reviewer }) = found else {
+            return Ok(check);
+        };
         anew.outcome = match outcome_of(anew.score, needs_reviewer) {
             _ if check.outcome == Outcome::ManualReview => Outcome::ManualReview,
             other => other,

@@ -1,9 +1,13 @@
-//! Documents by which a person proves who she is: recognised by their bytes, encrypted each under a key of its own, never decoded.
+//! Documents by which a person proves who she is: recognised by their bytes, encrypted each under a key of
+//! its own, never decoded.
 
 mod links;
 mod permits;
 
-pub use links::{Announced, Announcement, Link, Opened, Prepared, UploadLink, announce, found, link_to, may_open, open, prepared, send};
+pub use links::{
+    Announced, Announcement, Link, Opened, Prepared, UploadLink, announce, found, link_to, may_open, open,
+    prepared, send,
+};
 pub use permits::{Downloads, Permit, Permits, Uploads};
 
 use super::{Named, facts_of, held};
@@ -24,7 +28,10 @@ use entity::{
     kyc_document::{self, DocumentKind, Format, file_name},
     partner::Mode,
 };
-use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect,
+};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -44,9 +51,12 @@ const CONTENT_KEY: &str = "kyc_document.content_key";
 async fn still_open(ctx: &CommandContext<'_>, named: &Named) -> Result<kyc::Model> {
     let check = held(ctx, async || named.find(ctx.tx, ctx.access_scope).await, named.field()).await?;
     if check.outcome != Outcome::ManualReview {
-        return Err(Refusal::new(Code::KycNotOpen, "", "The identity check does not ask for documents.").into());
+        return Err(
+            Refusal::new(Code::KycNotOpen, "", "The identity check does not ask for documents.").into()
+        );
     }
-    let sent = kyc_document::Entity::find().filter(kyc_document::Column::KycId.eq(check.id)).count(ctx.tx).await?;
+    let sent =
+        kyc_document::Entity::find().filter(kyc_document::Column::KycId.eq(check.id)).count(ctx.tx).await?;
     if sent >= MOST {
         let text = format!("{MOST} documents have been sent, and the identity check takes no more.");
         return Err(Refusal::new(Code::KycNotOpen, "", text).into());
@@ -151,16 +161,19 @@ impl NewDocument {
         if data.len() > LONGEST {
             return Err(too_long());
         }
-        let format = recognised(data).ok_or_else(|| Refusal::invalid("data", "must be a PDF, a JPEG or a PNG"))?;
+        let format =
+            recognised(data).ok_or_else(|| Refusal::invalid("data", "must be a PDF, a JPEG or a PNG"))?;
         match said {
-            Some(said) if said != format => Err(Refusal::invalid("extension", "is not that of the data").into()),
+            Some(said) if said != format => {
+                Err(Refusal::invalid("extension", "is not that of the data").into())
+            }
             _ => Ok(format),
         }
     }
 }
 
-/// Takes a permit for an upload before anything of the document is read. Refused are callers who may not upload and identity
-/// checks that are not there, which therefore take none.
+/// Takes a permit for an upload before anything of the document is read. Refused are callers who may not
+/// upload and identity checks that are not there, which therefore take none.
 pub async fn admit(app: &App, actor: &Actor, check: &Named) -> Result<Permit> {
     let caller = actor.self_or_caller(Scope::Manage)?;
     // The queue bounds how many look up their identity check at once.
@@ -171,11 +184,12 @@ pub async fn admit(app: &App, actor: &Actor, check: &Named) -> Result<Permit> {
     }
 }
 
-/// Keeps a document of an identity check that waits for a review; scope `manage` (documented: documents are sent when a check
-/// cannot be made automatically). PDF, JPEG or PNG by its bytes, at most 10 MiB, at most 20 for one check.
+/// Keeps a document of an identity check that waits for a review; scope `manage` (documented: documents are
+/// sent when a check cannot be made automatically). PDF, JPEG or PNG by its bytes, at most 10 MiB, at most 20
+/// for one check.
 ///
-/// The file is written first and removed again when the document is refused; `permit` is given back when all is done, even if
-/// nobody waits for the answer any more.
+/// The file is written first and removed again when the document is refused; `permit` is given back when all
+/// is done, even if nobody waits for the answer any more.
 pub async fn upload(
     app: &App,
     actor: &Actor,
@@ -218,7 +232,8 @@ async fn keep(
     work.await.map_err(|_| Error::broken("an upload broke off"))?
 }
 
-/// The names of the files of documents, in the order of their ids: at most `most` of those after this one, with their ids.
+/// The names of the files of documents, in the order of their ids: at most `most` of those after this one,
+/// with their ids.
 pub async fn files(connection: &impl ConnectionTrait, after: Uuid, most: u64) -> Result<Vec<(Uuid, String)>> {
     let ids: Vec<(Uuid, Uuid)> = kyc_document::Entity::find()
         .select_only()
@@ -297,7 +312,9 @@ impl Command for Upload {
         if kyc_document::Entity::find_by_id(self.id).one(ctx.tx).await?.is_some() {
             return Err(Refusal::not_found("link").into());
         }
-        let seal = |column, value: &[u8]| ctx.app.vault.seal(Place { column, row: self.id, partner: ctx.partner.id }, value);
+        let seal = |column, value: &[u8]| {
+            ctx.app.vault.seal(Place { column, row: self.id, partner: ctx.partner.id }, value)
+        };
         let row = kyc_document::Model {
             id: self.id,
             partner_id: ctx.partner.id,
@@ -308,7 +325,8 @@ impl Command for Upload {
             name: seal(NAME, self.document.name.trim().as_bytes())?,
             extension: self.document.written_extension().unwrap_or_else(|| extension(self.format).to_owned()),
             notes: self.document.notes.as_ref().map(|notes| seal(NOTES, notes.as_bytes())).transpose()?,
-            size: i32::try_from(self.size).map_err(|_| Error::broken("a document is too long to be counted"))?,
+            size: i32::try_from(self.size)
+                .map_err(|_| Error::broken("a document is too long to be counted"))?,
             content_key: seal(CONTENT_KEY, self.key.reveal())?,
             uploaded_by: ctx.actor_id,
             uploaded_at: ctx.now,
@@ -344,12 +362,15 @@ pub fn notes(app: &App, row: &kyc_document::Model) -> Result<Option<Secret<Strin
 /// The bytes as they were sent.
 async fn content(app: &App, row: &kyc_document::Model) -> Result<Vec<u8>> {
     let key = app.vault.open(place(row, CONTENT_KEY), &row.content_key)?;
-    let key: [u8; 32] = key.reveal().as_slice().try_into().map_err(|_| Error::broken("a document's key is none"))?;
+    let key: [u8; 32] =
+        key.reveal().as_slice().try_into().map_err(|_| Error::broken("a document's key is none"))?;
     let key = Secret::new(key);
-    let sealed = app.feature::<Providers>().documents.get(&file_name(row.partner_id, row.id)).await.map_err(|error| match error {
-        FileError::Taken => Error::broken("a document could not be read"),
-        FileError::Failed(cause) => Error::broken(format!("a document could not be read: {cause}")),
-    })?;
+    let sealed = app.feature::<Providers>().documents.get(&file_name(row.partner_id, row.id)).await.map_err(
+        |error| match error {
+            FileError::Taken => Error::broken("a document could not be read"),
+            FileError::Failed(cause) => Error::broken(format!("a document could not be read: {cause}")),
+        },
+    )?;
     let bound = associated(row.partner_id, row.id);
     let opening = tokio::task::spawn_blocking(move || secrets::decrypt_in_place(&key, &bound, sealed));
     let opened = opening.await.map_err(|_| Error::broken("decrypting broke off"))?;

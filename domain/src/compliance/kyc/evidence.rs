@@ -87,8 +87,13 @@ impl Patch {
             Some(given) => Some(given.to_owned()).filter(|given| !given.is_empty()),
             None => kept.cloned(),
         };
-        let ssn = self.ssn.as_deref().map(|ssn| valid("ssn", Ssn::parse(ssn, ctx.partner.mode == Mode::Sandbox))).transpose()?;
-        let birth_date = self.birth_date.as_deref().map(|day| valid("birthDate", parse_birth_date(day))).transpose()?;
+        let ssn = self
+            .ssn
+            .as_deref()
+            .map(|ssn| valid("ssn", Ssn::parse(ssn, ctx.partner.mode == Mode::Sandbox)))
+            .transpose()?;
+        let birth_date =
+            self.birth_date.as_deref().map(|day| valid("birthDate", parse_birth_date(day))).transpose()?;
         let (patch, kept) = (&self.address, &to.address);
         let address = NewAddress {
             line1: or(&patch.line1, &kept.line1),
@@ -114,7 +119,8 @@ impl Patch {
     }
 }
 
-/// A check whose evidence was corrected and judged anew, before it is written; its outcome is still the one from before.
+/// A check whose evidence was corrected and judged anew, before it is written; its outcome is still the one
+/// from before.
 pub struct Reconsidered {
     pub check: kyc::Model,
     pub applicant: Applicant,
@@ -122,10 +128,15 @@ pub struct Reconsidered {
     pub needs_reviewer: bool,
 }
 
-/// Corrects what a check goes by, and the person whom it moves, and judges it anew: nothing where that changes nothing.
+/// Corrects what a check goes by, and the person whom it moves, and judges it anew: nothing where that
+/// changes nothing.
 ///
 /// What the answers to the questions came to goes on counting.
-pub async fn reconsider(ctx: &CommandContext<'_>, mut check: kyc::Model, patch: &Patch) -> Result<Option<Reconsidered>> {
+pub async fn reconsider(
+    ctx: &CommandContext<'_>,
+    mut check: kyc::Model,
+    patch: &Patch,
+) -> Result<Option<Reconsidered>> {
     let kept = applicant(ctx.app, &check)?.map(|kept| kept.reveal().clone());
     let user = match check.user_id {
         Some(id) => user::Entity::find_by_id(id).one(ctx.tx).await?,
@@ -138,19 +149,23 @@ pub async fn reconsider(ctx: &CommandContext<'_>, mut check: kyc::Model, patch: 
         Some(user) => Applicant::of(ctx.app, user)?,
         None => None,
     };
-    let before = present.or_else(|| kept.clone()).ok_or_else(|| Error::broken("an identity check is about nobody"))?;
+    let before =
+        present.or_else(|| kept.clone()).ok_or_else(|| Error::broken("an identity check is about nobody"))?;
     let after = patch.applied(ctx, &before)?;
     if kept.as_ref() == Some(&after) && before == after {
         return Ok(None);
     }
     if let Some(user) = user.filter(|_| before != after) {
         let user = rewritten(ctx, user, &before, &after)?.update(ctx.tx).await?;
-        ctx.event().record(ctx.tx, EventType::UserUpdated, user.id, json!({ "id": user.id, "status": user.status })).await?;
+        ctx.event()
+            .record(ctx.tx, EventType::UserUpdated, user.id, json!({ "id": user.id, "status": user.status }))
+            .await?;
     }
     hits::screen_again(ctx, check.id, &after).await?;
     let is_listed = is_listed(ctx.tx, check.id).await?;
     let judged = judge(ctx, &after, check.user_id, is_listed).await?;
-    let (mut judged, tags) = judged.ok_or(Error::Unavailable("No identity check is configured for live partners."))?;
+    let (mut judged, tags) =
+        judged.ok_or(Error::Unavailable("No identity check is configured for live partners."))?;
     judged.extend(parts(&check).into_iter().filter(|part| part.check == Check::Answers));
     check.score = identity::score(&judged);
     (check.parts, check.tags) = (written(&judged)?, tags);
@@ -161,7 +176,12 @@ pub async fn reconsider(ctx: &CommandContext<'_>, mut check: kyc::Model, patch: 
 }
 
 /// The person's row with what is another than before, so that what was written meanwhile stays.
-fn rewritten(ctx: &CommandContext<'_>, user: user::Model, before: &Applicant, after: &Applicant) -> Result<user::ActiveModel> {
+fn rewritten(
+    ctx: &CommandContext<'_>,
+    user: user::Model,
+    before: &Applicant,
+    after: &Applicant,
+) -> Result<user::ActiveModel> {
     let id = user.id;
     let mut row: user::ActiveModel = user.into();
     row.first_name.set_if_not_equals(after.first_name.clone());

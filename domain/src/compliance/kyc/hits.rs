@@ -1,8 +1,9 @@
 //! A resemblance to an entry of the watch list, looked at by somebody who says that it is somebody else.
 
 use super::{
-    Assessed, applicant, ask, close_questions, held, is_listed, move_person, outcome_of, parts, questions::ENOUGH,
-    reviews::require_independent_reviewer, schedule_expiry, settle, was_denied_before, within, written,
+    Assessed, applicant, ask, close_questions, held, is_listed, move_person, outcome_of, parts,
+    questions::ENOUGH, reviews::require_independent_reviewer, schedule_expiry, settle, was_denied_before,
+    within, written,
 };
 use crate::{
     Actor, Checks, Code, Error, Refusal, Result, Scope,
@@ -30,7 +31,10 @@ use entity::{
     timer::TimerKind,
     user, watch_list,
 };
-use sea_orm::{ActiveEnum, ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::{
+    ActiveEnum, ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter,
+    QueryOrder,
+};
 use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
@@ -50,10 +54,16 @@ const LONGEST_REASON: usize = 500;
 /// For how long an exception holds at most.
 const MAX_EXCEPTION: Months = Months::new(24);
 
-/// Clears a hit and keeps why, until a day that is at most two years ahead: as long, the same entry does not hold up the same person
-/// under the same name and day of birth. With the last open hit of a check, the check is judged without them. Scope `operate`, and another
-/// key than those by which anything about the person came in.
-pub async fn clear(app: &App, actor: &Actor, key: Option<Key>, clearing: ClearWatchListHit) -> Result<Answer<screening_hit::Model>> {
+/// Clears a hit and keeps why, until a day that is at most two years ahead: as long, the same entry does not
+/// hold up the same person under the same name and day of birth. With the last open hit of a check, the check
+/// is judged without them. Scope `operate`, and another key than those by which anything about the person
+/// came in.
+pub async fn clear(
+    app: &App,
+    actor: &Actor,
+    key: Option<Key>,
+    clearing: ClearWatchListHit,
+) -> Result<Answer<screening_hit::Model>> {
     command::execute(app, actor, key, clearing).await
 }
 
@@ -68,7 +78,11 @@ impl Command for ClearWatchListHit {
         if reason.is_empty() {
             checks.note::<()>(Err(Refusal::required("reason").into()));
         } else if reason.chars().count() > LONGEST_REASON {
-            checks.note::<()>(Err(Refusal::invalid("reason", format!("must have at most {LONGEST_REASON} characters")).into()));
+            checks.note::<()>(Err(Refusal::invalid(
+                "reason",
+                format!("must have at most {LONGEST_REASON} characters"),
+            )
+            .into()));
         }
         checks.note(valid("until", parse_birth_date(&self.until)));
         checks.done()
@@ -90,10 +104,16 @@ impl Command for ClearWatchListHit {
         let check = held(ctx, of_hit, "hitId").await?;
         let hit = named(ctx, self.hit_id).await?.ok_or_else(|| Refusal::not_found("hitId"))?;
         if check.outcome != Outcome::ManualReview || !screening::is_open(&hit) {
-            return Err(Refusal::new(Code::KycNotOpen, "hitId", "The hit does not wait for anybody any more.").into());
+            return Err(Refusal::new(
+                Code::KycNotOpen,
+                "hitId",
+                "The hit does not wait for anybody any more.",
+            )
+            .into());
         }
         require_independent_reviewer(ctx, &check).await?;
-        let person = applicant(ctx.app, &check)?.ok_or_else(|| Error::broken("a check with a hit does not tell whom it is about"))?;
+        let person = applicant(ctx.app, &check)?
+            .ok_or_else(|| Error::broken("a check with a hit does not tell whom it is about"))?;
         let exception = except(ctx, person.reveal(), &hit, self.reason.trim(), until).await?;
         let mut row: screening_hit::ActiveModel = hit.into();
         row.cleared_at = Set(Some(ctx.now));
@@ -115,14 +135,21 @@ impl Command for ClearWatchListHit {
 
 /// Screens the person of a check again; the hits that are new or changed.
 ///
-/// A hit that was found before and is open stays open, and one that was cleared for another name or birth date is open again.
-pub async fn screen_again(ctx: &CommandContext<'_>, check_id: Uuid, person: &Applicant) -> Result<Vec<screening_hit::Model>> {
+/// A hit that was found before and is open stays open, and one that was cleared for another name or birth
+/// date is open again.
+pub async fn screen_again(
+    ctx: &CommandContext<'_>,
+    check_id: Uuid,
+    person: &Applicant,
+) -> Result<Vec<screening_hit::Model>> {
     let known = of_check(ctx.tx, check_id).await?;
     let mut new = Vec::new();
     for found in screening::hits(ctx, person, check_id).await? {
         let known = known.iter().find(|known| screening::is_same_entry(known, &found));
         match known {
-            Some(known) if screening::is_open(known) || known.exception_id.is_some() && known.exception_id == found.exception_id => {}
+            Some(known)
+                if screening::is_open(known)
+                    || known.exception_id.is_some() && known.exception_id == found.exception_id => {}
             Some(known) => {
                 let anew = screening_hit::Model { id: known.id, found_at: known.found_at, ..found };
                 new.push(screening_hit::ActiveModel::from(anew).reset_all().update(ctx.tx).await?);
@@ -133,8 +160,13 @@ pub async fn screen_again(ctx: &CommandContext<'_>, check_id: Uuid, person: &App
     Ok(new)
 }
 
-/// Sends a customer to a reviewer because of open hits that a new watch list has brought, with an event for each. Who was denied stays so.
-pub async fn reopen(ctx: &CommandContext<'_>, mut check: kyc::Model, new: &[screening_hit::Model]) -> Result<()> {
+/// Sends a customer to a reviewer because of open hits that a new watch list has brought, with an event for
+/// each. Who was denied stays so.
+pub async fn reopen(
+    ctx: &CommandContext<'_>,
+    mut check: kyc::Model,
+    new: &[screening_hit::Model],
+) -> Result<()> {
     if check.outcome != Outcome::Denied {
         if check.outcome == Outcome::QuestionsRequired {
             close_questions(&mut check);
@@ -153,7 +185,8 @@ pub async fn reopen(ctx: &CommandContext<'_>, mut check: kyc::Model, new: &[scre
         check = kyc::ActiveModel::from(check).reset_all().update(ctx.tx).await?;
     }
     for hit in new {
-        let facts = json!({ "id": check.id, "token": check.token, "user_id": check.user_id, "status": check.outcome, "hit_id": hit.id });
+        let facts = json!({ "id": check.id, "token": check.token, "user_id": check.user_id,
+            "status": check.outcome, "hit_id": hit.id });
         ctx.event().record(ctx.tx, EventType::KycWatchListHitFound, check.id, facts).await?;
     }
     let user = match check.user_id {
@@ -166,20 +199,27 @@ pub async fn reopen(ctx: &CommandContext<'_>, mut check: kyc::Model, new: &[scre
     Ok(())
 }
 
-/// Keeps the hits of a person's earlier check open that nobody has cleared, under the check that takes its place: another name does
-/// not clear them. Whether there are any.
+/// Keeps the hits of a person's earlier check open that nobody has cleared, under the check that takes its
+/// place: another name does not clear them. Whether there are any.
 pub async fn keep_open(ctx: &CommandContext<'_>, earlier: Uuid, found: &mut Assessed) -> Result<bool> {
     let mut open = of_check(ctx.tx, earlier).await?;
-    open.retain(|hit| screening::is_open(hit) && found.hits.iter().all(|other| !screening::is_same_entry(other, hit)));
+    open.retain(|hit| {
+        screening::is_open(hit) && found.hits.iter().all(|other| !screening::is_same_entry(other, hit))
+    });
     let kept = !open.is_empty();
     for hit in open {
-        found.hits.push(screening_hit::Model { id: ctx.app.ids.next(Kind::ScreeningHit), kyc_id: found.check.id, ..hit });
+        found.hits.push(screening_hit::Model {
+            id: ctx.app.ids.next(Kind::ScreeningHit),
+            kyc_id: found.check.id,
+            ..hit
+        });
     }
     Ok(kept)
 }
 
 async fn named(ctx: &CommandContext<'_>, id: Uuid) -> Result<Option<screening_hit::Model>> {
-    let select = screening_hit::Entity::find_by_id(id).filter(screening_hit::Column::PartnerId.eq(ctx.partner.id));
+    let select =
+        screening_hit::Entity::find_by_id(id).filter(screening_hit::Column::PartnerId.eq(ctx.partner.id));
     Ok(select.one(ctx.tx).await?)
 }
 
@@ -200,7 +240,10 @@ async fn except(
         subject: screening::subject(ctx, person),
         source: hit.source.clone(),
         entry: hit.entry,
-        reason: ctx.app.vault.seal(Place { column: REASON, row: id, partner: ctx.partner.id }, reason.as_bytes())?,
+        reason: ctx
+            .app
+            .vault
+            .seal(Place { column: REASON, row: id, partner: ctx.partner.id }, reason.as_bytes())?,
         until,
         made_by: ctx.actor_id,
         made_at: ctx.now,
@@ -210,11 +253,18 @@ async fn except(
 
 /// Why an exception was made.
 pub fn reason(app: &App, exception: &screening_exception::Model) -> Result<Secret<String>> {
-    app.vault.open_text(Place { column: REASON, row: exception.id, partner: exception.partner_id }, &exception.reason)
+    app.vault.open_text(
+        Place { column: REASON, row: exception.id, partner: exception.partner_id },
+        &exception.reason,
+    )
 }
 
 /// The check as it is once none of its hits is open; as it was while one is.
-async fn judged_without(ctx: &CommandContext<'_>, mut check: kyc::Model, person: &Applicant) -> Result<kyc::Model> {
+async fn judged_without(
+    ctx: &CommandContext<'_>,
+    mut check: kyc::Model,
+    person: &Applicant,
+) -> Result<kyc::Model> {
     if is_listed(ctx.tx, check.id).await? {
         return Ok(check);
     }
@@ -224,7 +274,9 @@ async fn judged_without(ctx: &CommandContext<'_>, mut check: kyc::Model, person:
     check.tags = check.tags.lines().filter(|tag| *tag != WATCH_LIST_TAG).collect::<Vec<_>>().join("\n");
     check.outcome = match outcome_of(check.score, false) {
         _ if is_held_otherwise(ctx, &check).await? => Outcome::ManualReview,
-        _ if check.reviewed_at.is_none() && screening::cannot_screen(ctx, person).await? => Outcome::ManualReview,
+        _ if check.reviewed_at.is_none() && screening::cannot_screen(ctx, person).await? => {
+            Outcome::ManualReview
+        }
         // A reviewer had approved it before a new list brought the hits.
         _ if check.reviewed_at.is_some() => Outcome::Approved,
         other => other,
@@ -243,11 +295,13 @@ async fn is_held_otherwise(ctx: &CommandContext<'_>, check: &kyc::Model) -> Resu
     if check.reviewed_at.is_some() {
         return was_corrected_in_review(ctx.tx, check.id).await;
     }
-    Ok(waits_otherwise(ctx.tx, check).await? || was_in_review(ctx.tx, check).await? || was_denied_before(ctx, check).await?)
+    Ok(waits_otherwise(ctx.tx, check).await?
+        || was_in_review(ctx.tx, check).await?
+        || was_denied_before(ctx, check).await?)
 }
 
-/// Whether a check that went to a reviewer would have without its hits: by its score, by answers that failed or never came, or because it
-/// was with a reviewer when it was corrected.
+/// Whether a check that went to a reviewer would have without its hits: by its score, by answers that failed
+/// or never came, or because it was with a reviewer when it was corrected.
 async fn waits_otherwise(connection: &impl ConnectionTrait, check: &kyc::Model) -> Result<bool> {
     let score = identity::score(&identity::unlisted(parts(check)));
     let asked = check.questions_expire_at.is_some() || check.answered_at.is_some();
@@ -261,8 +315,11 @@ async fn waits_otherwise(connection: &impl ConnectionTrait, check: &kyc::Model) 
 }
 
 async fn was_corrected_in_review(connection: &impl ConnectionTrait, id: Uuid) -> Result<bool> {
-    let history =
-        event::Entity::find().filter(event::Column::StreamId.eq(id)).order_by_asc(event::Column::StreamVersion).all(connection).await?;
+    let history = event::Entity::find()
+        .filter(event::Column::StreamId.eq(id))
+        .order_by_asc(event::Column::StreamVersion)
+        .all(connection)
+        .await?;
     let in_review = Outcome::ManualReview.to_value();
     let corrected = |pair: (&event::Model, &event::Model)| {
         pair.1.kind == EventType::KycUpdated.name() && events::status(pair.0).as_ref() == Some(&in_review)
@@ -270,8 +327,8 @@ async fn was_corrected_in_review(connection: &impl ConnectionTrait, id: Uuid) ->
     Ok(history.iter().zip(history.iter().skip(1)).any(corrected))
 }
 
-/// Whether the person was in a review for something else than the hits of a check when it was made, or had been denied: neither a change
-/// nor a cleared hit ends that.
+/// Whether the person was in a review for something else than the hits of a check when it was made, or had
+/// been denied: neither a change nor a cleared hit ends that.
 async fn was_in_review(connection: &impl ConnectionTrait, check: &kyc::Model) -> Result<bool> {
     let Some(user_id) = check.user_id else { return Ok(false) };
     let cleared = of_check(connection, check.id).await?;
@@ -292,10 +349,15 @@ async fn was_in_review(connection: &impl ConnectionTrait, check: &kyc::Model) ->
 }
 
 /// Whether nothing but hits on these entries held an earlier check up.
-async fn is_held_by(connection: &impl ConnectionTrait, check: &kyc::Model, cleared: &[screening_hit::Model]) -> Result<bool> {
+async fn is_held_by(
+    connection: &impl ConnectionTrait,
+    check: &kyc::Model,
+    cleared: &[screening_hit::Model],
+) -> Result<bool> {
     let mut open = of_check(connection, check.id).await?;
     open.retain(screening::is_open);
-    let known = |hit: &screening_hit::Model| cleared.iter().any(|cleared| screening::is_same_entry(cleared, hit));
+    let known =
+        |hit: &screening_hit::Model| cleared.iter().any(|cleared| screening::is_same_entry(cleared, hit));
     Ok(!open.is_empty() && open.iter().all(known) && !waits_otherwise(connection, check).await?)
 }
 
@@ -304,7 +366,10 @@ async fn of_check(connection: &impl ConnectionTrait, kyc_id: Uuid) -> Result<Vec
 }
 
 /// The lists that people are screened against, and the newest run over existing customers; scope `operate`.
-pub async fn lists(connection: &impl ConnectionTrait, actor: &Actor) -> Result<(Vec<watch_list::Model>, Option<screening_run::Model>)> {
+pub async fn lists(
+    connection: &impl ConnectionTrait,
+    actor: &Actor,
+) -> Result<(Vec<watch_list::Model>, Option<screening_run::Model>)> {
     actor.partner(Scope::Operate)?;
     Ok((screening::current(connection).await?, screening::runs::newest(connection).await?))
 }

@@ -1,7 +1,8 @@
 //! Questions that the person herself can answer, and what is right.
 //!
-//! Which are asked, and what stands beside the right answers, follows from the check's token and the person's own evidence by a
-//! keyed hash: a check's questions never vary, and nobody can work them out who does not hold the house's keys.
+//! Which are asked, and what stands beside the right answers, follows from the check's token and the person's
+//! own evidence by a keyed hash: a check's questions never vary, and nobody can work them out who does not
+//! hold the house's keys.
 
 use super::facts::{self, EvidenceFact};
 use crate::{
@@ -76,16 +77,27 @@ pub fn check(given: &[Given]) -> Result<()> {
 
 /// What whoever gives other answers is told.
 pub fn malformed() -> Refusal {
-    Refusal::invalid("answers", "must answer each of the questions 1 to 5 once, with one of its answers 1 to 5")
+    Refusal::invalid(
+        "answers",
+        "must answer each of the questions 1 to 5 once, with one of its answers 1 to 5",
+    )
 }
 
 impl Questions {
-    /// What is asked of an applicant: the state of her number first where there is one, the others as they are drawn.
+    /// What is asked of an applicant: the state of her number first where there is one, the others as they
+    /// are drawn.
     pub fn ask(seed: &[u8], applicant: &Applicant) -> Result<Self> {
         let mut facts = facts::of(seed, applicant);
-        facts.sort_by_cached_key(|fact| (fact.name != facts::ISSUING_STATE, Draws::new(seed, "order").of(fact.name)));
-        let asked: Vec<Question> = facts.into_iter().take(ASKED).map(|fact| Question::about(seed, fact)).collect();
-        if asked.len() == ASKED { Ok(Self(asked)) } else { Err(Error::broken("too little is known to ask five questions")) }
+        facts.sort_by_cached_key(|fact| {
+            (fact.name != facts::ISSUING_STATE, Draws::new(seed, "order").of(fact.name))
+        });
+        let asked: Vec<Question> =
+            facts.into_iter().take(ASKED).map(|fact| Question::about(seed, fact)).collect();
+        if asked.len() == ASKED {
+            Ok(Self(asked))
+        } else {
+            Err(Error::broken("too little is known to ask five questions"))
+        }
     }
 
     /// As they are put to the person.
@@ -100,7 +112,9 @@ impl Questions {
 
     /// How many of the answers are right.
     pub fn right_among(&self, given: &[Given]) -> i32 {
-        let is_right = |(id, question): &(i32, &Question)| given.contains(&Given { question_id: *id, answer_id: question.right });
+        let is_right = |(id, question): &(i32, &Question)| {
+            given.contains(&Given { question_id: *id, answer_id: question.right })
+        };
         (1..).zip(&self.0).filter(is_right).map(|_| 1).sum()
     }
 
@@ -112,14 +126,19 @@ impl Questions {
 }
 
 impl Question {
-    /// In one of five cases the right answer is not among the first four, so that no answer is likelier than another.
+    /// In one of five cases the right answer is not among the first four, so that no answer is likelier than
+    /// another.
     fn about(seed: &[u8], fact: EvidenceFact) -> Self {
         let EvidenceFact { name, question, answer, mut others } = fact;
         let mut draws = Draws::new(seed, name);
         let place = draws.below(ASKED);
         let mut answers = Vec::with_capacity(ASKED - 1);
         while answers.len() < ASKED - 1 {
-            let next = if answers.len() == place { answer.clone() } else { others.swap_remove(draws.below(others.len())) };
+            let next = if answers.len() == place {
+                answer.clone()
+            } else {
+                others.swap_remove(draws.below(others.len()))
+            };
             answers.push(next);
         }
         Self { text: question.to_owned(), answers, right: i32::try_from(place).unwrap_or(0) + 1 }
@@ -134,8 +153,11 @@ pub fn seed(app: &App, partner_id: Uuid, token: &str) -> Vec<u8> {
 /// The questions of a check with their right answers; none where none were asked.
 pub fn of(app: &App, check: &kyc::Model) -> Result<Option<Secret<Questions>>> {
     let Some(sealed) = &check.questions else { return Ok(None) };
-    let text = app.vault.open(Place { column: QUESTIONS, row: check.id, partner: check.partner_id }, sealed)?;
-    serde_json::from_slice(text.reveal()).map(|kept| Some(Secret::new(kept))).map_err(|_| Error::broken("kept questions are none"))
+    let text =
+        app.vault.open(Place { column: QUESTIONS, row: check.id, partner: check.partner_id }, sealed)?;
+    serde_json::from_slice(text.reveal())
+        .map(|kept| Some(Secret::new(kept)))
+        .map_err(|_| Error::broken("kept questions are none"))
 }
 
 /// The questions that a check waits to be answered; empty when it waits for none.
@@ -167,7 +189,8 @@ impl<'a> Draws<'a> {
     /// The next number, below `limit`.
     pub fn below(&mut self, limit: usize) -> usize {
         self.turn += 1;
-        let drawn = self.of(&self.turn.to_string()).first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+        let drawn =
+            self.of(&self.turn.to_string()).first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
         // Off by less than one in 10^15 for the few things that there are to choose from.
         let drawn = drawn.checked_rem(limit as u64).unwrap_or(0);
         usize::try_from(drawn).unwrap_or(0)
@@ -221,11 +244,18 @@ mod tests {
     fn assert_whole(questions: &Questions) {
         let prompts = questions.prompts();
         let texts: HashSet<&str> = prompts.iter().map(|prompt| prompt.text.as_str()).collect();
-        assert_eq!((texts.len(), prompts.iter().map(|prompt| prompt.id).collect::<Vec<_>>()), (5, vec![1, 2, 3, 4, 5]));
+        assert_eq!(
+            (texts.len(), prompts.iter().map(|prompt| prompt.id).collect::<Vec<_>>()),
+            (5, vec![1, 2, 3, 4, 5])
+        );
         for (prompt, question) in prompts.iter().zip(&questions.0) {
             let ids: Vec<i32> = prompt.answers.iter().map(|(id, _)| *id).collect();
             let own: HashSet<String> = prompt.answers.iter().map(|(_, text)| text.to_lowercase()).collect();
-            assert_eq!((ids, own.len(), prompt.answers[4].1.as_str()), (vec![1, 2, 3, 4, 5], 5, NONE), "{prompt:?}");
+            assert_eq!(
+                (ids, own.len(), prompt.answers[4].1.as_str()),
+                (vec![1, 2, 3, 4, 5], 5, NONE),
+                "{prompt:?}"
+            );
             assert!((1..=5).contains(&question.right));
         }
     }
@@ -247,7 +277,13 @@ mod tests {
             for question in &questions.0 {
                 let right = RIGHT.iter().find(|(text, _)| *text == question.text).unwrap().1;
                 let place = question.answers.iter().position(|answer| answer == right).unwrap_or(4);
-                assert_eq!(question.right, i32::try_from(place).unwrap() + 1, "{}: {:?}", question.text, question.answers);
+                assert_eq!(
+                    question.right,
+                    i32::try_from(place).unwrap() + 1,
+                    "{}: {:?}",
+                    question.text,
+                    question.answers
+                );
                 places[place] += 1;
                 asked.insert(question.text.clone());
             }
@@ -269,7 +305,8 @@ mod tests {
             let person = Applicant { ssn: ssn.to_owned(), birth_date: born.parse().unwrap(), ..ada() };
             for seed in 0_u8..40 {
                 let prompts = Questions::ask(&[seed], &person).unwrap().prompts();
-                let at = prompts.iter().position(|prompt| prompt.text == "What state was your SSN issued in?");
+                let at =
+                    prompts.iter().position(|prompt| prompt.text == "What state was your SSN issued in?");
                 assert_eq!(at, asked.then_some(0), "{ssn} {born}");
             }
         }
@@ -299,7 +336,10 @@ mod tests {
     #[test]
     fn answers_are_five_or_none() {
         let all = |answers: &[(i32, i32)]| -> Vec<Given> {
-            answers.iter().map(|(question_id, answer_id)| Given { question_id: *question_id, answer_id: *answer_id }).collect()
+            answers
+                .iter()
+                .map(|(question_id, answer_id)| Given { question_id: *question_id, answer_id: *answer_id })
+                .collect()
         };
         assert!(check(&all(&[(5, 1), (4, 2), (3, 3), (2, 4), (1, 5)])).is_ok());
         for answers in [
@@ -312,7 +352,10 @@ mod tests {
             &[(1, 1), (2, 1), (3, 1), (4, 1), (5, 0)],
             &[(1, 1), (2, 1), (3, 1), (4, 1), (5, 6)],
         ] {
-            assert!(matches!(check(&all(answers)), Err(Error::Refused(refusal)) if refusal == malformed()), "{answers:?}");
+            assert!(
+                matches!(check(&all(answers)), Err(Error::Refused(refusal)) if refusal == malformed()),
+                "{answers:?}"
+            );
         }
         let questions = Questions::ask(b"one", &ada()).unwrap();
         let right: Vec<(i32, i32)> = (1..).zip(questions.0.iter().map(|question| question.right)).collect();
@@ -328,9 +371,11 @@ mod tests {
         #[test]
         fn five_questions_are_asked_of_anybody(
             seed in any::<[u8; 8]>(),
-            line1 in "\\PC{1,40}", city in "\\PC{1,40}", state in "[A-Z]{2}|\\PC{1,5}", postal_code in "[0-9]{5}(-[0-9]{4})?|\\PC{1,9}",
+            line1 in "\\PC{1,40}", city in "\\PC{1,40}", state in "[A-Z]{2}|\\PC{1,5}",
+            postal_code in "[0-9]{5}(-[0-9]{4})?|\\PC{1,9}",
             domain in "[a-zA-Z.-]{3,12}|none of the above|gmail\\.com", country in "US|GB",
-            ssn in "[0-8][0-9]{8}", days in 0_i64..90_000, phone in proptest::option::of("[2-9][0-9]{2}[2-9][0-9]{6}"),
+            ssn in "[0-8][0-9]{8}", days in 0_i64..90_000,
+            phone in proptest::option::of("[2-9][0-9]{2}[2-9][0-9]{6}"),
         ) {
             let birth_date = "1850-01-01".parse::<chrono::NaiveDate>().unwrap() + Duration::days(days);
             let address = NewAddress { line1, line2: None, city, state, postal_code, country_code: country };
@@ -342,9 +387,11 @@ mod tests {
         fn five_questions_are_asked_of_whoever_writes_nonsense(seed in any::<[u8; 8]>()) {
             let nonsense = || NONE.to_owned();
             let address = NewAddress {
-                line1: nonsense(), line2: None, city: nonsense(), state: nonsense(), postal_code: nonsense(), country_code: nonsense(),
+                line1: nonsense(), line2: None, city: nonsense(), state: nonsense(), postal_code: nonsense(),
+                country_code: nonsense(),
             };
-            let questions = Questions::ask(&seed, &Applicant { phone: None, ssn: "666456789".to_owned(), address, ..ada() }).unwrap();
+            let questions = Questions::ask(&seed,
+                &Applicant { phone: None, ssn: "666456789".to_owned(), address, ..ada() }).unwrap();
             assert_whole(&questions);
         }
     }

@@ -28,7 +28,11 @@ use uuid::Uuid;
 const REASON: &str = "kyc.review_reason";
 
 /// The partner's identity checks that wait for a review, oldest first; scope `operate`.
-pub async fn queue(connection: &impl ConnectionTrait, actor: &Actor, page: Page) -> Result<Slice<kyc::Model>> {
+pub async fn queue(
+    connection: &impl ConnectionTrait,
+    actor: &Actor,
+    page: Page,
+) -> Result<Slice<kyc::Model>> {
     let partner_id = actor.caller(Scope::Operate)?.access_scope.partner_id;
     let select = kyc::Entity::find()
         .filter(kyc::Column::PartnerId.eq(partner_id))
@@ -38,7 +42,11 @@ pub async fn queue(connection: &impl ConnectionTrait, actor: &Actor, page: Page)
 }
 
 /// Whom a check is about, for who decides about her; scope `operate`. Who looked is written down.
-pub async fn look_at_applicant(app: &App, actor: &Actor, check: &kyc::Model) -> Result<Option<Secret<Applicant>>> {
+pub async fn look_at_applicant(
+    app: &App,
+    actor: &Actor,
+    check: &kyc::Model,
+) -> Result<Option<Secret<Applicant>>> {
     let caller = actor.caller(Scope::Operate)?;
     let found = applicant(app, check)?;
     if found.is_some() {
@@ -61,14 +69,25 @@ pub struct Decision {
     pub reason: String,
 }
 
-/// Approves whom a check is about; scope `operate`, and another key than those by which anything about the person came in.
-/// Refused while an entry of the watch list resembles her and nobody has cleared it.
-pub async fn approve(app: &App, actor: &Actor, key: Option<Key>, decision: Decision) -> Result<Answer<kyc::Model>> {
+/// Approves whom a check is about; scope `operate`, and another key than those by which anything about the
+/// person came in. Refused while an entry of the watch list resembles her and nobody has cleared it.
+pub async fn approve(
+    app: &App,
+    actor: &Actor,
+    key: Option<Key>,
+    decision: Decision,
+) -> Result<Answer<kyc::Model>> {
     command::execute(app, actor, key, Approval(decision)).await
 }
 
-/// Refuses whom a check is about; scope `operate`, and another key than those by which anything about the person came in.
-pub async fn deny(app: &App, actor: &Actor, key: Option<Key>, decision: Decision) -> Result<Answer<kyc::Model>> {
+/// Refuses whom a check is about; scope `operate`, and another key than those by which anything about the
+/// person came in.
+pub async fn deny(
+    app: &App,
+    actor: &Actor,
+    key: Option<Key>,
+    decision: Decision,
+) -> Result<Answer<kyc::Model>> {
     command::execute(app, actor, key, Denial(decision)).await
 }
 
@@ -126,9 +145,12 @@ impl Decision {
     }
 
     async fn decide(&self, ctx: &CommandContext<'_>, outcome: Outcome) -> Result<kyc::Model> {
-        let mut check = held(ctx, async || within(ctx.tx, ctx.access_scope, self.kyc_id).await, "kycId").await?;
+        let mut check =
+            held(ctx, async || within(ctx.tx, ctx.access_scope, self.kyc_id).await, "kycId").await?;
         if check.outcome != Outcome::ManualReview {
-            return Err(Refusal::new(Code::KycNotOpen, "", "The identity check does not wait for a review.").into());
+            return Err(
+                Refusal::new(Code::KycNotOpen, "", "The identity check does not wait for a review.").into()
+            );
         }
         require_independent_reviewer(ctx, &check).await?;
         if outcome == Outcome::Approved {
@@ -150,23 +172,27 @@ async fn require_cleared(ctx: &CommandContext<'_>, check: &kyc::Model) -> Result
         .one(ctx.tx)
         .await?;
     if open.is_some() {
-        let text = "An entry of the watch list resembles the person; it must be cleared before she can be approved.";
+        let text =
+            "An entry of the watch list resembles the person; it must be cleared before she can be approved.";
         return Err(Refusal::new(Code::KycNotOpen, "", text).into());
     }
     Ok(())
 }
 
 /// What a reviewer does, and what comes of it: who did no more than this has entered nothing.
-const REVIEWERS: [EventType; 3] = [EventType::KycReviewed, EventType::KycHitCleared, EventType::UserStatusChanged];
+const REVIEWERS: [EventType; 3] =
+    [EventType::KycReviewed, EventType::KycHitCleared, EventType::UserStatusChanged];
 
-/// Refuses whoever had a hand in what is to be decided: who entered, changed or sent something, be it for this check, for an
-/// earlier one of the same person, or for the person herself. A key and the key that it was rotated from are one hand.
+/// Refuses whoever had a hand in what is to be decided: who entered, changed or sent something, be it for
+/// this check, for an earlier one of the same person, or for the person herself. A key and the key that it
+/// was rotated from are one hand.
 pub async fn require_independent_reviewer(ctx: &CommandContext<'_>, check: &kyc::Model) -> Result<()> {
     let Some(decider) = ctx.actor_id else { return Err(Error::broken("a review by nobody")) };
     let mut streams = vec![check.id];
     if let Some(user_id) = check.user_id {
         streams.push(user_id);
-        let checks = kyc::Entity::find().select_only().column(kyc::Column::Id).filter(kyc::Column::UserId.eq(user_id));
+        let checks =
+            kyc::Entity::find().select_only().column(kyc::Column::Id).filter(kyc::Column::UserId.eq(user_id));
         streams.extend(checks.into_tuple::<Uuid>().all(ctx.tx).await?);
     }
     let makers: Vec<Option<Uuid>> = event::Entity::find()
@@ -195,7 +221,8 @@ pub async fn require_independent_reviewer(ctx: &CommandContext<'_>, check: &kyc:
         }
         line = hands(ctx, &givers).await?;
     }
-    let text = "Who entered, changed or sent something about this person cannot decide about her; another key must.";
+    let text =
+        "Who entered, changed or sent something about this person cannot decide about her; another key must.";
     Err(Refusal::new(Code::MakerChecker, "", text).into())
 }
 

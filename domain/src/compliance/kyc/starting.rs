@@ -19,7 +19,8 @@ use uuid::Uuid;
 #[derive(Clone, Serialize)]
 pub struct Start(pub NewUser);
 
-/// Checks who a person is (documented: a check may be made without a user); scope `start`, which `manage` implies.
+/// Checks who a person is (documented: a check may be made without a user); scope `start`, which `manage`
+/// implies.
 ///
 /// Unavailable where nobody is there to check a live partner's people.
 pub async fn start(app: &App, actor: &Actor, key: Option<Key>, start: Start) -> Result<Answer<kyc::Model>> {
@@ -35,7 +36,11 @@ impl Command for Start {
     type Output = kyc::Model;
 
     fn check(&self, mode: Mode) -> Result<()> {
-        let missing = [("birthDate", self.0.birth_date.is_none()), ("ssn", self.0.ssn.is_none()), ("address", self.0.address.is_none())];
+        let missing = [
+            ("birthDate", self.0.birth_date.is_none()),
+            ("ssn", self.0.ssn.is_none()),
+            ("address", self.0.address.is_none()),
+        ];
         let mut checks = Checks::default();
         for (field, _) in missing.into_iter().filter(|(_, missing)| *missing) {
             checks.note::<()>(Err(Refusal::required(field).into()));
@@ -47,7 +52,10 @@ impl Command for Start {
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<kyc::Model> {
         let applicant = self.0.applicant(ctx.partner.mode, ctx.today())?;
         let found = assess(ctx, &applicant, None).await?;
-        found.ok_or(Error::Unavailable("No identity check is configured for live partners."))?.record(ctx).await
+        found
+            .ok_or(Error::Unavailable("No identity check is configured for live partners."))?
+            .record(ctx)
+            .await
     }
 
     fn object(done: &kyc::Model) -> Uuid {

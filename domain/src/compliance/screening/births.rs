@@ -30,7 +30,10 @@ impl Birth {
         let parsed = match text.len() {
             10 => text.parse().ok().map(Self::Day),
             7 => text.split_once('-').and_then(|(year, month)| {
-                Some(Self::Month(year_of(year)?, month.parse().ok().filter(|month| MONTHS_OF_A_YEAR.contains(month))?))
+                Some(Self::Month(
+                    year_of(year)?,
+                    month.parse().ok().filter(|month| MONTHS_OF_A_YEAR.contains(month))?,
+                ))
             }),
             _ => year_of(text).map(Self::Year),
         };
@@ -47,7 +50,8 @@ impl Birth {
 }
 
 const MONTHS_OF_A_YEAR: RangeInclusive<u32> = 1..=12;
-const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+const MONTHS: [&str; 12] =
+    ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 
 /// The longest span of years that is taken for one.
 const LONGEST_SPAN: i32 = 20;
@@ -64,7 +68,9 @@ pub fn in_remarks(remarks: &str) -> Vec<Birth> {
 fn after_label(remark: &str) -> Option<&str> {
     let remark = remark.trim().trim_end_matches('.');
     let label = remark.get(..3).filter(|label| label.eq_ignore_ascii_case("dob")).map(|_| remark);
-    let alternative = || remark.get(..8).filter(|label| label.eq_ignore_ascii_case("alt. dob")).and_then(|_| remark.get(5..));
+    let alternative = || {
+        remark.get(..8).filter(|label| label.eq_ignore_ascii_case("alt. dob")).and_then(|_| remark.get(5..))
+    };
     let text = label.or_else(alternative)?.get(3..)?;
     text.starts_with([' ', ':']).then(|| text.trim_start_matches(':').trim())
 }
@@ -72,8 +78,10 @@ fn after_label(remark: &str) -> Option<&str> {
 /// One listed day, or the years it may lie in.
 fn read(text: &str) -> Vec<Birth> {
     let text = text.to_lowercase();
-    let (text, about) =
-        ["circa ", "c. ", "c "].iter().find_map(|word| text.strip_prefix(word)).map_or((text.as_str(), 0), |rest| (rest.trim(), 1));
+    let (text, about) = ["circa ", "c. ", "c "]
+        .iter()
+        .find_map(|word| text.strip_prefix(word))
+        .map_or((text.as_str(), 0), |rest| (rest.trim(), 1));
     if let Some(first) = text.strip_suffix("0s").and_then(|decade| year_of(&format!("{decade}0"))) {
         return years(first, first + 9);
     }
@@ -84,25 +92,33 @@ fn read(text: &str) -> Vec<Birth> {
         },
         None => match (one(text), about) {
             (birth, 0) => vec![birth],
-            (birth, about) => birth.year().map_or_else(|| vec![Birth::Unread], |year| years(year - about, year + about)),
+            (birth, about) => {
+                birth.year().map_or_else(|| vec![Birth::Unread], |year| years(year - about, year + about))
+            }
         },
     }
 }
 
 fn years(from: i32, to: i32) -> Vec<Birth> {
-    if (0..=LONGEST_SPAN).contains(&(to - from)) { (from..=to).map(Birth::Year).collect() } else { vec![Birth::Unread] }
+    if (0..=LONGEST_SPAN).contains(&(to - from)) {
+        (from..=to).map(Birth::Year).collect()
+    } else {
+        vec![Birth::Unread]
+    }
 }
 
 /// `12 dec 1960`, `dec 1960` or `1960`.
 fn one(text: &str) -> Birth {
     let words: Vec<&str> = text.split_whitespace().collect();
-    let month = |name: &str| MONTHS_OF_A_YEAR.zip(MONTHS).find(|(_, known)| *known == name).map(|(number, _)| number);
+    let month =
+        |name: &str| MONTHS_OF_A_YEAR.zip(MONTHS).find(|(_, known)| *known == name).map(|(number, _)| number);
     let birth = match words.as_slice() {
         [year] => year_of(year).map(Birth::Year),
         [name, year] => year_of(year).zip(month(name)).map(|(year, month)| Birth::Month(year, month)),
-        [day, name, year] => {
-            year_of(year).zip(month(name)).and_then(|(year, month)| NaiveDate::from_ymd_opt(year, month, day.parse().ok()?)).map(Birth::Day)
-        }
+        [day, name, year] => year_of(year)
+            .zip(month(name))
+            .and_then(|(year, month)| NaiveDate::from_ymd_opt(year, month, day.parse().ok()?))
+            .map(Birth::Day),
         _ => None,
     };
     birth.unwrap_or(Birth::Unread)
@@ -116,7 +132,8 @@ fn year_of(text: &str) -> Option<i32> {
 /// By how many years a listed day may be wrong.
 const TOLERANCE: i32 = 2;
 
-/// From how many points on a listed day of birth speaks for a person: the same, or one that a slip of the pen makes of it.
+/// From how many points on a listed day of birth speaks for a person: the same, or one that a slip of the pen
+/// makes of it.
 pub const NEAR: i32 = 12;
 /// What a year of birth adds that is all the list knows.
 pub const SAME_YEAR: i32 = 10;
@@ -127,7 +144,11 @@ const YEARS_AWAY: &str = "Every listed day of birth is years away.";
 
 /// What the listed days of birth add to the score of a person born on a day, and why. None of them is told.
 pub fn compared(births: &[Birth], born: NaiveDate) -> (i32, &'static str) {
-    births.iter().map(|birth| one_compared(*birth, born)).max_by_key(|(points, _)| *points).unwrap_or((0, "No day of birth is listed."))
+    births
+        .iter()
+        .map(|birth| one_compared(*birth, born))
+        .max_by_key(|(points, _)| *points)
+        .unwrap_or((0, "No day of birth is listed."))
 }
 
 fn one_compared(birth: Birth, born: NaiveDate) -> (i32, &'static str) {
@@ -142,7 +163,9 @@ fn one_compared(birth: Birth, born: NaiveDate) -> (i32, &'static str) {
         }
     }
     match birth {
-        Birth::Month(listed, month) if (listed, month) == (year, born.month()) => (15, "The same month of birth is listed."),
+        Birth::Month(listed, month) if (listed, month) == (year, born.month()) => {
+            (15, "The same month of birth is listed.")
+        }
         Birth::Year(listed) if listed == year => (SAME_YEAR, "The same year of birth is listed."),
         Birth::Unread => (0, "The listed day of birth cannot be read."),
         other => match other.year().map_or(0, |listed| (listed - year).abs()) {
@@ -209,7 +232,10 @@ mod tests {
             ("DOB circa 1961-1962", vec!["1960", "1961", "1962", "1963"]),
             ("DOB 01 Jan 1958 to 31 Dec 1959", vec!["1958", "1959"]),
             ("DOB 12 Dec 1960; alt. DOB 1962; alt. DOB 1962", vec!["1960-12-12", "1962"]),
-            ("DOB 1970s", vec!["1970", "1971", "1972", "1973", "1974", "1975", "1976", "1977", "1978", "1979"]),
+            (
+                "DOB 1970s",
+                vec!["1970", "1971", "1972", "1973", "1974", "1975", "1976", "1977", "1978", "1979"],
+            ),
             ("DOB early 1950s; alt. DOB 1951", vec!["1951", "?"]),
             ("DOB 31 Feb 1960", vec!["?"]),
             ("DOB 1900 to 1990", vec!["?"]),

@@ -1,12 +1,13 @@
 //! Chinese and Korean names in their several romanisations.
 //!
-//! A Chinese syllable is read as Hanyu Pinyin (ISO 7098), as Wade-Giles (Giles 1912), and as the Cantonese of Hong Kong or the Southern Min of
-//! South-East Asia; what it says in any of them is told in Pinyin. `cantonese.txt` has a spelling a line and the Pinyin of the characters
-//! it stands for, the most frequent in names first: made of a thousand characters of names, their readings in Jyutping (Linguistic
-//! Society of Hong Kong, 1993) and Pinyin, spelled as Hong Kong's government does.
+//! A Chinese syllable is read as Hanyu Pinyin (ISO 7098), as Wade-Giles (Giles 1912), and as the Cantonese of
+//! Hong Kong or the Southern Min of South-East Asia; what it says in any of them is told in Pinyin.
+//! `cantonese.txt` has a spelling a line and the Pinyin of the characters it stands for, the most frequent in
+//! names first: made of a thousand characters of names, their readings in Jyutping (Linguistic Society of
+//! Hong Kong, 1993) and Pinyin, spelled as Hong Kong's government does.
 //!
-//! Korean syllables lose what the Revised Romanisation (2000), McCune-Reischauer (1939) and custom spell in different ways: `Jeong`, `Chŏng`,
-//! `Jung` and `Chung` are one.
+//! Korean syllables lose what the Revised Romanisation (2000), McCune-Reischauer (1939) and custom spell in
+//! different ways: `Jeong`, `Chŏng`, `Jung` and `Chung` are one.
 //!
 //! Both are tried only if the whole name looks like one of theirs, a family name among it.
 
@@ -16,13 +17,48 @@ use std::{
 };
 
 /// Every syllable of Pinyin, without tones, `ü` as `u`.
-const PINYIN: &str = "a ai an ang ao ba bai ban bang bao bei ben beng bi bian biao bie bin bing bo bu ca cai can cang cao ce cen ceng cha chai chan chang chao che chen cheng chi chong chou chu chuai chuan chuang chui chun chuo ci cong cou cu cuan cui cun cuo da dai dan dang dao de deng di dian diao die ding dong dou du duan dui dun duo e en er fa fan fang fei fen feng fo fou fu ga gai gan gang gao ge gei gen geng gong gou gu gua guai guan guang gui gun guo ha hai han hang hao he hei hen heng hong hou hu hua huai huan huang hui hun huo ji jia jian jiang jiao jie jin jing jiong jiu ju juan jue jun ka kai kan kang kao ke ken keng kong kou ku kua kuai kuan kuang kui kun kuo la lai lan lang lao le lei leng li lian liang liao lie lin ling liu long lou lu luan lue lun luo ma mai man mang mao mei men meng mi mian miao mie min ming miu mo mou mu na nai nan nang nao nei nen neng ni nian niang niao nie nin ning niu nong nu nuan nue nuo ou pa pai pan pang pao pei pen peng pi pian piao pie pin ping po pou pu qi qia qian qiang qiao qie qin qing qiong qiu qu quan que qun ran rang rao re ren reng ri rong rou ru ruan rui run ruo sa sai san sang sao se sen seng sha shai shan shang shao she shen sheng shi shou shu shua shuai shuan shuang shui shun shuo si song sou su suan sui sun suo ta tai tan tang tao te teng ti tian tiao tie ting tong tou tu tuan tui tun tuo wa wai wan wang wei wen weng wo wu xi xia xian xiang xiao xie xin xing xiong xiu xu xuan xue xun ya yan yang yao ye yi yin ying yo yong you yu yuan yue yun za zai zan zang zao ze zei zen zeng zha zhai zhan zhang zhao zhe zhen zheng zhi zhong zhou zhu zhua zhuai zhuan zhuang zhui zhun zhuo zi zong zou zu zuan zui zun zuo";
+const PINYIN: &str = "a ai an ang ao ba bai ban bang bao bei ben beng bi bian biao bie bin bing bo bu ca \
+    cai can cang cao ce cen ceng cha chai chan chang chao che chen cheng chi chong chou chu chuai chuan \
+    chuang chui chun chuo ci cong cou cu cuan cui cun cuo da dai dan dang dao de deng di dian diao die ding \
+    dong dou du duan dui dun duo e en er fa fan fang fei fen feng fo fou fu ga gai gan gang gao ge gei gen \
+    geng gong gou gu gua guai guan guang gui gun guo ha hai han hang hao he hei hen heng hong hou hu hua \
+    huai huan huang hui hun huo ji jia jian jiang jiao jie jin jing jiong jiu ju juan jue jun ka kai kan \
+    kang kao ke ken keng kong kou ku kua kuai kuan kuang kui kun kuo la lai lan lang lao le lei leng li \
+    lian liang liao lie lin ling liu long lou lu luan lue lun luo ma mai man mang mao mei men meng mi mian \
+    miao mie min ming miu mo mou mu na nai nan nang nao nei nen neng ni nian niang niao nie nin ning niu \
+    nong nu nuan nue nuo ou pa pai pan pang pao pei pen peng pi pian piao pie pin ping po pou pu qi qia \
+    qian qiang qiao qie qin qing qiong qiu qu quan que qun ran rang rao re ren reng ri rong rou ru ruan rui \
+    run ruo sa sai san sang sao se sen seng sha shai shan shang shao she shen sheng shi shou shu shua shuai \
+    shuan shuang shui shun shuo si song sou su suan sui sun suo ta tai tan tang tao te teng ti tian tiao \
+    tie ting tong tou tu tuan tui tun tuo wa wai wan wang wei wen weng wo wu xi xia xian xiang xiao xie xin \
+    xing xiong xiu xu xuan xue xun ya yan yang yao ye yi yin ying yo yong you yu yuan yue yun za zai zan \
+    zang zao ze zei zen zeng zha zhai zhan zhang zhao zhe zhen zheng zhi zhong zhou zhu zhua zhuai zhuan \
+    zhuang zhui zhun zhuo zi zong zou zu zuan zui zun zuo";
 
 /// Frequent Chinese family names, in Pinyin.
-const CHINESE_FAMILIES: &str = "ai an bai ban bao bei bi bian bo bu cai cao cen chai chang chao che chen cheng chi chu cong cui dai dang deng di diao ding dong dou du duan e fan fang fei feng fu gan gao ge geng gong gou gu guan gui guo hai han hang hao he heng hong hou hu hua huang hui huo ji jia jian jiang jiao jie jin jing ju kang ke kong kuang lai lan lang lao le lei leng li lian liang liao lin ling liu long lou lu luo ma mai man mao mei meng mi miao min ming mo mou mu na nan ni nie ning niu ou ouyang pan pang pei peng piao pu qi qian qiao qin qiu qu quan ran rao ren rong ruan sang sha shan shang shao she shen sheng shi shu shui si sima situ song su sui sun tai tan tang tao teng tian tie tong tu wan wang wei wen weng wu xi xia xian xiang xiao xie xin xing xiong xu xuan xue yan yang yao ye yi yin ying you yu yuan yue yun zang zeng zha zhai zhan zhang zhao zhen zheng zhi zhong zhou zhu zhuang zhuge zhuo zong zou zu zuo";
+const CHINESE_FAMILIES: &str = "ai an bai ban bao bei bi bian bo bu cai cao cen chai chang chao che chen \
+    cheng chi chu cong cui dai dang deng di diao ding dong dou du duan e fan fang fei feng fu gan gao ge \
+    geng gong gou gu guan gui guo hai han hang hao he heng hong hou hu hua huang hui huo ji jia jian jiang \
+    jiao jie jin jing ju kang ke kong kuang lai lan lang lao le lei leng li lian liang liao lin ling liu \
+    long lou lu luo ma mai man mao mei meng mi miao min ming mo mou mu na nan ni nie ning niu ou ouyang pan \
+    pang pei peng piao pu qi qian qiao qin qiu qu quan ran rao ren rong ruan sang sha shan shang shao she \
+    shen sheng shi shu shui si sima situ song su sui sun tai tan tang tao teng tian tie tong tu wan wang \
+    wei wen weng wu xi xia xian xiang xiao xie xin xing xiong xu xuan xue yan yang yao ye yi yin ying you \
+    yu yuan yue yun zang zeng zha zhai zhan zhang zhao zhen zheng zhi zhong zhou zhu zhuang zhuge zhuo zong zou zu zuo";
 
 /// Korean family names and their spellings, one family name in each group.
-const KOREAN_FAMILIES: &str = "kim gim khim/lee yi rhee ri i li ree yee rhie ie/park pak bak bark pack bahk/choi choe chwe choy chey/jung jeong chung chong joung cheong jeung/kang gang kahng/cho jo joe chough/yoon yun youn/jang chang jahng zhang/lim im yim rim leem rhim/han hahn/oh o/seo suh so sur su seoh/shin sin/kwon gwon kweon/hwang whang/an ahn/song/ryu yoo you yu ryoo yoou rhyu/hong/jeon jun chun chon cheon jeun/ko go koh goh gho/moon mun/yang ryang/son sohn shon/bae pae bai pai/baek paik baik paek pack back/heo hur huh ho hu her hoh/nam nahm/sim shim/noh no roh ro rho/ha hah/kwak gwak kwack/sung seong/cha char/joo ju chu choo/woo u wu ou/koo gu ku goo gou/min minn/ra na la nah rah/jin chin/ji chi jee chee/eom um uhm om/chae chai/won weon/cheon chun/bang pang/kong gong/hyun hyeon hyon/ham hahm/byun byeon pyon pyun/yeom yum yom/yeo yo/choo chu/do to toh/seok suk sok/sun seon/seol sul sol/ma mah/gil kil/wi wee/pyo/myung myeong myong/ki gi kee/ban pan/wang/keum geum kum/ok/yuk yook/in ihn/maeng/je che/mo/namgung namkung/tak/kuk guk kook/eo uh/eun un/pyeon pyun/yong/ye/kyung kyeong/bong pong/sa/bu boo pu/hwangbo whangbo/tae/kye gye/om";
+const KOREAN_FAMILIES: &str = "kim gim khim/lee yi rhee ri i li ree yee rhie ie/park pak bak bark pack \
+    bahk/choi choe chwe choy chey/jung jeong chung chong joung cheong jeung/kang gang kahng/cho jo joe \
+    chough/yoon yun youn/jang chang jahng zhang/lim im yim rim leem rhim/han hahn/oh o/seo suh so sur su \
+    seoh/shin sin/kwon gwon kweon/hwang whang/an ahn/song/ryu yoo you yu ryoo yoou rhyu/hong/jeon jun chun \
+    chon cheon jeun/ko go koh goh gho/moon mun/yang ryang/son sohn shon/bae pae bai pai/baek paik baik paek \
+    pack back/heo hur huh ho hu her hoh/nam nahm/sim shim/noh no roh ro rho/ha hah/kwak gwak kwack/sung \
+    seong/cha char/joo ju chu choo/woo u wu ou/koo gu ku goo gou/min minn/ra na la nah rah/jin chin/ji chi \
+    jee chee/eom um uhm om/chae chai/won weon/cheon chun/bang pang/kong gong/hyun hyeon hyon/ham hahm/byun \
+    byeon pyon pyun/yeom yum yom/yeo yo/choo chu/do to toh/seok suk sok/sun seon/seol sul sol/ma mah/gil \
+    kil/wi wee/pyo/myung myeong myong/ki gi kee/ban pan/wang/keum geum kum/ok/yuk yook/in ihn/maeng/je \
+    che/mo/namgung namkung/tak/kuk guk kook/eo uh/eun un/pyeon pyun/yong/ye/kyung kyeong/bong pong/sa/bu \
+    boo pu/hwangbo whangbo/tae/kye gye/om";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum System {
@@ -47,20 +83,32 @@ static FAMILIES: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
 });
 static KOREANS: LazyLock<HashMap<&'static str, u64>> = LazyLock::new(|| {
     // A group is known by the hash of its line.
-    KOREAN_FAMILIES.split('/').flat_map(|group| group.split(' ').map(move |name| (name, hash(group)))).collect()
+    KOREAN_FAMILIES
+        .split('/')
+        .flat_map(|group| group.split(' ').map(move |name| (name, hash(group))))
+        .collect()
 });
 
 fn syllables_of(system: System) -> Syllables {
     let mut all: Syllables = HashMap::new();
     match system {
-        System::Pinyin => PINYIN.split(' ').for_each(|syllable| all.entry(syllable.to_owned()).or_default().push(syllable)),
+        System::Pinyin => {
+            PINYIN.split(' ').for_each(|syllable| all.entry(syllable.to_owned()).or_default().push(syllable))
+        }
         System::WadeGiles => {
             for syllable in PINYIN.split(' ') {
                 all.entry(wade_giles(syllable)).or_default().push(syllable);
             }
-            for (spelling, syllable) in
-                [("tze", "zi"), ("szu", "si"), ("sze", "si"), ("lee", "li"), ("soo", "su"), ("ho", "he"), ("ko", "ge"), ("e", "e")]
-            {
+            for (spelling, syllable) in [
+                ("tze", "zi"),
+                ("szu", "si"),
+                ("sze", "si"),
+                ("lee", "li"),
+                ("soo", "su"),
+                ("ho", "he"),
+                ("ko", "ge"),
+                ("e", "e"),
+            ] {
                 all.entry(spelling.to_owned()).or_default().push(syllable);
             }
         }
@@ -117,7 +165,10 @@ fn wade_giles(pinyin: &str) -> String {
         .iter()
         .find_map(|(initial, wade)| pinyin.strip_prefix(initial).map(|rest| (*initial, *wade, rest)))
         .or_else(|| {
-            pinyin.get(1..).filter(|_| !pinyin.starts_with(['a', 'e', 'o'])).map(|rest| ("", pinyin.get(..1).unwrap_or_default(), rest))
+            pinyin
+                .get(1..)
+                .filter(|_| !pinyin.starts_with(['a', 'e', 'o']))
+                .map(|rest| ("", pinyin.get(..1).unwrap_or_default(), rest))
         })
         .unwrap_or(("", "", pinyin));
     let rest = match rest {
@@ -264,7 +315,9 @@ fn korean_classes(word: &str) -> Option<String> {
     let mut classes = String::with_capacity(word.len());
     let mut rest = word;
     while !rest.is_empty() {
-        if let Some((spelling, class)) = KOREAN_SPELLINGS.iter().find(|(spelling, _)| rest.starts_with(spelling)) {
+        if let Some((spelling, class)) =
+            KOREAN_SPELLINGS.iter().find(|(spelling, _)| rest.starts_with(spelling))
+        {
             classes.push_str(class);
             rest = rest.get(spelling.len()..)?;
             continue;
@@ -302,7 +355,8 @@ fn is_korean(word: &str) -> bool {
 /// What a Korean word sounds like, as a family name and as any other.
 pub fn korean(word: &str) -> Vec<u64> {
     let family = KOREANS.get(word).copied();
-    let mut all: Vec<u64> = family.into_iter().chain(korean_classes(word).map(|classes| hash(&classes))).collect();
+    let mut all: Vec<u64> =
+        family.into_iter().chain(korean_classes(word).map(|classes| hash(&classes))).collect();
     all.sort_unstable();
     all
 }
@@ -315,7 +369,8 @@ pub struct Traditions {
 }
 
 impl Traditions {
-    /// Of the words of a name, particles left out: a family name first or last, and all but one of its words in the tradition's syllables.
+    /// Of the words of a name, particles left out: a family name first or last, and all but one of its words
+    /// in the tradition's syllables.
     pub fn of(words: &[&str]) -> Self {
         if !(2..=5).contains(&words.len()) {
             return Self::default();
@@ -324,11 +379,15 @@ impl Traditions {
             let has_family = words.iter().any(|word| is_family(word));
             has_family && words.iter().filter(|word| !is_word(word)).count() <= usize::from(words.len() > 2)
         };
-        Self { chinese: looks_like(is_chinese_family, is_chinese), korean: looks_like(|word| KOREANS.contains_key(word), is_korean) }
+        Self {
+            chinese: looks_like(is_chinese_family, is_chinese),
+            korean: looks_like(|word| KOREANS.contains_key(word), is_korean),
+        }
     }
 }
 
 /// Fowler, Noll and Vo's hash, 64 bits.
 fn hash(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    text.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -12,7 +12,8 @@ use crate::{
 };
 use entity::{Kind, watch_list, watch_list_name};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait,
+    IntoActiveModel, QueryFilter, QueryOrder,
 };
 
 /// A list that has been read.
@@ -61,8 +62,14 @@ pub async fn current(connection: &impl ConnectionTrait) -> Result<Vec<watch_list
     Ok(select.order_by_asc(watch_list::Column::Source).all(connection).await?)
 }
 
-/// Replaces the list of one source, in one transaction: all of it or nothing. Existing customers are screened again afterwards.
-pub async fn import(db: &Db, ids: Ids, list: NewList, report: &mut (dyn FnMut(Progress) + Send)) -> Result<Imported> {
+/// Replaces the list of one source, in one transaction: all of it or nothing. Existing customers are screened
+/// again afterwards.
+pub async fn import(
+    db: &Db,
+    ids: Ids,
+    list: NewList,
+    report: &mut (dyn FnMut(Progress) + Send),
+) -> Result<Imported> {
     let tx = alone(db).await?;
     let known = of_source(&tx, &list.source).await?;
     if let Some(known) = known.as_ref().filter(|known| known.digest == list.digest) {
@@ -90,7 +97,8 @@ pub async fn import(db: &Db, ids: Ids, list: NewList, report: &mut (dyn FnMut(Pr
     report(progress);
     let mut rows = list.entries.into_iter().flat_map(|entry| rows_of(row.id, entry)).peekable();
     while rows.peek().is_some() {
-        let batch: Vec<_> = rows.by_ref().take(BATCH).map(|name| name.into_active_model().reset_all()).collect();
+        let batch: Vec<_> =
+            rows.by_ref().take(BATCH).map(|name| name.into_active_model().reset_all()).collect();
         progress.done += batch.len() as u64;
         watch_list_name::Entity::insert_many(batch).exec_without_returning(&tx).await?;
         report(progress);
@@ -126,20 +134,26 @@ async fn of_source(connection: &impl ConnectionTrait, source: &str) -> Result<Op
     Ok(current(connection).await?.into_iter().find(|list| list.source == source))
 }
 
-/// Refuses a list that is much shorter than the present one, unless it is forced: it may have been cut on its way.
+/// Refuses a list that is much shorter than the present one, unless it is forced: it may have been cut on its
+/// way.
 fn require_length(known: &watch_list::Model, list: &NewList) -> Result<()> {
     let (present, new) = (u64::from(known.entries.unsigned_abs()), list.entries.len() as u64);
     if list.force || new * 100 >= present * LEAST_PERCENT {
         return Ok(());
     }
-    let text =
-        format!("The list has {new} entries, fewer than {LEAST_PERCENT} % of the {present} that it replaces. Use --force if it is right.");
+    let text = format!(
+        "The list has {new} entries, fewer than {LEAST_PERCENT} % of the {present} that it replaces. Use \
+            --force if it is right."
+    );
     Err(Refusal::new(Code::Invalid, "", text).into())
 }
 
 /// Has a list count no longer.
 async fn take_away(connection: &impl ConnectionTrait, list: watch_list::Model) -> Result<watch_list::Model> {
-    watch_list_name::Entity::delete_many().filter(watch_list_name::Column::WatchListId.eq(list.id)).exec(connection).await?;
+    watch_list_name::Entity::delete_many()
+        .filter(watch_list_name::Column::WatchListId.eq(list.id))
+        .exec(connection)
+        .await?;
     let mut row = list.into_active_model();
     row.replaced_at = Set(Some(clock::system_now()));
     Ok(row.update(connection).await?)

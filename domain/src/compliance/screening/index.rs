@@ -21,18 +21,20 @@
 //! | … another day, at most two years away | −5 |
 //! | … years away, each that is listed | −30 |
 //!
-//! A hit has 70 or more. So the same name without a listed day of birth is one (80), and so is a like name (75 for `Osama Laden` and
-//! `BIN LADIN, Usama`), but neither is when every listed day of birth is years away; a name that agrees in two parts of three is one
-//! with the same day of birth only (73), and none with half of a name is (60). A name alone never has 100. Parts may stand in any order,
-//! and two or three of one name may be written as one of the other. Particles (`al`, `de`, `van`) may be left out or be written
+//! A hit has 70 or more. So the same name without a listed day of birth is one (80), and so is a like name
+//! (75 for `Osama Laden` and `BIN LADIN, Usama`), but neither is when every listed day of birth is years
+//! away; a name that agrees in two parts of three is one with the same day of birth only (73), and none with
+//! half of a name is (60). A name alone never has 100. Parts may stand in any order, and two or three of one
+//! name may be written as one of the other. Particles (`al`, `de`, `van`) may be left out or be written
 //! together with the name; a family name that is a particle (`DAS, Ravi`) is compared like any other.
 //!
-//! How common a name is comes from the list: if names like the two rarest parts of the person's name were independent of each other, how
-//! many entries would have both by chance? From one on, points are taken off. The same name without any listed day of birth keeps them.
-//! Organisations, vessels and aircraft are not compared with people.
+//! How common a name is comes from the list: if names like the two rarest parts of the person's name were
+//! independent of each other, how many entries would have both by chance? From one on, points are taken off.
+//! The same name without any listed day of birth keeps them. Organisations, vessels and aircraft are not
+//! compared with people.
 //!
-//! A person is compared in full with every name whose listed day of birth is near, and with those that share a word: words are found by
-//! keys (see `words`), so that the rest of the list is not looked at.
+//! A person is compared in full with every name whose listed day of birth is near, and with those that share
+//! a word: words are found by keys (see `words`), so that the rest of the list is not looked at.
 
 use super::{
     births::{self, Birth, FAR, NEAR, SAME_YEAR},
@@ -129,8 +131,9 @@ struct Shape {
 
 impl Shape {
     fn of(parts: &[NamePart]) -> Self {
-        let mask =
-            |is: fn(&NamePart) -> bool| parts.iter().zip(0_u32..).filter(|(part, _)| is(part)).fold(0, |mask, (_, at)| mask | 1 << at);
+        let mask = |is: fn(&NamePart) -> bool| {
+            parts.iter().zip(0_u32..).filter(|(part, _)| is(part)).fold(0, |mask, (_, at)| mask | 1 << at)
+        };
         Self {
             letters: parts.iter().map(|part| part.text.bytes().next().unwrap_or_default()).collect(),
             initials: mask(|part| part.text.len() == 1),
@@ -227,13 +230,14 @@ impl Index {
         self.names.is_empty()
     }
 
-    /// The entries that resemble a person of this name born on this day, the most alike first, each once. The name is written
-    /// `Family, Given`, or without a comma.
+    /// The entries that resemble a person of this name born on this day, the most alike first, each once. The
+    /// name is written `Family, Given`, or without a comma.
     pub fn resembling(&self, name: &str, born: NaiveDate) -> Vec<Likeness> {
         let parts = names::parts(name);
         let person = units_of_person(&parts);
         let shape = Shape::of(&parts);
-        let births: Vec<i32> = self.names.iter().map(|name| births::compared(&name.listed.births, born).0).collect();
+        let births: Vec<i32> =
+            self.names.iter().map(|name| births::compared(&name.listed.births, born).0).collect();
         let mut known = Known::new();
         let (mut met, chance) = self.met(&person, &shape, &births, &mut known);
         met.extend((0..).zip(&births).filter(|(_, points)| **points >= NEAR).map(|(number, _)| number));
@@ -241,7 +245,11 @@ impl Index {
         met.dedup();
         let mut best: HashMap<i64, (i32, NameScore, &Name)> = HashMap::new();
         for number in met {
-            let Some((name, birth)) = self.names.get(number as usize).zip(births.get(number as usize).copied()) else { continue };
+            let Some((name, birth)) =
+                self.names.get(number as usize).zip(births.get(number as usize).copied())
+            else {
+                continue;
+            };
             let pairs = self.pairs(&person, name, &mut known);
             let mut of_name = compared(&pairs, &shape, &name.shape);
             if birth < NEAR {
@@ -257,8 +265,8 @@ impl Index {
         best.into_iter().map(|(score, of_name, name)| told(score, &of_name, &name.listed, born)).collect()
     }
 
-    /// The names that enough words of a person are like, those left out whose people were born years away; and how many names of the list
-    /// would have as much in common by chance.
+    /// The names that enough words of a person are like, those left out whose people were born years away;
+    /// and how many names of the list would have as much in common by chance.
     fn met(&self, person: &[Unit], shape: &Shape, births: &[i32], known: &mut Known) -> (Vec<u32>, u64) {
         let mut masks: Vec<Parts> = vec![0; self.names.len()];
         let mut touched: Vec<u32> = Vec::new();
@@ -267,8 +275,13 @@ impl Index {
             let mut frequency = 0;
             for place in self.candidates(&unit.word) {
                 let Some(listing) = self.words.get(place as usize) else { continue };
-                // A word of nothing but people born years away is not compared: they are no hits, and it is too rare to make a name common.
-                if listing.names.iter().all(|number| births.get(*number as usize).is_some_and(|points| *points <= FAR)) {
+                // A word of nothing but people born years away is not compared: they are no hits, and it is
+                // too rare to make a name common.
+                if listing
+                    .names
+                    .iter()
+                    .all(|number| births.get(*number as usize).is_some_and(|points| *points <= FAR))
+                {
                     continue;
                 }
                 let likeness = unit.word.likeness(&listing.word);
@@ -278,7 +291,9 @@ impl Index {
                 }
                 frequency += listing.names.len() as u64;
                 for &number in &listing.names {
-                    let Some((mask, _)) = masks.get_mut(number as usize).zip(births.get(number as usize).filter(|points| **points > FAR))
+                    let Some((mask, _)) = masks
+                        .get_mut(number as usize)
+                        .zip(births.get(number as usize).filter(|points| **points > FAR))
                     else {
                         continue;
                     };
@@ -294,7 +309,8 @@ impl Index {
         }
         let enough = |number: &u32| {
             let mask = masks.get(*number as usize).copied().unwrap_or_default() & shape.core;
-            let initials = shape.initials != 0 || self.names.get(*number as usize).is_some_and(|name| name.shape.initials != 0);
+            let initials = shape.initials != 0
+                || self.names.get(*number as usize).is_some_and(|name| name.shape.initials != 0);
             mask.count_ones() >= if initials || shape.core.count_ones() < 2 { 1 } else { 2 }
         };
         touched.retain(enough);
@@ -307,13 +323,16 @@ impl Index {
         for (at, unit) in person.iter().enumerate() {
             // Neighbours of the person's are compared with one part, not with several.
             let is_one = unit.parts.is_power_of_two();
-            for &(place, listed) in name.words.iter().filter(|(_, listed)| is_one || listed.is_power_of_two()) {
+            for &(place, listed) in name.words.iter().filter(|(_, listed)| is_one || listed.is_power_of_two())
+            {
                 let Some(listing) = self.words.get(place as usize) else { continue };
                 let likeness = *known.entry((at, place)).or_insert_with(|| unit.word.likeness(&listing.word));
                 pairs.extend(likeness.map(|likeness| Pair { likeness, person: unit.parts, listed }));
             }
         }
-        pairs.sort_unstable_by_key(|pair| Reverse((pair.likeness, pair.person.count_ones() + pair.listed.count_ones())));
+        pairs.sort_unstable_by_key(|pair| {
+            Reverse((pair.likeness, pair.person.count_ones() + pair.listed.count_ones()))
+        });
         pairs
     }
 }
@@ -326,7 +345,8 @@ fn units_of_person(parts: &[NamePart]) -> Vec<Unit> {
 }
 
 fn traditions(parts: &[NamePart]) -> Traditions {
-    let words: Vec<&str> = parts.iter().filter(|part| !part.particle).map(|part| part.text.as_str()).collect();
+    let words: Vec<&str> =
+        parts.iter().filter(|part| !part.particle).map(|part| part.text.as_str()).collect();
     Traditions::of(&words)
 }
 
@@ -340,11 +360,18 @@ fn units(parts: &[NamePart], traditions: Traditions) -> Vec<(String, Parts, bool
             let is_worth = match length {
                 1 => true,
                 2 => window.iter().any(|part| !part.particle),
-                _ => (by_syllables || window.iter().any(|part| part.particle)) && window.iter().any(|part| !part.particle),
+                _ => {
+                    (by_syllables || window.iter().any(|part| part.particle))
+                        && window.iter().any(|part| !part.particle)
+                }
             };
             if is_worth {
                 let mask = Parts::try_from((1_u32 << length) - 1).unwrap_or_default() << at;
-                units.push((window.iter().map(|part| part.text.as_str()).collect(), mask, window.iter().all(|part| part.abjad)));
+                units.push((
+                    window.iter().map(|part| part.text.as_str()).collect(),
+                    mask,
+                    window.iter().all(|part| part.abjad),
+                ));
             }
         }
     }
@@ -354,7 +381,8 @@ fn units(parts: &[NamePart], traditions: Traditions) -> Vec<(String, Parts, bool
 /// Of how many names at least a list is taken to be when frequencies are estimated.
 const LEAST_NAMES: u64 = 5_000;
 
-/// How many names of a list have words like these by chance, in hundredths, were they independent of each other: the two rarest count.
+/// How many names of a list have words like these by chance, in hundredths, were they independent of each
+/// other: the two rarest count.
 fn chance(frequencies: &mut [u64], names: usize) -> u64 {
     frequencies.sort_unstable();
     let names = (names as u64).max(LEAST_NAMES);
@@ -397,10 +425,15 @@ impl NameScore {
 fn compared(pairs: &[Pair], person: &Shape, listed: &Shape) -> NameScore {
     let (mut person_taken, mut listed_taken): (Parts, Parts) = (0, 0);
     let mut found = NameScore { points: 0, same: 0, alike: 0, initials: 0, longer: 0, is_common: false };
-    let (mut sum, mut person_count, mut listed_count) = (0, person.core.count_ones(), listed.core.count_ones());
+    let (mut sum, mut person_count, mut listed_count) =
+        (0, person.core.count_ones(), listed.core.count_ones());
     for pair in pairs {
         let (of_person, of_listed) = (pair.person & person.core, pair.listed & listed.core);
-        if person_taken & pair.person != 0 || listed_taken & pair.listed != 0 || of_person == 0 || of_listed == 0 {
+        if person_taken & pair.person != 0
+            || listed_taken & pair.listed != 0
+            || of_person == 0
+            || of_listed == 0
+        {
             continue;
         }
         person_taken |= pair.person;
@@ -420,8 +453,9 @@ fn compared(pairs: &[Pair], person: &Shape, listed: &Shape) -> NameScore {
         }
         let free = listed.core & !listed_taken;
         let is_initial = person.initials & 1 << at != 0;
-        let fits =
-            |(other, place): &(&u8, u32)| free & 1 << place != 0 && *other == letter && (is_initial || listed.initials & 1 << place != 0);
+        let fits = |(other, place): &(&u8, u32)| {
+            free & 1 << place != 0 && *other == letter && (is_initial || listed.initials & 1 << place != 0)
+        };
         if let Some((_, place)) = listed.letters.iter().zip(0_u32..).find(fits) {
             person_taken |= 1 << at;
             listed_taken |= 1 << place;
@@ -430,10 +464,12 @@ fn compared(pairs: &[Pair], person: &Shape, listed: &Shape) -> NameScore {
         }
     }
     let all_taken = person.core & !person_taken == 0 && listed.core & !listed_taken == 0;
-    let least = if all_taken && (person.core.count_ones() > 1 || listed.core.count_ones() > 1) { 1 } else { 2 };
+    let least =
+        if all_taken && (person.core.count_ones() > 1 || listed.core.count_ones() > 1) { 1 } else { 2 };
     let shorter = person_count.min(listed_count).max(least);
     found.longer = person_count.max(listed_count).max(least);
-    let (of_longer, taken) = if listed_count > person_count { (listed, listed_taken) } else { (person, person_taken) };
+    let (of_longer, taken) =
+        if listed_count > person_count { (listed, listed_taken) } else { (person, person_taken) };
     let missing = (of_longer.family & !taken).count_ones().min(found.longer - shorter);
     let family = match missing {
         0 => 0,
@@ -448,7 +484,9 @@ fn compared(pairs: &[Pair], person: &Shape, listed: &Shape) -> NameScore {
 fn told(score: i32, of_name: &NameScore, listed: &ListedName, born: NaiveDate) -> Likeness {
     let NameScore { points, same, alike, initials, longer, is_common } = *of_name;
     let which = if listed.alias { "an alias" } else { "the name" };
-    let mut name = format!("Of {longer} parts of {which}, {same} are the same, {alike} alike, and {initials} fit an initial.");
+    let mut name = format!(
+        "Of {longer} parts of {which}, {same} are the same, {alike} alike, and {initials} fit an initial."
+    );
     if is_common {
         name.push_str(" Many on the list have names like these.");
     }
@@ -470,7 +508,13 @@ mod tests {
     use super::*;
 
     fn listed(entry: i64, name: &str, remarks: &str) -> ListedName {
-        ListedName { entry, name: name.to_owned(), alias: false, births: births::in_remarks(remarks), programs: "SDGT".to_owned() }
+        ListedName {
+            entry,
+            name: name.to_owned(),
+            alias: false,
+            births: births::in_remarks(remarks),
+            programs: "SDGT".to_owned(),
+        }
     }
 
     /// The points of the name and of the birth date, whether or not they come to a hit.
@@ -535,20 +579,42 @@ mod tests {
             assert_eq!(told.0 + told.1 >= THRESHOLD, is_hit, "{person} {name} {remarks}");
             let found = Index::new([listed(1, name, remarks)]).resembling(person, born());
             let scores: Vec<i32> = found.iter().map(|hit| hit.score).collect();
-            assert_eq!(scores, if is_hit { vec![told.0 + told.1] } else { vec![] }, "{person} {name} {remarks}");
+            assert_eq!(
+                scores,
+                if is_hit { vec![told.0 + told.1] } else { vec![] },
+                "{person} {name} {remarks}"
+            );
         }
     }
 
     #[test]
     fn the_most_alike_come_first_and_each_entry_once() {
-        let many = (1..=12).map(|entry| listed(entry, "CARTER, Ada", if entry == 7 { "DOB 12 Dec 1960" } else { "" }));
+        let many = (1..=12)
+            .map(|entry| listed(entry, "CARTER, Ada", if entry == 7 { "DOB 12 Dec 1960" } else { "" }));
         let alias = ListedName { alias: true, ..listed(12, "CARTER, Ada", "DOB 1960") };
-        let found = Index::new(many.chain([listed(3, "CARTR, Ada", ""), alias])).resembling("Ada Carter", born());
+        let found =
+            Index::new(many.chain([listed(3, "CARTR, Ada", ""), alias])).resembling("Ada Carter", born());
         let entries: Vec<(i64, i32)> = found.iter().map(|hit| (hit.entry, hit.score)).collect();
-        let all = [(7, 100), (12, 90), (1, 80), (2, 80), (3, 80), (4, 80), (5, 80), (6, 80), (8, 80), (9, 80), (10, 80), (11, 80)];
+        let all = [
+            (7, 100),
+            (12, 90),
+            (1, 80),
+            (2, 80),
+            (3, 80),
+            (4, 80),
+            (5, 80),
+            (6, 80),
+            (8, 80),
+            (9, 80),
+            (10, 80),
+            (11, 80),
+        ];
         assert_eq!(entries, all);
         assert_eq!(found[0].parts.iter().map(|part| part.points).sum::<i32>(), 100);
-        assert_eq!(found[1].parts[0].rule, "Of 2 parts of an alias, 2 are the same, 0 alike, and 0 fit an initial.");
+        assert_eq!(
+            found[1].parts[0].rule,
+            "Of 2 parts of an alias, 2 are the same, 0 alike, and 0 fit an initial."
+        );
         assert_eq!(found[1].parts[1].rule, "The same year of birth is listed.");
     }
 }

@@ -5,20 +5,22 @@ use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
 /// Words between the parts of a name that people write or leave out.
 const PARTICLES: [&str; 44] = [
-    "al", "el", "ul", "ad", "ar", "as", "ash", "at", "az", "bin", "ben", "ibn", "bint", "binti", "da", "das", "de", "del", "della",
-    "dello", "den", "der", "di", "do", "dos", "du", "e", "la", "las", "le", "los", "ould", "oglu", "te", "ten", "ter", "van", "von", "y",
-    "zu", "zum", "und", "af", "av",
+    "al", "el", "ul", "ad", "ar", "as", "ash", "at", "az", "bin", "ben", "ibn", "bint", "binti", "da", "das",
+    "de", "del", "della", "dello", "den", "der", "di", "do", "dos", "du", "e", "la", "las", "le", "los",
+    "ould", "oglu", "te", "ten", "ter", "van", "von", "y", "zu", "zum", "und", "af", "av",
 ];
 
 /// What stands behind a name and is no part of it.
 const SUFFIXES: [&str; 6] = ["jr", "sr", "ii", "iii", "dr", "mr"];
 
-/// A name in lower case without diacritics and punctuation, its parts with a blank between them. Apostrophes join, and characters that are
-/// not seen are left out.
+/// A name in lower case without diacritics and punctuation, its parts with a blank between them. Apostrophes
+/// join, and characters that are not seen are left out.
 pub fn folded(name: &str) -> String {
     let mut text = String::with_capacity(name.len());
     let visible = name.chars().filter(|character| !is_invisible(*character));
-    for character in visible.nfkd().filter(|character| !is_combining_mark(*character)).flat_map(char::to_lowercase) {
+    for character in
+        visible.nfkd().filter(|character| !is_combining_mark(*character)).flat_map(char::to_lowercase)
+    {
         match character {
             'ł' => text.push('l'),
             'ø' => text.push('o'),
@@ -40,7 +42,10 @@ pub fn folded(name: &str) -> String {
 }
 
 const fn is_apostrophe(character: char) -> bool {
-    matches!(character, '\'' | '’' | '‘' | 'ʼ' | 'ʻ' | 'ʾ' | 'ʿ' | 'ʹ' | 'ʺ' | '`' | '´' | '׳' | '״' | '″' | '′')
+    matches!(
+        character,
+        '\'' | '’' | '‘' | 'ʼ' | 'ʻ' | 'ʾ' | 'ʿ' | 'ʹ' | 'ʺ' | '`' | '´' | '׳' | '״' | '″' | '′'
+    )
 }
 
 /// The most parts of a name that are looked at.
@@ -59,13 +64,15 @@ pub struct Part {
     pub abjad: bool,
 }
 
-/// Whether a name can be compared at all. Another one, in a script that is not read or too long, is for a reviewer.
+/// Whether a name can be compared at all. Another one, in a script that is not read or too long, is for a
+/// reviewer.
 pub fn is_comparable(name: &str) -> bool {
     let read = read(name);
     read.parts.is_some_and(|parts| !parts.is_empty() && parts.len() <= MOST_PARTS)
 }
 
-/// The parts by which a name is compared, given names first. It is written `Family, Given`, or without a comma in any order.
+/// The parts by which a name is compared, given names first. It is written `Family, Given`, or without a
+/// comma in any order.
 pub fn parts(name: &str) -> Vec<Part> {
     let Reading { parts, readable } = read(name);
     let mut parts = parts.unwrap_or(readable);
@@ -97,7 +104,12 @@ fn read(name: &str) -> Reading {
                 Some(parts) => {
                     let abjad = word.iter().all(|(_, script)| *script == Script::Abjad);
                     let parts = parts.into_iter().flat_map(|text| without_article(text, &word));
-                    readable.extend(parts.map(|text| Part { text, particle: false, family: is_family, abjad }));
+                    readable.extend(parts.map(|text| Part {
+                        text,
+                        particle: false,
+                        family: is_family,
+                        abjad,
+                    }));
                 }
                 None => all = false,
             }
@@ -134,7 +146,9 @@ fn mark_particles(piece: &mut [Part]) {
 /// A word of an Arabic name and its article apart.
 fn without_article(text: String, word: &[(char, Script)]) -> Vec<String> {
     match word {
-        [('ا' | 'ٱ' | 'أ', _), ('ل', _), _, _, ..] => vec!["al".to_owned(), text.get(2..).unwrap_or_default().to_owned()],
+        [('ا' | 'ٱ' | 'أ', _), ('ل', _), _, _, ..] => {
+            vec!["al".to_owned(), text.get(2..).unwrap_or_default().to_owned()]
+        }
         _ => vec![text],
     }
 }
@@ -142,11 +156,17 @@ fn without_article(text: String, word: &[(char, Script)]) -> Vec<String> {
 /// The most words of a name that are read.
 const MOST_WORDS: usize = 40;
 
-/// The words of a name: runs of letters, a script each, unless it is Latin, Greek and Cyrillic letters that are mixed.
+/// The words of a name: runs of letters, a script each, unless it is Latin, Greek and Cyrillic letters that
+/// are mixed.
 fn words(name: &str) -> Vec<Vec<(char, Script)>> {
     let mut words: Vec<Vec<(char, Script)>> = vec![Vec::new()];
     let visible = name.chars().filter(|character| !is_invisible(*character));
-    for character in visible.nfkc().filter(|character| !is_mark(*character)).flat_map(char::to_lowercase).filter(|c| !is_mark(*c)) {
+    for character in visible
+        .nfkc()
+        .filter(|character| !is_mark(*character))
+        .flat_map(char::to_lowercase)
+        .filter(|c| !is_mark(*c))
+    {
         if is_apostrophe(character) {
             continue;
         }

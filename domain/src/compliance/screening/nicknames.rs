@@ -1,7 +1,8 @@
 //! Short and pet forms of given names.
 //!
-//! `nicknames.txt` has one given name a line with its diminutives and the forms of neighbouring languages, compiled for Coffer from the
-//! common diminutives of English, Russian, Ukrainian, Polish, German, Spanish, Italian and Arabic names.
+//! `nicknames.txt` has one given name a line with its diminutives and the forms of neighbouring languages,
+//! compiled for Coffer from the common diminutives of English, Russian, Ukrainian, Polish, German, Spanish,
+//! Italian and Arabic names.
 
 use std::{collections::HashMap, sync::LazyLock};
 

@@ -3,18 +3,25 @@
 use crate::{Result, kernel::clock};
 use entity::{kyc, screening_run};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder, Select,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait,
+    QueryFilter, QueryOrder, Select,
 };
 use uuid::Uuid;
 
 /// The newest run; none before the first import.
 pub async fn newest(connection: &impl ConnectionTrait) -> Result<Option<screening_run::Model>> {
-    Ok(screening_run::Entity::find().order_by_desc(screening_run::Column::WatchListId).one(connection).await?)
+    Ok(screening_run::Entity::find()
+        .order_by_desc(screening_run::Column::WatchListId)
+        .one(connection)
+        .await?)
 }
 
 /// Begins a run over all customers, in the place of one that has not finished.
 pub async fn begin(connection: &impl ConnectionTrait, watch_list_id: Uuid) -> Result<()> {
-    screening_run::Entity::delete_many().filter(screening_run::Column::FinishedAt.is_null()).exec(connection).await?;
+    screening_run::Entity::delete_many()
+        .filter(screening_run::Column::FinishedAt.is_null())
+        .exec(connection)
+        .await?;
     let run = screening_run::Model {
         watch_list_id,
         started_at: clock::system_now(),

@@ -1,8 +1,9 @@
 //! Names of other scripts in Latin letters.
 //!
-//! Cyrillic follows BGN/PCGN, Arabic and Hebrew ALA-LC without the vowels that their script leaves out (see `sounds`), Greek ELOT 743,
-//! Chinese Hanyu Pinyin, Korean the Revised Romanisation of 2000; the tables of the last two and of the other scripts are those of
-//! `any_ascii`. Letters that only look Latin, in a word of Latin ones, are read as they look (Unicode Technical Standard 39).
+//! Cyrillic follows BGN/PCGN, Arabic and Hebrew ALA-LC without the vowels that their script leaves out (see
+//! `sounds`), Greek ELOT 743, Chinese Hanyu Pinyin, Korean the Revised Romanisation of 2000; the tables of
+//! the last two and of the other scripts are those of `any_ascii`. Letters that only look Latin, in a word of
+//! Latin ones, are read as they look (Unicode Technical Standard 39).
 
 use crate::kernel::text;
 use any_ascii::any_ascii_char;
@@ -36,14 +37,17 @@ pub fn script(character: char) -> Option<Script> {
         0x400..=0x52f | 0x1c80..=0x1c8f | 0x2de0..=0x2dff | 0xa640..=0xa69f => Script::Cyrillic,
         // Arabic and Hebrew, and the scripts of India, whose letters carry a vowel that is not written.
         0x590..=0x6ff | 0x750..=0x77f | 0x8a0..=0x8ff | 0x900..=0xdff => Script::Abjad,
-        0x530..=0x58f | 0x10a0..=0x10ff | 0x1c90..=0x1cbf | 0x2d00..=0x2d2f | 0x1200..=0x139f => Script::Other,
+        0x530..=0x58f | 0x10a0..=0x10ff | 0x1c90..=0x1cbf | 0x2d00..=0x2d2f | 0x1200..=0x139f => {
+            Script::Other
+        }
         0x3041..=0x30ff | 0x31f0..=0x31ff => Script::Kana,
         0x3005 | 0x3400..=0x4dbf | 0x4e00..=0x9fff | 0xf900..=0xfaff | 0x20000..=0x323af => Script::Han,
         0xac00..=0xd7a3 => Script::Hangul,
         _ => Script::Unreadable,
     };
     // The signs of vowels of Indian scripts are marks.
-    (character.is_alphabetic() || (0x900..=0xdff).contains(&u32::from(character)) && !character.is_numeric()).then_some(script)
+    (character.is_alphabetic() || (0x900..=0xdff).contains(&u32::from(character)) && !character.is_numeric())
+        .then_some(script)
 }
 
 /// Characters that are not seen: they say nothing in a name.
@@ -286,8 +290,10 @@ fn found<T: Copy>(table: &[(char, T)], letter: char) -> Option<T> {
 }
 
 /// Family names of two characters.
-const LONG_FAMILIES: [&str; 16] =
-    ["欧阳", "歐陽", "司马", "司馬", "诸葛", "諸葛", "上官", "夏侯", "皇甫", "尉迟", "尉遲", "公孙", "公孫", "慕容", "司徒", "令狐"];
+const LONG_FAMILIES: [&str; 16] = [
+    "欧阳", "歐陽", "司马", "司馬", "诸葛", "諸葛", "上官", "夏侯", "皇甫", "尉迟", "尉遲", "公孙", "公孫",
+    "慕容", "司徒", "令狐",
+];
 
 /// Characters that are read in another way as a family name.
 const FAMILY_READINGS: [(char, &str); 20] = [
@@ -313,18 +319,23 @@ const FAMILY_READINGS: [(char, &str); 20] = [
     ('沈', "shen"),
 ];
 
-/// Characters that Japan alone writes, or writes in this form. How a Japanese name is read cannot be told from its characters.
-const JAPANESE: &str = "々沢浜桜竜広辺斎黒栄辻畑峠込笹榊渋徳巣塩蔵斉弥浅瀬姫関円桧滝榎稲穂恵実駅検県図鉄売読変帰齢顔児恒勲寛塚";
+/// Characters that Japan alone writes, or writes in this form. How a Japanese name is read cannot be told
+/// from its characters.
+const JAPANESE: &str =
+    "々沢浜桜竜広辺斎黒栄辻畑峠込笹榊渋徳巣塩蔵斉弥浅瀬姫関円桧滝榎稲穂恵実駅検県図鉄売読変帰齢顔児恒勲寛塚";
 
-/// A word of one script in Latin letters: a syllable each for Chinese and Korean, else one word; none if it cannot be read.
+/// A word of one script in Latin letters: a syllable each for Chinese and Korean, else one word; none if it
+/// cannot be read.
 pub fn latin(word: &[(char, Script)]) -> Option<Vec<String>> {
     let first = word.iter().find(|(_, script)| *script != Script::Kana).or(word.first())?.1;
     if word.iter().any(|(_, script)| *script == Script::Unreadable) {
         return None;
     }
-    let is_mixed = word.iter().any(|(_, script)| *script == Script::Latin) && word.iter().any(|(_, script)| *script != Script::Latin);
+    let is_mixed = word.iter().any(|(_, script)| *script == Script::Latin)
+        && word.iter().any(|(_, script)| *script != Script::Latin);
     if matches!(first, Script::Han | Script::Hangul) {
-        let is_japanese = word.iter().any(|(letter, script)| *script == Script::Kana || JAPANESE.contains(*letter));
+        let is_japanese =
+            word.iter().any(|(letter, script)| *script == Script::Kana || JAPANESE.contains(*letter));
         return (!is_japanese).then(|| syllables(word));
     }
     let mut text = String::with_capacity(word.len());
@@ -340,8 +351,11 @@ pub fn latin(word: &[(char, Script)]) -> Option<Vec<String>> {
             Script::Abjad => found(&ABJAD, *letter).or_else(|| found(&ABJAD, bare)),
             _ => None,
         };
-        let read = read.unwrap_or_else(|| any_ascii_char(if *script == Script::Latin { bare } else { *letter }));
-        text.extend(read.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase()));
+        let read =
+            read.unwrap_or_else(|| any_ascii_char(if *script == Script::Latin { bare } else { *letter }));
+        text.extend(
+            read.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase()),
+        );
     }
     let text = match first {
         Script::Greek => text.replace("oy", "ou").replace("mp", "b").replace("gk", "g"),

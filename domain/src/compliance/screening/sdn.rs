@@ -1,10 +1,11 @@
 //! The public list format of the Office of Foreign Assets Control: `SDN.CSV` and `ALT.CSV`.
 //!
-//! Neither file has a header. A line of the first is an entry: its number, name (`LAST, First Middle` for people), type,
-//! programs (`SDGT] [IFSR`), title, call sign, vessel type, tonnage, gross registered tonnage, flag, owner and remarks. A line of the second is
-//! another name of an entry: the entry's number, its own, its type, the name and remarks. `-0-` is nothing. Remarks carry days of
-//! birth and weak aliases. The bytes are UTF-8 or Latin-1 and end with the end-of-file mark 0x1A. The consolidated list of the same office
-//! has the same format.
+//! Neither file has a header. A line of the first is an entry: its number, name (`LAST, First Middle` for
+//! people), type, programs (`SDGT] [IFSR`), title, call sign, vessel type, tonnage, gross registered tonnage,
+//! flag, owner and remarks. A line of the second is another name of an entry: the entry's number, its own,
+//! its type, the name and remarks. `-0-` is nothing. Remarks carry days of birth and weak aliases. The bytes
+//! are UTF-8 or Latin-1 and end with the end-of-file mark 0x1A. The consolidated list of the same office has
+//! the same format.
 
 use super::births::{self, Birth};
 use std::{borrow::Cow, collections::HashMap, fmt};
@@ -82,7 +83,8 @@ pub fn read(list: &[u8], aliases: Option<&[u8]>) -> Result<List, Unreadable> {
         if places.insert(number, entries.len()).is_some() {
             return Err(Unreadable::List(line, format!("has entry {number} again").into()));
         }
-        let individual = is_individual(kind).ok_or_else(|| wrong("has a type that is not individual, entity, vessel or aircraft"))?;
+        let individual = is_individual(kind)
+            .ok_or_else(|| wrong("has a type that is not individual, entity, vessel or aircraft"))?;
         let remarks = given(remarks).unwrap_or_default();
         let mut entry = Entry {
             number,
@@ -109,7 +111,10 @@ pub fn read(list: &[u8], aliases: Option<&[u8]>) -> Result<List, Unreadable> {
         return Err(Unreadable::Empty);
     }
     let missing = |bytes, warning| Some(warning).filter(|_| !has_end(bytes));
-    let warnings = [missing(list, Warning::ListWithoutEnd), aliases.and_then(|bytes| missing(bytes, Warning::AliasesWithoutEnd))];
+    let warnings = [
+        missing(list, Warning::ListWithoutEnd),
+        aliases.and_then(|bytes| missing(bytes, Warning::AliasesWithoutEnd)),
+    ];
     Ok(List { entries, warnings: warnings.into_iter().flatten().collect() })
 }
 
@@ -146,9 +151,16 @@ impl Fault {
 }
 
 /// Hands over the trimmed fields of each line, of which there must be `N`.
-fn each_line<const N: usize>(bytes: &[u8], mut take: impl FnMut(u64, [&str; N]) -> Result<(), Unreadable>) -> Result<(), Fault> {
+fn each_line<const N: usize>(
+    bytes: &[u8],
+    mut take: impl FnMut(u64, [&str; N]) -> Result<(), Unreadable>,
+) -> Result<(), Fault> {
     let text = decoded(bytes);
-    let mut lines = csv::ReaderBuilder::new().has_headers(false).flexible(true).trim(csv::Trim::All).from_reader(text.as_bytes());
+    let mut lines = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .trim(csv::Trim::All)
+        .from_reader(text.as_bytes());
     let mut record = csv::StringRecord::new();
     let (mut counted, mut line) = (0, 1);
     loop {
@@ -166,13 +178,19 @@ fn each_line<const N: usize>(bytes: &[u8], mut take: impl FnMut(u64, [&str; N]) 
         let fields: Vec<&str> = record.iter().collect();
         if fields == [END] {
             let is_last = usize::try_from(lines.position().byte()).is_ok_and(|at| at >= text.len());
-            return if is_last { Ok(()) } else { Err(Fault::Line(line + 1, "stands behind the end-of-file mark".into())) };
+            return if is_last {
+                Ok(())
+            } else {
+                Err(Fault::Line(line + 1, "stands behind the end-of-file mark".into()))
+            };
         }
         if fields.iter().any(|field| field.contains(['\n', '\r'])) {
             return Err(Fault::Line(line, "has a quotation mark that is not closed".into()));
         }
         let count = fields.len();
-        let fields: [&str; N] = fields.try_into().map_err(|_| Fault::Line(line, format!("has {count} columns instead of {N}").into()))?;
+        let fields: [&str; N] = fields
+            .try_into()
+            .map_err(|_| Fault::Line(line, format!("has {count} columns instead of {N}").into()))?;
         take(line, fields).map_err(Fault::KycAnswerBody)?;
     }
 }
@@ -185,11 +203,14 @@ fn has_end(bytes: &[u8]) -> bool {
     bytes.trim_ascii_end().ends_with(END.as_bytes())
 }
 
-/// UTF-8 if it is, else Latin-1; without a byte order mark, and with one end-of-file mark on a line of its own, which a quotation mark
-/// that is still open takes in.
+/// UTF-8 if it is, else Latin-1; without a byte order mark, and with one end-of-file mark on a line of its
+/// own, which a quotation mark that is still open takes in.
 fn decoded(bytes: &[u8]) -> String {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let end = bytes.iter().rposition(|byte| !matches!(byte, 0x1a | b'\r' | b'\n' | b' ')).map_or(0, |last| last + 1);
+    let end = bytes
+        .iter()
+        .rposition(|byte| !matches!(byte, 0x1a | b'\r' | b'\n' | b' '))
+        .map_or(0, |last| last + 1);
     let bytes = bytes.get(..end).unwrap_or_default();
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),
@@ -209,7 +230,12 @@ fn number_of(field: &str) -> Option<i64> {
 
 /// `SDGT] [IFSR` is two programs.
 fn programs_of(field: &str) -> Vec<String> {
-    field.split(['[', ']', ';']).map(str::trim).filter(|program| !program.is_empty()).map(str::to_owned).collect()
+    field
+        .split(['[', ']', ';'])
+        .map(str::trim)
+        .filter(|program| !program.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Names in remarks: `a.k.a. 'X'`.
@@ -280,19 +306,31 @@ mod tests {
         for (lines, told) in [
             (vec![], "there is no entry in it"),
             (vec![good(), "8,\"X\"".to_owned()], "line 2 has 2 columns instead of 12"),
-            (vec![good(), format!("{},extra", person("8", "X, Y", ""))], "line 2 has 13 columns instead of 12"),
+            (
+                vec![good(), format!("{},extra", person("8", "X, Y", ""))],
+                "line 2 has 13 columns instead of 12",
+            ),
             (vec![good(), person("eight", "X, Y", "")], "line 2 does not begin with an entry's number"),
             (vec![good(), person("-8", "X, Y", "")], "line 2 does not begin with an entry's number"),
             (vec![good(), person("8", "-0- ", "")], "line 2 has no name"),
             (vec![good(), person("7", "X, Y", "")], "line 2 has entry 7 again"),
-            (vec![good(), "8,\"X, Y".to_owned(), person("9", "V, W", "")], "line 2 has a quotation mark that is not closed"),
+            (
+                vec![good(), "8,\"X, Y".to_owned(), person("9", "V, W", "")],
+                "line 2 has a quotation mark that is not closed",
+            ),
             (vec![good(), "8,\"X, Y".to_owned()], "line 2 has a quotation mark that is not closed"),
             (
-                vec![good(), person("8", "X, Y", "DOB 1950; POB Nowhere").trim_end_matches("where\"").to_owned()],
+                vec![
+                    good(),
+                    person("8", "X, Y", "DOB 1950; POB Nowhere").trim_end_matches("where\"").to_owned(),
+                ],
                 "line 2 has a quotation mark that is not closed",
             ),
             (vec![good(), "8,X,individual".to_owned()], "line 2 has 3 columns instead of 12"),
-            (vec![good(), "\u{1a}".to_owned(), person("8", "X, Y", "")], "line 3 stands behind the end-of-file mark"),
+            (
+                vec![good(), "\u{1a}".to_owned(), person("8", "X, Y", "")],
+                "line 3 stands behind the end-of-file mark",
+            ),
             (
                 vec![person("8", "X, Y", "").replace("individual", "persons")],
                 "line 1 has a type that is not individual, entity, vessel or aircraft",

@@ -1,15 +1,19 @@
 //! How alike two words of names sound.
 //!
-//! A word is cut into graphemes, the longest first (`tsch`, `kh`, `ou`), and each grapheme stands for every sound it has in some
-//! romanisation: `ch` is heard in *Chen*, *Chérif*, *Chalid* and *Christo*. Two graphemes agree if they share a sound. So one pass compares
-//! English, French, German, Polish and Turkish spellings of Arabic and Slavic names, and no language has to be guessed.
+//! A word is cut into graphemes, the longest first (`tsch`, `kh`, `ou`), and each grapheme stands for every
+//! sound it has in some romanisation: `ch` is heard in *Chen*, *Chérif*, *Chalid* and *Christo*. Two
+//! graphemes agree if they share a sound. So one pass compares English, French, German, Polish and Turkish
+//! spellings of Arabic and Slavic names, and no language has to be guessed.
 //!
 //! Published methods:
-//! - several readings of one spelling: Beider and Morse, *Phonetic Matching* (2008); the sounds of graphemes: ALA-LC and BGN/PCGN for Arabic
-//!   and Cyrillic, DIN 31635 and the Duden for German, the usage of French-speaking countries;
-//! - a distance with cheap exchanges of letters that sound alike: Zobel and Dart, *Phonetic String Matching* (1996);
+//! - several readings of one spelling: Beider and Morse, *Phonetic Matching* (2008); the sounds of graphemes:
+//!   ALA-LC and BGN/PCGN for Arabic and Cyrillic, DIN 31635 and the Duden for German, the usage of
+//!   French-speaking countries;
+//! - a distance with cheap exchanges of letters that sound alike: Zobel and Dart, *Phonetic String Matching*
+//!   (1996);
 //! - neighbours that changed places: Damerau (1964);
-//! - candidates by the classes of consonants: Daitch and Mokotoff, *Soundex* (1985), with one class left out: Garbe's symmetric delete (2012).
+//! - candidates by the classes of consonants: Daitch and Mokotoff, *Soundex* (1985), with one class left out:
+//!   Garbe's symmetric delete (2012).
 
 /// A set of sounds, a bit for each.
 type Sounds = u32;
@@ -237,7 +241,8 @@ pub struct Sounding {
 type Row = [Cost; MAX_LETTERS + 1];
 
 impl Sounding {
-    /// Of a word in lower-case Latin letters. `abjad`: it was written in a script that leaves out short vowels.
+    /// Of a word in lower-case Latin letters. `abjad`: it was written in a script that leaves out short
+    /// vowels.
     pub fn new(text: &str, abjad: bool) -> Self {
         let mut rest = text.as_bytes().get(..MAX_LETTERS).unwrap_or(text.as_bytes());
         let mut graphemes: Vec<Grapheme> = Vec::with_capacity(rest.len());
@@ -250,7 +255,11 @@ impl Sounding {
             let (sounds, length) = if hardened { (G, 2) } else { (sounds, length) };
             let code = if sounds == 0 { *letter } else { 0 };
             let omission = omission(sounds, graphemes.is_empty() || last, abjad);
-            let near = if sounds & VOWELS == 0 { near(sounds) } else { near_vowels(sounds) | near(sounds & !VOWELS) };
+            let near = if sounds & VOWELS == 0 {
+                near(sounds)
+            } else {
+                near_vowels(sounds) | near(sounds & !VOWELS)
+            };
             graphemes.push(Grapheme { sounds, code, near, omission });
             rest = rest.get(length + usize::from(doubled)..).unwrap_or_default();
         }
@@ -278,20 +287,36 @@ impl Sounding {
         if u32::try_from(missing).ok()? * u32::from(cheapest) > most {
             return None;
         }
-        if !self.abjad && !other.abjad && self.without_partner(other).max(other.without_partner(self)) > most {
+        if !self.abjad && !other.abjad && self.without_partner(other).max(other.without_partner(self)) > most
+        {
             return None;
         }
-        let cost = distance(&self.graphemes, &other.graphemes, self.abjad || other.abjad, Cost::try_from(most).ok()?)?;
+        let cost = distance(
+            &self.graphemes,
+            &other.graphemes,
+            self.abjad || other.abjad,
+            Cost::try_from(most).ok()?,
+        )?;
         Some(100 - (u32::from(cost) * weight / (10 * length)).min(100))
     }
 
     /// What the graphemes cost at least that are like none of another word's.
     fn without_partner(&self, other: &Self) -> u32 {
-        let alone = self.graphemes.iter().filter(|grapheme| grapheme.sounds != 0 && grapheme.sounds & other.all == 0);
-        alone.map(|grapheme| u32::from(if grapheme.sounds & VOWELS == 0 { grapheme.omission } else { grapheme.omission.min(40) })).sum()
+        let alone =
+            self.graphemes.iter().filter(|grapheme| grapheme.sounds != 0 && grapheme.sounds & other.all == 0);
+        alone
+            .map(|grapheme| {
+                u32::from(if grapheme.sounds & VOWELS == 0 {
+                    grapheme.omission
+                } else {
+                    grapheme.omission.min(40)
+                })
+            })
+            .sum()
     }
 
-    /// Keys of the consonants' classes, and of what is left without one of them: words that sound alike share one.
+    /// Keys of the consonants' classes, and of what is left without one of them: words that sound alike share
+    /// one.
     pub fn keys(&self) -> Vec<u64> {
         let mut skeletons: Vec<u64> = vec![0];
         for grapheme in &self.graphemes {
@@ -299,12 +324,19 @@ impl Sounding {
             let longer: Vec<u64> = skeletons
                 .iter()
                 .filter(|skeleton| **skeleton < 1 << 56)
-                .flat_map(|skeleton| classes.iter().map(move |class| if *class == 0 { *skeleton } else { skeleton << 4 | class }))
+                .flat_map(|skeleton| {
+                    classes
+                        .iter()
+                        .map(move |class| if *class == 0 { *skeleton } else { skeleton << 4 | class })
+                })
                 .collect();
             if !longer.is_empty() && longer.len() <= MAX_SKELETONS {
                 skeletons = longer;
             } else if let Some(class) = classes.first().filter(|class| **class != 0) {
-                skeletons.iter_mut().filter(|skeleton| **skeleton < 1 << 56).for_each(|skeleton| *skeleton = *skeleton << 4 | class);
+                skeletons
+                    .iter_mut()
+                    .filter(|skeleton| **skeleton < 1 << 56)
+                    .for_each(|skeleton| *skeleton = *skeleton << 4 | class);
             }
         }
         let mut keys = Vec::with_capacity(skeletons.len() * 6);
@@ -350,7 +382,9 @@ fn classes(grapheme: &Grapheme) -> Vec<u64> {
 
 /// The sounds of the grapheme that letters begin with, and its length.
 fn leading(letters: &[u8]) -> (Sounds, usize) {
-    let begins = |grapheme: &str| grapheme.as_bytes().first() == letters.first() && letters.starts_with(grapheme.as_bytes());
+    let begins = |grapheme: &str| {
+        grapheme.as_bytes().first() == letters.first() && letters.starts_with(grapheme.as_bytes())
+    };
     if let Some((grapheme, sounds)) = GRAPHEMES.iter().find(|(grapheme, _)| begins(grapheme)) {
         return (*sounds, grapheme.len());
     }
@@ -396,9 +430,11 @@ const fn exchange(one: Grapheme, other: Grapheme, abjad: bool) -> Cost {
 
 /// What two words differ by, unless it is more than `most`.
 fn distance(one: &[Grapheme], other: &[Grapheme], abjad: bool, most: Cost) -> Option<Cost> {
-    let left_out =
-        |grapheme: &Grapheme| if abjad && grapheme.sounds & !VOWELS == 0 && grapheme.sounds != 0 { 5 } else { grapheme.omission };
-    let (mut higher, mut above, mut row): (Row, Row, Row) = ([0; MAX_LETTERS + 1], [0; MAX_LETTERS + 1], [0; MAX_LETTERS + 1]);
+    let left_out = |grapheme: &Grapheme| {
+        if abjad && grapheme.sounds & !VOWELS == 0 && grapheme.sounds != 0 { 5 } else { grapheme.omission }
+    };
+    let (mut higher, mut above, mut row): (Row, Row, Row) =
+        ([0; MAX_LETTERS + 1], [0; MAX_LETTERS + 1], [0; MAX_LETTERS + 1]);
     let mut sum = 0;
     for (cell, grapheme) in above.iter_mut().skip(1).zip(other) {
         sum += left_out(grapheme);
@@ -416,7 +452,9 @@ fn distance(one: &[Grapheme], other: &[Grapheme], abjad: bool, most: Cost) -> Op
         let mut crossing: Option<Cost> = None;
         for (((cell, up), across), far) in rest.iter_mut().zip(above.windows(2)).zip(other).zip(&higher) {
             let [diagonal, over] = *up else { continue };
-            let mut best = (diagonal + exchange(*grapheme, *across, abjad)).min(over + left_out(grapheme)).min(left + left_out(across));
+            let mut best = (diagonal + exchange(*grapheme, *across, abjad))
+                .min(over + left_out(grapheme))
+                .min(left + left_out(across));
             if let (Some(before), Some(previous), Some(crossing)) = (before, previous, crossing)
                 && before.sounds == across.sounds
                 && previous.sounds == grapheme.sounds

@@ -59,7 +59,11 @@ impl Word {
         let pinyin = self.pinyin.iter().map(|hash| BY_PINYIN | hash >> 4);
         let korean = self.korean.iter().map(|hash| BY_KOREAN | hash >> 4);
         let nicknames = self.nicknames.iter().map(|group| BY_NICKNAME | Key::from(*group));
-        let beginning = self.text.as_bytes().first_chunk().map(|letters| BY_BEGINNING | Key::from(u32::from_be_bytes(*letters)));
+        let beginning = self
+            .text
+            .as_bytes()
+            .first_chunk()
+            .map(|letters| BY_BEGINNING | Key::from(u32::from_be_bytes(*letters)));
         self.sounding.keys().into_iter().chain(pinyin).chain(korean).chain(nicknames).chain(beginning)
     }
 
@@ -78,16 +82,18 @@ impl Word {
         let syllables = share(&self.pinyin, &other.pinyin) || share(&self.korean, &other.korean);
         let syllables = syllables.then_some(SAME_SYLLABLES);
         let nickname = share(self.nicknames, other.nicknames).then_some(NICKNAME);
-        let (shorter, longer) = if self.text.len() < other.text.len() { (self, other) } else { (other, self) };
+        let (shorter, longer) =
+            if self.text.len() < other.text.len() { (self, other) } else { (other, self) };
         let begins_alike = shorter.text.as_bytes().first() == longer.text.as_bytes().first();
-        let shortened = begins_alike && shorter.text.len() >= SHORTEST && longer.text.starts_with(&*shorter.text);
+        let shortened =
+            begins_alike && shorter.text.len() >= SHORTEST && longer.text.starts_with(&*shorter.text);
         let shortened = shortened.then_some(if shorter.text.len() > SHORTEST { SHORTENED } else { ALIKE });
         [sounds, syllables, nickname, shortened].into_iter().flatten().max()
     }
 }
 
-/// What a likeness of sounds is worth: what is missing of all counts one and a half times, so that words that only resemble each other do
-/// not make a name.
+/// What a likeness of sounds is worth: what is missing of all counts one and a half times, so that words that
+/// only resemble each other do not make a name.
 const fn worth(likeness: u32) -> u32 {
     if likeness >= SAME_SOUND { SAME_SOUND } else { 100 - (100 - likeness) * 3 / 2 }
 }
@@ -145,7 +151,17 @@ mod tests {
             let (one, other) = pair.split_once(' ').unwrap();
             assert!(likeness(one, other) >= 70, "{pair} {}", likeness(one, other));
         }
-        for pair in ["smith jones", "john jane", "li lu", "li lin", "garcia martinez", "carter ", "maria mark", "ali omar", "kim lee"] {
+        for pair in [
+            "smith jones",
+            "john jane",
+            "li lu",
+            "li lin",
+            "garcia martinez",
+            "carter ",
+            "maria mark",
+            "ali omar",
+            "kim lee",
+        ] {
             let (one, other) = pair.split_once(' ').unwrap();
             assert!(likeness(one, other) < 60, "{pair} {}", likeness(one, other));
         }

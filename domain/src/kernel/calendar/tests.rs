@@ -35,7 +35,8 @@ fn the_exchange_keeps_its_published_calendar() {
     for (year, closed, early, sessions) in EXCHANGE {
         let weekdays = || days_of(year).filter(|day| !is_weekend(*day));
         let resting: Vec<_> = weekdays().filter(|day| session(*day).is_none()).collect();
-        let short: Vec<_> = days_of(year).filter(|day| session(*day).is_some_and(|day| day.early_close)).collect();
+        let short: Vec<_> =
+            days_of(year).filter(|day| session(*day).is_some_and(|day| day.early_close)).collect();
         assert_eq!(resting, listed(year, closed), "closed in {year}");
         assert_eq!(short, listed(year, early), "early closes of {year}");
         assert_eq!(days_of(year).filter_map(session).count(), sessions, "sessions of {year}");
@@ -88,7 +89,8 @@ fn the_federal_reserve_keeps_its_own_holidays() {
         (2029, "01-01 01-15 02-19 05-28 06-19 07-04 09-03 10-08 11-12 11-22 12-25"),
         (2030, "01-01 01-21 02-18 05-27 06-19 07-04 09-02 10-14 11-11 11-28 12-25"),
     ] {
-        let resting: Vec<_> = days_of(year).filter(|day| !is_weekend(*day) && !is_banking_day(*day)).collect();
+        let resting: Vec<_> =
+            days_of(year).filter(|day| !is_weekend(*day) && !is_banking_day(*day)).collect();
         assert_eq!(resting, listed(year, closed), "{year}");
     }
 }
@@ -100,7 +102,10 @@ fn banks_and_exchange_differ_where_they_are_known_to() {
         assert!(!is_settlement_day(day(banks_only)), "{banks_only}");
     }
     for exchange_only in ["2026-10-12", "2026-11-11"] {
-        assert!(!is_banking_day(day(exchange_only)) && session(day(exchange_only)).is_some(), "{exchange_only}");
+        assert!(
+            !is_banking_day(day(exchange_only)) && session(day(exchange_only)).is_some(),
+            "{exchange_only}"
+        );
         assert!(!is_settlement_day(day(exchange_only)), "{exchange_only}");
     }
     assert_eq!(next_banking_day(day("2026-07-02")), day("2026-07-03"));
@@ -217,6 +222,7 @@ fn the_ends_of_time_have_answers() {
         let _ = (deposit_settles_at(instant), trade_settles_at(instant));
     }
     for day in [NaiveDate::MIN, NaiveDate::MAX] {
-        let _ = (session(day), next_banking_day(day), settlement_day(day), at_new_york(day, u32::MAX, u32::MAX));
+        let _ =
+            (session(day), next_banking_day(day), settlement_day(day), at_new_york(day, u32::MAX, u32::MAX));
     }
 }

@@ -1,4 +1,5 @@
-//! Whether the database takes writes: what transactions have met, and a write of its own where that does not tell.
+//! Whether the database takes writes: what transactions have met, and a write of its own where that does not
+//! tell.
 
 use crate::Error;
 use sea_orm::DbErr;
@@ -26,7 +27,8 @@ struct Known {
     wrote_at: Option<Instant>,
     /// Whether a write has failed since the last commit.
     failing: bool,
-    /// Whether a write has failed since the last probe that succeeded: a small write may still fit where larger ones do not.
+    /// Whether a write has failed since the last probe that succeeded: a small write may still fit where
+    /// larger ones do not.
     doubted: bool,
     /// The last probe and whether it succeeded.
     probed: Option<(Instant, bool)>,
@@ -59,7 +61,8 @@ impl Health {
         known.failing = false;
     }
 
-    /// Takes note of a failed write; whether the database is at fault, and not the statement or another writer.
+    /// Takes note of a failed write; whether the database is at fault, and not the statement or another
+    /// writer.
     pub fn note(&self, error: &DbErr) -> bool {
         let at_fault = Error::is_fault_of_database(error);
         if at_fault {
@@ -75,7 +78,8 @@ impl Health {
         error.into()
     }
 
-    /// Takes note of a writer that did not get its turn in time, which says nothing as long as others get theirs.
+    /// Takes note of a writer that did not get its turn in time, which says nothing as long as others get
+    /// theirs.
     pub fn waited_in_vain(&self) {
         let mut known = self.known();
         if !known.wrote_within(BUSY_FOR) {
@@ -92,7 +96,9 @@ impl Health {
     pub fn verdict(&self) -> Verdict {
         let known = self.known();
         match known.probed {
-            Some((at, succeeded)) if at.elapsed() < FRESH_FOR && !(succeeded && known.doubted) => Verdict::Known(succeeded),
+            Some((at, succeeded)) if at.elapsed() < FRESH_FOR && !(succeeded && known.doubted) => {
+                Verdict::Known(succeeded)
+            }
             _ if known.wrote_within(FRESH_FOR) && !known.failing && !known.doubted => Verdict::Known(true),
             _ => Verdict::Probe { large: known.doubted },
         }

@@ -1,9 +1,10 @@
 //! A write transaction whose outcome is known before anything is acknowledged.
 //!
-//! The driver counts how deep in transactions a connection is. The count stays wrong when SQLite takes a transaction back by itself (disk
-//! full, I/O error) and the driver's own ROLLBACK then fails: later transactions become savepoints that are never released, and
-//! answer as if they were committed. So BEGIN, COMMIT and ROLLBACK are plain statements here, and a connection whose state is not
-//! known is closed instead of going back to its pool.
+//! The driver counts how deep in transactions a connection is. The count stays wrong when SQLite takes a
+//! transaction back by itself (disk full, I/O error) and the driver's own ROLLBACK then fails: later
+//! transactions become savepoints that are never released, and answer as if they were committed. So BEGIN,
+//! COMMIT and ROLLBACK are plain statements here, and a connection whose state is not known is closed instead
+//! of going back to its pool.
 
 use super::health::Health;
 use crate::{Error, Result};
@@ -17,11 +18,12 @@ use sea_query_sqlx::SqlxValues;
 use std::{fmt, future::Future, io, sync::Arc, time::Duration};
 use tokio::{runtime::Handle, sync::Mutex, time::timeout};
 
-/// How long PostgreSQL may take over one statement; its own limit, `statement_timeout`, is shorter and ends all but a lost server.
+/// How long PostgreSQL may take over one statement; its own limit, `statement_timeout`, is shorter and ends
+/// all but a lost server.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(6);
 
-/// Begins a transaction, and fails inside of another: SQLite refuses a BEGIN there, and on PostgreSQL the time at which the
-/// transaction began differs from that of this statement.
+/// Begins a transaction, and fails inside of another: SQLite refuses a BEGIN there, and on PostgreSQL the
+/// time at which the transaction began differs from that of this statement.
 const BEGIN_SQLITE: &str = "BEGIN IMMEDIATE";
 const BEGIN_POSTGRES: &str = "BEGIN; SELECT 1 / (transaction_timestamp() = statement_timestamp())::int";
 
@@ -50,7 +52,10 @@ impl Connection {
     }
 }
 
-async fn limited<T>(limit: Duration, answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+async fn limited<T>(
+    limit: Duration,
+    answer: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
     timeout(limit, answer).await.unwrap_or_else(|_| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into())))
 }
 
@@ -66,8 +71,8 @@ enum State {
     Unknown,
 }
 
-/// A connection and what is known of it. When dropped, an idle one goes back to its pool, one in a transaction after a ROLLBACK that
-/// succeeded, and any other is closed.
+/// A connection and what is known of it. When dropped, an idle one goes back to its pool, one in a
+/// transaction after a ROLLBACK that succeeded, and any other is closed.
 struct Leased {
     connection: Option<Connection>,
     state: State,
@@ -79,7 +84,12 @@ struct Leased {
 
 impl Leased {
     const fn new(connection: Connection) -> Self {
-        Self { connection: Some(connection), state: State::Unknown, limit: STATEMENT_TIMEOUT, is_ending: false }
+        Self {
+            connection: Some(connection),
+            state: State::Unknown,
+            limit: STATEMENT_TIMEOUT,
+            is_ending: false,
+        }
     }
 
     /// Runs a statement that changes the state: unknown until it succeeds, and for ever if it does not.
@@ -134,7 +144,11 @@ impl fmt::Debug for WriteTransaction {
 
 impl WriteTransaction {
     /// Begins a transaction on a connection that is in none; fails and closes the connection otherwise.
-    pub(super) async fn begin(connection: Connection, health: Arc<Health>, watcher: Option<Watcher>) -> Result<Self, DbErr> {
+    pub(super) async fn begin(
+        connection: Connection,
+        health: Arc<Health>,
+        watcher: Option<Watcher>,
+    ) -> Result<Self, DbErr> {
         let (backend, begin) = match &connection {
             Connection::Sqlite(_) => (DbBackend::Sqlite, BEGIN_SQLITE),
             Connection::Postgres(_) => (DbBackend::Postgres, BEGIN_POSTGRES),
@@ -154,8 +168,8 @@ impl WriteTransaction {
         self
     }
 
-    /// Commits. An error means that nothing may be acknowledged: the transaction was rolled back, or its outcome is unknown because the
-    /// database was lost meanwhile.
+    /// Commits. An error means that nothing may be acknowledged: the transaction was rolled back, or its
+    /// outcome is unknown because the database was lost meanwhile.
     pub async fn commit(mut self) -> Result<()> {
         let leased = self.leased.get_mut();
         if leased.state != State::Open {
@@ -180,7 +194,12 @@ impl WriteTransaction {
     }
 
     /// Takes note of a failed statement.
-    fn noted<T>(&self, leased: &mut Leased, answer: Result<T, sqlx::Error>, kind: fn(RuntimeErr) -> DbErr) -> Result<T, DbErr> {
+    fn noted<T>(
+        &self,
+        leased: &mut Leased,
+        answer: Result<T, sqlx::Error>,
+        kind: fn(RuntimeErr) -> DbErr,
+    ) -> Result<T, DbErr> {
         answer.map_err(|error| {
             let error = failed(kind, error);
             if leased.state != State::Unknown {
@@ -226,7 +245,8 @@ impl ConnectionTrait for WriteTransaction {
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         let (text, values) = self.announced(statement);
-        run!(self, DbErr::Exec, connection => sqlx::query_with(text, values).execute(connection).map_ok(ExecResult::from))
+        run!(self, DbErr::Exec,
+            connection => sqlx::query_with(text, values).execute(connection).map_ok(ExecResult::from))
     }
 
     async fn execute_unprepared(&self, text: &str) -> Result<ExecResult, DbErr> {
@@ -244,7 +264,8 @@ impl ConnectionTrait for WriteTransaction {
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         let (text, values) = self.announced(statement);
         run!(self, DbErr::Query, connection => {
-            sqlx::query_with(text, values).fetch_all(connection).map_ok(|rows| rows.into_iter().map(QueryResult::from).collect())
+            sqlx::query_with(text,
+                values).fetch_all(connection).map_ok(|rows| rows.into_iter().map(QueryResult::from).collect())
         })
     }
 }

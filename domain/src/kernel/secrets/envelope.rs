@@ -13,7 +13,9 @@ use entity::{
     Kind,
     data_key::{self, Purpose},
 };
-use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::OnConflict};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::OnConflict,
+};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
@@ -48,7 +50,9 @@ pub fn encrypt_in_place(key: &Key, associated: &[u8], mut value: Vec<u8>) -> Res
 /// What was encrypted, unless another key or other associated data was used, or something was altered.
 pub fn decrypt(key: &Key, associated: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
     let (nonce, sealed) = sealed.split_first_chunk::<NONCE>()?;
-    XChaCha20Poly1305::new(key.reveal().into()).decrypt(&XNonce::from(*nonce), Payload { msg: sealed, aad: associated }).ok()
+    XChaCha20Poly1305::new(key.reveal().into())
+        .decrypt(&XNonce::from(*nonce), Payload { msg: sealed, aad: associated })
+        .ok()
 }
 
 /// The same in the memory of what was encrypted.
@@ -76,7 +80,11 @@ impl Kek {
     /// The key as it is configured.
     pub fn new(key: &Key) -> Self {
         let check = hex(&Sha256::digest(hmac_sha256(key.reveal(), b"coffer key check")));
-        Self { key: key.clone(), wrapping: Secret::new(hmac_sha256(key.reveal(), b"coffer key wrapping")), check }
+        Self {
+            key: key.clone(),
+            wrapping: Secret::new(hmac_sha256(key.reveal(), b"coffer key wrapping")),
+            check,
+        }
     }
 
     /// The key that this purpose had when every key was derived from this one.
@@ -127,7 +135,16 @@ impl Wrapped {
     fn bytes(&self) -> Vec<u8> {
         let purpose = sea_orm::ActiveEnum::to_value(&self.purpose);
         let partner = self.partner_id.unwrap_or_default();
-        [self.id.as_bytes(), &b"|"[..], partner.as_bytes(), b"|", purpose.as_bytes(), b"|", &self.number.to_be_bytes()].concat()
+        [
+            self.id.as_bytes(),
+            &b"|"[..],
+            partner.as_bytes(),
+            b"|",
+            purpose.as_bytes(),
+            b"|",
+            &self.number.to_be_bytes(),
+        ]
+        .concat()
     }
 
     /// Writes the row unless another instance has written this version before.
@@ -168,7 +185,9 @@ impl Ring {
 
     /// The key in its row.
     pub fn unwrap(&self, row: &data_key::Model) -> Result<Key> {
-        let kek = self.named(&row.kek).ok_or_else(|| Error::broken(format!("data key {} is wrapped by another encryption key", row.id)))?;
+        let kek = self.named(&row.kek).ok_or_else(|| {
+            Error::broken(format!("data key {} is wrapped by another encryption key", row.id))
+        })?;
         kek.unwrap(row).ok_or_else(|| Error::broken(format!("data key {} was altered", row.id)))
     }
 
@@ -185,7 +204,9 @@ impl Ring {
         };
         let here = data_key::Entity::update_many().set(rewrapped).filter(data_key::Column::Id.eq(row.id));
         // The key is bound to the number as well, which may have changed meanwhile.
-        let here = here.filter(data_key::Column::Kek.eq(row.kek.as_str())).filter(data_key::Column::Number.eq(row.number));
+        let here = here
+            .filter(data_key::Column::Kek.eq(row.kek.as_str()))
+            .filter(data_key::Column::Number.eq(row.number));
         let changed = here.exec(connection).await?;
         Ok(changed.rows_affected == 1)
     }
@@ -230,7 +251,10 @@ mod tests {
         let ring = Ring { current: new.clone(), previous: Some(old) };
         assert!(ring.unwrap(&row).unwrap() == key);
         let alone = Ring { current: new, previous: None };
-        assert_eq!(alone.unwrap(&row).unwrap_err().cause(), format!("data key {} is wrapped by another encryption key", row.id));
+        assert_eq!(
+            alone.unwrap(&row).unwrap_err().cause(),
+            format!("data key {} is wrapped by another encryption key", row.id)
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The keys at work: each partner's data keys, and the house's own for indexes, verifiers, fingerprints, tokens and passcodes.
+//! The keys at work: each partner's data keys, and the house's own for indexes, verifiers, fingerprints,
+//! tokens and passcodes.
 
 use super::{
     Secret,
@@ -11,8 +12,8 @@ use entity::{
     meta, partner,
 };
 use sea_orm::{
-    ActiveEnum, ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, Iterable, PaginatorTrait, QueryFilter,
-    QuerySelect, Select, sea_query::OnConflict,
+    ActiveEnum, ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, Iterable,
+    PaginatorTrait, QueryFilter, QuerySelect, Select, sea_query::OnConflict,
 };
 use std::{
     collections::{BTreeMap, HashMap},
@@ -27,8 +28,8 @@ use subtle::ConstantTimeEq as _;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-/// The number that the server's index key has once the heads of the chains are signed. Numbers are part of what a wrapped key is bound
-/// to, so the one before cannot be put back without the encryption key.
+/// The number that the server's index key has once the heads of the chains are signed. Numbers are part of
+/// what a wrapped key is bound to, so the one before cannot be put back without the encryption key.
 const HEADS_SIGNED: i32 = 2;
 
 /// Where the check value of the encryption key is kept.
@@ -57,7 +58,8 @@ fn header(number: u32) -> [u8; HEADER] {
     [FORMAT, a, b, c, d]
 }
 
-/// The version of the data key that a ciphertext says it was made with; none for one from before partners had keys.
+/// The version of the data key that a ciphertext says it was made with; none for one from before partners had
+/// keys.
 pub fn version_of(sealed: &[u8]) -> Option<u32> {
     let [format, number @ ..] = sealed.first_chunk::<HEADER>()?;
     (*format == FORMAT).then(|| u32::from_be_bytes(*number))
@@ -74,8 +76,8 @@ struct House {
     older: Option<Key>,
 }
 
-/// What the ends of the chains are signed with: no key of its own, but one derived from the index key, which stays the same when the
-/// encryption key is replaced.
+/// What the ends of the chains are signed with: no key of its own, but one derived from the index key, which
+/// stays the same when the encryption key is replaced.
 #[derive(Clone)]
 pub struct HeadKey {
     key: Key,
@@ -94,7 +96,11 @@ impl HeadKey {
     }
 
     /// Reads the key without writing anything; `None` when no server has written keys to this database yet.
-    pub async fn read(db: &Db, key: &Secret<[u8; 32]>, previous: Option<&Secret<[u8; 32]>>) -> Result<Option<Self>> {
+    pub async fn read(
+        db: &Db,
+        key: &Secret<[u8; 32]>,
+        previous: Option<&Secret<[u8; 32]>>,
+    ) -> Result<Option<Self>> {
         let ring = Ring { current: Kek::new(key), previous: previous.map(Kek::new) };
         let row = index_key().one(&db.read).await?;
         if row.is_none() && data_key::Entity::find().one(&db.read).await?.is_some() {
@@ -103,8 +109,8 @@ impl HeadKey {
         row.map(|row| Ok(Self::of(&ring.unwrap(&row)?, row.number >= HEADS_SIGNED))).transpose()
     }
 
-    /// Whether the heads of this database have been signed. Those of a database from before there were heads have not, until a server
-    /// opens it.
+    /// Whether the heads of this database have been signed. Those of a database from before there were heads
+    /// have not, until a server opens it.
     pub const fn has_signed(&self) -> bool {
         self.signed
     }
@@ -121,7 +127,9 @@ impl HeadKey {
 }
 
 fn index_key() -> Select<data_key::Entity> {
-    data_key::Entity::find().filter(data_key::Column::PartnerId.is_null()).filter(data_key::Column::Purpose.eq(Purpose::Index))
+    data_key::Entity::find()
+        .filter(data_key::Column::PartnerId.is_null())
+        .filter(data_key::Column::Purpose.eq(Purpose::Index))
 }
 
 /// A partner's data keys by version.
@@ -146,19 +154,37 @@ impl fmt::Debug for Vault {
 }
 
 impl Vault {
-    /// Unwraps the keys of a migrated database, the missing ones being made; `None` when it was written with another encryption key.
+    /// Unwraps the keys of a migrated database, the missing ones being made; `None` when it was written with
+    /// another encryption key.
     ///
     /// While the encryption key is replaced, `previous` still opens what it wraps.
-    pub async fn unlock(db: &Db, key: &Secret<[u8; 32]>, previous: Option<&Secret<[u8; 32]>>) -> Result<Option<Self>> {
+    pub async fn unlock(
+        db: &Db,
+        key: &Secret<[u8; 32]>,
+        previous: Option<&Secret<[u8; 32]>>,
+    ) -> Result<Option<Self>> {
         let ring = Ring { current: Kek::new(key), previous: previous.map(Kek::new) };
         if !written_with(db, &ring).await? {
             return Ok(None);
         }
         let house = House::open(db, &ring).await?;
-        let heads_signed = AtomicBool::new(index_key().one(&db.read).await?.is_some_and(|row| row.number >= HEADS_SIGNED));
-        let vault = Self(Arc::new(Keys { ring, house, partners: RwLock::default(), missed: Notify::new(), heads_signed }));
+        let heads_signed =
+            AtomicBool::new(index_key().one(&db.read).await?.is_some_and(|row| row.number >= HEADS_SIGNED));
+        let vault = Self(Arc::new(Keys {
+            ring,
+            house,
+            partners: RwLock::default(),
+            missed: Notify::new(),
+            heads_signed,
+        }));
         vault.load(db).await?;
-        for id in partner::Entity::find().select_only().column(partner::Column::Id).into_tuple::<Uuid>().all(&db.read).await? {
+        for id in partner::Entity::find()
+            .select_only()
+            .column(partner::Column::Id)
+            .into_tuple::<Uuid>()
+            .all(&db.read)
+            .await?
+        {
             vault.ready_for(db, id).await?;
         }
         Ok(Some(vault))
@@ -169,8 +195,8 @@ impl Vault {
         written_with(db, &Ring { current: Kek::new(key), previous: previous.map(Kek::new) }).await
     }
 
-    /// Makes sure that a partner's data can be sealed and opened: one look into memory, or into the database for a partner
-    /// who was unknown, whose first key is made when there is none.
+    /// Makes sure that a partner's data can be sealed and opened: one look into memory, or into the database
+    /// for a partner who was unknown, whose first key is made when there is none.
     ///
     /// Must not be called while a transaction that writes is open.
     pub async fn ready_for(&self, db: &Db, partner_id: Uuid) -> Result<()> {
@@ -181,7 +207,9 @@ impl Vault {
         let mut rows = of_partner().all(&db.read).await?;
         if rows.is_empty() {
             let tx = db.write().await?;
-            Wrapped::new(Some(partner_id), Purpose::Data, 1).insert(&tx, &self.0.ring.current, &envelope::fresh()?).await?;
+            Wrapped::new(Some(partner_id), Purpose::Data, 1)
+                .insert(&tx, &self.0.ring.current, &envelope::fresh()?)
+                .await?;
             rows = of_partner().all(&tx).await?;
             tx.commit().await?;
         }
@@ -194,14 +222,23 @@ impl Vault {
     }
 
     /// Makes a version of a partner's data key, unless there is one with this number.
-    pub(crate) async fn make_version(&self, connection: &impl ConnectionTrait, partner_id: Uuid, number: i32) -> Result<()> {
-        Wrapped::new(Some(partner_id), Purpose::Data, number).insert(connection, &self.0.ring.current, &envelope::fresh()?).await
+    pub(crate) async fn make_version(
+        &self,
+        connection: &impl ConnectionTrait,
+        partner_id: Uuid,
+        number: i32,
+    ) -> Result<()> {
+        Wrapped::new(Some(partner_id), Purpose::Data, number)
+            .insert(connection, &self.0.ring.current, &envelope::fresh()?)
+            .await
     }
 
-    /// Learns of the keys that other instances have made since; keys are never deleted, so their number tells whether there are any.
+    /// Learns of the keys that other instances have made since; keys are never deleted, so their number tells
+    /// whether there are any.
     pub async fn refresh(&self, db: &Db) -> Result<()> {
         let there = data_keys().filter(data_key::Column::PartnerId.is_not_null()).count(&db.read).await?;
-        let known: usize = self.0.partners.read().unwrap_or_else(PoisonError::into_inner).values().map(BTreeMap::len).sum();
+        let known: usize =
+            self.0.partners.read().unwrap_or_else(PoisonError::into_inner).values().map(BTreeMap::len).sum();
         if there == known as u64 { Ok(()) } else { self.load(db).await }
     }
 
@@ -222,7 +259,9 @@ impl Vault {
     }
 
     fn learn(&self, row: &data_key::Model) -> Result<()> {
-        let (Some(partner_id), Ok(number)) = (row.partner_id, u32::try_from(row.number)) else { return Ok(()) };
+        let (Some(partner_id), Ok(number)) = (row.partner_id, u32::try_from(row.number)) else {
+            return Ok(());
+        };
         if self.key(partner_id, number).is_some() {
             return Ok(());
         }
@@ -266,7 +305,9 @@ impl Vault {
         let version = version_of(sealed);
         let key = version.and_then(|number| self.key(place.partner, number));
         let opened = match (&key, sealed.split_at_checked(HEADER)) {
-            (Some(key), Some((header, rest))) => envelope::decrypt(key, &[header, &place.bytes()].concat(), rest),
+            (Some(key), Some((header, rest))) => {
+                envelope::decrypt(key, &[header, &place.bytes()].concat(), rest)
+            }
             _ => None,
         };
         let older = || envelope::decrypt(self.0.house.older.as_ref()?, &place.bytes(), sealed);
@@ -284,7 +325,9 @@ impl Vault {
     /// Decrypts a text from its place.
     pub fn open_text(&self, place: Place, sealed: &[u8]) -> Result<Secret<String>> {
         let bytes = self.open(place, sealed)?;
-        String::from_utf8(bytes.reveal().clone()).map(Secret::new).map_err(|_| Error::broken("a decrypted value is no text"))
+        String::from_utf8(bytes.reveal().clone())
+            .map(Secret::new)
+            .map_err(|_| Error::broken("a decrypted value is no text"))
     }
 
     /// Equal for equal values of one partner's column, and says nothing else.
@@ -300,7 +343,10 @@ impl Vault {
 
     /// Stands for whom an allowance is, who may be an address that few guesses would find under a bare hash.
     pub fn allowance_key(&self, allowance: &str, subject: &[u8]) -> [u8; 32] {
-        hmac_sha256(self.0.house.index.reveal(), &[b"allowance|", allowance.as_bytes(), b"|", subject].concat())
+        hmac_sha256(
+            self.0.house.index.reveal(),
+            &[b"allowance|", allowance.as_bytes(), b"|", subject].concat(),
+        )
     }
 
     /// Signs an address that opens something by itself.
@@ -308,7 +354,8 @@ impl Vault {
         hmac_sha256(self.0.house.index.reveal(), &[b"link|", link.as_bytes()].concat())
     }
 
-    /// Stands for a request's arguments, which may hold secrets that few guesses would find under a bare hash.
+    /// Stands for a request's arguments, which may hold secrets that few guesses would find under a bare
+    /// hash.
     pub fn request_fingerprint(&self, arguments: &[u8]) -> [u8; 32] {
         hmac_sha256(self.0.house.fingerprint.reveal(), arguments)
     }
@@ -330,7 +377,10 @@ impl Vault {
 
     /// Writes down for good that the heads of the chains are signed; `false` when that has been done before.
     pub(crate) async fn mark_heads_signed(&self, connection: &impl ConnectionTrait) -> Result<bool> {
-        let row = index_key().one(connection).await?.ok_or_else(|| Error::broken("one of the server's own keys is missing"))?;
+        let row = index_key()
+            .one(connection)
+            .await?
+            .ok_or_else(|| Error::broken("one of the server's own keys is missing"))?;
         if row.number >= HEADS_SIGNED {
             return Ok(false);
         }
@@ -386,7 +436,8 @@ impl House {
         }
         let mut take = |purpose| keys.remove(&name(purpose));
         let older = take(Purpose::Data);
-        let mut need = |purpose| take(purpose).ok_or_else(|| Error::broken("one of the server's own keys is missing"));
+        let mut need =
+            |purpose| take(purpose).ok_or_else(|| Error::broken("one of the server's own keys is missing"));
         Ok(Self {
             index: need(Purpose::Index)?,
             pepper: need(Purpose::Pepper)?,
@@ -398,12 +449,13 @@ impl House {
     }
 
     async fn read(connection: &impl ConnectionTrait, ring: &Ring) -> Result<HashMap<String, Key>> {
-        let rows = data_key::Entity::find().filter(data_key::Column::PartnerId.is_null()).all(connection).await?;
+        let rows =
+            data_key::Entity::find().filter(data_key::Column::PartnerId.is_null()).all(connection).await?;
         rows.iter().map(|row| Ok((name(row.purpose), ring.unwrap(row)?))).collect()
     }
 
-    /// Makes what is missing. A database that has a check value and no keys was written when every key was derived from the
-    /// encryption key: it goes on with those.
+    /// Makes what is missing. A database that has a check value and no keys was written when every key was
+    /// derived from the encryption key: it goes on with those.
     async fn make(db: &Db, ring: &Ring, there: &HashMap<String, Key>) -> Result<HashMap<String, Key>> {
         let check = kept_check(db).await?;
         let keyless = there.is_empty() && data_key::Entity::find().one(&db.read).await?.is_none();
@@ -413,7 +465,9 @@ impl House {
             let derived = writer.map(|kek| kek.derived(purpose));
             if purpose != Purpose::Data || derived.is_some() {
                 let number = if purpose == Purpose::Index && derived.is_none() { HEADS_SIGNED } else { 1 };
-                Wrapped::new(None, purpose, number).insert(&tx, &ring.current, &derived.map_or_else(envelope::fresh, Ok)?).await?;
+                Wrapped::new(None, purpose, number)
+                    .insert(&tx, &ring.current, &derived.map_or_else(envelope::fresh, Ok)?)
+                    .await?;
             }
         }
         let row = meta::Model { name: ENCRYPTION_KEY.to_owned(), value: ring.current.check.clone() };
@@ -439,9 +493,19 @@ mod tests {
     /// A vault whose partner has these versions of a data key.
     fn vault(versions: &[(u32, u8)], older: Option<Key>) -> Vault {
         let key = |byte| Secret::new([byte; 32]);
-        let house = House { index: key(1), pepper: key(2), fingerprint: key(3), tokens: key(4), passcodes: key(5), older };
+        let house = House {
+            index: key(1),
+            pepper: key(2),
+            fingerprint: key(3),
+            tokens: key(4),
+            passcodes: key(5),
+            older,
+        };
         let versions = versions.iter().map(|(number, byte)| (*number, key(*byte))).collect();
-        let partners = RwLock::new(HashMap::from([(PARTNER, versions), (Uuid::from_u128(3), Versions::from([(1, key(77))]))]));
+        let partners = RwLock::new(HashMap::from([
+            (PARTNER, versions),
+            (Uuid::from_u128(3), Versions::from([(1, key(77))])),
+        ]));
         Vault(Arc::new(Keys {
             ring: Ring { current: Kek::new(&key(7)), previous: None },
             house,
@@ -478,7 +542,10 @@ mod tests {
         let newer = both.seal(PLACE, b"second").unwrap();
         assert_eq!((version_of(&newer), both.newest_version(PARTNER)), (Some(2), Some(2)));
         let unknown = vault(&[(1, 10)], None).open(PLACE, &newer).unwrap_err();
-        assert_eq!(unknown.cause(), format!("users.ssn of {} needs a data key that is not known here", PLACE.row));
+        assert_eq!(
+            unknown.cause(),
+            format!("users.ssn of {} needs a data key that is not known here", PLACE.row)
+        );
         let mut renumbered = sealed;
         renumbered[4] = 2;
         assert!(vault(&[(1, 10), (2, 10)], None).open(PLACE, &renumbered).is_err());
@@ -492,7 +559,10 @@ mod tests {
         while seen != [true; 2] {
             let sealed = envelope::encrypt(&older, &PLACE.bytes(), b"078051120").unwrap();
             seen[usize::from(sealed[0] == FORMAT)] = true;
-            assert_eq!(vault(&[(1, 10)], Some(older.clone())).open(PLACE, &sealed).unwrap().reveal(), b"078051120");
+            assert_eq!(
+                vault(&[(1, 10)], Some(older.clone())).open(PLACE, &sealed).unwrap().reveal(),
+                b"078051120"
+            );
             assert!(vault(&[(1, 10)], None).open(PLACE, &sealed).is_err());
         }
     }
@@ -501,6 +571,9 @@ mod tests {
     fn a_partner_without_a_key_seals_nothing() {
         let nobodys = Place { partner: Uuid::from_u128(4), ..PLACE };
         let error = vault(&[(1, 10)], None).seal(nobodys, b"x").unwrap_err();
-        assert_eq!(error.cause(), format!("users.ssn of {} needs a data key that is not known here", PLACE.row));
+        assert_eq!(
+            error.cause(),
+            format!("users.ssn of {} needs a data key that is not known here", PLACE.row)
+        );
     }
 }

@@ -27,7 +27,8 @@ pub(super) struct Cause {
 /// Such events by what they happened to and their type, oldest first.
 pub(super) type Causes = HashMap<(Uuid, &'static str), Vec<Cause>>;
 
-const CAUSES: [EventType; 4] = [EventType::DepositPending, EventType::DepositSettled, EventType::OrderFilled, EventType::TradeSettled];
+const CAUSES: [EventType; 4] =
+    [EventType::DepositPending, EventType::DepositSettled, EventType::OrderFilled, EventType::TradeSettled];
 
 /// How far the walk along a chain has come.
 struct End {
@@ -50,8 +51,8 @@ impl End {
 }
 
 impl<C: ConnectionTrait> Audit<'_, C> {
-    /// Every event's digest with its movements, then the chain of each partner. Answers with the events that other rows are derived
-    /// from.
+    /// Every event's digest with its movements, then the chain of each partner. Answers with the events that
+    /// other rows are derived from.
     pub(super) async fn events(&mut self, movements: &ByCause) -> Result<Causes> {
         let mut causes = Causes::new();
         let mut unexplained: HashSet<Uuid> = movements.keys().copied().collect();
@@ -114,7 +115,10 @@ impl<C: ConnectionTrait> Audit<'_, C> {
                 }
                 for row in page {
                     if !end.takes(row.seq, row.hash.as_ref(), &line_digest(&row)) {
-                        self.wrong(format!("audit_log {} does not continue the chain of its partner", row.id));
+                        self.wrong(format!(
+                            "audit_log {} does not continue the chain of its partner",
+                            row.id
+                        ));
                     }
                     rows += 1;
                 }
@@ -136,9 +140,14 @@ impl<C: ConnectionTrait> Audit<'_, C> {
             self.report.checked.push(("signed heads of chains", heads.len() as u64));
         } else if self.key.is_none() && !heads.is_empty() {
             self.report.unverified = true;
-            self.report.notes.push("the heads of the chains were NOT verified: the key that signs them is missing".to_owned());
+            self.report.notes.push(
+                "the heads of the chains were NOT verified: the key that signs them is missing".to_owned(),
+            );
         } else {
-            self.report.notes.push("the heads of the chains are not signed yet; the next start of a server signs them".to_owned());
+            self.report.notes.push(
+                "the heads of the chains are not signed yet; the next start of a server signs them"
+                    .to_owned(),
+            );
         }
         Ok(())
     }
@@ -153,14 +162,21 @@ impl<C: ConnectionTrait> Audit<'_, C> {
         match heads.get(&(partner, chain)) {
             None => self.wrong(format!("the head of the {rows} of partner {partner} is missing")),
             Some(head) if !heads::is_genuine(key, head) => {
-                self.wrong(format!("the head of the {rows} of partner {partner} does not match its signature"));
+                self.wrong(format!(
+                    "the head of the {rows} of partner {partner} does not match its signature"
+                ));
             }
             Some(head) if head.sealed != end.sealed => {
                 let (sealed, last) = (head.sealed, end.sealed);
-                self.wrong(format!("partner {partner} has {sealed} sealed {rows} by their head, and the last is number {last}"));
+                self.wrong(format!(
+                    "partner {partner} has {sealed} sealed {rows} by their head, and the \
+                    last is number {last}"
+                ));
             }
             Some(head) if head.hash != end.hash => {
-                self.wrong(format!("the last of the {rows} of partner {partner} is not the one that their head names"));
+                self.wrong(format!(
+                    "the last of the {rows} of partner {partner} is not the one that their head names"
+                ));
             }
             Some(_) => {}
         }
@@ -176,6 +192,11 @@ impl<C: ConnectionTrait> Audit<'_, C> {
     }
 
     async fn partners(&self) -> Result<Vec<Uuid>> {
-        Ok(entity::partner::Entity::find().select_only().column(entity::partner::Column::Id).into_tuple().all(&self.connection).await?)
+        Ok(entity::partner::Entity::find()
+            .select_only()
+            .column(entity::partner::Column::Id)
+            .into_tuple()
+            .all(&self.connection)
+            .await?)
     }
 }

@@ -23,7 +23,10 @@ struct Books<'a> {
 impl Books<'_> {
     /// What one event moved between accounts of the ledger that `of` picks by debit and credit.
     fn moved_by(&self, event: Uuid, of: impl Fn(&LedgerPlace, &LedgerPlace) -> bool) -> i64 {
-        let picked = |movement: &&Movement| match (self.places.get(&movement.debit), self.places.get(&movement.credit)) {
+        let picked = |movement: &&Movement| match (
+            self.places.get(&movement.debit),
+            self.places.get(&movement.credit),
+        ) {
             (Some(debit), Some(credit)) => of(debit, credit),
             _ => false,
         };
@@ -64,7 +67,10 @@ impl Holding {
     /// After a trade; a sale takes away its part of the cost, rounded half up to the cent.
     fn after(self, trade: &Trade) -> Option<Self> {
         match trade.side {
-            Side::Buy => Some(Self { quantity: self.quantity.plus(trade.quantity)?, cost: self.cost.plus(trade.amount)? }),
+            Side::Buy => Some(Self {
+                quantity: self.quantity.plus(trade.quantity)?,
+                cost: self.cost.plus(trade.amount)?,
+            }),
             Side::Sell => {
                 let left = self.quantity.minus(trade.quantity)?;
                 Some(Self { quantity: left, cost: self.cost.share(left.units(), self.quantity.units())? })
@@ -74,7 +80,12 @@ impl Holding {
 }
 
 impl<C: ConnectionTrait> Audit<'_, C> {
-    pub(super) async fn derived(&mut self, movements: &ByCause, places: &LedgerPlaces, causes: &Causes) -> Result<()> {
+    pub(super) async fn derived(
+        &mut self,
+        movements: &ByCause,
+        places: &LedgerPlaces,
+        causes: &Causes,
+    ) -> Result<()> {
         let books = Books { movements, places, causes };
         self.transfers(&books).await?;
         let trades = self.fills(&books).await?;
@@ -82,7 +93,8 @@ impl<C: ConnectionTrait> Audit<'_, C> {
         self.positions(places, &trades, &instruments).await
     }
 
-    /// Each transfer against the movements of its own events, and what accounts await against the transfers that are pending.
+    /// Each transfer against the movements of its own events, and what accounts await against the transfers
+    /// that are pending.
     async fn transfers(&mut self, books: &Books<'_>) -> Result<()> {
         let mut expected: HashMap<Uuid, i64> = HashMap::new();
         let rows = walk!(self, transfer, row => {
@@ -96,7 +108,10 @@ impl<C: ConnectionTrait> Audit<'_, C> {
         for (id, place) in books.places.iter().filter(|(_, place)| place.kind == LedgerKind::PendingDeposit) {
             let expected = expected.remove(&place.owner).unwrap_or(0);
             if place.balance != expected {
-                self.wrong(format!("ledger_account {id} awaits {}, its pending transfers are {expected}", place.balance));
+                self.wrong(format!(
+                    "ledger_account {id} awaits {}, its pending transfers are {expected}",
+                    place.balance
+                ));
             }
         }
         self.report.checked.push(("transfers", rows));
@@ -105,9 +120,15 @@ impl<C: ConnectionTrait> Audit<'_, C> {
 
     fn deposit(&mut self, books: &Books<'_>, row: &transfer::Model) {
         let is_own = |credit: &LedgerPlace, kind| credit.kind == kind && credit.owner == row.account_id;
-        let announced = books.moved(row.id, EventType::DepositPending, |_, credit| is_own(credit, LedgerKind::PendingDeposit));
+        let announced = books
+            .moved(row.id, EventType::DepositPending, |_, credit| is_own(credit, LedgerKind::PendingDeposit));
         if announced != row.amount.units() {
-            self.wrong(format!("transfer {} is of {}, its ledger movements of {}", row.id, row.amount, Money::from_units(announced)));
+            self.wrong(format!(
+                "transfer {} is of {}, its ledger movements of {}",
+                row.id,
+                row.amount,
+                Money::from_units(announced)
+            ));
         }
         let arrived = books.moved(row.id, EventType::DepositSettled, |debit, credit| {
             debit.kind == LedgerKind::PendingDeposit && is_own(credit, LedgerKind::Cash)
@@ -118,8 +139,8 @@ impl<C: ConnectionTrait> Audit<'_, C> {
         }
     }
 
-    /// Each fill against the movements of the event that filled its order, and against its own price. Answers with all of them in the
-    /// order in which they happened.
+    /// Each fill against the movements of the event that filled its order, and against its own price. Answers
+    /// with all of them in the order in which they happened.
     async fn fills(&mut self, books: &Books<'_>) -> Result<Vec<Trade>> {
         let mut trades = Vec::new();
         let rows = walk!(self, fill, row => {
@@ -135,7 +156,8 @@ impl<C: ConnectionTrait> Audit<'_, C> {
                 }
             }
             if Money::cost(row.quantity, row.price) != Some(row.amount) {
-                self.wrong(format!("fill {} says that {} shares at {} are {}", row.id, row.quantity, row.price, row.amount));
+                self.wrong(format!("fill {} says that {} shares at {} are {}", row.id, row.quantity,
+                    row.price, row.amount));
             }
             if books.happened(row.id, EventType::TradeSettled) != row.settled_at.is_some() {
                 self.wrong(format!("fill {} does not stand as its events say", row.id));
@@ -154,7 +176,12 @@ impl<C: ConnectionTrait> Audit<'_, C> {
             Side::Sell => debit.kind == LedgerKind::ClearingReceivable && owned(credit),
         });
         if money != row.amount.units() {
-            self.wrong(format!("fill {} is of {}, its ledger movements of {}", row.id, row.amount, Money::from_units(money)));
+            self.wrong(format!(
+                "fill {} is of {}, its ledger movements of {}",
+                row.id,
+                row.amount,
+                Money::from_units(money)
+            ));
         }
         let shares = books.moved_by(event, |debit, credit| match row.side {
             Side::Buy => owned(credit) && credit.kind == LedgerKind::Units,
@@ -162,7 +189,10 @@ impl<C: ConnectionTrait> Audit<'_, C> {
         });
         if shares != row.quantity.units() {
             let moved = Quantity::from_units(shares);
-            self.wrong(format!("fill {} is of {} shares, its ledger movements of {moved}", row.id, row.quantity));
+            self.wrong(format!(
+                "fill {} is of {} shares, its ledger movements of {moved}",
+                row.id, row.quantity
+            ));
         }
     }
 
@@ -177,13 +207,15 @@ impl<C: ConnectionTrait> Audit<'_, C> {
             let fills = fills.remove(&row.id).unwrap_or_default();
             let filled: i64 = fills.iter().map(|fill| fill.quantity.units()).sum();
             if filled != row.filled_quantity.units() {
-                self.wrong(format!("order {} says it is filled by {}, its fills say otherwise", row.id, row.filled_quantity));
+                self.wrong(format!("order {} says it is filled by {}, its fills say otherwise", row.id,
+                    row.filled_quantity));
             }
             if average(&fills) != row.filled_average_price {
                 self.wrong(format!("order {} does not have the average price of its fills", row.id));
             }
             if row.status == order::Status::Filled && row.filled_quantity != row.quantity {
-                self.wrong(format!("order {} is for {}, and filled by {}", row.id, row.quantity, row.filled_quantity));
+                self.wrong(format!("order {} is for {}, and filled by {}", row.id, row.quantity,
+                    row.filled_quantity));
             }
             if fills.iter().any(|fill| fill.side != row.side || fill.account != row.account_id) {
                 self.wrong(format!("order {} is of another side or account than its fills", row.id));
@@ -199,10 +231,17 @@ impl<C: ConnectionTrait> Audit<'_, C> {
         Ok(instruments)
     }
 
-    /// Each position against the units of the ledger, and against what its account's fills add up to one after the other.
-    async fn positions(&mut self, places: &LedgerPlaces, trades: &[Trade], instruments: &HashMap<Uuid, Uuid>) -> Result<()> {
+    /// Each position against the units of the ledger, and against what its account's fills add up to one
+    /// after the other.
+    async fn positions(
+        &mut self,
+        places: &LedgerPlaces,
+        trades: &[Trade],
+        instruments: &HashMap<Uuid, Uuid>,
+    ) -> Result<()> {
         let of_units = places.values().filter(|place| place.kind == LedgerKind::Units);
-        let mut units: HashMap<(Uuid, String), i64> = of_units.map(|place| ((place.owner, place.asset.clone()), place.balance)).collect();
+        let mut units: HashMap<(Uuid, String), i64> =
+            of_units.map(|place| ((place.owner, place.asset.clone()), place.balance)).collect();
         let mut holdings: HashMap<(Uuid, Uuid), Option<Holding>> = HashMap::new();
         for trade in trades {
             if let Some(instrument) = instruments.get(&trade.order) {
@@ -220,7 +259,8 @@ impl<C: ConnectionTrait> Audit<'_, C> {
             let symbol = symbols.get(&row.instrument_id).cloned().unwrap_or_default();
             let in_ledger = units.remove(&(row.account_id, symbol)).unwrap_or(0);
             if in_ledger != row.quantity.units() {
-                self.wrong(format!("position {} holds {}, the ledger {in_ledger} units", row.id, row.quantity.units()));
+                self.wrong(format!("position {} holds {}, the ledger {in_ledger} units", row.id,
+                    row.quantity.units()));
             }
             match holdings.remove(&(row.account_id, row.instrument_id)).flatten() {
                 Some(Holding { quantity, cost }) if quantity == row.quantity => {
@@ -242,7 +282,8 @@ impl<C: ConnectionTrait> Audit<'_, C> {
 /// The price of a share over all fills, rounded half up; none without fills.
 fn average(fills: &[&Trade]) -> Option<Price> {
     let shares: i128 = fills.iter().map(|fill| i128::from(fill.quantity.units())).sum();
-    let worth: i128 = fills.iter().map(|fill| i128::from(fill.quantity.units()) * i128::from(fill.price.units())).sum();
+    let worth: i128 =
+        fills.iter().map(|fill| i128::from(fill.quantity.units()) * i128::from(fill.price.units())).sum();
     let average = (worth + shares / 2).checked_div(shares)?;
     i64::try_from(average).ok().map(Price::from_units)
 }

@@ -11,14 +11,17 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder
 use uuid::Uuid;
 
 impl<C: ConnectionTrait> Audit<'_, C> {
-    /// Every document has its file, of the right length. A file without a document is only worth a note: it is one on its way in, or
-    /// what a crash left behind.
+    /// Every document has its file, of the right length. A file without a document is only worth a note: it
+    /// is one on its way in, or what a crash left behind.
     pub(super) async fn documents(&mut self, files: &Files) -> Result<u64> {
-        // Fixes the state of the database before the files are listed, so that a document on its way in is not missed.
+        // Fixes the state of the database before the files are listed, so that a document on its way in is
+        // not missed.
         let first = kyc_document::Entity::find().one(&self.connection).await?;
         let mut sizes = files.sizes().await.map_err(|error| match error {
             FileError::Taken => Error::broken("the files of documents cannot be listed"),
-            FileError::Failed(cause) => Error::broken(format!("the files of documents cannot be listed: {cause}")),
+            FileError::Failed(cause) => {
+                Error::broken(format!("the files of documents cannot be listed: {cause}"))
+            }
         })?;
         let (mut missing, mut damaged): ((u64, Option<Uuid>), Option<Uuid>) = ((0, None), None);
         let mut rows = 0;
@@ -38,7 +41,9 @@ impl<C: ConnectionTrait> Audit<'_, C> {
             self.wrong(format!("the file of document {id} has another length than it was written with"));
         }
         if let Some(name) = sizes.keys().next() {
-            self.report.notes.push(format!("{} files do not belong to any document, for example {name}", sizes.len()));
+            self.report
+                .notes
+                .push(format!("{} files do not belong to any document, for example {name}", sizes.len()));
         }
         Ok(rows)
     }

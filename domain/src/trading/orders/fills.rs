@@ -30,8 +30,8 @@ use uuid::Uuid;
 
 /// Takes an accepted order to the market: a buy trades at the ask, a sale at the bid, whole and at once.
 ///
-/// Rejected, and everything given back, when the price has outrun what the customer can pay. An order that is no longer
-/// accepted is left alone.
+/// Rejected, and everything given back, when the price has outrun what the customer can pay. An order that is
+/// no longer accepted is left alone.
 pub async fn route(ctx: &CommandContext<'_>, order_id: Uuid) -> Result<()> {
     let order = order::Entity::find_by_id(order_id).lock(LockType::NoKeyUpdate).one(ctx.tx).await?;
     let Some(order) = order.filter(|order| order.status == Status::Accepted) else { return Ok(()) };
@@ -41,7 +41,8 @@ pub async fn route(ctx: &CommandContext<'_>, order_id: Uuid) -> Result<()> {
         Side::Buy => quote.ask,
         Side::Sell => quote.bid,
     };
-    let amount = Money::cost(order.quantity, price).ok_or_else(|| Error::broken("a fill is worth more than 64 bits"))?;
+    let amount = Money::cost(order.quantity, price)
+        .ok_or_else(|| Error::broken("a fill is worth more than 64 bits"))?;
     let working = order::Model { status: Status::New, ..order.clone() };
     ctx.event().record(ctx.tx, EventType::OrderNew, order.id, facts(&working)).await?;
     match order.side {
@@ -50,12 +51,21 @@ pub async fn route(ctx: &CommandContext<'_>, order_id: Uuid) -> Result<()> {
     }
 }
 
-async fn buy(ctx: &CommandContext<'_>, order: order::Model, instrument: &instrument::Model, price: Price, amount: Money) -> Result<()> {
-    let [cash, unsettled] = ledger::lock(ctx.tx, order.account_id, [LedgerKind::Cash, LedgerKind::Unsettled]).await?;
+async fn buy(
+    ctx: &CommandContext<'_>,
+    order: order::Model,
+    instrument: &instrument::Model,
+    price: Price,
+    amount: Money,
+) -> Result<()> {
+    let [cash, unsettled] =
+        ledger::lock(ctx.tx, order.account_id, [LedgerKind::Cash, LedgerKind::Unsettled]).await?;
     let holds = ledger::open_holds(ctx.tx, order.id).await?;
-    let held_on =
-        |account: &ledger_account::Model| holds.iter().filter(|hold| hold.account_id == account.id).map(|hold| hold.left).sum::<i64>();
-    let (cash_power, unsettled_power) = (cash.available() + held_on(&cash), unsettled.available() + held_on(&unsettled));
+    let held_on = |account: &ledger_account::Model| {
+        holds.iter().filter(|hold| hold.account_id == account.id).map(|hold| hold.left).sum::<i64>()
+    };
+    let (cash_power, unsettled_power) =
+        (cash.available() + held_on(&cash), unsettled.available() + held_on(&unsettled));
     if !amount.is_positive() || cash_power + unsettled_power < amount.units() {
         return reject(ctx, order, Code::InsufficientBuyingPower).await;
     }
@@ -82,7 +92,13 @@ async fn buy(ctx: &CommandContext<'_>, order: order::Model, instrument: &instrum
     Ok(())
 }
 
-async fn sell(ctx: &CommandContext<'_>, order: order::Model, instrument: &instrument::Model, price: Price, amount: Money) -> Result<()> {
+async fn sell(
+    ctx: &CommandContext<'_>,
+    order: order::Model,
+    instrument: &instrument::Model,
+    price: Price,
+    amount: Money,
+) -> Result<()> {
     if !amount.is_positive() {
         return reject(ctx, order, Code::Invalid).await;
     }
@@ -102,10 +118,20 @@ async fn sell(ctx: &CommandContext<'_>, order: order::Model, instrument: &instru
 }
 
 async fn write(ctx: &CommandContext<'_>, entry: Entry, fact: &mut EventBuilder) -> Result<()> {
-    if entry.write(ctx.tx, ctx.app.ids, fact).await? { Ok(()) } else { Err(Error::broken("a fill would overdraw an account")) }
+    if entry.write(ctx.tx, ctx.app.ids, fact).await? {
+        Ok(())
+    } else {
+        Err(Error::broken("a fill would overdraw an account"))
+    }
 }
 
-async fn filled(ctx: &CommandContext<'_>, order: order::Model, price: Price, amount: Money, fact: EventBuilder) -> Result<()> {
+async fn filled(
+    ctx: &CommandContext<'_>,
+    order: order::Model,
+    price: Price,
+    amount: Money,
+    fact: EventBuilder,
+) -> Result<()> {
     let fill = fill::Model {
         id: ctx.app.ids.next(Kind::Fill),
         partner_id: order.partner_id,
@@ -120,7 +146,8 @@ async fn filled(ctx: &CommandContext<'_>, order: order::Model, price: Price, amo
         settles_at: calendar::trade_settles_at(ctx.now),
         settled_at: None,
     };
-    timers::schedule(ctx.tx, ctx.app.ids, order.partner_id, TimerKind::TradeSettle, fill.id, fill.settles_at).await?;
+    timers::schedule(ctx.tx, ctx.app.ids, order.partner_id, TimerKind::TradeSettle, fill.id, fill.settles_at)
+        .await?;
     fill::ActiveModel::from(fill).reset_all().insert(ctx.tx).await?;
     let quantity = order.quantity;
     let mut row: order::ActiveModel = order.into();
@@ -149,10 +176,13 @@ async fn reject(ctx: &CommandContext<'_>, order: order::Model, why: Code) -> Res
 
 /// A trade is paid for: what we owe or are owed moves through our bank, and proceeds of sales become cash.
 pub async fn settle_trade(ctx: &CommandContext<'_>, fill_id: Uuid) -> Result<()> {
-    let Some(fill) = fill::Entity::find_by_id(fill_id).one(ctx.tx).await?.filter(|fill| fill.settled_at.is_none()) else {
+    let Some(fill) =
+        fill::Entity::find_by_id(fill_id).one(ctx.tx).await?.filter(|fill| fill.settled_at.is_none())
+    else {
         return Ok(());
     };
-    let (side, amount, account_id, order_id) = (fill.side, fill.amount.units(), fill.account_id, fill.order_id);
+    let (side, amount, account_id, order_id) =
+        (fill.side, fill.amount.units(), fill.account_id, fill.order_id);
     let mut row: fill::ActiveModel = fill.into();
     row.settled_at = Set(Some(ctx.now));
     row.update(ctx.tx).await?;
@@ -174,16 +204,21 @@ pub async fn settle_trade(ctx: &CommandContext<'_>, fill_id: Uuid) -> Result<()>
 }
 
 /// Proceeds that an order held while they settled become cash once the order lets go of them.
-pub(super) async fn release_proceeds(ctx: &CommandContext<'_>, fact: &mut EventBuilder, account_id: Uuid) -> Result<()> {
+pub(super) async fn release_proceeds(
+    ctx: &CommandContext<'_>,
+    fact: &mut EventBuilder,
+    account_id: Uuid,
+) -> Result<()> {
     let mut entry = Entry::default();
     proceeds_to_cash(ctx, &mut entry, account_id).await?;
     write(ctx, entry, fact).await
 }
 
-/// Moves to cash whatever of the proceeds no longer waits for a settlement, so that money spent before it settled is not
-/// paid out twice. What open orders hold stays until they let it go.
+/// Moves to cash whatever of the proceeds no longer waits for a settlement, so that money spent before it
+/// settled is not paid out twice. What open orders hold stays until they let it go.
 async fn proceeds_to_cash(ctx: &CommandContext<'_>, entry: &mut Entry, account_id: Uuid) -> Result<()> {
-    let [unsettled, cash] = ledger::lock(ctx.tx, account_id, [LedgerKind::Unsettled, LedgerKind::Cash]).await?;
+    let [unsettled, cash] =
+        ledger::lock(ctx.tx, account_id, [LedgerKind::Unsettled, LedgerKind::Cash]).await?;
     let waiting = fill::Entity::find()
         .select_only()
         .column_as(Expr::col(fill::Column::Amount).sum().cast_as("bigint"), "amount")
@@ -195,7 +230,8 @@ async fn proceeds_to_cash(ctx: &CommandContext<'_>, entry: &mut Entry, account_i
         .await?
         .flatten()
         .unwrap_or(0);
-    let settled = Ord::min(unsettled.balance().saturating_sub(waiting), unsettled.available()).clamp(0, i64::MAX);
+    let settled =
+        Ord::min(unsettled.balance().saturating_sub(waiting), unsettled.available()).clamp(0, i64::MAX);
     entry.post(&unsettled, &cash, settled);
     Ok(())
 }

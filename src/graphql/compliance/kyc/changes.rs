@@ -123,7 +123,8 @@ impl KycAnswerInput {
     fn parse(self) -> (Option<Key>, AnswerQuestions) {
         let key = self.idempotency_key.as_deref().map(Key::given);
         let check = Named::Id(ids::parse(Kind::Kyc, &self.kyc_id));
-        let given = |one: KycGivenAnswerInput| Given { question_id: one.question_id, answer_id: one.answer_id };
+        let given =
+            |one: KycGivenAnswerInput| Given { question_id: one.question_id, answer_id: one.answer_id };
         let answers = self.answers.into_iter().map(given).collect();
         (key, AnswerQuestions { check, answers, first_name: self.first_name, last_name: self.last_name })
     }
@@ -142,7 +143,8 @@ pub struct KycQuery;
 
 #[Object]
 impl KycQuery {
-    /// An identity check by what the REST door calls it; null when there is none or it is not yours; scope `read`.
+    /// An identity check by what the REST door calls it; null when there is none or it is not yours; scope
+    /// `read`.
     async fn kyc_by_token(
         &self,
         ctx: &Context<'_>,

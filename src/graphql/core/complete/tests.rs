@@ -27,7 +27,11 @@ async fn ask(query: &str, variables: Value) -> Value {
 
 async fn data(query: &str) -> Value {
     let answer = ask(query, json!({ "no": false, "yes": true })).await;
-    assert!(answer["errors"].as_array().is_none_or(|all| all.iter().all(|one| one["extensions"]["code"].is_string())));
+    assert!(
+        answer["errors"]
+            .as_array()
+            .is_none_or(|all| all.iter().all(|one| one["extensions"]["code"].is_string()))
+    );
     answer["data"].clone()
 }
 
@@ -38,7 +42,10 @@ async fn nulls_are_where_the_specification_wants_them() {
         ("{fails{n}}", json!({"fails": null})),
         ("{failsHard{n} row{n}}", json!(null)),
         ("mutation{touch(id:-1){row{n}}}", json!({"touch": null})),
-        ("mutation{a:touch(id:1){row{n}} b:touch(id:-1){row{n}}}", json!({"a": {"row": {"n": 1}}, "b": null})),
+        (
+            "mutation{a:touch(id:1){row{n}} b:touch(id:-1){row{n}}}",
+            json!({"a": {"row": {"n": 1}}, "b": null}),
+        ),
         ("{row(id:2){n bad}}", json!({"row": null})),
         ("{row(id:2){bad}}", json!({"row": null})),
         ("{row(id:2){optBad}}", json!({"row": {"optBad": null}})),
@@ -46,10 +53,16 @@ async fn nulls_are_where_the_specification_wants_them() {
         ("{row(id:2){same{same{bad}} n}}", json!({"row": null})),
         ("{row(id:2){again{same{bad}} n}}", json!({"row": {"again": null, "n": 2}})),
         ("{row(id:2){again{bad optBad} n}}", json!({"row": {"again": null, "n": 2}})),
-        ("{row{optRows{n bad}}}", json!({"row": {"optRows": [{"n": 1, "bad": 1}, null, {"n": 3, "bad": 3}]}})),
+        (
+            "{row{optRows{n bad}}}",
+            json!({"row": {"optRows": [{"n": 1, "bad": 1}, null, {"n": 3, "bad": 3}]}}),
+        ),
         ("{row{rows{n bad}}}", json!({"row": null})),
         ("{row{again{rows{n bad}} n}}", json!({"row": {"again": null, "n": 1}})),
-        ("{row(id:2){...F}} fragment F on Row{again{...G}} fragment G on Row{bad}", json!({"row": {"again": null}})),
+        (
+            "{row(id:2){...F}} fragment F on Row{again{...G}} fragment G on Row{bad}",
+            json!({"row": {"again": null}}),
+        ),
         ("{row(id:2){... on Row{y:again{bad}}}}", json!({"row": {"y": null}})),
         ("{node(id:1){id ... on Row{again{bad}}}}", json!({"node": {"id": "2", "again": null}})),
         ("{node(id:1){id ... on Row{bad}}}", json!({"node": null})),
@@ -64,8 +77,14 @@ async fn nulls_are_where_the_specification_wants_them() {
 async fn an_object_that_is_there_is_not_null() {
     let cases = [
         ("query($no:Boolean!){row{n @include(if:$no)}}", json!({"row": {"__typename": "Row"}})),
-        ("query($yes:Boolean!){row{...F @skip(if:$yes)}} fragment F on Row{n}", json!({"row": {"__typename": "Row"}})),
-        ("query($yes:Boolean!){row{...F}} fragment F on Row{n @skip(if:$yes)}", json!({"row": {"__typename": "Row"}})),
+        (
+            "query($yes:Boolean!){row{...F @skip(if:$yes)}} fragment F on Row{n}",
+            json!({"row": {"__typename": "Row"}}),
+        ),
+        (
+            "query($yes:Boolean!){row{...F}} fragment F on Row{n @skip(if:$yes)}",
+            json!({"row": {"__typename": "Row"}}),
+        ),
         ("query($no:Boolean!){row{n again @include(if:$no){n}}}", json!({"row": {"n": 1}})),
         ("{row{...F}} fragment F on Row{n}", json!({"row": {"n": 1}})),
         ("{row{...F}} fragment F on Node{id}", json!({"row": {"id": "1"}})),
@@ -94,7 +113,8 @@ async fn errors_have_codes_and_are_few() {
 
 #[tokio::test]
 async fn items_of_a_stream_are_completed_too() {
-    let items = |query: &str| engine().stream(raw(query, json!({})), |request, _, _| request).collect::<Vec<_>>();
+    let items =
+        |query: &str| engine().stream(raw(query, json!({})), |request, _, _| request).collect::<Vec<_>>();
     let all: Vec<Value> = items("subscription{rows{n again{bad}}}").await.iter().map(read).collect();
     assert_eq!(all[0], json!({"data": {"rows": {"n": 1, "again": {"bad": 1}}}}));
     assert_eq!(all[1]["data"], json!({"rows": {"n": 2, "again": null}}));

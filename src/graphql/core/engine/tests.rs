@@ -93,7 +93,8 @@ async fn a_mutation_runs_on_when_nobody_waits() {
 #[tokio::test]
 async fn a_panic_is_an_answer() {
     let engine = engine(Limits::default());
-    let internal = r#"{"errors":[{"message":"Internal error.","extensions":{"code":"INTERNAL_SERVER_ERROR"}}]}"#;
+    let internal =
+        r#"{"errors":[{"message":"Internal error.","extensions":{"code":"INTERNAL_SERVER_ERROR"}}]}"#;
     assert_eq!(text(&engine, "{secret}").await, internal);
     assert_eq!(text(&engine, "mutation{burst}").await, internal);
     let items: Vec<_> = engine.stream(raw("subscription{bursts}"), |request, _, _| request).collect().await;
@@ -114,7 +115,9 @@ async fn an_answer_has_an_end() {
 #[test]
 fn a_request_is_an_object_of_the_right_shape() {
     let reads = |body: serde_json::Value| serde_json::from_value::<Raw>(body).is_ok();
-    assert!(reads(json!({"query": "{a}", "variables": null, "operationName": null, "extensions": {"a": [1]}})));
+    assert!(reads(
+        json!({"query": "{a}", "variables": null, "operationName": null, "extensions": {"a": [1]}})
+    ));
     assert!(!reads(json!({"query": 1})));
     assert!(!reads(json!({"query": "{a}", "extensions": []})));
     assert!(!reads(json!({"variables": {}})));

@@ -26,7 +26,9 @@ pub fn scan(query: &str, limits: &Limits) -> Result<usize, Refused> {
                 let at = position(query, query.len() - rest.len());
                 Refused::new(PARSE_FAILED, "Syntax Error: unterminated string.").at(at)
             })?,
-            b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => skip_while(after, |byte| byte == b'_' || byte.is_ascii_alphanumeric()),
+            b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
+                skip_while(after, |byte| byte == b'_' || byte.is_ascii_alphanumeric())
+            }
             b'.' => skip_while(after, |byte| byte == b'.'),
             b'{' | b'[' | b'(' => {
                 open += 1;

@@ -54,10 +54,15 @@ fn every_bound_holds_to_the_one() {
 
 #[test]
 fn selections_are_counted_with_fragments_written_out() {
-    let spread = |fields: usize| format!("{{r{{{}}}}}fragment F on T{{{}}}", "...F ".repeat(10), times(fields, |i| format!("f{i} ")));
+    let spread = |fields: usize| {
+        format!("{{r{{{}}}}}fragment F on T{{{}}}", "...F ".repeat(10), times(fields, |i| format!("f{i} ")))
+    };
     assert_eq!(code(&spread(198)), "ok");
     assert_eq!(code(&spread(199)), "QUERY_TOO_COMPLEX");
-    assert_eq!(code("{...F} fragment F on Query{a:a b:b c:c ...G ...G ...G} fragment G on Query{d e f}"), "QUERY_TOO_COMPLEX");
+    assert_eq!(
+        code("{...F} fragment F on Query{a:a b:b c:c ...G ...G ...G} fragment G on Query{d e f}"),
+        "QUERY_TOO_COMPLEX"
+    );
 }
 
 #[test]
@@ -87,13 +92,21 @@ fn hostile_documents_cost_nothing() {
         ("nested objects", format!("{{a(x:{}", "{b:".repeat(1_700)), "QUERY_TOO_COMPLEX"),
         ("closing first", format!("{{a(x:{}{}", "]".repeat(400), "[".repeat(1_000)), "QUERY_TOO_COMPLEX"),
         ("hidden in a string", format!("{{a(x:\"\\\"\",y:{}", "[".repeat(1_000)), "QUERY_TOO_COMPLEX"),
-        ("hidden in a block", format!("{{a(x:\"\"\"\\\"\"\" \"\"\",y:{}", "[".repeat(1_000)), "QUERY_TOO_COMPLEX"),
+        (
+            "hidden in a block",
+            format!("{{a(x:\"\"\"\\\"\"\" \"\"\",y:{}", "[".repeat(1_000)),
+            "QUERY_TOO_COMPLEX",
+        ),
         ("after a comment", format!("{{a(x: # \"\r{}", "[".repeat(1_000)), "QUERY_TOO_COMPLEX"),
         ("31 levels of two spreads", levels(31), "QUERY_TOO_COMPLEX"),
         ("21 levels of two spreads", levels(21), "QUERY_TOO_COMPLEX"),
         ("spreads that end nowhere", levels(28).replace("fragment F28 on T{a}", ""), "QUERY_TOO_COMPLEX"),
         ("a fragment of itself", "{...F} fragment F on T{a{...F}}".into(), "GRAPHQL_VALIDATION_FAILED"),
-        ("fragments in a ring", "{a} fragment F on T{...G} fragment G on T{...F}".into(), "GRAPHQL_VALIDATION_FAILED"),
+        (
+            "fragments in a ring",
+            "{a} fragment F on T{...G} fragment G on T{...F}".into(),
+            "GRAPHQL_VALIDATION_FAILED",
+        ),
         ("unterminated", "{a(x:\"".into(), "GRAPHQL_PARSE_FAILED"),
         ("unterminated block", "{a(x:\"\"\" ".into(), "GRAPHQL_PARSE_FAILED"),
         ("a string over lines", "{a(x:\"\n\")}".into(), "GRAPHQL_PARSE_FAILED"),
@@ -128,7 +141,8 @@ fn introspection_is_free_of_depth_but_may_not_multiply() {
     assert_eq!(code("{__type(name:\"A\"){fields{type{fields{name}}}}}"), "ok");
     assert_eq!(code("{__type(name:\"A\"){fields{type{fields{type{fields{name}}}}}}}"), "QUERY_TOO_COMPLEX");
     assert_eq!(code("{__schema{types{fields{type{interfaces{possibleTypes{name}}}}}}}"), "QUERY_TOO_COMPLEX");
-    let hidden = "{__schema{types{...A}}} fragment A on __Type{fields{type{...B}}} fragment B on __Type{fields{type{...C}}} fragment C on __Type{inputFields{name}}";
+    let hidden = "{__schema{types{...A}}} fragment A on __Type{fields{type{...B}}} fragment B on \
+        __Type{fields{type{...C}}} fragment C on __Type{inputFields{name}}";
     assert_eq!(code(hidden), "QUERY_TOO_COMPLEX");
     assert_eq!(code("{form{fields{fields{fields{name}}}}}"), "ok");
 }
@@ -136,16 +150,35 @@ fn introspection_is_free_of_depth_but_may_not_multiply() {
 #[test]
 fn complexity_counts_objects() {
     let refused = "QUERY_TOO_COMPLEX";
-    let verdict = |query: &str, variables| weigh(query, variables).map_or_else(|refused| refused.code, |()| "ok");
+    let verdict =
+        |query: &str, variables| weigh(query, variables).map_or_else(|refused| refused.code, |()| "ok");
     let none = || json!({});
     assert_eq!(verdict("{users(first:5000){edges{node{id}}pageInfo{hasNextPage}}}", none()), "ok");
     assert_eq!(verdict("{users(first:5001){edges{node{id}}}}", none()), refused);
-    assert_eq!(verdict("{users(first:20){edges{node{accounts(first:5){edges{node{orders(last:5){nodes{id}}}}}}}}}", none()), "ok");
-    assert_eq!(verdict("{users(first:100){edges{node{accounts(first:100){edges{node{id}}}}}}}", none()), refused);
-    assert_eq!(verdict("{users{edges{node{accounts{edges{node{orders{edges{node{id}}}}}}}}}}", none()), refused);
+    assert_eq!(
+        verdict(
+            "{users(first:20){edges{node{accounts(first:5){edges{node{orders(last:5){nodes{id}}}}}}}}}",
+            none()
+        ),
+        "ok"
+    );
+    assert_eq!(
+        verdict("{users(first:100){edges{node{accounts(first:100){edges{node{id}}}}}}}", none()),
+        refused
+    );
+    assert_eq!(
+        verdict("{users{edges{node{accounts{edges{node{orders{edges{node{id}}}}}}}}}}", none()),
+        refused
+    );
     assert_eq!(verdict("{users{edges{node{accounts{edges{node{id}}}}}}}", none()), "ok");
-    assert_eq!(verdict("{nodes(ids:[\"a\",\"b\"]){...F}} fragment F on User{orders(first:2500){nodes{id}}}", none()), refused);
-    assert_eq!(verdict("{a(first:99999999999){b(first:99999999999){c(first:99999999999){d}}}}", none()), refused);
+    assert_eq!(
+        verdict("{nodes(ids:[\"a\",\"b\"]){...F}} fragment F on User{orders(first:2500){nodes{id}}}", none()),
+        refused
+    );
+    assert_eq!(
+        verdict("{a(first:99999999999){b(first:99999999999){c(first:99999999999){d}}}}", none()),
+        refused
+    );
 
     let page = "query($n:Int){users(first:$n){edges{node{accounts(first:$n){edges{node{id}}}}}}}";
     assert_eq!(verdict(page, json!({"n": 70})), "ok");
@@ -176,7 +209,10 @@ fn required_variables_are_there() {
     let missing = trouble(json!({}));
     assert_eq!((missing.code, missing.locations.len()), ("BAD_USER_INPUT", 1));
     assert_eq!(missing.message, "Variable \"$id\" of required type \"ID!\" was not provided.");
-    assert_eq!(trouble(json!({"id": null})).message, "Variable \"$id\" of non-null type \"ID!\" must not be null.");
+    assert_eq!(
+        trouble(json!({"id": null})).message,
+        "Variable \"$id\" of non-null type \"ID!\" must not be null."
+    );
     assert_eq!(trouble(json!({"id": "a", "n": null})).code, "BAD_USER_INPUT");
 }
 
@@ -247,9 +283,16 @@ fn tokens_of_every_shape_are_survived() {
 #[test]
 fn a_schema_that_tells_nothing_says_so() {
     let closed = Limits { introspection: false, ..limits() };
-    for query in ["{__schema{types{name}}}", "{__type(name:\"User\"){name}}", "query{...F} fragment F on Query{__schema{types{name}}}"] {
+    for query in [
+        "{__schema{types{name}}}",
+        "{__type(name:\"User\"){name}}",
+        "query{...F} fragment F on Query{__schema{types{name}}}",
+    ] {
         let refused = admit(query, &closed).expect_err(query);
-        assert_eq!((refused.code, refused.message.as_str()), ("GRAPHQL_VALIDATION_FAILED", "Introspection is switched off here."));
+        assert_eq!(
+            (refused.code, refused.message.as_str()),
+            ("GRAPHQL_VALIDATION_FAILED", "Introspection is switched off here.")
+        );
     }
     assert!(admit("{__typename}", &closed).is_ok());
 }

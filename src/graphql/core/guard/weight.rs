@@ -1,7 +1,7 @@
 //! Complexity: the objects an answer can hold, by its page sizes.
 //!
-//! A page of n counts n objects and n times what each holds; scalars, `edges`, `node`, `nodes` and `pageInfo` are free, and so is
-//! introspection, which has a bound of its own.
+//! A page of n counts n objects and n times what each holds; scalars, `edges`, `node`, `nodes` and `pageInfo`
+//! are free, and so is introspection, which has a bound of its own.
 
 use std::{collections::HashMap, convert::Infallible};
 
@@ -13,7 +13,11 @@ use async_graphql::{
 use super::{CONNECTION, Limits, Refused, TOO_COMPLEX};
 
 /// The weight, unless a variable decides it.
-pub fn fixed(document: &ExecutableDocument, operation: &OperationDefinition, limits: &Limits) -> Result<Option<u64>, Refused> {
+pub fn fixed(
+    document: &ExecutableDocument,
+    operation: &OperationDefinition,
+    limits: &Limits,
+) -> Result<Option<u64>, Refused> {
     let variables = Variables::default();
     let mut scale = Scale::new(document, operation, &variables, limits);
     let weight = scale.set(&operation.selection_set.node).objects;
@@ -24,7 +28,12 @@ pub fn fixed(document: &ExecutableDocument, operation: &OperationDefinition, lim
     Ok(Some(weight))
 }
 
-pub fn of(document: &ExecutableDocument, operation: &OperationDefinition, variables: &Variables, limits: &Limits) -> u64 {
+pub fn of(
+    document: &ExecutableDocument,
+    operation: &OperationDefinition,
+    variables: &Variables,
+    limits: &Limits,
+) -> u64 {
     Scale::new(document, operation, variables, limits).set(&operation.selection_set.node).objects
 }
 
@@ -32,7 +41,8 @@ pub fn check(weight: u64, limits: &Limits) -> Result<(), Refused> {
     if weight <= limits.complexity {
         return Ok(());
     }
-    let message = format!("The query may answer {weight} objects; at most {} are allowed.", limits.complexity);
+    let message =
+        format!("The query may answer {weight} objects; at most {} are allowed.", limits.complexity);
     Err(Refused::new(TOO_COMPLEX, message))
 }
 
@@ -54,7 +64,12 @@ struct Scale<'a> {
 }
 
 impl<'a> Scale<'a> {
-    fn new(document: &'a ExecutableDocument, operation: &'a OperationDefinition, variables: &'a Variables, limits: &'a Limits) -> Self {
+    fn new(
+        document: &'a ExecutableDocument,
+        operation: &'a OperationDefinition,
+        variables: &'a Variables,
+        limits: &'a Limits,
+    ) -> Self {
         Self { document, operation, variables, limits, fragments: HashMap::new(), varies: false }
     }
 

@@ -30,7 +30,8 @@ impl Loader<usize> for Recorder {
 
 fn recorder(levels: &Levels) -> (DataLoader<Recorder>, Batches) {
     let (batches, levels) = (Batches::default(), levels.clone());
-    let loader = DataLoader::new(Recorder(batches.clone()), move |batch| levels.add(batch)).delay(Duration::ZERO);
+    let loader =
+        DataLoader::new(Recorder(batches.clone()), move |batch| levels.add(batch)).delay(Duration::ZERO);
     (loader.max_batch_size(usize::MAX), batches)
 }
 

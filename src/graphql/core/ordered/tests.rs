@@ -7,7 +7,8 @@ use crate::graphql::{
 use serde_json::json;
 
 async fn text(query: &str) -> String {
-    let engine: Engine<test_schema::Schema> = Engine::new(schema(), &schema().sdl(), Limits::default()).unwrap();
+    let engine: Engine<test_schema::Schema> =
+        Engine::new(schema(), &schema().sdl(), Limits::default()).unwrap();
     let raw: Raw = serde_json::from_value(json!({ "query": query })).unwrap();
     serde_json::to_string(&Wire(&engine.execute(raw, |request, _, _| request).await)).unwrap()
 }
@@ -16,11 +17,20 @@ async fn text(query: &str) -> String {
 async fn keys_stand_in_the_order_of_the_query() {
     let cases = [
         ("{row{slow n}}", r#"{"data":{"row":{"slow":1,"n":1}}}"#),
-        ("{a:row{slow(millis:30)} b:row{slow(millis:1)} c:row{n}}", r#"{"data":{"a":{"slow":1},"b":{"slow":1},"c":{"n":1}}}"#),
-        ("{row{rows{slow n}}}", r#"{"data":{"row":{"rows":[{"slow":1,"n":1},{"slow":2,"n":2},{"slow":3,"n":3}]}}}"#),
+        (
+            "{a:row{slow(millis:30)} b:row{slow(millis:1)} c:row{n}}",
+            r#"{"data":{"a":{"slow":1},"b":{"slow":1},"c":{"n":1}}}"#,
+        ),
+        (
+            "{row{rows{slow n}}}",
+            r#"{"data":{"row":{"rows":[{"slow":1,"n":1},{"slow":2,"n":2},{"slow":3,"n":3}]}}}"#,
+        ),
         ("{row{...F n}} fragment F on Row{slow id}", r#"{"data":{"row":{"slow":1,"id":"1","n":1}}}"#),
         ("{row{again{slow} n again{id}}}", r#"{"data":{"row":{"again":{"slow":1,"id":"1"},"n":1}}}"#),
-        ("{node(id:1){... on LeafObject{colour} ... on Row{slow} id}}", r#"{"data":{"node":{"slow":2,"id":"2"}}}"#),
+        (
+            "{node(id:1){... on LeafObject{colour} ... on Row{slow} id}}",
+            r#"{"data":{"node":{"slow":2,"id":"2"}}}"#,
+        ),
         ("mutation{touch(id:1){row{slow n}}}", r#"{"data":{"touch":{"row":{"slow":1,"n":1}}}}"#),
     ];
     for (query, expected) in cases {

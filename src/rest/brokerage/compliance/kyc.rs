@@ -16,7 +16,9 @@ use axum::{Json, extract::State, http::StatusCode, response::Response, routing::
 use domain::{
     Actor, Error, Refusal,
     app::App,
-    compliance::kyc::{self, AnswerQuestions, Correction, Given, Named, Patch, PatchedAddress, Start, questions},
+    compliance::kyc::{
+        self, AnswerQuestions, Correction, Given, Named, Patch, PatchedAddress, Start, questions,
+    },
     kernel::command::{self, Answer},
 };
 use entity::kyc::{Model, Outcome};
@@ -34,14 +36,17 @@ pub const ROUTES: &[Route] = &[
             .or_answers::<Unsettled>()
             .creates(),
     ),
-    Route::get("/v1/kyc/{token}", |filter| on(filter, read))
-        .described(Description::new("Look up an identity check.").answers::<Settled>().or_answers::<Unsettled>()),
+    Route::get("/v1/kyc/{token}", |filter| on(filter, read)).described(
+        Description::new("Look up an identity check.").answers::<Settled>().or_answers::<Unsettled>(),
+    ),
     Route::patch("/v1/kyc/{token}", |filter| on(filter, amend)).described(
-        Description::new("Answer the questions of an identity check, or correct what it goes by while it is not decided.")
-            .takes(CHANGES)
-            .ruled(rules)
-            .answers::<Settled>()
-            .or_answers::<Unsettled>(),
+        Description::new(
+            "Answer the questions of an identity check, or correct what it goes by while it is not decided.",
+        )
+        .takes(CHANGES)
+        .ruled(rules)
+        .answers::<Settled>()
+        .or_answers::<Unsettled>(),
     ),
 ];
 
@@ -57,16 +62,28 @@ const CHANGES: &[Field] = &[
     Field::text("name_last", "Family name.", "Carter", forms::NAME).optional(),
     Field::text("first_name", "The same as `name_first`.", "Ada", forms::NAME).optional().unshown(),
     Field::text("last_name", "The same as `name_last`.", "Carter", forms::NAME).optional().unshown(),
-    Field::text("email_address", "E-mail address.", "ada.carter@example.com", forms::EMAIL).optional().unshown(),
-    Field::text("phone_number", "Phone number in the United States.", "2025550107", forms::PHONE).optional().unshown(),
-    Field::text("birth_date", "Day of birth; never sent back.", "1985-01-23", forms::DATE).optional().unshown(),
-    Field::text("ssn_number", "Social security number; never sent back.", "123456789", forms::SSN).optional().unshown(),
+    Field::text("email_address", "E-mail address.", "ada.carter@example.com", forms::EMAIL)
+        .optional()
+        .unshown(),
+    Field::text("phone_number", "Phone number in the United States.", "2025550107", forms::PHONE)
+        .optional()
+        .unshown(),
+    Field::text("birth_date", "Day of birth; never sent back.", "1985-01-23", forms::DATE)
+        .optional()
+        .unshown(),
+    Field::text("ssn_number", "Social security number; never sent back.", "123456789", forms::SSN)
+        .optional()
+        .unshown(),
     Field::text("address_line_1", "Street and number.", "123 Test St", forms::WORDS).optional().unshown(),
     Field::text("address_line_2", "Apartment or unit.", "Apt 2", forms::WORDS).optional().unshown(),
     Field::text("address_city", "City.", "Richmond", forms::WORDS).optional().unshown(),
-    Field::text("address_state", "State or province, two letters in the United States.", "VA", forms::WORDS).optional().unshown(),
+    Field::text("address_state", "State or province, two letters in the United States.", "VA", forms::WORDS)
+        .optional()
+        .unshown(),
     Field::text("address_postal_code", "Postal code.", "23220", forms::WORDS).optional().unshown(),
-    Field::code("address_country_code", "ISO 3166-1 code, two letters.", "US", forms::COUNTRY).optional().unshown(),
+    Field::code("address_country_code", "ISO 3166-1 code, two letters.", "US", forms::COUNTRY)
+        .optional()
+        .unshown(),
 ];
 
 /// What may not be corrected together with answers.
@@ -86,7 +103,8 @@ const ALONE: [&str; 10] = [
 /// What the fields of a correction must be together: answers with a name at most, or at least one field.
 fn rules() -> Value {
     let left_out = json!({ "type": ["string", "null"], "pattern": r"^\s*$" });
-    let alone: serde_json::Map<String, Value> = ALONE.iter().map(|name| ((*name).to_owned(), left_out.clone())).collect();
+    let alone: serde_json::Map<String, Value> =
+        ALONE.iter().map(|name| ((*name).to_owned(), left_out.clone())).collect();
     let given = |field: &Field| match field.name {
         "answers" => json!({ "required": ["answers"], "properties": { "answers": { "type": "array" } } }),
         name => json!({ "required": [name], "properties": { name: { "type": "string", "pattern": r"\S" } } }),
@@ -100,7 +118,8 @@ fn rules() -> Value {
     ];
     for (one, other) in [("name_first", "first_name"), ("name_last", "last_name")] {
         let given = json!({ "type": "string", "pattern": r"\S" });
-        rules.push(json!({ "not": { "required": [one, other], "properties": { one: given, other: given } } }));
+        rules
+            .push(json!({ "not": { "required": [one, other], "properties": { one: given, other: given } } }));
     }
     if let Value::Array(address) = users::rules() {
         rules.extend(address);
@@ -108,7 +127,12 @@ fn rules() -> Value {
     json!(rules)
 }
 
-async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, body: Body) -> Result<Response> {
+async fn create(
+    State(app): State<App>,
+    actor: Caller,
+    KeyHeader(key): KeyHeader,
+    body: Body,
+) -> Result<Response> {
     let new = users::parse(&body).map_err(|error| command::unreadable::<Start>(&actor, error))?;
     let started = kyc::start(&app, &actor, key, Start(new)).await?;
     told(&app, &actor, StatusCode::CREATED, &started)
@@ -119,7 +143,13 @@ async fn read(State(app): State<App>, actor: Caller, Id(token): Id) -> Result<Js
     Ok(Json(KycAnswerBody::of(&app, &actor, StatusCode::OK, &check)?))
 }
 
-async fn amend(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Id(token): Id, body: Body) -> Result<Response> {
+async fn amend(
+    State(app): State<App>,
+    actor: Caller,
+    KeyHeader(key): KeyHeader,
+    Id(token): Id,
+    body: Body,
+) -> Result<Response> {
     let check = Named::Token(token);
     let changed = match parse(&body).map_err(|error| command::unreadable::<AnswerQuestions>(&actor, error))? {
         (Some(answers), Patch { first_name, last_name, .. }) => {
@@ -140,7 +170,9 @@ fn told(app: &App, actor: &Actor, status: StatusCode, check: &Answer<Model>) -> 
 fn parse(body: &Body) -> domain::Result<(Option<Vec<Given>>, Patch)> {
     body.fits(CHANGES)?;
     let either = |one, other| match (body.optional_text(one)?, body.optional_text(other)?) {
-        (Some(_), Some(_)) => Err(Error::from(Refusal::invalid(other, format!("cannot be combined with {one}")))),
+        (Some(_), Some(_)) => {
+            Err(Error::from(Refusal::invalid(other, format!("cannot be combined with {one}"))))
+        }
         (given, also) => Ok(given.or(also)),
     };
     let text = |field| body.optional_text(field);
@@ -326,7 +358,9 @@ impl Unsettled {
             key: "answers",
             kind: "object",
             description: "Object containing answers to out of wallet question prompts.",
-            template: Template { answers: prompts.iter().map(|prompt| Slot { question_id: prompt.id, answer_id: 0 }).collect() },
+            template: Template {
+                answers: prompts.iter().map(|prompt| Slot { question_id: prompt.id, answer_id: 0 }).collect(),
+            },
         };
         let question = |prompt: kyc::Prompt| Question {
             id: prompt.id,
@@ -334,12 +368,17 @@ impl Unsettled {
             answers: prompt.answers.into_iter().map(|(id, answer)| Choice { id, answer }).collect(),
         };
         let questions = prompts.into_iter().map(question).collect();
-        Self { token, required: [wanted], optional: [], prompts: Prompts { answers: QuestionBody { questions } } }
+        Self {
+            token,
+            required: [wanted],
+            optional: [],
+            prompts: Prompts { answers: QuestionBody { questions } },
+        }
     }
 }
 
-/// The documented outcomes. A check that waits for answers tells its questions instead; once they can no longer be answered, a
-/// reviewer looks.
+/// The documented outcomes. A check that waits for answers tells its questions instead; once they can no
+/// longer be answered, a reviewer looks.
 const fn word(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Approved => "Approved",

@@ -29,26 +29,41 @@ use serde_json::{Value, json, value::RawValue};
 use std::collections::HashMap;
 use utoipa::ToSchema;
 
-pub const ROUTES: &[Route] =
-    &[Route::post(PATH, |filter| on(filter, upload)).described(UPLOAD), Route::put(PATH, |filter| on(filter, upload)).described(UPLOAD)];
+pub const ROUTES: &[Route] = &[
+    Route::post(PATH, |filter| on(filter, upload)).described(UPLOAD),
+    Route::put(PATH, |filter| on(filter, upload)).described(UPLOAD),
+];
 
 const PATH: &str = "/v1/kyc/{token}/documents";
-const UPLOAD: Description =
-    Description::new("Send a document for an identity check that asks for one: a PDF, a JPEG or a PNG of at most 10 MiB.")
-        .takes(FIELDS)
-        .ruled(rules)
-        .answers::<DocumentBody>();
+const UPLOAD: Description = Description::new(
+    "Send a document for an identity check that asks for one: a PDF, a JPEG or a PNG of at most 10 MiB.",
+)
+.takes(FIELDS)
+.ruled(rules)
+.answers::<DocumentBody>();
 
 const FIELDS: &[Field] = &[
-    Field::text("name", "What the document is called, at most 200 characters.", "driver_license", forms::words(200)),
-    Field::text("extension", "pdf, jpg, jpeg or png, as the data is; told by the data when left out.", "pdf", forms::EXTENSION).optional(),
+    Field::text(
+        "name",
+        "What the document is called, at most 200 characters.",
+        "driver_license",
+        forms::words(200),
+    ),
+    Field::text(
+        "extension",
+        "pdf, jpg, jpeg or png, as the data is; told by the data when left out.",
+        "pdf",
+        forms::EXTENSION,
+    )
+    .optional(),
     Field::answer_or(
         "type",
         "Type of document. Case and spaces are ignored.",
         &["license", "passport", "utility", "ssn card"],
         &["ssn-card", "ssn_card"],
     ),
-    Field::text("notes", "Anything about it, at most 2000 characters.", "Sent by e-mail", forms::NOTES).optional(),
+    Field::text("notes", "Anything about it, at most 2000 characters.", "Sent by e-mail", forms::NOTES)
+        .optional(),
     Field::text("data", "The file in base64.", "JVBERi0xLjQKJSVFT0YK", forms::DOCUMENT),
 ];
 
@@ -56,7 +71,8 @@ const FIELDS: &[Field] = &[
 fn rules() -> Value {
     let rule = |extension: &str, data: &str| {
         json!({
-            "if": { "required": ["extension"], "properties": { "extension": { "type": "string", "pattern": extension } } },
+            "if": { "required": ["extension"],
+                "properties": { "extension": { "type": "string", "pattern": extension } } },
             "then": { "properties": { "data": { "pattern": data } } },
         })
     };
@@ -70,7 +86,13 @@ fn rules() -> Value {
 /// The longest body, which holds the longest document in base64 and what is said of it.
 const LONGEST_BODY: usize = 14 << 20;
 
-async fn upload(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Id(token): Id, request: Request) -> Result<Response> {
+async fn upload(
+    State(app): State<App>,
+    actor: Caller,
+    KeyHeader(key): KeyHeader,
+    Id(token): Id,
+    request: Request,
+) -> Result<Response> {
     let check = Named::Token(token);
     let permit = documents::admit(&app, &actor, &check).await?;
     let mut reader = DocumentBodyReader::new(documents::LONGEST, documents::SEALING_BYTES);
@@ -84,8 +106,8 @@ async fn upload(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader
 /// What is said of a document, and its bytes.
 fn parse(reader: DocumentBodyReader) -> domain::Result<(NewDocument, Vec<u8>)> {
     let (description, data) = reader.finish();
-    let mut fields: HashMap<String, &RawValue> =
-        serde_json::from_slice(&description).map_err(|_| Refusal::unreadable("The body is not a JSON object."))?;
+    let mut fields: HashMap<String, &RawValue> = serde_json::from_slice(&description)
+        .map_err(|_| Refusal::unreadable("The body is not a JSON object."))?;
     let is_missing = fields.remove("data").is_none_or(|raw| raw.get() == "null");
     let body = Body::of_fields(fields);
     body.fits(FIELDS)?;

@@ -30,32 +30,51 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub const ROUTES: &[Route] = &[
-    Route::post("/v1/users/{id}/bank_accounts", |filter| on(filter, create))
-        .described(Description::new("Link a bank account of an approved person.").takes(FIELDS).answers::<BankAccountBody>()),
+    Route::post("/v1/users/{id}/bank_accounts", |filter| on(filter, create)).described(
+        Description::new("Link a bank account of an approved person.")
+            .takes(FIELDS)
+            .answers::<BankAccountBody>(),
+    ),
     Route::get("/v1/users/{id}/bank_accounts", |filter| on(filter, list))
         .described(Description::new("List a person's bank accounts.").lists::<BankAccountBody>()),
     Route::get("/v1/bank_accounts/{id}", |filter| on(filter, read))
         .described(Description::new("Look up a bank account.").answers::<BankAccountBody>()),
     Route::put("/v1/bank_accounts/{id}", |filter| on(filter, update)).described(
-        Description::new("Rename a bank account, or make it the default; what is left out stays.").takes(CHANGES).answers::<Updated>(),
+        Description::new("Rename a bank account, or make it the default; what is left out stays.")
+            .takes(CHANGES)
+            .answers::<Updated>(),
     ),
-    Route::delete("/v1/bank_accounts/{id}", |filter| on(filter, remove))
-        .described(Description::new("Remove a bank account with which no transfer is under way.").answers::<Removed>()),
+    Route::delete("/v1/bank_accounts/{id}", |filter| on(filter, remove)).described(
+        Description::new("Remove a bank account with which no transfer is under way.").answers::<Removed>(),
+    ),
 ];
 
 const CHANGES: &[Field] = &[
     Field::flag("default", "Whether money moves here when nothing else is said.", true).optional(),
-    Field::text("bank_account_nickname", "What its owner calls it.", "Joe WF Checking", forms::WORDS).optional(),
+    Field::text("bank_account_nickname", "What its owner calls it.", "Joe WF Checking", forms::WORDS)
+        .optional(),
 ];
 
 const FIELDS: &[Field] = &[
-    Field::text("bank_account_number", "Account number, 4 to 17 letters and digits.", "4327843043", forms::BANK_ACCOUNT_NUMBER),
+    Field::text(
+        "bank_account_number",
+        "Account number, 4 to 17 letters and digits.",
+        "4327843043",
+        forms::BANK_ACCOUNT_NUMBER,
+    ),
     Field::text("bank_routing_number", "Routing number, nine digits.", "121042882", forms::ROUTING_NUMBER),
     Field::text("bank_account_nickname", "What its owner calls it.", "Joe checking", forms::WORDS),
 ];
 
-async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Id(id): Id, body: Body) -> Result<Response> {
-    let new = parse(ids::parse(Kind::User, &id), &body).map_err(|error| command::unreadable::<LinkBankAccount>(&actor, error))?;
+async fn create(
+    State(app): State<App>,
+    actor: Caller,
+    KeyHeader(key): KeyHeader,
+    Id(id): Id,
+    body: Body,
+) -> Result<Response> {
+    let new = parse(ids::parse(Kind::User, &id), &body)
+        .map_err(|error| command::unreadable::<LinkBankAccount>(&actor, error))?;
     let linked = bank_accounts::link(&app, &actor, key, new).await?;
     let created = BankAccountBody::of(&app, &linked.value)?;
     Ok(answer(&linked, &created))
@@ -69,8 +88,14 @@ async fn list(
     Query(parameters): Query<Parameters>,
 ) -> Result<Json<Value>> {
     let asked = ListRequest::read(&actor, &parameters)?;
-    let user = users::find(&app.db.read, &actor, ids::parse(Kind::User, &id)).await?.ok_or_else(|| Refusal::not_found("user_id"))?;
-    let page = asked.page(Kind::BankAccount, "bank account", async |id| bank_accounts::is_place(&app.db.read, &user, id).await).await?;
+    let user = users::find(&app.db.read, &actor, ids::parse(Kind::User, &id))
+        .await?
+        .ok_or_else(|| Refusal::not_found("user_id"))?;
+    let page = asked
+        .page(Kind::BankAccount, "bank account", async |id| {
+            bank_accounts::is_place(&app.db.read, &user, id).await
+        })
+        .await?;
     let slice = bank_accounts::list_audited(&app, &actor, user.id, &page).await?;
     let mut data = Vec::with_capacity(slice.rows.len());
     for bank_account in &slice.rows {
@@ -81,13 +106,20 @@ async fn list(
 
 async fn read(State(app): State<App>, actor: Caller, Id(id): Id) -> Result<Json<BankAccountBody>> {
     let id = ids::parse(Kind::BankAccount, &id);
-    let found = bank_accounts::get_audited(&app, &actor, id).await?.ok_or_else(|| Refusal::not_found("id"))?;
+    let found =
+        bank_accounts::get_audited(&app, &actor, id).await?.ok_or_else(|| Refusal::not_found("id"))?;
     Ok(Json(BankAccountBody::of(&app, &found)?))
 }
 
-async fn update(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Id(id): Id, body: Body) -> Result<Response> {
-    let update =
-        parse_update(ids::parse(Kind::BankAccount, &id), &body).map_err(|error| command::unreadable::<UpdateBankAccount>(&actor, error))?;
+async fn update(
+    State(app): State<App>,
+    actor: Caller,
+    KeyHeader(key): KeyHeader,
+    Id(id): Id,
+    body: Body,
+) -> Result<Response> {
+    let update = parse_update(ids::parse(Kind::BankAccount, &id), &body)
+        .map_err(|error| command::unreadable::<UpdateBankAccount>(&actor, error))?;
     let updated = bank_accounts::update(&app, &actor, key, update).await?;
     let bank_account = &updated.value;
     let body = Updated {
@@ -99,7 +131,12 @@ async fn update(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader
     Ok(answer(&updated, &body))
 }
 
-async fn remove(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Id(id): Id) -> Result<Response> {
+async fn remove(
+    State(app): State<App>,
+    actor: Caller,
+    KeyHeader(key): KeyHeader,
+    Id(id): Id,
+) -> Result<Response> {
     let removal = RemoveBankAccount { bank_account_id: ids::parse(Kind::BankAccount, &id) };
     let removed = bank_accounts::remove(&app, &actor, key, removal).await?;
     Ok(answer(&removed, &Removed { id: removed.value.id, object: "bank_account", deleted: true }))

@@ -37,11 +37,15 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub const ROUTES: &[Route] = &[
-    Route::post("/v1/deposits", |filter| on(filter, create))
-        .described(Description::new("Pull money from a bank account into a brokerage account.").moves_money(FIELDS).answers::<Created>()),
+    Route::post("/v1/deposits", |filter| on(filter, create)).described(
+        Description::new("Pull money from a bank account into a brokerage account.")
+            .moves_money(FIELDS)
+            .answers::<Created>(),
+    ),
     Route::get("/v1/deposits", |filter| on(filter, list))
         .described(Description::new("List deposits.").filtered(FILTERS).lists::<DepositBody>()),
-    Route::get("/v1/deposits/{id}", |filter| on(filter, read)).described(Description::new("Look up a deposit.").answers::<DepositBody>()),
+    Route::get("/v1/deposits/{id}", |filter| on(filter, read))
+        .described(Description::new("Look up a deposit.").answers::<DepositBody>()),
 ];
 
 const FIELDS: &[Field] = &[
@@ -51,15 +55,29 @@ const FIELDS: &[Field] = &[
 ];
 
 const FILTERS: &[Field] = &[
-    Field::choice("status", "Status of the deposits; all when left out.", &["all", "pending", "settled"]).optional(),
-    Field::id("account_id", "Account of the deposits; all when left out.", "0198d7a2-7c00-7000-8000-000000000005").optional(),
+    Field::choice("status", "Status of the deposits; all when left out.", &["all", "pending", "settled"])
+        .optional(),
+    Field::id(
+        "account_id",
+        "Account of the deposits; all when left out.",
+        "0198d7a2-7c00-7000-8000-000000000005",
+    )
+    .optional(),
 ];
 
-async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, body: Body) -> Result<Response> {
+async fn create(
+    State(app): State<App>,
+    actor: Caller,
+    KeyHeader(key): KeyHeader,
+    body: Body,
+) -> Result<Response> {
     let new = parse(&body).map_err(|error| command::unreadable::<CreateDeposit>(&actor, error))?;
     let deposited = transfers::deposit(&app, &actor, key, new).await?;
     let deposit = &deposited.value;
-    Ok(answer(&deposited, &Created { id: deposit.id, account_id: deposit.account_id, status: deposit.status }))
+    Ok(answer(
+        &deposited,
+        &Created { id: deposit.id, account_id: deposit.account_id, status: deposit.status },
+    ))
 }
 
 fn parse(body: &Body) -> domain::Result<CreateDeposit> {
@@ -73,22 +91,31 @@ fn parse(body: &Body) -> domain::Result<CreateDeposit> {
 
 async fn read(State(app): State<App>, actor: Caller, Id(id): Id) -> Result<Json<DepositBody>> {
     let id = ids::parse(Kind::Transfer, &id);
-    let deposit = transfers::find_deposit(&app.db.read, &actor, id).await?.ok_or_else(|| Refusal::not_found("id"))?;
+    let deposit =
+        transfers::find_deposit(&app.db.read, &actor, id).await?.ok_or_else(|| Refusal::not_found("id"))?;
     let visible = bank_accounts::visible(&app.db.read, &actor, [deposit.bank_account_id].into_iter()).await?;
     Ok(Json(DepositBody::of(&deposit, &visible)))
 }
 
-async fn list(State(app): State<App>, actor: Caller, links: Links, Query(parameters): Query<Parameters>) -> Result<Json<Value>> {
+async fn list(
+    State(app): State<App>,
+    actor: Caller,
+    links: Links,
+    Query(parameters): Query<Parameters>,
+) -> Result<Json<Value>> {
     let asked = ListRequest::read(&actor, &parameters)?;
     let status = parameters.get("status").map_or("all", String::as_str);
     let mut filter = DepositFilter { status: None, account_id: None };
     if status != "all" {
-        let known =
-            Status::parse(status).ok_or_else(|| Problem::in_query(Refusal::invalid("status", "must be all, pending or settled")))?;
+        let known = Status::parse(status).ok_or_else(|| {
+            Problem::in_query(Refusal::invalid("status", "must be all, pending or settled"))
+        })?;
         filter.status = Some(known);
     }
     let account_id = parameters.get("account_id").map(|text| Uuid::try_parse(text)).transpose();
-    let account_id = account_id.map_err(|_| Problem::in_query(Refusal::invalid("account_id", "must be an id")))?.map(|id| id.to_string());
+    let account_id = account_id
+        .map_err(|_| Problem::in_query(Refusal::invalid("account_id", "must be an id")))?
+        .map(|id| id.to_string());
     let mut own = vec![("status", status)];
     if let Some(id) = &account_id {
         filter.account_id = Some(ids::parse(Kind::Account, id));
@@ -97,7 +124,12 @@ async fn list(State(app): State<App>, actor: Caller, links: Links, Query(paramet
     let known = async |id| Ok(transfers::find_deposit(&app.db.read, &actor, id).await?.is_some());
     let page = asked.page(Kind::Transfer, "deposit", known).await?;
     let slice = transfers::list_deposits(&app.db.read, &actor, &page, filter).await?;
-    let visible = bank_accounts::visible(&app.db.read, &actor, slice.rows.iter().map(|deposit| deposit.bank_account_id)).await?;
+    let visible = bank_accounts::visible(
+        &app.db.read,
+        &actor,
+        slice.rows.iter().map(|deposit| deposit.bank_account_id),
+    )
+    .await?;
     let data = slice.rows.iter().map(|deposit| json!(DepositBody::of(deposit, &visible))).collect();
     Ok(Json(asked.envelope(&links, &own, &slice, |deposit| deposit.id, data)))
 }
@@ -123,7 +155,8 @@ struct DepositBody {
     id: Uuid,
     /// Brokerage account.
     account_id: Uuid,
-    /// Bank account, even if it has since been removed. Null for a user who has signed in and does not own it.
+    /// Bank account, even if it has since been removed. Null for a user who has signed in and does not own
+    /// it.
     bank_account_id: Option<Uuid>,
     /// Dollars and cents.
     #[schema(example = "1000.00")]

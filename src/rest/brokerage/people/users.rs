@@ -38,16 +38,23 @@ use uuid::Uuid;
 
 pub const ROUTES: &[Route] = &[
     Route::post("/v1/users", |filter| on(filter, create)).described(
-        Description::new("Register a person, whose identity is checked at once.").takes(FIELDS).ruled(rules).answers::<Created>(),
-    ),
-    Route::get("/v1/users", |filter| on(filter, list)).described(Description::new("List people.").lists::<UserBody>()),
-    Route::put("/v1/users/{id}", |filter| on(filter, update)).described(
-        Description::new("Change what is known of a person; whatever her identity was checked by is checked again.")
-            .takes(CHANGES)
+        Description::new("Register a person, whose identity is checked at once.")
+            .takes(FIELDS)
             .ruled(rules)
-            .answers::<UserBody>(),
+            .answers::<Created>(),
     ),
-    Route::get("/v1/users/{id}", |filter| on(filter, read)).described(Description::new("Look up a person.").answers::<UserBody>()),
+    Route::get("/v1/users", |filter| on(filter, list))
+        .described(Description::new("List people.").lists::<UserBody>()),
+    Route::put("/v1/users/{id}", |filter| on(filter, update)).described(
+        Description::new(
+            "Change what is known of a person; whatever her identity was checked by is checked again.",
+        )
+        .takes(CHANGES)
+        .ruled(rules)
+        .answers::<UserBody>(),
+    ),
+    Route::get("/v1/users/{id}", |filter| on(filter, read))
+        .described(Description::new("Look up a person.").answers::<UserBody>()),
 ];
 
 /// Who a person is.
@@ -76,15 +83,18 @@ const CHANGES: &[Field] = &[
     Field::text("address_line_1", "Street and number.", "123 Test St", forms::WORDS).optional(),
     Field::text("address_line_2", "Apartment or unit.", "Apt 2", forms::WORDS).optional(),
     Field::text("address_city", "City.", "Richmond", forms::WORDS).optional(),
-    Field::text("address_state", "State or province, two letters in the United States.", "VA", forms::WORDS).optional(),
+    Field::text("address_state", "State or province, two letters in the United States.", "VA", forms::WORDS)
+        .optional(),
     Field::text("address_postal_code", "Postal code.", "23220", forms::WORDS).optional(),
     Field::code("address_country_code", "ISO 3166-1 code, two letters.", "US", forms::COUNTRY).optional(),
 ];
 
-/// What the fields of an address must be together: in the United States the state and the postal code are known forms.
+/// What the fields of an address must be together: in the United States the state and the postal code are
+/// known forms.
 pub fn rules() -> Value {
     json!([{
-        "if": { "required": ["address_country_code"], "properties": { "address_country_code": { "type": "string", "pattern": "^[uU][sS]$" } } },
+        "if": { "required": ["address_country_code"],
+            "properties": { "address_country_code": { "type": "string", "pattern": "^[uU][sS]$" } } },
         "then": { "properties": {
             "address_state": { "anyOf": [
                 { "$ref": format!("#/components/schemas/{}", forms::STATE) },
@@ -95,7 +105,12 @@ pub fn rules() -> Value {
     }])
 }
 
-async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, body: Body) -> Result<Response> {
+async fn create(
+    State(app): State<App>,
+    actor: Caller,
+    KeyHeader(key): KeyHeader,
+    body: Body,
+) -> Result<Response> {
     let new = parse(&body).map_err(|error| command::unreadable::<NewUser>(&actor, error))?;
     let registered = registration::register(&app, &actor, key, new).await?;
     let created = Created {
@@ -127,8 +142,15 @@ pub fn parse(body: &Body) -> domain::Result<NewUser> {
     })
 }
 
-async fn update(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Id(id): Id, body: Body) -> Result<Response> {
-    let change = parse_change(ids::parse(Kind::User, &id), &body).map_err(|error| command::unreadable::<UpdateUser>(&actor, error))?;
+async fn update(
+    State(app): State<App>,
+    actor: Caller,
+    KeyHeader(key): KeyHeader,
+    Id(id): Id,
+    body: Body,
+) -> Result<Response> {
+    let change = parse_change(ids::parse(Kind::User, &id), &body)
+        .map_err(|error| command::unreadable::<UpdateUser>(&actor, error))?;
     let updated = registration::update(&app, &actor, key, change).await?;
     let Registered { user, kyc } = updated.value.clone();
     let body = UserBody::of(&app, user, kyc)?;
@@ -175,9 +197,16 @@ async fn read(State(app): State<App>, actor: Caller, Id(id): Id) -> Result<Json<
     Ok(Json(UserBody::of(&app, found.user, found.kyc)?))
 }
 
-async fn list(State(app): State<App>, actor: Caller, links: Links, Query(parameters): Query<Parameters>) -> Result<Json<Value>> {
+async fn list(
+    State(app): State<App>,
+    actor: Caller,
+    links: Links,
+    Query(parameters): Query<Parameters>,
+) -> Result<Json<Value>> {
     let asked = ListRequest::read(&actor, &parameters)?;
-    let page = asked.page(Kind::User, "user", async |id| Ok(users::find(&app.db.read, &actor, id).await?.is_some())).await?;
+    let page = asked
+        .page(Kind::User, "user", async |id| Ok(users::find(&app.db.read, &actor, id).await?.is_some()))
+        .await?;
     let slice = registration::list_audited(&app, &actor, &page).await?;
     let mut data = Vec::with_capacity(slice.rows.len());
     for Registered { user, kyc } in &slice.rows {

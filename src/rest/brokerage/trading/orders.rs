@@ -38,8 +38,10 @@ use uuid::Uuid;
 pub const ROUTES: &[Route] = &[
     Route::post("/v1/orders", |filter| on(filter, create))
         .described(Description::new("Place an order.").moves_money(FIELDS).answers::<Placed>()),
-    Route::get("/v1/orders", |filter| on(filter, list)).described(Description::new("List orders.").filtered(FILTERS).lists::<OrderBody>()),
-    Route::get("/v1/orders/{id}", |filter| on(filter, read)).described(Description::new("Look up an order.").answers::<OrderBody>()),
+    Route::get("/v1/orders", |filter| on(filter, list))
+        .described(Description::new("List orders.").filtered(FILTERS).lists::<OrderBody>()),
+    Route::get("/v1/orders/{id}", |filter| on(filter, read))
+        .described(Description::new("Look up an order.").answers::<OrderBody>()),
     Route::delete("/v1/orders/{id}", |filter| on(filter, cancel))
         .described(Description::new("Cancel an order that has not ended.").answers::<TakenBack>()),
 ];
@@ -59,9 +61,16 @@ const FIELDS: &[Field] = &[
     .optional(),
 ];
 
-const FILTERS: &[Field] = &[Field::choice("status", "Which orders; open ones when left out.", &["open", "closed", "all"]).optional()];
+const FILTERS: &[Field] =
+    &[Field::choice("status", "Which orders; open ones when left out.", &["open", "closed", "all"])
+        .optional()];
 
-async fn create(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, body: Body) -> Result<Response> {
+async fn create(
+    State(app): State<App>,
+    actor: Caller,
+    KeyHeader(key): KeyHeader,
+    body: Body,
+) -> Result<Response> {
     let new = parse(&body).map_err(|error| command::unreadable::<PlaceOrder>(&actor, error))?;
     let placed = orders::place(&app, &actor, key, new).await?;
     let instrument = instruments::of_order(&app.db.read, &placed.value).await?;
@@ -79,7 +88,9 @@ fn parse(body: &Body) -> domain::Result<PlaceOrder> {
     };
     let kind = match body.text("type")?.as_str() {
         "market" => OrderKind::Market,
-        "limit" | "stop" | "stop_limit" => return Err(Refusal::invalid("type", "must be market: no other type is taken yet").into()),
+        "limit" | "stop" | "stop_limit" => {
+            return Err(Refusal::invalid("type", "must be market: no other type is taken yet").into());
+        }
         _ => return Err(Refusal::invalid("type", "must be market").into()),
     };
     for field in ["limit_price", "stop_price"] {
@@ -96,13 +107,23 @@ async fn read(State(app): State<App>, actor: Caller, Id(id): Id) -> Result<Json<
     Ok(Json(OrderBody::of(&order, &instrument)))
 }
 
-async fn cancel(State(app): State<App>, actor: Caller, KeyHeader(key): KeyHeader, Id(id): Id) -> Result<Response> {
+async fn cancel(
+    State(app): State<App>,
+    actor: Caller,
+    KeyHeader(key): KeyHeader,
+    Id(id): Id,
+) -> Result<Response> {
     let cancellation = CancelOrder { order_id: ids::parse(Kind::Order, &id) };
     let canceled = orders::cancel(&app, &actor, key, cancellation).await?;
     Ok(answer(&canceled, &TakenBack { id: canceled.value.id, object: "order", canceled: true }))
 }
 
-async fn list(State(app): State<App>, actor: Caller, links: Links, Query(parameters): Query<Parameters>) -> Result<Json<Value>> {
+async fn list(
+    State(app): State<App>,
+    actor: Caller,
+    links: Links,
+    Query(parameters): Query<Parameters>,
+) -> Result<Json<Value>> {
     let asked = ListRequest::read(&actor, &parameters)?;
     let status = parameters.get("status").map_or("open", String::as_str);
     let states = match status {
@@ -111,12 +132,16 @@ async fn list(State(app): State<App>, actor: Caller, links: Links, Query(paramet
         "all" => Vec::new(),
         _ => return Err(Problem::in_query(Refusal::invalid("status", "must be open, closed or all"))),
     };
-    let page = asked.page(Kind::Order, "order", async |id| Ok(orders::find(&app.db.read, &actor, id).await?.is_some())).await?;
+    let page = asked
+        .page(Kind::Order, "order", async |id| Ok(orders::find(&app.db.read, &actor, id).await?.is_some()))
+        .await?;
     let slice = orders::list(&app.db.read, &actor, &page, &states).await?;
     let mut data = Vec::with_capacity(slice.rows.len());
     let instruments = instruments::of_orders(&app.db.read, &slice.rows).await?;
     for order in &slice.rows {
-        let instrument = instruments.get(&order.instrument_id).ok_or_else(|| domain::Error::broken("an order's instrument is gone"))?;
+        let instrument = instruments
+            .get(&order.instrument_id)
+            .ok_or_else(|| domain::Error::broken("an order's instrument is gone"))?;
         data.push(json!(OrderBody::of(order, instrument)));
     }
     let own = [("status", status)];

@@ -33,11 +33,14 @@ use uuid::Uuid;
 pub const ROUTES: &[Route] = &[
     Route::post("/account/v1/users", |filter| on(filter, sign_up))
         .described(Description::new("Sign up.").takes(SIGN_UP).answers::<SignedUp>()),
-    Route::get("/account/v1/users/{id}", |filter| on(filter, read)).described(Description::new("Look at one's profile.").tells(PROFILE)),
-    Route::put("/account/v1/users/{id}", |filter| on(filter, amend))
-        .described(Description::new("Change one's profile; what is left out stays.").takes(AMENDMENT).tells(AMENDED)),
+    Route::get("/account/v1/users/{id}", |filter| on(filter, read))
+        .described(Description::new("Look at one's profile.").tells(PROFILE)),
+    Route::put("/account/v1/users/{id}", |filter| on(filter, amend)).described(
+        Description::new("Change one's profile; what is left out stays.").takes(AMENDMENT).tells(AMENDED),
+    ),
     Route::get("/account/v1/users/{id}/send_data_email", |filter| on(filter, mail_data)).described(MAIL_DATA),
-    Route::post("/account/v1/users/{id}/send_data_email", |filter| on(filter, mail_data)).described(MAIL_DATA),
+    Route::post("/account/v1/users/{id}/send_data_email", |filter| on(filter, mail_data))
+        .described(MAIL_DATA),
     Route::post("/account/v1/auth/token", |filter| on(filter, sign_in))
         .described(Description::new("Sign in.").takes(CREDENTIALS).tells(TOKENS)),
     Route::delete("/account/v1/auth/token", |filter| on(filter, sign_out))
@@ -46,24 +49,37 @@ pub const ROUTES: &[Route] = &[
         .described(Description::new("Get another access token.").takes(REFRESH).tells(ACCESS)),
     Route::get("/account/v1/invitation/{id}", |filter| on(filter, invitation))
         .described(Description::new("Look at an invitation.").tells(&[EMAIL])),
-    Route::post("/account/v1/password_recovery", |filter| on(filter, recover))
-        .described(Description::new("Ask for a mail by which to choose another password.").takes(&[EMAIL]).tells(ACCEPTED)),
+    Route::post("/account/v1/password_recovery", |filter| on(filter, recover)).described(
+        Description::new("Ask for a mail by which to choose another password.")
+            .takes(&[EMAIL])
+            .tells(ACCEPTED),
+    ),
     Route::patch("/account/v1/password_recovery/reset", |filter| on(filter, reset))
         .described(Description::new("Choose another password by the token of that mail.").takes(RESET)),
 ];
 
 const MAIL_DATA: Description = Description::new("Have one's data mailed to the advisors.");
 const EMAIL: Field = Field::text("email", "E-mail address.", "ada.carter@example.com", forms::EMAIL);
-const PASSWORD: Field = Field::text("password", "Password, 8 to 128 characters.", "long enough", forms::PASSWORD);
+const PASSWORD: Field =
+    Field::text("password", "Password, 8 to 128 characters.", "long enough", forms::PASSWORD);
 const FULL_NAME: Field = Field::text("full_name", "Full name.", "Ada Carter", forms::FULL_NAME).optional();
 const BORN: Field = Field::text("date_of_birth", "Day of birth.", "1985-01-23", forms::DATE).optional();
-const SSN: Field = Field::text("social_security_number", "Social security number; never sent back.", "123456789", forms::SSN).optional();
+const SSN: Field = Field::text(
+    "social_security_number",
+    "Social security number; never sent back.",
+    "123456789",
+    forms::SSN,
+)
+.optional();
 const GENDER: Field = Field::text("gender", "Gender.", "female", forms::WORDS).optional();
-const INVITATION: Field = Field::id("invitation_id", "The invitation that is followed.", "0198d7a2-7c00-7000-8000-000000000016").optional();
+const INVITATION: Field =
+    Field::id("invitation_id", "The invitation that is followed.", "0198d7a2-7c00-7000-8000-000000000016")
+        .optional();
 const SIGN_UP: &[Field] = &[EMAIL, PASSWORD, FULL_NAME, BORN, SSN, GENDER, INVITATION];
 const AMENDMENT: &[Field] = &[FULL_NAME, BORN, SSN, GENDER];
 const AMENDED: &[Field] = &[FULL_NAME, BORN];
-const PROFILE: &[Field] = &[EMAIL, FULL_NAME, BORN, GENDER, Field::object("employer", "Whom the person works for.").optional()];
+const PROFILE: &[Field] =
+    &[EMAIL, FULL_NAME, BORN, GENDER, Field::object("employer", "Whom the person works for.").optional()];
 const CREDENTIALS: &[Field] = &[EMAIL, Field::text("password", "Password.", "long enough", forms::SECRET)];
 const REFRESH: &[Field] = &[Field::text("refresh", "Refresh token.", "eyJ…", forms::SECRET)];
 const ACCESS: &[Field] = &[Field::text("access", "Access token.", "eyJ…", forms::SECRET)];
@@ -81,7 +97,10 @@ const ACCEPTED: &[Field] = &[
     ),
     Field::text("code", "Always `email-sent`.", "email-sent", forms::ANY),
 ];
-const RESET: &[Field] = &[Field::text("token", "The token of the mail.", "CDDD70B1-5F1B-4FAC-9BAD-04B814C1E3A7", forms::SECRET), PASSWORD];
+const RESET: &[Field] = &[
+    Field::text("token", "The token of the mail.", "CDDD70B1-5F1B-4FAC-9BAD-04B814C1E3A7", forms::SECRET),
+    PASSWORD,
+];
 
 fn identity(body: &Body) -> domain::Result<Identity> {
     body.fits(AMENDMENT)?;
@@ -113,11 +132,17 @@ async fn sign_up(State(app): State<App>, actor: Caller, Form(body): Form) -> Res
         identity: identity(&body)?,
         invitation_id: body.optional_id("invitation_id", Kind::Invitation)?,
     };
-    // What she said herself and no more: an invited person may be known already, and has not passed a second factor.
+    // What she said herself and no more: an invited person may be known already, and has not passed a second
+    // factor.
     let said = (new.email.trim().to_owned(), new.identity.full_name.clone(), new.identity.birth_date.clone());
     let (user, _) = logins::sign_up(&app, &actor, new).await?;
     let (email, full_name, date_of_birth) = said;
-    Ok(Json(SignedUp { id: user.id, email, full_name: full_name.map(|name| name.trim().to_owned()), date_of_birth }))
+    Ok(Json(SignedUp {
+        id: user.id,
+        email,
+        full_name: full_name.map(|name| name.trim().to_owned()),
+        date_of_birth,
+    }))
 }
 
 fn day_of_birth(app: &App, user: &user::Model) -> domain::Result<Option<String>> {
@@ -125,7 +150,8 @@ fn day_of_birth(app: &App, user: &user::Model) -> domain::Result<Option<String>>
 }
 
 async fn read(State(app): State<App>, actor: Caller, Id(id): Id) -> Result<Json<Value>> {
-    let Profile { user, birth_date, employer } = profiles::find(&app, &actor, ids::parse(Kind::User, &id)).await?;
+    let Profile { user, birth_date, employer } =
+        profiles::find(&app, &actor, ids::parse(Kind::User, &id)).await?;
     let employer = employer.map(|employer| {
         json!({
             "company_name": employer.company_name,
@@ -155,11 +181,14 @@ async fn mail_data(State(app): State<App>, actor: Caller, Id(id): Id) -> Result<
 
 async fn sign_in(State(app): State<App>, actor: Caller, Form(body): Form) -> Result<Json<Value>> {
     let issued = logins::sign_in(&app, &actor, &body.text("email")?, body.secret("password")?).await?;
-    Ok(Json(json!({ "user_id": issued.user_id, "refresh": issued.refresh.reveal(), "access": issued.access.reveal() })))
+    Ok(Json(
+        json!({ "user_id": issued.user_id, "refresh": issued.refresh.reveal(), "access": issued.access.reveal() }),
+    ))
 }
 
 async fn refresh(State(app): State<App>, actor: Caller, Form(body): Form) -> Result<Json<Value>> {
-    let issued = sessions::renew(&app, actor.request_id, body.secret("refresh")?.reveal(), Renewal::Access).await?;
+    let issued =
+        sessions::renew(&app, actor.request_id, body.secret("refresh")?.reveal(), Renewal::Access).await?;
     Ok(Json(json!({ "access": issued.access.reveal() })))
 }
 
@@ -176,7 +205,9 @@ async fn invitation(State(app): State<App>, Id(id): Id) -> Result<Json<Value>> {
 
 async fn recover(State(app): State<App>, actor: Caller, Form(body): Form) -> Result<Json<Value>> {
     recoveries::request(&app, &actor, &body.text("email")?).await?;
-    Ok(Json(json!({ "detail": "You will receive an email with further instructions.", "code": "email-sent" })))
+    Ok(Json(
+        json!({ "detail": "You will receive an email with further instructions.", "code": "email-sent" }),
+    ))
 }
 
 async fn reset(State(app): State<App>, actor: Caller, Form(body): Form) -> Result<StatusCode> {

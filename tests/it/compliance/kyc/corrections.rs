@@ -37,8 +37,10 @@ on_both! {
         let (id, token) = (user["id"].as_str().unwrap(), user["kyc_token"].as_str().unwrap());
         let before = app.get(&format!("/v1/kyc/{token}")).await.body;
         let changes = json!({
-            "email_address": "jane@elsewhere.example", "phone_number": "(301) 555-0142", "birth_date": "1990-06-15", "ssn_number": "223-45-6789",
-            "address_line_1": " 9 Corrected Rd ", "address_line_2": "Apt 2", "address_city": "Bethesda", "address_state": "MD",
+            "email_address": "jane@elsewhere.example", "phone_number": "(301) 555-0142",
+            "birth_date": "1990-06-15", "ssn_number": "223-45-6789",
+            "address_line_1": " 9 Corrected Rd ", "address_line_2": "Apt 2", "address_city": "Bethesda",
+            "address_state": "MD",
             "address_postal_code": "20814",
         });
         app.advance_to("2026-07-09T16:10:00Z").await;
@@ -49,20 +51,31 @@ on_both! {
         assert_eq!(
             person,
             json!({
-                "id": id, "status": "action_required", "kyc_token": token, "first_name": "John", "last_name": "Question",
-                "phone_number": "(301) 555-0142", "email_address": "jane@elsewhere.example", "address_line_1": "9 Corrected Rd",
-                "address_line_2": "Apt 2", "address_city": "Bethesda", "address_state": "MD", "address_postal_code": "20814",
+                "id": id, "status": "action_required", "kyc_token": token, "first_name": "John",
+                "last_name": "Question",
+                "phone_number": "(301) 555-0142", "email_address": "jane@elsewhere.example",
+                "address_line_1": "9 Corrected Rd",
+                "address_line_2": "Apt 2", "address_city": "Bethesda", "address_state": "MD",
+                "address_postal_code": "20814",
                 "address_country_code": "US",
             })
         );
         let mut right = sent;
         right.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
-        for (field, value) in [("phone_number", "3015550142"), ("ssn_number", "223456789"), ("address_line_1", "9 Corrected Rd")] {
+        for (field, value) in [
+            ("phone_number", "3015550142"),
+            ("ssn_number", "223456789"),
+            ("address_line_1", "9 Corrected Rd"),
+        ] {
             right[field] = json!(value);
         }
         let expires = "query($token: String!) { kycByToken(token: $token) { questionsExpireAt } }";
         let expires = app.gql(expires, json!({ "token": token })).await;
-        assert_eq!(expires.data()["kycByToken"]["questionsExpireAt"], "2026-07-09T16:15:00Z", "a correction wins no time");
+        assert_eq!(
+            expires.data()["kycByToken"]["questionsExpireAt"],
+            "2026-07-09T16:15:00Z",
+            "a correction wins no time"
+        );
         let answered = app.patch(token, json!({ "answers": answers(&asked.body, &right, 0) })).await;
         assert_eq!((answered.status, answered.body), (200, settled(200, &json!(token), 0.99, "Approved")));
         assert_eq!(
@@ -79,36 +92,60 @@ on_both! {
     }
 
     async fn no_correction_leads_out_of_a_review(app: TestApp) {
-        let reviewed = app.post("/v1/kyc", applicant("Review")).await.body["token"].as_str().unwrap().to_owned();
+        let reviewed =
+            app.post("/v1/kyc", applicant("Review")).await.body["token"].as_str().unwrap().to_owned();
         let corrected = app.patch(&reviewed, json!({ "last_name": "Doe" })).await;
-        assert_eq!((corrected.status, corrected.body), (200, settled(200, &json!(reviewed), 0.99, "Manual Review")));
+        assert_eq!(
+            (corrected.status, corrected.body),
+            (200, settled(200, &json!(reviewed), 0.99, "Manual Review"))
+        );
         let questioned = app.patch(&reviewed, json!({ "last_name": "Question" })).await;
-        assert_eq!((questioned.status, questioned.body), (200, settled(200, &json!(reviewed), 0.75, "Manual Review")));
+        assert_eq!(
+            (questioned.status, questioned.body),
+            (200, settled(200, &json!(reviewed), 0.75, "Manual Review"))
+        );
 
         let sent = applicant("Question");
         let (failed, asked) = app.asked(&sent).await;
         app.patch(&failed, json!({ "answers": answers(&asked, &sent, 2) })).await;
         let corrected = app.patch(&failed, json!({ "last_name": "Doe" })).await;
-        assert_eq!(corrected.body, settled(200, &json!(failed), 0.69, "Manual Review"), "failed answers go on counting");
+        assert_eq!(
+            corrected.body,
+            settled(200, &json!(failed), 0.69, "Manual Review"),
+            "failed answers go on counting"
+        );
 
         let (expired, asked) = app.asked(&sent).await;
         app.advance_to("2026-07-09T16:15:00Z").await;
         let corrected = app.patch(&expired, json!({ "last_name": "Doe" })).await;
         assert_eq!(corrected.body, settled(200, &json!(expired), 0.99, "Manual Review"));
-        refused(&app.patch(&expired, json!({ "answers": answers(&asked, &sent, 0) })).await, 402, "invalid_request", EXPIRED);
+        refused(
+            &app.patch(&expired, json!({ "answers": answers(&asked, &sent, 0) })).await,
+            402,
+            "invalid_request",
+            EXPIRED,
+        );
 
         let denied = app.patch(&reviewed, json!({ "last_name": "Denied" })).await;
-        assert_eq!(denied.body, settled(200, &json!(reviewed), 0.1, "Manual Review"), "not even a refusal by the rules ends a review");
+        assert_eq!(
+            denied.body,
+            settled(200, &json!(reviewed), 0.1, "Manual Review"),
+            "not even a refusal by the rules ends a review"
+        );
         let back = app.patch(&reviewed, json!({ "last_name": "Doe" })).await;
         assert_eq!(back.body, settled(200, &json!(reviewed), 0.99, "Manual Review"));
         let (_, other) = app.other_partner("another").await;
-        let foreign = app.anonymous("PATCH", &format!("/v1/kyc/{failed}")).bearer_auth(&other).json(&json!({ "last_name": "Mine" }));
+        let foreign = app
+            .anonymous("PATCH", &format!("/v1/kyc/{failed}"))
+            .bearer_auth(&other)
+            .json(&json!({ "last_name": "Mine" }));
         refused(&send(foreign).await, 404, "not_found", UNKNOWN);
     }
 
     async fn what_cannot_be_changes_nothing(app: TestApp) {
         let user = app.post("/v1/users", applicant("Question")).await.body;
-        let (path, token) = (format!("/v1/users/{}", user["id"].as_str().unwrap()), user["kyc_token"].as_str().unwrap());
+        let (path, token) =
+            (format!("/v1/users/{}", user["id"].as_str().unwrap()), user["kyc_token"].as_str().unwrap());
         let before = app.get(&format!("/v1/kyc/{token}")).await.body;
         let person = app.get(&path).await.body;
         for (field, value, message) in [
@@ -127,21 +164,35 @@ on_both! {
         ] {
             refused(&app.patch(token, with(json!({}), field, value)).await, 400, "validation_error", message);
         }
-        refused(&app.patch(token, json!({ "first_name": 7 })).await, 400, "validation_error", "first_name must be a string");
+        refused(
+            &app.patch(token, json!({ "first_name": 7 })).await,
+            400,
+            "validation_error",
+            "first_name must be a string",
+        );
         assert_eq!(app.get(&format!("/v1/kyc/{token}")).await.body, before);
         assert_eq!(app.get(&path).await.body, person);
 
         let same = app.patch(token, json!({ "first_name": "John", "address_city": "Richmond" })).await;
         assert_eq!((same.status, same.body), (200, before));
-        assert_eq!(app.history().await, [json!(["user.created", "ACTION_REQUIRED"]), json!(["kyc.created", "QUESTIONS_REQUIRED"])]);
+        assert_eq!(
+            app.history().await,
+            [json!(["user.created", "ACTION_REQUIRED"]), json!(["kyc.created", "QUESTIONS_REQUIRED"])]
+        );
     }
 
     async fn of_many_corrections_at_the_same_moment_one_counts(app: TestApp) {
         let user = app.post("/v1/users", applicant("Review")).await.body;
         let token = user["kyc_token"].as_str().unwrap();
-        let told = futures_util::future::join_all((0..64).map(|_| app.patch(token, json!({ "address_city": "Norfolk" })))).await;
+        let told = futures_util::future::join_all(
+            (0..64).map(|_| app.patch(token, json!({ "address_city": "Norfolk" }))),
+        )
+        .await;
         for answer in &told {
-            assert_eq!((answer.status, &answer.body), (200, &settled(200, &json!(token), 0.45, "Manual Review")));
+            assert_eq!(
+                (answer.status, &answer.body),
+                (200, &settled(200, &json!(token), 0.45, "Manual Review"))
+            );
         }
         assert_eq!(
             app.history().await,
@@ -156,24 +207,33 @@ on_both! {
 
     async fn corrections_through_graphql_and_by_the_person_herself(app: TestApp) {
         let correct = "mutation($input: KycCorrectInput!) { kycCorrect(input: $input) {
-            kyc { outcome score user { email phoneLast4 address { line1 line2 city } } } userErrors { code path message } } }";
+            kyc { outcome score user { email phoneLast4 address { line1 line2 city } } } userErrors { code \
+            path message } } }";
         let mut sent = applicant("Review");
         sent["address_line_2"] = json!("Apt 2");
         let user = app.post("/v1/users", sent).await.body;
-        let check = app.gql("query($id: ID!) { user(id: $id) { kyc { id } } }", json!({ "id": user["id"] })).await;
+        let check =
+            app.gql("query($id: ID!) { user(id: $id) { kyc { id } } }", json!({ "id": user["id"] })).await;
         let id = &check.data()["user"]["kyc"]["id"];
-        let address = json!({ "line1": "9 Corrected Rd", "line2": null, "city": "Norfolk", "postalCode": "23510" });
+        let address =
+            json!({ "line1": "9 Corrected Rd", "line2": null, "city": "Norfolk", "postalCode": "23510" });
         let patch = json!({ "email": "jane@elsewhere.example", "phone": null, "address": address });
         let corrected = app.gql(correct, json!({ "input": { "kycId": id, "patch": patch } })).await;
         assert_eq!(
             corrected.entity("kycCorrect", "kyc"),
             &json!({ "outcome": "MANUAL_REVIEW", "score": "0.45", "user": {
-                "email": "jane@elsewhere.example", "phoneLast4": null, "address": { "line1": "9 Corrected Rd", "line2": null, "city": "Norfolk" },
+                "email": "jane@elsewhere.example", "phoneLast4": null,
+                "address": { "line1": "9 Corrected Rd", "line2": null, "city": "Norfolk" },
             } })
         );
         for (patch, code, path, message) in [
             (json!({}), "REQUIRED", json!(["patch"]), "patch is required"),
-            (json!({ "firstName": "7" }), "INVALID", json!(["patch", "firstName"]), "patch.firstName must have a letter"),
+            (
+                json!({ "firstName": "7" }),
+                "INVALID",
+                json!(["patch", "firstName"]),
+                "patch.firstName must have a letter",
+            ),
             (
                 json!({ "address": with(address, "state", "ZZ") }),
                 "INVALID",
@@ -182,16 +242,30 @@ on_both! {
             ),
         ] {
             let refused = app.gql(correct, json!({ "input": { "kycId": id, "patch": patch } })).await;
-            assert_eq!(*refused.user_error("kycCorrect"), json!({ "code": code, "path": path, "message": message }));
+            assert_eq!(
+                *refused.user_error("kycCorrect"),
+                json!({ "code": code, "path": path, "message": message })
+            );
         }
 
         let me = app.person("me@example.com", "2025550142").await;
-        let profile = "mutation($id: ID!) { profileUpdate(input: { userId: $id, patch: { fullName: \"My Question\", birthDate: \"1985-01-23\",
+        let profile = "mutation($id: ID!) { profileUpdate(input: { userId: $id, patch: { fullName: \"My \
+            Question\", birthDate: \"1985-01-23\",
             ssn: \"123456789\" } }) { user { status kycRequirements } userErrors { message } } }";
         let mine = app.gql_as(Some(&me.access), profile, json!({ "id": me.user_id })).await;
-        assert_eq!(mine.entity("profileUpdate", "user"), &json!({ "status": "PENDING", "kycRequirements": ["PROFILE"] }));
-        let theirs = app.gql_as(Some(&me.access), correct, json!({ "input": { "kycId": id, "patch": { "firstName": "Mine" } } })).await;
-        let nothing: Value = json!({ "code": "NOT_FOUND", "path": ["kycId"], "message": "kycId names nothing that you can see" });
+        assert_eq!(
+            mine.entity("profileUpdate", "user"),
+            &json!({ "status": "PENDING", "kycRequirements": ["PROFILE"] })
+        );
+        let theirs = app
+            .gql_as(
+                Some(&me.access),
+                correct,
+                json!({ "input": { "kycId": id, "patch": { "firstName": "Mine" } } }),
+            )
+            .await;
+        let nothing: Value = json!({ "code": "NOT_FOUND", "path": ["kycId"],
+            "message": "kycId names nothing that you can see" });
         assert_eq!(theirs.user_error("kycCorrect"), &nothing);
     }
 }

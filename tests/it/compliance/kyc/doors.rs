@@ -11,7 +11,10 @@ on_both! {
         let sent = applicant("Question");
         let start = || send(app.rest("POST", "/v1/kyc").header("idempotency-key", "start").json(&sent));
         let (one, two) = (start().await, start().await);
-        assert_eq!((one.status, two.status, &one.body, two.headers["idempotent-replayed"].to_str().unwrap()), (201, 201, &two.body, "true"));
+        assert_eq!(
+            (one.status, two.status, &one.body, two.headers["idempotent-replayed"].to_str().unwrap()),
+            (201, 201, &two.body, "true")
+        );
         let token = one.body["token"].as_str().unwrap();
         let path = format!("/v1/kyc/{token}");
         let answer = |wrong| {
@@ -19,7 +22,10 @@ on_both! {
             send(app.rest("PATCH", &path).header("idempotency-key", "answer").json(&body))
         };
         let (first, again) = (answer(0).await, answer(0).await);
-        assert_eq!((first.status, again.status, &again.body), (200, 200, &settled(200, &json!(token), 0.99, "Approved")));
+        assert_eq!(
+            (first.status, again.status, &again.body),
+            (200, 200, &settled(200, &json!(token), 0.99, "Approved"))
+        );
         assert_eq!(again.headers["idempotent-replayed"], "true");
         assert_eq!(answer(1).await.status, 409);
         assert_eq!(app.history().await.len(), 2);
@@ -27,9 +33,11 @@ on_both! {
 
     async fn one_check_through_graphql(app: TestApp) {
         let start = "mutation($input: KycStartInput!) { kycStart(input: $input) {
-            kyc { id token score outcome tags user { id } questionsExpireAt requirements questions { questionId text answers { answerId text } } }
+            kyc { id token score outcome tags user { id } questionsExpireAt requirements questions { \
+            questionId text answers { answerId text } } }
             userErrors { code path message } } }";
-        let begun = app.gql(&start.replace(" user { id }", ""), json!({ "input": person("Ann", "Question") })).await;
+        let begun =
+            app.gql(&start.replace(" user { id }", ""), json!({ "input": person("Ann", "Question") })).await;
         let begun = begun.entity("kycStart", "kyc").clone();
         let questions = begun["questions"].as_array().unwrap();
         assert_eq!(questions.len(), 5);
@@ -37,14 +45,21 @@ on_both! {
             begun,
             json!({
                 "id": begun["id"], "token": begun["token"], "score": "0.75", "outcome": "QUESTIONS_REQUIRED",
-                "tags": ["Address Match", "Phone Match"], "questionsExpireAt": "2026-07-09T16:15:00Z", "requirements": ["ANSWERS"],
+                "tags": ["Address Match", "Phone Match"], "questionsExpireAt": "2026-07-09T16:15:00Z",
+                "requirements": ["ANSWERS"],
                 "questions": questions,
             })
         );
         let by_token = "query($token: String!) { kycByToken(token: $token) { id outcome user { id } } }";
         let found = app.gql(by_token, json!({ "token": begun["token"] })).await;
-        assert_eq!(found.data()["kycByToken"], json!({ "id": begun["id"], "outcome": "QUESTIONS_REQUIRED", "user": null }));
-        assert_eq!(app.gql(by_token, json!({ "token": "S-nothing" })).await.data()["kycByToken"], Value::Null);
+        assert_eq!(
+            found.data()["kycByToken"],
+            json!({ "id": begun["id"], "outcome": "QUESTIONS_REQUIRED", "user": null })
+        );
+        assert_eq!(
+            app.gql(by_token, json!({ "token": "S-nothing" })).await.data()["kycByToken"],
+            Value::Null
+        );
 
         let told: Value = serde_json::from_str(
             &json!({ "prompts": { "answers": { "questions": questions } } })
@@ -58,7 +73,11 @@ on_both! {
         for question in told["prompts"]["answers"]["questions"].as_array_mut().unwrap() {
             question["question"] = question["answer"].clone();
         }
-        let sent = with(with(applicant("Question"), "phone_number", "2025550107"), "email_address", "ada.carter@example.com");
+        let sent = with(
+            with(applicant("Question"), "phone_number", "2025550107"),
+            "email_address",
+            "ada.carter@example.com",
+        );
         let given: Vec<Value> = answers(&told, &sent, 0)
             .as_array()
             .unwrap()
@@ -66,29 +85,48 @@ on_both! {
             .map(|one| json!({ "questionId": one["question_id"], "answerId": one["answer_id"] }))
             .collect();
         let answer = "mutation($input: KycAnswerInput!) { kycAnswer(input: $input) {
-            kyc { token score outcome questions { text } requirements checks { check isPassed part } } userErrors { code path message } } }";
-        let short = app.gql(answer, json!({ "input": { "kycId": begun["id"], "answers": &given[..4] } })).await;
-        assert_eq!(*short.user_error("kycAnswer"), json!({ "code": "INVALID", "path": ["answers"], "message": MALFORMED }));
+            kyc { token score outcome questions { text } requirements checks { check isPassed part } } \
+            userErrors { code path message } } }";
+        let short =
+            app.gql(answer, json!({ "input": { "kycId": begun["id"], "answers": &given[..4] } })).await;
+        assert_eq!(
+            *short.user_error("kycAnswer"),
+            json!({ "code": "INVALID", "path": ["answers"], "message": MALFORMED })
+        );
         let input = json!({ "idempotencyKey": "k", "kycId": begun["id"], "answers": given });
-        let (one, two) = (app.gql(answer, json!({ "input": input })).await, app.gql(answer, json!({ "input": input })).await);
+        let (one, two) = (
+            app.gql(answer, json!({ "input": input })).await,
+            app.gql(answer, json!({ "input": input })).await,
+        );
         assert_eq!(one.body, two.body);
         let answered = one.entity("kycAnswer", "kyc");
         let checks = answered["checks"].as_array().unwrap();
         assert_eq!(checks.last(), Some(&json!({ "check": "ANSWERS", "isPassed": true, "part": "0.30" })));
         assert_eq!(
             answered,
-            &json!({ "token": begun["token"], "score": "0.99", "outcome": "APPROVED", "questions": [], "requirements": [], "checks": checks })
+            &json!({ "token": begun["token"], "score": "0.99", "outcome": "APPROVED", "questions": [],
+                "requirements": [], "checks": checks })
         );
         let late = app.gql(answer, json!({ "input": { "kycId": begun["id"], "answers": given } })).await;
-        assert_eq!(*late.user_error("kycAnswer"), json!({ "code": "KYC_ANSWERED", "path": null, "message": ANSWERED }));
+        assert_eq!(
+            *late.user_error("kycAnswer"),
+            json!({ "code": "KYC_ANSWERED", "path": null, "message": ANSWERED })
+        );
 
         let future = json!({ "input": with(person("Ann", "Doe"), "birthDate", "2026-07-10") });
         let future = app.gql(start, future).await;
-        assert_eq!(*future.user_error("kycStart"), json!({ "code": "INVALID", "path": ["birthDate"], "message": "birthDate lies in the future" }));
-        let pending = "mutation { userCreate(input: { firstName: \"Pat\", lastName: \"Pending\", email: \"pat@example.com\" }) {
+        assert_eq!(
+            *future.user_error("kycStart"),
+            json!({ "code": "INVALID", "path": ["birthDate"], "message": "birthDate lies in the future" })
+        );
+        let pending = "mutation { userCreate(input: { firstName: \"Pat\", lastName: \"Pending\", email: \
+            \"pat@example.com\" }) {
             user { kyc { id } kycRequirements kycHistory { edges { node { id } } } } userErrors { message } } }";
         let pending = app.gql(pending, json!({})).await;
-        assert_eq!(pending.entity("userCreate", "user"), &json!({ "kyc": null, "kycRequirements": ["PROFILE"], "kycHistory": { "edges": [] } }));
+        assert_eq!(
+            pending.entity("userCreate", "user"),
+            &json!({ "kyc": null, "kycRequirements": ["PROFILE"], "kycHistory": { "edges": [] } })
+        );
     }
 }
 
@@ -98,14 +136,22 @@ async fn a_live_partners_people_are_asked_once_whatever_check_it_is() {
     options.providers.live_identity = Some(Arc::new(BuiltIn));
     for app in TestApp::each_with(options).await {
         let key = app.live_key().await;
-        let ask = |method: &str, path: &str, body: &Value| send(app.anonymous(method, path).bearer_auth(&key).json(body));
+        let ask = |method: &str, path: &str, body: &Value| {
+            send(app.anonymous(method, path).bearer_auth(&key).json(body))
+        };
         // An address abroad is what a score of 0.79 comes from, and nothing that a last name chooses.
-        let mut sent = with(with(applicant("Denied"), "address_country_code", "GB"), "address_postal_code", "SW1A 1AA");
+        let mut sent =
+            with(with(applicant("Denied"), "address_country_code", "GB"), "address_postal_code", "SW1A 1AA");
         sent["address_city"] = json!("Leeds");
         let asked = ask("POST", "/v1/kyc", &sent).await;
         let token = asked.body["token"].as_str().unwrap().to_owned();
-        let failed = ask("PATCH", &format!("/v1/kyc/{token}"), &json!({ "answers": answers(&asked.body, &sent, 2) })).await;
-        let data = |score: f64| json!({ "result": "success", "score": score, "tags": ["Phone Match"], "outcome": "Manual Review" });
+        let failed =
+            ask("PATCH", &format!("/v1/kyc/{token}"), &json!({ "answers": answers(&asked.body, &sent, 2) }))
+                .await;
+        let data = |score: f64| {
+            json!({ "result": "success", "score": score, "tags": ["Phone Match"],
+            "outcome": "Manual Review" })
+        };
         assert_eq!((failed.status, &failed.body["data"]), (200, &data(0.49)));
         let again = ask("POST", "/v1/kyc", &sent).await;
         assert_eq!((again.status, &again.body["data"]), (201, &data(0.79)));

@@ -1,6 +1,8 @@
-//! Addresses that open one document, or take one, by their signature alone, for half an hour of the partner's time.
+//! Addresses that open one document, or take one, by their signature alone, for half an hour of the partner's
+//! time.
 //!
-//! What a link says of itself is signed with a key of the house's; what a prepared upload says of a person is sealed besides.
+//! What a link says of itself is signed with a key of the house's; what a prepared upload says of a person is
+//! sealed besides.
 
 use super::{LONGEST, Named, NewDocument, Permit, Upload, content, keep, of_partner, still_open};
 use crate::{
@@ -76,20 +78,34 @@ impl Maker {
     fn of(actor: &Actor) -> Result<Self> {
         match &actor.who {
             Who::Partner(key) => Ok(Self::Key(key.key_id)),
-            Who::User(user) => Ok(Self::Person { user_id: user.user_id, session_id: user.session_id, version: user.version }),
+            Who::User(user) => {
+                Ok(Self::Person { user_id: user.user_id, session_id: user.session_id, version: user.version })
+            }
             Who::Nobody => Err(Error::Unauthenticated),
         }
     }
 
     /// The maker as one who does again what the link was made for.
-    async fn actor(self, app: &App, partner: &partner::Model, scope: Scope, request_id: Uuid) -> Result<Actor> {
+    async fn actor(
+        self,
+        app: &App,
+        partner: &partner::Model,
+        scope: Scope,
+        request_id: Uuid,
+    ) -> Result<Actor> {
         let (partner_id, mode) = (partner.id, partner.mode);
         let who = match self {
             Self::Key(key_id) => Who::Partner(PartnerKey { partner_id, key_id, mode, scopes: vec![scope] }),
             // The link ends by itself, so it is the session alone that counts.
-            Self::Person { user_id, session_id, version } => {
-                Who::User(SignedInUser { partner_id, user_id, session_id, mode, two_factor: true, version, expires_at: i64::MAX })
-            }
+            Self::Person { user_id, session_id, version } => Who::User(SignedInUser {
+                partner_id,
+                user_id,
+                session_id,
+                mode,
+                two_factor: true,
+                version,
+                expires_at: i64::MAX,
+            }),
         };
         let actor = Actor { who, request_id, address: None };
         if keys::still_valid(app, &actor).await? { Ok(actor) } else { Err(nothing()) }
@@ -142,7 +158,8 @@ fn require_good(partner: &partner::Model, until: &str) -> Result<()> {
     if good { Ok(()) } else { Err(nothing()) }
 }
 
-/// Makes the address to which a document of this identity check is put; scope `manage`. It takes exactly what was announced, once.
+/// Makes the address to which a document of this identity check is put; scope `manage`. It takes exactly what
+/// was announced, once.
 pub async fn announce(app: &App, actor: &Actor, announced: Announced) -> Result<UploadLink> {
     let maker = Maker::of(actor)?;
     Ok(command::execute(app, actor, None, Announcement { announced, maker }).await?.value)
@@ -173,11 +190,15 @@ impl Command for Announcement {
         let check = still_open(ctx, &check).await?;
         let id = ctx.app.ids.next(Kind::KycDocument);
         let ticket = Ticket { check: check.id, document, format, size, maker: self.maker.clone() };
-        let ticket = serde_json::to_vec(&ticket).map_err(|_| Error::broken("an announced document cannot be written"))?;
-        let sealed = ctx.app.vault.seal(Place { column: TICKET, row: id, partner: ctx.partner.id }, &ticket)?;
+        let ticket = serde_json::to_vec(&ticket)
+            .map_err(|_| Error::broken("an announced document cannot be written"))?;
+        let sealed =
+            ctx.app.vault.seal(Place { column: TICKET, row: id, partner: ctx.partner.id }, &ticket)?;
         let expires_at = ctx.now + GOOD_FOR;
-        let (partner, until, sealed) = (ctx.partner.id, expires_at.timestamp(), URL_SAFE_NO_PAD.encode(sealed));
-        let path = signed(ctx.app, "PUT", &format!("/documents/{id}?for={partner}&until={until}&what={sealed}"));
+        let (partner, until, sealed) =
+            (ctx.partner.id, expires_at.timestamp(), URL_SAFE_NO_PAD.encode(sealed));
+        let path =
+            signed(ctx.app, "PUT", &format!("/documents/{id}?for={partner}&until={until}&what={sealed}"));
         Ok(UploadLink { path, format, expires_at, document_id: id })
     }
 
@@ -200,8 +221,8 @@ impl Prepared {
     }
 }
 
-/// What a link for an upload promises, before anything of the document is read; refused when it is not ours, when its time is
-/// over, when it has been used, or when whoever had it made may come in no longer.
+/// What a link for an upload promises, before anything of the document is read; refused when it is not ours,
+/// when its time is over, when it has been used, or when whoever had it made may come in no longer.
 pub async fn prepared(app: &App, link: Link<'_>, request_id: Uuid) -> Result<Prepared> {
     let (id, [partner_id, until, sealed]) = link.read(app, ["for", "until", "what"])?;
     let partner_id = Uuid::try_parse(&partner_id).map_err(|_| nothing())?;
@@ -213,13 +234,19 @@ pub async fn prepared(app: &App, link: Link<'_>, request_id: Uuid) -> Result<Pre
     app.vault.ready_for(&app.db, partner_id).await?;
     let sealed = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| nothing())?;
     let ticket = app.vault.open(Place { column: TICKET, row: id, partner: partner_id }, &sealed)?;
-    let ticket: Ticket = serde_json::from_slice(ticket.reveal()).map_err(|_| Error::broken("an announced document cannot be read"))?;
+    let ticket: Ticket = serde_json::from_slice(ticket.reveal())
+        .map_err(|_| Error::broken("an announced document cannot be read"))?;
     let actor = ticket.maker.clone().actor(app, &partner, Scope::Manage, request_id).await?;
     Ok(Prepared { ticket, id, actor })
 }
 
 /// Keeps an announced document, under the rules of any other; refused when it is not what was announced.
-pub async fn send(app: &App, prepared: Prepared, permit: Permit, data: Vec<u8>) -> Result<Answer<kyc_document::Model>> {
+pub async fn send(
+    app: &App,
+    prepared: Prepared,
+    permit: Permit,
+    data: Vec<u8>,
+) -> Result<Answer<kyc_document::Model>> {
     let Prepared { ticket: Ticket { check, document, format, size, .. }, id, actor } = prepared;
     let upload = Upload::new(id, Named::Id(check), document, &data)?;
     if upload.format != format {
@@ -232,14 +259,19 @@ pub async fn send(app: &App, prepared: Prepared, permit: Permit, data: Vec<u8>) 
 }
 
 /// The address that opens a document; none for who may not review. `partner` is whose document it is.
-pub fn link_to(app: &App, actor: &Actor, partner: &partner::Model, document: &kyc_document::Model) -> Option<String> {
+pub fn link_to(
+    app: &App,
+    actor: &Actor,
+    partner: &partner::Model,
+    document: &kyc_document::Model,
+) -> Option<String> {
     let key = actor.partner(Scope::Operate).ok().filter(|key| key.partner_id == document.partner_id)?;
     let until = (clock::now_of(partner) + GOOD_FOR).timestamp();
     Some(signed(app, "GET", &format!("/documents/{}?by={}&until={until}", document.id, key.key_id)))
 }
 
-/// What a link opens, before any of it is read; refused when the link is not ours, when its time is over, or when its key opens
-/// nothing any more.
+/// What a link opens, before any of it is read; refused when the link is not ours, when its time is over, or
+/// when its key opens nothing any more.
 pub async fn found(app: &App, link: Link<'_>, request_id: Uuid) -> Result<(kyc_document::Model, Actor)> {
     let (id, [key_id, until]) = link.read(app, ["by", "until"])?;
     let key_id = Uuid::try_parse(&key_id).map_err(|_| nothing())?;

@@ -18,8 +18,8 @@ use tokio::{
 };
 use uuid::Uuid;
 
-/// Permits for documents on their way in or out. A document is read into memory only with a permit, so that a flood of them
-/// fills it no more than a few do, and one partner leaves permits to the others.
+/// Permits for documents on their way in or out. A document is read into memory only with a permit, so that a
+/// flood of them fills it no more than a few do, and one partner leaves permits to the others.
 #[derive(Clone, Debug)]
 pub struct Permits {
     all: Arc<Semaphore>,
@@ -56,15 +56,21 @@ impl Default for Permits {
 }
 
 impl Permits {
-    /// What must be free for this caller: what is scarcest first, so that a caller who waits for it keeps nothing of others'.
+    /// What must be free for this caller: what is scarcest first, so that a caller who waits for it keeps
+    /// nothing of others'.
     fn shares(&self, caller: &Caller) -> [Arc<Semaphore>; 3] {
-        [self.of_callers.of(caller.principal_id), self.of_partners.of(caller.access_scope.partner_id), self.all.clone()]
+        [
+            self.of_callers.of(caller.principal_id),
+            self.of_partners.of(caller.access_scope.partner_id),
+            self.all.clone(),
+        ]
     }
 
     /// Takes a place in the queue for a permit; `Busy` when too many wait, in all or of this partner.
     pub fn queue(&self, caller: &Caller) -> Result<Queued> {
         let busy = |_| Error::Busy;
-        let of_partner = self.waiting_of_partners.of(caller.access_scope.partner_id).try_acquire_owned().map_err(busy)?;
+        let of_partner =
+            self.waiting_of_partners.of(caller.access_scope.partner_id).try_acquire_owned().map_err(busy)?;
         let in_all = self.waiting.clone().try_acquire_owned().map_err(busy)?;
         Ok(Queued { shares: self.shares(caller), _waiting: [of_partner, in_all] })
     }
@@ -87,7 +93,8 @@ impl Queued {
     pub async fn permit(self) -> Result<Permit> {
         let until = Instant::now() + MAX_WAIT;
         let [caller, partner, all] = self.shares;
-        let of = [acquired(caller, until).await?, acquired(partner, until).await?, acquired(all, until).await?];
+        let of =
+            [acquired(caller, until).await?, acquired(partner, until).await?, acquired(all, until).await?];
         Ok(Permit { _of: of })
     }
 }
@@ -147,7 +154,12 @@ mod tests {
 
     fn caller(partner: u128, key: u128) -> Caller {
         let (partner_id, principal_id) = (Uuid::from_u128(partner), Uuid::from_u128(key));
-        Caller { access_scope: AccessScope::all_of(partner_id), mode: Mode::Live, principal_id, claimant_id: partner_id }
+        Caller {
+            access_scope: AccessScope::all_of(partner_id),
+            mode: Mode::Live,
+            principal_id,
+            claimant_id: partner_id,
+        }
     }
 
     #[tokio::test]
@@ -164,13 +176,18 @@ mod tests {
             }
             taken
         };
-        let (first, second, third, fourth) = (take(1, 11).await, take(1, 12).await, take(2, 21).await, take(3, 31).await);
+        let (first, second, third, fourth) =
+            (take(1, 11).await, take(1, 12).await, take(2, 21).await, take(3, 31).await);
         assert_eq!([&first, &second, &third, &fourth].map(Vec::len), [3, 1, 3, 1], "of eight in all");
         drop(first);
         assert_eq!(take(2, 22).await.len(), 1, "the partner's fourth");
         drop((second, third, fourth));
         drop(take(4, 41).await);
-        assert_eq!(permits.of_partners.in_use.lock().unwrap().len(), 1, "a partner that uses nothing is forgotten");
+        assert_eq!(
+            permits.of_partners.in_use.lock().unwrap().len(),
+            1,
+            "a partner that uses nothing is forgotten"
+        );
     }
 
     #[tokio::test]
