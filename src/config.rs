@@ -1,32 +1,24 @@
 //! Every setting: its default, its environment name, its check.
 
+mod keys;
+mod parts;
+
+pub use keys::{open_to_others, write_private};
+
 use crate::{
-    graphql::Limits,
-    server::{
-        BodyLimits, Entrance, HttpSettings, Network, connections::ConnectionLimits, parse_base_url,
-        serving::ServerSettings, tls,
-    },
+    server::{Network, parse_base_url, tls},
     wire::BaseUrl,
 };
-use clap::{Arg, Args, ValueEnum, builder::Resettable};
-use domain::{
-    access::partners,
-    app::Setup,
-    kernel::{
-        limits::REQUESTS,
-        secrets::{Secret, hex, random},
-    },
-    people::person::Email,
-    providers::{Providers, files::Files, identity::BuiltIn, mail::Smtp, sms::Gateway},
-    settings::Settings,
+use clap::{
+    Arg, Args, ValueEnum,
+    builder::{RangedI64ValueParser, Resettable},
 };
+use domain::{access::partners, kernel::limits::REQUESTS, people::person::Email};
 use std::{
-    fs,
-    io::{self, ErrorKind, IsTerminal, Write},
+    io::{self, IsTerminal},
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 use tokio_rustls::rustls::ServerConfig;
 use tracing_subscriber::EnvFilter;
@@ -131,7 +123,13 @@ pub struct Config {
     pub documents: Option<PathBuf>,
 
     /// How many requests a key, a person or an address may make in an hour; 0 for no end of them
-    #[arg(long, global = true, env = "COFFER_REQUESTS_PER_HOUR", default_value_t = REQUESTS.most, value_parser = clap::value_parser!(u64).range(..=1_000_000_000))]
+    #[arg(
+        long,
+        global = true,
+        env = "COFFER_REQUESTS_PER_HOUR",
+        default_value_t = REQUESTS.most,
+        value_parser = clap::value_parser!(u64).range(..=1_000_000_000),
+    )]
     pub requests_per_hour: u64,
 
     /// Whether sign-up, sign-in and recovery are slowed down by address
@@ -165,7 +163,13 @@ pub struct Config {
     pub public_url: Option<BaseUrl>,
 
     /// The most items on a page
-    #[arg(long, global = true, env = "COFFER_PAGE_MOST", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    #[arg(
+        long,
+        global = true,
+        env = "COFFER_PAGE_MOST",
+        default_value_t = 100,
+        value_parser = clap::value_parser!(u64).range(1..=10_000),
+    )]
     pub page_most: u64,
 
     /// The longest body of a request, in bytes
@@ -197,31 +201,37 @@ pub struct Config {
     pub query_seconds: u64,
 
     /// The most connections at once; fewer where the system allows fewer open files
-    #[arg(long, global = true, env = "COFFER_CONNECTIONS", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, global = true, env = "COFFER_CONNECTIONS", default_value_t = 4096, value_parser = up_to(1_000_000))]
     pub connections: u32,
 
     /// The most connections of one address at once, trusted proxies aside
-    #[arg(long, global = true, env = "COFFER_CONNECTIONS_PER_ADDRESS", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(
+        long,
+        global = true,
+        env = "COFFER_CONNECTIONS_PER_ADDRESS",
+        default_value_t = 256,
+        value_parser = up_to(1_000_000),
+    )]
     pub connections_per_address: u32,
 
     /// How long a TLS handshake and the headers of a request may take, in seconds
-    #[arg(long, global = true, env = "COFFER_HEADER_SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    #[arg(long, global = true, env = "COFFER_HEADER_SECONDS", default_value_t = 10, value_parser = up_to(3600))]
     pub header_seconds: u32,
 
     /// How long a connection may wait for a request, in seconds
-    #[arg(long, global = true, env = "COFFER_IDLE_SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    #[arg(long, global = true, env = "COFFER_IDLE_SECONDS", default_value_t = 60, value_parser = up_to(3600))]
     pub idle_seconds: u32,
 
     /// How long a client may take nothing of an answer, in seconds
-    #[arg(long, global = true, env = "COFFER_WRITE_SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    #[arg(long, global = true, env = "COFFER_WRITE_SECONDS", default_value_t = 30, value_parser = up_to(3600))]
     pub write_seconds: u32,
 
     /// How long the sender of a body may pause, and take longer than at the least rate, in seconds
-    #[arg(long, global = true, env = "COFFER_BODY_SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    #[arg(long, global = true, env = "COFFER_BODY_SECONDS", default_value_t = 10, value_parser = up_to(3600))]
     pub body_seconds: u32,
 
     /// The least rate of a body, in bytes per second
-    #[arg(long, global = true, env = "COFFER_BODY_RATE", default_value_t = 64 << 10, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, global = true, env = "COFFER_BODY_RATE", default_value_t = 64 << 10, value_parser = up_to(u32::MAX))]
     pub body_rate: u32,
 
     /// The longest answer, in bytes
@@ -424,219 +434,11 @@ impl Config {
     pub fn sandbox_key_file(&self) -> PathBuf {
         self.folder().join("sandbox.key")
     }
-
-    /// The encryption key: given, or from its file; in development the file is made where there is none and
-    /// `may_make_one`. Production refuses a key of zeros only, and a file that others can read.
-    pub fn encryption_key(&self, may_make_one: bool) -> Result<Secret<[u8; 32]>, CliError> {
-        let key = self.given_encryption_key(may_make_one)?;
-        self.check_new_key("COFFER_ENCRYPTION_KEY", &key)?;
-        Ok(key)
-    }
-
-    fn given_encryption_key(&self, may_make_one: bool) -> Result<Secret<[u8; 32]>, CliError> {
-        if let Some(text) = &self.encryption_key {
-            return key_in(text)
-                .ok_or_else(|| "COFFER_ENCRYPTION_KEY: must be 64 hexadecimal digits".to_owned());
-        }
-        let Some(file) = self.key_file() else {
-            return Err(
-                "COFFER_ENCRYPTION_KEY or COFFER_ENCRYPTION_KEY_FILE: must be set in production".to_owned()
-            );
-        };
-        match self.read_key(&file) {
-            Err(ReadKey::Missing) if !may_make_one => Err(format!(
-                "{}: the file with the encryption key of this database is missing",
-                file.display()
-            )),
-            Err(ReadKey::Missing) if !self.is_production() && self.encryption_key_file.is_none() => {
-                let key: [u8; 32] =
-                    random().map_err(|_| "the operating system gives no randomness".to_owned())?;
-                write_private(&file, &hex(&key))?;
-                Ok(Secret::new(key))
-            }
-            Err(ReadKey::Missing) => Err(format!("{}: there is no such file", file.display())),
-            Err(ReadKey::Wrong(complaint)) => Err(complaint),
-            Ok(key) => Ok(key),
-        }
-    }
-
-    /// The file that the encryption key is read from, unless it is given as it is: in development one beside
-    /// the database.
-    fn key_file(&self) -> Option<PathBuf> {
-        match (&self.encryption_key_file, self.sqlite_file()) {
-            (Some(file), _) => Some(file.clone()),
-            (None, _) if self.is_production() => None,
-            (None, Some(database)) => Some(PathBuf::from(format!("{}.key", database.display()))),
-            (None, None) => Some(self.folder().join("coffer.key")),
-        }
-    }
-
-    /// Files that hold secrets: keys, and in development the sandbox's key.
-    pub fn secret_files(&self) -> Vec<PathBuf> {
-        let given = if self.encryption_key.is_none() { self.key_file() } else { None };
-        let previous = if self.encryption_key_previous.is_none() {
-            self.encryption_key_previous_file.clone()
-        } else {
-            None
-        };
-        let sandbox = (!self.is_production()).then(|| self.sandbox_key_file());
-        given.into_iter().chain(previous).chain(self.tls_key.clone()).chain(sandbox).collect()
-    }
-
-    /// The key in a file. In production only its owner may be able to read it, or, as PostgreSQL has it,
-    /// root's group too.
-    pub fn key_in_file(&self, file: &Path) -> Result<Secret<[u8; 32]>, CliError> {
-        self.read_key(file).map_err(|error| match error {
-            ReadKey::Missing => format!("{}: there is no such file", file.display()),
-            ReadKey::Wrong(complaint) => complaint,
-        })
-    }
-
-    fn read_key(&self, file: &Path) -> Result<Secret<[u8; 32]>, ReadKey> {
-        let wrong = |what: &dyn std::fmt::Display| ReadKey::Wrong(format!("{}: {what}", file.display()));
-        let text = match fs::read_to_string(file) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Err(ReadKey::Missing),
-            Err(error) => return Err(wrong(&error)),
-        };
-        if self.is_production() && fs::metadata(file).is_ok_and(|found| open_to_others(&found)) {
-            return Err(wrong(&"others can read this key; run chmod 600"));
-        }
-        key_in(text.trim()).ok_or_else(|| wrong(&"must hold 64 hexadecimal digits"))
-    }
-
-    /// Refuses a key of zeros in production; `setting` is where it was given.
-    pub fn check_new_key(&self, setting: &str, key: &Secret<[u8; 32]>) -> Result<(), CliError> {
-        if self.is_production() && key.reveal() == &[0; 32] {
-            return Err(format!("{setting}: is all zeros; make a key with `openssl rand -hex 32`"));
-        }
-        Ok(())
-    }
-
-    /// The encryption key before this one, while it is being replaced: given, or from its file.
-    pub fn previous_encryption_key(&self) -> Result<Option<Secret<[u8; 32]>>, CliError> {
-        match (&self.encryption_key_previous, &self.encryption_key_previous_file) {
-            (Some(text), _) => key_in(text)
-                .map(Some)
-                .ok_or_else(|| "COFFER_ENCRYPTION_KEY_PREVIOUS: must be 64 hexadecimal digits".to_owned()),
-            (None, Some(file)) => self.key_in_file(file).map(Some),
-            (None, None) => Ok(None),
-        }
-    }
-
-    /// What the app is told besides its database and its key.
-    pub fn setup(&self) -> Result<Setup, CliError> {
-        Ok(Setup {
-            settings: Settings {
-                default_partner: self.default_partner.clone(),
-                advisors: self.advisors_email.clone(),
-            },
-            requests_per_hour: self.requests_per_hour,
-            throttle: self.throttle,
-            providers: self.providers()?,
-        })
-    }
-
-    fn providers(&self) -> Result<Providers, CliError> {
-        let mut providers =
-            Providers { documents: Files::in_folder(self.documents()), ..Providers::default() };
-        if self.identity == IdentityChecks::BuiltIn {
-            providers.live_identity = Some(Arc::new(BuiltIn));
-        }
-        if let Some(smtp) = self.smtp()? {
-            providers.live_mail = Some(Arc::new(smtp));
-        }
-        match (&self.sms_url, &self.sms_template) {
-            (Some(url), Some(template)) => {
-                let gateway =
-                    Gateway::new(url, template, &self.sms_content_type, self.sms_authorization.as_deref())?;
-                providers.live_sms = Some(Arc::new(gateway));
-            }
-            (Some(_), None) => return Err("COFFER_SMS_TEMPLATE: must be set with COFFER_SMS_URL".to_owned()),
-            (None, _) => {}
-        }
-        Ok(providers)
-    }
-
-    /// How connections are served, if `places` are there for them.
-    pub fn server(&self, places: usize) -> ServerSettings {
-        let number = |setting: u32| usize::try_from(setting).unwrap_or(usize::MAX);
-        let total = number(self.connections).min(places);
-        // One address leaves half of them to the others.
-        let per_address = number(self.connections_per_address).min(total.div_ceil(2));
-        ServerSettings {
-            connections: ConnectionLimits { total, per_address, exempt: self.trusted_proxy.clone() },
-            header_timeout: seconds(self.header_seconds),
-            idle_timeout: seconds(self.idle_seconds),
-            write_timeout: seconds(self.write_seconds),
-        }
-    }
-
-    /// The mail server of live partners, if one is set.
-    pub fn smtp(&self) -> Result<Option<Smtp>, CliError> {
-        match (&self.smtp_url, &self.mail_from) {
-            (Some(url), Some(from)) => Ok(Some(Smtp::new(url, from)?)),
-            (Some(_), None) => Err("COFFER_MAIL_FROM: must be set with COFFER_SMTP_URL".to_owned()),
-            (None, _) => Ok(None),
-        }
-    }
-
-    /// What the server is told besides the app.
-    pub fn settings(&self, transport: &Transport, sandbox_key: Option<String>) -> HttpSettings {
-        let limits = Limits {
-            body_bytes: self.body_bytes,
-            document_bytes: self.document_bytes,
-            tokens: self.tokens,
-            depth: self.depth,
-            complexity: self.complexity,
-            aliases: self.aliases,
-            query_timeout: Duration::from_secs(self.query_seconds),
-            response_bytes: self.response_bytes,
-            ..Limits::default()
-        };
-        HttpSettings {
-            limits,
-            body: BodyLimits { timeout: seconds(self.body_seconds), bytes_per_second: self.body_rate },
-            page_most: self.page_most,
-            introspection: self.introspection.unwrap_or(!self.is_production()),
-            playground: !self.is_production(),
-            origins: self.origins.clone(),
-            entrance: Entrance {
-                tls: matches!(transport, Transport::Tls(_)),
-                secure_only: self.is_production(),
-                trusted: self.trusted_proxy.clone(),
-                public_url: self.public_url.clone(),
-                listening: None,
-            },
-            sandbox_key,
-        }
-    }
 }
 
-fn seconds(seconds: u32) -> Duration {
-    Duration::from_secs(u64::from(seconds))
-}
-
-/// Why a file gives no key.
-enum ReadKey {
-    Missing,
-    Wrong(CliError),
-}
-
-/// Whether others than its owner can read or change a file; the group of a file of root's may read it.
-#[must_use]
-pub fn open_to_others(found: &fs::Metadata) -> bool {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt;
-        let allowed = if found.uid() == 0 { 0o740 } else { 0o700 };
-        found.mode() & 0o777 & !allowed != 0
-    }
-    #[cfg(not(unix))]
-    {
-        _ = found;
-        false
-    }
+/// At least 1, at most this.
+fn up_to(most: u32) -> RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..=i64::from(most))
 }
 
 /// Whether a browser could name this as the origin of a page: a scheme, a host, perhaps a port, and nothing
@@ -645,35 +447,4 @@ fn is_origin(text: &str) -> bool {
     let Some((scheme, site)) = text.split_once("://") else { return false };
     let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '/' | '?' | '#' | '@' | '*' | '\\');
     ["http", "https"].contains(&scheme) && !site.is_empty() && site.chars().all(plain)
-}
-
-fn key_in(text: &str) -> Option<Secret<[u8; 32]>> {
-    let digits: Vec<u8> = text
-        .chars()
-        .map(|digit| digit.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
-        .collect::<Option<_>>()?;
-    let bytes: Vec<u8> = digits.as_chunks::<2>().0.iter().map(|[high, low]| high << 4 | low).collect();
-    (digits.len() == 64).then(|| bytes.try_into().ok().map(Secret::new)).flatten()
-}
-
-/// Writes a file that only its owner may read.
-pub fn write_private(path: &Path, text: &str) -> Result<(), CliError> {
-    let complain = |error: std::io::Error| format!("{}: {error}", path.display());
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(complain)?;
-    }
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
-    }
-    let mut file = options.open(path).map_err(complain)?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        file.set_permissions(fs::Permissions::from_mode(0o600)).map_err(complain)?;
-    }
-    writeln!(file, "{text}").map_err(complain)
 }

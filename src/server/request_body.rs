@@ -42,7 +42,7 @@ impl Default for BodyLimits {
     }
 }
 
-/// How much of an unread body is taken off the connection, and for how long.
+/// How much of an unread body is read and dropped, and how long its connection stays open for that.
 const UNREAD_BYTES: usize = 16 << 20;
 const UNREAD_WITHIN: Duration = Duration::from_secs(15);
 
@@ -155,7 +155,8 @@ impl Drop for LimitedBody {
             {
                 match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
                     Some(less) => left = less,
-                    None => return,
+                    // Closing now could still lose the answer: the client waits until it has read it, or the time is up.
+                    None => std::future::pending().await,
                 }
             }
         }));

@@ -202,7 +202,7 @@ async fn answer(
     lane: Lane,
     peer: SocketAddr,
     request: Request<Incoming>,
-) -> Result<Response<AnswerQuestions>, Infallible> {
+) -> Result<Response<BusyBody>, Infallible> {
     let busy = activity.begin();
     let mut request = request.map(Body::new);
     let is_health_check = super::HEALTH_PATHS.contains(&request.uri().path());
@@ -224,16 +224,16 @@ async fn answer(
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
     }
-    Ok(response.map(|body| AnswerQuestions { body, _busy: busy }))
+    Ok(response.map(|body| BusyBody { body, _busy: busy }))
 }
 
 /// A response body that keeps its connection busy until it has been sent.
-struct AnswerQuestions {
+struct BusyBody {
     body: Body,
     _busy: Busy,
 }
 
-impl HttpBody for AnswerQuestions {
+impl HttpBody for BusyBody {
     type Data = axum::body::Bytes;
     type Error = axum::Error;
 

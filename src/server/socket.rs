@@ -9,6 +9,12 @@
 //! not finding it, it uses the older words `start`, `stop` and `connection_terminate` and waits for `data`.
 //! They are understood, so that it works.
 
+mod protocol;
+
+use protocol::{
+    ClientMessage, DONE, End, FORBIDDEN, ID_IN_USE, NO_INIT, NOT_UNDERSTOOD, RESTART, SECOND_INIT, TOO_LONG,
+    TOO_SLOW, UNAUTHORIZED, refusal,
+};
 use std::{
     collections::HashMap,
     net::IpAddr,
@@ -21,17 +27,13 @@ use axum::{
     Json, Router,
     extract::{
         Extension, State,
-        ws::{
-            CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code,
-            rejection::WebSocketUpgradeRejection,
-        },
+        ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
     },
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::any,
 };
 use futures_util::StreamExt;
-use serde::Deserialize;
 use serde_json::{Map, Value as Data, json};
 use tokio::{
     sync::{Notify, mpsc},
@@ -115,77 +117,6 @@ fn origin_allowed(headers: &HeaderMap, listed: &[String]) -> bool {
     let site = origin.split_once("://").map(|(_, site)| site);
     let ours = matches!((site, host), (Some(site), Some(host)) if site.eq_ignore_ascii_case(host));
     ours || listed.iter().any(|one| one == origin)
-}
-
-/// A message from the client.
-#[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum ClientMessage {
-    ConnectionInit {
-        #[serde(default)]
-        payload: Option<Map<String, Data>>,
-    },
-    Ping {
-        #[serde(default)]
-        payload: Option<Map<String, Data>>,
-    },
-    Pong {},
-    Subscribe {
-        id: String,
-        payload: Box<Raw>,
-    },
-    #[serde(alias = "stop")]
-    Complete {
-        id: String,
-    },
-    Start {
-        id: String,
-        payload: Box<Raw>,
-    },
-    ConnectionTerminate {},
-}
-
-impl ClientMessage {
-    /// The operation to start, and the word for its answers.
-    fn operation(self) -> Result<(String, Raw, &'static str), Self> {
-        match self {
-            Self::Subscribe { id, payload } => Ok((id, *payload, NEXT)),
-            Self::Start { id, payload } => Ok((id, *payload, "data")),
-            other => Err(other),
-        }
-    }
-}
-
-/// Why a socket ends.
-#[derive(Debug)]
-enum End {
-    /// The peer left.
-    Gone,
-    Close(u16, &'static str),
-    /// As `Close`, with the cursor to resume from as the reason.
-    Resume(u16),
-}
-
-const DONE: End = End::Close(close_code::NORMAL, "");
-const NOT_UNDERSTOOD: End = End::Close(4400, "Message not understood");
-const UNAUTHORIZED: End = End::Close(4401, "Unauthorized");
-const FORBIDDEN: End = End::Close(4403, "Forbidden");
-const NO_INIT: End = End::Close(4408, "Connection initialisation timeout");
-const ID_IN_USE: End = End::Close(4409, "An operation with this id is running");
-const TOO_SLOW: End = End::Resume(4413);
-const SECOND_INIT: End = End::Close(4429, "Too many initialisation requests");
-const TOO_LONG: End = End::Close(close_code::SIZE, "Message too long");
-const RESTART: End = End::Resume(close_code::RESTART);
-
-/// A bad credential is forbidden; one that could not be looked up may be tried again.
-fn refusal(denied: &Denied) -> End {
-    match denied.code {
-        "RATE_LIMITED" => End::Close(close_code::AGAIN, "Too many requests"),
-        "TIMEOUT" | "UNAVAILABLE" | "INTERNAL_SERVER_ERROR" => {
-            End::Close(close_code::AGAIN, "Try again later")
-        }
-        _ => FORBIDDEN,
-    }
 }
 
 /// A message to the client, from one run of one operation.

@@ -10,7 +10,7 @@ use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, STANDARD_NO_PAD},
 };
-use domain::kernel::{db::Db, secrets::hex};
+use domain::kernel::db::Db;
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use serde_json::{Value, json};
 use std::{
@@ -72,8 +72,8 @@ impl Planted {
         for text in texts {
             let bytes = text.as_bytes();
             let list = format!("{bytes:?}");
-            variants.push(hex(bytes));
-            variants.push(hex(bytes).to_uppercase());
+            variants.push(hex::encode(bytes));
+            variants.push(hex::encode(bytes).to_uppercase());
             variants.push(list.trim_matches(['[', ']']).to_owned());
             variants.push(list.trim_matches(['[', ']']).replace(' ', ""));
             // In longer text, base64 looks one of three ways; the characters at the ends depend on the
@@ -684,7 +684,7 @@ fn what_is_planted_is_found_however_it_is_written() {
         format!("ssn: {SSN}"),
         "ssn 518-27-3946.".to_owned(),
         "[53, 49, 56, 50, 55, 51, 57, 52, 54]".to_owned(),
-        format!(r"\x{}", hex(SSN.as_bytes())),
+        format!(r"\x{}", hex::encode(SSN.as_bytes())),
         STANDARD_NO_PAD.encode(format!("a{SSN}b")),
         STANDARD_NO_PAD.encode(format!("ab{SSN}b")),
         STANDARD_NO_PAD.encode(format!("abc{SSN}b")),

@@ -5,7 +5,7 @@ use crate::{
     kernel::{
         app::{App, Feature},
         clock,
-        secrets::{self, Secret, hex},
+        secrets::{self, Secret},
     },
 };
 use chrono::{DateTime, Duration, Utc};
@@ -79,7 +79,7 @@ impl fmt::Debug for Tokens {
 
 /// A token's own id.
 pub fn new_id() -> Result<String> {
-    Ok(hex(&secrets::random::<16>()?))
+    Ok(hex::encode(secrets::random::<16>()?))
 }
 
 impl Tokens {

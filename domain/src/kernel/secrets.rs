@@ -43,11 +43,6 @@ pub fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
-/// Lower-case hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// Bytes of the operating system's random source.
 pub fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
@@ -165,7 +160,7 @@ mod tests {
     fn the_documented_signature_comes_out_of_the_kept_states() {
         let kept = Signer::of(b"live_abc123").to_bytes();
         let signature = Signer::from_bytes(&kept).unwrap().sign(br#"{"id":"evt_1"}"#);
-        assert_eq!(hex(&signature), "fc402d40ab6ab0587de6c36d312a4649b8da96e6");
+        assert_eq!(hex::encode(signature), "fc402d40ab6ab0587de6c36d312a4649b8da96e6");
     }
 
     proptest! {

@@ -1,6 +1,6 @@
 //! Failures in a row make the next try wait: longer each time, never for good.
 
-use super::{clock, db::WriteTransaction, limits::address_key, secrets::hex};
+use super::{clock, db::WriteTransaction, limits::address_key};
 use crate::{Error, Result, kernel::app::App};
 use chrono::{DateTime, Duration, Utc};
 use entity::throttle::{self, Column};
@@ -35,7 +35,7 @@ pub fn totp(app: &App, partner_id: Uuid, user_id: Uuid) -> [Subject; 1] {
 
 /// Passwords for one e-mail address: from one client address, if that is known, and in all.
 pub fn password(app: &App, partner_id: Uuid, email: &str, address: Option<IpAddr>) -> [Subject; 2] {
-    let client = address.map(|address| hex(&address_key(address))).unwrap_or_default();
+    let client = address.map(|address| hex::encode(address_key(address))).unwrap_or_default();
     let from_client =
         app.vault.blind_index("throttle.password_from", partner_id, &format!("{client} {email}"));
     let from_anywhere = app.vault.blind_index("throttle.password", partner_id, email);

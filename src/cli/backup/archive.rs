@@ -4,10 +4,7 @@
 use crate::cli::CliError;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
-use domain::kernel::{
-    secrets::hex,
-    tables::{Cell, Column, Kind, Row},
-};
+use domain::kernel::tables::{Cell, Column, Kind, Row};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -70,7 +67,7 @@ pub struct Sum {
 
 impl Sum {
     pub fn of(bytes: &[u8]) -> Self {
-        Self { bytes: bytes.len() as u64, sha256: hex(&Sha256::digest(bytes)) }
+        Self { bytes: bytes.len() as u64, sha256: hex::encode(Sha256::digest(bytes)) }
     }
 }
 
@@ -202,7 +199,7 @@ impl TableFile {
     /// Has the file on the disk: how many rows it has, and its hash.
     pub fn finish(mut self) -> Result<(u64, Sum), CliError> {
         self.file.flush().and_then(|()| self.file.get_ref().sync_all()).map_err(failed(&self.path))?;
-        Ok((self.rows, Sum { bytes: self.bytes, sha256: hex(&self.hasher.finalize()) }))
+        Ok((self.rows, Sum { bytes: self.bytes, sha256: hex::encode(self.hasher.finalize()) }))
     }
 }
 
@@ -286,7 +283,7 @@ fn check(path: &Path, expected: &Sum) -> Result<(), CliError> {
         hasher.update(part);
         bytes += read as u64;
     }
-    let found = Sum { bytes, sha256: hex(&hasher.finalize()) };
+    let found = Sum { bytes, sha256: hex::encode(hasher.finalize()) };
     if found == *expected {
         Ok(())
     } else {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::graphql::{
     core::scalars::Date,
-    people::users::{AddressInput, change},
+    people::users::inputs::{AddressInput, change},
 };
 use async_graphql::{ID, InputObject, MaybeUndefined, OneofObject};
 use domain::{

@@ -110,7 +110,7 @@ impl Types {
 
     /// See `guard::keep_objects`.
     pub fn keep_objects(&self, document: &mut ExecutableDocument) {
-        guard::keep_objects(
+        guard::keeping::keep_objects(
             document,
             |kind| self.root(kind).cloned(),
             &|parent, field| self.field(parent, field).map(|ty| base(ty).clone()),

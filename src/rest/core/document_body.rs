@@ -139,6 +139,8 @@ struct Data {
     escape: Vec<u8>,
     is_complete: bool,
     is_base64: bool,
+    /// Whether the last piece ended in padding, after which nothing may come.
+    is_padded: bool,
 }
 
 impl Data {
@@ -153,6 +155,7 @@ impl Data {
             escape: Vec::new(),
             is_complete: false,
             is_base64: true,
+            is_padded: false,
         }
     }
 
@@ -160,7 +163,7 @@ impl Data {
         self.decoded.clear();
         self.waiting.clear();
         self.escape.clear();
-        (self.is_complete, self.is_base64) = (false, true);
+        (self.is_complete, self.is_base64, self.is_padded) = (false, true, false);
     }
 
     fn is_complete(&self) -> bool {
@@ -232,14 +235,14 @@ impl Data {
         if self.waiting.len() < PIECE {
             return Ok(());
         }
-        // Padding stands at the end alone, which is not here.
-        if self.waiting.contains(&b'=') {
-            self.is_base64 = false;
-        }
         self.decode()
     }
 
     fn decode(&mut self) -> Result<(), Unread> {
+        if self.is_padded && !self.waiting.is_empty() {
+            self.is_base64 = false;
+        }
+        self.is_padded |= self.waiting.ends_with(b"=");
         let mut bytes = [0; PIECE];
         match BASE64.decode_slice(&self.waiting, &mut bytes) {
             Ok(length) if self.decoded.len() + length > self.most => return Err(Unread::TooLong),
@@ -318,6 +321,21 @@ mod tests {
             reader.take(format!(r#"{{"notes":"{}"}}"#, "A".repeat(DESCRIPTION_BYTES)).as_bytes()),
             Err(Unread::TooLong)
         );
+    }
+
+    #[test]
+    fn padding_may_end_a_full_piece_and_nothing_may_follow_it() {
+        for length in [PIECE / 4 * 3 - 1, PIECE / 4 * 3 - 2, PIECE / 2 * 3 - 1] {
+            let data = vec![7; length];
+            let encoded = BASE64.encode(&data);
+            assert_eq!(encoded.len() % PIECE, 0);
+            for piece in [1, PIECE, PIECE + 9, 3 * PIECE] {
+                let whole = format!(r#"{{"data":"{encoded}"}}"#);
+                assert_eq!(read(&whole, piece).1, Some(Ok(data.clone())), "{length} by {piece}");
+                let longer = format!(r#"{{"data":"{encoded}QUJD"}}"#);
+                assert_eq!(read(&longer, piece).1, Some(Err(())), "{length} by {piece}");
+            }
+        }
     }
 
     proptest! {

@@ -210,7 +210,7 @@ const OLD: [u8; 32] = [7; 32];
 const NEW: [u8; 32] = [8; 32];
 
 fn hex(key: [u8; 32]) -> String {
-    domain::kernel::secrets::hex(&key)
+    hex::encode(key)
 }
 
 /// The binary with this encryption key, and this previous one.

@@ -1,6 +1,6 @@
 //! The encryption key and what it wraps: rows of `data_key`, each bound to its place.
 
-use super::{Secret, hex, hmac_sha256, random};
+use super::{Secret, hmac_sha256, random};
 use crate::{
     Error, Result,
     kernel::{clock, ids::Ids},
@@ -79,7 +79,7 @@ pub struct Kek {
 impl Kek {
     /// The key as it is configured.
     pub fn new(key: &Key) -> Self {
-        let check = hex(&Sha256::digest(hmac_sha256(key.reveal(), b"coffer key check")));
+        let check = hex::encode(Sha256::digest(hmac_sha256(key.reveal(), b"coffer key check")));
         Self {
             key: key.clone(),
             wrapping: Secret::new(hmac_sha256(key.reveal(), b"coffer key wrapping")),

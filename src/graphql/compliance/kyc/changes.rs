@@ -8,7 +8,7 @@ use crate::{
             errors::{KycUserError, payload},
             scalars::Date,
         },
-        people::users::{AddressInput, UserPatch},
+        people::users::inputs::{AddressInput, UserPatch},
     },
     wire::{self, Result},
 };

@@ -1,0 +1,208 @@
+//! A walk over a document that counts what it asks for.
+
+use super::{CONNECTION, INTROSPECTION_LISTS, Limits, Refused, TOO_COMPLEX, VALIDATION_FAILED};
+use async_graphql::{
+    Pos, Positioned,
+    parser::types::{
+        Directive, ExecutableDocument, Field, OperationDefinition, OperationType, Selection, SelectionSet,
+    },
+};
+use std::collections::HashMap;
+
+/// What a selection set holds, its fragments written out.
+#[derive(Clone, Copy, Default)]
+pub struct Facts {
+    pub selections: u64,
+    pub aliases: u64,
+    pub depth: u64,
+    /// The most introspection lists on one path.
+    pub lists: u64,
+    /// Has a field with fields of its own, besides those of a plain page.
+    pub relations: bool,
+}
+
+impl Facts {
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            selections: self.selections.saturating_add(other.selections),
+            aliases: self.aliases.saturating_add(other.aliases),
+            depth: self.depth.max(other.depth),
+            lists: self.lists.max(other.lists),
+            relations: self.relations || other.relations,
+        }
+    }
+}
+
+/// What an operation asks of the root.
+#[derive(Default)]
+pub struct Roots {
+    pub fields: u64,
+    /// Fields that read data, so not those of introspection.
+    pub reads: u64,
+    pub once_only: u64,
+    pub open: u64,
+    pub relations: bool,
+}
+
+pub struct Survey<'a> {
+    pub document: &'a ExecutableDocument,
+    pub limits: &'a Limits,
+    /// `None` while a fragment is being counted: to meet it then is a cycle.
+    pub fragments: HashMap<&'a str, Option<Facts>>,
+}
+
+impl<'a> Survey<'a> {
+    pub fn check_definitions(&mut self) -> Result<(), Refused> {
+        let (document, limits) = (self.document, self.limits);
+        if document.fragments.len() > limits.fragments {
+            return Err(Refused::too_many("fragments", limits.fragments));
+        }
+        for (name, fragment) in &document.fragments {
+            self.directives(&fragment.node.directives)?;
+            self.fragment(name, fragment.pos)?;
+        }
+        Ok(())
+    }
+
+    pub fn operation(&mut self, operation: &'a Positioned<OperationDefinition>) -> Result<Facts, Refused> {
+        let Positioned { pos, node } = operation;
+        self.directives(&node.directives)?;
+        for variable in &node.variable_definitions {
+            self.directives(&variable.node.directives)?;
+        }
+        let facts = self.set(&node.selection_set.node)?;
+        if facts.selections > self.limits.selections {
+            let what = "selections once its fragments are written out";
+            return Err(Refused::too_many(what, self.limits.selections).at(*pos));
+        }
+        if facts.depth > self.limits.depth {
+            let message = format!("The operation is nested deeper than {} fields.", self.limits.depth);
+            return Err(Refused::new(TOO_COMPLEX, message).at(*pos));
+        }
+        if facts.aliases > self.limits.aliases {
+            return Err(Refused::too_many("aliases", self.limits.aliases).at(*pos));
+        }
+        Ok(facts)
+    }
+
+    pub fn roots(&mut self, operation: &'a Positioned<OperationDefinition>) -> Result<Roots, Refused> {
+        let mut roots = Roots::default();
+        self.gather_roots(&operation.node.selection_set.node, &mut roots)?;
+        let limit = match operation.node.ty {
+            OperationType::Query => self.limits.root_fields,
+            OperationType::Mutation => self.limits.mutation_root_fields,
+            OperationType::Subscription => 1,
+        };
+        if roots.fields > limit {
+            let message = format!("A {} may have at most {limit} root fields.", operation.node.ty);
+            return Err(Refused::new(TOO_COMPLEX, message).at(operation.pos));
+        }
+        if roots.once_only > 1 {
+            let names = self.limits.once_only.join(", ");
+            return Err(Refused::new(TOO_COMPLEX, format!("An operation may hold only one of {names}."))
+                .at(operation.pos));
+        }
+        Ok(roots)
+    }
+
+    /// Bounded by the number of selections, which has been checked.
+    fn gather_roots(&mut self, set: &'a SelectionSet, roots: &mut Roots) -> Result<(), Refused> {
+        for selection in &set.items {
+            if roots.fields > self.limits.root_fields.max(self.limits.mutation_root_fields) {
+                break;
+            }
+            match &selection.node {
+                Selection::Field(field) => {
+                    let name = field.node.name.node.as_str();
+                    roots.fields += 1;
+                    if !name.starts_with("__") {
+                        roots.reads += 1;
+                        roots.once_only += u64::from(self.limits.once_only.contains(&name));
+                        roots.open += u64::from(self.limits.open.contains(&name));
+                        roots.relations |= self.set(&field.node.selection_set.node)?.relations;
+                    }
+                }
+                Selection::InlineFragment(inline) => {
+                    self.gather_roots(&inline.node.selection_set.node, roots)?;
+                }
+                Selection::FragmentSpread(spread) => {
+                    if let Some(fragment) = self.document.fragments.get(&spread.node.fragment_name.node) {
+                        self.gather_roots(&fragment.node.selection_set.node, roots)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, set: &'a SelectionSet) -> Result<Facts, Refused> {
+        let mut all = Facts::default();
+        for selection in &set.items {
+            self.directives(selection.node.directives())?;
+            let mut facts = match &selection.node {
+                Selection::Field(field) => self.field(field)?,
+                Selection::InlineFragment(inline) => self.set(&inline.node.selection_set.node)?,
+                Selection::FragmentSpread(spread) => {
+                    self.fragment(&spread.node.fragment_name.node, selection.pos)?
+                }
+            };
+            facts.selections = facts.selections.saturating_add(1);
+            all = all.and(facts);
+        }
+        Ok(all)
+    }
+
+    fn field(&mut self, field: &'a Positioned<Field>) -> Result<Facts, Refused> {
+        let Positioned { pos, node } = field;
+        let name = node.name.node.as_str();
+        let mut facts = self.set(&node.selection_set.node)?;
+        facts.aliases = facts.aliases.saturating_add(u64::from(node.alias.is_some()));
+        if matches!(name, "__schema" | "__type") {
+            if !self.limits.introspection {
+                return Err(Refused::new(VALIDATION_FAILED, "Introspection is switched off here.").at(*pos));
+            }
+            if facts.lists > self.limits.introspection_lists {
+                let message = format!(
+                    "Introspection may nest {} at most {} times.",
+                    INTROSPECTION_LISTS.join(", "),
+                    self.limits.introspection_lists
+                );
+                return Err(Refused::new(TOO_COMPLEX, message).at(*pos));
+            }
+            return Ok(Facts { depth: 1, lists: 0, relations: false, ..facts });
+        }
+        let page = CONNECTION.contains(&name);
+        facts.depth += u64::from(!page);
+        facts.lists += u64::from(INTROSPECTION_LISTS.contains(&name));
+        facts.relations |= !page && !node.selection_set.node.items.is_empty();
+        Ok(facts)
+    }
+
+    /// A fragment that does not exist is left to validation, which names it.
+    fn fragment(&mut self, name: &'a str, pos: Pos) -> Result<Facts, Refused> {
+        match self.fragments.get(name) {
+            Some(Some(facts)) => return Ok(*facts),
+            Some(None) => {
+                return Err(
+                    Refused::new(VALIDATION_FAILED, format!("Fragment \"{name}\" spreads itself.")).at(pos)
+                );
+            }
+            None => {}
+        }
+        let Some(fragment) = self.document.fragments.get(name) else { return Ok(Facts::default()) };
+        self.fragments.insert(name, None);
+        let facts = self.set(&fragment.node.selection_set.node)?;
+        self.fragments.insert(name, Some(facts));
+        Ok(facts)
+    }
+
+    fn directives(&self, directives: &[Positioned<Directive>]) -> Result<(), Refused> {
+        match directives.get(self.limits.directives) {
+            None => Ok(()),
+            Some(over) => {
+                let message = format!("More than {} directives in one place.", self.limits.directives);
+                Err(Refused::new(TOO_COMPLEX, message).at(over.pos))
+            }
+        }
+    }
+}

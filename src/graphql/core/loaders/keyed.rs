@@ -1,0 +1,234 @@
+//! What is loaded by a key: rows by id, children by parent, and the rest by hand.
+
+use super::{Child, Reads, Row};
+use crate::wire::{Fault, Result};
+use async_graphql::dataloader::Loader;
+use domain::{
+    Error, Scope,
+    access::second_factors::{self, Factors},
+    funding::bank_accounts,
+    kernel::{clock, pages::Page},
+    trading::{
+        balances::{self, Balance},
+        market::{self, Quote},
+    },
+};
+use entity::{bank_account, instrument, kyc, screening_hit};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+use std::{collections::HashMap, hash::Hash, marker::PhantomData};
+use uuid::Uuid;
+
+pub struct ById<E>(pub Uuid, pub PhantomData<E>);
+
+impl<E> Clone for ById<E> {
+    fn clone(&self) -> Self {
+        Self(self.0, PhantomData)
+    }
+}
+
+impl<E> PartialEq for ById<E> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl<E> Eq for ById<E> {}
+
+impl<E> Hash for ById<E> {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+impl<E: Row> Loader<ById<E>> for Reads
+where
+    E::Model: Clone + Send + Sync,
+{
+    type Value = E::Model;
+    type Error = Fault;
+
+    async fn load(&self, keys: &[ById<E>]) -> Result<HashMap<ById<E>, E::Model>> {
+        let mut select = E::find().filter(E::id().is_in(keys.iter().map(|key| key.0)));
+        if let Some(column) = E::partner() {
+            let Some(partner_id) = self.access_scope(E::SCOPE)? else { return Ok(HashMap::new()) };
+            select = select.filter(column.eq(partner_id));
+        }
+        let rows = select.all(&self.reader.connection().await?).await.map_err(Error::from)?;
+        Ok(rows.into_iter().map(|row| (ById(E::id_of(&row), PhantomData), row)).collect())
+    }
+}
+
+pub struct Children<E, By> {
+    pub parent: Uuid,
+    pub page: Page,
+    pub states: Vec<String>,
+    pub of: PhantomData<(E, By)>,
+}
+
+impl<E, By> Clone for Children<E, By> {
+    fn clone(&self) -> Self {
+        Self { parent: self.parent, page: self.page, states: self.states.clone(), of: PhantomData }
+    }
+}
+
+impl<E, By> PartialEq for Children<E, By> {
+    fn eq(&self, other: &Self) -> bool {
+        self.parent == other.parent && self.page == other.page && self.states == other.states
+    }
+}
+
+impl<E, By> Eq for Children<E, By> {}
+
+impl<E, By> Hash for Children<E, By> {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.parent.hash(state);
+        self.page.hash(state);
+        self.states.hash(state);
+    }
+}
+
+impl<E: Child<By>, By: Send + Sync + 'static> Loader<Children<E, By>> for Reads
+where
+    E::Model: Clone + Send + Sync,
+{
+    type Value = Vec<E::Model>;
+    type Error = Fault;
+
+    async fn load(&self, keys: &[Children<E, By>]) -> Result<HashMap<Children<E, By>, Vec<E::Model>>> {
+        self.access_scope(Scope::Read)?;
+        let connection = self.reader.connection().await?;
+        let mut pages: HashMap<(Page, &[String]), Vec<Uuid>> = HashMap::new();
+        for key in keys {
+            pages.entry((key.page, &key.states)).or_default().push(key.parent);
+        }
+        let mut found: HashMap<Children<E, By>, Vec<E::Model>> =
+            keys.iter().map(|key| (key.clone(), Vec::new())).collect();
+        for ((page, states), parents) in pages {
+            let only = E::state().filter(|_| !states.is_empty()).map(|column| (column, states));
+            for row in page.of_each::<E>(&connection, E::parent(), &parents, only, E::gone()).await? {
+                let key =
+                    Children { parent: E::parent_of(&row), page, states: states.to_vec(), of: PhantomData };
+                found.entry(key).or_default().push(row);
+            }
+        }
+        Ok(found)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KycOf(pub Uuid);
+
+impl Loader<KycOf> for Reads {
+    type Value = kyc::Model;
+    type Error = Fault;
+
+    async fn load(&self, keys: &[KycOf]) -> Result<HashMap<KycOf, kyc::Model>> {
+        let Some(partner_id) = self.access_scope(Scope::Read)? else { return Ok(HashMap::new()) };
+        let select = kyc::Entity::find()
+            .filter(kyc::Column::UserId.is_in(keys.iter().map(|key| key.0)))
+            .filter(kyc::Column::SupersededAt.is_null())
+            .filter(kyc::Column::PartnerId.eq(partner_id));
+        let rows = select.all(&self.reader.connection().await?).await.map_err(Error::from)?;
+        Ok(rows.into_iter().filter_map(|row| Some((KycOf(row.user_id?), row))).collect())
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct HitsOf(pub Uuid);
+
+impl Loader<HitsOf> for Reads {
+    type Value = Vec<screening_hit::Model>;
+    type Error = Fault;
+
+    async fn load(&self, keys: &[HitsOf]) -> Result<HashMap<HitsOf, Vec<screening_hit::Model>>> {
+        let Some(partner_id) = self.access_scope(Scope::Operate)? else { return Ok(HashMap::new()) };
+        let select = screening_hit::Entity::find()
+            .filter(screening_hit::Column::KycId.is_in(keys.iter().map(|key| key.0)))
+            .filter(screening_hit::Column::PartnerId.eq(partner_id))
+            .order_by_desc(screening_hit::Column::Score)
+            .order_by_asc(screening_hit::Column::Entry);
+        let mut found: HashMap<HitsOf, Vec<screening_hit::Model>> = HashMap::new();
+        for row in select.all(&self.reader.connection().await?).await.map_err(Error::from)? {
+            found.entry(HitsOf(row.kyc_id)).or_default().push(row);
+        }
+        Ok(found)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct DefaultOf(pub Uuid);
+
+impl Loader<DefaultOf> for Reads {
+    type Value = bank_account::Model;
+    type Error = Fault;
+
+    async fn load(&self, keys: &[DefaultOf]) -> Result<HashMap<DefaultOf, bank_account::Model>> {
+        let Some(partner_id) = self.access_scope(Scope::Read)? else { return Ok(HashMap::new()) };
+        let people: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
+        let found = bank_accounts::defaults_of(&self.reader.connection().await?, partner_id, &people).await?;
+        Ok(found.into_iter().map(|row| (DefaultOf(row.user_id), row)).collect())
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FactorsOf(pub Uuid);
+
+impl Loader<FactorsOf> for Reads {
+    type Value = Factors;
+    type Error = Fault;
+
+    async fn load(&self, keys: &[FactorsOf]) -> Result<HashMap<FactorsOf, Factors>> {
+        let Some(partner_id) = self.access_scope(Scope::Read)? else { return Ok(HashMap::new()) };
+        let people: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
+        let found =
+            second_factors::of_people(&self.app, &self.reader.connection().await?, partner_id, &people)
+                .await?;
+        Ok(found.into_iter().map(|(person, factors)| (FactorsOf(person), factors)).collect())
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct BalanceOf(pub Uuid);
+
+impl Loader<BalanceOf> for Reads {
+    type Value = Balance;
+    type Error = Fault;
+
+    async fn load(&self, keys: &[BalanceOf]) -> Result<HashMap<BalanceOf, Balance>> {
+        let Some(partner_id) = self.access_scope(Scope::Read)? else { return Ok(HashMap::new()) };
+        let accounts: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
+        match balances::of_accounts(&self.app, &self.reader.connection().await?, partner_id, &accounts).await
+        {
+            Ok(balances) => {
+                Ok(balances.into_iter().map(|(account, balance)| (BalanceOf(account), balance)).collect())
+            }
+            Err(domain::Error::Unavailable(_)) => Ok(HashMap::new()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct QuoteOf(pub Uuid);
+
+impl Loader<QuoteOf> for Reads {
+    type Value = Quote;
+    type Error = Fault;
+
+    /// No quote, rather than a fault, where the partner has no market.
+    async fn load(&self, keys: &[QuoteOf]) -> Result<HashMap<QuoteOf, Quote>> {
+        let Some(partner_id) = self.actor.partner_id() else { return Ok(HashMap::new()) };
+        let connection = self.reader.connection().await?;
+        let partner = clock::partner(&connection, partner_id).await?;
+        let select =
+            instrument::Entity::find().filter(instrument::Column::Id.is_in(keys.iter().map(|key| key.0)));
+        let instruments = select.all(&connection).await.map_err(Error::from)?;
+        match market::quotes(&self.app, &connection, &partner, &instruments, clock::now_of(&partner)).await {
+            Ok(quotes) => {
+                Ok(quotes.into_iter().map(|(instrument, quote)| (QuoteOf(instrument), quote)).collect())
+            }
+            Err(domain::Error::Unavailable(_)) => Ok(HashMap::new()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
