@@ -54,7 +54,7 @@ use uuid::Uuid;
 
 /// What the doors share.
 #[derive(Clone)]
-pub struct House {
+pub struct ServerState {
     pub app: App,
     engine: Engine,
     /// The most items on a page.
@@ -113,7 +113,7 @@ pub fn router(app: App, settings: HttpSettings, stopping: watch::Receiver<bool>)
     let sdl = crate::graphql::sdl(&schema);
     let engine = Engine::new(schema, &sdl, limits)
         .map_err(|cause| Error::broken(format!("the schema cannot be read back: {cause}")))?;
-    let house = House {
+    let state = ServerState {
         app: app.clone(),
         engine,
         most: Most(settings.page_most),
@@ -130,22 +130,22 @@ pub fn router(app: App, settings: HttpSettings, stopping: watch::Receiver<bool>)
     };
     let rest = rest::routes()
         .merge(rest::wellness_routes())
-        .layer(DefaultBodyLimit::max(house.engine.limits().body_bytes))
+        .layer(DefaultBodyLimit::max(state.engine.limits().body_bytes))
         .layer(middleware::from_fn_with_state(app.clone(), rate_limit::at_rest))
         .with_state(app)
         .method_not_allowed_fallback(rest::wrong_method);
-    let rest = for_pages_of(&house.origins, rest);
-    let graphql = graphql_http::routes(house.engine.limits())
-        .layer(middleware::from_fn_with_state(house.clone(), rate_limit::at_graphql));
+    let rest = for_pages_of(&state.origins, rest);
+    let graphql = graphql_http::routes(state.engine.limits())
+        .layer(middleware::from_fn_with_state(state.clone(), rate_limit::at_graphql));
     let own = Router::new()
         .route("/livez", get(|| async { "ok" }))
         .route("/readyz", get(ready))
-        .merge(for_pages_of(&house.origins, graphql))
+        .merge(for_pages_of(&state.origins, graphql))
         .merge(socket::routes())
         .merge(docs::routes(settings.playground))
-        .merge(documents::routes(&house))
+        .merge(documents::routes(&state))
         .merge(if settings.playground { visited(&playground) } else { Router::new() })
-        .with_state(house);
+        .with_state(state);
     let all = own.merge(rest).fallback(rest::unknown).method_not_allowed_fallback(rest::wrong_method);
     let all = all.layer(middleware::from_fn_with_state(entrance, client_address::arrived));
     let all = all.layer(middleware::from_fn_with_state(body_limits, request_body::limited));
@@ -172,11 +172,11 @@ fn for_pages_of<S: Clone + Send + Sync + 'static>(origins: &[String], router: Ro
 }
 
 /// The playground, and the way to it.
-fn visited(playground: &Playground) -> Router<House> {
+fn visited(playground: &Playground) -> Router<ServerState> {
     Router::new().route("/", get(|| async { Redirect::temporary("/playground") })).merge(playground.routes())
 }
 
-impl House {
+impl ServerState {
     fn engine(&self) -> &Engine {
         &self.engine
     }
@@ -224,10 +224,10 @@ impl From<Error> for Denied {
     }
 }
 
-async fn ready(State(house): State<House>) -> Response {
-    let database = house.app.db.works().await;
-    let keys = house.app.keys_known.load(Ordering::Relaxed);
-    if *house.stopping.borrow() || !database || !keys {
+async fn ready(State(state): State<ServerState>) -> Response {
+    let database = state.app.db.works().await;
+    let keys = state.app.keys_known.load(Ordering::Relaxed);
+    if *state.stopping.borrow() || !database || !keys {
         let soon = [(header::RETRY_AFTER, HeaderValue::from_static("1"))];
         return (StatusCode::SERVICE_UNAVAILABLE, soon, Json(json!({ "status": "unavailable" })))
             .into_response();

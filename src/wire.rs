@@ -55,7 +55,7 @@ impl Fault {
         match &*self.0 {
             Error::Refused(_) => "BAD_USER_INPUT",
             Error::Unauthenticated => "UNAUTHENTICATED",
-            Error::Forbidden(_) | Error::ForPeople => "FORBIDDEN",
+            Error::Forbidden(_) | Error::UserSessionRequired => "FORBIDDEN",
             Error::TwoFactorRequired => "TWO_FACTOR_REQUIRED",
             Error::TooMany { .. } => "RATE_LIMITED",
             Error::Busy => "TIMEOUT",
@@ -71,7 +71,7 @@ impl Fault {
             Error::Refused(refusal) => refusal.message(&name(&refusal.path)),
             Error::Unauthenticated => "Authentication is required.".to_owned(),
             Error::Forbidden(scope) => format!("The credential lacks the scope `{scope}`."),
-            Error::ForPeople => "Only a person who has signed in may do this.".to_owned(),
+            Error::UserSessionRequired => "Only a person who has signed in may do this.".to_owned(),
             Error::TwoFactorRequired => "User is not two factor authenticated.".to_owned(),
             Error::TooMany { .. } => "Too many requests".to_owned(),
             Error::Busy => "The server is busy; try again.".to_owned(),
@@ -92,7 +92,9 @@ impl Fault {
                 Code::IdempotencyKeyReused | Code::IdempotencyInProgress => (409, "invalid_request"),
                 _ => (402, "invalid_request"),
             },
-            Error::Unauthenticated | Error::Forbidden(_) | Error::ForPeople => (401, "authentication_error"),
+            Error::Unauthenticated | Error::Forbidden(_) | Error::UserSessionRequired => {
+                (401, "authentication_error")
+            }
             Error::TwoFactorRequired => (403, "authentication_error"),
             Error::TooMany { .. } => (429, "rate_limit_exceeded"),
             Error::CursorExpired => (400, "invalid_request"),
@@ -110,7 +112,7 @@ impl Fault {
                 Code::InvalidCredentials => (403, "invalid-credentials"),
                 Code::InvalidToken => (422, "invalid-token"),
                 Code::EmailTaken => (409, "email-has-been-taken"),
-                Code::InvitationForAnother => (422, "belongs-to-different-email"),
+                Code::InvitationEmailMismatch => (422, "belongs-to-different-email"),
                 Code::InvalidPhone => (422, "invalid-phone-number"),
                 Code::PhoneVerified => (422, "already-has-verified-phone-number"),
                 Code::PhoneNotVerified => (422, "does-not-have-verified-phone-number"),
@@ -121,7 +123,9 @@ impl Fault {
                 Code::Invalid | Code::Required => (422, "invalid-input"),
                 _ => (422, "refused"),
             },
-            Error::Unauthenticated | Error::Forbidden(_) | Error::ForPeople => (401, "not-authenticated"),
+            Error::Unauthenticated | Error::Forbidden(_) | Error::UserSessionRequired => {
+                (401, "not-authenticated")
+            }
             Error::TwoFactorRequired => (403, "not-two-factor-authenticated"),
             Error::TooMany { .. } => (429, "too-many-requests"),
             Error::CursorExpired => (422, "invalid-input"),
@@ -133,7 +137,7 @@ impl Fault {
     /// The words for a client of the wellness API, fields called as `name` says.
     pub fn detail(&self, name: impl Fn(&[String]) -> String) -> String {
         match &*self.0 {
-            Error::Unauthenticated | Error::Forbidden(_) | Error::ForPeople => {
+            Error::Unauthenticated | Error::Forbidden(_) | Error::UserSessionRequired => {
                 "Authentication credentials are missing or invalid.".to_owned()
             }
             Error::Refused(refusal) if refusal.code == Code::NotFound => "Not found.".to_owned(),

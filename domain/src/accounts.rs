@@ -107,7 +107,7 @@ pub async fn concerns(
     connection: &impl ConnectionTrait,
     access_scope: AccessScope,
     event: &event::Model,
-    known: &mut Known,
+    known: &mut ApprovalById,
 ) -> Result<bool> {
     let Some(only) = access_scope.user_id else { return Ok(true) };
     if event.kind == EventType::KycWatchListHitFound.name() {
@@ -138,7 +138,7 @@ pub async fn concerns(
 }
 
 /// The owners of accounts, as far as a listener knows.
-pub type Known = HashMap<Uuid, bool>;
+pub type ApprovalById = HashMap<Uuid, bool>;
 
 /// Of how many accounts one listener remembers whose they are.
 const MOST_KNOWN: usize = 10_000;
@@ -152,7 +152,7 @@ pub async fn usable(
     access_scope: AccessScope,
     id: Uuid,
 ) -> Result<account::Model> {
-    let account = held(connection, access_scope, id, LockType::KeyShare).await?;
+    let account = locked(connection, access_scope, id, LockType::KeyShare).await?;
     for owner in owners(&account) {
         users::approved(connection, AccessScope::all_of(access_scope.partner_id), owner, "accountId").await?;
     }
@@ -177,7 +177,7 @@ fn require_active(account: &account::Model) -> Result<()> {
 
 /// The account named by `accountId`, locked by this transaction. Whoever uses it takes the weakest lock,
 /// which rows that refer to it take anyway; whoever ends its use takes `Update`, which waits for those.
-async fn held(
+async fn locked(
     connection: &impl ConnectionTrait,
     access_scope: AccessScope,
     id: Uuid,

@@ -1,6 +1,6 @@
 //! `/documents/{id}`: a document is put and got by an address that is signed, without any other credential.
 
-use super::{House, client_address::Arrival, for_pages_of, request_id};
+use super::{ServerState, client_address::Arrival, for_pages_of, request_id};
 use crate::rest::{self, DocumentBody, core::large_body};
 use axum::{
     Extension, Json, Router,
@@ -14,7 +14,7 @@ use domain::{
     Who,
     app::App,
     compliance::kyc::documents::{
-        self, Downloads, LONGEST, Link, Opened, Permit, Prepared, SEALING_BYTES, Uploads,
+        self, Downloads, Link, MAX_DOCUMENT_BYTES, Opened, Permit, Prepared, SEALING_BYTES, Uploads,
     },
     kernel::limits,
 };
@@ -27,8 +27,8 @@ const PIECE_WITHIN: Duration = Duration::from_secs(10);
 const WHOLE_WITHIN: Duration = Duration::from_secs(120);
 const PIECE: usize = 64 << 10;
 
-pub fn routes(house: &House) -> Router<House> {
-    for_pages_of(&house.origins, Router::new().route("/documents/{id}", get(download).put(upload)))
+pub fn routes(state: &ServerState) -> Router<ServerState> {
+    for_pages_of(&state.origins, Router::new().route("/documents/{id}", get(download).put(upload)))
 }
 
 /// A request of this door, which comes from nobody in particular.
@@ -41,11 +41,11 @@ fn link<'a>(method: &'a str, uri: &'a Uri) -> Link<'a> {
 }
 
 async fn upload(
-    State(house): State<House>,
+    State(state): State<ServerState>,
     Extension(arrival): Extension<Arrival>,
     request: Request,
 ) -> Response {
-    match take(&house.app, arrival, request).await {
+    match take(&state.app, arrival, request).await {
         Ok(body) => Json(body).into_response(),
         Err(error) => rest::faulty("/documents", error),
     }
@@ -54,7 +54,7 @@ async fn upload(
 async fn take(app: &App, arrival: Arrival, request: Request) -> domain::Result<DocumentBody> {
     let (uri, request_id) = (request.uri().clone(), request_id(request.headers()));
     let (prepared, permit) = admitted(app, arrival, &uri, request_id).await?;
-    let data = large_body::read(request, LONGEST, SEALING_BYTES)
+    let data = large_body::read(request, MAX_DOCUMENT_BYTES, SEALING_BYTES)
         .await
         .map_err(|unread| unread.refusal(documents::too_long))?;
     let sent = documents::send(app, prepared, permit, data).await?;
@@ -75,12 +75,12 @@ async fn admitted(
 }
 
 async fn download(
-    State(house): State<House>,
+    State(state): State<ServerState>,
     Extension(arrival): Extension<Arrival>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    match opened(&house.app, arrival, &uri, request_id(&headers)).await {
+    match opened(&state.app, arrival, &uri, request_id(&headers)).await {
         Ok((opened, permit)) => served(opened, permit),
         Err(error) => rest::faulty("/documents", error),
     }

@@ -20,7 +20,7 @@ use axum::{
 use futures_util::{Stream, StreamExt, stream};
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::{Denied, House, rate_limit::Authenticated, request_id};
+use super::{Denied, ServerState, rate_limit::Authenticated, request_id};
 use crate::{
     graphql::{
         self, Limits, PERSISTED_QUERY_NOT_FOUND, PERSISTED_QUERY_NOT_SUPPORTED, Plan, Raw, Refused,
@@ -37,7 +37,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(12);
 /// How often the caller of an open stream is looked at again.
 const RECHECK: Duration = Duration::from_secs(1);
 
-pub fn routes(limits: &Limits) -> Router<House> {
+pub fn routes(limits: &Limits) -> Router<ServerState> {
     Router::new()
         .route("/graphql", get(by_get).post(by_post).fallback(by_other))
         .layer(DefaultBodyLimit::max(limits.body_bytes))
@@ -170,7 +170,7 @@ impl IntoResponse for Wrong {
 }
 
 async fn by_post(
-    State(house): State<House>,
+    State(state): State<ServerState>,
     Extension(known): Extension<Authenticated>,
     Extension(base_url): Extension<BaseUrl>,
     headers: HeaderMap,
@@ -182,13 +182,13 @@ async fn by_post(
     }
     let body = body.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => {
-            let message = format!("The body is longer than {} bytes.", house.engine().limits().body_bytes);
+            let message = format!("The body is longer than {} bytes.", state.engine().limits().body_bytes);
             Wrong::new(media, StatusCode::PAYLOAD_TOO_LARGE, message)
         }
         status => Wrong::new(media, status, "The body could not be read."),
     })?;
     let raw: Raw = object(&body).map_err(|reason| Wrong::bad(media, format!("The body is {reason}.")))?;
-    answer(house, known, base_url, media, raw, &Method::POST).await
+    answer(state, known, base_url, media, raw, &Method::POST).await
 }
 
 /// The parameters of a GET; `variables` and `extensions` are JSON.
@@ -202,7 +202,7 @@ struct Parameters {
 }
 
 async fn by_get(
-    State(house): State<House>,
+    State(state): State<ServerState>,
     Extension(known): Extension<Authenticated>,
     Extension(base_url): Extension<BaseUrl>,
     method: Method,
@@ -222,7 +222,7 @@ async fn by_get(
     if !raw.names_a_document() {
         return Err(Wrong::bad(media, "The parameter query is missing."));
     }
-    answer(house, known, base_url, media, raw, &method).await
+    answer(state, known, base_url, media, raw, &method).await
 }
 
 async fn by_other(headers: HeaderMap) -> Wrong {
@@ -271,11 +271,15 @@ fn parameter<T: DeserializeOwned>(media: Media, name: &str, text: Option<&str>) 
 }
 
 /// The caller named by the `Authorization` or `Bearer` header; anonymous without one.
-pub async fn caller(house: &House, headers: &HeaderMap, address: Option<IpAddr>) -> Result<Actor, Denied> {
+pub async fn caller(
+    state: &ServerState,
+    headers: &HeaderMap,
+    address: Option<IpAddr>,
+) -> Result<Actor, Denied> {
     let mut sent = super::credentials(headers);
     let actor = match (sent.next(), sent.next()) {
-        (None, _) => house.authenticate(None, address).await,
-        (Some(Some(credential)), None) => house.authenticate(Some(credential), address).await,
+        (None, _) => state.authenticate(None, address).await,
+        (Some(Some(credential)), None) => state.authenticate(Some(credential), address).await,
         _ => Err(unreadable()),
     }?;
     Ok(Actor { request_id: request_id(headers), ..actor })
@@ -291,15 +295,15 @@ pub fn refuse(headers: &HeaderMap, denied: Denied) -> Response {
 }
 
 async fn answer(
-    house: House,
+    state: ServerState,
     known: Authenticated,
     base_url: BaseUrl,
     media: Media,
     raw: Raw,
     method: &Method,
 ) -> Result<Response, Wrong> {
-    let limit = house.engine().limits().response_bytes;
-    let plan = house.engine().plan(raw);
+    let limit = state.engine().limits().response_bytes;
+    let plan = state.engine().plan(raw);
     let is_open = plan.as_ref().is_ok_and(Plan::is_open);
     let actor = known
         .caller
@@ -309,7 +313,7 @@ async fn answer(
         Err(refused) => {
             let answer = Answer::from(refused);
             return Ok(match media {
-                Media::Events => events(house, actor, stream::once(async { answer })),
+                Media::Events => events(state, actor, stream::once(async { answer })),
                 _ => write(media, media.status(&answer), &answer, limit),
             });
         }
@@ -318,21 +322,21 @@ async fn answer(
         return Err(Wrong::method(media, "A mutation needs POST.", "POST"));
     }
     let equip = {
-        let (house, actor) = (house.clone(), actor.clone());
+        let (state, actor) = (state.clone(), actor.clone());
         move |request, operation: &_, levels| {
-            graphql::equip(&house.app, house.most, base_url.clone(), &actor, request, operation, levels)
+            graphql::equip(&state.app, state.most, base_url.clone(), &actor, request, operation, levels)
         }
     };
     if media == Media::Events {
         let request_id = actor.request_id;
-        let answers = house.engine().flow(plan, equip).map(move |mut answer| {
+        let answers = state.engine().flow(plan, equip).map(move |mut answer| {
             graphql::name_faults(&mut answer, request_id);
             answer
         });
-        return Ok(events(house, actor, answers));
+        return Ok(events(state, actor, answers));
     }
     let request_id = actor.request_id;
-    let mut answer = house.engine().run(plan, equip).await;
+    let mut answer = state.engine().run(plan, equip).await;
     graphql::name_faults(&mut answer, request_id);
     Ok(write(media, media.status(&answer), &answer, limit))
 }
@@ -357,17 +361,21 @@ fn write(media: Media, status: StatusCode, answer: &Answer, limit: usize) -> Res
 
 /// `next` for each answer, then `complete`; nothing more once the caller's right has ended. A stream that the
 /// server cuts short has no `complete`, so that its client comes back.
-fn events(house: House, actor: Actor, answers: impl Stream<Item = Answer> + Send + 'static) -> Response {
-    let limit = house.engine().limits().response_bytes;
+fn events(
+    state: ServerState,
+    actor: Actor,
+    answers: impl Stream<Item = Answer> + Send + 'static,
+) -> Response {
+    let limit = state.engine().limits().response_bytes;
     let next = answers.map(move |answer| {
         let (bytes, _) = graphql::render_or_refuse(&answer, limit);
         Event::default().event("next").data(String::from_utf8_lossy(&bytes))
     });
     let complete = stream::once(async { Event::default().event("complete").data("null") });
-    let all = next.chain(complete).take_until(Box::pin(cut(house.clone(), actor.clone())));
+    let all = next.chain(complete).take_until(Box::pin(cut(state.clone(), actor.clone())));
     let all = all.take_while(move |_| {
-        let (house, actor) = (house.clone(), actor.clone());
-        async move { house.still_valid(&actor).await.unwrap_or(false) }
+        let (state, actor) = (state.clone(), actor.clone());
+        async move { state.still_valid(&actor).await.unwrap_or(false) }
     });
     let mut response = Sse::new(all.map(Ok::<_, Infallible>))
         .keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
@@ -379,17 +387,17 @@ fn events(house: House, actor: Actor, answers: impl Stream<Item = Answer> + Send
 }
 
 /// Returns when the server stops or the caller's credential has ended.
-async fn cut(house: House, actor: Actor) {
+async fn cut(state: ServerState, actor: Actor) {
     let ended = async {
         loop {
             tokio::time::sleep(RECHECK).await;
-            if !house.still_valid(&actor).await.unwrap_or(true) {
+            if !state.still_valid(&actor).await.unwrap_or(true) {
                 return;
             }
         }
     };
     tokio::select! {
-        () = house.stopped() => {}
+        () = state.stopped() => {}
         () = ended => {}
     }
 }

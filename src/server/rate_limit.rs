@@ -1,6 +1,6 @@
 //! Every request is counted once, before its body is read, and every answer says what is left.
 
-use super::{Denied, House, client_address::Arrival, graphql_http, request_id};
+use super::{Denied, ServerState, client_address::Arrival, graphql_http, request_id};
 use crate::rest;
 use axum::{
     body::HttpBody,
@@ -44,13 +44,13 @@ pub struct Authenticated {
 
 /// Counts a request of the GraphQL door and puts its caller into it.
 pub async fn at_graphql(
-    State(house): State<House>,
+    State(state): State<ServerState>,
     Extension(arrival): Extension<Arrival>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let known = graphql_http::caller(&house, request.headers(), arrival.address).await;
-    match count(&house.app, &known, arrival.address).await {
+    let known = graphql_http::caller(&state, request.headers(), arrival.address).await;
+    match count(&state.app, &known, arrival.address).await {
         Ok(remaining) => {
             let expired = known.as_ref().is_err_and(|denied| denied.code == "UNAUTHENTICATED")
                 && !has_key(request.headers());
@@ -61,7 +61,7 @@ pub async fn at_graphql(
             told(next.run(request).await, remaining)
         }
         Err(error) => {
-            let remaining = nothing_left(&house.app, &error);
+            let remaining = nothing_left(&state.app, &error);
             told(graphql_http::refuse(request.headers(), error.into()), remaining)
         }
     }

@@ -41,7 +41,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, timeout},
 };
 
-use super::{Denied, House, client_address::Arrival, graphql_http::object, rate_limit::count};
+use super::{Denied, ServerState, client_address::Arrival, graphql_http::object, rate_limit::count};
 use crate::{
     graphql::{self, Raw, Refused},
     wire::BaseUrl,
@@ -62,12 +62,12 @@ const ID_BYTES: usize = 256;
 /// Longest reason that fits into a close frame.
 const REASON_BYTES: usize = 123;
 
-pub fn routes() -> Router<House> {
+pub fn routes() -> Router<ServerState> {
     Router::new().route("/graphql/ws", any(upgrade))
 }
 
 async fn upgrade(
-    State(house): State<House>,
+    State(state): State<ServerState>,
     Extension(arrival): Extension<Arrival>,
     Extension(base_url): Extension<BaseUrl>,
     headers: HeaderMap,
@@ -77,17 +77,17 @@ async fn upgrade(
         Ok(upgrade) => upgrade.protocols([PROTOCOL]),
         Err(rejection) => return rejection.into_response(),
     };
-    if !origin_allowed(&headers, &house.origins) {
+    if !origin_allowed(&headers, &state.origins) {
         return refuse(StatusCode::FORBIDDEN, "FORBIDDEN", "Pages of this origin may not connect.");
     }
     if upgrade.selected_protocol().is_none() {
         let message = "The subprotocol must be graphql-transport-ws.";
         return refuse(StatusCode::BAD_REQUEST, "BAD_USER_INPUT", message);
     }
-    let longest = house.engine().limits().socket_message_bytes;
+    let longest = state.engine().limits().socket_message_bytes;
     let upgrade = upgrade.max_message_size(longest).max_frame_size(longest).read_buffer_size(READ_BUFFER);
-    let house = House { base_url, ..house };
-    upgrade.on_upgrade(move |socket| serve(house, arrival.address, socket))
+    let state = ServerState { base_url, ..state };
+    upgrade.on_upgrade(move |socket| serve(state, arrival.address, socket))
 }
 
 pub fn refuse(status: StatusCode, code: &'static str, message: &str) -> Response {
@@ -141,22 +141,22 @@ impl Drop for Running {
     }
 }
 
-async fn serve(house: House, address: Option<IpAddr>, mut socket: WebSocket) {
+async fn serve(state: ServerState, address: Option<IpAddr>, mut socket: WebSocket) {
     let init = async {
-        let patience = house.engine().limits().socket_init;
+        let patience = state.engine().limits().socket_init;
         let credential = timeout(patience, initialised(&mut socket)).await.unwrap_or(Err(NO_INIT))?;
-        let known = house.authenticate(credential.as_deref().map(super::credential), address).await;
-        count(&house.app, &known, address).await.map_err(|error| refusal(&error.into()))?;
+        let known = state.authenticate(credential.as_deref().map(super::credential), address).await;
+        count(&state.app, &known, address).await.map_err(|error| refusal(&error.into()))?;
         let actor = known.map_err(|denied| refusal(&denied))?;
         say(&mut socket, r#"{"type":"connection_ack"}"#.into()).await?;
         Ok(actor)
     };
     let began = tokio::select! {
         began = init => began,
-        () = house.stopped() => Err(RESTART),
+        () = state.stopped() => Err(RESTART),
     };
     let (end, cursor) = match began {
-        Ok(actor) => Session::new(house, actor).run(&mut socket).await,
+        Ok(actor) => Session::new(state, actor).run(&mut socket).await,
         Err(end) => (end, None),
     };
     match end {
@@ -242,7 +242,7 @@ fn pong(payload: Option<Map<String, Data>>) -> String {
 }
 
 struct Session {
-    house: House,
+    state: ServerState,
     actor: Actor,
     running: HashMap<Arc<str>, Running>,
     runs: u64,
@@ -254,16 +254,16 @@ struct Session {
 }
 
 impl Session {
-    fn new(house: House, actor: Actor) -> Self {
-        let (sender, due) = mpsc::channel(house.engine().limits().socket_queue.max(1));
+    fn new(state: ServerState, actor: Actor) -> Self {
+        let (sender, due) = mpsc::channel(state.engine().limits().socket_queue.max(1));
         let (running, slow) = (HashMap::new(), Arc::default());
-        Self { house, actor, running, runs: 0, sender, due, slow, cursor: None }
+        Self { state, actor, running, runs: 0, sender, due, slow, cursor: None }
     }
 
     async fn run(mut self, socket: &mut WebSocket) -> (End, Option<String>) {
-        let house = self.house.clone();
+        let state = self.state.clone();
         let slow = self.slow.clone();
-        let stopped = house.stopped();
+        let stopped = state.stopped();
         let mut stopped = std::pin::pin!(stopped);
         let mut recheck = interval(RECHECK);
         recheck.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -280,7 +280,7 @@ impl Session {
                     }
                     Some(due) = self.due.recv() => self.tell(socket, due).await,
                     _ = recheck.tick() => {
-                        if !self.house.still_valid(&self.actor).await.unwrap_or(true) {
+                        if !self.state.still_valid(&self.actor).await.unwrap_or(true) {
                             return Err(FORBIDDEN);
                         }
                         match last_heard.elapsed() {
@@ -325,11 +325,11 @@ impl Session {
         if self.running.contains_key(id.as_str()) {
             return Err(ID_IN_USE);
         }
-        if self.running.len() >= self.house.engine().limits().socket_operations {
+        if self.running.len() >= self.state.engine().limits().socket_operations {
             let refused = Refused::new("RATE_LIMITED", "Too many operations run on this socket.");
             return say(socket, message(&id, word, &refused.into(), usize::MAX).0).await;
         }
-        if let Err(error) = limits::request(&self.house.app, &self.actor.who, self.actor.address).await {
+        if let Err(error) = limits::request(&self.state.app, &self.actor.who, self.actor.address).await {
             let denied = Denied::from(error);
             let mut answer = Answer::from(Refused::new(denied.code, denied.message));
             if let Some(seconds) = denied.retry_after {
@@ -348,7 +348,7 @@ impl Session {
             Some(running) if running.run == due.run => {}
             _ => return Ok(()),
         }
-        match self.house.still_valid(&self.actor).await {
+        match self.state.still_valid(&self.actor).await {
             Ok(true) => {}
             Ok(false) => return Err(FORBIDDEN),
             Err(error) => return Err(refusal(&error.into())),
@@ -369,9 +369,9 @@ impl Session {
             word,
             sender: self.sender.clone(),
             slow: self.slow.clone(),
-            patience: self.house.engine().limits().socket_patience,
+            patience: self.state.engine().limits().socket_patience,
         };
-        let task = tokio::spawn(operate(self.house.clone(), self.actor.clone(), raw, outlet));
+        let task = tokio::spawn(operate(self.state.clone(), self.actor.clone(), raw, outlet));
         self.running.insert(id, Running { run: self.runs, task: task.abort_handle() });
     }
 }
@@ -401,13 +401,13 @@ impl Outlet {
     }
 }
 
-async fn operate(house: House, actor: Actor, raw: Raw, outlet: Outlet) {
-    let limit = house.engine().limits().response_bytes;
+async fn operate(state: ServerState, actor: Actor, raw: Raw, outlet: Outlet) {
+    let limit = state.engine().limits().response_bytes;
     let request_id = actor.request_id;
-    let mut answers = house.engine().stream(raw, {
-        let house = house.clone();
+    let mut answers = state.engine().stream(raw, {
+        let state = state.clone();
         move |request, operation, levels| {
-            graphql::equip(&house.app, house.most, house.base_url.clone(), &actor, request, operation, levels)
+            graphql::equip(&state.app, state.most, state.base_url.clone(), &actor, request, operation, levels)
         }
     });
     while let Some(mut answer) = answers.next().await {

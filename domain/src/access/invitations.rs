@@ -134,7 +134,7 @@ impl Command for Revocation {
     }
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<invitation::Model> {
-        let found = held(ctx.tx, ctx.access_scope, self.invitation_id).await?;
+        let found = locked(ctx.tx, ctx.access_scope, self.invitation_id).await?;
         let mut row: invitation::ActiveModel =
             found.filter(is_open).ok_or_else(|| Refusal::not_found("invitationId"))?.into();
         row.revoked_at = Set(Some(clock::system_now()));
@@ -153,7 +153,7 @@ pub fn is_open(invitation: &invitation::Model) -> bool {
         && invitation.expires_at > clock::system_now()
 }
 
-async fn held(
+async fn locked(
     tx: &WriteTransaction,
     access_scope: AccessScope,
     id: Uuid,
@@ -165,13 +165,13 @@ async fn held(
 
 /// Accepts an open invitation for this e-mail address; refused when it is bound to another.
 pub async fn accept(ctx: &CommandContext<'_>, id: Uuid, email: &Email) -> Result<invitation::Model> {
-    let found = held(ctx.tx, ctx.access_scope, id)
+    let found = locked(ctx.tx, ctx.access_scope, id)
         .await?
         .filter(is_open)
         .ok_or_else(|| Refusal::not_found("invitationId"))?;
     if found.email != email.folded() {
         let text = "This invitation belongs to a different email.";
-        return Err(Refusal::new(crate::Code::InvitationForAnother, "invitationId", text).into());
+        return Err(Refusal::new(crate::Code::InvitationEmailMismatch, "invitationId", text).into());
     }
     let mut row: invitation::ActiveModel = found.into();
     row.accepted_at = Set(Some(clock::system_now()));

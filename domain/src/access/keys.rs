@@ -10,7 +10,7 @@ use crate::{
         app::{App, Feature},
         clock,
         rights::{Remembered, Rights},
-        secrets::{self, Place, Secret, Signer},
+        secrets::{self, AssociatedData, Secret, Signer},
     },
 };
 pub use issuing::{Issued, NewKey, Rotation, issue_for, list, named, revoke, rotate};
@@ -120,8 +120,8 @@ pub async fn active(connection: &impl ConnectionTrait) -> Result<Vec<api_key::Mo
     Ok(select.all(connection).await?)
 }
 
-const fn signer_place(row: Uuid, partner: Uuid) -> Place {
-    Place { column: "api_key.signer", row, partner }
+const fn signer_place(row: Uuid, partner: Uuid) -> AssociatedData {
+    AssociatedData { column: "api_key.signer", row, partner }
 }
 
 /// Six characters that tell a mistyped key from a wrong one without a look-up.

@@ -9,7 +9,7 @@ use crate::{
         app::App,
         audit_log, clock,
         command::{self, Command, CommandContext},
-        secrets::{self, Place},
+        secrets::{self, AssociatedData},
     },
     people::person::{self, Phone},
 };
@@ -137,7 +137,7 @@ impl Command for Send {
         let id = ctx.app.ids.next(Kind::Passcode);
         let code = six_digits()?;
         let expires_at = now + PASSCODE_TTL;
-        let place = Place { column: PHONE, row: id, partner: ctx.partner.id };
+        let place = AssociatedData { column: PHONE, row: id, partner: ctx.partner.id };
         let row = passcode::Model {
             id,
             partner_id: ctx.partner.id,
@@ -327,7 +327,7 @@ impl Command for Verify {
             .await?
             .filter(|_| used.rows_affected == 1);
         let passcode = passcode.ok_or_else(used_up)?;
-        let present = second_factors::held(ctx, self.user).await?;
+        let present = second_factors::locked(ctx, self.user).await?;
         if present.phone_verified_at.is_none() {
             // An authenticator app may have been set up since the passcode was sent.
             second_factors::must_have_passed(self.passed, Some(&present))?;
@@ -355,9 +355,11 @@ async fn verify_phone(
         return Err(taken());
     }
     let (user_id, partner) = (present.user_id, ctx.partner.id);
-    let phone =
-        ctx.app.vault.open_text(Place { column: PHONE, row: passcode.id, partner }, &passcode.phone)?;
-    let place = Place { column: second_factors::PHONE, row: user_id, partner };
+    let phone = ctx
+        .app
+        .vault
+        .open_text(AssociatedData { column: PHONE, row: passcode.id, partner }, &passcode.phone)?;
+    let place = AssociatedData { column: second_factors::PHONE, row: user_id, partner };
     let mut row: second_factor::ActiveModel = present.into();
     row.phone = Set(Some(ctx.app.vault.seal(place, phone.reveal().as_bytes())?));
     row.phone_index = Set(Some(passcode.phone_index.clone()));

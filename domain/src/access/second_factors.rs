@@ -5,7 +5,7 @@ use crate::{
     kernel::{
         app::App,
         command::CommandContext,
-        secrets::{Place, Secret},
+        secrets::{AssociatedData, Secret},
     },
     people::person,
 };
@@ -66,7 +66,7 @@ fn factors(app: &App, row: &second_factor::Model) -> Result<Factors> {
 
 /// A person's verified phone number.
 pub fn verified_phone(app: &App, row: &second_factor::Model) -> Result<Option<Secret<String>>> {
-    let place = Place { column: PHONE, row: row.user_id, partner: row.partner_id };
+    let place = AssociatedData { column: PHONE, row: row.user_id, partner: row.partner_id };
     match (&row.phone, row.phone_verified_at) {
         (Some(sealed), Some(_)) => Ok(Some(app.vault.open_text(place, sealed)?)),
         _ => Ok(None),
@@ -82,7 +82,7 @@ pub fn must_have_passed(passed: bool, present: Option<&second_factor::Model>) ->
 }
 
 /// A person's row to set factors up in, held by this transaction.
-pub async fn held(ctx: &CommandContext<'_>, user_id: Uuid) -> Result<second_factor::Model> {
+pub async fn locked(ctx: &CommandContext<'_>, user_id: Uuid) -> Result<second_factor::Model> {
     let row = second_factor::ActiveModel {
         user_id: Set(user_id),
         partner_id: Set(ctx.partner.id),

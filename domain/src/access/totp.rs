@@ -8,7 +8,7 @@ use crate::{
         app::App,
         audit_log, clock,
         command::{self, Command, CommandContext},
-        secrets::{self, Place, Secret},
+        secrets::{self, AssociatedData, Secret},
         throttle,
     },
 };
@@ -80,7 +80,7 @@ impl Command for Enroll {
     }
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<Uuid> {
-        let present = second_factors::held(ctx, self.user_id).await?;
+        let present = second_factors::locked(ctx, self.user_id).await?;
         second_factors::must_have_passed(self.session.two_factor, Some(&present))?;
         if present.totp_confirmed_at.is_some() {
             return Err(
@@ -99,8 +99,8 @@ impl Command for Enroll {
     }
 }
 
-const fn place(row: Uuid, partner: Uuid) -> Place {
-    Place { column: SECRET, row, partner }
+const fn place(row: Uuid, partner: Uuid) -> AssociatedData {
+    AssociatedData { column: SECRET, row, partner }
 }
 
 fn not_enrolled() -> Refusal {
@@ -188,7 +188,7 @@ impl Command for RemoveTotp {
             return Err(passcodes::wrong("code"));
         }
         if self.first {
-            let present = second_factors::held(ctx, self.user_id).await?;
+            let present = second_factors::locked(ctx, self.user_id).await?;
             second_factors::must_have_passed(self.passed, Some(&present))?;
             let mut row: second_factor::ActiveModel = present.into();
             row.totp_confirmed_at = Set(Some(clock::system_now()));
@@ -227,7 +227,7 @@ impl Command for Remove {
     }
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<Uuid> {
-        let present = second_factors::held(ctx, self.user_id).await?;
+        let present = second_factors::locked(ctx, self.user_id).await?;
         if present.totp.is_none() {
             return Err(not_enrolled().into());
         }

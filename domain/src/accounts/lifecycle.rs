@@ -1,6 +1,6 @@
 //! What an operator does to an account: freezing it, letting it go on, closing it for good.
 
-use super::{held, opening::facts, require_active};
+use super::{locked, opening::facts, require_active};
 use crate::{
     Actor, Code, Refusal, Result, Scope,
     kernel::{
@@ -9,7 +9,7 @@ use crate::{
         events::EventType,
         idempotency::Key,
         ledger,
-        secrets::{Place, Secret},
+        secrets::{AssociatedData, Secret},
     },
 };
 use entity::{
@@ -86,7 +86,7 @@ impl Command for FreezeAccount {
     }
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<account::Model> {
-        let account = held(ctx.tx, ctx.access_scope, self.account_id, LockType::Update).await?;
+        let account = locked(ctx.tx, ctx.access_scope, self.account_id, LockType::Update).await?;
         require_active(&account)?;
         moved(ctx, account, Status::Frozen, Some(&self.reason), EventType::AccountFrozen).await
     }
@@ -106,7 +106,7 @@ impl Command for UnfreezeAccount {
     }
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<account::Model> {
-        let account = held(ctx.tx, ctx.access_scope, self.account_id, LockType::Update).await?;
+        let account = locked(ctx.tx, ctx.access_scope, self.account_id, LockType::Update).await?;
         if account.status != Status::Frozen {
             return Err(
                 Refusal::new(Code::AccountNotFrozen, "accountId", "The account is not frozen.").into()
@@ -130,7 +130,7 @@ impl Command for CloseAccount {
     }
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<account::Model> {
-        let account = held(ctx.tx, ctx.access_scope, self.account_id, LockType::Update).await?;
+        let account = locked(ctx.tx, ctx.access_scope, self.account_id, LockType::Update).await?;
         if account.status == Status::Closed {
             require_active(&account)?;
         }
@@ -190,8 +190,8 @@ async fn require_empty(ctx: &CommandContext<'_>, account: &account::Model) -> Re
 /// The column of reasons.
 const REASON: &str = "account.status_reason";
 
-fn place(account: &account::Model) -> Place {
-    Place { column: REASON, row: account.id, partner: account.partner_id }
+fn place(account: &account::Model) -> AssociatedData {
+    AssociatedData { column: REASON, row: account.id, partner: account.partner_id }
 }
 
 async fn moved(

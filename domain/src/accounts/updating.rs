@@ -1,8 +1,8 @@
 //! Changing an account: what its owner says about herself, what it is for, and who owns it.
 
 use super::{
-    held,
     joint::{self, JointMember},
+    locked,
     opening::{facts, kind_called},
     profile::{Profile, ProfilePatch},
     require_active,
@@ -70,7 +70,7 @@ impl Command for UpdateAccount {
     }
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<account::Model> {
-        let before = held(ctx.tx, ctx.access_scope, self.account_id, LockType::NoKeyUpdate).await?;
+        let before = locked(ctx.tx, ctx.access_scope, self.account_id, LockType::NoKeyUpdate).await?;
         if !ctx.access_scope.covers(before.user_id) {
             return Err(Refusal::new(
                 Code::OwnerOnly,
@@ -156,5 +156,5 @@ impl UpdateAccount {
 }
 
 fn fixed(field: &str, text: &str) -> Error {
-    Refusal::new(Code::OwnershipFixed, field, text).into()
+    Refusal::new(Code::OwnershipImmutable, field, text).into()
 }

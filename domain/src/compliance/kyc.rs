@@ -22,7 +22,7 @@ use crate::{
         command::CommandContext,
         events::EventType,
         ids,
-        secrets::{self, Place, Secret},
+        secrets::{self, AssociatedData, Secret},
         timers,
     },
     people::{
@@ -164,14 +164,15 @@ fn ssn_index(ctx: &CommandContext<'_>, applicant: &Applicant) -> Vec<u8> {
 
 fn sealed_applicant(ctx: &CommandContext<'_>, id: Uuid, applicant: &Applicant) -> Result<Vec<u8>> {
     let text = serde_json::to_vec(applicant).map_err(|_| Error::broken("an applicant cannot be written"))?;
-    ctx.app.vault.seal(Place { column: APPLICANT, row: id, partner: ctx.partner.id }, &text)
+    ctx.app.vault.seal(AssociatedData { column: APPLICANT, row: id, partner: ctx.partner.id }, &text)
 }
 
 /// Whom a check is about; none for checks from before that was kept.
 pub fn applicant(app: &App, check: &kyc::Model) -> Result<Option<Secret<Applicant>>> {
     let Some(sealed) = &check.applicant else { return Ok(None) };
-    let text =
-        app.vault.open(Place { column: APPLICANT, row: check.id, partner: check.partner_id }, sealed)?;
+    let text = app
+        .vault
+        .open(AssociatedData { column: APPLICANT, row: check.id, partner: check.partner_id }, sealed)?;
     serde_json::from_slice(text.reveal())
         .map(|applicant| Some(Secret::new(applicant)))
         .map_err(|_| Error::broken("a kept applicant is none"))
@@ -473,7 +474,7 @@ fn within_reach(access_scope: AccessScope, check: &kyc::Model) -> bool {
 
 /// The check that `find` finds, as it is while nobody else can change it; refused when it is not there, or no
 /// longer the person's present one.
-pub async fn held(
+pub async fn locked(
     ctx: &CommandContext<'_>,
     find: impl AsyncFnOnce() -> Result<Option<kyc::Model>>,
     field: &str,

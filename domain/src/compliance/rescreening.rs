@@ -38,7 +38,7 @@ fn lease() -> Duration {
 }
 
 /// How often a customer's check is tried again whose rows another transaction holds.
-const TRIES: u32 = 5;
+const MAX_ATTEMPTS: u32 = 5;
 
 /// Screens the next customers of the run that has not finished, if no other server does; whether there may be
 /// more at once.
@@ -163,7 +163,7 @@ async fn person_of(
 /// Writes the hits of one check that were not known, and sends the customer to a reviewer; how many there
 /// are.
 async fn screen(app: &App, check: &kyc::Model) -> Result<usize> {
-    for attempt in 1..TRIES {
+    for attempt in 1..MAX_ATTEMPTS {
         match screen_once(app, check).await {
             Err(error) if error.is_retryable() || matches!(error, Error::Busy) => pause(attempt).await,
             other => return other,

@@ -127,14 +127,14 @@ fn ids_of(lists: &[watch_list::Model]) -> Vec<Uuid> {
 }
 
 /// How often lists are read anew that were replaced while they were read.
-const TRIES: usize = 3;
+const MAX_ATTEMPTS: usize = 3;
 
 /// The people of these lists, or of the ones that have taken their place meanwhile.
 async fn loaded(
     connection: &impl ConnectionTrait,
     mut lists: Vec<watch_list::Model>,
 ) -> Result<(Vec<Uuid>, People)> {
-    for _ in 0..TRIES {
+    for _ in 0..MAX_ATTEMPTS {
         let ids = ids_of(&lists);
         let mut read = Vec::new();
         let mut whole = true;

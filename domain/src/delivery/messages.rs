@@ -8,7 +8,7 @@ use crate::{
         clock,
         db::WriteTransaction,
         pages::{Page, Slice},
-        secrets::{Place, Secret},
+        secrets::{AssociatedData, Secret},
         timers,
     },
     people::person::{Email, Phone},
@@ -93,7 +93,7 @@ async fn write(
     }
     let id = app.ids.next(Kind::Message);
     let sealed = |column, text: &str| {
-        let sealed = app.vault.seal(Place { column, row: id, partner: partner.id }, text.as_bytes());
+        let sealed = app.vault.seal(AssociatedData { column, row: id, partner: partner.id }, text.as_bytes());
         sealed.map(|sealed| if deliver { sealed } else { Vec::new() })
     };
     let index = index(app, partner.id, &to);
@@ -180,11 +180,11 @@ const PAUSES: [i64; 7] = [5, 30, 120, 600, 3600, 4 * 3600, 12 * 3600];
 /// Sends the message of a timer that the caller holds. Afterwards it is sent and empty, or given up and
 /// empty, or waits for its next try. A crash between sending and writing that down sends it twice, under the
 /// same id.
-pub async fn send(app: &App, held: &timer::Model) -> Result<()> {
-    let found = message::Entity::find_by_id(held.subject_id).one(&app.db.read).await?;
+pub async fn send(app: &App, leased: &timer::Model) -> Result<()> {
+    let found = message::Entity::find_by_id(leased.subject_id).one(&app.db.read).await?;
     let Some(message) = found.filter(|found| found.status == Status::Pending) else {
         let tx = app.db.write().await?;
-        timers::take(&tx, held).await?;
+        timers::take(&tx, leased).await?;
         return tx.commit().await;
     };
     let late = |at: DateTime<Utc>| message.send_by.is_some_and(|by| at > by);
@@ -193,7 +193,7 @@ pub async fn send(app: &App, held: &timer::Model) -> Result<()> {
     } else {
         handed_over(app, &message).await
     };
-    let pause = usize::try_from(held.attempts.saturating_sub(1))
+    let pause = usize::try_from(leased.attempts.saturating_sub(1))
         .ok()
         .and_then(|tried| PAUSES.get(tried))
         .copied()
@@ -201,20 +201,20 @@ pub async fn send(app: &App, held: &timer::Model) -> Result<()> {
     let (status, why) = match (outcome, pause) {
         (Ok(()), _) => (Status::Sent, String::new()),
         (Err(SendError::Failed(why)), Some(pause)) if !late(clock::system_now() + pause) => {
-            tracing::warn!(message = %message.id, tries = held.attempts, why,
+            tracing::warn!(message = %message.id, tries = leased.attempts, why,
                 "a message could not be sent and is tried again");
             let tx = app.db.write().await?;
-            timers::let_go(&tx, held, pause).await?;
+            timers::let_go(&tx, leased, pause).await?;
             return tx.commit().await;
         }
         (Err(SendError::Failed(why) | SendError::Refused(why)), _) => (Status::Failed, why),
     };
     let tx = app.db.write().await?;
-    timers::take(&tx, held).await?;
-    let erased = erase(&tx, &message, status, held.attempts).await?;
+    timers::take(&tx, leased).await?;
+    let erased = erase(&tx, &message, status, leased.attempts).await?;
     tx.commit().await?;
     if erased && status == Status::Failed {
-        tracing::error!(message = %message.id, purpose = ?message.purpose, tries = held.attempts, why,
+        tracing::error!(message = %message.id, purpose = ?message.purpose, tries = leased.attempts, why,
             "a message could not be sent and is given up");
     }
     Ok(())
@@ -273,7 +273,7 @@ fn opened(
     column: &'static str,
     sealed: &[u8],
 ) -> Result<Secret<String>> {
-    app.vault.open_text(Place { column, row: message.id, partner: message.partner_id }, sealed)
+    app.vault.open_text(AssociatedData { column, row: message.id, partner: message.partner_id }, sealed)
 }
 
 /// Where a message goes, as long as it has not been erased.

@@ -10,7 +10,7 @@ use crate::{
         events::EventType,
         idempotency::Key,
         pages::{Page, Slice},
-        secrets::{Place, Secret},
+        secrets::{AssociatedData, Secret},
     },
     people::{applicants, person, users},
 };
@@ -70,7 +70,7 @@ impl Command for LinkBankAccount {
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<bank_account::Model> {
         let user = users::approved(ctx.tx, ctx.access_scope, self.user_id, "userId").await?;
         let id = ctx.app.ids.next(Kind::BankAccount);
-        let place = Place { column: NUMBER, row: id, partner: ctx.partner.id };
+        let place = AssociatedData { column: NUMBER, row: id, partner: ctx.partner.id };
         let number = applicants::valid("number", AccountNumber::parse(&self.number))?;
         let bank_account = bank_account::Model {
             id,
@@ -125,7 +125,7 @@ impl Command for UpdateBankAccount {
     }
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<bank_account::Model> {
-        let (user, before) = held(ctx, self.bank_account_id).await?;
+        let (user, before) = locked(ctx, self.bank_account_id).await?;
         users::require_approved(&user)?;
         let mut bank_account = before.clone();
         if let Some(nickname) = &self.nickname {
@@ -185,7 +185,7 @@ impl Command for RemoveBankAccount {
     }
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<bank_account::Model> {
-        let (user, bank_account) = held(ctx, self.bank_account_id).await?;
+        let (user, bank_account) = locked(ctx, self.bank_account_id).await?;
         let pending = transfer::Entity::find()
             .filter(transfer::Column::BankAccountId.eq(bank_account.id))
             .filter(transfer::Column::Status.eq(transfer::Status::Pending));
@@ -209,11 +209,11 @@ impl Command for RemoveBankAccount {
 
 /// The bank account named by `bankAccountId` and whose it is, both held by this transaction, so that one
 /// person's bank accounts change one at a time and no transfer begins meanwhile.
-async fn held(ctx: &CommandContext<'_>, id: Uuid) -> Result<(user::Model, bank_account::Model)> {
+async fn locked(ctx: &CommandContext<'_>, id: Uuid) -> Result<(user::Model, bank_account::Model)> {
     let missing = || Refusal::not_found("bankAccountId");
     let found = linked(ctx.partner.id).filter(bank_account::Column::Id.eq(id)).one(ctx.tx).await?;
     let found = found.filter(|found| ctx.access_scope.covers(found.user_id)).ok_or_else(missing)?;
-    let user = users::held(ctx.tx, found.user_id).await?;
+    let user = users::locked(ctx.tx, found.user_id).await?;
     let select = linked(ctx.partner.id).filter(bank_account::Column::Id.eq(id)).lock(LockType::Update);
     Ok((user, select.one(ctx.tx).await?.ok_or_else(missing)?))
 }
@@ -221,7 +221,7 @@ async fn held(ctx: &CommandContext<'_>, id: Uuid) -> Result<(user::Model, bank_a
 /// The number in full.
 pub fn number(app: &App, bank_account: &bank_account::Model) -> Result<Secret<String>> {
     app.vault.open_text(
-        Place { column: NUMBER, row: bank_account.id, partner: bank_account.partner_id },
+        AssociatedData { column: NUMBER, row: bank_account.id, partner: bank_account.partner_id },
         &bank_account.number,
     )
 }

@@ -191,7 +191,7 @@ impl Actor {
     pub fn signed_in(&self) -> Result<&SignedInUser> {
         match &self.who {
             Who::User(user) => Ok(user),
-            Who::Partner(_) => Err(Error::ForPeople),
+            Who::Partner(_) => Err(Error::UserSessionRequired),
             Who::Nobody => Err(Error::Unauthenticated),
         }
     }

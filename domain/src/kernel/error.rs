@@ -16,7 +16,7 @@ pub enum Error {
     /// The caller's key lacks this scope.
     Forbidden(&'static str),
     /// Only a person who has signed in may, and the caller is a partner's key.
-    ForPeople,
+    UserSessionRequired,
     /// The session has not passed its second factor.
     TwoFactorRequired,
     /// Too many requests; the next may come after so many seconds.
@@ -267,7 +267,7 @@ pub enum Code {
     /// Something is left on the account.
     AccountNotEmpty,
     /// Who owns a joint account stays as it is.
-    OwnershipFixed,
+    OwnershipImmutable,
     /// Of the people who own an account, its owner alone may.
     OwnerOnly,
     /// A deposit or a withdrawal is under way.
@@ -289,7 +289,7 @@ pub enum Code {
     /// Another person signs in with this e-mail address.
     EmailTaken,
     /// The invitation is bound to another e-mail address.
-    InvitationForAnother,
+    InvitationEmailMismatch,
     /// Not a phone number that can be texted.
     InvalidPhone,
     /// The person has a verified phone number already.
@@ -309,7 +309,7 @@ pub enum Code {
     /// A key was to be given what its giver may not do.
     ScopeNotHeld,
     /// Two keys of one line are live.
-    RotationUnfinished,
+    TooManyLiveKeys,
     /// Nobody could give out keys any more.
     LastKey,
     /// The key was used with other input.
@@ -333,7 +333,7 @@ impl Code {
             Self::AccountNotActive => "ACCOUNT_NOT_ACTIVE",
             Self::AccountNotFrozen => "ACCOUNT_NOT_FROZEN",
             Self::AccountNotEmpty => "ACCOUNT_NOT_EMPTY",
-            Self::OwnershipFixed => "OWNERSHIP_FIXED",
+            Self::OwnershipImmutable => "OWNERSHIP_IMMUTABLE",
             Self::OwnerOnly => "OWNER_ONLY",
             Self::TransferPending => "TRANSFER_PENDING",
             Self::MarketClosed => "MARKET_CLOSED",
@@ -344,7 +344,7 @@ impl Code {
             Self::InvalidCredentials => "INVALID_CREDENTIALS",
             Self::InvalidToken => "INVALID_TOKEN",
             Self::EmailTaken => "EMAIL_TAKEN",
-            Self::InvitationForAnother => "INVITATION_FOR_ANOTHER",
+            Self::InvitationEmailMismatch => "INVITATION_EMAIL_MISMATCH",
             Self::InvalidPhone => "INVALID_PHONE",
             Self::PhoneVerified => "PHONE_VERIFIED",
             Self::PhoneNotVerified => "PHONE_NOT_VERIFIED",
@@ -354,7 +354,7 @@ impl Code {
             Self::TotpEnrolled => "TOTP_ENROLLED",
             Self::TotpNotEnrolled => "TOTP_NOT_ENROLLED",
             Self::ScopeNotHeld => "SCOPE_NOT_HELD",
-            Self::RotationUnfinished => "ROTATION_UNFINISHED",
+            Self::TooManyLiveKeys => "TOO_MANY_LIVE_KEYS",
             Self::LastKey => "LAST_KEY",
             Self::IdempotencyKeyReused => "IDEMPOTENCY_KEY_REUSED",
             Self::IdempotencyInProgress => "IDEMPOTENCY_IN_PROGRESS",

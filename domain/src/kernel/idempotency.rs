@@ -2,7 +2,7 @@
 
 use super::{
     clock,
-    secrets::{Place, Vault},
+    secrets::{AssociatedData, Vault},
 };
 use crate::{Code, Error, Refusal, Result, both};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -108,8 +108,8 @@ impl Claim {
         }
     }
 
-    const fn place(&self) -> Place {
-        Place { column: "idempotency.answer", row: self.principal_id, partner: self.partner_id }
+    const fn place(&self) -> AssociatedData {
+        AssociatedData { column: "idempotency.answer", row: self.principal_id, partner: self.partner_id }
     }
 
     async fn replay<T: DeserializeOwned>(&self, connection: &impl ConnectionTrait) -> Result<T> {

@@ -8,7 +8,7 @@ use super::{
     clock,
     command::pause,
     db::{Db, WriteTransaction},
-    secrets::{ENCRYPTION_KEY, Place, Vault, version_of},
+    secrets::{AssociatedData, ENCRYPTION_KEY, Vault, version_of},
 };
 use crate::{Error, Result};
 use entity::{
@@ -215,7 +215,7 @@ async fn seal_batch_once(db: &Db, vault: &Vault, sealed: &Sealed, rows: &[Row]) 
     let mut batch = Batch::default();
     let mut anew = Vec::new();
     for (id, partner_id, value) in rows {
-        let place = Place { column: sealed.place, row: *id, partner: *partner_id };
+        let place = AssociatedData { column: sealed.place, row: *id, partner: *partner_id };
         vault.ready_for(db, *partner_id).await?;
         if version_of(value) == vault.newest_version(*partner_id) {
             continue;

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use std::fmt;
 
 pub use envelope::{Key, SEALING_BYTES, decrypt, decrypt_in_place, encrypt, encrypt_in_place, fresh};
-pub use vault::{ENCRYPTION_KEY, HeadKey, Place, Vault, version_of};
+pub use vault::{AssociatedData, ENCRYPTION_KEY, HeadKey, Vault, version_of};
 
 /// A value that is never printed.
 #[derive(Clone, PartialEq, Eq)]

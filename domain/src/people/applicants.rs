@@ -12,7 +12,7 @@ use crate::{
     kernel::{
         app::App,
         command::CommandContext,
-        secrets::{Place, Secret},
+        secrets::{AssociatedData, Secret},
     },
     providers::identity::AddressFit,
 };
@@ -172,13 +172,13 @@ pub fn sealed(
     column: &'static str,
     value: Option<&str>,
 ) -> Result<Option<Vec<u8>>> {
-    let place = Place { column, row: user_id, partner: ctx.partner.id };
+    let place = AssociatedData { column, row: user_id, partner: ctx.partner.id };
     value.map(|value| ctx.app.vault.seal(place, value.as_bytes())).transpose()
 }
 
 /// A person's day of birth, where it is known.
 pub fn birth_date(app: &App, user: &user::Model) -> Result<Option<NaiveDate>> {
-    let place = Place { column: BIRTH_DATE, row: user.id, partner: user.partner_id };
+    let place = AssociatedData { column: BIRTH_DATE, row: user.id, partner: user.partner_id };
     let Some(sealed) = user.birth_date.as_deref() else { return Ok(None) };
     let day = app.vault.open_text(place, sealed)?;
     parse_birth_date(day.reveal()).map(Some).map_err(|_| Error::broken("a kept day of birth is none"))
@@ -186,13 +186,13 @@ pub fn birth_date(app: &App, user: &user::Model) -> Result<Option<NaiveDate>> {
 
 /// The phone number as the person wrote it.
 pub fn phone(app: &App, user: &user::Model) -> Result<Option<Secret<String>>> {
-    let place = Place { column: PHONE, row: user.id, partner: user.partner_id };
+    let place = AssociatedData { column: PHONE, row: user.id, partner: user.partner_id };
     user.phone.as_deref().map(|sealed| app.vault.open_text(place, sealed)).transpose()
 }
 
 /// The social security number, where it is known.
 fn ssn(app: &App, user: &user::Model) -> Result<Option<Secret<String>>> {
-    let place = Place { column: SSN, row: user.id, partner: user.partner_id };
+    let place = AssociatedData { column: SSN, row: user.id, partner: user.partner_id };
     user.ssn.as_deref().map(|sealed| app.vault.open_text(place, sealed)).transpose()
 }
 

@@ -50,7 +50,7 @@ pub async fn list(
 
 /// The user with this id, locked until the transaction ends, so that changes to one user happen one at a
 /// time.
-pub async fn held(tx: &WriteTransaction, id: Uuid) -> Result<user::Model> {
+pub async fn locked(tx: &WriteTransaction, id: Uuid) -> Result<user::Model> {
     let select = user::Entity::find_by_id(id).lock(LockType::NoKeyUpdate);
     select.one(tx).await?.ok_or_else(|| Error::broken("a row names no person"))
 }

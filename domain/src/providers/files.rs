@@ -11,9 +11,9 @@ use tokio::sync::OnceCell;
 
 /// A store of files, each under a name of ours. Cheap to clone.
 #[derive(Clone)]
-pub struct Files(Arc<Place>);
+pub struct Files(Arc<Location>);
 
-struct Place {
+struct Location {
     /// Made with the first file.
     folder: Option<PathBuf>,
     store: OnceCell<Arc<dyn ObjectStore>>,
@@ -40,12 +40,12 @@ impl From<object_store::Error> for FileError {
 impl Files {
     /// In this store.
     pub fn over(store: Arc<dyn ObjectStore>) -> Self {
-        Self(Arc::new(Place { folder: None, store: OnceCell::new_with(Some(store)) }))
+        Self(Arc::new(Location { folder: None, store: OnceCell::new_with(Some(store)) }))
     }
 
     /// In this folder, which is made for its owner alone with the first file where there is none.
     pub fn in_folder(folder: PathBuf) -> Self {
-        Self(Arc::new(Place { folder: Some(folder), store: OnceCell::new() }))
+        Self(Arc::new(Location { folder: Some(folder), store: OnceCell::new() }))
     }
 
     /// In memory, until the process ends.
@@ -93,7 +93,7 @@ impl Files {
     }
 }
 
-impl Place {
+impl Location {
     fn opened(&self) -> Result<Arc<dyn ObjectStore>, FileError> {
         let Some(folder) = &self.folder else {
             return Err(FileError::Failed("there is no store".to_owned()));

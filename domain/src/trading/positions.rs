@@ -5,7 +5,7 @@ use entity::{Kind, Money, Quantity, position};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
-async fn held(
+async fn locked(
     ctx: &CommandContext<'_>,
     account_id: Uuid,
     instrument_id: Uuid,
@@ -26,7 +26,7 @@ pub async fn bought(
     cost: Money,
 ) -> Result<()> {
     let too_much = || Error::broken("a position is past 64 bits");
-    let Some(position) = held(ctx, account_id, instrument_id).await? else {
+    let Some(position) = locked(ctx, account_id, instrument_id).await? else {
         let opened = position::Model {
             id: ctx.app.ids.next(Kind::Position),
             partner_id: ctx.partner.id,
@@ -50,7 +50,7 @@ pub async fn sold(
     quantity: Quantity,
 ) -> Result<()> {
     let short = || Error::broken("a position is smaller than what was sold of it");
-    let position = held(ctx, account_id, instrument_id).await?.ok_or_else(short)?;
+    let position = locked(ctx, account_id, instrument_id).await?.ok_or_else(short)?;
     let left = position.quantity.minus(quantity).filter(|left| left.units() >= 0).ok_or_else(short)?;
     let cost = position.cost_basis.share(left.units(), position.quantity.units()).ok_or_else(short)?;
     change(ctx, position, left, cost).await

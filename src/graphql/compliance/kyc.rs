@@ -108,7 +108,7 @@ impl Kyc {
 
     /// Documents that were sent, oldest first, at most 20.
     async fn documents(&self, ctx: &Context<'_>) -> Result<Vec<KycDocument>> {
-        let page = Page { order: Order::OldestFirst, ..Page::first(kyc::documents::MOST) };
+        let page = Page { order: Order::OldestFirst, ..Page::first(kyc::documents::MAX_DOCUMENTS) };
         let slice = ctx.loaders().children::<kyc_document::Entity>(self.0.id, page, Vec::new()).await?;
         Ok(slice.rows.into_iter().map(KycDocument).collect())
     }

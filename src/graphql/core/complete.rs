@@ -212,7 +212,7 @@ fn mark(value: &mut Value, path: &[PathSegment]) {
 }
 
 /// A place in an answer: its type, and the selections made on it.
-struct Place<'a> {
+struct TypedSelections<'a> {
     ty: Type,
     sets: Vec<(&'a str, &'a SelectionSet)>,
 }
@@ -223,15 +223,15 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn root(&self, operation: &'a OperationDefinition) -> Place<'a> {
+    fn root(&self, operation: &'a OperationDefinition) -> TypedSelections<'a> {
         let name = self.types.root(operation.ty);
         let ty = Type { base: BaseType::Named(name.cloned().unwrap_or(Name::new(""))), nullable: true };
         let parent = name.map(Name::as_str).unwrap_or_default();
-        Place { ty, sets: vec![(parent, &operation.selection_set.node)] }
+        TypedSelections { ty, sets: vec![(parent, &operation.selection_set.node)] }
     }
 
     /// Lets the nulls along the path climb; the place itself may stay null only if its type allows.
-    fn settle(&self, value: &mut Value, place: &Place<'a>, path: &[PathSegment]) {
+    fn settle(&self, value: &mut Value, place: &TypedSelections<'a>, path: &[PathSegment]) {
         let failed = match (path.split_first(), &mut *value) {
             (Some((PathSegment::Field(key), rest)), Value::Object(map)) => {
                 let runtime = match map.get("__typename") {
@@ -250,7 +250,7 @@ impl<'a> Walk<'a> {
             (Some((PathSegment::Index(index), rest)), Value::List(items)) => {
                 match (&place.ty.base, items.get_mut(*index)) {
                     (BaseType::List(ty), Some(item)) => {
-                        let below = Place { ty: (**ty).clone(), sets: place.sets.clone() };
+                        let below = TypedSelections { ty: (**ty).clone(), sets: place.sets.clone() };
                         self.settle(item, &below, rest);
                         *item == Value::Null && !below.ty.nullable
                     }
@@ -266,18 +266,23 @@ impl<'a> Walk<'a> {
 
     /// The place under a key of an object. Where several types are possible, null is allowed if any of them
     /// allows it.
-    fn below(&self, place: &Place<'a>, key: &str, runtime: Option<&str>) -> Option<Place<'a>> {
+    fn below(
+        &self,
+        place: &TypedSelections<'a>,
+        key: &str,
+        runtime: Option<&str>,
+    ) -> Option<TypedSelections<'a>> {
         let mut found = Vec::new();
         let mut seen = HashSet::new();
         for (parent, set) in &place.sets {
             self.gather(set, runtime.unwrap_or(parent), key, &mut seen, &mut found);
         }
-        let mut below: Option<Place<'a>> = None;
+        let mut below: Option<TypedSelections<'a>> = None;
         for (parent, field) in found {
             let Some(ty) = self.types.field(parent.as_str(), field.name.node.as_str()) else { continue };
             let set = (base(ty).as_str(), &field.selection_set.node);
             match &mut below {
-                None => below = Some(Place { ty: ty.clone(), sets: vec![set] }),
+                None => below = Some(TypedSelections { ty: ty.clone(), sets: vec![set] }),
                 Some(below) => {
                     below.ty.nullable |= ty.nullable;
                     below.sets.push(set);

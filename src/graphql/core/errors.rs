@@ -105,7 +105,7 @@ user_errors!(
         /// Cash, shares, an open order or a transfer is left on the account.
         AccountNotEmpty,
         /// A joint account stays one, and its joint member stays.
-        OwnershipFixed,
+        OwnershipImmutable,
         /// Of the people who own the account, its owner alone may.
         OwnerOnly,
         /// Key used with other input.
@@ -203,7 +203,7 @@ user_errors!(
         /// The calling key may not do itself what the key may.
         ScopeNotHeld,
         /// Two keys of one line are live already.
-        RotationUnfinished,
+        TooManyLiveKeys,
         /// No other key with the scope `operate` would be left.
         LastKey,
     }
@@ -227,7 +227,7 @@ user_errors!(
         /// Another person signs in with this e-mail address.
         EmailTaken,
         /// Invitation that is bound to another e-mail address.
-        InvitationForAnother,
+        InvitationEmailMismatch,
         /// Not a number that can be texted.
         InvalidPhone,
         /// A phone number is verified already.

@@ -20,7 +20,7 @@ use domain::{
 use entity::{account, bank_account, kyc, screening_hit};
 use keyed::{BalanceOf, ById, Children, DefaultOf, FactorsOf, HitsOf, KycOf, QuoteOf};
 pub use rows::JointMember;
-use sea_orm::{ColumnTrait, DatabaseExecutor, EntityTrait};
+use sea_orm::{DatabaseExecutor, EntityTrait};
 use std::{marker::PhantomData, ops::Deref, sync::Arc, time::Duration};
 use uuid::Uuid;
 

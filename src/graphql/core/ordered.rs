@@ -11,11 +11,11 @@ use async_graphql::{
 /// Puts the keys of every object of an answer in the order of the query, and leaves out what the guard alone
 /// asked for.
 pub fn order(data: &mut Value, document: &ExecutableDocument, operation: &OperationDefinition) {
-    Place::of(vec![&operation.selection_set.node]).sort(data, document);
+    MergedSelections::of(vec![&operation.selection_set.node]).sort(data, document);
 }
 
 /// A place in an answer. All items of a list share one, so what is asked for there is gathered once.
-struct Place<'a> {
+struct MergedSelections<'a> {
     sets: Vec<&'a SelectionSet>,
     fields: OnceCell<Vec<(&'a Name, Self)>>,
 }
@@ -23,7 +23,7 @@ struct Place<'a> {
 /// What is asked for below each key.
 type Below<'a> = IndexMap<&'a Name, Vec<&'a SelectionSet>>;
 
-impl<'a> Place<'a> {
+impl<'a> MergedSelections<'a> {
     fn of(sets: Vec<&'a SelectionSet>) -> Self {
         Self { sets, fields: OnceCell::new() }
     }

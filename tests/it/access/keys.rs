@@ -256,7 +256,7 @@ on_both! {
             let message = "Two keys of this line are live; revoke one of them first.";
             assert_eq!(
                 refused.user_error("apiKeyRotate"),
-                &json!({ "code": "ROTATION_UNFINISHED", "path": ["apiKeyId"], "message": message })
+                &json!({ "code": "TOO_MANY_LIVE_KEYS", "path": ["apiKeyId"], "message": message })
             );
         }
         app.gql(REVOKE, json!({ "input": { "apiKeyId": first } })).await.entity("apiKeyRevoke", "apiKey");
@@ -304,7 +304,7 @@ on_both! {
             .collect()
             .await;
         assert_eq!(codes.iter().filter(|code| code.is_null()).count(), 1, "{codes:?}");
-        assert_eq!(codes.iter().filter(|code| *code == "ROTATION_UNFINISHED").count(), 5, "{codes:?}");
+        assert_eq!(codes.iter().filter(|code| *code == "TOO_MANY_LIVE_KEYS").count(), 5, "{codes:?}");
     }
 
     async fn the_last_key_that_gives_keys_stays(app: TestApp) {

@@ -14,7 +14,7 @@ use domain::kernel::{
     db::Db,
     ids::Ids,
     rotation::{self, Rotated},
-    secrets::{Place, Secret, Vault, hmac_sha256, version_of},
+    secrets::{AssociatedData, Secret, Vault, hmac_sha256, version_of},
 };
 use entity::{
     Kind, api_key, bank_account,
@@ -120,7 +120,7 @@ on_both! {
             Vault::unlock(&db, &Secret::new([7; 32]), None).await.unwrap().unwrap()
         };
         let (a, b, c, d) = tokio::join!(begin(), begin(), begin(), begin());
-        let place = Place { column: "users.ssn", row: Uuid::from_u128(1), partner: app.partner.id };
+        let place = AssociatedData { column: "users.ssn", row: Uuid::from_u128(1), partner: app.partner.id };
         let sealed = a.seal(place, b"123456789").unwrap();
         for other in [b, c, d] {
             assert_eq!(other.open(place, &sealed).unwrap().reveal(), b"123456789");
@@ -136,7 +136,7 @@ on_both! {
         partner::ActiveModel::from(row).reset_all().insert(db.for_migrations()).await.unwrap();
         let vaults = (begin().await, begin().await);
         tokio::try_join!(vaults.0.ready_for(db, new), vaults.1.ready_for(db, new)).unwrap();
-        let place = Place { partner: new, ..place };
+        let place = AssociatedData { partner: new, ..place };
         assert_eq!(vaults.0.open(place, &vaults.1.seal(place, b"x").unwrap()).unwrap().reveal(), b"x");
     }
 }
@@ -329,7 +329,7 @@ async fn populate(database_url: &str, others: u32) -> Before {
     let vault = Vault::unlock(&db, &Secret::new(OLD), None).await.unwrap().unwrap();
     let partner_id = user::Entity::find().one(&db.read).await.unwrap().unwrap().partner_id;
     let seal = |column, row, text: &str| {
-        Some(vault.seal(Place { column, row, partner: partner_id }, text.as_bytes()).unwrap())
+        Some(vault.seal(AssociatedData { column, row, partner: partner_id }, text.as_bytes()).unwrap())
     };
     let rows = (0..others).map(|_| {
         let id = Ids.next(Kind::User);
@@ -362,7 +362,7 @@ async fn populate(database_url: &str, others: u32) -> Before {
     }
     let id = Ids.next(Kind::Message);
     let sealed = |column, text: &str| {
-        vault.seal(Place { column, row: id, partner: partner_id }, text.as_bytes()).unwrap()
+        vault.seal(AssociatedData { column, row: id, partner: partner_id }, text.as_bytes()).unwrap()
     };
     let mail = message::Model {
         id,
@@ -392,7 +392,7 @@ async fn versions(database_url: &str, key: [u8; 32], previous: Option<[u8; 32]>)
     let vault = Vault::unlock(&db, &Secret::new(key), previous.as_ref()).await.unwrap().unwrap();
     let mut found = BTreeSet::new();
     let mut look = |column, row, partner, sealed: &[u8], right: &[&str]| {
-        let text = vault.open_text(Place { column, row, partner }, sealed).unwrap();
+        let text = vault.open_text(AssociatedData { column, row, partner }, sealed).unwrap();
         assert!(right.contains(&text.reveal().as_str()), "{column}");
         found.insert(version_of(sealed));
     };
@@ -416,7 +416,7 @@ async fn versions(database_url: &str, key: [u8; 32], previous: Option<[u8; 32]>)
         look("message.body", mail.id, mail.partner_id, &mail.body, &["Come in"]);
     }
     for key in api_key::Entity::find().all(&db.read).await.unwrap() {
-        let place = Place { column: "api_key.signer", row: key.id, partner: key.partner_id };
+        let place = AssociatedData { column: "api_key.signer", row: key.id, partner: key.partner_id };
         assert_eq!(vault.open(place, &key.signer).unwrap().reveal().len(), 40);
         found.insert(version_of(&key.signer));
     }
@@ -582,7 +582,7 @@ async fn a_rotation_killed_again_and_again_ends_while_a_server_answers() {
 }
 
 /// A value as it was encrypted when every key was derived from the encryption key.
-fn sealed_before(place: &Place, value: &[u8]) -> Vec<u8> {
+fn sealed_before(place: &AssociatedData, value: &[u8]) -> Vec<u8> {
     let key = hmac_sha256(&OLD, b"coffer personal data");
     let associated =
         [place.column.as_bytes(), b"|", place.row.as_bytes(), b"|", place.partner.as_bytes()].concat();
@@ -598,7 +598,7 @@ async fn age(database_url: &str, key: &str) {
     let db = Db::open(database_url).await.unwrap();
     let vault = Vault::unlock(&db, &Secret::new(OLD), None).await.unwrap().unwrap();
     let older = |column, row, partner, sealed: &[u8]| {
-        let place = Place { column, row, partner };
+        let place = AssociatedData { column, row, partner };
         sealed_before(&place, vault.open(place, sealed).unwrap().reveal())
     };
     let connection = db.for_migrations();

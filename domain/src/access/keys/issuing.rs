@@ -182,7 +182,7 @@ impl Command for RotateApiKey {
             .filter(live_at(now));
         if line.all(ctx.tx).await?.len() >= LIVE_OF_LINE {
             let text = "Two keys of this line are live; revoke one of them first.";
-            return Err(Refusal::new(Code::RotationUnfinished, "apiKeyId", text).into());
+            return Err(Refusal::new(Code::TooManyLiveKeys, "apiKeyId", text).into());
         }
         let (mut row, text) = made(ctx.app, ctx.partner, &scopes)?;
         row.label.clone_from(&old.label);

@@ -3,8 +3,8 @@
 use super::{
     Named, applicant,
     evidence::{Patch, Reconsidered, reconsider},
-    held, hits, is_listed, outcome_of, parts,
-    questions::{self, ENOUGH, Given},
+    hits, is_listed, locked, outcome_of, parts,
+    questions::{self, Given, PASS_MARK},
     settle, written,
 };
 use crate::{
@@ -68,7 +68,7 @@ impl Command for AnswerQuestions {
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<kyc::Model> {
         let mut check =
-            held(ctx, async || self.check.find(ctx.tx, ctx.access_scope).await, self.check.field()).await?;
+            locked(ctx, async || self.check.find(ctx.tx, ctx.access_scope).await, self.check.field()).await?;
         require_waiting(&check, ctx.now)?;
         let asked = questions::of(ctx.app, &check)?.ok_or_else(not_open)?;
         let right = asked.reveal().right_among(&self.answers);
@@ -83,7 +83,7 @@ impl Command for AnswerQuestions {
                 is_listed(ctx.tx, check.id).await?
             }
         };
-        let passed = right >= ENOUGH;
+        let passed = right >= PASS_MARK;
         let mut parts = parts(&check);
         let part = if passed { WEIGHT } else { -WEIGHT };
         parts.push(Part {

@@ -55,7 +55,7 @@ async fn asked_in_vain(ctx: &CommandContext<'_>, check: &kyc::Model) -> Result<b
     if same.is_empty() {
         return Ok(false);
     }
-    let failed = kyc::Column::RightAnswers.lt(questions::ENOUGH);
+    let failed = kyc::Column::RightAnswers.lt(questions::PASS_MARK);
     let not_before = Expr::col(kyc::Column::SupersededAt).gte(Expr::col(kyc::Column::QuestionsExpireAt));
     let expired = all![
         kyc::Column::AnsweredAt.is_null(),

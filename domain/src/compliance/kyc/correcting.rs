@@ -3,7 +3,7 @@
 use super::{
     Named, ask, close_questions,
     evidence::{Patch, Reconsidered, reconsider},
-    expire, held, outcome_of, settle,
+    expire, locked, outcome_of, settle,
 };
 use crate::{
     Actor, Code, Refusal, Result, Scope,
@@ -57,14 +57,14 @@ impl Command for Correction {
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<kyc::Model> {
         let find = async || self.check.find(ctx.tx, ctx.access_scope).await;
-        let mut check = held(ctx, find, self.check.field()).await?;
+        let mut check = locked(ctx, find, self.check.field()).await?;
         if let Some(due) = check
             .questions_expire_at
             .filter(|due| *due <= ctx.now && check.outcome == Outcome::QuestionsRequired)
         {
             // Its timer is about to be carried out.
             expire(&CommandContext { now: due, ..*ctx }, check.id).await?;
-            check = held(ctx, find, self.check.field()).await?;
+            check = locked(ctx, find, self.check.field()).await?;
         }
         if !matches!(check.outcome, Outcome::QuestionsRequired | Outcome::ManualReview) {
             return Err(Refusal::new(Code::KycNotOpen, "", "This identity check has been decided.").into());

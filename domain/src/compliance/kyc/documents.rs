@@ -10,7 +10,7 @@ pub use links::{
 };
 pub use permits::{Downloads, Permit, Permits, Uploads};
 
-use super::{Named, facts_of, held};
+use super::{Named, facts_of, locked};
 use crate::{
     Actor, Checks, Code, Error, Refusal, Result, Scope,
     kernel::{
@@ -18,7 +18,7 @@ use crate::{
         command::{self, Answer, Command, CommandContext},
         events::EventType,
         idempotency::Key,
-        secrets::{self, Place, Secret},
+        secrets::{self, AssociatedData, Secret},
     },
     providers::{Providers, files::FileError},
 };
@@ -37,11 +37,11 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 /// The longest document, in bytes: 10 MiB, which holds whatever is at most 10 MB in either way of counting.
-pub const LONGEST: usize = 10 << 20;
+pub const MAX_DOCUMENT_BYTES: usize = 10 << 20;
 /// By how many bytes a document grows when it is sealed.
 pub const SEALING_BYTES: usize = secrets::SEALING_BYTES;
 /// The most documents of one check.
-pub const MOST: u64 = 20;
+pub const MAX_DOCUMENTS: u64 = 20;
 
 const NAME: &str = "kyc_document.name";
 const NOTES: &str = "kyc_document.notes";
@@ -49,7 +49,7 @@ const CONTENT_KEY: &str = "kyc_document.content_key";
 
 /// The check, held, while it still takes documents.
 async fn still_open(ctx: &CommandContext<'_>, named: &Named) -> Result<kyc::Model> {
-    let check = held(ctx, async || named.find(ctx.tx, ctx.access_scope).await, named.field()).await?;
+    let check = locked(ctx, async || named.find(ctx.tx, ctx.access_scope).await, named.field()).await?;
     if check.outcome != Outcome::ManualReview {
         return Err(
             Refusal::new(Code::KycNotOpen, "", "The identity check does not ask for documents.").into()
@@ -57,8 +57,8 @@ async fn still_open(ctx: &CommandContext<'_>, named: &Named) -> Result<kyc::Mode
     }
     let sent =
         kyc_document::Entity::find().filter(kyc_document::Column::KycId.eq(check.id)).count(ctx.tx).await?;
-    if sent >= MOST {
-        let text = format!("{MOST} documents have been sent, and the identity check takes no more.");
+    if sent >= MAX_DOCUMENTS {
+        let text = format!("{MAX_DOCUMENTS} documents have been sent, and the identity check takes no more.");
         return Err(Refusal::new(Code::KycNotOpen, "", text).into());
     }
     Ok(check)
@@ -118,7 +118,7 @@ fn recognised(data: &[u8]) -> Option<Format> {
 
 /// The refusal of a document that is too long.
 pub fn too_long() -> Error {
-    Refusal::invalid("data", format!("must have at most {LONGEST} bytes")).into()
+    Refusal::invalid("data", format!("must have at most {MAX_DOCUMENT_BYTES} bytes")).into()
 }
 
 impl NewDocument {
@@ -158,7 +158,7 @@ impl NewDocument {
         if data.is_empty() {
             return Err(Refusal::required("data").into());
         }
-        if data.len() > LONGEST {
+        if data.len() > MAX_DOCUMENT_BYTES {
             return Err(too_long());
         }
         let format =
@@ -313,7 +313,7 @@ impl Command for Upload {
             return Err(Refusal::not_found("link").into());
         }
         let seal = |column, value: &[u8]| {
-            ctx.app.vault.seal(Place { column, row: self.id, partner: ctx.partner.id }, value)
+            ctx.app.vault.seal(AssociatedData { column, row: self.id, partner: ctx.partner.id }, value)
         };
         let row = kyc_document::Model {
             id: self.id,
@@ -345,8 +345,8 @@ impl Command for Upload {
     }
 }
 
-const fn place(row: &kyc_document::Model, column: &'static str) -> Place {
-    Place { column, row: row.id, partner: row.partner_id }
+const fn place(row: &kyc_document::Model, column: &'static str) -> AssociatedData {
+    AssociatedData { column, row: row.id, partner: row.partner_id }
 }
 
 /// What its sender calls it.

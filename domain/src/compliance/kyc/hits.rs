@@ -1,8 +1,8 @@
 //! A resemblance to an entry of the watch list, looked at by somebody who says that it is somebody else.
 
 use super::{
-    Assessed, applicant, ask, close_questions, held, is_listed, move_person, outcome_of, parts,
-    questions::ENOUGH, reviews::require_independent_reviewer, schedule_expiry, settle, was_denied_before,
+    Assessed, applicant, ask, close_questions, is_listed, locked, move_person, outcome_of, parts,
+    questions::PASS_MARK, reviews::require_independent_reviewer, schedule_expiry, settle, was_denied_before,
     within, written,
 };
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
         command::{self, Answer, Command, CommandContext},
         events::{self, EventType},
         idempotency::Key,
-        secrets::{Place, Secret},
+        secrets::{AssociatedData, Secret},
         timers,
     },
     people::{
@@ -101,7 +101,7 @@ impl Command for ClearWatchListHit {
             Some(hit) => within(ctx.tx, ctx.access_scope, hit.kyc_id).await,
             None => Ok(None),
         };
-        let check = held(ctx, of_hit, "hitId").await?;
+        let check = locked(ctx, of_hit, "hitId").await?;
         let hit = named(ctx, self.hit_id).await?.ok_or_else(|| Refusal::not_found("hitId"))?;
         if check.outcome != Outcome::ManualReview || !screening::is_open(&hit) {
             return Err(Refusal::new(
@@ -243,7 +243,7 @@ async fn except(
         reason: ctx
             .app
             .vault
-            .seal(Place { column: REASON, row: id, partner: ctx.partner.id }, reason.as_bytes())?,
+            .seal(AssociatedData { column: REASON, row: id, partner: ctx.partner.id }, reason.as_bytes())?,
         until,
         made_by: ctx.actor_id,
         made_at: ctx.now,
@@ -254,7 +254,7 @@ async fn except(
 /// Why an exception was made.
 pub fn reason(app: &App, exception: &screening_exception::Model) -> Result<Secret<String>> {
     app.vault.open_text(
-        Place { column: REASON, row: exception.id, partner: exception.partner_id },
+        AssociatedData { column: REASON, row: exception.id, partner: exception.partner_id },
         &exception.reason,
     )
 }
@@ -305,7 +305,7 @@ async fn is_held_otherwise(ctx: &CommandContext<'_>, check: &kyc::Model) -> Resu
 async fn waits_otherwise(connection: &impl ConnectionTrait, check: &kyc::Model) -> Result<bool> {
     let score = identity::score(&identity::unlisted(parts(check)));
     let asked = check.questions_expire_at.is_some() || check.answered_at.is_some();
-    let by_answers = asked && check.right_answers.is_none_or(|right| right < ENOUGH);
+    let by_answers = asked && check.right_answers.is_none_or(|right| right < PASS_MARK);
     let by_score = match outcome_of(score, false) {
         Outcome::ManualReview => true,
         Outcome::QuestionsRequired => asked,

@@ -9,7 +9,7 @@ use crate::{
     Error, Refusal, Result,
     kernel::{
         app::App,
-        secrets::{self, Place, Secret},
+        secrets::{self, AssociatedData, Secret},
     },
     people::applicants::Applicant,
 };
@@ -26,7 +26,7 @@ pub const NONE: &str = "None Of The Above";
 /// How many questions are asked, and how many answers each has.
 pub const ASKED: usize = 5;
 /// How many right answers it takes.
-pub const ENOUGH: i32 = 4;
+pub const PASS_MARK: i32 = 4;
 
 /// For how long questions can be answered, by the partner's clock.
 pub const fn open_for() -> Duration {
@@ -121,7 +121,7 @@ impl Questions {
     /// Encrypted for the row of their check.
     pub fn sealed(&self, app: &App, partner_id: Uuid, id: Uuid) -> Result<Vec<u8>> {
         let text = serde_json::to_vec(self).map_err(|_| Error::broken("questions cannot be written"))?;
-        app.vault.seal(Place { column: QUESTIONS, row: id, partner: partner_id }, &text)
+        app.vault.seal(AssociatedData { column: QUESTIONS, row: id, partner: partner_id }, &text)
     }
 }
 
@@ -153,8 +153,9 @@ pub fn seed(app: &App, partner_id: Uuid, token: &str) -> Vec<u8> {
 /// The questions of a check with their right answers; none where none were asked.
 pub fn of(app: &App, check: &kyc::Model) -> Result<Option<Secret<Questions>>> {
     let Some(sealed) = &check.questions else { return Ok(None) };
-    let text =
-        app.vault.open(Place { column: QUESTIONS, row: check.id, partner: check.partner_id }, sealed)?;
+    let text = app
+        .vault
+        .open(AssociatedData { column: QUESTIONS, row: check.id, partner: check.partner_id }, sealed)?;
     serde_json::from_slice(text.reveal())
         .map(|kept| Some(Secret::new(kept)))
         .map_err(|_| Error::broken("kept questions are none"))

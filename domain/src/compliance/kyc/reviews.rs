@@ -1,6 +1,6 @@
 //! Reviews: who looks at the identity checks that no rule decided, and decides.
 
-use super::{APPLICANT, applicant, held, settle, within};
+use super::{APPLICANT, applicant, locked, settle, within};
 use crate::{
     Actor, Code, Error, Refusal, Result, Scope,
     kernel::{
@@ -10,7 +10,7 @@ use crate::{
         events::EventType,
         idempotency::Key,
         pages::{Order, Page, Slice},
-        secrets::{Place, Secret},
+        secrets::{AssociatedData, Secret},
     },
     people::applicants::Applicant,
 };
@@ -57,7 +57,7 @@ pub async fn look_at_applicant(
 
 /// Why a check was decided as it was; none before it was.
 pub fn reason(app: &App, check: &kyc::Model) -> Result<Option<Secret<String>>> {
-    let place = Place { column: REASON, row: check.id, partner: check.partner_id };
+    let place = AssociatedData { column: REASON, row: check.id, partner: check.partner_id };
     check.review_reason.as_deref().map(|sealed| app.vault.open_text(place, sealed)).transpose()
 }
 
@@ -146,7 +146,7 @@ impl Decision {
 
     async fn decide(&self, ctx: &CommandContext<'_>, outcome: Outcome) -> Result<kyc::Model> {
         let mut check =
-            held(ctx, async || within(ctx.tx, ctx.access_scope, self.kyc_id).await, "kycId").await?;
+            locked(ctx, async || within(ctx.tx, ctx.access_scope, self.kyc_id).await, "kycId").await?;
         if check.outcome != Outcome::ManualReview {
             return Err(
                 Refusal::new(Code::KycNotOpen, "", "The identity check does not wait for a review.").into()
@@ -156,7 +156,7 @@ impl Decision {
         if outcome == Outcome::Approved {
             require_cleared(ctx, &check).await?;
         }
-        let place = Place { column: REASON, row: check.id, partner: check.partner_id };
+        let place = AssociatedData { column: REASON, row: check.id, partner: check.partner_id };
         check.review_reason = Some(ctx.app.vault.seal(place, self.reason.trim().as_bytes())?);
         (check.outcome, check.decided_at) = (outcome, ctx.now);
         (check.reviewed_by, check.reviewed_at) = (ctx.actor_id, Some(ctx.now));

@@ -180,7 +180,7 @@ struct Pair {
 }
 
 /// How alike words are that were compared already, by the place of the person's and the listed one's.
-type Known = HashMap<(usize, u32), Option<u32>>;
+type PairCache = HashMap<(usize, u32), Option<u32>>;
 
 impl Index {
     /// From the names of the people on a list.
@@ -243,7 +243,7 @@ impl Index {
         let shape = Shape::of(&parts);
         let births: Vec<i32> =
             self.names.iter().map(|name| births::compared(&name.listed.births, born).0).collect();
-        let mut known = Known::new();
+        let mut known = PairCache::new();
         let (mut met, chance) = self.met(&person, &shape, &births, &mut known);
         met.extend((0..).zip(&births).filter(|(_, points)| **points >= NEAR).map(|(number, _)| number));
         met.sort_unstable();
@@ -272,7 +272,7 @@ impl Index {
 
     /// The names that enough words of a person are like, those left out whose people were born years away;
     /// and how many names of the list would have as much in common by chance.
-    fn met(&self, person: &[Unit], shape: &Shape, births: &[i32], known: &mut Known) -> (Vec<u32>, u64) {
+    fn met(&self, person: &[Unit], shape: &Shape, births: &[i32], known: &mut PairCache) -> (Vec<u32>, u64) {
         let mut masks: Vec<Parts> = vec![0; self.names.len()];
         let mut touched: Vec<u32> = Vec::new();
         let mut frequencies: Vec<u64> = Vec::new();
@@ -323,7 +323,7 @@ impl Index {
     }
 
     /// Every word of a person that is like one of a listed name's, the most alike first.
-    fn pairs(&self, person: &[Unit], name: &Name, known: &mut Known) -> Vec<Pair> {
+    fn pairs(&self, person: &[Unit], name: &Name, known: &mut PairCache) -> Vec<Pair> {
         let mut pairs = Vec::new();
         for (at, unit) in person.iter().enumerate() {
             // Neighbours of the person's are compared with one part, not with several.

@@ -40,13 +40,13 @@ pub const ENCRYPTION_KEY: &str = "encryption_key";
 
 /// Where an encrypted value stands. A ciphertext moved to another place does not open.
 #[derive(Clone, Copy, Debug)]
-pub struct Place {
+pub struct AssociatedData {
     pub column: &'static str,
     pub row: Uuid,
     pub partner: Uuid,
 }
 
-impl Place {
+impl AssociatedData {
     fn bytes(&self) -> Vec<u8> {
         [self.column.as_bytes(), b"|", self.row.as_bytes(), b"|", self.partner.as_bytes()].concat()
     }
@@ -69,7 +69,7 @@ pub fn version_of(sealed: &[u8]) -> Option<u32> {
 }
 
 /// The house's own keys.
-struct House {
+struct SystemKeys {
     index: Key,
     pepper: Key,
     fingerprint: Key,
@@ -140,7 +140,7 @@ type Versions = BTreeMap<u32, Key>;
 
 struct Keys {
     ring: Ring,
-    house: House,
+    system: SystemKeys,
     partners: RwLock<HashMap<Uuid, Versions>>,
     missed: Notify,
     heads_signed: AtomicBool,
@@ -170,12 +170,12 @@ impl Vault {
         if !written_with(db, &ring).await? {
             return Ok(None);
         }
-        let house = House::open(db, &ring).await?;
+        let system = SystemKeys::open(db, &ring).await?;
         let heads_signed =
             AtomicBool::new(index_key().one(&db.read).await?.is_some_and(|row| row.number >= HEADS_SIGNED));
         let vault = Self(Arc::new(Keys {
             ring,
-            house,
+            system,
             partners: RwLock::default(),
             missed: Notify::new(),
             heads_signed,
@@ -296,7 +296,7 @@ impl Vault {
     }
 
     /// Encrypts a value for its place with the newest data key of the partner.
-    pub fn seal(&self, place: Place, value: &[u8]) -> Result<Vec<u8>> {
+    pub fn seal(&self, place: AssociatedData, value: &[u8]) -> Result<Vec<u8>> {
         let (number, key) = self.newest(place.partner).ok_or_else(|| self.missing(place))?;
         let header = header(number);
         let sealed = envelope::encrypt(&key, &[&header[..], &place.bytes()].concat(), value)?;
@@ -304,7 +304,7 @@ impl Vault {
     }
 
     /// Decrypts a value from its place.
-    pub fn open(&self, place: Place, sealed: &[u8]) -> Result<Secret<Vec<u8>>> {
+    pub fn open(&self, place: AssociatedData, sealed: &[u8]) -> Result<Secret<Vec<u8>>> {
         let version = version_of(sealed);
         let key = version.and_then(|number| self.key(place.partner, number));
         let opened = match (&key, sealed.split_at_checked(HEADER)) {
@@ -313,20 +313,20 @@ impl Vault {
             }
             _ => None,
         };
-        let older = || envelope::decrypt(self.0.house.older.as_ref()?, &place.bytes(), sealed);
+        let older = || envelope::decrypt(self.0.system.older.as_ref()?, &place.bytes(), sealed);
         opened.or_else(older).map(Secret::new).ok_or_else(|| match (version, key) {
             (Some(_), None) => self.missing(place),
             _ => Error::broken(format!("{} of {} does not open with this key", place.column, place.row)),
         })
     }
 
-    fn missing(&self, place: Place) -> Error {
+    fn missing(&self, place: AssociatedData) -> Error {
         self.0.missed.notify_one();
         Error::broken(format!("{} of {} needs a data key that is not known here", place.column, place.row))
     }
 
     /// Decrypts a text from its place.
-    pub fn open_text(&self, place: Place, sealed: &[u8]) -> Result<Secret<String>> {
+    pub fn open_text(&self, place: AssociatedData, sealed: &[u8]) -> Result<Secret<String>> {
         let bytes = self.open(place, sealed)?;
         String::from_utf8(bytes.reveal().clone())
             .map(Secret::new)
@@ -336,36 +336,36 @@ impl Vault {
     /// Equal for equal values of one partner's column, and says nothing else.
     pub fn blind_index(&self, column: &str, partner: Uuid, value: &str) -> Vec<u8> {
         let text = [column.as_bytes(), b"|", partner.as_bytes(), b"|", value.as_bytes()].concat();
-        hmac_sha256(self.0.house.index.reveal(), &text).to_vec()
+        hmac_sha256(self.0.system.index.reveal(), &text).to_vec()
     }
 
     /// What is stored of an API key.
     pub fn key_verifier(&self, key: &str) -> [u8; 32] {
-        hmac_sha256(self.0.house.pepper.reveal(), key.as_bytes())
+        hmac_sha256(self.0.system.pepper.reveal(), key.as_bytes())
     }
 
     /// Stands for whom an allowance is, who may be an address that few guesses would find under a bare hash.
     pub fn allowance_key(&self, allowance: &str, subject: &[u8]) -> [u8; 32] {
         hmac_sha256(
-            self.0.house.index.reveal(),
+            self.0.system.index.reveal(),
             &[b"allowance|", allowance.as_bytes(), b"|", subject].concat(),
         )
     }
 
     /// Signs an address that opens something by itself.
     pub fn link_signature(&self, link: &str) -> [u8; 32] {
-        hmac_sha256(self.0.house.index.reveal(), &[b"link|", link.as_bytes()].concat())
+        hmac_sha256(self.0.system.index.reveal(), &[b"link|", link.as_bytes()].concat())
     }
 
     /// Stands for a request's arguments, which may hold secrets that few guesses would find under a bare
     /// hash.
     pub fn request_fingerprint(&self, arguments: &[u8]) -> [u8; 32] {
-        hmac_sha256(self.0.house.fingerprint.reveal(), arguments)
+        hmac_sha256(self.0.system.fingerprint.reveal(), arguments)
     }
 
     /// What the ends of the chains are signed with.
     pub fn head_key(&self) -> HeadKey {
-        HeadKey::of(&self.0.house.index, self.has_signed_heads())
+        HeadKey::of(&self.0.system.index, self.has_signed_heads())
     }
 
     /// Whether the heads of the chains have been signed.
@@ -401,12 +401,12 @@ impl Vault {
 
     /// What tokens are signed with.
     pub fn token_key(&self) -> &Secret<[u8; 32]> {
-        &self.0.house.tokens
+        &self.0.system.tokens
     }
 
     /// What is stored of a one-time passcode.
     pub fn passcode_mac(&self, passcode: &[u8]) -> [u8; 32] {
-        hmac_sha256(self.0.house.passcodes.reveal(), passcode)
+        hmac_sha256(self.0.system.passcodes.reveal(), passcode)
     }
 
     /// Names the encryption key without giving it away.
@@ -431,7 +431,7 @@ async fn written_with(db: &Db, ring: &Ring) -> Result<bool> {
     Ok(checks.iter().all(|check| ring.named(check).is_some()))
 }
 
-impl House {
+impl SystemKeys {
     async fn open(db: &Db, ring: &Ring) -> Result<Self> {
         let mut keys = Self::read(&db.read, ring).await?;
         if Purpose::iter().any(|purpose| purpose != Purpose::Data && !keys.contains_key(&name(purpose))) {

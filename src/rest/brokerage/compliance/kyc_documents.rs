@@ -95,7 +95,7 @@ async fn upload(
 ) -> Result<Response> {
     let check = Named::Token(token);
     let permit = documents::admit(&app, &actor, &check).await?;
-    let mut reader = DocumentBodyReader::new(documents::LONGEST, documents::SEALING_BYTES);
+    let mut reader = DocumentBodyReader::new(documents::MAX_DOCUMENT_BYTES, documents::SEALING_BYTES);
     let read = large_body::for_each(request, LONGEST_BODY, |piece| reader.take(piece)).await;
     read.map_err(|unread| unread.refusal(documents::too_long))?;
     let (document, data) = parse(reader)?;

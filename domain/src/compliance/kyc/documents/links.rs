@@ -4,7 +4,7 @@
 //! What a link says of itself is signed with a key of the house's; what a prepared upload says of a person is
 //! sealed besides.
 
-use super::{LONGEST, Named, NewDocument, Permit, Upload, content, keep, of_partner, still_open};
+use super::{MAX_DOCUMENT_BYTES, Named, NewDocument, Permit, Upload, content, keep, of_partner, still_open};
 use crate::{
     Actor, Error, Refusal, Result, Scope, Who,
     access::keys,
@@ -13,7 +13,7 @@ use crate::{
         app::App,
         audit_log, clock,
         command::{self, Answer, Command, CommandContext},
-        secrets::Place,
+        secrets::AssociatedData,
     },
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -180,8 +180,8 @@ impl Command for Announcement {
     fn check(&self, _: Mode) -> Result<()> {
         self.announced.document.check()?;
         match usize::try_from(self.announced.size) {
-            Ok(1..=LONGEST) => Ok(()),
-            _ => Err(Refusal::invalid("byteSize", format!("must be from 1 to {LONGEST}")).into()),
+            Ok(1..=MAX_DOCUMENT_BYTES) => Ok(()),
+            _ => Err(Refusal::invalid("byteSize", format!("must be from 1 to {MAX_DOCUMENT_BYTES}")).into()),
         }
     }
 
@@ -192,8 +192,10 @@ impl Command for Announcement {
         let ticket = Ticket { check: check.id, document, format, size, maker: self.maker.clone() };
         let ticket = serde_json::to_vec(&ticket)
             .map_err(|_| Error::broken("an announced document cannot be written"))?;
-        let sealed =
-            ctx.app.vault.seal(Place { column: TICKET, row: id, partner: ctx.partner.id }, &ticket)?;
+        let sealed = ctx
+            .app
+            .vault
+            .seal(AssociatedData { column: TICKET, row: id, partner: ctx.partner.id }, &ticket)?;
         let expires_at = ctx.now + GOOD_FOR;
         let (partner, until, sealed) =
             (ctx.partner.id, expires_at.timestamp(), URL_SAFE_NO_PAD.encode(sealed));
@@ -233,7 +235,7 @@ pub async fn prepared(app: &App, link: Link<'_>, request_id: Uuid) -> Result<Pre
     }
     app.vault.ready_for(&app.db, partner_id).await?;
     let sealed = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| nothing())?;
-    let ticket = app.vault.open(Place { column: TICKET, row: id, partner: partner_id }, &sealed)?;
+    let ticket = app.vault.open(AssociatedData { column: TICKET, row: id, partner: partner_id }, &sealed)?;
     let ticket: Ticket = serde_json::from_slice(ticket.reveal())
         .map_err(|_| Error::broken("an announced document cannot be read"))?;
     let actor = ticket.maker.clone().actor(app, &partner, Scope::Manage, request_id).await?;

@@ -15,7 +15,7 @@ fn points(person: &str, name: &str, remarks: &str) -> (i32, i32) {
     let index = Index::new([listed(1, name, remarks)]);
     let parts = names::parts(person);
     let person = units_of_person(&parts);
-    let mut known = Known::new();
+    let mut known = PairCache::new();
     let pairs = index.pairs(&person, &index.names[0], &mut known);
     let of_name = compared(&pairs, &Shape::of(&parts), &index.names[0].shape).points;
     (of_name, births::compared(&index.names[0].listed.births, born()).0)

@@ -1,12 +1,13 @@
 use super::*;
 
 const PARTNER: Uuid = Uuid::from_u128(2);
-const PLACE: Place = Place { column: "users.ssn", row: Uuid::from_u128(1), partner: PARTNER };
+const DATA: AssociatedData =
+    AssociatedData { column: "users.ssn", row: Uuid::from_u128(1), partner: PARTNER };
 
 /// A vault whose partner has these versions of a data key.
 fn vault(versions: &[(u32, u8)], older: Option<Key>) -> Vault {
     let key = |byte| Secret::new([byte; 32]);
-    let house = House {
+    let system = SystemKeys {
         index: key(1),
         pepper: key(2),
         fingerprint: key(3),
@@ -21,7 +22,7 @@ fn vault(versions: &[(u32, u8)], older: Option<Key>) -> Vault {
     ]));
     Vault(Arc::new(Keys {
         ring: Ring { current: Kek::new(&key(7)), previous: None },
-        house,
+        system,
         partners,
         missed: Notify::new(),
         heads_signed: AtomicBool::new(true),
@@ -31,37 +32,34 @@ fn vault(versions: &[(u32, u8)], older: Option<Key>) -> Vault {
 #[test]
 fn a_ciphertext_opens_in_its_own_place_only() {
     let one = vault(&[(1, 10)], None);
-    let sealed = one.seal(PLACE, b"078051120").unwrap();
-    assert_eq!(one.open(PLACE, &sealed).unwrap().reveal(), b"078051120");
+    let sealed = one.seal(DATA, b"078051120").unwrap();
+    assert_eq!(one.open(DATA, &sealed).unwrap().reveal(), b"078051120");
     assert!(!sealed.windows(9).any(|window| window == b"078051120"));
     for other in [
-        Place { column: "users.phone", ..PLACE },
-        Place { row: Uuid::from_u128(3), ..PLACE },
-        Place { partner: Uuid::from_u128(3), ..PLACE },
-        Place { partner: Uuid::from_u128(4), ..PLACE },
+        AssociatedData { column: "users.phone", ..DATA },
+        AssociatedData { row: Uuid::from_u128(3), ..DATA },
+        AssociatedData { partner: Uuid::from_u128(3), ..DATA },
+        AssociatedData { partner: Uuid::from_u128(4), ..DATA },
     ] {
         assert!(one.open(other, &sealed).is_err());
     }
-    assert!(vault(&[(1, 11)], None).open(PLACE, &sealed).is_err());
-    assert!((0..sealed.len()).all(|length| one.open(PLACE, &sealed[..length]).is_err()));
+    assert!(vault(&[(1, 11)], None).open(DATA, &sealed).is_err());
+    assert!((0..sealed.len()).all(|length| one.open(DATA, &sealed[..length]).is_err()));
 }
 
 #[test]
 fn a_ciphertext_names_the_version_that_opens_it() {
-    let sealed = vault(&[(1, 10)], None).seal(PLACE, b"first").unwrap();
+    let sealed = vault(&[(1, 10)], None).seal(DATA, b"first").unwrap();
     assert_eq!((version_of(&sealed), &sealed[..5]), (Some(1), &[1, 0, 0, 0, 1][..]));
     let both = vault(&[(1, 10), (2, 11)], None);
-    assert_eq!(both.open(PLACE, &sealed).unwrap().reveal(), b"first");
-    let newer = both.seal(PLACE, b"second").unwrap();
+    assert_eq!(both.open(DATA, &sealed).unwrap().reveal(), b"first");
+    let newer = both.seal(DATA, b"second").unwrap();
     assert_eq!((version_of(&newer), both.newest_version(PARTNER)), (Some(2), Some(2)));
-    let unknown = vault(&[(1, 10)], None).open(PLACE, &newer).unwrap_err();
-    assert_eq!(
-        unknown.cause(),
-        format!("users.ssn of {} needs a data key that is not known here", PLACE.row)
-    );
+    let unknown = vault(&[(1, 10)], None).open(DATA, &newer).unwrap_err();
+    assert_eq!(unknown.cause(), format!("users.ssn of {} needs a data key that is not known here", DATA.row));
     let mut renumbered = sealed;
     renumbered[4] = 2;
-    assert!(vault(&[(1, 10), (2, 10)], None).open(PLACE, &renumbered).is_err());
+    assert!(vault(&[(1, 10), (2, 10)], None).open(DATA, &renumbered).is_err());
 }
 
 #[test]
@@ -70,19 +68,19 @@ fn what_was_sealed_before_partners_had_keys_still_opens() {
     assert_eq!(older.reveal(), &hmac_sha256(&[7; 32], b"coffer personal data"));
     let mut seen = [false; 2];
     while seen != [true; 2] {
-        let sealed = envelope::encrypt(&older, &PLACE.bytes(), b"078051120").unwrap();
+        let sealed = envelope::encrypt(&older, &DATA.bytes(), b"078051120").unwrap();
         seen[usize::from(sealed[0] == FORMAT)] = true;
         assert_eq!(
-            vault(&[(1, 10)], Some(older.clone())).open(PLACE, &sealed).unwrap().reveal(),
+            vault(&[(1, 10)], Some(older.clone())).open(DATA, &sealed).unwrap().reveal(),
             b"078051120"
         );
-        assert!(vault(&[(1, 10)], None).open(PLACE, &sealed).is_err());
+        assert!(vault(&[(1, 10)], None).open(DATA, &sealed).is_err());
     }
 }
 
 #[test]
 fn a_partner_without_a_key_seals_nothing() {
-    let nobodys = Place { partner: Uuid::from_u128(4), ..PLACE };
+    let nobodys = AssociatedData { partner: Uuid::from_u128(4), ..DATA };
     let error = vault(&[(1, 10)], None).seal(nobodys, b"x").unwrap_err();
-    assert_eq!(error.cause(), format!("users.ssn of {} needs a data key that is not known here", PLACE.row));
+    assert_eq!(error.cause(), format!("users.ssn of {} needs a data key that is not known here", DATA.row));
 }
