@@ -1,5 +1,6 @@
 //! Exact amounts: integers in the database, decimal text everywhere else, never a float.
 
+use rust_decimal::{Decimal, RoundingStrategy};
 use std::{fmt, str::FromStr};
 
 /// Why a text is not an amount.
@@ -25,83 +26,74 @@ impl fmt::Display for FixedError {
 
 impl std::error::Error for FixedError {}
 
-/// Reads plain decimal notation into units of `10^-scale`. Trailing zeros beyond the scale are no finer
-/// amount.
-fn parse(text: &str, scale: usize) -> Result<i64, FixedError> {
-    let (negative, digits) = match text.strip_prefix('-') {
-        Some(rest) => (true, rest),
-        None => (false, text),
-    };
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
-    let plain = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    if !plain(whole) || !plain(fraction) || text.len() > MAX_LENGTH {
+/// Reads plain decimal notation into units of `10^-scale`: digits, and a fraction after a point. Zeros at the
+/// end of the fraction do not count as decimals.
+fn parse(text: &str, scale: u32) -> Result<i64, FixedError> {
+    let (whole, fraction) = text.strip_prefix('-').unwrap_or(text).split_once('.').unwrap_or((text, "0"));
+    let whole = whole.strip_prefix('-').unwrap_or(whole);
+    if !is_digits(whole) || !is_digits(fraction) || text.len() > MAX_LENGTH {
         return Err(FixedError::Malformed);
     }
-    let fraction = fraction.trim_end_matches('0');
-    if fraction.len() > scale {
-        return Err(FixedError::TooFine);
-    }
-    let sign = if negative { -1 } else { 1 };
-    whole
-        .bytes()
-        .chain(fraction.bytes())
-        .chain(std::iter::repeat_n(b'0', scale - fraction.len()))
-        .try_fold(0_i64, |units, digit| units.checked_mul(10)?.checked_add(sign * i64::from(digit - b'0')))
-        .ok_or(FixedError::OutOfRange)
+    units(Decimal::from_str_exact(trimmed(text)), scale)
 }
 
 /// The longest text that is read as an amount.
 const MAX_LENGTH: usize = 64;
 
-/// The plain decimal notation of a JSON number, exponent included: `1.0E-4` is `0.0001`.
-///
-/// # Errors
-/// [`FixedError::Malformed`] for what is no JSON number; the other reasons where no amount can be so fine or
-/// so large.
-fn plain(number: &str) -> Result<String, FixedError> {
-    let (sign, unsigned) = number.strip_prefix('-').map_or(("", number), |rest| ("-", rest));
-    let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let digits = format!("{whole}{fraction}");
-    let magnitude = exponent.strip_prefix(['-', '+']).unwrap_or(exponent);
-    let plain = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    if !plain(&digits) || !plain(magnitude) {
-        return Err(FixedError::Malformed);
-    }
-    let significant = digits.trim_matches('0');
-    if significant.is_empty() {
-        return Ok("0".to_owned());
-    }
-    // The value is 0.SIGNIFICANT times ten to the power of `point`.
-    let leading = digits.len() - digits.trim_start_matches('0').len();
-    let magnitude = magnitude.parse::<i64>().unwrap_or(i64::from(u32::MAX));
-    let exponent = if exponent.starts_with('-') { -magnitude } else { magnitude };
-    let distance = |length: usize| i64::try_from(length).unwrap_or(i64::MAX);
-    let point = exponent.saturating_add(distance(whole.len())).saturating_sub(distance(leading));
-    let length = distance(significant.len());
-    if point > 20 {
-        return Err(FixedError::OutOfRange);
-    }
-    if point < -20 || length - point > 20 {
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// A decimal number without the zeros at the end of its fraction.
+fn trimmed(number: &str) -> &str {
+    if number.contains('.') { number.trim_end_matches('0').trim_end_matches('.') } else { number }
+}
+
+fn units(read: Result<Decimal, rust_decimal::Error>, scale: u32) -> Result<i64, FixedError> {
+    let mut number = match read {
+        Ok(number) => number.normalize(),
+        Err(rust_decimal::Error::Underflow) => return Err(FixedError::TooFine),
+        Err(_) => return Err(FixedError::OutOfRange),
+    };
+    if number.scale() > scale {
         return Err(FixedError::TooFine);
     }
-    let zeros = |count: i64| "0".repeat(usize::try_from(count).unwrap_or(0));
-    let (before, after) = significant.split_at(usize::try_from(point.clamp(0, length)).unwrap_or(0));
-    let (before, after) = (format!("{before}{}", zeros(point - length)), format!("{}{after}", zeros(-point)));
-    let before = if before.is_empty() { "0" } else { &before };
-    Ok(if after.is_empty() { format!("{sign}{before}") } else { format!("{sign}{before}.{after}") })
+    number.rescale(scale);
+    if number.scale() < scale {
+        return Err(FixedError::OutOfRange);
+    }
+    i64::try_from(number.mantissa()).map_err(|_| FixedError::OutOfRange)
+}
+
+/// Exponents beyond this make any other number than zero too fine or too large.
+const MAX_EXPONENT: i64 = 27;
+
+/// Reads a JSON number, which may have an exponent, into units of `10^-scale`: `1.0E-4` is `0.0001`.
+fn parse_json(number: &str, scale: u32) -> Result<i64, FixedError> {
+    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
+    let magnitude = exponent.strip_prefix(['-', '+']).unwrap_or(exponent);
+    if !is_digits(whole.strip_prefix('-').unwrap_or(whole)) || !is_digits(fraction) || !is_digits(magnitude) {
+        return Err(FixedError::Malformed);
+    }
+    if mantissa.bytes().all(|byte| matches!(byte, b'-' | b'0' | b'.')) {
+        return Ok(0);
+    }
+    let magnitude = magnitude.parse::<i64>().unwrap_or(i64::MAX);
+    if magnitude > MAX_EXPONENT {
+        return Err(if exponent.starts_with('-') { FixedError::TooFine } else { FixedError::OutOfRange });
+    }
+    let mantissa = Decimal::from_str_exact(trimmed(mantissa));
+    units(mantissa.and_then(|mantissa| Decimal::from_scientific(&format!("{mantissa}e{exponent}"))), scale)
 }
 
 /// Writes units of `10^-scale` with at least `least` decimals and no zeros beyond them.
-fn write(f: &mut fmt::Formatter<'_>, units: i64, scale: usize, least: usize) -> fmt::Result {
-    let sign = if units < 0 { "-" } else { "" };
-    let digits = format!("{:0width$}", units.unsigned_abs(), width = scale + 1);
-    let (whole, fraction) = digits.split_at(digits.len() - scale);
-    let kept = fraction.trim_end_matches('0').len().max(least);
-    match fraction.get(..kept) {
-        Some(fraction) if kept > 0 => write!(f, "{sign}{whole}.{fraction}"),
-        _ => write!(f, "{sign}{whole}"),
+fn write(f: &mut fmt::Formatter<'_>, units: i64, scale: u32, least: u32) -> fmt::Result {
+    let mut number = Decimal::new(units, scale).normalize();
+    if number.scale() < least {
+        number.rescale(least);
     }
+    write!(f, "{number}")
 }
 
 macro_rules! fixed_point {
@@ -114,13 +106,13 @@ macro_rules! fixed_point {
             /// Nothing.
             pub const ZERO: Self = Self(0);
             /// Decimals kept.
-            pub const SCALE: usize = $scale;
+            pub const SCALE: u32 = $scale;
 
             /// Reads a JSON number by value, exponent included; a string is read with `parse`.
             ///
             /// # Errors
             /// As `parse`.
-            pub fn from_json_number(number: &str) -> Result<Self, FixedError> { plain(number)?.parse() }
+            pub fn from_json_number(number: &str) -> Result<Self, FixedError> { parse_json(number, $scale).map(Self) }
             /// From whole units of the smallest step.
             pub const fn from_units(units: i64) -> Self { Self(units) }
             /// In whole units of the smallest step.
@@ -168,27 +160,29 @@ fixed_point!(
     Quantity, 8, 0
 );
 
-/// Divides and rounds half away from zero.
+/// Divides and rounds half away from zero. In integers, since a quotient may have more digits than a `Decimal`.
 fn divide(value: i128, by: i128) -> i128 {
     let half = by / 2;
     if value < 0 { (value - half) / by } else { (value + half) / by }
 }
 
 impl Money {
-    /// What `quantity` shares cost at `price`, rounded half up to the cent; `None` past 64 bits.
+    /// What `quantity` shares cost at `price`, rounded half up to the cent; `None` where that is out of range.
     pub fn cost(quantity: Quantity, price: Price) -> Option<Self> {
-        let exact = i128::from(quantity.units()) * i128::from(price.units());
-        i64::try_from(divide(exact, 10_000_000_000)).ok().map(Self)
+        Self::rounded(product(quantity, price)?, RoundingStrategy::MidpointAwayFromZero)
     }
 
     /// What `quantity` shares cost at most if the price rises by `percent` hundredths: multiplied first and
-    /// rounded up to the cent once; `None` past 64 bits.
+    /// rounded up to the cent once; `None` where that is out of range.
     pub fn hold(quantity: Quantity, price: Price, percent: i64) -> Option<Self> {
-        let exact = i128::from(quantity.units())
-            .checked_mul(i128::from(price.units()))?
-            .checked_mul(i128::from(100 + percent))?;
-        let whole = 100 * 10_000_000_000;
-        i64::try_from(exact.div_euclid(whole) + i128::from(exact.rem_euclid(whole) > 0)).ok().map(Self)
+        let raised = exact_product(product(quantity, price)?, Decimal::new(100 + percent, 2))?;
+        Self::rounded(raised, RoundingStrategy::ToPositiveInfinity)
+    }
+
+    fn rounded(exact: Decimal, strategy: RoundingStrategy) -> Option<Self> {
+        let mut cents = exact.round_dp_with_strategy(2, strategy);
+        cents.rescale(2);
+        i64::try_from(cents.mantissa()).ok().filter(|_| cents.scale() == 2).map(Self)
     }
 
     /// This amount times `part / whole`, rounded half up to the cent; `None` when `whole` is zero or the
@@ -199,6 +193,16 @@ impl Money {
         }
         i64::try_from(divide(i128::from(self.0) * i128::from(part), i128::from(whole))).ok().map(Self)
     }
+}
+
+fn product(quantity: Quantity, price: Price) -> Option<Decimal> {
+    exact_product(Decimal::new(quantity.0, Quantity::SCALE), Decimal::new(price.0, Price::SCALE))
+}
+
+/// The product with all of its decimals; `None` where a `Decimal` cannot hold them.
+fn exact_product(one: Decimal, other: Decimal) -> Option<Decimal> {
+    one.checked_mul(other)
+        .filter(|product| product.is_zero() || product.scale() == one.scale() + other.scale())
 }
 
 impl Price {
@@ -244,7 +248,12 @@ mod tests {
             (" 1", FixedError::Malformed),
             ("1,000", FixedError::Malformed),
             ("NaN", FixedError::Malformed),
+            ("--5", FixedError::Malformed),
+            ("1_000", FixedError::Malformed),
             ("1.005", FixedError::TooFine),
+            ("0.00000000000000000000000000000000001", FixedError::TooFine),
+            ("99999999999999999999999999999999999999", FixedError::OutOfRange),
+            ("9999999999999999999999999999", FixedError::OutOfRange),
             ("92233720368547758.08", FixedError::OutOfRange),
         ] {
             assert_eq!(text.parse::<Money>(), Err(why), "{text}");
@@ -271,6 +280,8 @@ mod tests {
             ("0e999999999999999999999", Ok("0")),
             ("-0.0", Ok("0")),
             ("1.50000000000000000000000000000000000000000000000000000000000000000000", Ok("1.5")),
+            ("100000000.0000000000000000000000000001", Err(FixedError::TooFine)),
+            ("92233720368547758070e-9", Ok("92233720368.54775807")),
             ("1e-9", Err(FixedError::TooFine)),
             ("1e-999999999999999999999", Err(FixedError::TooFine)),
             ("1e11", Err(FixedError::OutOfRange)),

@@ -8,6 +8,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
+use ipnet::IpNet;
 use std::{
     net::{IpAddr, Ipv6Addr, SocketAddr},
     str::FromStr,
@@ -38,45 +39,39 @@ pub struct Entrance {
     pub listening: Option<SocketAddr>,
 }
 
-/// One address, or all that begin alike.
+/// An address or a network of addresses, such as `10.0.0.0/8`. IPv4 addresses written as IPv6 are IPv4 addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Network {
-    first: IpAddr,
-    bits: u32,
-}
+pub struct Network(IpNet);
+
+/// Bits before an IPv4 address that is written as IPv6.
+const MAPPED_BITS: u8 = 96;
 
 impl FromStr for Network {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || "must be an address such as 10.0.0.7, or a network such as 10.0.0.0/8".to_owned();
-        let (address, bits) =
-            text.trim().split_once('/').map_or((text.trim(), None), |(address, bits)| (address, Some(bits)));
-        let first: IpAddr = address.parse().map_err(|_| wrong())?;
-        let most = if first.is_ipv4() { 32 } else { 128 };
-        let bits: u32 =
-            bits.map_or(Ok(most), str::parse).ok().filter(|bits| *bits <= most).ok_or_else(wrong)?;
-        // An IPv4 address written as IPv6 stands behind 96 bits that are the same for all of them.
-        let mapped = u32::from(first.to_canonical() != first) * 96;
-        Ok(Self { first: first.to_canonical(), bits: bits.checked_sub(mapped).ok_or_else(wrong)? })
+        let text = text.trim();
+        let network = text.parse().or_else(|_| text.parse().map(|address: IpAddr| IpNet::from(address)));
+        let network = network.map_err(|_| wrong())?;
+        let first = network.addr().to_canonical();
+        if first.is_ipv4() == network.addr().is_ipv4() {
+            return Ok(Self(network));
+        }
+        let bits = network.prefix_len().checked_sub(MAPPED_BITS).ok_or_else(wrong)?;
+        IpNet::new(first, bits).map(Self).map_err(|_| wrong())
     }
 }
 
 impl Network {
-    /// Whether it takes in so many addresses that they cannot all be one's own: more than the largest private
-    /// network has.
-    pub const fn is_too_wide(&self) -> bool {
-        self.bits < if self.first.is_ipv4() { 8 } else { 7 }
+    /// Whether the network is larger than the largest private network, so that it cannot be the operator's alone.
+    pub fn is_too_wide(&self) -> bool {
+        self.0.prefix_len() < if self.0.addr().is_ipv4() { 8 } else { 7 }
     }
 
-    /// Whether this address is one of them.
+    /// Whether the address is in the network.
     pub fn contains(&self, address: IpAddr) -> bool {
-        let alike = match (self.first, address.to_canonical()) {
-            (IpAddr::V4(first), IpAddr::V4(address)) => (first.to_bits() ^ address.to_bits()).leading_zeros(),
-            (IpAddr::V6(first), IpAddr::V6(address)) => (first.to_bits() ^ address.to_bits()).leading_zeros(),
-            _ => return false,
-        };
-        alike >= self.bits
+        self.0.contains(&address.to_canonical())
     }
 }
 

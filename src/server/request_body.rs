@@ -54,7 +54,7 @@ pub async fn limited(State(limits): State<BodyLimits>, request: Request, next: N
         return next.run(request).await;
     }
     let path = request.uri().path().to_owned();
-    let too_slow = Arc::new(AtomicBool::new(false));
+    let (too_slow, too_long) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let (parts, body) = request.into_parts();
     let body = LimitedBody {
         limits,
@@ -65,9 +65,13 @@ pub async fn limited(State(limits): State<BodyLimits>, request: Request, next: N
         began: None,
         alarm: None,
         too_slow: too_slow.clone(),
+        too_long: too_long.clone(),
         busy: parts.extensions.get::<Activity>().map(Activity::begin),
     };
-    let response = next.run(Request::from_parts(parts, Body::new(body))).await;
+    let mut response = next.run(Request::from_parts(parts, Body::new(body))).await;
+    if too_long.load(Ordering::Relaxed) {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     if !too_slow.load(Ordering::Relaxed) {
         return response;
     }
@@ -91,6 +95,8 @@ struct LimitedBody {
     began: Option<(Instant, Instant)>,
     alarm: Option<Pin<Box<Sleep>>>,
     too_slow: Arc<AtomicBool>,
+    /// Whether more of the body may be left unread than is taken off the connection.
+    too_long: Arc<AtomicBool>,
     busy: Option<Busy>,
 }
 
@@ -146,6 +152,9 @@ impl Drop for LimitedBody {
             return;
         }
         let Ok(runtime) = Handle::try_current() else { return };
+        if self.inner.size_hint().exact().is_none_or(|left| left > UNREAD_BYTES as u64) {
+            self.too_long.store(true, Ordering::Relaxed);
+        }
         let (mut body, busy) = (std::mem::take(&mut self.inner), self.busy.take());
         runtime.spawn(timeout(UNREAD_WITHIN, async move {
             let _busy = busy;

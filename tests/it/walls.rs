@@ -82,7 +82,11 @@ fn doors_read_no_tables() {
     assert_absent(
         &["sea_orm"],
         &["src/graphql", "src/rest"],
-        &["src/graphql/core/loaders.rs"],
+        &[
+            "src/graphql/core/loaders.rs",
+            "src/graphql/core/loaders/keyed.rs",
+            "src/graphql/core/loaders/rows.rs",
+        ],
         "a door asks the domain",
     );
 }

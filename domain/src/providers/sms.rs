@@ -2,6 +2,7 @@
 
 use super::{SendError, https, is_in_house};
 use futures_util::future::BoxFuture;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{
     Client, Url,
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue},
@@ -153,6 +154,9 @@ impl Template {
     }
 }
 
+/// Everything but what RFC 3986 calls unreserved.
+const FORM: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
 impl Style {
     fn write(self, value: &str) -> String {
         match self {
@@ -165,15 +169,7 @@ impl Style {
                     .unwrap_or(&quoted)
                     .to_owned()
             }
-            Self::Form => value
-                .bytes()
-                .map(|byte| match byte {
-                    b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~' => {
-                        char::from(byte).to_string()
-                    }
-                    other => format!("%{other:02X}"),
-                })
-                .collect(),
+            Self::Form => utf8_percent_encode(value, FORM).to_string(),
         }
     }
 }

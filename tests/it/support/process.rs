@@ -95,8 +95,7 @@ impl Process {
     /// its own after it. Answers with the status and the body of the last request.
     #[track_caller]
     pub fn shell(&self, script: &str, variables: &HashMap<String, String>) -> (u16, String) {
-        let curl = r#"curl() { command curl --silent --show-error --noproxy '*' --write-out
-            '\n%{http_code}\n' "$@"; }"#;
+        let curl = r#"curl() { command curl --silent --show-error --noproxy '*' --write-out '\n%{http_code}\n' "$@"; }"#;
         let mut command = Command::new("sh");
         command
             .args(["-euc", &format!("{curl}\n{script}")])

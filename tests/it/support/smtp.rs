@@ -36,8 +36,9 @@ class Handler:
 def authenticate(server, session, envelope, mechanism, data):
     return AuthResult(success=data.login == b"coffer" and data.password == b"p@ss:word")
 
-options = dict(authenticator=authenticate, auth_required=True, auth_require_tls=False) if sys.argv[3] ==
-"password" else {}
+options = {}
+if sys.argv[3] == "password":
+    options = dict(authenticator=authenticate, auth_required=True, auth_require_tls=False)
 controller = Controller(Handler(), hostname=sys.argv[1], port=int(sys.argv[2]), **options)
 controller.start()
 print("ready", flush=True)
