@@ -130,3 +130,23 @@ async fn introspection_works_through_everything() {
     let answer = text(&engine(Limits::default()), include_str!("../guard/introspection.graphql")).await;
     assert!(answer.contains("MarketClockEvent") && !answer.contains("errors"), "{answer}");
 }
+
+#[tokio::test]
+async fn answers_are_those_of_the_handler_of_async_graphql_axum() {
+    use tower::ServiceExt;
+    let engine = engine(Limits::default());
+    for query in [
+        "{row{n}}",
+        "{row{id n rows{n id} optRows{n}}}",
+        "query Named($with: Boolean = true) {a: row{n @include(if: $with) __typename} b: row{rows{...F}}} \
+            fragment F on Row{id}",
+    ] {
+        let request = axum::http::Request::post("/")
+            .header("content-type", "application/json")
+            .body(axum::body::Body::from(json!({ "query": query }).to_string()))
+            .unwrap();
+        let theirs = async_graphql_axum::GraphQL::new(schema()).oneshot(request).await.unwrap();
+        let theirs = axum::body::to_bytes(theirs.into_body(), usize::MAX).await.unwrap();
+        assert_eq!(text(&engine, query).await, String::from_utf8(theirs.to_vec()).unwrap(), "{query}");
+    }
+}
