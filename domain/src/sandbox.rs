@@ -30,7 +30,7 @@ use uuid::Uuid;
 fn sandbox_only(mode: Mode) -> Result<()> {
     match mode {
         Mode::Sandbox => Ok(()),
-        Mode::Live => Err(Refusal::new(Code::SandboxOnly, "", "This can be done in a sandbox only.").into()),
+        Mode::Live => Err(Refusal::new(Code::SandboxOnly, "", "Only available in a sandbox.").into()),
     }
 }
 

@@ -408,7 +408,7 @@ impl Refusal {
 
     /// Nothing the caller can see is named by this field.
     pub fn not_found(field: &str) -> Self {
-        Self::new(Code::NotFound, field, "names nothing that you can see")
+        Self::new(Code::NotFound, field, "was not found")
     }
 
     /// A refusal that blames `field` (steps are split at dots; empty for none).

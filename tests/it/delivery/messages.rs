@@ -220,7 +220,7 @@ on_both! {
         let refused = app.gql_as(Some(&app.live_key().await), OUTBOX, json!({})).await;
         assert_eq!(
             (refused.error_code(), &refused.body["errors"][0]["message"]),
-            ("BAD_USER_INPUT", &json!("This can be done in a sandbox only."))
+            ("BAD_USER_INPUT", &json!("Only available in a sandbox."))
         );
         let reader = app.key_for(&[Scope::Read, Scope::Trade, Scope::Transfer, Scope::Manage]).await;
         assert_eq!(app.gql_as(Some(&reader), OUTBOX, json!({})).await.error_code(), "FORBIDDEN");
