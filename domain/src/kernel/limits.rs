@@ -319,8 +319,8 @@ pub async fn request(app: &App, who: &Who, address: Option<IpAddr>) -> Result<Op
         }
         (Who::Partner(key), _) => key.key_id.as_bytes().to_vec(),
         (Who::User(user), _) => user.user_id.as_bytes().to_vec(),
-        (Who::Nobody, Some(address)) => address_key(address),
-        (Who::Nobody, None) => return Ok(None),
+        (Who::Anonymous, Some(address)) => address_key(address),
+        (Who::Anonymous, None) => return Ok(None),
     };
     spend(app, allowance, &subject).await.map(Some)
 }

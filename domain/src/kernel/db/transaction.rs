@@ -157,7 +157,7 @@ impl WriteTransaction {
         leased.change(begin, State::Open).await.map_err(|error| {
             let error = failed(DbErr::Exec, error);
             // Of what is left, a BEGIN fails by being inside another transaction only.
-            if Error::may_pass(&error) { error } else { failed(DbErr::Conn, sqlx::Error::BeginFailed) }
+            if Error::is_temporary(&error) { error } else { failed(DbErr::Conn, sqlx::Error::BeginFailed) }
         })?;
         Ok(Self { leased: Mutex::new(leased), backend, health, watcher })
     }
