@@ -162,7 +162,7 @@ pub struct SetQuote {
 pub async fn set_quote(app: &App, actor: &Actor, set: SetQuote) -> Result<instrument::Model> {
     let caller = actor.partner(Scope::Operate)?;
     set.check(caller.mode)?;
-    while scheduler::carry_out_for(app, caller.partner_id).await? {}
+    while scheduler::run_due_for(app, caller.partner_id).await? {}
     scheduler::require_nothing_due(app, caller.partner_id).await?;
     Ok(command::execute(app, actor, None, set).await?.value)
 }

@@ -64,8 +64,8 @@ async fn carry_out_due(app: &App, clock: Clock) {
     loop {
         let round = async {
             match clock {
-                Clock::Partner => scheduler::carry_out_due(app).await,
-                Clock::System => scheduler::begin_due_by_system(app, &mut begun).await,
+                Clock::Partner => scheduler::run_due(app).await,
+                Clock::System => scheduler::start_due_by_system(app, &mut begun).await,
             }
         };
         match AssertUnwindSafe(round).catch_unwind().await {

@@ -409,9 +409,9 @@ on_both! {
         let id = post(&app.app, &live, mail("ada@example.com", "S", "T")).await.unwrap();
         let timer = timer::Entity::find().one(&app.app.db.read).await.unwrap().unwrap();
         let tx = app.app.db.write().await.unwrap();
-        let held = timers::hold(&tx, timer.clone(), chrono::Duration::seconds(90)).await.unwrap();
+        let held = timers::lease(&tx, timer.clone(), chrono::Duration::seconds(90)).await.unwrap();
         assert_eq!(held.map(|held| held.attempts), Some(1));
-        assert_eq!(timers::hold(&tx, timer, chrono::Duration::seconds(90)).await.unwrap(), None);
+        assert_eq!(timers::lease(&tx, timer, chrono::Duration::seconds(90)).await.unwrap(), None);
         tx.commit().await.unwrap();
         let app = app.restarted(mailing(&url)).await;
         assert_eq!(server.takes(0).await, Vec::<Value>::new());
