@@ -133,7 +133,7 @@ pub fn limits(app: &App) -> JoinHandle<()> {
     let work = |app: App| async move {
         loop {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            if let Err(error) = limits::give_back(&app, limits::IDLE).await {
+            if let Err(error) = limits::return_unspent(&app, limits::IDLE).await {
                 tracing::error!(cause = %error.cause(), "a rate window could not be given back and is tried again");
             }
         }

@@ -555,7 +555,7 @@ on_both! {
         .await;
         assert_eq!(late, "The order has ended already.");
         let reused = refused_reusing(&app, ORDER_PLACE, ada.order("o3", "BUY", "VTI", "0.2")).await;
-        assert_eq!(reused, "The key was used for another request.");
+        assert_eq!(reused, "This idempotency key was used for another request. Use a new key.");
 
         app.advance_to("2026-07-11T15:00:00Z").await;
         let hours =

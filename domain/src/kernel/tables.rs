@@ -21,7 +21,7 @@ const MIGRATIONS: &str = "seaql_migrations";
 /// Rows read or written at once.
 const BATCH: usize = 500;
 
-/// Values in one statement; SQLite takes at max_rows 32,766.
+/// Values in one statement; SQLite takes at most 32,766.
 const MAX_VALUES: usize = 30_000;
 
 /// Type of a column's values, the same in both databases.

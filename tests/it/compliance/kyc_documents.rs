@@ -460,7 +460,7 @@ on_both! {
         let other = ask("one", &long(100)).await;
         assert_eq!(
             (other.status, &other.body["error"]["message"]),
-            (409, &json!("The key was used for another request."))
+            (409, &json!("This idempotency key was used for another request. Use a new key."))
         );
         let at_once = join_all((0..4).map(|_| ask("two", &pdf()))).await;
         let tokens: Vec<_> = at_once

@@ -198,7 +198,7 @@ impl Vault {
         written_with(db, &Ring { current: Kek::new(key), previous: previous.map(Kek::new) }).await
     }
 
-    /// Loads a partner's data keys unless they are in memory, and creates the first one if existing is none.
+    /// Loads a partner's data keys unless they are in memory, and creates the first one if there is none.
     ///
     /// Must not be called while a write transaction is open.
     pub async fn ready_for(&self, db: &Db, partner_id: Uuid) -> Result<()> {
