@@ -152,7 +152,7 @@ async fn renew(db: &Db, vault: &Vault, partner_id: Uuid) -> Result<bool> {
         .one(&db.read)
         .await?;
     let Some(newest) = newest.filter(|newest| newest.kek != vault.check()) else { return Ok(false) };
-    vault.make_version(db.for_migrations(), partner_id, newest.number + 1).await?;
+    vault.create_version(db.for_migrations(), partner_id, newest.number + 1).await?;
     Ok(true)
 }
 

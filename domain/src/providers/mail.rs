@@ -1,6 +1,6 @@
 //! Sending of e-mail.
 
-use super::{SendError, is_in_house};
+use super::{SendError, is_loopback_host};
 use futures_util::future::BoxFuture;
 use lettre::{
     Address, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
@@ -49,7 +49,7 @@ impl Smtp {
             return Err(SHAPE);
         }
         match url.scheme() {
-            "smtp" if is_in_house(host) => {}
+            "smtp" if is_loopback_host(host) => {}
             "smtp" => url.set_query(Some("tls=required")),
             "smtps" => {}
             _ => return Err(SHAPE),

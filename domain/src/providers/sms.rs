@@ -1,6 +1,6 @@
 //! Sending of text messages.
 
-use super::{SendError, https, is_in_house};
+use super::{SendError, https, is_loopback_host};
 use futures_util::future::BoxFuture;
 use reqwest::{
     Client, Url,
@@ -42,7 +42,7 @@ impl Gateway {
         const SHAPE: &str = "COFFER_SMS_URL: must be https://…";
         let url = Url::parse(url).map_err(|_| SHAPE)?;
         let host = url.host_str().ok_or(SHAPE)?;
-        if url.scheme() != "https" && !(url.scheme() == "http" && is_in_house(host)) {
+        if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback_host(host)) {
             return Err(SHAPE);
         }
         let template = Template::new(template, content_type)?;
