@@ -167,12 +167,14 @@ fn database_code(error: &DbErr) -> Option<String> {
     Some(driver_error(error)?.as_database_error()?.code()?.into_owned())
 }
 
-/// The primary result code of an SQLite error; a SQLSTATE has five characters, and no SQLite code has.
+/// Returns the primary result code of an SQLite error; none for an SQLSTATE, which has five characters,
+/// unlike SQLite's codes.
 fn primary_code(code: &str) -> Option<u32> {
     if code.len() == 5 { None } else { code.parse::<u32>().ok().map(|code| code & 0xff) }
 }
 
-/// Whether another writer was in the way.
+/// Whether the error is a conflict with another writer: a locked SQLite file, a serialization failure or a
+/// deadlock.
 fn is_contention(error: &DbErr) -> bool {
     is_locked_file(error) || matches!(database_code(error).as_deref(), Some("40001" | "40P01"))
 }

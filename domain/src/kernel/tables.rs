@@ -293,7 +293,7 @@ fn list(names: impl Iterator<Item = impl AsRef<str>>) -> String {
 
 /// Begins a read transaction on a snapshot of the whole database, without time limits.
 pub async fn snapshot(db: &Db) -> Result<DatabaseTransaction> {
-    // Transactions of the reading pool have isolation level REPEATABLE READ.
+    // Transactions of the read pool have isolation level REPEATABLE READ.
     let tx = db.read.begin().await?;
     without_time_limits(&tx).await?;
     Ok(tx)

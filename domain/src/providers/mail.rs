@@ -39,8 +39,9 @@ const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 const SESSION_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Smtp {
-    /// Connects to `smtp://user:password@host:port`, where STARTTLS is required unless the server runs on
-    /// this machine, or to `smtps://…`. `from` is the sender, an address with an optional name before it.
+    /// Creates a client of the server at `smtp://user:password@host:port`, where STARTTLS is required unless
+    /// the server runs on this machine, or at `smtps://…`. `from` is the sender, an address with an optional
+    /// name before it.
     pub fn new(url: &str, from: &str) -> Result<Self, &'static str> {
         const SHAPE: &str = "COFFER_SMTP_URL: must be smtp://user:password@host:port or smtps://…";
         let mut url = Url::parse(url).map_err(|_| SHAPE)?;

@@ -11,7 +11,7 @@ const MAX_BASE: i64 = 100_000_000_000 * DOLLAR;
 /// One, in the billionths in which price movements are expressed.
 const ONE: i128 = 1_000_000_000;
 
-/// One oscillation of the market: a random level at each period, linear between beats.
+/// One oscillation of the market: a random level at the start of each period, linear in between.
 struct Oscillation {
     period: TimeDelta,
     /// Greatest distance of a level from the base, in billionths.
