@@ -76,7 +76,9 @@ pub async fn count(
 ) -> domain::Result<Option<Remaining>> {
     match known {
         Ok(actor) => limits::request(app, &actor.who, address).await,
-        Err(denied) if denied.code == "UNAUTHENTICATED" => limits::request(app, &Who::Anonymous, address).await,
+        Err(denied) if denied.code == "UNAUTHENTICATED" => {
+            limits::request(app, &Who::Anonymous, address).await
+        }
         Err(_) => Ok(None),
     }
 }
