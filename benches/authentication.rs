@@ -1,6 +1,6 @@
-//! What it costs to know a caller: `cargo bench --bench authentication`.
+//! Cost of authentication: `cargo bench --bench authentication`.
 
-#![expect(clippy::expect_used, clippy::panic, reason = "a benchmark that cannot begin has nothing to tell")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a benchmark without its fixture cannot run")]
 
 use divan::Bencher;
 use domain::{
@@ -30,7 +30,7 @@ static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
     let (app, access, key) = runtime.block_on(async {
         let file = std::env::temp_dir().join(format!("coffer-bench-{}.db", std::process::id()));
         let db = Db::open(&format!("sqlite:{}", file.display())).await.expect("a database");
-        Migrator::up(db.for_migrations(), None).await.expect("its shape");
+        Migrator::up(db.for_migrations(), None).await.expect("the migrations");
         let vault =
             Vault::unlock(&db, &Secret::new([7; 32]), None).await.expect("its keys").expect("the right key");
         let app = start(db, vault, Setup::default());
@@ -45,7 +45,7 @@ static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
         let (_, issued) = logins::sign_up(&app, &Actor::default(), new).await.expect("a session");
         let tx = app.db.write().await.expect("a transaction");
         let Ok(Who::User(user)) = sessions::authenticate(&app, issued.access.reveal()).await else {
-            panic!("nobody")
+            panic!("the session is not valid")
         };
         sessions::pass_second_factor(&tx, user.session_id).await.expect("a second factor");
         tx.commit().await.expect("a commit");
@@ -54,7 +54,7 @@ static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
     Fixture { runtime, app, access, key }
 });
 
-/// A signed-in request whose session was looked up within the last second.
+/// A signed-in request with a session that is cached.
 #[divan::bench]
 fn access_token(bencher: Bencher) {
     let fixture = &*FIXTURE;
@@ -64,7 +64,7 @@ fn access_token(bencher: Bencher) {
     });
 }
 
-/// A partner's key that was looked up within the last second.
+/// An API key that is cached.
 #[divan::bench]
 fn api_key(bencher: Bencher) {
     let fixture = &*FIXTURE;
@@ -74,7 +74,7 @@ fn api_key(bencher: Bencher) {
     });
 }
 
-/// A token whose signature is wrong.
+/// A token with a wrong signature.
 #[divan::bench]
 fn forged_token(bencher: Bencher) {
     let fixture = &*FIXTURE;

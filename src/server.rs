@@ -313,7 +313,7 @@ async fn caller(
 ) -> domain::Result<Actor> {
     let who = async {
         match credential {
-            None => Ok(Who::Nobody),
+            None => Ok(Who::Anonymous),
             Some(token) if tokens::looks_like(&token) => sessions::authenticate(app, &token).await,
             Some(key) => keys::authenticate(app, &key).await,
         }

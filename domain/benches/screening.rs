@@ -1,11 +1,11 @@
-//! What it costs to screen a person against 20,000 names: `cargo bench -p domain --bench screening`.
+//! Cost of screening a person against 20,000 names: `cargo bench -p domain --bench screening`.
 
 use chrono::NaiveDate;
 use divan::Bencher;
 use domain::compliance::screening::{Birth, Index, ListedName};
 use std::{hint::black_box, sync::LazyLock};
 
-/// A generator of numbers that is the same on every machine.
+/// A deterministic random number generator.
 struct Dice(u64);
 
 impl Dice {
@@ -20,7 +20,7 @@ impl Dice {
         all.get(self.roll(all.len())).copied().unwrap_or(otherwise)
     }
 
-    /// A part of a name, one in three of which many others have.
+    /// Returns a part of a name; one in three is a common name.
     fn part(&mut self) -> String {
         if self.roll(3) == 0 {
             return self.one_of(&COMMON, "Ali").to_owned();
@@ -43,7 +43,7 @@ const SYLLABLES: [&str; 40] = [
 ];
 const ENDINGS: [&str; 10] = ["n", "d", "r", "ov", "ez", "man", "i", "ullah", "vic", "s"];
 
-/// Names of two to four parts with days of birth.
+/// Names of two to four parts, with birth dates.
 static LISTED: LazyLock<Vec<ListedName>> = LazyLock::new(|| {
     let mut dice = Dice(20_000);
     (0..20_000)
@@ -69,7 +69,7 @@ static LISTED: LazyLock<Vec<ListedName>> = LazyLock::new(|| {
 
 static INDEX: LazyLock<Index> = LazyLock::new(|| Index::new(LISTED.iter().cloned()));
 
-/// The list taken into memory.
+/// Builds the index.
 #[divan::bench]
 fn build(bencher: Bencher) {
     bencher.with_inputs(|| LISTED.clone()).bench_values(|listed| Index::new(listed).len());
@@ -81,13 +81,13 @@ fn screened(bencher: Bencher, name: &str, found: bool) {
     bencher.bench(|| INDEX.resembling(black_box(name), black_box(born)));
 }
 
-/// A person like nobody on the list.
+/// A person who matches no entry.
 #[divan::bench]
 fn no_match(bencher: Bencher) {
     screened(bencher, "Grace Brewster Hopper", false);
 }
 
-/// A person who spells a listed name in another way and was born on the listed day.
+/// A person with a variant spelling of a listed name and the listed birth date.
 #[divan::bench]
 fn near_match(bencher: Bencher) {
     let listed = LISTED.iter().find(|listed| listed.name.split(' ').count() == 2 && listed.name.len() > 16);
@@ -98,7 +98,7 @@ fn near_match(bencher: Bencher) {
     bencher.bench(|| INDEX.resembling(black_box(&name), black_box(born)));
 }
 
-/// A person whose names hundreds on the list have.
+/// A person with names that hundreds of entries share.
 #[divan::bench]
 fn common_name(bencher: Bencher) {
     screened(bencher, "Mohammed Ali Hassan", false);

@@ -1,5 +1,4 @@
-//! Puts an `App` together: the kernel, the providers and settings of the features, and the handlers of their
-//! timers.
+//! Assembles an `App`: the kernel, the providers, the settings and the timer handlers.
 
 use crate::{
     Error, Result,
@@ -23,14 +22,14 @@ use uuid::Uuid;
 
 pub use crate::kernel::app::App;
 
-/// What an `App` is told besides its database and its key.
+/// Configuration of an `App`, besides its database and its encryption key.
 #[derive(Clone, Debug)]
 pub struct Setup {
     pub providers: Providers,
     pub settings: Settings,
-    /// Requests that a key, a user or an address may make in an hour; 0 disables the limit.
+    /// Maximum number of requests per hour for each API key, user or address; 0 disables the limit.
     pub requests_per_hour: u64,
-    /// Whether requests that need no credential are limited by address.
+    /// Whether requests that need no credentials are also limited by address.
     pub throttle: bool,
 }
 
@@ -45,7 +44,7 @@ impl Default for Setup {
     }
 }
 
-/// Starts over a migrated database.
+/// Creates the `App` on a migrated database.
 pub fn start(db: Db, vault: Vault, setup: Setup) -> App {
     let Setup { providers, settings, requests_per_hour, throttle } = setup;
     let app = App::new(db, vault, Limits::new(requests_per_hour, throttle), DUE_HANDLERS);
@@ -54,7 +53,7 @@ pub fn start(db: Db, vault: Vault, setup: Setup) -> App {
     app
 }
 
-/// What carries out each kind of timer.
+/// Handlers for every kind of timer.
 const DUE_HANDLERS: DueHandlers = DueHandlers { by_partner_clock, by_system_clock };
 
 fn by_partner_clock<'a>(
@@ -68,20 +67,20 @@ fn by_partner_clock<'a>(
             TimerKind::DepositSettle => transfers::settle_deposit(ctx, subject_id).await,
             TimerKind::TradeSettle => orders::settle_trade(ctx, subject_id).await,
             TimerKind::KycQuestionsExpire => kyc::expire(ctx, subject_id).await,
-            TimerKind::MessageSend => Err(Error::broken("a message timer is due by a partner's clock")),
+            TimerKind::MessageSend => Err(Error::broken("a message timer runs by a partner's clock")),
         }
     })
 }
 
-fn by_system_clock<'a>(app: &'a App, held: &'a timer::Model) -> BoxFuture<'a, Result<()>> {
+fn by_system_clock<'a>(app: &'a App, leased: &'a timer::Model) -> BoxFuture<'a, Result<()>> {
     Box::pin(async move {
-        match held.kind {
-            TimerKind::MessageSend => messages::send(app, held).await,
+        match leased.kind {
+            TimerKind::MessageSend => messages::send(app, leased).await,
             TimerKind::OrderRoute
             | TimerKind::DepositSettle
             | TimerKind::TradeSettle
             | TimerKind::KycQuestionsExpire => {
-                Err(Error::broken("a timer of a partner's clock is due by the system's"))
+                Err(Error::broken("a timer of a partner's clock runs by the system clock"))
             }
         }
     })

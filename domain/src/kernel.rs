@@ -1,5 +1,5 @@
-//! What every operation needs: context, actor, error codes, ids, clock, database, events, timers, ledger,
-//! audit log, secrets, limits.
+//! Basics that every operation uses: command context, actor, errors, ids, clock, database, events, timers,
+//! ledger, audit log, secrets and rate limits.
 
 pub mod actor;
 pub mod app;

@@ -1,6 +1,6 @@
-//! The rules of Coffer: one public function per thing a caller can do. Knows neither GraphQL nor HTTP.
+//! Coffer's business rules: one public function per operation. Independent of GraphQL and HTTP.
 //!
-//! Areas use only areas before them in `AREAS`.
+//! A module uses only modules that come before it in `AREAS`.
 
 pub mod access;
 pub mod accounts;
@@ -22,9 +22,9 @@ pub use kernel::{
     error::{Checks, Code, Error, Refusal, Result, both},
 };
 
-/// The areas, in the order in which they may use each other: each those before it. `kernel` has what every
-/// operation needs, `providers` the outside world, `settings` what operators set; `app` puts everything
-/// together.
+/// Modules in dependency order: each may use only those before it. `kernel` has the basics that every
+/// operation needs, `providers` the external services, `settings` the operator's settings; `app` assembles
+/// the `App`.
 pub const AREAS: [&str; 14] = [
     "kernel",
     "providers",

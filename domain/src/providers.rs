@@ -1,4 +1,4 @@
-//! The outside world behind traits. Each provider has a built-in one, which is what a sandbox runs on.
+//! External services behind traits. Sandboxes use built-in implementations.
 
 pub mod ach;
 pub mod files;
@@ -11,48 +11,47 @@ pub mod sms;
 use crate::kernel::app::{App, Feature};
 use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
-/// The providers this server works with.
+/// Providers that this server uses.
 #[derive(Clone)]
 pub struct Providers {
-    /// Who checks a sandbox's people.
+    /// Checks the identity of sandbox users.
     pub sandbox_identity: Arc<dyn identity::IdentityProvider>,
-    /// Who checks a live partner's people; none until one is configured, and nobody is approved before.
+    /// Checks the identity of live partners' users. Without one, no user of a live partner is approved.
     pub live_identity: Option<Arc<dyn identity::IdentityProvider>>,
-    /// Where a sandbox's deposits go.
+    /// ACH connection for sandbox deposits.
     pub sandbox_ach: Arc<dyn ach::AchRail>,
-    /// Where a live partner's deposits go; none until one is configured.
+    /// ACH connection for live partners' deposits; none until configured.
     pub live_ach: Option<Arc<dyn ach::AchRail>>,
-    /// Where a sandbox's orders go.
+    /// Market for sandbox orders.
     pub sandbox_market: Arc<dyn market::Market>,
-    /// Where a live partner's orders go; none until one is configured.
+    /// Market for live partners' orders; none until configured.
     pub live_market: Option<Arc<dyn market::Market>>,
-    /// Who carries a live partner's mail; none until a server is configured. A sandbox's mail stays in the
-    /// house.
+    /// Sends e-mail for live partners; none until a mail server is configured. Sandbox e-mail is never sent.
     pub live_mail: Option<Arc<dyn mail::MailProvider>>,
-    /// Who carries a live partner's text messages; none until a gateway is configured.
+    /// Sends text messages for live partners; none until a gateway is configured.
     pub live_sms: Option<Arc<dyn sms::SmsProvider>>,
-    /// Where documents of identity checks lie, a sandbox's as well.
+    /// Stores the documents of identity checks, including those of sandboxes.
     pub documents: files::Files,
 }
 
-/// Why a message was not taken by whoever carries it; without a word of the message or of the person.
+/// Reason why a message was not accepted. Must not contain any part of the message or of the user's data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SendError {
-    /// It will never be taken.
+    /// The message will never be accepted.
     Refused(String),
-    /// It may be taken later.
+    /// The message may be accepted later.
     Failed(String),
 }
 
-/// Whether a host is this machine, so that nobody can listen on the way.
-fn is_in_house(host: &str) -> bool {
+/// Whether a host is this machine, so that unencrypted traffic cannot be intercepted.
+fn is_loopback_host(host: &str) -> bool {
     let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
-/// What others are asked with over HTTP: no redirects, no proxy, 5 seconds to connect and 15 in all.
+/// Returns a builder for HTTPS clients: no redirects, no proxy, 5 seconds to connect and 15 seconds in total.
 fn https() -> reqwest::ClientBuilder {
-    // It is there already after the first time.
+    // Fails if it is already installed, which is fine.
     _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())

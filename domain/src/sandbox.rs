@@ -30,7 +30,7 @@ use uuid::Uuid;
 fn sandbox_only(mode: Mode) -> Result<()> {
     match mode {
         Mode::Sandbox => Ok(()),
-        Mode::Live => Err(Refusal::new(Code::SandboxOnly, "", "This can be done in a sandbox only.").into()),
+        Mode::Live => Err(Refusal::new(Code::SandboxOnly, "", "Only available in a sandbox.").into()),
     }
 }
 
@@ -162,7 +162,7 @@ pub struct SetQuote {
 pub async fn set_quote(app: &App, actor: &Actor, set: SetQuote) -> Result<instrument::Model> {
     let caller = actor.partner(Scope::Operate)?;
     set.check(caller.mode)?;
-    while scheduler::carry_out_for(app, caller.partner_id).await? {}
+    while scheduler::run_due_for(app, caller.partner_id).await? {}
     scheduler::require_nothing_due(app, caller.partner_id).await?;
     Ok(command::execute(app, actor, None, set).await?.value)
 }

@@ -1,16 +1,16 @@
-//! What operators set, for features.
+//! Settings that the operator chooses.
 
 use crate::kernel::app::{App, Feature};
 
-/// The name of the partner that `coffer serve` and `coffer keys create` create when none is named.
+/// Name of the partner that `coffer serve` and `coffer keys create` create if none is given.
 pub const SANDBOX: &str = "sandbox";
 
-/// What operators set, for features.
+/// Settings that the operator chooses.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The name of the partner for users who sign up or in without a partner's key.
+    /// Name of the partner to which users belong who sign up or sign in without a partner's API key.
     pub default_partner: String,
-    /// The e-mail address that users' data is mailed to for their advisors.
+    /// E-mail address to which users' data is sent for their advisors.
     pub advisors: Option<String>,
 }
 

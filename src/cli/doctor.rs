@@ -207,7 +207,7 @@ async fn mail(config: &Config) -> Finding {
         Ok(None) => return Finding::Good("none for live partners (COFFER_SMTP_URL)".to_owned()),
         Err(complaint) => return Finding::Failure(complaint),
     };
-    match smtp.greet().await {
+    match smtp.test_connection().await {
         Ok(()) => Finding::Good("the mail server answers".to_owned()),
         Err(SendError::Refused(cause) | SendError::Failed(cause)) => Finding::Warning(cause),
     }

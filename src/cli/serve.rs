@@ -77,10 +77,10 @@ pub async fn serve(config: &Config, empty: bool) -> Result<ExitCode, CliError> {
         task.abort();
         _ = task.await;
     }
-    limits::give_back(&app, Duration::ZERO)
+    limits::return_unspent(&app, Duration::ZERO)
         .await
         .map_err(|error| cannot("give back what is left of rate windows", &error))?;
-    app.db.settle().await.map_err(|error| cannot("finish the database's log", &error))?;
+    app.db.checkpoint().await.map_err(|error| cannot("finish the database's log", &error))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -190,7 +190,7 @@ impl SandboxQuery {
             Who::Partner(key) if !key.is_publishable() => {
                 Ok(Some(Partner(clock::partner(&*ctx.loaders().connection().await?, key.partner_id).await?)))
             }
-            Who::Partner(_) | Who::User(_) | Who::Nobody => Ok(None),
+            Who::Partner(_) | Who::User(_) | Who::Anonymous => Ok(None),
         }
     }
 }

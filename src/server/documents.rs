@@ -33,7 +33,7 @@ pub fn routes(state: &ServerState) -> Router<ServerState> {
 
 /// A request of this door, which comes from nobody in particular.
 async fn count(app: &App, arrival: Arrival) -> domain::Result<()> {
-    limits::request(app, &Who::Nobody, arrival.address).await.map(|_| ())
+    limits::request(app, &Who::Anonymous, arrival.address).await.map(|_| ())
 }
 
 fn link<'a>(method: &'a str, uri: &'a Uri) -> Link<'a> {

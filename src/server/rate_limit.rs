@@ -76,7 +76,9 @@ pub async fn count(
 ) -> domain::Result<Option<Remaining>> {
     match known {
         Ok(actor) => limits::request(app, &actor.who, address).await,
-        Err(denied) if denied.code == "UNAUTHENTICATED" => limits::request(app, &Who::Nobody, address).await,
+        Err(denied) if denied.code == "UNAUTHENTICATED" => {
+            limits::request(app, &Who::Anonymous, address).await
+        }
         Err(_) => Ok(None),
     }
 }
@@ -95,7 +97,7 @@ pub async fn at_rest(
     let known = rest_caller(&app, request.method(), &path, request.headers(), arrival.address).await;
     let counted = match &known {
         Ok(actor) => limits::request(&app, &actor.who, arrival.address).await,
-        Err(Error::Unauthenticated) => limits::request(&app, &Who::Nobody, arrival.address).await,
+        Err(Error::Unauthenticated) => limits::request(&app, &Who::Anonymous, arrival.address).await,
         Err(_) => Ok(None),
     };
     match (counted, known) {

@@ -64,8 +64,8 @@ async fn carry_out_due(app: &App, clock: Clock) {
     loop {
         let round = async {
             match clock {
-                Clock::Partner => scheduler::carry_out_due(app).await,
-                Clock::System => scheduler::begin_due_by_system(app, &mut begun).await,
+                Clock::Partner => scheduler::run_due(app).await,
+                Clock::System => scheduler::start_due_by_system(app, &mut begun).await,
             }
         };
         match AssertUnwindSafe(round).catch_unwind().await {
@@ -133,7 +133,7 @@ pub fn limits(app: &App) -> JoinHandle<()> {
     let work = |app: App| async move {
         loop {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            if let Err(error) = limits::give_back(&app, limits::IDLE).await {
+            if let Err(error) = limits::return_unspent(&app, limits::IDLE).await {
                 tracing::error!(cause = %error.cause(), "a rate window could not be given back and is tried again");
             }
         }

@@ -788,7 +788,7 @@ fn assert_gets(gets: Gets, case: &Case, body: &Value, who: &str) {
         NotFound(path) => {
             assert!(body.get("errors").is_none(), "{told}");
             let refusal = json!([{ "code": "NOT_FOUND", "path": [path],
-                "message": format!("{path} names nothing that you can see") }]);
+                "message": format!("{path} was not found") }]);
             assert_eq!(field["userErrors"], refusal, "{told}");
             assert!(
                 field
@@ -1173,7 +1173,7 @@ on_both! {
                 a.absent_from(&answer.body.to_string(), &asked);
                 match missing {
                     Some(field) => {
-                        let message = format!("{field} names nothing that you can see");
+                        let message = format!("{field} was not found");
                         let told = json!({ "error": { "type": "not_found", "message": message } });
                         assert_eq!((answer.status, &answer.body), (404, &told), "{asked}");
                     }

@@ -159,7 +159,7 @@ on_both! {
         let ada = app.customer("Ada").await;
         let eve = app.customer("Eve").await;
         let (key, other) = stranger(&app).await;
-        let message = "names nothing that you can see";
+        let message = "was not found";
         for (turn, id) in bad_ids(&app, Kind::User, &ada.account_id, &other.user_id).await.iter().enumerate()
         {
             let told = refused(&app, ACCOUNT_OPEN, cash_account(id), "NOT_FOUND", &["userId"]).await;
@@ -555,7 +555,7 @@ on_both! {
         .await;
         assert_eq!(late, "The order has ended already.");
         let reused = refused_reusing(&app, ORDER_PLACE, ada.order("o3", "BUY", "VTI", "0.2")).await;
-        assert_eq!(reused, "The key was used for another request.");
+        assert_eq!(reused, "This idempotency key was used for another request. Use a new key.");
 
         app.advance_to("2026-07-11T15:00:00Z").await;
         let hours =
@@ -858,7 +858,7 @@ on_both! {
             .await;
         }
         for id in bad_ids(&app, Kind::Account, &ada.user_id, &other.account_id).await {
-            let message = "account_id names nothing that you can see";
+            let message = "account_id was not found";
             rest(
                 &app,
                 "POST",
@@ -897,7 +897,7 @@ on_both! {
             with(order.clone(), "symbol", "NOPE"),
             404,
             "not_found",
-            "symbol names nothing that you can see",
+            "symbol was not found",
         )
         .await;
         let short = app.post("/v1/orders", order.clone()).await;
@@ -953,7 +953,7 @@ on_both! {
         )
         .await;
         for bank in [eve.bank_account_id.as_str(), other.bank_account_id.as_str(), "nope"] {
-            let message = "bank_account_id names nothing that you can see";
+            let message = "bank_account_id was not found";
             rest(
                 &app,
                 "POST",

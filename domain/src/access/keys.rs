@@ -229,7 +229,7 @@ pub async fn still_valid(app: &App, actor: &Actor) -> Result<bool> {
     let key = match &actor.who {
         Who::Partner(key) => key,
         Who::User(user) => return sessions::still_valid(app, user).await,
-        Who::Nobody => return Ok(true),
+        Who::Anonymous => return Ok(true),
     };
     if let Some(valid) = app.feature::<Cache>().validity(&app.rights, key.key_id) {
         return Ok(valid.holds());

@@ -189,12 +189,12 @@ async fn is_right(
     password: Secret<String>,
     kept: Option<String>,
 ) -> Result<bool> {
-    throttle::before(app, subjects).await?;
+    throttle::count_attempt(app, subjects).await?;
     let looked = app.feature::<Pool>().verify(password, kept).await;
     match looked {
         Ok(true) => throttle::succeeded(app, subjects).await?,
         Ok(false) => {}
-        Err(_) => throttle::take_back(app, subjects).await?,
+        Err(_) => throttle::uncount_attempt(app, subjects).await?,
     }
     looked
 }

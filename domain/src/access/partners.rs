@@ -85,7 +85,7 @@ pub async fn starting(app: &App, actor: &Actor) -> Result<Caller> {
     match &actor.who {
         Who::Partner(_) => actor.caller(Scope::Start),
         Who::User(user) => Ok(Caller { access_scope: AccessScope::all_of(user.partner_id), ..user.caller() }),
-        Who::Nobody => {
+        Who::Anonymous => {
             let select = partner::Entity::find()
                 .filter(partner::Column::Name.eq(app.feature::<Settings>().default_partner.as_str()));
             let partner = select

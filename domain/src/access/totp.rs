@@ -130,7 +130,7 @@ pub async fn verify(app: &App, actor: &Actor, code: &str) -> Result<()> {
     let subject = throttle::totp(app, user.partner_id, user.user_id);
     let present = second_factors::row(&app.db.read, user.user_id).await?.ok_or_else(not_enrolled)?;
     let sealed = present.totp.as_deref().ok_or_else(not_enrolled)?;
-    throttle::before(app, &subject).await?;
+    throttle::count_attempt(app, &subject).await?;
     let secret = app.vault.open(place(user.user_id, user.partner_id), sealed)?;
     let now = u64::try_from(clock::system_now().timestamp()).unwrap_or(0);
     // The library drops blanks and dashes; a code is six digits.

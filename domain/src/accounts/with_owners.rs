@@ -37,7 +37,7 @@ pub async fn get_audited(app: &App, actor: &Actor, id: Uuid) -> Result<Option<Ac
     let caller = actor.self_or_caller(Scope::Read)?;
     let Some(account) = within(&app.db.read, caller.access_scope, id).await? else { return Ok(None) };
     let people = people_of(app, caller.access_scope, std::slice::from_ref(&account)).await?;
-    audit_log::looked(app, &caller, actor.request_id, "account.look_up", Some(account.id)).await?;
+    audit_log::record_read(app, &caller, actor.request_id, "account.look_up", Some(account.id)).await?;
     Ok(Some(AccountWithOwners::of(account, &people)))
 }
 
@@ -53,7 +53,7 @@ pub async fn list_audited(
     let select = account::Entity::find().filter(of(caller.access_scope)).filter(owned_by(user_id));
     let Slice { rows, has_previous, has_next } = page.of(&app.db.read, select, account::Column::Id).await?;
     let people = people_of(app, caller.access_scope, &rows).await?;
-    audit_log::looked(app, &caller, actor.request_id, "account.list", Some(user_id)).await?;
+    audit_log::record_read(app, &caller, actor.request_id, "account.list", Some(user_id)).await?;
     Ok(Slice {
         rows: rows.into_iter().map(|account| AccountWithOwners::of(account, &people)).collect(),
         has_previous,

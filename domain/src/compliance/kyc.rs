@@ -235,7 +235,7 @@ impl Assessed {
     pub async fn record(self, ctx: &CommandContext<'_>) -> Result<kyc::Model> {
         if let Some(user_id) = self.check.user_id {
             if let Some(earlier) = at_present(ctx.tx, user_id).await? {
-                timers::forget(ctx.tx, ctx.partner.id, earlier.id, TimerKind::KycQuestionsExpire).await?;
+                timers::cancel(ctx.tx, ctx.partner.id, earlier.id, TimerKind::KycQuestionsExpire).await?;
             }
             kyc::Entity::update_many()
                 .col_expr(kyc::Column::SupersededAt, Expr::value(ctx.now))
@@ -279,7 +279,7 @@ fn facts_of(check: &kyc::Model) -> Value {
 /// Writes what has become of a check, tells of it as `what`, and moves the person whom it is about.
 pub async fn settle(ctx: &CommandContext<'_>, check: kyc::Model, what: EventType) -> Result<kyc::Model> {
     if check.outcome != Outcome::QuestionsRequired {
-        timers::forget(ctx.tx, ctx.partner.id, check.id, TimerKind::KycQuestionsExpire).await?;
+        timers::cancel(ctx.tx, ctx.partner.id, check.id, TimerKind::KycQuestionsExpire).await?;
     }
     let check = kyc::ActiveModel::from(check).reset_all().update(ctx.tx).await?;
     ctx.event().record(ctx.tx, what, check.id, facts_of(&check)).await?;
@@ -435,7 +435,7 @@ pub async fn find(
 pub async fn get_audited(app: &App, actor: &Actor, token: &str) -> Result<Option<kyc::Model>> {
     let caller = actor.self_or_caller(Scope::Read)?;
     let Some(check) = called(&app.db.read, caller.access_scope, token).await? else { return Ok(None) };
-    audit_log::looked(app, &caller, actor.request_id, "kyc.look_up", Some(check.id)).await?;
+    audit_log::record_read(app, &caller, actor.request_id, "kyc.look_up", Some(check.id)).await?;
     Ok(Some(check))
 }
 

@@ -165,7 +165,7 @@ pub async fn get_audited(app: &App, actor: &Actor, id: Uuid) -> Result<Option<Re
     let caller = actor.self_or_caller(Scope::Read)?;
     let Some(user) = within(&app.db.read, caller.access_scope, id).await? else { return Ok(None) };
     let kyc = checks::at_present(&app.db.read, user.id).await?;
-    audit_log::looked(app, &caller, actor.request_id, "user.look_up", Some(user.id)).await?;
+    audit_log::record_read(app, &caller, actor.request_id, "user.look_up", Some(user.id)).await?;
     Ok(Some(Registered { user, kyc }))
 }
 
@@ -175,7 +175,7 @@ pub async fn list_audited(app: &App, actor: &Actor, page: &Page) -> Result<Slice
     let caller = actor.self_or_caller(Scope::Read)?;
     let Slice { rows, has_previous, has_next } = list(&app.db.read, actor, page).await?;
     let mut checks = kycs_of(&app.db.read, &rows).await?;
-    audit_log::looked(app, &caller, actor.request_id, "user.list", None).await?;
+    audit_log::record_read(app, &caller, actor.request_id, "user.list", None).await?;
     let with_check = |user: user::Model| Registered { kyc: checks.remove(&user.id), user };
     Ok(Slice { rows: rows.into_iter().map(with_check).collect(), has_previous, has_next })
 }

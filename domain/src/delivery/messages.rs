@@ -204,7 +204,7 @@ pub async fn send(app: &App, leased: &timer::Model) -> Result<()> {
             tracing::warn!(message = %message.id, tries = leased.attempts, why,
                 "a message could not be sent and is tried again");
             let tx = app.db.write().await?;
-            timers::let_go(&tx, leased, pause).await?;
+            timers::release(&tx, leased, pause).await?;
             return tx.commit().await;
         }
         (Err(SendError::Failed(why) | SendError::Refused(why)), _) => (Status::Failed, why),

@@ -244,7 +244,7 @@ pub async fn get_audited(app: &App, actor: &Actor, id: Uuid) -> Result<Option<ba
     let Some(found) = found.filter(|found| caller.access_scope.covers(found.user_id)) else {
         return Ok(None);
     };
-    audit_log::looked(app, &caller, actor.request_id, "bank_account.look_up", Some(found.id)).await?;
+    audit_log::record_read(app, &caller, actor.request_id, "bank_account.look_up", Some(found.id)).await?;
     Ok(Some(found))
 }
 
@@ -265,7 +265,7 @@ pub async fn list_audited(
     let caller = actor.self_or_caller(Scope::Read)?;
     let select = linked(caller.access_scope.partner_id).filter(bank_account::Column::UserId.eq(user_id));
     let slice = page.of(&app.db.read, select, bank_account::Column::Id).await?;
-    audit_log::looked(app, &caller, actor.request_id, "bank_account.list", Some(user_id)).await?;
+    audit_log::record_read(app, &caller, actor.request_id, "bank_account.list", Some(user_id)).await?;
     Ok(slice)
 }
 

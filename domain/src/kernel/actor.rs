@@ -1,4 +1,4 @@
-//! Who is asking.
+//! Callers, their scopes and the rows that they can access.
 
 use crate::{Error, Result};
 use entity::partner::{self, Mode};
@@ -6,28 +6,29 @@ use serde::Serialize;
 use std::net::IpAddr;
 use uuid::Uuid;
 
-/// What a key may do.
+/// Permission of an API key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Scope {
-    /// Begin a customer and her identity check, and sign people up and in: all that a publishable key may do.
+    /// Create users, start identity checks, and sign users up and in: everything that a publishable key may
+    /// do.
     Start,
-    /// Look at customers and their affairs.
+    /// Read users and their data.
     Read,
     /// Place and cancel orders.
     Trade,
     /// Move money.
     Transfer,
-    /// Create customers, accounts and bank accounts.
+    /// Create users, accounts and bank accounts.
     Manage,
-    /// Run the sandbox, review, and give out keys.
+    /// Control the sandbox, review identity checks, and create API keys.
     Operate,
 }
 
 impl Scope {
-    /// What a secret key can be given, one by one.
+    /// Scopes that can be granted to a secret key.
     pub const ALL: [Self; 5] = [Self::Read, Self::Trade, Self::Transfer, Self::Manage, Self::Operate];
 
-    /// The scope's name in a key and in descriptions.
+    /// Returns the scope's name, as in keys and descriptions.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Start => "start",
@@ -39,13 +40,13 @@ impl Scope {
         }
     }
 
-    /// The scope called `name`, of those that a secret key can be given.
+    /// Returns the scope called `name`, if it can be granted to a secret key.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|scope| scope.name() == name)
     }
 }
 
-/// A partner's key at work.
+/// An authenticated API key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartnerKey {
     pub partner_id: Uuid,
@@ -55,18 +56,18 @@ pub struct PartnerKey {
 }
 
 impl PartnerKey {
-    /// Whether the key may do what `scope` says; whoever manages customers may begin one.
+    /// Whether the key has this scope; `manage` includes `start`.
     pub fn allows(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope) || (scope == Scope::Start && self.scopes.contains(&Scope::Manage))
     }
 
-    /// Whether this is a publishable key, which anyone may hold.
+    /// Whether this is a publishable key, which may be embedded in an app and is not secret.
     pub fn is_publishable(&self) -> bool {
         self.scopes == [Scope::Start]
     }
 }
 
-/// A person who has signed in.
+/// A signed-in user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedInUser {
     pub partner_id: Uuid,
@@ -75,58 +76,58 @@ pub struct SignedInUser {
     pub mode: Mode,
     /// Whether the session has passed its second factor.
     pub two_factor: bool,
-    /// The version of the sign-in that the token was issued for.
+    /// Version of the login for which the token was issued.
     pub version: i64,
-    /// When the token expires, in seconds since 1970.
+    /// Expiration time of the token, in seconds since 1970.
     pub expires_at: i64,
 }
 
-/// The rows a caller can reach: those of all users of one partner, or of one user.
+/// Rows that a caller can access: those of all users of one partner, or of one user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AccessScope {
     pub partner_id: Uuid,
-    /// The only person whose affairs there are for the caller.
+    /// If set, only this user's rows are accessible.
     pub user_id: Option<Uuid>,
 }
 
 impl AccessScope {
-    /// Everything of a partner.
+    /// Returns access to all rows of a partner.
     pub const fn all_of(partner_id: Uuid) -> Self {
         Self { partner_id, user_id: None }
     }
 
-    /// Whether a person's affairs are within reach, given that she is the partner's.
+    /// Whether this user's rows are accessible, provided that the user belongs to the partner.
     pub fn covers(&self, user_id: Uuid) -> bool {
         self.user_id.is_none_or(|only| only == user_id)
     }
 }
 
-/// A caller who may do what she asks for.
+/// An authorized caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caller {
     pub access_scope: AccessScope,
     pub mode: Mode,
-    /// The key or the person, for the audit log and for events.
+    /// Id of the API key or user, for the audit log and events.
     pub principal_id: Uuid,
-    /// Within what idempotency keys are told apart: a partner whose key was rotated may repeat a request, and
-    /// nobody may repeat another's.
+    /// Id under which idempotency keys are stored: the partner, so that a request can be repeated after the
+    /// API key was rotated, or the publishable key or the user, so that other callers cannot repeat it.
     pub claimant_id: Uuid,
 }
 
-/// The kinds of callers.
+/// Kinds of callers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Who {
     #[default]
-    Nobody,
+    Anonymous,
     Partner(PartnerKey),
     User(SignedInUser),
 }
 
 impl Who {
-    /// The partner whose key or user this is.
+    /// Returns the partner to which the key or user belongs.
     pub const fn partner_id(&self) -> Option<Uuid> {
         match self {
-            Self::Nobody => None,
+            Self::Anonymous => None,
             Self::Partner(key) => Some(key.partner_id),
             Self::User(user) => Some(user.partner_id),
         }
@@ -137,14 +138,14 @@ impl Who {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Actor {
     pub who: Who,
-    /// Ties log lines, the audit log and an error's answer together.
+    /// Identifies the request in log lines, the audit log and error responses.
     pub request_id: Uuid,
-    /// Where the request came from; none where that cannot be told.
+    /// Client address of the request; none if unknown.
     pub address: Option<IpAddr>,
 }
 
 impl Actor {
-    /// Whoever runs the house, acting for a partner without a key of its.
+    /// Returns the operator, who acts for a partner with all scopes and without an API key.
     pub fn operator(partner: &partner::Model) -> Self {
         let key = PartnerKey {
             partner_id: partner.id,
@@ -155,17 +156,17 @@ impl Actor {
         Self { who: Who::Partner(key), ..Self::default() }
     }
 
-    /// The calling partner's key, if it may do what `scope` says.
+    /// Returns the calling partner's API key if it has this scope.
     pub fn partner(&self, scope: Scope) -> Result<&PartnerKey> {
         match &self.who {
             Who::Partner(key) if key.allows(scope) => Ok(key),
             Who::User(user) if !user.two_factor => Err(Error::TwoFactorRequired),
             Who::Partner(_) | Who::User(_) => Err(Error::Forbidden(scope.name())),
-            Who::Nobody => Err(Error::Unauthenticated),
+            Who::Anonymous => Err(Error::Unauthenticated),
         }
     }
 
-    /// A partner's key that may do what `scope` says.
+    /// Authorizes a partner's API key that has this scope.
     pub fn caller(&self, scope: Scope) -> Result<Caller> {
         let key = self.partner(scope)?;
         let access_scope = AccessScope::all_of(key.partner_id);
@@ -173,8 +174,8 @@ impl Actor {
         Ok(Caller { access_scope, mode: key.mode, principal_id: key.key_id, claimant_id })
     }
 
-    /// The same, or a person acting for herself, who has every scope over her own affairs once her session
-    /// has passed its second factor.
+    /// Authorizes a partner's API key that has this scope, or a user for their own data. A user has every
+    /// scope over their own data once the session has passed its second factor.
     pub fn self_or_caller(&self, scope: Scope) -> Result<Caller> {
         match &self.who {
             Who::User(user) if user.two_factor => Ok(user.caller()),
@@ -182,33 +183,35 @@ impl Actor {
         }
     }
 
-    /// The rows on which the caller may do what `scope` allows.
+    /// Returns the rows on which the caller may use this scope.
     pub fn access_scope(&self, scope: Scope) -> Result<AccessScope> {
         Ok(self.self_or_caller(scope)?.access_scope)
     }
 
-    /// The person who has signed in, whether or not her session has passed its second factor.
+    /// Returns the signed-in user, whether or not the session has passed its second factor.
     pub fn signed_in(&self) -> Result<&SignedInUser> {
         match &self.who {
             Who::User(user) => Ok(user),
             Who::Partner(_) => Err(Error::UserSessionRequired),
-            Who::Nobody => Err(Error::Unauthenticated),
+            Who::Anonymous => Err(Error::Unauthenticated),
         }
     }
 
-    /// Whether the caller may be told what an identity check came to. Anyone may hold a publishable key, and
-    /// whoever sees the results of made-up people learns which social security numbers and names are known.
+    /// Whether the caller may see the outcome of an identity check. Publishable keys may not: they are not
+    /// secret, and the outcomes for invented users would reveal which social security numbers and names are
+    /// known.
     pub fn may_see_results(&self) -> bool {
         !matches!(&self.who, Who::Partner(key) if key.is_publishable())
     }
 
-    /// Whether the caller may be told what an identity check found: a partner's secret key, and not the
-    /// person, who can have entered the number or the name of another.
+    /// Whether the caller may see the findings of an identity check: only partners with a secret key. Users
+    /// may not, because they can enter another person's number or name.
     pub fn may_see_findings(&self) -> bool {
         matches!(&self.who, Who::Partner(key) if !key.is_publishable())
     }
 
-    /// Where a person sits who asks for herself; none for a partner's own server, which asks for many.
+    /// Returns the client address if the request comes from a user's device; none for a partner's own server,
+    /// which sends the requests of many users.
     pub fn personal_address(&self) -> Option<IpAddr> {
         match &self.who {
             Who::Partner(key) if !key.is_publishable() => None,
@@ -216,29 +219,29 @@ impl Actor {
         }
     }
 
-    /// The partner the caller belongs to; none for nobody.
+    /// Returns the caller's partner; none for anonymous callers.
     pub const fn partner_id(&self) -> Option<Uuid> {
         match &self.who {
-            Who::Nobody => None,
+            Who::Anonymous => None,
             Who::Partner(key) => Some(key.partner_id),
             Who::User(user) => Some(user.partner_id),
         }
     }
 
-    /// Whether the caller may be told what a person says of herself: everybody who can see her affairs but
-    /// another person.
+    /// Whether the caller may see the personal data of a user whose rows are accessible: every caller except
+    /// another user.
     pub fn may_see_personal_data_of(&self, user_id: Uuid) -> bool {
         !matches!(&self.who, Who::User(user) if user.user_id != user_id)
     }
 
-    /// Whether the caller may do what `scope` says, be it to her own affairs alone.
+    /// Whether the caller has this scope, at least over their own data.
     pub fn may(&self, scope: Scope) -> bool {
         self.access_scope(scope).is_ok()
     }
 }
 
 impl SignedInUser {
-    /// The person as one who acts for herself.
+    /// Returns the user as a caller who acts on their own data.
     pub const fn caller(&self) -> Caller {
         let access_scope = AccessScope { partner_id: self.partner_id, user_id: Some(self.user_id) };
         Caller { access_scope, mode: self.mode, principal_id: self.user_id, claimant_id: self.user_id }

@@ -1,5 +1,4 @@
-//! What every operation works with: the database, the keys, the signals to the workers, and the features'
-//! caches.
+//! `App`: the database, the keys, the signals to the workers, and the caches and settings of the features.
 
 use super::{
     db::Db,
@@ -21,7 +20,7 @@ use std::{
     sync::{Arc, OnceLock, atomic::AtomicBool},
 };
 
-/// The one shared state. Cheap to clone.
+/// State that all operations share. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct App(Arc<Parts>);
 
@@ -34,22 +33,23 @@ pub struct Parts {
     pub feed: Feed,
     pub sequencer: Sequencer,
     pub timers: Wake,
-    /// The credentials and users whose rights are ending, so that nothing older counts.
+    /// API keys, users and sessions with rights that are being revoked, so that older cached rights are
+    /// ignored.
     pub rights: Rights,
-    /// Whether every data key could be read when we last looked; without them this server cannot work.
+    /// Whether every data key could be read at the last check; without them this server cannot work.
     pub keys_known: AtomicBool,
     pub limits: Limits,
     pub due_handlers: DueHandlers,
     features: Features,
 }
 
-/// A cache or the settings of a feature, kept in memory while the server runs.
+/// Cache or settings of a feature, in memory while the server runs.
 pub trait Feature: Any + Send + Sync {
-    /// Creates the value at its first use. Must not use another feature.
+    /// Creates the value on first use. Must not use another feature.
     fn new(app: &App) -> Self;
 }
 
-/// One value of each type, never removed.
+/// Holds one value per type; values are never removed.
 #[derive(Default)]
 struct Features(OnceLock<Box<Node>>);
 
@@ -87,7 +87,7 @@ impl Deref for App {
 }
 
 impl App {
-    /// An `App` over a migrated database.
+    /// Creates an `App` on a migrated database.
     pub fn new(db: Db, vault: Vault, limits: Limits, due_handlers: DueHandlers) -> Self {
         Self(Arc::new(Parts {
             db,
@@ -104,7 +104,7 @@ impl App {
         }))
     }
 
-    /// A feature's value, created at its first use.
+    /// Returns a feature's value, which is created on first use.
     pub fn feature<T: Feature>(&self) -> &T {
         self.features.get(|| T::new(self))
     }

@@ -1,4 +1,4 @@
-//! The audit log: who asked for what, and what became of it.
+//! The audit log: which caller requested which operation, and its outcome.
 
 use super::{
     actor::Caller,
@@ -11,7 +11,7 @@ use entity::{Kind, audit_log};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait};
 use uuid::Uuid;
 
-/// A line in the making.
+/// A line to write.
 #[derive(Clone, Debug)]
 pub struct Line {
     pub partner_id: Uuid,
@@ -24,7 +24,7 @@ pub struct Line {
 }
 
 impl Line {
-    /// Writes the line in the transaction of what it tells.
+    /// Writes the line in the transaction of the operation that it describes.
     pub async fn write(self, connection: &impl ConnectionTrait, ids: Ids) -> Result<()> {
         audit_log::ActiveModel {
             id: Set(ids.next(Kind::AuditLine)),
@@ -44,8 +44,8 @@ impl Line {
     }
 }
 
-/// Records in a transaction of its own that a caller read personal data.
-pub async fn looked(
+/// Records, in a separate transaction, that a caller read personal data.
+pub async fn record_read(
     app: &App,
     caller: &Caller,
     request_id: Uuid,
@@ -60,10 +60,10 @@ pub async fn looked(
         decision: "done",
         request_id,
     };
-    alone(app, line).await
+    write_separately(app, line).await
 }
 
-async fn alone(app: &App, line: Line) -> Result<()> {
+async fn write_separately(app: &App, line: Line) -> Result<()> {
     let tx = app.db.write().await?;
     line.write(&tx, app.ids).await?;
     tx.commit().await?;
@@ -71,7 +71,7 @@ async fn alone(app: &App, line: Line) -> Result<()> {
     Ok(())
 }
 
-/// Records in a transaction of its own a failed attempt to authenticate.
+/// Records, in a separate transaction, a failed attempt to authenticate.
 pub async fn failed(
     app: &App,
     caller: &Caller,
@@ -87,10 +87,10 @@ pub async fn failed(
         decision,
         request_id,
     };
-    alone(app, line).await
+    write_separately(app, line).await
 }
 
-/// A line's digest: SHA-256 over its columns.
+/// Returns a line's digest: SHA-256 over its columns.
 pub fn line_digest(line: &audit_log::Model) -> RowDigest {
     digest::of(&[
         line.id.as_bytes(),

@@ -1,5 +1,4 @@
-//! The calendars money moves by: New York Stock Exchange sessions, Federal Reserve banking days, settlement
-//! days.
+//! Calendars: New York Stock Exchange sessions, Federal Reserve banking days and settlement days.
 
 use chrono::{
     DateTime, Datelike, Days, NaiveDate, NaiveTime, Offset, TimeDelta, TimeZone, Utc,
@@ -10,7 +9,7 @@ use chrono_tz::America::New_York;
 #[cfg(test)]
 mod tests;
 
-/// Days the exchange stayed closed by announcement, outside its yearly rules. A new one is one more line.
+/// Special closures of the exchange, outside its yearly rules. Add a line for each new one.
 const AD_HOC_CLOSURES: [(i32, u32, u32); 10] = [
     (2001, 9, 11), // attacks of September 11
     (2001, 9, 12),
@@ -24,28 +23,28 @@ const AD_HOC_CLOSURES: [(i32, u32, u32); 10] = [
     (2025, 1, 9),  // mourning for President Carter
 ];
 
-/// One day of regular trading: open from `opens_at` on, closed from `closes_at` on.
+/// One regular trading session: open from `opens_at` until just before `closes_at`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Session {
     pub opens_at: DateTime<Utc>,
     pub closes_at: DateTime<Utc>,
-    /// Ends at 13:00 in New York instead of 16:00.
+    /// Whether the session ends at 13:00 in New York instead of 16:00.
     pub early_close: bool,
 }
 
 impl Session {
-    /// True from the opening instant up to, but not at, the closing one.
+    /// Whether `at` is in the session: from the opening instant up to, but not including, the closing one.
     #[must_use]
     pub fn contains(&self, at: DateTime<Utc>) -> bool {
         self.opens_at <= at && at < self.closes_at
     }
 }
 
-/// The regular session of a New York date, or none on a weekend, a holiday or a day closed by announcement.
+/// Returns the regular session of a New York date; none on a weekend, a holiday or a special closure.
 ///
-/// 09:30–16:00 New York time, 13:00 on early-close days, by the exchange's published holiday rules, which
-/// hold from 1998 on; earlier days are answered by the same rules, not by history. Late openings and halts
-/// are not kept.
+/// 09:30–16:00 New York time, 13:00 on early-close days, according to the exchange's published holiday rules,
+/// which hold from 1998 on; the same rules are applied to earlier days. Late openings and trading halts are
+/// ignored.
 #[must_use]
 pub fn session(day: NaiveDate) -> Option<Session> {
     if !is_trading_day(day) {
@@ -59,54 +58,54 @@ pub fn session(day: NaiveDate) -> Option<Session> {
     })
 }
 
-/// The session under way at an instant.
+/// Returns the session that is open at an instant.
 #[must_use]
 pub fn session_at(at: DateTime<Utc>) -> Option<Session> {
     session(new_york_date(at)).filter(|session| session.contains(at))
 }
 
-/// True while regular trading is under way; extended hours do not count.
+/// Whether regular trading is open; extended hours do not count.
 #[must_use]
 pub fn is_open(at: DateTime<Utc>) -> bool {
     session_at(at).is_some()
 }
 
-/// The first opening strictly after an instant.
+/// Returns the first opening strictly after an instant.
 #[must_use]
 pub fn next_open(at: DateTime<Utc>) -> DateTime<Utc> {
     first_after(at, |session| session.opens_at)
 }
 
-/// The first close strictly after an instant: today's while the market is open.
+/// Returns the first close strictly after an instant: today's while the market is open.
 #[must_use]
 pub fn next_close(at: DateTime<Utc>) -> DateTime<Utc> {
     first_after(at, |session| session.closes_at)
 }
 
-/// True when the Federal Reserve moves ACH: a weekday that is not a federal bank holiday.
+/// Whether the Federal Reserve processes ACH: a weekday that is not a federal bank holiday.
 ///
-/// A holiday on Sunday closes the Monday after it; one on Saturday closes no other day (Federal Reserve
-/// holiday schedule).
+/// A holiday on Sunday is observed on the following Monday; one on Saturday is not observed on another day
+/// (Federal Reserve holiday schedule).
 #[must_use]
 pub fn is_banking_day(day: NaiveDate) -> bool {
     !is_weekend(day) && !is_national_holiday(day) && !is_bank_only_holiday(day)
 }
 
-/// The first banking day strictly after a date.
+/// Returns the first banking day strictly after a date.
 #[must_use]
 pub fn next_banking_day(day: NaiveDate) -> NaiveDate {
     nth_after(day, 1, is_banking_day)
 }
 
-/// True when trades settle: the exchange and the banks are both open.
+/// Whether trades settle on this day: the exchange and the banks are both open.
 ///
-/// Columbus Day and Veterans Day are trading days on which nothing settles (FINRA's holiday notices).
+/// Columbus Day and Veterans Day are trading days without settlement (FINRA's holiday notices).
 #[must_use]
 pub fn is_settlement_day(day: NaiveDate) -> bool {
     is_trading_day(day) && is_banking_day(day)
 }
 
-/// The date on which shares and cash of a trade change hands.
+/// Returns the settlement date of a trade.
 ///
 /// One settlement day after the trade from 2024-05-28, two from 2017-09-05, three before (SEC Rule 15c6-1).
 #[must_use]
@@ -119,29 +118,30 @@ pub fn settlement_day(trade_day: NaiveDate) -> NaiveDate {
     nth_after(trade_day, days, is_settlement_day)
 }
 
-/// When the cash of a deposit counts as settled: 08:30 in New York on the first banking day after the New
-/// York date of its submission.
+/// Returns the time at which the cash of a deposit settles: 08:30 in New York on the first banking day after
+/// the New York date of its submission.
 #[must_use]
 pub fn deposit_settles_at(submitted_at: DateTime<Utc>) -> DateTime<Utc> {
     at_new_york(next_banking_day(new_york_date(submitted_at)), 8, 30)
 }
 
-/// When a trade settles: 08:30 in New York on its settlement day.
+/// Returns the time at which a trade settles: 08:30 in New York on its settlement date.
 #[must_use]
 pub fn trade_settles_at(traded_at: DateTime<Utc>) -> DateTime<Utc> {
     at_new_york(settlement_day(new_york_date(traded_at)), 8, 30)
 }
 
-/// The date a New York wall calendar shows at an instant.
+/// Returns the date in New York at an instant.
 #[must_use]
 pub fn new_york_date(at: DateTime<Utc>) -> NaiveDate {
     let offset = New_York.offset_from_utc_datetime(&at.naive_utc()).fix();
     at.naive_utc().checked_add_offset(offset).map_or_else(|| at.date_naive(), |clock| clock.date())
 }
 
-/// The instant at which New York clocks show a time of a date; hours past 23 and minutes past 59 run on.
+/// Returns the instant of a local time in New York; hours above 23 and minutes above 59 carry over.
 ///
-/// A time that clocks show twice is the first of the two; one they skip in spring is read an hour later.
+/// For an ambiguous time in autumn it is the first of the two; a time skipped in spring is moved one hour
+/// later.
 #[must_use]
 pub fn at_new_york(day: NaiveDate, hour: u32, minute: u32) -> DateTime<Utc> {
     let hour_long = TimeDelta::hours(1);
@@ -179,7 +179,7 @@ fn is_trading_day(day: NaiveDate) -> bool {
         && !AD_HOC_CLOSURES.contains(&parts(day))
 }
 
-/// Holidays of both the exchange and the banks, with the Monday after a Sunday one.
+/// Whether this is a holiday of both the exchange and the banks, including the Monday after a Sunday holiday.
 #[expect(clippy::match_same_arms, reason = "one line for each holiday")]
 fn is_national_holiday(day: NaiveDate) -> bool {
     match (day.month(), day.day(), day.weekday()) {
@@ -195,7 +195,8 @@ fn is_national_holiday(day: NaiveDate) -> bool {
     }
 }
 
-/// Good Friday, and the Friday before a Saturday holiday; New Year's Day on a Saturday closes no Friday.
+/// Whether only the exchange is closed: Good Friday, and the Friday before a Saturday holiday; New Year's Day
+/// on a Saturday closes no Friday.
 fn is_exchange_only_holiday(day: NaiveDate) -> bool {
     match (day.month(), day.day(), day.weekday()) {
         (6, 18, Fri) => day.year() >= 2022,
@@ -205,15 +206,16 @@ fn is_exchange_only_holiday(day: NaiveDate) -> bool {
     }
 }
 
-/// Columbus Day and Veterans Day: the banks rest, the exchange trades.
+/// Whether only the banks are closed: Columbus Day and Veterans Day.
 fn is_bank_only_holiday(day: NaiveDate) -> bool {
     matches!((day.month(), day.day(), day.weekday()), (10, 8..=14, Mon) | (11, 11, _) | (11, 12, Mon))
 }
 
-/// The eve of Independence Day and of Christmas, and the day after Thanksgiving; of a trading day.
+/// Whether a trading day closes early: the day before Independence Day and Christmas, and the day after
+/// Thanksgiving.
 ///
-/// Until 2012 a Thursday Independence Day shortened the Friday after it, not the Wednesday before; in 2003
-/// the Friday after Christmas was short by announcement.
+/// Until 2012 a Thursday Independence Day shortened the following Friday, not the Wednesday before; in 2003
+/// the Friday after Christmas was shortened by announcement.
 fn closes_early(day: NaiveDate) -> bool {
     match (day.month(), day.day(), day.weekday()) {
         (7, 3, Mon | Tue | Thu) | (11, 23..=29, Fri) | (12, 24, Mon | Tue | Wed | Thu) => true,
@@ -224,7 +226,7 @@ fn closes_early(day: NaiveDate) -> bool {
     }
 }
 
-/// Easter Sunday of the Gregorian calendar, by the anonymous computus.
+/// Returns Easter Sunday of the Gregorian calendar (anonymous Gregorian algorithm).
 fn easter(year: i32) -> Option<NaiveDate> {
     let golden = year.rem_euclid(19);
     let (century, of_century) = (year.div_euclid(100), year.rem_euclid(100));

@@ -1,4 +1,4 @@
-//! What time it is: the system's, or the one a sandbox partner has chosen to live in.
+//! The current time: the system's, or a sandbox partner's own.
 
 use super::{db::WriteTransaction, error::Error};
 use crate::Result;
@@ -7,13 +7,13 @@ use entity::partner::{self, Mode};
 use sea_orm::{ConnectionTrait, EntityTrait, QuerySelect, sea_query::LockType};
 use uuid::Uuid;
 
-/// The system's time in whole microseconds, the finest both databases keep.
+/// Returns the system time in whole microseconds, the precision that both databases store.
 #[expect(clippy::disallowed_methods, reason = "the one place where the system's time is read")]
 pub fn system_now() -> DateTime<Utc> {
     Utc::now().trunc_subsecs(6)
 }
 
-/// The partner's time: the system's for a live partner, its own for a sandbox.
+/// Returns the partner's time: the system time for a live partner, the partner's own clock for a sandbox.
 pub fn now_of(partner: &partner::Model) -> DateTime<Utc> {
     match (partner.mode, partner.clock_frozen_at) {
         (Mode::Live, _) => system_now(),
@@ -22,20 +22,20 @@ pub fn now_of(partner: &partner::Model) -> DateTime<Utc> {
     }
 }
 
-/// The partner with this id; a fault when there is none, since callers have proved to be of it.
+/// Returns the partner with this id. A missing partner is a fault, since only authenticated callers get here.
 pub async fn partner(connection: &impl ConnectionTrait, id: Uuid) -> Result<partner::Model> {
     partner::Entity::find_by_id(id)
         .one(connection)
         .await?
-        .ok_or_else(|| Error::broken("a caller's partner is gone"))
+        .ok_or_else(|| Error::broken("the caller's partner does not exist"))
 }
 
-/// The partner's row, held by this transaction, so that a partner's clock and timers move one at a time on
-/// every instance.
+/// Locks the partner's row until the transaction ends, so that the partner's clock and timers advance one at
+/// a time across all servers.
 pub async fn locked(tx: &WriteTransaction, partner_id: Uuid) -> Result<partner::Model> {
     partner::Entity::find_by_id(partner_id)
         .lock(LockType::NoKeyUpdate)
         .one(tx)
         .await?
-        .ok_or_else(|| Error::broken("a partner is gone"))
+        .ok_or_else(|| Error::broken("the partner does not exist"))
 }

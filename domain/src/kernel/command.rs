@@ -1,5 +1,5 @@
-//! How a change happens: permission, the request's own checks, then one transaction with its idempotency key,
-//! its events and its line in the audit log, run to the end even when the caller hangs up.
+//! Execution of commands: permission, checks of the input, then one transaction with the idempotency key, the
+//! events and the audit line. A command runs to its end even if the caller disconnects.
 
 use super::{
     actor::{AccessScope, Caller},
@@ -23,57 +23,58 @@ use std::{
 };
 use uuid::Uuid;
 
-/// Something a caller asks to be done.
+/// An operation that changes data.
 pub trait Command: Serialize + Send + Sync + 'static {
-    /// The operation's name in the audit log and beside idempotency keys.
+    /// Name of the operation in the audit log and with idempotency keys.
     const NAME: &'static str;
-    /// What the caller's key must allow.
+    /// Scope that the caller needs.
     const SCOPE: Scope;
     /// Whether signed-in users may do this for themselves.
     const FOR_ONESELF: bool = false;
-    /// What comes of it, kept whole for whoever repeats the request.
+    /// Result, stored in full with the idempotency key for repeated requests.
     type Output: Serialize + DeserializeOwned + Send + Sync + 'static;
 
-    /// Refuses what the request alone decides.
+    /// Checks what can be checked without the database.
     fn check(&self, mode: Mode) -> Result<()>;
 
-    /// Does it, or refuses by what the state decides. Whatever was written before a refusal is taken back.
+    /// Executes the command, or refuses it because of stored state. On a refusal, all changes are rolled
+    /// back.
     fn execute(&self, ctx: &CommandContext<'_>) -> impl Future<Output = Result<Self::Output>> + Send;
 
-    /// The object that the audit log names.
-    fn object(done: &Self::Output) -> Uuid;
+    /// Returns the id of the object for the audit log.
+    fn object(output: &Self::Output) -> Uuid;
 
-    /// What the audit log says about it.
+    /// Returns the decision for the audit log.
     fn decision(_: &Self::Output) -> &'static str {
         "done"
     }
 
-    /// The key, person or session whose rights may end with it.
+    /// Returns the API key, user or session that may lose rights through this command.
     fn ends_rights_of(&self) -> Option<Uuid> {
         None
     }
 }
 
-/// Where one operation works: its transaction, its partner, and the partner's time.
+/// Context in which a command executes: its transaction, its partner and the partner's time.
 #[derive(Clone, Copy)]
 pub struct CommandContext<'a> {
     pub app: &'a App,
     pub tx: &'a WriteTransaction,
     pub partner: &'a partner::Model,
-    /// Whose rows may be read and changed.
+    /// Rows that may be read and changed.
     pub access_scope: AccessScope,
-    /// The key or user that causes it; none for a timer.
+    /// API key or user that caused the operation; none for a timer.
     pub actor_id: Option<Uuid>,
     pub now: DateTime<Utc>,
 }
 
 impl CommandContext<'_> {
-    /// The date in New York by the partner's clock, which decides ages and days.
+    /// Returns the date in New York by the partner's clock, which decides ages and trading days.
     pub fn today(&self) -> NaiveDate {
         calendar::new_york_date(self.now)
     }
 
-    /// Begins an event.
+    /// Creates an event builder.
     pub fn event(&self) -> EventBuilder {
         let recorded_at = Ord::max(self.now, clock::now_of(self.partner));
         EventBuilder {
@@ -82,12 +83,12 @@ impl CommandContext<'_> {
         }
     }
 
-    /// The partner's own account of this kind in the ledger.
+    /// Returns the partner's house account of this kind in the ledger; opens it on first use.
     pub async fn house_account(&self, kind: LedgerKind, asset: &str) -> Result<ledger_account::Model> {
         ledger::account(self.tx, self.app.ids, self.partner.id, self.partner.id, kind, asset).await
     }
 
-    /// A brokerage account's account of this kind in the ledger.
+    /// Returns a brokerage account's ledger account of this kind; opens it on first use.
     pub async fn customer_account(
         &self,
         account_id: Uuid,
@@ -98,21 +99,21 @@ impl CommandContext<'_> {
     }
 }
 
-/// A value, and whether it is the kept answer to an earlier request.
+/// A result, and whether it was replayed for an idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer<T> {
     pub value: T,
     pub replayed: bool,
 }
 
-const MAX_TRIES: u32 = 5;
-/// After how long an operation is not tried again.
+const MAX_ATTEMPTS: u32 = 5;
+/// Time after which an operation is not retried.
 const RETRY_FOR: Duration = Duration::from_secs(2);
 
-/// Carries out a command for a caller.
+/// Executes a command for a caller.
 ///
-/// With a key, the same command answers the same again and happens once. Refusals by the state are kept under
-/// the key, refusals of the request are not.
+/// Requests with the same idempotency key execute once and get the same answer. Refusals because of stored
+/// state are stored under the key; refusals of the request itself are not.
 pub async fn execute<C: Command>(
     app: &App,
     actor: &Actor,
@@ -122,7 +123,7 @@ pub async fn execute<C: Command>(
     execute_for(app, permitted::<C>(actor)?, actor.request_id, key, command).await
 }
 
-/// The same for a caller whose right to ask is known already.
+/// Executes a command for a caller that has already been authorized.
 pub async fn execute_for<C: Command>(
     app: &App,
     caller: Caller,
@@ -136,12 +137,11 @@ pub async fn execute_for<C: Command>(
         Some(key) => Some(claim(&app, &caller, key, &command)?),
         None => None,
     };
-    let work =
-        tokio::spawn(async move { to_the_end(&app, &caller, request_id, claim.as_ref(), &command).await });
-    work.await.map_err(|_| Error::broken("an operation broke off"))?
+    let work = tokio::spawn(async move { run(&app, &caller, request_id, claim.as_ref(), &command).await });
+    work.await.map_err(|_| Error::broken("a command did not finish"))?
 }
 
-/// Refuses what the request alone decides, its idempotency key among it.
+/// Checks what can be checked without the database, including the idempotency key.
 pub fn check<C: Command>(mode: Mode, key: Option<&Key>, command: &C) -> Result<()> {
     let mut checks = Checks::default();
     if let Some(key) = key {
@@ -151,7 +151,7 @@ pub fn check<C: Command>(mode: Mode, key: Option<&Key>, command: &C) -> Result<(
     checks.done()
 }
 
-/// The error for input that cannot be read: a missing permission comes first.
+/// Returns the error for input that cannot be read: a missing permission takes precedence.
 pub fn unreadable<C: Command>(actor: &Actor, error: Error) -> Error {
     permitted::<C>(actor).err().unwrap_or(error)
 }
@@ -162,7 +162,7 @@ fn permitted<C: Command>(actor: &Actor) -> Result<Caller> {
 
 fn claim<C: Command>(app: &App, caller: &Caller, key: Key, command: &C) -> Result<Claim> {
     let arguments = serde_json::to_vec(command)
-        .map_err(|cause| Error::broken(format!("arguments cannot be written: {cause}")))?;
+        .map_err(|cause| Error::broken(format!("arguments cannot be serialized: {cause}")))?;
     Ok(Claim {
         partner_id: caller.access_scope.partner_id,
         principal_id: caller.claimant_id,
@@ -173,26 +173,26 @@ fn claim<C: Command>(app: &App, caller: &Caller, key: Key, command: &C) -> Resul
     })
 }
 
-async fn to_the_end<C: Command>(
+async fn run<C: Command>(
     app: &App,
     caller: &Caller,
     request_id: Uuid,
     claim: Option<&Claim>,
     command: &C,
 ) -> Result<Answer<C::Output>> {
-    let began = Instant::now();
-    let may_try_again = |attempt| attempt < MAX_TRIES && began.elapsed() < RETRY_FOR;
+    let started = Instant::now();
+    let may_retry = |attempt| attempt < MAX_ATTEMPTS && started.elapsed() < RETRY_FOR;
     for attempt in 1.. {
         let outcome = {
-            // Over before an event that follows the commit can be delivered by what is remembered.
-            let _ending = command.ends_rights_of().map(|subject| app.rights.end(subject));
-            once(app, caller, request_id, claim, command).await
+            // Dropped before an event of this commit can be delivered on the strength of cached rights.
+            let _change = command.ends_rights_of().map(|subject| app.rights.begin_change(subject));
+            run_once(app, caller, request_id, claim, command).await
         };
         match outcome {
-            Err(error) if error.is_retryable() && may_try_again(attempt) => pause(attempt).await,
+            Err(error) if error.is_retryable() && may_retry(attempt) => pause(attempt).await,
             Err(Error::Refused(refusal)) => match refused::<C>(app, caller, request_id, claim, refusal).await
             {
-                Error::Busy if may_try_again(attempt) => pause(attempt).await,
+                Error::Busy if may_retry(attempt) => pause(attempt).await,
                 error => return Err(error),
             },
             Err(error) => return Err(error),
@@ -210,13 +210,13 @@ async fn to_the_end<C: Command>(
     Err(Error::Busy)
 }
 
-/// Waits a moment that grows with the tries and differs between callers.
+/// Waits before a retry: longer with each attempt, with random jitter.
 pub async fn pause(attempt: u32) {
     let jitter = crate::kernel::secrets::random::<1>().map_or(0, |[byte]| u64::from(byte) % 10);
     tokio::time::sleep(Duration::from_millis(u64::from(attempt) * 5 + jitter)).await;
 }
 
-async fn once<C: Command>(
+async fn run_once<C: Command>(
     app: &App,
     caller: &Caller,
     request_id: Uuid,
@@ -240,15 +240,15 @@ async fn once<C: Command>(
     };
     let value = command.execute(&ctx).await?;
     if let Some(claim) = claim {
-        claim.keep(&tx, &value).await?;
+        claim.store(&tx, &value).await?;
     }
     line::<C>(caller, request_id, Some(C::object(&value)), C::decision(&value)).write(&tx, app.ids).await?;
     tx.commit().await?;
     Ok(Answer { value, replayed: false })
 }
 
-/// Remembers a refusal after its work has been taken back. Another request may have taken the key meanwhile;
-/// then its answer counts, which is the same refusal.
+/// Stores a refusal after its transaction was rolled back. If another request has claimed the key meanwhile,
+/// its answer counts, which is the same refusal.
 async fn refused<C: Command>(
     app: &App,
     caller: &Caller,
@@ -256,18 +256,19 @@ async fn refused<C: Command>(
     claim: Option<&Claim>,
     refusal: Refusal,
 ) -> Error {
-    let about_the_key = matches!(refusal.code, Code::IdempotencyInProgress | Code::IdempotencyKeyReused);
-    if !refusal.replayed && !refusal.code.is_of_the_request() {
-        let kept = remember::<C>(app, caller, request_id, claim.filter(|_| !about_the_key), &refusal).await;
+    let concerns_key = matches!(refusal.code, Code::IdempotencyInProgress | Code::IdempotencyKeyReused);
+    if !refusal.replayed && !refusal.code.is_fault_of_request() {
+        let outcome =
+            store_refusal::<C>(app, caller, request_id, claim.filter(|_| !concerns_key), &refusal).await;
         app.sequencer.wake();
-        if let Err(error) = kept {
+        if let Err(error) = outcome {
             return error;
         }
     }
     refusal.into()
 }
 
-async fn remember<C: Command>(
+async fn store_refusal<C: Command>(
     app: &App,
     caller: &Caller,
     request_id: Uuid,
@@ -279,7 +280,7 @@ async fn remember<C: Command>(
         if claim.take::<serde::de::IgnoredAny>(&tx).await?.is_some() {
             return Err(Error::Busy);
         }
-        claim.keep_refusal(&tx, refusal).await?;
+        claim.store_refusal(&tx, refusal).await?;
     }
     line::<C>(caller, request_id, None, refusal.code.name()).write(&tx, app.ids).await?;
     tx.commit().await

@@ -1,4 +1,4 @@
-//! The database: one pool that reads and one that writes, alike on SQLite and PostgreSQL.
+//! The database, SQLite or PostgreSQL: one pool for reading and one for writing.
 
 mod health;
 mod transaction;
@@ -25,16 +25,16 @@ use transaction::{Connection, Watcher};
 
 /// How long a caller waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Connections of the writing pool on PostgreSQL.
+/// Connections of the write pool on PostgreSQL.
 const POSTGRES_WRITERS: u32 = 16;
 /// How long SQLite waits for another process that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long the question whether the database works may take.
+/// Time limit of a health check.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(1500);
-/// Connections to PostgreSQL that were idle for longer are tested before use.
-const TESTED_WHEN_IDLE: Duration = Duration::from_secs(1);
+/// Idle time after which a PostgreSQL connection is tested before use.
+const TEST_AFTER_IDLE: Duration = Duration::from_secs(1);
 
-/// Two pools over one database. On SQLite the writing pool has one connection.
+/// Two pools for one database. On SQLite the write pool has one connection.
 #[derive(Clone)]
 pub struct Db {
     pub read: DatabaseConnection,
@@ -54,7 +54,7 @@ impl fmt::Debug for Db {
 }
 
 impl Db {
-    /// Opens the database at `url`, an SQLite file being created where there is none.
+    /// Opens the database at `url`; creates the SQLite file if it does not exist.
     pub async fn open(url: &str) -> Result<Self, DbErr> {
         let (write, read) = if url.starts_with("postgres") {
             (postgres(url, POSTGRES_WRITERS, false), postgres(url, 4, true))
@@ -65,36 +65,36 @@ impl Db {
         Ok(Self { read, write, health: Arc::default(), watcher: None })
     }
 
-    /// Which database this is.
+    /// Returns the kind of database.
     pub fn backend(&self) -> DbBackend {
         self.write.get_database_backend()
     }
 
-    /// Begins a transaction that may write. On SQLite it waits for its turn first, so that it never fails
-    /// half-way.
+    /// Begins a transaction that may write. On SQLite it first waits for its turn, so that it cannot fail
+    /// later because of another writer.
     ///
-    /// Fails within seconds where no transaction can be begun.
+    /// Fails within seconds if no transaction can be started.
     pub async fn write(&self) -> Result<WriteTransaction> {
-        let begun = timeout(self.health.patience(ACQUIRE_TIMEOUT), async {
+        let started = timeout(self.health.acquire_timeout(ACQUIRE_TIMEOUT), async {
             for _ in 0..POSTGRES_WRITERS {
                 match self.begin().await {
-                    // A connection that died while it was idle: nothing has been asked of it, and the next
-                    // one may live.
+                    // The connection died while it was idle. Nothing has been sent on it, and the next one
+                    // may work.
                     Err(error) if Error::is_lost_connection(&error) => {}
-                    begun => return begun,
+                    started => return started,
                 }
             }
             self.begin().await
         });
-        match begun.await {
+        match started.await {
             Ok(Ok(transaction)) => Ok(transaction),
             Ok(Err(error @ DbErr::ConnectionAcquire(_))) => {
-                self.health.waited_in_vain();
+                self.health.acquire_timed_out();
                 Err(error.into())
             }
-            Ok(Err(error)) => Err(self.health.judged(error)),
+            Ok(Err(error)) => Err(self.health.classify(error)),
             Err(_) => {
-                self.health.waited_in_vain();
+                self.health.acquire_timed_out();
                 Err(Error::database_timed_out())
             }
         }
@@ -114,17 +114,17 @@ impl Db {
         WriteTransaction::begin(connection, self.health.clone(), self.watcher.clone()).await
     }
 
-    /// Has the text of every statement of the writing pool shown to `seen`.
+    /// Passes the text of every statement of the write pool to `seen`.
     pub fn watch_writes(&mut self, seen: impl Fn(&str) + Send + Sync + 'static) {
         self.watcher = Some(Arc::new(seen));
     }
 
-    /// The writing pool itself, for migrations.
+    /// Returns the write pool itself, for migrations.
     pub const fn for_migrations(&self) -> &DatabaseConnection {
         &self.write
     }
 
-    /// Whether the database answers and takes writes; within two seconds.
+    /// Whether the database answers and accepts writes; returns within two seconds.
     pub async fn works(&self) -> bool {
         let answers = async {
             matches!(timeout(PROBE_TIMEOUT, self.read.execute_unprepared("SELECT 1")).await, Ok(Ok(_)))
@@ -133,21 +133,21 @@ impl Db {
         answers && takes_writes
     }
 
-    /// Whether writes are committed: known from what was written in the last second, or else tried, once a
-    /// second at most.
+    /// Whether writes are committed: known from writes within the last second, otherwise probed at most once
+    /// a second.
     async fn takes_writes(&self) -> bool {
         if let Verdict::Known(known) = self.health.verdict() {
             return known;
         }
         let db = self.clone();
         let tried = tokio::spawn(async move {
-            let _turn = db.health.turn().await;
+            let _lock = db.health.probe_lock().await;
             match db.health.verdict() {
                 Verdict::Known(known) => known,
                 Verdict::Probe { large } => {
                     let probed = db.probe(large).await;
                     if let Err(error) = &probed {
-                        tracing::warn!(cause = %error.cause(), "the database does not take writes");
+                        tracing::warn!(cause = %error.cause(), "the database does not accept writes");
                     }
                     let succeeded = probed.is_ok() || db.health.busy();
                     db.health.probed(succeeded, large && probed.is_ok());
@@ -161,14 +161,14 @@ impl Db {
         }
     }
 
-    /// Commits a row of its own; a large one needs as much room as the largest of commands.
+    /// Commits a probe row; a large one takes as much space as the largest command.
     async fn probe(&self, large: bool) -> Result<()> {
         let mut value = String::new();
         if large {
-            // Random, so that PostgreSQL cannot make it small.
+            // Random, so that PostgreSQL cannot compress it.
             let mut bytes = vec![0; PROBE_BYTES];
             getrandom::fill(&mut bytes)
-                .map_err(|_| Error::broken("the operating system gives no randomness"))?;
+                .map_err(|_| Error::broken("the operating system returned no random bytes"))?;
             value = STANDARD.encode(bytes);
         }
         let transaction = self.write().await?;
@@ -180,15 +180,15 @@ impl Db {
         transaction.commit().await
     }
 
-    /// Brings an SQLite file up to date with its log, so that the file alone is the whole database.
-    pub async fn settle(&self) -> Result<()> {
+    /// Writes SQLite's write-ahead log into the database file, so that the file alone is complete.
+    pub async fn checkpoint(&self) -> Result<()> {
         if self.backend() == DbBackend::Sqlite {
             self.write.execute_unprepared("PRAGMA wal_checkpoint(TRUNCATE)").await?;
         }
         Ok(())
     }
 
-    /// How surely a commit survives the loss of power; a fault where it may not.
+    /// Returns a description of how commits are made durable; fails if they may not survive a power failure.
     pub async fn durability(&self) -> Result<String> {
         let (text, least) = match self.backend() {
             DbBackend::Postgres => ("SHOW fsync", "on"),
@@ -199,7 +199,7 @@ impl Db {
         };
         let row = self.write.query_one_raw(Statement::from_string(self.backend(), text)).await?;
         let found: String = row
-            .ok_or_else(|| Error::broken("the database does not tell how it writes"))?
+            .ok_or_else(|| Error::broken("the database did not report how it writes to disk"))?
             .try_get("", "fsync")?;
         if found == least {
             Ok("commits reach the disk".to_owned())
@@ -209,10 +209,10 @@ impl Db {
     }
 }
 
-/// Bytes that a large probe writes, as text.
+/// Random bytes of a large probe, before Base64.
 const PROBE_BYTES: usize = 96 * 1024;
 
-/// Rows that SQLite's thread may read ahead, so that it seldom waits for the reader of the rows or wakes it.
+/// Rows that SQLite's thread may read ahead, so that it rarely waits for the consumer or has to be woken.
 const ROWS_AHEAD: usize = 1024;
 
 fn sqlite(url: &str, connections: u32, read_only: bool) -> ConnectOptions {
@@ -232,7 +232,7 @@ fn sqlite(url: &str, connections: u32, read_only: bool) -> ConnectOptions {
     options.map_sqlx_sqlite_pool_opts(|pool| {
         pool.after_release(|connection, _| {
             Box::pin(async move {
-                // A rollback that was begun when its transaction was dropped ends before the ping does.
+                // A rollback that started when its transaction was dropped finishes before the ping.
                 if connection.is_in_transaction() {
                     connection.ping().await?;
                 }
@@ -250,7 +250,7 @@ fn postgres(url: &str, connections: u32, read_only: bool) -> ConnectOptions {
             ("statement_timeout", "5s"),
             ("lock_timeout", "2s"),
             ("idle_in_transaction_session_timeout", "10s"),
-            // Notices, such as that a table exists already, tell an operator nothing.
+            // Notices, for example that a table already exists, are not useful to the operator.
             ("client_min_messages", "warning"),
         ]);
         if read_only {
@@ -265,7 +265,7 @@ fn postgres(url: &str, connections: u32, read_only: bool) -> ConnectOptions {
     options.map_sqlx_postgres_pool_opts(|pool| {
         pool.after_release(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
     });
-    options.test_before_acquire_if_idle_for(TESTED_WHEN_IDLE);
+    options.test_before_acquire_if_idle_for(TEST_AFTER_IDLE);
     options
 }
 
@@ -281,7 +281,7 @@ fn common(url: &str, connections: u32) -> ConnectOptions {
     options
 }
 
-/// Where one request reads from: one unchanging state of the database for a query, the latest one otherwise.
+/// The database as one request reads it: a snapshot for a query, the latest state otherwise.
 #[derive(Debug)]
 pub struct Reader {
     pool: DatabaseConnection,
@@ -294,13 +294,13 @@ impl Reader {
         Self { pool, snapshot: None }
     }
 
-    /// Reads the state as of the first statement, whatever is written meanwhile.
+    /// Reads the state as of the first statement, unaffected by later writes.
     pub fn snapshot(pool: DatabaseConnection) -> Self {
         Self { pool, snapshot: Some(OnceCell::new()) }
     }
 
-    /// What to send statements to. A request must not take another connection of the reading pool while it
-    /// holds this one.
+    /// Returns the connection for statements. A request must not take another connection of the read pool
+    /// while it uses this one.
     pub async fn connection(&self) -> Result<DatabaseExecutor<'_>> {
         match &self.snapshot {
             None => Ok(DatabaseExecutor::from(&self.pool)),
@@ -311,17 +311,17 @@ impl Reader {
     }
 }
 
-/// Begins to read. A BEGIN that its caller stops waiting for is finished all the same, and then rolled back:
-/// the driver would leave the connection in a transaction that never ends, and every later reader of it with
-/// an old state of the database.
+/// Begins a read transaction. If the caller stops waiting, BEGIN still finishes and is then rolled back: the
+/// driver would otherwise leave the connection in a transaction that never ends, and later readers would see
+/// an old state.
 async fn begin_reading(pool: DatabaseConnection) -> Result<DatabaseTransaction> {
-    Ok(Finished(Some(Box::pin(async move { pool.begin().await }))).await?)
+    Ok(FinishInBackground(Some(Box::pin(async move { pool.begin().await }))).await?)
 }
 
-/// Work that a task of its own finishes if its caller stops waiting for it.
-struct Finished<T: Send + 'static>(Option<Pin<Box<dyn Future<Output = T> + Send>>>);
+/// A future that continues in its own task if its caller stops waiting.
+struct FinishInBackground<T: Send + 'static>(Option<Pin<Box<dyn Future<Output = T> + Send>>>);
 
-impl<T: Send + 'static> Future for Finished<T> {
+impl<T: Send + 'static> Future for FinishInBackground<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
@@ -334,7 +334,7 @@ impl<T: Send + 'static> Future for Finished<T> {
     }
 }
 
-impl<T: Send + 'static> Drop for Finished<T> {
+impl<T: Send + 'static> Drop for FinishInBackground<T> {
     fn drop(&mut self) {
         if let (Some(work), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
             runtime.spawn(work);

@@ -1,14 +1,15 @@
-//! Digests of rows, and the chain that seals them in their order.
+//! Digests of rows, and the hash chain over them.
 
 use sha2::{Digest, Sha256};
 
-/// A digest of one row.
+/// Digest of one row.
 pub type RowDigest = [u8; 32];
 
-/// What the chain of a partner starts from.
+/// Hash before the first row of a partner's chain.
 pub const GENESIS: [u8; 32] = [0; 32];
 
-/// SHA-256 over parts, each preceded by its length so that no two lists of parts hash alike.
+/// Returns the SHA-256 over parts, each preceded by its length, so that different lists of parts have
+/// different digests.
 pub fn of(parts: &[&[u8]]) -> RowDigest {
     let mut hasher = Sha256::new();
     for part in parts {
@@ -18,7 +19,7 @@ pub fn of(parts: &[&[u8]]) -> RowDigest {
     hasher.finalize().into()
 }
 
-/// A hash of the chain: over the hash before and the digest of the row.
+/// Returns the next hash of a chain: over the previous hash and the row's digest.
 pub fn link(previous: &[u8], digest: &[u8]) -> Vec<u8> {
     of(&[previous, digest]).to_vec()
 }

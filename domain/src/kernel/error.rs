@@ -1,52 +1,52 @@
-//! Why something was not done: refusals with stable codes, and faults whose cause stays inside.
+//! Errors: refusals with stable codes, and faults with a cause for the log only.
 
 use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr, SqlxError};
 use serde::{Deserialize, Serialize};
 
-/// What every operation answers with.
+/// Result of an operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why an operation did not happen. Nothing of its work has been written; that it was refused may be.
+/// Reason why an operation failed. None of its changes are committed, but the refusal itself may be recorded.
 #[derive(Debug)]
 pub enum Error {
-    /// A rule said no; the caller may be told everything.
+    /// A rule refused the operation; the caller may see all of it.
     Refused(Refusal),
-    /// The caller has not proved who she is.
+    /// The caller sent no valid credentials.
     Unauthenticated,
-    /// The caller's key lacks this scope.
+    /// The caller lacks this scope.
     Forbidden(&'static str),
-    /// Only a person who has signed in may, and the caller is a partner's key.
+    /// Only a signed-in user may do this, and the caller is a partner.
     UserSessionRequired,
     /// The session has not passed its second factor.
     TwoFactorRequired,
-    /// Too many requests; the next may come after so many seconds.
+    /// Too many requests; the next one is allowed after this many seconds.
     TooMany { retry_after: u64 },
-    /// Another caller holds what this one needs; trying again may succeed.
+    /// Another transaction holds a lock that this operation needs; a retry may succeed.
     Busy,
-    /// A subscriber asks for events older than are kept.
+    /// A subscriber requested events that are older than the retention period.
     CursorExpired,
-    /// Something outside that this needs cannot be had.
+    /// An external service that this operation needs is not available.
     Unavailable(&'static str),
-    /// The database cannot be reached or cannot do this now; what was asked for has not been acknowledged.
+    /// The database cannot be reached or cannot do this now; the request has not been acknowledged.
     DatabaseUnavailable(DbErr),
     /// The database failed.
     Database(DbErr),
-    /// Something that cannot be is.
+    /// An internal fault, with a cause for the log only.
     Broken(String),
 }
 
 impl Error {
-    /// The database did not answer in time.
+    /// Returns the error for a database that did not answer in time.
     pub const fn database_timed_out() -> Self {
         Self::DatabaseUnavailable(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))
     }
 
-    /// A fault of ours, with a cause for the log alone.
+    /// Returns an internal fault with a cause for the log only.
     pub fn broken(cause: impl Into<String>) -> Self {
         Self::Broken(cause.into())
     }
 
-    /// The same, blaming a field of the group called `group` instead of one beside it.
+    /// Prefixes the paths of the fields at fault with `group`.
     pub fn inside(mut self, group: &str) -> Self {
         if let Self::Refused(refusal) = &mut self {
             let others = std::mem::take(&mut refusal.others);
@@ -62,11 +62,13 @@ impl Error {
         self
     }
 
-    /// What the log may hold: a database's message, but neither its detail nor a broken constraint's, which
-    /// quote rows.
+    /// Returns the cause for the log: the first line of a database error, but no details and no messages of
+    /// violated constraints, which quote rows.
     pub fn cause(&self) -> String {
         match self {
-            Self::Database(error) if error.sql_err().is_some() => "a constraint of the database".to_owned(),
+            Self::Database(error) if error.sql_err().is_some() => {
+                "a database constraint was violated".to_owned()
+            }
             Self::Database(error) | Self::DatabaseUnavailable(error) => {
                 error.to_string().lines().next().unwrap_or_default().chars().take(300).collect()
             }
@@ -76,19 +78,19 @@ impl Error {
         }
     }
 
-    /// Whether the whole operation may simply be run again: a serialization failure, a deadlock or a busy
+    /// Whether the whole operation may be run again: a serialization failure, a deadlock or a locked SQLite
     /// file.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Database(error) | Self::DatabaseUnavailable(error) if is_contention(error))
     }
 
-    /// Whether the same may succeed later.
+    /// Whether a later retry may succeed.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Busy | Self::DatabaseUnavailable(_)) || self.is_retryable()
     }
 
-    /// Whether nothing else would succeed either: the database cannot do its work, cannot be reached, or is
-    /// an SQLite file that another process has locked. A statement that took too long is no outage.
+    /// Whether all other operations would fail too: the database is unreachable or not working, or another
+    /// process has locked the SQLite file. A statement that took too long is not an outage.
     pub fn is_outage(&self) -> bool {
         match self {
             Self::Database(error) | Self::DatabaseUnavailable(error) => {
@@ -100,7 +102,7 @@ impl Error {
         }
     }
 
-    /// Whether the database itself cannot do its work, whatever it is asked: unreachable, read-only, full, or
+    /// Whether the database itself is at fault, independent of the statement: unreachable, read-only, full or
     /// failing.
     pub(super) fn is_fault_of_database(error: &DbErr) -> bool {
         match driver_error(error) {
@@ -117,7 +119,7 @@ impl Error {
                 database_code(error).is_some_and(|code| match primary_code(&code) {
                     // READONLY, IOERR, FULL, CANTOPEN
                     Some(primary) => matches!(primary, 8 | 10 | 13 | 14),
-                    // Connections, resources such as the disk, shutdowns; read-only; an error of the system.
+                    // Connections, resources such as disk space, shutdowns; read-only; system errors.
                     None => {
                         ["08", "53", "57P"].iter().any(|class| code.starts_with(class))
                             || matches!(&*code, "25006" | "25P03" | "58030")
@@ -128,12 +130,12 @@ impl Error {
         }
     }
 
-    /// Whether the same may succeed later.
-    pub(super) fn may_pass(error: &DbErr) -> bool {
+    /// Whether a later retry may succeed.
+    pub(super) fn is_temporary(error: &DbErr) -> bool {
         is_contention(error) || Self::is_fault_of_database(error)
     }
 
-    /// Whether the connection is of no use, and another one may well be.
+    /// Whether only this connection is unusable and another one may work.
     pub(super) fn is_lost_connection(error: &DbErr) -> bool {
         match driver_error(error) {
             Some(SqlxError::Io(cause)) => cause.kind() != std::io::ErrorKind::TimedOut,
@@ -146,7 +148,7 @@ impl Error {
     }
 }
 
-/// SQLite's BUSY and LOCKED.
+/// Whether the error is SQLite's BUSY or LOCKED.
 fn is_locked_file(error: &DbErr) -> bool {
     database_code(error).and_then(|code| primary_code(&code)).is_some_and(|primary| matches!(primary, 5 | 6))
 }
@@ -160,17 +162,19 @@ fn driver_error(error: &DbErr) -> Option<&SqlxError> {
     }
 }
 
-/// The database's own code of an error: SQLSTATE on PostgreSQL, the extended result code on SQLite.
+/// Returns the database's own error code: SQLSTATE on PostgreSQL, the extended result code on SQLite.
 fn database_code(error: &DbErr) -> Option<String> {
     Some(driver_error(error)?.as_database_error()?.code()?.into_owned())
 }
 
-/// The primary result code of an SQLite error; a SQLSTATE has five characters, and no SQLite code has.
+/// Returns the primary result code of an SQLite error; none for an SQLSTATE, which has five characters,
+/// unlike SQLite's codes.
 fn primary_code(code: &str) -> Option<u32> {
     if code.len() == 5 { None } else { code.parse::<u32>().ok().map(|code| code & 0xff) }
 }
 
-/// Whether another writer was in the way.
+/// Whether the error is a conflict with another writer: a locked SQLite file, a serialization failure or a
+/// deadlock.
 fn is_contention(error: &DbErr) -> bool {
     is_locked_file(error) || matches!(database_code(error).as_deref(), Some("40001" | "40P01"))
 }
@@ -181,7 +185,7 @@ impl From<DbErr> for Error {
             Some("55P03") => Self::Busy,
             // A statement that took too long.
             Some("57014") => Self::DatabaseUnavailable(error),
-            _ if matches!(error, DbErr::ConnectionAcquire(_)) || Self::may_pass(&error) => {
+            _ if matches!(error, DbErr::ConnectionAcquire(_)) || Self::is_temporary(&error) => {
                 Self::DatabaseUnavailable(error)
             }
             _ => Self::Database(error),
@@ -189,7 +193,7 @@ impl From<DbErr> for Error {
     }
 }
 
-/// Checks of the fields of one request, so that everything that is wrong with it is told at once.
+/// Collects the failed checks of one request, so that the caller sees all of them at once.
 #[derive(Default)]
 pub struct Checks {
     refusals: Vec<Refusal>,
@@ -197,7 +201,7 @@ pub struct Checks {
 }
 
 impl Checks {
-    /// Notes the outcome of one check; the value, if there is one.
+    /// Records the outcome of one check and returns its value, if it passed.
     pub fn note<T>(&mut self, outcome: Result<T>) -> Option<T> {
         match outcome {
             Ok(value) => return Some(value),
@@ -207,7 +211,7 @@ impl Checks {
         None
     }
 
-    /// Refuses with everything that was refused, in the order of the checks.
+    /// Returns all recorded refusals as one error, in the order of the checks.
     pub fn done(self) -> Result<()> {
         if let Some(fault) = self.fault {
             return Err(fault);
@@ -220,7 +224,7 @@ impl Checks {
     }
 }
 
-/// Two values of one request, refused with everything that is wrong with either.
+/// Returns both values of one request, or everything that is wrong with either.
 pub fn both<A, B>(first: Result<A>, second: Result<B>) -> Result<(A, B)> {
     match (first, second) {
         (Ok(first), Ok(second)) => Ok((first, second)),
@@ -240,86 +244,86 @@ impl From<Refusal> for Error {
     }
 }
 
-/// A stable reason of a refusal, the same on every door.
+/// Stable code of a refusal, the same in every API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Code {
-    /// A malformed or impossible value.
+    /// A value is malformed or out of range.
     Invalid,
-    /// A value that must be given.
+    /// A required value is missing.
     Required,
-    /// No such thing, or not the caller's.
+    /// The object does not exist or the caller cannot access it.
     NotFound,
-    /// The person's identity has not been approved.
+    /// The user's identity has not been approved.
     KycNotApproved,
-    /// The identity check does not wait for this, or no longer.
+    /// The identity check does not expect this step, or no longer does.
     KycNotOpen,
-    /// The questions of the identity check were answered before.
+    /// The questions of the identity check have already been answered.
     KycAnswered,
-    /// The time to answer the questions is over.
+    /// The time to answer the questions has expired.
     KycQuestionsExpired,
-    /// Who entered something is not who decides about it.
+    /// The reviewer entered or changed the data under review.
     MakerChecker,
     /// The account is frozen or closed.
     AccountNotActive,
     /// The account is not frozen.
     AccountNotFrozen,
-    /// Something is left on the account.
+    /// The account still has cash, shares or holds.
     AccountNotEmpty,
-    /// Who owns a joint account stays as it is.
+    /// The owners of a joint account cannot be changed.
     OwnershipImmutable,
-    /// Of the people who own an account, its owner alone may.
+    /// Only the account's primary owner may do this.
     OwnerOnly,
-    /// A deposit or a withdrawal is under way.
+    /// A deposit or withdrawal is pending.
     TransferPending,
-    /// Outside of the hours in which orders are taken.
+    /// The market is closed; orders are not accepted now.
     MarketClosed,
-    /// Not enough cash.
+    /// The buying power is too low.
     InsufficientBuyingPower,
-    /// Not enough shares.
+    /// The position has too few shares.
     InsufficientPosition,
-    /// Too late to cancel.
+    /// The order can no longer be canceled.
     NotCancelable,
-    /// Only in a sandbox.
+    /// Only available in a sandbox.
     SandboxOnly,
-    /// No such sign-in, or not its password, or a token that is worth nothing.
+    /// The e-mail address, password or token is wrong.
     InvalidCredentials,
-    /// A token from a mail that is worth nothing, or nothing any more.
+    /// A token from an e-mail is invalid, used or expired.
     InvalidToken,
-    /// Another person signs in with this e-mail address.
+    /// Another user already signs in with this e-mail address.
     EmailTaken,
     /// The invitation is bound to another e-mail address.
     InvitationEmailMismatch,
-    /// Not a phone number that can be texted.
+    /// The phone number cannot receive text messages.
     InvalidPhone,
-    /// The person has a verified phone number already.
+    /// The user already has a verified phone number.
     PhoneVerified,
-    /// The person has no verified phone number.
+    /// The user has no verified phone number.
     PhoneNotVerified,
-    /// Another person has verified this phone number.
+    /// Another user has verified this phone number.
     PhoneTaken,
-    /// No such passcode, or one that is used up.
+    /// The passcode does not exist or has been used.
     InvalidHashCode,
-    /// Not the code.
+    /// The code is wrong.
     InvalidPasscode,
-    /// An authenticator app is set up already.
+    /// An authenticator app is already set up.
     TotpEnrolled,
     /// No authenticator app is set up.
     TotpNotEnrolled,
-    /// A key was to be given what its giver may not do.
+    /// The caller cannot grant a scope that it does not have.
     ScopeNotHeld,
-    /// Two keys of one line are live.
+    /// Two keys of the same rotation are active.
     TooManyLiveKeys,
-    /// Nobody could give out keys any more.
+    /// This is the last key that can create API keys.
     LastKey,
-    /// The key was used with other input.
+    /// The idempotency key was used with different input.
     IdempotencyKeyReused,
-    /// The first request with this key has not finished.
+    /// The first request with this idempotency key has not finished.
     IdempotencyInProgress,
 }
 
 impl Code {
-    /// The code's name on the wire.
+    /// Returns the code as the APIs send it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Invalid => "INVALID",
@@ -361,74 +365,75 @@ impl Code {
         }
     }
 
-    /// Whether the request is at fault, so that a mended one may use its idempotency key: a malformed value,
-    /// a missing one, or an id that names nothing. Refusals by the state of things are remembered under the
-    /// key.
-    pub const fn is_of_the_request(self) -> bool {
+    /// Whether the request itself is at fault: a malformed or missing value, or an id that was not found. A
+    /// corrected request may then reuse its idempotency key. Other refusals depend on stored state and are
+    /// stored under the key.
+    pub const fn is_fault_of_request(self) -> bool {
         matches!(self, Self::Invalid | Self::Required | Self::NotFound)
     }
 }
 
-/// A rule's no: a stable code, the field to blame, and words for a person.
+/// A refusal: a stable code, the field at fault and a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     pub code: Code,
-    /// Steps into the input, outermost first; empty when no single field is to blame.
+    /// Path into the input, outermost step first; empty if no single field is at fault.
     pub path: Vec<String>,
-    /// A sentence, or, for a field, what follows its name: `must be above zero`.
+    /// A sentence, or, for a field, the text that follows its name: `must be above zero`.
     pub text: String,
-    /// Whether this is the remembered answer to an earlier request.
+    /// Whether this refusal was replayed for an idempotency key.
     #[serde(skip)]
     pub replayed: bool,
-    /// What else is wrong with the same request; these have none themselves.
+    /// Further refusals of the same request; these have no `others` themselves.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<Refusal>,
 }
 
 impl Refusal {
-    /// A value that cannot be: `text` follows the field's name.
+    /// Refuses an invalid value; `text` follows the field's name.
     pub fn invalid(field: &str, text: impl Into<String>) -> Self {
         Self::new(Code::Invalid, field, text)
     }
 
-    /// A value that is missing.
+    /// Refuses a missing value.
     pub fn required(field: &str) -> Self {
         Self::new(Code::Required, field, "is required")
     }
 
-    /// Credentials that open nothing; which of them is wrong is not told.
+    /// Refuses wrong credentials without revealing which of them is wrong.
     pub fn invalid_credentials() -> Self {
+        // Verbatim from the documented API.
         Self::new(Code::InvalidCredentials, "", "Unable to login with given credentials.")
     }
 
-    /// A request that cannot be read at all; `text` is a sentence.
+    /// Refuses a request that cannot be read at all; `text` is a sentence.
     pub fn unreadable(text: impl Into<String>) -> Self {
         Self::new(Code::Required, "", text)
     }
 
-    /// Nothing the caller can see is named by this field.
+    /// Refuses an id that does not exist or that the caller cannot access.
     pub fn not_found(field: &str) -> Self {
-        Self::new(Code::NotFound, field, "names nothing that you can see")
+        Self::new(Code::NotFound, field, "was not found")
     }
 
-    /// A refusal that blames `field` (steps are split at dots; empty for none).
+    /// Creates a refusal of `field` (path steps separated by dots; empty for none).
     pub fn new(code: Code, field: &str, text: impl Into<String>) -> Self {
         let path = field.split('.').filter(|step| !step.is_empty()).map(str::to_owned).collect();
         Self { code, path, text: text.into(), replayed: false, others: Vec::new() }
     }
 
-    /// This refusal and then the others of the same request.
+    /// Returns this refusal and then the others of the same request.
     pub fn all(mut self) -> impl Iterator<Item = Self> {
         let others = std::mem::take(&mut self.others);
         std::iter::once(self).chain(others)
     }
 
-    /// Whether `text` continues a field's name instead of standing alone.
+    /// Whether `text` continues a field's name instead of being a sentence.
     pub fn continues_a_field(&self) -> bool {
         matches!(self.code, Code::Invalid | Code::Required | Code::NotFound) && !self.path.is_empty()
     }
 
-    /// The words for a person, the field called as `name` says.
+    /// Returns the message, with the field called `name`.
     pub fn message(&self, name: &str) -> String {
         if self.continues_a_field() { format!("{name} {}", self.text) } else { self.text.clone() }
     }

@@ -1,7 +1,6 @@
-//! The event log: everything that happened, written in the transaction of its effect and numbered after the
-//! commit.
+//! The event log: events are written in the transaction of the change and numbered after the commit.
 //!
-//! Numbers are dense within a partner, so whoever reads can prove that nothing is missing.
+//! Numbers are consecutive within a partner, so a reader can prove that no event is missing.
 
 use super::{
     clock,
@@ -21,7 +20,7 @@ use std::{collections::VecDeque, sync::Arc};
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
-/// What can happen. The name on the log is `EventType::name`.
+/// Type of an event. Its name in the log is `EventType::name`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventType {
     PartnerCreated,
@@ -60,7 +59,7 @@ pub enum EventType {
 }
 
 impl EventType {
-    /// Every kind of event there is.
+    /// All event types.
     pub const ALL: [Self; 33] = [
         Self::PartnerCreated,
         Self::ApiKeyIssued,
@@ -97,7 +96,7 @@ impl EventType {
         Self::SandboxMarketHoursSet,
     ];
 
-    /// The name on the log.
+    /// Returns the name in the log.
     pub const fn name(self) -> &'static str {
         match self {
             Self::PartnerCreated => "partner.created",
@@ -136,29 +135,28 @@ impl EventType {
         }
     }
 
-    /// The happening with this name.
+    /// Returns the event type with this name.
     pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|happening| happening.name() == name)
+        Self::ALL.into_iter().find(|event_type| event_type.name() == name)
     }
 }
 
-/// An event in the making: who causes it and when, and the ledger movements that belong to it.
+/// An event to write: its actor, its time and the digests of its ledger movements.
 #[derive(Debug)]
 pub struct EventBuilder {
     pub id: Uuid,
     pub partner_id: Uuid,
     pub actor_id: Option<Uuid>,
-    /// When it is so, by the partner's clock.
+    /// Time of the event by the partner's clock.
     pub at: DateTime<Utc>,
-    /// When it is written, by the partner's clock: later than `at` for what was due while nobody was there to
-    /// do it.
+    /// Time of writing by the partner's clock: later than `at` if a timer ran late.
     pub recorded_at: DateTime<Utc>,
-    /// Digests of the movements written so far.
+    /// Digests of the ledger movements written so far.
     pub movements: Vec<RowDigest>,
 }
 
 impl EventBuilder {
-    /// Begins an event of `partner_id` at `at` by the partner's clock.
+    /// Creates an event of `partner_id` at `at` by the partner's clock.
     pub fn new(ids: Ids, partner_id: Uuid, actor_id: Option<Uuid>, at: DateTime<Utc>) -> Self {
         Self { id: ids.next(Kind::Event), partner_id, actor_id, at, recorded_at: at, movements: Vec::new() }
     }
@@ -167,18 +165,18 @@ impl EventBuilder {
     pub async fn record_first(
         self,
         connection: &impl ConnectionTrait,
-        what: EventType,
+        event_type: EventType,
         stream_id: Uuid,
         facts: Value,
     ) -> Result<()> {
-        self.write(connection, what, stream_id, 1, &facts).await
+        self.write(connection, event_type, stream_id, 1, &facts).await
     }
 
-    /// Writes the event after the others of its stream.
+    /// Writes the event after the last one of its stream.
     pub async fn record(
         self,
         connection: &impl ConnectionTrait,
-        what: EventType,
+        event_type: EventType,
         stream_id: Uuid,
         facts: Value,
     ) -> Result<()> {
@@ -190,13 +188,13 @@ impl EventBuilder {
             .one(connection)
             .await?
             .flatten();
-        self.write(connection, what, stream_id, last.unwrap_or(0) + 1, &facts).await
+        self.write(connection, event_type, stream_id, last.unwrap_or(0) + 1, &facts).await
     }
 
     async fn write(
         self,
         connection: &impl ConnectionTrait,
-        what: EventType,
+        event_type: EventType,
         stream_id: Uuid,
         version: i32,
         facts: &Value,
@@ -207,7 +205,7 @@ impl EventBuilder {
             stream_id,
             stream_version: version,
             actor_id: self.actor_id,
-            kind: what.name().to_owned(),
+            kind: event_type.name().to_owned(),
             payload: json!(facts).to_string(),
             occurred_at: self.at,
             digest: Vec::new(),
@@ -220,8 +218,8 @@ impl EventBuilder {
     }
 }
 
-/// An event's digest: SHA-256 over its columns and the digests of its movements in the order they were
-/// written.
+/// Returns an event's digest: SHA-256 over its columns and the digests of its movements in the order in which
+/// they were written.
 pub fn digest(row: &event::Model, movements: &[RowDigest]) -> RowDigest {
     let version = row.stream_version.to_be_bytes();
     let occurred = row.occurred_at.timestamp_micros().to_be_bytes();
@@ -239,7 +237,7 @@ pub fn digest(row: &event::Model, movements: &[RowDigest]) -> RowDigest {
     digest::of(&parts)
 }
 
-/// Hands sealed events to whoever listens in this process.
+/// Delivers sealed events to the listeners in this process.
 #[derive(Clone, Debug)]
 pub struct Feed(broadcast::Sender<Arc<event::Model>>);
 
@@ -250,20 +248,21 @@ impl Default for Feed {
 }
 
 impl Feed {
-    /// Tells every listener; nobody listening is fine.
+    /// Sends an event to every listener; having none is fine.
     pub fn publish(&self, event: event::Model) {
         _ = self.0.send(Arc::new(event));
     }
 }
 
-/// How long a reader may have been away.
+/// Time for which events can be read from a cursor.
 const RETAINED: Duration = Duration::days(30);
 
-/// The position after which `cursor` resumes.
+/// Returns the position after which `cursor` resumes.
 ///
-/// Refused when the cursor names no event of this partner; `CursorExpired` when that event is past retention.
+/// Refused if the cursor is not an event of this partner; `CursorExpired` if that event is older than the
+/// retention period.
 pub async fn position_of(connection: &impl ConnectionTrait, partner_id: Uuid, cursor: &str) -> Result<i64> {
-    let unknown = || Error::from(crate::Refusal::invalid("after", "is no cursor of this log"));
+    let unknown = || Error::from(crate::Refusal::invalid("after", "is not a valid cursor"));
     let seq: i64 = cursor.parse().ok().filter(|seq: &i64| seq.to_string() == cursor).ok_or_else(unknown)?;
     if seq == 0 {
         return Ok(0);
@@ -279,7 +278,7 @@ pub async fn position_of(connection: &impl ConnectionTrait, partner_id: Uuid, cu
     if i64::try_from(written).unwrap_or(0) < oldest { Err(Error::CursorExpired) } else { Ok(seq) }
 }
 
-/// The newest sealed position of a partner's log, 0 when it is empty.
+/// Returns the newest sealed position in a partner's log, 0 if it is empty.
 pub async fn head(connection: &impl ConnectionTrait, partner_id: Uuid) -> Result<i64> {
     Ok(event::Entity::find()
         .select_only()
@@ -293,7 +292,7 @@ pub async fn head(connection: &impl ConnectionTrait, partner_id: Uuid) -> Result
         .unwrap_or(0))
 }
 
-/// Sealed events past `after`, in order, at most `limit`.
+/// Returns at most `limit` sealed events after position `after`, in order.
 pub async fn page(
     connection: &impl ConnectionTrait,
     partner_id: Uuid,
@@ -318,8 +317,8 @@ struct Follower {
     ready: VecDeque<Arc<event::Model>>,
 }
 
-/// Every event past `after`, first from the log, then as they happen; without `after`, only what happens from
-/// now on. None is missed and none comes twice: a gap in the numbers sends the reader back to the log.
+/// Streams every event after position `after`, first from the log, then live; without `after`, only new
+/// events. No event is missed or repeated: after a gap in the numbers, the reader continues from the log.
 pub async fn follow(
     db: &Db,
     feed: &Feed,
@@ -372,17 +371,17 @@ fn payload(event: &event::Model) -> Value {
     serde_json::from_str(&event.payload).unwrap_or_default()
 }
 
-/// The state that the object of an event moved to, if it tells one.
+/// Returns the status that the object of the event moved to, if any.
 pub fn status(event: &event::Model) -> Option<String> {
     payload(event).get("status").and_then(Value::as_str).map(str::to_owned)
 }
 
-/// The price of a share that the event of a fill tells; events from before it was told do not.
+/// Returns the price per share of a fill; older events have none.
 pub fn price(event: &event::Model) -> Option<String> {
     payload(event).get("price").and_then(Value::as_str).map(str::to_owned)
 }
 
-/// Whether an event is about an order, of `account` if one is named.
+/// Whether the event concerns an order, and, if `account` is given, one of that account.
 pub fn is_of_order(event: &event::Model, account: Option<Uuid>) -> bool {
     let of_account = |account: Uuid| {
         payload(event).get("account_id").and_then(Value::as_str) == Some(account.to_string().as_str())
@@ -390,7 +389,7 @@ pub fn is_of_order(event: &event::Model, account: Option<Uuid>) -> bool {
     event.kind.starts_with("order.") && account.is_none_or(of_account)
 }
 
-/// The person and the account that an event says it is about, besides its stream.
+/// Returns the user and the account that the event concerns, besides its stream.
 pub fn about(event: &event::Model) -> (Option<Uuid>, Option<Uuid>) {
     let payload = payload(event);
     let id =
@@ -398,12 +397,12 @@ pub fn about(event: &event::Model) -> (Option<Uuid>, Option<Uuid>) {
     (id("user_id"), id("account_id"))
 }
 
-/// The entry of a watch list that an event is about, if it is about one.
+/// Returns the watch list hit that the event concerns, if any.
 pub fn hit(event: &event::Model) -> Option<Uuid> {
     payload(event).get("hit_id").and_then(Value::as_str).and_then(|text| Uuid::try_parse(text).ok())
 }
 
-/// What is said of an event that this version cannot read.
+/// Returns the fault for an event that this version cannot read.
 pub fn unreadable(event: &event::Model) -> Error {
     Error::broken(format!("event {} of type {} cannot be read", event.id, event.kind))
 }

@@ -1,9 +1,9 @@
-//! The signed heads of the chains: how many rows of a partner are sealed, and the hash of the last one.
+//! Signed heads of the hash chains: how many rows of a partner are sealed, and the hash of the last one.
 //!
-//! A head shows that the end of a chain was cut off, which the chain itself cannot. It is signed with a key
-//! that the database does not hold, so that write access to the database is not enough to make another. A
-//! partner's heads are made with the partner and never again; a database from before there were heads gets
-//! them once, from the first server that opens it.
+//! A head reveals a chain that was truncated, which the chain itself cannot. It is signed with a key that the
+//! database does not contain, so write access to the database is not enough to forge one. A partner's heads
+//! are created with the partner and never again; a database from an older version gets them once, from the
+//! first server that opens it.
 
 use super::{
     db::{Db, WriteTransaction},
@@ -22,10 +22,10 @@ use sea_orm::{
 use std::collections::HashMap;
 use uuid::Uuid;
 
-/// The advisory lock of PostgreSQL under which chains grow.
+/// PostgreSQL advisory lock that is held while rows are sealed.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7165)";
 
-/// Waits until no other instance seals. On SQLite the transaction itself is the only one that writes.
+/// Waits until no other server seals. On SQLite, a write transaction is already exclusive.
 pub async fn lock(tx: &WriteTransaction) -> Result<()> {
     if tx.get_database_backend() == DbBackend::Postgres {
         tx.execute_unprepared(LOCK).await?;
@@ -38,17 +38,17 @@ fn message(head: &Model) -> [u8; 32] {
     digest::of(&[chain.as_bytes(), head.partner_id.as_bytes(), &head.sealed.to_be_bytes(), &head.hash])
 }
 
-/// Signs a head after it was moved.
+/// Signs a head after it was advanced.
 pub fn sign(key: &HeadKey, head: &mut Model) {
     head.mac = key.sign(&message(head)).to_vec();
 }
 
-/// Whether a head is as it was signed.
+/// Whether a head has a valid signature.
 pub fn is_genuine(key: &HeadKey, head: &Model) -> bool {
     key.is_signature(&message(head), &head.mac)
 }
 
-/// Makes the heads of a partner that is made in this transaction.
+/// Creates the heads of a partner that is created in this transaction.
 pub async fn begin(tx: &WriteTransaction, key: &HeadKey, partner_id: Uuid) -> Result<()> {
     for chain in Chain::iter() {
         start(tx, key, partner_id, chain, 0, GENESIS.to_vec()).await?;
@@ -70,9 +70,9 @@ async fn start(
     Ok(())
 }
 
-/// Signs the ends of the chains of a database from before there were heads. Does nothing ever after: that it
-/// was done is part of how the database's own keys are wrapped, so that it cannot be undone without the
-/// encryption key.
+/// Creates signed heads for the chains of a database from an older version. Has no effect afterwards: a
+/// marker is part of the data to which the server's wrapped keys are bound, so it cannot be removed without
+/// the encryption key.
 pub async fn adopt(db: &Db, vault: &Vault) -> Result<()> {
     if vault.has_signed_heads() {
         return Ok(());
@@ -99,7 +99,7 @@ pub async fn adopt(db: &Db, vault: &Vault) -> Result<()> {
     Ok(())
 }
 
-/// Where a chain without a head ends.
+/// Returns the end of a chain without a head.
 async fn end_of(tx: &WriteTransaction, partner_id: Uuid, chain: Chain) -> Result<(i64, Vec<u8>)> {
     let backend = tx.get_database_backend();
     let text = format!(
@@ -113,10 +113,10 @@ async fn end_of(tx: &WriteTransaction, partner_id: Uuid, chain: Chain) -> Result
     }
 }
 
-/// The heads of these partners' chains.
+/// Heads of the chains of some partners.
 pub type Heads = HashMap<(Uuid, Chain), Model>;
 
-/// Reads the heads of these partners.
+/// Returns the heads of these partners.
 pub async fn of(
     connection: &impl ConnectionTrait,
     partners: impl IntoIterator<Item = Uuid>,
@@ -125,7 +125,7 @@ pub async fn of(
     Ok(rows.into_iter().map(|head| ((head.partner_id, head.chain), head)).collect())
 }
 
-/// Writes heads that were moved and signed, in one statement.
+/// Writes heads that were advanced and signed, in one statement.
 pub async fn advance(tx: &WriteTransaction, heads: &Heads) -> Result<()> {
     let backend = tx.get_database_backend();
     let mut values: Vec<Value> = Vec::new();
@@ -159,6 +159,6 @@ pub async fn advance(tx: &WriteTransaction, heads: &Heads) -> Result<()> {
     if written == heads.len() as u64 {
         Ok(())
     } else {
-        Err(Error::broken("a head of a chain vanished while it was moved"))
+        Err(Error::broken("a chain head disappeared while it was advanced"))
     }
 }

@@ -1,4 +1,4 @@
-//! One key, one effect: the first answer is kept and given again to whoever repeats the request.
+//! Idempotency keys: the first answer is stored and returned for repeated requests.
 
 use super::{
     clock,
@@ -15,33 +15,33 @@ use sea_orm::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
-/// A caller's key: 1 to 255 visible ASCII characters.
+/// A caller's idempotency key: 1 to 255 visible ASCII characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key(String);
 
 const FIELD: &str = "idempotencyKey";
 
 impl Key {
-    /// Reads a key.
+    /// Parses and checks a key.
     pub fn parse(text: &str) -> Result<Self> {
         let key = Self::given(text);
         key.check()?;
         Ok(key)
     }
 
-    /// A key that is checked with the command it stands for, so that everything that is wrong with both is
-    /// told at once.
+    /// Creates an unchecked key. It is checked together with the command, so that the caller sees all errors
+    /// at once.
     pub fn given(text: &str) -> Self {
         Self(text.to_owned())
     }
 
-    /// Another value of the same request. Where it cannot be read, what is wrong with the key is told as
+    /// Returns `value`, another value of the same request; if it is refused, an invalid key is reported as
     /// well.
-    pub fn told_with<T>(&self, value: Result<T>) -> Result<T> {
+    pub fn check_with<T>(&self, value: Result<T>) -> Result<T> {
         if value.is_ok() { value } else { both(self.check(), value).map(|((), value)| value) }
     }
 
-    /// Refuses what is no key.
+    /// Refuses an invalid key.
     pub fn check(&self) -> Result<()> {
         let Self(text) = self;
         if text.is_empty() {
@@ -54,7 +54,7 @@ impl Key {
     }
 }
 
-/// Which request a key stands for.
+/// A request's claim on an idempotency key.
 #[derive(Clone, Debug)]
 pub struct Claim {
     pub partner_id: Uuid,
@@ -62,13 +62,13 @@ pub struct Claim {
     pub key: Key,
     pub operation: &'static str,
     pub fingerprint: [u8; 32],
-    /// Seals the kept answer, which may tell of a person.
+    /// Encrypts the stored answer, which may contain personal data.
     pub vault: Vault,
 }
 
-/// A kept answer.
+/// A stored answer.
 #[derive(Debug, Serialize, Deserialize)]
-enum Kept<T> {
+enum StoredAnswer<T> {
     Done(T),
     Refused(Refusal),
 }
@@ -86,9 +86,10 @@ impl Claim {
         }
     }
 
-    /// Takes the key for this transaction: `None`, or the answer kept for it.
+    /// Claims the key in this transaction: `None`, or the stored answer.
     ///
-    /// Waits for another transaction that holds the key. Refused when the key stands for another request.
+    /// Waits for another transaction that has claimed the key. Refused if the key was used for another
+    /// request.
     pub async fn take<T: DeserializeOwned>(&self, connection: &impl ConnectionTrait) -> Result<Option<T>> {
         use idempotency::Column;
         let taken = idempotency::Entity::insert(self.row())
@@ -116,34 +117,38 @@ impl Claim {
         let id = (self.partner_id, self.principal_id, self.key.0.clone());
         let row = idempotency::Entity::find_by_id(id).one(connection).await?.ok_or_else(in_progress)?;
         if row.operation != self.operation || row.fingerprint != self.fingerprint {
-            let text = "The key was used for another request.";
+            let text = "This idempotency key was used for another request. Use a new key.";
             return Err(Refusal::new(Code::IdempotencyKeyReused, "idempotencyKey", text).into());
         }
         let answer = row.answer.ok_or_else(in_progress)?;
-        let answer = STANDARD.decode(&answer).map_err(|_| Error::broken("a kept answer cannot be read"))?;
+        let answer = STANDARD.decode(&answer).map_err(|_| Error::broken("a stored answer cannot be read"))?;
         let answer = self.vault.open_text(self.place(), &answer)?;
         match serde_json::from_str(answer.reveal())
-            .map_err(|cause| Error::broken(format!("a kept answer cannot be read: {cause}")))?
+            .map_err(|cause| Error::broken(format!("a stored answer cannot be read: {cause}")))?
         {
-            Kept::Done(value) => Ok(value),
-            Kept::Refused(refusal) => Err(Refusal { replayed: true, ..refusal }.into()),
+            StoredAnswer::Done(value) => Ok(value),
+            StoredAnswer::Refused(refusal) => Err(Refusal { replayed: true, ..refusal }.into()),
         }
     }
 
-    /// Keeps the answer of the work done in this transaction.
-    pub async fn keep<T: Serialize>(&self, connection: &impl ConnectionTrait, value: &T) -> Result<()> {
-        self.answer(connection, &Kept::Done(value)).await
+    /// Stores the result of this transaction as the answer.
+    pub async fn store<T: Serialize>(&self, connection: &impl ConnectionTrait, value: &T) -> Result<()> {
+        self.answer(connection, &StoredAnswer::Done(value)).await
     }
 
-    /// Keeps a refusal.
-    pub async fn keep_refusal(&self, connection: &impl ConnectionTrait, refusal: &Refusal) -> Result<()> {
-        self.answer(connection, &Kept::<()>::Refused(refusal.clone())).await
+    /// Stores a refusal as the answer.
+    pub async fn store_refusal(&self, connection: &impl ConnectionTrait, refusal: &Refusal) -> Result<()> {
+        self.answer(connection, &StoredAnswer::<()>::Refused(refusal.clone())).await
     }
 
-    async fn answer<T: Serialize>(&self, connection: &impl ConnectionTrait, kept: &Kept<T>) -> Result<()> {
+    async fn answer<T: Serialize>(
+        &self,
+        connection: &impl ConnectionTrait,
+        stored: &StoredAnswer<T>,
+    ) -> Result<()> {
         use idempotency::Column;
-        let text = serde_json::to_string(kept)
-            .map_err(|cause| Error::broken(format!("an answer cannot be kept: {cause}")))?;
+        let text = serde_json::to_string(stored)
+            .map_err(|cause| Error::broken(format!("an answer cannot be stored: {cause}")))?;
         let text = STANDARD.encode(self.vault.seal(self.place(), text.as_bytes())?);
         idempotency::Entity::update_many()
             .col_expr(Column::Answer, Expr::value(text))
@@ -160,12 +165,12 @@ fn in_progress() -> Error {
     Refusal::new(
         Code::IdempotencyInProgress,
         "idempotencyKey",
-        "The first request with this key has not finished.",
+        "The first request with this idempotency key has not finished. Try again later.",
     )
     .into()
 }
 
-/// Forgets keys claimed more than a day ago; how many.
+/// Deletes keys that were claimed more than a day ago; returns their number.
 pub async fn forget_old(connection: &impl ConnectionTrait) -> Result<u64> {
     let oldest = clock::system_now() - chrono::Duration::hours(24);
     Ok(idempotency::Entity::delete_many()

@@ -1,16 +1,17 @@
-//! Identifiers: UUIDv7 by the system's time, strictly ascending in a process, the last byte telling the kind.
+//! Identifiers: UUIDv7 by the system time, strictly ascending within a process; the last byte encodes the
+//! kind.
 
 use crate::{Error, Result};
 use entity::Kind;
 use uuid::Uuid;
 
-/// Makes identifiers.
+/// Generates identifiers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ids;
 
 impl Ids {
-    /// The next id of this kind, above every id this process has made before.
-    #[expect(clippy::disallowed_methods, reason = "the one place where ids are made")]
+    /// Returns the next id of this kind, greater than every id that this process has generated before.
+    #[expect(clippy::disallowed_methods, reason = "the one place where ids are generated")]
     pub fn next(self, kind: Kind) -> Uuid {
         let mut bytes = Uuid::now_v7().into_bytes();
         if let Some(last) = bytes.last_mut() {
@@ -21,12 +22,13 @@ impl Ids {
 }
 
 impl Ids {
-    /// An id that nobody can guess, however many others she knows: for what is opened by its id alone.
+    /// Returns an id that cannot be guessed even from other ids, for objects that can be accessed by id
+    /// alone.
     pub fn unguessable(self, kind: Kind) -> Result<Uuid> {
         let mut bytes = self.next(kind).into_bytes();
         let mut random = [0; 6];
         getrandom::fill(&mut random)
-            .map_err(|_| Error::broken("the operating system gives no randomness"))?;
+            .map_err(|_| Error::broken("the operating system returned no random bytes"))?;
         for (byte, chance) in bytes.iter_mut().skip(9).zip(random) {
             *byte = chance;
         }
@@ -34,14 +36,14 @@ impl Ids {
     }
 }
 
-/// The id in a caller's text, or the nil id, which names nothing, when the text is no id of this kind.
-/// Malformed, foreign and unknown ids thus take the same way.
+/// Parses an id of this kind; returns the nil id, which matches no row, for any other text. Malformed,
+/// foreign and unknown ids are thus handled alike.
 pub fn parse(kind: Kind, text: &str) -> Uuid {
     Uuid::try_parse(text).ok().filter(|id| Kind::of(*id) == Some(kind)).unwrap_or(Uuid::nil())
 }
 
-/// Whether a text can be a token of ours: visible ASCII, and short. What cannot be one names nothing, on
-/// every database alike.
+/// Whether a text may be one of Coffer's tokens: short, visible ASCII. Other texts are treated as unknown on
+/// both databases.
 pub fn may_be_token(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
@@ -51,10 +53,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_ascend_and_know_their_kind() {
+    fn ids_ascend_and_encode_their_kind() {
         let mut last = Uuid::nil();
-        for turn in 0..200_000 {
-            let kind = Kind::ALL[turn % Kind::ALL.len()];
+        for number in 0..200_000 {
+            let kind = Kind::ALL[number % Kind::ALL.len()];
             let id = Ids.next(kind);
             assert!(id > last);
             assert_eq!(Kind::of(id), Some(kind));
@@ -63,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_id_of_the_kind_names_nothing() {
+    fn other_texts_parse_as_the_nil_id() {
         let order = Ids.next(Kind::Order);
         assert_eq!(parse(Kind::Order, &order.to_string()), order);
         assert_eq!(parse(Kind::User, &order.to_string()), Uuid::nil());

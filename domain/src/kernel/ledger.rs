@@ -1,8 +1,7 @@
-//! The double-entry ledger: the only code that writes a balance.
+//! The double-entry ledger: the only code that writes balances.
 //!
-//! Every movement names the account it debits and the one it credits, so an imbalance cannot be written.
-//! Amounts are whole units of the asset: cents of `USD`, hundred-millionths of a share. A customer's accounts
-//! are credited with what is hers.
+//! Every movement has one debited and one credited account, so it cannot be unbalanced. Amounts are whole
+//! units of the asset: cents of `USD`, hundred-millionths of a share. A user's assets are credit balances.
 
 use super::{
     db::WriteTransaction,
@@ -28,16 +27,16 @@ use sea_orm::{
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-/// The asset that cash is counted in.
+/// Asset name of cash.
 pub const USD: &str = "USD";
 
-/// What an account of a kind may not do: a customer's cash, proceeds and shares never go below what is held
-/// of them.
+/// Whether accounts of this kind may not be overdrawn: a user's cash, proceeds and shares never go below
+/// their holds.
 const fn forbids_overdraft(kind: LedgerKind) -> bool {
     matches!(kind, LedgerKind::Cash | LedgerKind::Unsettled | LedgerKind::PendingDeposit | LedgerKind::Units)
 }
 
-/// The account of this owner, kind and asset, opened where there is none.
+/// Returns the account of this owner, kind and asset; opens it if there is none.
 pub async fn account(
     connection: &impl ConnectionTrait,
     ids: Ids,
@@ -69,10 +68,10 @@ pub async fn account(
         .await?;
     find(connection, owner_id, kind, asset)
         .await?
-        .ok_or_else(|| Error::broken("a ledger account vanished while it was opened"))
+        .ok_or_else(|| Error::broken("a ledger account disappeared while it was opened"))
 }
 
-/// The account of this owner, kind and asset, if it was ever used.
+/// Returns the account of this owner, kind and asset, if it has been opened.
 pub async fn find(
     connection: &impl ConnectionTrait,
     owner_id: Uuid,
@@ -87,8 +86,7 @@ pub async fn find(
         .await?)
 }
 
-/// The owner's accounts of these kinds in dollars, held by this transaction until it ends, so that what is
-/// read stays so.
+/// Locks and returns the owner's dollar accounts of these kinds; the lock lasts until the transaction ends.
 pub async fn lock<const N: usize>(
     tx: &WriteTransaction,
     owner_id: Uuid,
@@ -107,7 +105,7 @@ pub async fn lock<const N: usize>(
     found.try_into().map_err(|_| Error::broken("a brokerage account has no ledger accounts"))
 }
 
-/// Whether an owner has nothing, of whatever asset, and nothing is held.
+/// Whether an owner has no balance in any asset and no holds.
 pub async fn is_empty(connection: &impl ConnectionTrait, owner_id: Uuid) -> Result<bool> {
     use ledger_account::Column;
     let something =
@@ -123,7 +121,7 @@ struct Change {
     held: i64,
 }
 
-/// Movements and holds that happen together or not at all.
+/// Movements, holds and releases that are written together or not at all.
 #[derive(Default)]
 pub struct Entry {
     moves: Vec<(Uuid, Uuid, String, i64, Option<Uuid>)>,
@@ -132,8 +130,8 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Moves `amount` of an asset from the debited account to the credited one. Nothing moves for an amount
-    /// of zero.
+    /// Adds a movement of `amount` from the debited account to the credited one. An amount of zero adds
+    /// nothing.
     pub fn post(
         &mut self,
         debit: &ledger_account::Model,
@@ -143,7 +141,7 @@ impl Entry {
         self.posted(debit.id, credit.id, &debit.asset, amount, None)
     }
 
-    /// Takes back an earlier movement, whole. A movement can be taken back once.
+    /// Adds the full reversal of an earlier movement. A movement can be reversed only once.
     pub fn reverse(&mut self, earlier: &ledger_transfer::Model) -> &mut Self {
         self.posted(
             earlier.credit_account_id,
@@ -168,7 +166,7 @@ impl Entry {
         self
     }
 
-    /// Sets an amount aside for `purpose`. Nothing is held for an amount of zero.
+    /// Adds a hold of `amount` for `purpose`. An amount of zero adds nothing.
     pub fn hold(&mut self, account: &ledger_account::Model, amount: i64, purpose: Uuid) -> &mut Self {
         if amount != 0 {
             self.holds.push((account.id, amount, purpose));
@@ -176,37 +174,36 @@ impl Entry {
         self
     }
 
-    /// Ends what is left of a hold.
+    /// Releases the remainder of a hold.
     pub fn release(&mut self, hold: &OpenHold, reason: Reason) -> &mut Self {
         self.releases.push((hold.id, hold.account_id, hold.left, reason));
         self
     }
 
-    /// Writes everything, touching accounts in the order of their ids so that two entries never wait for each
-    /// other.
+    /// Writes the entry, updating accounts in the order of their ids so that two entries cannot deadlock.
     ///
-    /// Answers `false`, with nothing of use written, when an account that forbids it would be overdrawn; the
-    /// caller must then let its transaction go.
+    /// Returns `false` if an account that forbids it would be overdrawn; the caller must then roll back,
+    /// because other accounts may already have been updated.
     pub async fn write(
         self,
         connection: &impl ConnectionTrait,
         ids: Ids,
-        fact: &mut EventBuilder,
+        event: &mut EventBuilder,
     ) -> Result<bool> {
         for (account, change) in self.changes()? {
             if !apply(connection, account, &change).await? {
                 return Ok(false);
             }
         }
-        self.write_holds(connection, ids, fact.at, fact.partner_id).await?;
-        self.write_moves(connection, ids, fact).await?;
+        self.write_holds(connection, ids, event.at, event.partner_id).await?;
+        self.write_moves(connection, ids, event).await?;
         Ok(true)
     }
 
     fn changes(&self) -> Result<BTreeMap<Uuid, Change>> {
         let mut changes: BTreeMap<Uuid, Change> = BTreeMap::new();
         let add = |slot: &mut i64, amount: i64| -> Result<()> {
-            *slot = slot.checked_add(amount).ok_or_else(past_64_bits)?;
+            *slot = slot.checked_add(amount).ok_or_else(overflow)?;
             Ok(())
         };
         for (debit, credit, _, amount, _) in &self.moves {
@@ -259,7 +256,7 @@ impl Entry {
         self,
         connection: &impl ConnectionTrait,
         ids: Ids,
-        fact: &mut EventBuilder,
+        event: &mut EventBuilder,
     ) -> Result<()> {
         if self.moves.is_empty() {
             return Ok(());
@@ -269,21 +266,21 @@ impl Entry {
         for (debit_account_id, credit_account_id, asset, amount, reverses_id) in self.moves {
             let mut row = ledger_transfer::Model {
                 id: ids.next(Kind::LedgerTransfer),
-                partner_id: fact.partner_id,
+                partner_id: event.partner_id,
                 entry_id,
                 asset,
                 debit_account_id,
                 credit_account_id,
                 amount,
                 reverses_id,
-                cause_id: fact.id,
-                effective_at: fact.at,
-                recorded_at: fact.recorded_at,
+                cause_id: event.id,
+                effective_at: event.at,
+                recorded_at: event.recorded_at,
                 digest: Vec::new(),
             };
             let digest = digest(&row);
             row.digest = digest.to_vec();
-            fact.movements.push(digest);
+            event.movements.push(digest);
             rows.push(ledger_transfer::ActiveModel::from(row).reset_all());
         }
         ledger_transfer::Entity::insert_many(rows).exec_without_returning(connection).await?;
@@ -291,17 +288,17 @@ impl Entry {
     }
 }
 
-fn past_64_bits() -> Error {
-    Error::broken("a ledger entry is past 64 bits")
+fn overflow() -> Error {
+    Error::broken("a ledger entry overflows 64 bits")
 }
 
-/// Changes an account's sums where its rule allows it.
+/// Updates an account's sums, if its overdraft rule allows it.
 async fn apply(connection: &impl ConnectionTrait, account: Uuid, change: &Change) -> Result<bool> {
     use ledger_account::Column;
     let after = |column: Column, by: i64| Expr::col(column).add(by);
     let left = Expr::col(Column::Credits).sub(Expr::col(Column::Debits)).sub(Expr::col(Column::Held));
     let needed = change.debits.checked_add(change.held).and_then(|out| out.checked_sub(change.credits));
-    let needed = needed.ok_or_else(past_64_bits)?;
+    let needed = needed.ok_or_else(overflow)?;
     let changed = ledger_account::Entity::update_many()
         .col_expr(Column::Debits, after(Column::Debits, change.debits))
         .col_expr(Column::Credits, after(Column::Credits, change.credits))
@@ -314,7 +311,7 @@ async fn apply(connection: &impl ConnectionTrait, account: Uuid, change: &Change
     Ok(changed.rows_affected == 1)
 }
 
-/// A movement's digest: SHA-256 over its columns, each with its length.
+/// Returns a movement's digest: SHA-256 over its columns, each with its length.
 pub fn digest(row: &ledger_transfer::Model) -> RowDigest {
     digest::of(&[
         row.id.as_bytes(),
@@ -331,7 +328,7 @@ pub fn digest(row: &ledger_transfer::Model) -> RowDigest {
     ])
 }
 
-/// A hold that has not ended, and what is left of it.
+/// A hold that is not fully released, with its remaining amount.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenHold {
     pub id: Uuid,
@@ -339,7 +336,7 @@ pub struct OpenHold {
     pub left: i64,
 }
 
-/// What is still set aside for `purpose`, oldest first.
+/// Returns the open holds for `purpose`, oldest first.
 pub async fn open_holds(connection: &impl ConnectionTrait, purpose: Uuid) -> Result<Vec<OpenHold>> {
     let holds = ledger_hold::Entity::find()
         .filter(ledger_hold::Column::PurposeId.eq(purpose))
@@ -365,7 +362,7 @@ pub async fn open_holds(connection: &impl ConnectionTrait, purpose: Uuid) -> Res
         .collect())
 }
 
-/// The balance an account had at an instant: every movement recorded by then.
+/// Returns the balance of an account at an instant: every movement recorded by then.
 pub async fn balance_at(connection: &impl ConnectionTrait, account: Uuid, at: DateTime<Utc>) -> Result<i64> {
     use ledger_transfer::Column;
     let sum = |side: Column| async move {

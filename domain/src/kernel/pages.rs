@@ -1,4 +1,4 @@
-//! Pages of lists by key, newest first unless asked otherwise. Never by offset, never counted.
+//! Pages of lists, by key and without offsets or counts; newest first by default.
 
 use crate::Result;
 use sea_orm::{
@@ -7,7 +7,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-/// Which way a list runs.
+/// Order of a list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Order {
     #[default]
@@ -15,21 +15,21 @@ pub enum Order {
     OldestFirst,
 }
 
-/// Which part of a list.
+/// A page of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Page {
     pub size: u64,
-    /// Only what follows this row.
+    /// Only rows after this one.
     pub after: Option<Uuid>,
-    /// Only what stands ahead of this row.
+    /// Only rows before this one.
     pub before: Option<Uuid>,
-    /// The last rows of that part instead of the first.
+    /// The last rows of that range instead of the first.
     pub from_end: bool,
     pub order: Order,
 }
 
 impl Page {
-    /// The first `size` rows.
+    /// Returns the page with the first `size` rows.
     pub const fn first(size: u64) -> Self {
         Self { size, after: None, before: None, from_end: false, order: Order::NewestFirst }
     }
@@ -39,7 +39,7 @@ impl Page {
         matches!(self.order, Order::NewestFirst) != self.from_end
     }
 
-    /// The bounds on ids: above the first, below the second.
+    /// Returns the exclusive lower and upper bounds of the ids.
     const fn bounds(&self) -> (Option<Uuid>, Option<Uuid>) {
         match self.order {
             Order::NewestFirst => (self.before, self.after),
@@ -47,7 +47,7 @@ impl Page {
         }
     }
 
-    /// Puts rows that were read in no order into the order in which a page reads them.
+    /// Sorts rows into the order in which a page reads them.
     pub fn sort<T>(&self, rows: &mut [T], id: impl Fn(&T) -> Uuid) {
         rows.sort_unstable_by_key(&id);
         if self.descends() {
@@ -55,7 +55,7 @@ impl Page {
         }
     }
 
-    /// Cuts what was read, one row more than asked, to the page, in the list's order.
+    /// Trims rows, of which one more than `size` was read, to the page, in the order of the list.
     pub fn cut<T>(&self, mut rows: Vec<T>) -> Slice<T> {
         let size = usize::try_from(self.size).unwrap_or(usize::MAX);
         let more = rows.len() > size;
@@ -68,7 +68,7 @@ impl Page {
         Slice { rows, has_previous, has_next }
     }
 
-    /// Reads this page of `select`, whose rows are told apart by `id`.
+    /// Reads this page of `select`, with `id` as the key of its rows.
     pub async fn of<E>(
         &self,
         connection: &impl ConnectionTrait,
@@ -90,9 +90,9 @@ impl Page {
         Ok(self.cut(select.all(connection).await?))
     }
 
-    /// Reads this page of every parent's children in one statement, in no order, one row more than asked of
-    /// each. `only` keeps the rows whose column holds one of the texts, `gone` leaves out those where it says
-    /// when they were removed.
+    /// Reads this page of the children of every parent in one statement, unsorted and with one row more than
+    /// `size` per parent. `only` selects rows by the values of a column, `gone` excludes rows with a removal
+    /// time.
     pub async fn of_each<E>(
         &self,
         connection: &impl ConnectionTrait,
@@ -168,7 +168,7 @@ impl Text {
     }
 }
 
-/// A page as read.
+/// The rows of a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slice<T> {
     pub rows: Vec<T>,

@@ -1,8 +1,7 @@
-//! What a server remembers about callers' rights, and from when on it no longer counts.
+//! Cached rights of callers, and their invalidation on this server.
 //!
-//! Looking up a key or a session for every request and every delivered event would be too much, so answers
-//! are remembered for a second. On the server that ends a right, nothing remembered of it counts from before
-//! the commit on.
+//! A database query for every request and every delivered event would be too slow, so rights are cached for
+//! one second. When a right is revoked on this server, everything cached before the commit becomes invalid.
 
 use std::{
     collections::HashMap,
@@ -11,24 +10,24 @@ use std::{
 };
 use uuid::Uuid;
 
-/// How long an answer of the database is remembered.
-pub const REMEMBERED: Duration = Duration::from_secs(1);
+/// Time for which a right read from the database is cached.
+pub const CACHE_TTL: Duration = Duration::from_secs(1);
 
-/// The rights that end on this server: of keys, people and sessions, each by its id.
+/// Changes of rights on this server: of API keys, users and sessions, each by its id.
 #[derive(Debug, Default)]
 pub struct Rights(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// Counts the beginnings and the ends of changes.
+    /// Number of changes begun plus number of changes finished.
     moment: u64,
-    /// How many changes of a subject's rights are under way.
-    ending: HashMap<Uuid, usize>,
-    /// When the last change of a subject's rights was over.
-    ended: HashMap<Uuid, (u64, Instant)>,
+    /// Number of running changes per subject.
+    changing: HashMap<Uuid, usize>,
+    /// Moment and time at which the last change of each subject finished.
+    ended_at: HashMap<Uuid, (u64, Instant)>,
 }
 
-/// When the database was asked, in the order of changes of rights.
+/// A logical time, ordered with respect to changes of rights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(u64);
 
@@ -37,55 +36,55 @@ impl Rights {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins a change of a subject's rights, before its transaction. It is over when the guard is dropped,
-    /// after the commit.
-    pub fn end(&self, subject: Uuid) -> Ending<'_> {
+    /// Begins a change of a subject's rights; call it before the transaction. The change ends when the guard
+    /// is dropped, which must be after the commit.
+    pub fn begin_change(&self, subject: Uuid) -> Change<'_> {
         let mut state = self.state();
         state.moment += 1;
-        *state.ending.entry(subject).or_default() += 1;
-        Ending { rights: self, subject }
+        *state.changing.entry(subject).or_default() += 1;
+        Change { rights: self, subject }
     }
 
-    /// The present moment, to be taken before the database is asked.
+    /// Returns the current moment. Take it before reading rights from the database.
     pub fn now(&self) -> Moment {
         Moment(self.state().moment)
     }
 
-    /// Whether what the database said of these subjects at a moment still counts.
-    pub fn count(&self, since: Moment, subjects: &[Uuid]) -> bool {
+    /// Whether rights of these subjects that were read at `since` are still valid.
+    pub fn is_valid(&self, since: Moment, subjects: &[Uuid]) -> bool {
         let state = self.state();
         subjects.iter().all(|subject| {
-            !state.ending.contains_key(subject)
-                && state.ended.get(subject).is_none_or(|(ended, _)| since.0 >= *ended)
+            !state.changing.contains_key(subject)
+                && state.ended_at.get(subject).is_none_or(|(moment, _)| since.0 >= *moment)
         })
     }
 }
 
-/// A change of a subject's rights that is under way.
+/// Guard of a running change of a subject's rights.
 #[derive(Debug)]
-pub struct Ending<'a> {
+pub struct Change<'a> {
     rights: &'a Rights,
     subject: Uuid,
 }
 
-impl Drop for Ending<'_> {
+impl Drop for Change<'_> {
     fn drop(&mut self) {
         let mut state = self.rights.state();
         state.moment += 1;
-        if let Some(under_way) = state.ending.get_mut(&self.subject) {
-            *under_way -= 1;
-            if *under_way == 0 {
-                state.ending.remove(&self.subject);
+        if let Some(running) = state.changing.get_mut(&self.subject) {
+            *running -= 1;
+            if *running == 0 {
+                state.changing.remove(&self.subject);
             }
         }
         let moment = state.moment;
-        // Older answers are no longer remembered by then.
-        state.ended.retain(|_, (_, at)| at.elapsed() < 60 * REMEMBERED);
-        state.ended.insert(self.subject, (moment, Instant::now()));
+        // Cached rights from before that have expired by then.
+        state.ended_at.retain(|_, (_, at)| at.elapsed() < 60 * CACHE_TTL);
+        state.ended_at.insert(self.subject, (moment, Instant::now()));
     }
 }
 
-/// An answer of the database, and when it was given.
+/// A cached value, and when it was read.
 #[derive(Clone, Copy, Debug)]
 pub struct Remembered<T> {
     at: Instant,
@@ -94,14 +93,14 @@ pub struct Remembered<T> {
 }
 
 impl<T> Remembered<T> {
-    /// An answer of the database that was asked at this moment.
+    /// Caches a value that was read from the database at `moment`.
     pub fn new(moment: Moment, value: T) -> Self {
         Self { at: Instant::now(), moment, value }
     }
 
-    /// The answer, while it counts for these subjects.
+    /// Returns the value while it is fresh and still valid for these subjects.
     pub fn get(&self, rights: &Rights, subjects: impl Fn(&T) -> Vec<Uuid>) -> Option<&T> {
-        (self.at.elapsed() < REMEMBERED && rights.count(self.moment, &subjects(&self.value)))
+        (self.at.elapsed() < CACHE_TTL && rights.is_valid(self.moment, &subjects(&self.value)))
             .then_some(&self.value)
     }
 }
@@ -114,27 +113,27 @@ mod tests {
     const OTHER: Uuid = Uuid::from_u128(2);
 
     #[test]
-    fn nothing_counts_that_was_asked_before_a_change_was_over() {
+    fn rights_read_before_a_change_ends_are_invalid() {
         let rights = Rights::default();
         let before = rights.now();
-        assert!(rights.count(before, &[KEY]));
-        let ending = rights.end(KEY);
+        assert!(rights.is_valid(before, &[KEY]));
+        let change = rights.begin_change(KEY);
         let during = rights.now();
-        assert!(!rights.count(before, &[KEY]) && !rights.count(during, &[KEY]));
-        assert!(!rights.count(during, &[OTHER, KEY]));
-        assert!(rights.count(before, &[OTHER]));
-        drop(ending);
-        assert!(!rights.count(before, &[KEY]) && !rights.count(during, &[KEY]));
-        assert!(rights.count(rights.now(), &[KEY]) && rights.count(before, &[OTHER]));
+        assert!(!rights.is_valid(before, &[KEY]) && !rights.is_valid(during, &[KEY]));
+        assert!(!rights.is_valid(during, &[OTHER, KEY]));
+        assert!(rights.is_valid(before, &[OTHER]));
+        drop(change);
+        assert!(!rights.is_valid(before, &[KEY]) && !rights.is_valid(during, &[KEY]));
+        assert!(rights.is_valid(rights.now(), &[KEY]) && rights.is_valid(before, &[OTHER]));
     }
 
     #[test]
-    fn two_changes_at_once_both_have_to_be_over() {
+    fn rights_stay_invalid_until_both_of_two_changes_end() {
         let rights = Rights::default();
-        let (one, two) = (rights.end(KEY), rights.end(KEY));
+        let (one, two) = (rights.begin_change(KEY), rights.begin_change(KEY));
         drop(one);
-        assert!(!rights.count(rights.now(), &[KEY]));
+        assert!(!rights.is_valid(rights.now(), &[KEY]));
         drop(two);
-        assert!(rights.count(rights.now(), &[KEY]));
+        assert!(rights.is_valid(rights.now(), &[KEY]));
     }
 }

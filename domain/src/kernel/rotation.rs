@@ -1,8 +1,8 @@
-//! The encryption key replaced by another while servers run: every key wrapped anew, every partner's data
-//! under a new key.
+//! Rotation of the encryption key while servers run: every key is rewrapped, and every partner's data is
+//! re-encrypted with a new data key.
 //!
-//! Each step is its own small transaction and sees from the rows alone what is left to do, so a rotation that
-//! was broken off goes on where it was.
+//! Each step is a small transaction of its own and derives the remaining work from the rows, so an
+//! interrupted rotation resumes where it stopped.
 
 use super::{
     clock,
@@ -22,13 +22,13 @@ use sea_orm::{
 use std::{fmt, time::Duration};
 use uuid::Uuid;
 
-/// An encrypted column of a table with `partner_id`; what was erased is empty or null.
+/// An encrypted column of a table with `partner_id`; erased values are empty or null.
 struct Sealed {
     table: &'static str,
-    /// The column with the row's id.
+    /// Column with the row's id.
     key: &'static str,
     column: &'static str,
-    /// What its ciphertexts are bound to.
+    /// Column name to which the ciphertexts are bound.
     place: &'static str,
 }
 
@@ -38,8 +38,8 @@ impl Sealed {
     }
 }
 
-/// Every encrypted column but the kept answers of idempotency keys, which are forgotten within a day and open
-/// with the retired key until then.
+/// Every encrypted column except the stored answers of idempotency keys, which are deleted after a day and
+/// can be decrypted with the retired key until then.
 const SEALED: &[Sealed] = &[
     Sealed::new("users", "id", "phone", "users.phone"),
     Sealed::new("users", "id", "ssn", "users.ssn"),
@@ -62,19 +62,18 @@ const SEALED: &[Sealed] = &[
     Sealed::new("message", "id", "body", "message.body"),
 ];
 
-/// Every encrypted column that a rotation encrypts anew, with its table.
+/// Returns every column that a rotation re-encrypts, with its table.
 pub fn sealed_columns() -> impl Iterator<Item = (&'static str, &'static str)> {
     SEALED.iter().map(|sealed| (sealed.table, sealed.column))
 }
 
-/// How long running servers are given to learn of new keys before anything is encrypted with them; they look
-/// once a second.
-const NOTICE: chrono::Duration = chrono::Duration::seconds(4);
+/// Time that running servers get to load new keys before these are used; they check once a second.
+const KEY_LOAD_TIME: chrono::Duration = chrono::Duration::seconds(4);
 
-/// Values encrypted anew in one transaction.
+/// Values re-encrypted in one transaction.
 const BATCH: u64 = 100;
 
-/// How far one part of the work is.
+/// Progress of one part of the work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
     pub what: &'static str,
@@ -82,13 +81,13 @@ pub struct Progress {
     pub of: u64,
 }
 
-/// What was done, beyond what had been done before.
+/// Work done by this run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rotated {
     pub keys_made: u64,
     pub keys_wrapped: u64,
     pub values_sealed: u64,
-    /// Values that do not open, and were left as they are.
+    /// Values that could not be decrypted and were left unchanged.
     pub unreadable: Vec<String>,
 }
 
@@ -97,15 +96,14 @@ impl fmt::Display for Rotated {
         let Self { keys_made, keys_wrapped, values_sealed, .. } = self;
         write!(
             f,
-            "keys made: {keys_made}\nkeys wrapped anew: {keys_wrapped}\nvalues encrypted anew: {values_sealed}"
+            "keys created: {keys_made}\nkeys rewrapped: {keys_wrapped}\nvalues re-encrypted: {values_sealed}"
         )
     }
 }
 
-/// Replaces the encryption key by the one the vault was opened with, the one it replaces being the vault's
-/// previous one.
+/// Replaces the encryption key: the vault's previous key by its current key.
 ///
-/// May be broken off at any moment and run again. Servers that know both keys go on meanwhile.
+/// Can be interrupted at any time and run again. Servers that have both keys keep running.
 pub async fn run(db: &Db, vault: &Vault, report: &mut (dyn FnMut(Progress) + Send)) -> Result<Rotated> {
     let mut rotated = Rotated::default();
     let partners: Vec<Uuid> = partner::Entity::find()
@@ -125,26 +123,27 @@ pub async fn run(db: &Db, vault: &Vault, report: &mut (dyn FnMut(Progress) + Sen
     let of = rows.len() as u64;
     for (done, row) in (1..).zip(&rows) {
         rotated.keys_wrapped += u64::from(vault.ring().rewrap(db.for_migrations(), row).await?);
-        report(Progress { what: "keys wrapped anew", done, of });
+        report(Progress { what: "keys rewrapped", done, of });
     }
     let youngest = rows.iter().filter(|row| row.partner_id.is_some()).map(|row| row.created_at).max();
-    if let Some(left) = youngest.and_then(|youngest| (youngest + NOTICE - clock::system_now()).to_std().ok())
+    if let Some(left) =
+        youngest.and_then(|youngest| (youngest + KEY_LOAD_TIME - clock::system_now()).to_std().ok())
     {
-        report(Progress { what: "servers told of the new keys", done: 0, of: 1 });
+        report(Progress { what: "waiting for servers to load the new keys", done: 0, of: 1 });
         tokio::time::sleep(left.min(Duration::from_secs(60))).await;
-        report(Progress { what: "servers told of the new keys", done: 1, of: 1 });
+        report(Progress { what: "waiting for servers to load the new keys", done: 1, of: 1 });
     }
     for sealed in SEALED {
         rotated
             .unreadable
-            .append(&mut seal_anew(db, vault, sealed, report, &mut rotated.values_sealed).await?);
+            .append(&mut reencrypt(db, vault, sealed, report, &mut rotated.values_sealed).await?);
     }
     retire(db, vault).await?;
     Ok(rotated)
 }
 
-/// Makes the partner's next data key, unless the newest is wrapped by the new encryption key and so is new
-/// itself.
+/// Creates the partner's next data key, unless the newest one is wrapped by the new encryption key and
+/// therefore new.
 async fn renew(db: &Db, vault: &Vault, partner_id: Uuid) -> Result<bool> {
     let newest = data_key::Entity::find()
         .filter(data_key::Column::PartnerId.eq(partner_id))
@@ -153,13 +152,13 @@ async fn renew(db: &Db, vault: &Vault, partner_id: Uuid) -> Result<bool> {
         .one(&db.read)
         .await?;
     let Some(newest) = newest.filter(|newest| newest.kek != vault.check()) else { return Ok(false) };
-    vault.make_version(db.for_migrations(), partner_id, newest.number + 1).await?;
+    vault.create_version(db.for_migrations(), partner_id, newest.number + 1).await?;
     Ok(true)
 }
 
-/// Seals a column's values with their partners' newest keys, and looks again until no running server has
-/// sealed another with an older one; what does not open.
-async fn seal_anew(
+/// Re-encrypts a column's values with their partners' newest keys, and repeats until no running server has
+/// used an older one; returns the values that could not be decrypted.
+async fn reencrypt(
     db: &Db,
     vault: &Vault,
     sealed: &Sealed,
@@ -175,7 +174,7 @@ async fn seal_anew(
             let Some((last, ..)) = rows.last() else { break };
             after = *last;
             done += rows.len() as u64;
-            let batch = seal_batch(db, vault, sealed, &rows).await?;
+            let batch = reencrypt_batch(db, vault, sealed, &rows).await?;
             changed += batch.changed;
             unreadable.extend(batch.unreadable);
             if pass == 0 {
@@ -196,12 +195,12 @@ struct Batch {
     unreadable: Vec<String>,
 }
 
-/// A value with its row and its partner.
+/// Id of a row, its partner and the encrypted value.
 type Row = (Uuid, Uuid, Vec<u8>);
 
-async fn seal_batch(db: &Db, vault: &Vault, sealed: &Sealed, rows: &[Row]) -> Result<Batch> {
+async fn reencrypt_batch(db: &Db, vault: &Vault, sealed: &Sealed, rows: &[Row]) -> Result<Batch> {
     for attempt in 1.. {
-        match seal_batch_once(db, vault, sealed, rows).await {
+        match reencrypt_batch_once(db, vault, sealed, rows).await {
             Err(error) if (error.is_retryable() || matches!(error, Error::Busy)) && attempt < 10 => {
                 pause(attempt * 5).await
             }
@@ -211,9 +210,9 @@ async fn seal_batch(db: &Db, vault: &Vault, sealed: &Sealed, rows: &[Row]) -> Re
     Err(Error::Busy)
 }
 
-async fn seal_batch_once(db: &Db, vault: &Vault, sealed: &Sealed, rows: &[Row]) -> Result<Batch> {
+async fn reencrypt_batch_once(db: &Db, vault: &Vault, sealed: &Sealed, rows: &[Row]) -> Result<Batch> {
     let mut batch = Batch::default();
-    let mut anew = Vec::new();
+    let mut changes = Vec::new();
     for (id, partner_id, value) in rows {
         let place = AssociatedData { column: sealed.place, row: *id, partner: *partner_id };
         vault.ready_for(db, *partner_id).await?;
@@ -221,15 +220,15 @@ async fn seal_batch_once(db: &Db, vault: &Vault, sealed: &Sealed, rows: &[Row]) 
             continue;
         }
         match vault.open(place, value) {
-            Ok(plain) => anew.push((*id, value, vault.seal(place, plain.reveal())?)),
+            Ok(plain) => changes.push((*id, value, vault.seal(place, plain.reveal())?)),
             Err(error) => batch.unreadable.push(error.cause()),
         }
     }
-    if anew.is_empty() {
+    if changes.is_empty() {
         return Ok(batch);
     }
     let tx = db.write().await?;
-    for (id, old, new) in anew {
+    for (id, old, new) in changes {
         batch.changed += sealed.replace(&tx, id, old, new).await?;
     }
     tx.commit().await?;
@@ -241,12 +240,11 @@ impl Sealed {
         let Self { table, column, .. } = self;
         let text = format!("SELECT count(*) AS n FROM {table} WHERE length({column}) > 0");
         let row = db.read.query_one_raw(Statement::from_string(db.backend(), text)).await?;
-        let count: i64 =
-            row.ok_or_else(|| Error::broken("a table does not tell its size"))?.try_get("", "n")?;
+        let count: i64 = row.ok_or_else(|| Error::broken("a count returned no row"))?.try_get("", "n")?;
         Ok(count.unsigned_abs())
     }
 
-    /// The next rows by id.
+    /// Returns the next rows in the order of their ids.
     async fn page(&self, db: &Db, after: Uuid) -> Result<Vec<Row>> {
         let Self { table, key, column, .. } = self;
         let text = format!(
@@ -261,7 +259,7 @@ impl Sealed {
             .collect()
     }
 
-    /// Replaces a value unless it has been written anew meanwhile.
+    /// Replaces a value, unless it has changed meanwhile.
     async fn replace(&self, tx: &WriteTransaction, id: Uuid, old: &[u8], new: Vec<u8>) -> Result<u64> {
         let Self { table, key, column, .. } = self;
         let text = format!("UPDATE {table} SET {column} = $1 WHERE {key} = $2 AND {column} = $3");
@@ -274,10 +272,9 @@ fn statement<const N: usize>(backend: DbBackend, text: &str, values: [Value; N])
     Statement::from_sql_and_values(backend, text, values)
 }
 
-/// Says of every key but the newest that nothing is encrypted with it any more, and that the database is the
-/// new encryption key's.
+/// Marks every data key but the newest as retired, and records the new encryption key in the database.
 ///
-/// A fault when a server that knows the old encryption key alone has made a key meanwhile.
+/// Fails if a server that has only the old encryption key has created a key meanwhile.
 async fn retire(db: &Db, vault: &Vault) -> Result<()> {
     use data_key::Column;
     let rows = data_key::Entity::find()
@@ -287,9 +284,7 @@ async fn retire(db: &Db, vault: &Vault) -> Result<()> {
         .await?;
     let tx = db.write().await?;
     if data_key::Entity::find().filter(Column::Kek.ne(vault.check())).one(&tx).await?.is_some() {
-        return Err(Error::broken(
-            "a server that knows the old encryption key alone has made a key; stop it",
-        ));
+        return Err(Error::broken("a server with only the old encryption key has created a key; stop it"));
     }
     for row in rows {
         let newest = row.partner_id.and_then(|partner_id| vault.newest_version(partner_id));

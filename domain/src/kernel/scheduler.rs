@@ -1,4 +1,4 @@
-//! Carries out what is due, in the order of due time, each thing at its own due time.
+//! Executes due timers in the order of due time, each at its own due time.
 
 use super::{
     actor::AccessScope,
@@ -18,41 +18,41 @@ use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-/// What carries out a timer that is due. Features know how; the scheduler knows none of them.
+/// Handlers of due timers, which the features provide.
 #[derive(Clone, Copy, Debug)]
 pub struct DueHandlers {
-    /// By the partner's clock, within the transaction that takes the timer.
+    /// Handles a timer by the partner's clock, within the transaction that deletes the timer.
     pub by_partner_clock: for<'a> fn(&'a CommandContext<'a>, TimerKind, Uuid) -> BoxFuture<'a, Result<()>>,
-    /// By the system's clock, with the timer held and no transaction.
+    /// Handles a timer by the system clock, with the timer leased and no transaction.
     pub by_system_clock: for<'a> fn(&'a App, &'a timer::Model) -> BoxFuture<'a, Result<()>>,
 }
 
-/// How many things of one partner may be carried out in a row before the other partners get their turn.
+/// Maximum number of timers of one partner in a row before other partners get their turn.
 const TIMERS_PER_TURN: usize = 10;
 
-/// Carries out what is due for every partner; whether more may be due at once.
-pub async fn carry_out_due(app: &App) -> Result<bool> {
+/// Executes due timers of every partner; returns whether more may be due now.
+pub async fn run_due(app: &App) -> Result<bool> {
     let mut more = false;
     for (partner_id, soonest) in timers::waiting_partners(&app.db.read).await? {
-        match carry_out_if_due(app, partner_id, soonest).await {
+        match run_if_due(app, partner_id, soonest).await {
             Ok(left) => more |= left,
             Err(error) if error.is_outage() => return Err(error),
             Err(error) => {
                 tracing::error!(cause = %error.cause(), partner = %partner_id,
-                    "what is due for a partner could not be carried out");
+                    "a partner's due timers could not be executed");
             }
         }
     }
     Ok(more)
 }
 
-async fn carry_out_if_due(app: &App, partner_id: Uuid, soonest: DateTime<Utc>) -> Result<bool> {
+async fn run_if_due(app: &App, partner_id: Uuid, soonest: DateTime<Utc>) -> Result<bool> {
     let partner = clock::partner(&app.db.read, partner_id).await?;
-    if soonest <= now_of(&partner) { carry_out_for(app, partner_id).await } else { Ok(false) }
+    if soonest <= now_of(&partner) { run_due_for(app, partner_id).await } else { Ok(false) }
 }
 
-/// Carries out what is due for one partner by its clock; whether more may be due at once.
-pub async fn carry_out_for(app: &App, partner_id: Uuid) -> Result<bool> {
+/// Executes due timers of one partner by its clock; returns whether more may be due now.
+pub async fn run_due_for(app: &App, partner_id: Uuid) -> Result<bool> {
     app.vault.ready_for(&app.db, partner_id).await?;
     for _ in 0..TIMERS_PER_TURN {
         let now = now_of(&clock::partner(&app.db.read, partner_id).await?);
@@ -60,12 +60,12 @@ pub async fn carry_out_for(app: &App, partner_id: Uuid) -> Result<bool> {
             return Ok(false);
         };
         if let Err(error) = execute(app, &timer, None).await {
-            // No fault of the timer's, which stays due.
+            // An outage is not the timer's fault; the timer stays due.
             if error.is_outage() {
                 return Err(error);
             }
             tracing::error!(cause = %error.cause(), timer = %timer.id, kind = ?timer.kind,
-                "a timer failed and is put off");
+                "a timer failed and is postponed");
             let tx = app.db.write().await?;
             timers::put_off(&tx, &timer).await?;
             tx.commit().await?;
@@ -74,7 +74,7 @@ pub async fn carry_out_for(app: &App, partner_id: Uuid) -> Result<bool> {
     Ok(true)
 }
 
-/// Refuses as busy while something is due that failed and was put off.
+/// Fails as busy while a failed timer is due that was postponed.
 pub async fn require_nothing_due(app: &App, partner_id: Uuid) -> Result<()> {
     let now = now_of(&clock::partner(&app.db.read, partner_id).await?);
     let put_off =
@@ -82,36 +82,35 @@ pub async fn require_nothing_due(app: &App, partner_id: Uuid) -> Result<()> {
     if put_off { Err(Error::Busy) } else { Ok(()) }
 }
 
-/// The most things that are carried out at once by the system's clock.
-const AT_ONCE: usize = 16;
+/// Maximum number of timers executed concurrently by the system clock.
+const MAX_CONCURRENT: usize = 16;
 
-/// How long a thing may take that is carried out by the system's clock, before another tries it.
-fn longest() -> Duration {
+/// How long a timer by the system clock may take before another worker retries it.
+fn lease_span() -> Duration {
     Duration::seconds(90)
 }
 
-/// Begins what is due by the system's clock, each thing in a task of its own, so that a slow one delays no
-/// other; whether more may be due at once. Nothing here happens within a transaction: whoever begins a thing
-/// holds its timer meanwhile.
-pub async fn begin_due_by_system(app: &App, begun: &mut JoinSet<()>) -> Result<bool> {
-    while begun.try_join_next().is_some() {}
-    let room = AT_ONCE.saturating_sub(begun.len());
+/// Starts due timers by the system clock, each in its own task, so that a slow one does not delay others;
+/// returns whether more may be due now. The tasks run without a transaction and hold a lease on their timer.
+pub async fn start_due_by_system(app: &App, running: &mut JoinSet<()>) -> Result<bool> {
+    while running.try_join_next().is_some() {}
+    let room = MAX_CONCURRENT.saturating_sub(running.len());
     if room == 0 {
-        begun.join_next().await;
+        running.join_next().await;
         return Ok(true);
     }
     let due = timers::due_by_system(&app.db.read, room as u64).await?;
     let more = due.len() == room;
     for timer in due {
         let tx = app.db.write().await?;
-        let held = timers::hold(&tx, timer, longest()).await?;
+        let leased = timers::lease(&tx, timer, lease_span()).await?;
         tx.commit().await?;
-        if let Some(held) = held {
+        if let Some(leased) = leased {
             let app = app.clone();
-            begun.spawn(async move {
-                if let Err(error) = (app.due_handlers.by_system_clock)(&app, &held).await {
-                    tracing::error!(cause = %error.cause(), timer = %held.id, kind = ?held.kind,
-                        "a timer failed and is tried again");
+            running.spawn(async move {
+                if let Err(error) = (app.due_handlers.by_system_clock)(&app, &leased).await {
+                    tracing::error!(cause = %error.cause(), timer = %leased.id, kind = ?leased.kind,
+                        "a timer failed and is retried");
                 }
             });
         }
@@ -119,9 +118,9 @@ pub async fn begin_due_by_system(app: &App, begun: &mut JoinSet<()>) -> Result<b
     Ok(more)
 }
 
-/// Moves a sandbox partner's clock to `until`, everything due by then happening at its own time on the way.
+/// Advances a sandbox partner's clock to `until`, executing every timer due by then at its own time.
 ///
-/// A failure leaves the clock where it happened.
+/// On a failure, the clock stays at the time of the failed timer.
 pub async fn advance(app: &App, partner_id: Uuid, until: DateTime<Utc>) -> Result<()> {
     while let Some(timer) = timers::next_due(&app.db.read, partner_id, until, true).await? {
         execute(app, &timer, Some(timer.due_at)).await?;
@@ -132,7 +131,8 @@ pub async fn advance(app: &App, partner_id: Uuid, until: DateTime<Utc>) -> Resul
     tx.commit().await
 }
 
-/// Sets a sandbox clock to `to` unless it is past it already, frozen or running as it was.
+/// Moves a sandbox clock forward to `to`, frozen or running as before. Does nothing if it is already past
+/// `to`.
 pub async fn move_clock(
     connection: &impl ConnectionTrait,
     partner: partner::Model,
@@ -151,14 +151,15 @@ pub async fn move_clock(
     Ok(row.update(connection).await?)
 }
 
-/// A span in whole microseconds.
+/// Returns a span in whole microseconds.
 pub fn microseconds(span: Duration) -> Result<i64> {
-    span.num_microseconds().ok_or_else(|| Error::broken("a clock is hundreds of thousands of years away"))
+    span.num_microseconds()
+        .ok_or_else(|| Error::broken("a clock offset does not fit into 64 bits of microseconds"))
 }
 
 async fn execute(app: &App, timer: &timer::Model, clock_to: Option<DateTime<Utc>>) -> Result<()> {
     for attempt in 1.. {
-        match carry_out_once(app, timer, clock_to).await {
+        match execute_once(app, timer, clock_to).await {
             Err(error) if error.is_retryable() && attempt < 5 => pause(attempt).await,
             other => {
                 app.sequencer.wake();
@@ -169,7 +170,7 @@ async fn execute(app: &App, timer: &timer::Model, clock_to: Option<DateTime<Utc>
     Err(Error::Busy)
 }
 
-async fn carry_out_once(app: &App, timer: &timer::Model, clock_to: Option<DateTime<Utc>>) -> Result<()> {
+async fn execute_once(app: &App, timer: &timer::Model, clock_to: Option<DateTime<Utc>>) -> Result<()> {
     let tx = app.db.write().await?;
     let mut partner = clock::locked(&tx, timer.partner_id).await?;
     if !timers::take(&tx, timer).await? {

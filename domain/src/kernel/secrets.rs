@@ -1,5 +1,4 @@
-//! What is kept secret, and how: encryption of personal data, blind indexes, verifiers of keys, and signing
-//! states.
+//! Secrets: encryption of personal data, blind indexes, verifiers of API keys, and signing keys.
 
 mod envelope;
 mod vault;
@@ -9,10 +8,10 @@ use hmac::{Hmac, Mac};
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 
-pub use envelope::{Key, SEALING_BYTES, decrypt, decrypt_in_place, encrypt, encrypt_in_place, fresh};
+pub use envelope::{Key, SEALING_BYTES, decrypt, decrypt_in_place, encrypt, encrypt_in_place, random_key};
 pub use vault::{AssociatedData, ENCRYPTION_KEY, HeadKey, Vault, version_of};
 
-/// A value that is never printed.
+/// A value that is not printed in debug output.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret<T>(T);
 
@@ -22,7 +21,7 @@ impl<T> Secret<T> {
         Self(value)
     }
 
-    /// The value itself.
+    /// Returns the value.
     pub const fn reveal(&self) -> &T {
         &self.0
     }
@@ -34,7 +33,7 @@ impl<T> fmt::Debug for Secret<T> {
     }
 }
 
-/// HMAC-SHA256.
+/// Returns the HMAC-SHA256 of a message.
 pub fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
     let Ok(mut mac) = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(key) else {
         unreachable!("HMAC takes a key of any length")
@@ -43,16 +42,17 @@ pub fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
-/// Bytes of the operating system's random source.
+/// Returns random bytes from the operating system.
 pub fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|_| Error::broken("the operating system gives no randomness"))?;
+    getrandom::fill(&mut bytes)
+        .map_err(|_| Error::broken("the operating system returned no random bytes"))?;
     Ok(bytes)
 }
 
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// Random characters out of `0-9A-Za-z`, each as likely as any other.
+/// Returns random characters from `0-9A-Za-z`, uniformly distributed.
 pub fn random_base62(length: usize) -> Result<String> {
     let mut text = String::with_capacity(length);
     while text.len() < length {
@@ -65,7 +65,7 @@ pub fn random_base62(length: usize) -> Result<String> {
     Ok(text)
 }
 
-/// A number in six characters of base 62.
+/// Returns a number as six base 62 digits.
 pub fn base62_of(number: u32) -> String {
     let mut left = number;
     let mut digits: Vec<char> = (0..6)
@@ -79,7 +79,7 @@ pub fn base62_of(number: u32) -> String {
     digits.into_iter().collect()
 }
 
-/// The two SHA-1 states from which HMAC-SHA1 signatures under a key can be made without the key.
+/// The two SHA-1 states that suffice to create HMAC-SHA1 signatures without the key itself.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Signer([[u32; 5]; 2]);
 
@@ -92,7 +92,7 @@ impl fmt::Debug for Signer {
 const SHA1_START: [u32; 5] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
 
 impl Signer {
-    /// From the key that signs.
+    /// Derives the states from the signing key.
     pub fn of(key: &[u8]) -> Self {
         let mut block = [0_u8; 64];
         let hashed;
@@ -112,18 +112,18 @@ impl Signer {
         }))
     }
 
-    /// HMAC-SHA1 of `body` under the key.
+    /// Returns the HMAC-SHA1 of `body`.
     pub fn sign(&self, body: &[u8]) -> [u8; 20] {
         let [inner, outer] = self.0;
         finish_sha1(outer, &finish_sha1(inner, body))
     }
 
-    /// Forty bytes to keep.
+    /// Returns the states as 40 bytes, for storage.
     pub fn to_bytes(&self) -> Vec<u8> {
         self.0.iter().flatten().flat_map(|word| word.to_be_bytes()).collect()
     }
 
-    /// From what was kept.
+    /// Restores the states from the 40 stored bytes.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let mut words = bytes.as_chunks::<4>().0.iter().map(|word| u32::from_be_bytes(*word));
         let mut state = [[0; 5]; 2];
@@ -134,7 +134,7 @@ impl Signer {
     }
 }
 
-/// Hashes on from a state that has taken in one block.
+/// Finishes a SHA-1 hash from a state that has processed one block.
 fn finish_sha1(mut state: [u32; 5], message: &[u8]) -> [u8; 20] {
     let bits = 8 * (64 + message.len() as u64);
     let mut padded = message.to_vec();
@@ -157,15 +157,15 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn the_documented_signature_comes_out_of_the_kept_states() {
-        let kept = Signer::of(b"live_abc123").to_bytes();
-        let signature = Signer::from_bytes(&kept).unwrap().sign(br#"{"id":"evt_1"}"#);
+    fn stored_states_create_the_documented_signature() {
+        let stored = Signer::of(b"live_abc123").to_bytes();
+        let signature = Signer::from_bytes(&stored).unwrap().sign(br#"{"id":"evt_1"}"#);
         assert_eq!(hex::encode(signature), "fc402d40ab6ab0587de6c36d312a4649b8da96e6");
     }
 
     proptest! {
         #[test]
-        fn kept_states_sign_as_the_key_does(key in proptest::collection::vec(any::<u8>(), 0..200),
+        fn stored_states_sign_like_the_key(key in proptest::collection::vec(any::<u8>(), 0..200),
             body in proptest::collection::vec(any::<u8>(), 0..300)) {
             let mut mac = <Hmac<sha1::Sha1> as hmac::KeyInit>::new_from_slice(&key).unwrap();
             mac.update(&body);
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn random_text_is_plain() {
+    fn random_text_is_alphanumeric() {
         let text = random_base62(50).unwrap();
         assert_eq!(text.len(), 50);
         assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric()));

@@ -1,6 +1,7 @@
-//! Numbers and seals what has been committed: dense positions per partner, each hash covering the one before.
+//! Numbers and seals committed rows: consecutive positions per partner, each hash covering the previous one.
 //!
-//! It runs after the commit, so that no money transaction waits for another's place in the chain.
+//! This happens after the commit, so that no transaction that moves money waits for another's place in the
+//! chain.
 
 use super::{
     audit_log::line_digest,
@@ -33,47 +34,47 @@ use uuid::Uuid;
 
 const BATCH: u64 = 1000;
 
-/// Wakes the sequencer and lets callers wait until what they committed is sealed.
+/// Wakes the sequencer, and lets callers wait until their commits are sealed.
 #[derive(Clone, Debug)]
 pub struct Sequencer {
-    asked: Arc<AtomicU64>,
+    requested: Arc<AtomicU64>,
     wake: Arc<Notify>,
     done: Arc<watch::Sender<u64>>,
 }
 
 impl Default for Sequencer {
     fn default() -> Self {
-        Self { asked: Arc::default(), wake: Arc::default(), done: Arc::new(watch::Sender::new(0)) }
+        Self { requested: Arc::default(), wake: Arc::default(), done: Arc::new(watch::Sender::new(0)) }
     }
 }
 
 impl Sequencer {
-    /// Says that something was committed.
+    /// Signals that something was committed.
     pub fn wake(&self) -> u64 {
-        let ticket = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        let ticket = self.requested.fetch_add(1, Ordering::SeqCst) + 1;
         self.wake.notify_one();
         ticket
     }
 
-    /// Returns once everything committed before this call is sealed, or after two seconds.
+    /// Waits until everything committed before this call is sealed, for at most two seconds.
     pub async fn caught_up(&self) {
         let ticket = self.wake();
         let mut done = self.done.subscribe();
         _ = tokio::time::timeout(Duration::from_secs(2), done.wait_for(|sealed| *sealed >= ticket)).await;
     }
 
-    /// Seals whatever waits, again and again, until the process ends.
+    /// Seals committed rows continuously until the process ends.
     pub async fn run(&self, db: &Db, feed: &Feed, vault: &Vault) {
         let mut memory = Memory::default();
         loop {
             _ = tokio::time::timeout(Duration::from_millis(250), self.wake.notified()).await;
-            let ticket = self.asked.load(Ordering::SeqCst);
+            let ticket = self.requested.load(Ordering::SeqCst);
             match seal_and_publish(db, feed, vault, &mut memory).await {
                 Ok(()) => {
                     self.done.send_replace(ticket);
                 }
                 Err(error) => {
-                    tracing::error!(cause = %error.cause(), "sealing the event log failed and is tried again");
+                    tracing::error!(cause = %error.cause(), "sealing the event log failed and is retried");
                     tokio::time::sleep(Duration::from_millis(250)).await;
                 }
             }
@@ -81,32 +82,31 @@ impl Sequencer {
     }
 }
 
-/// Seals everything that waits, and tells the feed.
+/// Seals all committed rows and publishes the events.
 pub async fn seal_all(db: &Db, feed: &Feed, vault: &Vault) -> Result<()> {
     seal_and_publish(db, feed, vault, &mut Memory::default()).await
 }
 
-/// What one round of sealing leaves for the next.
+/// State carried from one round of sealing to the next.
 #[derive(Default)]
 struct Memory {
-    /// Events whose sealing may have been committed although the commit failed, so that the feed was not told
-    /// of them.
-    unsure: Vec<Uuid>,
-    /// Partners with a broken head, which the log has been told of.
+    /// Events that may be sealed but are not published, because the commit returned an error.
+    unpublished: Vec<Uuid>,
+    /// Partners with a broken head that has already been logged.
     broken: BTreeSet<Uuid>,
 }
 
-/// The same, with what the last round left.
+/// Seals all committed rows and publishes the events, with the state of the last round.
 async fn seal_and_publish(db: &Db, feed: &Feed, vault: &Vault, memory: &mut Memory) -> Result<()> {
-    let unsure = &mut memory.unsure;
-    if !unsure.is_empty() {
+    let unpublished = &mut memory.unpublished;
+    if !unpublished.is_empty() {
         let sealed = event::Entity::find()
-            .filter(event::Column::Id.is_in(unsure.iter().copied()))
+            .filter(event::Column::Id.is_in(unpublished.iter().copied()))
             .filter(event::Column::Seq.is_not_null())
             .order_by_asc(event::Column::Id)
             .all(&db.read)
             .await?;
-        unsure.clear();
+        unpublished.clear();
         for event in sealed {
             feed.publish(event);
         }
@@ -124,7 +124,7 @@ async fn seal_batch(db: &Db, feed: &Feed, vault: &Vault, memory: &mut Memory) ->
     }
     let tx = db.write().await?;
     heads::lock(&tx).await?;
-    let Batch { mut events, lines, mut heads } = waiting_rows(&tx, vault, &mut memory.broken).await?;
+    let Batch { mut events, lines, mut heads } = unsealed_rows(&tx, vault, &mut memory.broken).await?;
     if events.is_empty() && lines.is_empty() {
         return Ok(0);
     }
@@ -145,7 +145,7 @@ async fn seal_batch(db: &Db, feed: &Feed, vault: &Vault, memory: &mut Memory) ->
     write(&tx, Chain::AuditLog, sealed.into_iter()).await?;
     heads::advance(&tx, &heads).await?;
     if let Err(error) = tx.commit().await {
-        memory.unsure.extend(events.iter().map(|event| event.id));
+        memory.unpublished.extend(events.iter().map(|event| event.id));
         return Err(error);
     }
     let sealed = Ord::max(events.len(), lines.len()) as u64;
@@ -155,16 +155,16 @@ async fn seal_batch(db: &Db, feed: &Feed, vault: &Vault, memory: &mut Memory) ->
     Ok(sealed)
 }
 
-/// Rows that wait to be sealed, and the heads of their partners.
+/// Unsealed rows, and the heads of their partners.
 struct Batch {
     events: Vec<event::Model>,
     lines: Vec<audit_log::Model>,
     heads: Heads,
 }
 
-/// What waits, oldest first. Nothing is added to a chain whose head is missing or was altered: a new
-/// signature would hide it.
-async fn waiting_rows(tx: &WriteTransaction, vault: &Vault, told: &mut BTreeSet<Uuid>) -> Result<Batch> {
+/// Returns unsealed rows, oldest first. Nothing is added to a chain with a missing or altered head: a new
+/// signature would hide the damage.
+async fn unsealed_rows(tx: &WriteTransaction, vault: &Vault, logged: &mut BTreeSet<Uuid>) -> Result<Batch> {
     let key = vault.head_key();
     let mut left_out: BTreeSet<Uuid> = BTreeSet::new();
     loop {
@@ -192,20 +192,20 @@ async fn waiting_rows(tx: &WriteTransaction, vault: &Vault, told: &mut BTreeSet<
             |partner: &Uuid| Chain::iter().all(|chain| heads.get(&(*partner, chain)).is_some_and(is_genuine));
         let broken: Vec<Uuid> = partners.into_iter().filter(|partner| !is_whole(partner)).collect();
         if broken.is_empty() {
-            told.retain(|partner| left_out.contains(partner));
+            logged.retain(|partner| left_out.contains(partner));
             return Ok(Batch { events, lines, heads });
         }
         for partner in broken {
-            if told.insert(partner) {
-                tracing::error!(%partner, "the head of a chain is missing or altered; nothing of this \
-                    partner is sealed");
+            if logged.insert(partner) {
+                tracing::error!(%partner, "a chain head of this partner is missing or altered; \
+                    sealing has stopped for this partner");
             }
             left_out.insert(partner);
         }
     }
 }
 
-/// Moves a head on by one row; the row's number and hash.
+/// Advances a head by one row; returns the row's number and hash.
 fn next(heads: &mut Heads, partner: Uuid, chain: Chain, digest: &[u8]) -> Result<(i64, Vec<u8>)> {
     let head = heads.get_mut(&(partner, chain)).ok_or_else(|| Error::broken("a chain has no head"))?;
     head.sealed += 1;
@@ -213,7 +213,7 @@ fn next(heads: &mut Heads, partner: Uuid, chain: Chain, digest: &[u8]) -> Result
     Ok((head.sealed, head.hash.clone()))
 }
 
-/// Numbers and hashes rows in one statement.
+/// Writes the numbers and hashes of rows in one statement.
 async fn write(
     tx: &WriteTransaction,
     chain: Chain,

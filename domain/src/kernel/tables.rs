@@ -1,8 +1,8 @@
-//! Whole tables, read and written without knowing what they mean: for backups, restores and moves between
+//! Reads and writes whole tables regardless of their meaning, for backups, restores and moves between
 //! databases.
 //!
-//! A value is an integer, a text or bytes, as SQLite stores it; PostgreSQL's types are converted to and from
-//! that exactly.
+//! A value is an integer, a text or bytes, as SQLite stores it; PostgreSQL types are converted to and from
+//! that without loss.
 
 use super::db::{Db, WriteTransaction};
 use crate::{Error, Result};
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
 use uuid::Uuid;
 
-/// Where the migrations keep what they have done; it is made by them and not copied.
+/// Table in which the migrations record their state; they create it themselves, so it is not copied.
 const MIGRATIONS: &str = "seaql_migrations";
 
 /// Rows read or written at once.
@@ -24,7 +24,7 @@ const BATCH: usize = 500;
 /// Values in one statement; SQLite takes at most 32,766.
 const MAX_VALUES: usize = 30_000;
 
-/// What a column holds, in either database.
+/// Type of a column's values, the same in both databases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
@@ -33,7 +33,7 @@ pub enum Kind {
     Bytes,
 }
 
-/// How the database at hand stores a column.
+/// Storage type of a column in the connected database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stored {
     Int,
@@ -79,7 +79,7 @@ impl Stored {
             Self::Long => get(row, index)?.map(Cell::Integer),
             Self::Flag => get(row, index)?.map(|value: bool| Cell::Integer(value.into())),
             Self::Text => get(row, index)?.map(Cell::Text),
-            // As the driver writes it into SQLite, where instants are compared as text.
+            // The form in which the driver writes it to SQLite, where instants are compared as text.
             Self::Instant => get::<DateTime<Utc>>(row, index)?
                 .map(|value| Cell::Text(value.to_rfc3339_opts(SecondsFormat::AutoSi, false))),
             Self::Day => get::<NaiveDate>(row, index)?.map(|value| Cell::Text(value.to_string())),
@@ -89,7 +89,7 @@ impl Stored {
         Ok(cell.unwrap_or(Cell::Null))
     }
 
-    /// The value to write; `None` when the cell is no such thing.
+    /// Returns the value to write; `None` if the cell has another type.
     fn write(self, cell: Cell) -> Option<Value> {
         Some(match (self, cell) {
             (Self::Int, Cell::Null) => None::<i32>.into(),
@@ -125,20 +125,20 @@ pub enum Cell {
 /// The values of a row, in the order of its table's columns.
 pub type Row = Vec<Cell>;
 
-/// A column, as both databases know it.
+/// A column, described independently of the database.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Column {
     pub name: String,
     pub kind: Kind,
 }
 
-/// A table of the database at hand.
+/// A table of the connected database.
 #[derive(Clone, Debug)]
 pub struct Table {
     pub name: String,
     pub columns: Vec<Column>,
     stored: Vec<Stored>,
-    /// Places of the primary key's columns.
+    /// Positions of the primary key's columns.
     key: Vec<usize>,
     refers_to: Vec<String>,
 }
@@ -148,7 +148,7 @@ struct FoundColumn {
     table_name: String,
     name: String,
     type_name: String,
-    /// From 1, in the primary key; 0 outside of it.
+    /// Position in the primary key, from 1; 0 if not part of it.
     key: i64,
 }
 
@@ -177,8 +177,8 @@ const REFERENCES_POSTGRES: &str = "SELECT DISTINCT t.relname::text AS table_name
     FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid JOIN pg_class r ON r.oid = c.confrelid \
     WHERE c.contype = 'f' AND c.connamespace = current_schema()::regnamespace";
 
-/// Every table but the migrations' own, each after those that it refers to, as far as they do not refer to
-/// each other.
+/// Returns every table except the migrations' own, each after the tables that it refers to, as far as
+/// references are not circular.
 pub async fn all(connection: &impl ConnectionTrait) -> Result<Vec<Table>> {
     let backend = connection.get_database_backend();
     let (columns, references) = match backend {
@@ -244,7 +244,7 @@ fn in_order(mut left: BTreeMap<String, Table>) -> Vec<Table> {
     }
 }
 
-/// The names of the migrations that made this database what it is, oldest first; none for a new one.
+/// Returns the names of the applied migrations, oldest first; none for a new database.
 pub async fn migrations(connection: &impl ConnectionTrait) -> Result<Vec<String>> {
     let backend = connection.get_database_backend();
     let exists = match backend {
@@ -259,16 +259,16 @@ pub async fn migrations(connection: &impl ConnectionTrait) -> Result<Vec<String>
     rows.iter().map(|row| Ok(row.try_get_by_index(0)?)).collect()
 }
 
-/// How many rows a table has.
+/// Returns the number of rows of a table.
 pub async fn count(connection: &impl ConnectionTrait, table: &Table) -> Result<u64> {
     let select = format!("SELECT count(*) FROM {}", quoted(&table.name));
     let row =
         connection.query_one_raw(Statement::from_string(connection.get_database_backend(), select)).await?;
-    let count: i64 = row.ok_or_else(|| Error::broken("a count gave no row"))?.try_get_by_index(0)?;
+    let count: i64 = row.ok_or_else(|| Error::broken("a count returned no row"))?.try_get_by_index(0)?;
     Ok(u64::try_from(count).unwrap_or_default())
 }
 
-/// A table that has rows, if there is one.
+/// Returns the name of a table that has rows, if there is one.
 pub async fn first_with_rows(connection: &impl ConnectionTrait) -> Result<Option<String>> {
     for table in all(connection).await? {
         let select = format!("SELECT 1 FROM {} LIMIT 1", quoted(&table.name));
@@ -291,10 +291,9 @@ fn list(names: impl Iterator<Item = impl AsRef<str>>) -> String {
     names.map(|name| quoted(name.as_ref())).collect::<Vec<_>>().join(", ")
 }
 
-/// One unchanging state of the whole database, however long it takes to read it and whatever is written
-/// meanwhile.
+/// Begins a read transaction on a snapshot of the whole database, without time limits.
 pub async fn snapshot(db: &Db) -> Result<DatabaseTransaction> {
-    // The reading pool's transactions are of the level REPEATABLE READ.
+    // Transactions of the read pool have isolation level REPEATABLE READ.
     let tx = db.read.begin().await?;
     without_time_limits(&tx).await?;
     Ok(tx)
@@ -310,7 +309,7 @@ async fn without_time_limits(tx: &impl ConnectionTrait) -> Result<()> {
     Ok(())
 }
 
-/// The rows of a table in the order of its primary key, a batch at a time.
+/// Reads a table's rows in batches, in the order of the primary key.
 pub struct Batches<'a, C> {
     connection: &'a C,
     table: &'a Table,
@@ -323,7 +322,7 @@ impl<'a, C: ConnectionTrait> Batches<'a, C> {
         Self { connection, table, after: None, ended: false }
     }
 
-    /// The next rows; none at the end.
+    /// Returns the next rows; none at the end.
     pub async fn next(&mut self) -> Result<Option<Vec<Row>>> {
         if self.ended {
             return Ok(None);
@@ -361,16 +360,16 @@ impl<'a, C: ConnectionTrait> Batches<'a, C> {
 
 /// Fills an empty, migrated database in one transaction.
 ///
-/// Rows come in any order of tables: PostgreSQL's foreign keys are dropped and made again at the end, which
+/// Tables may be filled in any order: PostgreSQL's foreign keys are dropped and recreated at the end, which
 /// checks all rows at once; SQLite checks its own at the commit.
 pub struct Load {
     tx: WriteTransaction,
     tables: Vec<Table>,
-    /// Statements that make the foreign keys again.
+    /// Statements that recreate the foreign keys.
     references: Vec<String>,
 }
 
-/// A table to fill, with its columns in the order of the rows to come.
+/// A table to fill, with the column order of the rows.
 pub struct Target {
     insert: String,
     stored: Vec<Stored>,
@@ -390,7 +389,7 @@ const CONSTRAINTS: &str = "SELECT t.relname::text AS table_name, c.conname::text
     WHERE c.contype = 'f' AND c.connamespace = current_schema()::regnamespace ORDER BY 1, 2";
 
 impl Load {
-    /// Begins; refused when the tables are not those named here.
+    /// Begins to load; fails if the database's tables differ from `names`.
     pub async fn begin(db: &Db, names: &[&str]) -> Result<Self> {
         let tx = db.write().await?.without_time_limit();
         without_time_limits(&tx).await?;
@@ -398,7 +397,7 @@ impl Load {
         let here: HashSet<&str> = tables.iter().map(|table| table.name.as_str()).collect();
         let there: HashSet<&str> = names.iter().copied().collect();
         if let Some(name) = here.symmetric_difference(&there).min() {
-            return Err(Error::broken(format!("table {name} is in one of the two databases only")));
+            return Err(Error::broken(format!("table {name} exists in only one of the two databases")));
         }
         let mut references = Vec::new();
         if tx.get_database_backend() == DbBackend::Postgres {
@@ -415,9 +414,9 @@ impl Load {
         Ok(Self { tx, tables, references })
     }
 
-    /// The table of this name, for rows with these columns; refused when its columns are others.
+    /// Returns the table for rows with these columns; fails if its columns differ.
     pub fn target(&self, name: &str, columns: &[Column]) -> Result<Target> {
-        let other = || Error::broken(format!("table {name} has other columns in the two databases"));
+        let other = || Error::broken(format!("the columns of table {name} differ between the two databases"));
         let table = self.tables.iter().find(|table| table.name == name).ok_or_else(other)?;
         let place = |column: &Column| table.columns.iter().position(|ours| ours == column);
         let places: Vec<usize> = columns.iter().map(place).collect::<Option<_>>().ok_or_else(other)?;
@@ -433,13 +432,13 @@ impl Load {
         Ok(Target { insert, stored, name: name.to_owned() })
     }
 
-    /// Writes rows.
+    /// Inserts rows.
     pub async fn insert(&self, target: &Target, rows: Vec<Row>) -> Result<()> {
         let width = target.stored.len();
-        let most = (MAX_VALUES / width.max(1)).clamp(1, BATCH);
+        let max_rows = (MAX_VALUES / width.max(1)).clamp(1, BATCH);
         let mut rows = rows.into_iter();
         loop {
-            let batch: Vec<Row> = rows.by_ref().take(most).collect();
+            let batch: Vec<Row> = rows.by_ref().take(max_rows).collect();
             if batch.is_empty() {
                 return Ok(());
             }
@@ -451,13 +450,13 @@ impl Load {
             let places: Vec<String> = (0..batch.len()).map(row).collect();
             let mut values = Vec::with_capacity(batch.len() * width);
             for row in batch {
-                let unfit =
-                    || Error::broken(format!("a row of table {} does not fit its columns", target.name));
+                let mismatch =
+                    || Error::broken(format!("a row of table {} does not match its columns", target.name));
                 if row.len() != width {
-                    return Err(unfit());
+                    return Err(mismatch());
                 }
                 for (stored, cell) in target.stored.iter().zip(row) {
-                    values.push(stored.write(cell).ok_or_else(unfit)?);
+                    values.push(stored.write(cell).ok_or_else(mismatch)?);
                 }
             }
             let insert = format!("{}{}", target.insert, places.join(", "));
@@ -467,7 +466,7 @@ impl Load {
         }
     }
 
-    /// Checks every reference and commits.
+    /// Checks all foreign keys and commits.
     pub async fn finish(self) -> Result<()> {
         for statement in &self.references {
             self.tx.execute_unprepared(statement).await?;

@@ -1,10 +1,10 @@
-//! What a text may hold, and the one form in which it is stored.
+//! Which characters a text may contain, and its normalized form for storage.
 
 use unicode_normalization::UnicodeNormalization;
 
-/// Characters that show nothing and by which two texts look the same without being so: Unicode's property
-/// `Default_Ignorable_Code_Point` (Unicode 16, DerivedCoreProperties.txt), and the marks of interlinear
-/// annotations.
+/// Characters that are not visible, so that two different texts can look the same: Unicode's property
+/// `Default_Ignorable_Code_Point` (Unicode 16, DerivedCoreProperties.txt) and the interlinear annotation
+/// characters.
 const INVISIBLE: [(char, char); 17] = [
     ('\u{ad}', '\u{ad}'),
     ('\u{34f}', '\u{34f}'),
@@ -25,23 +25,23 @@ const INVISIBLE: [(char, char); 17] = [
     ('\u{e0000}', '\u{e0fff}'),
 ];
 
-/// Whether a character shows nothing.
+/// Whether a character is invisible.
 pub fn is_invisible(character: char) -> bool {
     INVISIBLE.iter().any(|(first, last)| (*first..=*last).contains(&character))
 }
 
-/// Whether a text holds a control character other than whitespace. PostgreSQL cannot keep a NUL at all.
+/// Whether a text contains a control character other than whitespace. PostgreSQL cannot store a NUL at all.
 pub fn has_control(text: &str) -> bool {
     text.contains(|character: char| character.is_control() && !character.is_whitespace())
 }
 
-/// The stored form of a free text: NFKC, without invisible characters, with one blank between words and none
-/// around them.
+/// Returns the stored form of a free text: NFKC, without invisible characters, with single spaces between
+/// words and none around them.
 ///
-/// Control characters and characters that change the direction of writing are refused before, see
+/// Control characters and characters that change the writing direction must be refused before, see
 /// `is_refused`.
 pub fn tidy(text: &str) -> String {
-    // Dropping a character can leave two behind that compose.
+    // Removing a character can leave two adjacent ones that compose.
     let text: String = text.nfkc().filter(|character| !is_invisible(*character)).nfkc().collect();
     let words = text
         .split(|character: char| character.is_whitespace() || character == BRAILLE_BLANK)
@@ -49,11 +49,11 @@ pub fn tidy(text: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// A blank that Unicode counts among the symbols.
+/// BRAILLE PATTERN BLANK, which Unicode classifies as a symbol.
 const BRAILLE_BLANK: char = '\u{2800}';
 
-/// Whether no name or address may have this character: it controls a device or changes the direction of
-/// writing.
+/// Whether a character is refused in names and addresses: it is a control character or changes the writing
+/// direction.
 pub fn is_refused(character: char) -> bool {
     character.is_control() || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -63,8 +63,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_have_one_form() {
-        for (text, kept) in [
+    fn equal_looking_texts_have_the_same_stored_form() {
+        for (text, stored) in [
             ("", ""),
             (" \u{a0}\u{2003}\u{2800}\u{3000} ", ""),
             ("12  Main\u{2009}St ", "12 Main St"),
@@ -78,13 +78,13 @@ mod tests {
             ("李 小龙", "李 小龙"),
             ("O'Brien-Łuczak", "O'Brien-Łuczak"),
         ] {
-            assert_eq!(tidy(text), kept, "{text:?}");
-            assert_eq!(tidy(kept), kept, "{text:?}");
+            assert_eq!(tidy(text), stored, "{text:?}");
+            assert_eq!(tidy(stored), stored, "{text:?}");
         }
     }
 
     #[test]
-    fn controls_and_directions_are_refused() {
+    fn control_and_direction_characters_are_refused() {
         for character in
             ['\0', '\t', '\n', '\u{7f}', '\u{85}', '\u{202a}', '\u{202e}', '\u{2066}', '\u{2069}']
         {

@@ -1,4 +1,4 @@
-//! Failures in a row make the next try wait: longer each time, never for good.
+//! Delays attempts after repeated failures: longer each time, but never permanently.
 
 use super::{clock, db::WriteTransaction, limits::address_key};
 use crate::{Error, Result, kernel::app::App};
@@ -12,39 +12,46 @@ use sea_orm::{
 use std::net::IpAddr;
 use uuid::Uuid;
 
-/// How many tries in a row need not wait.
-const FREE: i32 = 5;
-/// The same of one e-mail address, whoever tries: a stranger must not lock its owner out.
-const FREE_FROM_ANYWHERE: i32 = 100;
-/// How long the next one waits at first, and at most.
-const FIRST: Duration = Duration::seconds(30);
+/// Number of attempts without delay.
+const FREE_ATTEMPTS: i32 = 5;
+/// Number of attempts without delay for one e-mail address from all clients together: a stranger must not
+/// lock the user out.
+const FREE_ATTEMPTS_FROM_ANYWHERE: i32 = 100;
+/// The first delay and the longest one.
+const FIRST_DELAY: Duration = Duration::seconds(30);
 const MAX_DELAY: Duration = Duration::minutes(15);
-/// After how long without a try all is forgotten.
-const FORGOTTEN: Duration = Duration::hours(24);
+/// Time without attempts after which failures are forgotten.
+const FORGET_AFTER: Duration = Duration::hours(24);
 
-/// What tries are counted for, of which only a keyed hash is kept.
+/// A subject of failed attempts, stored only as a keyed hash.
 pub struct Subject {
     key: Vec<u8>,
     free: i32,
 }
 
-/// Codes of an authenticator app, tried by one person.
+/// Returns the subject for a user's authenticator codes.
 pub fn totp(app: &App, partner_id: Uuid, user_id: Uuid) -> [Subject; 1] {
-    [Subject { key: app.vault.blind_index("throttle.totp", partner_id, &user_id.to_string()), free: FREE }]
+    [Subject {
+        key: app.vault.blind_index("throttle.totp", partner_id, &user_id.to_string()),
+        free: FREE_ATTEMPTS,
+    }]
 }
 
-/// Passwords for one e-mail address: from one client address, if that is known, and in all.
+/// Returns the subjects for passwords of one e-mail address: from one client address, if known, and from all.
 pub fn password(app: &App, partner_id: Uuid, email: &str, address: Option<IpAddr>) -> [Subject; 2] {
     let client = address.map(|address| hex::encode(address_key(address))).unwrap_or_default();
     let from_client =
         app.vault.blind_index("throttle.password_from", partner_id, &format!("{client} {email}"));
     let from_anywhere = app.vault.blind_index("throttle.password", partner_id, email);
-    [Subject { key: from_client, free: FREE }, Subject { key: from_anywhere, free: FREE_FROM_ANYWHERE }]
+    [
+        Subject { key: from_client, free: FREE_ATTEMPTS },
+        Subject { key: from_anywhere, free: FREE_ATTEMPTS_FROM_ANYWHERE },
+    ]
 }
 
-/// Counts a try as failed before it is made, so that tries at the same moment are counted one by one. Refused
-/// while any of the subjects must wait; then none is counted.
-pub async fn before(app: &App, subjects: &[Subject]) -> Result<()> {
+/// Counts an attempt as failed before it is made, so that concurrent attempts are counted one by one. Refused
+/// while any subject must wait; then none is counted.
+pub async fn count_attempt(app: &App, subjects: &[Subject]) -> Result<()> {
     let tx = app.db.write().await?;
     for subject in subjects {
         count(&tx, subject).await?;
@@ -61,20 +68,20 @@ async fn count(tx: &WriteTransaction, subject: &Subject) -> Result<()> {
         last_at: Set(now),
     };
     let failed = |than: i32| Expr::col((throttle::Entity, Column::Failures)).gte(than - 1);
-    let forgotten = || Expr::col((throttle::Entity, Column::LastAt)).lt(now - FORGOTTEN);
-    let mut blocked_until = CaseStatement::new().case(forgotten(), Expr::value(None::<DateTime<Utc>>));
+    let expired = || Expr::col((throttle::Entity, Column::LastAt)).lt(now - FORGET_AFTER);
+    let mut blocked_until = CaseStatement::new().case(expired(), Expr::value(None::<DateTime<Utc>>));
     for (failures, wait) in waits(subject.free).into_iter().rev() {
         blocked_until = blocked_until.case(failed(failures), Expr::value(now + wait));
     }
     let counted = CaseStatement::new()
-        .case(forgotten(), Expr::value(1))
+        .case(expired(), Expr::value(1))
         .finally(Expr::col((throttle::Entity, Column::Failures)).add(1));
     let blocked = blocked_until.finally(Expr::col((throttle::Entity, Column::BlockedUntil)));
     let free = any![
         Expr::col((throttle::Entity, Column::BlockedUntil)).is_null(),
         Expr::col((throttle::Entity, Column::BlockedUntil)).lte(now)
     ];
-    let heard = throttle::Entity::insert(row)
+    let counted_rows = throttle::Entity::insert(row)
         .on_conflict(
             OnConflict::column(Column::Subject)
                 .value(Column::Failures, counted)
@@ -85,7 +92,7 @@ async fn count(tx: &WriteTransaction, subject: &Subject) -> Result<()> {
         )
         .exec_without_returning(tx)
         .await?;
-    if heard == 0 {
+    if counted_rows == 0 {
         let row = throttle::Entity::find_by_id(subject.key.clone()).one(tx).await?;
         return Err(Error::TooMany {
             retry_after: seconds_until(row.and_then(|row| row.blocked_until), now),
@@ -94,9 +101,9 @@ async fn count(tx: &WriteTransaction, subject: &Subject) -> Result<()> {
     Ok(())
 }
 
-/// From how many failures on the next try waits how long, if so many are free.
+/// Returns pairs of a number of failures and the delay from there on, after `free` attempts without delay.
 fn waits(free: i32) -> Vec<(i32, Duration)> {
-    let doubled = |times: i32| FIRST * (1 << times);
+    let doubled = |times: i32| FIRST_DELAY * (1 << times);
     (0..=5).map(|times| (free + times, Ord::min(doubled(times), MAX_DELAY))).collect()
 }
 
@@ -108,8 +115,8 @@ fn keys(subjects: &[Subject]) -> Vec<Vec<u8>> {
     subjects.iter().map(|subject| subject.key.clone()).collect()
 }
 
-/// Takes back a try that was counted and could not be made.
-pub async fn take_back(app: &App, subjects: &[Subject]) -> Result<()> {
+/// Reverts the counting of an attempt that could not be made.
+pub async fn uncount_attempt(app: &App, subjects: &[Subject]) -> Result<()> {
     let tx = app.db.write().await?;
     throttle::Entity::update_many()
         .col_expr(Column::Failures, Expr::col(Column::Failures).sub(1))
@@ -121,16 +128,16 @@ pub async fn take_back(app: &App, subjects: &[Subject]) -> Result<()> {
     tx.commit().await
 }
 
-/// Forgets the failures of subjects that have succeeded.
+/// Deletes the failures of subjects that have succeeded.
 pub async fn succeeded(app: &App, subjects: &[Subject]) -> Result<()> {
     let tx = app.db.write().await?;
     throttle::Entity::delete_many().filter(Column::Subject.is_in(keys(subjects))).exec(&tx).await?;
     tx.commit().await
 }
 
-/// Forgets subjects that were not tried for a day; how many.
+/// Deletes subjects without an attempt for a day; returns their number.
 pub async fn forget_old(connection: &impl ConnectionTrait) -> Result<u64> {
-    let old = throttle::Entity::delete_many().filter(Column::LastAt.lt(clock::system_now() - FORGOTTEN));
+    let old = throttle::Entity::delete_many().filter(Column::LastAt.lt(clock::system_now() - FORGET_AFTER));
     Ok(old.exec(connection).await?.rows_affected)
 }
 
@@ -139,9 +146,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_wait_doubles_from_half_a_minute_to_a_quarter_of_an_hour() {
+    fn the_delay_doubles_from_30_seconds_to_15_minutes() {
         let seconds: Vec<(i32, i64)> =
-            waits(FREE).into_iter().map(|(failures, wait)| (failures, wait.num_seconds())).collect();
+            waits(FREE_ATTEMPTS).into_iter().map(|(failures, wait)| (failures, wait.num_seconds())).collect();
         assert_eq!(seconds, [(5, 30), (6, 60), (7, 120), (8, 240), (9, 480), (10, 900)]);
     }
 }

@@ -1,5 +1,5 @@
-//! What happens later is a row here, written with its cause and deleted by the transaction that carries it
-//! out.
+//! Timers: a scheduled action is a row, written with its cause and deleted by the transaction that executes
+//! it.
 
 use super::{clock, ids::Ids};
 use crate::Result;
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-/// Tells the workers that something may be due.
+/// Wakes the workers when a timer may be due.
 #[derive(Clone, Debug, Default)]
 pub struct Wake(Arc<Waiting>);
 
@@ -29,13 +29,13 @@ struct Waiting {
 }
 
 impl Wake {
-    /// Something may be due.
+    /// Signals that a timer may be due.
     pub fn wake(&self) {
         self.0.partners.notify_one();
         self.0.system.notify_one();
     }
 
-    /// Returns when something may be due by this clock, after `at_most` at the latest.
+    /// Waits until a timer may be due by this clock, for at most `at_most`.
     pub async fn wait(&self, clock: Clock, at_most: std::time::Duration) {
         let waiting = match clock {
             Clock::Partner => &self.0.partners,
@@ -45,7 +45,7 @@ impl Wake {
     }
 }
 
-/// Has `kind` carried out for `subject_id` at `due_at` by the partner's clock.
+/// Schedules `kind` for `subject_id` at `due_at` by the partner's clock.
 pub async fn schedule(
     connection: &impl ConnectionTrait,
     ids: Ids,
@@ -57,21 +57,20 @@ pub async fn schedule(
     insert(connection, ids, partner_id, Clock::Partner, kind, subject_id, due_at).await
 }
 
-/// By how much what hurries goes ahead.
-const AHEAD: Duration = Duration::days(1);
+/// How far an urgent timer is dated back.
+const URGENT_LEAD: Duration = Duration::days(1);
 
-/// Has `kind` carried out for `subject_id` as soon as this transaction is committed, by the system's clock: a
-/// sandbox's clock neither hastens nor delays it. What hurries goes ahead of what was scheduled within the
-/// last day.
+/// Schedules `kind` for `subject_id` right after the commit, by the system clock: a sandbox's clock has no
+/// effect on it. An urgent timer runs before everything that was scheduled within the last day.
 pub async fn schedule_system(
     connection: &impl ConnectionTrait,
     ids: Ids,
     partner_id: Uuid,
     kind: TimerKind,
     subject_id: Uuid,
-    hurries: bool,
+    urgent: bool,
 ) -> Result<()> {
-    let due_at = if hurries { clock::system_now() - AHEAD } else { clock::system_now() };
+    let due_at = if urgent { clock::system_now() - URGENT_LEAD } else { clock::system_now() };
     insert(connection, ids, partner_id, Clock::System, kind, subject_id, due_at).await
 }
 
@@ -79,7 +78,7 @@ async fn insert(
     connection: &impl ConnectionTrait,
     ids: Ids,
     partner_id: Uuid,
-    whose: Clock,
+    clock: Clock,
     kind: TimerKind,
     subject_id: Uuid,
     due_at: DateTime<Utc>,
@@ -87,7 +86,7 @@ async fn insert(
     timer::ActiveModel {
         id: Set(ids.next(Kind::Timer)),
         partner_id: Set(partner_id),
-        clock: Set(whose),
+        clock: Set(clock),
         kind: Set(kind),
         subject_id: Set(subject_id),
         due_at: Set(due_at),
@@ -99,11 +98,11 @@ async fn insert(
     Ok(())
 }
 
-/// Forgets what was to be done about a subject, once whoever does it now is done.
+/// Cancels the timers of this kind for a subject.
 ///
-/// The worker takes the timer first and its subject next: so must whoever forgets, or the two wait for each
-/// other.
-pub async fn forget(
+/// The worker deletes the timer first and then locks its subject. Callers must use the same order to avoid a
+/// deadlock.
+pub async fn cancel(
     connection: &impl ConnectionTrait,
     partner_id: Uuid,
     subject_id: Uuid,
@@ -118,8 +117,8 @@ pub async fn forget(
     Ok(())
 }
 
-/// The partner's next timer due by `until`, in the order of due time, then id. Without `force`, one that
-/// failed a moment ago is not due before its retry.
+/// Returns the partner's next timer due by `until`, in the order of due time, then id. Without `force`, a
+/// timer that failed is skipped until its retry time.
 pub async fn next_due(
     connection: &impl ConnectionTrait,
     partner_id: Uuid,
@@ -142,7 +141,7 @@ pub async fn next_due(
         .await?)
 }
 
-/// The partners that wait for something, and until when the soonest of it waits. One look into the index per
+/// Returns the partners that have timers, each with the due time of its next one. Needs one index lookup per
 /// partner, however many timers it has.
 pub async fn waiting_partners(connection: &impl ConnectionTrait) -> Result<Vec<(Uuid, DateTime<Utc>)>> {
     let soonest = "SELECT timer.due_at FROM timer WHERE timer.partner_id = partner.id AND timer.clock = $1 \
@@ -158,12 +157,13 @@ pub async fn waiting_partners(connection: &impl ConnectionTrait) -> Result<Vec<(
     rows.iter().map(|row| Ok((row.try_get("", "partner_id")?, row.try_get("", "due_at")?))).collect()
 }
 
-/// Takes a timer for this transaction: `false` when another has carried it out.
+/// Deletes a timer in this transaction; returns `false` if another transaction has already executed it.
 pub async fn take(connection: &impl ConnectionTrait, timer: &timer::Model) -> Result<bool> {
     Ok(timer::Entity::delete_by_id(timer.id).exec(connection).await?.rows_affected == 1)
 }
 
-/// Puts a failed timer off: a second after the first failure, twice as long after each next, an hour at most.
+/// Postpones a failed timer: by one second after the first failure, doubling after each further one, at most
+/// an hour.
 pub async fn put_off(connection: &impl ConnectionTrait, timer: &timer::Model) -> Result<()> {
     let seconds = 1_i64 << timer.attempts.clamp(0, 11);
     timer::Entity::update_many()
@@ -178,7 +178,7 @@ pub async fn put_off(connection: &impl ConnectionTrait, timer: &timer::Model) ->
     Ok(())
 }
 
-/// Timers due by the system's clock that nobody holds, the longest due first, at most `limit`.
+/// Returns at most `limit` timers due by the system clock that are not leased, in the order of due time.
 pub async fn due_by_system(connection: &impl ConnectionTrait, limit: u64) -> Result<Vec<timer::Model>> {
     let now = clock::system_now();
     Ok(timer::Entity::find()
@@ -192,43 +192,46 @@ pub async fn due_by_system(connection: &impl ConnectionTrait, limit: u64) -> Res
         .await?)
 }
 
-/// Takes hold of a timer whose work cannot be done within a transaction, for as long as `span` at the most:
-/// `None` when another has taken it since it was read. The number of tries tells whoever holds it from
-/// whoever held it before.
-pub async fn hold(
+/// Leases a timer for at most `span`, because its work cannot be done within a transaction: `None` if another
+/// worker has leased it since it was read. The number of attempts distinguishes one lease from the next.
+pub async fn lease(
     connection: &impl ConnectionTrait,
     timer: timer::Model,
     span: Duration,
 ) -> Result<Option<timer::Model>> {
-    let held = timer::Model {
+    let leased = timer::Model {
         attempts: timer.attempts.saturating_add(1),
         retry_at: Some(clock::system_now() + span),
         ..timer
     };
-    let taken = put(connection, timer.id, timer.attempts, held.attempts, held.retry_at).await?;
-    Ok(taken.then_some(held))
+    let won = update_lease(connection, timer.id, timer.attempts, leased.attempts, leased.retry_at).await?;
+    Ok(won.then_some(leased))
 }
 
-/// Lets go of a timer that is held, to be tried again after a pause, unless another has taken hold of it
-/// meanwhile.
-pub async fn let_go(connection: &impl ConnectionTrait, held: &timer::Model, pause: Duration) -> Result<()> {
-    put(connection, held.id, held.attempts, held.attempts, Some(clock::system_now() + pause)).await?;
+/// Releases a leased timer, to be retried after `pause`, unless another worker has leased it meanwhile.
+pub async fn release(
+    connection: &impl ConnectionTrait,
+    leased: &timer::Model,
+    pause: Duration,
+) -> Result<()> {
+    update_lease(connection, leased.id, leased.attempts, leased.attempts, Some(clock::system_now() + pause))
+        .await?;
     Ok(())
 }
 
-async fn put(
+async fn update_lease(
     connection: &impl ConnectionTrait,
     id: Uuid,
     seen: i32,
     attempts: i32,
     retry_at: Option<DateTime<Utc>>,
 ) -> Result<bool> {
-    let put = timer::Entity::update_many()
+    let updated = timer::Entity::update_many()
         .col_expr(timer::Column::Attempts, Expr::value(attempts))
         .col_expr(timer::Column::RetryAt, Expr::value(retry_at))
         .filter(timer::Column::Id.eq(id))
         .filter(timer::Column::Attempts.eq(seen))
         .exec(connection)
         .await?;
-    Ok(put.rows_affected == 1)
+    Ok(updated.rows_affected == 1)
 }

@@ -1,15 +1,15 @@
-//! The automated clearing house, which moves money between banks.
+//! ACH (Automated Clearing House) transfers between banks.
 
 use crate::kernel::calendar;
 use chrono::{DateTime, Utc};
 
-/// A way to pull money from a customer's bank.
+/// A connection to the ACH network that debits users' bank accounts.
 pub trait AchRail: Send + Sync {
-    /// When a debit submitted at this instant settles, if the bank does not return it.
+    /// Returns the time at which a debit submitted at this instant settles, unless the bank returns it.
     fn debit_settles_at(&self, submitted_at: DateTime<Utc>) -> DateTime<Utc>;
 }
 
-/// A rail on which every debit settles at 08:30 New York on the next banking day.
+/// A simulated connection: every debit settles at 08:30 New York time on the next banking day.
 #[derive(Debug)]
 pub struct SandboxRail;
 

@@ -1,5 +1,5 @@
-//! Where files lie: in a folder of this machine, or in any other object store. What is put there is encrypted
-//! before.
+//! Storage of encrypted files in a local folder or another object store. Callers encrypt files before they
+//! store them.
 
 use futures_util::TryStreamExt;
 use object_store::{
@@ -9,20 +9,20 @@ use object_store::{
 use std::{collections::HashMap, fmt, fs, io, path::PathBuf, sync::Arc};
 use tokio::sync::OnceCell;
 
-/// A store of files, each under a name of ours. Cheap to clone.
+/// A file store with names that Coffer chooses. Cheap to clone.
 #[derive(Clone)]
 pub struct Files(Arc<Location>);
 
 struct Location {
-    /// Made with the first file.
+    /// Created with the first file.
     folder: Option<PathBuf>,
     store: OnceCell<Arc<dyn ObjectStore>>,
 }
 
-/// Why a file could not be had or put.
+/// Reason why a file could not be read or stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FileError {
-    /// There is one of this name already.
+    /// A file of this name already exists.
     Taken,
     /// The store failed.
     Failed(String),
@@ -38,34 +38,35 @@ impl From<object_store::Error> for FileError {
 }
 
 impl Files {
-    /// In this store.
+    /// Uses this object store.
     pub fn over(store: Arc<dyn ObjectStore>) -> Self {
         Self(Arc::new(Location { folder: None, store: OnceCell::new_with(Some(store)) }))
     }
 
-    /// In this folder, which is made for its owner alone with the first file where there is none.
+    /// Uses this folder. If it does not exist, it is created with the first file, accessible only to its
+    /// owner.
     pub fn in_folder(folder: PathBuf) -> Self {
         Self(Arc::new(Location { folder: Some(folder), store: OnceCell::new() }))
     }
 
-    /// In memory, until the process ends.
+    /// Stores files in memory until the process ends.
     pub fn in_memory() -> Self {
         Self::over(Arc::new(InMemory::new()))
     }
 
-    /// Puts a file under a name that no other has; it is on the disk when this returns.
+    /// Stores a file under an unused name; it is on disk when this returns.
     pub async fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), FileError> {
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         self.store().await?.put_opts(&Path::from(name), PutPayload::from(bytes), options).await?;
         Ok(())
     }
 
-    /// The file of this name.
+    /// Returns the file of this name.
     pub async fn get(&self, name: &str) -> Result<Vec<u8>, FileError> {
         Ok(self.store().await?.get(&Path::from(name)).await?.bytes().await?.into())
     }
 
-    /// Whether there is a file of this name.
+    /// Whether a file of this name exists.
     pub async fn has(&self, name: &str) -> Result<bool, FileError> {
         match self.store().await?.head(&Path::from(name)).await {
             Ok(_) => Ok(true),
@@ -79,7 +80,7 @@ impl Files {
         Ok(self.store().await?.delete(&Path::from(name)).await?)
     }
 
-    /// The name and the length of every file. A folder that was not made yet has none, and is not made.
+    /// Returns the name and size of every file. A folder that does not exist has none and is not created.
     pub async fn sizes(&self) -> Result<HashMap<String, u64>, FileError> {
         if self.0.folder.as_ref().is_some_and(|folder| !folder.exists()) {
             return Ok(HashMap::new());
@@ -96,14 +97,14 @@ impl Files {
 impl Location {
     fn opened(&self) -> Result<Arc<dyn ObjectStore>, FileError> {
         let Some(folder) = &self.folder else {
-            return Err(FileError::Failed("there is no store".to_owned()));
+            return Err(FileError::Failed("no file store is configured".to_owned()));
         };
         make_private(folder).map_err(|error| FileError::Failed(format!("{}: {error}", folder.display())))?;
         Ok(Arc::new(LocalFileSystem::new_with_prefix(folder)?.with_fsync(true)))
     }
 }
 
-/// Makes a folder that only its owner may enter; one that is there stays as it is.
+/// Creates a folder that only its owner can access; an existing one is left unchanged.
 fn make_private(folder: &std::path::Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);

@@ -1,41 +1,41 @@
-//! Who says whether a person is who she claims to be, and why.
+//! Identity checks: scores whether a user is who they claim to be, and explains the score.
 
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, ops::RangeInclusive};
 
-/// What an identity check goes by. Formats have been checked before.
+/// Input of an identity check. Formats have already been validated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a finding of its own")]
 pub struct Evidence<'a> {
     pub last_name: &'a str,
-    /// In whole years, on the day of the check.
+    /// Age in whole years on the day of the check.
     pub age: u32,
     pub address: AddressFit,
-    /// Whether a line of the address is a post office box.
+    /// Whether an address line is a post office box.
     pub is_po_box: bool,
     pub has_phone: bool,
-    /// Whether another customer of the same partner has given the same social security number.
+    /// Whether another user of the same partner has the same social security number.
     pub ssn_seen_before: bool,
-    /// Whether an entry of the watch list resembles the person, of those that nobody has cleared.
+    /// Whether the user matches an entry of the watch list that has not been cleared.
     pub is_listed: bool,
-    /// Whether last names choose the score, as they do in a sandbox, where a number that was seen before is
-    /// only noted.
+    /// Whether the last name determines the score and a duplicate social security number is only noted, as in
+    /// a sandbox.
     pub personas: bool,
 }
 
-/// Whether the parts of an address belong together.
+/// Whether ZIP code and state of an address match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddressFit {
-    /// The ZIP code lies in the state.
+    /// The ZIP code belongs to the state.
     Domestic,
-    /// The ZIP code lies in another state of the United States.
+    /// The ZIP code belongs to another state of the United States.
     OtherState,
-    /// The address is outside of the United States, where codes are not known.
+    /// The address is outside the United States, where postal codes are not checked.
     Foreign,
 }
 
-/// What was looked at.
+/// Kind of check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Check {
@@ -51,38 +51,38 @@ pub enum Check {
     Answers,
 }
 
-/// One check: whether it was passed, what it adds to the score, and by which rule.
+/// Result of one check: whether it passed, its part of the score, and its rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
     pub check: Check,
     pub passed: bool,
-    /// In hundredths; below zero for what speaks against the person.
+    /// In hundredths; negative if it lowers the score.
     pub part: i32,
     pub rule: Cow<'static, str>,
 }
 
-/// What a check found. The score is the sum of its parts.
+/// Result of an identity check. The score is the sum of its parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     pub parts: Vec<Part>,
     pub tags: Vec<&'static str>,
 }
 
-/// Scores the evidence for an identity.
+/// Scores identities.
 pub trait IdentityProvider: Send + Sync {
     /// Scores `evidence`.
     fn check<'a>(&'a self, evidence: Evidence<'a>) -> BoxFuture<'a, Verdict>;
 }
 
-/// The sum of the parts, from 0 to 99 hundredths.
+/// Returns the sum of the parts, limited to 0 to 99 hundredths.
 pub fn score(parts: &[Part]) -> i32 {
     parts.iter().map(|part| part.part).sum::<i32>().clamp(0, 99)
 }
 
-/// What is found of who resembles an entry of the watch list.
+/// Tag for a match on the watch list.
 pub const WATCH_LIST_TAG: &str = "Watch List Match";
 
-/// The parts without a resemblance to the watch list, once it is known that there is none.
+/// Returns the parts as if the watch list check had passed, after its hits were cleared.
 pub fn unlisted(parts: Vec<Part>) -> Vec<Part> {
     let passed = |part: Part| {
         if part.check == Check::WatchList { Part { passed: true, part: WATCH_LIST, ..part } } else { part }
@@ -90,7 +90,7 @@ pub fn unlisted(parts: Vec<Part>) -> Vec<Part> {
     parts.into_iter().map(passed).collect()
 }
 
-/// The parts with a resemblance to the watch list that was found later.
+/// Returns the parts as if the watch list check had failed, after a later hit.
 pub fn listed(parts: Vec<Part>) -> Vec<Part> {
     let failed = |part: Part| {
         if part.check == Check::WatchList { Part { passed: false, part: SUSPICIOUS, ..part } } else { part }
@@ -98,7 +98,7 @@ pub fn listed(parts: Vec<Part>) -> Vec<Part> {
     parts.into_iter().map(failed).collect()
 }
 
-/// Rules of our own. In a sandbox the last names `Question`, `Review` and `Denied` set the score.
+/// Coffer's own rules. In a sandbox, the last names `Question`, `Review` and `Denied` determine the score.
 #[derive(Debug)]
 pub struct BuiltIn;
 
@@ -116,16 +116,16 @@ const EMAIL: i32 = 5;
 const SSN: i32 = 12;
 const WATCH_LIST: i32 = 12;
 
-/// What takes a perfect score to 0.10, where people are refused.
+/// Lowers a perfect score to 0.10, which is denied.
 const MINOR: i32 = AGE - 89;
-/// What takes a perfect score to 0.45, where a person looks.
+/// Lowers a perfect score to 0.45, which needs a manual review.
 const SUSPICIOUS: i32 = 12 - 54;
-/// The same for an age that no person has.
+/// Lowers a perfect score to 0.45 for an implausible age.
 const TOO_OLD: i32 = AGE - 54;
-/// What takes a perfect score to 0.79, where questions are asked.
+/// Lowers a perfect score to 0.79, which leads to questions.
 const PO_BOX: i32 = -20;
 
-/// The ages that are plausible for a customer.
+/// Plausible ages of a user.
 const AGES: RangeInclusive<u32> = 18..=120;
 
 fn verdict(evidence: Evidence<'_>) -> Verdict {
@@ -145,38 +145,33 @@ fn verdict(evidence: Evidence<'_>) -> Verdict {
             Check::Format,
             true,
             FORMAT,
-            "Every field has its form, and the social security number is one that can be issued.",
+            "Every field is well-formed, and the social security number is one that can be issued.",
         ),
-        part(Check::Age, is_plausible, age, "The person is 18 to 120 years old."),
+        part(Check::Age, is_plausible, age, "The user is 18 to 120 years old."),
         part(
             Check::Address,
             fits,
             address,
-            "The address is in the United States, and its ZIP code lies in its state.",
+            "The address is in the United States, and its ZIP code belongs to its state.",
         ),
-        part(Check::Phone, evidence.has_phone, phone, "A phone number of the North American plan is given."),
+        part(Check::Phone, evidence.has_phone, phone, "A North American phone number was provided."),
         part(Check::Email, true, EMAIL, "The e-mail address has a name and a domain."),
         part(
             Check::DuplicateSsn,
             !evidence.ssn_seen_before,
             ssn,
-            "Nobody else has given this social security number.",
+            "No other user has this social security number.",
         ),
         part(
             Check::WatchList,
             !evidence.is_listed,
             if evidence.is_listed { SUSPICIOUS } else { WATCH_LIST },
-            "No entry of the watch list resembles the name and the day of birth.",
+            "No entry of the watch list matches the name and birth date.",
         ),
     ];
     let po_box = if evidence.is_po_box { PO_BOX } else { 0 };
     if evidence.is_po_box {
-        parts.push(part(
-            Check::PoBox,
-            false,
-            PO_BOX,
-            "The address is where the person lives, not a post office box.",
-        ));
+        parts.push(part(Check::PoBox, false, PO_BOX, "The address is a residence, not a post office box."));
     }
     if evidence.personas {
         let target = match evidence.last_name.to_ascii_lowercase().as_str() {
@@ -191,7 +186,7 @@ fn verdict(evidence: Evidence<'_>) -> Verdict {
                 Check::Persona,
                 target == 99,
                 target - otherwise,
-                "In a sandbox the last name chooses the score.",
+                "In a sandbox, the last name determines the score.",
             ));
         }
     }
@@ -224,7 +219,7 @@ mod tests {
     };
 
     #[test]
-    fn personas_choose_the_score_in_a_sandbox_only() {
+    fn last_names_determine_the_score_only_in_a_sandbox() {
         let live = Evidence { personas: false, ..ADA };
         for (evidence, expected, tags) in [
             (ADA, 99, vec!["Address Match", "Phone Match"]),
@@ -282,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_not_on_the_list_after_all_has_her_other_score() {
+    fn clearing_or_adding_a_hit_gives_the_score_of_a_new_check() {
         for evidence in [
             ADA,
             Evidence { last_name: "Question", ..ADA },
@@ -296,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn every_check_tells_its_part() {
+    fn every_failed_check_reports_its_part_of_the_score() {
         let failed = |evidence| -> Vec<(Check, i32)> {
             verdict(evidence)
                 .parts

@@ -1,6 +1,6 @@
-//! Mail out of the house.
+//! Sending of e-mail.
 
-use super::{SendError, is_in_house};
+use super::{SendError, is_loopback_host};
 use futures_util::future::BoxFuture;
 use lettre::{
     Address, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
@@ -10,37 +10,38 @@ use lettre::{
 use reqwest::Url;
 use std::time::Duration;
 
-/// One mail.
+/// An e-mail.
 #[derive(Clone, Copy)]
 pub struct Mail<'a> {
-    /// Goes into the Message-ID, the same at every try, so that a mail that came twice can be recognised.
+    /// Part of the Message-ID; the same for every attempt, so that duplicates can be recognized.
     pub id: &'a str,
     pub to: &'a str,
     pub subject: &'a str,
     pub text: &'a str,
 }
 
-/// Carries mail.
+/// Sends e-mail.
 pub trait MailProvider: Send + Sync {
-    /// Hands `mail` over; once this returns, it is the other side's.
+    /// Sends `mail`; on success, the mail server has accepted responsibility for it.
     fn send<'a>(&'a self, mail: Mail<'a>) -> BoxFuture<'a, Result<(), SendError>>;
 }
 
-/// A mail server that is spoken to by SMTP, encrypted unless it is on this machine.
+/// A mail server that is reached by SMTP, encrypted unless it runs on this machine.
 pub struct Smtp {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,
 }
 
-/// How long one answer of the server may take.
-const ANSWER: Duration = Duration::from_secs(10);
+/// Time limit of one reply of the server.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long the whole conversation may take.
-const CONVERSATION: Duration = Duration::from_secs(30);
+/// Time limit of the whole SMTP session.
+const SESSION_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Smtp {
-    /// The server at `smtp://user:password@host:port`, which must offer STARTTLS unless it is on this
-    /// machine, or at `smtps://…`; mail comes from `from`, an address with or without a name before it.
+    /// Creates a client of the server at `smtp://user:password@host:port`, where STARTTLS is required unless
+    /// the server runs on this machine, or at `smtps://…`. `from` is the sender, an address with an optional
+    /// name before it.
     pub fn new(url: &str, from: &str) -> Result<Self, &'static str> {
         const SHAPE: &str = "COFFER_SMTP_URL: must be smtp://user:password@host:port or smtps://…";
         let mut url = Url::parse(url).map_err(|_| SHAPE)?;
@@ -49,7 +50,7 @@ impl Smtp {
             return Err(SHAPE);
         }
         match url.scheme() {
-            "smtp" if is_in_house(host) => {}
+            "smtp" if is_loopback_host(host) => {}
             "smtp" => url.set_query(Some("tls=required")),
             "smtps" => {}
             _ => return Err(SHAPE),
@@ -60,20 +61,20 @@ impl Smtp {
         let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url.as_str())
             .map_err(|_| SHAPE)?
             .hello_name(ClientId::Domain(from.email.domain().to_owned()))
-            .timeout(Some(ANSWER))
+            .timeout(Some(REPLY_TIMEOUT))
             .build();
         Ok(Self { transport, from })
     }
 
-    /// Connects, greets and signs in as for a mail, and sends none.
-    pub async fn greet(&self) -> Result<(), SendError> {
-        match tokio::time::timeout(CONVERSATION, self.transport.test_connection()).await {
+    /// Connects and signs in as for an e-mail, but sends none.
+    pub async fn test_connection(&self) -> Result<(), SendError> {
+        match tokio::time::timeout(SESSION_TIMEOUT, self.transport.test_connection()).await {
             Ok(Ok(true)) => Ok(()),
             Ok(Ok(false)) => {
-                Err(SendError::Failed("the mail server does not go on after its greeting".to_owned()))
+                Err(SendError::Failed("the mail server rejected a command after its greeting".to_owned()))
             }
-            Ok(Err(error)) => Err(why(&error)),
-            Err(_) => Err(SendError::Failed("the mail server is too slow".to_owned())),
+            Ok(Err(error)) => Err(describe(&error)),
+            Err(_) => Err(SendError::Failed("the mail server did not finish in time".to_owned())),
         }
     }
 
@@ -81,7 +82,7 @@ impl Smtp {
         let to: Address = mail
             .to
             .parse()
-            .map_err(|_| SendError::Refused("mail cannot go to such an address".to_owned()))?;
+            .map_err(|_| SendError::Refused("the recipient address is not valid for e-mail".to_owned()))?;
         Message::builder()
             .message_id(Some(format!("<{}@coffer>", mail.id)))
             .from(self.from.clone())
@@ -89,7 +90,7 @@ impl Smtp {
             .subject(mail.subject)
             .header(ContentType::TEXT_PLAIN)
             .body(mail.text.to_owned())
-            .map_err(|_| SendError::Refused("it cannot be written as a mail".to_owned()))
+            .map_err(|_| SendError::Refused("the e-mail could not be created".to_owned()))
     }
 }
 
@@ -97,31 +98,31 @@ impl MailProvider for Smtp {
     fn send<'a>(&'a self, mail: Mail<'a>) -> BoxFuture<'a, Result<(), SendError>> {
         Box::pin(async move {
             let message = self.message(mail)?;
-            match tokio::time::timeout(CONVERSATION, self.transport.send(message)).await {
+            match tokio::time::timeout(SESSION_TIMEOUT, self.transport.send(message)).await {
                 Ok(Ok(_)) => Ok(()),
-                Ok(Err(error)) => Err(why(&error)),
-                Err(_) => Err(SendError::Failed("the mail server is too slow".to_owned())),
+                Ok(Err(error)) => Err(describe(&error)),
+                Err(_) => Err(SendError::Failed("the mail server did not finish in time".to_owned())),
             }
         })
     }
 }
 
-/// What went wrong; never in the server's words, which may quote the address.
-fn why(error: &smtp::Error) -> SendError {
+/// Describes an SMTP error without the server's text, which may quote the address.
+fn describe(error: &smtp::Error) -> SendError {
     let Some(code) = error.status().map(u16::from) else {
-        let what = if error.is_tls() {
+        let text = if error.is_tls() {
             "the mail server cannot be trusted: TLS failed"
         } else if error.is_timeout() {
-            "the mail server does not answer in time"
+            "the mail server did not reply in time"
         } else if error.is_client() {
-            "the mail server lacks what is needed to send this"
+            "the mail server does not support a required feature"
         } else {
             "the mail server cannot be reached"
         };
-        return SendError::Failed(what.to_owned());
+        return SendError::Failed(text.to_owned());
     };
-    let what = format!("the mail server answers {code}");
-    // No such mailbox. Other lasting refusals, such as of the password, are the settings' fault, which may be
-    // mended.
-    if (550..=553).contains(&code) { SendError::Refused(what) } else { SendError::Failed(what) }
+    let text = format!("the mail server replied {code}");
+    // The mailbox does not exist. Other permanent errors, for example a wrong password, are due to the
+    // settings, which can be corrected.
+    if (550..=553).contains(&code) { SendError::Refused(text) } else { SendError::Failed(text) }
 }

@@ -1,15 +1,15 @@
-//! Where prices come from.
+//! Sources of prices.
 
 use super::prices;
 use chrono::{DateTime, Utc};
 
-/// A market that quotes.
+/// A source of quotes.
 pub trait Market: Send + Sync {
-    /// Bid, ask and last trade at an instant, in ten-thousandths of a dollar.
+    /// Returns bid, ask and last trade at an instant, in ten-thousandths of a dollar.
     fn quote(&self, seed: u64, symbol: &str, base_price: i64, at: DateTime<Utc>) -> prices::Quote;
 }
 
-/// The market that can be replayed.
+/// The simulated market, which is deterministic.
 #[derive(Debug)]
 pub struct BuiltIn;
 

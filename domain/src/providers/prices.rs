@@ -1,59 +1,58 @@
-//! A market that can be replayed: the same seed, symbol and instant always have the same price.
+//! A deterministic simulated market: the same seed, symbol and instant always have the same price.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// Ten-thousandths in a dollar, the unit of every price here.
+/// One dollar in ten-thousandths, the unit of every price here.
 const DOLLAR: i64 = 10_000;
-/// Ten-thousandths in a cent.
+/// One cent in ten-thousandths.
 const CENT: i64 = 100;
-/// A base price is held to one hundred billion dollars, far from overflow.
-const HIGHEST_BASE: i64 = 100_000_000_000 * DOLLAR;
-/// The whole, in the billionths by which prices move.
-const WHOLE: i128 = 1_000_000_000;
+/// Highest base price, one hundred billion dollars, far from overflow.
+const MAX_BASE: i64 = 100_000_000_000 * DOLLAR;
+/// One, in the billionths in which price movements are expressed.
+const ONE: i128 = 1_000_000_000;
 
-/// One rhythm of the market: a random level at each beat, a straight line between beats.
-struct Rhythm {
-    beat: TimeDelta,
-    /// The farthest a level lies from the base, in billionths.
-    reach: i64,
+/// One oscillation of the market: a random level at the start of each period, linear in between.
+struct Oscillation {
+    period: TimeDelta,
+    /// Greatest distance of a level from the base, in billionths.
+    amplitude: i64,
 }
 
-/// From the month's ±8 % to the second's ±0.02 %; together never past ±10.62 %.
-const RHYTHMS: [Rhythm; 5] = [
-    Rhythm { beat: TimeDelta::days(30), reach: 80_000_000 },
-    Rhythm { beat: TimeDelta::days(1), reach: 20_000_000 },
-    Rhythm { beat: TimeDelta::hours(1), reach: 5_000_000 },
-    Rhythm { beat: TimeDelta::minutes(1), reach: 1_000_000 },
-    Rhythm { beat: TimeDelta::seconds(1), reach: 200_000 },
+/// From ±8 % per 30 days to ±0.02 % per second; ±10.62 % in total.
+const OSCILLATIONS: [Oscillation; 5] = [
+    Oscillation { period: TimeDelta::days(30), amplitude: 80_000_000 },
+    Oscillation { period: TimeDelta::days(1), amplitude: 20_000_000 },
+    Oscillation { period: TimeDelta::hours(1), amplitude: 5_000_000 },
+    Oscillation { period: TimeDelta::minutes(1), amplitude: 1_000_000 },
+    Oscillation { period: TimeDelta::seconds(1), amplitude: 200_000 },
 ];
 
-/// What the market shows at one instant, in ten-thousandths of a dollar; `bid < ask` and `bid <= last <=
-/// ask`.
+/// Quote at one instant, in ten-thousandths of a dollar; `bid < ask` and `bid <= last <= ask`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quote {
-    /// What a seller gets.
+    /// Price at which shares can be sold.
     pub bid: i64,
-    /// What a buyer pays.
+    /// Price at which shares can be bought.
     pub ask: i64,
-    /// The latest trade.
+    /// Price of the last trade.
     pub last: i64,
 }
 
-/// The price halfway between buyers and sellers, in ten-thousandths of a dollar.
+/// Returns the mid price, in ten-thousandths of a dollar.
 ///
-/// A pure function of its arguments, to the millisecond. Above zero, on the tick (a cent from one dollar up,
-/// a ten-thousandth below: SEC Rule 612), and within 15 % of the base, or one tick where that is more. A base
-/// outside 0.0001 to 100 billion dollars is held to that range.
+/// A pure function of its arguments, with a resolution of one millisecond. Positive, a multiple of the tick
+/// (a cent from one dollar up, a ten-thousandth below: SEC Rule 612), and within 15 % of the base, or one
+/// tick if that is more. A base outside 0.0001 to 100 billion dollars is clamped to that range.
 #[must_use]
 pub fn mid(seed: u64, symbol: &str, base_price: i64, at: DateTime<Utc>) -> i64 {
-    let base = i128::from(base_price.clamp(1, HIGHEST_BASE));
-    let moved = base * (WHOLE + i128::from(drift(seed, symbol, at)));
-    let tick = if moved >= i128::from(DOLLAR) * WHOLE { i128::from(CENT) } else { 1 };
-    let rounded = (moved + tick * WHOLE / 2) / (tick * WHOLE) * tick;
-    i64::try_from(rounded).unwrap_or(HIGHEST_BASE).max(1)
+    let base = i128::from(base_price.clamp(1, MAX_BASE));
+    let moved = base * (ONE + i128::from(drift(seed, symbol, at)));
+    let tick = if moved >= i128::from(DOLLAR) * ONE { i128::from(CENT) } else { 1 };
+    let rounded = (moved + tick * ONE / 2) / (tick * ONE) * tick;
+    i64::try_from(rounded).unwrap_or(MAX_BASE).max(1)
 }
 
-/// Bid, ask and last trade around [`mid`]: each side stands one basis point away, rounded outward to the
+/// Returns bid, ask and last trade around [`mid`]: each side is one basis point away, rounded outward to the
 /// tick.
 #[must_use]
 pub fn quote(seed: u64, symbol: &str, base_price: i64, at: DateTime<Utc>) -> Quote {
@@ -63,32 +62,32 @@ pub fn quote(seed: u64, symbol: &str, base_price: i64, at: DateTime<Utc>) -> Quo
     Quote { bid: (last - one_side).max(1), ask: last + one_side, last }
 }
 
-/// How far the price stands from its base, in billionths.
+/// Returns the distance of the price from its base, in billionths.
 fn drift(seed: u64, symbol: &str, at: DateTime<Utc>) -> i64 {
     let mut noise = stream(seed, symbol);
-    let level = |rhythm: &Rhythm| {
+    let level = |oscillation: &Oscillation| {
         noise = scramble(noise);
-        rhythm.level(noise, at.timestamp_millis())
+        oscillation.level(noise, at.timestamp_millis())
     };
-    RHYTHMS.iter().map(level).sum()
+    OSCILLATIONS.iter().map(level).sum()
 }
 
-impl Rhythm {
+impl Oscillation {
     fn level(&self, noise: u64, millis: i64) -> i64 {
-        let beat = self.beat.num_milliseconds();
-        let number = millis.div_euclid(beat);
-        let from = self.beat_level(noise, number);
-        let to = self.beat_level(noise, number + 1);
-        from + (to - from) * millis.rem_euclid(beat) / beat
+        let period = self.period.num_milliseconds();
+        let number = millis.div_euclid(period);
+        let from = self.period_level(noise, number);
+        let to = self.period_level(noise, number + 1);
+        from + (to - from) * millis.rem_euclid(period) / period
     }
 
-    fn beat_level(&self, noise: u64, number: i64) -> i64 {
-        let choices = self.reach.cast_unsigned() * 2 + 1;
-        (scramble(noise ^ scramble(number.cast_unsigned())) % choices).cast_signed() - self.reach
+    fn period_level(&self, noise: u64, number: i64) -> i64 {
+        let choices = self.amplitude.cast_unsigned() * 2 + 1;
+        (scramble(noise ^ scramble(number.cast_unsigned())) % choices).cast_signed() - self.amplitude
     }
 }
 
-/// The noise of one symbol in one market: FNV-1a over the symbol, begun from the seed.
+/// Returns the noise of one symbol in one market: FNV-1a over the symbol, starting from the seed.
 fn stream(seed: u64, symbol: &str) -> u64 {
     let begin = scramble(seed) ^ 0xcbf2_9ce4_8422_2325;
     scramble(
@@ -96,7 +95,7 @@ fn stream(seed: u64, symbol: &str) -> u64 {
     )
 }
 
-/// The finishing step of `SplitMix64`: every bit of the answer hangs on every bit of the question.
+/// The finalizer of `SplitMix64`: every output bit depends on every input bit.
 fn scramble(value: u64) -> u64 {
     let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -119,11 +118,11 @@ mod tests {
     }
 
     fn any_base() -> impl Strategy<Value = i64> {
-        prop_oneof![1..20_000_i64, 10_000..10_000_000_i64, 1..=HIGHEST_BASE]
+        prop_oneof![1..20_000_i64, 10_000..10_000_000_i64, 1..=MAX_BASE]
     }
 
     #[test]
-    fn known_prices_stay_known() {
+    fn prices_are_stable_across_versions() {
         for (seed, symbol, base, instant, price) in [
             (1, "VTI", 2_500_000, "2026-07-10T13:30:00Z", 2_528_200),
             (1, "VTI", 2_500_000, "2026-07-10T13:30:01Z", 2_528_100),
@@ -138,13 +137,13 @@ mod tests {
     }
 
     #[test]
-    fn a_known_quote_stays_known() {
+    fn a_quote_is_stable_across_versions() {
         let quote = quote(1, "VTI", 2_500_000, at("2026-07-10T13:30:00Z"));
         assert_eq!(quote, Quote { bid: 2_527_900, ask: 2_528_500, last: 2_528_200 });
     }
 
     #[test]
-    fn seeds_and_symbols_have_markets_of_their_own() {
+    fn different_seeds_and_symbols_have_different_prices() {
         let now = at("2026-07-10T13:30:00Z");
         let mut prices: Vec<_> = (0..100).map(|seed| mid(seed, "VTI", 2_500_000, now)).collect();
         prices.extend((0..100).map(|number| mid(1, &format!("S{number}"), 2_500_000, now)));
@@ -154,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_year_uses_most_of_its_range() {
+    fn prices_vary_widely_within_a_year() {
         let start = at("2026-01-01T00:00:00Z");
         let prices: Vec<_> =
             (0..365).map(|day| mid(1, "VTI", 1_000_000, start + TimeDelta::days(day))).collect();
@@ -186,13 +185,13 @@ mod tests {
         }
 
         #[test]
-        fn a_second_moves_little(seed: u64, base in 10_000..100_000_000_i64, now in any_time()) {
+        fn prices_move_little_within_a_second(seed: u64, base in 10_000..100_000_000_i64, now in any_time()) {
             let (one, next) = (mid(seed, "VTI", base, now), mid(seed, "VTI", base, now + TimeDelta::seconds(1)));
             prop_assert!(((one - next).abs() - CENT) * 1_000 <= one * 2, "{} to {}", one, next);
         }
 
         #[test]
-        fn a_quote_is_in_order_and_on_the_tick(seed: u64, base in any_base(), now in any_time()) {
+        fn a_quote_is_ordered_and_on_the_tick(seed: u64, base in any_base(), now in any_time()) {
             let Quote { bid, ask, last } = quote(seed, "VTI", base, now);
             prop_assert!(0 < bid && bid < ask && bid <= last && last <= ask);
             for price in [bid, ask, last] {
@@ -201,7 +200,7 @@ mod tests {
         }
 
         #[test]
-        fn any_argument_has_an_answer(seed: u64, symbol: String, base: i64,
+        fn any_arguments_give_a_valid_quote(seed: u64, symbol: String, base: i64,
             millis in -8_000_000_000_000_000_i64..8_000_000_000_000_000) {
             let now = DateTime::from_timestamp_millis(millis).unwrap();
             let quote = quote(seed, &symbol, base, now);

@@ -1,6 +1,6 @@
-//! Text messages out of the house.
+//! Sending of text messages.
 
-use super::{SendError, https, is_in_house};
+use super::{SendError, https, is_loopback_host};
 use futures_util::future::BoxFuture;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{
@@ -8,23 +8,23 @@ use reqwest::{
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue},
 };
 
-/// One text message.
+/// A text message.
 #[derive(Clone, Copy)]
 pub struct TextMessage<'a> {
-    /// Names the message, the same at every try, so that a gateway can tell one that comes twice.
+    /// Id of the message; the same for every attempt, so that the gateway can recognize duplicates.
     pub id: &'a str,
-    /// In E.164 form, `+12025550107`.
+    /// In E.164 form, for example `+12025550107`.
     pub to: &'a str,
     pub text: &'a str,
 }
 
-/// Carries text messages.
+/// Sends text messages.
 pub trait SmsProvider: Send + Sync {
-    /// Hands `message` over; once this returns, it is the other side's.
+    /// Sends `message`; on success, the gateway has accepted responsibility for it.
     fn send<'a>(&'a self, message: TextMessage<'a>) -> BoxFuture<'a, Result<(), SendError>>;
 }
 
-/// A gateway that takes text messages by HTTP POST.
+/// A gateway that accepts text messages by HTTP POST.
 pub struct Gateway {
     client: Client,
     url: Url,
@@ -32,8 +32,8 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// The gateway at `url`, https unless it is on this machine; each body is `template` with its `{to}` and
-    /// `{text}` filled in as `content_type` writes them.
+    /// Creates a client of the gateway at `url`, which must use HTTPS unless it runs on this machine. Each
+    /// request body is `template` with `{to}` and `{text}` replaced, escaped as `content_type` requires.
     pub fn new(
         url: &str,
         template: &str,
@@ -43,7 +43,7 @@ impl Gateway {
         const SHAPE: &str = "COFFER_SMS_URL: must be https://…";
         let url = Url::parse(url).map_err(|_| SHAPE)?;
         let host = url.host_str().ok_or(SHAPE)?;
-        if url.scheme() != "https" && !(url.scheme() == "http" && is_in_house(host)) {
+        if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback_host(host)) {
             return Err(SHAPE);
         }
         let template = Template::new(template, content_type)?;
@@ -52,14 +52,14 @@ impl Gateway {
         let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, content_type)]);
         if let Some(authorization) = authorization {
             let mut value = HeaderValue::from_str(authorization)
-                .map_err(|_| "COFFER_SMS_AUTHORIZATION: must be a header's value")?;
+                .map_err(|_| "COFFER_SMS_AUTHORIZATION: must be a valid header value")?;
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
         let client = https()
             .default_headers(headers)
             .build()
-            .map_err(|_| "COFFER_SMS_URL: this machine has no certificates to trust")?;
+            .map_err(|_| "COFFER_SMS_URL: this machine has no trusted root certificates")?;
         Ok(Self { client, url, template })
     }
 }
@@ -72,16 +72,16 @@ impl SmsProvider for Gateway {
             match request.send().await {
                 Ok(response) if response.status().is_success() => Ok(()),
                 Ok(response) => {
-                    let what = format!("the SMS gateway answers {}", response.status().as_u16());
-                    // Other refusals are of the credential, of the pace or of the address, and may be mended.
+                    let text = format!("the SMS gateway replied {}", response.status().as_u16());
+                    // Other errors concern the credentials, the rate or the URL and may be temporary.
                     if [400, 422].contains(&response.status().as_u16()) {
-                        Err(SendError::Refused(what))
+                        Err(SendError::Refused(text))
                     } else {
-                        Err(SendError::Failed(what))
+                        Err(SendError::Failed(text))
                     }
                 }
                 Err(error) if error.is_timeout() => {
-                    Err(SendError::Failed("the SMS gateway does not answer in time".to_owned()))
+                    Err(SendError::Failed("the SMS gateway did not reply in time".to_owned()))
                 }
                 Err(_) => Err(SendError::Failed("the SMS gateway cannot be reached".to_owned())),
             }
@@ -89,7 +89,7 @@ impl SmsProvider for Gateway {
     }
 }
 
-/// How values are written into a body.
+/// How values are escaped in a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Style {
     Json,
@@ -97,7 +97,7 @@ enum Style {
     Plain,
 }
 
-/// A body with places for the number and the text.
+/// A request body with placeholders for the number and the text.
 struct Template {
     pieces: Vec<Piece>,
     style: Style,
@@ -119,12 +119,12 @@ impl Template {
             _ => Style::Plain,
         };
         let mut pieces = Vec::new();
-        for (turn, part) in template.split("{to}").enumerate() {
-            if turn > 0 {
+        for (index, part) in template.split("{to}").enumerate() {
+            if index > 0 {
                 pieces.push(Piece::To);
             }
-            for (turn, fixed) in part.split("{text}").enumerate() {
-                if turn > 0 {
+            for (index, fixed) in part.split("{text}").enumerate() {
+                if index > 0 {
                     pieces.push(Piece::Text);
                 }
                 pieces.push(Piece::Fixed(fixed.to_owned()));
@@ -132,18 +132,18 @@ impl Template {
         }
         let has = |wanted: fn(&Piece) -> bool| pieces.iter().any(wanted);
         if !has(|piece| matches!(piece, Piece::To)) || !has(|piece| matches!(piece, Piece::Text)) {
-            return Err("COFFER_SMS_TEMPLATE: must have {to} and {text}");
+            return Err("COFFER_SMS_TEMPLATE: must contain {to} and {text}");
         }
         let template = Self { pieces, style };
         if style == Style::Json
             && serde_json::from_str::<serde_json::Value>(&template.filled("+12025550107", "\"\\\n")).is_err()
         {
-            return Err("COFFER_SMS_TEMPLATE: must be JSON, with {to} and {text} inside of strings");
+            return Err("COFFER_SMS_TEMPLATE: must be JSON with {to} and {text} inside strings");
         }
         Ok(template)
     }
 
-    /// The body of one message. What is filled in is not searched for places again.
+    /// Returns the body of one message. Placeholders in inserted values are not replaced.
     fn filled(&self, to: &str, text: &str) -> String {
         let piece = |piece: &Piece| match piece {
             Piece::Fixed(fixed) => fixed.clone(),
@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_written_as_the_content_type_asks() {
+    fn values_are_escaped_as_the_content_type_requires() {
         let (to, text) = ("+12025550107", "Say \"{to}\" & é\n100%");
         for (content_type, template, body) in [
             (
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_that_cannot_work_is_refused() {
+    fn an_invalid_template_is_refused() {
         for (content_type, template) in [
             ("application/json", r#"{"to":"{to}"}"#),
             ("application/json", r#"{"text":"{text}"}"#),

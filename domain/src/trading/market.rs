@@ -123,7 +123,7 @@ pub async fn clock_for(
     system_now: DateTime<Utc>,
 ) -> Result<MarketClock> {
     let partner_id = match &actor.who {
-        Who::Nobody => return Ok(hours(MarketHours::Nyse, system_now)),
+        Who::Anonymous => return Ok(hours(MarketHours::Nyse, system_now)),
         Who::Partner(key) => key.partner_id,
         Who::User(user) => user.partner_id,
     };

@@ -268,7 +268,7 @@ impl Command for CancelOrder {
     }
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<order::Model> {
-        timers::forget(ctx.tx, ctx.partner.id, self.order_id, TimerKind::OrderRoute).await?;
+        timers::cancel(ctx.tx, ctx.partner.id, self.order_id, TimerKind::OrderRoute).await?;
         let order = order::Entity::find_by_id(self.order_id)
             .filter(order::Column::PartnerId.eq(ctx.partner.id))
             .filter(accounts::on_accounts_of(ctx.access_scope, order::Column::AccountId))

@@ -38,7 +38,7 @@ impl Reads {
     /// person, `find_own` is asked.
     fn access_scope(&self, scope: Scope) -> Result<Option<Uuid>> {
         match &self.actor.who {
-            Who::Nobody => Ok(None),
+            Who::Anonymous => Ok(None),
             Who::Partner(_) | Who::User(_) => Ok(Some(self.actor.access_scope(scope)?.partner_id)),
         }
     }

@@ -123,7 +123,7 @@ pub struct DepositCreateInput {
 impl DepositCreateInput {
     fn parse(self) -> domain::Result<(Key, CreateDeposit)> {
         let key = Key::given(&self.idempotency_key);
-        let amount = key.told_with(self.amount.cents("amount"))?;
+        let amount = key.check_with(self.amount.cents("amount"))?;
         let new = CreateDeposit {
             account_id: ids::parse(Kind::Account, &self.account_id),
             bank_account_id: ids::parse(Kind::BankAccount, &self.bank_account_id),

@@ -267,7 +267,7 @@ pub struct OrderPlaceInput {
 impl OrderPlaceInput {
     fn parse(self) -> domain::Result<(Key, PlaceOrder)> {
         let key = Key::given(&self.idempotency_key);
-        let quantity = key.told_with(self.quantity.amount("quantity"))?;
+        let quantity = key.check_with(self.quantity.amount("quantity"))?;
         let new = PlaceOrder {
             account_id: Some(ids::parse(Kind::Account, &self.account_id)),
             symbol: self.symbol,

@@ -410,7 +410,7 @@ on_both! {
         ] {
             let refused = send(app.anonymous("POST", &path).bearer_auth(&person.access).json(&body)).await;
             let told = json!({ "error": { "type": "not_found",
-                "message": format!("{field} names nothing that you can see") } });
+                "message": format!("{field} was not found") } });
             assert_eq!((refused.status, &refused.body), (404, &told), "{path}");
         }
     }

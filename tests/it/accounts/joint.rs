@@ -569,7 +569,7 @@ on_both! {
             (
                 "NOT_FOUND".to_owned(),
                 json!(["jointMember", "userId"]),
-                "jointMember.userId names nothing that you can see".to_owned()
+                "jointMember.userId was not found".to_owned()
             )
         );
         let input = joint_account(&john.user_id, &json!({ "person": another("Marry", "Doe") }));

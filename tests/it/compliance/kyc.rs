@@ -92,7 +92,7 @@ const EXPIRED: &str = "The time to answer the questions of this identity check i
 const NOT_OPEN: &str = "This identity check waits for no answers.";
 const MALFORMED: &str =
     "answers must answer each of the questions 1 to 5 once, with one of its answers 1 to 5";
-const UNKNOWN: &str = "token names nothing that you can see";
+const UNKNOWN: &str = "token was not found";
 
 impl TestApp {
     /// A check with open questions, and what it tells.

@@ -182,7 +182,7 @@ async fn in_chunks(app: &TestApp, path: &str, body: &str) -> (u16, Value) {
 }
 
 fn nothing_there() -> Value {
-    json!({ "error": { "type": "not_found", "message": "link names nothing that you can see" } })
+    json!({ "error": { "type": "not_found", "message": "link was not found" } })
 }
 
 on_both! {
@@ -404,7 +404,7 @@ on_both! {
             [(&app.key, "/v1/kyc/S-00000000000000000000/documents".to_owned()), (&theirs, rita.path())]
         {
             let answer = send(app.anonymous("POST", &path).bearer_auth(key).json(&documented(&pdf()))).await;
-            let told = json!({ "error": { "type": "not_found", "message": "token names nothing that you can see" } });
+            let told = json!({ "error": { "type": "not_found", "message": "token was not found" } });
             assert_eq!((answer.status, answer.body), (404, told), "{path}");
         }
         assert_eq!(left(&app).await, (0, 0));
@@ -460,7 +460,7 @@ on_both! {
         let other = ask("one", &long(100)).await;
         assert_eq!(
             (other.status, &other.body["error"]["message"]),
-            (409, &json!("The key was used for another request."))
+            (409, &json!("This idempotency key was used for another request. Use a new key."))
         );
         let at_once = join_all((0..4).map(|_| ask("two", &pdf()))).await;
         let tokens: Vec<_> = at_once
@@ -697,7 +697,7 @@ on_both! {
                 json!(rita.user_id),
                 "NOT_FOUND",
                 json!(["kycId"]),
-                "kycId names nothing that you can see",
+                "kycId was not found",
             ),
             ("token", json!(rita.token), "INVALID", json!(["token"]), "token cannot be combined with kycId"),
         ] {

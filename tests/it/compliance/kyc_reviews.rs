@@ -195,7 +195,7 @@ on_both! {
                     "Why not.",
                     "NOT_FOUND",
                     json!(["kycId"]),
-                    "kycId names nothing that you can see",
+                    "kycId was not found",
                 ),
                 (
                     &ada.kyc_id,

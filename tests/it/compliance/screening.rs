@@ -607,8 +607,8 @@ on_both! {
             ("until", json!("2026-02-30"), "INVALID", "until must be a day of the calendar"),
             ("until", json!("2026-07-08"), "INVALID", "until lies in the past"),
             ("until", json!("2028-07-10"), "INVALID", "until must be at most two years ahead"),
-            ("hitId", before["kyc"]["id"].clone(), "NOT_FOUND", "hitId names nothing that you can see"),
-            ("hitId", json!("nope"), "NOT_FOUND", "hitId names nothing that you can see"),
+            ("hitId", before["kyc"]["id"].clone(), "NOT_FOUND", "hitId was not found"),
+            ("hitId", json!("nope"), "NOT_FOUND", "hitId was not found"),
         ] {
             let refused = clear(&app, with(field, value)).await;
             assert_eq!(

@@ -220,7 +220,7 @@ on_both! {
         let refused = app.gql_as(Some(&app.live_key().await), OUTBOX, json!({})).await;
         assert_eq!(
             (refused.error_code(), &refused.body["errors"][0]["message"]),
-            ("BAD_USER_INPUT", &json!("This can be done in a sandbox only."))
+            ("BAD_USER_INPUT", &json!("Only available in a sandbox."))
         );
         let reader = app.key_for(&[Scope::Read, Scope::Trade, Scope::Transfer, Scope::Manage]).await;
         assert_eq!(app.gql_as(Some(&reader), OUTBOX, json!({})).await.error_code(), "FORBIDDEN");
@@ -409,9 +409,9 @@ on_both! {
         let id = post(&app.app, &live, mail("ada@example.com", "S", "T")).await.unwrap();
         let timer = timer::Entity::find().one(&app.app.db.read).await.unwrap().unwrap();
         let tx = app.app.db.write().await.unwrap();
-        let held = timers::hold(&tx, timer.clone(), chrono::Duration::seconds(90)).await.unwrap();
+        let held = timers::lease(&tx, timer.clone(), chrono::Duration::seconds(90)).await.unwrap();
         assert_eq!(held.map(|held| held.attempts), Some(1));
-        assert_eq!(timers::hold(&tx, timer, chrono::Duration::seconds(90)).await.unwrap(), None);
+        assert_eq!(timers::lease(&tx, timer, chrono::Duration::seconds(90)).await.unwrap(), None);
         tx.commit().await.unwrap();
         let app = app.restarted(mailing(&url)).await;
         assert_eq!(server.takes(0).await, Vec::<Value>::new());

@@ -48,10 +48,7 @@ async fn answers(app: &TestApp, method: &str, path: &str, body: Option<Value>, t
 }
 
 fn missing(field: &str) -> (u16, Value) {
-    (
-        404,
-        json!({ "error": { "type": "not_found", "message": format!("{field} names nothing that you can see") } }),
-    )
+    (404, json!({ "error": { "type": "not_found", "message": format!("{field} was not found") } }))
 }
 
 async fn refusal(app: &TestApp, key: &str, document: &str, input: Value) -> (String, Value) {

@@ -210,7 +210,7 @@ on_both! {
         let theirs = send(app.anonymous("GET", "/v1/deposits").bearer_auth(&other)).await;
         assert_eq!((theirs.status, &theirs.body["data"]), (200, &json!([])));
         let unseen = send(app.anonymous("GET", &format!("/v1/deposits/{settled}")).bearer_auth(&other)).await;
-        refused(&unseen, 404, "not_found", "id names nothing that you can see");
+        refused(&unseen, 404, "not_found", "id was not found");
         let scopeless = app.key_for(&[Scope::Transfer]).await;
         assert_eq!(send(app.anonymous("GET", "/v1/deposits").bearer_auth(&scopeless)).await.status, 401);
     }

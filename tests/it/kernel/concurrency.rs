@@ -146,7 +146,7 @@ on_both! {
         let placed = placed.entity("orderPlace", "order")["id"].clone();
         app.ended(placed.as_str().unwrap()).await;
         let reused = json!({ "code": "IDEMPOTENCY_KEY_REUSED", "path": ["idempotencyKey"],
-            "message": "The key was used for another request." });
+            "message": "This idempotency key was used for another request. Use a new key." });
         for input in [
             customer.order("k", "BUY", "VTI", "2"),
             customer.order("k", "SELL", "VTI", "1"),
@@ -172,7 +172,8 @@ on_both! {
             (conflict.status, conflict.body),
             (
                 409,
-                json!({ "error": { "type": "invalid_request", "message": "The key was used for another request." } })
+                json!({ "error": { "type": "invalid_request",
+                    "message": "This idempotency key was used for another request. Use a new key." } })
             )
         );
         assert_eq!(conflict.headers.get("idempotent-replayed"), None);

@@ -262,7 +262,7 @@ on_both! {
             };
             let mut passed = all().await;
             for one in [&app.app, &second] {
-                limits::give_back(one, Duration::ZERO).await.unwrap();
+                limits::return_unspent(one, Duration::ZERO).await.unwrap();
             }
             tokio::time::sleep(Duration::from_millis(1_050)).await;
             passed += all().await;
@@ -280,10 +280,10 @@ on_both! {
             passed += 1;
         }
         assert_eq!(passed, 95);
-        limits::give_back(&app.app, limits::IDLE).await.unwrap();
+        limits::return_unspent(&app.app, limits::IDLE).await.unwrap();
         tokio::time::sleep(Duration::from_millis(1_050)).await;
         assert!(spend(&second).await.is_err());
-        limits::give_back(&app.app, Duration::ZERO).await.unwrap();
+        limits::return_unspent(&app.app, Duration::ZERO).await.unwrap();
         tokio::time::sleep(Duration::from_millis(1_050)).await;
         for _ in 0..4 {
             spend(&second).await.unwrap();

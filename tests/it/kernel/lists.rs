@@ -198,7 +198,7 @@ on_both! {
         for path in [path, "/v1/users/nope/bank_accounts".to_owned()] {
             let unseen = send(app.anonymous("GET", &path).bearer_auth(&other)).await;
             let told = json!({ "error": { "type": "not_found",
-                "message": "user_id names nothing that you can see" } });
+                "message": "user_id was not found" } });
             assert_eq!((unseen.status, unseen.body), (404, told), "{path}");
         }
     }

@@ -193,7 +193,7 @@ on_both! {
             }
         };
         let error = rotation::run(db, &vault, &mut interfere).await.unwrap_err();
-        assert_eq!(error.cause(), "a server that knows the old encryption key alone has made a key; stop it");
+        assert_eq!(error.cause(), "a server with only the old encryption key has created a key; stop it");
         assert!(!Vault::fits(db, &Secret::new(NEW), None).await.unwrap());
         let again = Vault::unlock(db, &Secret::new(NEW), Some(&Secret::new(OLD))).await.unwrap().unwrap();
         let rotated = rotation::run(db, &again, &mut |_| ()).await.unwrap();
@@ -486,11 +486,11 @@ async fn replacing_the_encryption_key_says_how_far_it_is() {
         );
         std::fs::write(file, format!("{}\n", hex(NEW))).unwrap();
         let made = printed(&run(&database_url, &["keys", "rotate-encryption", "--new-key-file", file]));
-        let lines = "new data keys: 1 of 1\nkeys wrapped anew: 1 of 7\nkeys wrapped anew: 2 of 7\nkeys \
-            wrapped anew: 3 of 7\n\
-            keys wrapped anew: 4 of 7\nkeys wrapped anew: 5 of 7\nkeys wrapped anew: 6 of 7\nkeys wrapped \
-            anew: 7 of 7\n\
-            servers told of the new keys: 0 of 1\nservers told of the new keys: 1 of 1\n\
+        let lines = "new data keys: 1 of 1\nkeys rewrapped: 1 of 7\nkeys rewrapped: 2 of 7\n\
+            keys rewrapped: 3 of 7\nkeys rewrapped: 4 of 7\nkeys rewrapped: 5 of 7\n\
+            keys rewrapped: 6 of 7\nkeys rewrapped: 7 of 7\n\
+            waiting for servers to load the new keys: 0 of 1\n\
+            waiting for servers to load the new keys: 1 of 1\n\
             users.phone: 0 of 1\nusers.phone: 1 of 1\nusers.ssn: 0 of 1\nusers.ssn: 1 of 1\nusers.birth_date: 0 of 1\n\
             users.birth_date: 1 of 1\nkyc.applicant: 0 of 1\nkyc.applicant: 1 of 1\nkyc.questions: 0 of \
             0\nkyc.review_reason: 0 of 0\n\
@@ -500,11 +500,11 @@ async fn replacing_the_encryption_key_says_how_far_it_is() {
             second_factor.phone: 0 of 0\nsecond_factor.totp: 0 of 0\npasscode.phone: 0 of \
             0\nmessage.recipient: 0 of 1\nmessage.recipient: 1 of 1\n\
             message.subject: 0 of 1\nmessage.subject: 1 of 1\nmessage.body: 0 of 1\nmessage.body: 1 of 1\n";
-        let sums = "keys made: 1\nkeys wrapped anew: 6\nvalues encrypted anew: 10\nThe database is the new \
+        let sums = "keys created: 1\nkeys rewrapped: 6\nvalues re-encrypted: 10\nThe database is the new \
             encryption key's.\n";
         assert_eq!(made, (Some(0), sums.to_owned(), lines.to_owned()));
         let again = printed(&rotate(&database_url).output().unwrap());
-        let nothing = "keys made: 0\nkeys wrapped anew: 0\nvalues encrypted anew: 0\nThe database is the \
+        let nothing = "keys created: 0\nkeys rewrapped: 0\nvalues re-encrypted: 0\nThe database is the \
             new encryption key's.\n";
         assert_eq!((again.0, again.1.as_str()), (Some(0), nothing));
         assert_replaced(&database_url, &before, 2).await;
@@ -542,7 +542,7 @@ async fn a_rotation_killed_again_and_again_ends_while_a_server_answers() {
         let (stop, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let visits =
             visits(Visitor::new(&server, &before.key), before.ada.clone(), stop.clone(), count.clone());
-        for point in ["new data keys: 1", "keys wrapped anew: 3", "users.phone: 100", "users.ssn: 100"] {
+        for point in ["new data keys: 1", "keys rewrapped: 3", "users.phone: 100", "users.ssn: 100"] {
             let seen = count.load(Ordering::SeqCst);
             let mut rotating =
                 rotate(&database_url).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();

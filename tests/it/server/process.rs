@@ -316,10 +316,10 @@ async fn a_start_that_cannot_work_says_why_in_one_line() {
         ),
         (&[url], "COFFER_SMS_TEMPLATE: must be set with COFFER_SMS_URL"),
         (&[("COFFER_SMS_URL", "http://sms.example/"), template], "COFFER_SMS_URL: must be https://…"),
-        (&[url, template], "COFFER_SMS_TEMPLATE: must be JSON, with {to} and {text} inside of strings"),
+        (&[url, template], "COFFER_SMS_TEMPLATE: must be JSON with {to} and {text} inside strings"),
         (
             &[url, ("COFFER_SMS_TEMPLATE", "{\"text\":\"{text}\"}")],
-            "COFFER_SMS_TEMPLATE: must have {to} and {text}",
+            "COFFER_SMS_TEMPLATE: must contain {to} and {text}",
         ),
         (
             &[
@@ -328,7 +328,7 @@ async fn a_start_that_cannot_work_says_why_in_one_line() {
                 ("COFFER_SMS_CONTENT_TYPE", "text/plain"),
                 ("COFFER_SMS_AUTHORIZATION", "Bearer\nsecret"),
             ],
-            "COFFER_SMS_AUTHORIZATION: must be a header's value",
+            "COFFER_SMS_AUTHORIZATION: must be a valid header value",
         ),
     ] {
         assert_eq!(wrong(settings), format!("coffer: {said}"));

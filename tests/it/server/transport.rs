@@ -283,7 +283,7 @@ on_both! {
             let errors =
                 if message["type"] == "error" { &message["payload"] } else { &message["payload"]["errors"] };
             assert_eq!(errors[0]["extensions"]["code"], "BAD_USER_INPUT", "{cursor} {message}");
-            assert_eq!(errors[0]["message"], "after is no cursor of this log");
+            assert_eq!(errors[0]["message"], "after is not a valid cursor");
         }
     }
 

@@ -281,7 +281,7 @@ struct Upload {
 impl Upload {
     fn new(id: Uuid, check: Named, document: NewDocument, data: &[u8]) -> Result<Self> {
         let format = document.check_with(data)?;
-        Ok(Self { check, document, digest: None, id, format, size: data.len(), key: secrets::fresh()? })
+        Ok(Self { check, document, digest: None, id, format, size: data.len(), key: secrets::random_key()? })
     }
 
     /// The upload, and its bytes encrypted; also what they are, if a key is to stand for them.

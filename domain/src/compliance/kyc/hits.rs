@@ -170,7 +170,7 @@ pub async fn reopen(
     if check.outcome != Outcome::Denied {
         if check.outcome == Outcome::QuestionsRequired {
             close_questions(&mut check);
-            timers::forget(ctx.tx, ctx.partner.id, check.id, TimerKind::KycQuestionsExpire).await?;
+            timers::cancel(ctx.tx, ctx.partner.id, check.id, TimerKind::KycQuestionsExpire).await?;
         }
         if check.outcome != Outcome::ManualReview {
             (check.outcome, check.decided_at) = (Outcome::ManualReview, ctx.now);

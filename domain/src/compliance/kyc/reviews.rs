@@ -50,7 +50,7 @@ pub async fn look_at_applicant(
     let caller = actor.caller(Scope::Operate)?;
     let found = applicant(app, check)?;
     if found.is_some() {
-        audit_log::looked(app, &caller, actor.request_id, APPLICANT, Some(check.id)).await?;
+        audit_log::record_read(app, &caller, actor.request_id, APPLICANT, Some(check.id)).await?;
     }
     Ok(found)
 }

@@ -1,4 +1,4 @@
-//! The published calendars as whole tables, and the edges of a session.
+//! Compares the calendars with the published ones, and tests the edges of sessions.
 
 use super::*;
 use chrono::Timelike;
@@ -31,20 +31,20 @@ const EXCHANGE: [(i32, &str, &str, usize); 7] = [
 ];
 
 #[test]
-fn the_exchange_keeps_its_published_calendar() {
+fn exchange_holidays_match_the_published_calendar() {
     for (year, closed, early, sessions) in EXCHANGE {
         let weekdays = || days_of(year).filter(|day| !is_weekend(*day));
-        let resting: Vec<_> = weekdays().filter(|day| session(*day).is_none()).collect();
+        let closed_days: Vec<_> = weekdays().filter(|day| session(*day).is_none()).collect();
         let short: Vec<_> =
             days_of(year).filter(|day| session(*day).is_some_and(|day| day.early_close)).collect();
-        assert_eq!(resting, listed(year, closed), "closed in {year}");
+        assert_eq!(closed_days, listed(year, closed), "closed in {year}");
         assert_eq!(short, listed(year, early), "early closes of {year}");
         assert_eq!(days_of(year).filter_map(session).count(), sessions, "sessions of {year}");
     }
 }
 
 #[test]
-fn every_session_runs_from_half_past_nine_to_four_or_one_in_new_york() {
+fn every_session_runs_from_0930_to_1600_or_1300_new_york_time() {
     for session in (1998..=2035).flat_map(days_of).filter_map(session) {
         let clock = |at: DateTime<Utc>| at.with_timezone(&New_York).time();
         let (opens, closes) = (clock(session.opens_at), clock(session.closes_at));
@@ -54,7 +54,7 @@ fn every_session_runs_from_half_past_nine_to_four_or_one_in_new_york() {
 }
 
 #[test]
-fn earlier_years_follow_the_rules_and_closures_of_their_time() {
+fn past_years_follow_the_rules_and_closures_of_their_time() {
     for closed in [
         "2001-09-11",
         "2001-09-14",
@@ -79,7 +79,7 @@ fn earlier_years_follow_the_rules_and_closures_of_their_time() {
 }
 
 #[test]
-fn the_federal_reserve_keeps_its_own_holidays() {
+fn bank_holidays_match_the_federal_reserve_schedule() {
     for (year, closed) in [
         (2024, "01-01 01-15 02-19 05-27 06-19 07-04 09-02 10-14 11-11 11-28 12-25"),
         (2025, "01-01 01-20 02-17 05-26 06-19 07-04 09-01 10-13 11-11 11-27 12-25"),
@@ -89,14 +89,14 @@ fn the_federal_reserve_keeps_its_own_holidays() {
         (2029, "01-01 01-15 02-19 05-28 06-19 07-04 09-03 10-08 11-12 11-22 12-25"),
         (2030, "01-01 01-21 02-18 05-27 06-19 07-04 09-02 10-14 11-11 11-28 12-25"),
     ] {
-        let resting: Vec<_> =
+        let closed_days: Vec<_> =
             days_of(year).filter(|day| !is_weekend(*day) && !is_banking_day(*day)).collect();
-        assert_eq!(resting, listed(year, closed), "{year}");
+        assert_eq!(closed_days, listed(year, closed), "{year}");
     }
 }
 
 #[test]
-fn banks_and_exchange_differ_where_they_are_known_to() {
+fn banks_and_exchange_have_different_holidays() {
     for banks_only in ["2026-07-03", "2027-06-18", "2027-12-24", "2026-04-03", "2025-01-09"] {
         assert!(is_banking_day(day(banks_only)) && session(day(banks_only)).is_none(), "{banks_only}");
         assert!(!is_settlement_day(day(banks_only)), "{banks_only}");
@@ -115,7 +115,7 @@ fn banks_and_exchange_differ_where_they_are_known_to() {
 }
 
 #[test]
-fn trades_settle_on_the_day_the_rule_of_their_time_names() {
+fn trades_settle_by_the_rule_in_force_on_the_trade_date() {
     for (traded, settled) in [
         ("2026-07-10", "2026-07-13"),
         ("2026-07-02", "2026-07-06"),
@@ -138,7 +138,7 @@ fn trades_settle_on_the_day_the_rule_of_their_time_names() {
 }
 
 #[test]
-fn a_session_holds_its_opening_instant_and_not_its_closing_one() {
+fn a_session_includes_its_opening_but_not_its_closing_instant() {
     for (instant, open) in [
         ("2026-07-10T13:29:59.999999999Z", false),
         ("2026-07-10T13:30:00Z", true),
@@ -155,7 +155,7 @@ fn a_session_holds_its_opening_instant_and_not_its_closing_one() {
 }
 
 #[test]
-fn sessions_follow_new_york_clocks_over_both_changes() {
+fn sessions_follow_daylight_saving_time() {
     for (date, opens, closes) in [
         ("2026-03-06", "2026-03-06T14:30:00Z", "2026-03-06T21:00:00Z"),
         ("2026-03-09", "2026-03-09T13:30:00Z", "2026-03-09T20:00:00Z"),
@@ -168,7 +168,7 @@ fn sessions_follow_new_york_clocks_over_both_changes() {
 }
 
 #[test]
-fn clock_times_skipped_or_shown_twice_have_one_answer() {
+fn skipped_and_ambiguous_local_times_are_resolved() {
     for (date, hour, minute, instant) in [
         ("2026-03-08", 1, 59, "2026-03-08T06:59:00Z"),
         ("2026-03-08", 2, 30, "2026-03-08T07:30:00Z"),
@@ -183,7 +183,7 @@ fn clock_times_skipped_or_shown_twice_have_one_answer() {
 }
 
 #[test]
-fn the_next_edge_is_strictly_later() {
+fn the_next_open_and_close_are_strictly_later() {
     for (now, opens, closes) in [
         ("2026-07-10T13:29:59Z", "2026-07-10T13:30:00Z", "2026-07-10T20:00:00Z"),
         ("2026-07-10T13:30:00Z", "2026-07-13T13:30:00Z", "2026-07-10T20:00:00Z"),
@@ -197,7 +197,7 @@ fn the_next_edge_is_strictly_later() {
 }
 
 #[test]
-fn deposits_and_trades_settle_at_half_past_eight_in_new_york() {
+fn deposits_and_trades_settle_at_0830_new_york_time() {
     for (submitted, settles) in [
         ("2026-07-10T15:00:00Z", "2026-07-13T12:30:00Z"),
         ("2026-07-11T03:59:59Z", "2026-07-13T12:30:00Z"),
@@ -216,7 +216,7 @@ fn deposits_and_trades_settle_at_half_past_eight_in_new_york() {
 }
 
 #[test]
-fn the_ends_of_time_have_answers() {
+fn extreme_dates_do_not_panic() {
     for instant in [DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC] {
         let _ = (is_open(instant), next_open(instant), next_close(instant));
         let _ = (deposit_settles_at(instant), trade_settles_at(instant));

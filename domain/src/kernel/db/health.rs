@@ -1,5 +1,5 @@
-//! Whether the database takes writes: what transactions have met, and a write of its own where that does not
-//! tell.
+//! Whether the database accepts writes, learned from transactions and, if those are not conclusive, from a
+//! probe.
 
 use crate::Error;
 use sea_orm::DbErr;
@@ -9,12 +9,12 @@ use std::{
 };
 use tokio::sync::OwnedMutexGuard;
 
-/// For how long what was learned about the database is believed.
-const FRESH_FOR: Duration = Duration::from_secs(1);
-/// How long a database that commits what others ask for may keep the probe waiting.
-const BUSY_FOR: Duration = Duration::from_secs(3);
+/// Time for which a finding is considered current.
+const FINDING_TTL: Duration = Duration::from_secs(1);
+/// How long a probe may wait while other writes are committed.
+const BUSY_SPAN: Duration = Duration::from_secs(3);
 
-/// What is known about writing to the database.
+/// Knowledge about writing to the database.
 #[derive(Debug, Default)]
 pub(super) struct Health {
     known: Mutex<Known>,
@@ -23,14 +23,14 @@ pub(super) struct Health {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Known {
-    /// The last commit.
+    /// Time of the last commit.
     wrote_at: Option<Instant>,
     /// Whether a write has failed since the last commit.
     failing: bool,
-    /// Whether a write has failed since the last probe that succeeded: a small write may still fit where
-    /// larger ones do not.
+    /// Whether a write has failed since the last successful large probe: small writes may succeed where large
+    /// ones fail.
     doubted: bool,
-    /// The last probe and whether it succeeded.
+    /// Time of the last probe, and whether it succeeded.
     probed: Option<(Instant, bool)>,
 }
 
@@ -40,10 +40,10 @@ impl Known {
     }
 }
 
-/// The next step towards knowing.
+/// A finding, or the need for a probe.
 pub(super) enum Verdict {
     Known(bool),
-    /// A probe must be made; after a failed write a large one.
+    /// A probe is needed; a large one after a failed write.
     Probe {
         large: bool,
     },
@@ -54,14 +54,14 @@ impl Health {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes note of a commit.
+    /// Records a commit.
     pub fn wrote(&self) {
         let mut known = self.known();
         known.wrote_at = Some(Instant::now());
         known.failing = false;
     }
 
-    /// Takes note of a failed write; whether the database is at fault, and not the statement or another
+    /// Records a failed write; returns whether the database is at fault, and not the statement or another
     /// writer.
     pub fn note(&self, error: &DbErr) -> bool {
         let at_fault = Error::is_fault_of_database(error);
@@ -72,44 +72,44 @@ impl Health {
         at_fault
     }
 
-    /// The same, on the way out.
-    pub fn judged(&self, error: DbErr) -> Error {
+    /// Records a failed write and converts its error.
+    pub fn classify(&self, error: DbErr) -> Error {
         self.note(&error);
         error.into()
     }
 
-    /// Takes note of a writer that did not get its turn in time, which says nothing as long as others get
-    /// theirs.
-    pub fn waited_in_vain(&self) {
+    /// Records a writer that timed out waiting for its turn. This counts as a failure only if no other write
+    /// was committed meanwhile.
+    pub fn acquire_timed_out(&self) {
         let mut known = self.known();
-        if !known.wrote_within(BUSY_FOR) {
+        if !known.wrote_within(BUSY_SPAN) {
             (known.failing, known.doubted) = (true, true);
         }
     }
 
-    /// How long a writer may wait for its turn: not long while writes fail.
-    pub fn patience(&self, usual: Duration) -> Duration {
+    /// Returns how long a writer may wait for its turn: only briefly while writes fail.
+    pub fn acquire_timeout(&self, usual: Duration) -> Duration {
         if self.known().failing { usual.min(Duration::from_secs(1)) } else { usual }
     }
 
-    /// Whether the database takes writes, as far as is known.
+    /// Returns whether the database accepts writes, or that a probe is needed.
     pub fn verdict(&self) -> Verdict {
         let known = self.known();
         match known.probed {
-            Some((at, succeeded)) if at.elapsed() < FRESH_FOR && !(succeeded && known.doubted) => {
+            Some((at, succeeded)) if at.elapsed() < FINDING_TTL && !(succeeded && known.doubted) => {
                 Verdict::Known(succeeded)
             }
-            _ if known.wrote_within(FRESH_FOR) && !known.failing && !known.doubted => Verdict::Known(true),
+            _ if known.wrote_within(FINDING_TTL) && !known.failing && !known.doubted => Verdict::Known(true),
             _ => Verdict::Probe { large: known.doubted },
         }
     }
 
-    /// The right to probe; one at a time.
-    pub async fn turn(&self) -> OwnedMutexGuard<()> {
+    /// Waits for the right to probe; there is only one probe at a time.
+    pub async fn probe_lock(&self) -> OwnedMutexGuard<()> {
         self.probing.clone().lock_owned().await
     }
 
-    /// Takes note of a probe.
+    /// Records a probe.
     pub fn probed(&self, succeeded: bool, large: bool) {
         let mut known = self.known();
         known.probed = Some((Instant::now(), succeeded));
@@ -118,9 +118,9 @@ impl Health {
         }
     }
 
-    /// What to say while a probe has no answer yet: the database may just be busy with what others write.
+    /// Whether a probe without an answer yet is just waiting for other writes.
     pub fn busy(&self) -> bool {
         let known = self.known();
-        known.wrote_within(BUSY_FOR) && !known.failing && !known.doubted
+        known.wrote_within(BUSY_SPAN) && !known.failing && !known.doubted
     }
 }

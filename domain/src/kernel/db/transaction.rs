@@ -1,10 +1,10 @@
-//! A write transaction whose outcome is known before anything is acknowledged.
+//! A write transaction with an outcome that is known before anything is acknowledged.
 //!
-//! The driver counts how deep in transactions a connection is. The count stays wrong when SQLite takes a
-//! transaction back by itself (disk full, I/O error) and the driver's own ROLLBACK then fails: later
-//! transactions become savepoints that are never released, and answer as if they were committed. So BEGIN,
-//! COMMIT and ROLLBACK are plain statements here, and a connection whose state is not known is closed instead
-//! of going back to its pool.
+//! The driver counts how deeply transactions on a connection are nested. The count stays wrong if SQLite
+//! rolls a transaction back by itself (disk full, I/O error) and the driver's own ROLLBACK then fails: later
+//! transactions become savepoints that are never released, but report success on commit. Therefore BEGIN,
+//! COMMIT and ROLLBACK are plain statements here, and a connection in an unknown state is closed instead of
+//! returned to its pool.
 
 use super::health::Health;
 use crate::{Error, Result};
@@ -18,19 +18,19 @@ use sea_query_sqlx::SqlxValues;
 use std::{fmt, future::Future, io, sync::Arc, time::Duration};
 use tokio::{runtime::Handle, sync::Mutex, time::timeout};
 
-/// How long PostgreSQL may take over one statement; its own limit, `statement_timeout`, is shorter and ends
-/// all but a lost server.
+/// Time limit of a statement on PostgreSQL. The server's own limit, `statement_timeout`, is shorter, so this
+/// one takes effect only if the server is lost.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(6);
 
-/// Begins a transaction, and fails inside of another: SQLite refuses a BEGIN there, and on PostgreSQL the
-/// time at which the transaction began differs from that of this statement.
+/// Begins a transaction, and fails inside another one: SQLite refuses a nested BEGIN, and on PostgreSQL the
+/// transaction's start time then differs from that of the statement.
 const BEGIN_SQLITE: &str = "BEGIN IMMEDIATE";
 const BEGIN_POSTGRES: &str = "BEGIN; SELECT 1 / (transaction_timestamp() = statement_timestamp())::int";
 
-/// Shown the text of every statement.
+/// Receives the text of every statement.
 pub(super) type Watcher = Arc<dyn Fn(&str) + Send + Sync>;
 
-/// A connection of the writing pool.
+/// A connection of the write pool.
 pub(super) enum Connection {
     Sqlite(PoolConnection<Sqlite>),
     Postgres(PoolConnection<Postgres>),
@@ -65,20 +65,20 @@ enum State {
     Idle,
     /// In a transaction in which every statement succeeded.
     Open,
-    /// In a transaction in which a statement failed, so that it can only be rolled back.
+    /// In a transaction in which a statement failed; it can only be rolled back.
     Failed,
     /// The outcome of a statement is unknown.
     Unknown,
 }
 
-/// A connection and what is known of it. When dropped, an idle one goes back to its pool, one in a
-/// transaction after a ROLLBACK that succeeded, and any other is closed.
+/// A connection and its state. On drop, an idle connection returns to its pool, one in a transaction is
+/// rolled back first, and any other is closed.
 struct Leased {
     connection: Option<Connection>,
     state: State,
-    /// How long PostgreSQL may take over one statement.
+    /// Time limit of a statement on PostgreSQL.
     limit: Duration,
-    /// Whether it is no news that the connection is closed.
+    /// Whether closing the connection is expected and not logged.
     is_ending: bool,
 }
 
@@ -92,7 +92,7 @@ impl Leased {
         }
     }
 
-    /// Runs a statement that changes the state: unknown until it succeeds, and for ever if it does not.
+    /// Runs a statement that changes the state: unknown until it succeeds, and permanently if it fails.
     async fn change(&mut self, text: &'static str, after: State) -> Result<(), sqlx::Error> {
         self.state = State::Unknown;
         self.connection.as_mut().ok_or(sqlx::Error::PoolClosed)?.run(text, self.limit).await?;
@@ -111,7 +111,7 @@ impl Drop for Leased {
             }
             _ => {
                 if !self.is_ending {
-                    tracing::warn!("a database connection in an unknown state is closed");
+                    tracing::warn!("closing a database connection in an unknown state");
                 }
                 connection.close_on_drop();
             }
@@ -120,15 +120,15 @@ impl Drop for Leased {
 }
 
 async fn roll_back(connection: Connection) {
-    // A program that ends meanwhile closes the connection, and the database rolls back.
+    // If the process ends meanwhile, the connection is closed and the database rolls back.
     let mut leased = Leased::new(connection);
     leased.is_ending = true;
     if leased.change("ROLLBACK", State::Idle).await.is_err() {
-        tracing::warn!("a transaction could not be rolled back, and its connection is closed");
+        tracing::warn!("a transaction could not be rolled back; its connection is closed");
     }
 }
 
-/// A transaction that may write. Dropped without [`commit`](Self::commit), it is rolled back.
+/// A transaction that may write. If it is dropped without [`commit`](Self::commit), it is rolled back.
 pub struct WriteTransaction {
     leased: Mutex<Leased>,
     backend: DbBackend,
@@ -143,7 +143,7 @@ impl fmt::Debug for WriteTransaction {
 }
 
 impl WriteTransaction {
-    /// Begins a transaction on a connection that is in none; fails and closes the connection otherwise.
+    /// Begins a transaction on a connection that is in none; otherwise fails and closes the connection.
     pub(super) async fn begin(
         connection: Connection,
         health: Arc<Health>,
@@ -156,24 +156,24 @@ impl WriteTransaction {
         let mut leased = Leased::new(connection);
         leased.change(begin, State::Open).await.map_err(|error| {
             let error = failed(DbErr::Exec, error);
-            // Of what is left, a BEGIN fails by being inside another transaction only.
-            if Error::may_pass(&error) { error } else { failed(DbErr::Conn, sqlx::Error::BeginFailed) }
+            // The only other reason for BEGIN to fail is that the connection is already in a transaction.
+            if Error::is_temporary(&error) { error } else { failed(DbErr::Conn, sqlx::Error::BeginFailed) }
         })?;
         Ok(Self { leased: Mutex::new(leased), backend, health, watcher })
     }
 
-    /// Lets statements and the commit take as long as they need, for commands of operators.
+    /// Removes the time limit of statements and the commit, for commands of the operator.
     pub fn without_time_limit(mut self) -> Self {
         self.leased.get_mut().limit = Duration::MAX;
         self
     }
 
-    /// Commits. An error means that nothing may be acknowledged: the transaction was rolled back, or its
-    /// outcome is unknown because the database was lost meanwhile.
+    /// Commits. On an error nothing may be acknowledged: the transaction was rolled back, or its outcome is
+    /// unknown because the connection was lost.
     pub async fn commit(mut self) -> Result<()> {
         let leased = self.leased.get_mut();
         if leased.state != State::Open {
-            // PostgreSQL would answer this COMMIT with success, and roll back.
+            // PostgreSQL would report success for this COMMIT, but roll back.
             return Err(Error::broken("a transaction in which a statement failed cannot be committed"));
         }
         match leased.change("COMMIT", State::Idle).await {
@@ -181,11 +181,11 @@ impl WriteTransaction {
                 self.health.wrote();
                 Ok(())
             }
-            Err(error) => Err(self.health.judged(failed(DbErr::Exec, error))),
+            Err(error) => Err(self.health.classify(failed(DbErr::Exec, error))),
         }
     }
 
-    /// Shows a statement to the watcher and takes it apart.
+    /// Passes a statement to the watcher and splits it into text and values.
     fn announced(&self, statement: Statement) -> (AssertSqlSafe<String>, SqlxValues) {
         if let Some(watcher) = &self.watcher {
             watcher(&statement.sql);
@@ -193,7 +193,7 @@ impl WriteTransaction {
         (AssertSqlSafe(statement.sql), SqlxValues(statement.values.unwrap_or_else(|| Values(Vec::new()))))
     }
 
-    /// Takes note of a failed statement.
+    /// Records a failed statement.
     fn noted<T>(
         &self,
         leased: &mut Leased,
@@ -214,11 +214,11 @@ fn failed(kind: fn(RuntimeErr) -> DbErr, error: sqlx::Error) -> DbErr {
     kind(RuntimeErr::SqlxError(Arc::new(error)))
 }
 
-/// Runs one statement on whichever connection this is.
+/// Runs one statement on either kind of connection.
 macro_rules! run {
     ($transaction:ident, $kind:path, $connection:ident => $answer:expr) => {{
         let mut leased = $transaction.leased.lock().await;
-        // A caller that goes away in the middle of a statement leaves it unknown.
+        // If the caller is dropped during a statement, the state stays unknown.
         let before = std::mem::replace(&mut leased.state, State::Unknown);
         let limit = leased.limit;
         let answer = match leased.connection.as_mut() {

@@ -1,4 +1,4 @@
-//! The encryption key and what it wraps: rows of `data_key`, each bound to its place.
+//! The encryption key and the keys that it wraps: rows of `data_key`, each wrapped key bound to its row.
 
 use super::{Secret, hmac_sha256, random};
 use crate::{
@@ -19,23 +19,23 @@ use sea_orm::{
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-/// A key as it works.
+/// An unwrapped 256-bit key.
 pub type Key = Secret<[u8; 32]>;
 
 const NONCE: usize = 24;
 const TAG: usize = 16;
 
-/// By how many bytes a value grows when it is encrypted.
+/// Number of bytes that encryption adds to a value.
 pub const SEALING_BYTES: usize = NONCE + TAG;
 
-/// Encrypts with XChaCha20-Poly1305 under a fresh nonce, which comes first.
+/// Encrypts with XChaCha20-Poly1305 under a random nonce, which precedes the ciphertext.
 pub fn encrypt(key: &Key, associated: &[u8], value: &[u8]) -> Result<Vec<u8>> {
-    let mut room = Vec::with_capacity(value.len() + SEALING_BYTES);
-    room.extend_from_slice(value);
-    encrypt_in_place(key, associated, room)
+    let mut buffer = Vec::with_capacity(value.len() + SEALING_BYTES);
+    buffer.extend_from_slice(value);
+    encrypt_in_place(key, associated, buffer)
 }
 
-/// The same in the memory of the value, which is not copied if it has room for `SEALING_BYTES` more.
+/// Encrypts like `encrypt`, in place; the value is not copied if it has spare capacity for `SEALING_BYTES`.
 pub fn encrypt_in_place(key: &Key, associated: &[u8], mut value: Vec<u8>) -> Result<Vec<u8>> {
     let nonce: [u8; NONCE] = random()?;
     let tag = XChaCha20Poly1305::new(key.reveal().into())
@@ -47,7 +47,7 @@ pub fn encrypt_in_place(key: &Key, associated: &[u8], mut value: Vec<u8>) -> Res
     Ok(value)
 }
 
-/// What was encrypted, unless another key or other associated data was used, or something was altered.
+/// Decrypts a value; `None` if the key or the associated data differ or the ciphertext was altered.
 pub fn decrypt(key: &Key, associated: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
     let (nonce, sealed) = sealed.split_first_chunk::<NONCE>()?;
     XChaCha20Poly1305::new(key.reveal().into())
@@ -55,7 +55,7 @@ pub fn decrypt(key: &Key, associated: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
         .ok()
 }
 
-/// The same in the memory of what was encrypted.
+/// Decrypts like `decrypt`, in place.
 pub fn decrypt_in_place(key: &Key, associated: &[u8], mut sealed: Vec<u8>) -> Option<Vec<u8>> {
     let (nonce, tag) = (*sealed.first_chunk::<NONCE>()?, *sealed.last_chunk::<TAG>()?);
     let length = sealed.len().checked_sub(SEALING_BYTES)?;
@@ -67,17 +67,17 @@ pub fn decrypt_in_place(key: &Key, associated: &[u8], mut sealed: Vec<u8>) -> Op
     Some(sealed)
 }
 
-/// The encryption key: it wraps keys and does nothing else.
+/// The encryption key, which only wraps other keys.
 #[derive(Clone)]
 pub struct Kek {
     key: Key,
     wrapping: Key,
-    /// Names the key without giving it away.
+    /// Check value that identifies the key without revealing it.
     pub check: String,
 }
 
 impl Kek {
-    /// The key as it is configured.
+    /// Creates it from the configured encryption key.
     pub fn new(key: &Key) -> Self {
         let check = hex::encode(Sha256::digest(hmac_sha256(key.reveal(), b"coffer key check")));
         Self {
@@ -87,7 +87,7 @@ impl Kek {
         }
     }
 
-    /// The key that this purpose had when every key was derived from this one.
+    /// Returns the key of this purpose as older versions derived it from the encryption key.
     pub fn derived(&self, purpose: Purpose) -> Key {
         let words: &[u8] = match purpose {
             Purpose::Data => b"coffer personal data",
@@ -100,19 +100,19 @@ impl Kek {
         Secret::new(hmac_sha256(self.key.reveal(), words))
     }
 
-    /// A key, encrypted for its row.
+    /// Wraps a key for its row.
     pub fn wrap(&self, of: &Wrapped, key: &Key) -> Result<Vec<u8>> {
         encrypt(&self.wrapping, &of.bytes(), key.reveal())
     }
 
-    /// The key in its row, if this key wraps it and it is that row's.
+    /// Unwraps a row's key; `None` if it was wrapped by another key or for another row.
     pub fn unwrap(&self, row: &data_key::Model) -> Option<Key> {
         let key = decrypt(&self.wrapping, &Wrapped::of(row).bytes(), &row.wrapped)?;
         key.try_into().ok().map(Secret::new)
     }
 }
 
-/// Which key a row holds. A wrapped key that is moved to another row does not open.
+/// Identity of a row's key. A wrapped key that is moved to another row cannot be unwrapped.
 #[derive(Clone, Copy, Debug)]
 pub struct Wrapped {
     pub id: Uuid,
@@ -122,12 +122,12 @@ pub struct Wrapped {
 }
 
 impl Wrapped {
-    /// As the row says.
+    /// Returns the identity of an existing row.
     pub const fn of(row: &data_key::Model) -> Self {
         Self { id: row.id, partner_id: row.partner_id, purpose: row.purpose, number: row.number }
     }
 
-    /// A row that is not there yet.
+    /// Creates the identity of a new row.
     pub fn new(partner_id: Option<Uuid>, purpose: Purpose, number: i32) -> Self {
         Self { id: Ids.next(Kind::DataKey), partner_id, purpose, number }
     }
@@ -147,7 +147,7 @@ impl Wrapped {
         .concat()
     }
 
-    /// Writes the row unless another instance has written this version before.
+    /// Inserts the row, unless another server has already inserted this version.
     pub async fn insert(&self, connection: &impl ConnectionTrait, kek: &Kek, key: &Key) -> Result<()> {
         let row = data_key::ActiveModel {
             id: Set(self.id),
@@ -159,18 +159,18 @@ impl Wrapped {
             created_at: Set(clock::system_now()),
             retired_at: Set(None),
         };
-        let unless_there = OnConflict::new().do_nothing().to_owned();
-        data_key::Entity::insert(row).on_conflict(unless_there).exec_without_returning(connection).await?;
+        let ignore_existing = OnConflict::new().do_nothing().to_owned();
+        data_key::Entity::insert(row).on_conflict(ignore_existing).exec_without_returning(connection).await?;
         Ok(())
     }
 }
 
-/// A key out of the system's random source.
-pub fn fresh() -> Result<Key> {
+/// Returns a random key.
+pub fn random_key() -> Result<Key> {
     Ok(Secret::new(random()?))
 }
 
-/// The encryption key, and the one before it while it is being replaced.
+/// The current encryption key, and the previous one while it is being replaced.
 #[derive(Clone)]
 pub struct Ring {
     pub current: Kek,
@@ -178,12 +178,12 @@ pub struct Ring {
 }
 
 impl Ring {
-    /// The one with this check value.
+    /// Returns the encryption key with this check value.
     pub fn named(&self, check: &str) -> Option<&Kek> {
         [Some(&self.current), self.previous.as_ref()].into_iter().flatten().find(|kek| kek.check == check)
     }
 
-    /// The key in its row.
+    /// Unwraps a row's key.
     pub fn unwrap(&self, row: &data_key::Model) -> Result<Key> {
         let kek = self.named(&row.kek).ok_or_else(|| {
             Error::broken(format!("data key {} is wrapped by another encryption key", row.id))
@@ -191,7 +191,7 @@ impl Ring {
         kek.unwrap(row).ok_or_else(|| Error::broken(format!("data key {} was altered", row.id)))
     }
 
-    /// Wraps a row's key with the current encryption key; whether it was another's.
+    /// Wraps a row's key with the current encryption key; returns whether it was wrapped by another one.
     pub async fn rewrap(&self, connection: &impl ConnectionTrait, row: &data_key::Model) -> Result<bool> {
         if row.kek == self.current.check {
             return Ok(false);
@@ -202,12 +202,12 @@ impl Ring {
             kek: Set(self.current.check.clone()),
             ..Default::default()
         };
-        let here = data_key::Entity::update_many().set(rewrapped).filter(data_key::Column::Id.eq(row.id));
+        let update = data_key::Entity::update_many().set(rewrapped).filter(data_key::Column::Id.eq(row.id));
         // The key is bound to the number as well, which may have changed meanwhile.
-        let here = here
+        let update = update
             .filter(data_key::Column::Kek.eq(row.kek.as_str()))
             .filter(data_key::Column::Number.eq(row.number));
-        let changed = here.exec(connection).await?;
+        let changed = update.exec(connection).await?;
         Ok(changed.rows_affected == 1)
     }
 }
@@ -230,9 +230,9 @@ mod tests {
     }
 
     #[test]
-    fn a_wrapped_key_opens_in_its_own_row_under_its_own_key_only() {
+    fn a_wrapped_key_can_be_unwrapped_only_for_its_row_and_by_its_key() {
         let (old, new) = (Kek::new(&Secret::new([7; 32])), Kek::new(&Secret::new([8; 32])));
-        let key = fresh().unwrap();
+        let key = random_key().unwrap();
         let wrapped = Wrapped::new(Some(Uuid::from_u128(2)), Purpose::Data, 3);
         let row = row(&old, wrapped, &key);
         assert!(old.unwrap(&row) == Some(key.clone()));
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn check_values_stay_what_they_were() {
+    fn the_check_value_of_a_key_is_stable() {
         let check = "934f63cca2b7e9f53b60cd4b98117917814995a634ad9342f4fabd037ef08e6c";
         assert_eq!(Kek::new(&Secret::new([7; 32])).check, check);
     }

@@ -1,5 +1,5 @@
-//! The keys at work: each partner's data keys, and the house's own for indexes, verifiers, fingerprints,
-//! tokens and passcodes.
+//! The unwrapped keys: each partner's data keys, and the server's own keys for indexes, verifiers,
+//! fingerprints, tokens and passcodes.
 
 #[cfg(test)]
 mod tests;
@@ -31,14 +31,14 @@ use subtle::ConstantTimeEq as _;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-/// The number that the server's index key has once the heads of the chains are signed. Numbers are part of
-/// what a wrapped key is bound to, so the one before cannot be put back without the encryption key.
+/// Number of the server's index key once the chain heads are signed. A wrapped key is bound to its number, so
+/// the previous number cannot be restored without the encryption key.
 const HEADS_SIGNED: i32 = 2;
 
-/// Where the check value of the encryption key is kept.
+/// Name of the `meta` row with the check value of the encryption key.
 pub const ENCRYPTION_KEY: &str = "encryption_key";
 
-/// Where an encrypted value stands. A ciphertext moved to another place does not open.
+/// Identifies the place of an encrypted value. A ciphertext that is moved elsewhere cannot be decrypted.
 #[derive(Clone, Copy, Debug)]
 pub struct AssociatedData {
     pub column: &'static str,
@@ -52,7 +52,7 @@ impl AssociatedData {
     }
 }
 
-/// What a ciphertext begins with: the number of its format, and the version of the partner's data key.
+/// Length of a ciphertext's header: format number and version of the partner's data key.
 const HEADER: usize = 5;
 const FORMAT: u8 = 1;
 
@@ -61,26 +61,26 @@ fn header(number: u32) -> [u8; HEADER] {
     [FORMAT, a, b, c, d]
 }
 
-/// The version of the data key that a ciphertext says it was made with; none for one from before partners had
-/// keys.
+/// Returns the version of the data key in a ciphertext's header; none for ciphertexts from before partners
+/// had keys.
 pub fn version_of(sealed: &[u8]) -> Option<u32> {
     let [format, number @ ..] = sealed.first_chunk::<HEADER>()?;
     (*format == FORMAT).then(|| u32::from_be_bytes(*number))
 }
 
-/// The house's own keys.
+/// The server's own keys.
 struct SystemKeys {
     index: Key,
     pepper: Key,
     fingerprint: Key,
     tokens: Key,
     passcodes: Key,
-    /// Opens what was encrypted before partners had keys of their own.
+    /// Decrypts values from before partners had their own keys.
     older: Option<Key>,
 }
 
-/// What the ends of the chains are signed with: no key of its own, but one derived from the index key, which
-/// stays the same when the encryption key is replaced.
+/// Signing key of the chain heads, derived from the index key, which stays the same when the encryption key
+/// is replaced.
 #[derive(Clone)]
 pub struct HeadKey {
     key: Key,
@@ -98,7 +98,7 @@ impl HeadKey {
         Self { key: Secret::new(hmac_sha256(index.reveal(), b"chain heads")), signed }
     }
 
-    /// Reads the key without writing anything; `None` when no server has written keys to this database yet.
+    /// Reads the key without writing anything; `None` if no server has written keys to this database yet.
     pub async fn read(
         db: &Db,
         key: &Secret<[u8; 32]>,
@@ -107,23 +107,23 @@ impl HeadKey {
         let ring = Ring { current: Kek::new(key), previous: previous.map(Kek::new) };
         let row = index_key().one(&db.read).await?;
         if row.is_none() && data_key::Entity::find().one(&db.read).await?.is_some() {
-            return Err(Error::broken("the key that signs the heads is missing"));
+            return Err(Error::broken("the key that signs the chain heads is missing"));
         }
         row.map(|row| Ok(Self::of(&ring.unwrap(&row)?, row.number >= HEADS_SIGNED))).transpose()
     }
 
-    /// Whether the heads of this database have been signed. Those of a database from before there were heads
-    /// have not, until a server opens it.
+    /// Whether the chain heads of this database have been signed. In a database from an older version they
+    /// are not, until a server opens it.
     pub const fn has_signed(&self) -> bool {
         self.signed
     }
 
-    /// HMAC-SHA256 of a head.
+    /// Returns the HMAC-SHA256 of a head.
     pub fn sign(&self, head: &[u8; 32]) -> [u8; 32] {
         hmac_sha256(self.key.reveal(), head)
     }
 
-    /// Whether this is the signature of a head.
+    /// Whether this is a head's signature.
     pub fn is_signature(&self, head: &[u8; 32], signature: &[u8]) -> bool {
         self.sign(head).as_slice().ct_eq(signature).into()
     }
@@ -146,7 +146,7 @@ struct Keys {
     heads_signed: AtomicBool,
 }
 
-/// The keys this server works with, unwrapped. Cheap to clone.
+/// The unwrapped keys of this server. Cheap to clone.
 #[derive(Clone)]
 pub struct Vault(Arc<Keys>);
 
@@ -157,10 +157,10 @@ impl fmt::Debug for Vault {
 }
 
 impl Vault {
-    /// Unwraps the keys of a migrated database, the missing ones being made; `None` when it was written with
-    /// another encryption key.
+    /// Unwraps the keys of a migrated database and creates missing ones; `None` if the database was written
+    /// with another encryption key.
     ///
-    /// While the encryption key is replaced, `previous` still opens what it wraps.
+    /// While the encryption key is being replaced, `previous` unwraps the keys that it wrapped.
     pub async fn unlock(
         db: &Db,
         key: &Secret<[u8; 32]>,
@@ -193,15 +193,14 @@ impl Vault {
         Ok(Some(vault))
     }
 
-    /// Whether this encryption key, or the previous one, opens the database. Nothing is written.
+    /// Whether this encryption key or the previous one fits the database. Writes nothing.
     pub async fn fits(db: &Db, key: &Secret<[u8; 32]>, previous: Option<&Secret<[u8; 32]>>) -> Result<bool> {
         written_with(db, &Ring { current: Kek::new(key), previous: previous.map(Kek::new) }).await
     }
 
-    /// Makes sure that a partner's data can be sealed and opened: one look into memory, or into the database
-    /// for a partner who was unknown, whose first key is made when there is none.
+    /// Loads a partner's data keys unless they are in memory, and creates the first one if there is none.
     ///
-    /// Must not be called while a transaction that writes is open.
+    /// Must not be called while a write transaction is open.
     pub async fn ready_for(&self, db: &Db, partner_id: Uuid) -> Result<()> {
         if self.knows(partner_id) {
             return Ok(());
@@ -211,7 +210,7 @@ impl Vault {
         if rows.is_empty() {
             let tx = db.write().await?;
             Wrapped::new(Some(partner_id), Purpose::Data, 1)
-                .insert(&tx, &self.0.ring.current, &envelope::fresh()?)
+                .insert(&tx, &self.0.ring.current, &envelope::random_key()?)
                 .await?;
             rows = of_partner().all(&tx).await?;
             tx.commit().await?;
@@ -219,39 +218,39 @@ impl Vault {
         rows.iter().try_for_each(|row| self.learn(row))
     }
 
-    /// Makes the first key of a partner who is made in this transaction.
+    /// Creates the first data key of a partner that is created in this transaction.
     pub async fn first_key_for(&self, connection: &impl ConnectionTrait, partner_id: Uuid) -> Result<()> {
-        self.make_version(connection, partner_id, 1).await
+        self.create_version(connection, partner_id, 1).await
     }
 
-    /// Makes a version of a partner's data key, unless there is one with this number.
-    pub(crate) async fn make_version(
+    /// Creates a version of a partner's data key, unless it exists.
+    pub(crate) async fn create_version(
         &self,
         connection: &impl ConnectionTrait,
         partner_id: Uuid,
         number: i32,
     ) -> Result<()> {
         Wrapped::new(Some(partner_id), Purpose::Data, number)
-            .insert(connection, &self.0.ring.current, &envelope::fresh()?)
+            .insert(connection, &self.0.ring.current, &envelope::random_key()?)
             .await
     }
 
-    /// Learns of the keys that other instances have made since; keys are never deleted, so their number tells
-    /// whether there are any.
+    /// Loads keys that other servers have created. Keys are never deleted, so a different count means new
+    /// keys.
     pub async fn refresh(&self, db: &Db) -> Result<()> {
-        let there = data_keys().filter(data_key::Column::PartnerId.is_not_null()).count(&db.read).await?;
+        let existing = data_keys().filter(data_key::Column::PartnerId.is_not_null()).count(&db.read).await?;
         let known: usize =
             self.0.partners.read().unwrap_or_else(PoisonError::into_inner).values().map(BTreeMap::len).sum();
-        if there == known as u64 { Ok(()) } else { self.load(db).await }
+        if existing == known as u64 { Ok(()) } else { self.load(db).await }
     }
 
-    /// Learns of every key there is.
+    /// Loads all partners' data keys.
     pub(crate) async fn load(&self, db: &Db) -> Result<()> {
         let rows = data_keys().filter(data_key::Column::PartnerId.is_not_null()).all(&db.read).await?;
         rows.iter().map(|row| self.learn(row)).fold(Ok(()), Result::and)
     }
 
-    /// Returns after `longest`, or soon after a key was missed.
+    /// Waits for `longest`, or until shortly after a key was missing.
     pub async fn missed(&self, longest: Duration) {
         tokio::time::sleep(longest / 20).await;
         _ = tokio::time::timeout(longest, self.0.missed.notified()).await;
@@ -279,23 +278,23 @@ impl Vault {
         partners.get(&partner_id)?.get(&number).cloned()
     }
 
-    /// The newest version of a partner's data key that is known here, and its number.
+    /// Returns the newest loaded version of a partner's data key, with its number.
     fn newest(&self, partner_id: Uuid) -> Option<(u32, Key)> {
         let partners = self.0.partners.read().unwrap_or_else(PoisonError::into_inner);
         partners.get(&partner_id)?.last_key_value().map(|(number, key)| (*number, key.clone()))
     }
 
-    /// The number of the newest version of a partner's data key.
+    /// Returns the number of the newest loaded version of a partner's data key.
     pub(crate) fn newest_version(&self, partner_id: Uuid) -> Option<u32> {
         self.newest(partner_id).map(|(number, _)| number)
     }
 
-    /// The encryption key and the one before it.
+    /// Returns the encryption key and the previous one.
     pub(crate) fn ring(&self) -> &Ring {
         &self.0.ring
     }
 
-    /// Encrypts a value for its place with the newest data key of the partner.
+    /// Encrypts a value for its place with the partner's newest data key.
     pub fn seal(&self, place: AssociatedData, value: &[u8]) -> Result<Vec<u8>> {
         let (number, key) = self.newest(place.partner).ok_or_else(|| self.missing(place))?;
         let header = header(number);
@@ -316,13 +315,15 @@ impl Vault {
         let older = || envelope::decrypt(self.0.system.older.as_ref()?, &place.bytes(), sealed);
         opened.or_else(older).map(Secret::new).ok_or_else(|| match (version, key) {
             (Some(_), None) => self.missing(place),
-            _ => Error::broken(format!("{} of {} does not open with this key", place.column, place.row)),
+            _ => {
+                Error::broken(format!("{} of {} cannot be decrypted with this key", place.column, place.row))
+            }
         })
     }
 
     fn missing(&self, place: AssociatedData) -> Error {
         self.0.missed.notify_one();
-        Error::broken(format!("{} of {} needs a data key that is not known here", place.column, place.row))
+        Error::broken(format!("{} of {} needs a data key that is not loaded", place.column, place.row))
     }
 
     /// Decrypts a text from its place.
@@ -330,21 +331,22 @@ impl Vault {
         let bytes = self.open(place, sealed)?;
         String::from_utf8(bytes.reveal().clone())
             .map(Secret::new)
-            .map_err(|_| Error::broken("a decrypted value is no text"))
+            .map_err(|_| Error::broken("a decrypted value is not UTF-8"))
     }
 
-    /// Equal for equal values of one partner's column, and says nothing else.
+    /// Returns a keyed hash for lookups: equal for equal values of a partner's column.
     pub fn blind_index(&self, column: &str, partner: Uuid, value: &str) -> Vec<u8> {
         let text = [column.as_bytes(), b"|", partner.as_bytes(), b"|", value.as_bytes()].concat();
         hmac_sha256(self.0.system.index.reveal(), &text).to_vec()
     }
 
-    /// What is stored of an API key.
+    /// Returns the verifier of an API key, which is stored instead of the key.
     pub fn key_verifier(&self, key: &str) -> [u8; 32] {
         hmac_sha256(self.0.system.pepper.reveal(), key.as_bytes())
     }
 
-    /// Stands for whom an allowance is, who may be an address that few guesses would find under a bare hash.
+    /// Returns a keyed hash of the subject of an allowance. A bare hash of an address could be reversed with
+    /// few guesses.
     pub fn allowance_key(&self, allowance: &str, subject: &[u8]) -> [u8; 32] {
         hmac_sha256(
             self.0.system.index.reveal(),
@@ -352,33 +354,33 @@ impl Vault {
         )
     }
 
-    /// Signs an address that opens something by itself.
+    /// Signs a link that grants access by itself.
     pub fn link_signature(&self, link: &str) -> [u8; 32] {
         hmac_sha256(self.0.system.index.reveal(), &[b"link|", link.as_bytes()].concat())
     }
 
-    /// Stands for a request's arguments, which may hold secrets that few guesses would find under a bare
-    /// hash.
+    /// Returns a keyed hash of a request's arguments. A bare hash of secrets in them could be reversed with
+    /// few guesses.
     pub fn request_fingerprint(&self, arguments: &[u8]) -> [u8; 32] {
         hmac_sha256(self.0.system.fingerprint.reveal(), arguments)
     }
 
-    /// What the ends of the chains are signed with.
+    /// Returns the signing key of the chain heads.
     pub fn head_key(&self) -> HeadKey {
         HeadKey::of(&self.0.system.index, self.has_signed_heads())
     }
 
-    /// Whether the heads of the chains have been signed.
+    /// Whether the chain heads have been signed.
     pub(crate) fn has_signed_heads(&self) -> bool {
         self.0.heads_signed.load(Ordering::SeqCst)
     }
 
-    /// Remembers that the heads of the chains are signed; to be called after the transaction that did it.
+    /// Records in memory that the chain heads are signed; call it after the transaction that signed them.
     pub(crate) fn heads_are_signed(&self) {
         self.0.heads_signed.store(true, Ordering::SeqCst);
     }
 
-    /// Writes down for good that the heads of the chains are signed; `false` when that has been done before.
+    /// Records permanently that the chain heads are signed; returns `false` if they already were.
     pub(crate) async fn mark_heads_signed(&self, connection: &impl ConnectionTrait) -> Result<bool> {
         let row = index_key()
             .one(connection)
@@ -395,21 +397,21 @@ impl Vault {
             kek: Set(self.0.ring.current.check.clone()),
             ..Default::default()
         };
-        let here = data_key::Entity::update_many().set(change).filter(data_key::Column::Id.eq(row.id));
-        Ok(here.filter(data_key::Column::Number.eq(row.number)).exec(connection).await?.rows_affected == 1)
+        let update = data_key::Entity::update_many().set(change).filter(data_key::Column::Id.eq(row.id));
+        Ok(update.filter(data_key::Column::Number.eq(row.number)).exec(connection).await?.rows_affected == 1)
     }
 
-    /// What tokens are signed with.
+    /// Returns the signing key of tokens.
     pub fn token_key(&self) -> &Secret<[u8; 32]> {
         &self.0.system.tokens
     }
 
-    /// What is stored of a one-time passcode.
+    /// Returns the MAC of a one-time passcode, which is stored instead of the passcode.
     pub fn passcode_mac(&self, passcode: &[u8]) -> [u8; 32] {
         hmac_sha256(self.0.system.passcodes.reveal(), passcode)
     }
 
-    /// Names the encryption key without giving it away.
+    /// Returns the check value of the encryption key.
     pub fn check(&self) -> &str {
         &self.0.ring.current.check
     }
@@ -419,15 +421,16 @@ fn data_keys() -> Select<data_key::Entity> {
     data_key::Entity::find().filter(data_key::Column::Purpose.eq(Purpose::Data))
 }
 
-async fn kept_check(db: &Db) -> Result<Option<String>> {
-    Ok(meta::Entity::find_by_id(ENCRYPTION_KEY).one(&db.read).await?.map(|kept| kept.value))
+async fn stored_check(db: &Db) -> Result<Option<String>> {
+    Ok(meta::Entity::find_by_id(ENCRYPTION_KEY).one(&db.read).await?.map(|row| row.value))
 }
 
-/// Whether the database is new, or one of these keys wraps each of its keys and wrote its check value.
+/// Whether the database is new or was written with one of these keys: they wrap each of its keys and wrote
+/// its check value.
 async fn written_with(db: &Db, ring: &Ring) -> Result<bool> {
     let wrappers = data_key::Entity::find().select_only().column(data_key::Column::Kek).distinct();
     let mut checks: Vec<String> = wrappers.into_tuple().all(&db.read).await?;
-    checks.extend(kept_check(db).await?);
+    checks.extend(stored_check(db).await?);
     Ok(checks.iter().all(|check| ring.named(check).is_some()))
 }
 
@@ -435,7 +438,7 @@ impl SystemKeys {
     async fn open(db: &Db, ring: &Ring) -> Result<Self> {
         let mut keys = Self::read(&db.read, ring).await?;
         if Purpose::iter().any(|purpose| purpose != Purpose::Data && !keys.contains_key(&name(purpose))) {
-            keys = Self::make(db, ring, &keys).await?;
+            keys = Self::create_missing(db, ring, &keys).await?;
         }
         let mut take = |purpose| keys.remove(&name(purpose));
         let older = take(Purpose::Data);
@@ -457,19 +460,23 @@ impl SystemKeys {
         rows.iter().map(|row| Ok((name(row.purpose), ring.unwrap(row)?))).collect()
     }
 
-    /// Makes what is missing. A database that has a check value and no keys was written when every key was
-    /// derived from the encryption key: it goes on with those.
-    async fn make(db: &Db, ring: &Ring, there: &HashMap<String, Key>) -> Result<HashMap<String, Key>> {
-        let check = kept_check(db).await?;
-        let keyless = there.is_empty() && data_key::Entity::find().one(&db.read).await?.is_none();
-        let writer = check.as_deref().filter(|_| keyless).and_then(|check| ring.named(check));
+    /// Creates missing keys. A database with a check value but no keys is from when every key was derived
+    /// from the encryption key; it keeps those keys.
+    async fn create_missing(
+        db: &Db,
+        ring: &Ring,
+        existing: &HashMap<String, Key>,
+    ) -> Result<HashMap<String, Key>> {
+        let check = stored_check(db).await?;
+        let keyless = existing.is_empty() && data_key::Entity::find().one(&db.read).await?.is_none();
+        let deriving_kek = check.as_deref().filter(|_| keyless).and_then(|check| ring.named(check));
         let tx = db.write().await?;
-        for purpose in Purpose::iter().filter(|purpose| !there.contains_key(&name(*purpose))) {
-            let derived = writer.map(|kek| kek.derived(purpose));
+        for purpose in Purpose::iter().filter(|purpose| !existing.contains_key(&name(*purpose))) {
+            let derived = deriving_kek.map(|kek| kek.derived(purpose));
             if purpose != Purpose::Data || derived.is_some() {
                 let number = if purpose == Purpose::Index && derived.is_none() { HEADS_SIGNED } else { 1 };
                 Wrapped::new(None, purpose, number)
-                    .insert(&tx, &ring.current, &derived.map_or_else(envelope::fresh, Ok)?)
+                    .insert(&tx, &ring.current, &derived.map_or_else(envelope::random_key, Ok)?)
                     .await?;
             }
         }

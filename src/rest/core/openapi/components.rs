@@ -135,7 +135,7 @@ pub const PROBLEMS: [(&str, &str, &str); 10] = [
     ("400", "BadRequest", "A field is missing or malformed."),
     ("401", "Unauthorized", "No valid key, or one that may not do this."),
     ("402", "Refused", "The request is well-formed, and the state of things refuses it."),
-    ("404", "NotFound", "An id names nothing that you can see."),
+    ("404", "NotFound", "An id was not found."),
     ("408", "RequestTimeout", "The body was not received in time."),
     (
         "409",
@@ -168,7 +168,7 @@ pub fn responses() -> Map<String, Value> {
 pub const TROUBLES: [(&str, &str, &str); 10] = [
     ("401", "NotSignedIn", "Nobody has signed in, or the sign-in is worth nothing."),
     ("403", "NotAllowed", "The session has not passed its second factor, or may not do this."),
-    ("404", "NothingNamed", "An id names nothing that you can see."),
+    ("404", "NothingNamed", "An id was not found."),
     ("408", "TooSlow", "The body was not received in time."),
     ("409", "TakenAlready", "Somebody else has it already."),
     ("415", "NotJson", "The content type of the body is not `application/json`."),

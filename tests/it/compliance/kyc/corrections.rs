@@ -265,7 +265,7 @@ on_both! {
             )
             .await;
         let nothing: Value = json!({ "code": "NOT_FOUND", "path": ["kycId"],
-            "message": "kycId names nothing that you can see" });
+            "message": "kycId was not found" });
         assert_eq!(theirs.user_error("kycCorrect"), &nothing);
     }
 }

@@ -81,7 +81,7 @@ impl Maker {
             Who::User(user) => {
                 Ok(Self::Person { user_id: user.user_id, session_id: user.session_id, version: user.version })
             }
-            Who::Nobody => Err(Error::Unauthenticated),
+            Who::Anonymous => Err(Error::Unauthenticated),
         }
     }
 
@@ -294,6 +294,6 @@ pub fn may_open(actor: &Actor) -> Result<Caller> {
 pub async fn open(app: &App, actor: &Actor, row: kyc_document::Model) -> Result<Opened> {
     let caller = may_open(actor)?;
     let data = content(app, &row).await?;
-    audit_log::looked(app, &caller, actor.request_id, "kyc.document_open", Some(row.id)).await?;
+    audit_log::record_read(app, &caller, actor.request_id, "kyc.document_open", Some(row.id)).await?;
     Ok(Opened { row, data })
 }

@@ -4,7 +4,7 @@ const PARTNER: Uuid = Uuid::from_u128(2);
 const DATA: AssociatedData =
     AssociatedData { column: "users.ssn", row: Uuid::from_u128(1), partner: PARTNER };
 
-/// A vault whose partner has these versions of a data key.
+/// Returns a vault with a partner that has these versions of a data key.
 fn vault(versions: &[(u32, u8)], older: Option<Key>) -> Vault {
     let key = |byte| Secret::new([byte; 32]);
     let system = SystemKeys {
@@ -30,7 +30,7 @@ fn vault(versions: &[(u32, u8)], older: Option<Key>) -> Vault {
 }
 
 #[test]
-fn a_ciphertext_opens_in_its_own_place_only() {
+fn a_ciphertext_can_be_decrypted_only_in_its_own_place() {
     let one = vault(&[(1, 10)], None);
     let sealed = one.seal(DATA, b"078051120").unwrap();
     assert_eq!(one.open(DATA, &sealed).unwrap().reveal(), b"078051120");
@@ -48,7 +48,7 @@ fn a_ciphertext_opens_in_its_own_place_only() {
 }
 
 #[test]
-fn a_ciphertext_names_the_version_that_opens_it() {
+fn a_ciphertext_contains_the_version_of_its_key() {
     let sealed = vault(&[(1, 10)], None).seal(DATA, b"first").unwrap();
     assert_eq!((version_of(&sealed), &sealed[..5]), (Some(1), &[1, 0, 0, 0, 1][..]));
     let both = vault(&[(1, 10), (2, 11)], None);
@@ -56,14 +56,14 @@ fn a_ciphertext_names_the_version_that_opens_it() {
     let newer = both.seal(DATA, b"second").unwrap();
     assert_eq!((version_of(&newer), both.newest_version(PARTNER)), (Some(2), Some(2)));
     let unknown = vault(&[(1, 10)], None).open(DATA, &newer).unwrap_err();
-    assert_eq!(unknown.cause(), format!("users.ssn of {} needs a data key that is not known here", DATA.row));
+    assert_eq!(unknown.cause(), format!("users.ssn of {} needs a data key that is not loaded", DATA.row));
     let mut renumbered = sealed;
     renumbered[4] = 2;
     assert!(vault(&[(1, 10), (2, 10)], None).open(DATA, &renumbered).is_err());
 }
 
 #[test]
-fn what_was_sealed_before_partners_had_keys_still_opens() {
+fn values_from_before_partners_had_keys_can_be_decrypted() {
     let older = Kek::new(&Secret::new([7; 32])).derived(Purpose::Data);
     assert_eq!(older.reveal(), &hmac_sha256(&[7; 32], b"coffer personal data"));
     let mut seen = [false; 2];
@@ -79,8 +79,8 @@ fn what_was_sealed_before_partners_had_keys_still_opens() {
 }
 
 #[test]
-fn a_partner_without_a_key_seals_nothing() {
-    let nobodys = AssociatedData { partner: Uuid::from_u128(4), ..DATA };
-    let error = vault(&[(1, 10)], None).seal(nobodys, b"x").unwrap_err();
-    assert_eq!(error.cause(), format!("users.ssn of {} needs a data key that is not known here", DATA.row));
+fn a_partner_without_a_key_cannot_encrypt() {
+    let unknown = AssociatedData { partner: Uuid::from_u128(4), ..DATA };
+    let error = vault(&[(1, 10)], None).seal(unknown, b"x").unwrap_err();
+    assert_eq!(error.cause(), format!("users.ssn of {} needs a data key that is not loaded", DATA.row));
 }
