@@ -1,4 +1,4 @@
-//! Anything with an identity, by its id.
+//! GraphQL node lookup by ID.
 
 use super::context::RequestContext;
 use crate::{
@@ -27,12 +27,12 @@ use entity::{
 use futures_util::future::try_join_all;
 use uuid::Uuid;
 
-/// Anything with a stable opaque identity that can be refetched by it.
+/// Object with a stable, opaque identifier that it can be fetched with.
 #[derive(Interface)]
 #[graphql(field(
     name = "id",
     ty = "ID",
-    desc = "Opaque identifier, the same on every door; never parse it."
+    desc = "Opaque identifier, the same in the GraphQL and REST APIs. Do not parse it."
 ))]
 pub enum Node {
     Account(Account),
@@ -52,7 +52,7 @@ pub enum Node {
     WatchListHit(WatchListHit),
 }
 
-/// The most ids one look-up takes.
+/// Maximum number of IDs in one request.
 const MAX_IDS: usize = 100;
 
 #[derive(Default)]
@@ -60,16 +60,16 @@ pub struct NodeQuery;
 
 #[Object]
 impl NodeQuery {
-    /// Any object by id; null when there is none or it is not yours.
-    async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "Opaque id.")] id: ID) -> Result<Option<Node>> {
+    /// Object with this ID; null if not found.
+    async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "Object ID.")] id: ID) -> Result<Option<Node>> {
         find(ctx, &id).await
     }
 
-    /// Many objects by id, in order, null where there is none or it is not yours; at most 100.
+    /// Objects with these IDs, in the same order, with null for each one that is not found; at most 100.
     async fn nodes(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Opaque ids.")] ids: Vec<ID>,
+        #[graphql(desc = "Object IDs.")] ids: Vec<ID>,
     ) -> Result<Vec<Option<Node>>> {
         if ids.len() > MAX_IDS {
             return Err(Refusal::invalid("ids", format!("must be at most {MAX_IDS}")).into());
