@@ -214,7 +214,7 @@ impl SandboxMutation {
         Ok(Some(partner.into()))
     }
 
-    /// Moves the sandbox clock forward and first completes everything due until then, such as fills and
+    /// Moves the sandbox clock forward and completes everything that is due until then, such as fills and
     /// settlements. Requires scope `operate`.
     async fn sandbox_clock_advance(
         &self,

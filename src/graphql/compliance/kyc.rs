@@ -36,7 +36,7 @@ pub struct Kyc(pub row::Model);
 /// Identity check of a person (KYC).
 #[Object]
 impl Kyc {
-    /// Opaque identifier, the same in the GraphQL and REST APIs.
+    /// Opaque identifier.
     pub async fn id(&self) -> ID {
         self.0.id.into()
     }

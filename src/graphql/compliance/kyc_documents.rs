@@ -29,7 +29,7 @@ pub struct KycDocument(pub kyc_document::Model);
 /// Document uploaded for an identity check.
 #[Object]
 impl KycDocument {
-    /// Opaque identifier, the same in the GraphQL and REST APIs.
+    /// Opaque identifier.
     pub async fn id(&self) -> ID {
         self.0.id.into()
     }

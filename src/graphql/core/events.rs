@@ -267,7 +267,7 @@ impl Event {
 /// State of the market clock.
 #[derive(SimpleObject)]
 pub struct MarketClockChangedEvent {
-    /// Time when the event was sent, on the partner's clock, or the actual time without credentials.
+    /// Time when the event was sent, on the partner's clock, or in real time without credentials.
     occurred_at: DateTime,
     /// Whether the market is open, and when that changes.
     market_clock: MarketClock,

@@ -29,11 +29,7 @@ use uuid::Uuid;
 
 /// Object with a stable, opaque identifier that it can be fetched with.
 #[derive(Interface)]
-#[graphql(field(
-    name = "id",
-    ty = "ID",
-    desc = "Opaque identifier, the same in the GraphQL and REST APIs. Do not parse it."
-))]
+#[graphql(field(name = "id", ty = "ID", desc = "Opaque identifier. Do not parse it."))]
 pub enum Node {
     Account(Account),
     ApiKey(ApiKey),
