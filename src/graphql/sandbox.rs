@@ -87,7 +87,7 @@ pub struct PartnerClock {
 payload!(
     /// Result of sandboxClockFreeze.
     SandboxClockFreezePayload {
-        /// The partner with its clock; null on failure.
+        /// The partner with its clock. Null if the request was refused.
         partner: Partner,
         GeneralUserError
     }
@@ -96,7 +96,7 @@ payload!(
 payload!(
     /// Result of sandboxClockRun.
     SandboxClockRunPayload {
-        /// The partner with its clock; null on failure.
+        /// The partner with its clock. Null if the request was refused.
         partner: Partner,
         GeneralUserError
     }
@@ -105,7 +105,7 @@ payload!(
 payload!(
     /// Result of sandboxClockAdvance.
     SandboxClockAdvancePayload {
-        /// The partner with its clock; null on failure.
+        /// The partner with its clock. Null if the request was refused.
         partner: Partner,
         GeneralUserError
     }
@@ -114,7 +114,7 @@ payload!(
 payload!(
     /// Result of sandboxMarketHoursSet.
     SandboxMarketHoursSetPayload {
-        /// The partner with its market hours; null on failure.
+        /// The partner with its market hours. Null if the request was refused.
         partner: Partner,
         GeneralUserError
     }
@@ -123,7 +123,7 @@ payload!(
 payload!(
     /// Result of sandboxQuoteSet.
     SandboxQuoteSetPayload {
-        /// The instrument with its quote; null on failure.
+        /// The instrument with its quote. Null if the request was refused.
         instrument: Instrument,
         GeneralUserError
     }
@@ -184,8 +184,8 @@ pub struct SandboxQuery;
 
 #[Object]
 impl SandboxQuery {
-    /// Partner of the calling API key. Null for a publishable key, for a signed-in user and without
-    /// credentials.
+    /// Returns the partner of the calling API key, or null for a publishable key, a signed-in user and
+    /// without credentials.
     async fn partner(&self, ctx: &Context<'_>) -> Result<Option<Partner>> {
         match &ctx.actor().who {
             Who::Partner(key) if !key.is_publishable() => {

@@ -100,11 +100,11 @@ pub struct EmployerInput {
 /// Input for invitationCreate.
 #[derive(InputObject)]
 pub struct InvitationCreateInput {
-    /// Client-generated idempotency key. Send the same key to retry the request safely.
+    /// Key chosen by the client. A retry with the same key and input returns the original result.
     idempotency_key: Option<String>,
     /// E-mail address that the invitation is sent to and bound to.
     email: String,
-    /// Existing user who can then sign in; omit it to invite a new user.
+    /// Id of an existing user who can then sign in; omit it to invite a new user.
     user_id: Option<ID>,
     /// Employer to show in the user's profile.
     employer: Option<EmployerInput>,
@@ -124,14 +124,14 @@ impl InvitationCreateInput {
 /// Input for invitationRevoke.
 #[derive(InputObject)]
 pub struct InvitationRevokeInput {
-    /// Invitation to revoke.
+    /// Id of the invitation to revoke.
     invitation_id: ID,
 }
 
 payload!(
     /// Result of invitationCreate.
     InvitationCreatePayload {
-        /// The invitation; null on failure.
+        /// The invitation. Null if the request was refused.
         invitation: Invitation,
         GeneralUserError
     }
@@ -140,7 +140,7 @@ payload!(
 payload!(
     /// Result of invitationRevoke.
     InvitationRevokePayload {
-        /// The invitation; null on failure.
+        /// The invitation. Null if the request was refused.
         invitation: Invitation,
         GeneralUserError
     }
@@ -151,24 +151,24 @@ pub struct InvitationQuery;
 
 #[Object]
 impl InvitationQuery {
-    /// Open invitation with this ID; null if not found. Requires no credentials.
+    /// Returns an open invitation by id, or null if it was not found. Requires no credentials.
     async fn invitation(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Identifier from the invitation e-mail.")] id: ID,
+        #[graphql(desc = "Id of the invitation, from the e-mail.")] id: ID,
     ) -> Result<Option<Invitation>> {
         let id = ids::parse(Kind::Invitation, &id);
         Ok(invitations::shown(&*ctx.loaders().connection().await?, id).await?.map(Invitation))
     }
 
-    /// The partner's invitations, newest first. Requires scope `manage`.
+    /// Returns the partner's invitations, newest first. Requires scope `manage`.
     async fn invitations(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Maximum number of items; 20 by default.")] first: Option<i32>,
-        #[graphql(desc = "Only items after this cursor.")] after: Option<String>,
-        #[graphql(desc = "Maximum number of items, counted from the end.")] last: Option<i32>,
-        #[graphql(desc = "Only items before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Returns the first n items; 20 by default.")] first: Option<i32>,
+        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
+        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
     ) -> Result<Option<Connection<Invitation>>> {
         let page = ctx.page::<Invitation>(first, after, last, before)?;
         let slice = invitations::list(&*ctx.loaders().connection().await?, ctx.actor(), &page).await?;

@@ -120,7 +120,7 @@ pub struct ApiKeyIssueInput {
 /// Input for apiKeyRotate.
 #[derive(InputObject)]
 pub struct ApiKeyRotateInput {
-    /// Key to replace.
+    /// Id of the key to replace.
     api_key_id: ID,
     /// Hours until the replaced key expires, 1 to 720. If omitted, it works until it is revoked.
     expires_after_hours: Option<i32>,
@@ -129,7 +129,7 @@ pub struct ApiKeyRotateInput {
 /// Input for apiKeyRevoke.
 #[derive(InputObject)]
 pub struct ApiKeyRevokeInput {
-    /// Key to revoke.
+    /// Id of the key to revoke.
     api_key_id: ID,
 }
 
@@ -138,11 +138,11 @@ macro_rules! issued {
         $(#[$doc])*
         #[derive(SimpleObject)]
         pub struct $payload {
-            /// The API key; null on failure.
+            /// The API key. Null if the request was refused.
             api_key: Option<ApiKey>,
-            /// Full key text, shown only in this response; null on failure.
+            /// Full key text, shown only in this response. Null if the request was refused.
             secret: Option<String>,
-            /// Reasons for the failure; empty on success.
+            /// Why the request was refused; empty on success.
             user_errors: Vec<ApiKeyUserError>,
             /// Query root, to read more data in the same request.
             query: crate::graphql::Query,
@@ -177,7 +177,7 @@ issued!(
 payload!(
     /// Result of apiKeyRevoke.
     ApiKeyRevokePayload {
-        /// The API key; null on failure.
+        /// The API key. Null if the request was refused.
         api_key: ApiKey,
         ApiKeyUserError
     }
@@ -188,14 +188,14 @@ pub struct ApiKeyQuery;
 
 #[Object]
 impl ApiKeyQuery {
-    /// The partner's API keys, including revoked ones, newest first. Requires scope `operate`.
+    /// Returns the partner's API keys, including revoked ones, newest first. Requires scope `operate`.
     async fn api_keys(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Maximum number of items; 20 by default.")] first: Option<i32>,
-        #[graphql(desc = "Only items after this cursor.")] after: Option<String>,
-        #[graphql(desc = "Maximum number of items, counted from the end.")] last: Option<i32>,
-        #[graphql(desc = "Only items before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Returns the first n items; 20 by default.")] first: Option<i32>,
+        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
+        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
     ) -> Result<Option<Connection<ApiKey>>> {
         let page = ctx.page::<ApiKey>(first, after, last, before)?;
         let slice = keys::list(&*ctx.loaders().connection().await?, ctx.actor(), &page).await?;

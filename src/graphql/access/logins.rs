@@ -30,7 +30,7 @@ use entity::Kind;
 /// Session of a signed-in user.
 #[derive(Clone, SimpleObject)]
 pub struct Session {
-    /// User who signed in.
+    /// Id of the user who signed in.
     user_id: ID,
     /// Access token; send it with every request as `Authorization: Bearer …`.
     access_token: String,
@@ -67,11 +67,11 @@ pub struct UserSignUpInput {
     password: String,
     /// Full name: given names, then family name.
     full_name: Option<String>,
-    /// Date of birth; write-only.
+    /// Date of birth. Write-only.
     birth_date: Option<Date>,
-    /// Social security number; write-only.
+    /// Social security number. Write-only.
     ssn: Option<String>,
-    /// Invitation that the user signs up with.
+    /// Id of the invitation that the user signs up with.
     invitation_id: Option<ID>,
 }
 
@@ -138,21 +138,21 @@ pub struct PasswordResetInput {
 /// Input for userSignInEnable.
 #[derive(InputObject)]
 pub struct UserSignInEnableInput {
-    /// User who may sign in again.
+    /// Id of the user who may sign in again.
     user_id: ID,
 }
 
 /// Input for userSignInDisable.
 #[derive(InputObject)]
 pub struct UserSignInDisableInput {
-    /// User who may no longer sign in.
+    /// Id of the user who may no longer sign in.
     user_id: ID,
 }
 
 /// Input for userTwoFactorReset.
 #[derive(InputObject)]
 pub struct UserTwoFactorResetInput {
-    /// User who has lost their second factors.
+    /// Id of the user who has lost their second factors.
     user_id: ID,
 }
 
@@ -161,9 +161,9 @@ pub struct UserTwoFactorResetInput {
 pub struct ProfilePatch {
     /// Full name: given names, then family name.
     full_name: Option<String>,
-    /// Date of birth; write-only.
+    /// Date of birth. Write-only.
     birth_date: Option<Date>,
-    /// Social security number; write-only.
+    /// Social security number. Write-only.
     ssn: Option<String>,
     /// Gender, in the user's own words.
     gender: Option<String>,
@@ -172,7 +172,7 @@ pub struct ProfilePatch {
 /// Input for profileUpdate.
 #[derive(InputObject)]
 pub struct ProfileUpdateInput {
-    /// The user.
+    /// Id of the user.
     user_id: ID,
     /// Profile changes.
     patch: ProfilePatch,
@@ -181,14 +181,14 @@ pub struct ProfileUpdateInput {
 /// Input for userDataMail.
 #[derive(InputObject)]
 pub struct UserDataMailInput {
-    /// The user.
+    /// Id of the user.
     user_id: ID,
 }
 
 payload!(
     /// Result of userSignUp.
     UserSignUpPayload {
-        /// The user's first session; null on failure.
+        /// The user's first session. Null if the request was refused.
         session: Session,
         AccessUserError
     }
@@ -197,7 +197,7 @@ payload!(
 payload!(
     /// Result of userSignIn.
     UserSignInPayload {
-        /// The session; null on failure.
+        /// The session. Null if the request was refused.
         session: Session,
         AccessUserError
     }
@@ -206,7 +206,7 @@ payload!(
 payload!(
     /// Result of tokenRefresh.
     TokenRefreshPayload {
-        /// The session with new tokens; null on failure.
+        /// The session with new tokens. Null if the request was refused.
         session: Session,
         AccessUserError
     }
@@ -215,7 +215,7 @@ payload!(
 payload!(
     /// Result of userSignOut.
     UserSignOutPayload {
-        /// User who signed out; null on failure.
+        /// Id of the user who signed out. Null if the request was refused.
         user_id: ID,
         AccessUserError
     }
@@ -224,7 +224,7 @@ payload!(
 payload!(
     /// Result of passwordChange.
     PasswordChangePayload {
-        /// New session that replaces all earlier ones; null on failure.
+        /// New session that replaces all earlier ones. Null if the request was refused.
         session: Session,
         AccessUserError
     }
@@ -233,7 +233,7 @@ payload!(
 payload!(
     /// Result of passwordRecover.
     PasswordRecoverPayload {
-        /// True whether or not the user exists; null on failure.
+        /// True whether or not the user exists. Null if the request was refused.
         is_accepted: bool,
         AccessUserError
     }
@@ -242,7 +242,7 @@ payload!(
 payload!(
     /// Result of passwordReset.
     PasswordResetPayload {
-        /// True if the password was changed; null on failure.
+        /// True if the password was changed. Null if the request was refused.
         is_reset: bool,
         AccessUserError
     }
@@ -251,7 +251,7 @@ payload!(
 payload!(
     /// Result of userSignInEnable.
     UserSignInEnablePayload {
-        /// User who may sign in again; null on failure.
+        /// User who may sign in again. Null if the request was refused.
         user: User,
         GeneralUserError
     }
@@ -260,7 +260,7 @@ payload!(
 payload!(
     /// Result of userSignInDisable.
     UserSignInDisablePayload {
-        /// User who may no longer sign in; null on failure.
+        /// User who may no longer sign in. Null if the request was refused.
         user: User,
         GeneralUserError
     }
@@ -269,7 +269,7 @@ payload!(
 payload!(
     /// Result of userTwoFactorReset.
     UserTwoFactorResetPayload {
-        /// The user; null on failure.
+        /// The user. Null if the request was refused.
         user: User,
         GeneralUserError
     }
@@ -278,7 +278,7 @@ payload!(
 payload!(
     /// Result of profileUpdate.
     ProfileUpdatePayload {
-        /// The user; null on failure.
+        /// The user. Null if the request was refused.
         user: User,
         GeneralUserError
     }
@@ -287,7 +287,7 @@ payload!(
 payload!(
     /// Result of userDataMail.
     UserDataMailPayload {
-        /// The user; null on failure.
+        /// The user. Null if the request was refused.
         user: User,
         GeneralUserError
     }

@@ -106,7 +106,7 @@ pub struct TotpVerifyInput {
 payload!(
     /// Result of passcodeSend.
     PasscodeSendPayload {
-        /// The passcode that was sent; null on failure.
+        /// The passcode that was sent. Null if the request was refused.
         passcode: Passcode,
         AccessUserError
     }
@@ -115,7 +115,7 @@ payload!(
 payload!(
     /// Result of passcodeVerify.
     PasscodeVerifyPayload {
-        /// Two-factor authentication state of the session; null on failure.
+        /// Two-factor authentication state of the session. Null if the request was refused.
         two_factor: TwoFactor,
         AccessUserError
     }
@@ -124,7 +124,7 @@ payload!(
 payload!(
     /// Result of totpEnroll.
     TotpEnrollPayload {
-        /// The secret for the authenticator app; null on failure.
+        /// The secret for the authenticator app. Null if the request was refused.
         enrollment: TotpEnrollment,
         AccessUserError
     }
@@ -133,7 +133,7 @@ payload!(
 payload!(
     /// Result of totpVerify.
     TotpVerifyPayload {
-        /// Two-factor authentication state of the session; null on failure.
+        /// Two-factor authentication state of the session. Null if the request was refused.
         two_factor: TwoFactor,
         AccessUserError
     }
@@ -142,7 +142,7 @@ payload!(
 payload!(
     /// Result of totpRemove.
     TotpRemovePayload {
-        /// Two-factor authentication state of the session; null on failure.
+        /// Two-factor authentication state of the session. Null if the request was refused.
         two_factor: TwoFactor,
         AccessUserError
     }

@@ -113,7 +113,7 @@ pub enum KycDocumentFormat {
 /// Input for kycDocumentUploadPrepare.
 #[derive(InputObject)]
 pub struct KycDocumentUploadPrepareInput {
-    /// Identity check that is waiting for a review. Give either this or `token`.
+    /// Id of an identity check that is waiting for a review. Give either this or `token`.
     kyc_id: Option<ID>,
     /// Token of the identity check in the REST API. Give either this or `kycId`.
     token: Option<String>,
@@ -161,7 +161,7 @@ pub struct KycDocumentUploadTarget {
     method: UploadMethod,
     /// HTTP headers of the upload request.
     headers: Vec<UploadHeader>,
-    /// Time when the URL expires, on the partner's clock.
+    /// Time when the URL expires, by the partner's clock.
     expires_at: DateTime,
 }
 
@@ -199,7 +199,7 @@ impl KycDocumentUploadTarget {
 payload!(
     /// Result of kycDocumentUploadPrepare.
     KycDocumentUploadPreparePayload {
-        /// Upload request for the document; null on failure.
+        /// Upload request for the document. Null if the request was refused.
         target: KycDocumentUploadTarget,
         KycUserError
     }

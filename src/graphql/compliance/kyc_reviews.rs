@@ -108,9 +108,9 @@ impl KycReview {
 /// Input for kycApprove.
 #[derive(InputObject)]
 pub struct KycApproveInput {
-    /// Client-generated idempotency key. Send the same key to retry the request safely.
+    /// Key chosen by the client. A retry with the same key and input returns the original result.
     idempotency_key: Option<String>,
-    /// Identity check that is waiting for a review.
+    /// Id of an identity check that is waiting for a review.
     kyc_id: ID,
     /// Reason for the decision, 1 to 500 characters.
     reason: String,
@@ -119,9 +119,9 @@ pub struct KycApproveInput {
 /// Input for kycDeny.
 #[derive(InputObject)]
 pub struct KycDenyInput {
-    /// Client-generated idempotency key. Send the same key to retry the request safely.
+    /// Key chosen by the client. A retry with the same key and input returns the original result.
     idempotency_key: Option<String>,
-    /// Identity check that is waiting for a review.
+    /// Id of an identity check that is waiting for a review.
     kyc_id: ID,
     /// Reason for the decision, 1 to 500 characters.
     reason: String,
@@ -134,7 +134,7 @@ fn decision(kyc_id: &ID, reason: String) -> Decision {
 payload!(
     /// Result of kycApprove.
     KycApprovePayload {
-        /// The identity check; null on failure.
+        /// The identity check. Null if the request was refused.
         kyc: Kyc,
         KycUserError
     }
@@ -143,7 +143,7 @@ payload!(
 payload!(
     /// Result of kycDeny.
     KycDenyPayload {
-        /// The identity check; null on failure.
+        /// The identity check. Null if the request was refused.
         kyc: Kyc,
         KycUserError
     }
@@ -154,14 +154,14 @@ pub struct KycReviewQuery;
 
 #[Object]
 impl KycReviewQuery {
-    /// Identity checks that are waiting for a review, oldest first. Requires scope `operate`.
+    /// Returns the identity checks that are waiting for a review, oldest first. Requires scope `operate`.
     async fn kyc_reviews(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Maximum number of items; 20 by default.")] first: Option<i32>,
-        #[graphql(desc = "Only items after this cursor.")] after: Option<String>,
-        #[graphql(desc = "Maximum number of items, counted from the end.")] last: Option<i32>,
-        #[graphql(desc = "Only items before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Returns the first n items; 20 by default.")] first: Option<i32>,
+        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
+        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
     ) -> Result<Option<Connection<Kyc>>> {
         let page = ctx.page::<Kyc>(first, after, last, before)?;
         let slice = reviews::queue(&*ctx.loaders().connection().await?, ctx.actor(), page).await?;

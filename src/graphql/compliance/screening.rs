@@ -198,9 +198,9 @@ impl From<screening_run::Model> for WatchListScreening {
 /// Input for watchListHitClear.
 #[derive(InputObject)]
 pub struct WatchListHitClearInput {
-    /// Client-generated idempotency key. Send the same key to retry the request safely.
+    /// Key chosen by the client. A retry with the same key and input returns the original result.
     idempotency_key: Option<String>,
-    /// Hit to clear.
+    /// Id of the hit.
     hit_id: ID,
     /// Why the entry is a different person, 1 to 500 characters.
     reason: String,
@@ -211,7 +211,7 @@ pub struct WatchListHitClearInput {
 payload!(
     /// Result of watchListHitClear.
     WatchListHitClearPayload {
-        /// The hit; null on failure.
+        /// The hit. Null if the request was refused.
         hit: WatchListHit,
         KycUserError
     }
@@ -222,7 +222,8 @@ pub struct ScreeningQuery;
 
 #[Object]
 impl ScreeningQuery {
-    /// Watch lists that users are screened against. Null if none was imported. Requires scope `operate`.
+    /// Returns the watch lists that users are screened against, or null if none was imported. Requires scope
+    /// `operate`.
     async fn watch_list(&self, ctx: &Context<'_>) -> Result<Option<WatchList>> {
         let (lists, run) = hits::lists(&*ctx.loaders().connection().await?, ctx.actor()).await?;
         if lists.is_empty() && run.is_none() {

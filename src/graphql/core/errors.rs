@@ -280,7 +280,7 @@ macro_rules! payload {
         pub struct $payload {
             $(#[$entity_doc])*
             $entity: Option<$type>,
-            /// Reasons for the failure; empty on success.
+            /// Why the request was refused; empty on success.
             user_errors: Vec<$error>,
             /// Query root, to read more data in the same request.
             query: $crate::graphql::Query,

@@ -62,7 +62,7 @@ macro_rules! event {
                 self.0.kind.clone()
             }
 
-            /// Time of the event, on the partner's clock.
+            /// Time of the event, by the partner's clock.
             async fn occurred_at(&self) -> DateTime {
                 self.0.occurred_at.into()
             }
@@ -212,7 +212,7 @@ event!(
             resume after this event."
     ),
     field(name = "type", method = "kind", ty = "String", desc = "Event type, for example `order.filled`."),
-    field(name = "occurred_at", ty = "DateTime", desc = "Time of the event, on the partner's clock.")
+    field(name = "occurred_at", ty = "DateTime", desc = "Time of the event, by the partner's clock.")
 )]
 pub enum Event {
     Order(OrderChangedEvent),
@@ -267,7 +267,7 @@ impl Event {
 /// State of the market clock.
 #[derive(SimpleObject)]
 pub struct MarketClockChangedEvent {
-    /// Time when the event was sent, on the partner's clock, or in real time without credentials.
+    /// Time when the event was sent, by the partner's clock, or by the server's clock without credentials.
     occurred_at: DateTime,
     /// Whether the market is open, and when that changes.
     market_clock: MarketClock,
@@ -309,7 +309,7 @@ pub struct EventSubscription;
 
 #[Subscription]
 impl EventSubscription {
-    /// State of the market clock, sent at once and then every second. Requires no credentials.
+    /// Sends the state of the market clock at once and then every second. Requires no credentials.
     async fn market_clock_changed(
         &self,
         ctx: &Context<'_>,
@@ -330,7 +330,7 @@ impl EventSubscription {
         })
     }
 
-    /// Changes of the orders of all the partner's users, or of one account. Requires scope `read`.
+    /// Sends an event for each change of an order that the caller can see. Requires scope `read`.
     async fn order_changed(
         &self,
         ctx: &Context<'_>,
@@ -349,7 +349,7 @@ impl EventSubscription {
         Ok(orders)
     }
 
-    /// All events of the partner and its users. Requires scope `read`.
+    /// Sends all events that the caller can see. Requires scope `read`.
     async fn events(
         &self,
         ctx: &Context<'_>,

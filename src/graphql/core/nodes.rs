@@ -1,4 +1,4 @@
-//! GraphQL node lookup by ID.
+//! GraphQL queries that return objects by id.
 
 use super::context::RequestContext;
 use crate::{
@@ -48,7 +48,7 @@ pub enum Node {
     WatchListHit(WatchListHit),
 }
 
-/// Maximum number of IDs in one request.
+/// Maximum number of ids in one request.
 const MAX_IDS: usize = 100;
 
 #[derive(Default)]
@@ -56,16 +56,20 @@ pub struct NodeQuery;
 
 #[Object]
 impl NodeQuery {
-    /// Object with this ID; null if not found.
-    async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "Object ID.")] id: ID) -> Result<Option<Node>> {
+    /// Returns an object of any type by id, or null if it was not found.
+    async fn node(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Id of the object.")] id: ID,
+    ) -> Result<Option<Node>> {
         find(ctx, &id).await
     }
 
-    /// Objects with these IDs, in the same order, with null for each one that is not found; at most 100.
+    /// Returns up to 100 objects by id, in the order of the ids, with null for each one that was not found.
     async fn nodes(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Object IDs.")] ids: Vec<ID>,
+        #[graphql(desc = "Ids of the objects.")] ids: Vec<ID>,
     ) -> Result<Vec<Option<Node>>> {
         if ids.len() > MAX_IDS {
             return Err(Refusal::invalid("ids", format!("must be at most {MAX_IDS}")).into());

@@ -53,7 +53,7 @@ impl OutboxMessage {
         Ok(messages::text(ctx.app(), &self.0)?.reveal().clone())
     }
 
-    /// Time when the message was created, on the partner's clock.
+    /// Time when the message was created, by the partner's clock.
     async fn created_at(&self) -> DateTime {
         self.0.created_at.into()
     }
@@ -96,16 +96,16 @@ pub struct MessageQuery;
 
 #[Object]
 impl MessageQuery {
-    /// E-mails and text messages that the sandbox stored instead of sending, newest first, for 7 days. Only
+    /// Returns the messages that a sandbox stored for 7 days instead of sending them, newest first. Only
     /// available in a sandbox. Requires scope `operate`.
     #[expect(clippy::too_many_arguments, reason = "a list takes paging arguments in addition to its filters")]
     async fn sandbox_outbox(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Maximum number of items; 20 by default.")] first: Option<i32>,
-        #[graphql(desc = "Only items after this cursor.")] after: Option<String>,
-        #[graphql(desc = "Maximum number of items, counted from the end.")] last: Option<i32>,
-        #[graphql(desc = "Only items before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Returns the first n items; 20 by default.")] first: Option<i32>,
+        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
+        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
         #[graphql(desc = "Only messages to this e-mail address or phone number.")] to: Option<String>,
         #[graphql(desc = "Only messages of this channel.")] channel: Option<MessageChannel>,
     ) -> Result<Option<Connection<OutboxMessage>>> {

@@ -123,10 +123,10 @@ impl User {
     async fn kyc_history(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Maximum number of items; 20 by default.")] first: Option<i32>,
-        #[graphql(desc = "Only items after this cursor.")] after: Option<String>,
-        #[graphql(desc = "Maximum number of items, counted from the end.")] last: Option<i32>,
-        #[graphql(desc = "Only items before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Returns the first n items; 20 by default.")] first: Option<i32>,
+        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
+        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
     ) -> Result<Connection<Kyc>> {
         let page = ctx.page::<Kyc>(first, after, last, before)?;
         let slice = ctx.loaders().children::<kyc::Entity>(self.0.id, page, Vec::new()).await?;
@@ -137,10 +137,10 @@ impl User {
     async fn joint_accounts(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Maximum number of items; 20 by default.")] first: Option<i32>,
-        #[graphql(desc = "Only items after this cursor.")] after: Option<String>,
-        #[graphql(desc = "Maximum number of items, counted from the end.")] last: Option<i32>,
-        #[graphql(desc = "Only items before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Returns the first n items; 20 by default.")] first: Option<i32>,
+        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
+        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
     ) -> Result<Connection<Account>> {
         let page = ctx.page::<Account>(first, after, last, before)?;
         let slice =
@@ -152,10 +152,10 @@ impl User {
     async fn accounts(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Maximum number of items; 20 by default.")] first: Option<i32>,
-        #[graphql(desc = "Only items after this cursor.")] after: Option<String>,
-        #[graphql(desc = "Maximum number of items, counted from the end.")] last: Option<i32>,
-        #[graphql(desc = "Only items before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Returns the first n items; 20 by default.")] first: Option<i32>,
+        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
+        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
     ) -> Result<Connection<Account>> {
         let page = ctx.page::<Account>(first, after, last, before)?;
         let slice = ctx.loaders().children::<account::Entity>(self.0.id, page, Vec::new()).await?;
@@ -171,10 +171,10 @@ impl User {
     async fn bank_accounts(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Maximum number of items; 20 by default.")] first: Option<i32>,
-        #[graphql(desc = "Only items after this cursor.")] after: Option<String>,
-        #[graphql(desc = "Maximum number of items, counted from the end.")] last: Option<i32>,
-        #[graphql(desc = "Only items before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Returns the first n items; 20 by default.")] first: Option<i32>,
+        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
+        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
     ) -> Result<Connection<BankAccount>> {
         let page = ctx.page::<BankAccount>(first, after, last, before)?;
         let slice = ctx.loaders().children::<bank_account::Entity>(self.0.id, page, Vec::new()).await?;
@@ -254,26 +254,30 @@ pub struct UserQuery;
 
 #[Object]
 impl UserQuery {
-    /// Signed-in user. Null for an API key and without credentials.
+    /// Returns the signed-in user, or null for an API key and without credentials.
     async fn viewer(&self, ctx: &Context<'_>) -> Result<Option<User>> {
         let Who::User(user) = &ctx.actor().who else { return Ok(None) };
         Ok(users::find(&*ctx.loaders().connection().await?, ctx.actor(), user.user_id).await?.map(User))
     }
 
-    /// User with this ID; null if not found. Requires scope `read`.
-    async fn user(&self, ctx: &Context<'_>, #[graphql(desc = "User ID.")] id: ID) -> Result<Option<User>> {
+    /// Returns a user by id, or null if it was not found. Requires scope `read`.
+    async fn user(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Id of the user.")] id: ID,
+    ) -> Result<Option<User>> {
         let id = ids::parse(Kind::User, &id);
         Ok(users::find(&*ctx.loaders().connection().await?, ctx.actor(), id).await?.map(User))
     }
 
-    /// The partner's users, newest first. Requires scope `read`.
+    /// Returns the users that the caller can see, newest first. Requires scope `read`.
     async fn users(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Maximum number of items; 20 by default.")] first: Option<i32>,
-        #[graphql(desc = "Only items after this cursor.")] after: Option<String>,
-        #[graphql(desc = "Maximum number of items, counted from the end.")] last: Option<i32>,
-        #[graphql(desc = "Only items before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Returns the first n items; 20 by default.")] first: Option<i32>,
+        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
+        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
     ) -> Result<Option<Connection<User>>> {
         let page = ctx.page::<User>(first, after, last, before)?;
         let slice = users::list(&*ctx.loaders().connection().await?, ctx.actor(), &page).await?;

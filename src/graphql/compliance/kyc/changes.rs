@@ -23,7 +23,7 @@ use entity::Kind;
 /// Input for kycStart.
 #[derive(InputObject)]
 pub struct KycStartInput {
-    /// Client-generated idempotency key. Send the same key to retry the request safely.
+    /// Key chosen by the client. A retry with the same key and input returns the original result.
     idempotency_key: Option<String>,
     /// Given name.
     first_name: String,
@@ -33,9 +33,9 @@ pub struct KycStartInput {
     email: String,
     /// US phone number.
     phone: Option<String>,
-    /// Social security number; write-only.
+    /// Social security number. Write-only.
     ssn: String,
-    /// Date of birth; write-only.
+    /// Date of birth. Write-only.
     birth_date: Date,
     /// Home address.
     address: AddressInput,
@@ -53,9 +53,9 @@ pub struct KycGivenAnswerInput {
 /// Input for kycAnswer.
 #[derive(InputObject)]
 pub struct KycAnswerInput {
-    /// Client-generated idempotency key. Send the same key to retry the request safely.
+    /// Key chosen by the client. A retry with the same key and input returns the original result.
     idempotency_key: Option<String>,
-    /// Identity check.
+    /// Id of the identity check.
     kyc_id: ID,
     /// One answer to each question.
     answers: Vec<KycGivenAnswerInput>,
@@ -68,9 +68,9 @@ pub struct KycAnswerInput {
 /// Input for kycCorrect.
 #[derive(InputObject)]
 pub struct KycCorrectInput {
-    /// Client-generated idempotency key. Send the same key to retry the request safely.
+    /// Key chosen by the client. A retry with the same key and input returns the original result.
     idempotency_key: Option<String>,
-    /// Identity check.
+    /// Id of the identity check.
     kyc_id: ID,
     /// Corrected data.
     patch: UserPatch,
@@ -79,7 +79,7 @@ pub struct KycCorrectInput {
 payload!(
     /// Result of kycStart.
     KycStartPayload {
-        /// The identity check; null on failure.
+        /// The identity check. Null if the request was refused.
         kyc: Kyc,
         KycUserError
     }
@@ -88,7 +88,7 @@ payload!(
 payload!(
     /// Result of kycAnswer.
     KycAnswerPayload {
-        /// The identity check; null on failure.
+        /// The identity check. Null if the request was refused.
         kyc: Kyc,
         KycUserError
     }
@@ -97,7 +97,7 @@ payload!(
 payload!(
     /// Result of kycCorrect.
     KycCorrectPayload {
-        /// The identity check; null on failure.
+        /// The identity check. Null if the request was refused.
         kyc: Kyc,
         KycUserError
     }
@@ -143,7 +143,7 @@ pub struct KycQuery;
 
 #[Object]
 impl KycQuery {
-    /// Identity check with this REST API token; null if not found. Requires scope `read`.
+    /// Returns an identity check by its REST API token, or null if it was not found. Requires scope `read`.
     async fn kyc_by_token(
         &self,
         ctx: &Context<'_>,

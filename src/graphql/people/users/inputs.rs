@@ -50,7 +50,7 @@ impl From<AddressInput> for NewAddress {
 /// Input for userCreate.
 #[derive(InputObject)]
 pub struct UserCreateInput {
-    /// Client-generated idempotency key. Send the same key to retry the request safely.
+    /// Key chosen by the client. A retry with the same key and input returns the original result.
     idempotency_key: Option<String>,
     /// Given name.
     first_name: String,
@@ -60,9 +60,9 @@ pub struct UserCreateInput {
     email: String,
     /// US phone number.
     phone: Option<String>,
-    /// Social security number; write-only.
+    /// Social security number. Write-only.
     ssn: Option<String>,
-    /// Date of birth; write-only.
+    /// Date of birth. Write-only.
     birth_date: Option<Date>,
     /// Home address.
     address: Option<AddressInput>,
@@ -112,9 +112,9 @@ pub struct UserPatch {
     email: Option<String>,
     /// US phone number; null removes it.
     phone: MaybeUndefined<String>,
-    /// Social security number; write-only.
+    /// Social security number. Write-only.
     ssn: Option<String>,
-    /// Date of birth; write-only.
+    /// Date of birth. Write-only.
     birth_date: Option<Date>,
     /// Home address.
     address: Option<AddressPatch>,
@@ -123,9 +123,9 @@ pub struct UserPatch {
 /// Input for userUpdate.
 #[derive(InputObject)]
 pub struct UserUpdateInput {
-    /// Client-generated idempotency key. Send the same key to retry the request safely.
+    /// Key chosen by the client. A retry with the same key and input returns the original result.
     idempotency_key: Option<String>,
-    /// User to change.
+    /// Id of the user.
     user_id: ID,
     /// Changes to the user's data.
     patch: UserPatch,
@@ -195,7 +195,7 @@ impl UserUpdateInput {
 payload!(
     /// Result of userUpdate.
     UserUpdatePayload {
-        /// The user; null on failure.
+        /// The user. Null if the request was refused.
         user: User,
         GeneralUserError
     }
@@ -204,7 +204,7 @@ payload!(
 payload!(
     /// Result of userCreate.
     UserCreatePayload {
-        /// The user; null on failure.
+        /// The user. Null if the request was refused.
         user: User,
         GeneralUserError
     }
