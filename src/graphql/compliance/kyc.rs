@@ -98,7 +98,7 @@ impl Kyc {
         self.0.questions_expire_at.filter(|_| ctx.actor().may_see_results()).map(DateTime::from)
     }
 
-    /// What the applicant must still provide before the check is decided. Empty for a publishable key.
+    /// Data that the applicant must still provide before the check is decided. Empty for a publishable key.
     async fn requirements(&self, ctx: &Context<'_>) -> Vec<KycRequirement> {
         let required = kyc::required_for(&self.0).filter(|_| ctx.actor().may_see_results());
         required.into_iter().map(KycRequirement::from).collect()
@@ -220,7 +220,7 @@ impl From<row::Outcome> for KycOutcome {
 /// Part of an identity check, with its effect on the score.
 #[derive(Clone, Debug, SimpleObject)]
 pub struct KycCheck {
-    /// What was checked.
+    /// Condition that was checked.
     check: KycCheckKind,
     /// Whether this part passed.
     is_passed: bool,

@@ -97,7 +97,7 @@ impl From<screening_hit::Model> for WatchListHit {
 /// Comparison with a watch-list entry.
 #[derive(Clone, Debug, SimpleObject)]
 pub struct WatchListHitPart {
-    /// What was compared.
+    /// Data that was compared.
     name: WatchListHitPartName,
     /// Amount added to the score; negative if it lowers the score.
     points: Decimal,
@@ -115,7 +115,7 @@ impl From<Part> for WatchListHitPart {
     }
 }
 
-/// What is compared with a watch-list entry.
+/// Data compared with a watch-list entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(remote = "Compared")]
 pub enum WatchListHitPartName {
