@@ -98,7 +98,7 @@ impl Kyc {
         self.0.questions_expire_at.filter(|_| ctx.actor().may_see_results()).map(DateTime::from)
     }
 
-    /// Data that the applicant must still provide before the check is decided. Empty for a publishable key.
+    /// Requirements to meet before the check is decided. Empty for a publishable key.
     async fn requirements(&self, ctx: &Context<'_>) -> Vec<KycRequirement> {
         let required = kyc::required_for(&self.0).filter(|_| ctx.actor().may_see_results());
         required.into_iter().map(KycRequirement::from).collect()

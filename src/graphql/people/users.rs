@@ -113,7 +113,7 @@ impl User {
         Ok(check.map(|check| KycCheck::of(ctx, &check)).unwrap_or_default())
     }
 
-    /// Data that the user must still provide before their identity check is decided. Empty for a publishable key.
+    /// Requirements to meet before the identity check is decided. Empty for a publishable key.
     async fn kyc_requirements(&self, ctx: &Context<'_>) -> Vec<KycRequirement> {
         let required = checks::required(self.0.status).filter(|_| ctx.actor().may_see_results());
         required.into_iter().map(KycRequirement::from).collect()
