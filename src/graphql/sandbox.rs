@@ -1,4 +1,4 @@
-//! The GraphQL face of partners and of the sandbox's controls.
+//! GraphQL types and operations for partners and sandbox controls.
 
 use super::{
     core::{
@@ -17,33 +17,33 @@ use domain::{
 };
 use entity::partner;
 
-/// A business with API keys.
+/// Partner: a business that uses the API for its users.
 pub struct Partner(pub partner::Model);
 
-/// A business with API keys.
+/// Partner: a business that uses the API for its users.
 #[Object]
 impl Partner {
-    /// Opaque identifier, the same on every door.
+    /// Opaque identifier.
     pub async fn id(&self) -> ID {
         self.0.id.into()
     }
 
-    /// What it is called.
+    /// Name of the partner.
     async fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// Whether money and customers are real.
+    /// Whether the partner is live or a sandbox.
     async fn mode(&self) -> PartnerMode {
         self.0.mode.into()
     }
 
-    /// When its orders are taken.
+    /// Hours in which the partner's orders are accepted.
     async fn market_hours(&self) -> MarketHours {
         self.0.market_hours.into()
     }
 
-    /// The time its customers live by.
+    /// Clock that applies to the partner and its users.
     async fn clock(&self) -> PartnerClock {
         PartnerClock { now: clock::now_of(&self.0).into(), is_frozen: self.0.clock_frozen_at.is_some() }
     }
@@ -55,111 +55,111 @@ impl From<partner::Model> for Partner {
     }
 }
 
-/// Whether money and customers are real.
+/// Whether the partner is live or a sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(remote = "entity::partner::Mode")]
 pub enum PartnerMode {
-    /// Real.
+    /// Real money and real users.
     Live,
-    /// A place to try things.
+    /// Test environment without real money or real users.
     Sandbox,
 }
 
-/// When orders are taken.
+/// Hours in which orders are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(remote = "entity::partner::MarketHours")]
 pub enum MarketHours {
-    /// In the hours of the New York Stock Exchange.
+    /// Trading hours of the New York Stock Exchange.
     Nyse,
-    /// At any hour; in a sandbox only.
+    /// At any time. Only available in a sandbox.
     AlwaysOpen,
 }
 
-/// The time a partner's customers live by.
+/// Clock of a partner. A sandbox can freeze it and move it forward.
 #[derive(Clone, Debug, SimpleObject)]
 pub struct PartnerClock {
-    /// What time it is.
+    /// Current time on this clock.
     now: DateTime,
-    /// Whether it stands still.
+    /// Whether the clock is frozen.
     is_frozen: bool,
 }
 
 payload!(
-    /// Outcome of sandboxClockFreeze.
+    /// Result of sandboxClockFreeze.
     SandboxClockFreezePayload {
-        /// The partner with its clock, null when refused.
+        /// The partner with its clock. Null if the request was refused.
         partner: Partner,
         GeneralUserError
     }
 );
 
 payload!(
-    /// Outcome of sandboxClockRun.
+    /// Result of sandboxClockRun.
     SandboxClockRunPayload {
-        /// The partner with its clock, null when refused.
+        /// The partner with its clock. Null if the request was refused.
         partner: Partner,
         GeneralUserError
     }
 );
 
 payload!(
-    /// Outcome of sandboxClockAdvance.
+    /// Result of sandboxClockAdvance.
     SandboxClockAdvancePayload {
-        /// The partner with its clock, null when refused.
+        /// The partner with its clock. Null if the request was refused.
         partner: Partner,
         GeneralUserError
     }
 );
 
 payload!(
-    /// Outcome of sandboxMarketHoursSet.
+    /// Result of sandboxMarketHoursSet.
     SandboxMarketHoursSetPayload {
-        /// The partner with its hours, null when refused.
+        /// The partner with its market hours. Null if the request was refused.
         partner: Partner,
         GeneralUserError
     }
 );
 
 payload!(
-    /// Outcome of sandboxQuoteSet.
+    /// Result of sandboxQuoteSet.
     SandboxQuoteSetPayload {
-        /// The instrument with its quote, null when refused.
+        /// The instrument with its quote. Null if the request was refused.
         instrument: Instrument,
         GeneralUserError
     }
 );
 
-/// Input of sandboxClockAdvance; exactly one member.
+/// Input for sandboxClockAdvance; set exactly one field.
 #[derive(OneofObject)]
 pub enum SandboxClockAdvanceInput {
-    /// Up to this instant.
+    /// Time to move the clock to, at most ten years ahead.
     To(DateTime),
-    /// By so many seconds.
+    /// Number of seconds to move the clock by, at most ten years.
     Seconds(i64),
 }
 
-/// Input of sandboxMarketHoursSet.
+/// Input for sandboxMarketHoursSet.
 #[derive(InputObject)]
 pub struct SandboxMarketHoursSetInput {
-    /// When orders are taken from now on.
+    /// New hours in which orders are accepted.
     market_hours: MarketHours,
 }
 
-/// A price set by hand.
+/// Fixed quote for an instrument.
 #[derive(InputObject)]
 pub struct QuoteInput {
-    /// What a seller gets.
+    /// Bid: the price at which users sell.
     bid: MoneyInput,
-    /// What a buyer pays, not below the bid.
+    /// Ask: the price at which users buy; not below the bid.
     ask: MoneyInput,
 }
 
-/// Input of sandboxQuoteSet.
+/// Input for sandboxQuoteSet.
 #[derive(InputObject)]
 pub struct SandboxQuoteSetInput {
-    /// Ticker, in either case, or an instrument's id.
+    /// Ticker symbol, in upper or lower case, or the identifier of an instrument.
     symbol: String,
-    /// The price from now on; null gives the instrument back to the built-in market.
+    /// New quote; null restores the simulated market's quote.
     quote: Option<QuoteInput>,
 }
 
@@ -184,7 +184,8 @@ pub struct SandboxQuery;
 
 #[Object]
 impl SandboxQuery {
-    /// The calling partner; null for nobody and for a publishable key.
+    /// Returns the partner of the calling API key, or null for a publishable key, a signed-in user and
+    /// without credentials.
     async fn partner(&self, ctx: &Context<'_>) -> Result<Option<Partner>> {
         match &ctx.actor().who {
             Who::Partner(key) if !key.is_publishable() => {
@@ -200,21 +201,21 @@ pub struct SandboxMutation;
 
 #[Object]
 impl SandboxMutation {
-    /// Stop the sandbox's clock where it is; scope `operate`.
+    /// Freezes the sandbox clock at its current time. Requires scope `operate`.
     async fn sandbox_clock_freeze(&self, ctx: &Context<'_>) -> Result<Option<SandboxClockFreezePayload>> {
         let partner =
             wire::outcome(sandbox::change_clock(ctx.app(), ctx.actor(), ClockChange::FreezeAccount).await)?;
         Ok(Some(partner.into()))
     }
 
-    /// Let the sandbox's clock run on from where it is; scope `operate`.
+    /// Lets the sandbox clock run from its current time. Requires scope `operate`.
     async fn sandbox_clock_run(&self, ctx: &Context<'_>) -> Result<Option<SandboxClockRunPayload>> {
         let partner = wire::outcome(sandbox::change_clock(ctx.app(), ctx.actor(), ClockChange::Run).await)?;
         Ok(Some(partner.into()))
     }
 
-    /// Move the sandbox's clock forward; what is due on the way has happened when this returns; scope
-    /// `operate`.
+    /// Moves the sandbox clock forward and completes everything that is due until then, such as fills and
+    /// settlements. Requires scope `operate`.
     async fn sandbox_clock_advance(
         &self,
         ctx: &Context<'_>,
@@ -228,7 +229,7 @@ impl SandboxMutation {
         Ok(Some(partner.into()))
     }
 
-    /// Choose when the sandbox takes orders; scope `operate`.
+    /// Sets the hours in which the sandbox accepts orders. Requires scope `operate`.
     async fn sandbox_market_hours_set(
         &self,
         ctx: &Context<'_>,
@@ -239,7 +240,7 @@ impl SandboxMutation {
         Ok(Some(partner.into()))
     }
 
-    /// Set the price of an instrument for this sandbox; scope `operate`.
+    /// Sets or removes a fixed quote for an instrument in this sandbox. Requires scope `operate`.
     async fn sandbox_quote_set(
         &self,
         ctx: &Context<'_>,

@@ -1,4 +1,4 @@
-//! The GraphQL face of invitations.
+//! GraphQL types and operations for invitations.
 
 use crate::{
     graphql::core::{
@@ -17,38 +17,39 @@ use domain::{
 use entity::{Kind, invitation};
 use uuid::Uuid;
 
-/// A wish that somebody sign up, bound to an e-mail address.
+/// Invitation to sign up, bound to an e-mail address.
 pub struct Invitation(pub invitation::Model);
 
-/// A wish that somebody sign up, bound to an e-mail address.
+/// Invitation to sign up, bound to an e-mail address.
 #[Object]
 impl Invitation {
-    /// Opaque identifier, the same on every door; whoever holds it and the address may sign up by it.
+    /// Opaque identifier, which is needed to sign up with the invitation. The same in the GraphQL and REST
+    /// APIs.
     pub async fn id(&self) -> ID {
         self.0.id.into()
     }
 
-    /// The address it is bound to.
+    /// E-mail address that the invitation is bound to.
     async fn email(&self) -> &str {
         &self.0.email
     }
 
-    /// Employer that the profile will show; null when none was named.
+    /// Employer to show in the user's profile; null if none was given.
     async fn employer(&self) -> Option<Employer> {
         Employer::of(&self.0)
     }
 
-    /// When it ends.
+    /// Time when the invitation expires.
     async fn expires_at(&self) -> DateTime {
         self.0.expires_at.into()
     }
 
-    /// When somebody signed up by it; null before.
+    /// Time when a user signed up with the invitation; null until then.
     async fn accepted_at(&self) -> Option<DateTime> {
         self.0.accepted_at.map(DateTime::from)
     }
 
-    /// When it was taken back; null when it was not.
+    /// Time when the invitation was revoked; null if it was not.
     async fn revoked_at(&self) -> Option<DateTime> {
         self.0.revoked_at.map(DateTime::from)
     }
@@ -68,17 +69,17 @@ impl From<invitation::Model> for Invitation {
     }
 }
 
-/// An employer that offers a plan.
+/// Employer that invites its employees.
 #[derive(Clone, Debug, SimpleObject)]
 pub struct Employer {
-    /// Name of the company; null when only its institution is known.
+    /// Company name; null if only the institution is known.
     company_name: Option<String>,
-    /// Institution that keeps its retirement plan; null when it has none.
+    /// Identifier of the institution that manages the employer's retirement plan; null if there is none.
     retirement_institution_id: Option<String>,
 }
 
 impl Employer {
-    /// The employer that an invitation names.
+    /// Returns the employer given in an invitation, if any.
     pub fn of(row: &invitation::Model) -> Option<Self> {
         let (company_name, retirement_institution_id) =
             (row.company_name.clone(), row.retirement_institution_id.clone());
@@ -87,25 +88,25 @@ impl Employer {
     }
 }
 
-/// An employer that offers a plan.
+/// Employer that invites its employees.
 #[derive(InputObject)]
 pub struct EmployerInput {
-    /// Name of the company.
+    /// Company name.
     company_name: Option<String>,
-    /// Institution that keeps its retirement plan.
+    /// Identifier of the institution that manages the employer's retirement plan.
     retirement_institution_id: Option<String>,
 }
 
-/// Input of invitationCreate.
+/// Input for invitationCreate.
 #[derive(InputObject)]
 pub struct InvitationCreateInput {
-    /// Made by the client; a retry repeats it.
+    /// Key chosen by the client. A retry with the same key and input returns the original result.
     idempotency_key: Option<String>,
-    /// Address that it is bound to and mailed to.
+    /// E-mail address that the invitation is sent to and bound to.
     email: String,
-    /// Person who shall be able to sign in, when you serve her already.
+    /// Id of an existing user who can then sign in; omit it to invite a new user.
     user_id: Option<ID>,
-    /// Employer that the profile will show.
+    /// Employer to show in the user's profile.
     employer: Option<EmployerInput>,
 }
 
@@ -120,26 +121,26 @@ impl InvitationCreateInput {
     }
 }
 
-/// Input of invitationRevoke.
+/// Input for invitationRevoke.
 #[derive(InputObject)]
 pub struct InvitationRevokeInput {
-    /// Invitation to take back.
+    /// Id of the invitation to revoke.
     invitation_id: ID,
 }
 
 payload!(
-    /// Outcome of invitationCreate.
+    /// Result of invitationCreate.
     InvitationCreatePayload {
-        /// The invitation, null when refused.
+        /// The invitation. Null if the request was refused.
         invitation: Invitation,
         GeneralUserError
     }
 );
 
 payload!(
-    /// Outcome of invitationRevoke.
+    /// Result of invitationRevoke.
     InvitationRevokePayload {
-        /// The invitation, null when refused.
+        /// The invitation. Null if the request was refused.
         invitation: Invitation,
         GeneralUserError
     }
@@ -150,24 +151,24 @@ pub struct InvitationQuery;
 
 #[Object]
 impl InvitationQuery {
-    /// An open invitation by the id that was mailed; null when there is none; needs no sign-in.
+    /// Returns an open invitation by id, or null if it was not found. Requires no credentials.
     async fn invitation(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Opaque id.")] id: ID,
+        #[graphql(desc = "Id of the invitation, from the e-mail.")] id: ID,
     ) -> Result<Option<Invitation>> {
         let id = ids::parse(Kind::Invitation, &id);
         Ok(invitations::shown(&*ctx.loaders().connection().await?, id).await?.map(Invitation))
     }
 
-    /// The partner's invitations, newest first; scope `manage`.
+    /// Returns the partner's invitations, newest first. Requires scope `manage`.
     async fn invitations(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Page size going forward, 20 when left out.")] first: Option<i32>,
-        #[graphql(desc = "Only items past this cursor.")] after: Option<String>,
-        #[graphql(desc = "Page size going back.")] last: Option<i32>,
-        #[graphql(desc = "Only items ahead of this cursor.")] before: Option<String>,
+        #[graphql(desc = "Returns the first n items; 20 by default.")] first: Option<i32>,
+        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
+        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
     ) -> Result<Option<Connection<Invitation>>> {
         let page = ctx.page::<Invitation>(first, after, last, before)?;
         let slice = invitations::list(&*ctx.loaders().connection().await?, ctx.actor(), &page).await?;
@@ -180,7 +181,7 @@ pub struct InvitationMutation;
 
 #[Object]
 impl InvitationMutation {
-    /// Invite somebody to sign up with her e-mail address within 14 days, and mail her; scope `manage`.
+    /// Creates an invitation that is valid for 14 days and sends it by e-mail. Requires scope `manage`.
     async fn invitation_create(
         &self,
         ctx: &Context<'_>,
@@ -191,7 +192,7 @@ impl InvitationMutation {
         Ok(Some(wire::answered(invited)?.into()))
     }
 
-    /// Take an open invitation back; scope `manage`.
+    /// Revokes an open invitation. Requires scope `manage`.
     async fn invitation_revoke(
         &self,
         ctx: &Context<'_>,

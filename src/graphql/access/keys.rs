@@ -1,4 +1,4 @@
-//! The GraphQL face of API keys.
+//! GraphQL types and operations for API keys.
 
 use crate::{
     graphql::core::{
@@ -18,38 +18,38 @@ use domain::{
 use entity::{Kind, api_key};
 use uuid::Uuid;
 
-/// What a partner proves itself with; its text is shown once, when it is made.
+/// API key of a partner. The full key text is shown only once, when the key is issued.
 pub struct ApiKey(pub api_key::Model);
 
-/// What a partner proves itself with; its text is shown once, when it is made.
+/// API key of a partner. The full key text is shown only once, when the key is issued.
 #[Object]
 impl ApiKey {
-    /// Opaque identifier, the same on every door.
+    /// Opaque identifier.
     pub async fn id(&self) -> ID {
         self.0.id.into()
     }
 
-    /// The part of its text that may be shown, by which it is recognised.
+    /// Start of the key text, which identifies the key, for example `sk_test_a1B2c3D4`.
     async fn prefix(&self, ctx: &Context<'_>) -> Result<String> {
         Ok(keys::shown(&self.0, ctx.actor().partner(Scope::Operate)?.mode))
     }
 
-    /// What its partner calls it; empty when nobody named it.
+    /// Label chosen by the partner; empty if there is none.
     async fn label(&self) -> &str {
         &self.0.label
     }
 
-    /// What it may do.
+    /// Scopes of the key.
     async fn scopes(&self) -> Vec<KeyScope> {
         keys::scopes(&self.0).into_iter().map(KeyScope::from).collect()
     }
 
-    /// Whether anyone may hold it, because it can begin a customer and nothing else.
+    /// Whether the key may be published in web pages and apps; its only scope is then `start`.
     async fn is_publishable(&self) -> bool {
         keys::scopes(&self.0) == [Scope::Start]
     }
 
-    /// The key it takes the place of; null for the first of its line.
+    /// Key that this key replaces; null if it was not issued by apiKeyRotate.
     async fn rotated_from(&self, ctx: &Context<'_>) -> Result<Option<ApiKey>> {
         match self.0.rotated_from {
             Some(id) => Ok(ctx.loaders().find::<api_key::Entity>(id).await?.map(Self)),
@@ -57,17 +57,17 @@ impl ApiKey {
         }
     }
 
-    /// When it was made.
+    /// Time when the key was issued.
     async fn created_at(&self) -> DateTime {
         self.0.created_at.into()
     }
 
-    /// From when on it opens nothing; null when it has no end.
+    /// Time when the key expires; null if it does not expire.
     async fn expires_at(&self) -> Option<DateTime> {
         self.0.expires_at.map(DateTime::from)
     }
 
-    /// When it was taken back; null while it was not.
+    /// Time when the key was revoked; null if it was not.
     async fn revoked_at(&self) -> Option<DateTime> {
         self.0.revoked_at.map(DateTime::from)
     }
@@ -87,50 +87,49 @@ impl From<api_key::Model> for ApiKey {
     }
 }
 
-/// What a key may do.
+/// Scope of an API key: what the key may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(remote = "domain::Scope")]
 pub enum KeyScope {
-    /// Begin a customer and her identity check: all that a publishable key may do.
+    /// Create users, start identity checks, and sign users up and in; the only scope of a publishable key.
     Start,
-    /// Look at customers and their affairs.
+    /// Read users and their data.
     Read,
     /// Place and cancel orders.
     Trade,
     /// Move money.
     Transfer,
-    /// Create customers, accounts and bank accounts.
+    /// Create and change users, accounts and bank accounts; includes `start`.
     Manage,
-    /// Run the sandbox, review, and give out keys.
+    /// Control the sandbox, review identity checks, freeze and close accounts, and manage API keys.
     Operate,
 }
 
-/// Input of apiKeyIssue.
+/// Input for apiKeyIssue.
 #[derive(InputObject)]
 pub struct ApiKeyIssueInput {
-    /// What it shall be called, at most 100 characters.
+    /// Label, at most 100 characters.
     label: String,
-    /// What it may do, nothing that the calling key may not; START or nothing for a publishable key.
+    /// Scopes of the new key, all of which the calling key must have. `START` or empty for a publishable key.
     scopes: Vec<KeyScope>,
-    /// Whether anyone may hold it, as a page or an app that customers run does.
+    /// Whether to issue a publishable key, for use in web pages and apps.
     #[graphql(default)]
     publishable: bool,
 }
 
-/// Input of apiKeyRotate.
+/// Input for apiKeyRotate.
 #[derive(InputObject)]
 pub struct ApiKeyRotateInput {
-    /// The key that gets a successor.
+    /// Id of the key to replace.
     api_key_id: ID,
-    /// After how many hours the key itself opens nothing, 1 to 720; it stays live until revoked when left
-    /// out.
+    /// Hours until the replaced key expires, 1 to 720. If omitted, it works until it is revoked.
     expires_after_hours: Option<i32>,
 }
 
-/// Input of apiKeyRevoke.
+/// Input for apiKeyRevoke.
 #[derive(InputObject)]
 pub struct ApiKeyRevokeInput {
-    /// The key to take back.
+    /// Id of the key to revoke.
     api_key_id: ID,
 }
 
@@ -139,13 +138,13 @@ macro_rules! issued {
         $(#[$doc])*
         #[derive(SimpleObject)]
         pub struct $payload {
-            /// The key, null when refused.
+            /// The API key. Null if the request was refused.
             api_key: Option<ApiKey>,
-            /// The whole text of the key, shown here and never again; null when refused.
+            /// Full key text, shown only in this response. Null if the request was refused.
             secret: Option<String>,
-            /// Why it was refused; empty on success.
+            /// Why the request was refused; empty on success.
             user_errors: Vec<ApiKeyUserError>,
-            /// The root, to read on in the same request.
+            /// Query root, to read more data in the same request.
             query: crate::graphql::Query,
         }
 
@@ -166,19 +165,19 @@ macro_rules! issued {
 }
 
 issued!(
-    /// Outcome of apiKeyIssue.
+    /// Result of apiKeyIssue.
     ApiKeyIssuePayload
 );
 
 issued!(
-    /// Outcome of apiKeyRotate.
+    /// Result of apiKeyRotate.
     ApiKeyRotatePayload
 );
 
 payload!(
-    /// Outcome of apiKeyRevoke.
+    /// Result of apiKeyRevoke.
     ApiKeyRevokePayload {
-        /// The key, null when refused.
+        /// The API key. Null if the request was refused.
         api_key: ApiKey,
         ApiKeyUserError
     }
@@ -189,14 +188,14 @@ pub struct ApiKeyQuery;
 
 #[Object]
 impl ApiKeyQuery {
-    /// The partner's keys, revoked ones included, newest first; scope `operate`.
+    /// Returns the partner's API keys, including revoked ones, newest first. Requires scope `operate`.
     async fn api_keys(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Page size going forward, 20 when left out.")] first: Option<i32>,
-        #[graphql(desc = "Only items past this cursor.")] after: Option<String>,
-        #[graphql(desc = "Page size going back.")] last: Option<i32>,
-        #[graphql(desc = "Only items ahead of this cursor.")] before: Option<String>,
+        #[graphql(desc = "Returns the first n items; 20 by default.")] first: Option<i32>,
+        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
+        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
     ) -> Result<Option<Connection<ApiKey>>> {
         let page = ctx.page::<ApiKey>(first, after, last, before)?;
         let slice = keys::list(&*ctx.loaders().connection().await?, ctx.actor(), &page).await?;
@@ -209,8 +208,8 @@ pub struct ApiKeyMutation;
 
 #[Object]
 impl ApiKeyMutation {
-    /// Issue a key that may do nothing the calling key may not; a lost answer's key is listed and can be
-    /// revoked; scope `operate`.
+    /// Issues an API key with scopes that the calling key has. If the response is lost, revoke the new key
+    /// and issue another. Requires scope `operate`.
     async fn api_key_issue(
         &self,
         ctx: &Context<'_>,
@@ -221,8 +220,8 @@ impl ApiKeyMutation {
         Ok(Some(wire::outcome(keys::issue_for(ctx.app(), ctx.actor(), new).await)?.into()))
     }
 
-    /// Issue a key's successor beside it, with its label and scopes; at most two keys of one line are live;
-    /// scope `operate`.
+    /// Issues a replacement with the same label and scopes; both keys work until the old one expires or is
+    /// revoked. The replacement can be rotated only after that. Requires scope `operate`.
     async fn api_key_rotate(
         &self,
         ctx: &Context<'_>,
@@ -235,8 +234,8 @@ impl ApiKeyMutation {
         Ok(Some(wire::outcome(keys::rotate(ctx.app(), ctx.actor(), rotation).await)?.into()))
     }
 
-    /// Take a key back, be it the calling one; whatever it holds open ends within two seconds; scope
-    /// `operate`.
+    /// Revokes an API key, which may be the calling key; its open subscriptions end within two seconds.
+    /// Requires scope `operate`.
     async fn api_key_revoke(
         &self,
         ctx: &Context<'_>,

@@ -1,4 +1,4 @@
-//! The GraphQL face of signing up and in.
+//! GraphQL types and operations for sign-up, sign-in and sessions.
 
 use super::second_factors::TwoFactor;
 use crate::{
@@ -27,20 +27,20 @@ use domain::{
 };
 use entity::Kind;
 
-/// Tokens of somebody who has signed in.
+/// Session of a signed-in user.
 #[derive(Clone, SimpleObject)]
 pub struct Session {
-    /// Who signed in.
+    /// Id of the user who signed in.
     user_id: ID,
-    /// Sent with every request as `Authorization: Bearer …`.
+    /// Access token; send it with every request as `Authorization: Bearer …`.
     access_token: String,
-    /// When the access token ends.
+    /// Time when the access token expires.
     access_token_expires_at: DateTime,
-    /// Renews the session by tokenRefresh.
+    /// Refresh token; pass it to tokenRefresh to renew the session.
     refresh_token: String,
-    /// When the refresh token ends.
+    /// Time when the refresh token expires.
     refresh_token_expires_at: DateTime,
-    /// Where the session stands with its second factor.
+    /// Two-factor authentication state of the session.
     two_factor: TwoFactor,
 }
 
@@ -58,20 +58,20 @@ impl Session {
     }
 }
 
-/// Input of userSignUp.
+/// Input for userSignUp.
 #[derive(InputObject)]
 pub struct UserSignUpInput {
-    /// E-mail address, with which nobody else signs in.
+    /// E-mail address that no other user signs in with.
     email: String,
-    /// 8 to 128 characters.
+    /// Password, 8 to 128 characters.
     password: String,
-    /// Given names and family name.
+    /// Full name: given names, then family name.
     full_name: Option<String>,
-    /// Day of birth; never sent back.
+    /// Date of birth. Write-only.
     birth_date: Option<Date>,
-    /// Social security number; never sent back.
+    /// Social security number. Write-only.
     ssn: Option<String>,
-    /// Invitation that she comes by.
+    /// Id of the invitation that the user signs up with.
     invitation_id: Option<ID>,
 }
 
@@ -87,7 +87,7 @@ impl UserSignUpInput {
     }
 }
 
-/// Input of userSignIn.
+/// Input for userSignIn.
 #[derive(InputObject)]
 pub struct UserSignInInput {
     /// E-mail address.
@@ -96,204 +96,204 @@ pub struct UserSignInInput {
     password: String,
 }
 
-/// Input of tokenRefresh.
+/// Input for tokenRefresh.
 #[derive(InputObject)]
 pub struct TokenRefreshInput {
-    /// Refresh token; it ends once its successor is first used.
+    /// Current refresh token; it stops working when the new one is first used.
     refresh_token: String,
 }
 
-/// Input of userSignOut.
+/// Input for userSignOut.
 #[derive(InputObject)]
 pub struct UserSignOutInput {
     /// Refresh token of the session to end.
     refresh_token: String,
 }
 
-/// Input of passwordChange.
+/// Input for passwordChange.
 #[derive(InputObject)]
 pub struct PasswordChangeInput {
-    /// Present password.
+    /// Current password.
     password: String,
-    /// 8 to 128 characters.
+    /// New password, 8 to 128 characters.
     new_password: String,
 }
 
-/// Input of passwordRecover.
+/// Input for passwordRecover.
 #[derive(InputObject)]
 pub struct PasswordRecoverInput {
     /// E-mail address.
     email: String,
 }
 
-/// Input of passwordReset.
+/// Input for passwordReset.
 #[derive(InputObject)]
 pub struct PasswordResetInput {
-    /// Token from the mail.
+    /// Token from the e-mail.
     token: String,
-    /// 8 to 128 characters.
+    /// New password, 8 to 128 characters.
     password: String,
 }
 
-/// Input of userSignInEnable.
+/// Input for userSignInEnable.
 #[derive(InputObject)]
 pub struct UserSignInEnableInput {
-    /// Person whose sign-in is meant.
+    /// Id of the user who may sign in again.
     user_id: ID,
 }
 
-/// Input of userSignInDisable.
+/// Input for userSignInDisable.
 #[derive(InputObject)]
 pub struct UserSignInDisableInput {
-    /// Person whose sign-in is meant.
+    /// Id of the user who may no longer sign in.
     user_id: ID,
 }
 
-/// Input of userTwoFactorReset.
+/// Input for userTwoFactorReset.
 #[derive(InputObject)]
 pub struct UserTwoFactorResetInput {
-    /// Person whose second factor is lost.
+    /// Id of the user who has lost their second factors.
     user_id: ID,
 }
 
-/// What a person says of herself; what is left out or null stays as it is.
+/// Changes to a user's profile; fields that are omitted or null stay unchanged.
 #[derive(InputObject)]
 pub struct ProfilePatch {
-    /// Given names and family name.
+    /// Full name: given names, then family name.
     full_name: Option<String>,
-    /// Day of birth; never sent back.
+    /// Date of birth. Write-only.
     birth_date: Option<Date>,
-    /// Social security number; never sent back.
+    /// Social security number. Write-only.
     ssn: Option<String>,
-    /// Gender in her own words.
+    /// Gender, in the user's own words.
     gender: Option<String>,
 }
 
-/// Input of profileUpdate.
+/// Input for profileUpdate.
 #[derive(InputObject)]
 pub struct ProfileUpdateInput {
-    /// The user.
+    /// Id of the user.
     user_id: ID,
-    /// What is new.
+    /// Profile changes.
     patch: ProfilePatch,
 }
 
-/// Input of userDataMail.
+/// Input for userDataMail.
 #[derive(InputObject)]
 pub struct UserDataMailInput {
-    /// The user.
+    /// Id of the user.
     user_id: ID,
 }
 
 payload!(
-    /// Outcome of userSignUp.
+    /// Result of userSignUp.
     UserSignUpPayload {
-        /// The first session, null when refused.
+        /// The user's first session. Null if the request was refused.
         session: Session,
         AccessUserError
     }
 );
 
 payload!(
-    /// Outcome of userSignIn.
+    /// Result of userSignIn.
     UserSignInPayload {
-        /// The session, null when refused.
+        /// The session. Null if the request was refused.
         session: Session,
         AccessUserError
     }
 );
 
 payload!(
-    /// Outcome of tokenRefresh.
+    /// Result of tokenRefresh.
     TokenRefreshPayload {
-        /// The session with new tokens, null when refused.
+        /// The session with new tokens. Null if the request was refused.
         session: Session,
         AccessUserError
     }
 );
 
 payload!(
-    /// Outcome of userSignOut.
+    /// Result of userSignOut.
     UserSignOutPayload {
-        /// Who signed out, null when refused.
+        /// Id of the user who signed out. Null if the request was refused.
         user_id: ID,
         AccessUserError
     }
 );
 
 payload!(
-    /// Outcome of passwordChange.
+    /// Result of passwordChange.
     PasswordChangePayload {
-        /// A new session in place of all earlier ones, null when refused.
+        /// New session that replaces all earlier ones. Null if the request was refused.
         session: Session,
         AccessUserError
     }
 );
 
 payload!(
-    /// Outcome of passwordRecover.
+    /// Result of passwordRecover.
     PasswordRecoverPayload {
-        /// Always true: whether there is such a person is not told.
+        /// True whether or not the user exists. Null if the request was refused.
         is_accepted: bool,
         AccessUserError
     }
 );
 
 payload!(
-    /// Outcome of passwordReset.
+    /// Result of passwordReset.
     PasswordResetPayload {
-        /// True once the new password counts, null when refused.
+        /// True if the password was changed. Null if the request was refused.
         is_reset: bool,
         AccessUserError
     }
 );
 
 payload!(
-    /// Outcome of userSignInEnable.
+    /// Result of userSignInEnable.
     UserSignInEnablePayload {
-        /// Who may sign in again, null when refused.
+        /// User who may sign in again. Null if the request was refused.
         user: User,
         GeneralUserError
     }
 );
 
 payload!(
-    /// Outcome of userSignInDisable.
+    /// Result of userSignInDisable.
     UserSignInDisablePayload {
-        /// Who may sign in no longer, null when refused.
+        /// User who may no longer sign in. Null if the request was refused.
         user: User,
         GeneralUserError
     }
 );
 
 payload!(
-    /// Outcome of userTwoFactorReset.
+    /// Result of userTwoFactorReset.
     UserTwoFactorResetPayload {
-        /// Who sets up another second factor, null when refused.
+        /// The user. Null if the request was refused.
         user: User,
         GeneralUserError
     }
 );
 
 payload!(
-    /// Outcome of profileUpdate.
+    /// Result of profileUpdate.
     ProfileUpdatePayload {
-        /// The person, null when refused.
+        /// The user. Null if the request was refused.
         user: User,
         GeneralUserError
     }
 );
 
 payload!(
-    /// Outcome of userDataMail.
+    /// Result of userDataMail.
     UserDataMailPayload {
-        /// The user whose data was mailed, null when refused.
+        /// The user. Null if the request was refused.
         user: User,
         GeneralUserError
     }
 );
 
-/// The session that was issued, with its second factor.
+/// Builds the payload for an issued session, or for a refusal.
 async fn session<P>(ctx: &Context<'_>, issued: domain::Result<Issued>) -> Result<Option<P>>
 where
     P: From<std::result::Result<Session, Refusal>>,
@@ -309,8 +309,8 @@ pub struct AccessMutation;
 
 #[Object]
 impl AccessMutation {
-    /// Sign a person up by e-mail and password and begin her first session; without a partner's key, for the
-    /// default partner.
+    /// Signs up a user with an e-mail address and password, and starts their first session. Without an API
+    /// key, the user belongs to the default partner.
     async fn user_sign_up(
         &self,
         ctx: &Context<'_>,
@@ -320,7 +320,8 @@ impl AccessMutation {
         session(ctx, signed_up.map(|(_, issued)| issued)).await
     }
 
-    /// Begin a session by e-mail and password; without a partner's key, with the default partner.
+    /// Starts a session with an e-mail address and password. Without an API key, the user signs in to the
+    /// default partner.
     async fn user_sign_in(
         &self,
         ctx: &Context<'_>,
@@ -330,8 +331,8 @@ impl AccessMutation {
             .await
     }
 
-    /// Renew a session; the old refresh token stays good until the new one is first used, and ends the
-    /// session when it is used after.
+    /// Renews a session with new tokens. The old refresh token works until the new one is first used; using
+    /// it later ends the session.
     async fn token_refresh(
         &self,
         ctx: &Context<'_>,
@@ -344,8 +345,8 @@ impl AccessMutation {
         .await
     }
 
-    /// End a session, by its refresh token and an access token that is still good; access tokens that were
-    /// issued live on until they end.
+    /// Ends a session, given its refresh token. Requires a valid access token; access tokens that were issued
+    /// work until they expire.
     async fn user_sign_out(
         &self,
         ctx: &Context<'_>,
@@ -356,7 +357,7 @@ impl AccessMutation {
         Ok(Some(wire::outcome(done.map(|()| user_id))?.into()))
     }
 
-    /// Change the password of the signed-in person; every session of hers ends and a new one begins.
+    /// Changes the signed-in user's password, ends all their sessions and starts a new one.
     async fn password_change(
         &self,
         ctx: &Context<'_>,
@@ -366,7 +367,8 @@ impl AccessMutation {
         session(ctx, logins::change_password(ctx.app(), ctx.actor(), present, new).await).await
     }
 
-    /// Mail a token for a new password, if there is such a person; the answer is the same if not.
+    /// Sends a token for setting a new password by e-mail. The response is the same if the user does not
+    /// exist.
     async fn password_recover(
         &self,
         ctx: &Context<'_>,
@@ -376,7 +378,7 @@ impl AccessMutation {
         Ok(Some(wire::outcome(accepted.map(|()| true))?.into()))
     }
 
-    /// Set a new password by the token from the mail; every session of hers ends.
+    /// Sets a new password with the token from the e-mail, and ends all sessions of the user.
     async fn password_reset(
         &self,
         ctx: &Context<'_>,
@@ -387,7 +389,7 @@ impl AccessMutation {
         Ok(Some(wire::outcome(reset.map(|()| true))?.into()))
     }
 
-    /// Let a person sign in again; scope `manage`.
+    /// Allows a user to sign in again. Requires scope `manage`.
     async fn user_sign_in_enable(
         &self,
         ctx: &Context<'_>,
@@ -397,7 +399,7 @@ impl AccessMutation {
         Ok(Some(wire::outcome(logins::enable(ctx.app(), ctx.actor(), user_id, true).await.map(User))?.into()))
     }
 
-    /// Let a person sign in no longer and end all her sessions at once; scope `manage`.
+    /// Stops a user from signing in and ends all their sessions. Requires scope `manage`.
     async fn user_sign_in_disable(
         &self,
         ctx: &Context<'_>,
@@ -409,7 +411,7 @@ impl AccessMutation {
         ))
     }
 
-    /// Forget the second factors of a person who has lost them and end all her sessions at once; scope
+    /// Removes the second factors of a user who has lost them, and ends all their sessions. Requires scope
     /// `manage`.
     async fn user_two_factor_reset(
         &self,
@@ -423,8 +425,8 @@ impl AccessMutation {
         ))
     }
 
-    /// Change what a person says of herself; a change of name, birth date or social security number has her
-    /// identity checked again; scope `manage`.
+    /// Changes a user's profile. A change of name, date of birth or social security number repeats the
+    /// identity check. Requires scope `manage`.
     async fn profile_update(
         &self,
         ctx: &Context<'_>,
@@ -436,7 +438,7 @@ impl AccessMutation {
         Ok(Some(wire::outcome(profiles::amend(ctx.app(), ctx.actor(), amendment).await.map(User))?.into()))
     }
 
-    /// Mail what a person has entered to her advisors, once a minute at most; scope `manage`.
+    /// Sends a user's data to the advisors by e-mail, at most once a minute. Requires scope `manage`.
     async fn user_data_mail(
         &self,
         ctx: &Context<'_>,

@@ -1,4 +1,4 @@
-//! The GraphQL face of second factors.
+//! GraphQL types and operations for two-factor authentication.
 
 use crate::{
     graphql::core::{
@@ -18,29 +18,29 @@ use domain::{
     app::App,
 };
 
-/// By what a person proves, besides her password, that it is she.
+/// Method of two-factor authentication, used in addition to the password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 pub enum TwoFactorMethod {
     /// Passcode by text message.
     Sms,
-    /// Code of an authenticator app.
+    /// Code from an authenticator app.
     Totp,
 }
 
-/// The methods that a person has set up.
+/// Returns the methods that a user has set up.
 pub fn methods(factors: &Factors) -> Vec<TwoFactorMethod> {
     let sms = factors.phone_last4.is_some().then_some(TwoFactorMethod::Sms);
     sms.into_iter().chain(factors.totp.then_some(TwoFactorMethod::Totp)).collect()
 }
 
-/// Where a session stands with its second factor.
+/// Two-factor authentication state of a session.
 #[derive(Clone, Debug, SimpleObject)]
 pub struct TwoFactor {
-    /// Whether the session has passed it; nothing else is open before.
+    /// Whether the session has passed two-factor authentication; before that, most operations are refused.
     is_passed: bool,
-    /// What the person has set up; empty when nothing yet.
+    /// Methods that the user has set up; empty if there are none.
     methods: Vec<TwoFactorMethod>,
-    /// Last four digits of the verified phone number; null when there is none.
+    /// Last four digits of the verified phone number; null if there is none.
     phone_last4: Option<String>,
 }
 
@@ -50,12 +50,12 @@ impl TwoFactor {
     }
 }
 
-/// A passcode on its way.
+/// Passcode sent by text message.
 #[derive(Clone, Debug, SimpleObject)]
 pub struct Passcode {
-    /// Names the passcode when it is verified.
+    /// Code that identifies the passcode; pass it to passcodeVerify.
     hash_code: String,
-    /// Last four digits of the number it went to.
+    /// Last four digits of the phone number that the passcode was sent to.
     phone_last4: String,
 }
 
@@ -65,12 +65,12 @@ impl From<Sent> for Passcode {
     }
 }
 
-/// Secret for an authenticator app, shown once.
+/// Secret for an authenticator app; shown only once.
 #[derive(Clone, Debug, SimpleObject)]
 pub struct TotpEnrollment {
-    /// Secret in base 32, to be typed.
+    /// Secret in base 32, for manual entry.
     secret: String,
-    /// Address that a QR code shows.
+    /// URI with the scheme `otpauth`, to show as a QR code.
     uri: String,
 }
 
@@ -80,85 +80,85 @@ impl From<Enrollment> for TotpEnrollment {
     }
 }
 
-/// Input of passcodeSend.
+/// Input for passcodeSend.
 #[derive(InputObject)]
 pub struct PasscodeSendInput {
-    /// New US number to verify; left out once one is verified.
+    /// New US phone number to verify; omit it if the user already has a verified number.
     phone: Option<String>,
 }
 
-/// Input of passcodeVerify.
+/// Input for passcodeVerify.
 #[derive(InputObject)]
 pub struct PasscodeVerifyInput {
-    /// What passcodeSend answered with.
+    /// The `hashCode` returned by passcodeSend.
     hash_code: String,
-    /// Six digits.
+    /// Six-digit passcode.
     passcode: String,
 }
 
-/// Input of totpVerify.
+/// Input for totpVerify.
 #[derive(InputObject)]
 pub struct TotpVerifyInput {
-    /// Six digits that the app shows.
+    /// Six-digit code from the authenticator app.
     code: String,
 }
 
 payload!(
-    /// Outcome of passcodeSend.
+    /// Result of passcodeSend.
     PasscodeSendPayload {
-        /// The passcode, null when refused.
+        /// The passcode that was sent. Null if the request was refused.
         passcode: Passcode,
         AccessUserError
     }
 );
 
 payload!(
-    /// Outcome of passcodeVerify.
+    /// Result of passcodeVerify.
     PasscodeVerifyPayload {
-        /// Where the session stands now, null when refused.
+        /// Two-factor authentication state of the session. Null if the request was refused.
         two_factor: TwoFactor,
         AccessUserError
     }
 );
 
 payload!(
-    /// Outcome of totpEnroll.
+    /// Result of totpEnroll.
     TotpEnrollPayload {
-        /// The secret, null when refused.
+        /// The secret for the authenticator app. Null if the request was refused.
         enrollment: TotpEnrollment,
         AccessUserError
     }
 );
 
 payload!(
-    /// Outcome of totpVerify.
+    /// Result of totpVerify.
     TotpVerifyPayload {
-        /// Where the session stands now, null when refused.
+        /// Two-factor authentication state of the session. Null if the request was refused.
         two_factor: TwoFactor,
         AccessUserError
     }
 );
 
 payload!(
-    /// Outcome of totpRemove.
+    /// Result of totpRemove.
     TotpRemovePayload {
-        /// Where the session stands now, null when refused.
+        /// Two-factor authentication state of the session. Null if the request was refused.
         two_factor: TwoFactor,
         AccessUserError
     }
 );
 
-async fn standing(app: &App, actor: &Actor) -> Result<TwoFactor> {
+async fn passed_two_factor(app: &App, actor: &Actor) -> Result<TwoFactor> {
     Ok(TwoFactor::of(true, second_factors::of(app, actor.signed_in()?.user_id).await?))
 }
 
-/// What the session that has just passed its second factor is told.
-async fn passed<P>(ctx: &Context<'_>, done: domain::Result<()>) -> Result<Option<P>>
+/// Builds the payload for a session that has just passed two-factor authentication, or was refused.
+async fn two_factor_payload<P>(ctx: &Context<'_>, done: domain::Result<()>) -> Result<Option<P>>
 where
     P: From<std::result::Result<TwoFactor, domain::Refusal>>,
 {
     Ok(Some(match wire::outcome(done)? {
-        Ok(()) => P::from(Ok(standing(ctx.app(), ctx.actor()).await?)),
+        Ok(()) => P::from(Ok(passed_two_factor(ctx.app(), ctx.actor()).await?)),
         Err(refusal) => P::from(Err(refusal)),
     }))
 }
@@ -168,7 +168,7 @@ pub struct SecondFactorMutation;
 
 #[Object]
 impl SecondFactorMutation {
-    /// Text a passcode to the signed-in person, to the number she has verified or to a new one.
+    /// Sends a passcode by text message to the signed-in user's verified phone number, or to a new number.
     async fn passcode_send(
         &self,
         ctx: &Context<'_>,
@@ -179,37 +179,37 @@ impl SecondFactorMutation {
         Ok(Some(wire::outcome(sent)?.into()))
     }
 
-    /// Take the passcode that was texted: the session passes its second factor, and the same access token
-    /// opens everything.
+    /// Verifies a passcode. The session has then passed two-factor authentication, and its access token works
+    /// for all operations.
     async fn passcode_verify(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Input for passcodeVerify.")] input: PasscodeVerifyInput,
     ) -> Result<Option<PasscodeVerifyPayload>> {
         let user_id = ctx.actor().signed_in()?.user_id;
-        passed(
+        two_factor_payload(
             ctx,
             passcodes::verify(ctx.app(), ctx.actor(), user_id, &input.hash_code, &input.passcode).await,
         )
         .await
     }
 
-    /// Make a secret for an authenticator app, which counts once totpVerify has taken a code of it.
+    /// Creates a secret for an authenticator app; it becomes active when totpVerify accepts its first code.
     async fn totp_enroll(&self, ctx: &Context<'_>) -> Result<Option<TotpEnrollPayload>> {
         Ok(Some(wire::outcome(totp::enroll(ctx.app(), ctx.actor()).await)?.into()))
     }
 
-    /// Take a code of the authenticator app: the session passes its second factor.
+    /// Verifies a code from the authenticator app. The session has then passed two-factor authentication.
     async fn totp_verify(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Input for totpVerify.")] input: TotpVerifyInput,
     ) -> Result<Option<TotpVerifyPayload>> {
-        passed(ctx, totp::verify(ctx.app(), ctx.actor(), &input.code).await).await
+        two_factor_payload(ctx, totp::verify(ctx.app(), ctx.actor(), &input.code).await).await
     }
 
-    /// Forget the authenticator app of the signed-in person.
+    /// Removes the signed-in user's authenticator app.
     async fn totp_remove(&self, ctx: &Context<'_>) -> Result<Option<TotpRemovePayload>> {
-        passed(ctx, totp::remove(ctx.app(), ctx.actor()).await).await
+        two_factor_payload(ctx, totp::remove(ctx.app(), ctx.actor()).await).await
     }
 }

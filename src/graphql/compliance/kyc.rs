@@ -1,4 +1,4 @@
-//! The GraphQL face of identity checks.
+//! GraphQL types for identity checks.
 
 mod changes;
 
@@ -30,23 +30,23 @@ use domain::{
 use entity::{Kind, kyc as row, kyc_document, user};
 use uuid::Uuid;
 
-/// One identity check.
+/// Identity check of a person (KYC).
 pub struct Kyc(pub row::Model);
 
-/// One identity check.
+/// Identity check of a person (KYC).
 #[Object]
 impl Kyc {
-    /// Opaque identifier, the same on every door.
+    /// Opaque identifier.
     pub async fn id(&self) -> ID {
         self.0.id.into()
     }
 
-    /// What the REST door calls the check by.
+    /// Token that identifies this check in the REST API.
     async fn token(&self) -> &str {
         &self.0.token
     }
 
-    /// From 0 to 1; 0.90 and more is approved. Null without a secret key.
+    /// Score from 0 to 1; automatic approval needs at least 0.90. Null without a secret key.
     async fn score(&self, ctx: &Context<'_>) -> Option<Decimal> {
         ctx.actor().may_see_findings().then(|| Decimal::hundredths(self.0.score))
     }
@@ -56,18 +56,17 @@ impl Kyc {
         if ctx.actor().may_see_results() { self.0.outcome.into() } else { KycOutcome::Pending }
     }
 
-    /// What was found, for example `Address Match`. Empty without a secret key.
+    /// Findings of the check, for example `Address Match`. Empty without a secret key.
     async fn tags(&self, ctx: &Context<'_>) -> Vec<&str> {
         if ctx.actor().may_see_findings() { self.0.tags.lines().collect() } else { Vec::new() }
     }
 
-    /// Each part of the check with what it adds to the score. Empty without a secret key.
+    /// Parts of the check, each with its effect on the score. Empty without a secret key.
     async fn checks(&self, ctx: &Context<'_>) -> Vec<KycCheck> {
         KycCheck::of(ctx, &self.0)
     }
 
-    /// Entries of the watch list that resemble the person, the most alike first; null without the scope
-    /// `operate`.
+    /// Watch-list entries that resemble the applicant, most similar first. Null without scope `operate`.
     async fn watch_list_hits(&self, ctx: &Context<'_>) -> Result<Option<Vec<WatchListHit>>> {
         if ctx.actor().partner(Scope::Operate).is_err() {
             return Ok(None);
@@ -75,19 +74,18 @@ impl Kyc {
         Ok(Some(ctx.loaders().hits(self.0.id).await?.into_iter().map(WatchListHit).collect()))
     }
 
-    /// Whether a later check took the place of this one.
+    /// Whether a later check has replaced this one.
     async fn is_superseded(&self) -> bool {
         self.0.superseded_at.is_some()
     }
 
-    /// The person whom it moves; null for a check that was asked for by itself.
+    /// User being checked; null for a check that was started without a user.
     async fn user(&self, ctx: &Context<'_>) -> Result<Option<User>> {
         let Some(id) = self.0.user_id else { return Ok(None) };
         Ok(Some(User(ctx.loaders().get::<user::Entity>(id).await?)))
     }
 
-    /// The questions that it waits to be answered. Empty when it waits for no answers, and for a publishable
-    /// key.
+    /// Questions that the applicant must answer. Empty if no answers are needed, and for a publishable key.
     async fn questions(&self, ctx: &Context<'_>) -> Result<Vec<KycQuestion>> {
         if !ctx.actor().may_see_results() {
             return Ok(Vec::new());
@@ -95,41 +93,41 @@ impl Kyc {
         Ok(questions::open(ctx.app(), &self.0)?.into_iter().map(KycQuestion::from).collect())
     }
 
-    /// Until when its questions can be answered. Null when none were asked, and for a publishable key.
+    /// Deadline for answering the questions. Null if there were none, and for a publishable key.
     async fn questions_expire_at(&self, ctx: &Context<'_>) -> Option<DateTime> {
         self.0.questions_expire_at.filter(|_| ctx.actor().may_see_results()).map(DateTime::from)
     }
 
-    /// What the person must still supply before it is decided. Empty for a publishable key.
+    /// Requirements to meet before the check is decided. Empty for a publishable key.
     async fn requirements(&self, ctx: &Context<'_>) -> Vec<KycRequirement> {
         let required = kyc::required_for(&self.0).filter(|_| ctx.actor().may_see_results());
         required.into_iter().map(KycRequirement::from).collect()
     }
 
-    /// Documents that were sent, oldest first, at most 20.
+    /// Uploaded documents, oldest first; at most 20.
     async fn documents(&self, ctx: &Context<'_>) -> Result<Vec<KycDocument>> {
         let page = Page { order: Order::OldestFirst, ..Page::first(kyc::documents::MAX_DOCUMENTS) };
         let slice = ctx.loaders().children::<kyc_document::Entity>(self.0.id, page, Vec::new()).await?;
         Ok(slice.rows.into_iter().map(KycDocument).collect())
     }
 
-    /// Whom it is about; null without the scope `operate`, and for checks from before that was kept; who
-    /// looks is written down.
+    /// Person being checked. Each read is written to the audit log. Null if their data is not stored, and
+    /// without scope `operate`.
     async fn applicant(&self, ctx: &Context<'_>) -> Result<Option<KycApplicant>> {
         KycApplicant::of(ctx, &self.0).await
     }
 
-    /// What a reviewer decided; null before, and without the scope `operate`.
+    /// Reviewer's decision. Null before a review, and without scope `operate`.
     async fn review(&self, ctx: &Context<'_>) -> Option<KycReview> {
         KycReview::of(ctx, &self.0)
     }
 
-    /// When it was made.
+    /// Time when the check was created.
     async fn created_at(&self) -> DateTime {
         self.0.created_at.into()
     }
 
-    /// When the present outcome was reached; when the check was made for a publishable key.
+    /// Time of the current outcome; for a publishable key, the time when the check was created.
     async fn decided_at(&self, ctx: &Context<'_>) -> DateTime {
         if ctx.actor().may_see_results() { self.0.decided_at.into() } else { self.0.created_at.into() }
     }
@@ -149,23 +147,23 @@ impl From<row::Model> for Kyc {
     }
 }
 
-/// A question that the person herself can answer.
+/// Question that the applicant answers to prove their identity.
 #[derive(Clone, Debug, SimpleObject)]
 pub struct KycQuestion {
-    /// From 1 to 5, unlike any other only within its check.
+    /// Number of the question within its check, from 1 to 5.
     question_id: i32,
-    /// The question itself.
+    /// Text of the question.
     text: String,
-    /// Five of them, the last for none of the others.
+    /// Five possible answers; the last one means that none of the others is right.
     answers: Vec<KycAnswerOption>,
 }
 
-/// A possible answer to a question.
+/// Possible answer to a question.
 #[derive(Clone, Debug, SimpleObject)]
 pub struct KycAnswerOption {
-    /// From 1 to 5, unlike any other only within its question.
+    /// Number of the answer within its question, from 1 to 5.
     answer_id: i32,
-    /// The answer itself.
+    /// Text of the answer.
     text: String,
 }
 
@@ -180,30 +178,31 @@ impl From<Prompt> for KycQuestion {
     }
 }
 
-/// Something that a person must supply before her identity check is decided.
+/// Something that a person must provide before their identity check is decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(remote = "Requirement")]
 pub enum KycRequirement {
-    /// All that a check goes by: name, e-mail address, social security number, day of birth and address.
+    /// All data needed for a check: name, e-mail address, social security number, date of birth and home
+    /// address.
     Profile,
-    /// Answers to the questions.
+    /// Answers to the identity questions.
     Answers,
-    /// Documents for a reviewer.
+    /// Identity documents for a reviewer.
     Documents,
 }
 
-/// What an identity check came to.
+/// Outcome of an identity check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 pub enum KycOutcome {
-    /// Not told to a publishable key; the result comes with an event and to a secret key.
+    /// Hidden from publishable keys; read the outcome with a secret key, or from an event.
     Pending,
-    /// Passed.
+    /// The identity is confirmed.
     Approved,
-    /// Questions must be answered.
+    /// The applicant must answer questions.
     QuestionsRequired,
-    /// A person must look.
+    /// A reviewer must decide.
     ManualReview,
-    /// Refused.
+    /// The identity was rejected.
     Denied,
 }
 
@@ -218,21 +217,21 @@ impl From<row::Outcome> for KycOutcome {
     }
 }
 
-/// One thing that was looked at, and what it added to the score.
+/// Part of an identity check, with its effect on the score.
 #[derive(Clone, Debug, SimpleObject)]
 pub struct KycCheck {
-    /// What was looked at.
+    /// Condition that was checked.
     check: KycCheckKind,
-    /// Whether it was passed.
+    /// Whether this part passed.
     is_passed: bool,
-    /// What it adds to the score, below zero for what speaks against the person.
+    /// Amount added to the score; negative if it lowers the score.
     part: Decimal,
-    /// The rule in a sentence.
+    /// Rule that was checked, as an English sentence.
     rule: String,
 }
 
 impl KycCheck {
-    /// The parts of a check, for a caller that may be told what was found.
+    /// Returns the parts of a check; empty for callers that may not see its findings.
     pub fn of(ctx: &Context<'_>, check: &row::Model) -> Vec<Self> {
         if ctx.actor().may_see_findings() {
             kyc::parts(check).into_iter().map(Self::from).collect()
@@ -253,28 +252,28 @@ impl From<Part> for KycCheck {
     }
 }
 
-/// What an identity check looks at.
+/// Condition that an identity check verifies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(remote = "Check")]
 pub enum KycCheckKind {
-    /// The form of every field.
+    /// Every field has the right format.
     Format,
-    /// Whether the person has a plausible age, 18 to 120.
+    /// The age is plausible: 18 to 120 years.
     Age,
-    /// The address, and whether its ZIP code lies in its state.
+    /// The address is in the United States, and its ZIP code belongs to its state.
     Address,
-    /// Whether the address is a post office box.
+    /// The address is not a post office box.
     PoBox,
-    /// The phone number.
+    /// A phone number is given.
     Phone,
-    /// The e-mail address.
+    /// The e-mail address is well-formed.
     Email,
-    /// Whether somebody else has the same social security number.
+    /// No other user has the same social security number.
     DuplicateSsn,
-    /// Whether an entry of the watch list resembles the person.
+    /// No watch-list entry resembles the person.
     WatchList,
-    /// The last name, which chooses the score in a sandbox.
+    /// Score set by the last name; only in a sandbox.
     Persona,
-    /// The answers to the questions.
+    /// Enough identity questions were answered correctly.
     Answers,
 }

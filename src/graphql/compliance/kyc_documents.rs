@@ -1,4 +1,4 @@
-//! The GraphQL face of documents of identity checks.
+//! GraphQL types and operations for documents of identity checks.
 
 use crate::{
     graphql::core::{
@@ -23,44 +23,45 @@ use entity::{
     partner,
 };
 
-/// A document that was sent for an identity check.
+/// Document uploaded for an identity check.
 pub struct KycDocument(pub kyc_document::Model);
 
-/// A document that was sent for an identity check.
+/// Document uploaded for an identity check.
 #[Object]
 impl KycDocument {
-    /// Opaque identifier, the same on every door.
+    /// Opaque identifier.
     pub async fn id(&self) -> ID {
         self.0.id.into()
     }
 
-    /// What the REST door calls the document by.
+    /// Token that identifies this document in the REST API.
     async fn token(&self) -> &str {
         &self.0.token
     }
 
-    /// What it is.
+    /// Document type.
     #[graphql(name = "type")]
     async fn kind(&self) -> KycDocumentType {
         self.0.kind.into()
     }
 
-    /// What its sender calls it.
+    /// Name that the uploader gave the document.
     async fn name(&self, ctx: &Context<'_>) -> Result<String> {
         Ok(documents::name(ctx.app(), &self.0)?.reveal().clone())
     }
 
-    /// What its bytes are.
+    /// File format.
     async fn format(&self) -> KycDocumentFormat {
         self.0.format.into()
     }
 
-    /// How long it is, in bytes.
+    /// File size in bytes.
     async fn size(&self) -> i32 {
         self.0.size
     }
 
-    /// What its sender noted; null when nothing was, and for a person who did not send it herself.
+    /// Notes from the uploader. Null if there are none, and for a user who did not upload the document
+    /// themselves.
     async fn notes(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         if let Who::User(user) = &ctx.actor().who
             && self.0.uploaded_by != Some(user.user_id)
@@ -70,20 +71,20 @@ impl KycDocument {
         Ok(documents::notes(ctx.app(), &self.0)?.map(|notes| notes.reveal().clone()))
     }
 
-    /// When it was sent.
+    /// Time of the upload.
     async fn uploaded_at(&self) -> DateTime {
         self.0.uploaded_at.into()
     }
 
-    /// Address to get it by GET without a credential, for 30 minutes; null without the scope `operate`; who
-    /// opens it is written down.
+    /// Download URL for GET, valid for 30 minutes without credentials. Each download is written to the audit
+    /// log. Null without scope `operate`.
     async fn url(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         let partner = ctx.loaders().get::<partner::Entity>(self.0.partner_id).await?;
         Ok(documents::link_to(ctx.app(), ctx.actor(), &partner, &self.0).map(|path| ctx.address(&path)))
     }
 }
 
-/// What a document is.
+/// Type of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(remote = "entity::kyc_document::DocumentKind")]
 pub enum KycDocumentType {
@@ -93,11 +94,11 @@ pub enum KycDocumentType {
     License,
     /// Passport.
     Passport,
-    /// Bill of a utility, with the address.
+    /// Utility bill that shows the address.
     Utility,
 }
 
-/// What a document's bytes are.
+/// File format of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(remote = "entity::kyc_document::Format")]
 pub enum KycDocumentFormat {
@@ -109,23 +110,23 @@ pub enum KycDocumentFormat {
     Png,
 }
 
-/// Input of kycDocumentUploadPrepare.
+/// Input for kycDocumentUploadPrepare.
 #[derive(InputObject)]
 pub struct KycDocumentUploadPrepareInput {
-    /// Identity check that waits for a review; either this or `token`.
+    /// Id of an identity check that is waiting for a review. Give either this or `token`.
     kyc_id: Option<ID>,
-    /// What the REST door calls the check by.
+    /// Token of the identity check in the REST API. Give either this or `kycId`.
     token: Option<String>,
-    /// What the document shall be called, at most 200 characters.
+    /// Document name, at most 200 characters.
     name: String,
-    /// What it is.
+    /// Document type.
     #[graphql(name = "type")]
     kind: KycDocumentType,
-    /// `application/pdf`, `image/jpeg` or `image/png`, which its bytes must be.
+    /// MIME type of the file: `application/pdf`, `image/jpeg` or `image/png`.
     content_type: String,
-    /// How long it is, in bytes, at most 10 MiB.
+    /// Exact file size in bytes, at most 10 MiB.
     byte_size: i32,
-    /// Anything about it, at most 2000 characters.
+    /// Notes about the document, at most 2000 characters.
     notes: Option<String>,
 }
 
@@ -151,32 +152,32 @@ impl KycDocumentUploadPrepareInput {
     }
 }
 
-/// Where a prepared document is put, once.
+/// Upload request for one document; it can be used once.
 #[derive(Clone, SimpleObject)]
 pub struct KycDocumentUploadTarget {
-    /// Address to put the bytes to, as they are; it needs no credential.
+    /// URL to send the file to; requires no credentials.
     url: String,
-    /// HTTP method of that request.
+    /// HTTP method of the upload request.
     method: UploadMethod,
-    /// Headers of that request.
+    /// HTTP headers of the upload request.
     headers: Vec<UploadHeader>,
-    /// When the address ends, by the partner's clock.
+    /// Time when the URL expires, by the partner's clock.
     expires_at: DateTime,
 }
 
-/// How bytes are put.
+/// HTTP method of an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 pub enum UploadMethod {
-    /// As the body of a PUT.
+    /// PUT with the file as the request body.
     Put,
 }
 
-/// A header to send with an upload.
+/// HTTP header of an upload.
 #[derive(Clone, SimpleObject)]
 pub struct UploadHeader {
-    /// Name.
+    /// Header name.
     name: String,
-    /// Value.
+    /// Header value.
     value: String,
 }
 
@@ -196,9 +197,9 @@ impl KycDocumentUploadTarget {
 }
 
 payload!(
-    /// Outcome of kycDocumentUploadPrepare.
+    /// Result of kycDocumentUploadPrepare.
     KycDocumentUploadPreparePayload {
-        /// Where to put the document, null when refused.
+        /// Upload request for the document. Null if the request was refused.
         target: KycDocumentUploadTarget,
         KycUserError
     }
@@ -209,7 +210,8 @@ pub struct KycDocumentMutation;
 
 #[Object]
 impl KycDocumentMutation {
-    /// Get an address to put one document to, exactly as announced, within 30 minutes; scope `manage`.
+    /// Returns a URL for uploading one document within 30 minutes; the file must have the given type and
+    /// size. Requires scope `manage`.
     async fn kyc_document_upload_prepare(
         &self,
         ctx: &Context<'_>,

@@ -1,4 +1,4 @@
-//! The GraphQL face of reviews.
+//! GraphQL types and operations for reviews of identity checks.
 
 use super::kyc::{Kyc, KycOutcome};
 use crate::{
@@ -23,7 +23,7 @@ use domain::{
 };
 use entity::{Kind, api_key, kyc};
 
-/// Whom an identity check is about, as far as a reviewer needs to know.
+/// Person being checked, with the data that a reviewer needs.
 #[derive(Clone, SimpleObject)]
 pub struct KycApplicant {
     /// Given name.
@@ -43,7 +43,8 @@ pub struct KycApplicant {
 }
 
 impl KycApplicant {
-    /// Whom this check is about, for who may know.
+    /// Returns the applicant of a check, or `None` without scope `operate`. The read is written to the audit
+    /// log.
     pub async fn of(ctx: &Context<'_>, check: &kyc::Model) -> Result<Option<Self>> {
         if ctx.actor().partner(Scope::Operate).is_err() {
             return Ok(None);
@@ -66,31 +67,31 @@ impl KycApplicant {
     }
 }
 
-/// What a reviewer decided about an identity check.
+/// Reviewer's decision on an identity check.
 pub struct KycReview(kyc::Model);
 
 impl KycReview {
-    /// The review of this check, for who may know.
+    /// Returns the review of a check, or `None` if there is none, and without scope `operate`.
     pub fn of(ctx: &Context<'_>, check: &kyc::Model) -> Option<Self> {
         let decided = ctx.actor().partner(Scope::Operate).is_ok() && check.reviewed_at.is_some();
         decided.then(|| Self(check.clone()))
     }
 }
 
-/// What a reviewer decided about an identity check.
+/// Reviewer's decision on an identity check.
 #[Object]
 impl KycReview {
-    /// What it came to.
+    /// Outcome of the check.
     async fn outcome(&self) -> KycOutcome {
         self.0.outcome.into()
     }
 
-    /// Why.
+    /// Reason given by the reviewer.
     async fn reason(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         Ok(reviews::reason(ctx.app(), &self.0)?.map(|reason| reason.reveal().clone()))
     }
 
-    /// The key that decided.
+    /// API key that made the decision.
     async fn reviewer(&self, ctx: &Context<'_>) -> Result<Option<ApiKey>> {
         match self.0.reviewed_by {
             Some(id) => Ok(ctx.loaders().find::<api_key::Entity>(id).await?.map(ApiKey)),
@@ -98,31 +99,31 @@ impl KycReview {
         }
     }
 
-    /// When.
+    /// Time of the decision.
     async fn reviewed_at(&self) -> Option<DateTime> {
         self.0.reviewed_at.map(DateTime::from)
     }
 }
 
-/// Input of kycApprove.
+/// Input for kycApprove.
 #[derive(InputObject)]
 pub struct KycApproveInput {
-    /// Made by the client; a retry repeats it.
+    /// Key chosen by the client. A retry with the same key and input returns the original result.
     idempotency_key: Option<String>,
-    /// Identity check that waits for a review.
+    /// Id of an identity check that is waiting for a review.
     kyc_id: ID,
-    /// Why, 1 to 500 characters.
+    /// Reason for the decision, 1 to 500 characters.
     reason: String,
 }
 
-/// Input of kycDeny.
+/// Input for kycDeny.
 #[derive(InputObject)]
 pub struct KycDenyInput {
-    /// Made by the client; a retry repeats it.
+    /// Key chosen by the client. A retry with the same key and input returns the original result.
     idempotency_key: Option<String>,
-    /// Identity check that waits for a review.
+    /// Id of an identity check that is waiting for a review.
     kyc_id: ID,
-    /// Why, 1 to 500 characters.
+    /// Reason for the decision, 1 to 500 characters.
     reason: String,
 }
 
@@ -131,18 +132,18 @@ fn decision(kyc_id: &ID, reason: String) -> Decision {
 }
 
 payload!(
-    /// Outcome of kycApprove.
+    /// Result of kycApprove.
     KycApprovePayload {
-        /// The check, null when refused.
+        /// The identity check. Null if the request was refused.
         kyc: Kyc,
         KycUserError
     }
 );
 
 payload!(
-    /// Outcome of kycDeny.
+    /// Result of kycDeny.
     KycDenyPayload {
-        /// The check, null when refused.
+        /// The identity check. Null if the request was refused.
         kyc: Kyc,
         KycUserError
     }
@@ -153,14 +154,14 @@ pub struct KycReviewQuery;
 
 #[Object]
 impl KycReviewQuery {
-    /// Identity checks that wait for a review, oldest first; scope `operate`.
+    /// Returns the identity checks that are waiting for a review, oldest first. Requires scope `operate`.
     async fn kyc_reviews(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Page size going forward, 20 when left out.")] first: Option<i32>,
-        #[graphql(desc = "Only items past this cursor.")] after: Option<String>,
-        #[graphql(desc = "Page size going back.")] last: Option<i32>,
-        #[graphql(desc = "Only items ahead of this cursor.")] before: Option<String>,
+        #[graphql(desc = "Returns the first n items; 20 by default.")] first: Option<i32>,
+        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
+        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
     ) -> Result<Option<Connection<Kyc>>> {
         let page = ctx.page::<Kyc>(first, after, last, before)?;
         let slice = reviews::queue(&*ctx.loaders().connection().await?, ctx.actor(), page).await?;
@@ -173,8 +174,8 @@ pub struct KycReviewMutation;
 
 #[Object]
 impl KycReviewMutation {
-    /// Approve whom an identity check is about, by another key than those that entered anything about her;
-    /// scope `operate`.
+    /// Approves an identity check; its watch-list hits must be cleared first. The calling key must not have
+    /// entered or changed this user's data. Requires scope `operate`.
     async fn kyc_approve(
         &self,
         ctx: &Context<'_>,
@@ -186,7 +187,7 @@ impl KycReviewMutation {
         Ok(Some(wire::answered(approved)?.into()))
     }
 
-    /// Refuse whom an identity check is about, by another key than those that entered anything about her;
+    /// Denies an identity check. The calling key must not have entered or changed this user's data. Requires
     /// scope `operate`.
     async fn kyc_deny(
         &self,

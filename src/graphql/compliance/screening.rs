@@ -1,4 +1,4 @@
-//! The GraphQL face of watch-list screening.
+//! GraphQL types and operations for watch-list screening.
 
 use super::kyc::Kyc;
 use crate::{
@@ -19,18 +19,18 @@ use domain::{
 };
 use entity::{Kind, kyc, screening_exception, screening_hit, screening_run, watch_list};
 
-/// An entry of the watch list that resembles the person of an identity check.
+/// Watch-list entry that resembles the applicant of an identity check.
 pub struct WatchListHit(pub screening_hit::Model);
 
-/// An entry of the watch list that resembles the person of an identity check.
+/// Watch-list entry that resembles the applicant of an identity check.
 #[Object]
 impl WatchListHit {
-    /// Opaque identifier, the same on every door.
+    /// Opaque identifier.
     pub async fn id(&self) -> ID {
         self.0.id.into()
     }
 
-    /// Identity check that it was found in.
+    /// Identity check in which the hit was found.
     async fn kyc(&self, ctx: &Context<'_>) -> Result<Kyc> {
         Ok(Kyc(ctx.loaders().get::<kyc::Entity>(self.0.kyc_id).await?))
     }
@@ -40,42 +40,42 @@ impl WatchListHit {
         &self.0.source
     }
 
-    /// Number that the list itself has for the entry.
+    /// Number of the entry on its list.
     async fn entry_number(&self) -> String {
         self.0.entry.to_string()
     }
 
-    /// Name of the entry that resembles the person's most, be it an alias.
+    /// Listed name or alias that is most similar to the applicant's name.
     async fn listed_name(&self) -> &str {
         &self.0.listed_name
     }
 
-    /// Programs that the entry is listed under.
+    /// Sanctions programs that the entry is listed under, for example `SDGT`.
     async fn programs(&self) -> Vec<&str> {
         self.0.programs.lines().collect()
     }
 
-    /// From 0 to 1, the sum of the parts; 0.70 and more is a hit, and a name alone has 0.80 at most.
+    /// Similarity from 0 to 1, the sum of `parts`. A hit has at least 0.70; a name alone has at most 0.80.
     async fn score(&self) -> Decimal {
         Decimal::hundredths(self.0.score)
     }
 
-    /// How much of the score comes from what.
+    /// Comparisons, each with its effect on the score.
     async fn parts(&self) -> Vec<WatchListHitPart> {
         screening::parts(&self.0).into_iter().map(WatchListHitPart::from).collect()
     }
 
-    /// When it was found.
+    /// Time when the hit was found.
     async fn found_at(&self) -> DateTime {
         self.0.found_at.into()
     }
 
-    /// When it was said to be somebody else; null while it holds the person up.
+    /// Time when the hit was cleared as a different person; null while the hit is open.
     async fn cleared_at(&self) -> Option<DateTime> {
         self.0.cleared_at.map(DateTime::from)
     }
 
-    /// Exception by which it is cleared; null while it is not.
+    /// Exception that cleared the hit; null while the hit is open.
     async fn exception(&self, ctx: &Context<'_>) -> Result<Option<WatchListException>> {
         let Some(id) = self.0.exception_id else { return Ok(None) };
         let exception = ctx.loaders().get::<screening_exception::Entity>(id).await?;
@@ -94,14 +94,14 @@ impl From<screening_hit::Model> for WatchListHit {
     }
 }
 
-/// One comparison with an entry of the watch list.
+/// Comparison with a watch-list entry.
 #[derive(Clone, Debug, SimpleObject)]
 pub struct WatchListHitPart {
-    /// What was compared.
+    /// Data that was compared.
     name: WatchListHitPartName,
-    /// What it adds to the score, below zero for what speaks against the resemblance.
+    /// Amount added to the score; negative if it lowers the score.
     points: Decimal,
-    /// What was found, in a sentence.
+    /// Finding, as an English sentence.
     rule: String,
 }
 
@@ -115,63 +115,63 @@ impl From<Part> for WatchListHitPart {
     }
 }
 
-/// What is compared with an entry of the watch list.
+/// Data compared with a watch-list entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(remote = "Compared")]
 pub enum WatchListHitPartName {
-    /// The name.
+    /// Name.
     Name,
-    /// The day of birth.
+    /// Date of birth.
     BirthDate,
 }
 
-/// That a person is not an entry of the watch list, until a day.
+/// Decision that a person is not a given watch-list entry, valid for a limited time.
 #[derive(Clone, Debug, SimpleObject)]
 pub struct WatchListException {
-    /// The last day on which it holds.
+    /// Last day on which the exception is valid.
     until: Date,
-    /// Why the person is somebody else.
+    /// Why the entry is a different person.
     reason: String,
-    /// When it was made.
+    /// Time when the exception was created.
     made_at: DateTime,
 }
 
-/// Lists of people who must not be served, one of each source.
+/// Watch lists that users are screened against, one for each source.
 #[derive(Clone, Debug, SimpleObject)]
 pub struct WatchList {
-    /// The list that counts of each source, by name.
+    /// Current list of each source, sorted by name.
     sources: Vec<WatchListSource>,
-    /// How far existing customers have been screened again since the newest import. Null before the first.
+    /// Progress of screening existing users again after the newest import. Null before the first import.
     screening: Option<WatchListScreening>,
 }
 
-/// The list of one source.
+/// Watch list of one source.
 #[derive(Clone, Debug, SimpleObject)]
 pub struct WatchListSource {
     /// Name of the source, for example `OFAC SDN`.
     name: String,
     /// Number of entries.
     entries: i32,
-    /// Number of names, aliases included.
+    /// Number of names, including aliases.
     names: i32,
-    /// When it was imported.
+    /// Time of the import.
     imported_at: DateTime,
 }
 
-/// Screening of existing customers after an import.
+/// Screening of existing users after an import.
 #[derive(Clone, Debug, SimpleObject)]
 pub struct WatchListScreening {
-    /// Number of customers when it began.
+    /// Number of users when the screening started.
     people: i32,
-    /// Number of customers that have been screened.
+    /// Number of users screened so far.
     screened: i32,
-    /// Number of customers who could not be screened.
+    /// Number of users that could not be screened.
     failed: i32,
     /// Number of new hits.
     hits: i32,
-    /// When it began.
+    /// Time when the screening started.
     started_at: DateTime,
-    /// When all customers had been screened. Null while it goes on.
+    /// Time when the screening finished. Null while it is running.
     finished_at: Option<DateTime>,
 }
 
@@ -195,23 +195,23 @@ impl From<screening_run::Model> for WatchListScreening {
     }
 }
 
-/// Input of watchListHitClear.
+/// Input for watchListHitClear.
 #[derive(InputObject)]
 pub struct WatchListHitClearInput {
-    /// Made by the client; a retry repeats it.
+    /// Key chosen by the client. A retry with the same key and input returns the original result.
     idempotency_key: Option<String>,
-    /// Which.
+    /// Id of the hit.
     hit_id: ID,
-    /// Why the person is somebody else, at most 500 characters.
+    /// Why the entry is a different person, 1 to 500 characters.
     reason: String,
-    /// The last day on which the exception holds, today at the earliest and at most two years ahead.
+    /// Last day on which the exception is valid, from today to two years ahead.
     until: Date,
 }
 
 payload!(
-    /// Outcome of watchListHitClear.
+    /// Result of watchListHitClear.
     WatchListHitClearPayload {
-        /// The hit, null when refused.
+        /// The hit. Null if the request was refused.
         hit: WatchListHit,
         KycUserError
     }
@@ -222,7 +222,8 @@ pub struct ScreeningQuery;
 
 #[Object]
 impl ScreeningQuery {
-    /// Lists that people are screened against. Null when none was imported. Requires scope `operate`.
+    /// Returns the watch lists that users are screened against, or null if none was imported. Requires scope
+    /// `operate`.
     async fn watch_list(&self, ctx: &Context<'_>) -> Result<Option<WatchList>> {
         let (lists, run) = hits::lists(&*ctx.loaders().connection().await?, ctx.actor()).await?;
         if lists.is_empty() && run.is_none() {
@@ -240,8 +241,8 @@ pub struct ScreeningMutation;
 
 #[Object]
 impl ScreeningMutation {
-    /// Say that a person is not the entry of the watch list she resembles; with the last such hit her check
-    /// is judged anew; scope `operate`, and another key than those that entered anything about her.
+    /// Clears a watch-list hit as a different person; once no hit is open, the identity check is decided
+    /// again. The calling key must not have entered or changed this user's data. Requires scope `operate`.
     async fn watch_list_hit_clear(
         &self,
         ctx: &Context<'_>,

@@ -1,4 +1,4 @@
-//! Refusals as answers: one interface, and a code enum for each domain.
+//! User errors of mutations: one interface, and one enum of error codes per area.
 
 use async_graphql::{Enum, Interface, SimpleObject};
 use domain::{Code, Refusal};
@@ -9,11 +9,11 @@ macro_rules! user_errors {
         $(#[$doc])*
         #[derive(Clone, Debug, SimpleObject)]
         pub struct $error {
-            /// Sentence for a person; may be reworded without notice.
+            /// Error message for people; its wording may change.
             message: String,
-            /// Path into `input`, or null when no single field is to blame.
+            /// Path to the invalid field in `input`; null if the error is not about a single field.
             path: Option<Vec<String>>,
-            /// Stable reason.
+            /// Stable error code.
             code: $codes,
         }
 
@@ -26,7 +26,11 @@ macro_rules! user_errors {
                 let code = match refusal.code {
                     $(Code::$value => $codes::$value,)*
                     other => {
-                        tracing::error!(code = other.name(), "a refusal has no code in {}", stringify!($codes));
+                        tracing::error!(
+                            code = other.name(),
+                            "an error code is missing in {}",
+                            stringify!($codes)
+                        );
                         $codes::Invalid
                     }
                 };
@@ -38,223 +42,223 @@ macro_rules! user_errors {
 }
 
 user_errors!(
-    /// A failure that any mutation can report.
+    /// Error of a mutation that has only general error codes.
     GeneralUserError,
-    /// Reasons shared by mutations that move no money.
+    /// General error codes.
     GeneralErrorCode {
-        /// Malformed or impossible value.
+        /// The value is malformed or not allowed.
         Invalid,
-        /// Required here.
+        /// A required value is missing.
         Required,
-        /// No such object, or not yours.
+        /// The object was not found.
         NotFound,
-        /// The user's identity has not been approved.
+        /// The user's identity check is not approved.
         KycNotApproved,
-        /// Possible in a sandbox only.
+        /// Only available in a sandbox.
         SandboxOnly,
-        /// Key used with other input.
+        /// The idempotency key was already used with different input.
         IdempotencyKeyReused,
-        /// The first request with this key has not finished.
+        /// The first request with this idempotency key is still running.
         IdempotencyInProgress,
     }
 );
 
 user_errors!(
-    /// Why something about an identity check was refused.
+    /// Error of an identity check mutation.
     KycUserError,
-    /// Reasons for which something about an identity check is refused.
+    /// Error codes of identity check mutations.
     KycErrorCode {
-        /// Malformed or impossible value.
+        /// The value is malformed or not allowed.
         Invalid,
-        /// Required here.
+        /// A required value is missing.
         Required,
-        /// No such object, or not yours.
+        /// The object was not found.
         NotFound,
-        /// The identity check does not wait for this, or no longer.
+        /// The identity check does not allow this in its current state.
         KycNotOpen,
-        /// The questions were answered before.
+        /// The questions were already answered.
         KycAnswered,
-        /// The time to answer the questions is over.
+        /// The time for answering the questions is over.
         KycQuestionsExpired,
-        /// Who entered something is not who decides about it.
+        /// The reviewer must not have entered or changed this user's data. Use another key.
         MakerChecker,
-        /// Key used with other input.
+        /// The idempotency key was already used with different input.
         IdempotencyKeyReused,
-        /// The first request with this key has not finished.
+        /// The first request with this idempotency key is still running.
         IdempotencyInProgress,
     }
 );
 
 user_errors!(
-    /// Why something about an account was refused.
+    /// Error of an account mutation.
     AccountUserError,
-    /// Reasons for which something about an account is refused.
+    /// Error codes of account mutations.
     AccountErrorCode {
-        /// Malformed or impossible value.
+        /// The value is malformed or not allowed.
         Invalid,
-        /// Required here.
+        /// A required value is missing.
         Required,
-        /// No such object, or not yours.
+        /// The object was not found.
         NotFound,
-        /// The owner's identity has not been approved.
+        /// The owner's identity check is not approved.
         KycNotApproved,
         /// The account is frozen or closed.
         AccountNotActive,
         /// The account is not frozen.
         AccountNotFrozen,
-        /// Cash, shares, an open order or a transfer is left on the account.
+        /// The account still has cash, shares, open orders or pending transfers.
         AccountNotEmpty,
-        /// A joint account stays one, and its joint member stays.
+        /// A joint account must stay joint, and its joint member cannot be replaced.
         OwnershipImmutable,
-        /// Of the people who own the account, its owner alone may.
+        /// Only the owner of the account may do this, not the joint member.
         OwnerOnly,
-        /// Key used with other input.
+        /// The idempotency key was already used with different input.
         IdempotencyKeyReused,
-        /// The first request with this key has not finished.
+        /// The first request with this idempotency key is still running.
         IdempotencyInProgress,
     }
 );
 
 user_errors!(
-    /// Why something about a bank account was refused.
+    /// Error of a bank account mutation.
     BankAccountUserError,
-    /// Reasons for which something about a bank account is refused.
+    /// Error codes of bank account mutations.
     BankAccountErrorCode {
-        /// Malformed or impossible value.
+        /// The value is malformed or not allowed.
         Invalid,
-        /// Required here.
+        /// A required value is missing.
         Required,
-        /// No such object, or not yours.
+        /// The object was not found.
         NotFound,
-        /// The user's identity has not been approved.
+        /// The user's identity check is not approved.
         KycNotApproved,
-        /// A transfer from or to it is under way.
+        /// A transfer from or to the bank account is pending.
         TransferPending,
-        /// Key used with other input.
+        /// The idempotency key was already used with different input.
         IdempotencyKeyReused,
-        /// The first request with this key has not finished.
+        /// The first request with this idempotency key is still running.
         IdempotencyInProgress,
     }
 );
 
 user_errors!(
-    /// Why a transfer was refused.
+    /// Error of a transfer mutation.
     TransferUserError,
-    /// Reasons a transfer is refused.
+    /// Error codes of transfer mutations.
     TransferErrorCode {
-        /// Malformed or impossible value.
+        /// The value is malformed or not allowed.
         Invalid,
-        /// Required here.
+        /// A required value is missing.
         Required,
-        /// No such object, or not yours.
+        /// The object was not found.
         NotFound,
-        /// The user's identity has not been approved.
+        /// The user's identity check is not approved.
         KycNotApproved,
         /// The account is frozen or closed.
         AccountNotActive,
-        /// Key used with other input.
+        /// The idempotency key was already used with different input.
         IdempotencyKeyReused,
-        /// The first request with this key has not finished.
+        /// The first request with this idempotency key is still running.
         IdempotencyInProgress,
     }
 );
 
 user_errors!(
-    /// Why an order was refused.
+    /// Error of an order mutation.
     OrderUserError,
-    /// Reasons an order is refused.
+    /// Error codes of order mutations.
     OrderErrorCode {
-        /// Malformed or impossible value.
+        /// The value is malformed or not allowed.
         Invalid,
-        /// Required here.
+        /// A required value is missing.
         Required,
-        /// No such object, or not yours.
+        /// The object was not found.
         NotFound,
-        /// The user's identity has not been approved.
+        /// The user's identity check is not approved.
         KycNotApproved,
         /// The account is frozen or closed.
         AccountNotActive,
-        /// Out of the hours in which orders are taken.
+        /// The market is closed.
         MarketClosed,
-        /// Not enough cash.
+        /// The buying power is too low.
         InsufficientBuyingPower,
-        /// Not enough shares.
+        /// The position has too few shares.
         InsufficientPosition,
-        /// Too late to cancel.
+        /// The order is already filled, canceled or rejected.
         NotCancelable,
-        /// Key used with other input.
+        /// The idempotency key was already used with different input.
         IdempotencyKeyReused,
-        /// The first request with this key has not finished.
+        /// The first request with this idempotency key is still running.
         IdempotencyInProgress,
     }
 );
 
 user_errors!(
-    /// Why a key was refused.
+    /// Error of an API key mutation.
     ApiKeyUserError,
-    /// Reasons a key is refused.
+    /// Error codes of API key mutations.
     ApiKeyErrorCode {
-        /// Malformed or impossible value.
+        /// The value is malformed or not allowed.
         Invalid,
-        /// Required here.
+        /// A required value is missing.
         Required,
-        /// No such object, or not yours.
+        /// The object was not found.
         NotFound,
-        /// The calling key may not do itself what the key may.
+        /// The calling key lacks a scope of the key to issue.
         ScopeNotHeld,
-        /// Two keys of one line are live already.
+        /// The key and its replacement are both live already. Revoke one of them first.
         TooManyLiveKeys,
-        /// No other key with the scope `operate` would be left.
+        /// The partner would have no other key with scope `operate` that does not expire.
         LastKey,
     }
 );
 
 user_errors!(
-    /// Why somebody could not come in.
+    /// Error of a sign-up, sign-in or two-factor mutation.
     AccessUserError,
-    /// Reasons for which somebody cannot come in.
+    /// Error codes of sign-up, sign-in and two-factor mutations.
     AccessErrorCode {
-        /// Malformed or impossible value.
+        /// The value is malformed or not allowed.
         Invalid,
-        /// Required here.
+        /// A required value is missing.
         Required,
-        /// No such object, or not yours.
+        /// The object was not found.
         NotFound,
-        /// Unknown e-mail address, wrong password, or a token that is worth nothing.
+        /// The e-mail address, password or token is wrong.
         InvalidCredentials,
-        /// Token from a mail that is used up, expired or none.
+        /// The token from the e-mail is unknown, used or expired.
         InvalidToken,
-        /// Another person signs in with this e-mail address.
+        /// Another user already signs in with this e-mail address.
         EmailTaken,
-        /// Invitation that is bound to another e-mail address.
+        /// The invitation is bound to another e-mail address.
         InvitationEmailMismatch,
-        /// Not a number that can be texted.
+        /// The phone number is not valid.
         InvalidPhone,
-        /// A phone number is verified already.
+        /// The user already has a verified phone number.
         PhoneVerified,
-        /// No phone number is verified yet.
+        /// The user has no verified phone number.
         PhoneNotVerified,
-        /// Phone number that another person has verified.
+        /// Another user has verified this phone number.
         PhoneTaken,
-        /// Passcode that is used up, expired or not yours.
+        /// The passcode is unknown, used, expired or belongs to another user.
         InvalidHashCode,
-        /// Wrong code.
+        /// The passcode, or the code from the authenticator app, is wrong.
         InvalidPasscode,
-        /// An authenticator app is set up already.
+        /// An authenticator app is already set up.
         TotpEnrolled,
         /// No authenticator app is set up.
         TotpNotEnrolled,
     }
 );
 
-/// One business-rule failure of a mutation; concrete types add a `code` enum.
+/// Error of a mutation. Each implementing type adds a `code`.
 #[derive(Clone, Debug, Interface)]
 #[graphql(
-    field(name = "message", ty = "&String", desc = "Sentence for a person; may be reworded without notice."),
+    field(name = "message", ty = "&String", desc = "Error message for people; its wording may change."),
     field(
         name = "path",
         ty = "&Option<Vec<String>>",
-        desc = "Path into `input`, or null when no single field is to blame."
+        desc = "Path to the invalid field in `input`; null if the error is not about a single field."
     )
 )]
 pub enum UserError {
@@ -268,7 +272,7 @@ pub enum UserError {
     Kyc(KycUserError),
 }
 
-/// A mutation's payload: its entity or its refusals, and the root to read on from.
+/// Defines the payload of a mutation: the result or the user errors, and the query root.
 macro_rules! payload {
     ($(#[$doc:meta])* $payload:ident { $(#[$entity_doc:meta])* $entity:ident: $type:ty, $error:ty }) => {
         $(#[$doc])*
@@ -276,9 +280,9 @@ macro_rules! payload {
         pub struct $payload {
             $(#[$entity_doc])*
             $entity: Option<$type>,
-            /// Why it was refused; empty on success.
+            /// Why the request was refused; empty on success.
             user_errors: Vec<$error>,
-            /// The root, to read on in the same request.
+            /// Query root, to read more data in the same request.
             query: $crate::graphql::Query,
         }
 

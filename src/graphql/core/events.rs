@@ -1,4 +1,4 @@
-//! Live events out of the durable log.
+//! GraphQL events and subscriptions, read from the event log.
 
 use super::{context::RequestContext, scalars::DateTime};
 use crate::{
@@ -45,23 +45,24 @@ macro_rules! event {
         $(#[$doc])*
         #[Object]
         impl $name {
-            /// Id of this event, the same wherever it is told.
+            /// Opaque identifier of the event.
             async fn id(&self) -> ID {
                 self.0.id.into()
             }
 
-            /// Place in the log, one higher with every event; pass it back as `after` to resume.
+            /// Position in the partner's event log, one higher with each event. Pass it as `after` to resume
+            /// after this event.
             async fn cursor(&self) -> String {
                 self.0.seq.unwrap_or_default().to_string()
             }
 
-            /// What happened, such as `order.filled`.
+            /// Event type, for example `order.filled`.
             #[graphql(name = "type")]
             async fn kind(&self) -> String {
                 self.0.kind.clone()
             }
 
-            /// When it happened, by the partner's clock.
+            /// Time of the event, by the partner's clock.
             async fn occurred_at(&self) -> DateTime {
                 self.0.occurred_at.into()
             }
@@ -76,14 +77,14 @@ fn status_in<T>(event: &event::Model, parse: impl Fn(&str) -> Option<T>) -> Resu
 }
 
 event!(
-    /// An order was placed or moved on.
+    /// An order was placed, or its status changed.
     OrderChangedEvent {
-        /// The order as of now.
+        /// The order in its current state.
         async fn order(&self, ctx) -> Result<Order> {
             Ok(Order(ctx.loaders().get::<order::Entity>(self.0.stream_id).await?))
         }
 
-        /// The state it moved to at this event.
+        /// Status after this event.
         async fn status(&self) -> Result<OrderStatus> {
             status_in(&self.0, OrderStatus::parse)
         }
@@ -91,14 +92,14 @@ event!(
 );
 
 event!(
-    /// A transfer was made or moved on.
+    /// A transfer was created, or its status changed.
     TransferChangedEvent {
-        /// The transfer as of now.
+        /// The transfer in its current state.
         async fn transfer(&self, ctx) -> Result<Transfer> {
             Ok(Transfer(ctx.loaders().get::<transfer::Entity>(self.0.stream_id).await?))
         }
 
-        /// The state it moved to at this event.
+        /// Status after this event.
         async fn status(&self) -> Result<TransferStatus> {
             status_in(&self.0, |name| transfer::Status::parse(name).map(TransferStatus::from))
         }
@@ -106,9 +107,9 @@ event!(
 );
 
 event!(
-    /// A trade was paid for.
+    /// A trade was settled.
     TradeSettledEvent {
-        /// What was traded.
+        /// Fill that was settled.
         async fn fill(&self, ctx) -> Result<Fill> {
             Ok(Fill(ctx.loaders().get::<fill::Entity>(self.0.stream_id).await?))
         }
@@ -116,14 +117,14 @@ event!(
 );
 
 event!(
-    /// A person was registered or moved on.
+    /// A user was created or changed.
     UserChangedEvent {
-        /// The person as of now.
+        /// The user in their current state.
         async fn user(&self, ctx) -> Result<User> {
             Ok(User(ctx.loaders().get::<user::Entity>(self.0.stream_id).await?))
         }
 
-        /// Where her identity stood at this event.
+        /// Identity verification status after this event.
         async fn status(&self) -> Result<UserStatus> {
             status_in(&self.0, |name| user::Status::parse(name).map(UserStatus::from))
         }
@@ -131,14 +132,14 @@ event!(
 );
 
 event!(
-    /// An identity check was made or moved on.
+    /// An identity check was created or changed.
     KycChangedEvent {
-        /// The check as of now.
+        /// The identity check in its current state.
         async fn kyc(&self, ctx) -> Result<Kyc> {
             Ok(Kyc(ctx.loaders().get::<kyc::Entity>(self.0.stream_id).await?))
         }
 
-        /// What it came to at this event.
+        /// Outcome of the check after this event.
         async fn outcome(&self) -> Result<KycOutcome> {
             status_in(&self.0, |name| kyc::Outcome::parse(name).map(KycOutcome::from))
         }
@@ -146,19 +147,19 @@ event!(
 );
 
 event!(
-    /// An entry of a new watch list resembles an existing customer.
+    /// An entry of a new watch list resembles an existing user.
     WatchListHitFoundEvent {
-        /// The identity check as of now.
+        /// The identity check in its current state.
         async fn kyc(&self, ctx) -> Result<Kyc> {
             Ok(Kyc(ctx.loaders().get::<kyc::Entity>(self.0.stream_id).await?))
         }
 
-        /// Outcome of the check at this event.
+        /// Outcome of the check after this event.
         async fn outcome(&self) -> Result<KycOutcome> {
             status_in(&self.0, |name| kyc::Outcome::parse(name).map(KycOutcome::from))
         }
 
-        /// The hit as of now. Null without scope `operate`.
+        /// The hit in its current state. Null without scope `operate`.
         async fn hit(&self, ctx) -> Result<Option<WatchListHit>> {
             if ctx.actor().partner(Scope::Operate).is_err() {
                 return Ok(None);
@@ -172,7 +173,7 @@ event!(
 event!(
     /// An account was opened or changed.
     AccountChangedEvent {
-        /// The account as of now.
+        /// The account in its current state.
         async fn account(&self, ctx) -> Result<Account> {
             Ok(Account(ctx.loaders().get::<account::Entity>(self.0.stream_id).await?))
         }
@@ -180,9 +181,9 @@ event!(
 );
 
 event!(
-    /// A bank account was linked or changed.
+    /// A bank account was linked, changed or removed.
     BankAccountChangedEvent {
-        /// The bank account as of now.
+        /// The bank account in its current state.
         async fn bank_account(&self, ctx) -> Result<BankAccount> {
             Ok(BankAccount(ctx.loaders().get::<bank_account::Entity>(self.0.stream_id).await?))
         }
@@ -190,27 +191,28 @@ event!(
 );
 
 event!(
-    /// The partner itself changed: its keys, its clock, its hours, a price it set.
+    /// The partner's API keys, clock, market hours or fixed quotes changed.
     PartnerChangedEvent {
-        /// The partner as of now.
+        /// The partner in its current state.
         async fn partner(&self, ctx) -> Result<Partner> {
             Ok(Partner(ctx.loaders().get::<partner::Entity>(self.0.stream_id).await?))
         }
     }
 );
 
-/// Something that happened, in the order of one durable log.
+/// Entry of the partner's event log.
 #[expect(clippy::duplicated_attributes, reason = "two fields of an interface may have the same type")]
 #[derive(Interface)]
 #[graphql(
-    field(name = "id", ty = "ID", desc = "Id of this event, the same wherever it is told."),
+    field(name = "id", ty = "ID", desc = "Opaque identifier of the event."),
     field(
         name = "cursor",
         ty = "String",
-        desc = "Place in the log, one higher with every event; pass it back as `after` to resume."
+        desc = "Position in the partner's event log, one higher with each event. Pass it as `after` to \
+            resume after this event."
     ),
-    field(name = "type", method = "kind", ty = "String", desc = "What happened, such as `order.filled`."),
-    field(name = "occurred_at", ty = "DateTime", desc = "When it happened, by the partner's clock.")
+    field(name = "type", method = "kind", ty = "String", desc = "Event type, for example `order.filled`."),
+    field(name = "occurred_at", ty = "DateTime", desc = "Time of the event, by the partner's clock.")
 )]
 pub enum Event {
     Order(OrderChangedEvent),
@@ -226,53 +228,53 @@ pub enum Event {
 
 impl Event {
     fn of(event: Arc<event::Model>) -> Result<Self> {
-        use EventType as H;
-        let happening =
+        use EventType as E;
+        let event_type =
             EventType::parse(&event.kind).ok_or_else(|| Fault::from(events::unreadable(&event)))?;
-        Ok(match happening {
-            H::OrderAccepted | H::OrderNew | H::OrderFilled | H::OrderCanceled | H::OrderRejected => {
+        Ok(match event_type {
+            E::OrderAccepted | E::OrderNew | E::OrderFilled | E::OrderCanceled | E::OrderRejected => {
                 Self::Order(OrderChangedEvent(event))
             }
-            H::DepositPending | H::DepositSettled => Self::Transfer(TransferChangedEvent(event)),
-            H::TradeSettled => Self::Trade(TradeSettledEvent(event)),
-            H::UserCreated | H::UserUpdated | H::UserStatusChanged => Self::User(UserChangedEvent(event)),
-            H::KycCreated
-            | H::KycUpdated
-            | H::KycAnswered
-            | H::KycExpired
-            | H::KycDocumentUploaded
-            | H::KycHitCleared
-            | H::KycReviewed => Self::Kyc(KycChangedEvent(event)),
-            H::KycWatchListHitFound => Self::WatchListHit(WatchListHitFoundEvent(event)),
-            H::AccountCreated
-            | H::AccountUpdated
-            | H::AccountFrozen
-            | H::AccountUnfrozen
-            | H::AccountClosed => Self::Account(AccountChangedEvent(event)),
-            H::BankAccountCreated | H::BankAccountUpdated | H::BankAccountDeleted => {
+            E::DepositPending | E::DepositSettled => Self::Transfer(TransferChangedEvent(event)),
+            E::TradeSettled => Self::Trade(TradeSettledEvent(event)),
+            E::UserCreated | E::UserUpdated | E::UserStatusChanged => Self::User(UserChangedEvent(event)),
+            E::KycCreated
+            | E::KycUpdated
+            | E::KycAnswered
+            | E::KycExpired
+            | E::KycDocumentUploaded
+            | E::KycHitCleared
+            | E::KycReviewed => Self::Kyc(KycChangedEvent(event)),
+            E::KycWatchListHitFound => Self::WatchListHit(WatchListHitFoundEvent(event)),
+            E::AccountCreated
+            | E::AccountUpdated
+            | E::AccountFrozen
+            | E::AccountUnfrozen
+            | E::AccountClosed => Self::Account(AccountChangedEvent(event)),
+            E::BankAccountCreated | E::BankAccountUpdated | E::BankAccountDeleted => {
                 Self::BankAccount(BankAccountChangedEvent(event))
             }
-            H::PartnerCreated
-            | H::ApiKeyIssued
-            | H::ApiKeyRevoked
-            | H::SandboxClockChanged
-            | H::SandboxQuoteSet
-            | H::SandboxMarketHoursSet => Self::Partner(PartnerChangedEvent(event)),
+            E::PartnerCreated
+            | E::ApiKeyIssued
+            | E::ApiKeyRevoked
+            | E::SandboxClockChanged
+            | E::SandboxQuoteSet
+            | E::SandboxMarketHoursSet => Self::Partner(PartnerChangedEvent(event)),
         })
     }
 }
 
-/// The market's clock moved on.
+/// State of the market clock.
 #[derive(SimpleObject)]
 pub struct MarketClockChangedEvent {
-    /// When this was sent, by the caller's clock.
+    /// Time when the event was sent, by the partner's clock, or by the server's clock without credentials.
     occurred_at: DateTime,
-    /// Whether the market takes orders, and when that changes.
+    /// Whether the market is open, and when that changes.
     market_clock: MarketClock,
 }
 
-/// How often the market's clock is told.
-const BEAT: Duration = Duration::from_secs(1);
+/// Time between two events of the market clock.
+const MARKET_CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 
 async fn log(
     ctx: &Context<'_>,
@@ -307,7 +309,7 @@ pub struct EventSubscription;
 
 #[Subscription]
 impl EventSubscription {
-    /// The market's clock, at once and every second; needs no sign-in.
+    /// Sends the state of the market clock at once and then every second. Requires no credentials.
     async fn market_clock_changed(
         &self,
         ctx: &Context<'_>,
@@ -322,36 +324,36 @@ impl EventSubscription {
                     occurred_at: hours.at.into(),
                     market_clock: hours.into(),
                 });
-                let next = event.is_ok().then_some(BEAT);
+                let next = event.is_ok().then_some(MARKET_CLOCK_INTERVAL);
                 Some((event, next))
             }
         })
     }
 
-    /// Orders of the partner's customers, or of one account; scope `read`.
+    /// Sends an event for each change of an order that the caller can see. Requires scope `read`.
     async fn order_changed(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Only this account.")] account_id: Option<ID>,
-        #[graphql(desc = "Replay from just past this cursor, then go live.")] after: Option<String>,
+        #[graphql(desc = "Only orders of this account.")] account_id: Option<ID>,
+        #[graphql(desc = "Send the events after this cursor first, then new ones.")] after: Option<String>,
     ) -> Result<impl Stream<Item = Result<OrderChangedEvent>> + use<>> {
         let account: Option<Uuid> = account_id.map(|id| ids::parse(Kind::Account, &id));
         let orders = log(ctx, after).await?.filter_map(move |event| {
-            let told = match event {
+            let order_event = match event {
                 Err(fault) => Some(Err(fault)),
                 Ok(event) if events::is_of_order(&event, account) => Some(Ok(OrderChangedEvent(event))),
                 Ok(_) => None,
             };
-            std::future::ready(told)
+            std::future::ready(order_event)
         });
         Ok(orders)
     }
 
-    /// Everything that happens to the partner and its customers; scope `read`.
+    /// Sends all events that the caller can see. Requires scope `read`.
     async fn events(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Replay from just past this cursor, then go live; `0` replays everything.")]
+        #[graphql(desc = "Send the events after this cursor first, then new ones; `0` sends all events.")]
         after: Option<String>,
     ) -> Result<impl Stream<Item = Result<Event>> + use<>> {
         Ok(log(ctx, after).await?.map(|event| event.and_then(Event::of)))

@@ -1,4 +1,4 @@
-//! Anything with an identity, by its id.
+//! GraphQL queries that return objects by id.
 
 use super::context::RequestContext;
 use crate::{
@@ -27,13 +27,9 @@ use entity::{
 use futures_util::future::try_join_all;
 use uuid::Uuid;
 
-/// Anything with a stable opaque identity that can be refetched by it.
+/// Object with a stable, opaque identifier that it can be fetched with.
 #[derive(Interface)]
-#[graphql(field(
-    name = "id",
-    ty = "ID",
-    desc = "Opaque identifier, the same on every door; never parse it."
-))]
+#[graphql(field(name = "id", ty = "ID", desc = "Opaque identifier. Do not parse it."))]
 pub enum Node {
     Account(Account),
     ApiKey(ApiKey),
@@ -52,7 +48,7 @@ pub enum Node {
     WatchListHit(WatchListHit),
 }
 
-/// The most ids one look-up takes.
+/// Maximum number of ids in one request.
 const MAX_IDS: usize = 100;
 
 #[derive(Default)]
@@ -60,16 +56,20 @@ pub struct NodeQuery;
 
 #[Object]
 impl NodeQuery {
-    /// Any object by id; null when there is none or it is not yours.
-    async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "Opaque id.")] id: ID) -> Result<Option<Node>> {
+    /// Returns an object of any type by id, or null if it was not found.
+    async fn node(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Id of the object.")] id: ID,
+    ) -> Result<Option<Node>> {
         find(ctx, &id).await
     }
 
-    /// Many objects by id, in order, null where there is none or it is not yours; at most 100.
+    /// Returns up to 100 objects by id, in the order of the ids, with null for each one that was not found.
     async fn nodes(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Opaque ids.")] ids: Vec<ID>,
+        #[graphql(desc = "Ids of the objects.")] ids: Vec<ID>,
     ) -> Result<Vec<Option<Node>>> {
         if ids.len() > MAX_IDS {
             return Err(Refusal::invalid("ids", format!("must be at most {MAX_IDS}")).into());

@@ -1,4 +1,4 @@
-//! The GraphQL face of a sandbox's outbox.
+//! GraphQL types and queries for the outbox of a sandbox.
 
 use crate::{
     graphql::core::{
@@ -16,44 +16,44 @@ use domain::{
 use entity::{Kind, message};
 use uuid::Uuid;
 
-/// A mail or a text message of a sandbox, which never leaves the house.
+/// E-mail or text message that a sandbox stored instead of sending it.
 pub struct OutboxMessage(pub message::Model);
 
-/// A mail or a text message of a sandbox, which never leaves the house.
+/// E-mail or text message that a sandbox stored instead of sending it.
 #[Object]
 impl OutboxMessage {
-    /// Opaque identifier, the same on every door.
+    /// Opaque identifier.
     pub async fn id(&self) -> ID {
         self.0.id.into()
     }
 
-    /// How it would have gone.
+    /// Whether the message is an e-mail or a text message.
     async fn channel(&self) -> MessageChannel {
         self.0.channel.into()
     }
 
-    /// What it is for.
+    /// Purpose of the message.
     async fn purpose(&self) -> MessagePurpose {
         self.0.purpose.into()
     }
 
-    /// The e-mail address or the telephone number it is for.
+    /// Recipient: an e-mail address or a phone number.
     async fn to(&self, ctx: &Context<'_>) -> Result<String> {
         Ok(messages::recipient(ctx.app(), &self.0)?.reveal().clone())
     }
 
-    /// The subject of a mail; null on a text message.
+    /// Subject of an e-mail; null for a text message.
     async fn subject(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         let subject = messages::subject(ctx.app(), &self.0)?;
         Ok((self.0.channel == message::Channel::Mail).then(|| subject.reveal().clone()))
     }
 
-    /// What it says.
+    /// Message text.
     async fn text(&self, ctx: &Context<'_>) -> Result<String> {
         Ok(messages::text(ctx.app(), &self.0)?.reveal().clone())
     }
 
-    /// When it was written, by the partner's clock.
+    /// Time when the message was created, by the partner's clock.
     async fn created_at(&self) -> DateTime {
         self.0.created_at.into()
     }
@@ -67,27 +67,27 @@ impl Item for OutboxMessage {
     }
 }
 
-/// How a message goes.
+/// Channel of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(remote = "entity::message::Channel")]
 pub enum MessageChannel {
-    /// By e-mail.
+    /// E-mail.
     Mail,
-    /// As a text message to a telephone.
+    /// Text message (SMS).
     Sms,
 }
 
-/// What a message is for.
+/// Purpose of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(remote = "entity::message::Purpose")]
 pub enum MessagePurpose {
-    /// A one-time passcode.
+    /// One-time passcode.
     Passcode,
-    /// A way back to an account whose password is lost.
+    /// Token for setting a new password.
     PasswordRecovery,
-    /// An invitation to sign up.
+    /// Invitation to sign up.
     Invitation,
-    /// What a person has entered, for an advisor.
+    /// A user's data, sent to an advisor.
     AdvisorData,
 }
 
@@ -96,18 +96,18 @@ pub struct MessageQuery;
 
 #[Object]
 impl MessageQuery {
-    /// What a sandbox would have sent by mail and text message, newest first, kept for 7 days; scope
-    /// `operate`.
-    #[expect(clippy::too_many_arguments, reason = "a list has the arguments of a page besides its own")]
+    /// Returns the messages that a sandbox stored for 7 days instead of sending them, newest first. Only
+    /// available in a sandbox. Requires scope `operate`.
+    #[expect(clippy::too_many_arguments, reason = "a list takes paging arguments in addition to its filters")]
     async fn sandbox_outbox(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Page size going forward, 20 when left out.")] first: Option<i32>,
-        #[graphql(desc = "Only items past this cursor.")] after: Option<String>,
-        #[graphql(desc = "Page size going back.")] last: Option<i32>,
-        #[graphql(desc = "Only items ahead of this cursor.")] before: Option<String>,
-        #[graphql(desc = "Only to this e-mail address or telephone number.")] to: Option<String>,
-        #[graphql(desc = "Only what would have gone this way.")] channel: Option<MessageChannel>,
+        #[graphql(desc = "Returns the first n items; 20 by default.")] first: Option<i32>,
+        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
+        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only messages to this e-mail address or phone number.")] to: Option<String>,
+        #[graphql(desc = "Only messages of this channel.")] channel: Option<MessageChannel>,
     ) -> Result<Option<Connection<OutboxMessage>>> {
         let page = ctx.page::<OutboxMessage>(first, after, last, before)?;
         let wanted = Wanted { to, channel: channel.map(Into::into) };

@@ -1,4 +1,4 @@
-//! The GraphQL face of people.
+//! GraphQL types and operations for users.
 
 pub mod inputs;
 
@@ -37,13 +37,13 @@ use entity::{Kind, account, bank_account, invitation, kyc, user};
 use inputs::{UserCreateInput, UserCreatePayload, UserUpdateInput, UserUpdatePayload};
 use uuid::Uuid;
 
-/// A person whom a partner serves.
+/// User: a customer of a partner.
 pub struct User(pub user::Model);
 
-/// A person whom a partner serves.
+/// User: a customer of a partner.
 #[Object]
 impl User {
-    /// Opaque identifier, the same on every door.
+    /// Opaque identifier, the same in the GraphQL and REST APIs.
     pub async fn id(&self) -> ID {
         self.0.id.into()
     }
@@ -53,28 +53,28 @@ impl User {
         if ctx.actor().may_see_results() { self.0.status.into() } else { UserStatus::Pending }
     }
 
-    /// Given name; null until it is known.
+    /// Given name; null if not known.
     async fn first_name(&self) -> Option<&str> {
         Some(self.0.first_name.as_str()).filter(|name| !name.is_empty())
     }
 
-    /// Family name; null until it is known.
+    /// Family name; null if not known.
     async fn last_name(&self) -> Option<&str> {
         Some(self.0.last_name.as_str()).filter(|name| !name.is_empty())
     }
 
-    /// Gender in the person's own words; null until it is known.
+    /// Gender, in the user's own words; null if not known.
     async fn gender(&self) -> Option<&str> {
         self.0.gender.as_deref()
     }
 
-    /// Employer whose invitation the person came by; null for one who came without.
+    /// Employer from the invitation that the user signed up with; null if there is none.
     async fn employer(&self, ctx: &Context<'_>) -> Result<Option<Employer>> {
         let Some(id) = self.0.invitation_id else { return Ok(None) };
         Ok(Employer::of(&ctx.loaders().get::<invitation::Entity>(id).await?))
     }
 
-    /// Second factors that the person has set up.
+    /// Two-factor authentication methods that the user has set up.
     async fn two_factor_methods(&self, ctx: &Context<'_>) -> Result<Vec<TwoFactorMethod>> {
         Ok(methods(&ctx.loaders().factors(self.0.id).await?))
     }
@@ -84,18 +84,18 @@ impl User {
         &self.0.email
     }
 
-    /// Last four digits of the phone number; null when none was given.
+    /// Last four digits of the phone number; null if there is none.
     async fn phone_last4(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         let phone = applicants::phone(ctx.app(), &self.0)?;
         Ok(phone.map(|phone| person::last4(phone.reveal())))
     }
 
-    /// Where the person lives; null until it is known.
+    /// Home address; null if not known.
     async fn address(&self) -> Option<Address> {
         Address::of(&self.0)
     }
 
-    /// Current identity check. Null before there was one, and for a publishable key.
+    /// Current identity check. Null if there is none, and for a publishable key.
     async fn kyc(&self, ctx: &Context<'_>) -> Result<Option<Kyc>> {
         if !ctx.actor().may_see_results() {
             return Ok(None);
@@ -103,8 +103,8 @@ impl User {
         Ok(ctx.loaders().kyc(self.0.id).await?.map(Kyc))
     }
 
-    /// What the present identity check looked at, each with its part of the score. Empty before there was
-    /// one, and without a secret key.
+    /// Parts of the current identity check, each with its effect on the score. Empty if there is no check,
+    /// and without a secret key.
     async fn kyc_checks(&self, ctx: &Context<'_>) -> Result<Vec<KycCheck>> {
         if !ctx.actor().may_see_results() {
             return Ok(Vec::new());
@@ -113,7 +113,7 @@ impl User {
         Ok(check.map(|check| KycCheck::of(ctx, &check)).unwrap_or_default())
     }
 
-    /// What the person must still supply before their identity is decided. Empty for a publishable key.
+    /// Requirements to meet before the identity check is decided. Empty for a publishable key.
     async fn kyc_requirements(&self, ctx: &Context<'_>) -> Vec<KycRequirement> {
         let required = checks::required(self.0.status).filter(|_| ctx.actor().may_see_results());
         required.into_iter().map(KycRequirement::from).collect()
@@ -123,24 +123,24 @@ impl User {
     async fn kyc_history(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Page size going forward, 20 when left out.")] first: Option<i32>,
-        #[graphql(desc = "Only items past this cursor.")] after: Option<String>,
-        #[graphql(desc = "Page size going back.")] last: Option<i32>,
-        #[graphql(desc = "Only items ahead of this cursor.")] before: Option<String>,
+        #[graphql(desc = "Returns the first n items; 20 by default.")] first: Option<i32>,
+        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
+        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
     ) -> Result<Connection<Kyc>> {
         let page = ctx.page::<Kyc>(first, after, last, before)?;
         let slice = ctx.loaders().children::<kyc::Entity>(self.0.id, page, Vec::new()).await?;
         Ok(Connection::new(slice, Kyc))
     }
 
-    /// Joint accounts of which the person is not the owner but the joint member, newest first.
+    /// Joint accounts in which the user is the joint member, not the owner, newest first.
     async fn joint_accounts(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Page size going forward, 20 when left out.")] first: Option<i32>,
-        #[graphql(desc = "Only items past this cursor.")] after: Option<String>,
-        #[graphql(desc = "Page size going back.")] last: Option<i32>,
-        #[graphql(desc = "Only items ahead of this cursor.")] before: Option<String>,
+        #[graphql(desc = "Returns the first n items; 20 by default.")] first: Option<i32>,
+        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
+        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
     ) -> Result<Connection<Account>> {
         let page = ctx.page::<Account>(first, after, last, before)?;
         let slice =
@@ -148,40 +148,40 @@ impl User {
         Ok(Connection::new(slice, Account))
     }
 
-    /// Brokerage accounts that the person owns, newest first.
+    /// Brokerage accounts that the user owns, newest first.
     async fn accounts(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Page size going forward, 20 when left out.")] first: Option<i32>,
-        #[graphql(desc = "Only items past this cursor.")] after: Option<String>,
-        #[graphql(desc = "Page size going back.")] last: Option<i32>,
-        #[graphql(desc = "Only items ahead of this cursor.")] before: Option<String>,
+        #[graphql(desc = "Returns the first n items; 20 by default.")] first: Option<i32>,
+        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
+        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
     ) -> Result<Connection<Account>> {
         let page = ctx.page::<Account>(first, after, last, before)?;
         let slice = ctx.loaders().children::<account::Entity>(self.0.id, page, Vec::new()).await?;
         Ok(Connection::new(slice, Account))
     }
 
-    /// Bank account that money moves from and to when nothing else is said; null when there is none.
+    /// Default bank account for transfers; null if there is none.
     async fn default_bank_account(&self, ctx: &Context<'_>) -> Result<Option<BankAccount>> {
         Ok(ctx.loaders().default_bank_account(self.0.id).await?.map(BankAccount))
     }
 
-    /// Bank accounts outside, newest first.
+    /// Linked external bank accounts, newest first.
     async fn bank_accounts(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Page size going forward, 20 when left out.")] first: Option<i32>,
-        #[graphql(desc = "Only items past this cursor.")] after: Option<String>,
-        #[graphql(desc = "Page size going back.")] last: Option<i32>,
-        #[graphql(desc = "Only items ahead of this cursor.")] before: Option<String>,
+        #[graphql(desc = "Returns the first n items; 20 by default.")] first: Option<i32>,
+        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
+        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
     ) -> Result<Connection<BankAccount>> {
         let page = ctx.page::<BankAccount>(first, after, last, before)?;
         let slice = ctx.loaders().children::<bank_account::Entity>(self.0.id, page, Vec::new()).await?;
         Ok(Connection::new(slice, BankAccount))
     }
 
-    /// When the record was made.
+    /// Time when the user was created.
     async fn created_at(&self) -> DateTime {
         self.0.created_at.into()
     }
@@ -195,38 +195,38 @@ impl Item for User {
     }
 }
 
-/// Where a person's identity stands.
+/// Identity verification status of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(remote = "entity::user::Status")]
 pub enum UserStatus {
-    /// Something is missing and no check was made yet, or a publishable key asks.
+    /// Not checked yet because data is missing. A publishable key sees this status for every user.
     Pending,
-    /// Questions must be answered.
+    /// The user must answer identity questions.
     ActionRequired,
-    /// Documents must be sent.
+    /// The user must upload documents for a reviewer.
     DocumentationRequired,
-    /// May open accounts, fund them and trade.
+    /// Approved: the user may open accounts, deposit money and trade.
     Approved,
-    /// Refused.
+    /// The identity was rejected.
     Denied,
     /// No longer a customer.
     Closed,
 }
 
-/// A postal address.
+/// Postal address.
 #[derive(Clone, Debug, SimpleObject)]
 pub struct Address {
-    /// Street and number.
+    /// Street address.
     line1: String,
     /// Apartment or unit.
     line2: Option<String>,
     /// City.
     city: String,
-    /// State or province, two letters in the United States.
+    /// State or province; two letters in the United States, for example `NY`.
     state: String,
     /// Postal code.
     postal_code: String,
-    /// ISO 3166-1 code, two letters.
+    /// Two-letter ISO 3166-1 country code, for example `US`.
     country_code: String,
 }
 
@@ -254,26 +254,30 @@ pub struct UserQuery;
 
 #[Object]
 impl UserQuery {
-    /// The person who has signed in; null for a partner's key and for nobody.
+    /// Returns the signed-in user, or null for an API key and without credentials.
     async fn viewer(&self, ctx: &Context<'_>) -> Result<Option<User>> {
         let Who::User(user) = &ctx.actor().who else { return Ok(None) };
         Ok(users::find(&*ctx.loaders().connection().await?, ctx.actor(), user.user_id).await?.map(User))
     }
 
-    /// A person by id; null when there is none or it is not yours; scope `read`.
-    async fn user(&self, ctx: &Context<'_>, #[graphql(desc = "Opaque id.")] id: ID) -> Result<Option<User>> {
+    /// Returns a user by id, or null if it was not found. Requires scope `read`.
+    async fn user(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Id of the user.")] id: ID,
+    ) -> Result<Option<User>> {
         let id = ids::parse(Kind::User, &id);
         Ok(users::find(&*ctx.loaders().connection().await?, ctx.actor(), id).await?.map(User))
     }
 
-    /// The partner's people, newest first; scope `read`.
+    /// Returns the users that the caller can see, newest first. Requires scope `read`.
     async fn users(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Page size going forward, 20 when left out.")] first: Option<i32>,
-        #[graphql(desc = "Only items past this cursor.")] after: Option<String>,
-        #[graphql(desc = "Page size going back.")] last: Option<i32>,
-        #[graphql(desc = "Only items ahead of this cursor.")] before: Option<String>,
+        #[graphql(desc = "Returns the first n items; 20 by default.")] first: Option<i32>,
+        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
+        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
     ) -> Result<Option<Connection<User>>> {
         let page = ctx.page::<User>(first, after, last, before)?;
         let slice = users::list(&*ctx.loaders().connection().await?, ctx.actor(), &page).await?;
@@ -286,8 +290,8 @@ pub struct UserMutation;
 
 #[Object]
 impl UserMutation {
-    /// Register a person, whose identity is checked at once when everything for it is given; scope `start`,
-    /// which `manage` implies.
+    /// Creates a user and, if all required data is given, checks their identity. Requires scope `start` or
+    /// `manage`.
     async fn user_create(
         &self,
         ctx: &Context<'_>,
@@ -298,8 +302,8 @@ impl UserMutation {
         Ok(Some(wire::answered(registered)?.into()))
     }
 
-    /// Change what is known of a person, or complete her; whatever her identity was checked by is checked
-    /// again; scope `manage`.
+    /// Changes or completes a user's data. A change of name, date of birth, social security number or address
+    /// repeats the identity check. Requires scope `manage`.
     async fn user_update(
         &self,
         ctx: &Context<'_>,

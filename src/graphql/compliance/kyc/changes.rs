@@ -1,4 +1,4 @@
-//! How an identity check is started, answered and corrected.
+//! GraphQL operations that find, start, answer and correct identity checks.
 
 use super::Kyc;
 use crate::{
@@ -20,10 +20,10 @@ use domain::{
 };
 use entity::Kind;
 
-/// Input of kycStart.
+/// Input for kycStart.
 #[derive(InputObject)]
 pub struct KycStartInput {
-    /// Made by the client; a retry repeats it.
+    /// Key chosen by the client. A retry with the same key and input returns the original result.
     idempotency_key: Option<String>,
     /// Given name.
     first_name: String,
@@ -33,71 +33,71 @@ pub struct KycStartInput {
     email: String,
     /// US phone number.
     phone: Option<String>,
-    /// Social security number; never sent back.
+    /// Social security number. Write-only.
     ssn: String,
-    /// Day of birth; never sent back.
+    /// Date of birth. Write-only.
     birth_date: Date,
-    /// Where the person lives.
+    /// Home address.
     address: AddressInput,
 }
 
-/// The answer to one question of an identity check.
+/// Answer to one question of an identity check.
 #[derive(InputObject)]
 pub struct KycGivenAnswerInput {
-    /// Which question.
+    /// Number of the question.
     question_id: i32,
-    /// Which of its answers.
+    /// Number of the chosen answer.
     answer_id: i32,
 }
 
-/// Input of kycAnswer.
+/// Input for kycAnswer.
 #[derive(InputObject)]
 pub struct KycAnswerInput {
-    /// Made by the client; a retry repeats it.
+    /// Key chosen by the client. A retry with the same key and input returns the original result.
     idempotency_key: Option<String>,
-    /// Which check.
+    /// Id of the identity check.
     kyc_id: ID,
-    /// An answer to each question, once.
+    /// One answer to each question.
     answers: Vec<KycGivenAnswerInput>,
-    /// Given name, where it was written wrongly.
+    /// Corrected given name; only needed if it was wrong.
     first_name: Option<String>,
-    /// Family name, where it was written wrongly.
+    /// Corrected family name; only needed if it was wrong.
     last_name: Option<String>,
 }
 
-/// Input of kycCorrect.
+/// Input for kycCorrect.
 #[derive(InputObject)]
 pub struct KycCorrectInput {
-    /// Made by the client; a retry repeats it.
+    /// Key chosen by the client. A retry with the same key and input returns the original result.
     idempotency_key: Option<String>,
-    /// Which check.
+    /// Id of the identity check.
     kyc_id: ID,
-    /// What is right.
+    /// Corrected data.
     patch: UserPatch,
 }
 
 payload!(
-    /// Outcome of kycStart.
+    /// Result of kycStart.
     KycStartPayload {
-        /// The check, null when refused.
+        /// The identity check. Null if the request was refused.
         kyc: Kyc,
         KycUserError
     }
 );
 
 payload!(
-    /// Outcome of kycAnswer.
+    /// Result of kycAnswer.
     KycAnswerPayload {
-        /// The check, null when refused.
+        /// The identity check. Null if the request was refused.
         kyc: Kyc,
         KycUserError
     }
 );
 
 payload!(
-    /// Outcome of kycCorrect.
+    /// Result of kycCorrect.
     KycCorrectPayload {
-        /// The check, null when refused.
+        /// The identity check. Null if the request was refused.
         kyc: Kyc,
         KycUserError
     }
@@ -143,12 +143,11 @@ pub struct KycQuery;
 
 #[Object]
 impl KycQuery {
-    /// An identity check by what the REST door calls it; null when there is none or it is not yours; scope
-    /// `read`.
+    /// Returns an identity check by its REST API token, or null if it was not found. Requires scope `read`.
     async fn kyc_by_token(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What the REST door calls it.")] token: String,
+        #[graphql(desc = "Token of the identity check in the REST API.")] token: String,
     ) -> Result<Option<Kyc>> {
         Ok(kyc::find(&*ctx.loaders().connection().await?, ctx.actor(), &token).await?.map(Kyc))
     }
@@ -159,7 +158,7 @@ pub struct KycMutation;
 
 #[Object]
 impl KycMutation {
-    /// Check who a person is, who need not be a user; scope `start`, which `manage` implies.
+    /// Checks the identity of a person who need not be a user. Requires scope `start` or `manage`.
     async fn kyc_start(
         &self,
         ctx: &Context<'_>,
@@ -170,18 +169,19 @@ impl KycMutation {
         Ok(Some(wire::answered(started)?.into()))
     }
 
-    /// Answer the questions of an identity check, once and in time; scope `manage`.
+    /// Answers the questions of an identity check, which is possible once and before they expire. Requires
+    /// scope `manage`.
     async fn kyc_answer(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Input for kycAnswer.")] input: KycAnswerInput,
     ) -> Result<Option<KycAnswerPayload>> {
-        let (key, answering) = input.parse();
-        let answered = kyc::answer(ctx.app(), ctx.actor(), key, answering).await;
+        let (key, answers) = input.parse();
+        let answered = kyc::answer(ctx.app(), ctx.actor(), key, answers).await;
         Ok(Some(wire::answered(answered)?.into()))
     }
 
-    /// Correct what an identity check goes by while it is not decided; scope `manage`.
+    /// Corrects the data of an undecided identity check and checks it again. Requires scope `manage`.
     async fn kyc_correct(
         &self,
         ctx: &Context<'_>,

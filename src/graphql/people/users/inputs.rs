@@ -1,4 +1,4 @@
-//! Inputs of the mutations of users.
+//! GraphQL inputs and payloads of user mutations.
 
 use super::User;
 use crate::graphql::core::{
@@ -16,20 +16,20 @@ use domain::{
 };
 use entity::Kind;
 
-/// A postal address as written down.
+/// Postal address.
 #[derive(InputObject)]
 pub struct AddressInput {
-    /// Street and number.
+    /// Street address.
     line1: String,
     /// Apartment or unit.
     line2: Option<String>,
     /// City.
     city: String,
-    /// State or province, two letters in the United States.
+    /// State or province; two letters in the United States, for example `NY`.
     state: String,
     /// Postal code.
     postal_code: String,
-    /// ISO 3166-1 code, two letters.
+    /// Two-letter ISO 3166-1 country code, for example `US`.
     #[graphql(default_with = "String::from(\"US\")")]
     country_code: String,
 }
@@ -47,10 +47,10 @@ impl From<AddressInput> for NewAddress {
     }
 }
 
-/// Input of userCreate.
+/// Input for userCreate.
 #[derive(InputObject)]
 pub struct UserCreateInput {
-    /// Made by the client; a retry repeats it.
+    /// Key chosen by the client. A retry with the same key and input returns the original result.
     idempotency_key: Option<String>,
     /// Given name.
     first_name: String,
@@ -60,11 +60,11 @@ pub struct UserCreateInput {
     email: String,
     /// US phone number.
     phone: Option<String>,
-    /// Social security number; never sent back.
+    /// Social security number. Write-only.
     ssn: Option<String>,
-    /// Day of birth; never sent back.
+    /// Date of birth. Write-only.
     birth_date: Option<Date>,
-    /// Where the person lives.
+    /// Home address.
     address: Option<AddressInput>,
 }
 
@@ -84,50 +84,50 @@ impl UserCreateInput {
     }
 }
 
-/// What is new about where a person lives; what is left out stays as it is.
+/// Changes to an address; omitted fields stay unchanged.
 #[derive(InputObject)]
 pub struct AddressPatch {
-    /// Street and number.
+    /// Street address.
     line1: Option<String>,
-    /// Apartment or unit; null takes it away.
+    /// Apartment or unit; null removes it.
     line2: MaybeUndefined<String>,
     /// City.
     city: Option<String>,
-    /// State or province, two letters in the United States.
+    /// State or province; two letters in the United States, for example `NY`.
     state: Option<String>,
     /// Postal code.
     postal_code: Option<String>,
-    /// ISO 3166-1 code, two letters.
+    /// Two-letter ISO 3166-1 country code, for example `US`.
     country_code: Option<String>,
 }
 
-/// What is new about a person; what is left out stays as it is.
+/// Changes to a user's data; omitted fields stay unchanged.
 #[derive(InputObject)]
 pub struct UserPatch {
     /// Given name.
     first_name: Option<String>,
     /// Family name.
     last_name: Option<String>,
-    /// E-mail address; a sign-in keeps its own.
+    /// E-mail address. The address that the user signs in with does not change.
     email: Option<String>,
-    /// US phone number; null takes it away.
+    /// US phone number; null removes it.
     phone: MaybeUndefined<String>,
-    /// Social security number; never sent back.
+    /// Social security number. Write-only.
     ssn: Option<String>,
-    /// Day of birth; never sent back.
+    /// Date of birth. Write-only.
     birth_date: Option<Date>,
-    /// Where the person lives.
+    /// Home address.
     address: Option<AddressPatch>,
 }
 
-/// Input of userUpdate.
+/// Input for userUpdate.
 #[derive(InputObject)]
 pub struct UserUpdateInput {
-    /// Made by the client; a retry repeats it.
+    /// Key chosen by the client. A retry with the same key and input returns the original result.
     idempotency_key: Option<String>,
-    /// Who is meant.
+    /// Id of the user.
     user_id: ID,
-    /// What is new.
+    /// Changes to the user's data.
     patch: UserPatch,
 }
 
@@ -158,7 +158,7 @@ impl From<UserPatch> for checks::Patch {
     }
 }
 
-/// What becomes of a value that may be taken away.
+/// Converts an optional input value: omitted keeps the current value, null clears it.
 pub fn change<T>(value: MaybeUndefined<T>) -> Change<T> {
     match value {
         MaybeUndefined::Undefined => Change::Keep,
@@ -193,18 +193,18 @@ impl UserUpdateInput {
 }
 
 payload!(
-    /// Outcome of userUpdate.
+    /// Result of userUpdate.
     UserUpdatePayload {
-        /// The person, null when refused.
+        /// The user. Null if the request was refused.
         user: User,
         GeneralUserError
     }
 );
 
 payload!(
-    /// Outcome of userCreate.
+    /// Result of userCreate.
     UserCreatePayload {
-        /// The person, null when refused.
+        /// The user. Null if the request was refused.
         user: User,
         GeneralUserError
     }
