@@ -81,11 +81,12 @@ pub fn render(response: &Response, limit: usize) -> Result<Vec<u8>, Refused> {
     let mut page = Page { bytes: Vec::with_capacity(256), limit };
     match serde_json::to_writer(&mut page, &Wire(response)) {
         Ok(()) => Ok(page.bytes),
-        Err(error) if error.is_io() => {
-            Err(Refused::new(TOO_LARGE, format!("The answer is longer than {limit} bytes; ask for less.")))
-        }
+        Err(error) if error.is_io() => Err(Refused::new(
+            TOO_LARGE,
+            format!("The response is larger than {limit} bytes. Request less data."),
+        )),
         Err(error) => {
-            tracing::error!(%error, "an answer could not be written");
+            tracing::error!(%error, "a response could not be serialized");
             Err(Refused::new(INTERNAL, "Internal error."))
         }
     }

@@ -60,7 +60,11 @@ impl TryFrom<Unchecked> for Raw {
     fn try_from(sent: Unchecked) -> Result<Self, Self::Error> {
         let Unchecked { query, operation_name, variables, extensions } = sent;
         let raw = Self { query, operation_name, variables, extensions: extensions.unwrap_or_default() };
-        if raw.names_a_document() { Ok(raw) } else { Err("no document") }
+        if raw.names_a_document() {
+            Ok(raw)
+        } else {
+            Err("the request has neither a query nor the hash of one")
+        }
     }
 }
 
@@ -183,7 +187,7 @@ impl<E: Executor> Engine<E> {
             }
             (Some(query), Some(hash)) => {
                 if <Sha256 as Digest>::digest(query.as_bytes()).as_slice() != hash.as_slice() {
-                    return Err(Refused::new(BAD_USER_INPUT, "The SHA-256 hash is not that of the query."));
+                    return Err(Refused::new(BAD_USER_INPUT, "The SHA-256 hash does not match the query."));
                 }
                 Ok((self.checked(query)?, Some(hash)))
             }
@@ -240,7 +244,7 @@ impl<E: Executor> Engine<E> {
                 let answer =
                     tokio::time::timeout(self.limits().query_timeout, self.call(request, &plan, levels));
                 answer.await.unwrap_or_else(|_| {
-                    Refused::new(answer::TIMEOUT, "The query took too long; ask for less.").into()
+                    Refused::new(answer::TIMEOUT, "The query took too long. Request less data.").into()
                 })
             }
             OperationType::Mutation => {
@@ -249,7 +253,7 @@ impl<E: Executor> Engine<E> {
                 tokio::spawn(task.in_current_span()).await.unwrap_or_else(|_| internal())
             }
             OperationType::Subscription => {
-                let message = "A subscription needs a stream: server-sent events or a WebSocket.";
+                let message = "Subscriptions need server-sent events or a WebSocket.";
                 Refused::new(VALIDATION_FAILED, message).into()
             }
         }

@@ -207,7 +207,7 @@ pub fn admit(query: &str, limits: &Limits) -> Result<Checked, Refused> {
         });
     }
     if all.selections > limits.selections {
-        return Err(Refused::too_many("selections once its fragments are written out", limits.selections));
+        return Err(Refused::too_many("selections after its fragments are expanded", limits.selections));
     }
     Ok(Checked { document: Arc::new(document), operations, tokens })
 }

@@ -34,7 +34,7 @@ pub fn scan(query: &str, limits: &Limits) -> Result<usize, Refused> {
                 open += 1;
                 if open > limits.nesting {
                     let at = position(query, query.len() - rest.len());
-                    let message = format!("The document is nested deeper than {}.", limits.nesting);
+                    let message = format!("The document has more than {} nested brackets.", limits.nesting);
                     return Err(Refused::new(TOO_COMPLEX, message).at(at));
                 }
                 after

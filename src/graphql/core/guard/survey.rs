@@ -72,7 +72,7 @@ impl<'a> Survey<'a> {
         }
         let facts = self.set(&node.selection_set.node)?;
         if facts.selections > self.limits.selections {
-            let what = "selections once its fragments are written out";
+            let what = "selections after its fragments are expanded";
             return Err(Refused::too_many(what, self.limits.selections).at(*pos));
         }
         if facts.depth > self.limits.depth {
@@ -99,7 +99,7 @@ impl<'a> Survey<'a> {
         }
         if roots.once_only > 1 {
             let names = self.limits.once_only.join(", ");
-            return Err(Refused::new(TOO_COMPLEX, format!("An operation may hold only one of {names}."))
+            return Err(Refused::new(TOO_COMPLEX, format!("An operation may contain only one of {names}."))
                 .at(operation.pos));
         }
         Ok(roots)
@@ -159,7 +159,7 @@ impl<'a> Survey<'a> {
         facts.aliases = facts.aliases.saturating_add(u64::from(node.alias.is_some()));
         if matches!(name, "__schema" | "__type") {
             if !self.limits.introspection {
-                return Err(Refused::new(VALIDATION_FAILED, "Introspection is switched off here.").at(*pos));
+                return Err(Refused::new(VALIDATION_FAILED, "Introspection is disabled.").at(*pos));
             }
             if facts.lists > self.limits.introspection_lists {
                 let message = format!(
@@ -200,7 +200,10 @@ impl<'a> Survey<'a> {
         match directives.get(self.limits.directives) {
             None => Ok(()),
             Some(over) => {
-                let message = format!("More than {} directives in one place.", self.limits.directives);
+                let message = format!(
+                    "The document has more than {} directives in one location.",
+                    self.limits.directives
+                );
                 Err(Refused::new(TOO_COMPLEX, message).at(over.pos))
             }
         }

@@ -291,7 +291,7 @@ fn a_schema_that_tells_nothing_says_so() {
         let refused = admit(query, &closed).expect_err(query);
         assert_eq!(
             (refused.code, refused.message.as_str()),
-            ("GRAPHQL_VALIDATION_FAILED", "Introspection is switched off here.")
+            ("GRAPHQL_VALIDATION_FAILED", "Introspection is disabled.")
         );
     }
     assert!(admit("{__typename}", &closed).is_ok());

@@ -41,8 +41,10 @@ pub fn check(weight: u64, limits: &Limits) -> Result<(), Refused> {
     if weight <= limits.complexity {
         return Ok(());
     }
-    let message =
-        format!("The query may answer {weight} objects; at most {} are allowed.", limits.complexity);
+    let message = format!(
+        "The response could contain {weight} objects; at most {} are allowed. Request smaller pages.",
+        limits.complexity
+    );
     Err(Refused::new(TOO_COMPLEX, message))
 }
 
