@@ -11,12 +11,12 @@ mod sandbox;
 mod trading;
 
 pub use core::answer::{
-    Wire, code, name_faults, never_ran, render, render_or_refuse, retry_after, set_retry_after,
+    ResponseBody, add_request_id, code, never_ran, render, render_or_refuse, retry_after, set_retry_after,
 };
 pub use core::engine::{Engine, PERSISTED_QUERY_NOT_FOUND, PERSISTED_QUERY_NOT_SUPPORTED, Plan, Raw};
 pub use core::guard::{Limits, Operation, Refused};
 pub use core::levels::Levels;
-pub use core::pages::Most;
+pub use core::pages::MaxPageSize;
 
 use crate::wire::BaseUrl;
 use async_graphql::{MergedObject, MergedSubscription, Request, SDLExportOptions};
@@ -96,9 +96,9 @@ pub fn sdl(schema: &Schema) -> String {
 }
 
 /// Adds the data that resolvers need to a request.
-pub fn equip(
+pub fn prepare(
     app: &App,
-    most: Most,
+    max_page_size: MaxPageSize,
     base_url: BaseUrl,
     actor: &Actor,
     request: Request,
@@ -111,6 +111,6 @@ pub fn equip(
         .data(Loaders::new(app, actor, reader, levels))
         .data(app.clone())
         .data(actor.clone())
-        .data(most)
+        .data(max_page_size)
         .data(base_url)
 }

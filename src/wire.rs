@@ -3,8 +3,8 @@
 use domain::{Code, Error, Refusal, kernel::command::Answer};
 use std::{fmt, sync::Arc};
 
-/// Error of a request, ready for a response. It implements neither `Display` nor `From<DbErr>`, so that a bare
-/// `?` on a database error in a resolver or handler does not compile.
+/// Error of a request, ready for a response. It implements neither `Display` nor `From<DbErr>`, so that a
+/// bare `?` on a database error in a resolver or handler does not compile.
 #[derive(Clone)]
 pub struct Fault(Arc<Error>);
 

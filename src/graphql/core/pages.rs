@@ -102,11 +102,11 @@ const DEFAULT_PAGE_SIZE: u64 = 20;
 
 /// Maximum number of items on a page. A setting that is read at startup.
 #[derive(Clone, Copy, Debug)]
-pub struct Most(pub u64);
+pub struct MaxPageSize(pub u64);
 
 /// Checks the arguments of a connection and returns the requested page.
 pub fn page<T: Item>(
-    Most(most): Most,
+    MaxPageSize(max): MaxPageSize,
     first: Option<i32>,
     after: Option<String>,
     last: Option<i32>,
@@ -115,8 +115,8 @@ pub fn page<T: Item>(
     let size = |field: &str, size: i32| {
         u64::try_from(size)
             .ok()
-            .filter(|size| (1..=most).contains(size))
-            .ok_or_else(|| Refusal::invalid(field, format!("must be from 1 to {most}")))
+            .filter(|size| (1..=max).contains(size))
+            .ok_or_else(|| Refusal::invalid(field, format!("must be from 1 to {max}")))
     };
     let cursor = |field: &str, cursor: Option<String>| {
         let Some(cursor) = cursor else { return Ok(None) };

@@ -61,8 +61,8 @@ impl BankAccount {
         self.0.linked_at.into()
     }
 
-    /// Time when the bank account was removed; null until then. A removed bank account is only visible through
-    /// its transfers and events.
+    /// Time when the bank account was removed; null until then. A removed bank account is only visible
+    /// through its transfers and events.
     async fn removed_at(&self) -> Option<DateTime> {
         self.0.removed_at.map(DateTime::from)
     }
