@@ -76,7 +76,7 @@ pub const ONCE_ONLY: [&str; 8] = [
     "totpVerify",
 ];
 
-/// Mutations that need no credential. They also run if the request carries an invalid one.
+/// Mutations that need no credential. With an invalid credential they run anonymously.
 pub const OPEN: [&str; 5] = ["userSignUp", "userSignIn", "tokenRefresh", "passwordRecover", "passwordReset"];
 
 /// The public GraphQL schema.

@@ -28,10 +28,10 @@ mod options;
 
 pub use operations::{AccountMutation, AccountQuery};
 
-/// A brokerage account.
+/// Brokerage account.
 pub struct Account(pub account::Model);
 
-/// A brokerage account.
+/// Brokerage account.
 #[Object]
 impl Account {
     /// Opaque identifier, the same in the GraphQL and REST APIs.
@@ -90,7 +90,7 @@ impl Account {
         Ok(ctx.loaders().balance(self.0.id).await?.map(AccountBalance::from))
     }
 
-    /// Positions, newest first. A position that was sold completely stays listed with quantity zero.
+    /// Positions, newest first. A fully sold position stays in the list with quantity zero.
     async fn positions(
         &self,
         ctx: &Context<'_>,

@@ -29,11 +29,11 @@ pub struct PersonInput {
     first_name: String,
     /// Last name.
     last_name: String,
-    /// Email address.
+    /// E-mail address.
     email: String,
     /// US phone number.
     phone: Option<String>,
-    /// Social Security number. Write-only.
+    /// Social security number. Write-only.
     ssn: Option<String>,
     /// Date of birth. Write-only.
     birth_date: Option<Date>,

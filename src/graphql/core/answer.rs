@@ -12,8 +12,8 @@ pub const TOO_LARGE: &str = "RESPONSE_TOO_LARGE";
 pub const TIMEOUT: &str = "TIMEOUT";
 pub const INTERNAL: &str = "INTERNAL_SERVER_ERROR";
 
-/// Returns whether the operation was refused before execution, so that the response has no `data`. Errors of
-/// the execution always have a path.
+/// Returns whether the operation was refused before execution, so that the response has no `data`.
+/// Execution errors always have a path.
 pub fn never_ran(response: &Response) -> bool {
     response.data == Value::Null
         && !response.errors.is_empty()

@@ -36,8 +36,8 @@ impl BatchLoader {
     /// instruments only.
     ///
     /// Fails for callers without the scope, so that the payload of a mutation never reveals more than a
-    /// query. Rows are not restricted to a signed-in user: they start from objects of their own. Where a relation
-    /// could lead to another user, call [`Loaders::find_own`].
+    /// query. For a signed-in user, the rows of all users of the partner are loaded: queries start from the
+    /// user's own objects, and relations that could lead to another user call [`Loaders::find_own`].
     fn access_scope(&self, scope: Scope) -> Result<Option<Uuid>> {
         match &self.actor.who {
             Who::Nobody => Ok(None),

@@ -9,8 +9,7 @@ use async_graphql::{
     parser::types::{ExecutableDocument, OperationDefinition, Selection, SelectionSet},
 };
 
-/// Sorts the keys of every object in the order of the query, and removes keys that the client did not request
-/// (the guard adds `__typename`).
+/// Sorts the keys of every object in the order of the document, and removes keys that are not in it.
 pub fn order(data: &mut Value, document: &ExecutableDocument, operation: &OperationDefinition) {
     MergedSelections::of(vec![&operation.selection_set.node]).sort(data, document);
 }

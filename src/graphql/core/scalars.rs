@@ -8,11 +8,11 @@ use domain::{Refusal, Result};
 use entity::{Money as Cents, Price, Quantity};
 use std::str::FromStr;
 
-/// Exact decimal number as a JSON string without exponent, for example "1250.00". JSON numbers are refused.
+/// Exact decimal as a JSON string without exponent, for example "1250.00". JSON numbers are refused as input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decimal(String);
 
-/// Exact decimal number as a JSON string without exponent, for example "1250.00". JSON numbers are refused.
+/// Exact decimal as a JSON string without exponent, for example "1250.00". JSON numbers are refused as input.
 #[Scalar(name = "Decimal")]
 impl ScalarType for Decimal {
     fn parse(value: Value) -> InputValueResult<Self> {

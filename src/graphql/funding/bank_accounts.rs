@@ -217,7 +217,7 @@ impl BankAccountMutation {
         Ok(Some(wire::answered(renamed)?.into()))
     }
 
-    /// Sets or clears a bank account as the default of its owner. Requires scope `manage`.
+    /// Makes a bank account its owner's default, or removes it as the default. Requires scope `manage`.
     async fn bank_account_set_default(
         &self,
         ctx: &Context<'_>,
