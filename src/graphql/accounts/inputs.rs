@@ -25,9 +25,9 @@ use entity::Kind;
 /// Personal data of a new user.
 #[derive(InputObject)]
 pub struct PersonInput {
-    /// First name.
+    /// Given name.
     first_name: String,
-    /// Last name.
+    /// Family name.
     last_name: String,
     /// E-mail address.
     email: String,

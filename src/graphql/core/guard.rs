@@ -48,7 +48,7 @@ pub struct Limits {
     pub aliases: u64,
     pub root_fields: u64,
     pub mutation_root_fields: u64,
-    /// Mutations that can guess a secret. An operation may contain only one of them.
+    /// Mutations with which a caller could guess a secret. An operation may contain only one of them.
     pub once_only: Vec<&'static str>,
     /// Mutations that need no credential.
     pub open: Vec<&'static str>,
