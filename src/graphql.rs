@@ -1,4 +1,4 @@
-//! The GraphQL door: shapes and translation, no rules.
+//! GraphQL API: maps types and calls the crate `domain`, which holds the business rules.
 
 mod access;
 mod accounts;
@@ -11,19 +11,19 @@ mod sandbox;
 mod trading;
 
 pub use core::answer::{
-    Wire, code, name_faults, never_ran, render, render_or_refuse, retry_after, set_retry_after,
+    ResponseBody, add_request_id, code, never_ran, render, render_or_refuse, retry_after, set_retry_after,
 };
 pub use core::engine::{Engine, PERSISTED_QUERY_NOT_FOUND, PERSISTED_QUERY_NOT_SUPPORTED, Plan, Raw};
 pub use core::guard::{Limits, Operation, Refused};
 pub use core::levels::Levels;
-pub use core::pages::Most;
+pub use core::pages::MaxPageSize;
 
 use crate::wire::BaseUrl;
 use async_graphql::{MergedObject, MergedSubscription, Request, SDLExportOptions};
 use core::loaders::Loaders;
 use domain::{Actor, app::App, kernel::db::Reader};
 
-/// Reads.
+/// Root type of queries.
 #[derive(Default, MergedObject)]
 pub struct Query(
     core::nodes::NodeQuery,
@@ -41,7 +41,7 @@ pub struct Query(
     compliance::kyc_reviews::KycReviewQuery,
 );
 
-/// Writes.
+/// Root type of mutations.
 #[derive(Default, MergedObject)]
 pub struct Mutation(
     people::users::UserMutation,
@@ -60,11 +60,11 @@ pub struct Mutation(
     compliance::kyc_reviews::KycReviewMutation,
 );
 
-/// Live events; those of the log take `after` to replay what was missed.
+/// Root type of subscriptions. Subscriptions to the event log take `after` to replay missed events.
 #[derive(Default, MergedSubscription)]
 pub struct Subscription(core::events::EventSubscription);
 
-/// Mutations by which somebody could guess: a document holds one of them at most.
+/// Mutations with which a caller could guess a secret. An operation may contain only one of them.
 pub const ONCE_ONLY: [&str; 8] = [
     "userSignUp",
     "userSignIn",
@@ -76,13 +76,13 @@ pub const ONCE_ONLY: [&str; 8] = [
     "totpVerify",
 ];
 
-/// Mutations that need no credential, so that a bad one does not stop them.
+/// Mutations that need no credential. With an invalid credential they run anonymously.
 pub const OPEN: [&str; 5] = ["userSignUp", "userSignIn", "tokenRefresh", "passwordRecover", "passwordReset"];
 
-/// The one schema.
+/// The public GraphQL schema.
 pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
 
-/// Builds the schema; without `introspection` it does not tell about itself.
+/// Builds the schema. Introspection queries are refused unless `introspection` is true.
 pub fn schema(introspection: bool) -> Schema {
     let builder = Schema::build(Query::default(), Mutation::default(), Subscription::default())
         .register_output_type::<core::errors::UserError>()
@@ -90,15 +90,15 @@ pub fn schema(introspection: bool) -> Schema {
     if introspection { builder.finish() } else { builder.disable_introspection().finish() }
 }
 
-/// The promise in the schema language, with what the scalars refer to.
+/// Returns the schema in the schema definition language, with `@specifiedBy` URLs of the scalars.
 pub fn sdl(schema: &Schema) -> String {
     schema.sdl_with_options(SDLExportOptions::new().include_specified_by())
 }
 
-/// Puts into a request what its resolvers look for.
-pub fn equip(
+/// Adds the data that resolvers need to a request.
+pub fn prepare(
     app: &App,
-    most: Most,
+    max_page_size: MaxPageSize,
     base_url: BaseUrl,
     actor: &Actor,
     request: Request,
@@ -111,6 +111,6 @@ pub fn equip(
         .data(Loaders::new(app, actor, reader, levels))
         .data(app.clone())
         .data(actor.clone())
-        .data(most)
+        .data(max_page_size)
         .data(base_url)
 }

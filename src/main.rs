@@ -1,4 +1,4 @@
-//! The binary `coffer`.
+//! Entry point of the `coffer` binary.
 
 mod cli;
 

@@ -19,7 +19,7 @@ pub use client_address::{Entrance, Network};
 pub use request_body::BodyLimits;
 
 use crate::{
-    graphql::{Engine, Limits, Most},
+    graphql::{Engine, Limits, MaxPageSize},
     rest,
     wire::{BaseUrl, Fault},
 };
@@ -58,7 +58,7 @@ pub struct ServerState {
     pub app: App,
     engine: Engine,
     /// The most items on a page.
-    most: Most,
+    most: MaxPageSize,
     /// Origins whose pages may ask and open sockets, besides our own.
     origins: Arc<[String]>,
     /// What links begin with, on one socket.
@@ -116,7 +116,7 @@ pub fn router(app: App, settings: HttpSettings, stopping: watch::Receiver<bool>)
     let state = ServerState {
         app: app.clone(),
         engine,
-        most: Most(settings.page_most),
+        most: MaxPageSize(settings.page_most),
         origins: settings.origins.into(),
         base_url: BaseUrl::default(),
         stopping,

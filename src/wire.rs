@@ -1,19 +1,19 @@
-//! The one place where an error becomes words for a stranger.
+//! Converts errors of the domain into codes, statuses and messages of the APIs.
 
 use domain::{Code, Error, Refusal, kernel::command::Answer};
 use std::{fmt, sync::Arc};
 
-/// An error on its way out. It cannot be printed, so a bare `?` on a database error in a door does not
-/// compile.
+/// Error of a request, ready for a response. It implements neither `Display` nor `From<DbErr>`, so that a
+/// bare `?` on a database error in a resolver or handler does not compile.
 #[derive(Clone)]
 pub struct Fault(Arc<Error>);
 
-/// The address that links in answers begin with, without a slash at its end.
+/// URL that links in responses start with, without a trailing slash.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BaseUrl(Arc<str>);
 
 impl BaseUrl {
-    /// Takes a scheme, a host and perhaps a path, already checked.
+    /// Creates a base URL from a checked scheme, host and optional path.
     pub fn new(text: impl Into<Arc<str>>) -> Self {
         Self(text.into())
     }
@@ -25,7 +25,7 @@ impl fmt::Display for BaseUrl {
     }
 }
 
-/// What the doors answer with.
+/// Result of a request to one of the APIs.
 pub type Result<T, E = Fault> = std::result::Result<T, E>;
 
 impl From<Error> for Fault {
@@ -50,7 +50,7 @@ impl From<Refusal> for Fault {
 }
 
 impl Fault {
-    /// The stable code in GraphQL's `extensions.code`.
+    /// Returns the stable code for `extensions.code` in GraphQL.
     pub fn code(&self) -> &'static str {
         match &*self.0 {
             Error::Refused(_) => "BAD_USER_INPUT",
@@ -65,24 +65,28 @@ impl Fault {
         }
     }
 
-    /// The words for a stranger, fields called as `name` says.
+    /// Returns the message for a caller. `name` maps the path of a field to its name in the API.
     pub fn text(&self, name: impl Fn(&[String]) -> String) -> String {
         match &*self.0 {
             Error::Refused(refusal) => refusal.message(&name(&refusal.path)),
             Error::Unauthenticated => "Authentication is required.".to_owned(),
             Error::Forbidden(scope) => format!("The credential lacks the scope `{scope}`."),
-            Error::UserSessionRequired => "Only a person who has signed in may do this.".to_owned(),
+            Error::UserSessionRequired => {
+                "Only available to signed-in users. Use an access token instead of an API key.".to_owned()
+            }
             Error::TwoFactorRequired => "User is not two factor authenticated.".to_owned(),
             Error::TooMany { .. } => "Too many requests".to_owned(),
             Error::Busy => "The server is busy; try again.".to_owned(),
-            Error::CursorExpired => "The cursor is older than the events that are kept.".to_owned(),
+            Error::CursorExpired => {
+                "The cursor is older than the stored events. Start again without a cursor.".to_owned()
+            }
             Error::Unavailable(what) => (*what).to_owned(),
             Error::DatabaseUnavailable(_) => "The database is unavailable. Try again.".to_owned(),
             Error::Database(_) | Error::Broken(_) => "Something went wrong on our side.".to_owned(),
         }
     }
 
-    /// The status and the documented error type on the REST door.
+    /// Returns the HTTP status and the documented error type for the brokerage REST API.
     pub fn rest(&self) -> (u16, &'static str) {
         match &*self.0 {
             Error::Refused(refusal) => match refusal.code {
@@ -104,7 +108,7 @@ impl Fault {
         }
     }
 
-    /// The status and the documented code on the REST door of the wellness API.
+    /// Returns the HTTP status and the documented error code for the wellness REST API.
     pub fn wellness(&self) -> (u16, &'static str) {
         match &*self.0 {
             Error::Refused(refusal) => match refusal.code {
@@ -134,7 +138,7 @@ impl Fault {
         }
     }
 
-    /// The words for a client of the wellness API, fields called as `name` says.
+    /// Returns the message for the wellness REST API. `name` maps the path of a field to its name in the API.
     pub fn detail(&self, name: impl Fn(&[String]) -> String) -> String {
         match &*self.0 {
             Error::Unauthenticated | Error::Forbidden(_) | Error::UserSessionRequired => {
@@ -145,7 +149,7 @@ impl Fault {
         }
     }
 
-    /// Whether this repeats an earlier answer, and after how many seconds the caller may try again.
+    /// Returns the values for the response headers that go with this error.
     pub fn hints(&self) -> Hints {
         match &*self.0 {
             Error::Refused(refusal) => {
@@ -160,7 +164,8 @@ impl Fault {
     }
 }
 
-/// What the headers of an answer may add.
+/// Values for response headers: whether the response repeats an earlier one, and the seconds to wait before a
+/// retry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hints {
     pub replayed: bool,
@@ -168,7 +173,7 @@ pub struct Hints {
 }
 
 impl From<Fault> for async_graphql::Error {
-    #[expect(clippy::disallowed_methods, reason = "the one place where a GraphQL error is made")]
+    #[expect(clippy::disallowed_methods, reason = "the only place that creates a GraphQL error")]
     fn from(fault: Fault) -> Self {
         use async_graphql::ErrorExtensions;
         let text = fault.text(|path| path.join("."));
@@ -181,7 +186,7 @@ impl From<Fault> for async_graphql::Error {
     }
 }
 
-/// A refusal is an answer (`Err` inside `Ok`), everything else is a fault.
+/// Separates refusals, which mutations return as data (`Err` inside `Ok`), from all other errors.
 pub fn outcome<T>(result: domain::Result<T>) -> Result<std::result::Result<T, Refusal>> {
     match result {
         Ok(value) => Ok(Ok(value)),
@@ -190,7 +195,7 @@ pub fn outcome<T>(result: domain::Result<T>) -> Result<std::result::Result<T, Re
     }
 }
 
-/// The same for a command's answer.
+/// Does the same as [`outcome`] for the answer of a command.
 pub fn answered<T>(result: domain::Result<Answer<T>>) -> Result<std::result::Result<T, Refusal>> {
     outcome(result.map(|answer| answer.value))
 }

@@ -1,4 +1,4 @@
-//! The GraphQL face of brokerage accounts.
+//! GraphQL types for brokerage accounts.
 
 use super::{
     core::{
@@ -28,51 +28,51 @@ mod options;
 
 pub use operations::{AccountMutation, AccountQuery};
 
-/// A brokerage account.
+/// Brokerage account.
 pub struct Account(pub account::Model);
 
-/// A brokerage account.
+/// Brokerage account.
 #[Object]
 impl Account {
-    /// Opaque identifier, the same on every door.
+    /// Opaque identifier, the same in the GraphQL and REST APIs.
     pub async fn id(&self) -> ID {
         self.0.id.into()
     }
 
-    /// Four letters and five digits, for people.
+    /// Human-readable account number, for example `ABCD12345`.
     async fn number(&self) -> &str {
         &self.0.number
     }
 
-    /// What it is for.
+    /// Account type.
     #[graphql(name = "type")]
     async fn kind(&self) -> AccountType {
         self.0.kind.into()
     }
 
-    /// Who owns it.
+    /// Individual or joint ownership.
     async fn ownership(&self) -> AccountOwnership {
         self.0.ownership.into()
     }
 
-    /// Where it is in its life.
+    /// Lifecycle status.
     async fn status(&self) -> AccountStatus {
         self.0.status.into()
     }
 
-    /// Why it was frozen or closed; null where it was not, and without the scope `operate`.
+    /// Reason why the account was frozen or closed. Null for an active account and without scope `operate`.
     async fn status_reason(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         let reason = accounts::status_reason(ctx.app(), ctx.actor(), &self.0)?;
         Ok(reason.map(|reason| reason.reveal().clone()))
     }
 
-    /// The person it belongs to; null for a person who has signed in and is somebody else.
+    /// Primary owner. Null if the caller is a different signed-in user.
     async fn owner(&self, ctx: &Context<'_>) -> Result<Option<User>> {
         Ok(ctx.loaders().find_own::<user::Entity>(self.0.user_id).await?.map(User))
     }
 
-    /// The other person it belongs to; null for an individual account, until she is named, and for a person
-    /// who has signed in and is somebody else.
+    /// Second owner of a joint account. Null for an individual account, while no second owner is named, and
+    /// if the caller is a different signed-in user.
     async fn joint_member(&self, ctx: &Context<'_>) -> Result<Option<User>> {
         match self.0.joint_member_id {
             Some(id) => Ok(ctx.loaders().find_own::<user::Entity>(id).await?.map(User)),
@@ -80,24 +80,24 @@ impl Account {
         }
     }
 
-    /// What the owner said about herself; null for a person who has signed in and is somebody else.
+    /// Financial profile of the primary owner. Null if the caller is a different signed-in user.
     async fn profile(&self, ctx: &Context<'_>) -> Option<AccountProfile> {
         ctx.actor().may_see_personal_data_of(self.0.user_id).then(|| Profile::of(&self.0).into())
     }
 
-    /// Cash and market value; null while it cannot be had.
+    /// Cash, buying power and total value. Null while market prices are unavailable.
     async fn balance(&self, ctx: &Context<'_>) -> Result<Option<AccountBalance>> {
         Ok(ctx.loaders().balance(self.0.id).await?.map(AccountBalance::from))
     }
 
-    /// Holdings, newest first; a holding that was sold stays at zero.
+    /// Positions, newest first. A fully sold position stays in the list with quantity zero.
     async fn positions(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Page size going forward, 20 when left out.")] first: Option<i32>,
-        #[graphql(desc = "Only items past this cursor.")] after: Option<String>,
-        #[graphql(desc = "Page size going back.")] last: Option<i32>,
-        #[graphql(desc = "Only items ahead of this cursor.")] before: Option<String>,
+        #[graphql(desc = "Returns the first n items; 20 by default.")] first: Option<i32>,
+        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
+        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
     ) -> Result<Connection<Position>> {
         let page = ctx.page::<Position>(first, after, last, before)?;
         let slice = ctx.loaders().children::<position::Entity>(self.0.id, page, Vec::new()).await?;
@@ -108,11 +108,11 @@ impl Account {
     async fn orders(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Page size going forward, 20 when left out.")] first: Option<i32>,
-        #[graphql(desc = "Only items past this cursor.")] after: Option<String>,
-        #[graphql(desc = "Page size going back.")] last: Option<i32>,
-        #[graphql(desc = "Only items ahead of this cursor.")] before: Option<String>,
-        #[graphql(desc = "Which ones.")] filter: Option<OrderFilter>,
+        #[graphql(desc = "Returns the first n items; 20 by default.")] first: Option<i32>,
+        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
+        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Filter for the orders.")] filter: Option<OrderFilter>,
     ) -> Result<Connection<Order>> {
         let page = ctx.page::<Order>(first, after, last, before)?;
         let states = filter.unwrap_or_default().texts();
@@ -124,17 +124,17 @@ impl Account {
     async fn transfers(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Page size going forward, 20 when left out.")] first: Option<i32>,
-        #[graphql(desc = "Only items past this cursor.")] after: Option<String>,
-        #[graphql(desc = "Page size going back.")] last: Option<i32>,
-        #[graphql(desc = "Only items ahead of this cursor.")] before: Option<String>,
+        #[graphql(desc = "Returns the first n items; 20 by default.")] first: Option<i32>,
+        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
+        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
     ) -> Result<Connection<Transfer>> {
         let page = ctx.page::<Transfer>(first, after, last, before)?;
         let slice = ctx.loaders().children::<transfer::Entity>(self.0.id, page, Vec::new()).await?;
         Ok(Connection::new(slice, Transfer))
     }
 
-    /// When it was opened.
+    /// Time when the account was opened.
     async fn opened_at(&self) -> DateTime {
         self.0.opened_at.into()
     }
@@ -174,48 +174,48 @@ impl AccountOwnership {
     }
 }
 
-/// What an account is for.
+/// Account type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(remote = "entity::account::AccountKind")]
 pub enum AccountType {
-    /// Cash and simple trading.
+    /// Cash account; answers about investing are optional.
     Cash,
-    /// Investing, with what that asks of a customer.
+    /// Investment account; requires all answers about investing.
     Investment,
 }
 
-/// Who owns an account.
+/// Ownership of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(remote = "entity::account::Ownership")]
 pub enum AccountOwnership {
-    /// One person.
+    /// One owner.
     Individual,
-    /// Two persons.
+    /// Two owners.
     Joint,
 }
 
-/// Where an account is in its life.
+/// Lifecycle status of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(remote = "entity::account::Status")]
 pub enum AccountStatus {
-    /// May be used.
+    /// Open for deposits and orders.
     Active,
-    /// No new activity.
+    /// Deposits and new orders are refused. Open orders can be canceled, and pending activity settles.
     Frozen,
-    /// Over.
+    /// Permanently closed.
     Closed,
 }
 
-/// Cash and market value of an account at one instant.
+/// Cash, buying power and total value of an account at one point in time.
 #[derive(Clone, Debug, SimpleObject)]
 pub struct AccountBalance {
-    /// Settled and unsettled cash and positions at the last price; pending deposits are not in it.
+    /// Settled and unsettled cash plus positions at the last price. Pending deposits are not included.
     total: Money,
-    /// Settled and unsettled cash less what open orders may cost.
+    /// Cash available for new orders: settled and unsettled cash minus holds for open orders.
     buying_power: Money,
-    /// Settled cash less what open orders may cost.
+    /// Cash available for withdrawal: settled cash minus holds for open orders.
     withdrawable: Money,
-    /// Instant of the valuation, by the partner's clock.
+    /// Time of the valuation, by the partner's clock.
     as_of: DateTime,
 }
 
@@ -230,34 +230,34 @@ impl From<Balance> for AccountBalance {
     }
 }
 
-/// What a customer said about herself, in her own spelling.
+/// Financial profile of an account owner, with the answers as they were entered.
 #[derive(Clone, Debug, SimpleObject)]
 pub struct AccountProfile {
-    /// Marital status.
+    /// Marital status, for example `married`.
     marital_status: String,
-    /// ISO 3166-1 code, three letters.
+    /// Country of citizenship as a three-letter ISO 3166-1 code, for example `USA`.
     country_of_citizenship: String,
-    /// Whether and how employed.
+    /// Employment status, for example `employed / self-employed`.
     employment_status: String,
-    /// Occupation.
+    /// Job title or occupation.
     employment_position: String,
-    /// Employer.
+    /// Name of the employer.
     employer_name: String,
-    /// Yearly income.
+    /// Annual income range in US dollars, for example `$25,000 - $99,999`.
     annual_income: Option<String>,
-    /// What investing is for.
+    /// Investment objective, for example `growth`.
     investment_objective: Option<String>,
-    /// How much of it was done before.
+    /// Investment experience, for example `limited`.
     investment_experience: Option<String>,
-    /// Net worth that can be sold quickly.
+    /// Liquid net worth range in US dollars, for example `$5,000 - $99,999`.
     net_liquid_worth: Option<String>,
-    /// Net worth in all.
+    /// Total net worth range in US dollars, for example `$25,000 - $99,999`.
     net_total_worth: Option<String>,
-    /// Whether a director, officer or owner of a tenth of a public company.
+    /// Whether the owner is a director, officer or 10% shareholder of a public company.
     is_director: Option<bool>,
-    /// Of which company.
+    /// Name of that public company.
     director_of: Option<String>,
-    /// How much risk is taken.
+    /// Risk tolerance, for example `moderate`.
     risk_tolerance: Option<String>,
 }
 

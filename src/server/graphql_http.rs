@@ -219,7 +219,7 @@ async fn by_get(
         variables: parameter(media, "variables", parameters.variables.as_deref())?,
         extensions: parameter(media, "extensions", parameters.extensions.as_deref())?.unwrap_or_default(),
     };
-    if !raw.names_a_document() {
+    if !raw.has_document() {
         return Err(Wrong::bad(media, "The parameter query is missing."));
     }
     answer(state, known, base_url, media, raw, &method).await
@@ -321,23 +321,23 @@ async fn answer(
     if *method != Method::POST && plan.kind() == OperationType::Mutation {
         return Err(Wrong::method(media, "A mutation needs POST.", "POST"));
     }
-    let equip = {
+    let prepare = {
         let (state, actor) = (state.clone(), actor.clone());
         move |request, operation: &_, levels| {
-            graphql::equip(&state.app, state.most, base_url.clone(), &actor, request, operation, levels)
+            graphql::prepare(&state.app, state.most, base_url.clone(), &actor, request, operation, levels)
         }
     };
     if media == Media::Events {
         let request_id = actor.request_id;
-        let answers = state.engine().flow(plan, equip).map(move |mut answer| {
-            graphql::name_faults(&mut answer, request_id);
+        let answers = state.engine().flow(plan, prepare).map(move |mut answer| {
+            graphql::add_request_id(&mut answer, request_id);
             answer
         });
         return Ok(events(state, actor, answers));
     }
     let request_id = actor.request_id;
-    let mut answer = state.engine().run(plan, equip).await;
-    graphql::name_faults(&mut answer, request_id);
+    let mut answer = state.engine().run(plan, prepare).await;
+    graphql::add_request_id(&mut answer, request_id);
     Ok(write(media, media.status(&answer), &answer, limit))
 }
 

@@ -407,11 +407,19 @@ async fn operate(state: ServerState, actor: Actor, raw: Raw, outlet: Outlet) {
     let mut answers = state.engine().stream(raw, {
         let state = state.clone();
         move |request, operation, levels| {
-            graphql::equip(&state.app, state.most, state.base_url.clone(), &actor, request, operation, levels)
+            graphql::prepare(
+                &state.app,
+                state.most,
+                state.base_url.clone(),
+                &actor,
+                request,
+                operation,
+                levels,
+            )
         }
     });
     while let Some(mut answer) = answers.next().await {
-        graphql::name_faults(&mut answer, request_id);
+        graphql::add_request_id(&mut answer, request_id);
         let (text, ended) = message(&outlet.id, outlet.word, &answer, limit);
         let cursor = if ended { None } else { cursor(&answer) };
         if !outlet.put(text, cursor, ended).await || ended {

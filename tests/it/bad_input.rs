@@ -643,9 +643,9 @@ on_both! {
             ("last: 0", "last must be from 1 to 100"),
             ("last: 101", "last must be from 1 to 100"),
             ("first: 1, last: 1", "last cannot be combined with first"),
-            ("after: \"nope\"", "after is no cursor of this list"),
-            ("after: \"\"", "after is no cursor of this list"),
-            ("before: \"MQ==\"", "before is no cursor of this list"),
+            ("after: \"nope\"", "after is not a cursor of this list"),
+            ("after: \"\"", "after is not a cursor of this list"),
+            ("before: \"MQ==\"", "before is not a cursor of this list"),
         ] {
             for document in [
                 format!("{{ users({arguments}) {{ edges {{ node {{ id }} }} }} }}"),

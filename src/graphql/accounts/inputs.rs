@@ -1,4 +1,4 @@
-//! What is asked of accounts.
+//! Inputs of the account mutations.
 
 use super::{
     AccountOwnership, AccountType,
@@ -22,7 +22,7 @@ use domain::{
 };
 use entity::Kind;
 
-/// A person as written down.
+/// Personal data of a new user.
 #[derive(InputObject)]
 pub struct PersonInput {
     /// Given name.
@@ -33,20 +33,20 @@ pub struct PersonInput {
     email: String,
     /// US phone number.
     phone: Option<String>,
-    /// Social security number; never sent back.
+    /// Social security number. Write-only.
     ssn: Option<String>,
-    /// Day of birth; never sent back.
+    /// Date of birth. Write-only.
     birth_date: Option<Date>,
-    /// Where the person lives.
+    /// Home address.
     address: Option<AddressInput>,
 }
 
-/// The other owner of a joint account.
+/// Second owner of a joint account: an existing or a new user.
 #[derive(OneofObject)]
 pub enum JointMemberInput {
-    /// Somebody whom the partner serves already; a person who has signed in cannot name anybody so.
+    /// Id of an existing user of the partner. Not available to signed-in users.
     UserId(ID),
-    /// Somebody new, whose identity is checked at once.
+    /// New user. The identity check starts immediately.
     Person(Box<PersonInput>),
 }
 
@@ -67,47 +67,48 @@ impl From<JointMemberInput> for JointMember {
     }
 }
 
-/// Input of accountOpen.
+/// Input for accountOpen.
 #[derive(InputObject)]
 pub struct AccountOpenInput {
-    /// Made by the client; a retry repeats it.
+    /// Key chosen by the client. A retry with the same key and input returns the original result.
     idempotency_key: Option<String>,
-    /// Who will own it.
+    /// Id of the primary owner. The identity of this user must be approved.
     user_id: ID,
-    /// Whether alone or with another.
+    /// Individual or joint ownership.
     #[graphql(default_with = "AccountOwnership::Individual")]
     ownership: AccountOwnership,
-    /// The other owner of a JOINT account; until she is named and approved, it is neither funded nor traded
-    /// on.
+    /// Second owner of a `JOINT` account. Deposits and orders are refused until this owner is named and
+    /// approved.
     joint_member: Option<JointMemberInput>,
-    /// What it is for.
+    /// Account type.
     #[graphql(name = "type")]
     kind: AccountType,
     /// Marital status.
     marital_status: MaritalStatus,
-    /// ISO 3166-1 code, three letters.
+    /// Country of citizenship as a three-letter ISO 3166-1 code, for example `USA`.
     country_of_citizenship: String,
-    /// Whether and how employed.
+    /// Employment status.
     employment_status: EmploymentStatus,
-    /// Occupation.
+    /// Job title or occupation.
     employment_position: String,
-    /// Employer.
+    /// Name of the employer.
     employer_name: String,
-    /// Yearly income; needed for INVESTMENT.
+    /// Annual income. Required for type `INVESTMENT`.
     annual_income: Option<WealthBand>,
-    /// What investing is for; needed for INVESTMENT.
+    /// Investment objective. Required for type `INVESTMENT`.
     investment_objective: Option<InvestmentObjective>,
-    /// How much of it was done before; needed for INVESTMENT.
+    /// Investment experience. Required for type `INVESTMENT`.
     investment_experience: Option<InvestmentExperience>,
-    /// Net worth that can be sold quickly; needed for INVESTMENT.
+    /// Liquid net worth. Required for type `INVESTMENT`.
     net_liquid_worth: Option<LiquidWealthBand>,
-    /// Net worth in all; needed for INVESTMENT.
+    /// Total net worth. Required for type `INVESTMENT`.
     net_total_worth: Option<WealthBand>,
-    /// Whether a director, officer or owner of a tenth of a public company; needed for INVESTMENT.
+    /// Whether the owner is a director, officer or 10% shareholder of a public company. Required for type
+    /// `INVESTMENT`.
     is_director: Option<bool>,
-    /// Of which company; needed for a director.
+    /// Name of that public company. Required if `isDirector` is true.
     director_of: Option<String>,
-    /// How much risk is taken; needed for INVESTMENT.
+    /// Risk tolerance. Required for type `INVESTMENT`.
     risk_tolerance: Option<RiskTolerance>,
 }
 
@@ -139,52 +140,53 @@ impl AccountOpenInput {
     }
 }
 
-/// What is new about an account; what is left out stays as it is.
+/// Changes to an account. Omitted fields stay unchanged.
 #[derive(InputObject)]
 pub struct AccountPatch {
-    /// JOINT for an account that another person shall own too; a joint account stays one.
+    /// `JOINT` converts an individual account to a joint one; the reverse is not possible.
     ownership: Option<AccountOwnership>,
-    /// The other owner, who makes the account a joint one.
+    /// Second owner. Makes the account joint; an existing second owner cannot be replaced.
     joint_member: Option<JointMemberInput>,
-    /// What it is for; INVESTMENT needs every answer about investing, here or on file.
+    /// Account type. `INVESTMENT` requires all answers about investing, in this patch or stored before.
     #[graphql(name = "type")]
     kind: Option<AccountType>,
     /// Marital status.
     marital_status: Option<MaritalStatus>,
-    /// ISO 3166-1 code, three letters.
+    /// Country of citizenship as a three-letter ISO 3166-1 code, for example `USA`.
     country_of_citizenship: Option<String>,
-    /// Whether and how employed.
+    /// Employment status.
     employment_status: Option<EmploymentStatus>,
-    /// Occupation.
+    /// Job title or occupation.
     employment_position: Option<String>,
-    /// Employer.
+    /// Name of the employer.
     employer_name: Option<String>,
-    /// Yearly income; null takes the answer back.
+    /// Annual income. Null removes the answer.
     annual_income: MaybeUndefined<WealthBand>,
-    /// What investing is for; null takes the answer back.
+    /// Investment objective. Null removes the answer.
     investment_objective: MaybeUndefined<InvestmentObjective>,
-    /// How much of it was done before; null takes the answer back.
+    /// Investment experience. Null removes the answer.
     investment_experience: MaybeUndefined<InvestmentExperience>,
-    /// Net worth that can be sold quickly; null takes the answer back.
+    /// Liquid net worth. Null removes the answer.
     net_liquid_worth: MaybeUndefined<LiquidWealthBand>,
-    /// Net worth in all; null takes the answer back.
+    /// Total net worth. Null removes the answer.
     net_total_worth: MaybeUndefined<WealthBand>,
-    /// Whether a director, officer or owner of a tenth of a public company; null takes the answer back.
+    /// Whether the owner is a director, officer or 10% shareholder of a public company. Null removes the
+    /// answer.
     is_director: MaybeUndefined<bool>,
-    /// Of which company; null takes the answer back.
+    /// Name of that public company. Null removes the answer.
     director_of: MaybeUndefined<String>,
-    /// How much risk is taken; null takes the answer back.
+    /// Risk tolerance. Null removes the answer.
     risk_tolerance: MaybeUndefined<RiskTolerance>,
 }
 
-/// Input of accountUpdate.
+/// Input for accountUpdate.
 #[derive(InputObject)]
 pub struct AccountUpdateInput {
-    /// Made by the client; a retry repeats it.
+    /// Key chosen by the client. A retry with the same key and input returns the original result.
     idempotency_key: Option<String>,
-    /// Which account.
+    /// Id of the account.
     account_id: ID,
-    /// What is new.
+    /// Changes to make.
     patch: AccountPatch,
 }
 
@@ -219,14 +221,14 @@ impl AccountUpdateInput {
     }
 }
 
-/// Input of accountFreeze.
+/// Input for accountFreeze.
 #[derive(InputObject)]
 pub struct AccountFreezeInput {
-    /// Made by the client; a retry repeats it.
+    /// Key chosen by the client. A retry with the same key and input returns the original result.
     idempotency_key: Option<String>,
-    /// Which account.
+    /// Id of the account.
     account_id: ID,
-    /// Why, 1 to 500 characters; operators alone are told.
+    /// Reason, 1 to 500 characters. Only visible with scope `operate`.
     reason: String,
 }
 
@@ -237,12 +239,12 @@ impl AccountFreezeInput {
     }
 }
 
-/// Input of accountUnfreeze.
+/// Input for accountUnfreeze.
 #[derive(InputObject)]
 pub struct AccountUnfreezeInput {
-    /// Made by the client; a retry repeats it.
+    /// Key chosen by the client. A retry with the same key and input returns the original result.
     idempotency_key: Option<String>,
-    /// Which account.
+    /// Id of the account.
     account_id: ID,
 }
 
@@ -253,14 +255,14 @@ impl AccountUnfreezeInput {
     }
 }
 
-/// Input of accountClose.
+/// Input for accountClose.
 #[derive(InputObject)]
 pub struct AccountCloseInput {
-    /// Made by the client; a retry repeats it.
+    /// Key chosen by the client. A retry with the same key and input returns the original result.
     idempotency_key: Option<String>,
-    /// Which account.
+    /// Id of the account.
     account_id: ID,
-    /// Why, 1 to 500 characters; operators alone are told.
+    /// Reason, 1 to 500 characters. Only visible with scope `operate`.
     reason: String,
 }
 

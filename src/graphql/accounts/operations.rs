@@ -1,4 +1,4 @@
-//! What can be asked about accounts, and what can be done to them.
+//! Queries and mutations of accounts.
 
 use super::{
     Account,
@@ -19,45 +19,45 @@ use domain::{accounts, kernel::ids};
 use entity::Kind;
 
 payload!(
-    /// Outcome of accountOpen.
+    /// Result of accountOpen.
     AccountOpenPayload {
-        /// The account, null when refused.
+        /// The account. Null if the request was refused.
         account: Account,
         GeneralUserError
     }
 );
 
 payload!(
-    /// Outcome of accountUpdate.
+    /// Result of accountUpdate.
     AccountUpdatePayload {
-        /// The account, null when refused.
+        /// The account. Null if the request was refused.
         account: Account,
         AccountUserError
     }
 );
 
 payload!(
-    /// Outcome of accountFreeze.
+    /// Result of accountFreeze.
     AccountFreezePayload {
-        /// The account, null when refused.
+        /// The account. Null if the request was refused.
         account: Account,
         AccountUserError
     }
 );
 
 payload!(
-    /// Outcome of accountUnfreeze.
+    /// Result of accountUnfreeze.
     AccountUnfreezePayload {
-        /// The account, null when refused.
+        /// The account. Null if the request was refused.
         account: Account,
         AccountUserError
     }
 );
 
 payload!(
-    /// Outcome of accountClose.
+    /// Result of accountClose.
     AccountClosePayload {
-        /// The account, null when refused.
+        /// The account. Null if the request was refused.
         account: Account,
         AccountUserError
     }
@@ -68,24 +68,24 @@ pub struct AccountQuery;
 
 #[Object]
 impl AccountQuery {
-    /// An account by id; null when there is none or it is not yours; scope `read`.
+    /// Returns an account by id, or null if it was not found. Requires scope `read`.
     async fn account(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Opaque id.")] id: ID,
+        #[graphql(desc = "Id of the account.")] id: ID,
     ) -> Result<Option<Account>> {
         let id = ids::parse(Kind::Account, &id);
         Ok(accounts::find(&*ctx.loaders().connection().await?, ctx.actor(), id).await?.map(Account))
     }
 
-    /// The partner's accounts, newest first; scope `read`.
+    /// Returns the accounts that the caller can see, newest first. Requires scope `read`.
     async fn accounts(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Page size going forward, 20 when left out.")] first: Option<i32>,
-        #[graphql(desc = "Only items past this cursor.")] after: Option<String>,
-        #[graphql(desc = "Page size going back.")] last: Option<i32>,
-        #[graphql(desc = "Only items ahead of this cursor.")] before: Option<String>,
+        #[graphql(desc = "Returns the first n items; 20 by default.")] first: Option<i32>,
+        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
+        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
     ) -> Result<Option<Connection<Account>>> {
         let page = ctx.page::<Account>(first, after, last, before)?;
         let slice = accounts::list(&*ctx.loaders().connection().await?, ctx.actor(), &page).await?;
@@ -98,7 +98,7 @@ pub struct AccountMutation;
 
 #[Object]
 impl AccountMutation {
-    /// Open an account for an approved person, alone or with another; scope `manage`.
+    /// Opens an individual or joint account for an approved user. Requires scope `manage`.
     async fn account_open(
         &self,
         ctx: &Context<'_>,
@@ -109,8 +109,7 @@ impl AccountMutation {
         Ok(Some(wire::answered(opened)?.into()))
     }
 
-    /// Change an active account: what its owner says about herself, what it is for, or who owns it too; scope
-    /// `manage`.
+    /// Changes the financial profile, type or ownership of an active account. Requires scope `manage`.
     async fn account_update(
         &self,
         ctx: &Context<'_>,
@@ -121,8 +120,8 @@ impl AccountMutation {
         Ok(Some(wire::answered(updated)?.into()))
     }
 
-    /// Stop deposits and orders on an account; orders can still be cancelled, and what is under way settles;
-    /// scope `operate`.
+    /// Freezes an active account: deposits and new orders are refused, but open orders can be canceled, and
+    /// pending activity settles. Requires scope `operate`.
     async fn account_freeze(
         &self,
         ctx: &Context<'_>,
@@ -133,7 +132,7 @@ impl AccountMutation {
         Ok(Some(wire::answered(frozen)?.into()))
     }
 
-    /// Let a frozen account be used again; scope `operate`.
+    /// Makes a frozen account active again. Requires scope `operate`.
     async fn account_unfreeze(
         &self,
         ctx: &Context<'_>,
@@ -144,7 +143,8 @@ impl AccountMutation {
         Ok(Some(wire::answered(unfrozen)?.into()))
     }
 
-    /// Close an account on which nothing is left, for good; scope `operate`.
+    /// Permanently closes an account without cash, shares, open orders or pending transfers. Requires scope
+    /// `operate`.
     async fn account_close(
         &self,
         ctx: &Context<'_>,

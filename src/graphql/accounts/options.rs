@@ -1,4 +1,4 @@
-//! What a customer may answer about herself, in the documented words.
+//! Answers in a financial profile, stored as the texts of the documented REST API.
 
 use async_graphql::Enum;
 
@@ -30,9 +30,9 @@ options! {
         /// Widowed.
         Widowed = "widowed",
     }
-    /// Whether and how a customer is employed.
+    /// Employment status.
     EmploymentStatus {
-        /// By others or by herself.
+        /// Employed or self-employed.
         Employed = "employed / self-employed",
         /// Retired.
         Retired = "retired",
@@ -41,31 +41,31 @@ options! {
         /// Not employed.
         NotEmployed = "not employed",
     }
-    /// Yearly income, or net worth in all, in US dollars.
+    /// Range of annual income or total net worth, in US dollars.
     WealthBand {
-        /// Below 25,000.
+        /// Less than 25,000.
         Under25K = "$0 - $24,999",
         /// From 25,000 to 99,999.
         From25KTo100K = "$25,000 - $99,999",
         /// From 100,000 to 199,999.
         From100KTo200K = "$100,000 - $199,999",
-        /// 200,000 and more.
+        /// 200,000 or more.
         Over200K = "$200,000+",
     }
-    /// Net worth that can be sold quickly, in US dollars.
+    /// Range of liquid net worth, in US dollars.
     LiquidWealthBand {
-        /// Below 5,000.
+        /// Less than 5,000.
         Under5K = "$0 - $4,999",
         /// From 5,000 to 99,999.
         From5KTo100K = "$5,000 - $99,999",
         /// From 100,000 to 199,999.
         From100KTo200K = "$100,000 - $199,999",
-        /// 200,000 and more.
+        /// 200,000 or more.
         Over200K = "$200,000+",
     }
-    /// What investing is for.
+    /// Investment objective.
     InvestmentObjective {
-        /// Keeping what there is.
+        /// Capital preservation.
         CapitalPreservation = "capital preservation",
         /// Growth.
         Growth = "growth",
@@ -74,24 +74,24 @@ options! {
         /// Speculation.
         Speculation = "speculation",
     }
-    /// How much investing was done before.
+    /// Investment experience.
     InvestmentExperience {
-        /// None.
+        /// No experience.
         None = "none",
-        /// Limited.
+        /// Limited experience.
         Limited = "limited",
-        /// Good.
+        /// Good experience.
         Good = "good",
-        /// Extensive.
+        /// Extensive experience.
         Extensive = "extensive",
     }
-    /// How much risk is taken.
+    /// Risk tolerance.
     RiskTolerance {
-        /// Little.
+        /// Low risk tolerance.
         Conservative = "conservative",
-        /// Some.
+        /// Medium risk tolerance.
         Moderate = "moderate",
-        /// Much.
+        /// High risk tolerance.
         Aggressive = "aggressive",
     }
 }

@@ -1,4 +1,4 @@
-//! An answer on its way out: as bytes, and whether anything ran at all.
+//! Serializes responses as JSON and inspects their errors.
 
 use std::io::{self, Write};
 
@@ -12,14 +12,15 @@ pub const TOO_LARGE: &str = "RESPONSE_TOO_LARGE";
 pub const TIMEOUT: &str = "TIMEOUT";
 pub const INTERNAL: &str = "INTERNAL_SERVER_ERROR";
 
-/// Nothing was executed, so there is no `data`; an error of execution always has a path.
+/// Returns whether the operation was refused before execution, so that the response has no `data`.
+/// Execution errors always have a path.
 pub fn never_ran(response: &Response) -> bool {
     response.data == Value::Null
         && !response.errors.is_empty()
         && response.errors.iter().all(|error| error.path.is_empty())
 }
 
-/// The code of the first error.
+/// Returns the code of the first error.
 pub fn code(response: &Response) -> Option<&str> {
     match response.errors.first()?.extensions.as_ref()?.get("code")? {
         Value::String(code) => Some(code),
@@ -27,8 +28,8 @@ pub fn code(response: &Response) -> Option<&str> {
     }
 }
 
-/// Puts the request's id beside every fault of ours, so that its cause can be found in the log.
-pub fn name_faults(response: &mut Response, request_id: Uuid) {
+/// Adds the request id to every internal error, so that its cause can be found in the log.
+pub fn add_request_id(response: &mut Response, request_id: Uuid) {
     for error in &mut response.errors {
         if let Some(extensions) = error.extensions.as_mut().filter(|extensions| is_internal(extensions)) {
             extensions.set("requestId", request_id.to_string());
@@ -36,14 +37,14 @@ pub fn name_faults(response: &mut Response, request_id: Uuid) {
     }
 }
 
-/// Says on every error of an answer after how many seconds the caller may try again.
+/// Sets `retryAfter` on every error: the seconds to wait before a retry.
 pub fn set_retry_after(response: &mut Response, seconds: u64) {
     for error in &mut response.errors {
         error.extensions.get_or_insert_default().set("retryAfter", seconds);
     }
 }
 
-/// After how many seconds the caller may try again: the longest that an error says.
+/// Returns the longest `retryAfter` of all errors, in seconds.
 pub fn retry_after(response: &Response) -> Option<u64> {
     let seconds = |error: &ServerError| match error.extensions.as_ref()?.get("retryAfter")? {
         Value::Number(seconds) => seconds.as_u64(),
@@ -56,10 +57,10 @@ fn is_internal(extensions: &ErrorExtensionValues) -> bool {
     matches!(extensions.get("code"), Some(Value::String(code)) if code == INTERNAL)
 }
 
-/// An answer in the order of the specification, its keys in the order of the query.
-pub struct Wire<'a>(pub &'a Response);
+/// Response as JSON, with `data`, `errors` and `extensions` in the order of the specification.
+pub struct ResponseBody<'a>(pub &'a Response);
 
-impl Serialize for Wire<'_> {
+impl Serialize for ResponseBody<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self(response) = self;
         let mut map = serializer.serialize_map(None)?;
@@ -76,22 +77,24 @@ impl Serialize for Wire<'_> {
     }
 }
 
-/// Writes an answer as JSON, or refuses as soon as it passes `limit` bytes.
+/// Serializes a response as JSON. Fails as soon as it exceeds `limit` bytes.
 pub fn render(response: &Response, limit: usize) -> Result<Vec<u8>, Refused> {
-    let mut page = Page { bytes: Vec::with_capacity(256), limit };
-    match serde_json::to_writer(&mut page, &Wire(response)) {
-        Ok(()) => Ok(page.bytes),
-        Err(error) if error.is_io() => {
-            Err(Refused::new(TOO_LARGE, format!("The answer is longer than {limit} bytes; ask for less.")))
-        }
+    let mut buffer = LimitedBuffer { bytes: Vec::with_capacity(256), limit };
+    match serde_json::to_writer(&mut buffer, &ResponseBody(response)) {
+        Ok(()) => Ok(buffer.bytes),
+        Err(error) if error.is_io() => Err(Refused::new(
+            TOO_LARGE,
+            format!("The response is larger than {limit} bytes. Request less data."),
+        )),
         Err(error) => {
-            tracing::error!(%error, "an answer could not be written");
+            tracing::error!(%error, "a response could not be serialized");
             Err(Refused::new(INTERNAL, "Internal error."))
         }
     }
 }
 
-/// As `render`; a refusal becomes the answer.
+/// Does the same as [`render`], but serializes the refusal if the response is too large. Then it also returns
+/// the refusal.
 pub fn render_or_refuse(response: &Response, limit: usize) -> (Vec<u8>, Option<Response>) {
     match render(response, limit) {
         Ok(bytes) => (bytes, None),
@@ -102,12 +105,13 @@ pub fn render_or_refuse(response: &Response, limit: usize) -> (Vec<u8>, Option<R
     }
 }
 
-struct Page {
+/// Buffer that refuses to grow beyond `limit` bytes.
+struct LimitedBuffer {
     bytes: Vec<u8>,
     limit: usize,
 }
 
-impl Write for Page {
+impl Write for LimitedBuffer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.bytes.len() + bytes.len() > self.limit {
             return Err(io::ErrorKind::FileTooLarge.into());

@@ -1,8 +1,8 @@
-//! Completion: what the engine leaves out of an answer that has errors.
+//! Completes responses that have errors, as the GraphQL specification requires.
 //!
-//! The engine drops a failed field's key and never passes its null to the parent. Here every failed place
-//! becomes null, and the null climbs to the nearest place that may be null, as the specification says. Costs
-//! nothing where nothing failed.
+//! The engine drops the key of a failed field and never propagates its null to the parent. Here every failed
+//! field becomes null, and the null propagates to the nearest nullable parent. Responses without errors cost
+//! nothing.
 
 use std::collections::{HashMap, HashSet};
 
@@ -22,11 +22,11 @@ use super::{
     guard::{self, BAD_USER_INPUT, TOO_COMPLEX, VALIDATION_FAILED},
 };
 
-/// The output types of the schema, read from its own text.
+/// Output types of the schema, parsed from its SDL.
 #[derive(Debug, Default)]
 pub struct Types {
     fields: HashMap<Name, HashMap<Name, Type>>,
-    /// For each interface and union, the objects that are one.
+    /// Object types of each interface and union.
     members: HashMap<Name, HashSet<Name>>,
     query: Option<Name>,
     mutation: Option<Name>,
@@ -83,7 +83,7 @@ impl Types {
         self.fields.get(parent)?.get(field)
     }
 
-    /// An object of type `parent` may fail to be of type `condition`.
+    /// Returns whether an object of type `parent` may not be of type `condition`.
     fn narrows(&self, parent: &str, condition: &str) -> bool {
         if parent == condition {
             return false;
@@ -95,7 +95,7 @@ impl Types {
         }
     }
 
-    /// An object of type `parent` may be of type `condition`.
+    /// Returns whether an object of type `parent` may be of type `condition`.
     fn overlaps(&self, parent: &str, condition: &str) -> bool {
         if parent == condition {
             return true;
@@ -108,9 +108,9 @@ impl Types {
         }
     }
 
-    /// See `guard::keep_objects`.
-    pub fn keep_objects(&self, document: &mut ExecutableDocument) {
-        guard::keeping::keep_objects(
+    /// Calls [`guard::typenames::add_typenames`] with the types of this schema.
+    pub fn add_typenames(&self, document: &mut ExecutableDocument) {
+        guard::typenames::add_typenames(
             document,
             |kind| self.root(kind).cloned(),
             &|parent, field| self.field(parent, field).map(|ty| base(ty).clone()),
@@ -130,13 +130,13 @@ fn base(ty: &Type) -> &Name {
     }
 }
 
-/// Puts an answer right: nulls where fields failed, a code on every error, at most `most` errors.
+/// Completes a response: nulls where fields failed, a code on every error, at most `max_errors` errors.
 pub fn complete(
     mut response: Response,
     document: &ExecutableDocument,
     operation: Option<&OperationDefinition>,
     types: &Types,
-    most: usize,
+    max_errors: usize,
 ) -> Response {
     if response.errors.is_empty() {
         return response;
@@ -149,19 +149,19 @@ pub fn complete(
         let paths: Vec<Vec<PathSegment>> =
             response.errors.iter().map(|error| error.path.clone()).filter(|path| !path.is_empty()).collect();
         for path in &paths {
-            mark(&mut response.data, path);
+            write_null(&mut response.data, path);
         }
         for path in &paths {
-            walk.settle(&mut response.data, &root, path);
+            walk.propagate_nulls(&mut response.data, &root, path);
         }
     }
-    response.errors.truncate(most);
+    response.errors.truncate(max_errors);
     response.errors.iter_mut().for_each(classify);
     response
 }
 
-/// Gives the engine's own errors a code, and takes a caller's values out of their words; an error of ours
-/// always has a code.
+/// Adds a code to errors of the engine and removes input values from their messages. Errors of Coffer always
+/// have a code already.
 fn classify(error: &mut ServerError) {
     let extensions = error.extensions.get_or_insert_default();
     if extensions.get("code").is_some() {
@@ -176,42 +176,42 @@ fn classify(error: &mut ServerError) {
     error.message = without_values(&error.message);
 }
 
-/// The engine's words up to where they quote what was sent, which may be a secret in the wrong place.
+/// Cuts an error message of the engine before it quotes an input value, which could be a misplaced secret.
 fn without_values(message: &str) -> String {
     for (before, end) in [
         ("\", found ", "\"."),
         (" does not contain value ", " does not contain the value."),
         (" does not contain the value ", " does not contain the value."),
     ] {
-        if let Some((said, _)) = message.split_once(before) {
-            return format!("{said}{end}");
+        if let Some((start, _)) = message.split_once(before) {
+            return format!("{start}{end}");
         }
     }
     message.to_owned()
 }
 
-/// Writes null at the end of the path, and the objects on the way that the engine left out.
-fn mark(value: &mut Value, path: &[PathSegment]) {
+/// Writes null at the end of the path, and adds the objects on the path that the engine left out.
+fn write_null(value: &mut Value, path: &[PathSegment]) {
     match (path.split_first(), &mut *value) {
         (None, _) => *value = Value::Null,
         (Some((PathSegment::Field(key), rest)), Value::Object(map)) => {
-            mark(map.entry(Name::new(key)).or_default(), rest);
+            write_null(map.entry(Name::new(key)).or_default(), rest);
         }
         (Some((PathSegment::Field(key), rest)), Value::Null) => {
             let mut inner = Value::Null;
-            mark(&mut inner, rest);
+            write_null(&mut inner, rest);
             *value = Value::Object([(Name::new(key), inner)].into_iter().collect());
         }
         (Some((PathSegment::Index(index), rest)), Value::List(items)) => {
             if let Some(item) = items.get_mut(*index) {
-                mark(item, rest);
+                write_null(item, rest);
             }
         }
         _ => {}
     }
 }
 
-/// A place in an answer: its type, and the selections made on it.
+/// Type of a value in the response, with the selection sets that apply to it.
 struct TypedSelections<'a> {
     ty: Type,
     sets: Vec<(&'a str, &'a SelectionSet)>,
@@ -230,28 +230,28 @@ impl<'a> Walk<'a> {
         TypedSelections { ty, sets: vec![(parent, &operation.selection_set.node)] }
     }
 
-    /// Lets the nulls along the path climb; the place itself may stay null only if its type allows.
-    fn settle(&self, value: &mut Value, place: &TypedSelections<'a>, path: &[PathSegment]) {
+    /// Propagates nulls along the path: a value becomes null if a non-nullable value below it is null.
+    fn propagate_nulls(&self, value: &mut Value, selections: &TypedSelections<'a>, path: &[PathSegment]) {
         let failed = match (path.split_first(), &mut *value) {
             (Some((PathSegment::Field(key), rest)), Value::Object(map)) => {
                 let runtime = match map.get("__typename") {
                     Some(Value::String(name)) => Some(name.clone()),
                     _ => None,
                 };
-                let below = self.below(place, key, runtime.as_deref());
+                let below = self.below(selections, key, runtime.as_deref());
                 match (below, map.get_mut(key.as_str())) {
                     (Some(below), Some(inner)) => {
-                        self.settle(inner, &below, rest);
+                        self.propagate_nulls(inner, &below, rest);
                         *inner == Value::Null && !below.ty.nullable
                     }
                     _ => false,
                 }
             }
             (Some((PathSegment::Index(index), rest)), Value::List(items)) => {
-                match (&place.ty.base, items.get_mut(*index)) {
+                match (&selections.ty.base, items.get_mut(*index)) {
                     (BaseType::List(ty), Some(item)) => {
-                        let below = TypedSelections { ty: (**ty).clone(), sets: place.sets.clone() };
-                        self.settle(item, &below, rest);
+                        let below = TypedSelections { ty: (**ty).clone(), sets: selections.sets.clone() };
+                        self.propagate_nulls(item, &below, rest);
                         *item == Value::Null && !below.ty.nullable
                     }
                     _ => false,
@@ -264,17 +264,17 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The place under a key of an object. Where several types are possible, null is allowed if any of them
-    /// allows it.
+    /// Returns the type and selections below a key of an object. If several types are possible, the field is
+    /// nullable if it is nullable in any of them.
     fn below(
         &self,
-        place: &TypedSelections<'a>,
+        selections: &TypedSelections<'a>,
         key: &str,
         runtime: Option<&str>,
     ) -> Option<TypedSelections<'a>> {
         let mut found = Vec::new();
         let mut seen = HashSet::new();
-        for (parent, set) in &place.sets {
+        for (parent, set) in &selections.sets {
             self.gather(set, runtime.unwrap_or(parent), key, &mut seen, &mut found);
         }
         let mut below: Option<TypedSelections<'a>> = None;

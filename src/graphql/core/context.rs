@@ -1,24 +1,24 @@
-//! What a resolver finds in its request.
+//! Access to the data of the current request from resolvers.
 
 use super::{
     loaders::Loaders,
-    pages::{self, Item, Most},
+    pages::{self, Item, MaxPageSize},
 };
 use crate::wire::{BaseUrl, Result};
 use async_graphql::Context;
 use domain::{Actor, app::App, kernel::pages::Page};
 
-/// Short ways to what every request carries.
+/// Accessors for the data that every request carries.
 pub trait RequestContext {
-    /// The shared state.
+    /// Returns the shared application state.
     fn app(&self) -> &App;
-    /// The caller.
+    /// Returns the caller.
     fn actor(&self) -> &Actor;
-    /// One request's loaders.
+    /// Returns the data loaders of this request.
     fn loaders(&self) -> &Loaders;
-    /// A path of ours as an address that the caller can ask.
+    /// Returns the public URL of a path of this server.
     fn address(&self, path: &str) -> String;
-    /// The page that a connection's arguments ask for.
+    /// Checks the arguments of a connection and returns the requested page.
     fn page<T: Item>(
         &self,
         first: Option<i32>,
@@ -52,6 +52,6 @@ impl RequestContext for Context<'_> {
         last: Option<i32>,
         before: Option<String>,
     ) -> Result<Page> {
-        Ok(pages::page::<T>(*self.data_unchecked::<Most>(), first, after, last, before)?)
+        Ok(pages::page::<T>(*self.data_unchecked::<MaxPageSize>(), first, after, last, before)?)
     }
 }

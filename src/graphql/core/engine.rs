@@ -1,4 +1,4 @@
-//! The engine: one way in for every transport. Guard, run, complete, order.
+//! Executes GraphQL requests of every transport: checks, runs, completes and sorts them.
 
 use std::{
     collections::HashMap,
@@ -29,16 +29,16 @@ use super::{
 };
 use crate::graphql::Schema;
 
-/// The server does not know the document with this hash: the client sends it again with its text.
+/// No document with this hash is stored. The client must send the hash together with the document.
 pub const PERSISTED_QUERY_NOT_FOUND: &str = "PERSISTED_QUERY_NOT_FOUND";
-/// The client speaks another protocol of persisted queries.
+/// The client uses an unsupported version of the persisted query protocol.
 pub const PERSISTED_QUERY_NOT_SUPPORTED: &str = "PERSISTED_QUERY_NOT_SUPPORTED";
 
-/// A request as a client sends it, on every transport.
+/// GraphQL request as sent by a client on any transport.
 #[derive(Debug, Default, Deserialize)]
 #[serde(try_from = "Unchecked")]
 pub struct Raw {
-    /// The document; left out where its hash is sent instead.
+    /// Document; absent if only its hash is sent.
     pub query: Option<String>,
     pub operation_name: Option<String>,
     pub variables: Option<Variables>,
@@ -60,35 +60,36 @@ impl TryFrom<Unchecked> for Raw {
     fn try_from(sent: Unchecked) -> Result<Self, Self::Error> {
         let Unchecked { query, operation_name, variables, extensions } = sent;
         let raw = Self { query, operation_name, variables, extensions: extensions.unwrap_or_default() };
-        if raw.names_a_document() { Ok(raw) } else { Err("no document") }
+        if raw.has_document() { Ok(raw) } else { Err("neither a query nor its hash is given") }
     }
 }
 
-/// Read of the extensions; all others are ignored.
+/// Supported request extensions. All others are ignored.
 #[derive(Debug, Default)]
 pub struct Extensions {
-    /// Apollo's automatic persisted queries: the document's SHA-256, in place of the document or beside it.
+    /// Automatic persisted queries of Apollo: SHA-256 hash of the document, sent with or without the
+    /// document.
     persisted_query: Option<Json>,
 }
 
 impl<'a> Deserialize<'a> for Extensions {
     fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
-        // A derived reader would take a list for its fields.
+        // A derived implementation would also accept a list.
         let mut all = Map::<String, Json>::deserialize(deserializer)?;
         Ok(Self { persisted_query: all.remove("persistedQuery").filter(|extension| !extension.is_null()) })
     }
 }
 
 impl Raw {
-    /// Whether there is a document, or the hash of one.
-    pub fn names_a_document(&self) -> bool {
+    /// Returns whether the request contains a document or the hash of one.
+    pub fn has_document(&self) -> bool {
         self.query.is_some() || self.extensions.persisted_query.is_some()
     }
 }
 
 type Sha = [u8; 32];
 
-/// The hash in the extension `persistedQuery`.
+/// Parses the hash in the extension `persistedQuery`.
 fn persisted(extension: &Json) -> Result<Sha, Refused> {
     if extension.get("version").and_then(Json::as_u64) != Some(1) {
         return Err(Refused::new(PERSISTED_QUERY_NOT_SUPPORTED, "PersistedQueryNotSupported"));
@@ -101,13 +102,13 @@ fn persisted(extension: &Json) -> Result<Sha, Refused> {
     Ok(hash)
 }
 
-/// A request that passed the guard.
+/// Request that passed all checks and can run.
 #[derive(Debug)]
 pub struct Plan {
     checked: Arc<Checked>,
     operation: Operation,
     variables: Variables,
-    /// The hash to remember the document by once the request runs.
+    /// Hash under which the document is stored when the request runs.
     hash: Option<Sha>,
 }
 
@@ -116,7 +117,7 @@ impl Plan {
         self.operation.kind
     }
 
-    /// Whether it needs no credential.
+    /// Returns whether the operation needs no credential.
     pub fn is_open(&self) -> bool {
         self.operation.is_open
     }
@@ -133,7 +134,7 @@ impl Plan {
     }
 }
 
-/// The schema with its guard. Cheap to clone.
+/// Schema with its limits and document caches. Cheap to clone.
 #[derive(Clone)]
 pub struct Engine<E = Schema> {
     schema: E,
@@ -144,14 +145,15 @@ struct Shared {
     limits: Limits,
     types: Types,
     documents: Documents<(u64, u64)>,
-    /// Keys of the hashes of texts, for `Documents`.
+    /// Random keys for the hashes under which `documents` stores a text, so that clients cannot provoke
+    /// collisions.
     keys: [RandomState; 2],
-    /// Documents that clients have registered by their hash.
+    /// Documents that clients registered by their SHA-256 hash.
     persisted: Documents<Sha>,
 }
 
 impl<E: Executor> Engine<E> {
-    /// Fails only if the schema's own text, `sdl`, cannot be read back.
+    /// Creates an engine. Fails only if `sdl`, the text of the schema, cannot be parsed.
     pub fn new(schema: E, sdl: &str, limits: Limits) -> Result<Self, ParseError> {
         let types = Types::read(sdl)?;
         let documents = Documents::new(limits.cached_documents, limits.cached_tokens);
@@ -164,7 +166,7 @@ impl<E: Executor> Engine<E> {
         &self.shared.limits
     }
 
-    /// Judges a request without running it.
+    /// Checks a request without running it.
     pub fn plan(&self, raw: Raw) -> Result<Plan, Refused> {
         let (checked, hash) = self.document(&raw)?;
         let operation = checked.operation(raw.operation_name.as_deref())?.clone();
@@ -173,7 +175,8 @@ impl<E: Executor> Engine<E> {
         Ok(Plan { checked, operation, variables, hash })
     }
 
-    /// The document of a request, by its text or by its hash, and the hash if it came with both.
+    /// Returns the document of a request, found by its text or hash, and the hash if the request contains
+    /// both.
     fn document(&self, raw: &Raw) -> Result<(Arc<Checked>, Option<Sha>), Refused> {
         let hash = raw.extensions.persisted_query.as_ref().map(persisted).transpose()?;
         match (raw.query.as_deref().filter(|query| hash.is_none() || !query.is_empty()), hash) {
@@ -183,7 +186,7 @@ impl<E: Executor> Engine<E> {
             }
             (Some(query), Some(hash)) => {
                 if <Sha256 as Digest>::digest(query.as_bytes()).as_slice() != hash.as_slice() {
-                    return Err(Refused::new(BAD_USER_INPUT, "The SHA-256 hash is not that of the query."));
+                    return Err(Refused::new(BAD_USER_INPUT, "The SHA-256 hash does not match the query."));
                 }
                 Ok((self.checked(query)?, Some(hash)))
             }
@@ -191,10 +194,10 @@ impl<E: Executor> Engine<E> {
         }
     }
 
-    /// Remembers a document by the hash it came with, as long as there is room.
+    /// Stores a document under the hash that was sent with it.
     fn register(&self, plan: &Plan) {
         if let Some(hash) = plan.hash {
-            self.shared.persisted.keep(hash, plan.checked.clone());
+            self.shared.persisted.insert(hash, plan.checked.clone());
         }
     }
 
@@ -205,13 +208,13 @@ impl<E: Executor> Engine<E> {
             return Ok(checked);
         }
         let mut checked = guard::admit(query, limits)?;
-        types.keep_objects(Arc::make_mut(&mut checked.document));
+        types.add_typenames(Arc::make_mut(&mut checked.document));
         let checked = Arc::new(checked);
-        documents.keep(key, checked.clone());
+        documents.insert(key, checked.clone());
         Ok(checked)
     }
 
-    /// Answers a query or a mutation. `prepare` puts in what resolvers need.
+    /// Runs a query or mutation. `prepare` adds the data that resolvers need.
     pub async fn execute(
         &self,
         raw: Raw,
@@ -223,10 +226,10 @@ impl<E: Executor> Engine<E> {
         }
     }
 
-    /// As `execute`, for a request already judged.
+    /// Runs a query or mutation that has been checked.
     ///
-    /// A mutation runs to its end even if nobody waits for the answer any more; a query is cut off after its
-    /// time.
+    /// A mutation runs to completion even if the caller stops waiting for the response. A query is stopped at
+    /// its timeout.
     pub async fn run(
         &self,
         plan: Plan,
@@ -240,7 +243,7 @@ impl<E: Executor> Engine<E> {
                 let answer =
                     tokio::time::timeout(self.limits().query_timeout, self.call(request, &plan, levels));
                 answer.await.unwrap_or_else(|_| {
-                    Refused::new(answer::TIMEOUT, "The query took too long; ask for less.").into()
+                    Refused::new(answer::TIMEOUT, "The query took too long. Request less data.").into()
                 })
             }
             OperationType::Mutation => {
@@ -249,13 +252,13 @@ impl<E: Executor> Engine<E> {
                 tokio::spawn(task.in_current_span()).await.unwrap_or_else(|_| internal())
             }
             OperationType::Subscription => {
-                let message = "A subscription needs a stream: server-sent events or a WebSocket.";
+                let message = "Subscriptions need server-sent events or a WebSocket.";
                 Refused::new(VALIDATION_FAILED, message).into()
             }
         }
     }
 
-    /// Answers any operation; a query or mutation is a stream of one.
+    /// Runs any operation. A query or mutation is a stream of one response.
     pub fn stream<F>(&self, raw: Raw, prepare: F) -> BoxStream<'static, Response>
     where
         F: FnOnce(Request, &Operation, Levels) -> Request + Send + 'static,
@@ -266,7 +269,7 @@ impl<E: Executor> Engine<E> {
         }
     }
 
-    /// As `stream`, for a request already judged.
+    /// Does the same as [`Engine::stream`] for a request that has been checked.
     pub fn flow<F>(&self, plan: Plan, prepare: F) -> BoxStream<'static, Response>
     where
         F: FnOnce(Request, &Operation, Levels) -> Request + Send + 'static,
@@ -315,12 +318,14 @@ fn internal() -> Response {
     Refused::new(answer::INTERNAL, "Internal error.").into()
 }
 
-/// Documents that passed the guard, by a hash of their text that a stranger cannot aim at.
+/// Cache of checked documents.
 ///
-/// Two generations: when the young one is full it becomes the old one, and what was old and unused is
-/// forgotten.
+/// It has two generations. When the young one is full, it replaces the old one, and documents of the old one
+/// that were not used since are dropped.
 struct Documents<K> {
+    /// Maximum number of documents in one generation.
     half: usize,
+    /// Maximum number of tokens in one generation.
     half_tokens: usize,
     generations: Mutex<Generations<K>>,
 }
@@ -332,9 +337,9 @@ struct Generations<K> {
 }
 
 impl<K: Copy + Eq + Hash> Documents<K> {
-    fn new(most: usize, most_tokens: usize) -> Self {
+    fn new(max_documents: usize, max_tokens: usize) -> Self {
         let generations = Generations { young: HashMap::new(), old: HashMap::new(), young_tokens: 0 };
-        Self { half: most / 2, half_tokens: most_tokens / 2, generations: Mutex::new(generations) }
+        Self { half: max_documents / 2, half_tokens: max_tokens / 2, generations: Mutex::new(generations) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Generations<K>> {
@@ -351,7 +356,7 @@ impl<K: Copy + Eq + Hash> Documents<K> {
         Some(checked)
     }
 
-    fn keep(&self, key: K, checked: Arc<Checked>) {
+    fn insert(&self, key: K, checked: Arc<Checked>) {
         if checked.tokens <= self.half_tokens && self.half > 0 {
             self.put(&mut self.lock(), key, checked);
         }

@@ -1,18 +1,18 @@
-//! The guard: bounds a document before anything costly looks at it.
+//! Checks a document against limits before it is executed.
 //!
-//! `admit` judges the text alone, so its verdict can be kept; `Checked::weigh` judges what the variables
-//! decide.
+//! `admit` checks the text alone, so its result can be cached. `Checked::weigh` checks limits that depend on
+//! variables.
 
-pub mod keeping;
 mod scan;
 mod survey;
+pub mod typenames;
 mod weight;
 
 #[cfg(test)]
 mod tests;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
-use survey::{Facts, Survey};
+use survey::{Counts, Survey};
 
 use async_graphql::{
     Name, Pos, Positioned, Response, ServerError, Value, Variables,
@@ -27,63 +27,65 @@ pub const PARSE_FAILED: &str = "GRAPHQL_PARSE_FAILED";
 pub const VALIDATION_FAILED: &str = "GRAPHQL_VALIDATION_FAILED";
 pub const BAD_USER_INPUT: &str = "BAD_USER_INPUT";
 
-/// Fields that only hold a page together: free in depth and in complexity.
+/// Fields of connections, which do not count for depth and complexity.
 const CONNECTION: [&str; 4] = ["edges", "node", "nodes", "pageInfo"];
-/// Fields through which an introspection query can multiply.
+/// List fields with which the result of an introspection query can grow exponentially.
 const INTROSPECTION_LISTS: [&str; 4] = ["fields", "inputFields", "interfaces", "possibleTypes"];
 
-/// Every bound of the GraphQL door. All are settings.
+/// Limits of the GraphQL API.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Bytes of an HTTP request body.
+    /// Maximum size of an HTTP request body, in bytes.
     pub body_bytes: usize,
-    /// Bytes of a document.
+    /// Maximum size of a document, in bytes.
     pub document_bytes: usize,
     pub tokens: usize,
-    /// Open `{`, `[` and `(` at one time.
+    /// Maximum nesting of `{`, `[` and `(`.
     pub nesting: usize,
     pub fragments: usize,
-    /// Selections once every fragment is written out.
+    /// Maximum number of selections after all fragments are expanded.
     pub selections: u64,
     pub aliases: u64,
     pub root_fields: u64,
     pub mutation_root_fields: u64,
-    /// Mutations of which an operation may hold one in all, because each try is a guess at a secret.
+    /// Mutations with which a caller could guess a secret. An operation may contain only one of them.
     pub once_only: Vec<&'static str>,
     /// Mutations that need no credential.
     pub open: Vec<&'static str>,
-    /// Directives on one place.
+    /// Maximum number of directives in one location.
     pub directives: usize,
-    /// Fields on one path, those of `CONNECTION` and introspection left out.
+    /// Maximum number of fields on one path, without those of `CONNECTION` and introspection.
     pub depth: u64,
-    /// `fields`, `inputFields`, `interfaces` and `possibleTypes` on one path of an introspection query.
+    /// Maximum number of `fields`, `inputFields`, `interfaces` and `possibleTypes` on one path of an
+    /// introspection query.
     pub introspection_lists: u64,
-    /// Whether the schema may be asked about itself.
+    /// Whether introspection is enabled.
     pub introspection: bool,
-    /// Objects that an answer may hold by its page sizes.
+    /// Maximum number of objects that a response can contain, computed from its page sizes.
     pub complexity: u64,
-    /// Objects on a page whose size the document leaves open.
+    /// Default page size.
     pub page: u64,
-    /// Objects that any page holds at most; to ask for more weighs no more.
+    /// Maximum page size. Larger requested sizes count as this size in the complexity.
     pub page_most: u64,
-    /// Errors in an answer.
+    /// Maximum number of errors in a response.
     pub errors: usize,
-    /// For queries; a mutation is never cut short.
+    /// Timeout of queries. Mutations have no timeout.
     pub query_timeout: Duration,
-    /// Bytes of an answer.
+    /// Maximum size of a response, in bytes.
     pub response_bytes: usize,
-    /// Checked documents kept, and the sum of their tokens.
+    /// Maximum number of cached documents.
     pub cached_documents: usize,
+    /// Maximum number of tokens in all cached documents.
     pub cached_tokens: usize,
-    /// How long a socket may stay silent before `connection_init`.
+    /// Maximum time from the start of a socket to `connection_init`.
     pub socket_init: Duration,
-    /// Operations running on one socket.
+    /// Maximum number of concurrent operations on one socket.
     pub socket_operations: usize,
-    /// Bytes of a message from a socket's client.
+    /// Maximum size of a message from the client of a socket, in bytes.
     pub socket_message_bytes: usize,
-    /// Messages that wait for a slow reader.
+    /// Maximum number of messages queued for a slow client.
     pub socket_queue: usize,
-    /// How long the queue may stay full before the socket is closed.
+    /// Maximum time that the queue may stay full before the socket is closed.
     pub socket_patience: Duration,
 }
 
@@ -122,7 +124,7 @@ impl Default for Limits {
     }
 }
 
-/// Why a request is turned away; nothing of it has run.
+/// Reason why a request was refused before execution.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
     pub code: &'static str,
@@ -161,7 +163,7 @@ impl From<Refused> for Response {
     }
 }
 
-/// A document that passed, and what is known of it.
+/// Document that passed the checks of its text.
 #[derive(Clone, Debug)]
 pub struct Checked {
     pub document: Arc<ExecutableDocument>,
@@ -169,34 +171,34 @@ pub struct Checked {
     pub tokens: usize,
 }
 
-/// One operation of a document.
+/// Operation of a checked document.
 #[derive(Clone, Debug)]
 pub struct Operation {
     pub name: Option<Name>,
     pub kind: OperationType,
-    /// More than one read is likely, so that they should see the same moment.
+    /// Whether it should read from a snapshot, because it needs more than one read.
     pub needs_snapshot: bool,
-    /// Whether all of its root fields need no credential.
+    /// Whether none of its root fields needs a credential.
     pub is_open: bool,
-    /// The complexity, where no variable decides it.
+    /// Complexity, if it does not depend on variables.
     fixed_weight: Option<u64>,
 }
 
-/// Judges a document by its text.
+/// Checks the text of a document against the limits.
 ///
-/// Costs at most the length of the text, whatever it says: deep nesting never reaches the parser, and each
-/// fragment is counted once.
+/// The cost is linear in the length of the text: deep nesting never reaches the parser, and each fragment is
+/// counted once.
 pub fn admit(query: &str, limits: &Limits) -> Result<Checked, Refused> {
     let tokens = scan::scan(query, limits)?;
-    let document = parse_query(query).map_err(|error| unreadable(&error))?;
+    let document = parse_query(query).map_err(|error| parse_error(&error))?;
     let mut survey = Survey { document: &document, limits, fragments: HashMap::new() };
     survey.check_definitions()?;
 
-    let mut all = Facts::default();
+    let mut all = Counts::default();
     let mut operations = Vec::new();
     for (name, operation) in document.operations.iter() {
-        let facts = survey.operation(operation)?;
-        all = all.and(facts);
+        let counts = survey.operation(operation)?;
+        all = all.and(counts);
         let roots = survey.roots(operation)?;
         operations.push(Operation {
             name: name.cloned(),
@@ -207,13 +209,13 @@ pub fn admit(query: &str, limits: &Limits) -> Result<Checked, Refused> {
         });
     }
     if all.selections > limits.selections {
-        return Err(Refused::too_many("selections once its fragments are written out", limits.selections));
+        return Err(Refused::too_many("selections after its fragments are expanded", limits.selections));
     }
     Ok(Checked { document: Arc::new(document), operations, tokens })
 }
 
 impl Checked {
-    /// The operation to run, by the rules of the specification.
+    /// Returns the operation to run, as defined by the GraphQL specification.
     pub fn operation(&self, name: Option<&str>) -> Result<&Operation, Refused> {
         match (name, self.operations.as_slice()) {
             (None, [only]) => Ok(only),
@@ -226,7 +228,7 @@ impl Checked {
         }
     }
 
-    /// Judges one request: required variables are there, and its pages hold no more objects than allowed.
+    /// Checks that all required variables are given and that the complexity does not exceed the limit.
     pub fn weigh(
         &self,
         operation: &Operation,
@@ -234,7 +236,7 @@ impl Checked {
         limits: &Limits,
     ) -> Result<(), Refused> {
         let Some(definition) = self.definition(operation) else { return Ok(()) };
-        given(definition, variables)?;
+        check_variables(definition, variables)?;
         let weight = match operation.fixed_weight {
             Some(weight) => weight,
             None => weight::of(&self.document, definition, variables, limits),
@@ -242,7 +244,7 @@ impl Checked {
         weight::check(weight, limits)
     }
 
-    /// The definition behind an operation of this document.
+    /// Returns the definition of an operation of this document.
     pub fn definition(&self, operation: &Operation) -> Option<&OperationDefinition> {
         definition(&self.document, operation.name.as_ref())
     }
@@ -255,27 +257,27 @@ pub fn definition<'a>(
     document.operations.iter().find(|(other, _)| *other == name).map(|(_, operation)| &operation.node)
 }
 
-/// A variable that must be there is there: the engine itself would notice only while it runs.
-fn given(operation: &OperationDefinition, variables: &Variables) -> Result<(), Refused> {
+/// Checks that all required variables are given. The engine itself would report this only during execution.
+fn check_variables(operation: &OperationDefinition, variables: &Variables) -> Result<(), Refused> {
     for definition in &operation.variable_definitions {
         let Positioned { pos, node } = definition;
         if node.var_type.node.nullable {
             continue;
         }
         let (name, ty) = (&node.name.node, &node.var_type.node);
-        let trouble = match variables.get(name.as_str()) {
+        let message = match variables.get(name.as_str()) {
             Some(Value::Null) => format!("Variable \"${name}\" of non-null type \"{ty}\" must not be null."),
             None if node.default_value.is_none() => {
                 format!("Variable \"${name}\" of required type \"{ty}\" was not provided.")
             }
             _ => continue,
         };
-        return Err(Refused::new(BAD_USER_INPUT, trouble).at(*pos));
+        return Err(Refused::new(BAD_USER_INPUT, message).at(*pos));
     }
     Ok(())
 }
 
-fn unreadable(error: &ParseError) -> Refused {
+fn parse_error(error: &ParseError) -> Refused {
     let code = match error {
         ParseError::Syntax { .. } => PARSE_FAILED,
         _ => VALIDATION_FAILED,

@@ -1,9 +1,10 @@
-//! Runs the loads of one request level by level, so that each level costs one statement for each kind of row.
+//! Runs the data loaders of one request level by level, so that each level costs one statement per kind of
+//! row.
 //!
-//! Fields of one level ask their loader at different moments: some are polled late, some wait for a statement
-//! of their own. A batch that starts at the first key therefore splits by chance. Here a batch starts when
-//! nothing else can happen: every field has been polled until it waits, and no other read of the request is
-//! under way.
+//! Fields of one level request keys from their loader at different times: some are polled late, some wait for
+//! a statement of their own. A batch that starts at the first key would therefore split at random. Here a
+//! batch starts only when every field has been polled until it waits and no other read of the request is
+//! running.
 
 use futures_util::{Stream, StreamExt, future::BoxFuture, stream::FuturesUnordered, task::AtomicWaker};
 use std::{
@@ -16,7 +17,7 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-/// The batches of one request that wait to be loaded. Clones share them.
+/// Batches of one request that wait to be loaded. Clones share the same batches.
 #[derive(Clone, Default)]
 pub struct Levels(Arc<Shared>);
 
@@ -27,26 +28,26 @@ struct Shared {
 }
 
 impl Levels {
-    /// Adds a batch to the level that is loaded next.
+    /// Adds a batch to the next level.
     pub fn add(&self, batch: BoxFuture<'static, ()>) {
         self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(batch);
     }
 
-    /// Tells that a field reads without a loader, until the answer is dropped; no batch starts before that. A
-    /// field must not wait for a loader meanwhile.
+    /// Marks that a field reads without a loader until the returned guard is dropped; no batch starts before
+    /// that. The field must not wait for a loader while it holds the guard.
     pub fn reading(&self) -> Reading {
         self.0.reads.fetch_add(1, Ordering::Relaxed);
         Reading(self.clone())
     }
 
-    /// Resolves `work`, loading each level when all of its fields have asked.
+    /// Runs `work`, and loads each level once all its fields have requested their keys.
     pub async fn resolve<F: Future>(self, work: F) -> F::Output {
         let mut work = pin!(work);
         let mut run = Run::new(self);
         poll_fn(|context| run.poll(context, |context| work.as_mut().poll(context))).await
     }
 
-    /// The same for each item of a stream.
+    /// Does the same as [`Levels::resolve`] for each item of a stream.
     pub fn resolve_each<S: Stream + Send + Unpin>(self, mut items: S) -> impl Stream<Item = S::Item> + Send
     where
         S::Item: Send,
@@ -57,7 +58,7 @@ impl Levels {
         })
     }
 
-    /// The batches of the next level; none while a field reads.
+    /// Takes the batches of the next level; none while a field reads without a loader.
     fn next(&self) -> Vec<BoxFuture<'static, ()>> {
         if self.0.reads.load(Ordering::Relaxed) > 0 {
             return Vec::new();
@@ -66,7 +67,7 @@ impl Levels {
     }
 }
 
-/// A read without a loader that is under way.
+/// Guard of a running read without a loader.
 pub struct Reading(Levels);
 
 impl Drop for Reading {
@@ -75,14 +76,14 @@ impl Drop for Reading {
     }
 }
 
-/// One request while it is resolved.
+/// State of one request that is being resolved.
 struct Run {
     levels: Levels,
     running: FuturesUnordered<BoxFuture<'static, ()>>,
     progress: Arc<Progress>,
 }
 
-/// Whether the fields can go on, and the task to wake when they can.
+/// Whether the fields can make progress, and the task to wake when they can.
 struct Progress {
     possible: AtomicBool,
     task: AtomicWaker,
@@ -119,7 +120,7 @@ impl Run {
                     return Poll::Ready(value);
                 }
             }
-            // Whoever said that the fields can go on has woken this task, too: they go on at its next turn.
+            // The waker that reported progress has also woken this task, so the fields run at its next poll.
             if self.progress.possible.load(Ordering::SeqCst) {
                 return Poll::Pending;
             }

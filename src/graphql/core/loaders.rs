@@ -1,4 +1,4 @@
-//! One batch for each kind of thing a request reads, so that no list causes a statement per row.
+//! Data loaders of a request. They batch reads, so that no list causes one statement per row.
 
 mod keyed;
 mod rows;
@@ -19,23 +19,25 @@ use domain::{
 };
 use entity::{account, bank_account, kyc, screening_hit};
 use keyed::{BalanceOf, ById, Children, DefaultOf, FactorsOf, HitsOf, KycOf, QuoteOf};
-pub use rows::JointMember;
+pub use rows::ByJointMember;
 use sea_orm::{DatabaseExecutor, EntityTrait};
 use std::{marker::PhantomData, ops::Deref, sync::Arc, time::Duration};
 use uuid::Uuid;
 
-/// Where a request's loaders read.
-pub struct Reads {
+/// Batch loader of one request: reads rows on behalf of one caller.
+pub struct BatchLoader {
     app: App,
     actor: Actor,
     reader: Arc<Reader>,
 }
 
-impl Reads {
-    /// Whose rows are loaded: never those of another partner; without credentials, instruments only. Refused
-    /// for callers who may not read, so that no payload of a mutation tells what a query would not. What a
-    /// signed-in person sees first is her own, and so is all that it leads to; where it could lead to another
-    /// person, `find_own` is asked.
+impl BatchLoader {
+    /// Returns the partner that owns the rows to load; `None` without credentials, which give access to
+    /// instruments only.
+    ///
+    /// Fails for callers without the scope, so that the payload of a mutation never reveals more than a
+    /// query. For a signed-in user, the rows of all users of the partner are loaded: queries start from the
+    /// user's own objects, and relations that could lead to another user call [`Loaders::find_own`].
     fn access_scope(&self, scope: Scope) -> Result<Option<Uuid>> {
         match &self.actor.who {
             Who::Anonymous => Ok(None),
@@ -44,42 +46,43 @@ impl Reads {
     }
 }
 
-/// One request's loaders.
+/// Data loaders of one request.
 pub struct Loaders {
-    loader: DataLoader<Reads>,
+    loader: DataLoader<BatchLoader>,
     reader: Arc<Reader>,
     levels: Levels,
-    /// The only person whose affairs there are for the caller.
+    /// The signed-in user, if the caller is one; `find_own` returns only rows of this user.
     only: Option<Uuid>,
 }
 
 impl Loaders {
-    /// Loaders over one reader, for what this caller may see.
+    /// Creates loaders that read with `reader` on behalf of `actor`.
     pub fn new(app: &App, actor: &Actor, reader: Reader, levels: Levels) -> Self {
         let reader = Arc::new(reader);
-        let reads = Reads { app: app.clone(), actor: actor.clone(), reader: reader.clone() };
+        let batch_loader = BatchLoader { app: app.clone(), actor: actor.clone(), reader: reader.clone() };
         let only = actor.access_scope(Scope::Read).ok().and_then(|access_scope| access_scope.user_id);
         let batches = levels.clone();
-        // A level is never split, however many keys it has: the guard bounds them.
-        let loader = DataLoader::new(reads, move |batch| batches.add(batch))
+        // A level is never split into several batches; the limits of the guard bound its number of keys.
+        let loader = DataLoader::new(batch_loader, move |batch| batches.add(batch))
             .delay(Duration::ZERO)
             .max_batch_size(usize::MAX);
         Self { loader, reader, levels, only }
     }
 
-    /// Where root fields read, so that they see what nested fields see. Nothing is loaded before it is
-    /// dropped.
+    /// Returns the connection for reads of root fields, so that they see the same data as nested fields. No
+    /// batch is loaded until it is dropped.
     pub async fn connection(&self) -> Result<Connection<'_>> {
         let reading = self.levels.reading();
         Ok(Connection { executor: self.reader.connection().await?, _reading: reading })
     }
 
-    /// Tells that a field reads elsewhere until this is dropped, so that its level is loaded as one.
+    /// Marks that a field reads elsewhere until the returned guard is dropped, so that its level is loaded as
+    /// one batch.
     pub fn reading(&self) -> Reading {
         self.levels.reading()
     }
 
-    /// The row with this id, if the caller may see it.
+    /// Returns the row with this id, if the partner of the caller may see it.
     pub async fn find<E: Row>(&self, id: Uuid) -> Result<Option<E::Model>>
     where
         E::Model: Clone + Send + Sync,
@@ -87,7 +90,8 @@ impl Loaders {
         self.loader.load_one(ById::<E>(id, PhantomData)).await
     }
 
-    /// The row with this id, named by a stranger: a person who has signed in sees her own alone.
+    /// Returns the row with this id, if the caller may see it. A signed-in user may see only their own rows.
+    /// Use this for ids from a request and for relations that can lead to another user.
     pub async fn find_own<E: Row>(&self, id: Uuid) -> Result<Option<E::Model>>
     where
         E::Model: Clone + Send + Sync,
@@ -110,15 +114,17 @@ impl Loaders {
         Ok(own.then_some(row))
     }
 
-    /// The row with this id, which another row says is there.
+    /// Returns the row with this id, to which another row refers. Fails if it does not exist.
     pub async fn get<E: Row>(&self, id: Uuid) -> Result<E::Model>
     where
         E::Model: Clone + Send + Sync,
     {
-        self.find::<E>(id).await?.ok_or_else(|| Error::broken("a row names one that cannot be seen").into())
+        self.find::<E>(id)
+            .await?
+            .ok_or_else(|| Error::broken("a row refers to a row that was not found").into())
     }
 
-    /// A page of one parent's children.
+    /// Returns a page of the children of one parent.
     pub async fn children<E: Child>(
         &self,
         parent: Uuid,
@@ -131,7 +137,7 @@ impl Loaders {
         self.children_by::<E, ()>(parent, page, states).await
     }
 
-    /// A page of one parent's children, found in the way that `By` tells.
+    /// Returns a page of the children of one parent, by the relation `By`.
     pub async fn children_by<E: Child<By>, By: Send + Sync + 'static>(
         &self,
         parent: Uuid,
@@ -147,38 +153,38 @@ impl Loaders {
         Ok(page.cut(rows))
     }
 
-    /// An account's balance.
+    /// Returns the balance of an account; `None` while market prices are unavailable.
     pub async fn balance(&self, account: Uuid) -> Result<Option<Balance>> {
         self.loader.load_one(BalanceOf(account)).await
     }
 
-    /// What an instrument costs the caller's customers.
+    /// Returns the current quote of an instrument for the partner of the caller.
     pub async fn quote(&self, instrument: Uuid) -> Result<Option<Quote>> {
         self.loader.load_one(QuoteOf(instrument)).await
     }
 
-    /// What a person has set up to prove herself by.
+    /// Returns the second factors that a user has set up.
     pub async fn factors(&self, user: Uuid) -> Result<Factors> {
         Ok(self.loader.load_one(FactorsOf(user)).await?.unwrap_or_default())
     }
 
-    /// A person's default bank account.
+    /// Returns the default bank account of a user.
     pub async fn default_bank_account(&self, user: Uuid) -> Result<Option<bank_account::Model>> {
         self.loader.load_one(DefaultOf(user)).await
     }
 
-    /// A person's identity check.
+    /// Returns the current identity check of a user.
     pub async fn kyc(&self, user: Uuid) -> Result<Option<kyc::Model>> {
         self.loader.load_one(KycOf(user)).await
     }
 
-    /// The entries of the watch list that resemble the person of an identity check, the most alike first.
+    /// Returns the watch-list hits of an identity check, best match first.
     pub async fn hits(&self, kyc: Uuid) -> Result<Vec<screening_hit::Model>> {
         Ok(self.loader.load_one(HitsOf(kyc)).await?.unwrap_or_default())
     }
 }
 
-/// A connection that one field reads from.
+/// Database connection that one field reads from. No batch is loaded until it is dropped.
 pub struct Connection<'a> {
     executor: DatabaseExecutor<'a>,
     _reading: Reading,
@@ -192,44 +198,43 @@ impl<'a> Deref for Connection<'a> {
     }
 }
 
-/// Whom a row belongs to.
+/// Owner of a row.
 pub enum Owner {
     Everyone,
     Partner,
     User(Uuid),
-    /// One person, or two.
+    /// One or two users.
     Owners([Option<Uuid>; 2]),
     Kyc(Uuid),
     Account(Uuid),
 }
 
-/// A table whose rows are loaded by id.
+/// Table with rows that are loaded by id.
 pub trait Row: EntityTrait + Send + Sync + 'static {
-    /// What a caller needs to see the rows.
+    /// Scope required to see the rows.
     const SCOPE: Scope = Scope::Read;
-    /// The column of the id.
+    /// Column of the id.
     fn id() -> Self::Column;
-    /// The column of the partner whose rows they are; none for what everyone may see.
+    /// Column of the partner that owns the row; none if every caller may see the rows.
     fn partner() -> Option<Self::Column>;
-    /// A row's id.
+    /// Returns the id of a row.
     fn id_of(row: &Self::Model) -> Uuid;
-    /// Whom a row belongs to.
+    /// Returns the owner of a row.
     fn owner(row: &Self::Model) -> Owner;
 }
 
-/// A table whose rows are listed under a parent; where there are several kinds of parents, `By` tells them
-/// apart.
+/// Table with rows that are listed under a parent row. `By` distinguishes several relations of one table.
 pub trait Child<By = ()>: Row + Default {
-    /// The column of the parent.
+    /// Column of the parent id.
     fn parent() -> Self::Column;
-    /// A row's parent.
+    /// Returns the parent id of a row.
     fn parent_of(row: &Self::Model) -> Uuid;
-    /// The column that a list may be narrowed by.
+    /// Column of the status by which lists can be filtered.
     fn state() -> Option<Self::Column> {
         None
     }
-    /// The column that says when a row was removed, so that it is listed no more.
-    fn gone() -> Option<Self::Column> {
+    /// Column of the time when a row was removed. Removed rows are not listed.
+    fn removed_at() -> Option<Self::Column> {
         None
     }
 }

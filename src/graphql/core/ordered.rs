@@ -1,4 +1,5 @@
-//! Order: the engine lists an object's fields as they finish; an answer lists them as they were asked for.
+//! Sorts the fields of a response in the order of the query. The engine returns them in the order in which
+//! they finish.
 
 use std::{cell::OnceCell, collections::HashSet};
 
@@ -8,19 +9,19 @@ use async_graphql::{
     parser::types::{ExecutableDocument, OperationDefinition, Selection, SelectionSet},
 };
 
-/// Puts the keys of every object of an answer in the order of the query, and leaves out what the guard alone
-/// asked for.
+/// Sorts the keys of every object in the order of the document, and removes keys that are not in it.
 pub fn order(data: &mut Value, document: &ExecutableDocument, operation: &OperationDefinition) {
     MergedSelections::of(vec![&operation.selection_set.node]).sort(data, document);
 }
 
-/// A place in an answer. All items of a list share one, so what is asked for there is gathered once.
+/// All selections on one path of the response. The items of a list share it, so their fields are collected
+/// only once.
 struct MergedSelections<'a> {
     sets: Vec<&'a SelectionSet>,
     fields: OnceCell<Vec<(&'a Name, Self)>>,
 }
 
-/// What is asked for below each key.
+/// Selection sets below each key.
 type Below<'a> = IndexMap<&'a Name, Vec<&'a SelectionSet>>;
 
 impl<'a> MergedSelections<'a> {
@@ -34,9 +35,9 @@ impl<'a> MergedSelections<'a> {
             Value::Object(map) if !self.sets.is_empty() => {
                 let fields = self.fields.get_or_init(|| self.gather(document));
                 if !map.keys().eq(fields.iter().map(|(key, _)| *key)) {
-                    let asked: Vec<_> =
+                    let requested: Vec<_> =
                         fields.iter().filter_map(|(key, _)| map.swap_remove_entry(*key)).collect();
-                    *map = asked.into_iter().collect();
+                    *map = requested.into_iter().collect();
                 }
                 for (key, below) in fields.iter().filter(|(_, below)| !below.sets.is_empty()) {
                     if let Some(inner) = map.get_mut(*key) {
@@ -48,7 +49,8 @@ impl<'a> MergedSelections<'a> {
         }
     }
 
-    /// The keys of a fragment that does not apply are in no object, so types do not matter.
+    /// Collects the fields. Type conditions are ignored, because keys of a fragment that does not apply are
+    /// missing in the object anyway.
     fn gather(&self, document: &'a ExecutableDocument) -> Vec<(&'a Name, Self)> {
         let (mut below, mut seen) = (Below::new(), HashSet::new());
         for set in &self.sets {

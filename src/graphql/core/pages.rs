@@ -1,4 +1,4 @@
-//! Connections, written once.
+//! Connections, edges and cursors, generic over the item type.
 
 use async_graphql::{Object, ObjectType, SimpleObject, TypeName};
 use domain::{
@@ -12,39 +12,39 @@ use entity::Kind;
 use std::borrow::Cow;
 use uuid::Uuid;
 
-/// What a list can hold: its kind stands in the cursors, its id is the place on the list.
+/// Item of a connection. Its cursor is its id, and the id contains its kind.
 pub trait Item: ObjectType {
-    /// The kind of the rows.
+    /// Kind of object.
     const KIND: Kind;
-    /// The row's id.
+    /// Id of the row.
     fn row_id(&self) -> Uuid;
 }
 
-/// Page facts.
+/// Pagination information of a connection.
 #[derive(Clone, Debug, SimpleObject)]
 pub struct PageInfo {
-    /// Whether more items follow endCursor.
+    /// Whether there are more items after `endCursor`.
     has_next_page: bool,
-    /// Whether more items precede startCursor.
+    /// Whether there are more items before `startCursor`.
     has_previous_page: bool,
-    /// First cursor, null on an empty page.
+    /// Cursor of the first item. Null on an empty page.
     start_cursor: Option<String>,
-    /// Last cursor, null on an empty page.
+    /// Cursor of the last item. Null on an empty page.
     end_cursor: Option<String>,
 }
 
-/// An item of a page.
+/// Item of a page with its cursor.
 pub struct Edge<T>(T);
 
-/// An item of a page.
+/// Item of a page with its cursor.
 #[Object(name_type)]
 impl<T: Item> Edge<T> {
-    /// Place of the item; pass it back as `after` or `before`.
+    /// Cursor of the item; pass it as `after` or `before`.
     async fn cursor(&self) -> String {
         self.0.row_id().to_string()
     }
 
-    /// The item itself.
+    /// The item.
     async fn node(&self) -> &T {
         &self.0
     }
@@ -56,14 +56,14 @@ impl<T: Item> TypeName for Edge<T> {
     }
 }
 
-/// A page of a list.
+/// Page of a list.
 pub struct Connection<T> {
     edges: Vec<Edge<T>>,
     has_previous: bool,
     has_next: bool,
 }
 
-/// A page of a list.
+/// Page of a list.
 #[Object(name_type)]
 impl<T: Item> Connection<T> {
     /// Items of this page, in order.
@@ -71,7 +71,7 @@ impl<T: Item> Connection<T> {
         &self.edges
     }
 
-    /// Where this page stands in the list.
+    /// Pagination information of this page.
     async fn page_info(&self) -> PageInfo {
         let cursor = |edge: &Edge<T>| edge.0.row_id().to_string();
         PageInfo {
@@ -90,23 +90,23 @@ impl<T: Item> TypeName for Connection<T> {
 }
 
 impl<T: Item> Connection<T> {
-    /// From rows as read.
+    /// Creates a page from rows of the database.
     pub fn new<R>(slice: Slice<R>, wrap: impl Fn(R) -> T) -> Self {
         let Slice { rows, has_previous, has_next } = slice;
         Self { edges: rows.into_iter().map(|row| Edge(wrap(row))).collect(), has_previous, has_next }
     }
 }
 
-/// Items on a page when nothing is said.
-const USUAL: u64 = 20;
+/// Page size if neither `first` nor `last` is given.
+const DEFAULT_PAGE_SIZE: u64 = 20;
 
-/// The most items on a page; a setting, read once at the start.
+/// Maximum number of items on a page. A setting that is read at startup.
 #[derive(Clone, Copy, Debug)]
-pub struct Most(pub u64);
+pub struct MaxPageSize(pub u64);
 
-/// The page that a connection's arguments ask for.
+/// Checks the arguments of a connection and returns the requested page.
 pub fn page<T: Item>(
-    Most(most): Most,
+    MaxPageSize(max): MaxPageSize,
     first: Option<i32>,
     after: Option<String>,
     last: Option<i32>,
@@ -115,13 +115,13 @@ pub fn page<T: Item>(
     let size = |field: &str, size: i32| {
         u64::try_from(size)
             .ok()
-            .filter(|size| (1..=most).contains(size))
-            .ok_or_else(|| Refusal::invalid(field, format!("must be from 1 to {most}")))
+            .filter(|size| (1..=max).contains(size))
+            .ok_or_else(|| Refusal::invalid(field, format!("must be from 1 to {max}")))
     };
     let cursor = |field: &str, cursor: Option<String>| {
         let Some(cursor) = cursor else { return Ok(None) };
         match ids::parse(T::KIND, &cursor) {
-            id if id.is_nil() => Err(Refusal::invalid(field, "is no cursor of this list")),
+            id if id.is_nil() => Err(Refusal::invalid(field, "is not a cursor of this list")),
             id => Ok(Some(id)),
         }
     };
@@ -129,7 +129,7 @@ pub fn page<T: Item>(
         (Some(_), Some(_)) => return Err(Refusal::invalid("last", "cannot be combined with first").into()),
         (Some(first), None) => (size("first", first)?, false),
         (None, Some(last)) => (size("last", last)?, true),
-        (None, None) => (USUAL, before.is_some() && after.is_none()),
+        (None, None) => (DEFAULT_PAGE_SIZE, before.is_some() && after.is_none()),
     };
     let (after, before) = (cursor("after", after)?, cursor("before", before)?);
     Ok(Page { size, after, before, from_end, order: Order::NewestFirst })

@@ -1,4 +1,4 @@
-//! Amounts, days and instants on the wire: exact text, never a float.
+//! Scalars for amounts, dates and times. Amounts are exact decimal strings, never floats.
 
 use async_graphql::{
     Enum, InputObject, InputValueError, InputValueResult, Scalar, ScalarType, SimpleObject, Value,
@@ -8,11 +8,11 @@ use domain::{Refusal, Result};
 use entity::{Money as Cents, Price, Quantity};
 use std::str::FromStr;
 
-/// Exact decimal as a JSON string in plain notation, such as "1250.00"; numbers are refused on input.
+/// Exact decimal as a JSON string without exponent, for example "1250.00". JSON numbers are refused as input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decimal(String);
 
-/// Exact decimal as a JSON string in plain notation, such as "1250.00"; numbers are refused on input.
+/// Exact decimal as a JSON string without exponent, for example "1250.00". JSON numbers are refused as input.
 #[Scalar(name = "Decimal")]
 impl ScalarType for Decimal {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -32,7 +32,7 @@ impl ScalarType for Decimal {
 }
 
 impl Decimal {
-    /// Reads the amount; `field` is blamed when it is none or too fine.
+    /// Parses the amount. The error names `field` if it is not a number or has too many decimals.
     pub fn amount<T: FromStr<Err = entity::FixedError>>(&self, field: &str) -> Result<T> {
         self.0.parse().map_err(|error: entity::FixedError| Refusal::invalid(field, error.to_string()).into())
     }
@@ -45,13 +45,13 @@ impl From<Quantity> for Decimal {
 }
 
 impl Decimal {
-    /// A number of hundredths.
+    /// Creates a decimal from a number of hundredths.
     pub fn hundredths(hundredths: i32) -> Self {
         Self(rust_decimal::Decimal::new(hundredths.into(), 2).to_string())
     }
 }
 
-/// Currencies that are settled in.
+/// Settlement currency.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Enum)]
 pub enum Currency {
     /// US dollar.
@@ -59,12 +59,12 @@ pub enum Currency {
     Usd,
 }
 
-/// An amount in one currency.
+/// Amount of money in one currency.
 #[derive(Clone, Debug, SimpleObject)]
 pub struct Money {
-    /// Exact amount.
+    /// Exact amount, for example "1250.00".
     amount: Decimal,
-    /// ISO 4217 code.
+    /// ISO 4217 currency code.
     currency: Currency,
 }
 
@@ -80,28 +80,28 @@ impl From<Price> for Money {
     }
 }
 
-/// An amount in one currency.
+/// Amount of money in one currency.
 #[derive(Clone, Debug, InputObject)]
 pub struct MoneyInput {
-    /// Exact amount.
+    /// Exact amount, for example "1250.00".
     pub amount: Decimal,
-    /// ISO 4217 code.
+    /// ISO 4217 currency code.
     #[graphql(default_with = "Currency::Usd")]
     pub currency: Currency,
 }
 
 impl MoneyInput {
-    /// Reads the amount; `field` is the input field that holds it.
+    /// Parses the amount. Errors name `field`, the input field that holds it.
     pub fn cents(&self, field: &str) -> Result<Cents> {
         self.amount.amount(&format!("{field}.amount"))
     }
 }
 
-/// Calendar day without a zone, YYYY-MM-DD.
+/// Calendar date without a time zone, as YYYY-MM-DD.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Date(pub String);
 
-/// Calendar day without a zone, YYYY-MM-DD.
+/// Calendar date without a time zone, as YYYY-MM-DD.
 #[Scalar(name = "Date", specified_by_url = "https://scalars.graphql.org/andimarek/local-date.html")]
 impl ScalarType for Date {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -126,11 +126,11 @@ impl From<NaiveDate> for Date {
     }
 }
 
-/// RFC 3339 instant, always sent in UTC with a trailing Z.
+/// RFC 3339 timestamp, for example "2026-01-31T12:00:00Z". Responses always use UTC with a trailing Z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DateTime(pub Instant<Utc>);
 
-/// RFC 3339 instant, always sent in UTC with a trailing Z.
+/// RFC 3339 timestamp, for example "2026-01-31T12:00:00Z". Responses always use UTC with a trailing Z.
 #[Scalar(name = "DateTime", specified_by_url = "https://scalars.graphql.org/andimarek/date-time.html")]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -138,7 +138,7 @@ impl ScalarType for DateTime {
         match Instant::parse_from_rfc3339(text) {
             Ok(instant) => Ok(Self(instant.with_timezone(&Utc))),
             Err(_) => Err(InputValueError::custom(
-                "an instant is written as in RFC 3339, such as 2026-01-31T12:00:00Z",
+                "must be an RFC 3339 timestamp, for example 2026-01-31T12:00:00Z",
             )),
         }
     }

@@ -1,4 +1,4 @@
-//! A schema with one of every trouble.
+//! Schema for tests, with every kind of failure.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ pub fn schema() -> Schema {
     Schema::build(Query, Mutation, Subscription).disable_suggestions().finish()
 }
 
-fn broken() -> Fault {
+fn fault() -> Fault {
     Refusal::not_found("").into()
 }
 
-fn trouble() -> Option<i32> {
+fn panics() -> Option<i32> {
     panic!("a secret")
 }
 
@@ -38,18 +38,18 @@ impl Row {
     }
     /// Fails on even rows.
     async fn bad(&self) -> Result<i32> {
-        if self.0 % 2 == 0 { Err(broken()) } else { Ok(self.0) }
+        if self.0 % 2 == 0 { Err(fault()) } else { Ok(self.0) }
     }
-    /// Fails on even rows, may be null.
+    /// Fails on even rows; nullable.
     async fn opt_bad(&self) -> Result<Option<i32>> {
-        if self.0 % 2 == 0 { Err(broken()) } else { Ok(Some(self.0)) }
+        if self.0 % 2 == 0 { Err(fault()) } else { Ok(Some(self.0)) }
     }
-    /// Takes its time.
+    /// Waits before it returns.
     async fn slow(&self, #[graphql(default = 20)] millis: u64) -> i32 {
         tokio::time::sleep(Duration::from_millis(millis)).await;
         self.0
     }
-    /// Three rows, each may be null.
+    /// Three nullable rows.
     async fn opt_rows(&self) -> Vec<Option<Row>> {
         vec![Some(Row(1)), Some(Row(2)), Some(Row(3))]
     }
@@ -57,21 +57,21 @@ impl Row {
     async fn rows(&self) -> Vec<Row> {
         vec![Row(1), Row(2), Row(3)]
     }
-    /// Itself.
+    /// The same row; nullable.
     async fn again(&self) -> Option<Row> {
         Some(*self)
     }
-    /// Itself, never null.
+    /// The same row; never null.
     async fn same(&self) -> Row {
         *self
     }
-    /// Its rows, page by page.
+    /// Page of rows.
     async fn page(&self, first: Option<i32>, last: Option<i32>) -> RowConnection {
         RowConnection::new(first.or(last))
     }
 }
 
-/// Another thing.
+/// Leaf.
 #[derive(SimpleObject)]
 pub struct Leaf {
     /// Identifier.
@@ -80,7 +80,7 @@ pub struct Leaf {
     colour: String,
 }
 
-/// What has an identifier.
+/// Object with an identifier.
 #[derive(Interface)]
 #[graphql(field(name = "id", ty = "ID"))]
 pub enum Node {
@@ -88,7 +88,7 @@ pub enum Node {
     Leaf(LeafObject),
 }
 
-/// A leaf behind an object.
+/// Leaf as a type with resolvers.
 pub struct LeafObject(Leaf);
 
 #[Object]
@@ -103,14 +103,14 @@ impl LeafObject {
     }
 }
 
-/// One or the other.
+/// Row or leaf.
 #[derive(Union)]
 pub enum Either {
     Row(Row),
     Leaf(LeafObject),
 }
 
-/// A page of rows.
+/// Page of rows.
 pub struct RowConnection(i32);
 
 impl RowConnection {
@@ -125,13 +125,13 @@ impl RowConnection {
     async fn edges(&self) -> Vec<RowEdge> {
         (1..=self.0).map(RowEdge).collect()
     }
-    /// Whether more follow.
+    /// Pagination information.
     async fn page_info(&self) -> PageInfo {
         PageInfo { has_next_page: false }
     }
 }
 
-/// A row and its cursor.
+/// Row and its cursor.
 pub struct RowEdge(i32);
 
 #[Object]
@@ -146,10 +146,10 @@ impl RowEdge {
     }
 }
 
-/// Where a page stands.
+/// Pagination information.
 #[derive(SimpleObject)]
 pub struct PageInfo {
-    /// Whether more follow.
+    /// Whether there are more items.
     has_next_page: bool,
 }
 
@@ -161,21 +161,21 @@ impl Query {
     async fn row(&self, id: Option<i32>) -> Option<Row> {
         Some(Row(id.unwrap_or(1)))
     }
-    /// Rows, page by page.
+    /// Page of rows.
     async fn rows(&self, first: Option<i32>, last: Option<i32>) -> RowConnection {
         RowConnection::new(first.or(last))
     }
     /// Always fails.
     async fn fails(&self) -> Result<Option<Row>> {
-        Err(broken())
+        Err(fault())
     }
     /// Always fails, never null.
     async fn fails_hard(&self) -> Result<Row> {
-        Err(broken())
+        Err(fault())
     }
     /// Panics.
     async fn secret(&self) -> Option<i32> {
-        trouble()
+        panics()
     }
     /// A row or a leaf.
     async fn node(&self, id: ID) -> Option<Node> {
@@ -188,11 +188,11 @@ impl Query {
     async fn either(&self) -> Option<Either> {
         Some(Either::Row(Row(2)))
     }
-    /// As many letters as asked for.
+    /// The requested number of letters.
     async fn letters(&self, count: usize) -> String {
         "a".repeat(count.min(10_000_000))
     }
-    /// A value as given.
+    /// Returns the given value.
     async fn echo(&self, value: Filter) -> i32 {
         value.min
     }
@@ -201,11 +201,11 @@ impl Query {
 /// A filter.
 #[derive(async_graphql::InputObject)]
 pub struct Filter {
-    /// Least.
+    /// Minimum.
     min: i32,
 }
 
-/// What a touch gives.
+/// Result of touch.
 #[derive(SimpleObject)]
 pub struct TouchPayload {
     /// Row.
@@ -219,7 +219,7 @@ impl Mutation {
     /// Touches a row.
     async fn touch(&self, id: i32) -> Result<Option<TouchPayload>> {
         tokio::time::sleep(Duration::from_millis(5)).await;
-        if id < 0 { Err(broken()) } else { Ok(Some(TouchPayload { row: Some(Row(id)) })) }
+        if id < 0 { Err(fault()) } else { Ok(Some(TouchPayload { row: Some(Row(id)) })) }
     }
     /// Signs in.
     async fn login(&self) -> Result<Option<TouchPayload>> {
@@ -227,7 +227,7 @@ impl Mutation {
     }
     /// Panics.
     async fn burst(&self) -> Option<i32> {
-        trouble()
+        panics()
     }
 }
 
@@ -240,10 +240,10 @@ pub enum MarketState {
     Closed,
 }
 
-/// The market opened or closed, or goes on.
+/// State of the market, sent repeatedly.
 #[derive(SimpleObject, Clone)]
 pub struct MarketClockEvent {
-    /// Where to go on from.
+    /// Cursor from which to resume.
     cursor: String,
     /// State.
     state: MarketState,
@@ -253,7 +253,7 @@ pub struct Subscription;
 
 #[Subscription]
 impl Subscription {
-    /// The present state at once, and again every two seconds.
+    /// The current state immediately, and then again every two seconds.
     async fn market_clock_changed(&self) -> impl Stream<Item = MarketClockEvent> {
         stream::unfold(0, |count| async move {
             if count > 0 {
@@ -263,7 +263,7 @@ impl Subscription {
             Some((MarketClockEvent { cursor: count.to_string(), state }, count + 1))
         })
     }
-    /// Numbers as fast as they are read, with some ballast.
+    /// Items as fast as they are read, each with `bytes` letters of payload.
     async fn flood(&self, count: u32, bytes: usize) -> impl Stream<Item = Flood> {
         stream::unfold(0, move |sent| async move {
             tokio::task::yield_now().await;
@@ -273,9 +273,9 @@ impl Subscription {
     }
     /// The second item fails.
     async fn falters(&self) -> impl Stream<Item = Result<Row>> {
-        stream::iter([Ok(Row(1)), Err(broken())])
+        stream::iter([Ok(Row(1)), Err(fault())])
     }
-    /// Rows of which the second is bad.
+    /// Three rows, of which the second has a failing field.
     async fn rows(&self) -> impl Stream<Item = Option<Row>> {
         stream::iter([Some(Row(1)), Some(Row(2)), Some(Row(3))])
     }
@@ -283,16 +283,16 @@ impl Subscription {
     async fn bursts(&self) -> impl Stream<Item = i32> {
         stream::iter(1..).inspect(|n| {
             if *n == 2 {
-                trouble();
+                panics();
             }
         })
     }
 }
 
-/// One of many.
+/// Item of a fast stream.
 #[derive(SimpleObject, Clone)]
 pub struct Flood {
-    /// Where to go on from.
+    /// Cursor from which to resume.
     cursor: String,
     /// Letters.
     ballast: String,

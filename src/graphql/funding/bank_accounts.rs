@@ -1,4 +1,4 @@
-//! The GraphQL face of bank accounts outside.
+//! GraphQL types and mutations for external bank accounts.
 
 use crate::{
     graphql::{
@@ -20,48 +20,49 @@ use domain::{
 use entity::{Kind, bank_account, user};
 use uuid::Uuid;
 
-/// A bank account outside, which deposits are pulled from.
+/// External bank account that deposits are pulled from.
 pub struct BankAccount(pub bank_account::Model);
 
-/// A bank account outside, which deposits are pulled from.
+/// External bank account that deposits are pulled from.
 #[Object]
 impl BankAccount {
-    /// Opaque identifier, the same on every door.
+    /// Opaque identifier, the same in the GraphQL and REST APIs.
     pub async fn id(&self) -> ID {
         self.0.id.into()
     }
 
-    /// The owner.
+    /// Owner of the bank account.
     async fn owner(&self, ctx: &Context<'_>) -> Result<User> {
         Ok(User(ctx.loaders().get::<user::Entity>(self.0.user_id).await?))
     }
 
-    /// What its owner calls it.
+    /// Name chosen by the owner.
     async fn nickname(&self) -> &str {
         &self.0.nickname
     }
 
-    /// Routing number of the bank.
+    /// ABA routing number of the bank.
     async fn routing_number(&self) -> &str {
         &self.0.routing_number
     }
 
-    /// Last digits of the account number, four at most.
+    /// Last digits of the account number, at most four.
     async fn number_last4(&self) -> &str {
         &self.0.number_last4
     }
 
-    /// Whether money moves here when nothing else is said.
+    /// Whether this is the default bank account of its owner.
     async fn is_default(&self) -> bool {
         self.0.is_default
     }
 
-    /// When it was linked.
+    /// Time when the bank account was linked.
     async fn linked_at(&self) -> DateTime {
         self.0.linked_at.into()
     }
 
-    /// When it was removed; null while it was not. One that was is only shown by what happened with it.
+    /// Time when the bank account was removed; null until then. A removed bank account is only visible
+    /// through its transfers and events.
     async fn removed_at(&self) -> Option<DateTime> {
         self.0.removed_at.map(DateTime::from)
     }
@@ -81,18 +82,18 @@ impl From<bank_account::Model> for BankAccount {
     }
 }
 
-/// Input of bankAccountLink.
+/// Input for bankAccountLink.
 #[derive(InputObject)]
 pub struct BankAccountLinkInput {
-    /// Made by the client; a retry repeats it.
+    /// Key chosen by the client. A retry with the same key and input returns the original result.
     idempotency_key: Option<String>,
-    /// The owner.
+    /// Id of the owner. The identity of this user must be approved.
     user_id: ID,
-    /// Account number, 4 to 17 letters and digits; here only its end is sent back.
+    /// Account number, 4 to 17 letters and digits. The GraphQL API returns only the last digits.
     number: String,
-    /// Routing number, nine digits.
+    /// ABA routing number, nine digits.
     routing_number: String,
-    /// What its owner calls it.
+    /// Name chosen by the owner.
     nickname: String,
 }
 
@@ -110,43 +111,44 @@ impl BankAccountLinkInput {
 }
 
 payload!(
-    /// Outcome of bankAccountLink.
+    /// Result of bankAccountLink.
     BankAccountLinkPayload {
-        /// The bank account, null when refused.
+        /// The bank account. Null if the request was refused.
         bank_account: BankAccount,
         GeneralUserError
     }
 );
 
-/// Input of bankAccountRename.
+/// Input for bankAccountRename.
 #[derive(InputObject)]
 pub struct BankAccountRenameInput {
-    /// Made by the client; a retry repeats it.
+    /// Key chosen by the client. A retry with the same key and input returns the original result.
     idempotency_key: Option<String>,
-    /// Which bank account.
+    /// Id of the bank account.
     bank_account_id: ID,
-    /// What its owner calls it from now on.
+    /// New name.
     nickname: String,
 }
 
-/// Input of bankAccountSetDefault.
+/// Input for bankAccountSetDefault.
 #[derive(InputObject)]
 pub struct BankAccountSetDefaultInput {
-    /// Made by the client; a retry repeats it.
+    /// Key chosen by the client. A retry with the same key and input returns the original result.
     idempotency_key: Option<String>,
-    /// Which bank account.
+    /// Id of the bank account.
     bank_account_id: ID,
-    /// Whether money moves here when nothing else is said; false leaves no default if this one was it.
+    /// `true` makes this the default bank account of its owner instead of any other; `false` leaves the owner
+    /// without a default if this is the default.
     #[graphql(default = true)]
     is_default: bool,
 }
 
-/// Input of bankAccountRemove.
+/// Input for bankAccountRemove.
 #[derive(InputObject)]
 pub struct BankAccountRemoveInput {
-    /// Made by the client; a retry repeats it.
+    /// Key chosen by the client. A retry with the same key and input returns the original result.
     idempotency_key: Option<String>,
-    /// Which bank account.
+    /// Id of the bank account.
     bank_account_id: ID,
 }
 
@@ -156,27 +158,27 @@ fn parse<T>(key: Option<&str>, id: &ID, make: impl FnOnce(Uuid) -> T) -> (Option
 }
 
 payload!(
-    /// Outcome of bankAccountRename.
+    /// Result of bankAccountRename.
     BankAccountRenamePayload {
-        /// The bank account, null when refused.
+        /// The bank account. Null if the request was refused.
         bank_account: BankAccount,
         BankAccountUserError
     }
 );
 
 payload!(
-    /// Outcome of bankAccountSetDefault.
+    /// Result of bankAccountSetDefault.
     BankAccountSetDefaultPayload {
-        /// The bank account, null when refused.
+        /// The bank account. Null if the request was refused.
         bank_account: BankAccount,
         BankAccountUserError
     }
 );
 
 payload!(
-    /// Outcome of bankAccountRemove.
+    /// Result of bankAccountRemove.
     BankAccountRemovePayload {
-        /// What was removed, null when refused.
+        /// Id of the removed bank account. Null if the request was refused.
         bank_account_id: ID,
         BankAccountUserError
     }
@@ -187,7 +189,7 @@ pub struct BankAccountMutation;
 
 #[Object]
 impl BankAccountMutation {
-    /// Link a bank account of an approved person; scope `manage`.
+    /// Links a bank account of an approved user. Requires scope `manage`.
     async fn bank_account_link(
         &self,
         ctx: &Context<'_>,
@@ -198,7 +200,7 @@ impl BankAccountMutation {
         Ok(Some(wire::answered(linked)?.into()))
     }
 
-    /// Call a bank account something else; scope `manage`.
+    /// Renames a bank account. Requires scope `manage`.
     async fn bank_account_rename(
         &self,
         ctx: &Context<'_>,
@@ -215,7 +217,7 @@ impl BankAccountMutation {
         Ok(Some(wire::answered(renamed)?.into()))
     }
 
-    /// Make a bank account its owner's default in the place of any other, or no longer; scope `manage`.
+    /// Makes a bank account its owner's default, or removes it as the default. Requires scope `manage`.
     async fn bank_account_set_default(
         &self,
         ctx: &Context<'_>,
@@ -232,7 +234,7 @@ impl BankAccountMutation {
         Ok(Some(wire::answered(set)?.into()))
     }
 
-    /// Remove a bank account with which no transfer is under way; scope `manage`.
+    /// Removes a bank account that has no pending transfer. Requires scope `manage`.
     async fn bank_account_remove(
         &self,
         ctx: &Context<'_>,

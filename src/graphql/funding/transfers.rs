@@ -1,4 +1,4 @@
-//! The GraphQL face of money movements.
+//! GraphQL types, queries and mutations for transfers.
 
 use super::bank_accounts::BankAccount;
 use crate::{
@@ -21,53 +21,54 @@ use domain::{
 use entity::{Kind, account, bank_account, transfer};
 use uuid::Uuid;
 
-/// Money moved by ACH.
+/// ACH transfer between an external bank account and a brokerage account.
 pub struct Transfer(pub transfer::Model);
 
-/// Money moved by ACH.
+/// ACH transfer between an external bank account and a brokerage account.
 #[Object]
 impl Transfer {
-    /// Opaque identifier, the same on every door.
+    /// Opaque identifier, the same in the GraphQL and REST APIs.
     pub async fn id(&self) -> ID {
         self.0.id.into()
     }
 
-    /// The brokerage account.
+    /// Brokerage account.
     async fn account(&self, ctx: &Context<'_>) -> Result<Account> {
         Ok(Account(ctx.loaders().get::<account::Entity>(self.0.account_id).await?))
     }
 
-    /// The other side, be it removed since; null for a person who has signed in and whose it is not.
+    /// External bank account, even if it has since been removed. Null if the caller is a signed-in user who
+    /// does not own it.
     async fn bank_account(&self, ctx: &Context<'_>) -> Result<Option<BankAccount>> {
         Ok(ctx.loaders().find_own::<bank_account::Entity>(self.0.bank_account_id).await?.map(BankAccount))
     }
 
-    /// Which way.
+    /// Direction, seen from the brokerage account.
     async fn direction(&self) -> TransferDirection {
         self.0.direction.into()
     }
 
-    /// How much.
+    /// Amount transferred; always positive.
     async fn amount(&self) -> Money {
         self.0.amount.into()
     }
 
-    /// Where it stands.
+    /// Transfer status.
     async fn status(&self) -> TransferStatus {
         self.0.status.into()
     }
 
-    /// The New York day on which the money is expected.
+    /// Date in New York on which the transfer is expected to settle.
     async fn expected_on(&self) -> Date {
         self.0.expected_on.into()
     }
 
-    /// When it was asked for, by the partner's clock.
+    /// Time when the transfer was requested, by the partner's clock.
     async fn created_at(&self) -> DateTime {
         self.0.created_at.into()
     }
 
-    /// When it settled; null before.
+    /// Time when the transfer settled; null until then.
     async fn settled_at(&self) -> Option<DateTime> {
         self.0.settled_at.map(DateTime)
     }
@@ -87,36 +88,37 @@ impl From<transfer::Model> for Transfer {
     }
 }
 
-/// Direction seen from the brokerage account.
+/// Direction of a transfer, seen from the brokerage account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(remote = "entity::transfer::Direction")]
 pub enum TransferDirection {
-    /// Into the account.
+    /// Into the brokerage account.
     Deposit,
-    /// Out of the account.
+    /// Out of the brokerage account.
     Withdrawal,
 }
 
-/// Life cycle of a transfer.
+/// Status of a transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(remote = "entity::transfer::Status")]
 pub enum TransferStatus {
-    /// On its way.
+    /// In progress; the money is not available yet.
     Pending,
-    /// Arrived.
+    /// Completed; a deposit is available as cash.
     Settled,
 }
 
-/// Input of depositCreate.
+/// Input for depositCreate.
 #[derive(InputObject)]
 pub struct DepositCreateInput {
-    /// Made by the client; a retry repeats it.
+    /// Key chosen by the client. A retry with the same key and input returns the original result.
     idempotency_key: String,
-    /// Which account receives it.
+    /// Id of the brokerage account that receives the money.
     account_id: ID,
-    /// Which bank account it is pulled from; of a person who owns the account.
+    /// Id of the bank account that the money is pulled from. It must belong to an owner of the brokerage
+    /// account.
     bank_account_id: ID,
-    /// How much, above zero, to the cent.
+    /// Amount in US dollars and cents, above zero.
     amount: MoneyInput,
 }
 
@@ -134,9 +136,9 @@ impl DepositCreateInput {
 }
 
 payload!(
-    /// Outcome of depositCreate.
+    /// Result of depositCreate.
     DepositCreatePayload {
-        /// The deposit, null when refused.
+        /// The deposit. Null if the request was refused.
         transfer: Transfer,
         TransferUserError
     }
@@ -147,11 +149,11 @@ pub struct TransferQuery;
 
 #[Object]
 impl TransferQuery {
-    /// A transfer by id; null when there is none or it is not yours; scope `read`.
+    /// Returns a transfer by id, or null if it was not found. Requires scope `read`.
     async fn transfer(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Opaque id.")] id: ID,
+        #[graphql(desc = "Id of the transfer.")] id: ID,
     ) -> Result<Option<Transfer>> {
         let id = ids::parse(Kind::Transfer, &id);
         Ok(transfers::find(&*ctx.loaders().connection().await?, ctx.actor(), id).await?.map(Transfer))
@@ -163,7 +165,8 @@ pub struct TransferMutation;
 
 #[Object]
 impl TransferMutation {
-    /// Pull money from a bank account by ACH, settled on the next banking day; scope `transfer`.
+    /// Deposits money from a bank account by ACH. It settles on the next banking day. Requires scope
+    /// `transfer`.
     async fn deposit_create(
         &self,
         ctx: &Context<'_>,

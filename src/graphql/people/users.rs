@@ -12,7 +12,7 @@ use crate::{
         compliance::kyc::{Kyc, KycCheck, KycRequirement},
         core::{
             context::RequestContext,
-            loaders::JointMember,
+            loaders::ByJointMember,
             pages::{Connection, Item},
             scalars::DateTime,
         },
@@ -144,7 +144,7 @@ impl User {
     ) -> Result<Connection<Account>> {
         let page = ctx.page::<Account>(first, after, last, before)?;
         let slice =
-            ctx.loaders().children_by::<account::Entity, JointMember>(self.0.id, page, Vec::new()).await?;
+            ctx.loaders().children_by::<account::Entity, ByJointMember>(self.0.id, page, Vec::new()).await?;
         Ok(Connection::new(slice, Account))
     }
 

@@ -1,4 +1,4 @@
-//! The GraphQL face of what can be traded, and of the market's hours.
+//! GraphQL types and queries for instruments, quotes and market hours.
 
 use crate::{
     graphql::core::{
@@ -19,33 +19,33 @@ use domain::{
 use entity::{Kind, instrument};
 use uuid::Uuid;
 
-/// Something that can be traded.
+/// Security that can be traded.
 pub struct Instrument(pub instrument::Model);
 
-/// Something that can be traded.
+/// Security that can be traded.
 #[Object]
 impl Instrument {
-    /// Opaque identifier, the same on every door.
+    /// Opaque identifier, the same in the GraphQL and REST APIs.
     pub async fn id(&self) -> ID {
         self.0.id.into()
     }
 
-    /// Exchange ticker.
+    /// Ticker symbol, for example `AAPL`.
     async fn symbol(&self) -> &str {
         &self.0.symbol
     }
 
-    /// Display name.
+    /// Display name, for example `Apple Inc.`
     async fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// Where it is listed.
+    /// Exchange where it is listed, for example `NASDAQ`.
     async fn exchange(&self) -> &str {
         &self.0.exchange
     }
 
-    /// What it costs and brings now, by the caller's clock; null for nobody and while no price can be had.
+    /// Current bid and ask. Null without credentials or while market prices are unavailable.
     async fn quote(&self, ctx: &Context<'_>) -> Result<Option<Quote>> {
         Ok(ctx.loaders().quote(self.0.id).await?.map(Quote::from))
     }
@@ -65,16 +65,16 @@ impl From<instrument::Model> for Instrument {
     }
 }
 
-/// What a share costs and brings at one instant.
+/// Prices of one share at one point in time.
 #[derive(Clone, Debug, SimpleObject)]
 pub struct Quote {
-    /// What a seller gets.
+    /// Price at which a market order sells.
     bid: Money,
-    /// What a buyer pays.
+    /// Price at which a market order buys.
     ask: Money,
-    /// The last trade.
+    /// Price of the last trade.
     last: Money,
-    /// When it was so.
+    /// Time of the quote, by the partner's clock.
     as_of: DateTime,
 }
 
@@ -84,16 +84,16 @@ impl From<Prices> for Quote {
     }
 }
 
-/// Whether the market takes orders, and when that changes.
+/// Market hours: whether the market is open, and when that changes.
 #[derive(Clone, Debug, SimpleObject)]
 pub struct MarketClock {
-    /// What time it is: by the caller's clock, the system's for nobody.
+    /// Current time by the partner's clock, or by the server's clock without credentials.
     now: DateTime,
-    /// Whether orders are taken.
+    /// Whether the market is open and orders are accepted.
     is_open: bool,
-    /// The next opening; null where the market never closes.
+    /// Next opening time. Null if the market never closes.
     next_open_at: Option<DateTime>,
-    /// The next close; null where the market never closes.
+    /// Next closing time. Null if the market never closes.
     next_close_at: Option<DateTime>,
 }
 
@@ -113,30 +113,30 @@ pub struct InstrumentQuery;
 
 #[Object]
 impl InstrumentQuery {
-    /// An instrument by ticker; needs no sign-in.
+    /// Returns an instrument by ticker symbol, or null if it was not found. Requires no credentials.
     async fn instrument_by_symbol(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Ticker, in either case.")] symbol: String,
+        #[graphql(desc = "Ticker symbol, case-insensitive.")] symbol: String,
     ) -> Result<Option<Instrument>> {
         Ok(instruments::by_symbol(&*ctx.loaders().connection().await?, &symbol).await?.map(Instrument))
     }
 
-    /// Everything that can be traded, latest listed first; needs no sign-in.
+    /// Returns all instruments, most recently added first. Requires no credentials.
     async fn instruments(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Page size going forward, 20 when left out.")] first: Option<i32>,
-        #[graphql(desc = "Only items past this cursor.")] after: Option<String>,
-        #[graphql(desc = "Page size going back.")] last: Option<i32>,
-        #[graphql(desc = "Only items ahead of this cursor.")] before: Option<String>,
+        #[graphql(desc = "Returns the first n items; 20 by default.")] first: Option<i32>,
+        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
+        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
     ) -> Result<Option<Connection<Instrument>>> {
         let page = ctx.page::<Instrument>(first, after, last, before)?;
         let slice = instruments::list(&*ctx.loaders().connection().await?, &page).await?;
         Ok(Some(Connection::new(slice, Instrument)))
     }
 
-    /// Whether the market takes orders, by the caller's clock and hours; needs no sign-in.
+    /// Returns the market hours that apply to the caller. Requires no credentials.
     async fn market_clock(&self, ctx: &Context<'_>) -> Result<Option<MarketClock>> {
         let hours =
             market::clock_for(&*ctx.loaders().connection().await?, ctx.actor(), clock::system_now()).await?;

@@ -1,4 +1,4 @@
-//! The GraphQL face of orders: shapes and translation, no rules.
+//! GraphQL types, queries and mutations for orders. The rules are in `domain::trading::orders`.
 
 use super::instruments::Instrument;
 use crate::{
@@ -22,98 +22,98 @@ use domain::{
 use entity::{Kind, account, fill, instrument, order};
 use uuid::Uuid;
 
-/// An instruction to buy or sell shares.
+/// Order to buy or sell shares.
 pub struct Order(pub order::Model);
 
-/// An instruction to buy or sell shares.
+/// Order to buy or sell shares.
 #[Object]
 impl Order {
-    /// Opaque identifier, the same on every door.
+    /// Opaque identifier, the same in the GraphQL and REST APIs.
     pub async fn id(&self) -> ID {
         self.0.id.into()
     }
 
-    /// The account that pays, or receives.
+    /// Account that buys or sells.
     async fn account(&self, ctx: &Context<'_>) -> Result<Account> {
         Ok(Account(ctx.loaders().get::<account::Entity>(self.0.account_id).await?))
     }
 
-    /// What to trade.
+    /// Instrument to trade.
     async fn instrument(&self, ctx: &Context<'_>) -> Result<Instrument> {
         Ok(Instrument(ctx.loaders().get::<instrument::Entity>(self.0.instrument_id).await?))
     }
 
-    /// Which way it goes.
+    /// Buy or sell.
     async fn side(&self) -> OrderSide {
         self.0.side.into()
     }
 
-    /// How it is priced.
+    /// Order type.
     #[graphql(name = "type")]
     async fn kind(&self) -> OrderType {
         self.0.kind.into()
     }
 
-    /// Where it stands.
+    /// Order status.
     async fn status(&self) -> OrderStatus {
         self.0.status.into()
     }
 
-    /// Shares asked for, up to four decimals.
+    /// Number of shares ordered, with at most four decimals.
     async fn quantity(&self) -> Decimal {
         self.0.quantity.into()
     }
 
-    /// Shares traded so far.
+    /// Number of shares filled so far.
     async fn filled_quantity(&self) -> Decimal {
         self.0.filled_quantity.into()
     }
 
-    /// Mean price of what is traded; null before the first fill.
+    /// Average price of the filled shares. Null before the first fill.
     async fn filled_average_price(&self) -> Option<Money> {
         self.0.filled_average_price.map(Money::from)
     }
 
-    /// What was traded, newest first.
+    /// Fills, newest first.
     async fn fills(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Page size going forward, 20 when left out.")] first: Option<i32>,
-        #[graphql(desc = "Only items past this cursor.")] after: Option<String>,
-        #[graphql(desc = "Page size going back.")] last: Option<i32>,
-        #[graphql(desc = "Only items ahead of this cursor.")] before: Option<String>,
+        #[graphql(desc = "Returns the first n items; 20 by default.")] first: Option<i32>,
+        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
+        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
     ) -> Result<Connection<Fill>> {
         let page = ctx.page::<Fill>(first, after, last, before)?;
         let slice = ctx.loaders().children::<fill::Entity>(self.0.id, page, Vec::new()).await?;
         Ok(Connection::new(slice, Fill))
     }
 
-    /// Why it was rejected: a stable code; null for any other order.
+    /// Stable code for the rejection reason, for example `INSUFFICIENT_BUYING_POWER`. Null unless rejected.
     async fn reject_code(&self) -> Option<&str> {
         self.0.reject_code.as_deref()
     }
 
-    /// Whether this viewer may cancel it now.
+    /// Whether the caller can cancel the order now.
     async fn viewer_can_cancel(&self, ctx: &Context<'_>) -> bool {
         self.0.status.is_open() && ctx.actor().may(Scope::Trade)
     }
 
-    /// When it was placed, by the partner's clock.
+    /// Time when the order was placed, by the partner's clock.
     async fn submitted_at(&self) -> DateTime {
         self.0.submitted_at.into()
     }
 
-    /// When the last share was traded; null before.
+    /// Time when the order was filled; null until then.
     async fn filled_at(&self) -> Option<DateTime> {
         self.0.filled_at.map(DateTime)
     }
 
-    /// When it was canceled; null unless it was.
+    /// Time when the order was canceled; null otherwise.
     async fn canceled_at(&self) -> Option<DateTime> {
         self.0.canceled_at.map(DateTime)
     }
 
-    /// When it was rejected; null unless it was.
+    /// Time when the order was rejected; null otherwise.
     async fn failed_at(&self) -> Option<DateTime> {
         self.0.failed_at.map(DateTime)
     }
@@ -133,7 +133,7 @@ impl From<order::Model> for Order {
     }
 }
 
-/// Which way an order goes.
+/// Side of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(remote = "entity::order::Side")]
 pub enum OrderSide {
@@ -143,53 +143,53 @@ pub enum OrderSide {
     Sell,
 }
 
-/// How an order is priced.
+/// Type of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(remote = "entity::order::OrderKind")]
 pub enum OrderType {
-    /// The best price now.
+    /// Trades at the current market price.
     Market,
 }
 
-/// Where an order stands.
+/// Status of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(remote = "entity::order::Status")]
 pub enum OrderStatus {
-    /// Taken, its cash or shares set aside.
+    /// Accepted; cash or shares are held.
     Accepted,
-    /// At the market.
+    /// Sent to the venue.
     New,
-    /// Partly traded.
+    /// Some shares are filled.
     PartiallyFilled,
-    /// Traded whole.
+    /// All shares are filled.
     Filled,
-    /// Taken back.
+    /// Canceled; the hold is released.
     Canceled,
-    /// Ended at the close.
+    /// Expired when the market closed.
     Expired,
-    /// Turned away.
+    /// Rejected; the hold is released.
     Rejected,
 }
 
 impl OrderStatus {
-    /// The status called `name` in the event log.
+    /// Returns the status with this name in the event log.
     pub fn parse(name: &str) -> Option<Self> {
         order::Status::parse(name).map(Self::from)
     }
 }
 
-/// A part of an order that was traded.
+/// Execution of all or part of an order.
 pub struct Fill(pub fill::Model);
 
-/// A part of an order that was traded.
+/// Execution of all or part of an order.
 #[Object]
 impl Fill {
-    /// Opaque identifier, the same on every door.
+    /// Opaque identifier, the same in the GraphQL and REST APIs.
     pub async fn id(&self) -> ID {
         self.0.id.into()
     }
 
-    /// Shares traded.
+    /// Number of shares traded.
     async fn quantity(&self) -> Decimal {
         self.0.quantity.into()
     }
@@ -199,22 +199,22 @@ impl Fill {
         self.0.price.into()
     }
 
-    /// What changed hands, without a sign.
+    /// Total price of the trade; positive for purchases and sales.
     async fn amount(&self) -> Money {
         self.0.amount.into()
     }
 
-    /// When it was traded.
+    /// Time of the trade.
     async fn traded_at(&self) -> DateTime {
         self.0.traded_at.into()
     }
 
-    /// When it is to be paid for.
+    /// Time when the trade is due to settle.
     async fn settles_at(&self) -> DateTime {
         self.0.settles_at.into()
     }
 
-    /// When it was paid for; null before.
+    /// Time when the trade settled; null until then.
     async fn settled_at(&self) -> Option<DateTime> {
         self.0.settled_at.map(DateTime)
     }
@@ -228,10 +228,10 @@ impl Item for Fill {
     }
 }
 
-/// Which orders to list.
+/// Filter for orders.
 #[derive(Default, InputObject)]
 pub struct OrderFilter {
-    /// In any of these states; all when left out.
+    /// Only orders with one of these statuses. If omitted or empty, all orders.
     statuses: Option<Vec<OrderStatus>>,
 }
 
@@ -240,26 +240,26 @@ impl OrderFilter {
         self.statuses.unwrap_or_default().into_iter().map(order::Status::from).collect()
     }
 
-    /// The states as the database writes them.
+    /// Returns the statuses as stored in the database.
     pub fn texts(self) -> Vec<String> {
         self.states().into_iter().map(order::Status::name).collect()
     }
 }
 
-/// Input of orderPlace.
+/// Input for orderPlace.
 #[derive(InputObject)]
 pub struct OrderPlaceInput {
-    /// Made by the client; a retry repeats it.
+    /// Key chosen by the client. A retry with the same key and input returns the original result.
     idempotency_key: String,
-    /// The account that pays, or receives.
+    /// Id of the account that buys or sells.
     account_id: ID,
-    /// Ticker, in either case, or an instrument's id.
+    /// Ticker symbol (case-insensitive) or instrument id.
     symbol: String,
-    /// Which way.
+    /// Buy or sell.
     side: OrderSide,
-    /// Shares, above zero, up to four decimals.
+    /// Number of shares, above zero and with at most four decimals.
     quantity: Decimal,
-    /// How it is priced.
+    /// Order type.
     #[graphql(name = "type", default_with = "OrderType::Market")]
     kind: OrderType,
 }
@@ -280,27 +280,27 @@ impl OrderPlaceInput {
 }
 
 payload!(
-    /// Outcome of orderPlace.
+    /// Result of orderPlace.
     OrderPlacePayload {
-        /// The order, null when refused.
+        /// The order. Null if the request was refused.
         order: Order,
         OrderUserError
     }
 );
 
-/// Input of orderCancel.
+/// Input for orderCancel.
 #[derive(InputObject)]
 pub struct OrderCancelInput {
-    /// Made by the client; a retry repeats it.
+    /// Key chosen by the client. A retry with the same key and input returns the original result.
     idempotency_key: String,
-    /// Which order.
+    /// Id of the order.
     order_id: ID,
 }
 
 payload!(
-    /// Outcome of orderCancel.
+    /// Result of orderCancel.
     OrderCancelPayload {
-        /// The order, null when refused.
+        /// The order. Null if the request was refused.
         order: Order,
         OrderUserError
     }
@@ -311,25 +311,25 @@ pub struct OrderQuery;
 
 #[Object]
 impl OrderQuery {
-    /// An order by id; null when there is none or it is not yours; scope `read`.
+    /// Returns an order by id, or null if it was not found. Requires scope `read`.
     async fn order(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Opaque id.")] id: ID,
+        #[graphql(desc = "Id of the order.")] id: ID,
     ) -> Result<Option<Order>> {
         let id = ids::parse(Kind::Order, &id);
         Ok(orders::find(&*ctx.loaders().connection().await?, ctx.actor(), id).await?.map(Order))
     }
 
-    /// Orders of all the partner's customers, newest first; scope `read`.
+    /// Returns the orders that the caller can see, newest first. Requires scope `read`.
     async fn orders(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Page size going forward, 20 when left out.")] first: Option<i32>,
-        #[graphql(desc = "Only items past this cursor.")] after: Option<String>,
-        #[graphql(desc = "Page size going back.")] last: Option<i32>,
-        #[graphql(desc = "Only items ahead of this cursor.")] before: Option<String>,
-        #[graphql(desc = "Which ones.")] filter: Option<OrderFilter>,
+        #[graphql(desc = "Returns the first n items; 20 by default.")] first: Option<i32>,
+        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
+        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Filter for the orders.")] filter: Option<OrderFilter>,
     ) -> Result<Option<Connection<Order>>> {
         let page = ctx.page::<Order>(first, after, last, before)?;
         let states = filter.unwrap_or_default().states();
@@ -343,7 +343,8 @@ pub struct OrderMutation;
 
 #[Object]
 impl OrderMutation {
-    /// Place an order; scope `trade`. The same `idempotencyKey` and input answer with the same order.
+    /// Places an order and holds its cash or shares. A retry with the same `idempotencyKey` and input returns
+    /// the same order. Requires scope `trade`.
     async fn order_place(
         &self,
         ctx: &Context<'_>,
@@ -356,7 +357,7 @@ impl OrderMutation {
         Ok(Some(wire::answered(placed)?.into()))
     }
 
-    /// Take back an order that has not ended; scope `trade`.
+    /// Cancels an open order and releases its hold. Requires scope `trade`.
     async fn order_cancel(
         &self,
         ctx: &Context<'_>,

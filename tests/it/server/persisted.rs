@@ -59,7 +59,7 @@ async fn a_hash_that_is_none_or_of_another_document_is_refused() {
     let app = TestApp::sqlite().await;
     let other = extensions("{ __typename }");
     for (extensions, status, code, message) in [
-        (other, 400, "BAD_USER_INPUT", "The SHA-256 hash is not that of the query."),
+        (other, 400, "BAD_USER_INPUT", "The SHA-256 hash does not match the query."),
         (
             json!({ "persistedQuery": { "version": 1, "sha256Hash": "abc" } }),
             400,

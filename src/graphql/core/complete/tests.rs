@@ -1,11 +1,11 @@
-//! The answers of the specification, where the engine gives others.
+//! Responses follow the GraphQL specification where the engine itself does not.
 
 use async_graphql::Response;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 
 use crate::graphql::{
-    Engine, Limits, Raw, Wire,
+    Engine, Limits, Raw, ResponseBody,
     core::test_schema::{self, schema},
 };
 
@@ -14,19 +14,19 @@ fn engine() -> Engine<test_schema::Schema> {
 }
 
 fn read(response: &Response) -> Value {
-    serde_json::to_value(Wire(response)).unwrap()
+    serde_json::to_value(ResponseBody(response)).unwrap()
 }
 
 fn raw(query: &str, variables: Value) -> Raw {
     serde_json::from_value(json!({ "query": query, "variables": variables })).unwrap()
 }
 
-async fn ask(query: &str, variables: Value) -> Value {
+async fn execute(query: &str, variables: Value) -> Value {
     read(&engine().execute(raw(query, variables), |request, _, _| request).await)
 }
 
 async fn data(query: &str) -> Value {
-    let answer = ask(query, json!({ "no": false, "yes": true })).await;
+    let answer = execute(query, json!({ "no": false, "yes": true })).await;
     assert!(
         answer["errors"]
             .as_array()
@@ -36,7 +36,7 @@ async fn data(query: &str) -> Value {
 }
 
 #[tokio::test]
-async fn nulls_are_where_the_specification_wants_them() {
+async fn nulls_are_where_the_specification_requires_them() {
     let cases = [
         ("{fails{n} row{n}}", json!({"fails": null, "row": {"n": 1}})),
         ("{fails{n}}", json!({"fails": null})),
@@ -74,7 +74,7 @@ async fn nulls_are_where_the_specification_wants_them() {
 }
 
 #[tokio::test]
-async fn an_object_that_is_there_is_not_null() {
+async fn an_object_without_selected_fields_is_not_null() {
     let cases = [
         ("query($no:Boolean!){row{n @include(if:$no)}}", json!({"row": {"__typename": "Row"}})),
         (
@@ -99,16 +99,16 @@ async fn an_object_that_is_there_is_not_null() {
 }
 
 #[tokio::test]
-async fn errors_have_codes_and_are_few() {
+async fn errors_have_codes_and_their_number_is_limited() {
     let code = |answer: &Value| answer["errors"][0]["extensions"]["code"].clone();
-    assert_eq!(code(&ask("{nope}", json!({})).await), "GRAPHQL_VALIDATION_FAILED");
-    assert_eq!(code(&ask("{", json!({})).await), "GRAPHQL_PARSE_FAILED");
-    assert_eq!(code(&ask("{fails{n}}", json!({})).await), "BAD_USER_INPUT");
-    assert_eq!(code(&ask("query($v:Filter!){echo(value:$v)}", json!({})).await), "BAD_USER_INPUT");
-    let typo = ask("query($v:Filter!){echo(value:$v)}", json!({"v": {"min": 1, "typo": 2}})).await;
+    assert_eq!(code(&execute("{nope}", json!({})).await), "GRAPHQL_VALIDATION_FAILED");
+    assert_eq!(code(&execute("{", json!({})).await), "GRAPHQL_PARSE_FAILED");
+    assert_eq!(code(&execute("{fails{n}}", json!({})).await), "BAD_USER_INPUT");
+    assert_eq!(code(&execute("query($v:Filter!){echo(value:$v)}", json!({})).await), "BAD_USER_INPUT");
+    let typo = execute("query($v:Filter!){echo(value:$v)}", json!({"v": {"min": 1, "typo": 2}})).await;
     assert_eq!((code(&typo), typo.get("data")), (json!("GRAPHQL_VALIDATION_FAILED"), None));
     let many = format!("{{row{{{}}}}}", (0..1_000).map(|i| format!("x{i} ")).collect::<String>());
-    assert_eq!(ask(&many, json!({})).await["errors"].as_array().unwrap().len(), 10);
+    assert_eq!(execute(&many, json!({})).await["errors"].as_array().unwrap().len(), 10);
 }
 
 #[tokio::test]

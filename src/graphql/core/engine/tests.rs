@@ -1,4 +1,4 @@
-//! One way in: what is kept, what is cut off, what survives.
+//! Document cache, timeouts, panics and size limits of the engine.
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,7 +29,7 @@ async fn text(engine: &Engine<test_schema::Schema>, query: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_checked_document_is_kept_and_a_refused_one_is_not() {
+async fn a_checked_document_is_cached_and_a_refused_one_is_not() {
     let engine = engine(Limits::default());
     let first = engine.checked("{row{n}}").unwrap();
     assert!(Arc::ptr_eq(&first, &engine.checked("{row{n}}").unwrap()));
@@ -39,40 +39,40 @@ async fn a_checked_document_is_kept_and_a_refused_one_is_not() {
     assert_eq!(text(&engine, "{row{n}}").await, text(&engine, "{row{n}}").await);
 }
 
-fn held<K: Copy + Eq + std::hash::Hash>(documents: &Documents<K>) -> usize {
+fn cached<K: Copy + Eq + std::hash::Hash>(documents: &Documents<K>) -> usize {
     let generations = documents.lock();
     generations.young.len() + generations.old.len()
 }
 
 #[test]
-fn the_cache_forgets_what_is_not_used() {
+fn the_cache_drops_unused_documents() {
     let document = |text: &str| Arc::new(admit(text, &Limits::default()).unwrap());
     let documents: Documents<&str> = Documents::new(4, 1_000);
     for name in ["a", "b", "c", "d", "e"] {
-        documents.keep(name, document(&format!("{{{name}}}")));
-        assert!(documents.get(&"a").is_some(), "used, so kept");
+        documents.insert(name, document(&format!("{{{name}}}")));
+        assert!(documents.get(&"a").is_some(), "a used document stays cached");
     }
     assert!(documents.get(&"b").is_none());
-    assert!(held(&documents) <= 4);
+    assert!(cached(&documents) <= 4);
 
     let documents: Documents<&str> = Documents::new(4, 1_000);
-    documents.keep("quiet", document("{a}"));
+    documents.insert("unused", document("{a}"));
     for _ in 0..1_000 {
-        documents.keep("busy", document("{b}"));
+        documents.insert("used", document("{b}"));
     }
-    assert!(documents.get(&"quiet").is_some(), "one document, however often it is kept, takes one place");
+    assert!(documents.get(&"unused").is_some(), "inserting the same document again takes no further space");
 
     let documents: Documents<u64> = Documents::new(1_000, 40);
     for i in 0..100 {
-        documents.keep(i, document("{a b}"));
+        documents.insert(i, document("{a b}"));
     }
-    assert!(held(&documents) <= 10);
-    documents.keep(1_000, document(&format!("{{r{{{}}}}}", "a ".repeat(50))));
+    assert!(cached(&documents) <= 10);
+    documents.insert(1_000, document(&format!("{{r{{{}}}}}", "a ".repeat(50))));
     assert!(documents.get(&1_000).is_none());
 }
 
 #[tokio::test]
-async fn a_query_is_cut_off_and_a_mutation_is_not() {
+async fn a_query_times_out_and_a_mutation_does_not() {
     let engine = engine(Limits { query_timeout: Duration::from_millis(1), ..Limits::default() });
     let late = engine.execute(raw("{row{slow(millis:500)}}"), |request, _, _| request).await;
     assert_eq!(code(&late), Some("TIMEOUT"));
@@ -81,17 +81,17 @@ async fn a_query_is_cut_off_and_a_mutation_is_not() {
 }
 
 #[tokio::test]
-async fn a_mutation_runs_on_when_nobody_waits() {
+async fn a_mutation_completes_when_its_caller_is_gone() {
     let engine = engine(Limits::default());
     let (done, mut heard) = tokio::sync::mpsc::channel::<()>(1);
     let waiting = engine.execute(raw("mutation{touch(id:1){row{n}}}"), |request, _, _| request.data(done));
     assert!(waiting.now_or_never().is_none());
     let ended = tokio::time::timeout(Duration::from_secs(1), heard.recv()).await;
-    assert_eq!(ended, Ok(None), "its data is dropped when it has run");
+    assert_eq!(ended, Ok(None), "its data is dropped after it has run");
 }
 
 #[tokio::test]
-async fn a_panic_is_an_answer() {
+async fn a_panic_becomes_an_internal_error() {
     let engine = engine(Limits::default());
     let internal =
         r#"{"errors":[{"message":"Internal error.","extensions":{"code":"INTERNAL_SERVER_ERROR"}}]}"#;
@@ -104,7 +104,7 @@ async fn a_panic_is_an_answer() {
 }
 
 #[tokio::test]
-async fn an_answer_has_an_end() {
+async fn a_response_has_a_maximum_size() {
     let engine = engine(Limits::default());
     let answer = engine.execute(raw("{letters(count:5000)}"), |request, _, _| request).await;
     assert_eq!(render(&answer, 6_000).unwrap().len(), 5_023);
@@ -113,7 +113,7 @@ async fn an_answer_has_an_end() {
 }
 
 #[test]
-fn a_request_is_an_object_of_the_right_shape() {
+fn a_request_must_have_the_right_types() {
     let reads = |body: serde_json::Value| serde_json::from_value::<Raw>(body).is_ok();
     assert!(reads(
         json!({"query": "{a}", "variables": null, "operationName": null, "extensions": {"a": [1]}})
@@ -126,7 +126,7 @@ fn a_request_is_an_object_of_the_right_shape() {
 }
 
 #[tokio::test]
-async fn introspection_works_through_everything() {
+async fn a_full_introspection_query_succeeds() {
     let answer = text(&engine(Limits::default()), include_str!("../guard/introspection.graphql")).await;
     assert!(answer.contains("MarketClockEvent") && !answer.contains("errors"), "{answer}");
 }

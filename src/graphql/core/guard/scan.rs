@@ -1,10 +1,12 @@
-//! One pass over the bytes of a document, before a parser that recurses on nested values sees it.
+//! Scans the bytes of a document once before it is parsed, because the parser recurses on nested values.
 
 use async_graphql::Pos;
 
 use super::{Limits, PARSE_FAILED, Refused, TOO_COMPLEX};
 
-/// Counts tokens and open brackets; strings and comments are skipped by the parser's own rules.
+/// Returns the number of tokens. Fails if the document is too long or has too many tokens or nested brackets.
+///
+/// Strings and comments are skipped by the same rules as in the parser.
 pub fn scan(query: &str, limits: &Limits) -> Result<usize, Refused> {
     if query.len() > limits.document_bytes {
         let message = format!("The document is longer than {} bytes.", limits.document_bytes);
@@ -34,7 +36,7 @@ pub fn scan(query: &str, limits: &Limits) -> Result<usize, Refused> {
                 open += 1;
                 if open > limits.nesting {
                     let at = position(query, query.len() - rest.len());
-                    let message = format!("The document is nested deeper than {}.", limits.nesting);
+                    let message = format!("The document has more than {} nested brackets.", limits.nesting);
                     return Err(Refused::new(TOO_COMPLEX, message).at(at));
                 }
                 after
@@ -58,7 +60,7 @@ fn skip_while(bytes: &[u8], wanted: impl Fn(u8) -> bool) -> &[u8] {
     bytes.get(length..).unwrap_or_default()
 }
 
-/// What follows the string whose first quote has been read, or nothing if it never ends.
+/// Returns the bytes after a string with its first quote already consumed, or `None` if it never ends.
 fn skip_string(bytes: &[u8]) -> Option<&[u8]> {
     if let [b'"', b'"', block @ ..] = bytes {
         return skip_block(block);

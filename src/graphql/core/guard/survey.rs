@@ -1,4 +1,4 @@
-//! A walk over a document that counts what it asks for.
+//! Walks over a document and counts its selections, aliases and depth.
 
 use super::{CONNECTION, INTROSPECTION_LISTS, Limits, Refused, TOO_COMPLEX, VALIDATION_FAILED};
 use async_graphql::{
@@ -9,19 +9,19 @@ use async_graphql::{
 };
 use std::collections::HashMap;
 
-/// What a selection set holds, its fragments written out.
+/// Counts of a selection set, with its fragments expanded.
 #[derive(Clone, Copy, Default)]
-pub struct Facts {
+pub struct Counts {
     pub selections: u64,
     pub aliases: u64,
     pub depth: u64,
-    /// The most introspection lists on one path.
+    /// Maximum number of introspection lists on one path.
     pub lists: u64,
-    /// Has a field with fields of its own, besides those of a plain page.
+    /// Whether it contains a field with subfields, other than those of a plain page.
     pub relations: bool,
 }
 
-impl Facts {
+impl Counts {
     pub fn and(self, other: Self) -> Self {
         Self {
             selections: self.selections.saturating_add(other.selections),
@@ -33,11 +33,11 @@ impl Facts {
     }
 }
 
-/// What an operation asks of the root.
+/// Counts of the root fields of an operation.
 #[derive(Default)]
 pub struct Roots {
     pub fields: u64,
-    /// Fields that read data, so not those of introspection.
+    /// Root fields that read data; introspection is not counted.
     pub reads: u64,
     pub once_only: u64,
     pub open: u64,
@@ -47,8 +47,8 @@ pub struct Roots {
 pub struct Survey<'a> {
     pub document: &'a ExecutableDocument,
     pub limits: &'a Limits,
-    /// `None` while a fragment is being counted: to meet it then is a cycle.
-    pub fragments: HashMap<&'a str, Option<Facts>>,
+    /// Counts of each fragment; `None` while it is being counted, so that cycles are detected.
+    pub fragments: HashMap<&'a str, Option<Counts>>,
 }
 
 impl<'a> Survey<'a> {
@@ -64,25 +64,25 @@ impl<'a> Survey<'a> {
         Ok(())
     }
 
-    pub fn operation(&mut self, operation: &'a Positioned<OperationDefinition>) -> Result<Facts, Refused> {
+    pub fn operation(&mut self, operation: &'a Positioned<OperationDefinition>) -> Result<Counts, Refused> {
         let Positioned { pos, node } = operation;
         self.directives(&node.directives)?;
         for variable in &node.variable_definitions {
             self.directives(&variable.node.directives)?;
         }
-        let facts = self.set(&node.selection_set.node)?;
-        if facts.selections > self.limits.selections {
-            let what = "selections once its fragments are written out";
+        let counts = self.set(&node.selection_set.node)?;
+        if counts.selections > self.limits.selections {
+            let what = "selections after its fragments are expanded";
             return Err(Refused::too_many(what, self.limits.selections).at(*pos));
         }
-        if facts.depth > self.limits.depth {
+        if counts.depth > self.limits.depth {
             let message = format!("The operation is nested deeper than {} fields.", self.limits.depth);
             return Err(Refused::new(TOO_COMPLEX, message).at(*pos));
         }
-        if facts.aliases > self.limits.aliases {
+        if counts.aliases > self.limits.aliases {
             return Err(Refused::too_many("aliases", self.limits.aliases).at(*pos));
         }
-        Ok(facts)
+        Ok(counts)
     }
 
     pub fn roots(&mut self, operation: &'a Positioned<OperationDefinition>) -> Result<Roots, Refused> {
@@ -99,13 +99,13 @@ impl<'a> Survey<'a> {
         }
         if roots.once_only > 1 {
             let names = self.limits.once_only.join(", ");
-            return Err(Refused::new(TOO_COMPLEX, format!("An operation may hold only one of {names}."))
+            return Err(Refused::new(TOO_COMPLEX, format!("An operation may contain only one of {names}."))
                 .at(operation.pos));
         }
         Ok(roots)
     }
 
-    /// Bounded by the number of selections, which has been checked.
+    /// Counts the root fields. The number of selections, which has been checked, limits the work.
     fn gather_roots(&mut self, set: &'a SelectionSet, roots: &mut Roots) -> Result<(), Refused> {
         for selection in &set.items {
             if roots.fields > self.limits.root_fields.max(self.limits.mutation_root_fields) {
@@ -135,33 +135,33 @@ impl<'a> Survey<'a> {
         Ok(())
     }
 
-    fn set(&mut self, set: &'a SelectionSet) -> Result<Facts, Refused> {
-        let mut all = Facts::default();
+    fn set(&mut self, set: &'a SelectionSet) -> Result<Counts, Refused> {
+        let mut all = Counts::default();
         for selection in &set.items {
             self.directives(selection.node.directives())?;
-            let mut facts = match &selection.node {
+            let mut counts = match &selection.node {
                 Selection::Field(field) => self.field(field)?,
                 Selection::InlineFragment(inline) => self.set(&inline.node.selection_set.node)?,
                 Selection::FragmentSpread(spread) => {
                     self.fragment(&spread.node.fragment_name.node, selection.pos)?
                 }
             };
-            facts.selections = facts.selections.saturating_add(1);
-            all = all.and(facts);
+            counts.selections = counts.selections.saturating_add(1);
+            all = all.and(counts);
         }
         Ok(all)
     }
 
-    fn field(&mut self, field: &'a Positioned<Field>) -> Result<Facts, Refused> {
+    fn field(&mut self, field: &'a Positioned<Field>) -> Result<Counts, Refused> {
         let Positioned { pos, node } = field;
         let name = node.name.node.as_str();
-        let mut facts = self.set(&node.selection_set.node)?;
-        facts.aliases = facts.aliases.saturating_add(u64::from(node.alias.is_some()));
+        let mut counts = self.set(&node.selection_set.node)?;
+        counts.aliases = counts.aliases.saturating_add(u64::from(node.alias.is_some()));
         if matches!(name, "__schema" | "__type") {
             if !self.limits.introspection {
-                return Err(Refused::new(VALIDATION_FAILED, "Introspection is switched off here.").at(*pos));
+                return Err(Refused::new(VALIDATION_FAILED, "Introspection is disabled.").at(*pos));
             }
-            if facts.lists > self.limits.introspection_lists {
+            if counts.lists > self.limits.introspection_lists {
                 let message = format!(
                     "Introspection may nest {} at most {} times.",
                     INTROSPECTION_LISTS.join(", "),
@@ -169,19 +169,19 @@ impl<'a> Survey<'a> {
                 );
                 return Err(Refused::new(TOO_COMPLEX, message).at(*pos));
             }
-            return Ok(Facts { depth: 1, lists: 0, relations: false, ..facts });
+            return Ok(Counts { depth: 1, lists: 0, relations: false, ..counts });
         }
         let page = CONNECTION.contains(&name);
-        facts.depth += u64::from(!page);
-        facts.lists += u64::from(INTROSPECTION_LISTS.contains(&name));
-        facts.relations |= !page && !node.selection_set.node.items.is_empty();
-        Ok(facts)
+        counts.depth += u64::from(!page);
+        counts.lists += u64::from(INTROSPECTION_LISTS.contains(&name));
+        counts.relations |= !page && !node.selection_set.node.items.is_empty();
+        Ok(counts)
     }
 
-    /// A fragment that does not exist is left to validation, which names it.
-    fn fragment(&mut self, name: &'a str, pos: Pos) -> Result<Facts, Refused> {
+    /// Returns the counts of a fragment. The validation of the engine reports missing fragments later.
+    fn fragment(&mut self, name: &'a str, pos: Pos) -> Result<Counts, Refused> {
         match self.fragments.get(name) {
-            Some(Some(facts)) => return Ok(*facts),
+            Some(Some(counts)) => return Ok(*counts),
             Some(None) => {
                 return Err(
                     Refused::new(VALIDATION_FAILED, format!("Fragment \"{name}\" spreads itself.")).at(pos)
@@ -189,18 +189,21 @@ impl<'a> Survey<'a> {
             }
             None => {}
         }
-        let Some(fragment) = self.document.fragments.get(name) else { return Ok(Facts::default()) };
+        let Some(fragment) = self.document.fragments.get(name) else { return Ok(Counts::default()) };
         self.fragments.insert(name, None);
-        let facts = self.set(&fragment.node.selection_set.node)?;
-        self.fragments.insert(name, Some(facts));
-        Ok(facts)
+        let counts = self.set(&fragment.node.selection_set.node)?;
+        self.fragments.insert(name, Some(counts));
+        Ok(counts)
     }
 
     fn directives(&self, directives: &[Positioned<Directive>]) -> Result<(), Refused> {
         match directives.get(self.limits.directives) {
             None => Ok(()),
             Some(over) => {
-                let message = format!("More than {} directives in one place.", self.limits.directives);
+                let message = format!(
+                    "The document has more than {} directives in one location.",
+                    self.limits.directives
+                );
                 Err(Refused::new(TOO_COMPLEX, message).at(over.pos))
             }
         }

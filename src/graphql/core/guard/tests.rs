@@ -1,4 +1,4 @@
-//! What passes, what does not, and that judging is quick.
+//! Limits of documents: what is accepted, what is refused, and that the checks are fast.
 
 use std::time::Instant;
 
@@ -31,29 +31,31 @@ fn times(n: usize, text: impl Fn(usize) -> String) -> String {
     (0..n).map(text).collect()
 }
 
-/// At the bound it passes, past it it does not.
+/// Checks that a query of size `at` is accepted and that one of size `at + 1` is refused.
 #[track_caller]
-fn bound(at: usize, code_past: &str, query: impl Fn(usize) -> String) {
+fn assert_limit(at: usize, code_above: &str, query: impl Fn(usize) -> String) {
     assert_eq!(code(&query(at)), "ok", "{}", query(at));
-    assert_eq!(code(&query(at + 1)), code_past, "{}", query(at + 1));
+    assert_eq!(code(&query(at + 1)), code_above, "{}", query(at + 1));
 }
 
 #[test]
-fn every_bound_holds_to_the_one() {
-    bound(16 << 10, "QUERY_TOO_COMPLEX", |n| format!("{{a}}{}", " ".repeat(n - 3)));
-    bound(1_500, "QUERY_TOO_COMPLEX", |n| format!("{{r{{{}}}}}", "a ".repeat(n - 5)));
-    bound(32, "QUERY_TOO_COMPLEX", |n| format!("{{a(x:{}{})}}", "[".repeat(n - 2), "]".repeat(n - 2)));
-    bound(30, "QUERY_TOO_COMPLEX", |n| format!("{{a}}{}", times(n, |i| format!("fragment F{i} on T{{a}}"))));
-    bound(15, "QUERY_TOO_COMPLEX", |n| format!("{{r{{{}}}}}", times(n, |i| format!("a{i}:a "))));
-    bound(10, "QUERY_TOO_COMPLEX", |n| format!("{{{}}}", times(n, |i| format!("a{i} "))));
-    bound(4, "QUERY_TOO_COMPLEX", |n| format!("mutation{{{}}}", times(n, |i| format!("a{i} "))));
-    bound(1, "QUERY_TOO_COMPLEX", |n| format!("subscription{{{}}}", times(n, |i| format!("a{i} "))));
-    bound(3, "QUERY_TOO_COMPLEX", |n| format!("{{a {}}}", times(n, |i| format!("@d{i}"))));
-    bound(12, "QUERY_TOO_COMPLEX", |n| format!("{{{}a{}}}", "a{".repeat(n - 1), "}".repeat(n - 1)));
+fn each_limit_is_exact() {
+    assert_limit(16 << 10, "QUERY_TOO_COMPLEX", |n| format!("{{a}}{}", " ".repeat(n - 3)));
+    assert_limit(1_500, "QUERY_TOO_COMPLEX", |n| format!("{{r{{{}}}}}", "a ".repeat(n - 5)));
+    assert_limit(32, "QUERY_TOO_COMPLEX", |n| format!("{{a(x:{}{})}}", "[".repeat(n - 2), "]".repeat(n - 2)));
+    assert_limit(30, "QUERY_TOO_COMPLEX", |n| {
+        format!("{{a}}{}", times(n, |i| format!("fragment F{i} on T{{a}}")))
+    });
+    assert_limit(15, "QUERY_TOO_COMPLEX", |n| format!("{{r{{{}}}}}", times(n, |i| format!("a{i}:a "))));
+    assert_limit(10, "QUERY_TOO_COMPLEX", |n| format!("{{{}}}", times(n, |i| format!("a{i} "))));
+    assert_limit(4, "QUERY_TOO_COMPLEX", |n| format!("mutation{{{}}}", times(n, |i| format!("a{i} "))));
+    assert_limit(1, "QUERY_TOO_COMPLEX", |n| format!("subscription{{{}}}", times(n, |i| format!("a{i} "))));
+    assert_limit(3, "QUERY_TOO_COMPLEX", |n| format!("{{a {}}}", times(n, |i| format!("@d{i}"))));
+    assert_limit(12, "QUERY_TOO_COMPLEX", |n| format!("{{{}a{}}}", "a{".repeat(n - 1), "}".repeat(n - 1)));
 }
 
 #[test]
-fn selections_are_counted_with_fragments_written_out() {
+fn selections_are_counted_with_fragments_expanded() {
     let spread = |fields: usize| {
         format!("{{r{{{}}}}}fragment F on T{{{}}}", "...F ".repeat(10), times(fields, |i| format!("f{i} ")))
     };
@@ -66,14 +68,14 @@ fn selections_are_counted_with_fragments_written_out() {
 }
 
 #[test]
-fn edges_and_nodes_are_no_depth() {
+fn edges_and_nodes_do_not_count_as_depth() {
     let deep = |n: usize| format!("{{{}id{}}}", "a(first:1){edges{node{".repeat(n), "}}}".repeat(n));
     assert_eq!(code(&deep(10)), "ok");
     assert_eq!(code(&format!("{{{}id{}}}", "a{".repeat(12), "}".repeat(12))), "QUERY_TOO_COMPLEX");
 }
 
 #[test]
-fn guesses_at_secrets_come_one_at_a_time() {
+fn an_operation_can_guess_only_one_secret() {
     assert_eq!(code("mutation{login touch}"), "ok");
     assert_eq!(code("mutation{a:login b:login}"), "QUERY_TOO_COMPLEX");
     assert_eq!(code("mutation{login ...F} fragment F on Mutation{passwordReset}"), "QUERY_TOO_COMPLEX");
@@ -82,7 +84,7 @@ fn guesses_at_secrets_come_one_at_a_time() {
 }
 
 #[test]
-fn hostile_documents_cost_nothing() {
+fn hostile_documents_are_checked_quickly() {
     let levels = |n: usize| {
         let chain = times(n, |i| format!("fragment F{i} on T{{...F{} ...F{}}}", i + 1, i + 1));
         format!("{{...F0}}{chain}fragment F{n} on T{{a}}")
@@ -100,10 +102,18 @@ fn hostile_documents_cost_nothing() {
         ("after a comment", format!("{{a(x: # \"\r{}", "[".repeat(1_000)), "QUERY_TOO_COMPLEX"),
         ("31 levels of two spreads", levels(31), "QUERY_TOO_COMPLEX"),
         ("21 levels of two spreads", levels(21), "QUERY_TOO_COMPLEX"),
-        ("spreads that end nowhere", levels(28).replace("fragment F28 on T{a}", ""), "QUERY_TOO_COMPLEX"),
-        ("a fragment of itself", "{...F} fragment F on T{a{...F}}".into(), "GRAPHQL_VALIDATION_FAILED"),
         (
-            "fragments in a ring",
+            "spreads of a missing fragment",
+            levels(28).replace("fragment F28 on T{a}", ""),
+            "QUERY_TOO_COMPLEX",
+        ),
+        (
+            "a fragment that spreads itself",
+            "{...F} fragment F on T{a{...F}}".into(),
+            "GRAPHQL_VALIDATION_FAILED",
+        ),
+        (
+            "a cycle of fragments",
             "{a} fragment F on T{...G} fragment G on T{...F}".into(),
             "GRAPHQL_VALIDATION_FAILED",
         ),
@@ -126,7 +136,7 @@ fn hostile_documents_cost_nothing() {
 }
 
 #[test]
-fn a_syntax_error_says_where_and_not_what() {
+fn a_syntax_error_has_a_location_and_a_short_message() {
     let refused = admit("{ a(", &limits()).unwrap_err();
     assert_eq!(refused.locations.len(), 1);
     assert!(refused.message.starts_with("Syntax Error: expected"), "{}", refused.message);
@@ -134,7 +144,7 @@ fn a_syntax_error_says_where_and_not_what() {
 }
 
 #[test]
-fn introspection_is_free_of_depth_but_may_not_multiply() {
+fn introspection_does_not_count_as_depth_but_its_lists_are_limited() {
     passes(INTROSPECTION);
     let inlined = "{__schema{types{fields{args{type{ofType{ofType{ofType{ofType{ofType{ofType{ofType{ofType{name}}}}}}}}}}}}}}";
     assert_eq!(code(inlined), "ok");
@@ -150,43 +160,43 @@ fn introspection_is_free_of_depth_but_may_not_multiply() {
 #[test]
 fn complexity_counts_objects() {
     let refused = "QUERY_TOO_COMPLEX";
-    let verdict =
+    let result =
         |query: &str, variables| weigh(query, variables).map_or_else(|refused| refused.code, |()| "ok");
     let none = || json!({});
-    assert_eq!(verdict("{users(first:5000){edges{node{id}}pageInfo{hasNextPage}}}", none()), "ok");
-    assert_eq!(verdict("{users(first:5001){edges{node{id}}}}", none()), refused);
+    assert_eq!(result("{users(first:5000){edges{node{id}}pageInfo{hasNextPage}}}", none()), "ok");
+    assert_eq!(result("{users(first:5001){edges{node{id}}}}", none()), refused);
     assert_eq!(
-        verdict(
+        result(
             "{users(first:20){edges{node{accounts(first:5){edges{node{orders(last:5){nodes{id}}}}}}}}}",
             none()
         ),
         "ok"
     );
     assert_eq!(
-        verdict("{users(first:100){edges{node{accounts(first:100){edges{node{id}}}}}}}", none()),
+        result("{users(first:100){edges{node{accounts(first:100){edges{node{id}}}}}}}", none()),
         refused
     );
     assert_eq!(
-        verdict("{users{edges{node{accounts{edges{node{orders{edges{node{id}}}}}}}}}}", none()),
+        result("{users{edges{node{accounts{edges{node{orders{edges{node{id}}}}}}}}}}", none()),
         refused
     );
-    assert_eq!(verdict("{users{edges{node{accounts{edges{node{id}}}}}}}", none()), "ok");
+    assert_eq!(result("{users{edges{node{accounts{edges{node{id}}}}}}}", none()), "ok");
     assert_eq!(
-        verdict("{nodes(ids:[\"a\",\"b\"]){...F}} fragment F on User{orders(first:2500){nodes{id}}}", none()),
+        result("{nodes(ids:[\"a\",\"b\"]){...F}} fragment F on User{orders(first:2500){nodes{id}}}", none()),
         refused
     );
     assert_eq!(
-        verdict("{a(first:99999999999){b(first:99999999999){c(first:99999999999){d}}}}", none()),
+        result("{a(first:99999999999){b(first:99999999999){c(first:99999999999){d}}}}", none()),
         refused
     );
 
     let page = "query($n:Int){users(first:$n){edges{node{accounts(first:$n){edges{node{id}}}}}}}";
-    assert_eq!(verdict(page, json!({"n": 70})), "ok");
-    assert_eq!(verdict(page, json!({"n": 71})), refused);
-    assert_eq!(verdict(page, none()), "ok");
+    assert_eq!(result(page, json!({"n": 70})), "ok");
+    assert_eq!(result(page, json!({"n": 71})), refused);
+    assert_eq!(result(page, none()), "ok");
     let set = page.replace("$n:Int", "$n:Int=100");
-    assert_eq!(verdict(&set, none()), refused);
-    assert_eq!(verdict(&set, json!({"n": 2})), "ok");
+    assert_eq!(result(&set, none()), refused);
+    assert_eq!(result(&set, json!({"n": 2})), "ok");
     let mut spreads = String::from("{...F0}");
     for i in 0..29 {
         spreads += &format!("fragment F{i} on T{{a(first:100){{...F{}}}}}", i + 1);
@@ -195,29 +205,29 @@ fn complexity_counts_objects() {
 }
 
 #[test]
-fn a_page_weighs_no_more_than_it_can_hold() {
+fn a_page_counts_at_most_the_maximum_page_size() {
     let limits = Limits { page_most: 100, ..limits() };
     assert!(admit("{users(first:99999999){nodes{id}}}", &limits).is_ok());
     assert!(admit("{users(first:99999999){nodes{orders(first:99999999){nodes{id}}}}}", &limits).is_err());
 }
 
 #[test]
-fn required_variables_are_there() {
+fn required_variables_must_be_given() {
     let query = "query($id:ID!,$n:Int!=3,$o:Int){a(id:$id,n:$n,o:$o)}";
-    let trouble = |variables| weigh(query, variables).unwrap_err();
+    let refusal = |variables| weigh(query, variables).unwrap_err();
     assert_eq!(weigh(query, json!({"id": "a"})), Ok(()));
-    let missing = trouble(json!({}));
+    let missing = refusal(json!({}));
     assert_eq!((missing.code, missing.locations.len()), ("BAD_USER_INPUT", 1));
     assert_eq!(missing.message, "Variable \"$id\" of required type \"ID!\" was not provided.");
     assert_eq!(
-        trouble(json!({"id": null})).message,
+        refusal(json!({"id": null})).message,
         "Variable \"$id\" of non-null type \"ID!\" must not be null."
     );
-    assert_eq!(trouble(json!({"id": "a", "n": null})).code, "BAD_USER_INPUT");
+    assert_eq!(refusal(json!({"id": "a", "n": null})).code, "BAD_USER_INPUT");
 }
 
 #[test]
-fn one_operation_is_chosen() {
+fn the_named_operation_is_selected() {
     let two = passes("query A{a} mutation B{b}");
     assert_eq!(two.operation(Some("B")).unwrap().kind, async_graphql::parser::types::OperationType::Mutation);
     assert!(two.operation(None).is_err());
@@ -227,7 +237,7 @@ fn one_operation_is_chosen() {
 }
 
 #[test]
-fn a_snapshot_is_for_more_than_one_read() {
+fn only_queries_with_several_reads_need_a_snapshot() {
     let needs = |query: &str| passes(query).operations.first().unwrap().needs_snapshot;
     assert!(!needs("{user(id:1){id name __typename}}"));
     assert!(!needs("{orders(first:5){edges{cursor node{id}} pageInfo{hasNextPage}}}"));
@@ -242,7 +252,7 @@ fn a_snapshot_is_for_more_than_one_read() {
 }
 
 #[test]
-fn tokens_of_every_shape_are_survived() {
+fn random_tokens_never_cause_a_panic() {
     let pieces = [
         "{",
         "}",
@@ -270,18 +280,18 @@ fn tokens_of_every_shape_are_survived() {
     ];
     let mut seed = 7_u64;
     for _ in 0..20_000 {
-        let mut soup = String::from("{a");
+        let mut query = String::from("{a");
         for _ in 0..(seed % 40) {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            soup += pieces[usize::try_from(seed >> 33).unwrap() % pieces.len()];
+            query += pieces[usize::try_from(seed >> 33).unwrap() % pieces.len()];
         }
         seed = seed.wrapping_add(1);
-        let _ = admit(&soup, &limits());
+        let _ = admit(&query, &limits());
     }
 }
 
 #[test]
-fn a_schema_that_tells_nothing_says_so() {
+fn disabled_introspection_is_refused_with_a_clear_message() {
     let closed = Limits { introspection: false, ..limits() };
     for query in [
         "{__schema{types{name}}}",
@@ -291,14 +301,14 @@ fn a_schema_that_tells_nothing_says_so() {
         let refused = admit(query, &closed).expect_err(query);
         assert_eq!(
             (refused.code, refused.message.as_str()),
-            ("GRAPHQL_VALIDATION_FAILED", "Introspection is switched off here.")
+            ("GRAPHQL_VALIDATION_FAILED", "Introspection is disabled.")
         );
     }
     assert!(admit("{__typename}", &closed).is_ok());
 }
 
 #[test]
-fn the_number_of_operations_is_no_obstacle() {
+fn the_number_of_operations_is_not_limited() {
     let many: String = (0..60).map(|number| format!("query Q{number}{{a}}")).collect();
-    assert_eq!(passes(&many).operations.len(), 60, "the tokens are the limit");
+    assert_eq!(passes(&many).operations.len(), 60, "only the number of tokens is limited");
 }

@@ -1,7 +1,7 @@
-//! Complexity: the objects an answer can hold, by its page sizes.
+//! Complexity: the number of objects that a response can contain, computed from its page sizes.
 //!
-//! A page of n counts n objects and n times what each holds; scalars, `edges`, `node`, `nodes` and `pageInfo`
-//! are free, and so is introspection, which has a bound of its own.
+//! A page of n items counts as n objects plus n times the objects in each item. Scalars, `edges`, `node`,
+//! `nodes`, `pageInfo` and introspection, which has its own limit, count as zero.
 
 use std::{collections::HashMap, convert::Infallible};
 
@@ -12,58 +12,62 @@ use async_graphql::{
 
 use super::{CONNECTION, Limits, Refused, TOO_COMPLEX};
 
-/// The weight, unless a variable decides it.
+/// Returns the complexity, or `None` if it depends on variables. Fails if it exceeds the limit.
 pub fn fixed(
     document: &ExecutableDocument,
     operation: &OperationDefinition,
     limits: &Limits,
 ) -> Result<Option<u64>, Refused> {
     let variables = Variables::default();
-    let mut scale = Scale::new(document, operation, &variables, limits);
-    let weight = scale.set(&operation.selection_set.node).objects;
-    if scale.varies {
+    let mut calculator = Calculator::new(document, operation, &variables, limits);
+    let weight = calculator.set(&operation.selection_set.node).objects;
+    if calculator.varies {
         return Ok(None);
     }
     check(weight, limits)?;
     Ok(Some(weight))
 }
 
+/// Returns the complexity for these variables.
 pub fn of(
     document: &ExecutableDocument,
     operation: &OperationDefinition,
     variables: &Variables,
     limits: &Limits,
 ) -> u64 {
-    Scale::new(document, operation, variables, limits).set(&operation.selection_set.node).objects
+    Calculator::new(document, operation, variables, limits).set(&operation.selection_set.node).objects
 }
 
+/// Fails if the complexity exceeds the limit.
 pub fn check(weight: u64, limits: &Limits) -> Result<(), Refused> {
     if weight <= limits.complexity {
         return Ok(());
     }
-    let message =
-        format!("The query may answer {weight} objects; at most {} are allowed.", limits.complexity);
+    let message = format!(
+        "The response could contain {weight} objects; at most {} are allowed. Request smaller pages.",
+        limits.complexity
+    );
     Err(Refused::new(TOO_COMPLEX, message))
 }
 
 #[derive(Clone, Copy, Default)]
 struct Weight {
     objects: u64,
-    /// Has `edges` or `nodes` directly, so what it stands in is a page.
+    /// Whether it directly contains `edges` or `nodes`, so that the field around it is a page.
     page: bool,
 }
 
-struct Scale<'a> {
+struct Calculator<'a> {
     document: &'a ExecutableDocument,
     operation: &'a OperationDefinition,
     variables: &'a Variables,
     limits: &'a Limits,
     fragments: HashMap<&'a str, Weight>,
-    /// A variable was asked for its value.
+    /// Whether the value of a variable was used.
     varies: bool,
 }
 
-impl<'a> Scale<'a> {
+impl<'a> Calculator<'a> {
     fn new(
         document: &'a ExecutableDocument,
         operation: &'a OperationDefinition,
@@ -103,10 +107,10 @@ impl<'a> Scale<'a> {
         Weight { objects: size.saturating_mul(below.objects.saturating_add(1)), page }
     }
 
-    /// The number of objects asked for by `first`, `last` or `ids`, if any of them says.
+    /// Returns the number of objects requested by `first`, `last` or `ids`, if one of them is given.
     fn size(&mut self, field: &Field) -> Option<u64> {
-        let asked = ["first", "last", "ids"].into_iter().filter_map(|name| field.get_argument(name));
-        asked
+        let arguments = ["first", "last", "ids"].into_iter().filter_map(|name| field.get_argument(name));
+        arguments
             .filter_map(|value| {
                 let value = value.node.clone().into_const_with(|name| {
                     self.varies = true;
@@ -129,7 +133,7 @@ impl<'a> Scale<'a> {
         self.variables.get(name).or_else(default).cloned().unwrap_or_default()
     }
 
-    /// Cycles have been refused before.
+    /// Returns the weight of a fragment. Cycles were refused before.
     fn fragment(&mut self, name: &'a str) -> Weight {
         if let Some(weight) = self.fragments.get(name) {
             return *weight;

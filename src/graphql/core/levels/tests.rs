@@ -1,4 +1,4 @@
-//! A level is one batch, whenever its fields ask.
+//! A level is loaded as one batch, no matter when its fields request their keys.
 
 use super::Levels;
 use async_graphql::dataloader::{DataLoader, Loader};
@@ -12,7 +12,7 @@ use tokio::task::yield_now;
 
 type Batches = Arc<Mutex<Vec<Vec<usize>>>>;
 
-/// Keeps the keys of each batch.
+/// Loader that records the keys of each batch.
 struct Recorder(Batches);
 
 impl Loader<usize> for Recorder {
@@ -35,8 +35,8 @@ fn recorder(levels: &Levels) -> (DataLoader<Recorder>, Batches) {
     (loader.max_batch_size(usize::MAX), batches)
 }
 
-/// Asks for a key after some turns of the executor.
-async fn ask(loader: &DataLoader<Recorder>, turns: usize, key: usize) {
+/// Loads a key after the given number of executor turns.
+async fn load_after(loader: &DataLoader<Recorder>, turns: usize, key: usize) {
     for _ in 0..turns {
         yield_now().await;
     }
@@ -44,15 +44,15 @@ async fn ask(loader: &DataLoader<Recorder>, turns: usize, key: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_level_is_one_batch_however_late_a_field_asks() {
+async fn a_level_is_one_batch_even_if_a_field_loads_late() {
     const FIELDS: usize = 1200;
     let levels = Levels::default();
     let (loader, batches) = recorder(&levels);
     let fields = join_all((0..FIELDS).map(|field| {
         let loader = &loader;
         async move {
-            ask(loader, field % 50, field).await;
-            ask(loader, 50 - field % 50, FIELDS + field).await;
+            load_after(loader, field % 50, field).await;
+            load_after(loader, 50 - field % 50, FIELDS + field).await;
         }
     }));
     levels.resolve(fields).await;
@@ -68,10 +68,10 @@ async fn a_batch_waits_for_fields_that_read_without_a_loader() {
         let reading = levels.reading();
         read.await.unwrap();
         drop(reading);
-        ask(&loader, 0, 1).await;
+        load_after(&loader, 0, 1).await;
     };
     let answers = async {
-        ask(&loader, 0, 2).await;
+        load_after(&loader, 0, 2).await;
     };
     let late = async {
         for _ in 0..1000 {
@@ -84,13 +84,13 @@ async fn a_batch_waits_for_fields_that_read_without_a_loader() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_item_of_a_stream_has_levels_of_its_own() {
+async fn each_item_of_a_stream_has_its_own_levels() {
     let levels = Levels::default();
     let (loader, batches) = recorder(&levels);
     let items = stream::iter([10, 20]).then(|item| {
         let loader = &loader;
         async move {
-            tokio::join!(ask(loader, 0, item), ask(loader, 7, item + 1));
+            tokio::join!(load_after(loader, 0, item), load_after(loader, 7, item + 1));
             item
         }
     });

@@ -1,6 +1,6 @@
-//! What is loaded by a key: rows by id, children by parent, and the rest by hand.
+//! Keys of the data loaders: rows by id, children by parent, and special cases.
 
-use super::{Child, Reads, Row};
+use super::{BatchLoader, Child, Row};
 use crate::wire::{Fault, Result};
 use async_graphql::dataloader::Loader;
 use domain::{
@@ -40,7 +40,7 @@ impl<E> Hash for ById<E> {
     }
 }
 
-impl<E: Row> Loader<ById<E>> for Reads
+impl<E: Row> Loader<ById<E>> for BatchLoader
 where
     E::Model: Clone + Send + Sync,
 {
@@ -87,7 +87,7 @@ impl<E, By> Hash for Children<E, By> {
     }
 }
 
-impl<E: Child<By>, By: Send + Sync + 'static> Loader<Children<E, By>> for Reads
+impl<E: Child<By>, By: Send + Sync + 'static> Loader<Children<E, By>> for BatchLoader
 where
     E::Model: Clone + Send + Sync,
 {
@@ -105,7 +105,7 @@ where
             keys.iter().map(|key| (key.clone(), Vec::new())).collect();
         for ((page, states), parents) in pages {
             let only = E::state().filter(|_| !states.is_empty()).map(|column| (column, states));
-            for row in page.of_each::<E>(&connection, E::parent(), &parents, only, E::gone()).await? {
+            for row in page.of_each::<E>(&connection, E::parent(), &parents, only, E::removed_at()).await? {
                 let key =
                     Children { parent: E::parent_of(&row), page, states: states.to_vec(), of: PhantomData };
                 found.entry(key).or_default().push(row);
@@ -118,7 +118,7 @@ where
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KycOf(pub Uuid);
 
-impl Loader<KycOf> for Reads {
+impl Loader<KycOf> for BatchLoader {
     type Value = kyc::Model;
     type Error = Fault;
 
@@ -136,7 +136,7 @@ impl Loader<KycOf> for Reads {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct HitsOf(pub Uuid);
 
-impl Loader<HitsOf> for Reads {
+impl Loader<HitsOf> for BatchLoader {
     type Value = Vec<screening_hit::Model>;
     type Error = Fault;
 
@@ -158,14 +158,14 @@ impl Loader<HitsOf> for Reads {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct DefaultOf(pub Uuid);
 
-impl Loader<DefaultOf> for Reads {
+impl Loader<DefaultOf> for BatchLoader {
     type Value = bank_account::Model;
     type Error = Fault;
 
     async fn load(&self, keys: &[DefaultOf]) -> Result<HashMap<DefaultOf, bank_account::Model>> {
         let Some(partner_id) = self.access_scope(Scope::Read)? else { return Ok(HashMap::new()) };
-        let people: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
-        let found = bank_accounts::defaults_of(&self.reader.connection().await?, partner_id, &people).await?;
+        let users: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
+        let found = bank_accounts::defaults_of(&self.reader.connection().await?, partner_id, &users).await?;
         Ok(found.into_iter().map(|row| (DefaultOf(row.user_id), row)).collect())
     }
 }
@@ -173,24 +173,24 @@ impl Loader<DefaultOf> for Reads {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FactorsOf(pub Uuid);
 
-impl Loader<FactorsOf> for Reads {
+impl Loader<FactorsOf> for BatchLoader {
     type Value = Factors;
     type Error = Fault;
 
     async fn load(&self, keys: &[FactorsOf]) -> Result<HashMap<FactorsOf, Factors>> {
         let Some(partner_id) = self.access_scope(Scope::Read)? else { return Ok(HashMap::new()) };
-        let people: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
+        let users: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
         let found =
-            second_factors::of_people(&self.app, &self.reader.connection().await?, partner_id, &people)
+            second_factors::of_people(&self.app, &self.reader.connection().await?, partner_id, &users)
                 .await?;
-        Ok(found.into_iter().map(|(person, factors)| (FactorsOf(person), factors)).collect())
+        Ok(found.into_iter().map(|(user, factors)| (FactorsOf(user), factors)).collect())
     }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct BalanceOf(pub Uuid);
 
-impl Loader<BalanceOf> for Reads {
+impl Loader<BalanceOf> for BatchLoader {
     type Value = Balance;
     type Error = Fault;
 
@@ -211,11 +211,11 @@ impl Loader<BalanceOf> for Reads {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct QuoteOf(pub Uuid);
 
-impl Loader<QuoteOf> for Reads {
+impl Loader<QuoteOf> for BatchLoader {
     type Value = Quote;
     type Error = Fault;
 
-    /// No quote, rather than a fault, where the partner has no market.
+    /// Returns no quotes instead of an error if the partner has no market.
     async fn load(&self, keys: &[QuoteOf]) -> Result<HashMap<QuoteOf, Quote>> {
         let Some(partner_id) = self.actor.partner_id() else { return Ok(HashMap::new()) };
         let connection = self.reader.connection().await?;

@@ -1,4 +1,4 @@
-//! How rows of each table are found, and who may see them.
+//! Columns, owners and required scopes of the tables that the data loaders read.
 
 use super::{Child, Owner, Row};
 use domain::Scope;
@@ -65,10 +65,10 @@ impl Child for account::Entity {
     }
 }
 
-/// Joint accounts under their joint members.
-pub struct JointMember;
+/// Relation from a joint member to their joint accounts.
+pub struct ByJointMember;
 
-impl Child<JointMember> for account::Entity {
+impl Child<ByJointMember> for account::Entity {
     fn parent() -> Self::Column {
         account::Column::JointMemberId
     }
@@ -105,7 +105,7 @@ impl Child for bank_account::Entity {
         row.user_id
     }
 
-    fn gone() -> Option<Self::Column> {
+    fn removed_at() -> Option<Self::Column> {
         Some(bank_account::Column::RemovedAt)
     }
 }

@@ -1,7 +1,7 @@
-//! Fields that take longer stay where they were asked for.
+//! Slow fields keep the position that they have in the query.
 
 use crate::graphql::{
-    Engine, Limits, Raw, Wire,
+    Engine, Limits, Raw, ResponseBody,
     core::test_schema::{self, schema},
 };
 use serde_json::json;
@@ -10,11 +10,11 @@ async fn text(query: &str) -> String {
     let engine: Engine<test_schema::Schema> =
         Engine::new(schema(), &schema().sdl(), Limits::default()).unwrap();
     let raw: Raw = serde_json::from_value(json!({ "query": query })).unwrap();
-    serde_json::to_string(&Wire(&engine.execute(raw, |request, _, _| request).await)).unwrap()
+    serde_json::to_string(&ResponseBody(&engine.execute(raw, |request, _, _| request).await)).unwrap()
 }
 
 #[tokio::test]
-async fn keys_stand_in_the_order_of_the_query() {
+async fn keys_are_in_the_order_of_the_query() {
     let cases = [
         ("{row{slow n}}", r#"{"data":{"row":{"slow":1,"n":1}}}"#),
         (

@@ -1,4 +1,4 @@
-//! Which fields of a document are kept for whom.
+//! Adds `__typename` to selection sets that could otherwise be empty.
 
 use async_graphql::{
     Name, Pos, Positioned,
@@ -6,12 +6,12 @@ use async_graphql::{
 };
 use std::collections::HashSet;
 
-/// Adds `__typename` wherever the variables, or the type met, could leave an object without any field: the
-/// engine answers null for such an object, as if it were not there.
+/// Adds `__typename` wherever variables or type conditions could leave an object without any field. The
+/// engine returns null for such an object, as if it did not exist.
 ///
-/// `narrows(parent, condition)` says whether an object of the first type may fail to be of the second;
-/// `field_type(parent, field)` is the type of a field's object.
-pub fn keep_objects(
+/// `narrows(parent, condition)` returns whether an object of type `parent` may not be of type `condition`.
+/// `field_type(parent, field)` returns the object type of a field.
+pub fn add_typenames(
     document: &mut ExecutableDocument,
     roots: impl Fn(OperationType) -> Option<Name>,
     field_type: &dyn Fn(&str, &str) -> Option<Name>,
@@ -19,10 +19,10 @@ pub fn keep_objects(
 ) {
     let names: Vec<Option<Name>> = document.operations.iter().map(|(name, _)| name.cloned()).collect();
     let before = document.clone();
-    let keeper = Keeper { document: &before, field_type, narrows };
+    let pass = Pass { document: &before, field_type, narrows };
     for fragment in document.fragments.values_mut() {
         let parent = fragment.node.type_condition.node.on.node.clone();
-        keeper.below(&mut fragment.node.selection_set.node, &parent);
+        pass.visit_children(&mut fragment.node.selection_set.node, &parent);
     }
     for name in names {
         let operation = match &mut document.operations {
@@ -33,24 +33,25 @@ pub fn keep_objects(
         let Some(root) = roots(operation.node.ty) else { continue };
         let Positioned { pos, node: set } = &mut operation.node.selection_set;
         match operation.node.ty {
-            OperationType::Subscription => keeper.below(set, &root),
-            _ => keeper.keep(set, &root, *pos),
+            OperationType::Subscription => pass.visit_children(set, &root),
+            _ => pass.visit(set, &root, *pos),
         }
     }
 }
 
-struct Keeper<'a> {
+/// One pass over a document.
+struct Pass<'a> {
     document: &'a ExecutableDocument,
     field_type: &'a dyn Fn(&str, &str) -> Option<Name>,
     narrows: &'a dyn Fn(&str, &str) -> bool,
 }
 
-impl Keeper<'_> {
-    fn keep(&self, set: &mut SelectionSet, parent: &str, pos: Pos) {
+impl Pass<'_> {
+    fn visit(&self, set: &mut SelectionSet, parent: &str, pos: Pos) {
         if set.items.is_empty() {
             return;
         }
-        if !self.certain(set, parent, &mut HashSet::new()) {
+        if !self.never_empty(set, parent, &mut HashSet::new()) {
             let field = Field {
                 alias: None,
                 name: Positioned::new(Name::new("__typename"), pos),
@@ -60,29 +61,29 @@ impl Keeper<'_> {
             };
             set.items.push(Positioned::new(Selection::Field(Positioned::new(field, pos)), pos));
         }
-        self.below(set, parent);
+        self.visit_children(set, parent);
     }
 
-    fn below(&self, set: &mut SelectionSet, parent: &str) {
+    fn visit_children(&self, set: &mut SelectionSet, parent: &str) {
         for selection in &mut set.items {
             match &mut selection.node {
                 Selection::Field(field) => {
                     if let Some(ty) = (self.field_type)(parent, field.node.name.node.as_str()) {
-                        self.keep(&mut field.node.selection_set.node, &ty, field.pos);
+                        self.visit(&mut field.node.selection_set.node, &ty, field.pos);
                     }
                 }
                 Selection::InlineFragment(inline) => {
                     let inner = inline.node.type_condition.as_ref().map(|on| on.node.on.node.clone());
                     let inner = inner.as_deref().unwrap_or(parent).to_owned();
-                    self.below(&mut inline.node.selection_set.node, &inner);
+                    self.visit_children(&mut inline.node.selection_set.node, &inner);
                 }
                 Selection::FragmentSpread(_) => {}
             }
         }
     }
 
-    /// At least one field is answered whatever happens.
-    fn certain<'a>(&'a self, set: &'a SelectionSet, parent: &str, seen: &mut HashSet<&'a str>) -> bool {
+    /// Returns whether at least one field is always in the result.
+    fn never_empty<'a>(&'a self, set: &'a SelectionSet, parent: &str, seen: &mut HashSet<&'a str>) -> bool {
         set.items.iter().any(|selection| {
             if !selection.node.directives().is_empty() {
                 return false;
@@ -92,7 +93,7 @@ impl Keeper<'_> {
                 Selection::InlineFragment(inline) => {
                     let on = inline.node.type_condition.as_ref().map(|on| on.node.on.node.as_str());
                     on.is_none_or(|on| !(self.narrows)(parent, on))
-                        && self.certain(&inline.node.selection_set.node, on.unwrap_or(parent), seen)
+                        && self.never_empty(&inline.node.selection_set.node, on.unwrap_or(parent), seen)
                 }
                 Selection::FragmentSpread(spread) => {
                     let Some((name, fragment)) =
@@ -103,7 +104,7 @@ impl Keeper<'_> {
                     let on = fragment.node.type_condition.node.on.node.as_str();
                     seen.insert(name.as_str())
                         && !(self.narrows)(parent, on)
-                        && self.certain(&fragment.node.selection_set.node, on, seen)
+                        && self.never_empty(&fragment.node.selection_set.node, on, seen)
                 }
             }
         })
