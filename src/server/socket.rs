@@ -41,7 +41,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, timeout},
 };
 
-use super::{Denied, ServerState, client_address::Arrival, graphql_http::object, rate_limit::count};
+use super::{Denied, ServerState, client_address::ClientInfo, graphql_http::object, rate_limit::count};
 use crate::{
     graphql::{self, Raw, Refused},
     wire::BaseUrl,
@@ -68,7 +68,7 @@ pub fn routes() -> Router<ServerState> {
 
 async fn upgrade(
     State(state): State<ServerState>,
-    Extension(arrival): Extension<Arrival>,
+    Extension(client): Extension<ClientInfo>,
     Extension(base_url): Extension<BaseUrl>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
@@ -87,7 +87,7 @@ async fn upgrade(
     let longest = state.engine().limits().socket_message_bytes;
     let upgrade = upgrade.max_message_size(longest).max_frame_size(longest).read_buffer_size(READ_BUFFER);
     let state = ServerState { base_url, ..state };
-    upgrade.on_upgrade(move |socket| serve(state, arrival.address, socket))
+    upgrade.on_upgrade(move |socket| serve(state, client.address, socket))
 }
 
 pub fn refuse(status: StatusCode, code: &'static str, message: &str) -> Response {

@@ -11,7 +11,9 @@ use crate::{
 };
 use coffer::{
     rest::{ROUTES, WELLNESS, is_wellness},
-    server::{BodyLimits, Entrance, HttpSettings, connections::ConnectionLimits, serving::ServerSettings},
+    server::{
+        BodyLimits, HttpSettings, NetworkSettings, connections::ConnectionLimits, serving::ServerSettings,
+    },
 };
 use domain::Scope;
 use entity::{timer, transfer};
@@ -659,10 +661,11 @@ on_both! {
     }
 
     async fn a_stranger_cannot_lock_an_owner_out(app: TestApp) {
-        let entrance = Entrance { trusted: vec!["127.0.0.1".parse().unwrap()], ..Entrance::default() };
+        let trusted = vec!["127.0.0.1".parse().unwrap()];
+        let network = NetworkSettings { trusted, ..NetworkSettings::default() };
         let app = app
             .beside(Options {
-                settings: HttpSettings { entrance, ..HttpSettings::default() },
+                settings: HttpSettings { network, ..HttpSettings::default() },
                 ..Options::default()
             })
             .await;
