@@ -241,8 +241,8 @@ const HEALTH_PATHS: [&str; 2] = ["/livez", "/readyz"];
 const HTTPS_REQUIRED: &str = "HTTPS is required.";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Generates an id for each request and adds it to the log lines and the response. Adds the headers that every
-/// response has, and turns a panic into an error response.
+/// Generates an id for each request and adds it to the log lines and the response. Adds the headers that
+/// every response has, and turns a panic into an error response.
 async fn with_request_id(mut request: Request, next: Next) -> Response {
     let id = domain::kernel::ids::Ids.next(Kind::Request).to_string();
     let value = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("unknown"));
@@ -275,8 +275,8 @@ fn request_id(headers: &HeaderMap) -> Uuid {
         .unwrap_or_default()
 }
 
-/// Returns the credentials in the `Authorization` header and in the documented header `Bearer`. A value that is
-/// not text yields None.
+/// Returns the credentials in the `Authorization` header and in the documented header `Bearer`. A value that
+/// is not text yields None.
 fn credentials(headers: &HeaderMap) -> impl Iterator<Item = Option<String>> {
     let authorization =
         headers.get_all(header::AUTHORIZATION).iter().map(|value| value.to_str().ok().map(credential));
@@ -285,8 +285,8 @@ fn credentials(headers: &HeaderMap) -> impl Iterator<Item = Option<String>> {
     authorization.chain(bearer)
 }
 
-/// Returns the credential in an `Authorization` value: a bearer token, the user name of HTTP Basic, or the API
-/// key alone.
+/// Returns the credential in an `Authorization` value: a bearer token, the user name of HTTP Basic, or the
+/// API key alone.
 fn credential(text: &str) -> String {
     let text = text.trim();
     let (scheme, rest) = text.split_once(' ').unwrap_or(("", text));

@@ -80,8 +80,8 @@ impl Network {
     }
 }
 
-/// Returns the part of an address that a client cannot vary: the whole IPv4 address, or the first 64 bits of an
-/// IPv6 address.
+/// Returns the part of an address that a client cannot vary: the whole IPv4 address, or the first 64 bits of
+/// an IPv6 address.
 pub fn client_network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
@@ -109,8 +109,8 @@ impl NetworkSettings {
         }
     }
 
-    /// Returns the base URL of links in the response. A client can forge the `Host` header, so only headers of a
-    /// trusted proxy and loopback hosts of direct clients are used.
+    /// Returns the base URL of links in the response. A client can forge the `Host` header, so only headers
+    /// of a trusted proxy and loopback hosts of direct clients are used.
     fn base_url(&self, peer: Option<IpAddr>, secure: bool, headers: &HeaderMap) -> BaseUrl {
         let scheme = if secure { "https" } else { "http" };
         let forwarded =

@@ -56,7 +56,8 @@ enum Media {
 }
 
 impl Media {
-    /// Returns the supported type that the client prefers, the first of equals. JSON without an `Accept` header.
+    /// Returns the supported type that the client prefers, the first of equals. JSON without an `Accept`
+    /// header.
     fn wanted(headers: &HeaderMap) -> Option<Self> {
         let mut best = None;
         let mut has_accept = false;

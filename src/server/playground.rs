@@ -1,5 +1,5 @@
-//! Playground: a page with `GraphiQL` 4. Its pinned files are served from a local copy if installed, otherwise
-//! they are loaded from unpkg.com.
+//! Playground: a page with `GraphiQL` 4. Its pinned files are served from a local copy if installed,
+//! otherwise they are loaded from unpkg.com.
 
 use std::{fmt::Write, path::Path as FilePath, sync::Arc};
 
@@ -99,8 +99,8 @@ impl Asset {
         format!("{}/{}", self.package, self.file)
     }
 
-    /// Path on the CDN and below `/assets/`. It contains the version, so that a cache cannot serve a file with
-    /// another hash.
+    /// Path on the CDN and below `/assets/`. It contains the version, so that a cache cannot serve a file
+    /// with another hash.
     fn path(&self) -> String {
         format!("{}@{}/{}", self.package, self.version, self.file)
     }

@@ -68,7 +68,8 @@ pub async fn at_graphql(
     }
 }
 
-/// Counts a request against the allowance of its caller, or of its client address if the credential is invalid.
+/// Counts a request against the allowance of its caller, or of its client address if the credential is
+/// invalid.
 pub async fn count(
     app: &App,
     known: &Result<Actor, Denied>,
@@ -161,8 +162,8 @@ fn has_key(headers: &HeaderMap) -> bool {
     super::credentials(headers).flatten().any(|credential| keys::looks_like(&credential))
 }
 
-/// Authenticates by the `Authorization` header or the documented header `Bearer: <key>`. Exactly one credential
-/// must be sent.
+/// Authenticates by the `Authorization` header or the documented header `Bearer: <key>`. Exactly one
+/// credential must be sent.
 async fn documented_caller(app: &App, headers: &HeaderMap, address: Option<IpAddr>) -> domain::Result<Actor> {
     let mut sent = super::credentials(headers);
     match (sent.next(), sent.next()) {

@@ -1,5 +1,5 @@
-//! Limits on receiving request bodies: a body that arrives too slowly gets status 408, and the unread rest of a
-//! body is read and dropped.
+//! Limits on receiving request bodies: a body that arrives too slowly gets status 408, and the unread rest of
+//! a body is read and dropped.
 
 use super::{
     serving::{Activity, Busy},
@@ -140,8 +140,8 @@ impl HttpBody for LimitedBody {
 }
 
 impl Drop for LimitedBody {
-    /// Reads and drops the rest of the body for a while: closing the connection earlier could lose the response.
-    /// Not for a client that waits for `100 Continue`, since it sends no body.
+    /// Reads and drops the rest of the body for a while: closing the connection earlier could lose the
+    /// response. Not for a client that waits for `100 Continue`, since it sends no body.
     fn drop(&mut self) {
         if self.ended || self.awaits_continue || self.inner.is_end_stream() {
             return;

@@ -1,4 +1,5 @@
-//! TLS of the server: certificate and private key from two files, which can be reloaded while the server runs.
+//! TLS of the server: certificate and private key from two files, which can be reloaded while the server
+//! runs.
 
 use std::{
     path::Path,

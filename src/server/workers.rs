@@ -46,8 +46,8 @@ pub fn sequencer(app: &App) -> JoinHandle<()> {
 /// Maximum delay of a timer that was scheduled by another instance.
 const MAX_TIMER_DELAY: Duration = Duration::from_millis(200);
 
-/// Runs due timers of the partners' clocks and of the system clock, and screens existing users after an import
-/// of a watch list.
+/// Runs due timers of the partners' clocks and of the system clock, and screens existing users after an
+/// import of a watch list.
 pub fn timers(app: &App) -> JoinHandle<()> {
     let app = app.clone();
     tokio::spawn(async move {
@@ -120,7 +120,8 @@ pub fn data_keys(app: &App) -> JoinHandle<()> {
             let refreshed = app.vault.refresh(&app.db).await;
             app.keys_known.store(refreshed.is_ok(), Ordering::Relaxed);
             if let Err(error) = refreshed {
-                tracing::error!(cause = %error.cause(), "data keys could not be loaded; this will be retried");
+                tracing::error!(cause = %error.cause(),
+                    "data keys could not be loaded; this will be retried");
                 tokio::time::sleep(KEY_REFRESH_INTERVAL).await;
             }
         }
@@ -134,7 +135,8 @@ pub fn limits(app: &App) -> JoinHandle<()> {
         loop {
             tokio::time::sleep(Duration::from_secs(1)).await;
             if let Err(error) = limits::give_back(&app, limits::IDLE).await {
-                tracing::error!(cause = %error.cause(), "unused rate limit allowances could not be returned; this will be retried");
+                tracing::error!(cause = %error.cause(),
+                    "unused rate limit allowances could not be returned; this will be retried");
             }
         }
     };

@@ -335,7 +335,7 @@ async fn a_full_server_answers_health_checks_and_tells_others_to_come_again() {
         taken.push(stream);
     }
     let busy = json!({ "error": { "type": "api_error", "message": "The server is busy; try again." } });
-    let graphql = json!({ "errors": [{ "message": "Too many connections are open; try again.",
+    let graphql = json!({ "errors": [{ "message": "Too many connections are open. Try again.",
         "extensions": { "code": "UNAVAILABLE", "retryAfter": 1 } }] });
     for from in ["127.0.0.3", "127.0.0.5"] {
         let client = client_from(from).build().unwrap();

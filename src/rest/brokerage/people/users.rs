@@ -242,7 +242,8 @@ async fn list(
 pub struct UserBody {
     /// Opaque identifier.
     id: Uuid,
-    /// Identity verification status: `pending`, `action_required`, `documentation_required`, `active`, `denied` or `closed`.
+    /// Identity verification status: `pending`, `action_required`, `documentation_required`, `active`,
+    /// `denied` or `closed`.
     status: &'static str,
     /// Token of the identity check; null if the user was not checked.
     kyc_token: Option<String>,

@@ -81,7 +81,7 @@ pub fn own_schemas() -> Map<String, Value> {
                 "api_connection", "api_error", "authentication_error", "invalid_request", "not_found",
                 "validation_error",
             ] },
-            "message": { "type": "string", "description": "Human-readable message that names the invalid field." },
+            "message": { "type": "string", "description": "Human-readable message with the invalid field." },
         },
     });
     let limited = json!({
@@ -211,7 +211,8 @@ pub fn parameters() -> Value {
             "schema": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" },
         },
         "Limit": {
-            "name": "limit", "in": "query", "required": false, "description": "Maximum number of items on the page.",
+            "name": "limit", "in": "query", "required": false,
+            "description": "Maximum number of items on the page.",
             "schema": { "type": "integer", "minimum": 0, "maximum": 100, "default": 25 },
         },
         "Order": {

@@ -28,7 +28,8 @@ pub fn fields_schema(fields: &[Field]) -> Value {
         let kind = if field.required { json!(kind) } else { json!([kind, "null"]) };
         (field.name.to_owned(), json!({ "type": kind, "description": field.text }))
     };
-    json!({ "type": "object", "required": names, "properties": fields.iter().map(property).collect::<Map<_, _>>() })
+    let properties: Map<_, _> = fields.iter().map(property).collect();
+    json!({ "type": "object", "required": names, "properties": properties })
 }
 
 /// Returns the schema of a type with every property required: a null property is sent as null.
