@@ -33,7 +33,7 @@ use domain::Actor;
 
 /// Message for a content type other than JSON.
 pub const NOT_JSON: &str = "The content type must be application/json.";
-/// Interval of keep-alive comments in an event stream.
+/// Interval between keep-alive comments in an event stream.
 const KEEP_ALIVE: Duration = Duration::from_secs(12);
 /// Interval at which the credential of an open stream is checked again.
 const RECHECK: Duration = Duration::from_secs(1);

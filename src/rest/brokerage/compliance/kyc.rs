@@ -29,7 +29,7 @@ use utoipa::ToSchema;
 
 pub const ROUTES: &[Route] = &[
     Route::post("/v1/kyc", |filter| on(filter, create)).described(
-        Description::new("Start an identity check of a person who need not be a user.")
+        Description::new("Start an identity check. The person need not be a user.")
             .takes(users::FIELDS)
             .ruled(users::rules)
             .answers::<Settled>()
