@@ -1,5 +1,5 @@
-//! The REST API: bodies and routes of the two documented APIs, area by area. Each has its own shape of
-//! errors.
+//! REST API: routes and bodies of the brokerage API and the wellness API, by area. Each API has its own error
+//! format.
 
 mod brokerage;
 pub mod core;
@@ -17,23 +17,23 @@ use axum::{
 use core::errors::{Problem, problem};
 use wellness::WellnessError;
 
-/// What no route answers.
+/// Responds to an unknown path.
 pub async fn unknown(uri: Uri) -> Response {
     if is_wellness(uri.path()) {
         return wellness::unknown();
     }
-    problem(StatusCode::NOT_FOUND, "not_found", "There is nothing here.")
+    problem(StatusCode::NOT_FOUND, "not_found", "This path was not found.")
 }
 
-/// A path that is there, asked in a way it does not answer.
+/// Responds to a method that the path does not support.
 pub async fn wrong_method(uri: Uri) -> Response {
     if is_wellness(uri.path()) {
         return wellness::wrong_method();
     }
-    problem(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "This path does not answer this method.")
+    problem(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "This path does not support this method.")
 }
 
-/// A fault in the shape that the path's API documents.
+/// Returns an error response in the format of the path's API.
 pub fn faulty(path: &str, error: impl Into<Fault>) -> Response {
     if is_wellness(path) {
         WellnessError::from(error).into_response()
@@ -42,19 +42,18 @@ pub fn faulty(path: &str, error: impl Into<Fault>) -> Response {
     }
 }
 
-/// A request that came in the clear to a server that wants none such.
-pub fn in_the_clear(path: &str, message: &str) -> Response {
+/// Refuses a request without TLS to a server that requires TLS.
+pub fn https_required(path: &str, message: &str) -> Response {
     if is_wellness(path) {
-        return wellness::in_the_clear(message);
+        return wellness::https_required(message);
     }
     problem(StatusCode::FORBIDDEN, "invalid_request", message)
 }
 
-/// A request whose form is refused before its content is looked at, in the shape that the path's API
-/// documents.
-pub fn refused_by_form(path: &str, status: StatusCode, message: &str) -> Response {
+/// Refuses a request before its body is parsed, in the format of the path's API.
+pub fn refuse(path: &str, status: StatusCode, message: &str) -> Response {
     if is_wellness(path) {
-        wellness::refused_by_form(status, message)
+        wellness::refuse(status, message)
     } else {
         problem(status, "invalid_request", message)
     }

@@ -1,4 +1,4 @@
-//! The server: routes, layers, who is calling, health.
+//! HTTP server: routes, middleware, authentication and health checks.
 
 mod base_url;
 mod client_address;
@@ -15,7 +15,7 @@ pub mod tls;
 pub mod workers;
 
 pub use base_url::parse as parse_base_url;
-pub use client_address::{Entrance, Network};
+pub use client_address::{Network, NetworkSettings};
 pub use request_body::BodyLimits;
 
 use crate::{
@@ -52,33 +52,35 @@ use tower_http::cors::{AllowHeaders, CorsLayer};
 use tracing::Instrument;
 use uuid::Uuid;
 
-/// What the doors share.
+/// State shared by all handlers.
 #[derive(Clone)]
 pub struct ServerState {
     pub app: App,
     engine: Engine,
-    /// The most items on a page.
+    /// Maximum number of items on a page.
     most: MaxPageSize,
-    /// Origins whose pages may ask and open sockets, besides our own.
+    /// Origins of web pages that may send requests and open sockets, besides the server's own origin.
     origins: Arc<[String]>,
-    /// What links begin with, on one socket.
+    /// Base URL of links, set for each socket.
     base_url: BaseUrl,
+    /// Turns true when the server starts to shut down.
     stopping: watch::Receiver<bool>,
 }
 
-/// What the server is told besides the app.
+/// Settings of the HTTP server.
 #[derive(Clone, Debug)]
 pub struct HttpSettings {
     pub limits: Limits,
     pub body: BodyLimits,
-    /// The most items on a page.
+    /// Maximum number of items on a page.
     pub page_most: u64,
     pub introspection: bool,
-    /// Whether there is a page to try queries on.
+    /// Whether the playground is served.
     pub playground: bool,
+    /// Origins of web pages that may send requests and open sockets, besides the server's own origin.
     pub origins: Vec<String>,
-    pub entrance: Entrance,
-    /// Preset in the playground.
+    pub network: NetworkSettings,
+    /// Sandbox API key that is preset in the playground.
     pub sandbox_key: Option<String>,
 }
 
@@ -91,15 +93,15 @@ impl Default for HttpSettings {
             introspection: true,
             playground: true,
             origins: Vec::new(),
-            entrance: Entrance::default(),
+            network: NetworkSettings::default(),
             sandbox_key: None,
         }
     }
 }
 
-/// Every route. `stopping` turns true when the server is about to stop.
+/// Returns the router with all routes. `stopping` turns true when the server starts to shut down.
 pub fn router(app: App, settings: HttpSettings, stopping: watch::Receiver<bool>) -> domain::Result<Router> {
-    let entrance = Arc::new(settings.entrance.clone());
+    let network = Arc::new(settings.network.clone());
     let body_limits = settings.body;
     let schema = crate::graphql::schema(settings.introspection);
     let (once_only, open) = (crate::graphql::ONCE_ONLY.to_vec(), crate::graphql::OPEN.to_vec());
@@ -134,27 +136,27 @@ pub fn router(app: App, settings: HttpSettings, stopping: watch::Receiver<bool>)
         .layer(middleware::from_fn_with_state(app.clone(), rate_limit::at_rest))
         .with_state(app)
         .method_not_allowed_fallback(rest::wrong_method);
-    let rest = for_pages_of(&state.origins, rest);
+    let rest = with_cors(&state.origins, rest);
     let graphql = graphql_http::routes(state.engine.limits())
         .layer(middleware::from_fn_with_state(state.clone(), rate_limit::at_graphql));
     let own = Router::new()
         .route("/livez", get(|| async { "ok" }))
         .route("/readyz", get(ready))
-        .merge(for_pages_of(&state.origins, graphql))
+        .merge(with_cors(&state.origins, graphql))
         .merge(socket::routes())
         .merge(docs::routes(settings.playground))
         .merge(documents::routes(&state))
-        .merge(if settings.playground { visited(&playground) } else { Router::new() })
+        .merge(if settings.playground { playground_routes(&playground) } else { Router::new() })
         .with_state(state);
     let all = own.merge(rest).fallback(rest::unknown).method_not_allowed_fallback(rest::wrong_method);
-    let all = all.layer(middleware::from_fn_with_state(entrance, client_address::arrived));
+    let all = all.layer(middleware::from_fn_with_state(network, client_address::identify_client));
     let all = all.layer(middleware::from_fn_with_state(body_limits, request_body::limited));
-    Ok(all.layer(middleware::from_fn(named_request)))
+    Ok(all.layer(middleware::from_fn(with_request_id)))
 }
 
-/// Lets pages of the listed origins ask and read the answers; browsers keep every other origin's pages out.
-/// There are no cookies to go with it: whoever asks must hold a credential.
-fn for_pages_of<S: Clone + Send + Sync + 'static>(origins: &[String], router: Router<S>) -> Router<S> {
+/// Adds CORS headers so that web pages of the listed origins can send requests and read the responses.
+/// Cookies are not used, so every request must carry a credential.
+fn with_cors<S: Clone + Send + Sync + 'static>(origins: &[String], router: Router<S>) -> Router<S> {
     let origins: Vec<HeaderValue> =
         origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect();
     if origins.is_empty() {
@@ -163,16 +165,15 @@ fn for_pages_of<S: Clone + Send + Sync + 'static>(origins: &[String], router: Ro
     let rules = CorsLayer::new()
         .allow_origin(origins)
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
-        // Clients add headers of their own, such as apollographql-client-name; which ones does not matter to
-        // an origin that is listed.
+        // Clients add their own headers, such as apollographql-client-name. A listed origin may send any.
         .allow_headers(AllowHeaders::mirror_request())
-        .expose_headers(rate_limit::TOLD)
+        .expose_headers(rate_limit::EXPOSED_HEADERS)
         .max_age(Duration::from_secs(3600));
     router.layer(rules)
 }
 
-/// The playground, and the way to it.
-fn visited(playground: &Playground) -> Router<ServerState> {
+/// Routes of the playground, with a redirect from `/`.
+fn playground_routes(playground: &Playground) -> Router<ServerState> {
     Router::new().route("/", get(|| async { Redirect::temporary("/playground") })).merge(playground.routes())
 }
 
@@ -189,7 +190,7 @@ impl ServerState {
         }
     }
 
-    /// Who presents this credential.
+    /// Returns the caller with this credential.
     async fn authenticate(
         &self,
         credential: Option<String>,
@@ -198,18 +199,18 @@ impl ServerState {
         caller(&self.app, credential, self.app.ids.next(Kind::Request), address).await.map_err(Denied::from)
     }
 
-    /// Whether a caller who was let in still would be; a fault when that cannot be told.
+    /// Returns whether the caller's credential is still valid. Fails if the database is unavailable.
     async fn still_valid(&self, actor: &Actor) -> domain::Result<bool> {
         keys::still_valid(&self.app, actor).await
     }
 }
 
-/// Why a credential opens nothing.
+/// Reason why a credential was refused.
 #[derive(Clone, Debug)]
 struct Denied {
     code: &'static str,
     message: String,
-    /// After how many seconds the caller may try again.
+    /// Seconds after which the caller may try again.
     retry_after: Option<u64>,
 }
 
@@ -228,40 +229,40 @@ async fn ready(State(state): State<ServerState>) -> Response {
     let database = state.app.db.works().await;
     let keys = state.app.keys_known.load(Ordering::Relaxed);
     if *state.stopping.borrow() || !database || !keys {
-        let soon = [(header::RETRY_AFTER, HeaderValue::from_static("1"))];
-        return (StatusCode::SERVICE_UNAVAILABLE, soon, Json(json!({ "status": "unavailable" })))
+        let retry_after = [(header::RETRY_AFTER, HeaderValue::from_static("1"))];
+        return (StatusCode::SERVICE_UNAVAILABLE, retry_after, Json(json!({ "status": "unavailable" })))
             .into_response();
     }
     Json(json!({ "status": "ready" })).into_response()
 }
 
-/// What answers whether the server is well, also in the clear and when every other connection is taken.
+/// Paths of health checks. They also work without TLS and when the connection limit is reached.
 const HEALTH_PATHS: [&str; 2] = ["/livez", "/readyz"];
-const REFUSED_IN_THE_CLEAR: &str = "HTTPS is required.";
+const HTTPS_REQUIRED: &str = "HTTPS is required.";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Gives every request an id of ours, in its log lines and in its answer, and the headers every answer
-/// carries.
-async fn named_request(mut request: Request, next: Next) -> Response {
+/// Generates an id for each request and adds it to the log lines and the response. Adds the headers that
+/// every response has, and turns a panic into an error response.
+async fn with_request_id(mut request: Request, next: Next) -> Response {
     let id = domain::kernel::ids::Ids.next(Kind::Request).to_string();
     let value = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("unknown"));
     request.headers_mut().insert(REQUEST_ID, value.clone());
     let path = request.uri().path().to_owned();
-    // What a client puts in the place of an id may be a secret of hers.
+    // Log the route, not the path: a client may put a secret in place of an id.
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
     let span = tracing::error_span!("request", id, method = %request.method(), route,
         partner = tracing::field::Empty);
-    let began = Instant::now();
+    let started = Instant::now();
     let answered = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await;
     let mut response = answered.unwrap_or_else(|_| rest::faulty(&path, Error::broken("a handler panicked")));
-    let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     span.in_scope(|| tracing::debug!(status = response.status().as_u16(), milliseconds, "answered"));
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, value);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
-    // Answers carry personal data and tokens; what may be kept says so itself.
+    // Responses contain personal data and tokens. A handler that allows caching sets the header itself.
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }
@@ -274,8 +275,8 @@ fn request_id(headers: &HeaderMap) -> Uuid {
         .unwrap_or_default()
 }
 
-/// The credentials of a request: of the `Authorization` header, and of the documented header `Bearer`. None
-/// for one that is not text.
+/// Returns the credentials in the `Authorization` header and in the documented header `Bearer`. A value that
+/// is not text yields None.
 fn credentials(headers: &HeaderMap) -> impl Iterator<Item = Option<String>> {
     let authorization =
         headers.get_all(header::AUTHORIZATION).iter().map(|value| value.to_str().ok().map(credential));
@@ -284,7 +285,8 @@ fn credentials(headers: &HeaderMap) -> impl Iterator<Item = Option<String>> {
     authorization.chain(bearer)
 }
 
-/// The credential in an `Authorization` text: a bearer token, the user name of HTTP Basic, or the bare key.
+/// Returns the credential in an `Authorization` value: a bearer token, the user name of HTTP Basic, or the
+/// API key alone.
 fn credential(text: &str) -> String {
     let text = text.trim();
     let (scheme, rest) = text.split_once(' ').unwrap_or(("", text));
@@ -302,9 +304,10 @@ fn credential(text: &str) -> String {
     }
 }
 
-/// How long it may take to find out who is calling.
+/// Maximum time to authenticate the caller.
 const AUTHENTICATION_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Authenticates the caller. Without a credential the caller is anonymous.
 async fn caller(
     app: &App,
     credential: Option<String>,

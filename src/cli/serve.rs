@@ -48,7 +48,7 @@ pub async fn serve(config: &Config, empty: bool) -> Result<ExitCode, CliError> {
     }
     let (stop, stopping) = watch::channel(false);
     let mut settings = config.settings(&transport, key.clone().filter(|_| config.addr.ip().is_loopback()));
-    settings.entrance.listening = Some(address);
+    settings.network.listening = Some(address);
     let router = server::router(app.clone(), settings, stopping)
         .map_err(|error| cannot("set up the routes", &error))?;
     let stopped = stop_signal()?;

@@ -3,7 +3,9 @@
 use super::{CliError, Config, IdentityChecks, Transport};
 use crate::{
     graphql::Limits,
-    server::{BodyLimits, Entrance, HttpSettings, connections::ConnectionLimits, serving::ServerSettings},
+    server::{
+        BodyLimits, HttpSettings, NetworkSettings, connections::ConnectionLimits, serving::ServerSettings,
+    },
 };
 use domain::{
     app::Setup,
@@ -90,7 +92,7 @@ impl Config {
             introspection: self.introspection.unwrap_or(!self.is_production()),
             playground: !self.is_production(),
             origins: self.origins.clone(),
-            entrance: Entrance {
+            network: NetworkSettings {
                 tls: matches!(transport, Transport::Tls(_)),
                 secure_only: self.is_production(),
                 trusted: self.trusted_proxy.clone(),

@@ -1,4 +1,4 @@
-//! The brokerage API. Its errors are `{"error": {"type", "message"}}`.
+//! Brokerage API. Errors have the form `{"error": {"type", "message"}}`.
 
 mod accounts;
 mod compliance;
@@ -12,7 +12,7 @@ use super::core::routes::{Route, router};
 use axum::Router;
 use domain::app::App;
 
-/// All there is of the brokerage API; the router has no route besides.
+/// Routes of the brokerage API, by area.
 pub const ROUTES: [&[Route]; 7] = [
     people::users::ROUTES,
     compliance::kyc::ROUTES,
@@ -23,7 +23,7 @@ pub const ROUTES: [&[Route]; 7] = [
     trading::orders::ROUTES,
 ];
 
-/// Every route of the brokerage API, each path with and without a slash at its end.
+/// Returns the router of the brokerage API.
 pub fn routes() -> Router<App> {
     router(&ROUTES)
 }

@@ -1,4 +1,4 @@
-//! What the routes of both APIs need: routes, bodies, lists, errors, and their documentation.
+//! Shared parts of both REST APIs: routes, bodies, lists, errors and the OpenAPI document.
 
 pub mod answers;
 pub mod bodies;

@@ -1,10 +1,10 @@
-//! The wellness API: accounts of people who sign in, and their second factor. Its errors are `{"detail",
-//! "code"}`.
+//! Wellness API: users with their own login, and two-factor authentication. Errors have the form
+//! `{"detail", "code"}`.
 
 mod access;
 
 use super::core::{
-    answers::hint,
+    answers::add_headers,
     bodies::Body,
     errors::snake,
     routes::{Route, router},
@@ -19,10 +19,10 @@ use axum::{
 use domain::app::App;
 use serde_json::json;
 
-/// All there is of the wellness API; the router has no route besides.
+/// Routes of the wellness API, by area.
 pub const ROUTES: [&[Route]; 2] = [access::accounts::ROUTES, access::passcodes::ROUTES];
 
-/// What needs nobody to have signed in (documented).
+/// Routes that need no session, as documented.
 pub const OPEN: [(&str, &str); 6] = [
     ("POST", "/account/v1/users"),
     ("POST", "/account/v1/auth/token"),
@@ -32,11 +32,12 @@ pub const OPEN: [(&str, &str); 6] = [
     ("PATCH", "/account/v1/password_recovery/reset"),
 ];
 
-/// Every route, each path with and without a slash at its end.
+/// Returns the router of the wellness API.
 pub fn routes() -> Router<App> {
     router(&ROUTES)
 }
 
+/// Path prefixes of the wellness API, including areas that Coffer does not serve.
 const PREFIXES: [&str; 8] = [
     "/account/",
     "/two_factor_authentication/",
@@ -48,15 +49,15 @@ const PREFIXES: [&str; 8] = [
     "/savings/",
 ];
 
-/// Whether a path belongs to the wellness API, there or not.
+/// Returns whether a path belongs to the wellness API, whether or not it exists.
 pub fn is_wellness(path: &str) -> bool {
     PREFIXES.iter().any(|prefix| path.starts_with(prefix))
 }
 
-/// What the handlers answer with.
+/// Result of a handler of the wellness API.
 type Result<T, E = WellnessError> = std::result::Result<T, E>;
 
-/// A fault on its way out, in the shape of this API.
+/// Error response of the wellness API.
 pub struct WellnessError(Fault);
 
 impl<E: Into<Fault>> From<E> for WellnessError {
@@ -71,12 +72,12 @@ impl IntoResponse for WellnessError {
         let detail = self.0.detail(documented);
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json(json!({ "detail": detail, "code": code }))).into_response();
-        hint(&mut response, self.0.hints());
+        add_headers(&mut response, self.0.hints());
         response
     }
 }
 
-/// The documented name of a field.
+/// Returns the documented name of a field.
 fn documented(path: &[String]) -> String {
     match path.last().map(String::as_str) {
         Some("birthDate") => "date_of_birth".to_owned(),
@@ -87,24 +88,24 @@ fn documented(path: &[String]) -> String {
     }
 }
 
-/// What no route answers.
+/// Responds to an unknown path.
 pub fn unknown() -> Response {
     (StatusCode::NOT_FOUND, Json(json!({ "detail": "Not found.", "code": "not-found" }))).into_response()
 }
 
-/// A path that is there, asked in a way it does not answer.
+/// Responds to a method that the path does not support.
 pub fn wrong_method() -> Response {
-    let body = json!({ "detail": "This path does not answer this method.", "code": "method-not-allowed" });
+    let body = json!({ "detail": "This path does not support this method.", "code": "method-not-allowed" });
     (StatusCode::METHOD_NOT_ALLOWED, Json(body)).into_response()
 }
 
-/// A request that came in the clear to a server that wants none such.
-pub fn in_the_clear(message: &str) -> Response {
+/// Refuses a request without TLS to a server that requires TLS.
+pub fn https_required(message: &str) -> Response {
     (StatusCode::FORBIDDEN, Json(json!({ "detail": message, "code": "https-required" }))).into_response()
 }
 
-/// A request whose form is refused before its content is looked at.
-pub fn refused_by_form(status: StatusCode, message: &str) -> Response {
+/// Refuses a request before its body is parsed.
+pub fn refuse(status: StatusCode, message: &str) -> Response {
     let code = match status {
         StatusCode::UNSUPPORTED_MEDIA_TYPE => "unsupported-media-type",
         StatusCode::REQUEST_TIMEOUT => "request-timeout",
@@ -113,7 +114,7 @@ pub fn refused_by_form(status: StatusCode, message: &str) -> Response {
     (status, Json(json!({ "detail": message, "code": code }))).into_response()
 }
 
-/// A body as sent; none at all is an empty one.
+/// Request body. A missing body counts as one without fields.
 struct Form(Body);
 
 impl<S: Send + Sync> FromRequest<S> for Form {

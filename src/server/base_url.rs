@@ -1,4 +1,4 @@
-//! The address that links in answers begin with.
+//! Base URL of links in responses.
 
 use crate::wire::BaseUrl;
 use axum::http::{HeaderMap, HeaderName, header, uri::Authority};
@@ -7,10 +7,9 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 static FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 
-/// Reads a public base URL from the settings: a scheme, a host, perhaps a port and a path, nothing else.
+/// Parses the public base URL from the settings: a scheme and a host, optionally a port and a path.
 pub fn parse(text: &str) -> Result<BaseUrl, String> {
-    let wrong =
-        || "must be an address such as https://api.example.com or https://example.com/coffer".to_owned();
+    let wrong = || "must be a URL such as https://api.example.com or https://example.com/coffer".to_owned();
     let (scheme, rest) = text.trim().split_once("://").ok_or_else(wrong)?;
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     let host = authority(host).ok_or_else(wrong)?;
@@ -22,11 +21,12 @@ pub fn parse(text: &str) -> Result<BaseUrl, String> {
     Ok(BaseUrl::new(format!("{scheme}://{host}{path}")))
 }
 
-/// What a trusted proxy says it is called by. None without a host that could be one.
+/// Returns the base URL from the headers of a trusted proxy. None without a valid host.
 pub fn forwarded(scheme: &str, headers: &HeaderMap) -> Option<BaseUrl> {
-    let said = |name: &HeaderName| super::client_address::last(headers, name).filter(|text| !text.is_empty());
-    let host = authority(said(&FORWARDED_HOST)?)?;
-    let prefix = said(&FORWARDED_PREFIX)
+    let value =
+        |name: &HeaderName| super::client_address::last(headers, name).filter(|text| !text.is_empty());
+    let host = authority(value(&FORWARDED_HOST)?)?;
+    let prefix = value(&FORWARDED_PREFIX)
         .map(|prefix| prefix.trim_matches('/'))
         .filter(|prefix| !prefix.is_empty() && is_path(prefix));
     Some(BaseUrl::new(format!(
@@ -35,8 +35,8 @@ pub fn forwarded(scheme: &str, headers: &HeaderMap) -> Option<BaseUrl> {
     )))
 }
 
-/// For a direct client: the loopback name it used, which can be no other machine, else the address that the
-/// server listens on.
+/// Returns the base URL for a client without a proxy: the loopback host that it used, which can only be this
+/// machine, or the address that the server listens on.
 pub fn direct(scheme: &str, headers: &HeaderMap, listening: Option<SocketAddr>) -> BaseUrl {
     let named = headers.get(header::HOST).and_then(|host| authority(host.to_str().ok()?)).filter(is_loopback);
     let host = named
@@ -57,7 +57,7 @@ fn is_loopback(host: &Authority) -> bool {
         || ip.is_ok_and(|ip| ip.is_loopback() || ip == IpAddr::V6(Ipv6Addr::LOCALHOST))
 }
 
-/// A host with an optional port, and no user.
+/// Parses a host with an optional port and without user info.
 fn authority(text: &str) -> Option<Authority> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
     let authority: Authority = text.parse().ok()?;
@@ -74,12 +74,12 @@ mod tests {
     use super::*;
     use axum::http::HeaderValue;
 
-    fn headers(said: &[(HeaderName, &'static str)]) -> HeaderMap {
-        said.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect()
+    fn headers(values: &[(HeaderName, &'static str)]) -> HeaderMap {
+        values.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect()
     }
 
     #[test]
-    fn a_base_url_is_a_scheme_a_host_and_perhaps_a_path() {
+    fn a_base_url_has_a_scheme_a_host_and_an_optional_path() {
         for (text, read) in [
             ("https://api.example.com", "https://api.example.com"),
             ("https://api.example.com/", "https://api.example.com"),
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_says_host_and_prefix() {
+    fn a_proxy_sets_host_and_prefix() {
         for (host, prefix, url) in [
             ("api.example.com", "", Some("https://api.example.com")),
             ("a.example, b.example:444", "/coffer/", Some("https://b.example:444/coffer")),

@@ -1,6 +1,6 @@
-//! How a request came to us: from which address, and whether by a secure connection.
+//! Client address of a request, and whether the client connected securely.
 
-use super::{HEALTH_PATHS, REFUSED_IN_THE_CLEAR, base_url, socket};
+use super::{HEALTH_PATHS, HTTPS_REQUIRED, base_url, socket};
 use crate::{rest, wire::BaseUrl};
 use axum::{
     extract::{ConnectInfo, Request, State},
@@ -15,31 +15,31 @@ use std::{
     sync::Arc,
 };
 
-/// Put into every request.
+/// Address and transport security of a client. Added to every request as an extension.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Arrival {
-    /// None where that cannot be told.
+pub struct ClientInfo {
+    /// None if the address is unknown.
     pub address: Option<IpAddr>,
-    /// Whether it was sent by TLS, to us or to a proxy that we trust.
+    /// Whether the client used TLS, to this server or to a trusted proxy.
     pub secure: bool,
 }
 
-/// What is known of the way to us.
+/// Network settings: TLS, trusted proxies and URLs.
 #[derive(Clone, Debug, Default)]
-pub struct Entrance {
-    /// Whether every connection is by TLS.
+pub struct NetworkSettings {
+    /// Whether the server itself terminates TLS.
     pub tls: bool,
-    /// Whether nothing else is answered, besides questions after our health.
+    /// Whether requests without TLS are refused, except health checks.
     pub secure_only: bool,
-    /// Those whose word on where a request came from is believed.
+    /// Trusted proxies. Their `X-Forwarded-*` headers are used.
     pub trusted: Vec<Network>,
-    /// What links begin with, whatever a request says; told by the request where this is not set.
+    /// Base URL of links. None to derive it from each request.
     pub public_url: Option<BaseUrl>,
-    /// Where the server listens.
+    /// Address that the server listens on.
     pub listening: Option<SocketAddr>,
 }
 
-/// An address or a network of addresses, such as `10.0.0.0/8`. IPv4 addresses written as IPv6 are IPv4 addresses.
+/// IP network: one address, or all addresses with the same prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network(IpNet);
 
@@ -75,7 +75,8 @@ impl Network {
     }
 }
 
-/// What of an address one client cannot choose: all of an IPv4 address, the first 64 bits of an IPv6 one.
+/// Returns the part of an address that a client cannot vary: the whole IPv4 address, or the first 64 bits of
+/// an IPv6 address.
 pub fn client_network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
@@ -86,25 +87,25 @@ pub fn client_network(address: IpAddr) -> IpAddr {
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-impl Entrance {
+impl NetworkSettings {
     fn trusts(&self, address: IpAddr) -> bool {
         self.trusted.iter().any(|network| network.contains(address))
     }
 
-    /// What is to be believed of a request from this peer.
-    fn arrival(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Arrival {
+    /// Returns address and transport security of the client behind this peer.
+    fn client(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> ClientInfo {
         match peer {
             Some(proxy) if self.trusts(proxy) => {
                 let secure = last(headers, &FORWARDED_PROTO)
                     .map_or(self.tls, |scheme| scheme.eq_ignore_ascii_case("https"));
-                Arrival { address: Some(self.sender(proxy, headers)), secure }
+                ClientInfo { address: Some(self.sender(proxy, headers)), secure }
             }
-            address => Arrival { address, secure: self.tls },
+            address => ClientInfo { address, secure: self.tls },
         }
     }
 
-    /// What links in the answer begin with. A `Host` header is no proof of where the client found the server,
-    /// so only a trusted proxy's word counts, and a direct client's loopback name.
+    /// Returns the base URL of links in the response. A client can forge the `Host` header, so only headers
+    /// of a trusted proxy and loopback hosts of direct clients are used.
     fn base_url(&self, peer: Option<IpAddr>, secure: bool, headers: &HeaderMap) -> BaseUrl {
         let scheme = if secure { "https" } else { "http" };
         let forwarded =
@@ -115,11 +116,11 @@ impl Entrance {
             .unwrap_or_else(|| base_url::direct(scheme, headers, self.listening))
     }
 
-    /// The last of those who passed the request on that we do not trust; whatever stands before it may be
-    /// made up.
+    /// Returns the last address in `X-Forwarded-For` that is not a trusted proxy. Earlier addresses may be
+    /// forged.
     fn sender(&self, proxy: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut sender = proxy;
-        for hop in said(headers, &FORWARDED_FOR).into_iter().rev() {
+        for hop in list_items(headers, &FORWARDED_FOR).into_iter().rev() {
             let Some(address) = address_in(hop) else { return sender };
             sender = address.to_canonical();
             if !self.trusts(sender) {
@@ -130,39 +131,44 @@ impl Entrance {
     }
 }
 
-/// The items of a list that may be spread over several headers.
-fn said<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Vec<&'a str> {
+/// Returns the items of a comma-separated list, which may be spread over several headers.
+fn list_items<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Vec<&'a str> {
     let texts = headers.get_all(name).iter().map(|value| value.to_str().unwrap_or_default());
     texts.flat_map(|text| text.split(',')).map(str::trim).collect()
 }
 
+/// Returns the last item of such a list.
 pub fn last<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    said(headers, name).pop()
+    list_items(headers, name).pop()
 }
 
-/// An address, with or without a port.
+/// Parses an address with an optional port.
 fn address_in(text: &str) -> Option<IpAddr> {
     let bare = text.trim_start_matches('[').trim_end_matches(']');
     bare.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()))
 }
 
-/// Finds out how a request came, and refuses it where it had to come by a secure connection and did not.
-pub async fn arrived(State(entrance): State<Arc<Entrance>>, mut request: Request, next: Next) -> Response {
+/// Middleware: determines client address and base URL, and refuses insecure requests if TLS is required.
+pub async fn identify_client(
+    State(network): State<Arc<NetworkSettings>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_canonical());
-    let arrival = entrance.arrival(peer, request.headers());
+    let client = network.client(peer, request.headers());
     let path = request.uri().path();
-    if entrance.secure_only && !arrival.secure && !HEALTH_PATHS.contains(&path) {
+    if network.secure_only && !client.secure && !HEALTH_PATHS.contains(&path) {
         return if path.starts_with("/graphql") {
-            socket::refuse(StatusCode::FORBIDDEN, "FORBIDDEN", REFUSED_IN_THE_CLEAR)
+            socket::refuse(StatusCode::FORBIDDEN, "FORBIDDEN", HTTPS_REQUIRED)
         } else {
-            rest::in_the_clear(path, REFUSED_IN_THE_CLEAR)
+            rest::https_required(path, HTTPS_REQUIRED)
         };
     }
-    request.extensions_mut().insert(arrival);
-    let base_url = entrance.base_url(peer, arrival.secure, request.headers());
+    request.extensions_mut().insert(client);
+    let base_url = network.base_url(peer, client.secure, request.headers());
     request.extensions_mut().insert(base_url);
     let mut response = next.run(request).await;
-    if entrance.secure_only && arrival.secure {
+    if network.secure_only && client.secure {
         response
             .headers_mut()
             .insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
@@ -174,20 +180,20 @@ pub async fn arrived(State(entrance): State<Arc<Entrance>>, mut request: Request
 mod tests {
     use super::*;
 
-    fn entrance() -> Entrance {
+    fn network() -> NetworkSettings {
         let trusted = ["10.0.0.0/8", "192.0.2.1", "2001:db8::/32"].map(|text| text.parse().unwrap()).to_vec();
-        Entrance { trusted, ..Entrance::default() }
+        NetworkSettings { trusted, ..NetworkSettings::default() }
     }
 
-    fn headers(said: &[(&HeaderName, &str)]) -> HeaderMap {
-        said.iter().map(|(name, value)| ((*name).clone(), HeaderValue::from_str(value).unwrap())).collect()
+    fn headers(values: &[(&HeaderName, &str)]) -> HeaderMap {
+        values.iter().map(|(name, value)| ((*name).clone(), HeaderValue::from_str(value).unwrap())).collect()
     }
 
     #[test]
-    fn only_a_trusted_proxy_is_believed() {
+    fn forwarded_headers_count_only_from_a_trusted_proxy() {
         let from = |peer: &str, passed: &str| {
             let headers = headers(&[(&FORWARDED_FOR, passed), (&FORWARDED_PROTO, "https")]);
-            let Arrival { address, secure } = entrance().arrival(Some(peer.parse().unwrap()), &headers);
+            let ClientInfo { address, secure } = network().client(Some(peer.parse().unwrap()), &headers);
             (address.unwrap().to_string(), secure)
         };
         let is = |address: &str, secure| (address.to_owned(), secure);
@@ -203,20 +209,20 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_that_says_nothing_of_the_scheme_vouches_for_nothing() {
+    fn a_proxy_must_send_the_scheme_for_a_request_to_count_as_secure() {
         let proxy = Some("192.0.2.1".parse().unwrap());
-        let secure = |said: &[(&HeaderName, &str)]| entrance().arrival(proxy, &headers(said)).secure;
+        let secure = |values: &[(&HeaderName, &str)]| network().client(proxy, &headers(values)).secure;
         assert!(
             !secure(&[])
                 && !secure(&[(&FORWARDED_PROTO, "http")])
                 && !secure(&[(&FORWARDED_PROTO, "https, http")])
         );
         assert!(secure(&[(&FORWARDED_PROTO, "HTTPS")]));
-        assert!(!entrance().arrival(None, &headers(&[(&FORWARDED_PROTO, "https")])).secure);
+        assert!(!network().client(None, &headers(&[(&FORWARDED_PROTO, "https")])).secure);
     }
 
     #[test]
-    fn no_network_is_wider_than_the_largest_private_one() {
+    fn a_network_wider_than_the_largest_private_one_is_too_wide() {
         for (network, too_wide) in [
             ("0.0.0.0/0", true),
             ("128.0.0.0/1", true),
@@ -232,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_is_written_with_its_length() {
+    fn a_network_is_an_address_with_an_optional_prefix_length() {
         for wrong in ["", "10.0.0", "10.0.0.0/33", "::/129", "10.0.0.0/", "10.0.0.0/-1", "proxy.example"] {
             assert!(wrong.parse::<Network>().is_err(), "{wrong}");
         }

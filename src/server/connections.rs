@@ -1,4 +1,4 @@
-//! How many connections are open, of one address and in all, and which places are kept for health checks.
+//! Limits on open connections, in total and for each address, with a reserve for health checks.
 
 use super::client_address::{Network, client_network};
 use std::{
@@ -8,19 +8,19 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// Connections kept for health checks, beyond every other limit.
+/// Number of connections reserved for health checks, in addition to all other limits.
 pub const MAX_HEALTH_CHECKS: usize = 32;
-/// The most of these that one address may use at a time.
+/// Maximum number of these for one address.
 const MAX_HEALTH_CHECKS_PER_ADDRESS: usize = 4;
 
-/// How many connections may be open.
+/// Maximum numbers of open connections.
 #[derive(Clone, Debug)]
 pub struct ConnectionLimits {
-    /// In all, without the connections kept for health checks.
+    /// In total, without the connections reserved for health checks.
     pub total: usize,
-    /// Of one IPv4 address or one IPv6 network of 64 bits.
+    /// For one IPv4 address or one IPv6 /64 network.
     pub per_address: usize,
-    /// Addresses that only the total holds for: trusted proxies.
+    /// Networks to which only the total applies: trusted proxies.
     pub exempt: Vec<Network>,
 }
 
@@ -30,15 +30,15 @@ impl Default for ConnectionLimits {
     }
 }
 
-/// What a connection may be used for.
+/// Purpose of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
     Regular,
-    /// A limit is reached: health checks only, for a short time.
+    /// A limit is reached: the connection may only be used for health checks, for a short time.
     HealthChecks,
 }
 
-/// The open connections. Cheap to clone.
+/// Counts of open connections. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Connections(Arc<Shared>);
 
@@ -70,7 +70,7 @@ impl Count {
     }
 }
 
-/// One open connection; it is counted until this is dropped.
+/// Open connection, counted until it is dropped.
 #[derive(Debug)]
 pub struct Permit {
     connections: Connections,
@@ -87,7 +87,7 @@ impl Connections {
         self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a new connection from this address. None when it is to be closed at once.
+    /// Counts a new connection from this address. None if it must be closed at once.
     pub fn admit(&self, address: IpAddr) -> Option<Permit> {
         let limits = &self.0.limits;
         let network = client_network(address);
@@ -108,7 +108,7 @@ impl Connections {
         Some(Permit { connections: self.clone(), network, lane })
     }
 
-    /// Returns when no connection is open.
+    /// Waits until all connections are closed.
     pub async fn all_closed(&self) {
         loop {
             let closed = self.0.closed.notified();
@@ -153,22 +153,22 @@ mod tests {
     fn one_address_leaves_room_for_others_and_for_health_checks() {
         let exempt = vec!["10.0.0.0/8".parse().unwrap()];
         let connections = Connections::new(ConnectionLimits { total: 100, per_address: 20, exempt });
-        let crowd = admitted(&connections, "192.0.2.1", 200);
-        assert_eq!(lanes(&crowd), (20, MAX_HEALTH_CHECKS_PER_ADDRESS));
+        let one_address = admitted(&connections, "192.0.2.1", 200);
+        assert_eq!(lanes(&one_address), (20, MAX_HEALTH_CHECKS_PER_ADDRESS));
         assert_eq!(
             lanes(&admitted(&connections, "::ffff:192.0.2.1", 1)),
             (0, 0),
-            "the same address, written otherwise"
+            "the same address, written differently"
         );
         let network = admitted(&connections, "2001:db8::1", 15);
         let same_network = admitted(&connections, "2001:db8::ffff:1", 15);
         assert_eq!((lanes(&network), lanes(&same_network)), ((15, 0), (5, 4)));
         let proxy = admitted(&connections, "10.1.2.3", 200);
-        assert_eq!(lanes(&proxy), (60, 4), "a trusted proxy is held by the total alone");
+        assert_eq!(lanes(&proxy), (60, 4), "only the total applies to a trusted proxy");
         let others: Vec<Permit> =
             (1..=20).flat_map(|last| admitted(&connections, &format!("198.51.100.{last}"), 2)).collect();
         assert_eq!(lanes(&others), (0, MAX_HEALTH_CHECKS - 12), "the total is reached");
-        drop(crowd);
+        drop(one_address);
         assert_eq!(lanes(&admitted(&connections, "192.0.2.1", 1)), (1, 0));
         drop((network, same_network, proxy, others));
         assert!(connections.open().by_network.is_empty() && connections.open().total == Count::default());

@@ -1,5 +1,5 @@
-//! The documentation of the REST door: `/openapi.json`, and the same as one page that needs no script and
-//! nothing from elsewhere.
+//! Documentation of the REST APIs: `/openapi.json`, and a page at `/docs` that needs no scripts or external
+//! files.
 
 use super::playground::escape_html as safe;
 use crate::{rest::core::openapi, wire::BaseUrl};
@@ -16,12 +16,12 @@ const STYLE: &str = include_str!("docs/style.css");
 const CACHE: (HeaderName, HeaderValue) =
     (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
 
-/// Stands in the page for the base URL of the server, which each request decides.
+/// Placeholder in the page for the base URL of the server, which depends on the request.
 const BASE_URL: &str = "{BASE_URL}";
-/// How to set the variables of the examples.
+/// Section that explains how to set the variables of the examples.
 const EXAMPLES: &str = include_str!("docs/examples.html");
 
-/// Variables in the paths of the examples: how a path begins, and what its parameter is called.
+/// Variables in the paths of the examples: prefix of the path, and name of the variable for its parameter.
 const PATH_VARIABLES: [(&str, &str); 9] = [
     ("/v1/users/", "USER_ID"),
     ("/v1/kyc/", "KYC_TOKEN"),
@@ -34,7 +34,7 @@ const PATH_VARIABLES: [(&str, &str); 9] = [
     ("/two_factor_authentication/", "SESSION_USER_ID"),
 ];
 
-/// Variables in the bodies of the examples: a field, and what its value is called.
+/// Variables in the bodies of the examples: field, and name of the variable for its value.
 const BODY_VARIABLES: [(&str, &str); 6] = [
     ("account_id", "ACCOUNT_ID"),
     ("bank_account_id", "BANK_ACCOUNT_ID"),
@@ -44,10 +44,10 @@ const BODY_VARIABLES: [(&str, &str); 6] = [
     ("token", "RECOVERY_TOKEN"),
 ];
 
-/// In the order in which the methods of an area are shown.
+/// Methods in the order in which the page shows them.
 const METHODS: [&str; 5] = ["post", "get", "put", "patch", "delete"];
 
-/// Serves both to anyone; the page links to the playground where there is one.
+/// Returns the routes, which need no credentials. The page links to the playground if `playground` is true.
 pub fn routes<S: Clone + Send + Sync + 'static>(playground: bool) -> Router<S> {
     let (text, page) = (openapi::text(), Arc::<str>::from(page(&openapi::document(), playground)));
     let json = HeaderValue::from_static("application/json");
@@ -68,12 +68,12 @@ fn shown(page: &str, Extension(base_url): &Extension<BaseUrl>) -> Response {
         .into_response()
 }
 
-/// What lies deep in a value; null where nothing does.
+/// Returns the value at a path of keys, or null.
 fn at<'a>(value: &'a Value, steps: &[&str]) -> &'a Value {
     steps.iter().try_fold(value, |value, step| value.get(step)).unwrap_or(&Value::Null)
 }
 
-/// The items of an array, none for anything else.
+/// Returns the items of an array, or an empty slice for any other value.
 fn items(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
@@ -86,7 +86,7 @@ fn text(value: &Value) -> String {
     safe(value.as_str().unwrap_or_default())
 }
 
-/// Text with what stands between backticks set as code.
+/// Converts text to HTML, with code between backticks.
 fn prose(value: &Value) -> String {
     let mut shown = String::new();
     for (turn, part) in text(value).split('`').enumerate() {
@@ -96,7 +96,7 @@ fn prose(value: &Value) -> String {
     shown
 }
 
-/// What a value stands for: itself, or what it refers to.
+/// Follows the `$ref` of a value, if it has one.
 fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     let target = at(value, &["$ref"])
         .as_str()
@@ -104,7 +104,7 @@ fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     target.unwrap_or(value)
 }
 
-/// One operation of the document.
+/// Operation of the document.
 struct Operation<'a> {
     path: &'a str,
     method: &'a str,
@@ -126,7 +126,7 @@ impl Operation<'_> {
     }
 }
 
-/// The operations of an area: those that create first, then by path.
+/// Returns the operations of a tag, by method and path.
 fn operations_of<'a>(document: &'a Value, area: &Value) -> Vec<Operation<'a>> {
     let mut found: Vec<Operation<'a>> = entries(at(document, &["paths"]))
         .flat_map(|(path, item)| entries(item).map(move |(method, value)| Operation { path, method, value }))
@@ -184,9 +184,9 @@ fn page(document: &Value, playground: bool) -> String {
 <main>
 <h1>{title} REST API</h1>
 <p>{about}</p>
-<p>Version {version}. The same for programs: <a href="/openapi.json">openapi.json</a>.</p>
+<p>Version {version}. OpenAPI document: <a href="/openapi.json">openapi.json</a>.</p>
 {EXAMPLES}<h2 id="credentials">Credentials</h2>
-<p>One of these with every request, and never two:</p>
+<p>Send exactly one of these credentials with each request:</p>
 <table>
 {schemes}</table>
 {areas}</main>
@@ -223,7 +223,7 @@ fn section(document: &Value, one: &Operation) -> String {
         .collect();
     format!(
         "<section id=\"{id}\">\n<h3><code><b>{METHOD}</b> \
-            {path}</code></h3>\n<p>{summary}</p>\n{parameters}{body}<h4>Example</h4>\n<pre>{example}</pre>\n<h4>Answers</h4>\n{answers}</section>\n",
+            {path}</code></h3>\n<p>{summary}</p>\n{parameters}{body}<h4>Example</h4>\n<pre>{example}</pre>\n<h4>Responses</h4>\n{answers}</section>\n",
         id = one.id(),
         METHOD = one.method.to_uppercase(),
         path = safe(one.path),
@@ -238,15 +238,15 @@ fn table(title: &str, rows: &str) -> String {
     if rows.is_empty() { String::new() } else { format!("<h4>{title}</h4>\n<table>\n{rows}</table>\n") }
 }
 
-/// A row for each field of an object, of what it is made of, and of what lies within.
+/// Returns a table row for each field of an object, including fields from `allOf` and `oneOf`.
 fn fields(document: &Value, schema: &Value) -> String {
     let schema = resolved(document, schema);
     let parts = ["allOf", "oneOf"].iter().flat_map(|parts| items(at(schema, &[*parts])));
-    let made_of: String = parts.map(|part| fields(document, part)).collect();
+    let inherited: String = parts.map(|part| fields(document, part)).collect();
     let required = |name: &String| items(at(schema, &["required"])).iter().any(|one| one == name.as_str());
     let own = entries(at(schema, &["properties"]))
         .map(|(name, field)| row(document, name, field, field, required(name)));
-    made_of + &own.collect::<String>()
+    inherited + &own.collect::<String>()
 }
 
 fn row(document: &Value, name: &str, field: &Value, schema: &Value, required: bool) -> String {
@@ -289,9 +289,9 @@ fn response(document: &Value, status: &str, response: &Value) -> String {
     )
 }
 
-/// The request with curl, with shell variables for what an earlier answer told.
+/// Returns the request as a curl command, with shell variables for values from earlier responses.
 fn curl(one: &Operation, example: &Value) -> String {
-    let asked =
+    let method =
         if one.method == "get" { String::new() } else { format!(" -X {}", one.method.to_uppercase()) };
     let body = if example.is_null() {
         String::new()
@@ -308,7 +308,7 @@ fn curl(one: &Operation, example: &Value) -> String {
         }
         _ => "",
     };
-    format!("curl{credential}{asked} \"$URL{}\"{body}", shell_path(one.path))
+    format!("curl{credential}{method} \"$URL{}\"{body}", shell_path(one.path))
 }
 
 fn shell_path(path: &str) -> String {
@@ -322,15 +322,15 @@ fn shell_path(path: &str) -> String {
         .join("/")
 }
 
-/// The example's fields that go together: an example shows every field, and not every field may be sent with
-/// every other.
+/// Returns an example that works as sent. The documented example shows every field, but some fields cannot be
+/// combined.
 fn runnable(one: &Operation, mut example: Value) -> Value {
     if let Value::Object(fields) = &mut example {
         match (one.method, one.path) {
-            // A check in a sandbox asks questions of this last name.
+            // In a sandbox this last name leads to questions.
             ("post", "/v1/kyc") => _ = fields.insert("last_name".to_owned(), json!("Question")),
             ("patch", "/v1/kyc/{token}") => fields.retain(|name, _| name == "answers"),
-            // An invitation is bound to an e-mail address.
+            // An invitation is only valid for its e-mail address.
             ("post", "/account/v1/users") => fields.retain(|name, _| name != "invitation_id"),
             _ => {}
         }
@@ -338,7 +338,7 @@ fn runnable(one: &Operation, mut example: Value) -> Value {
     example
 }
 
-/// The body between single quotes; each variable stands between double quotes of its own.
+/// Formats the body for single quotes in a shell. Variables are put in double quotes.
 fn shell_body(mut body: Value) -> String {
     let marked = |variable: &str| format!("\u{0}{variable}\u{0}");
     if let Value::Object(fields) = &mut body {

@@ -1,6 +1,6 @@
-//! `/documents/{id}`: a document is put and got by an address that is signed, without any other credential.
+//! `/documents/{id}`: uploads and downloads documents with a signed URL and no other credential.
 
-use super::{ServerState, client_address::Arrival, for_pages_of, request_id};
+use super::{ServerState, client_address::ClientInfo, request_id, with_cors};
 use crate::rest::{self, DocumentBody, core::large_body};
 use axum::{
     Extension, Json, Router,
@@ -22,18 +22,20 @@ use std::{convert::Infallible, time::Duration};
 use tokio::{sync::mpsc, time::timeout};
 use uuid::Uuid;
 
-/// How long whoever reads a document may take for a piece of it, and for the whole.
-const PIECE_WITHIN: Duration = Duration::from_secs(10);
-const WHOLE_WITHIN: Duration = Duration::from_secs(120);
+/// Maximum time for a client to receive one piece of a document.
+const PIECE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Maximum time for a client to receive a document.
+const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(120);
+/// Size of a piece in bytes.
 const PIECE: usize = 64 << 10;
 
 pub fn routes(state: &ServerState) -> Router<ServerState> {
-    for_pages_of(&state.origins, Router::new().route("/documents/{id}", get(download).put(upload)))
+    with_cors(&state.origins, Router::new().route("/documents/{id}", get(download).put(upload)))
 }
 
-/// A request of this door, which comes from nobody in particular.
-async fn count(app: &App, arrival: Arrival) -> domain::Result<()> {
-    limits::request(app, &Who::Anonymous, arrival.address).await.map(|_| ())
+/// Counts a request against the rate limit of its client address.
+async fn count(app: &App, client: ClientInfo) -> domain::Result<()> {
+    limits::request(app, &Who::Anonymous, client.address).await.map(|_| ())
 }
 
 fn link<'a>(method: &'a str, uri: &'a Uri) -> Link<'a> {
@@ -42,18 +44,18 @@ fn link<'a>(method: &'a str, uri: &'a Uri) -> Link<'a> {
 
 async fn upload(
     State(state): State<ServerState>,
-    Extension(arrival): Extension<Arrival>,
+    Extension(client): Extension<ClientInfo>,
     request: Request,
 ) -> Response {
-    match take(&state.app, arrival, request).await {
+    match receive(&state.app, client, request).await {
         Ok(body) => Json(body).into_response(),
         Err(error) => rest::faulty("/documents", error),
     }
 }
 
-async fn take(app: &App, arrival: Arrival, request: Request) -> domain::Result<DocumentBody> {
+async fn receive(app: &App, client: ClientInfo, request: Request) -> domain::Result<DocumentBody> {
     let (uri, request_id) = (request.uri().clone(), request_id(request.headers()));
-    let (prepared, permit) = admitted(app, arrival, &uri, request_id).await?;
+    let (prepared, permit) = admitted(app, client, &uri, request_id).await?;
     let data = large_body::read(request, MAX_DOCUMENT_BYTES, SEALING_BYTES)
         .await
         .map_err(|unread| unread.refusal(documents::too_long))?;
@@ -61,14 +63,14 @@ async fn take(app: &App, arrival: Arrival, request: Request) -> domain::Result<D
     DocumentBody::of(app, &sent.value)
 }
 
-/// Whoever may begin to send what she announced.
+/// Checks the signed URL and returns the prepared upload with a permit for its memory.
 async fn admitted(
     app: &App,
-    arrival: Arrival,
+    client: ClientInfo,
     uri: &Uri,
     request_id: Uuid,
 ) -> domain::Result<(Prepared, Permit)> {
-    count(app, arrival).await?;
+    count(app, client).await?;
     let prepared = documents::prepared(app, link("PUT", uri), request_id).await?;
     let permit = app.feature::<Uploads>().0.take(&prepared.caller()?).await?;
     Ok((prepared, permit))
@@ -76,11 +78,11 @@ async fn admitted(
 
 async fn download(
     State(state): State<ServerState>,
-    Extension(arrival): Extension<Arrival>,
+    Extension(client): Extension<ClientInfo>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    match opened(&state.app, arrival, &uri, request_id(&headers)).await {
+    match opened(&state.app, client, &uri, request_id(&headers)).await {
         Ok((opened, permit)) => served(opened, permit),
         Err(error) => rest::faulty("/documents", error),
     }
@@ -88,17 +90,17 @@ async fn download(
 
 async fn opened(
     app: &App,
-    arrival: Arrival,
+    client: ClientInfo,
     uri: &Uri,
     request_id: Uuid,
 ) -> domain::Result<(Opened, Permit)> {
-    count(app, arrival).await?;
+    count(app, client).await?;
     let (row, actor) = documents::found(app, link("GET", uri), request_id).await?;
     let permit = app.feature::<Downloads>().0.take(&documents::may_open(&actor)?).await?;
     Ok((documents::open(app, &actor, row).await?, permit))
 }
 
-/// A document to be kept, not to be shown: whatever is in it runs nowhere.
+/// Returns a document as an attachment, with headers that keep a browser from running its content.
 fn served(Opened { row, data }: Opened, permit: Permit) -> Response {
     let disposition = format!("attachment; filename=\"{}.{}\"", row.token, row.extension);
     let length = data.len();
@@ -119,15 +121,15 @@ fn served(Opened { row, data }: Opened, permit: Permit) -> Response {
     response
 }
 
-/// A body that is let go, and its permit with it, when its reader is too slow.
+/// Returns a body that is sent in pieces. If the client is too slow, the body and its permit are dropped.
 fn in_pieces(data: Bytes, permit: Permit) -> Body {
     let (sender, mut receiver) = mpsc::channel::<Bytes>(1);
-    tokio::spawn(timeout(WHOLE_WITHIN, async move {
+    tokio::spawn(timeout(DOWNLOAD_TIMEOUT, async move {
         let _permit = permit;
         let mut left = data;
         while !left.is_empty() {
             let piece = left.split_to(PIECE.min(left.len()));
-            if !matches!(timeout(PIECE_WITHIN, sender.send(piece)).await, Ok(Ok(()))) {
+            if !matches!(timeout(PIECE_TIMEOUT, sender.send(piece)).await, Ok(Ok(()))) {
                 return;
             }
         }

@@ -1,4 +1,4 @@
-//! GraphQL over HTTP: POST and GET, answered as JSON or as server-sent events.
+//! GraphQL over HTTP: POST and GET, with JSON or server-sent events as the response.
 
 use std::{convert::Infallible, net::IpAddr, time::Duration};
 
@@ -31,10 +31,11 @@ use crate::{
 };
 use domain::Actor;
 
-/// What is said of a body that is announced as something else than JSON.
+/// Message for a content type other than JSON.
 pub const NOT_JSON: &str = "The content type must be application/json.";
+/// Interval between keep-alive comments in an event stream.
 const KEEP_ALIVE: Duration = Duration::from_secs(12);
-/// How often the caller of an open stream is looked at again.
+/// Interval at which the credential of an open stream is checked again.
 const RECHECK: Duration = Duration::from_secs(1);
 
 pub fn routes(limits: &Limits) -> Router<ServerState> {
@@ -43,25 +44,26 @@ pub fn routes(limits: &Limits) -> Router<ServerState> {
         .layer(DefaultBodyLimit::max(limits.body_bytes))
 }
 
-/// What the answer is written as.
+/// Media type of the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Media {
-    /// `application/json`: the older convention, 200 for whatever could be read.
+    /// `application/json`: the older convention, with status 200 for every readable request.
     Json,
-    /// `application/graphql-response+json`: the status says whether anything ran.
+    /// `application/graphql-response+json`: the status shows whether the operation ran.
     Graphql,
-    /// `text/event-stream`: distinct connections mode.
+    /// `text/event-stream`: GraphQL over SSE in distinct connections mode.
     Events,
 }
 
 impl Media {
-    /// The kind the client likes best, the first of equals; JSON if it does not say.
+    /// Returns the supported type that the client prefers, the first of equals. JSON without an `Accept`
+    /// header.
     fn wanted(headers: &HeaderMap) -> Option<Self> {
         let mut best = None;
-        let mut said = false;
+        let mut has_accept = false;
         for value in headers.get_all(header::ACCEPT) {
             for part in value.to_str().unwrap_or_default().split(',').map(str::trim) {
-                said |= !part.is_empty();
+                has_accept |= !part.is_empty();
                 let mut pieces = part.split(';').map(str::trim);
                 let media = match pieces.next().unwrap_or_default().to_ascii_lowercase().as_str() {
                     "application/json" | "application/*" | "*/*" => Self::Json,
@@ -77,17 +79,17 @@ impl Media {
         }
         match best {
             Some((_, media)) => Some(media),
-            None => (!said).then_some(Self::Json),
+            None => (!has_accept).then_some(Self::Json),
         }
     }
 
-    /// The one place where an answer gets its status.
+    /// Returns the status of a response.
     fn status(self, answer: &Answer) -> StatusCode {
         if self != Self::Graphql || !graphql::never_ran(answer) {
             return StatusCode::OK;
         }
         match graphql::code(answer) {
-            // Clients take these for an answer to their offer of a hash, not for a failure.
+            // Clients expect these as a normal response to a persisted query hash.
             Some(PERSISTED_QUERY_NOT_FOUND | PERSISTED_QUERY_NOT_SUPPORTED) => StatusCode::OK,
             Some("TIMEOUT") => StatusCode::GATEWAY_TIMEOUT,
             Some("INTERNAL_SERVER_ERROR") => StatusCode::INTERNAL_SERVER_ERROR,
@@ -95,7 +97,7 @@ impl Media {
         }
     }
 
-    /// A refusal before the document was looked at is always JSON.
+    /// Returns the content type of a response that is not streamed.
     fn content_type(self) -> &'static str {
         match self {
             Self::Graphql => "application/graphql-response+json; charset=utf-8",
@@ -104,7 +106,7 @@ impl Media {
     }
 }
 
-/// A weight such as `0.75`, in thousandths.
+/// Parses a weight such as `0.75` and returns it in thousandths.
 fn thousandths(text: &str) -> u32 {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let fraction: String = fraction.chars().chain("000".chars()).take(3).collect();
@@ -112,8 +114,8 @@ fn thousandths(text: &str) -> u32 {
     (number(whole) * 1000 + number(&fraction)).min(1000)
 }
 
-/// A request that is wrong whatever it asks: its status does not depend on `Accept`.
-struct Wrong {
+/// Error that refuses the request as a whole. Its status does not depend on `Accept`.
+struct RequestError {
     status: StatusCode,
     media: Media,
     refused: Refused,
@@ -121,7 +123,7 @@ struct Wrong {
     retry_after: Option<u64>,
 }
 
-impl Wrong {
+impl RequestError {
     fn new(media: Media, status: StatusCode, message: impl Into<String>) -> Self {
         Self { status, media, refused: Refused::new(BAD_USER_INPUT, message), allow: None, retry_after: None }
     }
@@ -152,7 +154,7 @@ impl Wrong {
     }
 }
 
-impl IntoResponse for Wrong {
+impl IntoResponse for RequestError {
     fn into_response(self) -> Response {
         let mut answer = Answer::from(self.refused);
         if let Some(seconds) = self.retry_after {
@@ -175,23 +177,24 @@ async fn by_post(
     Extension(base_url): Extension<BaseUrl>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
-) -> Result<Response, Wrong> {
+) -> Result<Response, RequestError> {
     let media = acceptable(&headers)?;
     if !is_json(&headers) {
-        return Err(Wrong::new(media, StatusCode::UNSUPPORTED_MEDIA_TYPE, NOT_JSON));
+        return Err(RequestError::new(media, StatusCode::UNSUPPORTED_MEDIA_TYPE, NOT_JSON));
     }
     let body = body.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => {
             let message = format!("The body is longer than {} bytes.", state.engine().limits().body_bytes);
-            Wrong::new(media, StatusCode::PAYLOAD_TOO_LARGE, message)
+            RequestError::new(media, StatusCode::PAYLOAD_TOO_LARGE, message)
         }
-        status => Wrong::new(media, status, "The body could not be read."),
+        status => RequestError::new(media, status, "The body could not be read."),
     })?;
-    let raw: Raw = object(&body).map_err(|reason| Wrong::bad(media, format!("The body is {reason}.")))?;
+    let raw: Raw =
+        object(&body).map_err(|reason| RequestError::bad(media, format!("The body is {reason}.")))?;
     answer(state, known, base_url, media, raw, &Method::POST).await
 }
 
-/// The parameters of a GET; `variables` and `extensions` are JSON.
+/// Query parameters of a GET request. `variables` and `extensions` are JSON.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Parameters {
@@ -208,10 +211,10 @@ async fn by_get(
     method: Method,
     headers: HeaderMap,
     parameters: Result<Query<Parameters>, QueryRejection>,
-) -> Result<Response, Wrong> {
+) -> Result<Response, RequestError> {
     let media = acceptable(&headers)?;
     let Ok(Query(parameters)) = parameters else {
-        return Err(Wrong::bad(media, "The parameters could not be read."));
+        return Err(RequestError::bad(media, "The query parameters could not be read."));
     };
     let raw = Raw {
         query: parameters.query,
@@ -220,23 +223,23 @@ async fn by_get(
         extensions: parameter(media, "extensions", parameters.extensions.as_deref())?.unwrap_or_default(),
     };
     if !raw.has_document() {
-        return Err(Wrong::bad(media, "The parameter query is missing."));
+        return Err(RequestError::bad(media, "The parameter query is required."));
     }
     answer(state, known, base_url, media, raw, &method).await
 }
 
-async fn by_other(headers: HeaderMap) -> Wrong {
+async fn by_other(headers: HeaderMap) -> RequestError {
     let media = Media::wanted(&headers).unwrap_or(Media::Json);
-    Wrong::method(media, "Use POST, or GET for queries.", "GET, POST")
+    RequestError::method(media, "Use POST, or GET for queries.", "GET, POST")
 }
 
-fn acceptable(headers: &HeaderMap) -> Result<Media, Wrong> {
+fn acceptable(headers: &HeaderMap) -> Result<Media, RequestError> {
     let message =
         "Accept must allow application/json, application/graphql-response+json or text/event-stream.";
-    Media::wanted(headers).ok_or_else(|| Wrong::new(Media::Json, StatusCode::NOT_ACCEPTABLE, message))
+    Media::wanted(headers).ok_or_else(|| RequestError::new(Media::Json, StatusCode::NOT_ACCEPTABLE, message))
 }
 
-/// Whether the headers announce JSON in UTF-8, once.
+/// Returns whether there is exactly one content type, and it is JSON in UTF-8.
 pub fn is_json(headers: &HeaderMap) -> bool {
     let mut values = headers.get_all(header::CONTENT_TYPE).iter().map(HeaderValue::to_str);
     let (Some(Ok(text)), None) = (values.next(), values.next()) else { return false };
@@ -248,29 +251,33 @@ pub fn is_json(headers: &HeaderMap) -> bool {
         })
 }
 
-/// Reads one JSON object; a list, even one that would fit, is no request.
+/// Parses a JSON object. A JSON array is refused, although serde could read it as a struct.
 pub fn object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, &'static str> {
     if bytes.trim_ascii_start().first() != Some(&b'{') {
         return Err("not a JSON object");
     }
     serde_json::from_slice(bytes).map_err(|error| match error.classify() {
         serde_json::error::Category::Data => {
-            "not a GraphQL request: query must be a string, variables and extensions objects"
+            "not a GraphQL request: query must be a string, variables and extensions must be objects"
         }
         _ => "not JSON",
     })
 }
 
-fn parameter<T: DeserializeOwned>(media: Media, name: &str, text: Option<&str>) -> Result<Option<T>, Wrong> {
+fn parameter<T: DeserializeOwned>(
+    media: Media,
+    name: &str,
+    text: Option<&str>,
+) -> Result<Option<T>, RequestError> {
     match text {
         None | Some("" | "null") => Ok(None),
         Some(text) => object(text.as_bytes())
             .map(Some)
-            .map_err(|_| Wrong::bad(media, format!("The parameter {name} is not a JSON object."))),
+            .map_err(|_| RequestError::bad(media, format!("The parameter {name} is not a JSON object."))),
     }
 }
 
-/// The caller named by the `Authorization` or `Bearer` header; anonymous without one.
+/// Authenticates the caller by the `Authorization` or `Bearer` header. Anonymous without either.
 pub async fn caller(
     state: &ServerState,
     headers: &HeaderMap,
@@ -280,18 +287,22 @@ pub async fn caller(
     let actor = match (sent.next(), sent.next()) {
         (None, _) => state.authenticate(None, address).await,
         (Some(Some(credential)), None) => state.authenticate(Some(credential), address).await,
-        _ => Err(unreadable()),
+        _ => Err(unreadable_credential()),
     }?;
     Ok(Actor { request_id: request_id(headers), ..actor })
 }
 
-fn unreadable() -> Denied {
-    Denied { code: "UNAUTHENTICATED", message: "Send one readable credential.".into(), retry_after: None }
+fn unreadable_credential() -> Denied {
+    Denied {
+        code: "UNAUTHENTICATED",
+        message: "The credential could not be read. Send exactly one credential.".into(),
+        retry_after: None,
+    }
 }
 
-/// Refuses a request before it is read.
+/// Refuses a request before its body is read.
 pub fn refuse(headers: &HeaderMap, denied: Denied) -> Response {
-    Wrong::denied(Media::wanted(headers).unwrap_or(Media::Json), denied).into_response()
+    RequestError::denied(Media::wanted(headers).unwrap_or(Media::Json), denied).into_response()
 }
 
 async fn answer(
@@ -301,13 +312,13 @@ async fn answer(
     media: Media,
     raw: Raw,
     method: &Method,
-) -> Result<Response, Wrong> {
+) -> Result<Response, RequestError> {
     let limit = state.engine().limits().response_bytes;
     let plan = state.engine().plan(raw);
     let is_open = plan.as_ref().is_ok_and(Plan::is_open);
-    let actor = known
-        .caller
-        .or_else(|denied| known.anonymous.filter(|_| is_open).ok_or_else(|| Wrong::denied(media, denied)))?;
+    let actor = known.caller.or_else(|denied| {
+        known.anonymous.filter(|_| is_open).ok_or_else(|| RequestError::denied(media, denied))
+    })?;
     let plan = match plan {
         Ok(plan) => plan,
         Err(refused) => {
@@ -319,7 +330,7 @@ async fn answer(
         }
     };
     if *method != Method::POST && plan.kind() == OperationType::Mutation {
-        return Err(Wrong::method(media, "A mutation needs POST.", "POST"));
+        return Err(RequestError::method(media, "Mutations require POST.", "POST"));
     }
     let prepare = {
         let (state, actor) = (state.clone(), actor.clone());
@@ -359,8 +370,8 @@ fn write(media: Media, status: StatusCode, answer: &Answer, limit: usize) -> Res
     (status, headers, bytes).into_response()
 }
 
-/// `next` for each answer, then `complete`; nothing more once the caller's right has ended. A stream that the
-/// server cuts short has no `complete`, so that its client comes back.
+/// Streams a `next` event for each response, then `complete`. The stream ends without `complete` when the
+/// server stops or the caller's credential has become invalid, so that the client reconnects.
 fn events(
     state: ServerState,
     actor: Actor,
@@ -372,7 +383,7 @@ fn events(
         Event::default().event("next").data(String::from_utf8_lossy(&bytes))
     });
     let complete = stream::once(async { Event::default().event("complete").data("null") });
-    let all = next.chain(complete).take_until(Box::pin(cut(state.clone(), actor.clone())));
+    let all = next.chain(complete).take_until(Box::pin(interrupted(state.clone(), actor.clone())));
     let all = all.take_while(move |_| {
         let (state, actor) = (state.clone(), actor.clone());
         async move { state.still_valid(&actor).await.unwrap_or(false) }
@@ -381,14 +392,14 @@ fn events(
         .keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
         .into_response();
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // Proxies such as nginx would hold events back.
+    // Keeps proxies such as nginx from buffering events.
     response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
     response
 }
 
-/// Returns when the server stops or the caller's credential has ended.
-async fn cut(state: ServerState, actor: Actor) {
-    let ended = async {
+/// Waits until the server stops or the caller's credential is no longer valid.
+async fn interrupted(state: ServerState, actor: Actor) {
+    let revoked = async {
         loop {
             tokio::time::sleep(RECHECK).await;
             if !state.still_valid(&actor).await.unwrap_or(true) {
@@ -398,6 +409,6 @@ async fn cut(state: ServerState, actor: Actor) {
     };
     tokio::select! {
         () = state.stopped() => {}
-        () = ended => {}
+        () = revoked => {}
     }
 }

@@ -1,5 +1,5 @@
-//! The playground: `GraphiQL` 4 in a page, from a local copy of its pinned files where they are installed,
-//! else from unpkg.com.
+//! Playground: a page with `GraphiQL` 4. Its pinned files are served from a local copy if installed,
+//! otherwise they are loaded from unpkg.com.
 
 use std::{fmt::Write, path::Path as FilePath, sync::Arc};
 
@@ -13,12 +13,12 @@ use axum::{
 use serde_json::json;
 
 const CDN: &str = "https://unpkg.com/";
-/// Path under which the server has its own copies.
+/// Path under which the server serves its local copies.
 const ASSETS_PATH: &str = "/assets/";
-/// Where `npm ci --prefix playground` puts the local copy.
+/// Folder where `npm ci --prefix playground` installs the local copy.
 const LOCAL: &str = "playground/node_modules";
 const BOOT: &str = include_str!("playground/boot.js");
-/// What a visitor of Coffer finds, a tab each.
+/// Sample operations, one tab each.
 pub const SAMPLES: [&str; 4] = [
     include_str!("playground/customers.graphql"),
     include_str!("playground/buy.graphql"),
@@ -26,27 +26,28 @@ pub const SAMPLES: [&str; 4] = [
     include_str!("playground/people.graphql"),
 ];
 const STYLE: &str = include_str!("playground/style.css");
-/// Shown while the files of `GraphiQL` are on their way.
+/// Shown while the files of `GraphiQL` are loading.
 const LOADING_INSTALLED: &str = "Loading GraphiQL…";
+/// As above, for the files on unpkg.com.
 const LOADING_REMOTE: &str = "Loading GraphiQL from unpkg.com… Without internet access, run <code>npm ci \
     --prefix playground</code> on the server and reload this page.";
 /// Shown by the script in place of `GraphiQL` when its files cannot be loaded.
 const UNAVAILABLE: &str = include_str!("playground/unavailable.html");
 
-/// A file of a pinned package; nothing else is ever served.
+/// File of a pinned package. Other files are never served.
 struct Asset {
     package: &'static str,
     version: &'static str,
     file: &'static str,
     kind: &'static str,
-    /// Subresource hash of the file; a browser refuses any other content.
+    /// Subresource integrity hash. A browser refuses any other content.
     integrity: &'static str,
 }
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const SHEET: &str = "text/css; charset=utf-8";
 
-/// In the order in which the page needs them.
+/// Files in the order in which the page loads them.
 const ASSETS: [Asset; 6] = [
     Asset {
         package: "react",
@@ -98,8 +99,8 @@ impl Asset {
         format!("{}/{}", self.package, self.file)
     }
 
-    /// Path on the CDN and below `/assets/`. It names the version, so that no cache answers with a file of
-    /// another hash.
+    /// Path on the CDN and below `/assets/`. It contains the version, so that a cache cannot serve a file
+    /// with another hash.
     fn path(&self) -> String {
         format!("{}@{}/{}", self.package, self.version, self.file)
     }
@@ -117,30 +118,30 @@ impl Asset {
     }
 }
 
-/// What the page is about.
+/// Settings of the page.
 #[derive(Clone, Debug)]
 pub struct Playground {
     pub title: String,
-    /// Path of the HTTP door.
+    /// Path of the GraphQL API.
     pub endpoint: String,
-    /// Path of the socket.
+    /// Path of the WebSocket.
     pub subscriptions: String,
-    /// The queries a visitor finds, a tab each; the first is in front.
+    /// Sample operations, one tab each; the first tab is active.
     pub queries: Vec<String>,
-    /// A sandbox key, preset for both doors. Never a live one: the page is public.
+    /// Sandbox API key that is preset under Headers. Never a live key: the page is public.
     pub key: Option<String>,
 }
 
-/// The page in its two forms.
+/// Both versions of the page.
 struct Pages {
-    /// With the files that are installed on the server.
+    /// Loads the files installed on the server.
     installed: String,
-    /// With the public files.
+    /// Loads the files from unpkg.com.
     remote: String,
 }
 
 impl Playground {
-    /// Serves the page, and its files if they are installed under the working directory.
+    /// Returns the routes of the page and its files, which are looked up under the working directory.
     pub fn routes<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
         self.routes_from(FilePath::new(LOCAL))
     }
@@ -151,13 +152,13 @@ impl Playground {
             remote: self.page(CDN, LOADING_REMOTE),
         });
         let modules: Arc<FilePath> = modules.into();
-        let asked = modules.clone();
+        let asset_modules = modules.clone();
         Router::new()
             .route("/playground", get(move || page(pages, modules)))
-            .route("/assets/{*path}", get(move |path| asset(asked, path)))
+            .route("/assets/{*path}", get(move |path| asset(asset_modules, path)))
     }
 
-    /// Sheets and scripts stand last: while they load, the reader sees what stands before them.
+    /// Returns the page. Style sheets and scripts come last so that the rest is visible while they load.
     fn page(&self, origin: &str, loading: &str) -> String {
         let settings = json!({
             "endpoint": self.endpoint,
@@ -195,14 +196,14 @@ shows requests with curl.</p></noscript>
     }
 }
 
-/// Looks for the files at each request, so that a server need not be restarted once they are installed.
+/// Checks for the files on each request, so that the server need not be restarted after they are installed.
 async fn page(pages: Arc<Pages>, modules: Arc<FilePath>) -> Response {
     let are_installed = move || ASSETS.iter().all(|asset| modules.join(asset.installed()).is_file());
     let installed = tokio::task::spawn_blocking(are_installed).await.unwrap_or(false);
-    shown(if installed { pages.installed.clone() } else { pages.remote.clone() })
+    respond(if installed { pages.installed.clone() } else { pages.remote.clone() })
 }
 
-fn shown(page: String) -> Response {
+fn respond(page: String) -> Response {
     const POLICY: &str = "default-src 'none'; script-src 'self' https://unpkg.com; \
         style-src 'self' 'unsafe-inline' https://unpkg.com; img-src 'self' data:; font-src 'self' data: \
         https://unpkg.com; \
@@ -216,9 +217,9 @@ fn shown(page: String) -> Response {
     (headers, Html(page)).into_response()
 }
 
-/// Only the files listed above exist, so no path leads anywhere else.
+/// Serves a file. Only the files listed above are served, whatever the path.
 async fn asset(modules: Arc<FilePath>, Path(path): Path<String>) -> Response {
-    // The server's own files change with its version, and their paths do not.
+    // The server's own files change between versions under the same path, so they must not be cached.
     let (kind, cache, content) = match path.as_str() {
         "playground.js" => (SCRIPT, "no-cache", BOOT.as_bytes().to_vec()),
         "playground.css" => (SHEET, "no-cache", STYLE.as_bytes().to_vec()),
@@ -241,7 +242,7 @@ async fn asset(modules: Arc<FilePath>, Path(path): Path<String>) -> Response {
     (headers, content).into_response()
 }
 
-/// Text that may stand in a page.
+/// Escapes text for use in HTML.
 pub(super) fn escape_html(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for letter in text.chars() {
@@ -257,7 +258,7 @@ pub(super) fn escape_html(text: &str) -> String {
     safe
 }
 
-/// JSON that may stand inside a script element.
+/// Escapes JSON for use inside a script element.
 fn escape_json(json: &str) -> String {
     let mut safe = String::with_capacity(json.len());
     for letter in json.chars() {

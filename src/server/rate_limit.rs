@@ -1,6 +1,7 @@
-//! Every request is counted once, before its body is read, and every answer says what is left.
+//! Rate limits and authentication: counts each request once before its body is read, and adds the remaining
+//! allowance to the response.
 
-use super::{Denied, ServerState, client_address::Arrival, graphql_http, request_id};
+use super::{Denied, ServerState, client_address::ClientInfo, graphql_http, request_id};
 use crate::rest;
 use axum::{
     body::HttpBody,
@@ -21,8 +22,8 @@ const LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 
-/// Headers of an answer that a page of another origin may read.
-pub const TOLD: [HeaderName; 6] = [
+/// Response headers that web pages of other origins may read.
+pub const EXPOSED_HEADERS: [HeaderName; 6] = [
     LIMIT,
     REMAINING,
     RESET,
@@ -31,44 +32,44 @@ pub const TOLD: [HeaderName; 6] = [
     HeaderName::from_static("idempotent-replayed"),
 ];
 
-/// Who sent a GraphQL request, once it is counted.
+/// Caller of a GraphQL request that has been counted.
 #[derive(Clone)]
 pub struct Authenticated {
-    /// The caller, or why the credential is refused.
+    /// The caller, or the reason why the credential was refused.
     pub caller: Result<Actor, Denied>,
-    /// The caller of operations that need no credential, where a refused one is no reason to refuse them: an
-    /// expired token, which a client may send with every request, but not a mistyped key, whose partner would
-    /// be lost.
+    /// Anonymous caller for operations that need no credential, if the request carries an expired or invalid
+    /// token: clients may send an old token with every request. None for a mistyped API key, because without
+    /// it the partner is unknown.
     pub anonymous: Option<Actor>,
 }
 
-/// Counts a request of the GraphQL door and puts its caller into it.
+/// Middleware of the GraphQL API: counts the request and adds its caller as an extension.
 pub async fn at_graphql(
     State(state): State<ServerState>,
-    Extension(arrival): Extension<Arrival>,
+    Extension(client): Extension<ClientInfo>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let known = graphql_http::caller(&state, request.headers(), arrival.address).await;
-    match count(&state.app, &known, arrival.address).await {
+    let known = graphql_http::caller(&state, request.headers(), client.address).await;
+    match count(&state.app, &known, client.address).await {
         Ok(remaining) => {
             let expired = known.as_ref().is_err_and(|denied| denied.code == "UNAUTHENTICATED")
                 && !has_key(request.headers());
             let request_id = request_id(request.headers());
             let anonymous =
-                expired.then(|| Actor { request_id, address: arrival.address, ..Actor::default() });
+                expired.then(|| Actor { request_id, address: client.address, ..Actor::default() });
             request.extensions_mut().insert(Authenticated { caller: known, anonymous });
-            told(next.run(request).await, remaining)
+            with_headers(next.run(request).await, remaining)
         }
         Err(error) => {
-            let remaining = nothing_left(&state.app, &error);
-            told(graphql_http::refuse(request.headers(), error.into()), remaining)
+            let remaining = none_remaining(&state.app, &error);
+            with_headers(graphql_http::refuse(request.headers(), error.into()), remaining)
         }
     }
 }
 
-/// Counts a request, against its caller or, where the credential opens nothing, against the address it came
-/// from.
+/// Counts a request against the allowance of its caller, or of its client address if the credential is
+/// invalid.
 pub async fn count(
     app: &App,
     known: &Result<Actor, Denied>,
@@ -83,54 +84,56 @@ pub async fn count(
     }
 }
 
-/// How long a read over REST may take; GraphQL has a limit of its own.
+/// Maximum time for a GET request to a REST API. GraphQL has its own limit.
 const READ_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// Counts a request of the REST door and puts its caller into it.
+/// Middleware of the REST APIs: counts the request and adds its caller as an extension.
 pub async fn at_rest(
     State(app): State<App>,
-    Extension(arrival): Extension<Arrival>,
+    Extension(client): Extension<ClientInfo>,
     mut request: Request,
     next: Next,
 ) -> Response {
     let path = request.uri().path().to_owned();
-    let known = rest_caller(&app, request.method(), &path, request.headers(), arrival.address).await;
+    let known = rest_caller(&app, request.method(), &path, request.headers(), client.address).await;
     let counted = match &known {
-        Ok(actor) => limits::request(&app, &actor.who, arrival.address).await,
-        Err(Error::Unauthenticated) => limits::request(&app, &Who::Anonymous, arrival.address).await,
+        Ok(actor) => limits::request(&app, &actor.who, client.address).await,
+        Err(Error::Unauthenticated) => limits::request(&app, &Who::Anonymous, client.address).await,
         Err(_) => Ok(None),
     };
     match (counted, known) {
-        (Ok(remaining), Ok(_)) if !is_json_or_empty(&request) => told(
-            rest::refused_by_form(&path, StatusCode::UNSUPPORTED_MEDIA_TYPE, graphql_http::NOT_JSON),
+        (Ok(remaining), Ok(_)) if !is_json_or_empty(&request) => with_headers(
+            rest::refuse(&path, StatusCode::UNSUPPORTED_MEDIA_TYPE, graphql_http::NOT_JSON),
             remaining,
         ),
         (Ok(remaining), Ok(actor)) => {
             request.extensions_mut().insert(actor);
-            // A change runs to its end, and its statements are limited one by one.
+            // A change is never interrupted. Its statements have their own timeouts.
             let limit = if request.method() == Method::GET { READ_TIMEOUT } else { Duration::MAX };
-            let answered = tokio::time::timeout(limit, next.run(request)).await;
-            told(answered.unwrap_or_else(|_| rest::faulty(&path, Error::database_timed_out())), remaining)
+            let response = tokio::time::timeout(limit, next.run(request)).await;
+            with_headers(
+                response.unwrap_or_else(|_| rest::faulty(&path, Error::database_timed_out())),
+                remaining,
+            )
         }
-        (Ok(remaining), Err(error)) => told(rest::faulty(&path, error), remaining),
+        (Ok(remaining), Err(error)) => with_headers(rest::faulty(&path, error), remaining),
         (Err(error), _) => {
-            let remaining = nothing_left(&app, &error);
-            told(rest::faulty(&path, error), remaining)
+            let remaining = none_remaining(&app, &error);
+            with_headers(rest::faulty(&path, error), remaining)
         }
     }
 }
 
-/// Whether the body is JSON or empty. A page of another site can make a browser send any other body along
-/// with a credential that the browser keeps, and a body of no type as well.
+/// Returns whether the body is JSON or empty. A page of another site can make a browser send any other body,
+/// even one without a content type, together with a credential that the browser has stored.
 fn is_json_or_empty(request: &Request) -> bool {
     let headers = request.headers();
-    let is_announced = !request.method().is_safe() && headers.contains_key(header::CONTENT_TYPE);
-    (request.body().is_end_stream() && !is_announced) || graphql_http::is_json(headers)
+    let has_content_type = !request.method().is_safe() && headers.contains_key(header::CONTENT_TYPE);
+    (request.body().is_end_stream() && !has_content_type) || graphql_http::is_json(headers)
 }
 
-/// Who calls the REST door. The brokerage API serves nobody without a credential, the wellness API whoever
-/// has signed in or a partner's key; what needs neither is open to an expired token too, which a client may
-/// send with every request.
+/// Authenticates the caller of a REST API. A valid credential is required except on open routes, where a
+/// missing or expired token makes the caller anonymous: clients may send an old token with every request.
 async fn rest_caller(
     app: &App,
     method: &Method,
@@ -138,8 +141,9 @@ async fn rest_caller(
     headers: &HeaderMap,
     address: Option<IpAddr>,
 ) -> domain::Result<Actor> {
-    let open =
-        rest::OPEN.iter().any(|(asked, open)| method == *asked && fits(open, path.trim_end_matches('/')));
+    let open = rest::OPEN
+        .iter()
+        .any(|(allowed, open)| method == *allowed && matches_route(open, path.trim_end_matches('/')));
     match documented_caller(app, headers, address).await {
         Err(Error::Unauthenticated) if open && !has_key(headers) => {
             Ok(Actor { request_id: request_id(headers), address, ..Actor::default() })
@@ -148,20 +152,20 @@ async fn rest_caller(
     }
 }
 
-/// Whether a path is the one described, `{…}` standing for any one step.
-fn fits(described: &str, path: &str) -> bool {
-    let (described, path): (Vec<&str>, Vec<&str>) =
-        (described.split('/').collect(), path.split('/').collect());
-    described.len() == path.len()
-        && described.iter().zip(path).all(|(step, given)| step.starts_with('{') || *step == given)
+/// Returns whether a path matches a route. `{…}` matches any one segment.
+fn matches_route(route: &str, path: &str) -> bool {
+    let (route, path): (Vec<&str>, Vec<&str>) = (route.split('/').collect(), path.split('/').collect());
+    route.len() == path.len()
+        && route.iter().zip(path).all(|(step, given)| step.starts_with('{') || *step == given)
 }
 
-/// Whether a request shows something that is meant to be a key.
+/// Returns whether a credential looks like an API key, valid or not.
 fn has_key(headers: &HeaderMap) -> bool {
     super::credentials(headers).flatten().any(|credential| keys::looks_like(&credential))
 }
 
-/// Besides `Authorization`, the documented header `Bearer: <key>` is understood; two credentials are none.
+/// Authenticates by the `Authorization` header or the documented header `Bearer: <key>`. Exactly one
+/// credential must be sent.
 async fn documented_caller(app: &App, headers: &HeaderMap, address: Option<IpAddr>) -> domain::Result<Actor> {
     let mut sent = super::credentials(headers);
     match (sent.next(), sent.next()) {
@@ -172,7 +176,8 @@ async fn documented_caller(app: &App, headers: &HeaderMap, address: Option<IpAdd
     }
 }
 
-fn nothing_left(app: &App, error: &Error) -> Option<Remaining> {
+/// Returns the headers' values for a caller that has used up its allowance.
+fn none_remaining(app: &App, error: &Error) -> Option<Remaining> {
     match error {
         Error::TooMany { retry_after } => app.limits.requests.map(|requests| Remaining {
             most: requests.most,
@@ -183,8 +188,8 @@ fn nothing_left(app: &App, error: &Error) -> Option<Remaining> {
     }
 }
 
-/// Says on the answer what is left; of nothing, also when to come back.
-fn told(mut response: Response, remaining: Option<Remaining>) -> Response {
+/// Adds the rate limit headers to a response, and `Retry-After` if the request was refused.
+fn with_headers(mut response: Response, remaining: Option<Remaining>) -> Response {
     let Some(Remaining { most, left, reset }) = remaining else { return response };
     let refused = response.status() == StatusCode::TOO_MANY_REQUESTS;
     let headers = response.headers_mut();

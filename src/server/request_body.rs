@@ -1,5 +1,5 @@
-//! Request bodies: one that comes too slowly is answered with 408, and what is left unread of one is taken
-//! off the connection.
+//! Limits on receiving request bodies: a body that arrives too slowly gets status 408, and the unread rest of
+//! a body is read and dropped.
 
 use super::{
     serving::{Activity, Busy},
@@ -28,10 +28,10 @@ use tokio::{
     time::{Instant, Sleep, sleep_until, timeout},
 };
 
-/// How fast a body must come.
+/// Minimum speed of a request body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BodyLimits {
-    /// How long a sender may pause, and how much longer than at `bytes_per_second` a whole body may take.
+    /// Maximum pause, and maximum extra time for the whole body compared with `bytes_per_second`.
     pub timeout: Duration,
     pub bytes_per_second: u32,
 }
@@ -42,13 +42,14 @@ impl Default for BodyLimits {
     }
 }
 
-/// How much of an unread body is read and dropped, and how long its connection stays open for that.
+/// Maximum size of the unread rest of a body that is read and dropped.
 const UNREAD_BYTES: usize = 16 << 20;
-const UNREAD_WITHIN: Duration = Duration::from_secs(15);
+/// Maximum time for that.
+const UNREAD_TIMEOUT: Duration = Duration::from_secs(15);
 
 const TOO_SLOW: &str = "The body was not received in time.";
 
-/// Holds the body of a request to the limits.
+/// Middleware: applies the limits to the body of a request.
 pub async fn limited(State(limits): State<BodyLimits>, request: Request, next: Next) -> Response {
     if request.body().is_end_stream() {
         return next.run(request).await;
@@ -78,7 +79,7 @@ pub async fn limited(State(limits): State<BodyLimits>, request: Request, next: N
     let mut response = if path.starts_with("/graphql") {
         socket::refuse(StatusCode::REQUEST_TIMEOUT, "TIMEOUT", TOO_SLOW)
     } else {
-        rest::refused_by_form(&path, StatusCode::REQUEST_TIMEOUT, TOO_SLOW)
+        rest::refuse(&path, StatusCode::REQUEST_TIMEOUT, TOO_SLOW)
     };
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
@@ -88,10 +89,10 @@ struct LimitedBody {
     limits: BodyLimits,
     inner: Body,
     ended: bool,
-    /// Whether the client sends nothing before it is asked to.
+    /// Whether the client waits for `100 Continue` before it sends the body.
     awaits_continue: bool,
     received: u64,
-    /// When reading began, and when it last went on.
+    /// Time when reading started, and time of the last progress.
     began: Option<(Instant, Instant)>,
     alarm: Option<Pin<Box<Sleep>>>,
     too_slow: Arc<AtomicBool>,
@@ -122,9 +123,9 @@ impl HttpBody for LimitedBody {
             return Poll::Ready(frame);
         }
         let LimitedBody { limits, received, .. } = *this;
-        let granted =
+        let allowed =
             Duration::from_millis(received.saturating_mul(1000) / u64::from(limits.bytes_per_second.max(1)));
-        let deadline = Ord::min(last, began + granted) + limits.timeout;
+        let deadline = Ord::min(last, began + allowed) + limits.timeout;
         let alarm = this.alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         if alarm.deadline() != deadline {
             alarm.as_mut().reset(deadline);
@@ -145,8 +146,8 @@ impl HttpBody for LimitedBody {
 }
 
 impl Drop for LimitedBody {
-    /// A connection that is closed with a body still under way loses the answer with it, so that the rest is
-    /// read for a while. A client that waits to be asked for the body is not asked.
+    /// Reads and drops the rest of the body for a while: closing the connection earlier could lose the
+    /// response. Not for a client that waits for `100 Continue`, since it sends no body.
     fn drop(&mut self) {
         if self.ended || self.awaits_continue || self.inner.is_end_stream() {
             return;
@@ -156,7 +157,7 @@ impl Drop for LimitedBody {
             self.too_long.store(true, Ordering::Relaxed);
         }
         let (mut body, busy) = (std::mem::take(&mut self.inner), self.busy.take());
-        runtime.spawn(timeout(UNREAD_WITHIN, async move {
+        runtime.spawn(timeout(UNREAD_TIMEOUT, async move {
             let _busy = busy;
             let mut left = UNREAD_BYTES;
             while let Some(Ok(frame)) =
@@ -164,7 +165,7 @@ impl Drop for LimitedBody {
             {
                 match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
                     Some(less) => left = less,
-                    // Closing now could still lose the answer: the client waits until it has read it, or the time is up.
+                    // Closing now could lose the response. Wait until the client closes or the time is up.
                     None => std::future::pending().await,
                 }
             }

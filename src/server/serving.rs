@@ -1,4 +1,4 @@
-//! Accepts connections and serves them, each within the limits of its address and of time.
+//! Accepts and serves connections, within limits on their number and duration.
 
 use super::{
     connections::{ConnectionLimits, Connections, Lane, Permit},
@@ -34,26 +34,26 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-/// How long a connection may live that serves health checks only.
+/// Maximum lifetime of a connection that serves health checks only.
 const HEALTH_CHECK_LIFETIME: Duration = Duration::from_secs(5);
-/// How long a request may take to arrive whose headers were under way when the server began to stop.
-const LAST_REQUEST: Duration = Duration::from_secs(1);
-/// The longest head of a request, in bytes. Links that take a document carry its description.
-const HEAD_BYTES: usize = 64 << 10;
-/// How long accepting pauses when the system has no descriptor left.
+/// Maximum time to receive the headers of a request that was arriving when the server started to shut down.
+const LAST_REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
+/// Maximum size of request line and headers. A URL for uploading a document contains its description.
+const MAX_HEADER_BYTES: usize = 64 << 10;
+/// Pause after a connection could not be accepted, for example because no file descriptor is free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// How often the log is told that connections cannot be accepted.
-const ACCEPT_COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
+/// Minimum interval between log lines about connections that cannot be accepted.
+const ACCEPT_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How connections are served.
+/// Limits and timeouts of connections.
 #[derive(Clone, Debug)]
 pub struct ServerSettings {
     pub connections: ConnectionLimits,
-    /// How long a TLS handshake may take, and the headers of a request from their first byte on.
+    /// Maximum time for a TLS handshake, and for the headers of a request after their first byte.
     pub header_timeout: Duration,
-    /// How long a connection may wait for a request.
+    /// Maximum time to wait for a request.
     pub idle_timeout: Duration,
-    /// How long a client may take nothing of an answer.
+    /// Maximum time without progress while sending a response.
     pub write_timeout: Duration,
 }
 
@@ -68,7 +68,7 @@ impl Default for ServerSettings {
     }
 }
 
-/// What all connections share.
+/// State shared by all connections.
 struct Server {
     router: Router,
     certificate: Option<Certificate>,
@@ -76,7 +76,7 @@ struct Server {
     stopping: watch::Receiver<bool>,
 }
 
-/// Serves until `stopping` turns true and then until every connection has ended.
+/// Serves connections until `stopping` turns true, then waits until all connections are closed.
 pub async fn serve(
     listener: TcpListener,
     certificate: Option<Certificate>,
@@ -88,7 +88,7 @@ pub async fn serve(
     let server = Arc::new(Server { router, certificate, settings, stopping });
     let stopped = stopped(server.stopping.clone());
     let mut stopped = std::pin::pin!(stopped);
-    let mut last_complaint: Option<Instant> = None;
+    let mut last_logged: Option<Instant> = None;
     loop {
         let accepted = tokio::select! {
             biased;
@@ -98,16 +98,16 @@ pub async fn serve(
         match accepted {
             Ok((stream, peer)) => {
                 let permit = connections.admit(peer.ip());
-                tracing::trace!(lane = ?permit.as_ref().map(|permit| permit.lane), "a connection came in");
+                tracing::trace!(lane = ?permit.as_ref().map(|permit| permit.lane), "accepted a connection");
                 if let Some(permit) = permit {
                     tokio::spawn(serve_connection(server.clone(), stream, peer, permit));
                 }
             }
-            Err(error) if is_of_the_peer(&error) => {}
+            Err(error) if is_client_error(&error) => {}
             Err(error) => {
-                if last_complaint.is_none_or(|last| last.elapsed() >= ACCEPT_COMPLAINT_INTERVAL) {
+                if last_logged.is_none_or(|last| last.elapsed() >= ACCEPT_LOG_INTERVAL) {
                     tracing::error!(cause = %error, "a connection could not be accepted");
-                    last_complaint = Some(Instant::now());
+                    last_logged = Some(Instant::now());
                 }
                 sleep(ACCEPT_PAUSE).await;
             }
@@ -117,13 +117,15 @@ pub async fn serve(
     connections.all_closed().await;
 }
 
-fn is_of_the_peer(error: &io::Error) -> bool {
+/// Returns whether the client caused the error, so that it need not be logged.
+fn is_client_error(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
     )
 }
 
+/// Waits until the server starts to shut down.
 async fn stopped(mut stopping: watch::Receiver<bool>) {
     if stopping.wait_for(|stopping| *stopping).await.is_err() {
         std::future::pending::<()>().await;
@@ -136,11 +138,11 @@ async fn serve_connection(server: Arc<Server>, stream: TcpStream, peer: SocketAd
     let Some(certificate) = &server.certificate else {
         return serve_http(&server, Io::new(stream, permit), peer, accepted).await;
     };
-    let patience = match permit.lane {
+    let handshake_timeout = match permit.lane {
         Lane::Regular => server.settings.header_timeout,
         Lane::HealthChecks => HEALTH_CHECK_LIFETIME,
     };
-    let handshake = timeout(patience, TlsAcceptor::from(certificate.current()).accept(stream));
+    let handshake = timeout(handshake_timeout, TlsAcceptor::from(certificate.current()).accept(stream));
     let handshake = tokio::select! {
         handshake = handshake => handshake,
         () = stopped(server.stopping.clone()) => return,
@@ -163,7 +165,7 @@ where
         move |request: Request<Incoming>| answer(service.clone(), activity.clone(), lane, peer, request)
     });
     let mut builder = http1::Builder::new();
-    builder.max_buf_size(HEAD_BYTES);
+    builder.max_buf_size(MAX_HEADER_BYTES);
     let connection = builder.serve_connection(TokioIo::new(io), service).with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let mut stop = std::pin::pin!(stopped(server.stopping.clone()));
@@ -178,7 +180,7 @@ where
             }
             alarm.as_mut().poll(context)
         });
-        // The connection first, since what it does moves the deadline.
+        // Poll the connection first, since its progress moves the deadline.
         tokio::select! {
             biased;
             ended = connection.as_mut() => {
@@ -209,7 +211,7 @@ async fn answer(
     let mut response = if lane == Lane::HealthChecks && !is_health_check {
         let path = request.uri().path();
         if path.starts_with("/graphql") {
-            socket::refuse_for_now("Too many connections are open; try again.")
+            socket::refuse_for_now("Too many connections are open. Try again.")
         } else {
             rest::faulty(path, Error::Busy)
         }
@@ -227,7 +229,7 @@ async fn answer(
     Ok(response.map(|body| BusyBody { body, _busy: busy }))
 }
 
-/// A response body that keeps its connection busy until it has been sent.
+/// Response body that marks its connection as busy until it has been sent.
 struct BusyBody {
     body: Body,
     _busy: Busy,
@@ -253,22 +255,22 @@ impl HttpBody for BusyBody {
     }
 }
 
-/// What a connection is doing, which decides how long it may go on. Cheap to clone.
+/// Activity of a connection, which determines its timeouts. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Activity(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
-    /// Requests that are read, worked on or answered.
+    /// Number of requests that are being received, processed or answered.
     busy: usize,
     idle_since: Instant,
-    /// When the first byte came of a request whose headers are not complete.
-    head_since: Option<Instant>,
-    /// Since when the client takes nothing of what is to be sent.
+    /// Time of the first byte of a request with incomplete headers.
+    headers_since: Option<Instant>,
+    /// Time since which the client has not received any pending data.
     stalled_since: Option<Instant>,
 }
 
-/// What decides how long a connection may go on.
+/// Inputs for the deadline of a connection.
 struct Timeouts<'a> {
     settings: &'a ServerSettings,
     lane: Lane,
@@ -276,13 +278,13 @@ struct Timeouts<'a> {
     stopped_at: Option<Instant>,
 }
 
-/// A request that keeps its connection busy until this is dropped.
+/// Marks a connection as busy until it is dropped.
 #[derive(Debug)]
 pub struct Busy(Activity);
 
 impl Activity {
     fn new() -> Self {
-        let state = State { busy: 0, idle_since: Instant::now(), head_since: None, stalled_since: None };
+        let state = State { busy: 0, idle_since: Instant::now(), headers_since: None, stalled_since: None };
         Self(Arc::new(Mutex::new(state)))
     }
 
@@ -290,26 +292,27 @@ impl Activity {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps the connection busy with one thing more.
+    /// Marks the connection as busy with one more request.
     pub fn begin(&self) -> Busy {
         let mut state = self.state();
         state.busy += 1;
-        state.head_since = None;
+        state.headers_since = None;
         drop(state);
         Busy(self.clone())
     }
 
+    /// Returns the time at which the connection must be closed, if any.
     fn deadline(&self, timeouts: &Timeouts<'_>) -> Option<Instant> {
         let state = self.state();
         let settings = timeouts.settings;
         let write = state.stalled_since.map(|since| since + settings.write_timeout);
-        let read = match (state.busy, state.head_since) {
+        let read = match (state.busy, state.headers_since) {
             (0, None) => Some(state.idle_since + settings.idle_timeout),
             (0, Some(since)) => Some(since + settings.header_timeout),
             _ => None,
         };
         let read = match timeouts.stopped_at {
-            Some(at) => read.map(|read| Ord::min(read, at + LAST_REQUEST)),
+            Some(at) => read.map(|read| Ord::min(read, at + LAST_REQUEST_TIMEOUT)),
             None => read,
         };
         let lifetime =
@@ -320,7 +323,7 @@ impl Activity {
     fn has_read(&self) {
         let mut state = self.state();
         if state.busy == 0 {
-            state.head_since.get_or_insert_with(Instant::now);
+            state.headers_since.get_or_insert_with(Instant::now);
         }
     }
 
@@ -338,12 +341,12 @@ impl Drop for Busy {
     fn drop(&mut self) {
         let mut state = self.0.state();
         state.busy = state.busy.saturating_sub(1);
-        (state.idle_since, state.head_since) = (Instant::now(), None);
+        (state.idle_since, state.headers_since) = (Instant::now(), None);
     }
 }
 
-/// A connection that is counted until it is closed, also as a WebSocket, and that notes what is read and
-/// written.
+/// Connection that is counted until it is closed, even after an upgrade to a WebSocket, and that records
+/// reads and writes.
 struct Io<S> {
     stream: S,
     activity: Activity,

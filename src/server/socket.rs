@@ -1,13 +1,13 @@
-//! GraphQL over WebSocket: the `graphql-transport-ws` protocol, and no other.
+//! GraphQL over WebSocket with the `graphql-transport-ws` protocol.
 //!
-//! Close codes: 4400 message not understood, 4401 subscribed before `connection_ack`, 4403 credential refused
-//! or ended, 4408 no `connection_init` in time, 4409 operation id in use, 4413 reader too slow, 4429 second
-//! `connection_init`; 1009 message too long, 1012 server restarts, 1013 too many requests or no answer from
-//! the database. With 4413 and 1012 the reason is `cursor=…`, the last cursor sent: resume after it.
+//! Close codes: 4400 invalid message, 4401 subscribed before `connection_ack`, 4403 credential refused or no
+//! longer valid, 4408 no `connection_init` in time, 4409 operation id in use, 4413 client too slow, 4429
+//! second `connection_init`; 1009 message too long, 1012 server restarts, 1013 too many requests or database
+//! unavailable. With 4413 and 1012 the reason is `cursor=…`, the last cursor sent, to resume from.
 //!
-//! The Python client gql 4 looks for the accepted subprotocol under one spelling of the header's name only;
-//! not finding it, it uses the older words `start`, `stop` and `connection_terminate` and waits for `data`.
-//! They are understood, so that it works.
+//! The Python client gql 4 recognizes the accepted subprotocol only for one spelling of the header name.
+//! Otherwise it sends the older messages `start`, `stop` and `connection_terminate` and expects `data`. The
+//! server supports these as well.
 
 mod protocol;
 
@@ -41,7 +41,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, timeout},
 };
 
-use super::{Denied, ServerState, client_address::Arrival, graphql_http::object, rate_limit::count};
+use super::{Denied, ServerState, client_address::ClientInfo, graphql_http::object, rate_limit::count};
 use crate::{
     graphql::{self, Raw, Refused},
     wire::BaseUrl,
@@ -49,17 +49,19 @@ use crate::{
 use domain::{Actor, kernel::limits};
 
 const PROTOCOL: &str = "graphql-transport-ws";
+/// Type of a message that carries a result.
 const NEXT: &str = "next";
+/// Size of the read buffer in bytes.
 const READ_BUFFER: usize = 1 << 10;
-/// How often the caller of a socket is looked at again.
+/// Interval at which the credential of a socket is checked again.
 const RECHECK: Duration = Duration::from_secs(1);
-/// A peer that was not heard for this long is asked, and given up after thrice as long.
+/// Time without a message after which the client is pinged. After three times as long the connection is lost.
 const PING_INTERVAL: Duration = Duration::from_secs(25);
-/// How long a closing socket waits for its peer.
+/// Maximum time to wait for the client when closing a socket.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
-/// Longest operation id: it comes back in every message.
+/// Maximum length of an operation id, which is repeated in every message.
 const ID_BYTES: usize = 256;
-/// Longest reason that fits into a close frame.
+/// Maximum length of the reason in a close frame.
 const REASON_BYTES: usize = 123;
 
 pub fn routes() -> Router<ServerState> {
@@ -68,7 +70,7 @@ pub fn routes() -> Router<ServerState> {
 
 async fn upgrade(
     State(state): State<ServerState>,
-    Extension(arrival): Extension<Arrival>,
+    Extension(client): Extension<ClientInfo>,
     Extension(base_url): Extension<BaseUrl>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
@@ -78,7 +80,7 @@ async fn upgrade(
         Err(rejection) => return rejection.into_response(),
     };
     if !origin_allowed(&headers, &state.origins) {
-        return refuse(StatusCode::FORBIDDEN, "FORBIDDEN", "Pages of this origin may not connect.");
+        return refuse(StatusCode::FORBIDDEN, "FORBIDDEN", "Web pages of this origin may not connect.");
     }
     if upgrade.selected_protocol().is_none() {
         let message = "The subprotocol must be graphql-transport-ws.";
@@ -87,15 +89,16 @@ async fn upgrade(
     let longest = state.engine().limits().socket_message_bytes;
     let upgrade = upgrade.max_message_size(longest).max_frame_size(longest).read_buffer_size(READ_BUFFER);
     let state = ServerState { base_url, ..state };
-    upgrade.on_upgrade(move |socket| serve(state, arrival.address, socket))
+    upgrade.on_upgrade(move |socket| serve(state, client.address, socket))
 }
 
+/// Returns an error response in the GraphQL format.
 pub fn refuse(status: StatusCode, code: &'static str, message: &str) -> Response {
     (status, Json(json!({ "errors": [{ "message": message, "extensions": { "code": code } }] })))
         .into_response()
 }
 
-/// Refuses with 503; the caller may try again after a second.
+/// Returns status 503. The caller may try again after one second.
 pub fn refuse_for_now(message: &str) -> Response {
     let extensions = json!({ "code": "UNAVAILABLE", "retryAfter": 1 });
     (
@@ -105,7 +108,8 @@ pub fn refuse_for_now(message: &str) -> Response {
         .into_response()
 }
 
-/// Browsers always name an origin; it must be ours or listed. Other clients name none.
+/// Checks the `Origin` header, which browsers always send: it must be the server's own origin or a listed
+/// one. Other clients send none.
 fn origin_allowed(headers: &HeaderMap, listed: &[String]) -> bool {
     let mut origins = headers.get_all(header::ORIGIN).iter().map(HeaderValue::to_str);
     let origin = match (origins.next(), origins.next()) {
@@ -115,21 +119,22 @@ fn origin_allowed(headers: &HeaderMap, listed: &[String]) -> bool {
     };
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let site = origin.split_once("://").map(|(_, site)| site);
-    let ours = matches!((site, host), (Some(site), Some(host)) if site.eq_ignore_ascii_case(host));
-    ours || listed.iter().any(|one| one == origin)
+    let same_origin = matches!((site, host), (Some(site), Some(host)) if site.eq_ignore_ascii_case(host));
+    same_origin || listed.iter().any(|one| one == origin)
 }
 
-/// A message to the client, from one run of one operation.
-struct Due {
+/// Message to the client from one run of an operation.
+struct Outgoing {
     id: Arc<str>,
+    /// Number of the run.
     run: u64,
     text: String,
     cursor: Option<String>,
     last: bool,
 }
 
-/// An operation that runs. Numbered, so that what an ended one still had to say is not taken for another's of
-/// the same id.
+/// Running operation. Runs are numbered so that leftover messages of an ended operation are not attributed to
+/// a new operation with the same id.
 struct Running {
     run: u64,
     task: AbortHandle,
@@ -143,38 +148,38 @@ impl Drop for Running {
 
 async fn serve(state: ServerState, address: Option<IpAddr>, mut socket: WebSocket) {
     let init = async {
-        let patience = state.engine().limits().socket_init;
-        let credential = timeout(patience, initialised(&mut socket)).await.unwrap_or(Err(NO_INIT))?;
+        let init_timeout = state.engine().limits().socket_init;
+        let credential = timeout(init_timeout, wait_for_init(&mut socket)).await.unwrap_or(Err(NO_INIT))?;
         let known = state.authenticate(credential.as_deref().map(super::credential), address).await;
         count(&state.app, &known, address).await.map_err(|error| refusal(&error.into()))?;
         let actor = known.map_err(|denied| refusal(&denied))?;
-        say(&mut socket, r#"{"type":"connection_ack"}"#.into()).await?;
+        send(&mut socket, r#"{"type":"connection_ack"}"#.into()).await?;
         Ok(actor)
     };
-    let began = tokio::select! {
-        began = init => began,
+    let session = tokio::select! {
+        session = init => session,
         () = state.stopped() => Err(RESTART),
     };
-    let (end, cursor) = match began {
+    let (end, cursor) = match session {
         Ok(actor) => Session::new(state, actor).run(&mut socket).await,
         Err(end) => (end, None),
     };
     match end {
-        End::Gone => part(socket, None).await,
-        End::Close(code, reason) => part(socket, Some((code, reason.into()))).await,
+        End::Gone => close(socket, None).await,
+        End::Close(code, reason) => close(socket, Some((code, reason.into()))).await,
         End::Resume(code) => {
             let reason =
                 cursor.map(|cursor| format!("cursor={cursor}")).filter(|reason| reason.len() <= REASON_BYTES);
-            part(socket, Some((code, reason.unwrap_or_default()))).await;
+            close(socket, Some((code, reason.unwrap_or_default()))).await;
         }
     }
 }
 
-/// Says why, if there is a reason, then waits for the peer: both sides must have said goodbye, or what was
-/// sent may be lost.
-async fn part(mut socket: WebSocket, why: Option<(u16, String)>) {
-    let goodbye = async {
-        if let Some((code, reason)) = why {
+/// Sends a close frame, unless the client has left, and waits for the client to close. Without that wait,
+/// sent messages could be lost.
+async fn close(mut socket: WebSocket, reason: Option<(u16, String)>) {
+    let closing = async {
+        if let Some((code, reason)) = reason {
             let frame = CloseFrame { code, reason: reason.into() };
             if socket.send(Message::Close(Some(frame))).await.is_err() {
                 return;
@@ -182,15 +187,15 @@ async fn part(mut socket: WebSocket, why: Option<(u16, String)>) {
         }
         while let Some(Ok(_)) = socket.recv().await {}
     };
-    let _ = timeout(SHUTDOWN_GRACE, goodbye).await;
+    let _ = timeout(SHUTDOWN_GRACE, closing).await;
 }
 
-/// Waits for `connection_init`, and gives the credential in it.
-async fn initialised(socket: &mut WebSocket) -> Result<Option<String>, End> {
+/// Waits for `connection_init` and returns the credential in it.
+async fn wait_for_init(socket: &mut WebSocket) -> Result<Option<String>, End> {
     loop {
-        match heard(socket.recv().await)? {
+        match parse_frame(socket.recv().await)? {
             None | Some(ClientMessage::Pong {} | ClientMessage::Complete { .. }) => {}
-            Some(ClientMessage::Ping { payload }) => say(socket, pong(payload)).await?,
+            Some(ClientMessage::Ping { payload }) => send(socket, pong(payload)).await?,
             Some(ClientMessage::Subscribe { .. } | ClientMessage::Start { .. }) => return Err(UNAUTHORIZED),
             Some(ClientMessage::ConnectionTerminate {}) => return Err(DONE),
             Some(ClientMessage::ConnectionInit { payload }) => {
@@ -200,7 +205,7 @@ async fn initialised(socket: &mut WebSocket) -> Result<Option<String>, End> {
     }
 }
 
-/// The `authorization` of the payload, whatever its case; two different ones are as bad as a wrong one.
+/// Returns the `authorization` in the payload, in any case. Two different values are refused.
 fn credential(payload: Map<String, Data>) -> Result<Option<String>, End> {
     let mut found = None;
     for (key, value) in payload {
@@ -216,8 +221,8 @@ fn credential(payload: Map<String, Data>) -> Result<Option<String>, End> {
     Ok(found)
 }
 
-/// What a frame says; nothing if it belongs to the WebSocket itself.
-fn heard(frame: Option<Result<Message, axum::Error>>) -> Result<Option<ClientMessage>, End> {
+/// Parses a frame. Returns None for a ping or pong of the WebSocket itself.
+fn parse_frame(frame: Option<Result<Message, axum::Error>>) -> Result<Option<ClientMessage>, End> {
     match frame {
         None | Some(Ok(Message::Close(_))) => Err(End::Gone),
         Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(None),
@@ -227,7 +232,7 @@ fn heard(frame: Option<Result<Message, axum::Error>>) -> Result<Option<ClientMes
     }
 }
 
-async fn say(socket: &mut WebSocket, text: String) -> Result<(), End> {
+async fn send(socket: &mut WebSocket, text: String) -> Result<(), End> {
     match timeout(PING_INTERVAL * 3, socket.send(Message::Text(text.into()))).await {
         Ok(Ok(())) => Ok(()),
         _ => Err(End::Gone),
@@ -241,23 +246,25 @@ fn pong(payload: Option<Map<String, Data>>) -> String {
     }
 }
 
+/// Initialized connection of a caller.
 struct Session {
     state: ServerState,
     actor: Actor,
     running: HashMap<Arc<str>, Running>,
     runs: u64,
-    sender: mpsc::Sender<Due>,
-    due: mpsc::Receiver<Due>,
-    /// KycAnswerBody when the queue has been full for too long.
+    sender: mpsc::Sender<Outgoing>,
+    outgoing: mpsc::Receiver<Outgoing>,
+    /// Notified when the queue has been full for too long.
     slow: Arc<Notify>,
+    /// Last cursor sent to the client.
     cursor: Option<String>,
 }
 
 impl Session {
     fn new(state: ServerState, actor: Actor) -> Self {
-        let (sender, due) = mpsc::channel(state.engine().limits().socket_queue.max(1));
+        let (sender, outgoing) = mpsc::channel(state.engine().limits().socket_queue.max(1));
         let (running, slow) = (HashMap::new(), Arc::default());
-        Self { state, actor, running, runs: 0, sender, due, slow, cursor: None }
+        Self { state, actor, running, runs: 0, sender, outgoing, slow, cursor: None }
     }
 
     async fn run(mut self, socket: &mut WebSocket) -> (End, Option<String>) {
@@ -267,26 +274,26 @@ impl Session {
         let mut stopped = std::pin::pin!(stopped);
         let mut recheck = interval(RECHECK);
         recheck.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut last_heard, mut asked) = (Instant::now(), false);
+        let (mut last_heard, mut pinged) = (Instant::now(), false);
         let end = loop {
             let step = async {
                 tokio::select! {
                     frame = socket.recv() => {
-                        (last_heard, asked) = (Instant::now(), false);
-                        match heard(frame)? {
-                            Some(said) => self.hear(socket, said).await,
+                        (last_heard, pinged) = (Instant::now(), false);
+                        match parse_frame(frame)? {
+                            Some(message) => self.handle(socket, message).await,
                             None => Ok(()),
                         }
                     }
-                    Some(due) = self.due.recv() => self.tell(socket, due).await,
+                    Some(outgoing) = self.outgoing.recv() => self.deliver(socket, outgoing).await,
                     _ = recheck.tick() => {
                         if !self.state.still_valid(&self.actor).await.unwrap_or(true) {
                             return Err(FORBIDDEN);
                         }
                         match last_heard.elapsed() {
                             quiet if quiet > PING_INTERVAL * 3 => Err(End::Gone),
-                            quiet if quiet > PING_INTERVAL && !asked => {
-                                asked = true;
+                            quiet if quiet > PING_INTERVAL && !pinged => {
+                                pinged = true;
                                 socket.send(Message::Ping(Vec::new().into())).await.map_err(|_| End::Gone)
                             }
                             _ => Ok(()),
@@ -307,10 +314,10 @@ impl Session {
         (end, self.cursor.take())
     }
 
-    async fn hear(&mut self, socket: &mut WebSocket, said: ClientMessage) -> Result<(), End> {
-        let (id, raw, word) = match said.operation() {
+    async fn handle(&mut self, socket: &mut WebSocket, received: ClientMessage) -> Result<(), End> {
+        let (id, raw, message_type) = match received.operation() {
             Ok(operation) => operation,
-            Err(ClientMessage::Ping { payload }) => return say(socket, pong(payload)).await,
+            Err(ClientMessage::Ping { payload }) => return send(socket, pong(payload)).await,
             Err(ClientMessage::Complete { id }) => {
                 self.running.remove(id.as_str());
                 return Ok(());
@@ -326,8 +333,8 @@ impl Session {
             return Err(ID_IN_USE);
         }
         if self.running.len() >= self.state.engine().limits().socket_operations {
-            let refused = Refused::new("RATE_LIMITED", "Too many operations run on this socket.");
-            return say(socket, message(&id, word, &refused.into(), usize::MAX).0).await;
+            let refused = Refused::new("RATE_LIMITED", "Too many operations are running on this socket.");
+            return send(socket, message(&id, message_type, &refused.into(), usize::MAX).0).await;
         }
         if let Err(error) = limits::request(&self.state.app, &self.actor.who, self.actor.address).await {
             let denied = Denied::from(error);
@@ -335,17 +342,17 @@ impl Session {
             if let Some(seconds) = denied.retry_after {
                 graphql::set_retry_after(&mut answer, seconds);
             }
-            return say(socket, message(&id, word, &answer, usize::MAX).0).await;
+            return send(socket, message(&id, message_type, &answer, usize::MAX).0).await;
         }
-        self.start(id.into(), raw, word);
+        self.start(id.into(), raw, message_type);
         Ok(())
     }
 
-    /// An operation that was ended meanwhile has nothing more to say, and a caller whose right has ended
-    /// hears nothing more.
-    async fn tell(&mut self, socket: &mut WebSocket, due: Due) -> Result<(), End> {
-        match self.running.get(&due.id) {
-            Some(running) if running.run == due.run => {}
+    /// Sends a message to the client, unless its operation has ended. Ends the session if the caller's
+    /// credential is no longer valid.
+    async fn deliver(&mut self, socket: &mut WebSocket, outgoing: Outgoing) -> Result<(), End> {
+        match self.running.get(&outgoing.id) {
+            Some(running) if running.run == outgoing.run => {}
             _ => return Ok(()),
         }
         match self.state.still_valid(&self.actor).await {
@@ -353,44 +360,45 @@ impl Session {
             Ok(false) => return Err(FORBIDDEN),
             Err(error) => return Err(refusal(&error.into())),
         }
-        if due.last {
-            self.running.remove(&due.id);
+        if outgoing.last {
+            self.running.remove(&outgoing.id);
         }
-        say(socket, due.text).await?;
-        self.cursor = due.cursor.or_else(|| self.cursor.take());
+        send(socket, outgoing.text).await?;
+        self.cursor = outgoing.cursor.or_else(|| self.cursor.take());
         Ok(())
     }
 
-    fn start(&mut self, id: Arc<str>, raw: Raw, word: &'static str) {
+    fn start(&mut self, id: Arc<str>, raw: Raw, message_type: &'static str) {
         self.runs += 1;
-        let outlet = Outlet {
+        let queue = OutgoingQueue {
             id: id.clone(),
             run: self.runs,
-            word,
+            message_type,
             sender: self.sender.clone(),
             slow: self.slow.clone(),
-            patience: self.state.engine().limits().socket_patience,
+            send_timeout: self.state.engine().limits().socket_patience,
         };
-        let task = tokio::spawn(operate(self.state.clone(), self.actor.clone(), raw, outlet));
+        let task = tokio::spawn(operate(self.state.clone(), self.actor.clone(), raw, queue));
         self.running.insert(id, Running { run: self.runs, task: task.abort_handle() });
     }
 }
 
-/// Where an operation puts what it has to say.
-struct Outlet {
+/// Queue for the messages of an operation.
+struct OutgoingQueue {
     id: Arc<str>,
     run: u64,
-    word: &'static str,
-    sender: mpsc::Sender<Due>,
+    message_type: &'static str,
+    sender: mpsc::Sender<Outgoing>,
     slow: Arc<Notify>,
-    patience: Duration,
+    /// Maximum time to wait for space in the queue.
+    send_timeout: Duration,
 }
 
-impl Outlet {
-    /// False if nobody takes it any more.
-    async fn put(&self, text: String, cursor: Option<String>, last: bool) -> bool {
-        let due = Due { id: self.id.clone(), run: self.run, text, cursor, last };
-        match self.sender.send_timeout(due, self.patience).await {
+impl OutgoingQueue {
+    /// Queues a message. Returns false if the session has ended or the queue stays full for too long.
+    async fn push(&self, text: String, cursor: Option<String>, last: bool) -> bool {
+        let outgoing = Outgoing { id: self.id.clone(), run: self.run, text, cursor, last };
+        match self.sender.send_timeout(outgoing, self.send_timeout).await {
             Ok(()) => true,
             Err(mpsc::error::SendTimeoutError::Timeout(_)) => {
                 self.slow.notify_one();
@@ -401,7 +409,8 @@ impl Outlet {
     }
 }
 
-async fn operate(state: ServerState, actor: Actor, raw: Raw, outlet: Outlet) {
+/// Runs an operation and queues its messages.
+async fn operate(state: ServerState, actor: Actor, raw: Raw, queue: OutgoingQueue) {
     let limit = state.engine().limits().response_bytes;
     let request_id = actor.request_id;
     let mut answers = state.engine().stream(raw, {
@@ -420,30 +429,30 @@ async fn operate(state: ServerState, actor: Actor, raw: Raw, outlet: Outlet) {
     });
     while let Some(mut answer) = answers.next().await {
         graphql::add_request_id(&mut answer, request_id);
-        let (text, ended) = message(&outlet.id, outlet.word, &answer, limit);
+        let (text, ended) = message(&queue.id, queue.message_type, &answer, limit);
         let cursor = if ended { None } else { cursor(&answer) };
-        if !outlet.put(text, cursor, ended).await || ended {
+        if !queue.push(text, cursor, ended).await || ended {
             return;
         }
     }
-    let complete = json!({ "id": &*outlet.id, "type": "complete" }).to_string();
-    outlet.put(complete, None, true).await;
+    let complete = json!({ "id": &*queue.id, "type": "complete" }).to_string();
+    queue.push(complete, None, true).await;
 }
 
-/// `next`, or `error` if nothing ran; with the latter the operation has ended.
-fn message(id: &str, word: &str, answer: &Answer, limit: usize) -> (String, bool) {
+/// Returns the message for a result, and whether the operation has ended: `next`, or `error` if it never ran.
+fn message(id: &str, message_type: &str, answer: &Answer, limit: usize) -> (String, bool) {
     let id = Data::from(id);
     let (payload, refusal) = graphql::render_or_refuse(answer, limit);
     let answer = refusal.as_ref().unwrap_or(answer);
-    if word == NEXT && graphql::never_ran(answer) {
+    if message_type == NEXT && graphql::never_ran(answer) {
         let errors = serde_json::to_string(&answer.errors).unwrap_or_else(|_| "[]".into());
         return (format!(r#"{{"id":{id},"type":"error","payload":{errors}}}"#), true);
     }
     let payload = String::from_utf8_lossy(&payload);
-    (format!(r#"{{"id":{id},"type":"{word}","payload":{payload}}}"#), false)
+    (format!(r#"{{"id":{id},"type":"{message_type}","payload":{payload}}}"#), false)
 }
 
-/// The `cursor` of the event in an answer.
+/// Returns the `cursor` of the event in a result.
 fn cursor(answer: &Answer) -> Option<String> {
     let Value::Object(data) = &answer.data else { return None };
     data.values().find_map(|event| match event {

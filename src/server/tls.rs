@@ -1,4 +1,5 @@
-//! TLS of our own: a certificate and its key from two files, which can be read again while the server runs.
+//! TLS of the server: certificate and private key from two files, which can be reloaded while the server
+//! runs.
 
 use std::{
     path::Path,
@@ -10,13 +11,13 @@ use tokio_rustls::rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 
-/// Reads a certificate, with those that vouch for it, and its key. What is wrong is said in one line.
+/// Reads a certificate chain and its private key. Errors are one line that names the setting.
 pub fn identity(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, String> {
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect)
         .map_err(|error| format!("COFFER_TLS_CERT: {}: {error}", certificate.display()))?;
     if chain.is_empty() {
-        return Err(format!("COFFER_TLS_CERT: {}: holds no certificate", certificate.display()));
+        return Err(format!("COFFER_TLS_CERT: {}: contains no certificate", certificate.display()));
     }
     let private = PrivateKeyDer::from_pem_file(key)
         .map_err(|error| format!("COFFER_TLS_KEY: {}: {error}", key.display()))?;
@@ -28,7 +29,7 @@ pub fn identity(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, Str
     Ok(Arc::new(config))
 }
 
-/// The certificate that new connections are served with. Cheap to clone.
+/// Certificate for new connections. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Certificate(Arc<RwLock<Arc<ServerConfig>>>);
 
@@ -37,12 +38,12 @@ impl Certificate {
         Self(Arc::new(RwLock::new(identity)))
     }
 
-    /// The certificate as it is now.
+    /// Returns the current certificate.
     pub fn current(&self) -> Arc<ServerConfig> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Serves connections from now on with another one; open connections keep theirs.
+    /// Replaces the certificate for new connections. Open connections keep the old one.
     pub fn replace(&self, identity: Arc<ServerConfig>) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = identity;
     }

@@ -1,4 +1,4 @@
-//! Loops that call domain operations. They end with the process.
+//! Background workers: loops that call domain operations until the process ends.
 
 use domain::{
     Result,
@@ -16,7 +16,7 @@ use tokio::{
     time::Instant,
 };
 
-/// Runs a loop in a task of its own, and again a second after it panicked.
+/// Runs a worker in its own task and restarts it one second after a panic.
 fn keep_running<F>(
     name: &'static str,
     work: impl Fn(App) -> F + Send + Sync + 'static,
@@ -28,13 +28,13 @@ where
     let app = app.clone();
     tokio::spawn(async move {
         while AssertUnwindSafe(work(app.clone())).catch_unwind().await.is_err() {
-            tracing::error!(name, "a worker panicked and begins again");
+            tracing::error!(name, "a worker panicked and will be restarted");
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     })
 }
 
-/// Numbers and seals what is committed.
+/// Runs the sequencer, which numbers and chains committed events.
 pub fn sequencer(app: &App) -> JoinHandle<()> {
     keep_running(
         "sequencer",
@@ -43,110 +43,112 @@ pub fn sequencer(app: &App) -> JoinHandle<()> {
     )
 }
 
-/// How long a timer that nobody announced may be late.
+/// Maximum delay of a timer that was scheduled by another instance.
 const MAX_TIMER_DELAY: Duration = Duration::from_millis(200);
 
-/// Carries out what is due, by the partners' clocks and by the system's, and screens existing customers after
-/// an import.
+/// Runs due timers of the partners' clocks and of the system clock, and screens existing users after an
+/// import of a watch list.
 pub fn timers(app: &App) -> JoinHandle<()> {
     let app = app.clone();
     tokio::spawn(async move {
         tokio::join!(
-            carry_out_due(&app, Clock::Partner),
-            carry_out_due(&app, Clock::System),
-            screen_again(&app)
+            run_due_timers(&app, Clock::Partner),
+            run_due_timers(&app, Clock::System),
+            rescreen_users(&app)
         );
     })
 }
 
-async fn carry_out_due(app: &App, clock: Clock) {
-    let mut begun = JoinSet::new();
+async fn run_due_timers(app: &App, clock: Clock) {
+    let mut running = JoinSet::new();
     loop {
         let round = async {
             match clock {
                 Clock::Partner => scheduler::run_due(app).await,
-                Clock::System => scheduler::start_due_by_system(app, &mut begun).await,
+                Clock::System => scheduler::start_due_by_system(app, &mut running).await,
             }
         };
         match AssertUnwindSafe(round).catch_unwind().await {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) => app.timers.wait(clock, MAX_TIMER_DELAY).await,
             Err(_) => {
-                tracing::error!("carrying out what is due panicked and is tried again");
+                tracing::error!("running due timers panicked and will be retried");
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
             Ok(Err(error)) => {
-                tracing::error!(cause = %error.cause(), "due timers could not be carried out and are tried again");
+                tracing::error!(cause = %error.cause(), "due timers could not be run and will be retried");
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         }
     }
 }
 
-/// How often it is looked whether a watch list was imported.
-const IMPORTS_NOTICED: Duration = Duration::from_secs(1);
+/// Interval at which the server checks for an imported watch list.
+const IMPORT_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Screens existing customers again after an import, and rests as long as it works, so that others get their
-/// turn.
-async fn screen_again(app: &App) {
+/// Screens existing users again after an import of a watch list. Pauses as long as each step takes, so that
+/// other work is not slowed down.
+async fn rescreen_users(app: &App) {
     let server = app.ids.next(Kind::WatchList);
     loop {
-        let began = Instant::now();
+        let started = Instant::now();
         let pause = match AssertUnwindSafe(rescreening::carry_on(app, server)).catch_unwind().await {
-            Ok(Ok(true)) => began.elapsed(),
-            Ok(Ok(false)) => IMPORTS_NOTICED,
+            Ok(Ok(true)) => started.elapsed(),
+            Ok(Ok(false)) => IMPORT_CHECK_INTERVAL,
             Ok(Err(error)) => {
                 tracing::error!(cause = %error.cause(),
-                    "customers could not be screened again, which is tried again");
-                IMPORTS_NOTICED
+                    "users could not be screened again; this will be retried");
+                IMPORT_CHECK_INTERVAL
             }
             Err(_) => {
-                tracing::error!("screening customers again panicked and is tried again");
-                IMPORTS_NOTICED
+                tracing::error!("screening users again panicked and will be retried");
+                IMPORT_CHECK_INTERVAL
             }
         };
         tokio::time::sleep(pause).await;
     }
 }
 
-/// How old what is known of other instances' data keys may be.
-const KEYS_KNOWN: Duration = Duration::from_secs(1);
+/// Interval at which data keys of other instances are loaded.
+const KEY_REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Learns of data keys that other instances have made.
+/// Loads data keys that other instances have created.
 pub fn data_keys(app: &App) -> JoinHandle<()> {
     let work = |app: App| async move {
         loop {
-            app.vault.missed(KEYS_KNOWN).await;
+            app.vault.missed(KEY_REFRESH_INTERVAL).await;
             let refreshed = app.vault.refresh(&app.db).await;
             app.keys_known.store(refreshed.is_ok(), Ordering::Relaxed);
             if let Err(error) = refreshed {
-                tracing::error!(cause = %error.cause(), "data keys could not be read and are tried again");
-                tokio::time::sleep(KEYS_KNOWN).await;
+                tracing::error!(cause = %error.cause(),
+                    "data keys could not be loaded; this will be retried");
+                tokio::time::sleep(KEY_REFRESH_INTERVAL).await;
             }
         }
     };
     keep_running("data keys", work, app)
 }
 
-/// Gives back what callers who have fallen silent left of their allowances.
+/// Returns the unused part of rate limit allowances reserved for callers that are now idle.
 pub fn limits(app: &App) -> JoinHandle<()> {
     let work = |app: App| async move {
         loop {
             tokio::time::sleep(Duration::from_secs(1)).await;
             if let Err(error) = limits::return_unspent(&app, limits::IDLE).await {
-                tracing::error!(cause = %error.cause(), "a rate window could not be given back and is tried again");
+                tracing::error!(cause = %error.cause(),
+                    "unused rate limit allowances could not be returned; this will be retried");
             }
         }
     };
     keep_running("limits", work, app)
 }
 
-/// Forgets what needs no longer be kept, once an hour.
+/// Deletes expired data once an hour.
 pub fn housekeeping(app: &App) -> JoinHandle<()> {
     let work = |app: App| async move {
         loop {
-            if let Err(error) = forget(&app).await {
-                tracing::error!(cause = %error.cause(), "what is old could not be forgotten");
+            if let Err(error) = delete_expired(&app).await {
+                tracing::error!(cause = %error.cause(), "expired data could not be deleted");
             }
             tokio::time::sleep(Duration::from_secs(3600)).await;
         }
@@ -154,7 +156,7 @@ pub fn housekeeping(app: &App) -> JoinHandle<()> {
     keep_running("housekeeping", work, app)
 }
 
-async fn forget(app: &App) -> Result<()> {
+async fn delete_expired(app: &App) -> Result<()> {
     let tx = app.db.write().await?;
     let keys = idempotency::forget_old(&tx).await?;
     let messages = messages::forget_old(&tx).await?;
@@ -163,14 +165,6 @@ async fn forget(app: &App) -> Result<()> {
     let throttled = throttle::forget_old(&tx).await?;
     let windows = limits::forget_ended(&tx).await?;
     tx.commit().await?;
-    tracing::debug!(
-        keys,
-        messages,
-        passcodes,
-        sessions,
-        throttled,
-        windows,
-        "what is old has been forgotten"
-    );
+    tracing::debug!(keys, messages, passcodes, sessions, throttled, windows, "expired data was deleted");
     Ok(())
 }

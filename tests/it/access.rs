@@ -1187,7 +1187,7 @@ on_both! {
         let cursor = send(app.anonymous("GET", &cursor).bearer_auth(&other)).await;
         assert_eq!(
             (cursor.status, &cursor.body["error"]["message"]),
-            (400, &json!("starting_after names no order"))
+            (400, &json!("starting_after does not match any order in this list"))
         );
     }
 }

@@ -210,7 +210,7 @@ on_both! {
         let elsewhere = app.get(&format!("{path}?starting_after={}", eve.account_id)).await;
         assert_eq!(
             (elsewhere.status, &elsewhere.body["error"]["message"]),
-            (400, &json!("starting_after names no account"))
+            (400, &json!("starting_after does not match any account in this list"))
         );
 
         let all = app

@@ -843,7 +843,7 @@ on_both! {
             ("quantity", json!("1e3"), "quantity is not a decimal number"),
             ("quantity", json!([]), "quantity is not a decimal number"),
             ("side", json!("hold"), "side must be buy or sell"),
-            ("type", json!("limit"), "type must be market: no other type is taken yet"),
+            ("type", json!("limit"), "type must be market; other types are not supported yet"),
             ("type", json!("best"), "type must be market"),
         ] {
             rest(
@@ -876,8 +876,8 @@ on_both! {
             ("notional", json!("100"), "notional is not a field of this request"),
             ("accountId", json!(ada.account_id), "accountId is not a field of this request"),
             ("extended_hours", json!(null), "extended_hours is not a field of this request"),
-            ("limit_price", json!("1.00"), "limit_price does not belong to a market order"),
-            ("stop_price", json!(1), "stop_price does not belong to a market order"),
+            ("limit_price", json!("1.00"), "limit_price must be left out of a market order"),
+            ("stop_price", json!(1), "stop_price must be left out of a market order"),
         ] {
             rest(
                 &app,
@@ -1113,7 +1113,7 @@ on_both! {
         ] {
             let answer = send(app.rest(method, path)).await;
             let told = json!({ "error": { "type": "invalid_request",
-                "message": "This path does not answer this method." } });
+                "message": "This path does not support this method." } });
             assert_eq!((answer.status, &answer.body), (405, &told), "{method} {path}");
             let allowed = answer
                 .headers
@@ -1143,9 +1143,15 @@ on_both! {
             ("limit=1.5", "limit must be a whole number from 0 to 100"),
             ("order=up", "order must be asc or desc"),
             ("status=lost", "status must be open, closed or all"),
-            ("starting_after=nope", "starting_after names no order"),
-            (&format!("ending_before={}", ada.account_id), "ending_before names no order"),
-            (&format!("ending_before={}", Ids.next(Kind::Order)), "ending_before names no order"),
+            ("starting_after=nope", "starting_after does not match any order in this list"),
+            (
+                &format!("ending_before={}", ada.account_id),
+                "ending_before does not match any order in this list",
+            ),
+            (
+                &format!("ending_before={}", Ids.next(Kind::Order)),
+                "ending_before does not match any order in this list",
+            ),
             (
                 &format!("starting_after={0}&ending_before={0}", newest_first[0]),
                 "ending_before cannot be combined with starting_after",

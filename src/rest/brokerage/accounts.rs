@@ -38,19 +38,18 @@ use uuid::Uuid;
 
 pub const ROUTES: &[Route] = &[
     Route::post("/v1/users/{id}/accounts", |filter| on(filter, create)).described(
-        Description::new("Open an account of an approved person.")
+        Description::new("Open an account for an approved user.")
             .takes(FIELDS)
             .ruled(rules)
             .answers::<Created>(),
     ),
     Route::get("/v1/users/{id}/accounts", |filter| on(filter, list)).described(
-        Description::new("List the accounts that a person owns, alone or with another.")
-            .lists::<AccountBody>(),
+        Description::new("List the accounts that a user owns alone or jointly.").lists::<AccountBody>(),
     ),
     Route::get("/v1/accounts/{id}", |filter| on(filter, read))
-        .described(Description::new("Look up an account.").answers::<AccountBody>()),
+        .described(Description::new("Get an account.").answers::<AccountBody>()),
     Route::put("/v1/accounts/{id}", |filter| on(filter, update)).described(
-        Description::new("Change an account; what is left out stays.")
+        Description::new("Update an account. Fields that are left out stay unchanged.")
             .takes(CHANGES)
             .ruled(rules_of_change)
             .answers::<Updated>(),
@@ -59,48 +58,51 @@ pub const ROUTES: &[Route] = &[
 
 const OWNERSHIP: Field = Field::answer_or(
     "ownership",
-    "Who owns it; `single` is understood as well.",
+    "Ownership of the account. `single` is accepted for `individual`.",
     &["individual", "joint"],
     &["single"],
 );
 const JOINT_MEMBER: Field = Field::fields(
     "joint_member",
-    "The other owner of a joint account, who is registered with it.",
+    "Second owner of a joint account, who is registered as a user with it.",
     people::FIELDS,
     people::rules,
 );
 const TYPE: Field = Field::answer(
     "account_type",
-    "What it is for; an investment account needs every answer about investing.",
+    "Account type. An investment account requires all fields about investing.",
     &["cash", "investment"],
 );
 const MARITAL_STATUS: Field = Field::answer(
     "martial_status",
-    "Marital status; `marital_status` is understood as well.",
+    "Marital status. The field may also be named `marital_status`.",
     options::MARITAL_STATUS,
 );
-const CITIZENSHIP: Field =
-    Field::code("country_of_citizenship", "ISO 3166-1 code, three letters.", "USA", forms::CITIZENSHIP);
-const EMPLOYMENT: Field = Field::answer("employment_status", "Whether the owner works.", options::EMPLOYMENT);
+const CITIZENSHIP: Field = Field::code(
+    "country_of_citizenship",
+    "Three-letter country code (ISO 3166-1 alpha-3).",
+    "USA",
+    forms::CITIZENSHIP,
+);
+const EMPLOYMENT: Field = Field::answer("employment_status", "Employment status.", options::EMPLOYMENT);
 const POSITION: Field = Field::text("employment_position", "Job title.", "Engineer", forms::WORDS);
-const EMPLOYER: Field = Field::text("employer_name", "Employer.", "Example Inc", forms::WORDS);
-const INCOME: Field = Field::answer("annual_income", "Income in a year.", options::INCOME).optional();
+const EMPLOYER: Field = Field::text("employer_name", "Name of the employer.", "Example Inc", forms::WORDS);
+const INCOME: Field = Field::answer("annual_income", "Annual income in dollars.", options::INCOME).optional();
 const OBJECTIVE: Field =
-    Field::answer("investment_objective", "What the investment is for.", options::OBJECTIVE).optional();
+    Field::answer("investment_objective", "Investment objective.", options::OBJECTIVE).optional();
 const EXPERIENCE: Field =
-    Field::answer("investment_experience", "How much the owner has invested before.", options::EXPERIENCE)
-        .optional();
+    Field::answer("investment_experience", "Investment experience.", options::EXPERIENCE).optional();
 const LIQUID_WORTH: Field =
-    Field::answer("net_liquid_worth", "Liquid net worth.", options::LIQUID_WORTH).optional();
-const TOTAL_WORTH: Field = Field::answer("net_total_worth", "Total net worth.", options::INCOME).optional();
+    Field::answer("net_liquid_worth", "Liquid net worth in dollars.", options::LIQUID_WORTH).optional();
+const TOTAL_WORTH: Field =
+    Field::answer("net_total_worth", "Total net worth in dollars.", options::INCOME).optional();
 const IS_DIRECTOR: Field =
-    Field::flag("is_director", "Whether the owner directs a company whose shares are traded.", false)
+    Field::flag("is_director", "Whether the owner is a director of a publicly traded company.", false)
         .optional();
 const DIRECTOR_OF: Field =
-    Field::text("director_of", "Which company; needed of a director.", "Example Inc", forms::WORDS)
+    Field::text("director_of", "Name of that company. Required for a director.", "Example Inc", forms::WORDS)
         .optional();
-const RISK: Field =
-    Field::answer("risk_tolerance", "How much risk the owner takes.", options::RISK).optional();
+const RISK: Field = Field::answer("risk_tolerance", "Risk tolerance.", options::RISK).optional();
 
 const FIELDS: &[Field] = &[
     OWNERSHIP,
@@ -140,7 +142,7 @@ const CHANGES: &[Field] = &[
     RISK,
 ];
 
-/// What an account's fields must be together.
+/// Schemas that the body of a new account must match.
 fn rules() -> Value {
     let given = json!({ "type": "string", "pattern": r"\S" });
     let about_investing =
@@ -148,12 +150,12 @@ fn rules() -> Value {
     let mut answered: serde_json::Map<String, Value> =
         about_investing.iter().map(|name| ((*name).to_owned(), given.clone())).collect();
     answered.insert(IS_DIRECTOR.name.to_owned(), json!({ "type": ["boolean", "string"] }));
-    let needed: Vec<&str> = about_investing.into_iter().chain([IS_DIRECTOR.name]).collect();
+    let required: Vec<&str> = about_investing.into_iter().chain([IS_DIRECTOR.name]).collect();
     let investment = forms::in_any_case(["investment"].into_iter(), r"\s*");
     json!([
         {
             "if": { "properties": { "account_type": { "pattern": investment } } },
-            "then": { "required": needed, "properties": answered },
+            "then": { "required": required, "properties": answered },
         },
         {
             "if": { "required": ["is_director"], "properties": { "is_director": { "enum": [true, "true"] } } },
@@ -163,7 +165,7 @@ fn rules() -> Value {
     ])
 }
 
-/// The same of a change, as far as the request alone decides.
+/// Schemas that the body of an update must match, without rules that depend on the stored account.
 fn rules_of_change() -> Value {
     json!([joint_member_of_joint_account()])
 }
@@ -185,8 +187,9 @@ async fn create(
 ) -> Result<Response> {
     let new = parse(ids::parse(Kind::User, &id), &body)
         .map_err(|error| command::unreadable::<OpenAccount>(&actor, error))?;
-    let opened =
-        accounts::open(&app, &actor, key, new).await.map_err(|error| Problem::calling(error, name))?;
+    let opened = accounts::open(&app, &actor, key, new)
+        .await
+        .map_err(|error| Problem::with_field_names(error, name))?;
     let account = &opened.value;
     let created = Created {
         user_id: account.user_id,
@@ -211,21 +214,21 @@ async fn list(
     links: Links,
     Query(parameters): Query<Parameters>,
 ) -> Result<Json<Value>> {
-    let asked = ListRequest::read(&actor, &parameters)?;
+    let request = ListRequest::read(&actor, &parameters)?;
     let user = users::find(&app.db.read, &actor, ids::parse(Kind::User, &id))
         .await?
         .ok_or_else(|| Refusal::not_found("user_id"))?;
-    let of_hers = async |id| {
+    let is_owned_by_user = async |id| {
         let found = accounts::find(&app.db.read, &actor, id).await?;
         Ok(found.is_some_and(|found| accounts::owners(&found).any(|owner| owner == user.id)))
     };
-    let page = asked.page(Kind::Account, "account", of_hers).await?;
+    let page = request.page(Kind::Account, "account", is_owned_by_user).await?;
     let slice = accounts::list_audited(&app, &actor, user.id, &page).await?;
     let mut data = Vec::with_capacity(slice.rows.len());
-    for titled in &slice.rows {
-        data.push(json!(AccountBody::of(&app, &actor, titled.clone())?));
+    for row in &slice.rows {
+        data.push(json!(AccountBody::of(&app, &actor, row.clone())?));
     }
-    Ok(Json(asked.envelope(&links, &[], &slice, |titled| titled.account.id, data)))
+    Ok(Json(request.envelope(&links, &[], &slice, |row| row.account.id, data)))
 }
 
 async fn update(
@@ -237,8 +240,9 @@ async fn update(
 ) -> Result<Response> {
     let update = parse_update(ids::parse(Kind::Account, &id), &body)
         .map_err(|error| command::unreadable::<UpdateAccount>(&actor, error))?;
-    let updated =
-        accounts::update(&app, &actor, key, update).await.map_err(|error| Problem::calling(error, name))?;
+    let updated = accounts::update(&app, &actor, key, update)
+        .await
+        .map_err(|error| Problem::with_field_names(error, name))?;
     let account = &updated.value;
     let body = Updated {
         id: account.id,
@@ -259,7 +263,7 @@ fn name(path: &str) -> Option<&'static str> {
 
 fn marital_status(body: &Body) -> domain::Result<Option<String>> {
     match body.optional_text("marital_status")? {
-        Some(spelled_right) => Ok(Some(spelled_right)),
+        Some(correct_spelling) => Ok(Some(correct_spelling)),
         None => body.optional_text("martial_status"),
     }
 }
@@ -320,70 +324,69 @@ fn parse_update(account_id: Uuid, body: &Body) -> domain::Result<UpdateAccount> 
     })
 }
 
-/// The documented answer to an opened account.
+/// Response to a new account.
 #[derive(Serialize, ToSchema)]
 #[schema(as = AccountCreated)]
 struct Created {
-    /// The owner.
+    /// Id of the owner.
     user_id: Uuid,
     /// Opaque identifier.
     id: Uuid,
-    /// What people call it by, four letters and five digits.
+    /// Human-readable account number, for example `ABCD12345`.
     account_number: String,
-    /// Who owns it.
+    /// `individual` or `joint`.
     #[schema(value_type = String, example = "individual")]
     ownership: Ownership,
-    /// What it is for.
+    /// `cash` or `investment`.
     #[schema(value_type = String, example = "cash")]
     account_type: AccountKind,
 }
 
-/// The documented answer to a change.
+/// Response to an account update.
 #[derive(Serialize, ToSchema)]
 #[schema(as = AccountUpdated)]
 struct Updated {
     /// Opaque identifier.
     id: Uuid,
-    /// The owner.
+    /// Id of the owner.
     user_id: Uuid,
-    /// What people call it by, four letters and five digits.
+    /// Human-readable account number, for example `ABCD12345`.
     account_number: String,
-    /// Who owns it.
+    /// `individual` or `joint`.
     #[schema(value_type = String, example = "individual")]
     ownership: Ownership,
-    /// What it is for.
+    /// `cash` or `investment`.
     #[schema(value_type = String, example = "investment")]
     account_type: AccountKind,
 }
 
-/// An account as documented, answers in their owner's own spelling. A person who has signed in is told
-/// neither of another owner nor what that one said about herself.
+/// Brokerage account. A user who has signed in does not see the other owner or the profile of that owner.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Account)]
 struct AccountBody {
     /// Opaque identifier.
     id: Uuid,
-    /// What people call it by, four letters and five digits.
+    /// Human-readable account number, for example `ABCD12345`.
     account_number: String,
-    /// Who owns it.
+    /// `individual` or `joint`.
     #[schema(value_type = String, example = "individual")]
     ownership: Ownership,
-    /// What it is for.
+    /// `cash` or `investment`.
     #[schema(value_type = String, example = "cash")]
     account_type: AccountKind,
     /// Marital status.
     martial_status: Option<String>,
-    /// ISO 3166-1 code, three letters.
+    /// Three-letter country code (ISO 3166-1 alpha-3).
     country_of_citizenship: Option<String>,
-    /// Whether the owner works.
+    /// Employment status.
     employment_status: Option<String>,
     /// Job title.
     employment_position: Option<String>,
-    /// Whom the owner works for.
+    /// Name of the employer.
     employer_name: Option<String>,
-    /// The owner.
+    /// Owner. Null for a user who has signed in as the joint owner.
     owner: Option<UserBody>,
-    /// The other owner of a joint account; null of an individual one, and until she is named.
+    /// Second owner of a joint account. Null for an individual account, and until a second owner is added.
     joint_member: Option<UserBody>,
 }
 
@@ -394,7 +397,7 @@ impl AccountBody {
         AccountWithOwners { account, owner, joint_member }: AccountWithOwners,
     ) -> domain::Result<Self> {
         let profile = actor.may_see_personal_data_of(account.user_id).then(|| Profile::of(&account));
-        let told = |answer: fn(&Profile) -> &String| profile.as_ref().map(answer).cloned();
+        let visible = |answer: fn(&Profile) -> &String| profile.as_ref().map(answer).cloned();
         let person = |person: Option<registration::Registered>| {
             person.map(|person| UserBody::of(app, person.user, person.kyc)).transpose()
         };
@@ -403,11 +406,11 @@ impl AccountBody {
             account_number: account.number.clone(),
             ownership: account.ownership,
             account_type: account.kind,
-            martial_status: told(|profile| &profile.marital_status),
-            country_of_citizenship: told(|profile| &profile.country_of_citizenship),
-            employment_status: told(|profile| &profile.employment_status),
-            employment_position: told(|profile| &profile.employment_position),
-            employer_name: told(|profile| &profile.employer_name),
+            martial_status: visible(|profile| &profile.marital_status),
+            country_of_citizenship: visible(|profile| &profile.country_of_citizenship),
+            employment_status: visible(|profile| &profile.employment_status),
+            employment_position: visible(|profile| &profile.employment_position),
+            employer_name: visible(|profile| &profile.employer_name),
             owner: person(owner)?,
             joint_member: person(joint_member)?,
         })

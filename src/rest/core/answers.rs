@@ -1,4 +1,4 @@
-//! Answers and the headers that go with them.
+//! Responses and their headers.
 
 use crate::wire::Hints;
 use axum::{
@@ -9,15 +9,15 @@ use axum::{
 use domain::kernel::command::Answer;
 use serde::Serialize;
 
-/// Names the ways to send a credential.
+/// Adds the `WWW-Authenticate` headers.
 pub fn challenge(response: &mut Response) {
     for scheme in [r#"Basic realm="coffer", charset="UTF-8""#, r#"Bearer realm="coffer""#] {
         response.headers_mut().append(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
     }
 }
 
-/// Adds the headers that go with a fault or a replayed answer.
-pub fn hint(response: &mut Response, hints: Hints) {
+/// Adds the headers of an error or of a replayed response.
+pub fn add_headers(response: &mut Response, hints: Hints) {
     if response.status() == StatusCode::UNAUTHORIZED {
         challenge(response);
     }
@@ -29,9 +29,9 @@ pub fn hint(response: &mut Response, hints: Hints) {
     }
 }
 
-/// A command's answer as a body.
+/// Returns the response to a command.
 pub fn answer<T, B: Serialize>(answer: &Answer<T>, body: &B) -> Response {
     let mut response = Json(body).into_response();
-    hint(&mut response, Hints { replayed: answer.replayed, retry_after: None });
+    add_headers(&mut response, Hints { replayed: answer.replayed, retry_after: None });
     response
 }

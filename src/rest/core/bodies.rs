@@ -1,8 +1,8 @@
-//! Request bodies: one JSON object whose fields are read one by one, numbers by their text.
+//! Request bodies: a JSON object that is read field by field; numbers are read as text, never as floats.
 //!
-//! Every text that is kept or looked up passes through [`Body::text`] or [`Body::optional_text`], which
-//! refuse control characters: some databases cannot keep them. Ids are read by [`Body::id`], since a
-//! malformed one names nothing.
+//! Every text that is stored or looked up is read with [`Body::text`] or [`Body::optional_text`], which
+//! refuse control characters: some databases cannot store them. Ids are read with [`Body::id`], which treats
+//! a malformed id as one that is not found.
 
 use super::{
     described::{Field, Value as Holds},
@@ -22,7 +22,7 @@ use serde_json::value::RawValue;
 use std::{collections::HashMap, str::FromStr};
 use uuid::Uuid;
 
-/// A body as sent.
+/// Request body as sent.
 #[derive(Debug, Default)]
 pub struct Body(HashMap<String, Box<RawValue>>);
 
@@ -37,16 +37,16 @@ impl<S: Send + Sync> FromRequest<S> for Body {
 async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes> {
     Ok(Bytes::from_request(request, state)
         .await
-        .map_err(|_| Refusal::unreadable("The body is too long or broke off."))?)
+        .map_err(|_| Refusal::unreadable("The body is too long or incomplete."))?)
 }
 
 impl Body {
-    /// Reads a body to its end.
+    /// Reads a JSON object.
     pub async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Self> {
         Self::of(&bytes(request, state).await?)
     }
 
-    /// The same where nothing must be said.
+    /// Reads a JSON object; an empty body counts as an object without fields.
     pub async fn read_or_empty<S: Send + Sync>(request: Request, state: &S) -> Result<Self> {
         match bytes(request, state).await? {
             empty if empty.is_empty() => Ok(Self::default()),
@@ -61,7 +61,7 @@ impl Body {
         ))
     }
 
-    /// From fields of a body that was read already.
+    /// Creates a body from fields that were read already.
     pub fn of_fields(fields: HashMap<String, &RawValue>) -> Self {
         Self(fields.into_iter().map(|(name, raw)| (name, raw.to_owned())).collect())
     }
@@ -70,60 +70,60 @@ impl Body {
         self.0.get(field).map(|raw| raw.get()).filter(|raw| *raw != "null")
     }
 
-    /// A text that must be given.
+    /// Returns a required text.
     pub fn text(&self, field: &str) -> Result<String> {
         self.optional_text(field)?.ok_or_else(|| Refusal::required(field).into())
     }
 
-    /// Refuses what is none of these fields: where money moves, ignoring a field would change what the client
-    /// asked for.
+    /// Refuses unknown fields. Requests that move money use it: ignoring a field could change their meaning.
     pub fn only(&self, fields: &[Field]) -> Result<()> {
         let unknown =
             self.0.keys().filter(|name| fields.iter().all(|field| field.name != name.as_str())).min();
         match unknown {
             Some(name) => {
-                Err(Refusal::invalid("", format!("{} is not a field of this request", shown(name))).into())
+                Err(Refusal::invalid("", format!("{} is not a field of this request", printable(name)))
+                    .into())
             }
             None => Ok(()),
         }
     }
 
-    /// Refuses texts that blanks make longer than their documented form.
+    /// Refuses texts that are longer than documented because of leading or trailing spaces.
     pub fn fits(&self, fields: &[Field]) -> Result<()> {
         for field in fields {
-            let most = match field.value {
+            let max = match field.value {
                 Holds::Text(_, form) => form.max,
                 Holds::Answer(..) => MAX_ANSWER,
                 _ => continue,
             };
             let Some(text) = self.string(field.name)? else { continue };
-            // How long the rest may be is the domain's to say.
-            let is_padded = matches!(field.value, Holds::Answer(..)) || text.trim().chars().count() <= most;
-            if is_padded && text.chars().count() > most {
+            // The domain checks the length without those spaces.
+            let is_padded = matches!(field.value, Holds::Answer(..)) || text.trim().chars().count() <= max;
+            if is_padded && text.chars().count() > max {
                 return Err(
-                    Refusal::invalid(field.name, format!("must have at most {most} characters")).into()
+                    Refusal::invalid(field.name, format!("must have at most {max} characters")).into()
                 );
             }
         }
         Ok(())
     }
 
-    /// Refuses a field that is given although it belongs to something else.
+    /// Refuses a field that does not belong to this kind of request.
     pub fn without(&self, field: &str, why: &str) -> Result<()> {
         self.raw(field).map_or(Ok(()), |_| Err(Refusal::invalid(field, why).into()))
     }
 
-    /// The id that a field must name; a malformed one names nothing.
+    /// Returns a required id. A malformed one matches no object.
     pub fn id(&self, field: &str, kind: Kind) -> Result<Uuid> {
         self.optional_id(field, kind)?.ok_or_else(|| Refusal::required(field).into())
     }
 
-    /// The id in a field that may be left out; an empty one is not left out and names nothing.
+    /// Returns an optional id. An empty string counts as an id that matches no object.
     pub fn optional_id(&self, field: &str, kind: Kind) -> Result<Option<Uuid>> {
         Ok(self.string(field)?.map(|text| ids::parse(kind, &text)))
     }
 
-    /// A text that must be given and is only ever compared: a token, a passcode.
+    /// Returns a required text that is only compared, such as a token or a passcode.
     pub fn verbatim(&self, field: &str) -> Result<String> {
         self.string(field)?.ok_or_else(|| Refusal::required(field).into())
     }
@@ -133,13 +133,13 @@ impl Body {
         Ok(Some(serde_json::from_str(raw).map_err(|_| Refusal::invalid(field, "must be a string"))?))
     }
 
-    /// A text that must be given and is taken as it stands, blanks and all: a password.
+    /// Returns a required text unchanged, including spaces: a password.
     pub fn secret(&self, field: &str) -> Result<Secret<String>> {
         let text = self.verbatim(field)?;
         if text.is_empty() { Err(Refusal::required(field).into()) } else { Ok(Secret::new(text)) }
     }
 
-    /// A text that may be left out; an empty one counts as left out.
+    /// Returns an optional text. A blank one counts as left out.
     pub fn optional_text(&self, field: &str) -> Result<Option<String>> {
         let Some(text) = self.string(field)?.filter(|text| !text.trim().is_empty()) else { return Ok(None) };
         if text::has_control(&text) {
@@ -148,7 +148,7 @@ impl Body {
         Ok(Some(text))
     }
 
-    /// A truth that may be left out, also written as a string.
+    /// Returns an optional boolean, which may also be sent as a string.
     pub fn optional_flag(&self, field: &str) -> Result<Option<bool>> {
         match self.raw(field) {
             None => Ok(None),
@@ -158,7 +158,7 @@ impl Body {
         }
     }
 
-    /// Something with parts of its own that may be left out; `malformed` is told of one that is not so made.
+    /// Returns an optional value of any deserializable type. `malformed` creates the error if parsing fails.
     pub fn optional_parts<T: DeserializeOwned>(
         &self,
         field: &str,
@@ -168,7 +168,7 @@ impl Body {
         serde_json::from_str(raw).map(Some).map_err(|_| malformed().into())
     }
 
-    /// An object that may be left out.
+    /// Returns an optional object.
     pub fn optional_object(&self, field: &str) -> Result<Option<Self>> {
         let Some(raw) = self.raw(field) else { return Ok(None) };
         serde_json::from_str(raw)
@@ -176,8 +176,8 @@ impl Body {
             .map_err(|_| Refusal::invalid(field, "must be an object").into())
     }
 
-    /// An amount that must be given: a JSON number by its value, exponent included, or a string in plain
-    /// decimal notation. The text is read, never a float.
+    /// Returns a required amount: a JSON number, which may have an exponent, or a string in plain decimal
+    /// notation. Both are parsed from their text, never from a float.
     pub fn amount<T: Amount>(&self, field: &str) -> Result<T> {
         let raw = self.raw(field).ok_or_else(|| Refusal::required(field))?;
         let amount = if raw.starts_with('"') {
@@ -194,10 +194,10 @@ impl Body {
     }
 }
 
-/// The most characters of an answer that is one of some words.
+/// Maximum length of a choice, in characters.
 pub const MAX_ANSWER: usize = 100;
 
-/// What is read from a number or a string.
+/// Value that is parsed from a JSON number or a string.
 pub trait Amount: FromStr<Err = FixedError> {
     fn from_json_number(number: &str) -> Result<Self, FixedError>;
 }
@@ -214,7 +214,7 @@ impl Amount for Quantity {
     }
 }
 
-/// The name of a field as a client may be told it: cut short, and without control characters.
-fn shown(name: &str) -> String {
+/// Makes a field name safe for an error message: at most 60 characters, no control characters.
+fn printable(name: &str) -> String {
     name.chars().filter(|character| !character.is_control()).take(60).collect()
 }

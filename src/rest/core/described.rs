@@ -1,5 +1,4 @@
-//! What the documentation says of a route, written beside it: its fields in words, its answer by the type it
-//! is made of.
+//! Descriptions of routes for the OpenAPI document: fields in words, responses by their Rust type.
 
 use super::forms::{Amounts, Form};
 use std::borrow::Cow;
@@ -8,40 +7,41 @@ use utoipa::{
     openapi::{RefOr, Schema},
 };
 
-/// What is said of one route; method, path, errors and headers are added from the route itself.
+/// Description of a route. Method, path, errors and headers come from the route itself.
 #[derive(Clone, Copy)]
 pub struct Description {
     pub summary: &'static str,
-    /// The fields of the body.
+    /// Fields of the request body.
     pub takes: &'static [Field],
-    /// The list's own parameters in the query.
+    /// Query parameters of a list besides those that every list has.
     pub filters: &'static [Field],
+    /// Type of the response body.
     pub answer: Option<Answer>,
-    /// What is answered instead while something is missing.
+    /// Type of the response body while information is missing.
     pub otherwise: Option<Answer>,
-    /// Whether success is 201.
+    /// Whether success is answered with 201.
     pub creates: bool,
-    /// The fields of an answer that is no type of its own; what may be left out may be null.
-    pub tells: &'static [Field],
-    /// Whether the body holds nothing besides its fields.
+    /// Fields of a response that has no type of its own. An optional field may be null.
+    pub returns: &'static [Field],
+    /// Whether fields that are not described are refused.
     pub is_closed: bool,
-    /// What the fields of the body must be together.
+    /// Schemas that the body as a whole must match.
     pub rules: Option<fn() -> serde_json::Value>,
 }
 
-/// The type an answer is made of.
+/// Type of a response body.
 #[derive(Clone, Copy)]
 pub struct Answer {
     pub name: fn() -> Cow<'static, str>,
     pub schema: fn() -> RefOr<Schema>,
-    /// The types it is made of in turn.
+    /// Adds the types that it uses.
     pub parts: fn(&mut Vec<(String, RefOr<Schema>)>),
-    /// Whether there are many in the envelope of a list.
+    /// Whether the response is a page of a list of this type.
     pub is_list: bool,
 }
 
 impl Description {
-    /// One sentence that says what the route does.
+    /// Starts a description with a summary: one sentence that says what the route does.
     pub const fn new(summary: &'static str) -> Self {
         Self {
             summary,
@@ -50,100 +50,102 @@ impl Description {
             answer: None,
             otherwise: None,
             creates: false,
-            tells: &[],
+            returns: &[],
             is_closed: false,
             rules: None,
         }
     }
 
-    /// The body holds these fields.
+    /// Sets the fields of the request body.
     pub const fn takes(mut self, fields: &'static [Field]) -> Self {
         self.takes = fields;
         self
     }
 
-    /// The body holds these fields and no others, because it moves money.
+    /// Sets the fields of a request body that moves money; any other field is refused.
     pub const fn moves_money(mut self, fields: &'static [Field]) -> Self {
         self.is_closed = true;
         self.takes(fields)
     }
 
-    /// The fields of the body follow these rules together: schemas that the whole body must match.
+    /// Sets the schemas that the body as a whole must match.
     pub const fn ruled(mut self, rules: fn() -> serde_json::Value) -> Self {
         self.rules = Some(rules);
         self
     }
 
-    /// The query takes these parameters besides those of every list.
+    /// Sets the query parameters of a list besides those that every list has.
     pub const fn filtered(mut self, filters: &'static [Field]) -> Self {
         self.filters = filters;
         self
     }
 
-    /// The answer is one of these.
+    /// Sets the type of the response body.
     pub const fn answers<T: ToSchema>(mut self) -> Self {
         self.answer = Some(Answer { name: T::name, schema: T::schema, parts: T::schemas, is_list: false });
         self
     }
 
-    /// While something is missing, the answer is one of these instead.
+    /// Sets the type of the response body while information is missing.
     pub const fn or_answers<T: ToSchema>(mut self) -> Self {
         self.otherwise = Some(Answer { name: T::name, schema: T::schema, parts: T::schemas, is_list: false });
         self
     }
 
-    /// Success is 201 instead of 200.
+    /// Answers success with 201 instead of 200.
     pub const fn creates(mut self) -> Self {
         self.creates = true;
         self
     }
 
-    /// The answer holds these fields.
-    pub const fn tells(mut self, fields: &'static [Field]) -> Self {
-        self.tells = fields;
+    /// Sets the fields of the response body.
+    pub const fn returns(mut self, fields: &'static [Field]) -> Self {
+        self.returns = fields;
         self
     }
 
-    /// The answer is a page of these.
+    /// Sets the type of the items of a list.
     pub const fn lists<T: ToSchema>(mut self) -> Self {
         self.answer = Some(Answer { name: T::name, schema: T::schema, parts: T::schemas, is_list: true });
         self
     }
 }
 
-/// A field of a body or a parameter of a query.
+/// Field of a body or parameter of a query.
 #[derive(Clone, Copy)]
 pub struct Field {
     pub name: &'static str,
     pub text: &'static str,
     pub value: Value,
     pub required: bool,
-    /// Whether it stands in the example of its body.
+    /// Whether the example of the body contains it.
     pub is_shown: bool,
 }
 
-/// What a field holds, by example.
+/// Value of a field, with an example.
 #[derive(Clone, Copy)]
 pub enum Value {
     Text(&'static str, Form),
-    /// The id of something.
+    /// Id of an object.
     Id(&'static str),
-    /// A decimal number above zero, sent as a string or as a number.
+    /// Decimal number above zero, as a string or a JSON number.
     Amount(&'static str, Amounts),
     Flag(bool),
-    /// Fields of its own, which are not told.
+    /// Object with fields that are not described.
     Object,
-    /// Nothing: the field belongs to something else.
+    /// Null: the field belongs to another kind of request.
     Nothing,
-    /// As many as the example with these numbers each, from 1 to 5, the first of which names each once.
+    /// List of objects with these numbers, as long as the example. Numbers run from 1 to that length; the
+    /// first number of each object is unique.
     Numbers(&'static [&'static str], &'static [&'static [i32]]),
-    /// These fields, and what they must be together; left out of examples where it may be left out.
+    /// Object with these fields and rules for them together. Not in the example if it is optional.
     Fields(&'static [Field], fn() -> serde_json::Value),
-    /// One of these, the first as example.
+    /// One of these words; the first is the example.
     Choice(&'static [&'static str]),
-    /// One of these in any case and spacing, the first as example; then others that are understood as well.
+    /// One of these words, ignoring case and spaces; the first is the example. Then words that are accepted
+    /// but not listed.
     Answer(&'static [&'static str], &'static [&'static str]),
-    /// A code of a list in either case, by example and by the name of the list.
+    /// Code in either case: an example, and the name of the list of codes.
     Code(&'static str, &'static str),
 }
 
@@ -152,27 +154,27 @@ impl Field {
         Self { name, text, value, required: true, is_shown: true }
     }
 
-    /// A text that must be given.
+    /// Required text.
     pub const fn text(name: &'static str, text: &'static str, example: &'static str, form: Form) -> Self {
         Self::new(name, text, Value::Text(example, form))
     }
 
-    /// The id of something that must be named.
+    /// Required id.
     pub const fn id(name: &'static str, text: &'static str, example: &'static str) -> Self {
         Self::new(name, text, Value::Id(example))
     }
 
-    /// A field that belongs to something else and may only be null.
+    /// Field of another kind of request, which may only be null.
     pub const fn nothing(name: &'static str, text: &'static str) -> Self {
         Self::new(name, text, Value::Nothing).optional()
     }
 
-    /// One of some words that must be given, in any case and spacing.
+    /// Required choice that ignores case and spaces.
     pub const fn answer(name: &'static str, text: &'static str, options: &'static [&'static str]) -> Self {
         Self::new(name, text, Value::Answer(options, &[]))
     }
 
-    /// The same; others are understood as well.
+    /// As [`Self::answer`], with further words that are accepted but not listed.
     pub const fn answer_or(
         name: &'static str,
         text: &'static str,
@@ -182,7 +184,7 @@ impl Field {
         Self::new(name, text, Value::Answer(options, also))
     }
 
-    /// A code of a list that must be given.
+    /// Required code from a list.
     pub const fn code(
         name: &'static str,
         text: &'static str,
@@ -192,7 +194,7 @@ impl Field {
         Self::new(name, text, Value::Code(example, list))
     }
 
-    /// An amount that must be given.
+    /// Required amount.
     pub const fn amount(
         name: &'static str,
         text: &'static str,
@@ -202,17 +204,17 @@ impl Field {
         Self::new(name, text, Value::Amount(example, amounts))
     }
 
-    /// A truth that must be given.
+    /// Required boolean.
     pub const fn flag(name: &'static str, text: &'static str, example: bool) -> Self {
         Self::new(name, text, Value::Flag(example))
     }
 
-    /// Something with fields of its own, told in an answer.
+    /// Object in a response, with fields that are not described.
     pub const fn object(name: &'static str, text: &'static str) -> Self {
         Self::new(name, text, Value::Object)
     }
 
-    /// Many with the same numbers each.
+    /// List of objects that hold these numbers.
     pub const fn numbers(
         name: &'static str,
         text: &'static str,
@@ -222,7 +224,7 @@ impl Field {
         Self::new(name, text, Value::Numbers(names, examples))
     }
 
-    /// Something with these fields that must be given.
+    /// Required object with these fields.
     pub const fn fields(
         name: &'static str,
         text: &'static str,
@@ -232,18 +234,18 @@ impl Field {
         Self::new(name, text, Value::Fields(fields, rules))
     }
 
-    /// One of some words that must be given.
+    /// Required choice of these exact words.
     pub const fn choice(name: &'static str, text: &'static str, options: &'static [&'static str]) -> Self {
         Self::new(name, text, Value::Choice(options))
     }
 
-    /// The same, but it is left out of examples.
+    /// Leaves the field out of examples.
     pub const fn unshown(mut self) -> Self {
         self.is_shown = false;
         self
     }
 
-    /// The same, but it may be left out.
+    /// Makes the field optional.
     pub const fn optional(mut self) -> Self {
         self.required = false;
         self

@@ -1,5 +1,5 @@
-//! The body that carries a document: a JSON object whose field `data` is decoded from base64 while it comes
-//! in, so that neither the text nor a second copy of the document is ever in memory.
+//! Streaming parser for the body of a document upload: a JSON object with the file as base64 in the field
+//! `data`. The data is decoded while it arrives, so memory never holds the base64 text or a second copy.
 
 use super::large_body::Unread;
 use base64::{
@@ -8,22 +8,22 @@ use base64::{
 };
 use domain::{Error, Refusal, Result};
 
-/// The longest description of a document: the body without the data.
+/// Maximum size of the body without the data.
 const DESCRIPTION_BYTES: usize = 64 << 10;
-/// Characters of base64 that are decoded at once; a multiple of four.
+/// Number of base64 characters that are decoded at once; a multiple of four.
 const PIECE: usize = 8 << 10;
 
-/// Whatever its padding.
+/// Standard base64 with or without padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// A body as far as it has come.
+/// State of the parser.
 pub struct DocumentBodyReader {
-    /// The body with an empty string in the place of the data.
+    /// The body with an empty string as the data.
     description: Vec<u8>,
-    /// The string at hand, if it may be the name of a field of the object.
+    /// The string being read, if it may be the name of a top-level field.
     name: Vec<u8>,
     at: At,
     depth: usize,
@@ -31,33 +31,33 @@ pub struct DocumentBodyReader {
     has_data: bool,
 }
 
-/// What the next byte is part of.
+/// Position in the JSON text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum At {
-    /// Between values; of the object itself, `is_name` says whether a name comes next.
+    /// Between values. `is_name` means that a top-level field name comes next.
     Between { is_name: bool },
-    /// A string; `escaped` after a backslash.
+    /// Inside a string. `escaped` means after a backslash.
     Text { escaped: bool, is_name: bool },
-    /// After the name `data`, before its value.
+    /// After the field name `data`, before its value.
     BeforeData,
-    /// The string that is the data.
+    /// Inside the data string.
     Data,
 }
 
 impl DocumentBodyReader {
-    /// For a document of at most `most` bytes, in memory that has room for `spare` bytes more.
-    pub fn new(most: usize, spare: usize) -> Self {
+    /// Creates a parser for a document of at most `max` bytes. The buffer has room for `spare` more bytes.
+    pub fn new(max: usize, spare: usize) -> Self {
         Self {
             description: Vec::new(),
             name: Vec::new(),
             at: At::Between { is_name: false },
             depth: 0,
-            data: Data::new(most, spare),
+            data: Data::new(max, spare),
             has_data: false,
         }
     }
 
-    /// Takes the next piece of the body.
+    /// Parses the next piece of the body.
     pub fn take(&mut self, mut piece: &[u8]) -> Result<(), Unread> {
         while let Some((first, rest)) = piece.split_first() {
             if self.at == At::Data {
@@ -122,34 +122,33 @@ impl DocumentBodyReader {
         };
     }
 
-    /// The body without the data, and what is decoded from that; none where it is no string.
+    /// Returns the body without the data, and the decoded data. None if no field `data` holds a string.
     pub fn finish(self) -> (Vec<u8>, Option<Result<Vec<u8>>>) {
         let data = self.has_data.then(|| self.data.finish());
         (self.description, data)
     }
 }
 
-/// The content of a JSON string of base64, decoded as far as it has come.
+/// Decoder for a JSON string that holds base64.
 struct Data {
-    most: usize,
+    max: usize,
     decoded: Vec<u8>,
-    /// Characters that are not decoded yet.
+    /// Characters that have not been decoded yet.
     waiting: Vec<u8>,
-    /// What has come of an escape.
+    /// The escape sequence being read.
     escape: Vec<u8>,
     is_complete: bool,
     is_base64: bool,
-    /// Whether the last piece ended in padding, after which nothing may come.
+    /// Whether the last decoded piece ended with padding, after which no data may follow.
     is_padded: bool,
 }
 
 impl Data {
-    fn new(most: usize, spare: usize) -> Self {
-        // What is reserved and not written to takes no memory, and growing would hold two copies for a
-        // moment.
-        let decoded = Vec::with_capacity(most + spare);
+    fn new(max: usize, spare: usize) -> Self {
+        // Reserved memory that is never written costs nothing, while growing would briefly hold two copies.
+        let decoded = Vec::with_capacity(max + spare);
         Self {
-            most,
+            max,
             decoded,
             waiting: Vec::with_capacity(PIECE),
             escape: Vec::new(),
@@ -170,7 +169,7 @@ impl Data {
         self.is_complete
     }
 
-    /// Takes what is of the string; what comes after it is given back.
+    /// Reads up to the end of the string and returns the rest of the piece.
     fn take<'a>(&mut self, mut piece: &'a [u8]) -> Result<&'a [u8], Unread> {
         while let Some((first, rest)) = piece.split_first() {
             if !self.escape.is_empty() {
@@ -204,7 +203,7 @@ impl Data {
         Ok(piece)
     }
 
-    /// Slashes may be escaped, and lines broken.
+    /// Reads an escape sequence. Escaped slashes are accepted, and escaped whitespace is skipped.
     fn unescape(&mut self, byte: u8) -> Result<(), Unread> {
         self.escape.push(byte);
         let character = match self.escape.as_slice() {
@@ -245,7 +244,7 @@ impl Data {
         self.is_padded |= self.waiting.ends_with(b"=");
         let mut bytes = [0; PIECE];
         match BASE64.decode_slice(&self.waiting, &mut bytes) {
-            Ok(length) if self.decoded.len() + length > self.most => return Err(Unread::TooLong),
+            Ok(length) if self.decoded.len() + length > self.max => return Err(Unread::TooLong),
             Ok(length) => self.decoded.extend(bytes.iter().take(length)),
             Err(_) => self.is_base64 = false,
         }
@@ -258,7 +257,7 @@ impl Data {
         match (too_long, self.is_base64) {
             (true, _) => Err(domain::compliance::kyc::documents::too_long()),
             (false, true) => Ok(self.decoded),
-            (false, false) => Err(Error::from(Refusal::invalid("data", "is not base64"))),
+            (false, false) => Err(Error::from(Refusal::invalid("data", "must be base64"))),
         }
     }
 }
@@ -268,7 +267,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The description and the data of a body that comes in pieces of so many bytes.
+    /// Parses a body in pieces of `piece` bytes.
     fn read(body: &str, piece: usize) -> (String, Option<Result<Vec<u8>, ()>>) {
         let mut reader = DocumentBodyReader::new(1 << 20, 40);
         for piece in body.as_bytes().chunks(piece) {
@@ -279,11 +278,11 @@ mod tests {
     }
 
     #[test]
-    fn the_data_is_taken_out_wherever_it_stands() {
+    fn data_is_extracted_at_any_position() {
         let is = |description: &str, data: Option<Result<&[u8], ()>>| {
             (description.to_owned(), data.map(|data| data.map(<[u8]>::to_vec)))
         };
-        for (body, told) in [
+        for (body, expected) in [
             (r#"{"data":"QUJD","name":"a"}"#, is(r#"{"data":"","name":"a"}"#, Some(Ok(b"ABC")))),
             (
                 r#" { "name" : "a" , "data" : "QUI=" } "#,
@@ -306,13 +305,13 @@ mod tests {
             (r#"{"data":"QUJD"#, is(r#"{"data":""#, Some(Ok(b"ABC")))),
         ] {
             for piece in 1..body.len() {
-                assert_eq!(read(body, piece), told, "{body} by {piece}");
+                assert_eq!(read(body, piece), expected, "{body} by {piece}");
             }
         }
     }
 
     #[test]
-    fn what_is_too_long_is_not_kept() {
+    fn a_body_that_is_too_long_is_refused() {
         let mut reader = DocumentBodyReader::new(10_000, 0);
         let body = format!(r#"{{"data":"{}"}}"#, "A".repeat(20_000));
         assert_eq!(reader.take(body.as_bytes()), Err(Unread::TooLong));
@@ -324,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn padding_may_end_a_full_piece_and_nothing_may_follow_it() {
+    fn padding_may_end_a_full_piece_and_no_data_may_follow() {
         for length in [PIECE / 4 * 3 - 1, PIECE / 4 * 3 - 2, PIECE / 2 * 3 - 1] {
             let data = vec![7; length];
             let encoded = BASE64.encode(&data);
@@ -340,7 +339,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_decoded_is_what_was_encoded(data in proptest::collection::vec(any::<u8>(), 0..30_000),
+        fn decoding_reverses_encoding(data in proptest::collection::vec(any::<u8>(), 0..30_000),
             piece in 1_usize..20_000) {
             let body = format!(r#"{{"data":"{}","type":"passport"}}"#, BASE64.encode(&data));
             prop_assert_eq!(read(&body, piece), (r#"{"data":"","type":"passport"}"#.to_owned(), Some(Ok(data))));

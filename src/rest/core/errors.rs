@@ -1,6 +1,6 @@
-//! Errors of the brokerage API, with the documented names of the fields.
+//! Error responses of the brokerage API. Messages use the documented field names.
 
-use super::answers::hint;
+use super::answers::add_headers;
 use crate::wire::Fault;
 use axum::{
     Json,
@@ -9,14 +9,15 @@ use axum::{
 };
 use serde_json::json;
 
-/// What the handlers answer with.
+/// Result of a handler of the brokerage API.
 pub type Result<T, E = Problem> = std::result::Result<T, E>;
 
-/// A fault on its way out, with the documented names of the fields.
+/// Error response of the brokerage API.
 pub struct Problem {
     fault: Fault,
+    /// Field names that differ on this route.
     name: fn(&str) -> Option<&'static str>,
-    /// Whether a parameter of a query is at fault; `validation_error` is for bodies.
+    /// Whether a query parameter is invalid; the type `validation_error` is for bodies only.
     in_query: bool,
 }
 
@@ -27,30 +28,31 @@ impl<E: Into<Fault>> From<E> for Problem {
 }
 
 impl Problem {
-    /// The same fault, some fields called by their names on this route.
-    pub fn calling(error: impl Into<Fault>, name: fn(&str) -> Option<&'static str>) -> Self {
+    /// Creates an error that uses this route's own names for some fields.
+    pub fn with_field_names(error: impl Into<Fault>, name: fn(&str) -> Option<&'static str>) -> Self {
         Self { fault: error.into(), name, in_query: false }
     }
 
-    /// The same fault in a parameter of a query.
+    /// Creates an error about a query parameter.
     pub fn in_query(error: impl Into<Fault>) -> Self {
         Self { in_query: true, ..Self::from(error) }
     }
 
-    /// The documented name of a field. Bodies have no `patch` around what is new, and hold a joint member as
-    /// a person.
+    /// Returns the documented name of a field. REST bodies have no `patch` object around new values, and no
+    /// `person` object inside a joint member.
     pub fn field(&self, path: &[String]) -> String {
         let steps: Vec<&str> =
             path.iter().map(String::as_str).filter(|step| !matches!(*step, "patch" | "person")).collect();
         match steps.as_slice() {
             ["jointMember" | "joint_member", rest @ ..] if !rest.is_empty() => {
-                format!("joint_member.{}", self.called(&rest.join(".")))
+                format!("joint_member.{}", self.field_name(&rest.join(".")))
             }
-            steps => self.called(&steps.join(".")),
+            steps => self.field_name(&steps.join(".")),
         }
     }
 
-    pub fn called(&self, path: &str) -> String {
+    /// Returns the documented name of a field outside a joint member.
+    pub fn field_name(&self, path: &str) -> String {
         match (self.name)(path).or_else(|| documented(path)) {
             Some(name) => name.to_owned(),
             None => snake(path),
@@ -58,7 +60,7 @@ impl Problem {
     }
 }
 
-/// The documented names of fields that are not just another spelling.
+/// Returns the documented name of a field if it is not just the snake case of the domain's name.
 pub fn documented(path: &str) -> Option<&'static str> {
     Some(match path {
         "email" => "email_address",
@@ -97,15 +99,15 @@ impl IntoResponse for Problem {
         let message = self.fault.text(|path| self.field(path));
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let error = json!({ "type": kind, "message": message });
-        // Of this error alone, the documented body is a list.
+        // As documented, `error` is a list for this status only.
         let error = if status == StatusCode::TOO_MANY_REQUESTS { json!([error]) } else { error };
         let mut response = (status, Json(json!({ "error": error }))).into_response();
-        hint(&mut response, self.fault.hints());
+        add_headers(&mut response, self.fault.hints());
         response
     }
 }
 
-/// An error that no rule of the domain has made.
+/// Creates an error response that does not come from the domain.
 pub fn problem(status: StatusCode, kind: &str, message: &str) -> Response {
     (status, Json(json!({ "error": { "type": kind, "message": message } }))).into_response()
 }
@@ -115,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_are_called_by_their_documented_names() {
+    fn errors_use_the_documented_field_names() {
         for (path, name) in [
             ("firstName", "first_name"),
             ("email", "email_address"),

@@ -1,20 +1,20 @@
-//! The forms of texts and amounts in the brokerage and wellness APIs, as the documentation tells them. The
-//! rules themselves are in the domain; `tests/it/forms.rs` holds these forms against them.
+//! Documented formats of texts and amounts in both REST APIs. The domain enforces the rules;
+//! `tests/it/forms.rs` checks that these formats agree with it.
 
 use domain::{
     access::passwords,
     people::person::{Country, UsState},
 };
 
-/// The form of a text.
+/// Format of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Form {
-    /// The fewest and the most characters.
+    /// Minimum and maximum number of characters.
     pub min: usize,
     pub max: usize,
-    /// A regular expression of ECMA-262; empty for any text.
+    /// ECMA-262 regular expression; empty for any text.
     pub pattern: &'static str,
-    /// A format of JSON Schema or one of ours; empty for none.
+    /// Format from JSON Schema or defined by Coffer; empty for none.
     pub format: &'static str,
 }
 
@@ -24,15 +24,15 @@ const fn form(min: usize, max: usize, pattern: &'static str, format: &'static st
 
 /// Any text.
 pub const ANY: Form = form(0, usize::MAX, "", "");
-/// A token or a password that is compared and not kept.
+/// Token or password that is compared and not stored.
 pub const SECRET: Form = form(1, usize::MAX, "", "");
-/// A new password. Its length is that of its NFKC form.
+/// New password. The length limits apply to its NFKC form.
 pub const PASSWORD: Form = form(passwords::MIN_LENGTH, passwords::MAX_LENGTH, "", "password");
-/// Printable words.
+/// Up to 100 printable characters.
 pub const WORDS: Form = words(100);
-/// A person's name.
+/// Given or family name.
 pub const NAME: Form = form(1, 100, r"^[^\x00-\x1f\x7f-\x9f]*\p{L}[^\x00-\x1f\x7f-\x9f]*$", "");
-/// A full name: one word with a letter, or several of which the last and the rest have one.
+/// Full name: one word with a letter, or several words with a letter in the last word and in the rest.
 pub const FULL_NAME: Form = form(
     1,
     201,
@@ -42,9 +42,9 @@ pub const FULL_NAME: Form = form(
     ),
     "",
 );
-/// An e-mail address; the pattern alone does not make one.
+/// E-mail address. The pattern is necessary but not sufficient.
 pub const EMAIL: Form = form(3, 254, r"^[^\s@]+@[^\s@.]+(?:\.[^\s@.]+)+$", "email");
-/// A phone number of the North American plan, with or without punctuation and country code.
+/// Phone number of the North American Numbering Plan, with optional punctuation and country code.
 pub const PHONE: Form = form(
     10,
     40,
@@ -54,9 +54,9 @@ pub const PHONE: Form = form(
     ),
     "",
 );
-/// A calendar day that is not in the future.
+/// Calendar day that is not in the future.
 pub const DATE: Form = form(10, 10, r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "date");
-/// A social security number that can be issued, plain or with dashes; area 666 in sandboxes only.
+/// Social security number that can be issued, with or without dashes. Area 666 is accepted in sandboxes only.
 pub const SSN: Form = form(
     9,
     11,
@@ -66,16 +66,16 @@ pub const SSN: Form = form(
     ),
     "",
 );
-/// A routing number, whose last digit is a checksum.
+/// ABA routing number. Its last digit is a checksum.
 pub const ROUTING_NUMBER: Form =
     form(9, 9, r"^(?!0{9})(?:0[0-9]|1[0-2]|2[1-9]|3[0-2]|6[1-9]|7[0-2]|80)[0-9]{7}$", "aba-routing-number");
-/// A number at a bank.
+/// Bank account number.
 pub const BANK_ACCOUNT_NUMBER: Form = form(4, 17, r"^[A-Za-z0-9]{4,17}$", "");
-/// A passcode.
+/// Six-digit passcode.
 pub const PASSCODE: Form = form(6, 6, r"^[0-9]{6}$", "");
-/// Notes of several lines.
+/// Notes, which may have several lines.
 pub const NOTES: Form = form(0, 2000, r"^[^\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]*$", "");
-/// A PDF, a JPEG or a PNG in base64.
+/// PDF, JPEG or PNG file in base64.
 pub const DOCUMENT: Form = form(
     4,
     usize::MAX,
@@ -85,53 +85,59 @@ pub const DOCUMENT: Form = form(
     ),
     "",
 );
-/// The extension of a document.
+/// File extension of a document.
 pub const EXTENSION: Form = form(0, 100, r"^\s*\.*(?:[pP][dD][fF]|[jJ][pP][eE]?[gG]|[pP][nN][gG])\s*$", "");
-/// A ticker or an instrument's id.
+/// Ticker or id of an instrument.
 pub const SYMBOL: Form = form(1, usize::MAX, r"\S", "");
 
-/// Printable words of at most so many characters.
+/// Up to `max` printable characters, at least one of them no space.
 pub const fn words(max: usize) -> Form {
     form(1, max, r"^[^\x00-\x1f\x7f-\x9f]*[^\x00-\x1f\x7f-\x9f\s][^\x00-\x1f\x7f-\x9f]*$", "")
 }
 
-/// The form of amounts above zero.
+/// Format of amounts above zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Amounts {
-    /// A regular expression of those in plain decimal notation.
+    /// Regular expression for plain decimal notation.
     pub pattern: &'static str,
-    /// The least and the greatest, which are written without a float.
+    /// Smallest unit and maximum, as text to avoid floats.
     pub step: &'static str,
-    pub most: &'static str,
+    pub max: &'static str,
 }
 
-/// Dollars and cents, as much as one ACH entry holds.
+/// Dollars and cents, up to the limit of one ACH entry.
 pub const DOLLARS: Amounts =
-    Amounts { pattern: r"^(?=.*[1-9])0*[0-9]{1,8}(?:\.[0-9]{1,2}0*)?$", step: "0.01", most: "99999999.99" };
-/// Shares.
+    Amounts { pattern: r"^(?=.*[1-9])0*[0-9]{1,8}(?:\.[0-9]{1,2}0*)?$", step: "0.01", max: "99999999.99" };
+/// Shares, with up to four decimals.
 pub const SHARES: Amounts = Amounts {
     pattern: r"^(?=.*[1-9])0*(?:[0-9]{1,8}(?:\.[0-9]{1,4}0*)?|100000000(?:\.0+)?)$",
     step: "0.0001",
-    most: "100000000",
+    max: "100000000",
 };
 
-/// The name of a list of codes, what it is, and the codes.
+/// Name, description and codes of a list of codes.
 pub type Codes = (&'static str, &'static str, fn() -> Vec<&'static str>);
 
-/// The lists of codes; each is understood in either case.
+/// Lists of codes. Codes are accepted in either case.
 pub const CODES: [Codes; 3] = [
-    (COUNTRY, "ISO 3166-1 code, two letters.", || Country::all().map(Country::alpha2).collect()),
-    (CITIZENSHIP, "ISO 3166-1 code, three letters.", || Country::all().map(Country::alpha3).collect()),
-    (STATE, "Postal code of a state, district, territory or military post of the United States.", || {
-        UsState::all().map(UsState::code).collect()
+    (COUNTRY, "Two-letter country code (ISO 3166-1 alpha-2), for example `US`.", || {
+        Country::all().map(Country::alpha2).collect()
     }),
+    (CITIZENSHIP, "Three-letter country code (ISO 3166-1 alpha-3), for example `USA`.", || {
+        Country::all().map(Country::alpha3).collect()
+    }),
+    (
+        STATE,
+        "Two-letter USPS code of a state, district, territory or military post, for example `VA`.",
+        || UsState::all().map(UsState::code).collect(),
+    ),
 ];
 pub const COUNTRY: &str = "CountryCode";
 pub const CITIZENSHIP: &str = "CitizenshipCode";
 pub const STATE: &str = "StateCode";
 
-/// A pattern that matches one of these in any case, with anything that matches `between` between the
-/// characters.
+/// Returns a pattern that matches any of the options in any case. Text that matches `between` may surround
+/// each character.
 pub fn in_any_case<'a>(options: impl Iterator<Item = &'a str>, between: &str) -> String {
     let either = |character: char| {
         if character.is_ascii_alphabetic() {

@@ -1,4 +1,4 @@
-//! Bodies that are longer than others: read by a handler that holds a permit for the memory.
+//! Reads large request bodies. The handler must hold a permit for the memory.
 
 use axum::{
     body::{Bytes, HttpBody},
@@ -7,38 +7,38 @@ use axum::{
 use domain::{Error, Refusal, Result};
 use futures_util::StreamExt;
 
-/// Why a body was not read.
+/// Reason why a body could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unread {
     TooLong,
-    BrokeOff,
+    Incomplete,
 }
 
-/// Hands a body of at most `most` bytes to `take`, piece by piece, until that refuses one.
+/// Passes a body of at most `max` bytes to `take` piece by piece. Stops at the first error.
 pub async fn for_each(
     request: Request,
-    most: usize,
+    max: usize,
     mut take: impl FnMut(&[u8]) -> Result<(), Unread>,
 ) -> Result<(), Unread> {
     let body = request.into_body();
-    if announced(&body) > most {
+    if announced(&body) > max {
         return Err(Unread::TooLong);
     }
-    let mut left = most;
+    let mut left = max;
     let mut pieces = body.into_data_stream();
     while let Some(piece) = pieces.next().await {
-        let piece: Bytes = piece.map_err(|_| Unread::BrokeOff)?;
+        let piece: Bytes = piece.map_err(|_| Unread::Incomplete)?;
         left = left.checked_sub(piece.len()).ok_or(Unread::TooLong)?;
         take(&piece)?;
     }
     Ok(())
 }
 
-/// Reads a body of at most `most` bytes into memory that has room for `spare` bytes more.
-pub async fn read(request: Request, most: usize, spare: usize) -> Result<Vec<u8>, Unread> {
-    // What is reserved and not written to takes no memory, and growing would hold two copies for a moment.
-    let mut bytes = Vec::with_capacity(most + spare);
-    for_each(request, most, |piece| {
+/// Reads a body of at most `max` bytes into a buffer with room for `spare` more bytes.
+pub async fn read(request: Request, max: usize, spare: usize) -> Result<Vec<u8>, Unread> {
+    // Reserved memory that is never written costs nothing, while growing would briefly hold two copies.
+    let mut bytes = Vec::with_capacity(max + spare);
+    for_each(request, max, |piece| {
         bytes.extend_from_slice(piece);
         Ok(())
     })
@@ -46,17 +46,17 @@ pub async fn read(request: Request, most: usize, spare: usize) -> Result<Vec<u8>
     Ok(bytes)
 }
 
-/// How long a body is at least, as its headers say.
+/// Returns the length that the headers announce, or 0.
 fn announced(body: &impl HttpBody) -> usize {
     usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX)
 }
 
 impl Unread {
-    /// As a refusal where a long body is a fault of `too_long`.
+    /// Converts to a domain error. `too_long` creates the error for a body that is too long.
     pub fn refusal(self, too_long: impl FnOnce() -> Error) -> Error {
         match self {
             Self::TooLong => too_long(),
-            Self::BrokeOff => Refusal::unreadable("The body broke off.").into(),
+            Self::Incomplete => Refusal::unreadable("The body is incomplete.").into(),
         }
     }
 }

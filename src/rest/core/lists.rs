@@ -1,4 +1,4 @@
-//! Lists: the documented query parameters and the documented envelope.
+//! Lists: documented query parameters and response envelope.
 
 use super::errors::{Problem, Result};
 use crate::wire::BaseUrl;
@@ -21,7 +21,7 @@ use uuid::Uuid;
 /// Query parameters as sent.
 pub type Parameters = HashMap<String, String>;
 
-/// What a list was asked for.
+/// Query parameters that every list has.
 pub struct ListRequest {
     pub limit: u64,
     pub starting_after: Option<String>,
@@ -30,8 +30,8 @@ pub struct ListRequest {
 }
 
 impl ListRequest {
-    /// Reads the parameters that every list takes, for whoever may read: `limit` from 0 to 100, 25 when left
-    /// out; `order`; one cursor at most.
+    /// Checks scope `read` and parses the parameters: `limit` from 0 to 100 (default 25), `order` (default
+    /// `desc`) and at most one cursor.
     pub fn read(actor: &Actor, parameters: &Parameters) -> Result<Self> {
         actor.access_scope(Scope::Read)?;
         Self::parse(parameters).map_err(Problem::in_query)
@@ -52,32 +52,36 @@ impl ListRequest {
             Some("asc") => Order::OldestFirst,
             Some(_) => return Err(Refusal::invalid("order", "must be asc or desc").into()),
         };
-        let asked = Self {
+        let request = Self {
             limit,
             starting_after: given("starting_after"),
             ending_before: given("ending_before"),
             order,
         };
-        if asked.starting_after.is_some() && asked.ending_before.is_some() {
+        if request.starting_after.is_some() && request.ending_before.is_some() {
             return Err(Refusal::invalid("ending_before", "cannot be combined with starting_after").into());
         }
-        Ok(asked)
+        Ok(request)
     }
 
-    /// The page, once `known` has said whether the cursor names a row of this list.
+    /// Returns the requested page. `is_in_list` checks that the cursor is an item of this list; `what` is the
+    /// word for an item in error messages.
     pub async fn page(
         &self,
         kind: Kind,
         what: &str,
-        known: impl AsyncFnOnce(Uuid) -> domain::Result<bool>,
+        is_in_list: impl AsyncFnOnce(Uuid) -> domain::Result<bool>,
     ) -> Result<Page> {
         let from_end = self.ending_before.is_some();
         let row = match self.cursor() {
             None => None,
             Some((parameter, cursor)) => {
                 let id = ids::parse(kind, cursor);
-                if !known(id).await? {
-                    return Err(Problem::in_query(Refusal::invalid(parameter, format!("names no {what}"))));
+                if !is_in_list(id).await? {
+                    return Err(Problem::in_query(Refusal::invalid(
+                        parameter,
+                        format!("does not match any {what} in this list"),
+                    )));
                 }
                 Some(id)
             }
@@ -91,13 +95,14 @@ impl ListRequest {
         })
     }
 
-    /// The cursor and the parameter it came in.
+    /// Returns the cursor with the name of its parameter.
     fn cursor(&self) -> Option<(&'static str, &str)> {
         let after = self.starting_after.as_deref().map(|cursor| ("starting_after", cursor));
         after.or_else(|| self.ending_before.as_deref().map(|cursor| ("ending_before", cursor)))
     }
 
-    /// The documented envelope around a page; `own` are the list's own parameters, which links carry on.
+    /// Returns the documented envelope around a page. `own` are the list's own parameters, which are repeated
+    /// in the links.
     pub fn envelope<T>(
         &self,
         links: &Links,
@@ -140,7 +145,7 @@ impl ListRequest {
     }
 }
 
-/// Where a list was asked for, for links to its other pages.
+/// Base URL and path of a list request, for links to other pages.
 pub struct Links {
     base: BaseUrl,
     path: String,
@@ -159,8 +164,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Links {
 }
 
 impl Links {
-    fn link(&self, asked: &ListRequest, own: &[(&str, &str)], cursor: &str, id: Uuid) -> String {
+    fn link(&self, request: &ListRequest, own: &[(&str, &str)], cursor: &str, id: Uuid) -> String {
         let own: String = own.iter().map(|(name, value)| format!("&{name}={value}")).collect();
-        format!("{}?limit={}&order={}{own}&{cursor}={id}", self.path, asked.limit, asked.order_name())
+        format!("{}?limit={}&order={}{own}&{cursor}={id}", self.path, request.limit, request.order_name())
     }
 }

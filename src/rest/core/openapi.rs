@@ -1,4 +1,4 @@
-//! The documentation of this door, made from its routes and what is said beside them.
+//! Builds the OpenAPI document of both REST APIs from their routes and descriptions.
 
 mod components;
 mod schemas;
@@ -9,12 +9,13 @@ use crate::rest::{
     wellness::{OPEN, ROUTES as WELLNESS, is_wellness},
 };
 use components::{
-    AREAS, PROBLEMS, SCHEMES, SESSION, TROUBLES, headers, own_schemas, parameters, responses, security,
+    AREAS, BROKERAGE_ERRORS, SCHEMES, SESSION, WELLNESS_ERRORS, headers, own_schemas, parameters, responses,
+    security,
 };
-use schemas::{body, schema, told, typed};
+use schemas::{body, fields_schema, schema, type_schema};
 use serde_json::{Map, Value, json};
 
-/// The documentation as an OpenAPI document.
+/// Returns the OpenAPI document.
 pub fn document() -> Value {
     let mut schemas = own_schemas();
     let mut paths = Map::new();
@@ -31,10 +32,9 @@ pub fn document() -> Value {
         "info": {
             "title": "Coffer",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Brokerage accounts, and the accounts of people who sign in. Every path answers \
-                with and without a slash at its end. \
-                Amounts and quantities in answers are strings. An id is opaque; one that is malformed, \
-                unknown or not yours names nothing.",
+            "description": "Brokerage accounts, and users who sign in. Every path works with and without a \
+                trailing slash. Amounts and quantities in responses are strings. Ids are opaque. An id \
+                that is malformed, unknown or belongs to another partner is reported as not found.",
         },
         "servers": [{ "url": "/" }],
         "security": security(&SCHEMES),
@@ -51,7 +51,7 @@ pub fn document() -> Value {
     })
 }
 
-/// The document as it is served and kept.
+/// Returns the document as served at `/openapi.json` and stored in the repository.
 pub fn text() -> String {
     format!("{:#}\n", document())
 }
@@ -64,56 +64,60 @@ fn operation(route: &Route, description: &Description, schemas: &mut Map<String,
     let wellness = is_wellness(route.path);
     let changes = route.method != "GET" && !wellness;
     let named = route.path.split('/').find_map(|step| step.strip_prefix('{')?.strip_suffix('}'));
-    let names_something = named.is_some();
+    let has_path_parameter = named.is_some();
     let is_list = description.answer.is_some_and(|answer| answer.is_list);
-    let mut asks = Vec::new();
+    let mut parameters = Vec::new();
     if let Some(name) = named {
-        let text = format!("The {name}.");
-        asks.push(json!({ "name": name, "in": "path", "required": true, "description": text,
+        let text = if name == "token" { "Token of the identity check." } else { "Opaque identifier." };
+        parameters.push(json!({ "name": name, "in": "path", "required": true, "description": text,
             "schema": { "type": "string" } }));
     }
     if changes {
-        asks.push(reference("parameters", "IdempotencyKey"));
+        parameters.push(reference("parameters", "IdempotencyKey"));
     }
     if is_list {
-        asks.extend(
+        parameters.extend(
             ["Limit", "Order", "StartingAfter", "EndingBefore"].map(|name| reference("parameters", name)),
         );
     }
     for field in description.filters {
-        asks.push(
+        parameters.push(
             json!({ "name": field.name, "in": "query", "required": field.required, "description": field.text,
                 "schema": schema(field) }),
         );
     }
-    let refers = |(status, name, _): (&str, &str, &str)| (status.to_owned(), reference("responses", name));
+    let entry = |(status, name, _): (&str, &str, &str)| (status.to_owned(), reference("responses", name));
     let takes_body = !description.takes.is_empty();
-    let of_body = |status: &str| matches!(status, "408" | "415");
-    let mut answers: Map<String, Value> = if wellness {
-        TROUBLES.into_iter().filter(|(status, ..)| takes_body || !of_body(status)).map(refers).collect()
+    let needs_body = |status: &str| matches!(status, "408" | "415");
+    let mut responses: Map<String, Value> = if wellness {
+        WELLNESS_ERRORS
+            .into_iter()
+            .filter(|(status, ..)| takes_body || !needs_body(status))
+            .map(entry)
+            .collect()
     } else {
-        let apt = |(status, ..): &(&str, &str, &str)| match *status {
+        let applies = |(status, ..): &(&str, &str, &str)| match *status {
             "400" => changes || is_list,
             "402" | "409" => changes,
             "408" | "415" => takes_body,
-            "404" => changes || names_something,
+            "404" => changes || has_path_parameter,
             _ => true,
         };
-        PROBLEMS.into_iter().filter(apt).map(refers).collect()
+        BROKERAGE_ERRORS.into_iter().filter(applies).map(entry).collect()
     };
-    let silent = description.answer.is_none() && description.tells.is_empty();
-    let status = match (silent, description.creates) {
+    let is_empty = description.answer.is_none() && description.returns.is_empty();
+    let status = match (is_empty, description.creates) {
         (true, _) => "204",
         (false, true) => "201",
         (false, false) => "200",
     };
-    answers.insert(status.to_owned(), done(description, changes, schemas));
+    responses.insert(status.to_owned(), success(description, changes, schemas));
     let mut operation = Map::new();
     operation.insert("operationId".to_owned(), json!(operation_id(route)));
     operation.insert("tags".to_owned(), json!([tag(route.path)]));
     operation.insert("summary".to_owned(), json!(description.summary));
-    operation.insert("parameters".to_owned(), json!(asks));
-    operation.insert("responses".to_owned(), Value::Object(answers));
+    operation.insert("parameters".to_owned(), json!(parameters));
+    operation.insert("responses".to_owned(), Value::Object(responses));
     if wellness {
         let open = OPEN.contains(&(route.method, route.path));
         operation.insert(
@@ -133,7 +137,8 @@ fn operation_id(route: &Route) -> String {
     [route.method.to_ascii_lowercase().as_str()].into_iter().chain(steps).collect::<Vec<_>>().join("_")
 }
 
-/// The area that a path belongs to: the service it names first, or the last thing in it that has a name.
+/// Returns the tag of a path: the first segment in the wellness API, the last segment that is no parameter in
+/// the brokerage API.
 fn tag(path: &str) -> &str {
     if is_wellness(path) {
         return path.split('/').find(|step| !step.is_empty()).unwrap_or_default();
@@ -144,8 +149,8 @@ fn tag(path: &str) -> &str {
     path.rsplit('/').find(|step| !step.is_empty() && !step.starts_with('{')).unwrap_or_default()
 }
 
-fn done(description: &Description, changes: bool, schemas: &mut Map<String, Value>) -> Value {
-    let mut response = json!({ "description": "Done." });
+fn success(description: &Description, changes: bool, schemas: &mut Map<String, Value>) -> Value {
+    let mut response = json!({ "description": "Success." });
     let Value::Object(fields) = &mut response else { return response };
     if changes {
         fields.insert(
@@ -154,9 +159,9 @@ fn done(description: &Description, changes: bool, schemas: &mut Map<String, Valu
         );
     }
     if let Some(answer) = description.answer {
-        let one = typed(answer, schemas);
+        let one = type_schema(answer, schemas);
         let one = match description.otherwise {
-            Some(other) => json!({ "oneOf": [one, typed(other, schemas)] }),
+            Some(other) => json!({ "oneOf": [one, type_schema(other, schemas)] }),
             None => one,
         };
         let schema = if answer.is_list {
@@ -167,10 +172,10 @@ fn done(description: &Description, changes: bool, schemas: &mut Map<String, Valu
             one
         };
         fields.insert("content".to_owned(), json!({ "application/json": { "schema": schema } }));
-    } else if !description.tells.is_empty() {
+    } else if !description.returns.is_empty() {
         fields.insert(
             "content".to_owned(),
-            json!({ "application/json": { "schema": told(description.tells) } }),
+            json!({ "application/json": { "schema": fields_schema(description.returns) } }),
         );
     }
     response

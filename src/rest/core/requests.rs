@@ -1,4 +1,4 @@
-//! What handlers read from a request besides its body.
+//! Extractors for everything in a request except its body.
 
 use super::errors::{Problem, Result};
 use axum::{
@@ -11,11 +11,11 @@ use domain::{
 };
 use std::convert::Infallible;
 
-/// The caller, put into the request before it came here.
+/// Caller of the request, authenticated by the rate limit middleware.
 pub type Caller = Extension<Actor>;
 
-/// The id or token in a path as it stands there; empty, which names nothing, where it cannot be read or holds
-/// a control character.
+/// Id or token in the path. Empty, which matches no object, if it cannot be decoded or holds a control
+/// character.
 pub struct Id(pub String);
 
 impl<S: Send + Sync> FromRequestParts<S> for Id {
@@ -27,7 +27,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     }
 }
 
-/// The `Idempotency-Key` header, if there is one.
+/// Optional `Idempotency-Key` header.
 pub struct KeyHeader(pub Option<Key>);
 
 impl<S: Sync> FromRequestParts<S> for KeyHeader {
@@ -38,7 +38,7 @@ impl<S: Sync> FromRequestParts<S> for KeyHeader {
         let text = match (values.next(), values.next()) {
             (None, _) => return Ok(Self(None)),
             (Some(value), None) => value.to_str().unwrap_or("\u{fffd}"),
-            // Two keys are none.
+            // More than one key is invalid.
             _ => "\u{fffd}",
         };
         Ok(Self(Some(Key::parse(text)?)))

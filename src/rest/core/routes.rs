@@ -1,4 +1,4 @@
-//! The routes of both APIs.
+//! Route type shared by both APIs.
 
 use super::described::Description;
 use axum::{
@@ -7,13 +7,13 @@ use axum::{
 };
 use domain::app::App;
 
-/// One way to ask one path.
+/// One method of one path.
 pub struct Route {
     pub method: &'static str,
     pub path: &'static str,
     filter: MethodFilter,
     handler: fn(MethodFilter) -> MethodRouter<App>,
-    /// What the documentation says of it; a test asks it of every route.
+    /// Description for the OpenAPI document. A test checks that every route has one.
     pub description: Option<Description>,
 }
 
@@ -53,7 +53,7 @@ impl Route {
     }
 }
 
-/// A router of some routes, each path with and without a slash at its end.
+/// Returns a router for the routes. Each path works with and without a trailing slash.
 pub fn router(groups: &[&[Route]]) -> Router<App> {
     groups.iter().copied().flatten().fold(Router::new(), |router, Route { path, filter, handler, .. }| {
         router.route(path, handler(*filter)).route(&format!("{path}/"), handler(*filter))

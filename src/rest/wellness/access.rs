@@ -1,4 +1,4 @@
-//! Accounts of people who sign in, and their second factor.
+//! User accounts and two-factor authentication.
 
 pub mod accounts;
 pub mod passcodes;

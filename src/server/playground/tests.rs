@@ -1,5 +1,4 @@
-//! The page is safe to fill with anything, no path leads out of its files, and its files are exactly the
-//! pinned ones.
+//! Inserted values are escaped, only listed files are served, and their versions are the pinned ones.
 
 use axum::{Router, body::Body, http::Request};
 use serde_json::Value;
@@ -25,7 +24,7 @@ async fn get(router: &Router, path: &str) -> (u16, String) {
 }
 
 #[test]
-fn nothing_inserted_ends_the_script() {
+fn inserted_values_cannot_end_the_script() {
     let page = playground("{ a } </script><script>alert(1)</script> \u{2028}").page(CDN, "Loading");
     assert!(page.contains("<title>&lt;Coffer &amp; co&gt; playground</title>"));
     assert!(page.contains(r#""key":"sk_test_\"\u003c/script\u003e\u003c!--""#), "{page}");
@@ -38,7 +37,7 @@ fn nothing_inserted_ends_the_script() {
 }
 
 #[tokio::test]
-async fn files_are_served_as_soon_as_they_are_installed_and_no_others() {
+async fn only_listed_files_are_served_once_they_are_installed() {
     let folder = std::env::temp_dir().join(format!("playground-{}", std::process::id()));
     let router: Router = playground("{a}").routes_from(&folder);
     let react = "/assets/react@18.3.1/umd/react.production.min.js";
@@ -57,8 +56,8 @@ async fn files_are_served_as_soon_as_they_are_installed_and_no_others() {
         let origin = if installed { "/assets/" } else { "https://unpkg.com/" };
         assert_eq!((status, page.contains("https://unpkg.com/")), (200, !installed), "{page}");
         for asset in &ASSETS {
-            let named = if asset.kind == super::SHEET { "href" } else { "src" };
-            let tag = format!(r#"integrity="{}" {named}="{origin}{}""#, asset.integrity, asset.path());
+            let attribute = if asset.kind == super::SHEET { "href" } else { "src" };
+            let tag = format!(r#"integrity="{}" {attribute}="{origin}{}""#, asset.integrity, asset.path());
             assert_eq!(page.matches(&tag).count(), 1, "{tag} in {page}");
         }
         let served = if installed {
@@ -82,7 +81,7 @@ async fn files_are_served_as_soon_as_they_are_installed_and_no_others() {
 }
 
 #[test]
-fn the_versions_are_those_that_npm_installs() {
+fn the_versions_match_the_npm_lock_file() {
     let lock: Value = serde_json::from_str(include_str!("../../../playground/package-lock.json")).unwrap();
     for asset in &ASSETS {
         assert_eq!(

@@ -1,4 +1,4 @@
-//! What clients say and how connections end, in the graphql-transport-ws protocol.
+//! Client messages and close codes of the `graphql-transport-ws` protocol.
 
 use super::NEXT;
 use crate::{graphql::Raw, server::Denied};
@@ -6,7 +6,7 @@ use axum::extract::ws::close_code;
 use serde::Deserialize;
 use serde_json::{Map, Value as Data};
 
-/// A message from the client.
+/// Message from the client.
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ClientMessage {
@@ -35,7 +35,7 @@ pub enum ClientMessage {
 }
 
 impl ClientMessage {
-    /// The operation to start, and the word for its answers.
+    /// Returns id and content of the operation to start, and the message type of its results.
     pub fn operation(self) -> Result<(String, Raw, &'static str), Self> {
         match self {
             Self::Subscribe { id, payload } => Ok((id, *payload, NEXT)),
@@ -45,13 +45,14 @@ impl ClientMessage {
     }
 }
 
-/// Why a socket ends.
+/// Reason for the end of a connection.
 #[derive(Debug)]
 pub enum End {
-    /// The peer left.
+    /// The client has left or does not respond. No close frame is sent.
     Gone,
+    /// Close with this code and reason.
     Close(u16, &'static str),
-    /// As `Close`, with the cursor to resume from as the reason.
+    /// Close with this code. The reason is the cursor to resume from.
     Resume(u16),
 }
 
@@ -66,7 +67,7 @@ pub const SECOND_INIT: End = End::Close(4429, "Too many initialisation requests"
 pub const TOO_LONG: End = End::Close(close_code::SIZE, "Message too long");
 pub const RESTART: End = End::Resume(close_code::RESTART);
 
-/// A bad credential is forbidden; one that could not be looked up may be tried again.
+/// Returns the close code for a refused caller. The client may retry after 1013, but not after 4403.
 pub fn refusal(denied: &Denied) -> End {
     match denied.code {
         "RATE_LIMITED" => End::Close(close_code::AGAIN, "Too many requests"),

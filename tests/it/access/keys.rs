@@ -440,7 +440,7 @@ on_both! {
                 .json(&json!({ "query": "{ partner { name } }" }));
             let graphql = send(graphql).await;
             let message = if what == "doubled" {
-                "Send one readable credential."
+                "The credential could not be read. Send exactly one credential."
             } else {
                 "Authentication is required."
             };

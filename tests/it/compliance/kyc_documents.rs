@@ -336,7 +336,7 @@ on_both! {
             ("data", json!(null), required("data")),
             ("data", json!(""), required("data")),
             ("data", json!(12), invalid("data", "must be a string")),
-            ("data", json!("%PDF-1.7"), invalid("data", "is not base64")),
+            ("data", json!("%PDF-1.7"), invalid("data", "must be base64")),
             ("data", json!(STANDARD.encode(exe)), invalid("data", "must be a PDF, a JPEG or a PNG")),
             ("data", json!(STANDARD.encode(b" %PDF-1.7")), invalid("data", "must be a PDF, a JPEG or a PNG")),
             ("data", json!(STANDARD.encode(jpeg())), invalid("extension", "is not that of the data")),

@@ -402,7 +402,7 @@ on_both! {
         let elsewhere = app.get(&format!("/v1/users/{eve}/bank_accounts?starting_after={}", made[2])).await;
         assert_eq!(
             (elsewhere.status, &elsewhere.body["error"]["message"]),
-            (400, &json!("starting_after names no bank account"))
+            (400, &json!("starting_after does not match any bank account in this list"))
         );
         let query = "query($id: ID!, $after: String) { user(id: $id) { bankAccounts(first: 3, after: \
             $after) { edges { node { id } } pageInfo { hasNextPage } } } }";

@@ -202,7 +202,10 @@ on_both! {
             ("account_id=nope", "account_id must be an id"),
             ("account_id=%00", "account_id must be an id"),
             ("limit=101", "limit must be a whole number from 0 to 100"),
-            (&format!("starting_after={}", ada.account_id), "starting_after names no deposit"),
+            (
+                &format!("starting_after={}", ada.account_id),
+                "starting_after does not match any deposit in this list",
+            ),
         ] {
             refused(&app.get(&format!("/v1/deposits?{parameters}")).await, 400, "invalid_request", message);
         }

@@ -101,12 +101,18 @@ async fn reads_in_every_way(app: &TestApp, path: &str, made: &[String], elsewher
         ("limit=%2B5", "limit must be a whole number from 0 to 100".to_owned()),
         ("limit=5%00", "limit must be a whole number from 0 to 100".to_owned()),
         ("order=", "order must be asc or desc".to_owned()),
-        ("starting_after=%00", format!("starting_after names no {what}")),
+        ("starting_after=%00", format!("starting_after does not match any {what} in this list")),
         ("limit=x", "limit must be a whole number from 0 to 100".to_owned()),
         ("order=newest", "order must be asc or desc".to_owned()),
-        ("starting_after=nope", format!("starting_after names no {what}")),
-        ("ending_before=00000000-0000-7000-8000-000000000000", format!("ending_before names no {what}")),
-        (&format!("starting_after={elsewhere}"), format!("starting_after names no {what}")),
+        ("starting_after=nope", format!("starting_after does not match any {what} in this list")),
+        (
+            "ending_before=00000000-0000-7000-8000-000000000000",
+            format!("ending_before does not match any {what} in this list"),
+        ),
+        (
+            &format!("starting_after={elsewhere}"),
+            format!("starting_after does not match any {what} in this list"),
+        ),
         (
             &format!("starting_after={0}&ending_before={0}", made[0]),
             "ending_before cannot be combined with starting_after".to_owned(),

@@ -11,7 +11,9 @@ use crate::{
 };
 use coffer::{
     rest::{ROUTES, WELLNESS, is_wellness},
-    server::{BodyLimits, Entrance, HttpSettings, connections::ConnectionLimits, serving::ServerSettings},
+    server::{
+        BodyLimits, HttpSettings, NetworkSettings, connections::ConnectionLimits, serving::ServerSettings,
+    },
 };
 use domain::Scope;
 use entity::{timer, transfer};
@@ -333,7 +335,7 @@ async fn a_full_server_answers_health_checks_and_tells_others_to_come_again() {
         taken.push(stream);
     }
     let busy = json!({ "error": { "type": "api_error", "message": "The server is busy; try again." } });
-    let graphql = json!({ "errors": [{ "message": "Too many connections are open; try again.",
+    let graphql = json!({ "errors": [{ "message": "Too many connections are open. Try again.",
         "extensions": { "code": "UNAVAILABLE", "retryAfter": 1 } }] });
     for from in ["127.0.0.3", "127.0.0.5"] {
         let client = client_from(from).build().unwrap();
@@ -659,10 +661,11 @@ on_both! {
     }
 
     async fn a_stranger_cannot_lock_an_owner_out(app: TestApp) {
-        let entrance = Entrance { trusted: vec!["127.0.0.1".parse().unwrap()], ..Entrance::default() };
+        let trusted = vec!["127.0.0.1".parse().unwrap()];
+        let network = NetworkSettings { trusted, ..NetworkSettings::default() };
         let app = app
             .beside(Options {
-                settings: HttpSettings { entrance, ..HttpSettings::default() },
+                settings: HttpSettings { network, ..HttpSettings::default() },
                 ..Options::default()
             })
             .await;

@@ -6,7 +6,7 @@ use crate::support::{
     process::{Process, coffer, create_key},
     send,
 };
-use coffer::server::{Entrance, HttpSettings};
+use coffer::server::{HttpSettings, NetworkSettings};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::{path::PathBuf, process::Stdio, sync::Arc, time::Duration};
@@ -293,7 +293,7 @@ async fn a_server_that_would_listen_in_the_clear_does_not_start() {
         "coffer: COFFER_TLS_CERT: must be set with COFFER_TLS_KEY\n"
     );
     let pair = |certificate, key| said(&[("COFFER_TLS_CERT", certificate), ("COFFER_TLS_KEY", key)]);
-    assert_eq!(pair("empty.pem", "key.pem"), "coffer: COFFER_TLS_CERT: empty.pem: holds no certificate\n");
+    assert_eq!(pair("empty.pem", "key.pem"), "coffer: COFFER_TLS_CERT: empty.pem: contains no certificate\n");
     for (certificate, key) in [
         ("none.pem", "key.pem"),
         ("cert.pem", "none.pem"),
@@ -321,8 +321,8 @@ async fn a_server_that_would_listen_in_the_clear_does_not_start() {
 }
 
 fn behind(proxy: &str) -> Options {
-    let entrance = Entrance { trusted: vec![proxy.parse().unwrap()], ..Entrance::default() };
-    Options { settings: HttpSettings { entrance, ..HttpSettings::default() }, ..Options::default() }
+    let network = NetworkSettings { trusted: vec![proxy.parse().unwrap()], ..NetworkSettings::default() };
+    Options { settings: HttpSettings { network, ..HttpSettings::default() }, ..Options::default() }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -370,7 +370,7 @@ async fn links_and_addresses_are_those_that_a_trusted_proxy_names() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_public_url_of_the_settings_comes_before_all_else() {
     let mut options = behind("127.0.0.1");
-    options.settings.entrance.public_url =
+    options.settings.network.public_url =
         Some(coffer::server::parse_base_url("https://bank.example/api/").unwrap());
     let app = TestApp::sqlite_with(options).await;
     let kyc_id = crate::compliance::kyc_documents::applicant(&app, &app.key, "Review").await.kyc_id;

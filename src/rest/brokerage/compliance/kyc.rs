@@ -29,19 +29,18 @@ use utoipa::ToSchema;
 
 pub const ROUTES: &[Route] = &[
     Route::post("/v1/kyc", |filter| on(filter, create)).described(
-        Description::new("Check who a person is, who need not be a user.")
+        Description::new("Start an identity check. The person need not be a user.")
             .takes(users::FIELDS)
             .ruled(users::rules)
             .answers::<Settled>()
             .or_answers::<Unsettled>()
             .creates(),
     ),
-    Route::get("/v1/kyc/{token}", |filter| on(filter, read)).described(
-        Description::new("Look up an identity check.").answers::<Settled>().or_answers::<Unsettled>(),
-    ),
-    Route::patch("/v1/kyc/{token}", |filter| on(filter, amend)).described(
+    Route::get("/v1/kyc/{token}", |filter| on(filter, read))
+        .described(Description::new("Get an identity check.").answers::<Settled>().or_answers::<Unsettled>()),
+    Route::patch("/v1/kyc/{token}", |filter| on(filter, update)).described(
         Description::new(
-            "Answer the questions of an identity check, or correct what it goes by while it is not decided.",
+            "Answer the questions of an identity check, or correct its data before it is decided.",
         )
         .takes(CHANGES)
         .ruled(rules)
@@ -53,41 +52,49 @@ pub const ROUTES: &[Route] = &[
 const CHANGES: &[Field] = &[
     Field::numbers(
         "answers",
-        "An answer to each question, once; together with it the name alone may be corrected.",
+        "One answer to each question. Only the name may be corrected in the same request.",
         &["question_id", "answer_id"],
         &[&[1, 1], &[2, 5], &[3, 2], &[4, 1], &[5, 5]],
     )
     .optional(),
     Field::text("name_first", "Given name.", "Ada", forms::NAME).optional(),
     Field::text("name_last", "Family name.", "Carter", forms::NAME).optional(),
-    Field::text("first_name", "The same as `name_first`.", "Ada", forms::NAME).optional().unshown(),
-    Field::text("last_name", "The same as `name_last`.", "Carter", forms::NAME).optional().unshown(),
+    Field::text("first_name", "Alternative name of `name_first`.", "Ada", forms::NAME).optional().unshown(),
+    Field::text("last_name", "Alternative name of `name_last`.", "Carter", forms::NAME).optional().unshown(),
     Field::text("email_address", "E-mail address.", "ada.carter@example.com", forms::EMAIL)
         .optional()
         .unshown(),
-    Field::text("phone_number", "Phone number in the United States.", "2025550107", forms::PHONE)
+    Field::text("phone_number", "US phone number.", "2025550107", forms::PHONE).optional().unshown(),
+    Field::text("birth_date", "Date of birth. Never returned.", "1985-01-23", forms::DATE)
         .optional()
         .unshown(),
-    Field::text("birth_date", "Day of birth; never sent back.", "1985-01-23", forms::DATE)
-        .optional()
-        .unshown(),
-    Field::text("ssn_number", "Social security number; never sent back.", "123456789", forms::SSN)
+    Field::text("ssn_number", "Social security number. Never returned.", "123456789", forms::SSN)
         .optional()
         .unshown(),
     Field::text("address_line_1", "Street and number.", "123 Test St", forms::WORDS).optional().unshown(),
     Field::text("address_line_2", "Apartment or unit.", "Apt 2", forms::WORDS).optional().unshown(),
     Field::text("address_city", "City.", "Richmond", forms::WORDS).optional().unshown(),
-    Field::text("address_state", "State or province, two letters in the United States.", "VA", forms::WORDS)
-        .optional()
-        .unshown(),
+    Field::text(
+        "address_state",
+        "State or province. Two-letter code in the United States.",
+        "VA",
+        forms::WORDS,
+    )
+    .optional()
+    .unshown(),
     Field::text("address_postal_code", "Postal code.", "23220", forms::WORDS).optional().unshown(),
-    Field::code("address_country_code", "ISO 3166-1 code, two letters.", "US", forms::COUNTRY)
-        .optional()
-        .unshown(),
+    Field::code(
+        "address_country_code",
+        "Two-letter country code (ISO 3166-1 alpha-2).",
+        "US",
+        forms::COUNTRY,
+    )
+    .optional()
+    .unshown(),
 ];
 
-/// What may not be corrected together with answers.
-const ALONE: [&str; 10] = [
+/// Fields that cannot be corrected together with answers.
+const NOT_WITH_ANSWERS: [&str; 10] = [
     "email_address",
     "phone_number",
     "birth_date",
@@ -100,11 +107,11 @@ const ALONE: [&str; 10] = [
     "address_country_code",
 ];
 
-/// What the fields of a correction must be together: answers with a name at most, or at least one field.
+/// Schemas that the body must match: answers with at most the name, or at least one other field.
 fn rules() -> Value {
     let left_out = json!({ "type": ["string", "null"], "pattern": r"^\s*$" });
-    let alone: serde_json::Map<String, Value> =
-        ALONE.iter().map(|name| ((*name).to_owned(), left_out.clone())).collect();
+    let absent: serde_json::Map<String, Value> =
+        NOT_WITH_ANSWERS.iter().map(|name| ((*name).to_owned(), left_out.clone())).collect();
     let given = |field: &Field| match field.name {
         "answers" => json!({ "required": ["answers"], "properties": { "answers": { "type": "array" } } }),
         name => json!({ "required": [name], "properties": { name: { "type": "string", "pattern": r"\S" } } }),
@@ -113,7 +120,7 @@ fn rules() -> Value {
         json!({ "anyOf": CHANGES.iter().map(given).collect::<Vec<_>>() }),
         json!({
             "if": { "required": ["answers"], "properties": { "answers": { "type": "array" } } },
-            "then": { "properties": alone },
+            "then": { "properties": absent },
         }),
     ];
     for (one, other) in [("name_first", "first_name"), ("name_last", "last_name")] {
@@ -135,7 +142,7 @@ async fn create(
 ) -> Result<Response> {
     let new = users::parse(&body).map_err(|error| command::unreadable::<Start>(&actor, error))?;
     let started = kyc::start(&app, &actor, key, Start(new)).await?;
-    told(&app, &actor, StatusCode::CREATED, &started)
+    respond(&app, &actor, StatusCode::CREATED, &started)
 }
 
 async fn read(State(app): State<App>, actor: Caller, Id(token): Id) -> Result<Json<KycAnswerBody>> {
@@ -143,7 +150,7 @@ async fn read(State(app): State<App>, actor: Caller, Id(token): Id) -> Result<Js
     Ok(Json(KycAnswerBody::of(&app, &actor, StatusCode::OK, &check)?))
 }
 
-async fn amend(
+async fn update(
     State(app): State<App>,
     actor: Caller,
     KeyHeader(key): KeyHeader,
@@ -157,16 +164,16 @@ async fn amend(
         }
         (None, patch) => kyc::correct(&app, &actor, key, Correction { check, patch }).await?,
     };
-    told(&app, &actor, StatusCode::OK, &changed)
+    respond(&app, &actor, StatusCode::OK, &changed)
 }
 
-fn told(app: &App, actor: &Actor, status: StatusCode, check: &Answer<Model>) -> Result<Response> {
+fn respond(app: &App, actor: &Actor, status: StatusCode, check: &Answer<Model>) -> Result<Response> {
     let mut response = answer(check, &KycAnswerBody::of(app, actor, status, &check.value)?);
     *response.status_mut() = status;
     Ok(response)
 }
 
-/// The answers, and what is corrected; one of both is there.
+/// Reads the answers and the corrections, at least one of which must be present.
 fn parse(body: &Body) -> domain::Result<(Option<Vec<Given>>, Patch)> {
     body.fits(CHANGES)?;
     let either = |one, other| match (body.optional_text(one)?, body.optional_text(other)?) {
@@ -178,7 +185,7 @@ fn parse(body: &Body) -> domain::Result<(Option<Vec<Given>>, Patch)> {
     let text = |field| body.optional_text(field);
     let answers = body.optional_parts("answers", questions::malformed)?;
     if answers.is_some() {
-        for field in ALONE {
+        for field in NOT_WITH_ANSWERS {
             if text(field)?.is_some() {
                 return Err(Refusal::invalid(field, "cannot be corrected together with answers").into());
             }
@@ -206,7 +213,7 @@ fn parse(body: &Body) -> domain::Result<(Option<Vec<Given>>, Patch)> {
     Ok((answers, patch))
 }
 
-/// A check as documented: what it came to, or what is missing yet.
+/// Response to an identity check: its result, or the questions to answer.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum KycAnswerBody {
@@ -214,118 +221,118 @@ enum KycAnswerBody {
     Unsettled(Unsettled),
 }
 
-/// An identity check that waits for no answers.
+/// Identity check without open questions.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Kyc)]
 struct Settled {
-    /// The status of this answer.
+    /// HTTP status of this response.
     #[schema(example = 201)]
     status_code: u16,
-    /// What the check is called by.
+    /// Token of the identity check.
     token: String,
-    /// What it came to.
+    /// Result of the check.
     data: Finding,
 }
 
-/// What an identity check came to.
+/// Result of an identity check.
 #[derive(Serialize, ToSchema)]
 #[schema(as = KycFinding)]
 struct Finding {
     /// Always `success`.
     result: &'static str,
-    /// From 0 to 1; 0.90 and more is approved. Null without a secret key.
+    /// Score from 0 to 1; 0.90 or more is approved. Null unless the caller uses a secret API key.
     #[schema(value_type = Option<f64>, example = 0.99)]
     score: Option<Box<RawValue>>,
-    /// What was found; empty without a secret key.
+    /// Findings of the check. Empty unless the caller uses a secret API key.
     tags: Vec<String>,
-    /// `Approved`, `Manual Review` or `Denied`; always `Pending` for a publishable key.
+    /// `Approved`, `Manual Review` or `Denied`. Always `Pending` for a publishable API key.
     outcome: &'static str,
 }
 
-/// An identity check that waits for answers to its questions.
+/// Identity check with questions to answer.
 #[derive(Serialize, ToSchema)]
 #[schema(as = KycQuestions)]
 struct Unsettled {
-    /// What the check is called by.
+    /// Token of the identity check.
     token: String,
-    /// What must be sent.
+    /// Fields that must be sent.
     required: [Wanted; 1],
-    /// What may be sent besides.
+    /// Fields that may be sent. Always empty.
     #[schema(value_type = Vec<Wanted>)]
     optional: [Wanted; 0],
-    /// What it is to be made of.
+    /// Questions to answer.
     prompts: Prompts,
 }
 
-/// Something that must be sent.
+/// Field that must be sent.
 #[derive(Serialize, ToSchema)]
 #[schema(as = KycWanted)]
 struct Wanted {
-    /// The field of the body.
+    /// Name of the field.
     key: &'static str,
-    /// What it holds.
+    /// Type of the field.
     #[serde(rename = "type")]
     kind: &'static str,
-    /// What it is for.
+    /// Description of the field.
     description: &'static str,
-    /// The body, to be filled in.
+    /// Template for the request body.
     template: Template,
 }
 
-/// A body to be filled in.
+/// Template for the request body.
 #[derive(Serialize, ToSchema)]
 #[schema(as = KycTemplate)]
 struct Template {
-    /// An answer to each question, once.
+    /// One entry for each question.
     answers: Vec<Slot>,
 }
 
-/// The place of one answer.
+/// Placeholder for one answer.
 #[derive(Serialize, ToSchema)]
 #[schema(as = KycSlot)]
 struct Slot {
-    /// Which question.
+    /// Id of the question.
     question_id: i32,
-    /// Which of its answers; 0 stands for none yet.
+    /// Id of the chosen answer; 0 in the template.
     answer_id: i32,
 }
 
-/// What a person is asked.
+/// Prompts by field.
 #[derive(Serialize, ToSchema)]
 #[schema(as = KycPrompts)]
 struct Prompts {
-    /// What the answers are given to.
+    /// Questions for the field `answers`.
     answers: QuestionBody,
 }
 
-/// The questions of an identity check.
+/// Questions of an identity check.
 #[derive(Serialize, ToSchema)]
 #[schema(as = KycAsked)]
 struct QuestionBody {
-    /// Five of them.
+    /// Five questions.
     questions: Vec<Question>,
 }
 
-/// A question.
+/// Question with possible answers.
 #[derive(Serialize, ToSchema)]
 #[schema(as = KycQuestion)]
 struct Question {
-    /// From 1 to 5.
+    /// Number from 1 to 5.
     id: i32,
-    /// The question itself.
+    /// Text of the question.
     #[serde(rename = "question")]
     text: String,
-    /// Five of them, the last for none of the others.
+    /// Five possible answers; the last one is for none of the others.
     answers: Vec<Choice>,
 }
 
-/// A possible answer.
+/// Possible answer.
 #[derive(Serialize, ToSchema)]
 #[schema(as = KycChoice)]
 struct Choice {
-    /// From 1 to 5.
+    /// Number from 1 to 5.
     id: i32,
-    /// The answer itself.
+    /// Text of the answer.
     answer: String,
 }
 
@@ -342,7 +349,7 @@ impl KycAnswerBody {
         }
         let (score, tags) = if actor.may_see_findings() {
             let score = Decimal::new(check.score.into(), 2).to_string();
-            let score = RawValue::from_string(score).map_err(|_| Error::broken("a score is no number"))?;
+            let score = RawValue::from_string(score).map_err(|_| Error::broken("a score is not a number"))?;
             (Some(score), check.tags.lines().map(str::to_owned).collect())
         } else {
             (None, Vec::new())
@@ -354,7 +361,7 @@ impl KycAnswerBody {
 
 impl Unsettled {
     fn of(token: String, prompts: Vec<kyc::Prompt>) -> Self {
-        let wanted = Wanted {
+        let answers = Wanted {
             key: "answers",
             kind: "object",
             description: "Object containing answers to out of wallet question prompts.",
@@ -370,15 +377,15 @@ impl Unsettled {
         let questions = prompts.into_iter().map(question).collect();
         Self {
             token,
-            required: [wanted],
+            required: [answers],
             optional: [],
             prompts: Prompts { answers: QuestionBody { questions } },
         }
     }
 }
 
-/// The documented outcomes. A check that waits for answers tells its questions instead; once they can no
-/// longer be answered, a reviewer looks.
+/// Returns the documented outcome. A check with open questions returns the questions instead; if they can no
+/// longer be answered, it goes to manual review.
 const fn word(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Approved => "Approved",

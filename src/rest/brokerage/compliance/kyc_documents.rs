@@ -36,22 +36,17 @@ pub const ROUTES: &[Route] = &[
 
 const PATH: &str = "/v1/kyc/{token}/documents";
 const UPLOAD: Description = Description::new(
-    "Send a document for an identity check that asks for one: a PDF, a JPEG or a PNG of at most 10 MiB.",
+    "Upload a document for an identity check that requires one: a PDF, JPEG or PNG of at most 10 MiB.",
 )
 .takes(FIELDS)
 .ruled(rules)
 .answers::<DocumentBody>();
 
 const FIELDS: &[Field] = &[
-    Field::text(
-        "name",
-        "What the document is called, at most 200 characters.",
-        "driver_license",
-        forms::words(200),
-    ),
+    Field::text("name", "Name of the document, at most 200 characters.", "driver_license", forms::words(200)),
     Field::text(
         "extension",
-        "pdf, jpg, jpeg or png, as the data is; told by the data when left out.",
+        "File extension: `pdf`, `jpg`, `jpeg` or `png`. Must match the data. Detected if left out.",
         "pdf",
         forms::EXTENSION,
     )
@@ -62,12 +57,17 @@ const FIELDS: &[Field] = &[
         &["license", "passport", "utility", "ssn card"],
         &["ssn-card", "ssn_card"],
     ),
-    Field::text("notes", "Anything about it, at most 2000 characters.", "Sent by e-mail", forms::NOTES)
-        .optional(),
+    Field::text(
+        "notes",
+        "Notes about the document, at most 2000 characters.",
+        "Sent by e-mail",
+        forms::NOTES,
+    )
+    .optional(),
     Field::text("data", "The file in base64.", "JVBERi0xLjQKJSVFT0YK", forms::DOCUMENT),
 ];
 
-/// What a document's fields must be together: the extension is that of the data.
+/// Schemas that the body must match: the extension agrees with the data.
 fn rules() -> Value {
     let rule = |extension: &str, data: &str| {
         json!({
@@ -83,8 +83,8 @@ fn rules() -> Value {
     ])
 }
 
-/// The longest body, which holds the longest document in base64 and what is said of it.
-const LONGEST_BODY: usize = 14 << 20;
+/// Maximum size of the body: the largest document in base64 and its description.
+const MAX_BODY_BYTES: usize = 14 << 20;
 
 async fn upload(
     State(app): State<App>,
@@ -96,14 +96,14 @@ async fn upload(
     let check = Named::Token(token);
     let permit = documents::admit(&app, &actor, &check).await?;
     let mut reader = DocumentBodyReader::new(documents::MAX_DOCUMENT_BYTES, documents::SEALING_BYTES);
-    let read = large_body::for_each(request, LONGEST_BODY, |piece| reader.take(piece)).await;
+    let read = large_body::for_each(request, MAX_BODY_BYTES, |piece| reader.take(piece)).await;
     read.map_err(|unread| unread.refusal(documents::too_long))?;
     let (document, data) = parse(reader)?;
     let uploaded = documents::upload(&app, &actor, key, permit, check, document, data).await?;
     Ok(answer(&uploaded, &DocumentBody::of(&app, &uploaded.value)?))
 }
 
-/// What is said of a document, and its bytes.
+/// Returns the description of the document and its content.
 fn parse(reader: DocumentBodyReader) -> domain::Result<(NewDocument, Vec<u8>)> {
     let (description, data) = reader.finish();
     let mut fields: HashMap<String, &RawValue> = serde_json::from_slice(&description)
@@ -124,36 +124,36 @@ fn parse(reader: DocumentBodyReader) -> domain::Result<(NewDocument, Vec<u8>)> {
     }
 }
 
-/// A document that was kept.
+/// Uploaded document.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Document)]
 pub struct DocumentBody {
-    /// What the document is called by.
+    /// Token of the document.
     document_token: String,
-    /// What its sender calls it.
+    /// Name given by the sender.
     name: String,
-    /// What kind of file it is.
+    /// File extension.
     extension: String,
     /// Always true.
     uploaded: bool,
-    /// What its sender noted; nothing when nothing was.
+    /// Notes of the sender; at most one.
     notes: Vec<NoteBody>,
 }
 
-/// A note about a document.
+/// Note about a document.
 #[derive(Serialize, ToSchema)]
 #[schema(as = DocumentNote)]
 struct NoteBody {
-    /// The note.
+    /// Text of the note.
     notes: String,
-    /// When it was made, in milliseconds since 1970.
+    /// Time of creation in milliseconds since 1970.
     created_at: i64,
-    /// When it was last changed, in milliseconds since 1970.
+    /// Time of the last change in milliseconds since 1970.
     updated_at: i64,
 }
 
 impl DocumentBody {
-    /// As documented.
+    /// Creates the documented response.
     pub fn of(app: &App, document: &kyc_document::Model) -> domain::Result<Self> {
         let at = document.uploaded_at.timestamp_millis();
         let notes = documents::notes(app, document)?;

@@ -31,28 +31,35 @@ use uuid::Uuid;
 
 pub const ROUTES: &[Route] = &[
     Route::post("/v1/users/{id}/bank_accounts", |filter| on(filter, create)).described(
-        Description::new("Link a bank account of an approved person.")
+        Description::new("Link a bank account of an approved user.")
             .takes(FIELDS)
             .answers::<BankAccountBody>(),
     ),
     Route::get("/v1/users/{id}/bank_accounts", |filter| on(filter, list))
-        .described(Description::new("List a person's bank accounts.").lists::<BankAccountBody>()),
+        .described(Description::new("List the bank accounts of a user.").lists::<BankAccountBody>()),
     Route::get("/v1/bank_accounts/{id}", |filter| on(filter, read))
-        .described(Description::new("Look up a bank account.").answers::<BankAccountBody>()),
+        .described(Description::new("Get a bank account.").answers::<BankAccountBody>()),
     Route::put("/v1/bank_accounts/{id}", |filter| on(filter, update)).described(
-        Description::new("Rename a bank account, or make it the default; what is left out stays.")
-            .takes(CHANGES)
-            .answers::<Updated>(),
+        Description::new(
+            "Rename a bank account or make it the default. Fields that are left out stay unchanged.",
+        )
+        .takes(CHANGES)
+        .answers::<Updated>(),
     ),
     Route::delete("/v1/bank_accounts/{id}", |filter| on(filter, remove)).described(
-        Description::new("Remove a bank account with which no transfer is under way.").answers::<Removed>(),
+        Description::new("Remove a bank account that has no pending transfers.").answers::<Removed>(),
     ),
 ];
 
 const CHANGES: &[Field] = &[
-    Field::flag("default", "Whether money moves here when nothing else is said.", true).optional(),
-    Field::text("bank_account_nickname", "What its owner calls it.", "Joe WF Checking", forms::WORDS)
-        .optional(),
+    Field::flag("default", "Whether this is the user's default bank account.", true).optional(),
+    Field::text(
+        "bank_account_nickname",
+        "Name that the user gives the bank account.",
+        "Joe WF Checking",
+        forms::WORDS,
+    )
+    .optional(),
 ];
 
 const FIELDS: &[Field] = &[
@@ -63,7 +70,12 @@ const FIELDS: &[Field] = &[
         forms::BANK_ACCOUNT_NUMBER,
     ),
     Field::text("bank_routing_number", "Routing number, nine digits.", "121042882", forms::ROUTING_NUMBER),
-    Field::text("bank_account_nickname", "What its owner calls it.", "Joe checking", forms::WORDS),
+    Field::text(
+        "bank_account_nickname",
+        "Name that the user gives the bank account.",
+        "Joe checking",
+        forms::WORDS,
+    ),
 ];
 
 async fn create(
@@ -87,11 +99,11 @@ async fn list(
     links: Links,
     Query(parameters): Query<Parameters>,
 ) -> Result<Json<Value>> {
-    let asked = ListRequest::read(&actor, &parameters)?;
+    let request = ListRequest::read(&actor, &parameters)?;
     let user = users::find(&app.db.read, &actor, ids::parse(Kind::User, &id))
         .await?
         .ok_or_else(|| Refusal::not_found("user_id"))?;
-    let page = asked
+    let page = request
         .page(Kind::BankAccount, "bank account", async |id| {
             bank_accounts::is_place(&app.db.read, &user, id).await
         })
@@ -101,7 +113,7 @@ async fn list(
     for bank_account in &slice.rows {
         data.push(json!(BankAccountBody::of(&app, bank_account)?));
     }
-    Ok(Json(asked.envelope(&links, &[], &slice, |bank_account| bank_account.id, data)))
+    Ok(Json(request.envelope(&links, &[], &slice, |bank_account| bank_account.id, data)))
 }
 
 async fn read(State(app): State<App>, actor: Caller, Id(id): Id) -> Result<Json<BankAccountBody>> {
@@ -160,43 +172,43 @@ fn parse(user_id: Uuid, body: &Body) -> domain::Result<LinkBankAccount> {
     })
 }
 
-/// A bank account as documented, its number in full.
+/// External bank account with its full number.
 #[derive(Serialize, ToSchema)]
 #[schema(as = BankAccount)]
 struct BankAccountBody {
     /// Opaque identifier.
     id: Uuid,
-    /// The owner.
+    /// Id of the owner.
     user_id: Uuid,
-    /// Account number in full.
+    /// Full account number.
     bank_account_number: String,
     /// Routing number of the bank.
     bank_routing_number: String,
-    /// Whether money moves here when nothing else is said.
+    /// Whether this is the user's default bank account.
     default: bool,
-    /// What its owner calls it.
+    /// Name that the user gives the bank account.
     bank_account_nickname: String,
 }
 
-/// The documented answer to a change.
+/// Response to a bank account update.
 #[derive(Serialize, ToSchema)]
 #[schema(as = BankAccountUpdated)]
 struct Updated {
     /// Opaque identifier.
     id: Uuid,
-    /// The owner.
+    /// Id of the owner.
     user_id: Uuid,
-    /// Whether money moves here when nothing else is said.
+    /// Whether this is the user's default bank account.
     default: bool,
-    /// What its owner calls it from now on.
+    /// Name that the user gives the bank account.
     bank_account_nickname: String,
 }
 
-/// The documented answer to a removal.
+/// Response to the removal of a bank account.
 #[derive(Serialize, ToSchema)]
 #[schema(as = BankAccountRemoved)]
 struct Removed {
-    /// Opaque identifier, which names nothing any more.
+    /// Opaque identifier of the removed bank account.
     id: Uuid,
     /// Always `bank_account`.
     object: &'static str,

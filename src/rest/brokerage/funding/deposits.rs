@@ -45,21 +45,29 @@ pub const ROUTES: &[Route] = &[
     Route::get("/v1/deposits", |filter| on(filter, list))
         .described(Description::new("List deposits.").filtered(FILTERS).lists::<DepositBody>()),
     Route::get("/v1/deposits/{id}", |filter| on(filter, read))
-        .described(Description::new("Look up a deposit.").answers::<DepositBody>()),
+        .described(Description::new("Get a deposit.").answers::<DepositBody>()),
 ];
 
 const FIELDS: &[Field] = &[
-    Field::id("account_id", "The brokerage account.", "0198d7a2-7c00-7000-8000-000000000005"),
-    Field::id("bank_account_id", "Its owner's bank account.", "0198d7a2-7c00-7000-8000-000000000006"),
-    Field::amount("amount", "Dollars and cents.", "1000.00", forms::DOLLARS),
+    Field::id("account_id", "Brokerage account.", "0198d7a2-7c00-7000-8000-000000000005"),
+    Field::id(
+        "bank_account_id",
+        "Bank account of an owner of the brokerage account.",
+        "0198d7a2-7c00-7000-8000-000000000006",
+    ),
+    Field::amount("amount", "Amount in dollars and cents.", "1000.00", forms::DOLLARS),
 ];
 
 const FILTERS: &[Field] = &[
-    Field::choice("status", "Status of the deposits; all when left out.", &["all", "pending", "settled"])
-        .optional(),
+    Field::choice(
+        "status",
+        "Return only deposits with this status. Default: `all`.",
+        &["all", "pending", "settled"],
+    )
+    .optional(),
     Field::id(
         "account_id",
-        "Account of the deposits; all when left out.",
+        "Return only deposits into this account.",
         "0198d7a2-7c00-7000-8000-000000000005",
     )
     .optional(),
@@ -103,14 +111,14 @@ async fn list(
     links: Links,
     Query(parameters): Query<Parameters>,
 ) -> Result<Json<Value>> {
-    let asked = ListRequest::read(&actor, &parameters)?;
+    let request = ListRequest::read(&actor, &parameters)?;
     let status = parameters.get("status").map_or("all", String::as_str);
     let mut filter = DepositFilter { status: None, account_id: None };
     if status != "all" {
-        let known = Status::parse(status).ok_or_else(|| {
+        let parsed = Status::parse(status).ok_or_else(|| {
             Problem::in_query(Refusal::invalid("status", "must be all, pending or settled"))
         })?;
-        filter.status = Some(known);
+        filter.status = Some(parsed);
     }
     let account_id = parameters.get("account_id").map(|text| Uuid::try_parse(text)).transpose();
     let account_id = account_id
@@ -121,8 +129,8 @@ async fn list(
         filter.account_id = Some(ids::parse(Kind::Account, id));
         own.push(("account_id", id));
     }
-    let known = async |id| Ok(transfers::find_deposit(&app.db.read, &actor, id).await?.is_some());
-    let page = asked.page(Kind::Transfer, "deposit", known).await?;
+    let is_in_list = async |id| Ok(transfers::find_deposit(&app.db.read, &actor, id).await?.is_some());
+    let page = request.page(Kind::Transfer, "deposit", is_in_list).await?;
     let slice = transfers::list_deposits(&app.db.read, &actor, &page, filter).await?;
     let visible = bank_accounts::visible(
         &app.db.read,
@@ -131,23 +139,23 @@ async fn list(
     )
     .await?;
     let data = slice.rows.iter().map(|deposit| json!(DepositBody::of(deposit, &visible))).collect();
-    Ok(Json(asked.envelope(&links, &own, &slice, |deposit| deposit.id, data)))
+    Ok(Json(request.envelope(&links, &own, &slice, |deposit| deposit.id, data)))
 }
 
-/// The documented answer to a deposit.
+/// Response to a new deposit.
 #[derive(Serialize, ToSchema)]
 #[schema(as = DepositCreated)]
 struct Created {
     /// Opaque identifier.
     id: Uuid,
-    /// The brokerage account.
+    /// Brokerage account.
     account_id: Uuid,
-    /// How far it has come.
+    /// `pending` or `settled`.
     #[schema(value_type = String, example = "pending")]
     status: Status,
 }
 
-/// A deposit.
+/// Deposit into a brokerage account.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Deposit)]
 struct DepositBody {
@@ -158,19 +166,19 @@ struct DepositBody {
     /// Bank account, even if it has since been removed. Null for a user who has signed in and does not own
     /// it.
     bank_account_id: Option<Uuid>,
-    /// Dollars and cents.
+    /// Amount in dollars and cents.
     #[schema(example = "1000.00")]
     amount: String,
     /// `pending` or `settled`.
     #[schema(value_type = String, example = "pending")]
     status: Status,
-    /// New York day on which the money is expected.
+    /// Expected settlement date in New York.
     #[schema(format = "date", example = "2026-07-10")]
     expected_on: String,
     /// Time of the request.
     #[schema(format = "date-time", example = "2026-07-09T16:00:00Z")]
     created_at: String,
-    /// Time of settlement; null before.
+    /// Time of settlement; null until then.
     #[schema(format = "date-time", example = "2026-07-10T12:30:00Z")]
     settled_at: Option<String>,
 }

@@ -38,59 +38,80 @@ use uuid::Uuid;
 
 pub const ROUTES: &[Route] = &[
     Route::post("/v1/users", |filter| on(filter, create)).described(
-        Description::new("Register a person, whose identity is checked at once.")
+        Description::new("Register a user and check the user's identity.")
             .takes(FIELDS)
             .ruled(rules)
             .answers::<Created>(),
     ),
     Route::get("/v1/users", |filter| on(filter, list))
-        .described(Description::new("List people.").lists::<UserBody>()),
+        .described(Description::new("List users.").lists::<UserBody>()),
     Route::put("/v1/users/{id}", |filter| on(filter, update)).described(
         Description::new(
-            "Change what is known of a person; whatever her identity was checked by is checked again.",
+            "Update a user. A new name, social security number, birth date or address repeats the identity \
+                check.",
         )
         .takes(CHANGES)
         .ruled(rules)
         .answers::<UserBody>(),
     ),
     Route::get("/v1/users/{id}", |filter| on(filter, read))
-        .described(Description::new("Look up a person.").answers::<UserBody>()),
+        .described(Description::new("Get a user.").answers::<UserBody>()),
 ];
 
-/// Who a person is.
+/// Personal data of a new user.
 pub const FIELDS: &[Field] = &[
     Field::text("first_name", "Given name.", "Ada", forms::NAME),
     Field::text("last_name", "Family name.", "Carter", forms::NAME),
     Field::text("email_address", "E-mail address.", "ada.carter@example.com", forms::EMAIL),
-    Field::text("phone_number", "Phone number in the United States.", "2025550107", forms::PHONE).optional(),
-    Field::text("birth_date", "Day of birth; never sent back.", "1985-01-23", forms::DATE),
-    Field::text("ssn_number", "Social security number; never sent back.", "123456789", forms::SSN),
+    Field::text("phone_number", "US phone number.", "2025550107", forms::PHONE).optional(),
+    Field::text("birth_date", "Date of birth. Never returned.", "1985-01-23", forms::DATE),
+    Field::text("ssn_number", "Social security number. Never returned.", "123456789", forms::SSN),
     Field::text("address_line_1", "Street and number.", "123 Test St", forms::WORDS),
     Field::text("address_line_2", "Apartment or unit.", "Apt 2", forms::WORDS).optional(),
     Field::text("address_city", "City.", "Richmond", forms::WORDS),
-    Field::text("address_state", "State or province, two letters in the United States.", "VA", forms::WORDS),
+    Field::text(
+        "address_state",
+        "State or province. Two-letter code in the United States.",
+        "VA",
+        forms::WORDS,
+    ),
     Field::text("address_postal_code", "Postal code.", "23220", forms::WORDS),
-    Field::code("address_country_code", "ISO 3166-1 code, two letters.", "US", forms::COUNTRY),
+    Field::code(
+        "address_country_code",
+        "Two-letter country code (ISO 3166-1 alpha-2).",
+        "US",
+        forms::COUNTRY,
+    ),
 ];
 
 const CHANGES: &[Field] = &[
     Field::text("first_name", "Given name.", "Ada", forms::NAME).optional(),
     Field::text("last_name", "Family name.", "Carter", forms::NAME).optional(),
     Field::text("email_address", "E-mail address.", "ada.carter@example.com", forms::EMAIL).optional(),
-    Field::text("phone_number", "Phone number in the United States.", "6742562188", forms::PHONE).optional(),
-    Field::text("birth_date", "Day of birth; never sent back.", "1985-01-23", forms::DATE).optional(),
-    Field::text("ssn_number", "Social security number; never sent back.", "123456789", forms::SSN).optional(),
+    Field::text("phone_number", "US phone number.", "6742562188", forms::PHONE).optional(),
+    Field::text("birth_date", "Date of birth. Never returned.", "1985-01-23", forms::DATE).optional(),
+    Field::text("ssn_number", "Social security number. Never returned.", "123456789", forms::SSN).optional(),
     Field::text("address_line_1", "Street and number.", "123 Test St", forms::WORDS).optional(),
     Field::text("address_line_2", "Apartment or unit.", "Apt 2", forms::WORDS).optional(),
     Field::text("address_city", "City.", "Richmond", forms::WORDS).optional(),
-    Field::text("address_state", "State or province, two letters in the United States.", "VA", forms::WORDS)
-        .optional(),
+    Field::text(
+        "address_state",
+        "State or province. Two-letter code in the United States.",
+        "VA",
+        forms::WORDS,
+    )
+    .optional(),
     Field::text("address_postal_code", "Postal code.", "23220", forms::WORDS).optional(),
-    Field::code("address_country_code", "ISO 3166-1 code, two letters.", "US", forms::COUNTRY).optional(),
+    Field::code(
+        "address_country_code",
+        "Two-letter country code (ISO 3166-1 alpha-2).",
+        "US",
+        forms::COUNTRY,
+    )
+    .optional(),
 ];
 
-/// What the fields of an address must be together: in the United States the state and the postal code are
-/// known forms.
+/// Schemas that an address must match: in the United States, a known state and a ZIP code.
 pub fn rules() -> Value {
     json!([{
         "if": { "required": ["address_country_code"],
@@ -121,7 +142,7 @@ async fn create(
     Ok(answer(&registered, &created))
 }
 
-/// Reads who a person is; all but the phone number and the second line of the address must be said.
+/// Reads the personal data of a new user. Only phone number and second address line are optional.
 pub fn parse(body: &Body) -> domain::Result<NewUser> {
     body.fits(FIELDS)?;
     Ok(NewUser {
@@ -178,16 +199,16 @@ fn parse_change(user_id: Uuid, body: &Body) -> domain::Result<UpdateUser> {
     })
 }
 
-/// The answer to a registration, in the words of the identity check.
+/// Response to the registration of a user. The status is that of the identity check.
 #[derive(Serialize, ToSchema)]
 #[schema(as = UserCreated)]
 struct Created {
     /// Opaque identifier.
     id: Uuid,
-    /// Identity verification status; always `pending` for a publishable key.
+    /// Identity verification status. Always `pending` for a publishable API key.
     #[schema(value_type = String, example = "approved")]
     status: Status,
-    /// What the identity check is called by; null when none was made.
+    /// Token of the identity check; null if the user was not checked.
     kyc_token: Option<String>,
 }
 
@@ -203,8 +224,8 @@ async fn list(
     links: Links,
     Query(parameters): Query<Parameters>,
 ) -> Result<Json<Value>> {
-    let asked = ListRequest::read(&actor, &parameters)?;
-    let page = asked
+    let request = ListRequest::read(&actor, &parameters)?;
+    let page = request
         .page(Kind::User, "user", async |id| Ok(users::find(&app.db.read, &actor, id).await?.is_some()))
         .await?;
     let slice = registration::list_audited(&app, &actor, &page).await?;
@@ -212,24 +233,25 @@ async fn list(
     for Registered { user, kyc } in &slice.rows {
         data.push(json!(UserBody::of(&app, user.clone(), kyc.clone())?));
     }
-    Ok(Json(asked.envelope(&links, &[], &slice, |registered| registered.user.id, data)))
+    Ok(Json(request.envelope(&links, &[], &slice, |registered| registered.user.id, data)))
 }
 
-/// A person as documented: never her social security number or birth date.
+/// User, without social security number and birth date.
 #[derive(Serialize, ToSchema)]
 #[schema(as = User)]
 pub struct UserBody {
     /// Opaque identifier.
     id: Uuid,
-    /// `pending`, `action_required`, `documentation_required`, `active`, `denied` or `closed`.
+    /// Identity verification status: `pending`, `action_required`, `documentation_required`, `active`,
+    /// `denied` or `closed`.
     status: &'static str,
-    /// What the identity check is called by; null when none was made.
+    /// Token of the identity check; null if the user was not checked.
     kyc_token: Option<String>,
     /// Given name.
     first_name: String,
     /// Family name.
     last_name: String,
-    /// Phone number as it was given.
+    /// Phone number as entered.
     phone_number: Option<String>,
     /// E-mail address.
     email_address: String,
@@ -243,7 +265,7 @@ pub struct UserBody {
     address_state: Option<String>,
     /// Postal code.
     address_postal_code: Option<String>,
-    /// ISO 3166-1 code, two letters.
+    /// Two-letter country code (ISO 3166-1 alpha-2).
     address_country_code: Option<String>,
 }
 
@@ -268,7 +290,7 @@ impl UserBody {
     }
 }
 
-/// Once registered, an approved person is called active.
+/// Returns the documented status. An approved user is called `active`.
 const fn word(status: Status) -> &'static str {
     match status {
         Status::Pending => "pending",

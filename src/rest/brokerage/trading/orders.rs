@@ -41,29 +41,38 @@ pub const ROUTES: &[Route] = &[
     Route::get("/v1/orders", |filter| on(filter, list))
         .described(Description::new("List orders.").filtered(FILTERS).lists::<OrderBody>()),
     Route::get("/v1/orders/{id}", |filter| on(filter, read))
-        .described(Description::new("Look up an order.").answers::<OrderBody>()),
+        .described(Description::new("Get an order.").answers::<OrderBody>()),
     Route::delete("/v1/orders/{id}", |filter| on(filter, cancel))
-        .described(Description::new("Cancel an order that has not ended.").answers::<TakenBack>()),
+        .described(Description::new("Cancel an open order.").answers::<Canceled>()),
 ];
 
 const FIELDS: &[Field] = &[
-    Field::text("symbol", "Ticker, in either case.", "VTI", forms::SYMBOL),
-    Field::amount("quantity", "Shares, at most four decimals.", "0.5", forms::SHARES),
-    Field::choice("side", "Which way.", &["buy", "sell"]),
-    Field::choice("type", "How it is to be carried out.", &["market"]),
-    Field::nothing("limit_price", "Belongs to limit orders; absent or null."),
-    Field::nothing("stop_price", "Belongs to stop orders; absent or null."),
+    Field::text("symbol", "Ticker symbol, in upper or lower case.", "VTI", forms::SYMBOL),
+    Field::amount("quantity", "Number of shares, with up to four decimals.", "0.5", forms::SHARES),
+    Field::choice("side", "Side of the order.", &["buy", "sell"]),
+    Field::choice("type", "Order type.", &["market"]),
+    Field::nothing(
+        "limit_price",
+        "Only for limit orders, which are not supported here. Must be null or left out.",
+    ),
+    Field::nothing(
+        "stop_price",
+        "Only for stop orders, which are not supported here. Must be null or left out.",
+    ),
     Field::id(
         "account_id",
-        "Account that trades. May be left out if exactly one account can trade.",
+        "Account that trades. Can be left out if exactly one account can trade.",
         "0198d7a2-7c00-7000-8000-000000000005",
     )
     .optional(),
 ];
 
-const FILTERS: &[Field] =
-    &[Field::choice("status", "Which orders; open ones when left out.", &["open", "closed", "all"])
-        .optional()];
+const FILTERS: &[Field] = &[Field::choice(
+    "status",
+    "Return only orders with this status. Default: `open`.",
+    &["open", "closed", "all"],
+)
+.optional()];
 
 async fn create(
     State(app): State<App>,
@@ -89,12 +98,12 @@ fn parse(body: &Body) -> domain::Result<PlaceOrder> {
     let kind = match body.text("type")?.as_str() {
         "market" => OrderKind::Market,
         "limit" | "stop" | "stop_limit" => {
-            return Err(Refusal::invalid("type", "must be market: no other type is taken yet").into());
+            return Err(Refusal::invalid("type", "must be market; other types are not supported yet").into());
         }
         _ => return Err(Refusal::invalid("type", "must be market").into()),
     };
     for field in ["limit_price", "stop_price"] {
-        body.without(field, "does not belong to a market order")?;
+        body.without(field, "must be left out of a market order")?;
     }
     let account_id = body.optional_id("account_id", Kind::Account)?;
     Ok(PlaceOrder { account_id, symbol, side, quantity, kind })
@@ -115,7 +124,7 @@ async fn cancel(
 ) -> Result<Response> {
     let cancellation = CancelOrder { order_id: ids::parse(Kind::Order, &id) };
     let canceled = orders::cancel(&app, &actor, key, cancellation).await?;
-    Ok(answer(&canceled, &TakenBack { id: canceled.value.id, object: "order", canceled: true }))
+    Ok(answer(&canceled, &Canceled { id: canceled.value.id, object: "order", canceled: true }))
 }
 
 async fn list(
@@ -124,39 +133,39 @@ async fn list(
     links: Links,
     Query(parameters): Query<Parameters>,
 ) -> Result<Json<Value>> {
-    let asked = ListRequest::read(&actor, &parameters)?;
+    let request = ListRequest::read(&actor, &parameters)?;
     let status = parameters.get("status").map_or("open", String::as_str);
-    let states = match status {
+    let statuses = match status {
         "open" => vec![Status::Accepted, Status::New, Status::PartiallyFilled],
         "closed" => vec![Status::Filled, Status::Canceled, Status::Expired, Status::Rejected],
         "all" => Vec::new(),
         _ => return Err(Problem::in_query(Refusal::invalid("status", "must be open, closed or all"))),
     };
-    let page = asked
+    let page = request
         .page(Kind::Order, "order", async |id| Ok(orders::find(&app.db.read, &actor, id).await?.is_some()))
         .await?;
-    let slice = orders::list(&app.db.read, &actor, &page, &states).await?;
+    let slice = orders::list(&app.db.read, &actor, &page, &statuses).await?;
     let mut data = Vec::with_capacity(slice.rows.len());
     let instruments = instruments::of_orders(&app.db.read, &slice.rows).await?;
     for order in &slice.rows {
         let instrument = instruments
             .get(&order.instrument_id)
-            .ok_or_else(|| domain::Error::broken("an order's instrument is gone"))?;
+            .ok_or_else(|| domain::Error::broken("the instrument of an order is missing"))?;
         data.push(json!(OrderBody::of(order, instrument)));
     }
     let own = [("status", status)];
-    Ok(Json(asked.envelope(&links, &own, &slice, |order| order.id, data)))
+    Ok(Json(request.envelope(&links, &own, &slice, |order| order.id, data)))
 }
 
 fn instant(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
-/// That an order was canceled.
+/// Response to a canceled order.
 #[derive(Serialize, ToSchema)]
 #[schema(as = OrderCanceled)]
-struct TakenBack {
-    /// The order's id.
+struct Canceled {
+    /// Id of the order.
     id: Uuid,
     /// Always `order`.
     object: &'static str,
@@ -164,34 +173,34 @@ struct TakenBack {
     canceled: bool,
 }
 
-/// An order as documented when it is placed.
+/// Response to a new order.
 #[derive(Serialize, ToSchema)]
 #[schema(as = OrderPlaced)]
 struct Placed {
     /// Opaque identifier.
     id: Uuid,
-    /// When it was placed.
+    /// Time when the order was placed.
     submitted_at: String,
-    /// What is traded, by its id.
+    /// Id of the instrument.
     asset_id: Uuid,
-    /// What is traded, by its ticker.
+    /// Ticker symbol of the instrument.
     symbol: String,
-    /// Where it is traded.
+    /// Exchange on which the instrument is listed.
     exchange: String,
-    /// What kind of thing it is.
+    /// Asset class of the instrument.
     asset_class: String,
-    /// Shares asked for.
+    /// Number of shares ordered.
     quantity: String,
-    /// Shares traded so far.
+    /// Number of shares filled so far.
     filled_quantity: String,
-    /// How it is carried out.
+    /// Order type.
     #[serde(rename = "type")]
     #[schema(value_type = String, example = "market")]
     kind: OrderKind,
     /// `buy` or `sell`.
     #[schema(value_type = String, example = "buy")]
     side: Side,
-    /// `accepted`, `new`, `partially_filled`, `filled`, `canceled` or `rejected`.
+    /// Order status: `accepted`, `new`, `partially_filled`, `filled`, `canceled` or `rejected`.
     status: &'static str,
 }
 
@@ -213,25 +222,25 @@ impl Placed {
     }
 }
 
-/// An order as documented when it is read.
+/// Order.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Order)]
 struct OrderBody {
     #[serde(flatten)]
     placed: Placed,
-    /// When the last of it was traded.
+    /// Time when the order was filled completely; null until then.
     filled_at: Option<String>,
-    /// When it ended untraded at the close.
+    /// Time when the order expired at the market close; null if it did not.
     expired_at: Option<String>,
-    /// When it was taken back.
+    /// Time when the order was canceled; null if it was not.
     canceled_at: Option<String>,
-    /// When the market refused it.
+    /// Time when the venue rejected the order; null if it did not.
     failed_at: Option<String>,
-    /// The price it was limited to.
+    /// Limit price. Always null.
     limit_price: Option<String>,
-    /// The price it waited for.
+    /// Stop price. Always null.
     stop_price: Option<String>,
-    /// Average price of what was traded.
+    /// Average price of the fills; null before the first fill.
     filled_average_price: Option<String>,
 }
 
@@ -250,7 +259,7 @@ impl OrderBody {
     }
 }
 
-/// The documented states; an order that ended at the close is called canceled, and says when it expired.
+/// Returns the documented status. An expired order is reported as `canceled` with `expired_at`.
 const fn word(status: Status) -> &'static str {
     match status {
         Status::Accepted => "accepted",

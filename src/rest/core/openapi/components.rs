@@ -1,36 +1,41 @@
-//! The parts that every operation refers to: areas, credentials, errors, headers and parameters.
+//! Components shared by all operations: tags, security schemes, error responses, headers and parameters.
 
 use super::reference;
 use crate::rest::core::forms;
 use serde_json::{Map, Value, json};
 
-/// Areas of both APIs: the tag, its title and its description.
+/// Tags of both APIs, each with its title and its description.
 pub const AREAS: [(&str, &str, &str); 8] = [
     ("users", "Users", "Customers of a partner. Their identity is checked when they are registered."),
     (
         "kyc",
         "Identity checks",
         "Identity checks, their questions and their documents. In a sandbox the last name decides the \
-            outcome: `Question` is asked \
-            questions, `Review` is asked for documents, `Denied` is denied, and any other name is approved.",
+            outcome: `Question` must answer questions, `Review` must send documents, `Denied` is denied, \
+            and any other name is approved.",
     ),
     ("accounts", "Accounts", "Brokerage accounts of approved users."),
-    ("bank_accounts", "Bank accounts", "External bank accounts of approved users, which deposits come from."),
+    (
+        "bank_accounts",
+        "Bank accounts",
+        "External bank accounts of approved users. Deposits are pulled from them.",
+    ),
     (
         "deposits",
         "Deposits",
-        "ACH deposits into brokerage accounts. A deposit settles on the next banking day at 08:30 New York time.",
+        "ACH deposits into brokerage accounts. A deposit settles on the next banking day at 08:30 New \
+            York time.",
     ),
     ("orders", "Orders", "Orders to buy and sell securities. A buy order needs settled cash."),
     (
         "account",
         "Wellness API: users and sessions",
-        "Users who sign in themselves: sign-up, sign-in, profiles, invitations and password recovery.",
+        "Users with their own login: sign-up, sign-in, profiles, invitations and password recovery.",
     ),
     (
         "two_factor_authentication",
         "Wellness API: two-factor authentication",
-        "Passcodes by text message. Until one is verified, a session may not do anything else.",
+        "One-time passcodes by text message. Until one is verified, a session can do nothing else.",
     ),
 ];
 
@@ -40,30 +45,30 @@ pub fn security(schemes: &[Scheme]) -> Vec<Value> {
 
 type Scheme = (&'static str, fn() -> Value);
 
-/// The four ways to send a key, one at a time.
+/// The four ways to send an API key. A request uses exactly one of them.
 pub const SCHEMES: [Scheme; 4] = [
     ("basic", || {
         json!({ "type": "http", "scheme": "basic",
-            "description": "The key as user name; a password is not read." })
+            "description": "The API key as the user name. The password is ignored." })
     }),
-    (
-        "bearer",
-        || json!({ "type": "http", "scheme": "bearer", "description": "`Authorization: Bearer <key>`." }),
-    ),
-    (
-        "authorization",
-        || json!({ "type": "apiKey", "in": "header", "name": "Authorization", "description": "The key alone." }),
-    ),
+    ("bearer", || {
+        json!({ "type": "http", "scheme": "bearer",
+            "description": "The API key in the header `Authorization: Bearer <key>`." })
+    }),
+    ("authorization", || {
+        json!({ "type": "apiKey", "in": "header", "name": "Authorization",
+            "description": "The API key alone in the header `Authorization`." })
+    }),
     ("bearerHeader", || {
         json!({ "type": "apiKey", "in": "header", "name": "Bearer",
-            "description": "A header of its own: `Bearer: <key>`." })
+            "description": "The API key in the header `Bearer: <key>`." })
     }),
 ];
 
-/// How a person who has signed in proves it.
+/// The credential of a signed-in user.
 pub const SESSION: Scheme = ("session", || {
     json!({ "type": "http", "scheme": "bearer",
-        "description": "The access token of somebody who has signed in." })
+        "description": "Access token of a signed-in user." })
 });
 
 pub fn own_schemas() -> Map<String, Value> {
@@ -72,43 +77,44 @@ pub fn own_schemas() -> Map<String, Value> {
         "type": "object",
         "required": ["type", "message"],
         "properties": {
-            "type": { "type": "string", "description": "What kind of error it is.", "enum": [
+            "type": { "type": "string", "description": "Type of error.", "enum": [
                 "api_connection", "api_error", "authentication_error", "invalid_request", "not_found",
                 "validation_error",
             ] },
-            "message": { "type": "string", "description": "A sentence for a person, naming the field at fault." },
+            "message": { "type": "string", "description": "Human-readable message with the invalid field." },
         },
     });
     let limited = json!({
         "type": "object",
         "required": ["type", "message"],
         "properties": {
-            "type": { "type": "string", "description": "What kind of error it is.", "enum": ["rate_limit_exceeded"] },
-            "message": { "type": "string", "description": "A sentence for a person." },
+            "type": { "type": "string", "description": "Type of error.", "enum": ["rate_limit_exceeded"] },
+            "message": { "type": "string", "description": "Human-readable message." },
         },
     });
     let pagination = json!({
         "type": "object",
-        "description": "Where a page stands in its list; a list's own parameters come back here too.",
+        "description": "Position of the page in its list. The filters of the request are repeated here.",
         "required": ["limit", "order", "starting_after", "ending_before", "next_page", "next_uri",
             "previous_page", "previous_uri"],
         "properties": {
-            "limit": { "type": "integer", "description": "The most items on this page." },
-            "order": { "type": "string", "description": "Newest first or oldest first.", "enum": ["desc", "asc"] },
-            "starting_after": link("The cursor that this page begins after."),
-            "ending_before": link("The cursor that this page ends before."),
-            "next_page": link("Path and query of the next page; null when there is none."),
-            "next_uri": link("The same with the origin."),
-            "previous_page": link("Path and query of the page before; null when there is none."),
-            "previous_uri": link("The same with the origin."),
+            "limit": { "type": "integer", "description": "Maximum number of items on this page." },
+            "order": { "type": "string", "enum": ["desc", "asc"],
+                "description": "`desc` for newest first, `asc` for oldest first." },
+            "starting_after": link("Id of the item after which this page starts."),
+            "ending_before": link("Id of the item before which this page ends."),
+            "next_page": link("Path and query of the next page; null if this is the last page."),
+            "next_uri": link("Full URL of the next page; null if this is the last page."),
+            "previous_page": link("Path and query of the previous page; null if this is the first page."),
+            "previous_uri": link("Full URL of the previous page; null if this is the first page."),
         },
     });
-    let trouble = json!({
+    let wellness_error = json!({
         "type": "object",
         "required": ["detail", "code"],
         "properties": {
-            "detail": { "type": "string", "description": "A sentence for a person." },
-            "code": { "type": "string", "description": "A stable reason, such as `not-found`." },
+            "detail": { "type": "string", "description": "Human-readable message." },
+            "code": { "type": "string", "description": "Stable error code, for example `not-found`." },
         },
     });
     let wrapped =
@@ -122,7 +128,7 @@ pub fn own_schemas() -> Map<String, Value> {
         ("Error", wrapped(error)),
         ("RateLimited", wrapped(json!({ "type": "array", "items": limited }))),
         ("Pagination", pagination),
-        ("WellnessError", trouble),
+        ("WellnessError", wellness_error),
     ]
     .into_iter()
     .chain(codes)
@@ -130,26 +136,26 @@ pub fn own_schemas() -> Map<String, Value> {
     .collect()
 }
 
-/// Refusals and faults: the status, its name here, and when it is answered.
-pub const PROBLEMS: [(&str, &str, &str); 10] = [
+/// Error responses of the brokerage API: status, component name, and when the server sends it.
+pub const BROKERAGE_ERRORS: [(&str, &str, &str); 10] = [
     ("400", "BadRequest", "A field is missing or malformed."),
-    ("401", "Unauthorized", "No valid key, or one that may not do this."),
-    ("402", "Refused", "The request is well-formed, and the state of things refuses it."),
-    ("404", "NotFound", "An id was not found."),
+    ("401", "Unauthorized", "The API key is missing or invalid, or it may not make this request."),
+    ("402", "Refused", "The request is well-formed, but the current state does not allow it."),
+    ("404", "NotFound", "The object was not found."),
     ("408", "RequestTimeout", "The body was not received in time."),
     (
         "409",
         "IdempotencyConflict",
-        "The idempotency key stands for another request, or the first one has not finished.",
+        "The idempotency key was used for a different request, or the first request has not finished.",
     ),
     ("415", "UnsupportedMediaType", "The content type of the body is not `application/json`."),
-    ("429", "TooManyRequests", "Too many requests in this hour; the body holds a list."),
-    ("500", "Fault", "Something went wrong on our side."),
-    ("503", "Unavailable", "Something that this needs cannot be had right now."),
+    ("429", "TooManyRequests", "Too many requests in this hour. `error` is a list."),
+    ("500", "Fault", "Internal server error."),
+    ("503", "Unavailable", "The database or another required service is unavailable. Try again later."),
 ];
 
 pub fn responses() -> Map<String, Value> {
-    let problem = |(status, name, text): (&str, &str, &str), schema: &str| {
+    let response = |(status, name, text): (&str, &str, &str), schema: &str| {
         let mut response = json!({
             "description": text,
             "content": { "application/json": { "schema": reference("schemas", schema) } },
@@ -160,29 +166,38 @@ pub fn responses() -> Map<String, Value> {
         }
         (name.to_owned(), response)
     };
-    let brokerage = PROBLEMS.map(|one| problem(one, if one.0 == "429" { "RateLimited" } else { "Error" }));
-    brokerage.into_iter().chain(TROUBLES.map(|one| problem(one, "WellnessError"))).collect()
+    let brokerage =
+        BROKERAGE_ERRORS.map(|one| response(one, if one.0 == "429" { "RateLimited" } else { "Error" }));
+    brokerage.into_iter().chain(WELLNESS_ERRORS.map(|one| response(one, "WellnessError"))).collect()
 }
 
-/// The same of the wellness API.
-pub const TROUBLES: [(&str, &str, &str); 10] = [
-    ("401", "NotSignedIn", "Nobody has signed in, or the sign-in is worth nothing."),
-    ("403", "NotAllowed", "The session has not passed its second factor, or may not do this."),
-    ("404", "NothingNamed", "An id was not found."),
+/// Error responses of the wellness API, in the same form.
+pub const WELLNESS_ERRORS: [(&str, &str, &str); 10] = [
+    ("401", "NotSignedIn", "The access token is missing, invalid or expired."),
+    (
+        "403",
+        "NotAllowed",
+        "The session has not passed two-factor authentication, or it may not make this request.",
+    ),
+    ("404", "NothingNamed", "The object was not found."),
     ("408", "TooSlow", "The body was not received in time."),
-    ("409", "TakenAlready", "Somebody else has it already."),
+    ("409", "TakenAlready", "The e-mail address is already in use."),
     ("415", "NotJson", "The content type of the body is not `application/json`."),
-    ("422", "TroubledRequest", "Something is missing, malformed, or refused by the state of things."),
+    (
+        "422",
+        "TroubledRequest",
+        "A field is missing or malformed, or the current state does not allow the request.",
+    ),
     ("429", "TooOften", "Too many requests in this hour."),
-    ("500", "WellnessError", "Something went wrong on our side."),
-    ("503", "NotNow", "Something that this needs cannot be had right now."),
+    ("500", "WellnessError", "Internal server error."),
+    ("503", "NotNow", "The database or another required service is unavailable. Try again later."),
 ];
 
 pub fn headers() -> Value {
     json!({
-        "RetryAfter": { "description": "After how many seconds it may be tried again.",
+        "RetryAfter": { "description": "Seconds to wait before the next attempt.",
             "schema": { "type": "integer" } },
-        "IdempotentReplayed": { "description": "`true` when this repeats an earlier answer.",
+        "IdempotentReplayed": { "description": "`true` if this is a stored response to an earlier request.",
             "schema": { "type": "string" } },
     })
 }
@@ -191,26 +206,29 @@ pub fn parameters() -> Value {
     json!({
         "IdempotencyKey": {
             "name": "Idempotency-Key", "in": "header", "required": false,
-            "description": "Made by the client, 1 to 255 visible characters; the same request under the \
-                same key answers the same and happens once.",
+            "description": "Key that the client generates, 1 to 255 visible ASCII characters. A repeated \
+                request with the same key runs once and gets the same response.",
             "schema": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" },
         },
         "Limit": {
-            "name": "limit", "in": "query", "required": false, "description": "The most items on the page.",
+            "name": "limit", "in": "query", "required": false,
+            "description": "Maximum number of items on the page.",
             "schema": { "type": "integer", "minimum": 0, "maximum": 100, "default": 25 },
         },
         "Order": {
-            "name": "order", "in": "query", "required": false, "description": "Newest first or oldest first.",
+            "name": "order", "in": "query", "required": false,
+            "description": "`desc` for newest first, `asc` for oldest first.",
             "schema": { "type": "string", "enum": ["desc", "asc"], "default": "desc" },
         },
         "StartingAfter": {
             "name": "starting_after", "in": "query", "required": false,
-            "description": "Only what follows the item with this id.",
+            "description": "Return only items after the item with this id.",
             "schema": { "type": "string" },
         },
         "EndingBefore": {
             "name": "ending_before", "in": "query", "required": false,
-            "description": "Only what stands ahead of the item with this id; not together with `starting_after`.",
+            "description": "Return only items before the item with this id. Cannot be combined with \
+                `starting_after`.",
             "schema": { "type": "string" },
         },
     })

@@ -1,4 +1,4 @@
-//! The schemas of fields, bodies and answers.
+//! JSON schemas of fields, request bodies and responses.
 
 use super::reference;
 use crate::rest::core::{
@@ -9,30 +9,31 @@ use crate::rest::core::{
 use serde_json::{Map, Value, json};
 use utoipa::openapi::{RefOr, Schema};
 
-/// A reference to the type of an answer, which is kept with all that it is made of.
-pub fn typed(answer: Answer, schemas: &mut Map<String, Value>) -> Value {
+/// Returns a reference to the type of a response, and adds that type and the types it uses to `schemas`.
+pub fn type_schema(answer: Answer, schemas: &mut Map<String, Value>) -> Value {
     let name = (answer.name)().into_owned();
     let mut types = vec![(name.clone(), (answer.schema)())];
     (answer.parts)(&mut types);
     for (name, schema) in types {
-        schemas.insert(name, written(&schema));
+        schemas.insert(name, complete(&schema));
     }
     reference("schemas", &name)
 }
 
-/// An answer described field by field; what may be left out of a body may be null in an answer.
-pub fn told(tells: &[Field]) -> Value {
-    let names: Vec<&str> = tells.iter().map(|field| field.name).collect();
+/// Returns the schema of a response that is described field by field. An optional field may be null.
+pub fn fields_schema(fields: &[Field]) -> Value {
+    let names: Vec<&str> = fields.iter().map(|field| field.name).collect();
     let property = |field: &Field| {
         let kind = if matches!(field.value, Holds::Object) { "object" } else { "string" };
         let kind = if field.required { json!(kind) } else { json!([kind, "null"]) };
         (field.name.to_owned(), json!({ "type": kind, "description": field.text }))
     };
-    json!({ "type": "object", "required": names, "properties": tells.iter().map(property).collect::<Map<_, _>>() })
+    let properties: Map<_, _> = fields.iter().map(property).collect();
+    json!({ "type": "object", "required": names, "properties": properties })
 }
 
-/// A type's schema; what can be null is there all the same.
-fn written(schema: &RefOr<Schema>) -> Value {
+/// Returns the schema of a type with every property required: a null property is sent as null.
+fn complete(schema: &RefOr<Schema>) -> Value {
     let mut schema = serde_json::to_value(schema).unwrap_or_default();
     require_all(&mut schema);
     schema
@@ -50,7 +51,7 @@ fn require_all(schema: &mut Value) {
     }
 }
 
-/// `may_be_empty`: whether no body counts as one without fields.
+/// Returns the schema of a request body. With `may_be_empty`, a missing body counts as one without fields.
 pub fn body(description: &Description, may_be_empty: bool) -> Value {
     let takes = description.takes;
     let mut schema = object(takes, description.rules);
@@ -80,7 +81,7 @@ fn examples(fields: &[Field]) -> Value {
     shown.map(|field| (field.name.to_owned(), example(field))).collect::<Map<_, _>>().into()
 }
 
-/// A field of a body. What may be left out may be null as well, and a text may be blank.
+/// Returns the schema of a field of a body. An optional field may also be null, and an optional text blank.
 fn described(field: &Field) -> Value {
     let mut schema = match (field.required, field.value) {
         (false, Holds::Text(_, form)) => optional_text(form),
@@ -113,7 +114,7 @@ fn described(field: &Field) -> Value {
     schema
 }
 
-/// What counts as left out.
+/// Pattern of a text that counts as left out.
 const BLANK: &str = r"^\s*$";
 
 fn optional_text(form: Form) -> Value {
@@ -150,7 +151,7 @@ pub fn formed(form: Form) -> Value {
     schema
 }
 
-/// One of some words in any case and spacing.
+/// Returns the schema of a choice that ignores case and spaces.
 pub fn answer(options: &[&str], also: &[&str], or: Option<&str>) -> Value {
     let pattern = forms::in_any_case(options.iter().chain(also).copied(), r"\s*");
     let pattern = or.map_or_else(|| pattern.clone(), |or| format!("{or}|{pattern}"));
@@ -168,7 +169,7 @@ pub fn schema(field: &Field) -> Value {
                 "maxLength": 64,
                 "pattern": amounts.pattern,
                 "exclusiveMinimum": 0,
-                "maximum": number(amounts.most),
+                "maximum": number(amounts.max),
                 "multipleOf": number(amounts.step),
             })
         }

@@ -16,31 +16,34 @@ use serde_json::{Value, json};
 
 pub const ROUTES: &[Route] = &[
     Route::post("/two_factor_authentication/v1/one_time_passcode/{id}/sms/send", |filter| on(filter, send))
-        .described(Description::new("Have a passcode texted to oneself.").takes(&[PHONE]).tells(SENT)),
+        .described(
+            Description::new("Send a passcode to the user by text message.").takes(&[PHONE]).returns(SENT),
+        ),
     Route::post("/two_factor_authentication/v1/one_time_passcode/{id}/sms/verify", |filter| {
         on(filter, verify)
     })
     .described(
-        Description::new("Pass the second factor with the passcode that was texted.")
+        Description::new("Verify a passcode. Completes two-factor authentication of the session.")
             .takes(PASSCODE)
-            .tells(PASSED),
+            .returns(PASSED),
     ),
 ];
 
 const PHONE: Field = Field::text(
     "phone_number",
-    "Where to, the first time; the verified number when left out.",
+    "Phone number to verify. Leave it out once the user has a verified number.",
     "2025550107",
     forms::PHONE,
 )
 .optional();
-const HASH_CODE: Field = Field::text("hash_code", "Which passcode it is.", "gAAAAABdqL", forms::ANY);
+const HASH_CODE: Field =
+    Field::text("hash_code", "Identifies the passcode that was sent.", "gAAAAABdqL", forms::ANY);
 const SENT: &[Field] = &[
     HASH_CODE,
-    Field::text("phone_last_digits", "Last four digits of the number it was sent to.", "0107", forms::ANY),
+    Field::text("phone_last_digits", "Last four digits of the phone number.", "0107", forms::ANY),
 ];
 const PASSCODE: &[Field] =
-    &[HASH_CODE, Field::text("passcode", "The six digits.", "123456", forms::PASSCODE)];
+    &[HASH_CODE, Field::text("passcode", "Six-digit passcode.", "123456", forms::PASSCODE)];
 const PASSED: &[Field] = &[Field::text("passcode_status", "Always `approved`.", "approved", forms::ANY)];
 
 async fn send(State(app): State<App>, actor: Caller, Id(id): Id, Form(body): Form) -> Result<Json<Value>> {
