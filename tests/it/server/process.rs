@@ -298,7 +298,7 @@ async fn a_start_that_cannot_work_says_why_in_one_line() {
     for (settings, said) in [
         (
             &[("COFFER_DOCUMENTS", "s3://documents")][..],
-            "COFFER_DOCUMENTS: must be a folder; other stores, such as s3://…, are not built yet",
+            "COFFER_DOCUMENTS: must be a folder; object stores such as s3://… are not supported yet",
         ),
         (&[("COFFER_ADVISORS_EMAIL", "nobody")][..], "COFFER_ADVISORS_EMAIL: must be an e-mail address"),
         (&[smtp][..], "COFFER_MAIL_FROM: must be set with COFFER_SMTP_URL"),
@@ -334,7 +334,7 @@ async fn a_start_that_cannot_work_says_why_in_one_line() {
         assert_eq!(wrong(settings), format!("coffer: {said}"));
     }
     let nowhere = run("postgres://127.0.0.1:1/x", &["serve"]);
-    assert_eq!(complaint(&nowhere), "coffer: cannot open the database: it did not answer within 5 seconds");
+    assert_eq!(complaint(&nowhere), "coffer: cannot open the database: no response within 5 seconds");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
