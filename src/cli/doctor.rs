@@ -132,7 +132,7 @@ async fn database(
             Ok(report) => report.wrong.map_or(Ok("add up"), Err),
             Err(error) => Err(cannot("audit", &error)),
         },
-        Err(complaint) => Err(complaint),
+        Err(error) => Err(error),
     };
     doctor.line("books", Finding::of(books))?;
     let files = match reconciliation::documents(db, &Files::in_folder(config.documents())).await {
@@ -208,7 +208,7 @@ async fn mail(config: &Config) -> Finding {
     let smtp = match config.smtp() {
         Ok(Some(smtp)) => smtp,
         Ok(None) => return Finding::Good("not configured for live partners (COFFER_SMTP_URL)".to_owned()),
-        Err(complaint) => return Finding::Failure(complaint),
+        Err(error) => return Finding::Failure(error),
     };
     match smtp.greet().await {
         Ok(()) => Finding::Good("the mail server responds".to_owned()),

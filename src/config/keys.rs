@@ -39,7 +39,7 @@ impl Config {
                 Ok(Secret::new(key))
             }
             Err(ReadKey::Missing) => Err(format!("{}: file not found", file.display())),
-            Err(ReadKey::Wrong(complaint)) => Err(complaint),
+            Err(ReadKey::Invalid(error)) => Err(error),
             Ok(key) => Ok(key),
         }
     }
@@ -72,21 +72,21 @@ impl Config {
     pub fn key_in_file(&self, file: &Path) -> Result<Secret<[u8; 32]>, CliError> {
         self.read_key(file).map_err(|error| match error {
             ReadKey::Missing => format!("{}: file not found", file.display()),
-            ReadKey::Wrong(complaint) => complaint,
+            ReadKey::Invalid(error) => error,
         })
     }
 
     fn read_key(&self, file: &Path) -> Result<Secret<[u8; 32]>, ReadKey> {
-        let wrong = |what: &dyn std::fmt::Display| ReadKey::Wrong(format!("{}: {what}", file.display()));
+        let invalid = |what: &dyn std::fmt::Display| ReadKey::Invalid(format!("{}: {what}", file.display()));
         let text = match fs::read_to_string(file) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => return Err(ReadKey::Missing),
-            Err(error) => return Err(wrong(&error)),
+            Err(error) => return Err(invalid(&error)),
         };
         if self.is_production() && fs::metadata(file).is_ok_and(|found| open_to_others(&found)) {
-            return Err(wrong(&"other users can read this key; run chmod 600"));
+            return Err(invalid(&"other users can read this key; run chmod 600"));
         }
-        key_in(text.trim()).ok_or_else(|| wrong(&"must contain 64 hexadecimal digits"))
+        key_in(text.trim()).ok_or_else(|| invalid(&"must contain 64 hexadecimal digits"))
     }
 
     /// Refuses a key of zeros in production. `setting` is the name of its setting or option for the message.
@@ -112,7 +112,7 @@ impl Config {
 /// Reason that a key could not be read from a file.
 enum ReadKey {
     Missing,
-    Wrong(CliError),
+    Invalid(CliError),
 }
 
 /// Whether other users than its owner can read or change a file. The group of a file that root owns may read
