@@ -1,4 +1,4 @@
-// The playground in Chromium: a user signs up, verifies a phone and signs in; and the page where GraphiQL's files cannot be had.
+// The playground in Chromium: a user signs up, verifies a phone number and signs in; and the page shown when GraphiQL's files are unavailable.
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { chromium } from 'playwright-core';
@@ -229,7 +229,7 @@ class Graphiql {
       await page.locator('.graphiql-editor-tools').getByRole('button', { name: tab, exact: true }).click();
       await this.type(page.locator('.graphiql-editor-tool .graphiql-editor:not(.hidden) .CodeMirror'), text);
     }
-    // GraphiQL has understood the operation once its tab bears the name.
+    // GraphiQL has parsed the operation once its tab shows the name.
     await page.locator('.graphiql-tab-active').getByText(name, { exact: true }).waitFor();
   }
 

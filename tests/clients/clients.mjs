@@ -1,4 +1,4 @@
-// The three clients applications use: Apollo Client, urql and Relay, over HTTP and the socket.
+// Three common GraphQL clients: Apollo Client, urql and Relay, over HTTP and WebSocket.
 import { ApolloClient, ApolloLink, CombinedGraphQLErrors, HttpLink, InMemoryCache, gql } from '@apollo/client/core';
 import { GraphQLWsLink } from '@apollo/client/link/subscriptions';
 import { Client, cacheExchange, fetchExchange, subscriptionExchange } from '@urql/core';

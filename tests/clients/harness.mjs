@@ -1,4 +1,4 @@
-// Checks with a name, a time limit and a tally; and what every suite needs to know.
+// Named checks with a time limit and totals, and constants for all suites.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { buildSchema } from 'graphql';

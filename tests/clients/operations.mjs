@@ -1,4 +1,4 @@
-// Operations written from a schema: one for every root field, with all that can be selected to a depth.
+// Generates operations from a schema: one per root field, with every selectable field down to a depth.
 import { getNamedType, isInterfaceType, isLeafType, isObjectType, isRequiredArgument, isScalarType, isSpecifiedScalarType, isUnionType } from 'graphql';
 
 const upper = (name) => name[0].toUpperCase() + name.slice(1);

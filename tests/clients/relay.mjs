@@ -1,4 +1,4 @@
-// Runs Relay's compiler over documents in a folder of their own.
+// Runs Relay's compiler on documents in a temporary folder.
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';

@@ -1,4 +1,4 @@
-// What tools say about the schema: two linters, and the compilers that applications run over their operations.
+// Checks the schema with two linters and with the compilers that applications use.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';

@@ -1,4 +1,4 @@
-// Server-sent events in the distinct connections mode: the public client, and the bytes.
+// Server-sent events in distinct connections mode: with the public client, and byte by byte.
 import { createClient } from 'graphql-sse';
 import { assert, authorization, check, schema, take, url } from './harness.mjs';
 import { clock } from './operations.mjs';

@@ -1,4 +1,4 @@
-// The graphql-transport-ws protocol, frame by frame, and the public client.
+// The graphql-transport-ws protocol: frame by frame, and with the public client.
 import { createClient } from 'graphql-ws';
 import WebSocket from 'ws';
 import { assert, authorization, check, schema, socket, take } from './harness.mjs';

@@ -409,7 +409,7 @@ async fn a_server_left_behind_by_a_rotation_is_not_ready() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_start_after_an_import_is_like_any_other() {
     let document = include_str!("../../../docs/operations.md");
-    let example = document.split_once("write a list with one entry: `").unwrap().1.split_once('`').unwrap().0;
+    let example = document.split_once("write a list with one entry:").unwrap().1.split('`').nth(1).unwrap();
     let of_ada =
         format!("7,\"CARTER, Ada\",\"individual\",\"TEST\",{}\"DOB 23 Jan 1985\"", "-0- ,".repeat(7));
     for (list, status, holdings) in [(example, "APPROVED", 3), (of_ada.as_str(), "DOCUMENTATION_REQUIRED", 0)]
