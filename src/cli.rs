@@ -194,8 +194,8 @@ fn warn(text: &str) {
 fn run(cli: Cli) -> Result<ExitCode, CliError> {
     let Cli { config, command } = cli;
     config.check()?;
-    // Log lines that cannot be written, for example because the disk is full, are dropped: reporting the error
-    // on standard error would panic.
+    // Log lines that cannot be written, for example because the disk is full, are dropped: reporting the
+    // error on standard error would panic.
     let logs = tracing_subscriber::fmt()
         .with_env_filter(config.log_filter()?)
         .with_writer(io::stderr)

@@ -314,8 +314,8 @@ pub fn log_in_colour() -> bool {
     io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Refuses the URL of an unsupported or in-memory database. `setting` is the name of the setting or option for
-/// the message.
+/// Refuses the URL of an unsupported or in-memory database. `setting` is the name of the setting or option
+/// for the message.
 pub fn check_database_url(setting: &str, url: &str) -> Result<(), CliError> {
     if url.contains(":memory:") || url.contains("mode=memory") {
         return Err(format!("{setting}: in-memory databases are not supported; use a file"));
@@ -366,8 +366,8 @@ impl Config {
         self.setup().map(drop)
     }
 
-    /// Returns the log filter. A word without `=` must be a level, because the filter would read any other as a
-    /// module name.
+    /// Returns the log filter. A word without `=` must be a level, because the filter would read any other as
+    /// a module name.
     pub fn log_filter(&self) -> Result<EnvFilter, CliError> {
         const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
         let complain = |directive: &str| {

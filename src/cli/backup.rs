@@ -50,8 +50,8 @@ pub async fn backup(config: &Config, dir: &Path) -> Result<ExitCode, CliError> {
             sum,
         });
     }
-    // The file of a document is written before its row and never changes, so every document of the snapshot has
-    // its file by now.
+    // The file of a document is written before its row and never changes, so every document of the snapshot
+    // has its file by now.
     copy_documents(&snapshot, &Files::in_folder(config.documents()), &mut writer, &mut manifest).await?;
     writer.finish(&manifest)?;
     let (rows, files) = (manifest.rows(), manifest.documents.len());
@@ -247,7 +247,8 @@ pub async fn copy(config: &Config, to: &str) -> Result<ExitCode, CliError> {
     for (table, copied) in tables.iter().zip(&copied) {
         if tables::count(&now, table).await.map_err(reading)? != *copied {
             say(
-                "WRONG: the database changed during the copy; stop every server, empty the copy and copy again",
+                "WRONG: the database changed during the copy; stop every server, empty the copy and copy \
+                 again",
             )?;
             return Ok(ExitCode::FAILURE);
         }

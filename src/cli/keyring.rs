@@ -130,8 +130,8 @@ pub async fn run(config: &Config, command: Command) -> Result<ExitCode, CliError
     if printed.is_empty() { Ok(ExitCode::SUCCESS) } else { say(&printed).map(|()| ExitCode::SUCCESS) }
 }
 
-/// Issues a key. A missing partner is created with the mode `requested`, or else `default`; an existing partner
-/// must have the mode `requested`.
+/// Issues a key. A missing partner is created with the mode `requested`, or else `default`; an existing
+/// partner must have the mode `requested`.
 async fn create(
     app: &App,
     partner: &str,

@@ -12,7 +12,8 @@ use std::{collections::HashMap, process::ExitCode};
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// List partners by name; each line has name, id, mode, market hours, creation time, number of active keys
+    /// List partners by name; each line has name, id, mode, market hours, creation time, number of active
+    /// keys
     List,
 }
 

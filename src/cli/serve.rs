@@ -84,8 +84,8 @@ pub async fn serve(config: &Config, empty: bool) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Raises the limit of open files as far as allowed and needed, and returns how many connections it leaves room
-/// for.
+/// Raises the limit of open files as far as allowed and needed, and returns how many connections it leaves
+/// room for.
 fn available_connections(config: &Config) -> usize {
     let reserved = OTHER_DESCRIPTORS + MAX_HEALTH_CHECKS;
     let wanted = u64::from(config.connections) + reserved as u64;

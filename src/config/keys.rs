@@ -97,7 +97,8 @@ impl Config {
         Ok(())
     }
 
-    /// Returns the previous encryption key from its setting or its file; none unless the key is being replaced.
+    /// Returns the previous encryption key from its setting or its file; none unless the key is being
+    /// replaced.
     pub fn previous_encryption_key(&self) -> Result<Option<Secret<[u8; 32]>>, CliError> {
         match (&self.encryption_key_previous, &self.encryption_key_previous_file) {
             (Some(text), _) => key_in(text)
