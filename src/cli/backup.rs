@@ -246,10 +246,8 @@ pub async fn copy(config: &Config, to: &str) -> Result<ExitCode, CliError> {
     let now = tables::snapshot(&source).await.map_err(reading)?;
     for (table, copied) in tables.iter().zip(&copied) {
         if tables::count(&now, table).await.map_err(reading)? != *copied {
-            say(
-                "WRONG: the database changed during the copy; stop every server, empty the copy and copy \
-                 again",
-            )?;
+            say("WRONG: the database changed during the copy; stop every server, empty the copy and copy \
+                 again")?;
             return Ok(ExitCode::FAILURE);
         }
     }
