@@ -1,16 +1,16 @@
-# Format, lints, licences: what CI checks
+# Check format, lints and licenses
 check:
     scripts/check
 
-# All tests; PostgreSQL's half runs where it is installed
+# Run all tests, on PostgreSQL too if it is installed
 test *arguments:
     cargo test --workspace --locked {{arguments}}
 
-# Rewrite the layout
+# Format the code
 fmt:
     cargo fmt --all
 
-# Rewrite schema.graphql from the code
+# Regenerate schema.graphql
 schema:
     cargo run --locked --quiet -- schema > schema.graphql.new && mv schema.graphql.new schema.graphql
 

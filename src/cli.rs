@@ -47,24 +47,24 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve both doors (what happens when nothing is said)
+    /// Start the server (the default command)
     Serve {
-        /// Without the demonstration customer
+        /// Do not create the demonstration customer
         #[arg(long)]
         empty: bool,
     },
-    /// Bring the database to this version's shape
+    /// Run pending database migrations
     Migrate,
     /// Print the GraphQL schema
     Schema,
-    /// Print the documentation of the REST door
+    /// Print the OpenAPI document of the REST API
     Openapi,
     /// Issue, list, rotate and revoke API keys, or replace the encryption key
     Keys {
         #[command(subcommand)]
         command: keyring::Command,
     },
-    /// Import the watch list that people are screened against, and say which it is
+    /// Import, remove and show the watch lists that users are screened against
     Screen {
         #[command(subcommand)]
         command: screen::Command,
@@ -81,36 +81,36 @@ enum Command {
     },
     /// Write a backup of the database and the documents to an empty folder, while servers run
     Backup {
-        /// The folder, made where there is none
+        /// Empty or missing folder to write to
         dir: PathBuf,
     },
-    /// Restore a backup into an empty database of either kind, and audit it
+    /// Restore a backup into an empty SQLite or PostgreSQL database, and audit it
     Restore {
-        /// The folder of the backup
+        /// Folder of the backup
         dir: PathBuf,
     },
-    /// Copy the database into an empty one of either kind, and audit it; stop the servers first
+    /// Copy the database into an empty SQLite or PostgreSQL database, and audit it; stop all servers first
     Copy {
-        /// The database to fill: sqlite:FILE or postgres://…
+        /// Database to copy into: sqlite:FILE or postgres://…
         #[arg(long)]
         to: String,
     },
-    /// Prove that the books add up and nothing was altered
+    /// Verify that all balances add up and no record was altered
     Audit,
-    /// Check the settings and the database, each in a line
+    /// Check the settings and the database; prints one line per check
     Doctor,
 }
 
-/// What went wrong, in one line.
+/// One-line description of what went wrong.
 type CliError = String;
 
-/// Settings that commands on the database use.
+/// Settings that every command with a database uses.
 const DATABASE: &[&str] = &["database_url", "env", "log", "log_format"];
 const KEYS: &[&str] =
     &["encryption_key", "encryption_key_file", "encryption_key_previous", "encryption_key_previous_file"];
 const DOCUMENTS: &[&str] = &["documents"];
 
-/// The settings that a command's help shows; `None` for all of them.
+/// Returns the settings that the help of a command shows; `None` for all of them.
 fn settings_of(command: &str) -> Option<Vec<&'static [&'static str]>> {
     let (first, second) = command.split_once(' ').unwrap_or((command, ""));
     Some(match (first, second) {
@@ -125,12 +125,13 @@ fn settings_of(command: &str) -> Option<Vec<&'static [&'static str]>> {
     })
 }
 
-/// The command line: every setting can be given before and after any command, whose help shows those that it
-/// uses.
+/// Returns the command line. Every setting can be given before or after any command; the help of a command
+/// shows only those that it uses.
 fn command_line() -> clap::Command {
     fn with(command: clap::Command, path: &str, settings: &[Arg]) -> clap::Command {
         let shown = settings_of(path);
-        // Otherwise a group without a command prints its help, unless a setting comes from the environment.
+        // Otherwise whether a group without a subcommand prints its help would depend on the settings in the
+        // environment.
         let command = command.arg_required_else_help(false).args(settings.iter().cloned().map(|arg| {
             let hidden = shown
                 .as_ref()
@@ -152,7 +153,7 @@ fn command_line() -> clap::Command {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    // Whatever this process writes is its owner's alone.
+    // Every file that this process writes is readable by its owner only.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let cli = match command_line().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
@@ -161,23 +162,23 @@ pub fn main() -> ExitCode {
         }
         Err(error) => {
             let text = error.to_string();
-            let said: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
-            return complain(&said.join(" "));
+            let lines: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+            return print_error(&lines.join(" "));
         }
     };
     match run(cli) {
         Ok(code) => code,
-        Err(complaint) => complain(&complaint),
+        Err(error) => print_error(&error),
     }
 }
 
-fn complain(complaint: &str) -> ExitCode {
-    let complaint = complaint.strip_prefix("error: ").unwrap_or(complaint);
-    _ = writeln!(io::stderr(), "coffer: {complaint}");
+fn print_error(error: &str) -> ExitCode {
+    let error = error.strip_prefix("error: ").unwrap_or(error);
+    _ = writeln!(io::stderr(), "coffer: {error}");
     ExitCode::FAILURE
 }
 
-/// Prints lines on standard output.
+/// Prints lines to standard output. A closed pipe is not an error.
 fn say(text: &str) -> Result<(), CliError> {
     match writeln!(io::stdout(), "{text}") {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(format!("standard output: {error}")),
@@ -185,7 +186,7 @@ fn say(text: &str) -> Result<(), CliError> {
     }
 }
 
-/// Prints a line on standard error.
+/// Prints a line to standard error.
 fn warn(text: &str) {
     _ = writeln!(io::stderr(), "{text}");
 }
@@ -193,8 +194,8 @@ fn warn(text: &str) {
 fn run(cli: Cli) -> Result<ExitCode, CliError> {
     let Cli { config, command } = cli;
     config.check()?;
-    // A line that cannot be written, such as to a file on a full disk, is lost: telling so on standard error
-    // would panic.
+    // Log lines that cannot be written, for example because the disk is full, are dropped: reporting the
+    // error on standard error would panic.
     let logs = tracing_subscriber::fmt()
         .with_env_filter(config.log_filter()?)
         .with_writer(io::stderr)
@@ -204,7 +205,7 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
         LogFormat::Json => logs.json().with_current_span(true).with_span_list(false).init(),
     }
     let runtime =
-        tokio::runtime::Runtime::new().map_err(|error| format!("the runtime cannot be started: {error}"))?;
+        tokio::runtime::Runtime::new().map_err(|error| format!("cannot start the runtime: {error}"))?;
     let command = command.unwrap_or(Command::Serve { empty: false });
     runtime.block_on(async move {
         match command {
@@ -218,7 +219,7 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
                 Migrator::up(db.for_migrations(), None)
                     .await
                     .map_err(|error| cannot("migrate", &error.into()))?;
-                say("The database has this version's shape.").map(|()| ExitCode::SUCCESS)
+                say("The database schema is up to date.").map(|()| ExitCode::SUCCESS)
             }
             Command::Keys { command } => keyring::run(&config, command).await,
             Command::Screen { command } => screen::run(&config, command).await,
@@ -238,7 +239,7 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
     })
 }
 
-/// Audits a database and prints what was found. Without a key the heads of the chains are not verified.
+/// Audits a database and prints the report. Without a key the signed chain heads are not verified.
 async fn audited(config: &Config, db: &Db, key: Option<&HeadKey>) -> Result<ExitCode, CliError> {
     let files = Files::in_folder(config.documents());
     let report = reconciliation::run(db, key, Some(&files)).await.map_err(|error| cannot("audit", &error))?;
@@ -246,7 +247,7 @@ async fn audited(config: &Config, db: &Db, key: Option<&HeadKey>) -> Result<Exit
     Ok(if report.wrong.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What a fault looks like to an operator: what was tried, and why it failed in words of ours.
+/// Formats an error for the operator: what failed, and why.
 fn cannot(what: &str, error: &Error) -> CliError {
     match error {
         Error::Database(cause) | Error::DatabaseUnavailable(cause) => {
@@ -268,13 +269,14 @@ async fn open_at(url: &str) -> Result<Db, CliError> {
     }
     Db::open(url).await.map_err(|error| match error {
         DbErr::Conn(RuntimeErr::SqlxError(cause)) if matches!(*cause, SqlxError::PoolTimedOut) => {
-            "cannot open the database: it did not answer within 5 seconds".to_owned()
+            "cannot open the database: no response within 5 seconds".to_owned()
         }
         error => cannot("open the database", &error.into()),
     })
 }
 
-/// The database in this version's shape: brought there in development, required to be there in production.
+/// Opens the database with the current schema: migrated in development, required to be up to date in
+/// production.
 async fn migrated(config: &Config) -> Result<Db, CliError> {
     let db = open(config).await?;
     if config.is_production() {
@@ -297,7 +299,7 @@ async fn app(config: &Config) -> Result<App, CliError> {
     Ok(start(db, vault, config.setup()?))
 }
 
-/// The keys of the database, unless it is another encryption key's.
+/// Unlocks the keys of the database; fails if they were wrapped with another encryption key.
 async fn opened(
     db: &Db,
     key: &Secret<[u8; 32]>,
@@ -306,20 +308,18 @@ async fn opened(
     let vault =
         Vault::unlock(db, key, previous).await.map_err(|error| cannot("read the database", &error))?;
     let vault = vault.ok_or_else(|| "the database was written with another encryption key".to_owned())?;
-    heads::adopt(db, &vault).await.map_err(|error| cannot("sign the heads of the chains", &error))?;
+    heads::adopt(db, &vault).await.map_err(|error| cannot("sign the chain heads", &error))?;
     Ok(vault)
 }
 
-/// The key that verifies the heads of the chains, if a server has opened the database before. Nothing is
-/// written.
+/// Returns the key that verifies the chain heads; none if no server has opened the database yet. Writes
+/// nothing.
 async fn head_key(config: &Config, db: &Db) -> Result<Option<HeadKey>, CliError> {
     let (key, previous) = (config.encryption_key(false)?, config.previous_encryption_key()?);
-    HeadKey::read(db, &key, previous.as_ref())
-        .await
-        .map_err(|error| cannot("verify the heads of the chains", &error))
+    HeadKey::read(db, &key, previous.as_ref()).await.map_err(|error| cannot("verify the chain heads", &error))
 }
 
-/// Refuses to look at a database that is not there, instead of making one.
+/// Refuses a missing SQLite database instead of creating one.
 fn must_exist(config: &Config) -> Result<(), CliError> {
     match config.sqlite_file() {
         Some(file) if !file.exists() => Err(format!(

@@ -1,4 +1,4 @@
-//! Every setting: its default, its environment name, its check.
+//! Every setting with its default, its environment variable and its validation.
 
 mod keys;
 mod parts;
@@ -23,23 +23,23 @@ use std::{
 use tokio_rustls::rustls::ServerConfig;
 use tracing_subscriber::EnvFilter;
 
-/// How much is asked of the settings.
+/// How strictly settings are checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Environment {
-    /// A sandbox is made, the schema changes itself, a key file stands beside the database.
+    /// Creates a sandbox partner and a key file beside the database, and runs migrations at startup.
     Development,
-    /// Nothing is made up: keys are given, migrations are run by hand.
+    /// Creates nothing: keys must be set, and migrations are run with `coffer migrate`.
     Production,
 }
 
-/// The settings, each by its option or by its environment variable.
+/// The settings, each given by an option or an environment variable.
 #[derive(Args, Clone)]
 pub struct Config {
-    /// Where to listen
+    /// Address and port to listen on
     #[arg(long, global = true, env = "COFFER_ADDR", default_value = "127.0.0.1:8080")]
     pub addr: SocketAddr,
 
-    /// sqlite:FILE, made where there is none, or postgres://…
+    /// Database: sqlite:FILE, created if missing, or postgres://…
     #[arg(
         long,
         global = true,
@@ -49,80 +49,81 @@ pub struct Config {
     )]
     pub database_url: String,
 
-    /// How strict to be
+    /// Environment; `production` requires TLS and explicit keys, and runs no migrations by itself
     #[arg(long, global = true, env = "COFFER_ENV", value_enum, default_value = "development")]
     pub env: Environment,
 
-    /// Encrypts personal data: 64 hexadecimal digits; in development a key file beside the database otherwise
+    /// Key that encrypts personal data: 64 hexadecimal digits. Default in development: a key file beside the
+    /// database
     #[arg(long, global = true, env = "COFFER_ENCRYPTION_KEY", hide_env_values = true)]
     pub encryption_key: Option<String>,
 
-    /// A file that holds the encryption key
+    /// File that contains the encryption key
     #[arg(long, global = true, env = "COFFER_ENCRYPTION_KEY_FILE")]
     pub encryption_key_file: Option<PathBuf>,
 
-    /// The encryption key before this one, while it is being replaced
+    /// Previous encryption key, while it is being replaced
     #[arg(long, global = true, env = "COFFER_ENCRYPTION_KEY_PREVIOUS", hide_env_values = true)]
     pub encryption_key_previous: Option<String>,
 
-    /// A file that holds the encryption key before this one
+    /// File that contains the previous encryption key
     #[arg(long, global = true, env = "COFFER_ENCRYPTION_KEY_PREVIOUS_FILE")]
     pub encryption_key_previous_file: Option<PathBuf>,
 
-    /// What is logged: error, warn, info, debug, trace, or a filter by module
+    /// Log level (error, warn, info, debug, trace) or a filter such as module=level
     #[arg(long, global = true, env = "COFFER_LOG", default_value = "warn")]
     pub log: String,
 
-    /// How log lines are written
+    /// Log format
     #[arg(long, global = true, env = "COFFER_LOG_FORMAT", value_enum, default_value = "text")]
     pub log_format: LogFormat,
 
-    /// Whether this instance carries out what is due
+    /// Whether this instance runs due timers
     #[arg(long, global = true, env = "COFFER_WORKER", default_value = "true", action = clap::ArgAction::Set)]
     pub worker: bool,
 
-    /// The partner for whom people sign up and in without a partner's key
+    /// Partner of users who sign up or in without a partner's key
     #[arg(long, global = true, env = "COFFER_DEFAULT_PARTNER", default_value = partners::SANDBOX)]
     pub default_partner: String,
 
-    /// Where what people have entered is mailed for their advisors
+    /// E-mail address of the advisors, who receive what users have entered
     #[arg(long, global = true, env = "COFFER_ADVISORS_EMAIL")]
     pub advisors_email: Option<String>,
 
-    /// Who checks the identity of live partners' people
+    /// Identity checks for users of live partners
     #[arg(long, global = true, env = "COFFER_IDENTITY", default_value = "none")]
     pub identity: IdentityChecks,
 
-    /// The mail server for live partners: smtp://user:password@host:port with STARTTLS, or smtps://…
+    /// Mail server for live partners: smtp://user:password@host:port with STARTTLS, or smtps://…
     #[arg(long, global = true, env = "COFFER_SMTP_URL", hide_env_values = true)]
     pub smtp_url: Option<String>,
 
-    /// Whom mail comes from, such as Coffer <no-reply@coffer.example>
+    /// Sender of mail, such as Coffer <no-reply@coffer.example>
     #[arg(long, global = true, env = "COFFER_MAIL_FROM")]
     pub mail_from: Option<String>,
 
-    /// The SMS gateway for live partners, which text messages are posted to
+    /// SMS gateway for live partners: the URL that text messages are posted to
     #[arg(long, global = true, env = "COFFER_SMS_URL", hide_env_values = true)]
     pub sms_url: Option<String>,
 
-    /// The body of a text message on its way to the gateway, with {to} and {text} in it
+    /// Body of a request to the SMS gateway, with the placeholders {to} and {text}
     #[arg(long, global = true, env = "COFFER_SMS_TEMPLATE", hide_env_values = true)]
     pub sms_template: Option<String>,
 
-    /// What that body is; values are written into it accordingly
+    /// Content type of that body; determines how values are escaped
     #[arg(long, global = true, env = "COFFER_SMS_CONTENT_TYPE", default_value = "application/json")]
     pub sms_content_type: String,
 
-    /// The Authorization header for the SMS gateway
+    /// Authorization header for the SMS gateway
     #[arg(long, global = true, env = "COFFER_SMS_AUTHORIZATION", hide_env_values = true)]
     pub sms_authorization: Option<String>,
 
-    /// The folder for documents of identity checks, which are encrypted; `documents` beside the database when
-    /// left out
+    /// Folder for the encrypted documents of identity checks. Default: `documents` beside the SQLite file, or
+    /// in `./data`
     #[arg(long, global = true, env = "COFFER_DOCUMENTS")]
     pub documents: Option<PathBuf>,
 
-    /// How many requests a key, a person or an address may make in an hour; 0 for no end of them
+    /// Requests per hour of an API key, a user or an address; 0 disables the limit
     #[arg(
         long,
         global = true,
@@ -132,37 +133,36 @@ pub struct Config {
     )]
     pub requests_per_hour: u64,
 
-    /// Whether sign-up, sign-in and recovery are slowed down by address
+    /// Whether sign-up, sign-in and recovery are throttled by address
     #[arg(long, global = true, env = "COFFER_THROTTLE", default_value = "true", action = clap::ArgAction::Set)]
     pub throttle: bool,
 
-    /// Whether the schema tells about itself; not in production when left out
+    /// Whether GraphQL introspection is enabled. Default: only in development
     #[arg(long, global = true, env = "COFFER_INTROSPECTION")]
     pub introspection: Option<bool>,
 
-    /// Origins whose pages may ask and open sockets, separated by commas
+    /// Browser origins that may send requests and open WebSockets, separated by commas
     #[arg(long, global = true, env = "COFFER_ORIGINS", value_delimiter = ',')]
     pub origins: Vec<String>,
 
-    /// The server's certificate, with those that vouch for it, as a PEM file
+    /// PEM file with the server's certificate and its chain
     #[arg(long, global = true, env = "COFFER_TLS_CERT")]
     pub tls_cert: Option<PathBuf>,
 
-    /// The key of the certificate, as a PEM file
+    /// PEM file with the private key of the certificate
     #[arg(long, global = true, env = "COFFER_TLS_KEY")]
     pub tls_key: Option<PathBuf>,
 
-    /// Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed: addresses or networks, separated by
-    /// commas
+    /// Proxies with trusted X-Forwarded-* headers: addresses or networks, separated by commas
     #[arg(long, global = true, env = "COFFER_TRUSTED_PROXY", value_delimiter = ',')]
     pub trusted_proxy: Vec<Network>,
 
-    /// The address that links in answers begin with, such as https://api.example.com; told by the trusted
-    /// proxy when left out
+    /// Base URL of links in responses, such as https://api.example.com. Default: the host that the trusted
+    /// proxy sends, else the address that the server listens on
     #[arg(long, global = true, env = "COFFER_PUBLIC_URL", value_parser = parse_base_url)]
     pub public_url: Option<BaseUrl>,
 
-    /// The most items on a page
+    /// Maximum number of items on a page
     #[arg(
         long,
         global = true,
@@ -172,39 +172,39 @@ pub struct Config {
     )]
     pub page_most: u64,
 
-    /// The longest body of a request, in bytes
+    /// Maximum size of a request body, in bytes
     #[arg(long, global = true, env = "COFFER_BODY_BYTES", default_value_t = 64 << 10)]
     pub body_bytes: usize,
 
-    /// The longest GraphQL document, in bytes
+    /// Maximum size of a GraphQL document, in bytes
     #[arg(long, global = true, env = "COFFER_DOCUMENT_BYTES", default_value_t = 16 << 10)]
     pub document_bytes: usize,
 
-    /// The most tokens in a GraphQL document
+    /// Maximum number of tokens in a GraphQL document
     #[arg(long, global = true, env = "COFFER_TOKENS", default_value_t = 1_500)]
     pub tokens: usize,
 
-    /// The deepest path in a GraphQL query
+    /// Maximum depth of a GraphQL query
     #[arg(long, global = true, env = "COFFER_DEPTH", default_value_t = 12)]
     pub depth: u64,
 
-    /// The most objects a GraphQL query may ask for
+    /// Maximum number of objects that a GraphQL query may request
     #[arg(long, global = true, env = "COFFER_COMPLEXITY", default_value_t = 5_000)]
     pub complexity: u64,
 
-    /// The most aliases in a GraphQL document
+    /// Maximum number of aliases in a GraphQL document
     #[arg(long, global = true, env = "COFFER_ALIASES", default_value_t = 15)]
     pub aliases: u64,
 
-    /// How long a GraphQL query may take, in seconds
+    /// Timeout of a GraphQL query, in seconds
     #[arg(long, global = true, env = "COFFER_QUERY_SECONDS", default_value_t = 5)]
     pub query_seconds: u64,
 
-    /// The most connections at once; fewer where the system allows fewer open files
+    /// Maximum number of connections; fewer if the system allows fewer open files
     #[arg(long, global = true, env = "COFFER_CONNECTIONS", default_value_t = 4096, value_parser = up_to(1_000_000))]
     pub connections: u32,
 
-    /// The most connections of one address at once, trusted proxies aside
+    /// Maximum number of connections of one address; trusted proxies are exempt
     #[arg(
         long,
         global = true,
@@ -214,46 +214,47 @@ pub struct Config {
     )]
     pub connections_per_address: u32,
 
-    /// How long a TLS handshake and the headers of a request may take, in seconds
+    /// Timeout of a TLS handshake, and of the headers of a request, in seconds
     #[arg(long, global = true, env = "COFFER_HEADER_SECONDS", default_value_t = 10, value_parser = up_to(3600))]
     pub header_seconds: u32,
 
-    /// How long a connection may wait for a request, in seconds
+    /// How long a connection may be idle between requests, in seconds
     #[arg(long, global = true, env = "COFFER_IDLE_SECONDS", default_value_t = 60, value_parser = up_to(3600))]
     pub idle_seconds: u32,
 
-    /// How long a client may take nothing of an answer, in seconds
+    /// How long a client may pause while it reads a response, in seconds
     #[arg(long, global = true, env = "COFFER_WRITE_SECONDS", default_value_t = 30, value_parser = up_to(3600))]
     pub write_seconds: u32,
 
-    /// How long the sender of a body may pause, and take longer than at the least rate, in seconds
+    /// How long the sender of a body may pause, and how long in total it may fall behind the minimum rate, in
+    /// seconds
     #[arg(long, global = true, env = "COFFER_BODY_SECONDS", default_value_t = 10, value_parser = up_to(3600))]
     pub body_seconds: u32,
 
-    /// The least rate of a body, in bytes per second
+    /// Minimum rate of a request body, in bytes per second
     #[arg(long, global = true, env = "COFFER_BODY_RATE", default_value_t = 64 << 10, value_parser = up_to(u32::MAX))]
     pub body_rate: u32,
 
-    /// The longest answer, in bytes
+    /// Maximum size of a GraphQL response, in bytes
     #[arg(long, global = true, env = "COFFER_RESPONSE_BYTES", default_value_t = 4 << 20)]
     pub response_bytes: usize,
 }
 
-/// How log lines are written.
+/// Format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// For people; coloured on a terminal.
+    /// Human-readable; coloured on a terminal.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// Who checks the identity of live partners' people.
+/// Provider of identity checks for users of live partners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum IdentityChecks {
-    /// Nobody: they stay pending.
+    /// No checks: users stay pending.
     None,
-    /// The rules of the house, which judge by what a person says of herself, and a reviewer for the rest.
+    /// The built-in rules, which use only what the user has entered; unclear cases go to a reviewer.
     BuiltIn,
 }
 
@@ -263,29 +264,29 @@ impl std::fmt::Debug for Config {
     }
 }
 
-/// How requests come to us.
+/// How requests reach this server.
 #[derive(Clone, Debug)]
 pub enum Transport {
-    /// By TLS of our own.
+    /// By TLS that this server terminates.
     Tls(Arc<ServerConfig>),
-    /// By a proxy that we trust.
+    /// Through a trusted proxy, which terminates TLS.
     Proxy,
-    /// In the clear.
+    /// By plain HTTP; only in development.
     Clear,
 }
 
 impl Transport {
-    /// In words for an operator.
+    /// Name for the operator, as `coffer doctor` prints it.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Tls(_) => "TLS",
             Self::Proxy => "TLS by a trusted proxy",
-            Self::Clear => "in the clear",
+            Self::Clear => "plain HTTP",
         }
     }
 }
 
-/// What is wrong with the settings, in one line.
+/// One-line description of what is wrong with the settings.
 pub type CliError = String;
 
 /// An argument whose environment variable counts as unset when it is empty, and is read without trailing line
@@ -313,13 +314,11 @@ pub fn log_in_colour() -> bool {
     io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Refuses the address of a database of a kind that is not supported, or that cannot be shared; `setting` is
-/// where it was given.
+/// Refuses the URL of an unsupported or in-memory database. `setting` is the name of the setting or option
+/// for the message.
 pub fn check_database_url(setting: &str, url: &str) -> Result<(), CliError> {
     if url.contains(":memory:") || url.contains("mode=memory") {
-        return Err(format!(
-            "{setting}: a database in memory cannot be shared by readers and the writer; name a file"
-        ));
+        return Err(format!("{setting}: in-memory databases are not supported; use a file"));
     }
     if !["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
         return Err(format!("{setting}: must begin with sqlite: or postgres://"));
@@ -327,7 +326,7 @@ pub fn check_database_url(setting: &str, url: &str) -> Result<(), CliError> {
     Ok(())
 }
 
-/// The file of an SQLite database at this address.
+/// Path of the file of an SQLite URL; none for other databases.
 #[must_use]
 pub fn sqlite_file(url: &str) -> Option<PathBuf> {
     let rest = url.strip_prefix("sqlite:")?;
@@ -336,18 +335,18 @@ pub fn sqlite_file(url: &str) -> Option<PathBuf> {
 }
 
 impl Config {
-    /// Whether nothing may be made up.
+    /// Whether the environment is production.
     pub fn is_production(&self) -> bool {
         self.env == Environment::Production
     }
 
-    /// Refuses what cannot work.
+    /// Validates the settings.
     pub fn check(&self) -> Result<(), CliError> {
         check_database_url("DATABASE_URL", &self.database_url)?;
         self.log_filter()?;
         if self.is_production() && self.trusted_proxy.iter().any(Network::is_too_wide) {
-            return Err("COFFER_TRUSTED_PROXY: must name the proxies; a network wider than /8 (IPv6: /7) \
-                trusts strangers"
+            return Err("COFFER_TRUSTED_PROXY: must not contain a network wider than /8 (IPv6: /7); \
+                list the addresses of the proxies"
                 .to_owned());
         }
         if self.advisors_email.as_ref().is_some_and(|address| Email::parse(address).is_err()) {
@@ -355,19 +354,20 @@ impl Config {
         }
         if let Some(origin) = self.origins.iter().find(|origin| !is_origin(origin)) {
             return Err(format!(
-                "COFFER_ORIGINS: {origin:?} is no origin; write each out, such as https://app.example"
+                "COFFER_ORIGINS: {origin:?} is not an origin; use the form https://app.example"
             ));
         }
         if self.documents().to_string_lossy().contains("://") {
             return Err(
-                "COFFER_DOCUMENTS: must be a folder; other stores, such as s3://…, are not built yet"
+                "COFFER_DOCUMENTS: must be a folder; object stores such as s3://… are not supported yet"
                     .to_owned(),
             );
         }
         self.setup().map(drop)
     }
 
-    /// What is logged. A lone word must be a level: the filter would take any other for the name of a module.
+    /// Returns the log filter. A word without `=` must be a level, because the filter would read any other as
+    /// a module name.
     pub fn log_filter(&self) -> Result<EnvFilter, CliError> {
         const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
         let complain = |directive: &str| {
@@ -386,7 +386,7 @@ impl Config {
         EnvFilter::try_new(directives.join(",")).map_err(|_| complain(&self.log))
     }
 
-    /// How requests come: by TLS of ours, by a proxy's, or, in development only, in the clear.
+    /// Returns how requests reach the server; plain HTTP is allowed only in development.
     pub fn transport(&self) -> Result<Transport, CliError> {
         match (&self.tls_cert, &self.tls_key) {
             (Some(_), Some(_))
@@ -395,8 +395,8 @@ impl Config {
                     && self.trusted_proxy.is_empty()
                     && self.addr.ip().is_unspecified() =>
             {
-                Err("COFFER_PUBLIC_URL: must be set where the server listens on every address, for links in \
-                    answers"
+                Err("COFFER_PUBLIC_URL: must be set if the server listens on every address, because links \
+                    need a host"
                     .to_owned())
             }
             (Some(certificate), Some(key)) => Ok(Transport::Tls(tls::identity(certificate, key)?)),
@@ -411,12 +411,12 @@ impl Config {
         }
     }
 
-    /// The SQLite file, if that is what the database is.
+    /// Path of the SQLite file; none for PostgreSQL.
     pub fn sqlite_file(&self) -> Option<PathBuf> {
         sqlite_file(&self.database_url)
     }
 
-    /// Where this server keeps its own files: beside the SQLite file, or in `./data`.
+    /// Folder for the server's own files: that of the SQLite file, or `./data`.
     pub fn folder(&self) -> PathBuf {
         let folder = self
             .sqlite_file()
@@ -425,24 +425,23 @@ impl Config {
         if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder }
     }
 
-    /// Where documents of identity checks are kept.
+    /// Folder for documents of identity checks.
     pub fn documents(&self) -> PathBuf {
         self.documents.clone().unwrap_or_else(|| self.folder().join("documents"))
     }
 
-    /// Where the sandbox's key is written.
+    /// File that the sandbox's API key is written to.
     pub fn sandbox_key_file(&self) -> PathBuf {
         self.folder().join("sandbox.key")
     }
 }
 
-/// At least 1, at most this.
+/// Parser for numbers from 1 to `most`.
 fn up_to(most: u32) -> RangedI64ValueParser<u32> {
     clap::value_parser!(u32).range(1..=i64::from(most))
 }
 
-/// Whether a browser could name this as the origin of a page: a scheme, a host, perhaps a port, and nothing
-/// more.
+/// Whether this has the form of a browser origin: a scheme, a host and an optional port, nothing else.
 fn is_origin(text: &str) -> bool {
     let Some((scheme, site)) = text.split_once("://") else { return false };
     let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '/' | '?' | '#' | '@' | '*' | '\\');

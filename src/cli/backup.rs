@@ -1,11 +1,11 @@
 //! `coffer backup`, `coffer restore` and `coffer copy`.
 //!
-//! A backup has one file per table in a form of its own, the same for SQLite and PostgreSQL, so that it can
-//! be restored into either.
+//! A backup has one file per table in a format that is the same for SQLite and PostgreSQL, so that it can be
+//! restored into either.
 
 mod archive;
 
-use super::progress::Shown;
+use super::progress::ProgressDisplay;
 use super::{CliError, audited, cannot, head_key, must_exist, open, open_at, say};
 use archive::{Archive, Manifest, Sum, TableEntry, Writer};
 use coffer::config::{Config, check_database_url};
@@ -24,10 +24,10 @@ use sea_orm::DatabaseTransaction;
 use std::{path::Path, process::ExitCode};
 use uuid::Uuid;
 
-/// Documents looked up at once.
+/// Number of documents that are looked up at once.
 const DOCUMENTS: u64 = 500;
 
-/// Writes one state of the database, and the documents that it names, into an empty folder.
+/// Writes a snapshot of the database, and the documents that it refers to, to an empty folder.
 pub async fn backup(config: &Config, dir: &Path) -> Result<ExitCode, CliError> {
     must_exist(config)?;
     let db = open(config).await?;
@@ -50,19 +50,19 @@ pub async fn backup(config: &Config, dir: &Path) -> Result<ExitCode, CliError> {
             sum,
         });
     }
-    // A document's file is written before its row and never changes, so that every file of the snapshot is
-    // there by now.
+    // The file of a document is written before its row and never changes, so every document of the snapshot
+    // has its file by now.
     copy_documents(&snapshot, &Files::in_folder(config.documents()), &mut writer, &mut manifest).await?;
     writer.finish(&manifest)?;
     let (rows, files) = (manifest.rows(), manifest.documents.len());
     say(&format!(
-        "{} tables, {rows} rows and {files} documents are in {}.",
+        "Backed up {} tables, {rows} rows and {files} documents to {}.",
         manifest.tables.len(),
         dir.display()
     ))?;
-    say("The encryption key is not in it: keep that key elsewhere, since a restored server needs it.")?;
+    say("The encryption key is not included. Keep it elsewhere: a restored server needs it.")?;
     say(
-        "Names, e-mail addresses, postal addresses and balances are in plain text: protect the backup like \
+        "Names, e-mail addresses, postal addresses and balances are in plain text. Protect the backup like \
             the database.",
     )?;
     match manifest.missing_documents.first() {
@@ -84,7 +84,7 @@ async fn copy_documents(
     writer: &mut Writer,
     manifest: &mut Manifest,
 ) -> Result<(), CliError> {
-    let mut shown = Shown::default();
+    let mut shown = ProgressDisplay::default();
     let of = manifest.tables.iter().find(|table| table.name == "kyc_document").map_or(0, |table| table.rows);
     let mut done = 0;
     let mut after = Uuid::nil();
@@ -103,7 +103,7 @@ async fn copy_documents(
             }
             done += 1;
         }
-        shown.tell("documents", done, of);
+        shown.show("documents", done, of);
     }
     shown.end();
     Ok(())
@@ -116,7 +116,7 @@ fn unreadable(name: &str, error: FileError) -> CliError {
     }
 }
 
-/// Restores a backup into an empty database, after its files were checked, and audits what came of it.
+/// Checks the files of a backup, restores it into an empty database, and audits the result.
 pub async fn restore(config: &Config, dir: &Path) -> Result<ExitCode, CliError> {
     let archive = Archive::open(dir)?;
     let manifest = archive.manifest();
@@ -133,7 +133,7 @@ pub async fn restore(config: &Config, dir: &Path) -> Result<ExitCode, CliError> 
         }
     }
     let files = Files::in_folder(config.documents());
-    let mut shown = Shown::default();
+    let mut shown = ProgressDisplay::default();
     for (done, document) in (1..).zip(&manifest.documents) {
         let bytes = archive.document(document)?;
         match files.put(&document.name, bytes).await {
@@ -144,7 +144,7 @@ pub async fn restore(config: &Config, dir: &Path) -> Result<ExitCode, CliError> 
                 if Sum::of(&there) != document.sum {
                     let folder = config.documents();
                     return Err(format!(
-                        "{}: another document named {} is there already",
+                        "{}: a different document named {} already exists",
                         folder.display(),
                         document.name
                     ));
@@ -155,7 +155,7 @@ pub async fn restore(config: &Config, dir: &Path) -> Result<ExitCode, CliError> 
             }
         }
         if done % DOCUMENTS == 0 {
-            shown.tell("documents", done, manifest.documents.len() as u64);
+            shown.show("documents", done, manifest.documents.len() as u64);
         }
     }
     load.finish().await.map_err(failed)?;
@@ -163,51 +163,54 @@ pub async fn restore(config: &Config, dir: &Path) -> Result<ExitCode, CliError> 
     Migrator::up(db.for_migrations(), None).await.map_err(|error| cannot("migrate", &error.into()))?;
     let (rows, documents) = (manifest.rows(), manifest.documents.len());
     say(&format!(
-        "{} tables, {rows} rows and {documents} documents of {} are restored.",
+        "Restored {} tables, {rows} rows and {documents} documents from {}.",
         names.len(),
         manifest.made_at.to_rfc3339()
     ))?;
-    let whole = say_what_is_missing(manifest)?;
-    let key_fits = say_whether_key_fits(config, &db).await?;
+    let complete = report_missing_documents(manifest)?;
+    let key_fits = report_key_fit(config, &db).await?;
     let key = if key_fits == KeyFits::Yes { head_key(config, &db).await? } else { None };
     let audit = audited(config, &db, key.as_ref()).await?;
-    Ok(if whole && key_fits != KeyFits::No { audit } else { ExitCode::FAILURE })
+    Ok(if complete && key_fits != KeyFits::No { audit } else { ExitCode::FAILURE })
 }
 
-fn say_what_is_missing(manifest: &Manifest) -> Result<bool, CliError> {
+/// Reports documents that were missing from the backup; returns whether there were none.
+fn report_missing_documents(manifest: &Manifest) -> Result<bool, CliError> {
     let Some(first) = manifest.missing_documents.first() else { return Ok(true) };
     let missing = manifest.missing_documents.len();
-    say(&format!("WRONG: {missing} documents had no file when the backup was made; the first is {first}"))?;
+    say(&format!("WRONG: {missing} documents had no file at the time of the backup; the first is {first}"))?;
     Ok(false)
 }
 
-/// Whether the encryption key of the settings is that of a backup.
+/// Whether the configured encryption key is the one that a backup needs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum KeyFits {
     Yes,
     No,
-    /// None is set.
+    /// No readable key is configured.
     Unknown,
 }
 
-async fn say_whether_key_fits(config: &Config, db: &Db) -> Result<KeyFits, CliError> {
+/// Reports whether the configured encryption key fits the restored database.
+async fn report_key_fit(config: &Config, db: &Db) -> Result<KeyFits, CliError> {
     let keys = config.encryption_key(false).and_then(|key| Ok((key, config.previous_encryption_key()?)));
     let Ok((key, previous)) = keys else {
-        say("The encryption key is not here yet: the server needs the one that the backup was made with. \
-                Run coffer audit with it: \
-             without it, the signed heads of the chains are not verified.")?;
+        say(
+            "The encryption key is missing or cannot be read. Set the key that was in use at the time of the \
+             backup and run `coffer audit`: without it the signed chain heads are not verified.",
+        )?;
         return Ok(KeyFits::Unknown);
     };
     let fits = Vault::fits(db, &key, previous.as_ref())
         .await
         .map_err(|error| cannot("read the database", &error))?;
     if !fits {
-        say("WRONG: the encryption key is not the one that the backup was made with")?;
+        say("WRONG: the configured encryption key is not the one of this backup")?;
     }
     Ok(if fits { KeyFits::Yes } else { KeyFits::No })
 }
 
-/// Copies one state of the database into an empty one, and audits that.
+/// Copies a snapshot of the database into an empty one, and audits the copy.
 pub async fn copy(config: &Config, to: &str) -> Result<ExitCode, CliError> {
     must_exist(config)?;
     check_database_url("--to", to)?;
@@ -235,17 +238,16 @@ pub async fn copy(config: &Config, to: &str) -> Result<ExitCode, CliError> {
     load.finish().await.map_err(failed)?;
     Migrator::up(db.for_migrations(), None).await.map_err(|error| cannot("migrate", &error.into()))?;
     drop(snapshot);
-    say(&format!("{} tables and {} rows are copied.", names.len(), copied.iter().sum::<u64>()))?;
+    say(&format!("Copied {} tables and {} rows.", names.len(), copied.iter().sum::<u64>()))?;
     say(&format!(
-        "Serve them with the same encryption key, and with COFFER_DOCUMENTS={}.",
+        "Start servers on the copy with the same encryption key and with COFFER_DOCUMENTS={}.",
         config.documents().display()
     ))?;
     let now = tables::snapshot(&source).await.map_err(reading)?;
     for (table, copied) in tables.iter().zip(&copied) {
         if tables::count(&now, table).await.map_err(reading)? != *copied {
-            say(
-                "WRONG: the database was written to meanwhile; stop every server, empty the copy and copy again",
-            )?;
+            say("WRONG: the database changed during the copy; stop every server, empty the copy and copy \
+                 again")?;
             return Ok(ExitCode::FAILURE);
         }
     }
@@ -263,23 +265,25 @@ async fn migrations_of(snapshot: &DatabaseTransaction) -> Result<Vec<String>, Cl
     }
 }
 
-/// Gives an empty database the shape that these migrations made.
+/// Runs these migrations on an empty database.
 async fn prepare(db: &Db, migrations: &[String]) -> Result<(), CliError> {
     let ours: Vec<String> =
         Migrator::get_migration_files().iter().map(|migration| migration.name().to_owned()).collect();
     if !ours.starts_with(migrations) {
         let last = migrations.last().map_or("none", String::as_str);
         return Err(format!(
-            "the data is of another version of Coffer, whose last migration is {last}; use that version"
+            "the data is from another version of Coffer, with the last migration {last}; use that version"
         ));
     }
     let reading = |error: domain::Error| cannot("read the database", &error);
     let there = tables::migrations(db.for_migrations()).await.map_err(reading)?;
     if let Some(table) = tables::first_with_rows(db.for_migrations()).await.map_err(reading)? {
-        return Err(format!("the database to fill is not empty: table {table} has rows"));
+        return Err(format!("the target database is not empty: table {table} has rows"));
     }
     if !migrations.starts_with(&there) {
-        return Err("the database to fill has a newer shape than the data; use one without tables".to_owned());
+        return Err(
+            "the target database has a newer schema than the data; use a database without tables".to_owned()
+        );
     }
     let steps = u32::try_from(migrations.len() - there.len()).unwrap_or(u32::MAX);
     if steps > 0 {

@@ -1,4 +1,4 @@
-//! `coffer doctor`: settings, database and surroundings, a line each.
+//! `coffer doctor`: checks settings, database and environment, and prints one line per check.
 
 use super::{CliError, cannot, head_key, must_exist, open, say};
 use coffer::config::{Config, open_to_others};
@@ -24,12 +24,12 @@ use std::{
     process::ExitCode,
 };
 
-/// What was found.
+/// Result of one check.
 enum Finding {
     Good(String),
-    /// The server starts with it, and an operator should know.
+    /// The server starts, but the operator should know.
     Warning(String),
-    /// The server does not start with it, or cannot do its work.
+    /// The server does not start, or does not work.
     Failure(String),
 }
 
@@ -39,14 +39,14 @@ impl Finding {
     }
 }
 
-/// How soon an API key ends when it is named.
+/// API keys that expire within this time are listed.
 const SOON: chrono::Duration = chrono::Duration::days(30);
 
-/// How many files are named of those that others can read.
+/// Maximum number of listed files that other users can read.
 const NAMED_FILES: usize = 3;
 
 struct Doctor {
-    well: bool,
+    healthy: bool,
 }
 
 impl Doctor {
@@ -55,7 +55,7 @@ impl Doctor {
             Finding::Good(text) => ("ok", text),
             Finding::Warning(text) => ("WARN", text),
             Finding::Failure(text) => {
-                self.well = false;
+                self.healthy = false;
                 ("FAILED", text)
             }
         };
@@ -63,10 +63,10 @@ impl Doctor {
     }
 }
 
-/// Prints a line for each thing looked at, and fails when one of them stops the server.
+/// Runs all checks; fails if one of them would stop the server.
 pub async fn run(config: &Config) -> Result<ExitCode, CliError> {
     must_exist(config)?;
-    let mut doctor = Doctor { well: true };
+    let mut doctor = Doctor { healthy: true };
     doctor
         .line("settings", Finding::of(config.check().map(|()| format!("{:?}", config.env).to_lowercase())))?;
     doctor.line("transport", Finding::of(config.transport().map(|transport| transport.name())))?;
@@ -81,12 +81,12 @@ pub async fn run(config: &Config) -> Result<ExitCode, CliError> {
     let db = open(config).await;
     doctor.line(
         "database",
-        Finding::of(db.as_ref().map(|db| format!("{:?} answers", db.backend())).map_err(Clone::clone)),
+        Finding::of(db.as_ref().map(|db| format!("{:?} responds", db.backend())).map_err(Clone::clone)),
     )?;
     if let Ok(db) = db {
         database(config, &db, keys.ok(), &mut doctor).await?;
     }
-    Ok(if doctor.well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if doctor.healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 type EncryptionKeys = (Secret<[u8; 32]>, Option<Secret<[u8; 32]>>);
@@ -98,27 +98,30 @@ async fn database(
     doctor: &mut Doctor,
 ) -> Result<(), CliError> {
     let pending = Migrator::get_pending_migrations(db.for_migrations()).await;
-    let shape = match pending.as_deref() {
-        Ok([]) => Ok("has this version's shape"),
+    let schema = match pending.as_deref() {
+        Ok([]) => Ok("is up to date"),
         Ok(pending) => Err(format!("{} migrations are pending; run `coffer migrate`", pending.len())),
-        Err(_) => Err("its migrations cannot be read".to_owned()),
+        Err(_) => Err("the migrations cannot be read".to_owned()),
     };
-    let ready = shape.is_ok();
-    doctor.line("shape", Finding::of(shape))?;
-    doctor.line("durability", Finding::of(db.durability().await.map_err(|error| cannot("ask", &error))))?;
+    let ready = schema.is_ok();
+    doctor.line("schema", Finding::of(schema))?;
+    doctor.line(
+        "durability",
+        Finding::of(db.durability().await.map_err(|error| cannot("read the database", &error))),
+    )?;
     if !ready {
         return Ok(());
     }
     if let Some((key, previous)) = encryption_keys {
         let fits = match Vault::fits(db, &key, previous.as_ref()).await {
             Ok(true) => Ok("yes"),
-            Ok(false) => Err("the database was written with another key".to_owned()),
-            Err(error) => Err(cannot("ask", &error)),
+            Ok(false) => Err("the database was written with another encryption key".to_owned()),
+            Err(error) => Err(cannot("read the database", &error)),
         };
         doctor.line("key fits", Finding::of(fits))?;
     }
     let found = |finding: domain::Result<Finding>| {
-        finding.unwrap_or_else(|error| Finding::Failure(cannot("ask", &error)))
+        finding.unwrap_or_else(|error| Finding::Failure(cannot("read the database", &error)))
     };
     doctor.line("default partner", found(default_partner(config, db).await))?;
     doctor.line("API keys", found(api_keys(db).await))?;
@@ -129,17 +132,17 @@ async fn database(
             Ok(report) => report.wrong.map_or(Ok("add up"), Err),
             Err(error) => Err(cannot("audit", &error)),
         },
-        Err(complaint) => Err(complaint),
+        Err(error) => Err(error),
     };
     doctor.line("books", Finding::of(books))?;
     let files = match reconciliation::documents(db, &Files::in_folder(config.documents())).await {
-        Ok(found) => found.map(|documents| format!("{documents} documents have theirs")),
-        Err(error) => Err(cannot("look", &error)),
+        Ok(found) => found.map(|documents| format!("all {documents} documents have their file")),
+        Err(error) => Err(cannot("read the documents", &error)),
     };
     doctor.line("document files", Finding::of(files))
 }
 
-/// What links in answers begin with.
+/// Checks the base URL of links in responses.
 fn public_url(config: &Config) -> Finding {
     match &config.public_url {
         Some(url) => Finding::Good(url.to_string()),
@@ -159,7 +162,7 @@ fn public_url(config: &Config) -> Finding {
     }
 }
 
-/// Whether documents can be written; nothing is.
+/// Checks whether documents can be written, without writing.
 fn documents(folder: &Path) -> Result<String, CliError> {
     match folder.metadata() {
         Ok(found) if !found.is_dir() => return Err(format!("{} is not a folder", folder.display())),
@@ -168,18 +171,18 @@ fn documents(folder: &Path) -> Result<String, CliError> {
         }
         _ => {}
     }
-    // What is not there yet is made in the nearest folder that is.
-    let there = folder
+    // Missing folders will be created in the nearest existing one.
+    let existing = folder
         .ancestors()
         .map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
-        .find(|it| it.exists());
-    match there.map(|there| access(there, Access::WRITE_OK | Access::EXEC_OK)) {
-        Some(Ok(())) => Ok(format!("are kept in {}", folder.display())),
-        _ => Err(format!("{} cannot be written to", folder.display())),
+        .find(|folder| folder.exists());
+    match existing.map(|folder| access(folder, Access::WRITE_OK | Access::EXEC_OK)) {
+        Some(Ok(())) => Ok(format!("are stored in {}", folder.display())),
+        _ => Err(format!("{} is not writable", folder.display())),
     }
 }
 
-/// Files that hold data or keys and that others than their owner can read.
+/// Checks that other users cannot read the files with data and keys.
 fn file_modes(config: &Config) -> Finding {
     let database = config
         .sqlite_file()
@@ -187,46 +190,46 @@ fn file_modes(config: &Config) -> Finding {
     let mut open: Vec<PathBuf> =
         config.secret_files().into_iter().chain(database.into_iter().flatten()).collect();
     open.retain(|file| fs::metadata(file).is_ok_and(|found| open_to_others(&found)));
-    // A folder that only its owner can enter keeps what is in it.
+    // A folder that only its owner can enter protects its files.
     let documents = config.documents();
     if fs::metadata(&documents).is_ok_and(|found| open_to_others(&found)) {
         open.push(documents);
     }
     if open.is_empty() {
-        return Finding::Good("database, keys and documents are their owner's alone".to_owned());
+        return Finding::Good("only the owner can read the database, keys and documents".to_owned());
     }
     let more = open.len().saturating_sub(NAMED_FILES);
     let names: Vec<String> = open.iter().take(NAMED_FILES).map(|file| file.display().to_string()).collect();
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    Finding::Warning(format!("others can read {}{more}; run chmod go=", names.join(", ")))
+    Finding::Warning(format!("other users can read {}{more}; run chmod go=", names.join(", ")))
 }
 
 async fn mail(config: &Config) -> Finding {
     let smtp = match config.smtp() {
         Ok(Some(smtp)) => smtp,
-        Ok(None) => return Finding::Good("none for live partners (COFFER_SMTP_URL)".to_owned()),
-        Err(complaint) => return Finding::Failure(complaint),
+        Ok(None) => return Finding::Good("not configured for live partners (COFFER_SMTP_URL)".to_owned()),
+        Err(error) => return Finding::Failure(error),
     };
-    match smtp.test_connection().await {
-        Ok(()) => Finding::Good("the mail server answers".to_owned()),
+    match smtp.greet().await {
+        Ok(()) => Finding::Good("the mail server responds".to_owned()),
         Err(SendError::Refused(cause) | SendError::Failed(cause)) => Finding::Warning(cause),
     }
 }
 
-/// Whether the settings of the gateway can work; it is not asked, since every request to it is a message.
+/// Checks the settings of the SMS gateway. Does not contact it, because every request would send a message.
 fn text_messages(config: &Config) -> Result<&'static str, CliError> {
     let live = config.setup()?.providers.live_sms.is_some();
     Ok(if live {
-        "the gateway's settings are well-formed"
+        "the settings of the SMS gateway are well-formed"
     } else {
-        "none for live partners (COFFER_SMS_URL)"
+        "not configured for live partners (COFFER_SMS_URL)"
     })
 }
 
 const fn identity_checks(config: &Config) -> &'static str {
     match config.identity {
         coffer::config::IdentityChecks::None => {
-            "none for live partners: their users stay pending (COFFER_IDENTITY)"
+            "not configured for live partners: their users stay pending (COFFER_IDENTITY)"
         }
         coffer::config::IdentityChecks::BuiltIn => "built-in for live partners",
     }
@@ -238,11 +241,12 @@ async fn default_partner(config: &Config, db: &Db) -> domain::Result<Finding> {
     Ok(match partner {
         Some(partner) if partner.mode == Mode::Live => Finding::Good(format!("{name}, live")),
         Some(_) if config.is_production() => Finding::Warning(format!(
-            "{name} is a sandbox: whoever signs up without a partner's key is not a real customer"
+            "{name} is a sandbox: users who sign up without a partner's key are not real customers"
         )),
         Some(_) => Finding::Good(format!("{name}, a sandbox")),
         None => Finding::Warning(format!(
-            "no partner is named {name}: users cannot sign up or in without a partner's key (COFFER_DEFAULT_PARTNER)"
+            "no partner is named {name}: users cannot sign up or in without a partner's key \
+             (COFFER_DEFAULT_PARTNER)"
         )),
     })
 }
@@ -265,14 +269,14 @@ async fn api_keys(db: &Db) -> domain::Result<Finding> {
     Ok(if ending.is_empty() {
         Finding::Good(count)
     } else {
-        Finding::Warning(format!("{count}; of these expire within 30 days: {}", ending.join(", ")))
+        Finding::Warning(format!("{count}; expiring within 30 days: {}", ending.join(", ")))
     })
 }
 
 async fn listed_instruments(db: &Db) -> domain::Result<Finding> {
     let some = !instruments::list(&db.read, &Page::first(1)).await?.rows.is_empty();
     let none = || Finding::Warning("none: nothing can be traded; run `coffer instruments import`".to_owned());
-    Ok(if some { Finding::Good("are listed".to_owned()) } else { none() })
+    Ok(if some { Finding::Good("can be traded".to_owned()) } else { none() })
 }
 
 async fn watch_list(db: &Db) -> domain::Result<Finding> {

@@ -11,20 +11,20 @@ use std::{fs, path::PathBuf, process::ExitCode};
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Add and change instruments; one that is not named stays as it is
+    /// Add and change instruments; those that the file does not list stay unchanged
     Import {
-        /// A CSV file whose first line is symbol,name,exchange,asset_class,base_price
+        /// CSV file with the header symbol,name,exchange,asset_class,base_price
         #[arg(required_unless_present = "built_in", conflicts_with = "built_in")]
         file: Option<PathBuf>,
-        /// The instruments of the built-in market, which a sandbox starts with
+        /// Import the built-in instruments, which a sandbox starts with
         #[arg(long)]
         built_in: bool,
     },
-    /// List instruments, the latest first, as a CSV file that can be imported
+    /// List instruments, newest first, as a CSV file that can be imported
     List,
 }
 
-/// Executes one of the commands.
+/// Runs a subcommand.
 pub async fn run(config: &Config, command: Command) -> Result<ExitCode, CliError> {
     must_exist(config)?;
     match command {

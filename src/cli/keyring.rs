@@ -1,4 +1,4 @@
-//! `coffer keys`: partners' API keys, and the encryption key.
+//! `coffer keys`: API keys of partners, and the encryption key.
 
 use super::rotate as encryption;
 use super::{CliError, app, cannot, must_exist, say};
@@ -23,58 +23,57 @@ use std::{path::PathBuf, process::ExitCode};
 pub enum Command {
     #[command(flatten)]
     Partners(PartnersKeys),
-    /// Replace the encryption key by another, servers that know both running on; run it again if it was
-    /// broken off
+    /// Replace the encryption key, while servers that have both keys continue to run; run it again if it was
+    /// interrupted
     RotateEncryption {
-        /// A file that holds the new key; otherwise COFFER_ENCRYPTION_KEY is the new one and replaces
+        /// File that contains the new key. Default: COFFER_ENCRYPTION_KEY replaces
         /// COFFER_ENCRYPTION_KEY_PREVIOUS
         #[arg(long)]
         new_key_file: Option<PathBuf>,
     },
 }
 
-/// What concerns the keys of partners.
+/// Subcommands for API keys.
 #[derive(Subcommand)]
 pub enum PartnersKeys {
-    /// Issue a key and print it, alone; it is shown here and never again
+    /// Issue a key and print only it; it cannot be shown again
     Create {
         /// Partner name; created if it does not exist. Default in development: sandbox
         #[arg(long)]
         partner: Option<String>,
-        /// What it may do, separated by commas: read, trade, transfer, manage, operate; all of them when left
-        /// out
+        /// Scopes, separated by commas: read, trade, transfer, manage, operate. Default: all of them
         #[arg(long, value_delimiter = ',', value_parser = scope, conflicts_with = "publishable")]
         scopes: Vec<Scope>,
-        /// A key that anyone may hold: it can begin a customer and nothing else
+        /// Issue a publishable key, which can only create users and identity checks, and sign users up and in
         #[arg(long)]
         publishable: bool,
-        /// What to call it
+        /// Label of the key
         #[arg(long, default_value = "made by coffer keys create")]
         label: String,
-        /// Create a live partner, whose customers and money are real
+        /// Create a live partner, for real customers and money
         #[arg(long)]
         live: bool,
         /// Create a sandbox partner; the default in development
         #[arg(long, conflicts_with = "live")]
         sandbox: bool,
     },
-    /// List a partner's keys, newest first, a line each: what may be shown, state, scopes, birth, label
+    /// List a partner's keys, newest first; each line has masked key, state, scopes, creation time, label
     List {
         /// Partner name. Default in development: sandbox
         #[arg(long)]
         partner: Option<String>,
     },
-    /// Issue a key's successor and print it, alone; the key itself stays live beside it
+    /// Issue a successor of a key and print only it; the old key stays active
     Rotate {
-        /// The key as `coffer keys list` shows it, or its public id
+        /// The key as shown by `coffer keys list`, or its public id
         public_id: String,
-        /// After how many hours the key itself opens nothing; it stays until revoked when left out
+        /// Number of hours after which the old key expires. Default: it stays active until it is revoked
         #[arg(long)]
         expires_after_hours: Option<i64>,
     },
-    /// Take a key back
+    /// Revoke a key
     Revoke {
-        /// The key as `coffer keys list` shows it, or its public id
+        /// The key as shown by `coffer keys list`, or its public id
         public_id: String,
     },
 }
@@ -83,7 +82,7 @@ fn scope(name: &str) -> Result<Scope, String> {
     Scope::parse(name).ok_or_else(|| "must be read, trade, transfer, manage or operate".to_owned())
 }
 
-/// Carries out one of the commands.
+/// Runs a subcommand.
 pub async fn run(config: &Config, command: Command) -> Result<ExitCode, CliError> {
     let command = match command {
         Command::RotateEncryption { new_key_file } => {
@@ -104,16 +103,16 @@ pub async fn run(config: &Config, command: Command) -> Result<ExitCode, CliError
     let sequencer = workers::sequencer(&app);
     let (what, printed) = match command {
         PartnersKeys::Create { partner, scopes, publishable, label, live, sandbox } => {
-            let asked = if live { Some(Mode::Live) } else { sandbox.then_some(Mode::Sandbox) };
-            let otherwise = (!config.is_production()).then_some(Mode::Sandbox);
+            let requested = if live { Some(Mode::Live) } else { sandbox.then_some(Mode::Sandbox) };
+            let default = (!config.is_production()).then_some(Mode::Sandbox);
             let scopes = if scopes.is_empty() && !publishable { Scope::ALL.to_vec() } else { scopes };
             (
                 "issue a key",
                 create(
                     &app,
                     &named_or_sandbox(partner),
-                    asked,
-                    otherwise,
+                    requested,
+                    default,
                     NewKey { label, scopes, publishable },
                 )
                 .await,
@@ -131,20 +130,20 @@ pub async fn run(config: &Config, command: Command) -> Result<ExitCode, CliError
     if printed.is_empty() { Ok(ExitCode::SUCCESS) } else { say(&printed).map(|()| ExitCode::SUCCESS) }
 }
 
-/// Issues a key. A missing partner is created with the mode `asked` for, or else `otherwise`; an existing one
-/// must have the mode `asked` for.
+/// Issues a key. A missing partner is created with the mode `requested`, or else `default`; an existing
+/// partner must have the mode `requested`.
 async fn create(
     app: &App,
     partner: &str,
-    asked: Option<Mode>,
-    otherwise: Option<Mode>,
+    requested: Option<Mode>,
+    default: Option<Mode>,
     new: NewKey,
 ) -> domain::Result<String> {
     let found = partners::find(app, partner).await?.map(|found| found.mode);
     let no_partner = || {
-        Refusal::new(Code::NotFound, "", "The partner does not exist. Use --live or --sandbox to create it.")
+        Refusal::new(Code::NotFound, "", "The partner was not found. Use --live or --sandbox to create it.")
     };
-    let mode = asked.or(found).or(otherwise).ok_or_else(no_partner)?;
+    let mode = requested.or(found).or(default).ok_or_else(no_partner)?;
     let partner = partners::named(app, partner, mode).await?;
     let issued = keys::issue_for(app, &Actor::operator(&partner), new).await?;
     Ok(issued.text.map(|text| text.reveal().clone()).unwrap_or_default())
@@ -153,7 +152,7 @@ async fn create(
 async fn list(app: &App, partner: &str) -> domain::Result<String> {
     let partner = partners::find(app, partner)
         .await?
-        .ok_or_else(|| Refusal::new(Code::NotFound, "", "The partner does not exist."))?;
+        .ok_or_else(|| Refusal::new(Code::NotFound, "", "The partner was not found."))?;
     let mut lines = Vec::new();
     let mut page = Page::first(100);
     loop {

@@ -12,11 +12,12 @@ use std::{collections::HashMap, process::ExitCode};
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// List partners by name, a line each: name, id, mode, market hours, creation, number of active keys
+    /// List partners by name; each line has name, id, mode, market hours, creation time, number of active
+    /// keys
     List,
 }
 
-/// Executes one of the commands.
+/// Runs a subcommand.
 pub async fn run(config: &Config, Command::List: Command) -> Result<ExitCode, CliError> {
     must_exist(config)?;
     let db = migrated(config).await?;

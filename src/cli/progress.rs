@@ -1,17 +1,17 @@
-//! How far a long piece of work is, for whoever waits for it.
+//! Progress of long-running commands.
 
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{self, IsTerminal, Write};
 
-/// A bar for each part of the work on a terminal, a line for each step elsewhere.
+/// Progress display on standard error: a bar per task on a terminal, otherwise a line per step.
 #[derive(Default)]
-pub struct Shown {
+pub struct ProgressDisplay {
     bar: Option<(&'static str, ProgressBar)>,
 }
 
-impl Shown {
-    /// So much of a part of the work is done.
-    pub fn tell(&mut self, what: &'static str, done: u64, of: u64) {
+impl ProgressDisplay {
+    /// Shows that `done` of `of` steps of a task are done.
+    pub fn show(&mut self, what: &'static str, done: u64, of: u64) {
         if !io::stderr().is_terminal() {
             _ = writeln!(io::stderr(), "{what}: {done} of {of}");
             return;
@@ -28,7 +28,7 @@ impl Shown {
         }
     }
 
-    /// Nothing more will be told.
+    /// Ends the display.
     pub fn end(&mut self) {
         if let Some((_, bar)) = self.bar.take() {
             bar.finish();

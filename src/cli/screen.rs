@@ -1,6 +1,6 @@
-//! `coffer screen`: the watch lists, for the operator of the server.
+//! `coffer screen`: imports, removes and shows watch lists.
 
-use super::progress::Shown;
+use super::progress::ProgressDisplay;
 use super::{CliError, cannot, migrated, must_exist, say, warn};
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
@@ -18,17 +18,17 @@ use std::{
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Replace the list of one source; existing customers are screened again by the servers that run
+    /// Import or replace the list of one source; running servers screen existing customers again
     Import {
-        /// The list, in the format of the public SDN.CSV
+        /// List in the format of OFAC's SDN.CSV
         file: PathBuf,
-        /// More names of its entries, in the format of the public ALT.CSV
+        /// Alternate names of its entries, in the format of OFAC's ALT.CSV
         #[arg(long)]
         alt: Option<PathBuf>,
-        /// Name of the source; lists of different sources count side by side
+        /// Name of the source; lists of different sources are used together
         #[arg(long, default_value = "OFAC SDN", value_parser = source)]
         source: String,
-        /// Import a list that is much shorter than the one it replaces
+        /// Import a list even if it is much shorter than the one it replaces
         #[arg(long)]
         force: bool,
     },
@@ -37,12 +37,11 @@ pub enum Command {
         /// Name of the source
         #[arg(long, value_parser = source)]
         source: String,
-        /// Confirm that people are no longer screened against it
+        /// Confirm that users are no longer screened against it
         #[arg(long, required = true)]
         force: bool,
     },
-    /// Show the lists that people are screened against, and how far existing customers have been screened
-    /// again
+    /// Show the current lists, and the progress of screening existing customers
     Status,
 }
 
@@ -78,10 +77,10 @@ async fn import(
     }
     let digest = more.map_or_else(|| digest::of(&[&list]), |more| digest::of(&[&list, &more]));
     let db = migrated(config).await?;
-    let mut shown = Shown::default();
+    let mut shown = ProgressDisplay::default();
     let list = NewList { source, digest, entries: read.entries, force };
     let imported =
-        screening::import(&db, Ids, list, &mut |progress| shown.tell("names", progress.done, progress.of))
+        screening::import(&db, Ids, list, &mut |progress| shown.show("names", progress.done, progress.of))
             .await;
     shown.end();
     match imported.map_err(|error| cannot("import; nothing was imported", &error))? {
@@ -97,7 +96,7 @@ async fn remove(config: &Config, source: &str) -> Result<(), CliError> {
     let known = screening::current(&db.read).await.map_err(|error| cannot("read the watch lists", &error))?;
     if known.iter().all(|list| list.source != source) {
         return Err(format!(
-            "There is no list of the source {source:?}; `coffer screen status` shows the sources."
+            "the list of source {source:?} was not found; `coffer screen status` shows the sources"
         ));
     }
     let removed = screening::remove(&db, source).await.map_err(|error| cannot("remove the list", &error))?;

@@ -1,4 +1,4 @@
-//! `coffer serve`: from an empty folder to an open door, and to an orderly end.
+//! `coffer serve`: startup, listening and graceful shutdown.
 
 use super::{CliError, app, cannot, say};
 use coffer::{
@@ -22,12 +22,12 @@ use tokio::{
     sync::watch,
 };
 
-/// How long requests may take to finish once the server stops.
+/// Time that running requests have to finish when the server stops.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(20);
-/// Descriptors kept for the database, files, mail and everything else that is no connection of a client.
+/// File descriptors reserved for the database, files, mail and everything else but client connections.
 const OTHER_DESCRIPTORS: usize = 128;
 
-/// Serves until told to stop.
+/// Serves until SIGTERM or SIGINT.
 pub async fn serve(config: &Config, empty: bool) -> Result<ExitCode, CliError> {
     let transport = config.transport()?;
     let app = app(config).await?;
@@ -64,12 +64,12 @@ pub async fn serve(config: &Config, empty: bool) -> Result<ExitCode, CliError> {
         Transport::Proxy | Transport::Clear => None,
     };
     tasks.push(tokio::spawn(reload(config.clone(), hangups, certificate.clone())));
-    let settings = config.server(places(config));
+    let settings = config.server(available_connections(config));
     let server = serving::serve(listener, certificate, router, settings, stop.subscribe());
     let mut server = std::pin::pin!(server);
     tokio::select! {
         () = stopped => {}
-        () = &mut server => return Err("the server ended by itself".to_owned()),
+        () = &mut server => return Err("the server stopped unexpectedly".to_owned()),
     }
     stop.send_replace(true);
     _ = tokio::time::timeout(SHUTDOWN_GRACE, server).await;
@@ -79,35 +79,34 @@ pub async fn serve(config: &Config, empty: bool) -> Result<ExitCode, CliError> {
     }
     limits::return_unspent(&app, Duration::ZERO)
         .await
-        .map_err(|error| cannot("give back what is left of rate windows", &error))?;
-    app.db.checkpoint().await.map_err(|error| cannot("finish the database's log", &error))?;
+        .map_err(|error| cannot("return unused request allowances", &error))?;
+    app.db.settle().await.map_err(|error| cannot("write the database's log to its file", &error))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// How many connections there can be: the limit of descriptors is raised as far as allowed and needed, and
-/// some are kept back.
-fn places(config: &Config) -> usize {
-    let kept = OTHER_DESCRIPTORS + MAX_HEALTH_CHECKS;
-    let wanted = u64::from(config.connections) + kept as u64;
+/// Raises the limit of open files as far as allowed and needed, and returns how many connections it leaves
+/// room for.
+fn available_connections(config: &Config) -> usize {
+    let reserved = OTHER_DESCRIPTORS + MAX_HEALTH_CHECKS;
+    let wanted = u64::from(config.connections) + reserved as u64;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let allowed = maximum.map_or(wanted, |maximum| maximum.min(wanted));
     let raised = current.is_some_and(|current| current < allowed)
         && setrlimit(Resource::Nofile, Rlimit { current: Some(allowed), maximum }).is_ok();
     let limit = if raised { Some(allowed) } else { current };
-    let places = limit
-        .map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(kept))
+    let available = limit
+        .map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(reserved))
         .max(1);
-    if (places as u64) < u64::from(config.connections) {
+    if (available as u64) < u64::from(config.connections) {
         tracing::warn!(
-            connections = places,
-            "the system allows fewer open files than COFFER_CONNECTIONS asks for"
+            connections = available,
+            "the system allows fewer open files than COFFER_CONNECTIONS needs"
         );
     }
-    places
+    available
 }
 
-/// Reads the certificate and its key again with every SIGHUP. What cannot be read leaves the certificate as
-/// it is.
+/// Reloads the certificate and its key on every SIGHUP. On an error the old certificate stays in use.
 async fn reload(config: Config, mut hangups: Signal, certificate: Option<Certificate>) {
     while hangups.recv().await.is_some() {
         match (&certificate, config.transport()) {
@@ -115,10 +114,10 @@ async fn reload(config: Config, mut hangups: Signal, certificate: Option<Certifi
                 certificate.replace(identity);
                 tracing::info!("the certificate was reloaded");
             }
-            (Some(_), Err(complaint)) => {
-                tracing::error!(cause = complaint, "the certificate could not be reloaded and stays as it is")
+            (Some(_), Err(error)) => {
+                tracing::error!(cause = error, "the certificate cannot be reloaded; the old one stays in use")
             }
-            _ => tracing::info!("there is no certificate to reload"),
+            _ => tracing::info!("no certificate to reload"),
         }
     }
 }
@@ -127,7 +126,7 @@ async fn require_durability(app: &App) -> Result<(), CliError> {
     app.db.durability().await.map(|_| ()).map_err(|error| cannot("serve in production", &error))
 }
 
-/// Returns on SIGTERM or SIGINT.
+/// Returns a future that completes on SIGTERM or SIGINT.
 fn stop_signal() -> Result<impl Future<Output = ()>, CliError> {
     let listen = |kind| signal(kind).map_err(|error| format!("cannot install signal handlers: {error}"));
     let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
@@ -139,7 +138,8 @@ fn stop_signal() -> Result<impl Future<Output = ()>, CliError> {
     })
 }
 
-/// The sandbox partner with its instruments, its key, and unless `empty` a customer with a little history.
+/// Prepares the sandbox partner with instruments, an API key and, unless `empty`, a demonstration customer;
+/// returns the API key.
 async fn prepare_sandbox(config: &Config, app: &App, empty: bool) -> Result<String, CliError> {
     let prepared = async {
         instruments::list_built_in(app).await?;
@@ -147,12 +147,13 @@ async fn prepare_sandbox(config: &Config, app: &App, empty: bool) -> Result<Stri
         if !empty {
             demo::give_history(app, &partner).await?;
         }
-        let kept = std::fs::read_to_string(config.sandbox_key_file()).map(|text| text.trim().to_owned()).ok();
-        if let Some(kept) = kept
-            && let Ok(Who::Partner(key)) = keys::authenticate(app, &kept).await
+        let stored =
+            std::fs::read_to_string(config.sandbox_key_file()).map(|text| text.trim().to_owned()).ok();
+        if let Some(stored) = stored
+            && let Ok(Who::Partner(key)) = keys::authenticate(app, &stored).await
             && key.partner_id == partner.id
         {
-            return Ok((kept, false));
+            return Ok((stored, false));
         }
         Ok((keys::issue(app, &partner, &Scope::ALL).await?.reveal().clone(), true))
     };
@@ -164,13 +165,13 @@ async fn prepare_sandbox(config: &Config, app: &App, empty: bool) -> Result<Stri
 }
 
 fn banner(config: &Config, url: &str, key: Option<&str>) -> String {
-    let Some(key) = key else { return format!("Coffer serves on {url}") };
+    let Some(key) = key else { return format!("Coffer is listening on {url}") };
     let file = config.sandbox_key_file();
     format!(
-        "Coffer is open.\n\n  \
+        "Coffer is running.\n\n  \
          playground  {url}/playground\n  \
-         key         {key}\n              (kept in {})\n\n\
-         A first query to paste:\n\n  \
+         key         {key}\n              (stored in {})\n\n\
+         A first query to try:\n\n  \
          {{ users(first: 3) {{ edges {{ node {{ firstName accounts(first: 2) {{ edges {{ node {{ number \
          balance {{ total {{ amount }} }} }} }} }} }} }} }} }}\n",
         file.display()

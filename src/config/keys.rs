@@ -1,4 +1,4 @@
-//! Where the encryption key comes from, and files that hold secrets.
+//! The encryption key and its sources, and files that contain secrets.
 
 use super::{CliError, Config};
 use domain::kernel::secrets::{Secret, random};
@@ -9,8 +9,8 @@ use std::{
 };
 
 impl Config {
-    /// The encryption key: given, or from its file; in development the file is made where there is none and
-    /// `may_make_one`. Production refuses a key of zeros only, and a file that others can read.
+    /// Returns the encryption key from its setting or its file. In development a missing file is created if
+    /// `may_make_one`. Production refuses a key of zeros and a file that other users can read.
     pub fn encryption_key(&self, may_make_one: bool) -> Result<Secret<[u8; 32]>, CliError> {
         let key = self.given_encryption_key(may_make_one)?;
         self.check_new_key("COFFER_ENCRYPTION_KEY", &key)?;
@@ -34,18 +34,18 @@ impl Config {
             )),
             Err(ReadKey::Missing) if !self.is_production() && self.encryption_key_file.is_none() => {
                 let key: [u8; 32] =
-                    random().map_err(|_| "the operating system gives no randomness".to_owned())?;
+                    random().map_err(|_| "the operating system returned no random bytes".to_owned())?;
                 write_private(&file, &hex::encode(key))?;
                 Ok(Secret::new(key))
             }
-            Err(ReadKey::Missing) => Err(format!("{}: there is no such file", file.display())),
-            Err(ReadKey::Wrong(complaint)) => Err(complaint),
+            Err(ReadKey::Missing) => Err(format!("{}: file not found", file.display())),
+            Err(ReadKey::Invalid(error)) => Err(error),
             Ok(key) => Ok(key),
         }
     }
 
-    /// The file that the encryption key is read from, unless it is given as it is: in development one beside
-    /// the database.
+    /// File with the encryption key: the configured one, or in development one beside the database; none in
+    /// production if no file is configured.
     fn key_file(&self) -> Option<PathBuf> {
         match (&self.encryption_key_file, self.sqlite_file()) {
             (Some(file), _) => Some(file.clone()),
@@ -55,7 +55,7 @@ impl Config {
         }
     }
 
-    /// Files that hold secrets: keys, and in development the sandbox's key.
+    /// Files that contain secrets: encryption keys, the TLS key, and in development the sandbox's API key.
     pub fn secret_files(&self) -> Vec<PathBuf> {
         let given = if self.encryption_key.is_none() { self.key_file() } else { None };
         let previous = if self.encryption_key_previous.is_none() {
@@ -67,37 +67,38 @@ impl Config {
         given.into_iter().chain(previous).chain(self.tls_key.clone()).chain(sandbox).collect()
     }
 
-    /// The key in a file. In production only its owner may be able to read it, or, as PostgreSQL has it,
-    /// root's group too.
+    /// Reads a key from a file. In production only the owner may be able to read the file, or, as PostgreSQL
+    /// allows too, the group of a file that root owns.
     pub fn key_in_file(&self, file: &Path) -> Result<Secret<[u8; 32]>, CliError> {
         self.read_key(file).map_err(|error| match error {
-            ReadKey::Missing => format!("{}: there is no such file", file.display()),
-            ReadKey::Wrong(complaint) => complaint,
+            ReadKey::Missing => format!("{}: file not found", file.display()),
+            ReadKey::Invalid(error) => error,
         })
     }
 
     fn read_key(&self, file: &Path) -> Result<Secret<[u8; 32]>, ReadKey> {
-        let wrong = |what: &dyn std::fmt::Display| ReadKey::Wrong(format!("{}: {what}", file.display()));
+        let invalid = |what: &dyn std::fmt::Display| ReadKey::Invalid(format!("{}: {what}", file.display()));
         let text = match fs::read_to_string(file) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => return Err(ReadKey::Missing),
-            Err(error) => return Err(wrong(&error)),
+            Err(error) => return Err(invalid(&error)),
         };
         if self.is_production() && fs::metadata(file).is_ok_and(|found| open_to_others(&found)) {
-            return Err(wrong(&"others can read this key; run chmod 600"));
+            return Err(invalid(&"other users can read this key; run chmod 600"));
         }
-        key_in(text.trim()).ok_or_else(|| wrong(&"must hold 64 hexadecimal digits"))
+        key_in(text.trim()).ok_or_else(|| invalid(&"must contain 64 hexadecimal digits"))
     }
 
-    /// Refuses a key of zeros in production; `setting` is where it was given.
+    /// Refuses a key of zeros in production. `setting` is the name of its setting or option for the message.
     pub fn check_new_key(&self, setting: &str, key: &Secret<[u8; 32]>) -> Result<(), CliError> {
         if self.is_production() && key.reveal() == &[0; 32] {
-            return Err(format!("{setting}: is all zeros; make a key with `openssl rand -hex 32`"));
+            return Err(format!("{setting}: is all zeros; create a key with `openssl rand -hex 32`"));
         }
         Ok(())
     }
 
-    /// The encryption key before this one, while it is being replaced: given, or from its file.
+    /// Returns the previous encryption key from its setting or its file; none unless the key is being
+    /// replaced.
     pub fn previous_encryption_key(&self) -> Result<Option<Secret<[u8; 32]>>, CliError> {
         match (&self.encryption_key_previous, &self.encryption_key_previous_file) {
             (Some(text), _) => key_in(text)
@@ -109,13 +110,14 @@ impl Config {
     }
 }
 
-/// Why a file gives no key.
+/// Reason that a key could not be read from a file.
 enum ReadKey {
     Missing,
-    Wrong(CliError),
+    Invalid(CliError),
 }
 
-/// Whether others than its owner can read or change a file; the group of a file of root's may read it.
+/// Whether other users than its owner can read or change a file. The group of a file that root owns may read
+/// it.
 #[must_use]
 pub fn open_to_others(found: &fs::Metadata) -> bool {
     #[cfg(unix)]

@@ -1,4 +1,4 @@
-//! What the settings make: the providers, the limits of the server, the settings of its layers.
+//! Builds the providers, the server's limits and the HTTP settings from the settings.
 
 use super::{CliError, Config, IdentityChecks, Transport};
 use crate::{
@@ -15,7 +15,7 @@ use domain::{
 use std::{sync::Arc, time::Duration};
 
 impl Config {
-    /// What the app is told besides its database and its key.
+    /// Returns the providers and settings of the app.
     pub fn setup(&self) -> Result<Setup, CliError> {
         Ok(Setup {
             settings: Settings {
@@ -49,11 +49,11 @@ impl Config {
         Ok(providers)
     }
 
-    /// How connections are served, if `places` are there for them.
-    pub fn server(&self, places: usize) -> ServerSettings {
+    /// Returns how connections are served, at most `available` at once.
+    pub fn server(&self, available: usize) -> ServerSettings {
         let number = |setting: u32| usize::try_from(setting).unwrap_or(usize::MAX);
-        let total = number(self.connections).min(places);
-        // One address leaves half of them to the others.
+        let total = number(self.connections).min(available);
+        // One address may use at most half of all connections.
         let per_address = number(self.connections_per_address).min(total.div_ceil(2));
         ServerSettings {
             connections: ConnectionLimits { total, per_address, exempt: self.trusted_proxy.clone() },
@@ -63,7 +63,7 @@ impl Config {
         }
     }
 
-    /// The mail server of live partners, if one is set.
+    /// Returns the mail server of live partners, if one is configured.
     pub fn smtp(&self) -> Result<Option<Smtp>, CliError> {
         match (&self.smtp_url, &self.mail_from) {
             (Some(url), Some(from)) => Ok(Some(Smtp::new(url, from)?)),
@@ -72,7 +72,7 @@ impl Config {
         }
     }
 
-    /// What the server is told besides the app.
+    /// Returns the settings of the HTTP layers.
     pub fn settings(&self, transport: &Transport, sandbox_key: Option<String>) -> HttpSettings {
         let limits = Limits {
             body_bytes: self.body_bytes,

@@ -1,4 +1,4 @@
-// Every suite in turn; the last line is the tally.
+// Runs every suite; the last line has the totals.
 import { tally } from './harness.mjs';
 
 for (const suite of ['http', 'websocket', 'sse', 'clients', 'schema', 'browser']) {

@@ -1,4 +1,4 @@
-// The playground in Chromium: a user signs up, verifies a phone and signs in; and the page where GraphiQL's files cannot be had.
+// The playground in Chromium: a user signs up, verifies a phone number and signs in; and the page shown when GraphiQL's files are unavailable.
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { chromium } from 'playwright-core';
@@ -14,12 +14,12 @@ const FLAGS = [
 ];
 const REFUSALS = 'userErrors { code path message }';
 const SESSION = `session { userId accessToken refreshToken twoFactor { isPassed methods phoneLast4 } } ${REFUSALS}`;
-const NOBODY = '';
+const NO_HEADERS = '';
 const as = (credential) => JSON.stringify({ authorization: credential });
 
-/** Why there is nothing to run here, if so. */
+/** Reason to skip this suite; undefined if it can run. */
 function missing() {
-  if (!existsSync(PROGRAM)) return `there is no ${PROGRAM}`;
+  if (!existsSync(PROGRAM)) return `${PROGRAM} is not installed`;
   return existsSync(path.join(MODULES, 'graphiql')) ? undefined : 'the playground is not installed: npm ci --prefix playground';
 }
 
@@ -33,16 +33,16 @@ export default async function browser() {
   const program = await chromium.launch({ executablePath: PROGRAM, headless: true, args: FLAGS });
   try {
     const page = await program.newPage({ viewport: { width: 1400, height: 900 } });
-    await wayIn(new Graphiql(page));
+    await signUpAndIn(new Graphiql(page));
     await withoutFiles(program);
   } finally {
     await program.close();
   }
 }
 
-/** A server that does not have GraphiQL's files, with the CDN as described. */
+/** Tests a server without GraphiQL's files, with several behaviors of the CDN. */
 async function withoutFiles(program) {
-  /** Opens the page on a phone; every request to another machine gets the answer of `cdn`. */
+  /** Opens the page in the size of a phone; `cdn` answers every request to another host. */
   const visit = async (cdn, look) => {
     const page = await program.newPage({ viewport: { width: 390, height: 844 } });
     try {
@@ -69,9 +69,9 @@ async function withoutFiles(program) {
     await page.getByRole('heading', { name: 'Run the examples' }).waitFor();
     await fits(page);
   };
-  /** Nothing reaches beyond the right edge. */
+  /** Asserts that nothing extends beyond the right edge. */
   const fits = async (page) => assert.ok(await page.evaluate(() => document.scrollingElement.scrollWidth <= window.innerWidth));
-  /** The file of a pinned package, as the CDN serves it. */
+  /** Answers with the file of a pinned package, as the CDN does. */
   const published = (route, change = (content) => content) => {
     const { pathname } = new URL(route.request().url());
     const content = readFileSync(path.join(MODULES, pathname.replace(/(.)@[\d.]+\//, '$1/')));
@@ -84,11 +84,11 @@ async function withoutFiles(program) {
       const links = await page.locator('header a').evaluateAll((all) => all.map((link) => link.getAttribute('href')));
       assert.deepEqual([await page.locator('header b').innerText(), links], ['Coffer', ['/docs', '/openapi.json']]);
     }),
-    'while the CDN does not answer, the page is not blank': () => visit(() => {}, async (page) => {
+    'the page is not blank while the CDN does not respond': () => visit(() => {}, async (page) => {
       await page.getByText('Loading GraphiQL from unpkg.com').waitFor();
       await page.getByRole('link', { name: 'REST documentation' }).waitFor();
     }),
-    'the published files are those that the page asks for': () => visit((route) => published(route), async (page) => {
+    'the published files are those that the page requests': () => visit((route) => published(route), async (page) => {
       await page.locator('.graphiql-execute-button').waitFor();
       await fits(page);
     }),
@@ -103,79 +103,79 @@ async function withoutFiles(program) {
   for (const [name, run] of Object.entries(suits)) await check(`playground without files: ${name}`, run, 60_000);
 }
 
-async function wayIn(graphiql) {
+async function signUpAndIn(graphiql) {
   const input = { email: 'ada@example.com', password: 'correct horse', fullName: 'Ada Carter' };
   const seen = {};
-  const hers = () => as(`Bearer ${seen.accessToken}`);
+  const asUser = () => as(`Bearer ${seen.accessToken}`);
   const steps = {
-    'it opens from its own files, and its first sample runs': async () => {
+    'the page loads its files from the server, and its first sample runs': async () => {
       await graphiql.open(new URL('/playground', url).href);
       const { data, errors } = await graphiql.execute('Customers');
       assert.ok(data?.users.edges.length > 0 && !errors, JSON.stringify(errors));
     },
-    'no credential of the browser goes with a query': async () => {
+    'a query is sent without cookies': async () => {
       const { page } = graphiql;
       await page.context().addCookies([{ name: 'session', value: 'secret', url }]);
-      const asked = page.waitForRequest((request) => request.method() === 'POST');
+      const sent = page.waitForRequest((request) => request.method() === 'POST');
       const { data } = await graphiql.run('Plain', 'query Plain { __typename }', {}, as(authorization));
       assert.deepEqual(data, { __typename: 'Query' });
-      assert.equal((await (await asked).allHeaders()).cookie, undefined);
+      assert.equal((await (await sent).allHeaders()).cookie, undefined);
       await page.context().clearCookies();
     },
-    'she signs up as nobody': async () => {
+    'a user signs up without a credential': async () => {
       const operation = `mutation SignUp($input: UserSignUpInput!) { userSignUp(input: $input) { ${SESSION} } }`;
-      const { session, userErrors } = (await graphiql.run('SignUp', operation, { input }, NOBODY)).data.userSignUp;
+      const { session, userErrors } = (await graphiql.run('SignUp', operation, { input }, NO_HEADERS)).data.userSignUp;
       assert.deepEqual(userErrors, []);
       assert.match(session.accessToken, /^[\w-]+\.[\w-]+\.[\w-]+$/);
       assert.match(session.refreshToken, /^[\w-]+\.[\w-]+\.[\w-]+$/);
       assert.deepEqual(session.twoFactor, { isPassed: false, methods: [], phoneLast4: null });
       Object.assign(seen, session);
     },
-    'her token opens nothing before the second factor': async () => {
-      const { data, errors } = await graphiql.run('Early', 'query Early { viewer { id } }', {}, hers());
+    'the access token is refused before the second factor': async () => {
+      const { data, errors } = await graphiql.run('Early', 'query Early { viewer { id } }', {}, asUser());
       assert.deepEqual(data, { viewer: null });
       assert.deepEqual(errors.map(({ path, extensions }) => [path, extensions.code]), [[['viewer'], 'TWO_FACTOR_REQUIRED']]);
     },
-    'a passcode is sent to her phone': async () => {
+    'a passcode is sent to the phone': async () => {
       const operation = `mutation Send($input: PasscodeSendInput!) { passcodeSend(input: $input) { passcode { hashCode phoneLast4 } ${REFUSALS} } }`;
-      const { passcode, userErrors } = (await graphiql.run('Send', operation, { input: { phone: '2025550107' } }, hers())).data.passcodeSend;
+      const { passcode, userErrors } = (await graphiql.run('Send', operation, { input: { phone: '2025550107' } }, asUser())).data.passcodeSend;
       assert.deepEqual([userErrors, passcode.phoneLast4], [[], '0107']);
       assert.match(passcode.hashCode, /^\S{6,}$/);
       seen.hashCode = passcode.hashCode;
     },
-    'the outbox shows it to the sandbox key': async () => {
+    'the outbox shows the passcode to the sandbox key': async () => {
       const operation = 'query Outbox { sandboxOutbox(first: 1) { edges { node { to text } } } }';
       const { edges } = (await graphiql.run('Outbox', operation, {}, as(authorization))).data.sandboxOutbox;
       assert.deepEqual(edges.map(({ node }) => node.to), ['+12025550107']);
       [seen.passcode] = edges[0].node.text.match(/\b\d{6}\b/);
     },
-    'she verifies it': async () => {
+    'the user verifies the passcode': async () => {
       const operation = `mutation Verify($input: PasscodeVerifyInput!) {
         passcodeVerify(input: $input) { twoFactor { isPassed methods phoneLast4 } ${REFUSALS} }
       }`;
       const { hashCode, passcode } = seen;
-      const { data } = await graphiql.run('Verify', operation, { input: { hashCode, passcode } }, hers());
+      const { data } = await graphiql.run('Verify', operation, { input: { hashCode, passcode } }, asUser());
       assert.deepEqual(data.passcodeVerify, { twoFactor: { isPassed: true, methods: ['SMS'], phoneLast4: '0107' }, userErrors: [] });
     },
-    'the same token opens her own': async () => {
-      const { data } = await graphiql.run('Me', 'query Me { viewer { id email twoFactorMethods } }', {}, hers());
+    'the same access token is accepted afterwards': async () => {
+      const { data } = await graphiql.run('Me', 'query Me { viewer { id email twoFactorMethods } }', {}, asUser());
       assert.deepEqual(data.viewer, { id: seen.userId, email: input.email, twoFactorMethods: ['SMS'] });
     },
-    'she listens with it': async () => {
+    'a subscription accepts the access token': async () => {
       const operation = 'subscription Clock { marketClockChanged { __typename } }';
-      const { data } = await graphiql.listen('Clock', operation, hers());
+      const { data } = await graphiql.listen('Clock', operation, asUser());
       assert.deepEqual(data, { marketClockChanged: { __typename: 'MarketClockChangedEvent' } });
     },
-    'she signs in again, and has her second factor before her': async () => {
+    'the user signs in again, and the second factor is required': async () => {
       const operation = `mutation SignIn($input: UserSignInInput!) { userSignIn(input: $input) { ${SESSION} } }`;
       const { email, password } = input;
-      const { session, userErrors } = (await graphiql.run('SignIn', operation, { input: { email, password } }, NOBODY)).data.userSignIn;
+      const { session, userErrors } = (await graphiql.run('SignIn', operation, { input: { email, password } }, NO_HEADERS)).data.userSignIn;
       assert.deepEqual([userErrors, session.userId], [[], seen.userId]);
       assert.notEqual(session.accessToken, seen.accessToken);
       assert.notEqual(session.refreshToken, seen.refreshToken);
       assert.deepEqual(session.twoFactor, { isPassed: false, methods: ['SMS'], phoneLast4: '0107' });
     },
-    'nothing was asked of another machine, and the page had no errors': async () => assert.deepEqual(graphiql.troubles, []),
+    'no request went to another host, and the page had no errors': async () => assert.deepEqual(graphiql.troubles, []),
   };
   for (const [name, step] of Object.entries(steps)) {
     const { failed } = tally;
@@ -187,7 +187,7 @@ async function wayIn(graphiql) {
   }
 }
 
-/** GraphiQL as somebody at a keyboard has it. */
+/** GraphiQL, used by keyboard. */
 class Graphiql {
   constructor(page) {
     this.page = page;
@@ -207,13 +207,13 @@ class Graphiql {
     await this.page.locator('.graphiql-spinner').waitFor({ state: 'detached' });
   }
 
-  /** Types an operation, its variables and the headers over what stood there, and runs it: the answer as it is shown. */
+  /** Replaces operation, variables and headers by typing, and runs the operation; returns the displayed response. */
   async run(name, operation, variables, headers) {
     await this.write(name, operation, variables, headers);
-    return this.execute(name, (sent) => assert.equal(sent.authorization, headers === NOBODY ? undefined : JSON.parse(headers).authorization));
+    return this.execute(name, (sent) => assert.equal(sent.authorization, headers === NO_HEADERS ? undefined : JSON.parse(headers).authorization));
   }
 
-  /** The first event of a subscription, as it is shown. */
+  /** Returns the first displayed event of a subscription. */
   async listen(name, operation, headers) {
     await this.write(name, operation, {}, headers);
     await this.press();
@@ -229,7 +229,7 @@ class Graphiql {
       await page.locator('.graphiql-editor-tools').getByRole('button', { name: tab, exact: true }).click();
       await this.type(page.locator('.graphiql-editor-tool .graphiql-editor:not(.hidden) .CodeMirror'), text);
     }
-    // GraphiQL has understood the operation once its tab bears the name.
+    // GraphiQL has parsed the operation once its tab shows the name.
     await page.locator('.graphiql-tab-active').getByText(name, { exact: true }).waitFor();
   }
 
@@ -246,7 +246,7 @@ class Graphiql {
     return this.page.locator('.graphiql-execute-button').click();
   }
 
-  /** Runs what stands there and has a look at the headers it goes out with: the answer as it is shown. */
+  /** Runs the current operation and passes its request headers to a check; returns the displayed response. */
   async execute(name, look = () => {}) {
     const asked = (request) => request.method() === 'POST' && request.postDataJSON().operationName === name;
     const [request] = await Promise.all([this.page.waitForRequest(asked), this.press()]);
@@ -254,7 +254,7 @@ class Graphiql {
     return this.shown();
   }
 
-  /** What the response pane holds once the answer has come; the pane is emptied when an operation is run. */
+  /** Returns the text of the response pane once it is filled; running an operation empties it. */
   async shown() {
     const text = await this.page.waitForFunction(() => {
       const waiting = document.querySelector('.graphiql-response .graphiql-spinner');
@@ -263,7 +263,7 @@ class Graphiql {
     return JSON.parse(await text.jsonValue());
   }
 
-  /** Leaves a picture of the page. */
+  /** Saves a screenshot of the page. */
   async testify() {
     const file = path.join(process.env.COFFER_WORK ?? '.', 'browser.png');
     await this.page.screenshot({ path: file }).then(

@@ -1,4 +1,4 @@
-// The three clients applications use: Apollo Client, urql and Relay, over HTTP and the socket.
+// Three common GraphQL clients: Apollo Client, urql and Relay, over HTTP and WebSocket.
 import { ApolloClient, ApolloLink, CombinedGraphQLErrors, HttpLink, InMemoryCache, gql } from '@apollo/client/core';
 import { GraphQLWsLink } from '@apollo/client/link/subscriptions';
 import { Client, cacheExchange, fetchExchange, subscriptionExchange } from '@urql/core';
@@ -104,7 +104,7 @@ async function urql(ws) {
   });
 }
 
-/** The operations are compiled by Relay's own compiler first, as an application's are. */
+/** Relay's compiler compiles the operations first, as in an application. */
 async function relayRuntime() {
   const { Environment, Network, RecordSource, Store, fetchQuery } = relay;
   const compiled = {};
@@ -138,7 +138,7 @@ async function relayRuntime() {
   });
 }
 
-/** What Apollo must be told about interfaces and unions. */
+/** Lists the types of interfaces and unions for Apollo's cache. */
 function possibleTypes() {
   const abstract = Object.values(schema.getTypeMap()).filter((type) => 'resolveType' in type);
   return Object.fromEntries(abstract.map((type) => [type.name, schema.getPossibleTypes(type).map((member) => member.name)]));

@@ -1,4 +1,4 @@
-// Checks with a name, a time limit and a tally; and what every suite needs to know.
+// Named checks with a time limit and totals, and constants for all suites.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { buildSchema } from 'graphql';
@@ -15,7 +15,7 @@ export const tally = { passed: 0, failed: 0 };
 export async function check(name, run, limit = 20_000) {
   let timer;
   const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`nothing after ${limit} ms`)), limit);
+    timer = setTimeout(() => reject(new Error(`timed out after ${limit} ms`)), limit);
   });
   try {
     await Promise.race([run(), late]);
@@ -30,7 +30,7 @@ export async function check(name, run, limit = 20_000) {
   }
 }
 
-/** Resolves with the first `count` values of anything that takes a sink, then stops it. */
+/** Resolves with the first `count` values of a subscription, then stops it. */
 export function take(count, subscribe) {
   return new Promise((resolve, reject) => {
     const values = [];

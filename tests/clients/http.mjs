@@ -1,4 +1,4 @@
-// The public audits of GraphQL over HTTP.
+// Runs the public audit suite for GraphQL over HTTP.
 import { serverAudits } from 'graphql-http';
 import { assert, check, url } from './harness.mjs';
 

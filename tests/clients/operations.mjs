@@ -1,4 +1,4 @@
-// Operations written from a schema: one for every root field, with all that can be selected to a depth.
+// Generates operations from a schema: one per root field, with every selectable field down to a depth.
 import { getNamedType, isInterfaceType, isLeafType, isObjectType, isRequiredArgument, isScalarType, isSpecifiedScalarType, isUnionType } from 'graphql';
 
 const upper = (name) => name[0].toUpperCase() + name.slice(1);
@@ -10,7 +10,7 @@ export function leaves(type, alias = '') {
     .map((field) => (alias ? `${alias}_${field.name}: ${field.name}` : field.name));
 }
 
-/** `{ … }`; members of a union or interface get aliases, since their fields of one name may differ in type. */
+/** Returns a selection `{ … }`. Members of a union or interface get aliases, because fields of one name may differ in type. */
 export function selection(schema, type, depth) {
   const named = getNamedType(type);
   if (isLeafType(named)) return '';
@@ -33,7 +33,7 @@ export function selection(schema, type, depth) {
   return `{ ${parts.join(' ')} }`;
 }
 
-/** `[{ kind, name, text(operationName) }]` */
+/** Returns `[{ kind, name, text(operationName) }]`. */
 export function operations(schema, depth = 3) {
   const roots = { query: schema.getQueryType(), mutation: schema.getMutationType(), subscription: schema.getSubscriptionType() };
   return Object.entries(roots).flatMap(([kind, root]) =>
@@ -47,7 +47,7 @@ export function operations(schema, depth = 3) {
   );
 }
 
-/** Relay's own: a refetchable fragment on every Node, a paginated one on every connection. `[{ name, text }]` */
+/** Returns Relay fragments: a refetchable one for every Node, a paginated one for every connection. `[{ name, text }]` */
 export function fragments(schema) {
   const nodes = schema.getType('Node') ? schema.getPossibleTypes(schema.getType('Node')) : [];
   const own = nodes.map((type) => {
@@ -75,13 +75,13 @@ export function fragments(schema) {
   return [...own, ...pages];
 }
 
-/** Every scalar of our own is a string on the wire. */
+/** Custom scalars, which are all strings on the wire. */
 export function scalars(schema) {
   const own = Object.values(schema.getTypeMap()).filter((type) => isScalarType(type) && !isSpecifiedScalarType(type));
   return Object.fromEntries(own.map((type) => [type.name, 'string']));
 }
 
-/** The public subscription: the present state at once, then again and again. */
+/** The subscription without credentials: it sends the current state at once, then every second. */
 export function clock(schema) {
   const field = schema.getSubscriptionType()?.getFields().marketClockChanged;
   return `subscription { marketClockChanged ${field ? selection(schema, field.type, 1) : '{ __typename }'} }`;

@@ -1,4 +1,4 @@
-// Runs Relay's compiler over documents in a folder of their own.
+// Runs Relay's compiler on documents in a temporary folder.
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -10,7 +10,7 @@ import { scalars } from './operations.mjs';
 const require = createRequire(import.meta.url);
 const compiler = fileURLToPath(new URL('node_modules/.bin/relay-compiler', import.meta.url));
 
-/** `documents`: `[{ name, text }]`, each a module of one or several texts. Throws what the compiler says if it fails. */
+/** Compiles `documents`, `[{ name, text }]`, each a module of one or several texts. Throws the compiler's output if it fails. */
 export async function compile(schemaFile, schema, documents, { load = false } = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'relay-'));
   try {

@@ -1,4 +1,4 @@
-// What tools say about the schema: two linters, and the compilers that applications run over their operations.
+// Checks the schema with two linters and with the compilers that applications use.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -27,7 +27,7 @@ export default async function suite() {
     assert.ok(all.length > 0);
     for (const { text } of all) assert.deepEqual(validate(schema, parse(text('It'))).map(String), []);
   });
-  await check('what the playground shows is valid', () => {
+  await check('the samples of the playground are valid', () => {
     const folder = join(here, '../../src/server/playground');
     const files = readdirSync(folder).filter((file) => file.endsWith('.graphql'));
     assert.ok(files.length > 0);
@@ -44,7 +44,7 @@ export default async function suite() {
   await check('graphql-codegen, then tsc --strict', codegen, 4 * MINUTES);
 }
 
-/** All of the plugin's rules for schemas and for Relay servers, and the stricter ones this schema keeps. */
+/** All of the plugin's rules for schemas and for Relay servers, and stricter ones that this schema follows. */
 async function strictRules() {
   const values = readFileSync(join(here, 'value-types.txt'), 'utf8').trim().split(',');
   const named = {
@@ -78,7 +78,7 @@ async function strictRules() {
   assert.ok(problems.length === 0, problems.map((p) => `${p.line}:${p.column} ${p.ruleId} ${p.message}`).join('\n'));
 }
 
-/** All but the alphabetical order of things. */
+/** All rules except alphabetical order. */
 const LINTER = [
   'arguments-have-descriptions', 'defined-types-are-used', 'deprecations-have-a-reason', 'descriptions-are-capitalized',
   'enum-values-all-caps', 'enum-values-have-descriptions', 'fields-are-camel-cased', 'fields-have-descriptions',
@@ -86,7 +86,7 @@ const LINTER = [
   'relay-connection-types-spec', 'relay-page-info-spec', 'types-are-capitalized', 'types-have-descriptions',
 ];
 
-/** In a folder beside node_modules, so that the generated imports resolve. */
+/** Runs in a folder beside node_modules, so that the generated imports resolve. */
 async function codegen() {
   const folder = mkdtempSync(join(here, '.codegen-'));
   try {

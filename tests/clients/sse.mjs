@@ -1,4 +1,4 @@
-// Server-sent events in the distinct connections mode: the public client, and the bytes.
+// Server-sent events in distinct connections mode: with the public client, and byte by byte.
 import { createClient } from 'graphql-sse';
 import { assert, authorization, check, schema, take, url } from './harness.mjs';
 import { clock } from './operations.mjs';
@@ -13,7 +13,7 @@ export default async function sse() {
     const events = await take(2, (sink) => client.subscribe({ query: clock(schema) }, sink));
     for (const event of events) assert.ok(event.data?.marketClockChanged && !event.errors, JSON.stringify(event));
   });
-  await check('graphql-sse: a document that is not valid comes as next with errors', async () => {
+  await check('graphql-sse: an invalid document is answered with next and errors', async () => {
     const [result] = await take(1, (sink) => client.subscribe({ query: '{ noSuchField }' }, sink));
     assert.ok(Array.isArray(result.errors), JSON.stringify(result));
   });

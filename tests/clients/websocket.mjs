@@ -1,4 +1,4 @@
-// The graphql-transport-ws protocol, frame by frame, and the public client.
+// The graphql-transport-ws protocol: frame by frame, and with the public client.
 import { createClient } from 'graphql-ws';
 import WebSocket from 'ws';
 import { assert, authorization, check, schema, socket, take } from './harness.mjs';
@@ -8,7 +8,7 @@ const PROTOCOL = 'graphql-transport-ws';
 const subscription = clock(schema);
 const users = '{ users(first: 1) { edges { node { id } } } }';
 
-/** Opens a socket, lets `script` answer to what comes in, and tells what was seen until it closed or `wait` ms were over. */
+/** Opens a WebSocket, lets `script` answer each frame, and returns what was received until it closed or `wait` ms passed. */
 function talk(script, { wait = 2000, protocol = PROTOCOL, init = { type: 'connection_init' } } = {}) {
   return new Promise((resolve) => {
     const connection = new WebSocket(socket, protocol);
@@ -38,7 +38,7 @@ function talk(script, { wait = 2000, protocol = PROTOCOL, init = { type: 'connec
   });
 }
 
-/** What to send once the server has acknowledged. */
+/** Sends these frames once the server has acknowledged. */
 const acknowledged = (...frames) => (send, frame) => {
   if (frame?.type === 'connection_ack') frames.forEach(send);
 };
@@ -59,14 +59,14 @@ export default async function websocket() {
     ['a frame of an unknown type', 4400, acknowledged({ type: 'nonsense' })],
     ['a subscribe without an id', 4400, acknowledged({ type: 'subscribe', payload: { query: '{ __typename }' } })],
     ['an id in use', 4409, acknowledged(subscribe('1', subscription), subscribe('1', subscription))],
-    ['a key nobody has', 4403, null, { init: { type: 'connection_init', payload: { authorization: 'Bearer sk_nobody' } } }],
+    ['an unknown key', 4403, null, { init: { type: 'connection_init', payload: { authorization: 'Bearer sk_unknown' } } }],
     ['no connection_init at all', 4408, () => {}, { init: null, wait: 15_000 }],
   ];
   for (const [name, code, script, options] of closes) {
     await check(`${name} closes with ${code}`, async () => assert.equal((await talk(script, options)).code, code));
   }
 
-  await check('ping is answered by pong', async () => {
+  await check('ping is answered with pong', async () => {
     const seen = await talk((send, frame, finish) => {
       acknowledged({ type: 'ping', payload: { a: 1 } })(send, frame);
       if (frame?.type === 'pong') finish();
@@ -74,20 +74,20 @@ export default async function websocket() {
     assert.equal(seen.frames.at(-1)?.type, 'pong');
   });
   for (const frame of [{ type: 'pong' }, { id: 'unknown', type: 'complete' }]) {
-    await check(`an unasked ${frame.type} is tolerated`, async () => {
+    await check(`an unexpected ${frame.type} is tolerated`, async () => {
       assert.equal((await talk(acknowledged(frame), { wait: 700 })).code, null);
     });
   }
-  await check('a query is answered by next, then complete', async () => {
+  await check('a query is answered with next, then complete', async () => {
     assert.deepEqual(types(await talk(acknowledged(subscribe('1', '{ __typename }')), { wait: 1000 }), '1'), ['next', 'complete']);
   });
-  await check('a document that is not valid is answered by one error frame', async () => {
+  await check('an invalid document is answered with one error frame', async () => {
     const seen = await talk(acknowledged(subscribe('1', '{ noSuchField }')), { wait: 1000 });
     assert.deepEqual(types(seen, '1'), ['error']);
     assert.ok(Array.isArray(seen.frames.at(-1).payload) && seen.frames.at(-1).payload[0].message);
     assert.equal(seen.code, null);
   });
-  await check('a document that does not parse is answered by one error frame, or closes with 4400', async () => {
+  await check('a document that does not parse is answered with one error frame, or closes with 4400', async () => {
     const seen = await talk(acknowledged(subscribe('1', '{')), { wait: 1000 });
     if (seen.code !== 4400) assert.deepEqual(types(seen, '1'), ['error']);
   });
@@ -109,25 +109,25 @@ export default async function websocket() {
     const seen = await talk(acknowledged(subscribe('a', subscription), subscribe('b', subscription)), { wait: 3000 });
     assert.ok(types(seen, 'a').includes('next') && types(seen, 'b').includes('next'));
   });
-  await check('a foreign protocol is not acknowledged', async () => {
+  await check('an unknown protocol is not acknowledged', async () => {
     const seen = await talk(null, { protocol: 'graphql-ws-of-old', wait: 1000 });
     assert.ok(!seen.frames.some((frame) => frame.type === 'connection_ack'));
   });
 
   const options = { url: socket, webSocketImpl: WebSocket, retryAttempts: 0 };
-  const nobody = createClient(options);
+  const anonymous = createClient(options);
   const partner = createClient({ ...options, connectionParams: { authorization } });
   await check('graphql-ws: a query', async () => {
-    const [result] = await take(1, (sink) => nobody.subscribe({ query: '{ __typename }' }, sink));
+    const [result] = await take(1, (sink) => anonymous.subscribe({ query: '{ __typename }' }, sink));
     assert.equal(result.data?.__typename, 'Query');
   });
   await check('graphql-ws: two events of the public subscription', async () => {
-    const events = await take(2, (sink) => nobody.subscribe({ query: subscription }, sink));
+    const events = await take(2, (sink) => anonymous.subscribe({ query: subscription }, sink));
     for (const event of events) assert.ok(event.data?.marketClockChanged && !event.errors, JSON.stringify(event));
   });
-  await check('graphql-ws: the key of connection_init counts', async () => {
+  await check('graphql-ws: the key in connection_init is used', async () => {
     const [result] = await take(1, (sink) => partner.subscribe({ query: users }, sink));
     assert.ok(result.data?.users && !result.errors, JSON.stringify(result));
   });
-  await Promise.all([nobody.dispose(), partner.dispose()]);
+  await Promise.all([anonymous.dispose(), partner.dispose()]);
 }

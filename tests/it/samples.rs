@@ -1,5 +1,5 @@
-//! What the README and the playground show runs as printed when it is pasted whole, with ids of earlier
-//! answers in place of `…`.
+//! Runs the code blocks of the documents and the tabs of the playground as printed, with ids from earlier
+//! responses in place of `…`.
 
 use crate::{
     compliance::kyc_documents::{applicant, documented},
@@ -9,16 +9,20 @@ use domain::Scope;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 
-const README: &str = include_str!("../../README.md");
+/// The documents with code blocks.
+const DOCUMENTS: &str = concat!(
+    include_str!("../../README.md"),
+    include_str!("../../docs/operations.md"),
+    include_str!("../../docs/api.md")
+);
 
 /// The sections with GraphQL, each run by a test below.
-const SECTIONS: [&str; 3] =
-    ["A customer, from nothing to shares", "People who sign in", "Reviewing identity checks"];
+const SECTIONS: [&str; 3] = ["A five-minute tour", "Users who sign in", "Reviewing identity checks"];
 
 /// How lines begin that no test runs: the first starts the server, the second starts the tests.
 const EXEMPT: [&str; 2] = ["cargo run ", "cargo test "];
 
-/// A block of code of the README.
+/// A code block of the documents.
 struct Block {
     section: &'static str,
     language: &'static str,
@@ -28,7 +32,7 @@ struct Block {
 /// Every block, however it is indented.
 fn blocks() -> Vec<Block> {
     let (mut found, mut section, mut is_open) = (Vec::<Block>::new(), "", false);
-    for line in README.lines() {
+    for line in DOCUMENTS.lines() {
         match (line.trim_start().strip_prefix("```"), line.strip_prefix("## ")) {
             (Some(_), _) if is_open => is_open = false,
             (Some(language), _) => {
@@ -252,7 +256,7 @@ on_both! {
         let rita = applicant(&app, &app.key, "Review").await;
         assert_eq!(app.post(&rita.path(), documented(b"%PDF-1.7")).await.status, 200);
         let command =
-            README.split("`coffer keys create --scopes ").nth(1).unwrap().split('`').next().unwrap();
+            DOCUMENTS.split("`coffer keys create --scopes ").nth(1).unwrap().split('`').next().unwrap();
         let scopes: Vec<Scope> =
             command.split(' ').next().unwrap().split(',').map(|name| Scope::parse(name).unwrap()).collect();
         let key = app.key_for(&scopes).await;

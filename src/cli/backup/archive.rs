@@ -1,5 +1,5 @@
-//! The files of a backup: one per table with a row a line, the documents, and a manifest with the hash of
-//! each.
+//! The files of a backup: one per table with one row per line, the documents, and a manifest with the hash of
+//! each file.
 
 use crate::cli::CliError;
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -16,31 +16,31 @@ use std::{
 use uuid::Uuid;
 
 const MANIFEST: &str = "manifest.json";
-/// The hash of the manifest, as `sha256sum --check` reads it.
+/// File with the hash of the manifest, in the format of `sha256sum --check`.
 const MANIFEST_SUM: &str = "manifest.sha256";
 
-/// The form of the files; another number is not read.
+/// Version of the file format; other versions are refused.
 const FORMAT: u32 = 1;
 
-/// Rows handed over at once.
+/// Number of rows that are read at once.
 const BATCH: usize = 500;
 
-/// What is in a backup.
+/// Contents of a backup.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Manifest {
     format: u32,
-    /// The version of the program that wrote it.
+    /// Version of Coffer that wrote the backup.
     coffer: String,
     pub made_at: DateTime<Utc>,
-    /// What made the database's shape, oldest first.
+    /// Migrations that the database had, oldest first.
     pub migrations: Vec<String>,
     pub tables: Vec<TableEntry>,
     pub documents: Vec<DocumentEntry>,
-    /// Documents whose file was lost before.
+    /// Documents that had no file at the time of the backup.
     pub missing_documents: Vec<String>,
 }
 
-/// A table's file, `tables/NAME.jsonl`.
+/// File of a table, `tables/NAME.jsonl`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct TableEntry {
     pub name: String,
@@ -50,7 +50,7 @@ pub struct TableEntry {
     pub sum: Sum,
 }
 
-/// A document's file, `documents/NAME`, encrypted as it is in the store.
+/// File of a document, `documents/NAME`, encrypted as in the document folder.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct DocumentEntry {
     pub name: String,
@@ -58,7 +58,7 @@ pub struct DocumentEntry {
     pub sum: Sum,
 }
 
-/// The length and the hash of a file.
+/// Length and hash of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sum {
     bytes: u64,
@@ -85,7 +85,7 @@ impl Manifest {
         }
     }
 
-    /// The rows of all tables.
+    /// Number of rows of all tables.
     pub fn rows(&self) -> u64 {
         self.tables.iter().map(|table| table.rows).sum()
     }
@@ -106,12 +106,12 @@ fn document_file(dir: &Path, name: &str) -> PathBuf {
 /// Writes a backup.
 pub struct Writer {
     dir: PathBuf,
-    /// Folders whose entries must reach the disk before the manifest.
+    /// Folders that must be synced to disk before the manifest is written.
     folders: Vec<PathBuf>,
 }
 
 impl Writer {
-    /// Begins in a folder that is empty or made here.
+    /// Starts a backup in a folder, which must be empty or missing.
     pub fn begin(dir: &Path) -> Result<Self, CliError> {
         fs::create_dir_all(dir).map_err(failed(dir))?;
         if fs::read_dir(dir).map_err(failed(dir))?.next().is_some() {
@@ -122,7 +122,7 @@ impl Writer {
         Ok(Self { dir: dir.to_owned(), folders: vec![tables] })
     }
 
-    /// The file of this table.
+    /// Creates the file of a table.
     pub fn table(&self, name: &str) -> Result<TableFile, CliError> {
         let path = table_file(&self.dir, name);
         let file = File::create_new(&path).map_err(failed(&path))?;
@@ -141,7 +141,7 @@ impl Writer {
         Ok(DocumentEntry { name, sum: Sum::of(bytes) })
     }
 
-    /// Writes the manifest, last: a folder without one is no backup.
+    /// Writes the manifest as the last file: a folder without one is not a backup.
     pub fn finish(self, manifest: &Manifest) -> Result<(), CliError> {
         let text = serde_json::to_string_pretty(manifest)
             .map_err(|_| "the manifest cannot be written".to_owned())?
@@ -167,7 +167,7 @@ fn sync(folder: &Path) -> Result<(), CliError> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed(folder))
 }
 
-/// The file of a table, while it is written.
+/// File of a table that is being written.
 pub struct TableFile {
     path: PathBuf,
     file: BufWriter<File>,
@@ -196,26 +196,26 @@ impl TableFile {
         Ok(())
     }
 
-    /// Has the file on the disk: how many rows it has, and its hash.
+    /// Syncs the file to disk; returns the number of its rows and its hash.
     pub fn finish(mut self) -> Result<(u64, Sum), CliError> {
         self.file.flush().and_then(|()| self.file.get_ref().sync_all()).map_err(failed(&self.path))?;
         Ok((self.rows, Sum { bytes: self.bytes, sha256: hex::encode(self.hasher.finalize()) }))
     }
 }
 
-/// A backup whose files are whole.
+/// A backup with verified files.
 pub struct Archive {
     dir: PathBuf,
     manifest: Manifest,
 }
 
 impl Archive {
-    /// Reads the manifest and checks every file against it.
+    /// Reads the manifest and verifies every file against it.
     pub fn open(dir: &Path) -> Result<Self, CliError> {
         let path = dir.join(MANIFEST);
         let text = fs::read(&path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => {
-                format!("{}: is no backup, or one that was broken off: it has no {MANIFEST}", dir.display())
+                format!("{}: not a complete backup; it has no {MANIFEST}", dir.display())
             }
             _ => failed(&path)(error),
         })?;
@@ -228,7 +228,7 @@ impl Archive {
         let manifest: Manifest = serde_json::from_slice(&text).map_err(|_| altered())?;
         if manifest.format != FORMAT {
             return Err(format!(
-                "{}: is of format {}; this version reads format {FORMAT}",
+                "{}: has format {}; this version of Coffer reads format {FORMAT}",
                 path.display(),
                 manifest.format
             ));
@@ -252,26 +252,26 @@ impl Archive {
         &self.manifest
     }
 
-    /// The rows of a table.
+    /// Returns a reader for the rows of a table.
     pub fn rows<'a>(&self, table: &'a TableEntry) -> Result<Rows<'a>, CliError> {
         let path = table_file(&self.dir, &table.name);
         let file = File::open(&path).map_err(failed(&path))?;
         Ok(Rows { table, path, file: BufReader::new(file), line: String::new(), read: 0 })
     }
 
-    /// The bytes of a document.
+    /// Reads the file of a document.
     pub fn document(&self, document: &DocumentEntry) -> Result<Vec<u8>, CliError> {
         let path = document_file(&self.dir, &document.name);
         fs::read(&path).map_err(failed(&path))
     }
 }
 
-/// The partner's id and the document's.
+/// Whether a name has the form PARTNER_ID/DOCUMENT_ID.
 fn is_document_name(name: &str) -> bool {
     name.split_once('/').is_some_and(|ids| [ids.0, ids.1].iter().all(|id| Uuid::try_parse(id).is_ok()))
 }
 
-/// Refuses a file that is not the one that the manifest tells of.
+/// Refuses a file that differs from its entry in the manifest.
 fn check(path: &Path, expected: &Sum) -> Result<(), CliError> {
     let mut file =
         File::open(path).map_err(|error| format!("{}: {error}; nothing was restored", path.display()))?;
@@ -291,7 +291,7 @@ fn check(path: &Path, expected: &Sum) -> Result<(), CliError> {
     }
 }
 
-/// The rows in a table's file.
+/// Reader for the rows in the file of a table.
 pub struct Rows<'a> {
     table: &'a TableEntry,
     path: PathBuf,
@@ -301,7 +301,7 @@ pub struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    /// The next rows; none at the end.
+    /// Returns the next batch of rows; none at the end.
     pub fn next(&mut self) -> Result<Option<Vec<Row>>, CliError> {
         let mut rows = Vec::with_capacity(BATCH);
         while rows.len() < BATCH {
@@ -311,13 +311,13 @@ impl Rows<'_> {
             }
             self.read += 1;
             let row = self.parse().ok_or_else(|| {
-                format!("{}: line {} is no row of the table", self.path.display(), self.read)
+                format!("{}: line {} is not a row of the table", self.path.display(), self.read)
             })?;
             rows.push(row);
         }
         if rows.is_empty() && self.read != self.table.rows {
             return Err(format!(
-                "{}: has {} rows, and should have {}",
+                "{}: has {} rows but should have {}",
                 self.path.display(),
                 self.read,
                 self.table.rows

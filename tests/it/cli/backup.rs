@@ -164,7 +164,7 @@ async fn a_backup_under_load_comes_back_whole_in_either_database() {
         let command = || with_documents(&database_url, &documents, &["backup", backup.to_str().unwrap()]);
         let said = printed(tokio::task::block_in_place(command));
         assert!(
-            said.contains("The encryption key is not in it") && said.contains("are in plain text"),
+            said.contains("The encryption key is not included") && said.contains("are in plain text"),
             "{said}"
         );
         stop.store(true, Ordering::SeqCst);
@@ -192,7 +192,7 @@ async fn a_backup_under_load_comes_back_whole_in_either_database() {
             printed(with_documents(&other_url, &other_documents, &["backup", again.to_str().unwrap()]));
             assert!(contents(&again) == contents(&backup), "the backup of what was restored is another");
             let refused = complaint(&restore());
-            assert!(refused.starts_with("coffer: the database to fill is not empty: table "), "{refused}");
+            assert!(refused.starts_with("coffer: the target database is not empty: table "), "{refused}");
 
             let server = serve(&other_url, &other_documents).await;
             assert_eq!(Caller::new(&server, &key).told(&life).await, before);
@@ -292,7 +292,7 @@ async fn a_database_moves_from_sqlite_to_postgresql_and_back() {
         );
         assert!(backup_of(to, if to == &back { "third" } else { "second" }) == kept, "the copy is another");
         let refused = complaint(&copy());
-        assert!(refused.starts_with("coffer: the database to fill is not empty: table "), "{refused}");
+        assert!(refused.starts_with("coffer: the target database is not empty: table "), "{refused}");
     }
     for url in [&postgres, &back] {
         let server = serve(url, &documents).await;

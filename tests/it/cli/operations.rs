@@ -278,7 +278,7 @@ async fn in_production_a_key_names_its_partner_whose_mode_is_known() {
         assert!(printed(production(&["keys", "create", "--partner", "acme"])).starts_with("sk_live_"));
         assert_eq!(
             complaint(&production(&["keys", "create", "--partner", "trial"])),
-            "coffer: cannot issue a key: The partner does not exist. Use --live or --sandbox to create it."
+            "coffer: cannot issue a key: The partner was not found. Use --live or --sandbox to create it."
         );
         assert!(
             printed(production(&["keys", "create", "--partner", "trial", "--sandbox"]))
@@ -325,7 +325,7 @@ fn production_refuses_a_key_of_zeros_a_key_file_for_all_and_a_proxy_that_is_anyo
         complaint(&command.arg("serve").output().unwrap())
     };
     let zeros = "00".repeat(32);
-    let all_zeros = "is all zeros; make a key with `openssl rand -hex 32`";
+    let all_zeros = "is all zeros; create a key with `openssl rand -hex 32`";
     assert_eq!(
         serve(&[("COFFER_ENCRYPTION_KEY", &zeros)]),
         format!("coffer: COFFER_ENCRYPTION_KEY: {all_zeros}")
@@ -333,7 +333,8 @@ fn production_refuses_a_key_of_zeros_a_key_file_for_all_and_a_proxy_that_is_anyo
     for proxies in ["0.0.0.0/0", "::/0", "127.0.0.1,0.0.0.0/0", "128.0.0.0/1"] {
         assert_eq!(
             serve(&[("COFFER_TRUSTED_PROXY", proxies)]),
-            "coffer: COFFER_TRUSTED_PROXY: must name the proxies; a network wider than /8 (IPv6: /7) trusts strangers"
+            "coffer: COFFER_TRUSTED_PROXY: must not contain a network wider than /8 (IPv6: /7); \
+             list the addresses of the proxies"
         );
     }
     let every_address = [
@@ -344,7 +345,8 @@ fn production_refuses_a_key_of_zeros_a_key_file_for_all_and_a_proxy_that_is_anyo
     ];
     assert_eq!(
         serve(&every_address),
-        "coffer: COFFER_PUBLIC_URL: must be set where the server listens on every address, for links in answers"
+        "coffer: COFFER_PUBLIC_URL: must be set if the server listens on every address, because links need \
+         a host"
     );
     let file = folder.0.join("coffer.key");
     fs::write(&file, "07".repeat(32)).unwrap();
@@ -358,7 +360,7 @@ fn production_refuses_a_key_of_zeros_a_key_file_for_all_and_a_proxy_that_is_anyo
         command.args(["keys", "create", "--partner", "acme", "--sandbox"]).output().unwrap()
     };
     for mode in [0o644, 0o604, 0o622] {
-        let open = format!("coffer: {}: others can read this key; run chmod 600", file.display());
+        let open = format!("coffer: {}: other users can read this key; run chmod 600", file.display());
         assert_eq!(complaint(&with_mode(mode)), open);
     }
     assert!(printed(with_mode(0o600)).starts_with("sk_test_"));
@@ -534,17 +536,17 @@ async fn the_doctor_tells_of_everything_around_the_server() {
     let documents = folder.0.join("documents");
     let expected = [
         "ok     settings: development".to_owned(),
-        "ok     transport: in the clear".to_owned(),
+        "ok     transport: plain HTTP".to_owned(),
         "ok     public URL: links use the address that the server listens on".to_owned(),
         "ok     encryption key: can be read".to_owned(),
-        format!("ok     documents: are kept in {}", documents.display()),
-        "ok     file modes: database, keys and documents are their owner's alone".to_owned(),
-        "ok     mail: none for live partners (COFFER_SMTP_URL)".to_owned(),
-        "ok     text messages: none for live partners (COFFER_SMS_URL)".to_owned(),
-        "ok     identity checks: none for live partners: their users stay pending (COFFER_IDENTITY)"
+        format!("ok     documents: are stored in {}", documents.display()),
+        "ok     file modes: only the owner can read the database, keys and documents".to_owned(),
+        "ok     mail: not configured for live partners (COFFER_SMTP_URL)".to_owned(),
+        "ok     text messages: not configured for live partners (COFFER_SMS_URL)".to_owned(),
+        "ok     identity checks: not configured for live partners: their users stay pending (COFFER_IDENTITY)"
             .to_owned(),
-        "ok     database: Sqlite answers".to_owned(),
-        "ok     shape: has this version's shape".to_owned(),
+        "ok     database: Sqlite responds".to_owned(),
+        "ok     schema: is up to date".to_owned(),
         "ok     durability: commits reach the disk".to_owned(),
         "ok     key fits: yes".to_owned(),
         "ok     default partner: sandbox, a sandbox".to_owned(),
@@ -552,7 +554,7 @@ async fn the_doctor_tells_of_everything_around_the_server() {
         "WARN   instruments: none: nothing can be traded; run `coffer instruments import`".to_owned(),
         "WARN   watch list: none: users are not screened; run `coffer screen import`".to_owned(),
         "ok     books: add up".to_owned(),
-        "ok     document files: 0 documents have theirs".to_owned(),
+        "ok     document files: all 0 documents have their file".to_owned(),
     ];
     let (code, printed_lines) = doctor(&[]);
     assert_eq!(
@@ -562,7 +564,7 @@ async fn the_doctor_tells_of_everything_around_the_server() {
     let is = |code: i32, line: &str| (Some(code), line.to_owned());
 
     printed(run(&url, &["instruments", "import", "--built-in"]));
-    assert_eq!(line_of("instruments", &[]), is(0, "ok     instruments: are listed"));
+    assert_eq!(line_of("instruments", &[]), is(0, "ok     instruments: can be traded"));
     assert_eq!(
         line_of("public URL", &[("COFFER_ADDR", "0.0.0.0:8080")]),
         is(
@@ -593,7 +595,7 @@ async fn the_doctor_tells_of_everything_around_the_server() {
     );
     printed(run(&url, &["keys", "rotate", &key[8..16], "--expires-after-hours", "24"]));
     let (code, keys) = line_of("API keys", &[]);
-    let soon = format!("WARN   API keys: 2 active; of these expire within 30 days: {} on ", &key[8..16]);
+    let soon = format!("WARN   API keys: 2 active; expiring within 30 days: {} on ", &key[8..16]);
     assert!(code == Some(0) && keys.starts_with(&soon), "{keys}");
     assert_eq!(
         line_of("identity checks", &[("COFFER_IDENTITY", "built-in")]),
@@ -605,12 +607,12 @@ async fn the_doctor_tells_of_everything_around_the_server() {
     ];
     assert_eq!(
         line_of("text messages", &sms),
-        is(0, "ok     text messages: the gateway's settings are well-formed")
+        is(0, "ok     text messages: the settings of the SMS gateway are well-formed")
     );
 
     let database = folder.0.join("coffer.db");
     fs::set_permissions(&database, fs::Permissions::from_mode(0o644)).unwrap();
-    let wide = format!("WARN   file modes: others can read {}; run chmod go=", database.display());
+    let wide = format!("WARN   file modes: other users can read {}; run chmod go=", database.display());
     assert_eq!(line_of("file modes", &[]), is(0, &wide));
     let beneath_a_file = database.join("documents");
     let (code, unwritable) = line_of("documents", &[("COFFER_DOCUMENTS", beneath_a_file.to_str().unwrap())]);
@@ -622,7 +624,7 @@ async fn the_doctor_tells_of_everything_around_the_server() {
     assert_eq!(line_of("mail", &mail), is(0, "WARN   mail: the mail server cannot be reached"));
     if python().is_some() {
         let server = Smtp::start("127.0.0.1", port, false);
-        assert_eq!(line_of("mail", &mail), is(0, "ok     mail: the mail server answers"));
+        assert_eq!(line_of("mail", &mail), is(0, "ok     mail: the mail server responds"));
         drop(server);
     }
 }

@@ -729,7 +729,7 @@ on_both! {
         let unknown = (
             false,
             String::new(),
-            "coffer: There is no list of the source \"none\"; `coffer screen status` shows the sources.\n"
+            "coffer: the list of source \"none\" was not found; `coffer screen status` shows the sources\n"
                 .to_owned(),
         );
         assert_eq!(remove(&["--source", "none", "--force"]), unknown);

@@ -458,7 +458,7 @@ async fn assert_replaced(database_url: &str, before: &Before, newest: u32) {
             .to_owned()
     };
     assert_eq!(fits(NEW), "ok     key fits: yes");
-    assert_eq!(fits(OLD), "FAILED key fits: the database was written with another key");
+    assert_eq!(fits(OLD), "FAILED key fits: the database was written with another encryption key");
     let audit = with_keys(database_url, NEW, None).arg("audit").output().unwrap();
     assert!(audit.status.success(), "{audit:?}");
 }
@@ -482,7 +482,7 @@ async fn replacing_the_encryption_key_says_how_far_it_is() {
         let same = run(&database_url, &["keys", "rotate-encryption", "--new-key-file", file]);
         assert_eq!(
             printed(&same),
-            (Some(1), String::new(), "coffer: the new key is the one in use\n".to_owned())
+            (Some(1), String::new(), "coffer: the new key is already in use\n".to_owned())
         );
         std::fs::write(file, format!("{}\n", hex(NEW))).unwrap();
         let made = printed(&run(&database_url, &["keys", "rotate-encryption", "--new-key-file", file]));
@@ -500,12 +500,12 @@ async fn replacing_the_encryption_key_says_how_far_it_is() {
             second_factor.phone: 0 of 0\nsecond_factor.totp: 0 of 0\npasscode.phone: 0 of \
             0\nmessage.recipient: 0 of 1\nmessage.recipient: 1 of 1\n\
             message.subject: 0 of 1\nmessage.subject: 1 of 1\nmessage.body: 0 of 1\nmessage.body: 1 of 1\n";
-        let sums = "keys created: 1\nkeys rewrapped: 6\nvalues re-encrypted: 10\nThe database is the new \
-            encryption key's.\n";
+        let sums = "keys made: 1\nkeys wrapped anew: 6\nvalues encrypted anew: 10\nThe new encryption \
+            key is in use.\n";
         assert_eq!(made, (Some(0), sums.to_owned(), lines.to_owned()));
         let again = printed(&rotate(&database_url).output().unwrap());
-        let nothing = "keys created: 0\nkeys rewrapped: 0\nvalues re-encrypted: 0\nThe database is the \
-            new encryption key's.\n";
+        let nothing = "keys made: 0\nkeys wrapped anew: 0\nvalues encrypted anew: 0\nThe new \
+            encryption key is in use.\n";
         assert_eq!((again.0, again.1.as_str()), (Some(0), nothing));
         assert_replaced(&database_url, &before, 2).await;
     }

@@ -441,7 +441,7 @@ async fn a_document_without_its_file_is_found() {
         assert!(printed.contains("checked documents: 2\n") && code == Some(0), "{printed}");
         let line =
             |printed: &str| printed.lines().find(|line| line.contains("document files")).unwrap().to_owned();
-        assert_eq!(line(&told("doctor").1), "ok     document files: 2 documents have theirs");
+        assert_eq!(line(&told("doctor").1), "ok     document files: all 2 documents have their file");
 
         // A file without a document is a note, and no more.
         let stray = kept.join(app.partner.id.to_string()).join("stray");

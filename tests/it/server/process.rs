@@ -298,7 +298,7 @@ async fn a_start_that_cannot_work_says_why_in_one_line() {
     for (settings, said) in [
         (
             &[("COFFER_DOCUMENTS", "s3://documents")][..],
-            "COFFER_DOCUMENTS: must be a folder; other stores, such as s3://…, are not built yet",
+            "COFFER_DOCUMENTS: must be a folder; object stores such as s3://… are not supported yet",
         ),
         (&[("COFFER_ADVISORS_EMAIL", "nobody")][..], "COFFER_ADVISORS_EMAIL: must be an e-mail address"),
         (&[smtp][..], "COFFER_MAIL_FROM: must be set with COFFER_SMTP_URL"),
@@ -334,7 +334,7 @@ async fn a_start_that_cannot_work_says_why_in_one_line() {
         assert_eq!(wrong(settings), format!("coffer: {said}"));
     }
     let nowhere = run("postgres://127.0.0.1:1/x", &["serve"]);
-    assert_eq!(complaint(&nowhere), "coffer: cannot open the database: it did not answer within 5 seconds");
+    assert_eq!(complaint(&nowhere), "coffer: cannot open the database: no response within 5 seconds");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -405,11 +405,11 @@ async fn a_server_left_behind_by_a_rotation_is_not_ready() {
     }
 }
 
-/// The example of a list in the README, and one that has the name of the demonstration customer.
+/// The example of a list in docs/operations.md, and one that has the name of the demonstration customer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_start_after_an_import_is_like_any_other() {
-    let readme = include_str!("../../../README.md");
-    let example = readme.split_once("write a list of one: `").unwrap().1.split_once('`').unwrap().0;
+    let document = include_str!("../../../docs/operations.md");
+    let example = document.split_once("write a list with one entry:").unwrap().1.split('`').nth(1).unwrap();
     let of_ada =
         format!("7,\"CARTER, Ada\",\"individual\",\"TEST\",{}\"DOB 23 Jan 1985\"", "-0- ,".repeat(7));
     for (list, status, holdings) in [(example, "APPROVED", 3), (of_ada.as_str(), "DOCUMENTATION_REQUIRED", 0)]
