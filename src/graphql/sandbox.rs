@@ -203,7 +203,7 @@ impl SandboxMutation {
     /// Stop the sandbox's clock where it is; scope `operate`.
     async fn sandbox_clock_freeze(&self, ctx: &Context<'_>) -> Result<Option<SandboxClockFreezePayload>> {
         let partner =
-            wire::outcome(sandbox::change_clock(ctx.app(), ctx.actor(), ClockChange::FreezeAccount).await)?;
+            wire::outcome(sandbox::change_clock(ctx.app(), ctx.actor(), ClockChange::Freeze).await)?;
         Ok(Some(partner.into()))
     }
 

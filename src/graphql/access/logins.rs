@@ -433,7 +433,7 @@ impl AccessMutation {
         let ProfilePatch { full_name, birth_date, ssn, gender } = input.patch;
         let identity = Identity { full_name, birth_date: birth_date.map(|Date(day)| day), ssn, gender };
         let amendment = UpdateProfile { user_id: ids::parse(Kind::User, &input.user_id), identity };
-        Ok(Some(wire::outcome(profiles::amend(ctx.app(), ctx.actor(), amendment).await.map(User))?.into()))
+        Ok(Some(wire::outcome(profiles::update(ctx.app(), ctx.actor(), amendment).await.map(User))?.into()))
     }
 
     /// Mail what a person has entered to her advisors, once a minute at most; scope `manage`.

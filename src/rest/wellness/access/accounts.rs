@@ -170,7 +170,7 @@ async fn read(State(app): State<App>, actor: Caller, Id(id): Id) -> Result<Json<
 async fn amend(State(app): State<App>, actor: Caller, Id(id): Id, Form(body): Form) -> Result<Json<Value>> {
     let identity = identity(&body).map_err(|error| command::unreadable::<UpdateProfile>(&actor, error))?;
     let amendment = UpdateProfile { user_id: ids::parse(Kind::User, &id), identity };
-    let user = profiles::amend(&app, &actor, amendment).await?;
+    let user = profiles::update(&app, &actor, amendment).await?;
     Ok(Json(json!({ "full_name": full_name(&user), "date_of_birth": day_of_birth(&app, &user)? })))
 }
 
