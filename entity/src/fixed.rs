@@ -1,15 +1,15 @@
-//! Exact amounts: integers in the database, decimal text everywhere else, never a float.
+//! Fixed-point amounts: integers in the database, decimal text everywhere else, never floats.
 
 use std::{fmt, str::FromStr};
 
-/// Why a text is not an amount.
+/// Why a text is not a valid amount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FixedError {
     /// Not plain decimal notation.
     Malformed,
-    /// More decimals than the type has.
+    /// More decimals than the type supports.
     TooFine,
-    /// Outside of what 64 bits hold.
+    /// Does not fit into 64 bits.
     OutOfRange,
 }
 
@@ -25,8 +25,7 @@ impl fmt::Display for FixedError {
 
 impl std::error::Error for FixedError {}
 
-/// Reads plain decimal notation into units of `10^-scale`. Trailing zeros beyond the scale are no finer
-/// amount.
+/// Parses plain decimal notation into units of `10^-scale`. Trailing zeros may exceed the scale.
 fn parse(text: &str, scale: usize) -> Result<i64, FixedError> {
     let (negative, digits) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -50,14 +49,14 @@ fn parse(text: &str, scale: usize) -> Result<i64, FixedError> {
         .ok_or(FixedError::OutOfRange)
 }
 
-/// The longest text that is read as an amount.
+/// Maximum length of an amount in text form.
 const MAX_LENGTH: usize = 64;
 
-/// The plain decimal notation of a JSON number, exponent included: `1.0E-4` is `0.0001`.
+/// Converts a JSON number, including one with an exponent, to plain decimal notation: `1.0E-4` to `0.0001`.
 ///
 /// # Errors
-/// [`FixedError::Malformed`] for what is no JSON number; the other reasons where no amount can be so fine or
-/// so large.
+/// [`FixedError::Malformed`] if the text is not a JSON number; the other errors if no type can hold the
+/// number.
 fn plain(number: &str) -> Result<String, FixedError> {
     let (sign, unsigned) = number.strip_prefix('-').map_or(("", number), |rest| ("-", rest));
     let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
@@ -92,14 +91,14 @@ fn plain(number: &str) -> Result<String, FixedError> {
     Ok(if after.is_empty() { format!("{sign}{before}") } else { format!("{sign}{before}.{after}") })
 }
 
-/// Writes units of `10^-scale` with at least `least` decimals and no zeros beyond them.
+/// Writes units of `10^-scale` with at least `least` decimals and no trailing zeros after those.
 fn write(f: &mut fmt::Formatter<'_>, units: i64, scale: usize, least: usize) -> fmt::Result {
     let sign = if units < 0 { "-" } else { "" };
     let digits = format!("{:0width$}", units.unsigned_abs(), width = scale + 1);
     let (whole, fraction) = digits.split_at(digits.len() - scale);
-    let kept = fraction.trim_end_matches('0').len().max(least);
-    match fraction.get(..kept) {
-        Some(fraction) if kept > 0 => write!(f, "{sign}{whole}.{fraction}"),
+    let decimals = fraction.trim_end_matches('0').len().max(least);
+    match fraction.get(..decimals) {
+        Some(fraction) if decimals > 0 => write!(f, "{sign}{whole}.{fraction}"),
         _ => write!(f, "{sign}{whole}"),
     }
 }
@@ -111,25 +110,25 @@ macro_rules! fixed_point {
         pub struct $name(i64);
 
         impl $name {
-            /// Nothing.
+            /// Zero.
             pub const ZERO: Self = Self(0);
-            /// Decimals kept.
+            /// Number of decimals.
             pub const SCALE: usize = $scale;
 
-            /// Reads a JSON number by value, exponent included; a string is read with `parse`.
+            /// Parses a JSON number, with or without an exponent. For strings use `parse`.
             ///
             /// # Errors
-            /// As `parse`.
+            /// Same as `parse`.
             pub fn from_json_number(number: &str) -> Result<Self, FixedError> { plain(number)?.parse() }
-            /// From whole units of the smallest step.
+            /// Creates an amount from a number of its smallest units.
             pub const fn from_units(units: i64) -> Self { Self(units) }
-            /// In whole units of the smallest step.
+            /// Returns the number of smallest units.
             pub const fn units(self) -> i64 { self.0 }
-            /// The sum, or `None` past 64 bits.
+            /// Returns the sum, or `None` if it exceeds 64 bits.
             pub fn plus(self, other: Self) -> Option<Self> { self.0.checked_add(other.0).map(Self) }
-            /// The difference, or `None` past 64 bits.
+            /// Returns the difference, or `None` if it exceeds 64 bits.
             pub fn minus(self, other: Self) -> Option<Self> { self.0.checked_sub(other.0).map(Self) }
-            /// Above zero.
+            /// Returns whether the amount is above zero.
             pub const fn is_positive(self) -> bool { self.0 > 0 }
         }
 
@@ -156,15 +155,15 @@ macro_rules! fixed_point {
 }
 
 fixed_point!(
-    /// US dollars, in cents.
+    /// Amount in US dollars, in cents.
     Money, 2, 2
 );
 fixed_point!(
-    /// US dollars for one share, in ten-thousandths.
+    /// Price of one share in US dollars, in ten-thousandths.
     Price, 4, 2
 );
 fixed_point!(
-    /// Shares, in hundred-millionths.
+    /// Number of shares, in hundred-millionths.
     Quantity, 8, 0
 );
 
@@ -175,14 +174,15 @@ fn divide(value: i128, by: i128) -> i128 {
 }
 
 impl Money {
-    /// What `quantity` shares cost at `price`, rounded half up to the cent; `None` past 64 bits.
+    /// Returns the cost of `quantity` shares at `price`, rounded half up to the cent; `None` if it exceeds 64
+    /// bits.
     pub fn cost(quantity: Quantity, price: Price) -> Option<Self> {
         let exact = i128::from(quantity.units()) * i128::from(price.units());
         i64::try_from(divide(exact, 10_000_000_000)).ok().map(Self)
     }
 
-    /// What `quantity` shares cost at most if the price rises by `percent` hundredths: multiplied first and
-    /// rounded up to the cent once; `None` past 64 bits.
+    /// Returns the cost of `quantity` shares if the price rises by `percent` percent, rounded up to the cent
+    /// once after all multiplications; `None` if it exceeds 64 bits.
     pub fn hold(quantity: Quantity, price: Price, percent: i64) -> Option<Self> {
         let exact = i128::from(quantity.units())
             .checked_mul(i128::from(price.units()))?
@@ -191,8 +191,8 @@ impl Money {
         i64::try_from(exact.div_euclid(whole) + i128::from(exact.rem_euclid(whole) > 0)).ok().map(Self)
     }
 
-    /// This amount times `part / whole`, rounded half up to the cent; `None` when `whole` is zero or the
-    /// result past 64 bits.
+    /// Returns this amount times `part / whole`, rounded half up to the cent; `None` if `whole` is zero or
+    /// the result exceeds 64 bits.
     pub fn share(self, part: i64, whole: i64) -> Option<Self> {
         if whole == 0 {
             return None;
@@ -202,7 +202,8 @@ impl Money {
 }
 
 impl Price {
-    /// The price of one share when `quantity` shares cost `total`, rounded half up; `None` for no shares.
+    /// Returns the price per share if `quantity` shares cost `total`, rounded half up; `None` if `quantity`
+    /// is zero.
     pub fn average(total: Money, quantity: Quantity) -> Option<Self> {
         if quantity.units() == 0 {
             return None;
@@ -217,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn amounts_are_read_and_written_exactly() {
+    fn amounts_are_parsed_and_formatted_exactly() {
         for (text, units, shown) in [
             ("0", 0, "0.00"),
             ("0.01", 1, "0.01"),
@@ -234,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_an_amount_is_refused() {
+    fn invalid_amounts_are_refused() {
         for (text, why) in [
             ("", FixedError::Malformed),
             (".5", FixedError::Malformed),
@@ -252,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_lose_trailing_zeros_and_prices_keep_two() {
+    fn quantities_have_no_trailing_zeros_and_prices_at_least_two_decimals() {
         assert_eq!("0.2000".parse::<Quantity>().unwrap().to_string(), "0.2");
         assert_eq!("0".parse::<Quantity>().unwrap().to_string(), "0");
         assert_eq!("100".parse::<Price>().unwrap().to_string(), "100.00");
@@ -260,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn json_numbers_are_read_by_value() {
+    fn json_numbers_are_parsed_by_value() {
         for (number, read) in [
             ("1.0E-4", Ok("0.0001")),
             ("1E+1", Ok("10")),
@@ -295,7 +296,7 @@ mod tests {
         };
         assert_eq!(hold("1", "250.10"), "257.61");
         assert_eq!(hold("1", "100"), "103.00");
-        // The raised price, rounded first, would be 0.0001 and the hold 1.00.
+        // If the raised price were rounded first, it would be 0.0001 and the hold 1.00.
         assert_eq!(hold("10000", "0.0001"), "1.03");
         assert_eq!(hold("0.0001", "49.99"), "0.01");
         assert_eq!(Money::hold(Quantity::from_units(i64::MAX), Price::from_units(i64::MAX), 3), None);

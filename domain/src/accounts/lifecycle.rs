@@ -65,8 +65,8 @@ pub struct CloseAccount {
     pub reason: String,
 }
 
-/// Closes an account permanently. Requires scope `operate`. Refused while the account has settled or unsettled
-/// cash, shares, holds, an open order or a pending transfer.
+/// Closes an account permanently. Requires scope `operate`. Refused while the account has settled or
+/// unsettled cash, shares, holds, an open order or a pending transfer.
 pub async fn close(
     app: &App,
     actor: &Actor,

@@ -53,7 +53,8 @@ const OUTBOX_TTL: Duration = Duration::days(7);
 
 /// Posts a message in the caller's transaction and returns its id.
 ///
-/// A sandbox's message goes to the outbox. A live partner's message is sent once the transaction is committed.
+/// A sandbox's message goes to the outbox. A live partner's message is sent once the transaction is
+/// committed.
 ///
 /// # Errors
 /// Unavailable for a live partner if no provider is configured for the channel. Refuses an invalid address,
@@ -243,7 +244,8 @@ async fn send_through_provider(app: &App, message: &message::Model) -> Result<Re
     })
 }
 
-/// Sets the final status of a pending message and erases its content. Returns `false` if it has already ended.
+/// Sets the final status of a pending message and erases its content. Returns `false` if it has already
+/// ended.
 async fn erase(
     tx: &WriteTransaction,
     message: &message::Model,

@@ -305,7 +305,8 @@ pub async fn defaults_of(
 }
 
 /// Returns the bank account with this id if it belongs to one of these users; otherwise refuses
-/// `bankAccountId` as not found. The account is locked, so that it is not removed before the transaction ends.
+/// `bankAccountId` as not found. The account is locked, so that it is not removed before the transaction
+/// ends.
 pub async fn of_users(
     connection: &impl ConnectionTrait,
     partner_id: Uuid,

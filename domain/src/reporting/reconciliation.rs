@@ -195,7 +195,8 @@ impl<C: ConnectionTrait> Audit<'_, C> {
         let mut balances = AccountBalances::new();
         let rows = walk!(self, ledger_account, row => {
             let derived = sums.remove(&row.id).unwrap_or_default();
-            let stored = Sums { debits: row.debits.into(), credits: row.credits.into(), held: row.held.into() };
+            let (debits, credits, held) = (row.debits.into(), row.credits.into(), row.held.into());
+            let stored = Sums { debits, credits, held };
             if derived != stored {
                 self.wrong(format!("ledger_account {} has {stored:?}, its rows sum to {derived:?}", row.id));
             }

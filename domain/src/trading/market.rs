@@ -115,8 +115,8 @@ pub fn hours(kind: MarketHours, at: DateTime<Utc>) -> MarketClock {
     }
 }
 
-/// Returns the market hours for a caller: by their partner's clock and hours, or New York Stock Exchange hours
-/// at `system_now` for callers without credentials.
+/// Returns the market hours for a caller: by their partner's clock and hours, or New York Stock Exchange
+/// hours at `system_now` for callers without credentials.
 pub async fn clock_for(
     connection: &impl ConnectionTrait,
     actor: &Actor,

@@ -54,8 +54,8 @@ pub struct UpdateProfile {
     pub identity: Identity,
 }
 
-/// Updates a user's profile. Requires scope `manage`, or the user's own session. A change of the data that the
-/// identity check used repeats the check.
+/// Updates a user's profile. Requires scope `manage`, or the user's own session. A change of the data that
+/// the identity check used repeats the check.
 pub async fn update(app: &App, actor: &Actor, update: UpdateProfile) -> Result<user::Model> {
     Ok(command::execute(app, actor, None, update).await?.value)
 }
@@ -144,7 +144,7 @@ impl Command for MailUserData {
             channel: Channel::Mail,
             purpose: Purpose::AdvisorData,
             to: advisors,
-            subject: "A customer's data".to_owned(),
+            subject: "A user's data".to_owned(),
             text: lines.join("\n"),
             send_by: None,
         };

@@ -165,7 +165,7 @@ async fn a_canceled_order_gives_everything_back() {
         let again = cancel(&app, "c2", &id).await;
         assert_eq!(
             again.user_error("orderCancel"),
-            &json!({ "code": "NOT_CANCELABLE", "path": ["orderId"], "message": "The order has ended already." })
+            &json!({ "code": "NOT_CANCELABLE", "path": ["orderId"], "message": "The order has already ended." })
         );
         let replayed = cancel(&app, "c1", &id).await;
         assert_eq!(replayed.entity("orderCancel", "order")["status"], "CANCELED");

@@ -58,7 +58,8 @@ impl<C: ConnectionTrait> Audit<'_, C> {
         let mut unexplained: HashSet<Uuid> = movements.keys().copied().collect();
         let rows = walk!(self, event, row => {
             unexplained.remove(&row.id);
-            let caused: Vec<RowDigest> = movements.get(&row.id).into_iter().flatten().map(|movement| movement.digest).collect();
+            let caused = movements.get(&row.id).into_iter().flatten();
+            let caused: Vec<RowDigest> = caused.map(|movement| movement.digest).collect();
             if row.digest != events::digest(&row, &caused) {
                 self.wrong(format!("event {} does not match its digest and its ledger movements", row.id));
             }

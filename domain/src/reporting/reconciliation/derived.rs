@@ -71,7 +71,8 @@ struct Holding {
 impl Holding {
     const NONE: Self = Self { quantity: Quantity::ZERO, cost: Money::from_units(0) };
 
-    /// Returns the holding after a trade. A sale reduces the cost proportionally, rounded half up to the cent.
+    /// Returns the holding after a trade. A sale reduces the cost proportionally, rounded half up to the
+    /// cent.
     fn after(self, trade: &Trade) -> Option<Self> {
         match trade.side {
             Side::Buy => Some(Self {
@@ -167,8 +168,8 @@ impl<C: ConnectionTrait> Audit<'_, C> {
                 }
             }
             if Money::cost(row.quantity, row.price) != Some(row.amount) {
-                self.wrong(format!("fill {} has the wrong amount for {} shares at {}: {}", row.id, row.quantity,
-                    row.price, row.amount));
+                self.wrong(format!("fill {} has the wrong amount for {} shares at {}: {}", row.id,
+                    row.quantity, row.price, row.amount));
             }
             if books.happened(row.id, EventType::TradeSettled) != row.settled_at.is_some() {
                 self.wrong(format!("fill {} has a settlement status that does not match its events", row.id));
@@ -218,8 +219,8 @@ impl<C: ConnectionTrait> Audit<'_, C> {
             let fills = fills.remove(&row.id).unwrap_or_default();
             let filled: i64 = fills.iter().map(|fill| fill.quantity.units()).sum();
             if filled != row.filled_quantity.units() {
-                self.wrong(format!("order {} has filled quantity {}, which is not the sum of its fills", row.id,
-                    row.filled_quantity));
+                self.wrong(format!("order {} has filled quantity {}, which is not the sum of its fills",
+                    row.id, row.filled_quantity));
             }
             if average(&fills) != row.filled_average_price {
                 self.wrong(format!("order {} does not have the average price of its fills", row.id));
@@ -275,8 +276,8 @@ impl<C: ConnectionTrait> Audit<'_, C> {
             match holdings.remove(&(row.account_id, row.instrument_id)).flatten() {
                 Some(Holding { quantity, cost }) if quantity == row.quantity => {
                     if cost != row.cost_basis {
-                        self.wrong(format!("position {} has cost basis {}, its fills add up to {cost}", row.id,
-                            row.cost_basis));
+                        self.wrong(format!("position {} has cost basis {}, its fills add up to {cost}",
+                            row.id, row.cost_basis));
                     }
                 }
                 _ => self.wrong(format!("position {} does not match the sum of its fills", row.id)),

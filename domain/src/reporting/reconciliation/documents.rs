@@ -28,7 +28,9 @@ impl<C: ConnectionTrait> Audit<'_, C> {
             rows = walk!(self, kyc_document, row => {
                 match sizes.remove(&kyc_document::file_name(row.partner_id, row.id)) {
                     None => missing = (missing.0 + 1, missing.1.or(Some(row.id))),
-                    Some(size) if size != u64::from(row.size.unsigned_abs()) + SEALING_BYTES as u64 => damaged = damaged.or(Some(row.id)),
+                    Some(size) if size != u64::from(row.size.unsigned_abs()) + SEALING_BYTES as u64 => {
+                        damaged = damaged.or(Some(row.id));
+                    }
                     Some(_) => {}
                 }
             });
