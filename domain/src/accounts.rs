@@ -1,4 +1,4 @@
-//! Brokerage accounts: finding one that may be used. What happens to them is in the files below.
+//! Brokerage accounts: finding them and checking that they may be used. The operations are in the submodules.
 
 use crate::{
     Actor, Code, Refusal, Result, Scope,
@@ -36,7 +36,7 @@ pub use profile::{Profile, ProfilePatch};
 pub use updating::{UpdateAccount, update};
 pub use with_owners::{AccountWithOwners, get_audited, list_audited};
 
-/// The account with this id among the partner's; scope `read`.
+/// Returns the account with this id if the caller may see it. Requires scope `read`.
 pub async fn find(
     connection: &impl ConnectionTrait,
     actor: &Actor,
@@ -45,18 +45,18 @@ pub async fn find(
     within(connection, actor.access_scope(Scope::Read)?, id).await
 }
 
-/// The account with this id within reach.
+/// Returns the account with this id if it is within this access scope.
 pub async fn within(
     connection: &impl ConnectionTrait,
     access_scope: AccessScope,
     id: Uuid,
 ) -> Result<Option<account::Model>> {
-    Ok(account::Entity::find_by_id(id).filter(of(access_scope)).one(connection).await?)
+    Ok(account::Entity::find_by_id(id).filter(visible_to(access_scope)).one(connection).await?)
 }
 
-/// Which accounts are within reach: of a person who has signed in, those that she owns, alone or with
-/// another.
-fn of(access_scope: AccessScope) -> Condition {
+/// Condition for the accounts within this access scope: a signed-in user's own and joint accounts, or all of
+/// the partner's.
+fn visible_to(access_scope: AccessScope) -> Condition {
     let condition = all![account::Column::PartnerId.eq(access_scope.partner_id)];
     match access_scope.user_id {
         Some(only) => condition.add(owned_by(only)),
@@ -64,7 +64,8 @@ fn of(access_scope: AccessScope) -> Condition {
     }
 }
 
-/// Which accounts a person owns, alone or with another. Each side is looked up by its own index.
+/// Condition for the accounts that a user owns, alone or jointly. Each owner column is searched by its own
+/// index.
 fn owned_by(user_id: Uuid) -> Condition {
     all![account::Column::Id.in_subquery(owned(user_id))]
 }
@@ -80,42 +81,45 @@ fn owned(user_id: Uuid) -> SelectStatement {
     by(account::Column::UserId).union(UnionType::All, by(account::Column::JointMemberId)).to_owned()
 }
 
-/// The people who own an account, one or two.
+/// Returns the ids of the account's owners, one or two.
 pub fn owners(account: &account::Model) -> impl Iterator<Item = Uuid> + use<> {
     [Some(account.user_id), account.joint_member_id].into_iter().flatten()
 }
 
-/// The partner's accounts, newest first; scope `read`.
+/// Returns a page of the accounts that the caller may see, newest first. Requires scope `read`.
 pub async fn list(
     connection: &impl ConnectionTrait,
     actor: &Actor,
     page: &Page,
 ) -> Result<Slice<account::Model>> {
-    let select = account::Entity::find().filter(of(actor.access_scope(Scope::Read)?));
+    let select = account::Entity::find().filter(visible_to(actor.access_scope(Scope::Read)?));
     page.of(connection, select, account::Column::Id).await
 }
 
-/// Keeps the rows whose account is within reach, in a table of one partner's rows.
+/// Condition for rows with an account within this access scope. The query must already be limited to the
+/// partner's rows.
 pub fn on_accounts_of(access_scope: AccessScope, account_id: impl ColumnTrait) -> Condition {
     access_scope.user_id.map_or_else(Condition::all, |only| all![account_id.in_subquery(owned(only))])
 }
 
-/// Whether an event is about this person or her affairs.
+/// Returns whether the caller may see an event: a partner sees all of its own, a user those about themselves
+/// and their accounts.
 ///
-/// `known` remembers whose accounts are, so that following a log costs one look-up an account.
+/// `known` caches which accounts belong to the user, so that following the event log takes one query per
+/// account.
 pub async fn concerns(
     connection: &impl ConnectionTrait,
     access_scope: AccessScope,
     event: &event::Model,
-    known: &mut ApprovalById,
+    known: &mut OwnershipById,
 ) -> Result<bool> {
     let Some(only) = access_scope.user_id else { return Ok(true) };
     if event.kind == EventType::KycWatchListHitFound.name() {
-        // A person is not told of a resemblance.
+        // Users must not learn of watch list hits.
         return Ok(false);
     }
     if Kind::of(event.stream_id) == Some(Kind::Account) {
-        // Who owns it may just have changed.
+        // The event may be about a change of owner, so the cache is not used.
         let own = within(connection, access_scope, event.stream_id).await?.is_some();
         known.insert(event.stream_id, own);
         return Ok(own);
@@ -129,7 +133,7 @@ pub async fn concerns(
     if let Some(own) = known.get(&account) {
         return Ok(*own);
     }
-    if known.len() >= MOST_KNOWN {
+    if known.len() >= MAX_KNOWN {
         known.clear();
     }
     let own = within(connection, access_scope, account).await?.is_some();
@@ -137,16 +141,16 @@ pub async fn concerns(
     Ok(own)
 }
 
-/// The owners of accounts, as far as a listener knows.
-pub type ApprovalById = HashMap<Uuid, bool>;
+/// Cache of one subscriber: for each account id, whether the subscriber owns the account.
+pub type OwnershipById = HashMap<Uuid, bool>;
 
-/// Of how many accounts one listener remembers whose they are.
-const MOST_KNOWN: usize = 10_000;
+/// Maximum number of accounts in one subscriber's cache.
+const MAX_KNOWN: usize = 10_000;
 
-/// The account named by `accountId`, if it may be funded and may trade, all its owners being approved;
-/// refused otherwise.
+/// Returns the account with this id if it may be funded and traded on: active, and all its owners approved.
+/// Otherwise returns a refusal for the field `accountId`.
 ///
-/// It stays so until the transaction ends: nobody freezes or closes it meanwhile.
+/// The account is locked, so that it is not frozen or closed before the transaction ends.
 pub async fn usable(
     connection: &impl ConnectionTrait,
     access_scope: AccessScope,
@@ -160,7 +164,7 @@ pub async fn usable(
         return Err(Refusal::new(
             Code::KycNotApproved,
             "accountId",
-            "The joint member of the account has not been named.",
+            "The joint account has no joint member yet. Add one first.",
         )
         .into());
     }
@@ -175,25 +179,27 @@ fn require_active(account: &account::Model) -> Result<()> {
     Err(Refusal::new(Code::AccountNotActive, "accountId", "The account is not active.").into())
 }
 
-/// The account named by `accountId`, locked by this transaction. Whoever uses it takes the weakest lock,
-/// which rows that refer to it take anyway; whoever ends its use takes `Update`, which waits for those.
+/// Locks the account and returns it; refuses `accountId` if it was not found.
+///
+/// Operations that use the account take the weakest lock (`KeyShare`), which rows that refer to the account
+/// take anyway. Operations that freeze or close it take `Update`, which waits for those.
 async fn locked(
     connection: &impl ConnectionTrait,
     access_scope: AccessScope,
     id: Uuid,
     lock: LockType,
 ) -> Result<account::Model> {
-    let select = account::Entity::find_by_id(id).filter(of(access_scope)).lock(lock);
+    let select = account::Entity::find_by_id(id).filter(visible_to(access_scope)).lock(lock);
     select.one(connection).await?.ok_or_else(|| Refusal::not_found("accountId").into())
 }
 
-/// The caller's only tradable account, for callers who name none (documented: orders name no account);
-/// refused as missing when there is none or more than one. Tradable is what [`usable`] admits: active, and
-/// every owner approved.
+/// Returns the id of the caller's only tradable account, for orders without an account (documented: orders
+/// name no account). Refuses `accountId` as required when there is none or more than one. Tradable accounts
+/// are those that [`usable`] admits: active, and every owner approved.
 pub async fn only_one(connection: &impl ConnectionTrait, access_scope: AccessScope) -> Result<Uuid> {
     let approved = users::approved_ids(access_scope.partner_id);
     let select = account::Entity::find()
-        .filter(of(access_scope))
+        .filter(visible_to(access_scope))
         .filter(account::Column::Status.eq(Status::Active))
         .filter(account::Column::UserId.in_subquery(approved.clone()))
         .filter(any![

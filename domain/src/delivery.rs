@@ -1,3 +1,3 @@
-//! Mail and text messages.
+//! E-mail and text messages.
 
 pub mod messages;

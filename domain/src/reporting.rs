@@ -1,3 +1,3 @@
-//! The proof that the books add up.
+//! Reconciliation of the ledger, the derived tables and the hash chains.
 
 pub mod reconciliation;

@@ -1,11 +1,10 @@
-//! The sandbox's controls: a clock that can be frozen and moved, prices set by hand, hours that suit a
-//! newcomer.
+//! Sandbox controls: freezing and advancing the clock, setting prices and market hours, reading the outbox.
 
 pub mod demo;
 
 use crate::{
     Actor, Checks, Code, Error, Refusal, Result, Scope,
-    delivery::messages::{self, Wanted},
+    delivery::messages::{self, OutboxFilter},
     kernel::{
         app::App,
         clock,
@@ -34,16 +33,17 @@ fn sandbox_only(mode: Mode) -> Result<()> {
     }
 }
 
-/// What may be done to a sandbox's clock.
+/// Stops or starts a sandbox's clock.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub enum ClockChange {
-    /// Stop it where it is.
-    FreezeAccount,
-    /// Let it run on from where it is.
+    /// Stops the clock at its current time.
+    Freeze,
+    /// Starts the clock again from its current time.
     Run,
 }
 
-/// Freezes the partner's clock or lets it run on; scope `operate`, sandbox only. Done twice, it stays done.
+/// Freezes the partner's clock or starts it again. Sandbox only; repeating it changes nothing. Requires scope
+/// `operate`.
 pub async fn change_clock(app: &App, actor: &Actor, change: ClockChange) -> Result<partner::Model> {
     Ok(command::execute(app, actor, None, change).await?.value)
 }
@@ -62,7 +62,7 @@ impl Command for ClockChange {
         let now = clock::now_of(&partner);
         let mut row: partner::ActiveModel = partner.into();
         match self {
-            Self::FreezeAccount => row.clock_frozen_at = Set(Some(now)),
+            Self::Freeze => row.clock_frozen_at = Set(Some(now)),
             Self::Run => {
                 row.clock_offset = Set(scheduler::microseconds(now - clock::system_now())?);
                 row.clock_frozen_at = Set(None);
@@ -82,33 +82,35 @@ fn clock_facts(partner: &partner::Model) -> serde_json::Value {
     json!({ "frozen": partner.clock_frozen_at.is_some(), "at": clock::now_of(partner) })
 }
 
-/// How far a clock is moved.
+/// Target of a clock advance: a time, or a number of seconds from now.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub enum Advance {
     To(DateTime<Utc>),
     BySeconds(i64),
 }
 
+/// Records that the clock was advanced.
 #[derive(Serialize)]
-struct Advanced {
+struct RecordClockAdvance {
     to: DateTime<Utc>,
 }
 
-/// The last year a clock may show: instants are written with four digits.
+/// Last year that a clock may show, because years are written with four digits.
 const LAST_YEAR: i32 = 9998;
 
-/// The farthest one step goes.
+/// Maximum length of one advance.
 const MAX_CLOCK_LEAP: Duration = Duration::days(3660);
 
-/// Moves the partner's clock forward, everything due on the way happening at its own time before this
-/// returns; scope `operate`, sandbox only. Never backwards, at most ten years at once.
+/// Moves the partner's clock forward, at most ten years at once. Sandbox only. Requires scope `operate`.
+///
+/// Everything that is due on the way happens at its own time before this returns.
 pub async fn advance_clock(app: &App, actor: &Actor, advance: Advance) -> Result<partner::Model> {
     let caller = actor.partner(Scope::Operate)?;
     sandbox_only(caller.mode)?;
     let now = clock::now_of(&clock::partner(&app.db.read, caller.partner_id).await?);
     let to = match advance {
         Advance::To(to) if to < now => {
-            return Err(Refusal::invalid("to", "lies in the past of this clock").into());
+            return Err(Refusal::invalid("to", "must not be before the sandbox's current time").into());
         }
         Advance::To(to) => to,
         Advance::BySeconds(seconds) if seconds <= 0 => {
@@ -116,19 +118,21 @@ pub async fn advance_clock(app: &App, actor: &Actor, advance: Advance) -> Result
         }
         Advance::BySeconds(seconds) => Duration::try_seconds(seconds)
             .and_then(|span| now.checked_add_signed(span))
-            .ok_or_else(|| Refusal::invalid("seconds", "is too far"))?,
+            .ok_or_else(|| Refusal::invalid("seconds", "is too large"))?,
     };
     if to - now > MAX_CLOCK_LEAP || to.year() > LAST_YEAR {
         let field = if matches!(advance, Advance::To(_)) { "to" } else { "seconds" };
-        return Err(Refusal::invalid(field, "is more than ten years away, or past all calendars").into());
+        return Err(
+            Refusal::invalid(field, "must be at most ten years ahead and not after the year 9998").into()
+        );
     }
     let (app_, partner_id) = (app.clone(), caller.partner_id);
     let work = tokio::spawn(async move { scheduler::advance(&app_, partner_id, to).await });
-    work.await.map_err(|_| Error::broken("an advance broke off"))??;
-    Ok(command::execute(app, actor, None, Advanced { to }).await?.value)
+    work.await.map_err(|_| Error::broken("a clock advance failed"))??;
+    Ok(command::execute(app, actor, None, RecordClockAdvance { to }).await?.value)
 }
 
-impl Command for Advanced {
+impl Command for RecordClockAdvance {
     const NAME: &'static str = "sandbox.clock.advance";
     const SCOPE: Scope = Scope::Operate;
     type Output = partner::Model;
@@ -148,17 +152,17 @@ impl Command for Advanced {
     }
 }
 
-/// A price set by hand, or `None` to give the instrument back to the market.
+/// Sets the bid and ask of an instrument; `None` returns it to the market's own price.
 #[derive(Clone, Debug, Serialize)]
 pub struct SetQuote {
     pub symbol: String,
     pub prices: Option<(Price, Price)>,
 }
 
-/// Sets bid and ask of one instrument for this partner, until set anew or cleared; scope `operate`, sandbox
-/// only. Both above zero, the ask at or above the bid.
+/// Sets the bid and ask of an instrument for this partner until they are set again or cleared. Sandbox only.
+/// Requires scope `operate`. Both prices must be above zero, and the ask must not be below the bid.
 ///
-/// What was due before the change trades at the price before it.
+/// Orders that were due before the change trade at the previous price.
 pub async fn set_quote(app: &App, actor: &Actor, set: SetQuote) -> Result<instrument::Model> {
     let caller = actor.partner(Scope::Operate)?;
     set.check(caller.mode)?;
@@ -167,7 +171,7 @@ pub async fn set_quote(app: &App, actor: &Actor, set: SetQuote) -> Result<instru
     Ok(command::execute(app, actor, None, set).await?.value)
 }
 
-/// The dearest price that may be set: a million dollars.
+/// Maximum price: a million dollars.
 const MAX_PRICE: Price = Price::from_units(10_000_000_000);
 
 impl Command for SetQuote {
@@ -182,7 +186,7 @@ impl Command for SetQuote {
         for (field, price) in [("quote.bid.amount", bid), ("quote.ask.amount", ask)] {
             if !price.is_positive() || price > MAX_PRICE {
                 checks.note::<()>(Err(
-                    Refusal::invalid(field, "must be above zero and at most a million").into()
+                    Refusal::invalid(field, "must be above zero and at most 1000000").into()
                 ));
             }
         }
@@ -207,11 +211,11 @@ impl Command for SetQuote {
                     ask,
                     set_at: ctx.now,
                 };
-                let taken = [quote_override::Column::PartnerId, quote_override::Column::InstrumentId];
+                let key = [quote_override::Column::PartnerId, quote_override::Column::InstrumentId];
                 let changed =
                     [quote_override::Column::Bid, quote_override::Column::Ask, quote_override::Column::SetAt];
                 quote_override::Entity::insert(quote_override::ActiveModel::from(row).reset_all())
-                    .on_conflict(OnConflict::columns(taken).update_columns(changed).to_owned())
+                    .on_conflict(OnConflict::columns(key).update_columns(changed).to_owned())
                     .exec_without_returning(ctx.tx)
                     .await?;
                 json!({ "symbol": instrument.symbol, "bid": bid, "ask": ask })
@@ -235,7 +239,7 @@ struct SetMarketHours {
     hours: MarketHours,
 }
 
-/// Chooses when this partner's orders are taken; scope `operate`, sandbox only.
+/// Sets the market hours of this partner. Sandbox only. Requires scope `operate`.
 pub async fn set_market_hours(app: &App, actor: &Actor, hours: MarketHours) -> Result<partner::Model> {
     Ok(command::execute(app, actor, None, SetMarketHours { hours }).await?.value)
 }
@@ -263,15 +267,16 @@ impl Command for SetMarketHours {
     }
 }
 
-/// What this sandbox would have sent by mail and text message; scope `operate`, sandbox only.
+/// Returns a page of the e-mail and text messages that this sandbox would have sent. Sandbox only. Requires
+/// scope `operate`.
 pub async fn outbox(
     app: &App,
     connection: &impl ConnectionTrait,
     actor: &Actor,
     page: &Page,
-    wanted: &Wanted,
+    filter: &OutboxFilter,
 ) -> Result<Slice<message::Model>> {
     let caller = actor.partner(Scope::Operate)?;
     sandbox_only(caller.mode)?;
-    messages::in_outbox(app, connection, caller.partner_id, page, wanted).await
+    messages::list_outbox(app, connection, caller.partner_id, page, filter).await
 }

@@ -1,4 +1,4 @@
-//! Instruments, quotes, orders, positions and balances.
+//! Instruments, market prices and hours, orders, positions and balances.
 
 pub mod balances;
 pub mod instruments;

@@ -1,3 +1,3 @@
-//! What the wellness API shows and changes of a user.
+//! User profiles of the wellness API.
 
 pub mod profiles;

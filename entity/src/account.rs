@@ -1,4 +1,4 @@
-//! `account`: brokerage accounts, with what the customer said about herself when she opened one.
+//! `account`: brokerage accounts with their owner's profile.
 
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ pub struct Model {
     pub id: Uuid,
     pub partner_id: Uuid,
     pub user_id: Uuid,
-    /// Four letters and five digits.
+    /// Human-readable account number: four letters and five digits, for example `ABCD12345`.
     #[sea_orm(unique)]
     pub number: String,
     pub ownership: Ownership,
@@ -31,15 +31,15 @@ pub struct Model {
     pub director_of: Option<String>,
     pub risk_tolerance: Option<String>,
     pub opened_at: DateTimeUtc,
-    /// The other owner of a joint account.
+    /// Second owner of a joint account.
     #[serde(default)]
     pub joint_member_id: Option<Uuid>,
-    /// Why it was frozen or closed.
+    /// Why the account was frozen or closed, encrypted.
     #[serde(default)]
     pub status_reason: Option<Vec<u8>>,
 }
 
-/// Who owns an account.
+/// Ownership type of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
@@ -48,7 +48,7 @@ pub enum Ownership {
     Joint,
 }
 
-/// What an account is for.
+/// Account type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
@@ -57,7 +57,7 @@ pub enum AccountKind {
     Investment,
 }
 
-/// Where an account is in its life.
+/// Account status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]

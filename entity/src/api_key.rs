@@ -1,4 +1,4 @@
-//! `api_key`: what a partner proves itself with. The key itself is never stored.
+//! `api_key`: API keys of partners. The key itself is never stored.
 
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -9,26 +9,26 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
     pub partner_id: Uuid,
-    /// The part of the key that may be shown.
+    /// Public part of the key.
     #[sea_orm(unique)]
     pub public_id: String,
-    /// HMAC-SHA256 of the key under the house's pepper.
+    /// HMAC-SHA256 of the key with the server's pepper.
     #[serde(skip)]
     pub verifier: Vec<u8>,
-    /// The two SHA-1 states that sign webhooks, encrypted.
+    /// The two SHA-1 states for signing webhooks, encrypted.
     #[serde(skip)]
     pub signer: Vec<u8>,
-    /// Space-separated.
+    /// Scopes, separated by spaces.
     pub scopes: String,
     pub created_at: DateTimeUtc,
     pub revoked_at: Option<DateTimeUtc>,
-    /// What its partner calls it.
+    /// Label chosen by the partner.
     pub label: String,
-    /// The key it takes the place of.
+    /// Key that this one replaces.
     pub rotated_from: Option<Uuid>,
-    /// The first key of those that took each other's place; its own id for the first.
+    /// First key of the chain of rotations; the key's own id if it is the first.
     pub lineage_id: Uuid,
-    /// From when on it opens nothing, by the system's clock.
+    /// Time by the system clock from which the key is invalid.
     pub expires_at: Option<DateTimeUtc>,
 }
 

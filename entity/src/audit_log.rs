@@ -1,4 +1,4 @@
-//! `audit_log`: who asked for what, and what was decided. Never changed, sealed by a chain of hashes.
+//! `audit_log`: every operation with its caller and result. Rows are never changed and form a hash chain.
 
 use sea_orm::entity::prelude::*;
 
@@ -11,16 +11,16 @@ pub struct Model {
     pub partner_id: Uuid,
     pub principal_id: Uuid,
     pub operation: String,
-    /// What came of it, or what was asked about.
+    /// Object that the operation created, changed or read.
     pub object_id: Option<Uuid>,
-    /// `done`, the code of the refusal, or `REFRESH_TOKEN_REPLAYED`.
+    /// `done`, an error code, or `REFRESH_TOKEN_REPLAYED`.
     pub decision: String,
     pub request_id: Uuid,
-    /// By the system's clock.
+    /// Time by the system clock.
     pub recorded_at: DateTimeUtc,
-    /// Dense within the partner; absent until sealed.
+    /// Number within the partner, without gaps; absent until the row is sealed.
     pub seq: Option<i64>,
-    /// SHA-256 of the hash before and the columns above; absent until sealed.
+    /// SHA-256 of the previous row's hash and the columns above; absent until the row is sealed.
     pub hash: Option<Vec<u8>>,
 }
 

@@ -1,4 +1,4 @@
-//! `bank_account`: the accounts outside that money comes from. The number is stored encrypted.
+//! `bank_account`: external bank accounts. The account number is stored encrypted.
 
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};

@@ -1,5 +1,5 @@
-//! `chain_head`: how many rows of a partner's chain are sealed, and the hash of the last, signed with a key
-//! that is not in the database.
+//! `chain_head`: number of sealed rows of a partner's hash chain and the hash of the last one, signed with a
+//! key that is not in the database.
 
 use sea_orm::entity::prelude::*;
 
@@ -10,15 +10,15 @@ pub struct Model {
     pub partner_id: Uuid,
     #[sea_orm(primary_key, auto_increment = false)]
     pub chain: Chain,
-    /// How many rows are sealed, which is the number of the last.
+    /// Number of sealed rows, which is the number of the last one.
     pub sealed: i64,
-    /// The hash of the last sealed row.
+    /// Hash of the last sealed row.
     pub hash: Vec<u8>,
-    /// HMAC-SHA256 over the columns above.
+    /// HMAC-SHA256 of the columns above.
     pub mac: Vec<u8>,
 }
 
-/// The tables whose rows are chained, named as in the database.
+/// Table with a hash chain, by its name in the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 pub enum Chain {

@@ -1,4 +1,4 @@
-//! `data_key`: the keys that encrypt, sign and index, each wrapped by the encryption key.
+//! `data_key`: keys that encrypt, sign and index data, each wrapped by the configured encryption key.
 
 use sea_orm::entity::prelude::*;
 
@@ -7,17 +7,17 @@ use sea_orm::entity::prelude::*;
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// Whose data the key encrypts; absent for the house's own keys.
+    /// Partner with the data that the key encrypts; absent for the server's own keys.
     pub partner_id: Option<Uuid>,
     pub purpose: Purpose,
-    /// Counts the versions of a key, from 1.
+    /// Version of the key, from 1.
     pub number: i32,
-    /// The key, encrypted.
+    /// Encrypted key.
     pub wrapped: Vec<u8>,
-    /// The check value of the encryption key that wraps it.
+    /// Check value of the encryption key that wraps this key.
     pub kek: String,
     pub created_at: DateTimeUtc,
-    /// Since when nothing is encrypted with it; it still opens what was.
+    /// Time since which the key no longer encrypts; it can still decrypt.
     pub retired_at: Option<DateTimeUtc>,
 }
 
@@ -31,17 +31,17 @@ impl std::fmt::Debug for Model {
     }
 }
 
-/// What a key is for.
+/// Purpose of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 pub enum Purpose {
-    /// Encrypts a partner's data; the house's own opens what was written before partners had keys.
+    /// Encrypts a partner's data. The server's own key decrypts data from before partners had keys.
     Data,
-    /// Finds equal values without opening them.
+    /// Computes blind indexes, which find equal values without decrypting them.
     Index,
     /// Verifies API keys.
     Pepper,
-    /// Tells repeated requests from others.
+    /// Computes fingerprints that recognize repeated requests.
     Fingerprint,
     /// Signs tokens.
     Tokens,

@@ -1,4 +1,5 @@
-//! `event`: everything that happened, written with its effect; numbered and sealed after the commit.
+//! `event`: event log. Events are written in the transaction of the change, and numbered and sealed after its
+//! commit.
 
 use sea_orm::entity::prelude::*;
 
@@ -9,24 +10,24 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
     pub partner_id: Uuid,
-    /// What it happened to.
+    /// Id of the object the event is about.
     pub stream_id: Uuid,
-    /// Counts from 1 within the stream.
+    /// Number within the stream, from 1.
     pub stream_version: i32,
-    /// Who caused it: a key, a user, or nobody for a timer.
+    /// API key or user that caused the event; absent for a timer.
     pub actor_id: Option<Uuid>,
-    /// Such as `order.filled`.
+    /// Event type, for example `order.filled`.
     #[sea_orm(column_name = "type")]
     pub kind: String,
-    /// JSON, byte for byte as it was hashed.
+    /// JSON, exactly as it was hashed.
     pub payload: String,
-    /// By the partner's clock.
+    /// Time by the partner's clock.
     pub occurred_at: DateTimeUtc,
-    /// SHA-256 over the columns above and the digests of the movements it caused.
+    /// SHA-256 of the columns above and the digests of the ledger movements that the event caused.
     pub digest: Vec<u8>,
-    /// Dense within the partner; absent until sealed.
+    /// Number within the partner, without gaps; absent until the row is sealed.
     pub seq: Option<i64>,
-    /// SHA-256 of the hash before and this digest; absent until sealed.
+    /// SHA-256 of the previous row's hash and this digest; absent until the row is sealed.
     pub hash: Option<Vec<u8>>,
 }
 

@@ -1,4 +1,4 @@
-//! `fill`: what was traded of an order, and when it settles.
+//! `fill`: fills of orders, with their settlement dates.
 
 use crate::{Money, Price, Quantity};
 use sea_orm::entity::prelude::*;
@@ -13,12 +13,12 @@ pub struct Model {
     pub partner_id: Uuid,
     pub account_id: Uuid,
     pub order_id: Uuid,
-    /// Counts from 1 within the order.
+    /// Number within the order, from 1.
     pub number: i32,
     pub side: super::order::Side,
     pub quantity: Quantity,
     pub price: Price,
-    /// What changed hands, without a sign.
+    /// Amount of money exchanged, never negative.
     pub amount: Money,
     pub traded_at: DateTimeUtc,
     pub settles_at: DateTimeUtc,

@@ -1,16 +1,16 @@
-//! Exact amounts: integers in the database, decimal text everywhere else, never a float.
+//! Fixed-point amounts: integers in the database, decimal text everywhere else, never floats.
 
 use rust_decimal::{Decimal, RoundingStrategy};
 use std::{fmt, str::FromStr};
 
-/// Why a text is not an amount.
+/// Why a text is not a valid amount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FixedError {
     /// Not plain decimal notation.
     Malformed,
-    /// More decimals than the type has.
+    /// More decimals than the type supports.
     TooFine,
-    /// Outside of what 64 bits hold.
+    /// Does not fit into 64 bits.
     OutOfRange,
 }
 
@@ -37,7 +37,7 @@ fn parse(text: &str, scale: u32) -> Result<i64, FixedError> {
     units(Decimal::from_str_exact(trimmed(text)), scale)
 }
 
-/// The longest text that is read as an amount.
+/// Maximum length of an amount in text form.
 const MAX_LENGTH: usize = 64;
 
 fn is_digits(text: &str) -> bool {
@@ -103,25 +103,25 @@ macro_rules! fixed_point {
         pub struct $name(i64);
 
         impl $name {
-            /// Nothing.
+            /// Zero.
             pub const ZERO: Self = Self(0);
             /// Decimals kept.
             pub const SCALE: u32 = $scale;
 
-            /// Reads a JSON number by value, exponent included; a string is read with `parse`.
+            /// Parses a JSON number, with or without an exponent. For strings use `parse`.
             ///
             /// # Errors
             /// As `parse`.
             pub fn from_json_number(number: &str) -> Result<Self, FixedError> { parse_json(number, $scale).map(Self) }
             /// From whole units of the smallest step.
             pub const fn from_units(units: i64) -> Self { Self(units) }
-            /// In whole units of the smallest step.
+            /// Returns the number of smallest units.
             pub const fn units(self) -> i64 { self.0 }
-            /// The sum, or `None` past 64 bits.
+            /// Returns the sum, or `None` if it exceeds 64 bits.
             pub fn plus(self, other: Self) -> Option<Self> { self.0.checked_add(other.0).map(Self) }
-            /// The difference, or `None` past 64 bits.
+            /// Returns the difference, or `None` if it exceeds 64 bits.
             pub fn minus(self, other: Self) -> Option<Self> { self.0.checked_sub(other.0).map(Self) }
-            /// Above zero.
+            /// Returns whether the amount is above zero.
             pub const fn is_positive(self) -> bool { self.0 > 0 }
         }
 
@@ -148,15 +148,15 @@ macro_rules! fixed_point {
 }
 
 fixed_point!(
-    /// US dollars, in cents.
+    /// Amount in US dollars, in cents.
     Money, 2, 2
 );
 fixed_point!(
-    /// US dollars for one share, in ten-thousandths.
+    /// Price of one share in US dollars, in ten-thousandths.
     Price, 4, 2
 );
 fixed_point!(
-    /// Shares, in hundred-millionths.
+    /// Number of shares, in hundred-millionths.
     Quantity, 8, 0
 );
 
@@ -185,8 +185,8 @@ impl Money {
         i64::try_from(cents.mantissa()).ok().filter(|_| cents.scale() == 2).map(Self)
     }
 
-    /// This amount times `part / whole`, rounded half up to the cent; `None` when `whole` is zero or the
-    /// result past 64 bits.
+    /// Returns this amount times `part / whole`, rounded half up to the cent; `None` if `whole` is zero or
+    /// the result exceeds 64 bits.
     pub fn share(self, part: i64, whole: i64) -> Option<Self> {
         if whole == 0 {
             return None;
@@ -206,7 +206,8 @@ fn exact_product(one: Decimal, other: Decimal) -> Option<Decimal> {
 }
 
 impl Price {
-    /// The price of one share when `quantity` shares cost `total`, rounded half up; `None` for no shares.
+    /// Returns the price per share if `quantity` shares cost `total`, rounded half up; `None` if `quantity`
+    /// is zero.
     pub fn average(total: Money, quantity: Quantity) -> Option<Self> {
         if quantity.units() == 0 {
             return None;
@@ -221,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn amounts_are_read_and_written_exactly() {
+    fn amounts_are_parsed_and_formatted_exactly() {
         for (text, units, shown) in [
             ("0", 0, "0.00"),
             ("0.01", 1, "0.01"),
@@ -238,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_an_amount_is_refused() {
+    fn invalid_amounts_are_refused() {
         for (text, why) in [
             ("", FixedError::Malformed),
             (".5", FixedError::Malformed),
@@ -261,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_lose_trailing_zeros_and_prices_keep_two() {
+    fn quantities_have_no_trailing_zeros_and_prices_at_least_two_decimals() {
         assert_eq!("0.2000".parse::<Quantity>().unwrap().to_string(), "0.2");
         assert_eq!("0".parse::<Quantity>().unwrap().to_string(), "0");
         assert_eq!("100".parse::<Price>().unwrap().to_string(), "100.00");
@@ -269,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn json_numbers_are_read_by_value() {
+    fn json_numbers_are_parsed_by_value() {
         for (number, read) in [
             ("1.0E-4", Ok("0.0001")),
             ("1E+1", Ok("10")),
@@ -306,7 +307,7 @@ mod tests {
         };
         assert_eq!(hold("1", "250.10"), "257.61");
         assert_eq!(hold("1", "100"), "103.00");
-        // The raised price, rounded first, would be 0.0001 and the hold 1.00.
+        // If the raised price were rounded first, it would be 0.0001 and the hold 1.00.
         assert_eq!(hold("10000", "0.0001"), "1.03");
         assert_eq!(hold("0.0001", "49.99"), "0.01");
         assert_eq!(Money::hold(Quantity::from_units(i64::MAX), Price::from_units(i64::MAX), 3), None);

@@ -1,4 +1,4 @@
-//! `idempotency`: the first answer to a key, kept for whoever asks again.
+//! `idempotency`: first response for each idempotency key, returned to repeated requests.
 
 use sea_orm::entity::prelude::*;
 
@@ -14,7 +14,7 @@ pub struct Model {
     pub key: String,
     pub operation: String,
     pub fingerprint: Vec<u8>,
-    /// The first answer, sealed; absent only inside the transaction that is working it out.
+    /// First response, encrypted; absent only while the first transaction is running.
     pub answer: Option<String>,
     pub claimed_at: DateTimeUtc,
 }

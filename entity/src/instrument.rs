@@ -1,4 +1,4 @@
-//! `instrument`: what can be traded.
+//! `instrument`: tradable instruments.
 
 use crate::Price;
 use sea_orm::entity::prelude::*;
@@ -15,7 +15,7 @@ pub struct Model {
     pub name: String,
     pub exchange: String,
     pub asset_class: String,
-    /// What the built-in market's price wanders around.
+    /// Price around which the built-in market's prices move.
     pub base_price: Price,
 }
 

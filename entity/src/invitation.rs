@@ -1,4 +1,4 @@
-//! `invitation`: a wish that somebody sign up, bound to an e-mail address.
+//! `invitation`: invitations to sign up, each bound to an e-mail address.
 
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -11,9 +11,9 @@ pub struct Model {
     pub partner_id: Uuid,
     /// In lower case.
     pub email: String,
-    /// The person who shall be able to sign in; none for one who is not known yet.
+    /// Existing user to whom the invitation gives a login; absent for a new user.
     pub user_id: Option<Uuid>,
-    /// The employer that her profile shows.
+    /// Employer shown in the user's profile.
     pub company_name: Option<String>,
     pub retirement_institution_id: Option<String>,
     pub created_at: DateTimeUtc,

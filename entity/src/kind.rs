@@ -1,20 +1,20 @@
-//! What an identifier points at. The last byte of every id is the tag of its kind.
+//! Kinds of objects that ids identify. The last byte of every id is the tag of its kind.
 
 use uuid::Uuid;
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $name:ident = $tag:literal,)*) => {
-        /// The kind of thing an id names. Tags are stored inside ids and never change meaning.
+        /// Kind of object that an id identifies. Tags are stored inside ids and never change their meaning.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u8)]
         pub enum Kind { $($(#[$doc])* $name = $tag,)* }
 
         impl Kind {
-            /// Every kind there is.
+            /// All kinds.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// The kind an id claims to be of; `None` for an id that was never ours.
-            /// A foreign id carries a valid tag by chance, so the look-up still decides.
+            /// Returns the kind in the tag of an id; `None` if Coffer did not create the id.
+            /// Another id can have a valid tag by chance, so only a query can show that the object exists.
             pub fn of(id: Uuid) -> Option<Self> {
                 if id.get_version_num() != 7 { return None; }
                 match id.as_bytes().last() { $(Some($tag) => Some(Self::$name),)* _ => None }
@@ -28,58 +28,58 @@ kinds! {
     Partner = 1,
     /// An API key.
     ApiKey = 2,
-    /// A person.
+    /// A user.
     User = 3,
-    /// One identity check of a person.
+    /// An identity check of a user.
     Kyc = 4,
     /// A brokerage account.
     Account = 5,
-    /// A bank account outside.
+    /// An external bank account.
     BankAccount = 6,
-    /// Money moved by ACH.
+    /// An ACH transfer.
     Transfer = 7,
-    /// Something that can be traded.
+    /// A tradable instrument.
     Instrument = 8,
-    /// An instruction to trade.
+    /// An order.
     Order = 9,
-    /// A part of an order that was traded.
+    /// A fill of an order.
     Fill = 10,
-    /// A holding.
+    /// A position.
     Position = 11,
-    /// Something that happened.
+    /// An event in the event log.
     Event = 12,
-    /// Something that will happen.
+    /// A scheduled action.
     Timer = 13,
-    /// An account of the ledger.
+    /// A ledger account.
     LedgerAccount = 14,
-    /// One movement of the ledger.
+    /// A ledger movement.
     LedgerTransfer = 15,
-    /// Several movements that belong together.
+    /// A ledger entry: movements that belong together.
     LedgerEntry = 16,
-    /// An amount set aside.
+    /// A hold.
     LedgerHold = 17,
-    /// The end of a hold, or of a part of it.
+    /// A full or partial release of a hold.
     LedgerRelease = 18,
     /// A line of the audit log.
     AuditLine = 19,
-    /// One HTTP request.
+    /// An HTTP request.
     Request = 20,
-    /// A sign-in, from the password to the sign-out.
+    /// A session, from sign-in to sign-out.
     Session = 21,
-    /// A wish that somebody sign up.
+    /// An invitation to sign up.
     Invitation = 22,
     /// A one-time passcode.
     Passcode = 23,
-    /// A mail or a text message.
+    /// An e-mail or text message.
     Message = 24,
-    /// A key that encrypts one partner's data.
+    /// A key that encrypts data.
     DataKey = 25,
     /// A document of an identity check.
     KycDocument = 26,
     /// An import of a watch list.
     WatchList = 27,
-    /// An entry of a watch list that resembles a person.
+    /// A watch list entry that resembles a user.
     ScreeningHit = 28,
-    /// A person who is not an entry of a watch list.
+    /// A record that a user is not a watch list entry.
     ScreeningException = 29,
 }

@@ -1,4 +1,4 @@
-//! `kyc`: one identity check of one person, and what came of it. Who she says she is, is stored encrypted.
+//! `kyc`: identity checks and their outcomes. The applicant's data is stored encrypted.
 
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -9,25 +9,25 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
     pub partner_id: Uuid,
-    /// Whom it moves; none for a check that was asked for by itself.
+    /// User with the status that the check decides; absent for a standalone check.
     pub user_id: Option<Uuid>,
-    /// What the documented API calls the check by.
+    /// Token that identifies the check in the REST API.
     #[sea_orm(unique)]
     pub token: String,
-    /// In hundredths: 99 is a score of 0.99.
+    /// Score in hundredths: 99 is 0.99.
     pub score: i32,
     pub outcome: Outcome,
-    /// One finding a line.
+    /// Findings, one per line.
     pub tags: String,
-    /// When the present outcome was reached.
+    /// Time of the current outcome.
     pub decided_at: DateTimeUtc,
     pub created_at: DateTimeUtc,
-    /// Whom it is about, as she was described; none for checks from before that was kept.
+    /// Applicant's data as submitted, encrypted; absent for old checks that did not store it.
     pub applicant: Option<Vec<u8>>,
     pub ssn_index: Option<Vec<u8>>,
-    /// JSON: each check, its part of the score, its rule. Nothing of the person.
+    /// JSON: each check with its part of the score and its rule. Contains no personal data.
     pub parts: String,
-    /// The questions asked, with their right answers.
+    /// Questions with their correct answers, encrypted.
     pub questions: Option<Vec<u8>>,
     pub questions_expire_at: Option<DateTimeUtc>,
     pub answered_at: Option<DateTimeUtc>,
@@ -35,7 +35,7 @@ pub struct Model {
     pub reviewed_by: Option<Uuid>,
     pub reviewed_at: Option<DateTimeUtc>,
     pub review_reason: Option<Vec<u8>>,
-    /// When a later check of the same person took its place.
+    /// Time when a later check of the same user replaced this one.
     pub superseded_at: Option<DateTimeUtc>,
 }
 
@@ -45,7 +45,7 @@ impl std::fmt::Debug for Model {
     }
 }
 
-/// What a check came to.
+/// Outcome of an identity check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
@@ -57,7 +57,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// The outcome with this name.
+    /// Parses the name of an outcome.
     pub fn parse(name: &str) -> Option<Self> {
         Self::try_from_value(&name.to_owned()).ok()
     }

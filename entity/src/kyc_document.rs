@@ -1,5 +1,5 @@
-//! `kyc_document`: what a person sent to prove who she is. The file lies in the document store, encrypted
-//! under a key of its own.
+//! `kyc_document`: documents uploaded for identity checks. Each file is in the document store, encrypted with
+//! its own key.
 
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ pub struct Model {
     pub id: Uuid,
     pub partner_id: Uuid,
     pub kyc_id: Uuid,
-    /// What the documented API calls it by.
+    /// Token that identifies the document in the REST API.
     #[sea_orm(unique)]
     pub token: String,
     pub kind: DocumentKind,
@@ -19,15 +19,15 @@ pub struct Model {
     pub name: Vec<u8>,
     pub extension: String,
     pub notes: Option<Vec<u8>>,
-    /// In bytes, before encryption.
+    /// Size in bytes before encryption.
     pub size: i32,
-    /// The key of the file.
+    /// Key of the file, encrypted.
     pub content_key: Vec<u8>,
     pub uploaded_by: Option<Uuid>,
     pub uploaded_at: DateTimeUtc,
 }
 
-/// What the file of a document is called.
+/// Returns the name of a document's file in the document store.
 pub fn file_name(partner_id: Uuid, id: Uuid) -> String {
     format!("{partner_id}/{id}")
 }
@@ -38,7 +38,7 @@ impl std::fmt::Debug for Model {
     }
 }
 
-/// What a document is.
+/// Type of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 pub enum DocumentKind {
@@ -48,7 +48,7 @@ pub enum DocumentKind {
     Utility,
 }
 
-/// What a document's bytes are.
+/// File format of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 pub enum Format {

@@ -10,12 +10,12 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
     pub partner_id: Uuid,
-    /// The brokerage account, or the partner itself for the house's own accounts.
+    /// Brokerage account, or the partner itself for house accounts.
     pub owner_id: Uuid,
     /// `USD` in cents, or a symbol in hundred-millionths of a share.
     pub asset: String,
     pub kind: LedgerKind,
-    /// Whether credits less debits less holds must stay at or above zero.
+    /// Whether the available balance must not become negative.
     pub no_overdraft: bool,
     pub version: i64,
     pub debits: i64,
@@ -24,36 +24,36 @@ pub struct Model {
 }
 
 impl Model {
-    /// Credits less debits.
+    /// Returns credits minus debits.
     pub const fn balance(&self) -> i64 {
         self.credits.saturating_sub(self.debits)
     }
 
-    /// The balance less what is held.
+    /// Returns the balance minus holds.
     pub const fn available(&self) -> i64 {
         self.balance().saturating_sub(self.held)
     }
 }
 
-/// What an account of the ledger stands for.
+/// Kind of a ledger account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 pub enum LedgerKind {
-    /// A customer's settled money.
+    /// Settled cash of a user.
     Cash,
-    /// A customer's proceeds of sales that have not settled.
+    /// Unsettled proceeds of a user's sales.
     Unsettled,
-    /// Money a customer has asked her bank for.
+    /// Pending deposits of a user.
     PendingDeposit,
-    /// A customer's shares.
+    /// Shares of a user.
     Units,
-    /// Our bank account for the benefit of customers.
+    /// Bank account held for the benefit of users (FBO).
     BankFbo,
-    /// Money on its way by ACH.
+    /// Money in transit by ACH.
     BankAchInTransit,
-    /// What the clearing house owes us.
+    /// Money owed by the clearing house.
     ClearingReceivable,
-    /// What we owe the clearing house.
+    /// Money owed to the clearing house.
     ClearingPayable,
     /// Shares in custody.
     Custody,

@@ -1,4 +1,4 @@
-//! `ledger_hold`: an amount set aside on an account. Ended by `ledger_release` rows.
+//! `ledger_hold`: amounts held on ledger accounts, released by `ledger_release` rows.
 
 use sea_orm::entity::prelude::*;
 
@@ -11,7 +11,7 @@ pub struct Model {
     pub partner_id: Uuid,
     pub account_id: Uuid,
     pub amount: i64,
-    /// What the amount is set aside for, such as an order.
+    /// Id of the object that needs the hold, such as an order.
     pub purpose_id: Uuid,
     pub placed_at: DateTimeUtc,
 }

@@ -1,4 +1,4 @@
-//! `ledger_release`: the end of a hold, or of a part of it.
+//! `ledger_release`: full and partial releases of holds.
 
 use sea_orm::entity::prelude::*;
 
@@ -14,11 +14,11 @@ pub struct Model {
     pub released_at: DateTimeUtc,
 }
 
-/// How a hold ended.
+/// Reason for a release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 pub enum Reason {
-    /// The money or the shares moved.
+    /// The held money or shares moved.
     Posted,
     /// Nothing moved.
     Voided,

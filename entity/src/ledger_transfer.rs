@@ -1,4 +1,4 @@
-//! `ledger_transfer`: one movement, both legs in one row, never changed and never deleted.
+//! `ledger_transfer`: ledger movements, with debit and credit in one row. Rows are never changed or deleted.
 
 use sea_orm::entity::prelude::*;
 
@@ -9,20 +9,20 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
     pub partner_id: Uuid,
-    /// Shared by the movements that belong together.
+    /// Ledger entry, shared by movements that belong together.
     pub entry_id: Uuid,
     pub asset: String,
     pub debit_account_id: Uuid,
     pub credit_account_id: Uuid,
     pub amount: i64,
-    /// The movement this one takes back.
+    /// Movement that this one reverses.
     #[sea_orm(unique)]
     pub reverses_id: Option<Uuid>,
-    /// The event that caused it.
+    /// Event that caused the movement.
     pub cause_id: Uuid,
     pub effective_at: DateTimeUtc,
     pub recorded_at: DateTimeUtc,
-    /// SHA-256 over the columns above.
+    /// SHA-256 of the columns above.
     pub digest: Vec<u8>,
 }
 

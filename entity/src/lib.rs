@@ -1,4 +1,5 @@
-//! The tables: columns, stored enums, money newtypes. No rules, no input or output, no GraphQL.
+//! Database tables: columns, stored enums and fixed-point types for amounts. No business rules, I/O or
+//! GraphQL.
 
 pub mod account;
 pub mod api_key;

@@ -1,4 +1,4 @@
-//! `login`: how a person signs in. The e-mail address is unique within a partner.
+//! `login`: logins of users. The e-mail address is unique within a partner.
 
 use sea_orm::entity::prelude::*;
 
@@ -8,11 +8,11 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub user_id: Uuid,
     pub partner_id: Uuid,
-    /// In lower case.
+    /// E-mail address in lower case.
     pub email: String,
-    /// Argon2id, in the PHC string format.
+    /// Argon2id hash in the PHC string format.
     pub password: String,
-    /// Tokens carry it; raising it ends them all.
+    /// Version that is contained in tokens; incrementing it invalidates all of them.
     pub version: i64,
     pub disabled_at: Option<DateTimeUtc>,
     pub created_at: DateTimeUtc,

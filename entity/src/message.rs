@@ -1,5 +1,5 @@
-//! `message`: mail and text messages. Recipient, subject and body are stored encrypted, and empty once the
-//! message is sent or given up.
+//! `message`: e-mail and text messages. Recipient, subject and body are stored encrypted, and are empty once
+//! the message is sent or has failed.
 
 use sea_orm::entity::prelude::*;
 
@@ -9,25 +9,25 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
     pub partner_id: Uuid,
-    /// Whom it is about, where that is somebody we know.
+    /// User the message is about, if known.
     pub user_id: Option<Uuid>,
     pub channel: Channel,
     pub purpose: Purpose,
     pub recipient: Vec<u8>,
-    /// Blind index, for finding what went to one address; in the outbox only.
+    /// Blind index for finding messages to one address; only in the outbox.
     pub recipient_index: Option<Vec<u8>>,
     pub subject: Vec<u8>,
     pub body: Vec<u8>,
     pub status: Status,
-    /// Tries to send it, failed or not.
+    /// Number of attempts to send the message.
     pub attempts: i32,
-    /// By the system's clock: of no use to anyone after.
+    /// Time by the system clock after which the message is useless and is not sent any more.
     pub send_by: Option<DateTimeUtc>,
-    /// By the partner's clock.
+    /// Time by the partner's clock.
     pub created_at: DateTimeUtc,
-    /// By the system's clock.
+    /// Time by the system clock.
     pub sent_at: Option<DateTimeUtc>,
-    /// By the system's clock: removed after.
+    /// Time by the system clock after which the row is deleted.
     pub kept_until: Option<DateTimeUtc>,
 }
 
@@ -37,7 +37,7 @@ impl std::fmt::Debug for Model {
     }
 }
 
-/// How it goes.
+/// Channel of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 pub enum Channel {
@@ -45,27 +45,27 @@ pub enum Channel {
     Sms,
 }
 
-/// What it is for.
+/// Purpose of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 pub enum Purpose {
     /// A one-time passcode.
     Passcode,
-    /// A way back to an account whose password is lost.
+    /// A link to reset a lost password.
     PasswordRecovery,
     /// An invitation to sign up.
     Invitation,
-    /// What a person has entered, for an advisor.
+    /// A user's data, for advisors.
     AdvisorData,
 }
 
-/// Where it stands.
+/// Status of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 pub enum Status {
     Pending,
     Sent,
-    /// A sandbox's: it is read in the outbox and goes nowhere.
+    /// Sandbox message: it can be read in the outbox and is never sent.
     Outbox,
     Failed,
 }

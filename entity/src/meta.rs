@@ -1,4 +1,4 @@
-//! `meta`: facts about this database itself, such as which encryption key it was made with.
+//! `meta`: properties of the database itself, such as which encryption key it uses.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! `orders`: instructions to buy or sell. A row moves along `Status`; none is ever deleted.
+//! `orders`: buy and sell orders. Rows are never deleted.
 
 use crate::{Price, Quantity};
 use sea_orm::entity::prelude::*;
@@ -19,7 +19,7 @@ pub struct Model {
     pub filled_quantity: Quantity,
     pub filled_average_price: Option<Price>,
     pub status: Status,
-    /// Why a rejected order was rejected: a stable code.
+    /// Stable code of the reason for a rejection.
     pub reject_code: Option<String>,
     pub submitted_at: DateTimeUtc,
     pub filled_at: Option<DateTimeUtc>,
@@ -28,7 +28,7 @@ pub struct Model {
     pub failed_at: Option<DateTimeUtc>,
 }
 
-/// Which way an order goes.
+/// Side of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
@@ -37,7 +37,7 @@ pub enum Side {
     Sell,
 }
 
-/// How an order is priced.
+/// Order type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
@@ -45,7 +45,7 @@ pub enum OrderKind {
     Market,
 }
 
-/// Where an order stands.
+/// Order status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
@@ -60,17 +60,17 @@ pub enum Status {
 }
 
 impl Status {
-    /// The state's name in the database and in the event log.
+    /// Returns the name used in the database and the event log.
     pub fn name(self) -> String {
         self.to_value()
     }
 
-    /// The state with this name.
+    /// Parses the name of a status.
     pub fn parse(name: &str) -> Option<Self> {
         Self::try_from_value(&name.to_owned()).ok()
     }
 
-    /// Whether an order in this state can still trade.
+    /// Returns whether an order with this status can still be filled.
     pub const fn is_open(self) -> bool {
         matches!(self, Self::Accepted | Self::New | Self::PartiallyFilled)
     }

@@ -1,4 +1,4 @@
-//! `partner`: a business with API keys, and the clock its customers live by.
+//! `partner`: businesses with API keys, and their clocks.
 
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -13,16 +13,16 @@ pub struct Model {
     pub name: String,
     pub mode: Mode,
     pub market_hours: MarketHours,
-    /// Microseconds the partner's clock is ahead of the system's while it runs.
+    /// Microseconds by which the partner's clock is ahead of the system clock while it runs.
     pub clock_offset: i64,
-    /// Where the clock stands; absent while it runs.
+    /// Time at which the clock is frozen; absent while it runs.
     pub clock_frozen_at: Option<DateTimeUtc>,
-    /// Chooses the prices of the built-in market.
+    /// Seed of the built-in market's prices.
     pub market_seed: i64,
     pub created_at: DateTimeUtc,
 }
 
-/// Whether money and customers are real.
+/// Mode of a partner: real or test money and users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
@@ -31,7 +31,7 @@ pub enum Mode {
     Sandbox,
 }
 
-/// When orders are taken.
+/// Hours during which orders are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]

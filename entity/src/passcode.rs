@@ -1,4 +1,4 @@
-//! `passcode`: a one-time passcode on its way. The code itself is not stored.
+//! `passcode`: one-time passcodes that have been sent. The code itself is not stored.
 
 use sea_orm::entity::prelude::*;
 
@@ -9,10 +9,10 @@ pub struct Model {
     pub id: Uuid,
     pub partner_id: Uuid,
     pub user_id: Uuid,
-    /// What the client names it by.
+    /// Token by which the client identifies the passcode.
     #[sea_orm(unique)]
     pub hash_code: String,
-    /// Where it was sent, encrypted.
+    /// Phone number it was sent to, encrypted.
     pub phone: Vec<u8>,
     pub phone_index: Vec<u8>,
     /// HMAC of the code.
@@ -20,7 +20,7 @@ pub struct Model {
     pub attempts: i32,
     pub sent_at: DateTimeUtc,
     pub expires_at: DateTimeUtc,
-    /// Used, or made worthless by a newer one.
+    /// Time when the passcode was used or replaced by a newer one.
     pub used_at: Option<DateTimeUtc>,
 }
 

@@ -1,4 +1,4 @@
-//! `position`: what an account holds of one instrument, and what it paid. The units stand in the ledger too.
+//! `position`: an account's quantity and cost of each instrument. The quantity is also in the ledger.
 
 use crate::{Money, Quantity};
 use sea_orm::entity::prelude::*;

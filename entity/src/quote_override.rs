@@ -1,4 +1,4 @@
-//! `quote_override`: a price that a sandbox partner set by hand.
+//! `quote_override`: prices set by sandbox partners.
 
 use crate::Price;
 use sea_orm::entity::prelude::*;

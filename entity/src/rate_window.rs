@@ -1,4 +1,4 @@
-//! `rate_window`: how much of one caller's allowance has been given out to the servers until its window ends.
+//! `rate_window`: how much of a caller's allowance the servers have reserved in the current window.
 
 use sea_orm::entity::prelude::*;
 
@@ -6,14 +6,14 @@ use sea_orm::entity::prelude::*;
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "rate_window")]
 pub struct Model {
-    /// Stands for the allowance and for whom it is; says nothing of either.
+    /// Opaque key of the allowance and its caller.
     #[sea_orm(primary_key, auto_increment = false)]
     pub key: Vec<u8>,
-    /// By the system's clock.
+    /// Time by the system clock.
     pub ends_at: DateTimeUtc,
-    /// Given out and not given back.
+    /// Amount reserved and not returned.
     pub used: i64,
-    /// How much of it was given out last.
+    /// Size of the last reservation.
     pub granted: i64,
 }
 

@@ -1,4 +1,4 @@
-//! `recovery`: a password that may be set anew by whoever has the token from the mail.
+//! `recovery`: pending password resets, authorized by a token sent by e-mail.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! `screening_exception`: until a day, one person is not one entry of a watch list.
+//! `screening_exception`: records, valid until a date, that a user is not a certain watch list entry.
 
 use sea_orm::entity::prelude::*;
 
@@ -8,14 +8,14 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
     pub partner_id: Uuid,
-    /// Blind index of the person's name and day of birth.
+    /// Blind index of the user's name, birth date and social security number.
     pub subject: Vec<u8>,
-    /// Source of the list that the entry is on.
+    /// Source of the watch list.
     pub source: String,
-    /// The list's own number of the entry.
+    /// Number of the entry in the watch list.
     pub entry: i64,
     pub reason: Vec<u8>,
-    /// The last day on which it holds.
+    /// Last day on which the exception is valid.
     pub until: Date,
     pub made_by: Option<Uuid>,
     pub made_at: DateTimeUtc,

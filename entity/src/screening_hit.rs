@@ -1,4 +1,4 @@
-//! `screening_hit`: an entry of a watch list that resembles the person of an identity check.
+//! `screening_hit`: watch list entries that resemble the applicant of an identity check.
 
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -11,22 +11,22 @@ pub struct Model {
     pub id: Uuid,
     pub partner_id: Uuid,
     pub kyc_id: Uuid,
-    /// Source of the list that the entry is on.
+    /// Source of the watch list.
     pub source: String,
-    /// The list's own number of the entry.
+    /// Number of the entry in the watch list.
     pub entry: i64,
     pub listed_name: String,
-    /// The programs it is listed under, one a line.
+    /// Sanctions programs of the entry, one per line.
     pub programs: String,
-    /// In hundredths: 100 is the same name and the same day of birth.
+    /// Score in hundredths: 100 means the same name and birth date.
     pub score: i32,
-    /// JSON: how much of the score comes from what.
+    /// JSON: parts of the score.
     pub parts: String,
     pub found_at: DateTimeUtc,
-    /// When it was said not to be this person.
+    /// Time when the hit was cleared as a false match.
     pub cleared_at: Option<DateTimeUtc>,
     pub cleared_by: Option<Uuid>,
-    /// The exception by which it is cleared.
+    /// Exception that clears the hit.
     pub exception_id: Option<Uuid>,
 }
 

@@ -1,4 +1,4 @@
-//! `screening_run`: how far existing customers have been screened again after a watch list was imported.
+//! `screening_run`: progress of screening existing users again after the import of a watch list.
 
 use sea_orm::entity::prelude::*;
 
@@ -6,21 +6,22 @@ use sea_orm::entity::prelude::*;
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "screening_run")]
 pub struct Model {
-    /// The list whose import caused it.
+    /// Watch list that was imported.
     #[sea_orm(primary_key, auto_increment = false)]
     pub watch_list_id: Uuid,
     pub started_at: DateTimeUtc,
-    /// Customers there were at the start.
+    /// Number of users at the start.
     pub people: i64,
     pub screened: i64,
-    /// Customers who could not be screened.
+    /// Number of users who could not be screened.
     pub failed: i64,
-    /// New open hits.
+    /// Number of new open hits.
     pub hits: i64,
-    /// The last identity check that was looked at; they are taken in the order of their ids.
+    /// Last identity check that was screened; they are screened in the order of their ids.
     pub last_kyc_id: Option<Uuid>,
-    /// The server that works on it, until when the others leave it alone.
+    /// Server that is working on the run.
     pub leased_by: Option<Uuid>,
+    /// Time until which other servers do not take over the run.
     pub leased_until: Option<DateTimeUtc>,
     pub finished_at: Option<DateTimeUtc>,
 }

@@ -1,4 +1,4 @@
-//! `second_factor`: by what a person proves, besides her password, that it is she.
+//! `second_factor`: second factors of users.
 
 use sea_orm::entity::prelude::*;
 
@@ -8,15 +8,15 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub user_id: Uuid,
     pub partner_id: Uuid,
-    /// The verified number, encrypted.
+    /// Verified phone number, encrypted.
     pub phone: Option<Vec<u8>>,
     pub phone_index: Option<Vec<u8>>,
     pub phone_verified_at: Option<DateTimeUtc>,
-    /// The secret shared with an authenticator app, encrypted.
+    /// Secret shared with an authenticator app, encrypted.
     pub totp: Option<Vec<u8>>,
-    /// Absent until the app has shown that it has the secret.
+    /// Absent until a code from the app has confirmed the secret.
     pub totp_confirmed_at: Option<DateTimeUtc>,
-    /// The last time step whose code was taken; no earlier one is taken again.
+    /// Last time step with an accepted code; codes of this and earlier steps are refused.
     pub totp_step: i64,
 }
 

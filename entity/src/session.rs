@@ -1,4 +1,4 @@
-//! `session`: from a sign-in to its end, the family of one refresh token and its successors.
+//! `session`: sessions, from sign-in to their end. A session has one refresh token and its successors.
 
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -10,18 +10,18 @@ pub struct Model {
     pub id: Uuid,
     pub partner_id: Uuid,
     pub user_id: Uuid,
-    /// The id of the refresh token in use.
+    /// Id of the current refresh token.
     pub refresh_token: String,
-    /// The id of the one that takes its place once it is used.
+    /// Id of the refresh token that replaces the current one once it is used.
     pub successor_token: Option<String>,
     pub successor_at: Option<DateTimeUtc>,
-    /// When the second factor was passed.
+    /// Time when the second factor was passed.
     pub two_factor_at: Option<DateTimeUtc>,
     pub began_at: DateTimeUtc,
     pub ends_at: DateTimeUtc,
-    /// The refresh token is worth nothing any more; issued access tokens live on.
+    /// Time of the sign-out: the refresh token is invalid, issued access tokens stay valid.
     pub signed_out_at: Option<DateTimeUtc>,
-    /// Nothing of this session is worth anything any more.
+    /// Time when the session was ended: all its tokens are invalid.
     pub cut_at: Option<DateTimeUtc>,
 }
 

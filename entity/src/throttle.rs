@@ -1,4 +1,4 @@
-//! `throttle`: failures in a row, and until when no other try is heard.
+//! `throttle`: consecutive failures, and until when further attempts are blocked.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! `timer`: what is to happen later. A row is deleted by the transaction that carries it out.
+//! `timer`: scheduled actions. A row is deleted in the transaction that performs the action.
 
 use sea_orm::entity::prelude::*;
 
@@ -11,16 +11,16 @@ pub struct Model {
     pub partner_id: Uuid,
     pub clock: Clock,
     pub kind: TimerKind,
-    /// What it is about.
+    /// Id of the object the action is about.
     pub subject_id: Uuid,
     pub due_at: DateTimeUtc,
-    /// Tries that failed.
+    /// Number of failed attempts.
     pub attempts: i32,
-    /// By the system's clock: not tried before, after a failure.
+    /// Time by the system clock of the next attempt after a failure.
     pub retry_at: Option<DateTimeUtc>,
 }
 
-/// Whose time decides.
+/// Clock that determines when a timer is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 pub enum Clock {
@@ -28,19 +28,19 @@ pub enum Clock {
     System,
 }
 
-/// What is to be done.
+/// Action of a timer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 pub enum TimerKind {
-    /// Take an accepted order to the market.
+    /// Send an accepted order to the market.
     OrderRoute,
-    /// Money of a deposit has arrived.
+    /// Settle a deposit.
     DepositSettle,
-    /// A trade is paid for.
+    /// Settle a trade.
     TradeSettle,
-    /// A mail or a text message is to be sent.
+    /// Send an e-mail or text message.
     MessageSend,
-    /// The time to answer an identity check's questions is over.
+    /// End the time for answering an identity check's questions.
     KycQuestionsExpire,
 }
 

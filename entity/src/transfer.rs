@@ -1,4 +1,4 @@
-//! `transfer`: money moved by ACH between a bank account and a brokerage account.
+//! `transfer`: ACH transfers between bank accounts and brokerage accounts.
 
 use crate::Money;
 use sea_orm::entity::prelude::*;
@@ -16,13 +16,13 @@ pub struct Model {
     pub direction: Direction,
     pub amount: Money,
     pub status: Status,
-    /// The New York day on which the money is expected.
+    /// Expected settlement date, in New York.
     pub expected_on: Date,
     pub created_at: DateTimeUtc,
     pub settled_at: Option<DateTimeUtc>,
 }
 
-/// Seen from the brokerage account.
+/// Direction of a transfer, from the brokerage account's point of view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 pub enum Direction {
@@ -30,7 +30,7 @@ pub enum Direction {
     Withdrawal,
 }
 
-/// Where a transfer stands.
+/// Transfer status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
@@ -40,7 +40,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// The state with this name.
+    /// Parses the name of a status.
     pub fn parse(name: &str) -> Option<Self> {
         Self::try_from_value(&name.to_owned()).ok()
     }

@@ -1,4 +1,4 @@
-//! `users`: people. What identifies a person to the state or to a phone is stored encrypted.
+//! `users`: users of partners. Social security number, birth date and phone number are stored encrypted.
 
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -10,14 +10,14 @@ pub struct Model {
     pub id: Uuid,
     pub partner_id: Uuid,
     pub status: Status,
-    /// Empty until it is known.
+    /// Empty until known.
     pub first_name: String,
-    /// Empty until it is known.
+    /// Empty until known.
     pub last_name: String,
     pub email: String,
     pub phone: Option<Vec<u8>>,
     pub ssn: Option<Vec<u8>>,
-    /// Blind index, for finding the same number again.
+    /// Blind index for finding users with the same social security number.
     pub ssn_index: Option<Vec<u8>>,
     pub birth_date: Option<Vec<u8>>,
     pub address_line_1: Option<String>,
@@ -29,7 +29,7 @@ pub struct Model {
     pub created_at: DateTimeUtc,
     #[serde(default)]
     pub gender: Option<String>,
-    /// The invitation she came by, which names her employer.
+    /// Invitation the user signed up with, which names their employer.
     #[serde(default)]
     pub invitation_id: Option<Uuid>,
 }
@@ -40,7 +40,7 @@ impl std::fmt::Debug for Model {
     }
 }
 
-/// Where the identity of a person stands.
+/// Identity verification status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
@@ -54,7 +54,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// The status with this name.
+    /// Parses the name of a status.
     pub fn parse(name: &str) -> Option<Self> {
         Self::try_from_value(&name.to_owned()).ok()
     }

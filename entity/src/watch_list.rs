@@ -1,5 +1,5 @@
-//! `watch_list`: one import of a list of people and organisations that must not be served. The newest of each
-//! source counts.
+//! `watch_list`: imports of lists of people and organizations that must not be served. The latest import of
+//! each source is in effect.
 
 use sea_orm::entity::prelude::*;
 
@@ -9,15 +9,15 @@ use sea_orm::entity::prelude::*;
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// Name of the source; lists of different sources count side by side.
+    /// Name of the source; the lists of all sources are in effect together.
     pub source: String,
     /// SHA-256 of the file.
     pub digest: Vec<u8>,
     pub entries: i32,
-    /// Names of the entries, aliases included.
+    /// Number of names, including aliases.
     pub names: i32,
     pub imported_at: DateTimeUtc,
-    /// When a newer list of the same source took its place, or the source was removed.
+    /// Time when a newer list of the same source replaced this one, or the source was removed.
     pub replaced_at: Option<DateTimeUtc>,
 }
 

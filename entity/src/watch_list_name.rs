@@ -1,4 +1,4 @@
-//! `watch_list_name`: one name of one entry of a watch list.
+//! `watch_list_name`: names of watch list entries.
 
 use sea_orm::entity::prelude::*;
 
@@ -8,20 +8,19 @@ use sea_orm::entity::prelude::*;
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub watch_list_id: Uuid,
-    /// The list's own number of the entry.
+    /// Number of the entry in the watch list.
     #[sea_orm(primary_key, auto_increment = false)]
     pub entry: i64,
-    /// Which of the entry's names, the first being its own.
+    /// Number of the name within the entry; the first is the primary name.
     #[sea_orm(primary_key, auto_increment = false)]
     pub place: i32,
     pub name: String,
     pub alias: bool,
     /// Whether the entry is a person.
     pub individual: bool,
-    /// Days or years of birth, one a line: `1960-12-12`, `1960-12` or `1960`, and `?` for what cannot be
-    /// read.
+    /// Birth dates, one per line: `1960-12-12`, `1960-12` or `1960`, or `?` if unreadable.
     pub births: String,
-    /// The programs it is listed under, one a line.
+    /// Sanctions programs of the entry, one per line.
     pub programs: String,
 }
 

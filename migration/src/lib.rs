@@ -1,4 +1,4 @@
-//! Changes of the database's shape, one file each, append-only.
+//! Migrations of the database schema, one file each. Existing migrations are never changed.
 
 pub use sea_orm_migration::prelude::*;
 
@@ -14,7 +14,7 @@ mod m20261126_000012_evidence;
 mod m20261126_000013_input;
 mod words;
 
-/// Every change, in order.
+/// All migrations, in order.
 pub struct Migrator;
 
 #[async_trait::async_trait]

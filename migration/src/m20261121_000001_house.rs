@@ -1,4 +1,4 @@
-//! The first tables: partners, customers, accounts, transfers, orders, the ledger, the event log.
+//! Creates the first tables: partners, users, accounts, transfers, orders, the ledger and the event log.
 
 use crate::words;
 use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
@@ -36,17 +36,18 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// The columns of every unique key of a table.
+/// Columns of each unique key of a table.
 type Keys = &'static [&'static [&'static str]];
 
-/// Tables whose rows are never changed or deleted.
+/// Tables with rows that are never changed or deleted.
 const APPEND_ONLY: [(&str, Keys); 3] = [
     ("ledger_transfer", &[&["id"], &["reverses_id"]]),
     ("ledger_hold", &[&["id"]]),
     ("ledger_release", &[&["id"]]),
 ];
 
-/// Tables whose rows are numbered and sealed once and otherwise never changed, with the columns that stand.
+/// Tables with rows that are numbered and sealed once and otherwise never changed, with the columns that must
+/// not change.
 const SEALED: [(&str, &[&str], Keys); 2] = [
     (
         "event",
@@ -79,8 +80,8 @@ const SEALED: [(&str, &[&str], Keys); 2] = [
     ),
 ];
 
-/// Whoever releases has changed the hold's account before, and so waits for any other release of the same
-/// hold.
+/// Releases of the same hold cannot run at the same time: a release first updates the hold's account, which
+/// waits for other releases.
 const RELEASE_WITHIN_HOLD: &str = "CREATE FUNCTION refuse_excess() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
     IF NEW.amount + (SELECT coalesce(sum(amount), 0) FROM ledger_release WHERE hold_id = NEW.hold_id) \
         > (SELECT amount FROM ledger_hold WHERE id = NEW.hold_id) \
@@ -96,8 +97,10 @@ const RELEASE_WITHIN_HOLD_SQLITE: &str = "CREATE TRIGGER ledger_release_within_h
 const REFUSE_CHANGE: &str = "CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS \
     $$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$";
 
-/// SQLite's `INSERT OR REPLACE` deletes without a delete trigger, so there an insert over any unique key is
-/// refused as well.
+/// Returns triggers that refuse changes of a table's rows.
+///
+/// In SQLite, `INSERT OR REPLACE` deletes rows without firing delete triggers, so inserting an existing
+/// unique key is refused too.
 fn append_only(backend: DbBackend, table: &str, unique: Keys) -> Vec<String> {
     if backend == DbBackend::Postgres {
         return vec![
@@ -119,7 +122,7 @@ fn append_only(backend: DbBackend, table: &str, unique: Keys) -> Vec<String> {
     ]
 }
 
-/// Whether a row stands in the way of NEW by one of these keys.
+/// Returns an SQL condition: an existing row has one of the unique keys of NEW.
 fn taken(unique: Keys) -> String {
     let key = |columns: &&[&str]| {
         columns.iter().map(|column| format!("{column} = NEW.{column}")).collect::<Vec<_>>().join(" AND ")

@@ -1,4 +1,4 @@
-//! Who may come in: sign-ins, sessions, second factors, invitations, recoveries.
+//! Creates the tables for access: logins, sessions, second factors, invitations and password recoveries.
 
 use crate::words;
 use sea_orm_migration::prelude::*;

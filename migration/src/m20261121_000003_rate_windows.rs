@@ -1,4 +1,4 @@
-//! How much of each allowance has been given out.
+//! Creates the table of rate limit windows.
 
 use crate::words;
 use sea_orm_migration::prelude::*;

@@ -1,4 +1,4 @@
-//! The keys that encrypt, each wrapped by the encryption key.
+//! Creates the table of data keys, which are wrapped by the configured encryption key.
 
 use crate::words;
 use sea_orm_migration::prelude::*;
@@ -13,7 +13,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// Null is unlike null in a unique key, hence one for partners and one for the house.
+/// Nulls are distinct in a unique index, so there is one index for partners' keys and one for the server's.
 const TABLES: &str = "
 CREATE TABLE data_key (
     id {uuid} PRIMARY KEY,

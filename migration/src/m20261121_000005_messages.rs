@@ -1,4 +1,4 @@
-//! Mail and text messages on their way out of the house, and what is due by the system's clock in order.
+//! Creates the table of e-mail and text messages, and an index of timers that are due by the system clock.
 
 use crate::words;
 use sea_orm_migration::prelude::*;

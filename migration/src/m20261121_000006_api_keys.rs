@@ -1,4 +1,4 @@
-//! API keys get a label, a line of succession and an end.
+//! Adds a label, the chain of rotations and an expiry to API keys.
 
 use crate::words;
 use sea_orm_migration::prelude::*;

@@ -1,5 +1,4 @@
-//! Knowing the customer: identity checks with their evidence, documents and screening; joint owners; bank
-//! accounts that were removed.
+//! Adds the details of identity checks, documents, screening, joint members and removed bank accounts.
 
 use crate::words;
 use sea_orm_migration::prelude::*;

@@ -1,4 +1,4 @@
-//! Watch lists of several sources side by side, and the progress of screening existing customers again.
+//! Adds watch lists from several sources, and the progress of screening existing users again.
 
 use crate::words;
 use sea_orm_migration::prelude::*;
@@ -17,8 +17,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// Hits and exceptions from before belong to the one list there was, whatever it was called when they were
-/// found.
+/// Assigns existing hits and exceptions to the only watch list that existed.
 const TABLES: &str = "
 ALTER TABLE watch_list ADD COLUMN replaced_at {instant};
 UPDATE watch_list SET replaced_at = (SELECT newest.imported_at FROM watch_list AS newest ORDER BY newest.id \

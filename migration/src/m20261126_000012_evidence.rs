@@ -1,4 +1,4 @@
-//! Signed heads of the chains of events and of audit lines.
+//! Creates the table of signed heads of the hash chains of events and audit lines.
 
 use crate::words;
 use sea_orm_migration::prelude::*;
@@ -13,7 +13,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// The first server that starts signs the heads of the chains that are there; a migration has no key.
+/// Migrations have no key, so the first server that starts signs the heads of the existing chains.
 const TABLES: &str = "
 CREATE TABLE chain_head (
     partner_id {uuid} NOT NULL REFERENCES partner (id),

@@ -1,4 +1,4 @@
-//! Deposits are listed by partner, newest first.
+//! Adds an index for listing deposits by partner, newest first.
 
 use crate::words;
 use sea_orm_migration::prelude::*;

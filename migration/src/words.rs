@@ -1,18 +1,18 @@
-//! One text for both databases: the few words in which they differ are filled in.
+//! Executes the same SQL on PostgreSQL and SQLite, with placeholders for the words that differ.
 
 use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
 
-/// Executes statements that end with a semicolon and a line break.
+/// Executes statements, each of which ends with a semicolon and a line break.
 pub async fn execute(manager: &SchemaManager<'_>, statements: &str) -> Result<(), DbErr> {
     let (backend, connection) = (manager.get_database_backend(), manager.get_connection());
     for statement in statements.split(";\n").map(str::trim).filter(|statement| !statement.is_empty()) {
-        connection.execute_unprepared(&in_words_of(backend, statement)).await?;
+        connection.execute_unprepared(&with_words_of(backend, statement)).await?;
     }
     Ok(())
 }
 
-/// Writes the tables' column types as the database at hand calls them.
-fn in_words_of(backend: DbBackend, statement: &str) -> String {
+/// Replaces the placeholders in a statement with the words of this database.
+fn with_words_of(backend: DbBackend, statement: &str) -> String {
     let words: [(&str, &str, &str); 8] = [
         ("{uuid}", "uuid", "blob"),
         ("{instant}", "timestamptz", "text"),

@@ -145,7 +145,7 @@ async fn prepare_sandbox(config: &Config, app: &App, empty: bool) -> Result<Stri
         instruments::list_built_in(app).await?;
         let partner = partners::named(app, partners::SANDBOX, Mode::Sandbox).await?;
         if !empty {
-            demo::give_history(app, &partner).await?;
+            demo::create_user_with_history(app, &partner).await?;
         }
         let stored =
             std::fs::read_to_string(config.sandbox_key_file()).map(|text| text.trim().to_owned()).ok();

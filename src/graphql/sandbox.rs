@@ -204,7 +204,7 @@ impl SandboxMutation {
     /// Freezes the sandbox clock at its current time. Requires scope `operate`.
     async fn sandbox_clock_freeze(&self, ctx: &Context<'_>) -> Result<Option<SandboxClockFreezePayload>> {
         let partner =
-            wire::outcome(sandbox::change_clock(ctx.app(), ctx.actor(), ClockChange::FreezeAccount).await)?;
+            wire::outcome(sandbox::change_clock(ctx.app(), ctx.actor(), ClockChange::Freeze).await)?;
         Ok(Some(partner.into()))
     }
 

@@ -1,4 +1,4 @@
-//! Brokerage accounts: as documented, changed, converted; joint ones and their lives in the files below.
+//! Brokerage accounts: the documented requests, updates and conversions.
 
 use crate::support::{
     ACCOUNT_OPEN, Answer, DEPOSIT_CREATE, ORDER_PLACE, TestApp, USER_CREATE, cash_account, on_both, person,
@@ -20,7 +20,7 @@ pub const ACCOUNT_UPDATE: &str = "mutation($input: AccountUpdateInput!) { accoun
     investmentObjective investmentExperience
     netLiquidWorth netTotalWorth isDirector directorOf riskTolerance } } userErrors { code path message } } }";
 
-/// The documented request for an account.
+/// Returns the documented request to open an account.
 fn documented() -> Value {
     json!({
         "ownership": "individual", "account_type": "cash", "martial_status": "single",
@@ -33,7 +33,7 @@ fn documented() -> Value {
     })
 }
 
-/// The answers about investing, as they are documented in a change.
+/// Documented fields about investing.
 const INVESTING: [&str; 7] = [
     "annual_income",
     "investment_objective",
@@ -72,24 +72,24 @@ async fn user(app: &TestApp, first_name: &str) -> String {
     made.entity("userCreate", "user")["id"].as_str().unwrap().to_owned()
 }
 
-/// A request of the REST door that must be answered.
+/// Sends a request to the REST API, which must succeed, and returns the body.
 async fn done(app: &TestApp, method: &str, path: &str, body: &Value) -> Value {
     let answer = send(app.rest(method, path).json(body)).await;
     assert_eq!(answer.status, 200, "{method} {path} {body} {}", answer.body);
     answer.body
 }
 
-/// A request of the REST door that must be refused in these words and write nothing.
-async fn refused(app: &TestApp, method: &str, path: &str, body: &Value, told: (u16, &str, &str)) {
+/// Sends a request to the REST API, which must return this error and write nothing.
+async fn refused(app: &TestApp, method: &str, path: &str, body: &Value, error: (u16, &str, &str)) {
     let before = rows(app).await;
     let answer = send(app.rest(method, path).json(body)).await;
-    let (status, kind, message) = told;
+    let (status, kind, message) = error;
     let expected = json!({ "error": { "type": kind, "message": message } });
     assert_eq!((answer.status, &answer.body), (status, &expected), "{method} {path} {body}");
     assert_eq!(rows(app).await, before, "{method} {path} {body}");
 }
 
-/// The refusal of a mutation that wrote nothing.
+/// Sends a mutation, which must be refused and write nothing, and returns the error's code, path and message.
 async fn refusal(app: &TestApp, key: &str, document: &str, input: &Value) -> (String, Value, String) {
     let before = rows(app).await;
     let answer = app.gql_as(Some(key), document, json!({ "input": input })).await;
@@ -103,7 +103,7 @@ async fn refusal(app: &TestApp, key: &str, document: &str, input: &Value) -> (St
     )
 }
 
-/// What a request about accounts may write.
+/// Returns the number of rows of each table that a request about accounts may write to.
 async fn rows(app: &TestApp) -> Vec<i64> {
     let db = &app.app.db.read;
     let mut rows = Vec::new();
@@ -119,7 +119,7 @@ async fn rows(app: &TestApp) -> Vec<i64> {
     rows
 }
 
-/// What happened to something, in order.
+/// Returns the types of the events about an object, in order.
 async fn happened(app: &TestApp, stream: &str) -> Vec<String> {
     let stream: Uuid = stream.parse().unwrap();
     let select = event::Entity::find()
@@ -128,8 +128,8 @@ async fn happened(app: &TestApp, stream: &str) -> Vec<String> {
     select.all(&app.app.db.read).await.unwrap().into_iter().map(|event| event.kind).collect()
 }
 
-/// How often it was written down that a partner looked.
-async fn looked(app: &TestApp, operation: &str, object: &str) -> usize {
+/// Returns how often the audit log has this operation for an object.
+async fn audited(app: &TestApp, operation: &str, object: &str) -> usize {
     let object: Uuid = object.parse().unwrap();
     let select = audit_log::Entity::find()
         .filter(audit_log::Column::Operation.eq(operation))
@@ -138,11 +138,11 @@ async fn looked(app: &TestApp, operation: &str, object: &str) -> usize {
 }
 
 fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
+    value.as_str().unwrap_or_else(|| panic!("{value} is not a string")).to_owned()
 }
 
 on_both! {
-    async fn an_account_is_read_changed_and_listed_as_documented(app: TestApp) {
+    async fn accounts_are_read_updated_and_listed_as_documented(app: TestApp) {
         let ada = user(&app, "Ada").await;
         let opened =
             done(&app, "POST", &format!("/v1/users/{ada}/accounts/"), &without(&documented(), &INVESTING))
@@ -165,7 +165,7 @@ on_both! {
             let read = app.get(&path).await;
             assert_eq!((read.status, &read.body), (200, &body), "{path}");
         }
-        assert_eq!(looked(&app, "account.look_up", &id).await, 2);
+        assert_eq!(audited(&app, "account.look_up", &id).await, 2);
 
         let change = with(only(&documented(), &INVESTING), "account_type", "investment");
         let changed = json!({ "id": id, "user_id": ada, "account_number": number, "ownership": "individual",
@@ -174,7 +174,7 @@ on_both! {
         body["account_type"] = json!("investment");
         assert_eq!(app.get(&format!("/v1/accounts/{id}")).await.body, body);
         assert_eq!(happened(&app, &id).await, ["account.created", "account.updated"]);
-        // What changes nothing is no event.
+        // An update without changes records no event.
         assert_eq!(
             done(&app, "PUT", &format!("/v1/accounts/{id}"), &with(change, "ownership", "single")).await,
             changed
@@ -182,14 +182,14 @@ on_both! {
         assert_eq!(done(&app, "PUT", &format!("/v1/accounts/{id}"), &json!({})).await, changed);
         assert_eq!(happened(&app, &id).await, ["account.created", "account.updated"]);
 
-        let mut made = vec![id];
+        let mut ids_of_ada = vec![id];
         for _ in 0..3 {
             let opened = done(&app, "POST", &format!("/v1/users/{ada}/accounts"), &documented()).await;
-            made.push(text(&opened["id"]));
+            ids_of_ada.push(text(&opened["id"]));
         }
         let path = format!("/v1/users/{ada}/accounts");
         let page = app.get(&format!("{path}/?limit=3")).await.body;
-        let next = format!("{path}?limit=3&order=desc&starting_after={}", made[1]);
+        let next = format!("{path}?limit=3&order=desc&starting_after={}", ids_of_ada[1]);
         assert_eq!(
             page["pagination"],
             json!({
@@ -201,11 +201,11 @@ on_both! {
         let ids = |page: &Value| {
             page["data"].as_array().unwrap().iter().map(|item| text(&item["id"])).collect::<Vec<_>>()
         };
-        assert_eq!(ids(&page), [made[3].as_str(), &made[2], &made[1]]);
-        assert_eq!(page["data"][0], app.get(&format!("/v1/accounts/{}", made[3])).await.body);
+        assert_eq!(ids(&page), [ids_of_ada[3].as_str(), &ids_of_ada[2], &ids_of_ada[1]]);
+        assert_eq!(page["data"][0], app.get(&format!("/v1/accounts/{}", ids_of_ada[3])).await.body);
         let rest = app.get(&next).await.body;
         assert_eq!(rest["data"], json!([body]));
-        assert_eq!(looked(&app, "account.list", &ada).await, 2);
+        assert_eq!(audited(&app, "account.list", &ada).await, 2);
         let eve = app.customer("Eve").await;
         let elsewhere = app.get(&format!("{path}?starting_after={}", eve.account_id)).await;
         assert_eq!(
@@ -222,20 +222,20 @@ on_both! {
         let all = &all.data()["accounts"];
         assert_eq!(
             all["edges"],
-            json!([{ "node": { "id": eve.account_id } }, { "node": { "id": made[3] } }])
+            json!([{ "node": { "id": eve.account_id } }, { "node": { "id": ids_of_ada[3] } }])
         );
-        assert_eq!(all["pageInfo"], json!({ "hasNextPage": true, "endCursor": made[3] }));
+        assert_eq!(all["pageInfo"], json!({ "hasNextPage": true, "endCursor": ids_of_ada[3] }));
         let rest = app
             .gql(
                 "query($after: String) { accounts(after: $after) { edges { node { id } } } }",
-                json!({ "after": made[3] }),
+                json!({ "after": ids_of_ada[3] }),
             )
             .await;
         assert_eq!(rest.data()["accounts"]["edges"].as_array().unwrap().len(), 3);
         assert_eq!(app.audit().await.wrong, None);
     }
 
-    async fn every_option_is_taken_in_any_case_and_spacing_and_kept_as_given(app: TestApp) {
+    async fn options_are_accepted_in_any_case_and_spacing_and_stored_as_entered(app: TestApp) {
         let ada = user(&app, "Ada").await;
         let path = format!("/v1/users/{ada}/accounts");
         let opened = done(&app, "POST", &path, &documented()).await;
@@ -275,14 +275,14 @@ on_both! {
                     option.replace(" - ", "-").replace(" / ", "/"),
                 ] {
                     done(&app, "PUT", &account, &json!({ name: given })).await;
-                    let kept = app.gql(&query, json!({ "id": opened["id"] })).await;
-                    assert_eq!(kept.data()["account"]["profile"][field], json!(given), "{name}");
-                    // The same where an account is opened.
+                    let stored = app.gql(&query, json!({ "id": opened["id"] })).await;
+                    assert_eq!(stored.data()["account"]["profile"][field], json!(given), "{name}");
+                    // The same when an account is opened.
                     if given.starts_with(' ') {
                         let another =
                             done(&app, "POST", &path, &with(documented(), name, given.as_str())).await;
-                        let kept = app.gql(&query, json!({ "id": another["id"] })).await;
-                        assert_eq!(kept.data()["account"]["profile"][field], json!(given), "{name}");
+                        let stored = app.gql(&query, json!({ "id": another["id"] })).await;
+                        assert_eq!(stored.data()["account"]["profile"][field], json!(given), "{name}");
                     }
                 }
             }
@@ -363,11 +363,11 @@ on_both! {
             )
             .await;
         }
-        for (given, told) in [("Individual", "individual"), (" SINGLE ", "individual"), ("Joint", "joint")] {
+        for (given, shown) in [("Individual", "individual"), (" SINGLE ", "individual"), ("Joint", "joint")] {
             let opened = done(&app, "POST", &path, &with(documented(), "ownership", given)).await;
-            assert_eq!(opened["ownership"], told);
+            assert_eq!(opened["ownership"], shown);
         }
-        // Both spellings of the documentation.
+        // Both documented spellings of the field.
         let right = with(without(&documented(), &["martial_status"]), "marital_status", "widowed");
         let opened = done(&app, "POST", &path, &with(right, "account_type", "CASH")).await;
         assert_eq!(
@@ -388,14 +388,14 @@ on_both! {
         );
     }
 
-    async fn a_conversion_names_each_answer_that_is_missing(app: TestApp) {
+    async fn converting_to_an_investment_account_requires_every_answer(app: TestApp) {
         let ada = user(&app, "Ada").await;
         let path = format!("/v1/users/{ada}/accounts");
         for field in INVESTING {
-            let told = format!("{field} is required");
-            let asked = with(without(&documented(), &[field]), "account_type", "investment");
-            refused(&app, "POST", &path, &asked, (400, "invalid_request", &told)).await;
-            // The same to a cash account that has all the others on file.
+            let required = format!("{field} is required");
+            let requested = with(without(&documented(), &[field]), "account_type", "investment");
+            refused(&app, "POST", &path, &requested, (400, "invalid_request", &required)).await;
+            // The same for a cash account with all other answers.
             let opened = done(&app, "POST", &path, &without(&documented(), &[field])).await;
             let account = format!("/v1/accounts/{}", text(&opened["id"]));
             refused(
@@ -403,7 +403,7 @@ on_both! {
                 "PUT",
                 &account,
                 &json!({ "account_type": "investment" }),
-                (400, "invalid_request", &told),
+                (400, "invalid_request", &required),
             )
             .await;
             let last = with(only(&documented(), &[field]), "account_type", "Investment");
@@ -415,7 +415,7 @@ on_both! {
             assert_eq!(
                 done(&app, "PUT", &account, &json!({ "account_type": "investment" })).await["account_type"],
                 "investment",
-                "still on file"
+                "the answers are still stored"
             );
         }
         let opened = done(&app, "POST", &path, &with(documented(), "account_type", "investment")).await;
@@ -440,7 +440,11 @@ on_both! {
             "netTotalWorth": "$100,000 - $199,999", "isDirector": true, "directorOf": "Finos Inc (FNS)",
             "riskTolerance": "conservative",
         });
-        assert_eq!(changed.entity("accountUpdate", "account")["profile"], profile, "what is left out stays");
+        assert_eq!(
+            changed.entity("accountUpdate", "account")["profile"],
+            profile,
+            "omitted fields stay unchanged"
+        );
         for field in [
             "annualIncome",
             "investmentObjective",
@@ -451,19 +455,19 @@ on_both! {
             "directorOf",
             "riskTolerance",
         ] {
-            let told = refusal(&app, &app.key, ACCOUNT_UPDATE, &update(json!({ field: null }))).await;
+            let error = refusal(&app, &app.key, ACCOUNT_UPDATE, &update(json!({ field: null }))).await;
             assert_eq!(
-                told,
+                error,
                 ("REQUIRED".to_owned(), json!(["patch", field]), format!("patch.{field} is required"))
             );
         }
-        // As a cash account it may take answers back; who directs nothing any more directs no company.
+        // A cash account may remove answers. Setting `isDirector` to false removes the company.
         let cash = update(json!({ "type": "CASH", "annualIncome": null, "isDirector": false }));
         let changed = app.gql(ACCOUNT_UPDATE, json!({ "input": cash })).await;
-        let told = changed.entity("accountUpdate", "account").clone();
-        let profile = &told["profile"];
+        let account = changed.entity("accountUpdate", "account").clone();
+        let profile = &account["profile"];
         assert_eq!(
-            (&told["type"], &profile["annualIncome"], &profile["directorOf"]),
+            (&account["type"], &profile["annualIncome"], &profile["directorOf"]),
             (&json!("CASH"), &json!(null), &json!(null))
         );
         assert_eq!(
@@ -475,13 +479,13 @@ on_both! {
             ("countryOfCitizenship", "ZZZ", "INVALID"),
             ("directorOf", "\u{7}", "INVALID"),
         ] {
-            let (told, path, _) =
+            let (error, path, _) =
                 refusal(&app, &app.key, ACCOUNT_UPDATE, &update(json!({ field: value }))).await;
-            assert_eq!((told.as_str(), path), (code, json!(["patch", field])));
+            assert_eq!((error.as_str(), path), (code, json!(["patch", field])));
         }
     }
 
-    async fn a_repeated_change_happens_once(app: TestApp) {
+    async fn a_repeated_update_is_applied_once(app: TestApp) {
         let ada = app.customer("Ada").await;
         let path = format!("/v1/accounts/{}", ada.account_id);
         let put = |name: &str| {
@@ -498,12 +502,12 @@ on_both! {
         let read = app.key_for(&[Scope::Read]).await;
         let denied =
             send(app.anonymous("PUT", &path).bearer_auth(&read).json(&json!({ "employer_name": 7 }))).await;
-        let told = json!({ "error": { "type": "authentication_error",
+        let expected = json!({ "error": { "type": "authentication_error",
             "message": "The credential lacks the scope `manage`." } });
-        assert_eq!((denied.status, denied.body), (401, told), "who may not change is not told what is wrong");
+        assert_eq!((denied.status, denied.body), (401, expected), "the scope is checked before the input");
     }
 
-    async fn no_two_accounts_have_one_number(app: TestApp) {
+    async fn account_numbers_are_unique(app: TestApp) {
         let ada = user(&app, "Ada").await;
         let mut opened = Vec::new();
         for _ in 0..10 {

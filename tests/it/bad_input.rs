@@ -553,7 +553,7 @@ on_both! {
             &["orderId"],
         )
         .await;
-        assert_eq!(late, "The order has ended already.");
+        assert_eq!(late, "The order has already ended.");
         let reused = refused_reusing(&app, ORDER_PLACE, ada.order("o3", "BUY", "VTI", "0.2")).await;
         assert_eq!(reused, "This idempotency key was used for another request. Use a new key.");
 

@@ -476,7 +476,7 @@ async fn every_example_of_the_documentation_runs() {
     // there is nothing to cancel; and the POST is the same operation as the GET before it, refused for the
     // next 60 seconds.
     let refused = HashMap::from([
-        ("DELETE /v1/orders/{id}", (402, "The order has ended already.")),
+        ("DELETE /v1/orders/{id}", (402, "The order has already ended.")),
         ("POST /account/v1/users/{id}/send_data_email", (429, "Too many requests")),
     ]);
     let walked: BTreeSet<String> =

@@ -1,6 +1,6 @@
-//! Coffer seen from outside: through its doors, on SQLite and on PostgreSQL.
+//! End-to-end tests of Coffer through its APIs and commands, on SQLite and PostgreSQL.
 #![cfg(test)]
-#![expect(clippy::too_many_lines, reason = "a scenario is told in one piece")]
+#![expect(clippy::too_many_lines, reason = "a scenario is easier to read in one piece")]
 
 mod support;
 

@@ -1,3 +1,3 @@
-//! The proof that the books add up.
+//! Reconciliation (`coffer audit`).
 
 mod audit;

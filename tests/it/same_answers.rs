@@ -75,7 +75,7 @@ on_both! {
         app.gql_as(Some(&other), &document, input).await.entity("userSignUp", "session");
 
         let expired = recovery(&app, &app.key, "old@example.com").await;
-        app.long_ago("recovery", "expires_at", 3601).await;
+        app.backdate("recovery", "expires_at", 3601).await;
         let used = recovery(&app, &app.key, "used@example.com").await;
         let first = app.gql(RESET, json!({ "input": { "token": used, "password": "another horse" } })).await;
         assert_eq!(first.data()["passwordReset"]["isReset"], true);
@@ -179,7 +179,7 @@ on_both! {
             invited.entity("invitationCreate", "invitation")["id"].as_str().unwrap().to_owned()
         };
         let expired = invited("old@example.com").await;
-        app.long_ago("invitation", "expires_at", 14 * 86_400 + 1).await;
+        app.backdate("invitation", "expires_at", 14 * 86_400 + 1).await;
         let accepted = invited("used@example.com").await;
         let sign_up =
             json!({ "email": "used@example.com", "password": "correct horse", "invitationId": accepted });
@@ -221,8 +221,8 @@ on_both! {
     async fn every_bad_hash_code_gets_one_answer(app: TestApp) {
         let ada = app.sign_up("ada@example.com").await;
         let (expired, _) = app.passcode(&ada, Some("2025550107")).await;
-        app.long_ago("passcode", "expires_at", 301).await;
-        app.long_ago("passcode", "sent_at", 301).await;
+        app.backdate("passcode", "expires_at", 301).await;
+        app.backdate("passcode", "sent_at", 301).await;
         let (used, code) = app.passcode(&ada, Some("2025550107")).await;
         app.verify_passcode(&ada, &used, &code).await.entity("passcodeVerify", "twoFactor");
         let path = format!("/two_factor_authentication/v1/one_time_passcode/{}/sms/verify", ada.user_id);

@@ -286,7 +286,7 @@ on_both! {
         let key = app.key.clone();
         let mut katherine = Newcomer::default();
         katherine.way_in(&app, None, &shown_under(SECTIONS[1]), "katherine@example.com", "0107").await;
-        app.long_ago("passcode", "sent_at", 31).await;
+        app.backdate("passcode", "sent_at", 31).await;
         let token = katherine.seen["accessToken"].clone();
         let again =
             "mutation Again { passcodeSend(input: {}) { passcode { phoneLast4 } userErrors { code } } }";

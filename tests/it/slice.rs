@@ -267,7 +267,7 @@ on_both! {
             (late.status, late.body),
             (
                 402,
-                json!({ "error": { "type": "invalid_request", "message": "The order has ended already." } })
+                json!({ "error": { "type": "invalid_request", "message": "The order has already ended." } })
             )
         );
         assert_eq!(app.audit().await.wrong, None);

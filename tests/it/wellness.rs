@@ -1,19 +1,19 @@
-//! The wellness API as it is documented: accounts of people who sign in, and their second factor.
+//! The documented wellness API: accounts of users who sign in, and their second factor.
 
 use crate::support::{Answer, TestApp, on_both};
 use serde_json::{Value, json};
 
 #[track_caller]
-fn told(answer: &Answer, status: u16, body: &Value) {
+fn assert_response(answer: &Answer, status: u16, body: &Value) {
     assert_eq!((answer.status, &answer.body), (status, body));
 }
 
-fn trouble(detail: &str, code: &str) -> Value {
+fn error_body(detail: &str, code: &str) -> Value {
     json!({ "detail": detail, "code": code })
 }
 
 on_both! {
-    async fn a_password_is_one_however_its_characters_are_composed(app: TestApp) {
+    async fn equivalent_unicode_passwords_are_the_same_password(app: TestApp) {
         let sign_up = |email: &str, password: &str| Some(json!({ "email": email, "password": password }));
         let made = app
             .wellness(None, "POST", "/account/v1/users", sign_up("ada@example.com", "pa\u{308}ssword"))
@@ -38,16 +38,16 @@ on_both! {
         let short = app
             .wellness(None, "POST", "/account/v1/users", sign_up("eve@example.com", &"a\u{308}".repeat(4)))
             .await;
-        told(&short, 422, &trouble("password must have 8 to 128 characters", "invalid-input"));
+        assert_response(&short, 422, &error_body("password must have 8 to 128 characters", "invalid-input"));
     }
 
-    async fn an_account_from_sign_up_to_sign_out_as_documented(app: TestApp) {
+    async fn sign_up_to_sign_out_works_as_documented(app: TestApp) {
         // User: create.
         let body = json!({ "email": "test@test.com", "password": "new_password", "full_name": "Test Testing",
             "date_of_birth": "1994-06-28" });
         let created = app.wellness(None, "POST", "/account/v1/users", Some(body.clone())).await;
         let id = created.body["id"].as_str().unwrap().to_owned();
-        told(
+        assert_response(
             &created,
             200,
             &json!({ "id": id, "email": "test@test.com", "full_name": "Test Testing",
@@ -61,17 +61,20 @@ on_both! {
                 Some(json!({ "email": "TEST@test.com", "password": "new_password" })),
             )
             .await;
-        told(&again, 409, &trouble("Email already has be taken.", "email-has-been-taken"));
+        assert_response(&again, 409, &error_body("Email already has be taken.", "email-has-been-taken"));
 
         // Token: create.
         let path = "/account/v1/auth/token";
         let wrong = app
             .wellness(None, "POST", path, Some(json!({ "email": "test@test.com", "password": "password" })))
             .await;
-        told(&wrong, 403, &trouble("Unable to login with given credentials.", "invalid-credentials"));
-        let unknown = app
-            .wellness(None, "POST", path, Some(json!({ "email": "nobody@test.com", "password": "password" })))
-            .await;
+        assert_response(
+            &wrong,
+            403,
+            &error_body("Unable to login with given credentials.", "invalid-credentials"),
+        );
+        let credentials = json!({ "email": "unknown@test.com", "password": "password" });
+        let unknown = app.wellness(None, "POST", path, Some(credentials)).await;
         assert_eq!((unknown.status, &unknown.body), (wrong.status, &wrong.body));
         let token = app
             .wellness(
@@ -85,36 +88,36 @@ on_both! {
             token.body["access"].as_str().unwrap().to_owned(),
             token.body["refresh"].as_str().unwrap().to_owned(),
         );
-        told(&token, 200, &json!({ "user_id": id, "refresh": refresh, "access": access }));
+        assert_response(&token, 200, &json!({ "user_id": id, "refresh": refresh, "access": access }));
 
-        // Nothing else before the second factor.
+        // No other request succeeds before the second factor.
         let user = format!("/account/v1/users/{id}");
-        let second = trouble("User is not two factor authenticated.", "not-two-factor-authenticated");
+        let second = error_body("User is not two factor authenticated.", "not-two-factor-authenticated");
         for (method, path, body) in [
             ("GET", user.clone(), None),
             ("PUT", user.clone(), Some(json!({ "full_name": "Test New" }))),
             ("GET", format!("{user}/send_data_email"), None),
             ("POST", format!("{user}/send_data_email"), None),
         ] {
-            told(&app.wellness(Some(&access), method, &path, body).await, 403, &second);
+            assert_response(&app.wellness(Some(&access), method, &path, body).await, 403, &second);
         }
 
         // Two factor: send and verify.
         let sms = format!("/two_factor_authentication/v1/one_time_passcode/{id}/sms");
         let (send, verify) = (format!("{sms}/send"), format!("{sms}/verify"));
         let none = app.wellness(Some(&access), "POST", &send, None).await;
-        told(
+        assert_response(
             &none,
             422,
-            &trouble("User does not have a verified phone number.", "does-not-have-verified-phone-number"),
+            &error_body("User does not have a verified phone number.", "does-not-have-verified-phone-number"),
         );
         let invalid =
             app.wellness(Some(&access), "POST", &send, Some(json!({ "phone_number": "0125550107" }))).await;
-        told(&invalid, 422, &trouble("Invalid phone number.", "invalid-phone-number"));
+        assert_response(&invalid, 422, &error_body("Invalid phone number.", "invalid-phone-number"));
         let sent =
             app.wellness(Some(&access), "POST", &send, Some(json!({ "phone_number": "2025550107" }))).await;
         let hash_code = sent.body["hash_code"].as_str().unwrap().to_owned();
-        told(&sent, 200, &json!({ "hash_code": hash_code, "phone_last_digits": "0107" }));
+        assert_response(&sent, 200, &json!({ "hash_code": hash_code, "phone_last_digits": "0107" }));
         let text = app.outbox().await[0].clone();
         assert_eq!(
             (&text["to"], &text["channel"], &text["purpose"]),
@@ -125,28 +128,28 @@ on_both! {
         let other = if code == "123456" { "654321" } else { "123456" };
         let guess = |hash_code: &str, passcode: &str| json!({ "hash_code": hash_code, "passcode": passcode });
         let wrong = app.wellness(Some(&access), "POST", &verify, Some(guess("gAAAAABdqL", other))).await;
-        told(&wrong, 422, &trouble("Invalid hash code.", "invalid-hash-code"));
+        assert_response(&wrong, 422, &error_body("Invalid hash code.", "invalid-hash-code"));
         let wrong = app.wellness(Some(&access), "POST", &verify, Some(guess(&hash_code, other))).await;
-        told(&wrong, 422, &trouble("Invalid passcode.", "invalid-passcode"));
+        assert_response(&wrong, 422, &error_body("Invalid passcode.", "invalid-passcode"));
         let right = app.wellness(Some(&access), "POST", &verify, Some(guess(&hash_code, &code))).await;
-        told(&right, 200, &json!({ "passcode_status": "approved" }));
+        assert_response(&right, 200, &json!({ "passcode_status": "approved" }));
         let replayed = app.wellness(Some(&access), "POST", &verify, Some(guess(&hash_code, &code))).await;
-        told(&replayed, 422, &trouble("Invalid hash code.", "invalid-hash-code"));
+        assert_response(&replayed, 422, &error_body("Invalid hash code.", "invalid-hash-code"));
         let verified =
             app.wellness(Some(&access), "POST", &send, Some(json!({ "phone_number": "2025550108" }))).await;
-        told(
+        assert_response(
             &verified,
             422,
-            &trouble("User already has a verified phone number.", "already-has-verified-phone-number"),
+            &error_body("User already has a verified phone number.", "already-has-verified-phone-number"),
         );
 
-        // User: the same access token works now. An e-mail in the body is not heard.
+        // User: the same access token works now. An e-mail address in the body is ignored.
         let amended = app.wellness(Some(&access), "PUT", &user, Some(json!({
             "email": "new_email@test.com", "full_name": "Test New", "date_of_birth": "1994-06-28", "gender": "male",
         }))).await;
-        told(&amended, 200, &json!({ "full_name": "Test New", "date_of_birth": "1994-06-28" }));
+        assert_response(&amended, 200, &json!({ "full_name": "Test New", "date_of_birth": "1994-06-28" }));
         let shown = app.wellness(Some(&access), "GET", &format!("{user}/"), None).await;
-        told(
+        assert_response(
             &shown,
             200,
             &json!({
@@ -159,50 +162,62 @@ on_both! {
         let mail = app.outbox().await[0].clone();
         assert_eq!(mail["text"], "Name: Test New\nE-mail: test@test.com\nGender: male");
         let soon = app.wellness(Some(&access), "POST", &format!("{user}/send_data_email"), None).await;
-        told(&soon, 429, &trouble("Too many requests", "too-many-requests"));
+        assert_response(&soon, 429, &error_body("Too many requests", "too-many-requests"));
         assert_eq!(soon.headers["retry-after"], "60");
 
-        // Token: refresh, then delete. Access tokens live on, the refresh token does not.
+        // Token: refresh, then delete. Access tokens stay valid, the refresh token does not.
         let refreshed = app
             .wellness(None, "POST", "/account/v1/auth/token/refresh", Some(json!({ "refresh": refresh })))
             .await;
         let second_access = refreshed.body["access"].as_str().unwrap().to_owned();
-        told(&refreshed, 200, &json!({ "access": second_access }));
+        assert_response(&refreshed, 200, &json!({ "access": second_access }));
         let out = app.wellness(Some(&access), "DELETE", path, Some(json!({ "refresh": refresh }))).await;
         assert_eq!((out.status, &out.body), (204, &json!({ "not_json": "" })));
         let ended = app
             .wellness(None, "POST", "/account/v1/auth/token/refresh", Some(json!({ "refresh": refresh })))
             .await;
-        told(&ended, 403, &trouble("Unable to login with given credentials.", "invalid-credentials"));
+        assert_response(
+            &ended,
+            403,
+            &error_body("Unable to login with given credentials.", "invalid-credentials"),
+        );
         for access in [access, second_access] {
             assert_eq!(app.wellness(Some(&access), "GET", &user, None).await.status, 200);
         }
     }
 
-    async fn what_is_anothers_is_refused_at_the_second_factor_as_documented(app: TestApp) {
+    async fn passcodes_and_phone_numbers_of_other_users_are_refused_as_documented(app: TestApp) {
         let ada = app.person("ada@example.com", "2025550107").await;
         let eve = app.sign_up("eve@example.com").await;
-        app.long_ago("passcode", "sent_at", 31).await;
+        app.backdate("passcode", "sent_at", 31).await;
         let (adas, adas_code) = app.passcode(&ada, None).await;
         let verify = format!("/two_factor_authentication/v1/one_time_passcode/{}/sms/verify", eve.user_id);
         let guess =
             |hash_code: &str, passcode: &str| Some(json!({ "hash_code": hash_code, "passcode": passcode }));
         let stolen = app.wellness(Some(&eve.access), "POST", &verify, guess(&adas, &adas_code)).await;
-        told(&stolen, 422, &trouble("Hash_code does not belong to the user.", "invalid-hash-code"));
-        app.long_ago("passcode", "sent_at", 31).await;
+        assert_response(
+            &stolen,
+            422,
+            &error_body("Hash_code does not belong to the user.", "invalid-hash-code"),
+        );
+        app.backdate("passcode", "sent_at", 31).await;
         let (eves, eves_code) = app.passcode(&eve, Some("12025550107")).await;
         let taken = app.wellness(Some(&eve.access), "POST", &verify, guess(&eves, &eves_code)).await;
-        told(&taken, 422, &trouble("Phone number already has be taken.", "phone-number-has-been-taken"));
-        let at_hers = verify.replace(&eve.user_id, &ada.user_id);
-        told(
-            &app.wellness(Some(&eve.access), "POST", &at_hers, guess(&adas, &adas_code)).await,
+        assert_response(
+            &taken,
+            422,
+            &error_body("Phone number already has be taken.", "phone-number-has-been-taken"),
+        );
+        let adas_path = verify.replace(&eve.user_id, &ada.user_id);
+        assert_response(
+            &app.wellness(Some(&eve.access), "POST", &adas_path, guess(&adas, &adas_code)).await,
             404,
-            &trouble("Not found.", "not-found"),
+            &error_body("Not found.", "not-found"),
         );
         app.verify_passcode(&ada, &adas, &adas_code).await.entity("passcodeVerify", "twoFactor");
     }
 
-    async fn an_invitation_names_the_employer_and_is_bound_to_its_address(app: TestApp) {
+    async fn an_invitation_sets_the_employer_and_is_bound_to_its_email(app: TestApp) {
         let invite = "mutation($input: InvitationCreateInput!) { invitationCreate(input: $input) {
             invitation { id email employer { companyName } } userErrors { code path } } }";
         let employer = json!({ "companyName": "Test Company", "retirementInstitutionId": "test id" });
@@ -214,21 +229,25 @@ on_both! {
         assert_eq!((&mail["to"], &mail["purpose"]), (&json!("test@test.com"), &json!("INVITATION")));
         assert!(mail["text"].as_str().unwrap().ends_with(&id));
 
-        told(
+        assert_response(
             &app.wellness(None, "GET", &format!("/account/v1/invitation/{id}"), None).await,
             200,
             &json!({ "email": "test@test.com" }),
         );
         let missing = "/account/v1/invitation/8a138805-4aec-4343-88ce-063ba479c850";
-        told(&app.wellness(None, "GET", missing, None).await, 404, &trouble("Not found.", "not-found"));
+        assert_response(
+            &app.wellness(None, "GET", missing, None).await,
+            404,
+            &error_body("Not found.", "not-found"),
+        );
 
         let sign_up =
             |email: &str| json!({ "email": email, "password": "new_password", "invitation_id": id });
         let other = app.wellness(None, "POST", "/account/v1/users", Some(sign_up("other@test.com"))).await;
-        told(
+        assert_response(
             &other,
             422,
-            &trouble("This invitation belongs to a different email.", "belongs-to-different-email"),
+            &error_body("This invitation belongs to a different email.", "belongs-to-different-email"),
         );
         let created = app.wellness(None, "POST", "/account/v1/users", Some(sign_up("TEST@test.com"))).await;
         assert_eq!(created.status, 200, "{}", created.body);
@@ -238,7 +257,7 @@ on_both! {
         let shown = app
             .wellness(Some(&person.access), "GET", &format!("/account/v1/users/{}", person.user_id), None)
             .await;
-        told(
+        assert_response(
             &shown,
             200,
             &json!({
@@ -246,10 +265,10 @@ on_both! {
                 "employer": { "company_name": "Test Company", "retirement_401k_plaid_institution_id": "test id" },
             }),
         );
-        told(
+        assert_response(
             &app.wellness(None, "GET", &format!("/account/v1/invitation/{id}"), None).await,
             404,
-            &trouble("Not found.", "not-found"),
+            &error_body("Not found.", "not-found"),
         );
         let used = app
             .wellness(
@@ -259,10 +278,10 @@ on_both! {
                 Some(json!({ "email": "third@test.com", "password": "new_password", "invitation_id": id })),
             )
             .await;
-        told(&used, 404, &trouble("Not found.", "not-found"));
+        assert_response(&used, 404, &error_body("Not found.", "not-found"));
     }
 
-    async fn a_partners_customer_signs_in_as_herself_by_invitation(app: TestApp) {
+    async fn an_existing_user_gets_a_login_by_invitation(app: TestApp) {
         let customer = app.customer("Ada").await;
         let invite = "mutation($input: InvitationCreateInput!) { invitationCreate(input: $input) { \
             invitation { id } userErrors { code path } } }";
@@ -293,7 +312,7 @@ on_both! {
             .gql_as(
                 Some(&ada.access),
                 crate::support::DEPOSIT_CREATE,
-                json!({ "input": customer.deposit("hers", "25.00") }),
+                json!({ "input": customer.deposit("own", "25.00") }),
             )
             .await;
         assert_eq!(deposit.entity("depositCreate", "transfer")["status"], "PENDING");
@@ -302,47 +321,47 @@ on_both! {
         assert_eq!((over_rest.status, &over_rest.body["first_name"]), (200, &json!("Ada")));
     }
 
-    async fn a_forgotten_password_is_set_anew_by_the_token_that_was_mailed(app: TestApp) {
+    async fn a_forgotten_password_is_reset_with_the_mailed_token(app: TestApp) {
         let person = app.person("test@test.com", "2025550107").await;
         let always =
             json!({ "detail": "You will receive an email with further instructions.", "code": "email-sent" });
-        told(
+        assert_response(
             &app.wellness(
                 None,
                 "POST",
                 "/account/v1/password_recovery",
-                Some(json!({ "email": "nobody@test.com" })),
+                Some(json!({ "email": "unknown@test.com" })),
             )
             .await,
             200,
             &always,
         );
-        assert_eq!(app.outbox().await.len(), 1, "nobody is mailed");
+        assert_eq!(app.outbox().await.len(), 1, "no mail is sent");
         let first = recovery(&app, &always).await;
         let token = recovery(&app, &always).await;
         let reset = |token: &str, password: &str| json!({ "token": token, "password": password });
         let path = "/account/v1/password_recovery/reset";
-        let worthless = trouble("The token is not good for a new password.", "invalid-token");
+        let worthless = error_body("The token is not good for a new password.", "invalid-token");
         for token in ["CDDD70B1-5F1B-4FAC-9BAD-04B814C1E3A7", "nope", &first] {
-            told(
+            assert_response(
                 &app.wellness(None, "PATCH", path, Some(reset(token, "new-password"))).await,
                 422,
                 &worthless,
             );
         }
         let short = app.wellness(None, "PATCH", path, Some(reset(&token, "short"))).await;
-        told(&short, 422, &trouble("password must have 8 to 128 characters", "invalid-input"));
+        assert_response(&short, 422, &error_body("password must have 8 to 128 characters", "invalid-input"));
         let done = app.wellness(None, "PATCH", path, Some(reset(&token, "new-password"))).await;
         assert_eq!((done.status, &done.body), (204, &json!({ "not_json": "" })));
-        told(
+        assert_response(
             &app.wellness(None, "PATCH", path, Some(reset(&token, "newer-password"))).await,
             422,
             &worthless,
         );
-        // Everything issued before is worth nothing.
+        // All tokens issued before are invalid.
         let user = format!("/account/v1/users/{}", person.user_id);
-        let denied = trouble("Authentication credentials are missing or invalid.", "not-authenticated");
-        told(&app.wellness(Some(&person.access), "GET", &user, None).await, 401, &denied);
+        let denied = error_body("Authentication credentials are missing or invalid.", "not-authenticated");
+        assert_response(&app.wellness(Some(&person.access), "GET", &user, None).await, 401, &denied);
         assert_eq!(
             app.refreshed(&person.refresh).await.user_error("tokenRefresh")["code"],
             "INVALID_CREDENTIALS"
@@ -358,26 +377,26 @@ on_both! {
         );
     }
 
-    async fn errors_have_the_shape_of_the_paths_api(app: TestApp) {
+    async fn errors_have_the_format_of_the_api_at_the_path(app: TestApp) {
         let person = app.person("a@example.com", "2025550107").await;
         let other = app.sign_up("b@example.com").await;
-        let denied = trouble("Authentication credentials are missing or invalid.", "not-authenticated");
-        let missing = trouble("Not found.", "not-found");
+        let denied = error_body("Authentication credentials are missing or invalid.", "not-authenticated");
+        let missing = error_body("Not found.", "not-found");
         let user = format!("/account/v1/users/{}", person.user_id);
-        told(&app.wellness(None, "GET", &user, None).await, 401, &denied);
-        told(&app.wellness(Some("a.b.c"), "GET", &user, None).await, 401, &denied);
-        told(&app.wellness(Some("nonsense"), "GET", &user, None).await, 401, &denied);
-        told(&app.wellness(Some(&person.refresh), "GET", &user, None).await, 401, &denied);
+        assert_response(&app.wellness(None, "GET", &user, None).await, 401, &denied);
+        assert_response(&app.wellness(Some("a.b.c"), "GET", &user, None).await, 401, &denied);
+        assert_response(&app.wellness(Some("nonsense"), "GET", &user, None).await, 401, &denied);
+        assert_response(&app.wellness(Some(&person.refresh), "GET", &user, None).await, 401, &denied);
         for path in [
             format!("/account/v1/users/{}", other.user_id),
             "/account/v1/users/8a138805-4aec-4343-88ce-063ba479c850".to_owned(),
             "/account/v1/nothing".to_owned(),
             "/savings/v1/nothing".to_owned(),
         ] {
-            told(&app.wellness(Some(&person.access), "GET", &path, None).await, 404, &missing);
+            assert_response(&app.wellness(Some(&person.access), "GET", &path, None).await, 404, &missing);
         }
         let sms = format!("/two_factor_authentication/v1/one_time_passcode/{}/sms/send", other.user_id);
-        told(
+        assert_response(
             &app.wellness(Some(&person.access), "POST", &sms, Some(json!({ "phone_number": "2025550109" })))
                 .await,
             404,
@@ -413,7 +432,7 @@ on_both! {
             app.anonymous("POST", "/account/v1/users").header("content-type", "application/json").body("{"),
         )
         .await;
-        told(&unreadable, 422, &trouble("The body is not a JSON object.", "invalid-input"));
+        assert_response(&unreadable, 422, &error_body("The body is not a JSON object.", "invalid-input"));
         assert_eq!(
             app.sign_in("x@example.com", "long enough").await.user_error("userSignIn")["code"],
             "INVALID_CREDENTIALS"
@@ -424,7 +443,7 @@ on_both! {
 }
 
 async fn recovery(app: &TestApp, always: &Value) -> String {
-    told(
+    assert_response(
         &app.wellness(
             None,
             "POST",

@@ -50,7 +50,7 @@ pub async fn request(app: &App, actor: &Actor, email: &str) -> Result<()> {
     limits::by_address(app, limits::ANONYMOUS_RECOVERY, actor.personal_address()).await?;
     applicants::valid("email", Email::parse(email.trim()))?;
     if caller.mode == Mode::Live {
-        messages::carried(app, Channel::Mail)?;
+        messages::require_provider(app, Channel::Mail)?;
     }
     let (app_, email, request_id) = (app.clone(), email.to_owned(), actor.request_id);
     let work = tokio::spawn(async move {

@@ -1,4 +1,4 @@
-//! The other owner of a joint account, who is a person of her own.
+//! Joint member: the second owner of a joint account, a user in their own right.
 
 use super::options;
 use crate::{
@@ -16,20 +16,20 @@ use entity::{account::Ownership, partner::Mode, user};
 use serde::Serialize;
 use uuid::Uuid;
 
-/// Who shall own an account with another.
+/// Joint member to add to an account.
 #[derive(Clone, Serialize)]
 pub enum JointMember {
-    /// Somebody whom the partner serves already; a person who has signed in cannot name her.
+    /// Existing user of the partner. A signed-in user cannot name another user.
     Known(Uuid),
-    /// Somebody new, who is registered with the account.
+    /// New user, who is registered along with the account.
     New(Box<NewUser>),
 }
 
-/// Where the other owner stands in the input.
+/// Input field of the joint member.
 const FIELD: &str = "jointMember";
 
 impl JointMember {
-    /// Refuses what she cannot be.
+    /// Refuses invalid data of a new user.
     pub fn check(&self, mode: Mode) -> Result<()> {
         match self {
             Self::Known(_) => Ok(()),
@@ -37,8 +37,9 @@ impl JointMember {
         }
     }
 
-    /// The person, registered and checked if she is new; refused when she is the owner herself.
-    pub async fn settle(&self, ctx: &CommandContext<'_>, owner: &user::Model) -> Result<user::Model> {
+    /// Returns the joint member, registering them and checking their identity if they are new. Refuses the
+    /// account's owner.
+    pub async fn resolve(&self, ctx: &CommandContext<'_>, owner: &user::Model) -> Result<user::Model> {
         let (member, field) = match self {
             Self::Known(id) => {
                 let found = users::within(ctx.tx, ctx.access_scope, *id).await?;
@@ -50,7 +51,7 @@ impl JointMember {
         };
         let same_number = member.ssn_index.is_some() && member.ssn_index == owner.ssn_index;
         if member.id == owner.id || same_number {
-            return Err(Refusal::invalid(field, "must be of another person than the owner").into());
+            return Err(Refusal::invalid(field, "must belong to someone other than the owner").into());
         }
         Ok(member)
     }
@@ -60,8 +61,8 @@ fn in_person(error: Error) -> Error {
     error.inside("person").inside(FIELD)
 }
 
-/// Counts somebody new against the address of a person who acts for herself, as a sign-up is.
-pub async fn allowed<C: Command>(
+/// Counts the registration of a new joint member against the sign-up limit of the user's address.
+pub async fn limit_registration<C: Command>(
     app: &App,
     actor: &Actor,
     key: Option<&Key>,
@@ -76,16 +77,16 @@ pub async fn allowed<C: Command>(
     limits::by_address(app, limits::SIGN_UP, actor.personal_address()).await
 }
 
-/// The ownership called by this name; `single` is understood as well (documented both ways).
+/// Parses an ownership type. `single` means `individual` (documented both ways).
 pub fn ownership(text: &str) -> Result<Ownership> {
-    match options::folded(text).as_str() {
+    match options::normalized(text).as_str() {
         "individual" | "single" => Ok(Ownership::Individual),
         "joint" => Ok(Ownership::Joint),
         _ => Err(Refusal::invalid("ownership", "must be individual or joint").into()),
     }
 }
 
-/// The refusal of another owner where there is to be one alone.
+/// Returns the refusal of a joint member for an individual account.
 pub fn not_joint() -> Error {
-    Refusal::invalid(FIELD, "must be left out of an individual account").into()
+    Refusal::invalid(FIELD, "must be omitted for an individual account").into()
 }

@@ -1,4 +1,4 @@
-//! What an operator does to an account: freezing it, letting it go on, closing it for good.
+//! Freezes, unfreezes and closes accounts.
 
 use super::{locked, opening::facts, require_active};
 use crate::{
@@ -24,15 +24,15 @@ use sea_orm::{
 use serde::Serialize;
 use uuid::Uuid;
 
-/// An account to be frozen, and why.
+/// Freezes an account.
 #[derive(Clone, Serialize)]
 pub struct FreezeAccount {
     pub account_id: Uuid,
     pub reason: String,
 }
 
-/// Freezes an active account; scope `operate`. It takes neither deposits nor orders until it is unfrozen;
-/// orders can still be cancelled, and what is under way settles.
+/// Freezes an active account. Requires scope `operate`. The account accepts neither deposits nor orders until
+/// it is unfrozen; orders can still be canceled, and pending transfers and trades still settle.
 pub async fn freeze(
     app: &App,
     actor: &Actor,
@@ -42,13 +42,13 @@ pub async fn freeze(
     command::execute(app, actor, key, freeze).await
 }
 
-/// A frozen account that may be used again.
+/// Unfreezes an account.
 #[derive(Clone, Serialize)]
 pub struct UnfreezeAccount {
     pub account_id: Uuid,
 }
 
-/// Lets a frozen account be used again; scope `operate`.
+/// Makes a frozen account active again. Requires scope `operate`.
 pub async fn unfreeze(
     app: &App,
     actor: &Actor,
@@ -58,15 +58,15 @@ pub async fn unfreeze(
     command::execute(app, actor, key, unfreeze).await
 }
 
-/// An account to be closed, and why.
+/// Closes an account.
 #[derive(Clone, Serialize)]
 pub struct CloseAccount {
     pub account_id: Uuid,
     pub reason: String,
 }
 
-/// Closes an account for good; scope `operate`. Refused while anything is left on it: cash, settled or not,
-/// shares, something held, an open order, or a transfer under way.
+/// Closes an account permanently. Requires scope `operate`. Refused while the account has settled or
+/// unsettled cash, shares, holds, an open order or a pending transfer.
 pub async fn close(
     app: &App,
     actor: &Actor,
@@ -88,7 +88,7 @@ impl Command for FreezeAccount {
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<account::Model> {
         let account = locked(ctx.tx, ctx.access_scope, self.account_id, LockType::Update).await?;
         require_active(&account)?;
-        moved(ctx, account, Status::Frozen, Some(&self.reason), EventType::AccountFrozen).await
+        set_status(ctx, account, Status::Frozen, Some(&self.reason), EventType::AccountFrozen).await
     }
 
     fn object(done: &account::Model) -> Uuid {
@@ -112,7 +112,7 @@ impl Command for UnfreezeAccount {
                 Refusal::new(Code::AccountNotFrozen, "accountId", "The account is not frozen.").into()
             );
         }
-        moved(ctx, account, Status::Active, None, EventType::AccountUnfrozen).await
+        set_status(ctx, account, Status::Active, None, EventType::AccountUnfrozen).await
     }
 
     fn object(done: &account::Model) -> Uuid {
@@ -135,7 +135,7 @@ impl Command for CloseAccount {
             require_active(&account)?;
         }
         require_empty(ctx, &account).await?;
-        moved(ctx, account, Status::Closed, Some(&self.reason), EventType::AccountClosed).await
+        set_status(ctx, account, Status::Closed, Some(&self.reason), EventType::AccountClosed).await
     }
 
     fn object(done: &account::Model) -> Uuid {
@@ -143,7 +143,7 @@ impl Command for CloseAccount {
     }
 }
 
-/// The longest reason.
+/// Maximum length of a reason.
 const MAX_REASON_CHARACTERS: usize = 500;
 
 fn check_reason(reason: &str) -> Result<()> {
@@ -160,8 +160,8 @@ fn check_reason(reason: &str) -> Result<()> {
     Ok(())
 }
 
-/// Refuses while something is left. The balances are read first and in one statement: whatever ends
-/// afterwards was on them.
+/// Refuses an account that is not empty. The balances are read first and in one statement, so that anything
+/// that ends during the check is still included in them.
 async fn require_empty(ctx: &CommandContext<'_>, account: &account::Model) -> Result<()> {
     let open = order::Entity::find().filter(order::Column::AccountId.eq(account.id)).filter(
         order::Column::Status.is_in([
@@ -175,7 +175,7 @@ async fn require_empty(ctx: &CommandContext<'_>, account: &account::Model) -> Re
         .filter(transfer::Column::Status.eq(transfer::Status::Pending));
     let holds_nothing = ledger::is_empty(ctx.tx, account.id).await?;
     let left = if pending.one(ctx.tx).await?.is_some() {
-        "a transfer under way"
+        "a pending transfer"
     } else if open.one(ctx.tx).await?.is_some() {
         "an open order"
     } else if !holds_nothing {
@@ -183,26 +183,27 @@ async fn require_empty(ctx: &CommandContext<'_>, account: &account::Model) -> Re
     } else {
         return Ok(());
     };
-    Err(Refusal::new(Code::AccountNotEmpty, "accountId", format!("There is {left} left on the account."))
-        .into())
+    Err(Refusal::new(Code::AccountNotEmpty, "accountId", format!("The account still has {left}.")).into())
 }
 
-/// The column of reasons.
+/// Encrypted column of the reasons.
 const REASON: &str = "account.status_reason";
 
-fn place(account: &account::Model) -> AssociatedData {
+fn reason_data(account: &account::Model) -> AssociatedData {
     AssociatedData { column: REASON, row: account.id, partner: account.partner_id }
 }
 
-async fn moved(
+/// Changes the status, stores the reason and records the event.
+async fn set_status(
     ctx: &CommandContext<'_>,
     account: account::Model,
     to: Status,
     reason: Option<&str>,
     what: EventType,
 ) -> Result<account::Model> {
-    let sealed =
-        reason.map(|reason| ctx.app.vault.seal(place(&account), reason.trim().as_bytes())).transpose()?;
+    let sealed = reason
+        .map(|reason| ctx.app.vault.seal(reason_data(&account), reason.trim().as_bytes()))
+        .transpose()?;
     let mut row: account::ActiveModel = account.into();
     row.status = Set(to);
     row.status_reason = Set(sealed);
@@ -211,10 +212,15 @@ async fn moved(
     Ok(account)
 }
 
-/// Why an account was frozen or closed; told to operators alone, and none where it was not.
+/// Returns why an account was frozen or closed. `None` for an active account and for callers without scope
+/// `operate`.
 pub fn status_reason(app: &App, actor: &Actor, account: &account::Model) -> Result<Option<Secret<String>>> {
     if actor.partner(Scope::Operate).is_err() {
         return Ok(None);
     }
-    account.status_reason.as_deref().map(|sealed| app.vault.open_text(place(account), sealed)).transpose()
+    account
+        .status_reason
+        .as_deref()
+        .map(|sealed| app.vault.open_text(reason_data(account), sealed))
+        .transpose()
 }

@@ -1,4 +1,4 @@
-//! Opening an account.
+//! Opens accounts.
 
 use super::{
     joint::{self, JointMember},
@@ -27,36 +27,35 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// What an account is opened with; nothing in it has been checked. Option texts are taken in any case and
-/// spacing.
+/// Opens a brokerage account. The values are not validated yet; options are accepted in any case and spacing.
 #[derive(Clone, Serialize)]
 pub struct OpenAccount {
     pub user_id: Uuid,
     pub ownership: String,
-    /// The other owner of a joint account; may be named later.
+    /// Second owner of a joint account; may be added later with `UpdateAccount`.
     pub joint_member: Option<JointMember>,
     pub kind: String,
     pub profile: Profile,
 }
 
-/// Opens an account for an approved person; scope `manage`.
+/// Opens an account for an approved user. Requires scope `manage`.
 ///
 /// An investment account needs every answer about investing, a cash account none (documented: optional for
-/// `cash`). The other owner of a joint account is registered and checked with it; until she is approved as
-/// well, the account is neither funded nor traded on.
+/// `cash`). The joint member of a joint account is registered and their identity checked along with it; until
+/// they are approved too, the account cannot be funded or traded on.
 pub async fn open(
     app: &App,
     actor: &Actor,
     key: Option<Key>,
     new: OpenAccount,
 ) -> Result<Answer<account::Model>> {
-    joint::allowed(app, actor, key.as_ref(), &new, new.joint_member.as_ref()).await?;
+    joint::limit_registration(app, actor, key.as_ref(), &new, new.joint_member.as_ref()).await?;
     command::execute(app, actor, key, new).await
 }
 
-/// The kind called by this name.
-pub fn kind_called(text: &str) -> Result<AccountKind> {
-    match options::folded(text).as_str() {
+/// Parses an account type, in any case and spacing.
+pub fn parse_kind(text: &str) -> Result<AccountKind> {
+    match options::normalized(text).as_str() {
         "cash" => Ok(AccountKind::Cash),
         "investment" => Ok(AccountKind::Investment),
         _ => Err(Refusal::invalid("type", "must be cash or investment").into()),
@@ -72,7 +71,7 @@ impl Command for OpenAccount {
     fn check(&self, mode: Mode) -> Result<()> {
         let mut checks = Checks::default();
         let ownership = checks.note(joint::ownership(&self.ownership));
-        if let Some(kind) = checks.note(kind_called(&self.kind)) {
+        if let Some(kind) = checks.note(parse_kind(&self.kind)) {
             checks.note(self.profile.check(kind));
         }
         checks.note(match (&self.joint_member, ownership) {
@@ -86,7 +85,7 @@ impl Command for OpenAccount {
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<account::Model> {
         let user = users::approved(ctx.tx, ctx.access_scope, self.user_id, "userId").await?;
         let joint_member = match &self.joint_member {
-            Some(member) => Some(member.settle(ctx, &user).await?),
+            Some(member) => Some(member.resolve(ctx, &user).await?),
             None => None,
         };
         let profile = self.profile.clone();
@@ -96,7 +95,7 @@ impl Command for OpenAccount {
             user_id: user.id,
             number: free_number(ctx.tx).await?,
             ownership: joint::ownership(&self.ownership)?,
-            kind: kind_called(&self.kind)?,
+            kind: parse_kind(&self.kind)?,
             status: Status::Active,
             marital_status: profile.marital_status,
             country_of_citizenship: profile.country_of_citizenship,
@@ -128,7 +127,7 @@ impl Command for OpenAccount {
     }
 }
 
-/// What an event says of an account.
+/// Returns the event payload for an account.
 pub fn facts(account: &account::Model) -> Value {
     json!({
         "id": account.id,
@@ -140,14 +139,14 @@ pub fn facts(account: &account::Model) -> Value {
     })
 }
 
-/// Four letters and five digits that no account has.
+/// Returns a random account number that is not in use: four letters and five digits.
 async fn free_number(connection: &impl ConnectionTrait) -> Result<String> {
     loop {
         let bytes = secrets::random::<9>()?;
         let number: String = bytes
             .iter()
             .enumerate()
-            .map(|(place, byte)| char::from(if place < 4 { b'A' + byte % 26 } else { b'0' + byte % 10 }))
+            .map(|(index, byte)| char::from(if index < 4 { b'A' + byte % 26 } else { b'0' + byte % 10 }))
             .collect();
         let taken = account::Entity::find()
             .filter(account::Column::Number.eq(number.as_str()))

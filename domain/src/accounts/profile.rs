@@ -1,4 +1,4 @@
-//! What a customer says about her work and worth.
+//! Account holder profile: employment, income, net worth and investment experience.
 
 use super::options;
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
 use entity::account::{self, AccountKind};
 use serde::Serialize;
 
-/// What a customer says about herself, in her own spelling; nothing in it has been checked.
+/// Answers about the account holder, as entered; not validated yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Profile {
     pub marital_status: String,
@@ -31,7 +31,7 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// What was said about an account's owner.
+    /// Returns the profile stored with an account.
     pub fn of(account: &account::Model) -> Self {
         let account = account.clone();
         Self {
@@ -51,9 +51,8 @@ impl Profile {
         }
     }
 
-    /// Refuses answers that cannot be, and the lack of one that an account of this kind needs: about
-    /// investing, an investment account needs them all, a cash account none (documented: optional for
-    /// `cash`).
+    /// Refuses invalid answers and missing ones that this type of account requires: an investment account
+    /// requires every answer about investing, a cash account none (documented: optional for `cash`).
     pub fn check(&self, kind: AccountKind) -> Result<()> {
         let mut checks = Checks::default();
         for (field, answer) in [
@@ -90,7 +89,7 @@ impl Profile {
     }
 }
 
-/// Refuses an answer that cannot be, whatever the account is for.
+/// Refuses an answer that is invalid for every type of account.
 fn check_answer(field: &str, answer: &str) -> Result<()> {
     let options = match field {
         "countryOfCitizenship" => return applicants::valid(field, Country::from_alpha3(answer)).map(|_| ()),
@@ -106,7 +105,7 @@ fn check_answer(field: &str, answer: &str) -> Result<()> {
     options::check(field, answer, options)
 }
 
-/// What is new in a profile; nothing in it has been checked.
+/// Changes to a profile; not validated yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ProfilePatch {
     pub marital_status: Option<String>,
@@ -125,7 +124,7 @@ pub struct ProfilePatch {
 }
 
 impl ProfilePatch {
-    /// Refuses answers that cannot be.
+    /// Refuses invalid answers.
     pub fn check(&self) -> Result<()> {
         let mut checks = Checks::default();
         for (field, answer) in [
@@ -149,9 +148,9 @@ impl ProfilePatch {
         checks.done()
     }
 
-    /// Writes what is new into an account. Who is no director any more is one of no company.
+    /// Applies the changes to an account. Setting `is_director` to false also clears `director_of`.
     pub fn apply(&self, account: &mut account::Model) {
-        // Options are kept as they were written, words in their one form.
+        // Options are stored as entered; free text is stored with its white space tidied.
         for (new, answer) in [
             (&self.marital_status, &mut account.marital_status),
             (&self.country_of_citizenship, &mut account.country_of_citizenship),

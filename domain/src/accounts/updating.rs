@@ -1,9 +1,9 @@
-//! Changing an account: what its owner says about herself, what it is for, and who owns it.
+//! Updates accounts: the owner's profile, the account type and the ownership.
 
 use super::{
     joint::{self, JointMember},
     locked,
-    opening::{facts, kind_called},
+    opening::{facts, parse_kind},
     profile::{Profile, ProfilePatch},
     require_active,
 };
@@ -27,34 +27,34 @@ use sea_orm::{ActiveModelTrait, sea_query::LockType};
 use serde::Serialize;
 use uuid::Uuid;
 
-/// What is new about an account; what is absent stays as it is. Nothing in it has been checked.
+/// Updates an account; absent fields stay unchanged. The values are not validated yet.
 #[derive(Clone, Serialize)]
 pub struct UpdateAccount {
     pub account_id: Uuid,
     pub ownership: Option<String>,
-    /// The other owner; naming one makes an individual account a joint one (documented).
+    /// Joint member to add; makes an individual account a joint one (documented).
     pub joint_member: Option<JointMember>,
     pub kind: Option<String>,
     pub profile: ProfilePatch,
 }
 
-/// Changes an active account of an approved owner; scope `manage`.
+/// Updates an active account of an approved owner. Requires scope `manage`.
 ///
-/// A cash account becomes one for investing once every answer about investing is on file, and the other way
-/// round. An individual account becomes a joint one with the person who shall own it too (documented:
-/// required), and never becomes an individual one again. Of the people who own it, the owner alone may change
-/// it herself.
+/// A cash account can become an investment account if every answer about investing is given, and an
+/// investment account a cash account. An individual account becomes a joint one when a joint member is added
+/// (documented: required); a joint account never becomes individual again. A signed-in joint member may not
+/// update the account; only its owner may.
 pub async fn update(
     app: &App,
     actor: &Actor,
     key: Option<Key>,
     update: UpdateAccount,
 ) -> Result<Answer<account::Model>> {
-    joint::allowed(app, actor, key.as_ref(), &update, update.joint_member.as_ref()).await?;
+    joint::limit_registration(app, actor, key.as_ref(), &update, update.joint_member.as_ref()).await?;
     command::execute(app, actor, key, update).await
 }
 
-/// Where the new values stand in the input.
+/// Adds the input field of the changes to the path of an error.
 fn in_patch(error: Error) -> Error {
     error.inside("patch")
 }
@@ -102,7 +102,7 @@ impl UpdateAccount {
         let mut checks = Checks::default();
         let ownership =
             self.ownership.as_deref().and_then(|ownership| checks.note(joint::ownership(ownership)));
-        checks.note(self.kind.as_deref().map(kind_called).transpose());
+        checks.note(self.kind.as_deref().map(parse_kind).transpose());
         checks.note(self.profile.check());
         checks.note(match &self.joint_member {
             Some(_) if ownership == Some(Ownership::Individual) => Err(joint::not_joint()),
@@ -120,34 +120,34 @@ impl UpdateAccount {
     ) -> Result<()> {
         self.profile.apply(account);
         if let Some(kind) = &self.kind {
-            account.kind = kind_called(kind)?;
+            account.kind = parse_kind(kind)?;
         }
         Profile::of(account).check(account.kind)?;
-        self.share(ctx, owner, account).await
+        self.add_joint_member(ctx, owner, account).await
     }
 
-    /// Makes the account a joint one, or gives one the other owner who was not named when it was opened.
-    async fn share(
+    /// Makes an individual account joint, or adds the joint member that a joint account was opened without.
+    async fn add_joint_member(
         &self,
         ctx: &CommandContext<'_>,
         owner: &user::Model,
         account: &mut account::Model,
     ) -> Result<()> {
-        let asked = self.ownership.as_deref().map(joint::ownership).transpose()?;
-        match (account.ownership, asked, &self.joint_member) {
-            (Ownership::Joint, Some(Ownership::Individual), _) => Err(fixed(
-                "ownership",
-                "A joint account belongs to two people and cannot become an individual one.",
-            )),
+        let requested = self.ownership.as_deref().map(joint::ownership).transpose()?;
+        match (account.ownership, requested, &self.joint_member) {
+            (Ownership::Joint, Some(Ownership::Individual), _) => {
+                Err(ownership_immutable("ownership", "A joint account cannot become an individual account."))
+            }
             (Ownership::Individual, Some(Ownership::Joint), None) => {
                 Err(Refusal::required("jointMember").into())
             }
             (_, _, None) => Ok(()),
-            (_, _, Some(_)) if account.joint_member_id.is_some() => {
-                Err(fixed("jointMember", "The account has a joint member, who cannot be replaced."))
-            }
+            (_, _, Some(_)) if account.joint_member_id.is_some() => Err(ownership_immutable(
+                "jointMember",
+                "The account already has a joint member, who cannot be replaced.",
+            )),
             (_, _, Some(member)) => {
-                account.joint_member_id = Some(member.settle(ctx, owner).await?.id);
+                account.joint_member_id = Some(member.resolve(ctx, owner).await?.id);
                 account.ownership = Ownership::Joint;
                 Ok(())
             }
@@ -155,6 +155,6 @@ impl UpdateAccount {
     }
 }
 
-fn fixed(field: &str, text: &str) -> Error {
+fn ownership_immutable(field: &str, text: &str) -> Error {
     Refusal::new(Code::OwnershipImmutable, field, text).into()
 }

@@ -1,6 +1,6 @@
-//! Accounts with the people who own them, as the documented bodies tell them.
+//! Accounts with their owners, as the documented responses show them.
 
-use super::{of, owned_by, owners, within};
+use super::{owned_by, owners, visible_to, within};
 use crate::{
     Actor, Result, Scope,
     compliance::registration::{self, Registered},
@@ -16,7 +16,7 @@ use sea_orm::{EntityTrait, QueryFilter};
 use std::collections::HashMap;
 use uuid::Uuid;
 
-/// An account with its owners. A person who has signed in sees herself alone of them.
+/// Account with its owners. A signed-in user sees only themselves among the owners.
 #[derive(Clone, Debug)]
 pub struct AccountWithOwners {
     pub account: account::Model,
@@ -32,7 +32,8 @@ impl AccountWithOwners {
     }
 }
 
-/// The account with this id and its owners; scope `read`. Who looked is written down.
+/// Returns the account with this id and its owners. Requires scope `read`. The read is written to the audit
+/// log.
 pub async fn get_audited(app: &App, actor: &Actor, id: Uuid) -> Result<Option<AccountWithOwners>> {
     let caller = actor.self_or_caller(Scope::Read)?;
     let Some(account) = within(&app.db.read, caller.access_scope, id).await? else { return Ok(None) };
@@ -41,8 +42,8 @@ pub async fn get_audited(app: &App, actor: &Actor, id: Uuid) -> Result<Option<Ac
     Ok(Some(AccountWithOwners::of(account, &people)))
 }
 
-/// A page of the accounts that a person owns, alone or with another, with their owners; scope `read`. Who
-/// looked is written down, once for the page.
+/// Returns a page of the accounts that a user owns, alone or jointly, with their owners. Requires scope
+/// `read`. The read is written to the audit log once per page.
 pub async fn list_audited(
     app: &App,
     actor: &Actor,
@@ -50,7 +51,7 @@ pub async fn list_audited(
     page: &Page,
 ) -> Result<Slice<AccountWithOwners>> {
     let caller = actor.self_or_caller(Scope::Read)?;
-    let select = account::Entity::find().filter(of(caller.access_scope)).filter(owned_by(user_id));
+    let select = account::Entity::find().filter(visible_to(caller.access_scope)).filter(owned_by(user_id));
     let Slice { rows, has_previous, has_next } = page.of(&app.db.read, select, account::Column::Id).await?;
     let people = people_of(app, caller.access_scope, &rows).await?;
     audit_log::record_read(app, &caller, actor.request_id, "account.list", Some(user_id)).await?;

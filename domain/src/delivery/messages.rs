@@ -1,5 +1,5 @@
-//! Mail and text messages: written with their cause, sent after it is committed; a sandbox's go to its outbox
-//! and no further.
+//! E-mail and text messages. They are stored in the transaction that causes them and sent after it commits; a
+//! sandbox's messages only go to its outbox.
 
 use crate::{
     Error, Refusal, Result,
@@ -26,18 +26,18 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-/// A message as its cause words it.
+/// Message to post.
 pub struct NewMessage {
-    /// Whom it is about, where that is somebody we know.
+    /// User the message is about, if known.
     pub user_id: Option<Uuid>,
     pub channel: Channel,
     pub purpose: Purpose,
-    /// An e-mail address or a telephone number, as the channel asks.
+    /// E-mail address or phone number, depending on the channel.
     pub to: String,
-    /// Only mail has one.
+    /// Empty for text messages.
     pub subject: String,
     pub text: String,
-    /// By the system's clock: not sent after, because it is of no use any more.
+    /// Time by the system clock after which the message is useless and is not sent any more.
     pub send_by: Option<DateTime<Utc>>,
 }
 
@@ -45,17 +45,20 @@ const RECIPIENT: &str = "message.recipient";
 const SUBJECT: &str = "message.subject";
 const BODY: &str = "message.body";
 
-/// What is of no use after so short a time goes ahead of all else.
+/// Messages that must be sent within this time are sent before all others.
 const URGENT: Duration = Duration::minutes(15);
 
-/// How long a message is kept in the outbox.
+/// Time a message stays in the outbox.
 const OUTBOX_TTL: Duration = Duration::days(7);
 
-/// Posts a message with the transaction of its cause; its id.
+/// Posts a message in the caller's transaction and returns its id.
 ///
-/// A sandbox's goes to the outbox. A live partner's is sent once the transaction is committed, and is
-/// unavailable where nobody is configured who carries it. An address or a subject that could carry another
-/// header is refused.
+/// A sandbox's message goes to the outbox. A live partner's message is sent once the transaction is
+/// committed.
+///
+/// # Errors
+/// Unavailable for a live partner if no provider is configured for the channel. Refuses an invalid address,
+/// and a subject with control characters, which could inject another header.
 pub async fn post(
     app: &App,
     tx: &WriteTransaction,
@@ -65,8 +68,8 @@ pub async fn post(
     write(app, tx, partner, new, true).await
 }
 
-/// Does the work of `post` for a message that is not sent, so that the time it takes does not tell the two
-/// apart. An empty row is left until the next housekeeping.
+/// Does the work of `post` without sending a message, so that both take the same time. Leaves an empty row
+/// until the next housekeeping.
 pub async fn withhold(
     app: &App,
     tx: &WriteTransaction,
@@ -89,7 +92,7 @@ async fn write(
     }
     let live = partner.mode == Mode::Live;
     if live {
-        carried(app, new.channel)?;
+        require_provider(app, new.channel)?;
     }
     let id = app.ids.next(Kind::Message);
     let sealed = |column, text: &str| {
@@ -126,13 +129,13 @@ async fn write(
     };
     message::ActiveModel::from(row).reset_all().insert(tx).await?;
     if live {
-        let hurries = new.send_by.is_some_and(|by| by - clock::system_now() <= URGENT);
-        timers::schedule_system(tx, app.ids, partner.id, TimerKind::MessageSend, id, hurries).await?;
+        let urgent = new.send_by.is_some_and(|by| by - clock::system_now() <= URGENT);
+        timers::schedule_system(tx, app.ids, partner.id, TimerKind::MessageSend, id, urgent).await?;
     }
     Ok(id)
 }
 
-/// Whether a message of this purpose was posted about a person after this moment of the system's clock.
+/// Returns whether a message with this purpose was posted about a user since this time, by the system clock.
 pub async fn posted_since(
     connection: &impl ConnectionTrait,
     user_id: Uuid,
@@ -149,7 +152,7 @@ pub async fn posted_since(
     Ok(i64::try_from(posted_at).unwrap_or(0) >= since.timestamp())
 }
 
-/// The one form of the address a message goes to.
+/// Parses and normalizes the address a message goes to.
 fn address(channel: Channel, to: &str) -> Result<String> {
     match channel {
         Channel::Mail => Email::parse(to)
@@ -161,8 +164,8 @@ fn address(channel: Channel, to: &str) -> Result<String> {
     }
 }
 
-/// Refuses what nobody carries.
-pub fn carried(app: &App, channel: Channel) -> Result<()> {
+/// Returns an error if no provider is configured for this channel.
+pub fn require_provider(app: &App, channel: Channel) -> Result<()> {
     let missing = match channel {
         Channel::Mail => {
             app.feature::<Providers>().live_mail.is_none().then_some("No mail server is configured.")
@@ -174,12 +177,12 @@ pub fn carried(app: &App, channel: Channel) -> Result<()> {
     missing.map_or(Ok(()), |what| Err(Error::Unavailable(what)))
 }
 
-/// The pauses between the tries to send a message, in seconds: eight tries within a day.
+/// Pauses between attempts to send a message, in seconds: eight attempts within a day.
 const PAUSES: [i64; 7] = [5, 30, 120, 600, 3600, 4 * 3600, 12 * 3600];
 
-/// Sends the message of a timer that the caller holds. Afterwards it is sent and empty, or given up and
-/// empty, or waits for its next try. A crash between sending and writing that down sends it twice, under the
-/// same id.
+/// Sends the message of a timer that the caller has leased. Afterwards the message is sent or failed, and
+/// erased, or it waits for its next attempt. A crash after sending and before the commit sends the message
+/// twice, with the same id.
 pub async fn send(app: &App, leased: &timer::Model) -> Result<()> {
     let found = message::Entity::find_by_id(leased.subject_id).one(&app.db.read).await?;
     let Some(message) = found.filter(|found| found.status == Status::Pending) else {
@@ -189,9 +192,9 @@ pub async fn send(app: &App, leased: &timer::Model) -> Result<()> {
     };
     let late = |at: DateTime<Utc>| message.send_by.is_some_and(|by| at > by);
     let outcome = if late(clock::system_now()) {
-        Err(SendError::Refused("it came too late".to_owned()))
+        Err(SendError::Refused("the message expired before it was sent".to_owned()))
     } else {
-        handed_over(app, &message).await
+        try_to_send(app, &message).await
     };
     let pause = usize::try_from(leased.attempts.saturating_sub(1))
         .ok()
@@ -202,7 +205,7 @@ pub async fn send(app: &App, leased: &timer::Model) -> Result<()> {
         (Ok(()), _) => (Status::Sent, String::new()),
         (Err(SendError::Failed(why)), Some(pause)) if !late(clock::system_now() + pause) => {
             tracing::warn!(message = %message.id, tries = leased.attempts, why,
-                "a message could not be sent and is tried again");
+                "message not sent; will retry");
             let tx = app.db.write().await?;
             timers::release(&tx, leased, pause).await?;
             return tx.commit().await;
@@ -215,32 +218,34 @@ pub async fn send(app: &App, leased: &timer::Model) -> Result<()> {
     tx.commit().await?;
     if erased && status == Status::Failed {
         tracing::error!(message = %message.id, purpose = ?message.purpose, tries = leased.attempts, why,
-            "a message could not be sent and is given up");
+            "message not sent; giving up");
     }
     Ok(())
 }
 
-/// A fault of ours is a failure like another, so that what cannot be read is not tried for ever.
-async fn handed_over(app: &App, message: &message::Model) -> Result<(), SendError> {
-    hand_over(app, message).await.unwrap_or_else(|error| Err(SendError::Failed(error.cause())))
+/// Sends a message. Internal errors count as failed attempts, so that an unreadable message is not retried
+/// forever.
+async fn try_to_send(app: &App, message: &message::Model) -> Result<(), SendError> {
+    send_through_provider(app, message).await.unwrap_or_else(|error| Err(SendError::Failed(error.cause())))
 }
 
-async fn hand_over(app: &App, message: &message::Model) -> Result<Result<(), SendError>> {
+async fn send_through_provider(app: &App, message: &message::Model) -> Result<Result<(), SendError>> {
     app.vault.ready_for(&app.db, message.partner_id).await?;
     let (id, to, text) = (message.id.to_string(), recipient(app, message)?, text(app, message)?);
     let (id, to, text) = (id.as_str(), to.reveal().as_str(), text.reveal().as_str());
-    let nobody = || Err(SendError::Failed("nobody is configured who carries it".to_owned()));
+    let no_provider = || Err(SendError::Failed("no provider is configured for the channel".to_owned()));
     Ok(match (message.channel, &app.feature::<Providers>().live_mail, &app.feature::<Providers>().live_sms) {
         (Channel::Mail, Some(provider), _) => {
             let subject = subject(app, message)?;
             provider.send(Mail { id, to, subject: subject.reveal(), text }).await
         }
         (Channel::Sms, _, Some(provider)) => provider.send(TextMessage { id, to, text }).await,
-        (Channel::Mail, None, _) | (Channel::Sms, _, None) => nobody(),
+        (Channel::Mail, None, _) | (Channel::Sms, _, None) => no_provider(),
     })
 }
 
-/// Ends a pending message and empties it; `false` when it has ended already.
+/// Sets the final status of a pending message and erases its content. Returns `false` if it has already
+/// ended.
 async fn erase(
     tx: &WriteTransaction,
     message: &message::Model,
@@ -276,51 +281,51 @@ fn opened(
     app.vault.open_text(AssociatedData { column, row: message.id, partner: message.partner_id }, sealed)
 }
 
-/// Where a message goes, as long as it has not been erased.
+/// Returns the recipient of a message; an error once the message is erased.
 pub fn recipient(app: &App, message: &message::Model) -> Result<Secret<String>> {
     opened(app, message, RECIPIENT, &message.recipient)
 }
 
-/// A message's subject, as long as it has not been erased; empty on a text message.
+/// Returns the subject of a message, empty for a text message; an error once the message is erased.
 pub fn subject(app: &App, message: &message::Model) -> Result<Secret<String>> {
     opened(app, message, SUBJECT, &message.subject)
 }
 
-/// What a message says, as long as it has not been erased.
+/// Returns the text of a message; an error once the message is erased.
 pub fn text(app: &App, message: &message::Model) -> Result<Secret<String>> {
     opened(app, message, BODY, &message.body)
 }
 
-/// Which messages of an outbox.
+/// Filter for the messages of an outbox.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted {
-    /// To this address only, in any of its forms.
+pub struct OutboxFilter {
+    /// Only messages to this e-mail address or phone number, in any notation.
     pub to: Option<String>,
     pub channel: Option<Channel>,
 }
 
-/// What stands in a partner's outbox.
-pub async fn in_outbox(
+/// Returns a page of the messages in a partner's outbox.
+pub async fn list_outbox(
     app: &App,
     connection: &impl ConnectionTrait,
     partner_id: Uuid,
     page: &Page,
-    wanted: &Wanted,
+    filter: &OutboxFilter,
 ) -> Result<Slice<message::Model>> {
     let mut select = message::Entity::find()
         .filter(message::Column::PartnerId.eq(partner_id))
         .filter(message::Column::Status.eq(Status::Outbox));
-    if let Some(to) = &wanted.to {
+    if let Some(to) = &filter.to {
         let to = Phone::parse(to).map_or_else(|_| to.clone(), |phone| phone.to_string());
         select = select.filter(message::Column::RecipientIndex.eq(index(app, partner_id, &to)));
     }
-    if let Some(channel) = wanted.channel {
+    if let Some(channel) = filter.channel {
         select = select.filter(message::Column::Channel.eq(channel));
     }
     page.of(connection, select, message::Column::Id).await
 }
 
-/// Removes from the outboxes what has been kept long enough; how many.
+/// Deletes messages that have expired and returns how many.
 pub async fn forget_old(connection: &impl ConnectionTrait) -> Result<u64> {
     let old = message::Column::KeptUntil.lt(clock::system_now());
     Ok(message::Entity::delete_many().filter(old).exec(connection).await?.rows_affected)

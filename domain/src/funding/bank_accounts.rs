@@ -1,4 +1,4 @@
-//! Bank accounts outside, which deposits are pulled from.
+//! External bank accounts, which deposits are pulled from.
 
 use super::routing_number::{AccountNumber, RoutingNumber};
 use crate::{
@@ -26,7 +26,7 @@ use serde_json::json;
 use std::collections::HashSet;
 use uuid::Uuid;
 
-/// A bank account as the customer wrote it down.
+/// Links a bank account. The values are not validated yet.
 #[derive(Clone, Serialize)]
 pub struct LinkBankAccount {
     pub user_id: Uuid,
@@ -35,10 +35,10 @@ pub struct LinkBankAccount {
     pub nickname: String,
 }
 
-/// Links a bank account of an approved person; scope `manage`. The first one is not made the default
-/// (documented).
+/// Links a bank account to an approved user. Requires scope `manage`. The first bank account does not become
+/// the default (documented).
 ///
-/// The routing number must carry the American Bankers Association's checksum.
+/// The routing number must have a valid American Bankers Association check digit.
 pub async fn link(
     app: &App,
     actor: &Actor,
@@ -70,7 +70,7 @@ impl Command for LinkBankAccount {
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<bank_account::Model> {
         let user = users::approved(ctx.tx, ctx.access_scope, self.user_id, "userId").await?;
         let id = ctx.app.ids.next(Kind::BankAccount);
-        let place = AssociatedData { column: NUMBER, row: id, partner: ctx.partner.id };
+        let data = AssociatedData { column: NUMBER, row: id, partner: ctx.partner.id };
         let number = applicants::valid("number", AccountNumber::parse(&self.number))?;
         let bank_account = bank_account::Model {
             id,
@@ -78,7 +78,7 @@ impl Command for LinkBankAccount {
             user_id: user.id,
             nickname: person::tidy(&self.nickname),
             routing_number: self.routing_number.clone(),
-            number: ctx.app.vault.seal(place, number.reveal().as_bytes())?,
+            number: ctx.app.vault.seal(data, number.reveal().as_bytes())?,
             number_last4: number.tail().to_owned(),
             is_default: false,
             linked_at: ctx.now,
@@ -95,7 +95,7 @@ impl Command for LinkBankAccount {
     }
 }
 
-/// What is new about a bank account; what is absent stays as it is.
+/// Updates a bank account; absent fields stay unchanged.
 #[derive(Clone, Debug, Serialize)]
 pub struct UpdateBankAccount {
     pub bank_account_id: Uuid,
@@ -103,8 +103,8 @@ pub struct UpdateBankAccount {
     pub is_default: Option<bool>,
 }
 
-/// Renames a bank account of an approved person, or makes it her default, or no longer; scope `manage`. The
-/// one that was the default before is so no longer.
+/// Renames a bank account of an approved user, or makes it their default or not. Requires scope `manage`. A
+/// new default replaces the previous one.
 pub async fn update(
     app: &App,
     actor: &Actor,
@@ -157,14 +157,14 @@ impl Command for UpdateBankAccount {
     }
 }
 
-/// A bank account that shall not be used any more.
+/// Removes a bank account.
 #[derive(Clone, Debug, Serialize)]
 pub struct RemoveBankAccount {
     pub bank_account_id: Uuid,
 }
 
-/// Removes a bank account; scope `manage`. Refused while a transfer from or to it is under way. It is found
-/// no more, but the transfers of its time still show it. An unapproved person can be rid of hers as well.
+/// Removes a bank account. Requires scope `manage`. Refused while a transfer from or to it is pending. Only
+/// its earlier transfers still show it. Users who are not approved may remove theirs too.
 pub async fn remove(
     app: &App,
     actor: &Actor,
@@ -190,7 +190,7 @@ impl Command for RemoveBankAccount {
             .filter(transfer::Column::BankAccountId.eq(bank_account.id))
             .filter(transfer::Column::Status.eq(transfer::Status::Pending));
         if pending.one(ctx.tx).await?.is_some() {
-            let text = "A transfer from or to the bank account is under way.";
+            let text = "A transfer from or to the bank account is pending. Try again once it has settled.";
             return Err(Refusal::new(Code::TransferPending, "bankAccountId", text).into());
         }
         let mut row: bank_account::ActiveModel = bank_account.into();
@@ -207,8 +207,10 @@ impl Command for RemoveBankAccount {
     }
 }
 
-/// The bank account named by `bankAccountId` and whose it is, both held by this transaction, so that one
-/// person's bank accounts change one at a time and no transfer begins meanwhile.
+/// Locks the bank account and its user and returns both; refuses `bankAccountId` if it was not found.
+///
+/// Changes of one user's bank accounts wait for each other, and no transfer starts before the transaction
+/// ends.
 async fn locked(ctx: &CommandContext<'_>, id: Uuid) -> Result<(user::Model, bank_account::Model)> {
     let missing = || Refusal::not_found("bankAccountId");
     let found = linked(ctx.partner.id).filter(bank_account::Column::Id.eq(id)).one(ctx.tx).await?;
@@ -218,7 +220,7 @@ async fn locked(ctx: &CommandContext<'_>, id: Uuid) -> Result<(user::Model, bank
     Ok((user, select.one(ctx.tx).await?.ok_or_else(missing)?))
 }
 
-/// The number in full.
+/// Decrypts the full account number.
 pub fn number(app: &App, bank_account: &bank_account::Model) -> Result<Secret<String>> {
     app.vault.open_text(
         AssociatedData { column: NUMBER, row: bank_account.id, partner: bank_account.partner_id },
@@ -226,15 +228,15 @@ pub fn number(app: &App, bank_account: &bank_account::Model) -> Result<Secret<St
     )
 }
 
-/// A partner's bank accounts but for those that were removed.
+/// Selects a partner's bank accounts that have not been removed.
 fn linked(partner_id: Uuid) -> Select<bank_account::Entity> {
     bank_account::Entity::find()
         .filter(bank_account::Column::PartnerId.eq(partner_id))
         .filter(bank_account::Column::RemovedAt.is_null())
 }
 
-/// The bank account with this id, whose number is about to be told in full; scope `read`. Who looked is
-/// written down.
+/// Returns the bank account with this id, to show its full number. Requires scope `read`. The read is written
+/// to the audit log.
 pub async fn get_audited(app: &App, actor: &Actor, id: Uuid) -> Result<Option<bank_account::Model>> {
     let caller = actor.self_or_caller(Scope::Read)?;
     let found = linked(caller.access_scope.partner_id)
@@ -248,14 +250,18 @@ pub async fn get_audited(app: &App, actor: &Actor, id: Uuid) -> Result<Option<ba
     Ok(Some(found))
 }
 
-/// Whether an id stands on the list of a person's bank accounts, or stood there before it was removed.
-pub async fn is_place(connection: &impl ConnectionTrait, user: &user::Model, id: Uuid) -> Result<bool> {
+/// Returns whether the bank account with this id belongs to the user, even if it has since been removed.
+pub async fn was_ever_linked(
+    connection: &impl ConnectionTrait,
+    user: &user::Model,
+    id: Uuid,
+) -> Result<bool> {
     let select = bank_account::Entity::find_by_id(id).filter(bank_account::Column::UserId.eq(user.id));
     Ok(select.one(connection).await?.is_some())
 }
 
-/// A page of a person's bank accounts whose numbers are about to be told in full; scope `read`. Who looked is
-/// written down, once for the page.
+/// Returns a page of a user's bank accounts, to show their full numbers. Requires scope `read`. The read is
+/// written to the audit log once per page.
 pub async fn list_audited(
     app: &App,
     actor: &Actor,
@@ -269,8 +275,8 @@ pub async fn list_audited(
     Ok(slice)
 }
 
-/// Of these bank accounts, those that the caller may see; scope `read`. Removed ones are among them, since
-/// transfers still show them.
+/// Returns those of these bank accounts that the caller may see, including removed ones, because transfers
+/// still show them. Requires scope `read`.
 pub async fn visible(
     connection: &impl ConnectionTrait,
     actor: &Actor,
@@ -286,7 +292,7 @@ pub async fn visible(
     Ok(own.all(connection).await?.into_iter().map(|found| found.id).collect())
 }
 
-/// Several people's default bank accounts, at most one each.
+/// Returns the default bank accounts of several users, at most one each.
 pub async fn defaults_of(
     connection: &impl ConnectionTrait,
     partner_id: Uuid,
@@ -298,9 +304,10 @@ pub async fn defaults_of(
     Ok(select.all(connection).await?)
 }
 
-/// The bank account named by `bankAccountId`, of one of these people; one of somebody else is not found. It
-/// is not removed before the transaction ends.
-pub async fn of_people(
+/// Returns the bank account with this id if it belongs to one of these users; otherwise refuses
+/// `bankAccountId` as not found. The account is locked, so that it is not removed before the transaction
+/// ends.
+pub async fn of_users(
     connection: &impl ConnectionTrait,
     partner_id: Uuid,
     people: impl Iterator<Item = Uuid>,

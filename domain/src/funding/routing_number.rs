@@ -1,31 +1,31 @@
-//! Bank routing and account numbers: what can be checked before a bank is asked.
+//! Bank routing numbers and account numbers, with the checks that need no bank.
 
 use std::fmt;
 
-/// A nine-digit American routing number whose district and check digit are right; it names a bank, so it is
-/// no secret.
+/// US bank routing number: nine digits with a valid district and check digit. It identifies a bank and is not
+/// secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RoutingNumber(u32);
 
 /// Why a text is not a routing number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RoutingError {
-    /// Anything but nine digits.
+    /// Not exactly nine digits.
     Shape,
-    /// Nine zeros, which pass the check digit and name no bank.
+    /// Nine zeros, which have a valid check digit but identify no bank.
     Zero,
-    /// The first two digits name no Federal Reserve district.
+    /// The first two digits are not a Federal Reserve district.
     District,
-    /// The check digit does not fit.
+    /// The check digit is wrong.
     Checksum,
 }
 
 impl RoutingNumber {
-    /// Reads nine digits, by the American Bankers Association's rule: weights 3, 7, 1 and a sum divisible by
-    /// ten.
+    /// Parses a routing number by the American Bankers Association's rule: nine digits, and the sum with
+    /// weights 3, 7, 1 is divisible by ten.
     ///
     /// # Errors
-    /// The first reason met, in the order of [`RoutingError`].
+    /// The first that applies, in the order of [`RoutingError`].
     pub fn parse(text: &str) -> Result<Self, RoutingError> {
         if text.len() != 9 || !text.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(RoutingError::Shape);
@@ -65,7 +65,7 @@ impl fmt::Display for RoutingError {
 
 impl std::error::Error for RoutingError {}
 
-/// A customer's number at a bank. Printing it shows its tail only.
+/// Bank account number. `Display` and `Debug` show only its last characters.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AccountNumber(String);
 
@@ -74,15 +74,15 @@ pub struct AccountNumber(String);
 pub enum AccountNumberError {
     /// Fewer than 4 or more than 17 characters.
     Length,
-    /// Something other than ASCII letters and digits.
+    /// A character other than an ASCII letter or digit.
     Character,
 }
 
 impl AccountNumber {
-    /// Reads 4 to 17 ASCII letters and digits; 17 is the width of the field in a Nacha entry.
+    /// Parses 4 to 17 ASCII letters and digits; 17 is the width of the field in a Nacha entry.
     ///
     /// # Errors
-    /// [`AccountNumberError`], the length first.
+    /// [`AccountNumberError`]; the length is checked first.
     pub fn parse(text: &str) -> Result<Self, AccountNumberError> {
         if !(4..=17).contains(&text.chars().count()) {
             return Err(AccountNumberError::Length);
@@ -93,13 +93,14 @@ impl AccountNumber {
         Ok(Self(text.to_owned()))
     }
 
-    /// The whole number, for the bank and for its owner; never for a log.
+    /// Returns the full number, for the bank and the owner. Never log it.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// The last four characters, fewer of a number shorter than eight: at least half stays hidden.
+    /// Returns the last four characters, or fewer of a number shorter than eight, so that at least half stays
+    /// hidden.
     #[must_use]
     pub fn tail(&self) -> &str {
         let shown = (self.0.len() / 2).min(4);
@@ -135,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn routing_numbers_are_taken_or_refused_with_their_reason() {
+    fn routing_numbers_are_validated() {
         for valid in ["121042882", "021000021", "122105155", "011000015", "021000089"] {
             assert_eq!(RoutingNumber::parse(valid).map(|number| number.to_string()), Ok(valid.to_owned()));
         }
@@ -162,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn every_district_has_a_valid_number() {
+    fn only_federal_reserve_districts_have_valid_numbers() {
         for district in 0..100_u32 {
             let found =
                 (0..10).any(|check| RoutingNumber::parse(&format!("{district:02}000010{check}")).is_ok());
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn one_wrong_digit_is_always_noticed() {
+    fn a_single_wrong_digit_is_always_detected() {
         for position in 0..9 {
             for digit in b'0'..=b'9' {
                 let mut bytes = *b"121042882";
@@ -184,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn account_numbers_are_taken_or_refused_with_their_reason() {
+    fn account_numbers_are_validated() {
         for valid in ["1234", "00001234", "12345678901234567", "AB12cd34"] {
             assert_eq!(AccountNumber::parse(valid).unwrap().reveal(), valid);
         }

@@ -1,4 +1,4 @@
-//! Money in: ACH deposits, from the customer's word to settled cash.
+//! ACH deposits, from the request to settled cash.
 
 use super::bank_accounts;
 use crate::{
@@ -27,7 +27,7 @@ use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 
-/// A deposit as asked for.
+/// Creates a deposit.
 #[derive(Clone, Debug, Serialize)]
 pub struct CreateDeposit {
     pub account_id: Uuid,
@@ -35,11 +35,11 @@ pub struct CreateDeposit {
     pub amount: Money,
 }
 
-/// Pulls money from a bank account into a brokerage account of the same approved person, or of two, who may
-/// both pay into it; scope `transfer`. A person who has signed in may use her own bank accounts alone.
+/// Pulls money from a bank account of an account's owner into the account; each owner of a joint account may
+/// pay in. Requires scope `transfer`. A signed-in user may only use their own bank accounts.
 ///
-/// The amount is in US dollars, above zero. It is `pending`, and no cash, until the debit settles at 08:30
-/// New York on the next banking day (documented: settled in T+1 days).
+/// The amount is in US dollars, above zero. It is `pending` and not usable as cash until the debit settles at
+/// 08:30 New York time on the next banking day (documented: settled in T+1 days).
 pub async fn deposit(
     app: &App,
     actor: &Actor,
@@ -49,7 +49,7 @@ pub async fn deposit(
     command::execute(app, actor, key, new).await
 }
 
-/// The most one transfer may move: what the ten digits of cents in an ACH entry hold.
+/// Maximum amount of a transfer: the amount field of an ACH entry has ten digits, in cents.
 const MAX_DEPOSIT: Money = Money::from_units(9_999_999_999);
 
 impl Command for CreateDeposit {
@@ -72,7 +72,7 @@ impl Command for CreateDeposit {
         let account = accounts::usable(ctx.tx, ctx.access_scope, self.account_id).await?;
         let payers = accounts::owners(&account).filter(|owner| ctx.access_scope.covers(*owner));
         let bank_account =
-            bank_accounts::of_people(ctx.tx, ctx.partner.id, payers, self.bank_account_id).await?;
+            bank_accounts::of_users(ctx.tx, ctx.partner.id, payers, self.bank_account_id).await?;
         let rail = match ctx.partner.mode {
             Mode::Sandbox => &ctx.app.feature::<Providers>().sandbox_ach,
             Mode::Live => ctx
@@ -105,15 +105,15 @@ impl Command for CreateDeposit {
             settles_at,
         )
         .await?;
-        let mut fact = ctx.event();
+        let mut event = ctx.event();
         let mut entry = Entry::default();
         entry.post(
             &ctx.house_account(LedgerKind::BankAchInTransit, USD).await?,
             &ctx.customer_account(account.id, LedgerKind::PendingDeposit, USD).await?,
             transfer.amount.units(),
         );
-        written(entry.write(ctx.tx, ctx.app.ids, &mut fact).await?)?;
-        fact.record_first(ctx.tx, EventType::DepositPending, transfer.id, facts(&transfer)).await?;
+        require_written(entry.write(ctx.tx, ctx.app.ids, &mut event).await?)?;
+        event.record_first(ctx.tx, EventType::DepositPending, transfer.id, facts(&transfer)).await?;
         Ok(transfer)
     }
 
@@ -127,11 +127,15 @@ fn facts(transfer: &transfer::Model) -> serde_json::Value {
         "status": transfer.status })
 }
 
-fn written(in_full: bool) -> Result<()> {
-    if in_full { Ok(()) } else { Err(Error::broken("a deposit would overdraw its own pending account")) }
+fn require_written(complete: bool) -> Result<()> {
+    if complete {
+        Ok(())
+    } else {
+        Err(Error::broken("a deposit would overdraw its pending deposit ledger account"))
+    }
 }
 
-/// The money of a pending deposit has arrived: it becomes cash. Nothing happens to one that is not pending.
+/// Settles a pending deposit: its money becomes cash. Does nothing if the deposit is not pending.
 pub async fn settle_deposit(ctx: &CommandContext<'_>, id: Uuid) -> Result<()> {
     let Some(transfer) = transfer::Entity::find_by_id(id)
         .one(ctx.tx)
@@ -144,7 +148,7 @@ pub async fn settle_deposit(ctx: &CommandContext<'_>, id: Uuid) -> Result<()> {
     row.status = Set(Status::Settled);
     row.settled_at = Set(Some(ctx.now));
     let transfer = row.update(ctx.tx).await?;
-    let mut fact = ctx.event();
+    let mut event = ctx.event();
     let mut entry = Entry::default();
     let (fbo, in_transit) = (
         ctx.house_account(LedgerKind::BankFbo, USD).await?,
@@ -153,11 +157,11 @@ pub async fn settle_deposit(ctx: &CommandContext<'_>, id: Uuid) -> Result<()> {
     let pending = ctx.customer_account(transfer.account_id, LedgerKind::PendingDeposit, USD).await?;
     let cash = ctx.customer_account(transfer.account_id, LedgerKind::Cash, USD).await?;
     entry.post(&fbo, &in_transit, transfer.amount.units()).post(&pending, &cash, transfer.amount.units());
-    written(entry.write(ctx.tx, ctx.app.ids, &mut fact).await?)?;
-    fact.record(ctx.tx, EventType::DepositSettled, transfer.id, facts(&transfer)).await
+    require_written(entry.write(ctx.tx, ctx.app.ids, &mut event).await?)?;
+    event.record(ctx.tx, EventType::DepositSettled, transfer.id, facts(&transfer)).await
 }
 
-/// The transfer with this id among the partner's; scope `read`.
+/// Returns the transfer with this id if the caller may see it. Requires scope `read`.
 pub async fn find(
     connection: &impl ConnectionTrait,
     actor: &Actor,
@@ -172,14 +176,14 @@ pub async fn find(
         .await?)
 }
 
-/// Which deposits are listed.
+/// Filter for deposits.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DepositFilter {
     pub account_id: Option<Uuid>,
     pub status: Option<Status>,
 }
 
-/// The partner's deposits; scope `read`.
+/// Returns a page of the deposits that the caller may see. Requires scope `read`.
 pub async fn list_deposits(
     connection: &impl ConnectionTrait,
     actor: &Actor,
@@ -200,7 +204,7 @@ pub async fn list_deposits(
     page.of(connection, select, transfer::Column::Id).await
 }
 
-/// The deposit with this id among the partner's; scope `read`.
+/// Returns the deposit with this id if the caller may see it. Requires scope `read`.
 pub async fn find_deposit(
     connection: &impl ConnectionTrait,
     actor: &Actor,

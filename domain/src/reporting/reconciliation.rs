@@ -1,4 +1,4 @@
-//! The proof that the books add up and nothing was altered.
+//! Reconciliation: checks that balances match the ledger and that no record was altered.
 
 use crate::{
     Result,
@@ -16,18 +16,20 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder
 use std::{collections::HashMap, fmt};
 use uuid::Uuid;
 
-/// What an audit looked at, and the first thing that is wrong.
+/// Result of an audit: what was checked, and the first error found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// What was checked, and how many rows of it.
+    /// Checked items with their number of rows.
     pub checked: Vec<(&'static str, u64)>,
-    /// Rows that wait to be sealed, and since when the oldest has.
+    /// Number of rows waiting to be sealed.
     pub waiting: u64,
+    /// Time when the oldest row waiting to be sealed was created.
     pub oldest_waiting: Option<DateTime<Utc>>,
-    /// What an operator should know and what is not wrong.
+    /// Information for the operator that is not an error.
     pub notes: Vec<String>,
-    /// Whether the heads of the chains could not be verified for want of the key.
+    /// Whether the chain heads could not be verified because the key is missing.
     pub unverified: bool,
+    /// The first error found.
     pub wrong: Option<String>,
 }
 
@@ -46,26 +48,25 @@ impl fmt::Display for Report {
         match &self.wrong {
             Some(wrong) => write!(f, "WRONG: {wrong}"),
             None if self.unverified => {
-                f.write_str("The books add up. The ends of the chains were not checked.")
+                f.write_str("The books add up. The heads of the chains were not verified.")
             }
             None => f.write_str("The books add up and nothing was altered."),
         }
     }
 }
 
-/// Re-derives every balance, digest, hash and derived column from the rows, in one unchanging state of the
-/// database, and looks for the files of documents where `files` says where they are.
+/// Recomputes every balance, digest, hash and derived column from one snapshot of the database and compares
+/// them with the stored values. With `files`, also checks the files of documents.
 ///
-/// `key` verifies the heads of the chains; there is none before a server has opened the database for the
-/// first time.
+/// `key` verifies the heads of the chains; it is absent until a server has opened the database once.
 pub async fn run(db: &Db, key: Option<&HeadKey>, files: Option<&Files>) -> Result<Report> {
     let connection = crate::kernel::tables::snapshot(db).await?;
     let mut audit = Audit { connection, key, report: Report::default() };
-    audit.everything(files).await?;
+    audit.check_all(files).await?;
     Ok(audit.report)
 }
 
-/// How many documents there are; a fault that names the first when some have no file, or one of another size.
+/// Counts the documents; the inner error describes documents with a missing file or a file of the wrong size.
 pub async fn documents(db: &Db, files: &Files) -> Result<Result<u64, String>> {
     let connection = crate::kernel::tables::snapshot(db).await?;
     let mut audit = Audit { connection, key: None, report: Report::default() };
@@ -88,7 +89,7 @@ struct Sums {
 
 const PAGE: u64 = 2_000;
 
-/// Walks a table in the order of its key, a page at a time.
+/// Iterates over a table in the order of its ids, a page at a time; returns the number of rows.
 macro_rules! walk {
     ($audit:expr, $entity:ident, $row:ident => $body:block) => {{
         let mut after = Uuid::nil();
@@ -113,7 +114,7 @@ mod chains;
 mod derived;
 mod documents;
 
-/// A movement of the ledger, as far as other rows are derived from it.
+/// Ledger movement, with the columns that the checks need.
 struct Movement {
     debit: Uuid,
     credit: Uuid,
@@ -121,30 +122,30 @@ struct Movement {
     digest: RowDigest,
 }
 
-/// Movements by the event that caused them.
+/// Movements by the id of the event that caused them.
 type ByCause = HashMap<Uuid, Vec<Movement>>;
 
-/// What an account of the ledger stands for.
-struct LedgerPlace {
+/// Owner, kind, asset and balance of a ledger account.
+struct AccountBalance {
     owner: Uuid,
     kind: LedgerKind,
     asset: String,
     balance: i64,
 }
 
-type LedgerPlaces = HashMap<Uuid, LedgerPlace>;
+type AccountBalances = HashMap<Uuid, AccountBalance>;
 
 impl<C: ConnectionTrait> Audit<'_, C> {
     fn wrong(&mut self, what: String) {
         self.report.wrong.get_or_insert(what);
     }
 
-    async fn everything(&mut self, files: Option<&Files>) -> Result<()> {
+    async fn check_all(&mut self, files: Option<&Files>) -> Result<()> {
         let (sums, movements) = self.movements().await?;
-        let places = self.accounts(sums).await?;
+        let balances = self.accounts(sums).await?;
         let causes = self.events(&movements).await?;
         self.lines().await?;
-        self.derived(&movements, &places, &causes).await?;
+        self.derived(&movements, &balances, &causes).await?;
         self.unsettled_fills().await?;
         self.holds_of_ended_orders().await?;
         if let Some(files) = files {
@@ -154,7 +155,7 @@ impl<C: ConnectionTrait> Audit<'_, C> {
         Ok(())
     }
 
-    /// Every movement's own digest; sums by account; digests by cause.
+    /// Checks the digest of every movement. Returns the sums by ledger account and the movements by cause.
     async fn movements(&mut self) -> Result<(HashMap<Uuid, Sums>, ByCause)> {
         let mut sums: HashMap<Uuid, Sums> = HashMap::new();
         let mut by_cause = ByCause::new();
@@ -181,42 +182,44 @@ impl<C: ConnectionTrait> Audit<'_, C> {
                     *left -= row.amount;
                     sums.entry(*account).or_default().held -= i128::from(row.amount);
                 }
-                _ => self.wrong(format!("ledger_release {} gives back more than was held", row.id)),
+                _ => self.wrong(format!("ledger_release {} releases more than was held", row.id)),
             }
         });
         self.report.checked.push(("ledger holds and releases", rows + released));
         Ok((sums, by_cause))
     }
 
-    /// Every balance against its movements; every asset sums to zero.
-    async fn accounts(&mut self, mut sums: HashMap<Uuid, Sums>) -> Result<LedgerPlaces> {
+    /// Checks every balance against its movements, and that every asset sums to zero.
+    async fn accounts(&mut self, mut sums: HashMap<Uuid, Sums>) -> Result<AccountBalances> {
         let mut assets: HashMap<String, i128> = HashMap::new();
-        let mut places = LedgerPlaces::new();
+        let mut balances = AccountBalances::new();
         let rows = walk!(self, ledger_account, row => {
             let derived = sums.remove(&row.id).unwrap_or_default();
-            let kept = Sums { debits: row.debits.into(), credits: row.credits.into(), held: row.held.into() };
-            if derived != kept {
-                self.wrong(format!("ledger_account {} says {kept:?}, its rows sum to {derived:?}", row.id));
+            let (debits, credits, held) = (row.debits.into(), row.credits.into(), row.held.into());
+            let stored = Sums { debits, credits, held };
+            if derived != stored {
+                self.wrong(format!("ledger_account {} has {stored:?}, its rows sum to {derived:?}", row.id));
             }
             if row.no_overdraft && row.available() < 0 {
                 self.wrong(format!("ledger_account {} is overdrawn", row.id));
             }
-            *assets.entry(row.asset.clone()).or_default() += kept.credits - kept.debits;
+            *assets.entry(row.asset.clone()).or_default() += stored.credits - stored.debits;
             let balance = row.balance();
-            places.insert(row.id, LedgerPlace { owner: row.owner_id, kind: row.kind, asset: row.asset, balance });
+            let (owner, kind, asset) = (row.owner_id, row.kind, row.asset);
+            balances.insert(row.id, AccountBalance { owner, kind, asset, balance });
         });
         self.report.checked.push(("ledger accounts", rows));
         if let Some(stray) = sums.keys().next() {
-            self.wrong(format!("movements name ledger_account {stray}, which does not exist"));
+            self.wrong(format!("movements refer to ledger_account {stray}, which does not exist"));
         }
         if let Some((asset, sum)) = assets.iter().find(|(_, sum)| **sum != 0) {
             self.wrong(format!("the accounts in {asset} sum to {sum}, not to zero"));
         }
         self.report.checked.push(("assets that sum to zero", assets.len() as u64));
-        Ok(places)
+        Ok(balances)
     }
 
-    /// What we owe the clearing house and are owed by it against the trades that have not settled.
+    /// Checks the amounts owed to and by the clearing house against the trades that have not settled.
     async fn unsettled_fills(&mut self) -> Result<()> {
         let mut waiting: HashMap<(Uuid, LedgerKind), i64> = HashMap::new();
         for row in
@@ -237,7 +240,7 @@ impl<C: ConnectionTrait> Audit<'_, C> {
             let expected = waiting.remove(&(account.partner_id, account.kind)).unwrap_or(0);
             if account.balance() != expected {
                 self.wrong(format!(
-                    "ledger_account {} stands at {}, its unsettled fills at {expected}",
+                    "ledger_account {} has balance {}, its unsettled fills sum to {expected}",
                     account.id,
                     account.balance()
                 ));
@@ -246,7 +249,7 @@ impl<C: ConnectionTrait> Audit<'_, C> {
         Ok(())
     }
 
-    /// An order that has ended holds nothing.
+    /// Checks that orders that have ended hold nothing.
     async fn holds_of_ended_orders(&mut self) -> Result<()> {
         let mut left: HashMap<Uuid, (Uuid, i64)> = HashMap::new();
         _ = walk!(self, ledger_hold, row => { left.insert(row.id, (row.purpose_id, row.amount)); });

@@ -1,5 +1,4 @@
-//! Demonstration data of a sandbox: one customer with a week of history, made by the same operations as any
-//! other.
+//! Demo data of a sandbox: one user with a week of history, created by the same operations as any other user.
 
 use crate::{
     Actor, Result,
@@ -23,11 +22,12 @@ use entity::{
 };
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 
-/// Gives a sandbox without customers one, who deposited money a week ago and bought shares after it settled.
+/// Creates a user in a sandbox without users: they deposited money a week ago and bought shares once it had
+/// settled.
 ///
-/// Each step is left out if it was done before, so that a start that was broken off is completed by the next
-/// one. A customer who is not approved, because a watch list has that name, has no history.
-pub async fn give_history(app: &App, partner: &partner::Model) -> Result<()> {
+/// Steps that are already done are skipped, so that the next start completes an interrupted one. If the user
+/// is not approved, because a watch list has their name, no history is created.
+pub async fn create_user_with_history(app: &App, partner: &partner::Model) -> Result<()> {
     let users = user::Entity::find()
         .filter(user::Column::PartnerId.eq(partner.id))
         .order_by_asc(user::Column::Id)
@@ -44,13 +44,13 @@ pub async fn give_history(app: &App, partner: &partner::Model) -> Result<()> {
         _ => return Ok(()),
     };
     if ada.status == Status::Approved {
-        give_account(app, partner, &actor, &ada, today).await?;
+        create_history(app, partner, &actor, &ada, today).await?;
     }
     scheduler::advance(app, partner.id, clock::system_now()).await?;
     partners::set_clock_behind(app, partner, Duration::zero()).await
 }
 
-/// Whether a start was broken off: the clock is behind while the history is made.
+/// Returns whether an earlier start was interrupted: the clock is behind while the history is being created.
 async fn is_unfinished(app: &App, partner: &partner::Model, only: &user::Model) -> Result<bool> {
     if only.email != EMAIL
         || only.status != Status::Approved
@@ -64,10 +64,10 @@ async fn is_unfinished(app: &App, partner: &partner::Model, only: &user::Model) 
     Ok(orders < BUYS.len() as u64)
 }
 
-/// What the customer buys, in whole shares.
+/// Symbols that the user buys, with the number of whole shares.
 const BUYS: [(&str, i64); 3] = [("VTI", 4), ("GOOG", 3), ("VTEB", 10)];
 
-async fn give_account(
+async fn create_history(
     app: &App,
     partner: &partner::Model,
     actor: &Actor,

@@ -1,4 +1,4 @@
-//! What an account is worth and what of it may be used.
+//! Account balances: total value, buying power and withdrawable cash.
 
 use super::market;
 use crate::{
@@ -15,19 +15,19 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use std::collections::HashMap;
 use uuid::Uuid;
 
-/// Cash and market value of an account at one instant, in US dollars.
+/// Cash and market value of an account at one time, in US dollars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Balance {
-    /// Settled and unsettled cash and positions at the last price; pending deposits are not in it.
+    /// Settled and unsettled cash plus positions at their last price, without pending deposits.
     pub total: Money,
-    /// Settled and unsettled cash less what is held for orders.
+    /// Settled and unsettled cash less holds for orders.
     pub buying_power: Money,
-    /// Settled cash less what is held for orders, never below zero.
+    /// Settled cash less holds for orders, never below zero.
     pub withdrawable: Money,
     pub at: DateTime<Utc>,
 }
 
-/// The balances of these accounts of one partner, by its clock.
+/// Returns the balances of these accounts of one partner, at the current time of the partner's clock.
 pub async fn of_accounts(
     app: &App,
     connection: &impl ConnectionTrait,

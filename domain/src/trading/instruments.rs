@@ -1,4 +1,4 @@
-//! What can be traded.
+//! Tradable instruments.
 
 use crate::{
     Error, Result,
@@ -16,7 +16,7 @@ use sea_orm::{
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
-/// The instrument with this symbol, in either case.
+/// Returns the instrument with this symbol, in upper or lower case.
 pub async fn by_symbol(connection: &impl ConnectionTrait, symbol: &str) -> Result<Option<instrument::Model>> {
     let symbol = symbol.trim().to_ascii_uppercase();
     if symbol.len() > 20 || !symbol.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -25,12 +25,12 @@ pub async fn by_symbol(connection: &impl ConnectionTrait, symbol: &str) -> Resul
     Ok(instrument::Entity::find().filter(instrument::Column::Symbol.eq(symbol)).one(connection).await?)
 }
 
-/// Everything that can be traded, latest listed first.
+/// Returns a page of all instruments, most recently listed first.
 pub async fn list(connection: &impl ConnectionTrait, page: &Page) -> Result<Slice<instrument::Model>> {
     page.of(connection, instrument::Entity::find(), instrument::Column::Id).await
 }
 
-/// The instrument with this symbol or id.
+/// Returns the instrument with this symbol or id.
 pub async fn named(
     connection: &impl ConnectionTrait,
     symbol_or_id: &str,
@@ -42,7 +42,7 @@ pub async fn named(
     if id == Uuid::nil() { Ok(None) } else { Ok(instrument::Entity::find_by_id(id).one(connection).await?) }
 }
 
-/// The instruments of these orders, by id.
+/// Returns the instruments of these orders, by id.
 pub async fn of_orders(
     connection: &impl ConnectionTrait,
     orders: &[order::Model],
@@ -52,13 +52,13 @@ pub async fn of_orders(
     Ok(rows.into_iter().map(|row| (row.id, row)).collect())
 }
 
-/// The instrument of this order.
+/// Returns the instrument of this order.
 pub async fn of_order(connection: &impl ConnectionTrait, order: &order::Model) -> Result<instrument::Model> {
     let row = instrument::Entity::find_by_id(order.instrument_id).one(connection).await?;
-    row.ok_or_else(|| Error::broken("an order's instrument is gone"))
+    row.ok_or_else(|| Error::broken("an order's instrument does not exist"))
 }
 
-/// Lists the instruments of the built-in market where the list is empty.
+/// Creates the instruments of the built-in market if there are no instruments yet.
 pub async fn list_built_in(app: &App) -> Result<()> {
     if instrument::Entity::find().one(&app.db.read).await?.is_some() {
         return Ok(());
@@ -74,14 +74,14 @@ pub async fn list_built_in(app: &App) -> Result<()> {
     tx.commit().await
 }
 
-/// An instrument to import.
+/// Instrument to import.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewInstrument {
     pub symbol: String,
     pub name: String,
     pub exchange: String,
     pub asset_class: String,
-    /// What the built-in market's price wanders around.
+    /// Price around which the built-in market's prices move.
     pub base_price: Price,
 }
 
@@ -98,7 +98,7 @@ impl NewInstrument {
         instrument::Model { id, symbol, name, exchange, asset_class, base_price }
     }
 
-    /// A line of CSV, as [`read`] takes it.
+    /// Returns a line of CSV in the format that [`read`] parses.
     pub fn line(&self) -> String {
         let quoted = |text: &str| {
             if text.contains([',', '"']) {
@@ -112,16 +112,19 @@ impl NewInstrument {
     }
 }
 
-/// The columns of a file of instruments.
+/// Columns of an instrument file.
 pub const COLUMNS: [&str; 5] = ["symbol", "name", "exchange", "asset_class", "base_price"];
 
-/// The instruments in a CSV file whose first line names the columns, in any order. An error names the line.
+/// Parses a CSV file of instruments. The first line has the column names, in any order.
+///
+/// # Errors
+/// A message with the number of the line.
 pub fn read(text: &[u8]) -> Result<Vec<NewInstrument>, String> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text);
     let header = reader.headers().map_err(|_| "line 1: cannot be read".to_owned())?.clone();
-    let places = COLUMNS.map(|column| header.iter().position(|name| name == column));
-    let [Some(symbol), Some(name), Some(exchange), Some(asset_class), Some(base_price)] = places else {
+    let columns = COLUMNS.map(|column| header.iter().position(|name| name == column));
+    let [Some(symbol), Some(name), Some(exchange), Some(asset_class), Some(base_price)] = columns else {
         return Err(format!("line 1: must be {}", COLUMNS.join(",")));
     };
     if header.len() != COLUMNS.len() {
@@ -137,7 +140,7 @@ pub fn read(text: &[u8]) -> Result<Vec<NewInstrument>, String> {
             None => "cannot be read".to_owned(),
         })?;
         let line = record.position().map_or(0, csv::Position::line);
-        let text = |place: usize| record.get(place).unwrap_or_default().to_owned();
+        let text = |column: usize| record.get(column).unwrap_or_default().to_owned();
         let wrong = |column: &str, what: &str| format!("line {line}: {column} {what}");
         let new = NewInstrument {
             symbol: text(symbol),
@@ -179,7 +182,7 @@ pub fn read(text: &[u8]) -> Result<Vec<NewInstrument>, String> {
     Ok(instruments)
 }
 
-/// What an import did, by symbol.
+/// Result of an import, by symbol.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     pub added: Vec<String>,
@@ -187,7 +190,7 @@ pub struct Changes {
     pub unchanged: u64,
 }
 
-/// Adds instruments and changes those whose symbol is known, in one transaction.
+/// Adds new instruments and updates those with a known symbol, in one transaction.
 pub async fn import(db: &Db, ids: Ids, new: Vec<NewInstrument>) -> Result<Changes> {
     let mut changes = Changes::default();
     let tx = db.write().await?;
@@ -218,7 +221,7 @@ pub async fn import(db: &Db, ids: Ids, new: Vec<NewInstrument>) -> Result<Change
 const US_EQUITY: &str = "us_equity";
 const MAX_PRICE: Price = Price::from_units(1_000_000 * 10_000);
 
-/// The instruments of the built-in market.
+/// Returns the instruments of the built-in market.
 pub fn built_in() -> Vec<NewInstrument> {
     let new = |(symbol, name, exchange, dollars): (&str, &str, &str, i64)| NewInstrument {
         symbol: symbol.to_owned(),
@@ -230,7 +233,7 @@ pub fn built_in() -> Vec<NewInstrument> {
     BUILT_IN.map(new).into()
 }
 
-/// Symbol, name, exchange, and the whole dollars its price wanders around.
+/// Symbol, name, exchange and base price in whole dollars.
 const BUILT_IN: [(&str, &str, &str, i64); 34] = [
     ("AAPL", "Apple Inc.", "NASDAQ", 230),
     ("AMZN", "Amazon.com, Inc.", "NASDAQ", 190),

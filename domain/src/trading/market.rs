@@ -1,4 +1,4 @@
-//! Prices as a partner sees them, and the hours in which it may trade.
+//! Market prices and market hours of a partner.
 
 use crate::{
     Actor, Result, Who,
@@ -15,17 +15,17 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use std::{collections::HashMap, sync::Arc};
 use uuid::Uuid;
 
-/// What a share costs and brings at one instant.
+/// Prices of one share at one time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quote {
     pub bid: Price,
     pub ask: Price,
-    /// The last trade; between bid and ask.
+    /// Price of the last trade, between bid and ask.
     pub last: Price,
     pub at: DateTime<Utc>,
 }
 
-/// The market this partner trades on.
+/// Returns the market on which a partner trades: the sandbox market or the configured live market.
 pub fn of<'a>(app: &'a App, partner: &partner::Model) -> Result<&'a Arc<dyn Market>> {
     match partner.mode {
         Mode::Sandbox => Ok(&app.feature::<Providers>().sandbox_market),
@@ -37,7 +37,7 @@ pub fn of<'a>(app: &'a App, partner: &partner::Model) -> Result<&'a Arc<dyn Mark
     }
 }
 
-/// The quotes of these instruments at the partner's time; prices set by hand come before the market's own.
+/// Returns the quotes of these instruments at this time. Prices set in the sandbox override the market's own.
 pub async fn quotes(
     app: &App,
     connection: &impl ConnectionTrait,
@@ -46,7 +46,7 @@ pub async fn quotes(
     at: DateTime<Utc>,
 ) -> Result<HashMap<Uuid, Quote>> {
     let market = of(app, partner)?;
-    let by_hand = if partner.mode == Mode::Sandbox {
+    let overrides = if partner.mode == Mode::Sandbox {
         quote_override::Entity::find()
             .filter(quote_override::Column::PartnerId.eq(partner.id))
             .filter(
@@ -58,9 +58,9 @@ pub async fn quotes(
     } else {
         Vec::new()
     };
-    let by_hand: HashMap<Uuid, &quote_override::Model> =
-        by_hand.iter().map(|set| (set.instrument_id, set)).collect();
-    let quote = |instrument: &instrument::Model| match by_hand.get(&instrument.id) {
+    let overrides: HashMap<Uuid, &quote_override::Model> =
+        overrides.iter().map(|set| (set.instrument_id, set)).collect();
+    let quote = |instrument: &instrument::Model| match overrides.get(&instrument.id) {
         Some(set) => Quote { bid: set.bid, ask: set.ask, last: midpoint(set.bid, set.ask), at },
         None => {
             let seed = partner.market_seed.unsigned_abs();
@@ -72,7 +72,7 @@ pub async fn quotes(
     Ok(instruments.iter().map(|instrument| (instrument.id, quote(instrument))).collect())
 }
 
-/// The quote of one instrument.
+/// Returns the quote of one instrument.
 pub async fn quote(
     app: &App,
     connection: &impl ConnectionTrait,
@@ -88,18 +88,18 @@ fn midpoint(bid: Price, ask: Price) -> Price {
     Price::from_units(bid.units() + (ask.units() - bid.units()) / 2)
 }
 
-/// Whether the exchange takes orders, and when that changes.
+/// Whether the market is open, and when it next opens and closes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MarketClock {
     pub at: DateTime<Utc>,
     pub is_open: bool,
-    /// Absent where the market never closes.
+    /// Absent if the market never closes.
     pub next_open_at: Option<DateTime<Utc>>,
-    /// Absent where the market never closes.
+    /// Absent if the market never closes.
     pub next_close_at: Option<DateTime<Utc>>,
 }
 
-/// The market's hours as of an instant.
+/// Returns whether a market with these hours is open at this time, and when that next changes.
 ///
 /// The New York Stock Exchange trades from 09:30 to 16:00 New York time, to 13:00 on early closes, on its
 /// business days.
@@ -115,8 +115,8 @@ pub fn hours(kind: MarketHours, at: DateTime<Utc>) -> MarketClock {
     }
 }
 
-/// The market's hours for a caller: by its partner's clock and hours, or the exchange's at `system_now` for
-/// nobody.
+/// Returns the market hours for a caller: by their partner's clock and hours, or New York Stock Exchange
+/// hours at `system_now` for callers without credentials.
 pub async fn clock_for(
     connection: &impl ConnectionTrait,
     actor: &Actor,

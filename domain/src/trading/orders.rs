@@ -1,4 +1,4 @@
-//! Orders: take an instruction, set aside what it may cost, take it to the market, tell whoever listens.
+//! Orders: placing them, holding cash or shares for them, and canceling them.
 
 use super::{instruments, market};
 use crate::{
@@ -36,23 +36,23 @@ mod fills;
 
 pub use fills::{route, settle_trade};
 
-/// An order as asked for; nothing in it has been checked.
+/// Places an order. The values are not validated yet.
 #[derive(Clone, Debug, Serialize)]
 pub struct PlaceOrder {
-    /// The partner's only account when none is named.
+    /// Defaults to the caller's only tradable account.
     pub account_id: Option<Uuid>,
-    /// A symbol, in either case, or an instrument's id.
+    /// Symbol, in upper or lower case, or id of an instrument.
     pub symbol: String,
     pub side: Side,
     pub quantity: Quantity,
     pub kind: OrderKind,
 }
 
-/// Places an order and sets aside its cash or shares, or refuses and changes nothing; scope `trade`.
+/// Places an order and holds its cash or shares, or refuses it and changes nothing. Requires scope `trade`.
 ///
-/// The same key and the same order answer with the first order, so a retry never trades twice. Refused out of
-/// the hours in which the market is open (documented), for an unapproved user, and for more than can be paid
-/// or delivered: a buy sets aside 103 % of its price, a sale its shares.
+/// Repeating the same order with the same idempotency key returns the first order, so a retry never trades
+/// twice. Refused while the market is closed (documented), for a user who is not approved, and without
+/// sufficient buying power or shares: a buy order holds 103 % of its price, a sell order its shares.
 pub async fn place(
     app: &App,
     actor: &Actor,
@@ -62,11 +62,11 @@ pub async fn place(
     command::execute(app, actor, key, new).await
 }
 
-/// Quantities are taken to four decimals (documented).
+/// Step of a quantity, in hundred-millionths of a share: four decimals (documented).
 const QUANTITY_STEP: i64 = 10_000;
-/// One hundred million shares.
+/// Maximum quantity: one hundred million shares.
 const MAX_QUANTITY: Quantity = Quantity::from_units(100_000_000 * 100_000_000);
-/// What a buy sets aside above the price, in percent.
+/// Cash that a buy order holds above its price, in percent.
 const BUFFER: i64 = 3;
 
 fn check_quantity(quantity: Quantity) -> Result<()> {
@@ -111,7 +111,7 @@ impl Command for PlaceOrder {
         let quote = market::quote(ctx.app, ctx.tx, ctx.partner, &instrument, ctx.now).await?;
         let order = self.accepted(ctx, account_id, &instrument);
         let mut entry = Entry::default();
-        let mut fact = ctx.event();
+        let mut event = ctx.event();
         match self.side {
             Side::Buy => hold_cash(ctx, &mut entry, &order, quote.ask).await?,
             Side::Sell => hold_shares(ctx, &mut entry, &order, &instrument, quote.bid).await?,
@@ -119,10 +119,10 @@ impl Command for PlaceOrder {
         order::ActiveModel::from(order.clone()).reset_all().insert(ctx.tx).await?;
         timers::schedule(ctx.tx, ctx.app.ids, ctx.partner.id, TimerKind::OrderRoute, order.id, ctx.now)
             .await?;
-        if !entry.write(ctx.tx, ctx.app.ids, &mut fact).await? {
-            return Err(short_of(self.side).into());
+        if !entry.write(ctx.tx, ctx.app.ids, &mut event).await? {
+            return Err(insufficient(self.side).into());
         }
-        fact.record_first(ctx.tx, EventType::OrderAccepted, order.id, facts(&order)).await?;
+        event.record_first(ctx.tx, EventType::OrderAccepted, order.id, facts(&order)).await?;
         Ok(order)
     }
 
@@ -168,8 +168,8 @@ fn facts(order: &order::Model) -> serde_json::Value {
     })
 }
 
-/// What is said when another order took the money or the shares a moment before.
-fn short_of(side: Side) -> Refusal {
+/// Returns the refusal for an order that lost its cash or shares to another order at the same time.
+fn insufficient(side: Side) -> Refusal {
     match side {
         Side::Buy => Refusal::new(
             Code::InsufficientBuyingPower,
@@ -183,7 +183,7 @@ fn short_of(side: Side) -> Refusal {
 }
 
 fn too_much() -> Refusal {
-    Refusal::invalid("quantity", "is worth more than can be counted")
+    Refusal::invalid("quantity", "makes the order's value too large")
 }
 
 fn worth(quantity: Quantity, price: Price) -> Result<Money> {
@@ -191,11 +191,11 @@ fn worth(quantity: Quantity, price: Price) -> Result<Money> {
     if worth.is_positive() {
         Ok(worth)
     } else {
-        Err(Refusal::invalid("quantity", "is worth less than a cent").into())
+        Err(Refusal::invalid("quantity", "makes the order's value less than one cent").into())
     }
 }
 
-/// Holds what a buy may cost, settled cash first, then proceeds of sales that have not settled.
+/// Holds the cash that a buy order may cost: settled cash first, then unsettled proceeds of sales.
 async fn hold_cash(
     ctx: &CommandContext<'_>,
     entry: &mut Entry,
@@ -240,14 +240,14 @@ async fn hold_shares(
     }
 }
 
-/// A wish to take an order back.
+/// Cancels an order.
 #[derive(Clone, Debug, Serialize)]
 pub struct CancelOrder {
     pub order_id: Uuid,
 }
 
-/// Cancels an order that has not ended and gives back what it set aside; scope `trade`. A final order is
-/// refused (documented: until it is filled).
+/// Cancels an open order and releases its holds. Requires scope `trade`. Orders in a final state are refused
+/// (documented: until it is filled).
 pub async fn cancel(
     app: &App,
     actor: &Actor,
@@ -277,15 +277,15 @@ impl Command for CancelOrder {
             .await?
             .ok_or_else(|| Refusal::not_found("orderId"))?;
         if !order.status.is_open() {
-            return Err(Refusal::new(Code::NotCancelable, "orderId", "The order has ended already.").into());
+            return Err(Refusal::new(Code::NotCancelable, "orderId", "The order has already ended.").into());
         }
-        let mut fact = ctx.event();
-        give_back(ctx, &mut fact, &order).await?;
+        let mut event = ctx.event();
+        release_holds(ctx, &mut event, &order).await?;
         let mut row: order::ActiveModel = order.into();
         row.status = Set(Status::Canceled);
         row.canceled_at = Set(Some(ctx.now));
         let order = row.update(ctx.tx).await?;
-        fact.record(ctx.tx, EventType::OrderCanceled, order.id, facts(&order)).await?;
+        event.record(ctx.tx, EventType::OrderCanceled, order.id, facts(&order)).await?;
         Ok(order)
     }
 
@@ -294,44 +294,45 @@ impl Command for CancelOrder {
     }
 }
 
-/// Voids what is still held for an order.
-async fn give_back(
+/// Releases the open holds of an order as voided.
+async fn release_holds(
     ctx: &CommandContext<'_>,
-    fact: &mut crate::kernel::events::EventBuilder,
+    event: &mut crate::kernel::events::EventBuilder,
     order: &order::Model,
 ) -> Result<()> {
     let mut entry = Entry::default();
     for hold in ledger::open_holds(ctx.tx, order.id).await? {
         entry.release(&hold, Reason::Voided);
     }
-    if !entry.write(ctx.tx, ctx.app.ids, fact).await? {
-        return Err(crate::Error::broken("a hold could not be given back"));
+    if !entry.write(ctx.tx, ctx.app.ids, event).await? {
+        return Err(crate::Error::broken("a hold could not be released"));
     }
     match order.side {
-        Side::Buy => fills::release_proceeds(ctx, fact, order.account_id).await,
+        Side::Buy => fills::release_proceeds(ctx, event, order.account_id).await,
         Side::Sell => Ok(()),
     }
 }
 
-/// The order with this id among the partner's; scope `read`.
+/// Returns the order with this id if the caller may see it. Requires scope `read`.
 pub async fn find(
     connection: &impl ConnectionTrait,
     actor: &Actor,
     id: Uuid,
 ) -> Result<Option<order::Model>> {
     let access_scope = actor.access_scope(Scope::Read)?;
-    Ok(order::Entity::find_by_id(id).filter(of(access_scope)).one(connection).await?)
+    Ok(order::Entity::find_by_id(id).filter(visible_to(access_scope)).one(connection).await?)
 }
 
-/// Which orders are within reach.
-fn of(access_scope: AccessScope) -> Condition {
+/// Condition for the orders within this access scope.
+fn visible_to(access_scope: AccessScope) -> Condition {
     all![
         order::Column::PartnerId.eq(access_scope.partner_id),
         accounts::on_accounts_of(access_scope, order::Column::AccountId)
     ]
 }
 
-/// Orders in any of these states, or in any at all when none is named.
+/// Returns a page of the orders in one of these states, or in any state if `states` is empty. Requires scope
+/// `read`.
 pub async fn list(
     connection: &impl ConnectionTrait,
     actor: &Actor,
@@ -339,7 +340,7 @@ pub async fn list(
     states: &[Status],
 ) -> Result<Slice<order::Model>> {
     let access_scope = actor.access_scope(Scope::Read)?;
-    let mut select = order::Entity::find().filter(of(access_scope));
+    let mut select = order::Entity::find().filter(visible_to(access_scope));
     if !states.is_empty() {
         select = select.filter(order::Column::Status.is_in(states.iter().copied()));
     }

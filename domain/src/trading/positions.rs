@@ -1,11 +1,11 @@
-//! Holdings: what an account has of each instrument and what it paid, moved along with the ledger's units.
+//! Positions: an account's quantity and cost of each instrument, updated together with the ledger's units.
 
 use crate::{Error, Result, kernel::command::CommandContext};
 use entity::{Kind, Money, Quantity, position};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
-async fn locked(
+async fn find(
     ctx: &CommandContext<'_>,
     account_id: Uuid,
     instrument_id: Uuid,
@@ -17,7 +17,7 @@ async fn locked(
         .await?)
 }
 
-/// Adds bought shares at what they cost.
+/// Adds bought shares and their cost to a position, creating it if needed.
 pub async fn bought(
     ctx: &CommandContext<'_>,
     account_id: Uuid,
@@ -25,8 +25,8 @@ pub async fn bought(
     quantity: Quantity,
     cost: Money,
 ) -> Result<()> {
-    let too_much = || Error::broken("a position is past 64 bits");
-    let Some(position) = locked(ctx, account_id, instrument_id).await? else {
+    let too_much = || Error::broken("a position exceeds 64 bits");
+    let Some(position) = find(ctx, account_id, instrument_id).await? else {
         let opened = position::Model {
             id: ctx.app.ids.next(Kind::Position),
             partner_id: ctx.partner.id,
@@ -42,15 +42,15 @@ pub async fn bought(
     change(ctx, position, quantity.ok_or_else(too_much)?, cost_basis.ok_or_else(too_much)?).await
 }
 
-/// Takes sold shares away, and with them their part of the cost, rounded half up to the cent.
+/// Removes sold shares from a position and reduces its cost proportionally, rounded half up to the cent.
 pub async fn sold(
     ctx: &CommandContext<'_>,
     account_id: Uuid,
     instrument_id: Uuid,
     quantity: Quantity,
 ) -> Result<()> {
-    let short = || Error::broken("a position is smaller than what was sold of it");
-    let position = locked(ctx, account_id, instrument_id).await?.ok_or_else(short)?;
+    let short = || Error::broken("a position is smaller than the quantity sold");
+    let position = find(ctx, account_id, instrument_id).await?.ok_or_else(short)?;
     let left = position.quantity.minus(quantity).filter(|left| left.units() >= 0).ok_or_else(short)?;
     let cost = position.cost_basis.share(left.units(), position.quantity.units()).ok_or_else(short)?;
     change(ctx, position, left, cost).await

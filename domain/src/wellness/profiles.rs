@@ -1,4 +1,4 @@
-//! A user's profile, with the employer, and the mail of it to the advisors.
+//! User profiles with the employer, and e-mailing them to the advisors.
 
 use crate::{
     Actor, Error, Refusal, Result, Scope,
@@ -28,7 +28,7 @@ use entity::{
 use serde::Serialize;
 use uuid::Uuid;
 
-/// What a person's profile shows.
+/// User profile.
 #[derive(Clone, Debug)]
 pub struct Profile {
     pub user: user::Model,
@@ -37,7 +37,8 @@ pub struct Profile {
     pub employer: Option<invitation::Model>,
 }
 
-/// A user's profile. Requires scope `read`, or the user's own session; the read is written to the audit log.
+/// Returns a user's profile. Requires scope `read`, or the user's own session. The read is written to the
+/// audit log.
 pub async fn find(app: &App, actor: &Actor, user_id: Uuid) -> Result<Profile> {
     let found =
         registration::get_audited(app, actor, user_id).await?.ok_or_else(|| Refusal::not_found("userId"))?;
@@ -46,17 +47,17 @@ pub async fn find(app: &App, actor: &Actor, user_id: Uuid) -> Result<Profile> {
     Ok(Profile { user: found.user, birth_date, employer })
 }
 
-/// Change a user's profile.
+/// Updates a user's profile.
 #[derive(Clone, Serialize)]
 pub struct UpdateProfile {
     pub user_id: Uuid,
     pub identity: Identity,
 }
 
-/// Changes a user's profile. Requires scope `manage`, or the user's own session. A change of what identity
-/// was checked by repeats the check.
-pub async fn amend(app: &App, actor: &Actor, amendment: UpdateProfile) -> Result<user::Model> {
-    Ok(command::execute(app, actor, None, amendment).await?.value)
+/// Updates a user's profile. Requires scope `manage`, or the user's own session. A change of the data that
+/// the identity check used repeats the check.
+pub async fn update(app: &App, actor: &Actor, update: UpdateProfile) -> Result<user::Model> {
+    Ok(command::execute(app, actor, None, update).await?.value)
 }
 
 impl Command for UpdateProfile {
@@ -85,20 +86,20 @@ impl Command for UpdateProfile {
 }
 
 #[derive(Serialize)]
-struct DataMail {
+struct MailUserData {
     user_id: Uuid,
 }
 
-/// How often one person's data may be mailed.
+/// Minimum time between two e-mails of one user's data.
 const MAIL_INTERVAL: Duration = Duration::minutes(1);
 
-/// Mails a user's data to the advisors, at most once a minute. Requires scope `manage`, or the user's own
-/// session. The mail has neither the social security number nor the birth date.
+/// E-mails a user's data to the advisors, at most once a minute. Requires scope `manage`, or the user's own
+/// session. The e-mail does not contain the social security number or the birth date.
 pub async fn mail_data(app: &App, actor: &Actor, user_id: Uuid) -> Result<user::Model> {
-    Ok(command::execute(app, actor, None, DataMail { user_id }).await?.value)
+    Ok(command::execute(app, actor, None, MailUserData { user_id }).await?.value)
 }
 
-impl Command for DataMail {
+impl Command for MailUserData {
     const NAME: &'static str = "user.mail_data";
     const SCOPE: Scope = Scope::Manage;
     const FOR_ONESELF: bool = true;
@@ -121,7 +122,9 @@ impl Command for DataMail {
         let advisors = match (&ctx.app.feature::<Settings>().advisors, ctx.partner.mode) {
             (Some(advisors), _) => advisors.clone(),
             (None, Mode::Sandbox) => "advisors@example.com".to_owned(),
-            (None, Mode::Live) => return Err(Error::Unavailable("No address of advisors is configured.")),
+            (None, Mode::Live) => {
+                return Err(Error::Unavailable("No e-mail address for advisors is configured."));
+            }
         };
         let employer = invitations::of_user(ctx.tx, user.invitation_id)
             .await?
@@ -141,7 +144,7 @@ impl Command for DataMail {
             channel: Channel::Mail,
             purpose: Purpose::AdvisorData,
             to: advisors,
-            subject: "A customer's data".to_owned(),
+            subject: "A user's data".to_owned(),
             text: lines.join("\n"),
             send_by: None,
         };

@@ -435,7 +435,7 @@ impl AccessMutation {
         let ProfilePatch { full_name, birth_date, ssn, gender } = input.patch;
         let identity = Identity { full_name, birth_date: birth_date.map(|Date(day)| day), ssn, gender };
         let amendment = UpdateProfile { user_id: ids::parse(Kind::User, &input.user_id), identity };
-        Ok(Some(wire::outcome(profiles::amend(ctx.app(), ctx.actor(), amendment).await.map(User))?.into()))
+        Ok(Some(wire::outcome(profiles::update(ctx.app(), ctx.actor(), amendment).await.map(User))?.into()))
     }
 
     /// Sends a user's data to the advisors by e-mail, at most once a minute. Requires scope `manage`.

@@ -10,7 +10,7 @@ use crate::{
 };
 use async_graphql::{Context, Enum, ID, Object};
 use domain::{
-    delivery::messages::{self, Wanted},
+    delivery::messages::{self, OutboxFilter},
     sandbox,
 };
 use entity::{Kind, message};
@@ -110,7 +110,7 @@ impl MessageQuery {
         #[graphql(desc = "Only messages of this channel.")] channel: Option<MessageChannel>,
     ) -> Result<Option<Connection<OutboxMessage>>> {
         let page = ctx.page::<OutboxMessage>(first, after, last, before)?;
-        let wanted = Wanted { to, channel: channel.map(Into::into) };
+        let wanted = OutboxFilter { to, channel: channel.map(Into::into) };
         let slice =
             sandbox::outbox(ctx.app(), &*ctx.loaders().connection().await?, ctx.actor(), &page, &wanted)
                 .await?;

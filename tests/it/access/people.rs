@@ -68,7 +68,7 @@ on_both! {
         let half = app.sign_up("half@example.com").await;
         let person = app.person("another@example.com", "2025550142").await;
         let operator = app.key_for(&[Scope::Operate]).await;
-        app.long_ago("passcode", "sent_at", 31).await;
+        app.backdate("passcode", "sent_at", 31).await;
         for (_, case) in cases(&a) {
             let answer = app.gql_as(Some(&half.access), &case.document, case.variables.clone()).await;
             assert_gets(without_second_factor(&case), &case, &answer.body, "a person without second factor");

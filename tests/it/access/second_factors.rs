@@ -77,7 +77,7 @@ on_both! {
                 "message": "Hash_code does not belong to the user.",
             })
         );
-        app.long_ago("passcode", "sent_at", 31).await;
+        app.backdate("passcode", "sent_at", 31).await;
         let (second, second_code) = app.passcode(&ada, Some("(202) 555-0107")).await;
         assert_eq!(
             app.verify_passcode(&ada, &first, &first_code).await.user_error("passcodeVerify")["code"],
@@ -102,7 +102,7 @@ on_both! {
     async fn a_passcode_is_good_for_five_minutes(app: TestApp) {
         let person = app.sign_up("ada@example.com").await;
         let (hash_code, code) = app.passcode(&person, Some("2025550107")).await;
-        app.long_ago("passcode", "expires_at", 301).await;
+        app.backdate("passcode", "expires_at", 301).await;
         assert_eq!(
             app.verify_passcode(&person, &hash_code, &code).await.user_error("passcodeVerify")["code"],
             "INVALID_HASH_CODE"
@@ -112,7 +112,7 @@ on_both! {
     async fn a_phone_number_is_one_persons(app: TestApp) {
         let ada = app.person("ada@example.com", "2025550107").await;
         let eve = app.sign_up("eve@example.com").await;
-        app.long_ago("passcode", "sent_at", 31).await;
+        app.backdate("passcode", "sent_at", 31).await;
         let (hash_code, code) = app.passcode(&eve, Some("+1 202 555 0107")).await;
         assert_eq!(
             app.verify_passcode(&eve, &hash_code, &code).await.user_error("passcodeVerify"),
@@ -143,10 +143,10 @@ on_both! {
             .count();
         assert_eq!((sent, refused), (1, 9));
         for _ in 0..4 {
-            app.long_ago("passcode", "sent_at", 31).await;
+            app.backdate("passcode", "sent_at", 31).await;
             app.send_passcode(&person, Some("2025550107")).await.entity("passcodeSend", "passcode");
         }
-        app.long_ago("passcode", "sent_at", 31).await;
+        app.backdate("passcode", "sent_at", 31).await;
         assert_eq!(app.send_passcode(&person, Some("2025550107")).await.error_code(), "RATE_LIMITED");
         assert_eq!(
             app.send_passcode(&person, Some("2025550108")).await.error_code(),
@@ -160,7 +160,7 @@ on_both! {
             "five to one phone"
         );
         app.send_passcode(&other, Some("2025550109")).await.entity("passcodeSend", "passcode");
-        app.long_ago("passcode", "sent_at", 3_600).await;
+        app.backdate("passcode", "sent_at", 3_600).await;
         app.send_passcode(&person, Some("2025550107")).await.entity("passcodeSend", "passcode");
         assert_eq!(app.outbox().await.len(), 7);
     }
@@ -229,7 +229,7 @@ on_both! {
             "UNAUTHENTICATED"
         );
         let again = app.signed_in("ada@example.com").await;
-        app.long_ago("passcode", "sent_at", 31).await;
+        app.backdate("passcode", "sent_at", 31).await;
         let (hash_code, passcode) = app.passcode(&again, Some("2025550177")).await;
         let passed = app.verify_passcode(&again, &hash_code, &passcode).await;
         assert_eq!(passed.entity("passcodeVerify", "twoFactor")["phoneLast4"], "0177");
@@ -240,7 +240,7 @@ on_both! {
         app.person("ada@example.com", "2025550107").await;
         for turn in 0..5 {
             let stranger = app.sign_up(&format!("eve{turn}@example.com")).await;
-            app.long_ago("passcode", "sent_at", 31).await;
+            app.backdate("passcode", "sent_at", 31).await;
             app.send_passcode(&stranger, Some("2025550107")).await;
         }
         let ada = app.signed_in("ada@example.com").await;
@@ -252,7 +252,7 @@ on_both! {
         let ada = app.sign_up("ada@example.com").await;
         let thief = app.signed_in("ada@example.com").await;
         let (his, his_code) = app.passcode(&thief, Some("2025550166")).await;
-        app.long_ago("passcode", "sent_at", 31).await;
+        app.backdate("passcode", "sent_at", 31).await;
         let (hers, hers_code) = app.passcode(&ada, Some("2025550107")).await;
         revive(&app, &his).await;
         app.verify_passcode(&ada, &hers, &hers_code).await.entity("passcodeVerify", "twoFactor");
@@ -328,7 +328,7 @@ on_both! {
             "RATE_LIMITED",
             "five tries were counted"
         );
-        app.long_ago("throttle", "blocked_until", 31).await;
+        app.backdate("throttle", "blocked_until", 31).await;
         verify(&app, &person, &code(&secret, 0)).await.entity("totpVerify", "twoFactor");
     }
 
@@ -347,7 +347,7 @@ on_both! {
             .count();
         assert_eq!((heard, waiting), (5, 95));
         assert_eq!(verify(&app, &person, &code(&secret, 0)).await.error_code(), "RATE_LIMITED");
-        app.long_ago("throttle", "blocked_until", 31).await;
+        app.backdate("throttle", "blocked_until", 31).await;
         verify(&app, &person, &code(&secret, 0)).await.entity("totpVerify", "twoFactor");
     }
 }

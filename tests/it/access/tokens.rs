@@ -426,7 +426,7 @@ on_both! {
             let wait = right.body["errors"][0]["extensions"]["retryAfter"].as_u64().unwrap();
             assert!((1..=30).contains(&wait), "{wait}");
         }
-        app.long_ago("throttle", "blocked_until", 31).await;
+        app.backdate("throttle", "blocked_until", 31).await;
         app.sign_in("ada@example.com", "correct horse").await.entity("userSignIn", "session");
         app.sign_in("ada@example.com", "wrong horse").await.user_error("userSignIn");
         app.sign_in("ada@example.com", "correct horse").await.entity("userSignIn", "session");
@@ -453,9 +453,10 @@ async fn one_address_may_not_try_without_end() {
         TestApp::each_with(crate::support::Options { setup, ..crate::support::Options::default() }).await
     {
         let addresses: Vec<String> = (0..40).map(|n| format!("nobody{n}@example.com")).collect();
-        let tries =
-            futures_util::future::join_all(addresses.iter().map(|address| app.sign_in_as(None, address)))
-                .await;
+        let tries = futures_util::future::join_all(
+            addresses.iter().map(|address| app.sign_in_with_wrong_password(None, address)),
+        )
+        .await;
         let heard = tries
             .iter()
             .filter(|answer| {
@@ -467,7 +468,7 @@ async fn one_address_may_not_try_without_end() {
             .filter(|answer| answer.body["errors"][0]["extensions"]["code"] == "RATE_LIMITED")
             .count();
         assert_eq!((heard, refused), (30, 10));
-        let by_partner = app.sign_in_as(Some(&app.key), "nobody41@example.com").await;
+        let by_partner = app.sign_in_with_wrong_password(Some(&app.key), "nobody41@example.com").await;
         assert_eq!(by_partner.user_error("userSignIn")["code"], "INVALID_CREDENTIALS");
         for turn in 0..12 {
             let recovery = app

@@ -1,4 +1,4 @@
-//! Joint accounts: two people, each of whom proves who she is, and neither of whom sees the other.
+//! Joint accounts: two users with their own identity checks, neither of whom sees the other.
 
 use super::{
     ACCOUNT_OPEN, ACCOUNT_UPDATE, Answer, DEPOSIT_CREATE, ORDER_PLACE, TestApp, cash_account, documented,
@@ -10,7 +10,7 @@ use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// The documented joint member.
+/// Returns the documented joint member.
 fn marry() -> Value {
     json!({
         "phone_number": "18042562188", "first_name": "Marry", "last_name": "Doe",
@@ -21,7 +21,7 @@ fn marry() -> Value {
     })
 }
 
-/// Somebody with a number of her own, in the words of GraphQL.
+/// Returns the GraphQL input for a user with another social security number.
 fn another(first_name: &str, last_name: &str) -> Value {
     with(person(first_name, last_name), "ssn", "212345678")
 }
@@ -49,14 +49,14 @@ async fn set_status(app: &TestApp, user_id: &str, status: row::Status) {
 
 async fn bank_account_of(app: &TestApp, user_id: &str) -> String {
     let input = json!({ "userId": user_id, "number": "4327843043", "routingNumber": "121042882",
-        "nickname": "Hers alone" });
+        "nickname": "Not shared" });
     text(
         &app.gql(BANK_ACCOUNT_LINK, json!({ "input": input })).await.entity("bankAccountLink", "bankAccount")
             ["id"],
     )
 }
 
-/// Somebody approved who has signed in.
+/// Signs up a user and completes their data, so that they are approved.
 async fn signed_in(app: &TestApp, name: &str, phone: &str, ssn: &str) -> SignedIn {
     let signed_in = app.person(&format!("{}@example.com", name.to_lowercase()), phone).await;
     let patch = json!({
@@ -75,16 +75,16 @@ const OWNERS: &str =
     "query($id: ID!) { account(id: $id) { ownership owner { id } jointMember { id firstName status } } }";
 
 on_both! {
-    async fn a_joint_account_as_documented(app: TestApp) {
+    async fn joint_accounts_work_as_documented(app: TestApp) {
         let john = user(&app, "John").await;
         let path = format!("/v1/users/{john}/accounts");
         let joint = with(documented(), "ownership", "joint");
-        let made = done(&app, "POST", &path, &with(joint.clone(), "joint_member", marry())).await;
-        let id = text(&made["id"]);
+        let created = done(&app, "POST", &path, &with(joint.clone(), "joint_member", marry())).await;
+        let id = text(&created["id"]);
         assert_eq!(
-            made,
-            json!({ "user_id": john, "id": id, "account_number": made["account_number"], "ownership": "joint",
-                "account_type": "cash" })
+            created,
+            json!({ "user_id": john, "id": id, "account_number": created["account_number"],
+                "ownership": "joint", "account_type": "cash" })
         );
         let read = app.get(&format!("/v1/accounts/{id}")).await.body;
         let member = text(&read["joint_member"]["id"]);
@@ -101,18 +101,18 @@ on_both! {
         );
         assert!(
             read["joint_member"]["kyc_token"].as_str().unwrap().starts_with("S-"),
-            "her identity was checked"
+            "the joint member's identity was checked"
         );
         assert_eq!(read["joint_member"], app.get(&format!("/v1/users/{member}")).await.body);
         assert_eq!(read["owner"], app.get(&format!("/v1/users/{john}")).await.body);
-        // Each of the two has it on her list.
+        // Both owners see it in their lists.
         let alone = done(&app, "POST", &path, &documented()).await;
         let ids = |page: Value| {
             page["data"].as_array().unwrap().iter().map(|item| text(&item["id"])).collect::<Vec<_>>()
         };
         assert_eq!(ids(app.get(&path).await.body), [text(&alone["id"]), id.clone()]);
-        let hers = app.get(&format!("/v1/users/{member}/accounts")).await.body;
-        assert_eq!(hers["data"], json!([read]));
+        let accounts = app.get(&format!("/v1/users/{member}/accounts")).await.body;
+        assert_eq!(accounts["data"], json!([read]));
         let query = "query($a: ID!, $b: ID!) { a: user(id: $a) { ...of } b: user(id: $b) { ...of } }
             fragment of on User { accounts { edges { node { id } } } jointAccounts { edges { node { id } } } }";
         let both = app.gql(query, json!({ "a": john, "b": member })).await;
@@ -127,7 +127,7 @@ on_both! {
             json!({ "accounts": edges(json!([])), "jointAccounts": edges(json!([one])) })
         );
 
-        // Named later, and only once.
+        // A joint member can be added later, but only once.
         let later = done(&app, "POST", &path, &joint).await;
         let later = format!("/v1/accounts/{}", text(&later["id"]));
         assert_eq!(app.get(&later).await.body["joint_member"], json!(null));
@@ -136,14 +136,15 @@ on_both! {
             "joint"
         );
         assert_eq!(app.get(&later).await.body["joint_member"]["first_name"], "Marry");
-        let stays = "The account has a joint member, who cannot be replaced.";
-        refused(&app, "PUT", &later, &json!({ "joint_member": marry() }), (402, "invalid_request", stays))
+        let has_member = "The account already has a joint member, who cannot be replaced.";
+        let again = json!({ "joint_member": marry() });
+        refused(&app, "PUT", &later, &again, (402, "invalid_request", has_member)).await;
+        let is_joint = "A joint account cannot become an individual account.";
+        refused(&app, "PUT", &later, &json!({ "ownership": "single" }), (402, "invalid_request", is_joint))
             .await;
-        let two = "A joint account belongs to two people and cannot become an individual one.";
-        refused(&app, "PUT", &later, &json!({ "ownership": "single" }), (402, "invalid_request", two)).await;
 
-        // From one owner to two, with or without saying so.
-        for said in
+        // A joint member makes an individual account joint, with or without `ownership`.
+        for patch in
             [json!({ "ownership": "joint", "joint_member": marry() }), json!({ "joint_member": marry() })]
         {
             let single = done(&app, "POST", &path, &documented()).await;
@@ -156,13 +157,13 @@ on_both! {
                 (400, "invalid_request", "joint_member is required"),
             )
             .await;
-            assert_eq!(done(&app, "PUT", &single, &said).await["ownership"], "joint");
+            assert_eq!(done(&app, "PUT", &single, &patch).await["ownership"], "joint");
             assert_eq!(app.get(&single).await.body["joint_member"]["email_address"], "marryjoe@finos.com");
         }
         assert_eq!(app.audit().await.wrong, None);
     }
 
-    async fn a_joint_member_who_cannot_be_is_refused_and_leaves_nothing(app: TestApp) {
+    async fn an_invalid_joint_member_is_refused_and_nothing_is_written(app: TestApp) {
         let john = user(&app, "John").await;
         let path = format!("/v1/users/{john}/accounts");
         let joint = with(documented(), "ownership", "joint");
@@ -205,7 +206,7 @@ on_both! {
                 "ssn_number",
                 json!("123456789"),
                 "validation_error",
-                "joint_member.ssn_number must be of another person than the owner",
+                "joint_member.ssn_number must belong to someone other than the owner",
             ),
             ("address_line_1", json!(null), "invalid_request", "joint_member.address_line_1 is required"),
             (
@@ -232,7 +233,7 @@ on_both! {
             .await;
             refused(&app, "PUT", &account, &json!({ "joint_member": member }), (400, kind, message)).await;
         }
-        let alone = "joint_member must be left out of an individual account";
+        let alone = "joint_member must be omitted for an individual account";
         refused(
             &app,
             "POST",
@@ -243,14 +244,14 @@ on_both! {
         .await;
         let both = json!({ "ownership": "Single", "joint_member": marry() });
         refused(&app, "PUT", &account, &both, (400, "validation_error", alone)).await;
-        // A number that nobody has is for sandboxes.
+        // Numbers that are never issued are only accepted in sandboxes.
         let live = app.live_key().await;
         let issued =
             send(app.anonymous("POST", &path).bearer_auth(&live).json(&with(joint, "joint_member", marry())))
                 .await;
-        let told = json!({ "error": { "type": "validation_error",
+        let expected = json!({ "error": { "type": "validation_error",
             "message": "joint_member.ssn_number must be a number that can be issued" } });
-        assert_eq!((issued.status, issued.body), (400, told));
+        assert_eq!((issued.status, issued.body), (400, expected));
 
         let (_, other) = app.other_partner("another").await;
         let strange = app.customer_as(&other, "Strange").await;
@@ -261,12 +262,12 @@ on_both! {
             (single["id"].as_str().unwrap(), "NOT_FOUND"),
             ("nope", "NOT_FOUND"),
         ] {
-            let (told, path, _) =
+            let (error, path, _) =
                 refusal(&app, &app.key, ACCOUNT_OPEN, &joint_account(&john, &json!({ "userId": id }))).await;
-            assert_eq!((told.as_str(), path), (code, json!(["jointMember", "userId"])), "{id}");
-            let (told, path, _) =
+            assert_eq!((error.as_str(), path), (code, json!(["jointMember", "userId"])), "{id}");
+            let (error, path, _) =
                 refusal(&app, &app.key, ACCOUNT_UPDATE, &patch(json!({ "userId": id }))).await;
-            assert_eq!((told.as_str(), path), (code, json!(["patch", "jointMember", "userId"])), "{id}");
+            assert_eq!((error.as_str(), path), (code, json!(["patch", "jointMember", "userId"])), "{id}");
         }
         for (field, value, path) in [
             ("firstName", json!("7"), json!(["jointMember", "person", "firstName"])),
@@ -278,11 +279,11 @@ on_both! {
             ),
         ] {
             let member = json!({ "person": with(another("Marry", "Doe"), field, value) });
-            let (_, told, _) = refusal(&app, &app.key, ACCOUNT_OPEN, &joint_account(&john, &member)).await;
-            assert_eq!(told, path);
-            let (_, told, _) = refusal(&app, &app.key, ACCOUNT_UPDATE, &patch(member)).await;
-            assert_eq!(told[0], "patch");
-            assert_eq!(told.as_array().unwrap()[1..], path.as_array().unwrap()[..]);
+            let (_, found, _) = refusal(&app, &app.key, ACCOUNT_OPEN, &joint_account(&john, &member)).await;
+            assert_eq!(found, path);
+            let (_, found, _) = refusal(&app, &app.key, ACCOUNT_UPDATE, &patch(member)).await;
+            assert_eq!(found[0], "patch");
+            assert_eq!(found.as_array().unwrap()[1..], path.as_array().unwrap()[..]);
         }
         let (code, path, _) = refusal(
             &app,
@@ -297,17 +298,17 @@ on_both! {
         assert_eq!(both.error_code(), "GRAPHQL_VALIDATION_FAILED");
     }
 
-    async fn a_joint_account_waits_for_both_owners(app: TestApp) {
+    async fn a_joint_account_is_usable_once_both_owners_are_approved(app: TestApp) {
         let john = app.customer("John").await;
         let refused_on = async |account: &str, turn: &str, text: &str| {
             let deposit = with(john.deposit(&format!("d-{turn}"), "10.00"), "accountId", account);
             let order = with(john.order(&format!("o-{turn}"), "BUY", "VTI", "0.1"), "accountId", account);
             for (mutation, input) in [(DEPOSIT_CREATE, deposit), (ORDER_PLACE, order)] {
-                let (code, _, told) = refusal(&app, &app.key, mutation, &input).await;
-                assert_eq!((code.as_str(), told.as_str()), ("KYC_NOT_APPROVED", text));
+                let (code, _, message) = refusal(&app, &app.key, mutation, &input).await;
+                assert_eq!((code.as_str(), message.as_str()), ("KYC_NOT_APPROVED", text));
             }
         };
-        let nobody = "The joint member of the account has not been named.";
+        let no_member = "The joint account has no joint member yet. Add one first.";
         let unapproved = "The user's identity has not been approved.";
         for (turn, (last_name, status)) in
             [("Question", "ACTION_REQUIRED"), ("Review", "DOCUMENTATION_REQUIRED"), ("Denied", "DENIED")]
@@ -315,15 +316,15 @@ on_both! {
                 .enumerate()
         {
             let account = opened(&app, with(cash_account(&john.user_id), "ownership", "JOINT")).await;
-            refused_on(&account, &format!("{turn}-nobody"), nobody).await;
+            refused_on(&account, &format!("{turn}-no-member"), no_member).await;
             let member = json!({ "person": another("Marry", last_name) });
             let patch = json!({ "accountId": account, "patch": { "jointMember": member } });
             app.gql(ACCOUNT_UPDATE, json!({ "input": patch })).await.entity("accountUpdate", "account");
             let read = app.gql(OWNERS, json!({ "id": account })).await.data()["account"].clone();
             let marry = text(&read["jointMember"]["id"]);
-            let told = json!({ "ownership": "JOINT", "owner": { "id": john.user_id },
+            let expected = json!({ "ownership": "JOINT", "owner": { "id": john.user_id },
                 "jointMember": { "id": marry, "firstName": "Marry", "status": status } });
-            assert_eq!(read, told);
+            assert_eq!(read, expected);
             refused_on(&account, &format!("{turn}-unapproved"), unapproved).await;
             let rest =
                 json!({ "account_id": account, "bank_account_id": john.bank_account_id, "amount": "10.00" });
@@ -338,7 +339,7 @@ on_both! {
                     .entity("depositCreate", "transfer")["status"],
                 "PENDING"
             );
-            // The owner counts as much.
+            // The same if the owner is not approved.
             set_status(&app, &john.user_id, row::Status::Denied).await;
             refused_on(&account, &format!("{turn}-owner"), unapproved).await;
             let (code, ..) = refusal(
@@ -353,7 +354,7 @@ on_both! {
             assert_eq!(happened(&app, &marry).await[0], "user.created");
             assert_eq!(happened(&app, &account).await, ["account.created", "account.updated"]);
         }
-        // Both may pay in, and nobody else.
+        // Only the two owners may pay in.
         let marry = user(&app, "Eve").await;
         let unlike = json!({ "input": { "userId": marry, "patch": { "ssn": "212345678" } } });
         app.gql(
@@ -364,12 +365,12 @@ on_both! {
         .await
         .entity("userUpdate", "user");
         let account = opened(&app, joint_account(&john.user_id, &json!({ "userId": marry }))).await;
-        let (hers, stranger) =
+        let (marrys_bank, stranger) =
             (bank_account_of(&app, &marry).await, app.customer("Sam").await.bank_account_id);
         let deposit = |key: &str, bank: &str| {
             with(with(john.deposit(key, "5.00"), "accountId", account.as_str()), "bankAccountId", bank)
         };
-        for (key, bank) in [("his", john.bank_account_id.as_str()), ("hers", &hers)] {
+        for (key, bank) in [("john", john.bank_account_id.as_str()), ("marry", &marrys_bank)] {
             app.gql(DEPOSIT_CREATE, json!({ "input": deposit(key, bank) }))
                 .await
                 .entity("depositCreate", "transfer");
@@ -381,12 +382,12 @@ on_both! {
         assert_eq!(app.audit().await.wrong, None);
     }
 
-    async fn joint_owners_see_the_account_and_never_each_other(app: TestApp) {
+    async fn joint_owners_see_the_account_but_not_each_other(app: TestApp) {
         let john = signed_in(&app, "John", "2025550141", "123456789").await;
         let marry = signed_in(&app, "Marry", "2025550142", "212345678").await;
         let eve = signed_in(&app, "Eve", "2025550143", "313456789").await;
         let account = opened(&app, joint_account(&john.user_id, &json!({ "userId": marry.user_id }))).await;
-        let (his, hers) =
+        let (johns_bank, marrys_bank) =
             (bank_account_of(&app, &john.user_id).await, bank_account_of(&app, &marry.user_id).await);
         let customer = |bank: &str| Customer {
             user_id: john.user_id.clone(),
@@ -401,10 +402,10 @@ on_both! {
             )
             .await
         };
-        // Each pays in from her own bank account alone.
-        for (who, own, others) in [(&john, &his, &hers), (&marry, &hers, &his)] {
-            let made = pay(who, own).await;
-            assert_eq!(made.entity("depositCreate", "transfer")["status"], "PENDING");
+        // Each owner can only pay in from their own bank account.
+        for (who, own, others) in [(&john, &johns_bank, &marrys_bank), (&marry, &marrys_bank, &johns_bank)] {
+            let created = pay(who, own).await;
+            assert_eq!(created.entity("depositCreate", "transfer")["status"], "PENDING");
             let refused = pay(who, others).await;
             assert_eq!(refused.user_error("depositCreate")["path"], json!(["bankAccountId"]));
         }
@@ -414,9 +415,9 @@ on_both! {
         let placed = app
             .gql_as(Some(&marry.access), order, json!({ "input": customer("").order("o", "BUY", "KO", "1") }))
             .await;
-        let told = placed.entity("orderPlace", "order").clone();
-        assert_eq!(told["account"], json!({ "owner": null, "jointMember": { "id": marry.user_id } }));
-        app.ended(&text(&told["id"])).await;
+        let order = placed.entity("orderPlace", "order").clone();
+        assert_eq!(order["account"], json!({ "owner": null, "jointMember": { "id": marry.user_id } }));
+        app.ended(&text(&order["id"])).await;
 
         let everything = "query($id: ID!) { account(id: $id) {
             number status statusReason owner { id email address { line1 } } jointMember { id email address { line1 } }
@@ -433,21 +434,22 @@ on_both! {
                 format!("{name} Lane"),
             ]
         };
-        let mark = |words: &[String], answer: &Answer| {
+        let assert_absent = |words: &[String], answer: &Answer| {
             for word in words {
                 assert!(!answer.body.to_string().contains(word.as_str()), "{word:?} in {}", answer.body);
             }
         };
-        let (of_john, of_marry) = (words("John", &john.user_id, &his), words("Marry", &marry.user_id, &hers));
+        let of_john = words("John", &john.user_id, &johns_bank);
+        let of_marry = words("Marry", &marry.user_id, &marrys_bank);
         for (who, bank, others, is_owner) in
-            [(&john, &his, &of_marry, true), (&marry, &hers, &of_john, false)]
+            [(&john, &johns_bank, &of_marry, true), (&marry, &marrys_bank, &of_john, false)]
         {
             let seen = app.gql_as(Some(&who.access), everything, json!({ "id": account })).await;
-            let told = &seen.data()["account"];
-            assert_eq!(told["owner"].is_null(), !is_owner);
-            assert_eq!(told["jointMember"].is_null(), is_owner);
-            assert_eq!(told["profile"].is_null(), !is_owner);
-            let transfers: Vec<&Value> = told["transfers"]["edges"]
+            let shown = &seen.data()["account"];
+            assert_eq!(shown["owner"].is_null(), !is_owner);
+            assert_eq!(shown["jointMember"].is_null(), is_owner);
+            assert_eq!(shown["profile"].is_null(), !is_owner);
+            let transfers: Vec<&Value> = shown["transfers"]["edges"]
                 .as_array()
                 .unwrap()
                 .iter()
@@ -456,9 +458,9 @@ on_both! {
             assert_eq!(transfers.len(), 2, "both deposits are on the account");
             assert_eq!(transfers.iter().filter(|bank_account| bank_account.is_null()).count(), 1);
             assert!(transfers.iter().any(|bank_account| bank_account["id"] == json!(bank)));
-            assert_eq!(told["positions"]["edges"].as_array().unwrap().len(), 1);
-            assert!(told["balance"]["total"]["amount"].is_string());
-            mark(others, &seen);
+            assert_eq!(shown["positions"]["edges"].as_array().unwrap().len(), 1);
+            assert!(shown["balance"]["total"]["amount"].is_string());
+            assert_absent(others, &seen);
 
             let lists = "{ viewer { id accounts { edges { node { id } } } jointAccounts { edges { node { id \
                 owner { id } } } } }
@@ -469,22 +471,23 @@ on_both! {
             assert_eq!(seen.data()["orders"]["edges"].as_array().unwrap().len(), 1);
             let list = if is_owner { "accounts" } else { "jointAccounts" };
             assert_eq!(seen.data()["viewer"][list]["edges"][0]["node"]["id"], json!(account));
-            mark(others, &seen);
+            assert_absent(others, &seen);
 
             let node = "query($ids: [ID!]!) { nodes(ids: $ids) { id __typename } }";
             let seen = app
                 .gql_as(
                     Some(&who.access),
                     node,
-                    json!({ "ids": [account, told_id(&placed), his, hers, john.user_id, marry.user_id] }),
+                    json!({ "ids": [account, order_id(&placed), johns_bank, marrys_bank,
+                        john.user_id, marry.user_id] }),
                 )
                 .await;
             let visible: Vec<bool> =
                 seen.data()["nodes"].as_array().unwrap().iter().map(|node| !node.is_null()).collect();
             assert_eq!(visible, [true, true, is_owner, !is_owner, is_owner, !is_owner]);
 
-            let ask = |path: String| app.anonymous("GET", &path).bearer_auth(&who.access);
-            let read = send(ask(format!("/v1/accounts/{account}"))).await;
+            let get = |path: String| app.anonymous("GET", &path).bearer_auth(&who.access);
+            let read = send(get(format!("/v1/accounts/{account}"))).await;
             assert_eq!((read.status, read.body.as_object().unwrap().len()), (200, 11));
             for field in [
                 "martial_status",
@@ -497,42 +500,42 @@ on_both! {
                 assert_eq!(read.body[field].is_null(), !is_owner, "{field}");
             }
             assert_eq!(read.body["joint_member"].is_null(), is_owner);
-            mark(others, &read);
-            let list = send(ask(format!("/v1/users/{}/accounts", who.user_id))).await;
+            assert_absent(others, &read);
+            let list = send(get(format!("/v1/users/{}/accounts", who.user_id))).await;
             assert_eq!(list.body["data"], json!([read.body]));
             for path in [
                 format!("/v1/users/{}/accounts", others[0]),
                 format!("/v1/bank_accounts/{}", others[1]),
                 format!("/v1/users/{}", others[0]),
             ] {
-                assert_eq!(send(ask(path)).await.status, 404);
+                assert_eq!(send(get(path)).await.status, 404);
             }
-            // What the log tells: of the account and what happens on it, of nobody else.
+            // The event log has events of the account, but none of the other owner.
             let mut socket = Socket::join(&app, Some(&who.access)).await;
             let events = "subscription { events(after: \"0\") { type ... on AccountChangedEvent { account { \
                 id owner { id } jointMember { id } } }
                 ... on TransferChangedEvent { transfer { bankAccount { id } } } ... on OrderChangedEvent { \
                 order { account { owner { id } jointMember { id } } } } } }";
             socket.subscribe("1", events, json!({})).await;
-            let mut told = Vec::new();
+            let mut types = Vec::new();
             while let Some(message) =
-                socket.hear_within(Duration::from_millis(if told.is_empty() { 10_000 } else { 1_500 })).await
+                socket.hear_within(Duration::from_millis(if types.is_empty() { 10_000 } else { 1_500 })).await
             {
                 for word in others {
                     assert!(!message.to_string().contains(word.as_str()), "{word:?} in {message}");
                 }
-                told.push(text(&message["payload"]["data"]["events"]["type"]));
+                types.push(text(&message["payload"]["data"]["events"]["type"]));
             }
             for what in ["account.created", "deposit.pending", "deposit.settled", "order.filled"] {
-                assert!(told.iter().any(|kind| kind == what), "{what} is not in {told:?}");
+                assert!(types.iter().any(|kind| kind == what), "{what} is not in {types:?}");
             }
             assert_eq!(
-                told.iter().filter(|kind| kind.as_str() == "bank_account.created").count(),
+                types.iter().filter(|kind| kind.as_str() == "bank_account.created").count(),
                 1,
-                "her own"
+                "only their own"
             );
         }
-        // Nobody else sees any of it.
+        // Other users do not see the account.
         for query in [
             "query($id: ID!) { account(id: $id) { id } }",
             "query($id: ID!) { account: node(id: $id) { id } }",
@@ -540,11 +543,11 @@ on_both! {
             let unseen = app.gql_as(Some(&eve.access), query, json!({ "id": account })).await;
             assert_eq!(unseen.body, json!({ "data": { "account": null } }));
         }
-        // The joint member sees the account, and what its owner said is the owner's to change.
+        // The joint member sees the account, but only its owner can update it.
         let change = json!({ "accountId": account, "patch": { "employerName": "Mine now" } });
-        let (code, path, told) = refusal(&app, &marry.access, ACCOUNT_UPDATE, &change).await;
+        let (code, path, message) = refusal(&app, &marry.access, ACCOUNT_UPDATE, &change).await;
         assert_eq!(
-            (code.as_str(), path, told.as_str()),
+            (code.as_str(), path, message.as_str()),
             ("OWNER_ONLY", json!(["accountId"]), "Only the owner of the account may change it.")
         );
         let (code, ..) = refusal(&app, &eve.access, ACCOUNT_UPDATE, &change).await;
@@ -554,10 +557,10 @@ on_both! {
         assert_eq!(app.audit().await.wrong, None);
     }
 
-    async fn a_person_shares_an_account_with_somebody_new_alone(app: TestApp) {
+    async fn a_user_can_only_add_a_new_user_as_joint_member(app: TestApp) {
         let john = signed_in(&app, "John", "2025550141", "123456789").await;
         let eve = signed_in(&app, "Eve", "2025550143", "313456789").await;
-        let told = refusal(
+        let error = refusal(
             &app,
             &john.access,
             ACCOUNT_OPEN,
@@ -565,7 +568,7 @@ on_both! {
         )
         .await;
         assert_eq!(
-            told,
+            error,
             (
                 "NOT_FOUND".to_owned(),
                 json!(["jointMember", "userId"]),
@@ -575,8 +578,8 @@ on_both! {
         let input = joint_account(&john.user_id, &json!({ "person": another("Marry", "Doe") }));
         let open = "mutation($input: AccountOpenInput!) { accountOpen(input: $input) { account { id \
             ownership owner { id } jointMember { id } } userErrors { code path } } }";
-        let made = app.gql_as(Some(&john.access), open, json!({ "input": input })).await;
-        let account = made.entity("accountOpen", "account").clone();
+        let created = app.gql_as(Some(&john.access), open, json!({ "input": input })).await;
+        let account = created.entity("accountOpen", "account").clone();
         assert_eq!(
             (&account["ownership"], &account["owner"]["id"], &account["jointMember"]),
             (&json!("JOINT"), &json!(john.user_id), &json!(null))
@@ -593,7 +596,7 @@ on_both! {
         assert_eq!(unseen.body, json!({ "data": { "user": null } }));
     }
 
-    async fn a_listener_hears_of_an_account_from_when_it_is_hers(app: TestApp) {
+    async fn a_subscriber_gets_events_of_an_account_once_they_own_it(app: TestApp) {
         let john = app.customer("John").await;
         let marry = signed_in(&app, "Marry", "2025550142", "212345678").await;
         let mut socket = Socket::join(&app, Some(&marry.access)).await;
@@ -606,26 +609,26 @@ on_both! {
             .await;
         assert_eq!(socket.hear_within(Duration::from_millis(1_500)).await, None);
         let change = |patch: Value| json!({ "input": { "accountId": john.account_id, "patch": patch } });
-        app.gql(ACCOUNT_UPDATE, change(json!({ "employerName": "Not hers" })))
+        app.gql(ACCOUNT_UPDATE, change(json!({ "employerName": "Not Marry's" })))
             .await
             .entity("accountUpdate", "account");
         assert_eq!(socket.hear_within(Duration::from_millis(1_500)).await, None);
         app.gql(ACCOUNT_UPDATE, change(json!({ "jointMember": { "userId": marry.user_id } })))
             .await
             .entity("accountUpdate", "account");
-        let heard = socket.hear_within(Duration::from_secs(10)).await.unwrap();
+        let received = socket.hear_within(Duration::from_secs(10)).await.unwrap();
         assert_eq!(
-            heard["payload"]["data"]["events"],
+            received["payload"]["data"]["events"],
             json!({ "type": "account.updated", "account": { "id": john.account_id } })
         );
         app.gql(DEPOSIT_CREATE, json!({ "input": john.deposit("d", "1.00") }))
             .await
             .entity("depositCreate", "transfer");
-        let heard = socket.hear_within(Duration::from_secs(10)).await.unwrap();
-        assert_eq!(heard["payload"]["data"]["events"]["type"], "deposit.pending");
+        let received = socket.hear_within(Duration::from_secs(10)).await.unwrap();
+        assert_eq!(received["payload"]["data"]["events"]["type"], "deposit.pending");
     }
 }
 
-fn told_id(placed: &Answer) -> String {
+fn order_id(placed: &Answer) -> String {
     text(&placed.entity("orderPlace", "order")["id"])
 }

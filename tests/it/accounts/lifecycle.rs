@@ -1,4 +1,4 @@
-//! What operators do to accounts.
+//! Freezing, unfreezing and closing accounts.
 
 use super::{
     ACCOUNT_UPDATE, Answer, DEPOSIT_CREATE, ORDER_PLACE, Scope, TestApp, account, happened, on_both, refusal,
@@ -9,7 +9,7 @@ use entity::{Kind, Money, Quantity, order, transfer};
 use sea_orm::{ActiveModelTrait, EntityTrait};
 use serde_json::{Value, json};
 
-/// A mutation about an account's life, asked with everything it tells.
+/// Returns a mutation that freezes, unfreezes or closes an account.
 fn document(name: &str) -> String {
     let input = format!("{}{}Input", name[..1].to_uppercase(), &name[1..]);
     format!(
@@ -18,16 +18,16 @@ fn document(name: &str) -> String {
     )
 }
 
-async fn ask(app: &TestApp, key: &str, name: &str, input: Value) -> Answer {
+async fn call(app: &TestApp, key: &str, name: &str, input: Value) -> Answer {
     app.gql_as(Some(key), &document(name), json!({ "input": input })).await
 }
 
-fn told(code: &str, text: &str) -> (String, Value, String) {
+fn account_error(code: &str, text: &str) -> (String, Value, String) {
     (code.to_owned(), json!(["accountId"]), text.to_owned())
 }
 
 on_both! {
-    async fn a_frozen_account_takes_nothing_new_and_lets_go_of_what_is_under_way(app: TestApp) {
+    async fn a_frozen_account_refuses_new_orders_and_deposits_and_settles_old_ones(app: TestApp) {
         let ada = app.funded_customer("Ada", "1000.00").await;
         let deposit = app.gql(DEPOSIT_CREATE, json!({ "input": ada.deposit("pending", "200.00") })).await;
         let transfer = text(&deposit.entity("depositCreate", "transfer")["id"]);
@@ -36,7 +36,7 @@ on_both! {
         app.ended(&text(&bought.entity("orderPlace", "order")["id"])).await;
 
         let why = json!({ "accountId": ada.account_id, "reason": "  Two phones, one face.  " });
-        let frozen = ask(&app, &app.key, "accountFreeze", why.clone()).await;
+        let frozen = call(&app, &app.key, "accountFreeze", why.clone()).await;
         let read =
             json!({ "id": ada.account_id, "status": "FROZEN", "statusReason": "Two phones, one face." });
         assert_eq!(frozen.entity("accountFreeze", "account"), &read);
@@ -51,27 +51,30 @@ on_both! {
             (ORDER_PLACE, ada.order("frozen-s", "SELL", "VTI", "0.1")),
             (ACCOUNT_UPDATE, json!({ "accountId": ada.account_id, "patch": { "employerName": "Court" } })),
         ] {
-            assert_eq!(refusal(&app, &app.key, mutation, &input).await, told("ACCOUNT_NOT_ACTIVE", inactive));
+            assert_eq!(
+                refusal(&app, &app.key, mutation, &input).await,
+                account_error("ACCOUNT_NOT_ACTIVE", inactive)
+            );
         }
         let path = format!("/v1/accounts/{}", ada.account_id);
         refused(&app, "PUT", &path, &json!({ "account_type": "cash" }), (402, "invalid_request", inactive))
             .await;
         assert_eq!(
             refusal(&app, &app.key, &document("accountFreeze"), &why).await,
-            told("ACCOUNT_NOT_ACTIVE", inactive)
+            account_error("ACCOUNT_NOT_ACTIVE", inactive)
         );
-        // What had begun goes on: the deposit arrives, the purchase is paid for.
+        // The pending deposit and the trade still settle.
         app.advance_to("2026-07-14T15:00:00Z").await;
         let query = "query($id: ID!) { transfer(id: $id) { status } }";
         assert_eq!(app.gql(query, json!({ "id": transfer })).await.data()["transfer"]["status"], "SETTLED");
         assert_eq!(app.balance(&ada.account_id).await, ["1200.00", "1100.00", "1100.00"]);
 
-        // Who is no operator is not told why.
+        // Callers without scope `operate` do not see the reason.
         let (read_only, operator) = (app.key_for(&[Scope::Read]).await, app.key_for(&[Scope::Operate]).await);
         let query = "query($id: ID!) { account(id: $id) { status statusReason } }";
         let seen = app.gql_as(Some(&read_only), query, json!({ "id": ada.account_id })).await;
         assert_eq!(seen.data()["account"], json!({ "status": "FROZEN", "statusReason": null }));
-        let freed = ask(&app, &operator, "accountUnfreeze", json!({ "accountId": ada.account_id })).await;
+        let freed = call(&app, &operator, "accountUnfreeze", json!({ "accountId": ada.account_id })).await;
         assert_eq!(
             freed.entity("accountUnfreeze", "account"),
             &json!({ "id": ada.account_id, "status": "ACTIVE", "statusReason": null })
@@ -79,7 +82,7 @@ on_both! {
         let again =
             refusal(&app, &app.key, &document("accountUnfreeze"), &json!({ "accountId": ada.account_id }))
                 .await;
-        assert_eq!(again, told("ACCOUNT_NOT_FROZEN", "The account is not frozen."));
+        assert_eq!(again, account_error("ACCOUNT_NOT_FROZEN", "The account is not frozen."));
         let bought = app.gql(ORDER_PLACE, json!({ "input": ada.order("free", "BUY", "VTI", "1") })).await;
         bought.entity("orderPlace", "order");
         assert_eq!(
@@ -89,7 +92,7 @@ on_both! {
         assert_eq!(app.audit().await.wrong, None);
     }
 
-    async fn a_reason_is_needed_and_may_not_be_long(app: TestApp) {
+    async fn a_reason_is_required_and_limited_in_length(app: TestApp) {
         let ada = app.customer("Ada").await;
         for name in ["accountFreeze", "accountClose"] {
             for (reason, code, message) in [
@@ -98,38 +101,38 @@ on_both! {
                 ("x".repeat(501), "INVALID", "reason must have at most 500 printable characters"),
                 ("a\u{0}b".to_owned(), "INVALID", "reason must have at most 500 printable characters"),
             ] {
-                let told = refusal(
+                let error = refusal(
                     &app,
                     &app.key,
                     &document(name),
                     &json!({ "accountId": ada.account_id, "reason": reason }),
                 )
                 .await;
-                assert_eq!(told, (code.to_owned(), json!(["reason"]), message.to_owned()));
+                assert_eq!(error, (code.to_owned(), json!(["reason"]), message.to_owned()));
             }
         }
         let long = "é".repeat(500);
         let frozen =
-            ask(&app, &app.key, "accountFreeze", json!({ "accountId": ada.account_id, "reason": long }))
+            call(&app, &app.key, "accountFreeze", json!({ "accountId": ada.account_id, "reason": long }))
                 .await;
         assert_eq!(frozen.entity("accountFreeze", "account")["statusReason"], json!(long));
         let key = json!({ "idempotencyKey": "once", "accountId": ada.account_id });
         for _ in 0..2 {
-            let freed = ask(&app, &app.key, "accountUnfreeze", key.clone()).await;
+            let freed = call(&app, &app.key, "accountUnfreeze", key.clone()).await;
             assert_eq!(freed.entity("accountUnfreeze", "account")["status"], "ACTIVE");
         }
     }
 
-    async fn an_account_is_closed_once_nothing_is_left_on_it(app: TestApp) {
+    async fn only_an_empty_account_can_be_closed(app: TestApp) {
         let ada = app.customer("Ada").await;
-        let close = json!({ "accountId": ada.account_id, "reason": "She has moved away." });
-        let left = |what: &str| told("ACCOUNT_NOT_EMPTY", &format!("There is {what} left on the account."));
+        let close = json!({ "accountId": ada.account_id, "reason": "The user has moved away." });
+        let left = |what: &str| account_error("ACCOUNT_NOT_EMPTY", &format!("The account still has {what}."));
         let deposit = app.gql(DEPOSIT_CREATE, json!({ "input": ada.deposit("d", "100.00") })).await;
         deposit.entity("depositCreate", "transfer");
         assert_eq!(
             refusal(&app, &app.key, &document("accountClose"), &close).await,
-            left("a transfer under way"),
-            "money under way"
+            left("a pending transfer"),
+            "a pending deposit"
         );
         app.advance_to("2026-07-10T15:00:00Z").await;
         assert_eq!(
@@ -150,12 +153,11 @@ on_both! {
         let (code, ..) = refusal(&app, &app.key, ORDER_CANCEL, &late).await;
         assert_eq!(code, "NOT_CANCELABLE");
 
-        // Nothing was ever put on this one; frozen or not, it can be closed, and then nothing can be done
-        // with it.
+        // An account that was never used can be closed, frozen or not. After that it refuses every operation.
         for frozen in [false, true] {
             let eve = app.customer("Eve").await;
             if frozen {
-                ask(
+                call(
                     &app,
                     &app.key,
                     "accountFreeze",
@@ -164,12 +166,12 @@ on_both! {
                 .await
                 .entity("accountFreeze", "account");
             }
-            let close = json!({ "accountId": eve.account_id, "reason": "She has moved away." });
-            let closed = ask(&app, &app.key, "accountClose", close.clone()).await;
-            let read =
-                json!({ "id": eve.account_id, "status": "CLOSED", "statusReason": "She has moved away." });
+            let close = json!({ "accountId": eve.account_id, "reason": "The user has moved away." });
+            let closed = call(&app, &app.key, "accountClose", close.clone()).await;
+            let read = json!({ "id": eve.account_id, "status": "CLOSED",
+                "statusReason": "The user has moved away." });
             assert_eq!(closed.entity("accountClose", "account"), &read);
-            let inactive = told("ACCOUNT_NOT_ACTIVE", "The account is not active.");
+            let inactive = account_error("ACCOUNT_NOT_ACTIVE", "The account is not active.");
             for (mutation, input) in [
                 (document("accountClose"), close.clone()),
                 (document("accountFreeze"), close),
@@ -186,18 +188,18 @@ on_both! {
                 &json!({ "accountId": eve.account_id }),
             )
             .await;
-            assert_eq!(again, told("ACCOUNT_NOT_FROZEN", "The account is not frozen."));
+            assert_eq!(again, account_error("ACCOUNT_NOT_FROZEN", "The account is not frozen."));
             assert_eq!(
                 app.get(&format!("/v1/accounts/{}", eve.account_id)).await.status,
                 200,
-                "it can still be looked up"
+                "a closed account can still be read"
             );
             assert_eq!(happened(&app, &eve.account_id).await.last().unwrap(), "account.closed");
         }
         assert_eq!(app.audit().await.wrong, None);
     }
 
-    async fn an_account_is_not_closed_while_something_is_under_way(app: TestApp) {
+    async fn an_account_with_a_pending_transfer_or_open_order_cannot_be_closed(app: TestApp) {
         let ada = app.customer("Ada").await;
         let id = |text: &str| text.parse().unwrap();
         let instrument = app.gql("{ instrumentBySymbol(symbol: \"VTI\") { id } }", json!({})).await;
@@ -232,17 +234,16 @@ on_both! {
             canceled_at: None,
             failed_at: None,
         };
-        // Neither has anything on the account's own balances: money that has left it, an order that waits for
-        // a price.
-        let close = json!({ "accountId": ada.account_id, "reason": "She has moved away." });
-        let left = |what: &str| told("ACCOUNT_NOT_EMPTY", &format!("There is {what} left on the account."));
+        // Neither the withdrawal nor the order has a balance or hold on the account.
+        let close = json!({ "accountId": ada.account_id, "reason": "The user has moved away." });
+        let left = |what: &str| account_error("ACCOUNT_NOT_EMPTY", &format!("The account still has {what}."));
         let tx = app.app.db.write().await.unwrap();
         transfer::ActiveModel::from(sent.clone()).reset_all().insert(&tx).await.unwrap();
         order::ActiveModel::from(working.clone()).reset_all().insert(&tx).await.unwrap();
         tx.commit().await.unwrap();
         assert_eq!(
             refusal(&app, &app.key, &document("accountClose"), &close).await,
-            left("a transfer under way")
+            left("a pending transfer")
         );
         let tx = app.app.db.write().await.unwrap();
         transfer::Entity::delete_by_id(sent.id).exec(&tx).await.unwrap();
@@ -251,11 +252,11 @@ on_both! {
         let tx = app.app.db.write().await.unwrap();
         order::Entity::delete_by_id(working.id).exec(&tx).await.unwrap();
         tx.commit().await.unwrap();
-        let closed = ask(&app, &app.key, "accountClose", close).await;
+        let closed = call(&app, &app.key, "accountClose", close).await;
         assert_eq!(closed.entity("accountClose", "account")["status"], "CLOSED");
     }
 
-    async fn people_and_managers_freeze_and_close_nothing(app: TestApp) {
+    async fn freezing_and_closing_require_scope_operate(app: TestApp) {
         let person = app.person("ada@example.com", "2025550107").await;
         let ada = app.customer("Ada").await;
         let manager = app.key_for(&[Scope::Read, Scope::Trade, Scope::Transfer, Scope::Manage]).await;
@@ -265,7 +266,7 @@ on_both! {
                 _ => json!({ "accountId": ada.account_id, "reason": "" }),
             };
             for key in [&manager, &person.access] {
-                assert_eq!(ask(&app, key, name, input.clone()).await.error_code(), "FORBIDDEN");
+                assert_eq!(call(&app, key, name, input.clone()).await.error_code(), "FORBIDDEN");
             }
         }
         assert_eq!(happened(&app, &ada.account_id).await, ["account.created"]);
@@ -273,12 +274,12 @@ on_both! {
         assert_eq!(send(app.rest("DELETE", &path)).await.status, 405);
     }
 
-    async fn of_a_closing_and_a_deposit_at_once_one_happens(app: TestApp) {
+    async fn a_concurrent_closing_and_deposit_never_both_succeed(app: TestApp) {
         let (mut closings, mut deposits) = (0, 0);
         for turn in 0..12 {
             let ada = app.customer("Ada").await;
-            let close =
-                ask(&app, &app.key, "accountClose", json!({ "accountId": ada.account_id, "reason": "Over" }));
+            let input = json!({ "accountId": ada.account_id, "reason": "Over" });
+            let close = call(&app, &app.key, "accountClose", input);
             let deposit =
                 app.gql(DEPOSIT_CREATE, json!({ "input": ada.deposit(&format!("d{turn}"), "1.00") }));
             let (close, deposit) = if turn % 2 == 0 {
@@ -302,7 +303,7 @@ on_both! {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_order_on_a_frozen_account_can_be_cancelled_and_is_carried_out() {
+async fn orders_on_a_frozen_account_can_be_canceled_and_still_fill() {
     for app in TestApp::each_with(Options { without_timers: true, ..Options::default() }).await {
         let ada = app.funded_customer("Ada", "1000.00").await;
         app.quote("VTI", "100.00", "100.00").await;
@@ -311,7 +312,7 @@ async fn an_order_on_a_frozen_account_can_be_cancelled_and_is_carried_out() {
             let order = app.gql(ORDER_PLACE, json!({ "input": ada.order(key, "BUY", "VTI", "1") })).await;
             placed.push(text(&order.entity("orderPlace", "order")["id"]));
         }
-        ask(&app, &app.key, "accountFreeze", json!({ "accountId": ada.account_id, "reason": "Why not" }))
+        call(&app, &app.key, "accountFreeze", json!({ "accountId": ada.account_id, "reason": "Why not" }))
             .await
             .entity("accountFreeze", "account");
         let cancel = json!({ "input": { "idempotencyKey": "c", "orderId": placed[0] } });

@@ -1,4 +1,4 @@
-//! Mail and text messages: a sandbox's are read in its outbox, a live partner's reach a real mail server and
+//! E-mail and text messages: a sandbox's appear in its outbox, a live partner's reach a real mail server and
 //! a real gateway.
 
 use crate::support::{
@@ -31,7 +31,7 @@ use std::{
 };
 use uuid::Uuid;
 
-/// A mail with a passcode.
+/// Returns an e-mail with a passcode.
 pub fn mail(to: &str, subject: &str, text: &str) -> NewMessage {
     let (to, subject, text) = (to.to_owned(), subject.to_owned(), text.to_owned());
     NewMessage {
@@ -49,7 +49,7 @@ fn sms(to: &str, text: &str) -> NewMessage {
     NewMessage { channel: Channel::Sms, ..mail(to, "", text) }
 }
 
-/// Posts a message in a transaction of its own, which a refusal rolls back.
+/// Posts a message in its own transaction, which an error rolls back.
 pub async fn post(app: &App, partner: &partner::Model, new: NewMessage) -> domain::Result<Uuid> {
     let tx = app.db.write().await?;
     let id = messages::post(app, &tx, partner, new).await?;
@@ -70,7 +70,7 @@ async fn rows(app: &TestApp, table: &str) -> i64 {
     counted.await.unwrap().unwrap().try_get("", "rows").unwrap()
 }
 
-/// A server that hands mail to this one.
+/// Returns options of a Coffer server that sends mail through this mail server.
 fn mailing(url: &str) -> Options {
     let smtp = mail::Smtp::new(url, "Coffer <no-reply@coffer.example>").unwrap();
     Options {
@@ -79,7 +79,7 @@ fn mailing(url: &str) -> Options {
     }
 }
 
-/// The message once it is no longer pending.
+/// Waits until the message is no longer pending and returns it.
 async fn ended(app: &TestApp, id: Uuid) -> message::Model {
     for _ in 0..600 {
         let message = message::Entity::find_by_id(id).one(&app.app.db.read).await.unwrap().unwrap();
@@ -91,29 +91,28 @@ async fn ended(app: &TestApp, id: Uuid) -> message::Model {
     panic!("message {id} did not end");
 }
 
-/// Waits until the only timer has been tried so many times and waits for its next try, so many seconds from
-/// then.
-async fn put_off(app: &TestApp, tries: i32, pause: i64) {
+/// Waits until the only timer has failed `attempts` times and its next attempt is `pause` seconds away.
+async fn wait_for_retry(app: &TestApp, attempts: i32, pause: i64) {
     let mut seen = (0, 0);
     for _ in 0..600 {
         let timer = timer::Entity::find().one(&app.app.db.read).await.unwrap().unwrap();
         seen =
             (timer.attempts, (timer.retry_at.unwrap_or_default() - clock::system_now()).num_milliseconds());
-        if seen.0 == tries && (1000 * pause - 3000..=1000 * pause).contains(&seen.1) {
+        if seen.0 == attempts && (1000 * pause - 3000..=1000 * pause).contains(&seen.1) {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("after {} tries it waits {} ms, not {pause} s after {tries}", seen.0, seen.1);
+    panic!("after {} attempts it waits {} ms, not {pause} s after {attempts}", seen.0, seen.1);
 }
 
-/// Makes the only timer's next try due now.
-async fn hasten(app: &TestApp) {
+/// Makes the next attempt of the only timer due now.
+async fn retry_now(app: &TestApp) {
     let text = "UPDATE timer SET retry_at = '2026-01-01T00:00:00+00:00'";
     app.app.db.for_migrations().execute_unprepared(text).await.unwrap();
 }
 
-/// What is left of a message that has ended.
+/// Returns whether the content of a message has been erased.
 fn is_empty(message: &message::Model) -> bool {
     message.recipient.is_empty()
         && message.subject.is_empty()
@@ -121,26 +120,27 @@ fn is_empty(message: &message::Model) -> bool {
         && message.recipient_index.is_none()
 }
 
-/// What a gateway was told: its headers of interest, and the body.
-type KycAnswerBody = Arc<Mutex<Vec<(Value, String)>>>;
+/// Requests that a gateway has received: the relevant headers, and the body.
+type GatewayRequests = Arc<Mutex<Vec<(Value, String)>>>;
 
-/// A gateway that answers with these statuses one after another, then with 200, and what it was told.
-async fn gateway(statuses: &[u16]) -> (String, KycAnswerBody) {
+/// Starts a gateway that responds with these statuses one after another, then with 200. Returns its URL and
+/// the requests it receives.
+async fn gateway(statuses: &[u16]) -> (String, GatewayRequests) {
     async fn take(
-        State((told, statuses)): State<(KycAnswerBody, Arc<Mutex<Vec<u16>>>)>,
+        State((requests, statuses)): State<(GatewayRequests, Arc<Mutex<Vec<u16>>>)>,
         headers: HeaderMap,
         body: String,
     ) -> (StatusCode, [(&'static str, &'static str); 1]) {
         let header = |name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
-        let kept = json!({ "type": header("content-type"), "authorization": header("authorization"),
+        let relevant = json!({ "type": header("content-type"), "authorization": header("authorization"),
             "key": header("idempotency-key") });
-        told.lock().unwrap().push((kept, body));
+        requests.lock().unwrap().push((relevant, body));
         let mut statuses = statuses.lock().unwrap();
         let status = if statuses.is_empty() { 200 } else { statuses.remove(0) };
         (StatusCode::from_u16(status).unwrap(), [("location", "/elsewhere")])
     }
-    let told = KycAnswerBody::default();
-    let state = (told.clone(), Arc::new(Mutex::new(statuses.to_vec())));
+    let requests = GatewayRequests::default();
+    let state = (requests.clone(), Arc::new(Mutex::new(statuses.to_vec())));
     let router = Router::new()
         .route("/send", on_post(take))
         .route("/elsewhere", on_post(take).get(take))
@@ -148,7 +148,7 @@ async fn gateway(statuses: &[u16]) -> (String, KycAnswerBody) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/send", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-    (url, told)
+    (url, requests)
 }
 
 fn texting(url: &str, template: &str, content_type: &str) -> Options {
@@ -164,7 +164,7 @@ const OUTBOX: &str = "query($first: Int, $after: String, $to: String, $channel: 
         edges { node { channel purpose to subject text createdAt } } pageInfo { hasNextPage endCursor } } }";
 
 on_both! {
-    async fn a_sandbox_reads_its_messages_in_the_outbox(app: TestApp) {
+    async fn sandbox_messages_appear_in_the_outbox(app: TestApp) {
         post(&app.app, &app.partner, mail("Ada.Carter@example.com", "Your passcode", "It is 123456."))
             .await
             .unwrap();
@@ -191,7 +191,7 @@ on_both! {
             (json!({}), json!([bob, phone, ada])),
             (json!({ "to": "ada.carter@EXAMPLE.com" }), json!([ada])),
             (json!({ "to": "202-555-0107" }), json!([phone])),
-            (json!({ "to": "nobody@example.com" }), json!([])),
+            (json!({ "to": "unknown@example.com" }), json!([])),
             (json!({ "channel": "MAIL" }), json!([bob, ada])),
             (json!({ "channel": "SMS" }), json!([phone])),
             (json!({ "channel": "SMS", "to": "bob@example.com" }), json!([])),
@@ -213,7 +213,7 @@ on_both! {
         assert_eq!(rows(&app, "timer").await, 0);
     }
 
-    async fn the_outbox_is_a_sandboxs_operators_alone(app: TestApp) {
+    async fn the_outbox_requires_a_sandbox_and_scope_operate(app: TestApp) {
         let id = post(&app.app, &app.partner, mail("ada@example.com", "Your passcode", "It is 123456."))
             .await
             .unwrap();
@@ -232,7 +232,7 @@ on_both! {
         assert_eq!(app.gql_as(Some(&reader), node, json!({ "id": id })).await.data()["node"], json!(null));
     }
 
-    async fn an_outbox_forgets_after_a_week(app: TestApp) {
+    async fn expired_outbox_messages_are_deleted(app: TestApp) {
         post(&app.app, &app.partner, mail("old@example.com", "Old", "Old.")).await.unwrap();
         let text = "UPDATE message SET kept_until = '2026-01-01T00:00:00+00:00'";
         app.app.db.for_migrations().execute_unprepared(text).await.unwrap();
@@ -244,7 +244,7 @@ on_both! {
         assert_eq!((left.as_array().unwrap().len(), &left[0]["node"]["to"]), (1, &json!("new@example.com")));
     }
 
-    async fn what_nobody_carries_or_cannot_be_an_address_leaves_nothing_behind(app: TestApp) {
+    async fn messages_without_provider_or_valid_address_are_refused(app: TestApp) {
         let live = live(&app).await;
         for (new, expected) in [
             (
@@ -271,7 +271,7 @@ on_both! {
         assert_eq!((rows(&app, "message").await, rows(&app, "timer").await), (0, 0));
     }
 
-    async fn a_live_partners_mail_arrives_word_for_word_and_is_forgotten(app: TestApp) {
+    async fn live_mail_arrives_unchanged_and_is_erased(app: TestApp) {
         if python().is_none() {
             return;
         }
@@ -310,7 +310,7 @@ on_both! {
         assert_eq!(rows(&app, "timer").await, 0);
     }
 
-    async fn mail_waits_for_a_server_that_is_down_and_comes_once(app: TestApp) {
+    async fn mail_is_retried_while_the_server_is_down_and_sent_once(app: TestApp) {
         if python().is_none() {
             return;
         }
@@ -320,7 +320,7 @@ on_both! {
         let began = Instant::now();
         let id =
             post(&app.app, &live, mail("ada@example.com", "Your passcode", "It is 123456.")).await.unwrap();
-        put_off(&app, 1, 5).await;
+        wait_for_retry(&app, 1, 5).await;
         let server = Smtp::start("127.0.0.1", port, false);
         let ended = ended(&app, id).await;
         assert!(began.elapsed() > Duration::from_secs(5), "tried again after {:?}", began.elapsed());
@@ -329,7 +329,7 @@ on_both! {
         assert_eq!(rows(&app, "timer").await, 0);
     }
 
-    async fn mail_that_cannot_arrive_is_given_up_and_forgotten(app: TestApp) {
+    async fn undeliverable_mail_fails_and_is_erased(app: TestApp) {
         if python().is_none() {
             return;
         }
@@ -337,7 +337,7 @@ on_both! {
         let server = Smtp::start("127.0.0.1", port, false);
         let app = app.restarted(mailing(&format!("smtp://127.0.0.1:{port}"))).await;
         let live = live(&app).await;
-        let id = post(&app.app, &live, mail("nobody@example.com", "S", "T")).await.unwrap();
+        let id = post(&app.app, &live, mail("unknown@example.com", "S", "T")).await.unwrap();
         let refused = ended(&app, id).await;
         assert_eq!(
             (refused.status, refused.attempts, refused.sent_at, is_empty(&refused)),
@@ -345,9 +345,9 @@ on_both! {
         );
 
         let id = post(&app.app, &live, mail("full@example.com", "S", "T")).await.unwrap();
-        for (tries, pause) in (1..).zip([5, 30, 120, 600, 3600, 14_400, 43_200]) {
-            put_off(&app, tries, pause).await;
-            hasten(&app).await;
+        for (attempts, pause) in (1..).zip([5, 30, 120, 600, 3600, 14_400, 43_200]) {
+            wait_for_retry(&app, attempts, pause).await;
+            retry_now(&app).await;
         }
         let given_up = ended(&app, id).await;
         assert_eq!(
@@ -370,7 +370,7 @@ on_both! {
         assert_eq!(server.takes(1).await, Vec::<Value>::new());
     }
 
-    async fn two_servers_send_a_mail_once(app: TestApp) {
+    async fn two_servers_send_each_mail_once(app: TestApp) {
         if python().is_none() {
             return;
         }
@@ -397,7 +397,7 @@ on_both! {
         assert_eq!(to, expected);
     }
 
-    async fn a_mail_held_by_a_server_that_died_is_sent_by_another(app: TestApp) {
+    async fn mail_leased_by_a_dead_server_is_sent_by_another(app: TestApp) {
         if python().is_none() {
             return;
         }
@@ -409,19 +409,19 @@ on_both! {
         let id = post(&app.app, &live, mail("ada@example.com", "S", "T")).await.unwrap();
         let timer = timer::Entity::find().one(&app.app.db.read).await.unwrap().unwrap();
         let tx = app.app.db.write().await.unwrap();
-        let held = timers::lease(&tx, timer.clone(), chrono::Duration::seconds(90)).await.unwrap();
-        assert_eq!(held.map(|held| held.attempts), Some(1));
+        let leased = timers::lease(&tx, timer.clone(), chrono::Duration::seconds(90)).await.unwrap();
+        assert_eq!(leased.map(|leased| leased.attempts), Some(1));
         assert_eq!(timers::lease(&tx, timer, chrono::Duration::seconds(90)).await.unwrap(), None);
         tx.commit().await.unwrap();
         let app = app.restarted(mailing(&url)).await;
         assert_eq!(server.takes(0).await, Vec::<Value>::new());
-        hasten(&app).await;
+        retry_now(&app).await;
         let sent = ended(&app, id).await;
         assert_eq!((sent.status, sent.attempts), (Status::Sent, 2));
         assert_eq!(server.takes(1).await.len(), 1);
     }
 
-    async fn a_sandbox_with_a_mail_server_still_sends_nothing(app: TestApp) {
+    async fn a_sandbox_sends_no_mail_even_with_a_mail_server(app: TestApp) {
         if python().is_none() {
             return;
         }
@@ -440,7 +440,7 @@ on_both! {
         );
     }
 
-    async fn a_sandboxs_clock_carries_out_nothing_of_the_systems(app: TestApp) {
+    async fn advancing_a_sandbox_clock_runs_no_system_timers(app: TestApp) {
         let app = app.restarted(Options { without_timers: true, ..Options::default() }).await;
         let tx = app.app.db.write().await.unwrap();
         timers::schedule_system(
@@ -458,33 +458,33 @@ on_both! {
         assert_eq!(rows(&app, "timer").await, 1);
     }
 
-    async fn a_live_partners_text_message_is_posted_to_the_gateway(app: TestApp) {
-        let (url, told) = gateway(&[500, 307]).await;
+    async fn live_text_messages_are_posted_to_the_gateway(app: TestApp) {
+        let (url, requests) = gateway(&[500, 307]).await;
         let app = app.restarted(texting(&url, r#"{"to":"{to}","body":"{text}"}"#, "application/json")).await;
         let live = live(&app).await;
         let id = post(&app.app, &live, sms("(202) 555-0107", "Say \"{to}\",\nit is 123456.")).await.unwrap();
-        for (tries, pause) in [(1, 5), (2, 30)] {
-            put_off(&app, tries, pause).await;
-            hasten(&app).await;
+        for (attempts, pause) in [(1, 5), (2, 30)] {
+            wait_for_retry(&app, attempts, pause).await;
+            retry_now(&app).await;
         }
         let sent = ended(&app, id).await;
         assert_eq!((sent.status, sent.attempts, is_empty(&sent)), (Status::Sent, 3, true));
         let headers =
             json!({ "type": "application/json", "authorization": "Bearer of the gateway", "key": id });
         let body = r#"{"to":"+12025550107","body":"Say \"{to}\",\nit is 123456."}"#;
-        assert_eq!(*told.lock().unwrap(), vec![(headers, body.to_owned()); 3]);
+        assert_eq!(*requests.lock().unwrap(), vec![(headers, body.to_owned()); 3]);
 
-        let (url, told) = gateway(&[422]).await;
+        let (url, requests) = gateway(&[422]).await;
         let app =
             app.restarted(texting(&url, "To={to}&Body={text}", "application/x-www-form-urlencoded")).await;
         let id = post(&app.app, &live, sms("2025550107", "No & never")).await.unwrap();
         assert_eq!((ended(&app, id).await.status, rows(&app, "timer").await), (Status::Failed, 0));
-        assert_eq!(told.lock().unwrap()[0].1, "To=%2B12025550107&Body=No%20%26%20never");
-        assert_eq!(told.lock().unwrap().len(), 1);
+        assert_eq!(requests.lock().unwrap()[0].1, "To=%2B12025550107&Body=No%20%26%20never");
+        assert_eq!(requests.lock().unwrap().len(), 1);
     }
 }
 
-/// The address of this machine that others see; none where it has no network.
+/// Returns this machine's address on the network; `None` without a network.
 fn own_address() -> Option<String> {
     let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
     socket.connect("192.0.2.1:9").ok()?;
@@ -493,7 +493,7 @@ fn own_address() -> Option<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn mail_never_goes_unencrypted_to_another_machine() {
+async fn mail_is_never_sent_unencrypted_to_another_machine() {
     let (Some(_), Some(address)) = (python(), own_address()) else { return };
     let port = free_port();
     let server = Smtp::start(&address, port, false);

@@ -1,4 +1,4 @@
-//! Bank accounts: as documented, the default, and what is left of one that was removed.
+//! Bank accounts: the documented requests, the default, and removed bank accounts.
 
 use crate::support::{
     Answer, BANK_ACCOUNT_LINK, DEPOSIT_CREATE, TestApp, USER_CREATE, on_both, person, send,
@@ -33,18 +33,18 @@ async fn linked(app: &TestApp, user_id: &str, nickname: &str) -> String {
 }
 
 fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
+    value.as_str().unwrap_or_else(|| panic!("{value} is not a string")).to_owned()
 }
 
-/// A request of the REST door, answered with this.
-async fn answers(app: &TestApp, method: &str, path: &str, body: Option<Value>, told: (u16, Value)) {
+/// Sends a request to the REST API, which must return this status and body.
+async fn answers(app: &TestApp, method: &str, path: &str, body: Option<Value>, expected: (u16, Value)) {
     let request = app.rest(method, path);
     let request = match &body {
         Some(body) => request.json(body),
         None => request,
     };
     let answer = send(request).await;
-    assert_eq!((answer.status, answer.body), told, "{method} {path} {body:?}");
+    assert_eq!((answer.status, answer.body), expected, "{method} {path} {body:?}");
 }
 
 fn missing(field: &str) -> (u16, Value) {
@@ -78,7 +78,7 @@ async fn set_status(app: &TestApp, user_id: &str, status: row::Status) {
     tx.commit().await.unwrap();
 }
 
-/// The bank accounts that are the default of somebody.
+/// Returns the ids of the default bank accounts of all users.
 async fn defaults(app: &TestApp) -> Vec<String> {
     let select = bank_account::Entity::find().filter(bank_account::Column::IsDefault.eq(true));
     select.all(&app.app.db.read).await.unwrap().into_iter().map(|found| found.id.to_string()).collect()
@@ -89,7 +89,7 @@ fn ids(page: &Value) -> Vec<String> {
 }
 
 on_both! {
-    async fn a_bank_account_is_read_changed_and_removed_as_documented(app: TestApp) {
+    async fn bank_accounts_are_read_updated_and_removed_as_documented(app: TestApp) {
         let joe = user(&app, "Joe").await;
         let made = app
             .post(
@@ -121,12 +121,12 @@ on_both! {
         answers(&app, "PUT", &format!("{path}/"), Some(change.clone()), (200, changed.clone())).await;
         (whole["default"], whole["bank_account_nickname"]) = (json!(true), json!("Joe WF Checking"));
         answers(&app, "GET", &path, None, (200, whole.clone())).await;
-        // What changes nothing is no event; what is left out stays; what is no longer the default is not.
+        // An update without changes records no event, and omitted fields stay unchanged.
         answers(&app, "PUT", &path, Some(change), (200, changed.clone())).await;
         answers(&app, "PUT", &path, Some(json!({})), (200, changed)).await;
-        let no_more =
+        let not_default =
             json!({ "id": id, "user_id": joe, "default": false, "bank_account_nickname": "Joe WF Checking" });
-        answers(&app, "PUT", &path, Some(json!({ "default": false })), (200, no_more)).await;
+        answers(&app, "PUT", &path, Some(json!({ "default": false })), (200, not_default)).await;
         assert_eq!(
             happened(&app, &id).await,
             ["bank_account.created", "bank_account.updated", "bank_account.updated"]
@@ -143,8 +143,8 @@ on_both! {
                 "bank_account_nickname must have at most 100 printable characters",
             ),
         ] {
-            let told = json!({ "error": { "type": "validation_error", "message": message } });
-            answers(&app, "PUT", &path, Some(body), (400, told)).await;
+            let expected = json!({ "error": { "type": "validation_error", "message": message } });
+            answers(&app, "PUT", &path, Some(body), (400, expected)).await;
         }
 
         let deleted = json!({ "id": id, "object": "bank_account", "deleted": true });
@@ -163,7 +163,7 @@ on_both! {
         assert_eq!(app.audit().await.wrong, None);
     }
 
-    async fn numbers_that_are_none_are_refused(app: TestApp) {
+    async fn invalid_bank_account_and_routing_numbers_are_refused(app: TestApp) {
         let joe = user(&app, "Joe").await;
         let path = format!("/v1/users/{joe}/bank_accounts");
         let good = json!({ "bank_account_number": "4327843043", "bank_routing_number": "121042882",
@@ -176,13 +176,13 @@ on_both! {
         let before = bank_account::Entity::find().all(&app.app.db.read).await.unwrap().len();
         for field in ["bank_account_number", "bank_routing_number", "bank_account_nickname"] {
             for missing in [json!(null), json!(""), json!(" ")] {
-                let told = json!({ "error": { "type": "invalid_request",
+                let expected = json!({ "error": { "type": "invalid_request",
                     "message": format!("{field} is required") } });
-                answers(&app, "POST", &path, Some(with(field, missing)), (400, told)).await;
+                answers(&app, "POST", &path, Some(with(field, missing)), (400, expected)).await;
             }
-            let told = json!({ "error": { "type": "validation_error",
+            let expected = json!({ "error": { "type": "validation_error",
                 "message": format!("{field} must be a string") } });
-            answers(&app, "POST", &path, Some(with(field, json!(121_042_882))), (400, told)).await;
+            answers(&app, "POST", &path, Some(with(field, json!(121_042_882))), (400, expected)).await;
         }
         for (field, value, message) in [
             ("bank_routing_number", "000000000", "must not be all zeros"),
@@ -196,9 +196,9 @@ on_both! {
             ("bank_account_number", "123456789012345678", "must have 4 to 17 characters"),
             ("bank_account_number", "1234-5678", "must be letters and digits"),
         ] {
-            let told =
+            let expected =
                 json!({ "error": { "type": "validation_error", "message": format!("{field} {message}") } });
-            answers(&app, "POST", &path, Some(with(field, json!(value))), (400, told)).await;
+            answers(&app, "POST", &path, Some(with(field, json!(value))), (400, expected)).await;
         }
         assert_eq!(bank_account::Entity::find().all(&app.app.db.read).await.unwrap().len(), before);
         for (routing, number) in [
@@ -217,26 +217,26 @@ on_both! {
         }
     }
 
-    async fn one_of_a_person_s_bank_accounts_is_the_default(app: TestApp) {
+    async fn a_user_has_at_most_one_default_bank_account(app: TestApp) {
         let (joe, eve) = (user(&app, "Joe").await, user(&app, "Eve").await);
-        let (first, second, hers) = (
+        let (first, second, eves) = (
             linked(&app, &joe, "First").await,
             linked(&app, &joe, "Second").await,
-            linked(&app, &eve, "Hers").await,
+            linked(&app, &eve, "Eve's").await,
         );
         let default = async |id: &str| {
             app.gql(OF_USER, json!({ "id": id })).await.data()["user"]["defaultBankAccount"].clone()
         };
         assert_eq!(default(&joe).await, json!(null));
-        for id in [&first, &hers, &second] {
+        for id in [&first, &eves, &second] {
             let set = app.gql(SET_DEFAULT, json!({ "input": { "bankAccountId": id } })).await;
             assert_eq!(set.entity("bankAccountSetDefault", "bankAccount")["isDefault"], true);
         }
         assert_eq!(
             (default(&joe).await, default(&eve).await),
-            (json!({ "id": second }), json!({ "id": hers }))
+            (json!({ "id": second }), json!({ "id": eves }))
         );
-        // Another that is not the default is no reason to have none.
+        // Unsetting a bank account that is not the default does not change the default.
         let not = json!({ "input": { "bankAccountId": first, "isDefault": false } });
         assert_eq!(
             app.gql(SET_DEFAULT, not).await.entity("bankAccountSetDefault", "bankAccount")["isDefault"],
@@ -250,19 +250,19 @@ on_both! {
         );
         assert_eq!(default(&joe).await, json!(null));
         let renamed =
-            app.gql(RENAME, json!({ "input": { "bankAccountId": hers, "nickname": "  Rainy days " } })).await;
+            app.gql(RENAME, json!({ "input": { "bankAccountId": eves, "nickname": "  Rainy days " } })).await;
         assert_eq!(
             renamed.entity("bankAccountRename", "bankAccount"),
-            &json!({ "id": hers, "nickname": "Rainy days", "isDefault": true })
+            &json!({ "id": eves, "nickname": "Rainy days", "isDefault": true })
         );
         for (nickname, code) in [("", "REQUIRED"), ("a\tb", "INVALID")] {
-            let told =
-                refusal(&app, &app.key, RENAME, json!({ "bankAccountId": hers, "nickname": nickname })).await;
-            assert_eq!(told, (code.to_owned(), json!(["nickname"])));
+            let error =
+                refusal(&app, &app.key, RENAME, json!({ "bankAccountId": eves, "nickname": nickname })).await;
+            assert_eq!(error, (code.to_owned(), json!(["nickname"])));
         }
     }
 
-    async fn of_many_defaults_at_once_one_is_left(app: TestApp) {
+    async fn concurrent_changes_of_the_default_leave_one_default(app: TestApp) {
         let joe = user(&app, "Joe").await;
         let mut all = Vec::new();
         for turn in 0..8 {
@@ -292,7 +292,7 @@ on_both! {
             assert_eq!(left.len(), 1);
             assert!(all.contains(&left[0]));
         }
-        // The same while the default is removed: never two, and never one that is gone.
+        // The same while the default is removed: there are never two, and never a removed one.
         let left = defaults(&app).await.remove(0);
         let removal = app.gql(REMOVE, json!({ "input": { "bankAccountId": left } }));
         let sets = futures_util::future::join_all(
@@ -312,14 +312,14 @@ on_both! {
         assert!(after.len() == 1 && after[0] != left, "{after:?}");
     }
 
-    async fn a_bank_account_is_not_removed_while_money_is_under_way(app: TestApp) {
+    async fn a_bank_account_with_a_pending_transfer_cannot_be_removed(app: TestApp) {
         let ada = app.customer("Ada").await;
         let deposit = app.gql(DEPOSIT_CREATE, json!({ "input": ada.deposit("d", "100.00") })).await;
         let transfer = text(&deposit.entity("depositCreate", "transfer")["id"]);
         let path = format!("/v1/bank_accounts/{}", ada.bank_account_id);
-        let told = json!({ "error": { "type": "invalid_request",
-            "message": "A transfer from or to the bank account is under way." } });
-        answers(&app, "DELETE", &path, None, (402, told)).await;
+        let message = "A transfer from or to the bank account is pending. Try again once it has settled.";
+        let expected = json!({ "error": { "type": "invalid_request", "message": message } });
+        answers(&app, "DELETE", &path, None, (402, expected)).await;
         let refused = refusal(&app, &app.key, REMOVE, json!({ "bankAccountId": ada.bank_account_id })).await;
         assert_eq!(refused, ("TRANSFER_PENDING".to_owned(), json!(["bankAccountId"])));
         assert_eq!(app.get(&path).await.status, 200);
@@ -332,7 +332,7 @@ on_both! {
         assert_eq!(removed.entity("bankAccountRemove", "bankAccountId"), &json!(ada.bank_account_id));
         let of_user = app.gql(OF_USER, json!({ "id": ada.user_id })).await.data()["user"].clone();
         assert_eq!(of_user, json!({ "defaultBankAccount": null, "bankAccounts": { "edges": [] } }));
-        // It pays for nothing more; what it paid for still shows it.
+        // It cannot be used for new deposits, but earlier transfers still show it.
         let again = refusal(&app, &app.key, DEPOSIT_CREATE, ada.deposit("again", "1.00")).await;
         assert_eq!(again, ("NOT_FOUND".to_owned(), json!(["bankAccountId"])));
         for (document, input) in [
@@ -354,7 +354,7 @@ on_both! {
         assert_eq!(app.audit().await.wrong, None);
     }
 
-    async fn of_a_removal_and_a_deposit_at_once_one_happens(app: TestApp) {
+    async fn a_concurrent_removal_and_deposit_never_both_succeed(app: TestApp) {
         for turn in 0..12 {
             let ada = app.customer("Ada").await;
             let remove =
@@ -379,7 +379,7 @@ on_both! {
         }
     }
 
-    async fn a_removed_bank_account_keeps_its_place_on_the_list(app: TestApp) {
+    async fn a_removed_bank_account_still_works_as_a_page_cursor(app: TestApp) {
         let joe = user(&app, "Joe").await;
         let mut made = Vec::new();
         for turn in 0..5 {
@@ -422,7 +422,7 @@ on_both! {
         assert_eq!(ids(&app.get(&format!("{path}?limit=1")).await.body), [again]);
     }
 
-    async fn who_is_not_approved_can_be_rid_of_one_and_nothing_else(app: TestApp) {
+    async fn an_unapproved_user_can_only_remove_bank_accounts(app: TestApp) {
         let joe = user(&app, "Joe").await;
         let id = linked(&app, &joe, "First").await;
         set_status(&app, &joe, row::Status::DocumentationRequired).await;
@@ -435,14 +435,14 @@ on_both! {
                 ("KYC_NOT_APPROVED".to_owned(), json!(null))
             );
         }
-        let told = json!({ "error": { "type": "invalid_request",
+        let expected = json!({ "error": { "type": "invalid_request",
             "message": "The user's identity has not been approved." } });
         answers(
             &app,
             "PUT",
             &format!("/v1/bank_accounts/{id}"),
             Some(json!({ "default": true })),
-            (402, told),
+            (402, expected),
         )
         .await;
         answers(
@@ -455,7 +455,7 @@ on_both! {
         .await;
     }
 
-    async fn a_person_manages_her_own_bank_accounts_alone(app: TestApp) {
+    async fn a_user_can_only_manage_their_own_bank_accounts(app: TestApp) {
         let joe = app.person("joe@example.com", "2025550141").await;
         let eve = app.person("eve@example.com", "2025550142").await;
         set_status(&app, &joe.user_id, row::Status::Approved).await;
@@ -479,18 +479,20 @@ on_both! {
         let read =
             send(app.anonymous("GET", &format!("/v1/bank_accounts/{mine}")).bearer_auth(&joe.access)).await;
         assert_eq!((read.status, &read.body["bank_account_number"]), (200, &json!("4327843043")));
-        let ask = async |document: &str, input: Value| {
+        let send_input = async |document: &str, input: Value| {
             app.gql_as(Some(&joe.access), document, json!({ "input": input })).await
         };
-        let renamed = ask(RENAME, json!({ "bankAccountId": mine, "nickname": "Still mine" })).await;
+        let renamed = send_input(RENAME, json!({ "bankAccountId": mine, "nickname": "Still mine" })).await;
         assert_eq!(renamed.entity("bankAccountRename", "bankAccount")["nickname"], "Still mine");
-        let set = ask(SET_DEFAULT, json!({ "bankAccountId": mine })).await;
+        let set = send_input(SET_DEFAULT, json!({ "bankAccountId": mine })).await;
         assert_eq!(set.entity("bankAccountSetDefault", "bankAccount")["isDefault"], true);
         let viewer =
             app.gql_as(Some(&joe.access), "{ viewer { defaultBankAccount { nickname } } }", json!({})).await;
         assert_eq!(viewer.data()["viewer"]["defaultBankAccount"]["nickname"], "Still mine");
         assert_eq!(
-            ask(REMOVE, json!({ "bankAccountId": mine })).await.entity("bankAccountRemove", "bankAccountId"),
+            send_input(REMOVE, json!({ "bankAccountId": mine }))
+                .await
+                .entity("bankAccountRemove", "bankAccountId"),
             &json!(mine)
         );
     }

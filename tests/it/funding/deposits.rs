@@ -1,5 +1,5 @@
-//! Deposits and orders over REST: how amounts are read, which account an order without one trades on, and the
-//! list of deposits.
+//! Deposits and orders over REST: parsing of amounts, the default account of an order, and the list of
+//! deposits.
 
 use crate::support::{Answer, TestApp, on_both, send};
 use domain::Scope;
@@ -43,7 +43,7 @@ fn refused(answer: &Answer, status: u16, kind: &str, message: &str) {
 }
 
 on_both! {
-    async fn numbers_are_read_by_value_and_strings_as_plain_decimals(app: TestApp) {
+    async fn json_numbers_may_have_exponents_but_strings_may_not(app: TestApp) {
         let ada = app.customer("Ada").await;
         let deposit = |amount: &str| {
             format!(
@@ -89,15 +89,16 @@ on_both! {
         assert_eq!(
             raw(&app, "/v1/orders", order("1.0E+1")).await.status,
             402,
-            "read, and more than Ada can pay"
+            "parsed, but more than Ada can pay"
         );
         app.advance_to("2026-07-10T15:00:00Z").await;
         let placed = raw(&app, "/v1/orders", order("1.0E-3")).await;
         assert_eq!((placed.status, &placed.body["quantity"]), (200, &json!("0.001")), "{}", placed.body);
     }
 
-    /// A buy holds its quantity times the ask times 1.03, multiplied first and rounded up to the cent once.
-    async fn a_buy_holds_what_it_may_cost_to_the_cent(app: TestApp) {
+    /// A buy order holds its quantity times the ask times 1.03, rounded up to the cent after all
+    /// multiplications.
+    async fn a_buy_order_holds_103_percent_of_its_price_rounded_up_once(app: TestApp) {
         let ada = app.funded_customer("Ada", "257.60").await;
         app.quote("VTI", "250.00", "250.10").await;
         let order = |quantity: &str| {
@@ -110,14 +111,14 @@ on_both! {
         assert_eq!(app.post("/v1/orders", order("0.9999")).await.status, 200);
     }
 
-    async fn an_order_without_an_account_trades_on_the_only_tradable_one(app: TestApp) {
+    async fn an_order_without_an_account_uses_the_only_tradable_account(app: TestApp) {
         let order = json!({ "symbol": "VTI", "side": "buy", "type": "market", "quantity": "0.1" });
         let missing = "account_id is required";
         refused(&app.post("/v1/orders", order.clone()).await, 400, "invalid_request", missing);
         let ada = app.funded_customer("Ada", "500").await;
         let eve = app.customer("Eve").await;
         refused(&app.post("/v1/orders", order.clone()).await, 400, "invalid_request", missing);
-        // Whoever is not approved cannot trade, so one tradable account is left.
+        // Unapproved users cannot trade, so only one tradable account is left.
         for status in [Status::Pending, Status::DocumentationRequired, Status::Denied, Status::Closed] {
             set_status(&app, &eve.user_id, status).await;
             let placed = id_of(&app.post("/v1/orders", order.clone()).await);
@@ -126,7 +127,7 @@ on_both! {
                 .await;
             assert_eq!(account.data()["order"]["account"]["id"], json!(ada.account_id), "{status:?}");
         }
-        // A joint account whose other owner is unknown cannot trade either.
+        // A joint account without a joint member cannot trade either.
         set_status(&app, &eve.user_id, Status::Approved).await;
         let joint = json!({
             "ownership": "joint", "account_type": "cash", "martial_status": "single", "country_of_citizenship": "USA",
@@ -142,7 +143,7 @@ on_both! {
         assert_eq!(app.audit().await.wrong, None);
     }
 
-    async fn deposits_are_listed_and_looked_up(app: TestApp) {
+    async fn deposits_are_listed_and_read(app: TestApp) {
         let (ada, eve) = (app.customer("Ada").await, app.customer("Eve").await);
         let deposit = async |customer: &crate::support::Customer, amount: &str| {
             let body = json!({ "account_id": customer.account_id, "bank_account_id": customer.bank_account_id,
@@ -152,9 +153,9 @@ on_both! {
         let settled = deposit(&ada, "1000").await;
         app.advance_to("2026-07-10T15:00:00Z").await;
         let (second, eves) = (deposit(&ada, "2").await, deposit(&eve, "3").await);
-        let told = app.get(&format!("/v1/deposits/{settled}/")).await;
+        let shown = app.get(&format!("/v1/deposits/{settled}/")).await;
         assert_eq!(
-            (told.status, &told.body),
+            (shown.status, &shown.body),
             (
                 200,
                 &json!({
@@ -167,7 +168,7 @@ on_both! {
         );
         let whole = app.get("/v1/deposits").await;
         assert_eq!((whole.status, ids(&whole)), (200, vec![eves.clone(), second.clone(), settled.clone()]));
-        assert_eq!(whole.body["data"][2], told.body);
+        assert_eq!(whole.body["data"][2], shown.body);
         assert_eq!(
             whole.body["pagination"],
             json!({
@@ -218,7 +219,7 @@ on_both! {
         assert_eq!(send(app.anonymous("GET", "/v1/deposits").bearer_auth(&scopeless)).await.status, 401);
     }
 
-    async fn a_person_sees_deposits_to_their_account_and_no_bank_account_of_the_other_owner(app: TestApp) {
+    async fn a_joint_member_sees_deposits_but_not_the_owners_bank_account(app: TestApp) {
         let ada = app.customer("Ada").await;
         let invite = "mutation($input: InvitationCreateInput!) { invitationCreate(input: $input) { \
             invitation { id } userErrors { code } } }";
@@ -255,8 +256,11 @@ on_both! {
         assert_eq!(ids(&seen), [deposit.as_str()]);
         let one =
             send(app.anonymous("GET", &format!("/v1/deposits/{deposit}")).bearer_auth(&eve.access)).await;
-        for told in [&seen.body["data"][0], &one.body] {
-            assert_eq!((&told["account_id"], &told["bank_account_id"]), (&json!(account_id), &Value::Null));
+        for shown in [&seen.body["data"][0], &one.body] {
+            assert_eq!(
+                (&shown["account_id"], &shown["bank_account_id"]),
+                (&json!(account_id), &Value::Null)
+            );
         }
     }
 }

@@ -1,5 +1,5 @@
-//! People on both doors: the documented requests, people who are completed later, and changes that have an
-//! identity checked again.
+//! Users on both APIs: the documented requests, users completed later, and updates that repeat the identity
+//! check.
 
 use crate::support::{
     Answer, Options, THURSDAY, TestApp, USER_CREATE, on_both, person, send, socket::Socket,
@@ -14,7 +14,7 @@ const UPDATE: &str = "mutation($input: UserUpdateInput!) { userUpdate(input: $in
     countryCode } kyc { token outcome } }
     userErrors { code path message } } }";
 
-/// The documented request.
+/// Returns the documented request.
 fn john() -> Value {
     json!({
         "phone_number": "18042562188", "first_name": "John", "last_name": "Doe", "email_address": "johndoe@finos.com",
@@ -39,9 +39,9 @@ async fn created(app: &TestApp, body: Value) -> Value {
     answer.body
 }
 
-/// What has happened since a cursor, without ids.
-async fn told(events: &mut Socket, count: usize) -> Vec<(String, Value)> {
-    let mut told = Vec::new();
+/// Receives the next events and returns each type with its status or outcome.
+async fn receive(events: &mut Socket, count: usize) -> Vec<(String, Value)> {
+    let mut received = Vec::new();
     for _ in 0..count {
         let event = events.next().await["events"].clone();
         let state = if event["outcome"].is_null() {
@@ -49,16 +49,16 @@ async fn told(events: &mut Socket, count: usize) -> Vec<(String, Value)> {
         } else {
             event["outcome"].clone()
         };
-        told.push((event["type"].as_str().unwrap().to_owned(), state));
+        received.push((event["type"].as_str().unwrap().to_owned(), state));
     }
-    told
+    received
 }
 
 const EVENTS: &str = "subscription { events { type ... on UserChangedEvent { user { status } } ... on \
     KycChangedEvent { outcome } } }";
 
 on_both! {
-    async fn the_documented_requests_answer_as_documented(app: TestApp) {
+    async fn documented_requests_return_the_documented_responses(app: TestApp) {
         let made = created(&app, john()).await;
         let (id, token) = (made["id"].as_str().unwrap(), made["kyc_token"].as_str().unwrap());
         assert!(token.len() == 22 && token.starts_with("S-"));
@@ -93,7 +93,7 @@ on_both! {
         assert_eq!(list.body["data"][2], shown);
     }
 
-    async fn every_field_can_be_changed_and_none_comes_back_that_must_not(app: TestApp) {
+    async fn every_field_can_be_updated_and_secret_fields_are_not_returned(app: TestApp) {
         let id = created(&app, john()).await["id"].as_str().unwrap().to_owned();
         let all = json!({
             "phone_number": "(202) 555-0107", "first_name": "Joan", "last_name": "Smith",
@@ -117,7 +117,7 @@ on_both! {
         assert_eq!((untouched.status, untouched.body), (200, expected));
     }
 
-    async fn a_change_of_identity_is_checked_again_and_no_other(app: TestApp) {
+    async fn only_changes_of_identity_data_repeat_the_check(app: TestApp) {
         let made = created(&app, john()).await;
         let (id, first) = (made["id"].as_str().unwrap(), &made["kyc_token"]);
         let mut events = Socket::join(&app, Some(&app.key)).await;
@@ -132,7 +132,7 @@ on_both! {
             assert_eq!(put(&app, id, json!({ field: value })).await.body["kyc_token"], *first, "{field}");
         }
         assert_eq!(
-            told(&mut events, 2).await,
+            receive(&mut events, 2).await,
             [("user.updated".to_owned(), json!("APPROVED")), ("user.updated".to_owned(), json!("APPROVED"))]
         );
         let mut token = first.clone();
@@ -152,16 +152,19 @@ on_both! {
             token = changed.body["kyc_token"].clone();
             let expected = [("kyc.created", "APPROVED"), ("user.updated", "APPROVED")]
                 .map(|(kind, state)| (kind.to_owned(), json!(state)));
-            assert_eq!(told(&mut events, 2).await, expected, "{field}");
+            assert_eq!(receive(&mut events, 2).await, expected, "{field}");
         }
         let denied = put(&app, id, json!({ "birth_date": "2010-01-24" })).await;
         assert_eq!(denied.body["status"], "denied");
         let expected =
             [("kyc.created", "DENIED"), ("user.status_changed", "DENIED"), ("user.updated", "DENIED")];
-        assert_eq!(told(&mut events, 3).await, expected.map(|(kind, state)| (kind.to_owned(), json!(state))));
+        assert_eq!(
+            receive(&mut events, 3).await,
+            expected.map(|(kind, state)| (kind.to_owned(), json!(state)))
+        );
     }
 
-    async fn nobody_leaves_a_review_by_a_change(app: TestApp) {
+    async fn a_change_never_ends_a_review(app: TestApp) {
         let made = created(&app, with(john(), "last_name", "Review")).await;
         assert_eq!(made["status"], "documentation_required");
         let id = made["id"].as_str().unwrap();
@@ -175,7 +178,7 @@ on_both! {
             put(&app, id, json!({ "last_name": "Doe" })).await.body["status"],
             "documentation_required"
         );
-        // Who was denied by the rules is approved by a reviewer only, whatever is corrected.
+        // Only a reviewer can approve a user that the rules denied, even after a correction.
         for (body, still, corrected) in [
             (
                 with(john(), "last_name", "Denied"),
@@ -200,7 +203,7 @@ on_both! {
         }
     }
 
-    async fn ages_and_addresses_are_plausible(app: TestApp) {
+    async fn ages_and_addresses_are_checked(app: TestApp) {
         let find =
             "query($token: String!) { kycByToken(token: $token) { outcome tags checks { check isPassed } } }";
         for (change, outcome, tags, failed) in [
@@ -304,7 +307,7 @@ on_both! {
         }
     }
 
-    /// Ages and days of birth go by the date in New York, four hours behind in July.
+    /// Ages and birth dates use the date in New York, which is four hours behind UTC in July.
     async fn a_birthday_begins_at_midnight_in_new_york(app: TestApp) {
         let mut now = THURSDAY;
         for (at, birth_date, outcome) in [
@@ -338,7 +341,7 @@ on_both! {
         assert_eq!(created(&app, with(john(), "birth_date", "2026-07-12")).await["status"], "denied");
     }
 
-    async fn names_and_addresses_have_one_form(app: TestApp) {
+    async fn names_and_addresses_are_normalized(app: TestApp) {
         let mut input = person("A\u{200b}da\u{feff} \u{a0}Mary", "\u{3000}Cárter\u{2060}");
         input["address"] = json!({ "line1": "１２３  Test\u{200d} St", "line2": "Apt\u{a0}2",
             "city": " Rich\u{ad}mond ", "state": "VA", "postalCode": "23220" });
@@ -377,7 +380,7 @@ on_both! {
         }
     }
 
-    async fn a_person_begun_with_little_is_completed_later(app: TestApp) {
+    async fn an_incomplete_user_can_be_completed_later(app: TestApp) {
         let mut little = person("Ada", "Carter");
         for field in ["ssn", "birthDate", "address", "phone"] {
             little.as_object_mut().unwrap().remove(field);
@@ -391,9 +394,9 @@ on_both! {
         let part = update(json!({ "ssn": "123456789", "phone": "2025550107" })).await;
         assert_eq!(part.entity("userUpdate", "user")["status"], "PENDING");
         let half = update(json!({ "address": { "line1": "123 Test St", "city": "Richmond" } })).await;
-        let told = json!({ "code": "REQUIRED", "path": ["patch", "address", "state"],
+        let expected = json!({ "code": "REQUIRED", "path": ["patch", "address", "state"],
             "message": "patch.address.state is required" });
-        assert_eq!(half.user_error("userUpdate"), &told);
+        assert_eq!(half.user_error("userUpdate"), &expected);
         let address = json!({ "line1": "123 Test St", "line2": "unit 4", "city": "Richmond", "state": "VA",
             "postalCode": "23220", "countryCode": "US" });
         assert_eq!(
@@ -411,7 +414,7 @@ on_both! {
         );
     }
 
-    async fn she_completes_herself_and_nobody_else(app: TestApp) {
+    async fn a_user_can_only_complete_their_own_data(app: TestApp) {
         let ada = app.person("ada@example.com", "2025550107").await;
         let eve = app.person("eve@example.com", "2025550108").await;
         let patch = json!({
@@ -424,7 +427,7 @@ on_both! {
         assert_eq!(refused.user_error("userUpdate")["code"], "NOT_FOUND");
         let done = app.gql_as(Some(&ada.access), UPDATE, input).await;
         assert_eq!(done.entity("userUpdate", "user")["status"], "APPROVED");
-        // Refused by the rules, she cannot try another birth date by herself; her partner can.
+        // A user denied by the rules cannot correct their birth date themselves, but their partner can.
         let own = |patch: Value| json!({ "input": { "userId": ada.user_id, "patch": patch } });
         let young = app.gql_as(Some(&ada.access), UPDATE, own(json!({ "birthDate": "2015-01-23" }))).await;
         assert_eq!(young.entity("userUpdate", "user")["status"], "DENIED");
@@ -436,14 +439,14 @@ on_both! {
         );
     }
 
-    async fn what_cannot_be_is_refused_by_its_field_and_changes_nothing(app: TestApp) {
+    async fn invalid_fields_are_refused_by_name_and_change_nothing(app: TestApp) {
         let id = created(&app, john()).await["id"].as_str().unwrap().to_owned();
         let before = app.get(&format!("/v1/users/{id}")).await.body;
         let long = "x".repeat(300);
         for (field, value, words) in [
             ("first_name", json!("123"), "first_name must have a letter"),
             ("last_name", json!("x".repeat(101)), "last_name must have 1 to 100 characters"),
-            ("email_address", json!("nobody"), "email_address must be an e-mail address"),
+            ("email_address", json!("unknown"), "email_address must be an e-mail address"),
             ("phone_number", json!("12"), "phone_number must be a US number of 10 digits"),
             ("phone_number", json!("1".repeat(41)), "phone_number must have at most 40 characters"),
             ("ssn_number", json!("000-45-6789"), "ssn_number must be a number that can be issued"),
@@ -482,7 +485,7 @@ on_both! {
         assert_eq!(app.get("/v1/users").await.body["data"].as_array().unwrap().len(), 1);
     }
 
-    async fn a_retried_change_happens_once(app: TestApp) {
+    async fn a_retried_update_is_applied_once(app: TestApp) {
         let id = created(&app, john()).await["id"].as_str().unwrap().to_owned();
         let request = || {
             app.rest("PUT", &format!("/v1/users/{id}"))
@@ -505,7 +508,7 @@ on_both! {
         assert_eq!(send(other).await.status, 409);
     }
 
-    async fn each_check_tells_its_part_of_the_score(app: TestApp) {
+    async fn each_check_returns_its_part_of_the_score(app: TestApp) {
         let checks = "mutation($input: UserCreateInput!) { userCreate(input: $input) {
             user { status kycChecks { check isPassed part rule } kyc { score tags checks { check isPassed \
             part rule } } } userErrors { code } } }";
@@ -541,10 +544,10 @@ on_both! {
     }
 }
 
-/// A live partner's people are judged by the rules alone: no last name chooses, and a number that was seen
-/// before needs a reviewer.
+/// For live partners, last names do not select an outcome, and a social security number that was used before
+/// needs a reviewer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_live_partners_people_are_judged_by_the_rules() {
+async fn users_of_live_partners_are_checked_by_the_rules_alone() {
     let providers = Providers { live_identity: Some(Arc::new(BuiltIn)), ..Providers::default() };
     for app in TestApp::each_with(Options { providers, ..Options::default() }).await {
         let key = app.live_key().await;
@@ -564,7 +567,7 @@ async fn a_live_partners_people_are_judged_by_the_rules() {
             let made = create(body.clone()).await;
             assert_eq!((made.status, &made.body["status"]), (200, &json!(status)), "{body} {}", made.body);
         }
-        // Another birth date with the number of a denied person is for a reviewer.
+        // The number of a denied user with another birth date needs a reviewer.
         let check = async |body: Value| {
             send(app.anonymous("POST", "/v1/kyc").bearer_auth(&key).json(&body)).await.body["data"]["outcome"]
                 .clone()
@@ -578,16 +581,20 @@ async fn a_live_partners_people_are_judged_by_the_rules() {
         assert_eq!(
             create(far.clone()).await.body["status"],
             "action_required",
-            "the ZIP code lies in another state"
+            "the ZIP code is in another state"
         );
         (far["address_state"], far["address_line_1"], far["ssn_number"]) =
             (json!("VA"), json!("PO Box 3"), json!("223456790"));
-        assert_eq!(create(far).await.body["status"], "action_required", "a post office box is no home");
+        assert_eq!(
+            create(far).await.body["status"],
+            "action_required",
+            "a post office box is not a home address"
+        );
         let impossible = create(numbered("Doe", "666456789")).await;
-        let told = json!({ "error": { "type": "validation_error",
+        let expected = json!({ "error": { "type": "validation_error",
             "message": "ssn_number must be a number that can be issued" } });
-        assert_eq!((impossible.status, impossible.body), (400, told));
-        // Two with one number at the same moment: one of them needs a reviewer.
+        assert_eq!((impossible.status, impossible.body), (400, expected));
+        // Of two concurrent users with the same number, one needs a reviewer.
         let twins = (0..2).map(|turn| {
             create(with(
                 numbered("Doe", "219456789"),

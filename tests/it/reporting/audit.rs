@@ -1,4 +1,4 @@
-//! `coffer audit`: passes over honest books, and finds each row that was altered behind them.
+//! `coffer audit`: passes on unaltered records and detects every altered row.
 
 use crate::{
     compliance::kyc_documents::{applicant, documented},
@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 const TICK: &str = "mutation { sandboxClockAdvance(input: { seconds: 1 }) { userErrors { message } } }";
 
-/// A buy that filled, a sale of a part of it, and a buy that was canceled.
+/// Creates a user with a filled buy order, a sale of part of the shares, and a canceled buy order.
 async fn some_history(app: &TestApp) -> Customer {
     let customer = app.funded_customer("Ada", "1000.00").await;
     app.quote("VTI", "100.00", "100.00").await;
@@ -33,7 +33,7 @@ async fn some_history(app: &TestApp) -> Customer {
     customer
 }
 
-/// A connection of someone who has switched every guard of the database off.
+/// Connects to the database with all triggers and constraints switched off, as an attacker would.
 async fn intruder(app: &TestApp) -> DatabaseConnection {
     let mut options = ConnectOptions::new(&app.database_url);
     options.max_connections(1).sqlx_logging(false);
@@ -65,7 +65,7 @@ async fn id_of(db: &DatabaseConnection, table: &str, key: &str, which: &str) -> 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn honest_books_pass() {
+async fn unaltered_records_pass_the_audit() {
     for app in TestApp::each_with(Options { without_timers: true, ..Options::default() }).await {
         some_history(&app).await;
         let report = app.audit().await;
@@ -97,8 +97,8 @@ const NEWEST_EVENT: &str = "seq = (SELECT max(seq) FROM event)";
 const NEWEST_LINE: &str = "seq = (SELECT max(seq) FROM audit_log)";
 const EMPTIED: &str = "seq = NULL, hash = NULL";
 
-/// A table, which of its rows, what is done to the first of them (it is deleted when there is nothing), and
-/// what the audit says first.
+/// Table, condition for its rows, change of the first such row (`None` deletes it), and the start of the
+/// audit's error.
 type Alteration = (&'static str, &'static str, Option<&'static str>, &'static str);
 
 const ALTERATIONS: &[Alteration] = &[
@@ -108,7 +108,7 @@ const ALTERATIONS: &[Alteration] = &[
         Some("amount = amount - 1"),
         "ledger_transfer {id} does not match its digest",
     ),
-    ("ledger_account", "credits > 0", Some("credits = credits + 1"), "ledger_account {id} says "),
+    ("ledger_account", "credits > 0", Some("credits = credits + 1"), "ledger_account {id} has "),
     ("ledger_hold", "amount > 0", Some("amount = amount + 1"), "ledger_account "),
     ("ledger_hold", "amount > 1", Some("amount = amount - 1"), "ledger_release "),
     (
@@ -125,21 +125,21 @@ const ALTERATIONS: &[Alteration] = &[
         "audit_log {id} does not continue the chain of its partner",
     ),
     ("event", "seq = 4", None, "event "),
-    ("event", "type = 'deposit.settled'", None, "ledger movements name event {id}, which does not exist"),
+    ("event", "type = 'deposit.settled'", None, "ledger movements refer to event {id}, which does not exist"),
     ("audit_log", "seq = 4", None, "audit_log "),
     ("ledger_transfer", "amount = 50000", None, "ledger_account "),
-    // The end of a chain, and rows that were sealed and look as if they had not been.
+    // The end of a chain, and sealed rows that are changed to look unsealed.
     (
         "event",
         NEWEST_EVENT,
         None,
-        "partner {partner} has 20 sealed events by their head, and the last is number 19",
+        "the head of the events of partner {partner} counts 20, but the last one is number 19",
     ),
     (
         "audit_log",
         NEWEST_LINE,
         None,
-        "partner {partner} has 13 sealed audit lines by their head, and the last is number 12",
+        "the head of the audit lines of partner {partner} counts 13, but the last one is number 12",
     ),
     ("event", NEWEST_EVENT, Some(EMPTIED), "event {id} does not continue the chain of its partner"),
     ("audit_log", NEWEST_LINE, Some(EMPTIED), "audit_log {id} does not continue the chain of its partner"),
@@ -170,52 +170,67 @@ const ALTERATIONS: &[Alteration] = &[
         Some("mac = hash"),
         "the head of the events of partner {partner} does not match its signature",
     ),
-    // What is derived from the ledger.
+    // Tables that are derived from the ledger.
     (
         "transfer",
         "status = 'settled'",
         Some("amount = amount + 1"),
-        "transfer {id} is of 1000.01, its ledger movements of 1000.00",
+        "transfer {id} has amount 1000.01, its ledger movements sum to 1000.00",
     ),
     (
         "transfer",
         "status = 'settled'",
         Some("status = 'pending'"),
-        "transfer {id} does not stand as its events and the ledger say",
+        "transfer {id} has a status that does not match its events and the ledger",
     ),
     (
         "transfer",
         "status = 'settled'",
         Some("settled_at = NULL"),
-        "transfer {id} does not stand as its events and the ledger say",
+        "transfer {id} has a status that does not match its events and the ledger",
     ),
     (
         "fill",
         "side = 'sell'",
         Some("amount = amount + 1"),
-        "fill {id} is of 200.01, its ledger movements of 200.00",
+        "fill {id} has amount 200.01, its ledger movements sum to 200.00",
     ),
     (
         "fill",
         "side = 'buy'",
         Some("amount = amount + 1"),
-        "fill {id} is of 500.01, its ledger movements of 500.00",
+        "fill {id} has amount 500.01, its ledger movements sum to 500.00",
     ),
     (
         "fill",
         "side = 'buy'",
         Some("quantity = quantity + 1"),
-        "fill {id} is of 5.00000001 shares, its ledger movements of 5",
+        "fill {id} has 5.00000001 shares, its ledger movements sum to 5",
     ),
-    ("fill", "side = 'buy'", Some("price = price + 1"), "fill {id} is at 100.0001, its event says otherwise"),
-    ("fill", "side = 'buy'", Some("side = 'sell'"), "fill {id} is of 500.00, its ledger movements of 0.00"),
-    ("fill", "side = 'buy'", Some("settled_at = traded_at"), "fill {id} does not stand as its events say"),
+    (
+        "fill",
+        "side = 'buy'",
+        Some("price = price + 1"),
+        "fill {id} has price 100.0001, its event has another",
+    ),
+    (
+        "fill",
+        "side = 'buy'",
+        Some("side = 'sell'"),
+        "fill {id} has amount 500.00, its ledger movements sum to 0.00",
+    ),
+    (
+        "fill",
+        "side = 'buy'",
+        Some("settled_at = traded_at"),
+        "fill {id} has a settlement status that does not match its events",
+    ),
     ("fill", "side = 'buy'", None, "order "),
     (
         "orders",
         "status = 'canceled'",
         Some("filled_quantity = 1"),
-        "order {id} says it is filled by 0.00000001, its fills say otherwise",
+        "order {id} has filled quantity 0.00000001, which is not the sum of its fills",
     ),
     (
         "orders",
@@ -227,30 +242,30 @@ const ALTERATIONS: &[Alteration] = &[
         "orders",
         "side = 'sell'",
         Some("quantity = quantity + 1"),
-        "order {id} is for 2.00000001, and filled by 2",
+        "order {id} is filled, but has quantity 2.00000001 and filled quantity 2",
     ),
     (
         "orders",
         "side = 'sell'",
         Some("side = 'buy'"),
-        "order {id} is of another side or account than its fills",
+        "order {id} has a different side or account than its fills",
     ),
     (
         "position",
         "quantity > 0",
         Some("quantity = quantity + 1"),
-        "position {id} holds 300000001, the ledger 300000000 units",
+        "position {id} has 300000001 units, the ledger has 300000000",
     ),
     (
         "position",
         "quantity > 0",
         Some("cost_basis = cost_basis + 1"),
-        "position {id} cost 300.01, its fills say 300.00",
+        "position {id} has cost basis 300.01, its fills add up to 300.00",
     ),
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_altered_row_is_found() {
+async fn every_altered_row_is_detected() {
     for app in TestApp::each_with(Options { without_timers: true, ..Options::default() }).await {
         some_history(&app).await;
         let db = intruder(&app).await;
@@ -266,8 +281,8 @@ async fn every_altered_row_is_found() {
             } else {
                 format!("x'{}'", id.simple())
             };
-            let kept = [("kept", *table), ("kept_heads", "chain_head")];
-            for (copy, of) in kept {
+            let copies = [("saved", *table), ("saved_heads", "chain_head")];
+            for (copy, of) in copies {
                 db.execute_unprepared(&format!("CREATE TABLE {copy} AS SELECT * FROM {of}")).await.unwrap();
             }
             let row = format!(
@@ -277,7 +292,7 @@ async fn every_altered_row_is_found() {
             let change =
                 if change.is_some() { format!("UPDATE {row}") } else { format!("DELETE FROM {row}") };
             assert_eq!(db.execute_unprepared(&change).await.unwrap().rows_affected(), 1, "{change}");
-            // What looks as if it waited to be sealed is sealed before the audit looks.
+            // Rows that look unsealed are sealed before the audit reads them.
             app.app.sequencer.caught_up().await;
             let wrong = app.audit().await.wrong.unwrap_or_else(|| panic!("{change} went unnoticed"));
             let words =
@@ -290,27 +305,27 @@ async fn every_altered_row_is_found() {
                 "{change}: {printed}"
             );
             assert_eq!(output.status.code(), Some(1));
-            for (copy, of) in kept {
+            for (copy, of) in copies {
                 db.execute_unprepared(&format!("DELETE FROM {of}")).await.unwrap();
                 db.execute_unprepared(&format!("INSERT INTO {of} SELECT * FROM {copy}")).await.unwrap();
                 db.execute_unprepared(&format!("DROP TABLE {copy}")).await.unwrap();
             }
-            assert_eq!(app.audit().await.wrong, None, "after {change} was taken back");
+            assert_eq!(app.audit().await.wrong, None, "after {change} was undone");
         }
     }
 }
 
-/// An altered head is not signed again by the next sealing, which would hide it, and stops no other partner's
-/// events.
+/// Sealing does not sign an altered chain head again, which would hide the change, and does not stop the
+/// sealing of other partners' events.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_sealed_over_an_altered_head() {
+async fn no_rows_are_sealed_after_an_altered_chain_head() {
     for app in TestApp::each_with(Options { without_timers: true, ..Options::default() }).await {
         let (other, key) = app.other_partner("another").await;
         app.customer("Ada").await;
         app.app.sequencer.caught_up().await;
         let db = intruder(&app).await;
-        db.execute_unprepared("CREATE TABLE kept AS SELECT * FROM chain_head").await.unwrap();
-        let ours = if db.get_database_backend() == DbBackend::Postgres {
+        db.execute_unprepared("CREATE TABLE saved AS SELECT * FROM chain_head").await.unwrap();
+        let partner = if db.get_database_backend() == DbBackend::Postgres {
             format!("'{}'", app.partner.id)
         } else {
             format!("x'{}'", app.partner.id.simple())
@@ -319,7 +334,7 @@ async fn nothing_is_sealed_over_an_altered_head() {
             "UPDATE chain_head SET sealed = sealed - 1 WHERE chain = 'event' AND",
             "DELETE FROM chain_head WHERE",
         ] {
-            db.execute_unprepared(&format!("{attack} partner_id = {ours}")).await.unwrap();
+            db.execute_unprepared(&format!("{attack} partner_id = {partner}")).await.unwrap();
             app.gql(TICK, json!({})).await.data();
             app.gql_as(Some(&key), TICK, json!({})).await.data();
             app.app.sequencer.caught_up().await;
@@ -336,30 +351,30 @@ async fn nothing_is_sealed_over_an_altered_head() {
                 (true, 0),
                 "{attack}"
             );
-            db.execute_unprepared(&format!("DELETE FROM chain_head WHERE partner_id = {ours}"))
+            db.execute_unprepared(&format!("DELETE FROM chain_head WHERE partner_id = {partner}"))
                 .await
                 .unwrap();
             db.execute_unprepared(&format!(
-                "INSERT INTO chain_head SELECT * FROM kept WHERE partner_id = {ours}"
+                "INSERT INTO chain_head SELECT * FROM saved WHERE partner_id = {partner}"
             ))
             .await
             .unwrap();
             app.app.sequencer.caught_up().await;
             let report = app.audit().await;
             assert_eq!((report.wrong, report.waiting), (None, 0), "{attack}");
-            db.execute_unprepared("DELETE FROM kept").await.unwrap();
-            db.execute_unprepared("INSERT INTO kept SELECT * FROM chain_head").await.unwrap();
+            db.execute_unprepared("DELETE FROM saved").await.unwrap();
+            db.execute_unprepared("INSERT INTO saved SELECT * FROM chain_head").await.unwrap();
         }
     }
 }
 
-/// A database from before there were heads: the first server to open it signs them, and never again.
+/// The first server to open a database from before chain heads existed signs them; later servers do not.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn heads_of_an_older_database_are_signed_once() {
+async fn chain_heads_of_an_older_database_are_signed_once() {
     for app in TestApp::each_with(Options { without_timers: true, ..Options::default() }).await {
         some_history(&app).await;
         let db = intruder(&app).await;
-        // As the row of the house's index key was when heads were not known.
+        // Restores the server's index key as it was before chain heads existed.
         let row = data_key::Entity::find()
             .filter(data_key::Column::Purpose.eq(data_key::Purpose::Index))
             .one(&db)
@@ -373,7 +388,7 @@ async fn heads_of_an_older_database_are_signed_once() {
         let unsigned = process::run(&app.database_url, &["audit"]);
         let printed = String::from_utf8(unsigned.stdout).unwrap();
         let note =
-            "note: the heads of the chains are not signed yet; the next start of a server signs them\n";
+            "note: the heads of the chains are not signed yet; the server signs them when it next starts\n";
         assert!(printed.contains(note) && unsigned.status.success(), "{printed}");
 
         let app = app.restarted(Options { without_timers: true, ..Options::default() }).await;
@@ -389,19 +404,19 @@ async fn heads_of_an_older_database_are_signed_once() {
         db.execute_unprepared("DELETE FROM chain_head").await.unwrap();
         let app = app.restarted(Options { without_timers: true, ..Options::default() }).await;
         assert!(app.audit().await.wrong.unwrap().starts_with("the head of the events of partner "));
-        // The number alone says nothing: the key is bound to it.
+        // Changing the number does not help, because the key is bound to it.
         db.execute_unprepared("UPDATE data_key SET number = 1 WHERE purpose = 'index'").await.unwrap();
         let refused = process::run(&app.database_url, &["serve"]);
-        let said = String::from_utf8(refused.stderr).unwrap();
+        let printed = String::from_utf8(refused.stderr).unwrap();
         assert!(
-            said.starts_with("coffer: cannot read the database: data key ")
-                && said.ends_with(" was altered\n"),
-            "{said}"
+            printed.starts_with("coffer: cannot read the database: data key ")
+                && printed.ends_with(" was altered\n"),
+            "{printed}"
         );
     }
 }
 
-/// A key's row with the number 1, wrapped anew by the tests' encryption key.
+/// Returns the row of a key with the number 1, wrapped again by the tests' encryption key.
 fn envelope_before_heads(row: &data_key::Model) -> data_key::Model {
     let wrapping = hmac_sha256(&[7; 32], b"coffer key wrapping");
     let bound = |number: i32| {
@@ -414,7 +429,7 @@ fn envelope_before_heads(row: &data_key::Model) -> data_key::Model {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_document_without_its_file_is_found() {
+async fn a_document_without_its_file_is_detected() {
     for app in TestApp::each_with(Options { without_timers: true, ..Options::default() }).await {
         let rita = applicant(&app, &app.key, "Review").await;
         for _ in 0..2 {
@@ -427,26 +442,27 @@ async fn a_document_without_its_file_is_found() {
             .all(&app.app.db.read)
             .await
             .unwrap();
-        let kept = app.documents.0.join("kept");
-        let file = |row: &kyc_document::Model| kept.join(row.partner_id.to_string()).join(row.id.to_string());
-        let told = |command: &str| {
+        let folder = app.documents.0.join("kept");
+        let file =
+            |row: &kyc_document::Model| folder.join(row.partner_id.to_string()).join(row.id.to_string());
+        let run = |command: &str| {
             let output = process::coffer(&app.database_url)
-                .env("COFFER_DOCUMENTS", &kept)
+                .env("COFFER_DOCUMENTS", &folder)
                 .arg(command)
                 .output()
                 .unwrap();
             (output.status.code(), String::from_utf8(output.stdout).unwrap())
         };
-        let (code, printed) = told("audit");
+        let (code, printed) = run("audit");
         assert!(printed.contains("checked documents: 2\n") && code == Some(0), "{printed}");
         let line =
             |printed: &str| printed.lines().find(|line| line.contains("document files")).unwrap().to_owned();
-        assert_eq!(line(&told("doctor").1), "ok     document files: all 2 documents have their file");
+        assert_eq!(line(&run("doctor").1), "ok     document files: all 2 documents have their file");
 
-        // A file without a document is a note, and no more.
-        let stray = kept.join(app.partner.id.to_string()).join("stray");
+        // A file without a document is a note, not an error.
+        let stray = folder.join(app.partner.id.to_string()).join("stray");
         std::fs::write(&stray, "left behind").unwrap();
-        let (code, printed) = told("audit");
+        let (code, printed) = run("audit");
         assert!(
             printed.contains(&format!(
                 "note: 1 files do not belong to any document, for example {}/stray\n",
@@ -458,30 +474,29 @@ async fn a_document_without_its_file_is_found() {
 
         let whole = std::fs::read(file(&rows[1])).unwrap();
         std::fs::write(file(&rows[1]), &whole[1..]).unwrap();
-        let damaged =
-            format!("the file of document {} has another length than it was written with", rows[1].id);
+        let damaged = format!("the file of document {} has the wrong size", rows[1].id);
         assert_eq!(app.audit().await.wrong, Some(damaged));
         std::fs::write(file(&rows[1]), &whole).unwrap();
         assert_eq!(app.audit().await.wrong, None);
 
-        for (gone, words) in [
-            (0, "1 of 2 documents have no file, the first is "),
-            (1, "2 of 2 documents have no file, the first is "),
+        for (removed, words) in [
+            (0, "1 of 2 documents have no file; the first is "),
+            (1, "2 of 2 documents have no file; the first is "),
         ] {
-            std::fs::remove_file(file(&rows[gone])).unwrap();
+            std::fs::remove_file(file(&rows[removed])).unwrap();
             let words = format!("{words}{}", rows[0].id);
             assert_eq!(app.audit().await.wrong.as_deref(), Some(words.as_str()));
-            let (code, printed) = told("audit");
+            let (code, printed) = run("audit");
             assert!(printed.ends_with(&format!("\nWRONG: {words}\n")), "{printed}");
             assert_eq!(code, Some(1));
-            let (code, printed) = told("doctor");
+            let (code, printed) = run("doctor");
             assert_eq!((code, line(&printed)), (Some(1), format!("FAILED document files: {words}")));
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hold_that_outlived_its_order_is_found() {
+async fn a_hold_of_an_ended_order_is_detected() {
     for app in TestApp::each_with(Options { without_timers: true, ..Options::default() }).await {
         let customer = app.funded_customer("Ada", "1000.00").await;
         app.gql(ORDER_PLACE, json!({ "input": customer.order("o", "BUY", "VTI", "1") }))

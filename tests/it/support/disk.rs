@@ -1,4 +1,4 @@
-//! A small file system that a test may fill and freeze. It needs root and the right to mount.
+//! A small file system that a test may fill and freeze. It requires root and permission to mount.
 
 use super::{Folder, postgres::setting};
 use std::{
@@ -8,7 +8,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// A mounted file system, or a plain folder where none can be mounted.
+/// A mounted file system, or a plain folder if mounting is not possible.
 pub struct Disk {
     folder: Folder,
     image: Option<PathBuf>,
@@ -16,17 +16,18 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// An ext4 file system of so many megabytes in a file. Files on it can be made immutable.
+    /// Mounts an ext4 file system of this size, backed by a file. Files on it can be made immutable.
     pub fn ext4(megabytes: u64) -> Self {
         let folder = Folder::new();
         let image = folder.0.with_extension("image");
         File::create(&image).unwrap().set_len(megabytes << 20).unwrap();
-        let made = quiet(Command::new("mkfs.ext4").args(["-q", "-O", "^has_journal"]).arg(&image));
-        let is_mounted = made && quiet(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(&folder.0));
+        let formatted = quiet(Command::new("mkfs.ext4").args(["-q", "-O", "^has_journal"]).arg(&image));
+        let is_mounted =
+            formatted && quiet(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(&folder.0));
         Self { folder, image: Some(image), is_mounted }.required()
     }
 
-    /// A file system of so many megabytes in memory.
+    /// Mounts an in-memory file system of this size.
     pub fn tmpfs(megabytes: u64) -> Self {
         let folder = Folder::new();
         let size = format!("size={megabytes}m");
@@ -41,7 +42,7 @@ impl Disk {
                 setting("COFFER_REQUIRE_MOUNT").is_none_or(|value| value != "1"),
                 "no file system can be mounted"
             );
-            // Not `eprintln!`: the test harness would swallow it.
+            // Not `eprintln!`, because the test harness would capture it.
             io::stderr()
                 .write_all(b"No file system can be mounted: tests of full disks are skipped.\n")
                 .unwrap();
@@ -53,12 +54,12 @@ impl Disk {
         &self.folder.0
     }
 
-    /// Whether this is a file system of its own, which can be filled and frozen.
+    /// Returns whether this is a separate file system, which can be filled and frozen.
     pub fn is_mounted(&self) -> bool {
         self.is_mounted
     }
 
-    /// Leaves no room.
+    /// Fills the file system completely.
     pub fn fill(&self) {
         assert!(self.is_mounted);
         let mut ballast = File::create(self.ballast()).unwrap();
@@ -68,7 +69,7 @@ impl Disk {
         }
     }
 
-    /// Makes room again.
+    /// Frees the space that `fill` took.
     pub fn free(&self) {
         fs::remove_file(self.ballast()).unwrap();
     }
@@ -77,7 +78,7 @@ impl Disk {
         self.folder.0.join("ballast")
     }
 
-    /// Lets the files named be written no more, or again; those that have them open fail as well.
+    /// Makes these files immutable, or writable again. Writes fail for processes that have them open, too.
     pub fn freeze(&self, names: &[&str], frozen: bool) {
         assert!(self.is_mounted);
         for name in names {

@@ -1,4 +1,4 @@
-//! A server to test: a database of its own, both doors on a loopback port, and people to be.
+//! Test servers: each with its own database and both APIs on a loopback port, and helpers to create users.
 
 pub mod disk;
 pub mod person;
@@ -41,7 +41,7 @@ use std::{
 };
 use tokio::{sync::watch, task::JoinHandle};
 
-/// Runs one scenario as a test on SQLite and as a test on PostgreSQL.
+/// Defines each scenario as a test on SQLite and a test on PostgreSQL.
 macro_rules! on_both {
     ($($(#[$doc:meta])* async fn $name:ident($app:ident: TestApp) $body:block)*) => {
         $(
@@ -68,46 +68,47 @@ macro_rules! on_both {
 }
 pub(crate) use on_both;
 
-/// The tests' own partner.
+/// Name of the tests' default partner.
 pub const TESTS: &str = "tests";
 
-/// A Thursday noon in New York on which the exchange and the banks are open.
+/// Noon in New York on a Thursday when the exchange and banks are open.
 pub const THURSDAY: &str = "2026-07-09T16:00:00Z";
 
-/// A server over a database of its own.
+/// A server with its own database.
 pub struct TestApp {
     pub app: App,
     pub url: String,
     pub database_url: String,
-    /// A sandbox partner whose clock stands at `THURSDAY`, and a key of its with every scope.
+    /// Sandbox partner with its clock frozen at `THURSDAY`.
     pub partner: partner::Model,
+    /// API key of the partner with every scope.
     pub key: String,
-    /// Every statement the reading pool has run.
+    /// Every statement that the read pool has run.
     pub statements: Arc<Mutex<Vec<String>>>,
-    /// Every statement the writing pool has run.
+    /// Every statement that the write pool has run.
     pub written: Arc<Mutex<Vec<String>>>,
     client: reqwest::Client,
     tasks: Vec<JoinHandle<()>>,
     stop: watch::Sender<bool>,
     folder: Option<Folder>,
-    /// Where documents lie, of servers over the same database as well.
+    /// Folder of the documents, shared by servers with the same database.
     pub documents: Arc<Folder>,
 }
 
-/// What a test server is started with.
+/// Options of a test server.
 #[derive(Clone)]
 pub struct Options {
-    /// Nothing that is due is carried out, but by `sandboxClockAdvance`.
+    /// If set, only `sandboxClockAdvance` runs due actions.
     pub without_timers: bool,
     pub settings: HttpSettings,
     pub server: ServerSettings,
     pub providers: Providers,
-    /// What the app is told; its default partner is always the tests' own.
+    /// Setup of the app; its default partner is always `TESTS`.
     pub setup: Setup,
 }
 
 impl Default for Options {
-    /// Addresses are neither slowed down nor limited: all the people of the tests come from one.
+    /// Disables throttling and limits per address, because all users of the tests share one address.
     fn default() -> Self {
         let connections = ConnectionLimits { per_address: usize::MAX, ..ConnectionLimits::default() };
         Self {
@@ -126,7 +127,7 @@ fn unique() -> String {
     format!("{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// A folder that goes when it is dropped, in memory where the system has such a place.
+/// Temporary folder that is removed when dropped, in memory if the system supports that.
 pub struct Folder(pub PathBuf);
 
 impl Folder {
@@ -145,7 +146,7 @@ impl Drop for Folder {
     }
 }
 
-/// A new, migrated PostgreSQL database, copied from one that was migrated once for this build.
+/// Creates a migrated PostgreSQL database from a template that is migrated once per build.
 pub async fn postgres_database() -> Option<String> {
     let server = postgres::server()?;
     let mut options = ConnectOptions::new(server.url("postgres"));
@@ -155,14 +156,14 @@ pub async fn postgres_database() -> Option<String> {
     let built = built.duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
     let template = format!("template_{built}");
     admin.execute_unprepared("SELECT pg_advisory_lock(71)").await.unwrap();
-    let made = admin
+    let existing = admin
         .query_one_raw(sea_orm::Statement::from_string(
             sea_orm::DbBackend::Postgres,
             format!("SELECT 1 AS one FROM pg_database WHERE datname = '{template}'"),
         ))
         .await
         .unwrap();
-    if made.is_none() {
+    if existing.is_none() {
         admin.execute_unprepared(&format!("CREATE DATABASE {template}_making")).await.unwrap();
         let db = Database::connect(server.url(&format!("{template}_making"))).await.unwrap();
         Migrator::up(&db, None).await.unwrap();
@@ -182,7 +183,7 @@ pub async fn postgres_database() -> Option<String> {
     Some(server.url(&name))
 }
 
-/// A new database of each kind; the folder keeps SQLite's.
+/// Creates a database of each kind; the folder contains the SQLite database.
 pub async fn databases() -> Vec<(String, Folder)> {
     let folder = Folder::new();
     let mut databases = vec![(format!("sqlite:{}", folder.0.join("coffer.db").display()), folder)];
@@ -211,7 +212,7 @@ impl TestApp {
         Some(Self::over(postgres_database().await?, None, Arc::new(Folder::new()), options).await)
     }
 
-    /// Both kinds, for tests that are not written with `on_both`.
+    /// Starts a server on each kind of database, for tests that do not use `on_both`.
     pub async fn each_with(options: Options) -> Vec<Self> {
         let mut apps = vec![Self::sqlite_with(options.clone()).await];
         apps.extend(Self::postgres_with(options).await);
@@ -248,10 +249,10 @@ impl TestApp {
         }
         instruments::list_built_in(&app).await.unwrap();
         let partner = partners::named(&app, TESTS, Mode::Sandbox).await.unwrap();
-        let partner = stand_at(&app, partner, THURSDAY).await;
+        let partner = freeze_clock_at(&app, partner, THURSDAY).await;
         let key = keys::issue(&app, &partner, &Scope::ALL).await.unwrap().reveal().clone();
         let (stop, stopping) = watch::channel(false);
-        // A server that is told to stop goes on answering in these tests.
+        // In these tests a server that is stopping keeps responding.
         let serving = watch::channel(false).1;
         let router = server::router(app.clone(), options.settings, stopping).unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -276,31 +277,31 @@ impl TestApp {
         }
     }
 
-    /// Another sandbox partner, and a key of its.
+    /// Creates another sandbox partner and an API key for it.
     pub async fn other_partner(&self, name: &str) -> (partner::Model, String) {
         let partner = partners::named(&self.app, name, Mode::Sandbox).await.unwrap();
-        let partner = stand_at(&self.app, partner, THURSDAY).await;
+        let partner = freeze_clock_at(&self.app, partner, THURSDAY).await;
         let key = keys::issue(&self.app, &partner, &Scope::ALL).await.unwrap().reveal().clone();
         (partner, key)
     }
 
-    /// A live partner's key.
+    /// Creates a live partner and returns an API key of it.
     pub async fn live_key(&self) -> String {
         let partner = partners::named(&self.app, "live", Mode::Live).await.unwrap();
         keys::issue(&self.app, &partner, &Scope::ALL).await.unwrap().reveal().clone()
     }
 
-    /// A key of the tests' partner with these scopes only.
+    /// Creates an API key of the tests' partner with these scopes.
     pub async fn key_for(&self, scopes: &[Scope]) -> String {
         keys::issue(&self.app, &self.partner, scopes).await.unwrap().reveal().clone()
     }
 
-    /// Asks the GraphQL door as the tests' partner.
+    /// Sends a GraphQL request as the tests' partner.
     pub async fn gql(&self, query: &str, variables: Value) -> Answer {
         self.gql_as(Some(&self.key), query, variables).await
     }
 
-    /// Asks the GraphQL door with this key, or as nobody.
+    /// Sends a GraphQL request with this key, or without credentials.
     pub async fn gql_as(&self, key: Option<&str>, query: &str, variables: Value) -> Answer {
         let request = self
             .client
@@ -309,27 +310,27 @@ impl TestApp {
         send(with_key(request, key)).await
     }
 
-    /// A request to the REST door as the tests' partner; `send` it.
+    /// Returns a REST request as the tests' partner, to be sent with `send`.
     pub fn rest(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         with_key(self.anonymous(method, path), Some(&self.key))
     }
 
-    /// A request without a credential.
+    /// Returns a request without credentials.
     pub fn anonymous(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         self.client.request(method.parse().unwrap(), format!("{}{path}", self.url))
     }
 
-    /// Posts JSON to the REST door and answers with status and body.
+    /// Posts JSON to the REST API.
     pub async fn post(&self, path: &str, body: Value) -> Answer {
         send(self.rest("POST", path).json(&body)).await
     }
 
-    /// Gets from the REST door.
+    /// Sends a GET request to the REST API.
     pub async fn get(&self, path: &str) -> Answer {
         send(self.rest("GET", path)).await
     }
 
-    /// Moves the sandbox's clock to an instant.
+    /// Advances the sandbox's clock to this time.
     pub async fn advance_to(&self, to: &str) {
         let answer = self
             .gql(
@@ -341,7 +342,7 @@ impl TestApp {
         assert_eq!(answer.data()["sandboxClockAdvance"]["userErrors"], json!([]), "{}", answer.body);
     }
 
-    /// Sets a price.
+    /// Sets the bid and ask of an instrument.
     pub async fn quote(&self, symbol: &str, bid: &str, ask: &str) {
         let set = "mutation($input: SandboxQuoteSetInput!) { sandboxQuoteSet(input: $input) { userErrors { \
             message } } }";
@@ -351,12 +352,12 @@ impl TestApp {
         assert_eq!(answer.data()["sandboxQuoteSet"]["userErrors"], json!([]), "{}", answer.body);
     }
 
-    /// An approved person with an account and a bank account.
+    /// Creates an approved user with an account and a bank account.
     pub async fn customer(&self, first_name: &str) -> Customer {
         self.customer_as(&self.key, first_name).await
     }
 
-    /// The same, of the partner with this key.
+    /// The same for the partner with this key.
     pub async fn customer_as(&self, key: &str, first_name: &str) -> Customer {
         let user =
             self.gql_as(Some(key), USER_CREATE, json!({ "input": person(first_name, "Carter") })).await;
@@ -371,7 +372,7 @@ impl TestApp {
         Customer { user_id, account_id, bank_account_id }
     }
 
-    /// A customer with settled cash; moves the clock to the next Friday's settlement and beyond.
+    /// Creates a user with settled cash; advances the clock by a day, past the deposit's settlement.
     pub async fn funded_customer(&self, first_name: &str, dollars: &str) -> Customer {
         let customer = self.customer(first_name).await;
         let deposit = self.gql(DEPOSIT_CREATE, json!({ "input": customer.deposit("fund", dollars) })).await;
@@ -385,7 +386,7 @@ impl TestApp {
         customer
     }
 
-    /// The order once it has reached a final state.
+    /// Waits until the order has reached a final state and returns it.
     pub async fn ended(&self, order_id: &str) -> Value {
         for _ in 0..200 {
             let order = self.gql(ORDER, json!({ "id": order_id })).await.data()["order"].clone();
@@ -397,7 +398,7 @@ impl TestApp {
         panic!("order {order_id} did not end");
     }
 
-    /// The account's total, buying power and withdrawable cash.
+    /// Returns the account's total, buying power and withdrawable cash.
     pub async fn balance(&self, account_id: &str) -> [String; 3] {
         let query = "query($id: ID!) { account(id: $id) { balance { total { amount } buyingPower { amount } \
             withdrawable { amount } } } }";
@@ -406,7 +407,7 @@ impl TestApp {
             .map(|field| balance[field]["amount"].as_str().unwrap().to_owned())
     }
 
-    /// The audit's verdict.
+    /// Runs the audit and returns its report.
     pub async fn audit(&self) -> domain::reporting::reconciliation::Report {
         domain::reporting::reconciliation::run(
             &self.app.db,
@@ -417,12 +418,12 @@ impl TestApp {
         .unwrap()
     }
 
-    /// Tells the server that it is about to stop.
+    /// Signals to the server that it is about to stop.
     pub fn stopping(&self) {
         self.stop.send_replace(true);
     }
 
-    /// Stops this server's loops and doors, as a crash would, and starts another over the same database.
+    /// Stops this server's tasks, as a crash would, and starts another with the same database.
     pub async fn restarted(mut self, options: Options) -> Self {
         for task in self.tasks.drain(..) {
             task.abort();
@@ -431,7 +432,7 @@ impl TestApp {
         Self::over(url, folder, self.documents.clone(), options).await
     }
 
-    /// Another server over the same database at the same time.
+    /// Starts another server with the same database at the same time.
     pub async fn beside(&self, options: Options) -> Self {
         Self::over(self.database_url.clone(), None, self.documents.clone(), options).await
     }
@@ -445,14 +446,14 @@ impl Drop for TestApp {
     }
 }
 
-/// An HTTP client that trusts nobody over TLS, so that it need not read the system's certificates.
+/// Returns an HTTP client that trusts no TLS certificates, so that it need not read the system's.
 pub fn client() -> reqwest::Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().tls_certs_only([]).build().unwrap()
 }
 
-/// Freezes a sandbox partner's clock at an instant.
-pub async fn stand_at(app: &App, partner: partner::Model, at: &str) -> partner::Model {
+/// Freezes a sandbox partner's clock at this time.
+pub async fn freeze_clock_at(app: &App, partner: partner::Model, at: &str) -> partner::Model {
     let mut row: partner::ActiveModel = partner.into();
     row.clock_frozen_at = Set(Some(at.parse::<DateTime<Utc>>().unwrap()));
     let tx = app.db.write().await.unwrap();
@@ -468,7 +469,7 @@ fn with_key(request: reqwest::RequestBuilder, key: Option<&str>) -> reqwest::Req
     }
 }
 
-/// Sends a request and reads its JSON.
+/// Sends a request and parses the JSON of the response.
 pub async fn send(request: reqwest::RequestBuilder) -> Answer {
     let response = request.send().await.unwrap();
     let status = response.status().as_u16();
@@ -478,7 +479,7 @@ pub async fn send(request: reqwest::RequestBuilder) -> Answer {
     Answer { status, headers, body }
 }
 
-/// What came back.
+/// Response to a request.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -487,14 +488,14 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The data of an answer without errors.
+    /// Returns the data of a response, which must have no errors.
     #[track_caller]
     pub fn data(&self) -> &Value {
         assert!(self.body.get("errors").is_none(), "{}", self.body);
         &self.body["data"]
     }
 
-    /// What a mutation made, having refused nothing.
+    /// Returns the object from a mutation's payload, which must have no user errors.
     #[track_caller]
     pub fn entity(&self, mutation: &str, entity: &str) -> &Value {
         let payload = &self.data()[mutation];
@@ -502,29 +503,29 @@ impl Answer {
         &payload[entity]
     }
 
-    /// The only refusal of a mutation that made nothing.
+    /// Returns the only user error of a mutation, which must have no other result.
     #[track_caller]
     pub fn user_error(&self, mutation: &str) -> &Value {
         let payload = &self.data()[mutation];
         let errors = payload["userErrors"].as_array().unwrap();
         assert_eq!(errors.len(), 1, "{}", self.body);
-        let made = payload
+        let result = payload
             .as_object()
             .unwrap()
             .iter()
             .find(|(name, value)| *name != "userErrors" && !value.is_null());
-        assert!(made.is_none(), "{}", self.body);
+        assert!(result.is_none(), "{}", self.body);
         &errors[0]
     }
 
-    /// The code of the first error of the request.
+    /// Returns the code of the response's first error.
     #[track_caller]
     pub fn error_code(&self) -> &str {
         self.body["errors"][0]["extensions"]["code"].as_str().unwrap_or_else(|| panic!("{}", self.body))
     }
 }
 
-/// Somebody to be.
+/// Ids of a user with an account and a bank account.
 #[expect(clippy::struct_field_names, reason = "they are ids of different things")]
 pub struct Customer {
     pub user_id: String,
@@ -533,7 +534,7 @@ pub struct Customer {
 }
 
 impl Customer {
-    /// Input of depositCreate.
+    /// Returns the input for depositCreate.
     pub fn deposit(&self, key: &str, amount: &str) -> Value {
         json!({
             "idempotencyKey": key, "accountId": self.account_id, "bankAccountId": self.bank_account_id,
@@ -541,14 +542,14 @@ impl Customer {
         })
     }
 
-    /// Input of orderPlace.
+    /// Returns the input for orderPlace.
     pub fn order(&self, key: &str, side: &str, symbol: &str, quantity: &str) -> Value {
         json!({ "idempotencyKey": key, "accountId": self.account_id, "symbol": symbol, "side": side,
             "quantity": quantity })
     }
 }
 
-/// Input of userCreate for a person who is approved.
+/// Returns the input for userCreate of a user who will be approved.
 pub fn person(first_name: &str, last_name: &str) -> Value {
     json!({
         "firstName": first_name, "lastName": last_name, "email": "ada.carter@example.com", "phone": "2025550107",
@@ -557,7 +558,7 @@ pub fn person(first_name: &str, last_name: &str) -> Value {
     })
 }
 
-/// Input of accountOpen for a cash account.
+/// Returns the input for accountOpen of a cash account.
 pub fn cash_account(user_id: &str) -> Value {
     json!({
         "userId": user_id, "type": "CASH", "maritalStatus": "SINGLE", "countryOfCitizenship": "USA",

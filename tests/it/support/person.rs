@@ -1,4 +1,4 @@
-//! Somebody who signs in.
+//! Users who sign in.
 
 use super::{Answer, TestApp, send};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ pub const SESSION: &str =
     "session { userId accessToken accessTokenExpiresAt refreshToken refreshTokenExpiresAt
     twoFactor { isPassed methods phoneLast4 } } userErrors { code path message }";
 
-/// The tokens of somebody who has signed in.
+/// Tokens of a signed-in user.
 #[derive(Clone, Debug)]
 pub struct SignedIn {
     pub user_id: String,
@@ -23,7 +23,7 @@ impl SignedIn {
 }
 
 impl TestApp {
-    /// Signs somebody up with the default partner; her session has not passed a second factor.
+    /// Signs up a user with the default partner. Their session has not passed a second factor.
     pub async fn sign_up(&self, email: &str) -> SignedIn {
         let answer = self.sign_up_with(json!({ "email": email, "password": "correct horse" })).await;
         SignedIn::of(answer.entity("userSignUp", "session"))
@@ -41,8 +41,8 @@ impl TestApp {
         self.gql_as(None, &document, json!({ "input": { "email": email, "password": password } })).await
     }
 
-    /// A try to sign in with a wrong password.
-    pub async fn sign_in_as(&self, key: Option<&str>, email: &str) -> Answer {
+    /// Signs in with a wrong password.
+    pub async fn sign_in_with_wrong_password(&self, key: Option<&str>, email: &str) -> Answer {
         let document =
             format!("mutation($input: UserSignInInput!) {{ userSignIn(input: $input) {{ {SESSION} }} }}");
         self.gql_as(key, &document, json!({ "input": { "email": email, "password": "wrong horse" } })).await
@@ -62,7 +62,7 @@ impl TestApp {
         self.gql_as(None, &document, json!({ "input": { "refreshToken": refresh } })).await
     }
 
-    /// Asks for a passcode; the hash code, and the passcode as the outbox shows it.
+    /// Requests a passcode and returns its hash code and the passcode from the outbox.
     pub async fn passcode(&self, person: &SignedIn, phone: Option<&str>) -> (String, String) {
         let sent = self.send_passcode(person, phone).await;
         let hash_code = sent.entity("passcodeSend", "passcode")["hashCode"].as_str().unwrap().to_owned();
@@ -84,7 +84,7 @@ impl TestApp {
         self.gql_as(Some(&person.access), verify, json!({ "input": input })).await
     }
 
-    /// Signs somebody up who verifies this phone number, so that her session is open.
+    /// Signs up a user and verifies this phone number, so that their session has passed the second factor.
     pub async fn person(&self, email: &str, phone: &str) -> SignedIn {
         let person = self.sign_up(email).await;
         let (hash_code, code) = self.passcode(&person, Some(phone)).await;
@@ -93,7 +93,7 @@ impl TestApp {
         person
     }
 
-    /// What the outbox shows, newest first.
+    /// Returns the messages in the outbox, newest first.
     pub async fn outbox(&self) -> Vec<Value> {
         let answer = self
             .gql("{ sandboxOutbox { edges { node { channel purpose to subject text } } } }", json!({}))
@@ -102,7 +102,7 @@ impl TestApp {
         edges.into_iter().map(|edge| edge["node"].clone()).collect()
     }
 
-    /// A request to the wellness API as somebody, or as nobody.
+    /// Sends a request to the wellness API, with or without an access token.
     pub async fn wellness(
         &self,
         token: Option<&str>,
@@ -120,8 +120,8 @@ impl TestApp {
         send(request).await
     }
 
-    /// Makes every instant in a column lie this much earlier.
-    pub async fn long_ago(&self, table: &str, column: &str, seconds: i64) {
+    /// Makes every time in a column this many seconds earlier.
+    pub async fn backdate(&self, table: &str, column: &str, seconds: i64) {
         use sea_orm::{ConnectionTrait, DbBackend};
         let tx = self.app.db.write().await.unwrap();
         let sql = match self.app.db.backend() {

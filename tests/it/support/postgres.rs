@@ -1,9 +1,9 @@
-//! A throw-away PostgreSQL for the tests, shared by every test process of this checkout.
+//! A temporary PostgreSQL for the tests, shared by every test process of this checkout.
 //!
-//! The first process to ask starts the cluster, later ones find its address in a file under `target/`. Each
-//! holds a shared lock for as long as it lives; a detached watchdog stops the cluster and removes its data
-//! after [`QUIET`] seconds in which no process held that lock and nobody was connected to a database named
-//! `t_…`.
+//! The first test process starts the cluster, later ones find its address in a file under `target/`. Each
+//! process holds a shared lock while it runs. A detached watchdog stops the cluster and removes its data
+//! after [`IDLE_SECONDS`] seconds in which no process held that lock and there was no connection to a
+//! database named `t_…`.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -15,12 +15,12 @@ use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// Seconds without a user after which the cluster stops itself.
-const QUIET: u32 = 40;
-/// Data folders carry this name, and nothing else is ever removed.
+/// Seconds without use after which the watchdog stops the cluster.
+const IDLE_SECONDS: u32 = 40;
+/// Name prefix of data folders; nothing else is ever removed.
 const PREFIX: &str = "coffer-test-postgres-";
-/// Another try when the free port was taken between looking and listening.
-const TRIES: u32 = 5;
+/// Attempts to start, because another process may take the free port before PostgreSQL listens on it.
+const MAX_ATTEMPTS: u32 = 5;
 
 const SETTINGS: &str = "
 listen_addresses = '127.0.0.1'
@@ -33,10 +33,10 @@ jit = off
 max_wal_size = '4GB'
 ";
 
-/// Arguments: start lock, users lock, record, data folder, port, psql, quiet seconds. The locks are held by
-/// descriptor, so that a removed `target/` changes nothing; PGPASSWORD is in the environment.
+/// Arguments: start lock, users lock, record, data folder, port, psql, idle seconds. The locks are held by
+/// file descriptor, so that removing `target/` does not affect them. PGPASSWORD is in the environment.
 const WATCHDOG: &str = r#"
-record=$3 data=$4 port=$5 psql=$6 quiet=$7
+record=$3 data=$4 port=$5 psql=$6 max_idle=$7
 [ -x "$psql" ] || psql=psql
 exec 8>>"$2" 9>>"$1"
 pid=$(head -n 1 "$data/postmaster.pid")
@@ -53,7 +53,7 @@ while :; do
     sleep 2
     if alive; then
         if used; then idle=0; else idle=$((idle + 2)); fi
-        [ "$idle" -ge "$quiet" ] || continue
+        [ "$idle" -ge "$max_idle" ] || continue
     fi
     flock 9
     if alive && used; then idle=0; flock --unlock 9; continue; fi
@@ -70,22 +70,22 @@ rm -rf "$data"
 
 /// A running PostgreSQL in which tests may create and drop databases.
 pub struct Server {
-    /// Everything up to the database's name.
+    /// URL up to the database's name.
     prefix: String,
-    /// `?…` of a given address, else empty.
+    /// `?…` of a configured URL, otherwise empty.
     query: String,
     /// Keeps the cluster alive; released by the system when the process ends.
     _in_use: Option<File>,
 }
 
 impl Server {
-    /// The address of one database on this server.
+    /// Returns the URL of a database on this server.
     pub fn url(&self, database: &str) -> String {
         format!("{}/{database}{}", self.prefix, self.query)
     }
 }
 
-/// The server, started on the first call; `None` where PostgreSQL is not installed.
+/// Returns the server, which the first call starts; `None` if PostgreSQL is not installed.
 ///
 /// # Panics
 /// If PostgreSQL is installed but does not start, or is missing although `COFFER_REQUIRE_POSTGRES=1`.
@@ -97,14 +97,14 @@ pub fn server() -> Option<&'static Server> {
     }
 }
 
-/// A PostgreSQL of one test's own, which may be stopped, killed and left without room.
+/// A PostgreSQL for one test, which may be stopped, killed and left without disk space.
 pub struct OwnServer {
     programs: Programs,
     cluster: Cluster,
 }
 
-/// As an operator's server would be: what is committed is written before it is acknowledged. `fsync` stays
-/// off, because the machine itself is not lost.
+/// Settings as in production: commits are written before they are acknowledged. `fsync` stays off, because
+/// the tests do not crash the machine.
 const OWN_SETTINGS: &str = "
 synchronous_commit = on
 min_wal_size = '32MB'
@@ -112,7 +112,7 @@ max_wal_size = '64MB'
 ";
 
 impl OwnServer {
-    /// Starts one with its data in `folder`; `None` where PostgreSQL is not installed.
+    /// Starts a server with its data in `folder`; `None` if PostgreSQL is not installed.
     pub fn start(folder: &Path) -> Option<Self> {
         let programs = Programs::find()?;
         let mut cluster =
@@ -137,8 +137,8 @@ impl OwnServer {
         self.programs.run("pg_ctl", &self.cluster.data, &["stop", "-w", "-m", "fast"]).unwrap();
     }
 
-    /// Stops every process of it where it is, so that connections stay open and answer nothing; or lets them
-    /// go on.
+    /// Suspends all processes of the server, so that connections stay open without responses, or resumes
+    /// them.
     pub fn freeze(&self, frozen: bool) {
         self.signal(if frozen { "-STOP" } else { "-CONT" });
     }
@@ -151,15 +151,14 @@ impl OwnServer {
         let _ = Command::new("kill").arg(signal).args(all).stderr(Stdio::null()).status();
     }
 
-    /// Kills every process of it at once.
+    /// Kills all processes of the server immediately.
     pub fn kill(&self) {
         self.signal("-KILL");
-        // Its process stays in the list of processes where nothing waits for orphans, and would count as
-        // alive.
+        // Where no init process reaps orphans, the dead process stays listed and would count as alive.
         fs::remove_file(self.cluster.data.join("postmaster.pid")).unwrap();
     }
 
-    /// Starts it again on its old port, unless it runs.
+    /// Starts the server again on its old port, unless it is running.
     pub fn start_again(&self) {
         let (port, log) =
             (format!("-p {}", self.cluster.port), self.cluster.data.join("log").display().to_string());
@@ -193,13 +192,13 @@ impl Drop for OwnServer {
 
 fn find() -> io::Result<Option<Server>> {
     if let Some(url) = setting("COFFER_TEST_POSTGRES") {
-        return given(&url).map(Some);
+        return configured(&url).map(Some);
     }
     let Some(programs) = Programs::find() else {
         if setting("COFFER_REQUIRE_POSTGRES").is_some_and(|value| value == "1") {
             return Err(io::Error::other("it is not installed, and COFFER_REQUIRE_POSTGRES=1"));
         }
-        // Not `eprintln!`: the test harness would swallow it.
+        // Not `eprintln!`, because the test harness would capture it.
         io::stderr().write_all(b"PostgreSQL is not installed: its half of the tests is skipped.\n")?;
         return Ok(None);
     };
@@ -208,14 +207,15 @@ fn find() -> io::Result<Option<Server>> {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "the test harness has no App to ask; both names are for developers and CI only"
+    reason = "the test harness has no App; both names are for developers and CI only"
 )]
 pub fn setting(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// `postgres://user:secret@host:port/postgres?…`, of which only the database is replaced.
-fn given(url: &str) -> io::Result<Server> {
+/// Parses a configured URL such as `postgres://user:secret@host:port/postgres?…`. Only the database is
+/// replaced.
+fn configured(url: &str) -> io::Result<Server> {
     let (address, query) =
         url.split_once('?').map_or((url, String::new()), |(address, query)| (address, format!("?{query}")));
     let Some((scheme, rest)) = address.split_once("://") else {
@@ -227,7 +227,7 @@ fn given(url: &str) -> io::Result<Server> {
     Ok(Server { prefix: format!("{scheme}://{host}"), query, _in_use: None })
 }
 
-/// Finds the cluster of this checkout or starts it; one process at a time.
+/// Finds or starts the cluster of this checkout. Only one process does this at a time.
 fn shared(programs: &Programs) -> io::Result<Server> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("postgres");
     fs::create_dir_all(&folder)?;
@@ -266,7 +266,7 @@ struct Files {
     record: PathBuf,
 }
 
-/// One running cluster, as the record file tells it: port, password, data folder, each on its line.
+/// A running cluster. The record file has its port, password and data folder, one per line.
 struct Cluster {
     port: u16,
     password: String,
@@ -284,7 +284,7 @@ impl Cluster {
         })
     }
 
-    /// Written beside and renamed, so that a reader never sees half of it.
+    /// Writes the record to a temporary file and renames it, so that readers never see a partial record.
     fn write(&self, record: &Path) -> io::Result<()> {
         let draft = record.with_extension("new");
         let _ = fs::remove_file(&draft);
@@ -293,15 +293,15 @@ impl Cluster {
         fs::rename(draft, record)
     }
 
-    /// Its own lock file names this port, and something answers there.
+    /// Returns whether the cluster's lock file has this port and the port accepts connections.
     fn alive(&self) -> bool {
-        let ours = fs::read_to_string(self.data.join("postmaster.pid"))
+        let same_port = fs::read_to_string(self.data.join("postmaster.pid"))
             .is_ok_and(|text| text.lines().nth(3) == Some(self.port.to_string().as_str()));
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
-        ours && TcpStream::connect_timeout(&address, Duration::from_secs(5)).is_ok()
+        same_port && TcpStream::connect_timeout(&address, Duration::from_secs(5)).is_ok()
     }
 
-    /// A server that still ran on these files would notice the missing lock file and stop.
+    /// Removes the data folder. A server still running on it notices the missing lock file and stops.
     fn remove(&self) {
         if self.data.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX)) {
             let _ = fs::remove_dir_all(&self.data);
@@ -339,9 +339,9 @@ impl Cluster {
         // MD5, not SCRAM: its thousands of rounds on every new connection would cost more than most tests do.
         // Byte-wise collation sorts as SQLite does.
         let arguments = ["-U", "postgres", &pwfile, "-A", "md5", "-E", "UTF8", "--no-locale", "--no-sync"];
-        let made = programs.run("initdb", &self.data, &arguments);
+        let initialized = programs.run("initdb", &self.data, &arguments);
         let _ = fs::remove_file(&secret);
-        made?;
+        initialized?;
         OpenOptions::new().append(true).open(self.configuration())?.write_all(SETTINGS.as_bytes())
     }
 
@@ -351,7 +351,7 @@ impl Cluster {
 
     fn listen(&mut self, programs: &Programs) -> io::Result<()> {
         let mut last = Ok(());
-        for _ in 0..TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             self.port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
             let (port, log) = (format!("-p {}", self.port), self.data.join("log").display().to_string());
             last = programs.run("pg_ctl", &self.data, &["start", "-w", "-t", "60", "-l", &log, "-o", &port]);
@@ -369,7 +369,7 @@ impl Cluster {
             .args([&files.start, &files.users, &files.record, &self.data])
             .arg(self.port.to_string())
             .arg(programs.folder.join("psql"))
-            .arg(QUIET.to_string())
+            .arg(IDLE_SECONDS.to_string())
             .env("PGPASSWORD", &self.password)
             .current_dir("/")
             .stdin(Stdio::null())
@@ -380,7 +380,7 @@ impl Cluster {
     }
 }
 
-/// 128 bits from the system, as hex.
+/// Returns 128 random bits from the system as hex.
 fn random() -> io::Result<String> {
     let mut bytes = [0_u8; 16];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
@@ -393,11 +393,11 @@ struct Owner {
     gid: u32,
 }
 
-/// The installed programs and who may run them: PostgreSQL refuses to run as root.
+/// Installed PostgreSQL programs and the user that runs them, because PostgreSQL refuses to run as root.
 struct Programs {
     folder: PathBuf,
     owner: Option<Owner>,
-    /// Where data folders are made; reachable by the owner.
+    /// Folder for data folders, accessible to the owner.
     home: PathBuf,
 }
 
@@ -409,18 +409,18 @@ impl Programs {
                     .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
             })
         })?;
-        // Behind a link in PATH the other programs lie where the link points.
+        // If PATH has a symbolic link, the other programs are in the folder of its target.
         let folder = folder.join("initdb").canonicalize().ok()?.parent()?.to_path_buf();
         if id(&["-u"])? != 0 {
             return Some(Self { folder, owner: None, home: std::env::temp_dir() });
         }
         let owner = Owner { uid: id(&["-u", "postgres"])?, gid: id(&["-g", "postgres"])? };
-        // Root's own TMPDIR is often closed to others.
+        // Other users often have no access to root's own TMPDIR.
         Some(Self { folder, owner: Some(owner), home: PathBuf::from("/tmp") })
     }
 
-    /// Those of PATH in its order, then Debian's, newest first.
-    #[expect(clippy::disallowed_methods, reason = "PATH is the system's, not a setting of the program")]
+    /// Returns the folders of PATH in order, then Debian's, newest version first.
+    #[expect(clippy::disallowed_methods, reason = "PATH is a system variable, not a setting of Coffer")]
     fn folders() -> Vec<PathBuf> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let mut debian: Vec<(u32, PathBuf)> = fs::read_dir("/usr/lib/postgresql")
@@ -433,7 +433,7 @@ impl Programs {
         std::env::split_paths(&path).chain(debian.into_iter().map(|(_, folder)| folder)).collect()
     }
 
-    /// Runs one program to its end on a data folder, as the owner; its output is shown only when it fails.
+    /// Runs a program on a data folder as the owner and waits for it. The error has its output.
     fn run(&self, program: &str, data: &Path, arguments: &[&str]) -> io::Result<()> {
         let mut command = Command::new(self.folder.join(program));
         command.arg("-D").arg(data).args(arguments).current_dir(data).stdin(Stdio::null());
@@ -443,8 +443,8 @@ impl Programs {
         if let Some(owner) = self.owner {
             command.uid(owner.uid).gid(owner.gid).env("HOME", data);
         }
-        // A file, not a pipe: the server keeps it open when pg_ctl is gone.
-        // Not beside the data, where a test may have left no room.
+        // A file, not a pipe, because the server keeps it open after pg_ctl has exited.
+        // Not next to the data, where a test may have left no space.
         let output = self.home.join(format!("{PREFIX}{}.output", random()?));
         let file = File::create(&output)?;
         let status = command.stdout(file.try_clone()?).stderr(file).status();

@@ -1,4 +1,4 @@
-//! The binary itself, started and stopped as an operator would.
+//! The `coffer` binary, started and stopped as an operator would.
 
 use std::{
     collections::HashMap,
@@ -11,13 +11,14 @@ use std::{
 pub struct Process {
     child: Child,
     pub url: String,
-    /// From the start to the first answer of `/readyz`.
+    /// Time from the start to the first successful response of `/readyz`.
     pub ready_after: Duration,
-    /// Working directory, with the files that it makes.
+    /// Working directory, with the files that the process creates.
     folder: super::Folder,
 }
 
-/// The binary with these settings and nothing of the tests' own environment.
+/// Returns a command for the binary with the tests' settings and without the environment's `COFFER_`
+/// variables.
 pub fn coffer(database_url: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_coffer"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("COFFER_")) {
@@ -30,14 +31,14 @@ pub fn coffer(database_url: &str) -> Command {
     command
 }
 
-/// What a command that succeeded printed.
+/// Returns the output of a command, which must have succeeded.
 #[track_caller]
 pub fn printed(output: Output) -> String {
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Runs a subcommand to its end.
+/// Runs a subcommand and waits for it to finish.
 pub fn run(database_url: &str, arguments: &[&str]) -> Output {
     coffer(database_url).args(arguments).output().unwrap()
 }
@@ -55,14 +56,17 @@ impl Process {
         Self::start_with(database_url, |command| command.args(arguments)).await
     }
 
-    /// The same, with these arguments and settings.
-    pub async fn start_with(database_url: &str, told: impl FnOnce(&mut Command) -> &mut Command) -> Self {
+    /// The same, with arguments and settings added by `configure`.
+    pub async fn start_with(
+        database_url: &str,
+        configure: impl FnOnce(&mut Command) -> &mut Command,
+    ) -> Self {
         let mut command = coffer(database_url);
-        told(command.stdout(Stdio::null()).stderr(Stdio::inherit()));
+        configure(command.stdout(Stdio::null()).stderr(Stdio::inherit()));
         Self::launch(command).await
     }
 
-    /// Starts the server that this command is on a free port and waits until it is ready.
+    /// Runs this server command on a free port and waits until the server is ready.
     pub async fn launch(command: Command) -> Self {
         let began = Instant::now();
         let mut process = Self::spawn(command);
@@ -82,7 +86,7 @@ impl Process {
         panic!("the server did not become ready");
     }
 
-    /// Starts the server on a free port and waits for nothing.
+    /// Runs this server command on a free port without waiting.
     pub fn spawn(mut command: Command) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let address = format!("127.0.0.1:{port}");
@@ -91,8 +95,8 @@ impl Process {
         Self { child, url: format!("http://{address}"), ready_after: Duration::ZERO, folder }
     }
 
-    /// Runs a shell script in the folder of the process. curl writes the status of an answer into a line of
-    /// its own after it. Answers with the status and the body of the last request.
+    /// Runs a shell script in the folder of the process and returns the status and body of its last request.
+    /// In the script, `curl` prints the status on a separate line after the body.
     #[track_caller]
     pub fn shell(&self, script: &str, variables: &HashMap<String, String>) -> (u16, String) {
         let curl = r#"curl() { command curl --silent --show-error --noproxy '*' --write-out '\n%{http_code}\n' "$@"; }"#;
@@ -104,18 +108,18 @@ impl Process {
             .stdin(Stdio::null());
         let output = command.output().unwrap();
         assert!(output.status.success(), "{script}\n{output:?}");
-        let told = String::from_utf8(output.stdout).unwrap();
+        let printed = String::from_utf8(output.stdout).unwrap();
         let (body, status) =
-            told.trim_end().rsplit_once('\n').unwrap_or_else(|| panic!("no request: {script}"));
+            printed.trim_end().rsplit_once('\n').unwrap_or_else(|| panic!("no request: {script}"));
         (status.parse().unwrap(), body.to_owned())
     }
 
-    /// The process's id.
+    /// Returns the process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// What of the process is in memory, in bytes: now, and at most since it began.
+    /// Returns the resident memory of the process in bytes: current and peak.
     pub fn resident(&self) -> (u64, u64) {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let bytes = |name: &str| {
@@ -125,7 +129,7 @@ impl Process {
         (bytes("VmRSS"), bytes("VmHWM"))
     }
 
-    /// Ends the process at once, as the loss of power would.
+    /// Kills the process immediately, as a power failure would.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -142,7 +146,7 @@ impl Process {
         );
     }
 
-    /// Asks the process to stop and waits for its exit code.
+    /// Sends the process `TERM` and returns its exit code.
     pub fn terminate(mut self) -> Option<i32> {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());

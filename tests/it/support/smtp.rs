@@ -1,4 +1,4 @@
-//! A real mail server: Python's aiosmtpd in a process of its own, which tells every mail it takes.
+//! A real mail server: Python's aiosmtpd in its own process, which reports every mail it accepts.
 
 use serde_json::Value;
 use std::{
@@ -8,8 +8,8 @@ use std::{
     time::Duration,
 };
 
-/// Arguments: where to listen, the port, and whether a password is asked. It ends when its standard input
-/// does. `full` is a mailbox that takes nothing now, `nobody` is none.
+/// Arguments: address, port, and `password` if a password is required. The server ends when its standard
+/// input is closed. The mailbox `full` accepts no mail now, and `unknown` does not exist.
 const SCRIPT: &str = r#"
 import email, email.policy, json, logging, sys
 from aiosmtpd.controller import Controller
@@ -19,7 +19,7 @@ logging.disable()
 
 class Handler:
     async def handle_RCPT(self, server, session, envelope, address, options):
-        if address.startswith("nobody@"):
+        if address.startswith("unknown@"):
             return "550 5.1.1 no such mailbox: " + address
         if address.startswith("full@"):
             return "452 4.2.2 the mailbox is full: " + address
@@ -28,9 +28,9 @@ class Handler:
 
     async def handle_DATA(self, server, session, envelope):
         mail = email.message_from_bytes(envelope.content, policy=email.policy.default)
-        told = {"from": envelope.mail_from, "to": envelope.rcpt_tos, "text": mail.get_content(),
-                "headers": {name.lower(): value for name, value in mail.items()}}
-        print(json.dumps(told), flush=True)
+        report = {"from": envelope.mail_from, "to": envelope.rcpt_tos, "text": mail.get_content(),
+                  "headers": {name.lower(): value for name, value in mail.items()}}
+        print(json.dumps(report), flush=True)
         return "250 OK"
 
 def authenticate(server, session, envelope, mechanism, data):
@@ -46,7 +46,7 @@ sys.stdin.read()
 controller.stop()
 "#;
 
-/// A running mail server, and every mail it has taken.
+/// A running mail server, with every mail it has accepted.
 pub struct Smtp {
     child: Child,
     taken: Arc<Mutex<Vec<Value>>>,
@@ -54,8 +54,8 @@ pub struct Smtp {
 
 impl Smtp {
     /// Starts a server at this address.
-    pub fn start(host: &str, port: u16, asks_a_password: bool) -> Self {
-        let password = if asks_a_password { "password" } else { "" };
+    pub fn start(host: &str, port: u16, requires_password: bool) -> Self {
+        let password = if requires_password { "password" } else { "" };
         let mut child = Command::new(python().unwrap())
             .args(["-W", "ignore", "-c", SCRIPT, host, &port.to_string(), password])
             .stdin(Stdio::piped())
@@ -65,21 +65,21 @@ impl Smtp {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         assert_eq!(lines.next().unwrap().unwrap(), "ready");
         let taken = Arc::new(Mutex::new(Vec::new()));
-        let told = taken.clone();
+        let reported = taken.clone();
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
-                told.lock().unwrap().push(serde_json::from_str(&line).unwrap());
+                reported.lock().unwrap().push(serde_json::from_str(&line).unwrap());
             }
         });
         Self { child, taken }
     }
 
-    /// Every mail taken so far.
+    /// Returns every mail accepted so far.
     pub fn taken(&self) -> Vec<Value> {
         self.taken.lock().unwrap().clone()
     }
 
-    /// So many mails, as soon as they have come, and whatever else comes in the half second after.
+    /// Waits for `count` mails, then another half second, and returns every mail accepted so far.
     pub async fn takes(&self, count: usize) -> Vec<Value> {
         for _ in 0..600 {
             if self.taken().len() >= count {
@@ -99,15 +99,15 @@ impl Drop for Smtp {
     }
 }
 
-/// A port that is free now.
+/// Returns a port that is currently free.
 pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// The Python that has aiosmtpd; `None` where none has.
+/// Returns a Python with aiosmtpd, or `None` if there is none.
 ///
 /// # Panics
-/// If none has although `COFFER_REQUIRE_SMTP=1`.
+/// If there is none although `COFFER_REQUIRE_SMTP=1`.
 pub fn python() -> Option<&'static str> {
     static PYTHON: OnceLock<Option<&str>> = OnceLock::new();
     *PYTHON.get_or_init(|| {
@@ -126,16 +126,16 @@ pub fn python() -> Option<&'static str> {
                 !is_required(),
                 "a mail server for the tests: aiosmtpd is not installed, and COFFER_REQUIRE_SMTP=1"
             );
-            // Not `eprintln!`: the test harness would swallow it.
+            // Not `eprintln!`, because the test harness would capture it.
             io::stderr()
-                .write_all(b"aiosmtpd is not installed (python3-aiosmtpd): the tests of mail are skipped.\n")
+                .write_all(b"aiosmtpd is not installed (python3-aiosmtpd): the mail tests are skipped.\n")
                 .unwrap();
         }
         found
     })
 }
 
-#[expect(clippy::disallowed_methods, reason = "the test harness has no App to ask; the name is for CI only")]
+#[expect(clippy::disallowed_methods, reason = "the test harness has no App; the name is for CI only")]
 fn is_required() -> bool {
     std::env::var("COFFER_REQUIRE_SMTP").is_ok_and(|value| value == "1")
 }

@@ -10,19 +10,19 @@ use tokio_tungstenite::{
     tungstenite::{Message, client::IntoClientRequest},
 };
 
-/// A socket of `graphql-transport-ws`.
+/// WebSocket with the protocol `graphql-transport-ws`.
 pub struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
-/// Longer than anything takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Longest wait for a message, even on a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Socket {
-    /// Opens a socket without saying anything.
+    /// Opens a socket without sending anything.
     pub async fn open(app: &TestApp) -> Self {
         Self::open_at(&app.url).await
     }
 
-    /// The same, at a server's address.
+    /// The same for the server at this URL.
     pub async fn open_at(server: &str) -> Self {
         let url = format!("{}/graphql/ws", server.replace("http://", "ws://"));
         let mut request = url.into_client_request().unwrap();
@@ -30,7 +30,7 @@ impl Socket {
         Self(connect_async(request).await.unwrap().0)
     }
 
-    /// Opens a socket and waits to be acknowledged, as the owner of this key or as nobody.
+    /// Opens a socket with this key, or without credentials, and waits for the acknowledgment.
     pub async fn join(app: &TestApp, key: Option<&str>) -> Self {
         let mut socket = Self::open(app).await;
         let payload = key.map_or(json!({}), |key| json!({ "authorization": format!("Bearer {key}") }));
@@ -44,12 +44,12 @@ impl Socket {
         self.0.send(Message::text(message.to_string())).await.unwrap();
     }
 
-    /// Sends text that may be no message.
+    /// Sends text, which need not be a valid message.
     pub async fn say_text(&mut self, text: &str) {
         self.0.send(Message::text(text.to_owned())).await.unwrap();
     }
 
-    /// Begins an operation.
+    /// Starts an operation.
     pub async fn subscribe(&mut self, id: &str, query: &str, variables: Value) {
         self.say(
             json!({ "id": id, "type": "subscribe", "payload": { "query": query, "variables": variables } }),
@@ -57,10 +57,10 @@ impl Socket {
         .await;
     }
 
-    /// The next message, or the code and the reason the server closed with.
+    /// Returns the next message, or the code and reason with which the server closed the socket.
     pub async fn hear(&mut self) -> Result<Value, (u16, String)> {
         loop {
-            match tokio::time::timeout(PATIENCE, self.0.next()).await.expect("the server said nothing") {
+            match tokio::time::timeout(TIMEOUT, self.0.next()).await.expect("the server sent nothing") {
                 Some(Ok(Message::Text(text))) => return Ok(serde_json::from_str(&text).unwrap()),
                 Some(Ok(Message::Close(Some(frame)))) => {
                     return Err((frame.code.into(), frame.reason.to_string()));
@@ -72,12 +72,12 @@ impl Socket {
         }
     }
 
-    /// The next message, if one comes within this time.
+    /// Returns the next message, or `None` if none arrives within this time.
     pub async fn hear_within(&mut self, time: Duration) -> Option<Value> {
         tokio::time::timeout(time, self.hear()).await.ok().map(Result::unwrap)
     }
 
-    /// The code and the reason the server closes with, whatever it says before.
+    /// Returns the code and reason with which the server closes the socket, skipping messages before that.
     pub async fn closed(&mut self) -> (u16, String) {
         loop {
             if let Err(end) = self.hear().await {
@@ -86,7 +86,7 @@ impl Socket {
         }
     }
 
-    /// The data of the next `next` message.
+    /// Returns the data of the next message, which must have type `next`.
     pub async fn next(&mut self) -> Value {
         let message = self.hear().await.unwrap();
         assert_eq!(message["type"], "next", "{message}");

@@ -1,7 +1,7 @@
-//! Orders by the exact cent: what they hold, spend, give back and leave, and when.
+//! Orders: holds, fills, cancellation and settlement, checked to the cent.
 
 use crate::support::{
-    Customer, DEPOSIT_CREATE, ORDER_CANCEL, ORDER_PLACE, Options, THURSDAY, TestApp, on_both, stand_at,
+    Customer, DEPOSIT_CREATE, ORDER_CANCEL, ORDER_PLACE, Options, THURSDAY, TestApp, freeze_clock_at, on_both,
 };
 use entity::{
     event,
@@ -29,7 +29,7 @@ async fn filled(app: &TestApp, customer: &Customer, key: &str, side: &str, quant
     assert_eq!(app.ended(&id).await["status"], "FILLED");
 }
 
-/// The same where nothing is carried out but by moving the clock.
+/// The same on a server where only advancing the clock runs due actions.
 async fn filled_by_clock(app: &TestApp, customer: &Customer, key: &str, side: &str, quantity: &str) {
     let id = place(app, &customer.order(key, side, "VTI", quantity)).await;
     seconds(app, 1).await;
@@ -59,7 +59,7 @@ async fn positions(app: &TestApp, customer: &Customer) -> Vec<[String; 2]> {
         .collect()
 }
 
-/// Balance and hold of the account's unsettled proceeds.
+/// Returns the balance and the hold of the account's unsettled proceeds.
 async fn unsettled(app: &TestApp, customer: &Customer) -> (i64, i64) {
     let row = ledger_account::Entity::find()
         .filter(ledger_account::Column::OwnerId.eq(customer.account_id.parse::<Uuid>().unwrap()))
@@ -91,7 +91,7 @@ async fn each() -> Vec<TestApp> {
 }
 
 on_both! {
-    async fn proceeds_are_spent_before_they_settle(app: TestApp) {
+    async fn unsettled_proceeds_can_be_spent(app: TestApp) {
         let customer = app.funded_customer("Ada", "1000.00").await;
         app.quote("VTI", "100.00", "100.00").await;
         let account = customer.account_id.as_str();
@@ -111,7 +111,7 @@ on_both! {
         assert_eq!(app.audit().await.wrong, None);
     }
 
-    async fn a_sale_takes_its_part_of_the_cost(app: TestApp) {
+    async fn a_sale_reduces_the_cost_basis_proportionally(app: TestApp) {
         let customer = app.funded_customer("Ada", "1000.00").await;
         app.quote("VTI", "33.33", "33.33").await;
         filled(&app, &customer, "b1", "BUY", "3").await;
@@ -127,7 +127,7 @@ on_both! {
         assert_eq!(app.audit().await.wrong, None);
     }
 
-    async fn after_the_close_nothing_is_written(app: TestApp) {
+    async fn orders_after_the_close_are_refused_and_write_nothing(app: TestApp) {
         let customer = app.funded_customer("Ada", "1000.00").await;
         app.quote("VTI", "100.00", "100.00").await;
         let set =
@@ -150,7 +150,7 @@ on_both! {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_canceled_order_gives_everything_back() {
+async fn a_canceled_order_releases_its_hold() {
     for app in each().await {
         let customer = app.funded_customer("Ada", "1000.00").await;
         app.quote("VTI", "100.00", "100.10").await;
@@ -165,7 +165,7 @@ async fn a_canceled_order_gives_everything_back() {
         let again = cancel(&app, "c2", &id).await;
         assert_eq!(
             again.user_error("orderCancel"),
-            &json!({ "code": "NOT_CANCELABLE", "path": ["orderId"], "message": "The order has ended already." })
+            &json!({ "code": "NOT_CANCELABLE", "path": ["orderId"], "message": "The order has already ended." })
         );
         let replayed = cancel(&app, "c1", &id).await;
         assert_eq!(replayed.entity("orderCancel", "order")["status"], "CANCELED");
@@ -176,21 +176,21 @@ async fn a_canceled_order_gives_everything_back() {
     }
 }
 
-/// The market moves between an order and its route, to a price in ten-thousandths of a dollar.
-async fn runs_to(app: &TestApp, price: i64) {
+/// Changes the price of accepted orders before they are routed, in ten-thousandths of a dollar.
+async fn set_price_before_routing(app: &TestApp, price: i64) {
     let tx = app.app.db.write().await.unwrap();
     tx.execute_unprepared(&format!("UPDATE quote_override SET bid = {price}, ask = {price}")).await.unwrap();
     tx.commit().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_price_that_ran_away_rejects_the_order() {
+async fn an_order_that_became_too_expensive_is_rejected() {
     for app in each().await {
         let customer = app.funded_customer("Ada", "1000.00").await;
         app.quote("VTI", "100.00", "100.00").await;
         let id = place(&app, &customer.order("dear", "BUY", "VTI", "9")).await;
         assert_eq!(app.balance(&customer.account_id).await, ["1000.00", "73.00", "73.00"]);
-        runs_to(&app, 1_111_200).await;
+        set_price_before_routing(&app, 1_111_200).await;
         seconds(&app, 1).await;
         let ended = app.ended(&id).await;
         assert_eq!(
@@ -205,7 +205,7 @@ async fn a_price_that_ran_away_rejects_the_order() {
         assert_eq!(app.balance(&customer.account_id).await, ["1000.00", "1000.00", "1000.00"]);
         app.quote("VTI", "100.00", "100.00").await;
         let id = place(&app, &customer.order("just", "BUY", "VTI", "9")).await;
-        runs_to(&app, 1_111_100).await;
+        set_price_before_routing(&app, 1_111_100).await;
         seconds(&app, 1).await;
         assert_eq!(app.ended(&id).await["filledAveragePrice"], json!({ "amount": "111.11" }));
         assert_eq!(app.balance(&customer.account_id).await, ["1000.00", "0.01", "0.01"]);
@@ -213,10 +213,9 @@ async fn a_price_that_ran_away_rejects_the_order() {
     }
 }
 
-/// What was due before a price is set trades at the price before, whether or not a worker was there to carry
-/// it out.
+/// Orders that were due before a price is set trade at the previous price, even if no worker was running.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_price_set_later_does_not_touch_an_earlier_order() {
+async fn a_new_price_does_not_affect_earlier_orders() {
     for app in each().await {
         let customer = app.funded_customer("Ada", "1000.00").await;
         app.quote("VTI", "100.00", "100.00").await;
@@ -226,12 +225,11 @@ async fn a_price_set_later_does_not_touch_an_earlier_order() {
     }
 }
 
-/// An order may hold proceeds while they settle. When it lets go of them they are cash, whatever became of
-/// the order.
+/// An order may hold proceeds while they settle. When the order is filled or canceled, they become cash.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn proceeds_held_over_their_settlement_become_cash() {
+async fn held_proceeds_become_cash_after_their_settlement() {
     for app in each().await {
-        let reaches_the_market_late = async |id: &str, at: &str| {
+        let delay_routing = async |id: &str, at: &str| {
             let tx = app.app.db.write().await.unwrap();
             timer::Entity::update_many()
                 .col_expr(
@@ -251,7 +249,7 @@ async fn proceeds_held_over_their_settlement_become_cash() {
         filled_by_clock(&app, &customer, "s1", "SELL", "5").await;
         let id = place(&app, &customer.order("slow", "BUY", "VTI", "8")).await;
         assert_eq!(unsettled(&app, &customer).await, (50_000, 32_400));
-        reaches_the_market_late(&id, "2026-07-13T17:00:00Z").await;
+        delay_routing(&id, "2026-07-13T17:00:00Z").await;
         app.advance_to("2026-07-13T15:00:00Z").await;
         assert_eq!(unsettled(&app, &customer).await, (32_400, 32_400));
         assert_eq!(app.balance(account).await, ["1000.00", "176.00", "176.00"]);
@@ -262,7 +260,7 @@ async fn proceeds_held_over_their_settlement_become_cash() {
         filled_by_clock(&app, &customer, "b2", "BUY", "5").await;
         filled_by_clock(&app, &customer, "s2", "SELL", "5").await;
         let id = place(&app, &customer.order("slower", "BUY", "VTI", "8")).await;
-        reaches_the_market_late(&id, "2026-07-14T17:00:00Z").await;
+        delay_routing(&id, "2026-07-14T17:00:00Z").await;
         app.advance_to("2026-07-14T15:00:00Z").await;
         assert_eq!(unsettled(&app, &customer).await, (32_400, 32_400));
         app.quote("VTI", "50.00", "50.00").await;
@@ -275,7 +273,7 @@ async fn proceeds_held_over_their_settlement_become_cash() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_due_happens_in_order_each_at_its_time() {
+async fn due_actions_happen_in_order_at_their_own_times() {
     for app in each().await {
         let customer = app.funded_customer("Ada", "1000.00").await;
         app.quote("VTI", "100.00", "100.00").await;
@@ -287,15 +285,15 @@ async fn what_is_due_happens_in_order_each_at_its_time() {
             deposits.push(deposit.entity("depositCreate", "transfer")["id"].as_str().unwrap().to_owned());
         }
         app.advance_to("2026-07-14T16:00:00Z").await;
-        let happened =
+        let recorded =
             domain::kernel::events::page(&app.app.db.read, app.partner.id, head, 100).await.unwrap();
-        let happened: Vec<_> = happened
+        let recorded: Vec<_> = recorded
             .iter()
             .map(|event| (event.kind.as_str(), event.occurred_at.to_rfc3339(), event.stream_id))
             .collect();
         let (friday, monday, tuesday) =
             ("2026-07-10T16:00:00+00:00", "2026-07-13T12:30:00+00:00", "2026-07-14T16:00:00+00:00");
-        let trade = happened[7].2;
+        let trade = recorded[7].2;
         let expected = [
             ("order.accepted", friday, order.parse().unwrap()),
             ("deposit.pending", friday, deposits[0].parse().unwrap()),
@@ -308,14 +306,14 @@ async fn what_is_due_happens_in_order_each_at_its_time() {
             ("sandbox.clock_changed", tuesday, app.partner.id),
         ];
         assert_eq!(
-            happened,
+            recorded,
             expected.map(|(kind, at, stream): (_, &str, Uuid)| (kind, at.to_owned(), stream))
         );
         assert_eq!(app.audit().await.wrong, None);
     }
 }
 
-/// Every id replaced by the number of its first appearance.
+/// Replaces every id with the number of its first appearance.
 fn numbered(value: &mut Value, seen: &mut HashMap<String, usize>) {
     match value {
         Value::String(text) if text.parse::<Uuid>().is_ok() || text.starts_with("S-") => {
@@ -334,30 +332,34 @@ async fn the_same_seed_and_commands_give_the_same_events() {
         let mut stories = Vec::new();
         for (name, seed) in [("one", 7), ("two", 7), ("three", 8)] {
             let (partner, key) = app.other_partner(name).await;
-            let partner = stand_at(&app.app, partner, THURSDAY).await;
+            let partner = freeze_clock_at(&app.app, partner, THURSDAY).await;
             let mut row: partner::ActiveModel = partner.clone().into();
             row.market_seed = Set(seed);
             let tx = app.app.db.write().await.unwrap();
             row.update(&tx).await.unwrap();
             tx.commit().await.unwrap();
             let customer = app.customer_as(&key, "Ada").await;
-            let say = async |query: &str, input: Value| {
+            let send_input = async |query: &str, input: Value| {
                 app.gql_as(Some(&key), query, json!({ "input": input })).await
             };
-            say(DEPOSIT_CREATE, customer.deposit("d", "5000.00")).await.entity("depositCreate", "transfer");
+            send_input(DEPOSIT_CREATE, customer.deposit("d", "5000.00"))
+                .await
+                .entity("depositCreate", "transfer");
             let advance = "mutation($input: SandboxClockAdvanceInput!) { sandboxClockAdvance(input: $input) \
                 { userErrors { message } } }";
-            say(advance, json!({ "seconds": 86_400 })).await.data();
+            send_input(advance, json!({ "seconds": 86_400 })).await.data();
             for (turn, (symbol, quantity)) in
                 [("VTI", "1.5"), ("GOOG", "2"), ("VTEB", "10")].into_iter().enumerate()
             {
-                say(ORDER_PLACE, customer.order(&format!("b{turn}"), "BUY", symbol, quantity))
+                send_input(ORDER_PLACE, customer.order(&format!("b{turn}"), "BUY", symbol, quantity))
                     .await
                     .entity("orderPlace", "order");
             }
-            say(advance, json!({ "seconds": 3600 })).await.data();
-            say(ORDER_PLACE, customer.order("s", "SELL", "GOOG", "0.5")).await.entity("orderPlace", "order");
-            say(advance, json!({ "to": "2026-07-14T16:00:00Z" })).await.data();
+            send_input(advance, json!({ "seconds": 3600 })).await.data();
+            send_input(ORDER_PLACE, customer.order("s", "SELL", "GOOG", "0.5"))
+                .await
+                .entity("orderPlace", "order");
+            send_input(advance, json!({ "to": "2026-07-14T16:00:00Z" })).await.data();
             let mut seen = HashMap::new();
             let events = event::Entity::find()
                 .filter(event::Column::PartnerId.eq(partner.id))

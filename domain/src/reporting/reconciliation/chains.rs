@@ -1,4 +1,4 @@
-//! The chains of events and of audit lines, each up to its signed head.
+//! Checks of the hash chains of events and audit lines up to their signed heads.
 
 use super::{Audit, ByCause, PAGE};
 use crate::{
@@ -17,32 +17,32 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
-/// An event that other rows are derived from.
+/// Event that other rows are derived from.
 pub(super) struct Cause {
     pub event: Uuid,
-    /// The price that the event of a fill tells.
+    /// Price in the payload of a fill's event.
     pub price: Option<String>,
 }
 
-/// Such events by what they happened to and their type, oldest first.
+/// Causes by subject id and event type, oldest first.
 pub(super) type Causes = HashMap<(Uuid, &'static str), Vec<Cause>>;
 
 const CAUSES: [EventType; 4] =
     [EventType::DepositPending, EventType::DepositSettled, EventType::OrderFilled, EventType::TradeSettled];
 
-/// How far the walk along a chain has come.
-struct End {
+/// Last row of a chain that has been read so far.
+struct ChainEnd {
     sealed: i64,
     hash: Vec<u8>,
 }
 
-impl End {
+impl ChainEnd {
     fn start() -> Self {
         Self { sealed: 0, hash: digest::GENESIS.to_vec() }
     }
 
-    /// Takes the next row; whether it continues the chain.
-    fn takes(&mut self, seq: Option<i64>, hash: Option<&Vec<u8>>, digest: &[u8]) -> bool {
+    /// Moves to the next row and returns whether it continues the chain.
+    fn advance(&mut self, seq: Option<i64>, hash: Option<&Vec<u8>>, digest: &[u8]) -> bool {
         let (next, link) = (self.sealed + 1, digest::link(&self.hash, digest));
         let continues = seq == Some(next) && hash == Some(&link);
         (self.sealed, self.hash) = (seq.unwrap_or(next), link);
@@ -51,19 +51,20 @@ impl End {
 }
 
 impl<C: ConnectionTrait> Audit<'_, C> {
-    /// Every event's digest with its movements, then the chain of each partner. Answers with the events that
-    /// other rows are derived from.
+    /// Checks the digest of every event and its movements, then the chain of each partner. Returns the events
+    /// that other rows are derived from.
     pub(super) async fn events(&mut self, movements: &ByCause) -> Result<Causes> {
         let mut causes = Causes::new();
         let mut unexplained: HashSet<Uuid> = movements.keys().copied().collect();
         let rows = walk!(self, event, row => {
             unexplained.remove(&row.id);
-            let caused: Vec<RowDigest> = movements.get(&row.id).into_iter().flatten().map(|movement| movement.digest).collect();
+            let caused = movements.get(&row.id).into_iter().flatten();
+            let caused: Vec<RowDigest> = caused.map(|movement| movement.digest).collect();
             if row.digest != events::digest(&row, &caused) {
                 self.wrong(format!("event {} does not match its digest and its ledger movements", row.id));
             }
             if row.seq.is_none() {
-                self.waits(row.id);
+                self.count_waiting(row.id);
             }
             if let Some(what) = CAUSES.into_iter().find(|what| what.name() == row.kind) {
                 let cause = Cause { event: row.id, price: events::price(&row) };
@@ -71,20 +72,20 @@ impl<C: ConnectionTrait> Audit<'_, C> {
             }
         });
         if let Some(cause) = unexplained.iter().next() {
-            self.wrong(format!("ledger movements name event {cause}, which does not exist"));
+            self.wrong(format!("ledger movements refer to event {cause}, which does not exist"));
         }
         self.report.checked.push(("events", rows));
         let partners = self.partners().await?;
         let heads = heads::of(&self.connection, partners.iter().copied()).await?;
         for partner in &partners {
-            let mut end = End::start();
+            let mut end = ChainEnd::start();
             loop {
                 let page = events::page(&self.connection, *partner, end.sealed, PAGE).await?;
                 if page.is_empty() {
                     break;
                 }
                 for row in page {
-                    if !end.takes(row.seq, row.hash.as_ref(), &row.digest) {
+                    if !end.advance(row.seq, row.hash.as_ref(), &row.digest) {
                         self.wrong(format!("event {} does not continue the chain of its partner", row.id));
                     }
                 }
@@ -95,13 +96,13 @@ impl<C: ConnectionTrait> Audit<'_, C> {
         Ok(causes)
     }
 
-    /// The chain of audit lines of each partner.
+    /// Checks the chain of audit lines of each partner.
     pub(super) async fn lines(&mut self) -> Result<()> {
         let mut rows = 0;
         let partners = self.partners().await?;
         let heads = heads::of(&self.connection, partners.iter().copied()).await?;
         for partner in partners {
-            let mut end = End::start();
+            let mut end = ChainEnd::start();
             loop {
                 let page = audit_log::Entity::find()
                     .filter(audit_log::Column::PartnerId.eq(partner))
@@ -114,7 +115,7 @@ impl<C: ConnectionTrait> Audit<'_, C> {
                     break;
                 }
                 for row in page {
-                    if !end.takes(row.seq, row.hash.as_ref(), &line_digest(&row)) {
+                    if !end.advance(row.seq, row.hash.as_ref(), &line_digest(&row)) {
                         self.wrong(format!(
                             "audit_log {} does not continue the chain of its partner",
                             row.id
@@ -133,7 +134,7 @@ impl<C: ConnectionTrait> Audit<'_, C> {
             .all(&self.connection)
             .await?;
         for line in waiting {
-            self.waits(line);
+            self.count_waiting(line);
         }
         self.report.checked.push(("lines of the audit log", rows));
         if self.key.is_some_and(HeadKey::has_signed) {
@@ -145,15 +146,15 @@ impl<C: ConnectionTrait> Audit<'_, C> {
             );
         } else {
             self.report.notes.push(
-                "the heads of the chains are not signed yet; the next start of a server signs them"
+                "the heads of the chains are not signed yet; the server signs them when it next starts"
                     .to_owned(),
             );
         }
         Ok(())
     }
 
-    /// A chain ends where its head says, and the head is as it was signed.
-    fn head(&mut self, heads: &Heads, partner: Uuid, chain: Chain, end: &End) {
+    /// Checks that a chain's head has a valid signature and matches the last row of the chain.
+    fn head(&mut self, heads: &Heads, partner: Uuid, chain: Chain, end: &ChainEnd) {
         let Some(key) = self.key.filter(|key| key.has_signed()) else { return };
         let rows = match chain {
             Chain::Event => "events",
@@ -169,20 +170,21 @@ impl<C: ConnectionTrait> Audit<'_, C> {
             Some(head) if head.sealed != end.sealed => {
                 let (sealed, last) = (head.sealed, end.sealed);
                 self.wrong(format!(
-                    "partner {partner} has {sealed} sealed {rows} by their head, and the \
-                    last is number {last}"
+                    "the head of the {rows} of partner {partner} counts {sealed}, but the last one is \
+                    number {last}"
                 ));
             }
             Some(head) if head.hash != end.hash => {
                 self.wrong(format!(
-                    "the last of the {rows} of partner {partner} is not the one that their head names"
+                    "the head of the {rows} of partner {partner} does not have the hash of the last one"
                 ));
             }
             Some(_) => {}
         }
     }
 
-    fn waits(&mut self, id: Uuid) {
+    /// Counts a row that is waiting to be sealed.
+    fn count_waiting(&mut self, id: Uuid) {
         self.report.waiting += 1;
         let since = id.get_timestamp().and_then(|timestamp| {
             let (seconds, nanos) = timestamp.to_unix();

@@ -1,6 +1,6 @@
-//! What happens to an order at the market, and to a trade on its settlement day.
+//! Routing of orders to the market, their fills, and the settlement of trades.
 
-use super::{facts, give_back};
+use super::{facts, release_holds};
 use crate::{
     Code, Error, Result,
     kernel::{
@@ -28,10 +28,10 @@ use sea_orm::{
 use serde_json::json;
 use uuid::Uuid;
 
-/// Takes an accepted order to the market: a buy trades at the ask, a sale at the bid, whole and at once.
+/// Sends an accepted order to the market: a buy fills at the ask, a sale at the bid, completely and at once.
 ///
-/// Rejected, and everything given back, when the price has outrun what the customer can pay. An order that is
-/// no longer accepted is left alone.
+/// Rejects the order and releases its holds if it now costs more than the available cash. Does nothing if the
+/// order is no longer accepted.
 pub async fn route(ctx: &CommandContext<'_>, order_id: Uuid) -> Result<()> {
     let order = order::Entity::find_by_id(order_id).lock(LockType::NoKeyUpdate).one(ctx.tx).await?;
     let Some(order) = order.filter(|order| order.status == Status::Accepted) else { return Ok(()) };
@@ -42,7 +42,7 @@ pub async fn route(ctx: &CommandContext<'_>, order_id: Uuid) -> Result<()> {
         Side::Sell => quote.bid,
     };
     let amount = Money::cost(order.quantity, price)
-        .ok_or_else(|| Error::broken("a fill is worth more than 64 bits"))?;
+        .ok_or_else(|| Error::broken("the amount of a fill exceeds 64 bits"))?;
     let working = order::Model { status: Status::New, ..order.clone() };
     ctx.event().record(ctx.tx, EventType::OrderNew, order.id, facts(&working)).await?;
     match order.side {
@@ -70,7 +70,7 @@ async fn buy(
         return reject(ctx, order, Code::InsufficientBuyingPower).await;
     }
     let from_cash = Ord::min(amount.units(), cash_power);
-    let mut fact = ctx.event();
+    let mut event = ctx.event();
     let mut entry = Entry::default();
     for hold in &holds {
         entry.release(hold, Reason::Posted);
@@ -83,12 +83,12 @@ async fn buy(
         &units,
         order.quantity.units(),
     );
-    write(ctx, entry, &mut fact).await?;
+    write(ctx, entry, &mut event).await?;
     if holds.iter().any(|hold| hold.account_id == unsettled.id) {
-        release_proceeds(ctx, &mut fact, order.account_id).await?;
+        release_proceeds(ctx, &mut event, order.account_id).await?;
     }
     positions::bought(ctx, order.account_id, instrument.id, order.quantity, amount).await?;
-    filled(ctx, order, price, amount, fact).await?;
+    filled(ctx, order, price, amount, event).await?;
     Ok(())
 }
 
@@ -102,7 +102,7 @@ async fn sell(
     if !amount.is_positive() {
         return reject(ctx, order, Code::Invalid).await;
     }
-    let mut fact = ctx.event();
+    let mut event = ctx.event();
     let mut entry = Entry::default();
     for hold in ledger::open_holds(ctx.tx, order.id).await? {
         entry.release(&hold, Reason::Posted);
@@ -112,13 +112,13 @@ async fn sell(
     let receivable = ctx.house_account(LedgerKind::ClearingReceivable, USD).await?;
     let unsettled = ctx.customer_account(order.account_id, LedgerKind::Unsettled, USD).await?;
     entry.post(&units, &custody, order.quantity.units()).post(&receivable, &unsettled, amount.units());
-    write(ctx, entry, &mut fact).await?;
+    write(ctx, entry, &mut event).await?;
     positions::sold(ctx, order.account_id, instrument.id, order.quantity).await?;
-    filled(ctx, order, price, amount, fact).await
+    filled(ctx, order, price, amount, event).await
 }
 
-async fn write(ctx: &CommandContext<'_>, entry: Entry, fact: &mut EventBuilder) -> Result<()> {
-    if entry.write(ctx.tx, ctx.app.ids, fact).await? {
+async fn write(ctx: &CommandContext<'_>, entry: Entry, event: &mut EventBuilder) -> Result<()> {
+    if entry.write(ctx.tx, ctx.app.ids, event).await? {
         Ok(())
     } else {
         Err(Error::broken("a fill would overdraw an account"))
@@ -130,7 +130,7 @@ async fn filled(
     order: order::Model,
     price: Price,
     amount: Money,
-    fact: EventBuilder,
+    event: EventBuilder,
 ) -> Result<()> {
     let fill = fill::Model {
         id: ctx.app.ids.next(Kind::Fill),
@@ -156,25 +156,26 @@ async fn filled(
     row.filled_average_price = Set(Some(price));
     row.filled_at = Set(Some(ctx.now));
     let order = row.update(ctx.tx).await?;
-    let mut told = facts(&order);
-    if let Some(told) = told.as_object_mut() {
-        told.insert("price".to_owned(), price.to_string().into());
+    let mut payload = facts(&order);
+    if let Some(payload) = payload.as_object_mut() {
+        payload.insert("price".to_owned(), price.to_string().into());
     }
-    fact.record(ctx.tx, EventType::OrderFilled, order.id, told).await
+    event.record(ctx.tx, EventType::OrderFilled, order.id, payload).await
 }
 
 async fn reject(ctx: &CommandContext<'_>, order: order::Model, why: Code) -> Result<()> {
-    let mut fact = ctx.event();
-    give_back(ctx, &mut fact, &order).await?;
+    let mut event = ctx.event();
+    release_holds(ctx, &mut event, &order).await?;
     let mut row: order::ActiveModel = order.into();
     row.status = Set(Status::Rejected);
     row.reject_code = Set(Some(why.name().to_owned()));
     row.failed_at = Set(Some(ctx.now));
     let order = row.update(ctx.tx).await?;
-    fact.record(ctx.tx, EventType::OrderRejected, order.id, facts(&order)).await
+    event.record(ctx.tx, EventType::OrderRejected, order.id, facts(&order)).await
 }
 
-/// A trade is paid for: what we owe or are owed moves through our bank, and proceeds of sales become cash.
+/// Settles a trade: moves the amount owed to or by the clearing house through the bank account, and turns
+/// proceeds of sales into cash. Does nothing if the trade has already settled.
 pub async fn settle_trade(ctx: &CommandContext<'_>, fill_id: Uuid) -> Result<()> {
     let Some(fill) =
         fill::Entity::find_by_id(fill_id).one(ctx.tx).await?.filter(|fill| fill.settled_at.is_none())
@@ -186,7 +187,7 @@ pub async fn settle_trade(ctx: &CommandContext<'_>, fill_id: Uuid) -> Result<()>
     let mut row: fill::ActiveModel = fill.into();
     row.settled_at = Set(Some(ctx.now));
     row.update(ctx.tx).await?;
-    let mut fact = ctx.event();
+    let mut event = ctx.event();
     let mut entry = Entry::default();
     let fbo = ctx.house_account(LedgerKind::BankFbo, USD).await?;
     match side {
@@ -198,24 +199,24 @@ pub async fn settle_trade(ctx: &CommandContext<'_>, fill_id: Uuid) -> Result<()>
             proceeds_to_cash(ctx, &mut entry, account_id).await?;
         }
     }
-    write(ctx, entry, &mut fact).await?;
+    write(ctx, entry, &mut event).await?;
     let facts = json!({ "id": fill_id, "order_id": order_id, "account_id": account_id });
-    fact.record_first(ctx.tx, EventType::TradeSettled, fill_id, facts).await
+    event.record_first(ctx.tx, EventType::TradeSettled, fill_id, facts).await
 }
 
-/// Proceeds that an order held while they settled become cash once the order lets go of them.
+/// Turns proceeds into cash that settled while an order held them, once the order has released them.
 pub(super) async fn release_proceeds(
     ctx: &CommandContext<'_>,
-    fact: &mut EventBuilder,
+    event: &mut EventBuilder,
     account_id: Uuid,
 ) -> Result<()> {
     let mut entry = Entry::default();
     proceeds_to_cash(ctx, &mut entry, account_id).await?;
-    write(ctx, entry, fact).await
+    write(ctx, entry, event).await
 }
 
-/// Moves to cash whatever of the proceeds no longer waits for a settlement, so that money spent before it
-/// settled is not paid out twice. What open orders hold stays until they let it go.
+/// Moves the proceeds of sales that no longer wait for settlement to cash. Unsettled proceeds that were
+/// already spent are not paid out again, and proceeds held by open orders stay until they are released.
 async fn proceeds_to_cash(ctx: &CommandContext<'_>, entry: &mut Entry, account_id: Uuid) -> Result<()> {
     let [unsettled, cash] =
         ledger::lock(ctx.tx, account_id, [LedgerKind::Unsettled, LedgerKind::Cash]).await?;

@@ -105,7 +105,7 @@ async fn list(
         .ok_or_else(|| Refusal::not_found("user_id"))?;
     let page = request
         .page(Kind::BankAccount, "bank account", async |id| {
-            bank_accounts::is_place(&app.db.read, &user, id).await
+            bank_accounts::was_ever_linked(&app.db.read, &user, id).await
         })
         .await?;
     let slice = bank_accounts::list_audited(&app, &actor, user.id, &page).await?;

@@ -177,7 +177,7 @@ async fn read(State(app): State<App>, actor: Caller, Id(id): Id) -> Result<Json<
 async fn update(State(app): State<App>, actor: Caller, Id(id): Id, Form(body): Form) -> Result<Json<Value>> {
     let identity = identity(&body).map_err(|error| command::unreadable::<UpdateProfile>(&actor, error))?;
     let update = UpdateProfile { user_id: ids::parse(Kind::User, &id), identity };
-    let user = profiles::amend(&app, &actor, update).await?;
+    let user = profiles::update(&app, &actor, update).await?;
     Ok(Json(json!({ "full_name": full_name(&user), "date_of_birth": birth_date(&app, &user)? })))
 }
 
