@@ -697,8 +697,7 @@ async fn the_command_line_manages_keys() {
             "coffer: cannot list keys: The partner does not exist."
         );
         assert!(
-            error(&["keys", "create", "--publishable", "--scopes", "read"])
-                .contains("cannot be used with")
+            error(&["keys", "create", "--publishable", "--scopes", "read"]).contains("cannot be used with")
         );
         let audit = printed(&["audit"]);
         assert!(
