@@ -1,4 +1,4 @@
-//! Settings, logs, keys, partners, instruments, file modes and the doctor, as an operator meets them.
+//! The command line: settings, logs, keys, partners, instruments, file modes and `coffer doctor`.
 
 use crate::support::{
     Folder, USER_CREATE, client, databases, person,
@@ -19,9 +19,9 @@ fn sqlite(folder: &Folder) -> String {
     format!("sqlite:{}", folder.0.join("coffer.db").display())
 }
 
-/// The one line of a command that was refused.
+/// Returns the error line of a command that was refused.
 #[track_caller]
-fn complaint(output: &Output) -> String {
+fn error_line(output: &Output) -> String {
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!((output.status.code(), &*out, err.lines().count()), (Some(1), "", 1), "{err}");
     err.trim_end().to_owned()
@@ -38,11 +38,11 @@ fn options_in(help: &str) -> BTreeSet<String> {
     lines.filter_map(option).collect()
 }
 
-/// The commands that a help text lists.
+/// Returns the commands that a help text lists.
 fn commands_in(help: &str) -> Vec<String> {
     let listed =
         help.split("Commands:\n").nth(1).unwrap_or_default().lines().take_while(|line| !line.is_empty());
-    // A description that goes on in the next line stands further in.
+    // The second line of a description is indented further.
     let names = listed
         .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
         .filter_map(|line| line.split_whitespace().next());
@@ -111,7 +111,7 @@ fn the_help_of_a_command_shows_its_own_options_only() {
 }
 
 #[test]
-fn an_empty_variable_is_as_if_unset_and_a_line_break_at_its_end_is_dropped() {
+fn empty_variables_are_unset_and_trailing_line_breaks_are_removed() {
     let folder = Folder::new();
     let names: Vec<String> = help_of("")
         .split("[env: ")
@@ -135,13 +135,13 @@ fn an_empty_variable_is_as_if_unset_and_a_line_break_at_its_end_is_dropped() {
     assert!(printed(create.output().unwrap()).starts_with("sk_test_"));
     let list = coffer(&url).env("COFFER_ENCRYPTION_KEY", &key).args(["keys", "list"]).output().unwrap();
     assert_eq!(printed(list).lines().count(), 1);
-    // The given one still wins over the variable.
+    // The option takes precedence over the variable.
     let other = coffer(&url)
         .envs(settings.clone())
         .args(["--encryption-key", &"5b".repeat(32), "keys", "list"])
         .output()
         .unwrap();
-    assert_eq!(complaint(&other), "coffer: the database was written with another encryption key");
+    assert_eq!(error_line(&other), "coffer: the database was written with another encryption key");
     let help = printed(coffer(&url).envs(settings).args(["keys", "create", "--help"]).output().unwrap());
     assert!(!help.contains(&key) && help.contains("--encryption-key"), "{help}");
 }
@@ -157,21 +157,21 @@ fn an_unknown_log_level_is_refused() {
         ("debug=", "debug="),
         ("info,,", ""),
     ] {
-        let said = complaint(&schema(log));
+        let error = error_line(&schema(log));
         let expected = format!(
             "coffer: COFFER_LOG: {wrong:?} is not a log level; use off, error, warn, info, debug, trace, or \
                 module=level, separated by commas"
         );
-        assert_eq!(said, expected);
+        assert_eq!(error, expected);
     }
     for log in ["Debug", "off", "warn,coffer::server=debug", "warn, coffer=trace"] {
         assert!(schema(log).status.success(), "{log}");
     }
     let format = coffer("sqlite:none.db").env("COFFER_LOG_FORMAT", "xml").arg("schema").output().unwrap();
-    assert!(complaint(&format).contains("invalid value 'xml' for '--log-format <LOG_FORMAT>'"));
+    assert!(error_line(&format).contains("invalid value 'xml' for '--log-format <LOG_FORMAT>'"));
 }
 
-/// Starts a server that logs into a file, asks it three things, and reads the log.
+/// Starts a server that logs to a file, sends three requests, and returns the log and the requests.
 async fn logged(
     database_url: &str,
     folder: &Folder,
@@ -196,14 +196,14 @@ async fn logged(
     let order =
         client.get(format!("{}/v1/orders/planted-7f3c", server.url)).bearer_auth(key).send().await.unwrap();
     answered.push(("GET".to_owned(), "/v1/orders/{id}".to_owned(), 404, id_of(&order)));
-    let stranger = client.get(format!("{}/v1/orders", server.url)).send().await.unwrap();
-    answered.push(("GET".to_owned(), "/v1/orders".to_owned(), 401, id_of(&stranger)));
+    let anonymous = client.get(format!("{}/v1/orders", server.url)).send().await.unwrap();
+    answered.push(("GET".to_owned(), "/v1/orders".to_owned(), 401, id_of(&anonymous)));
     assert_eq!(server.terminate(), Some(0));
     (fs::read_to_string(file).unwrap(), answered)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_log_has_one_line_per_request_without_colours_or_as_json() {
+async fn a_log_has_one_line_per_request_as_plain_text_or_json() {
     for (database_url, folder) in databases().await {
         let key = create_key(&database_url);
         let partner = {
@@ -248,7 +248,7 @@ async fn a_log_has_one_line_per_request_without_colours_or_as_json() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_migration_that_has_nothing_to_do_says_nothing_of_what_exists() {
+async fn a_migration_without_changes_logs_nothing_about_existing_tables() {
     for (database_url, _folder) in databases().await {
         for _ in 0..2 {
             let migrated = coffer(&database_url).env("COFFER_LOG", "info").arg("migrate").output().unwrap();
@@ -259,7 +259,7 @@ async fn a_migration_that_has_nothing_to_do_says_nothing_of_what_exists() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn in_production_a_key_names_its_partner_whose_mode_is_known() {
+async fn in_production_a_new_key_needs_a_partner_with_a_mode() {
     for (database_url, _folder) in databases().await {
         let production = |arguments: &[&str]| {
             coffer(&database_url).env("COFFER_ENV", "production").args(arguments).output().unwrap()
@@ -268,7 +268,7 @@ async fn in_production_a_key_names_its_partner_whose_mode_is_known() {
         assert_eq!(printed(production(&["partners", "list"])), "There are no partners.\n");
         for command in ["create", "list"] {
             assert_eq!(
-                complaint(&production(&["keys", command])),
+                error_line(&production(&["keys", command])),
                 "coffer: --partner: must be given in production"
             );
         }
@@ -277,7 +277,7 @@ async fn in_production_a_key_names_its_partner_whose_mode_is_known() {
         );
         assert!(printed(production(&["keys", "create", "--partner", "acme"])).starts_with("sk_live_"));
         assert_eq!(
-            complaint(&production(&["keys", "create", "--partner", "trial"])),
+            error_line(&production(&["keys", "create", "--partner", "trial"])),
             "coffer: cannot issue a key: The partner does not exist. Use --live or --sandbox to create it."
         );
         assert!(
@@ -286,11 +286,11 @@ async fn in_production_a_key_names_its_partner_whose_mode_is_known() {
         );
         assert!(printed(production(&["keys", "create", "--partner", "trial"])).starts_with("sk_test_"));
         assert_eq!(
-            complaint(&production(&["keys", "revoke", "sk_live_nothing"])),
+            error_line(&production(&["keys", "revoke", "sk_live_nothing"])),
             "coffer: cannot revoke the key: The key was not found. Use the id that `coffer keys list` shows."
         );
         assert_eq!(
-            complaint(&production(&["keys", "create", "--partner", "trial", "--live"])),
+            error_line(&production(&["keys", "create", "--partner", "trial", "--live"])),
             "coffer: cannot issue a key: The partner \"trial\" exists and is not Live."
         );
         let keys = printed(production(&["keys", "list", "--partner", "acme"]));
@@ -312,7 +312,7 @@ async fn in_production_a_key_names_its_partner_whose_mode_is_known() {
 }
 
 #[test]
-fn production_refuses_a_key_of_zeros_a_key_file_for_all_and_a_proxy_that_is_anyone() {
+fn production_refuses_a_zero_key_a_readable_key_file_and_a_wide_proxy_range() {
     let folder = Folder::new();
     let url = sqlite(&folder);
     printed(run(&url, &["migrate"]));
@@ -322,7 +322,7 @@ fn production_refuses_a_key_of_zeros_a_key_file_for_all_and_a_proxy_that_is_anyo
             .env("COFFER_ENV", "production")
             .env("COFFER_TRUSTED_PROXY", "127.0.0.1")
             .envs(settings.iter().copied());
-        complaint(&command.arg("serve").output().unwrap())
+        error_line(&command.arg("serve").output().unwrap())
     };
     let zeros = "00".repeat(32);
     let all_zeros = "is all zeros; make a key with `openssl rand -hex 32`";
@@ -359,7 +359,7 @@ fn production_refuses_a_key_of_zeros_a_key_file_for_all_and_a_proxy_that_is_anyo
     };
     for mode in [0o644, 0o604, 0o622] {
         let open = format!("coffer: {}: others can read this key; run chmod 600", file.display());
-        assert_eq!(complaint(&with_mode(mode)), open);
+        assert_eq!(error_line(&with_mode(mode)), open);
     }
     assert!(printed(with_mode(0o600)).starts_with("sk_test_"));
     let rotate = |key: &str| {
@@ -372,7 +372,7 @@ fn production_refuses_a_key_of_zeros_a_key_file_for_all_and_a_proxy_that_is_anyo
             .arg(folder.0.join("new.key"));
         command.output().unwrap()
     };
-    assert_eq!(complaint(&rotate(&zeros)), format!("coffer: --new-key-file: {all_zeros}"));
+    assert_eq!(error_line(&rotate(&zeros)), format!("coffer: --new-key-file: {all_zeros}"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -425,7 +425,7 @@ async fn instruments_are_imported_whole_or_not_at_all() {
             ),
         ] {
             assert_eq!(
-                complaint(&import(&text)),
+                error_line(&import(&text)),
                 format!("coffer: {}: {wrong}; nothing was imported", file.display())
             );
         }
@@ -450,7 +450,7 @@ async fn instruments_are_imported_whole_or_not_at_all() {
     }
 }
 
-/// Every file and folder below a folder, with its mode.
+/// Collects every file and folder below a folder with its mode.
 fn modes_under(folder: &Path, found: &mut BTreeMap<String, u32>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -462,7 +462,7 @@ fn modes_under(folder: &Path, found: &mut BTreeMap<String, u32>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_server_writes_is_its_owners_alone_whatever_the_umask() {
+async fn files_of_the_server_are_private_with_any_umask() {
     let folder = Folder::new();
     let site = folder.0.join("site");
     let mut inner = coffer(&format!("sqlite:{}", site.join("coffer.db").display()));
@@ -483,7 +483,7 @@ async fn what_the_server_writes_is_its_owners_alone_whatever_the_umask() {
     let key = fs::read_to_string(site.join("sandbox.key")).unwrap();
     let client = client();
     let create = json!({ "query": USER_CREATE, "variables": { "input": person("Rita", "Review") } });
-    let made: Value = client
+    let created: Value = client
         .post(format!("{}/graphql", server.url))
         .bearer_auth(key.trim())
         .json(&create)
@@ -493,7 +493,7 @@ async fn what_the_server_writes_is_its_owners_alone_whatever_the_umask() {
         .json()
         .await
         .unwrap();
-    let token = made["data"]["userCreate"]["user"]["kyc"]["token"].as_str().unwrap();
+    let token = created["data"]["userCreate"]["user"]["kyc"]["token"].as_str().unwrap();
     let document = crate::compliance::kyc_documents::documented(b"%PDF-1.7\n%%EOF\n");
     let sent = client
         .post(format!("{}/v1/kyc/{token}/documents", server.url))
@@ -516,7 +516,7 @@ async fn what_the_server_writes_is_its_owners_alone_whatever_the_umask() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_doctor_tells_of_everything_around_the_server() {
+async fn the_doctor_reports_every_part_of_the_installation() {
     let folder = Folder::new();
     let url = sqlite(&folder);
     let key = create_key(&url);
