@@ -1215,8 +1215,8 @@ fn texts(value: &Value, path: &str, found: &mut Vec<String>) {
     }
 }
 
-/// Returns the outcome of every root field when one text of its arguments contains a control character, such as
-/// NUL, which PostgreSQL cannot store.
+/// Returns the outcome of every root field when one text of its arguments contains a control character, such
+/// as NUL, which PostgreSQL cannot store.
 async fn outcomes_with_control_characters(app: &TestApp) -> BTreeMap<String, String> {
     let a = partner_data(app).await;
     let person = app.person("nul@example.com", "2025550143").await;

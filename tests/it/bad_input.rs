@@ -69,8 +69,8 @@ fn refusal(code: &str, path: &[&str]) -> Value {
     json!({ "code": code, "path": if path.is_empty() { Value::Null } else { json!(path) } })
 }
 
-/// Sends a mutation that must be refused with this code on this field and write nothing; a refusal that depends
-/// on stored data is stored with its idempotency key.
+/// Sends a mutation that must be refused with this code on this field and write nothing; a refusal that
+/// depends on stored data is stored with its idempotency key.
 async fn refused_as(
     app: &TestApp,
     key: &str,

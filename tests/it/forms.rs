@@ -505,8 +505,8 @@ async fn bodies_of_the_wellness_api_are_accepted_as_documented() {
     compare(is_wellness).await;
 }
 
-/// Returns the status of every route when a text of its path, query or body contains a control character, such
-/// as NUL, which PostgreSQL cannot store.
+/// Returns the status of every route when a text of its path, query or body contains a control character,
+/// such as NUL, which PostgreSQL cannot store.
 async fn statuses_with_control_characters(app: &TestApp) -> Vec<String> {
     let customer = app.customer("Ada").await;
     let person = app.person("ada@example.com", "2025550199").await;

@@ -273,8 +273,8 @@ on_both! {
                         (name, entity, input)
                     });
                 let keyed: Vec<_> = keyed.collect();
-                // Each mutation alone, twice with one idempotency key, and in documents of four together with an
-                // allowed mutation.
+                // Each mutation alone, twice with one idempotency key, and in documents of four together with
+                // an allowed mutation.
                 for mutation in &keyed {
                     for again in [false, true] {
                         let answer = batch(&app, key, std::slice::from_ref(mutation)).await;

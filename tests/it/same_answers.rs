@@ -1,5 +1,5 @@
-//! Checks that responses do not reveal whether a token or an email address exists: every invalid token gets the
-//! same response, and unknown addresses cause the same work as known ones.
+//! Checks that responses do not reveal whether a token or an email address exists: every invalid token gets
+//! the same response, and unknown addresses cause the same work as known ones.
 
 use crate::{
     access::tokens::{claims_of, signed, with, without},
@@ -221,8 +221,8 @@ on_both! {
         assert_alike(&by_rest, 404, "not-found");
     }
 
-    /// Hash codes of the caller. The hash code of another user gets the documented message "Hash_code does not
-    /// belong to the user."
+    /// Hash codes of the caller. The hash code of another user gets the documented message "Hash_code does
+    /// not belong to the user."
     async fn every_invalid_hash_code_gets_the_same_response(app: TestApp) {
         let ada = app.sign_up("ada@example.com").await;
         let (expired, _) = app.passcode(&ada, Some("2025550107")).await;

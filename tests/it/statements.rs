@@ -130,7 +130,8 @@ on_both! {
                 edge["node"]["jointMember"]["jointAccounts"]["edges"][0]["node"]["number"].is_string()
             });
             assert_eq!((accounts.len(), shared.count()), (2 * pairs, pairs));
-            // The accounts, their users, and the users' default bank accounts, joint accounts and bank accounts.
+            // The accounts, their users, and the users' default bank accounts, joint accounts and bank
+            // accounts.
             assert_eq!(count_selects(&statements), 5, "{pairs}: {statements:#?}");
 
             let first = data["accounts"]["edges"][0]["node"]["owner"]["id"].as_str().unwrap().to_owned();

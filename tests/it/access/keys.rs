@@ -334,8 +334,9 @@ on_both! {
         assert_eq!(statuses_for(&app, &next_text).await, (200, 200));
     }
 
-    /// Delivery depends on the order of events, not on a clock: not even the event of the revocation reaches the
-    /// revoked key, neither over a socket nor as a server-sent event, although both were open just before.
+    /// Delivery depends on the order of events, not on a clock: not even the event of the revocation reaches
+    /// the revoked key, neither over a socket nor as a server-sent event, although both were open just
+    /// before.
     async fn no_event_reaches_a_revoked_key(app: TestApp) {
         const EVENTS: &str = "subscription { events(after: \"0\") { type } }";
         let (id, text) = issued(&app, json!({ "label": "listener", "scopes": ["READ"] })).await;
@@ -502,8 +503,8 @@ on_both! {
         assert_eq!((denied.status, denied.body), (401, expected));
     }
 
-    /// A publishable key gets the same response whatever the identity check finds; only the partner's secret key
-    /// can read the result.
+    /// A publishable key gets the same response whatever the identity check finds; only the partner's secret
+    /// key can read the result.
     async fn a_publishable_key_cannot_read_results_of_identity_checks(app: TestApp) {
         let folder = Folder::new();
         let file = folder.0.join("sdn.csv");

@@ -265,8 +265,8 @@ on_both! {
         );
     }
 
-    /// A thief who knows only the password and requested a passcode before the app was set up must not be able to
-    /// use it afterwards.
+    /// A thief who knows only the password and requested a passcode before the app was set up must not be
+    /// able to use it afterwards.
     async fn a_passcode_from_before_an_app_was_set_up_does_not_bypass_it(app: TestApp) {
         let person = app.sign_up("ada@example.com").await;
         let thief = app.signed_in("ada@example.com").await;

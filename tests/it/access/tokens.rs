@@ -211,8 +211,8 @@ on_both! {
         );
     }
 
-    /// The old token is valid until the new one is used. Using the old token after that means that it was copied,
-    /// so every token of the session becomes invalid.
+    /// The old token is valid until the new one is used. Using the old token after that means that it was
+    /// copied, so every token of the session becomes invalid.
     async fn reusing_a_refresh_token_ends_its_session(app: TestApp) {
         let person = app.person("ada@example.com", "2025550107").await;
         let first = tokens(&app.refreshed(&person.refresh).await);
@@ -445,8 +445,8 @@ fn tokens(answer: &crate::support::Answer) -> (String, String) {
     (text("accessToken"), text("refreshToken"))
 }
 
-/// Attempts are limited per client address, whatever the email address; requests with a partner's key are not,
-/// because the partner's server signs in many users.
+/// Attempts are limited per client address, whatever the email address; requests with a partner's key are
+/// not, because the partner's server signs in many users.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn attempts_are_limited_per_client_address() {
     let setup = domain::app::Setup { throttle: true, ..crate::support::Options::default().setup };

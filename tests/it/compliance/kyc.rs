@@ -108,7 +108,8 @@ impl TestApp {
         send(self.rest("PATCH", &format!("/v1/kyc/{token}")).json(&body)).await
     }
 
-    /// Returns every event of checks and users in order: its type, and the new status of the check or the user.
+    /// Returns every event of checks and users in order: its type, and the new status of the check or the
+    /// user.
     async fn history(&self) -> Vec<Value> {
         let rows = event::Entity::find()
             .filter(event::Column::PartnerId.eq(self.partner.id))

@@ -1,5 +1,5 @@
-//! Documents of identity checks: upload through both APIs and signed URLs, encryption at rest, and refusals that
-//! leave nothing behind.
+//! Documents of identity checks: upload through both APIs and signed URLs, encryption at rest, and refusals
+//! that leave nothing behind.
 
 use crate::support::{
     Answer, Folder, TestApp, USER_CREATE, client, on_both, person,

@@ -1,8 +1,8 @@
 //! Measures how well the watch list finds variants of listed names, and how many false alarms it raises for
 //! common names.
 //!
-//! The data is invented and was written without knowledge of the matcher. `variants_held_out.csv` was not used
-//! to tune it.
+//! The data is invented and was written without knowledge of the matcher. `variants_held_out.csv` was not
+//! used to tune it.
 
 use chrono::NaiveDate;
 use domain::compliance::screening::{Index, Likeness, ListedName, is_comparable, sdn};

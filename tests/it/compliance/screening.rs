@@ -459,7 +459,8 @@ on_both! {
             (&json!("0.99"), &json!(["Address Match", "Phone Match"]))
         );
 
-        // A user who changes their name while a hit is open is not approved by clearing a hit of the new name.
+        // A user who changes their name while a hit is open is not approved by clearing a hit of the new
+        // name.
         for names in [&["Grace Laden", "Osama Laden"][..], &["Usama Laden"]] {
             let detour = registered(&app, "Ada", "Karter").await;
             for name in names {

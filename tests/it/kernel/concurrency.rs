@@ -58,8 +58,8 @@ async fn rest_order(app: &TestApp, key: &str, body: Value) -> Answer {
 }
 
 on_both! {
-    /// Each order holds 103 % of 100.00, so 1,000.00 is enough for nine orders before the first fill. Each fill
-    /// releases 3.00. A tenth order needs 103.00, but after nine fills at 100.00 only 100.00 is left.
+    /// Each order holds 103 % of 100.00, so 1,000.00 is enough for nine orders before the first fill. Each
+    /// fill releases 3.00. A tenth order needs 103.00, but after nine fills at 100.00 only 100.00 is left.
     async fn concurrent_orders_never_overdraw_an_account(app: TestApp) {
         let customer = app.funded_customer("Ada", "1000.00").await;
         app.quote("VTI", "100.00", "100.00").await;

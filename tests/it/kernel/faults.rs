@@ -233,7 +233,8 @@ impl Load {
         Outcome::Refused
     }
 
-    /// Places an order that is refused because the account has no settled cash; the refusal is stored with its key.
+    /// Places an order that is refused because the account has no settled cash; the refusal is stored with
+    /// its key.
     async fn refused_order(&self, key: &str) {
         let body = json!({ "query": ORDER_PLACE,
             "variables": { "input": self.customer_of(key).order(key, "BUY", "VTI", "1") } });
@@ -343,8 +344,8 @@ impl Load {
     }
 }
 
-/// Causes one fault, waits until clients and `/readyz` are affected, then ends it and waits until the server is
-/// ready.
+/// Causes one fault, waits until clients and `/readyz` are affected, then ends it and waits until the server
+/// is ready.
 async fn strike(database: &Database, fault: Fault, process: &mut Option<Process>, load: &Load) {
     let id = process.as_ref().unwrap().id().to_string();
     let limit = |size: &str| {
@@ -539,8 +540,8 @@ async fn postgres_loses_no_acknowledged_deposit() {
     faults_in_random_order(Database::Postgres(server, disk)).await;
 }
 
-/// A write fails on a full disk and an ordinary refusal follows; everything acknowledged after that survives a
-/// crash.
+/// A write fails on a full disk and an ordinary refusal follows; everything acknowledged after that survives
+/// a crash.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_after_a_full_disk_and_a_refusal() {
     let disk = Disk::tmpfs(24);
@@ -625,8 +626,8 @@ on_both! {
         assert!(noted(&app, "second").await);
     }
 
-    /// A connection that is still inside a transaction is not used for writing, because the writes would not be
-    /// committed.
+    /// A connection that is still inside a transaction is not used for writing, because the writes would not
+    /// be committed.
     async fn a_write_begins_outside_any_transaction(app: TestApp) {
         app.app.db.for_migrations().execute_unprepared("BEGIN").await.unwrap();
         for turn in 0..40 {

@@ -405,7 +405,7 @@ on_both! {
 
     async fn a_hold_is_released_only_once(app: TestApp) {
         let movement = a_movement(&app).await;
-        let house = ledger_account::Entity::find_by_id(movement.debit_account_id)
+        let fbo = ledger_account::Entity::find_by_id(movement.debit_account_id)
             .one(&app.app.db.read)
             .await
             .unwrap()
@@ -413,7 +413,7 @@ on_both! {
         let purpose = app.app.ids.next(Kind::Order);
         let write = |entry: Entry| {
             let app = app.app.clone();
-            let partner_id = house.partner_id;
+            let partner_id = fbo.partner_id;
             async move {
                 let tx = app.db.write().await.unwrap();
                 let mut fact =
@@ -427,7 +427,7 @@ on_both! {
         };
         for _ in 0..2 {
             let mut entry = Entry::default();
-            entry.hold(&house, 40, purpose);
+            entry.hold(&fbo, 40, purpose);
             assert!(write(entry).await.unwrap());
         }
         let holds = ledger::open_holds(&app.app.db.read, purpose).await.unwrap();
@@ -468,13 +468,15 @@ on_both! {
 async fn a_movement(test: &TestApp) -> ledger_transfer::Model {
     let app = &test.app;
     let tx = app.db.write().await.unwrap();
-    let (owner, house_id) = (app.ids.next(Kind::Account), test.partner.id);
-    let house = ledger::account(&tx, app.ids, house_id, house_id, LedgerKind::BankFbo, "USD").await.unwrap();
-    let payable =
-        ledger::account(&tx, app.ids, house_id, house_id, LedgerKind::ClearingPayable, "USD").await.unwrap();
+    let (owner, partner_id) = (app.ids.next(Kind::Account), test.partner.id);
+    let fbo =
+        ledger::account(&tx, app.ids, partner_id, partner_id, LedgerKind::BankFbo, "USD").await.unwrap();
+    let payable = ledger::account(&tx, app.ids, partner_id, partner_id, LedgerKind::ClearingPayable, "USD")
+        .await
+        .unwrap();
     let mut fact = EventBuilder::new(app.ids, test.partner.id, None, domain::kernel::clock::system_now());
     let (cause, mut entry) = (fact.id, Entry::default());
-    entry.post(&house, &payable, 700);
+    entry.post(&fbo, &payable, 700);
     assert!(entry.write(&tx, app.ids, &mut fact).await.unwrap());
     fact.record_first(&tx, EventType::TradeSettled, owner, json!({})).await.unwrap();
     tx.commit().await.unwrap();
