@@ -15,7 +15,7 @@ fn schema_graphql_matches_the_code() {
     assert!(
         committed.trim_end() == generated.trim_end(),
         "schema.graphql does not match the code; the first line that differs: {differs:?}\n\
-         If the change is intended and only adds, regenerate the file: target/debug/coffer schema > schema.graphql"
+         If the change is intended and only adds, regenerate it: target/debug/coffer schema > schema.graphql"
     );
 }
 

@@ -267,11 +267,12 @@ on_both! {
             let before = row_counts(&app).await;
             let refusal = json!([{ "code": "KYC_NOT_APPROVED" }]);
             for (caller, key) in [("partner", app.key.as_str()), ("user", token.as_str())] {
-                let keyed =
-                    gated_mutations(&user).into_iter().enumerate().map(|(turn, (name, entity, mut input))| {
+                let keyed = gated_mutations(&user).into_iter().enumerate().map(
+                    |(turn, (name, entity, mut input))| {
                         input["idempotencyKey"] = json!(format!("{status:?}-{turn}"));
                         (name, entity, input)
-                    });
+                    },
+                );
                 let keyed: Vec<_> = keyed.collect();
                 // Each mutation alone, twice with one idempotency key, and in documents of four together with
                 // an allowed mutation.

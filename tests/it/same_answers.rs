@@ -156,7 +156,10 @@ on_both! {
             ("signed with another key", signed(b"the attacker's own key", &header, &good)),
             ("expired", sign(&with(&good, "exp", json!(now - 1)))),
             ("without an id", sign(&without(&good, "jti"))),
-            ("of an unknown session", sign(&with(&good, "sid", json!("01890000-0000-7000-8000-000000000015")))),
+            (
+                "of an unknown session",
+                sign(&with(&good, "sid", json!("01890000-0000-7000-8000-000000000015"))),
+            ),
             ("of another user's session", sign(&with(&good, "sid", claims_of(&eve.refresh)["sid"].clone()))),
             ("of an earlier password", sign(&with(&good, "ver", json!(0)))),
             ("used after its successor", old.refresh.clone()),
@@ -209,7 +212,8 @@ on_both! {
                 app.gql_as(None, "query($id: ID!) { invitation(id: $id) { email } }", json!({ "id": id }))
                     .await,
             ));
-            read_by_rest.push((what, send(app.anonymous("GET", &format!("/account/v1/invitation/{id}"))).await));
+            read_by_rest
+                .push((what, send(app.anonymous("GET", &format!("/account/v1/invitation/{id}"))).await));
             let input = json!({ "email": email, "password": "correct horse", "invitationId": id });
             signed_up.push((what, app.sign_up_with(input).await));
             let body = json!({ "email": email, "password": "correct horse", "invitation_id": id });

@@ -285,7 +285,9 @@ on_both! {
     async fn the_readme_and_the_playground_sign_users_in(app: TestApp) {
         let key = app.key.clone();
         let mut katherine = Reader::default();
-        katherine.sign_up_and_in(&app, None, &graphql_blocks(SECTIONS[1]), "katherine@example.com", "0107").await;
+        katherine
+            .sign_up_and_in(&app, None, &graphql_blocks(SECTIONS[1]), "katherine@example.com", "0107")
+            .await;
         app.long_ago("passcode", "sent_at", 31).await;
         let token = katherine.seen["accessToken"].clone();
         let again =

@@ -108,8 +108,12 @@ on_both! {
             socket.subscribe("1", document, variables).await;
             let mut types = Vec::new();
             let timeout = |types: &[Value]| {
-                    if types.is_empty() && field != "orderChanged" { FIRST_MESSAGE_TIMEOUT } else { NEXT_MESSAGE_TIMEOUT }
-                };
+                if types.is_empty() && field != "orderChanged" {
+                    FIRST_MESSAGE_TIMEOUT
+                } else {
+                    NEXT_MESSAGE_TIMEOUT
+                }
+            };
             while let Some(message) = socket.hear_within(timeout(&types)).await {
                 a.assert_absent_from(&message.to_string(), field);
                 assert!(message["payload"].get("errors").is_none(), "{field} {message}");
@@ -364,7 +368,8 @@ on_both! {
         let person = app.person("another@example.com", "2025550142").await;
         for route in coffer::rest::ROUTES.into_iter().flatten() {
             let path = a.at(route.path);
-            let request = |token: &str| app.anonymous(route.method, &path).bearer_auth(token).json(&json!({}));
+            let request =
+                |token: &str| app.anonymous(route.method, &path).bearer_auth(token).json(&json!({}));
             let context = format!("{} {path}", route.method);
             let refused = send(request(&half.access)).await;
             let expected = json!({ "error": { "type": "authentication_error",

@@ -140,7 +140,10 @@ on_both! {
         }
         for (last_name, score, outcome) in [("Review", 0.45, "Manual Review"), ("Denied", 0.1, "Denied")] {
             let created = send(app.rest("POST", "/v1/kyc/").json(&applicant(last_name))).await;
-            assert_eq!((created.status, &created.body), (201, &completed(201, &created.body["token"], score, outcome)));
+            assert_eq!(
+                (created.status, &created.body),
+                (201, &completed(201, &created.body["token"], score, outcome))
+            );
         }
         let lookups = audit_log::Entity::find().filter(audit_log::Column::Operation.eq("kyc.look_up"));
         assert_eq!(lookups.count(&app.app.db.read).await.unwrap(), 2);
@@ -280,7 +283,10 @@ on_both! {
             let body = json!({ "answers": answers(&check.body, &sent, wrong), "name_first": "Charles",
                 "name_last": "Hearn" });
             let answered = app.patch(&format!("{token}/"), body).await;
-            assert_eq!((answered.status, answered.body), (200, completed(200, &json!(token), score, outcome)));
+            assert_eq!(
+                (answered.status, answered.body),
+                (200, completed(200, &json!(token), score, outcome))
+            );
             let user = app.get(&format!("/v1/users/{}", user.body["id"].as_str().unwrap())).await.body;
             created.push(json!([
                 user["status"],
@@ -403,7 +409,11 @@ on_both! {
         let approved = app.post("/v1/kyc", applicant("Doe")).await.body;
         let done = app.patch(approved["token"].as_str().unwrap(), body.clone()).await;
         refused(&done, 402, "invalid_request", NOT_OPEN);
-        assert_eq!(app.get(&format!("/v1/kyc/{token}")).await.body, check, "other callers must not change the check");
+        assert_eq!(
+            app.get(&format!("/v1/kyc/{token}")).await.body,
+            check,
+            "other callers must not change the check"
+        );
         assert_eq!(app.patch(&token, body).await.body["data"]["outcome"], "Approved");
     }
 

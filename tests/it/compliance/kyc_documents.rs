@@ -649,11 +649,7 @@ on_both! {
             assert_eq!((refused.status, refused.body), (404, not_found()), "{altered}");
         }
         let written = upload(url, pdf()).await;
-        assert_eq!(
-            (written.status, written.body),
-            (404, not_found()),
-            "a read URL cannot be used to upload"
-        );
+        assert_eq!((written.status, written.body), (404, not_found()), "a read URL cannot be used to upload");
         assert_eq!(lines(&app, "kyc.document_open").await.len(), 1);
         // A document of the maximum size is returned whole.
         app.post(&rita.path(), documented(&long(10 * MIB))).await;
@@ -735,10 +731,9 @@ on_both! {
             (sent.status, &sent.body["error"]["message"]),
             (400, &json!("extension is not that of the data"))
         );
-        let sent = send(
-            app.anonymous("POST", &rita.path()).bearer_auth(&user.access).json(&documented(&long(50))),
-        )
-        .await;
+        let sent =
+            send(app.anonymous("POST", &rita.path()).bearer_auth(&user.access).json(&documented(&long(50))))
+                .await;
         assert_eq!(sent.status, 200, "{}", sent.body);
         let prepared = app
             .gql_as(Some(&user.access), PREPARE, json!({ "input": announcement(&rita.kyc_id, &pdf()) }))

@@ -153,9 +153,13 @@ on_both! {
         )
         .await;
         tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
-        let denied = decide(&app, &reviewer, DENY, &rita.kyc_id, "The photograph shows another person.").await;
+        let denied =
+            decide(&app, &reviewer, DENY, &rita.kyc_id, "The photograph shows another person.").await;
         assert_eq!(denied.entity("kycDeny", "kyc")["outcome"], "DENIED");
-        assert_eq!(denied.entity("kycDeny", "kyc")["review"]["reason"], "The photograph shows another person.");
+        assert_eq!(
+            denied.entity("kycDeny", "kyc")["review"]["reason"],
+            "The photograph shows another person."
+        );
         assert_eq!(status(&app, &rita.user_id).await, (json!("DENIED"), json!("denied")));
         let kinds: Vec<(String, Value)> = events_of(&app, &rita)
             .await
@@ -217,7 +221,10 @@ on_both! {
         let first = app.gql_as(Some(&reviewer), APPROVE, input.clone()).await;
         let again = app.gql_as(Some(&reviewer), APPROVE, input).await;
         assert_eq!(again.entity("kycApprove", "kyc"), first.entity("kycApprove", "kyc"));
-        assert_eq!(events_of(&app, &rita).await.iter().filter(|(kind, ..)| kind == "kyc.reviewed").count(), 1);
+        assert_eq!(
+            events_of(&app, &rita).await.iter().filter(|(kind, ..)| kind == "kyc.reviewed").count(),
+            1
+        );
         let other = json!({ "input": { "kycId": rita.kyc_id, "reason": "Another.",
             "idempotencyKey": "decision-1" } });
         assert_eq!(
@@ -240,7 +247,10 @@ on_both! {
             .await;
         rotated.entity("apiKeyRotate", "apiKey");
         let successor = rotated.data()["apiKeyRotate"]["secret"].as_str().unwrap().to_owned();
-        assert_maker(&decide(&app, &successor, APPROVE, &rita.kyc_id, "I know the user.").await, "kycApprove");
+        assert_maker(
+            &decide(&app, &successor, APPROVE, &rita.kyc_id, "I know the user.").await,
+            "kycApprove",
+        );
         let other = applicant(&app, &successor, "Review").await;
         assert_maker(&decide(&app, &maker, APPROVE, &other.kyc_id, "I know the user.").await, "kycApprove");
         // A key that has uploaded a document, or prepared its upload, cannot decide either.
@@ -262,7 +272,8 @@ on_both! {
         // The refusals change nothing, and another key decides.
         assert_eq!(status(&app, &rita.user_id).await.0, json!("DOCUMENTATION_REQUIRED"));
         assert_eq!(
-            decide(&app, &reviewer, APPROVE, &rita.kyc_id, "Genuine.").await.entity("kycApprove", "kyc")["outcome"],
+            decide(&app, &reviewer, APPROVE, &rita.kyc_id, "Genuine.").await.entity("kycApprove", "kyc")
+                ["outcome"],
             "APPROVED"
         );
         assert_eq!(
@@ -345,7 +356,8 @@ on_both! {
         let cleared = screening_hit::Model { cleared_at: Some(hit.found_at), ..hit };
         write(screening_hit::ActiveModel::from(cleared).reset_all(), false).await;
         assert_eq!(
-            decide(&app, &reviewer, APPROVE, &rita.kyc_id, "Genuine.").await.entity("kycApprove", "kyc")["outcome"],
+            decide(&app, &reviewer, APPROVE, &rita.kyc_id, "Genuine.").await.entity("kycApprove", "kyc")
+                ["outcome"],
             "APPROVED"
         );
     }

@@ -328,7 +328,10 @@ on_both! {
             (&json!("DOCUMENTATION_REQUIRED"), &json!("MANUAL_REVIEW"), &json!("0.45"))
         );
         assert_eq!(found["kyc"]["tags"], json!(["Address Match", "Phone Match", "Watch List Match"]));
-        assert_eq!(watch_list_check(&found), json!({ "check": "WATCH_LIST", "isPassed": false, "part": "-0.42" }));
+        assert_eq!(
+            watch_list_check(&found),
+            json!({ "check": "WATCH_LIST", "isPassed": false, "part": "-0.42" })
+        );
         let node = "query($id: ID!) { node(id: $id) { id ... on WatchListHit { listedName kyc { id } } } }";
         let node = app.gql(node, json!({ "id": ids[0] })).await;
         assert_eq!(
@@ -367,8 +370,8 @@ on_both! {
         let cleared = clear(&app, input.clone()).await;
         let exception =
             json!({ "until": "2026-08-01", "reason": "Another passport.", "madeAt": "2026-07-09T16:00:00Z" });
-        let cleared_hit = json!({ "id": hit["id"], "clearedAt": "2026-07-09T16:00:00Z", "exception": exception,
-            "kyc": { "outcome": "APPROVED" } });
+        let cleared_hit = json!({ "id": hit["id"], "clearedAt": "2026-07-09T16:00:00Z",
+            "exception": exception, "kyc": { "outcome": "APPROVED" } });
         assert_eq!(cleared.entity("watchListHitClear", "hit"), &cleared_hit);
         assert_eq!(
             clear(&app, input).await.entity("watchListHitClear", "hit"),
@@ -381,7 +384,10 @@ on_both! {
             (&found["kyc"]["score"], &found["kyc"]["tags"]),
             (&json!("0.99"), &json!(["Address Match", "Phone Match"]))
         );
-        assert_eq!(watch_list_check(&found), json!({ "check": "WATCH_LIST", "isPassed": true, "part": "0.12" }));
+        assert_eq!(
+            watch_list_check(&found),
+            json!({ "check": "WATCH_LIST", "isPassed": true, "part": "0.12" })
+        );
 
         let events = "subscription { events(after: \"0\") { type ... on KycChangedEvent { outcome kyc { id \
             } } ... on UserChangedEvent { user { id } } } }";
@@ -634,12 +640,16 @@ on_both! {
             &json!({ "node": null })
         );
         assert_eq!(
-            app.gql_as(Some(&all_but_operate), CLEAR, json!({ "input": clear_input(&hit) })).await.error_code(),
+            app.gql_as(Some(&all_but_operate), CLEAR, json!({ "input": clear_input(&hit) }))
+                .await
+                .error_code(),
             "FORBIDDEN"
         );
         let signed_up = app.person("ada@example.com", "2025550142").await;
         assert_eq!(
-            app.gql_as(Some(&signed_up.access), CLEAR, json!({ "input": clear_input(&hit) })).await.error_code(),
+            app.gql_as(Some(&signed_up.access), CLEAR, json!({ "input": clear_input(&hit) }))
+                .await
+                .error_code(),
             "FORBIDDEN"
         );
         let maker = app.gql(CLEAR, json!({ "input": clear_input(&hit) })).await;
@@ -723,8 +733,9 @@ on_both! {
             summary(&status_of(&app, &next).await),
             expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", true)])
         );
-        let remove =
-            |arguments: &[&str]| output_of(&run(&app.database_url, &[&["screen", "remove"], arguments].concat()));
+        let remove = |arguments: &[&str]| {
+            output_of(&run(&app.database_url, &[&["screen", "remove"], arguments].concat()))
+        };
         assert!(!remove(&["--source", "consolidated"]).0, "without --force");
         let unknown = (
             false,
@@ -941,7 +952,8 @@ on_both! {
         let file = folder.0.join("alt.csv");
         std::fs::write(&file, aliases).unwrap();
         let started_at = Instant::now();
-        let (done, line, progress) = output_of(&import(&app, list.as_bytes(), &["--alt", file.to_str().unwrap()]));
+        let (done, line, progress) =
+            output_of(&import(&app, list.as_bytes(), &["--alt", file.to_str().unwrap()]));
         let took = started_at.elapsed();
         assert!(
             done && line.starts_with("OFAC SDN: 20000 entries, 22000 names, imported at "),

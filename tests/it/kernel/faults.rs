@@ -477,8 +477,8 @@ async fn faults_in_random_order(database: Database) {
         let acknowledged = load.count.load(Ordering::SeqCst) - before;
         *around.entry(fault).or_default() += acknowledged;
         println!(
-            "{fault:?}: {acknowledged} acknowledged, {} refused, {} unanswered, in {:?} of which {duration:?} \
-                until ready again",
+            "{fault:?}: {acknowledged} acknowledged, {} refused, {} unanswered, in {:?} of which \
+                {duration:?} until ready again",
             load.refused.load(Ordering::SeqCst) - refused,
             load.gone.load(Ordering::SeqCst) - gone,
             started_at.elapsed()

@@ -437,7 +437,10 @@ on_both! {
         assert!(write(entry).await.unwrap());
         let mut entry = Entry::default();
         entry.release(&holds[0], Reason::Voided);
-        assert!(write(entry).await.is_err(), "the first hold must not be released twice, at the cost of the second");
+        assert!(
+            write(entry).await.is_err(),
+            "the first hold must not be released twice, at the cost of the second"
+        );
         assert_eq!(ledger::open_holds(&app.app.db.read, purpose).await.unwrap(), [holds[1].clone()]);
         assert_eq!(ledger_release::Entity::find().all(&app.app.db.read).await.unwrap().len(), 1);
     }

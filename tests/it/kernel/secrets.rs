@@ -120,7 +120,8 @@ on_both! {
             Vault::unlock(&db, &Secret::new([7; 32]), None).await.unwrap().unwrap()
         };
         let (a, b, c, d) = tokio::join!(unlock(), unlock(), unlock(), unlock());
-        let location = AssociatedData { column: "users.ssn", row: Uuid::from_u128(1), partner: app.partner.id };
+        let location =
+            AssociatedData { column: "users.ssn", row: Uuid::from_u128(1), partner: app.partner.id };
         let sealed = a.seal(location, b"123456789").unwrap();
         for other in [b, c, d] {
             assert_eq!(other.open(location, &sealed).unwrap().reveal(), b"123456789");
@@ -169,8 +170,8 @@ const NOT_SEALED: &[(&str, &str)] = &[
 async fn a_rotation_covers_every_encrypted_column() {
     let Some(url) = postgres_database().await else { return };
     let db = Db::open(&url).await.unwrap();
-    let text = "SELECT table_name::text AS in_table, column_name::text AS named FROM information_schema.columns \
-        WHERE table_schema = 'public' AND data_type = 'bytea'";
+    let text = "SELECT table_name::text AS in_table, column_name::text AS named \
+        FROM information_schema.columns WHERE table_schema = 'public' AND data_type = 'bytea'";
     let rows = db.read.query_all_raw(Statement::from_string(DbBackend::Postgres, text)).await.unwrap();
     let text = |row: &QueryResult, name| row.try_get::<String>("", name).unwrap();
     let found: BTreeSet<(String, String)> =

@@ -310,7 +310,7 @@ async fn a_failed_start_prints_one_line_with_the_reason() {
         (&[("COFFER_ADVISORS_EMAIL", "nobody")][..], "COFFER_ADVISORS_EMAIL: must be an e-mail address"),
         (&[smtp][..], "COFFER_MAIL_FROM: must be set with COFFER_SMTP_URL"),
         (
-            &[smtp, ("COFFER_MAIL_FROM", "nobody")],
+            &[smtp, ("COFFER_MAIL_FROM", "unknown")],
             "COFFER_MAIL_FROM: must be an address such as Coffer <no-reply@coffer.example>",
         ),
         (

@@ -324,21 +324,21 @@ on_both! {
 
     async fn partners_receive_only_their_own_events(app: TestApp) {
         let (_, other) = app.other_partner("another").await;
-        let mut ours = Socket::join(&app, Some(&app.key)).await;
-        ours.subscribe("1", EVENTS, json!({ "after": "0" })).await;
+        let mut own = Socket::join(&app, Some(&app.key)).await;
+        own.subscribe("1", EVENTS, json!({ "after": "0" })).await;
         let mut theirs = Socket::join(&app, Some(&other)).await;
         theirs.subscribe("1", EVENTS, json!({ "after": "0" })).await;
         assert_eq!(theirs.next().await["events"]["type"], "partner.created");
         app.customer("Ada").await;
         for number in 1..=5 {
-            assert_eq!(ours.next().await["events"]["cursor"], number.to_string());
+            assert_eq!(own.next().await["events"]["cursor"], number.to_string());
         }
         assert_eq!(theirs.hear_within(Duration::from_millis(300)).await, None);
         app.customer_as(&other, "Eve").await;
         for number in 2..=5 {
             assert_eq!(theirs.next().await["events"]["cursor"], number.to_string());
         }
-        assert_eq!(ours.hear_within(Duration::from_millis(300)).await, None);
+        assert_eq!(own.hear_within(Duration::from_millis(300)).await, None);
     }
 
     async fn revoking_a_key_closes_its_socket(app: TestApp) {
@@ -580,12 +580,12 @@ async fn pages_of_other_origins_cannot_open_a_socket() {
         }
         connect_async(request).await.map(|_| ()).map_err(|error| error.to_string())
     };
-    let ours = Some("graphql-transport-ws");
+    let right_protocol = Some("graphql-transport-ws");
     for good in [None, Some(app.url.as_str()), Some("https://app.example")] {
-        assert_eq!(connect(good, ours).await, Ok(()), "{good:?}");
+        assert_eq!(connect(good, right_protocol).await, Ok(()), "{good:?}");
     }
     for other in ["https://app.example.evil", "https://evil.example", "null", "https://app.example:444"] {
-        assert!(connect(Some(other), ours).await.unwrap_err().contains("403"), "{other}");
+        assert!(connect(Some(other), right_protocol).await.unwrap_err().contains("403"), "{other}");
     }
     for protocol in [None, Some("graphql-ws"), Some("soap")] {
         assert!(connect(None, protocol).await.unwrap_err().contains("400"), "{protocol:?}");

@@ -44,7 +44,8 @@ on_both! {
         assert_eq!(
             started,
             json!({
-                "id": started["id"], "token": started["token"], "score": "0.75", "outcome": "QUESTIONS_REQUIRED",
+                "id": started["id"], "token": started["token"], "score": "0.75",
+                "outcome": "QUESTIONS_REQUIRED",
                 "tags": ["Address Match", "Phone Match"], "questionsExpireAt": "2026-07-09T16:15:00Z",
                 "requirements": ["ANSWERS"],
                 "questions": questions,

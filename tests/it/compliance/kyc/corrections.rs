@@ -11,7 +11,10 @@ on_both! {
         let user = app.post("/v1/users", applicant("Question")).await.body;
         let (id, token) = (user["id"].as_str().unwrap(), user["kyc_token"].as_str().unwrap());
         let corrected = app.patch(token, json!({ "name_last": "Doe", "name_first": "Jane" })).await;
-        assert_eq!((corrected.status, corrected.body), (200, completed(200, &json!(token), 0.99, "Approved")));
+        assert_eq!(
+            (corrected.status, corrected.body),
+            (200, completed(200, &json!(token), 0.99, "Approved"))
+        );
         let person = app.get(&format!("/v1/users/{id}")).await.body;
         assert_eq!(
             json!([person["status"], person["first_name"], person["last_name"], person["kyc_token"]]),
