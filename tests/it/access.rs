@@ -776,54 +776,54 @@ fn schema() -> (BTreeMap<String, BTreeSet<String>>, BTreeSet<String>) {
 
 #[track_caller]
 fn assert_outcome(expected: Outcome, case: &Case, body: &Value, caller: &str) {
-    let context = format!("{} for {caller}: {body}", case.field);
+    let told = format!("{} for {caller}: {body}", case.field);
     let field = &body["data"][case.field];
     match expected {
         Code(code) => {
-            assert_eq!(body["errors"][0]["extensions"]["code"], code, "{context}");
-            assert_eq!(body["errors"].as_array().unwrap().len(), 1, "{context}");
-            assert!(field.is_null(), "{context}");
+            assert_eq!(body["errors"][0]["extensions"]["code"], code, "{told}");
+            assert_eq!(body["errors"].as_array().unwrap().len(), 1, "{told}");
+            assert!(field.is_null(), "{told}");
         }
-        Null => assert_eq!(body, &json!({ "data": { case.field: null } }), "{context}"),
+        Null => assert_eq!(body, &json!({ "data": { case.field: null } }), "{told}"),
         Nulls => {
-            assert!(body.get("errors").is_none(), "{context}");
+            assert!(body.get("errors").is_none(), "{told}");
             assert!(
                 field.as_array().is_some_and(|items| !items.is_empty() && items.iter().all(Value::is_null)),
-                "{context}"
+                "{told}"
             );
         }
         Outcome::EmptyPage => {
-            assert_eq!(body, &json!({ "data": { case.field: { "edges": [] } } }), "{context}")
+            assert_eq!(body, &json!({ "data": { case.field: { "edges": [] } } }), "{told}")
         }
         NotFound(path) => {
-            assert!(body.get("errors").is_none(), "{context}");
+            assert!(body.get("errors").is_none(), "{told}");
             let refusal = json!([{ "code": "NOT_FOUND", "path": [path],
                 "message": format!("{path} names nothing that you can see") }]);
-            assert_eq!(field["userErrors"], refusal, "{context}");
+            assert_eq!(field["userErrors"], refusal, "{told}");
             assert!(
                 field
                     .as_object()
                     .unwrap()
                     .iter()
                     .all(|(name, value)| name == "userErrors" || value.is_null()),
-                "{context}"
+                "{told}"
             );
         }
         Refused(code) => {
-            assert!(body.get("errors").is_none(), "{context}");
-            assert_eq!(field["userErrors"][0]["code"], code, "{context}");
+            assert!(body.get("errors").is_none(), "{told}");
+            assert_eq!(field["userErrors"][0]["code"], code, "{told}");
             assert!(
                 field
                     .as_object()
                     .unwrap()
                     .iter()
                     .all(|(name, value)| name == "userErrors" || value.is_null()),
-                "{context}"
+                "{told}"
             );
         }
         Answer => {
-            assert!(body.get("errors").is_none() && !field.is_null(), "{context}");
-            assert_eq!(field.get("userErrors").unwrap_or(&json!([])), &json!([]), "{context}");
+            assert!(body.get("errors").is_none() && !field.is_null(), "{told}");
+            assert_eq!(field.get("userErrors").unwrap_or(&json!([])), &json!([]), "{told}");
         }
     }
 }
@@ -1183,8 +1183,8 @@ on_both! {
                 match missing {
                     Some(field) => {
                         let message = format!("{field} names nothing that you can see");
-                        let expected = json!({ "error": { "type": "not_found", "message": message } });
-                        assert_eq!((answer.status, &answer.body), (404, &expected), "{context}");
+                        let told = json!({ "error": { "type": "not_found", "message": message } });
+                        assert_eq!((answer.status, &answer.body), (404, &told), "{context}");
                     }
                     None => assert_eq!(answer.status, done, "{context} {}", answer.body),
                 }

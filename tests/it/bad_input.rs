@@ -126,7 +126,7 @@ async fn bad_ids(app: &TestApp, kind: Kind, wrong: &str, foreign: &str) -> Vec<S
 }
 
 /// Creates a user of another partner.
-async fn other_partners_user(app: &TestApp) -> (String, Customer) {
+async fn stranger(app: &TestApp) -> (String, Customer) {
     let (_, key) = app.other_partner("another").await;
     let customer = app.customer_as(&key, "Strange").await;
     (key, customer)
@@ -159,7 +159,7 @@ on_both! {
     async fn ids_that_do_not_exist_are_refused(app: TestApp) {
         let ada = app.customer("Ada").await;
         let eve = app.customer("Eve").await;
-        let (key, other) = other_partners_user(&app).await;
+        let (key, other) = stranger(&app).await;
         let message = "names nothing that you can see";
         for (turn, id) in bad_ids(&app, Kind::User, &ada.account_id, &other.user_id).await.iter().enumerate()
         {
@@ -753,7 +753,7 @@ on_both! {
     async fn rest_refuses_with_the_documented_messages(app: TestApp) {
         let ada = app.customer("Ada").await;
         let eve = app.customer("Eve").await;
-        let (_, other) = other_partners_user(&app).await;
+        let (_, other) = stranger(&app).await;
         let person = json!({
             "first_name": "John", "last_name": "Doe", "email_address": "john@example.com",
             "birth_date": "1985-01-23", "ssn_number": "123456789",

@@ -652,26 +652,26 @@ async fn the_command_line_manages_keys() {
             assert!(output.status.success(), "{arguments:?} {output:?}");
             String::from_utf8(output.stdout).unwrap()
         };
-        let error = |arguments: &[&str]| {
+        let complaint = |arguments: &[&str]| {
             let output = run(&url, arguments);
             assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), &[][..]), "{arguments:?}");
             String::from_utf8(output.stderr).unwrap().trim_end().to_owned()
         };
         let first = create_key(&url);
         assert_eq!(
-            error(&["keys"]),
+            complaint(&["keys"]),
             "coffer: 'coffer keys' requires a subcommand but one was not provided [subcommands: create, \
                 list, rotate, revoke, rotate-encryption, help]"
         );
         let public = printed(&["keys", "create", "--publishable", "--label", "Sign-up page"]);
         assert!(public.starts_with("pk_test_"), "{public}");
         assert_eq!(
-            error(&["keys", "revoke", &first[..16]]),
+            complaint(&["keys", "revoke", &first[..16]]),
             "coffer: cannot revoke the key: No other key with the scope operate would be left; issue one first."
         );
         let next = printed(&["keys", "rotate", &first[8..16], "--expires-after-hours", "24"]);
         assert_eq!(
-            error(&["keys", "rotate", &first[8..16]]),
+            complaint(&["keys", "rotate", &first[8..16]]),
             "coffer: cannot rotate the key: Two keys of this line are live; revoke one of them first."
         );
         assert_eq!(printed(&["keys", "revoke", &first[..16]]), "");
@@ -690,15 +690,16 @@ async fn the_command_line_manages_keys() {
             assert_eq!([line[0], line[1], line[2], line[4]], expected, "{list}");
         }
         assert_eq!(
-            error(&["keys", "revoke", "zzzzzzzz"]),
+            complaint(&["keys", "revoke", "zzzzzzzz"]),
             "coffer: cannot revoke the key: The key was not found. Use the id that `coffer keys list` shows."
         );
         assert_eq!(
-            error(&["keys", "list", "--partner", "unknown"]),
+            complaint(&["keys", "list", "--partner", "unknown"]),
             "coffer: cannot list keys: The partner does not exist."
         );
         assert!(
-            error(&["keys", "create", "--publishable", "--scopes", "read"]).contains("cannot be used with")
+            complaint(&["keys", "create", "--publishable", "--scopes", "read"])
+                .contains("cannot be used with")
         );
         let audit = printed(&["audit"]);
         assert!(

@@ -416,9 +416,9 @@ on_both! {
             ("/v1/orders".to_owned(), order, "account_id"),
         ] {
             let refused = send(app.anonymous("POST", &path).bearer_auth(&person.access).json(&body)).await;
-            let expected = json!({ "error": { "type": "not_found",
+            let told = json!({ "error": { "type": "not_found",
                 "message": format!("{field} names nothing that you can see") } });
-            assert_eq!((refused.status, &refused.body), (404, &expected), "{path}");
+            assert_eq!((refused.status, &refused.body), (404, &told), "{path}");
         }
     }
 }

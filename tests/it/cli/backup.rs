@@ -114,7 +114,7 @@ fn with_documents(database_url: &str, documents: &Path, arguments: &[&str]) -> O
 }
 
 #[track_caller]
-fn error_line(output: &Output) -> String {
+fn complaint(output: &Output) -> String {
     let err = String::from_utf8_lossy(&output.stderr);
     assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), &[][..]), "{err}");
     err.lines().last().unwrap_or_default().to_owned()
@@ -134,7 +134,7 @@ fn contents(backup: &Path) -> BTreeMap<PathBuf, Vec<Vec<u8>>> {
     files.map(|file| (file.strip_prefix(backup).unwrap().to_owned(), content(&file))).collect()
 }
 
-const AUDIT_PASSED: &str = "The books add up and nothing was altered.\n";
+const ADDS_UP: &str = "The books add up and nothing was altered.\n";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_under_load_is_restored_completely_in_either_database() {
@@ -169,7 +169,7 @@ async fn a_backup_under_load_is_restored_completely_in_either_database() {
         stop.store(true, Ordering::SeqCst);
         load.await.unwrap();
         assert_eq!(
-            error_line(&command()),
+            complaint(&command()),
             format!("coffer: {}: must be empty, or not exist", backup.display()),
             "a backup must not overwrite another"
         );
@@ -186,19 +186,17 @@ async fn a_backup_under_load_is_restored_completely_in_either_database() {
             let restore =
                 || with_documents(&other_url, &other_documents, &["restore", backup.to_str().unwrap()]);
             let output = printed(restore());
-            assert!(output.ends_with(AUDIT_PASSED) && !output.contains("WRONG"), "{output}");
+            assert!(output.ends_with(ADDS_UP) && !output.contains("WRONG"), "{output}");
             let again = other_folder.0.join("again");
             printed(with_documents(&other_url, &other_documents, &["backup", again.to_str().unwrap()]));
             assert!(contents(&again) == contents(&backup), "the backup of the restored database differs");
-            let refused = error_line(&restore());
+            let refused = complaint(&restore());
             assert!(refused.starts_with("coffer: the database to fill is not empty: table "), "{refused}");
 
             let server = serve(&other_url, &other_documents).await;
             assert_eq!(Caller::new(&server, &key).read_all(&objects).await, before);
             assert_eq!(server.terminate(), Some(0));
-            assert!(
-                printed(with_documents(&other_url, &other_documents, &["audit"])).ends_with(AUDIT_PASSED)
-            );
+            assert!(printed(with_documents(&other_url, &other_documents, &["audit"])).ends_with(ADDS_UP));
         }
 
         fs::remove_dir_all(&documents).unwrap();
@@ -237,11 +235,11 @@ async fn a_backup_with_an_altered_or_missing_file_is_refused() {
         if let Some(byte) = altered.get_mut(whole.len() / 2) {
             *byte ^= 1;
             fs::write(&file, &altered).unwrap();
-            let output = error_line(&restore());
+            let output = complaint(&restore());
             assert!(output.ends_with(": was altered; nothing was restored"), "{}: {output}", file.display());
         }
         fs::remove_file(&file).unwrap();
-        let output = error_line(&restore());
+        let output = complaint(&restore());
         assert!(
             output.contains("No such file") || output.contains("it has no manifest.json"),
             "{}: {output}",
@@ -250,7 +248,7 @@ async fn a_backup_with_an_altered_or_missing_file_is_refused() {
         fs::write(&file, &whole).unwrap();
         assert!(!database.exists(), "{}", file.display());
     }
-    assert!(printed(restore()).ends_with(AUDIT_PASSED));
+    assert!(printed(restore()).ends_with(ADDS_UP));
 
     // Without the key, signatures are reported as not verified.
     let folder = Folder::new();
@@ -289,11 +287,11 @@ async fn a_database_moves_from_sqlite_to_postgresql_and_back() {
         let output = printed(copy());
         assert!(
             output.contains(&format!("COFFER_DOCUMENTS={}.", documents.display()))
-                && output.ends_with(AUDIT_PASSED),
+                && output.ends_with(ADDS_UP),
             "{output}"
         );
         assert!(backup_of(to, if to == &back { "third" } else { "second" }) == original, "the copy differs");
-        let refused = error_line(&copy());
+        let refused = complaint(&copy());
         assert!(refused.starts_with("coffer: the database to fill is not empty: table "), "{refused}");
     }
     for url in [&postgres, &back] {
@@ -302,5 +300,5 @@ async fn a_database_moves_from_sqlite_to_postgresql_and_back() {
         assert_eq!(server.terminate(), Some(0));
     }
     let unknown = with_documents(&database_url, &documents, &["copy", "--to", "mysql://x"]);
-    assert_eq!(error_line(&unknown), "coffer: --to: must begin with sqlite: or postgres://");
+    assert_eq!(complaint(&unknown), "coffer: --to: must begin with sqlite: or postgres://");
 }

@@ -21,7 +21,7 @@ fn sqlite(folder: &Folder) -> String {
 
 /// Returns the error line of a command that was refused.
 #[track_caller]
-fn error_line(output: &Output) -> String {
+fn complaint(output: &Output) -> String {
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!((output.status.code(), &*out, err.lines().count()), (Some(1), "", 1), "{err}");
     err.trim_end().to_owned()
@@ -141,7 +141,7 @@ fn empty_variables_are_unset_and_trailing_line_breaks_are_removed() {
         .args(["--encryption-key", &"5b".repeat(32), "keys", "list"])
         .output()
         .unwrap();
-    assert_eq!(error_line(&other), "coffer: the database was written with another encryption key");
+    assert_eq!(complaint(&other), "coffer: the database was written with another encryption key");
     let help = printed(coffer(&url).envs(settings).args(["keys", "create", "--help"]).output().unwrap());
     assert!(!help.contains(&key) && help.contains("--encryption-key"), "{help}");
 }
@@ -157,7 +157,7 @@ fn an_unknown_log_level_is_refused() {
         ("debug=", "debug="),
         ("info,,", ""),
     ] {
-        let error = error_line(&schema(log));
+        let error = complaint(&schema(log));
         let expected = format!(
             "coffer: COFFER_LOG: {wrong:?} is not a log level; use off, error, warn, info, debug, trace, or \
                 module=level, separated by commas"
@@ -168,7 +168,7 @@ fn an_unknown_log_level_is_refused() {
         assert!(schema(log).status.success(), "{log}");
     }
     let format = coffer("sqlite:none.db").env("COFFER_LOG_FORMAT", "xml").arg("schema").output().unwrap();
-    assert!(error_line(&format).contains("invalid value 'xml' for '--log-format <LOG_FORMAT>'"));
+    assert!(complaint(&format).contains("invalid value 'xml' for '--log-format <LOG_FORMAT>'"));
 }
 
 /// Starts a server that logs to a file, sends three requests, and returns the log and the requests.
@@ -268,7 +268,7 @@ async fn in_production_a_new_key_needs_a_partner_with_a_mode() {
         assert_eq!(printed(production(&["partners", "list"])), "There are no partners.\n");
         for command in ["create", "list"] {
             assert_eq!(
-                error_line(&production(&["keys", command])),
+                complaint(&production(&["keys", command])),
                 "coffer: --partner: must be given in production"
             );
         }
@@ -277,7 +277,7 @@ async fn in_production_a_new_key_needs_a_partner_with_a_mode() {
         );
         assert!(printed(production(&["keys", "create", "--partner", "acme"])).starts_with("sk_live_"));
         assert_eq!(
-            error_line(&production(&["keys", "create", "--partner", "trial"])),
+            complaint(&production(&["keys", "create", "--partner", "trial"])),
             "coffer: cannot issue a key: The partner does not exist. Use --live or --sandbox to create it."
         );
         assert!(
@@ -286,11 +286,11 @@ async fn in_production_a_new_key_needs_a_partner_with_a_mode() {
         );
         assert!(printed(production(&["keys", "create", "--partner", "trial"])).starts_with("sk_test_"));
         assert_eq!(
-            error_line(&production(&["keys", "revoke", "sk_live_nothing"])),
+            complaint(&production(&["keys", "revoke", "sk_live_nothing"])),
             "coffer: cannot revoke the key: The key was not found. Use the id that `coffer keys list` shows."
         );
         assert_eq!(
-            error_line(&production(&["keys", "create", "--partner", "trial", "--live"])),
+            complaint(&production(&["keys", "create", "--partner", "trial", "--live"])),
             "coffer: cannot issue a key: The partner \"trial\" exists and is not Live."
         );
         let keys = printed(production(&["keys", "list", "--partner", "acme"]));
@@ -322,7 +322,7 @@ fn production_refuses_a_zero_key_a_readable_key_file_and_a_wide_proxy_range() {
             .env("COFFER_ENV", "production")
             .env("COFFER_TRUSTED_PROXY", "127.0.0.1")
             .envs(settings.iter().copied());
-        error_line(&command.arg("serve").output().unwrap())
+        complaint(&command.arg("serve").output().unwrap())
     };
     let zeros = "00".repeat(32);
     let all_zeros = "is all zeros; make a key with `openssl rand -hex 32`";
@@ -359,7 +359,7 @@ fn production_refuses_a_zero_key_a_readable_key_file_and_a_wide_proxy_range() {
     };
     for mode in [0o644, 0o604, 0o622] {
         let open = format!("coffer: {}: others can read this key; run chmod 600", file.display());
-        assert_eq!(error_line(&with_mode(mode)), open);
+        assert_eq!(complaint(&with_mode(mode)), open);
     }
     assert!(printed(with_mode(0o600)).starts_with("sk_test_"));
     let rotate = |key: &str| {
@@ -372,7 +372,7 @@ fn production_refuses_a_zero_key_a_readable_key_file_and_a_wide_proxy_range() {
             .arg(folder.0.join("new.key"));
         command.output().unwrap()
     };
-    assert_eq!(error_line(&rotate(&zeros)), format!("coffer: --new-key-file: {all_zeros}"));
+    assert_eq!(complaint(&rotate(&zeros)), format!("coffer: --new-key-file: {all_zeros}"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -425,7 +425,7 @@ async fn instruments_are_imported_whole_or_not_at_all() {
             ),
         ] {
             assert_eq!(
-                error_line(&import(&text)),
+                complaint(&import(&text)),
                 format!("coffer: {}: {wrong}; nothing was imported", file.display())
             );
         }

@@ -322,13 +322,13 @@ on_both! {
         let sent = applicant("Question");
         let user = app.post("/v1/users", sent.clone()).await.body;
         let token = user["kyc_token"].as_str().unwrap();
-        let check = app.get(&format!("/v1/kyc/{token}")).await.body;
+        let asked = app.get(&format!("/v1/kyc/{token}")).await.body;
         app.advance_to("2026-07-09T16:14:59Z").await;
-        assert_eq!(app.get(&format!("/v1/kyc/{token}")).await.body, check);
+        assert_eq!(app.get(&format!("/v1/kyc/{token}")).await.body, asked);
         let (in_time, other) = app.start_with_questions(&sent).await;
         app.advance_to("2026-07-09T16:15:00Z").await;
         refused(
-            &app.patch(token, json!({ "answers": answers(&check, &sent, 0) })).await,
+            &app.patch(token, json!({ "answers": answers(&asked, &sent, 0) })).await,
             402,
             "invalid_request",
             EXPIRED,
@@ -357,8 +357,8 @@ on_both! {
                 ] },
             })
         );
-        let late = app.patch(token, json!({ "answers": answers(&check, &sent, 0) })).await;
-        refused(&late, 402, "invalid_request", "A later identity check took the place of this one.");
+        let late = app.patch(token, json!({ "answers": answers(&asked, &sent, 0) })).await;
+        refused(&late, 402, "invalid_request", "A later identity asked took the place of this one.");
         assert_eq!(
             app.history().await,
             [

@@ -178,7 +178,7 @@ async fn in_chunks(app: &TestApp, path: &str, body: &str) -> (u16, Value) {
     (head.split(' ').nth(1).unwrap().parse().unwrap(), serde_json::from_str(body).unwrap())
 }
 
-fn not_found() -> Value {
+fn nothing_there() -> Value {
     json!({ "error": { "type": "not_found", "message": "link names nothing that you can see" } })
 }
 
@@ -527,10 +527,10 @@ on_both! {
             format!("{}/documents/{}", app.url, rita.kyc_id),
         ] {
             let refused = upload(&altered, pdf()).await;
-            assert_eq!((refused.status, refused.body), (404, not_found()), "{altered}");
+            assert_eq!((refused.status, refused.body), (404, nothing_there()), "{altered}");
         }
         let read = send(client().get(&url)).await;
-        assert_eq!((read.status, read.body), (404, not_found()), "an upload URL cannot be used to read");
+        assert_eq!((read.status, read.body), (404, nothing_there()), "an upload URL cannot be used to read");
         assert_eq!(counts(&app).await, (0, 0));
 
         let sent = upload(&url, pdf()).await;
@@ -540,7 +540,7 @@ on_both! {
         });
         assert_eq!((sent.status, &sent.body), (200, &told));
         let again = upload(&url, pdf()).await;
-        assert_eq!((again.status, again.body), (404, not_found()));
+        assert_eq!((again.status, again.body), (404, nothing_there()));
         let at_once = join_all((0..4).map(|_| upload(&another, pdf()))).await;
         let mut statuses: Vec<u16> = at_once.iter().map(|answer| answer.status).collect();
         statuses.sort_unstable();
@@ -581,7 +581,7 @@ on_both! {
             userErrors { code } } }";
         app.gql(revoke, json!({ "input": { "apiKeyId": id } })).await.entity("apiKeyRevoke", "apiKey");
         for refused in [send(client().get(&read)).await, upload(&revoked, pdf()).await] {
-            assert_eq!((refused.status, refused.body), (404, not_found()));
+            assert_eq!((refused.status, refused.body), (404, nothing_there()));
         }
 
         let (write, read) = (
@@ -592,7 +592,7 @@ on_both! {
         assert_eq!(client().get(&read).send().await.unwrap().status(), 200);
         app.advance_to("2026-07-09T16:30:00Z").await;
         for refused in [send(client().get(&read)).await, upload(&write, pdf()).await] {
-            assert_eq!((refused.status, refused.body), (404, not_found()));
+            assert_eq!((refused.status, refused.body), (404, nothing_there()));
         }
         assert_eq!(counts(&app).await, (1, 1));
     }
@@ -646,10 +646,14 @@ on_both! {
             format!("{}/documents/{}", app.url, document["id"].as_str().unwrap()),
         ] {
             let refused = send(client().get(&altered)).await;
-            assert_eq!((refused.status, refused.body), (404, not_found()), "{altered}");
+            assert_eq!((refused.status, refused.body), (404, nothing_there()), "{altered}");
         }
         let written = upload(url, pdf()).await;
-        assert_eq!((written.status, written.body), (404, not_found()), "a read URL cannot be used to upload");
+        assert_eq!(
+            (written.status, written.body),
+            (404, nothing_there()),
+            "a read URL cannot be used to upload"
+        );
         assert_eq!(lines(&app, "kyc.document_open").await.len(), 1);
         // A document of the maximum size is returned whole.
         app.post(&rita.path(), documented(&long(10 * MIB))).await;

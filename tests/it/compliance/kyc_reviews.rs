@@ -272,8 +272,7 @@ on_both! {
         // The refusals change nothing, and another key decides.
         assert_eq!(status(&app, &rita.user_id).await.0, json!("DOCUMENTATION_REQUIRED"));
         assert_eq!(
-            decide(&app, &reviewer, APPROVE, &rita.kyc_id, "Genuine.").await.entity("kycApprove", "kyc")
-                ["outcome"],
+            decide(&app, &reviewer, APPROVE, &rita.kyc_id, "Genuine.").await.entity("kycApprove", "kyc")["outcome"],
             "APPROVED"
         );
         assert_eq!(
@@ -356,8 +355,7 @@ on_both! {
         let cleared = screening_hit::Model { cleared_at: Some(hit.found_at), ..hit };
         write(screening_hit::ActiveModel::from(cleared).reset_all(), false).await;
         assert_eq!(
-            decide(&app, &reviewer, APPROVE, &rita.kyc_id, "Genuine.").await.entity("kycApprove", "kyc")
-                ["outcome"],
+            decide(&app, &reviewer, APPROVE, &rita.kyc_id, "Genuine.").await.entity("kycApprove", "kyc")["outcome"],
             "APPROVED"
         );
     }

@@ -46,10 +46,10 @@ fn set_list(app: &TestApp, people: &[(&str, &str, &str)]) {
 /// Replaces the list of a source, with `--force` so that it may be shorter than the old one.
 fn set_list_of(app: &TestApp, source: &str, people: &[(&str, &str, &str)]) {
     let output = import(app, format!("{}\u{1a}", sdn(people)).as_bytes(), &["--source", source, "--force"]);
-    assert!(output.status.success() && output_of(&output).2.starts_with("names: "), "{output:?}");
+    assert!(output.status.success() && said(&output).2.starts_with("names: "), "{output:?}");
 }
 
-fn output_of(output: &Output) -> (bool, String, String) {
+fn said(output: &Output) -> (bool, String, String) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     (output.status.success(), text(&output.stdout), text(&output.stderr))
 }
@@ -187,7 +187,7 @@ fn long_list() -> (String, String) {
 
 on_both! {
     async fn a_list_is_imported_whole_or_not_at_all(app: TestApp) {
-        let status = || output_of(&run(&app.database_url, &["screen", "status"]));
+        let status = || said(&run(&app.database_url, &["screen", "status"]));
         assert_eq!(
             status(),
             (true, "No watch list was imported; users are not screened.\n".to_owned(), String::new())
@@ -205,7 +205,7 @@ on_both! {
         let options = ["--alt", aliases.to_str().unwrap(), "--source", "Tests"];
         let latin_1: Vec<u8> =
             list.chars().map(|character| u8::try_from(u32::from(character)).unwrap()).collect();
-        let (done, line, progress) = output_of(&import(&app, &latin_1, &options));
+        let (done, line, progress) = said(&import(&app, &latin_1, &options));
         let imported_at =
             watch_list::Entity::find().one(&app.app.db.read).await.unwrap().unwrap().imported_at;
         let at = |at: chrono::DateTime<chrono::Utc>| at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
@@ -227,7 +227,7 @@ on_both! {
             imported_at
         );
         assert_eq!(counts(&app).await, (1, 5));
-        let again = output_of(&import(&app, &latin_1, &options));
+        let again = said(&import(&app, &latin_1, &options));
         assert_eq!(
             again,
             (true, format!("Nothing has changed since the list was imported.\n{first}"), String::new())
@@ -251,7 +251,7 @@ on_both! {
                 "line 2 has 11 columns instead of 12",
             ),
         ] {
-            let (done, out, fault_line) = output_of(&import(&app, list.as_bytes(), &[]));
+            let (done, out, fault_line) = said(&import(&app, list.as_bytes(), &[]));
             assert!(
                 !done
                     && out.is_empty()
@@ -695,7 +695,7 @@ on_both! {
             "vessels and aircraft are not compared"
         );
         set_list_of(&app, "consolidated", &[("7", "CARTER, Ada", ""), ("8", "LOVELACE, Ada", "")]);
-        let lines = output_of(&run(&app.database_url, &["screen", "status"])).1;
+        let lines = said(&run(&app.database_url, &["screen", "status"])).1;
         let lines: Vec<&str> = lines.lines().collect();
         assert!(lines[0].starts_with("OFAC SDN: 3 entries, 3 names, imported at "), "{lines:?}");
         assert!(lines[1].starts_with("consolidated: 2 entries, 2 names, imported at "), "{lines:?}");
@@ -733,9 +733,8 @@ on_both! {
             summary(&status_of(&app, &next).await),
             expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", true)])
         );
-        let remove = |arguments: &[&str]| {
-            output_of(&run(&app.database_url, &[&["screen", "remove"], arguments].concat()))
-        };
+        let remove =
+            |arguments: &[&str]| said(&run(&app.database_url, &[&["screen", "remove"], arguments].concat()));
         assert!(!remove(&["--source", "consolidated"]).0, "without --force");
         let unknown = (
             false,
@@ -764,7 +763,7 @@ on_both! {
             format!("{}\u{1a}\r\n", sdn(&people))
         };
         assert!(import(&app, first(20).as_bytes(), &[]).status.success());
-        let refused = output_of(&import(&app, first(17).as_bytes(), &[]));
+        let refused = said(&import(&app, first(17).as_bytes(), &[]));
         let told = "coffer: cannot import; nothing was imported: The list has 17 entries, fewer than 90 % \
             of the 20 that it replaces. Use --force if it is right.\n";
         assert_eq!(refused, (false, String::new(), told.to_owned()));
@@ -778,7 +777,7 @@ on_both! {
         assert_eq!(counts(&app).await, (4, 6));
 
         let (done, _, warnings) =
-            output_of(&import(&app, first(4).trim_end_matches("\u{1a}\r\n").as_bytes(), &[]));
+            said(&import(&app, first(4).trim_end_matches("\u{1a}\r\n").as_bytes(), &[]));
         let warning =
             "Warning: the list does not end with the end-of-file mark 0x1A and may have been cut off.\n";
         assert!(done && warnings.starts_with(warning), "{warnings}");
@@ -867,7 +866,7 @@ on_both! {
             (&progress["people"], &progress["screened"], &progress["failed"], &progress["hits"]),
             (&json!(4), &json!(4), &json!(0), &json!(1))
         );
-        let status = output_of(&run(&app.database_url, &["screen", "status"])).1;
+        let status = said(&run(&app.database_url, &["screen", "status"])).1;
         assert!(
             status.contains("\nScreening of existing customers: 4 screened, 1 new hits, finished at "),
             "{status}"
@@ -952,8 +951,7 @@ on_both! {
         let file = folder.0.join("alt.csv");
         std::fs::write(&file, aliases).unwrap();
         let started_at = Instant::now();
-        let (done, line, progress) =
-            output_of(&import(&app, list.as_bytes(), &["--alt", file.to_str().unwrap()]));
+        let (done, line, progress) = said(&import(&app, list.as_bytes(), &["--alt", file.to_str().unwrap()]));
         let took = started_at.elapsed();
         assert!(
             done && line.starts_with("OFAC SDN: 20000 entries, 22000 names, imported at "),

@@ -45,7 +45,7 @@ async fn count_statements(app: &TestApp, path: &str, tables: &[&str]) -> (Value,
 }
 
 /// Reads a list of seven with every combination of parameters; `created` are its ids, oldest first.
-async fn check_paging(app: &TestApp, path: &str, created: &[String], foreign_id: &str, what: &str) {
+async fn check_paging(app: &TestApp, path: &str, created: &[String], elsewhere: &str, what: &str) {
     let newest: Vec<String> = created.iter().rev().cloned().collect();
     let pagination = |requested: Value, previous: Option<String>, next: Option<String>| {
         let uri = |link: &Option<String>| link.as_ref().map(|link| format!("{}{link}", app.url));
@@ -106,7 +106,7 @@ async fn check_paging(app: &TestApp, path: &str, created: &[String], foreign_id:
         ("order=newest", "order must be asc or desc".to_owned()),
         ("starting_after=nope", format!("starting_after names no {what}")),
         ("ending_before=00000000-0000-7000-8000-000000000000", format!("ending_before names no {what}")),
-        (&format!("starting_after={foreign_id}"), format!("starting_after names no {what}")),
+        (&format!("starting_after={elsewhere}"), format!("starting_after names no {what}")),
         (
             &format!("starting_after={0}&ending_before={0}", created[0]),
             "ending_before cannot be combined with starting_after".to_owned(),

@@ -487,7 +487,7 @@ async fn a_rotation_prints_its_progress() {
             (Some(1), String::new(), "coffer: the new key is the one in use\n".to_owned())
         );
         std::fs::write(file, format!("{}\n", hex(NEW))).unwrap();
-        let created = printed(&run(&database_url, &["keys", "rotate-encryption", "--new-key-file", file]));
+        let made = printed(&run(&database_url, &["keys", "rotate-encryption", "--new-key-file", file]));
         let lines = "new data keys: 1 of 1\nkeys wrapped anew: 1 of 7\nkeys wrapped anew: 2 of 7\nkeys \
             wrapped anew: 3 of 7\n\
             keys wrapped anew: 4 of 7\nkeys wrapped anew: 5 of 7\nkeys wrapped anew: 6 of 7\nkeys wrapped \
@@ -504,7 +504,7 @@ async fn a_rotation_prints_its_progress() {
             message.subject: 0 of 1\nmessage.subject: 1 of 1\nmessage.body: 0 of 1\nmessage.body: 1 of 1\n";
         let sums = "keys made: 1\nkeys wrapped anew: 6\nvalues encrypted anew: 10\nThe database is the new \
             encryption key's.\n";
-        assert_eq!(created, (Some(0), sums.to_owned(), lines.to_owned()));
+        assert_eq!(made, (Some(0), sums.to_owned(), lines.to_owned()));
         let again = printed(&rotate(&database_url).output().unwrap());
         let nothing = "keys made: 0\nkeys wrapped anew: 0\nvalues encrypted anew: 0\nThe database is the \
             new encryption key's.\n";
@@ -514,7 +514,7 @@ async fn a_rotation_prints_its_progress() {
 }
 
 /// Reads and writes repeatedly until `stop` is set; counts the complete rounds.
-fn call_repeatedly(
+fn visits(
     caller: Caller,
     ada: String,
     stop: Arc<AtomicBool>,
@@ -542,12 +542,8 @@ async fn a_repeatedly_killed_rotation_completes_while_a_server_runs() {
         let before = populate(&database_url, 350).await;
         let server = serve(&database_url, NEW, Some(OLD)).await;
         let (stop, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let calls = call_repeatedly(
-            Caller::new(&server, &before.key),
-            before.ada.clone(),
-            stop.clone(),
-            count.clone(),
-        );
+        let visits =
+            visits(Caller::new(&server, &before.key), before.ada.clone(), stop.clone(), count.clone());
         for point in ["new data keys: 1", "keys wrapped anew: 3", "users.phone: 100", "users.ssn: 100"] {
             let seen = count.load(Ordering::SeqCst);
             let mut rotating =
@@ -569,18 +565,18 @@ async fn a_repeatedly_killed_rotation_completes_while_a_server_runs() {
                 let error = "coffer: the database was written with another encryption key\n";
                 assert_eq!(String::from_utf8_lossy(&refused.stderr), error, "after {point}");
             }
-            while count.load(Ordering::SeqCst) < seen + 2 && !calls.is_finished() {
+            while count.load(Ordering::SeqCst) < seen + 2 && !visits.is_finished() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         }
         let ended = printed(&rotate(&database_url).output().unwrap());
         assert_eq!(ended.0, Some(0), "{ended:?}");
         let seen = count.load(Ordering::SeqCst);
-        while count.load(Ordering::SeqCst) < seen + 2 && !calls.is_finished() {
+        while count.load(Ordering::SeqCst) < seen + 2 && !visits.is_finished() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         stop.store(true, Ordering::SeqCst);
-        calls.await.unwrap();
+        visits.await.unwrap();
         println!("answered {} rounds during the rotation", count.load(Ordering::SeqCst));
         assert_eq!(server.terminate(), Some(0));
         assert_replaced(&database_url, &before, 2).await;

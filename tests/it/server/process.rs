@@ -250,7 +250,7 @@ async fn crash_during_orders_loses_and_repeats_none() {
 
 /// Returns the error line of a failed start.
 #[track_caller]
-fn error_line(output: &Output) -> String {
+fn complaint(output: &Output) -> String {
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!((output.status.code(), &*out), (Some(1), ""), "{err}");
     assert!(err.lines().count() == 1 && !err.contains("panicked"), "{err}");
@@ -266,30 +266,30 @@ async fn a_failed_start_prints_one_line_with_the_reason() {
             coffer(&database_url).current_dir(&folder.0).env(name, value).arg("serve").output().unwrap()
         };
         assert_eq!(
-            error_line(&serve("COFFER_ADDR", &address.to_string())),
+            complaint(&serve("COFFER_ADDR", &address.to_string())),
             format!("coffer: cannot listen on {address} (COFFER_ADDR): Address already in use (os error 98)")
         );
         assert_eq!(
-            error_line(&serve("COFFER_PAGE_MOST", "0")),
+            complaint(&serve("COFFER_PAGE_MOST", "0")),
             "coffer: invalid value '0' for '--page-most <PAGE_MOST>': 0 is not in 1..=10000"
         );
         assert_eq!(
-            error_line(&serve("DATABASE_URL", "mysql://x")),
+            complaint(&serve("DATABASE_URL", "mysql://x")),
             "coffer: DATABASE_URL: must begin with sqlite: or postgres://"
         );
         assert_eq!(
-            error_line(&serve("COFFER_ENCRYPTION_KEY", &"08".repeat(32))),
+            complaint(&serve("COFFER_ENCRYPTION_KEY", &"08".repeat(32))),
             "coffer: the database was written with another encryption key"
         );
         assert_eq!(
-            error_line(&serve("COFFER_ENCRYPTION_KEY", "08")),
+            complaint(&serve("COFFER_ENCRYPTION_KEY", "08")),
             "coffer: COFFER_ENCRYPTION_KEY: must be 64 hexadecimal digits"
         );
     }
     let wrong = |settings: &[(&str, &str)]| {
         let folder = Folder::new();
         let database = format!("sqlite:{}", folder.0.join("coffer.db").display());
-        error_line(
+        complaint(
             &coffer(&database)
                 .current_dir(&folder.0)
                 .envs(settings.iter().copied())
@@ -342,7 +342,7 @@ async fn a_failed_start_prints_one_line_with_the_reason() {
     }
     let unreachable = run("postgres://127.0.0.1:1/x", &["serve"]);
     assert_eq!(
-        error_line(&unreachable),
+        complaint(&unreachable),
         "coffer: cannot open the database: it did not answer within 5 seconds"
     );
 }
