@@ -358,7 +358,7 @@ on_both! {
             })
         );
         let late = app.patch(token, json!({ "answers": answers(&asked, &sent, 0) })).await;
-        refused(&late, 402, "invalid_request", "A later identity asked took the place of this one.");
+        refused(&late, 402, "invalid_request", "A later identity check took the place of this one.");
         assert_eq!(
             app.history().await,
             [
