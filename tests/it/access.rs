@@ -1,5 +1,5 @@
-//! Who may ask what: every root field, every REST route and every kind of node against every kind of
-//! stranger.
+//! Access control: every root field, every REST route and every type of node, requested by every type of
+//! caller.
 
 use crate::{
     compliance::{kyc_documents, screening::hit_of},
@@ -25,9 +25,9 @@ mod people;
 mod second_factors;
 pub mod tokens;
 
-/// What a caller must get.
+/// Expected outcome for one caller.
 #[derive(Clone, Copy, Debug)]
-enum Gets {
+enum Outcome {
     /// An error with this code, and no data.
     Code(&'static str),
     /// No error; the field is null.
@@ -35,44 +35,44 @@ enum Gets {
     /// No error; a list with a null for every id.
     Nulls,
     /// No error; a page without items.
-    Nothing,
-    /// A refusal NOT_FOUND that blames this field.
+    EmptyPage,
+    /// A refusal NOT_FOUND with this field in its path.
     NotFound(&'static str),
     /// A refusal with this code.
     Refused(&'static str),
-    /// An answer: what is public, or the caller's own.
+    /// Success: public data, or the caller's own.
     Answer,
 }
-use Gets::{Answer, Code, NotFound, Null, Nulls, Refused};
+use Outcome::{Answer, Code, NotFound, Null, Nulls, Refused};
 
-const NOBODY: Gets = Code("UNAUTHENTICATED");
-const UNSCOPED: Gets = Code("FORBIDDEN");
+const UNAUTHENTICATED: Outcome = Code("UNAUTHENTICATED");
+const UNSCOPED: Outcome = Code("FORBIDDEN");
 
-/// One field and what it tells strangers who ask for another's things.
+/// One root field, and what other callers get that request a partner's objects.
 struct Case {
     field: &'static str,
     document: String,
     variables: Value,
-    /// What a key must carry.
+    /// Scope that a key needs.
     scope: Option<Scope>,
-    nobody: Gets,
-    unscoped: Gets,
-    /// What a publishable key gets, which anyone may hold.
-    publishable: Gets,
-    other: Gets,
+    anonymous: Outcome,
+    unscoped: Outcome,
+    /// Outcome for a publishable key, which is public.
+    publishable: Outcome,
+    other: Outcome,
 }
 
-/// Everything one partner has, and every word by which it would be recognised.
-struct Affairs {
+/// The objects of one partner, and every text that would reveal them.
+struct PartnerData {
     ids: BTreeMap<&'static str, String>,
-    /// What the identity check is called by.
+    /// Token of the identity check.
     token: String,
-    words: Vec<String>,
-    /// The identity check that waits for a review.
+    markers: Vec<String>,
+    /// Id of the identity check that waits for a review.
     reviewed: String,
 }
 
-async fn affairs(app: &TestApp) -> Affairs {
+async fn partner_data(app: &TestApp) -> PartnerData {
     let mut zenobia = person("Zenobia", "Quartermaine");
     zenobia["email"] = json!("zenobia@quartermaine.example");
     zenobia["address"]["line1"] = json!("77 Hidden Lane");
@@ -135,11 +135,11 @@ async fn affairs(app: &TestApp) -> Affairs {
         ("ApiKey", text(&rest["apiKeys"]["edges"][0]["node"]["id"])),
     ]
     .into();
-    let mut words: Vec<String> =
+    let mut markers: Vec<String> =
         ids.iter().filter(|(kind, _)| **kind != "Instrument").map(|(_, id)| id.clone()).collect();
-    words.extend([text(&account["number"]), text(&rest["user"]["kyc"]["token"])]);
-    words.extend([reviewed.user_id, reviewed.kyc_id.clone(), reviewed.token, document.token]);
-    words.extend(
+    markers.extend([text(&account["number"]), text(&rest["user"]["kyc"]["token"])]);
+    markers.extend([reviewed.user_id, reviewed.kyc_id.clone(), reviewed.token, document.token]);
+    markers.extend(
         [
             "Zenobia",
             "Quartermaine",
@@ -152,14 +152,14 @@ async fn affairs(app: &TestApp) -> Affairs {
         .map(str::to_owned),
     );
     let token = text(&rest["user"]["kyc"]["token"]);
-    Affairs { ids, token, words, reviewed: reviewed.kyc_id }
+    PartnerData { ids, token, markers, reviewed: reviewed.kyc_id }
 }
 
-impl Affairs {
+impl PartnerData {
     #[track_caller]
-    fn absent_from(&self, answer: &str, asked: &str) {
-        for word in &self.words {
-            assert!(!answer.contains(word.as_str()), "{asked} tells {word:?}: {answer}");
+    fn assert_absent_from(&self, answer: &str, context: &str) {
+        for marker in &self.markers {
+            assert!(!answer.contains(marker.as_str()), "{context} reveals {marker:?}: {answer}");
         }
     }
 
@@ -167,14 +167,14 @@ impl Affairs {
         &self.ids[kind]
     }
 
-    /// A route's path, leading to something of theirs.
+    /// Fills the ids of this partner's objects into the path of a route.
     fn at(&self, path: &str) -> String {
-        path.replace("{id}", self.id(named_in(path))).replace("{token}", &self.token)
+        path.replace("{id}", self.id(type_in_path(path))).replace("{token}", &self.token)
     }
 }
 
-/// The kind of thing that the id in a route of the brokerage API names.
-fn named_in(path: &str) -> &'static str {
+/// Returns the type of the object that the id in a route of the brokerage API identifies.
+fn type_in_path(path: &str) -> &'static str {
     match path.split('/').nth(2) {
         Some("accounts") => "Account",
         Some("bank_accounts") => "BankAccount",
@@ -184,20 +184,28 @@ fn named_in(path: &str) -> &'static str {
     }
 }
 
-/// A method, a path, a body, what a key must carry, and the field that another partner is told names nothing.
+/// Method, path, body, required scope, and the field that another partner gets as "not found".
 type RouteCase = (&'static str, &'static str, Option<Value>, Scope, Option<&'static str>);
 
-/// Every root field that answers once.
+/// Returns every query and mutation.
 #[expect(clippy::too_many_lines, reason = "a table has as many lines as the schema has fields")]
-fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
-    let read = |field, scope, document: &str, variables, nobody, unscoped, other| {
+fn cases(a: &PartnerData) -> Vec<(&'static str, Case)> {
+    let read = |field, scope, document: &str, variables, anonymous, unscoped, other| {
         let document = document.to_owned();
-        let publishable = if matches!(nobody, Code(_)) { UNSCOPED } else { nobody };
-        ("Query", Case { field, document, variables, scope, nobody, unscoped, publishable, other })
+        let publishable = if matches!(anonymous, Code(_)) { UNSCOPED } else { anonymous };
+        ("Query", Case { field, document, variables, scope, anonymous, unscoped, publishable, other })
     };
     let by_id = |field, kind: &str, leaves: &str| {
         let document = format!("query($id: ID!) {{ {field}(id: $id) {{ {leaves} }} }}");
-        read(field, Some(Scope::Read), &document, json!({ "id": a.id(kind) }), NOBODY, UNSCOPED, Null)
+        read(
+            field,
+            Some(Scope::Read),
+            &document,
+            json!({ "id": a.id(kind) }),
+            UNAUTHENTICATED,
+            UNSCOPED,
+            Null,
+        )
     };
     let change = |field: &'static str, scope, input: &str, entity: &str, variables, other| {
         let (declared, given) = match input {
@@ -215,40 +223,41 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
                 document,
                 variables,
                 scope: Some(scope),
-                nobody: NOBODY,
+                anonymous: UNAUTHENTICATED,
                 unscoped: UNSCOPED,
                 publishable,
                 other,
             },
         )
     };
-    // What needs no key or more than a key: the input, what is read of the outcome, and what nobody, a key
-    // without the scope and another partner get.
-    let odd = |field: &'static str, scope, input: &str, outcome: &str, variables, gets: [Gets; 3]| {
-        let (declared, given) = match input {
-            "" => (String::new(), String::new()),
-            input => (format!("($input: {input}!)"), "(input: $input)".to_owned()),
+    // Mutations that need no key, or a user session: the input, the fields to select, and the outcomes for an
+    // anonymous caller, a key without the scope and another partner.
+    let special =
+        |field: &'static str, scope, input: &str, outcome: &str, variables, expected: [Outcome; 3]| {
+            let (declared, given) = match input {
+                "" => (String::new(), String::new()),
+                input => (format!("($input: {input}!)"), "(input: $input)".to_owned()),
+            };
+            let document = format!(
+                "mutation{declared} {{ {field}{given} {{ {outcome} userErrors {{ code path message }} }} }}"
+            );
+            let [anonymous, unscoped, other] = expected;
+            // A mutation that needs no key accepts a publishable one as well.
+            let publishable = match anonymous {
+                Code(_) => UNSCOPED,
+                _ if field == "userSignUp" => Refused("EMAIL_TAKEN"),
+                _ => anonymous,
+            };
+            ("Mutation", Case { field, document, variables, scope, anonymous, unscoped, publishable, other })
         };
-        let document = format!(
-            "mutation{declared} {{ {field}{given} {{ {outcome} userErrors {{ code path message }} }} }}"
-        );
-        let [nobody, unscoped, other] = gets;
-        // What needs no key at all takes a publishable one as well.
-        let publishable = match nobody {
-            Code(_) => UNSCOPED,
-            _ if field == "userSignUp" => Refused("EMAIL_TAKEN"),
-            _ => nobody,
-        };
-        ("Mutation", Case { field, document, variables, scope, nobody, unscoped, publishable, other })
-    };
-    let for_people = [NOBODY, UNSCOPED, UNSCOPED];
+    let users_only = [UNAUTHENTICATED, UNSCOPED, UNSCOPED];
     let by_user = json!({ "input": { "userId": a.id("User") } });
     let by_account = json!({ "input": { "accountId": a.id("Account") } });
     let closing = json!({ "input": { "accountId": a.id("Account"), "reason": "Suspected" } });
     let by_bank = json!({ "input": { "bankAccountId": a.id("BankAccount") } });
     let session = "session { accessToken }";
     let manage = Some(Scope::Manage);
-    let decision = json!({ "input": { "kycId": a.reviewed, "reason": "None of your business." } });
+    let decision = json!({ "input": { "kycId": a.reviewed, "reason": "Not allowed." } });
     let quote = json!({ "bid": { "amount": "1" }, "ask": { "amount": "2" } });
     vec![
         read(
@@ -277,9 +286,9 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
             Some(Scope::Read),
             "{ users { edges { node { id email } } } }",
             json!({}),
-            NOBODY,
+            UNAUTHENTICATED,
             UNSCOPED,
-            Gets::Nothing,
+            Outcome::EmptyPage,
         ),
         by_id("account", "Account", "id number balance { total { amount } }"),
         read(
@@ -287,9 +296,9 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
             Some(Scope::Read),
             "{ accounts { edges { node { id number } } } }",
             json!({}),
-            NOBODY,
+            UNAUTHENTICATED,
             UNSCOPED,
-            Gets::Nothing,
+            Outcome::EmptyPage,
         ),
         by_id("transfer", "Transfer", "id amount { amount }"),
         by_id("order", "Order", "id quantity account { number owner { email } }"),
@@ -298,9 +307,9 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
             Some(Scope::Read),
             "{ orders { edges { node { id } } } }",
             json!({}),
-            NOBODY,
+            UNAUTHENTICATED,
             UNSCOPED,
-            Gets::Nothing,
+            Outcome::EmptyPage,
         ),
         read(
             "instrumentBySymbol",
@@ -326,16 +335,16 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
             Some(Scope::Operate),
             "{ sandboxOutbox { edges { node { to subject text } } } }",
             json!({}),
-            NOBODY,
+            UNAUTHENTICATED,
             UNSCOPED,
-            Gets::Nothing,
+            Outcome::EmptyPage,
         ),
         read(
             "watchList",
             Some(Scope::Operate),
             "{ watchList { sources { name names } screening { people } } }",
             json!({}),
-            NOBODY,
+            UNAUTHENTICATED,
             UNSCOPED,
             Null,
         ),
@@ -344,7 +353,7 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
             Scope::Operate,
             "WatchListHitClearInput",
             "hit",
-            json!({ "input": { "hitId": a.id("WatchListHit"), "reason": "mine", "until": "2026-08-01" } }),
+            json!({ "input": { "hitId": a.id("WatchListHit"), "reason": "Mine", "until": "2026-08-01" } }),
             NotFound("hitId"),
         ),
         read("partner", None, "{ partner { name } }", json!({}), Null, Answer, Answer),
@@ -361,7 +370,7 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
             Some(Scope::Read),
             "query($token: String!) { kycByToken(token: $token) { id score questions { text } user { email } } }",
             json!({ "token": a.token }),
-            NOBODY,
+            UNAUTHENTICATED,
             UNSCOPED,
             Null,
         ),
@@ -454,13 +463,13 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
             by_bank.clone(),
             NotFound("bankAccountId"),
         ),
-        odd(
+        special(
             "bankAccountRemove",
             manage,
             "BankAccountRemoveInput",
             "bankAccountId",
             by_bank,
-            [NOBODY, UNSCOPED, NotFound("bankAccountId")],
+            [UNAUTHENTICATED, UNSCOPED, NotFound("bankAccountId")],
         ),
         change(
             "bankAccountLink",
@@ -513,9 +522,9 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
             manage,
             "{ invitations { edges { node { id email } } } }",
             json!({}),
-            NOBODY,
+            UNAUTHENTICATED,
             UNSCOPED,
-            Gets::Nothing,
+            Outcome::EmptyPage,
         ),
         change(
             "invitationCreate",
@@ -533,7 +542,7 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
             json!({ "input": { "invitationId": a.id("Invitation") } }),
             NotFound("invitationId"),
         ),
-        odd(
+        special(
             "userSignUp",
             manage,
             "UserSignUpInput",
@@ -541,15 +550,15 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
             json!({ "input": { "email": "stranger@example.com", "password": "long enough" } }),
             [Answer, UNSCOPED, Answer],
         ),
-        odd(
+        special(
             "userSignIn",
             manage,
             "UserSignInInput",
             session,
-            json!({ "input": { "email": "zenobia@quartermaine.example", "password": "not hers at all" } }),
+            json!({ "input": { "email": "zenobia@quartermaine.example", "password": "a wrong password" } }),
             [Refused("INVALID_CREDENTIALS"), UNSCOPED, Refused("INVALID_CREDENTIALS")],
         ),
-        odd(
+        special(
             "tokenRefresh",
             None,
             "TokenRefreshInput",
@@ -557,23 +566,23 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
             json!({ "input": { "refreshToken": "a.b.c" } }),
             [Refused("INVALID_CREDENTIALS"); 3],
         ),
-        odd(
+        special(
             "userSignOut",
             None,
             "UserSignOutInput",
             "userId",
             json!({ "input": { "refreshToken": "a.b.c" } }),
-            for_people,
+            users_only,
         ),
-        odd(
+        special(
             "passwordChange",
             manage,
             "PasswordChangeInput",
             session,
             json!({ "input": { "password": "long enough", "newPassword": "longer than that" } }),
-            for_people,
+            users_only,
         ),
-        odd(
+        special(
             "passwordRecover",
             manage,
             "PasswordRecoverInput",
@@ -581,7 +590,7 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
             json!({ "input": { "email": "zenobia@quartermaine.example" } }),
             [Answer, UNSCOPED, Answer],
         ),
-        odd(
+        special(
             "passwordReset",
             None,
             "PasswordResetInput",
@@ -589,78 +598,78 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
             json!({ "input": { "token": "CDDD70B1-5F1B-4FAC-9BAD-04B814C1E3A7", "password": "long enough" } }),
             [Refused("INVALID_TOKEN"); 3],
         ),
-        odd(
+        special(
             "userSignInEnable",
             manage,
             "UserSignInEnableInput",
             "user { id }",
             by_user.clone(),
-            [NOBODY, UNSCOPED, NotFound("userId")],
+            [UNAUTHENTICATED, UNSCOPED, NotFound("userId")],
         ),
-        odd(
+        special(
             "userSignInDisable",
             manage,
             "UserSignInDisableInput",
             "user { id }",
             by_user.clone(),
-            [NOBODY, UNSCOPED, NotFound("userId")],
+            [UNAUTHENTICATED, UNSCOPED, NotFound("userId")],
         ),
-        odd(
+        special(
             "profileUpdate",
             manage,
             "ProfileUpdateInput",
             "user { id }",
             json!({ "input": { "userId": a.id("User"), "patch": { "fullName": "Someone Else" } } }),
-            [NOBODY, UNSCOPED, NotFound("userId")],
+            [UNAUTHENTICATED, UNSCOPED, NotFound("userId")],
         ),
-        odd(
+        special(
             "userTwoFactorReset",
             manage,
             "UserTwoFactorResetInput",
             "user { id }",
             by_user.clone(),
-            [NOBODY, UNSCOPED, NotFound("userId")],
+            [UNAUTHENTICATED, UNSCOPED, NotFound("userId")],
         ),
-        odd(
+        special(
             "userDataMail",
             manage,
             "UserDataMailInput",
             "user { id }",
             by_user,
-            [NOBODY, UNSCOPED, NotFound("userId")],
+            [UNAUTHENTICATED, UNSCOPED, NotFound("userId")],
         ),
-        odd(
+        special(
             "passcodeSend",
             None,
             "PasscodeSendInput",
             "passcode { hashCode }",
             json!({ "input": { "phone": "2025550107" } }),
-            for_people,
+            users_only,
         ),
-        odd(
+        special(
             "passcodeVerify",
             None,
             "PasscodeVerifyInput",
             "twoFactor { isPassed }",
             json!({ "input": { "hashCode": "gAAAAABdqL", "passcode": "123456" } }),
-            for_people,
+            users_only,
         ),
-        odd("totpEnroll", None, "", "enrollment { secret }", json!({}), for_people),
-        odd(
+        special("totpEnroll", None, "", "enrollment { secret }", json!({}), users_only),
+        special(
             "totpVerify",
             None,
             "TotpVerifyInput",
             "twoFactor { isPassed }",
             json!({ "input": { "code": "123456" } }),
-            for_people,
+            users_only,
         ),
-        odd("totpRemove", manage, "", "twoFactor { isPassed }", json!({}), for_people),
+        special("totpRemove", manage, "", "twoFactor { isPassed }", json!({}), users_only),
         read(
             "apiKeys",
             Some(Scope::Operate),
             "{ apiKeys { edges { node { prefix scopes } } } }",
             json!({}),
-            NOBODY,
+            UNAUTHENTICATED,
             UNSCOPED,
             Answer,
         ),
@@ -688,23 +697,23 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
             json!({ "input": { "apiKeyId": a.id("ApiKey") } }),
             NotFound("apiKeyId"),
         ),
-        odd(
+        special(
             "kycDocumentUploadPrepare",
             manage,
             "KycDocumentUploadPrepareInput",
             "target { url }",
             json!({ "input": { "kycId": a.reviewed, "name": "n", "type": "LICENSE",
                 "contentType": "image/png", "byteSize": 9 } }),
-            [NOBODY, UNSCOPED, NotFound("kycId")],
+            [UNAUTHENTICATED, UNSCOPED, NotFound("kycId")],
         ),
         read(
             "kycReviews",
             Some(Scope::Operate),
             "{ kycReviews { edges { node { id token } } } }",
             json!({}),
-            NOBODY,
+            UNAUTHENTICATED,
             UNSCOPED,
-            Gets::Nothing,
+            Outcome::EmptyPage,
         ),
         change("kycApprove", Scope::Operate, "KycApproveInput", "kyc", decision.clone(), NotFound("kycId")),
         change("kycDeny", Scope::Operate, "KycDenyInput", "kyc", decision, NotFound("kycId")),
@@ -737,19 +746,18 @@ fn cases(a: &Affairs) -> Vec<(&'static str, Case)> {
     ]
 }
 
-/// Subscriptions, which are asked over a socket: the field, and what it tells nobody and a key without the
-/// scope.
-const SUBSCRIPTIONS: [(&str, &str, Gets); 3] = [
+/// Subscriptions, which run over a socket: the field, the document, and the outcome for an anonymous caller.
+const SUBSCRIPTIONS: [(&str, &str, Outcome); 3] = [
     ("marketClockChanged", "subscription { marketClockChanged { marketClock { isOpen } } }", Answer),
     (
         "orderChanged",
         "subscription($id: ID) { orderChanged(accountId: $id, after: \"0\") { id order { id account { number } } } }",
-        NOBODY,
+        UNAUTHENTICATED,
     ),
-    ("events", "subscription { events(after: \"0\") { id type __typename } }", NOBODY),
+    ("events", "subscription { events(after: \"0\") { id type __typename } }", UNAUTHENTICATED),
 ];
 
-/// The names of a root type's fields in the schema, and the types that are nodes.
+/// Returns the fields of each root type in the schema, and the types that are nodes.
 fn schema() -> (BTreeMap<String, BTreeSet<String>>, BTreeSet<String>) {
     let (mut roots, mut nodes) = (BTreeMap::new(), BTreeSet::new());
     for definition in parse_schema(coffer::graphql::schema(true).sdl()).unwrap().definitions {
@@ -767,10 +775,10 @@ fn schema() -> (BTreeMap<String, BTreeSet<String>>, BTreeSet<String>) {
 }
 
 #[track_caller]
-fn assert_gets(gets: Gets, case: &Case, body: &Value, who: &str) {
-    let told = format!("{} for {who}: {body}", case.field);
+fn assert_outcome(expected: Outcome, case: &Case, body: &Value, caller: &str) {
+    let told = format!("{} for {caller}: {body}", case.field);
     let field = &body["data"][case.field];
-    match gets {
+    match expected {
         Code(code) => {
             assert_eq!(body["errors"][0]["extensions"]["code"], code, "{told}");
             assert_eq!(body["errors"].as_array().unwrap().len(), 1, "{told}");
@@ -784,7 +792,9 @@ fn assert_gets(gets: Gets, case: &Case, body: &Value, who: &str) {
                 "{told}"
             );
         }
-        Gets::Nothing => assert_eq!(body, &json!({ "data": { case.field: { "edges": [] } } }), "{told}"),
+        Outcome::EmptyPage => {
+            assert_eq!(body, &json!({ "data": { case.field: { "edges": [] } } }), "{told}")
+        }
         NotFound(path) => {
             assert!(body.get("errors").is_none(), "{told}");
             let refusal = json!([{ "code": "NOT_FOUND", "path": [path],
@@ -822,9 +832,9 @@ fn all_but(scope: Option<Scope>) -> Vec<Scope> {
     Scope::ALL.into_iter().filter(|one| Some(*one) != scope).collect()
 }
 
-/// A well-formed key that was never issued: another's with its middle replaced would fail its checksum, so
-/// one of another house. The same public id and a right checksum, around another secret.
-fn of_another_secret(key: &str) -> String {
+/// Returns a well-formed key that was never issued: the same public id with another secret and a valid
+/// checksum.
+fn with_another_secret(key: &str) -> String {
     let public = "sk_test_".len() + 8;
     let body = format!("{}{}", &key[..public], "x".repeat(key.len() - public - 6));
     format!("{body}{}", domain::access::keys::checksum(&body))
@@ -834,7 +844,7 @@ const NEVER_ISSUED: &str = "sk_test_a1b2c3d4Zs8Qw7Er6Ty5Ui4Op3As2Df1Gh0Jk9Lz0Ov3
 
 #[test]
 fn every_root_field_is_in_the_tables() {
-    let nothing = Affairs {
+    let empty = PartnerData {
         ids: [
             "User",
             "Account",
@@ -849,11 +859,11 @@ fn every_root_field_is_in_the_tables() {
         .map(|kind| (kind, String::new()))
         .into(),
         token: String::new(),
-        words: vec![],
+        markers: vec![],
         reviewed: String::new(),
     };
     let mut listed: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for (root, case) in cases(&nothing) {
+    for (root, case) in cases(&empty) {
         assert!(
             listed.entry(root.to_owned()).or_default().insert(case.field.to_owned()),
             "{} is listed twice",
@@ -864,22 +874,22 @@ fn every_root_field_is_in_the_tables() {
         "Subscription".to_owned(),
         SUBSCRIPTIONS.iter().map(|(field, ..)| (*field).to_owned()).collect(),
     );
-    assert_eq!(listed, schema().0, "say in tests/it/access.rs what a new field tells strangers");
+    assert_eq!(listed, schema().0, "add the new field to the tables in tests/it/access.rs");
 }
 
 on_both! {
-    async fn every_root_field_tells_strangers_nothing(app: TestApp) {
-        let a = affairs(&app).await;
+    async fn every_root_field_hides_data_from_other_callers(app: TestApp) {
+        let a = partner_data(&app).await;
         let (_, other) = app.other_partner("another").await;
         let publishable = app.key_for(&[Scope::Start]).await;
         for (_, case) in cases(&a) {
-            let nobody = app.gql_as(None, &case.document, case.variables.clone()).await;
-            assert_gets(case.nobody, &case, &nobody.body, "nobody");
-            a.absent_from(&nobody.body.to_string(), case.field);
+            let anonymous = app.gql_as(None, &case.document, case.variables.clone()).await;
+            assert_outcome(case.anonymous, &case, &anonymous.body, "an anonymous caller");
+            a.assert_absent_from(&anonymous.body.to_string(), case.field);
 
             for wrong in [
                 NEVER_ISSUED,
-                &of_another_secret(&app.key),
+                &with_another_secret(&app.key),
                 &app.key[..app.key.len() - 1],
                 &app.key.replace("sk_", "pk_"),
                 "",
@@ -902,26 +912,26 @@ on_both! {
                     case.field
                 );
                 assert!(denied.body.get("data").is_none(), "{}", denied.body);
-                a.absent_from(&denied.body.to_string(), case.field);
+                a.assert_absent_from(&denied.body.to_string(), case.field);
             }
 
             let key = app.key_for(&all_but(case.scope)).await;
             let unscoped = app.gql_as(Some(&key), &case.document, case.variables.clone()).await;
-            assert_gets(case.unscoped, &case, &unscoped.body, "a key without the scope");
+            assert_outcome(case.unscoped, &case, &unscoped.body, "a key without the scope");
             if !matches!(case.unscoped, Answer) {
-                a.absent_from(&unscoped.body.to_string(), case.field);
+                a.assert_absent_from(&unscoped.body.to_string(), case.field);
             }
 
             let public = app.gql_as(Some(&publishable), &case.document, case.variables.clone()).await;
-            assert_gets(case.publishable, &case, &public.body, "a publishable key");
-            a.absent_from(&public.body.to_string(), case.field);
+            assert_outcome(case.publishable, &case, &public.body, "a publishable key");
+            a.assert_absent_from(&public.body.to_string(), case.field);
         }
         for (_, case) in cases(&a) {
             let answer = app.gql_as(Some(&other), &case.document, case.variables.clone()).await;
-            assert_gets(case.other, &case, &answer.body, "another partner");
-            a.absent_from(&answer.body.to_string(), case.field);
+            assert_outcome(case.other, &case, &answer.body, "another partner");
+            a.assert_absent_from(&answer.body.to_string(), case.field);
         }
-        // All this asking has changed nothing of hers; one stranger has signed up.
+        // These requests changed nothing of the partner's data; they added two users.
         assert_eq!(app.audit().await.wrong, None);
         let orders =
             app.gql("{ orders { edges { node { id } } } users { edges { node { id } } } }", json!({})).await;
@@ -929,26 +939,26 @@ on_both! {
         assert_eq!(
             lengths,
             [1, 4],
-            "one waits for a review, one has signed up, a publishable key has made one, and nobody anything else"
+            "one order; two users from the setup, one that signed up, and one created with a publishable key"
         );
     }
 
-    async fn subscriptions_tell_strangers_nothing(app: TestApp) {
-        let a = affairs(&app).await;
+    async fn subscriptions_hide_data_from_other_callers(app: TestApp) {
+        let a = partner_data(&app).await;
         let (_, other) = app.other_partner("another").await;
         let unscoped = app.key_for(&all_but(Some(Scope::Read))).await;
         let publishable = app.key_for(&[Scope::Start]).await;
-        for (field, document, nobody) in SUBSCRIPTIONS {
+        for (field, document, anonymous) in SUBSCRIPTIONS {
             let variables = json!({ "id": a.id("Account") });
-            let refused = if matches!(nobody, Answer) { Answer } else { UNSCOPED };
-            for (key, gets) in
-                [(None, nobody), (Some(unscoped.as_str()), refused), (Some(publishable.as_str()), refused)]
+            let refused = if matches!(anonymous, Answer) { Answer } else { UNSCOPED };
+            for (key, expected) in
+                [(None, anonymous), (Some(unscoped.as_str()), refused), (Some(publishable.as_str()), refused)]
             {
                 let mut socket = Socket::join(&app, key).await;
                 socket.subscribe("1", document, variables.clone()).await;
                 let message = socket.hear().await.unwrap();
-                a.absent_from(&message.to_string(), field);
-                match gets {
+                a.assert_absent_from(&message.to_string(), field);
+                match expected {
                     Code(code) => {
                         let errors = if message["type"] == "error" {
                             &message["payload"]
@@ -971,7 +981,7 @@ on_both! {
             let mut socket = Socket::join(&app, Some(&other)).await;
             socket.subscribe("1", document, variables).await;
             while let Some(message) = socket.hear_within(Duration::from_millis(300)).await {
-                a.absent_from(&message.to_string(), field);
+                a.assert_absent_from(&message.to_string(), field);
                 assert!(message["payload"].get("errors").is_none(), "{field} {message}");
                 if field == "marketClockChanged" {
                     break;
@@ -981,13 +991,13 @@ on_both! {
         }
     }
 
-    async fn every_kind_of_node_is_its_owners_alone(app: TestApp) {
-        let a = affairs(&app).await;
+    async fn a_node_of_any_type_is_visible_only_to_its_owner(app: TestApp) {
+        let a = partner_data(&app).await;
         let (_, other) = app.other_partner("another").await;
         assert_eq!(
             schema().1,
             a.ids.keys().map(|kind| (*kind).to_owned()).collect(),
-            "every type that is a node needs an id here"
+            "add an id for every type that is a node"
         );
         let publishable = app.key_for(&[Scope::Start]).await;
         let one = "query($id: ID!) { node(id: $id) { id __typename } }";
@@ -1034,8 +1044,8 @@ on_both! {
         }
     }
 
-    async fn a_key_that_may_not_read_reads_nothing_through_a_payload(app: TestApp) {
-        let a = affairs(&app).await;
+    async fn a_key_without_the_read_scope_cannot_read_through_a_payload(app: TestApp) {
+        let a = partner_data(&app).await;
         let trade = app.key_for(&[Scope::Trade]).await;
         let order = json!({ "idempotencyKey": "w", "accountId": a.id("Account"), "symbol": "VTI",
             "side": "BUY", "quantity": "0.1" });
@@ -1051,7 +1061,7 @@ on_both! {
             );
             let placed = app.gql_as(Some(&trade), &place, json!({ "input": order })).await;
             assert_eq!(placed.error_code(), "FORBIDDEN", "{}", placed.body);
-            a.absent_from(&placed.body.to_string(), below);
+            a.assert_absent_from(&placed.body.to_string(), below);
         }
         let placed = app.gql_as(Some(&trade), ORDER_PLACE, json!({ "input": order })).await;
         assert_eq!(placed.entity("orderPlace", "order")["instrument"]["symbol"], "VTI");
@@ -1059,11 +1069,11 @@ on_both! {
             { node { email } } } } } }";
         let read = app.gql_as(Some(&trade), root, json!({ "input": order })).await;
         assert_eq!(read.error_code(), "FORBIDDEN");
-        a.absent_from(&read.body.to_string(), "query of a payload");
+        a.assert_absent_from(&read.body.to_string(), "query of a payload");
     }
 
-    async fn every_rest_route_tells_strangers_nothing(app: TestApp) {
-        let a = affairs(&app).await;
+    async fn every_rest_route_hides_data_from_other_callers(app: TestApp) {
+        let a = partner_data(&app).await;
         let (_, other) = app.other_partner("another").await;
         let order = json!({ "account_id": a.id("Account"), "symbol": "VTI", "quantity": "0.1", "side": "sell",
             "type": "market" });
@@ -1084,8 +1094,7 @@ on_both! {
         let deposit = json!({ "account_id": a.id("Account"), "bank_account_id": a.id("BankAccount"),
             "amount": "1.00" });
         let renamed = json!({ "bank_account_nickname": "Mine now" });
-        // The route, its body, what a key needs, and which field another partner is told names nothing; none
-        // where it gets its own.
+        // None in the last column: another partner gets its own data.
         let table: Vec<RouteCase> = vec![
             ("POST", "/v1/users", Some(own.clone()), Scope::Manage, None),
             ("POST", "/v1/kyc", Some(own), Scope::Manage, None),
@@ -1123,13 +1132,13 @@ on_both! {
             table.iter().map(|(method, path, ..)| (*method, *path)).collect();
         let served: BTreeSet<(&str, &str)> =
             ROUTES.into_iter().flatten().map(|route| (route.method, route.path)).collect();
-        assert_eq!(listed, served, "say in tests/it/access.rs what a new route tells strangers");
+        assert_eq!(listed, served, "add the new route to the table in tests/it/access.rs");
 
         let publishable = app.key_for(&[Scope::Start]).await;
         let operator = app.key_for(&[Scope::Operate]).await;
         for (method, path, body, scope, missing) in table {
             let path = a.at(path);
-            let asked = format!("{method} {path}");
+            let context = format!("{method} {path}");
             let request = |key: Option<&str>, path: &str| {
                 let mut request = app.anonymous(method, path);
                 if let Some(key) = key {
@@ -1142,15 +1151,15 @@ on_both! {
             };
             let unscoped = app.key_for(&all_but(Some(scope))).await;
             let public = send(request(Some(&publishable), &path)).await;
-            a.absent_from(&public.body.to_string(), &asked);
+            a.assert_absent_from(&public.body.to_string(), &context);
             let starts = method == "POST" && ["/v1/users", "/v1/kyc"].contains(&path.as_str());
             let done = if path.as_str() == "/v1/kyc" { 201 } else { 200 };
             if starts {
-                assert_eq!(public.status, done, "{asked} {}", public.body);
+                assert_eq!(public.status, done, "{context} {}", public.body);
             } else {
-                let told = json!({ "error": { "type": "authentication_error",
+                let expected = json!({ "error": { "type": "authentication_error",
                     "message": format!("The credential lacks the scope `{}`.", scope.name()) } });
-                assert_eq!((public.status, &public.body), (401, &told), "{asked}");
+                assert_eq!((public.status, &public.body), (401, &expected), "{context}");
             }
             for path in [path.clone(), format!("{path}/")] {
                 for key in [
@@ -1164,20 +1173,20 @@ on_both! {
                     assert_eq!(
                         (denied.status, &denied.body["error"]["type"]),
                         (401, &json!("authentication_error")),
-                        "{asked} {key:?} {}",
+                        "{context} {key:?} {}",
                         denied.body
                     );
-                    a.absent_from(&denied.body.to_string(), &asked);
+                    a.assert_absent_from(&denied.body.to_string(), &context);
                 }
                 let answer = send(request(Some(&other), &path)).await;
-                a.absent_from(&answer.body.to_string(), &asked);
+                a.assert_absent_from(&answer.body.to_string(), &context);
                 match missing {
                     Some(field) => {
                         let message = format!("{field} was not found");
                         let told = json!({ "error": { "type": "not_found", "message": message } });
-                        assert_eq!((answer.status, &answer.body), (404, &told), "{asked}");
+                        assert_eq!((answer.status, &answer.body), (404, &told), "{context}");
                     }
-                    None => assert_eq!(answer.status, done, "{asked} {}", answer.body),
+                    None => assert_eq!(answer.status, done, "{context} {}", answer.body),
                 }
             }
         }
@@ -1192,7 +1201,7 @@ on_both! {
     }
 }
 
-/// Every text in a value, by its path.
+/// Collects the paths of every text in a value.
 fn texts(value: &Value, path: &str, found: &mut Vec<String>) {
     match value {
         Value::String(_) => found.push(path.to_owned()),
@@ -1206,52 +1215,54 @@ fn texts(value: &Value, path: &str, found: &mut Vec<String>) {
     }
 }
 
-/// What every root field answers when one text of its arguments holds a NUL, which PostgreSQL cannot keep.
-async fn answers_to_a_nul(app: &TestApp) -> BTreeMap<String, String> {
-    let a = affairs(app).await;
+/// Returns the outcome of every root field when one text of its arguments contains a control character, such
+/// as NUL, which PostgreSQL cannot store.
+async fn outcomes_with_control_characters(app: &TestApp) -> BTreeMap<String, String> {
+    let a = partner_data(app).await;
     let person = app.person("nul@example.com", "2025550143").await;
-    let mut told = BTreeMap::new();
+    let mut outcomes = BTreeMap::new();
     for (_, case) in cases(&a) {
         let mut found = Vec::new();
         texts(&case.variables, "", &mut found);
         for path in found {
             for nul in ["\0", "a\0b", "\u{1}"] {
                 let mut variables = case.variables.clone();
-                let place = variables.pointer_mut(&path).unwrap();
-                *place = if nul == "a\0b" {
+                let text = variables.pointer_mut(&path).unwrap();
+                *text = if nul == "a\0b" {
                     json!(nul)
                 } else {
-                    json!(format!("{}{nul}", place.as_str().unwrap()))
+                    json!(format!("{}{nul}", text.as_str().unwrap()))
                 };
                 for credential in [app.key.as_str(), &person.access] {
                     let answer = app.gql_as(Some(credential), &case.document, variables.clone()).await;
-                    let asked = format!("{} {path} {nul:?} {}", case.field, credential == app.key);
+                    let context = format!("{} {path} {nul:?} {}", case.field, credential == app.key);
                     let code = answer.body["errors"][0]["extensions"]["code"].as_str().unwrap_or_default();
-                    assert!(!code.contains("INTERNAL") && answer.status < 500, "{asked} {}", answer.body);
+                    assert!(!code.contains("INTERNAL") && answer.status < 500, "{context} {}", answer.body);
                     let refusal = &answer.body["data"][case.field]["userErrors"][0]["code"];
-                    told.insert(asked, format!("{} {code} {refusal}", answer.status));
+                    outcomes.insert(context, format!("{} {code} {refusal}", answer.status));
                 }
             }
         }
     }
-    told
+    outcomes
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_nul_is_refused_alike_on_both_databases() {
-    let sqlite = answers_to_a_nul(&TestApp::sqlite().await).await;
+async fn both_databases_refuse_control_characters() {
+    let sqlite = outcomes_with_control_characters(&TestApp::sqlite().await).await;
     assert!(sqlite.len() > 200, "{}", sqlite.len());
     let Some(app) = TestApp::postgres().await else { return };
-    let postgres = answers_to_a_nul(&app).await;
-    for (asked, told) in &sqlite {
-        assert_eq!(Some(told), postgres.get(asked), "{asked}");
+    let postgres = outcomes_with_control_characters(&app).await;
+    for (context, outcome) in &sqlite {
+        assert_eq!(Some(outcome), postgres.get(context), "{context}");
     }
     assert_eq!(sqlite.len(), postgres.len());
-    // A password is hashed and never kept, so it may hold anything.
-    let of_input =
-        |asked: &str| asked.ends_with("true") && asked.contains("/input/") && !asked.contains("assword ");
-    for (asked, told) in sqlite.iter().filter(|(asked, _)| of_input(asked)) {
-        let kept = told.ends_with(" null") && told.starts_with("200  ");
-        assert!(!kept, "a control character was accepted: {asked} {told}");
+    // A password is only hashed and never stored, so it may contain control characters.
+    let is_input = |context: &str| {
+        context.ends_with("true") && context.contains("/input/") && !context.contains("assword ")
+    };
+    for (context, outcome) in sqlite.iter().filter(|(context, _)| is_input(context)) {
+        let accepted = outcome.ends_with(" null") && outcome.starts_with("200  ");
+        assert!(!accepted, "a control character was accepted: {context} {outcome}");
     }
 }

@@ -1,4 +1,4 @@
-//! What is turned away: with which words, on which field, and with nothing written.
+//! Invalid requests: the code, field and message of each refusal, and that nothing is written.
 
 use crate::support::{
     ACCOUNT_OPEN, Answer, BANK_ACCOUNT_LINK, Customer, DEPOSIT_CREATE, ORDER_CANCEL, ORDER_PLACE, TestApp,
@@ -29,7 +29,7 @@ async fn rows_in(app: &TestApp, table: &str) -> i64 {
     db.query_one_raw(count).await.unwrap().unwrap().try_get("", "rows").unwrap()
 }
 
-/// The rows of every table that a request may write, idempotency keys last.
+/// Counts the rows of every table that a request may write to, idempotency keys last.
 async fn rows(app: &TestApp) -> Vec<i64> {
     let mut rows = Vec::new();
     for table in TABLES.iter().chain(&["idempotency"]) {
@@ -38,8 +38,8 @@ async fn rows(app: &TestApp) -> Vec<i64> {
     rows
 }
 
-/// Words by which a driver, a schema or a helpful engine would give itself away.
-const TELLTALES: [&str; 14] = [
+/// Words that would reveal the database driver, the schema or the code.
+const REVEALING_WORDS: [&str; 14] = [
     "SELECT",
     "INSERT",
     "UPDATE ",
@@ -57,20 +57,20 @@ const TELLTALES: [&str; 14] = [
 ];
 
 #[track_caller]
-fn assert_discreet(body: &Value) {
+fn assert_reveals_nothing(body: &Value) {
     let text = body.to_string();
-    for word in TELLTALES {
+    for word in REVEALING_WORDS {
         assert!(!text.contains(word), "{word:?} in {text}");
     }
 }
 
-/// A refusal as a mutation tells it, without its words.
+/// The code and path of a refusal, as a mutation returns them.
 fn refusal(code: &str, path: &[&str]) -> Value {
     json!({ "code": code, "path": if path.is_empty() { Value::Null } else { json!(path) } })
 }
 
-/// Asks a mutation, which must refuse with this code on this field and write nothing; a refusal by the state
-/// under a key is kept.
+/// Sends a mutation that must be refused with this code on this field and write nothing; a refusal that
+/// depends on stored data is stored with its idempotency key.
 async fn refused_as(
     app: &TestApp,
     key: &str,
@@ -81,8 +81,9 @@ async fn refused_as(
 ) -> String {
     let name = mutation.split(") { ").nth(1).unwrap().split('(').next().unwrap();
     let mut expected = rows(app).await;
-    let kept = !["INVALID", "REQUIRED", "NOT_FOUND"].contains(&code) && input.get("idempotencyKey").is_some();
-    *expected.last_mut().unwrap() += i64::from(kept);
+    let stored =
+        !["INVALID", "REQUIRED", "NOT_FOUND"].contains(&code) && input.get("idempotencyKey").is_some();
+    *expected.last_mut().unwrap() += i64::from(stored);
     let answer = app.gql_as(Some(key), mutation, json!({ "input": input })).await;
     let error = answer.user_error(name).clone();
     assert_eq!(
@@ -91,7 +92,7 @@ async fn refused_as(
         "{name} {input} {error}"
     );
     assert_eq!(rows(app).await, expected, "{name} {input}");
-    assert_discreet(&answer.body);
+    assert_reveals_nothing(&answer.body);
     error["message"].as_str().unwrap().to_owned()
 }
 
@@ -99,32 +100,32 @@ async fn refused(app: &TestApp, mutation: &str, input: Value, code: &str, path: 
     refused_as(app, &app.key, mutation, input, code, path).await
 }
 
-/// An input with one field changed; a dotted name goes deeper.
+/// Returns an input with one field changed; a dotted name selects a nested field.
 fn with(mut input: Value, field: &str, value: impl Into<Value>) -> Value {
     let pointer = format!("/{}", field.replace('.', "/"));
     match input.pointer_mut(&pointer) {
-        Some(place) => *place = value.into(),
+        Some(field) => *field = value.into(),
         None => input[field] = value.into(),
     }
     input
 }
 
-/// Ids that name nothing of the kind asked for.
+/// Returns ids that do not identify an object of this type.
 async fn bad_ids(app: &TestApp, kind: Kind, wrong: &str, foreign: &str) -> Vec<String> {
     let unknown = app.app.ids.next(kind).to_string();
-    let of_another_house = "904837e3-3b76-47ec-b432-046db621571b".to_owned();
+    let foreign_format = "904837e3-3b76-47ec-b432-046db621571b".to_owned();
     vec![
         unknown,
         wrong.to_owned(),
         foreign.to_owned(),
-        of_another_house,
+        foreign_format,
         "nope".to_owned(),
         String::new(),
         "' OR 1=1 --".to_owned(),
     ]
 }
 
-/// Another partner's customer.
+/// Creates a user of another partner.
 async fn stranger(app: &TestApp) -> (String, Customer) {
     let (_, key) = app.other_partner("another").await;
     let customer = app.customer_as(&key, "Strange").await;
@@ -144,18 +145,18 @@ async fn set_status(app: &TestApp, user_id: &str, status: user::Status) {
     tx.commit().await.unwrap();
 }
 
-/// A request that is refused as a whole, with this code, writing nothing.
-async fn faulted(app: &TestApp, document: &str, variables: Value, code: &str) -> Value {
+/// Sends a request that must fail as a whole with this code and write nothing.
+async fn failed(app: &TestApp, document: &str, variables: Value, code: &str) -> Value {
     let before = rows(app).await;
     let answer = app.gql(document, variables.clone()).await;
     assert_eq!(answer.error_code(), code, "{document} {variables} {}", answer.body);
     assert_eq!(rows(app).await, before, "{document} {variables}");
-    assert_discreet(&answer.body);
+    assert_reveals_nothing(&answer.body);
     answer.body
 }
 
 on_both! {
-    async fn ids_that_name_nothing(app: TestApp) {
+    async fn ids_that_do_not_exist_are_refused(app: TestApp) {
         let ada = app.customer("Ada").await;
         let eve = app.customer("Eve").await;
         let (key, other) = stranger(&app).await;
@@ -222,14 +223,14 @@ on_both! {
             );
         }
         refused(&app, ORDER_PLACE, ada.order("s", "BUY", " ", "1"), "REQUIRED", &["symbol"]).await;
-        // The stranger's own things are there for the stranger.
+        // The other partner can read its own user.
         let own = app
             .gql_as(Some(&key), "query($id: ID!) { user(id: $id) { id } }", json!({ "id": other.user_id }))
             .await;
         assert_eq!(own.data()["user"]["id"], other.user_id.as_str());
     }
 
-    async fn amounts_and_quantities_that_are_none(app: TestApp) {
+    async fn invalid_amounts_and_quantities_are_refused(app: TestApp) {
         let ada = app.customer("Ada").await;
         for (amount, path, message) in [
             ("-1.00", &["amount"][..], "amount must be above zero"),
@@ -277,19 +278,19 @@ on_both! {
                 "{quantity}"
             );
         }
-        // A number is no decimal, wherever it stands: a float never touches money.
+        // A JSON number is never accepted as a decimal: money is never a float.
         for number in
             [json!(1.5), json!(1), json!(0), json!(true), json!(null), json!(["1"]), json!({ "amount": "1" })]
         {
-            // The engine judges the values of variables as it judges literals.
-            faulted(
+            // The values of variables are validated like literals.
+            failed(
                 &app,
                 DEPOSIT_CREATE,
                 json!({ "input": with(ada.deposit("d", "1"), "amount.amount", number.clone()) }),
                 "GRAPHQL_VALIDATION_FAILED",
             )
             .await;
-            faulted(
+            failed(
                 &app,
                 ORDER_PLACE,
                 json!({ "input": with(ada.order("o", "BUY", "VTI", "1"), "quantity", number) }),
@@ -303,15 +304,15 @@ on_both! {
                     bankAccountId: \"{}\", amount: {{ amount: {literal} }} }}) {{ userErrors {{ code }} }} }}",
                 ada.account_id, ada.bank_account_id
             );
-            faulted(&app, &deposit, json!({}), "GRAPHQL_VALIDATION_FAILED").await;
+            failed(&app, &deposit, json!({}), "GRAPHQL_VALIDATION_FAILED").await;
             let order = format!(
                 "mutation {{ orderPlace(input: {{ idempotencyKey: \"o\", accountId: \"{}\", symbol: \
                     \"VTI\", side: BUY, quantity: {literal} }}) {{ userErrors {{ code }} }} }}",
                 ada.account_id
             );
-            faulted(&app, &order, json!({}), "GRAPHQL_VALIDATION_FAILED").await;
+            failed(&app, &order, json!({}), "GRAPHQL_VALIDATION_FAILED").await;
         }
-        faulted(
+        failed(
             &app,
             DEPOSIT_CREATE,
             json!({ "input": with(ada.deposit("d", "1"), "amount",
@@ -319,27 +320,27 @@ on_both! {
             "GRAPHQL_VALIDATION_FAILED",
         )
         .await;
-        faulted(
+        failed(
             &app,
             ORDER_PLACE,
             json!({ "input": with(ada.order("o", "BUY", "VTI", "1"), "side", "HOLD") }),
             "GRAPHQL_VALIDATION_FAILED",
         )
         .await;
-        faulted(
+        failed(
             &app,
             ORDER_PLACE,
             json!({ "input": with(ada.order("o", "BUY", "VTI", "1"), "quantety", "1") }),
             "GRAPHQL_VALIDATION_FAILED",
         )
         .await;
-        faulted(&app, ORDER_PLACE, json!({}), "BAD_USER_INPUT").await;
-        // The same amounts in other spellings are amounts.
+        failed(&app, ORDER_PLACE, json!({}), "BAD_USER_INPUT").await;
+        // Leading and trailing zeros are accepted.
         let one = app.gql(DEPOSIT_CREATE, json!({ "input": ada.deposit("fine", "0001.000") })).await;
         assert_eq!(one.entity("depositCreate", "transfer")["amount"]["amount"], "1.00");
     }
 
-    async fn what_a_person_cannot_be(app: TestApp) {
+    async fn invalid_personal_and_bank_data_is_refused(app: TestApp) {
         let ada = person("Ada", "Carter");
         for (field, value, code, message) in [
             ("firstName", "", "REQUIRED", "firstName is required"),
@@ -385,14 +386,14 @@ on_both! {
         abroad["address"]["countryCode"] = json!("UK");
         refused(&app, USER_CREATE, abroad, "INVALID", &["address", "countryCode"]).await;
         for number in [json!(123_456_789), json!(19_850_123), json!({})] {
-            faulted(
+            failed(
                 &app,
                 USER_CREATE,
                 json!({ "input": with(ada.clone(), "ssn", number.clone()) }),
                 "GRAPHQL_VALIDATION_FAILED",
             )
             .await;
-            faulted(
+            failed(
                 &app,
                 USER_CREATE,
                 json!({ "input": with(ada.clone(), "birthDate", number) }),
@@ -400,14 +401,14 @@ on_both! {
             )
             .await;
         }
-        // Area 666 is nobody's: a sandbox takes it, where customers are real it is refused.
-        let nobodys = with(ada.clone(), "ssn", "666123456");
+        // Area 666 is never issued: a sandbox accepts it, a live partner does not.
+        let never_issued = with(ada.clone(), "ssn", "666123456");
         let live = app.live_key().await;
         assert_eq!(
-            refused_as(&app, &live, USER_CREATE, nobodys.clone(), "INVALID", &["ssn"]).await,
+            refused_as(&app, &live, USER_CREATE, never_issued.clone(), "INVALID", &["ssn"]).await,
             "ssn must be a number that can be issued"
         );
-        app.gql(USER_CREATE, json!({ "input": nobodys })).await.entity("userCreate", "user");
+        app.gql(USER_CREATE, json!({ "input": never_issued })).await.entity("userCreate", "user");
 
         let user = app.customer("Ada").await;
         let bank = json!({ "userId": user.user_id, "number": "4327843043", "routingNumber": "121042882",
@@ -446,7 +447,7 @@ on_both! {
         refused(&app, ACCOUNT_OPEN, with(account, "isDirector", true), "REQUIRED", &["directorOf"]).await;
     }
 
-    async fn nothing_before_the_identity_is_approved(app: TestApp) {
+    async fn nothing_is_possible_before_the_identity_is_approved(app: TestApp) {
         let message = "The user's identity has not been approved.";
         for (last_name, status, score, outcome) in [
             ("Question", "ACTION_REQUIRED", "0.75", "QUESTIONS_REQUIRED"),
@@ -466,7 +467,7 @@ on_both! {
                 refused(&app, BANK_ACCOUNT_LINK, bank.clone(), "KYC_NOT_APPROVED", &[]).await,
                 message
             );
-            // What the request alone decides is told first.
+            // Errors in the request itself are reported first.
             refused(
                 &app,
                 BANK_ACCOUNT_LINK,
@@ -484,17 +485,17 @@ on_both! {
             )
             .await;
         }
-        let mut nothing_known = person("Ann", "Carter");
+        let mut incomplete = person("Ann", "Carter");
         for field in ["ssn", "birthDate", "address"] {
-            nothing_known.as_object_mut().unwrap().remove(field);
+            incomplete.as_object_mut().unwrap().remove(field);
         }
-        let user = app.gql(USER_CREATE, json!({ "input": nothing_known })).await;
+        let user = app.gql(USER_CREATE, json!({ "input": incomplete })).await;
         let user = user.entity("userCreate", "user");
         assert_eq!((&user["status"], &user["kyc"]), (&json!("PENDING"), &json!(null)));
         refused(&app, ACCOUNT_OPEN, cash_account(user["id"].as_str().unwrap()), "KYC_NOT_APPROVED", &[])
             .await;
 
-        // Approved once and no longer: nothing new on what she has.
+        // A user who is no longer approved cannot use an existing account.
         let ada = app.funded_customer("Ada", "1000").await;
         for (turn, status) in
             [user::Status::Pending, user::Status::ActionRequired, user::Status::Denied, user::Status::Closed]
@@ -521,7 +522,7 @@ on_both! {
         }
     }
 
-    async fn what_the_market_and_the_cash_do_not_allow(app: TestApp) {
+    async fn orders_need_cash_shares_and_an_open_market(app: TestApp) {
         let ada = app.funded_customer("Ada", "100").await;
         app.quote("VTI", "250.00", "250.10").await;
         let short = refused(
@@ -592,7 +593,7 @@ on_both! {
         assert_eq!(app.audit().await.wrong, None);
     }
 
-    async fn idempotency_keys_that_are_none(app: TestApp) {
+    async fn invalid_idempotency_keys_are_refused(app: TestApp) {
         let ada = app.customer("Ada").await;
         let bank = json!({ "userId": ada.user_id, "number": "4327843043", "routingNumber": "121042882",
             "nickname": "N" });
@@ -624,7 +625,7 @@ on_both! {
                 .await;
                 assert_eq!(told, "idempotencyKey must have 1 to 255 visible ASCII characters");
             }
-            // Who may not ask is not told what is wrong with the input.
+            // A caller without access gets no validation errors.
             let bad = json!({ "input": with(input, "idempotencyKey", "") });
             assert_eq!(app.gql_as(None, mutation, bad.clone()).await.error_code(), "UNAUTHENTICATED");
             let key = app.key_for(&[Scope::Read]).await;
@@ -634,7 +635,7 @@ on_both! {
         app.gql(DEPOSIT_CREATE, json!({ "input": longest })).await.entity("depositCreate", "transfer");
     }
 
-    async fn pages_that_are_none(app: TestApp) {
+    async fn invalid_page_arguments_are_refused(app: TestApp) {
         let ada = app.customer("Ada").await;
         for (arguments, message) in [
             ("first: 0", "first must be from 1 to 100"),
@@ -657,25 +658,25 @@ on_both! {
                 ),
             ] {
                 assert_eq!(
-                    faulted(&app, &document, json!({}), "BAD_USER_INPUT").await["errors"][0]["message"],
+                    failed(&app, &document, json!({}), "BAD_USER_INPUT").await["errors"][0]["message"],
                     message
                 );
             }
         }
         let foreign = format!("{{ orders(after: \"{}\") {{ edges {{ node {{ id }} }} }} }}", ada.user_id);
-        faulted(&app, &foreign, json!({}), "BAD_USER_INPUT").await;
+        failed(&app, &foreign, json!({}), "BAD_USER_INPUT").await;
         let many = json!({ "ids": vec![ada.user_id.as_str(); 101] });
         let many =
-            faulted(&app, "query($ids: [ID!]!) { nodes(ids: $ids) { id } }", many, "BAD_USER_INPUT").await;
+            failed(&app, "query($ids: [ID!]!) { nodes(ids: $ids) { id } }", many, "BAD_USER_INPUT").await;
         assert_eq!(many["errors"][0]["message"], "ids must be at most 100");
-        faulted(
+        failed(
             &app,
             "query($n: Int) { users(first: $n) { edges { node { id } } } }",
             json!({ "n": "ten" }),
             "GRAPHQL_VALIDATION_FAILED",
         )
         .await;
-        faulted(
+        failed(
             &app,
             "query($n: Int) { users(first: $n) { edges { node { id } } } }",
             json!({ "n": 3_000_000_000_u64 }),
@@ -684,7 +685,7 @@ on_both! {
         .await;
     }
 
-    async fn documents_over_the_limits(app: TestApp) {
+    async fn documents_over_the_limits_are_refused(app: TestApp) {
         let repeat =
             |count: usize, one: &dyn Fn(usize) -> String| (0..count).map(one).collect::<Vec<_>>().join(" ");
         let aliases = format!("{{ {} }}", repeat(10, &|n| format!("a{n}: marketClock {{ b{n}: isOpen }}")));
@@ -712,7 +713,7 @@ on_both! {
             (format!("{{ __typename }} #{}", "x".repeat(16 << 10)), "QUERY_TOO_COMPLEX"),
             (format!("{{ __typename }} {}",
                 repeat(31, &|n| format!("fragment f{n} on Query {{ __typename }}"))), "QUERY_TOO_COMPLEX"),
-            // However many operations there are: none is named to run.
+            // None of the operations is selected to run.
             (repeat(60, &|n| format!("query q{n} {{ __typename }}")), "GRAPHQL_VALIDATION_FAILED"),
             ("{ __typename @skip(if: false) @skip(if: false) @skip(if: false) @skip(if: false) \
                 }".to_owned(), "QUERY_TOO_COMPLEX"),
@@ -731,24 +732,25 @@ on_both! {
             ("query($x: Usr) { viewer { id } }".to_owned(), "GRAPHQL_VALIDATION_FAILED"),
             ("query A { viewer { id } } query B { viewer { id } }".to_owned(), "GRAPHQL_VALIDATION_FAILED"),
         ] {
-            let body = faulted(&app, &document, json!({}), code).await;
+            let body = failed(&app, &document, json!({}), code).await;
             assert!(body.get("data").is_none(), "{body}");
-            for (asked, near) in [("userz", "users"), ("firstNam ", "firstName"), ("idd", "\"id\""),
+            for (name, near) in [("userz", "users"), ("firstNam ", "firstName"), ("idd", "\"id\""),
                 ("Usr", "User")] {
-                assert!(!document.contains(asked) || !body.to_string().replace(asked, "").contains(near), "{body}");
+                let text = body.to_string().replace(name, "");
+                assert!(!document.contains(name) || !text.contains(near), "{body}");
             }
         }
         let fits =
             "{ users(first: 100) { edges { node { accounts(first: 40) { edges { node { id } } } } } } }";
         app.gql(fits, json!({})).await.data();
-        // A variable counts as what it holds.
+        // A variable counts with its value.
         let varies = "query($n: Int) { users(first: $n) { edges { node { accounts(first: $n) { edges { node \
             { id } } } } } } }";
         app.gql(varies, json!({ "n": 20 })).await.data();
-        faulted(&app, varies, json!({ "n": 100 }), "QUERY_TOO_COMPLEX").await;
+        failed(&app, varies, json!({ "n": 100 }), "QUERY_TOO_COMPLEX").await;
     }
 
-    async fn rest_refuses_in_the_documented_words(app: TestApp) {
+    async fn rest_refuses_with_the_documented_messages(app: TestApp) {
         let ada = app.customer("Ada").await;
         let eve = app.customer("Eve").await;
         let (_, other) = stranger(&app).await;
@@ -821,7 +823,7 @@ on_both! {
             )
             .await;
         }
-        // With two accounts, one must be named; what the request alone decides is still told first.
+        // With two accounts, account_id is required; errors in the request itself are still reported first.
         let unnamed = with(order.clone(), "account_id", json!(null));
         rest(&app, "POST", "/v1/orders", unnamed.clone(), 400, "invalid_request", "account_id is required")
             .await;
@@ -870,7 +872,7 @@ on_both! {
             )
             .await;
         }
-        // What does not belong to an order or a deposit is not passed over.
+        // Unknown fields of an order or a deposit are refused.
         for (field, value, message) in [
             ("time_in_force", json!("gtc"), "time_in_force is not a field of this request"),
             ("notional", json!("100"), "notional is not a field of this request"),
@@ -1051,7 +1053,7 @@ on_both! {
         assert_eq!(other_amount.status, 409);
     }
 
-    async fn rest_knows_its_callers_and_its_paths(app: TestApp) {
+    async fn rest_checks_credentials_paths_and_methods(app: TestApp) {
         use base64::{Engine as _, engine::general_purpose::STANDARD};
         let ada = app.customer("Ada").await;
         let path = format!("/v1/users/{}", ada.user_id);
@@ -1161,14 +1163,14 @@ on_both! {
             let told = json!({ "error": { "type": "invalid_request", "message": message } });
             assert_eq!((answer.status, &answer.body), (400, &told), "{parameters}");
         }
-        // The documented range of limit begins at 0, which is a page without rows.
+        // The documented range of limit starts at 0, which returns a page without rows.
         let none = app.get("/v1/orders?limit=0&status=all").await;
         assert_eq!(
             (none.status, &none.body["data"], &none.body["pagination"]["next_page"]),
             (200, &json!([]), &json!(null))
         );
 
-        // Forward over all seven while more are placed: none twice, none left out, none of the new ones.
+        // Forward through all seven while more are placed: no duplicates, no gaps, and none of the new ones.
         let mut seen = Vec::new();
         let mut next = Some("/v1/orders?limit=3&status=all".to_owned());
         let mut pages = Vec::new();
@@ -1182,7 +1184,7 @@ on_both! {
         }
         assert_eq!(seen, newest_first);
         assert_eq!(pages.iter().map(|page| ids_of(page).len()).collect::<Vec<_>>(), [3, 3, 1]);
-        // Back from the last page: the same pages, then the newly placed.
+        // Back from the last page: the same pages, then the new orders.
         let mut back = Vec::new();
         let mut previous =
             pages.last().unwrap().body["pagination"]["previous_page"].as_str().map(str::to_owned);
@@ -1193,7 +1195,7 @@ on_both! {
         }
         assert_eq!(back[back.len() - 6..], newest_first[..6]);
         assert_eq!(back.len(), 9);
-        // The other way round, oldest first, the same orders in the other order.
+        // Oldest first: the same orders in reverse.
         let oldest = app.get("/v1/orders?limit=100&status=all&order=asc").await;
         let mut oldest = ids_of(&oldest);
         assert_eq!(oldest.len(), 10);
@@ -1218,7 +1220,7 @@ async fn refused_reusing(app: &TestApp, mutation: &str, input: Value) -> String 
     error["message"].as_str().unwrap().to_owned()
 }
 
-/// Asks the REST door, which must refuse in these words and write nothing.
+/// Sends a REST request that must be refused with this message and write nothing.
 async fn rest(app: &TestApp, method: &str, path: &str, body: Value, status: u16, kind: &str, message: &str) {
     let before = rows(app).await;
     let answer = send(app.rest(method, path).json(&body)).await;
@@ -1228,7 +1230,7 @@ async fn rest(app: &TestApp, method: &str, path: &str, body: Value, status: u16,
         "{path} {body}"
     );
     assert_eq!(rows(app).await, before, "{path} {body}");
-    assert_discreet(&answer.body);
+    assert_reveals_nothing(&answer.body);
 }
 
 async fn place(app: &TestApp, ada: &Customer, placed: &mut i32) -> String {
@@ -1248,7 +1250,7 @@ fn ids_of(page: &Answer) -> Vec<String> {
 }
 
 on_both! {
-    async fn a_key_without_the_scope_is_not_told_what_is_wrong_with_its_body(app: TestApp) {
+    async fn a_key_without_the_scope_gets_no_validation_errors(app: TestApp) {
         let key = app.key_for(&[domain::Scope::Read]).await;
         let id = uuid::Uuid::nil();
         for path in [
@@ -1268,8 +1270,8 @@ on_both! {
         }
     }
 
-    /// Nothing checks a real person's identity yet, so nobody is approved.
-    async fn a_live_person_waits_for_a_real_check(app: TestApp) {
+    /// There is no identity check for live users yet, so none is approved.
+    async fn a_live_user_stays_pending(app: TestApp) {
         let live = app.live_key().await;
         let registered =
             app.gql_as(Some(&live), USER_CREATE, json!({ "input": person("Ada", "Carter") })).await;
@@ -1281,7 +1283,7 @@ on_both! {
         assert_eq!(account.user_error("accountOpen")["code"], "KYC_NOT_APPROVED");
     }
 
-    async fn a_symbol_with_a_nul_names_nothing(app: TestApp) {
+    async fn a_symbol_with_a_nul_is_not_found(app: TestApp) {
         let answer = app
             .gql_as(
                 None,
@@ -1294,8 +1296,8 @@ on_both! {
 }
 
 on_both! {
-    async fn everything_that_is_wrong_is_told_at_once(app: TestApp) {
-        let told = async |mutation: &str, input: &str, variables: Value| {
+    async fn all_validation_errors_are_reported_at_once(app: TestApp) {
+        let errors_of = async |mutation: &str, input: &str, variables: Value| {
             let document = format!(
                 "mutation($input: {input}!) {{ {mutation}(input: $input) {{ userErrors {{ code path message }} }} }}"
             );
@@ -1313,11 +1315,11 @@ on_both! {
         let wrong = |fields: &[(&str, &str)]| {
             fields.iter().map(|(code, path)| ((*code).to_owned(), (*path).to_owned())).collect::<Vec<_>>()
         };
-        let mut nobody = person("", "Hopper");
+        let mut invalid = person("", "Hopper");
         for (field, value) in [("email", "no"), ("phone", "1"), ("ssn", "7"), ("birthDate", "1985-02-30")] {
-            nobody[field] = json!(value);
+            invalid[field] = json!(value);
         }
-        nobody["address"] =
+        invalid["address"] =
             json!({ "line1": "", "city": "", "state": "XX", "postalCode": "1", "countryCode": "US" });
         let fields = [
             ("REQUIRED", "firstName"),
@@ -1330,15 +1332,15 @@ on_both! {
             ("INVALID", "address.state"),
             ("INVALID", "address.postalCode"),
         ];
-        let registered = told("userCreate", "UserCreateInput", nobody.clone()).await;
+        let registered = errors_of("userCreate", "UserCreateInput", invalid.clone()).await;
         assert_eq!(registered, wrong(&fields));
-        nobody["idempotencyKey"] = json!("");
-        let registered = told("userCreate", "UserCreateInput", nobody).await;
+        invalid["idempotencyKey"] = json!("");
+        let registered = errors_of("userCreate", "UserCreateInput", invalid).await;
         assert_eq!(registered, [&wrong(&[("REQUIRED", "idempotencyKey")])[..], &wrong(&fields)].concat());
         let customer = app.customer("Ada").await;
         let patch = json!({ "idempotencyKey": "a b", "userId": customer.user_id,
             "patch": { "firstName": "", "email": "no", "ssn": "7" } });
-        let patched = told("userUpdate", "UserUpdateInput", patch).await;
+        let patched = errors_of("userUpdate", "UserUpdateInput", patch).await;
         assert_eq!(
             patched,
             wrong(&[
@@ -1350,7 +1352,7 @@ on_both! {
         );
         let bank = json!({ "idempotencyKey": "", "userId": customer.user_id, "number": "",
             "routingNumber": "1", "nickname": "" });
-        let linked = told("bankAccountLink", "BankAccountLinkInput", bank).await;
+        let linked = errors_of("bankAccountLink", "BankAccountLinkInput", bank).await;
         assert_eq!(
             linked,
             wrong(&[
@@ -1363,7 +1365,7 @@ on_both! {
         let order = json!({ "idempotencyKey": "o", "accountId": customer.account_id, "symbol": " ",
             "side": "BUY", "quantity": "0" });
         assert_eq!(
-            told("orderPlace", "OrderPlaceInput", order).await,
+            errors_of("orderPlace", "OrderPlaceInput", order).await,
             wrong(&[("REQUIRED", "symbol"), ("INVALID", "quantity")])
         );
         let deposit = json!({
@@ -1373,27 +1375,27 @@ on_both! {
         for (amount, path) in [("-1", "amount"), ("1.001", "amount.amount")] {
             let mut deposit = deposit.clone();
             deposit["amount"]["amount"] = json!(amount);
-            let deposited = told("depositCreate", "DepositCreateInput", deposit).await;
+            let deposited = errors_of("depositCreate", "DepositCreateInput", deposit).await;
             assert_eq!(deposited, wrong(&[("REQUIRED", "idempotencyKey"), ("INVALID", path)]));
         }
         let order = json!({ "idempotencyKey": "", "accountId": customer.account_id, "symbol": "VTI",
             "side": "BUY", "quantity": "1.00001" });
         let all = wrong(&[("REQUIRED", "idempotencyKey"), ("INVALID", "quantity")]);
-        assert_eq!(told("orderPlace", "OrderPlaceInput", order).await, all);
+        assert_eq!(errors_of("orderPlace", "OrderPlaceInput", order).await, all);
         let order = json!({ "idempotencyKey": "", "accountId": customer.account_id, "symbol": "",
             "side": "BUY", "quantity": "-1" });
         let all = wrong(&[("REQUIRED", "idempotencyKey"), ("REQUIRED", "symbol"), ("INVALID", "quantity")]);
-        assert_eq!(told("orderPlace", "OrderPlaceInput", order).await, all);
+        assert_eq!(errors_of("orderPlace", "OrderPlaceInput", order).await, all);
         let quote =
             json!({ "symbol": "VTI", "quote": { "bid": { "amount": "-2" }, "ask": { "amount": "0" } } });
-        let quoted = told("sandboxQuoteSet", "SandboxQuoteSetInput", quote).await;
+        let quoted = errors_of("sandboxQuoteSet", "SandboxQuoteSetInput", quote).await;
         assert_eq!(quoted, wrong(&[("INVALID", "quote.bid.amount"), ("INVALID", "quote.ask.amount")]));
         let account = json!({
             "idempotencyKey": "", "userId": customer.user_id, "type": "INVESTMENT", "maritalStatus": "SINGLE",
             "countryOfCitizenship": "XXX",
             "employmentStatus": "EMPLOYED", "employmentPosition": "", "employerName": "Navy", "isDirector": true,
         });
-        let opened = told("accountOpen", "AccountOpenInput", account).await;
+        let opened = errors_of("accountOpen", "AccountOpenInput", account).await;
         assert_eq!(
             opened,
             wrong(&[
@@ -1410,13 +1412,13 @@ on_both! {
             ])
         );
         let sign_up = json!({ "email": "no", "password": "short", "fullName": "", "ssn": "7" });
-        let signed_up = told("userSignUp", "UserSignUpInput", sign_up).await;
+        let signed_up = errors_of("userSignUp", "UserSignUpInput", sign_up).await;
         assert_eq!(
             signed_up.iter().map(|(_, path)| path.as_str()).collect::<Vec<_>>(),
             ["email", "password", "fullName", "ssn"]
         );
 
-        // REST tells the first.
+        // REST reports the first one.
         let rest =
             app.post("/v1/users", json!({ "first_name": "", "last_name": "H", "email_address": "no" })).await;
         assert_eq!((rest.status, &rest.body["error"]["message"]), (400, &json!("first_name is required")));

@@ -1,5 +1,5 @@
-//! Values that must stay where they belong are planted, sent through every door in good and in bad requests,
-//! and searched for in all that the binary logs, in what it answers, and in its database.
+//! Sends known sensitive values through every API in good and in bad requests, then searches for them in the
+//! log, the responses and the database.
 
 use crate::support::{
     ACCOUNT_OPEN, BANK_ACCOUNT_LINK, DEPOSIT_CREATE, USER_CREATE, cash_account, databases, person,
@@ -33,25 +33,24 @@ const DATABASE_PASSWORD: &str = "correct-horse-9d41c7";
 const ENCRYPTION_KEY: &str = "5b1d0c83e6f2947ac81e35d07b96f4a2cd5e08713a69bf24d1c07e5892b36f0a";
 const NEXT_ENCRYPTION_KEY: &str = "0e7c25a9d83b61f4925de0c7a4183f6b7d2a90c5e14f8b36027db9a5c6e318f4";
 
-/// A value and where it may be seen nevertheless.
+/// A sensitive value, and whether responses may contain it.
 struct Planted {
     what: &'static str,
     value: String,
-    /// Whether the person it belongs to is told it by an answer that is no refusal (documented of the REST
-    /// door).
-    told_to_the_owner: bool,
+    /// Whether a successful response to the user may contain it, as the REST API documents.
+    visible_to_the_owner: bool,
 }
 
 impl Planted {
     fn new(what: &'static str, value: &str) -> Self {
-        Self { what, value: value.to_owned(), told_to_the_owner: false }
+        Self { what, value: value.to_owned(), visible_to_the_owner: false }
     }
 
-    fn told_to_the_owner(self) -> Self {
-        Self { told_to_the_owner: true, ..self }
+    fn visible_to_the_owner(self) -> Self {
+        Self { visible_to_the_owner: true, ..self }
     }
 
-    /// The value as a log, a dump or a file may write it.
+    /// Returns the encodings in which a log, a dump or a file may contain the value.
     fn variants(&self) -> Vec<Vec<u8>> {
         let digits: String = self.value.chars().filter(char::is_ascii_digit).collect();
         let mut texts = vec![self.value.clone()];
@@ -76,8 +75,8 @@ impl Planted {
             variants.push(hex::encode(bytes).to_uppercase());
             variants.push(list.trim_matches(['[', ']']).to_owned());
             variants.push(list.trim_matches(['[', ']']).replace(' ', ""));
-            // In longer text, base64 looks one of three ways; the characters at the ends depend on the
-            // neighbours.
+            // In longer text, base64 has one of three forms; the characters at the ends depend on the
+            // adjacent bytes.
             for shift in 0..3 {
                 let encoded = STANDARD_NO_PAD.encode([&vec![b' '; shift], bytes].concat());
                 let inner = encoded
@@ -113,7 +112,7 @@ fn found(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     None
 }
 
-/// What was planted and is to be seen in this place, with the text around it.
+/// Returns every planted value that occurs in this place, with the surrounding text.
 fn leaks(planted: &[&Planted], place: &str, haystack: &[u8]) -> Vec<String> {
     let mut leaks = Vec::new();
     for value in planted {
@@ -127,39 +126,38 @@ fn leaks(planted: &[&Planted], place: &str, haystack: &[u8]) -> Vec<String> {
     leaks
 }
 
-/// Six digits where they stand by themselves: neither in a longer number or word, nor as the fraction of a
-/// second.
-fn alone(digits: &str, place: &str, haystack: &[u8]) -> Vec<String> {
+/// Finds six digits that are separate: not part of a longer number or word, nor the fraction of a second.
+fn separate_digits(digits: &str, place: &str, haystack: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(haystack);
-    let apart = |character: Option<char>| {
+    let is_boundary = |character: Option<char>| {
         character.is_none_or(|c| !c.is_alphanumeric() && c != '.' && c != '\u{fffd}')
     };
-    let stands = |(at, _): &(usize, &str)| {
-        apart(text[..*at].chars().next_back()) && apart(text[at + digits.len()..].chars().next())
+    let is_separate = |(at, _): &(usize, &str)| {
+        is_boundary(text[..*at].chars().next_back()) && is_boundary(text[at + digits.len()..].chars().next())
     };
     text.match_indices(digits)
-        .filter(stands)
+        .filter(is_separate)
         .map(|(at, _)| format!("the passcode in {place} at {at}"))
         .collect()
 }
 
-/// One answer, and whether it was a refusal or a fault.
-struct Answered {
+/// One response, and whether it was a refusal or an error.
+struct Recorded {
     request: String,
     text: String,
     refused: bool,
 }
 
-/// Somebody who sends what was planted.
+/// A client that sends the planted values and records the responses.
 struct Sender {
     client: reqwest::Client,
     url: String,
     key: String,
-    answers: Vec<Answered>,
+    answers: Vec<Recorded>,
 }
 
 impl Sender {
-    /// Sends a request: the status, the body and the headers are kept.
+    /// Sends a request and records the status, the body and the headers of the response.
     async fn send(&mut self, what: &str, request: reqwest::RequestBuilder) -> Value {
         let response = request.send().await.unwrap();
         let (status, headers) = (response.status(), format!("{:?}", response.headers()));
@@ -170,7 +168,7 @@ impl Sender {
                 payload["userErrors"].as_array().is_some_and(|errors| !errors.is_empty())
             });
         let refused = !status.is_success() || body.get("errors").is_some() || errors;
-        self.answers.push(Answered {
+        self.answers.push(Recorded {
             request: what.to_owned(),
             text: format!("{status} {headers} {text}"),
             refused,
@@ -195,13 +193,13 @@ impl Sender {
     }
 
     #[track_caller]
-    fn last_was_good(&self) {
+    fn last_succeeded(&self) {
         let last = self.answers.last().unwrap();
         assert!(!last.refused, "{} was refused: {}", last.request, last.text);
     }
 }
 
-/// Input of userCreate with everything planted.
+/// Input for userCreate with planted values.
 fn planted_person() -> Value {
     let mut input = person("Grace", "Hopper");
     input["ssn"] = json!(SSN);
@@ -210,7 +208,7 @@ fn planted_person() -> Value {
     input
 }
 
-/// The same in the words of the REST door.
+/// The same as a body of the REST API.
 fn documented_person() -> Value {
     json!({
         "first_name": "Grace", "last_name": "Hopper", "email_address": "grace@example.com", "ssn_number": SSN,
@@ -222,7 +220,7 @@ fn documented_person() -> Value {
 
 async fn good_requests(sender: &mut Sender) -> String {
     let user = sender.gql("userCreate", USER_CREATE, json!({ "input": planted_person() })).await;
-    sender.last_was_good();
+    sender.last_succeeded();
     let user_id = user["data"]["userCreate"]["user"]["id"].as_str().unwrap().to_owned();
     let literal = format!(
         r#"mutation {{ userCreate(input: {{ firstName: "Grace", lastName: "Hopper", email: "g@example.com",
@@ -231,17 +229,17 @@ async fn good_requests(sender: &mut Sender) -> String {
         {{ user {{ id phoneLast4 }} userErrors {{ message }} }} }}"#
     );
     sender.gql("userCreate as literals", &literal, json!({})).await;
-    sender.last_was_good();
+    sender.last_succeeded();
     sender.rest("POST /v1/users", "/v1/users", "person-1", documented_person()).await;
-    sender.last_was_good();
+    sender.last_succeeded();
     sender.rest("POST /v1/users again", "/v1/users", "person-1", documented_person()).await;
-    sender.last_was_good();
+    sender.last_succeeded();
     let account = sender.gql("accountOpen", ACCOUNT_OPEN, json!({ "input": cash_account(&user_id) })).await;
     let account_id = account["data"]["accountOpen"]["account"]["id"].clone();
     let bank = json!({ "userId": user_id, "number": BANK_NUMBER, "routingNumber": "121042882",
         "nickname": "Checking" });
     let bank = sender.gql("bankAccountLink", BANK_ACCOUNT_LINK, json!({ "input": bank })).await;
-    sender.last_was_good();
+    sender.last_succeeded();
     let bank_id = bank["data"]["bankAccountLink"]["bankAccount"]["id"].clone();
     let path = format!("/v1/users/{user_id}/bank_accounts");
     let bank = json!({ "bank_account_number": BANK_NUMBER, "bank_routing_number": "121042882",
@@ -253,13 +251,13 @@ async fn good_requests(sender: &mut Sender) -> String {
     let deposit = json!({ "idempotencyKey": "deposit-1", "accountId": account_id, "bankAccountId": bank_id,
         "amount": { "amount": "10.00" } });
     sender.gql("depositCreate", DEPOSIT_CREATE, json!({ "input": deposit })).await;
-    sender.last_was_good();
+    sender.last_succeeded();
     let get =
         sender.client.get(format!("{}/v1/users/{user_id}", sender.url)).basic_auth(&sender.key, None::<&str>);
     let read = sender.send("GET /v1/users/{id}", get).await;
     assert_eq!(read["phone_number"], PHONE);
     sender.gql("users", "{ users(first: 5) { edges { node { firstName phoneLast4 } } } }", json!({})).await;
-    sender.last_was_good();
+    sender.last_succeeded();
     user_id
 }
 
@@ -286,11 +284,11 @@ async fn bad_requests(sender: &mut Sender, user_id: &str) {
         ("an SSN as number", "ssn", json!(SSN.parse::<u64>().unwrap())),
         ("an SSN with a letter", "ssn", json!(format!("{SSN}x"))),
         ("an SSN in an object", "ssn", json!({ "ssn": SSN })),
-        ("a day that is none", "birthDate", json!(format!("{BIRTH_DATE}T00:00"))),
-        ("a day in an object", "birthDate", json!({ "day": BIRTH_DATE })),
+        ("an invalid date", "birthDate", json!(format!("{BIRTH_DATE}T00:00"))),
+        ("a date in an object", "birthDate", json!({ "day": BIRTH_DATE })),
         ("an over-long phone", "phone", json!(PHONE.repeat(5))),
         ("a phone as number", "phone", json!(PHONE.parse::<u64>().unwrap())),
-        ("an address that is text", "address", json!(SSN)),
+        ("an address as text", "address", json!(SSN)),
         (
             "a state that is a number",
             "address",
@@ -307,10 +305,10 @@ async fn bad_requests(sender: &mut Sender, user_id: &str) {
     for (what, field, value) in [
         ("REST: an SSN as number", "ssn_number", json!(SSN.parse::<u64>().unwrap())),
         ("REST: an SSN with a letter", "ssn_number", json!(format!("{SSN}x"))),
-        ("REST: a day that is none", "birth_date", json!(format!("{BIRTH_DATE}T00:00"))),
+        ("REST: an invalid date", "birth_date", json!(format!("{BIRTH_DATE}T00:00"))),
         ("REST: a phone in a list", "phone_number", json!([PHONE])),
         ("REST: an over-long phone", "phone_number", json!(PHONE.repeat(5))),
-        ("REST: no e-mail address", "email_address", json!(SSN)),
+        ("REST: an invalid email address", "email_address", json!(SSN)),
     ] {
         let mut body = documented_person();
         body[field] = value;
@@ -381,15 +379,15 @@ async fn bad_requests(sender: &mut Sender, user_id: &str) {
     bad_credentials(sender).await;
 }
 
-/// Requests that fail inside: two columns have other names while they are served, and a ciphertext stands in
-/// another's place.
+/// Sends requests that fail inside the server: two columns are renamed meanwhile, and a ciphertext is stored
+/// in the wrong column.
 async fn faults(sender: &mut Sender, database_url: &str, user_id: &str) {
     let db = Db::open(database_url).await.unwrap();
     let alter = async |text: &str| db.for_migrations().execute_unprepared(text).await.unwrap();
     alter("ALTER TABLE users RENAME COLUMN email TO mail").await;
-    sender.gql("a person that cannot be written", USER_CREATE, json!({ "input": planted_person() })).await;
+    sender.gql("a user that cannot be stored", USER_CREATE, json!({ "input": planted_person() })).await;
     sender.last_was_refused();
-    sender.rest("REST: a person that cannot be written", "/v1/users", "fault", documented_person()).await;
+    sender.rest("REST: a user that cannot be stored", "/v1/users", "fault", documented_person()).await;
     sender.last_was_refused();
     alter("ALTER TABLE users RENAME COLUMN mail TO email").await;
     alter("ALTER TABLE bank_account RENAME COLUMN nickname TO name").await;
@@ -397,7 +395,7 @@ async fn faults(sender: &mut Sender, database_url: &str, user_id: &str) {
         "bank_account_nickname": "Checking" });
     sender
         .rest(
-            "REST: a bank account that cannot be written",
+            "REST: a bank account that cannot be stored",
             &format!("/v1/users/{user_id}/bank_accounts"),
             "fault",
             body,
@@ -407,15 +405,19 @@ async fn faults(sender: &mut Sender, database_url: &str, user_id: &str) {
     alter("ALTER TABLE bank_account RENAME COLUMN name TO nickname").await;
     alter("UPDATE users SET phone = ssn").await;
     sender
-        .gql("a phone that does not open", "{ users(first: 5) { edges { node { phoneLast4 } } } }", json!({}))
+        .gql(
+            "a phone number that cannot be decrypted",
+            "{ users(first: 5) { edges { node { phoneLast4 } } } }",
+            json!({}),
+        )
         .await;
     sender.last_was_refused();
     let get = sender.client.get(format!("{}/v1/users/{user_id}", sender.url)).bearer_auth(&sender.key);
-    sender.send("REST: a phone that does not open", get).await;
+    sender.send("REST: a phone number that cannot be decrypted", get).await;
     sender.last_was_refused();
 }
 
-/// A document by both ways in, read again, refused in several ways, and decided about.
+/// Uploads a document through both APIs, reads it, and sends several requests that are refused.
 async fn documents(sender: &mut Sender, database_url: &str) {
     let mut input = planted_person();
     input["lastName"] = json!("Review");
@@ -428,11 +430,11 @@ async fn documents(sender: &mut Sender, database_url: &str) {
         "data": STANDARD.encode(&data) });
     for turn in ["POST documents", "POST documents again"] {
         sender.rest(turn, &path, "document-1", body.clone()).await;
-        sender.last_was_good();
+        sender.last_succeeded();
     }
     for (what, field, value) in [
-        ("a document of no format", "data", json!(STANDARD.encode(DOCUMENT_BYTES))),
-        ("a document that is no base64", "data", json!(DOCUMENT_BYTES)),
+        ("a document of an unknown format", "data", json!(STANDARD.encode(DOCUMENT_BYTES))),
+        ("a document that is not base64", "data", json!(DOCUMENT_BYTES)),
         ("a document in a list", "data", json!([DOCUMENT_BYTES])),
         ("a document of another kind", "type", json!(DOCUMENT_NAME)),
         ("a document of another extension", "extension", json!(DOCUMENT_NOTES)),
@@ -451,10 +453,10 @@ async fn documents(sender: &mut Sender, database_url: &str) {
         "contentType": "application/pdf", "byteSize": data.len(),
     });
     let prepared = sender.gql("kycDocumentUploadPrepare", prepare, json!({ "input": input })).await;
-    sender.last_was_good();
+    sender.last_succeeded();
     let url = prepared["data"]["kycDocumentUploadPrepare"]["target"]["url"].as_str().unwrap().to_owned();
     for (what, address, data) in [
-        ("a prepared document of no format", url.clone(), DOCUMENT_BYTES.to_owned()),
+        ("a prepared document of an unknown format", url.clone(), DOCUMENT_BYTES.to_owned()),
         ("a prepared document that is too long", url.clone(), format!("{data}{DOCUMENT_BYTES}")),
         (
             "a prepared document at an altered address",
@@ -468,16 +470,16 @@ async fn documents(sender: &mut Sender, database_url: &str) {
     }
     let request = sender.client.put(&url).body(data);
     sender.send("a prepared document", request).await;
-    sender.last_was_good();
+    sender.last_succeeded();
     let look = "query($id: ID!) { node(id: $id) { id ... on Kyc { documents { name notes url } } } }";
     let seen = sender.gql("documents", look, json!({ "id": check["id"] })).await;
     let url = seen["data"]["node"]["documents"][0]["url"].as_str().unwrap().to_owned();
     let request = sender.client.get(&url);
     sender.send("a document", request).await;
-    sender.last_was_good();
+    sender.last_succeeded();
     let db = Db::open(database_url).await.unwrap();
     db.for_migrations().execute_unprepared("UPDATE kyc_document SET name = content_key").await.unwrap();
-    sender.gql("a document whose name does not open", look, json!({ "id": check["id"] })).await;
+    sender.gql("a document with a name that cannot be decrypted", look, json!({ "id": check["id"] })).await;
     sender.last_was_refused();
 }
 
@@ -507,7 +509,7 @@ async fn bad_credentials(sender: &mut Sender) {
     }
 }
 
-/// The same over a socket; everything it says is an answer.
+/// Sends good and bad requests over a socket and records every message as a response.
 async fn over_a_socket(sender: &mut Sender) {
     let key = sender.key.clone();
     for (presented, authorization) in
@@ -515,28 +517,29 @@ async fn over_a_socket(sender: &mut Sender) {
     {
         let mut socket = Socket::open_at(&sender.url).await;
         socket.say(json!({ "type": "connection_init", "payload": { "authorization": authorization } })).await;
-        let mut said = format!("{:?}", socket.hear().await);
+        let mut messages = format!("{:?}", socket.hear().await);
         if presented == "a good key" {
             let mut wrong = planted_person();
             wrong["ssn"] = json!(SSN.parse::<u64>().unwrap());
             for (id, input) in [("1", planted_person()), ("2", wrong)] {
                 socket.subscribe(id, USER_CREATE, json!({ "input": input })).await;
                 for _ in 0..2 {
-                    said += &format!("{:?}", socket.hear_within(std::time::Duration::from_millis(500)).await);
+                    messages +=
+                        &format!("{:?}", socket.hear_within(std::time::Duration::from_millis(500)).await);
                 }
             }
             socket.say_text(&format!("{{ {SSN} {PHONE}")).await;
-            said += &format!("{:?}", socket.closed().await);
+            messages += &format!("{:?}", socket.closed().await);
         }
-        sender.answers.push(Answered {
+        sender.answers.push(Recorded {
             request: format!("a socket with {presented}"),
-            text: said,
+            text: messages,
             refused: true,
         });
     }
 }
 
-/// Every row of every table as text, or the files as they are.
+/// Returns every row of every table as text (PostgreSQL), or the database files (SQLite).
 async fn database_of(url: &str) -> Vec<(String, Vec<u8>)> {
     if let Some(path) = url.strip_prefix("sqlite:") {
         let files = ["", "-wal", "-shm"].map(|end| PathBuf::from(format!("{path}{end}")));
@@ -561,8 +564,8 @@ async fn database_of(url: &str) -> Vec<(String, Vec<u8>)> {
     dump
 }
 
-/// The binary at its most talkative, its log going to a file.
-fn talkative(database_url: &str, log: &Path) -> Command {
+/// Returns a command for the binary with the log at `trace`, written to a file.
+fn with_trace_log(database_url: &str, log: &Path) -> Command {
     let mut command = coffer(database_url);
     let log = || Stdio::from(File::options().create(true).append(true).open(log).unwrap());
     command
@@ -574,15 +577,18 @@ fn talkative(database_url: &str, log: &Path) -> Command {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_planted_is_found_where_it_does_not_belong() {
+async fn sensitive_values_do_not_leak() {
     for (database_url, folder) in databases().await {
         let log = folder.0.join("log");
-        let created =
-            talkative(&database_url, &log).args(["keys", "create"]).stdout(Stdio::piped()).output().unwrap();
+        let created = with_trace_log(&database_url, &log)
+            .args(["keys", "create"])
+            .stdout(Stdio::piped())
+            .output()
+            .unwrap();
         let key = String::from_utf8(created.stdout).unwrap().trim().to_owned();
         assert!(key.starts_with("sk_test_"), "{key}");
 
-        let mut command = talkative(&database_url, &log);
+        let mut command = with_trace_log(&database_url, &log);
         let documents_folder = folder.0.join("documents");
         command.args(["serve", "--empty"]).env("COFFER_DOCUMENTS", &documents_folder);
         let server = Process::launch(command).await;
@@ -594,11 +600,11 @@ async fn nothing_planted_is_found_where_it_does_not_belong() {
         };
         let user_id = good_requests(&mut sender).await;
         bad_requests(&mut sender, &user_id).await;
-        let kept_of_accounts = accounts::share_and_freeze(&mut sender, &user_id).await;
+        let planted_in_accounts = accounts::open_joint_and_freeze(&mut sender, &user_id).await;
         over_a_socket(&mut sender).await;
         faults(&mut sender, &database_url, &user_id).await;
         documents(&mut sender, &database_url).await;
-        let (kept_to_herself, passcode) = people::sign_in(&mut sender).await;
+        let (planted_in_sign_in, passcode) = people::sign_in(&mut sender).await;
         let mut places = database_of(&database_url).await;
         let files = crate::compliance::kyc_documents::files_under(&documents_folder);
         assert_eq!(files.len(), 2);
@@ -606,19 +612,19 @@ async fn nothing_planted_is_found_where_it_does_not_belong() {
         assert_eq!(server.terminate(), Some(0));
 
         for arguments in [&["audit"][..], &["doctor"]] {
-            talkative(&database_url, &log).args(arguments).status().unwrap();
+            with_trace_log(&database_url, &log).args(arguments).status().unwrap();
         }
-        for malformed in [format!("{ENCRYPTION_KEY}0"), ENCRYPTION_KEY.replace('0', "x")] {
-            let status = talkative(&database_url, &log)
-                .env("COFFER_ENCRYPTION_KEY", malformed)
+        for invalid_key in [format!("{ENCRYPTION_KEY}0"), ENCRYPTION_KEY.replace('0', "x")] {
+            let status = with_trace_log(&database_url, &log)
+                .env("COFFER_ENCRYPTION_KEY", invalid_key)
                 .arg("serve")
                 .status()
                 .unwrap();
             assert_eq!(status.code(), Some(1));
         }
-        let elsewhere = format!("postgres://coffer:{DATABASE_PASSWORD}@127.0.0.1:1/x");
-        assert_eq!(talkative(&elsewhere, &log).arg("serve").status().unwrap().code(), Some(1));
-        let mut rotate = talkative(&database_url, &log);
+        let unreachable = format!("postgres://coffer:{DATABASE_PASSWORD}@127.0.0.1:1/x");
+        assert_eq!(with_trace_log(&unreachable, &log).arg("serve").status().unwrap().code(), Some(1));
+        let mut rotate = with_trace_log(&database_url, &log);
         rotate
             .env("COFFER_ENCRYPTION_KEY", NEXT_ENCRYPTION_KEY)
             .env("COFFER_ENCRYPTION_KEY_PREVIOUS", ENCRYPTION_KEY);
@@ -628,11 +634,11 @@ async fn nothing_planted_is_found_where_it_does_not_belong() {
         let mut planted = vec![
             Planted::new("SSN", SSN),
             Planted::new("birth date", BIRTH_DATE),
-            Planted::new("phone", PHONE).told_to_the_owner(),
-            Planted::new("bank account number", BANK_NUMBER).told_to_the_owner(),
-            Planted::new("document name", DOCUMENT_NAME).told_to_the_owner(),
-            Planted::new("document notes", DOCUMENT_NOTES).told_to_the_owner(),
-            Planted::new("document", DOCUMENT_BYTES).told_to_the_owner(),
+            Planted::new("phone", PHONE).visible_to_the_owner(),
+            Planted::new("bank account number", BANK_NUMBER).visible_to_the_owner(),
+            Planted::new("document name", DOCUMENT_NAME).visible_to_the_owner(),
+            Planted::new("document notes", DOCUMENT_NOTES).visible_to_the_owner(),
+            Planted::new("document", DOCUMENT_BYTES).visible_to_the_owner(),
             Planted::new("API key", &key),
             Planted::new("API key without its checksum", &key[..key.len() - 6]),
             Planted::new("API key without its prefix", &key[16..]),
@@ -641,24 +647,25 @@ async fn nothing_planted_is_found_where_it_does_not_belong() {
             Planted::new("database password", DATABASE_PASSWORD),
             Planted::new("kept answer", r#"{"Done":{"#),
         ];
-        planted.extend(kept_to_herself);
-        planted.extend(kept_of_accounts);
+        planted.extend(planted_in_sign_in);
+        planted.extend(planted_in_accounts);
         let all: Vec<&Planted> = planted.iter().collect();
-        let unspoken: Vec<&Planted> = planted.iter().filter(|planted| !planted.told_to_the_owner).collect();
+        let hidden_from_responses: Vec<&Planted> =
+            planted.iter().filter(|planted| !planted.visible_to_the_owner).collect();
         let logged = fs::read(&log).unwrap();
         assert!(
             logged.len() > 1_000
                 && ["TRACE", "a request failed", "unreadable and unchanged: users.phone of"]
                     .iter()
-                    .all(|said| found(&logged, said.as_bytes()).is_some()),
+                    .all(|line| found(&logged, line.as_bytes()).is_some()),
             "{} bytes were logged",
             logged.len()
         );
         let mut leaked = leaks(&all, "the log", &logged);
-        leaked.extend(alone(&passcode, "the log", &logged));
+        leaked.extend(separate_digits(&passcode, "the log", &logged));
         for (place, bytes) in &places {
             leaked.extend(leaks(&all, place, bytes));
-            leaked.extend(alone(&passcode, place, bytes));
+            leaked.extend(separate_digits(&passcode, place, bytes));
         }
         assert!(
             places.iter().any(|(_, bytes)| found(bytes, b"Grace").is_some()),
@@ -667,7 +674,7 @@ async fn nothing_planted_is_found_where_it_does_not_belong() {
         let mut refused = 0;
         for answer in &sender.answers {
             refused += usize::from(answer.refused);
-            let planted = if answer.refused { &all } else { &unspoken };
+            let planted = if answer.refused { &all } else { &hidden_from_responses };
             leaked.extend(leaks(planted, &answer.request, answer.text.as_bytes()));
         }
         assert!(refused > 50, "{refused} requests were refused");
@@ -676,7 +683,7 @@ async fn nothing_planted_is_found_where_it_does_not_belong() {
 }
 
 #[test]
-fn what_is_planted_is_found_however_it_is_written() {
+fn planted_values_are_found_in_every_encoding() {
     let ssn = Planted::new("SSN", SSN);
     for text in [
         format!("ssn: {SSN}"),
@@ -693,7 +700,7 @@ fn what_is_planted_is_found_however_it_is_written() {
     for (text, found) in
         [("code=123456", 1), ("(7,123456,8)", 1), ("12:00:00.123456Z", 0), ("51234567", 0), ("a123456b", 0)]
     {
-        assert_eq!(alone("123456", "a text", text.as_bytes()).len(), found, "{text}");
+        assert_eq!(separate_digits("123456", "a text", text.as_bytes()).len(), found, "{text}");
     }
     assert!(!leaks(&[&Planted::new("birth date", BIRTH_DATE)], "a text", b"born 03/19/1987").is_empty());
     assert!(!leaks(&[&Planted::new("phone", PHONE)], "a text", b"(415) 555-0163").is_empty());

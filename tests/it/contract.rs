@@ -1,31 +1,31 @@
-//! The schema is a promise: what the code offers is what the file at the root says.
+//! Checks that `schema.graphql` and `openapi.json` match the code.
 
 use std::{fs, path::Path};
 
 #[test]
-fn the_schema_is_the_file_at_the_root() {
+fn schema_graphql_matches_the_code() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema.graphql");
-    let promised = fs::read_to_string(&file).unwrap_or_default();
-    let offered = coffer::graphql::sdl(&coffer::graphql::schema(true));
-    let differs = promised
+    let committed = fs::read_to_string(&file).unwrap_or_default();
+    let generated = coffer::graphql::sdl(&coffer::graphql::schema(true));
+    let differs = committed
         .trim_end()
         .lines()
-        .zip(offered.trim_end().lines())
-        .find(|(promised, offered)| promised != offered);
+        .zip(generated.trim_end().lines())
+        .find(|(committed, generated)| committed != generated);
     assert!(
-        promised.trim_end() == offered.trim_end(),
-        "schema.graphql is not what the code offers; the first line that differs: {differs:?}\n\
-         If the change is meant and only adds, renew the file: target/debug/coffer schema > schema.graphql"
+        committed.trim_end() == generated.trim_end(),
+        "schema.graphql does not match the code; the first line that differs: {differs:?}\n\
+         If the change is intended and only adds, regenerate it: target/debug/coffer schema > schema.graphql"
     );
 }
 
 #[test]
-fn the_documentation_is_the_file_at_the_root() {
+fn openapi_json_matches_the_code() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi.json");
-    let promised = fs::read_to_string(&file).unwrap_or_default();
+    let committed = fs::read_to_string(&file).unwrap_or_default();
     assert!(
-        promised == coffer::rest::core::openapi::text(),
-        "openapi.json is not what the code offers; if the change is meant, renew the file: \
+        committed == coffer::rest::core::openapi::text(),
+        "openapi.json does not match the code; if the change is intended, regenerate the file: \
             target/debug/coffer openapi > openapi.json"
     );
 }

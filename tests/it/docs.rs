@@ -1,4 +1,4 @@
-//! The documentation of the REST door: whole, true, and there for anyone.
+//! Checks that the documentation of the REST APIs is complete, correct and public.
 
 use crate::{
     compliance::kyc_documents::applicant,
@@ -14,27 +14,27 @@ use std::{
     time::{Duration, Instant},
 };
 
-fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
+fn resolve<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     match value["$ref"].as_str() {
         Some(reference) => document
             .pointer(reference.trim_start_matches('#'))
-            .unwrap_or_else(|| panic!("{reference} leads nowhere")),
+            .unwrap_or_else(|| panic!("{reference} does not exist")),
         None => value,
     }
 }
 
-/// The names of an object's fields.
+/// Returns the names of an object's fields.
 fn names(document: &Value, schema: &Value) -> BTreeSet<String> {
-    let schema = resolved(document, schema);
+    let schema = resolve(document, schema);
     let own = schema["properties"].as_object().into_iter().flat_map(|properties| properties.keys().cloned());
     let parts = schema["allOf"].as_array().into_iter().flatten().flat_map(|part| names(document, part));
-    // Of answers that take the place of each other, the first is what comes in the end.
+    // Of alternative responses, the first is the final one.
     let first =
         schema["oneOf"].as_array().into_iter().flatten().take(1).flat_map(|part| names(document, part));
     own.chain(parts).chain(first).collect()
 }
 
-/// What is said of a route's success, unless it answers nothing.
+/// Returns the documented status and schema of a successful response.
 fn success(operation: &Value) -> (u16, &Value) {
     let created = &operation["responses"]["201"];
     let (status, answer) =
@@ -42,8 +42,8 @@ fn success(operation: &Value) -> (u16, &Value) {
     (status, &answer["content"]["application/json"]["schema"])
 }
 
-/// Every route of both APIs.
-fn all() -> impl Iterator<Item = &'static Route> {
+/// Returns every route of both APIs.
+fn all_routes() -> impl Iterator<Item = &'static Route> {
     ROUTES.into_iter().flatten().chain(WELLNESS.into_iter().flatten())
 }
 
@@ -51,7 +51,7 @@ fn operation<'a>(document: &'a Value, method: &str, path: &str) -> &'a Value {
     &document["paths"][path][method.to_lowercase()]
 }
 
-/// The areas of the page and what stands in each.
+/// The areas of the page and the routes in each.
 const AREAS: [(&str, &[&str]); 8] = [
     ("Users", &["POST /v1/users", "GET /v1/users", "GET /v1/users/{id}", "PUT /v1/users/{id}"]),
     (
@@ -122,23 +122,24 @@ fn references(value: &Value, found: &mut Vec<String>) {
 }
 
 #[test]
-fn every_route_is_described_and_nothing_besides() {
+fn exactly_the_served_routes_are_documented() {
     let document = openapi::document();
     let served: BTreeSet<(String, String)> =
-        all().map(|route| (route.method.to_owned(), route.path.to_owned())).collect();
-    let mut told = BTreeSet::new();
+        all_routes().map(|route| (route.method.to_owned(), route.path.to_owned())).collect();
+    let mut documented = BTreeSet::new();
     for (path, item) in document["paths"].as_object().unwrap() {
-        told.extend(item.as_object().unwrap().keys().map(|method| (method.to_uppercase(), path.clone())));
+        documented
+            .extend(item.as_object().unwrap().keys().map(|method| (method.to_uppercase(), path.clone())));
     }
-    assert_eq!(told, served, "say with `.described(…)` what a new route takes and answers");
+    assert_eq!(documented, served, "document the new route with `.described(…)`");
 
     let mut ids = BTreeSet::new();
-    for (method, path) in &told {
+    for (method, path) in &documented {
         let one = operation(&document, method, path);
         assert!(ids.insert(one["operationId"].as_str().unwrap().to_owned()), "{one}");
         assert!(one["summary"].as_str().unwrap().ends_with('.'), "{one}");
         let has = |name: &str| {
-            one["parameters"].as_array().unwrap().iter().any(|it| resolved(&document, it)["name"] == name)
+            one["parameters"].as_array().unwrap().iter().any(|it| resolve(&document, it)["name"] == name)
         };
         let wellness = is_wellness(path);
         assert_eq!(has("Idempotency-Key"), method != "GET" && !wellness, "{method} {path}");
@@ -148,12 +149,12 @@ fn every_route_is_described_and_nothing_besides() {
         for status in ["401", "429", "500", "503"] {
             assert!(one["responses"][status].is_object(), "{method} {path} {status}");
         }
-        let silent = one["responses"]["204"].is_object();
-        let told = names(&document, success(one).1);
-        assert!(silent == told.is_empty() && (wellness || !silent), "{method} {path}");
+        let empty = one["responses"]["204"].is_object();
+        let fields = names(&document, success(one).1);
+        assert!(empty == fields.is_empty() && (wellness || !empty), "{method} {path}");
         let body = |status: &str| {
-            let response = resolved(&document, &one["responses"][status]);
-            resolved(&document, &response["content"]["application/json"]["schema"])
+            let response = resolve(&document, &one["responses"][status]);
+            resolve(&document, &response["content"]["application/json"]["schema"])
         };
         if wellness {
             assert_eq!(names(&document, body("401")), ["code", "detail"].map(str::to_owned).into());
@@ -185,13 +186,13 @@ fn every_route_is_described_and_nothing_besides() {
     let mut found = Vec::new();
     references(&document, &mut found);
     for reference in found {
-        assert!(document.pointer(reference.trim_start_matches('#')).is_some(), "{reference} leads nowhere");
+        assert!(document.pointer(reference.trim_start_matches('#')).is_some(), "{reference} does not exist");
     }
     serde_json::from_value::<utoipa::openapi::OpenApi>(document).map(|_| ()).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_documented_is_so() {
+async fn requests_and_responses_match_the_documentation() {
     for app in TestApp::each_with(Options { without_timers: true, ..Options::default() }).await {
         let document = openapi::document();
         let mut known: BTreeMap<&str, String> = BTreeMap::new();
@@ -223,15 +224,15 @@ async fn what_is_documented_is_so() {
             ("DELETE", "/v1/orders/{id}", "order"),
             ("DELETE", "/v1/bank_accounts/{id}", "bank_account_id"),
         ];
-        let walked: BTreeSet<(&str, &str)> = steps.iter().map(|(method, path, _)| (*method, *path)).collect();
+        let tested: BTreeSet<(&str, &str)> = steps.iter().map(|(method, path, _)| (*method, *path)).collect();
         assert_eq!(
-            walked,
+            tested,
             ROUTES.into_iter().flatten().map(|route| (route.method, route.path)).collect(),
-            "walk a new route here"
+            "add the new route to the steps"
         );
-        for (method, path, makes) in steps {
+        for (method, path, creates) in steps {
             let one = operation(&document, method, path);
-            if makes == "order" && method == "POST" {
+            if creates == "order" && method == "POST" {
                 app.advance_to("2026-07-10T15:00:00Z").await;
             }
             let named = match path.split('/').nth(2) {
@@ -245,7 +246,7 @@ async fn what_is_documented_is_so() {
             let content = &one["requestBody"]["content"]["application/json"];
             let mut body = content["example"].clone();
             if (method, path) == ("PATCH", "/v1/kyc/{token}") {
-                // A check that is open still; what may not go with answers stays away.
+                // A check that is still open, without the fields that cannot be combined with answers.
                 let mut open = operation(&document, "POST",
                     "/v1/kyc")["requestBody"]["content"]["application/json"]["example"].clone();
                 open["last_name"] = json!("Question");
@@ -277,31 +278,39 @@ async fn what_is_documented_is_so() {
                 let mut without = body.clone();
                 without.as_object_mut().unwrap().remove(field);
                 let refused = send(request(&without)).await;
-                let told = json!({ "error": { "type": "invalid_request",
+                let expected = json!({ "error": { "type": "invalid_request",
                     "message": format!("{field} is required") } });
-                assert_eq!((refused.status, &refused.body), (400, &told), "{method} {path} without {field}");
+                assert_eq!(
+                    (refused.status, &refused.body),
+                    (400, &expected),
+                    "{method} {path} without {field}"
+                );
             }
             let answer = send(request(&body)).await;
             let (status, schema) = success(one);
             assert_eq!(answer.status, status, "{method} {path} {body} {}", answer.body);
             let fields = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
             assert_eq!(fields(&answer.body), names(&document, schema), "{method} {path}");
-            if makes.is_empty() {
+            if creates.is_empty() {
                 assert_eq!(
                     fields(&answer.body["data"][0]),
                     names(&document, &schema["properties"]["data"]["items"]),
                     "{method} {path}"
                 );
-                let told = names(&document, &schema["properties"]["pagination"]);
+                let documented = names(&document, &schema["properties"]["pagination"]);
                 let own = ["/v1/orders", "/v1/deposits"].contains(&path);
-                let told = if own { told.into_iter().chain(["status".to_owned()]).collect() } else { told };
-                assert_eq!(fields(&answer.body["pagination"]), told, "{method} {path}");
+                let documented = if own {
+                    documented.into_iter().chain(["status".to_owned()]).collect()
+                } else {
+                    documented
+                };
+                assert_eq!(fields(&answer.body["pagination"]), documented, "{method} {path}");
             } else {
-                match makes {
+                match creates {
                     "document" => assert!(answer.body["document_token"].as_str().unwrap().starts_with("D-")),
                     name => {
                         _ = known.insert(
-                            makes,
+                            creates,
                             answer.body[if name == "token" { "token" } else { "id" }]
                                 .as_str()
                                 .unwrap()
@@ -315,7 +324,7 @@ async fn what_is_documented_is_so() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_documentation_is_there_for_anyone() {
+async fn the_documentation_is_public() {
     let closed = HttpSettings { playground: false, introspection: false, ..HttpSettings::default() };
     for app in TestApp::each_with(Options { settings: closed, ..Options::default() }).await {
         let served = app.anonymous("GET", "/openapi.json").send().await.unwrap();
@@ -337,10 +346,10 @@ async fn the_documentation_is_there_for_anyone() {
         let page = page.text().await.unwrap();
         let title_of =
             |route: &Route| format!("<h3><code><b>{}</b> {}</code></h3>", route.method, route.path);
-        for route in all() {
+        for route in all_routes() {
             assert_eq!(page.matches(&title_of(route)).count(), 1, "{}", title_of(route));
         }
-        // Each route stands under its area, and the contents name the same areas in the same order.
+        // Each route is in its area, and the contents list the same areas in the same order.
         let areas: Vec<&str> = page.split("<h2 id=\"area_").skip(1).collect();
         let titles: Vec<&str> = areas.iter().map(|area| area.split(['>', '<']).nth(1).unwrap()).collect();
         assert_eq!(titles, AREAS.map(|(title, _)| title));
@@ -372,8 +381,8 @@ async fn the_documentation_is_there_for_anyone() {
         ] {
             assert!(page.contains(words), "{words}");
         }
-        for elsewhere in ["href=\"http", "https://", "src=", "<script"] {
-            assert!(!page.contains(elsewhere), "the page needs {elsewhere}");
+        for external in ["href=\"http", "https://", "src=", "<script"] {
+            assert!(!page.contains(external), "the page loads {external}");
         }
         let style = app.anonymous("GET", "/docs/style.css").send().await.unwrap();
         assert_eq!(
@@ -384,7 +393,7 @@ async fn the_documentation_is_there_for_anyone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_documentation_leads_to_the_playground_and_back() {
+async fn the_documentation_and_the_playground_link_to_each_other() {
     let app = TestApp::sqlite().await;
     let page = |path: &'static str| {
         let request = app.anonymous("GET", path);
@@ -398,8 +407,8 @@ async fn the_documentation_leads_to_the_playground_and_back() {
     }
 }
 
-/// The code that stands in a part of the page, as a reader copies it.
-fn copied(part: &str) -> Vec<String> {
+/// Returns the code blocks of a part of the page, as a reader copies them.
+fn code_blocks(part: &str) -> Vec<String> {
     let plain = |text: &str| {
         let signs = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&amp;", "&")];
         signs.into_iter().fold(text.to_owned(), |text, (written, sign)| text.replace(written, sign))
@@ -407,9 +416,8 @@ fn copied(part: &str) -> Vec<String> {
     part.split("<pre>").skip(1).map(|rest| plain(rest.split("</pre>").next().unwrap())).collect()
 }
 
-/// What an answer tells goes into variables of the examples that follow: the route, a place in its answer,
-/// the variable.
-const TELLS: [(&str, &str, &str); 10] = [
+/// Values of responses that later examples use as variables: the route, the JSON pointer, the variable.
+const VARIABLES: [(&str, &str, &str); 10] = [
     ("POST /v1/users", "/id", "USER_ID"),
     ("POST /v1/kyc", "/token", "KYC_TOKEN"),
     ("POST /v1/users/{id}/accounts", "/id", "ACCOUNT_ID"),
@@ -424,9 +432,9 @@ const TELLS: [(&str, &str, &str); 10] = [
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_example_of_the_documentation_runs() {
-    // The examples in an order in which they work. Between them, as the page shows: `#outbox` reads the
-    // newest message, `#clock` moves the sandbox's clock, `#invite` makes an invitation, and `#review` starts
-    // a check that asks for documents.
+    // The examples in an order in which they succeed. Between them, as the page shows: `#outbox` reads the
+    // newest message, `#clock` advances the sandbox clock, `#invite` creates an invitation, and `#review`
+    // starts a check that requires documents.
     let steps = [
         "POST /v1/users",
         "GET /v1/users",
@@ -472,19 +480,18 @@ async fn every_example_of_the_documentation_runs() {
         "#outbox",
         "PATCH /account/v1/password_recovery/reset",
     ];
-    // What cannot succeed here, with the refusal that the page announces: a market order fills at once, so
-    // there is nothing to cancel; and the POST is the same operation as the GET before it, refused for the
-    // next 60 seconds.
+    // Examples that cannot succeed here, with the documented refusal: a market order fills at once and cannot
+    // be canceled, and the POST is the same operation as the GET before it, which is refused for 60 seconds.
     let refused = HashMap::from([
         ("DELETE /v1/orders/{id}", (402, "The order has already ended.")),
         ("POST /account/v1/users/{id}/send_data_email", (429, "Too many requests")),
     ]);
-    let walked: BTreeSet<String> =
+    let tested: BTreeSet<String> =
         steps.iter().filter(|step| !step.starts_with('#')).map(|step| (*step).to_owned()).collect();
     assert_eq!(
-        walked,
-        all().map(|route| format!("{} {}", route.method, route.path)).collect(),
-        "walk a new route here"
+        tested,
+        all_routes().map(|route| format!("{} {}", route.method, route.path)).collect(),
+        "add the new route to the steps"
     );
 
     let server = Process::start("sqlite:data/coffer.db", &["serve"]).await;
@@ -497,17 +504,17 @@ async fn every_example_of_the_documentation_runs() {
         .await
         .unwrap();
     let (introduction, rest) = page.split_once("<h2 id=\"credentials\">").unwrap();
-    let [set, outbox, clock, invite] = copied(introduction).try_into().unwrap();
+    let [set, outbox, clock, invite] = code_blocks(introduction).try_into().unwrap();
     let examples: HashMap<String, String> = rest
         .split("<h3><code><b>")
         .skip(1)
         .map(|section| {
             let (method, rest) = section.split_once("</b> ").unwrap();
-            (format!("{method} {}", rest.split('<').next().unwrap()), copied(section).remove(0))
+            (format!("{method} {}", rest.split('<').next().unwrap()), code_blocks(section).remove(0))
         })
         .collect();
 
-    // What the reader sets first runs as it stands.
+    // The setup commands run as printed.
     assert_eq!(server.shell(&set, &HashMap::new()).0, 200);
     let set = set.lines().filter(|line| !line.starts_with("curl")).collect::<Vec<_>>().join("\n");
     let mut known: HashMap<String, String> = HashMap::new();
@@ -521,22 +528,22 @@ async fn every_example_of_the_documentation_runs() {
             route => examples[route].clone(),
         };
         let mut answered = server.shell(&format!("{set}\n{script}"), &known);
-        // The server fills the order on its own; a cancellation meanwhile could go either way.
+        // Wait until the server has filled the order; before that, a cancellation could succeed or fail.
         while step == "GET /v1/orders/{id}" && !answered.1.contains("\"filled\"") {
             assert!(answered.0 == 200 && began.elapsed() < Duration::from_secs(60), "{answered:?}");
             answered = server.shell(&format!("{set}\n{script}"), &known);
         }
         let (status, body) = answered;
         let answer: Value = serde_json::from_str(&body).unwrap_or_default();
-        let shown = format!("{step}\n{script}\n{status} {body}");
+        let context = format!("{step}\n{script}\n{status} {body}");
         match refused.get(step) {
-            Some((expected, text)) => assert!(status == *expected && body.contains(text), "{shown}"),
-            None => assert!(status < 400 && answer.get("errors").is_none(), "{shown}"),
+            Some((expected, text)) => assert!(status == *expected && body.contains(text), "{context}"),
+            None => assert!(status < 400 && answer.get("errors").is_none(), "{context}"),
         }
-        for (_, place, variable) in TELLS.iter().filter(|(route, ..)| *route == step) {
+        for (_, pointer, variable) in VARIABLES.iter().filter(|(route, ..)| *route == step) {
             known.insert(
                 (*variable).to_owned(),
-                answer.pointer(place).and_then(Value::as_str).expect(&shown).to_owned(),
+                answer.pointer(pointer).and_then(Value::as_str).expect(&context).to_owned(),
             );
         }
         match step {
@@ -544,17 +551,19 @@ async fn every_example_of_the_documentation_runs() {
                 _ = known.insert("KYC_TOKEN".to_owned(), answer["token"].as_str().unwrap().to_owned())
             }
             "#invite" => {
-                let id = answer["data"]["invitationCreate"]["invitation"]["id"].as_str().expect(&shown);
+                let id = answer["data"]["invitationCreate"]["invitation"]["id"].as_str().expect(&context);
                 known.insert("INVITATION_ID".to_owned(), id.to_owned());
             }
             "#outbox" => {
                 let text =
-                    answer["data"]["sandboxOutbox"]["edges"][0]["node"]["text"].as_str().expect(&shown);
+                    answer["data"]["sandboxOutbox"]["edges"][0]["node"]["text"].as_str().expect(&context);
                 let digits: String = text.chars().filter(char::is_ascii_digit).collect();
                 known.insert("PASSCODE".to_owned(), digits);
                 known.insert("RECOVERY_TOKEN".to_owned(), text.rsplit(' ').next().unwrap().to_owned());
             }
-            "#clock" => assert_eq!(answer["data"]["sandboxClockAdvance"]["userErrors"], json!([]), "{shown}"),
+            "#clock" => {
+                assert_eq!(answer["data"]["sandboxClockAdvance"]["userErrors"], json!([]), "{context}")
+            }
             _ => {}
         }
     }

@@ -1,5 +1,5 @@
-//! The documented forms, held against what the server accepts: a body that matches its schema is never
-//! refused for its form, and one that does not match is never accepted.
+//! Compares the documented schemas with what the server accepts: a body that matches its schema is never
+//! refused as malformed, and one that does not match is never accepted.
 
 use crate::support::{Options, TestApp, person::SignedIn, send};
 use coffer::rest::{ROUTES, WELLNESS, core::openapi, is_wellness};
@@ -9,7 +9,7 @@ use jsonschema::Validator;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// Texts at and around the bounds of every form, and texts that no form allows.
+/// Returns texts at and around the limits of every format, and texts that no format allows.
 fn texts() -> Vec<String> {
     let given = [
         "",
@@ -261,8 +261,8 @@ fn values() -> Vec<Value> {
     texts().into_iter().map(Value::String).chain(others).collect()
 }
 
-/// What the schema of a route's body says. Formats that no pattern can tell are those of the rules
-/// themselves.
+/// Returns a validator for the schema of a route's body. It checks formats that a pattern cannot express with
+/// the domain's own parsers.
 fn validator(document: &Value, schema: &Value) -> Validator {
     let mut schema = schema.clone();
     schema["components"] = document["components"].clone();
@@ -274,16 +274,16 @@ fn validator(document: &Value, schema: &Value) -> Validator {
         .unwrap()
 }
 
-/// Somebody to be, and everything that paths and bodies name.
-struct World {
+/// A server, with the credentials to use and the objects that paths and bodies refer to.
+struct Fixture {
     app: TestApp,
     customer: crate::support::Customer,
     person: SignedIn,
-    reviewed: String,
-    asked: String,
+    review_token: String,
+    question_token: String,
 }
 
-async fn world() -> World {
+async fn fixture() -> Fixture {
     let app = TestApp::sqlite_with(Options { without_timers: true, ..Options::default() }).await;
     let customer = app.funded_customer("Ada", "5000").await;
     let person = app.person("ada@example.com", "2025550199").await;
@@ -292,8 +292,8 @@ async fn world() -> World {
         body["last_name"] = json!(last_name);
         app.post("/v1/kyc", body).await.body["token"].as_str().unwrap().to_owned()
     };
-    let (reviewed, asked) = (token("Review").await, token("Question").await);
-    World { app, customer, person, reviewed, asked }
+    let (review_token, question_token) = (token("Review").await, token("Question").await);
+    Fixture { app, customer, person, review_token, question_token }
 }
 
 fn content(method: &str, path: &str) -> Value {
@@ -305,21 +305,21 @@ fn example(method: &str, path: &str) -> Value {
     content(method, path)["example"].clone()
 }
 
-impl World {
-    fn at(&self, path: &str) -> String {
+impl Fixture {
+    fn path_for(&self, path: &str) -> String {
         let id = match path.split('/').nth(2) {
             Some("accounts") => &self.customer.account_id,
             Some("bank_accounts") => &self.customer.bank_account_id,
             _ if is_wellness(path) => &self.person.user_id,
             _ => &self.customer.user_id,
         };
-        let token = if path.ends_with("documents") { &self.reviewed } else { &self.asked };
+        let token = if path.ends_with("documents") { &self.review_token } else { &self.question_token };
         path.replace("{id}", id).replace("{token}", token)
     }
 
-    async fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+    async fn request(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
         let credential = if is_wellness(path) { &self.person.access } else { &self.app.key };
-        let request = self.app.anonymous(method, &self.at(path)).bearer_auth(credential);
+        let request = self.app.anonymous(method, &self.path_for(path)).bearer_auth(credential);
         let answer = send(match body {
             Some(body) => request.json(body),
             None => request,
@@ -328,7 +328,7 @@ impl World {
         (answer.status, answer.body)
     }
 
-    /// Bodies that match their schema, one field of which is replaced by another value.
+    /// Returns bodies that match their schema; the test replaces one field of each.
     fn bases(&self, method: &str, path: &str) -> Vec<Value> {
         let mut base = example(method, path);
         for (name, id) in
@@ -366,18 +366,18 @@ impl World {
     }
 }
 
-/// Whether an answer refuses the form of a body.
-fn is_of_form(path: &str, (status, body): &(u16, Value)) -> bool {
+/// Returns whether a response refuses a body as malformed.
+fn is_malformed(path: &str, (status, body): &(u16, Value)) -> bool {
     if is_wellness(path) {
         return ["invalid-input", "invalid-phone-number"].iter().any(|code| body["code"] == **code);
     }
-    // What the state of things decides although the request is well-formed.
-    let by_state = match path {
+    // Refusals that depend on stored data although the request is well-formed.
+    let other_refusal = match path {
         "/v1/accounts/{id}" => Some("joint_member is required"),
         "/v1/orders" => Some("account_id is required"),
         _ => None,
     };
-    *status == 400 && (by_state.is_none() || body["error"]["message"].as_str() != by_state)
+    *status == 400 && (other_refusal.is_none() || body["error"]["message"].as_str() != other_refusal)
 }
 
 #[test]
@@ -403,15 +403,15 @@ fn every_example_matches_its_schema() {
     }
 }
 
-/// What is sent to a route: every value in the place of every field, and a field that is not known.
-fn bodies(world: &World, method: &str, path: &str) -> Vec<Value> {
+/// Returns the bodies to send to a route: every value for every field, and an unknown field.
+fn bodies(fixture: &Fixture, method: &str, path: &str) -> Vec<Value> {
     let properties: BTreeSet<String> =
         content(method, path)["schema"]["properties"].as_object().unwrap().keys().cloned().collect();
     let mut bodies = Vec::new();
-    for (turn, base) in world.bases(method, path).into_iter().enumerate() {
+    for (turn, base) in fixture.bases(method, path).into_iter().enumerate() {
         for field in &properties {
             for value in values() {
-                // A second base is for the fields that make it another one.
+                // The second base is only for the fields in which it differs.
                 let differs =
                     turn == 0 || field.starts_with("address") || field == "answers" || field == "ownership";
                 if differs || value.is_null() {
@@ -440,8 +440,8 @@ fn bodies(world: &World, method: &str, path: &str) -> Vec<Value> {
     bodies
 }
 
-async fn hold(only: fn(&str) -> bool) {
-    let (document, world) = (openapi::document(), world().await);
+async fn compare(only: fn(&str) -> bool) {
+    let (document, fixture) = (openapi::document(), fixture().await);
     let routes =
         ROUTES.into_iter().flatten().chain(WELLNESS.into_iter().flatten()).filter(|route| only(route.path));
     let (mut accepted, mut refused, mut wrong) = (0, 0, Vec::new());
@@ -451,25 +451,25 @@ async fn hold(only: fn(&str) -> bool) {
         if content.is_null() {
             continue;
         }
-        let no_body = world.ask(method, path, None).await;
+        let no_body = fixture.request(method, path, None).await;
         let is_required = document["paths"][path][method.to_lowercase()]["requestBody"]["required"] == true;
-        let holds = if is_required {
+        let is_as_documented = if is_required {
             (400..500).contains(&no_body.0)
         } else {
-            no_body.0 < 500 && !is_of_form(path, &no_body)
+            no_body.0 < 500 && !is_malformed(path, &no_body)
         };
-        assert!(holds, "{method} {path} without a body, required: {is_required}: {no_body:?}");
+        assert!(is_as_documented, "{method} {path} without a body, required: {is_required}: {no_body:?}");
         let validator = validator(&document, &content["schema"]);
-        let (world, validator) = (&world, &validator);
-        let asked = stream::iter(bodies(world, method, path)).map(async |body| {
-            let answer = world.ask(method, path, Some(&body)).await;
+        let (fixture, validator) = (&fixture, &validator);
+        let requests = stream::iter(bodies(fixture, method, path)).map(async |body| {
+            let answer = fixture.request(method, path, Some(&body)).await;
             (body, answer)
         });
-        let mut answers = asked.buffer_unordered(8);
+        let mut answers = requests.buffer_unordered(8);
         while let Some((body, answer)) = answers.next().await {
             let is_valid = validator.is_valid(&body);
-            let holds = if is_valid {
-                answer.0 < 500 && !is_of_form(path, &answer)
+            let is_as_documented = if is_valid {
+                answer.0 < 500 && !is_malformed(path, &answer)
             } else {
                 (400..500).contains(&answer.0)
             };
@@ -478,7 +478,7 @@ async fn hold(only: fn(&str) -> bool) {
             } else {
                 refused += 1;
             }
-            if !holds {
+            if !is_as_documented {
                 wrong.push(format!("{method} {path} valid={is_valid} {} {} {body}", answer.0, answer.1));
             }
         }
@@ -488,31 +488,33 @@ async fn hold(only: fn(&str) -> bool) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bodies_of_people_and_identity_checks_are_accepted_as_documented() {
-    hold(|path| path.starts_with("/v1/users") && !path.contains("accounts") || path.starts_with("/v1/kyc"))
-        .await;
+async fn bodies_for_users_and_identity_checks_are_accepted_as_documented() {
+    compare(|path| {
+        path.starts_with("/v1/users") && !path.contains("accounts") || path.starts_with("/v1/kyc")
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bodies_of_accounts_and_money_are_accepted_as_documented() {
-    hold(|path| path.contains("accounts") || ["/v1/deposits", "/v1/orders"].contains(&path)).await;
+async fn bodies_for_accounts_deposits_and_orders_are_accepted_as_documented() {
+    compare(|path| path.contains("accounts") || ["/v1/deposits", "/v1/orders"].contains(&path)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bodies_of_people_who_sign_in_are_accepted_as_documented() {
-    hold(is_wellness).await;
+async fn bodies_of_the_wellness_api_are_accepted_as_documented() {
+    compare(is_wellness).await;
 }
 
-/// The status of every route when a text of its path, its query or its body holds a NUL, which PostgreSQL
-/// cannot keep.
-async fn answers_to_a_nul(app: &TestApp) -> Vec<String> {
+/// Returns the status of every route when a text of its path, query or body contains a control character,
+/// such as NUL, which PostgreSQL cannot store.
+async fn statuses_with_control_characters(app: &TestApp) -> Vec<String> {
     let customer = app.customer("Ada").await;
     let person = app.person("ada@example.com", "2025550199").await;
-    let mut told = Vec::new();
+    let mut statuses = Vec::new();
     for route in ROUTES.into_iter().flatten().chain(WELLNESS.into_iter().flatten()) {
         let (method, path) = (route.method, route.path);
         let credential = if is_wellness(path) { person.access.as_str() } else { &app.key };
-        let ask = async |path: &str, body: &Value, what: &str| {
+        let request = async |path: &str, body: &Value, what: &str| {
             let mut request = app.anonymous(method, path).bearer_auth(credential);
             if !body.is_null() {
                 request = request.json(body);
@@ -524,15 +526,15 @@ async fn answers_to_a_nul(app: &TestApp) -> Vec<String> {
         let body = example(method, path);
         for nul in ["%00", "S-%00", "a%00b", "%01"] {
             if path.contains('{') {
-                told.push(ask(&path.replace("{id}", nul).replace("{token}", nul), &body, nul).await);
+                statuses.push(request(&path.replace("{id}", nul).replace("{token}", nul), &body, nul).await);
             }
         }
-        let known = path.replace("{id}", &customer.user_id).replace("{token}", "S-nothing");
+        let known = path.replace("{id}", &customer.user_id).replace("{token}", "S-unknown");
         if method == "GET" {
             for parameter in
                 ["limit", "order", "starting_after", "ending_before", "status", "account_id", "unknown"]
             {
-                told.push(ask(&format!("{known}?{parameter}=a%00b"), &body, parameter).await);
+                statuses.push(request(&format!("{known}?{parameter}=a%00b"), &body, parameter).await);
             }
         }
         for (field, value) in body.as_object().into_iter().flatten() {
@@ -540,23 +542,23 @@ async fn answers_to_a_nul(app: &TestApp) -> Vec<String> {
                 for text in ["\0".to_owned(), "a\0b".to_owned(), format!("{}\0", value.as_str().unwrap())] {
                     let mut body = body.clone();
                     body[field] = json!(text);
-                    told.push(ask(&known, &body, field).await);
+                    statuses.push(request(&known, &body, field).await);
                 }
             }
         }
     }
-    told
+    statuses
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_nul_is_no_fault_and_the_same_on_both_databases() {
-    let sqlite = answers_to_a_nul(&TestApp::sqlite().await).await;
+async fn both_databases_give_the_same_status_to_control_characters() {
+    let sqlite = statuses_with_control_characters(&TestApp::sqlite().await).await;
     assert!(sqlite.len() > 200, "{}", sqlite.len());
     if let Some(app) = TestApp::postgres().await {
-        assert_eq!(answers_to_a_nul(&app).await, sqlite);
+        assert_eq!(statuses_with_control_characters(&app).await, sqlite);
     }
-    let kyc = sqlite.iter().filter(|told| told.starts_with("GET /v1/kyc/{token} "));
-    for told in kyc.filter(|told| told.contains('%')) {
-        assert!(told.ends_with(" 404"), "{told}");
+    let kyc = sqlite.iter().filter(|status| status.starts_with("GET /v1/kyc/{token} "));
+    for status in kyc.filter(|status| status.contains('%')) {
+        assert!(status.ends_with(" 404"), "{status}");
     }
 }

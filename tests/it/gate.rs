@@ -1,5 +1,5 @@
-//! Until a person is approved, nothing of hers is funded, traded or managed: over every mutation and every
-//! route there is.
+//! Checks that every mutation and every REST route refuses to fund, trade or manage for a user that is not
+//! approved.
 
 use crate::support::{Answer, Customer, TestApp, on_both, send};
 use coffer::rest::ROUTES;
@@ -8,10 +8,9 @@ use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait, EntityTrait, 
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// Mutations that are not about a customer's money, or that take back what was begun, and so are there before
-/// approval.
+/// Mutations that are available before approval: they do not move a user's money, or they reduce risk.
 const OPEN_MUTATIONS: &[&str] = &[
-    // Becoming approved, and saying who one is.
+    // Identity check and personal data.
     "userCreate",
     "userUpdate",
     "profileUpdate",
@@ -41,7 +40,7 @@ const OPEN_MUTATIONS: &[&str] = &[
     "invitationCreate",
     "invitationRevoke",
     "watchListHitClear",
-    // The partner's own affairs.
+    // The partner's keys and sandbox.
     "apiKeyIssue",
     "apiKeyRotate",
     "apiKeyRevoke",
@@ -50,16 +49,16 @@ const OPEN_MUTATIONS: &[&str] = &[
     "sandboxClockRun",
     "sandboxMarketHoursSet",
     "sandboxQuoteSet",
-    // Less risk, not more.
+    // Reduces risk.
     "orderCancel",
     "bankAccountRemove",
-    // What operators do to accounts.
+    // Operator actions on accounts.
     "accountFreeze",
     "accountUnfreeze",
     "accountClose",
 ];
 
-/// The same of the routes that change something.
+/// REST routes that change data and are available before approval.
 const OPEN_ROUTES: &[(&str, &str)] = &[
     ("POST", "/v1/users"),
     ("PUT", "/v1/users/{id}"),
@@ -71,19 +70,19 @@ const OPEN_ROUTES: &[(&str, &str)] = &[
     ("DELETE", "/v1/bank_accounts/{id}"),
 ];
 
-/// A mutation that must be refused: its name, its entity, its input.
-fn gated_mutations(her: &Customer) -> Vec<(&'static str, &'static str, Value)> {
+/// Returns the mutations that must be refused: name, entity and input of each.
+fn gated_mutations(user: &Customer) -> Vec<(&'static str, &'static str, Value)> {
     let account = json!({
-        "userId": her.user_id, "type": "CASH", "maritalStatus": "SINGLE", "countryOfCitizenship": "USA",
+        "userId": user.user_id, "type": "CASH", "maritalStatus": "SINGLE", "countryOfCitizenship": "USA",
         "employmentStatus": "EMPLOYED",
         "employmentPosition": "Engineer", "employerName": "Example Inc",
     });
-    let bank = json!({ "userId": her.user_id, "number": "4327843043", "routingNumber": "121042882",
+    let bank = json!({ "userId": user.user_id, "number": "4327843043", "routingNumber": "121042882",
         "nickname": "Second" });
-    let deposit = json!({ "accountId": her.account_id, "bankAccountId": her.bank_account_id,
+    let deposit = json!({ "accountId": user.account_id, "bankAccountId": user.bank_account_id,
         "amount": { "amount": "1" } });
     let order =
-        |side: &str| json!({ "accountId": her.account_id, "symbol": "KO", "side": side, "quantity": "1" });
+        |side: &str| json!({ "accountId": user.account_id, "symbol": "KO", "side": side, "quantity": "1" });
     vec![
         ("accountOpen", "account", account),
         ("bankAccountLink", "bankAccount", bank),
@@ -91,22 +90,22 @@ fn gated_mutations(her: &Customer) -> Vec<(&'static str, &'static str, Value)> {
         (
             "accountUpdate",
             "account",
-            json!({ "accountId": her.account_id, "patch": { "employerName": "Another Inc" } }),
+            json!({ "accountId": user.account_id, "patch": { "employerName": "Another Inc" } }),
         ),
         (
             "bankAccountRename",
             "bankAccount",
-            json!({ "bankAccountId": her.bank_account_id, "nickname": "Another" }),
+            json!({ "bankAccountId": user.bank_account_id, "nickname": "Another" }),
         ),
-        ("bankAccountSetDefault", "bankAccount", json!({ "bankAccountId": her.bank_account_id })),
+        ("bankAccountSetDefault", "bankAccount", json!({ "bankAccountId": user.bank_account_id })),
         ("orderPlace", "order", order("BUY")),
         ("orderPlace", "order", order("SELL")),
     ]
 }
 
-/// A route that must be refused: its path as it is listed, the path asked, its body.
-fn gated_routes(her: &Customer) -> Vec<(&'static str, &'static str, String, Value)> {
-    let user = |path: &str| path.replace("{id}", &her.user_id);
+/// Returns the routes that must be refused: method, listed path, requested path and body of each.
+fn gated_routes(user: &Customer) -> Vec<(&'static str, &'static str, String, Value)> {
+    let user_path = |path: &str| path.replace("{id}", &user.user_id);
     let account = json!({
         "ownership": "individual", "account_type": "cash", "martial_status": "single",
         "country_of_citizenship": "USA",
@@ -115,25 +114,25 @@ fn gated_routes(her: &Customer) -> Vec<(&'static str, &'static str, String, Valu
     let bank = json!({ "bank_account_number": "4327843043", "bank_routing_number": "121042882",
         "bank_account_nickname": "Second" });
     let deposit =
-        json!({ "account_id": her.account_id, "bank_account_id": her.bank_account_id, "amount": "1.00" });
+        json!({ "account_id": user.account_id, "bank_account_id": user.bank_account_id, "amount": "1.00" });
     let order = |side: &str| {
-        json!({ "account_id": her.account_id, "symbol": "KO", "quantity": "1",
+        json!({ "account_id": user.account_id, "symbol": "KO", "quantity": "1",
         "side": side, "type": "market" })
     };
     vec![
-        ("POST", "/v1/users/{id}/accounts", user("/v1/users/{id}/accounts"), account),
-        ("POST", "/v1/users/{id}/bank_accounts", user("/v1/users/{id}/bank_accounts"), bank),
+        ("POST", "/v1/users/{id}/accounts", user_path("/v1/users/{id}/accounts"), account),
+        ("POST", "/v1/users/{id}/bank_accounts", user_path("/v1/users/{id}/bank_accounts"), bank),
         ("POST", "/v1/deposits", "/v1/deposits".to_owned(), deposit),
         (
             "PUT",
             "/v1/accounts/{id}",
-            format!("/v1/accounts/{}", her.account_id),
+            format!("/v1/accounts/{}", user.account_id),
             json!({ "employer_name": "Another Inc" }),
         ),
         (
             "PUT",
             "/v1/bank_accounts/{id}",
-            format!("/v1/bank_accounts/{}", her.bank_account_id),
+            format!("/v1/bank_accounts/{}", user.bank_account_id),
             json!({ "default": true }),
         ),
         ("POST", "/v1/orders", "/v1/orders".to_owned(), order("buy")),
@@ -146,7 +145,7 @@ fn type_name(mutation: &str) -> String {
     format!("{}{rest}Input", first.to_uppercase())
 }
 
-/// Several mutations in one document, each with its own input.
+/// Sends several mutations in one document, each with its own input.
 async fn batch(app: &TestApp, key: &str, mutations: &[(&str, &str, Value)]) -> Answer {
     let named = |(turn, (name, ..)): (usize, &(&str, &str, Value))| format!("$i{turn}: {}!", type_name(name));
     let field = |(turn, (name, entity, _)): (usize, &(&str, &str, Value))| {
@@ -159,8 +158,8 @@ async fn batch(app: &TestApp, key: &str, mutations: &[(&str, &str, Value)]) -> A
     app.gql_as(Some(key), &format!("mutation({variables}) {{ {fields} }}"), inputs).await
 }
 
-async fn stands_at(app: &TestApp, her: &Customer, status: Status) {
-    let row = user::Entity::find_by_id(her.user_id.parse::<uuid::Uuid>().unwrap())
+async fn set_status(app: &TestApp, user: &Customer, status: Status) {
+    let row = user::Entity::find_by_id(user.user_id.parse::<uuid::Uuid>().unwrap())
         .one(&app.app.db.read)
         .await
         .unwrap()
@@ -172,8 +171,8 @@ async fn stands_at(app: &TestApp, her: &Customer, status: Status) {
     tx.commit().await.unwrap();
 }
 
-/// What funding, trading and managing writes.
-async fn written(app: &TestApp) -> Vec<i64> {
+/// Counts the rows of every table that funding, trading and managing write to.
+async fn row_counts(app: &TestApp) -> Vec<i64> {
     let db = &app.app.db.read;
     let mut rows = Vec::new();
     for table in
@@ -188,8 +187,8 @@ async fn written(app: &TestApp) -> Vec<i64> {
     rows
 }
 
-/// A customer who signs in, with money and shares; with her own token.
-async fn customer(app: &TestApp) -> (Customer, String) {
+/// Creates a user with sign-in, money and shares; returns the user and their access token.
+async fn approved_user(app: &TestApp) -> (Customer, String) {
     let person = app.person("ada@example.com", "2025550107").await;
     let patch = json!({
         "firstName": "Ada", "lastName": "Carter", "ssn": "123456789", "birthDate": "1985-01-23",
@@ -200,37 +199,37 @@ async fn customer(app: &TestApp) -> (Customer, String) {
         userErrors { message } } }";
     let user = app.gql(update, json!({ "input": { "userId": person.user_id, "patch": patch } })).await;
     assert_eq!(user.entity("userUpdate", "user")["status"], "APPROVED");
-    let mut her = Customer {
+    let mut user = Customer {
         user_id: person.user_id.clone(),
         account_id: String::new(),
         bank_account_id: String::new(),
     };
-    let made = batch(app, &app.key, &gated_mutations(&her)[..2]).await;
-    let id = |turn: &str, entity: &str| made.data()[turn][entity]["id"].as_str().unwrap().to_owned();
-    (her.account_id, her.bank_account_id) = (id("m0", "account"), id("m1", "bankAccount"));
+    let created = batch(app, &app.key, &gated_mutations(&user)[..2]).await;
+    let id = |turn: &str, entity: &str| created.data()[turn][entity]["id"].as_str().unwrap().to_owned();
+    (user.account_id, user.bank_account_id) = (id("m0", "account"), id("m1", "bankAccount"));
     let keyed = |mut input: Value, key: &str| {
         input["idempotencyKey"] = json!(key);
         input
     };
-    let [_, _, (name, entity, deposit), ..] = &gated_mutations(&her)[..] else { unreachable!() };
+    let [_, _, (name, entity, deposit), ..] = &gated_mutations(&user)[..] else { unreachable!() };
     let mut deposit = keyed(deposit.clone(), "fund");
     deposit["amount"]["amount"] = json!("1000.00");
     assert!(batch(app, &app.key, &[(name, entity, deposit)]).await.data()["m0"]["userErrors"] == json!([]));
     app.advance_to("2026-07-10T16:00:00Z").await;
     app.quote("KO", "60.00", "60.10").await;
-    let order = json!({ "idempotencyKey": "shares", "accountId": her.account_id, "symbol": "KO",
+    let order = json!({ "idempotencyKey": "shares", "accountId": user.account_id, "symbol": "KO",
         "side": "BUY", "quantity": "3" });
     let order = batch(app, &app.key, &[("orderPlace", "order", order)]).await.data()["m0"]["order"]["id"]
         .as_str()
         .unwrap()
         .to_owned();
     assert_eq!(app.ended(&order).await["status"], "FILLED");
-    (her, person.access)
+    (user, person.access)
 }
 
 #[test]
-fn every_operation_is_known_to_the_gate() {
-    let her = Customer { user_id: String::new(), account_id: String::new(), bank_account_id: String::new() };
+fn every_operation_is_listed() {
+    let user = Customer { user_id: String::new(), account_id: String::new(), bank_account_id: String::new() };
     let schema = include_str!("../../schema.graphql");
     let body = schema.split("type Mutation {").nth(1).unwrap().split("\n}").next().unwrap();
     let fields = body
@@ -238,9 +237,12 @@ fn every_operation_is_known_to_the_gate() {
         .filter_map(|line| line.strip_prefix('\t'))
         .filter(|line| line.starts_with(|first: char| first.is_ascii_lowercase()));
     let mutations: BTreeSet<&str> = fields.filter_map(|line| line.split(['(', ':']).next()).collect();
-    let gated: BTreeSet<&str> = gated_mutations(&her).into_iter().map(|(name, ..)| name).collect();
+    let gated: BTreeSet<&str> = gated_mutations(&user).into_iter().map(|(name, ..)| name).collect();
     let known: BTreeSet<&str> = gated.iter().copied().chain(OPEN_MUTATIONS.iter().copied()).collect();
-    assert_eq!(mutations, known, "say in tests/it/gate.rs whether a new mutation waits for approval");
+    assert_eq!(
+        mutations, known,
+        "list the new mutation in tests/it/gate.rs as available before approval or not"
+    );
     assert!(OPEN_MUTATIONS.iter().all(|name| !gated.contains(name)));
 
     let changing = |method: &str| method != "GET";
@@ -251,64 +253,66 @@ fn every_operation_is_known_to_the_gate() {
         .filter(|(method, _)| changing(method))
         .collect();
     let gated: BTreeSet<(&str, &str)> =
-        gated_routes(&her).iter().map(|(method, path, ..)| (*method, *path)).collect();
+        gated_routes(&user).iter().map(|(method, path, ..)| (*method, *path)).collect();
     let known: BTreeSet<(&str, &str)> = gated.iter().copied().chain(OPEN_ROUTES.iter().copied()).collect();
-    assert_eq!(served, known, "say in tests/it/gate.rs whether a new route waits for approval");
+    assert_eq!(served, known, "list the new route in tests/it/gate.rs as available before approval or not");
     assert!(OPEN_ROUTES.iter().all(|route| !gated.contains(route)));
 }
 
 on_both! {
-    async fn who_is_not_approved_is_refused_everywhere(app: TestApp) {
-        let (her, token) = customer(&app).await;
+    async fn a_user_that_is_not_approved_is_refused_everywhere(app: TestApp) {
+        let (user, token) = approved_user(&app).await;
         for status in Status::iter().filter(|status| *status != Status::Approved) {
-            stands_at(&app, &her, status).await;
-            let before = written(&app).await;
+            set_status(&app, &user, status).await;
+            let before = row_counts(&app).await;
             let refusal = json!([{ "code": "KYC_NOT_APPROVED" }]);
-            for (who, key) in [("partner", app.key.as_str()), ("herself", token.as_str())] {
-                let keyed =
-                    gated_mutations(&her).into_iter().enumerate().map(|(turn, (name, entity, mut input))| {
+            for (caller, key) in [("partner", app.key.as_str()), ("user", token.as_str())] {
+                let keyed = gated_mutations(&user).into_iter().enumerate().map(
+                    |(turn, (name, entity, mut input))| {
                         input["idempotencyKey"] = json!(format!("{status:?}-{turn}"));
                         (name, entity, input)
-                    });
+                    },
+                );
                 let keyed: Vec<_> = keyed.collect();
-                // Each alone, twice under one key, and in documents of four beside something that is allowed.
+                // Each mutation alone, twice with one idempotency key, and in documents of four together with
+                // an allowed mutation.
                 for mutation in &keyed {
                     for again in [false, true] {
                         let answer = batch(&app, key, std::slice::from_ref(mutation)).await;
-                        let told = &answer.data()["m0"];
+                        let payload = &answer.data()["m0"];
                         assert_eq!(
-                            (&told["userErrors"], &told[mutation.1]),
+                            (&payload["userErrors"], &payload[mutation.1]),
                             (&refusal, &Value::Null),
-                            "{who} {status:?} {} {again}",
+                            "{caller} {status:?} {} {again}",
                             mutation.0
                         );
                     }
                 }
-                let allowed = json!({ "userId": her.user_id, "patch": {} });
+                let allowed = json!({ "userId": user.user_id, "patch": {} });
                 for several in keyed.chunks(3) {
                     let mut document = vec![("userUpdate", "user", allowed.clone())];
                     document.extend(several.iter().cloned());
                     let answer = batch(&app, key, &document).await;
-                    assert_eq!(answer.data()["m0"]["userErrors"], json!([]), "{who} {status:?}");
+                    assert_eq!(answer.data()["m0"]["userErrors"], json!([]), "{caller} {status:?}");
                     for (turn, (name, ..)) in document.iter().enumerate().skip(1) {
                         assert_eq!(
                             answer.data()[format!("m{turn}")]["userErrors"],
                             refusal,
-                            "{who} {status:?} {name}"
+                            "{caller} {status:?} {name}"
                         );
                     }
                 }
             }
-            for (turn_of_route, (method, _, path, body)) in gated_routes(&her).into_iter().enumerate() {
+            for (turn_of_route, (method, _, path, body)) in gated_routes(&user).into_iter().enumerate() {
                 for (turn, key) in [&app.key, &token, &app.key].into_iter().enumerate() {
                     let request = app
                         .anonymous(method, &path)
                         .bearer_auth(key)
                         .header("idempotency-key", format!("rest-{status:?}-{turn_of_route}"));
                     let answer = send(request.json(&body)).await;
-                    let told = json!({ "error": { "type": "invalid_request",
+                    let expected = json!({ "error": { "type": "invalid_request",
                         "message": "The user's identity has not been approved." } });
-                    assert_eq!((answer.status, &answer.body), (402, &told), "{status:?} {method} {path}");
+                    assert_eq!((answer.status, &answer.body), (402, &expected), "{status:?} {method} {path}");
                     assert_eq!(
                         answer.headers.contains_key("idempotent-replayed"),
                         turn == 2,
@@ -316,25 +320,25 @@ on_both! {
                     );
                 }
             }
-            assert_eq!(written(&app).await, before, "{status:?}");
+            assert_eq!(row_counts(&app).await, before, "{status:?}");
         }
-        // What was refused under a key stays refused once she is approved; what is asked anew is done.
-        stands_at(&app, &her, Status::Approved).await;
-        let mut order = gated_mutations(&her).pop().unwrap();
+        // A refusal is replayed for its idempotency key even after approval; a new key succeeds.
+        set_status(&app, &user, Status::Approved).await;
+        let mut order = gated_mutations(&user).pop().unwrap();
         order.2["idempotencyKey"] = json!("Pending-7");
         assert_eq!(
             batch(&app, &app.key, std::slice::from_ref(&order)).await.data()["m0"]["userErrors"],
             json!([{ "code": "KYC_NOT_APPROVED" }])
         );
-        order.2["idempotencyKey"] = json!("anew");
+        order.2["idempotencyKey"] = json!("new");
         let placed = batch(&app, &app.key, std::slice::from_ref(&order)).await.data()["m0"].clone();
         assert_eq!(placed["userErrors"], json!([]));
-        // What was done under a key is told again to whoever repeats it, and not done again, though she is
-        // approved no longer.
+        // The result of a completed request is replayed for its idempotency key, without a second execution,
+        // even when the user is no longer approved.
         app.ended(placed["order"]["id"].as_str().unwrap()).await;
-        stands_at(&app, &her, Status::Denied).await;
-        let before = written(&app).await;
+        set_status(&app, &user, Status::Denied).await;
+        let before = row_counts(&app).await;
         assert_eq!(batch(&app, &app.key, &[order]).await.data()["m0"], placed);
-        assert_eq!(written(&app).await, before);
+        assert_eq!(row_counts(&app).await, before);
     }
 }

@@ -1,4 +1,4 @@
-//! What every operation needs.
+//! Concurrency, faults, the ledger, limits, lists and secrets.
 
 mod concurrency;
 mod faults;

@@ -1,6 +1,6 @@
-//! End-to-end tests of Coffer through its APIs and commands, on SQLite and PostgreSQL.
+//! Integration tests: Coffer through its APIs and its command line, on SQLite and on PostgreSQL.
 #![cfg(test)]
-#![expect(clippy::too_many_lines, reason = "a scenario is easier to read in one piece")]
+#![expect(clippy::too_many_lines, reason = "a scenario is one function")]
 
 mod support;
 
@@ -13,6 +13,7 @@ mod compliance;
 mod contract;
 mod delivery;
 mod docs;
+mod end_to_end;
 mod forms;
 mod funding;
 mod gate;
@@ -22,7 +23,6 @@ mod reporting;
 mod same_answers;
 mod samples;
 mod server;
-mod slice;
 mod statements;
 mod trading;
 mod walls;

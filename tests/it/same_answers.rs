@@ -1,5 +1,5 @@
-//! What is not there is answered as what is, and by the same work: tokens that are not good, and addresses
-//! that no one signs in with.
+//! Checks that responses do not reveal whether a token or an email address exists: every invalid token gets
+//! the same response, and unknown addresses cause the same work as known ones.
 
 use crate::{
     access::tokens::{claims_of, signed, with, without},
@@ -17,8 +17,8 @@ const INVITE: &str = "mutation($input: InvitationCreateInput!) { invitationCreat
 const OUTBOX: &str = "{ sandboxOutbox(first: 1) { edges { node { to text } } } }";
 const UNKNOWN: &str = "01890000-0000-7000-8000-000000000016";
 
-/// All that a caller can see of an answer, but what is counted or new with every request.
-fn seen(answer: &Answer) -> (u16, Vec<(String, String)>, Value) {
+/// Returns everything that a caller sees of a response except values that differ with every request.
+fn visible_parts(answer: &Answer) -> (u16, Vec<(String, String)>, Value) {
     let mut headers: Vec<(String, String)> = answer
         .headers
         .iter()
@@ -38,22 +38,27 @@ fn assert_alike(answers: &[(&str, Answer)], status: u16, text: &str) {
     assert!(first.1.body.to_string().contains(text), "{}: {}", first.0, first.1.body);
     assert!(rest.len() >= 3);
     for (what, answer) in rest {
-        assert_eq!(seen(answer), seen(&first.1), "{what} is answered otherwise than {}", first.0);
+        assert_eq!(
+            visible_parts(answer),
+            visible_parts(&first.1),
+            "the response for {what} differs from that for {}",
+            first.0
+        );
     }
 }
 
-/// The last word of the newest mail of a partner.
-async fn mailed(app: &TestApp, key: &str) -> String {
+/// Returns the last word of a partner's newest email.
+async fn last_word_of_newest_email(app: &TestApp, key: &str) -> String {
     let outbox = app.gql_as(Some(key), OUTBOX, json!({})).await;
     let text = outbox.data()["sandboxOutbox"]["edges"][0]["node"]["text"].as_str().unwrap().to_owned();
     text.rsplit(' ').next().unwrap().to_owned()
 }
 
-/// Has a token mailed as the partner with this key.
+/// Requests a recovery email as the partner with this key and returns its token.
 async fn recovery(app: &TestApp, key: &str, email: &str) -> String {
-    let asked = app.gql_as(Some(key), RECOVER, json!({ "input": { "email": email } })).await;
-    assert_eq!(asked.data()["passwordRecover"], json!({ "isAccepted": true, "userErrors": [] }));
-    mailed(app, key).await
+    let requested = app.gql_as(Some(key), RECOVER, json!({ "input": { "email": email } })).await;
+    assert_eq!(requested.data()["passwordRecover"], json!({ "isAccepted": true, "userErrors": [] }));
+    last_word_of_newest_email(app, key).await
 }
 
 async fn reset(app: &TestApp, token: &str, password: &str) -> (Answer, Answer) {
@@ -64,7 +69,7 @@ async fn reset(app: &TestApp, token: &str, password: &str) -> (Answer, Answer) {
 }
 
 on_both! {
-    async fn every_bad_recovery_token_gets_one_answer(app: TestApp) {
+    async fn every_invalid_recovery_token_gets_the_same_response(app: TestApp) {
         let (_, other) = app.other_partner("another").await;
         for email in ["old@example.com", "used@example.com", "twice@example.com", "gone@example.com"] {
             app.sign_up(email).await;
@@ -94,13 +99,13 @@ on_both! {
         let (mut rest, mut graphql) = (Vec::new(), Vec::new());
         for (what, token) in [
             ("malformed", "nope"),
-            ("a long one", long.as_str()),
+            ("very long", long.as_str()),
             ("unknown", UNKNOWN),
             ("expired", expired.as_str()),
             ("used", used.as_str()),
             ("replaced", replaced.as_str()),
-            ("of someone who may not sign in", disabled.as_str()),
-            ("of another partner's person", foreign.as_str()),
+            ("of a user with disabled sign-in", disabled.as_str()),
+            ("of another partner's user", foreign.as_str()),
         ] {
             let (by_rest, by_graphql) = reset(&app, token, "another horse").await;
             rest.push((what, by_rest));
@@ -108,7 +113,7 @@ on_both! {
         }
         assert_alike(&rest, 422, "invalid-token");
         assert_alike(&graphql, 200, "INVALID_TOKEN");
-        // It was good where it belongs.
+        // The other partner's token is valid for that partner.
         let right = app
             .gql_as(
                 Some(&other),
@@ -119,7 +124,7 @@ on_both! {
         assert_eq!(right.data()["passwordReset"]["isReset"], true);
     }
 
-    async fn every_bad_refresh_token_gets_one_answer(app: TestApp) {
+    async fn every_invalid_refresh_token_gets_the_same_response(app: TestApp) {
         let ada = app.person("ada@example.com", "2025550107").await;
         let (eve, old, gone) = (
             app.sign_up("eve@example.com").await,
@@ -146,17 +151,20 @@ on_both! {
         let (mut rest, mut graphql) = (Vec::new(), Vec::new());
         for (what, token) in [
             ("malformed", "nope".to_owned()),
-            ("three parts of nothing", "a.b.c".to_owned()),
+            ("three meaningless parts", "a.b.c".to_owned()),
             ("an access token", ada.access.clone()),
             ("signed with another key", signed(b"the attacker's own key", &header, &good)),
             ("expired", sign(&with(&good, "exp", json!(now - 1)))),
             ("without an id", sign(&without(&good, "jti"))),
-            ("of no session", sign(&with(&good, "sid", json!("01890000-0000-7000-8000-000000000015")))),
-            ("of another's session", sign(&with(&good, "sid", claims_of(&eve.refresh)["sid"].clone()))),
+            (
+                "of an unknown session",
+                sign(&with(&good, "sid", json!("01890000-0000-7000-8000-000000000015"))),
+            ),
+            ("of another user's session", sign(&with(&good, "sid", claims_of(&eve.refresh)["sid"].clone()))),
             ("of an earlier password", sign(&with(&good, "ver", json!(0)))),
             ("used after its successor", old.refresh.clone()),
-            ("of the session that this has cut", renewed),
-            ("of someone who may not sign in", gone.refresh),
+            ("of the session that this replay has ended", renewed),
+            ("of a user with disabled sign-in", gone.refresh),
         ] {
             let by_rest = send(
                 app.anonymous("POST", "/account/v1/auth/token/refresh").json(&json!({ "refresh": token })),
@@ -173,7 +181,7 @@ on_both! {
         next(&app.refreshed(&ada.refresh).await);
     }
 
-    async fn every_bad_invitation_gets_one_answer(app: TestApp) {
+    async fn every_invalid_invitation_gets_the_same_response(app: TestApp) {
         let invited = async |email: &str| {
             let invited = app.gql(INVITE, json!({ "input": { "email": email } })).await;
             invited.entity("invitationCreate", "invitation")["id"].as_str().unwrap().to_owned()
@@ -190,7 +198,7 @@ on_both! {
         app.gql(revoke, json!({ "input": { "invitationId": revoked } }))
             .await
             .entity("invitationRevoke", "invitation");
-        let (mut shown, mut looked, mut signed_up, mut by_rest) =
+        let (mut queried, mut read_by_rest, mut signed_up, mut by_rest) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (what, id, email) in [
             ("malformed", "nope", "a@example.com"),
@@ -199,26 +207,27 @@ on_both! {
             ("accepted", accepted.as_str(), "a@example.com"),
             ("revoked", revoked.as_str(), "back@example.com"),
         ] {
-            shown.push((
+            queried.push((
                 what,
                 app.gql_as(None, "query($id: ID!) { invitation(id: $id) { email } }", json!({ "id": id }))
                     .await,
             ));
-            looked.push((what, send(app.anonymous("GET", &format!("/account/v1/invitation/{id}"))).await));
+            read_by_rest
+                .push((what, send(app.anonymous("GET", &format!("/account/v1/invitation/{id}"))).await));
             let input = json!({ "email": email, "password": "correct horse", "invitationId": id });
             signed_up.push((what, app.sign_up_with(input).await));
             let body = json!({ "email": email, "password": "correct horse", "invitation_id": id });
             by_rest.push((what, send(app.anonymous("POST", "/account/v1/users").json(&body)).await));
         }
-        assert_alike(&shown, 200, r#"{"data":{"invitation":null}}"#);
-        assert_alike(&looked, 404, "not-found");
+        assert_alike(&queried, 200, r#"{"data":{"invitation":null}}"#);
+        assert_alike(&read_by_rest, 404, "not-found");
         assert_alike(&signed_up, 200, "NOT_FOUND");
         assert_alike(&by_rest, 404, "not-found");
     }
 
-    /// Of the caller's own; another person's is told by the documented words, "Hash_code does not belong to
-    /// the user."
-    async fn every_bad_hash_code_gets_one_answer(app: TestApp) {
+    /// Hash codes of the caller. The hash code of another user gets the documented message "Hash_code does
+    /// not belong to the user."
+    async fn every_invalid_hash_code_gets_the_same_response(app: TestApp) {
         let ada = app.sign_up("ada@example.com").await;
         let (expired, _) = app.passcode(&ada, Some("2025550107")).await;
         app.backdate("passcode", "expires_at", 301).await;
@@ -243,24 +252,24 @@ on_both! {
     }
 }
 
-/// The statements of one request; those of the sequencer, which works beside it, are left out.
+/// Sends one request and returns the statements that it read and wrote with, without those of the sequencer,
+/// which runs at the same time.
 async fn statements(
     app: &TestApp,
     request: impl Future<Output = Answer>,
 ) -> (Answer, Vec<String>, Vec<String>) {
     app.app.sequencer.caught_up().await;
-    let taken = |list: &Arc<Mutex<Vec<String>>>| std::mem::take(&mut *list.lock().unwrap());
+    let take = |list: &Arc<Mutex<Vec<String>>>| std::mem::take(&mut *list.lock().unwrap());
     let of_requests = |list: Vec<String>| -> Vec<String> {
         let sequencers = [r#""seq" IS NULL"#, "chain_head", "pg_advisory_xact_lock", "WITH sealed"];
         list.into_iter().filter(|sql| !sequencers.iter().any(|word| sql.contains(word))).collect()
     };
-    _ = (taken(&app.statements), taken(&app.written));
+    _ = (take(&app.statements), take(&app.written));
     let answer = request.await;
-    (answer, of_requests(taken(&app.statements)), of_requests(taken(&app.written)))
+    (answer, of_requests(take(&app.statements)), of_requests(take(&app.written)))
 }
 
-/// Compared are the statements that are executed, and not how long they take, which differs from one run to
-/// the next.
+/// Compares the statements that are executed, not their duration, which differs from one run to the next.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn known_and_unknown_addresses_cause_the_same_work() {
     for app in TestApp::each_with(Options { without_timers: true, ..Options::default() }).await {
@@ -276,19 +285,19 @@ async fn known_and_unknown_addresses_cause_the_same_work() {
         let pairs = [
             (
                 statements(&app, recover("ada@example.com")).await,
-                statements(&app, recover("nobody@example.com")).await,
+                statements(&app, recover("unknown@example.com")).await,
             ),
             (
                 statements(&app, graphql("bob@example.com")).await,
-                statements(&app, graphql("no.one@example.com")).await,
+                statements(&app, graphql("missing@example.com")).await,
             ),
             (
                 statements(&app, sign_in("ada@example.com")).await,
-                statements(&app, sign_in("nobody@example.com")).await,
+                statements(&app, sign_in("unknown@example.com")).await,
             ),
         ];
         for (known, unknown) in pairs {
-            assert_eq!(seen(&known.0), seen(&unknown.0));
+            assert_eq!(visible_parts(&known.0), visible_parts(&unknown.0));
             assert!(!known.1.is_empty() && known.2.len() >= 2, "{known:?}");
             assert_eq!((known.1, known.2), (unknown.1, unknown.2));
         }

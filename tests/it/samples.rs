@@ -19,7 +19,7 @@ const DOCUMENTS: &str = concat!(
 /// The sections with GraphQL, each run by a test below.
 const SECTIONS: [&str; 3] = ["A five-minute tour", "Users who sign in", "Reviewing identity checks"];
 
-/// How lines begin that no test runs: the first starts the server, the second starts the tests.
+/// Beginnings of lines that no test runs: the first starts the server, the second starts the tests.
 const EXEMPT: [&str; 2] = ["cargo run ", "cargo test "];
 
 /// A code block of the documents.
@@ -29,7 +29,7 @@ struct Block {
     text: String,
 }
 
-/// Every block, however it is indented.
+/// Returns every block, with any indentation.
 fn blocks() -> Vec<Block> {
     let (mut found, mut section, mut is_open) = (Vec::<Block>::new(), "", false);
     for line in DOCUMENTS.lines() {
@@ -48,8 +48,8 @@ fn blocks() -> Vec<Block> {
     found
 }
 
-/// The GraphQL blocks of one section.
-fn shown_under(section: &str) -> Vec<String> {
+/// Returns the GraphQL blocks of one section.
+fn graphql_blocks(section: &str) -> Vec<String> {
     assert!(SECTIONS.contains(&section));
     blocks()
         .into_iter()
@@ -58,7 +58,7 @@ fn shown_under(section: &str) -> Vec<String> {
         .collect()
 }
 
-/// The samples as the page has them.
+/// Returns the samples of the playground page.
 async fn playground(app: &TestApp) -> Vec<String> {
     let page = app.get("/playground").await.body["not_json"].as_str().unwrap().to_owned();
     let (_, rest) = page.split_once(r#"id="settings">"#).unwrap();
@@ -66,7 +66,7 @@ async fn playground(app: &TestApp) -> Vec<String> {
     settings["queries"].as_array().unwrap().iter().map(|query| query.as_str().unwrap().to_owned()).collect()
 }
 
-/// The operations of a document by their names, in order.
+/// Returns the operations of a document with their names, in order.
 fn operations(text: &str) -> Vec<(String, String)> {
     let mut found: Vec<(String, String)> = Vec::new();
     let mut open = 0;
@@ -75,7 +75,7 @@ fn operations(text: &str) -> Vec<(String, String)> {
         match words.as_slice() {
             ["mutation" | "query" | "subscription", name, ..] if open == 0 => {
                 let name: String = name.chars().take_while(char::is_ascii_alphanumeric).collect();
-                assert_ne!(name, "", "without a name it cannot be chosen among others: {line}");
+                assert_ne!(name, "", "an operation without a name cannot be selected: {line}");
                 found.push((name, String::new()));
             }
             [] => continue,
@@ -91,19 +91,20 @@ fn operations(text: &str) -> Vec<(String, String)> {
     found
 }
 
-/// The names of all operations of some documents.
+/// Returns the names of all operations of these documents.
 fn names(documents: &[String]) -> Vec<String> {
     documents.iter().flat_map(|document| operations(document)).map(|(name, _)| name).collect()
 }
 
-/// A reader who copies from the answers into the next operation.
+/// A reader that copies values from responses into the next operation.
 #[derive(Default)]
-struct Newcomer {
+struct Reader {
     seen: HashMap<&'static str, String>,
 }
 
-impl Newcomer {
-    /// A document with what is known so far. The operation that is to run lacks nothing; later ones may.
+impl Reader {
+    /// Fills the values known so far into a document. The operation to run must be complete; later ones need
+    /// not be.
     fn filled(&self, document: &str, name: &str) -> Value {
         let fill = |text: &str| {
             self.seen.iter().fold(text.to_owned(), |text, (field, value)| {
@@ -115,7 +116,7 @@ impl Newcomer {
         json!({ "query": fill(document), "operationName": name })
     }
 
-    /// Sends the whole document to have one of its operations run.
+    /// Sends the whole document and runs one of its operations.
     async fn run(&mut self, app: &TestApp, credential: Option<&str>, document: &str, name: &str) -> Answer {
         let request = app.anonymous("POST", "/graphql").json(&self.filled(document, name));
         let answer =
@@ -145,7 +146,7 @@ impl Newcomer {
         answer
     }
 
-    /// Begins the one operation of a document on a socket.
+    /// Starts the only operation of a document on a socket.
     async fn listen(&self, app: &TestApp, document: &str) -> Socket {
         let (name, _) = operations(document).remove(0);
         let mut live = Socket::join(app, Some(&app.key)).await;
@@ -153,8 +154,8 @@ impl Newcomer {
         live
     }
 
-    /// Every step from sign-up to sign-in. `first` is the credential before there is a token.
-    async fn way_in(
+    /// Runs every step from sign-up to sign-in. `first` is the credential to use before there is a token.
+    async fn sign_up_and_in(
         &mut self,
         app: &TestApp,
         first: Option<&str>,
@@ -206,14 +207,17 @@ fn every_block_is_run_or_exempt() {
             "graphql" if sections.last() == Some(&block.section) => {}
             "graphql" => sections.push(block.section),
             "sh" => {}
-            other => panic!("nothing runs a block of {other} under {}", block.section),
+            other => panic!("no test runs a {other} block in section {}", block.section),
         }
     }
-    assert_eq!(sections, SECTIONS, "run the blocks of a new section in a test, and list it");
+    assert_eq!(
+        sections, SECTIONS,
+        "run the blocks of the new section in a test, and add the section to SECTIONS"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_readmes_shell_blocks_run_beside_a_server() {
+async fn the_shell_blocks_of_the_readme_run_against_a_server() {
     let server = Process::start("sqlite:data/coffer.db", &["serve"]).await;
     let (mut exempt, mut ran) = (Vec::new(), 0);
     for block in blocks().into_iter().filter(|block| block.language == "sh") {
@@ -232,16 +236,16 @@ async fn the_readmes_shell_blocks_run_beside_a_server() {
 }
 
 on_both! {
-    async fn the_readmes_customer_buys_shares(app: TestApp) {
-        let mut newcomer = Newcomer::default();
-        let blocks = shown_under(SECTIONS[0]);
+    async fn the_readme_buys_shares_for_a_user(app: TestApp) {
+        let mut reader = Reader::default();
+        let blocks = graphql_blocks(SECTIONS[0]);
         assert_eq!(names(&blocks), ["Register", "Open", "Link", "Deposit", "Wait", "Buy", "Watch"]);
         assert_eq!(blocks.len(), 2);
         for name in ["Register", "Open", "Link", "Deposit", "Wait"] {
-            newcomer.run(&app, Some(&app.key), &blocks[0], name).await;
+            reader.run(&app, Some(&app.key), &blocks[0], name).await;
         }
-        let mut live = newcomer.listen(&app, &blocks[1]).await;
-        let bought = newcomer.run(&app, Some(&app.key), &blocks[0], "Buy").await;
+        let mut live = reader.listen(&app, &blocks[1]).await;
+        let bought = reader.run(&app, Some(&app.key), &blocks[0], "Buy").await;
         let event = live.next().await["orderChanged"].clone();
         assert_eq!(
             (&event["type"], &event["order"]["id"]),
@@ -249,8 +253,8 @@ on_both! {
         );
     }
 
-    async fn a_reviewer_decides_as_the_readme_shows(app: TestApp) {
-        let blocks = shown_under(SECTIONS[2]);
+    async fn the_readme_reviews_an_identity_check(app: TestApp) {
+        let blocks = graphql_blocks(SECTIONS[2]);
         assert_eq!(names(&blocks), ["Waiting", "Look", "Decide"]);
         assert_eq!(blocks.len(), 3);
         let rita = applicant(&app, &app.key, "Review").await;
@@ -260,7 +264,7 @@ on_both! {
         let scopes: Vec<Scope> =
             command.split(' ').next().unwrap().split(',').map(|name| Scope::parse(name).unwrap()).collect();
         let key = app.key_for(&scopes).await;
-        let mut reviewer = Newcomer::default();
+        let mut reviewer = Reader::default();
         reviewer.run(&app, Some(&key), &blocks[0], "Waiting").await;
         let seen = reviewer.run(&app, Some(&key), &blocks[1], "Look").await.data()["node"].clone();
         assert_eq!(
@@ -282,10 +286,12 @@ on_both! {
         );
     }
 
-    async fn people_sign_in_as_the_readme_and_the_playground_show(app: TestApp) {
+    async fn the_readme_and_the_playground_sign_users_in(app: TestApp) {
         let key = app.key.clone();
-        let mut katherine = Newcomer::default();
-        katherine.way_in(&app, None, &shown_under(SECTIONS[1]), "katherine@example.com", "0107").await;
+        let mut katherine = Reader::default();
+        katherine
+            .sign_up_and_in(&app, None, &graphql_blocks(SECTIONS[1]), "katherine@example.com", "0107")
+            .await;
         app.backdate("passcode", "sent_at", 31).await;
         let token = katherine.seen["accessToken"].clone();
         let again =
@@ -297,22 +303,22 @@ on_both! {
         katherine.run(&app, None, renew, "Renew").await;
         // In the playground the key is preset.
         let samples = playground(&app).await;
-        Newcomer::default().way_in(&app, Some(&key), &samples[3..], "annie@example.com", "0108").await;
+        Reader::default().sign_up_and_in(&app, Some(&key), &samples[3..], "annie@example.com", "0108").await;
     }
 
-    async fn the_playgrounds_tabs_run_in_their_order(app: TestApp) {
+    async fn the_tabs_of_the_playground_run_in_order(app: TestApp) {
         let samples = playground(&app).await;
         assert_eq!(names(&samples)[..4], ["Customers", "Buy", "Watch", "SignUp"]);
         app.funded_customer("Ada", "1000.00").await;
-        let mut newcomer = Newcomer::default();
-        newcomer.run(&app, Some(&app.key), &samples[0], "Customers").await;
-        let bought = newcomer.run(&app, Some(&app.key), &samples[1], "Buy").await;
+        let mut reader = Reader::default();
+        reader.run(&app, Some(&app.key), &samples[0], "Customers").await;
+        let bought = reader.run(&app, Some(&app.key), &samples[1], "Buy").await;
         let order = bought.entity("orderPlace", "order").clone();
-        let again = newcomer.run(&app, Some(&app.key), &samples[1], "Buy").await;
+        let again = reader.run(&app, Some(&app.key), &samples[1], "Buy").await;
         assert_eq!(again.entity("orderPlace", "order")["id"], order["id"]);
-        let mut live = newcomer.listen(&app, &samples[2]).await;
+        let mut live = reader.listen(&app, &samples[2]).await;
         assert_eq!(live.next().await["orderChanged"]["order"]["quantity"], "1.5");
-        let signed_up = newcomer.run(&app, Some(&app.key), &samples[3], "SignUp").await;
+        let signed_up = reader.run(&app, Some(&app.key), &samples[3], "SignUp").await;
         assert_eq!(signed_up.entity("userSignUp", "session")["twoFactor"]["isPassed"], false);
     }
 }

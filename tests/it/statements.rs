@@ -1,4 +1,4 @@
-//! How many statements a query costs: one for each kind of thing, however many there are of it.
+//! Counts the SQL statements of a query: one for each type of object, however many objects there are.
 
 use crate::support::{ACCOUNT_OPEN, DEPOSIT_CREATE, ORDER_PLACE, TestApp, cash_account, on_both, send};
 use sea_orm::{ConnectionTrait, DbBackend, Statement, TransactionTrait};
@@ -8,8 +8,8 @@ const NESTED: &str = "query($n: Int!) { users(first: $n) { edges { node { id fir
     edges { node { id number
     orders(first: 5) { edges { node { id quantity status instrument { id symbol name } } } } } } } } } } }";
 
-/// Twenty customers of one account each, every one with an order or two.
-async fn twenty(app: &TestApp) -> Vec<String> {
+/// Creates twenty users with one account each and one or two orders per account; returns the user ids.
+async fn twenty_users(app: &TestApp) -> Vec<String> {
     let mut customers = Vec::new();
     for turn in 0..20 {
         let customer = app.customer(&format!("Ada{turn}")).await;
@@ -35,40 +35,40 @@ async fn last_order(app: &TestApp) -> String {
     orders.data()["orders"]["edges"][0]["node"]["id"].as_str().unwrap().to_owned()
 }
 
-/// The answer, and what the reading pool was asked for it. A key is looked up at most once a second, so it is
-/// warmed first.
-async fn asked(app: &TestApp, query: &str, variables: Value) -> (Value, Vec<String>) {
+/// Runs a query and returns its data and the statements that it ran on the read pool. A key is looked up at
+/// most once a second, so another request comes first to cache it.
+async fn run_query(app: &TestApp, query: &str, variables: Value) -> (Value, Vec<String>) {
     for _ in 0..20 {
         app.gql("{ marketClock { isOpen } }", json!({})).await.data();
         app.statements.lock().unwrap().clear();
         let data = app.gql(query, variables.clone()).await.data().clone();
         let statements = app.statements.lock().unwrap().clone();
-        // The sequencer, the timers, the screening and the keys look for work on the same pool: what they ask
-        // is not the query's.
-        let of_query: Vec<String> = statements.into_iter().filter(|sql| !background(sql)).collect();
+        // The sequencer, the timers, the screening and the keys use the same pool; their statements do not
+        // count.
+        let of_query: Vec<String> = statements.into_iter().filter(|sql| !is_background(sql)).collect();
         if of_query.iter().all(|sql| !sql.contains("api_key")) {
             return (data, of_query);
         }
     }
-    panic!("the key was looked up again and again");
+    panic!("the key was looked up in every attempt");
 }
 
-fn background(sql: &str) -> bool {
+fn is_background(sql: &str) -> bool {
     ["event", "audit_log", "timer", "data_key", "partner", "screening_run"]
         .iter()
         .any(|table| sql.contains(&format!("FROM \"{table}\"")))
         || sql.starts_with("SELECT waiting.partner_id")
 }
 
-fn selects(statements: &[String]) -> usize {
+fn count_selects(statements: &[String]) -> usize {
     statements.iter().filter(|sql| sql.trim_start().to_uppercase().starts_with("SELECT")).count()
 }
 
 on_both! {
-    async fn a_nested_query_costs_one_statement_a_level(app: TestApp) {
-        let users = twenty(&app).await;
+    async fn a_nested_query_runs_one_statement_per_level(app: TestApp) {
+        let users = twenty_users(&app).await;
         for (n, orders) in [(1, 2), (5, 8), (20, 30)] {
-            let (data, statements) = asked(&app, NESTED, json!({ "n": n })).await;
+            let (data, statements) = run_query(&app, NESTED, json!({ "n": n })).await;
             let people = data["users"]["edges"].as_array().unwrap();
             let counted: usize = people
                 .iter()
@@ -77,37 +77,37 @@ on_both! {
                 })
                 .sum();
             assert_eq!((people.len(), counted), (n, orders));
-            assert_eq!(selects(&statements), 4, "{n}: {statements:#?}");
+            assert_eq!(count_selects(&statements), 4, "{n}: {statements:#?}");
             assert!(statements.iter().all(|sql| !sql.to_uppercase().contains("COUNT(")), "{statements:#?}");
             assert!(statements.iter().all(|sql| !sql.to_uppercase().contains("OFFSET")), "{statements:#?}");
         }
         assert_eq!(users.len(), 20);
     }
 
-    async fn a_point_query_costs_one_statement(app: TestApp) {
+    async fn a_query_by_id_runs_one_statement(app: TestApp) {
         let ada = app.customer("Ada").await;
         let leaves = "query($id: ID!) { user(id: $id) { id firstName lastName email status phoneLast4 \
             createdAt address { city } } }";
-        let (data, statements) = asked(&app, leaves, json!({ "id": ada.user_id })).await;
+        let (data, statements) = run_query(&app, leaves, json!({ "id": ada.user_id })).await;
         assert_eq!((&data["user"]["firstName"], statements.len()), (&json!("Ada"), 1), "{statements:#?}");
         let (data, statements) =
-            asked(&app, "query($id: ID!) { user(id: $id) { id } }", json!({ "id": "nope" })).await;
+            run_query(&app, "query($id: ID!) { user(id: $id) { id } }", json!({ "id": "nope" })).await;
         assert_eq!(data["user"], json!(null));
         assert!(statements.len() <= 1, "{statements:#?}");
     }
 
-    async fn the_same_thing_asked_often_is_read_once(app: TestApp) {
-        let users = twenty(&app).await;
+    async fn an_object_requested_several_times_is_read_once(app: TestApp) {
+        let users = twenty_users(&app).await;
         let query =
             "query($ids: [ID!]!) { nodes(ids: $ids) { id ... on User { firstName kyc { outcome } } } }";
         let mut ids = users.clone();
         ids.extend(users);
-        let (data, statements) = asked(&app, query, json!({ "ids": ids })).await;
+        let (data, statements) = run_query(&app, query, json!({ "ids": ids })).await;
         assert_eq!(data["nodes"].as_array().unwrap().len(), 40);
-        assert_eq!(selects(&statements), 2, "{statements:#?}");
+        assert_eq!(count_selects(&statements), 2, "{statements:#?}");
     }
 
-    async fn the_owners_of_many_accounts_are_read_together(app: TestApp) {
+    async fn the_owners_of_many_accounts_are_read_in_one_statement(app: TestApp) {
         let pairs = [1, 12];
         let mut opened = 0;
         for pairs in pairs {
@@ -124,21 +124,22 @@ on_both! {
                 defaultBankAccount { id } } jointMember { id
                 jointAccounts(first: 2) { edges { node { number } } } bankAccounts(first: 2) { edges { node \
                 { id } } } } } } } }";
-            let (data, statements) = asked(&app, query, json!({ "n": 2 * pairs })).await;
+            let (data, statements) = run_query(&app, query, json!({ "n": 2 * pairs })).await;
             let accounts = data["accounts"]["edges"].as_array().unwrap();
             let shared = accounts.iter().filter(|edge| {
                 edge["node"]["jointMember"]["jointAccounts"]["edges"][0]["node"]["number"].is_string()
             });
             assert_eq!((accounts.len(), shared.count()), (2 * pairs, pairs));
-            // The accounts, their people, the people's defaults, joint accounts and bank accounts.
-            assert_eq!(selects(&statements), 5, "{pairs}: {statements:#?}");
+            // The accounts, their users, and the users' default bank accounts, joint accounts and bank
+            // accounts.
+            assert_eq!(count_selects(&statements), 5, "{pairs}: {statements:#?}");
 
             let first = data["accounts"]["edges"][0]["node"]["owner"]["id"].as_str().unwrap().to_owned();
             app.statements.lock().unwrap().clear();
             let listed = app.get(&format!("/v1/users/{first}/accounts")).await;
             assert_eq!(listed.body["data"].as_array().unwrap().len(), 2);
             let statements: Vec<String> =
-                app.statements.lock().unwrap().iter().filter(|sql| !background(sql)).cloned().collect();
+                app.statements.lock().unwrap().iter().filter(|sql| !is_background(sql)).cloned().collect();
             let about = |table: &str| {
                 statements.iter().filter(|sql| sql.contains(&format!("FROM \"{table}\""))).count()
             };
@@ -146,7 +147,7 @@ on_both! {
         }
     }
 
-    async fn listing_a_persons_accounts_reads_hers_alone(app: TestApp) {
+    async fn listing_a_users_accounts_reads_only_that_users_accounts(app: TestApp) {
         let ada = app.customer("Ada").await;
         let person = app.person("ada@example.com", "2025550107").await;
         for (path, key) in [
@@ -173,7 +174,7 @@ on_both! {
         }
     }
 
-    async fn listing_people_reads_one_range_of_one_index(app: TestApp) {
+    async fn listing_users_reads_one_range_of_one_index(app: TestApp) {
         let mut people = Vec::new();
         for turn in 0..3 {
             people.push(app.customer(&format!("Ada{turn}")).await.user_id);
@@ -202,7 +203,7 @@ on_both! {
     }
 }
 
-/// How the database would run a statement, were its tables large.
+/// Returns the query plan that the database would use for a statement if its tables were large.
 async fn plan(app: &TestApp, sql: &str) -> Vec<String> {
     let connection = app.app.db.for_migrations();
     let backend = app.app.db.backend();

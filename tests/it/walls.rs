@@ -1,4 +1,4 @@
-//! Imports run one way: what must never stand in a room is searched for in its text.
+//! Checks the dependencies between modules by searching the source text for forbidden imports.
 
 use domain::AREAS;
 use std::{
@@ -28,8 +28,8 @@ fn files_under(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The sources of a room: a folder, and the file beside it that is its root.
-fn room(name: &str) -> Vec<Source> {
+/// Returns the sources of a module: its folder, and the file beside the folder that is its root.
+fn module(name: &str) -> Vec<Source> {
     let mut paths = Vec::new();
     let folder = root().join(name);
     if folder.is_dir() {
@@ -39,7 +39,7 @@ fn room(name: &str) -> Vec<Source> {
     if file.is_file() {
         paths.push(file);
     }
-    assert!(!paths.is_empty(), "there is no room {name}");
+    assert!(!paths.is_empty(), "module {name} was not found");
     paths.sort();
     let source = |path: PathBuf| {
         let text = fs::read_to_string(&path).unwrap();
@@ -51,14 +51,14 @@ fn room(name: &str) -> Vec<Source> {
     paths.into_iter().map(source).collect()
 }
 
-/// Files made for unit tests alone.
-const TOYS: [&str; 2] = ["src/graphql/core/test_schema.rs", "src/graphql/core/complete/tests.rs"];
+/// Files that are used only by unit tests.
+const UNIT_TEST_FILES: [&str; 2] = ["src/graphql/core/test_schema.rs", "src/graphql/core/complete/tests.rs"];
 
 #[track_caller]
-fn assert_absent(words: &[&str], rooms: &[&str], exempt: &[&str], why: &str) {
+fn assert_absent(words: &[&str], modules: &[&str], exempt: &[&str], why: &str) {
     let mut found = Vec::new();
     for source in
-        rooms.iter().flat_map(|name| room(name)).filter(|source| !exempt.contains(&source.path.as_str()))
+        modules.iter().flat_map(|name| module(name)).filter(|source| !exempt.contains(&source.path.as_str()))
     {
         for (number, line) in source.text.lines().enumerate() {
             for word in words.iter().filter(|word| line.contains(*word)) {
@@ -70,15 +70,15 @@ fn assert_absent(words: &[&str], rooms: &[&str], exempt: &[&str], why: &str) {
 }
 
 #[test]
-fn rules_know_no_door() {
+fn the_domain_does_not_depend_on_the_api_libraries() {
     let manifest = fs::read_to_string(root().join("domain/Cargo.toml")).unwrap();
-    for door in ["async-graphql", "axum"] {
-        assert!(!manifest.contains(door), "rules and tables must not know how they are asked");
+    for library in ["async-graphql", "axum"] {
+        assert!(!manifest.contains(library), "the domain must not depend on the API libraries");
     }
 }
 
 #[test]
-fn doors_read_no_tables() {
+fn the_apis_do_not_read_tables() {
     assert_absent(
         &["sea_orm"],
         &["src/graphql", "src/rest"],
@@ -87,26 +87,28 @@ fn doors_read_no_tables() {
             "src/graphql/core/loaders/keyed.rs",
             "src/graphql/core/loaders/rows.rs",
         ],
-        "a door asks the domain",
+        "the APIs must use the domain instead of the database",
     );
 }
 
 #[test]
-fn the_doors_do_not_know_each_other() {
-    assert_absent(&["rest::"], &["src/graphql"], &[], "the GraphQL door must not use the REST door");
-    assert_absent(&["graphql"], &["src/rest"], &[], "the REST door must not use the GraphQL door");
+fn the_apis_do_not_depend_on_each_other() {
+    assert_absent(&["rest::"], &["src/graphql"], &[], "the GraphQL API must not use the REST API");
+    assert_absent(&["graphql"], &["src/rest"], &[], "the REST API must not use the GraphQL API");
 }
 
 #[test]
-fn nothing_reopens_what_fault_closes() {
+fn every_graphql_error_is_a_fault() {
     let words = ["async_graphql::*", "async_graphql::Result", "Error::new"];
     assert_absent(
         &words,
         &["src/graphql"],
-        &TOYS,
-        "an error leaves through `Fault`, which has no text to leak",
+        &UNIT_TEST_FILES,
+        "errors must be returned as `Fault`, which contains no text that could leak",
     );
-    for source in room("src/graphql").iter().filter(|source| !TOYS.contains(&source.path.as_str())) {
+    for source in
+        module("src/graphql").iter().filter(|source| !UNIT_TEST_FILES.contains(&source.path.as_str()))
+    {
         for import in
             source.text.split("use async_graphql::").skip(1).filter_map(|rest| rest.split(';').next())
         {
@@ -126,8 +128,8 @@ fn nothing_reopens_what_fault_closes() {
 }
 
 #[test]
-fn providers_know_of_the_rules_only_the_calendar_and_where_they_are_kept() {
-    for source in room("domain/src/providers") {
+fn providers_use_only_the_calendar_and_the_app() {
+    for source in module("domain/src/providers") {
         for path in
             paths_in(&source).iter().filter(|path| path.first().is_some_and(|step| step != "providers"))
         {
@@ -159,7 +161,7 @@ fn time_ids_and_settings_come_from_one_place() {
     );
 }
 
-/// The names that the root of the crate `domain` re-exports, and the module each comes from.
+/// Returns the names that the root of the crate `domain` re-exports, with the path of each.
 fn reexported(text: &str) -> BTreeMap<String, Vec<String>> {
     let mut names = BTreeMap::new();
     for tree in text.split("pub use ").skip(1).filter_map(|rest| rest.split(';').next()) {
@@ -170,7 +172,7 @@ fn reexported(text: &str) -> BTreeMap<String, Vec<String>> {
     names
 }
 
-/// The paths that a tree such as `a::{b, c::{self, d}}` stands for.
+/// Expands a use tree such as `a::{b, c::{self, d}}` to its paths.
 fn expanded(tree: &str) -> Vec<Vec<String>> {
     let tree = tree.trim();
     if let Some(list) = tree.strip_prefix('{') {
@@ -184,10 +186,10 @@ fn expanded(tree: &str) -> Vec<Vec<String>> {
     expanded(rest).into_iter().map(prepend).collect()
 }
 
-/// Every path of a file of the crate `domain` that names something of the crate, from its root on.
+/// Returns every path in a file of the crate `domain` to an item of the same crate, from the crate root.
 fn paths_in(source: &Source) -> Vec<Vec<String>> {
-    let module = source.path.trim_start_matches("domain/src/").trim_end_matches(".rs");
-    let module: Vec<String> = module.split('/').map(str::to_owned).collect();
+    let own = source.path.trim_start_matches("domain/src/").trim_end_matches(".rs");
+    let own: Vec<String> = own.split('/').map(str::to_owned).collect();
     let mut paths = Vec::new();
     for (start, base) in [("crate::", Some(0)), ("super::", None)] {
         for (at, _) in source.text.match_indices(start) {
@@ -201,17 +203,17 @@ fn paths_in(source: &Source) -> Vec<Vec<String>> {
             while let Some(further) = rest.strip_prefix("super::") {
                 (rest, up) = (further, up + 1);
             }
-            let kept = base.unwrap_or_else(|| module.len().saturating_sub(up));
+            let depth = base.unwrap_or_else(|| own.len().saturating_sub(up));
             let tree = rest.split([';', '(', ')']).next().unwrap_or_default();
             paths.extend(
-                expanded(tree).into_iter().map(|path| module[..kept].iter().cloned().chain(path).collect()),
+                expanded(tree).into_iter().map(|path| own[..depth].iter().cloned().chain(path).collect()),
             );
         }
     }
     paths
 }
 
-/// The items of a `{…}` list, up to the bracket that closes it.
+/// Returns the items of a `{…}` list, up to its closing bracket.
 fn outermost(list: &str) -> Vec<&str> {
     let (mut depth, mut from, mut items) = (0, 0, Vec::new());
     for (at, character) in list.char_indices() {
@@ -234,8 +236,8 @@ fn outermost(list: &str) -> Vec<&str> {
 }
 
 #[test]
-fn areas_use_only_areas_before_them() {
-    let sources = room("domain/src");
+fn areas_use_only_areas_that_come_before_them() {
+    let sources = module("domain/src");
     let reexported =
         reexported(&sources.iter().find(|source| source.path == "domain/src/lib.rs").unwrap().text);
     assert_eq!(reexported["Refusal"], ["kernel", "error", "Refusal"]);
@@ -243,19 +245,19 @@ fn areas_use_only_areas_before_them() {
     let mut edges: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
     for source in sources.iter().filter(|source| source.path != "domain/src/lib.rs") {
         let area = source.path.trim_start_matches("domain/src/").split(['/', '.']).next().unwrap().to_owned();
-        assert!(rank(&area).is_some(), "{} belongs to no area", source.path);
+        assert!(rank(&area).is_some(), "{} is not in an area", source.path);
         for path in paths_in(source) {
             let Some(first) = path.first() else { continue };
             let other = reexported.get(first).map_or(first, |path| &path[0]).clone();
-            assert!(rank(&other).is_some() || other == "AREAS", "{}: {other:?} is no area", source.path);
+            assert!(rank(&other).is_some() || other == "AREAS", "{}: {other:?} is not an area", source.path);
             edges.entry((area.clone(), other)).or_default().insert(source.path.clone());
         }
     }
     let of = |from: &str, to: &str| edges.get(&(from.to_owned(), to.to_owned()));
     assert!(
         of("trading", "kernel").is_some() && of("funding", "compliance").is_none(),
-        "the graph was not read: {edges:?}"
+        "the dependency graph is incomplete: {edges:?}"
     );
     let upward: Vec<_> = edges.iter().filter(|((from, to), _)| rank(to) > rank(from)).collect();
-    assert!(upward.is_empty(), "areas use areas after them: {upward:#?}");
+    assert!(upward.is_empty(), "areas use areas that come after them: {upward:#?}");
 }

@@ -1,4 +1,4 @@
-//! A partner's keys: issued, rotated, revoked; what opens the doors and what does not.
+//! A partner's API keys: issue, rotate and revoke them, and which credentials the APIs accept.
 
 use crate::support::{
     Answer, Folder, TestApp, USER_CREATE, on_both, person, postgres_database,
@@ -16,8 +16,8 @@ use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, Quer
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
-/// How long a slow machine may take over what takes a second at most.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Timeout for something that takes at most a second, long enough for a slow machine.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 const ISSUE: &str = "mutation($input: ApiKeyIssueInput!) { apiKeyIssue(input: $input) {
     apiKey { id prefix label scopes isPublishable expiresAt revokedAt rotatedFrom { id } } secret \
@@ -39,13 +39,13 @@ async fn rotated(app: &TestApp, input: Value) -> (String, String) {
     (id, answer.data()["apiKeyRotate"]["secret"].as_str().unwrap().to_owned())
 }
 
-/// The status with which the door of each kind answers this key.
-async fn opens(app: &TestApp, key: &str) -> (u16, u16) {
+/// Returns the status that the GraphQL API and the REST API respond with for this key.
+async fn statuses_for(app: &TestApp, key: &str) -> (u16, u16) {
     let rest = send(app.anonymous("GET", "/v1/orders").bearer_auth(key)).await;
     (app.gql_as(Some(key), "{ partner { name } }", json!({})).await.status, rest.status)
 }
 
-/// The id of the key with this text.
+/// Returns the id of a key from its full text.
 async fn id_of(app: &TestApp, key: &str) -> String {
     keys::named(&app.app.db.read, &key["sk_test_".len()..][..8]).await.unwrap().unwrap().id.to_string()
 }
@@ -59,8 +59,8 @@ async fn altered(app: &TestApp, key: &str, alter: impl FnOnce(&mut api_key::Acti
     tx.commit().await.unwrap();
 }
 
-/// The same body behind another beginning, with a checksum that holds.
-fn disguised(key: &str, prefix: &str) -> String {
+/// Returns the same key with another prefix and a valid checksum.
+fn with_prefix(key: &str, prefix: &str) -> String {
     let body = format!("{prefix}{}", &key[prefix.len()..key.len() - 6]);
     format!("{body}{}", keys::checksum(&body))
 }
@@ -79,27 +79,27 @@ fn headers(list: &[(&'static str, String)]) -> HeaderMap {
 
 #[track_caller]
 fn assert_denied(answer: &Answer, what: &str) {
-    let told =
+    let expected =
         json!({ "error": { "type": "authentication_error", "message": "Authentication is required." } });
-    assert_eq!((answer.status, &answer.body), (401, &told), "{what}");
+    assert_eq!((answer.status, &answer.body), (401, &expected), "{what}");
 }
 
 on_both! {
-    async fn a_key_is_issued_listed_and_seen_once(app: TestApp) {
+    async fn a_key_is_issued_and_listed_and_its_secret_is_shown_once(app: TestApp) {
         let answer = app
             .gql(ISSUE, json!({ "input": { "label": " Night jobs ", "scopes": ["TRADE", "READ", "READ"] } }))
             .await;
         let key = answer.entity("apiKeyIssue", "apiKey");
         let secret = answer.data()["apiKeyIssue"]["secret"].as_str().unwrap();
         assert_eq!(secret.len(), 8 + 8 + 32 + 6);
-        let told = json!({
+        let expected = json!({
             "id": key["id"], "prefix": &secret[..16], "label": "Night jobs", "scopes": ["READ", "TRADE"],
             "isPublishable": false,
             "expiresAt": null, "revokedAt": null, "rotatedFrom": null,
         });
-        assert_eq!(key, &told);
+        assert_eq!(key, &expected);
         assert!(secret.starts_with("sk_test_"), "{secret}");
-        assert_eq!(opens(&app, secret).await, (200, 200));
+        assert_eq!(statuses_for(&app, secret).await, (200, 200));
 
         let public = app
             .gql(ISSUE, json!({ "input": { "label": "Sign-up page", "scopes": [], "publishable": true } }))
@@ -160,7 +160,7 @@ on_both! {
         assert_eq!(app.audit().await.wrong, None);
     }
 
-    async fn what_happens_to_keys_is_told_without_their_text(app: TestApp) {
+    async fn events_and_audit_lines_about_keys_do_not_contain_the_secret(app: TestApp) {
         let mut socket = Socket::join(&app, Some(&app.key)).await;
         socket
             .subscribe(
@@ -174,9 +174,9 @@ on_both! {
         app.gql(REVOKE, json!({ "input": { "apiKeyId": id } })).await.entity("apiKeyRevoke", "apiKey");
         app.gql(REVOKE, json!({ "input": { "apiKeyId": id } })).await.entity("apiKeyRevoke", "apiKey");
         for kind in ["api_key.issued", "api_key.revoked"] {
-            let told = socket.next().await["events"].clone();
+            let event = socket.next().await["events"].clone();
             assert_eq!(
-                told,
+                event,
                 json!({ "type": kind, "__typename": "PartnerChangedEvent", "partner": { "name": "tests" } })
             );
         }
@@ -205,7 +205,7 @@ on_both! {
         assert_eq!(lines, [line("api_key.issue"), line("api_key.revoke"), line("api_key.revoke")]);
     }
 
-    async fn nobody_gives_what_she_lacks(app: TestApp) {
+    async fn a_key_cannot_issue_a_scope_that_it_lacks(app: TestApp) {
         let whole = id_of(&app, &app.key).await;
         let (_, operator) = issued(&app, json!({ "label": "operator", "scopes": ["OPERATE"] })).await;
         for (scopes, publishable, lacking) in
@@ -236,18 +236,18 @@ on_both! {
         assert_eq!(api_key::Entity::find().all(&app.app.db.read).await.unwrap().len(), 4);
     }
 
-    async fn two_keys_of_a_line_live_while_one_takes_the_others_place(app: TestApp) {
+    async fn both_keys_work_during_a_rotation(app: TestApp) {
         let (first, first_text) =
             issued(&app, json!({ "label": "server", "scopes": ["READ", "TRADE"] })).await;
         let answer = app.gql(ROTATE, json!({ "input": { "apiKeyId": first } })).await;
         let second = answer.entity("apiKeyRotate", "apiKey");
-        let told = json!({ "id": second["id"], "label": "server", "scopes": ["READ", "TRADE"],
+        let expected = json!({ "id": second["id"], "label": "server", "scopes": ["READ", "TRADE"],
             "rotatedFrom": { "id": first, "expiresAt": null } });
-        assert_eq!(second, &told);
+        assert_eq!(second, &expected);
         let second = second["id"].as_str().unwrap().to_owned();
         let second_text = answer.data()["apiKeyRotate"]["secret"].as_str().unwrap();
         assert_eq!(
-            (opens(&app, &first_text).await, opens(&app, second_text).await),
+            (statuses_for(&app, &first_text).await, statuses_for(&app, second_text).await),
             ((200, 200), (200, 200))
         );
 
@@ -284,17 +284,17 @@ on_both! {
                 && hours < chrono::Duration::hours(24) + chrono::Duration::seconds(30),
             "{hours}"
         );
-        assert_eq!(opens(&app, second_text).await, (200, 200));
+        assert_eq!(statuses_for(&app, second_text).await, (200, 200));
         altered(&app, second_text, |row| {
             row.expires_at = Set(Some(clock::system_now() - chrono::Duration::seconds(1)))
         })
         .await;
         tokio::time::sleep(Duration::from_millis(1_100)).await;
-        assert_eq!(opens(&app, second_text).await, (401, 401));
+        assert_eq!(statuses_for(&app, second_text).await, (401, 401));
         rotated(&app, json!({ "apiKeyId": third["id"] })).await;
     }
 
-    async fn two_rotations_at_once_leave_two_keys(app: TestApp) {
+    async fn concurrent_rotations_leave_two_keys(app: TestApp) {
         let (id, _) = issued(&app, json!({ "label": "busy", "scopes": ["READ"] })).await;
         let tries = futures_util::stream::iter(0..6)
             .map(|_| app.gql(ROTATE, json!({ "input": { "apiKeyId": id } })))
@@ -307,7 +307,7 @@ on_both! {
         assert_eq!(codes.iter().filter(|code| *code == "TOO_MANY_LIVE_KEYS").count(), 5, "{codes:?}");
     }
 
-    async fn the_last_key_that_gives_keys_stays(app: TestApp) {
+    async fn the_last_key_with_the_operate_scope_cannot_be_revoked(app: TestApp) {
         let own = id_of(&app, &app.key).await;
         let last = json!({ "code": "LAST_KEY", "path": ["apiKeyId"],
             "message": "No other key with the scope operate would be left; issue one first." });
@@ -316,7 +316,7 @@ on_both! {
             app.gql(REVOKE, json!({ "input": { "apiKeyId": own } })).await.user_error("apiKeyRevoke"),
             &last
         );
-        // A successor beside which the key ends by itself is the last one that stays.
+        // When the old key is about to expire, its successor is the last key.
         let (next, next_text) = rotated(&app, json!({ "apiKeyId": own, "expiresAfterHours": 1 })).await;
         assert_eq!(
             app.gql(REVOKE, json!({ "input": { "apiKeyId": next } })).await.user_error("apiKeyRevoke"),
@@ -324,18 +324,18 @@ on_both! {
         );
         let own_revoked = app.gql(REVOKE, json!({ "input": { "apiKeyId": own } })).await;
         assert_eq!(own_revoked.entity("apiKeyRevoke", "apiKey")["id"], own, "a key may revoke itself");
-        assert_eq!(opens(&app, &app.key).await, (401, 401));
+        assert_eq!(statuses_for(&app, &app.key).await, (401, 401));
         assert_eq!(
             app.gql_as(Some(&next_text), REVOKE, json!({ "input": { "apiKeyId": next } }))
                 .await
                 .user_error("apiKeyRevoke"),
             &last
         );
-        assert_eq!(opens(&app, &next_text).await, (200, 200));
+        assert_eq!(statuses_for(&app, &next_text).await, (200, 200));
     }
 
-    /// The order of what happens decides, and no clock: not even the event of the revocation itself reaches
-    /// the revoked key, neither over a socket nor as a server-sent event, though both were let in a moment
+    /// Delivery depends on the order of events, not on a clock: not even the event of the revocation reaches
+    /// the revoked key, neither over a socket nor as a server-sent event, although both were open just
     /// before.
     async fn no_event_reaches_a_revoked_key(app: TestApp) {
         const EVENTS: &str = "subscription { events(after: \"0\") { type } }";
@@ -346,29 +346,29 @@ on_both! {
             app.anonymous("POST", "/graphql").bearer_auth(&text).header("accept", "text/event-stream");
         let mut stream = stream.json(&json!({ "query": EVENTS })).send().await.unwrap();
         assert_eq!(stream.status(), 200);
-        // Both have heard everything so far, so that only what is new is left to be delivered.
+        // Both have received everything so far, so that only new events remain to be delivered.
         let mut streamed = String::new();
         while !streamed.contains("api_key.issued") {
             streamed.push_str(std::str::from_utf8(&stream.chunk().await.unwrap().unwrap()).unwrap());
         }
         while socket.next().await["events"]["type"] != "api_key.issued" {}
-        assert_eq!(opens(&app, &text).await, (200, 200));
+        assert_eq!(statuses_for(&app, &text).await, (200, 200));
         app.gql(REVOKE, json!({ "input": { "apiKeyId": id } })).await.entity("apiKeyRevoke", "apiKey");
         app.customer("Ada").await;
         assert_eq!(
-            opens(&app, &text).await,
+            statuses_for(&app, &text).await,
             (401, 401),
-            "a key that was just used opens nothing once it is revoked"
+            "a key that was just used is refused once it is revoked"
         );
         assert_eq!(socket.hear().await, Err((4403, "Forbidden".to_owned())));
         let rest =
-            tokio::time::timeout(PATIENCE, stream.text()).await.expect("the stream stayed open").unwrap();
+            tokio::time::timeout(TIMEOUT, stream.text()).await.expect("the stream stayed open").unwrap();
         assert!(!rest.contains("event:"), "{rest}");
     }
 
-    async fn the_documented_spellings_open_every_route(app: TestApp) {
+    async fn every_route_accepts_the_documented_credential_formats(app: TestApp) {
         let key = &app.key;
-        let spellings = [
+        let formats = [
             basic(key, ""),
             ("authorization", format!("Bearer {key}")),
             ("authorization", key.clone()),
@@ -376,15 +376,15 @@ on_both! {
         ];
         for route in ROUTES.into_iter().flatten() {
             let path = route.path.replace("{id}", "00000000-0000-7000-8000-000000000000");
-            for spelling in &spellings {
+            for format in &formats {
                 let request = app
                     .anonymous(route.method, &path)
-                    .headers(headers(std::slice::from_ref(spelling)))
+                    .headers(headers(std::slice::from_ref(format)))
                     .json(&json!({}));
                 let answer = send(request).await;
                 assert!(
                     [200, 400, 404].contains(&answer.status),
-                    "{} {path} {spelling:?}: {} {}",
+                    "{} {path} {format:?}: {} {}",
                     route.method,
                     answer.status,
                     answer.body
@@ -395,7 +395,7 @@ on_both! {
         }
     }
 
-    async fn forged_keys_open_nothing(app: TestApp) {
+    async fn forged_keys_are_refused(app: TestApp) {
         let key = &app.key;
         let bearer = |key: &str| ("authorization", format!("Bearer {key}"));
         let live = app.live_key().await;
@@ -409,23 +409,23 @@ on_both! {
             ("an empty key", vec![("authorization", String::new())]),
             ("a scheme alone", vec![("authorization", "Bearer".to_owned())]),
             ("doubled", vec![bearer(key), bearer(key)]),
-            ("two spellings at once", vec![bearer(key), ("bearer", key.clone())]),
+            ("two formats at once", vec![bearer(key), ("bearer", key.clone())]),
             ("two Bearer headers", vec![("bearer", key.clone()), ("bearer", key.clone())]),
             ("two keys in one header", vec![("authorization", format!("Bearer {key}, Bearer {key}"))]),
             ("a bad checksum", vec![bearer(&mistyped)]),
             ("a live prefix on a test key", vec![bearer(&key.replace("sk_test_", "sk_live_"))]),
-            ("the same with a right checksum", vec![bearer(&disguised(key, "sk_live_"))]),
-            ("a test prefix on a live key", vec![bearer(&disguised(&live, "sk_test_"))]),
-            ("a secret key as a publishable one", vec![bearer(&disguised(key, "pk_test_"))]),
-            ("a publishable key as a secret one", vec![bearer(&disguised(&publishable, "sk_test_"))]),
+            ("the same with a right checksum", vec![bearer(&with_prefix(key, "sk_live_"))]),
+            ("a test prefix on a live key", vec![bearer(&with_prefix(&live, "sk_test_"))]),
+            ("a secret key as a publishable one", vec![bearer(&with_prefix(key, "pk_test_"))]),
+            ("a publishable key as a secret one", vec![bearer(&with_prefix(&publishable, "sk_test_"))]),
             ("revoked", vec![bearer(&revoked)]),
             ("expired", vec![bearer(&expired)]),
             ("an upper-case key", vec![bearer(&key.to_uppercase())]),
             ("a shortened key", vec![bearer(&key[..key.len() - 1])]),
-            ("the part that is shown", vec![bearer(&key[..16])]),
+            ("the visible part of the key", vec![bearer(&key[..16])]),
             ("the key as password", vec![basic("", key)]),
             ("the key as password of a user", vec![basic("coffer", key)]),
-            ("Basic of no base64", vec![("authorization", format!("Basic {key}"))]),
+            ("Basic with invalid base64", vec![("authorization", format!("Basic {key}"))]),
             ("an unknown scheme", vec![("authorization", format!("Token {key}"))]),
         ];
         for (what, list) in forged {
@@ -444,15 +444,15 @@ on_both! {
             } else {
                 "Authentication is required."
             };
-            let told =
+            let expected =
                 json!({ "errors": [{ "message": message, "extensions": { "code": "UNAUTHENTICATED" } }] });
-            assert_eq!((graphql.status, &graphql.body), (401, &told), "{what}");
+            assert_eq!((graphql.status, &graphql.body), (401, &expected), "{what}");
         }
         for (what, header) in [
             ("surrounding spaces", ("authorization", format!("Bearer   {key}  "))),
             ("spaces around a bare key", ("authorization", format!("  {key} "))),
             ("a lower-case scheme", ("authorization", format!("bearer {key}"))),
-            ("Basic with a password, which is not read", basic(key, "anything")),
+            ("Basic with a password, which is ignored", basic(key, "anything")),
             ("Basic without a colon", ("authorization", format!("basic {}", STANDARD.encode(key)))),
         ] {
             assert_eq!(
@@ -470,7 +470,7 @@ on_both! {
         assert_eq!(mine.data()["partner"]["mode"], "LIVE");
     }
 
-    async fn a_publishable_key_begins_a_customer(app: TestApp) {
+    async fn a_publishable_key_registers_a_user(app: TestApp) {
         let key = app.key_for(&[Scope::Start]).await;
         let created = app.gql_as(Some(&key), USER_CREATE, json!({ "input": person("Ada", "Carter") })).await;
         let user = created.entity("userCreate", "user");
@@ -498,14 +498,14 @@ on_both! {
         assert_eq!((started.status, &started.body["status"]), (200, &json!("pending")));
         let path = format!("/v1/users/{}", started.body["id"].as_str().unwrap());
         let denied = send(app.anonymous("GET", &path).bearer_auth(&key)).await;
-        let told = json!({ "error": { "type": "authentication_error",
+        let expected = json!({ "error": { "type": "authentication_error",
             "message": "The credential lacks the scope `read`." } });
-        assert_eq!((denied.status, denied.body), (401, told));
+        assert_eq!((denied.status, denied.body), (401, expected));
     }
 
-    /// Whatever is found of a person, a publishable key gets the same answer, and the partner learns the
-    /// result.
-    async fn a_publishable_key_learns_nothing_of_people(app: TestApp) {
+    /// A publishable key gets the same response whatever the identity check finds; only the partner's secret
+    /// key can read the result.
+    async fn a_publishable_key_cannot_read_results_of_identity_checks(app: TestApp) {
         let folder = Folder::new();
         let file = folder.0.join("sdn.csv");
         std::fs::write(
@@ -570,9 +570,9 @@ on_both! {
             };
             let mut ids = Vec::new();
             for replayed in [false, true] {
-                let began = Instant::now();
+                let started_at = Instant::now();
                 let user = send(rest("/v1/users").json(&body(last_name, ssn, birth_date))).await;
-                assert!(began.elapsed() >= Duration::from_millis(250), "{what}");
+                assert!(started_at.elapsed() >= Duration::from_millis(250), "{what}");
                 let (id, token) = (user.body["id"].clone(), user.body["kyc_token"].clone());
                 assert!(token.as_str().unwrap().starts_with("S-"));
                 assert_eq!(
@@ -581,12 +581,12 @@ on_both! {
                     "{what}"
                 );
                 assert_eq!(user.headers.contains_key("idempotent-replayed"), replayed);
-                let began = Instant::now();
+                let started_at = Instant::now();
                 let kyc = send(rest("/v1/kyc").json(&body(last_name, ssn, birth_date))).await;
-                assert!(began.elapsed() >= Duration::from_millis(250), "{what}");
-                let told = json!({ "status_code": 201, "token": kyc.body["token"],
+                assert!(started_at.elapsed() >= Duration::from_millis(250), "{what}");
+                let expected = json!({ "status_code": 201, "token": kyc.body["token"],
                     "data": { "result": "success", "score": null, "tags": [], "outcome": "Pending" } });
-                assert_eq!((kyc.status, &kyc.body), (201, &told), "{what}");
+                assert_eq!((kyc.status, &kyc.body), (201, &expected), "{what}");
                 assert_eq!(
                     graphql(create).await.entity("userCreate", "user"),
                     &json!({ "status": "PENDING", "kycRequirements": [] }),
@@ -597,7 +597,7 @@ on_both! {
             }
             assert_eq!(ids[0], ids[1], "{what}");
 
-            // The partner's secret key is told.
+            // The partner's secret key can read the result.
             let (id, token) = &ids[0];
             let user = app.gql("query($id: ID!) { user(id: $id) { status } }", json!({ "id": id })).await;
             assert_eq!(user.data()["user"]["status"], status, "{what}");
@@ -616,7 +616,7 @@ on_both! {
                     "{what}"
                 );
             }
-            // What else the key might ask.
+            // Other requests with the publishable key are refused.
             for (method, path) in [
                 ("GET", format!("/v1/kyc/{}", token.as_str().unwrap())),
                 ("PATCH", format!("/v1/kyc/{}", token.as_str().unwrap())),
@@ -642,7 +642,7 @@ on_both! {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_command_line_minds_keys() {
+async fn the_command_line_manages_keys() {
     let folder = Folder::new();
     let mut databases = vec![format!("sqlite:{}", folder.0.join("coffer.db").display())];
     databases.extend(postgres_database().await);
@@ -694,7 +694,7 @@ async fn the_command_line_minds_keys() {
             "coffer: cannot revoke the key: The key was not found. Use the id that `coffer keys list` shows."
         );
         assert_eq!(
-            complaint(&["keys", "list", "--partner", "nobody"]),
+            complaint(&["keys", "list", "--partner", "unknown"]),
             "coffer: cannot list keys: The partner does not exist."
         );
         assert!(

@@ -1,8 +1,8 @@
-//! The same for people who sign in, with and without their second factor, and for an operator's key.
+//! Access control for users who sign in, with and without their second factor, and for an operator's key.
 
 use super::{
-    Answer, Case, Code, Gets, NEVER_ISSUED, NotFound, Null, Nulls, Refused, SUBSCRIPTIONS, UNSCOPED, affairs,
-    assert_gets, cases,
+    Answer, Case, Code, NEVER_ISSUED, NotFound, Null, Nulls, Outcome, Refused, SUBSCRIPTIONS, UNSCOPED,
+    assert_outcome, cases, partner_data,
 };
 use crate::support::{TestApp, on_both, send, socket::Socket};
 use coffer::rest::WELLNESS;
@@ -10,22 +10,23 @@ use domain::Scope;
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, time::Duration};
 
-/// How long a first message may take, and after what silence there is none to come.
-const PATIENCE: Duration = Duration::from_secs(10);
-const QUIET: Duration = Duration::from_millis(300);
+/// How long to wait for the first message.
+const FIRST_MESSAGE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long to wait for each further message.
+const NEXT_MESSAGE_TIMEOUT: Duration = Duration::from_millis(300);
 
-const NOT_PASSED: Gets = Code("TWO_FACTOR_REQUIRED");
+const NOT_PASSED: Outcome = Code("TWO_FACTOR_REQUIRED");
 
-/// A method, a path, a body, and what each of seven callers gets.
+/// Method, path, body, and the expected status and body for each of seven callers.
 type WellnessCase = (&'static str, String, Value, [(u16, Value); 7]);
 
-/// What a person gets whose session has passed its second factor and who asks for another's things.
-fn another_person(case: &Case) -> Gets {
+/// Returns the outcome for a user who has passed the second factor and requests another user's objects.
+fn another_person(case: &Case) -> Outcome {
     match case.field {
         "kycAnswer" | "kycCorrect" | "kycDocumentUploadPrepare" => NotFound("kycId"),
         "kycByToken" | "node" | "user" | "account" | "transfer" | "order" | "partner" | "invitation" => Null,
         "nodes" => Nulls,
-        "orders" | "accounts" => Gets::Nothing,
+        "orders" | "accounts" => Outcome::EmptyPage,
         "viewer" | "users" | "instrumentBySymbol" | "instruments" | "marketClock" | "passwordRecover"
         | "totpEnroll" | "totpRemove" => Answer,
         "accountOpen" | "bankAccountLink" | "userUpdate" | "profileUpdate" | "userDataMail" => {
@@ -34,7 +35,7 @@ fn another_person(case: &Case) -> Gets {
         "depositCreate" | "orderPlace" | "accountUpdate" => NotFound("accountId"),
         "bankAccountRename" | "bankAccountSetDefault" | "bankAccountRemove" => NotFound("bankAccountId"),
         "orderCancel" => NotFound("orderId"),
-        // The person before her has taken the address; her own number is verified.
+        // The previous caller has registered the address; this user's own phone number is verified.
         "userSignUp" => Refused("EMAIL_TAKEN"),
         "passcodeSend" => Refused("PHONE_VERIFIED"),
         "userSignIn" | "tokenRefresh" | "userSignOut" | "passwordChange" => Refused("INVALID_CREDENTIALS"),
@@ -44,12 +45,12 @@ fn another_person(case: &Case) -> Gets {
         "userCreate" | "kycStart" | "userSignInEnable" | "userSignInDisable" | "userTwoFactorReset"
         | "invitations" | "invitationCreate" | "invitationRevoke" => UNSCOPED,
         _ if case.scope == Some(Scope::Operate) => UNSCOPED,
-        other => panic!("say in tests/it/access/people.rs what {other} tells another person"),
+        other => panic!("add {other} to the table in tests/it/access/people.rs"),
     }
 }
 
-/// What a person gets who has shown her password and nothing more.
-fn without_second_factor(case: &Case) -> Gets {
+/// Returns the outcome for a user who has signed in with a password but not passed the second factor.
+fn without_second_factor(case: &Case) -> Outcome {
     match case.field {
         "partner" | "invitation" => Null,
         "instrumentBySymbol" | "instruments" | "marketClock" | "userSignUp" | "passwordRecover"
@@ -63,55 +64,60 @@ fn without_second_factor(case: &Case) -> Gets {
 }
 
 on_both! {
-    async fn every_root_field_tells_people_and_operators_nothing_of_others(app: TestApp) {
-        let a = affairs(&app).await;
+    async fn every_root_field_hides_data_from_other_users_and_operators(app: TestApp) {
+        let a = partner_data(&app).await;
         let half = app.sign_up("half@example.com").await;
         let person = app.person("another@example.com", "2025550142").await;
         let operator = app.key_for(&[Scope::Operate]).await;
         app.backdate("passcode", "sent_at", 31).await;
         for (_, case) in cases(&a) {
             let answer = app.gql_as(Some(&half.access), &case.document, case.variables.clone()).await;
-            assert_gets(without_second_factor(&case), &case, &answer.body, "a person without second factor");
-            a.absent_from(&answer.body.to_string(), case.field);
+            assert_outcome(without_second_factor(&case), &case, &answer.body, "a user without second factor");
+            a.assert_absent_from(&answer.body.to_string(), case.field);
         }
         for (_, case) in cases(&a) {
             let answer = app.gql_as(Some(&person.access), &case.document, case.variables.clone()).await;
-            assert_gets(another_person(&case), &case, &answer.body, "another person");
-            a.absent_from(&answer.body.to_string(), case.field);
+            assert_outcome(another_person(&case), &case, &answer.body, "another user");
+            a.assert_absent_from(&answer.body.to_string(), case.field);
         }
         for (_, case) in cases(&a).into_iter().filter(|(_, case)| case.scope != Some(Scope::Operate)) {
             let answer = app.gql_as(Some(&operator), &case.document, case.variables.clone()).await;
-            let gets = if case.field == "userSignUp" { UNSCOPED } else { case.unscoped };
-            assert_gets(gets, &case, &answer.body, "an operator");
-            a.absent_from(&answer.body.to_string(), case.field);
+            let expected = if case.field == "userSignUp" { UNSCOPED } else { case.unscoped };
+            assert_outcome(expected, &case, &answer.body, "an operator");
+            a.assert_absent_from(&answer.body.to_string(), case.field);
         }
         assert_eq!(app.audit().await.wrong, None);
         let orders =
             app.gql("{ orders { edges { node { id } } } users { edges { node { id } } } }", json!({})).await;
         let lengths = ["orders", "users"].map(|list| orders.data()[list]["edges"].as_array().unwrap().len());
-        assert_eq!(lengths, [1, 5], "one waits for a review, and three have signed up besides her");
+        assert_eq!(lengths, [1, 5], "one order; two users from the setup and three that signed up");
     }
 
-    async fn subscriptions_tell_people_their_own_alone(app: TestApp) {
-        let a = affairs(&app).await;
+    async fn subscriptions_send_users_only_their_own_events(app: TestApp) {
+        let a = partner_data(&app).await;
         let half = app.sign_up("half@example.com").await;
         let person = app.person("another@example.com", "2025550142").await;
-        for (field, document, nobody) in SUBSCRIPTIONS {
+        for (field, document, anonymous) in SUBSCRIPTIONS {
             let variables = json!({ "id": a.id("Account") });
             let mut socket = Socket::join(&app, Some(&half.access)).await;
             socket.subscribe("1", document, variables.clone()).await;
-            let heard = socket.hear().await.unwrap();
-            let refused = heard.to_string().contains("TWO_FACTOR_REQUIRED");
-            assert_eq!(refused, !matches!(nobody, Answer), "{field} {heard}");
+            let message = socket.hear().await.unwrap();
+            let refused = message.to_string().contains("TWO_FACTOR_REQUIRED");
+            assert_eq!(refused, !matches!(anonymous, Answer), "{field} {message}");
             let mut socket = Socket::join(&app, Some(&person.access)).await;
             socket.subscribe("1", document, variables).await;
-            let mut told = Vec::new();
-            let patience =
-                |told: &[Value]| if told.is_empty() && field != "orderChanged" { PATIENCE } else { QUIET };
-            while let Some(message) = socket.hear_within(patience(&told)).await {
-                a.absent_from(&message.to_string(), field);
+            let mut types = Vec::new();
+            let timeout = |types: &[Value]| {
+                if types.is_empty() && field != "orderChanged" {
+                    FIRST_MESSAGE_TIMEOUT
+                } else {
+                    NEXT_MESSAGE_TIMEOUT
+                }
+            };
+            while let Some(message) = socket.hear_within(timeout(&types)).await {
+                a.assert_absent_from(&message.to_string(), field);
                 assert!(message["payload"].get("errors").is_none(), "{field} {message}");
-                told.push(message["payload"]["data"][field]["type"].clone());
+                types.push(message["payload"]["data"][field]["type"].clone());
                 if field == "marketClockChanged" {
                     break;
                 }
@@ -121,12 +127,12 @@ on_both! {
                 "orderChanged" => json!([]),
                 _ => json!([null]),
             };
-            assert_eq!(json!(told), own, "{field}");
+            assert_eq!(json!(types), own, "{field}");
         }
     }
 
-    async fn every_route_of_the_wellness_api_tells_strangers_nothing(app: TestApp) {
-        let a = affairs(&app).await;
+    async fn every_route_of_the_wellness_api_hides_data_from_other_callers(app: TestApp) {
+        let a = partner_data(&app).await;
         let (_, other) = app.other_partner("another").await;
         let half = app.sign_up("half@example.com").await;
         let person = app.person("another@example.com", "2025550142").await;
@@ -141,12 +147,12 @@ on_both! {
             json!({ "detail": "You will receive an email with further instructions.", "code": "email-sent" });
         let refused = |detail: &str, code: &str| json!({ "detail": detail, "code": code });
         let login = refused("Unable to login with given credentials.", "invalid-credentials");
-        let worthless = refused("The token is not good for a new password.", "invalid-token");
+        let bad_token = refused("The token is not good for a new password.", "invalid-token");
         let invited = json!({ "email": "zenobia@quartermaine.example" });
-        let credentials = json!({ "email": "zenobia@quartermaine.example", "password": "not hers at all" });
-        // The route, its body, and what these get: nobody, a wrong key, a publishable key, an operator's key,
-        // another partner, a person without second factor, another person. 200 and null stand for an answer
-        // that differs with every caller.
+        let credentials = json!({ "email": "zenobia@quartermaine.example", "password": "a wrong password" });
+        // The callers are: anonymous, an unknown key, a publishable key, an operator's key, another partner,
+        // a user without second factor, another user. A body of null means that the response differs with
+        // every request.
         let u = "/account/v1/users/{id}";
         let sms = "/two_factor_authentication/v1/one_time_passcode/{id}/sms";
         let ok = (200, json!(null));
@@ -284,13 +290,13 @@ on_both! {
                 "/account/v1/password_recovery/reset".into(),
                 json!({ "token": "CDDD70B1-5F1B-4FAC-9BAD-04B814C1E3A7", "password": "long enough" }),
                 [
-                    (422, worthless.clone()),
+                    (422, bad_token.clone()),
                     no.clone(),
-                    (422, worthless.clone()),
-                    (422, worthless.clone()),
-                    (422, worthless.clone()),
-                    (422, worthless.clone()),
-                    (422, worthless),
+                    (422, bad_token.clone()),
+                    (422, bad_token.clone()),
+                    (422, bad_token.clone()),
+                    (422, bad_token.clone()),
+                    (422, bad_token),
                 ],
             ),
             (
@@ -310,7 +316,7 @@ on_both! {
             table.iter().map(|(method, path, ..)| (*method, path.as_str())).collect();
         let served: BTreeSet<(&str, &str)> =
             WELLNESS.into_iter().flatten().map(|route| (route.method, route.path)).collect();
-        assert_eq!(listed, served, "say in tests/it/access/people.rs what a new route tells strangers");
+        assert_eq!(listed, served, "add the new route to the table in tests/it/access/people.rs");
         let callers = [
             None,
             Some(NEVER_ISSUED),
@@ -320,29 +326,29 @@ on_both! {
             Some(&half.access),
             Some(&person.access),
         ];
-        for (method, path, body, gets) in table {
+        for (method, path, body, expected) in table {
             let path =
                 path.replace("{id}", a.id(if path.contains("invitation") { "Invitation" } else { "User" }));
-            for (turn, (caller, (status, told))) in callers.iter().zip(&gets).enumerate() {
+            for (turn, (caller, (status, expected_body))) in callers.iter().zip(&expected).enumerate() {
                 let body: Value = serde_json::from_str(
                     &body.to_string().replace("EMAIL", &format!("new{turn}@example.com")),
                 )
                 .unwrap();
                 let answer = app.wellness(*caller, method, &path, Some(body)).await;
-                let asked = format!("{method} {path} by caller {turn}: {}", answer.body);
-                assert_eq!(answer.status, *status, "{asked}");
-                if !told.is_null() {
-                    assert_eq!(&answer.body, told, "{asked}");
+                let context = format!("{method} {path} by caller {turn}: {}", answer.body);
+                assert_eq!(answer.status, *status, "{context}");
+                if !expected_body.is_null() {
+                    assert_eq!(&answer.body, expected_body, "{context}");
                 }
                 if !path.contains("invitation") {
-                    a.absent_from(&answer.body.to_string(), &asked);
+                    a.assert_absent_from(&answer.body.to_string(), &context);
                 }
             }
         }
     }
 
-    async fn no_kind_of_node_is_anothers(app: TestApp) {
-        let a = affairs(&app).await;
+    async fn a_node_of_any_type_is_hidden_from_other_users(app: TestApp) {
+        let a = partner_data(&app).await;
         let half = app.sign_up("half@example.com").await;
         let person = app.person("another@example.com", "2025550142").await;
         let node = "query($id: ID!) { node(id: $id) { id __typename } }";
@@ -356,37 +362,38 @@ on_both! {
         assert_eq!(own.body, json!({ "data": { "node": { "id": person.user_id, "__typename": "User" } } }));
     }
 
-    async fn the_brokerage_api_shows_people_their_own_alone(app: TestApp) {
-        let a = affairs(&app).await;
+    async fn the_brokerage_api_shows_users_only_their_own_data(app: TestApp) {
+        let a = partner_data(&app).await;
         let half = app.sign_up("half@example.com").await;
         let person = app.person("another@example.com", "2025550142").await;
         for route in coffer::rest::ROUTES.into_iter().flatten() {
             let path = a.at(route.path);
-            let ask = |token: &str| app.anonymous(route.method, &path).bearer_auth(token).json(&json!({}));
-            let asked = format!("{} {path}", route.method);
-            let refused = send(ask(&half.access)).await;
-            let told = json!({ "error": { "type": "authentication_error",
+            let request =
+                |token: &str| app.anonymous(route.method, &path).bearer_auth(token).json(&json!({}));
+            let context = format!("{} {path}", route.method);
+            let refused = send(request(&half.access)).await;
+            let expected = json!({ "error": { "type": "authentication_error",
                 "message": "User is not two factor authenticated." } });
-            assert_eq!((refused.status, &refused.body), (403, &told), "{asked}");
-            let answer = send(ask(&person.access)).await;
-            a.absent_from(&answer.body.to_string(), &asked);
+            assert_eq!((refused.status, &refused.body), (403, &expected), "{context}");
+            let answer = send(request(&person.access)).await;
+            a.assert_absent_from(&answer.body.to_string(), &context);
             match (route.method, route.path) {
                 ("GET", "/v1/users") => {
-                    assert_eq!(answer.body["data"][0]["id"], json!(person.user_id), "{asked}")
+                    assert_eq!(answer.body["data"][0]["id"], json!(person.user_id), "{context}")
                 }
                 ("GET", "/v1/orders" | "/v1/deposits") => {
-                    assert_eq!(answer.body["data"], json!([]), "{asked}")
+                    assert_eq!(answer.body["data"], json!([]), "{context}")
                 }
-                ("POST", "/v1/users" | "/v1/kyc") => assert_eq!(answer.status, 401, "{asked}"),
-                // What is missing in an empty body is told first, but for documents, whose identity check is
-                // looked up before.
+                ("POST", "/v1/users" | "/v1/kyc") => assert_eq!(answer.status, 401, "{context}"),
+                // Missing fields of the empty body are reported first, except for documents: their identity
+                // check is looked up before the body is checked.
                 ("POST" | "PATCH", path) if path != "/v1/kyc/{token}/documents" => {
-                    assert_eq!(answer.status, 400, "{asked} {}", answer.body);
+                    assert_eq!(answer.status, 400, "{context} {}", answer.body);
                 }
                 _ => assert_eq!(
                     (answer.status, &answer.body["error"]["type"]),
                     (404, &json!("not_found")),
-                    "{asked}"
+                    "{context}"
                 ),
             }
         }

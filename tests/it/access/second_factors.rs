@@ -1,11 +1,11 @@
-//! The second factor: what is shut before it, how often a passcode may be guessed and sent, and authenticator
-//! apps.
+//! The second factor: what is unavailable without it, limits on guessing and sending passcodes, and
+//! authenticator apps.
 
 use crate::support::{TestApp, on_both, person::SignedIn, socket::Socket};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-/// A passcode that is none of these.
+/// Returns a passcode that differs from this one.
 fn wrong(code: &str) -> &'static str {
     if code == "000000" { "000001" } else { "000000" }
 }
@@ -18,7 +18,7 @@ fn guesses(answers: &[crate::support::Answer], code: &str) -> usize {
 }
 
 on_both! {
-    async fn five_hundred_guesses_at_once_get_five_evaluations(app: TestApp) {
+    async fn five_of_five_hundred_concurrent_guesses_are_evaluated(app: TestApp) {
         let person = app.sign_up("ada@example.com").await;
         let (hash_code, code) = app.passcode(&person, Some("2025550107")).await;
         let answers =
@@ -32,7 +32,7 @@ on_both! {
         );
     }
 
-    async fn a_hundred_aliased_guesses_in_one_document_get_none(app: TestApp) {
+    async fn aliased_guesses_in_one_document_are_refused(app: TestApp) {
         let person = app.sign_up("ada@example.com").await;
         let (hash_code, code) = app.passcode(&person, Some("2025550107")).await;
         for guesses in [2, 4, 100] {
@@ -54,7 +54,7 @@ on_both! {
         app.verify_passcode(&person, &hash_code, &code).await.entity("passcodeVerify", "twoFactor");
     }
 
-    async fn the_right_passcode_counts_once_however_many_come_at_once(app: TestApp) {
+    async fn concurrent_requests_use_the_right_passcode_only_once(app: TestApp) {
         let person = app.sign_up("ada@example.com").await;
         let (hash_code, code) = app.passcode(&person, Some("2025550107")).await;
         let answers = join_all((0..5).map(|_| app.verify_passcode(&person, &hash_code, &code))).await;
@@ -65,7 +65,7 @@ on_both! {
         assert_eq!((passed, guesses(&answers, "INVALID_HASH_CODE")), (1, 4));
     }
 
-    async fn a_passcode_is_for_one_person_and_one_session_and_the_newest_only(app: TestApp) {
+    async fn only_the_newest_passcode_works_and_only_in_its_session(app: TestApp) {
         let ada = app.sign_up("ada@example.com").await;
         let eve = app.sign_up("eve@example.com").await;
         let (first, first_code) = app.passcode(&ada, Some("2025550107")).await;
@@ -85,8 +85,7 @@ on_both! {
         );
         let elsewhere = app.signed_in("ada@example.com").await;
         app.verify_passcode(&ada, &second, &second_code).await.entity("passcodeVerify", "twoFactor");
-        // Her other session has not passed; a new sign-in needs a new passcode, to the number that is
-        // verified.
+        // The other session has not passed; a new sign-in needs a new passcode, sent to the verified number.
         assert_eq!(
             app.gql_as(Some(&elsewhere.access), "{ viewer { id } }", json!({})).await.error_code(),
             "TWO_FACTOR_REQUIRED"
@@ -99,7 +98,7 @@ on_both! {
         assert_eq!(another.user_error("passcodeSend")["code"], "PHONE_VERIFIED");
     }
 
-    async fn a_passcode_is_good_for_five_minutes(app: TestApp) {
+    async fn a_passcode_expires_after_five_minutes(app: TestApp) {
         let person = app.sign_up("ada@example.com").await;
         let (hash_code, code) = app.passcode(&person, Some("2025550107")).await;
         app.backdate("passcode", "expires_at", 301).await;
@@ -109,7 +108,7 @@ on_both! {
         );
     }
 
-    async fn a_phone_number_is_one_persons(app: TestApp) {
+    async fn a_phone_number_belongs_to_one_user(app: TestApp) {
         let ada = app.person("ada@example.com", "2025550107").await;
         let eve = app.sign_up("eve@example.com").await;
         app.backdate("passcode", "sent_at", 31).await;
@@ -130,7 +129,7 @@ on_both! {
         );
     }
 
-    async fn passcodes_are_sent_one_in_half_a_minute_and_five_in_an_hour(app: TestApp) {
+    async fn passcodes_are_limited_to_one_per_half_minute_and_five_per_hour(app: TestApp) {
         let person = app.sign_up("ada@example.com").await;
         let at_once = join_all((0..10).map(|_| app.send_passcode(&person, Some("2025550107")))).await;
         let sent = at_once
@@ -151,13 +150,13 @@ on_both! {
         assert_eq!(
             app.send_passcode(&person, Some("2025550108")).await.error_code(),
             "RATE_LIMITED",
-            "five to one person"
+            "five passcodes per user and hour"
         );
         let other = app.sign_up("eve@example.com").await;
         assert_eq!(
             app.send_passcode(&other, Some("2025550107")).await.error_code(),
             "RATE_LIMITED",
-            "five to one phone"
+            "five passcodes per phone number and hour"
         );
         app.send_passcode(&other, Some("2025550109")).await.entity("passcodeSend", "passcode");
         app.backdate("passcode", "sent_at", 3_600).await;
@@ -165,7 +164,7 @@ on_both! {
         assert_eq!(app.outbox().await.len(), 7);
     }
 
-    async fn an_open_socket_hears_nothing_before_the_second_factor(app: TestApp) {
+    async fn a_socket_gets_no_events_before_the_second_factor(app: TestApp) {
         let person = app.sign_up("ada@example.com").await;
         let mut socket = Socket::join(&app, Some(&person.access)).await;
         socket.subscribe("1", "subscription { events(after: \"0\") { id } }", json!({})).await;
@@ -173,7 +172,7 @@ on_both! {
         assert!(refused.to_string().contains("TWO_FACTOR_REQUIRED"), "{refused}");
     }
 
-    async fn an_authenticator_app_proves_as_well(app: TestApp) {
+    async fn an_authenticator_app_is_a_second_factor(app: TestApp) {
         let person = app.sign_up("ada@example.com").await;
         let enrollment = enroll(&app, &person).await;
         let secret = enrollment.entity("totpEnroll", "enrollment")["secret"].as_str().unwrap().to_owned();
@@ -196,7 +195,7 @@ on_both! {
             json!(["TOTP"])
         );
 
-        // Once it is set up, a password alone can neither replace it nor go around it by text message.
+        // Once the app is set up, a password alone can neither replace it nor bypass it with a text message.
         let thief = app.signed_in("ada@example.com").await;
         assert_eq!(enroll(&app, &thief).await.error_code(), "TWO_FACTOR_REQUIRED");
         assert_eq!(app.send_passcode(&thief, Some("2025550108")).await.error_code(), "TWO_FACTOR_REQUIRED");
@@ -204,7 +203,7 @@ on_both! {
         assert_eq!(
             verify(&app, &thief, &first).await.user_error("totpVerify")["code"],
             "INVALID_PASSCODE",
-            "a code counts once"
+            "a code is accepted only once"
         );
         verify(&app, &thief, &code(&secret, 30)).await.entity("totpVerify", "twoFactor");
         assert_eq!(enroll(&app, &thief).await.user_error("totpEnroll")["code"], "TOTP_ENROLLED");
@@ -215,7 +214,7 @@ on_both! {
         );
     }
 
-    async fn who_has_lost_her_phone_sets_up_another_once_it_is_forgotten(app: TestApp) {
+    async fn a_user_sets_up_a_new_phone_after_a_reset(app: TestApp) {
         let person = app.person("ada@example.com", "2025550107").await;
         let reset = "mutation($input: UserTwoFactorResetInput!) { userTwoFactorReset(input: $input) { user \
             { id } userErrors { code } } }";
@@ -235,8 +234,8 @@ on_both! {
         assert_eq!(passed.entity("passcodeVerify", "twoFactor")["phoneLast4"], "0177");
     }
 
-    /// Five passcodes that strangers sent to her number must not keep her from getting hers.
-    async fn nobody_can_use_up_the_passcodes_of_anothers_verified_phone(app: TestApp) {
+    /// Five passcodes that other users sent to a number must not block the user who has verified it.
+    async fn other_users_cannot_exhaust_the_passcodes_of_a_verified_phone(app: TestApp) {
         app.person("ada@example.com", "2025550107").await;
         for turn in 0..5 {
             let stranger = app.sign_up(&format!("eve{turn}@example.com")).await;
@@ -247,17 +246,17 @@ on_both! {
         app.send_passcode(&ada, None).await.entity("passcodeSend", "passcode");
     }
 
-    /// A passcode proves the number it went to, not one that was verified meanwhile.
+    /// A passcode proves only the number that it was sent to, not one that was verified in the meantime.
     async fn a_passcode_to_another_phone_does_not_pass_for_the_verified_one(app: TestApp) {
         let ada = app.sign_up("ada@example.com").await;
         let thief = app.signed_in("ada@example.com").await;
-        let (his, his_code) = app.passcode(&thief, Some("2025550166")).await;
+        let (thiefs, thiefs_code) = app.passcode(&thief, Some("2025550166")).await;
         app.backdate("passcode", "sent_at", 31).await;
-        let (hers, hers_code) = app.passcode(&ada, Some("2025550107")).await;
-        revive(&app, &his).await;
-        app.verify_passcode(&ada, &hers, &hers_code).await.entity("passcodeVerify", "twoFactor");
+        let (adas, adas_code) = app.passcode(&ada, Some("2025550107")).await;
+        revive(&app, &thiefs).await;
+        app.verify_passcode(&ada, &adas, &adas_code).await.entity("passcodeVerify", "twoFactor");
         assert_eq!(
-            app.verify_passcode(&thief, &his, &his_code).await.user_error("passcodeVerify")["code"],
+            app.verify_passcode(&thief, &thiefs, &thiefs_code).await.user_error("passcodeVerify")["code"],
             "INVALID_HASH_CODE"
         );
         assert_eq!(
@@ -266,9 +265,9 @@ on_both! {
         );
     }
 
-    /// Whoever has only the password and asked for a passcode before the app was set up must not come in by
-    /// it after.
-    async fn a_passcode_from_before_an_app_was_set_up_does_not_go_around_it(app: TestApp) {
+    /// A thief who knows only the password and requested a passcode before the app was set up must not be
+    /// able to use it afterwards.
+    async fn a_passcode_from_before_an_app_was_set_up_does_not_bypass_it(app: TestApp) {
         let person = app.sign_up("ada@example.com").await;
         let thief = app.signed_in("ada@example.com").await;
         let (hash_code, passcode) = app.passcode(&thief, Some("2025550166")).await;
@@ -285,7 +284,7 @@ on_both! {
         );
     }
 
-    async fn a_passcode_is_six_digits_and_nothing_else_and_every_try_counts(app: TestApp) {
+    async fn a_passcode_must_be_exactly_six_digits_and_every_attempt_counts(app: TestApp) {
         let person = app.sign_up("ada@example.com").await;
         let (hash_code, code) = app.passcode(&person, Some("2025550107")).await;
         let (start, end) = code.split_at(3);
@@ -303,11 +302,11 @@ on_both! {
         assert_eq!(
             sixth.user_error("passcodeVerify")["code"],
             "INVALID_HASH_CODE",
-            "five tries were counted"
+            "five attempts were counted"
         );
     }
 
-    async fn a_code_of_an_app_is_six_digits_and_nothing_else_and_every_try_counts(app: TestApp) {
+    async fn an_app_code_must_be_exactly_six_digits_and_every_attempt_counts(app: TestApp) {
         let person = app.sign_up("ada@example.com").await;
         let enrollment = enroll(&app, &person).await;
         let secret = enrollment.entity("totpEnroll", "enrollment")["secret"].as_str().unwrap().to_owned();
@@ -326,26 +325,26 @@ on_both! {
         assert_eq!(
             verify(&app, &person, &code(&secret, 0)).await.error_code(),
             "RATE_LIMITED",
-            "five tries were counted"
+            "five attempts were counted"
         );
         app.backdate("throttle", "blocked_until", 31).await;
         verify(&app, &person, &code(&secret, 0)).await.entity("totpVerify", "twoFactor");
     }
 
-    async fn codes_of_an_app_cannot_be_guessed_in_a_flood(app: TestApp) {
+    async fn app_codes_cannot_be_guessed_by_many_requests(app: TestApp) {
         let person = app.sign_up("ada@example.com").await;
         let enrollment = enroll(&app, &person).await;
         let secret = enrollment.entity("totpEnroll", "enrollment")["secret"].as_str().unwrap().to_owned();
         let answers = join_all((0..100).map(|_| verify(&app, &person, "12345"))).await;
-        let heard = answers
+        let evaluated = answers
             .iter()
             .filter(|answer| answer.body["data"]["totpVerify"]["userErrors"][0]["code"] == "INVALID_PASSCODE")
             .count();
-        let waiting = answers
+        let throttled = answers
             .iter()
             .filter(|answer| answer.body["errors"][0]["extensions"]["code"] == "RATE_LIMITED")
             .count();
-        assert_eq!((heard, waiting), (5, 95));
+        assert_eq!((evaluated, throttled), (5, 95));
         assert_eq!(verify(&app, &person, &code(&secret, 0)).await.error_code(), "RATE_LIMITED");
         app.backdate("throttle", "blocked_until", 31).await;
         verify(&app, &person, &code(&secret, 0)).await.entity("totpVerify", "twoFactor");
@@ -377,7 +376,7 @@ async fn verify(app: &TestApp, person: &SignedIn, code: &str) -> crate::support:
     app.gql_as(Some(&person.access), verify, json!({ "input": input })).await
 }
 
-/// What an app shows these seconds from now.
+/// Returns the code that the app shows this many seconds from now.
 fn code(secret: &str, seconds: u64) -> String {
     let secret = totp_rs::Secret::try_from_base32(secret).unwrap();
     let app = totp_rs::Builder::new().with_secret(secret).with_account_name("ada").build().unwrap();
@@ -385,7 +384,7 @@ fn code(secret: &str, seconds: u64) -> String {
     app.generate(now + seconds).to_string()
 }
 
-/// Makes a passcode count again, as if it had been sent at the same moment as another.
+/// Marks a passcode as unused, as if it had been sent at the same moment as another.
 async fn revive(app: &TestApp, hash_code: &str) {
     use sea_orm::ConnectionTrait;
     let tx = app.app.db.write().await.unwrap();

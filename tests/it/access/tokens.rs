@@ -1,4 +1,4 @@
-//! Tokens: forged ones, stale ones, and families of refresh tokens.
+//! Access and refresh tokens: forged and expired tokens, and rotation of refresh tokens.
 
 use crate::support::{TestApp, on_both, person::SignedIn, socket::Socket};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use std::collections::BTreeSet;
 
-/// Signs any header and any claims with this key by HMAC-SHA256.
+/// Signs a header and claims with this key (HMAC-SHA256).
 pub fn signed(key: &[u8], header: &Value, claims: &Value) -> String {
     let body = format!("{}.{}", BASE64.encode(header.to_string()), BASE64.encode(claims.to_string()));
     let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
@@ -34,7 +34,7 @@ pub fn without(claims: &Value, name: &str) -> Value {
     changed
 }
 
-/// Every forged or stale token, and what is wrong with it.
+/// Returns forged and expired tokens, each with a description of what is wrong.
 fn attacks(
     key: &[u8],
     person: &SignedIn,
@@ -80,15 +80,15 @@ fn attacks(
         ("a jwk of the attacker", headed(json!({ "jwk": jwk }))),
         ("a jku of the attacker", headed(json!({ "jku": "https://attacker.example/keys.json" }))),
         ("an x5u of the attacker", headed(json!({ "x5u": "https://attacker.example/key.pem" }))),
-        ("a signature cut by one", token[..token.len() - 1].to_owned()),
-        ("a signature cut to nothing", format!("{head}.{body}.")),
+        ("a signature without its last character", token[..token.len() - 1].to_owned()),
+        ("an empty signature", format!("{head}.{body}.")),
         ("no signature part", format!("{head}.{body}")),
         (
             "a signature with one letter changed",
             format!("{head}.{body}.{}", String::from_utf8(flipped).unwrap()),
         ),
         ("a signature padded with =", format!("{token}=")),
-        ("a signature with a letter more", format!("{token}A")),
+        ("a signature with an extra letter", format!("{token}A")),
         ("four parts", format!("{token}.{signature}")),
         ("blanks inside", format!("{head}. {body}.{signature}")),
         (
@@ -102,34 +102,34 @@ fn attacks(
                 BASE64.encode(with(&good, "exp", json!(now + 999_999)).to_string())
             ),
         ),
-        ("a payload that is no JSON", format!("{head}.{}.{signature}", BASE64.encode("not JSON"))),
-        ("an expired one", sign(&with(&good, "exp", json!(now - 1)))),
-        ("one that expired this second", sign(&with(&good, "exp", json!(now)))),
-        ("an expiry that is text", sign(&with(&good, "exp", json!("never")))),
+        ("a payload that is not JSON", format!("{head}.{}.{signature}", BASE64.encode("not JSON"))),
+        ("an expired token", sign(&with(&good, "exp", json!(now - 1)))),
+        ("a token that expired this second", sign(&with(&good, "exp", json!(now)))),
+        ("an expiry as text", sign(&with(&good, "exp", json!("never")))),
         ("not valid yet", sign(&with(&good, "nbf", json!(now + 600)))),
         ("no expiry", sign(&without(&good, "exp"))),
         ("no start", sign(&without(&good, "nbf"))),
         ("no issuer", sign(&without(&good, "iss"))),
-        ("a foreign issuer", sign(&with(&good, "iss", json!("elsewhere")))),
+        ("another issuer", sign(&with(&good, "iss", json!("elsewhere")))),
         ("no audience", sign(&without(&good, "aud"))),
-        ("a foreign audience", sign(&with(&good, "aud", json!("elsewhere")))),
+        ("another audience", sign(&with(&good, "aud", json!("elsewhere")))),
         ("no token type", sign(&without(&good, "token_type"))),
         ("a refresh token", person.refresh.clone()),
         ("an unknown token type", sign(&with(&good, "token_type", json!("admin")))),
         ("no user", sign(&without(&good, "user_id"))),
         ("another user on this session", sign(&with(&good, "user_id", json!(other.user_id)))),
-        ("a session that is none", sign(&with(&good, "sid", json!("01890000-0000-7000-8000-000000000015")))),
+        ("an unknown session", sign(&with(&good, "sid", json!("01890000-0000-7000-8000-000000000015")))),
         ("no session", sign(&without(&good, "sid"))),
         ("an earlier version of the password", sign(&with(&good, "ver", json!(0)))),
         ("a later version of the password", sign(&with(&good, "ver", json!(2)))),
         ("no id", sign(&without(&good, "jti"))),
         ("a short id", sign(&with(&good, "jti", json!("1")))),
-        ("one of a sign-in that was disabled", revoked.access.clone()),
+        ("a token of a user with disabled sign-in", revoked.access.clone()),
     ]
 }
 
 on_both! {
-    async fn forged_and_stale_tokens_open_nothing(app: TestApp) {
+    async fn forged_and_expired_tokens_are_refused(app: TestApp) {
         let person = app.person("ada@example.com", "2025550107").await;
         let other = app.sign_up("eve@example.com").await;
         let revoked = app.sign_up("old@example.com").await;
@@ -142,7 +142,7 @@ on_both! {
         .data();
 
         let key = app.app.vault.token_key().reveal().to_vec();
-        // What the attacks start from is right.
+        // The token that the attacks start from is valid.
         let good = claims_of(&person.access);
         let names: BTreeSet<&str> = good.as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!(
@@ -169,9 +169,9 @@ on_both! {
             );
             let user = format!("/account/v1/users/{}", person.user_id);
             let denied = app.wellness(Some(token), "GET", &user, None).await;
-            let told = json!({ "detail": "Authentication credentials are missing or invalid.",
+            let expected = json!({ "detail": "Authentication credentials are missing or invalid.",
                 "code": "not-authenticated" });
-            assert_eq!((denied.status, denied.body), (401, told), "{what}");
+            assert_eq!((denied.status, denied.body), (401, expected), "{what}");
             let denied =
                 app.wellness(Some(token), "GET", &format!("/v1/users/{}", person.user_id), None).await;
             assert_eq!(
@@ -194,12 +194,12 @@ on_both! {
                 .header("authorization", format!("Bearer {}", person.access)),
         );
         assert_eq!(doubled.await.status, 401);
-        let another_house = Secret::new([8; 32]);
-        let foreign = signed(another_house.reveal(), &header, &good);
+        let another_key = Secret::new([8; 32]);
+        let foreign = signed(another_key.reveal(), &header, &good);
         assert_eq!(app.gql_as(Some(&foreign), "{ viewer { id } }", json!({})).await.status, 401);
     }
 
-    async fn an_access_token_is_no_refresh_token_and_the_reverse(app: TestApp) {
+    async fn access_and_refresh_tokens_are_not_interchangeable(app: TestApp) {
         let person = app.person("ada@example.com", "2025550107").await;
         assert_eq!(
             app.refreshed(&person.access).await.user_error("tokenRefresh")["code"],
@@ -211,19 +211,19 @@ on_both! {
         );
     }
 
-    /// The old token is good until the new one is used; after that, whoever shows it has a copy, and nobody's
-    /// token is good.
-    async fn a_refresh_token_is_replaced_by_its_use_and_ends_the_family_when_used_again(app: TestApp) {
+    /// The old token is valid until the new one is used. Using the old token after that means that it was
+    /// copied, so every token of the session becomes invalid.
+    async fn reusing_a_refresh_token_ends_its_session(app: TestApp) {
         let person = app.person("ada@example.com", "2025550107").await;
         let first = tokens(&app.refreshed(&person.refresh).await);
         let lost = tokens(&app.refreshed(&person.refresh).await);
-        assert_eq!(first.1, lost.1, "an answer that was lost is given again");
+        assert_eq!(first.1, lost.1, "a response that was lost is repeated");
         let second = tokens(&app.refreshed(&first.1).await);
         assert_ne!(second.1, first.1);
         assert_eq!(
             viewer(&app, &second.0).await["data"]["viewer"]["id"],
             json!(person.user_id),
-            "the second factor stays passed"
+            "the second factor remains passed"
         );
         let reused = app.refreshed(&person.refresh).await;
         assert_eq!(reused.user_error("tokenRefresh")["code"], "INVALID_CREDENTIALS");
@@ -236,7 +236,7 @@ on_both! {
                 "UNAUTHENTICATED"
             );
         }
-        // Another session of hers goes on.
+        // The user can sign in again and gets a new session.
         let elsewhere = app.signed_in("ada@example.com").await;
         tokens(&app.refreshed(&elsewhere.refresh).await);
     }
@@ -252,16 +252,16 @@ on_both! {
             .order_by_asc(audit_log::Column::Id);
         let lines = select.all(&app.app.db.read).await.unwrap();
         let session = Some(claims_of(&person.refresh)["sid"].as_str().unwrap().to_owned());
-        let told: Vec<_> = lines
+        let logged: Vec<_> = lines
             .iter()
             .map(|line| (line.object_id.map(|id| id.to_string()), line.decision.as_str()))
             .collect();
         let done = (session.clone(), "done");
-        assert_eq!(told, [done.clone(), done, (session, "REFRESH_TOKEN_REPLAYED")]);
+        assert_eq!(logged, [done.clone(), done, (session, "REFRESH_TOKEN_REPLAYED")]);
         assert!(lines.iter().all(|line| line.principal_id.to_string() == person.user_id));
     }
 
-    async fn signing_out_with_a_replayed_refresh_token_cuts_the_session(app: TestApp) {
+    async fn signing_out_with_a_replayed_refresh_token_ends_the_session(app: TestApp) {
         let person = app.person("ada@example.com", "2025550107").await;
         let first = tokens(&app.refreshed(&person.refresh).await);
         let second = tokens(&app.refreshed(&first.1).await);
@@ -282,8 +282,8 @@ on_both! {
         );
     }
 
-    /// Events after the change are not delivered, whatever was remembered a moment before.
-    async fn no_event_reaches_a_socket_whose_sign_in_was_disabled(app: TestApp) {
+    /// Events after the change are not delivered, even if the session was cached just before.
+    async fn no_event_reaches_a_socket_after_sign_in_was_disabled(app: TestApp) {
         let person = app.person("ada@example.com", "2025550107").await;
         let mut socket = Socket::join(&app, Some(&person.access)).await;
         socket.subscribe("1", "subscription { events(after: \"0\") { type } }", json!({})).await;
@@ -360,7 +360,7 @@ on_both! {
         app.sign_in("ada@example.com", "another horse").await.entity("userSignIn", "session");
     }
 
-    async fn a_socket_ends_with_its_token(app: TestApp) {
+    async fn a_socket_closes_when_its_token_expires(app: TestApp) {
         let person = app.person("ada@example.com", "2025550107").await;
         let mut claims = claims_of(&person.access);
         claims["exp"] =
@@ -376,7 +376,7 @@ on_both! {
         );
     }
 
-    async fn who_may_sign_in_no_longer_is_cut_off_at_once(app: TestApp) {
+    async fn disabling_sign_in_ends_every_session_at_once(app: TestApp) {
         let person = app.person("ada@example.com", "2025550107").await;
         let switch = |to: &str| {
             format!(
@@ -405,22 +405,22 @@ on_both! {
         app.sign_in("ada@example.com", "correct horse").await.entity("userSignIn", "session");
     }
 
-    async fn failures_make_the_next_sign_in_wait_for_known_and_unknown_alike(app: TestApp) {
+    async fn failed_sign_ins_are_throttled_for_known_and_unknown_addresses(app: TestApp) {
         app.sign_up("ada@example.com").await;
-        for email in ["ada@example.com", "nobody@example.com"] {
+        for email in ["ada@example.com", "unknown@example.com"] {
             let answers =
                 futures_util::future::join_all((0..20).map(|_| app.sign_in(email, "wrong horse"))).await;
-            let heard = answers
+            let evaluated = answers
                 .iter()
                 .filter(|answer| {
                     answer.body["data"]["userSignIn"]["userErrors"][0]["code"] == "INVALID_CREDENTIALS"
                 })
                 .count();
-            let waiting = answers
+            let throttled = answers
                 .iter()
                 .filter(|answer| answer.body["errors"][0]["extensions"]["code"] == "RATE_LIMITED")
                 .count();
-            assert_eq!((heard, waiting), (5, 15), "{email}");
+            assert_eq!((evaluated, throttled), (5, 15), "{email}");
             let right = app.sign_in(email, "correct horse").await;
             assert_eq!(right.error_code(), "RATE_LIMITED");
             let wait = right.body["errors"][0]["extensions"]["retryAfter"].as_u64().unwrap();
@@ -437,7 +437,7 @@ async fn viewer(app: &TestApp, token: &str) -> Value {
     app.gql_as(Some(token), "{ viewer { id } }", json!({})).await.body
 }
 
-/// The access and the refresh token of an answer.
+/// Returns the access token and the refresh token of a response.
 #[track_caller]
 fn tokens(answer: &crate::support::Answer) -> (String, String) {
     let session = answer.entity("tokenRefresh", "session");
@@ -445,19 +445,20 @@ fn tokens(answer: &crate::support::Answer) -> (String, String) {
     (text("accessToken"), text("refreshToken"))
 }
 
-/// From one address so many may try, whoever they say they are; a partner's own server asks for many people.
+/// Attempts are limited per client address, whatever the email address; requests with a partner's key are
+/// not, because the partner's server signs in many users.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_address_may_not_try_without_end() {
+async fn attempts_are_limited_per_client_address() {
     let setup = domain::app::Setup { throttle: true, ..crate::support::Options::default().setup };
     for app in
         TestApp::each_with(crate::support::Options { setup, ..crate::support::Options::default() }).await
     {
-        let addresses: Vec<String> = (0..40).map(|n| format!("nobody{n}@example.com")).collect();
+        let addresses: Vec<String> = (0..40).map(|n| format!("unknown{n}@example.com")).collect();
         let tries = futures_util::future::join_all(
             addresses.iter().map(|address| app.sign_in_with_wrong_password(None, address)),
         )
         .await;
-        let heard = tries
+        let evaluated = tries
             .iter()
             .filter(|answer| {
                 answer.body["data"]["userSignIn"]["userErrors"][0]["code"] == "INVALID_CREDENTIALS"
@@ -467,8 +468,8 @@ async fn one_address_may_not_try_without_end() {
             .iter()
             .filter(|answer| answer.body["errors"][0]["extensions"]["code"] == "RATE_LIMITED")
             .count();
-        assert_eq!((heard, refused), (30, 10));
-        let by_partner = app.sign_in_with_wrong_password(Some(&app.key), "nobody41@example.com").await;
+        assert_eq!((evaluated, refused), (30, 10));
+        let by_partner = app.sign_in_with_wrong_password(Some(&app.key), "unknown41@example.com").await;
         assert_eq!(by_partner.user_error("userSignIn")["code"], "INVALID_CREDENTIALS");
         for turn in 0..12 {
             let recovery = app
@@ -476,7 +477,7 @@ async fn one_address_may_not_try_without_end() {
                     None,
                     "POST",
                     "/account/v1/password_recovery",
-                    Some(json!({ "email": "nobody@example.com" })),
+                    Some(json!({ "email": "unknown@example.com" })),
                 )
                 .await;
             assert_eq!(recovery.status, if turn < 10 { 200 } else { 429 }, "{turn}");

@@ -1,4 +1,4 @@
-//! What is said about a joint member and about an account.
+//! Personal data of a joint member, and the reason for freezing an account.
 
 use super::{Planted, Sender, documented_person};
 use crate::support::{ACCOUNT_OPEN, cash_account, person};
@@ -6,11 +6,10 @@ use serde_json::{Value, json};
 
 const JOINT_SSN: &str = "391467205";
 const JOINT_BIRTH_DATE: &str = "1979-11-28";
-const REASON: &str = "Her-neighbour-saw-a-suitcase";
+const REASON: &str = "Reported-by-a-neighbour-7d20c9";
 
-/// Somebody shares accounts with somebody new, and one is frozen, in good and in bad requests; what was to be
-/// kept.
-pub async fn share_and_freeze(sender: &mut Sender, user_id: &str) -> Vec<Planted> {
+/// Opens joint accounts and freezes one, in good and in bad requests; returns the planted values.
+pub async fn open_joint_and_freeze(sender: &mut Sender, user_id: &str) -> Vec<Planted> {
     let mut member = person("Ada", "Lovelace");
     (member["ssn"], member["birthDate"]) = (json!(JOINT_SSN), json!(JOINT_BIRTH_DATE));
     let joint = |member: Value| {
@@ -19,7 +18,7 @@ pub async fn share_and_freeze(sender: &mut Sender, user_id: &str) -> Vec<Planted
         json!({ "input": input })
     };
     let opened = sender.gql("accountOpen for two", ACCOUNT_OPEN, joint(member.clone())).await;
-    sender.last_was_good();
+    sender.last_succeeded();
     let account_id = opened["data"]["accountOpen"]["account"]["id"].clone();
     let mut documented = documented_person();
     (documented["ssn_number"], documented["birth_date"]) = (json!(JOINT_SSN), json!(JOINT_BIRTH_DATE));
@@ -31,7 +30,7 @@ pub async fn share_and_freeze(sender: &mut Sender, user_id: &str) -> Vec<Planted
     let path = format!("/v1/users/{user_id}/accounts");
     for turn in ["POST accounts for two", "POST accounts for two again"] {
         sender.rest(turn, &path, "joint-1", account.clone()).await;
-        sender.last_was_good();
+        sender.last_succeeded();
     }
     for (field, value) in [
         ("ssn", json!([JOINT_SSN])),
@@ -43,7 +42,7 @@ pub async fn share_and_freeze(sender: &mut Sender, user_id: &str) -> Vec<Planted
     ] {
         let mut member = member.clone();
         member[field] = value;
-        sender.gql("a joint member who cannot be", ACCOUNT_OPEN, joint(member)).await;
+        sender.gql("an invalid joint member", ACCOUNT_OPEN, joint(member)).await;
         sender.last_was_refused();
     }
     for (field, value) in [
@@ -53,7 +52,7 @@ pub async fn share_and_freeze(sender: &mut Sender, user_id: &str) -> Vec<Planted
     ] {
         let mut account = account.clone();
         account["joint_member"][field] = value;
-        sender.rest("a documented joint member who cannot be", &path, "joint-2", account).await;
+        sender.rest("REST: an invalid joint member", &path, "joint-2", account).await;
         sender.last_was_refused();
     }
     let freeze = "mutation($input: AccountFreezeInput!) { accountFreeze(input: $input) { account { status } \
@@ -68,7 +67,7 @@ pub async fn share_and_freeze(sender: &mut Sender, user_id: &str) -> Vec<Planted
     ] {
         sender.gql("accountFreeze", freeze, json!({ "input": input })).await;
         if good {
-            sender.last_was_good();
+            sender.last_succeeded();
         } else {
             sender.last_was_refused();
         }

@@ -1,4 +1,4 @@
-//! What people sign in with: passwords, passcodes, tokens.
+//! Sign-in: passwords, passcodes and tokens.
 
 use super::{PHONE, Planted, SSN, Sender};
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ const WRONG_PASSWORD: &str = "pear-Quasar-5c8a60";
 const SESSION: &str = "session { userId accessToken refreshToken } userErrors { code path message }";
 
 impl Sender {
-    async fn as_somebody(&mut self, token: Option<&str>, what: &str, query: &str, input: Value) -> Value {
+    async fn gql_with_token(&mut self, token: Option<&str>, what: &str, query: &str, input: Value) -> Value {
         let mut request = self.client.post(format!("{}/graphql", self.url));
         if let Some(token) = token {
             request = request.bearer_auth(token);
@@ -17,7 +17,7 @@ impl Sender {
         self.send(what, request.json(&json!({ "query": query, "variables": { "input": input } }))).await
     }
 
-    async fn at_wellness(&mut self, token: Option<&str>, method: &str, path: &str, body: Value) -> Value {
+    async fn wellness(&mut self, token: Option<&str>, method: &str, path: &str, body: Value) -> Value {
         let mut request = self.client.request(method.parse().unwrap(), format!("{}{path}", self.url));
         if let Some(token) = token {
             request = request.bearer_auth(token);
@@ -25,7 +25,7 @@ impl Sender {
         self.send(&format!("{method} {path}"), request.json(&body)).await
     }
 
-    /// The newest message of the outbox.
+    /// Returns the text of the newest message in the outbox.
     async fn newest_message(&mut self) -> String {
         let outbox = self
             .gql("sandboxOutbox", "{ sandboxOutbox(first: 1) { edges { node { text } } } }", json!({}))
@@ -38,8 +38,7 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
 }
 
-/// Somebody signs up, in, and out again, in good and in bad requests; what she had to keep to herself, and
-/// her passcode.
+/// Signs a user up and in, in good and in bad requests; returns the planted values and the passcode.
 pub async fn sign_in(sender: &mut Sender) -> (Vec<Planted>, String) {
     let sign_up =
         format!("mutation($input: UserSignUpInput!) {{ userSignUp(input: $input) {{ {SESSION} }} }}");
@@ -47,14 +46,14 @@ pub async fn sign_in(sender: &mut Sender) -> (Vec<Planted>, String) {
         format!("mutation($input: UserSignInInput!) {{ userSignIn(input: $input) {{ {SESSION} }} }}");
     let new =
         json!({ "email": "grace@example.com", "password": PASSWORD, "fullName": "Grace Hopper", "ssn": SSN });
-    let signed_up = sender.as_somebody(None, "userSignUp", &sign_up, new.clone()).await;
-    sender.last_was_good();
+    let signed_up = sender.gql_with_token(None, "userSignUp", &sign_up, new.clone()).await;
+    sender.last_succeeded();
     let session = &signed_up["data"]["userSignUp"]["session"];
     let (user_id, access, refresh) =
         (text(&session["userId"]), text(&session["accessToken"]), text(&session["refreshToken"]));
 
     for (what, field, value) in [
-        ("a sign-up with another's address", "email", json!("grace@example.com")),
+        ("a sign-up with a registered address", "email", json!("grace@example.com")),
         ("a password in a list", "password", json!([PASSWORD, 1])),
         ("a password in an object", "password", json!({ "password": PASSWORD })),
         ("an over-long password", "password", json!(PASSWORD.repeat(9))),
@@ -66,29 +65,27 @@ pub async fn sign_in(sender: &mut Sender) -> (Vec<Planted>, String) {
         let mut input = new.clone();
         input["email"] = json!("other@example.com");
         input[field] = value;
-        sender.as_somebody(None, what, &sign_up, input).await;
+        sender.gql_with_token(None, what, &sign_up, input).await;
         sender.last_was_refused();
     }
     let credentials = |password: &str| json!({ "email": "grace@example.com", "password": password });
     for password in [WRONG_PASSWORD, NEXT_PASSWORD] {
-        sender.as_somebody(None, "a wrong password", &sign_in, credentials(password)).await;
+        sender.gql_with_token(None, "a wrong password", &sign_in, credentials(password)).await;
         sender.last_was_refused();
-        sender.at_wellness(None, "POST", "/account/v1/auth/token", credentials(password)).await;
+        sender.wellness(None, "POST", "/account/v1/auth/token", credentials(password)).await;
         sender.last_was_refused();
     }
     sender
-        .at_wellness(None, "POST", "/account/v1/auth/token", json!({ "email": PASSWORD, "password": 1 }))
+        .wellness(None, "POST", "/account/v1/auth/token", json!({ "email": PASSWORD, "password": 1 }))
         .await;
     sender.last_was_refused();
-    sender
-        .at_wellness(None, "POST", "/account/v1/users", json!({ "email": "x", "password": PASSWORD }))
-        .await;
+    sender.wellness(None, "POST", "/account/v1/users", json!({ "email": "x", "password": PASSWORD })).await;
     sender.last_was_refused();
 
     let send = "mutation($input: PasscodeSendInput!) { passcodeSend(input: $input) { passcode { hashCode } \
         userErrors { code message } } }";
-    let sent = sender.as_somebody(Some(&access), "passcodeSend", send, json!({ "phone": PHONE })).await;
-    sender.last_was_good();
+    let sent = sender.gql_with_token(Some(&access), "passcodeSend", send, json!({ "phone": PHONE })).await;
+    sender.last_succeeded();
     let hash_code = text(&sent["data"]["passcodeSend"]["passcode"]["hashCode"]);
     let passcode: String =
         sender.newest_message().await.chars().filter(char::is_ascii_digit).take(6).collect();
@@ -103,14 +100,14 @@ pub async fn sign_in(sender: &mut Sender) -> (Vec<Planted>, String) {
             guess(&hash_code, json!(format!("\"{passcode}\" passcode is {passcode}."))),
         ),
     ] {
-        sender.as_somebody(Some(&access), what, verify, input).await;
+        sender.gql_with_token(Some(&access), what, verify, input).await;
         sender.last_was_refused();
     }
-    sender.as_somebody(Some(&access), "passcodeVerify", verify, guess(&hash_code, json!(passcode))).await;
-    sender.last_was_good();
+    sender.gql_with_token(Some(&access), "passcodeVerify", verify, guess(&hash_code, json!(passcode))).await;
+    sender.last_succeeded();
 
     let enroll = sender
-        .as_somebody(
+        .gql_with_token(
             Some(&access),
             "totpEnroll",
             "mutation { totpEnroll { enrollment { secret } userErrors { code } } }",
@@ -120,17 +117,17 @@ pub async fn sign_in(sender: &mut Sender) -> (Vec<Planted>, String) {
     let totp = text(&enroll["data"]["totpEnroll"]["enrollment"]["secret"]);
     let totp_verify =
         "mutation($input: TotpVerifyInput!) { totpVerify(input: $input) { userErrors { code message } } }";
-    sender.as_somebody(Some(&access), "a secret for a code", totp_verify, json!({ "code": totp })).await;
+    sender.gql_with_token(Some(&access), "a secret for a code", totp_verify, json!({ "code": totp })).await;
     sender.last_was_refused();
 
     for token in [refresh.clone(), format!("{access}x"), access[..access.len() - 2].to_owned()] {
-        sender.at_wellness(Some(&token), "GET", &format!("/account/v1/users/{user_id}"), json!({})).await;
+        sender.wellness(Some(&token), "GET", &format!("/account/v1/users/{user_id}"), json!({})).await;
         sender.last_was_refused();
     }
-    sender.at_wellness(None, "POST", "/account/v1/auth/token/refresh", json!({ "refresh": access })).await;
+    sender.wellness(None, "POST", "/account/v1/auth/token/refresh", json!({ "refresh": access })).await;
     sender.last_was_refused();
     sender
-        .at_wellness(
+        .wellness(
             Some(&access),
             "PUT",
             &format!("/account/v1/users/{user_id}"),
@@ -138,17 +135,17 @@ pub async fn sign_in(sender: &mut Sender) -> (Vec<Planted>, String) {
         )
         .await;
     sender.last_was_refused();
-    sender.at_wellness(Some(&access), "GET", &format!("/account/v1/users/{access}"), json!({})).await;
+    sender.wellness(Some(&access), "GET", &format!("/account/v1/users/{access}"), json!({})).await;
     sender.last_was_refused();
 
     sender
-        .at_wellness(None, "POST", "/account/v1/password_recovery", json!({ "email": "grace@example.com" }))
+        .wellness(None, "POST", "/account/v1/password_recovery", json!({ "email": "grace@example.com" }))
         .await;
-    sender.last_was_good();
+    sender.last_succeeded();
     let recovery = sender.newest_message().await.rsplit(' ').next().unwrap().to_owned();
     let reset = |token: &str, password: Value| json!({ "token": token, "password": password });
     sender
-        .at_wellness(
+        .wellness(
             None,
             "PATCH",
             "/account/v1/password_recovery/reset",
@@ -157,7 +154,7 @@ pub async fn sign_in(sender: &mut Sender) -> (Vec<Planted>, String) {
         .await;
     sender.last_was_refused();
     sender
-        .at_wellness(
+        .wellness(
             None,
             "PATCH",
             "/account/v1/password_recovery/reset",
@@ -166,29 +163,29 @@ pub async fn sign_in(sender: &mut Sender) -> (Vec<Planted>, String) {
         .await;
     sender.last_was_refused();
     sender
-        .at_wellness(
+        .wellness(
             None,
             "PATCH",
             "/account/v1/password_recovery/reset",
             reset(&recovery, json!(NEXT_PASSWORD)),
         )
         .await;
-    sender.last_was_good();
-    sender.at_wellness(None, "POST", "/account/v1/auth/token", credentials(NEXT_PASSWORD)).await;
-    sender.last_was_good();
+    sender.last_succeeded();
+    sender.wellness(None, "POST", "/account/v1/auth/token", credentials(NEXT_PASSWORD)).await;
+    sender.last_succeeded();
 
     let planted = vec![
         Planted::new("password", PASSWORD),
         Planted::new("next password", NEXT_PASSWORD),
         Planted::new("wrong password", WRONG_PASSWORD),
-        Planted::new("access token", &access).told_to_the_owner(),
-        Planted::new("refresh token", &refresh).told_to_the_owner(),
-        Planted::new("secret of an authenticator app", &totp).told_to_the_owner(),
-        Planted::new("recovery token", &recovery).told_to_the_owner(),
-        Planted::new("recovery token in lower case", &recovery.to_lowercase()).told_to_the_owner(),
-        // Six digits alone stand in every other line of a log.
-        Planted::new("passcode in a message", &format!("passcode is {passcode}")).told_to_the_owner(),
-        Planted::new("passcode in JSON", &format!("\"{passcode}\"")).told_to_the_owner(),
+        Planted::new("access token", &access).visible_to_the_owner(),
+        Planted::new("refresh token", &refresh).visible_to_the_owner(),
+        Planted::new("secret of an authenticator app", &totp).visible_to_the_owner(),
+        Planted::new("recovery token", &recovery).visible_to_the_owner(),
+        Planted::new("recovery token in lower case", &recovery.to_lowercase()).visible_to_the_owner(),
+        // Six digits alone are too common in a log to search for.
+        Planted::new("passcode in a message", &format!("passcode is {passcode}")).visible_to_the_owner(),
+        Planted::new("passcode in JSON", &format!("\"{passcode}\"")).visible_to_the_owner(),
     ];
     (planted, passcode)
 }

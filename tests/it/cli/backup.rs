@@ -1,4 +1,4 @@
-//! Backups taken while the server works, restored into either database; and a move from SQLite to PostgreSQL.
+//! Backups of a running server, restored into either database, and copies between SQLite and PostgreSQL.
 
 use crate::{
     compliance::kyc_documents::{documented, files_under},
@@ -22,7 +22,7 @@ use std::{
 
 const DOCUMENT: &[u8] = b"%PDF-1.7\na driver's license\n%%EOF\n";
 
-/// A server's address, and a key that opens it.
+/// A server's address and an API key for it.
 struct Caller {
     client: reqwest::Client,
     url: String,
@@ -61,39 +61,39 @@ impl Caller {
             .clone()
     }
 
-    /// The demonstration customer's user, accounts, bank accounts and orders; the other's, with the bytes of
-    /// a document.
-    async fn told(&self, life: &Life) -> Value {
-        let mut told = Vec::new();
-        for id in [&life.ada, &life.rita] {
+    /// Reads both users with their accounts, bank accounts and orders, and the documents with their content.
+    async fn read_all(&self, objects: &Objects) -> Value {
+        let mut found = Vec::new();
+        for id in [&objects.ada, &objects.rita] {
             for path in ["", "/accounts", "/bank_accounts"] {
                 let mut answer = self.get(&format!("/v1/users/{id}{path}")).await;
-                told.push(if path.is_empty() { answer } else { answer["data"].take() });
+                found.push(if path.is_empty() { answer } else { answer["data"].take() });
             }
         }
-        told.push(self.get("/v1/orders?status=all&limit=100").await["data"].take());
+        found.push(self.get("/v1/orders?status=all&limit=100").await["data"].take());
         let documents = "query($id: ID!) { node(id: $id) { ... on Kyc { documents { id name notes size \
             uploadedAt url } } } }";
-        let mut documents = self.gql(documents, json!({ "id": life.kyc })).await["node"]["documents"].take();
+        let mut documents =
+            self.gql(documents, json!({ "id": objects.kyc })).await["node"]["documents"].take();
         for document in documents.as_array_mut().unwrap() {
             let url = document["url"].take();
             let bytes = self.client.get(url.as_str().unwrap()).send().await.unwrap().bytes().await.unwrap();
             document["bytes"] = json!(bytes.to_vec());
         }
         assert_eq!(documents[0]["bytes"], json!(DOCUMENT), "{documents}");
-        told.push(documents);
-        Value::from(told)
+        found.push(documents);
+        Value::from(found)
     }
 }
 
-/// What a database is asked about.
-struct Life {
+/// Ids of the objects to read before and after.
+struct Objects {
     ada: String,
     rita: String,
     kyc: String,
 }
 
-async fn live(caller: &Caller) -> Life {
+async fn create_objects(caller: &Caller) -> Objects {
     let users = caller.get("/v1/users").await;
     let ada = users["data"][0]["id"].as_str().unwrap().to_owned();
     let rita = caller.create("Rita", "Review").await;
@@ -102,7 +102,7 @@ async fn live(caller: &Caller) -> Life {
         caller.client.post(format!("{}/v1/kyc/{token}/documents", caller.url)).bearer_auth(&caller.key);
     assert_eq!(sent.json(&documented(DOCUMENT)).send().await.unwrap().status(), 200);
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    Life { ada, rita: text(&rita["id"]), kyc: text(&rita["kyc"]["id"]) }
+    Objects { ada, rita: text(&rita["id"]), kyc: text(&rita["kyc"]["id"]) }
 }
 
 async fn serve(database_url: &str, documents: &Path) -> Process {
@@ -120,8 +120,7 @@ fn complaint(output: &Output) -> String {
     err.lines().last().unwrap_or_default().to_owned()
 }
 
-/// Every file of a backup but its manifest, tables with their rows in one order: PostgreSQL sorts texts by
-/// its own rules.
+/// Returns every file of a backup except its manifest, with sorted lines: PostgreSQL sorts text differently.
 fn contents(backup: &Path) -> BTreeMap<PathBuf, Vec<Vec<u8>>> {
     let files = files_under(backup)
         .into_iter()
@@ -138,14 +137,14 @@ fn contents(backup: &Path) -> BTreeMap<PathBuf, Vec<Vec<u8>>> {
 const ADDS_UP: &str = "The books add up and nothing was altered.\n";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backup_under_load_comes_back_whole_in_either_database() {
+async fn a_backup_under_load_is_restored_completely_in_either_database() {
     for (database_url, folder) in databases().await {
         let documents = folder.0.join("documents");
         let key = create_key(&database_url);
         let server = serve(&database_url, &documents).await;
         let caller = Arc::new(Caller::new(&server, &key));
-        let life = live(&caller).await;
-        let before = caller.told(&life).await;
+        let objects = create_objects(&caller).await;
+        let before = caller.read_all(&objects).await;
 
         let (done, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
         let load = {
@@ -162,17 +161,17 @@ async fn a_backup_under_load_comes_back_whole_in_either_database() {
         }
         let backup = folder.0.join("backup");
         let command = || with_documents(&database_url, &documents, &["backup", backup.to_str().unwrap()]);
-        let said = printed(tokio::task::block_in_place(command));
+        let output = printed(tokio::task::block_in_place(command));
         assert!(
-            said.contains("The encryption key is not included") && said.contains("are in plain text"),
-            "{said}"
+            output.contains("The encryption key is not included") && output.contains("are in plain text"),
+            "{output}"
         );
         stop.store(true, Ordering::SeqCst);
         load.await.unwrap();
         assert_eq!(
             complaint(&command()),
             format!("coffer: {}: must be empty, or not exist", backup.display()),
-            "a backup is never written over another"
+            "a backup must not overwrite another"
         );
         assert_eq!(server.terminate(), Some(0));
         let manifest: Value =
@@ -186,16 +185,16 @@ async fn a_backup_under_load_comes_back_whole_in_either_database() {
             let other_documents = other_folder.0.join("documents");
             let restore =
                 || with_documents(&other_url, &other_documents, &["restore", backup.to_str().unwrap()]);
-            let said = printed(restore());
-            assert!(said.ends_with(ADDS_UP) && !said.contains("WRONG"), "{said}");
+            let output = printed(restore());
+            assert!(output.ends_with(ADDS_UP) && !output.contains("WRONG"), "{output}");
             let again = other_folder.0.join("again");
             printed(with_documents(&other_url, &other_documents, &["backup", again.to_str().unwrap()]));
-            assert!(contents(&again) == contents(&backup), "the backup of what was restored is another");
+            assert!(contents(&again) == contents(&backup), "the backup of the restored database differs");
             let refused = complaint(&restore());
             assert!(refused.starts_with("coffer: the target database is not empty: table "), "{refused}");
 
             let server = serve(&other_url, &other_documents).await;
-            assert_eq!(Caller::new(&server, &key).told(&life).await, before);
+            assert_eq!(Caller::new(&server, &key).read_all(&objects).await, before);
             assert_eq!(server.terminate(), Some(0));
             assert!(printed(with_documents(&other_url, &other_documents, &["audit"])).ends_with(ADDS_UP));
         }
@@ -203,21 +202,21 @@ async fn a_backup_under_load_comes_back_whole_in_either_database() {
         fs::remove_dir_all(&documents).unwrap();
         let lost =
             with_documents(&database_url, &documents, &["backup", folder.0.join("lost").to_str().unwrap()]);
-        let said = String::from_utf8(lost.stdout).unwrap();
+        let output = String::from_utf8(lost.stdout).unwrap();
         assert!(
-            lost.status.code() == Some(1) && said.contains("WRONG: 1 documents have no file in "),
-            "{said}"
+            lost.status.code() == Some(1) && output.contains("WRONG: 1 documents have no file in "),
+            "{output}"
         );
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backup_with_a_byte_or_a_file_lost_is_refused() {
+async fn a_backup_with_an_altered_or_missing_file_is_refused() {
     let (database_url, folder) = databases().await.swap_remove(0);
     let documents = folder.0.join("documents");
     let key = create_key(&database_url);
     let server = serve(&database_url, &documents).await;
-    live(&Caller::new(&server, &key)).await;
+    create_objects(&Caller::new(&server, &key)).await;
     assert_eq!(server.terminate(), Some(0));
     let backup = folder.0.join("backup");
     printed(with_documents(&database_url, &documents, &["backup", backup.to_str().unwrap()]));
@@ -236,14 +235,14 @@ async fn a_backup_with_a_byte_or_a_file_lost_is_refused() {
         if let Some(byte) = altered.get_mut(whole.len() / 2) {
             *byte ^= 1;
             fs::write(&file, &altered).unwrap();
-            let said = complaint(&restore());
-            assert!(said.ends_with(": was altered; nothing was restored"), "{}: {said}", file.display());
+            let output = complaint(&restore());
+            assert!(output.ends_with(": was altered; nothing was restored"), "{}: {output}", file.display());
         }
         fs::remove_file(&file).unwrap();
-        let said = complaint(&restore());
+        let output = complaint(&restore());
         assert!(
-            said.contains("No such file") || said.contains("it has no manifest.json"),
-            "{}: {said}",
+            output.contains("No such file") || output.contains("it has no manifest.json"),
+            "{}: {output}",
             file.display()
         );
         fs::write(&file, &whole).unwrap();
@@ -251,18 +250,18 @@ async fn a_backup_with_a_byte_or_a_file_lost_is_refused() {
     }
     assert!(printed(restore()).ends_with(ADDS_UP));
 
-    // Without the key nothing is said of signatures that were not looked at.
-    let elsewhere = Folder::new();
-    let mut without_key = coffer(&format!("sqlite:{}", elsewhere.0.join("coffer.db").display()));
-    without_key.env_remove("COFFER_ENCRYPTION_KEY").env("COFFER_DOCUMENTS", elsewhere.0.join("documents"));
-    let said = printed(without_key.arg("restore").arg(&backup).output().unwrap());
+    // Without the key, signatures are reported as not verified.
+    let folder = Folder::new();
+    let mut without_key = coffer(&format!("sqlite:{}", folder.0.join("coffer.db").display()));
+    without_key.env_remove("COFFER_ENCRYPTION_KEY").env("COFFER_DOCUMENTS", folder.0.join("documents"));
+    let output = printed(without_key.arg("restore").arg(&backup).output().unwrap());
     assert!(
-        said.contains(
+        output.contains(
             "note: the heads of the chains were NOT verified: the key that signs them is missing\n"
         ),
-        "{said}"
+        "{output}"
     );
-    assert!(!said.contains("not signed yet") && !said.contains("nothing was altered"), "{said}");
+    assert!(!output.contains("not signed yet") && !output.contains("nothing was altered"), "{output}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -273,32 +272,33 @@ async fn a_database_moves_from_sqlite_to_postgresql_and_back() {
     let key = create_key(&database_url);
     let server = serve(&database_url, &documents).await;
     let caller = Caller::new(&server, &key);
-    let life = live(&caller).await;
-    let before = caller.told(&life).await;
+    let objects = create_objects(&caller).await;
+    let before = caller.read_all(&objects).await;
     assert_eq!(server.terminate(), Some(0));
     let backup_of = |url: &str, name: &str| {
         let dir = folder.0.join(name);
         printed(with_documents(url, &documents, &["backup", dir.to_str().unwrap()]));
         contents(&dir)
     };
-    let kept = backup_of(&database_url, "first");
+    let original = backup_of(&database_url, "first");
     let back = format!("sqlite:{}", folder.0.join("back.db").display());
     for (from, to) in [(&database_url, &postgres), (&postgres, &back)] {
         let copy = || with_documents(from, &documents, &["copy", "--to", to]);
-        let said = printed(copy());
+        let output = printed(copy());
         assert!(
-            said.contains(&format!("COFFER_DOCUMENTS={}.", documents.display())) && said.ends_with(ADDS_UP),
-            "{said}"
+            output.contains(&format!("COFFER_DOCUMENTS={}.", documents.display()))
+                && output.ends_with(ADDS_UP),
+            "{output}"
         );
-        assert!(backup_of(to, if to == &back { "third" } else { "second" }) == kept, "the copy is another");
+        assert!(backup_of(to, if to == &back { "third" } else { "second" }) == original, "the copy differs");
         let refused = complaint(&copy());
         assert!(refused.starts_with("coffer: the target database is not empty: table "), "{refused}");
     }
     for url in [&postgres, &back] {
         let server = serve(url, &documents).await;
-        assert_eq!(Caller::new(&server, &key).told(&life).await, before);
+        assert_eq!(Caller::new(&server, &key).read_all(&objects).await, before);
         assert_eq!(server.terminate(), Some(0));
     }
-    let nowhere = with_documents(&database_url, &documents, &["copy", "--to", "mysql://x"]);
-    assert_eq!(complaint(&nowhere), "coffer: --to: must begin with sqlite: or postgres://");
+    let unknown = with_documents(&database_url, &documents, &["copy", "--to", "mysql://x"]);
+    assert_eq!(complaint(&unknown), "coffer: --to: must begin with sqlite: or postgres://");
 }

@@ -1,4 +1,4 @@
-//! Settings, logs, keys, partners, instruments, file modes and the doctor, as an operator meets them.
+//! The command line: settings, logs, keys, partners, instruments, file modes and `coffer doctor`.
 
 use crate::support::{
     Folder, USER_CREATE, client, databases, person,
@@ -19,7 +19,7 @@ fn sqlite(folder: &Folder) -> String {
     format!("sqlite:{}", folder.0.join("coffer.db").display())
 }
 
-/// The one line of a command that was refused.
+/// Returns the error line of a command that was refused.
 #[track_caller]
 fn complaint(output: &Output) -> String {
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -38,11 +38,11 @@ fn options_in(help: &str) -> BTreeSet<String> {
     lines.filter_map(option).collect()
 }
 
-/// The commands that a help text lists.
+/// Returns the commands that a help text lists.
 fn commands_in(help: &str) -> Vec<String> {
     let listed =
         help.split("Commands:\n").nth(1).unwrap_or_default().lines().take_while(|line| !line.is_empty());
-    // A description that goes on in the next line stands further in.
+    // The second line of a description is indented further.
     let names = listed
         .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
         .filter_map(|line| line.split_whitespace().next());
@@ -111,7 +111,7 @@ fn the_help_of_a_command_shows_its_own_options_only() {
 }
 
 #[test]
-fn an_empty_variable_is_as_if_unset_and_a_line_break_at_its_end_is_dropped() {
+fn empty_variables_are_unset_and_trailing_line_breaks_are_removed() {
     let folder = Folder::new();
     let names: Vec<String> = help_of("")
         .split("[env: ")
@@ -135,7 +135,7 @@ fn an_empty_variable_is_as_if_unset_and_a_line_break_at_its_end_is_dropped() {
     assert!(printed(create.output().unwrap()).starts_with("sk_test_"));
     let list = coffer(&url).env("COFFER_ENCRYPTION_KEY", &key).args(["keys", "list"]).output().unwrap();
     assert_eq!(printed(list).lines().count(), 1);
-    // The given one still wins over the variable.
+    // The option takes precedence over the variable.
     let other = coffer(&url)
         .envs(settings.clone())
         .args(["--encryption-key", &"5b".repeat(32), "keys", "list"])
@@ -157,12 +157,12 @@ fn an_unknown_log_level_is_refused() {
         ("debug=", "debug="),
         ("info,,", ""),
     ] {
-        let said = complaint(&schema(log));
+        let error = complaint(&schema(log));
         let expected = format!(
             "coffer: COFFER_LOG: {wrong:?} is not a log level; use off, error, warn, info, debug, trace, or \
                 module=level, separated by commas"
         );
-        assert_eq!(said, expected);
+        assert_eq!(error, expected);
     }
     for log in ["Debug", "off", "warn,coffer::server=debug", "warn, coffer=trace"] {
         assert!(schema(log).status.success(), "{log}");
@@ -171,7 +171,7 @@ fn an_unknown_log_level_is_refused() {
     assert!(complaint(&format).contains("invalid value 'xml' for '--log-format <LOG_FORMAT>'"));
 }
 
-/// Starts a server that logs into a file, asks it three things, and reads the log.
+/// Starts a server that logs to a file, sends three requests, and returns the log and the requests.
 async fn logged(
     database_url: &str,
     folder: &Folder,
@@ -196,14 +196,14 @@ async fn logged(
     let order =
         client.get(format!("{}/v1/orders/planted-7f3c", server.url)).bearer_auth(key).send().await.unwrap();
     answered.push(("GET".to_owned(), "/v1/orders/{id}".to_owned(), 404, id_of(&order)));
-    let stranger = client.get(format!("{}/v1/orders", server.url)).send().await.unwrap();
-    answered.push(("GET".to_owned(), "/v1/orders".to_owned(), 401, id_of(&stranger)));
+    let anonymous = client.get(format!("{}/v1/orders", server.url)).send().await.unwrap();
+    answered.push(("GET".to_owned(), "/v1/orders".to_owned(), 401, id_of(&anonymous)));
     assert_eq!(server.terminate(), Some(0));
     (fs::read_to_string(file).unwrap(), answered)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_log_has_one_line_per_request_without_colours_or_as_json() {
+async fn a_log_has_one_line_per_request_as_plain_text_or_json() {
     for (database_url, folder) in databases().await {
         let key = create_key(&database_url);
         let partner = {
@@ -248,7 +248,7 @@ async fn a_log_has_one_line_per_request_without_colours_or_as_json() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_migration_that_has_nothing_to_do_says_nothing_of_what_exists() {
+async fn a_migration_without_changes_logs_nothing_about_existing_tables() {
     for (database_url, _folder) in databases().await {
         for _ in 0..2 {
             let migrated = coffer(&database_url).env("COFFER_LOG", "info").arg("migrate").output().unwrap();
@@ -259,7 +259,7 @@ async fn a_migration_that_has_nothing_to_do_says_nothing_of_what_exists() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn in_production_a_key_names_its_partner_whose_mode_is_known() {
+async fn in_production_a_new_key_needs_a_partner_with_a_mode() {
     for (database_url, _folder) in databases().await {
         let production = |arguments: &[&str]| {
             coffer(&database_url).env("COFFER_ENV", "production").args(arguments).output().unwrap()
@@ -312,7 +312,7 @@ async fn in_production_a_key_names_its_partner_whose_mode_is_known() {
 }
 
 #[test]
-fn production_refuses_a_key_of_zeros_a_key_file_for_all_and_a_proxy_that_is_anyone() {
+fn production_refuses_a_zero_key_a_readable_key_file_and_a_wide_proxy_range() {
     let folder = Folder::new();
     let url = sqlite(&folder);
     printed(run(&url, &["migrate"]));
@@ -452,7 +452,7 @@ async fn instruments_are_imported_whole_or_not_at_all() {
     }
 }
 
-/// Every file and folder below a folder, with its mode.
+/// Collects every file and folder below a folder with its mode.
 fn modes_under(folder: &Path, found: &mut BTreeMap<String, u32>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -464,7 +464,7 @@ fn modes_under(folder: &Path, found: &mut BTreeMap<String, u32>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_server_writes_is_its_owners_alone_whatever_the_umask() {
+async fn files_of_the_server_are_private_with_any_umask() {
     let folder = Folder::new();
     let site = folder.0.join("site");
     let mut inner = coffer(&format!("sqlite:{}", site.join("coffer.db").display()));
@@ -485,7 +485,7 @@ async fn what_the_server_writes_is_its_owners_alone_whatever_the_umask() {
     let key = fs::read_to_string(site.join("sandbox.key")).unwrap();
     let client = client();
     let create = json!({ "query": USER_CREATE, "variables": { "input": person("Rita", "Review") } });
-    let made: Value = client
+    let created: Value = client
         .post(format!("{}/graphql", server.url))
         .bearer_auth(key.trim())
         .json(&create)
@@ -495,7 +495,7 @@ async fn what_the_server_writes_is_its_owners_alone_whatever_the_umask() {
         .json()
         .await
         .unwrap();
-    let token = made["data"]["userCreate"]["user"]["kyc"]["token"].as_str().unwrap();
+    let token = created["data"]["userCreate"]["user"]["kyc"]["token"].as_str().unwrap();
     let document = crate::compliance::kyc_documents::documented(b"%PDF-1.7\n%%EOF\n");
     let sent = client
         .post(format!("{}/v1/kyc/{token}/documents", server.url))
@@ -518,7 +518,7 @@ async fn what_the_server_writes_is_its_owners_alone_whatever_the_umask() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_doctor_tells_of_everything_around_the_server() {
+async fn the_doctor_reports_every_part_of_the_installation() {
     let folder = Folder::new();
     let url = sqlite(&folder);
     let key = create_key(&url);

@@ -1,7 +1,7 @@
-//! Identity checks as a service of their own: started, asked, answered, corrected, expired.
+//! Identity checks without a user: start, questions, answers, corrections and expiry.
 
+mod both_apis;
 mod corrections;
-mod doors;
 
 use crate::support::{Answer, TestApp, on_both, send};
 use chrono::{Datelike, NaiveDate};
@@ -10,7 +10,7 @@ use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder}
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// The documented request, of a person with this last name.
+/// Returns the documented request with this last name.
 fn applicant(last_name: &str) -> Value {
     json!({
         "phone_number": "18042562188", "first_name": "John", "last_name": last_name,
@@ -26,8 +26,8 @@ fn with(mut body: Value, field: &str, value: impl Into<Value>) -> Value {
     body
 }
 
-/// What is right, by the question, worked out from what was sent.
-fn right(question: &str, sent: &Value) -> String {
+/// Returns the right_answer answer to a question, derived from the submitted data.
+fn right_answer(question: &str, sent: &Value) -> String {
     let text = |field: &str| sent[field].as_str().unwrap().to_owned();
     let born: NaiveDate = text("birth_date").parse().unwrap();
     let phone = || {
@@ -37,7 +37,7 @@ fn right(question: &str, sent: &Value) -> String {
         "What state was your SSN issued in?" => match &text("ssn_number")[..3] {
             "123" => "New York".to_owned(),
             "223" => "Virginia".to_owned(),
-            area => panic!("{area} is no area of these tests"),
+            area => panic!("unexpected area {area}"),
         },
         "In which month were you born?" => born.format("%B").to_string(),
         "On which day of the week were you born?" => born.format("%A").to_string(),
@@ -50,31 +50,31 @@ fn right(question: &str, sent: &Value) -> String {
         "In which state do you live?" => match text("address_state").as_str() {
             "VA" => "Virginia".to_owned(),
             "MD" => "Maryland".to_owned(),
-            state => panic!("{state} is no state of these tests"),
+            state => panic!("unexpected state {state}"),
         },
         "What is the ZIP code of your address?" => text("address_postal_code"),
         "What is the number of your house?" => text("address_line_1").split_once(' ').unwrap().0.to_owned(),
         "On which street do you live?" => text("address_line_1").split_once(' ').unwrap().1.to_owned(),
         "What is the area code of your phone number?" => phone()[..3].to_owned(),
         "What are the last four digits of your phone number?" => phone()[6..].to_owned(),
-        other => panic!("{other} is no question of these tests"),
+        other => panic!("unexpected question {other}"),
     }
 }
 
-/// Answers to the questions of a REST body, the first `wrong` of them wrong.
-fn answers(asked: &Value, sent: &Value, wrong: usize) -> Value {
-    let questions = asked["prompts"]["answers"]["questions"].as_array().unwrap_or_else(|| panic!("{asked}"));
-    let answer = |(place, question): (usize, &Value)| {
-        let right = right(question["question"].as_str().unwrap(), sent);
+/// Returns answers to the questions of a REST body, with the first `wrong` of them wrong.
+fn answers(check: &Value, sent: &Value, wrong: usize) -> Value {
+    let questions = check["prompts"]["answers"]["questions"].as_array().unwrap_or_else(|| panic!("{check}"));
+    let answer = |(index, question): (usize, &Value)| {
+        let right = right_answer(question["question"].as_str().unwrap(), sent);
         let options = question["answers"].as_array().unwrap();
         let option = options.iter().find(|option| option["answer"] == json!(right)).unwrap_or(&options[4]);
         let id = option["id"].as_i64().unwrap();
-        json!({ "question_id": question["id"], "answer_id": if place < wrong { id % 5 + 1 } else { id } })
+        json!({ "question_id": question["id"], "answer_id": if index < wrong { id % 5 + 1 } else { id } })
     };
     questions.iter().enumerate().map(answer).collect()
 }
 
-fn settled(status: u16, token: &Value, score: f64, outcome: &str) -> Value {
+fn completed(status: u16, token: &Value, score: f64, outcome: &str) -> Value {
     json!({
         "status_code": status, "token": token,
         "data": { "result": "success", "score": score, "tags": ["Address Match", "Phone Match"], "outcome": outcome },
@@ -83,8 +83,8 @@ fn settled(status: u16, token: &Value, score: f64, outcome: &str) -> Value {
 
 #[track_caller]
 fn refused(answer: &Answer, status: u16, kind: &str, message: &str) {
-    let told = json!({ "error": { "type": kind, "message": message } });
-    assert_eq!((answer.status, &answer.body), (status, &told));
+    let expected = json!({ "error": { "type": kind, "message": message } });
+    assert_eq!((answer.status, &answer.body), (status, &expected));
 }
 
 const ANSWERED: &str = "The questions of this identity check were answered before.";
@@ -95,55 +95,58 @@ const MALFORMED: &str =
 const UNKNOWN: &str = "token was not found";
 
 impl TestApp {
-    /// A check with open questions, and what it tells.
-    async fn asked(&self, sent: &Value) -> (String, Value) {
-        let asked = self.post("/v1/kyc", sent.clone()).await;
-        assert_eq!(asked.status, 201, "{}", asked.body);
-        let token = asked.body["token"].as_str().unwrap().to_owned();
-        assert!(asked.body["prompts"].is_object(), "{}", asked.body);
-        (token, asked.body)
+    /// Starts a check that gets questions; returns its token and the response body.
+    async fn start_with_questions(&self, sent: &Value) -> (String, Value) {
+        let check = self.post("/v1/kyc", sent.clone()).await;
+        assert_eq!(check.status, 201, "{}", check.body);
+        let token = check.body["token"].as_str().unwrap().to_owned();
+        assert!(check.body["prompts"].is_object(), "{}", check.body);
+        (token, check.body)
     }
 
     async fn patch(&self, token: &str, body: Value) -> Answer {
         send(self.rest("PATCH", &format!("/v1/kyc/{token}")).json(&body)).await
     }
 
-    /// Everything that has happened to checks and to people, in order: what, and the check's or the person's
-    /// state then.
+    /// Returns every event of checks and users in order: its type, and the new status of the check or the
+    /// user.
     async fn history(&self) -> Vec<Value> {
         let rows = event::Entity::find()
             .filter(event::Column::PartnerId.eq(self.partner.id))
             .order_by_asc(event::Column::Id);
-        let mut told = Vec::new();
+        let mut history = Vec::new();
         for event in rows.all(&self.app.db.read).await.unwrap() {
             if event.kind.starts_with("kyc.") || event.kind.starts_with("user.") {
                 let payload: Value = serde_json::from_str(&event.payload).unwrap();
-                told.push(json!([event.kind, payload["status"].as_str().unwrap().to_uppercase()]));
+                history.push(json!([event.kind, payload["status"].as_str().unwrap().to_uppercase()]));
             }
         }
-        told
+        history
     }
 }
 
 on_both! {
-    async fn a_check_is_made_and_looked_up_as_documented(app: TestApp) {
-        let made = app.rest("POST", "/v1/kyc").json(&applicant("Doe")).send().await.unwrap();
-        let (status, text) = (made.status().as_u16(), made.text().await.unwrap());
+    async fn a_check_is_created_and_read_as_documented(app: TestApp) {
+        let created = app.rest("POST", "/v1/kyc").json(&applicant("Doe")).send().await.unwrap();
+        let (status, text) = (created.status().as_u16(), created.text().await.unwrap());
         let body: Value = serde_json::from_str(&text).unwrap();
         let token = body["token"].as_str().unwrap().to_owned();
         assert!(token.strip_prefix("S-").is_some_and(|rest| rest.len() == 20 && rest.bytes().all(|byte| byte.is_ascii_alphanumeric())), "{token}");
-        assert_eq!((status, &body), (201, &settled(201, &body["token"], 0.99, "Approved")));
+        assert_eq!((status, &body), (201, &completed(201, &body["token"], 0.99, "Approved")));
         assert!(text.contains("\"score\":0.99,"), "{text}");
         for path in [format!("/v1/kyc/{token}"), format!("/v1/kyc/{token}/")] {
             let read = app.get(&path).await;
-            assert_eq!((read.status, read.body), (200, settled(200, &json!(token), 0.99, "Approved")));
+            assert_eq!((read.status, read.body), (200, completed(200, &json!(token), 0.99, "Approved")));
         }
         for (last_name, score, outcome) in [("Review", 0.45, "Manual Review"), ("Denied", 0.1, "Denied")] {
-            let made = send(app.rest("POST", "/v1/kyc/").json(&applicant(last_name))).await;
-            assert_eq!((made.status, &made.body), (201, &settled(201, &made.body["token"], score, outcome)));
+            let created = send(app.rest("POST", "/v1/kyc/").json(&applicant(last_name))).await;
+            assert_eq!(
+                (created.status, &created.body),
+                (201, &completed(201, &created.body["token"], score, outcome))
+            );
         }
-        let looked = audit_log::Entity::find().filter(audit_log::Column::Operation.eq("kyc.look_up"));
-        assert_eq!(looked.count(&app.app.db.read).await.unwrap(), 2);
+        let lookups = audit_log::Entity::find().filter(audit_log::Column::Operation.eq("kyc.look_up"));
+        assert_eq!(lookups.count(&app.app.db.read).await.unwrap(), 2);
         assert_eq!(
             app.history().await,
             [
@@ -153,15 +156,15 @@ on_both! {
             ]
         );
         let users = app.gql("{ users { edges { node { id } } } }", json!({})).await;
-        assert_eq!(users.data()["users"]["edges"], json!([]), "a check alone makes no customer");
+        assert_eq!(users.data()["users"]["edges"], json!([]), "a check alone does not create a user");
     }
 
-    async fn questions_are_told_as_documented_and_right_answers_never(app: TestApp) {
-        let (token, asked) = app.asked(&applicant("Question")).await;
+    async fn questions_are_returned_as_documented_without_the_right_answers(app: TestApp) {
+        let (token, check) = app.start_with_questions(&applicant("Question")).await;
         let template: Vec<Value> = (1..=5).map(|id| json!({ "question_id": id, "answer_id": 0 })).collect();
-        let questions = asked["prompts"]["answers"]["questions"].as_array().unwrap();
+        let questions = check["prompts"]["answers"]["questions"].as_array().unwrap();
         assert_eq!(
-            asked,
+            check,
             json!({
                 "token": token,
                 "required": [{
@@ -199,76 +202,76 @@ on_both! {
         let texts: BTreeSet<&str> =
             questions.iter().map(|question| question["question"].as_str().unwrap()).collect();
         assert_eq!(texts.len(), 5);
-        let kept = kyc::Entity::find().one(&app.app.db.read).await.unwrap().unwrap();
-        let sealed = String::from_utf8_lossy(kept.questions.as_ref().unwrap()).into_owned();
-        assert!(!sealed.contains("SSN") && !sealed.contains("right"), "questions are kept sealed");
-        let told = event::Entity::find()
-            .filter(event::Column::StreamId.eq(kept.id))
+        let stored = kyc::Entity::find().one(&app.app.db.read).await.unwrap().unwrap();
+        let sealed = String::from_utf8_lossy(stored.questions.as_ref().unwrap()).into_owned();
+        assert!(!sealed.contains("SSN") && !sealed.contains("right"), "questions are stored encrypted");
+        let created = event::Entity::find()
+            .filter(event::Column::StreamId.eq(stored.id))
             .one(&app.app.db.read)
             .await
             .unwrap()
             .unwrap();
-        let told: Value = serde_json::from_str(&told.payload).unwrap();
+        let payload: Value = serde_json::from_str(&created.payload).unwrap();
         assert_eq!(
-            told,
-            json!({ "id": kept.id, "token": token, "user_id": null, "status": "questions_required" })
+            payload,
+            json!({ "id": stored.id, "token": token, "user_id": null, "status": "questions_required" })
         );
         for _ in 0..3 {
             assert_eq!(
                 app.get(&format!("/v1/kyc/{token}")).await.body,
-                asked,
-                "a check's questions never vary"
+                check,
+                "the questions of a check never change"
             );
         }
-        assert_ne!(app.asked(&applicant("Question")).await.1["prompts"], asked["prompts"]);
+        assert_ne!(app.start_with_questions(&applicant("Question")).await.1["prompts"], check["prompts"]);
     }
 
     async fn four_right_answers_of_five_pass(app: TestApp) {
         for wrong in [0, 1] {
             let sent = applicant("Question");
-            let (token, asked) = app.asked(&sent).await;
-            let answered = app.patch(&token, json!({ "answers": answers(&asked, &sent, wrong) })).await;
+            let (token, check) = app.start_with_questions(&sent).await;
+            let answered = app.patch(&token, json!({ "answers": answers(&check, &sent, wrong) })).await;
             assert_eq!(
                 (answered.status, answered.body),
-                (200, settled(200, &json!(token), 0.99, "Approved"))
+                (200, completed(200, &json!(token), 0.99, "Approved"))
             );
             refused(
-                &app.patch(&token, json!({ "answers": answers(&asked, &sent, 0) })).await,
+                &app.patch(&token, json!({ "answers": answers(&check, &sent, 0) })).await,
                 402,
                 "invalid_request",
                 ANSWERED,
             );
             assert_eq!(
                 app.get(&format!("/v1/kyc/{token}")).await.body,
-                settled(200, &json!(token), 0.99, "Approved")
+                completed(200, &json!(token), 0.99, "Approved")
             );
         }
-        let walk = [json!(["kyc.created", "QUESTIONS_REQUIRED"]), json!(["kyc.answered", "APPROVED"])];
-        assert_eq!(app.history().await, [walk.clone(), walk].concat());
+        let events = [json!(["kyc.created", "QUESTIONS_REQUIRED"]), json!(["kyc.answered", "APPROVED"])];
+        assert_eq!(app.history().await, [events.clone(), events].concat());
     }
 
-    async fn fewer_right_answers_go_to_a_reviewer(app: TestApp) {
+    async fn fewer_right_answers_require_a_review(app: TestApp) {
         for wrong in [2, 5] {
             let sent = applicant("Question");
-            let (token, asked) = app.asked(&sent).await;
-            let answered = app.patch(&token, json!({ "answers": answers(&asked, &sent, wrong) })).await;
+            let (token, check) = app.start_with_questions(&sent).await;
+            let answered = app.patch(&token, json!({ "answers": answers(&check, &sent, wrong) })).await;
             assert_eq!(
                 (answered.status, answered.body),
-                (200, settled(200, &json!(token), 0.45, "Manual Review"))
+                (200, completed(200, &json!(token), 0.45, "Manual Review"))
             );
             refused(
-                &app.patch(&token, json!({ "answers": answers(&asked, &sent, 0) })).await,
+                &app.patch(&token, json!({ "answers": answers(&check, &sent, 0) })).await,
                 402,
                 "invalid_request",
                 ANSWERED,
             );
         }
-        let walk = [json!(["kyc.created", "QUESTIONS_REQUIRED"]), json!(["kyc.answered", "MANUAL_REVIEW"])];
-        assert_eq!(app.history().await, [walk.clone(), walk].concat());
+        let events = [json!(["kyc.created", "QUESTIONS_REQUIRED"]), json!(["kyc.answered", "MANUAL_REVIEW"])];
+        assert_eq!(app.history().await, [events.clone(), events].concat());
     }
 
-    async fn answers_move_the_person_whose_check_it_is(app: TestApp) {
-        let mut made = Vec::new();
+    async fn answers_change_the_status_of_the_user(app: TestApp) {
+        let mut created = Vec::new();
         for (wrong, ssn, score, outcome) in
             [(0, "123456789", 0.99, "Approved"), (3, "223456789", 0.69, "Manual Review")]
         {
@@ -276,13 +279,16 @@ on_both! {
             let user = app.post("/v1/users/", sent.clone()).await;
             assert_eq!((user.status, &user.body["status"]), (200, &json!("action_required")));
             let token = user.body["kyc_token"].as_str().unwrap();
-            let asked = app.get(&format!("/v1/kyc/{token}")).await;
-            let body = json!({ "answers": answers(&asked.body, &sent, wrong), "name_first": "Charles",
+            let check = app.get(&format!("/v1/kyc/{token}")).await;
+            let body = json!({ "answers": answers(&check.body, &sent, wrong), "name_first": "Charles",
                 "name_last": "Hearn" });
             let answered = app.patch(&format!("{token}/"), body).await;
-            assert_eq!((answered.status, answered.body), (200, settled(200, &json!(token), score, outcome)));
+            assert_eq!(
+                (answered.status, answered.body),
+                (200, completed(200, &json!(token), score, outcome))
+            );
             let user = app.get(&format!("/v1/users/{}", user.body["id"].as_str().unwrap())).await.body;
-            made.push(json!([
+            created.push(json!([
                 user["status"],
                 user["first_name"],
                 user["last_name"],
@@ -290,13 +296,13 @@ on_both! {
             ]));
         }
         assert_eq!(
-            made,
+            created,
             [
                 json!(["active", "Charles", "Hearn", true]),
                 json!(["documentation_required", "Charles", "Hearn", true])
             ]
         );
-        let walk = |outcome: &str, status: &str| {
+        let events = |outcome: &str, status: &str| {
             [
                 json!(["user.created", "ACTION_REQUIRED"]),
                 json!(["kyc.created", "QUESTIONS_REQUIRED"]),
@@ -307,19 +313,19 @@ on_both! {
         };
         assert_eq!(
             app.history().await,
-            [walk("APPROVED", "APPROVED"), walk("MANUAL_REVIEW", "DOCUMENTATION_REQUIRED")].concat()
+            [events("APPROVED", "APPROVED"), events("MANUAL_REVIEW", "DOCUMENTATION_REQUIRED")].concat()
         );
         assert_eq!(app.audit().await.wrong, None);
     }
 
-    async fn questions_expire_after_a_quarter_of_an_hour_and_are_not_asked_again(app: TestApp) {
+    async fn questions_expire_after_fifteen_minutes_and_are_not_repeated(app: TestApp) {
         let sent = applicant("Question");
         let user = app.post("/v1/users", sent.clone()).await.body;
         let token = user["kyc_token"].as_str().unwrap();
         let asked = app.get(&format!("/v1/kyc/{token}")).await.body;
         app.advance_to("2026-07-09T16:14:59Z").await;
         assert_eq!(app.get(&format!("/v1/kyc/{token}")).await.body, asked);
-        let (in_time, other) = app.asked(&sent).await;
+        let (in_time, other) = app.start_with_questions(&sent).await;
         app.advance_to("2026-07-09T16:15:00Z").await;
         refused(
             &app.patch(token, json!({ "answers": answers(&asked, &sent, 0) })).await,
@@ -329,7 +335,7 @@ on_both! {
         );
         assert_eq!(
             app.get(&format!("/v1/kyc/{token}")).await.body,
-            settled(200, &json!(token), 0.75, "Manual Review")
+            completed(200, &json!(token), 0.75, "Manual Review")
         );
         let answered = app.patch(&in_time, json!({ "answers": answers(&other, &sent, 0) })).await;
         assert_eq!(answered.body["data"]["outcome"], "Approved", "{}", answered.body);
@@ -368,12 +374,12 @@ on_both! {
         );
     }
 
-    async fn whoever_failed_is_not_asked_again(app: TestApp) {
+    async fn failed_questions_are_not_repeated(app: TestApp) {
         let sent = applicant("Question");
         let user = app.post("/v1/users", sent.clone()).await.body;
         let token = user["kyc_token"].as_str().unwrap();
-        let asked = app.get(&format!("/v1/kyc/{token}")).await.body;
-        app.patch(token, json!({ "answers": answers(&asked, &sent, 2) })).await;
+        let check = app.get(&format!("/v1/kyc/{token}")).await.body;
+        app.patch(token, json!({ "answers": answers(&check, &sent, 2) })).await;
         let rename = "mutation($id: ID!) { profileUpdate(input: { userId: $id, patch: { fullName: \"Ann \
             Question\" } }) {
             user { kyc { outcome score } } userErrors { message } } }";
@@ -384,17 +390,17 @@ on_both! {
         );
     }
 
-    async fn answers_are_for_their_own_check_and_their_own_partner(app: TestApp) {
+    async fn answers_are_accepted_only_for_an_open_check_of_the_partner(app: TestApp) {
         let sent = applicant("Question");
-        let (token, asked) = app.asked(&sent).await;
-        let body = json!({ "answers": answers(&asked, &sent, 0) });
+        let (token, check) = app.start_with_questions(&sent).await;
+        let body = json!({ "answers": answers(&check, &sent, 0) });
         let (_, other) = app.other_partner("another").await;
         let foreign = |method: &str| app.anonymous(method, &format!("/v1/kyc/{token}")).bearer_auth(&other);
         refused(&send(foreign("PATCH").json(&body)).await, 404, "not_found", UNKNOWN);
         refused(&send(foreign("GET")).await, 404, "not_found", UNKNOWN);
-        for nothing in ["S-BNTwVDLrlRvHbKVhRa8X", "nope", "%FF", &token.to_lowercase(), &token[..21]] {
-            refused(&app.patch(nothing, body.clone()).await, 404, "not_found", UNKNOWN);
-            refused(&app.get(&format!("/v1/kyc/{nothing}")).await, 404, "not_found", UNKNOWN);
+        for unknown in ["S-BNTwVDLrlRvHbKVhRa8X", "nope", "%FF", &token.to_lowercase(), &token[..21]] {
+            refused(&app.patch(unknown, body.clone()).await, 404, "not_found", UNKNOWN);
+            refused(&app.get(&format!("/v1/kyc/{unknown}")).await, 404, "not_found", UNKNOWN);
         }
         let me = app.person("another@example.com", "2025550142").await;
         let own = |method: &str| app.anonymous(method, &format!("/v1/kyc/{token}")).bearer_auth(&me.access);
@@ -403,11 +409,15 @@ on_both! {
         let approved = app.post("/v1/kyc", applicant("Doe")).await.body;
         let done = app.patch(approved["token"].as_str().unwrap(), body.clone()).await;
         refused(&done, 402, "invalid_request", NOT_OPEN);
-        assert_eq!(app.get(&format!("/v1/kyc/{token}")).await.body, asked, "strangers have changed nothing");
+        assert_eq!(
+            app.get(&format!("/v1/kyc/{token}")).await.body,
+            check,
+            "other callers must not change the check"
+        );
         assert_eq!(app.patch(&token, body).await.body["data"]["outcome"], "Approved");
     }
 
-    async fn a_person_answers_for_herself(app: TestApp) {
+    async fn a_user_answers_their_own_questions(app: TestApp) {
         let me = app.person("me@example.com", "2025550142").await;
         let sent = with(
             with(applicant("Question"), "email_address", "me@example.com"),
@@ -420,13 +430,13 @@ on_both! {
         let user = send(own("PUT", &format!("/v1/users/{}", me.user_id)).json(&body)).await;
         assert_eq!((user.status, &user.body["status"]), (200, &json!("action_required")), "{}", user.body);
         let path = format!("/v1/kyc/{}", user.body["kyc_token"].as_str().unwrap());
-        let asked = send(own("GET", &path)).await;
+        let check = send(own("GET", &path)).await;
         let answered =
-            send(own("PATCH", &path).json(&json!({ "answers": answers(&asked.body, &sent, 1) }))).await;
-        let mut told = settled(200, &user.body["kyc_token"], 0.99, "Approved");
-        // What was found is for the partner's secret key.
-        (told["data"]["score"], told["data"]["tags"]) = (Value::Null, json!([]));
-        assert_eq!((answered.status, answered.body), (200, told));
+            send(own("PATCH", &path).json(&json!({ "answers": answers(&check.body, &sent, 1) }))).await;
+        let mut expected = completed(200, &user.body["kyc_token"], 0.99, "Approved");
+        // Only the partner's secret key can read the score and the tags.
+        (expected["data"]["score"], expected["data"]["tags"]) = (Value::Null, json!([]));
+        assert_eq!((answered.status, answered.body), (200, expected));
         let viewer = app
             .gql_as(
                 Some(&me.access),
@@ -443,8 +453,8 @@ on_both! {
 
     async fn malformed_answers_change_nothing(app: TestApp) {
         let sent = applicant("Question");
-        let (token, asked) = app.asked(&sent).await;
-        let good = answers(&asked, &sent, 0);
+        let (token, check) = app.start_with_questions(&sent).await;
+        let good = answers(&check, &sent, 0);
         let changed = |change: &dyn Fn(&mut Vec<Value>)| {
             let mut list = good.as_array().unwrap().clone();
             change(&mut list);
@@ -505,21 +515,21 @@ on_both! {
         }
         let nameless = json!({ "answers": good, "name_first": "7" });
         refused(&app.patch(&token, nameless).await, 400, "validation_error", "first_name must have a letter");
-        assert_eq!(app.get(&format!("/v1/kyc/{token}")).await.body, asked);
+        assert_eq!(app.get(&format!("/v1/kyc/{token}")).await.body, check);
         assert_eq!(app.patch(&token, json!({ "answers": good })).await.body["data"]["outcome"], "Approved");
         assert_eq!(app.history().await.len(), 2);
     }
 
-    async fn of_many_answers_at_the_same_moment_one_counts(app: TestApp) {
+    async fn only_one_of_many_concurrent_answers_counts(app: TestApp) {
         let sent = applicant("Question");
         let user = app.post("/v1/users", sent.clone()).await.body;
         let token = user["kyc_token"].as_str().unwrap();
-        let asked = app.get(&format!("/v1/kyc/{token}")).await.body;
-        let (good, bad) = (answers(&asked, &sent, 0), answers(&asked, &sent, 3));
+        let check = app.get(&format!("/v1/kyc/{token}")).await.body;
+        let (good, bad) = (answers(&check, &sent, 0), answers(&check, &sent, 3));
         let tries = (0..64)
             .map(|turn| app.patch(token, json!({ "answers": if turn % 2 == 0 { &good } else { &bad } })));
-        let told = futures_util::future::join_all(tries).await;
-        let (done, others): (Vec<_>, Vec<_>) = told.into_iter().partition(|answer| answer.status == 200);
+        let results = futures_util::future::join_all(tries).await;
+        let (done, others): (Vec<_>, Vec<_>) = results.into_iter().partition(|answer| answer.status == 200);
         assert_eq!((done.len(), others.len()), (1, 63));
         for answer in &others {
             refused(answer, 402, "invalid_request", ANSWERED);
@@ -540,10 +550,10 @@ on_both! {
         );
     }
 
-    async fn the_state_of_a_number_is_asked_for_where_it_has_one(app: TestApp) {
-        // By then even those who were born in 2011 are of age.
+    async fn the_issuing_state_is_asked_only_for_an_ssn_that_has_one(app: TestApp) {
+        // Late enough that everyone born in 2011 is an adult.
         app.advance_to("2030-07-10T16:00:00Z").await;
-        for (ssn, born, asks) in [
+        for (ssn, born, has_state_question) in [
             ("123456789", "1985-01-23", true),
             ("223456789", "2008-06-24", true),
             ("666456789", "1985-01-23", false),
@@ -554,20 +564,20 @@ on_both! {
             ("123456789", "2011-06-25", false),
         ] {
             let sent = with(with(applicant("Question"), "ssn_number", ssn), "birth_date", born);
-            let (token, asked) = app.asked(&sent).await;
-            let questions = asked["prompts"]["answers"]["questions"].as_array().unwrap();
+            let (token, check) = app.start_with_questions(&sent).await;
+            let questions = check["prompts"]["answers"]["questions"].as_array().unwrap();
             let found: Vec<bool> = questions
                 .iter()
                 .map(|question| question["question"] == "What state was your SSN issued in?")
                 .collect();
-            assert_eq!(found, [asks, false, false, false, false], "{ssn} {born}");
-            let answered = app.patch(&token, json!({ "answers": answers(&asked, &sent, 0) })).await;
+            assert_eq!(found, [has_state_question, false, false, false, false], "{ssn} {born}");
+            let answered = app.patch(&token, json!({ "answers": answers(&check, &sent, 0) })).await;
             assert_eq!(answered.body["data"]["outcome"], "Approved", "{ssn} {born}");
         }
         let mut sent = applicant("Question");
         sent.as_object_mut().unwrap().remove("phone_number");
-        let (token, asked) = app.asked(&sent).await;
-        let answered = app.patch(&token, json!({ "answers": answers(&asked, &sent, 0) })).await;
+        let (token, check) = app.start_with_questions(&sent).await;
+        let answered = app.patch(&token, json!({ "answers": answers(&check, &sent, 0) })).await;
         assert_eq!(answered.body["data"]["tags"], json!(["Address Match"]));
     }
 }

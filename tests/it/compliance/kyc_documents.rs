@@ -1,5 +1,5 @@
-//! Documents of identity checks: sent as documented or by a signed address, kept encrypted, refused without a
-//! trace.
+//! Documents of identity checks: upload through both APIs and signed URLs, encryption at rest, and refusals
+//! that leave nothing behind.
 
 use crate::support::{
     Answer, Folder, TestApp, USER_CREATE, client, on_both, person,
@@ -23,7 +23,7 @@ use std::{
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// What stands in the documents of the tests, to be looked for where it must not be.
+/// Text in the test documents; the tests search for it where it must not be readable.
 const PLANTED: &str = "an unmistakable line 7f3c91";
 const NAME: &str = "john_doe_driver_license";
 const NOTES: &str = "Uploaded from email customer sent";
@@ -43,14 +43,14 @@ fn png() -> Vec<u8> {
     [&[0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n'][..], PLANTED.as_bytes()].concat()
 }
 
-/// A PDF of so many bytes.
+/// Returns a PDF of this size in bytes.
 fn long(bytes: usize) -> Vec<u8> {
     let mut data = pdf();
     data.resize(bytes, b' ');
     data
 }
 
-/// Somebody whose identity check waits for a review.
+/// A user with an identity check.
 pub struct Applicant {
     pub user_id: String,
     pub kyc_id: String,
@@ -63,11 +63,11 @@ impl Applicant {
     }
 }
 
-/// A person with this last name, made with this key.
+/// Creates a user with this last name as the partner with this key.
 pub async fn applicant(app: &TestApp, key: &str, last_name: &str) -> Applicant {
     let create = USER_CREATE.replace("kyc { token", "kyc { id token");
-    let made = app.gql_as(Some(key), &create, json!({ "input": person("Rita", last_name) })).await;
-    let user = made.entity("userCreate", "user");
+    let created = app.gql_as(Some(key), &create, json!({ "input": person("Rita", last_name) })).await;
+    let user = created.entity("userCreate", "user");
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     Applicant {
         user_id: text(&user["id"]),
@@ -76,12 +76,12 @@ pub async fn applicant(app: &TestApp, key: &str, last_name: &str) -> Applicant {
     }
 }
 
-/// The documented body with these bytes.
+/// Returns the documented request body with this data.
 pub fn documented(data: &[u8]) -> Value {
     json!({ "name": NAME, "extension": "pdf", "type": "license", "notes": NOTES, "data": STANDARD.encode(data) })
 }
 
-/// Every file in a folder and below.
+/// Returns every file in a folder and its subfolders.
 pub fn files_under(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let paths = entries.map(|entry| entry.unwrap().path());
@@ -92,17 +92,14 @@ fn files(app: &TestApp) -> Vec<PathBuf> {
     files_under(&app.documents.0)
 }
 
-/// How many documents there are, and how many files.
-async fn left(app: &TestApp) -> (u64, usize) {
+/// Returns the number of stored documents and of files.
+async fn counts(app: &TestApp) -> (u64, usize) {
     (kyc_document::Entity::find().count(&app.app.db.read).await.unwrap(), files(app).len())
 }
 
 #[track_caller]
 fn assert_absent(bytes: &[u8], text: &str) {
-    assert!(
-        !bytes.windows(text.len()).any(|window| window == text.as_bytes()),
-        "{text:?} is there to be read"
-    );
+    assert!(!bytes.windows(text.len()).any(|window| window == text.as_bytes()), "{text:?} is readable");
 }
 
 fn keys(value: &Value) -> Vec<&str> {
@@ -111,7 +108,7 @@ fn keys(value: &Value) -> Vec<&str> {
     keys
 }
 
-/// Every event of a check, in order: what happened and what is said of it.
+/// Returns every event of a check in order: type and payload.
 async fn events_of(app: &TestApp, kyc_id: &str) -> Vec<(String, Value)> {
     let stream: uuid::Uuid = kyc_id.parse().unwrap();
     let select = event::Entity::find()
@@ -151,11 +148,11 @@ async fn target(app: &TestApp, input: Value) -> String {
     prepared.entity("kycDocumentUploadPrepare", "target")["url"].as_str().unwrap().to_owned()
 }
 
-async fn put(url: &str, data: Vec<u8>) -> Answer {
+async fn upload(url: &str, data: Vec<u8>) -> Answer {
     send(client().put(url).header("content-type", "application/pdf").body(data)).await
 }
 
-/// Posts a body without saying how long it is.
+/// Posts a body without a content length.
 async fn in_chunks(app: &TestApp, path: &str, body: &str) -> (u16, Value) {
     let stream = tokio::net::TcpStream::connect(app.url.trim_start_matches("http://")).await.unwrap();
     let (mut read, mut write) = stream.into_split();
@@ -186,7 +183,7 @@ fn nothing_there() -> Value {
 }
 
 on_both! {
-    async fn the_documented_request_is_answered_as_documented(app: TestApp) {
+    async fn a_documented_upload_gets_the_documented_response(app: TestApp) {
         let rita = applicant(&app, &app.key, "Review").await;
         assert_eq!(NOON, crate::support::THURSDAY.parse::<DateTime<Utc>>().unwrap().timestamp_millis());
         let answer = app.post(&rita.path(), documented(&pdf())).await;
@@ -231,7 +228,7 @@ on_both! {
         assert_eq!(app.audit().await.wrong, None);
     }
 
-    async fn what_was_sent_cannot_be_read_on_the_disk(app: TestApp) {
+    async fn documents_are_encrypted_on_disk(app: TestApp) {
         let rita = applicant(&app, &app.key, "Review").await;
         app.post(&rita.path(), documented(&pdf())).await;
         let files = files(&app);
@@ -254,7 +251,7 @@ on_both! {
             assert_absent(column, NAME);
             assert_absent(column, NOTES);
         }
-        // A file that was altered, or is another document's, is not handed out.
+        // A file that was altered or exchanged is not served.
         let url = documents_as(&app, &app.key, &rita.kyc_id).await[0]["url"].as_str().unwrap().to_owned();
         app.post(&rita.path(), documented(&pdf())).await;
         let other = files_under(&app.documents.0).into_iter().find(|other| other != file).unwrap();
@@ -273,7 +270,7 @@ on_both! {
         assert_eq!(client().get(&url).send().await.unwrap().bytes().await.unwrap(), pdf());
     }
 
-    async fn every_way_of_describing_a_document_is_understood(app: TestApp) {
+    async fn every_documented_format_of_an_upload_is_accepted(app: TestApp) {
         let rita = applicant(&app, &app.key, "Review").await;
         let escaped = |data: &[u8]| STANDARD.encode(data).replace('/', "\\/");
         assert!(escaped(&jpeg()).contains("\\/"));
@@ -289,7 +286,7 @@ on_both! {
             if !extension.is_null() {
                 body["extension"] = extension;
             }
-            // Slashes may be escaped, lines broken, and the padding left out.
+            // Escaped slashes, line breaks and missing padding are accepted.
             let text =
                 body.to_string().replace("HERE", &format!("{}\\n", escaped(&data).trim_end_matches('=')));
             let request =
@@ -310,7 +307,7 @@ on_both! {
         }
     }
 
-    async fn what_is_refused_leaves_nothing(app: TestApp) {
+    async fn refused_uploads_leave_nothing_behind(app: TestApp) {
         let rita = applicant(&app, &app.key, "Review").await;
         let invalid = |field: &str, text: &str| (400, "validation_error", format!("{field} {text}"));
         let required = |field: &str| (400, "invalid_request", format!("{field} is required"));
@@ -362,7 +359,7 @@ on_both! {
             let answer = app.post(&rita.path(), body).await;
             let told = json!({ "error": { "type": kind, "message": message } });
             assert_eq!((answer.status, answer.body), (status, told), "{field}");
-            assert_eq!(left(&app).await, (0, 0), "{message}");
+            assert_eq!(counts(&app).await, (0, 0), "{message}");
         }
         for (text, message) in [
             ("", "The body is not a JSON object."),
@@ -378,7 +375,7 @@ on_both! {
                 "{text}"
             );
         }
-        // Longer than any body: nobody is heard to its end, and the length need not be said.
+        // A body above the limit is refused before its end, with and without a content length.
         let whole = documented(&long(20 * MIB)).to_string();
         let request =
             app.rest("POST", &rita.path()).header("content-type", "application/json").body(whole.clone());
@@ -407,14 +404,14 @@ on_both! {
             let told = json!({ "error": { "type": "not_found", "message": "token was not found" } });
             assert_eq!((answer.status, answer.body), (404, told), "{path}");
         }
-        assert_eq!(left(&app).await, (0, 0));
+        assert_eq!(counts(&app).await, (0, 0));
         assert_eq!(events_of(&app, &rita.kyc_id).await.len(), 1);
         let longest = app.post(&rita.path(), documented(&long(10 * MIB))).await;
-        assert_eq!((longest.status, left(&app).await), (200, (1, 1)), "{}", longest.body);
+        assert_eq!((longest.status, counts(&app).await), (200, (1, 1)), "{}", longest.body);
         assert_eq!(fs::metadata(&files(&app)[0]).unwrap().len(), 10 * MIB as u64 + 40);
     }
 
-    async fn a_check_takes_twenty_documents_of_its_present_state(app: TestApp) {
+    async fn a_check_accepts_twenty_documents_while_it_is_current(app: TestApp) {
         let rita = applicant(&app, &app.key, "Review").await;
         for turn in 0..20 {
             assert_eq!(app.post(&rita.path(), documented(&pdf())).await.status, 200, "{turn}");
@@ -423,11 +420,11 @@ on_both! {
             "message": "20 documents have been sent, and the identity check takes no more." } });
         let refused = app.post(&rita.path(), documented(&pdf())).await;
         assert_eq!((refused.status, refused.body), (402, told));
-        assert_eq!(left(&app).await, (20, 20));
+        assert_eq!(counts(&app).await, (20, 20));
         assert_eq!(documents_as(&app, &app.key, &rita.kyc_id).await.as_array().unwrap().len(), 20);
         let gql = app.gql(PREPARE, json!({ "input": announcement(&rita.kyc_id, &pdf()) })).await;
         assert_eq!(gql.user_error("kycDocumentUploadPrepare")["code"], "KYC_NOT_OPEN");
-        // A later check takes the place of this one.
+        // A later check replaces this one.
         let row = kyc::Entity::find_by_id(rita.kyc_id.parse::<uuid::Uuid>().unwrap())
             .one(&app.app.db.read)
             .await
@@ -442,10 +439,10 @@ on_both! {
         let told = json!({ "error": { "type": "invalid_request",
             "message": "A later identity check took the place of this one." } });
         assert_eq!((refused.status, refused.body), (402, told));
-        assert_eq!(left(&app).await, (20, 20));
+        assert_eq!(counts(&app).await, (20, 20));
     }
 
-    async fn a_repeated_request_keeps_one_document(app: TestApp) {
+    async fn a_repeated_request_stores_one_document(app: TestApp) {
         let rita = applicant(&app, &app.key, "Review").await;
         let ask = |key: &str, data: &[u8]| {
             send(app.rest("POST", &rita.path()).header("idempotency-key", key).json(&documented(data)))
@@ -456,7 +453,7 @@ on_both! {
             (again.status, &again.body, &again.headers["idempotent-replayed"]),
             (200, &first.body, &"true".parse().unwrap())
         );
-        assert_eq!(left(&app).await, (1, 1));
+        assert_eq!(counts(&app).await, (1, 1));
         let other = ask("one", &long(100)).await;
         assert_eq!(
             (other.status, &other.body["error"]["message"]),
@@ -469,10 +466,10 @@ on_both! {
             .map(|answer| answer.body["document_token"].clone())
             .collect();
         assert!(!tokens.is_empty() && tokens.iter().all(|token| *token == tokens[0]), "{tokens:?}");
-        assert_eq!(left(&app).await, (2, 2));
+        assert_eq!(counts(&app).await, (2, 2));
     }
 
-    async fn a_prepared_document_is_put_once_and_exactly(app: TestApp) {
+    async fn a_prepared_upload_works_once_and_only_as_announced(app: TestApp) {
         let rita = applicant(&app, &app.key, "Review").await;
         let prepared = app.gql(PREPARE, json!({ "input": announcement(&rita.kyc_id, &pdf()) })).await;
         let target = prepared.entity("kycDocumentUploadPrepare", "target").clone();
@@ -486,7 +483,7 @@ on_both! {
         for text in [NAME, NOTES, &STANDARD.encode(NAME)[..20]] {
             assert_absent(url.as_bytes(), text);
         }
-        // What was not announced is refused, and the address is still good.
+        // Data that was not announced is refused, and the URL stays valid.
         for (data, message) in [
             (long(pdf().len() + 1), format!("data must have {} bytes, as announced", pdf().len())),
             (png(), "data is not of the announced content type".to_owned()),
@@ -494,19 +491,19 @@ on_both! {
             (long(10 * MIB + 1), "data must have at most 10485760 bytes".to_owned()),
             (long(20 * MIB), "data must have at most 10485760 bytes".to_owned()),
         ] {
-            let refused = put(&url, data).await;
+            let refused = upload(&url, data).await;
             assert_eq!(
                 (refused.status, refused.body),
                 (400, json!({ "error": { "type": "validation_error", "message": message } }))
             );
         }
-        let empty = put(&url, Vec::new()).await;
+        let empty = upload(&url, Vec::new()).await;
         assert_eq!(
             (empty.status, empty.body),
             (400, json!({ "error": { "type": "invalid_request", "message": "data is required" } }))
         );
-        assert_eq!(left(&app).await, (0, 0));
-        // Whoever alters anything has no address of ours.
+        assert_eq!(counts(&app).await, (0, 0));
+        // An altered URL is not valid.
         let (before, signature) = url.rsplit_once("&signature=").unwrap();
         let flipped = format!("{}{}", if signature.starts_with('A') { "B" } else { "A" }, &signature[1..]);
         let another = app.gql(PREPARE, json!({ "input": announcement(&rita.kyc_id, &pdf()) })).await;
@@ -529,26 +526,26 @@ on_both! {
             url.replacen("/documents/", "/documents/0", 1),
             format!("{}/documents/{}", app.url, rita.kyc_id),
         ] {
-            let refused = put(&altered, pdf()).await;
+            let refused = upload(&altered, pdf()).await;
             assert_eq!((refused.status, refused.body), (404, nothing_there()), "{altered}");
         }
         let read = send(client().get(&url)).await;
-        assert_eq!((read.status, read.body), (404, nothing_there()), "an address to put is none to read");
-        assert_eq!(left(&app).await, (0, 0));
+        assert_eq!((read.status, read.body), (404, nothing_there()), "an upload URL cannot be used to read");
+        assert_eq!(counts(&app).await, (0, 0));
 
-        let sent = put(&url, pdf()).await;
+        let sent = upload(&url, pdf()).await;
         let told = json!({
             "document_token": sent.body["document_token"], "name": NAME, "extension": "pdf", "uploaded": true,
             "notes": [{ "notes": NOTES, "created_at": NOON, "updated_at": NOON }],
         });
         assert_eq!((sent.status, &sent.body), (200, &told));
-        let again = put(&url, pdf()).await;
+        let again = upload(&url, pdf()).await;
         assert_eq!((again.status, again.body), (404, nothing_there()));
-        let at_once = join_all((0..4).map(|_| put(&another, pdf()))).await;
+        let at_once = join_all((0..4).map(|_| upload(&another, pdf()))).await;
         let mut statuses: Vec<u16> = at_once.iter().map(|answer| answer.status).collect();
         statuses.sort_unstable();
         assert_eq!(statuses, [200, 404, 404, 404]);
-        assert_eq!(left(&app).await, (2, 2));
+        assert_eq!(counts(&app).await, (2, 2));
         let documents = documents_as(&app, &app.key, &rita.kyc_id).await;
         assert_eq!(
             [&documents[0]["token"], &documents[0]["type"]],
@@ -558,11 +555,11 @@ on_both! {
         let rows = kyc_document::Entity::find().all(&app.app.db.read).await.unwrap();
         assert!(
             rows.iter().all(|row| uploader(row).is_some() && uploader(row) == uploader(&rows[0])),
-            "in the name of the key that prepared it"
+            "the uploader must be the key that prepared the upload"
         );
     }
 
-    async fn an_address_ends_by_the_partners_clock_and_with_its_key(app: TestApp) {
+    async fn a_url_expires_by_the_partners_clock_and_with_its_key(app: TestApp) {
         let rita = applicant(&app, &app.key, "Review").await;
         let (mine, passing) = (
             announcement(&rita.kyc_id, &pdf()),
@@ -583,7 +580,7 @@ on_both! {
         let revoke = "mutation($input: ApiKeyRevokeInput!) { apiKeyRevoke(input: $input) { apiKey { id } \
             userErrors { code } } }";
         app.gql(revoke, json!({ "input": { "apiKeyId": id } })).await.entity("apiKeyRevoke", "apiKey");
-        for refused in [send(client().get(&read)).await, put(&revoked, pdf()).await] {
+        for refused in [send(client().get(&read)).await, upload(&revoked, pdf()).await] {
             assert_eq!((refused.status, refused.body), (404, nothing_there()));
         }
 
@@ -594,10 +591,10 @@ on_both! {
         app.advance_to("2026-07-09T16:29:59Z").await;
         assert_eq!(client().get(&read).send().await.unwrap().status(), 200);
         app.advance_to("2026-07-09T16:30:00Z").await;
-        for refused in [send(client().get(&read)).await, put(&write, pdf()).await] {
+        for refused in [send(client().get(&read)).await, upload(&write, pdf()).await] {
             assert_eq!((refused.status, refused.body), (404, nothing_there()));
         }
-        assert_eq!(left(&app).await, (1, 1));
+        assert_eq!(counts(&app).await, (1, 1));
     }
 
     async fn a_reviewer_gets_a_document_as_a_file(app: TestApp) {
@@ -651,21 +648,21 @@ on_both! {
             let refused = send(client().get(&altered)).await;
             assert_eq!((refused.status, refused.body), (404, nothing_there()), "{altered}");
         }
-        let written = put(url, pdf()).await;
+        let written = upload(url, pdf()).await;
         assert_eq!(
             (written.status, written.body),
             (404, nothing_there()),
-            "an address to read is none to put"
+            "a read URL cannot be used to upload"
         );
         assert_eq!(lines(&app, "kyc.document_open").await.len(), 1);
-        // The longest one comes whole.
+        // A document of the maximum size is returned whole.
         app.post(&rita.path(), documented(&long(10 * MIB))).await;
         let url = documents_as(&app, &reviewer, &rita.kyc_id).await[1]["url"].as_str().unwrap().to_owned();
         assert_eq!(client().get(&url).send().await.unwrap().bytes().await.unwrap(), long(10 * MIB));
         assert_eq!(app.audit().await.wrong, None);
     }
 
-    async fn what_is_announced_wrongly_is_refused_with_its_field(app: TestApp) {
+    async fn an_invalid_announcement_is_refused_with_its_field(app: TestApp) {
         let rita = applicant(&app, &app.key, "Review").await;
         for (field, value, code, path, message) in [
             ("name", json!(""), "REQUIRED", json!(["name"]), "name is required"),
@@ -710,57 +707,56 @@ on_both! {
         let mut by_token = announcement(&rita.kyc_id, &pdf());
         by_token["kycId"].take();
         by_token["token"] = json!(rita.token);
-        // The longest notes make a long address, which is good all the same.
+        // Notes of the maximum length make a long URL, which still works.
         by_token["notes"] = json!("é".repeat(2000));
-        assert_eq!(put(&target(&app, by_token).await, pdf()).await.status, 200);
+        assert_eq!(upload(&target(&app, by_token).await, pdf()).await.status, 200);
     }
 
-    async fn a_person_sends_her_own_documents(app: TestApp) {
+    async fn a_user_uploads_their_own_documents(app: TestApp) {
         let rita = applicant(&app, &app.key, "Review").await;
         app.post(&rita.path(), documented(&pdf())).await;
-        let herself = app.person("rita@example.com", "2025550199").await;
+        let user = app.person("rita@example.com", "2025550199").await;
         let row = kyc::Entity::find_by_id(rita.kyc_id.parse::<uuid::Uuid>().unwrap())
             .one(&app.app.db.read)
             .await
             .unwrap()
             .unwrap();
         let mut row: kyc::ActiveModel = row.into();
-        row.user_id = Set(Some(herself.user_id.parse().unwrap()));
+        row.user_id = Set(Some(user.user_id.parse().unwrap()));
         let tx = app.app.db.write().await.unwrap();
         row.update(&tx).await.unwrap();
         tx.commit().await.unwrap();
         let another = app.person("another@example.com", "2025550198").await;
 
         let sent =
-            send(app.anonymous("POST", &rita.path()).bearer_auth(&herself.access).json(&documented(&png())))
+            send(app.anonymous("POST", &rita.path()).bearer_auth(&user.access).json(&documented(&png())))
                 .await;
         assert_eq!(
             (sent.status, &sent.body["error"]["message"]),
             (400, &json!("extension is not that of the data"))
         );
-        let sent = send(
-            app.anonymous("POST", &rita.path()).bearer_auth(&herself.access).json(&documented(&long(50))),
-        )
-        .await;
+        let sent =
+            send(app.anonymous("POST", &rita.path()).bearer_auth(&user.access).json(&documented(&long(50))))
+                .await;
         assert_eq!(sent.status, 200, "{}", sent.body);
         let prepared = app
-            .gql_as(Some(&herself.access), PREPARE, json!({ "input": announcement(&rita.kyc_id, &pdf()) }))
+            .gql_as(Some(&user.access), PREPARE, json!({ "input": announcement(&rita.kyc_id, &pdf()) }))
             .await;
         let url = prepared.entity("kycDocumentUploadPrepare", "target")["url"].as_str().unwrap().to_owned();
-        assert_eq!(put(&url, pdf()).await.status, 200);
-        let seen = documents_as(&app, &herself.access, &rita.kyc_id).await;
+        assert_eq!(upload(&url, pdf()).await.status, 200);
+        let seen = documents_as(&app, &user.access, &rita.kyc_id).await;
         let told: Vec<[&Value; 3]> =
             seen.as_array().unwrap().iter().map(|one| [&one["name"], &one["notes"], &one["url"]]).collect();
         let (name, notes, none) = (json!(NAME), json!(NOTES), json!(null));
         assert_eq!(
             told,
             [[&name, &none, &none], [&name, &notes, &none], [&name, &notes, &none]],
-            "notes of others are not for her"
+            "a user must not see the notes of others"
         );
         let document = "query($id: ID!) { node(id: $id) { id } }";
         let id = &seen[0]["id"];
         assert_eq!(
-            app.gql_as(Some(&herself.access), document, json!({ "id": id })).await.data()["node"]["id"],
+            app.gql_as(Some(&user.access), document, json!({ "id": id })).await.data()["node"]["id"],
             *id
         );
         assert_eq!(
@@ -775,14 +771,13 @@ on_both! {
             .gql_as(Some(&another.access), PREPARE, json!({ "input": announcement(&rita.kyc_id, &pdf()) }))
             .await;
         assert_eq!(refused.user_error("kycDocumentUploadPrepare")["code"], "NOT_FOUND");
-        assert_eq!(left(&app).await, (3, 3));
+        assert_eq!(counts(&app).await, (3, 3));
     }
 }
 
-/// Two hundred at once fill no more memory than a few do: the others are sent away with the advice to come
-/// again.
+/// Two hundred concurrent uploads need no more memory than a few: the rest are refused with `retry-after`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_hundred_uploads_at_once_leave_the_memory_flat() {
+async fn two_hundred_concurrent_uploads_need_little_memory() {
     const AT_ONCE: usize = 200;
     let folder = Folder::new();
     let database_url = format!("sqlite:{}", folder.0.join("coffer.db").display());
@@ -824,10 +819,10 @@ async fn two_hundred_uploads_at_once_leave_the_memory_flat() {
     };
     let (answers, answered) = tokio::join!(uploads, others);
     let (after, peak) = server.resident();
-    let kept = answers.iter().filter(|answer| answer.status == 200).count();
+    let stored = answers.iter().filter(|answer| answer.status == 200).count();
     let told = json!({ "error": { "type": "api_error", "message": "The server is busy; try again." } });
     for answer in answers.iter().filter(|answer| answer.status != 200) {
-        // On a starved machine a body may stand still for so long that it is waited for no longer.
+        // On an overloaded machine, a body may stall until the request times out.
         if answer.status == 408 {
             continue;
         }
@@ -838,16 +833,16 @@ async fn two_hundred_uploads_at_once_leave_the_memory_flat() {
     }
     let mib = |bytes: u64| bytes >> 20;
     eprintln!(
-        "{kept} of {AT_ONCE} kept; {} MiB before, at most {} during, {} after",
+        "{stored} of {AT_ONCE} stored; {} MiB before, at most {} during, {} after",
         mib(before),
         mib(peak),
         mib(after)
     );
-    assert!((1..AT_ONCE).contains(&kept), "{kept} were kept");
-    assert_eq!(answered, 20, "other requests are answered meanwhile");
+    assert!((1..AT_ONCE).contains(&stored), "{stored} were stored");
+    assert_eq!(answered, 20, "other requests must succeed during the uploads");
     assert!(peak < before + (400 << 20), "{} MiB before, {} MiB at most", mib(before), mib(peak));
-    assert_eq!(files_under(&documents).len(), kept, "who was sent away has left nothing");
-    // Whoever comes again is served.
+    assert_eq!(files_under(&documents).len(), stored, "a refused upload must leave no file");
+    // A later request succeeds.
     let again = client
         .post(&paths[0])
         .bearer_auth(&key)
@@ -859,7 +854,7 @@ async fn two_hundred_uploads_at_once_leave_the_memory_flat() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn documents_lie_beside_the_database_unless_told_otherwise() {
+async fn documents_are_stored_beside_the_database_by_default() {
     let folder = Folder::new();
     let database_url = format!("sqlite:{}", folder.0.join("coffer.db").display());
     let server = Process::start(&database_url, &["serve", "--empty"]).await;
@@ -870,7 +865,7 @@ async fn documents_lie_beside_the_database_unless_told_otherwise() {
     )
     .await;
     let token = created.entity("userCreate", "user")["kyc"]["token"].as_str().unwrap().to_owned();
-    assert!(!folder.0.join("documents").exists(), "it is made when it is needed");
+    assert!(!folder.0.join("documents").exists(), "the folder is created when it is first needed");
     let upload = client.post(format!("{}/v1/kyc/{token}/documents", server.url)).bearer_auth(&key);
     assert_eq!(send(upload.json(&documented(&pdf()))).await.status, 200);
     assert_eq!(files_under(&folder.0.join("documents")).len(), 1);

@@ -1,4 +1,4 @@
-//! The review queue: who may decide, what she sees, and what comes of it.
+//! The review queue: who may decide, what a reviewer sees, and the effects of a decision.
 
 use super::kyc_documents::{Applicant, applicant, documented};
 use crate::support::{Answer, TestApp, on_both, send, socket::Socket};
@@ -20,7 +20,7 @@ const QUEUE: &str = "query($first: Int, $after: String) { kycReviews(first: $fir
 const LOOK: &str = "query($id: ID!) { node(id: $id) { id ... on Kyc { outcome
     applicant { firstName lastName email ssnLast4 birthYear city state } review { outcome reason } } } }";
 
-/// A key that has entered nothing yet.
+/// Creates a key that has not entered any data.
 async fn reviewer(app: &TestApp) -> String {
     app.key_for(&[Scope::Read, Scope::Operate]).await
 }
@@ -33,7 +33,7 @@ async fn decide(app: &TestApp, key: &str, document: &str, kyc_id: &str, reason: 
     app.gql_as(Some(key), document, json!({ "input": { "kycId": kyc_id, "reason": reason } })).await
 }
 
-/// Where a person stands by both doors.
+/// Returns a user's status through GraphQL and through REST.
 async fn status(app: &TestApp, user_id: &str) -> (Value, Value) {
     let gql = app.gql("query($id: ID!) { user(id: $id) { status } }", json!({ "id": user_id })).await.data()
         ["user"]["status"]
@@ -41,8 +41,8 @@ async fn status(app: &TestApp, user_id: &str) -> (Value, Value) {
     (gql, app.get(&format!("/v1/users/{user_id}")).await.body["status"].clone())
 }
 
-/// The events of a person and of her check, in the order of the log: kind, payload and actor.
-async fn told(app: &TestApp, about: &Applicant) -> Vec<(String, Value, Option<Uuid>)> {
+/// Returns the events of a user and of their check in the order of the log: type, payload and actor.
+async fn events_of(app: &TestApp, about: &Applicant) -> Vec<(String, Value, Option<Uuid>)> {
     let streams = [&about.user_id, &about.kyc_id].map(|id| id.parse::<Uuid>().unwrap());
     let rows =
         event::Entity::find().filter(event::Column::StreamId.is_in(streams)).order_by_asc(event::Column::Seq);
@@ -69,7 +69,7 @@ fn assert_maker(answer: &Answer, mutation: &str) {
 }
 
 on_both! {
-    async fn an_approval_moves_the_person_on_both_doors(app: TestApp) {
+    async fn an_approval_changes_the_user_in_both_apis(app: TestApp) {
         let rita = applicant(&app, &app.key, "Review").await;
         assert_eq!(
             status(&app, &rita.user_id).await,
@@ -80,11 +80,11 @@ on_both! {
         let reviewer = reviewer(&app).await;
         assert_eq!(queue(&app, &reviewer).await, vec![rita.kyc_id.clone()]);
         app.advance_to("2026-07-09T17:00:00Z").await;
-        let approved = decide(&app, &reviewer, APPROVE, &rita.kyc_id, "  The license is hers.  ").await;
+        let approved = decide(&app, &reviewer, APPROVE, &rita.kyc_id, "  The license is genuine.  ").await;
         let (maker, checker) = (id_of(&app, &app.key).await, id_of(&app, &reviewer).await);
         let expected = json!({
             "id": rita.kyc_id, "outcome": "APPROVED", "decidedAt": "2026-07-09T17:00:00Z",
-            "review": { "outcome": "APPROVED", "reason": "The license is hers.",
+            "review": { "outcome": "APPROVED", "reason": "The license is genuine.",
                 "reviewedAt": "2026-07-09T17:00:00Z", "reviewer": { "id": checker } },
         });
         assert_eq!(approved.entity("kycApprove", "kyc"), &expected);
@@ -100,7 +100,7 @@ on_both! {
         sent["document_id"] = json!(document.id);
         let event = |kind: &str, facts: Value, actor: Uuid| (kind.to_owned(), facts, Some(actor));
         assert_eq!(
-            told(&app, &rita).await,
+            events_of(&app, &rita).await,
             [
                 event(
                     "user.created",
@@ -127,7 +127,7 @@ on_both! {
             (line.principal_id, line.object_id, line.decision.as_str()),
             (checker, rita.kyc_id.parse().ok(), "done")
         );
-        // What is decided takes neither documents nor another decision.
+        // A decided check accepts neither documents nor another decision.
         let late = app.post(&format!("/v1/kyc/{}/documents", rita.token), documented(b"%PDF-1.4\n")).await;
         assert_eq!(
             (late.status, &late.body["error"]["message"]),
@@ -142,7 +142,7 @@ on_both! {
         assert_eq!(app.audit().await.wrong, None);
     }
 
-    async fn a_denial_is_final_on_both_doors(app: TestApp) {
+    async fn a_denial_changes_the_user_in_both_apis(app: TestApp) {
         let rita = applicant(&app, &app.key, "Review").await;
         let reviewer = reviewer(&app).await;
         let mut live = Socket::join(&app, Some(&reviewer)).await;
@@ -153,11 +153,15 @@ on_both! {
         )
         .await;
         tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
-        let denied = decide(&app, &reviewer, DENY, &rita.kyc_id, "The photograph is another's.").await;
+        let denied =
+            decide(&app, &reviewer, DENY, &rita.kyc_id, "The photograph shows another person.").await;
         assert_eq!(denied.entity("kycDeny", "kyc")["outcome"], "DENIED");
-        assert_eq!(denied.entity("kycDeny", "kyc")["review"]["reason"], "The photograph is another's.");
+        assert_eq!(
+            denied.entity("kycDeny", "kyc")["review"]["reason"],
+            "The photograph shows another person."
+        );
         assert_eq!(status(&app, &rita.user_id).await, (json!("DENIED"), json!("denied")));
-        let kinds: Vec<(String, Value)> = told(&app, &rita)
+        let kinds: Vec<(String, Value)> = events_of(&app, &rita)
             .await
             .into_iter()
             .map(|(kind, facts, _)| (kind, facts["status"].clone()))
@@ -217,7 +221,10 @@ on_both! {
         let first = app.gql_as(Some(&reviewer), APPROVE, input.clone()).await;
         let again = app.gql_as(Some(&reviewer), APPROVE, input).await;
         assert_eq!(again.entity("kycApprove", "kyc"), first.entity("kycApprove", "kyc"));
-        assert_eq!(told(&app, &rita).await.iter().filter(|(kind, ..)| kind == "kyc.reviewed").count(), 1);
+        assert_eq!(
+            events_of(&app, &rita).await.iter().filter(|(kind, ..)| kind == "kyc.reviewed").count(),
+            1
+        );
         let other = json!({ "input": { "kycId": rita.kyc_id, "reason": "Another.",
             "idempotencyKey": "decision-1" } });
         assert_eq!(
@@ -226,13 +233,13 @@ on_both! {
         );
     }
 
-    async fn whoever_entered_something_cannot_decide(app: TestApp) {
+    async fn a_key_that_entered_data_cannot_decide(app: TestApp) {
         let maker = app.key_for(&Scope::ALL).await;
         let (rita, reviewer) = (applicant(&app, &maker, "Review").await, reviewer(&app).await);
         for (document, mutation) in [(APPROVE, "kycApprove"), (DENY, "kycDeny")] {
-            assert_maker(&decide(&app, &maker, document, &rita.kyc_id, "I know her.").await, mutation);
+            assert_maker(&decide(&app, &maker, document, &rita.kyc_id, "I know the user.").await, mutation);
         }
-        // A key and its successors are one hand, whichever of them entered it.
+        // A key and its successors count as one reviewer, whichever of them entered the data.
         let rotate = "mutation($input: ApiKeyRotateInput!) { apiKeyRotate(input: $input) { apiKey { id } \
             secret userErrors { code } } }";
         let rotated = app
@@ -240,10 +247,13 @@ on_both! {
             .await;
         rotated.entity("apiKeyRotate", "apiKey");
         let successor = rotated.data()["apiKeyRotate"]["secret"].as_str().unwrap().to_owned();
-        assert_maker(&decide(&app, &successor, APPROVE, &rita.kyc_id, "I know her.").await, "kycApprove");
+        assert_maker(
+            &decide(&app, &successor, APPROVE, &rita.kyc_id, "I know the user.").await,
+            "kycApprove",
+        );
         let other = applicant(&app, &successor, "Review").await;
-        assert_maker(&decide(&app, &maker, APPROVE, &other.kyc_id, "I know her.").await, "kycApprove");
-        // Whoever has sent a document is a maker, by a prepared address as well.
+        assert_maker(&decide(&app, &maker, APPROVE, &other.kyc_id, "I know the user.").await, "kycApprove");
+        // A key that has uploaded a document, or prepared its upload, cannot decide either.
         let uploader = app.key_for(&Scope::ALL).await;
         let path = format!("/v1/kyc/{}/documents", rita.token);
         let sent =
@@ -259,26 +269,26 @@ on_both! {
         let url = prepared.entity("kycDocumentUploadPrepare", "target")["url"].as_str().unwrap().to_owned();
         assert_eq!(crate::support::client().put(&url).body("%PDF-1.4\n").send().await.unwrap().status(), 200);
         assert_maker(&decide(&app, &preparer, APPROVE, &rita.kyc_id, "I sent it.").await, "kycApprove");
-        // What is remembered of the refusals changes nothing, and another key decides.
+        // The refusals change nothing, and another key decides.
         assert_eq!(status(&app, &rita.user_id).await.0, json!("DOCUMENTATION_REQUIRED"));
         assert_eq!(
-            decide(&app, &reviewer, APPROVE, &rita.kyc_id, "Hers.").await.entity("kycApprove", "kyc")["outcome"],
+            decide(&app, &reviewer, APPROVE, &rita.kyc_id, "Genuine.").await.entity("kycApprove", "kyc")["outcome"],
             "APPROVED"
         );
         assert_eq!(
-            decide(&app, &reviewer, DENY, &other.kyc_id, "Not hers.").await.entity("kycDeny", "kyc")["outcome"],
+            decide(&app, &reviewer, DENY, &other.kyc_id, "Forged.").await.entity("kycDeny", "kyc")["outcome"],
             "DENIED"
         );
         let refused = audit_log::Entity::find().filter(audit_log::Column::Decision.eq("MAKER_CHECKER"));
         assert_eq!(refused.count(&app.app.db.read).await.unwrap(), 6);
     }
 
-    async fn a_reviewer_of_an_earlier_check_has_entered_nothing(app: TestApp) {
+    async fn a_reviewer_of_an_earlier_check_may_decide_a_later_one(app: TestApp) {
         let (rita, reviewer) = (applicant(&app, &app.key, "Review").await, reviewer(&app).await);
-        decide(&app, &reviewer, DENY, &rita.kyc_id, "The photograph is another's.")
+        decide(&app, &reviewer, DENY, &rita.kyc_id, "The photograph shows another person.")
             .await
             .entity("kycDeny", "kyc");
-        // She has another photograph made, and another address: her partner has her checked again.
+        // The user's data changes, so there is a new check.
         let changed = "mutation($input: ProfileUpdateInput!) { profileUpdate(input: $input) { user { status \
             kyc { id } } userErrors { code message } } }";
         let clerk = app.key_for(&[Scope::Manage, Scope::Read, Scope::Operate]).await;
@@ -291,24 +301,24 @@ on_both! {
         assert_eq!(user["status"], "DOCUMENTATION_REQUIRED");
         let later = user["kyc"]["id"].as_str().unwrap();
         assert_ne!(later, rita.kyc_id);
-        let superseded = decide(&app, &reviewer, APPROVE, &rita.kyc_id, "Hers.").await;
+        let superseded = decide(&app, &reviewer, APPROVE, &rita.kyc_id, "Genuine.").await;
         assert_eq!(
             superseded.user_error("kycApprove")["message"],
             "A later identity check took the place of this one."
         );
-        // Whoever made the earlier check, or the change, has a hand in the later one.
+        // The keys that created the earlier check and the change cannot decide the later check.
         for maker in [&app.key, &clerk] {
-            assert_maker(&decide(&app, maker, APPROVE, later, "Hers.").await, "kycApprove");
+            assert_maker(&decide(&app, maker, APPROVE, later, "Genuine.").await, "kycApprove");
         }
         assert_eq!(queue(&app, &reviewer).await, [later.to_owned()]);
         assert_eq!(
-            decide(&app, &reviewer, APPROVE, later, "Hers.").await.entity("kycApprove", "kyc")["outcome"],
+            decide(&app, &reviewer, APPROVE, later, "Genuine.").await.entity("kycApprove", "kyc")["outcome"],
             "APPROVED"
         );
         assert_eq!(status(&app, &rita.user_id).await.0, json!("APPROVED"));
     }
 
-    async fn a_resemblance_that_nobody_cleared_stands_in_the_way(app: TestApp) {
+    async fn an_open_watch_list_hit_prevents_an_approval(app: TestApp) {
         let (rita, reviewer) = (applicant(&app, &app.key, "Review").await, reviewer(&app).await);
         let hit = screening_hit::Model {
             id: app.app.ids.next(entity::Kind::ScreeningHit),
@@ -335,7 +345,7 @@ on_both! {
             tx.commit().await.unwrap();
         };
         write(screening_hit::ActiveModel::from(hit.clone()).reset_all(), true).await;
-        let refused = decide(&app, &reviewer, APPROVE, &rita.kyc_id, "Hers.").await;
+        let refused = decide(&app, &reviewer, APPROVE, &rita.kyc_id, "Genuine.").await;
         let text =
             "An entry of the watch list resembles the person; it must be cleared before she can be approved.";
         assert_eq!(
@@ -345,12 +355,12 @@ on_both! {
         let cleared = screening_hit::Model { cleared_at: Some(hit.found_at), ..hit };
         write(screening_hit::ActiveModel::from(cleared).reset_all(), false).await;
         assert_eq!(
-            decide(&app, &reviewer, APPROVE, &rita.kyc_id, "Hers.").await.entity("kycApprove", "kyc")["outcome"],
+            decide(&app, &reviewer, APPROVE, &rita.kyc_id, "Genuine.").await.entity("kycApprove", "kyc")["outcome"],
             "APPROVED"
         );
     }
 
-    async fn decisions_at_the_same_moment_are_one(app: TestApp) {
+    async fn only_one_of_several_concurrent_decisions_counts(app: TestApp) {
         let rita = applicant(&app, &app.key, "Review").await;
         let mut reviewers = Vec::new();
         for _ in 0..4 {
@@ -365,32 +375,32 @@ on_both! {
             .iter()
             .map(|answer| answer.data().as_object().unwrap().values().next().unwrap())
             .collect();
-        let (made, refused): (Vec<&Value>, Vec<&Value>) =
+        let (created, refused): (Vec<&Value>, Vec<&Value>) =
             payloads.into_iter().partition(|payload| payload["userErrors"] == json!([]));
-        assert_eq!((made.len(), refused.len()), (1, 3));
+        assert_eq!((created.len(), refused.len()), (1, 3));
         assert!(
             refused.iter().all(|payload| payload["userErrors"][0]["code"] == "KYC_NOT_OPEN"),
             "{refused:?}"
         );
-        let events = told(&app, &rita).await;
+        let events = events_of(&app, &rita).await;
         let reviewed: Vec<&Value> = events
             .iter()
             .filter(|(kind, ..)| kind == "kyc.reviewed")
             .map(|(_, facts, _)| &facts["status"])
             .collect();
-        assert_eq!(reviewed, [&json!(made[0]["kyc"]["outcome"].as_str().unwrap().to_lowercase())]);
-        assert_eq!(json!(status(&app, &rita.user_id).await.0), made[0]["kyc"]["outcome"]);
+        assert_eq!(reviewed, [&json!(created[0]["kyc"]["outcome"].as_str().unwrap().to_lowercase())]);
+        assert_eq!(json!(status(&app, &rita.user_id).await.0), created[0]["kyc"]["outcome"]);
         assert_eq!(app.audit().await.wrong, None);
     }
 
-    async fn the_queue_runs_from_the_oldest_and_is_the_partners_own(app: TestApp) {
+    async fn the_queue_starts_with_the_oldest_check_of_the_partner(app: TestApp) {
         let (_, theirs) = app.other_partner("another").await;
         let reviewer = reviewer(&app).await;
         let mut waiting = Vec::new();
         for last_name in ["Review", "Carter", "Review", "Question", "Review", "Denied"] {
-            let made = applicant(&app, &app.key, last_name).await;
+            let created = applicant(&app, &app.key, last_name).await;
             if last_name == "Review" {
-                waiting.push(made.kyc_id);
+                waiting.push(created.kyc_id);
             }
         }
         applicant(&app, &theirs, "Review").await;
@@ -415,9 +425,9 @@ on_both! {
         );
     }
 
-    async fn a_reviewer_sees_whom_she_decides_about_and_nobody_else_does(app: TestApp) {
+    async fn only_a_reviewer_sees_the_applicant(app: TestApp) {
         let (rita, reviewer) = (applicant(&app, &app.key, "Review").await, reviewer(&app).await);
-        let looks = async || {
+        let audit_lines = async || {
             let select = audit_log::Entity::find().filter(audit_log::Column::Operation.eq("kyc.applicant"));
             select
                 .all(&app.app.db.read)
@@ -438,7 +448,7 @@ on_both! {
         });
         assert_eq!(seen.data()["node"], expected);
         let line = (id_of(&app, &reviewer).await, Some(rita.kyc_id.parse().unwrap()));
-        assert_eq!(looks().await, [line]);
+        assert_eq!(audit_lines().await, [line]);
         decide(&app, &reviewer, DENY, &rita.kyc_id, "A secret reason.").await.entity("kycDeny", "kyc");
         let clerk = app.key_for(&[Scope::Read, Scope::Manage]).await;
         let unseen = app.gql_as(Some(&clerk), LOOK, json!({ "id": rita.kyc_id })).await;
@@ -446,8 +456,8 @@ on_both! {
             unseen.data()["node"],
             json!({ "id": rita.kyc_id, "outcome": "DENIED", "applicant": null, "review": null })
         );
-        assert_eq!(looks().await, [line]);
-        // The reason is sealed, as is whom it is about.
+        assert_eq!(audit_lines().await, [line]);
+        // The reason is stored encrypted.
         let row = kyc::Entity::find_by_id(rita.kyc_id.parse::<Uuid>().unwrap())
             .one(&app.app.db.read)
             .await

@@ -1,8 +1,8 @@
-//! How well the watch list finds people who write a listed name in another way, and how often it is wrong
-//! about common names.
+//! Measures how well the watch list finds variants of listed names, and how many false alarms it raises for
+//! common names.
 //!
-//! The data was written without a look at the matcher: people and their variants are invented.
-//! `variants_held_out.csv` was not looked at while the matcher was tuned.
+//! The data is invented and was written without knowledge of the matcher. `variants_held_out.csv` was not
+//! used to tune it.
 
 use chrono::NaiveDate;
 use domain::compliance::screening::{Index, Likeness, ListedName, is_comparable, sdn};
@@ -13,13 +13,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The rows of a file with a header.
+/// Returns the rows of a CSV file with a header.
 fn rows(text: &str) -> Vec<Vec<String>> {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     reader.records().map(|row| row.unwrap().iter().map(str::to_owned).collect()).collect()
 }
 
-/// A list in the public format, of numbers, names and remarks, taken into memory.
+/// Builds an index from numbers, names and remarks, by way of the public list format.
 fn index<'a>(people: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>) -> Index {
     Index::new(names(people))
 }
@@ -49,15 +49,15 @@ fn screened(index: &Index, first_name: &str, last_name: &str, birth_date: &str) 
     index.resembling(&format!("{last_name}, {first_name}"), birth_date.parse().unwrap())
 }
 
-/// Whether a list of one entry is met by a person.
+/// Returns whether a user matches a list with this single entry.
 fn is_hit(listed: &str, remarks: &str, first_name: &str, last_name: &str, birth_date: &str) -> bool {
     !screened(&index([("1", listed, remarks)]), first_name, last_name, birth_date).is_empty()
 }
 
-const KINDS_OF_LETTERS: [&str; 8] =
+const SPELLING_VARIANTS: [&str; 8] =
     ["fused", "split", "reordered", "accented", "hyphenated", "doubled", "shortened", "mistyped"];
 
-/// How many of a file's variants are found, by kind, and of how many.
+/// Returns, for each kind of variant in a file, how many are found and how many there are.
 fn found(variants: &str) -> BTreeMap<String, (usize, usize)> {
     let mut kinds: BTreeMap<String, (usize, usize)> = BTreeMap::new();
     for row in rows(variants) {
@@ -78,25 +78,25 @@ fn assert_found(file: &str, variants: &str) {
         counted.fold((0, 0), |(found, of), (_, (more, of_more))| (found + more, of + of_more))
     };
     let (all, of_all) = sum(&|_| true);
-    let (letters, of_letters) = sum(&|kind| KINDS_OF_LETTERS.contains(&kind));
+    let (letters, of_letters) = sum(&|kind| SPELLING_VARIANTS.contains(&kind));
     println!("{file}: {all} of {of_all}, of changed letters and order {letters} of {of_letters}");
     assert_eq!((of_all, of_letters), (150, 96));
-    // docs/performance.md publishes this.
+    // Published in docs/performance.md.
     assert_eq!((all, letters), (of_all, of_letters));
 }
 
 #[test]
-fn variants_that_were_looked_at_are_found() {
+fn variants_used_for_tuning_are_found() {
     assert_found("variants_tuning.csv", include_str!("screening/data/variants_tuning.csv"));
 }
 
 #[test]
-fn variants_that_were_not_looked_at_are_found() {
+fn held_out_variants_are_found() {
     assert_found("variants_held_out.csv", include_str!("screening/data/variants_held_out.csv"));
 }
 
 #[test]
-fn common_names_are_left_alone() {
+fn common_names_raise_few_false_alarms() {
     let innocents = rows(include_str!("screening/data/innocents.csv"));
     assert_eq!((innocents.len(), LIST.len()), (1_000, 20_000));
     let alarms =
@@ -106,7 +106,7 @@ fn common_names_are_left_alone() {
 }
 
 #[test]
-fn other_spellings_of_a_name_are_hits() {
+fn other_spellings_of_a_name_match() {
     for (listed, remarks, first_name, last_name, birth_date) in [
         ("AL-HARBAWI, Samir", "DOB 01 Nov 1962", "Samir", "Alharbawi", "1962-11-01"),
         ("AL-HARBAWI, Samir", "DOB 01 Nov 1962", "Samir", "Harbawi", "1962-11-01"),
@@ -145,7 +145,7 @@ fn other_spellings_of_a_name_are_hits() {
 }
 
 #[test]
-fn other_people_are_no_hits() {
+fn other_people_do_not_match() {
     for (listed, remarks, first_name, last_name, birth_date) in [
         ("DAS, Ravi Kumar", "DOB 12 Dec 1960", "Ravi", "Kumar", "1961-05-20"),
         ("DAS, Ravi Kumar", "", "Ravi", "Kumar", "1961-05-20"),
@@ -163,7 +163,7 @@ fn other_people_are_no_hits() {
 }
 
 #[test]
-fn common_names_need_a_near_birth_date() {
+fn common_names_match_only_with_a_close_birth_date() {
     let people: Vec<(String, String, String)> = (0..600)
         .map(|number| {
             let (first, last) = [("Mohammed", "ALI"), ("Maria", "GARCIA LOPEZ"), ("Min", "KIM")][number % 3];
@@ -185,7 +185,7 @@ fn common_names_need_a_near_birth_date() {
 }
 
 #[test]
-fn a_name_meets_itself_in_any_order_and_with_characters_that_are_not_seen() {
+fn a_name_matches_itself_in_any_order_and_with_invisible_characters() {
     for row in LISTED.iter().step_by(97) {
         let Some((family, given)) = row[1].split_once(", ") else { continue };
         let index = index([("1", row[1].as_str(), "")]);
@@ -199,7 +199,7 @@ fn a_name_meets_itself_in_any_order_and_with_characters_that_are_not_seen() {
 }
 
 #[test]
-fn what_is_not_read_is_for_a_reviewer() {
+fn names_that_cannot_be_compared_are_recognized() {
     assert!(
         is_comparable("Чехов, Антон")
             && is_comparable("الحربي, سمير")
@@ -214,7 +214,7 @@ fn what_is_not_read_is_for_a_reviewer() {
 }
 
 #[test]
-fn long_names_are_bounded() {
+fn long_names_are_compared_quickly() {
     LazyLock::force(&LIST);
     for name in [
         "Ada ".repeat(2_500),
@@ -224,9 +224,14 @@ fn long_names_are_bounded() {
         "李".repeat(2_500),
         "kim ".repeat(2_500),
     ] {
-        let began = Instant::now();
+        let started_at = Instant::now();
         LIST.resembling(&name, NaiveDate::from_ymd_opt(1960, 12, 12).unwrap());
-        // Work that grows with the square of a name's length takes minutes here.
-        assert!(began.elapsed() < Duration::from_secs(30), "{} bytes: {:?}", name.len(), began.elapsed());
+        // With time quadratic in the length of a name, this would take minutes.
+        assert!(
+            started_at.elapsed() < Duration::from_secs(30),
+            "{} bytes: {:?}",
+            name.len(),
+            started_at.elapsed()
+        );
     }
 }

@@ -1,5 +1,4 @@
-//! The watch list: imported by the binary, met by people at their identity check, and cleared by somebody who
-//! has looked.
+//! Watch-list screening: importing lists, hits at identity checks and in existing users, and clearing hits.
 
 use crate::support::{
     Answer, DEPOSIT_CREATE, Folder, ORDER_PLACE, Options, TestApp, USER_CREATE, on_both, person, postgres,
@@ -19,10 +18,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The person of the tests on a list, by the day of birth she gives.
+/// The list entry that matches the user of the tests.
 const ADA: (&str, &str, &str) = ("7", "CARTER, Ada", "DOB 23 Jan 1985");
 
-/// A list in the public format: number, name and remarks of its people.
+/// Returns a list in the public format from numbers, names and remarks.
 fn sdn(people: &[(&str, &str, &str)]) -> String {
     people.iter().fold(String::new(), |mut text, (number, name, remarks)| {
         let nothing = "-0- ,".repeat(7);
@@ -32,7 +31,7 @@ fn sdn(people: &[(&str, &str, &str)]) -> String {
     })
 }
 
-/// Has the binary import these bytes.
+/// Imports a list with the command line.
 fn import(app: &TestApp, list: &[u8], more: &[&str]) -> Output {
     let folder = Folder::new();
     let file = folder.0.join("sdn.csv");
@@ -40,12 +39,12 @@ fn import(app: &TestApp, list: &[u8], more: &[&str]) -> Output {
     run(&app.database_url, &[&["screen", "import", file.to_str().unwrap()], more].concat())
 }
 
-fn listed(app: &TestApp, people: &[(&str, &str, &str)]) {
-    listed_by(app, "OFAC SDN", people);
+fn set_list(app: &TestApp, people: &[(&str, &str, &str)]) {
+    set_list_of(app, "OFAC SDN", people);
 }
 
-/// Replaces the list of a source, however long it was.
-fn listed_by(app: &TestApp, source: &str, people: &[(&str, &str, &str)]) {
+/// Replaces the list of a source, with `--force` so that it may be shorter than the old one.
+fn set_list_of(app: &TestApp, source: &str, people: &[(&str, &str, &str)]) {
     let output = import(app, format!("{}\u{1a}", sdn(people)).as_bytes(), &["--source", source, "--force"]);
     assert!(output.status.success() && said(&output).2.starts_with("names: "), "{output:?}");
 }
@@ -60,7 +59,7 @@ async fn counts(app: &TestApp) -> (u64, u64) {
     (lists, watch_list_name::Entity::find().count(&app.app.db.read).await.unwrap())
 }
 
-/// A resemblance of the person of a check to nobody in particular.
+/// Adds a hit to an identity check and returns its id.
 pub async fn hit_of(app: &TestApp, kyc_id: &str) -> String {
     let row = screening_hit::Model {
         id: app.app.ids.next(Kind::ScreeningHit),
@@ -83,14 +82,14 @@ pub async fn hit_of(app: &TestApp, kyc_id: &str) -> String {
     id.to_string()
 }
 
-const STANDING: &str = "query($id: ID!) { user(id: $id) { status kyc { id score outcome tags
+const STATUS: &str = "query($id: ID!) { user(id: $id) { status kyc { id score outcome tags
     checks { check isPassed part }
     watchListHits { id entryNumber listedName programs score parts { name points rule } foundAt clearedAt \
     exception { until reason madeAt } } } } }";
 
-/// Where a person stands.
-async fn standing(app: &TestApp, user_id: &str) -> Value {
-    app.gql(STANDING, json!({ "id": user_id })).await.data()["user"].clone()
+/// Returns a user's status with their identity check and hits.
+async fn status_of(app: &TestApp, user_id: &str) -> Value {
+    app.gql(STATUS, json!({ "id": user_id })).await.data()["user"].clone()
 }
 
 async fn registered(app: &TestApp, first_name: &str, last_name: &str) -> String {
@@ -101,18 +100,18 @@ async fn registered(app: &TestApp, first_name: &str, last_name: &str) -> String 
 const CLEAR: &str = "mutation($input: WatchListHitClearInput!) { watchListHitClear(input: $input) {
     hit { id clearedAt exception { until reason madeAt } kyc { outcome } } userErrors { code path message } } }";
 
-fn clearing(hit: &Value) -> Value {
+fn clear_input(hit: &Value) -> Value {
     json!({ "hitId": hit["id"], "reason": "Another person: the passport says so.", "until": "2026-08-01" })
 }
 
-/// Clears a hit with a key that has entered nothing.
+/// Clears a hit with a key that has not entered any data.
 async fn clear(app: &TestApp, input: Value) -> Answer {
     let key = app.key_for(&[Scope::Read, Scope::Operate]).await;
     app.gql_as(Some(&key), CLEAR, json!({ "input": input })).await
 }
 
-/// Changes what a person says of herself.
-async fn amended(app: &TestApp, user_id: &str, patch: Value) {
+/// Changes a user's personal data.
+async fn update_user(app: &TestApp, user_id: &str, patch: Value) {
     let update = "mutation($input: UserUpdateInput!) { userUpdate(input: $input) { user { id } userErrors { \
         code path message } } }";
     app.gql(update, json!({ "input": { "userId": user_id, "patch": patch } }))
@@ -120,12 +119,12 @@ async fn amended(app: &TestApp, user_id: &str, patch: Value) {
         .entity("userUpdate", "user");
 }
 
-/// Outcome of a person's check, its hits and which of them are open.
-fn brief(standing: &Value) -> (String, String, Vec<(String, bool)>) {
-    let hits = standing["kyc"]["watchListHits"].as_array().unwrap();
+/// Returns a user's status, the outcome of their check, and its hits with whether each is open.
+fn summary(found: &Value) -> (String, String, Vec<(String, bool)>) {
+    let hits = found["kyc"]["watchListHits"].as_array().unwrap();
     let hit = |hit: &Value| (hit["entryNumber"].as_str().unwrap().to_owned(), hit["clearedAt"].is_null());
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    (text(&standing["status"]), text(&standing["kyc"]["outcome"]), hits.iter().map(hit).collect())
+    (text(&found["status"]), text(&found["kyc"]["outcome"]), hits.iter().map(hit).collect())
 }
 
 fn expected(status: &str, outcome: &str, hits: &[(&str, bool)]) -> (String, String, Vec<(String, bool)>) {
@@ -136,8 +135,8 @@ fn expected(status: &str, outcome: &str, hits: &[(&str, bool)]) -> (String, Stri
     )
 }
 
-/// The newest run over existing customers, once it has finished.
-async fn finished(app: &TestApp) -> Value {
+/// Waits for the newest screening of existing users to finish and returns it.
+async fn finished_run(app: &TestApp) -> Value {
     let query = "{ watchList { screening { people screened failed hits finishedAt } } }";
     for _ in 0..600 {
         let run = app.gql(query, json!({})).await.data()["watchList"]["screening"].clone();
@@ -149,9 +148,9 @@ async fn finished(app: &TestApp) -> Value {
     panic!("the run did not finish");
 }
 
-/// The part of the watch list in a score.
-fn part(standing: &Value) -> Value {
-    standing["kyc"]["checks"]
+/// Returns the watch-list check of a score.
+fn watch_list_check(found: &Value) -> Value {
+    found["kyc"]["checks"]
         .as_array()
         .unwrap()
         .iter()
@@ -160,7 +159,7 @@ fn part(standing: &Value) -> Value {
         .clone()
 }
 
-/// 20,000 entries with made-up names, and the same with aliases for every tenth.
+/// Returns a list of 20,000 invented names, and a list with an alias for every tenth of them.
 fn long_list() -> (String, String) {
     let (first, last) = (
         ["Ana", "Boris", "Chen", "Dalia", "Emir", "Farid", "Gustavo", "Hana"],
@@ -203,10 +202,10 @@ on_both! {
         let folder = Folder::new();
         let aliases = folder.0.join("alt.csv");
         std::fs::write(&aliases, "8,1,\"aka\",\"MILLER, Jurgen\",-0- \r\n\u{1a}").unwrap();
-        let told = ["--alt", aliases.to_str().unwrap(), "--source", "Tests"];
+        let options = ["--alt", aliases.to_str().unwrap(), "--source", "Tests"];
         let latin_1: Vec<u8> =
             list.chars().map(|character| u8::try_from(u32::from(character)).unwrap()).collect();
-        let (done, line, progress) = said(&import(&app, &latin_1, &told));
+        let (done, line, progress) = said(&import(&app, &latin_1, &options));
         let imported_at =
             watch_list::Entity::find().one(&app.app.db.read).await.unwrap().unwrap().imported_at;
         let at = |at: chrono::DateTime<chrono::Utc>| at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
@@ -228,7 +227,7 @@ on_both! {
             imported_at
         );
         assert_eq!(counts(&app).await, (1, 5));
-        let again = said(&import(&app, &latin_1, &told));
+        let again = said(&import(&app, &latin_1, &options));
         assert_eq!(
             again,
             (true, format!("Nothing has changed since the list was imported.\n{first}"), String::new())
@@ -263,32 +262,32 @@ on_both! {
         }
         assert!(status().1.starts_with(&first));
 
-        // A server that runs screens against the newest list at once.
+        // A running server screens against the new list at once.
         let ada = registered(&app, "Ada", "Carter").await;
         assert_eq!(
-            brief(&standing(&app, &ada).await),
+            summary(&status_of(&app, &ada).await),
             expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", true)])
         );
         let jurgen = registered(&app, "Jurgen", "Miller").await;
-        assert_eq!(brief(&standing(&app, &jurgen).await), expected("APPROVED", "APPROVED", &[]));
-        listed_by(&app, "Tests", &[("8", "MILLER, Jurgen", "")]);
+        assert_eq!(summary(&status_of(&app, &jurgen).await), expected("APPROVED", "APPROVED", &[]));
+        set_list_of(&app, "Tests", &[("8", "MILLER, Jurgen", "")]);
         assert_eq!(counts(&app).await, (2, 1));
         let jurgen = registered(&app, "Jurgen", "Miller").await;
         assert_eq!(
-            brief(&standing(&app, &jurgen).await),
+            summary(&status_of(&app, &jurgen).await),
             expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("8", true)])
         );
         let other = registered(&app, "Ada", "Carter").await;
-        assert_eq!(brief(&standing(&app, &other).await), expected("APPROVED", "APPROVED", &[]));
-        // Decisions of before stay.
+        assert_eq!(summary(&status_of(&app, &other).await), expected("APPROVED", "APPROVED", &[]));
+        // Earlier decisions remain.
         assert_eq!(
-            brief(&standing(&app, &ada).await),
+            summary(&status_of(&app, &ada).await),
             expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", true)])
         );
     }
 
-    async fn who_resembles_an_entry_waits_for_a_reviewer(app: TestApp) {
-        listed(
+    async fn a_user_who_resembles_an_entry_waits_for_a_reviewer(app: TestApp) {
+        set_list(
             &app,
             &[
                 ADA,
@@ -298,7 +297,7 @@ on_both! {
             ],
         );
         let ada = registered(&app, "Ada", "Carter").await;
-        let found = standing(&app, &ada).await;
+        let found = status_of(&app, &ada).await;
         let ids: Vec<Value> =
             found["kyc"]["watchListHits"].as_array().unwrap().iter().map(|hit| hit["id"].clone()).collect();
         let name = |points: &str, rule: &str| json!({ "name": "NAME", "points": points, "rule": rule });
@@ -329,7 +328,10 @@ on_both! {
             (&json!("DOCUMENTATION_REQUIRED"), &json!("MANUAL_REVIEW"), &json!("0.45"))
         );
         assert_eq!(found["kyc"]["tags"], json!(["Address Match", "Phone Match", "Watch List Match"]));
-        assert_eq!(part(&found), json!({ "check": "WATCH_LIST", "isPassed": false, "part": "-0.42" }));
+        assert_eq!(
+            watch_list_check(&found),
+            json!({ "check": "WATCH_LIST", "isPassed": false, "part": "-0.42" })
+        );
         let node = "query($id: ID!) { node(id: $id) { id ... on WatchListHit { listedName kyc { id } } } }";
         let node = app.gql(node, json!({ "id": ids[0] })).await;
         assert_eq!(
@@ -337,7 +339,7 @@ on_both! {
             json!({ "id": ids[0], "listedName": "CARTER, Ada", "kyc": { "id": found["kyc"]["id"] } })
         );
 
-        // A name alone is one, a name with another year of birth is none.
+        // A name without a listed birth date is a hit; a name with another year of birth is not.
         for (first_name, last_name, birth_date, hits) in [
             ("Ada", "Carter", "1985-01-24", vec!["7"]),
             ("Ada", "Carter", "1986-01-23", vec!["7"]),
@@ -350,39 +352,42 @@ on_both! {
             let mut input = person(first_name, last_name);
             input["birthDate"] = json!(birth_date);
             let user = app.gql(USER_CREATE, json!({ "input": input })).await;
-            let found = standing(&app, user.entity("userCreate", "user")["id"].as_str().unwrap()).await;
-            let entries: Vec<String> = brief(&found).2.into_iter().map(|(entry, _)| entry).collect();
+            let found = status_of(&app, user.entity("userCreate", "user")["id"].as_str().unwrap()).await;
+            let entries: Vec<String> = summary(&found).2.into_iter().map(|(entry, _)| entry).collect();
             assert_eq!(entries, hits, "{first_name} {last_name} {birth_date}");
             let status = if hits.is_empty() { "APPROVED" } else { "DOCUMENTATION_REQUIRED" };
             assert_eq!(found["status"], status, "{first_name} {last_name} {birth_date}");
-            assert_eq!(part(&found)["isPassed"], hits.is_empty());
+            assert_eq!(watch_list_check(&found)["isPassed"], hits.is_empty());
         }
     }
 
-    async fn a_cleared_hit_lets_the_person_through(app: TestApp) {
-        listed(&app, &[ADA]);
+    async fn clearing_the_hit_approves_the_user(app: TestApp) {
+        set_list(&app, &[ADA]);
         let ada = registered(&app, "Ada", "Carter").await;
-        let hit = standing(&app, &ada).await["kyc"]["watchListHits"][0].clone();
+        let hit = status_of(&app, &ada).await["kyc"]["watchListHits"][0].clone();
         let input = json!({ "idempotencyKey": "c1", "hitId": hit["id"], "reason": " Another passport. ",
             "until": "2026-08-01" });
         let cleared = clear(&app, input.clone()).await;
         let exception =
             json!({ "until": "2026-08-01", "reason": "Another passport.", "madeAt": "2026-07-09T16:00:00Z" });
-        let told = json!({ "id": hit["id"], "clearedAt": "2026-07-09T16:00:00Z", "exception": exception,
-            "kyc": { "outcome": "APPROVED" } });
-        assert_eq!(cleared.entity("watchListHitClear", "hit"), &told);
+        let cleared_hit = json!({ "id": hit["id"], "clearedAt": "2026-07-09T16:00:00Z",
+            "exception": exception, "kyc": { "outcome": "APPROVED" } });
+        assert_eq!(cleared.entity("watchListHitClear", "hit"), &cleared_hit);
         assert_eq!(
             clear(&app, input).await.entity("watchListHitClear", "hit"),
-            &told,
-            "the same request again"
+            &cleared_hit,
+            "a repeated request gets the same result"
         );
-        let found = standing(&app, &ada).await;
-        assert_eq!(brief(&found), expected("APPROVED", "APPROVED", &[("7", false)]));
+        let found = status_of(&app, &ada).await;
+        assert_eq!(summary(&found), expected("APPROVED", "APPROVED", &[("7", false)]));
         assert_eq!(
             (&found["kyc"]["score"], &found["kyc"]["tags"]),
             (&json!("0.99"), &json!(["Address Match", "Phone Match"]))
         );
-        assert_eq!(part(&found), json!({ "check": "WATCH_LIST", "isPassed": true, "part": "0.12" }));
+        assert_eq!(
+            watch_list_check(&found),
+            json!({ "check": "WATCH_LIST", "isPassed": true, "part": "0.12" })
+        );
 
         let events = "subscription { events(after: \"0\") { type ... on KycChangedEvent { outcome kyc { id \
             } } ... on UserChangedEvent { user { id } } } }";
@@ -401,56 +406,56 @@ on_both! {
         assert_eq!(app.audit().await.wrong, None);
     }
 
-    async fn every_hit_must_be_cleared_and_nothing_else_is(app: TestApp) {
-        listed(&app, &[ADA, ("8", "CARTER, Ada", ""), ("9", "REVIEW, Ada", "")]);
+    async fn every_hit_must_be_cleared_separately(app: TestApp) {
+        set_list(&app, &[ADA, ("8", "CARTER, Ada", ""), ("9", "REVIEW, Ada", "")]);
         let ada = registered(&app, "Ada", "Carter").await;
-        let hits = standing(&app, &ada).await["kyc"]["watchListHits"].clone();
-        clear(&app, clearing(&hits[1])).await.entity("watchListHitClear", "hit");
-        let found = standing(&app, &ada).await;
+        let hits = status_of(&app, &ada).await["kyc"]["watchListHits"].clone();
+        clear(&app, clear_input(&hits[1])).await.entity("watchListHitClear", "hit");
+        let found = status_of(&app, &ada).await;
         assert_eq!(
-            brief(&found),
+            summary(&found),
             expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", true), ("8", false)])
         );
         assert_eq!(found["kyc"]["tags"], json!(["Address Match", "Phone Match", "Watch List Match"]));
-        assert_eq!(part(&found)["isPassed"], false);
-        clear(&app, clearing(&hits[0])).await.entity("watchListHitClear", "hit");
+        assert_eq!(watch_list_check(&found)["isPassed"], false);
+        clear(&app, clear_input(&hits[0])).await.entity("watchListHitClear", "hit");
         assert_eq!(
-            brief(&standing(&app, &ada).await),
+            summary(&status_of(&app, &ada).await),
             expected("APPROVED", "APPROVED", &[("7", false), ("8", false)])
         );
 
-        // Who is in a review for another reason stays there, under whatever name.
+        // A user in a review for another reason stays in it, under any name.
         let reviewed = registered(&app, "Ada", "Review").await;
-        let hit = standing(&app, &reviewed).await["kyc"]["watchListHits"][0].clone();
-        clear(&app, clearing(&hit)).await.entity("watchListHitClear", "hit");
-        let found = standing(&app, &reviewed).await;
-        assert_eq!(brief(&found), expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("9", false)]));
+        let hit = status_of(&app, &reviewed).await["kyc"]["watchListHits"][0].clone();
+        clear(&app, clear_input(&hit)).await.entity("watchListHitClear", "hit");
+        let found = status_of(&app, &reviewed).await;
+        assert_eq!(summary(&found), expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("9", false)]));
         assert_eq!(found["kyc"]["tags"], json!(["Address Match", "Phone Match", "SSN Seen Before"]));
-        amended(&app, &reviewed, json!({ "firstName": "Adah", "lastName": "Carter" })).await;
-        let hits = standing(&app, &reviewed).await["kyc"]["watchListHits"].clone();
+        update_user(&app, &reviewed, json!({ "firstName": "Adah", "lastName": "Carter" })).await;
+        let hits = status_of(&app, &reviewed).await["kyc"]["watchListHits"].clone();
         for hit in hits.as_array().unwrap() {
-            clear(&app, clearing(hit)).await.entity("watchListHitClear", "hit");
+            clear(&app, clear_input(hit)).await.entity("watchListHitClear", "hit");
         }
-        let found = standing(&app, &reviewed).await;
+        let found = status_of(&app, &reviewed).await;
         assert_eq!(
-            brief(&found),
+            summary(&found),
             expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", false), ("8", false)])
         );
         assert_eq!(found["kyc"]["score"], "0.99");
     }
 
-    async fn an_exception_is_for_one_person_and_has_an_end(app: TestApp) {
-        listed(&app, &[ADA, ("8", "BIN LADIN, Usama", "")]);
+    async fn an_exception_is_for_one_person_and_expires(app: TestApp) {
+        set_list(&app, &[ADA, ("8", "BIN LADIN, Usama", "")]);
         let ada = registered(&app, "Ada", "Carter").await;
-        // A check that was made again while the hit was open is no other reason for a review.
-        amended(&app, &ada, json!({ "ssn": "123456780" })).await;
-        let hit = standing(&app, &ada).await["kyc"]["watchListHits"][0].clone();
-        clear(&app, clearing(&hit)).await.entity("watchListHitClear", "hit");
-        assert_eq!(brief(&standing(&app, &ada).await), expected("APPROVED", "APPROVED", &[("7", false)]));
+        // A check that was repeated while the hit was open is not another reason for a review.
+        update_user(&app, &ada, json!({ "ssn": "123456780" })).await;
+        let hit = status_of(&app, &ada).await["kyc"]["watchListHits"][0].clone();
+        clear(&app, clear_input(&hit)).await.entity("watchListHitClear", "hit");
+        assert_eq!(summary(&status_of(&app, &ada).await), expected("APPROVED", "APPROVED", &[("7", false)]));
 
-        amended(&app, &ada, json!({ "address": { "line1": "2 Other St", "city": "Norfolk" } })).await;
-        let found = standing(&app, &ada).await;
-        assert_eq!(brief(&found), expected("APPROVED", "APPROVED", &[("7", false)]));
+        update_user(&app, &ada, json!({ "address": { "line1": "2 Other St", "city": "Norfolk" } })).await;
+        let found = status_of(&app, &ada).await;
+        assert_eq!(summary(&found), expected("APPROVED", "APPROVED", &[("7", false)]));
         let exception = json!({ "until": "2026-08-01", "reason": "Another person: the passport says so.",
             "madeAt": "2026-07-09T16:00:00Z" });
         assert_eq!(found["kyc"]["watchListHits"][0]["exception"], exception);
@@ -460,143 +465,144 @@ on_both! {
             (&json!("0.99"), &json!(["Address Match", "Phone Match"]))
         );
 
-        // Who takes another name while a hit is open is not let through by clearing what that name resembles.
+        // A user who changes their name while a hit is open is not approved by clearing a hit of the new
+        // name.
         for names in [&["Grace Laden", "Osama Laden"][..], &["Usama Laden"]] {
             let detour = registered(&app, "Ada", "Karter").await;
             for name in names {
                 let (first_name, last_name) = name.split_once(' ').unwrap();
-                amended(&app, &detour, json!({ "firstName": first_name, "lastName": last_name })).await;
-                assert_eq!(standing(&app, &detour).await["kyc"]["outcome"], "MANUAL_REVIEW");
+                update_user(&app, &detour, json!({ "firstName": first_name, "lastName": last_name })).await;
+                assert_eq!(status_of(&app, &detour).await["kyc"]["outcome"], "MANUAL_REVIEW");
             }
-            let hit = standing(&app, &detour).await["kyc"]["watchListHits"][0].clone();
-            clear(&app, clearing(&hit)).await.entity("watchListHitClear", "hit");
+            let hit = status_of(&app, &detour).await["kyc"]["watchListHits"][0].clone();
+            clear(&app, clear_input(&hit)).await.entity("watchListHitClear", "hit");
             assert_eq!(
-                brief(&standing(&app, &detour).await),
+                summary(&status_of(&app, &detour).await),
                 expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", false), ("8", true)]),
                 "{names:?}"
             );
         }
 
-        // It is for a name, a day of birth and a social security number, written in any way, and for no
-        // namesake.
+        // The exception is for a name, a birth date and a social security number in any spelling, but not for
+        // another person of the same name.
         let mut same = person("ADA", "Cárter");
         same["ssn"] = json!("123-45-6780");
         let twin = app.gql(USER_CREATE, json!({ "input": same })).await;
         assert_eq!(twin.entity("userCreate", "user")["status"], "APPROVED");
         let namesake = registered(&app, "ADA", "Cárter").await;
         assert_eq!(
-            brief(&standing(&app, &namesake).await),
+            summary(&status_of(&app, &namesake).await),
             expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", true)])
         );
         for patch in [json!({ "lastName": "Karter" }), json!({ "birthDate": "1985-01-24" })] {
             let other = registered(&app, "Ada", "Carter").await;
-            amended(&app, &other, patch).await;
+            update_user(&app, &other, patch).await;
             assert_eq!(
-                brief(&standing(&app, &other).await),
+                summary(&status_of(&app, &other).await),
                 expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", true)])
             );
         }
-        let (_, stranger) = app.other_partner("another").await;
+        let (_, other_partner) = app.other_partner("another").await;
         let theirs =
-            app.gql_as(Some(&stranger), USER_CREATE, json!({ "input": person("Ada", "Carter") })).await;
+            app.gql_as(Some(&other_partner), USER_CREATE, json!({ "input": person("Ada", "Carter") })).await;
         assert_eq!(theirs.entity("userCreate", "user")["status"], "DOCUMENTATION_REQUIRED");
 
-        // The day ends at midnight in New York.
+        // The exception expires at midnight in New York.
         app.advance_to("2026-08-02T03:59:59Z").await;
-        amended(&app, &ada, json!({ "ssn": "123456780" })).await;
-        assert_eq!(brief(&standing(&app, &ada).await), expected("APPROVED", "APPROVED", &[("7", false)]));
+        update_user(&app, &ada, json!({ "ssn": "123456780" })).await;
+        assert_eq!(summary(&status_of(&app, &ada).await), expected("APPROVED", "APPROVED", &[("7", false)]));
         app.advance_to("2026-08-02T04:00:00Z").await;
-        amended(&app, &ada, json!({ "ssn": "123456789" })).await;
+        update_user(&app, &ada, json!({ "ssn": "123456789" })).await;
         assert_eq!(
-            brief(&standing(&app, &ada).await),
+            summary(&status_of(&app, &ada).await),
             expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", true)])
         );
     }
 
-    async fn who_is_somebody_else_is_asked_what_others_are(app: TestApp) {
-        listed(&app, &[("9", "QUESTION, Ada", "")]);
+    async fn a_user_gets_questions_after_the_hit_is_cleared(app: TestApp) {
+        set_list(&app, &[("9", "QUESTION, Ada", "")]);
         let ada = registered(&app, "Ada", "Question").await;
-        let before = standing(&app, &ada).await;
-        assert_eq!(brief(&before), expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("9", true)]));
-        clear(&app, clearing(&before["kyc"]["watchListHits"][0])).await.entity("watchListHitClear", "hit");
-        let found = standing(&app, &ada).await;
-        assert_eq!(brief(&found), expected("ACTION_REQUIRED", "QUESTIONS_REQUIRED", &[("9", false)]));
+        let before = status_of(&app, &ada).await;
+        assert_eq!(summary(&before), expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("9", true)]));
+        clear(&app, clear_input(&before["kyc"]["watchListHits"][0])).await.entity("watchListHitClear", "hit");
+        let found = status_of(&app, &ada).await;
+        assert_eq!(summary(&found), expected("ACTION_REQUIRED", "QUESTIONS_REQUIRED", &[("9", false)]));
         assert_eq!(found["kyc"]["score"], "0.75");
-        let asked =
+        let query =
             "query($id: ID!) { user(id: $id) { kyc { questionsExpireAt questions { questionId } } } }";
-        let asked = app.gql(asked, json!({ "id": ada })).await.data()["user"]["kyc"].clone();
-        let questions: Vec<i64> = asked["questions"]
+        let check = app.gql(query, json!({ "id": ada })).await.data()["user"]["kyc"].clone();
+        let questions: Vec<i64> = check["questions"]
             .as_array()
             .unwrap()
             .iter()
             .map(|question| question["questionId"].as_i64().unwrap())
             .collect();
         assert_eq!(
-            (&asked["questionsExpireAt"], questions),
+            (&check["questionsExpireAt"], questions),
             (&json!("2026-07-09T16:15:00Z"), vec![1, 2, 3, 4, 5])
         );
         app.advance_to("2026-07-09T16:15:00Z").await;
         assert_eq!(
-            brief(&standing(&app, &ada).await),
+            summary(&status_of(&app, &ada).await),
             expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("9", false)])
         );
-        // Nobody is asked twice, whatever is cleared.
-        amended(&app, &ada, json!({ "birthDate": "1985-01-24" })).await;
-        let hit = standing(&app, &ada).await["kyc"]["watchListHits"][0].clone();
-        clear(&app, clearing(&hit)).await.entity("watchListHitClear", "hit");
+        // A user is not asked again, whatever is cleared.
+        update_user(&app, &ada, json!({ "birthDate": "1985-01-24" })).await;
+        let hit = status_of(&app, &ada).await["kyc"]["watchListHits"][0].clone();
+        clear(&app, clear_input(&hit)).await.entity("watchListHitClear", "hit");
         assert_eq!(
-            brief(&standing(&app, &ada).await),
+            summary(&status_of(&app, &ada).await),
             expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("9", false)])
         );
     }
 
     async fn a_corrected_name_is_screened(app: TestApp) {
-        listed(&app, &[ADA, ("9", "QUESTION, Ada", "")]);
+        set_list(&app, &[ADA, ("9", "QUESTION, Ada", "")]);
         let correct = "mutation($input: KycCorrectInput!) { kycCorrect(input: $input) { kyc { id } \
             userErrors { code path message } } }";
         let corrected = async |user_id: &str, patch: Value| {
-            let check = standing(&app, user_id).await["kyc"]["id"].clone();
+            let check = status_of(&app, user_id).await["kyc"]["id"].clone();
             let answer = app.gql(correct, json!({ "input": { "kycId": check, "patch": patch } })).await;
             answer.entity("kycCorrect", "kyc");
-            standing(&app, user_id).await
+            status_of(&app, user_id).await
         };
-        // Out of the questions into a hit, and back to an approval once it is cleared.
+        // From questions to a hit, and to an approval once it is cleared.
         let eve = registered(&app, "Eve", "Question").await;
         let found = corrected(&eve, json!({ "firstName": "Ada", "lastName": "Carter" })).await;
-        assert_eq!(brief(&found), expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", true)]));
+        assert_eq!(summary(&found), expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", true)]));
         assert_eq!(
-            (&found["kyc"]["score"], part(&found)["isPassed"].clone()),
+            (&found["kyc"]["score"], watch_list_check(&found)["isPassed"].clone()),
             (&json!("0.45"), json!(false))
         );
-        clear(&app, clearing(&found["kyc"]["watchListHits"][0])).await.entity("watchListHitClear", "hit");
-        assert_eq!(brief(&standing(&app, &eve).await), expected("APPROVED", "APPROVED", &[("7", false)]));
-        // What was cleared is so for a name: under another that the same entry resembles, it is open again.
+        clear(&app, clear_input(&found["kyc"]["watchListHits"][0])).await.entity("watchListHitClear", "hit");
+        assert_eq!(summary(&status_of(&app, &eve).await), expected("APPROVED", "APPROVED", &[("7", false)]));
+        // A hit is cleared for one name; under another name that resembles the same entry it is open again.
         let ada = registered(&app, "Ada", "Question").await;
-        let hit = standing(&app, &ada).await["kyc"]["watchListHits"][0].clone();
-        clear(&app, clearing(&hit)).await.entity("watchListHitClear", "hit");
+        let hit = status_of(&app, &ada).await["kyc"]["watchListHits"][0].clone();
+        clear(&app, clear_input(&hit)).await.entity("watchListHitClear", "hit");
         let found = corrected(&ada, json!({ "firstName": "Adah", "lastName": "Question" })).await;
-        assert_eq!(brief(&found), expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("9", true)]));
+        assert_eq!(summary(&found), expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("9", true)]));
         assert_eq!(
             (&found["kyc"]["watchListHits"][0]["id"], &found["kyc"]["watchListHits"][0]["score"]),
             (&hit["id"], &json!("0.73"))
         );
-        // Who was corrected while with a reviewer stays there.
+        // A correction during a review does not end the review.
         let eve = registered(&app, "Eve", "Review").await;
         let found = corrected(&eve, json!({ "firstName": "Ada", "lastName": "Karter" })).await;
-        assert_eq!(brief(&found), expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", true)]));
-        clear(&app, clearing(&found["kyc"]["watchListHits"][0])).await.entity("watchListHitClear", "hit");
-        let found = standing(&app, &eve).await;
-        assert_eq!(brief(&found), expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", false)]));
+        assert_eq!(summary(&found), expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", true)]));
+        clear(&app, clear_input(&found["kyc"]["watchListHits"][0])).await.entity("watchListHitClear", "hit");
+        let found = status_of(&app, &eve).await;
+        assert_eq!(summary(&found), expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", false)]));
         assert_eq!(found["kyc"]["score"], "0.99");
     }
 
-    async fn who_may_clear_what(app: TestApp) {
-        listed(&app, &[ADA]);
+    async fn only_an_independent_operator_clears_a_hit(app: TestApp) {
+        set_list(&app, &[ADA]);
         let ada = registered(&app, "Ada", "Carter").await;
-        let before = standing(&app, &ada).await;
+        let before = status_of(&app, &ada).await;
         let hit = before["kyc"]["watchListHits"][0].clone();
         let with = |field: &str, value: Value| {
-            let mut input = clearing(&hit);
+            let mut input = clear_input(&hit);
             input[field] = value;
             input
         };
@@ -616,12 +622,12 @@ on_both! {
                 &json!({ "code": code, "path": [field], "message": message })
             );
         }
-        let (_, stranger) = app.other_partner("another").await;
-        let theirs = app.gql_as(Some(&stranger), CLEAR, json!({ "input": clearing(&hit) })).await;
+        let (_, other_partner) = app.other_partner("another").await;
+        let theirs = app.gql_as(Some(&other_partner), CLEAR, json!({ "input": clear_input(&hit) })).await;
         assert_eq!(theirs.user_error("watchListHitClear")["code"], "NOT_FOUND");
         let node = "query($id: ID!) { node(id: $id) { id } }";
         assert_eq!(
-            app.gql_as(Some(&stranger), node, json!({ "id": hit["id"] })).await.data(),
+            app.gql_as(Some(&other_partner), node, json!({ "id": hit["id"] })).await.data(),
             &json!({ "node": null })
         );
 
@@ -634,21 +640,25 @@ on_both! {
             &json!({ "node": null })
         );
         assert_eq!(
-            app.gql_as(Some(&all_but_operate), CLEAR, json!({ "input": clearing(&hit) })).await.error_code(),
+            app.gql_as(Some(&all_but_operate), CLEAR, json!({ "input": clear_input(&hit) }))
+                .await
+                .error_code(),
             "FORBIDDEN"
         );
         let signed_up = app.person("ada@example.com", "2025550142").await;
         assert_eq!(
-            app.gql_as(Some(&signed_up.access), CLEAR, json!({ "input": clearing(&hit) })).await.error_code(),
+            app.gql_as(Some(&signed_up.access), CLEAR, json!({ "input": clear_input(&hit) }))
+                .await
+                .error_code(),
             "FORBIDDEN"
         );
-        let maker = app.gql(CLEAR, json!({ "input": clearing(&hit) })).await;
+        let maker = app.gql(CLEAR, json!({ "input": clear_input(&hit) })).await;
         assert_eq!(
             maker.user_error("watchListHitClear")["code"],
             "MAKER_CHECKER",
-            "who entered her does not clear her"
+            "the key that entered the user must not clear the hit"
         );
-        assert_eq!(standing(&app, &ada).await, before);
+        assert_eq!(status_of(&app, &ada).await, before);
         assert_eq!(screening_exception::Entity::find().count(&app.app.db.read).await.unwrap(), 0);
 
         let operator = app.key_for(&[Scope::Operate]).await;
@@ -657,20 +667,20 @@ on_both! {
             .gql_as(Some(&operator), &last_day, json!({ "input": with("until", json!("2028-07-09")) }))
             .await;
         assert_eq!(cleared.entity("watchListHitClear", "hit")["exception"]["until"], "2028-07-09");
-        let again = clear(&app, clearing(&hit)).await;
+        let again = clear(&app, clear_input(&hit)).await;
         let told = json!({ "code": "KYC_NOT_OPEN", "path": ["hitId"],
             "message": "The hit does not wait for anybody any more." });
         assert_eq!(again.user_error("watchListHitClear"), &told);
         let other = registered(&app, "Ada", "Karter").await;
-        let hit = standing(&app, &other).await["kyc"]["watchListHits"][0].clone();
-        amended(&app, &other, json!({ "ssn": "123456780" })).await;
-        let late = clear(&app, clearing(&hit)).await;
+        let hit = status_of(&app, &other).await["kyc"]["watchListHits"][0].clone();
+        update_user(&app, &other, json!({ "ssn": "123456780" })).await;
+        let late = clear(&app, clear_input(&hit)).await;
         let told = json!({ "code": "KYC_NOT_OPEN", "path": null,
             "message": "A later identity check took the place of this one." });
         assert_eq!(late.user_error("watchListHitClear"), &told);
     }
 
-    async fn lists_of_sources_count_side_by_side(app: TestApp) {
+    async fn lists_of_several_sources_are_all_used(app: TestApp) {
         let nothing = "-0- ,".repeat(7);
         let vessels = format!(
             "1,\"HOPPER, Grace\",\"vessel\",\"CUBA\",{nothing}-0- \r\n2,\"HOPPER, \
@@ -680,20 +690,20 @@ on_both! {
         assert!(import(&app, list.as_bytes(), &[]).status.success());
         let grace = registered(&app, "Grace", "Hopper").await;
         assert_eq!(
-            brief(&standing(&app, &grace).await),
+            summary(&status_of(&app, &grace).await),
             expected("APPROVED", "APPROVED", &[]),
             "vessels and aircraft are not compared"
         );
-        listed_by(&app, "consolidated", &[("7", "CARTER, Ada", ""), ("8", "LOVELACE, Ada", "")]);
+        set_list_of(&app, "consolidated", &[("7", "CARTER, Ada", ""), ("8", "LOVELACE, Ada", "")]);
         let lines = said(&run(&app.database_url, &["screen", "status"])).1;
         let lines: Vec<&str> = lines.lines().collect();
         assert!(lines[0].starts_with("OFAC SDN: 3 entries, 3 names, imported at "), "{lines:?}");
         assert!(lines[1].starts_with("consolidated: 2 entries, 2 names, imported at "), "{lines:?}");
         let sources = "{ watchList { sources { name entries } } }";
-        let told = json!([{ "name": "OFAC SDN", "entries": 3 }, { "name": "consolidated", "entries": 2 }]);
-        assert_eq!(app.gql(sources, json!({})).await.data()["watchList"]["sources"], told);
+        let both = json!([{ "name": "OFAC SDN", "entries": 3 }, { "name": "consolidated", "entries": 2 }]);
+        assert_eq!(app.gql(sources, json!({})).await.data()["watchList"]["sources"], both);
 
-        // Both lists have an entry 7, and each is cleared by itself.
+        // Both lists have an entry 7, and each hit is cleared separately.
         let ada = registered(&app, "Ada", "Carter").await;
         let hits = "query($id: ID!) { user(id: $id) { kyc { watchListHits { id source entryNumber } } } }";
         let found = app.gql(hits, json!({ "id": ada })).await.data()["user"]["kyc"]["watchListHits"].clone();
@@ -705,22 +715,22 @@ on_both! {
             sources,
             [("OFAC SDN".to_owned(), "7".to_owned()), ("consolidated".to_owned(), "7".to_owned())]
         );
-        clear(&app, clearing(&found[0])).await.entity("watchListHitClear", "hit");
+        clear(&app, clear_input(&found[0])).await.entity("watchListHitClear", "hit");
         assert_eq!(
-            brief(&standing(&app, &ada).await),
+            summary(&status_of(&app, &ada).await),
             expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", false), ("7", true)])
         );
-        amended(&app, &ada, json!({ "address": { "city": "Norfolk" } })).await;
+        update_user(&app, &ada, json!({ "address": { "city": "Norfolk" } })).await;
         assert_eq!(
-            brief(&standing(&app, &ada).await),
+            summary(&status_of(&app, &ada).await),
             expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", false), ("7", true)])
         );
 
-        // Replacing one source leaves the other, and so does removing it.
-        listed(&app, &[("9", "SOMEBODY, Else", "")]);
+        // Replacing or removing one source leaves the other.
+        set_list(&app, &[("9", "PERSON, Other", "")]);
         let next = registered(&app, "Ada", "Carter").await;
         assert_eq!(
-            brief(&standing(&app, &next).await),
+            summary(&status_of(&app, &next).await),
             expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", true)])
         );
         let remove =
@@ -738,10 +748,10 @@ on_both! {
             (true, "Removed consolidated.\n".to_owned(), String::new())
         );
         let last = registered(&app, "Ada", "Carter").await;
-        assert_eq!(brief(&standing(&app, &last).await), expected("APPROVED", "APPROVED", &[]));
+        assert_eq!(summary(&status_of(&app, &last).await), expected("APPROVED", "APPROVED", &[]));
     }
 
-    async fn a_list_that_may_be_cut_needs_a_look(app: TestApp) {
+    async fn a_list_that_may_be_incomplete_needs_force(app: TestApp) {
         let people: Vec<(String, String, &str)> =
             (1..=20).map(|number| (number.to_string(), format!("ENTRY, Number{number}"), "")).collect();
         let first = |count: usize| {
@@ -758,10 +768,10 @@ on_both! {
             of the 20 that it replaces. Use --force if it is right.\n";
         assert_eq!(refused, (false, String::new(), told.to_owned()));
         assert_eq!(counts(&app).await, (1, 20));
-        assert!(import(&app, first(18).as_bytes(), &[]).status.success(), "nine of ten are enough");
+        assert!(import(&app, first(18).as_bytes(), &[]).status.success(), "90 % of the entries are enough");
         assert!(
             import(&app, first(3).as_bytes(), &["--source", "short"]).status.success(),
-            "the first list of a source has any length"
+            "the first list of a source may have any length"
         );
         assert!(import(&app, first(3).as_bytes(), &["--force"]).status.success());
         assert_eq!(counts(&app).await, (4, 6));
@@ -773,9 +783,9 @@ on_both! {
         assert!(done && warnings.starts_with(warning), "{warnings}");
     }
 
-    async fn existing_customers_are_screened_again(app: TestApp) {
+    async fn existing_users_are_screened_after_an_import(app: TestApp) {
         let ada = app.funded_customer("Ada", "1000").await;
-        let asked = registered(&app, "Ada", "Question").await;
+        let questioned = registered(&app, "Ada", "Question").await;
         let denied = registered(&app, "Ada", "Denied").await;
         let grace = registered(&app, "Grace", "Hopper").await;
         let events = "subscription { events(after: \"0\") { type ... on WatchListHitFoundEvent { outcome \
@@ -783,7 +793,7 @@ on_both! {
             ... on UserChangedEvent { status user { id } } } }";
         let mut socket = Socket::join(&app, Some(&app.key)).await;
         socket.subscribe("1", events, json!({})).await;
-        listed(&app, &[ADA, ("8", "QUESTION, Ada", ""), ("9", "DENIED, Ada", "")]);
+        set_list(&app, &[ADA, ("8", "QUESTION, Ada", ""), ("9", "DENIED, Ada", "")]);
         let mut seen = Vec::new();
         while seen.len() < 5 {
             let event = socket.next().await["events"].clone();
@@ -802,41 +812,41 @@ on_both! {
             json!({ "type": "user.status_changed", "status": "DOCUMENTATION_REQUIRED",
             "user": { "id": user } })
         };
-        let told = [
+        let expected_events = [
             found(&ada.user_id, "MANUAL_REVIEW", "CARTER, Ada"),
             moved(&ada.user_id),
-            found(&asked, "MANUAL_REVIEW", "QUESTION, Ada"),
-            moved(&asked),
+            found(&questioned, "MANUAL_REVIEW", "QUESTION, Ada"),
+            moved(&questioned),
             found(&denied, "DENIED", "DENIED, Ada"),
         ];
-        assert_eq!(seen, told);
+        assert_eq!(seen, expected_events);
 
-        // Nothing new is bought or paid in until the hit is cleared; what is there stays.
-        let standing_of = standing(&app, &ada.user_id).await;
-        assert_eq!(brief(&standing_of), expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", true)]));
+        // Orders and deposits are refused until the hit is cleared; the balance is unchanged.
+        let found_ada = status_of(&app, &ada.user_id).await;
+        assert_eq!(summary(&found_ada), expected("DOCUMENTATION_REQUIRED", "MANUAL_REVIEW", &[("7", true)]));
         assert_eq!(
-            (&standing_of["kyc"]["score"], part(&standing_of)["isPassed"].clone()),
+            (&found_ada["kyc"]["score"], watch_list_check(&found_ada)["isPassed"].clone()),
             (&json!("0.45"), json!(false))
         );
-        assert_eq!(standing_of["kyc"]["tags"], json!(["Address Match", "Phone Match", "Watch List Match"]));
+        assert_eq!(found_ada["kyc"]["tags"], json!(["Address Match", "Phone Match", "Watch List Match"]));
         let buy = app.gql(ORDER_PLACE, json!({ "input": ada.order("held", "BUY", "VTI", "1") })).await;
         assert_eq!(buy.user_error("orderPlace")["code"], "KYC_NOT_APPROVED");
         let deposit = app.gql(DEPOSIT_CREATE, json!({ "input": ada.deposit("held-deposit", "10") })).await;
         assert_eq!(deposit.user_error("depositCreate")["code"], "KYC_NOT_APPROVED");
         assert_eq!(app.balance(&ada.account_id).await[0], "1000.00");
-        clear(&app, clearing(&standing_of["kyc"]["watchListHits"][0]))
+        clear(&app, clear_input(&found_ada["kyc"]["watchListHits"][0]))
             .await
             .entity("watchListHitClear", "hit");
-        let back = standing(&app, &ada.user_id).await;
-        assert_eq!(brief(&back), expected("APPROVED", "APPROVED", &[("7", false)]));
+        let back = status_of(&app, &ada.user_id).await;
+        assert_eq!(summary(&back), expected("APPROVED", "APPROVED", &[("7", false)]));
         assert_eq!(
             (&back["kyc"]["score"], &back["kyc"]["tags"]),
             (&json!("0.99"), &json!(["Address Match", "Phone Match"]))
         );
-        assert_eq!(brief(&standing(&app, &denied).await), expected("DENIED", "DENIED", &[("9", true)]));
+        assert_eq!(summary(&status_of(&app, &denied).await), expected("DENIED", "DENIED", &[("9", true)]));
 
-        // A hit that was known is not told of again.
-        listed(
+        // A known hit is not reported again.
+        set_list(
             &app,
             &[ADA, ("8", "QUESTION, Ada", ""), ("9", "DENIED, Ada", ""), ("10", "HOPPER, Grace", "")],
         );
@@ -848,10 +858,10 @@ on_both! {
         };
         assert_eq!(next, found(&grace, "MANUAL_REVIEW", "HOPPER, Grace"));
         assert_eq!(
-            brief(&standing(&app, &ada.user_id).await),
+            summary(&status_of(&app, &ada.user_id).await),
             expected("APPROVED", "APPROVED", &[("7", false)])
         );
-        let progress = finished(&app).await;
+        let progress = finished_run(&app).await;
         assert_eq!(
             (&progress["people"], &progress["screened"], &progress["failed"], &progress["hits"]),
             (&json!(4), &json!(4), &json!(0), &json!(1))
@@ -864,8 +874,8 @@ on_both! {
         assert_eq!(app.audit().await.wrong, None);
     }
 
-    /// A hit of one customer cannot be written; the run goes on to the others and counts the failure.
-    async fn one_customer_does_not_keep_others_from_being_screened(app: TestApp) {
+    /// A hit of one user cannot be stored; the run continues with the others and counts the failure.
+    async fn a_failure_for_one_user_does_not_stop_the_screening(app: TestApp) {
         let stuck = registered(&app, "Ada", "Carter").await;
         let grace = registered(&app, "Grace", "Hopper").await;
         let db = app.app.db.for_migrations();
@@ -883,45 +893,45 @@ on_both! {
         for statement in refuse {
             db.execute_unprepared(statement).await.unwrap();
         }
-        listed(&app, &[ADA, ("8", "HOPPER, Grace", "")]);
-        let progress = finished(&app).await;
+        set_list(&app, &[ADA, ("8", "HOPPER, Grace", "")]);
+        let progress = finished_run(&app).await;
         assert_eq!(
             [&progress["screened"], &progress["failed"], &progress["hits"]],
             [&json!(2), &json!(1), &json!(1)]
         );
-        assert_eq!(standing(&app, &stuck).await["status"], "APPROVED");
-        assert_eq!(standing(&app, &grace).await["status"], "DOCUMENTATION_REQUIRED");
+        assert_eq!(status_of(&app, &stuck).await["status"], "APPROVED");
+        assert_eq!(status_of(&app, &grace).await["status"], "DOCUMENTATION_REQUIRED");
     }
 
-    async fn a_name_that_cannot_be_read_waits_for_a_reviewer(app: TestApp) {
+    async fn a_name_that_cannot_be_compared_waits_for_a_reviewer(app: TestApp) {
         let unread = ("สมชาย", "ใจดี");
         let before = registered(&app, unread.0, unread.1).await;
         assert_eq!(
-            standing(&app, &before).await["status"],
+            status_of(&app, &before).await["status"],
             "APPROVED",
-            "there is no list to compare it with"
+            "there is no list to compare the name with"
         );
-        listed(&app, &[("7", "CARTER, Ada", "DOB 23 Jan 1985")]);
+        set_list(&app, &[("7", "CARTER, Ada", "DOB 23 Jan 1985")]);
         let user = registered(&app, unread.0, unread.1).await;
-        let stands = standing(&app, &user).await;
+        let found = status_of(&app, &user).await;
         assert_eq!(
-            [&stands["status"], &stands["kyc"]["outcome"]],
+            [&found["status"], &found["kyc"]["outcome"]],
             [&json!("DOCUMENTATION_REQUIRED"), &json!("MANUAL_REVIEW")]
         );
-        assert_eq!(stands["kyc"]["watchListHits"], json!([]));
+        assert_eq!(found["kyc"]["watchListHits"], json!([]));
         let read = registered(&app, "Антон", "Чехов").await;
-        assert_eq!(standing(&app, &read).await["status"], "APPROVED");
+        assert_eq!(status_of(&app, &read).await["status"], "APPROVED");
     }
 
-    async fn a_person_is_not_told_of_a_hit(app: TestApp) {
+    async fn a_user_does_not_see_a_hit(app: TestApp) {
         let ada = app.person("ada@example.com", "2025550142").await;
         let patch = json!({ "firstName": "Ada", "lastName": "Carter", "ssn": "123456789", "birthDate": "1985-01-23",
             "address": { "line1": "123 Test St", "city": "Richmond", "state": "VA", "postalCode": "23220",
                 "countryCode": "US" } });
-        amended(&app, &ada.user_id, patch).await;
+        update_user(&app, &ada.user_id, patch).await;
         let mut socket = Socket::join(&app, Some(&ada.access)).await;
         socket.subscribe("1", "subscription { events(after: \"0\") { type } }", json!({})).await;
-        listed(&app, &[ADA]);
+        set_list(&app, &[ADA]);
         let mut kinds = Vec::new();
         while kinds.iter().filter(|kind| *kind == "user.status_changed").count() < 2 {
             kinds.push(socket.next().await["events"]["type"].as_str().unwrap().to_owned());
@@ -940,9 +950,9 @@ on_both! {
         let folder = Folder::new();
         let file = folder.0.join("alt.csv");
         std::fs::write(&file, aliases).unwrap();
-        let began = Instant::now();
+        let started_at = Instant::now();
         let (done, line, progress) = said(&import(&app, list.as_bytes(), &["--alt", file.to_str().unwrap()]));
-        let took = began.elapsed();
+        let took = started_at.elapsed();
         assert!(
             done && line.starts_with("OFAC SDN: 20000 entries, 22000 names, imported at "),
             "{line} {progress}"
@@ -957,24 +967,24 @@ on_both! {
             app.app.db.backend().as_str()
         );
         assert_eq!(counts(&app).await, (1, 22_000));
-        for who in ["first", "next"] {
-            let began = Instant::now();
+        for turn in ["first", "next"] {
+            let started_at = Instant::now();
             registered(&app, "Ada", "Carter").await;
-            println!("the {who} person was registered in {:?}", began.elapsed());
+            println!("the {turn} user was registered in {:?}", started_at.elapsed());
         }
     }
 }
 
-/// Customers of a run that one server begins and another ends.
+/// Number of users in a run that one server starts and another finishes.
 const CUSTOMERS: usize = 60;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_server_ends_a_run_that_was_broken_off() {
+async fn another_server_finishes_an_interrupted_run() {
     for app in TestApp::each_with(Options { without_timers: true, ..Options::default() }).await {
         for _ in 0..CUSTOMERS {
             registered(&app, "Ada", "Carter").await;
         }
-        listed(&app, &[ADA]);
+        set_list(&app, &[ADA]);
         let query = "{ watchList { screening { people screened hits finishedAt } } }";
         let progress = async || app.gql(query, json!({})).await.data()["watchList"]["screening"].clone();
         assert_eq!(
@@ -990,7 +1000,7 @@ async fn another_server_ends_a_run_that_was_broken_off() {
         );
 
         let _next = app.beside(Options::default()).await;
-        let run = finished(&app).await;
+        let run = finished_run(&app).await;
         assert_eq!(
             (&run["people"], &run["screened"], &run["hits"]),
             (&json!(CUSTOMERS), &json!(CUSTOMERS), &json!(CUSTOMERS))
@@ -999,22 +1009,22 @@ async fn another_server_ends_a_run_that_was_broken_off() {
         let events =
             entity::event::Entity::find().filter(entity::event::Column::Kind.eq("kyc.watch_list_hit_found"));
         assert_eq!(events.count(&app.app.db.read).await.unwrap(), CUSTOMERS as u64);
-        assert!(!rescreening::carry_on(&app.app, other).await.unwrap(), "nothing is left");
+        assert!(!rescreening::carry_on(&app.app, other).await.unwrap(), "no users are left to screen");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_customer_whose_rows_are_locked_is_screened_later() {
+async fn a_user_with_locked_rows_is_screened_later() {
     for app in TestApp::each_with(Options { without_timers: true, ..Options::default() }).await {
         registered(&app, "Ada", "Carter").await;
-        listed(&app, &[ADA]);
+        set_list(&app, &[ADA]);
         let query = "{ watchList { screening { screened failed hits } } }";
         let progress = async || app.gql(query, json!({})).await.data()["watchList"]["screening"].clone();
         let server = app.app.ids.next(Kind::WatchList);
         let user = entity::user::Entity::find().one(&app.app.db.read).await.unwrap().unwrap();
         let tx = app.app.db.write().await.unwrap();
         if tx.get_database_backend() == DbBackend::Postgres {
-            // Else the server ends this transaction before the last try.
+            // Otherwise PostgreSQL ends this transaction before the last attempt.
             tx.execute_unprepared("SET LOCAL idle_in_transaction_session_timeout = 0").await.unwrap();
         }
         clock::locked(&tx, user.partner_id).await.unwrap();
@@ -1026,7 +1036,7 @@ async fn a_customer_whose_rows_are_locked_is_screened_later() {
     }
 }
 
-/// A new database of each kind as it was before lists had sources.
+/// Creates a database of each kind with the schema from before lists had sources.
 async fn databases_before_sources(folder: &Folder) -> Vec<DatabaseConnection> {
     let mut urls = vec![format!("sqlite:{}?mode=rwc", folder.0.join("before.db").display())];
     if let Some(server) = postgres::server() {
@@ -1051,7 +1061,7 @@ async fn databases_before_sources(folder: &Folder) -> Vec<DatabaseConnection> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn hits_from_before_sources_belong_to_the_one_list_there_was() {
+async fn hits_from_before_sources_belong_to_the_only_list() {
     let folder = Folder::new();
     for db in databases_before_sources(&folder).await {
         let is_sqlite = db.get_database_backend() == DbBackend::Sqlite;

@@ -1,4 +1,4 @@
-//! Many at once: nobody spends what another has spent, and one key stands for one order.
+//! Concurrent requests: money and shares are never spent twice, and an idempotency key places one order.
 
 use crate::support::{
     Answer, Customer, DEPOSIT_CREATE, ORDER_CANCEL, ORDER_PLACE, Options, TestApp, on_both, send,
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 const POSITION: &str = "query($id: ID!) { account(id: $id) { positions(first: 5) { edges { node { quantity \
     costBasis { amount } } } } } }";
 
-/// How many answers there were of each kind: a status, or the code of a refusal.
+/// Counts responses by status or error code.
 fn tally(answers: &[Answer], mutation: &str, entity: &str) -> BTreeMap<String, usize> {
     let mut tally = BTreeMap::new();
     for answer in answers {
@@ -34,7 +34,7 @@ async fn orders(app: &TestApp, customer: &Customer, count: usize, side: &str, qu
     .await
 }
 
-async fn all_end(app: &TestApp, answers: &[Answer]) {
+async fn all_ended(app: &TestApp, answers: &[Answer]) {
     for answer in answers {
         if let Some(id) = answer.data()["orderPlace"]["order"]["id"].as_str() {
             app.ended(id).await;
@@ -52,16 +52,15 @@ async fn rows(app: &TestApp, table: &str) -> i64 {
     counted.await.unwrap().unwrap().try_get("", "rows").unwrap()
 }
 
-/// An order at the REST door under a key.
+/// Places an order through the REST API with an idempotency key.
 async fn rest_order(app: &TestApp, key: &str, body: Value) -> Answer {
     send(app.rest("POST", "/v1/orders").header("idempotency-key", key).json(&body)).await
 }
 
 on_both! {
-    /// Each order sets aside 103 % of 100.00, so that 1,000.00 carries nine while none has filled. Each fill
-    /// gives back 3.00: the tenth order fits as soon as 103.00 is free again, which is 1,000.00 less nine
-    /// fills at 100.00 — never.
-    async fn many_orders_never_overdraw_one_account(app: TestApp) {
+    /// Each order holds 103 % of 100.00, so 1,000.00 is enough for nine orders before the first fill. Each
+    /// fill releases 3.00. A tenth order needs 103.00, but after nine fills at 100.00 only 100.00 is left.
+    async fn concurrent_orders_never_overdraw_an_account(app: TestApp) {
         let customer = app.funded_customer("Ada", "1000.00").await;
         app.quote("VTI", "100.00", "100.00").await;
         let answers = orders(&app, &customer, 64, "BUY", "1").await;
@@ -69,7 +68,7 @@ on_both! {
             tally(&answers, "orderPlace", "order"),
             counts([("ACCEPTED", 9), ("INSUFFICIENT_BUYING_POWER", 55)])
         );
-        all_end(&app, &answers).await;
+        all_ended(&app, &answers).await;
         assert_eq!(app.balance(&customer.account_id).await, ["1000.00", "100.00", "100.00"]);
         assert_eq!((rows(&app, "orders").await, rows(&app, "fill").await), (9, 9));
         let position = app.gql(POSITION, json!({ "id": customer.account_id })).await;
@@ -80,18 +79,18 @@ on_both! {
         assert_eq!(app.audit().await.wrong, None);
     }
 
-    async fn many_sales_never_oversell_one_position(app: TestApp) {
+    async fn concurrent_sales_never_oversell_a_position(app: TestApp) {
         let customer = app.funded_customer("Ada", "2000.00").await;
         app.quote("VTI", "100.00", "100.00").await;
         let bought =
             app.gql(ORDER_PLACE, json!({ "input": customer.order("buy", "BUY", "VTI", "10") })).await;
-        all_end(&app, std::slice::from_ref(&bought)).await;
+        all_ended(&app, std::slice::from_ref(&bought)).await;
         let answers = orders(&app, &customer, 32, "SELL", "0.75").await;
         assert_eq!(
             tally(&answers, "orderPlace", "order"),
             counts([("ACCEPTED", 13), ("INSUFFICIENT_POSITION", 19)])
         );
-        all_end(&app, &answers).await;
+        all_ended(&app, &answers).await;
         let position = app.gql(POSITION, json!({ "id": customer.account_id })).await;
         assert_eq!(
             position.data()["account"]["positions"]["edges"],
@@ -101,7 +100,7 @@ on_both! {
         assert_eq!(app.audit().await.wrong, None);
     }
 
-    async fn one_key_is_one_order(app: TestApp) {
+    async fn concurrent_requests_with_one_key_place_one_order(app: TestApp) {
         let customer = app.funded_customer("Ada", "1000.00").await;
         app.quote("VTI", "100.00", "100.00").await;
         let input = customer.order("the key", "BUY", "VTI", "2").as_object().unwrap().clone();
@@ -122,16 +121,16 @@ on_both! {
             assert_eq!(answer.entity("orderPlace", "order")["id"], first["id"], "{}", answer.body);
             assert_eq!(answer.entity("orderPlace", "order")["quantity"], "2");
         }
-        all_end(&app, &answers[..1]).await;
+        all_ended(&app, &answers[..1]).await;
         assert_eq!((rows(&app, "orders").await, rows(&app, "fill").await), (1, 1));
         assert_eq!(app.balance(&customer.account_id).await, ["1000.00", "800.00", "800.00"]);
 
         let body = json!({ "account_id": customer.account_id, "symbol": "VTI", "quantity": "1", "side": "buy",
             "type": "market" });
         let answers = join_all((0..64).map(|_| rest_order(&app, "rest-key", body.clone()))).await;
-        let fresh =
+        let first_time =
             answers.iter().filter(|answer| answer.headers.get("idempotent-replayed").is_none()).count();
-        assert_eq!(fresh, 1);
+        assert_eq!(first_time, 1);
         for answer in &answers {
             assert_eq!((answer.status, &answer.body), (200, &answers[0].body));
         }
@@ -139,7 +138,7 @@ on_both! {
         assert_eq!(app.audit().await.wrong, None);
     }
 
-    async fn a_key_stands_for_one_request(app: TestApp) {
+    async fn a_key_is_refused_for_another_request(app: TestApp) {
         let customer = app.funded_customer("Ada", "1000.00").await;
         app.quote("VTI", "100.00", "100.00").await;
         let placed = app.gql(ORDER_PLACE, json!({ "input": customer.order("k", "BUY", "VTI", "1") })).await;
@@ -196,19 +195,19 @@ on_both! {
         let malformed = rest_order(&app, "typo", body("0")).await;
         assert_eq!(malformed.status, 400, "{}", malformed.body);
         assert_eq!(malformed.headers.get("idempotent-replayed"), None);
-        let mended = rest_order(&app, "typo", body("0.5")).await;
-        assert_eq!((mended.status, &mended.body["quantity"]), (200, &json!("0.5")));
-        assert_eq!(mended.headers.get("idempotent-replayed"), None);
+        let corrected = rest_order(&app, "typo", body("0.5")).await;
+        assert_eq!((corrected.status, &corrected.body["quantity"]), (200, &json!("0.5")));
+        assert_eq!(corrected.headers.get("idempotent-replayed"), None);
         let malformed =
             app.gql(ORDER_PLACE, json!({ "input": customer.order("slip", "BUY", "VTI", "-1") })).await;
         assert!(malformed.body["data"]["orderPlace"]["order"].is_null(), "{}", malformed.body);
-        let mended =
+        let corrected =
             app.gql(ORDER_PLACE, json!({ "input": customer.order("slip", "BUY", "VTI", "1") })).await;
-        assert_eq!(mended.entity("orderPlace", "order")["quantity"], "1");
+        assert_eq!(corrected.entity("orderPlace", "order")["quantity"], "1");
         assert_eq!(app.audit().await.wrong, None);
     }
 
-    async fn deposits_orders_and_cancels_at_once(app: TestApp) {
+    async fn concurrent_deposits_orders_and_cancellations_are_consistent(app: TestApp) {
         let customer = app.funded_customer("Ada", "10000.00").await;
         app.quote("VTI", "100.00", "100.00").await;
         let deposits = join_all((0..16).map(|turn| {
@@ -248,11 +247,11 @@ on_both! {
             (32, i64::try_from(filled).unwrap())
         );
         assert_eq!(app.audit().await.wrong, None);
-        assert_eq!(deadlocks(&app).await, 0, "a cancel and the market wait for each other");
+        assert_eq!(deadlocks(&app).await, 0, "a cancellation and a fill must not wait for each other");
     }
 
-    /// Controls of the sandbox all write to the partner's own stream of events.
-    async fn controls_of_one_sandbox_at_once(app: TestApp) {
+    /// All sandbox controls write to the same event stream, that of the partner.
+    async fn concurrent_sandbox_controls_succeed(app: TestApp) {
         let set = "mutation($input: SandboxQuoteSetInput!) { sandboxQuoteSet(input: $input) { userErrors { \
             message } } }";
         let answers = join_all((1..=16).map(|turn| {
@@ -271,7 +270,7 @@ on_both! {
     }
 }
 
-/// Deadlocks that PostgreSQL had to break; SQLite, with its one writer, has none.
+/// Returns the number of deadlocks that PostgreSQL resolved; SQLite has one writer and no deadlocks.
 async fn deadlocks(app: &TestApp) -> i64 {
     use sea_orm::{ConnectionTrait, DbBackend, Statement};
     let read = &app.app.db.read;
@@ -288,29 +287,32 @@ async fn deadlocks(app: &TestApp) -> i64 {
         .unwrap()
 }
 
-/// An order that is due trades at the price before a quote is set, or the quote is not set.
+/// A due order is filled at the old price before a new quote is set; otherwise setting the quote fails.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_quote_waits_for_an_order_that_was_put_off() {
+async fn a_new_quote_waits_for_a_postponed_order() {
     for app in TestApp::each_with(Options { without_timers: true, ..Options::default() }).await {
         let customer = app.funded_customer("Ada", "100").await;
-        let put_off_until = async |until: &str| {
+        let postpone_until = async |until: &str| {
             let text =
                 format!("UPDATE timer SET attempts = 1, retry_at = {until} WHERE kind = 'order_route'");
             app.app.db.for_migrations().execute_unprepared(&text).await.unwrap().rows_affected()
         };
         let placed = app.gql(ORDER_PLACE, json!({ "input": customer.order("o", "BUY", "VTI", "0.1") })).await;
         let order = placed.entity("orderPlace", "order")["id"].clone();
-        assert_eq!(put_off_until("'2099-01-01 00:00:00+00:00'").await, 1);
+        assert_eq!(postpone_until("'2099-01-01 00:00:00+00:00'").await, 1);
         let price = json!({ "amount": "1.00" });
         let input = json!({ "input": { "symbol": "VTI", "quote": { "bid": price, "ask": price } } });
         let set = "mutation($input: SandboxQuoteSetInput!) { sandboxQuoteSet(input: $input) { userErrors { \
             message } } }";
         assert_eq!(app.gql(set, input.clone()).await.error_code(), "TIMEOUT");
-        assert_eq!(put_off_until("NULL").await, 1);
+        assert_eq!(postpone_until("NULL").await, 1);
         assert_eq!(app.gql(set, input).await.data()["sandboxQuoteSet"]["userErrors"], json!([]));
         let query = "query($id: ID!) { order(id: $id) { status filledAveragePrice { amount } } }";
         let filled = app.gql(query, json!({ "id": order })).await.data()["order"].clone();
         assert_eq!(filled["status"], "FILLED");
-        assert_ne!(filled["filledAveragePrice"]["amount"], "1.00", "the price before the change");
+        assert_ne!(
+            filled["filledAveragePrice"]["amount"], "1.00",
+            "the order must fill at the price before the change"
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! Faults of the disk, of the database and of the process, under load: whatever was acknowledged is there,
-//! once, also after a restart, and whoever asks is told in time that the database cannot be used.
+//! Disk, database and process faults under load: every acknowledged deposit exists exactly once, also after a
+//! restart, and requests are refused in time while the database is unavailable.
 
 use crate::{
     server::process::customer,
@@ -30,10 +30,10 @@ use std::{
 
 const CLIENTS: usize = 8;
 const CUSTOMERS: usize = 4;
-/// How often each fault happens, and how many deposits are acknowledged around it each time.
+/// How often each fault happens, and how many deposits are acknowledged in each round.
 const ROUNDS: usize = 2;
 const PER_ROUND: usize = 500;
-/// A refusal takes no longer than this, nor does an answer about readiness.
+/// Time limits for a refusal and for a response of `/readyz`.
 const REFUSED_WITHIN: Duration = Duration::from_secs(8);
 const READY_ANSWERS_WITHIN: Duration = Duration::from_millis(2500);
 
@@ -44,7 +44,7 @@ enum Fault {
     /// Every write to a file fails (SQLite).
     WriteError,
     Locked,
-    /// PostgreSQL itself is stopped, is killed, or keeps connections and answers nothing.
+    /// PostgreSQL itself is stopped, is killed, or keeps connections open without responding.
     DatabaseStopped,
     DatabaseKilled,
     DatabaseFrozen,
@@ -52,14 +52,14 @@ enum Fault {
     Killed,
 }
 
-/// What the server keeps its data in, and how to break it.
+/// The server's database and disk, and how to break them.
 enum Database {
     Sqlite(Disk),
-    /// In this order, so that the server ends before its disk goes.
+    /// In this order, so that PostgreSQL is dropped before its disk.
     Postgres(OwnServer, Disk),
 }
 
-/// Files of an SQLite database; the shared memory beside them holds no data.
+/// Files of an SQLite database; the shared-memory file contains no data.
 const FILES: [&str; 2] = ["coffer.db", "coffer.db-wal"];
 
 impl Database {
@@ -98,9 +98,9 @@ impl Database {
         faults
     }
 
-    /// Starts the server, with writes beyond a limit as errors instead of the end of the process.
+    /// Starts the server so that a write beyond the file size limit fails instead of ending the process.
     async fn serve(&self) -> Process {
-        let told = coffer(&self.url());
+        let inner = coffer(&self.url());
         let mut command = Command::new("sh");
         command.args([
             "-c",
@@ -109,13 +109,13 @@ impl Database {
             "serve",
             "--empty",
         ]);
-        for (name, value) in told.get_envs() {
+        for (name, value) in inner.get_envs() {
             match value {
                 Some(value) => command.env(name, value),
                 None => command.env_remove(name),
             };
         }
-        // The log lies on the same disk, and meets the same faults.
+        // The log is on the same disk and is affected by the same faults.
         let log =
             OpenOptions::new().create(true).append(true).open(self.disk().path().join("coffer.log")).unwrap();
         command
@@ -126,7 +126,7 @@ impl Database {
         Process::launch(command).await
     }
 
-    /// A connection that keeps others from writing until it is dropped.
+    /// Opens a connection that prevents other writes until it is dropped.
     async fn locked(&self) -> DatabaseConnection {
         let mut options = ConnectOptions::new(self.url());
         options.max_connections(1).sqlx_logging(false);
@@ -140,7 +140,7 @@ impl Database {
     }
 }
 
-/// A small generator of random numbers (SplitMix64), so that a run can be had again from its seed.
+/// Random number generator (SplitMix64), so that a run can be repeated from its seed.
 struct Random(u64);
 
 impl Random {
@@ -156,16 +156,16 @@ impl Random {
     }
 }
 
-/// What became of one request.
+/// Result of one request.
 enum Outcome {
-    Made(String),
+    Created(String),
     /// Refused for now, as documented.
     Refused,
-    /// No answer came: the process is gone.
+    /// There was no response because the process has ended.
     Gone,
 }
 
-/// Clients that deposit money, each with one key at a time, which it repeats until it is acknowledged.
+/// Clients that deposit money; each repeats a deposit with the same key until it is acknowledged.
 struct Load {
     client: reqwest::Client,
     url: Mutex<String>,
@@ -176,7 +176,7 @@ struct Load {
     refused: AtomicUsize,
     gone: AtomicUsize,
     slowest: Mutex<Duration>,
-    /// Answers that should not be.
+    /// Unexpected responses.
     wrong: Mutex<Vec<String>>,
     stop: AtomicBool,
 }
@@ -193,7 +193,7 @@ impl Load {
 
     /// Even clients use GraphQL, odd ones REST.
     async fn deposit(&self, key: &str) -> Outcome {
-        let began = Instant::now();
+        let started_at = Instant::now();
         let customer = self.customer_of(key);
         let by_graphql = key.split('-').next().unwrap().parse::<usize>().unwrap().is_multiple_of(2);
         let request = if by_graphql {
@@ -211,9 +211,9 @@ impl Load {
         let retry = headers.get("retry-after").and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         let id = if by_graphql { &body["data"]["depositCreate"]["transfer"]["id"] } else { &body["id"] };
         if let (200 | 201, Some(id)) = (status, id.as_str()) {
-            return Outcome::Made(id.to_owned());
+            return Outcome::Created(id.to_owned());
         }
-        let took = began.elapsed();
+        let took = started_at.elapsed();
         let mut slowest = self.slowest.lock().unwrap();
         *slowest = took.max(*slowest);
         let in_progress = body["data"]["depositCreate"]["userErrors"][0]["code"] == "IDEMPOTENCY_IN_PROGRESS"
@@ -233,7 +233,8 @@ impl Load {
         Outcome::Refused
     }
 
-    /// Asks for what is refused by a rule and so remembered under its key: the account has no settled cash.
+    /// Places an order that is refused because the account has no settled cash; the refusal is stored with
+    /// its key.
     async fn refused_order(&self, key: &str) {
         let body = json!({ "query": ORDER_PLACE,
             "variables": { "input": self.customer_of(key).order(key, "BUY", "VTI", "1") } });
@@ -262,7 +263,7 @@ impl Load {
             }
             loop {
                 match self.deposit(&key).await {
-                    Outcome::Made(id) => {
+                    Outcome::Created(id) => {
                         self.acknowledged.lock().unwrap().insert(key, id);
                         self.count.fetch_add(1, Ordering::SeqCst);
                         break;
@@ -276,10 +277,10 @@ impl Load {
     }
 
     async fn until_acknowledged(&self, count: usize) {
-        let began = Instant::now();
+        let started_at = Instant::now();
         while self.count.load(Ordering::SeqCst) < count {
             assert!(
-                began.elapsed() < Duration::from_secs(120),
+                started_at.elapsed() < Duration::from_secs(120),
                 "deposits are no longer acknowledged: {:?}",
                 self.wrong.lock().unwrap()
             );
@@ -287,23 +288,27 @@ impl Load {
         }
     }
 
-    /// Waits until the server says whether it is ready, which it says in time.
+    /// Waits until `/readyz` responds with this status, and checks that each response arrives in time.
     async fn until_ready_is(&self, status: u16) {
-        let began = Instant::now();
+        let started_at = Instant::now();
         loop {
-            let asked = Instant::now();
+            let requested_at = Instant::now();
             let answer = self.client.get(format!("{}/readyz", self.url())).send().await.unwrap();
-            assert!(asked.elapsed() < READY_ANSWERS_WITHIN, "/readyz took {:?}", asked.elapsed());
+            assert!(
+                requested_at.elapsed() < READY_ANSWERS_WITHIN,
+                "/readyz took {:?}",
+                requested_at.elapsed()
+            );
             if answer.status() == status {
                 assert_eq!(answer.headers().contains_key("retry-after"), status == 503);
                 return;
             }
-            assert!(began.elapsed() < Duration::from_secs(60), "/readyz did not come to say {status}");
+            assert!(started_at.elapsed() < Duration::from_secs(60), "/readyz did not respond with {status}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
-    /// The ids of every deposit that can be read.
+    /// Returns the ids of all deposits that can be read.
     async fn readable(&self) -> HashSet<String> {
         let query = "query($id: ID!, $after: String) { account(id: $id) {
             transfers(first: 100, after: $after) { edges { node { id } } pageInfo { hasNextPage endCursor } } } }";
@@ -339,16 +344,15 @@ impl Load {
     }
 }
 
-/// Lets one fault happen until clients feel it and `/readyz` tells, then undoes it and waits until the server
+/// Causes one fault, waits until clients and `/readyz` are affected, then ends it and waits until the server
 /// is ready.
 async fn strike(database: &Database, fault: Fault, process: &mut Option<Process>, load: &Load) {
     let id = process.as_ref().unwrap().id().to_string();
     let limit = |size: &str| {
-        let told =
-            Command::new("prlimit").args(["--pid", &id, &format!("--fsize={size}:")]).status().unwrap();
-        assert!(told.success());
+        let set = Command::new("prlimit").args(["--pid", &id, &format!("--fsize={size}:")]).status().unwrap();
+        assert!(set.success());
     };
-    let felt = async || {
+    let affected = async || {
         let refused = load.refused.load(Ordering::SeqCst);
         load.until_ready_is(503).await;
         while load.refused.load(Ordering::SeqCst) == refused {
@@ -358,48 +362,48 @@ async fn strike(database: &Database, fault: Fault, process: &mut Option<Process>
     match (fault, database) {
         (Fault::DiskFull, Database::Sqlite(disk)) => {
             disk.fill();
-            felt().await;
+            affected().await;
             disk.free();
         }
         (Fault::DiskFull, Database::Postgres(server, disk)) => {
             disk.fill();
-            felt().await;
+            affected().await;
             disk.free();
             server.start_again();
         }
         (Fault::ReadOnly, Database::Sqlite(disk)) => {
             disk.freeze(&FILES, true);
-            felt().await;
+            affected().await;
             disk.freeze(&FILES, false);
         }
         (Fault::ReadOnly, Database::Postgres(server, _)) => {
             server.set("default_transaction_read_only = on");
-            felt().await;
+            affected().await;
             server.set("default_transaction_read_only = off");
         }
         (Fault::WriteError, _) => {
             limit("0");
-            felt().await;
+            affected().await;
             limit("unlimited");
         }
         (Fault::Locked, _) => {
             let lock = database.locked().await;
-            felt().await;
+            affected().await;
             lock.close().await.unwrap();
         }
         (Fault::DatabaseStopped, Database::Postgres(server, _)) => {
             server.stop();
-            felt().await;
+            affected().await;
             server.start_again();
         }
         (Fault::DatabaseKilled, Database::Postgres(server, _)) => {
             server.kill();
-            felt().await;
+            affected().await;
             server.start_again();
         }
         (Fault::DatabaseFrozen, Database::Postgres(server, _)) => {
             server.freeze(true);
-            felt().await;
+            affected().await;
             server.freeze(false);
         }
         (Fault::Stopped | Fault::Killed, _) => {
@@ -463,21 +467,21 @@ async fn faults_in_random_order(database: Database) {
     }
     let mut around: HashMap<Fault, usize> = HashMap::new();
     for fault in order {
-        let (began, before) = (Instant::now(), load.count.load(Ordering::SeqCst));
+        let (started_at, before) = (Instant::now(), load.count.load(Ordering::SeqCst));
         let (refused, gone) = (load.refused.load(Ordering::SeqCst), load.gone.load(Ordering::SeqCst));
         load.until_acknowledged(before + 50 + random.below(PER_ROUND - 100)).await;
-        let struck = Instant::now();
+        let struck_at = Instant::now();
         strike(&database, fault, &mut process, &load).await;
-        let lasted = struck.elapsed();
+        let duration = struck_at.elapsed();
         load.until_acknowledged(before + PER_ROUND).await;
         let acknowledged = load.count.load(Ordering::SeqCst) - before;
         *around.entry(fault).or_default() += acknowledged;
         println!(
-            "{fault:?}: {acknowledged} acknowledged, {} refused, {} unanswered, in {:?} of which {lasted:?} \
-                until ready again",
+            "{fault:?}: {acknowledged} acknowledged, {} refused, {} unanswered, in {:?} of which \
+                {duration:?} until ready again",
             load.refused.load(Ordering::SeqCst) - refused,
             load.gone.load(Ordering::SeqCst) - gone,
-            began.elapsed()
+            started_at.elapsed()
         );
         let wrong = load.wrong.lock().unwrap();
         assert!(wrong.is_empty(), "{fault:?}: {} answers, such as {}", wrong.len(), wrong[0]);
@@ -507,7 +511,9 @@ async fn faults_in_random_order(database: Database) {
     *load.url.lock().unwrap() = started.url.clone();
     assert_eq!(load.readable().await, ids);
     for (key, id) in acknowledged.iter().take(100) {
-        let Outcome::Made(again) = load.deposit(key).await else { panic!("{key} was not answered again") };
+        let Outcome::Created(again) = load.deposit(key).await else {
+            panic!("{key} was not acknowledged again")
+        };
         assert_eq!(again, *id);
     }
     assert_eq!(started.terminate(), Some(0));
@@ -520,12 +526,12 @@ async fn faults_in_random_order(database: Database) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sqlite_keeps_what_was_acknowledged() {
+async fn sqlite_loses_no_acknowledged_deposit() {
     faults_in_random_order(Database::Sqlite(Disk::ext4(160))).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn postgres_keeps_what_was_acknowledged() {
+async fn postgres_loses_no_acknowledged_deposit() {
     if server().is_none() {
         return;
     }
@@ -534,10 +540,10 @@ async fn postgres_keeps_what_was_acknowledged() {
     faults_in_random_order(Database::Postgres(server, disk)).await;
 }
 
-/// A full disk fails one write, an ordinary refusal follows, and whatever is acknowledged from then on is
-/// there after a crash.
+/// A write fails on a full disk and an ordinary refusal follows; everything acknowledged after that survives
+/// a crash.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refusal_after_a_full_disk_loses_nothing() {
+async fn nothing_is_lost_after_a_full_disk_and_a_refusal() {
     let disk = Disk::tmpfs(24);
     if !disk.is_mounted() {
         return;
@@ -575,10 +581,10 @@ async fn a_refusal_after_a_full_disk_loses_nothing() {
     disk.free();
     let refused = ask(&server.url, ACCOUNT_OPEN, cash_account("0198d7a2-7c00-7000-8000-000000000005")).await;
     assert_eq!(refused["data"]["accountOpen"]["userErrors"][0]["code"], "NOT_FOUND", "{refused}");
-    let mut made = Vec::new();
+    let mut created = Vec::new();
     for _ in 0..5 {
         let user = ask(&server.url, USER_CREATE, person("Ada", "Carter")).await;
-        made.push(
+        created.push(
             user["data"]["userCreate"]["user"]["id"].as_str().unwrap_or_else(|| panic!("{user}")).to_owned(),
         );
     }
@@ -587,7 +593,7 @@ async fn a_refusal_after_a_full_disk_loses_nothing() {
     }
     server.kill();
     let server = database.serve().await;
-    for id in made {
+    for id in created {
         let found =
             client.get(format!("{}/v1/users/{id}", server.url)).bearer_auth(&key).send().await.unwrap();
         assert_eq!(found.status(), 200);
@@ -605,7 +611,7 @@ async fn noted(app: &TestApp, name: &str) -> bool {
 }
 
 on_both! {
-    /// PostgreSQL answers the COMMIT of such a transaction with success and rolls it back.
+    /// PostgreSQL reports success for the COMMIT of such a transaction but rolls it back.
     async fn a_transaction_with_a_failed_statement_is_not_committed(app: TestApp) {
         let tx = app.app.db.write().await.unwrap();
         meta::ActiveModel { name: Set("first".to_owned()), value: Set(String::new()) }
@@ -620,7 +626,7 @@ on_both! {
         assert!(noted(&app, "second").await);
     }
 
-    /// A connection left inside a transaction is not written with: what went into that transaction would not
+    /// A connection that is still inside a transaction is not used for writing, because the writes would not
     /// be committed.
     async fn a_write_begins_outside_any_transaction(app: TestApp) {
         app.app.db.for_migrations().execute_unprepared("BEGIN").await.unwrap();

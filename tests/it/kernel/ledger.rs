@@ -1,4 +1,4 @@
-//! The ledger against a model of it, and against those who would alter it.
+//! Compares the ledger with a model, and checks that its rows cannot be altered.
 
 use crate::support::{Options, TestApp, on_both};
 use chrono::{DateTime, Duration, Utc};
@@ -28,8 +28,7 @@ use serde_json::json;
 use std::{cell::RefCell, collections::BTreeSet};
 use uuid::Uuid;
 
-/// Owner, kind and asset of every account of a case; the first three, and one of each security, must not be
-/// overdrawn.
+/// Owner, kind and asset of every account of a case; `MAY_NOT_BE_OVERDRAWN` applies to the same positions.
 const ACCOUNTS: [(usize, LedgerKind, &str); 9] = [
     (0, LedgerKind::Cash, "USD"),
     (0, LedgerKind::Unsettled, "USD"),
@@ -54,11 +53,11 @@ enum Act {
         account: usize,
         amount: i64,
     },
-    /// The nth hold there ever was, ended or not.
+    /// Releases any earlier hold, open or not.
     Release {
         hold: prop::sample::Index,
     },
-    /// The nth movement there ever was, taken back or not.
+    /// Reverses any earlier movement, already reversed or not.
     Reverse {
         movement: prop::sample::Index,
     },
@@ -66,7 +65,7 @@ enum Act {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Write { acts: Vec<Act>, dropped: bool },
+    Write { acts: Vec<Act>, rolled_back: bool },
     Restart,
 }
 
@@ -96,7 +95,7 @@ fn act() -> impl Strategy<Value = Act> {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let write = (prop::collection::vec(act(), 1..=3), prop::bool::weighted(0.15));
-    let step = prop_oneof![60 => write.prop_map(|(acts, dropped)| Step::Write { acts, dropped }),
+    let step = prop_oneof![60 => write.prop_map(|(acts, rolled_back)| Step::Write { acts, rolled_back }),
         1 => Just(Step::Restart)];
     prop::collection::vec(step, 40)
 }
@@ -118,12 +117,12 @@ impl Sums {
     }
 }
 
-/// What a plain reading of the rules says about an entry.
+/// What the model expects of an entry.
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
     Written,
     Refused,
-    /// Past what 64 bits hold in between; only consistency counts.
+    /// An intermediate value may exceed 64 bits, so both are allowed.
     Either,
 }
 
@@ -132,7 +131,7 @@ struct Model {
     sums: [Sums; 9],
     /// Every hold, its account, and whether it is open.
     holds: Vec<(OpenHold, usize, bool)>,
-    /// Every movement, and whether it was taken back.
+    /// Every movement, and whether it was reversed.
     movements: Vec<(ledger_transfer::Model, bool)>,
     /// Balances after each instant.
     history: Vec<(DateTime<Utc>, [i128; 9])>,
@@ -166,8 +165,8 @@ impl Model {
                 Act::Reverse { movement } => {
                     if !self.movements.is_empty() {
                         let at = movement.index(self.movements.len());
-                        let (movement, taken_back) = &self.movements[at];
-                        well_formed &= !taken_back && reversed.insert(at);
+                        let (movement, is_reversed) = &self.movements[at];
+                        well_formed &= !is_reversed && reversed.insert(at);
                         sums[index_of(movement.credit_account_id)].debits += i128::from(movement.amount);
                         sums[index_of(movement.debit_account_id)].credits += i128::from(movement.amount);
                     }
@@ -213,16 +212,16 @@ impl Case<'_> {
                 *self.app.borrow_mut() =
                     Some(app.restarted(Options { without_timers: true, ..Options::default() }).await);
             }
-            Step::Write { acts, dropped } => {
+            Step::Write { acts, rolled_back } => {
                 let app = self.app.borrow();
-                self.write(app.as_ref().unwrap(), acts, *dropped).await;
+                self.write(app.as_ref().unwrap(), acts, *rolled_back).await;
             }
         }
         let app = self.app.borrow();
         self.compare(app.as_ref().unwrap()).await;
     }
 
-    async fn write(&mut self, test: &TestApp, acts: &[Act], dropped: bool) {
+    async fn write(&mut self, test: &TestApp, acts: &[Act], rolled_back: bool) {
         let app = &test.app;
         self.now += Duration::seconds(1);
         let (verdict, after) = self.model.judge(acts, |id| Self::index_of(&self.accounts, id));
@@ -261,7 +260,7 @@ impl Case<'_> {
             return;
         }
         fact.record_first(&tx, EventType::TradeSettled, purpose, json!({})).await.unwrap();
-        if dropped {
+        if rolled_back {
             return;
         }
         tx.commit().await.unwrap();
@@ -349,7 +348,7 @@ async fn case(app: &RefCell<Option<TestApp>>, steps: &[Step]) {
 }
 
 on_both! {
-    async fn a_model_and_the_ledger_agree(app: TestApp) {
+    async fn the_ledger_agrees_with_the_model(app: TestApp) {
         let app = RefCell::new(Some(app));
         let config =
             Config { cases: 24, failure_persistence: None, max_shrink_iters: 60, ..Config::default() };
@@ -374,7 +373,7 @@ on_both! {
         );
     }
 
-    async fn a_movement_is_taken_back_once(app: TestApp) {
+    async fn a_movement_is_reversed_only_once(app: TestApp) {
         let written = a_movement(&app).await;
         for turn in 1..=2 {
             let tx = app.app.db.write().await.unwrap();
@@ -404,9 +403,9 @@ on_both! {
         assert_eq!(app.audit().await.wrong, None);
     }
 
-    async fn a_hold_ends_once(app: TestApp) {
+    async fn a_hold_is_released_only_once(app: TestApp) {
         let movement = a_movement(&app).await;
-        let house = ledger_account::Entity::find_by_id(movement.debit_account_id)
+        let fbo = ledger_account::Entity::find_by_id(movement.debit_account_id)
             .one(&app.app.db.read)
             .await
             .unwrap()
@@ -414,7 +413,7 @@ on_both! {
         let purpose = app.app.ids.next(Kind::Order);
         let write = |entry: Entry| {
             let app = app.app.clone();
-            let partner_id = house.partner_id;
+            let partner_id = fbo.partner_id;
             async move {
                 let tx = app.db.write().await.unwrap();
                 let mut fact =
@@ -428,7 +427,7 @@ on_both! {
         };
         for _ in 0..2 {
             let mut entry = Entry::default();
-            entry.hold(&house, 40, purpose);
+            entry.hold(&fbo, 40, purpose);
             assert!(write(entry).await.unwrap());
         }
         let holds = ledger::open_holds(&app.app.db.read, purpose).await.unwrap();
@@ -438,12 +437,15 @@ on_both! {
         assert!(write(entry).await.unwrap());
         let mut entry = Entry::default();
         entry.release(&holds[0], Reason::Voided);
-        assert!(write(entry).await.is_err(), "the first hold is given back twice, at the cost of the second");
+        assert!(
+            write(entry).await.is_err(),
+            "the first hold must not be released twice, at the cost of the second"
+        );
         assert_eq!(ledger::open_holds(&app.app.db.read, purpose).await.unwrap(), [holds[1].clone()]);
         assert_eq!(ledger_release::Entity::find().all(&app.app.db.read).await.unwrap().len(), 1);
     }
 
-    async fn nothing_written_is_altered_or_deleted(app: TestApp) {
+    async fn append_only_rows_cannot_be_altered_or_deleted(app: TestApp) {
         let customer = app.funded_customer("Ada", "1000.00").await;
         app.quote("VTI", "100.00", "100.00").await;
         let order = app
@@ -464,18 +466,20 @@ on_both! {
     }
 }
 
-/// Seven dollars between accounts that may be overdrawn, so that only the database can object to what
-/// follows.
+/// Posts seven dollars between accounts that may be overdrawn, so that only the database can refuse later
+/// entries.
 async fn a_movement(test: &TestApp) -> ledger_transfer::Model {
     let app = &test.app;
     let tx = app.db.write().await.unwrap();
-    let (owner, house_id) = (app.ids.next(Kind::Account), test.partner.id);
-    let house = ledger::account(&tx, app.ids, house_id, house_id, LedgerKind::BankFbo, "USD").await.unwrap();
-    let payable =
-        ledger::account(&tx, app.ids, house_id, house_id, LedgerKind::ClearingPayable, "USD").await.unwrap();
+    let (owner, partner_id) = (app.ids.next(Kind::Account), test.partner.id);
+    let fbo =
+        ledger::account(&tx, app.ids, partner_id, partner_id, LedgerKind::BankFbo, "USD").await.unwrap();
+    let payable = ledger::account(&tx, app.ids, partner_id, partner_id, LedgerKind::ClearingPayable, "USD")
+        .await
+        .unwrap();
     let mut fact = EventBuilder::new(app.ids, test.partner.id, None, domain::kernel::clock::system_now());
     let (cause, mut entry) = (fact.id, Entry::default());
-    entry.post(&house, &payable, 700);
+    entry.post(&fbo, &payable, 700);
     assert!(entry.write(&tx, app.ids, &mut fact).await.unwrap());
     fact.record_first(&tx, EventType::TradeSettled, owner, json!({})).await.unwrap();
     tx.commit().await.unwrap();
@@ -487,7 +491,7 @@ async fn a_movement(test: &TestApp) -> ledger_transfer::Model {
         .unwrap()
 }
 
-/// A connection as anyone with the database's password has it, with none of the settings that Coffer makes.
+/// Opens a plain database connection without the settings that Coffer applies.
 async fn raw(url: &str) -> DatabaseConnection {
     let mut options = ConnectOptions::new(url);
     options.max_connections(1).sqlx_logging(false);

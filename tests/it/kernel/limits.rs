@@ -1,5 +1,4 @@
-//! Ten thousand requests an hour: request 10,000 passes and the next is refused, whatever happens to the
-//! servers meanwhile.
+//! The limit of 10,000 requests per hour is exact, also across restarts and several servers.
 
 use crate::support::{
     Answer, Folder, Options, TestApp, client, on_both, postgres_database,
@@ -28,7 +27,7 @@ use uuid::Uuid;
 
 const CHEAP: &str = "{ __typename }";
 
-/// Sends up to so many requests, several at a time, until one is refused: how many passed.
+/// Sends up to `at_most` concurrent requests until one is refused; returns how many passed.
 async fn pass(url: &str, key: &str, at_most: u64) -> u64 {
     let (sent, passed, refused) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
     let client = client();
@@ -58,7 +57,7 @@ async fn graphql(url: &str, key: &str) -> Answer {
     send(client().post(format!("{url}/graphql")).bearer_auth(key).json(&json!({ "query": CHEAP }))).await
 }
 
-/// The seconds in a header.
+/// Returns the number in a header.
 fn seconds(answer: &Answer, name: &str) -> u64 {
     answer
         .headers
@@ -86,7 +85,7 @@ fn assert_refused(rest: &Answer, graphql: &Answer, most: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_requests_pass_across_a_clean_restart_and_no_more() {
+async fn exactly_ten_thousand_requests_pass_across_a_clean_restart() {
     let folder = Folder::new();
     let database_url = format!("sqlite:{}", folder.0.join("coffer.db").display());
     let (key, other) = (create_key(&database_url), create_key(&database_url));
@@ -110,15 +109,14 @@ async fn ten_thousand_requests_pass_across_a_clean_restart_and_no_more() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_servers_on_one_database_pass_ten_thousand_between_them() {
+async fn two_servers_on_one_database_share_the_limit() {
     let Some(database_url) = postgres_database().await else { return };
     let key = create_key(&database_url);
     let [one, two] = [
         Process::start(&database_url, &["serve", "--empty"]).await,
         Process::start(&database_url, &["serve", "--empty"]).await,
     ];
-    // One takes a hundred and falls silent; the other must find what is left of them once they are given
-    // back.
+    // One server reserves a hundred and becomes idle; the other gets the rest once they are returned.
     let mut passed = pass(&one.url, &key, 7).await;
     passed += pass(&two.url, &key, 3_000).await;
     let (left, right) = tokio::join!(pass(&one.url, &key, 1_500), pass(&two.url, &key, 1_500));
@@ -138,7 +136,7 @@ async fn two_servers_on_one_database_pass_ten_thousand_between_them() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_server_loses_one_part_at_most() {
+async fn a_killed_server_loses_at_most_one_share() {
     let folder = Folder::new();
     let database_url = format!("sqlite:{}", folder.0.join("coffer.db").display());
     let key = create_key(&database_url);
@@ -149,27 +147,27 @@ async fn a_killed_server_loses_one_part_at_most() {
     let server =
         Process::start_with(&database_url, |command| command.env("COFFER_REQUESTS_PER_HOUR", "1000")).await;
     passed += pass(&server.url, &key, u64::MAX).await;
-    // The first part is a twentieth of 1,000, the second a twentieth of 950, of which ten were spent.
+    // The first share is a twentieth of 1,000, the second a twentieth of 950, of which ten were used.
     assert_eq!(passed, 1_000 - 37);
     assert_refused(&rest(&server.url, &key).await, &graphql(&server.url, &key).await, 1_000);
 }
 
-/// With a small allowance for requests.
+/// Returns options with this hourly limit.
 fn hourly(requests_per_hour: u64) -> Options {
     let mut options = Options { without_timers: true, ..Options::default() };
     options.setup.requests_per_hour = requests_per_hour;
     options
 }
 
-/// What the database was asked for forty refusals. The key and the window are looked at once a second, so
-/// they are warmed first.
+/// Returns the statements that forty refusals ran. The key and the window are read once a second, so another
+/// request comes first to cache them.
 async fn refusals(app: &TestApp) -> Vec<String> {
     let about =
         |sql: &String| ["rate_window", "api_key", "\"partner\""].iter().any(|table| sql.contains(table));
     for _ in 0..20 {
         assert!(
             app.written.lock().unwrap().iter().any(|sql| sql.contains("INSERT INTO rate_window")),
-            "writes are not seen"
+            "no writes were recorded"
         );
         tokio::time::sleep(Duration::from_millis(1_050)).await;
         app.gql(CHEAP, json!({})).await;
@@ -191,14 +189,14 @@ async fn refusals(app: &TestApp) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_answer_says_what_is_left_and_a_refusal_asks_nobody() {
+async fn every_response_reports_the_limit_and_a_refusal_runs_no_statements() {
     for app in TestApp::each_with(hourly(4)).await {
-        let told = |answer: &Answer| {
+        let limits_of = |answer: &Answer| {
             (answer.status, seconds(answer, "ratelimit-limit"), seconds(answer, "ratelimit-remaining"))
         };
-        assert_eq!(told(&app.gql(CHEAP, json!({})).await), (200, 4, 3));
-        assert_eq!(told(&app.get("/v1/orders").await), (200, 4, 2));
-        assert_eq!(told(&app.get("/v1/orders/none").await), (404, 4, 1));
+        assert_eq!(limits_of(&app.gql(CHEAP, json!({})).await), (200, 4, 3));
+        assert_eq!(limits_of(&app.get("/v1/orders").await), (200, 4, 2));
+        assert_eq!(limits_of(&app.get("/v1/orders/none").await), (404, 4, 1));
         let unread = app
             .rest("POST", "/graphql")
             .header("content-type", "application/json")
@@ -212,8 +210,8 @@ async fn every_answer_says_what_is_left_and_a_refusal_asks_nobody() {
         );
         assert_refused(&app.get("/v1/orders").await, &app.gql(CHEAP, json!({})).await, 4);
 
-        let asked = refusals(&app).await;
-        assert!(asked.is_empty(), "{asked:?}");
+        let statements = refusals(&app).await;
+        assert!(statements.is_empty(), "{statements:?}");
 
         for path in ["/livez", "/readyz", "/playground"] {
             let answer = app.anonymous("GET", path).send().await.unwrap();
@@ -227,15 +225,15 @@ async fn every_answer_says_what_is_left_and_a_refusal_asks_nobody() {
 }
 
 on_both! {
-    async fn a_window_opens_anew_when_it_has_ended(app: TestApp) {
+    async fn a_new_window_starts_after_the_old_one_ended(app: TestApp) {
         let allowance = Allowance { name: "test", most: 3, window: Duration::from_secs(3_600) };
-        let spend = || limits::spend(&app.app, allowance, b"somebody");
+        let spend = || limits::spend(&app.app, allowance, b"subject");
         for left in [2, 1, 0] {
             let remaining = spend().await.unwrap();
             assert_eq!((remaining.most, remaining.left), (3, left));
         }
         assert!(matches!(spend().await, Err(Error::TooMany { retry_after: 3_590..=3_600 })));
-        assert_eq!(limits::spend(&app.app, allowance, b"somebody else").await.unwrap().left, 2);
+        assert_eq!(limits::spend(&app.app, allowance, b"another subject").await.unwrap().left, 2);
         let ended = "UPDATE rate_window SET ends_at = '2026-01-01T00:00:00+00:00'";
         app.app.db.for_migrations().execute_unprepared(ended).await.unwrap();
         tokio::time::sleep(Duration::from_millis(1_100)).await;
@@ -248,8 +246,8 @@ on_both! {
         tx.commit().await.unwrap();
     }
 
-    /// Two servers, fifty at once, and whatever is lying about given back.
-    async fn a_small_allowance_is_exact_too(app: TestApp) {
+    /// Two servers, fifty concurrent requests each, with unused shares returned.
+    async fn a_small_limit_is_exact(app: TestApp) {
         let second = start(app.app.db.clone(), app.app.vault.clone(), Setup::default());
         for most in [1, 20, 70] {
             let allowance = Allowance { name: "small", most, window: Duration::from_secs(60) };
@@ -270,7 +268,7 @@ on_both! {
         }
     }
 
-    async fn what_is_given_back_can_be_spent_elsewhere(app: TestApp) {
+    async fn a_returned_share_can_be_used_by_another_server(app: TestApp) {
         let second = start(app.app.db.clone(), app.app.vault.clone(), Setup::default());
         let allowance = Allowance { name: "shared", most: 100, window: Duration::from_secs(60) };
         let spend = |app| limits::spend(app, allowance, b"x");
@@ -291,7 +289,7 @@ on_both! {
         assert!(spend(&second).await.is_err());
     }
 
-    async fn addresses_are_slowed_down_where_they_are_known(app: TestApp) {
+    async fn requests_are_limited_per_known_address(app: TestApp) {
         let slowing = start(app.app.db.clone(), app.app.vault.clone(), Setup::default());
         let address: IpAddr = "192.0.2.7".parse().unwrap();
         for _ in 0..limits::ANONYMOUS_RECOVERY.most {
@@ -304,7 +302,7 @@ on_both! {
         limits::by_address(&app.app, limits::ANONYMOUS_RECOVERY, Some(address)).await.unwrap();
     }
 
-    async fn a_person_has_an_allowance_of_her_own(app: TestApp) {
+    async fn each_user_has_a_separate_limit(app: TestApp) {
         let person = |number| Actor {
             who: Who::User(SignedInUser {
                 partner_id: app.partner.id,
@@ -370,7 +368,7 @@ async fn a_socket_and_each_of_its_operations_count() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn requests_may_be_without_end() {
+async fn zero_disables_the_limit() {
     for app in TestApp::each_with(hourly(0)).await {
         let answer = app.gql(CHEAP, json!({})).await;
         assert_eq!((answer.status, answer.headers.contains_key("ratelimit-limit")), (200, false));

@@ -1,4 +1,4 @@
-//! The lists of the REST door: the envelope, the pages, and what they cost.
+//! Lists of the REST API: the envelope, paging, and the number of statements.
 
 use crate::support::{Answer, TestApp, on_both, send};
 use domain::Scope;
@@ -34,8 +34,8 @@ fn ids(page: &Value) -> Vec<String> {
     page["data"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect()
 }
 
-/// What the reading pool was asked about these tables for one answer.
-async fn asked(app: &TestApp, path: &str, tables: &[&str]) -> (Value, usize) {
+/// Requests a path and returns the body and the number of statements about these tables on the read pool.
+async fn count_statements(app: &TestApp, path: &str, tables: &[&str]) -> (Value, usize) {
     app.statements.lock().unwrap().clear();
     let answer = app.get(path).await;
     assert_eq!(answer.status, 200, "{path} {}", answer.body);
@@ -44,16 +44,16 @@ async fn asked(app: &TestApp, path: &str, tables: &[&str]) -> (Value, usize) {
     (answer.body, statements.iter().filter(about).count())
 }
 
-/// Reads a list of seven in every way there is; `made` are its ids, the oldest first.
-async fn reads_in_every_way(app: &TestApp, path: &str, made: &[String], elsewhere: &str, what: &str) {
-    let newest: Vec<String> = made.iter().rev().cloned().collect();
-    let pagination = |asked: Value, previous: Option<String>, next: Option<String>| {
+/// Reads a list of seven with every combination of parameters; `created` are its ids, oldest first.
+async fn check_paging(app: &TestApp, path: &str, created: &[String], elsewhere: &str, what: &str) {
+    let newest: Vec<String> = created.iter().rev().cloned().collect();
+    let pagination = |requested: Value, previous: Option<String>, next: Option<String>| {
         let uri = |link: &Option<String>| link.as_ref().map(|link| format!("{}{link}", app.url));
         let mut all = json!({
             "ending_before": null, "starting_after": null, "limit": 25, "order": "desc",
             "previous_uri": uri(&previous), "next_uri": uri(&next), "previous_page": previous, "next_page": next,
         });
-        all.as_object_mut().unwrap().extend(asked.as_object().unwrap().clone());
+        all.as_object_mut().unwrap().extend(requested.as_object().unwrap().clone());
         all
     };
     let whole = app.get(path).await;
@@ -61,7 +61,7 @@ async fn reads_in_every_way(app: &TestApp, path: &str, made: &[String], elsewher
     assert_eq!(ids(&whole.body), newest);
     let oldest = app.get(&format!("{path}/?order=asc&limit=100")).await;
     assert_eq!(oldest.body["pagination"], pagination(json!({ "order": "asc", "limit": 100 }), None, None));
-    assert_eq!(ids(&oldest.body), made);
+    assert_eq!(ids(&oldest.body), created);
 
     let first = app.get(&format!("{path}?limit=3")).await.body;
     let next = format!("{path}?limit=3&order=desc&starting_after={}", newest[2]);
@@ -83,14 +83,14 @@ async fn reads_in_every_way(app: &TestApp, path: &str, made: &[String], elsewher
     let told = pagination(json!({ "limit": 3, "ending_before": newest[3] }), None, Some(next));
     assert_eq!((&again["pagination"], ids(&again).as_slice()), (&told, &newest[..3]));
 
-    let rising = app.get(&format!("{path}?order=asc&limit=2&starting_after={}", made[1])).await.body;
+    let rising = app.get(&format!("{path}?order=asc&limit=2&starting_after={}", created[1])).await.body;
     let link = |cursor: &str, id: &str| Some(format!("{path}?limit=2&order=asc&{cursor}={id}"));
     let told = pagination(
-        json!({ "order": "asc", "limit": 2, "starting_after": made[1] }),
-        link("ending_before", &made[2]),
-        link("starting_after", &made[3]),
+        json!({ "order": "asc", "limit": 2, "starting_after": created[1] }),
+        link("ending_before", &created[2]),
+        link("starting_after", &created[3]),
     );
-    assert_eq!((&rising["pagination"], ids(&rising).as_slice()), (&told, &made[2..4]));
+    assert_eq!((&rising["pagination"], ids(&rising).as_slice()), (&told, &created[2..4]));
     let none = app.get(&format!("{path}?limit=0")).await.body;
     assert_eq!(none, json!({ "pagination": pagination(json!({ "limit": 0 }), None, None), "data": [] }));
 
@@ -114,7 +114,7 @@ async fn reads_in_every_way(app: &TestApp, path: &str, made: &[String], elsewher
             format!("starting_after does not match any {what} in this list"),
         ),
         (
-            &format!("starting_after={0}&ending_before={0}", made[0]),
+            &format!("starting_after={0}&ending_before={0}", created[0]),
             "ending_before cannot be combined with starting_after".to_owned(),
         ),
     ] {
@@ -126,7 +126,11 @@ async fn reads_in_every_way(app: &TestApp, path: &str, made: &[String], elsewher
     let denied = send(app.anonymous("GET", &format!("{path}?limit=x")).bearer_auth(&unscoped)).await;
     let told = json!({ "error": { "type": "authentication_error",
         "message": "The credential lacks the scope `read`." } });
-    assert_eq!((denied.status, denied.body), (401, told), "who may not read is not told what is wrong");
+    assert_eq!(
+        (denied.status, denied.body),
+        (401, told),
+        "a caller without the read scope gets no validation errors"
+    );
 }
 
 async fn lines(app: &TestApp, operation: &str) -> Vec<Option<uuid::Uuid>> {
@@ -140,24 +144,24 @@ async fn lines(app: &TestApp, operation: &str) -> Vec<Option<uuid::Uuid>> {
 }
 
 on_both! {
-    async fn a_partner_lists_its_people(app: TestApp) {
-        let mut made = Vec::new();
+    async fn a_partner_lists_its_users(app: TestApp) {
+        let mut created = Vec::new();
         for turn in 0..7 {
-            made.push(person(&app, &format!("Ada{}", ["a", "b", "c", "d", "e", "f", "g"][turn])).await);
+            created.push(person(&app, &format!("Ada{}", ["a", "b", "c", "d", "e", "f", "g"][turn])).await);
         }
         let (_, other) = app.other_partner("another").await;
         let theirs = app.customer_as(&other, "Eve").await;
-        reads_in_every_way(&app, "/v1/users", &made, &theirs.user_id, "user").await;
+        check_paging(&app, "/v1/users", &created, &theirs.user_id, "user").await;
 
         app.get("/v1/users").await;
         let before = lines(&app, "user.list").await.len();
-        let (one, few) = asked(&app, "/v1/users?limit=1", &["users", "kyc"]).await;
-        let (seven, many) = asked(&app, "/v1/users", &["users", "kyc"]).await;
-        assert_eq!((few, many), (2, 2), "one statement for the people and one for their checks");
+        let (one, few) = count_statements(&app, "/v1/users?limit=1", &["users", "kyc"]).await;
+        let (seven, many) = count_statements(&app, "/v1/users", &["users", "kyc"]).await;
+        assert_eq!((few, many), (2, 2), "one statement for the users and one for their checks");
         assert_eq!(lines(&app, "user.list").await.split_off(before), [None, None]);
-        let looked_up = app.get(&format!("/v1/users/{}", made[6])).await.body;
+        let looked_up = app.get(&format!("/v1/users/{}", created[6])).await.body;
         let told = json!({
-            "id": made[6], "status": "active", "kyc_token": looked_up["kyc_token"], "first_name": "Adag",
+            "id": created[6], "status": "active", "kyc_token": looked_up["kyc_token"], "first_name": "Adag",
             "last_name": "Carter",
             "phone_number": "(202) 555-0107", "email_address": "ada@example.com",
             "address_line_1": "1 Own St", "address_line_2": "Apt 2",
@@ -166,7 +170,7 @@ on_both! {
         });
         assert_eq!(one["data"], json!([told]));
         assert!(told["kyc_token"].as_str().is_some_and(|token| token.starts_with("S-")));
-        for (item, id) in seven["data"].as_array().unwrap().iter().zip(made.iter().rev()) {
+        for (item, id) in seven["data"].as_array().unwrap().iter().zip(created.iter().rev()) {
             assert_eq!(item, &app.get(&format!("/v1/users/{id}")).await.body);
         }
         let others = send(app.anonymous("GET", "/v1/users").bearer_auth(&other)).await;
@@ -174,27 +178,27 @@ on_both! {
         assert_eq!(app.audit().await.wrong, None);
     }
 
-    async fn a_person_s_bank_accounts_are_listed_with_their_numbers(app: TestApp) {
+    async fn bank_accounts_of_a_user_are_listed_with_their_numbers(app: TestApp) {
         let (ada, eve) = (person(&app, "Ada").await, person(&app, "Eve").await);
-        let mut made = Vec::new();
+        let mut created = Vec::new();
         for turn in 0..7 {
-            made.push(bank_account(&app, &ada, &format!("43278430{turn}")).await);
+            created.push(bank_account(&app, &ada, &format!("43278430{turn}")).await);
         }
-        let hers = bank_account(&app, &eve, "99998888").await;
+        let eves = bank_account(&app, &eve, "99998888").await;
         let path = format!("/v1/users/{ada}/bank_accounts");
-        reads_in_every_way(&app, &path, &made, &hers, "bank account").await;
+        check_paging(&app, &path, &created, &eves, "bank account").await;
 
         app.get(&path).await;
         let before = lines(&app, "bank_account.list").await.len();
-        let (one, few) = asked(&app, &format!("{path}?limit=1"), &["users", "bank_account"]).await;
-        let (_, many) = asked(&app, &path, &["users", "bank_account"]).await;
-        assert_eq!((few, many), (2, 2), "one statement for the person and one for her bank accounts");
+        let (one, few) = count_statements(&app, &format!("{path}?limit=1"), &["users", "bank_account"]).await;
+        let (_, many) = count_statements(&app, &path, &["users", "bank_account"]).await;
+        assert_eq!((few, many), (2, 2), "one statement for the user and one for their bank accounts");
         assert_eq!(
             lines(&app, "bank_account.list").await.split_off(before),
             vec![Some(ada.parse().unwrap()); 2]
         );
         let told = json!({
-            "id": made[6], "user_id": ada, "bank_account_number": "432784306",
+            "id": created[6], "user_id": ada, "bank_account_number": "432784306",
             "bank_routing_number": "121042882", "default": false,
             "bank_account_nickname": "Joe checking",
         });
@@ -209,10 +213,10 @@ on_both! {
         }
     }
 
-    async fn a_list_that_grows_meanwhile_repeats_and_omits_nobody(app: TestApp) {
-        let mut made = Vec::new();
+    async fn a_list_that_grows_while_paging_has_no_duplicates_or_gaps(app: TestApp) {
+        let mut created = Vec::new();
         for name in ["Ann", "Bea", "Cleo", "Dora"] {
-            made.push(person(&app, name).await);
+            created.push(person(&app, name).await);
         }
         let first = app.get("/v1/users?limit=2").await.body;
         person(&app, "Emma").await;
@@ -220,7 +224,7 @@ on_both! {
             first["pagination"]["next_uri"].as_str().unwrap().strip_prefix(&app.url).unwrap().to_owned();
         let second = app.get(&next).await.body;
         let seen: Vec<String> = [ids(&first), ids(&second)].concat();
-        assert_eq!(seen, made.into_iter().rev().collect::<Vec<_>>());
+        assert_eq!(seen, created.into_iter().rev().collect::<Vec<_>>());
         assert_eq!(second["pagination"]["next_page"], json!(null));
     }
 }

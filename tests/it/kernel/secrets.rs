@@ -1,5 +1,5 @@
-//! What is encrypted at rest: bound to its place, under each partner's own key, through a change of the
-//! encryption key.
+//! Encryption at rest: ciphertexts are bound to their column and row, each partner has a data key, and the
+//! encryption key can be rotated.
 
 use crate::support::{
     TestApp, cash_account, databases, on_both, person, postgres_database,
@@ -43,7 +43,7 @@ use uuid::Uuid;
 const PHONES: &str = "{ users(first: 100) { edges { node { id phoneLast4 } } } }";
 
 on_both! {
-    async fn a_ciphertext_moved_to_another_person_does_not_open(app: TestApp) {
+    async fn a_ciphertext_moved_to_another_user_cannot_be_decrypted(app: TestApp) {
         let mut ids = Vec::new();
         for (name, phone) in [("Ada", "2025550123"), ("Bea", "2025550145")] {
             let mut input = person(name, "Carter");
@@ -76,7 +76,7 @@ on_both! {
         }
     }
 
-    async fn each_partner_has_a_key_of_its_own(app: TestApp) {
+    async fn each_partner_has_a_separate_data_key(app: TestApp) {
         app.other_partner("other").await;
         let rows = data_key::Entity::find()
             .order_by_asc(data_key::Column::Id)
@@ -89,15 +89,15 @@ on_both! {
                 .map(|row| (row.purpose, row.number))
                 .collect::<Vec<_>>()
         };
-        // The second number of the index key says that the heads of the chains are signed.
-        let house = [
+        // Number 2 of the index key marks that the chain heads are signed.
+        let server_keys = [
             (Purpose::Index, 2),
             (Purpose::Pepper, 1),
             (Purpose::Fingerprint, 1),
             (Purpose::Tokens, 1),
             (Purpose::Passcodes, 1),
         ];
-        assert_eq!(of(None), house);
+        assert_eq!(of(None), server_keys);
         let partners = partner::Entity::find().all(app.app.db.for_migrations()).await.unwrap();
         assert_eq!(partners.len(), 2);
         for partner in partners {
@@ -111,19 +111,20 @@ on_both! {
         assert_ne!(vault.token_key().reveal(), &[0; 32]);
     }
 
-    async fn instances_that_begin_together_agree_on_their_keys(app: TestApp) {
+    async fn servers_that_start_at_the_same_time_agree_on_their_keys(app: TestApp) {
         let db = &app.app.db;
         db.for_migrations().execute_unprepared("DELETE FROM data_key").await.unwrap();
         db.for_migrations().execute_unprepared("DELETE FROM meta").await.unwrap();
-        let begin = || async {
+        let unlock = || async {
             let db = Db::open(&app.database_url).await.unwrap();
             Vault::unlock(&db, &Secret::new([7; 32]), None).await.unwrap().unwrap()
         };
-        let (a, b, c, d) = tokio::join!(begin(), begin(), begin(), begin());
-        let place = AssociatedData { column: "users.ssn", row: Uuid::from_u128(1), partner: app.partner.id };
-        let sealed = a.seal(place, b"123456789").unwrap();
+        let (a, b, c, d) = tokio::join!(unlock(), unlock(), unlock(), unlock());
+        let location =
+            AssociatedData { column: "users.ssn", row: Uuid::from_u128(1), partner: app.partner.id };
+        let sealed = a.seal(location, b"123456789").unwrap();
         for other in [b, c, d] {
-            assert_eq!(other.open(place, &sealed).unwrap().reveal(), b"123456789");
+            assert_eq!(other.open(location, &sealed).unwrap().reveal(), b"123456789");
             assert_eq!(other.key_verifier("key"), a.key_verifier("key"));
             assert_eq!(
                 other.blind_index("users.ssn", app.partner.id, "1"),
@@ -134,14 +135,14 @@ on_both! {
         let new = Ids.next(Kind::Partner);
         let row = partner::Model { id: new, name: "new".to_owned(), ..app.partner.clone() };
         partner::ActiveModel::from(row).reset_all().insert(db.for_migrations()).await.unwrap();
-        let vaults = (begin().await, begin().await);
+        let vaults = (unlock().await, unlock().await);
         tokio::try_join!(vaults.0.ready_for(db, new), vaults.1.ready_for(db, new)).unwrap();
-        let place = AssociatedData { partner: new, ..place };
-        assert_eq!(vaults.0.open(place, &vaults.1.seal(place, b"x").unwrap()).unwrap().reveal(), b"x");
+        let location = AssociatedData { partner: new, ..location };
+        assert_eq!(vaults.0.open(location, &vaults.1.seal(location, b"x").unwrap()).unwrap().reveal(), b"x");
     }
 }
 
-/// Columns of bytes that hold no ciphertext of a value: digests, verifiers, blind indexes, and wrapped keys.
+/// Binary columns without encrypted values: digests, verifiers, blind indexes and wrapped keys.
 const NOT_SEALED: &[(&str, &str)] = &[
     ("api_key", "verifier"),
     ("audit_log", "hash"),
@@ -166,21 +167,21 @@ const NOT_SEALED: &[(&str, &str)] = &[
 ];
 
 #[tokio::test]
-async fn a_rotation_reaches_every_encrypted_column() {
+async fn a_rotation_covers_every_encrypted_column() {
     let Some(url) = postgres_database().await else { return };
     let db = Db::open(&url).await.unwrap();
-    let text = "SELECT table_name::text AS place, column_name::text AS named FROM information_schema.columns \
-        WHERE table_schema = 'public' AND data_type = 'bytea'";
+    let text = "SELECT table_name::text AS in_table, column_name::text AS named \
+        FROM information_schema.columns WHERE table_schema = 'public' AND data_type = 'bytea'";
     let rows = db.read.query_all_raw(Statement::from_string(DbBackend::Postgres, text)).await.unwrap();
     let text = |row: &QueryResult, name| row.try_get::<String>("", name).unwrap();
     let found: BTreeSet<(String, String)> =
-        rows.iter().map(|row| (text(row, "place"), text(row, "named"))).collect();
+        rows.iter().map(|row| (text(row, "in_table"), text(row, "named"))).collect();
     let known = rotation::sealed_columns().chain(NOT_SEALED.iter().copied());
     assert_eq!(found, known.map(|(table, column)| (table.to_owned(), column.to_owned())).collect());
 }
 
 on_both! {
-    async fn a_server_that_knows_the_old_key_alone_is_noticed(app: TestApp) {
+    async fn a_server_with_only_the_old_key_is_detected(app: TestApp) {
         let (db, old) = (&app.app.db, &app.app.vault);
         let vault = Vault::unlock(db, &Secret::new(NEW), Some(&Secret::new(OLD))).await.unwrap().unwrap();
         let row =
@@ -213,7 +214,7 @@ fn hex(key: [u8; 32]) -> String {
     hex::encode(key)
 }
 
-/// The binary with this encryption key, and this previous one.
+/// Returns a command for the binary with this encryption key and this previous one.
 fn with_keys(database_url: &str, key: [u8; 32], previous: Option<[u8; 32]>) -> Command {
     let mut command = coffer(database_url);
     command.env("COFFER_ENCRYPTION_KEY", hex(key));
@@ -235,15 +236,15 @@ fn rotate(database_url: &str) -> Command {
     command
 }
 
-/// Somebody at the doors of a running server.
+/// A client of a running server.
 #[derive(Clone)]
-struct Visitor {
+struct Caller {
     client: reqwest::Client,
     url: String,
     key: String,
 }
 
-impl Visitor {
+impl Caller {
     fn new(server: &Process, key: &str) -> Self {
         Self { client: reqwest::Client::new(), url: server.url.clone(), key: key.to_owned() }
     }
@@ -281,7 +282,8 @@ impl Visitor {
         answer["data"].clone()
     }
 
-    /// A person, by her id; every one has the same social security number.
+    /// Registers a user and returns their id and the tags of their check; all users have the same social
+    /// security number.
     async fn register(&self, name: &str) -> (String, Value) {
         let data = self.gql(crate::support::USER_CREATE, json!({ "input": person(name, "Carter") })).await;
         assert_eq!(data["userCreate"]["userErrors"], json!([]), "{data}");
@@ -295,7 +297,7 @@ impl Visitor {
         user["phone_number"].clone()
     }
 
-    /// Links the bank account, or repeats having done so.
+    /// Links the bank account, or repeats the same request.
     async fn link(&self, user_id: &str) -> Value {
         let bank = json!({ "bank_account_number": "4327843043", "bank_routing_number": "121042882",
             "bank_account_nickname": "Joe checking" });
@@ -306,22 +308,22 @@ impl Visitor {
     }
 }
 
-/// What was in a database before its encryption key was replaced.
+/// Data in a database before its encryption key is rotated.
 struct Before {
     key: String,
     ada: String,
     linked: Value,
 }
 
-/// A person with a bank account, and many others written beside the doors.
+/// Creates a user with a bank account through the API, and many others directly in the database.
 async fn populate(database_url: &str, others: u32) -> Before {
     let key = create_key(database_url);
     let server = serve(database_url, OLD, None).await;
-    let visitor = Visitor::new(&server, &key);
-    let (ada, tags) = visitor.register("Ada").await;
+    let caller = Caller::new(&server, &key);
+    let (ada, tags) = caller.register("Ada").await;
     assert_eq!(tags, json!(["Address Match", "Phone Match"]));
-    visitor.gql(crate::support::ACCOUNT_OPEN, json!({ "input": cash_account(&ada) })).await;
-    let linked = visitor.link(&ada).await;
+    caller.gql(crate::support::ACCOUNT_OPEN, json!({ "input": cash_account(&ada) })).await;
+    let linked = caller.link(&ada).await;
     assert_eq!(linked["bank_account_number"], "4327843043");
     assert_eq!(server.terminate(), Some(0));
 
@@ -385,21 +387,21 @@ async fn populate(database_url: &str, others: u32) -> Before {
     Before { key, ada, linked }
 }
 
-/// The versions under which every value but the kept answers is sealed; each value is opened.
+/// Decrypts every value except stored responses, and returns the key versions that they are encrypted with.
 async fn versions(database_url: &str, key: [u8; 32], previous: Option<[u8; 32]>) -> BTreeSet<Option<u32>> {
     let db = Db::open(database_url).await.unwrap();
     let previous = previous.map(Secret::new);
     let vault = Vault::unlock(&db, &Secret::new(key), previous.as_ref()).await.unwrap().unwrap();
     let mut found = BTreeSet::new();
-    let mut look = |column, row, partner, sealed: &[u8], right: &[&str]| {
+    let mut decrypt = |column, row, partner, sealed: &[u8], right: &[&str]| {
         let text = vault.open_text(AssociatedData { column, row, partner }, sealed).unwrap();
         assert!(right.contains(&text.reveal().as_str()), "{column}");
         found.insert(version_of(sealed));
     };
     for user in user::Entity::find().all(&db.read).await.unwrap() {
-        look("users.phone", user.id, user.partner_id, &user.phone.unwrap(), &["2025550107", "2025550111"]);
-        look("users.ssn", user.id, user.partner_id, &user.ssn.unwrap(), &["123456789", "987654321"]);
-        look(
+        decrypt("users.phone", user.id, user.partner_id, &user.phone.unwrap(), &["2025550107", "2025550111"]);
+        decrypt("users.ssn", user.id, user.partner_id, &user.ssn.unwrap(), &["123456789", "987654321"]);
+        decrypt(
             "users.birth_date",
             user.id,
             user.partner_id,
@@ -408,28 +410,28 @@ async fn versions(database_url: &str, key: [u8; 32], previous: Option<[u8; 32]>)
         );
     }
     for bank in bank_account::Entity::find().all(&db.read).await.unwrap() {
-        look("bank_account.number", bank.id, bank.partner_id, &bank.number, &["4327843043"]);
+        decrypt("bank_account.number", bank.id, bank.partner_id, &bank.number, &["4327843043"]);
     }
     for mail in message::Entity::find().all(&db.read).await.unwrap() {
-        look("message.recipient", mail.id, mail.partner_id, &mail.recipient, &["ada@example.com"]);
-        look("message.subject", mail.id, mail.partner_id, &mail.subject, &["Welcome"]);
-        look("message.body", mail.id, mail.partner_id, &mail.body, &["Come in"]);
+        decrypt("message.recipient", mail.id, mail.partner_id, &mail.recipient, &["ada@example.com"]);
+        decrypt("message.subject", mail.id, mail.partner_id, &mail.subject, &["Welcome"]);
+        decrypt("message.body", mail.id, mail.partner_id, &mail.body, &["Come in"]);
     }
     for key in api_key::Entity::find().all(&db.read).await.unwrap() {
-        let place = AssociatedData { column: "api_key.signer", row: key.id, partner: key.partner_id };
-        assert_eq!(vault.open(place, &key.signer).unwrap().reveal().len(), 40);
+        let location = AssociatedData { column: "api_key.signer", row: key.id, partner: key.partner_id };
+        assert_eq!(vault.open(location, &key.signer).unwrap().reveal().len(), 40);
         found.insert(version_of(&key.signer));
     }
     found
 }
 
-/// Everything that was there is there under the new key alone, and the old one opens nothing.
+/// Checks that all data can be read with the new key alone, and that the old key is refused.
 async fn assert_replaced(database_url: &str, before: &Before, newest: u32) {
     let server = serve(database_url, NEW, None).await;
-    let visitor = Visitor::new(&server, &before.key);
-    assert_eq!(visitor.phone(&before.ada).await, "2025550107");
-    assert_eq!(visitor.link(&before.ada).await, before.linked);
-    assert_eq!(visitor.register("Twin").await.1, json!(["Address Match", "Phone Match", "SSN Seen Before"]));
+    let caller = Caller::new(&server, &before.key);
+    assert_eq!(caller.phone(&before.ada).await, "2025550107");
+    assert_eq!(caller.link(&before.ada).await, before.linked);
+    assert_eq!(caller.register("Twin").await.1, json!(["Address Match", "Phone Match", "SSN Seen Before"]));
     assert_eq!(server.terminate(), Some(0));
     assert_eq!(versions(database_url, NEW, None).await, BTreeSet::from([Some(newest)]));
 
@@ -443,9 +445,9 @@ async fn assert_replaced(database_url: &str, before: &Before, newest: u32) {
         assert_eq!(key.retired_at.is_none(), u32::try_from(key.number).unwrap() == newest, "{key:?}");
     }
     let refused = with_keys(database_url, OLD, None).arg("serve").output().unwrap();
-    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    let error = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(
-        (refused.status.code(), &*said),
+        (refused.status.code(), &*error),
         (Some(1), "coffer: the database was written with another encryption key\n")
     );
     let fits = |key| {
@@ -470,7 +472,7 @@ fn printed(output: &Output) -> (Option<i32>, String, String) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn replacing_the_encryption_key_says_how_far_it_is() {
+async fn a_rotation_prints_its_progress() {
     for (database_url, folder) in databases().await {
         let before = populate(&database_url, 0).await;
         let given = run(&database_url, &["keys", "rotate-encryption"]);
@@ -511,37 +513,37 @@ async fn replacing_the_encryption_key_says_how_far_it_is() {
     }
 }
 
-/// Reads, writes and looks up again and again until told to stop; how often everything was answered.
+/// Reads and writes repeatedly until `stop` is set; counts the complete rounds.
 fn visits(
-    visitor: Visitor,
+    caller: Caller,
     ada: String,
     stop: Arc<AtomicBool>,
     count: Arc<AtomicUsize>,
 ) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move {
         while !stop.load(Ordering::SeqCst) {
-            assert_eq!(visitor.phone(&ada).await, "2025550107");
-            for edge in visitor.gql(PHONES, json!({})).await["users"]["edges"].as_array().unwrap() {
+            assert_eq!(caller.phone(&ada).await, "2025550107");
+            for edge in caller.gql(PHONES, json!({})).await["users"]["edges"].as_array().unwrap() {
                 assert!(["0107", "0111"].contains(&edge["node"]["phoneLast4"].as_str().unwrap()), "{edge}");
             }
             assert_eq!(
-                visitor.register("Another").await.1,
+                caller.register("Another").await.1,
                 json!(["Address Match", "Phone Match", "SSN Seen Before"])
             );
-            assert_eq!(visitor.link(&ada).await["bank_account_number"], "4327843043");
+            assert_eq!(caller.link(&ada).await["bank_account_number"], "4327843043");
             count.fetch_add(1, Ordering::SeqCst);
         }
     })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rotation_killed_again_and_again_ends_while_a_server_answers() {
+async fn a_repeatedly_killed_rotation_completes_while_a_server_runs() {
     for (database_url, _folder) in databases().await {
         let before = populate(&database_url, 350).await;
         let server = serve(&database_url, NEW, Some(OLD)).await;
         let (stop, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let visits =
-            visits(Visitor::new(&server, &before.key), before.ada.clone(), stop.clone(), count.clone());
+            visits(Caller::new(&server, &before.key), before.ada.clone(), stop.clone(), count.clone());
         for point in ["new data keys: 1", "keys rewrapped: 3", "users.phone: 100", "users.ssn: 100"] {
             let seen = count.load(Ordering::SeqCst);
             let mut rotating =
@@ -550,7 +552,7 @@ async fn a_rotation_killed_again_and_again_ends_while_a_server_answers() {
             let mut line = String::new();
             while !line.starts_with(point) {
                 line.clear();
-                assert!(lines.read_line(&mut line).unwrap() > 0, "it ended before {point:?}");
+                assert!(lines.read_line(&mut line).unwrap() > 0, "the rotation ended before {point:?}");
             }
             rotating.kill().unwrap();
             assert_eq!(rotating.wait().unwrap().code(), None);
@@ -560,8 +562,8 @@ async fn a_rotation_killed_again_and_again_ends_while_a_server_answers() {
             versions(&database_url, NEW, Some(OLD)).await;
             for key in [OLD, NEW] {
                 let refused = with_keys(&database_url, key, None).arg("serve").output().unwrap();
-                let said = "coffer: the database was written with another encryption key\n";
-                assert_eq!(String::from_utf8_lossy(&refused.stderr), said, "after {point}");
+                let error = "coffer: the database was written with another encryption key\n";
+                assert_eq!(String::from_utf8_lossy(&refused.stderr), error, "after {point}");
             }
             while count.load(Ordering::SeqCst) < seen + 2 && !visits.is_finished() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
@@ -581,11 +583,12 @@ async fn a_rotation_killed_again_and_again_ends_while_a_server_answers() {
     }
 }
 
-/// A value as it was encrypted when every key was derived from the encryption key.
-fn sealed_before(place: &AssociatedData, value: &[u8]) -> Vec<u8> {
+/// Encrypts a value as in the old format, in which every key was derived from the encryption key.
+fn sealed_before(location: &AssociatedData, value: &[u8]) -> Vec<u8> {
     let key = hmac_sha256(&OLD, b"coffer personal data");
     let associated =
-        [place.column.as_bytes(), b"|", place.row.as_bytes(), b"|", place.partner.as_bytes()].concat();
+        [location.column.as_bytes(), b"|", location.row.as_bytes(), b"|", location.partner.as_bytes()]
+            .concat();
     let nonce = [5; 24];
     let sealed = XChaCha20Poly1305::new(&key.into())
         .encrypt(&XNonce::from(nonce), Payload { msg: value, aad: &associated })
@@ -593,13 +596,13 @@ fn sealed_before(place: &AssociatedData, value: &[u8]) -> Vec<u8> {
     [nonce.as_slice(), &sealed].concat()
 }
 
-/// Writes the database as it would be had every key been derived from the encryption key.
-async fn age(database_url: &str, key: &str) {
+/// Rewrites the database in the old format, in which every key was derived from the encryption key.
+async fn rewrite_in_old_format(database_url: &str, key: &str) {
     let db = Db::open(database_url).await.unwrap();
     let vault = Vault::unlock(&db, &Secret::new(OLD), None).await.unwrap().unwrap();
     let older = |column, row, partner, sealed: &[u8]| {
-        let place = AssociatedData { column, row, partner };
-        sealed_before(&place, vault.open(place, sealed).unwrap().reveal())
+        let location = AssociatedData { column, row, partner };
+        sealed_before(&location, vault.open(location, sealed).unwrap().reveal())
     };
     let connection = db.for_migrations();
     for user in user::Entity::find().all(&db.read).await.unwrap() {
@@ -645,10 +648,10 @@ async fn age(database_url: &str, key: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_from_before_partners_had_keys_goes_on() {
+async fn a_database_from_before_partner_keys_still_works() {
     for (database_url, _folder) in databases().await {
         let mut before = populate(&database_url, 0).await;
-        age(&database_url, &before.key).await;
+        rewrite_in_old_format(&database_url, &before.key).await;
         let other = with_keys(&database_url, NEW, None).arg("serve").output().unwrap();
         assert_eq!(
             String::from_utf8_lossy(&other.stderr),
@@ -656,13 +659,13 @@ async fn a_database_from_before_partners_had_keys_goes_on() {
         );
 
         let server = serve(&database_url, OLD, None).await;
-        let visitor = Visitor::new(&server, &before.key);
-        assert_eq!(visitor.phone(&before.ada).await, "2025550107");
+        let caller = Caller::new(&server, &before.key);
+        assert_eq!(caller.phone(&before.ada).await, "2025550107");
         assert_eq!(
-            visitor.register("Twin").await.1,
+            caller.register("Twin").await.1,
             json!(["Address Match", "Phone Match", "SSN Seen Before"])
         );
-        before.linked = visitor.link(&before.ada).await;
+        before.linked = caller.link(&before.ada).await;
         assert_eq!(server.terminate(), Some(0));
         let found = versions(&database_url, OLD, None).await;
         assert!(found.len() > 1 && found.contains(&Some(1)), "{found:?}");

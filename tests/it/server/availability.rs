@@ -1,4 +1,4 @@
-//! One client, one address or one partner does not shut the others out.
+//! Availability: one client, address or partner cannot block the others.
 
 use crate::{
     compliance::kyc_documents::{applicant, documented},
@@ -31,45 +31,45 @@ use tokio::{
     time::timeout,
 };
 
-/// Longer than anything takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Timeout that is long enough for a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The address of a server.
+/// Returns the address of a server.
 pub fn address_of(url: &str) -> SocketAddr {
     url.trim_start_matches("http://").parse().unwrap()
 }
 
-/// A connection from this address of the loopback network.
+/// Connects from this address of the loopback network.
 pub async fn connect_from(client: &str, server: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(SocketAddr::new(client.parse().unwrap(), 0)).unwrap();
     socket.connect(server).await.unwrap()
 }
 
-/// A client whose connections come from this address.
+/// Returns a builder for a client that connects from this address.
 pub fn client_from(address: &str) -> reqwest::ClientBuilder {
     let _ = client();
     reqwest::Client::builder()
         .local_address(address.parse::<IpAddr>().unwrap())
         .tls_certs_only([])
-        .timeout(PATIENCE)
+        .timeout(TIMEOUT)
 }
 
-/// Lets this process have as many descriptors as it may.
+/// Raises the descriptor limit of this process to its maximum.
 pub fn raise_own_descriptor_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
 }
 
-/// Connections that send nothing, or not all, and are never closed by this side until this is dropped.
+/// Connections that send nothing, or an incomplete request, and stay open until this is dropped.
 pub struct Flood {
     _open: Vec<TcpStream>,
     _dripping: JoinSet<()>,
 }
 
-/// So many connections from 127.0.0.1 that send nothing, send this, or send this and then one byte after
-/// another.
+/// Opens connections from 127.0.0.1: `idle` ones that send nothing, `half_open` ones that send `sent`, and
+/// `dripping` ones that send `begun` and then single bytes.
 pub async fn flood(
     server: SocketAddr,
     idle: usize,
@@ -92,7 +92,7 @@ pub async fn flood(
     for turn in 0..idle + half_open {
         let mut stream = connect_from("127.0.0.1", server).await;
         if turn >= idle {
-            // The server may have closed it by now.
+            // The server may already have closed it.
             let _ = stream.write_all(sent).await;
         }
         open.push(stream);
@@ -100,11 +100,11 @@ pub async fn flood(
     Flood { _open: open, _dripping: drips }
 }
 
-/// How long each of so many requests took; every answer must be 200.
+/// Sends `count` requests and returns the duration of each; every status must be 200.
 pub async fn timed(client: &reqwest::Client, url: &str, key: &str, count: usize) -> Vec<Duration> {
     let mut taken = Vec::with_capacity(count);
     for turn in 0..count {
-        let began = Instant::now();
+        let started_at = Instant::now();
         let response = client
             .get(url)
             .bearer_auth(key)
@@ -113,37 +113,37 @@ pub async fn timed(client: &reqwest::Client, url: &str, key: &str, count: usize)
             .unwrap_or_else(|error| panic!("request {turn}: {error:?}"));
         let status = response.status();
         let body = response.text().await.unwrap();
-        taken.push(began.elapsed());
+        taken.push(started_at.elapsed());
         assert_eq!(status.as_u16(), 200, "request {turn}: {body}");
     }
     taken
 }
 
-/// The value that ninety-nine of a hundred do not exceed.
+/// Returns the 99th percentile.
 pub fn p99(mut taken: Vec<Duration>) -> Duration {
     taken.sort_unstable();
     taken[taken.len() * 99 / 100]
 }
 
-/// Waits until a health check from this address is answered, whose connections are all taken.
-async fn answers_health_checks(from: &str, url: &str) {
+/// Waits until a health check succeeds from an address that has used up its connections.
+async fn wait_for_health_check(from: &str, url: &str) {
     let client = client_from(from).build().unwrap();
-    let began = Instant::now();
+    let started_at = Instant::now();
     loop {
         let outcome =
             client.get(format!("{url}/readyz")).send().await.map(|response| response.status().as_u16());
         if outcome.as_ref().is_ok_and(|status| *status == 200) {
             return;
         }
-        assert!(began.elapsed() < PATIENCE, "no health check was answered: {outcome:?}");
-        // Refused connections use up the ports of this address.
+        assert!(started_at.elapsed() < TIMEOUT, "no health check was answered: {outcome:?}");
+        // Each refused connection uses a port of this address.
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
-/// Whether the server refuses what is too much or takes it, as it is told to.
+/// With a low limit, which refuses most of the connections, and with a high one, which accepts them all.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn idle_half_open_and_dripping_connections_shut_nobody_out() {
+async fn idle_half_open_and_dripping_connections_do_not_block_others() {
     raise_own_descriptor_limit();
     for per_address in ["256", "4000"] {
         let folder = Folder::new();
@@ -169,29 +169,29 @@ async fn idle_half_open_and_dripping_connections_shut_nobody_out() {
         assert!(p99 < Duration::from_millis(250), "{p99:?}");
         let ready = one_connection.get(format!("{}/readyz", server.url)).send().await.unwrap();
         assert_eq!(ready.status(), 200);
-        answers_health_checks("127.0.0.1", &server.url).await;
+        wait_for_health_check("127.0.0.1", &server.url).await;
         drop(flood);
         assert_eq!(server.terminate(), Some(0));
     }
 }
 
-/// What a server says before it closes, and after how long.
+/// Reads until the server closes the connection; returns the text and the time.
 async fn until_closed(mut stream: TcpStream) -> (String, Duration) {
-    let began = Instant::now();
-    let mut said = Vec::new();
-    let read = timeout(PATIENCE, stream.read_to_end(&mut said)).await.expect("the connection stays open");
-    // A connection that is closed with something unread is reset.
+    let started_at = Instant::now();
+    let mut received = Vec::new();
+    let read = timeout(TIMEOUT, stream.read_to_end(&mut received)).await.expect("the connection stays open");
+    // A connection that is closed with unread data is reset.
     if let Err(error) = read {
         assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
     }
-    (String::from_utf8(said).unwrap(), began.elapsed())
+    (String::from_utf8(received).unwrap(), started_at.elapsed())
 }
 
 const HEADER: Duration = Duration::from_millis(400);
 const IDLE: Duration = Duration::from_millis(900);
 const BODY: Duration = Duration::from_millis(400);
 
-async fn impatient() -> TestApp {
+async fn with_short_timeouts() -> TestApp {
     let timeouts = ServerSettings {
         header_timeout: HEADER,
         idle_timeout: IDLE,
@@ -203,7 +203,7 @@ async fn impatient() -> TestApp {
     TestApp::sqlite_with(Options { server: timeouts, settings, ..Options::default() }).await
 }
 
-/// Writes a byte every so often until the server closes.
+/// Writes single bytes until the server closes the connection.
 fn drip(stream: TcpStream) -> (tokio::net::tcp::OwnedReadHalf, tokio::task::JoinHandle<()>) {
     let (read, mut write) = stream.into_split();
     let dripping = tokio::spawn(async move {
@@ -215,8 +215,8 @@ fn drip(stream: TcpStream) -> (tokio::net::tcp::OwnedReadHalf, tokio::task::Join
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_that_waits_or_hesitates_is_closed() {
-    let app = impatient().await;
+async fn an_idle_or_slow_connection_is_closed() {
+    let app = with_short_timeouts().await;
     let server = address_of(&app.url);
     let sent = async |text: &str| {
         let mut stream = connect_from("127.0.0.1", server).await;
@@ -228,26 +228,27 @@ async fn a_connection_that_waits_or_hesitates_is_closed() {
     for (begun, least) in
         [("", IDLE), ("G", HEADER), ("GET /livez HTTP/1.1\r\nHost: te", HEADER), (socket, HEADER)]
     {
-        let (said, after) = until_closed(sent(begun).await).await;
+        let (received, after) = until_closed(sent(begun).await).await;
         assert!(
-            said.is_empty() && after + Duration::from_millis(50) >= least,
-            "{begun:?}: {said:?} after {after:?}"
+            received.is_empty() && after + Duration::from_millis(50) >= least,
+            "{begun:?}: {received:?} after {after:?}"
         );
     }
-    // Between two requests the idle timeout counts.
-    let (said, after) = until_closed(sent("GET /livez HTTP/1.1\r\nHost: test\r\n\r\n").await).await;
-    assert!(said.starts_with("HTTP/1.1 200 OK") && after >= IDLE, "{said} after {after:?}");
-    // Headers that come byte by byte are over in time as well.
+    // The idle timeout applies between two requests.
+    let (received, after) = until_closed(sent("GET /livez HTTP/1.1\r\nHost: test\r\n\r\n").await).await;
+    assert!(received.starts_with("HTTP/1.1 200 OK") && after >= IDLE, "{received} after {after:?}");
+    // The header timeout also applies to headers that arrive byte by byte.
     let (mut read, dripping) = drip(sent("GET /livez HTTP/1.1\r\nHost: te").await);
-    let mut said = Vec::new();
-    let _ = timeout(PATIENCE, read.read_to_end(&mut said)).await.expect("a dripping connection stays open");
-    assert!(said.is_empty());
+    let mut received = Vec::new();
+    let _ =
+        timeout(TIMEOUT, read.read_to_end(&mut received)).await.expect("a dripping connection stays open");
+    assert!(received.is_empty());
     dripping.await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_body_that_does_not_come_in_time_is_answered_with_408() {
-    let app = impatient().await;
+async fn a_body_that_does_not_arrive_in_time_gets_408() {
+    let app = with_short_timeouts().await;
     let text = "The body was not received in time.";
     let rest = json!({ "error": { "type": "invalid_request", "message": text } });
     let graphql = json!({ "errors": [{ "message": text, "extensions": { "code": "TIMEOUT" } }] });
@@ -267,21 +268,22 @@ async fn a_body_that_does_not_come_in_time_is_answered_with_408() {
                 app.key
             );
             stream.write_all(head.as_bytes()).await.unwrap();
-            let mut said = Vec::new();
+            let mut received = Vec::new();
             if drips {
                 let (mut read, dripping) = drip(stream);
-                let _ = timeout(PATIENCE, read.read_to_end(&mut said))
+                let _ = timeout(TIMEOUT, read.read_to_end(&mut received))
                     .await
-                    .expect("a dripping body is waited for");
+                    .expect("the server waits for a dripping body");
                 dripping.await.unwrap();
             } else {
-                timeout(PATIENCE, stream.read_to_end(&mut said))
+                timeout(TIMEOUT, stream.read_to_end(&mut received))
                     .await
-                    .expect("half a body is waited for")
+                    .expect("the server waits for half a body")
                     .unwrap();
             }
-            let said = String::from_utf8(said).unwrap();
-            let (head, body) = said.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{path}: {said:?}"));
+            let received = String::from_utf8(received).unwrap();
+            let (head, body) =
+                received.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{path}: {received:?}"));
             assert!(
                 head.starts_with("HTTP/1.1 408 ") && head.contains("connection: close"),
                 "{path}: {head}"
@@ -292,8 +294,8 @@ async fn a_body_that_does_not_come_in_time_is_answered_with_408() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sockets_and_streams_outlive_the_idle_timeout_and_a_client_that_reads_nothing_does_not() {
-    let app = impatient().await;
+async fn only_sockets_and_streams_outlive_the_idle_timeout() {
+    let app = with_short_timeouts().await;
     let mut socket = Socket::join(&app, Some(&app.key)).await;
     let listen = "subscription { events { cursor } }";
     let stream =
@@ -303,24 +305,26 @@ async fn sockets_and_streams_outlive_the_idle_timeout_and_a_client_that_reads_no
         (stream.status().as_u16(), &stream.headers()["cache-control"]),
         (200, &"no-store".parse().unwrap())
     );
-    // So many answers that they do not fit into the system's buffers.
-    let mut deaf = connect_from("127.0.0.1", address_of(&app.url)).await;
+    // More responses than fit into the buffers of the operating system.
+    let mut not_reading = connect_from("127.0.0.1", address_of(&app.url)).await;
     let requests = "GET /openapi.json HTTP/1.1\r\nHost: test\r\n\r\n".repeat(400);
-    deaf.write_all(requests.as_bytes()).await.unwrap();
+    not_reading.write_all(requests.as_bytes()).await.unwrap();
     tokio::time::sleep(IDLE * 3).await;
     socket.say(json!({ "type": "ping" })).await;
     assert_eq!(socket.hear().await.unwrap(), json!({ "type": "pong" }));
     app.customer("Ada").await;
-    let heard = timeout(PATIENCE, stream.chunk()).await.expect("the stream is silent").unwrap().unwrap();
-    assert!(std::str::from_utf8(&heard).unwrap().starts_with("event: next\n"), "{heard:?}");
-    let mut said = Vec::new();
-    let _ = timeout(PATIENCE, deaf.read_to_end(&mut said)).await.expect("a deaf connection stays open");
-    let answers = said.windows(13).filter(|window| *window == b"HTTP/1.1 200 ").count();
+    let chunk = timeout(TIMEOUT, stream.chunk()).await.expect("the stream is silent").unwrap().unwrap();
+    assert!(std::str::from_utf8(&chunk).unwrap().starts_with("event: next\n"), "{chunk:?}");
+    let mut received = Vec::new();
+    let _ = timeout(TIMEOUT, not_reading.read_to_end(&mut received))
+        .await
+        .expect("a connection that is not read stays open");
+    let answers = received.windows(13).filter(|window| *window == b"HTTP/1.1 200 ").count();
     assert!((1..400).contains(&answers), "{answers} answers");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_server_answers_health_checks_and_tells_others_to_come_again() {
+async fn a_full_server_answers_health_checks_and_refuses_other_requests() {
     let connections = ConnectionLimits { total: 4, per_address: 2, exempt: Vec::new() };
     let server = ServerSettings { connections, ..ServerSettings::default() };
     let app = TestApp::sqlite_with(Options { server, ..Options::default() }).await;
@@ -356,7 +360,7 @@ async fn a_full_server_answers_health_checks_and_tells_others_to_come_again() {
             );
         }
     }
-    // One address cannot take all that is kept for health checks.
+    // One address cannot use up all connections reserved for health checks.
     let mut refused = Vec::new();
     for _ in 0..40 {
         refused.push(connect_from("127.0.0.3", address).await);
@@ -364,13 +368,13 @@ async fn a_full_server_answers_health_checks_and_tells_others_to_come_again() {
     let other = client_from("127.0.0.6").build().unwrap();
     assert_eq!(other.get(format!("{}/livez", app.url)).send().await.unwrap().status(), 200);
     drop((taken, refused));
-    let began = Instant::now();
+    let started_at = Instant::now();
     while send(other.get(format!("{}/v1/orders", app.url)).bearer_auth(&app.key)).await.status != 200 {
-        assert!(began.elapsed() < PATIENCE, "the places were not given back");
+        assert!(started_at.elapsed() < TIMEOUT, "the connections were not released");
     }
 }
 
-/// Runs the server with these limits of open files, the soft and the hard one.
+/// Starts the server with these soft and hard limits of open files.
 async fn with_descriptors(database_url: &str, soft: u32, hard: u32) -> Process {
     let inner = coffer(database_url);
     let mut command = Command::new("sh");
@@ -389,7 +393,7 @@ async fn with_descriptors(database_url: &str, soft: u32, hard: u32) -> Process {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn descriptors_are_raised_where_allowed_and_never_run_out() {
+async fn the_descriptor_limit_is_raised_and_never_exhausted() {
     raise_own_descriptor_limit();
     let folder = Folder::new();
     let database_url = format!("sqlite:{}", folder.0.join("coffer.db").display());
@@ -399,7 +403,7 @@ async fn descriptors_are_raised_where_allowed_and_never_run_out() {
     let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
     assert_eq!(line.split_whitespace().collect::<Vec<_>>()[3..5], ["4256", "8192"]);
     assert_eq!(server.terminate(), Some(0));
-    // 300 leave 140 connections, of which one address has at most a half.
+    // 300 descriptors leave 140 connections, of which one address gets at most half.
     let server = with_descriptors(&database_url, 300, 300).await;
     let address = address_of(&server.url);
     let mut taken = Vec::new();
@@ -410,11 +414,11 @@ async fn descriptors_are_raised_where_allowed_and_never_run_out() {
     }
     let open = std::fs::read_dir(format!("/proc/{}/fd", server.id())).unwrap().count();
     assert!((140..300).contains(&open), "{open} of 300 descriptors");
-    // From an address of this test's own: those of other tests may have no port left.
-    answers_health_checks("127.0.0.3", &server.url).await;
+    // From an address that only this test uses: other addresses may have no free ports.
+    wait_for_health_check("127.0.0.3", &server.url).await;
     drop(taken);
     let client = client_from("127.0.0.2").build().unwrap();
-    let began = Instant::now();
+    let started_at = Instant::now();
     while !client
         .get(format!("{}/v1/orders", server.url))
         .bearer_auth(&key)
@@ -422,28 +426,28 @@ async fn descriptors_are_raised_where_allowed_and_never_run_out() {
         .await
         .is_ok_and(|answer| answer.status() == 200)
     {
-        assert!(began.elapsed() < PATIENCE, "the places were not given back");
+        assert!(started_at.elapsed() < TIMEOUT, "the connections were not released");
     }
     assert_eq!(server.terminate(), Some(0));
 }
 
-/// Sends a whole request before it reads the answer, as simple clients do.
+/// Sends a whole request before reading the response, as simple clients do.
 async fn sent_whole(server: SocketAddr, head: &str, body: &[u8]) -> (u16, Value) {
     let mut stream = connect_from("127.0.0.1", server).await;
     let head = format!("{head}\r\nHost: test\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(body).await.unwrap_or_else(|error| panic!("{head}: {error}"));
-    let mut said = String::new();
-    timeout(PATIENCE, stream.read_to_string(&mut said))
+    let mut received = String::new();
+    timeout(TIMEOUT, stream.read_to_string(&mut received))
         .await
         .unwrap()
         .unwrap_or_else(|error| panic!("{head}: {error}"));
-    let (head, body) = said.split_once("\r\n\r\n").unwrap();
+    let (head, body) = received.split_once("\r\n\r\n").unwrap();
     (head.split(' ').nth(1).unwrap().parse().unwrap(), serde_json::from_str(body).unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_answer_to_a_body_that_is_refused_arrives() {
+async fn a_client_receives_the_response_to_a_refused_body() {
     let app = TestApp::sqlite().await;
     let server = address_of(&app.url);
     let body =
@@ -452,7 +456,7 @@ async fn the_answer_to_a_body_that_is_refused_arrives() {
     let unknown = "/v1/kyc/S-00000000000000000000/documents";
     let json = "Content-Type: application/json";
     let good = format!("Authorization: Bearer {}", app.key);
-    let bad = "Authorization: Bearer sk_test_nobody";
+    let bad = "Authorization: Bearer sk_test_unknown";
     for (method, path, headers, status) in [
         ("POST", "/v1/users", format!("{good}\r\n{json}"), 400),
         ("POST", "/v1/users", format!("{bad}\r\n{json}"), 401),
@@ -474,13 +478,13 @@ async fn the_answer_to_a_body_that_is_refused_arrives() {
     }
 }
 
-/// A path with something in the place of its parameters.
+/// Fills the parameters of a path with unknown ids.
 fn filled(path: &str) -> String {
     path.replace("{id}", "8a138805-4aec-4343-88ce-063ba479c850").replace("{token}", "S-00000000000000000000")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rest_body_is_json_and_an_answer_is_not_stored() {
+async fn a_rest_body_must_be_json_and_responses_are_not_cached() {
     let settings = domain::app::Setup { requests_per_hour: 0, ..Options::default().setup };
     let app = TestApp::sqlite_with(Options { setup: settings, ..Options::default() }).await;
     let text = "The content type must be application/json.";
@@ -535,8 +539,8 @@ async fn a_rest_body_is_json_and_an_answer_is_not_stored() {
 }
 
 on_both! {
-    /// Strangers' uploads take no place, and one partner's leave places for another's.
-    async fn slow_uploads_keep_nobody_from_uploading(app: TestApp) {
+    /// Refused uploads use no upload slots, and one partner's uploads leave slots for another's.
+    async fn slow_uploads_do_not_block_other_uploads(app: TestApp) {
         let server = address_of(&app.url);
         let (_, theirs) = app.other_partner("another").await;
         let rita = applicant(&app, &app.key, "Review").await;
@@ -562,14 +566,14 @@ on_both! {
             for _ in 0..8 {
                 let mut stream = begin(key, &path).await;
                 let mut answer = [0; 12];
-                // Refused although the body never comes.
-                timeout(PATIENCE, stream.read_exact(&mut answer)).await.unwrap().unwrap();
+                // Refused without waiting for the body.
+                timeout(TIMEOUT, stream.read_exact(&mut answer)).await.unwrap().unwrap();
                 assert_eq!(std::str::from_utf8(&answer).unwrap(), format!("HTTP/1.1 {status}"));
                 slow.push(stream);
             }
         }
-        // Eight of one partner's, by two keys, are under way or wait; the other partner's are taken all the
-        // same.
+        // Eight uploads of one partner, with two keys, are in progress or waiting; the other partner's
+        // uploads still succeed.
         let second = app.key_for(&Scope::ALL).await;
         for key in [&app.key, &second] {
             for _ in 0..4 {
@@ -589,13 +593,12 @@ on_both! {
         drop(slow);
     }
 
-    /// Ten thousand things are due on the way; another partner's orders are answered meanwhile, within half a
+    /// The advance runs ten thousand timers; meanwhile another partner's orders are placed within half a
     /// second.
     ///
-    /// So that a busy machine does not decide, the longest answer is measured by how much of the advance is
-    /// done meanwhile: on an idle one, half a second is enough for about 150 timers on SQLite and 50 on
-    /// PostgreSQL.
-    async fn an_advance_of_the_clock_holds_up_no_other_partner(app: TestApp) {
+    /// To be independent of the machine's load, the longest response is measured by the number of timers that
+    /// run meanwhile: on an idle machine, about 150 in half a second on SQLite and 50 on PostgreSQL.
+    async fn an_advance_of_the_clock_does_not_delay_other_partners(app: TestApp) {
         const TIMERS: usize = 10_000;
         let (other, theirs) = app.other_partner("another").await;
         let busy = app.customer("Ada").await;
@@ -615,14 +618,14 @@ on_both! {
                 .await
                 .unwrap()
         };
-        let began = Instant::now();
+        let started_at = Instant::now();
         while left().await >= TIMERS as u64 {
-            assert!(began.elapsed() < PATIENCE, "the advance does not begin");
+            assert!(started_at.elapsed() < TIMEOUT, "the advance does not start");
         }
-        let (mut taken, mut overtaken) = (Vec::new(), Vec::new());
+        let (mut taken, mut timers_meanwhile) = (Vec::new(), Vec::new());
         for turn in 0..25 {
             let before = left().await;
-            let began = Instant::now();
+            let started_at = Instant::now();
             let placed = app
                 .gql_as(
                     Some(&theirs),
@@ -630,14 +633,14 @@ on_both! {
                     json!({ "input": quick.order(&format!("o{turn}"), "BUY", "AAPL", "0.1") }),
                 )
                 .await;
-            taken.push(began.elapsed());
+            taken.push(started_at.elapsed());
             placed.entity("orderPlace", "order");
-            overtaken.push(before - left().await);
+            timers_meanwhile.push(before - left().await);
         }
         let waiting = left().await;
-        assert!(waiting > 0 && !advance.is_finished(), "the advance ended too soon to tell");
-        // What is due for the other partner is carried out as well.
-        let began = Instant::now();
+        assert!(waiting > 0 && !advance.is_finished(), "the advance ended too soon to measure");
+        // The other partner's timers run as well.
+        let started_at = Instant::now();
         while timer::Entity::find()
             .filter(timer::Column::PartnerId.eq(other.id))
             .filter(timer::Column::Kind.eq(timer::TimerKind::OrderRoute))
@@ -646,23 +649,22 @@ on_both! {
             .unwrap()
             > 0
         {
-            assert!(began.elapsed() < Duration::from_secs(5), "an order is not filled");
+            assert!(started_at.elapsed() < Duration::from_secs(5), "an order was not filled");
         }
-        assert!(left().await > 0, "the orders were filled after the advance only");
+        assert!(left().await > 0, "the orders were filled only after the advance");
         advance.abort();
         taken.sort_unstable();
         eprintln!(
-            "{waiting} of {TIMERS} left; orders took {:?}, at most {:?}; meanwhile {overtaken:?}",
+            "{waiting} of {TIMERS} left; orders took {:?}, at most {:?}; meanwhile {timers_meanwhile:?}",
             taken[12], taken[24]
         );
         assert!(taken[12] < Duration::from_millis(500), "{taken:?}");
         let most = if app.app.db.backend() == sea_orm::DbBackend::Postgres { 50 } else { 150 };
-        assert!(overtaken.iter().all(|timers| *timers <= most), "{overtaken:?} {taken:?}");
+        assert!(timers_meanwhile.iter().all(|timers| *timers <= most), "{timers_meanwhile:?} {taken:?}");
     }
 
-    async fn a_stranger_cannot_lock_an_owner_out(app: TestApp) {
-        let trusted = vec!["127.0.0.1".parse().unwrap()];
-        let network = NetworkSettings { trusted, ..NetworkSettings::default() };
+    async fn an_attacker_cannot_lock_a_user_out(app: TestApp) {
+        let entrance = NetworkSettings { trusted: vec!["127.0.0.1".parse().unwrap()], ..NetworkSettings::default() };
         let app = app
             .beside(Options {
                 settings: HttpSettings { network, ..HttpSettings::default() },
@@ -681,7 +683,7 @@ on_both! {
             let fault = &answer.body["errors"][0]["extensions"]["code"];
             refused.as_str().or(fault.as_str()).unwrap_or("OK").to_owned()
         };
-        for email in ["ada@example.com", "nobody@example.com"] {
+        for email in ["ada@example.com", "unknown@example.com"] {
             for turn in 0..7 {
                 let code = from("198.51.100.1", email, "wrong horse").await;
                 assert_eq!(
@@ -696,10 +698,10 @@ on_both! {
         assert_eq!(
             from("198.51.100.1", "ada@example.com", "correct horse").await,
             "RATE_LIMITED",
-            "the stranger still waits"
+            "the attacker is still throttled"
         );
-        // Many addresses together may try a hundred times, of a known and an unknown e-mail address alike.
-        for email in ["ada@example.com", "stranger@example.com"] {
+        // All addresses together have a hundred attempts, for a known and an unknown email address alike.
+        for email in ["ada@example.com", "missing@example.com"] {
             for turn in 0..100 {
                 assert_eq!(
                     from(&format!("203.0.113.{}", turn / 4), email, "wrong horse").await,
@@ -712,9 +714,9 @@ on_both! {
     }
 }
 
-/// The first partner's fill takes longer than a statement may; the second one's order is filled meanwhile.
+/// The first partner's fill exceeds the statement timeout; the second partner's order is filled meanwhile.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_timer_that_takes_too_long_holds_up_no_other_partner() {
+async fn a_slow_timer_does_not_delay_other_partners() {
     let Some(app) = TestApp::postgres().await else { return };
     let (_, theirs) = app.other_partner("another").await;
     let slow = app.funded_customer("Ada", "1000").await;
@@ -737,7 +739,7 @@ async fn a_timer_that_takes_too_long_holds_up_no_other_partner() {
         .gql_as(Some(&theirs), ORDER_PLACE, json!({ "input": quick.order("quick", "BUY", "KO", "1") }))
         .await;
     let order = placed.entity("orderPlace", "order")["id"].clone();
-    let began = Instant::now();
+    let started_at = Instant::now();
     loop {
         let found = app
             .gql_as(Some(&theirs), "query($id: ID!) { order(id: $id) { status } }", json!({ "id": order }))
@@ -745,12 +747,12 @@ async fn a_timer_that_takes_too_long_holds_up_no_other_partner() {
         if found.data()["order"]["status"] == "FILLED" {
             break;
         }
-        assert!(began.elapsed() < PATIENCE, "{}", found.body);
+        assert!(started_at.elapsed() < TIMEOUT, "{}", found.body);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
-/// Cash for another partner's customer.
+/// Funds another partner's user.
 async fn fund(app: &TestApp, key: &str, customer: &Customer) {
     let deposit = app
         .gql_as(
@@ -764,7 +766,7 @@ async fn fund(app: &TestApp, key: &str, customer: &Customer) {
     app.gql_as(Some(key), day, json!({})).await.data();
 }
 
-/// So many deposits of a cent, all due at once in two days, in the place of one that is worth as much.
+/// Replaces one deposit with `count` deposits of a cent, all due at the same time in two days.
 async fn make_due(app: &TestApp, customer: &Customer, count: usize) {
     let amount = format!("{}.{:02}", count / 100, count % 100);
     let deposit =
@@ -799,9 +801,9 @@ async fn make_due(app: &TestApp, customer: &Customer, count: usize) {
     tx.commit().await.unwrap();
 }
 
-/// What a document costs while it comes in: its bytes once, whatever it is sent as.
+/// While a document is uploaded, the server needs memory for its content once, although it arrives as base64.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_upload_costs_its_document_once() {
+async fn an_upload_needs_memory_for_its_document_once() {
     const AT_ONCE: usize = 4;
     const MIB: u64 = 1 << 20;
     let folder = Folder::new();
@@ -824,7 +826,7 @@ async fn an_upload_costs_its_document_once() {
         data.resize(usize::try_from(bytes).unwrap(), b' ');
         documented(&data).to_string()
     };
-    // Once, so that what is set up for the first upload is there already.
+    // One upload first, so that one-time allocations are not measured.
     let first = client
         .post(format!("{}{path}", server.url))
         .bearer_auth(&keys[0])
@@ -851,7 +853,7 @@ async fn an_upload_costs_its_document_once() {
     }
     for mut stream in uploads {
         let mut answer = String::new();
-        timeout(PATIENCE * 4, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+        timeout(TIMEOUT * 4, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
         assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
     }
     let (_, peak) = server.resident();

@@ -17,7 +17,7 @@ async fn post(app: &TestApp, body: Value) -> Answer {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hash_stands_for_a_document_that_was_sent_once() {
+async fn a_hash_replaces_a_document_that_was_sent_once() {
     let app = TestApp::sqlite().await;
     let variables = json!({ "symbol": "VTI" });
     let by_hash = json!({ "extensions": extensions(DOCUMENT), "variables": variables });
@@ -37,10 +37,10 @@ async fn a_hash_stands_for_a_document_that_was_sent_once() {
     assert_eq!((unknown.status, &unknown.body), (200, &told));
 
     let answer = json!({ "data": { "instrumentBySymbol": { "symbol": "VTI" } } });
-    let taught =
+    let stored =
         post(&app, json!({ "query": DOCUMENT, "extensions": extensions(DOCUMENT), "variables": variables }))
             .await;
-    assert_eq!((taught.status, &taught.body), (200, &answer));
+    assert_eq!((stored.status, &stored.body), (200, &answer));
     let known = post(&app, by_hash).await;
     assert_eq!((known.status, &known.body), (200, &answer));
     let known = get(&parameters).await;
@@ -55,7 +55,7 @@ async fn a_hash_stands_for_a_document_that_was_sent_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hash_that_is_none_or_of_another_document_is_refused() {
+async fn an_invalid_hash_or_a_hash_of_another_document_is_refused() {
     let app = TestApp::sqlite().await;
     let other = extensions("{ __typename }");
     for (extensions, status, code, message) in [
@@ -91,10 +91,10 @@ async fn a_hash_that_is_none_or_of_another_document_is_refused() {
     let refused = post(&app, json!({ "query": bad, "extensions": extensions(bad) })).await;
     assert_eq!((refused.status, refused.error_code()), (400, "GRAPHQL_PARSE_FAILED"));
     let unknown = post(&app, json!({ "extensions": extensions(bad) })).await;
-    assert_eq!(unknown.error_code(), "PERSISTED_QUERY_NOT_FOUND", "a refused document is not kept");
-    let stranger =
+    assert_eq!(unknown.error_code(), "PERSISTED_QUERY_NOT_FOUND", "a refused document is not stored");
+    let unauthorized =
         |body: Value| send(app.anonymous("POST", "/graphql").bearer_auth("sk_test_wrong").json(&body));
-    let denied = stranger(
+    let denied = unauthorized(
         json!({ "query": DOCUMENT, "extensions": extensions(DOCUMENT), "variables": { "symbol": "VTI" } }),
     )
     .await;
@@ -103,7 +103,7 @@ async fn a_hash_that_is_none_or_of_another_document_is_refused() {
     assert_eq!(
         unknown.error_code(),
         "PERSISTED_QUERY_NOT_FOUND",
-        "a document of a refused caller is not kept"
+        "a document of a refused caller is not stored"
     );
     let nothing = post(&app, json!({ "variables": {} })).await;
     assert_eq!((nothing.status, nothing.error_code()), (400, "BAD_USER_INPUT"));

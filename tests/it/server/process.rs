@@ -1,4 +1,4 @@
-//! The binary as an operator meets it: killed in the middle, started wrongly, stopped politely.
+//! The server process: crashes, startup errors, graceful shutdown, and readiness.
 
 use crate::support::{
     ACCOUNT_OPEN, BANK_ACCOUNT_LINK, Customer, DEPOSIT_CREATE, Folder, ORDER_PLACE, USER_CREATE,
@@ -18,8 +18,14 @@ use std::{
     time::Duration,
 };
 
-/// Asks a server that may be gone: the body of the answer, if there was a whole one.
-async fn ask(client: &reqwest::Client, url: &str, key: &str, query: &str, variables: Value) -> Option<Value> {
+/// Sends a request to a server that may have ended; returns the data of the response if it is complete.
+async fn graphql(
+    client: &reqwest::Client,
+    url: &str,
+    key: &str,
+    query: &str,
+    variables: Value,
+) -> Option<Value> {
     let request = client
         .post(format!("{url}/graphql"))
         .bearer_auth(key)
@@ -29,7 +35,7 @@ async fn ask(client: &reqwest::Client, url: &str, key: &str, query: &str, variab
     Some(answer["data"].clone())
 }
 
-async fn made(
+async fn create(
     client: &reqwest::Client,
     url: &str,
     key: &str,
@@ -38,33 +44,33 @@ async fn made(
     mutation: &str,
     entity: &str,
 ) -> String {
-    let data = ask(client, url, key, query, json!({ "input": input })).await.unwrap();
+    let data = graphql(client, url, key, query, json!({ "input": input })).await.unwrap();
     assert_eq!(data[mutation]["userErrors"], json!([]), "{data}");
     data[mutation][entity]["id"].as_str().unwrap_or_default().to_owned()
 }
 
-/// A person with an account and a bank account.
+/// Creates a user with an account and a bank account.
 pub async fn customer(client: &reqwest::Client, url: &str, key: &str) -> Customer {
-    let user_id = made(client, url, key, USER_CREATE, person("Ada", "Carter"), "userCreate", "user").await;
+    let user_id = create(client, url, key, USER_CREATE, person("Ada", "Carter"), "userCreate", "user").await;
     let account_id =
-        made(client, url, key, ACCOUNT_OPEN, cash_account(&user_id), "accountOpen", "account").await;
+        create(client, url, key, ACCOUNT_OPEN, cash_account(&user_id), "accountOpen", "account").await;
     let bank = json!({ "userId": user_id, "number": "4327843043", "routingNumber": "121042882",
         "nickname": "Checking" });
     let bank_account_id =
-        made(client, url, key, BANK_ACCOUNT_LINK, bank, "bankAccountLink", "bankAccount").await;
+        create(client, url, key, BANK_ACCOUNT_LINK, bank, "bankAccountLink", "bankAccount").await;
     Customer { user_id, account_id, bank_account_id }
 }
 
 async fn advance(client: &reqwest::Client, url: &str, key: &str, days: i64) {
     let query =
         "mutation($s: Int!) { sandboxClockAdvance(input: { seconds: $s }) { userErrors { message } } }";
-    let data = ask(client, url, key, query, json!({ "s": days * 86_400 })).await.unwrap();
+    let data = graphql(client, url, key, query, json!({ "s": days * 86_400 })).await.unwrap();
     assert_eq!(data["sandboxClockAdvance"]["userErrors"], json!([]), "{data}");
 }
 
 const ORDERS: usize = 200;
 
-/// Places the orders eight at a time: their ids by their keys, of those that were acknowledged.
+/// Places the orders, eight at a time; returns the ids of the acknowledged orders by their numbers.
 async fn place_all(
     client: &reqwest::Client,
     url: &str,
@@ -76,7 +82,7 @@ async fn place_all(
         .map(|turn| {
             let input = customer.order(&format!("order-{turn}"), "BUY", "VTI", "1");
             async move {
-                let data = ask(client, url, key, ORDER_PLACE, json!({ "input": input })).await?;
+                let data = graphql(client, url, key, ORDER_PLACE, json!({ "input": input })).await?;
                 assert_eq!(data["orderPlace"]["userErrors"], json!([]), "{data}");
                 acknowledged.fetch_add(1, Ordering::SeqCst);
                 Some((turn, data["orderPlace"]["order"]["id"].as_str().unwrap().to_owned()))
@@ -88,7 +94,7 @@ async fn place_all(
         .await
 }
 
-/// Every order of the account, by id: its status.
+/// Returns the status of every order of the account by its id.
 async fn orders(client: &reqwest::Client, url: &str, key: &str) -> HashMap<String, String> {
     let mut found = HashMap::new();
     let mut path = "/v1/orders?limit=100&status=all".to_owned();
@@ -113,7 +119,7 @@ async fn orders(client: &reqwest::Client, url: &str, key: &str) -> HashMap<Strin
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn crash_in_the_middle_of_orders_loses_and_doubles_nothing() {
+async fn crash_during_orders_loses_and_repeats_none() {
     for (database_url, _folder) in databases().await {
         let key = &create_key(&database_url);
         let client = &client();
@@ -122,7 +128,7 @@ async fn crash_in_the_middle_of_orders_loses_and_doubles_nothing() {
         let quote = "mutation($input: SandboxQuoteSetInput!) { sandboxQuoteSet(input: $input) { userErrors \
             { message } } }";
         let price = json!({ "amount": "10.00" });
-        ask(
+        graphql(
             client,
             &url,
             key,
@@ -132,7 +138,7 @@ async fn crash_in_the_middle_of_orders_loses_and_doubles_nothing() {
         .await
         .unwrap();
         let customer = customer(client, &url, key).await;
-        made(
+        create(
             client,
             &url,
             key,
@@ -143,7 +149,7 @@ async fn crash_in_the_middle_of_orders_loses_and_doubles_nothing() {
         )
         .await;
         advance(client, &url, key, 7).await;
-        let pending = made(
+        let pending = create(
             client,
             &url,
             key,
@@ -178,7 +184,7 @@ async fn crash_in_the_middle_of_orders_loses_and_doubles_nothing() {
             server.ready_after,
             acknowledged.len()
         );
-        // A machine that stands still for seconds does not do so each time.
+        // Retries, because an overloaded machine may stall for seconds once.
         for _ in 0..4 {
             if server.ready_after < Duration::from_secs(2) {
                 break;
@@ -188,14 +194,14 @@ async fn crash_in_the_middle_of_orders_loses_and_doubles_nothing() {
         }
         assert!(server.ready_after < Duration::from_secs(2), "ready after {:?}", server.ready_after);
         let url = server.url.clone();
-        let kept = orders(client, &url, key).await;
+        let found = orders(client, &url, key).await;
         for id in acknowledged.values() {
-            assert!(kept.contains_key(id), "order {id} was acknowledged and is gone");
+            assert!(found.contains_key(id), "order {id} was acknowledged but is missing");
         }
         assert!(
-            kept.len() <= acknowledged.len() + 8,
-            "{} kept, {} acknowledged",
-            kept.len(),
+            found.len() <= acknowledged.len() + 8,
+            "{} found, {} acknowledged",
+            found.len(),
             acknowledged.len()
         );
 
@@ -216,14 +222,15 @@ async fn crash_in_the_middle_of_orders_loses_and_doubles_nothing() {
         assert_eq!((all.len(), all.values().filter(|status| *status == "filled").count()), (ORDERS, ORDERS));
 
         let transfer = "query($id: ID!) { transfer(id: $id) { status } }";
-        let before = ask(client, &url, key, transfer, json!({ "id": pending })).await.unwrap();
+        let before = graphql(client, &url, key, transfer, json!({ "id": pending })).await.unwrap();
         assert_eq!(before["transfer"]["status"], "PENDING");
         advance(client, &url, key, 7).await;
-        let after = ask(client, &url, key, transfer, json!({ "id": pending })).await.unwrap();
+        let after = graphql(client, &url, key, transfer, json!({ "id": pending })).await.unwrap();
         assert_eq!(after["transfer"]["status"], "SETTLED");
         let balance =
             "query($id: ID!) { account(id: $id) { balance { total { amount } withdrawable { amount } } } }";
-        let balance = ask(client, &url, key, balance, json!({ "id": customer.account_id })).await.unwrap();
+        let balance =
+            graphql(client, &url, key, balance, json!({ "id": customer.account_id })).await.unwrap();
         assert_eq!(
             balance["account"]["balance"],
             json!({ "total": { "amount": "2065.00" }, "withdrawable": { "amount": "65.00" } })
@@ -241,7 +248,7 @@ async fn crash_in_the_middle_of_orders_loses_and_doubles_nothing() {
     }
 }
 
-/// The one line of a start that failed.
+/// Returns the error line of a failed start.
 #[track_caller]
 fn complaint(output: &Output) -> String {
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -251,7 +258,7 @@ fn complaint(output: &Output) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_start_that_cannot_work_says_why_in_one_line() {
+async fn a_failed_start_prints_one_line_with_the_reason() {
     for (database_url, folder) in databases().await {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap();
@@ -295,7 +302,7 @@ async fn a_start_that_cannot_work_says_why_in_one_line() {
     let from = ("COFFER_MAIL_FROM", "Coffer <no-reply@coffer.example>");
     let (url, template) =
         (("COFFER_SMS_URL", "https://sms.example/send?key=secret"), ("COFFER_SMS_TEMPLATE", "{to}: {text}"));
-    for (settings, said) in [
+    for (settings, message) in [
         (
             &[("COFFER_DOCUMENTS", "s3://documents")][..],
             "COFFER_DOCUMENTS: must be a folder; object stores such as s3://… are not supported yet",
@@ -303,7 +310,7 @@ async fn a_start_that_cannot_work_says_why_in_one_line() {
         (&[("COFFER_ADVISORS_EMAIL", "nobody")][..], "COFFER_ADVISORS_EMAIL: must be an e-mail address"),
         (&[smtp][..], "COFFER_MAIL_FROM: must be set with COFFER_SMTP_URL"),
         (
-            &[smtp, ("COFFER_MAIL_FROM", "nobody")],
+            &[smtp, ("COFFER_MAIL_FROM", "unknown")],
             "COFFER_MAIL_FROM: must be an address such as Coffer <no-reply@coffer.example>",
         ),
         (
@@ -331,14 +338,14 @@ async fn a_start_that_cannot_work_says_why_in_one_line() {
             "COFFER_SMS_AUTHORIZATION: must be a valid header value",
         ),
     ] {
-        assert_eq!(wrong(settings), format!("coffer: {said}"));
+        assert_eq!(wrong(settings), format!("coffer: {message}"));
     }
-    let nowhere = run("postgres://127.0.0.1:1/x", &["serve"]);
-    assert_eq!(complaint(&nowhere), "coffer: cannot open the database: no response within 5 seconds");
+    let unreachable = run("postgres://127.0.0.1:1/x", &["serve"]);
+    assert_eq!(complaint(&unreachable), "coffer: cannot open the database: no response within 5 seconds");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keys_doctor_and_an_orderly_end() {
+async fn keys_doctor_and_graceful_shutdown_work() {
     for (database_url, folder) in databases().await {
         let created = run(&database_url, &["keys", "create"]);
         let printed = String::from_utf8(created.stdout).unwrap();
@@ -350,10 +357,10 @@ async fn keys_doctor_and_an_orderly_end() {
         );
         assert_eq!((created.status.code(), created.stderr.as_slice()), (Some(0), &[][..]));
 
-        let mut kept = Vec::new();
+        let mut keys = Vec::new();
         for _ in 0..2 {
             let server = Process::start(&database_url, &["serve"]).await;
-            let me = ask(
+            let me = graphql(
                 &client(),
                 &server.url,
                 key,
@@ -363,12 +370,12 @@ async fn keys_doctor_and_an_orderly_end() {
             .await;
             assert_eq!(me.unwrap()["users"]["edges"], json!([{ "node": { "firstName": "Ada" } }]));
             assert_eq!(server.terminate(), Some(0));
-            kept.push(std::fs::read_to_string(folder.0.join("sandbox.key")).ok());
+            keys.push(std::fs::read_to_string(folder.0.join("sandbox.key")).ok());
         }
         if database_url.starts_with("sqlite") {
-            assert!(kept[0].as_deref().is_some_and(|key| key.starts_with("sk_test_")));
+            assert!(keys[0].as_deref().is_some_and(|key| key.starts_with("sk_test_")));
         }
-        assert_eq!(kept[0], kept[1]);
+        assert_eq!(keys[0], keys[1]);
 
         let doctor = run(&database_url, &["doctor"]);
         let printed = String::from_utf8(doctor.stdout).unwrap();
@@ -380,10 +387,10 @@ async fn keys_doctor_and_an_orderly_end() {
     }
 }
 
-/// A server whose keys were wrapped anew behind its back cannot read them any more, and says so to whoever
-/// asks whether it is ready.
+/// After a rotation, a server that runs with the old encryption key cannot read its keys; `/readyz` reports
+/// it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_left_behind_by_a_rotation_is_not_ready() {
+async fn a_server_with_the_old_key_is_not_ready_after_a_rotation() {
     for (database_url, folder) in databases().await {
         let server = Process::start(&database_url, &["serve", "--empty"]).await;
         let new_key = folder.0.join("new.key");
@@ -407,7 +414,7 @@ async fn a_server_left_behind_by_a_rotation_is_not_ready() {
 
 /// The example of a list in docs/operations.md, and one that has the name of the demonstration customer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_first_start_after_an_import_is_like_any_other() {
+async fn the_first_start_after_an_import_creates_the_demonstration_user() {
     let document = include_str!("../../../docs/operations.md");
     let example = document.split_once("write a list with one entry:").unwrap().1.split('`').nth(1).unwrap();
     let of_ada =
@@ -426,7 +433,7 @@ async fn the_first_start_after_an_import_is_like_any_other() {
             for _ in 0..2 {
                 let server = Process::start(&url, &[]).await;
                 let key = create_key(&url);
-                let data = ask(&client(), &server.url, &key, query, json!({})).await.unwrap();
+                let data = graphql(&client(), &server.url, &key, query, json!({})).await.unwrap();
                 let people = data["users"]["edges"].as_array().unwrap();
                 assert_eq!((people.len(), &people[0]["node"]["status"]), (1, &json!(status)), "{data}");
                 let positions = &people[0]["node"]["accounts"]["edges"][0]["node"]["positions"]["edges"];
@@ -435,7 +442,7 @@ async fn the_first_start_after_an_import_is_like_any_other() {
                     data["partner"]["clock"]["now"].as_str().unwrap().parse().unwrap();
                 assert!(
                     (domain::kernel::clock::system_now() - now).abs() < chrono::Duration::minutes(1),
-                    "the clock is not behind"
+                    "the sandbox clock must not be behind"
                 );
                 assert_eq!(server.terminate(), Some(0));
             }

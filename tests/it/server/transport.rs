@@ -1,5 +1,4 @@
-//! HTTP, server-sent events and sockets as a client meets them: media types, statuses, close codes, and
-//! streams that resume.
+//! HTTP, server-sent events and sockets: media types, statuses, close codes, and resuming streams.
 
 use crate::support::{Answer, ORDER_PLACE, Options, TestApp, on_both, send, socket::Socket};
 use coffer::{graphql::Limits, server::HttpSettings};
@@ -37,10 +36,10 @@ const STRICT: (&str, &str) = ("accept", "application/graphql-response+json");
 const OPEN: &str = "{ marketClock { isOpen } }";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_malformed_request_is_refused_whatever_it_accepts() {
+async fn a_malformed_request_is_refused_for_every_accept_header() {
     let app = TestApp::sqlite().await;
     let large = query(&" ".repeat(64 << 10));
-    let asked = query(OPEN);
+    let body = query(OPEN);
     let bearer = format!("Bearer {}", app.key);
     for accept in ["application/json", "application/graphql-response+json", "text/event-stream"] {
         let accept = ("accept", accept);
@@ -58,8 +57,8 @@ async fn a_malformed_request_is_refused_whatever_it_accepts() {
             (vec![accept, ("content-type", "multipart/form-data; boundary=x")], "{}", 415),
             (vec![accept, ("content-type", "application/json; charset=latin1")], "{}", 415),
             (vec![JSON, accept], large.as_str(), 413),
-            (vec![JSON, accept, ("authorization", "no")], asked.as_str(), 401),
-            (vec![JSON, accept, ("authorization", &bearer), ("authorization", &bearer)], asked.as_str(), 401),
+            (vec![JSON, accept, ("authorization", "no")], body.as_str(), 401),
+            (vec![JSON, accept, ("authorization", &bearer), ("authorization", &bearer)], body.as_str(), 401),
             (vec![JSON, ("accept", "text/html")], "{}", 406),
         ] {
             let answer = post(&app, &headers, body).await;
@@ -73,7 +72,7 @@ async fn a_malformed_request_is_refused_whatever_it_accepts() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_status_says_whether_anything_ran() {
+async fn the_status_shows_whether_the_document_was_executed() {
     let app = TestApp::sqlite().await;
     for (text, strict) in [
         (OPEN, 200),
@@ -123,7 +122,7 @@ async fn the_status_says_whether_anything_ran() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn get_asks_queries_only() {
+async fn get_runs_only_queries() {
     let app = TestApp::sqlite().await;
     let get = |parameters: &[(&str, &str)]| {
         let parameters: Vec<String> =
@@ -172,8 +171,8 @@ fn encoded(text: &str) -> String {
     encoded
 }
 
-/// Asks for a stream of events and answers with what comes until one of its lines holds `last`.
-async fn streamed(app: &TestApp, document: &str, variables: Value, last: &str) -> String {
+/// Requests an event stream and returns its text up to a line that contains `last`.
+async fn read_stream(app: &TestApp, document: &str, variables: Value, last: &str) -> String {
     let request = app
         .rest("POST", "/graphql")
         .header("accept", "text/event-stream")
@@ -187,7 +186,7 @@ async fn streamed(app: &TestApp, document: &str, variables: Value, last: &str) -
     while !text.contains(last) {
         match tokio::time::timeout(Duration::from_secs(10), response.chunk())
             .await
-            .expect("the stream stood still")
+            .expect("the stream stalled")
             .unwrap()
         {
             Some(chunk) => text.push_str(std::str::from_utf8(&chunk).unwrap()),
@@ -198,20 +197,20 @@ async fn streamed(app: &TestApp, document: &str, variables: Value, last: &str) -
 }
 
 on_both! {
-    async fn server_sent_events_come_and_end(app: TestApp) {
-        let one = streamed(&app, OPEN, json!({}), "complete").await;
+    async fn server_sent_events_are_delivered_and_completed(app: TestApp) {
+        let one = read_stream(&app, OPEN, json!({}), "complete").await;
         assert_eq!(
             one,
             "event: next\ndata: {\"data\":{\"marketClock\":{\"isOpen\":true}}}\n\nevent: complete\ndata: null\n\n"
         );
-        let wrong = streamed(&app, "{ nope }", json!({}), "complete\ndata").await;
+        let wrong = read_stream(&app, "{ nope }", json!({}), "complete\ndata").await;
         assert!(
             wrong.starts_with("event: next\ndata: {\"errors\":[")
                 && wrong.contains("GRAPHQL_VALIDATION_FAILED"),
             "{wrong}"
         );
         app.customer("Ada").await;
-        let log = streamed(&app, EVENTS, json!({ "after": "0" }), "bank_account.created").await;
+        let log = read_stream(&app, EVENTS, json!({ "after": "0" }), "bank_account.created").await;
         for (cursor, kind) in [
             ("1", "partner.created"),
             ("2", "user.created"),
@@ -219,26 +218,26 @@ on_both! {
             ("4", "account.created"),
             ("5", "bank_account.created"),
         ] {
-            let told = log
+            let is_sent = log
                 .split("\n\n")
                 .any(|next| next.contains(&format!("\"cursor\":\"{cursor}\"")) && next.contains(kind));
-            assert!(told, "{kind} in {log}");
+            assert!(is_sent, "{kind} in {log}");
         }
     }
 
-    async fn events_are_numbered_and_resume_without_gap_or_double(app: TestApp) {
+    async fn events_are_numbered_and_resume_without_gaps_or_duplicates(app: TestApp) {
         let ada = app.funded_customer("Ada", "5000").await;
         let mut all = Socket::join(&app, Some(&app.key)).await;
         all.subscribe("1", EVENTS, json!({ "after": "0" })).await;
-        let mut told = Vec::new();
+        let mut sent = Vec::new();
         while let Some(message) = all.hear_within(Duration::from_millis(500)).await {
-            told.push(message["payload"]["data"]["events"].clone());
+            sent.push(message["payload"]["data"]["events"].clone());
         }
         let cursors: Vec<String> =
-            told.iter().map(|event| event["cursor"].as_str().unwrap().to_owned()).collect();
-        let expected: Vec<String> = (1..=told.len()).map(|number| number.to_string()).collect();
+            sent.iter().map(|event| event["cursor"].as_str().unwrap().to_owned()).collect();
+        let expected: Vec<String> = (1..=sent.len()).map(|number| number.to_string()).collect();
         assert_eq!(cursors, expected);
-        let kinds: Vec<&str> = told.iter().map(|event| event["type"].as_str().unwrap()).collect();
+        let kinds: Vec<&str> = sent.iter().map(|event| event["type"].as_str().unwrap()).collect();
         assert_eq!(
             kinds,
             [
@@ -253,23 +252,23 @@ on_both! {
             ]
         );
 
-        // From the middle, while new ones arrive: what was told first, then the rest, each once.
-        let middle = told.len() / 2;
+        // From the middle, while new events arrive: the earlier events first, then the rest, each once.
+        let middle = sent.len() / 2;
         let mut resumed = Socket::join(&app, Some(&app.key)).await;
         resumed.subscribe("1", EVENTS, json!({ "after": cursors[middle - 1] })).await;
         for turn in 0..10 {
             let order = ada.order(&format!("o{turn}"), "BUY", "KO", "0.1");
             app.gql(ORDER_PLACE, json!({ "input": order })).await.entity("orderPlace", "order");
         }
-        let last = told.len() + 30;
+        let last = sent.len() + 30;
         for number in middle + 1..=last {
             let event = resumed.next().await["events"].clone();
             assert_eq!(event["cursor"], number.to_string());
-            if let Some(before) = told.get(number - 1) {
+            if let Some(before) = sent.get(number - 1) {
                 assert_eq!(&event, before);
             }
         }
-        // Without a cursor, only what happens from now on.
+        // Without a cursor, only new events.
         let mut live = Socket::join(&app, Some(&app.key)).await;
         live.subscribe("1", EVENTS, json!({})).await;
         assert_eq!(live.hear_within(Duration::from_millis(300)).await, None);
@@ -287,7 +286,7 @@ on_both! {
         }
     }
 
-    async fn a_cursor_past_retention_is_told_so(app: TestApp) {
+    async fn an_expired_cursor_is_refused(app: TestApp) {
         app.customer("Ada").await;
         let row = event::Entity::find()
             .order_by_asc(event::Column::Seq)
@@ -296,8 +295,8 @@ on_both! {
             .unwrap()
             .unwrap();
         assert_eq!(row.seq, Some(1));
-        // The same event as if it had been written 31 days ago: ids carry their time in their first six
-        // bytes.
+        // Insert the same event as if it had been written 31 days ago: the first six bytes of an id are its
+        // time.
         let mut bytes = row.id.into_bytes();
         let written =
             u64::try_from((clock::system_now() - chrono::Duration::days(31)).timestamp_millis()).unwrap();
@@ -323,27 +322,27 @@ on_both! {
         }
     }
 
-    async fn partners_hear_their_own_events_alone(app: TestApp) {
+    async fn partners_receive_only_their_own_events(app: TestApp) {
         let (_, other) = app.other_partner("another").await;
-        let mut ours = Socket::join(&app, Some(&app.key)).await;
-        ours.subscribe("1", EVENTS, json!({ "after": "0" })).await;
+        let mut own = Socket::join(&app, Some(&app.key)).await;
+        own.subscribe("1", EVENTS, json!({ "after": "0" })).await;
         let mut theirs = Socket::join(&app, Some(&other)).await;
         theirs.subscribe("1", EVENTS, json!({ "after": "0" })).await;
         assert_eq!(theirs.next().await["events"]["type"], "partner.created");
         app.customer("Ada").await;
         for number in 1..=5 {
-            assert_eq!(ours.next().await["events"]["cursor"], number.to_string());
+            assert_eq!(own.next().await["events"]["cursor"], number.to_string());
         }
         assert_eq!(theirs.hear_within(Duration::from_millis(300)).await, None);
         app.customer_as(&other, "Eve").await;
         for number in 2..=5 {
             assert_eq!(theirs.next().await["events"]["cursor"], number.to_string());
         }
-        assert_eq!(ours.hear_within(Duration::from_millis(300)).await, None);
+        assert_eq!(own.hear_within(Duration::from_millis(300)).await, None);
     }
 
-    async fn a_revoked_key_ends_its_socket(app: TestApp) {
-        let mut nobody = Socket::join(&app, None).await;
+    async fn revoking_a_key_closes_its_socket(app: TestApp) {
+        let mut anonymous = Socket::join(&app, None).await;
         let mut socket = Socket::join(&app, Some(&app.key_for(&[Scope::Read]).await)).await;
         socket.subscribe("1", EVENTS, json!({})).await;
         let row = api_key::Entity::find()
@@ -361,11 +360,11 @@ on_both! {
             .await
             .expect("the socket stayed open");
         assert_eq!(closed.0, 4403);
-        nobody.subscribe("1", OPEN, json!({})).await;
-        assert_eq!(nobody.next().await["marketClock"].as_object().unwrap().len(), 1);
+        anonymous.subscribe("1", OPEN, json!({})).await;
+        assert_eq!(anonymous.next().await["marketClock"].as_object().unwrap().len(), 1);
     }
 
-    async fn a_broken_database_is_told_without_its_words(app: TestApp) {
+    async fn database_errors_are_not_revealed(app: TestApp) {
         let ada = app.customer("Ada").await;
         let tx = app.app.db.write().await.unwrap();
         for statement in
@@ -386,7 +385,7 @@ on_both! {
             "Execution Error",
             "Query Error",
         ];
-        let quiet = |body: &Value| {
+        let assert_no_leak = |body: &Value| {
             let text = body.to_string();
             assert!(leaks.iter().all(|leak| !text.contains(leak)), "{text}");
         };
@@ -395,11 +394,11 @@ on_both! {
         assert_eq!((point.status, point.error_code()), (200, "INTERNAL_SERVER_ERROR"));
         assert_eq!(point.body["errors"][0]["message"], "Something went wrong on our side.");
         assert_eq!(point.body["data"]["user"], json!(null));
-        quiet(&point.body);
+        assert_no_leak(&point.body);
         let deposit =
             app.gql(crate::support::DEPOSIT_CREATE, json!({ "input": ada.deposit("d", "1") })).await;
         assert_eq!(deposit.error_code(), "INTERNAL_SERVER_ERROR");
-        quiet(&deposit.body);
+        assert_no_leak(&deposit.body);
         let read = app.get(&format!("/v1/users/{}", ada.user_id)).await;
         let told =
             json!({ "error": { "type": "api_error", "message": "Something went wrong on our side." } });
@@ -411,7 +410,7 @@ on_both! {
         let tx = app.app.db.write().await.unwrap();
         tx.execute_unprepared("ALTER TABLE users_gone RENAME TO users").await.unwrap();
         tx.commit().await.unwrap();
-        // Nothing stayed locked or half done.
+        // No lock or unfinished transaction is left.
         assert_eq!(
             app.gql(document, json!({ "id": ada.user_id })).await.data()["user"]["id"],
             ada.user_id.as_str()
@@ -420,7 +419,7 @@ on_both! {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn codes_of_the_socket_protocol() {
+async fn protocol_errors_close_the_socket_with_their_codes() {
     let app = TestApp::sqlite_with(with(|limits| limits.socket_init = Duration::from_millis(300))).await;
     assert_eq!(Socket::open(&app).await.closed().await.0, 4408);
 
@@ -448,9 +447,9 @@ async fn codes_of_the_socket_protocol() {
         socket.say(message.clone()).await;
         assert_eq!(socket.closed().await.0, 4400, "{message}");
     }
-    let mut garbled = Socket::join(&app, None).await;
-    garbled.say_text("{").await;
-    assert_eq!(garbled.closed().await.0, 4400);
+    let mut invalid_json = Socket::join(&app, None).await;
+    invalid_json.say_text("{").await;
+    assert_eq!(invalid_json.closed().await.0, 4400);
 
     let mut again = Socket::join(&app, None).await;
     again.say(json!({ "type": "connection_init" })).await;
@@ -467,7 +466,7 @@ async fn codes_of_the_socket_protocol() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn operations_on_a_socket_answer_and_end() {
+async fn socket_operations_respond_and_complete() {
     let app = TestApp::sqlite().await;
     let mut socket = Socket::open(&app).await;
     socket
@@ -489,7 +488,7 @@ async fn operations_on_a_socket_answer_and_end() {
     socket.say(json!({ "type": "ping", "payload": { "a": 1 } })).await;
     assert_eq!(socket.hear().await.unwrap(), json!({ "type": "pong", "payload": { "a": 1 } }));
 
-    // The twenty-first operation is one too many; the socket stays.
+    // The twenty-first operation is refused; the socket stays open.
     for turn in 0..21 {
         socket.subscribe(&turn.to_string(), EVENTS, json!({})).await;
     }
@@ -502,20 +501,20 @@ async fn operations_on_a_socket_answer_and_end() {
     socket.subscribe("20", OPEN, json!({})).await;
     assert_eq!(socket.next().await, json!({ "marketClock": { "isOpen": true } }));
     assert_eq!(socket.hear().await.unwrap(), json!({ "id": "20", "type": "complete" }));
-    // Every one of the other nineteen still hears.
+    // The other nineteen subscriptions still receive events.
     tokio::time::sleep(Duration::from_millis(200)).await;
     app.quote("VTI", "1", "2").await;
-    let mut heard = BTreeMap::new();
+    let mut received = BTreeMap::new();
     for _ in 0..19 {
         let message = socket.hear().await.unwrap();
         assert_eq!(message["payload"]["data"]["events"]["type"], "sandbox.quote_set", "{message}");
-        *heard.entry(message["id"].to_string()).or_insert(0) += 1;
+        *received.entry(message["id"].to_string()).or_insert(0) += 1;
     }
-    assert!(heard.len() == 19 && !heard.contains_key("\"0\""), "{heard:?}");
+    assert!(received.len() == 19 && !received.contains_key("\"0\""), "{received:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stop_tells_where_to_go_on() {
+async fn a_shutdown_closes_the_socket_with_its_cursor() {
     let app = TestApp::sqlite().await;
     let mut socket = Socket::join(&app, Some(&app.key)).await;
     socket.subscribe("a", EVENTS, json!({ "after": "0" })).await;
@@ -535,20 +534,19 @@ async fn a_slow_reader_is_closed_with_its_cursor() {
     for _ in 0..400 {
         app.quote("VTI", "1", "2").await;
     }
-    let fat: String =
+    let fields: String =
         (0..14).map(|turn| format!("a{turn}: partner {{ id name mode clock {{ now }} }} ")).collect();
     let document = format!(
-        "subscription {{ events(after: \"0\") {{ cursor ... on PartnerChangedEvent {{ {fat} }} }} }}"
+        "subscription {{ events(after: \"0\") {{ cursor ... on PartnerChangedEvent {{ {fields} }} }} }}"
     );
-    // How long it takes to fill what lies between, and how long the farewell is waited for, depends on the
-    // machine.
+    // The time to fill the buffers, and to receive the close frame, depends on the machine.
     let mut ended = Vec::new();
-    for patience in [3, 2, 4, 6] {
+    for seconds in [3, 2, 4, 6] {
         let mut socket = Socket::join(&app, Some(&app.key)).await;
         for turn in 0..20 {
             socket.subscribe(&turn.to_string(), &document, json!({})).await;
         }
-        tokio::time::sleep(Duration::from_secs(patience)).await;
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
         let end = loop {
             match tokio::time::timeout(Duration::from_secs(3), socket.hear()).await {
                 Ok(Ok(_)) => {}
@@ -565,11 +563,11 @@ async fn a_slow_reader_is_closed_with_its_cursor() {
             return;
         }
     }
-    panic!("no slow reader was told to go: {ended:?}");
+    panic!("no slow reader was closed with a cursor: {ended:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_page_of_another_site_may_not_connect() {
+async fn pages_of_other_origins_cannot_open_a_socket() {
     let app = TestApp::sqlite_with(with(|_| {})).await;
     let connect = async |origin: Option<&str>, protocol: Option<&str>| {
         let mut request =
@@ -582,12 +580,12 @@ async fn a_page_of_another_site_may_not_connect() {
         }
         connect_async(request).await.map(|_| ()).map_err(|error| error.to_string())
     };
-    let ours = Some("graphql-transport-ws");
+    let right_protocol = Some("graphql-transport-ws");
     for good in [None, Some(app.url.as_str()), Some("https://app.example")] {
-        assert_eq!(connect(good, ours).await, Ok(()), "{good:?}");
+        assert_eq!(connect(good, right_protocol).await, Ok(()), "{good:?}");
     }
     for other in ["https://app.example.evil", "https://evil.example", "null", "https://app.example:444"] {
-        assert!(connect(Some(other), ours).await.unwrap_err().contains("403"), "{other}");
+        assert!(connect(Some(other), right_protocol).await.unwrap_err().contains("403"), "{other}");
     }
     for protocol in [None, Some("graphql-ws"), Some("soap")] {
         assert!(connect(None, protocol).await.unwrap_err().contains("400"), "{protocol:?}");
@@ -595,13 +593,13 @@ async fn a_page_of_another_site_may_not_connect() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_credential_comes_by_either_header_and_a_refusal_names_the_ways() {
+async fn both_credential_headers_work_and_a_401_lists_the_schemes() {
     let app = TestApp::sqlite().await;
-    let asked = query("{ users(first: 1) { edges { node { id } } } }");
+    let body = query("{ users(first: 1) { edges { node { id } } } }");
     let bare = app.key.as_str();
-    let answer = post(&app, &[JSON, ("bearer", bare)], &asked).await;
+    let answer = post(&app, &[JSON, ("bearer", bare)], &body).await;
     assert_eq!((answer.status, &answer.data()["users"]["edges"]), (200, &json!([])));
-    let both = post(&app, &[JSON, ("bearer", bare), ("authorization", bare)], &asked).await;
+    let both = post(&app, &[JSON, ("bearer", bare), ("authorization", bare)], &body).await;
     assert_eq!((both.status, both.error_code()), (401, "UNAUTHENTICATED"));
     for denied in [
         both,
@@ -616,7 +614,7 @@ async fn a_credential_comes_by_either_header_and_a_refusal_names_the_ways() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_worthless_token_does_not_stop_sign_in() {
+async fn an_invalid_token_does_not_prevent_sign_in() {
     let app = TestApp::sqlite().await;
     let person = app.person("ada@example.com", "2025550107").await;
     let sign_in = "mutation { userSignIn(input: { email: \"ada@example.com\", password: \"correct horse\" \
@@ -628,28 +626,28 @@ async fn a_worthless_token_does_not_stop_sign_in() {
     );
     let sign_up = "mutation { userSignUp(input: { email: \"new@example.com\", password: \"correct horse\", \
         fullName: \"New User\" }) { session { accessToken } userErrors { code } } }";
-    for worthless in ["Bearer nonsense", "Bearer a.b.c", "Basic !!!", ""] {
-        let answer = post(&app, &[JSON, ("authorization", worthless)], &query(sign_in)).await;
+    for invalid in ["Bearer nonsense", "Bearer a.b.c", "Basic !!!", ""] {
+        let answer = post(&app, &[JSON, ("authorization", invalid)], &query(sign_in)).await;
         assert!(
             answer.data()["userSignIn"]["session"]["refreshToken"].is_string(),
-            "{worthless} {}",
+            "{invalid} {}",
             answer.body
         );
         let mixed = query(
             &sign_in.replace("mutation {", "mutation { passcodeSend(input: {}) { userErrors { code } } "),
         );
-        let denied = post(&app, &[JSON, ("authorization", worthless)], &mixed).await;
+        let denied = post(&app, &[JSON, ("authorization", invalid)], &mixed).await;
         assert_eq!(
             (denied.status, denied.error_code()),
             (401, "UNAUTHENTICATED"),
-            "{worthless}: only where no field needs a credential"
+            "{invalid}: ignored only if no field needs a credential"
         );
     }
     let renewed = post(&app, &[JSON, ("authorization", "Bearer nonsense")], &query(&renew)).await;
     assert!(renewed.data()["tokenRefresh"]["session"]["accessToken"].is_string(), "{}", renewed.body);
     let signed_up = post(&app, &[JSON, ("authorization", "Bearer nonsense")], &query(sign_up)).await;
     assert!(signed_up.data()["userSignUp"]["session"]["accessToken"].is_string(), "{}", signed_up.body);
-    // A mistyped key is refused: without it, the user would be another partner's.
+    // A mistyped key is refused; if it were ignored, the user would belong to the default partner.
     let mistyped =
         post(&app, &[JSON, ("authorization", &app.key[..app.key.len() - 1])], &query(sign_up)).await;
     assert_eq!((mistyped.status, mistyped.error_code()), (401, "UNAUTHENTICATED"));

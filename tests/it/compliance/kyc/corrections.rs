@@ -1,17 +1,20 @@
-//! What was written wrongly of a person whose check is not decided.
+//! Corrections of personal data while an identity check is open.
 
-use super::{EXPIRED, UNKNOWN, answers, applicant, refused, settled, with};
+use super::{EXPIRED, UNKNOWN, answers, applicant, completed, refused, with};
 use crate::support::{TestApp, on_both, send};
 use serde_json::{Value, json};
 
 const DECIDED: &str = "This identity check has been decided.";
 
 on_both! {
-    async fn a_correction_is_judged_on_the_same_token_and_changes_the_person(app: TestApp) {
+    async fn a_correction_repeats_the_same_check_and_changes_the_user(app: TestApp) {
         let user = app.post("/v1/users", applicant("Question")).await.body;
         let (id, token) = (user["id"].as_str().unwrap(), user["kyc_token"].as_str().unwrap());
         let corrected = app.patch(token, json!({ "name_last": "Doe", "name_first": "Jane" })).await;
-        assert_eq!((corrected.status, corrected.body), (200, settled(200, &json!(token), 0.99, "Approved")));
+        assert_eq!(
+            (corrected.status, corrected.body),
+            (200, completed(200, &json!(token), 0.99, "Approved"))
+        );
         let person = app.get(&format!("/v1/users/{id}")).await.body;
         assert_eq!(
             json!([person["status"], person["first_name"], person["last_name"], person["kyc_token"]]),
@@ -31,7 +34,7 @@ on_both! {
         assert_eq!(app.audit().await.wrong, None);
     }
 
-    async fn questions_are_about_what_is_right(app: TestApp) {
+    async fn questions_are_about_the_corrected_data(app: TestApp) {
         let sent = applicant("Question");
         let user = app.post("/v1/users", sent.clone()).await.body;
         let (id, token) = (user["id"].as_str().unwrap(), user["kyc_token"].as_str().unwrap());
@@ -44,9 +47,9 @@ on_both! {
             "address_postal_code": "20814",
         });
         app.advance_to("2026-07-09T16:10:00Z").await;
-        let asked = app.patch(token, changes.clone()).await;
-        assert_eq!((asked.status, &asked.body["token"]), (200, &json!(token)));
-        assert_ne!(asked.body["prompts"], before["prompts"]);
+        let questions = app.patch(token, changes.clone()).await;
+        assert_eq!((questions.status, &questions.body["token"]), (200, &json!(token)));
+        assert_ne!(questions.body["prompts"], before["prompts"]);
         let person = app.get(&format!("/v1/users/{id}")).await.body;
         assert_eq!(
             person,
@@ -74,10 +77,10 @@ on_both! {
         assert_eq!(
             expires.data()["kycByToken"]["questionsExpireAt"],
             "2026-07-09T16:15:00Z",
-            "a correction wins no time"
+            "a correction does not extend the time"
         );
-        let answered = app.patch(token, json!({ "answers": answers(&asked.body, &right, 0) })).await;
-        assert_eq!((answered.status, answered.body), (200, settled(200, &json!(token), 0.99, "Approved")));
+        let answered = app.patch(token, json!({ "answers": answers(&questions.body, &right, 0) })).await;
+        assert_eq!((answered.status, answered.body), (200, completed(200, &json!(token), 0.99, "Approved")));
         assert_eq!(
             app.history().await,
             [
@@ -91,36 +94,36 @@ on_both! {
         );
     }
 
-    async fn no_correction_leads_out_of_a_review(app: TestApp) {
+    async fn a_correction_does_not_end_a_review(app: TestApp) {
         let reviewed =
             app.post("/v1/kyc", applicant("Review")).await.body["token"].as_str().unwrap().to_owned();
         let corrected = app.patch(&reviewed, json!({ "last_name": "Doe" })).await;
         assert_eq!(
             (corrected.status, corrected.body),
-            (200, settled(200, &json!(reviewed), 0.99, "Manual Review"))
+            (200, completed(200, &json!(reviewed), 0.99, "Manual Review"))
         );
         let questioned = app.patch(&reviewed, json!({ "last_name": "Question" })).await;
         assert_eq!(
             (questioned.status, questioned.body),
-            (200, settled(200, &json!(reviewed), 0.75, "Manual Review"))
+            (200, completed(200, &json!(reviewed), 0.75, "Manual Review"))
         );
 
         let sent = applicant("Question");
-        let (failed, asked) = app.asked(&sent).await;
-        app.patch(&failed, json!({ "answers": answers(&asked, &sent, 2) })).await;
+        let (failed, check) = app.start_with_questions(&sent).await;
+        app.patch(&failed, json!({ "answers": answers(&check, &sent, 2) })).await;
         let corrected = app.patch(&failed, json!({ "last_name": "Doe" })).await;
         assert_eq!(
             corrected.body,
-            settled(200, &json!(failed), 0.69, "Manual Review"),
-            "failed answers go on counting"
+            completed(200, &json!(failed), 0.69, "Manual Review"),
+            "failed answers still count"
         );
 
-        let (expired, asked) = app.asked(&sent).await;
+        let (expired, check) = app.start_with_questions(&sent).await;
         app.advance_to("2026-07-09T16:15:00Z").await;
         let corrected = app.patch(&expired, json!({ "last_name": "Doe" })).await;
-        assert_eq!(corrected.body, settled(200, &json!(expired), 0.99, "Manual Review"));
+        assert_eq!(corrected.body, completed(200, &json!(expired), 0.99, "Manual Review"));
         refused(
-            &app.patch(&expired, json!({ "answers": answers(&asked, &sent, 0) })).await,
+            &app.patch(&expired, json!({ "answers": answers(&check, &sent, 0) })).await,
             402,
             "invalid_request",
             EXPIRED,
@@ -129,11 +132,11 @@ on_both! {
         let denied = app.patch(&reviewed, json!({ "last_name": "Denied" })).await;
         assert_eq!(
             denied.body,
-            settled(200, &json!(reviewed), 0.1, "Manual Review"),
-            "not even a refusal by the rules ends a review"
+            completed(200, &json!(reviewed), 0.1, "Manual Review"),
+            "even a denial by the rules does not end a review"
         );
         let back = app.patch(&reviewed, json!({ "last_name": "Doe" })).await;
-        assert_eq!(back.body, settled(200, &json!(reviewed), 0.99, "Manual Review"));
+        assert_eq!(back.body, completed(200, &json!(reviewed), 0.99, "Manual Review"));
         let (_, other) = app.other_partner("another").await;
         let foreign = app
             .anonymous("PATCH", &format!("/v1/kyc/{failed}"))
@@ -142,7 +145,7 @@ on_both! {
         refused(&send(foreign).await, 404, "not_found", UNKNOWN);
     }
 
-    async fn what_cannot_be_changes_nothing(app: TestApp) {
+    async fn invalid_corrections_change_nothing(app: TestApp) {
         let user = app.post("/v1/users", applicant("Question")).await.body;
         let (path, token) =
             (format!("/v1/users/{}", user["id"].as_str().unwrap()), user["kyc_token"].as_str().unwrap());
@@ -181,17 +184,17 @@ on_both! {
         );
     }
 
-    async fn of_many_corrections_at_the_same_moment_one_counts(app: TestApp) {
+    async fn only_one_of_many_concurrent_corrections_counts(app: TestApp) {
         let user = app.post("/v1/users", applicant("Review")).await.body;
         let token = user["kyc_token"].as_str().unwrap();
-        let told = futures_util::future::join_all(
+        let results = futures_util::future::join_all(
             (0..64).map(|_| app.patch(token, json!({ "address_city": "Norfolk" }))),
         )
         .await;
-        for answer in &told {
+        for answer in &results {
             assert_eq!(
                 (answer.status, &answer.body),
-                (200, &settled(200, &json!(token), 0.45, "Manual Review"))
+                (200, &completed(200, &json!(token), 0.45, "Manual Review"))
             );
         }
         assert_eq!(
@@ -205,7 +208,7 @@ on_both! {
         );
     }
 
-    async fn corrections_through_graphql_and_by_the_person_herself(app: TestApp) {
+    async fn corrections_through_graphql_by_partner_and_user(app: TestApp) {
         let correct = "mutation($input: KycCorrectInput!) { kycCorrect(input: $input) {
             kyc { outcome score user { email phoneLast4 address { line1 line2 city } } } userErrors { code \
             path message } } }";

@@ -1,5 +1,4 @@
-//! One customer all the way: registration, identity check, account, bank account, deposit, order, fill,
-//! position.
+//! End to end: registration, identity check, account, bank account, deposit, order, fill and position.
 
 use crate::support::{
     ACCOUNT_OPEN, BANK_ACCOUNT_LINK, DEPOSIT_CREATE, ORDER_PLACE, TestApp, USER_CREATE, cash_account,
@@ -8,7 +7,7 @@ use crate::support::{
 use serde_json::{Value, json};
 
 on_both! {
-    async fn one_customer_through_graphql(app: TestApp) {
+    async fn a_new_user_buys_shares_through_graphql(app: TestApp) {
         let mut live = Socket::join(&app, Some(&app.key)).await;
         live.subscribe("1", "subscription { orderChanged { type status order { id } } }", json!({})).await;
         app.quote("VTI", "250.00", "250.10").await;
@@ -131,7 +130,7 @@ on_both! {
         assert_eq!(report.wrong, None);
     }
 
-    async fn one_customer_through_rest_as_documented(app: TestApp) {
+    async fn a_new_user_buys_shares_through_the_documented_rest_api(app: TestApp) {
         app.quote("GOOG", "100.00", "106.00").await;
         let user = app
             .post(
@@ -214,8 +213,8 @@ on_both! {
             )
         );
 
-        let asked = json!({ "account_id": account_id, "bank_account_id": bank_id, "amount": "202.00" });
-        let deposit = app.post("/v1/deposits/", asked.clone()).await;
+        let body = json!({ "account_id": account_id, "bank_account_id": bank_id, "amount": "202.00" });
+        let deposit = app.post("/v1/deposits/", body.clone()).await;
         let deposit_id = deposit.body["id"].clone();
         assert_eq!(
             (deposit.status, deposit.body),

@@ -1,13 +1,13 @@
-//! Keys that stand for a request, the GraphQL door, and a live partner's people.
+//! Idempotency keys, identity checks through the GraphQL API, and checks of live partners.
 
-use super::{ANSWERED, MALFORMED, answers, applicant, refused, settled, with};
+use super::{ANSWERED, MALFORMED, answers, applicant, completed, refused, with};
 use crate::support::{Options, TestApp, on_both, person, send};
 use domain::providers::identity::BuiltIn;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
 on_both! {
-    async fn a_request_under_a_key_counts_once(app: TestApp) {
+    async fn a_request_with_an_idempotency_key_counts_once(app: TestApp) {
         let sent = applicant("Question");
         let start = || send(app.rest("POST", "/v1/kyc").header("idempotency-key", "start").json(&sent));
         let (one, two) = (start().await, start().await);
@@ -24,44 +24,45 @@ on_both! {
         let (first, again) = (answer(0).await, answer(0).await);
         assert_eq!(
             (first.status, again.status, &again.body),
-            (200, 200, &settled(200, &json!(token), 0.99, "Approved"))
+            (200, 200, &completed(200, &json!(token), 0.99, "Approved"))
         );
         assert_eq!(again.headers["idempotent-replayed"], "true");
         assert_eq!(answer(1).await.status, 409);
         assert_eq!(app.history().await.len(), 2);
     }
 
-    async fn one_check_through_graphql(app: TestApp) {
+    async fn a_check_through_graphql(app: TestApp) {
         let start = "mutation($input: KycStartInput!) { kycStart(input: $input) {
             kyc { id token score outcome tags user { id } questionsExpireAt requirements questions { \
             questionId text answers { answerId text } } }
             userErrors { code path message } } }";
-        let begun =
+        let started =
             app.gql(&start.replace(" user { id }", ""), json!({ "input": person("Ann", "Question") })).await;
-        let begun = begun.entity("kycStart", "kyc").clone();
-        let questions = begun["questions"].as_array().unwrap();
+        let started = started.entity("kycStart", "kyc").clone();
+        let questions = started["questions"].as_array().unwrap();
         assert_eq!(questions.len(), 5);
         assert_eq!(
-            begun,
+            started,
             json!({
-                "id": begun["id"], "token": begun["token"], "score": "0.75", "outcome": "QUESTIONS_REQUIRED",
+                "id": started["id"], "token": started["token"], "score": "0.75",
+                "outcome": "QUESTIONS_REQUIRED",
                 "tags": ["Address Match", "Phone Match"], "questionsExpireAt": "2026-07-09T16:15:00Z",
                 "requirements": ["ANSWERS"],
                 "questions": questions,
             })
         );
         let by_token = "query($token: String!) { kycByToken(token: $token) { id outcome user { id } } }";
-        let found = app.gql(by_token, json!({ "token": begun["token"] })).await;
+        let found = app.gql(by_token, json!({ "token": started["token"] })).await;
         assert_eq!(
             found.data()["kycByToken"],
-            json!({ "id": begun["id"], "outcome": "QUESTIONS_REQUIRED", "user": null })
+            json!({ "id": started["id"], "outcome": "QUESTIONS_REQUIRED", "user": null })
         );
         assert_eq!(
-            app.gql(by_token, json!({ "token": "S-nothing" })).await.data()["kycByToken"],
+            app.gql(by_token, json!({ "token": "S-unknown" })).await.data()["kycByToken"],
             Value::Null
         );
 
-        let told: Value = serde_json::from_str(
+        let mut rest_body: Value = serde_json::from_str(
             &json!({ "prompts": { "answers": { "questions": questions } } })
                 .to_string()
                 .replace("questionId", "id")
@@ -69,8 +70,7 @@ on_both! {
                 .replace("\"text\"", "\"answer\""),
         )
         .unwrap();
-        let mut told = told;
-        for question in told["prompts"]["answers"]["questions"].as_array_mut().unwrap() {
+        for question in rest_body["prompts"]["answers"]["questions"].as_array_mut().unwrap() {
             question["question"] = question["answer"].clone();
         }
         let sent = with(
@@ -78,7 +78,7 @@ on_both! {
             "email_address",
             "ada.carter@example.com",
         );
-        let given: Vec<Value> = answers(&told, &sent, 0)
+        let given: Vec<Value> = answers(&rest_body, &sent, 0)
             .as_array()
             .unwrap()
             .iter()
@@ -88,12 +88,12 @@ on_both! {
             kyc { token score outcome questions { text } requirements checks { check isPassed part } } \
             userErrors { code path message } } }";
         let short =
-            app.gql(answer, json!({ "input": { "kycId": begun["id"], "answers": &given[..4] } })).await;
+            app.gql(answer, json!({ "input": { "kycId": started["id"], "answers": &given[..4] } })).await;
         assert_eq!(
             *short.user_error("kycAnswer"),
             json!({ "code": "INVALID", "path": ["answers"], "message": MALFORMED })
         );
-        let input = json!({ "idempotencyKey": "k", "kycId": begun["id"], "answers": given });
+        let input = json!({ "idempotencyKey": "k", "kycId": started["id"], "answers": given });
         let (one, two) = (
             app.gql(answer, json!({ "input": input })).await,
             app.gql(answer, json!({ "input": input })).await,
@@ -104,10 +104,10 @@ on_both! {
         assert_eq!(checks.last(), Some(&json!({ "check": "ANSWERS", "isPassed": true, "part": "0.30" })));
         assert_eq!(
             answered,
-            &json!({ "token": begun["token"], "score": "0.99", "outcome": "APPROVED", "questions": [],
+            &json!({ "token": started["token"], "score": "0.99", "outcome": "APPROVED", "questions": [],
                 "requirements": [], "checks": checks })
         );
-        let late = app.gql(answer, json!({ "input": { "kycId": begun["id"], "answers": given } })).await;
+        let late = app.gql(answer, json!({ "input": { "kycId": started["id"], "answers": given } })).await;
         assert_eq!(
             *late.user_error("kycAnswer"),
             json!({ "code": "KYC_ANSWERED", "path": null, "message": ANSWERED })
@@ -131,36 +131,39 @@ on_both! {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_live_partners_people_are_asked_once_whatever_check_it_is() {
+async fn a_live_user_who_failed_the_questions_gets_no_new_ones() {
     let mut options = Options::default();
     options.providers.live_identity = Some(Arc::new(BuiltIn));
     for app in TestApp::each_with(options).await {
         let key = app.live_key().await;
-        let ask = |method: &str, path: &str, body: &Value| {
+        let request = |method: &str, path: &str, body: &Value| {
             send(app.anonymous(method, path).bearer_auth(&key).json(body))
         };
-        // An address abroad is what a score of 0.79 comes from, and nothing that a last name chooses.
+        // The address abroad causes the score of 0.79; for a live partner the last name has no effect.
         let mut sent =
             with(with(applicant("Denied"), "address_country_code", "GB"), "address_postal_code", "SW1A 1AA");
         sent["address_city"] = json!("Leeds");
-        let asked = ask("POST", "/v1/kyc", &sent).await;
-        let token = asked.body["token"].as_str().unwrap().to_owned();
-        let failed =
-            ask("PATCH", &format!("/v1/kyc/{token}"), &json!({ "answers": answers(&asked.body, &sent, 2) }))
-                .await;
+        let check = request("POST", "/v1/kyc", &sent).await;
+        let token = check.body["token"].as_str().unwrap().to_owned();
+        let failed = request(
+            "PATCH",
+            &format!("/v1/kyc/{token}"),
+            &json!({ "answers": answers(&check.body, &sent, 2) }),
+        )
+        .await;
         let data = |score: f64| {
             json!({ "result": "success", "score": score, "tags": ["Phone Match"],
             "outcome": "Manual Review" })
         };
         assert_eq!((failed.status, &failed.body["data"]), (200, &data(0.49)));
-        let again = ask("POST", "/v1/kyc", &sent).await;
+        let again = request("POST", "/v1/kyc", &sent).await;
         assert_eq!((again.status, &again.body["data"]), (201, &data(0.79)));
-        let somebody_else = ask("POST", "/v1/kyc", &with(sent, "ssn_number", "223456789")).await;
-        assert!(somebody_else.body["prompts"].is_object(), "{}", somebody_else.body);
+        let another_user = request("POST", "/v1/kyc", &with(sent, "ssn_number", "223456789")).await;
+        assert!(another_user.body["prompts"].is_object(), "{}", another_user.body);
     }
     let app = TestApp::sqlite().await;
     let key = app.live_key().await;
-    let nobody = send(app.anonymous("POST", "/v1/kyc").bearer_auth(&key).json(&applicant("Doe"))).await;
-    refused(&nobody, 503, "api_connection", "No identity check is configured for live partners.");
-    assert_eq!(nobody.headers["retry-after"], "5");
+    let unconfigured = send(app.anonymous("POST", "/v1/kyc").bearer_auth(&key).json(&applicant("Doe"))).await;
+    refused(&unconfigured, 503, "api_connection", "No identity check is configured for live partners.");
+    assert_eq!(unconfigured.headers["retry-after"], "5");
 }
