@@ -210,7 +210,7 @@ async fn mail(config: &Config) -> Finding {
         Ok(None) => return Finding::Good("not configured for live partners (COFFER_SMTP_URL)".to_owned()),
         Err(error) => return Finding::Failure(error),
     };
-    match smtp.greet().await {
+    match smtp.test_connection().await {
         Ok(()) => Finding::Good("the mail server responds".to_owned()),
         Err(SendError::Refused(cause) | SendError::Failed(cause)) => Finding::Warning(cause),
     }

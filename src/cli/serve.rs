@@ -80,7 +80,7 @@ pub async fn serve(config: &Config, empty: bool) -> Result<ExitCode, CliError> {
     limits::return_unspent(&app, Duration::ZERO)
         .await
         .map_err(|error| cannot("return unused request allowances", &error))?;
-    app.db.settle().await.map_err(|error| cannot("write the database's log to its file", &error))?;
+    app.db.checkpoint().await.map_err(|error| cannot("write the database's log to its file", &error))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -232,8 +232,11 @@ fn every_operation_is_listed() {
     let user = Customer { user_id: String::new(), account_id: String::new(), bank_account_id: String::new() };
     let schema = include_str!("../../schema.graphql");
     let body = schema.split("type Mutation {").nth(1).unwrap().split("\n}").next().unwrap();
+    // Every second part between the quotes of descriptions is a description.
     let fields = body
-        .lines()
+        .split("\"\"\"")
+        .step_by(2)
+        .flat_map(str::lines)
         .filter_map(|line| line.strip_prefix('\t'))
         .filter(|line| line.starts_with(|first: char| first.is_ascii_lowercase()));
     let mutations: BTreeSet<&str> = fields.filter_map(|line| line.split(['(', ':']).next()).collect();

@@ -664,7 +664,8 @@ on_both! {
     }
 
     async fn an_attacker_cannot_lock_a_user_out(app: TestApp) {
-        let entrance = NetworkSettings { trusted: vec!["127.0.0.1".parse().unwrap()], ..NetworkSettings::default() };
+        let trusted = vec!["127.0.0.1".parse().unwrap()];
+        let network = NetworkSettings { trusted, ..NetworkSettings::default() };
         let app = app
             .beside(Options {
                 settings: HttpSettings { network, ..HttpSettings::default() },
