@@ -1,4 +1,4 @@
-//! Who may call: partners, API keys, logins, sessions, tokens, passwords, second factors, recovery,
+//! Authentication: partners, API keys, logins, sessions, tokens, passwords, second factors, password recovery,
 //! invitations.
 
 pub mod invitations;

@@ -322,7 +322,7 @@ on_both! {
         let token = recovery(&app, &always).await;
         let reset = |token: &str, password: &str| json!({ "token": token, "password": password });
         let path = "/account/v1/password_recovery/reset";
-        let worthless = trouble("The token is not good for a new password.", "invalid-token");
+        let worthless = trouble("The token is invalid or expired. Request a new one.", "invalid-token");
         for token in ["CDDD70B1-5F1B-4FAC-9BAD-04B814C1E3A7", "nope", &first] {
             told(
                 &app.wellness(None, "PATCH", path, Some(reset(token, "new-password"))).await,

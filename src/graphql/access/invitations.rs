@@ -157,7 +157,7 @@ impl InvitationQuery {
         #[graphql(desc = "Opaque id.")] id: ID,
     ) -> Result<Option<Invitation>> {
         let id = ids::parse(Kind::Invitation, &id);
-        Ok(invitations::shown(&*ctx.loaders().connection().await?, id).await?.map(Invitation))
+        Ok(invitations::find_open(&*ctx.loaders().connection().await?, id).await?.map(Invitation))
     }
 
     /// The partner's invitations, newest first; scope `manage`.

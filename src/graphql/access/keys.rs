@@ -31,7 +31,7 @@ impl ApiKey {
 
     /// The part of its text that may be shown, by which it is recognised.
     async fn prefix(&self, ctx: &Context<'_>) -> Result<String> {
-        Ok(keys::shown(&self.0, ctx.actor().partner(Scope::Operate)?.mode))
+        Ok(keys::display_prefix(&self.0, ctx.actor().partner(Scope::Operate)?.mode))
     }
 
     /// What its partner calls it; empty when nobody named it.

@@ -141,7 +141,7 @@ on_both! {
             json!({ "detail": "You will receive an email with further instructions.", "code": "email-sent" });
         let refused = |detail: &str, code: &str| json!({ "detail": detail, "code": code });
         let login = refused("Unable to login with given credentials.", "invalid-credentials");
-        let worthless = refused("The token is not good for a new password.", "invalid-token");
+        let worthless = refused("The token is invalid or expired. Request a new one.", "invalid-token");
         let invited = json!({ "email": "zenobia@quartermaine.example" });
         let credentials = json!({ "email": "zenobia@quartermaine.example", "password": "not hers at all" });
         // The route, its body, and what these get: nobody, a wrong key, a publishable key, an operator's key,

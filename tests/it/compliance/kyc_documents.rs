@@ -575,7 +575,7 @@ on_both! {
             prepared.entity("kycDocumentUploadPrepare", "target")["url"].as_str().unwrap().to_owned();
         let read = documents_as(&app, &passing, &rita.kyc_id).await[0]["url"].as_str().unwrap().to_owned();
         assert_eq!(client().get(&read).send().await.unwrap().status(), 200);
-        let id = domain::access::keys::named(&app.app.db.read, &passing["sk_test_".len()..][..8])
+        let id = domain::access::keys::find_by_public_id(&app.app.db.read, &passing["sk_test_".len()..][..8])
             .await
             .unwrap()
             .unwrap()

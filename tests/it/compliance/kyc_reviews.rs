@@ -26,7 +26,7 @@ async fn reviewer(app: &TestApp) -> String {
 }
 
 async fn id_of(app: &TestApp, key: &str) -> Uuid {
-    keys::named(&app.app.db.read, &key["sk_test_".len()..][..8]).await.unwrap().unwrap().id
+    keys::find_by_public_id(&app.app.db.read, &key["sk_test_".len()..][..8]).await.unwrap().unwrap().id
 }
 
 async fn decide(app: &TestApp, key: &str, document: &str, kyc_id: &str, reason: &str) -> Answer {

@@ -58,7 +58,7 @@ pub async fn post(app: &App, partner: &partner::Model, new: NewMessage) -> domai
 }
 
 async fn live(app: &TestApp) -> partner::Model {
-    domain::access::partners::named(&app.app, "live", Mode::Live).await.unwrap()
+    domain::access::partners::find_or_create(&app.app, "live", Mode::Live).await.unwrap()
 }
 
 async fn rows(app: &TestApp, table: &str) -> i64 {

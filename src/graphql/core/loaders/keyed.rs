@@ -181,7 +181,7 @@ impl Loader<FactorsOf> for Reads {
         let Some(partner_id) = self.access_scope(Scope::Read)? else { return Ok(HashMap::new()) };
         let people: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
         let found =
-            second_factors::of_people(&self.app, &self.reader.connection().await?, partner_id, &people)
+            second_factors::of_users(&self.app, &self.reader.connection().await?, partner_id, &people)
                 .await?;
         Ok(found.into_iter().map(|(person, factors)| (FactorsOf(person), factors)).collect())
     }

@@ -198,7 +198,7 @@ async fn sign_out(State(app): State<App>, actor: Caller, Form(body): Form) -> Re
 }
 
 async fn invitation(State(app): State<App>, Id(id): Id) -> Result<Json<Value>> {
-    let shown = invitations::shown(&app.db.read, ids::parse(Kind::Invitation, &id)).await?;
+    let shown = invitations::find_open(&app.db.read, ids::parse(Kind::Invitation, &id)).await?;
     let shown = shown.ok_or_else(|| Refusal::not_found("id"))?;
     Ok(Json(json!({ "email": shown.email })))
 }
