@@ -397,7 +397,7 @@ on_both! {
             (
                 json!({ "email": "x@example.com", "password": "long enough",
                     "social_security_number": "000-12-3456" }),
-                "social_security_number must be a number that can be issued",
+                "social_security_number must be a valid social security number",
             ),
         ] {
             let refused = app.wellness(None, "POST", "/account/v1/users", Some(body.clone())).await;

@@ -330,8 +330,8 @@ on_both! {
                 invalid("type", "must be ssn card, license, passport or utility"),
             ),
             ("extension", json!("exe"), invalid("extension", "must be pdf, jpg, jpeg or png")),
-            ("extension", json!("png"), invalid("extension", "is not that of the data")),
-            ("extension", json!("jpeg"), invalid("extension", "is not that of the data")),
+            ("extension", json!("png"), invalid("extension", "must match the format of the data")),
+            ("extension", json!("jpeg"), invalid("extension", "must match the format of the data")),
             ("notes", json!("n".repeat(2001)), invalid("notes", "must have at most 2000 characters")),
             ("data", json!(null), required("data")),
             ("data", json!(""), required("data")),
@@ -339,7 +339,11 @@ on_both! {
             ("data", json!("%PDF-1.7"), invalid("data", "is not base64")),
             ("data", json!(STANDARD.encode(exe)), invalid("data", "must be a PDF, a JPEG or a PNG")),
             ("data", json!(STANDARD.encode(b" %PDF-1.7")), invalid("data", "must be a PDF, a JPEG or a PNG")),
-            ("data", json!(STANDARD.encode(jpeg())), invalid("extension", "is not that of the data")),
+            (
+                "data",
+                json!(STANDARD.encode(jpeg())),
+                invalid("extension", "must match the format of the data"),
+            ),
             (
                 "data",
                 json!(STANDARD.encode(long(10 * MIB + 1))),
@@ -387,7 +391,7 @@ on_both! {
         let answer = send(request).await;
         assert_eq!((answer.status, &answer.body), (400, &told));
         assert_eq!(in_chunks(&app, &rita.path(), &whole).await, (400, told));
-        let closed = refused("The identity check does not ask for documents.");
+        let closed = refused("This identity check is not waiting for documents.");
         for (last_name, (status, kind, message)) in
             [("Carter", &closed), ("Question", &closed), ("Denied", &closed)]
         {
@@ -420,7 +424,7 @@ on_both! {
             assert_eq!(app.post(&rita.path(), documented(&pdf())).await.status, 200, "{turn}");
         }
         let told = json!({ "error": { "type": "invalid_request",
-            "message": "20 documents have been sent, and the identity check takes no more." } });
+            "message": "This identity check already has the maximum of 20 documents." } });
         let refused = app.post(&rita.path(), documented(&pdf())).await;
         assert_eq!((refused.status, refused.body), (402, told));
         assert_eq!(left(&app).await, (20, 20));
@@ -440,7 +444,7 @@ on_both! {
         tx.commit().await.unwrap();
         let refused = app.post(&rita.path(), documented(&pdf())).await;
         let told = json!({ "error": { "type": "invalid_request",
-            "message": "A later identity check took the place of this one." } });
+            "message": "This identity check was replaced by a later one." } });
         assert_eq!((refused.status, refused.body), (402, told));
         assert_eq!(left(&app).await, (20, 20));
     }
@@ -489,7 +493,7 @@ on_both! {
         // What was not announced is refused, and the address is still good.
         for (data, message) in [
             (long(pdf().len() + 1), format!("data must have {} bytes, as announced", pdf().len())),
-            (png(), "data is not of the announced content type".to_owned()),
+            (png(), "data must have the announced content type".to_owned()),
             (b"MZ".to_vec(), "data must be a PDF, a JPEG or a PNG".to_owned()),
             (long(10 * MIB + 1), "data must have at most 10485760 bytes".to_owned()),
             (long(20 * MIB), "data must have at most 10485760 bytes".to_owned()),
@@ -736,7 +740,7 @@ on_both! {
                 .await;
         assert_eq!(
             (sent.status, &sent.body["error"]["message"]),
-            (400, &json!("extension is not that of the data"))
+            (400, &json!("extension must match the format of the data"))
         );
         let sent = send(
             app.anonymous("POST", &rita.path()).bearer_auth(&herself.access).json(&documented(&long(50))),

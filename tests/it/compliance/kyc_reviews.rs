@@ -60,8 +60,7 @@ async fn queue(app: &TestApp, key: &str) -> Vec<String> {
 
 #[track_caller]
 fn assert_maker(answer: &Answer, mutation: &str) {
-    let text =
-        "Who entered, changed or sent something about this person cannot decide about her; another key must.";
+    let text = "The reviewer must not have entered or changed this user's data. Use another key.";
     assert_eq!(
         answer.user_error(mutation),
         &json!({ "code": "MAKER_CHECKER", "path": null, "message": text })
@@ -131,12 +130,12 @@ on_both! {
         let late = app.post(&format!("/v1/kyc/{}/documents", rita.token), documented(b"%PDF-1.4\n")).await;
         assert_eq!(
             (late.status, &late.body["error"]["message"]),
-            (402, &json!("The identity check does not ask for documents."))
+            (402, &json!("This identity check is not waiting for documents."))
         );
         for (document, mutation) in [(APPROVE, "kycApprove"), (DENY, "kycDeny")] {
             let again = decide(&app, &reviewer, document, &rita.kyc_id, "Once more.").await;
             let told = json!({ "code": "KYC_NOT_OPEN", "path": null,
-                "message": "The identity check does not wait for a review." });
+                "message": "This identity check is not waiting for a review." });
             assert_eq!(again.user_error(mutation), &told);
         }
         assert_eq!(app.audit().await.wrong, None);
@@ -202,7 +201,7 @@ on_both! {
                     "Why not.",
                     "KYC_NOT_OPEN",
                     json!(null),
-                    "The identity check does not wait for a review.",
+                    "This identity check is not waiting for a review.",
                 ),
             ] {
                 let refused = decide(&app, &reviewer, document, kyc_id, reason).await;
@@ -294,7 +293,7 @@ on_both! {
         let superseded = decide(&app, &reviewer, APPROVE, &rita.kyc_id, "Hers.").await;
         assert_eq!(
             superseded.user_error("kycApprove")["message"],
-            "A later identity check took the place of this one."
+            "This identity check was replaced by a later one."
         );
         // Whoever made the earlier check, or the change, has a hand in the later one.
         for maker in [&app.key, &clerk] {
@@ -337,7 +336,7 @@ on_both! {
         write(screening_hit::ActiveModel::from(hit.clone()).reset_all(), true).await;
         let refused = decide(&app, &reviewer, APPROVE, &rita.kyc_id, "Hers.").await;
         let text =
-            "An entry of the watch list resembles the person; it must be cleared before she can be approved.";
+            "This user has an open watch-list hit. Clear it before approving the identity check.";
         assert_eq!(
             refused.user_error("kycApprove"),
             &json!({ "code": "KYC_NOT_OPEN", "path": null, "message": text })

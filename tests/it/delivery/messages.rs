@@ -259,8 +259,8 @@ on_both! {
                 mail("ada@example.com", "S\r\nBcc: eve@example.com", "T"),
                 "subject must not have control characters",
             ),
-            (sms("202555\r\n0107", "T"), "to must be digits and punctuation"),
-            (sms("ada@example.com", "T"), "to must be digits and punctuation"),
+            (sms("202555\r\n0107", "T"), "to must contain only digits and punctuation"),
+            (sms("ada@example.com", "T"), "to must contain only digits and punctuation"),
         ] {
             let refused = match post(&app.app, &live, new).await.unwrap_err() {
                 domain::Error::Refused(refusal) => refusal.message(&refusal.path.join(".")),
