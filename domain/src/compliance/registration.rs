@@ -267,8 +267,8 @@ fn identity(user: &user::Model) -> impl PartialEq {
     (user.first_name, user.last_name, user.ssn_index, user.birth_date, address)
 }
 
-/// Writes the changed_row columns, so that concurrent changes of others are preserved; checks the user's identity
-/// again if its data changed_row; records an event if anything changed_row.
+/// Writes the changed columns, so that concurrent changes of others are preserved; checks the user's identity
+/// again if its data changed; records an event if anything changed.
 pub async fn write_changes(
     ctx: &CommandContext<'_>,
     before: user::Model,

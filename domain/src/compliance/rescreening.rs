@@ -6,7 +6,7 @@
 
 use super::{
     kyc::{self as checks, hits},
-    screening::{Cache, is_open, runs::of_customers},
+    screening::{Cache, is_open, runs::of_users},
 };
 use crate::{
     Error, Result,
@@ -69,7 +69,7 @@ pub async fn carry_on(app: &App, server: Uuid) -> Result<bool> {
     let Some(run) = screening_run::Entity::find_by_id(run.watch_list_id).one(&app.db.read).await? else {
         return Ok(true);
     };
-    let mut select = of_customers().order_by_asc(kyc::Column::Id).limit(BATCH);
+    let mut select = of_users().order_by_asc(kyc::Column::Id).limit(BATCH);
     if let Some(last) = run.last_kyc_id {
         select = select.filter(kyc::Column::Id.gt(last));
     }
@@ -85,7 +85,8 @@ pub async fn carry_on(app: &App, server: Uuid) -> Result<bool> {
             Err(error) if error.is_transient() => transient = Some(error),
             // One failure does not keep the others from being screened.
             Err(error) => {
-                tracing::error!(cause = %error.cause(), check = %check.id, "a user could not be screened again");
+                tracing::error!(cause = %error.cause(), check = %check.id,
+                    "a user could not be screened again");
                 failed += 1;
             }
         }

@@ -319,7 +319,10 @@ on_both! {
                 "CARTER, Ada",
                 "1.00",
                 json!([
-                    name("0.80", "Of 2 parts of the name, 2 are identical, 0 similar, and 0 match an initial."),
+                    name(
+                        "0.80",
+                        "Of 2 parts of the name, 2 are identical, 0 similar, and 0 match an initial."
+                    ),
                     birth("0.20", "The same date of birth is listed."),
                 ])
             )])

@@ -1,4 +1,4 @@
-//! Watch-list hits: clear_hit them, and keeping them across checks.
+//! Watch-list hits: clearing them, and keeping them across checks.
 
 use super::{
     Assessed, applicant, ask, close_questions, is_listed, locked, outcome_of, parts, questions::PASS_MARK,
@@ -39,7 +39,7 @@ use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 
-/// Input for clear_hit a hit: the applicant is not the listed person, until a date.
+/// Input for clearing a hit: the applicant is not the listed person, until a date.
 #[derive(Clone, Serialize)]
 pub struct ClearWatchListHit {
     pub hit_id: Uuid,
