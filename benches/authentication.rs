@@ -34,7 +34,8 @@ static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
         let vault =
             Vault::unlock(&db, &Secret::new([7; 32]), None).await.expect("its keys").expect("the right key");
         let app = start(db, vault, Setup::default());
-        let partner = partners::named(&app, partners::SANDBOX, Mode::Sandbox).await.expect("a partner");
+        let partner =
+            partners::find_or_create(&app, partners::SANDBOX, Mode::Sandbox).await.expect("a partner");
         let key = keys::issue(&app, &partner, &Scope::ALL).await.expect("a key").reveal().clone();
         let new = logins::NewSignUp {
             email: "ada@example.com".to_owned(),

@@ -1,5 +1,5 @@
-//! Who may call: partners, API keys, logins, sessions, tokens, passwords, second factors, recovery,
-//! invitations.
+//! Authentication: partners, API keys, logins, sessions, tokens, passwords, second factors, password
+//! recovery, invitations.
 
 pub mod invitations;
 pub mod keys;

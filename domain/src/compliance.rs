@@ -1,4 +1,4 @@
-//! Identity checks, their documents and reviews, and screening against watch lists.
+//! Identity checks with their documents and reviews, and watch-list screening.
 
 pub mod kyc;
 pub mod registration;

@@ -1,4 +1,4 @@
-//! Personal data: the fields of a person, users, profiles, addresses, social security numbers.
+//! Personal data: checked fields, users, profiles, addresses and social security numbers.
 
 pub mod applicants;
 pub mod codes;

@@ -144,7 +144,7 @@ async fn create(
         Refusal::new(Code::NotFound, "", "The partner was not found. Use --live or --sandbox to create it.")
     };
     let mode = requested.or(found).or(default).ok_or_else(no_partner)?;
-    let partner = partners::named(app, partner, mode).await?;
+    let partner = partners::find_or_create(app, partner, mode).await?;
     let issued = keys::issue_for(app, &Actor::operator(&partner), new).await?;
     Ok(issued.text.map(|text| text.reveal().clone()).unwrap_or_default())
 }
@@ -174,7 +174,7 @@ fn line(key: &api_key::Model, mode: Mode) -> String {
     };
     format!(
         "{}  {state:7}  {}  {}  {}",
-        keys::shown(key, mode),
+        keys::display_prefix(key, mode),
         key.scopes,
         key.created_at.format("%F %R"),
         key.label
@@ -197,7 +197,7 @@ async fn revoke(app: &App, public_id: &str) -> domain::Result<String> {
 }
 
 async fn named(app: &App, public_id: &str) -> domain::Result<(api_key::Model, partner::Model)> {
-    let key = keys::named(&app.db.read, public_id).await?.ok_or_else(|| {
+    let key = keys::find_by_public_id(&app.db.read, public_id).await?.ok_or_else(|| {
         Refusal::new(Code::NotFound, "", "The key was not found. Use the id that `coffer keys list` shows.")
     })?;
     let partner = clock::partner(&app.db.read, key.partner_id).await?;

@@ -143,7 +143,7 @@ fn stop_signal() -> Result<impl Future<Output = ()>, CliError> {
 async fn prepare_sandbox(config: &Config, app: &App, empty: bool) -> Result<String, CliError> {
     let prepared = async {
         instruments::list_built_in(app).await?;
-        let partner = partners::named(app, partners::SANDBOX, Mode::Sandbox).await?;
+        let partner = partners::find_or_create(app, partners::SANDBOX, Mode::Sandbox).await?;
         if !empty {
             demo::create_user_with_history(app, &partner).await?;
         }

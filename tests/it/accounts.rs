@@ -321,9 +321,9 @@ on_both! {
         for (name, value, message) in [
             ("ownership", json!("shared"), "ownership must be individual or joint"),
             ("account_type", json!("savings"), "account_type must be cash or investment"),
-            ("country_of_citizenship", json!("US"), "country_of_citizenship must be a code of letters"),
+            ("country_of_citizenship", json!("US"), "country_of_citizenship must be a letter code"),
             ("country_of_citizenship", json!("XYZ"), "country_of_citizenship must be a known code"),
-            ("country_of_citizenship", json!("840"), "country_of_citizenship must be a code of letters"),
+            ("country_of_citizenship", json!("840"), "country_of_citizenship must be a letter code"),
             (
                 "employment_position",
                 json!("x".repeat(101)),

@@ -341,7 +341,7 @@ on_both! {
         let token = recovery(&app, &always).await;
         let reset = |token: &str, password: &str| json!({ "token": token, "password": password });
         let path = "/account/v1/password_recovery/reset";
-        let worthless = error_body("The token is not good for a new password.", "invalid-token");
+        let worthless = error_body("The token is invalid or expired. Request a new one.", "invalid-token");
         for token in ["CDDD70B1-5F1B-4FAC-9BAD-04B814C1E3A7", "nope", &first] {
             assert_response(
                 &app.wellness(None, "PATCH", path, Some(reset(token, "new-password"))).await,
@@ -416,7 +416,7 @@ on_both! {
             (
                 json!({ "email": "x@example.com", "password": "long enough",
                     "social_security_number": "000-12-3456" }),
-                "social_security_number must be a number that can be issued",
+                "social_security_number must be a valid social security number",
             ),
         ] {
             let refused = app.wellness(None, "POST", "/account/v1/users", Some(body.clone())).await;

@@ -1,4 +1,4 @@
-//! Invitations: a partner's wish that somebody sign up, bound to an e-mail address.
+//! Invitations: a partner invites a person to sign up with a certain e-mail address.
 
 use crate::{
     Actor, Refusal, Result, Scope,
@@ -31,21 +31,23 @@ use sea_orm::{
 use serde::Serialize;
 use uuid::Uuid;
 
-/// How long an invitation is open.
-const OPEN: Duration = Duration::days(14);
+/// How long an invitation can be accepted.
+const INVITATION_TTL: Duration = Duration::days(14);
 
-/// Who is invited, and by which employer's plan.
+/// Input of [`invite`]; not yet checked.
 #[derive(Clone, Serialize)]
 pub struct NewInvitation {
     pub email: String,
-    /// The person who shall be able to sign in, when the partner serves her already.
+    /// The existing user who will be able to sign in; none to create a new user.
     pub user_id: Option<Uuid>,
     pub company_name: Option<String>,
     pub retirement_institution_id: Option<String>,
 }
 
-/// Invites somebody to sign up with this e-mail address within 14 days, and mails her; scope `manage`. A
-/// person whom the partner serves already comes to sign in as herself.
+/// Creates an invitation to sign up with this e-mail address within 14 days and mails it. Requires scope
+/// `manage`.
+///
+/// With `user_id`, accepting it creates a login for that existing user.
 pub async fn invite(
     app: &App,
     actor: &Actor,
@@ -86,7 +88,7 @@ impl Command for NewInvitation {
             company_name: self.company_name.as_deref().map(tidy),
             retirement_institution_id: self.retirement_institution_id.as_deref().map(tidy),
             created_at: now,
-            expires_at: now + OPEN,
+            expires_at: now + INVITATION_TTL,
             accepted_at: None,
             revoked_at: None,
         };
@@ -113,18 +115,22 @@ impl Command for NewInvitation {
     }
 }
 
-/// A wish to take an invitation back.
+/// Revokes an open invitation.
 #[derive(Clone, Debug, Serialize)]
-pub struct Revocation {
+pub struct RevokeInvitation {
     pub invitation_id: Uuid,
 }
 
-/// Takes an open invitation back; scope `manage`. One that was accepted is not found any more.
-pub async fn revoke(app: &App, actor: &Actor, revocation: Revocation) -> Result<Answer<invitation::Model>> {
+/// Revokes an open invitation. Requires scope `manage`. An accepted invitation is not found.
+pub async fn revoke(
+    app: &App,
+    actor: &Actor,
+    revocation: RevokeInvitation,
+) -> Result<Answer<invitation::Model>> {
     command::execute(app, actor, None, revocation).await
 }
 
-impl Command for Revocation {
+impl Command for RevokeInvitation {
     const NAME: &'static str = "invitation.revoke";
     const SCOPE: Scope = Scope::Manage;
     type Output = invitation::Model;
@@ -146,7 +152,7 @@ impl Command for Revocation {
     }
 }
 
-/// Whether somebody may still sign up by an invitation.
+/// Whether an invitation can still be accepted.
 pub fn is_open(invitation: &invitation::Model) -> bool {
     invitation.accepted_at.is_none()
         && invitation.revoked_at.is_none()
@@ -163,7 +169,7 @@ async fn locked(
     Ok(select.lock(LockType::NoKeyUpdate).one(tx).await?)
 }
 
-/// Accepts an open invitation for this e-mail address; refused when it is bound to another.
+/// Accepts an open invitation. Refused if it was sent to another e-mail address.
 pub async fn accept(ctx: &CommandContext<'_>, id: Uuid, email: &Email) -> Result<invitation::Model> {
     let found = locked(ctx.tx, ctx.access_scope, id)
         .await?
@@ -178,12 +184,13 @@ pub async fn accept(ctx: &CommandContext<'_>, id: Uuid, email: &Email) -> Result
     Ok(row.update(ctx.tx).await?)
 }
 
-/// The open invitation with this id, for whoever holds the id: it cannot be guessed, and was mailed.
-pub async fn shown(connection: &impl ConnectionTrait, id: Uuid) -> Result<Option<invitation::Model>> {
+/// Returns the open invitation with this id. No credentials are needed: the id cannot be guessed and was
+/// mailed to the invited person.
+pub async fn find_open(connection: &impl ConnectionTrait, id: Uuid) -> Result<Option<invitation::Model>> {
     Ok(invitation::Entity::find_by_id(id).one(connection).await?.filter(is_open))
 }
 
-/// The invitation that a person came by.
+/// Returns the invitation that a user signed up with.
 pub async fn of_user(
     connection: &impl ConnectionTrait,
     invitation_id: Option<Uuid>,
@@ -194,7 +201,7 @@ pub async fn of_user(
     }
 }
 
-/// The partner's invitations, newest first; scope `manage`.
+/// Returns a page of the partner's invitations, newest first. Requires scope `manage`.
 pub async fn list(
     connection: &impl ConnectionTrait,
     actor: &Actor,

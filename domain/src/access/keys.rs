@@ -1,5 +1,5 @@
-//! API keys: `sk_test_…` and `sk_live_…`, and publishable ones with `pk_` in that place; shown once, stored
-//! as a verifier.
+//! API keys: secret (`sk_test_…`, `sk_live_…`) and publishable (`pk_test_…`, `pk_live_…`). The text of a key
+//! is returned once; only a verifier is stored.
 
 mod issuing;
 
@@ -13,7 +13,7 @@ use crate::{
         secrets::{self, AssociatedData, Secret, Signer},
     },
 };
-pub use issuing::{Issued, NewKey, Rotation, issue_for, list, named, revoke, rotate};
+pub use issuing::{Issued, NewKey, Rotation, find_by_public_id, issue_for, list, revoke, rotate};
 
 use super::sessions;
 use chrono::{DateTime, Utc};
@@ -32,25 +32,30 @@ use std::{
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
-const PUBLIC: usize = 8;
-const PRIVATE: usize = 32;
-const CHECKSUM: usize = 6;
+const PUBLIC_ID_LENGTH: usize = 8;
+const SECRET_LENGTH: usize = 32;
+const CHECKSUM_LENGTH: usize = 6;
 
-/// Issues a first key of `partner`, of which the event log does not tell. The text is shown here and never
-/// again; what is kept can verify it and sign webhooks with it.
+/// Issues the first API key of `partner`, without an event. Returns the text of the key, which cannot be
+/// retrieved later; the stored data can verify it and sign webhooks.
 pub async fn issue(app: &App, partner: &partner::Model, scopes: &[Scope]) -> Result<Secret<String>> {
-    let (row, text) = made(app, partner, scopes)?;
+    let (row, text) = generate(app, partner, scopes)?;
     let tx = app.db.write().await?;
     api_key::ActiveModel::from(row).reset_all().insert(&tx).await?;
     tx.commit().await?;
     Ok(text)
 }
 
-/// A new key of `partner`, its row and its text; publishable when to begin a customer is all that it may do.
-fn made(app: &App, partner: &partner::Model, scopes: &[Scope]) -> Result<(api_key::Model, Secret<String>)> {
-    let public_id = secrets::random_base62(PUBLIC)?;
+/// Generates a key of `partner`: its row and its text. It is publishable if `start` is its only scope.
+fn generate(
+    app: &App,
+    partner: &partner::Model,
+    scopes: &[Scope],
+) -> Result<(api_key::Model, Secret<String>)> {
+    let public_id = secrets::random_base62(PUBLIC_ID_LENGTH)?;
     let scopes = scopes.iter().map(|scope| scope.name()).collect::<Vec<_>>().join(" ");
-    let body = format!("{}{public_id}{}", prefix(&scopes, partner.mode), secrets::random_base62(PRIVATE)?);
+    let body =
+        format!("{}{public_id}{}", prefix(&scopes, partner.mode), secrets::random_base62(SECRET_LENGTH)?);
     let key = format!("{body}{}", checksum(&body));
     let id = app.ids.next(Kind::ApiKey);
     let signer = Signer::of(key.get(3..).unwrap_or_default().as_bytes()).to_bytes();
@@ -59,7 +64,7 @@ fn made(app: &App, partner: &partner::Model, scopes: &[Scope]) -> Result<(api_ke
         partner_id: partner.id,
         public_id,
         verifier: app.vault.key_verifier(&key).to_vec(),
-        signer: app.vault.seal(signer_place(id, partner.id), &signer)?,
+        signer: app.vault.seal(signer_associated_data(id, partner.id), &signer)?,
         scopes,
         created_at: clock::system_now(),
         revoked_at: None,
@@ -71,7 +76,7 @@ fn made(app: &App, partner: &partner::Model, scopes: &[Scope]) -> Result<(api_ke
     Ok((row, Secret::new(key)))
 }
 
-/// What a key's text begins with.
+/// Returns the prefix of a key's text.
 fn prefix(scopes: &str, mode: Mode) -> &'static str {
     match (scopes == Scope::Start.name(), mode) {
         (false, Mode::Sandbox) => "sk_test_",
@@ -83,17 +88,17 @@ fn prefix(scopes: &str, mode: Mode) -> &'static str {
 
 const PREFIXES: [&str; 4] = ["sk_test_", "sk_live_", "pk_test_", "pk_live_"];
 
-/// Whether a credential is meant to be a key, well-formed or not.
+/// Whether a credential looks like an API key, well-formed or not.
 pub fn looks_like(credential: &str) -> bool {
     ["sk_", "pk_"].iter().any(|prefix| credential.starts_with(prefix))
 }
 
-/// The part of a key that may be shown: what its text begins with.
-pub fn shown(row: &api_key::Model, mode: Mode) -> String {
+/// Returns the part of a key that may be displayed: its prefix and public id.
+pub fn display_prefix(row: &api_key::Model, mode: Mode) -> String {
     format!("{}{}", prefix(&row.scopes, mode), row.public_id)
 }
 
-/// What a key may do.
+/// Returns the scopes of a key.
 pub fn scopes(row: &api_key::Model) -> Vec<Scope> {
     if row.scopes == Scope::Start.name() {
         return vec![Scope::Start];
@@ -101,45 +106,45 @@ pub fn scopes(row: &api_key::Model) -> Vec<Scope> {
     row.scopes.split(' ').filter_map(Scope::parse).collect()
 }
 
-/// Which keys open something at this moment.
+/// Condition for keys that are neither revoked nor expired.
 fn live_at(now: DateTime<Utc>) -> Condition {
     let unexpired =
         Condition::any().add(api_key::Column::ExpiresAt.is_null()).add(api_key::Column::ExpiresAt.gt(now));
     Condition::all().add(api_key::Column::RevokedAt.is_null()).add(unexpired)
 }
 
-/// Whether a key opens something at this moment.
+/// Whether a key is neither revoked nor expired.
 pub fn is_live(row: &api_key::Model, now: DateTime<Utc>) -> bool {
     row.revoked_at.is_none() && row.expires_at.is_none_or(|end| end > now)
 }
 
-/// Every key of every partner that opens something at this moment, oldest first.
+/// Returns the live keys of all partners, oldest first.
 pub async fn active(connection: &impl ConnectionTrait) -> Result<Vec<api_key::Model>> {
     let select =
         api_key::Entity::find().filter(live_at(clock::system_now())).order_by_asc(api_key::Column::Id);
     Ok(select.all(connection).await?)
 }
 
-const fn signer_place(row: Uuid, partner: Uuid) -> AssociatedData {
+const fn signer_associated_data(row: Uuid, partner: Uuid) -> AssociatedData {
     AssociatedData { column: "api_key.signer", row, partner }
 }
 
-/// Six characters that tell a mistyped key from a wrong one without a look-up.
+/// Returns the six-character checksum of a key, which detects mistyped keys without a database query.
 pub fn checksum(body: &str) -> String {
     let digest: [u8; 32] = Sha256::digest(body.as_bytes()).into();
     secrets::base62_of(digest.first_chunk::<4>().map_or(0, |bytes| u32::from_be_bytes(*bytes)))
 }
 
-/// The public id in a well-formed key whose checksum holds.
+/// Returns the public id of a well-formed key with a correct checksum.
 fn public_id_of(key: &str) -> Option<&str> {
     let rest = PREFIXES.iter().find_map(|prefix| key.strip_prefix(prefix))?;
-    let whole =
-        rest.len() == PUBLIC + PRIVATE + CHECKSUM && rest.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    let (body, sum) = key.split_at_checked(key.len().checked_sub(CHECKSUM)?)?;
-    (whole && checksum(body) == sum).then(|| rest.get(..PUBLIC)).flatten()
+    let whole = rest.len() == PUBLIC_ID_LENGTH + SECRET_LENGTH + CHECKSUM_LENGTH
+        && rest.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let (body, sum) = key.split_at_checked(key.len().checked_sub(CHECKSUM_LENGTH)?)?;
+    (whole && checksum(body) == sum).then(|| rest.get(..PUBLIC_ID_LENGTH)).flatten()
 }
 
-/// Until when a key opens something: not at all any more, until an instant, or without an end.
+/// Validity of a key: already ended, or until a time (no time means no expiry).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Validity {
     Ended,
@@ -159,10 +164,10 @@ impl Validity {
     }
 }
 
-/// A key that was looked up.
+/// Cached result of a key look-up.
 type KnownKey = Remembered<(PartnerKey, Validity)>;
 
-/// Keys looked up a moment ago, so that a busy caller costs one look-up a second.
+/// Cache of key look-ups, so that a busy caller costs one database query a second.
 #[derive(Debug, Default)]
 pub struct Cache {
     keys: Mutex<HashMap<[u8; 32], KnownKey>>,
@@ -200,7 +205,7 @@ impl Cache {
     }
 }
 
-/// Who presents this key. Refused alike for a mistyped, an unknown, a revoked and an expired one.
+/// Authenticates an API key. Malformed, unknown, revoked and expired keys get the same error.
 pub async fn authenticate(app: &App, key: &str) -> Result<Who> {
     let public_id = public_id_of(key).ok_or(Error::Unauthenticated)?;
     let verifier = app.vault.key_verifier(key);
@@ -216,15 +221,15 @@ pub async fn authenticate(app: &App, key: &str) -> Result<Who> {
         .filter(|row| bool::from(row.verifier.ct_eq(&verifier)))
         .ok_or(Error::Unauthenticated)?;
     app.vault.ready_for(&app.db, row.partner_id).await?;
-    // A partner's mode never changes, and its keys say it.
+    // The mode of a partner never changes, so the prefix is reliable.
     let mode = if key.get(2..8) == Some("_live_") { Mode::Live } else { Mode::Sandbox };
     let known = PartnerKey { partner_id: row.partner_id, key_id: row.id, mode, scopes: scopes(&row) };
     app.feature::<Cache>().put(verifier, Remembered::new(moment, (known.clone(), Validity::of(Some(&row)))));
     Ok(Who::Partner(known))
 }
 
-/// Whether a caller who was let in still would be; asked of the database once a second for each key, and
-/// again once a right that ends on this server has ended.
+/// Whether an authenticated caller would still be authenticated. Queries the database at most once a second
+/// for each key, and again after a right has ended on this server.
 pub async fn still_valid(app: &App, actor: &Actor) -> Result<bool> {
     let key = match &actor.who {
         Who::Partner(key) => key,
@@ -252,8 +257,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_whole_key_has_a_public_id() {
-        let body = format!("sk_test_{}{}", "a".repeat(PUBLIC), "b".repeat(PRIVATE));
+    fn only_a_well_formed_key_has_a_public_id() {
+        let body = format!("sk_test_{}{}", "a".repeat(PUBLIC_ID_LENGTH), "b".repeat(SECRET_LENGTH));
         let key = format!("{body}{}", checksum(&body));
         assert_eq!(public_id_of(&key), Some("aaaaaaaa"));
         let other = key.replacen('b', "c", 1);

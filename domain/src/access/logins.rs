@@ -1,4 +1,4 @@
-//! How people sign up and in, and change the password by which they do.
+//! Sign-up, sign-in, password changes, and enabling and disabling logins.
 
 use super::{
     invitations, partners,
@@ -32,7 +32,7 @@ use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use uuid::Uuid;
 
-/// What a person signs up with; nothing in it has been checked.
+/// Input of [`sign_up`]; not yet checked.
 pub struct NewSignUp {
     pub email: String,
     pub password: Secret<String>,
@@ -40,7 +40,7 @@ pub struct NewSignUp {
     pub invitation_id: Option<Uuid>,
 }
 
-/// A sign-up whose password is a hash already.
+/// Sign-up command with a hashed password.
 #[derive(Serialize)]
 struct SignUp {
     email: String,
@@ -51,7 +51,7 @@ struct SignUp {
     invitation_id: Option<Uuid>,
 }
 
-/// Who has just signed up or in.
+/// Result of the sign-up command.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SignedUp {
     pub user: user::Model,
@@ -59,10 +59,11 @@ pub struct SignedUp {
     version: i64,
 }
 
-/// Signs a person up with an e-mail address that nobody else of the partner signs in with, and begins her
-/// first session. By an invitation for a person whom the partner serves already she signs in as that person.
+/// Signs a user up with an e-mail address that is unique within the partner, and begins their first session.
+///
+/// With an invitation for an existing user, it creates a login for that user.
 pub async fn sign_up(app: &App, actor: &Actor, new: NewSignUp) -> Result<(user::Model, Issued)> {
-    let caller = partners::starting(app, actor).await?;
+    let caller = partners::sign_in_caller(app, actor).await?;
     limits::by_address(app, limits::SIGN_UP, actor.personal_address()).await?;
     let email = || applicants::valid("email", Email::parse(new.email.trim()));
     let mut checks = Checks::default();
@@ -145,7 +146,7 @@ async fn find(
     Ok(select.one(connection).await?)
 }
 
-/// The sign-in with this e-mail address, for whoever starts there.
+/// Returns the enabled login with this e-mail address.
 pub async fn of_email(app: &App, caller: Caller, email: &str) -> Result<Option<login::Model>> {
     let Ok(email) = Email::parse(email.trim()) else { return Ok(None) };
     let found = find(&app.db.read, caller.access_scope.partner_id, &email.folded()).await?;
@@ -159,21 +160,21 @@ struct SignIn {
     two_factor: bool,
 }
 
-/// Begins a session of the person with this e-mail address and password.
+/// Begins a session for the user with this e-mail address and password.
 ///
-/// An unknown address and a wrong password are refused in the same words after the same time. From the fifth
-/// failure on the next try from the same client address waits, longer each time, at most a quarter of an
-/// hour; from wherever it comes, from the hundredth on.
+/// An unknown address and a wrong password get the same error after the same time. From the fifth failure on,
+/// the next attempt from the same client address is delayed, by up to 15 minutes; from the hundredth failure
+/// on, attempts from every address are.
 pub async fn sign_in(app: &App, actor: &Actor, email: &str, password: Secret<String>) -> Result<Issued> {
-    let caller = partners::starting(app, actor).await?;
+    let caller = partners::sign_in_caller(app, actor).await?;
     limits::by_address(app, limits::ANONYMOUS_SIGN_IN, actor.personal_address()).await?;
     let folded = email.trim().to_lowercase();
     let subjects = throttle::password(app, caller.access_scope.partner_id, &folded, actor.personal_address());
     let login = of_email(app, caller, &folded).await?;
     let right =
-        is_right(app, &subjects, password, login.as_ref().map(|login| login.password.clone())).await?;
+        verify_password(app, &subjects, password, login.as_ref().map(|login| login.password.clone())).await?;
     let Some(login) = login.filter(|_| right) else {
-        // Whom she tried to be is not told.
+        // The entry does not contain the e-mail address.
         audit_log::failed(app, &caller, actor.request_id, SignIn::NAME, Code::InvalidCredentials.name())
             .await?;
         return Err(Refusal::invalid_credentials().into());
@@ -181,22 +182,22 @@ pub async fn sign_in(app: &App, actor: &Actor, email: &str, password: Secret<Str
     begin(app, caller, actor.request_id, &login, false).await
 }
 
-/// Whether a password is the one that was kept, tries being counted. One that could not be looked at is no
-/// failure.
-async fn is_right(
+/// Verifies a password against the stored hash and counts failed attempts. An attempt that could not be
+/// verified is not counted.
+async fn verify_password(
     app: &App,
     subjects: &[throttle::Subject],
     password: Secret<String>,
-    kept: Option<String>,
+    stored: Option<String>,
 ) -> Result<bool> {
     throttle::count_attempt(app, subjects).await?;
-    let looked = app.feature::<Pool>().verify(password, kept).await;
-    match looked {
+    let verified = app.feature::<Pool>().verify(password, stored).await;
+    match verified {
         Ok(true) => throttle::succeeded(app, subjects).await?,
         Ok(false) => {}
         Err(_) => throttle::uncount_attempt(app, subjects).await?,
     }
-    looked
+    verified
 }
 
 async fn begin(
@@ -234,16 +235,16 @@ impl Command for SignIn {
     }
 }
 
-/// A new password, hashed, or the end of a sign-in: either ends all that was issued before.
+/// A change of a user's login. Each ends all sessions and invalidates all tokens issued before.
 #[derive(Serialize)]
 pub enum Change {
     Password {
         user_id: Uuid,
         #[serde(skip)]
         hash: String,
-        /// The version it was asked for; none for whoever proved herself by a recovery.
+        /// Expected version of the login; none for a password recovery.
         version: Option<i64>,
-        /// The verifier of the recovery that it uses up.
+        /// Verifier of the recovery token, which is used up.
         #[serde(skip)]
         recovery: Option<Vec<u8>>,
     },
@@ -251,7 +252,7 @@ pub enum Change {
         user_id: Uuid,
         enabled: bool,
     },
-    /// Everything that she has set up as a second factor is forgotten.
+    /// Removes all second factors.
     SecondFactor {
         user_id: Uuid,
     },
@@ -307,12 +308,12 @@ impl Command for Change {
             Self::Enabled { enabled: false, .. } => row.disabled_at = Set(Some(clock::system_now())),
         }
         row.update(ctx.tx).await?;
-        // A token that was mailed before is worth nothing after.
+        // Recovery tokens mailed before are invalid now.
         recovery::Entity::delete_by_id(user_id).exec(ctx.tx).await?;
-        sessions::cut_all(ctx.tx, user_id).await?;
+        sessions::revoke_all(ctx.tx, user_id).await?;
         users::within(ctx.tx, ctx.access_scope, user_id)
             .await?
-            .ok_or_else(|| Error::broken("a login is nobody's"))
+            .ok_or_else(|| Error::broken("the user of a login is missing"))
     }
 
     fn object(done: &user::Model) -> Uuid {
@@ -324,7 +325,7 @@ impl Command for Change {
     }
 }
 
-/// Uses up a recovery of this person; refused when it is used up or expired.
+/// Uses up a recovery token of this user. Refused if it was already used or has expired.
 async fn use_up(connection: &impl ConnectionTrait, user_id: Uuid, verifier: &[u8]) -> Result<()> {
     let used = recovery::Entity::delete_many()
         .filter(recovery::Column::UserId.eq(user_id))
@@ -332,32 +333,35 @@ async fn use_up(connection: &impl ConnectionTrait, user_id: Uuid, verifier: &[u8
         .filter(recovery::Column::ExpiresAt.gt(clock::system_now()))
         .exec(connection)
         .await?;
-    if used.rows_affected == 1 { Ok(()) } else { Err(worthless_recovery()) }
+    if used.rows_affected == 1 { Ok(()) } else { Err(invalid_recovery_token()) }
 }
 
-/// What is said of a recovery that is none, or none any more.
-pub fn worthless_recovery() -> Error {
-    Refusal::new(Code::InvalidToken, "token", "The token is not good for a new password.").into()
+/// Error for an unknown, used or expired recovery token.
+pub fn invalid_recovery_token() -> Error {
+    Refusal::new(Code::InvalidToken, "token", "The token is invalid or expired. Request a new one.").into()
 }
 
-/// Changes what a person signs in by. Their sessions end on this server at once, on others within a second.
+/// Applies a change to a login. The user's sessions end on this server at once, on other servers within a
+/// second.
 pub async fn change(app: &App, caller: Caller, request_id: Uuid, change: Change) -> Result<user::Model> {
     Ok(command::execute_for(app, caller, request_id, None, change).await?.value)
 }
 
-/// Forgets the failures to sign in, from this client address and in all, of a person who has proved their
-/// identity otherwise.
-pub async fn forgive(app: &App, user_id: Uuid, address: Option<IpAddr>) -> Result<()> {
+/// Resets the count of failed sign-ins, for this client address and in total, of a user who has proved their
+/// identity in another way.
+pub async fn reset_failed_sign_ins(app: &App, user_id: Uuid, address: Option<IpAddr>) -> Result<()> {
     let Some(login) = login::Entity::find_by_id(user_id).one(&app.db.read).await? else { return Ok(()) };
     throttle::succeeded(app, &throttle::password(app, login.partner_id, &login.email, address)).await
 }
 
-/// Changes the password of the person who has signed in and passed her second factor, given the present one.
-/// Every token issued before is worth nothing any more; the answer carries new ones.
+/// Changes the password of the signed-in user, who has passed their second factor and gives the current
+/// password.
+///
+/// Invalidates all tokens issued before and returns new ones.
 pub async fn change_password(
     app: &App,
     actor: &Actor,
-    present: Secret<String>,
+    current: Secret<String>,
     new: Secret<String>,
 ) -> Result<Issued> {
     let caller = actor.self_or_caller(Scope::Manage)?;
@@ -366,7 +370,7 @@ pub async fn change_password(
     let login =
         login::Entity::find_by_id(user.user_id).one(&app.db.read).await?.ok_or(Error::Unauthenticated)?;
     let subjects = throttle::password(app, user.partner_id, &login.email, actor.personal_address());
-    if !is_right(app, &subjects, present, Some(login.password.clone())).await? {
+    if !verify_password(app, &subjects, current, Some(login.password.clone())).await? {
         audit_log::failed(app, &caller, actor.request_id, Change::NAME, Code::InvalidCredentials.name())
             .await?;
         return Err(Refusal::new(
@@ -385,14 +389,14 @@ pub async fn change_password(
     begin(app, starting, actor.request_id, &login, true).await
 }
 
-/// Lets a person sign in or no longer, and ends all her sessions at once; scope `manage`.
+/// Enables or disables a user's login and ends all their sessions. Requires scope `manage`.
 pub async fn enable(app: &App, actor: &Actor, user_id: Uuid, enabled: bool) -> Result<user::Model> {
     let caller = actor.caller(Scope::Manage)?;
     change(app, caller, actor.request_id, Change::Enabled { user_id, enabled }).await
 }
 
-/// Forgets the phone number and the authenticator app of a person who has lost them, and ends all her
-/// sessions at once; scope `manage`. Her next session sets up another.
+/// Removes the phone number and authenticator app of a user who has lost them, and ends all their sessions.
+/// Requires scope `manage`. The user can set up another factor in their next session.
 pub async fn forget_second_factor(app: &App, actor: &Actor, user_id: Uuid) -> Result<user::Model> {
     let caller = actor.caller(Scope::Manage)?;
     change(app, caller, actor.request_id, Change::SecondFactor { user_id }).await

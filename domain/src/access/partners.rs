@@ -1,4 +1,4 @@
-//! Partners: businesses with API keys, each with its customers, its clock and its market.
+//! Partners: businesses with API keys, each with their own users, clock and market.
 
 use crate::{
     Actor, Code, Error, Refusal, Result, Scope, Who,
@@ -24,25 +24,25 @@ use uuid::Uuid;
 
 pub use crate::settings::SANDBOX;
 
-/// The partner called `name`, if there is one.
+/// Returns the partner with this name.
 pub async fn find(app: &App, name: &str) -> Result<Option<partner::Model>> {
     Ok(partner::Entity::find().filter(partner::Column::Name.eq(name)).one(&app.db.read).await?)
 }
 
-/// Every partner, by name.
+/// Returns all partners, ordered by name.
 pub async fn all(connection: &impl ConnectionTrait) -> Result<Vec<partner::Model>> {
     Ok(partner::Entity::find().order_by_asc(partner::Column::Name).all(connection).await?)
 }
 
-/// The partner called `name`, made where there is none: a sandbox takes orders at any hour, a live partner in
-/// the exchange's. Refused when there is one of the other mode.
-pub async fn named(app: &App, name: &str, mode: Mode) -> Result<partner::Model> {
+/// Returns the partner with this name and creates it if it does not exist. A sandbox partner trades at any
+/// hour, a live partner at the hours of the exchange. Refused if the partner exists with the other mode.
+pub async fn find_or_create(app: &App, name: &str, mode: Mode) -> Result<partner::Model> {
     if let Some(found) = find(app, name).await? {
         if found.mode != mode {
             return Err(Refusal::new(
                 Code::Invalid,
                 "",
-                format!("The partner {name:?} exists and is not {mode:?}."),
+                format!("The partner {name:?} already exists and its mode is not {mode:?}."),
             )
             .into());
         }
@@ -79,19 +79,19 @@ pub async fn named(app: &App, name: &str, mode: Mode) -> Result<partner::Model> 
     Ok(partner)
 }
 
-/// For which partner a caller may start a customer or sign somebody up or in: her own, or the one that is set
-/// for those who come without a partner's key.
-pub async fn starting(app: &App, actor: &Actor) -> Result<Caller> {
+/// Returns the caller for a sign-up, sign-in or new user: of the caller's own partner, or of the default
+/// partner for requests without credentials.
+pub async fn sign_in_caller(app: &App, actor: &Actor) -> Result<Caller> {
     match &actor.who {
         Who::Partner(_) => actor.caller(Scope::Start),
         Who::User(user) => Ok(Caller { access_scope: AccessScope::all_of(user.partner_id), ..user.caller() }),
         Who::Anonymous => {
             let select = partner::Entity::find()
                 .filter(partner::Column::Name.eq(app.feature::<Settings>().default_partner.as_str()));
-            let partner = select
-                .one(&app.db.read)
-                .await?
-                .ok_or(Error::Unavailable("Nobody can sign up or in here without a partner's key."))?;
+            let partner = select.one(&app.db.read).await?.ok_or(Error::Unavailable(
+                "Sign-up and sign-in without an API key are not enabled on this server. \
+                        Use a partner's API key.",
+            ))?;
             app.vault.ready_for(&app.db, partner.id).await?;
             let access_scope = AccessScope::all_of(partner.id);
             Ok(Caller {
@@ -104,10 +104,10 @@ pub async fn starting(app: &App, actor: &Actor) -> Result<Caller> {
     }
 }
 
-/// Has a sandbox partner's clock run this far behind the system's, before anyone has looked at it.
+/// Sets a sandbox partner's clock behind the system clock by a duration, before its first use.
 pub async fn set_clock_behind(app: &App, partner: &partner::Model, by: chrono::Duration) -> Result<()> {
     if partner.mode != Mode::Sandbox {
-        return Err(Error::broken("a live partner's clock was to be set"));
+        return Err(Error::broken("the clock of a live partner cannot be set"));
     }
     let tx = app.db.write().await?;
     let mut row: partner::ActiveModel = clock::locked(&tx, partner.id).await?.into();

@@ -1,4 +1,4 @@
-//! One-time passcodes by text message: six digits, good for five minutes, five guesses and one use.
+//! One-time passcodes by text message: six digits, valid for five minutes, five attempts and one use.
 
 use super::{second_factors, sessions};
 use crate::{
@@ -31,55 +31,63 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
-/// How long a passcode is good, and how many guesses it takes.
+/// How long a passcode is valid, and how many attempts it allows.
 const PASSCODE_TTL: Duration = Duration::minutes(5);
-const GUESSES: i32 = 5;
-/// How long the next one waits, and how many go to one person and to one phone in an hour.
+const MAX_ATTEMPTS: i32 = 5;
+/// Minimum time between two passcodes, and most passcodes to one user and to one phone number in an hour.
 const RESEND_INTERVAL: Duration = Duration::seconds(30);
-const AN_HOUR: u64 = 5;
+const MAX_PER_HOUR: u64 = 5;
 
-/// How many characters a hash code has.
-const HASH_CODE: usize = 24;
+/// Number of characters of a hash code.
+const HASH_CODE_LENGTH: usize = 24;
 
-/// The column of numbers that passcodes were sent to.
+/// Column of the phone numbers that passcodes were sent to, as associated data.
 pub const PHONE: &str = "passcode.phone";
 
-/// A passcode on its way.
+/// A passcode that was sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sent {
     pub passcode_id: Uuid,
-    /// What the client names it by.
+    /// Identifies the passcode in [`verify`].
     pub hash_code: String,
-    /// The last four digits of the number it went to.
+    /// Last four digits of the phone number.
     pub phone_last4: String,
 }
 
 #[derive(Serialize)]
-struct Send {
+struct SendPasscode {
     user: Uuid,
     #[serde(skip)]
     session: SignedInUser,
     phone: Option<String>,
 }
 
-/// Texts a passcode to the verified phone number of the person who has signed in, or to a new number that it
-/// will verify. The newest passcode makes older ones worthless. At most one in 30 seconds and five in an
-/// hour, to a person and to a phone (documented: sending by SMS with an optional number).
+/// Sends a passcode by text message to the verified phone number of the signed-in user, or to a new number,
+/// which it verifies.
+///
+/// A new passcode invalidates older ones. At most one in 30 seconds and five in an hour, for each user and
+/// each phone number (documented: sending by SMS with an optional number).
 pub async fn send(app: &App, actor: &Actor, user_id: Uuid, phone: Option<String>) -> Result<Sent> {
-    let session = own(actor, user_id)?;
+    let session = require_own_id(actor, user_id)?;
     let caller = session.caller();
-    Ok(command::execute_for(app, caller, actor.request_id, None, Send { user: user_id, session, phone })
-        .await?
-        .value)
+    Ok(command::execute_for(
+        app,
+        caller,
+        actor.request_id,
+        None,
+        SendPasscode { user: user_id, session, phone },
+    )
+    .await?
+    .value)
 }
 
-/// The person who has signed in, if it is she whom the path or the input names; nobody else is there for her.
-pub fn own(actor: &Actor, user_id: Uuid) -> Result<SignedInUser> {
+/// Returns the signed-in user if `user_id` is theirs. Any other user is not found.
+pub fn require_own_id(actor: &Actor, user_id: Uuid) -> Result<SignedInUser> {
     let user = actor.signed_in()?;
     if user.user_id == user_id { Ok(user.clone()) } else { Err(Refusal::not_found("userId").into()) }
 }
 
-impl Command for Send {
+impl Command for SendPasscode {
     const NAME: &'static str = "passcode.send";
     const SCOPE: Scope = Scope::Start;
     type Output = Sent;
@@ -93,8 +101,7 @@ impl Command for Send {
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<Sent> {
         let user_id = self.session.user_id;
-        // Passcodes for one person or one phone at the same moment are sent one after the other, so that they
-        // are counted right.
+        // Serializes passcodes of a partner, so that they are counted correctly.
         clock::locked(ctx.tx, ctx.partner.id).await?;
         let present = second_factors::row(ctx.tx, user_id).await?;
         let verified = match &present {
@@ -119,14 +126,14 @@ impl Command for Send {
                 .into());
             }
             (Some(new), None) => {
-                second_factors::must_have_passed(self.session.two_factor, present.as_ref())?;
+                second_factors::require_passed(self.session.two_factor, present.as_ref())?;
                 parse(new)?.to_string()
             }
             (None, Some(verified)) => verified.reveal().clone(),
         };
         let phone_index = ctx.app.vault.blind_index(second_factors::PHONE, ctx.partner.id, &phone);
         let new = self.phone.is_some();
-        not_too_often(ctx, user_id, new.then_some(&phone_index)).await?;
+        require_allowed_rate(ctx, user_id, new.then_some(&phone_index)).await?;
         let now = clock::system_now();
         passcode::Entity::update_many()
             .col_expr(Column::UsedAt, Expr::value(now))
@@ -137,13 +144,13 @@ impl Command for Send {
         let id = ctx.app.ids.next(Kind::Passcode);
         let code = six_digits()?;
         let expires_at = now + PASSCODE_TTL;
-        let place = AssociatedData { column: PHONE, row: id, partner: ctx.partner.id };
+        let associated_data = AssociatedData { column: PHONE, row: id, partner: ctx.partner.id };
         let row = passcode::Model {
             id,
             partner_id: ctx.partner.id,
             user_id,
-            hash_code: secrets::random_base62(HASH_CODE)?,
-            phone: ctx.app.vault.seal(place, phone.as_bytes())?,
+            hash_code: secrets::random_base62(HASH_CODE_LENGTH)?,
+            phone: ctx.app.vault.seal(associated_data, phone.as_bytes())?,
             phone_index,
             mac: mac(ctx.app, id, &code),
             attempts: 0,
@@ -161,7 +168,7 @@ impl Command for Send {
             to: phone,
             subject: String::new(),
             text: format!(
-                "Your passcode is {code}. It is good for five minutes. Nobody will ask you for it."
+                "Your passcode is {code}. It expires in five minutes. Do not share it with anyone."
             ),
             send_by: Some(expires_at),
         };
@@ -179,7 +186,7 @@ fn parse(phone: &str) -> Result<Phone> {
     Ok(Phone::parse(phone).map_err(|_| invalid())?)
 }
 
-/// Six digits, each row of them as likely as any other.
+/// Generates six random digits, uniformly distributed.
 fn six_digits() -> Result<String> {
     const WHOLE: u32 = u32::MAX - u32::MAX % 1_000_000;
     loop {
@@ -190,8 +197,7 @@ fn six_digits() -> Result<String> {
     }
 }
 
-/// Whether a text is six ASCII digits and nothing besides: the one form of a passcode and of a code of an
-/// authenticator app.
+/// Whether a text is exactly six ASCII digits: the form of passcodes and authenticator codes.
 pub fn is_six_digits(code: &str) -> bool {
     code.len() == 6 && code.bytes().all(|byte| byte.is_ascii_digit())
 }
@@ -200,17 +206,21 @@ fn mac(app: &App, id: Uuid, code: &str) -> Vec<u8> {
     app.vault.passcode_mac(&[id.as_bytes(), code.as_bytes()].concat()).to_vec()
 }
 
-/// What others have sent to a phone counts for a number that is new to her; her own verified one nobody can
-/// use up.
-async fn not_too_often(ctx: &CommandContext<'_>, user_id: Uuid, new_phone: Option<&Vec<u8>>) -> Result<()> {
+/// Refuses a passcode if too many were sent recently. For a new number, passcodes that other users sent to it
+/// count; for the user's own verified number, only their own do.
+async fn require_allowed_rate(
+    ctx: &CommandContext<'_>,
+    user_id: Uuid,
+    new_phone: Option<&Vec<u8>>,
+) -> Result<()> {
     let (now, connection) = (clock::system_now(), ctx.tx);
-    let to_her = Column::UserId.eq(user_id);
-    let to_the_phone = match new_phone {
+    let to_user = Column::UserId.eq(user_id);
+    let to_phone = match new_phone {
         Some(phone) => Column::PartnerId.eq(ctx.partner.id).and(Column::PhoneIndex.eq(phone.clone())),
-        None => to_her.clone(),
+        None => to_user.clone(),
     };
     let newest = passcode::Entity::find()
-        .filter(any![to_her.clone(), to_the_phone.clone()])
+        .filter(any![to_user.clone(), to_phone.clone()])
         .order_by_desc(Column::SentAt)
         .limit(1);
     if let Some(newest) =
@@ -218,11 +228,11 @@ async fn not_too_often(ctx: &CommandContext<'_>, user_id: Uuid, new_phone: Optio
     {
         return Err(too_many(newest.sent_at + RESEND_INTERVAL - now));
     }
-    for subject in [to_her, to_the_phone] {
+    for subject in [to_user, to_phone] {
         let an_hour_ago = now - Duration::hours(1);
         let sent = passcode::Entity::find().filter(subject).filter(Column::SentAt.gt(an_hour_ago));
         let oldest = sent.clone().order_by_asc(Column::SentAt).limit(1).one(connection).await?;
-        if sent.count(connection).await? >= AN_HOUR {
+        if sent.count(connection).await? >= MAX_PER_HOUR {
             return Err(too_many(oldest.map_or(RESEND_INTERVAL, |oldest| oldest.sent_at - an_hour_ago)));
         }
     }
@@ -234,7 +244,7 @@ fn too_many(wait: Duration) -> Error {
 }
 
 #[derive(Serialize)]
-struct Verify {
+struct VerifyPasscode {
     passcode: Uuid,
     user: Uuid,
     session: Uuid,
@@ -242,19 +252,20 @@ struct Verify {
     passed: bool,
 }
 
-/// Takes the passcode that was texted to the person who has signed in: her session has passed its second
-/// factor, and a new number is verified. The same access token works at once. Five guesses in all, however
-/// many come at the same moment; what is not six digits is a wrong guess like any other (documented:
-/// verifying by hash code and passcode).
+/// Verifies a passcode: the signed-in user's session passes its second factor, and a new phone number becomes
+/// verified. The same access token works at once.
+///
+/// Allows five attempts in total, also when they arrive at the same time; text other than six digits is a
+/// failed attempt (documented: verifying by hash code and passcode).
 pub async fn verify(app: &App, actor: &Actor, user_id: Uuid, hash_code: &str, code: &str) -> Result<()> {
-    let user = own(actor, user_id)?;
-    if hash_code.len() != HASH_CODE || !hash_code.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-        return Err(used_up().into());
+    let user = require_own_id(actor, user_id)?;
+    if hash_code.len() != HASH_CODE_LENGTH || !hash_code.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Err(invalid_hash_code().into());
     }
     let found = passcode::Entity::find()
         .filter(Column::HashCode.eq(hash_code))
         .filter(Column::PartnerId.eq(user.partner_id));
-    let passcode = found.one(&app.db.read).await?.ok_or_else(used_up)?;
+    let passcode = found.one(&app.db.read).await?.ok_or_else(invalid_hash_code)?;
     if passcode.user_id != user.user_id {
         return Err(Refusal::new(
             Code::InvalidHashCode,
@@ -263,15 +274,21 @@ pub async fn verify(app: &App, actor: &Actor, user_id: Uuid, hash_code: &str, co
         )
         .into());
     }
-    if !count_guess(app, passcode.id).await? {
-        return Err(used_up().into());
+    if !count_attempt(app, passcode.id).await? {
+        return Err(invalid_hash_code().into());
     }
     if !is_six_digits(code) || !bool::from(mac(app, passcode.id, code).ct_eq(&passcode.mac)) {
-        audit_log::failed(app, &user.caller(), actor.request_id, Verify::NAME, Code::InvalidPasscode.name())
-            .await?;
-        return Err(wrong("passcode"));
+        audit_log::failed(
+            app,
+            &user.caller(),
+            actor.request_id,
+            VerifyPasscode::NAME,
+            Code::InvalidPasscode.name(),
+        )
+        .await?;
+        return Err(invalid_code("passcode"));
     }
-    let verify = Verify {
+    let verify = VerifyPasscode {
         passcode: passcode.id,
         user: user.user_id,
         session: user.session_id,
@@ -282,22 +299,22 @@ pub async fn verify(app: &App, actor: &Actor, user_id: Uuid, hash_code: &str, co
     Ok(())
 }
 
-fn used_up() -> Refusal {
+fn invalid_hash_code() -> Refusal {
     Refusal::new(Code::InvalidHashCode, "hashCode", "Invalid hash code.")
 }
 
-/// What is said of a code that is none; `field` is blamed.
-pub fn wrong(field: &str) -> Error {
+/// Error for a wrong code in `field`.
+pub fn invalid_code(field: &str) -> Error {
     Refusal::new(Code::InvalidPasscode, field, "Invalid passcode.").into()
 }
 
-/// Counts a guess before it is looked at; whether it may be.
-async fn count_guess(app: &App, id: Uuid) -> Result<bool> {
+/// Counts an attempt before the code is compared. Returns whether the attempt is allowed.
+async fn count_attempt(app: &App, id: Uuid) -> Result<bool> {
     let tx = app.db.write().await?;
     let counted = passcode::Entity::update_many()
         .col_expr(Column::Attempts, Expr::col(Column::Attempts).add(1))
         .filter(Column::Id.eq(id))
-        .filter(Column::Attempts.lt(GUESSES))
+        .filter(Column::Attempts.lt(MAX_ATTEMPTS))
         .filter(Column::UsedAt.is_null())
         .filter(Column::ExpiresAt.gt(clock::system_now()))
         .exec(&tx)
@@ -306,7 +323,7 @@ async fn count_guess(app: &App, id: Uuid) -> Result<bool> {
     Ok(counted.rows_affected == 1)
 }
 
-impl Command for Verify {
+impl Command for VerifyPasscode {
     const NAME: &'static str = "passcode.verify";
     const SCOPE: Scope = Scope::Start;
     type Output = Uuid;
@@ -326,15 +343,15 @@ impl Command for Verify {
             .one(ctx.tx)
             .await?
             .filter(|_| used.rows_affected == 1);
-        let passcode = passcode.ok_or_else(used_up)?;
+        let passcode = passcode.ok_or_else(invalid_hash_code)?;
         let present = second_factors::locked(ctx, self.user).await?;
         if present.phone_verified_at.is_none() {
             // An authenticator app may have been set up since the passcode was sent.
-            second_factors::must_have_passed(self.passed, Some(&present))?;
+            second_factors::require_passed(self.passed, Some(&present))?;
             verify_phone(ctx, present, &passcode).await?;
         } else if present.phone_index.as_ref() != Some(&passcode.phone_index) {
             // Another number has been verified since the passcode was sent.
-            return Err(used_up().into());
+            return Err(invalid_hash_code().into());
         }
         sessions::pass_second_factor(ctx.tx, self.session).await?;
         Ok(self.passcode)
@@ -359,9 +376,9 @@ async fn verify_phone(
         .app
         .vault
         .open_text(AssociatedData { column: PHONE, row: passcode.id, partner }, &passcode.phone)?;
-    let place = AssociatedData { column: second_factors::PHONE, row: user_id, partner };
+    let associated_data = AssociatedData { column: second_factors::PHONE, row: user_id, partner };
     let mut row: second_factor::ActiveModel = present.into();
-    row.phone = Set(Some(ctx.app.vault.seal(place, phone.reveal().as_bytes())?));
+    row.phone = Set(Some(ctx.app.vault.seal(associated_data, phone.reveal().as_bytes())?));
     row.phone_index = Set(Some(passcode.phone_index.clone()));
     row.phone_verified_at = Set(Some(clock::system_now()));
     match row.update(ctx.tx).await {
@@ -371,7 +388,7 @@ async fn verify_phone(
     }
 }
 
-/// Forgets passcodes sent more than a day ago; how many.
+/// Deletes passcodes sent more than a day ago and returns their number.
 pub async fn forget_old(connection: &impl ConnectionTrait) -> Result<u64> {
     let oldest = clock::system_now() - Duration::days(1);
     Ok(passcode::Entity::delete_many()

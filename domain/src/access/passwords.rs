@@ -1,4 +1,4 @@
-//! Passwords: how they are kept, and how many are looked at at once.
+//! Password hashing and verification, with a limit on concurrent work.
 
 use crate::{
     Error, Refusal, Result,
@@ -15,16 +15,16 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use unicode_normalization::UnicodeNormalization;
 
-/// 19 MiB, two passes, one lane: what the password storage guidance of OWASP asks of Argon2id at least.
+/// 19 MiB, two passes, one lane: the minimum for Argon2id in the OWASP Password Storage Cheat Sheet.
 const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
 
-/// How many may wait for their turn; one more is sent away.
-const WAITING: usize = 64;
+/// Most requests that wait for hashing; further ones are refused.
+const MAX_WAITING: usize = 64;
 
-/// Hashes few passwords at once and lets few wait, so that a flood of sign-ins fills neither memory nor
-/// processors.
+/// Limits how many passwords are hashed at once and how many requests wait, so that a flood of sign-ins
+/// exhausts neither memory nor processors.
 #[derive(Clone, Debug)]
 pub struct Pool {
     working: Arc<Semaphore>,
@@ -36,16 +36,16 @@ impl Default for Pool {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             working: Arc::new(Semaphore::new((processors / 2).max(1))),
-            waiting: Arc::new(Semaphore::new(WAITING)),
+            waiting: Arc::new(Semaphore::new(MAX_WAITING)),
         }
     }
 }
 
-/// The fewest and the most characters of a password.
+/// Allowed length of a password, in characters.
 pub const MIN_LENGTH: usize = 8;
 pub const MAX_LENGTH: usize = 128;
 
-/// Refuses a password that is shorter than 8 or longer than 128 characters in its normalised form.
+/// Refuses a password that is shorter than 8 or longer than 128 characters in normalized form.
 pub fn check(field: &str, password: &Secret<String>) -> Result<()> {
     match normalised(password).reveal().chars().count() {
         0 => Err(Refusal::required(field).into()),
@@ -56,55 +56,55 @@ pub fn check(field: &str, password: &Secret<String>) -> Result<()> {
     }
 }
 
-/// The one form of a password, however a keyboard composes its characters (NFKC).
+/// Returns the normalized form (NFKC) of a password, independent of how a keyboard composes characters.
 fn normalised(password: &Secret<String>) -> Secret<String> {
     Secret::new(password.reveal().nfkc().collect())
 }
 
-/// The forms by which a password may have been kept: normalised, and as it was typed before passwords were
-/// normalised.
+/// Returns the forms that a stored hash may be of: normalized, and as typed for passwords from before
+/// normalization.
 fn forms(password: Secret<String>) -> Vec<Secret<String>> {
     let normalised = normalised(&password);
     if normalised.reveal() == password.reveal() { vec![normalised] } else { vec![normalised, password] }
 }
 
 impl Pool {
-    /// The text to keep of a password: Argon2id of its normalised form under a fresh salt.
+    /// Returns the hash to store: Argon2id of the normalized password with a random salt.
     pub async fn hash(&self, password: Secret<String>) -> Result<String> {
         let salt = secrets::random::<16>()?;
         self.work(move || hashed(&normalised(&password), &salt)).await?
     }
 
-    /// Whether this is the password that was kept. Without one that was kept it takes as long and is false.
-    pub async fn verify(&self, password: Secret<String>, kept: Option<String>) -> Result<bool> {
+    /// Verifies a password against a stored hash. Without a hash it takes as long and returns false.
+    pub async fn verify(&self, password: Secret<String>, stored: Option<String>) -> Result<bool> {
         let salt = secrets::random::<16>()?;
         self.work(move || {
-            let Some(kept) = kept else {
+            let Some(stored) = stored else {
                 for form in forms(password) {
                     hashed(&form, &salt)?;
                 }
                 return Ok(false);
             };
-            let kept =
-                PasswordHash::new(&kept).map_err(|_| Error::broken("a kept password cannot be read"))?;
+            let stored = PasswordHash::new(&stored)
+                .map_err(|_| Error::broken("a stored password hash cannot be read"))?;
             let hasher = hasher()?;
             Ok(forms(password)
                 .iter()
-                .any(|form| hasher.verify_password(form.reveal().as_bytes(), &kept).is_ok()))
+                .any(|form| hasher.verify_password(form.reveal().as_bytes(), &stored).is_ok()))
         })
         .await?
     }
 
     async fn work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-        let too_many = || Error::Unavailable("Too many people sign in at once; try again in a moment.");
-        let place = self.waiting.clone().try_acquire_owned().map_err(|_| too_many())?;
+        let too_many = || Error::Unavailable("Too many sign-ins at once. Try again in a moment.");
+        let slot = self.waiting.clone().try_acquire_owned().map_err(|_| too_many())?;
         let turn = self.working.clone().acquire_owned().await.map_err(|_| too_many())?;
         let done = tokio::task::spawn_blocking(move || {
             let done = work();
-            drop((turn, place));
+            drop((turn, slot));
             done
         });
-        done.await.map_err(|_| Error::broken("hashing broke off"))
+        done.await.map_err(|_| Error::broken("password hashing was aborted"))
     }
 }
 
@@ -131,34 +131,34 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_password_is_kept_as_argon2id_and_known_again() {
+    async fn a_password_is_hashed_with_argon2id_and_verified() {
         let pool = Pool::default();
         let password = || Secret::new("correct horse".to_owned());
-        let kept = pool.hash(password()).await.unwrap();
-        assert!(kept.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{kept}");
-        assert_ne!(kept, pool.hash(password()).await.unwrap());
-        assert!(pool.verify(password(), Some(kept.clone())).await.unwrap());
-        assert!(!pool.verify(Secret::new("correct hors".to_owned()), Some(kept)).await.unwrap());
+        let stored = pool.hash(password()).await.unwrap();
+        assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
+        assert_ne!(stored, pool.hash(password()).await.unwrap());
+        assert!(pool.verify(password(), Some(stored.clone())).await.unwrap());
+        assert!(!pool.verify(Secret::new("correct hors".to_owned()), Some(stored)).await.unwrap());
         assert!(!pool.verify(password(), None).await.unwrap());
     }
 
     #[tokio::test]
-    async fn a_password_is_one_however_its_characters_are_composed() {
+    async fn composed_and_decomposed_characters_are_the_same_password() {
         let pool = Pool::default();
         let password = |text: &str| Secret::new(text.to_owned());
-        let kept = pool.hash(password("pässword Å")).await.unwrap();
+        let stored = pool.hash(password("pässword Å")).await.unwrap();
         for same in ["pässword Å", "pa\u{308}ssword A\u{30a}", "pässword \u{212b}", "ｐässword Å"] {
-            assert!(pool.verify(password(same), Some(kept.clone())).await.unwrap(), "{same}");
+            assert!(pool.verify(password(same), Some(stored.clone())).await.unwrap(), "{same}");
         }
-        assert!(!pool.verify(password("password A"), Some(kept)).await.unwrap());
-        // Kept as it was typed, before passwords were normalised.
+        assert!(!pool.verify(password("password A"), Some(stored)).await.unwrap());
+        // Hashed as typed, before passwords were normalized.
         let before = hashed(&password("pa\u{308}ssword"), &[7; 16]).unwrap();
         assert!(pool.verify(password("pa\u{308}ssword"), Some(before.clone())).await.unwrap());
         assert!(!pool.verify(password("pässword"), Some(before)).await.unwrap());
     }
 
     #[tokio::test]
-    async fn one_more_than_may_wait_is_sent_away() {
+    async fn requests_beyond_the_queue_limit_are_refused() {
         let pool = Pool { working: Arc::new(Semaphore::new(0)), waiting: Arc::new(Semaphore::new(0)) };
         let refused = pool.hash(Secret::new("correct horse".to_owned())).await;
         assert!(matches!(refused, Err(Error::Unavailable(_))));

@@ -1,4 +1,4 @@
-//! A password forgotten: a token by mail, with which another may be set.
+//! Password recovery: a mailed token lets the user set a new password.
 
 use super::{
     logins::{self, Change},
@@ -29,12 +29,12 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Statement}
 use serde::Serialize;
 use uuid::{Builder, Uuid};
 
-/// How long a token is good for.
+/// How long a token is valid.
 const RECOVERY_TTL: Duration = Duration::hours(1);
 
 #[derive(Serialize)]
 struct Recovery {
-    /// The person to recover; none when no one signs in with the address.
+    /// None when no login has the e-mail address.
     user_id: Option<Uuid>,
     #[serde(skip)]
     email: Email,
@@ -42,11 +42,12 @@ struct Recovery {
     token: Uuid,
 }
 
-/// Mails a token, good for an hour and for one use, to the person with this e-mail address. Whether there is
-/// one is not told, neither by the answer nor by the work that is done for it (documented: always the same
+/// Mails a token, valid for an hour and one use, to the user with this e-mail address.
+///
+/// Neither the answer nor the work done shows whether the address is known (documented: always the same
 /// answer).
 pub async fn request(app: &App, actor: &Actor, email: &str) -> Result<()> {
-    let caller = partners::starting(app, actor).await?;
+    let caller = partners::sign_in_caller(app, actor).await?;
     limits::by_address(app, limits::ANONYMOUS_RECOVERY, actor.personal_address()).await?;
     applicants::valid("email", Email::parse(email.trim()))?;
     if caller.mode == Mode::Live {
@@ -55,21 +56,21 @@ pub async fn request(app: &App, actor: &Actor, email: &str) -> Result<()> {
     let (app_, email, request_id) = (app.clone(), email.to_owned(), actor.request_id);
     let work = tokio::spawn(async move {
         if let Err(error) = send(&app_, caller, request_id, &email).await {
-            tracing::error!(cause = %error.cause(), "a recovery could not be mailed");
+            tracing::error!(cause = %error.cause(), "a password recovery could not be mailed");
         }
     });
     if caller.mode == Mode::Sandbox {
-        work.await.map_err(|_| Error::broken("a recovery broke off"))?;
+        work.await.map_err(|_| Error::broken("a password recovery was aborted"))?;
     }
     Ok(())
 }
 
-/// Executes the same statements whether or not someone signs in with this address.
+/// Executes the same statements whether or not a login has this e-mail address.
 async fn send(app: &App, caller: Caller, request_id: Uuid, email: &str) -> Result<()> {
     let Ok(email) = Email::parse(email.trim()) else { return Ok(()) };
     let subject = [caller.access_scope.partner_id.as_bytes(), email.folded().as_bytes()].concat();
     match limits::spend(app, limits::RECOVERY, &subject).await {
-        // Whoever asks is not told that someone else has asked so often.
+        // The caller must not learn that others have requested recoveries for this address.
         Err(Error::TooMany { .. }) => return Ok(()),
         spent => spent.map(|_| ())?,
     }
@@ -96,7 +97,7 @@ impl Command for Recovery {
         let expires_at = clock::system_now() + RECOVERY_TTL;
         let user_id = self.user_id.unwrap_or_else(|| ctx.app.ids.next(Kind::User));
         recovery::Entity::delete_by_id(user_id).exec(ctx.tx).await?;
-        keep(ctx, user_id, verifier(ctx.app, self.token), expires_at).await?;
+        store_verifier(ctx, user_id, verifier(ctx.app, self.token), expires_at).await?;
         let mail = NewMessage {
             user_id: self.user_id,
             channel: Channel::Mail,
@@ -104,7 +105,7 @@ impl Command for Recovery {
             to: self.email.folded(),
             subject: "Your password".to_owned(),
             text: format!(
-                "With this token you can set a new password within an hour: {}",
+                "Use this token within an hour to set a new password: {}",
                 self.token.to_string().to_uppercase()
             ),
             send_by: Some(expires_at),
@@ -121,8 +122,8 @@ impl Command for Recovery {
     }
 }
 
-/// Keeps what verifies a token of someone who signs in; nothing for an id that no one signs in by.
-async fn keep(
+/// Stores the verifier of a token; writes nothing for an id without a login.
+async fn store_verifier(
     ctx: &CommandContext<'_>,
     user_id: Uuid,
     verifier: Vec<u8>,
@@ -135,12 +136,12 @@ async fn keep(
     Ok(())
 }
 
-/// Sets the password of the user who received this token, and ends all their sessions. The token is used up.
-/// Every token that is not good is refused alike, one of another partner's person included.
+/// Sets the password of the user who received this token, uses the token up, and ends all their sessions. All
+/// invalid tokens get the same error, including those of another partner's users.
 pub async fn reset(app: &App, actor: &Actor, token: &str, password: Secret<String>) -> Result<()> {
     passwords::check("password", &password)?;
     limits::by_address(app, limits::ANONYMOUS_RECOVERY, actor.personal_address()).await?;
-    let token = Uuid::try_parse(token.trim()).map_err(|_| logins::worthless_recovery())?;
+    let token = Uuid::try_parse(token.trim()).map_err(|_| logins::invalid_recovery_token())?;
     let verifier = verifier(app, token);
     let select = recovery::Entity::find()
         .filter(Column::Verifier.eq(verifier.clone()))
@@ -149,7 +150,7 @@ pub async fn reset(app: &App, actor: &Actor, token: &str, password: Secret<Strin
         .one(&app.db.read)
         .await?
         .filter(|found| actor.partner_id().is_none_or(|partner| partner == found.partner_id));
-    let found = found.ok_or_else(logins::worthless_recovery)?;
+    let found = found.ok_or_else(logins::invalid_recovery_token)?;
     let partner = clock::partner(&app.db.read, found.partner_id).await?;
     let hash = app.feature::<Pool>().hash(password).await?;
     let access_scope = AccessScope { partner_id: partner.id, user_id: Some(found.user_id) };
@@ -157,5 +158,5 @@ pub async fn reset(app: &App, actor: &Actor, token: &str, password: Secret<Strin
         Caller { access_scope, mode: partner.mode, principal_id: found.user_id, claimant_id: found.user_id };
     let change = Change::Password { user_id: found.user_id, hash, version: None, recovery: Some(verifier) };
     logins::change(app, caller, actor.request_id, change).await?;
-    logins::forgive(app, found.user_id, actor.personal_address()).await
+    logins::reset_failed_sign_ins(app, found.user_id, actor.personal_address()).await
 }

@@ -1,4 +1,4 @@
-//! By what a person proves, besides her password, that it is she.
+//! Second factors of users: verified phone numbers and authenticator apps.
 
 use crate::{
     Error, Result,
@@ -17,38 +17,38 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-/// The column of verified phone numbers.
+/// Column of verified phone numbers, as associated data.
 pub const PHONE: &str = "second_factor.phone";
 
-/// What a person has set up.
+/// Second factors that a user has set up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Factors {
-    /// The last four digits of her verified phone number.
+    /// Last four digits of the verified phone number.
     pub phone_last4: Option<String>,
     /// Whether an authenticator app is set up.
     pub totp: bool,
 }
 
-/// A person's row, if she has begun to set anything up.
+/// Returns the second-factor row of a user, if there is one.
 pub async fn row(connection: &impl ConnectionTrait, user_id: Uuid) -> Result<Option<second_factor::Model>> {
     Ok(second_factor::Entity::find_by_id(user_id).one(connection).await?)
 }
 
-/// What people have set up; who has set nothing up is left out.
-pub async fn of_people(
+/// Returns the second factors of several users, without users that have no row.
+pub async fn of_users(
     app: &App,
     connection: &impl ConnectionTrait,
     partner_id: Uuid,
-    people: &[Uuid],
+    users: &[Uuid],
 ) -> Result<Vec<(Uuid, Factors)>> {
     let select = second_factor::Entity::find()
-        .filter(Column::UserId.is_in(people.iter().copied()))
+        .filter(Column::UserId.is_in(users.iter().copied()))
         .filter(Column::PartnerId.eq(partner_id));
     let rows = select.all(connection).await?;
     rows.iter().map(|row| Ok((row.user_id, factors(app, row)?))).collect()
 }
 
-/// What a person has set up.
+/// Returns the second factors of a user.
 pub async fn of(app: &App, user_id: Uuid) -> Result<Factors> {
     match row(&app.db.read, user_id).await? {
         Some(row) => factors(app, &row),
@@ -64,24 +64,23 @@ fn factors(app: &App, row: &second_factor::Model) -> Result<Factors> {
     })
 }
 
-/// A person's verified phone number.
+/// Returns a user's verified phone number.
 pub fn verified_phone(app: &App, row: &second_factor::Model) -> Result<Option<Secret<String>>> {
-    let place = AssociatedData { column: PHONE, row: row.user_id, partner: row.partner_id };
+    let associated_data = AssociatedData { column: PHONE, row: row.user_id, partner: row.partner_id };
     match (&row.phone, row.phone_verified_at) {
-        (Some(sealed), Some(_)) => Ok(Some(app.vault.open_text(place, sealed)?)),
+        (Some(sealed), Some(_)) => Ok(Some(app.vault.open_text(associated_data, sealed)?)),
         _ => Ok(None),
     }
 }
 
-/// Refuses a session that has only the password from setting up another factor beside one that it has not
-/// passed.
-pub fn must_have_passed(passed: bool, present: Option<&second_factor::Model>) -> Result<()> {
+/// Refuses to set up another factor in a session that has not passed the existing one.
+pub fn require_passed(passed: bool, present: Option<&second_factor::Model>) -> Result<()> {
     let has_one =
         present.is_some_and(|row| row.phone_verified_at.is_some() || row.totp_confirmed_at.is_some());
     if has_one && !passed { Err(Error::TwoFactorRequired) } else { Ok(()) }
 }
 
-/// A person's row to set factors up in, held by this transaction.
+/// Locks a user's second-factor row and creates it if it does not exist.
 pub async fn locked(ctx: &CommandContext<'_>, user_id: Uuid) -> Result<second_factor::Model> {
     let row = second_factor::ActiveModel {
         user_id: Set(user_id),
@@ -99,10 +98,10 @@ pub async fn locked(ctx: &CommandContext<'_>, user_id: Uuid) -> Result<second_fa
     let select = second_factor::Entity::find_by_id(user_id)
         .filter(Column::PartnerId.eq(ctx.partner.id))
         .lock(LockType::NoKeyUpdate);
-    select.one(ctx.tx).await?.ok_or_else(|| Error::broken("a second factor is gone"))
+    select.one(ctx.tx).await?.ok_or_else(|| Error::broken("a second-factor row is missing"))
 }
 
-/// Whether another person of the partner has verified this phone number.
+/// Whether another user of the partner has verified this phone number.
 pub async fn is_taken(ctx: &CommandContext<'_>, user_id: Uuid, phone_index: &[u8]) -> Result<bool> {
     let found = second_factor::Entity::find()
         .filter(Column::PartnerId.eq(ctx.partner.id))

@@ -1,4 +1,5 @@
-//! Sessions: from a sign-in to its end. A session is the family of one refresh token and its successors.
+//! Sessions of users: creation, renewal, sign-out and authentication. A session has one refresh token and its
+//! successors.
 
 use super::tokens::{self, Bearer, Claims, TokenType, Tokens};
 use crate::{
@@ -32,10 +33,10 @@ use std::{
 };
 use uuid::Uuid;
 
-/// The longest a session goes on, however often it is renewed.
+/// Longest lifetime of a session, however often it is renewed.
 const MAX_SESSION: Duration = Duration::days(30);
 
-/// The tokens of one session, shown to who signed in and to nobody else.
+/// Tokens of a session, returned only to the user who signed in.
 #[derive(Clone, Debug)]
 pub struct Issued {
     pub user_id: Uuid,
@@ -47,7 +48,7 @@ pub struct Issued {
     pub two_factor: bool,
 }
 
-/// Begins a session of a person who has proved her password.
+/// Begins a session of a user who has proved their password.
 pub async fn begin(ctx: &CommandContext<'_>, user_id: Uuid, two_factor: bool) -> Result<session::Model> {
     let now = clock::system_now();
     let session = session::Model {
@@ -67,7 +68,7 @@ pub async fn begin(ctx: &CommandContext<'_>, user_id: Uuid, two_factor: bool) ->
     Ok(session)
 }
 
-/// The tokens of a session that has just begun.
+/// Returns the first tokens of a new session.
 pub fn first_tokens(app: &App, session: &session::Model, version: i64) -> Result<Issued> {
     issued(app, session, version, &session.refresh_token, session.began_at)
 }
@@ -93,13 +94,12 @@ fn issued(
     })
 }
 
-/// What a refresh token is shown for.
+/// Tokens to issue for a refresh token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Renewal {
-    /// An access token; the refresh token stays (documented).
+    /// An access token; the refresh token stays valid (documented).
     Access,
-    /// An access token and a successor of the refresh token, which stays good until the successor is first
-    /// used.
+    /// An access token and a new refresh token. The old one stays valid until the new one is first used.
     Both,
 }
 
@@ -111,18 +111,18 @@ struct Renew {
     renewal: Renewal,
 }
 
-/// What came of presenting a refresh token.
+/// Result of presenting a refresh token.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 enum Presented {
     Good(Box<session::Model>),
-    /// A token that has been replaced was shown again, so that somebody has a copy: the session is cut.
+    /// A replaced token was used again, so it may have been stolen: the session is revoked.
     Replayed(Uuid),
 }
 
-/// Renews a session by its refresh token. Parallel renewals by one token give one and the same successor; a
-/// token that has been replaced ends the whole session.
+/// Renews a session with its refresh token. Concurrent renewals with one token return the same successor. A
+/// replaced token ends the whole session.
 pub async fn renew(app: &App, request_id: Uuid, token: &str, renewal: Renewal) -> Result<Issued> {
-    let (claims, user) = shown(app, token).await?;
+    let (claims, user) = read_refresh_token(app, token).await?;
     let renew = Renew { session_id: claims.sid, token_id: claims.jti, version: claims.ver, renewal };
     match command::execute_for(app, user.caller(), request_id, None, renew).await?.value {
         Presented::Good(session) => match (renewal, &session.successor_token, session.successor_at) {
@@ -136,8 +136,8 @@ pub async fn renew(app: &App, request_id: Uuid, token: &str, renewal: Renewal) -
     }
 }
 
-/// What a refresh token says, and whose it is.
-async fn shown(app: &App, token: &str) -> Result<(Claims, SignedInUser)> {
+/// Verifies a refresh token and returns its claims and user.
+async fn read_refresh_token(app: &App, token: &str) -> Result<(Claims, SignedInUser)> {
     let refused = |error| {
         if matches!(error, Error::Unauthenticated) { Refusal::invalid_credentials().into() } else { error }
     };
@@ -146,16 +146,17 @@ async fn shown(app: &App, token: &str) -> Result<(Claims, SignedInUser)> {
     Ok((claims, user))
 }
 
-/// Ends a session because one of its refresh tokens was used after its successor.
-async fn cut(ctx: &CommandContext<'_>, session: session::Model) -> Result<Presented> {
+/// Revokes a session because one of its refresh tokens was used after its successor.
+async fn revoke(ctx: &CommandContext<'_>, session: session::Model) -> Result<Presented> {
     let mut row: session::ActiveModel = session.into();
     row.cut_at = Set(Some(clock::system_now()));
     Ok(Presented::Replayed(row.update(ctx.tx).await?.id))
 }
 
-/// Tells the log about it; the caller is not told why.
+/// Logs a replayed refresh token. The caller gets the general error.
 fn replayed(session_id: Uuid) -> Error {
-    tracing::warn!(session = %session_id, "a refresh token was used again after its successor; the session is cut");
+    tracing::warn!(session = %session_id,
+        "a refresh token was used again after its successor; the session is revoked");
     Refusal::invalid_credentials().into()
 }
 
@@ -185,14 +186,14 @@ impl Command for Renew {
     }
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<Presented> {
-        let (session, _) = open(ctx.tx, self.session_id, self.version).await?;
+        let (session, _) = lock_open(ctx.tx, self.session_id, self.version).await?;
         let mut row: session::ActiveModel = session.clone().into();
         if session.successor_token.as_deref() == Some(self.token_id.as_str()) {
             row.refresh_token = Set(self.token_id.clone());
             row.successor_token = Set(None);
             row.successor_at = Set(None);
         } else if session.refresh_token != self.token_id {
-            return cut(ctx, session).await;
+            return revoke(ctx, session).await;
         }
         let replaced = row.successor_token.as_ref().is_some();
         if self.renewal == Renewal::Both && !replaced {
@@ -216,8 +217,8 @@ impl Command for Renew {
     }
 }
 
-/// The session and its sign-in, held by this transaction, if the session goes on.
-async fn open(
+/// Locks an open session and returns it with its login.
+async fn lock_open(
     tx: &WriteTransaction,
     session_id: Uuid,
     version: i64,
@@ -239,12 +240,13 @@ struct SignOut {
     version: i64,
 }
 
-/// Ends a session by its refresh token, which must be of the person who has signed in. Access tokens that
-/// were issued live on until they expire (documented). A token that has been replaced is refused and ends the
-/// whole session, as with `renew`.
+/// Ends a session with its refresh token, which must belong to the signed-in user.
+///
+/// Issued access tokens stay valid until they expire (documented). A replaced token is refused and ends the
+/// whole session, as in [`renew`].
 pub async fn sign_out(app: &App, actor: &Actor, token: &str) -> Result<()> {
     let user = actor.signed_in()?.clone();
-    let (claims, owner) = shown(app, token).await?;
+    let (claims, owner) = read_refresh_token(app, token).await?;
     if owner.user_id != user.user_id {
         return Err(Refusal::invalid_credentials().into());
     }
@@ -265,11 +267,11 @@ impl Command for SignOut {
     }
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<Presented> {
-        let (session, _) = open(ctx.tx, self.session_id, self.version).await?;
+        let (session, _) = lock_open(ctx.tx, self.session_id, self.version).await?;
         if session.refresh_token != self.token_id
             && session.successor_token.as_deref() != Some(self.token_id.as_str())
         {
-            return cut(ctx, session).await;
+            return revoke(ctx, session).await;
         }
         let mut row: session::ActiveModel = session.into();
         row.signed_out_at = Set(Some(clock::system_now()));
@@ -289,9 +291,8 @@ impl Command for SignOut {
     }
 }
 
-/// Cuts every session of a person: nothing issued before is worth anything any more. The sign-in's version
-/// must be raised in the same transaction.
-pub async fn cut_all(connection: &impl ConnectionTrait, user_id: Uuid) -> Result<()> {
+/// Revokes all sessions of a user. The caller must raise the version of the login in the same transaction.
+pub async fn revoke_all(connection: &impl ConnectionTrait, user_id: Uuid) -> Result<()> {
     session::Entity::update_many()
         .col_expr(Column::CutAt, Expr::value(clock::system_now()))
         .filter(Column::UserId.eq(user_id))
@@ -312,13 +313,13 @@ pub async fn pass_second_factor(connection: &impl ConnectionTrait, session_id: U
     Ok(())
 }
 
-/// Forgets sessions that ended a week ago or more; how many.
+/// Deletes sessions that ended more than a week ago and returns their number.
 pub async fn forget_old(connection: &impl ConnectionTrait) -> Result<u64> {
     let ended = clock::system_now() - Duration::days(7);
     Ok(session::Entity::delete_many().filter(Column::EndsAt.lt(ended)).exec(connection).await?.rows_affected)
 }
 
-/// What is known of a session.
+/// Cached data of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct CachedSession {
     user_id: Uuid,
@@ -329,7 +330,7 @@ struct CachedSession {
     ends_at: DateTime<Utc>,
 }
 
-/// Sessions looked up a moment ago, so that a token costs one look-up a second.
+/// Cache of sessions, so that a token costs one database query a second.
 #[derive(Debug, Default)]
 pub struct Cache(Mutex<HashMap<Uuid, Remembered<CachedSession>>>);
 
@@ -350,20 +351,20 @@ impl Cache {
         cache.insert(session_id, known);
     }
 
-    /// Has a session looked up anew.
+    /// Removes a session from the cache.
     pub fn forget(&self, session_id: Uuid) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&session_id);
     }
 }
 
-/// Who presents this access token. Refused alike for a forged, an expired and a revoked one.
+/// Authenticates an access token. Forged, expired and revoked tokens get the same error.
 pub async fn authenticate(app: &App, token: &str) -> Result<Who> {
     let claims = app.feature::<Tokens>().read(TokenType::Access, token)?;
     Ok(Who::User(bearer_of(app, &claims).await?))
 }
 
-/// The person behind claims whose signature holds. A second factor that was passed is remembered; one that is
-/// missing is looked up, so that the same token works right after the passcode.
+/// Returns the user of verified claims. A passed second factor is cached; a missing one is queried, so that
+/// the same token works right after the passcode.
 async fn bearer_of(app: &App, claims: &Claims) -> Result<SignedInUser> {
     let known = match app
         .feature::<Cache>()
@@ -413,8 +414,8 @@ async fn read(app: &App, session_id: Uuid) -> Result<Option<CachedSession>> {
     Ok(Some(known))
 }
 
-/// Whether a person who was let in still would be: her token has not expired, her session was not cut, her
-/// password not changed.
+/// Whether a signed-in user is still authenticated: the token has not expired, the session is not revoked,
+/// and the password has not changed.
 pub async fn still_valid(app: &App, user: &SignedInUser) -> Result<bool> {
     if user.expires_at <= clock::system_now().timestamp() {
         return Ok(false);

@@ -1,4 +1,4 @@
-//! The tokens of people who have signed in: signed claims, good for a short time.
+//! Access and refresh tokens of users: signed claims with a short lifetime.
 
 use crate::{
     Error, Result,
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use uuid::Uuid;
 
-/// What a token is for. One never does for the other.
+/// Purpose of a token. One type is never accepted in place of the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenType {
@@ -23,7 +23,7 @@ pub enum TokenType {
 }
 
 impl TokenType {
-    /// How long a token is good for: 15 minutes, and 7 days to renew it.
+    /// Returns how long a token is valid: 15 minutes for access, 7 days for refresh.
     pub const fn lifetime(self) -> Duration {
         match self {
             Self::Access => Duration::minutes(15),
@@ -32,7 +32,7 @@ impl TokenType {
     }
 }
 
-/// What a token says. `token_type`, `exp`, `jti` and `user_id` are the documented ones.
+/// Claims of a token. `token_type`, `exp`, `jti` and `user_id` are documented.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
     pub token_type: TokenType,
@@ -44,13 +44,13 @@ pub struct Claims {
     pub user_id: Uuid,
     pub iss: String,
     pub aud: String,
-    /// The session.
+    /// Session id.
     pub sid: Uuid,
-    /// The version of the sign-in; a token of an older one is worth nothing.
+    /// Version of the login. Tokens of older versions are invalid.
     pub ver: i64,
 }
 
-/// The user and the session of a token.
+/// User and session of a token.
 #[derive(Clone, Copy, Debug)]
 pub struct Bearer {
     pub user_id: Uuid,
@@ -58,12 +58,12 @@ pub struct Bearer {
     pub version: i64,
 }
 
-/// By how many seconds servers' clocks may differ.
+/// Tolerated clock difference between servers, in seconds.
 const SKEW: i64 = 30;
 
-const HOUSE: &str = "coffer";
+const ISSUER: &str = "coffer";
 
-/// Signs and reads tokens. The algorithm is HMAC-SHA256 whatever a token's header says.
+/// Signs and verifies tokens. The algorithm is always HMAC-SHA256, independent of a token's header.
 #[derive(Clone)]
 pub struct Tokens {
     sign: EncodingKey,
@@ -77,19 +77,19 @@ impl fmt::Debug for Tokens {
     }
 }
 
-/// A token's own id.
+/// Generates a token id.
 pub fn new_id() -> Result<String> {
     Ok(hex::encode(secrets::random::<16>()?))
 }
 
 impl Tokens {
-    /// Works with this key.
+    /// Creates a signer and verifier with this key.
     pub fn new(key: &Secret<[u8; 32]>) -> Self {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.leeway = 0;
         validation.validate_nbf = true;
-        validation.set_issuer(&[HOUSE]);
-        validation.set_audience(&[HOUSE]);
+        validation.set_issuer(&[ISSUER]);
+        validation.set_audience(&[ISSUER]);
         validation.set_required_spec_claims(&["exp", "nbf", "iss", "aud"]);
         Self {
             sign: EncodingKey::from_secret(key.reveal()),
@@ -98,7 +98,7 @@ impl Tokens {
         }
     }
 
-    /// Signs a token, the same one for the same arguments.
+    /// Signs a token. The same arguments give the same token.
     pub fn sign(
         &self,
         token_type: TokenType,
@@ -115,8 +115,8 @@ impl Tokens {
             nbf: issued - SKEW,
             jti: id.to_owned(),
             user_id: bearer.user_id,
-            iss: HOUSE.to_owned(),
-            aud: HOUSE.to_owned(),
+            iss: ISSUER.to_owned(),
+            aud: ISSUER.to_owned(),
             sid: bearer.session_id,
             ver: bearer.version,
         };
@@ -124,26 +124,26 @@ impl Tokens {
         token.map(Secret::new).map_err(|_| Error::broken("a token could not be signed"))
     }
 
-    /// A new access token, and until when it is good.
+    /// Returns a new access token and the time when it expires.
     pub fn access(&self, bearer: Bearer) -> Result<(Secret<String>, DateTime<Utc>)> {
         let now = clock::system_now();
         let expires_at = now + TokenType::Access.lifetime();
         Ok((self.sign(TokenType::Access, bearer, &new_id()?, now, expires_at)?, expires_at))
     }
 
-    /// What a token of this type says; refused alike for every reason.
+    /// Verifies a token of this type and returns its claims. All invalid tokens get the same error.
     pub fn read(&self, token_type: TokenType, token: &str) -> Result<Claims> {
         let read = jsonwebtoken::decode::<Claims>(token, &self.read, &self.validation)
             .map_err(|_| Error::Unauthenticated)?;
         let claims = read.claims;
-        // The library takes a token in the very second it expires in.
-        let good = claims.exp > clock::system_now().timestamp();
-        let whole = claims.token_type == token_type && claims.jti.len() == 32;
-        if good && whole { Ok(claims) } else { Err(Error::Unauthenticated) }
+        // The library accepts a token in the second of its expiry.
+        let unexpired = claims.exp > clock::system_now().timestamp();
+        let well_formed = claims.token_type == token_type && claims.jti.len() == 32;
+        if unexpired && well_formed { Ok(claims) } else { Err(Error::Unauthenticated) }
     }
 }
 
-/// Whether a credential has the shape of a token rather than of a key.
+/// Whether a credential looks like a token rather than an API key.
 pub fn looks_like(credential: &str) -> bool {
     credential.bytes().filter(|byte| *byte == b'.').count() == 2
 }

@@ -1,4 +1,4 @@
-//! Codes of an authenticator app (RFC 6238): six digits every thirty seconds, each taken once.
+//! Authenticator app codes (RFC 6238): six digits every 30 seconds, each accepted once.
 
 use super::{passcodes, second_factors, sessions};
 use crate::{
@@ -22,21 +22,21 @@ use serde::Serialize;
 use totp_rs::{Builder, Totp};
 use uuid::Uuid;
 
-/// The column of secrets shared with authenticator apps.
+/// Column of the secrets of authenticator apps, as associated data.
 pub const SECRET: &str = "second_factor.totp";
 
-/// A secret for an authenticator app, shown once.
+/// Secret for an authenticator app. Returned once.
 #[derive(Clone, Debug)]
 pub struct Enrollment {
-    /// In base 32, to be typed.
+    /// Base32 form, to be typed.
     pub secret: Secret<String>,
-    /// An `otpauth://` address, to be shown as a QR code.
+    /// `otpauth://` URI, to be shown as a QR code.
     pub uri: Secret<String>,
 }
 
 fn codes(secret: &[u8], email: &str) -> Result<Totp> {
-    let broken = |_| Error::broken("a secret of an authenticator app cannot be used");
-    // A colon would end the issuer's name in the address.
+    let broken = |_| Error::broken("the secret of an authenticator app is invalid");
+    // A colon separates the issuer from the account name in the URI.
     Builder::new()
         .with_secret(secret.to_vec())
         .with_issuer(Some("Coffer"))
@@ -46,7 +46,7 @@ fn codes(secret: &[u8], email: &str) -> Result<Totp> {
 }
 
 #[derive(Serialize)]
-struct Enroll {
+struct EnrollTotp {
     user_id: Uuid,
     #[serde(skip)]
     session: SignedInUser,
@@ -54,23 +54,24 @@ struct Enroll {
     secret: Secret<[u8; 20]>,
 }
 
-/// Makes a secret for the authenticator app of the person who has signed in. It counts once a code of it was
-/// confirmed; until then another may be made. Refused while a code has not been passed of what she has set up
-/// before.
+/// Creates a secret for the signed-in user's authenticator app. It is active once a code confirms it; until
+/// then another call replaces it.
+///
+/// Refused if the session has not passed a factor that is already set up.
 pub async fn enroll(app: &App, actor: &Actor) -> Result<Enrollment> {
     let session = actor.signed_in()?.clone();
     let secret = Secret::new(secrets::random::<20>()?);
     let login =
         login::Entity::find_by_id(session.user_id).one(&app.db.read).await?.ok_or(Error::Unauthenticated)?;
-    let enroll = Enroll { user_id: session.user_id, session: session.clone(), secret: secret.clone() };
+    let enroll = EnrollTotp { user_id: session.user_id, session: session.clone(), secret: secret.clone() };
     command::execute_for(app, session.caller(), actor.request_id, None, enroll).await?;
     let codes = codes(secret.reveal(), &login.email)?;
     let uri =
-        codes.to_url().map_err(|_| Error::broken("an address for an authenticator app could not be made"))?;
+        codes.to_url().map_err(|_| Error::broken("the URI for an authenticator app could not be created"))?;
     Ok(Enrollment { secret: Secret::new(codes.secret().to_base32()), uri: Secret::new(uri) })
 }
 
-impl Command for Enroll {
+impl Command for EnrollTotp {
     const NAME: &'static str = "totp.enroll";
     const SCOPE: Scope = Scope::Start;
     type Output = Uuid;
@@ -81,14 +82,19 @@ impl Command for Enroll {
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<Uuid> {
         let present = second_factors::locked(ctx, self.user_id).await?;
-        second_factors::must_have_passed(self.session.two_factor, Some(&present))?;
+        second_factors::require_passed(self.session.two_factor, Some(&present))?;
         if present.totp_confirmed_at.is_some() {
-            return Err(
-                Refusal::new(Code::TotpEnrolled, "", "An authenticator app is set up already.").into()
-            );
+            return Err(Refusal::new(
+                Code::TotpEnrolled,
+                "",
+                "An authenticator app is already set up. Remove it first.",
+            )
+            .into());
         }
         let mut row: second_factor::ActiveModel = present.into();
-        row.totp = Set(Some(ctx.app.vault.seal(place(self.user_id, ctx.partner.id), self.secret.reveal())?));
+        row.totp = Set(Some(
+            ctx.app.vault.seal(associated_data(self.user_id, ctx.partner.id), self.secret.reveal())?,
+        ));
         row.totp_step = Set(0);
         row.update(ctx.tx).await?;
         Ok(self.user_id)
@@ -99,41 +105,41 @@ impl Command for Enroll {
     }
 }
 
-const fn place(row: Uuid, partner: Uuid) -> AssociatedData {
+const fn associated_data(row: Uuid, partner: Uuid) -> AssociatedData {
     AssociatedData { column: SECRET, row, partner }
 }
 
 fn not_enrolled() -> Refusal {
-    Refusal::new(Code::TotpNotEnrolled, "", "No authenticator app is set up.")
+    Refusal::new(Code::TotpNotEnrolled, "", "No authenticator app is set up. Enroll one first.")
 }
 
 #[derive(Serialize)]
-struct RemoveTotp {
+struct VerifyTotp {
     user_id: Uuid,
     session_id: Uuid,
     step: i64,
-    /// The secret that the code was looked at with, as it is kept; until it is confirmed another may take its
-    /// place.
+    /// Encrypted secret that the code was checked against. Before it is confirmed, another secret may replace
+    /// it.
     #[serde(skip)]
     sealed: Vec<u8>,
-    /// Whether this is the first code, which proves that the app has the secret.
+    /// Whether this is the first code, which confirms the secret.
     first: bool,
     /// Whether the session has passed a second factor already.
     passed: bool,
 }
 
-/// Takes a code of the authenticator app: the session of the person who has signed in has passed its second
-/// factor. The first code of a new secret confirms it. After five wrong codes the next waits, longer each
-/// time.
+/// Verifies a code of the authenticator app: the signed-in user's session passes its second factor. The first
+/// code of a new secret confirms it. After five wrong codes, further attempts are delayed for increasing
+/// times.
 pub async fn verify(app: &App, actor: &Actor, code: &str) -> Result<()> {
     let user = actor.signed_in()?.clone();
     let subject = throttle::totp(app, user.partner_id, user.user_id);
     let present = second_factors::row(&app.db.read, user.user_id).await?.ok_or_else(not_enrolled)?;
     let sealed = present.totp.as_deref().ok_or_else(not_enrolled)?;
     throttle::count_attempt(app, &subject).await?;
-    let secret = app.vault.open(place(user.user_id, user.partner_id), sealed)?;
+    let secret = app.vault.open(associated_data(user.user_id, user.partner_id), sealed)?;
     let now = u64::try_from(clock::system_now().timestamp()).unwrap_or(0);
-    // The library drops blanks and dashes; a code is six digits.
+    // The library ignores blanks and dashes, but a code is exactly six digits.
     let step =
         if passcodes::is_six_digits(code) { codes(secret.reveal(), "")?.check(code, now) } else { None };
     let step = step.and_then(|step| i64::try_from(step).ok());
@@ -142,13 +148,13 @@ pub async fn verify(app: &App, actor: &Actor, code: &str) -> Result<()> {
             app,
             &user.caller(),
             actor.request_id,
-            RemoveTotp::NAME,
+            VerifyTotp::NAME,
             Code::InvalidPasscode.name(),
         )
         .await?;
-        return Err(passcodes::wrong("code"));
+        return Err(passcodes::invalid_code("code"));
     };
-    let take = RemoveTotp {
+    let verify_totp = VerifyTotp {
         user_id: user.user_id,
         session_id: user.session_id,
         step,
@@ -156,13 +162,13 @@ pub async fn verify(app: &App, actor: &Actor, code: &str) -> Result<()> {
         first: present.totp_confirmed_at.is_none(),
         passed: user.two_factor,
     };
-    command::execute_for(app, user.caller(), actor.request_id, None, take).await?;
+    command::execute_for(app, user.caller(), actor.request_id, None, verify_totp).await?;
     throttle::succeeded(app, &subject).await?;
     app.feature::<sessions::Cache>().forget(user.session_id);
     Ok(())
 }
 
-impl Command for RemoveTotp {
+impl Command for VerifyTotp {
     const NAME: &'static str = "totp.verify";
     const SCOPE: Scope = Scope::Start;
     type Output = Uuid;
@@ -185,11 +191,11 @@ impl Command for RemoveTotp {
             .exec(ctx.tx)
             .await?;
         if taken.rows_affected == 0 {
-            return Err(passcodes::wrong("code"));
+            return Err(passcodes::invalid_code("code"));
         }
         if self.first {
             let present = second_factors::locked(ctx, self.user_id).await?;
-            second_factors::must_have_passed(self.passed, Some(&present))?;
+            second_factors::require_passed(self.passed, Some(&present))?;
             let mut row: second_factor::ActiveModel = present.into();
             row.totp_confirmed_at = Set(Some(clock::system_now()));
             row.update(ctx.tx).await?;
@@ -204,20 +210,20 @@ impl Command for RemoveTotp {
 }
 
 #[derive(Serialize)]
-struct Remove {
+struct RemoveTotp {
     user_id: Uuid,
 }
 
-/// Forgets the authenticator app of the person who has signed in and passed her second factor.
+/// Removes the authenticator app of the signed-in user, who has passed their second factor.
 pub async fn remove(app: &App, actor: &Actor) -> Result<()> {
     let caller = actor.self_or_caller(Scope::Manage)?;
     let user = actor.signed_in()?;
-    command::execute_for(app, caller, actor.request_id, None, Remove { user_id: user.user_id })
+    command::execute_for(app, caller, actor.request_id, None, RemoveTotp { user_id: user.user_id })
         .await
         .map(|_| ())
 }
 
-impl Command for Remove {
+impl Command for RemoveTotp {
     const NAME: &'static str = "totp.remove";
     const SCOPE: Scope = Scope::Manage;
     type Output = Uuid;

@@ -1,8 +1,9 @@
-//! Identity checks: who a person says she is, what the check made of it, and where that leaves her.
+//! Identity checks: evidence, score, outcome, and the user status that follows.
 //!
-//! Bands of the score, in hundredths: 90 and more is approved, 60 and more asks questions, 30 and more goes
-//! to a reviewer, and less is refused. Who resembles an entry of the watch list goes to a reviewer whatever
-//! the score. Questions are asked once: whose answers failed or never came goes to a reviewer from then on.
+//! A score in hundredths maps to an outcome: 90 and more is approved, 60 and more requires answers to
+//! questions, 30 and more goes to a reviewer, and less is denied. An applicant who resembles a watch-list
+//! entry goes to a reviewer whatever the score. Questions are asked only once: after failed or expired
+//! questions, a later check that would ask again goes to a reviewer.
 
 mod answering;
 mod asking;
@@ -36,10 +37,10 @@ use crate::{
 };
 pub use answering::{AnswerQuestions, answer};
 use asking::{ask, close_questions};
-pub use correcting::{Correction, correct};
+pub use correcting::{CorrectKyc, correct};
 pub use evidence::{Patch, PatchedAddress};
 pub use questions::{Given, Prompt, Questions};
-pub use starting::{Start, start};
+pub use starting::{StartKyc, start};
 
 pub mod documents;
 pub mod reviews;
@@ -65,18 +66,18 @@ use std::{future::Future, time::Duration};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-/// The column of whom a check is about.
+/// Column of the applicant of a check, as associated data.
 pub const APPLICANT: &str = "kyc.applicant";
 
-/// What a check made of a person, before it is written.
+/// Result of an identity check that is not yet stored.
 #[derive(Clone, Debug)]
 pub struct Assessed {
     pub check: kyc::Model,
-    /// The entries of the watch list that resemble her, with those that were cleared before.
+    /// Watch-list hits of the applicant, including those already cleared.
     pub hits: Vec<screening_hit::Model>,
 }
 
-/// Checks who a person is; nothing where nobody is there to check it.
+/// Checks the identity of an applicant. Returns none if no identity provider is configured.
 pub async fn assess(
     ctx: &CommandContext<'_>,
     applicant: &Applicant,
@@ -99,7 +100,7 @@ pub async fn assess(
         created_at: ctx.now,
         applicant: Some(sealed_applicant(ctx, id, applicant)?),
         ssn_index: Some(ssn_index(ctx, applicant)),
-        parts: written(&parts)?,
+        parts: to_json(&parts)?,
         questions: None,
         questions_expire_at: None,
         answered_at: None,
@@ -120,7 +121,7 @@ pub async fn assess(
     Ok(Some(Assessed { check, hits }))
 }
 
-/// What the provider says of a person: each check with its part, and what was found, one finding a line.
+/// Returns the provider's parts of the score, and its findings, one a line.
 async fn judge(
     ctx: &CommandContext<'_>,
     applicant: &Applicant,
@@ -135,14 +136,14 @@ async fn judge(
         },
     };
     if ctx.partner.mode == Mode::Live {
-        // Two people with one number at the same moment must see each other.
+        // Two concurrent checks with the same number must see each other.
         clock::locked(ctx.tx, ctx.partner.id).await?;
     }
-    let mut twins = user::Entity::find()
+    let mut others_with_ssn = user::Entity::find()
         .filter(user::Column::PartnerId.eq(ctx.partner.id))
         .filter(user::Column::SsnIndex.eq(ssn_index(ctx, applicant)));
     if let Some(id) = user_id {
-        twins = twins.filter(user::Column::Id.ne(id));
+        others_with_ssn = others_with_ssn.filter(user::Column::Id.ne(id));
     }
     let evidence = Evidence {
         last_name: &applicant.last_name,
@@ -150,7 +151,7 @@ async fn judge(
         address: applicant.address.fit(),
         is_po_box: applicant.address.is_po_box(),
         has_phone: applicant.phone.is_some(),
-        ssn_seen_before: twins.one(ctx.tx).await?.is_some(),
+        ssn_seen_before: others_with_ssn.one(ctx.tx).await?.is_some(),
         is_listed,
         personas: ctx.partner.mode == Mode::Sandbox,
     };
@@ -163,11 +164,12 @@ fn ssn_index(ctx: &CommandContext<'_>, applicant: &Applicant) -> Vec<u8> {
 }
 
 fn sealed_applicant(ctx: &CommandContext<'_>, id: Uuid, applicant: &Applicant) -> Result<Vec<u8>> {
-    let text = serde_json::to_vec(applicant).map_err(|_| Error::broken("an applicant cannot be written"))?;
+    let text =
+        serde_json::to_vec(applicant).map_err(|_| Error::broken("an applicant cannot be serialized"))?;
     ctx.app.vault.seal(AssociatedData { column: APPLICANT, row: id, partner: ctx.partner.id }, &text)
 }
 
-/// Whom a check is about; none for checks from before that was kept.
+/// Returns the applicant of a check; none for checks from before applicants were stored.
 pub fn applicant(app: &App, check: &kyc::Model) -> Result<Option<Secret<Applicant>>> {
     let Some(sealed) = &check.applicant else { return Ok(None) };
     let text = app
@@ -175,35 +177,35 @@ pub fn applicant(app: &App, check: &kyc::Model) -> Result<Option<Secret<Applican
         .open(AssociatedData { column: APPLICANT, row: check.id, partner: check.partner_id }, sealed)?;
     serde_json::from_slice(text.reveal())
         .map(|applicant| Some(Secret::new(applicant)))
-        .map_err(|_| Error::broken("a kept applicant is none"))
+        .map_err(|_| Error::broken("a stored applicant is invalid"))
 }
 
-/// Each check with its part of the score and its rule.
+/// Returns the parts of a check's score, each with its rule.
 pub fn parts(check: &kyc::Model) -> Vec<Part> {
     serde_json::from_str(&check.parts).unwrap_or_default()
 }
 
-fn written(parts: &[Part]) -> Result<String> {
-    serde_json::to_string(parts).map_err(|_| Error::broken("the parts of a score cannot be written"))
+fn to_json(parts: &[Part]) -> Result<String> {
+    serde_json::to_string(parts).map_err(|_| Error::broken("the parts of a score cannot be serialized"))
 }
 
-/// How long the answer to a publishable key takes at least.
-const EVEN_TIME: Duration = Duration::from_millis(250);
+/// Minimum duration of an identity check for a publishable key.
+const MIN_DURATION: Duration = Duration::from_millis(250);
 
-/// Does the work of an answer that carries a check. For a publishable key it takes the same time whatever the
-/// check finds.
-pub async fn in_even_time<T>(actor: &Actor, work: impl Future<Output = T>) -> T {
+/// Runs work that includes an identity check. For a publishable key it takes a minimum time, so that the
+/// duration does not reveal the result.
+pub async fn with_minimum_duration<T>(actor: &Actor, work: impl Future<Output = T>) -> T {
     if actor.may_see_results() {
         return work.await;
     }
-    let until = Instant::now() + EVEN_TIME;
+    let until = Instant::now() + MIN_DURATION;
     let done = work.await;
     tokio::time::sleep_until(until).await;
     done
 }
 
-/// What a score comes to. Whoever resembles an entry of a watch list, or cannot be screened, goes to a
-/// reviewer.
+/// Returns the outcome for a score. An applicant who resembles a watch-list entry or cannot be screened goes
+/// to a reviewer.
 pub const fn outcome_of(score: i32, needs_reviewer: bool) -> Outcome {
     match score {
         _ if needs_reviewer => Outcome::ManualReview,
@@ -214,7 +216,7 @@ pub const fn outcome_of(score: i32, needs_reviewer: bool) -> Outcome {
     }
 }
 
-/// Where an outcome leaves the person.
+/// Returns the user status that follows from an outcome.
 pub const fn status_after(outcome: Outcome) -> Status {
     match outcome {
         Outcome::Approved => Status::Approved,
@@ -231,10 +233,10 @@ impl Assessed {
         self.check.outcome = Outcome::ManualReview;
     }
 
-    /// Writes the check in the place of the person's earlier one, and that it was made.
+    /// Stores the check, which supersedes the user's earlier one, and records an event.
     pub async fn record(self, ctx: &CommandContext<'_>) -> Result<kyc::Model> {
         if let Some(user_id) = self.check.user_id {
-            if let Some(earlier) = at_present(ctx.tx, user_id).await? {
+            if let Some(earlier) = current(ctx.tx, user_id).await? {
                 timers::cancel(ctx.tx, ctx.partner.id, earlier.id, TimerKind::KycQuestionsExpire).await?;
             }
             kyc::Entity::update_many()
@@ -249,12 +251,12 @@ impl Assessed {
             screening_hit::ActiveModel::from(hit).reset_all().insert(ctx.tx).await?;
         }
         schedule_expiry(ctx, &check).await?;
-        ctx.event().record_first(ctx.tx, EventType::KycCreated, check.id, facts_of(&check)).await?;
+        ctx.event().record_first(ctx.tx, EventType::KycCreated, check.id, event_payload(&check)).await?;
         Ok(check)
     }
 }
 
-/// Has the questions of a check expire in time, if it asks any.
+/// Schedules the expiry of a check's questions, if it has any.
 async fn schedule_expiry(ctx: &CommandContext<'_>, check: &kyc::Model) -> Result<()> {
     match check.questions_expire_at {
         Some(at) => {
@@ -265,29 +267,29 @@ async fn schedule_expiry(ctx: &CommandContext<'_>, check: &kyc::Model) -> Result
     }
 }
 
-/// Whether an entry of the watch list resembles the person of a check, of those that nobody has cleared.
+/// Whether a check has watch-list hits that have not been cleared.
 async fn is_listed(connection: &impl ConnectionTrait, id: Uuid) -> Result<bool> {
     let hits = screening_hit::Entity::find().filter(screening_hit::Column::KycId.eq(id));
     Ok(hits.filter(screening_hit::Column::ClearedAt.is_null()).one(connection).await?.is_some())
 }
 
-/// What an event says of a check.
-fn facts_of(check: &kyc::Model) -> Value {
+/// Returns the event payload of a check.
+fn event_payload(check: &kyc::Model) -> Value {
     json!({ "id": check.id, "token": check.token, "user_id": check.user_id, "status": check.outcome })
 }
 
-/// Writes what has become of a check, tells of it as `what`, and moves the person whom it is about.
+/// Stores a changed check, records the event `what`, and updates the status of its user.
 pub async fn settle(ctx: &CommandContext<'_>, check: kyc::Model, what: EventType) -> Result<kyc::Model> {
     if check.outcome != Outcome::QuestionsRequired {
         timers::cancel(ctx.tx, ctx.partner.id, check.id, TimerKind::KycQuestionsExpire).await?;
     }
     let check = kyc::ActiveModel::from(check).reset_all().update(ctx.tx).await?;
-    ctx.event().record(ctx.tx, what, check.id, facts_of(&check)).await?;
+    ctx.event().record(ctx.tx, what, check.id, event_payload(&check)).await?;
     if let Some(user_id) = check.user_id {
         let user = user::Entity::find_by_id(user_id).one(ctx.tx).await?;
-        move_person(
+        update_user_status(
             ctx,
-            user.ok_or_else(|| Error::broken("an identity check names no person"))?,
+            user.ok_or_else(|| Error::broken("an identity check refers to a missing user"))?,
             check.outcome,
         )
         .await?;
@@ -295,10 +297,10 @@ pub async fn settle(ctx: &CommandContext<'_>, check: kyc::Model, what: EventType
     Ok(check)
 }
 
-/// Sends a check whose questions were not answered in time to a reviewer.
+/// Sends a check to a reviewer if its questions expired unanswered.
 pub async fn expire(ctx: &CommandContext<'_>, id: Uuid) -> Result<()> {
     let found = kyc::Entity::find_by_id(id).one(ctx.tx).await?;
-    let mut check = found.ok_or_else(|| Error::broken("a timer names no identity check"))?;
+    let mut check = found.ok_or_else(|| Error::broken("a timer refers to a missing identity check"))?;
     if check.superseded_at.is_none() && check.outcome == Outcome::QuestionsRequired {
         (check.outcome, check.decided_at) = (Outcome::ManualReview, ctx.now);
         settle(ctx, check, EventType::KycExpired).await?;
@@ -306,9 +308,8 @@ pub async fn expire(ctx: &CommandContext<'_>, id: Uuid) -> Result<()> {
     Ok(())
 }
 
-/// Moves a person to where an outcome leaves her, and tells of it if that is somewhere else; who is gone
-/// stays gone.
-pub async fn move_person(
+/// Updates a user's status after an outcome and records an event if it changes. Closed users stay closed.
+pub async fn update_user_status(
     ctx: &CommandContext<'_>,
     user: user::Model,
     outcome: Outcome,
@@ -325,19 +326,19 @@ pub async fn move_person(
     Ok(user)
 }
 
-/// A person's present check.
-pub async fn at_present(connection: &impl ConnectionTrait, user_id: Uuid) -> Result<Option<kyc::Model>> {
+/// Returns a user's current check.
+pub async fn current(connection: &impl ConnectionTrait, user_id: Uuid) -> Result<Option<kyc::Model>> {
     let select = kyc::Entity::find()
         .filter(kyc::Column::UserId.eq(user_id))
         .filter(kyc::Column::SupersededAt.is_null());
     Ok(select.one(connection).await?)
 }
 
-/// Whether a reviewer has yet to approve a person, because a check of hers went to one: whatever came after
-/// it but a decision that is no refusal, the reviewer's or, where nothing but hits on the watch list had held
-/// her up, the one that came of clearing them.
+/// Whether a reviewer must still approve a user because an earlier check of theirs went to review.
 ///
-/// Who was denied by rule goes to a reviewer as soon as a new check would not deny them.
+/// The latest check decides: one under review stays there; an approved one needs no further review, whether a
+/// reviewer approved it or cleared hits that were the only reason for the review. A user denied by a reviewer
+/// is reviewed again; a user denied by rule goes to a reviewer as soon as a new check would not deny them.
 pub async fn awaits_review(connection: &impl ConnectionTrait, user_id: Uuid, new: Outcome) -> Result<bool> {
     let last = kyc::Entity::find()
         .filter(kyc::Column::UserId.eq(user_id))
@@ -351,9 +352,9 @@ pub async fn awaits_review(connection: &impl ConnectionTrait, user_id: Uuid, new
     }))
 }
 
-/// Whether another check by the same social security number was denied by rule, and none was approved by a
-/// reviewer since: another name or birth date does not undo that. In a sandbox many people share a number,
-/// and only a person's own checks count.
+/// Whether another check with the same social security number was denied and no reviewer has approved one
+/// since: another name or birth date does not undo that. Always false in a sandbox, where many users share a
+/// number.
 async fn was_denied_before(ctx: &CommandContext<'_>, check: &kyc::Model) -> Result<bool> {
     let (Mode::Live, Some(index)) = (ctx.partner.mode, &check.ssn_index) else { return Ok(false) };
     let last = kyc::Entity::find()
@@ -367,15 +368,15 @@ async fn was_denied_before(ctx: &CommandContext<'_>, check: &kyc::Model) -> Resu
     Ok(last.is_some_and(|last| last.outcome == Outcome::Denied))
 }
 
-/// How a caller names a check.
+/// Reference to a check by token or id.
 #[derive(Clone, Debug, Serialize)]
-pub enum Named {
+pub enum KycRef {
     Token(String),
     Id(Uuid),
 }
 
-impl Named {
-    /// What is blamed when there is no such check.
+impl KycRef {
+    /// Returns the field to report when the check was not found.
     pub const fn field(&self) -> &'static str {
         match self {
             Self::Token(_) => "token",
@@ -383,23 +384,23 @@ impl Named {
         }
     }
 
-    /// The check, within reach.
+    /// Returns the check if it is within the access scope.
     pub async fn find(
         &self,
         connection: &impl ConnectionTrait,
         access_scope: AccessScope,
     ) -> Result<Option<kyc::Model>> {
         match self {
-            Self::Token(token) => called(connection, access_scope, token).await,
+            Self::Token(token) => find_by_token(connection, access_scope, token).await,
             Self::Id(id) => within(connection, access_scope, *id).await,
         }
     }
 }
 
-/// What a person must still supply before her check is decided.
+/// Data that is required before a check is decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Requirement {
-    /// All that a check goes by.
+    /// All personal data that a check uses.
     Profile,
     /// Answers to the questions.
     Answers,
@@ -407,7 +408,7 @@ pub enum Requirement {
     Documents,
 }
 
-/// What a person must still supply, given her status.
+/// Returns the data required for a user with this status.
 pub const fn required(status: Status) -> Option<Requirement> {
     match status {
         Status::Pending => Some(Requirement::Profile),
@@ -417,30 +418,30 @@ pub const fn required(status: Status) -> Option<Requirement> {
     }
 }
 
-/// What must still be supplied for a check; nothing for one that another took the place of.
+/// Returns the data required for a check; none if it is superseded.
 pub fn required_for(check: &kyc::Model) -> Option<Requirement> {
     required(status_after(check.outcome)).filter(|_| check.superseded_at.is_none())
 }
 
-/// The check called by this token; scope `read`.
+/// Returns the check with this token. Requires scope `read`.
 pub async fn find(
     connection: &impl ConnectionTrait,
     actor: &Actor,
     token: &str,
 ) -> Result<Option<kyc::Model>> {
-    called(connection, actor.access_scope(Scope::Read)?, token).await
+    find_by_token(connection, actor.access_scope(Scope::Read)?, token).await
 }
 
-/// The same; who looked is written down.
+/// Returns the check with this token and writes the read to the audit log. Requires scope `read`.
 pub async fn get_audited(app: &App, actor: &Actor, token: &str) -> Result<Option<kyc::Model>> {
     let caller = actor.self_or_caller(Scope::Read)?;
-    let Some(check) = called(&app.db.read, caller.access_scope, token).await? else { return Ok(None) };
+    let Some(check) = find_by_token(&app.db.read, caller.access_scope, token).await? else { return Ok(None) };
     audit_log::record_read(app, &caller, actor.request_id, "kyc.look_up", Some(check.id)).await?;
     Ok(Some(check))
 }
 
-/// The check called by this token, within reach.
-pub async fn called(
+/// Returns the check with this token if it is within the access scope.
+pub async fn find_by_token(
     connection: &impl ConnectionTrait,
     access_scope: AccessScope,
     token: &str,
@@ -451,20 +452,20 @@ pub async fn called(
     let select = kyc::Entity::find()
         .filter(kyc::Column::Token.eq(token))
         .filter(kyc::Column::PartnerId.eq(access_scope.partner_id));
-    Ok(select.one(connection).await?.filter(|check| within_reach(access_scope, check)))
+    Ok(select.one(connection).await?.filter(|check| is_within(access_scope, check)))
 }
 
-/// The check with this id, within reach.
+/// Returns the check with this id if it is within the access scope.
 pub async fn within(
     connection: &impl ConnectionTrait,
     access_scope: AccessScope,
     id: Uuid,
 ) -> Result<Option<kyc::Model>> {
     let select = kyc::Entity::find_by_id(id).filter(kyc::Column::PartnerId.eq(access_scope.partner_id));
-    Ok(select.one(connection).await?.filter(|check| within_reach(access_scope, check)))
+    Ok(select.one(connection).await?.filter(|check| is_within(access_scope, check)))
 }
 
-fn within_reach(access_scope: AccessScope, check: &kyc::Model) -> bool {
+fn is_within(access_scope: AccessScope, check: &kyc::Model) -> bool {
     match (access_scope.user_id, check.user_id) {
         (None, _) => true,
         (Some(only), Some(user)) => only == user,
@@ -472,8 +473,7 @@ fn within_reach(access_scope: AccessScope, check: &kyc::Model) -> bool {
     }
 }
 
-/// The check that `find` finds, as it is while nobody else can change it; refused when it is not there, or no
-/// longer the person's present one.
+/// Locks the check that `find` returns. Refused if it was not found or is superseded.
 pub async fn locked(
     ctx: &CommandContext<'_>,
     find: impl AsyncFnOnce() -> Result<Option<kyc::Model>>,
@@ -485,7 +485,7 @@ pub async fn locked(
         return Err(Refusal::new(
             crate::Code::KycNotOpen,
             "",
-            "A later identity check took the place of this one.",
+            "This identity check was replaced by a later one.",
         )
         .into());
     }

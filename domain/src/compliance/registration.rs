@@ -1,4 +1,4 @@
-//! Registering users and changing what is known of them, with the identity check that comes with it.
+//! Registering and updating users, with the identity check that follows.
 
 use super::kyc::{self as checks, Assessed};
 use crate::{
@@ -55,7 +55,7 @@ pub async fn register(
     let caller = actor.caller(Scope::Start)?;
     command::check(caller.mode, key.as_ref(), &new)?;
     limits::by_address(app, limits::SIGN_UP, actor.personal_address()).await?;
-    checks::in_even_time(actor, command::execute(app, actor, key, new)).await
+    checks::with_minimum_duration(actor, command::execute(app, actor, key, new)).await
 }
 
 impl Command for NewUser {
@@ -80,7 +80,7 @@ impl Command for NewUser {
 pub async fn begin(ctx: &CommandContext<'_>, new: &NewUser) -> Result<Registered> {
     let checked = new.checked(ctx.partner.mode)?;
     if checked.birth_date.is_some_and(|born| age_on(born, ctx.today()).is_none()) {
-        return Err(Refusal::invalid("birthDate", "lies in the future").into());
+        return Err(Refusal::invalid("birthDate", "must not be in the future").into());
     }
     let partner_id = ctx.partner.id;
     let id = ctx.app.ids.next(Kind::User);
@@ -128,7 +128,7 @@ pub async fn begin(ctx: &CommandContext<'_>, new: &NewUser) -> Result<Registered
     Ok(Registered { user, kyc })
 }
 
-/// What a check makes of a person; nothing while not all is known that it goes by.
+/// Checks a user's identity; none while required data is missing.
 async fn assessed(ctx: &CommandContext<'_>, user: &user::Model) -> Result<Option<Assessed>> {
     match Applicant::of(ctx.app, user)? {
         Some(applicant) => checks::assess(ctx, &applicant, Some(user.id)).await,
@@ -148,15 +148,15 @@ pub async fn check_again(ctx: &CommandContext<'_>, user: user::Model) -> Result<
         return Ok(user);
     }
     let Some(mut found) = assessed(ctx, &user).await? else { return Ok(user) };
-    let kept = match checks::at_present(ctx.tx, user.id).await? {
+    let has_open_hits = match checks::current(ctx.tx, user.id).await? {
         Some(earlier) => checks::hits::keep_open(ctx, earlier.id, &mut found).await?,
         None => false,
     };
-    if kept || checks::awaits_review(ctx.tx, user.id, found.check.outcome).await? {
+    if has_open_hits || checks::awaits_review(ctx.tx, user.id, found.check.outcome).await? {
         found.send_to_review();
     }
     let check = found.record(ctx).await?;
-    checks::move_person(ctx, user, check.outcome).await
+    checks::update_user_status(ctx, user, check.outcome).await
 }
 
 /// The user with this id and their identity check. Requires scope `read`; the read is written to the audit
@@ -164,7 +164,7 @@ pub async fn check_again(ctx: &CommandContext<'_>, user: user::Model) -> Result<
 pub async fn get_audited(app: &App, actor: &Actor, id: Uuid) -> Result<Option<Registered>> {
     let caller = actor.self_or_caller(Scope::Read)?;
     let Some(user) = within(&app.db.read, caller.access_scope, id).await? else { return Ok(None) };
-    let kyc = checks::at_present(&app.db.read, user.id).await?;
+    let kyc = checks::current(&app.db.read, user.id).await?;
     audit_log::record_read(app, &caller, actor.request_id, "user.look_up", Some(user.id)).await?;
     Ok(Some(Registered { user, kyc }))
 }
@@ -198,7 +198,7 @@ pub async fn registered(
     Ok(users.into_iter().map(|user| (user.id, Registered { kyc: checks.remove(&user.id), user })).collect())
 }
 
-/// Several people's present identity checks, by whose they are.
+/// Returns the current identity checks of several users, by user id.
 async fn kycs_of(
     connection: &impl ConnectionTrait,
     users: &[user::Model],
@@ -212,12 +212,11 @@ async fn kycs_of(
     Ok(select.all(connection).await?.into_iter().filter_map(|kyc| Some((kyc.user_id?, kyc))).collect())
 }
 
-/// Changes or completes a user's data. Requires scope `manage`, or the user's own session.
+/// Updates or completes a user's data. Requires scope `manage`, or the user's own session.
 ///
-/// The first identity check is made once everything for it is known. A change of name, social security
-/// number, birth date or address repeats the check, so that an approved user may lose the approval; a change
-/// of phone or e-mail does not (documented: the update takes every field that the creation takes, each
-/// optional).
+/// The first identity check runs once all required data is known. A change of name, social security number,
+/// birth date or address repeats the check, so that an approved user may lose the approval; a change of phone
+/// or e-mail does not (documented: the update takes every field that the creation takes, each optional).
 pub async fn update(
     app: &App,
     actor: &Actor,
@@ -245,7 +244,7 @@ impl Command for UpdateUser {
         let mut after = before.clone();
         self.write(ctx, &mut after).map_err(|error| error.inside("patch"))?;
         let user = write_changes(ctx, before, after).await?;
-        let kyc = checks::at_present(ctx.tx, user.id).await?;
+        let kyc = checks::current(ctx.tx, user.id).await?;
         Ok(Registered { user, kyc })
     }
 
@@ -254,7 +253,7 @@ impl Command for UpdateUser {
     }
 }
 
-/// What a person's identity was checked by.
+/// Returns the fields of a user that an identity check uses, for comparison.
 fn identity(user: &user::Model) -> impl PartialEq {
     let user = user.clone();
     let address = [
@@ -268,8 +267,8 @@ fn identity(user: &user::Model) -> impl PartialEq {
     (user.first_name, user.last_name, user.ssn_index, user.birth_date, address)
 }
 
-/// Writes what is new and nothing else, so that what was written meanwhile stays; checks the person's
-/// identity again if it is another than before; tells of the change, if there is one.
+/// Writes the changed columns, so that concurrent changes of others are preserved; checks the user's identity
+/// again if its data changed; records an event if anything changed.
 pub async fn write_changes(
     ctx: &CommandContext<'_>,
     before: user::Model,
@@ -278,9 +277,9 @@ pub async fn write_changes(
     if before == after {
         return Ok(before);
     }
-    let is_another = identity(&before) != identity(&after);
-    let mut user = changed(before, after).update(ctx.tx).await?;
-    if is_another {
+    let identity_changed = identity(&before) != identity(&after);
+    let mut user = changed_row(before, after).update(ctx.tx).await?;
+    if identity_changed {
         user = check_again(ctx, user).await?;
     }
     ctx.event()
@@ -289,7 +288,7 @@ pub async fn write_changes(
     Ok(user)
 }
 
-fn changed(before: user::Model, after: user::Model) -> user::ActiveModel {
+fn changed_row(before: user::Model, after: user::Model) -> user::ActiveModel {
     let (mut row, after) = (before.into_active_model(), after.into_active_model());
     for column in user::Column::iter() {
         if let Some(value) = after.get(column).into_value() {

@@ -1,12 +1,12 @@
-//! Screening existing customers again after a list was imported: in the background, in small batches, one
-//! server at a time.
+//! Screening existing users again after a list import: in the background, in small batches, on one server at
+//! a time.
 //!
-//! A run goes through the present identity checks in the order of their ids and keeps how far it is, so that
-//! any server continues it. A check that is looked at twice has no hit twice.
+//! A run goes through the current identity checks in the order of their ids and stores its progress, so that
+//! any server can continue it. A check that is screened twice does not get duplicate hits.
 
 use super::{
     kyc::{self as checks, hits},
-    screening::{Cache, is_open, runs::of_customers},
+    screening::{Cache, is_open, runs::of_users},
 };
 use crate::{
     Error, Result,
@@ -29,19 +29,19 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-/// Checks that are read and compared at once.
+/// Number of checks that are read and compared at once.
 const BATCH: u64 = 50;
 
-/// How long a server that works on a run keeps others away from it, since it last moved on.
+/// How long a server has a run for itself after its last progress.
 fn lease() -> Duration {
     Duration::seconds(5)
 }
 
-/// How often a customer's check is tried again whose rows another transaction holds.
+/// Most attempts to screen a check with rows that another transaction has locked.
 const MAX_ATTEMPTS: u32 = 5;
 
-/// Screens the next customers of the run that has not finished, if no other server does; whether there may be
-/// more at once.
+/// Screens the next batch of the unfinished run, unless another server does. Returns whether there may be
+/// more.
 pub async fn carry_on(app: &App, server: Uuid) -> Result<bool> {
     let unfinished = screening_run::Entity::find().filter(screening_run::Column::FinishedAt.is_null());
     let Some(run) = unfinished.order_by_desc(screening_run::Column::WatchListId).one(&app.db.read).await?
@@ -60,41 +60,42 @@ pub async fn carry_on(app: &App, server: Uuid) -> Result<bool> {
         .filter(screening_run::Column::FinishedAt.is_null())
         .filter(free);
     let tx = app.db.write().await?;
-    let is_ours = leased.exec(&tx).await?.rows_affected == 1;
+    let has_lease = leased.exec(&tx).await?.rows_affected == 1;
     tx.commit().await?;
-    if !is_ours {
+    if !has_lease {
         return Ok(false);
     }
-    // As it is under the lease: another server may have moved it on.
+    // Read it again under the lease: another server may have advanced it.
     let Some(run) = screening_run::Entity::find_by_id(run.watch_list_id).one(&app.db.read).await? else {
         return Ok(true);
     };
-    let mut select = of_customers().order_by_asc(kyc::Column::Id).limit(BATCH);
+    let mut select = of_users().order_by_asc(kyc::Column::Id).limit(BATCH);
     if let Some(last) = run.last_kyc_id {
         select = select.filter(kyc::Column::Id.gt(last));
     }
     let batch = select.all(&app.db.read).await?;
     let last = batch.last().map(|check| check.id);
-    let (screened, (alike, mut failed)) = (batch.len(), alike(app, batch).await?);
+    let (screened, (matching, mut failed)) = (batch.len(), matching(app, batch).await?);
     let mut found = 0;
-    let mut not_now = None;
-    for check in alike {
+    let mut transient = None;
+    for check in matching {
         match screen(app, &check).await {
             Ok(new) => found += new,
             Err(error) if error.is_outage() => return Err(error),
-            Err(error) if error.is_transient() => not_now = Some(error),
-            // One customer does not keep the others from being screened.
+            Err(error) if error.is_transient() => transient = Some(error),
+            // One failure does not keep the others from being screened.
             Err(error) => {
-                tracing::error!(cause = %error.cause(), check = %check.id, "a customer could not be screened again");
+                tracing::error!(cause = %error.cause(), check = %check.id,
+                    "a user could not be screened again");
                 failed += 1;
             }
         }
     }
-    // A customer who could not be screened now is not passed over: the batch is screened once more.
-    if let Some(error) = not_now {
+    // A check that failed temporarily is not skipped: the batch is screened again.
+    if let Some(error) = transient {
         return Err(error);
     }
-    let moved = screening_run::Entity::update_many()
+    let update = screening_run::Entity::update_many()
         .col_expr(
             screening_run::Column::Screened,
             Expr::col(screening_run::Column::Screened).add(number(screened)),
@@ -103,12 +104,12 @@ pub async fn carry_on(app: &App, server: Uuid) -> Result<bool> {
         .col_expr(screening_run::Column::Hits, Expr::col(screening_run::Column::Hits).add(number(found)))
         .filter(screening_run::Column::WatchListId.eq(run.watch_list_id))
         .filter(screening_run::Column::LeasedBy.eq(server));
-    let moved = match last {
-        Some(last) => moved.col_expr(screening_run::Column::LastKycId, Expr::value(last)),
-        None => moved.col_expr(screening_run::Column::FinishedAt, Expr::value(clock::system_now())),
+    let update = match last {
+        Some(last) => update.col_expr(screening_run::Column::LastKycId, Expr::value(last)),
+        None => update.col_expr(screening_run::Column::FinishedAt, Expr::value(clock::system_now())),
     };
     let tx = app.db.write().await?;
-    moved.exec(&tx).await?;
+    update.exec(&tx).await?;
     tx.commit().await?;
     Ok(last.is_some())
 }
@@ -117,14 +118,14 @@ fn number(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// The checks of a batch whose person any entry resembles, and how many could not be read. The comparison
-/// runs beside the requests.
-async fn alike(app: &App, batch: Vec<kyc::Model>) -> Result<(Vec<kyc::Model>, usize)> {
+/// Returns the checks of a batch with applicants who resemble any entry, and the number of unreadable checks.
+/// The comparison runs on a blocking thread.
+async fn matching(app: &App, batch: Vec<kyc::Model>) -> Result<(Vec<kyc::Model>, usize)> {
     let Some(people) = app.feature::<Cache>().people(&app.db.read).await? else { return Ok((Vec::new(), 0)) };
     let (mut readable, mut failed) = (Vec::new(), 0);
     for check in batch {
         app.vault.ready_for(&app.db, check.partner_id).await?;
-        match person_of(app, &app.db.read, &check).await {
+        match applicant_of(app, &app.db.read, &check).await {
             Ok(Some(person)) => readable.push((check, person)),
             Ok(None) => failed += 1,
             Err(error) if error.is_transient() => return Err(error),
@@ -138,12 +139,12 @@ async fn alike(app: &App, batch: Vec<kyc::Model>) -> Result<(Vec<kyc::Model>, us
     let compare = move || {
         readable.into_iter().filter(|(_, person)| people.resemble(person)).map(|(check, _)| check).collect()
     };
-    let alike = tokio::task::spawn_blocking(compare).await;
-    Ok((alike.map_err(|_| Error::broken("a screening broke off"))?, failed))
+    let matching = tokio::task::spawn_blocking(compare).await;
+    Ok((matching.map_err(|_| Error::broken("screening was aborted"))?, failed))
 }
 
-/// The person of a check; none where too little is known.
-async fn person_of(
+/// Returns the applicant of a check; none if required data is missing.
+async fn applicant_of(
     app: &App,
     connection: &impl ConnectionTrait,
     check: &kyc::Model,
@@ -160,8 +161,7 @@ async fn person_of(
     }
 }
 
-/// Writes the hits of one check that were not known, and sends the customer to a reviewer; how many there
-/// are.
+/// Stores the new hits of one check and sends the user to a reviewer. Returns the number of open new hits.
 async fn screen(app: &App, check: &kyc::Model) -> Result<usize> {
     for attempt in 1..MAX_ATTEMPTS {
         match screen_once(app, check).await {
@@ -183,7 +183,7 @@ async fn screen_once(app: &App, check: &kyc::Model) -> Result<usize> {
         actor_id: None,
         now: clock::now_of(&partner),
     };
-    // As it is now that nothing else changes it.
+    // Read it again under the lock.
     let Some(check) =
         checks::within(&tx, ctx.access_scope, check.id).await?.filter(|check| check.superseded_at.is_none())
     else {
@@ -196,7 +196,7 @@ async fn screen_once(app: &App, check: &kyc::Model) -> Result<usize> {
     if user.is_none_or(|user| user.status == Status::Closed) {
         return Ok(0);
     }
-    let Some(person) = person_of(app, &tx, &check).await? else { return Ok(0) };
+    let Some(person) = applicant_of(app, &tx, &check).await? else { return Ok(0) };
     let mut new = hits::screen_again(&ctx, check.id, &person).await?;
     new.retain(is_open);
     let found = new.len();

@@ -1,9 +1,8 @@
-//! Watch-list screening: lists of people who must not be served, and which of their entries a person
-//! resembles.
+//! Watch-list screening: lists of people who must not be served, and the entries that an applicant resembles.
 //!
-//! Lists belong to the operator of the server and count for all partners. Lists of different sources count
-//! side by side, the newest of each; of older ones only that they were imported is kept. How a resemblance is
-//! measured is described in `index`.
+//! Lists belong to the operator of the server and apply to all partners. Lists of different sources apply
+//! side by side, the newest of each; of older ones only the record of the import is stored. See `index` for
+//! how resemblance is measured.
 
 mod births;
 mod east_asian;
@@ -37,9 +36,9 @@ use std::{collections::HashMap, sync::Arc};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
-/// The people of the current lists of all sources.
+/// People on the current lists of all sources.
 ///
-/// The index knows an entry by its place in `entries`, since two sources may give the same number to
+/// The index identifies an entry by its position in `entries`, since two sources may use the same number for
 /// different people.
 #[derive(Debug)]
 pub struct People {
@@ -47,7 +46,7 @@ pub struct People {
     entries: Vec<(Arc<str>, i64)>,
 }
 
-/// An entry that resembles a person, with the source of its list.
+/// Entry that resembles an applicant, with the source of its list.
 struct Found {
     source: Arc<str>,
     entry: i64,
@@ -77,7 +76,7 @@ impl People {
         Ok(Self { index: Index::new(listed), entries })
     }
 
-    /// Whether any entry resembles a person.
+    /// Whether any entry resembles an applicant.
     pub fn resemble(&self, applicant: &Applicant) -> bool {
         !self.index.resembling(&as_listed(applicant), applicant.birth_date).is_empty()
     }
@@ -90,34 +89,33 @@ impl People {
                     .entries
                     .get(place)
                     .cloned()
-                    .ok_or_else(|| Error::broken("an entry is on no watch list"))?;
+                    .ok_or_else(|| Error::broken("an indexed entry is not on a watch list"))?;
                 Ok(Found { source, entry, likeness })
             });
         found.collect()
     }
 }
 
-/// The people of the current lists in memory, read when they are first needed and whenever a list has
-/// changed.
+/// Cache of the people on the current lists, read on first use and after each change of a list.
 #[derive(Debug, Default)]
 pub struct Cache(Mutex<Option<(Vec<Uuid>, Arc<People>)>>);
 
 impl Cache {
-    /// The people of the current lists; none while there is no list.
+    /// Returns the people on the current lists; none while there is no list.
     pub async fn people(&self, connection: &impl ConnectionTrait) -> Result<Option<Arc<People>>> {
         let lists = current(connection).await?;
         if lists.is_empty() {
             return Ok(None);
         }
-        let mut known = self.0.lock().await;
-        if let Some((ids, people)) = known.as_ref()
+        let mut cached = self.0.lock().await;
+        if let Some((ids, people)) = cached.as_ref()
             && *ids == ids_of(&lists)
         {
             return Ok(Some(people.clone()));
         }
         let (ids, people) = loaded(connection, lists).await?;
         let people = Arc::new(people);
-        *known = Some((ids, people.clone()));
+        *cached = Some((ids, people.clone()));
         Ok(Some(people))
     }
 }
@@ -126,10 +124,10 @@ fn ids_of(lists: &[watch_list::Model]) -> Vec<Uuid> {
     lists.iter().map(|list| list.id).collect()
 }
 
-/// How often lists are read anew that were replaced while they were read.
+/// Most attempts to read lists that are replaced meanwhile.
 const MAX_ATTEMPTS: usize = 3;
 
-/// The people of these lists, or of the ones that have taken their place meanwhile.
+/// Loads the people of these lists, or of the lists that replaced them meanwhile.
 async fn loaded(
     connection: &impl ConnectionTrait,
     mut lists: Vec<watch_list::Model>,
@@ -137,7 +135,7 @@ async fn loaded(
     for _ in 0..MAX_ATTEMPTS {
         let ids = ids_of(&lists);
         let mut read = Vec::new();
-        let mut whole = true;
+        let mut complete = true;
         for list in lists {
             let names = watch_list_name::Entity::find()
                 .filter(watch_list_name::Column::WatchListId.eq(list.id))
@@ -145,10 +143,10 @@ async fn loaded(
                 .order_by_asc(watch_list_name::Column::Place)
                 .all(connection)
                 .await?;
-            whole &= i32::try_from(names.len()).ok() == Some(list.names);
+            complete &= i32::try_from(names.len()).ok() == Some(list.names);
             read.push((list, names));
         }
-        if whole {
+        if complete {
             return Ok((ids, People::new(read)?));
         }
         lists = current(connection).await?;
@@ -156,32 +154,32 @@ async fn loaded(
     Err(Error::broken("a watch list does not have as many names as were imported"))
 }
 
-/// The advisory lock of PostgreSQL that screening shares and that the end of an import takes alone.
+/// PostgreSQL advisory lock that screenings share and that an import takes exclusively before its commit.
 const SCREENING_LOCK: i32 = 7168;
 
-/// Has a list that is imported meanwhile wait for this transaction, so that the check it writes is screened
-/// again with the new list. On SQLite transactions that write take turns anyway.
-async fn share(tx: &WriteTransaction) -> Result<()> {
+/// Makes a concurrent import wait for this transaction, so that the check it stores is screened again with
+/// the new list. On SQLite, write transactions are serialized anyway.
+async fn lock_shared(tx: &WriteTransaction) -> Result<()> {
     if tx.get_database_backend() == DbBackend::Postgres {
         tx.execute_unprepared(&format!("SELECT pg_advisory_xact_lock_shared({SCREENING_LOCK})")).await?;
     }
     Ok(())
 }
 
-/// Whether there are lists and a person's name can be compared with none of them, so that a reviewer must
-/// look.
+/// Whether there are lists and the applicant's name cannot be compared with them, so that a reviewer must
+/// decide.
 pub async fn cannot_screen(ctx: &CommandContext<'_>, applicant: &Applicant) -> Result<bool> {
     Ok(!is_comparable(&as_listed(applicant)) && !current(ctx.tx).await?.is_empty())
 }
 
-/// The entries that resemble a person, for one identity check: those that an exception holds for are cleared
-/// already.
+/// Returns the hits of an applicant for one identity check. Hits with a current exception are already
+/// cleared.
 pub async fn hits(
     ctx: &CommandContext<'_>,
     applicant: &Applicant,
     kyc_id: Uuid,
 ) -> Result<Vec<screening_hit::Model>> {
-    share(ctx.tx).await?;
+    lock_shared(ctx.tx).await?;
     let Some(people) = ctx.app.feature::<Cache>().people(ctx.tx).await? else { return Ok(Vec::new()) };
     let found = people.resembling(applicant)?;
     if found.is_empty() {
@@ -209,7 +207,7 @@ fn hit(
         programs: likeness.programs,
         score: likeness.score,
         parts: serde_json::to_string(&likeness.parts)
-            .map_err(|_| Error::broken("the parts of a hit cannot be written"))?,
+            .map_err(|_| Error::broken("the parts of a hit cannot be serialized"))?,
         found_at: ctx.now,
         cleared_at: by.map(|_| ctx.now),
         cleared_by: by.and_then(|exception| exception.made_by),
@@ -217,7 +215,7 @@ fn hit(
     })
 }
 
-/// How much of a hit's score comes from what.
+/// Returns the parts of a hit's score.
 pub fn parts(hit: &screening_hit::Model) -> Vec<Part> {
     serde_json::from_str(&hit.parts).unwrap_or_default()
 }
@@ -232,8 +230,7 @@ pub fn is_same_entry(one: &screening_hit::Model, other: &screening_hit::Model) -
     one.entry == other.entry && one.source == other.source
 }
 
-/// The exceptions that hold today for a person, by the source and entry they are from; the longest of
-/// several.
+/// Returns an applicant's current exceptions by source and entry; of several, the one that lasts longest.
 async fn exceptions(
     ctx: &CommandContext<'_>,
     applicant: &Applicant,
@@ -252,14 +249,14 @@ async fn exceptions(
     Ok(rows.into_iter().map(|row| ((row.source.clone(), row.entry), row)).collect())
 }
 
-/// The person an exception is for, as a keyed hash: the same for the same name, birth date and social
-/// security number among a partner's people.
+/// Returns the keyed hash of the person that an exception is for: the same for the same name, birth date and
+/// social security number within a partner.
 pub fn subject(ctx: &CommandContext<'_>, applicant: &Applicant) -> Vec<u8> {
     let text = format!("{}\n{}\n{}", names::folded(&name_of(applicant)), applicant.birth_date, applicant.ssn);
     ctx.app.vault.blind_index("screening_exception.subject", ctx.partner.id, &text)
 }
 
-/// A name in the order in which lists write it, so that the family name is known.
+/// Returns the name in the order of lists, so that the family name is known.
 fn as_listed(applicant: &Applicant) -> String {
     format!("{}, {}", applicant.last_name, applicant.first_name)
 }

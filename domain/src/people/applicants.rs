@@ -1,4 +1,4 @@
-//! Who a person says she is: what is asked of her, which of it can be, and how it is kept.
+//! Personal data of users and applicants: parsing, validation and encrypted storage.
 
 use super::{
     person::{
@@ -21,7 +21,7 @@ use entity::{partner::Mode, user};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Where a person lives, as she wrote it.
+/// Postal address as entered, not yet checked.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewAddress {
     pub line1: String,
@@ -32,7 +32,7 @@ pub struct NewAddress {
     pub country_code: String,
 }
 
-/// What a partner says about a person; nothing in it has been checked.
+/// Personal data as entered by a partner, not yet checked.
 #[derive(Clone, Serialize)]
 pub struct NewUser {
     pub first_name: String,
@@ -44,7 +44,7 @@ pub struct NewUser {
     pub address: Option<NewAddress>,
 }
 
-/// What was found in order.
+/// Parsed fields of a [`NewUser`].
 pub struct Checked {
     pub phone: Option<Phone>,
     pub ssn: Option<Ssn>,
@@ -52,7 +52,7 @@ pub struct Checked {
 }
 
 impl NewUser {
-    /// Reads every field, or refuses the first that cannot be.
+    /// Parses and checks every field, or returns all refusals.
     pub fn checked(&self, mode: Mode) -> Result<Checked> {
         let mut checks = Checks::default();
         checks.note(person_name("firstName", &self.first_name));
@@ -70,7 +70,8 @@ impl NewUser {
         Ok(Checked { phone, ssn, birth_date })
     }
 
-    /// The person as an identity check sees her on a day; refused where something is missing that it goes by.
+    /// Returns the applicant for an identity check on a day. Refused if a field that the check needs is
+    /// missing.
     pub fn applicant(&self, mode: Mode, day: NaiveDate) -> Result<Applicant> {
         let Checked { ssn, birth_date, .. } = self.checked(mode)?;
         let birth_date = birth_date.ok_or_else(|| Refusal::required("birthDate"))?;
@@ -87,15 +88,15 @@ impl NewUser {
     }
 }
 
-/// Refuses a day of birth that is still to come.
+/// Refuses a date of birth in the future.
 pub fn born_by(birth_date: NaiveDate, day: NaiveDate) -> Result<()> {
     age_on(birth_date, day)
         .map(|_| ())
-        .ok_or_else(|| Refusal::invalid("birthDate", "lies in the future").into())
+        .ok_or_else(|| Refusal::invalid("birthDate", "must not be in the future").into())
 }
 
 impl NewAddress {
-    /// The address as it is kept.
+    /// Returns the address in its stored form.
     pub fn tidied(&self) -> Self {
         Self {
             line1: tidy(&self.line1),
@@ -107,7 +108,7 @@ impl NewAddress {
         }
     }
 
-    /// Whether the parts of the address belong together.
+    /// Classifies the address: foreign, domestic, or with a state that does not match the ZIP code.
     pub fn fit(&self) -> AddressFit {
         if !self.country_code.eq_ignore_ascii_case("US") {
             return AddressFit::Foreign;
@@ -118,12 +119,12 @@ impl NewAddress {
         }
     }
 
-    /// Whether a line of the address is a post office box, where no person lives.
+    /// Whether a line of the address is a post office box.
     pub fn is_po_box(&self) -> bool {
         zips::is_po_box(&self.line1) || self.line2.as_deref().is_some_and(zips::is_po_box)
     }
 
-    /// Refuses what cannot be.
+    /// Checks all fields of the address.
     pub fn check(&self) -> Result<()> {
         let mut checks = Checks::default();
         checks.note(check_words("address.line1", &self.line1));
@@ -145,7 +146,7 @@ impl NewAddress {
     }
 }
 
-/// Reads a phone number.
+/// Parses a phone number.
 pub fn check_phone(phone: &str) -> Result<Phone> {
     if phone.len() > 40 {
         return Err(Refusal::invalid("phone", "must have at most 40 characters").into());
@@ -153,50 +154,50 @@ pub fn check_phone(phone: &str) -> Result<Phone> {
     valid("phone", Phone::parse(phone))
 }
 
-/// The value, or a refusal that blames `field` with the error's own words.
+/// Returns the value, or a refusal for `field` with the text of the error.
 pub fn valid<T, E: std::fmt::Display>(field: &str, value: std::result::Result<T, E>) -> Result<T> {
     value.map_err(|error| Refusal::invalid(field, error.to_string()).into())
 }
 
-/// The column of social security numbers.
+/// Column of social security numbers, as associated data.
 pub const SSN: &str = "users.ssn";
-/// The column of phone numbers.
+/// Column of phone numbers, as associated data.
 pub const PHONE: &str = "users.phone";
-/// The column of days of birth.
+/// Column of dates of birth, as associated data.
 pub const BIRTH_DATE: &str = "users.birth_date";
 
-/// Sealed columns of a person, for whoever writes them anew.
+/// Encrypts a value of a user's column.
 pub fn sealed(
     ctx: &CommandContext<'_>,
     user_id: Uuid,
     column: &'static str,
     value: Option<&str>,
 ) -> Result<Option<Vec<u8>>> {
-    let place = AssociatedData { column, row: user_id, partner: ctx.partner.id };
-    value.map(|value| ctx.app.vault.seal(place, value.as_bytes())).transpose()
+    let associated_data = AssociatedData { column, row: user_id, partner: ctx.partner.id };
+    value.map(|value| ctx.app.vault.seal(associated_data, value.as_bytes())).transpose()
 }
 
-/// A person's day of birth, where it is known.
+/// Returns a user's date of birth, if known.
 pub fn birth_date(app: &App, user: &user::Model) -> Result<Option<NaiveDate>> {
-    let place = AssociatedData { column: BIRTH_DATE, row: user.id, partner: user.partner_id };
+    let associated_data = AssociatedData { column: BIRTH_DATE, row: user.id, partner: user.partner_id };
     let Some(sealed) = user.birth_date.as_deref() else { return Ok(None) };
-    let day = app.vault.open_text(place, sealed)?;
-    parse_birth_date(day.reveal()).map(Some).map_err(|_| Error::broken("a kept day of birth is none"))
+    let day = app.vault.open_text(associated_data, sealed)?;
+    parse_birth_date(day.reveal()).map(Some).map_err(|_| Error::broken("a stored date of birth is invalid"))
 }
 
-/// The phone number as the person wrote it.
+/// Returns the phone number as entered, if known.
 pub fn phone(app: &App, user: &user::Model) -> Result<Option<Secret<String>>> {
-    let place = AssociatedData { column: PHONE, row: user.id, partner: user.partner_id };
-    user.phone.as_deref().map(|sealed| app.vault.open_text(place, sealed)).transpose()
+    let associated_data = AssociatedData { column: PHONE, row: user.id, partner: user.partner_id };
+    user.phone.as_deref().map(|sealed| app.vault.open_text(associated_data, sealed)).transpose()
 }
 
-/// The social security number, where it is known.
+/// Returns the social security number, if known.
 fn ssn(app: &App, user: &user::Model) -> Result<Option<Secret<String>>> {
-    let place = AssociatedData { column: SSN, row: user.id, partner: user.partner_id };
-    user.ssn.as_deref().map(|sealed| app.vault.open_text(place, sealed)).transpose()
+    let associated_data = AssociatedData { column: SSN, row: user.id, partner: user.partner_id };
+    user.ssn.as_deref().map(|sealed| app.vault.open_text(associated_data, sealed)).transpose()
 }
 
-/// A person as an identity check sees her: all that it goes by is known.
+/// Personal data that an identity check uses; complete.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Applicant {
     pub first_name: String,
@@ -210,7 +211,7 @@ pub struct Applicant {
 }
 
 impl Applicant {
-    /// A person of the house, if all is known of her that a check goes by.
+    /// Returns the applicant for a user, or none if required data is missing.
     pub fn of(app: &App, user: &user::Model) -> Result<Option<Self>> {
         let (Some(ssn), Some(birth_date)) = (ssn(app, user)?, birth_date(app, user)?) else {
             return Ok(None);

@@ -1,20 +1,20 @@
-//! The closed lists: American states with territories and military posts, and the countries of ISO 3166-1.
+//! Code lists: US states with territories and military posts, and the countries of ISO 3166-1.
 
 use std::fmt;
 
-/// Why a text is not a code of a list.
+/// Reason why a text is not a code of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CodeError {
     /// Not the right number of ASCII letters.
     Shape,
-    /// Well formed, and not on the list.
+    /// Well-formed, but not on the list.
     Unknown,
 }
 
 impl fmt::Display for CodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Shape => "must be a code of letters",
+            Self::Shape => "must be a letter code",
             Self::Unknown => "must be a known code",
         })
     }
@@ -22,8 +22,8 @@ impl fmt::Display for CodeError {
 
 impl std::error::Error for CodeError {}
 
-/// A place of the American postal service: a state, the District of Columbia, a territory, a freely
-/// associated state or a military post.
+/// US state in a postal address: a state, the District of Columbia, a territory, a freely associated state or
+/// a military post.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct UsState {
     code: &'static str,
@@ -31,42 +31,43 @@ pub struct UsState {
 }
 
 impl UsState {
-    /// Reads a two-letter postal code, in either case.
+    /// Parses a two-letter postal code of either case.
     ///
     /// # Errors
-    /// [`CodeError`], the shape first.
+    /// [`CodeError`]; the shape is checked first.
     pub fn parse(text: &str) -> Result<Self, CodeError> {
         check_letters(text, 2)?;
         let listed = STATES.iter().find(|(code, _)| code.eq_ignore_ascii_case(text));
         listed.map(|&(code, name)| Self { code, name }).ok_or(CodeError::Unknown)
     }
 
-    /// Every place in the list, the fifty states first.
+    /// Returns all entries, the fifty states first.
     pub fn all() -> impl Iterator<Item = Self> {
         STATES.iter().map(|&(code, name)| Self { code, name })
     }
 
-    /// Whether social security numbers are issued there: not at military posts, and not in states that are
-    /// merely associated.
+    /// Whether social security numbers are issued there: not at military posts, and not in freely associated
+    /// states.
     #[must_use]
     pub fn issues_ssns(self) -> bool {
         !matches!(self.code, "AA" | "AE" | "AP" | "PW" | "FM" | "MH")
     }
 
-    /// Two capital letters.
+    /// Returns the code in two capital letters.
     #[must_use]
     pub fn code(self) -> &'static str {
         self.code
     }
 
-    /// The full English name.
+    /// Returns the full English name.
     #[must_use]
     pub fn name(self) -> &'static str {
         self.name
     }
 }
 
-/// A country or territory of ISO 3166-1, known by two letters in addresses and by three as a citizenship.
+/// Country or territory of ISO 3166-1: its two-letter code is used in addresses, its three-letter code for
+/// citizenship.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Country {
     alpha2: &'static str,
@@ -74,36 +75,36 @@ pub struct Country {
 }
 
 impl Country {
-    /// Reads a two-letter code, in either case.
+    /// Parses a two-letter code of either case.
     ///
     /// # Errors
-    /// [`CodeError`], the shape first.
+    /// [`CodeError`]; the shape is checked first.
     pub fn from_alpha2(text: &str) -> Result<Self, CodeError> {
         check_letters(text, 2)?;
         Self::all().find(|country| country.alpha2.eq_ignore_ascii_case(text)).ok_or(CodeError::Unknown)
     }
 
-    /// Reads a three-letter code, in either case.
+    /// Parses a three-letter code of either case.
     ///
     /// # Errors
-    /// [`CodeError`], the shape first.
+    /// [`CodeError`]; the shape is checked first.
     pub fn from_alpha3(text: &str) -> Result<Self, CodeError> {
         check_letters(text, 3)?;
         Self::all().find(|country| country.alpha3.eq_ignore_ascii_case(text)).ok_or(CodeError::Unknown)
     }
 
-    /// Every country in the order of its two letters.
+    /// Returns all countries in the order of their two-letter codes.
     pub fn all() -> impl Iterator<Item = Self> {
         COUNTRIES.iter().filter_map(|row| row.split_once(' ')).map(|(alpha2, alpha3)| Self { alpha2, alpha3 })
     }
 
-    /// Two capital letters.
+    /// Returns the two-letter code.
     #[must_use]
     pub fn alpha2(self) -> &'static str {
         self.alpha2
     }
 
-    /// Three capital letters.
+    /// Returns the three-letter code.
     #[must_use]
     pub fn alpha3(self) -> &'static str {
         self.alpha3
@@ -133,7 +134,7 @@ const STATES: [(&str, &str); 62] = [
     ("FM", "Federated States of Micronesia"), ("MH", "Marshall Islands"),
 ];
 
-/// Alpha-2 and alpha-3 side by side.
+/// Alpha-2 and alpha-3 codes of each country.
 #[rustfmt::skip]
 const COUNTRIES: [&str; 249] = [
     "AD AND", "AE ARE", "AF AFG", "AG ATG", "AI AIA", "AL ALB", "AM ARM", "AO AGO", "AQ ATA", "AR ARG", "AS ASM",
@@ -167,7 +168,7 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
-    fn the_lists_are_whole_and_read_back() {
+    fn the_lists_are_complete_and_every_code_parses() {
         assert_eq!((UsState::all().count(), Country::all().count()), (50 + 6 + 3 + 3, 249));
         assert!(UsState::all().all(|state| UsState::parse(state.code()) == Ok(state)));
         assert!(Country::all().all(|country| Country::from_alpha2(country.alpha2()) == Ok(country)));
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_are_read_in_either_case() {
+    fn codes_are_parsed_in_either_case() {
         assert_eq!(UsState::parse("ca").map(UsState::name), Ok("California"));
         assert_eq!(Country::from_alpha2("us").map(Country::alpha3), Ok("USA"));
         assert_eq!(Country::from_alpha3("Gbr").map(Country::alpha2), Ok("GB"));

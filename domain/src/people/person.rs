@@ -1,4 +1,4 @@
-//! What people write about themselves: what each text must look like, and the one form in which it is kept.
+//! Personal data fields: validation and stored form.
 
 use crate::{
     Refusal, Result,
@@ -48,13 +48,13 @@ macro_rules! reasons {
 }
 
 checked_text! {
-    /// A ZIP code, `12345` or `12345-6789`.
+    /// ZIP code, `12345` or `12345-6789`.
     PostalCode;
-    /// An e-mail address as its owner writes it.
+    /// E-mail address as entered.
     Email;
-    /// A telephone number of the North American plan in E.164 form, `+12025550107`.
+    /// Phone number of the North American Numbering Plan in E.164 form, for example `+12025550107`.
     Phone;
-    /// A person's name in its stored form.
+    /// Name of a person in its stored form.
     PersonName;
 }
 
@@ -65,39 +65,39 @@ reasons! {
     }
     /// Why a text is not an e-mail address.
     EmailError {
-        /// More than 254 bytes, the longest address mail can carry.
+        /// More than 254 bytes, the limit for e-mail addresses.
         Length = "must not be longer than 254 characters",
-        /// Not one `@` with something before it, or blanks or control characters.
+        /// Not exactly one `@` after a local part, or blanks or control characters.
         Shape = "must be an e-mail address",
-        /// No dot in the domain, or nothing beside one.
+        /// No dot in the domain, or an empty label.
         Domain = "must have a domain with a dot",
     }
     /// Why a text is not a telephone number.
     PhoneError {
-        /// Something besides digits, a leading plus, blanks, dots, dashes and parentheses.
-        Character = "must be digits and punctuation",
+        /// A character other than digits, a leading plus, blanks, dots, dashes and parentheses.
+        Character = "must contain only digits and punctuation",
         /// Neither ten digits, nor eleven that begin with 1.
         Length = "must be a US number of 10 digits",
-        /// An area code or an exchange that begins with 0 or 1.
+        /// Area code or exchange begins with 0 or 1.
         Plan = "must have an area code and an exchange that begin with 2 to 9",
     }
     /// Why a text is not a person's name.
     PersonNameError {
         Length = "must have 1 to 100 characters",
-        /// A control character, or one that changes the direction of writing.
+        /// Contains a control character or a character that changes the writing direction.
         Control = "must not have control characters",
         NoLetter = "must have a letter",
     }
     /// Why a text is not a date of birth.
     BirthDateError {
         Shape = "must be a date as YYYY-MM-DD",
-        /// Well formed, and on no calendar.
-        NoSuchDay = "must be a day of the calendar",
+        /// Well-formed, but not a calendar date.
+        NoSuchDay = "must be a valid calendar date",
     }
 }
 
 impl PostalCode {
-    /// Reads five digits, or nine with or without the dash, which is put in.
+    /// Parses five digits, or nine with or without the dash, which is inserted.
     ///
     /// # Errors
     /// Any other shape. Whether the code is in use is not checked.
@@ -116,11 +116,11 @@ impl PostalCode {
 }
 
 impl Email {
-    /// Reads an address of at most 254 bytes that a mail server can take, by the rules of the crate that
-    /// sends mail: one `@`, no blanks, nothing that does not show, and a domain of dotted labels.
+    /// Parses an address of at most 254 bytes by the rules of `lettre`, which sends mail: one `@`, no blanks
+    /// or invisible characters, and a domain of dotted labels.
     ///
     /// # Errors
-    /// The first reason met, in the order of [`EmailError`]. Whether mail arrives is not checked.
+    /// The first reason that applies, in the order of [`EmailError`]. Whether mail arrives is not checked.
     pub fn parse(text: &str) -> Result<Self, EmailError> {
         if text.len() > 254 {
             return Err(EmailError::Length);
@@ -137,7 +137,7 @@ impl Email {
         Ok(Self(text.to_owned()))
     }
 
-    /// The form by which two addresses are the same one: lower case.
+    /// Returns the lower-case form, by which addresses are compared.
     #[must_use]
     pub fn folded(&self) -> String {
         self.0.to_lowercase()
@@ -145,13 +145,13 @@ impl Email {
 }
 
 impl Phone {
-    /// Reads ten digits, or eleven that begin with 1, by the North American Numbering Plan; punctuation is
-    /// dropped.
+    /// Parses ten digits, or eleven that begin with 1, by the North American Numbering Plan, and drops
+    /// punctuation.
     ///
-    /// The range reserved for fiction, 555-0100 to 555-0199, is taken like any other.
+    /// The fictional range 555-0100 to 555-0199 is accepted.
     ///
     /// # Errors
-    /// The first reason met, in the order of [`PhoneError`].
+    /// The first reason that applies, in the order of [`PhoneError`].
     pub fn parse(text: &str) -> Result<Self, PhoneError> {
         let (international, rest) =
             text.trim().strip_prefix('+').map_or((false, text.trim()), |rest| (true, rest));
@@ -174,11 +174,11 @@ impl Phone {
 }
 
 impl PersonName {
-    /// Reads a name of at most 100 characters that has 1 to 100 with a letter among them in its stored form,
-    /// see [`tidy`].
+    /// Parses a name of at most 100 characters. Its stored form (see [`tidy`]) has 1 to 100 characters and at
+    /// least one letter.
     ///
     /// # Errors
-    /// The first reason met, in the order of [`PersonNameError`].
+    /// The first reason that applies, in the order of [`PersonNameError`].
     pub fn parse(text: &str) -> Result<Self, PersonNameError> {
         let name = tidy(text);
         if text.chars().count() > 100 || !(1..=100).contains(&name.chars().count()) {
@@ -194,11 +194,10 @@ impl PersonName {
     }
 }
 
-/// Reads a date of birth, exactly `YYYY-MM-DD`.
+/// Parses a date of birth, exactly `YYYY-MM-DD`.
 ///
 /// # Errors
-/// Another shape, or a day that is on no calendar. A day still to come is taken: [`age_on`] then has no
-/// answer.
+/// Another shape, or a date that does not exist. A future date is accepted; [`age_on`] then returns none.
 pub fn parse_birth_date(text: &str) -> Result<NaiveDate, BirthDateError> {
     let dashed = |at| matches!(at, 4 | 7);
     let fits = |(at, byte): (usize, u8)| if dashed(at) { byte == b'-' } else { byte.is_ascii_digit() };
@@ -208,15 +207,15 @@ pub fn parse_birth_date(text: &str) -> Result<NaiveDate, BirthDateError> {
     text.parse().map_err(|_| BirthDateError::NoSuchDay)
 }
 
-/// Whole years lived on a day, or none before birth. Who is born on 29 February turns a year older on 1 March
-/// of a year without it.
+/// Returns the age in whole years on a day, or none before birth. In years without 29 February, a person born
+/// on that day turns a year older on 1 March.
 #[must_use]
 pub fn age_on(born: NaiveDate, day: NaiveDate) -> Option<u32> {
     let before_birthday = (day.month(), day.day()) < (born.month(), born.day());
     u32::try_from(day.year() - born.year() - i32::from(before_birthday)).ok()
 }
 
-/// The last four digits of a number, however it is written.
+/// Returns the last four digits of a number, ignoring punctuation.
 pub fn last4(number: &str) -> String {
     let digits: Vec<char> = number.chars().filter(char::is_ascii_digit).collect();
     digits.iter().skip(digits.len().saturating_sub(4)).collect()
@@ -226,14 +225,13 @@ fn all_digits(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Refuses words of a person that are missing, longer than 100 characters as written or as kept, or not
-/// printable.
+/// Refuses text that is missing, longer than 100 characters as entered or as stored, or not printable.
 pub fn check_words(field: &str, text: &str) -> Result<()> {
-    let kept = tidy(text);
-    if kept.is_empty() {
+    let stored = tidy(text);
+    if stored.is_empty() {
         return Err(Refusal::required(field).into());
     }
-    if [text, &kept].iter().any(|words| words.chars().count() > 100) {
+    if [text, &stored].iter().any(|words| words.chars().count() > 100) {
         return Err(Refusal::invalid(field, NOT_PRINTABLE).into());
     }
     check_characters(field, text)
@@ -241,12 +239,12 @@ pub fn check_words(field: &str, text: &str) -> Result<()> {
 
 const NOT_PRINTABLE: &str = "must have at most 100 printable characters";
 
-/// Refuses control characters and characters that change the direction of writing.
+/// Refuses control characters and characters that change the writing direction.
 pub fn check_characters(field: &str, text: &str) -> Result<()> {
     if text.contains(is_refused) { Err(Refusal::invalid(field, NOT_PRINTABLE).into()) } else { Ok(()) }
 }
 
-/// The stored form of a person's name; refused when it is missing or cannot be one.
+/// Returns the stored form of a name. Refused if it is missing or invalid.
 pub fn person_name(field: &str, text: &str) -> Result<String> {
     if tidy(text).is_empty() {
         return Err(Refusal::required(field).into());
@@ -262,13 +260,13 @@ mod tests {
 
     #[test]
     fn zip_codes_have_five_or_nine_digits() {
-        for (text, kept) in [
+        for (text, stored) in [
             ("94105", "94105"),
             ("94105-1234", "94105-1234"),
             ("941051234", "94105-1234"),
             ("00501", "00501"),
         ] {
-            assert_eq!(PostalCode::parse(text).unwrap().as_str(), kept);
+            assert_eq!(PostalCode::parse(text).unwrap().as_str(), stored);
         }
         for text in [
             "",
@@ -370,7 +368,7 @@ mod tests {
         for text in ["John", "O'Brien-Łuczak", "李", "J 2", &longest] {
             assert_eq!(PersonName::parse(text).unwrap().as_str(), text);
         }
-        for (text, kept) in [
+        for (text, stored) in [
             ("  Doe ", "Doe"),
             ("Mary \u{a0}  Ann", "Mary Ann"),
             ("A\u{200b}da", "Ada"),
@@ -379,7 +377,7 @@ mod tests {
             ("Jose\u{301}", "José"),
             ("ﬁnn", "finn"),
         ] {
-            assert_eq!(PersonName::parse(text).unwrap().as_str(), kept, "{text:?}");
+            assert_eq!(PersonName::parse(text).unwrap().as_str(), stored, "{text:?}");
         }
         let too_long = "é".repeat(101);
         for (text, reason) in [

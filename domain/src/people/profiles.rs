@@ -29,23 +29,23 @@ pub struct Identity {
     pub gender: Option<String>,
 }
 
-/// The longest name that is not cut into two: two of the longest and the blank between them.
-const LONGEST_NAME: usize = 201;
+/// Longest full name: two names of 100 characters and a blank.
+const MAX_FULL_NAME: usize = 201;
 
 fn check_full_name(name: &str) -> Result<()> {
-    if [name, &tidy(name)].iter().any(|name| name.chars().count() > LONGEST_NAME) {
+    if [name, &tidy(name)].iter().any(|name| name.chars().count() > MAX_FULL_NAME) {
         return Err(
-            Refusal::invalid("fullName", format!("must have at most {LONGEST_NAME} characters")).into()
+            Refusal::invalid("fullName", format!("must have at most {MAX_FULL_NAME} characters")).into()
         );
     }
     check_characters("fullName", name)?;
-    let (first, last) = halves(name);
+    let (first, last) = split_name(name);
     person_name("fullName", &first)?;
     if last.is_empty() { Ok(()) } else { person_name("fullName", &last).map(drop) }
 }
 
 impl Identity {
-    /// Refuses what cannot be.
+    /// Checks all fields that are present.
     pub fn check(&self, mode: Mode) -> Result<()> {
         let mut checks = Checks::default();
         if let Some(name) = &self.full_name {
@@ -63,10 +63,10 @@ impl Identity {
         checks.done()
     }
 
-    /// Writes what is said into a person's row.
+    /// Applies the profile data to a user's row.
     pub fn write(&self, ctx: &CommandContext<'_>, user: &mut user::Model) -> Result<()> {
         if let Some(name) = &self.full_name {
-            let (first, last) = halves(name);
+            let (first, last) = split_name(name);
             (user.first_name, user.last_name) = (first, last);
         }
         let Self { birth_date, ssn, .. } = self.clone();
@@ -78,8 +78,8 @@ impl Identity {
     }
 }
 
-/// A name as given names and family name: the last word is the family name.
-fn halves(name: &str) -> (String, String) {
+/// Splits a name into given names and family name, which is the last word.
+fn split_name(name: &str) -> (String, String) {
     let name = tidy(name);
     match name.rsplit_once(' ') {
         Some((first, last)) => (first.to_owned(), last.to_owned()),
@@ -87,7 +87,7 @@ fn halves(name: &str) -> (String, String) {
     }
 }
 
-/// A person's whole name; none until it is known.
+/// Returns a user's full name, if known.
 pub fn full_name(user: &user::Model) -> Option<String> {
     let name = format!("{} {}", user.first_name, user.last_name).trim().to_owned();
     Some(name).filter(|name| !name.is_empty())
@@ -143,7 +143,7 @@ pub async fn attach_invitation(
     clock::locked(ctx.tx, ctx.partner.id).await?;
     let found = user::Entity::find_by_id(user_id).one(ctx.tx).await?;
     let mut row: user::ActiveModel =
-        found.ok_or_else(|| Error::broken("an invitation names no person"))?.into();
+        found.ok_or_else(|| Error::broken("an invitation refers to a missing user"))?.into();
     row.invitation_id = Set(invitation_id);
     Ok(row.update(ctx.tx).await?)
 }
@@ -160,7 +160,7 @@ mod tests {
             ("Cher", "Cher", ""),
             ("", "", ""),
         ] {
-            assert_eq!(halves(name), (first.to_owned(), last.to_owned()));
+            assert_eq!(split_name(name), (first.to_owned(), last.to_owned()));
         }
     }
 }

@@ -1,9 +1,9 @@
-//! Social security numbers: which can exist, and where the older ones were issued.
+//! Social security numbers: validation, and the issuing state of older ones.
 
 use chrono::{Datelike, NaiveDate};
 use std::fmt;
 
-/// A social security number that can have been issued. It never prints.
+/// Social security number that the Social Security Administration can have issued. `Debug` does not print it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Ssn(u32);
 
@@ -12,7 +12,7 @@ pub struct Ssn(u32);
 pub enum SsnError {
     /// Neither nine digits nor `AAA-GG-SSSS`.
     Shape,
-    /// Printed in an advertisement or a sample card, and so nobody's.
+    /// Published in an advertisement or on a sample card, so never assigned.
     Advertised,
     /// The first three digits are 000, 666 or 900 and above, which are never issued.
     Area,
@@ -23,12 +23,13 @@ pub enum SsnError {
 }
 
 impl Ssn {
-    /// Reads nine digits, plain or as `AAA-GG-SSSS`, by the Social Security Administration's published rules.
+    /// Parses nine digits, plain or as `AAA-GG-SSSS`, by the Social Security Administration's published
+    /// rules.
     ///
-    /// `allow_area_666` admits that one impossible area, so that a sandbox has numbers nobody can own.
+    /// `allow_area_666` accepts that one unassigned area, so that a sandbox has numbers of no real person.
     ///
     /// # Errors
-    /// The first reason met, in the order of [`SsnError`].
+    /// The first reason that applies, in the order of [`SsnError`].
     pub fn parse(text: &str, allow_area_666: bool) -> Result<Self, SsnError> {
         let ssn = Self(digits(text).ok_or(SsnError::Shape)?);
         if matches!(ssn.0, 78_051_120 | 219_099_999 | 987_654_320..=987_654_329) {
@@ -48,24 +49,24 @@ impl Ssn {
         Ok(ssn)
     }
 
-    /// All nine digits without dashes, for encryption and comparison; never for a log or an answer.
+    /// Returns all nine digits without dashes, for encryption and comparison. Must not be logged or returned.
     #[must_use]
     pub fn reveal(&self) -> String {
         format!("{:09}", self.0)
     }
 
-    /// The last four digits, the only part a person may be shown.
+    /// Returns the last four digits, the only part that may be displayed.
     #[must_use]
     pub fn last4(&self) -> String {
         format!("{:04}", self.0 % 10_000)
     }
 
-    /// The two-letter code of the state, district or territory that issued the number to someone born on a
-    /// date.
+    /// Returns the two-letter code of the state, district or territory that issued the number to a person
+    /// born on a date.
     ///
-    /// By the Social Security Administration's area table as it stood before numbers were randomised on
-    /// 2011-06-25. None for anyone born since, for railroad and entry numbers, for areas not issued then, and
-    /// for area 586, which several Pacific territories shared.
+    /// Uses the Social Security Administration's area table from before the randomization of 2011-06-25. None
+    /// for people born since, for railroad and entry numbers, for areas not issued then, and for area 586,
+    /// which several Pacific territories shared.
     #[must_use]
     pub fn issuing_state(&self, born: NaiveDate) -> Option<&'static str> {
         if (born.year(), born.month(), born.day()) >= (2011, 6, 25) {
@@ -100,7 +101,7 @@ impl fmt::Display for SsnError {
         f.write_str(match self {
             Self::Shape => "must have nine digits",
             Self::Advertised | Self::Area | Self::Group | Self::Serial => {
-                "must be a number that can be issued"
+                "must be a valid social security number"
             }
         })
     }
@@ -122,7 +123,8 @@ fn digits(text: &str) -> Option<u32> {
     well_formed.then(|| text.bytes().filter(u8::is_ascii_digit).fold(0, value))
 }
 
-/// First and last area, and who issued it, before 2011-06-25; every area from 001 to 772 but 666, once.
+/// First area, last area, and issuer before 2011-06-25. Covers every area from 001 to 772 except 666 exactly
+/// once.
 #[rustfmt::skip]
 const AREAS: [(u32, u32, Option<&str>); 79] = [
     (1, 3, Some("NH")), (4, 7, Some("ME")), (8, 9, Some("VT")), (10, 34, Some("MA")), (35, 39, Some("RI")),
@@ -163,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_taken_with_or_without_dashes() {
+    fn numbers_are_accepted_with_or_without_dashes() {
         for text in ["123-45-6789", "123456789"] {
             let ssn = Ssn::parse(text, false).unwrap();
             assert_eq!((ssn.reveal().as_str(), ssn.last4().as_str()), ("123456789", "6789"));
@@ -203,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sandbox_area_opens_nothing_else() {
+    fn the_sandbox_area_skips_no_other_rule() {
         assert_eq!(Ssn::parse("666-45-6789", true).unwrap().last4(), "6789");
         assert_eq!(Ssn::parse("666-00-6789", true), Err(SsnError::Group));
         assert_eq!(Ssn::parse("666-45-0000", true), Err(SsnError::Serial));
@@ -212,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_never_prints() {
+    fn debug_output_hides_the_number() {
         assert_eq!(format!("{:?}", ssn(123, 45)), "Ssn(***)");
     }
 
@@ -259,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn two_areas_changed_hands_by_group() {
+    fn two_areas_have_different_issuers_by_group() {
         for (area, group, state) in [
             (232, 29, "WV"),
             (232, 30, "NC"),
@@ -275,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn geography_ends_with_randomisation() {
+    fn numbers_since_randomization_have_no_issuing_state() {
         assert_eq!(ssn(123, 45).issuing_state(day("2011-06-24")), Some("NY"));
         assert_eq!(ssn(123, 45).issuing_state(day("2011-06-25")), None);
         assert_eq!(ssn(232, 30).issuing_state(day("2015-01-01")), None);

@@ -1,5 +1,4 @@
-//! Changes of what is known of a person: completing one who was begun with little, and correcting one who is
-//! known.
+//! Updates to a user's personal data.
 
 use super::{
     applicants::{self, BIRTH_DATE, NewAddress, PHONE, SSN, sealed, valid},
@@ -11,7 +10,7 @@ use entity::{partner::Mode, user};
 use serde::Serialize;
 use uuid::Uuid;
 
-/// A value that is left as it is, taken away, or written anew.
+/// Change of an optional value: keep it, clear it, or set a new one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub enum Change<T> {
     #[default]
@@ -21,12 +20,12 @@ pub enum Change<T> {
 }
 
 impl<T> Change<T> {
-    /// Writes the value, or leaves it as it is when there is none.
+    /// `Set` if there is a value, else `Keep`.
     pub fn set_if(value: Option<T>) -> Self {
         value.map_or(Self::Keep, Self::Set)
     }
 
-    /// The value that is written anew.
+    /// Returns the new value.
     pub const fn value(&self) -> Option<&T> {
         match self {
             Self::Set(value) => Some(value),
@@ -34,20 +33,20 @@ impl<T> Change<T> {
         }
     }
 
-    /// Does it.
-    pub fn apply(&self, known: &mut Option<T>)
+    /// Applies the change to a value.
+    pub fn apply(&self, current: &mut Option<T>)
     where
         T: Clone,
     {
         match self {
             Self::Keep => {}
-            Self::Clear => *known = None,
-            Self::Set(value) => *known = Some(value.clone()),
+            Self::Clear => *current = None,
+            Self::Set(value) => *current = Some(value.clone()),
         }
     }
 }
 
-/// What is new about where a person lives; what is absent stays as it is.
+/// Change of an address. Absent fields stay unchanged.
 #[derive(Clone, Default, Serialize)]
 pub struct AddressChange {
     pub line1: Option<String>,
@@ -58,7 +57,7 @@ pub struct AddressChange {
     pub country_code: Option<String>,
 }
 
-/// What is new about a person; nothing in it has been checked. What is absent stays as it is.
+/// Input for updating a user; not yet checked. Absent fields stay unchanged.
 #[derive(Clone, Default, Serialize)]
 pub struct UpdateUser {
     pub user_id: Uuid,
@@ -81,7 +80,7 @@ impl UpdateUser {
         self.ssn.as_deref().map(read).transpose()
     }
 
-    /// Refuses what cannot be.
+    /// Checks all fields that are present.
     pub fn checked(&self, mode: Mode) -> Result<()> {
         let mut checks = Checks::default();
         for (field, name) in [("firstName", &self.first_name), ("lastName", &self.last_name)] {
@@ -100,13 +99,13 @@ impl UpdateUser {
         checks.done()
     }
 
-    /// Writes what is new into a person's row.
+    /// Applies the changes to a user's row.
     pub fn write(&self, ctx: &CommandContext<'_>, user: &mut user::Model) -> Result<()> {
-        for (value, known) in
+        for (value, current) in
             [(&self.first_name, &mut user.first_name), (&self.last_name, &mut user.last_name)]
         {
             if let Some(value) = value {
-                *known = tidy(value);
+                *current = tidy(value);
             }
         }
         if let Some(email) = &self.email {
@@ -116,12 +115,12 @@ impl UpdateUser {
             Change::Keep => {}
             Change::Clear => user.phone = None,
             Change::Set(phone)
-                if applicants::phone(ctx.app, user)?.is_some_and(|known| known.reveal() == phone) => {}
+                if applicants::phone(ctx.app, user)?.is_some_and(|current| current.reveal() == phone) => {}
             Change::Set(phone) => user.phone = sealed(ctx, user.id, PHONE, Some(phone))?,
         }
         if let Some(day) = self.birth_date()? {
             if age_on(day, ctx.today()).is_none() {
-                return Err(Refusal::invalid("birthDate", "lies in the future").into());
+                return Err(Refusal::invalid("birthDate", "must not be in the future").into());
             }
             if applicants::birth_date(ctx.app, user)? != Some(day) {
                 user.birth_date = sealed(ctx, user.id, BIRTH_DATE, Some(&day.to_string()))?;
@@ -145,7 +144,7 @@ impl AddressChange {
             && [line1, city, state, postal_code, country_code].iter().all(|field| field.is_none())
     }
 
-    /// Writes what is new into a person's row; an address is known whole or not at all.
+    /// Applies the changes to a user's row. Afterwards an address is complete or absent.
     fn write(&self, user: &mut user::Model) -> Result<()> {
         if self.is_empty() {
             return Ok(());
@@ -155,17 +154,22 @@ impl AddressChange {
             Change::Clear => None,
             Change::Set(line2) => Some(line2.clone()),
         };
-        let either = |new: &Option<String>, known: &Option<String>, field: &str| -> Result<String> {
-            let value = new.clone().or_else(|| known.clone());
-            Ok(value.ok_or_else(|| Refusal::required(field))?)
-        };
+        let new_or_current =
+            |new: &Option<String>, current: &Option<String>, field: &str| -> Result<String> {
+                let value = new.clone().or_else(|| current.clone());
+                Ok(value.ok_or_else(|| Refusal::required(field))?)
+            };
         let address = NewAddress {
-            line1: either(&self.line1, &user.address_line_1, "address.line1")?,
+            line1: new_or_current(&self.line1, &user.address_line_1, "address.line1")?,
             line2,
-            city: either(&self.city, &user.address_city, "address.city")?,
-            state: either(&self.state, &user.address_state, "address.state")?,
-            postal_code: either(&self.postal_code, &user.address_postal_code, "address.postalCode")?,
-            country_code: either(&self.country_code, &user.address_country_code, "address.countryCode")?,
+            city: new_or_current(&self.city, &user.address_city, "address.city")?,
+            state: new_or_current(&self.state, &user.address_state, "address.state")?,
+            postal_code: new_or_current(&self.postal_code, &user.address_postal_code, "address.postalCode")?,
+            country_code: new_or_current(
+                &self.country_code,
+                &user.address_country_code,
+                "address.countryCode",
+            )?,
         };
         address.check()?;
         let address = address.tidied();

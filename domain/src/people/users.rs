@@ -1,4 +1,4 @@
-//! Users: reading them, and what an approved identity allows.
+//! Queries for users, and the requirement of an approved identity.
 
 use crate::{
     Actor, Error, Refusal, Result, Scope,
@@ -15,13 +15,13 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-/// The person with this id among the partner's; scope `read`.
+/// Returns a user of the partner. Requires scope `read`.
 pub async fn find(connection: &impl ConnectionTrait, actor: &Actor, id: Uuid) -> Result<Option<user::Model>> {
     let access_scope = actor.access_scope(Scope::Read)?;
     within(connection, access_scope, id).await
 }
 
-/// The person with this id within reach.
+/// Returns a user within the access scope.
 pub async fn within(
     connection: &impl ConnectionTrait,
     access_scope: AccessScope,
@@ -34,7 +34,7 @@ pub async fn within(
     Ok(found.filter(|user| access_scope.covers(user.id)))
 }
 
-/// The partner's people, newest first; scope `read`.
+/// Returns a page of the partner's users, newest first. Requires scope `read`.
 pub async fn list(
     connection: &impl ConnectionTrait,
     actor: &Actor,
@@ -48,14 +48,13 @@ pub async fn list(
     page.of(connection, select, user::Column::Id).await
 }
 
-/// The user with this id, locked until the transaction ends, so that changes to one user happen one at a
-/// time.
+/// Locks a user until the transaction ends, so that changes to one user happen one at a time.
 pub async fn locked(tx: &WriteTransaction, id: Uuid) -> Result<user::Model> {
     let select = user::Entity::find_by_id(id).lock(LockType::NoKeyUpdate);
-    select.one(tx).await?.ok_or_else(|| Error::broken("a row names no person"))
+    select.one(tx).await?.ok_or_else(|| Error::broken("a row refers to a missing user"))
 }
 
-/// The user named by `field`. Refused unless their identity is approved.
+/// Returns the user that `field` refers to. Refused unless their identity is approved.
 pub async fn approved(
     connection: &impl ConnectionTrait,
     access_scope: AccessScope,
@@ -67,7 +66,7 @@ pub async fn approved(
     Ok(user)
 }
 
-/// The ids of a partner's approved users, as a subquery.
+/// Returns a subquery for the ids of a partner's approved users.
 pub fn approved_ids(partner_id: Uuid) -> SelectStatement {
     let approved = user::Entity::find()
         .filter(user::Column::PartnerId.eq(partner_id))
@@ -75,7 +74,7 @@ pub fn approved_ids(partner_id: Uuid) -> SelectStatement {
     approved.select_only().column(user::Column::Id).into_query()
 }
 
-/// Refuses whatever needs an approved identity (documented: nothing else until the user is approved).
+/// Refuses users that are not approved (documented: nothing else is possible until the user is approved).
 pub fn require_approved(user: &user::Model) -> Result<()> {
     if user.status == Status::Approved {
         return Ok(());

@@ -1,25 +1,25 @@
-//! Which ZIP codes belong to which state, and which lines of an address are a post office box.
+//! ZIP codes of each state, and recognition of post office boxes.
 
 use super::{codes::UsState, person::PostalCode};
 
 impl UsState {
-    /// Whether a ZIP code lies in the state, by its first three digits, with all five where one begins in
-    /// several states.
+    /// Whether a ZIP code belongs to the state. Compares the first three digits, and all five where several
+    /// states share them.
     pub fn has(self, zip: &PostalCode) -> bool {
         let Some(zip) = zip.as_str().get(..5).and_then(|zip| zip.parse::<u32>().ok()) else { return false };
-        let lies_in =
+        let is_in =
             |ranges: &[(u32, u32)]| ranges.iter().any(|(first, last)| (*first..=*last).contains(&zip));
         let of_prefix = PREFIXES.iter().any(|(state, ranges)| {
             *state == self.code()
                 && ranges.iter().any(|(first, last)| (*first..=*last).contains(&(zip / 100)))
         });
-        let prefix_of_several = SEVERAL.contains(&(zip / 100));
-        (of_prefix && !prefix_of_several)
-            || WHOLE.iter().any(|(state, ranges)| *state == self.code() && lies_in(ranges))
+        let is_shared = SHARED_PREFIXES.contains(&(zip / 100));
+        (of_prefix && !is_shared)
+            || FULL_CODES.iter().any(|(state, ranges)| *state == self.code() && is_in(ranges))
     }
 }
 
-/// The first three digits of a state's ZIP codes (United States Postal Service, Publication 65 and Domestic
+/// Three-digit ZIP code prefixes of each state (United States Postal Service, Publication 65 and Domestic
 /// Mail Manual L002).
 #[rustfmt::skip]
 const PREFIXES: [(&str, &[(u32, u32)]); 56] = [
@@ -41,12 +41,12 @@ const PREFIXES: [(&str, &[(u32, u32)]); 56] = [
     ("AA", &[(340, 340)]), ("AE", &[(90, 98)]), ("AP", &[(962, 966)]),
 ];
 
-/// Prefixes that several places share by the whole code.
-const SEVERAL: [u32; 2] = [967, 969];
+/// Prefixes that several states share; all five digits decide.
+const SHARED_PREFIXES: [u32; 2] = [967, 969];
 
-/// Whole ZIP codes: places that share a prefix, and codes that reach over a border.
+/// Full ZIP codes: states that share a prefix, and codes that cross a border.
 #[rustfmt::skip]
-const WHOLE: [(&str, &[(u32, u32)]); 20] = [
+const FULL_CODES: [(&str, &[(u32, u32)]); 20] = [
     ("HI", &[(96700, 96798)]), ("AS", &[(96799, 96799)]), ("GU", &[(96910, 96932)]),
     ("PW", &[(96939, 96940)]), ("FM", &[(96941, 96944)]), ("MP", &[(96950, 96952)]), ("MH", &[(96960, 96970)]),
     ("NY", &[(6390, 6390)]), ("MA", &[(2861, 2861)]), ("TN", &[(42223, 42223)]), ("ND", &[(59221, 59221)]),
@@ -57,8 +57,8 @@ const WHOLE: [(&str, &[(u32, u32)]); 20] = [
     ("AR", &[(75502, 75502)]),
 ];
 
-/// Whether a line of an address is a post office box, however it is written: `P.O. Box 12`, `Post Office Box
-/// 12`, `POB 12`, `Box 12`.
+/// Whether an address line is a post office box in any spelling, for example `P.O. Box 12`, `Post Office Box
+/// 12`, `POB 12` or `Box 12`.
 pub fn is_po_box(line: &str) -> bool {
     let line = line.to_lowercase().replace(['.', '\''], "");
     let words: Vec<&str> =
@@ -141,11 +141,11 @@ mod tests {
         let has_none = |state: &UsState| {
             !(0..=99_999).any(|zip| state.has(&PostalCode::parse(&format!("{zip:05}")).unwrap()))
         };
-        assert_eq!(UsState::all().find(has_none), None, "every place has a ZIP code");
+        assert_eq!(UsState::all().find(has_none), None, "every state has a ZIP code");
     }
 
     #[test]
-    fn post_office_boxes_are_known() {
+    fn post_office_boxes_are_recognized() {
         for line in [
             "PO Box 12",
             "P.O. Box 12",

@@ -11,7 +11,7 @@ use crate::{
 };
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use domain::{
-    access::invitations::{self, NewInvitation, Revocation},
+    access::invitations::{self, NewInvitation, RevokeInvitation},
     kernel::{idempotency::Key, ids},
 };
 use entity::{Kind, invitation};
@@ -158,7 +158,7 @@ impl InvitationQuery {
         #[graphql(desc = "Id of the invitation, from the e-mail.")] id: ID,
     ) -> Result<Option<Invitation>> {
         let id = ids::parse(Kind::Invitation, &id);
-        Ok(invitations::shown(&*ctx.loaders().connection().await?, id).await?.map(Invitation))
+        Ok(invitations::find_open(&*ctx.loaders().connection().await?, id).await?.map(Invitation))
     }
 
     /// Returns the partner's invitations, newest first. Requires scope `manage`.
@@ -198,7 +198,8 @@ impl InvitationMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Input for invitationRevoke.")] input: InvitationRevokeInput,
     ) -> Result<Option<InvitationRevokePayload>> {
-        let revocation = Revocation { invitation_id: ids::parse(Kind::Invitation, &input.invitation_id) };
+        let revocation =
+            RevokeInvitation { invitation_id: ids::parse(Kind::Invitation, &input.invitation_id) };
         Ok(Some(wire::answered(invitations::revoke(ctx.app(), ctx.actor(), revocation).await)?.into()))
     }
 }

@@ -31,7 +31,7 @@ impl ApiKey {
 
     /// Start of the key text, which identifies the key, for example `sk_test_a1B2c3D4`.
     async fn prefix(&self, ctx: &Context<'_>) -> Result<String> {
-        Ok(keys::shown(&self.0, ctx.actor().partner(Scope::Operate)?.mode))
+        Ok(keys::display_prefix(&self.0, ctx.actor().partner(Scope::Operate)?.mode))
     }
 
     /// Label chosen by the partner; empty if there is none.

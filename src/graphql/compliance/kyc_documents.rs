@@ -12,7 +12,7 @@ use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 use domain::{
     Refusal, Who,
     compliance::kyc::{
-        Named,
+        KycRef,
         documents::{self, Announced, NewDocument, UploadLink},
     },
     kernel::{command, ids},
@@ -133,8 +133,8 @@ pub struct KycDocumentUploadPrepareInput {
 impl KycDocumentUploadPrepareInput {
     fn parse(self) -> domain::Result<Announced> {
         let check = match (self.kyc_id, self.token) {
-            (Some(id), None) => Named::Id(ids::parse(Kind::Kyc, &id)),
-            (None, Some(token)) => Named::Token(token),
+            (Some(id), None) => KycRef::Id(ids::parse(Kind::Kyc, &id)),
+            (None, Some(token)) => KycRef::Token(token),
             (None, None) => return Err(Refusal::required("kycId").into()),
             (Some(_), Some(_)) => {
                 return Err(Refusal::invalid("token", "cannot be combined with kycId").into());
@@ -219,7 +219,7 @@ impl KycDocumentMutation {
     ) -> Result<Option<KycDocumentUploadPreparePayload>> {
         let announced = match input.parse() {
             Ok(announced) => documents::announce(ctx.app(), ctx.actor(), announced).await,
-            Err(error) => Err(command::unreadable::<documents::Announcement>(ctx.actor(), error)),
+            Err(error) => Err(command::unreadable::<documents::AnnounceDocument>(ctx.actor(), error)),
         };
         Ok(Some(wire::outcome(announced.map(|link| KycDocumentUploadTarget::of(ctx, link)))?.into()))
     }

@@ -50,7 +50,7 @@ impl KycApplicant {
             return Ok(None);
         }
         let reading = ctx.loaders().reading();
-        let found = reviews::look_at_applicant(ctx.app(), ctx.actor(), check).await?;
+        let found = reviews::get_applicant_audited(ctx.app(), ctx.actor(), check).await?;
         drop(reading);
         Ok(found.map(|found| {
             let applicant = found.reveal();

@@ -47,11 +47,17 @@ async fn statuses_for(app: &TestApp, key: &str) -> (u16, u16) {
 
 /// Returns the id of a key from its full text.
 async fn id_of(app: &TestApp, key: &str) -> String {
-    keys::named(&app.app.db.read, &key["sk_test_".len()..][..8]).await.unwrap().unwrap().id.to_string()
+    keys::find_by_public_id(&app.app.db.read, &key["sk_test_".len()..][..8])
+        .await
+        .unwrap()
+        .unwrap()
+        .id
+        .to_string()
 }
 
 async fn altered(app: &TestApp, key: &str, alter: impl FnOnce(&mut api_key::ActiveModel)) {
-    let row = keys::named(&app.app.db.read, &key["sk_test_".len()..][..8]).await.unwrap().unwrap();
+    let row =
+        keys::find_by_public_id(&app.app.db.read, &key["sk_test_".len()..][..8]).await.unwrap().unwrap();
     let mut row: api_key::ActiveModel = row.into();
     alter(&mut row);
     let tx = app.app.db.write().await.unwrap();
@@ -145,12 +151,12 @@ on_both! {
             (
                 json!({ "label": "x", "scopes": ["START"] }),
                 json!({ "code": "INVALID", "path": ["scopes"],
-                    "message": "scopes must not hold start, which a publishable key alone has" }),
+                    "message": "scopes must not contain start, which is for publishable keys only" }),
             ),
             (
                 json!({ "label": "x", "scopes": ["START", "READ"], "publishable": true }),
                 json!({ "code": "INVALID", "path": ["scopes"],
-                    "message": "scopes must hold no other scope than start for a publishable key" }),
+                    "message": "scopes must only contain start for a publishable key" }),
             ),
         ] {
             let refused = app.gql(ISSUE, json!({ "input": input })).await;
@@ -213,14 +219,14 @@ on_both! {
         {
             let input = json!({ "label": "more", "scopes": scopes, "publishable": publishable });
             let refused = app.gql_as(Some(&operator), ISSUE, json!({ "input": input })).await;
-            let message = format!("Your key lacks the scope {lacking} and cannot give it.");
+            let message = format!("Your API key does not have the scope {lacking} and cannot grant it.");
             assert_eq!(
                 refused.user_error("apiKeyIssue"),
                 &json!({ "code": "SCOPE_NOT_HELD", "path": ["scopes"], "message": message })
             );
         }
         let refused = app.gql_as(Some(&operator), ROTATE, json!({ "input": { "apiKeyId": whole } })).await;
-        let message = "Your key lacks the scope read and cannot give it.";
+        let message = "Your API key does not have the scope read and cannot grant it.";
         assert_eq!(
             refused.user_error("apiKeyRotate"),
             &json!({ "code": "SCOPE_NOT_HELD", "path": ["apiKeyId"], "message": message })
@@ -253,7 +259,7 @@ on_both! {
 
         for id in [&first, &second] {
             let refused = app.gql(ROTATE, json!({ "input": { "apiKeyId": id } })).await;
-            let message = "Two keys of this line are live; revoke one of them first.";
+            let message = "Two keys of this lineage are live. Revoke one of them first.";
             assert_eq!(
                 refused.user_error("apiKeyRotate"),
                 &json!({ "code": "TOO_MANY_LIVE_KEYS", "path": ["apiKeyId"], "message": message })
@@ -261,7 +267,7 @@ on_both! {
         }
         app.gql(REVOKE, json!({ "input": { "apiKeyId": first } })).await.entity("apiKeyRevoke", "apiKey");
         let gone = app.gql(ROTATE, json!({ "input": { "apiKeyId": first } })).await;
-        assert_eq!(gone.user_error("apiKeyRotate")["message"], "apiKeyId names a key that is no longer live");
+        assert_eq!(gone.user_error("apiKeyRotate")["message"], "apiKeyId must be a live API key");
         for hours in [0, 721] {
             let refused =
                 app.gql(ROTATE, json!({ "input": { "apiKeyId": second, "expiresAfterHours": hours } })).await;
@@ -310,7 +316,7 @@ on_both! {
     async fn the_last_key_with_the_operate_scope_cannot_be_revoked(app: TestApp) {
         let own = id_of(&app, &app.key).await;
         let last = json!({ "code": "LAST_KEY", "path": ["apiKeyId"],
-            "message": "No other key with the scope operate would be left; issue one first." });
+            "message": "This is the last key with scope operate. Issue another one first." });
         issued(&app, json!({ "label": "reader", "scopes": ["READ"] })).await;
         assert_eq!(
             app.gql(REVOKE, json!({ "input": { "apiKeyId": own } })).await.user_error("apiKeyRevoke"),
@@ -667,12 +673,12 @@ async fn the_command_line_manages_keys() {
         assert!(public.starts_with("pk_test_"), "{public}");
         assert_eq!(
             complaint(&["keys", "revoke", &first[..16]]),
-            "coffer: cannot revoke the key: No other key with the scope operate would be left; issue one first."
+            "coffer: cannot revoke the key: This is the last key with scope operate. Issue another one first."
         );
         let next = printed(&["keys", "rotate", &first[8..16], "--expires-after-hours", "24"]);
         assert_eq!(
             complaint(&["keys", "rotate", &first[8..16]]),
-            "coffer: cannot rotate the key: Two keys of this line are live; revoke one of them first."
+            "coffer: cannot rotate the key: Two keys of this lineage are live. Revoke one of them first."
         );
         assert_eq!(printed(&["keys", "revoke", &first[..16]]), "");
         let list = printed(&["keys", "list"]);

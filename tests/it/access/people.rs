@@ -147,7 +147,7 @@ on_both! {
             json!({ "detail": "You will receive an email with further instructions.", "code": "email-sent" });
         let refused = |detail: &str, code: &str| json!({ "detail": detail, "code": code });
         let login = refused("Unable to login with given credentials.", "invalid-credentials");
-        let bad_token = refused("The token is not good for a new password.", "invalid-token");
+        let bad_token = refused("The token is invalid or expired. Request a new one.", "invalid-token");
         let invited = json!({ "email": "zenobia@quartermaine.example" });
         let credentials = json!({ "email": "zenobia@quartermaine.example", "password": "a wrong password" });
         // The callers are: anonymous, an unknown key, a publishable key, an operator's key, another partner,

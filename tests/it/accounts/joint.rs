@@ -188,19 +188,19 @@ on_both! {
                 "birth_date",
                 json!("1985-02-30"),
                 "validation_error",
-                "joint_member.birth_date must be a day of the calendar",
+                "joint_member.birth_date must be a valid calendar date",
             ),
             (
                 "birth_date",
                 json!("2026-07-10"),
                 "validation_error",
-                "joint_member.birth_date lies in the future",
+                "joint_member.birth_date must not be in the future",
             ),
             (
                 "ssn_number",
                 json!("000456789"),
                 "validation_error",
-                "joint_member.ssn_number must be a number that can be issued",
+                "joint_member.ssn_number must be a valid social security number",
             ),
             (
                 "ssn_number",
@@ -250,7 +250,7 @@ on_both! {
             send(app.anonymous("POST", &path).bearer_auth(&live).json(&with(joint, "joint_member", marry())))
                 .await;
         let expected = json!({ "error": { "type": "validation_error",
-            "message": "joint_member.ssn_number must be a number that can be issued" } });
+            "message": "joint_member.ssn_number must be a valid social security number" } });
         assert_eq!((issued.status, issued.body), (400, expected));
 
         let (_, other) = app.other_partner("another").await;

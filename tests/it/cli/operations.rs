@@ -291,7 +291,7 @@ async fn in_production_a_new_key_needs_a_partner_with_a_mode() {
         );
         assert_eq!(
             complaint(&production(&["keys", "create", "--partner", "trial", "--live"])),
-            "coffer: cannot issue a key: The partner \"trial\" exists and is not Live."
+            "coffer: cannot issue a key: The partner \"trial\" already exists and its mode is not Live."
         );
         let keys = printed(production(&["keys", "list", "--partner", "acme"]));
         let states: Vec<&str> = keys.lines().map(|line| line.split_whitespace().nth(1).unwrap()).collect();

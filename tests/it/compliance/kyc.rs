@@ -87,9 +87,9 @@ fn refused(answer: &Answer, status: u16, kind: &str, message: &str) {
     assert_eq!((answer.status, &answer.body), (status, &expected));
 }
 
-const ANSWERED: &str = "The questions of this identity check were answered before.";
-const EXPIRED: &str = "The time to answer the questions of this identity check is over.";
-const NOT_OPEN: &str = "This identity check waits for no answers.";
+const ANSWERED: &str = "The questions of this identity check have already been answered.";
+const EXPIRED: &str = "The time to answer the questions of this identity check has expired.";
+const NOT_OPEN: &str = "This identity check is not waiting for answers.";
 const MALFORMED: &str =
     "answers must answer each of the questions 1 to 5 once, with one of its answers 1 to 5";
 const UNKNOWN: &str = "token was not found";
@@ -358,7 +358,7 @@ on_both! {
             })
         );
         let late = app.patch(token, json!({ "answers": answers(&asked, &sent, 0) })).await;
-        refused(&late, 402, "invalid_request", "A later identity check took the place of this one.");
+        refused(&late, 402, "invalid_request", "This identity check was replaced by a later one.");
         assert_eq!(
             app.history().await,
             [

@@ -327,8 +327,8 @@ on_both! {
                 invalid("type", "must be ssn card, license, passport or utility"),
             ),
             ("extension", json!("exe"), invalid("extension", "must be pdf, jpg, jpeg or png")),
-            ("extension", json!("png"), invalid("extension", "is not that of the data")),
-            ("extension", json!("jpeg"), invalid("extension", "is not that of the data")),
+            ("extension", json!("png"), invalid("extension", "must match the format of the data")),
+            ("extension", json!("jpeg"), invalid("extension", "must match the format of the data")),
             ("notes", json!("n".repeat(2001)), invalid("notes", "must have at most 2000 characters")),
             ("data", json!(null), required("data")),
             ("data", json!(""), required("data")),
@@ -336,7 +336,11 @@ on_both! {
             ("data", json!("%PDF-1.7"), invalid("data", "must be base64")),
             ("data", json!(STANDARD.encode(exe)), invalid("data", "must be a PDF, a JPEG or a PNG")),
             ("data", json!(STANDARD.encode(b" %PDF-1.7")), invalid("data", "must be a PDF, a JPEG or a PNG")),
-            ("data", json!(STANDARD.encode(jpeg())), invalid("extension", "is not that of the data")),
+            (
+                "data",
+                json!(STANDARD.encode(jpeg())),
+                invalid("extension", "must match the format of the data"),
+            ),
             (
                 "data",
                 json!(STANDARD.encode(long(10 * MIB + 1))),
@@ -384,7 +388,7 @@ on_both! {
         let answer = send(request).await;
         assert_eq!((answer.status, &answer.body), (400, &told));
         assert_eq!(in_chunks(&app, &rita.path(), &whole).await, (400, told));
-        let closed = refused("The identity check does not ask for documents.");
+        let closed = refused("This identity check is not waiting for documents.");
         for (last_name, (status, kind, message)) in
             [("Carter", &closed), ("Question", &closed), ("Denied", &closed)]
         {
@@ -417,7 +421,7 @@ on_both! {
             assert_eq!(app.post(&rita.path(), documented(&pdf())).await.status, 200, "{turn}");
         }
         let told = json!({ "error": { "type": "invalid_request",
-            "message": "20 documents have been sent, and the identity check takes no more." } });
+            "message": "This identity check already has the maximum of 20 documents." } });
         let refused = app.post(&rita.path(), documented(&pdf())).await;
         assert_eq!((refused.status, refused.body), (402, told));
         assert_eq!(counts(&app).await, (20, 20));
@@ -437,7 +441,7 @@ on_both! {
         tx.commit().await.unwrap();
         let refused = app.post(&rita.path(), documented(&pdf())).await;
         let told = json!({ "error": { "type": "invalid_request",
-            "message": "A later identity check took the place of this one." } });
+            "message": "This identity check was replaced by a later one." } });
         assert_eq!((refused.status, refused.body), (402, told));
         assert_eq!(counts(&app).await, (20, 20));
     }
@@ -486,7 +490,7 @@ on_both! {
         // Data that was not announced is refused, and the URL stays valid.
         for (data, message) in [
             (long(pdf().len() + 1), format!("data must have {} bytes, as announced", pdf().len())),
-            (png(), "data is not of the announced content type".to_owned()),
+            (png(), "data must have the announced content type".to_owned()),
             (b"MZ".to_vec(), "data must be a PDF, a JPEG or a PNG".to_owned()),
             (long(10 * MIB + 1), "data must have at most 10485760 bytes".to_owned()),
             (long(20 * MIB), "data must have at most 10485760 bytes".to_owned()),
@@ -572,7 +576,7 @@ on_both! {
             prepared.entity("kycDocumentUploadPrepare", "target")["url"].as_str().unwrap().to_owned();
         let read = documents_as(&app, &passing, &rita.kyc_id).await[0]["url"].as_str().unwrap().to_owned();
         assert_eq!(client().get(&read).send().await.unwrap().status(), 200);
-        let id = domain::access::keys::named(&app.app.db.read, &passing["sk_test_".len()..][..8])
+        let id = domain::access::keys::find_by_public_id(&app.app.db.read, &passing["sk_test_".len()..][..8])
             .await
             .unwrap()
             .unwrap()
@@ -733,7 +737,7 @@ on_both! {
                 .await;
         assert_eq!(
             (sent.status, &sent.body["error"]["message"]),
-            (400, &json!("extension is not that of the data"))
+            (400, &json!("extension must match the format of the data"))
         );
         let sent =
             send(app.anonymous("POST", &rita.path()).bearer_auth(&user.access).json(&documented(&long(50))))

@@ -26,7 +26,7 @@ async fn reviewer(app: &TestApp) -> String {
 }
 
 async fn id_of(app: &TestApp, key: &str) -> Uuid {
-    keys::named(&app.app.db.read, &key["sk_test_".len()..][..8]).await.unwrap().unwrap().id
+    keys::find_by_public_id(&app.app.db.read, &key["sk_test_".len()..][..8]).await.unwrap().unwrap().id
 }
 
 async fn decide(app: &TestApp, key: &str, document: &str, kyc_id: &str, reason: &str) -> Answer {
@@ -60,8 +60,7 @@ async fn queue(app: &TestApp, key: &str) -> Vec<String> {
 
 #[track_caller]
 fn assert_maker(answer: &Answer, mutation: &str) {
-    let text =
-        "Who entered, changed or sent something about this person cannot decide about her; another key must.";
+    let text = "The reviewer must not have entered or changed this user's data. Use another key.";
     assert_eq!(
         answer.user_error(mutation),
         &json!({ "code": "MAKER_CHECKER", "path": null, "message": text })
@@ -131,12 +130,12 @@ on_both! {
         let late = app.post(&format!("/v1/kyc/{}/documents", rita.token), documented(b"%PDF-1.4\n")).await;
         assert_eq!(
             (late.status, &late.body["error"]["message"]),
-            (402, &json!("The identity check does not ask for documents."))
+            (402, &json!("This identity check is not waiting for documents."))
         );
         for (document, mutation) in [(APPROVE, "kycApprove"), (DENY, "kycDeny")] {
             let again = decide(&app, &reviewer, document, &rita.kyc_id, "Once more.").await;
             let told = json!({ "code": "KYC_NOT_OPEN", "path": null,
-                "message": "The identity check does not wait for a review." });
+                "message": "This identity check is not waiting for a review." });
             assert_eq!(again.user_error(mutation), &told);
         }
         assert_eq!(app.audit().await.wrong, None);
@@ -206,7 +205,7 @@ on_both! {
                     "Why not.",
                     "KYC_NOT_OPEN",
                     json!(null),
-                    "The identity check does not wait for a review.",
+                    "This identity check is not waiting for a review.",
                 ),
             ] {
                 let refused = decide(&app, &reviewer, document, kyc_id, reason).await;
@@ -304,7 +303,7 @@ on_both! {
         let superseded = decide(&app, &reviewer, APPROVE, &rita.kyc_id, "Genuine.").await;
         assert_eq!(
             superseded.user_error("kycApprove")["message"],
-            "A later identity check took the place of this one."
+            "This identity check was replaced by a later one."
         );
         // The keys that created the earlier check and the change cannot decide the later check.
         for maker in [&app.key, &clerk] {
@@ -347,7 +346,7 @@ on_both! {
         write(screening_hit::ActiveModel::from(hit.clone()).reset_all(), true).await;
         let refused = decide(&app, &reviewer, APPROVE, &rita.kyc_id, "Genuine.").await;
         let text =
-            "An entry of the watch list resembles the person; it must be cleared before she can be approved.";
+            "This user has an open watch-list hit. Clear it before approving the identity check.";
         assert_eq!(
             refused.user_error("kycApprove"),
             &json!({ "code": "KYC_NOT_OPEN", "path": null, "message": text })

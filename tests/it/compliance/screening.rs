@@ -236,9 +236,9 @@ on_both! {
 
         for (list, fault) in [
             (format!("{}8,\"SHORT\"\r\n", sdn(&[ADA])), "line 2 has 2 columns instead of 12"),
-            (sdn(&[ADA, ("eight", "X, Y", "")]), "line 2 does not begin with an entry's number"),
-            (sdn(&[ADA, ADA]), "line 2 has entry 7 again"),
-            (String::new(), "there is no entry in it"),
+            (sdn(&[ADA, ("eight", "X, Y", "")]), "line 2 does not start with an entry number"),
+            (sdn(&[ADA, ADA]), "line 2 repeats entry 7"),
+            (String::new(), "the list has no entries"),
             (format!("{}8,\"MÜLLER, J", sdn(&[ADA])), "line 2 has a quotation mark that is not closed"),
             (
                 sdn(&[ADA, ("8", "MÜLLER, Jürgen", "DOB 1950; POB Nowhere")])
@@ -318,8 +318,11 @@ on_both! {
                 "CARTER, Ada",
                 "1.00",
                 json!([
-                    name("0.80", "Of 2 parts of the name, 2 are the same, 0 alike, and 0 fit an initial."),
-                    birth("0.20", "The same day of birth is listed."),
+                    name(
+                        "0.80",
+                        "Of 2 parts of the name, 2 are identical, 0 similar, and 0 match an initial."
+                    ),
+                    birth("0.20", "The same date of birth is listed."),
                 ])
             )])
         );
@@ -610,8 +613,8 @@ on_both! {
             ("reason", json!("  "), "REQUIRED", "reason is required"),
             ("reason", json!("é".repeat(501)), "INVALID", "reason must have at most 500 characters"),
             ("until", json!("soon"), "INVALID", "until must be a date as YYYY-MM-DD"),
-            ("until", json!("2026-02-30"), "INVALID", "until must be a day of the calendar"),
-            ("until", json!("2026-07-08"), "INVALID", "until lies in the past"),
+            ("until", json!("2026-02-30"), "INVALID", "until must be a valid calendar date"),
+            ("until", json!("2026-07-08"), "INVALID", "until must not be in the past"),
             ("until", json!("2028-07-10"), "INVALID", "until must be at most two years ahead"),
             ("hitId", before["kyc"]["id"].clone(), "NOT_FOUND", "hitId was not found"),
             ("hitId", json!("nope"), "NOT_FOUND", "hitId was not found"),
@@ -669,14 +672,14 @@ on_both! {
         assert_eq!(cleared.entity("watchListHitClear", "hit")["exception"]["until"], "2028-07-09");
         let again = clear(&app, clear_input(&hit)).await;
         let told = json!({ "code": "KYC_NOT_OPEN", "path": ["hitId"],
-            "message": "The hit does not wait for anybody any more." });
+            "message": "This hit is not waiting for a reviewer." });
         assert_eq!(again.user_error("watchListHitClear"), &told);
         let other = registered(&app, "Ada", "Karter").await;
         let hit = status_of(&app, &other).await["kyc"]["watchListHits"][0].clone();
         update_user(&app, &other, json!({ "ssn": "123456780" })).await;
         let late = clear(&app, clear_input(&hit)).await;
         let told = json!({ "code": "KYC_NOT_OPEN", "path": null,
-            "message": "A later identity check took the place of this one." });
+            "message": "This identity check was replaced by a later one." });
         assert_eq!(late.user_error("watchListHitClear"), &told);
     }
 
@@ -765,7 +768,7 @@ on_both! {
         assert!(import(&app, first(20).as_bytes(), &[]).status.success());
         let refused = said(&import(&app, first(17).as_bytes(), &[]));
         let told = "coffer: cannot import; nothing was imported: The list has 17 entries, fewer than 90 % \
-            of the 20 that it replaces. Use --force if it is right.\n";
+            of the 20 that it replaces. Use --force if the list is complete.\n";
         assert_eq!(refused, (false, String::new(), told.to_owned()));
         assert_eq!(counts(&app).await, (1, 20));
         assert!(import(&app, first(18).as_bytes(), &[]).status.success(), "90 % of the entries are enough");

@@ -326,7 +326,8 @@ on_both! {
             assert_eq!(made.body["data"]["outcome"], outcome, "{birth_date} at {at}");
         }
         let future =
-            json!({ "error": { "type": "validation_error", "message": "birth_date lies in the future" } });
+            json!({ "error": { "type": "validation_error",
+                "message": "birth_date must not be in the future" } });
         let id = created(&app, john()).await["id"].as_str().unwrap().to_owned();
         for (at, day) in [("2026-07-12T03:59:59Z", "2026-07-12"), ("2026-07-12T04:00:00Z", "2026-07-13")] {
             app.advance_to(at).await;
@@ -449,10 +450,10 @@ on_both! {
             ("email_address", json!("unknown"), "email_address must be an e-mail address"),
             ("phone_number", json!("12"), "phone_number must be a US number of 10 digits"),
             ("phone_number", json!("1".repeat(41)), "phone_number must have at most 40 characters"),
-            ("ssn_number", json!("000-45-6789"), "ssn_number must be a number that can be issued"),
+            ("ssn_number", json!("000-45-6789"), "ssn_number must be a valid social security number"),
             ("ssn_number", json!("12345678"), "ssn_number must have nine digits"),
             ("birth_date", json!("1985-02-30"), "birth_date"),
-            ("birth_date", json!("2030-01-01"), "birth_date lies in the future"),
+            ("birth_date", json!("2030-01-01"), "birth_date must not be in the future"),
             ("birth_date", json!("23.01.1985"), "birth_date"),
             ("address_state", json!("VO"), "address_state"),
             ("address_postal_code", json!("2322"), "address_postal_code"),
@@ -592,7 +593,7 @@ async fn users_of_live_partners_are_checked_by_the_rules_alone() {
         );
         let impossible = create(numbered("Doe", "666456789")).await;
         let expected = json!({ "error": { "type": "validation_error",
-            "message": "ssn_number must be a number that can be issued" } });
+            "message": "ssn_number must be a valid social security number" } });
         assert_eq!((impossible.status, impossible.body), (400, expected));
         // Of two concurrent users with the same number, one needs a reviewer.
         let twins = (0..2).map(|turn| {

@@ -248,7 +248,7 @@ impl TestApp {
             tasks.push(workers::timers(&app));
         }
         instruments::list_built_in(&app).await.unwrap();
-        let partner = partners::named(&app, TESTS, Mode::Sandbox).await.unwrap();
+        let partner = partners::find_or_create(&app, TESTS, Mode::Sandbox).await.unwrap();
         let partner = freeze_clock_at(&app, partner, THURSDAY).await;
         let key = keys::issue(&app, &partner, &Scope::ALL).await.unwrap().reveal().clone();
         let (stop, stopping) = watch::channel(false);
@@ -279,7 +279,7 @@ impl TestApp {
 
     /// Creates another sandbox partner and an API key for it.
     pub async fn other_partner(&self, name: &str) -> (partner::Model, String) {
-        let partner = partners::named(&self.app, name, Mode::Sandbox).await.unwrap();
+        let partner = partners::find_or_create(&self.app, name, Mode::Sandbox).await.unwrap();
         let partner = freeze_clock_at(&self.app, partner, THURSDAY).await;
         let key = keys::issue(&self.app, &partner, &Scope::ALL).await.unwrap().reveal().clone();
         (partner, key)
@@ -287,7 +287,7 @@ impl TestApp {
 
     /// Creates a live partner and returns an API key of it.
     pub async fn live_key(&self) -> String {
-        let partner = partners::named(&self.app, "live", Mode::Live).await.unwrap();
+        let partner = partners::find_or_create(&self.app, "live", Mode::Live).await.unwrap();
         keys::issue(&self.app, &partner, &Scope::ALL).await.unwrap().reveal().clone()
     }
 

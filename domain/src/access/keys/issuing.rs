@@ -1,6 +1,6 @@
-//! How a partner's keys come and go: issued, rotated, revoked.
+//! Issuing, rotating, revoking and listing API keys.
 
-use super::{is_live, live_at, made, scopes};
+use super::{generate, is_live, live_at, scopes};
 use crate::{
     Actor, Code, Refusal, Result, Scope,
     kernel::{
@@ -21,69 +21,71 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
-/// A key as asked for.
+/// Input for a new API key.
 #[derive(Clone, Debug, Serialize)]
 pub struct NewKey {
-    /// What its partner calls it.
+    /// Label chosen by the partner.
     pub label: String,
-    /// What it may do; nothing need be said of a publishable one.
+    /// May be empty for a publishable key.
     pub scopes: Vec<Scope>,
-    /// Whether anyone may hold it.
+    /// Whether the key may be published, for example in an app.
     pub publishable: bool,
 }
 
-/// A key that was just made.
+/// A newly issued key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Issued {
     pub key: api_key::Model,
-    /// The whole text, here and never again.
+    /// Full text of the key. Returned only here.
     #[serde(skip)]
     pub text: Option<Secret<String>>,
 }
 
-/// Issues a key that may do nothing its giver may not; scope `operate`. Its text is in the answer and nowhere
-/// else, so this takes no idempotency key.
+/// Issues a key with at most the scopes of the caller's key. Requires scope `operate`.
+///
+/// The text of the key is returned only here, so there is no idempotency key.
 pub async fn issue_for(app: &App, actor: &Actor, new: NewKey) -> Result<Issued> {
-    let giver = actor.partner(Scope::Operate)?.clone();
-    Ok(command::execute(app, actor, None, IssueApiKey { new, giver }).await?.value)
+    let issuer = actor.partner(Scope::Operate)?.clone();
+    Ok(command::execute(app, actor, None, IssueApiKey { new, issuer }).await?.value)
 }
 
 #[derive(Serialize)]
 struct IssueApiKey {
     new: NewKey,
     #[serde(skip)]
-    giver: PartnerKey,
+    issuer: PartnerKey,
 }
 
 impl NewKey {
-    /// What the key may do, each scope once.
+    /// Returns the scopes of the key without duplicates.
     fn scopes(&self) -> Result<Vec<Scope>> {
         if self.publishable {
             return if self.scopes.iter().all(|scope| *scope == Scope::Start) {
                 Ok(vec![Scope::Start])
             } else {
-                Err(Refusal::invalid("scopes", "must hold no other scope than start for a publishable key")
-                    .into())
+                Err(Refusal::invalid("scopes", "must only contain start for a publishable key").into())
             };
         }
         if self.scopes.is_empty() {
             return Err(Refusal::required("scopes").into());
         }
         if self.scopes.contains(&Scope::Start) {
-            return Err(
-                Refusal::invalid("scopes", "must not hold start, which a publishable key alone has").into()
-            );
+            return Err(Refusal::invalid(
+                "scopes",
+                "must not contain start, which is for publishable keys only",
+            )
+            .into());
         }
         Ok(Scope::ALL.into_iter().filter(|scope| self.scopes.contains(scope)).collect())
     }
 }
 
-/// Refuses to have a key given out by one that may do less.
-fn require_held(giver: &PartnerKey, scopes: &[Scope], field: &str) -> Result<()> {
-    match scopes.iter().find(|scope| !giver.allows(**scope)) {
+/// Refuses scopes that the issuing key does not have.
+fn require_held(issuer: &PartnerKey, scopes: &[Scope], field: &str) -> Result<()> {
+    match scopes.iter().find(|scope| !issuer.allows(**scope)) {
         None => Ok(()),
         Some(scope) => {
-            let text = format!("Your key lacks the scope {} and cannot give it.", scope.name());
+            let text = format!("Your API key does not have the scope {} and cannot grant it.", scope.name());
             Err(Refusal::new(Code::ScopeNotHeld, field, text).into())
         }
     }
@@ -102,10 +104,10 @@ impl Command for IssueApiKey {
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<Issued> {
         clock::locked(ctx.tx, ctx.partner.id).await?;
         let scopes = self.new.scopes()?;
-        require_held(&self.giver, &scopes, "scopes")?;
-        let (mut row, text) = made(ctx.app, ctx.partner, &scopes)?;
+        require_held(&self.issuer, &scopes, "scopes")?;
+        let (mut row, text) = generate(ctx.app, ctx.partner, &scopes)?;
         row.label = person::tidy(&self.new.label);
-        put(ctx, row, text).await
+        insert(ctx, row, text).await
     }
 
     fn object(done: &Issued) -> Uuid {
@@ -113,7 +115,7 @@ impl Command for IssueApiKey {
     }
 }
 
-async fn put(ctx: &CommandContext<'_>, row: api_key::Model, text: Secret<String>) -> Result<Issued> {
+async fn insert(ctx: &CommandContext<'_>, row: api_key::Model, text: Secret<String>) -> Result<Issued> {
     let key = api_key::ActiveModel::from(row).reset_all().insert(ctx.tx).await?;
     let facts = json!({ "id": key.id, "public_id": key.public_id, "scopes": key.scopes,
         "rotated_from": key.rotated_from });
@@ -121,35 +123,35 @@ async fn put(ctx: &CommandContext<'_>, row: api_key::Model, text: Secret<String>
     Ok(Issued { key, text: Some(text) })
 }
 
-/// A wish for a key's successor.
+/// Input for rotating an API key.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Rotation {
     pub id: Uuid,
-    /// After how many hours the key itself shall open nothing; it stays live until revoked when none is
-    /// named.
+    /// Hours after which the old key expires; none to leave its expiry unchanged.
     pub expires_after_hours: Option<i64>,
 }
 
-/// Issues a successor with the label and the scopes of a live key, which stays live beside it; scope
-/// `operate`. Refused while two keys of its line are live, and for a key that may do what the caller's may
-/// not.
+/// Issues a new key with the label and scopes of a live key, which stays live. Requires scope `operate`.
+///
+/// Refused if two keys of the same lineage are live, or if the key has scopes that the caller's key does not
+/// have.
 pub async fn rotate(app: &App, actor: &Actor, rotation: Rotation) -> Result<Issued> {
-    let giver = actor.partner(Scope::Operate)?.clone();
-    Ok(command::execute(app, actor, None, RotateApiKey { rotation, giver }).await?.value)
+    let issuer = actor.partner(Scope::Operate)?.clone();
+    Ok(command::execute(app, actor, None, RotateApiKey { rotation, issuer }).await?.value)
 }
 
 #[derive(Serialize)]
 struct RotateApiKey {
     rotation: Rotation,
     #[serde(skip)]
-    giver: PartnerKey,
+    issuer: PartnerKey,
 }
 
-/// The most hours a key lives beside its successor: thirty days.
+/// Longest time until the old key expires: 30 days.
 const MAX_EXPIRY_HOURS: i64 = 720;
 
-/// How many keys of one line are live at most.
-const LIVE_OF_LINE: usize = 2;
+/// Most live keys of one lineage.
+const MAX_LIVE_KEYS: usize = 2;
 
 impl Command for RotateApiKey {
     const NAME: &'static str = "api_key.rotate";
@@ -173,18 +175,18 @@ impl Command for RotateApiKey {
             .ok_or_else(|| Refusal::not_found("apiKeyId"))?;
         let now = clock::system_now();
         if !is_live(&old, now) {
-            return Err(Refusal::invalid("apiKeyId", "names a key that is no longer live").into());
+            return Err(Refusal::invalid("apiKeyId", "must be a live API key").into());
         }
         let scopes = scopes(&old);
-        require_held(&self.giver, &scopes, "apiKeyId")?;
-        let line = api_key::Entity::find()
+        require_held(&self.issuer, &scopes, "apiKeyId")?;
+        let lineage = api_key::Entity::find()
             .filter(api_key::Column::LineageId.eq(old.lineage_id))
             .filter(live_at(now));
-        if line.all(ctx.tx).await?.len() >= LIVE_OF_LINE {
-            let text = "Two keys of this line are live; revoke one of them first.";
+        if lineage.all(ctx.tx).await?.len() >= MAX_LIVE_KEYS {
+            let text = "Two keys of this lineage are live. Revoke one of them first.";
             return Err(Refusal::new(Code::TooManyLiveKeys, "apiKeyId", text).into());
         }
-        let (mut row, text) = made(ctx.app, ctx.partner, &scopes)?;
+        let (mut row, text) = generate(ctx.app, ctx.partner, &scopes)?;
         row.label.clone_from(&old.label);
         row.lineage_id = old.lineage_id;
         row.rotated_from = Some(old.id);
@@ -195,7 +197,7 @@ impl Command for RotateApiKey {
             old.expires_at = Set(Some(end));
             old.update(ctx.tx).await?;
         }
-        put(ctx, row, text).await
+        insert(ctx, row, text).await
     }
 
     fn object(done: &Issued) -> Uuid {
@@ -203,19 +205,21 @@ impl Command for RotateApiKey {
     }
 }
 
-/// Revokes a key, its own included, which then opens nothing: on this server no event reaches its sockets and
-/// streams any more, on others after a second at most; scope `operate`. Done twice, it stays done. Refused
-/// for the last key that has the scope `operate` and no end.
+/// Revokes a key, which may be the caller's own. Requires scope `operate`.
+///
+/// Sockets and streams of the key receive no more events on this server at once, on other servers after at
+/// most a second. Revoking a revoked key changes nothing. Refused for the last key with scope `operate` and
+/// no expiry.
 pub async fn revoke(app: &App, actor: &Actor, id: Uuid) -> Result<api_key::Model> {
-    Ok(command::execute(app, actor, None, Revocation { id }).await?.value)
+    Ok(command::execute(app, actor, None, RevokeApiKey { id }).await?.value)
 }
 
 #[derive(Serialize)]
-struct Revocation {
+struct RevokeApiKey {
     id: Uuid,
 }
 
-impl Command for Revocation {
+impl Command for RevokeApiKey {
     const NAME: &'static str = "api_key.revoke";
     const SCOPE: Scope = Scope::Operate;
     type Output = api_key::Model;
@@ -253,7 +257,7 @@ impl Command for Revocation {
     }
 }
 
-/// Refuses to take away the last key that can give out others and will not end by itself.
+/// Refuses to revoke the last key that can issue keys and does not expire.
 async fn require_another(ctx: &CommandContext<'_>, key: &api_key::Model) -> Result<()> {
     let others = api_key::Entity::find()
         .filter(api_key::Column::PartnerId.eq(ctx.partner.id))
@@ -266,7 +270,7 @@ async fn require_another(ctx: &CommandContext<'_>, key: &api_key::Model) -> Resu
     Err(Refusal::new(
         Code::LastKey,
         "apiKeyId",
-        "No other key with the scope operate would be left; issue one first.",
+        "This is the last key with scope operate. Issue another one first.",
     )
     .into())
 }
@@ -282,7 +286,7 @@ async fn of_partner(
         .await?)
 }
 
-/// The partner's keys, revoked ones included, newest first; scope `operate`.
+/// Returns a page of the partner's keys, including revoked ones, newest first. Requires scope `operate`.
 pub async fn list(
     connection: &impl ConnectionTrait,
     actor: &Actor,
@@ -293,8 +297,11 @@ pub async fn list(
     page.of(connection, select, api_key::Column::Id).await
 }
 
-/// The key that is shown like this, with or without what stands before its public id, whosever it is.
-pub async fn named(connection: &impl ConnectionTrait, name: &str) -> Result<Option<api_key::Model>> {
-    let public_id = name.rsplit('_').next().unwrap_or_default();
+/// Returns the key with this public id, with or without its prefix, of any partner.
+pub async fn find_by_public_id(
+    connection: &impl ConnectionTrait,
+    text: &str,
+) -> Result<Option<api_key::Model>> {
+    let public_id = text.rsplit('_').next().unwrap_or_default();
     Ok(api_key::Entity::find().filter(api_key::Column::PublicId.eq(public_id)).one(connection).await?)
 }

@@ -1,11 +1,11 @@
-//! The answers to a check's questions.
+//! Answering the questions of an identity check.
 
 use super::{
-    Named, applicant,
+    KycRef, applicant,
     evidence::{Patch, Reconsidered, reconsider},
     hits, is_listed, locked, outcome_of, parts,
     questions::{self, Given, PASS_MARK},
-    settle, written,
+    settle, to_json,
 };
 use crate::{
     Actor, Code, Refusal, Result, Scope,
@@ -25,21 +25,22 @@ use entity::{
 use serde::Serialize;
 use uuid::Uuid;
 
-/// Answers to all questions of a check, and the person's name where it was written wrongly.
+/// Answers to all questions of a check, and corrections of the name.
 #[derive(Clone, Serialize)]
 pub struct AnswerQuestions {
-    pub check: Named,
+    pub check: KycRef,
     pub answers: Vec<Given>,
     pub first_name: Option<String>,
     pub last_name: Option<String>,
 }
 
-/// What the answers add to the score, or take from it, in hundredths.
+/// Points that passing adds to the score or failing subtracts, in hundredths.
 const WEIGHT: i32 = 30;
 
-/// Answers the questions of an identity check, once (documented: the answers go with a PATCH, and may correct
-/// the name); scope `manage`, or the person herself. Four right ones of five pass; with fewer a reviewer
-/// looks.
+/// Answers the questions of an identity check, once (documented: answers are sent with PATCH and may correct
+/// the name). Requires scope `manage`, or the user's own session.
+///
+/// Four correct answers of five pass; with fewer the check goes to a reviewer.
 pub async fn answer(
     app: &App,
     actor: &Actor,
@@ -71,7 +72,7 @@ impl Command for AnswerQuestions {
             locked(ctx, async || self.check.find(ctx.tx, ctx.access_scope).await, self.check.field()).await?;
         require_waiting(&check, ctx.now)?;
         let asked = questions::of(ctx.app, &check)?.ok_or_else(not_open)?;
-        let right = asked.reveal().right_among(&self.answers);
+        let right = asked.reveal().count_correct(&self.answers);
         let listed = match reconsider(ctx, check.clone(), &self.patch()).await? {
             Some(Reconsidered { check: anew, needs_reviewer, .. }) => {
                 check = anew;
@@ -90,10 +91,10 @@ impl Command for AnswerQuestions {
             check: Check::Answers,
             passed,
             part,
-            rule: "At least four of the five questions were answered rightly.".into(),
+            rule: "At least four of the five questions were answered correctly.".into(),
         });
         check.score = identity::score(&parts);
-        check.parts = written(&parts)?;
+        check.parts = to_json(&parts)?;
         check.outcome = match outcome_of(check.score, listed) {
             Outcome::Denied if passed => Outcome::Denied,
             Outcome::Approved if passed => Outcome::Approved,
@@ -108,16 +109,17 @@ impl Command for AnswerQuestions {
     }
 }
 
-/// Refuses answers that a check does not wait for.
+/// Refuses answers if the check is not waiting for them.
 fn require_waiting(check: &kyc::Model, now: DateTime<Utc>) -> Result<()> {
     let expired = check.questions_expire_at.is_some_and(|at| at <= now);
     let (code, text) = match check.outcome {
         _ if check.answered_at.is_some() => {
-            (Code::KycAnswered, "The questions of this identity check were answered before.")
+            (Code::KycAnswered, "The questions of this identity check have already been answered.")
         }
-        _ if expired => {
-            (Code::KycQuestionsExpired, "The time to answer the questions of this identity check is over.")
-        }
+        _ if expired => (
+            Code::KycQuestionsExpired,
+            "The time to answer the questions of this identity check has expired.",
+        ),
         Outcome::QuestionsRequired => return Ok(()),
         _ => return Err(not_open().into()),
     };
@@ -125,5 +127,5 @@ fn require_waiting(check: &kyc::Model, now: DateTime<Utc>) -> Result<()> {
 }
 
 fn not_open() -> Refusal {
-    Refusal::new(Code::KycNotOpen, "", "This identity check waits for no answers.")
+    Refusal::new(Code::KycNotOpen, "", "This identity check is not waiting for answers.")
 }

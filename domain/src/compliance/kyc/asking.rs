@@ -1,7 +1,7 @@
-//! Whom questions are put to, and for how long.
+//! Asking questions: who gets them, and until when.
 
 use super::{
-    at_present,
+    current,
     questions::{self, Questions},
 };
 use crate::{Result, kernel::command::CommandContext, people::applicants::Applicant};
@@ -14,10 +14,11 @@ use sea_orm::{
     sea_query::{Expr, all, any},
 };
 
-/// Puts questions to a person, for a quarter of an hour from when the check first did; who was asked before
-/// in vain goes to a reviewer.
+/// Adds questions to a check. They expire 15 minutes after the first ones were asked.
+///
+/// An applicant who has failed questions or let them expire before goes to a reviewer instead.
 pub async fn ask(ctx: &CommandContext<'_>, check: &mut kyc::Model, applicant: &Applicant) -> Result<()> {
-    if asked_in_vain(ctx, check).await? {
+    if has_failed_before(ctx, check).await? {
         close_questions(check);
         check.outcome = Outcome::ManualReview;
         return Ok(());
@@ -26,25 +27,25 @@ pub async fn ask(ctx: &CommandContext<'_>, check: &mut kyc::Model, applicant: &A
     check.questions = Some(Questions::ask(&seed, applicant)?.sealed(ctx.app, check.partner_id, check.id)?);
     let mut until = ctx.now + questions::open_for();
     if let Some(user_id) = check.user_id
-        && let Some(earlier) = at_present(ctx.tx, user_id).await?
+        && let Some(earlier) = current(ctx.tx, user_id).await?
         && earlier.outcome == Outcome::QuestionsRequired
         && let Some(at) = earlier.questions_expire_at
     {
-        // A change wins no time.
+        // A new check does not extend the time.
         until = Ord::min(at, until);
     }
     check.questions_expire_at.get_or_insert(until);
     Ok(())
 }
 
-/// Takes questions back that were not answered.
+/// Removes the questions of a check that were not answered.
 pub fn close_questions(check: &mut kyc::Model) {
     (check.questions, check.questions_expire_at) = (None, None);
 }
 
-/// Whether the person of a check failed or let expire the questions of another one; a live partner's people
-/// are known by their social security number as well.
-async fn asked_in_vain(ctx: &CommandContext<'_>, check: &kyc::Model) -> Result<bool> {
+/// Whether the applicant failed the questions of another check or let them expire. Live applicants are also
+/// matched by social security number.
+async fn has_failed_before(ctx: &CommandContext<'_>, check: &kyc::Model) -> Result<bool> {
     let mut same = Condition::any();
     if let Some(user_id) = check.user_id {
         same = same.add(kyc::Column::UserId.eq(user_id));

@@ -1,7 +1,7 @@
-//! A check whose evidence was written wrongly.
+//! Correcting the evidence of an identity check.
 
 use super::{
-    Named, ask, close_questions,
+    KycRef, ask, close_questions,
     evidence::{Patch, Reconsidered, reconsider},
     expire, locked, outcome_of, settle,
 };
@@ -21,28 +21,28 @@ use entity::{
 use serde::Serialize;
 use uuid::Uuid;
 
-/// What was written wrongly of a person whose check is not decided.
+/// Input for correcting the personal data of an undecided check.
 #[derive(Clone, Serialize)]
-pub struct Correction {
-    pub check: Named,
+pub struct CorrectKyc {
+    pub check: KycRef,
     pub patch: Patch,
 }
 
-/// Corrects what an identity check goes by while it is not decided, judges it anew, and corrects the person
-/// whom it moves; scope `manage`, or the person herself.
+/// Corrects the evidence of an undecided identity check and its user, and computes the result again. Requires
+/// scope `manage`, or the user's own session.
 ///
-/// A correction takes nobody out of a review. Questions that go on being asked are those about the corrected
-/// evidence, and their time runs from when the first were asked.
+/// A correction does not end a review. If questions are still required, they are about the corrected evidence
+/// and expire when the first ones would have.
 pub async fn correct(
     app: &App,
     actor: &Actor,
     key: Option<Key>,
-    correction: Correction,
+    correction: CorrectKyc,
 ) -> Result<Answer<kyc::Model>> {
     command::execute(app, actor, key, correction).await
 }
 
-impl Command for Correction {
+impl Command for CorrectKyc {
     const NAME: &'static str = "kyc.correct";
     const SCOPE: Scope = Scope::Manage;
     const FOR_ONESELF: bool = true;
@@ -62,31 +62,33 @@ impl Command for Correction {
             .questions_expire_at
             .filter(|due| *due <= ctx.now && check.outcome == Outcome::QuestionsRequired)
         {
-            // Its timer is about to be carried out.
+            // The timer is due but has not run yet.
             expire(&CommandContext { now: due, ..*ctx }, check.id).await?;
             check = locked(ctx, find, self.check.field()).await?;
         }
         if !matches!(check.outcome, Outcome::QuestionsRequired | Outcome::ManualReview) {
-            return Err(Refusal::new(Code::KycNotOpen, "", "This identity check has been decided.").into());
+            return Err(
+                Refusal::new(Code::KycNotOpen, "", "This identity check has already been decided.").into()
+            );
         }
         let found =
             reconsider(ctx, check.clone(), &self.patch).await.map_err(|error| error.inside("patch"))?;
-        let Some(Reconsidered { check: mut anew, applicant, needs_reviewer }) = found else {
+        let Some(Reconsidered { check: mut updated, applicant, needs_reviewer }) = found else {
             return Ok(check);
         };
-        anew.outcome = match outcome_of(anew.score, needs_reviewer) {
+        updated.outcome = match outcome_of(updated.score, needs_reviewer) {
             _ if check.outcome == Outcome::ManualReview => Outcome::ManualReview,
             other => other,
         };
-        if anew.outcome == Outcome::QuestionsRequired {
-            ask(ctx, &mut anew, &applicant).await?;
+        if updated.outcome == Outcome::QuestionsRequired {
+            ask(ctx, &mut updated, &applicant).await?;
         } else if check.outcome == Outcome::QuestionsRequired {
-            close_questions(&mut anew);
+            close_questions(&mut updated);
         }
-        if anew.outcome != check.outcome {
-            anew.decided_at = ctx.now;
+        if updated.outcome != check.outcome {
+            updated.decided_at = ctx.now;
         }
-        settle(ctx, anew, EventType::KycUpdated).await
+        settle(ctx, updated, EventType::KycUpdated).await
     }
 
     fn object(done: &kyc::Model) -> Uuid {

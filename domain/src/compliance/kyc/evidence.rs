@@ -1,6 +1,6 @@
-//! What a check goes by, corrected and judged anew.
+//! Correcting the evidence of an identity check and computing the result again.
 
-use super::{applicant, hits, is_listed, judge, parts, sealed_applicant, ssn_index, written};
+use super::{applicant, hits, is_listed, judge, parts, sealed_applicant, ssn_index, to_json};
 use crate::{
     Checks, Code, Error, Refusal, Result,
     compliance::screening,
@@ -21,24 +21,24 @@ use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait};
 use serde::Serialize;
 use serde_json::json;
 
-/// What is corrected of a person; nothing in it has been checked. What is absent stays as it is.
+/// Corrections of personal data; not yet checked. Absent fields stay unchanged.
 #[derive(Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Patch {
     pub first_name: Option<String>,
     pub last_name: Option<String>,
     pub email: Option<String>,
-    /// An empty one takes it away.
+    /// An empty string clears it.
     pub phone: Option<String>,
     pub ssn: Option<String>,
     pub birth_date: Option<String>,
     pub address: PatchedAddress,
 }
 
-/// What is corrected of an address.
+/// Corrections of an address.
 #[derive(Clone, Default, PartialEq, Eq, Serialize)]
 pub struct PatchedAddress {
     pub line1: Option<String>,
-    /// An empty one takes it away.
+    /// An empty string clears it.
     pub line2: Option<String>,
     pub city: Option<String>,
     pub state: Option<String>,
@@ -47,17 +47,17 @@ pub struct PatchedAddress {
 }
 
 impl Patch {
-    /// Another name and nothing else.
+    /// Returns a patch of the name only.
     pub fn of_name(first_name: Option<String>, last_name: Option<String>) -> Self {
         Self { first_name, last_name, ..Self::default() }
     }
 
-    /// Whether nothing is corrected.
+    /// Whether the patch contains no corrections.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Refuses what cannot be, whatever stands beside it; an address is looked at once it is whole.
+    /// Checks each field by itself. The address is checked once it is merged.
     pub fn check(&self, mode: Mode) -> Result<()> {
         let mut checks = Checks::default();
         for (field, name) in [("firstName", &self.first_name), ("lastName", &self.last_name)] {
@@ -80,12 +80,13 @@ impl Patch {
         checks.done()
     }
 
-    /// The person as she is with this corrected.
+    /// Returns the applicant with these corrections applied.
     fn applied(&self, ctx: &CommandContext<'_>, to: &Applicant) -> Result<Applicant> {
-        let or = |given: &Option<String>, kept: &str| given.as_deref().map_or_else(|| kept.to_owned(), tidy);
-        let or_none = |given: Option<&str>, kept: Option<&String>| match given {
+        let or =
+            |given: &Option<String>, stored: &str| given.as_deref().map_or_else(|| stored.to_owned(), tidy);
+        let or_none = |given: Option<&str>, stored: Option<&String>| match given {
             Some(given) => Some(given.to_owned()).filter(|given| !given.is_empty()),
-            None => kept.cloned(),
+            None => stored.cloned(),
         };
         let ssn = self
             .ssn
@@ -94,14 +95,14 @@ impl Patch {
             .transpose()?;
         let birth_date =
             self.birth_date.as_deref().map(|day| valid("birthDate", parse_birth_date(day))).transpose()?;
-        let (patch, kept) = (&self.address, &to.address);
+        let (patch, stored) = (&self.address, &to.address);
         let address = NewAddress {
-            line1: or(&patch.line1, &kept.line1),
-            line2: or_none(patch.line2.as_deref(), kept.line2.as_ref()),
-            city: or(&patch.city, &kept.city),
-            state: or(&patch.state, &kept.state),
-            postal_code: or(&patch.postal_code, &kept.postal_code),
-            country_code: or(&patch.country_code, &kept.country_code),
+            line1: or(&patch.line1, &stored.line1),
+            line2: or_none(patch.line2.as_deref(), stored.line2.as_ref()),
+            city: or(&patch.city, &stored.city),
+            state: or(&patch.state, &stored.state),
+            postal_code: or(&patch.postal_code, &stored.postal_code),
+            country_code: or(&patch.country_code, &stored.country_code),
         };
         address.check()?;
         let address = address.tidied();
@@ -119,44 +120,44 @@ impl Patch {
     }
 }
 
-/// A check whose evidence was corrected and judged anew, before it is written; its outcome is still the one
-/// from before.
+/// A check with corrected evidence and new score, not yet stored. Its outcome is still the previous one.
 pub struct Reconsidered {
     pub check: kyc::Model,
     pub applicant: Applicant,
-    /// Whether the person resembles an entry of a watch list, or cannot be screened.
+    /// Whether the applicant resembles a watch-list entry or cannot be screened.
     pub needs_reviewer: bool,
 }
 
-/// Corrects what a check goes by, and the person whom it moves, and judges it anew: nothing where that
-/// changes nothing.
+/// Corrects the evidence of a check and its user and computes the score again. Returns none if nothing
+/// changes.
 ///
-/// What the answers to the questions came to goes on counting.
+/// The points of the answers still count.
 pub async fn reconsider(
     ctx: &CommandContext<'_>,
     mut check: kyc::Model,
     patch: &Patch,
 ) -> Result<Option<Reconsidered>> {
-    let kept = applicant(ctx.app, &check)?.map(|kept| kept.reveal().clone());
+    let stored = applicant(ctx.app, &check)?.map(|stored| stored.reveal().clone());
     let user = match check.user_id {
         Some(id) => user::Entity::find_by_id(id).one(ctx.tx).await?,
         None => None,
     };
     if user.as_ref().is_some_and(|user| user.status == Status::Closed) {
-        return Err(Refusal::new(Code::KycNotOpen, "", "The person is no longer a customer.").into());
+        return Err(Refusal::new(Code::KycNotOpen, "", "The user has been closed.").into());
     }
     let present = match &user {
         Some(user) => Applicant::of(ctx.app, user)?,
         None => None,
     };
-    let before =
-        present.or_else(|| kept.clone()).ok_or_else(|| Error::broken("an identity check is about nobody"))?;
+    let before = present
+        .or_else(|| stored.clone())
+        .ok_or_else(|| Error::broken("an identity check has no applicant"))?;
     let after = patch.applied(ctx, &before)?;
-    if kept.as_ref() == Some(&after) && before == after {
+    if stored.as_ref() == Some(&after) && before == after {
         return Ok(None);
     }
     if let Some(user) = user.filter(|_| before != after) {
-        let user = rewritten(ctx, user, &before, &after)?.update(ctx.tx).await?;
+        let user = changed_row(ctx, user, &before, &after)?.update(ctx.tx).await?;
         ctx.event()
             .record(ctx.tx, EventType::UserUpdated, user.id, json!({ "id": user.id, "status": user.status }))
             .await?;
@@ -165,18 +166,19 @@ pub async fn reconsider(
     let is_listed = is_listed(ctx.tx, check.id).await?;
     let judged = judge(ctx, &after, check.user_id, is_listed).await?;
     let (mut judged, tags) =
-        judged.ok_or(Error::Unavailable("No identity check is configured for live partners."))?;
+        judged.ok_or(Error::Unavailable("No identity check provider is configured for live partners."))?;
     judged.extend(parts(&check).into_iter().filter(|part| part.check == Check::Answers));
     check.score = identity::score(&judged);
-    (check.parts, check.tags) = (written(&judged)?, tags);
+    (check.parts, check.tags) = (to_json(&judged)?, tags);
     check.applicant = Some(sealed_applicant(ctx, check.id, &after)?);
     check.ssn_index = Some(ssn_index(ctx, &after));
     let needs_reviewer = is_listed || screening::cannot_screen(ctx, &after).await?;
     Ok(Some(Reconsidered { check, applicant: after, needs_reviewer }))
 }
 
-/// The person's row with what is another than before, so that what was written meanwhile stays.
-fn rewritten(
+/// Returns the user's row with only the changed columns set, so that concurrent changes of others are
+/// preserved.
+fn changed_row(
     ctx: &CommandContext<'_>,
     user: user::Model,
     before: &Applicant,

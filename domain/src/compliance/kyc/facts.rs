@@ -1,5 +1,4 @@
-//! What follows from what an applicant says of herself, each fact with answers that could be right and are
-//! not.
+//! Facts from an applicant's data that questions can ask for, each with plausible wrong answers.
 
 use super::questions::{Draws, NONE};
 use crate::people::{
@@ -10,22 +9,21 @@ use crate::people::{
 use chrono::Datelike;
 use std::{collections::BTreeSet, ops::RangeInclusive};
 
-/// The fact that is asked for first.
+/// Name of the fact that is asked for first.
 pub const ISSUING_STATE: &str = "issuing_state";
 
-/// A question with its right answer and at least four wrong ones.
+/// Question with its correct answer and at least four wrong ones.
 pub struct EvidenceFact {
-    /// What the draws for it go by.
+    /// Name that seeds the draws for this fact.
     pub name: &'static str,
     pub question: &'static str,
     pub answer: String,
     pub others: Vec<String>,
 }
 
-/// Everything that can be asked of an applicant. Her birth and her e-mail address alone are good for five
-/// questions.
+/// Returns all facts that can be asked for. Birth date and e-mail address alone provide five.
 ///
-/// Nothing is asked about her name, which may be corrected together with the answers.
+/// The name is not used, because it may be corrected together with the answers.
 pub fn of(seed: &[u8], applicant: &Applicant) -> Vec<EvidenceFact> {
     let (born, address) = (applicant.birth_date, &applicant.address);
     let domestic = address.country_code.eq_ignore_ascii_case("US");
@@ -89,8 +87,7 @@ fn are_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The house number and the street of an address line such as `123 Test St`; neither of one that is written
-/// in another way.
+/// Splits an address line such as `123 Test St` into house number and street; none for other forms.
 fn house_and_street(line: &str) -> (Option<i32>, Option<&str>) {
     let Some((number, street)) = line.trim().split_once(' ') else { return (None, None) };
     let house = Some(number)
@@ -99,13 +96,13 @@ fn house_and_street(line: &str) -> (Option<i32>, Option<&str>) {
     (house, Some(street.trim()).filter(|street| house.is_some() && street.contains(char::is_alphabetic)))
 }
 
-/// Letters and digits alone, by which two spellings of one thing are told to be the same.
+/// Returns only letters and digits in lower case, to compare spellings.
 fn folded(text: &str) -> String {
     text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
-/// A word among others of its kind, without those that could be another spelling of it: `Oak St` beside `Oak
-/// Street`.
+/// Fact with wrong answers from a list, without those that may be another spelling of the answer: `Oak St`
+/// for `Oak Street`.
 fn among(
     name: &'static str,
     question: &'static str,
@@ -126,7 +123,7 @@ fn among(
     Some(EvidenceFact { name, question, answer: answer.to_owned(), others })
 }
 
-/// Digits among all that could stand in their place behind a prefix.
+/// Fact with digits as answer and all other numbers of a range behind the same prefix as wrong answers.
 fn numbered(
     name: &'static str,
     question: &'static str,
@@ -141,7 +138,7 @@ fn numbered(
     Some(EvidenceFact { name, question, answer: answer.to_owned(), others })
 }
 
-/// Four digits among others that are drawn.
+/// Fact with four digits as answer and drawn wrong answers.
 fn four_digits(
     name: &'static str,
     question: &'static str,
@@ -160,8 +157,8 @@ fn four_digits(
     })
 }
 
-/// A number within so many in a row, at a place among them that is drawn, so that the middle is no more
-/// likely than the ends.
+/// Fact with a number as answer and its neighbors as wrong answers. The position among them is drawn, so that
+/// the middle is no more likely than the ends.
 fn near(
     name: &'static str,
     question: &'static str,
@@ -332,7 +329,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_house_number_stands_ahead_of_its_street() {
+    fn an_address_line_is_split_into_house_number_and_street() {
         for (line, house, street) in [
             ("123 Test St", Some(123), Some("Test St")),
             (" 7  Hidden Lane Apt 4 ", Some(7), Some("Hidden Lane Apt 4")),
@@ -349,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn another_spelling_is_no_wrong_answer() {
+    fn another_spelling_is_not_offered_as_a_wrong_answer() {
         let fact =
             among("street", "", Some("Oak Street"), &["Oak St", "OAK  street apt 3", "Pine St"]).unwrap();
         assert_eq!((fact.answer.as_str(), fact.others), ("Oak Street", vec!["Pine St".to_owned()]));
@@ -361,8 +358,8 @@ mod tests {
     }
 
     #[test]
-    fn a_number_may_lie_anywhere_among_its_neighbours() {
-        let places: std::collections::BTreeSet<usize> = (0_u8..=255)
+    fn a_number_is_at_any_position_among_its_neighbors() {
+        let positions: std::collections::BTreeSet<usize> = (0_u8..=255)
             .map(|byte| {
                 let mut all: Vec<i32> = near("year", "", Some(2003), 12, &[byte])
                     .unwrap()
@@ -377,7 +374,7 @@ mod tests {
                 all.iter().position(|it| *it == 2003).unwrap()
             })
             .collect();
-        assert_eq!(places, (0..12).collect());
+        assert_eq!(positions, (0..12).collect());
         assert!(
             near("house", "", Some(1), 40, b"seed")
                 .unwrap()

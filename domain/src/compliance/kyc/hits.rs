@@ -1,9 +1,9 @@
-//! A resemblance to an entry of the watch list, looked at by somebody who says that it is somebody else.
+//! Watch-list hits: clearing them, and keeping them across checks.
 
 use super::{
-    Assessed, applicant, ask, close_questions, is_listed, locked, move_person, outcome_of, parts,
-    questions::PASS_MARK, reviews::require_independent_reviewer, schedule_expiry, settle, was_denied_before,
-    within, written,
+    Assessed, applicant, ask, close_questions, is_listed, locked, outcome_of, parts, questions::PASS_MARK,
+    reviews::require_independent_reviewer, schedule_expiry, settle, to_json, update_user_status,
+    was_denied_before, within,
 };
 use crate::{
     Actor, Checks, Code, Error, Refusal, Result, Scope,
@@ -39,32 +39,33 @@ use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 
-/// That the person of an identity check is not an entry of the watch list, until a day.
+/// Input for clearing a hit: the applicant is not the listed person, until a date.
 #[derive(Clone, Serialize)]
 pub struct ClearWatchListHit {
     pub hit_id: Uuid,
     pub reason: String,
-    /// The last day, `YYYY-MM-DD`.
+    /// Last day of the exception, `YYYY-MM-DD`.
     pub until: String,
 }
 
-/// The longest reason, in characters.
-const LONGEST_REASON: usize = 500;
+/// Longest reason, in characters.
+const MAX_REASON: usize = 500;
 
-/// For how long an exception holds at most.
+/// Longest duration of an exception.
 const MAX_EXCEPTION: Months = Months::new(24);
 
-/// Clears a hit and keeps why, until a day that is at most two years ahead: as long, the same entry does not
-/// hold up the same person under the same name and day of birth. With the last open hit of a check, the check
-/// is judged without them. Scope `operate`, and another key than those by which anything about the person
-/// came in.
+/// Clears a hit and stores the reason as an exception until a date at most two years ahead: until then the
+/// same entry does not hold up the same person with the same name and birth date.
+///
+/// When the last open hit of a check is cleared, the check is decided without hits. Requires scope `operate`,
+/// with another API key than those that entered or changed the user's data.
 pub async fn clear(
     app: &App,
     actor: &Actor,
     key: Option<Key>,
-    clearing: ClearWatchListHit,
+    clear_hit: ClearWatchListHit,
 ) -> Result<Answer<screening_hit::Model>> {
-    command::execute(app, actor, key, clearing).await
+    command::execute(app, actor, key, clear_hit).await
 }
 
 impl Command for ClearWatchListHit {
@@ -77,10 +78,10 @@ impl Command for ClearWatchListHit {
         let mut checks = Checks::default();
         if reason.is_empty() {
             checks.note::<()>(Err(Refusal::required("reason").into()));
-        } else if reason.chars().count() > LONGEST_REASON {
+        } else if reason.chars().count() > MAX_REASON {
             checks.note::<()>(Err(Refusal::invalid(
                 "reason",
-                format!("must have at most {LONGEST_REASON} characters"),
+                format!("must have at most {MAX_REASON} characters"),
             )
             .into()));
         }
@@ -92,35 +93,32 @@ impl Command for ClearWatchListHit {
         let until = valid("until", parse_birth_date(&self.until))?;
         let today = ctx.today();
         if until < today {
-            return Err(Refusal::invalid("until", "lies in the past").into());
+            return Err(Refusal::invalid("until", "must not be in the past").into());
         }
         if today.checked_add_months(MAX_EXCEPTION).is_none_or(|latest| until > latest) {
             return Err(Refusal::invalid("until", "must be at most two years ahead").into());
         }
-        let of_hit = async || match named(ctx, self.hit_id).await? {
+        let of_hit = async || match find(ctx, self.hit_id).await? {
             Some(hit) => within(ctx.tx, ctx.access_scope, hit.kyc_id).await,
             None => Ok(None),
         };
         let check = locked(ctx, of_hit, "hitId").await?;
-        let hit = named(ctx, self.hit_id).await?.ok_or_else(|| Refusal::not_found("hitId"))?;
+        let hit = find(ctx, self.hit_id).await?.ok_or_else(|| Refusal::not_found("hitId"))?;
         if check.outcome != Outcome::ManualReview || !screening::is_open(&hit) {
-            return Err(Refusal::new(
-                Code::KycNotOpen,
-                "hitId",
-                "The hit does not wait for anybody any more.",
-            )
-            .into());
+            return Err(
+                Refusal::new(Code::KycNotOpen, "hitId", "This hit is not waiting for a reviewer.").into()
+            );
         }
         require_independent_reviewer(ctx, &check).await?;
         let person = applicant(ctx.app, &check)?
-            .ok_or_else(|| Error::broken("a check with a hit does not tell whom it is about"))?;
-        let exception = except(ctx, person.reveal(), &hit, self.reason.trim(), until).await?;
+            .ok_or_else(|| Error::broken("a check with a hit has no applicant"))?;
+        let exception = create_exception(ctx, person.reveal(), &hit, self.reason.trim(), until).await?;
         let mut row: screening_hit::ActiveModel = hit.into();
         row.cleared_at = Set(Some(ctx.now));
         row.cleared_by = Set(ctx.actor_id);
         row.exception_id = Set(Some(exception.id));
         let hit = row.update(ctx.tx).await?;
-        let check = judged_without(ctx, check, person.reveal()).await?;
+        let check = decide_without_hits(ctx, check, person.reveal()).await?;
         let check = settle(ctx, check, EventType::KycHitCleared).await?;
         if check.outcome == Outcome::QuestionsRequired {
             schedule_expiry(ctx, &check).await?;
@@ -133,10 +131,9 @@ impl Command for ClearWatchListHit {
     }
 }
 
-/// Screens the person of a check again; the hits that are new or changed.
+/// Screens the applicant of a check again and returns the hits that are new or changed.
 ///
-/// A hit that was found before and is open stays open, and one that was cleared for another name or birth
-/// date is open again.
+/// An open hit stays open. A hit that was cleared for another name or birth date is open again.
 pub async fn screen_again(
     ctx: &CommandContext<'_>,
     check_id: Uuid,
@@ -151,8 +148,8 @@ pub async fn screen_again(
                 if screening::is_open(known)
                     || known.exception_id.is_some() && known.exception_id == found.exception_id => {}
             Some(known) => {
-                let anew = screening_hit::Model { id: known.id, found_at: known.found_at, ..found };
-                new.push(screening_hit::ActiveModel::from(anew).reset_all().update(ctx.tx).await?);
+                let changed = screening_hit::Model { id: known.id, found_at: known.found_at, ..found };
+                new.push(screening_hit::ActiveModel::from(changed).reset_all().update(ctx.tx).await?);
             }
             None => new.push(screening_hit::ActiveModel::from(found).reset_all().insert(ctx.tx).await?),
         }
@@ -160,8 +157,8 @@ pub async fn screen_again(
     Ok(new)
 }
 
-/// Sends a customer to a reviewer because of open hits that a new watch list has brought, with an event for
-/// each. Who was denied stays so.
+/// Sends a user to a reviewer because of open hits from a new watch list, and records an event for each hit.
+/// Denied users stay denied.
 pub async fn reopen(
     ctx: &CommandContext<'_>,
     mut check: kyc::Model,
@@ -177,7 +174,7 @@ pub async fn reopen(
         }
         let parts = identity::listed(parts(&check));
         check.score = identity::score(&parts);
-        check.parts = written(&parts)?;
+        check.parts = to_json(&parts)?;
         if check.tags.lines().all(|tag| tag != WATCH_LIST_TAG) {
             let separator = if check.tags.is_empty() { "" } else { "\n" };
             check.tags = format!("{}{separator}{WATCH_LIST_TAG}", check.tags);
@@ -194,19 +191,19 @@ pub async fn reopen(
         None => None,
     };
     if let Some(user) = user {
-        move_person(ctx, user, check.outcome).await?;
+        update_user_status(ctx, user, check.outcome).await?;
     }
     Ok(())
 }
 
-/// Keeps the hits of a person's earlier check open that nobody has cleared, under the check that takes its
-/// place: another name does not clear them. Whether there are any.
+/// Copies the open hits of a user's earlier check to the check that supersedes it: a changed name does not
+/// clear them. Returns whether there are any.
 pub async fn keep_open(ctx: &CommandContext<'_>, earlier: Uuid, found: &mut Assessed) -> Result<bool> {
     let mut open = of_check(ctx.tx, earlier).await?;
     open.retain(|hit| {
         screening::is_open(hit) && found.hits.iter().all(|other| !screening::is_same_entry(other, hit))
     });
-    let kept = !open.is_empty();
+    let any_open = !open.is_empty();
     for hit in open {
         found.hits.push(screening_hit::Model {
             id: ctx.app.ids.next(Kind::ScreeningHit),
@@ -214,19 +211,19 @@ pub async fn keep_open(ctx: &CommandContext<'_>, earlier: Uuid, found: &mut Asse
             ..hit
         });
     }
-    Ok(kept)
+    Ok(any_open)
 }
 
-async fn named(ctx: &CommandContext<'_>, id: Uuid) -> Result<Option<screening_hit::Model>> {
+async fn find(ctx: &CommandContext<'_>, id: Uuid) -> Result<Option<screening_hit::Model>> {
     let select =
         screening_hit::Entity::find_by_id(id).filter(screening_hit::Column::PartnerId.eq(ctx.partner.id));
     Ok(select.one(ctx.tx).await?)
 }
 
-/// The column of reasons for exceptions.
+/// Column of the reasons of exceptions, as associated data.
 const REASON: &str = "screening_exception.reason";
 
-async fn except(
+async fn create_exception(
     ctx: &CommandContext<'_>,
     person: &Applicant,
     hit: &screening_hit::Model,
@@ -251,7 +248,7 @@ async fn except(
     Ok(screening_exception::ActiveModel::from(exception).reset_all().insert(ctx.tx).await?)
 }
 
-/// Why an exception was made.
+/// Returns the reason of an exception.
 pub fn reason(app: &App, exception: &screening_exception::Model) -> Result<Secret<String>> {
     app.vault.open_text(
         AssociatedData { column: REASON, row: exception.id, partner: exception.partner_id },
@@ -259,8 +256,8 @@ pub fn reason(app: &App, exception: &screening_exception::Model) -> Result<Secre
     )
 }
 
-/// The check as it is once none of its hits is open; as it was while one is.
-async fn judged_without(
+/// Decides a check after its hits are cleared; unchanged while one is open.
+async fn decide_without_hits(
     ctx: &CommandContext<'_>,
     mut check: kyc::Model,
     person: &Applicant,
@@ -270,14 +267,14 @@ async fn judged_without(
     }
     let parts = identity::unlisted(parts(&check));
     check.score = identity::score(&parts);
-    check.parts = written(&parts)?;
+    check.parts = to_json(&parts)?;
     check.tags = check.tags.lines().filter(|tag| *tag != WATCH_LIST_TAG).collect::<Vec<_>>().join("\n");
     check.outcome = match outcome_of(check.score, false) {
-        _ if is_held_otherwise(ctx, &check).await? => Outcome::ManualReview,
+        _ if needs_reviewer(ctx, &check).await? => Outcome::ManualReview,
         _ if check.reviewed_at.is_none() && screening::cannot_screen(ctx, person).await? => {
             Outcome::ManualReview
         }
-        // A reviewer had approved it before a new list brought the hits.
+        // A reviewer approved the check before a new list brought the hits.
         _ if check.reviewed_at.is_some() => Outcome::Approved,
         other => other,
     };
@@ -290,19 +287,19 @@ async fn judged_without(
     Ok(check)
 }
 
-/// Whether a check stays with a reviewer once its hits are cleared.
-async fn is_held_otherwise(ctx: &CommandContext<'_>, check: &kyc::Model) -> Result<bool> {
+/// Whether a check still needs a reviewer once its hits are cleared.
+async fn needs_reviewer(ctx: &CommandContext<'_>, check: &kyc::Model) -> Result<bool> {
     if check.reviewed_at.is_some() {
         return was_corrected_in_review(ctx.tx, check.id).await;
     }
-    Ok(waits_otherwise(ctx.tx, check).await?
+    Ok(has_other_reason(ctx.tx, check).await?
         || was_in_review(ctx.tx, check).await?
         || was_denied_before(ctx, check).await?)
 }
 
-/// Whether a check that went to a reviewer would have without its hits: by its score, by answers that failed
-/// or never came, or because it was with a reviewer when it was corrected.
-async fn waits_otherwise(connection: &impl ConnectionTrait, check: &kyc::Model) -> Result<bool> {
+/// Whether a check has another reason for review than its hits: its score, failed or expired questions, or a
+/// correction during an earlier review.
+async fn has_other_reason(connection: &impl ConnectionTrait, check: &kyc::Model) -> Result<bool> {
     let score = identity::score(&identity::unlisted(parts(check)));
     let asked = check.questions_expire_at.is_some() || check.answered_at.is_some();
     let by_answers = asked && check.right_answers.is_none_or(|right| right < PASS_MARK);
@@ -327,8 +324,8 @@ async fn was_corrected_in_review(connection: &impl ConnectionTrait, id: Uuid) ->
     Ok(history.iter().zip(history.iter().skip(1)).any(corrected))
 }
 
-/// Whether the person was in a review for something else than the hits of a check when it was made, or had
-/// been denied: neither a change nor a cleared hit ends that.
+/// Whether the user was under review for another reason than these hits when the check was created, or had
+/// been denied. Neither a change of data nor a cleared hit ends that.
 async fn was_in_review(connection: &impl ConnectionTrait, check: &kyc::Model) -> Result<bool> {
     let Some(user_id) = check.user_id else { return Ok(false) };
     let cleared = of_check(connection, check.id).await?;
@@ -340,7 +337,7 @@ async fn was_in_review(connection: &impl ConnectionTrait, check: &kyc::Model) ->
         .await?;
     for check in earlier {
         match check.outcome {
-            Outcome::ManualReview if is_held_by(connection, &check, &cleared).await? => {}
+            Outcome::ManualReview if was_held_only_by(connection, &check, &cleared).await? => {}
             Outcome::ManualReview | Outcome::Denied => return Ok(true),
             Outcome::Approved | Outcome::QuestionsRequired => return Ok(false),
         }
@@ -348,8 +345,8 @@ async fn was_in_review(connection: &impl ConnectionTrait, check: &kyc::Model) ->
     Ok(false)
 }
 
-/// Whether nothing but hits on these entries held an earlier check up.
-async fn is_held_by(
+/// Whether hits on these entries were the only reason for the review of an earlier check.
+async fn was_held_only_by(
     connection: &impl ConnectionTrait,
     check: &kyc::Model,
     cleared: &[screening_hit::Model],
@@ -358,14 +355,14 @@ async fn is_held_by(
     open.retain(screening::is_open);
     let known =
         |hit: &screening_hit::Model| cleared.iter().any(|cleared| screening::is_same_entry(cleared, hit));
-    Ok(!open.is_empty() && open.iter().all(known) && !waits_otherwise(connection, check).await?)
+    Ok(!open.is_empty() && open.iter().all(known) && !has_other_reason(connection, check).await?)
 }
 
 async fn of_check(connection: &impl ConnectionTrait, kyc_id: Uuid) -> Result<Vec<screening_hit::Model>> {
     Ok(screening_hit::Entity::find().filter(screening_hit::Column::KycId.eq(kyc_id)).all(connection).await?)
 }
 
-/// The lists that people are screened against, and the newest run over existing customers; scope `operate`.
+/// Returns the current watch lists and the newest run over existing users. Requires scope `operate`.
 pub async fn lists(
     connection: &impl ConnectionTrait,
     actor: &Actor,

@@ -1,8 +1,8 @@
-//! Questions that the person herself can answer, and what is right.
+//! Questions that the applicant can answer, with the correct answers.
 //!
-//! Which are asked, and what stands beside the right answers, follows from the check's token and the person's
-//! own evidence by a keyed hash: a check's questions never vary, and nobody can work them out who does not
-//! hold the house's keys.
+//! The questions and the wrong answers follow from the check's token and the applicant's data by a keyed
+//! hash: they are the same whenever the check is read, and cannot be computed without the server's encryption
+//! keys.
 
 use super::facts::{self, EvidenceFact};
 use crate::{
@@ -19,35 +19,35 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
-/// The column of the questions asked.
+/// Column of the questions, as associated data.
 pub const QUESTIONS: &str = "kyc.questions";
-/// The answer that stands last, which is right where none of the others is.
+/// Last answer of every question; correct if no other is.
 pub const NONE: &str = "None Of The Above";
-/// How many questions are asked, and how many answers each has.
+/// Number of questions, and number of answers to each.
 pub const ASKED: usize = 5;
-/// How many right answers it takes.
+/// Number of correct answers needed to pass.
 pub const PASS_MARK: i32 = 4;
 
-/// For how long questions can be answered, by the partner's clock.
+/// Returns how long questions can be answered, by the partner's clock.
 pub const fn open_for() -> Duration {
     Duration::minutes(15)
 }
 
-/// A question as it is kept, with its right answer.
+/// Question with its correct answer, as stored.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Question {
     text: String,
-    /// All but the last, which is always the same.
+    /// All answers except the last, which is always [`NONE`].
     answers: Vec<String>,
-    /// The place of the right one, from 1.
+    /// Position of the correct answer, from 1.
     right: i32,
 }
 
-/// The questions of one check, with their right answers. They never print.
+/// Questions of one check, with the correct answers. Not printable with `Debug`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Questions(Vec<Question>);
 
-/// A question as it is put, without a word of what is right.
+/// Question as shown to the applicant, without the correct answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prompt {
     /// From 1 to 5.
@@ -57,14 +57,14 @@ pub struct Prompt {
     pub answers: Vec<(i32, String)>,
 }
 
-/// One question answered.
+/// Answer to one question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Given {
     pub question_id: i32,
     pub answer_id: i32,
 }
 
-/// Refuses whatever does not answer each question once.
+/// Refuses answers unless they answer each question exactly once.
 pub fn check(given: &[Given]) -> Result<()> {
     let numbers = 1..=5;
     let answered: BTreeSet<i32> = given.iter().map(|one| one.question_id).collect();
@@ -75,7 +75,7 @@ pub fn check(given: &[Given]) -> Result<()> {
     Err(malformed().into())
 }
 
-/// What whoever gives other answers is told.
+/// Refusal of incomplete or malformed answers.
 pub fn malformed() -> Refusal {
     Refusal::invalid(
         "answers",
@@ -84,8 +84,8 @@ pub fn malformed() -> Refusal {
 }
 
 impl Questions {
-    /// What is asked of an applicant: the state of her number first where there is one, the others as they
-    /// are drawn.
+    /// Selects the questions for an applicant: the issuing state of the social security number first if there
+    /// is one, the others by drawing.
     pub fn ask(seed: &[u8], applicant: &Applicant) -> Result<Self> {
         let mut facts = facts::of(seed, applicant);
         facts.sort_by_cached_key(|fact| {
@@ -100,7 +100,7 @@ impl Questions {
         }
     }
 
-    /// As they are put to the person.
+    /// Returns the questions as shown to the applicant.
     pub fn prompts(&self) -> Vec<Prompt> {
         let prompt = |(id, question): (i32, &Question)| Prompt {
             id,
@@ -110,24 +110,24 @@ impl Questions {
         (1..).zip(&self.0).map(prompt).collect()
     }
 
-    /// How many of the answers are right.
-    pub fn right_among(&self, given: &[Given]) -> i32 {
+    /// Returns the number of correct answers.
+    pub fn count_correct(&self, given: &[Given]) -> i32 {
         let is_right = |(id, question): &(i32, &Question)| {
             given.contains(&Given { question_id: *id, answer_id: question.right })
         };
         (1..).zip(&self.0).filter(is_right).map(|_| 1).sum()
     }
 
-    /// Encrypted for the row of their check.
+    /// Encrypts the questions for the row of their check.
     pub fn sealed(&self, app: &App, partner_id: Uuid, id: Uuid) -> Result<Vec<u8>> {
-        let text = serde_json::to_vec(self).map_err(|_| Error::broken("questions cannot be written"))?;
+        let text = serde_json::to_vec(self).map_err(|_| Error::broken("questions cannot be serialized"))?;
         app.vault.seal(AssociatedData { column: QUESTIONS, row: id, partner: partner_id }, &text)
     }
 }
 
 impl Question {
-    /// In one of five cases the right answer is not among the first four, so that no answer is likelier than
-    /// another.
+    /// Creates a question. In one of five cases the correct answer is not among the first four, so that every
+    /// position is equally likely.
     fn about(seed: &[u8], fact: EvidenceFact) -> Self {
         let EvidenceFact { name, question, answer, mut others } = fact;
         let mut draws = Draws::new(seed, name);
@@ -145,23 +145,23 @@ impl Question {
     }
 }
 
-/// From what the questions of a check are drawn.
+/// Returns the seed for the questions of a check.
 pub fn seed(app: &App, partner_id: Uuid, token: &str) -> Vec<u8> {
     app.vault.blind_index(QUESTIONS, partner_id, token)
 }
 
-/// The questions of a check with their right answers; none where none were asked.
+/// Returns the questions of a check with the correct answers; none if none were asked.
 pub fn of(app: &App, check: &kyc::Model) -> Result<Option<Secret<Questions>>> {
     let Some(sealed) = &check.questions else { return Ok(None) };
     let text = app
         .vault
         .open(AssociatedData { column: QUESTIONS, row: check.id, partner: check.partner_id }, sealed)?;
     serde_json::from_slice(text.reveal())
-        .map(|kept| Some(Secret::new(kept)))
-        .map_err(|_| Error::broken("kept questions are none"))
+        .map(|questions| Some(Secret::new(questions)))
+        .map_err(|_| Error::broken("stored questions are invalid"))
 }
 
-/// The questions that a check waits to be answered; empty when it waits for none.
+/// Returns the questions that a check is waiting for answers to; empty if there are none.
 pub fn open(app: &App, check: &kyc::Model) -> Result<Vec<Prompt>> {
     if check.outcome != Outcome::QuestionsRequired || check.superseded_at.is_some() {
         return Ok(Vec::new());
@@ -169,7 +169,7 @@ pub fn open(app: &App, check: &kyc::Model) -> Result<Vec<Prompt>> {
     Ok(of(app, check)?.map(|questions| questions.reveal().prompts()).unwrap_or_default())
 }
 
-/// Numbers that follow from a seed and a name, and that nobody guesses without the seed.
+/// Deterministic draws from a seed and a name, unpredictable without the seed.
 pub struct Draws<'a> {
     seed: &'a [u8],
     name: &'a str,
@@ -177,22 +177,22 @@ pub struct Draws<'a> {
 }
 
 impl<'a> Draws<'a> {
-    /// Draws for one purpose.
+    /// Creates draws for one purpose.
     pub const fn new(seed: &'a [u8], name: &'a str) -> Self {
         Self { seed, name, turn: 0 }
     }
 
-    /// The number of a thing that has a name.
+    /// Returns the hash of a named item.
     fn of(&self, thing: &str) -> [u8; 32] {
         secrets::hmac_sha256(self.seed, format!("{}|{thing}", self.name).as_bytes())
     }
 
-    /// The next number, below `limit`.
+    /// Returns the next number below `limit`.
     pub fn below(&mut self, limit: usize) -> usize {
         self.turn += 1;
         let drawn =
             self.of(&self.turn.to_string()).first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
-        // Off by less than one in 10^15 for the few things that there are to choose from.
+        // The bias is below 10^-15 for the small limits used here.
         let drawn = drawn.checked_rem(limit as u64).unwrap_or(0);
         usize::try_from(drawn).unwrap_or(0)
     }
@@ -224,7 +224,7 @@ mod tests {
         }
     }
 
-    /// What is right of the person above, by the question.
+    /// Correct answers for the applicant above, by question.
     const RIGHT: [(&str, &str); 13] = [
         ("What state was your SSN issued in?", "New York"),
         ("In which month were you born?", "January"),
@@ -242,7 +242,7 @@ mod tests {
     ];
 
     #[track_caller]
-    fn assert_whole(questions: &Questions) {
+    fn assert_well_formed(questions: &Questions) {
         let prompts = questions.prompts();
         let texts: HashSet<&str> = prompts.iter().map(|prompt| prompt.text.as_str()).collect();
         assert_eq!(
@@ -262,18 +262,18 @@ mod tests {
     }
 
     #[test]
-    fn a_token_asks_the_same_and_another_token_asks_something_else() {
+    fn a_token_always_gives_the_same_questions_and_another_token_others() {
         let one = Questions::ask(b"one", &ada()).unwrap();
         assert!(one == Questions::ask(b"one", &ada()).unwrap());
         assert!(one != Questions::ask(b"two", &ada()).unwrap());
     }
 
     #[test]
-    fn what_is_right_is_so_and_stands_anywhere_alike() {
+    fn the_correct_answer_is_equally_likely_at_every_position() {
         let (mut places, mut asked) = ([0; 5], HashSet::new());
         for seed in 0_u32..800 {
             let questions = Questions::ask(&seed.to_be_bytes(), &ada()).unwrap();
-            assert_whole(&questions);
+            assert_well_formed(&questions);
             assert_eq!(questions.0[0].text, "What state was your SSN issued in?");
             for question in &questions.0 {
                 let right = RIGHT.iter().find(|(text, _)| *text == question.text).unwrap().1;
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn the_state_is_asked_for_where_the_number_has_one() {
+    fn the_issuing_state_is_asked_for_if_the_number_has_one() {
         for (ssn, born, asked) in [
             ("123456789", "2011-06-24", true),
             ("123456789", "2011-06-25", false),
@@ -314,8 +314,8 @@ mod tests {
     }
 
     #[test]
-    fn a_correction_changes_the_questions_about_it_alone() {
-        let (mut changed, mut kept) = (0, 0);
+    fn a_correction_changes_only_the_questions_about_it() {
+        let (mut changed, mut unchanged) = (0, 0);
         for seed in 0_u8..100 {
             let before = Questions::ask(&[seed], &ada()).unwrap();
             let mut moved = ada();
@@ -327,15 +327,15 @@ mod tests {
                     changed += 1;
                 } else {
                     assert_eq!((&one.answers, one.right), (&other.answers, other.right));
-                    kept += 1;
+                    unchanged += 1;
                 }
             }
         }
-        assert!(changed > 10 && kept > 300);
+        assert!(changed > 10 && unchanged > 300);
     }
 
     #[test]
-    fn answers_are_five_or_none() {
+    fn each_question_must_be_answered_exactly_once() {
         let all = |answers: &[(i32, i32)]| -> Vec<Given> {
             answers
                 .iter()
@@ -360,17 +360,17 @@ mod tests {
         }
         let questions = Questions::ask(b"one", &ada()).unwrap();
         let right: Vec<(i32, i32)> = (1..).zip(questions.0.iter().map(|question| question.right)).collect();
-        assert_eq!(questions.right_among(&all(&right)), 5);
+        assert_eq!(questions.count_correct(&all(&right)), 5);
         let mut wrong = right;
         for (failed, one) in (1..).zip(0..5) {
             wrong[one].1 = wrong[one].1 % 5 + 1;
-            assert_eq!(questions.right_among(&all(&wrong)), 5 - failed);
+            assert_eq!(questions.count_correct(&all(&wrong)), 5 - failed);
         }
     }
 
     proptest! {
         #[test]
-        fn five_questions_are_asked_of_anybody(
+        fn every_applicant_gets_five_questions(
             seed in any::<[u8; 8]>(),
             line1 in "\\PC{1,40}", city in "\\PC{1,40}", state in "[A-Z]{2}|\\PC{1,5}",
             postal_code in "[0-9]{5}(-[0-9]{4})?|\\PC{1,9}",
@@ -381,11 +381,11 @@ mod tests {
             let birth_date = "1850-01-01".parse::<chrono::NaiveDate>().unwrap() + Duration::days(days);
             let address = NewAddress { line1, line2: None, city, state, postal_code, country_code: country };
             let person = Applicant { email: format!("x@{domain}"), phone, ssn, birth_date, address, ..ada() };
-            assert_whole(&Questions::ask(&seed, &person).unwrap());
+            assert_well_formed(&Questions::ask(&seed, &person).unwrap());
         }
 
         #[test]
-        fn five_questions_are_asked_of_whoever_writes_nonsense(seed in any::<[u8; 8]>()) {
+        fn an_applicant_with_nonsense_data_gets_five_questions(seed in any::<[u8; 8]>()) {
             let nonsense = || NONE.to_owned();
             let address = NewAddress {
                 line1: nonsense(), line2: None, city: nonsense(), state: nonsense(), postal_code: nonsense(),
@@ -393,7 +393,7 @@ mod tests {
             };
             let questions = Questions::ask(&seed,
                 &Applicant { phone: None, ssn: "666456789".to_owned(), address, ..ada() }).unwrap();
-            assert_whole(&questions);
+            assert_well_formed(&questions);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Reviews: who looks at the identity checks that no rule decided, and decides.
+//! Manual review of identity checks.
 
 use super::{APPLICANT, applicant, locked, settle, within};
 use crate::{
@@ -27,7 +27,8 @@ use uuid::Uuid;
 
 const REASON: &str = "kyc.review_reason";
 
-/// The partner's identity checks that wait for a review, oldest first; scope `operate`.
+/// Returns a page of the partner's identity checks that are waiting for a review, oldest first. Requires
+/// scope `operate`.
 pub async fn queue(
     connection: &impl ConnectionTrait,
     actor: &Actor,
@@ -41,8 +42,9 @@ pub async fn queue(
     Page { order: Order::OldestFirst, ..page }.of(connection, select, kyc::Column::Id).await
 }
 
-/// Whom a check is about, for who decides about her; scope `operate`. Who looked is written down.
-pub async fn look_at_applicant(
+/// Returns the applicant of a check for its reviewer and writes the read to the audit log. Requires scope
+/// `operate`.
+pub async fn get_applicant_audited(
     app: &App,
     actor: &Actor,
     check: &kyc::Model,
@@ -55,13 +57,13 @@ pub async fn look_at_applicant(
     Ok(found)
 }
 
-/// Why a check was decided as it was; none before it was.
+/// Returns the reason of a review; none if the check was not reviewed.
 pub fn reason(app: &App, check: &kyc::Model) -> Result<Option<Secret<String>>> {
-    let place = AssociatedData { column: REASON, row: check.id, partner: check.partner_id };
-    check.review_reason.as_deref().map(|sealed| app.vault.open_text(place, sealed)).transpose()
+    let associated_data = AssociatedData { column: REASON, row: check.id, partner: check.partner_id };
+    check.review_reason.as_deref().map(|sealed| app.vault.open_text(associated_data, sealed)).transpose()
 }
 
-/// A decision about an identity check.
+/// Decision about an identity check.
 #[derive(Clone, Serialize)]
 pub struct Decision {
     pub kyc_id: Uuid,
@@ -69,37 +71,39 @@ pub struct Decision {
     pub reason: String,
 }
 
-/// Approves whom a check is about; scope `operate`, and another key than those by which anything about the
-/// person came in. Refused while an entry of the watch list resembles her and nobody has cleared it.
+/// Approves an identity check. Requires scope `operate`, with another API key than those that entered or
+/// changed the user's data.
+///
+/// Refused while the check has open watch-list hits.
 pub async fn approve(
     app: &App,
     actor: &Actor,
     key: Option<Key>,
     decision: Decision,
 ) -> Result<Answer<kyc::Model>> {
-    command::execute(app, actor, key, Approval(decision)).await
+    command::execute(app, actor, key, ApproveKyc(decision)).await
 }
 
-/// Refuses whom a check is about; scope `operate`, and another key than those by which anything about the
-/// person came in.
+/// Denies an identity check. Requires scope `operate`, with another API key than those that entered or
+/// changed the user's data.
 pub async fn deny(
     app: &App,
     actor: &Actor,
     key: Option<Key>,
     decision: Decision,
 ) -> Result<Answer<kyc::Model>> {
-    command::execute(app, actor, key, Denial(decision)).await
+    command::execute(app, actor, key, DenyKyc(decision)).await
 }
 
-/// A decision for somebody.
+/// Approves an identity check.
 #[derive(Serialize)]
-pub struct Approval(Decision);
+pub struct ApproveKyc(Decision);
 
-/// A decision against somebody.
+/// Denies an identity check.
 #[derive(Serialize)]
-pub struct Denial(Decision);
+pub struct DenyKyc(Decision);
 
-impl Command for Approval {
+impl Command for ApproveKyc {
     const NAME: &'static str = "kyc.approve";
     const SCOPE: Scope = Scope::Operate;
     type Output = kyc::Model;
@@ -117,7 +121,7 @@ impl Command for Approval {
     }
 }
 
-impl Command for Denial {
+impl Command for DenyKyc {
     const NAME: &'static str = "kyc.deny";
     const SCOPE: Scope = Scope::Operate;
     type Output = kyc::Model;
@@ -148,46 +152,49 @@ impl Decision {
         let mut check =
             locked(ctx, async || within(ctx.tx, ctx.access_scope, self.kyc_id).await, "kycId").await?;
         if check.outcome != Outcome::ManualReview {
-            return Err(
-                Refusal::new(Code::KycNotOpen, "", "The identity check does not wait for a review.").into()
-            );
+            return Err(Refusal::new(
+                Code::KycNotOpen,
+                "",
+                "This identity check is not waiting for a review.",
+            )
+            .into());
         }
         require_independent_reviewer(ctx, &check).await?;
         if outcome == Outcome::Approved {
-            require_cleared(ctx, &check).await?;
+            require_no_open_hits(ctx, &check).await?;
         }
-        let place = AssociatedData { column: REASON, row: check.id, partner: check.partner_id };
-        check.review_reason = Some(ctx.app.vault.seal(place, self.reason.trim().as_bytes())?);
+        let associated_data = AssociatedData { column: REASON, row: check.id, partner: check.partner_id };
+        check.review_reason = Some(ctx.app.vault.seal(associated_data, self.reason.trim().as_bytes())?);
         (check.outcome, check.decided_at) = (outcome, ctx.now);
         (check.reviewed_by, check.reviewed_at) = (ctx.actor_id, Some(ctx.now));
         settle(ctx, check, EventType::KycReviewed).await
     }
 }
 
-/// Refuses while an entry of the watch list resembles the person and nobody has cleared it.
-async fn require_cleared(ctx: &CommandContext<'_>, check: &kyc::Model) -> Result<()> {
+/// Refuses a check with open watch-list hits.
+async fn require_no_open_hits(ctx: &CommandContext<'_>, check: &kyc::Model) -> Result<()> {
     let open = screening_hit::Entity::find()
         .filter(screening_hit::Column::KycId.eq(check.id))
         .filter(screening_hit::Column::ClearedAt.is_null())
         .one(ctx.tx)
         .await?;
     if open.is_some() {
-        let text =
-            "An entry of the watch list resembles the person; it must be cleared before she can be approved.";
+        let text = "This user has an open watch-list hit. Clear it before approving the identity check.";
         return Err(Refusal::new(Code::KycNotOpen, "", text).into());
     }
     Ok(())
 }
 
-/// What a reviewer does, and what comes of it: who did no more than this has entered nothing.
-const REVIEWERS: [EventType; 3] =
+/// Events that a reviewer causes. An actor with only these events has entered no data.
+const REVIEW_EVENTS: [EventType; 3] =
     [EventType::KycReviewed, EventType::KycHitCleared, EventType::UserStatusChanged];
 
-/// Refuses whoever had a hand in what is to be decided: who entered, changed or sent something, be it for
-/// this check, for an earlier one of the same person, or for the person herself. A key and the key that it
-/// was rotated from are one hand.
+/// Refuses a reviewer who entered, changed or sent data of this check, of another check of the same user, or
+/// of the user.
+///
+/// A key counts as the keys that it was rotated from, and as the keys that issued it.
 pub async fn require_independent_reviewer(ctx: &CommandContext<'_>, check: &kyc::Model) -> Result<()> {
-    let Some(decider) = ctx.actor_id else { return Err(Error::broken("a review by nobody")) };
+    let Some(reviewer) = ctx.actor_id else { return Err(Error::broken("a review has no actor")) };
     let mut streams = vec![check.id];
     if let Some(user_id) = check.user_id {
         streams.push(user_id);
@@ -195,55 +202,56 @@ pub async fn require_independent_reviewer(ctx: &CommandContext<'_>, check: &kyc:
             kyc::Entity::find().select_only().column(kyc::Column::Id).filter(kyc::Column::UserId.eq(user_id));
         streams.extend(checks.into_tuple::<Uuid>().all(ctx.tx).await?);
     }
-    let makers: Vec<Option<Uuid>> = event::Entity::find()
+    let actors: Vec<Option<Uuid>> = event::Entity::find()
         .select_only()
         .column(event::Column::ActorId)
         .distinct()
         .filter(event::Column::StreamId.is_in(streams))
-        .filter(event::Column::Kind.is_not_in(REVIEWERS.map(EventType::name)))
+        .filter(event::Column::Kind.is_not_in(REVIEW_EVENTS.map(EventType::name)))
         .into_tuple()
         .all(ctx.tx)
         .await?;
-    let makers: Vec<Uuid> = makers.into_iter().flatten().collect();
-    let made_by = hands(ctx, &makers).await?;
-    let mut line = hands(ctx, &[decider]).await?;
-    // A key that a maker has given out is a maker's, however many keys lie between.
-    for _ in 0..LONGEST_CHAIN {
-        if !line.is_disjoint(&made_by) {
+    let actors: Vec<Uuid> = actors.into_iter().flatten().collect();
+    let data_entered_by = lineages(ctx, &actors).await?;
+    let mut lineage = lineages(ctx, &[reviewer]).await?;
+    // A key issued by an actor counts as that actor, over any number of keys in between.
+    for _ in 0..MAX_CHAIN {
+        if !lineage.is_disjoint(&data_entered_by) {
             break;
         }
-        let mut givers = Vec::new();
-        for key in line {
-            givers.extend(giver_of(ctx, key).await?);
+        let mut issuers = Vec::new();
+        for key in lineage {
+            issuers.extend(issuer_of(ctx, key).await?);
         }
-        if givers.is_empty() {
+        if issuers.is_empty() {
             return Ok(());
         }
-        line = hands(ctx, &givers).await?;
+        lineage = lineages(ctx, &issuers).await?;
     }
-    let text =
-        "Who entered, changed or sent something about this person cannot decide about her; another key must.";
+    let text = "The reviewer must not have entered or changed this user's data. Use another key.";
     Err(Refusal::new(Code::MakerChecker, "", text).into())
 }
 
-/// How many keys may have given each other out before a decider counts as no other.
-const LONGEST_CHAIN: usize = 64;
+/// Longest chain of keys that issued each other; a longer one is refused.
+const MAX_CHAIN: usize = 64;
 
-/// The key that gave out the first key of a line; none for one that the house gave out.
-async fn giver_of(ctx: &CommandContext<'_>, line: Uuid) -> Result<Option<Uuid>> {
+/// Returns the key that issued the first key of a lineage; none if the operator issued it.
+async fn issuer_of(ctx: &CommandContext<'_>, lineage: Uuid) -> Result<Option<Uuid>> {
     let issued = event::Entity::find()
         .filter(event::Column::PartnerId.eq(ctx.partner.id))
         .filter(event::Column::StreamId.eq(ctx.partner.id))
         .filter(event::Column::Kind.eq(EventType::ApiKeyIssued.name()))
-        .filter(event::Column::Payload.contains(line.to_string()))
+        .filter(event::Column::Payload.contains(lineage.to_string()))
         .order_by_asc(event::Column::Id)
         .one(ctx.tx)
         .await?;
-    Ok(issued.and_then(|event| event.actor_id).filter(|giver| *giver != line && *giver != ctx.partner.id))
+    Ok(issued
+        .and_then(|event| event.actor_id)
+        .filter(|issuer| *issuer != lineage && *issuer != ctx.partner.id))
 }
 
-/// Actors, each key as the line that it belongs to.
-async fn hands(ctx: &CommandContext<'_>, actors: &[Uuid]) -> Result<HashSet<Uuid>> {
+/// Returns the actors, with each key replaced by its lineage.
+async fn lineages(ctx: &CommandContext<'_>, actors: &[Uuid]) -> Result<HashSet<Uuid>> {
     let lines: Vec<(Uuid, Uuid)> = api_key::Entity::find()
         .select_only()
         .columns([api_key::Column::Id, api_key::Column::LineageId])
@@ -251,6 +259,7 @@ async fn hands(ctx: &CommandContext<'_>, actors: &[Uuid]) -> Result<HashSet<Uuid
         .into_tuple()
         .all(ctx.tx)
         .await?;
-    let line_of = |actor: &Uuid| lines.iter().find(|(key, _)| key == actor).map_or(*actor, |(_, line)| *line);
-    Ok(actors.iter().map(line_of).collect())
+    let lineage_of =
+        |actor: &Uuid| lines.iter().find(|(key, _)| key == actor).map_or(*actor, |(_, lineage)| *lineage);
+    Ok(actors.iter().map(lineage_of).collect())
 }

@@ -1,6 +1,6 @@
-//! An identity check asked for by itself, of somebody who need not be a customer.
+//! Identity checks without a user.
 
-use super::{assess, in_even_time};
+use super::{assess, with_minimum_duration};
 use crate::{
     Actor, Checks, Error, Refusal, Result, Scope,
     kernel::{
@@ -15,22 +15,27 @@ use entity::{kyc, partner::Mode};
 use serde::Serialize;
 use uuid::Uuid;
 
-/// Whom to check; all but the phone number must be known.
+/// Input of [`start`]. Everything but the phone number is required.
 #[derive(Clone, Serialize)]
-pub struct Start(pub NewUser);
+pub struct StartKyc(pub NewUser);
 
-/// Checks who a person is (documented: a check may be made without a user); scope `start`, which `manage`
-/// implies.
+/// Checks the identity of a person (documented: a check may be created without a user). Requires scope
+/// `start`, which `manage` implies.
 ///
-/// Unavailable where nobody is there to check a live partner's people.
-pub async fn start(app: &App, actor: &Actor, key: Option<Key>, start: Start) -> Result<Answer<kyc::Model>> {
+/// Unavailable for live partners if no identity provider is configured.
+pub async fn start(
+    app: &App,
+    actor: &Actor,
+    key: Option<Key>,
+    start: StartKyc,
+) -> Result<Answer<kyc::Model>> {
     let caller = actor.caller(Scope::Start)?;
     command::check(caller.mode, key.as_ref(), &start)?;
     limits::by_address(app, limits::SIGN_UP, actor.personal_address()).await?;
-    in_even_time(actor, command::execute(app, actor, key, start)).await
+    with_minimum_duration(actor, command::execute(app, actor, key, start)).await
 }
 
-impl Command for Start {
+impl Command for StartKyc {
     const NAME: &'static str = "kyc.start";
     const SCOPE: Scope = Scope::Start;
     type Output = kyc::Model;
@@ -53,7 +58,7 @@ impl Command for Start {
         let applicant = self.0.applicant(ctx.partner.mode, ctx.today())?;
         let found = assess(ctx, &applicant, None).await?;
         found
-            .ok_or(Error::Unavailable("No identity check is configured for live partners."))?
+            .ok_or(Error::Unavailable("No identity check provider is configured for live partners."))?
             .record(ctx)
             .await
     }

@@ -1,15 +1,15 @@
-//! Days of birth on a watch list: whole days, months, years, and what cannot be read.
+//! Dates of birth on watch lists: full dates, months, years, and unreadable ones.
 
 use chrono::{Datelike, NaiveDate};
 use std::{fmt, ops::RangeInclusive};
 
-/// A day of birth as far as the list knows it.
+/// Date of birth as precise as the list has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Birth {
     Day(NaiveDate),
     Month(i32, u32),
     Year(i32),
-    /// Something is listed and cannot be read, so that nothing contradicts it.
+    /// Listed but unreadable, so that it contradicts no date.
     Unread,
 }
 
@@ -25,7 +25,7 @@ impl fmt::Display for Birth {
 }
 
 impl Birth {
-    /// Reads what `Display` has written.
+    /// Parses the output of `Display`.
     pub fn parse(text: &str) -> Self {
         let parsed = match text.len() {
             10 => text.parse().ok().map(Self::Day),
@@ -53,10 +53,11 @@ const MONTHS_OF_A_YEAR: RangeInclusive<u32> = 1..=12;
 const MONTHS: [&str; 12] =
     ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 
-/// The longest span of years that is taken for one.
-const LONGEST_SPAN: i32 = 20;
+/// Longest span of years that is read as single years.
+const MAX_SPAN: i32 = 20;
 
-/// Days of birth in an entry's remarks, `DOB 12 Dec 1960; alt. DOB circa 1961; …`, in order and each once.
+/// Returns the dates of birth in an entry's remarks, for example `DOB 12 Dec 1960; alt. DOB circa 1961; …`,
+/// sorted and without duplicates.
 pub fn in_remarks(remarks: &str) -> Vec<Birth> {
     let mut births: Vec<Birth> = remarks.split(';').filter_map(after_label).flat_map(read).collect();
     births.sort_unstable();
@@ -64,7 +65,7 @@ pub fn in_remarks(remarks: &str) -> Vec<Birth> {
     births
 }
 
-/// What stands behind `DOB`, whatever stands before it.
+/// Returns the text after `DOB` or `alt. DOB`.
 fn after_label(remark: &str) -> Option<&str> {
     let remark = remark.trim().trim_end_matches('.');
     let label = remark.get(..3).filter(|label| label.eq_ignore_ascii_case("dob")).map(|_| remark);
@@ -75,7 +76,7 @@ fn after_label(remark: &str) -> Option<&str> {
     text.starts_with([' ', ':']).then(|| text.trim_start_matches(':').trim())
 }
 
-/// One listed day, or the years it may lie in.
+/// Parses one listed date, or the years that it may be in.
 fn read(text: &str) -> Vec<Birth> {
     let text = text.to_lowercase();
     let (text, about) = ["circa ", "c. ", "c "]
@@ -100,14 +101,14 @@ fn read(text: &str) -> Vec<Birth> {
 }
 
 fn years(from: i32, to: i32) -> Vec<Birth> {
-    if (0..=LONGEST_SPAN).contains(&(to - from)) {
+    if (0..=MAX_SPAN).contains(&(to - from)) {
         (from..=to).map(Birth::Year).collect()
     } else {
         vec![Birth::Unread]
     }
 }
 
-/// `12 dec 1960`, `dec 1960` or `1960`.
+/// Parses `12 dec 1960`, `dec 1960` or `1960`.
 fn one(text: &str) -> Birth {
     let words: Vec<&str> = text.split_whitespace().collect();
     let month =
@@ -129,37 +130,36 @@ fn year_of(text: &str) -> Option<i32> {
     text.parse().ok().filter(|year| digits && *year >= 1000)
 }
 
-/// By how many years a listed day may be wrong.
+/// Tolerated error of a listed date, in years.
 const TOLERANCE: i32 = 2;
 
-/// From how many points on a listed day of birth speaks for a person: the same, or one that a slip of the pen
-/// makes of it.
+/// Minimum points of a date that supports a match: the same date, or one with a typical typing error.
 pub const NEAR: i32 = 12;
-/// What a year of birth adds that is all the list knows.
+/// Points of the same year, if the list has no more.
 pub const SAME_YEAR: i32 = 10;
-/// What days of birth add that are years away.
+/// Points of dates that are years apart.
 pub const FAR: i32 = -30;
 
-const YEARS_AWAY: &str = "Every listed day of birth is years away.";
+const YEARS_AWAY: &str = "Every listed date of birth is years away.";
 
-/// What the listed days of birth add to the score of a person born on a day, and why. None of them is told.
+/// Returns the points for the listed dates of birth of an entry, with the rule. The rule contains no date.
 pub fn compared(births: &[Birth], born: NaiveDate) -> (i32, &'static str) {
     births
         .iter()
         .map(|birth| one_compared(*birth, born))
         .max_by_key(|(points, _)| *points)
-        .unwrap_or((0, "No day of birth is listed."))
+        .unwrap_or((0, "No date of birth is listed."))
 }
 
 fn one_compared(birth: Birth, born: NaiveDate) -> (i32, &'static str) {
     let year = born.year();
     if let Birth::Day(day) = birth {
-        // Most of a list: years away, and on another day of the year, so that no slip of the pen explains it.
+        // Common case: years apart and on another day of the year, so no typing error explains it.
         if (day.year() - year).abs() > TOLERANCE && day.ordinal().abs_diff(born.ordinal()) > 1 {
             return (FAR, YEARS_AWAY);
         }
-        if let Some(slip) = slip(day, born) {
-            return slip;
+        if let Some(typing_error) = typing_error(day, born) {
+            return typing_error;
         }
     }
     match birth {
@@ -167,39 +167,39 @@ fn one_compared(birth: Birth, born: NaiveDate) -> (i32, &'static str) {
             (15, "The same month of birth is listed.")
         }
         Birth::Year(listed) if listed == year => (SAME_YEAR, "The same year of birth is listed."),
-        Birth::Unread => (0, "The listed day of birth cannot be read."),
+        Birth::Unread => (0, "The listed date of birth cannot be read."),
         other => match other.year().map_or(0, |listed| (listed - year).abs()) {
-            0 => (5, "Another day of the same year is listed."),
+            0 => (5, "Another date of the same year is listed."),
             apart if apart > TOLERANCE => (FAR, YEARS_AWAY),
-            _ if matches!(other, Birth::Day(_)) => (-5, "Another day is listed, at most two years away."),
+            _ if matches!(other, Birth::Day(_)) => (-5, "Another date is listed, at most two years away."),
             _ => (0, "The listed year of birth is at most two years away."),
         },
     }
 }
 
-/// The same day, or one that is often written for it.
-fn slip(listed: NaiveDate, born: NaiveDate) -> Option<(i32, &'static str)> {
+/// Compares a listed date for the same date or a typical typing error.
+fn typing_error(listed: NaiveDate, born: NaiveDate) -> Option<(i32, &'static str)> {
     let years = (listed.year() - born.year()).abs();
     let same_day = (listed.month(), listed.day()) == (born.month(), born.day());
     if listed == born {
-        Some((20, "The same day of birth is listed."))
+        Some((20, "The same date of birth is listed."))
     } else if years == 0 && (listed.month(), listed.day()) == (born.day(), born.month()) {
-        Some((18, "The same day of birth is listed with day and month the other way round."))
+        Some((18, "The same date of birth is listed with day and month swapped."))
     } else if (listed - born).num_days().abs() == 1 {
         Some((18, "The day before or after is listed."))
     } else if years == 1 && same_day {
         Some((17, "The same day of the year before or after is listed."))
     } else if one_digit_differs(listed, born) {
-        Some((12, "A day of birth is listed that differs in one digit."))
-    } else if same_day && listed.year() / 100 == born.year() / 100 && turned(listed.year()) == born.year() {
-        Some((17, "The same day of birth is listed with the last digits of the year the other way round."))
+        Some((12, "The listed date of birth differs in one digit."))
+    } else if same_day && listed.year() / 100 == born.year() / 100 && swapped(listed.year()) == born.year() {
+        Some((17, "The same date of birth is listed with the last digits of the year swapped."))
     } else {
         None
     }
 }
 
-/// A year with its last two digits the other way round.
-const fn turned(year: i32) -> i32 {
+/// Returns a year with its last two digits swapped.
+const fn swapped(year: i32) -> i32 {
     year / 100 * 100 + year % 10 * 10 + year / 10 % 10
 }
 
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn remarks_tell_days_months_years_and_spans() {
+    fn dates_months_years_and_spans_are_read_from_remarks() {
         for (remarks, expected) in [
             ("DOB 12 Dec 1960; POB Beirut, Lebanon.", vec!["1960-12-12"]),
             ("DOB 1960.", vec!["1960"]),
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read_again() {
+    fn displayed_dates_are_parsed_again() {
         for text in ["1960-12-12", "1960-12", "1960", "?"] {
             assert_eq!(Birth::parse(text).to_string(), text);
         }
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn slips_of_the_pen_count_nearly_as_the_same_day() {
+    fn typing_errors_count_nearly_as_much_as_the_same_date() {
         let day = |text: &str| text.parse::<NaiveDate>().unwrap();
         for (listed, born, points) in [
             ("1960-04-03", "1960-03-04", 18),
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_listed_day_counts() {
+    fn the_nearest_listed_date_counts() {
         let born = "1960-12-12".parse().unwrap();
         for (remarks, points) in [
             ("", 0),

@@ -1,22 +1,23 @@
-//! Chinese and Korean names in their several romanisations.
+//! Chinese and Korean names in different romanizations.
 //!
 //! A Chinese syllable is read as Hanyu Pinyin (ISO 7098), as Wade-Giles (Giles 1912), and as the Cantonese of
-//! Hong Kong or the Southern Min of South-East Asia; what it says in any of them is told in Pinyin.
-//! `cantonese.txt` has a spelling a line and the Pinyin of the characters it stands for, the most frequent in
-//! names first: made of a thousand characters of names, their readings in Jyutping (Linguistic Society of
-//! Hong Kong, 1993) and Pinyin, spelled as Hong Kong's government does.
+//! Hong Kong or the Southern Min of South-East Asia; each reading is converted to Pinyin. Each line of
+//! `cantonese.txt` has a spelling and the Pinyin of the characters that it represents, the most frequent in
+//! names first. It is derived from a thousand characters of names, their readings in Jyutping (Linguistic
+//! Society of Hong Kong, 1993) and Pinyin, and the spelling of the Hong Kong government.
 //!
-//! Korean syllables lose what the Revised Romanisation (2000), McCune-Reischauer (1939) and custom spell in
-//! different ways: `Jeong`, `Chŏng`, `Jung` and `Chung` are one.
+//! Korean syllables are reduced to classes that ignore the differences between the Revised Romanization
+//! (2000), McCune-Reischauer (1939) and customary spellings: `Jeong`, `Chŏng`, `Jung` and `Chung` are the
+//! same.
 //!
-//! Both are tried only if the whole name looks like one of theirs, a family name among it.
+//! Both are used only for names that look Chinese or Korean as a whole, with a known family name.
 
 use std::{
     collections::{HashMap, HashSet},
     sync::LazyLock,
 };
 
-/// Every syllable of Pinyin, without tones, `ü` as `u`.
+/// All Pinyin syllables without tones, with `ü` written as `u`.
 const PINYIN: &str = "a ai an ang ao ba bai ban bang bao bei ben beng bi bian biao bie bin bing bo bu ca \
     cai can cang cao ce cen ceng cha chai chan chang chao che chen cheng chi chong chou chu chuai chuan \
     chuang chui chun chuo ci cong cou cu cuan cui cun cuo da dai dan dang dao de deng di dian diao die ding \
@@ -35,7 +36,7 @@ const PINYIN: &str = "a ai an ang ao ba bai ban bang bao bei ben beng bi bian bi
     zang zao ze zei zen zeng zha zhai zhan zhang zhao zhe zhen zheng zhi zhong zhou zhu zhua zhuai zhuan \
     zhuang zhui zhun zhuo zi zong zou zu zuan zui zun zuo";
 
-/// Frequent Chinese family names, in Pinyin.
+/// Frequent Chinese family names in Pinyin.
 const CHINESE_FAMILIES: &str = "ai an bai ban bao bei bi bian bo bu cai cao cen chai chang chao che chen \
     cheng chi chu cong cui dai dang deng di diao ding dong dou du duan e fan fang fei feng fu gan gao ge \
     geng gong gou gu guan gui guo hai han hang hao he heng hong hou hu hua huang hui huo ji jia jian jiang \
@@ -46,7 +47,7 @@ const CHINESE_FAMILIES: &str = "ai an bai ban bao bei bi bian bo bu cai cao cen 
     wei wen weng wu xi xia xian xiang xiao xie xin xing xiong xu xuan xue yan yang yao ye yi yin ying you \
     yu yuan yue yun zang zeng zha zhai zhan zhang zhao zhen zheng zhi zhong zhou zhu zhuang zhuge zhuo zong zou zu zuo";
 
-/// Korean family names and their spellings, one family name in each group.
+/// Korean family names, one group of spellings for each.
 const KOREAN_FAMILIES: &str = "kim gim khim/lee yi rhee ri i li ree yee rhie ie/park pak bak bark pack \
     bahk/choi choe chwe choy chey/jung jeong chung chong joung cheong jeung/kang gang kahng/cho jo joe \
     chough/yoon yun youn/jang chang jahng zhang/lim im yim rim leem rhim/han hahn/oh o/seo suh so sur su \
@@ -82,7 +83,7 @@ static FAMILIES: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
     families.iter().copied().chain(SYLLABLES.iter().flat_map(spelled)).collect()
 });
 static KOREANS: LazyLock<HashMap<&'static str, u64>> = LazyLock::new(|| {
-    // A group is known by the hash of its line.
+    // The hash of its line identifies a group.
     KOREAN_FAMILIES
         .split('/')
         .flat_map(|group| group.split(' ').map(move |name| (name, hash(group))))
@@ -123,7 +124,7 @@ fn syllables_of(system: System) -> Syllables {
     all
 }
 
-/// A syllable of Pinyin in Wade-Giles, without its apostrophes and diaereses.
+/// Converts a Pinyin syllable to Wade-Giles, without apostrophes and diaereses.
 fn wade_giles(pinyin: &str) -> String {
     let whole = match pinyin {
         "zhi" | "chi" => "chih",
@@ -184,9 +185,9 @@ fn wade_giles(pinyin: &str) -> String {
     format!("{initial}{rest}")
 }
 
-/// The ways in which a word is cut into syllables of one system, in Pinyin: at most some of each.
+/// Collects the readings of a word as at most `limit` syllables of one system, in Pinyin.
 fn readings(word: &str, syllables: &Syllables, most: usize, so_far: &str, found: &mut Vec<String>) {
-    if found.len() >= MOST_READINGS {
+    if found.len() >= MAX_READINGS {
         return;
     }
     if word.is_empty() {
@@ -198,7 +199,7 @@ fn readings(word: &str, syllables: &Syllables, most: usize, so_far: &str, found:
     if most == 0 {
         return;
     }
-    for length in (1..=LONGEST_SYLLABLE.min(word.len())).rev() {
+    for length in (1..=MAX_SYLLABLE_LENGTH.min(word.len())).rev() {
         let (Some(head), Some(tail)) = (word.get(..length), word.get(length..)) else { continue };
         for pinyin in syllables.get(head).into_iter().flatten() {
             readings(tail, syllables, most - 1, &format!("{so_far}{pinyin}"), found);
@@ -206,17 +207,17 @@ fn readings(word: &str, syllables: &Syllables, most: usize, so_far: &str, found:
     }
 }
 
-const MOST_READINGS: usize = 40;
-const LONGEST_SYLLABLE: usize = 7;
-const MOST_SYLLABLES: usize = 4;
+const MAX_READINGS: usize = 40;
+const MAX_SYLLABLE_LENGTH: usize = 7;
+const MAX_SYLLABLES: usize = 4;
 
-/// What a word says in Pinyin, in every system that it may be of.
+/// Returns hashes of the Pinyin readings of a word in every system.
 pub fn pinyin(word: &str) -> Vec<u64> {
     let mut all = Vec::new();
-    if word.len() <= MOST_SYLLABLES * 6 {
+    if word.len() <= MAX_SYLLABLES * 6 {
         for syllables in SYLLABLES.iter() {
             let mut found = Vec::new();
-            readings(word, syllables, MOST_SYLLABLES, "", &mut found);
+            readings(word, syllables, MAX_SYLLABLES, "", &mut found);
             all.extend(found.iter().map(|reading| hash(reading)));
         }
     }
@@ -225,17 +226,17 @@ pub fn pinyin(word: &str) -> Vec<u64> {
     all
 }
 
-/// Whether a word is made of at most some syllables of one system.
+/// Whether a word consists of a limited number of syllables of one system.
 fn is_made_of(word: &str, syllables: &Syllables, most: usize) -> bool {
     word.is_empty()
         || most > 0
-            && (1..=LONGEST_SYLLABLE.min(word.len())).any(|length| {
+            && (1..=MAX_SYLLABLE_LENGTH.min(word.len())).any(|length| {
                 word.get(..length).is_some_and(|head| syllables.contains_key(head))
                     && word.get(length..).is_some_and(|tail| is_made_of(tail, syllables, most - 1))
             })
 }
 
-/// Whether a word is made of Chinese syllables.
+/// Whether a word consists of Chinese syllables.
 fn is_chinese(word: &str) -> bool {
     SYLLABLES.iter().any(|syllables| is_made_of(word, syllables, 3))
 }
@@ -244,7 +245,7 @@ fn is_chinese_family(word: &str) -> bool {
     FAMILIES.contains(word)
 }
 
-/// The vowels of Korean syllables as they are spelled, and the class of each; the longest first.
+/// Spellings of Korean sounds with the class of each, longer ones first.
 const KOREAN_SPELLINGS: [(&str, &str); 62] = [
     ("yeo", "YO"),
     ("weo", "WO"),
@@ -310,7 +311,7 @@ const KOREAN_SPELLINGS: [(&str, &str); 62] = [
     ("s", "S"),
 ];
 
-/// A word by the classes of its Korean sounds; none if it has others.
+/// Returns the Korean sound classes of a word; none if it has other sounds.
 fn korean_classes(word: &str) -> Option<String> {
     let mut classes = String::with_capacity(word.len());
     let mut rest = word;
@@ -337,7 +338,7 @@ fn korean_classes(word: &str) -> Option<String> {
     Some(classes)
 }
 
-/// Whether classes are syllables: no more than two consonants together, and no two at the beginning.
+/// Whether a word can be Korean: one to three vowels, and no more than two consonants in a row.
 fn is_korean(word: &str) -> bool {
     let Some(classes) = korean_classes(word) else { return false };
     let is_vowel = |class: char| matches!(class, 'A' | 'E' | 'I' | 'O');
@@ -352,7 +353,7 @@ fn is_korean(word: &str) -> bool {
     (1..=3).contains(&vowels) && most <= 2 && word.len() <= 16
 }
 
-/// What a Korean word sounds like, as a family name and as any other.
+/// Returns hashes of a Korean word, as a family name and by its sounds.
 pub fn korean(word: &str) -> Vec<u64> {
     let family = KOREANS.get(word).copied();
     let mut all: Vec<u64> =
@@ -361,7 +362,7 @@ pub fn korean(word: &str) -> Vec<u64> {
     all
 }
 
-/// Which traditions a name looks like one of.
+/// Naming traditions that a name may belong to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Traditions {
     pub chinese: bool,
@@ -369,8 +370,8 @@ pub struct Traditions {
 }
 
 impl Traditions {
-    /// Of the words of a name, particles left out: a family name first or last, and all but one of its words
-    /// in the tradition's syllables.
+    /// Returns the traditions of the words of a name without particles. Requires a known family name, and all
+    /// words (all but one, if there are more than two) in syllables of the tradition.
     pub fn of(words: &[&str]) -> Self {
         if !(2..=5).contains(&words.len()) {
             return Self::default();
@@ -386,7 +387,7 @@ impl Traditions {
     }
 }
 
-/// Fowler, Noll and Vo's hash, 64 bits.
+/// 64-bit Fowler-Noll-Vo hash (FNV-1a).
 fn hash(text: &str) -> u64 {
     text.bytes()
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))

@@ -1,4 +1,4 @@
-//! Replacing the list of one source, and removing a source.
+//! Importing and removing the list of a source.
 
 use super::{SCREENING_LOCK, runs, sdn::Entry};
 use crate::{
@@ -16,67 +16,66 @@ use sea_orm::{
     IntoActiveModel, QueryFilter, QueryOrder,
 };
 
-/// A list that has been read.
+/// Parsed list to import.
 #[derive(Clone, Debug)]
 pub struct NewList {
-    /// Name of its source; it replaces the present list of this source and no other.
+    /// Name of the source. The list replaces the current list of this source only.
     pub source: String,
-    /// Of the bytes it was read from.
+    /// Digest of the bytes that it was read from.
     pub digest: [u8; 32],
     pub entries: Vec<Entry>,
-    /// Whether it may be much shorter than the list it replaces.
+    /// Whether the list may be much shorter than the one it replaces.
     pub force: bool,
 }
 
-/// How far an import is, in names.
+/// Progress of an import, in names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
     pub done: u64,
     pub of: u64,
 }
 
-/// What came of an import.
+/// Result of an import.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Imported {
-    /// The list counts from now on.
+    /// The list is in effect.
     New(watch_list::Model),
-    /// The very same list was there, and nothing was written.
+    /// The same list was already in effect; nothing was written.
     Unchanged(watch_list::Model),
 }
 
-/// Names written with one statement.
+/// Number of names written with one statement.
 const BATCH: usize = 500;
 
-/// The part of the present list's entries that a new list must have, in percent.
-const LEAST_PERCENT: u64 = 90;
+/// Least size of a new list, in percent of the current list's entries.
+const MIN_PERCENT: u64 = 90;
 
-/// A source's name in its stored form: 1 to 100 printable characters.
+/// Returns the stored form of a source name: 1 to 100 printable characters.
 pub fn parse_source(text: &str) -> Result<String> {
     person::check_words("source", text)?;
     Ok(person::tidy(text))
 }
 
-/// The lists that count, by the names of their sources; none before the first import.
+/// Returns the current lists, ordered by source; none before the first import.
 pub async fn current(connection: &impl ConnectionTrait) -> Result<Vec<watch_list::Model>> {
     let select = watch_list::Entity::find().filter(watch_list::Column::ReplacedAt.is_null());
     Ok(select.order_by_asc(watch_list::Column::Source).all(connection).await?)
 }
 
-/// Replaces the list of one source, in one transaction: all of it or nothing. Existing customers are screened
-/// again afterwards.
+/// Replaces the list of one source in one transaction. Existing users are screened again afterwards.
 pub async fn import(
     db: &Db,
     ids: Ids,
     list: NewList,
     report: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Imported> {
-    let tx = alone(db).await?;
-    let known = of_source(&tx, &list.source).await?;
-    if let Some(known) = known.as_ref().filter(|known| known.digest == list.digest) {
-        return Ok(Imported::Unchanged(known.clone()));
+    let tx = begin_exclusive(db).await?;
+    let old = of_source(&tx, &list.source).await?;
+    if let Some(old) = old.as_ref().filter(|old| old.digest == list.digest) {
+        return Ok(Imported::Unchanged(old.clone()));
     }
-    if let Some(known) = &known {
-        require_length(known, &list)?;
+    if let Some(old) = &old {
+        require_length(old, &list)?;
     }
     let count = |count: usize| i32::try_from(count).map_err(|_| Error::broken("a list is too long"));
     let names: usize = list.entries.iter().map(|entry| entry.names.len()).sum();
@@ -89,8 +88,8 @@ pub async fn import(
         imported_at: clock::system_now(),
         replaced_at: None,
     };
-    if let Some(known) = known {
-        take_away(&tx, known).await?;
+    if let Some(old) = old {
+        retire(&tx, old).await?;
     }
     let row = row.into_active_model().reset_all().insert(&tx).await?;
     let mut progress = Progress { done: 0, of: names as u64 };
@@ -104,7 +103,7 @@ pub async fn import(
         report(progress);
     }
     if tx.get_database_backend() == DbBackend::Postgres {
-        // Checks that have read the old list are written first, so that the run finds them.
+        // Waits until checks screened with the old list are stored, so that the run finds them.
         tx.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({SCREENING_LOCK})")).await?;
     }
     runs::begin(&tx, row.id).await?;
@@ -112,17 +111,17 @@ pub async fn import(
     Ok(Imported::New(row))
 }
 
-/// Removes a source: its list no longer counts. Hits that were found stay, open or cleared.
+/// Removes a source: its list is no longer in effect. Existing hits stay, open or cleared.
 pub async fn remove(db: &Db, source: &str) -> Result<watch_list::Model> {
-    let tx = alone(db).await?;
-    let known = of_source(&tx, source).await?.ok_or_else(|| Refusal::not_found("source"))?;
-    let removed = take_away(&tx, known).await?;
+    let tx = begin_exclusive(db).await?;
+    let old = of_source(&tx, source).await?.ok_or_else(|| Refusal::not_found("source"))?;
+    let removed = retire(&tx, old).await?;
     tx.commit().await?;
     Ok(removed)
 }
 
-/// A transaction that no other change of the lists runs beside.
-async fn alone(db: &Db) -> Result<WriteTransaction> {
+/// Begins a transaction that excludes other changes of the lists.
+async fn begin_exclusive(db: &Db) -> Result<WriteTransaction> {
     let tx = db.write().await?;
     if tx.get_database_backend() == DbBackend::Postgres {
         tx.execute_unprepared("SELECT pg_advisory_xact_lock(7166)").await?;
@@ -134,22 +133,21 @@ async fn of_source(connection: &impl ConnectionTrait, source: &str) -> Result<Op
     Ok(current(connection).await?.into_iter().find(|list| list.source == source))
 }
 
-/// Refuses a list that is much shorter than the present one, unless it is forced: it may have been cut on its
-/// way.
-fn require_length(known: &watch_list::Model, list: &NewList) -> Result<()> {
-    let (present, new) = (u64::from(known.entries.unsigned_abs()), list.entries.len() as u64);
-    if list.force || new * 100 >= present * LEAST_PERCENT {
+/// Refuses a list that is much shorter than the current one, unless forced: it may be truncated.
+fn require_length(old: &watch_list::Model, list: &NewList) -> Result<()> {
+    let (current_count, new) = (u64::from(old.entries.unsigned_abs()), list.entries.len() as u64);
+    if list.force || new * 100 >= current_count * MIN_PERCENT {
         return Ok(());
     }
     let text = format!(
-        "The list has {new} entries, fewer than {LEAST_PERCENT} % of the {present} that it replaces. Use \
-            --force if it is right."
+        "The list has {new} entries, fewer than {MIN_PERCENT} % of the {current_count} that it replaces. Use \
+            --force if the list is complete."
     );
     Err(Refusal::new(Code::Invalid, "", text).into())
 }
 
-/// Has a list count no longer.
-async fn take_away(connection: &impl ConnectionTrait, list: watch_list::Model) -> Result<watch_list::Model> {
+/// Marks a list as replaced and deletes its names.
+async fn retire(connection: &impl ConnectionTrait, list: watch_list::Model) -> Result<watch_list::Model> {
     watch_list_name::Entity::delete_many()
         .filter(watch_list_name::Column::WatchListId.eq(list.id))
         .exec(connection)

@@ -1,40 +1,44 @@
-//! A watch list in memory, and how much a person resembles its people.
+//! Watch list in memory, and the score of how much an applicant resembles its people.
 //!
-//! | | points |
+//! The points of a name are 80 times the sum of the values of its parts, divided by 100 for each part of the
+//! shorter name plus the additions below.
+//!
+//! | comparison | points |
 //! |---|---|
-//! | every part of the name is the same | 80 |
-//! | a part sounds alike, or is another romanisation, a nickname or a short form | its likeness, 58 to 97 of 100 |
-//! | a part is an initial of the other name's | 50 of 100 |
-//! | a part of the shorter name has no counterpart | 0 of 100; one missing where a name has one part only |
-//! | a part of the longer name has no counterpart | 15 of 100 are missing |
-//! | … and it is a part of the family name of which another part has one | 25 more |
-//! | … and nothing of the family name has one | 45 more |
-//! | many on the list have names like these, and no near day of birth is listed | −8 or −16; half with the same year |
-//! | the listed day of birth is the same day | +20 |
-//! | … a day apart, or has day and month the other way round | +18 |
-//! | … the same day a year apart, or with the year's last digits the other way round | +17 |
-//! | … the same month, where the list has no day | +15 |
-//! | … a day that differs in one digit | +12 |
-//! | … the same year, where the list has no more | +10 |
+//! | all parts of the name are identical | 80 |
+//! | a part sounds similar, or is a romanization, nickname or short form | its likeness, 58 to 97 of 100 |
+//! | a part is an initial of a part of the other name | 50 of 100 |
+//! | a part of the shorter name has no counterpart; a name has at least two parts | 0 of 100 |
+//! | a part of the longer name has no counterpart | adds 15 to the divisor |
+//! | … and it is part of a family name with another part matched | adds 25 more |
+//! | … and no part of the family name is matched | adds 45 more |
+//! | similar names are common, and no near date of birth is listed | −8 or −16; half with the same year |
+//! | date of birth: the same | +20 |
+//! | … one day apart, or with day and month swapped | +18 |
+//! | … one year apart, or with the last digits of the year swapped | +17 |
+//! | … the same month, if the list has no day | +15 |
+//! | … different in one digit | +12 |
+//! | … the same year, if the list has no more | +10 |
 //! | … another day of the same year | +5 |
-//! | … at most two years away, where the list has no day; unreadable, or not listed | 0 |
-//! | … another day, at most two years away | −5 |
-//! | … years away, each that is listed | −30 |
+//! | … at most two years apart, if the list has no day; unreadable, or not listed | 0 |
+//! | … another day, at most two years apart | −5 |
+//! | … further apart, for every listed date | −30 |
 //!
-//! A hit has 70 or more. So the same name without a listed day of birth is one (80), and so is a like name
-//! (75 for `Osama Laden` and `BIN LADIN, Usama`), but neither is when every listed day of birth is years
-//! away; a name that agrees in two parts of three is one with the same day of birth only (73), and none with
-//! half of a name is (60). A name alone never has 100. Parts may stand in any order, and two or three of one
-//! name may be written as one of the other. Particles (`al`, `de`, `van`) may be left out or be written
-//! together with the name; a family name that is a particle (`DAS, Ravi`) is compared like any other.
+//! A hit has 70 or more points. So the same name without a listed date of birth is a hit (80), and so is a
+//! similar name (75 for `Osama Laden` and `BIN LADIN, Usama`), but neither is if every listed date is years
+//! apart. A name that agrees in two parts of three is a hit only with the same date of birth (73), and a name
+//! that agrees in half is never one (60). A name alone never has 100 points. Parts may be in any order, and
+//! two or three parts of one name may be written as one part of the other. Particles (`al`, `de`, `van`) may
+//! be left out or joined with the name; a family name that is a particle (`DAS, Ravi`) is compared like any
+//! other.
 //!
-//! How common a name is comes from the list: if names like the two rarest parts of the person's name were
-//! independent of each other, how many entries would have both by chance? From one on, points are taken off.
-//! The same name without any listed day of birth keeps them. Organisations, vessels and aircraft are not
-//! compared with people.
+//! The frequency of names is estimated from the list: assuming that names similar to the two rarest parts of
+//! the applicant's name occur independently, how many entries would have both by chance? From one on, points
+//! are subtracted. The same name without any listed date of birth keeps its points. Organizations, vessels
+//! and aircraft are not compared with people.
 //!
-//! A person is compared in full with every name whose listed day of birth is near, and with those that share
-//! a word: words are found by keys (see `words`), so that the rest of the list is not looked at.
+//! An applicant is compared in full with names with a near date of birth, and with names that share a word.
+//! Words are found by keys (see `words`), so that most of the list is not read.
 
 mod scoring;
 #[cfg(test)]
@@ -43,11 +47,11 @@ mod tests;
 use super::{
     births::{self, Birth, FAR, NEAR},
     east_asian::Traditions,
-    names::{self, MOST_PARTS, Part as NamePart},
+    names::{self, MAX_PARTS, Part as NamePart},
     words::{Key, Word},
 };
 use chrono::NaiveDate;
-use scoring::{NameScore, compared, told};
+use scoring::{NameScore, compare, likeness};
 use serde::{Deserialize, Serialize};
 use std::{
     borrow::Cow,
@@ -55,21 +59,21 @@ use std::{
     collections::{HashMap, hash_map::Entry as Slot},
 };
 
-/// From how many hundredths on an entry resembles a person.
+/// Minimum score of a hit, in hundredths.
 pub const THRESHOLD: i32 = 70;
 
-/// The points of a name that is the same.
+/// Points of an identical name.
 const NAME: u32 = 80;
-/// What a part of the longer name without counterpart misses, of the 100 of a part.
+/// Divisor added for a part of the longer name without a counterpart, of 100 for each part.
 const EXTRA: u32 = 15;
-/// What a family name without counterpart misses besides.
+/// Additional divisor if no part of the family name has a counterpart.
 const FAMILY: u32 = 45;
-/// What each missing part of a family name misses besides of which another part has its counterpart.
+/// Additional divisor for each missing part of a family name with another part matched.
 const HALF_FAMILY: u32 = 25;
-/// What an initial is worth, of the 100 of a part.
+/// Likeness of an initial, of 100 for each part.
 const INITIAL: u32 = 50;
 
-/// What was compared.
+/// Subject of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Compared {
@@ -77,7 +81,7 @@ pub enum Compared {
     BirthDate,
 }
 
-/// What one comparison adds to a score, and why. Nothing of the person is told.
+/// Points that one comparison adds to a score, with the rule. Contains no personal data of the applicant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
     pub name: Compared,
@@ -86,20 +90,20 @@ pub struct Part {
     pub rule: Cow<'static, str>,
 }
 
-/// An entry that resembles a person.
+/// Entry that resembles an applicant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Likeness {
     pub entry: i64,
-    /// The one of its names that resembles the person's most.
+    /// Name of the entry that resembles the applicant's most.
     pub listed_name: String,
     /// One a line.
     pub programs: String,
-    /// In hundredths: the sum of the parts.
+    /// Sum of the parts, in hundredths.
     pub score: i32,
     pub parts: Vec<Part>,
 }
 
-/// One name of one person on a list.
+/// Name of a person on a list.
 #[derive(Clone, Debug)]
 pub struct ListedName {
     pub entry: i64,
@@ -110,27 +114,27 @@ pub struct ListedName {
     pub programs: String,
 }
 
-/// Which of a name's parts a word stands for, a bit for each.
+/// Bit set of the parts of a name that a word covers.
 type Parts = u16;
 
 #[derive(Debug)]
 struct Name {
     listed: ListedName,
     shape: Shape,
-    /// Its words by their places, and the parts each stands for.
+    /// Indexes of its words, with the parts that each covers.
     words: Box<[(u32, Parts)]>,
 }
 
-/// What the parts of a name are.
+/// Structure of a name's parts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Shape {
-    /// The first letters.
+    /// First letter of each part.
     letters: Box<[u8]>,
-    /// Those of one letter.
+    /// Parts of one letter.
     initials: Parts,
-    /// All but particles.
+    /// All parts except particles.
     core: Parts,
-    /// Those of the family name, if it is known.
+    /// Parts of the family name, if known.
     family: Parts,
 }
 
@@ -148,30 +152,30 @@ impl Shape {
     }
 }
 
-/// The people of one watch list, by the words of their names.
+/// Index of the people of watch lists by the words of their names.
 #[derive(Debug, Default)]
 pub struct Index {
     names: Vec<Name>,
-    /// Every part of every name, and neighbours written as one, with the names they occur in.
+    /// Every part of every name and neighboring parts joined, with the names that contain them.
     words: Vec<Listing>,
-    /// What words have in common and the places of the words, in order.
+    /// Keys with the indexes of their words, sorted.
     keys: Vec<(Key, u32)>,
 }
 
-/// A word of the list and where it stands.
+/// Word of the list with the names that contain it.
 #[derive(Debug)]
 struct Listing {
     word: Word,
     names: Vec<u32>,
 }
 
-/// A word of a person's name.
+/// Word of an applicant's name.
 struct Unit {
     word: Word,
     parts: Parts,
 }
 
-/// A word of a person that is like one of a listed name's.
+/// Matching words of an applicant's name and a listed name.
 #[derive(Clone, Copy, Debug)]
 struct Pair {
     likeness: u32,
@@ -179,11 +183,11 @@ struct Pair {
     listed: Parts,
 }
 
-/// How alike words are that were compared already, by the place of the person's and the listed one's.
+/// Likeness of words already compared, by the index of the applicant's word and of the listed one.
 type PairCache = HashMap<(usize, u32), Option<u32>>;
 
 impl Index {
-    /// From the names of the people on a list.
+    /// Creates an index of the names of the people on lists.
     pub fn new(listed: impl IntoIterator<Item = ListedName>) -> Self {
         let mut index = Self::default();
         let mut places: HashMap<(String, bool, Traditions), u32> = HashMap::new();
@@ -213,7 +217,7 @@ impl Index {
         index
     }
 
-    /// The words that have something in common with a word.
+    /// Returns the words that share a key with a word.
     fn candidates(&self, word: &Word) -> Vec<u32> {
         let sharing = |key| {
             let from = self.keys.partition_point(|(known, _)| *known < key);
@@ -225,18 +229,18 @@ impl Index {
         places
     }
 
-    /// How many names there are.
+    /// Returns the number of names.
     pub fn len(&self) -> usize {
         self.names.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no names.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
     }
 
-    /// The entries that resemble a person of this name born on this day, the most alike first, each once. The
-    /// name is written `Family, Given`, or without a comma.
+    /// Returns the entries that resemble a person with this name and date of birth, the most similar first,
+    /// each once. The name is written `Family, Given`, or without a comma.
     pub fn resembling(&self, name: &str, born: NaiveDate) -> Vec<Likeness> {
         let parts = names::parts(name);
         let person = units_of_person(&parts);
@@ -244,21 +248,22 @@ impl Index {
         let births: Vec<i32> =
             self.names.iter().map(|name| births::compared(&name.listed.births, born).0).collect();
         let mut known = PairCache::new();
-        let (mut met, chance) = self.met(&person, &shape, &births, &mut known);
-        met.extend((0..).zip(&births).filter(|(_, points)| **points >= NEAR).map(|(number, _)| number));
-        met.sort_unstable();
-        met.dedup();
+        let (mut candidate_names, chance) = self.candidate_names(&person, &shape, &births, &mut known);
+        candidate_names
+            .extend((0..).zip(&births).filter(|(_, points)| **points >= NEAR).map(|(number, _)| number));
+        candidate_names.sort_unstable();
+        candidate_names.dedup();
         let mut best: HashMap<i64, (i32, NameScore, &Name)> = HashMap::new();
-        for number in met {
+        for number in candidate_names {
             let Some((name, birth)) =
                 self.names.get(number as usize).zip(births.get(number as usize).copied())
             else {
                 continue;
             };
             let pairs = self.pairs(&person, name, &mut known);
-            let mut of_name = compared(&pairs, &shape, &name.shape);
+            let mut of_name = compare(&pairs, &shape, &name.shape);
             if birth < NEAR {
-                of_name.common(chance, birth, &name.listed.births);
+                of_name.penalize_if_common(chance, birth, &name.listed.births);
             }
             let score = of_name.points + birth;
             if score >= THRESHOLD && best.get(&name.listed.entry).is_none_or(|(known, ..)| *known < score) {
@@ -267,12 +272,19 @@ impl Index {
         }
         let mut best: Vec<_> = best.into_values().collect();
         best.sort_unstable_by_key(|(score, _, name)| (-score, name.listed.entry));
-        best.into_iter().map(|(score, of_name, name)| told(score, &of_name, &name.listed, born)).collect()
+        best.into_iter().map(|(score, of_name, name)| likeness(score, &of_name, &name.listed, born)).collect()
     }
 
-    /// The names that enough words of a person are like, those left out whose people were born years away;
-    /// and how many names of the list would have as much in common by chance.
-    fn met(&self, person: &[Unit], shape: &Shape, births: &[i32], known: &mut PairCache) -> (Vec<u32>, u64) {
+    /// Returns the names that are similar to enough words of the applicant's name, except those with dates of
+    /// birth years apart, and the number of names on the list that would match as much by chance (in
+    /// hundredths).
+    fn candidate_names(
+        &self,
+        person: &[Unit],
+        shape: &Shape,
+        births: &[i32],
+        known: &mut PairCache,
+    ) -> (Vec<u32>, u64) {
         let mut masks: Vec<Parts> = vec![0; self.names.len()];
         let mut touched: Vec<u32> = Vec::new();
         let mut frequencies: Vec<u64> = Vec::new();
@@ -280,8 +292,8 @@ impl Index {
             let mut frequency = 0;
             for place in self.candidates(&unit.word) {
                 let Some(listing) = self.words.get(place as usize) else { continue };
-                // A word of nothing but people born years away is not compared: they are no hits, and it is
-                // too rare to make a name common.
+                // Words that occur only with dates of birth years apart are skipped: they cannot be hits, and
+                // are too rare to make a name common.
                 if listing
                     .names
                     .iter()
@@ -322,11 +334,11 @@ impl Index {
         (touched, chance(&mut frequencies, self.names.len()))
     }
 
-    /// Every word of a person that is like one of a listed name's, the most alike first.
+    /// Returns the similar words of an applicant's name and a listed name, the most similar first.
     fn pairs(&self, person: &[Unit], name: &Name, known: &mut PairCache) -> Vec<Pair> {
         let mut pairs = Vec::new();
         for (at, unit) in person.iter().enumerate() {
-            // Neighbours of the person's are compared with one part, not with several.
+            // Joined words of the applicant are compared with single parts only.
             let is_one = unit.parts.is_power_of_two();
             for &(place, listed) in name.words.iter().filter(|(_, listed)| is_one || listed.is_power_of_two())
             {
@@ -342,7 +354,7 @@ impl Index {
     }
 }
 
-/// The words of a person's name.
+/// Returns the words of an applicant's name.
 fn units_of_person(parts: &[NamePart]) -> Vec<Unit> {
     let traditions = traditions(parts);
     let units = units(parts, traditions).into_iter();
@@ -355,14 +367,15 @@ fn traditions(parts: &[NamePart]) -> Traditions {
     Traditions::of(&words)
 }
 
-/// The parts one by one, and neighbours as one: two, or three with a particle among them or of syllables.
+/// Returns the single parts, and neighboring parts joined: two, or three if one is a particle or the name is
+/// East Asian.
 fn units(parts: &[NamePart], traditions: Traditions) -> Vec<(String, Parts, bool)> {
-    const { assert!(MOST_PARTS <= Parts::BITS as usize, "every part has its bit") };
+    const { assert!(MAX_PARTS <= Parts::BITS as usize, "every part has its bit") };
     let by_syllables = traditions != Traditions::default();
     let mut units = Vec::with_capacity(parts.len() * 3);
     for length in 1..=3_usize {
         for (window, at) in parts.windows(length).zip(0_u32..) {
-            let is_worth = match length {
+            let is_useful = match length {
                 1 => true,
                 2 => window.iter().any(|part| !part.particle),
                 _ => {
@@ -370,7 +383,7 @@ fn units(parts: &[NamePart], traditions: Traditions) -> Vec<(String, Parts, bool
                         && window.iter().any(|part| !part.particle)
                 }
             };
-            if is_worth {
+            if is_useful {
                 let mask = Parts::try_from((1_u32 << length) - 1).unwrap_or_default() << at;
                 units.push((
                     window.iter().map(|part| part.text.as_str()).collect(),
@@ -383,14 +396,14 @@ fn units(parts: &[NamePart], traditions: Traditions) -> Vec<(String, Parts, bool
     units
 }
 
-/// Of how many names at least a list is taken to be when frequencies are estimated.
-const LEAST_NAMES: u64 = 5_000;
+/// Minimum list size for estimating frequencies.
+const MIN_NAMES: u64 = 5_000;
 
-/// How many names of a list have words like these by chance, in hundredths, were they independent of each
-/// other: the two rarest count.
+/// Returns the expected number of names with similar words by chance, in hundredths, assuming independence of
+/// the two rarest.
 fn chance(frequencies: &mut [u64], names: usize) -> u64 {
     frequencies.sort_unstable();
-    let names = (names as u64).max(LEAST_NAMES);
+    let names = (names as u64).max(MIN_NAMES);
     match *frequencies {
         [one, other, ..] => 100 * one * other / names,
         _ => 0,

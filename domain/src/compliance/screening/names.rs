@@ -1,20 +1,20 @@
-//! Names as they are compared: normalised, in Latin letters, in parts.
+//! Names prepared for comparison: normalized, in Latin letters, split into parts.
 
 use super::scripts::{self, Script, is_invisible, is_mark, latin, script};
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
-/// Words between the parts of a name that people write or leave out.
+/// Words between the parts of a name that are often left out.
 const PARTICLES: [&str; 44] = [
     "al", "el", "ul", "ad", "ar", "as", "ash", "at", "az", "bin", "ben", "ibn", "bint", "binti", "da", "das",
     "de", "del", "della", "dello", "den", "der", "di", "do", "dos", "du", "e", "la", "las", "le", "los",
     "ould", "oglu", "te", "ten", "ter", "van", "von", "y", "zu", "zum", "und", "af", "av",
 ];
 
-/// What stands behind a name and is no part of it.
+/// Words after or before a name that are not part of it.
 const SUFFIXES: [&str; 6] = ["jr", "sr", "ii", "iii", "dr", "mr"];
 
-/// A name in lower case without diacritics and punctuation, its parts with a blank between them. Apostrophes
-/// join, and characters that are not seen are left out.
+/// Returns a name in lower case without diacritics and punctuation, with its parts separated by blanks.
+/// Apostrophes and invisible characters are removed.
 pub fn folded(name: &str) -> String {
     let mut text = String::with_capacity(name.len());
     let visible = name.chars().filter(|character| !is_invisible(*character));
@@ -48,35 +48,34 @@ const fn is_apostrophe(character: char) -> bool {
     )
 }
 
-/// The most parts of a name that are looked at.
-pub const MOST_PARTS: usize = 12;
+/// Most parts of a name that are compared.
+pub const MAX_PARTS: usize = 12;
 
-/// A part of a name.
+/// Part of a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// In lower-case Latin letters.
+    /// Text in lower-case Latin letters.
     pub text: String,
-    /// Whether people write it or leave it out.
+    /// Whether the part is often left out.
     pub particle: bool,
-    /// Whether it is known to be of the family name.
+    /// Whether the part is known to belong to the family name.
     pub family: bool,
-    /// Whether its script leaves out vowels.
+    /// Whether the script omits vowels.
     pub abjad: bool,
 }
 
-/// Whether a name can be compared at all. Another one, in a script that is not read or too long, is for a
-/// reviewer.
+/// Whether a name can be compared. Names that are too long or in an unsupported script need a reviewer.
 pub fn is_comparable(name: &str) -> bool {
     let read = read(name);
-    read.parts.is_some_and(|parts| !parts.is_empty() && parts.len() <= MOST_PARTS)
+    read.parts.is_some_and(|parts| !parts.is_empty() && parts.len() <= MAX_PARTS)
 }
 
-/// The parts by which a name is compared, given names first. It is written `Family, Given`, or without a
-/// comma in any order.
+/// Returns the parts of a name, given names first. The name is written `Family, Given`, or without a comma in
+/// any order.
 pub fn parts(name: &str) -> Vec<Part> {
     let Reading { parts, readable } = read(name);
     let mut parts = parts.unwrap_or(readable);
-    parts.truncate(MOST_PARTS);
+    parts.truncate(MAX_PARTS);
     let core = |parts: &[Part]| parts.iter().filter(|part| !part.particle).count();
     if core(&parts) < 2 {
         for part in &mut parts {
@@ -88,9 +87,9 @@ pub fn parts(name: &str) -> Vec<Part> {
 
 #[derive(Debug)]
 struct Reading {
-    /// None if a part cannot be read.
+    /// None if some part cannot be read.
     parts: Option<Vec<Part>>,
-    /// Those that can.
+    /// Parts that can be read.
     readable: Vec<Part>,
 }
 
@@ -120,7 +119,7 @@ fn read(name: &str) -> Reading {
     piece(given, false);
     piece(family, true);
     readable.retain(|part| !SUFFIXES.contains(&part.text.as_str()) && !part.text.is_empty());
-    // Without a comma, a particle that stands last is the family name.
+    // Without a comma, a particle in last position is the family name.
     if family.is_empty()
         && let Some(last) = readable.last_mut()
     {
@@ -129,7 +128,7 @@ fn read(name: &str) -> Reading {
     Reading { parts: all.then(|| readable.clone()), readable }
 }
 
-/// Marks what people write or leave out. A piece of particles alone is a name.
+/// Marks particles, unless the piece consists of particles only.
 fn mark_particles(piece: &mut [Part]) {
     let count = piece.len();
     for (at, part) in piece.iter_mut().enumerate() {
@@ -143,7 +142,7 @@ fn mark_particles(piece: &mut [Part]) {
     }
 }
 
-/// A word of an Arabic name and its article apart.
+/// Splits the article from an Arabic word.
 fn without_article(text: String, word: &[(char, Script)]) -> Vec<String> {
     match word {
         [('ا' | 'ٱ' | 'أ', _), ('ل', _), _, _, ..] => {
@@ -153,11 +152,11 @@ fn without_article(text: String, word: &[(char, Script)]) -> Vec<String> {
     }
 }
 
-/// The most words of a name that are read.
-const MOST_WORDS: usize = 40;
+/// Most words of a name that are read.
+const MAX_WORDS: usize = 40;
 
-/// The words of a name: runs of letters, a script each, unless it is Latin, Greek and Cyrillic letters that
-/// are mixed.
+/// Splits a name into words: runs of letters of one script. Mixed Latin, Greek and Cyrillic letters form one
+/// word.
 fn words(name: &str) -> Vec<Vec<(char, Script)>> {
     let mut words: Vec<Vec<(char, Script)>> = vec![Vec::new()];
     let visible = name.chars().filter(|character| !is_invisible(*character));
@@ -177,7 +176,7 @@ fn words(name: &str) -> Vec<Vec<(char, Script)>> {
             }
             continue;
         };
-        if words.len() > MOST_WORDS {
+        if words.len() > MAX_WORDS {
             break;
         }
         let family = |script: Script| match script {
@@ -218,14 +217,14 @@ mod tests {
         }
     }
 
-    /// The parts of a name; those in brackets are particles.
-    fn told(name: &str) -> String {
+    /// Returns the parts of a name, with particles in brackets.
+    fn joined_parts(name: &str) -> String {
         let part = |part: &Part| if part.particle { format!("({})", part.text) } else { part.text.clone() };
         parts(name).iter().map(part).collect::<Vec<_>>().join(" ")
     }
 
     #[test]
-    fn names_are_read_in_parts() {
+    fn names_are_split_into_parts() {
         for (name, expected) in [
             ("BIN LADEN, Usama", "usama (bin) laden"),
             ("de la Cruz, Juan", "juan (de) (la) cruz"),
@@ -244,12 +243,12 @@ mod tests {
             ("김정은", "gim jeong eun"),
             ("Παπαδόπουλος, Γιώργος", "giorgos papadopoulos"),
         ] {
-            assert_eq!(told(name), expected, "{name}");
+            assert_eq!(joined_parts(name), expected, "{name}");
         }
     }
 
     #[test]
-    fn what_cannot_be_read_is_told() {
+    fn names_that_cannot_be_read_are_not_comparable() {
         for (name, expected) in [
             ("Carter, Ada", true),
             ("Чехов, Антон", true),

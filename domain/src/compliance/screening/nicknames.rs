@@ -1,7 +1,7 @@
-//! Short and pet forms of given names.
+//! Diminutives of given names.
 //!
-//! `nicknames.txt` has one given name a line with its diminutives and the forms of neighbouring languages,
-//! compiled for Coffer from the common diminutives of English, Russian, Ukrainian, Polish, German, Spanish,
+//! Each line of `nicknames.txt` has one given name with its diminutives and its forms in related languages,
+//! compiled for Coffer from common diminutives of English, Russian, Ukrainian, Polish, German, Spanish,
 //! Italian and Arabic names.
 
 use std::{collections::HashMap, sync::LazyLock};
@@ -16,7 +16,7 @@ static GROUPS: LazyLock<HashMap<&'static str, Vec<u16>>> = LazyLock::new(|| {
     groups
 });
 
-/// The groups of names that are used for each other which a name is in.
+/// Returns the groups of interchangeable names that a name belongs to.
 pub fn groups(name: &str) -> &'static [u16] {
     GROUPS.get(name).map_or(&[], Vec::as_slice)
 }

@@ -1,4 +1,4 @@
-//! How far the screening of existing customers has come that follows an import.
+//! Progress of the screening of existing users that follows an import.
 
 use crate::{Result, kernel::clock};
 use entity::{kyc, screening_run};
@@ -8,7 +8,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-/// The newest run; none before the first import.
+/// Returns the newest run; none before the first import.
 pub async fn newest(connection: &impl ConnectionTrait) -> Result<Option<screening_run::Model>> {
     Ok(screening_run::Entity::find()
         .order_by_desc(screening_run::Column::WatchListId)
@@ -16,7 +16,7 @@ pub async fn newest(connection: &impl ConnectionTrait) -> Result<Option<screenin
         .await?)
 }
 
-/// Begins a run over all customers, in the place of one that has not finished.
+/// Begins a run over all users and deletes an unfinished one.
 pub async fn begin(connection: &impl ConnectionTrait, watch_list_id: Uuid) -> Result<()> {
     screening_run::Entity::delete_many()
         .filter(screening_run::Column::FinishedAt.is_null())
@@ -25,7 +25,7 @@ pub async fn begin(connection: &impl ConnectionTrait, watch_list_id: Uuid) -> Re
     let run = screening_run::Model {
         watch_list_id,
         started_at: clock::system_now(),
-        people: i64::try_from(of_customers().count(connection).await?).unwrap_or(i64::MAX),
+        people: i64::try_from(of_users().count(connection).await?).unwrap_or(i64::MAX),
         screened: 0,
         failed: 0,
         hits: 0,
@@ -38,7 +38,7 @@ pub async fn begin(connection: &impl ConnectionTrait, watch_list_id: Uuid) -> Re
     Ok(())
 }
 
-/// The present identity checks of all customers.
-pub(crate) fn of_customers() -> Select<kyc::Entity> {
+/// Returns the current identity checks of all users.
+pub(crate) fn of_users() -> Select<kyc::Entity> {
     kyc::Entity::find().filter(kyc::Column::UserId.is_not_null()).filter(kyc::Column::SupersededAt.is_null())
 }

@@ -1,41 +1,41 @@
-//! Names of other scripts in Latin letters.
+//! Transliteration of names into Latin letters.
 //!
-//! Cyrillic follows BGN/PCGN, Arabic and Hebrew ALA-LC without the vowels that their script leaves out (see
-//! `sounds`), Greek ELOT 743, Chinese Hanyu Pinyin, Korean the Revised Romanisation of 2000; the tables of
-//! the last two and of the other scripts are those of `any_ascii`. Letters that only look Latin, in a word of
-//! Latin ones, are read as they look (Unicode Technical Standard 39).
+//! Cyrillic follows BGN/PCGN; Arabic and Hebrew ALA-LC, without the vowels that their scripts omit (see
+//! `sounds`); Greek ELOT 743; Chinese Hanyu Pinyin; Korean the Revised Romanization of 2000. The tables for
+//! Chinese, Korean and other scripts are those of `any_ascii`. Letters that look Latin within a Latin word
+//! are read as the Latin letter (Unicode Technical Standard 39).
 
 use crate::kernel::text;
 use any_ascii::any_ascii_char;
 use unicode_normalization::UnicodeNormalization;
 
-/// The letters of a word that are looked at.
+/// Most letters of a word that are read.
 pub const MAX_WORD: usize = 48;
 
-/// How a letter is read.
+/// Script of a letter, which determines how it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Script {
     Latin,
     Cyrillic,
     Greek,
-    /// Letters without their vowels.
+    /// Script that omits vowels.
     Abjad,
     Han,
     Hangul,
     Kana,
-    /// Read by sound, a letter for a letter.
+    /// Read letter by letter.
     Other,
-    /// Not read at all.
+    /// Not supported.
     Unreadable,
 }
 
-/// The script of a letter; none for anything else.
+/// Returns the script of a letter; none for other characters.
 pub fn script(character: char) -> Option<Script> {
     let script = match u32::from(character) {
         0x41..=0x24f | 0x1e00..=0x1eff | 0x2c60..=0x2c7f | 0xa720..=0xa7ff | 0x250..=0x2af => Script::Latin,
         0x370..=0x3ff | 0x1f00..=0x1fff => Script::Greek,
         0x400..=0x52f | 0x1c80..=0x1c8f | 0x2de0..=0x2dff | 0xa640..=0xa69f => Script::Cyrillic,
-        // Arabic and Hebrew, and the scripts of India, whose letters carry a vowel that is not written.
+        // Arabic and Hebrew, and Indic scripts, with letters that have an unwritten vowel.
         0x590..=0x6ff | 0x750..=0x77f | 0x8a0..=0x8ff | 0x900..=0xdff => Script::Abjad,
         0x530..=0x58f | 0x10a0..=0x10ff | 0x1c90..=0x1cbf | 0x2d00..=0x2d2f | 0x1200..=0x139f => {
             Script::Other
@@ -45,24 +45,24 @@ pub fn script(character: char) -> Option<Script> {
         0xac00..=0xd7a3 => Script::Hangul,
         _ => Script::Unreadable,
     };
-    // The signs of vowels of Indian scripts are marks.
+    // Vowel signs of Indic scripts are marks.
     (character.is_alphabetic() || (0x900..=0xdff).contains(&u32::from(character)) && !character.is_numeric())
         .then_some(script)
 }
 
-/// Characters that are not seen: they say nothing in a name.
+/// Whether a character is invisible and can be ignored in a name.
 pub fn is_invisible(character: char) -> bool {
     text::is_invisible(character) || (character.is_control() && !character.is_whitespace())
 }
 
-/// Marks above and below letters, which are not compared: accents, and the vowel signs of Arabic and Hebrew.
+/// Whether a character is a mark that is not compared: an accent, or a vowel sign of Arabic or Hebrew.
 pub const fn is_mark(character: char) -> bool {
     matches!(character as u32,
         0x300..=0x36f | 0x483..=0x489 | 0x591..=0x5c7 | 0x610..=0x61a | 0x640 | 0x64b..=0x65f | 0x670 | 0x6d6..=0x6dc | 0x6df..=0x6e8
         | 0x6ea..=0x6ed | 0x1ab0..=0x1aff | 0x1dc0..=0x1dff | 0x20d0..=0x20ff | 0xfe20..=0xfe2f)
 }
 
-/// A letter without its marks.
+/// Returns a letter without its marks.
 fn bare(character: char) -> char {
     character.nfkd().next().unwrap_or(character)
 }
@@ -247,7 +247,7 @@ const ABJAD: [(char, &str); 82] = [
     ('ת', "t"),
 ];
 
-/// Letters of other scripts that look like Latin ones.
+/// Letters of other scripts that look like Latin letters.
 const LOOK_ALIKES: [(char, char); 34] = [
     ('а', 'a'),
     ('в', 'b'),
@@ -295,7 +295,7 @@ const LONG_FAMILIES: [&str; 16] = [
     "慕容", "司徒", "令狐",
 ];
 
-/// Characters that are read in another way as a family name.
+/// Characters with a different reading in family names.
 const FAMILY_READINGS: [(char, &str); 20] = [
     ('曾', "zeng"),
     ('单', "shan"),
@@ -319,13 +319,13 @@ const FAMILY_READINGS: [(char, &str); 20] = [
     ('沈', "shen"),
 ];
 
-/// Characters that Japan alone writes, or writes in this form. How a Japanese name is read cannot be told
-/// from its characters.
+/// Characters or character forms used only in Japan. The reading of a Japanese name cannot be derived from
+/// its characters.
 const JAPANESE: &str =
     "々沢浜桜竜広辺斎黒栄辻畑峠込笹榊渋徳巣塩蔵斉弥浅瀬姫関円桧滝榎稲穂恵実駅検県図鉄売読変帰齢顔児恒勲寛塚";
 
-/// A word of one script in Latin letters: a syllable each for Chinese and Korean, else one word; none if it
-/// cannot be read.
+/// Transliterates a word: into syllables for Chinese and Korean, else into one word. None if it cannot be
+/// read.
 pub fn latin(word: &[(char, Script)]) -> Option<Vec<String>> {
     let first = word.iter().find(|(_, script)| *script != Script::Kana).or(word.first())?.1;
     if word.iter().any(|(_, script)| *script == Script::Unreadable) {

@@ -1,36 +1,36 @@
-//! The public list format of the Office of Foreign Assets Control: `SDN.CSV` and `ALT.CSV`.
+//! Parser for the list format of the Office of Foreign Assets Control: `SDN.CSV` and `ALT.CSV`.
 //!
-//! Neither file has a header. A line of the first is an entry: its number, name (`LAST, First Middle` for
+//! Neither file has a header. A line of the first is an entry: number, name (`LAST, First Middle` for
 //! people), type, programs (`SDGT] [IFSR`), title, call sign, vessel type, tonnage, gross registered tonnage,
-//! flag, owner and remarks. A line of the second is another name of an entry: the entry's number, its own,
-//! its type, the name and remarks. `-0-` is nothing. Remarks carry days of birth and weak aliases. The bytes
-//! are UTF-8 or Latin-1 and end with the end-of-file mark 0x1A. The consolidated list of the same office has
-//! the same format.
+//! flag, owner and remarks. A line of the second is another name of an entry: the entry's number, its own
+//! number, type, name and remarks. `-0-` is an empty field. Remarks contain dates of birth and weak aliases.
+//! The files are UTF-8 or Latin-1 and end with the end-of-file mark 0x1A. The consolidated list of the same
+//! office has the same format.
 
 use super::births::{self, Birth};
 use std::{borrow::Cow, collections::HashMap, fmt};
 
-/// An entry of a list.
+/// Entry of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// The list's own number of it.
+    /// Number of the entry on its list.
     pub number: i64,
-    /// Whether it is a person.
+    /// Whether the entry is a person.
     pub individual: bool,
     pub programs: Vec<String>,
     pub births: Vec<Birth>,
-    /// Its own name first.
+    /// Primary name, then aliases.
     pub names: Vec<String>,
 }
 
-/// Why a list cannot be read.
+/// Reason why a list cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unreadable {
-    /// A line of the list and what is wrong with it.
+    /// Line of the list, and what is wrong with it.
     List(u64, Cow<'static, str>),
-    /// A line of the aliases and what is wrong with it.
+    /// Line of the aliases, and what is wrong with it.
     Aliases(u64, Cow<'static, str>),
-    /// Nothing is on the list.
+    /// The list has no entries.
     Empty,
 }
 
@@ -39,20 +39,20 @@ impl fmt::Display for Unreadable {
         match self {
             Self::List(line, why) => write!(f, "line {line} {why}"),
             Self::Aliases(line, why) => write!(f, "line {line} of the aliases {why}"),
-            Self::Empty => f.write_str("there is no entry in it"),
+            Self::Empty => f.write_str("the list has no entries"),
         }
     }
 }
 
-/// What was read.
+/// Parsed list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct List {
     pub entries: Vec<Entry>,
-    /// What speaks against a file, each for the operator to judge.
+    /// Warnings for the operator to judge.
     pub warnings: Vec<Warning>,
 }
 
-/// What speaks against a file that could be read.
+/// Possible problem of a file that could be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Warning {
     /// The list has no end-of-file mark.
@@ -71,25 +71,25 @@ impl fmt::Display for Warning {
     }
 }
 
-/// Reads a whole list, or says which line is at fault first.
+/// Parses a list with its aliases, or returns the first faulty line.
 pub fn read(list: &[u8], aliases: Option<&[u8]>) -> Result<List, Unreadable> {
     let mut entries: Vec<Entry> = Vec::new();
     let mut places: HashMap<i64, usize> = HashMap::new();
     each_line::<12>(list, |line, fields| {
-        let wrong = |why: &'static str| Unreadable::List(line, why.into());
+        let fault = |why: &'static str| Unreadable::List(line, why.into());
         let [number, name, kind, programs, .., remarks] = fields;
-        let number = number_of(number).ok_or_else(|| wrong("does not begin with an entry's number"))?;
-        let name = given(name).ok_or_else(|| wrong("has no name"))?;
+        let number = number_of(number).ok_or_else(|| fault("does not start with an entry number"))?;
+        let name = text_of(name).ok_or_else(|| fault("has no name"))?;
         if places.insert(number, entries.len()).is_some() {
-            return Err(Unreadable::List(line, format!("has entry {number} again").into()));
+            return Err(Unreadable::List(line, format!("repeats entry {number}").into()));
         }
         let individual = is_individual(kind)
-            .ok_or_else(|| wrong("has a type that is not individual, entity, vessel or aircraft"))?;
-        let remarks = given(remarks).unwrap_or_default();
+            .ok_or_else(|| fault("has a type that is not individual, entity, vessel or aircraft"))?;
+        let remarks = text_of(remarks).unwrap_or_default();
         let mut entry = Entry {
             number,
             individual,
-            programs: given(programs).map(programs_of).unwrap_or_default(),
+            programs: text_of(programs).map(programs_of).unwrap_or_default(),
             births: births::in_remarks(remarks),
             names: vec![name.to_owned()],
         };
@@ -99,11 +99,11 @@ pub fn read(list: &[u8], aliases: Option<&[u8]>) -> Result<List, Unreadable> {
     })
     .map_err(|error| error.unwrap_or_else(Unreadable::List))?;
     each_line::<5>(aliases.unwrap_or_default(), |line, [number, _, _, name, _]| {
-        let wrong = |why: &'static str| Unreadable::Aliases(line, why.into());
-        let number = number_of(number).ok_or_else(|| wrong("does not begin with an entry's number"))?;
-        let name = given(name).ok_or_else(|| wrong("has no name"))?;
+        let fault = |why: &'static str| Unreadable::Aliases(line, why.into());
+        let number = number_of(number).ok_or_else(|| fault("does not start with an entry number"))?;
+        let name = text_of(name).ok_or_else(|| fault("has no name"))?;
         let entry = places.get(&number).and_then(|place| entries.get_mut(*place));
-        entry.ok_or_else(|| wrong("names an entry that is not on the list"))?.add(name);
+        entry.ok_or_else(|| fault("refers to an entry that is not on the list"))?.add(name);
         Ok(())
     })
     .map_err(|error| error.unwrap_or_else(Unreadable::Aliases))?;
@@ -126,31 +126,31 @@ impl Entry {
     }
 }
 
-/// Whether an entry of this type is a person; none for an unknown type, which may be a person's.
+/// Whether entries of this type are people; none for an unknown type, which may be one of people.
 fn is_individual(kind: &str) -> Option<bool> {
-    match given(kind).map(str::to_ascii_lowercase).as_deref() {
+    match text_of(kind).map(str::to_ascii_lowercase).as_deref() {
         Some("individual") => Some(true),
         None | Some("entity" | "vessel" | "aircraft") => Some(false),
         Some(_) => None,
     }
 }
 
-/// What is wrong with a line: already told, or for the caller to tell of its file.
+/// Fault in a file: complete, or without the information which file it is.
 enum Fault {
-    KycAnswerBody(Unreadable),
+    Unreadable(Unreadable),
     Line(u64, Cow<'static, str>),
 }
 
 impl Fault {
     fn unwrap_or_else(self, of_file: impl FnOnce(u64, Cow<'static, str>) -> Unreadable) -> Unreadable {
         match self {
-            Self::KycAnswerBody(error) => error,
+            Self::Unreadable(error) => error,
             Self::Line(line, why) => of_file(line, why),
         }
     }
 }
 
-/// Hands over the trimmed fields of each line, of which there must be `N`.
+/// Calls `take` with the trimmed fields of each line, which must be `N`.
 fn each_line<const N: usize>(
     bytes: &[u8],
     mut take: impl FnMut(u64, [&str; N]) -> Result<(), Unreadable>,
@@ -181,7 +181,7 @@ fn each_line<const N: usize>(
             return if is_last {
                 Ok(())
             } else {
-                Err(Fault::Line(line + 1, "stands behind the end-of-file mark".into()))
+                Err(Fault::Line(line + 1, "is after the end-of-file mark".into()))
             };
         }
         if fields.iter().any(|field| field.contains(['\n', '\r'])) {
@@ -191,20 +191,20 @@ fn each_line<const N: usize>(
         let fields: [&str; N] = fields
             .try_into()
             .map_err(|_| Fault::Line(line, format!("has {count} columns instead of {N}").into()))?;
-        take(line, fields).map_err(Fault::KycAnswerBody)?;
+        take(line, fields).map_err(Fault::Unreadable)?;
     }
 }
 
 /// The end-of-file mark of the format.
 const END: &str = "\u{1a}";
 
-/// Whether nothing but blanks and line breaks stands behind an end-of-file mark.
+/// Whether the text ends with an end-of-file mark, ignoring blanks and line breaks.
 fn has_end(bytes: &[u8]) -> bool {
     bytes.trim_ascii_end().ends_with(END.as_bytes())
 }
 
-/// UTF-8 if it is, else Latin-1; without a byte order mark, and with one end-of-file mark on a line of its
-/// own, which a quotation mark that is still open takes in.
+/// Decodes UTF-8, or else Latin-1. Removes a byte order mark and ends the text with one end-of-file mark on
+/// its own line, which an unclosed quotation mark would include.
 fn decoded(bytes: &[u8]) -> String {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let end = bytes
@@ -219,8 +219,8 @@ fn decoded(bytes: &[u8]) -> String {
     text + "\n" + END
 }
 
-/// A field's text; none for `-0-`.
-fn given(field: &str) -> Option<&str> {
+/// Returns a field's text; none for `-0-`.
+fn text_of(field: &str) -> Option<&str> {
     Some(field).filter(|field| !field.is_empty() && *field != "-0-")
 }
 
@@ -228,7 +228,7 @@ fn number_of(field: &str) -> Option<i64> {
     field.parse().ok().filter(|number| *number > 0 && field.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// `SDGT] [IFSR` is two programs.
+/// Splits programs: `SDGT] [IFSR` is two.
 fn programs_of(field: &str) -> Vec<String> {
     field
         .split(['[', ']', ';'])
@@ -238,7 +238,7 @@ fn programs_of(field: &str) -> Vec<String> {
         .collect()
 }
 
-/// Names in remarks: `a.k.a. 'X'`.
+/// Returns the weak aliases in remarks: `a.k.a. 'X'`.
 fn weak_aliases(remarks: &str) -> impl Iterator<Item = &str> {
     remarks.split(';').filter_map(|remark| {
         let remark = remark.trim().trim_end_matches('.');
@@ -301,19 +301,19 @@ mod tests {
     }
 
     #[test]
-    fn the_first_line_at_fault_is_named() {
+    fn the_first_faulty_line_is_reported() {
         let good = || person("7", "CARTER, Ada", "DOB 1960");
-        for (lines, told) in [
-            (vec![], "there is no entry in it"),
+        for (lines, message) in [
+            (vec![], "the list has no entries"),
             (vec![good(), "8,\"X\"".to_owned()], "line 2 has 2 columns instead of 12"),
             (
                 vec![good(), format!("{},extra", person("8", "X, Y", ""))],
                 "line 2 has 13 columns instead of 12",
             ),
-            (vec![good(), person("eight", "X, Y", "")], "line 2 does not begin with an entry's number"),
-            (vec![good(), person("-8", "X, Y", "")], "line 2 does not begin with an entry's number"),
+            (vec![good(), person("eight", "X, Y", "")], "line 2 does not start with an entry number"),
+            (vec![good(), person("-8", "X, Y", "")], "line 2 does not start with an entry number"),
             (vec![good(), person("8", "-0- ", "")], "line 2 has no name"),
-            (vec![good(), person("7", "X, Y", "")], "line 2 has entry 7 again"),
+            (vec![good(), person("7", "X, Y", "")], "line 2 repeats entry 7"),
             (
                 vec![good(), "8,\"X, Y".to_owned(), person("9", "V, W", "")],
                 "line 2 has a quotation mark that is not closed",
@@ -329,7 +329,7 @@ mod tests {
             (vec![good(), "8,X,individual".to_owned()], "line 2 has 3 columns instead of 12"),
             (
                 vec![good(), "\u{1a}".to_owned(), person("8", "X, Y", "")],
-                "line 3 stands behind the end-of-file mark",
+                "line 3 is after the end-of-file mark",
             ),
             (
                 vec![person("8", "X, Y", "").replace("individual", "persons")],
@@ -337,14 +337,14 @@ mod tests {
             ),
             (vec![String::new(), "nonsense".to_owned()], "line 2 has 1 columns instead of 12"),
         ] {
-            assert_eq!(read(&list(&lines), None).unwrap_err().to_string(), told);
+            assert_eq!(read(&list(&lines), None).unwrap_err().to_string(), message);
         }
-        for (aliases, told) in [
-            ("9,1,aka,X,-0-", "line 1 of the aliases names an entry that is not on the list"),
+        for (aliases, message) in [
+            ("9,1,aka,X,-0-", "line 1 of the aliases refers to an entry that is not on the list"),
             ("7,1,aka,X,-0-\n7,1,aka,X", "line 2 of the aliases has 4 columns instead of 5"),
             ("7,1,aka,-0- ,-0-", "line 1 of the aliases has no name"),
         ] {
-            assert_eq!(read(&list(&[good()]), Some(aliases.as_bytes())).unwrap_err().to_string(), told);
+            assert_eq!(read(&list(&[good()]), Some(aliases.as_bytes())).unwrap_err().to_string(), message);
         }
     }
 }

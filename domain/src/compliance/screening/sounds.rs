@@ -1,21 +1,21 @@
-//! How alike two words of names sound.
+//! Phonetic similarity of words of names.
 //!
-//! A word is cut into graphemes, the longest first (`tsch`, `kh`, `ou`), and each grapheme stands for every
-//! sound it has in some romanisation: `ch` is heard in *Chen*, *Chérif*, *Chalid* and *Christo*. Two
-//! graphemes agree if they share a sound. So one pass compares English, French, German, Polish and Turkish
-//! spellings of Arabic and Slavic names, and no language has to be guessed.
+//! A word is split into graphemes, the longest first (`tsch`, `kh`, `ou`). Each grapheme has all the sounds
+//! that it represents in some romanization: `ch` as in *Chen*, *Chérif*, *Chalid* and *Christo*. Two
+//! graphemes match if they share a sound. So one pass compares English, French, German, Polish and Turkish
+//! spellings of Arabic and Slavic names without guessing the language.
 //!
 //! Published methods:
 //! - several readings of one spelling: Beider and Morse, *Phonetic Matching* (2008); the sounds of graphemes:
-//!   ALA-LC and BGN/PCGN for Arabic and Cyrillic, DIN 31635 and the Duden for German, the usage of
+//!   ALA-LC and BGN/PCGN for Arabic and Cyrillic, DIN 31635 and the Duden for German, and the usage of
 //!   French-speaking countries;
-//! - a distance with cheap exchanges of letters that sound alike: Zobel and Dart, *Phonetic String Matching*
+//! - edit distance with low costs for letters that sound similar: Zobel and Dart, *Phonetic String Matching*
 //!   (1996);
-//! - neighbours that changed places: Damerau (1964);
-//! - candidates by the classes of consonants: Daitch and Mokotoff, *Soundex* (1985), with one class left out:
-//!   Garbe's symmetric delete (2012).
+//! - transposed neighbors: Damerau (1964);
+//! - candidates by consonant classes: Daitch and Mokotoff, *Soundex* (1985), with one class left out: Garbe's
+//!   symmetric delete (2012).
 
-/// A set of sounds, a bit for each.
+/// Bit set of sounds.
 type Sounds = u32;
 
 const P: Sounds = 1;
@@ -51,7 +51,7 @@ const U: Sounds = 1 << 27;
 
 const VOWELS: Sounds = A | E | I | O | U;
 
-/// Graphemes of several letters and their sounds, the longest first.
+/// Graphemes of several letters with their sounds, longer ones first.
 const GRAPHEMES: [(&str, Sounds); 62] = [
     ("schtsch", SH | CH),
     ("shtsh", SH | CH),
@@ -117,7 +117,7 @@ const GRAPHEMES: [(&str, Sounds); 62] = [
     ("au", A | O | U),
 ];
 
-/// The sounds of one letter before the next one.
+/// Returns the sounds of a letter, given the next letter.
 const fn letter_sounds(letter: u8, next: Option<u8>) -> Sounds {
     let front = matches!(next, Some(b'e' | b'i' | b'y'));
     match letter {
@@ -152,7 +152,7 @@ const fn letter_sounds(letter: u8, next: Option<u8>) -> Sounds {
     }
 }
 
-/// The sounds that are often written or heard for one of these.
+/// Returns the sounds that are often written or heard in place of these.
 fn near(sounds: Sounds) -> Sounds {
     const PAIRS: [(Sounds, Sounds); 25] = [
         (P, B),
@@ -188,7 +188,7 @@ fn near(sounds: Sounds) -> Sounds {
     })
 }
 
-/// Vowels that are often written for each other.
+/// Returns the vowels that are often written in place of these.
 const fn near_vowels(sounds: Sounds) -> Sounds {
     let mut all = 0;
     if sounds & A != 0 {
@@ -209,47 +209,47 @@ const fn near_vowels(sounds: Sounds) -> Sounds {
     all
 }
 
-/// What a word's comparison costs, in hundredths of a letter.
+/// Cost of a difference, in hundredths of a letter.
 type Cost = u16;
 
-const WHOLE: Cost = 100;
+const FULL_COST: Cost = 100;
 
-/// A grapheme of a word.
+/// Grapheme of a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Grapheme {
     sounds: Sounds,
-    /// The letters themselves, for those that no sound is known of.
+    /// Letter, for graphemes without a known sound.
     code: u8,
     near: Sounds,
-    /// What it costs to leave it out.
+    /// Cost of omitting the grapheme.
     omission: Cost,
 }
 
-/// The letters of a word that are compared.
+/// Most letters of a word that are compared.
 pub const MAX_LETTERS: usize = 40;
 
-/// The sounds of a word.
+/// Phonetic form of a word.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sounding {
     graphemes: Box<[Grapheme]>,
-    /// Every sound of them, and every one that is near.
+    /// All its sounds, and all similar ones.
     all: Sounds,
-    /// Whether its script leaves out vowels.
+    /// Whether the script omits vowels.
     abjad: bool,
 }
 
 type Row = [Cost; MAX_LETTERS + 1];
 
 impl Sounding {
-    /// Of a word in lower-case Latin letters. `abjad`: it was written in a script that leaves out short
-    /// vowels.
+    /// Creates the phonetic form of a word in lower-case Latin letters. `abjad` marks a script that omits
+    /// short vowels.
     pub fn new(text: &str, abjad: bool) -> Self {
         let mut rest = text.as_bytes().get(..MAX_LETTERS).unwrap_or(text.as_bytes());
         let mut graphemes: Vec<Grapheme> = Vec::with_capacity(rest.len());
         while let Some((letter, behind)) = rest.split_first() {
             let (sounds, length) = leading(rest);
             let last = length == rest.len();
-            // A doubled letter is one, and `gu` before `e` and `i` is `g`.
+            // A doubled consonant counts once, and `gu` before `e` and `i` is `g`.
             let doubled = length == 1 && behind.first() == Some(letter) && sounds & VOWELS == 0;
             let hardened = *letter == b'g' && matches!(behind, [b'u', b'e' | b'i', ..]);
             let (sounds, length) = if hardened { (G, 2) } else { (sounds, length) };
@@ -267,12 +267,13 @@ impl Sounding {
         Self { graphemes: graphemes.into(), all, abjad }
     }
 
-    /// How many graphemes there are.
+    /// Returns the number of graphemes.
     fn count(&self) -> usize {
         self.graphemes.len()
     }
 
-    /// How alike two words sound, in hundredths; none below `least`. Short words must differ by less.
+    /// Returns how similar two words sound, in hundredths; none below `least`. Differences weigh more in
+    /// short words.
     pub fn likeness(&self, other: &Self, least: u32) -> Option<u32> {
         let longer = self.count().max(other.count());
         let length = u32::try_from(longer).ok().filter(|length| *length > 0)?;
@@ -300,7 +301,7 @@ impl Sounding {
         Some(100 - (u32::from(cost) * weight / (10 * length)).min(100))
     }
 
-    /// What the graphemes cost at least that are like none of another word's.
+    /// Returns the minimum cost of the graphemes that match none of the other word.
     fn without_partner(&self, other: &Self) -> u32 {
         let alone =
             self.graphemes.iter().filter(|grapheme| grapheme.sounds != 0 && grapheme.sounds & other.all == 0);
@@ -315,8 +316,8 @@ impl Sounding {
             .sum()
     }
 
-    /// Keys of the consonants' classes, and of what is left without one of them: words that sound alike share
-    /// one.
+    /// Returns keys of the consonant classes, also with each class left out: words that sound similar share a
+    /// key.
     pub fn keys(&self) -> Vec<u64> {
         let mut skeletons: Vec<u64> = vec![0];
         for grapheme in &self.graphemes {
@@ -357,10 +358,10 @@ impl Sounding {
     }
 }
 
-/// The most readings of one word's consonants.
+/// Most readings of one word's consonants.
 const MAX_SKELETONS: usize = 8;
 
-/// The classes of consonants a grapheme may be of; 0 for none.
+/// Returns the consonant classes that a grapheme may belong to; 0 for none.
 fn classes(grapheme: &Grapheme) -> Vec<u64> {
     const CLASSES: [(Sounds, u64); 10] = [
         (P | B, 1),
@@ -380,7 +381,7 @@ fn classes(grapheme: &Grapheme) -> Vec<u64> {
     CLASSES.iter().filter(|(sounds, _)| grapheme.sounds & sounds != 0).map(|(_, class)| *class).collect()
 }
 
-/// The sounds of the grapheme that letters begin with, and its length.
+/// Returns the sounds and length of the first grapheme of the letters.
 fn leading(letters: &[u8]) -> (Sounds, usize) {
     let begins = |grapheme: &str| {
         grapheme.as_bytes().first() == letters.first() && letters.starts_with(grapheme.as_bytes())
@@ -393,7 +394,7 @@ fn leading(letters: &[u8]) -> (Sounds, usize) {
 
 const fn omission(sounds: Sounds, outer: bool, abjad: bool) -> Cost {
     if sounds == 0 {
-        WHOLE
+        FULL_COST
     } else if sounds == H {
         30
     } else if sounds & !VOWELS == 0 {
@@ -407,11 +408,11 @@ const fn omission(sounds: Sounds, outer: bool, abjad: bool) -> Cost {
     } else if sounds & VOWELS != 0 {
         60
     } else {
-        WHOLE
+        FULL_COST
     }
 }
 
-/// What one grapheme in the place of another costs.
+/// Returns the cost of replacing one grapheme with another.
 const fn exchange(one: Grapheme, other: Grapheme, abjad: bool) -> Cost {
     if one.sounds & other.sounds != 0 || (one.sounds | other.sounds == 0 && one.code == other.code) {
         return 0;
@@ -424,11 +425,11 @@ const fn exchange(one: Grapheme, other: Grapheme, abjad: bool) -> Cost {
     } else if vowels {
         40
     } else {
-        WHOLE
+        FULL_COST
     }
 }
 
-/// What two words differ by, unless it is more than `most`.
+/// Returns the edit distance of two words; none above `most`.
 fn distance(one: &[Grapheme], other: &[Grapheme], abjad: bool, most: Cost) -> Option<Cost> {
     let left_out = |grapheme: &Grapheme| {
         if abjad && grapheme.sounds & !VOWELS == 0 && grapheme.sounds != 0 { 5 } else { grapheme.omission }

@@ -1,4 +1,4 @@
-//! A word of a name, ready to be compared.
+//! Words of names, prepared for comparison.
 
 use super::{
     east_asian::{Traditions, korean, pinyin},
@@ -7,7 +7,7 @@ use super::{
 };
 use std::cmp::Ordering;
 
-/// One part of a name, or some neighbours written as one.
+/// Part of a name, or neighboring parts written as one word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Word {
     text: Box<str>,
@@ -17,27 +17,27 @@ pub struct Word {
     nicknames: &'static [u16],
 }
 
-/// What words have in common that are worth a comparison.
+/// Key that words share if they are worth comparing.
 pub type Key = u64;
 
-/// Keys of four kinds, told apart by their highest bits; those of consonants have none of them.
+/// Key kinds in the highest bits. Keys of consonants have none of these bits.
 const BY_PINYIN: Key = 1 << 60;
 const BY_KOREAN: Key = 2 << 60;
 const BY_NICKNAME: Key = 3 << 60;
 const BY_BEGINNING: Key = 4 << 60;
 
-/// How alike two words must be to count, in hundredths.
-const ALIKE: u32 = 72;
-/// Two words whose sounds are the same and whose letters are not.
+/// Minimum likeness of two words, in hundredths.
+const MIN_LIKENESS: u32 = 72;
+/// Likeness of words with the same sounds and different letters.
 const SAME_SOUND: u32 = 97;
 const SAME_SYLLABLES: u32 = 95;
 const NICKNAME: u32 = 92;
 const SHORTENED: u32 = 80;
-/// A name of fewer letters does not stand for a longer one that begins with it.
-const SHORTEST: usize = 3;
+/// Fewest letters of a name that can abbreviate a longer one.
+const MIN_ABBREVIATION: usize = 3;
 
 impl Word {
-    /// From a part in lower-case Latin letters.
+    /// Creates a word from a part in lower-case Latin letters.
     pub fn new(text: &str, abjad: bool, traditions: Traditions) -> Self {
         let is_word = text.len() > 1;
         Self {
@@ -49,12 +49,12 @@ impl Word {
         }
     }
 
-    /// Whether it is one letter, which stands for any name that begins with it.
+    /// Whether the word is an initial, which matches any name that begins with it.
     pub fn is_initial(&self) -> bool {
         self.text.len() == 1
     }
 
-    /// What words that may be alike have in common.
+    /// Returns the keys of the word. Words that may be similar share at least one.
     pub fn keys(&self) -> impl Iterator<Item = Key> {
         let pinyin = self.pinyin.iter().map(|hash| BY_PINYIN | hash >> 4);
         let korean = self.korean.iter().map(|hash| BY_KOREAN | hash >> 4);
@@ -67,7 +67,7 @@ impl Word {
         self.sounding.keys().into_iter().chain(pinyin).chain(korean).chain(nicknames).chain(beginning)
     }
 
-    /// How alike two words are, in hundredths, if they are alike at all.
+    /// Returns the likeness of two words in hundredths; none if they are not similar.
     pub fn likeness(&self, other: &Self) -> Option<u32> {
         if self.text == other.text {
             return Some(100);
@@ -75,31 +75,32 @@ impl Word {
         if self.is_initial() || other.is_initial() {
             return None;
         }
-        let sounds = self.sounding.likeness(&other.sounding, ALIKE).map(worth);
+        let sounds = self.sounding.likeness(&other.sounding, MIN_LIKENESS).map(converted);
         if sounds == Some(SAME_SOUND) {
             return sounds;
         }
-        let syllables = share(&self.pinyin, &other.pinyin) || share(&self.korean, &other.korean);
+        let syllables = have_common(&self.pinyin, &other.pinyin) || have_common(&self.korean, &other.korean);
         let syllables = syllables.then_some(SAME_SYLLABLES);
-        let nickname = share(self.nicknames, other.nicknames).then_some(NICKNAME);
+        let nickname = have_common(self.nicknames, other.nicknames).then_some(NICKNAME);
         let (shorter, longer) =
             if self.text.len() < other.text.len() { (self, other) } else { (other, self) };
         let begins_alike = shorter.text.as_bytes().first() == longer.text.as_bytes().first();
         let shortened =
-            begins_alike && shorter.text.len() >= SHORTEST && longer.text.starts_with(&*shorter.text);
-        let shortened = shortened.then_some(if shorter.text.len() > SHORTEST { SHORTENED } else { ALIKE });
+            begins_alike && shorter.text.len() >= MIN_ABBREVIATION && longer.text.starts_with(&*shorter.text);
+        let shortened =
+            shortened.then_some(if shorter.text.len() > MIN_ABBREVIATION { SHORTENED } else { MIN_LIKENESS });
         [sounds, syllables, nickname, shortened].into_iter().flatten().max()
     }
 }
 
-/// What a likeness of sounds is worth: what is missing of all counts one and a half times, so that words that
-/// only resemble each other do not make a name.
-const fn worth(likeness: u32) -> u32 {
+/// Converts a likeness of sounds: the difference to 100 counts one and a half times, so that words that only
+/// resemble each other do not match a name.
+const fn converted(likeness: u32) -> u32 {
     if likeness >= SAME_SOUND { SAME_SOUND } else { 100 - (100 - likeness) * 3 / 2 }
 }
 
-/// Whether two sorted lists have something in common.
-fn share<T: Ord>(one: &[T], other: &[T]) -> bool {
+/// Whether two sorted lists have a common element.
+fn have_common<T: Ord>(one: &[T], other: &[T]) -> bool {
     let (mut one, mut other) = (one.iter().peekable(), other.iter().peekable());
     while let (Some(left), Some(right)) = (one.peek(), other.peek()) {
         match left.cmp(right) {
@@ -123,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn spellings_of_one_name_are_alike() {
+    fn spellings_of_one_name_are_similar() {
         for pair in [
             "usama osama",
             "laden ladin",

@@ -14,7 +14,7 @@ use crate::{
 };
 use async_graphql::{Context, ID, InputObject, Object};
 use domain::{
-    compliance::kyc::{self, AnswerQuestions, Correction, Given, Named, Start},
+    compliance::kyc::{self, AnswerQuestions, CorrectKyc, Given, KycRef, StartKyc},
     kernel::{idempotency::Key, ids},
     people::applicants::NewUser,
 };
@@ -104,7 +104,7 @@ payload!(
 );
 
 impl KycStartInput {
-    fn parse(self) -> (Option<Key>, Start) {
+    fn parse(self) -> (Option<Key>, StartKyc) {
         let key = self.idempotency_key.as_deref().map(Key::given);
         let new = NewUser {
             first_name: self.first_name,
@@ -115,14 +115,14 @@ impl KycStartInput {
             birth_date: Some(self.birth_date.0),
             address: Some(self.address.into()),
         };
-        (key, Start(new))
+        (key, StartKyc(new))
     }
 }
 
 impl KycAnswerInput {
     fn parse(self) -> (Option<Key>, AnswerQuestions) {
         let key = self.idempotency_key.as_deref().map(Key::given);
-        let check = Named::Id(ids::parse(Kind::Kyc, &self.kyc_id));
+        let check = KycRef::Id(ids::parse(Kind::Kyc, &self.kyc_id));
         let given =
             |one: KycGivenAnswerInput| Given { question_id: one.question_id, answer_id: one.answer_id };
         let answers = self.answers.into_iter().map(given).collect();
@@ -131,10 +131,10 @@ impl KycAnswerInput {
 }
 
 impl KycCorrectInput {
-    fn parse(self) -> (Option<Key>, Correction) {
+    fn parse(self) -> (Option<Key>, CorrectKyc) {
         let key = self.idempotency_key.as_deref().map(Key::given);
-        let check = Named::Id(ids::parse(Kind::Kyc, &self.kyc_id));
-        (key, Correction { check, patch: self.patch.into() })
+        let check = KycRef::Id(ids::parse(Kind::Kyc, &self.kyc_id));
+        (key, CorrectKyc { check, patch: self.patch.into() })
     }
 }
 

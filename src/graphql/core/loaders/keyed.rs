@@ -181,8 +181,7 @@ impl Loader<FactorsOf> for BatchLoader {
         let Some(partner_id) = self.access_scope(Scope::Read)? else { return Ok(HashMap::new()) };
         let users: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
         let found =
-            second_factors::of_people(&self.app, &self.reader.connection().await?, partner_id, &users)
-                .await?;
+            second_factors::of_users(&self.app, &self.reader.connection().await?, partner_id, &users).await?;
         Ok(found.into_iter().map(|(user, factors)| (FactorsOf(user), factors)).collect())
     }
 }

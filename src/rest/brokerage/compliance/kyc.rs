@@ -17,7 +17,7 @@ use domain::{
     Actor, Error, Refusal,
     app::App,
     compliance::kyc::{
-        self, AnswerQuestions, Correction, Given, Named, Patch, PatchedAddress, Start, questions,
+        self, AnswerQuestions, CorrectKyc, Given, KycRef, Patch, PatchedAddress, StartKyc, questions,
     },
     kernel::command::{self, Answer},
 };
@@ -140,8 +140,8 @@ async fn create(
     KeyHeader(key): KeyHeader,
     body: Body,
 ) -> Result<Response> {
-    let new = users::parse(&body).map_err(|error| command::unreadable::<Start>(&actor, error))?;
-    let started = kyc::start(&app, &actor, key, Start(new)).await?;
+    let new = users::parse(&body).map_err(|error| command::unreadable::<StartKyc>(&actor, error))?;
+    let started = kyc::start(&app, &actor, key, StartKyc(new)).await?;
     respond(&app, &actor, StatusCode::CREATED, &started)
 }
 
@@ -157,12 +157,12 @@ async fn update(
     Id(token): Id,
     body: Body,
 ) -> Result<Response> {
-    let check = Named::Token(token);
+    let check = KycRef::Token(token);
     let changed = match parse(&body).map_err(|error| command::unreadable::<AnswerQuestions>(&actor, error))? {
         (Some(answers), Patch { first_name, last_name, .. }) => {
             kyc::answer(&app, &actor, key, AnswerQuestions { check, answers, first_name, last_name }).await?
         }
-        (None, patch) => kyc::correct(&app, &actor, key, Correction { check, patch }).await?,
+        (None, patch) => kyc::correct(&app, &actor, key, CorrectKyc { check, patch }).await?,
     };
     respond(&app, &actor, StatusCode::OK, &changed)
 }

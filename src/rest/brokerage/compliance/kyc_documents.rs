@@ -19,7 +19,7 @@ use domain::{
     Refusal,
     app::App,
     compliance::kyc::{
-        Named,
+        KycRef,
         documents::{self, NewDocument},
     },
 };
@@ -93,7 +93,7 @@ async fn upload(
     Id(token): Id,
     request: Request,
 ) -> Result<Response> {
-    let check = Named::Token(token);
+    let check = KycRef::Token(token);
     let permit = documents::admit(&app, &actor, &check).await?;
     let mut reader = DocumentBodyReader::new(documents::MAX_DOCUMENT_BYTES, documents::SEALING_BYTES);
     let read = large_body::for_each(request, MAX_BODY_BYTES, |piece| reader.take(piece)).await;

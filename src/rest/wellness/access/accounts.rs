@@ -205,7 +205,7 @@ async fn sign_out(State(app): State<App>, actor: Caller, Form(body): Form) -> Re
 }
 
 async fn invitation(State(app): State<App>, Id(id): Id) -> Result<Json<Value>> {
-    let invitation = invitations::shown(&app.db.read, ids::parse(Kind::Invitation, &id)).await?;
+    let invitation = invitations::find_open(&app.db.read, ids::parse(Kind::Invitation, &id)).await?;
     let invitation = invitation.ok_or_else(|| Refusal::not_found("id"))?;
     Ok(Json(json!({ "email": invitation.email })))
 }

@@ -117,7 +117,8 @@ on_both! {
         let future = app.gql(start, future).await;
         assert_eq!(
             *future.user_error("kycStart"),
-            json!({ "code": "INVALID", "path": ["birthDate"], "message": "birthDate lies in the future" })
+            json!({ "code": "INVALID", "path": ["birthDate"],
+                "message": "birthDate must not be in the future" })
         );
         let pending = "mutation { userCreate(input: { firstName: \"Pat\", lastName: \"Pending\", email: \
             \"pat@example.com\" }) {
@@ -164,6 +165,11 @@ async fn a_live_user_who_failed_the_questions_gets_no_new_ones() {
     let app = TestApp::sqlite().await;
     let key = app.live_key().await;
     let unconfigured = send(app.anonymous("POST", "/v1/kyc").bearer_auth(&key).json(&applicant("Doe"))).await;
-    refused(&unconfigured, 503, "api_connection", "No identity check is configured for live partners.");
+    refused(
+        &unconfigured,
+        503,
+        "api_connection",
+        "No identity check provider is configured for live partners.",
+    );
     assert_eq!(unconfigured.headers["retry-after"], "5");
 }

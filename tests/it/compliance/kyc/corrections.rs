@@ -4,7 +4,7 @@ use super::{EXPIRED, UNKNOWN, answers, applicant, completed, refused, with};
 use crate::support::{TestApp, on_both, send};
 use serde_json::{Value, json};
 
-const DECIDED: &str = "This identity check has been decided.";
+const DECIDED: &str = "This identity check has already been decided.";
 
 on_both! {
     async fn a_correction_repeats_the_same_check_and_changes_the_user(app: TestApp) {
@@ -156,10 +156,10 @@ on_both! {
             ("name_last", "7", "last_name must have a letter"),
             ("email_address", "nobody", "email_address must be an e-mail address"),
             ("phone_number", "12345", "phone_number must be a US number of 10 digits"),
-            ("ssn_number", "000456789", "ssn_number must be a number that can be issued"),
+            ("ssn_number", "000456789", "ssn_number must be a valid social security number"),
             ("ssn_number", "12345678", "ssn_number must have nine digits"),
-            ("birth_date", "1985-02-30", "birth_date must be a day of the calendar"),
-            ("birth_date", "2026-07-10", "birth_date lies in the future"),
+            ("birth_date", "1985-02-30", "birth_date must be a valid calendar date"),
+            ("birth_date", "2026-07-10", "birth_date must not be in the future"),
             ("address_state", "ZZ", "address_state must be a known code"),
             ("address_postal_code", "2322", "address_postal_code must be a ZIP code of 5 or 9 digits"),
             ("address_country_code", "ZZ", "address_country_code must be a known code"),

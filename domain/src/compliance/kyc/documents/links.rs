@@ -1,10 +1,8 @@
-//! Addresses that open one document, or take one, by their signature alone, for half an hour of the partner's
-//! time.
+//! Signed links that download one document, or accept one upload, for half an hour by the partner's clock.
 //!
-//! What a link says of itself is signed with a key of the house's; what a prepared upload says of a person is
-//! sealed besides.
+//! The parameters of a link are signed with a server key. The description of an upload is also encrypted.
 
-use super::{MAX_DOCUMENT_BYTES, Named, NewDocument, Permit, Upload, content, keep, of_partner, still_open};
+use super::{KycRef, MAX_DOCUMENT_BYTES, NewDocument, Permit, Upload, content, find, lock_open, store};
 use crate::{
     Actor, Error, Refusal, Result, Scope, Who,
     access::keys,
@@ -28,22 +26,22 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
-/// How long a link is good, by the partner's clock.
-const GOOD_FOR: Duration = Duration::minutes(30);
+/// How long a link is valid, by the partner's clock.
+const LINK_TTL: Duration = Duration::minutes(30);
 
 const TICKET: &str = "kyc_document.ticket";
 
-/// A document that shall be uploaded by a link: what it will be to the byte.
+/// Announced upload: description, format and exact size of the document.
 #[derive(Clone, Serialize)]
 pub struct Announced {
-    pub check: Named,
+    pub check: KycRef,
     pub document: NewDocument,
     pub format: Format,
     /// In bytes.
     pub size: i64,
 }
 
-/// Where an announced document is put.
+/// Link to which an announced document is uploaded.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct UploadLink {
     /// Path and query.
@@ -53,7 +51,7 @@ pub struct UploadLink {
     document_id: Uuid,
 }
 
-/// An address as it came in.
+/// Link as requested by a client.
 #[derive(Clone, Copy, Debug)]
 pub struct Link<'a> {
     pub method: &'a str,
@@ -61,20 +59,20 @@ pub struct Link<'a> {
     pub query: &'a str,
 }
 
-/// A document and its bytes.
+/// Document with its content.
 pub struct Opened {
     pub row: kyc_document::Model,
     pub data: Vec<u8>,
 }
 
-/// Whoever had a link made, in whose name it is used while she may still come in.
+/// Creator of a link. The link acts in their name while they may still authenticate.
 #[derive(Clone, Serialize, Deserialize)]
-enum Maker {
+enum Creator {
     Key(Uuid),
     Person { user_id: Uuid, session_id: Uuid, version: i64 },
 }
 
-impl Maker {
+impl Creator {
     fn of(actor: &Actor) -> Result<Self> {
         match &actor.who {
             Who::Partner(key) => Ok(Self::Key(key.key_id)),
@@ -85,7 +83,7 @@ impl Maker {
         }
     }
 
-    /// The maker as one who does again what the link was made for.
+    /// Returns the creator as an actor with `scope`. Refused if their key or session is no longer valid.
     async fn actor(
         self,
         app: &App,
@@ -96,7 +94,7 @@ impl Maker {
         let (partner_id, mode) = (partner.id, partner.mode);
         let who = match self {
             Self::Key(key_id) => Who::Partner(PartnerKey { partner_id, key_id, mode, scopes: vec![scope] }),
-            // The link ends by itself, so it is the session alone that counts.
+            // The link itself expires, so only the validity of the session counts.
             Self::Person { user_id, session_id, version } => Who::User(SignedInUser {
                 partner_id,
                 user_id,
@@ -108,21 +106,21 @@ impl Maker {
             }),
         };
         let actor = Actor { who, request_id, address: None };
-        if keys::still_valid(app, &actor).await? { Ok(actor) } else { Err(nothing()) }
+        if keys::still_valid(app, &actor).await? { Ok(actor) } else { Err(link_not_found()) }
     }
 }
 
-/// What a prepared upload is.
+/// Encrypted content of an upload link.
 #[derive(Serialize, Deserialize)]
 struct Ticket {
     check: Uuid,
     document: NewDocument,
     format: Format,
     size: i64,
-    maker: Maker,
+    maker: Creator,
 }
 
-fn nothing() -> Error {
+fn link_not_found() -> Error {
     Refusal::not_found("link").into()
 }
 
@@ -135,15 +133,21 @@ fn signed(app: &App, method: &str, address: &str) -> String {
 }
 
 impl Link<'_> {
-    /// The values of a link that we have signed, in the order of `names`, and the document's id.
+    /// Verifies the signature of a link and returns the document id and the parameters in the order of
+    /// `names`.
     fn read<const N: usize>(&self, app: &App, names: [&str; N]) -> Result<(Uuid, [String; N])> {
-        let (said, given) = self.query.rsplit_once("&signature=").ok_or_else(nothing)?;
-        let ours = signature(app, self.method, &format!("{}?{said}", self.path));
-        if !bool::from(ours.as_bytes().ct_eq(given.as_bytes())) {
-            return Err(nothing());
+        let (signed, given) = self.query.rsplit_once("&signature=").ok_or_else(link_not_found)?;
+        let expected = signature(app, self.method, &format!("{}?{signed}", self.path));
+        if !bool::from(expected.as_bytes().ct_eq(given.as_bytes())) {
+            return Err(link_not_found());
         }
-        let id = self.path.rsplit('/').next().and_then(|id| Uuid::try_parse(id).ok()).ok_or_else(nothing)?;
-        let mut values = said.split('&');
+        let id = self
+            .path
+            .rsplit('/')
+            .next()
+            .and_then(|id| Uuid::try_parse(id).ok())
+            .ok_or_else(link_not_found)?;
+        let mut values = signed.split('&');
         let read = names.map(|name| {
             let value = values.next().and_then(|value| value.strip_prefix(name)?.strip_prefix('='));
             value.map(str::to_owned).unwrap_or_default()
@@ -152,26 +156,26 @@ impl Link<'_> {
     }
 }
 
-/// Refuses a link whose time is over.
-fn require_good(partner: &partner::Model, until: &str) -> Result<()> {
-    let good = until.parse().is_ok_and(|until: i64| clock::now_of(partner).timestamp() < until);
-    if good { Ok(()) } else { Err(nothing()) }
+/// Refuses an expired link.
+fn require_unexpired(partner: &partner::Model, until: &str) -> Result<()> {
+    let unexpired = until.parse().is_ok_and(|until: i64| clock::now_of(partner).timestamp() < until);
+    if unexpired { Ok(()) } else { Err(link_not_found()) }
 }
 
-/// Makes the address to which a document of this identity check is put; scope `manage`. It takes exactly what
-/// was announced, once.
+/// Creates a link for uploading a document of this identity check. Requires scope `manage`. The link accepts
+/// exactly the announced document, once.
 pub async fn announce(app: &App, actor: &Actor, announced: Announced) -> Result<UploadLink> {
-    let maker = Maker::of(actor)?;
-    Ok(command::execute(app, actor, None, Announcement { announced, maker }).await?.value)
+    let maker = Creator::of(actor)?;
+    Ok(command::execute(app, actor, None, AnnounceDocument { announced, maker }).await?.value)
 }
 
 #[derive(Serialize)]
-pub struct Announcement {
+pub struct AnnounceDocument {
     announced: Announced,
-    maker: Maker,
+    maker: Creator,
 }
 
-impl Command for Announcement {
+impl Command for AnnounceDocument {
     const NAME: &'static str = "kyc.document_announce";
     const SCOPE: Scope = Scope::Manage;
     const FOR_ONESELF: bool = true;
@@ -187,16 +191,16 @@ impl Command for Announcement {
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<UploadLink> {
         let Announced { check, document, format, size } = self.announced.clone();
-        let check = still_open(ctx, &check).await?;
+        let check = lock_open(ctx, &check).await?;
         let id = ctx.app.ids.next(Kind::KycDocument);
         let ticket = Ticket { check: check.id, document, format, size, maker: self.maker.clone() };
         let ticket = serde_json::to_vec(&ticket)
-            .map_err(|_| Error::broken("an announced document cannot be written"))?;
+            .map_err(|_| Error::broken("an announced document cannot be serialized"))?;
         let sealed = ctx
             .app
             .vault
             .seal(AssociatedData { column: TICKET, row: id, partner: ctx.partner.id }, &ticket)?;
-        let expires_at = ctx.now + GOOD_FOR;
+        let expires_at = ctx.now + LINK_TTL;
         let (partner, until, sealed) =
             (ctx.partner.id, expires_at.timestamp(), URL_SAFE_NO_PAD.encode(sealed));
         let path =
@@ -209,7 +213,7 @@ impl Command for Announcement {
     }
 }
 
-/// A prepared upload that may begin.
+/// Verified upload link.
 pub struct Prepared {
     ticket: Ticket,
     id: Uuid,
@@ -217,24 +221,25 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Who had the link made.
+    /// Returns the creator of the link as caller.
     pub fn caller(&self) -> Result<Caller> {
         self.actor.self_or_caller(Scope::Manage)
     }
 }
 
-/// What a link for an upload promises, before anything of the document is read; refused when it is not ours,
-/// when its time is over, when it has been used, or when whoever had it made may come in no longer.
+/// Verifies an upload link before the document is read. Refused if the signature is wrong, if the link has
+/// expired or was used, or if its creator is no longer authenticated.
 pub async fn prepared(app: &App, link: Link<'_>, request_id: Uuid) -> Result<Prepared> {
     let (id, [partner_id, until, sealed]) = link.read(app, ["for", "until", "what"])?;
-    let partner_id = Uuid::try_parse(&partner_id).map_err(|_| nothing())?;
-    let partner = partner::Entity::find_by_id(partner_id).one(&app.db.read).await?.ok_or_else(nothing)?;
-    require_good(&partner, &until)?;
-    if of_partner(&app.db.read, id).await?.is_some() {
-        return Err(nothing());
+    let partner_id = Uuid::try_parse(&partner_id).map_err(|_| link_not_found())?;
+    let partner =
+        partner::Entity::find_by_id(partner_id).one(&app.db.read).await?.ok_or_else(link_not_found)?;
+    require_unexpired(&partner, &until)?;
+    if find(&app.db.read, id).await?.is_some() {
+        return Err(link_not_found());
     }
     app.vault.ready_for(&app.db, partner_id).await?;
-    let sealed = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| nothing())?;
+    let sealed = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| link_not_found())?;
     let ticket = app.vault.open(AssociatedData { column: TICKET, row: id, partner: partner_id }, &sealed)?;
     let ticket: Ticket = serde_json::from_slice(ticket.reveal())
         .map_err(|_| Error::broken("an announced document cannot be read"))?;
@@ -242,7 +247,8 @@ pub async fn prepared(app: &App, link: Link<'_>, request_id: Uuid) -> Result<Pre
     Ok(Prepared { ticket, id, actor })
 }
 
-/// Keeps an announced document, under the rules of any other; refused when it is not what was announced.
+/// Stores an announced document, under the same rules as any other. Refused if it is not the announced
+/// document.
 pub async fn send(
     app: &App,
     prepared: Prepared,
@@ -250,17 +256,17 @@ pub async fn send(
     data: Vec<u8>,
 ) -> Result<Answer<kyc_document::Model>> {
     let Prepared { ticket: Ticket { check, document, format, size, .. }, id, actor } = prepared;
-    let upload = Upload::new(id, Named::Id(check), document, &data)?;
+    let upload = Upload::new(id, KycRef::Id(check), document, &data)?;
     if upload.format != format {
-        return Err(Refusal::invalid("data", "is not of the announced content type").into());
+        return Err(Refusal::invalid("data", "must have the announced content type").into());
     }
     if i64::try_from(data.len()) != Ok(size) {
         return Err(Refusal::invalid("data", format!("must have {size} bytes, as announced")).into());
     }
-    keep(app, &actor, None, permit, upload, data).await
+    store(app, &actor, None, permit, upload, data).await
 }
 
-/// The address that opens a document; none for who may not review. `partner` is whose document it is.
+/// Returns a download link for a document of `partner`; none for callers who may not review.
 pub fn link_to(
     app: &App,
     actor: &Actor,
@@ -268,29 +274,29 @@ pub fn link_to(
     document: &kyc_document::Model,
 ) -> Option<String> {
     let key = actor.partner(Scope::Operate).ok().filter(|key| key.partner_id == document.partner_id)?;
-    let until = (clock::now_of(partner) + GOOD_FOR).timestamp();
+    let until = (clock::now_of(partner) + LINK_TTL).timestamp();
     Some(signed(app, "GET", &format!("/documents/{}?by={}&until={until}", document.id, key.key_id)))
 }
 
-/// What a link opens, before any of it is read; refused when the link is not ours, when its time is over, or
-/// when its key opens nothing any more.
+/// Verifies a download link and returns its document and actor. Refused if the signature is wrong, if the
+/// link has expired, or if the key that created it is no longer valid.
 pub async fn found(app: &App, link: Link<'_>, request_id: Uuid) -> Result<(kyc_document::Model, Actor)> {
     let (id, [key_id, until]) = link.read(app, ["by", "until"])?;
-    let key_id = Uuid::try_parse(&key_id).map_err(|_| nothing())?;
-    let row = of_partner(&app.db.read, id).await?.ok_or_else(nothing)?;
+    let key_id = Uuid::try_parse(&key_id).map_err(|_| link_not_found())?;
+    let row = find(&app.db.read, id).await?.ok_or_else(link_not_found)?;
     let partner = clock::partner(&app.db.read, row.partner_id).await?;
-    require_good(&partner, &until)?;
+    require_unexpired(&partner, &until)?;
     app.vault.ready_for(&app.db, row.partner_id).await?;
-    let actor = Maker::Key(key_id).actor(app, &partner, Scope::Operate, request_id).await?;
+    let actor = Creator::Key(key_id).actor(app, &partner, Scope::Operate, request_id).await?;
     Ok((row, actor))
 }
 
-/// Refuses a caller who must not open documents.
+/// Refuses callers who may not download documents. Requires scope `operate`.
 pub fn may_open(actor: &Actor) -> Result<Caller> {
     actor.caller(Scope::Operate)
 }
 
-/// A document with its bytes. Who opened it is written down.
+/// Returns a document with its content and writes the read to the audit log.
 pub async fn open(app: &App, actor: &Actor, row: kyc_document::Model) -> Result<Opened> {
     let caller = may_open(actor)?;
     let data = content(app, &row).await?;

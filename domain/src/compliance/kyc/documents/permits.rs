@@ -1,4 +1,4 @@
-//! How many documents are in memory at once, in all, of one partner and of one caller.
+//! Limits on documents in memory at once: in total, for each partner and for each caller.
 
 use crate::{
     Error, Result,
@@ -18,8 +18,8 @@ use tokio::{
 };
 use uuid::Uuid;
 
-/// Permits for documents on their way in or out. A document is read into memory only with a permit, so that a
-/// flood of them fills it no more than a few do, and one partner leaves permits to the others.
+/// Permits for uploads or downloads. A document is read into memory only with a permit, which bounds memory
+/// use, and one partner cannot take all permits.
 #[derive(Clone, Debug)]
 pub struct Permits {
     all: Arc<Semaphore>,
@@ -29,16 +29,16 @@ pub struct Permits {
     waiting_of_partners: Shares,
 }
 
-/// Room for one document; it is free again when this is dropped.
+/// Permit for one document, released on drop.
 #[derive(Debug)]
 pub struct Permit {
     _of: [OwnedSemaphorePermit; 3],
 }
 
-const MAX: usize = 8;
+const MAX_TOTAL: usize = 8;
 const MAX_PER_PARTNER: usize = 4;
 const MAX_PER_CALLER: usize = 3;
-/// How many callers may wait for a permit, and how long; one more is refused at once.
+/// Most waiting requests, and how long each waits; further ones are refused at once.
 const MAX_WAITING: usize = 64;
 const MAX_WAITING_PER_PARTNER: usize = 16;
 const MAX_WAIT: Duration = Duration::from_secs(5);
@@ -46,7 +46,7 @@ const MAX_WAIT: Duration = Duration::from_secs(5);
 impl Default for Permits {
     fn default() -> Self {
         Self {
-            all: Arc::new(Semaphore::new(MAX)),
+            all: Arc::new(Semaphore::new(MAX_TOTAL)),
             of_partners: Shares::new(MAX_PER_PARTNER),
             of_callers: Shares::new(MAX_PER_CALLER),
             waiting: Arc::new(Semaphore::new(MAX_WAITING)),
@@ -56,8 +56,8 @@ impl Default for Permits {
 }
 
 impl Permits {
-    /// What must be free for this caller: what is scarcest first, so that a caller who waits for it keeps
-    /// nothing of others'.
+    /// Returns the semaphores to acquire for a caller. The narrowest comes first, so that a waiting caller
+    /// blocks no others.
     fn shares(&self, caller: &Caller) -> [Arc<Semaphore>; 3] {
         [
             self.of_callers.of(caller.principal_id),
@@ -66,7 +66,7 @@ impl Permits {
         ]
     }
 
-    /// Takes a place in the queue for a permit; `Busy` when too many wait, in all or of this partner.
+    /// Takes a slot in the queue for a permit. `Busy` if too many requests wait, in total or of this partner.
     pub fn queue(&self, caller: &Caller) -> Result<Queued> {
         let busy = |_| Error::Busy;
         let of_partner =
@@ -75,13 +75,13 @@ impl Permits {
         Ok(Queued { shares: self.shares(caller), _waiting: [of_partner, in_all] })
     }
 
-    /// Takes a permit, perhaps after a short wait; `Busy` when there is none.
+    /// Acquires a permit, after a short wait if necessary. `Busy` if none becomes free.
     pub async fn take(&self, caller: &Caller) -> Result<Permit> {
         self.queue(caller)?.permit().await
     }
 }
 
-/// A place in the queue for a permit; it is free again when this is dropped.
+/// Slot in the queue for a permit, released on drop.
 #[derive(Debug)]
 pub struct Queued {
     shares: [Arc<Semaphore>; 3],
@@ -89,7 +89,7 @@ pub struct Queued {
 }
 
 impl Queued {
-    /// Waits a short time for a permit; `Busy` when there is none.
+    /// Waits a short time for a permit. `Busy` if none becomes free.
     pub async fn permit(self) -> Result<Permit> {
         let until = Instant::now() + MAX_WAIT;
         let [caller, partner, all] = self.shares;
@@ -106,7 +106,7 @@ async fn acquired(share: Arc<Semaphore>, until: Instant) -> Result<OwnedSemaphor
     }
 }
 
-/// The shares of those who use one or wait for one, each of the same size.
+/// Semaphores of equal size for each partner or caller that uses or waits for permits.
 #[derive(Clone, Debug)]
 struct Shares {
     size: usize,
@@ -125,11 +125,11 @@ impl Shares {
     }
 }
 
-/// For documents on their way in.
+/// Permits for uploads.
 #[derive(Debug, Default)]
 pub struct Uploads(pub Permits);
 
-/// For documents on their way out.
+/// Permits for downloads.
 #[derive(Debug, Default)]
 pub struct Downloads(pub Permits);
 
@@ -163,12 +163,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_caller_and_a_partner_have_shares_and_the_others_go_on() {
+    async fn permits_are_limited_for_each_caller_and_partner() {
         let permits = Permits::default();
         let take = async |partner, key| {
             let mut taken = Vec::new();
             for _ in 0..5 {
-                // What is free is had without a wait.
+                // A free permit is acquired without waiting.
                 match permits.take(&caller(partner, key)).now_or_never() {
                     Some(permit) => taken.push(permit.unwrap()),
                     None => break,
@@ -178,20 +178,16 @@ mod tests {
         };
         let (first, second, third, fourth) =
             (take(1, 11).await, take(1, 12).await, take(2, 21).await, take(3, 31).await);
-        assert_eq!([&first, &second, &third, &fourth].map(Vec::len), [3, 1, 3, 1], "of eight in all");
+        assert_eq!([&first, &second, &third, &fourth].map(Vec::len), [3, 1, 3, 1], "of eight in total");
         drop(first);
         assert_eq!(take(2, 22).await.len(), 1, "the partner's fourth");
         drop((second, third, fourth));
         drop(take(4, 41).await);
-        assert_eq!(
-            permits.of_partners.in_use.lock().unwrap().len(),
-            1,
-            "a partner that uses nothing is forgotten"
-        );
+        assert_eq!(permits.of_partners.in_use.lock().unwrap().len(), 1, "unused semaphores are dropped");
     }
 
     #[tokio::test]
-    async fn few_wait_and_one_more_is_refused_at_once() {
+    async fn requests_beyond_the_queue_limit_are_refused_at_once() {
         let permits = Permits::default();
         let mut taken = Vec::new();
         for _ in 0..MAX_PER_CALLER {
@@ -207,7 +203,7 @@ mod tests {
         assert!(permits.take(&caller(2, 21)).await.is_ok(), "another partner has a queue of its own");
         taken.pop();
         for one in waiting {
-            // Each gives its permit to the next when it is dropped.
+            // A dropped permit goes to the next request.
             assert!(one.await.unwrap().is_ok());
         }
     }

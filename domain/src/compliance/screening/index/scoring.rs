@@ -1,4 +1,4 @@
-//! How like two names are.
+//! Scoring of a name comparison.
 
 use super::{
     Compared, EXTRA, FAMILY, HALF_FAMILY, INITIAL, Likeness, ListedName, NAME, Pair, Part, Parts, Shape,
@@ -6,7 +6,7 @@ use super::{
 use crate::compliance::screening::births::{self, Birth, SAME_YEAR};
 use chrono::NaiveDate;
 
-/// What two names have in common.
+/// Result of comparing two names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NameScore {
     pub points: i32,
@@ -18,14 +18,15 @@ pub struct NameScore {
 }
 
 impl NameScore {
-    /// Takes points off a name that many have, if nothing but the name speaks for it.
-    pub fn common(&mut self, chance: u64, birth: i32, births: &[Birth]) {
+    /// Subtracts points for a common name: half as many if the year of birth is the same, none if the names
+    /// are identical and no date of birth is listed.
+    pub fn penalize_if_common(&mut self, chance: u64, birth: i32, births: &[Birth]) {
         let points = match chance {
             0..100 => 0,
             100..400 => 8,
             _ => 16,
         };
-        // The same year speaks for the person as well.
+        // The same year of birth is also evidence for the person.
         let points = if birth >= SAME_YEAR { points / 2 } else { points };
         let is_same = self.alike == 0 && self.initials == 0;
         if points > 0 && !(is_same && births.is_empty()) {
@@ -35,8 +36,8 @@ impl NameScore {
     }
 }
 
-/// Compares a name with a listed one by the pairs of their words, the best pairs first.
-pub fn compared(pairs: &[Pair], person: &Shape, listed: &Shape) -> NameScore {
+/// Compares a name with a listed one by the pairs of their words, which are sorted by likeness.
+pub fn compare(pairs: &[Pair], person: &Shape, listed: &Shape) -> NameScore {
     let (mut person_taken, mut listed_taken): (Parts, Parts) = (0, 0);
     let mut found = NameScore { points: 0, same: 0, alike: 0, initials: 0, longer: 0, is_common: false };
     let (mut sum, mut person_count, mut listed_count) =
@@ -95,14 +96,16 @@ pub fn compared(pairs: &[Pair], person: &Shape, listed: &Shape) -> NameScore {
     found
 }
 
-pub fn told(score: i32, of_name: &NameScore, listed: &ListedName, born: NaiveDate) -> Likeness {
+/// Builds the result for a hit.
+pub fn likeness(score: i32, of_name: &NameScore, listed: &ListedName, born: NaiveDate) -> Likeness {
     let NameScore { points, same, alike, initials, longer, is_common } = *of_name;
     let which = if listed.alias { "an alias" } else { "the name" };
     let mut name = format!(
-        "Of {longer} parts of {which}, {same} are the same, {alike} alike, and {initials} fit an initial."
+        "Of {longer} parts of {which}, {same} are identical, {alike} similar, and {initials} match \
+            an initial."
     );
     if is_common {
-        name.push_str(" Many on the list have names like these.");
+        name.push_str(" Similar names are common on the list.");
     }
     let (birth_points, birth_rule) = births::compared(&listed.births, born);
     Likeness {

@@ -10,14 +10,14 @@ fn listed(entry: i64, name: &str, remarks: &str) -> ListedName {
     }
 }
 
-/// The points of the name and of the birth date, whether or not they come to a hit.
+/// Returns the points of the name and of the date of birth, whether or not they amount to a hit.
 fn points(person: &str, name: &str, remarks: &str) -> (i32, i32) {
     let index = Index::new([listed(1, name, remarks)]);
     let parts = names::parts(person);
     let person = units_of_person(&parts);
     let mut known = PairCache::new();
     let pairs = index.pairs(&person, &index.names[0], &mut known);
-    let of_name = compared(&pairs, &Shape::of(&parts), &index.names[0].shape).points;
+    let of_name = compare(&pairs, &Shape::of(&parts), &index.names[0].shape).points;
     (of_name, births::compared(&index.names[0].listed.births, born()).0)
 }
 
@@ -26,7 +26,7 @@ fn born() -> NaiveDate {
 }
 
 #[test]
-fn names_and_days_of_birth_come_to_a_score() {
+fn names_and_dates_of_birth_give_a_score() {
     for (person, name, remarks, expected, is_hit) in [
         ("Ada Carter", "CARTER, Ada", "", (80, 0), true),
         ("Ada Carter", "CARTER, Ada", "DOB 12 Dec 1960", (80, 20), true),
@@ -67,17 +67,21 @@ fn names_and_days_of_birth_come_to_a_score() {
         ("Ada Carter", "CARTER, Ada", "DOB 10 Sep 1962", (80, -5), true),
         ("Чехов, Антон", "CHEKHOV, Anton", "", (80, 0), true),
     ] {
-        let told = points(person, name, remarks);
-        assert_eq!(told, expected, "{person} {name} {remarks}");
-        assert_eq!(told.0 + told.1 >= THRESHOLD, is_hit, "{person} {name} {remarks}");
+        let scored = points(person, name, remarks);
+        assert_eq!(scored, expected, "{person} {name} {remarks}");
+        assert_eq!(scored.0 + scored.1 >= THRESHOLD, is_hit, "{person} {name} {remarks}");
         let found = Index::new([listed(1, name, remarks)]).resembling(person, born());
         let scores: Vec<i32> = found.iter().map(|hit| hit.score).collect();
-        assert_eq!(scores, if is_hit { vec![told.0 + told.1] } else { vec![] }, "{person} {name} {remarks}");
+        assert_eq!(
+            scores,
+            if is_hit { vec![scored.0 + scored.1] } else { vec![] },
+            "{person} {name} {remarks}"
+        );
     }
 }
 
 #[test]
-fn the_most_alike_come_first_and_each_entry_once() {
+fn the_most_similar_entries_come_first_and_each_appears_once() {
     let many =
         (1..=12).map(|entry| listed(entry, "CARTER, Ada", if entry == 7 { "DOB 12 Dec 1960" } else { "" }));
     let alias = ListedName { alias: true, ..listed(12, "CARTER, Ada", "DOB 1960") };
@@ -101,7 +105,7 @@ fn the_most_alike_come_first_and_each_entry_once() {
     assert_eq!(found[0].parts.iter().map(|part| part.points).sum::<i32>(), 100);
     assert_eq!(
         found[1].parts[0].rule,
-        "Of 2 parts of an alias, 2 are the same, 0 alike, and 0 fit an initial."
+        "Of 2 parts of an alias, 2 are identical, 0 similar, and 0 match an initial."
     );
     assert_eq!(found[1].parts[1].rule, "The same year of birth is listed.");
 }
