@@ -11,7 +11,7 @@ pub struct Model {
     pub partner_id: Uuid,
     /// In lower case.
     pub email: String,
-    /// Existing user to whom the invitation gives a login; absent for a new user.
+    /// Existing user who gets a login through the invitation; absent for a new user.
     pub user_id: Option<Uuid>,
     /// Employer shown in the user's profile.
     pub company_name: Option<String>,

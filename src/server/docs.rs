@@ -223,7 +223,8 @@ fn section(document: &Value, one: &Operation) -> String {
         .collect();
     format!(
         "<section id=\"{id}\">\n<h3><code><b>{METHOD}</b> \
-            {path}</code></h3>\n<p>{summary}</p>\n{parameters}{body}<h4>Example</h4>\n<pre>{example}</pre>\n<h4>Responses</h4>\n{answers}</section>\n",
+            {path}</code></h3>\n<p>{summary}</p>\n{parameters}{body}<h4>Example</h4>\n\
+            <pre>{example}</pre>\n<h4>Responses</h4>\n{answers}</section>\n",
         id = one.id(),
         METHOD = one.method.to_uppercase(),
         path = safe(one.path),

@@ -18,6 +18,7 @@ mod forms;
 mod funding;
 mod gate;
 mod kernel;
+mod language;
 mod people;
 mod reporting;
 mod same_answers;

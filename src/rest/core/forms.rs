@@ -38,7 +38,8 @@ pub const FULL_NAME: Form = form(
     201,
     concat!(
         r"^(?![\s\S]*[\x00-\x1f\x7f-\x9f])\s*(?=\S{1,100}\s*$|[\s\S]{1,100}?\s+\S{1,100}\s*$)",
-        r"(?:[^\x00-\x1f\x7f-\x9f]*\p{L}[^\x00-\x1f\x7f-\x9f]*\s)?[^\x00-\x1f\x7f-\x9f\s]*\p{L}[^\x00-\x1f\x7f-\x9f\s]*\s*$"
+        r"(?:[^\x00-\x1f\x7f-\x9f]*\p{L}[^\x00-\x1f\x7f-\x9f]*\s)?",
+        r"[^\x00-\x1f\x7f-\x9f\s]*\p{L}[^\x00-\x1f\x7f-\x9f\s]*\s*$"
     ),
     "",
 );

@@ -1,4 +1,4 @@
-//! Joint accounts: two users with their own identity checks, neither of whom sees the other.
+//! Joint accounts: two users with their own identity checks, who do not see each other.
 
 use super::{
     ACCOUNT_OPEN, ACCOUNT_UPDATE, Answer, DEPOSIT_CREATE, ORDER_PLACE, TestApp, cash_account, documented,

@@ -307,7 +307,7 @@ async fn a_failed_start_prints_one_line_with_the_reason() {
             &[("COFFER_DOCUMENTS", "s3://documents")][..],
             "COFFER_DOCUMENTS: must be a folder; object stores such as s3://… are not supported yet",
         ),
-        (&[("COFFER_ADVISORS_EMAIL", "nobody")][..], "COFFER_ADVISORS_EMAIL: must be an e-mail address"),
+        (&[("COFFER_ADVISORS_EMAIL", "advisors")][..], "COFFER_ADVISORS_EMAIL: must be an e-mail address"),
         (&[smtp][..], "COFFER_MAIL_FROM: must be set with COFFER_SMTP_URL"),
         (
             &[smtp, ("COFFER_MAIL_FROM", "unknown")],

@@ -407,7 +407,10 @@ async fn the_configured_public_url_takes_precedence() {
 async fn only_pages_of_listed_origins_may_send_requests() {
     const LISTED: &str = "https://app.example";
     /// Includes headers of Apollo clients.
-    const OF_CLIENTS: &str = "authorization,content-type,bearer,idempotency-key,apollographql-client-name,apollographql-client-version,apollo-require-preflight,x-apollo-operation-name";
+    const OF_CLIENTS: &str = concat!(
+        "authorization,content-type,bearer,idempotency-key,",
+        "apollographql-client-name,apollographql-client-version,apollo-require-preflight,x-apollo-operation-name",
+    );
     let listing = Options {
         settings: HttpSettings { origins: vec![LISTED.to_owned()], ..HttpSettings::default() },
         ..Options::default()

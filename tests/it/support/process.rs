@@ -99,7 +99,10 @@ impl Process {
     /// In the script, `curl` prints the status on a separate line after the body.
     #[track_caller]
     pub fn shell(&self, script: &str, variables: &HashMap<String, String>) -> (u16, String) {
-        let curl = r#"curl() { command curl --silent --show-error --noproxy '*' --write-out '\n%{http_code}\n' "$@"; }"#;
+        let curl = concat!(
+            "curl() { command curl --silent --show-error --noproxy '*' ",
+            r#"--write-out '\n%{http_code}\n' "$@"; }"#,
+        );
         let mut command = Command::new("sh");
         command
             .args(["-euc", &format!("{curl}\n{script}")])

@@ -146,7 +146,8 @@ fn a_syntax_error_has_a_location_and_a_short_message() {
 #[test]
 fn introspection_does_not_count_as_depth_but_its_lists_are_limited() {
     passes(INTROSPECTION);
-    let inlined = "{__schema{types{fields{args{type{ofType{ofType{ofType{ofType{ofType{ofType{ofType{ofType{name}}}}}}}}}}}}}}";
+    let inlined = "{__schema{types{fields{args{type{ofType{ofType{ofType{ofType{\
+        ofType{ofType{ofType{ofType{name}}}}}}}}}}}}}}";
     assert_eq!(code(inlined), "ok");
     assert_eq!(code("{__type(name:\"A\"){fields{type{fields{name}}}}}"), "ok");
     assert_eq!(code("{__type(name:\"A\"){fields{type{fields{type{fields{name}}}}}}}"), "QUERY_TOO_COMPLEX");

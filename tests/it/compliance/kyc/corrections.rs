@@ -154,7 +154,7 @@ on_both! {
         for (field, value, message) in [
             ("first_name", "7", "first_name must have a letter"),
             ("name_last", "7", "last_name must have a letter"),
-            ("email_address", "nobody", "email_address must be an e-mail address"),
+            ("email_address", "unknown", "email_address must be an e-mail address"),
             ("phone_number", "12345", "phone_number must be a US number of 10 digits"),
             ("ssn_number", "000456789", "ssn_number must be a valid social security number"),
             ("ssn_number", "12345678", "ssn_number must have nine digits"),
