@@ -83,7 +83,7 @@ fn forged_token(bencher: Bencher) {
     let other = if signature.starts_with('A') { 'B' } else { 'A' };
     let forged = format!("{body}.{other}{}", &signature[1..]);
     bencher.bench(|| {
-        assert!(fixture.runtime.block_on(sessions::authenticate(&fixture.app, black_box(&forged))).is_err())
+        assert!(fixture.runtime.block_on(sessions::authenticate(&fixture.app, black_box(&forged))).is_err());
     });
 }
 

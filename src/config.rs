@@ -49,7 +49,7 @@ pub struct Config {
     )]
     pub database_url: String,
 
-    /// Environment; `production` requires TLS and explicit keys, and runs no migrations by itself
+    /// Environment; `production` requires TLS or a trusted proxy, and explicit keys, and runs no migrations by itself
     #[arg(long, global = true, env = "COFFER_ENV", value_enum, default_value = "development")]
     pub env: Environment,
 

@@ -32,7 +32,7 @@ impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         match &error {
             Error::Database(_) | Error::Broken(_) => {
-                tracing::error!(cause = %error.cause(), "a request failed")
+                tracing::error!(cause = %error.cause(), "a request failed");
             }
             Error::Busy | Error::Unavailable(_) | Error::DatabaseUnavailable(_) => {
                 tracing::warn!(cause = %error.cause(), "a request could not be served");

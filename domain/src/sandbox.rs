@@ -118,7 +118,7 @@ pub async fn advance_clock(app: &App, actor: &Actor, advance: Advance) -> Result
         }
         Advance::BySeconds(seconds) => Duration::try_seconds(seconds)
             .and_then(|span| now.checked_add_signed(span))
-            .ok_or_else(|| Refusal::invalid("seconds", "is too large"))?,
+            .ok_or_else(|| Refusal::invalid("seconds", "must be at most ten years ahead"))?,
     };
     if to - now > MAX_CLOCK_LEAP || to.year() > LAST_YEAR {
         let field = if matches!(advance, Advance::To(_)) { "to" } else { "seconds" };

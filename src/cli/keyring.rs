@@ -57,7 +57,7 @@ pub enum PartnersKeys {
         #[arg(long, conflicts_with = "live")]
         sandbox: bool,
     },
-    /// List a partner's keys, newest first; each line has masked key, state, scopes, creation time, label
+    /// List a partner's keys, newest first; each line has the beginning of the key, state, scopes, creation time, label
     List {
         /// Partner name. Default in development: sandbox
         #[arg(long)]
@@ -198,7 +198,12 @@ async fn revoke(app: &App, public_id: &str) -> domain::Result<String> {
 
 async fn named(app: &App, public_id: &str) -> domain::Result<(api_key::Model, partner::Model)> {
     let key = keys::find_by_public_id(&app.db.read, public_id).await?.ok_or_else(|| {
-        Refusal::new(Code::NotFound, "", "The key was not found. Use the id that `coffer keys list` shows.")
+        Refusal::new(
+            Code::NotFound,
+            "",
+            "The key was not found. Use the first column of `coffer keys \
+            list`, such as sk_test_6Wkft9kc.",
+        )
     })?;
     let partner = clock::partner(&app.db.read, key.partner_id).await?;
     app.vault.ready_for(&app.db, partner.id).await?;

@@ -115,7 +115,10 @@ async fn reload(config: Config, mut hangups: Signal, certificate: Option<Certifi
                 tracing::info!("the certificate was reloaded");
             }
             (Some(_), Err(error)) => {
-                tracing::error!(cause = error, "the certificate cannot be reloaded; the old one stays in use")
+                tracing::error!(
+                    cause = error,
+                    "the certificate cannot be reloaded; the old one stays in use"
+                );
             }
             _ => tracing::info!("no certificate to reload"),
         }

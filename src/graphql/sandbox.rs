@@ -17,10 +17,10 @@ use domain::{
 };
 use entity::partner;
 
-/// Partner: a business that uses the API for its users.
+/// Business that uses the API for its users.
 pub struct Partner(pub partner::Model);
 
-/// Partner: a business that uses the API for its users.
+/// Business that uses the API for its users.
 #[Object]
 impl Partner {
     /// Opaque identifier.
@@ -157,7 +157,7 @@ pub struct QuoteInput {
 /// Input for sandboxQuoteSet.
 #[derive(InputObject)]
 pub struct SandboxQuoteSetInput {
-    /// Ticker symbol, in upper or lower case, or the identifier of an instrument.
+    /// Ticker symbol (case-insensitive) or instrument id.
     symbol: String,
     /// New quote; null restores the simulated market's quote.
     quote: Option<QuoteInput>,

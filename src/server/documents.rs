@@ -14,7 +14,7 @@ use domain::{
     Who,
     app::App,
     compliance::kyc::documents::{
-        self, Downloads, Link, MAX_DOCUMENT_BYTES, Opened, Permit, Prepared, SEALING_BYTES, Uploads,
+        self, Downloads, Link, MAX_DOCUMENT_BYTES, Opened, Permit, SEALING_BYTES, Uploads, VerifiedUpload,
     },
     kernel::limits,
 };
@@ -55,25 +55,25 @@ async fn upload(
 
 async fn receive(app: &App, client: ClientInfo, request: Request) -> domain::Result<DocumentBody> {
     let (uri, request_id) = (request.uri().clone(), request_id(request.headers()));
-    let (prepared, permit) = admitted(app, client, &uri, request_id).await?;
+    let (verified, permit) = admitted(app, client, &uri, request_id).await?;
     let data = large_body::read(request, MAX_DOCUMENT_BYTES, SEALING_BYTES)
         .await
         .map_err(|unread| unread.refusal(documents::too_long))?;
-    let sent = documents::send(app, prepared, permit, data).await?;
+    let sent = documents::store_upload(app, verified, permit, data).await?;
     DocumentBody::of(app, &sent.value)
 }
 
-/// Checks the signed URL and returns the prepared upload with a permit for its memory.
+/// Checks the signed URL and returns the verified upload with a permit for its memory.
 async fn admitted(
     app: &App,
     client: ClientInfo,
     uri: &Uri,
     request_id: Uuid,
-) -> domain::Result<(Prepared, Permit)> {
+) -> domain::Result<(VerifiedUpload, Permit)> {
     count(app, client).await?;
-    let prepared = documents::prepared(app, link("PUT", uri), request_id).await?;
-    let permit = app.feature::<Uploads>().0.take(&prepared.caller()?).await?;
-    Ok((prepared, permit))
+    let verified = documents::verify_upload_link(app, link("PUT", uri), request_id).await?;
+    let permit = app.feature::<Uploads>().0.take(&verified.caller()?).await?;
+    Ok((verified, permit))
 }
 
 async fn download(
@@ -95,7 +95,7 @@ async fn opened(
     request_id: Uuid,
 ) -> domain::Result<(Opened, Permit)> {
     count(app, client).await?;
-    let (row, actor) = documents::found(app, link("GET", uri), request_id).await?;
+    let (row, actor) = documents::verify_download_link(app, link("GET", uri), request_id).await?;
     let permit = app.feature::<Downloads>().0.take(&documents::may_open(&actor)?).await?;
     Ok((documents::open(app, &actor, row).await?, permit))
 }

@@ -793,7 +793,7 @@ fn assert_outcome(expected: Outcome, case: &Case, body: &Value, caller: &str) {
             );
         }
         Outcome::EmptyPage => {
-            assert_eq!(body, &json!({ "data": { case.field: { "edges": [] } } }), "{told}")
+            assert_eq!(body, &json!({ "data": { case.field: { "edges": [] } } }), "{told}");
         }
         NotFound(path) => {
             assert!(body.get("errors").is_none(), "{told}");
@@ -1206,10 +1206,10 @@ fn texts(value: &Value, path: &str, found: &mut Vec<String>) {
     match value {
         Value::String(_) => found.push(path.to_owned()),
         Value::Array(items) => {
-            items.iter().enumerate().for_each(|(at, item)| texts(item, &format!("{path}/{at}"), found))
+            items.iter().enumerate().for_each(|(at, item)| texts(item, &format!("{path}/{at}"), found));
         }
         Value::Object(fields) => {
-            fields.iter().for_each(|(name, field)| texts(field, &format!("{path}/{name}"), found))
+            fields.iter().for_each(|(name, field)| texts(field, &format!("{path}/{name}"), found));
         }
         _ => {}
     }

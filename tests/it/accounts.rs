@@ -321,15 +321,15 @@ on_both! {
         for (name, value, message) in [
             ("ownership", json!("shared"), "ownership must be individual or joint"),
             ("account_type", json!("savings"), "account_type must be cash or investment"),
-            ("country_of_citizenship", json!("US"), "country_of_citizenship must be a letter code"),
+            ("country_of_citizenship", json!("US"), "country_of_citizenship must be a code of 3 letters"),
             ("country_of_citizenship", json!("XYZ"), "country_of_citizenship must be a known code"),
-            ("country_of_citizenship", json!("840"), "country_of_citizenship must be a letter code"),
+            ("country_of_citizenship", json!("840"), "country_of_citizenship must be a code of 3 letters"),
             (
                 "employment_position",
                 json!("x".repeat(101)),
                 "employment_position must have at most 100 printable characters",
             ),
-            ("employment_position", json!("a\u{7}b"), "employment_position must not have control characters"),
+            ("employment_position", json!("a\u{7}b"), "employment_position must not contain control characters"),
             ("employer_name", json!(7), "employer_name must be a string"),
             ("is_director", json!("yes"), "is_director must be true or false"),
             ("director_of", json!("x".repeat(101)), "director_of must have at most 100 printable characters"),

@@ -315,7 +315,7 @@ async fn requests_and_responses_match_the_documentation() {
                                 .as_str()
                                 .unwrap()
                                 .to_owned(),
-                        )
+                        );
                     }
                 }
             }
@@ -548,7 +548,7 @@ async fn every_example_of_the_documentation_runs() {
         }
         match step {
             "#review" => {
-                _ = known.insert("KYC_TOKEN".to_owned(), answer["token"].as_str().unwrap().to_owned())
+                _ = known.insert("KYC_TOKEN".to_owned(), answer["token"].as_str().unwrap().to_owned());
             }
             "#invite" => {
                 let id = answer["data"]["invitationCreate"]["invitation"]["id"].as_str().expect(&context);
@@ -562,7 +562,7 @@ async fn every_example_of_the_documentation_runs() {
                 known.insert("RECOVERY_TOKEN".to_owned(), text.rsplit(' ').next().unwrap().to_owned());
             }
             "#clock" => {
-                assert_eq!(answer["data"]["sandboxClockAdvance"]["userErrors"], json!([]), "{context}")
+                assert_eq!(answer["data"]["sandboxClockAdvance"]["userErrors"], json!([]), "{context}");
             }
             _ => {}
         }

@@ -88,7 +88,7 @@ async fn write(
 ) -> Result<Uuid> {
     let to = address(new.channel, &new.to)?;
     if new.subject.chars().any(char::is_control) {
-        return Err(Refusal::invalid("subject", "must not have control characters").into());
+        return Err(Refusal::invalid("subject", "must not contain control characters").into());
     }
     let live = partner.mode == Mode::Live;
     if live {

@@ -57,7 +57,7 @@ impl fmt::Display for RoutingError {
         f.write_str(match self {
             Self::Shape => "must have nine digits",
             Self::Zero => "must not be all zeros",
-            Self::District => "must begin with a Federal Reserve district",
+            Self::District => "must begin with a valid Federal Reserve prefix",
             Self::Checksum => "must have a matching check digit",
         })
     }
@@ -124,7 +124,7 @@ impl fmt::Display for AccountNumberError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Length => "must have 4 to 17 characters",
-            Self::Character => "must be letters and digits",
+            Self::Character => "must contain only letters and digits",
         })
     }
 }

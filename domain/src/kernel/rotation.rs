@@ -202,7 +202,7 @@ async fn reencrypt_batch(db: &Db, vault: &Vault, sealed: &Sealed, rows: &[Row]) 
     for attempt in 1.. {
         match reencrypt_batch_once(db, vault, sealed, rows).await {
             Err(error) if (error.is_retryable() || matches!(error, Error::Busy)) && attempt < 10 => {
-                pause(attempt * 5).await
+                pause(attempt * 5).await;
             }
             other => return other,
         }

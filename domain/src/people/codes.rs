@@ -5,18 +5,18 @@ use std::fmt;
 /// Reason why a text is not a code of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CodeError {
-    /// Not the right number of ASCII letters.
-    Shape,
+    /// Not this number of ASCII letters.
+    Shape(usize),
     /// Well-formed, but not on the list.
     Unknown,
 }
 
 impl fmt::Display for CodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Shape => "must be a letter code",
-            Self::Unknown => "must be a known code",
-        })
+        match self {
+            Self::Shape(count) => write!(f, "must be a code of {count} letters"),
+            Self::Unknown => f.write_str("must be a known code"),
+        }
     }
 }
 
@@ -113,7 +113,7 @@ impl Country {
 
 fn check_letters(text: &str, count: usize) -> Result<(), CodeError> {
     let fits = text.len() == count && text.bytes().all(|byte| byte.is_ascii_alphabetic());
-    if fits { Ok(()) } else { Err(CodeError::Shape) }
+    if fits { Ok(()) } else { Err(CodeError::Shape(count)) }
 }
 
 #[rustfmt::skip]
@@ -190,13 +190,13 @@ mod tests {
     #[test]
     fn other_codes_are_refused_with_their_reason() {
         for text in ["", "C", "CAL", "C1", " CA", "é"] {
-            assert_eq!(UsState::parse(text), Err(CodeError::Shape), "{text}");
+            assert_eq!(UsState::parse(text), Err(CodeError::Shape(2)), "{text}");
         }
         for text in ["ZZ", "XX", "UK"] {
             assert_eq!(UsState::parse(text), Err(CodeError::Unknown), "{text}");
         }
-        assert_eq!(Country::from_alpha2("USA"), Err(CodeError::Shape));
-        assert_eq!(Country::from_alpha3("US"), Err(CodeError::Shape));
+        assert_eq!(Country::from_alpha2("USA"), Err(CodeError::Shape(2)));
+        assert_eq!(Country::from_alpha3("US"), Err(CodeError::Shape(3)));
         assert_eq!(Country::from_alpha2("UK"), Err(CodeError::Unknown));
         assert_eq!(Country::from_alpha2("XK"), Err(CodeError::Unknown));
         assert_eq!(Country::from_alpha3("ZZZ"), Err(CodeError::Unknown));

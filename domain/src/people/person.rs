@@ -66,7 +66,7 @@ reasons! {
     /// Why a text is not an e-mail address.
     EmailError {
         /// More than 254 bytes, the limit for e-mail addresses.
-        Length = "must not be longer than 254 characters",
+        Length = "must have at most 254 characters",
         /// Not exactly one `@` after a local part, or blanks or control characters.
         Shape = "must be an e-mail address",
         /// No dot in the domain, or an empty label.
@@ -79,14 +79,14 @@ reasons! {
         /// Neither ten digits, nor eleven that begin with 1.
         Length = "must be a US number of 10 digits",
         /// Area code or exchange begins with 0 or 1.
-        Plan = "must have an area code and an exchange that begin with 2 to 9",
+        Plan = "must have an area code and an exchange code that each begin with 2 to 9",
     }
     /// Why a text is not a person's name.
     PersonNameError {
         Length = "must have 1 to 100 characters",
         /// Contains a control character or a character that changes the writing direction.
-        Control = "must not have control characters",
-        NoLetter = "must have a letter",
+        Control = "must not contain control characters",
+        NoLetter = "must contain a letter",
     }
     /// Why a text is not a date of birth.
     BirthDateError {

@@ -23,8 +23,7 @@ pub struct Invitation(pub invitation::Model);
 /// Invitation to sign up, bound to an e-mail address.
 #[Object]
 impl Invitation {
-    /// Opaque identifier, which is needed to sign up with the invitation. The same in the GraphQL and REST
-    /// APIs.
+    /// Opaque identifier, the same in the GraphQL and REST APIs. Needed to sign up with the invitation.
     pub async fn id(&self) -> ID {
         self.0.id.into()
     }

@@ -332,7 +332,7 @@ impl AccessMutation {
     }
 
     /// Renews a session with new tokens. The old refresh token works until the new one is first used; using
-    /// it later ends the session.
+    /// the old one after that ends the session.
     async fn token_refresh(
         &self,
         ctx: &Context<'_>,

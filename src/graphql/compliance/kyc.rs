@@ -194,7 +194,7 @@ pub enum KycRequirement {
 /// Outcome of an identity check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 pub enum KycOutcome {
-    /// Hidden from publishable keys; read the outcome with a secret key, or from an event.
+    /// The outcome is hidden from publishable keys; read it with a secret key or from an event.
     Pending,
     /// The identity is confirmed.
     Approved,

@@ -13,7 +13,7 @@ use domain::{
     Refusal, Who,
     compliance::kyc::{
         KycRef,
-        documents::{self, Announced, NewDocument, UploadLink},
+        documents::{self, NewDocument, UploadLink, UploadRequest},
     },
     kernel::{command, ids},
 };
@@ -131,7 +131,7 @@ pub struct KycDocumentUploadPrepareInput {
 }
 
 impl KycDocumentUploadPrepareInput {
-    fn parse(self) -> domain::Result<Announced> {
+    fn parse(self) -> domain::Result<UploadRequest> {
         let check = match (self.kyc_id, self.token) {
             (Some(id), None) => KycRef::Id(ids::parse(Kind::Kyc, &id)),
             (None, Some(token)) => KycRef::Token(token),
@@ -148,7 +148,7 @@ impl KycDocumentUploadPrepareInput {
         })?;
         let notes = self.notes.filter(|notes| !notes.trim().is_empty());
         let document = NewDocument { name: self.name, extension: None, kind: self.kind.into(), notes };
-        Ok(Announced { check, document, format, size: self.byte_size.into() })
+        Ok(UploadRequest { check, document, format, size: self.byte_size.into() })
     }
 }
 
@@ -217,10 +217,10 @@ impl KycDocumentMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Input for kycDocumentUploadPrepare.")] input: KycDocumentUploadPrepareInput,
     ) -> Result<Option<KycDocumentUploadPreparePayload>> {
-        let announced = match input.parse() {
-            Ok(announced) => documents::announce(ctx.app(), ctx.actor(), announced).await,
-            Err(error) => Err(command::unreadable::<documents::AnnounceDocument>(ctx.actor(), error)),
+        let prepared = match input.parse() {
+            Ok(upload) => documents::prepare_upload(ctx.app(), ctx.actor(), upload).await,
+            Err(error) => Err(command::unreadable::<documents::PrepareUpload>(ctx.actor(), error)),
         };
-        Ok(Some(wire::outcome(announced.map(|link| KycDocumentUploadTarget::of(ctx, link)))?.into()))
+        Ok(Some(wire::outcome(prepared.map(|link| KycDocumentUploadTarget::of(ctx, link)))?.into()))
     }
 }

@@ -184,7 +184,7 @@ user_errors!(
         InsufficientBuyingPower,
         /// The position has too few shares.
         InsufficientPosition,
-        /// The order is already filled, canceled or rejected.
+        /// The order is already filled, canceled, expired or rejected.
         NotCancelable,
         /// The idempotency key was already used with different input.
         IdempotencyKeyReused,
@@ -206,7 +206,7 @@ user_errors!(
         NotFound,
         /// The calling key lacks a scope of the key to issue.
         ScopeNotHeld,
-        /// The key and its replacement are both live already. Revoke one of them first.
+        /// The key and its successor are both active already. Revoke one of them first.
         TooManyLiveKeys,
         /// The partner would have no other key with scope `operate` that does not expire.
         LastKey,

@@ -76,7 +76,7 @@ fn collect<'a>(
                 }
             }
             Selection::InlineFragment(inline) => {
-                collect(&inline.node.selection_set.node, document, seen, below)
+                collect(&inline.node.selection_set.node, document, seen, below);
             }
             Selection::FragmentSpread(spread) => {
                 let name = &spread.node.fragment_name.node;

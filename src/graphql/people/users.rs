@@ -37,10 +37,10 @@ use entity::{Kind, account, bank_account, invitation, kyc, user};
 use inputs::{UserCreateInput, UserCreatePayload, UserUpdateInput, UserUpdatePayload};
 use uuid::Uuid;
 
-/// User: a customer of a partner.
+/// Customer of a partner.
 pub struct User(pub user::Model);
 
-/// User: a customer of a partner.
+/// Customer of a partner.
 #[Object]
 impl User {
     /// Opaque identifier, the same in the GraphQL and REST APIs.

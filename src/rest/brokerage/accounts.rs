@@ -56,7 +56,7 @@ pub const ROUTES: &[Route] = &[
     ),
 ];
 
-const OWNERSHIP: Field = Field::answer_or(
+const OWNERSHIP: Field = Field::loose_choice_or(
     "ownership",
     "Ownership of the account. `single` is accepted for `individual`.",
     &["individual", "joint"],
@@ -64,16 +64,16 @@ const OWNERSHIP: Field = Field::answer_or(
 );
 const JOINT_MEMBER: Field = Field::fields(
     "joint_member",
-    "Second owner of a joint account, who is registered as a user with it.",
+    "Second owner of a joint account, registered as a new user by the same request.",
     people::FIELDS,
     people::rules,
 );
-const TYPE: Field = Field::answer(
+const TYPE: Field = Field::loose_choice(
     "account_type",
     "Account type. An investment account requires all fields about investing.",
     &["cash", "investment"],
 );
-const MARITAL_STATUS: Field = Field::answer(
+const MARITAL_STATUS: Field = Field::loose_choice(
     "martial_status",
     "Marital status. The field may also be named `marital_status`.",
     options::MARITAL_STATUS,
@@ -84,25 +84,26 @@ const CITIZENSHIP: Field = Field::code(
     "USA",
     forms::CITIZENSHIP,
 );
-const EMPLOYMENT: Field = Field::answer("employment_status", "Employment status.", options::EMPLOYMENT);
+const EMPLOYMENT: Field = Field::loose_choice("employment_status", "Employment status.", options::EMPLOYMENT);
 const POSITION: Field = Field::text("employment_position", "Job title.", "Engineer", forms::WORDS);
 const EMPLOYER: Field = Field::text("employer_name", "Name of the employer.", "Example Inc", forms::WORDS);
-const INCOME: Field = Field::answer("annual_income", "Annual income in dollars.", options::INCOME).optional();
+const INCOME: Field =
+    Field::loose_choice("annual_income", "Annual income in dollars.", options::INCOME).optional();
 const OBJECTIVE: Field =
-    Field::answer("investment_objective", "Investment objective.", options::OBJECTIVE).optional();
+    Field::loose_choice("investment_objective", "Investment objective.", options::OBJECTIVE).optional();
 const EXPERIENCE: Field =
-    Field::answer("investment_experience", "Investment experience.", options::EXPERIENCE).optional();
+    Field::loose_choice("investment_experience", "Investment experience.", options::EXPERIENCE).optional();
 const LIQUID_WORTH: Field =
-    Field::answer("net_liquid_worth", "Liquid net worth in dollars.", options::LIQUID_WORTH).optional();
+    Field::loose_choice("net_liquid_worth", "Liquid net worth in dollars.", options::LIQUID_WORTH).optional();
 const TOTAL_WORTH: Field =
-    Field::answer("net_total_worth", "Total net worth in dollars.", options::INCOME).optional();
+    Field::loose_choice("net_total_worth", "Total net worth in dollars.", options::INCOME).optional();
 const IS_DIRECTOR: Field =
     Field::flag("is_director", "Whether the owner is a director of a publicly traded company.", false)
         .optional();
 const DIRECTOR_OF: Field =
     Field::text("director_of", "Name of that company. Required for a director.", "Example Inc", forms::WORDS)
         .optional();
-const RISK: Field = Field::answer("risk_tolerance", "Risk tolerance.", options::RISK).optional();
+const RISK: Field = Field::loose_choice("risk_tolerance", "Risk tolerance.", options::RISK).optional();
 
 const FIELDS: &[Field] = &[
     OWNERSHIP,
@@ -360,7 +361,7 @@ struct Updated {
     account_type: AccountKind,
 }
 
-/// Brokerage account. A user who has signed in does not see the other owner or the profile of that owner.
+/// Brokerage account. A signed-in user does not see the other owner or their profile.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Account)]
 struct AccountBody {
@@ -384,7 +385,7 @@ struct AccountBody {
     employment_position: Option<String>,
     /// Name of the employer.
     employer_name: Option<String>,
-    /// Owner. Null for a user who has signed in as the joint owner.
+    /// Primary owner. Null for a signed-in user who is the joint member.
     owner: Option<UserBody>,
     /// Second owner of a joint account. Null for an individual account, and until a second owner is added.
     joint_member: Option<UserBody>,

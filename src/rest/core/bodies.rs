@@ -93,12 +93,13 @@ impl Body {
         for field in fields {
             let max = match field.value {
                 Holds::Text(_, form) => form.max,
-                Holds::Answer(..) => MAX_ANSWER,
+                Holds::LooseChoice(..) => MAX_CHOICE,
                 _ => continue,
             };
             let Some(text) = self.string(field.name)? else { continue };
             // The domain checks the length without those spaces.
-            let is_padded = matches!(field.value, Holds::Answer(..)) || text.trim().chars().count() <= max;
+            let is_padded =
+                matches!(field.value, Holds::LooseChoice(..)) || text.trim().chars().count() <= max;
             if is_padded && text.chars().count() > max {
                 return Err(
                     Refusal::invalid(field.name, format!("must have at most {max} characters")).into()
@@ -143,7 +144,7 @@ impl Body {
     pub fn optional_text(&self, field: &str) -> Result<Option<String>> {
         let Some(text) = self.string(field)?.filter(|text| !text.trim().is_empty()) else { return Ok(None) };
         if text::has_control(&text) {
-            return Err(Refusal::invalid(field, "must not have control characters").into());
+            return Err(Refusal::invalid(field, "must not contain control characters").into());
         }
         Ok(Some(text))
     }
@@ -195,7 +196,7 @@ impl Body {
 }
 
 /// Maximum length of a choice, in characters.
-pub const MAX_ANSWER: usize = 100;
+pub const MAX_CHOICE: usize = 100;
 
 /// Value that is parsed from a JSON number or a string.
 pub trait Amount: FromStr<Err = FixedError> {

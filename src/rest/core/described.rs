@@ -144,7 +144,7 @@ pub enum Value {
     Choice(&'static [&'static str]),
     /// One of these words, ignoring case and spaces; the first is the example. Then words that are accepted
     /// but not listed.
-    Answer(&'static [&'static str], &'static [&'static str]),
+    LooseChoice(&'static [&'static str], &'static [&'static str]),
     /// Code in either case: an example, and the name of the list of codes.
     Code(&'static str, &'static str),
 }
@@ -170,18 +170,22 @@ impl Field {
     }
 
     /// Required choice that ignores case and spaces.
-    pub const fn answer(name: &'static str, text: &'static str, options: &'static [&'static str]) -> Self {
-        Self::new(name, text, Value::Answer(options, &[]))
+    pub const fn loose_choice(
+        name: &'static str,
+        text: &'static str,
+        options: &'static [&'static str],
+    ) -> Self {
+        Self::new(name, text, Value::LooseChoice(options, &[]))
     }
 
-    /// As [`Self::answer`], with further words that are accepted but not listed.
-    pub const fn answer_or(
+    /// As [`Self::loose_choice`], with further words that are accepted but not listed.
+    pub const fn loose_choice_or(
         name: &'static str,
         text: &'static str,
         options: &'static [&'static str],
         also: &'static [&'static str],
     ) -> Self {
-        Self::new(name, text, Value::Answer(options, also))
+        Self::new(name, text, Value::LooseChoice(options, also))
     }
 
     /// Required code from a list.

@@ -259,7 +259,7 @@ on_both! {
 
         for id in [&first, &second] {
             let refused = app.gql(ROTATE, json!({ "input": { "apiKeyId": id } })).await;
-            let message = "Two keys of this lineage are live. Revoke one of them first.";
+            let message = "The key and its successor are both active. Revoke one of them first.";
             assert_eq!(
                 refused.user_error("apiKeyRotate"),
                 &json!({ "code": "TOO_MANY_LIVE_KEYS", "path": ["apiKeyId"], "message": message })
@@ -292,7 +292,7 @@ on_both! {
         );
         assert_eq!(statuses_for(&app, second_text).await, (200, 200));
         altered(&app, second_text, |row| {
-            row.expires_at = Set(Some(clock::system_now() - chrono::Duration::seconds(1)))
+            row.expires_at = Set(Some(clock::system_now() - chrono::Duration::seconds(1)));
         })
         .await;
         tokio::time::sleep(Duration::from_millis(1_100)).await;
@@ -678,7 +678,8 @@ async fn the_command_line_manages_keys() {
         let next = printed(&["keys", "rotate", &first[8..16], "--expires-after-hours", "24"]);
         assert_eq!(
             complaint(&["keys", "rotate", &first[8..16]]),
-            "coffer: cannot rotate the key: Two keys of this lineage are live. Revoke one of them first."
+            "coffer: cannot rotate the key: The key and its successor are both active. Revoke one of them \
+                first."
         );
         assert_eq!(printed(&["keys", "revoke", &first[..16]]), "");
         let list = printed(&["keys", "list"]);
@@ -697,11 +698,12 @@ async fn the_command_line_manages_keys() {
         }
         assert_eq!(
             complaint(&["keys", "revoke", "zzzzzzzz"]),
-            "coffer: cannot revoke the key: The key was not found. Use the id that `coffer keys list` shows."
+            "coffer: cannot revoke the key: The key was not found. Use the first column of `coffer keys \
+                list`, such as sk_test_6Wkft9kc."
         );
         assert_eq!(
             complaint(&["keys", "list", "--partner", "unknown"]),
-            "coffer: cannot list keys: The partner does not exist."
+            "coffer: cannot list keys: The partner was not found."
         );
         assert!(
             complaint(&["keys", "create", "--publishable", "--scopes", "read"])

@@ -379,10 +379,10 @@ on_both! {
             a.assert_absent_from(&answer.body.to_string(), &context);
             match (route.method, route.path) {
                 ("GET", "/v1/users") => {
-                    assert_eq!(answer.body["data"][0]["id"], json!(person.user_id), "{context}")
+                    assert_eq!(answer.body["data"][0]["id"], json!(person.user_id), "{context}");
                 }
                 ("GET", "/v1/orders" | "/v1/deposits") => {
-                    assert_eq!(answer.body["data"], json!([]), "{context}")
+                    assert_eq!(answer.body["data"], json!([]), "{context}");
                 }
                 ("POST", "/v1/users" | "/v1/kyc") => assert_eq!(answer.status, 401, "{context}"),
                 // Missing fields of the empty body are reported first, except for documents: their identity

@@ -287,7 +287,8 @@ async fn in_production_a_new_key_needs_a_partner_with_a_mode() {
         assert!(printed(production(&["keys", "create", "--partner", "trial"])).starts_with("sk_test_"));
         assert_eq!(
             complaint(&production(&["keys", "revoke", "sk_live_nothing"])),
-            "coffer: cannot revoke the key: The key was not found. Use the id that `coffer keys list` shows."
+            "coffer: cannot revoke the key: The key was not found. Use the first column of `coffer keys \
+                list`, such as sk_test_6Wkft9kc."
         );
         assert_eq!(
             complaint(&production(&["keys", "create", "--partner", "trial", "--live"])),

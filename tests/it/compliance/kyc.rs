@@ -90,8 +90,7 @@ fn refused(answer: &Answer, status: u16, kind: &str, message: &str) {
 const ANSWERED: &str = "The questions of this identity check have already been answered.";
 const EXPIRED: &str = "The time to answer the questions of this identity check has expired.";
 const NOT_OPEN: &str = "This identity check is not waiting for answers.";
-const MALFORMED: &str =
-    "answers must answer each of the questions 1 to 5 once, with one of its answers 1 to 5";
+const MALFORMED: &str = "answers must contain exactly one answer (1 to 5) for each question (1 to 5)";
 const UNKNOWN: &str = "token was not found";
 
 impl TestApp {
@@ -515,7 +514,7 @@ on_both! {
             );
         }
         let nameless = json!({ "answers": good, "name_first": "7" });
-        refused(&app.patch(&token, nameless).await, 400, "validation_error", "first_name must have a letter");
+        refused(&app.patch(&token, nameless).await, 400, "validation_error", "first_name must contain a letter");
         assert_eq!(app.get(&format!("/v1/kyc/{token}")).await.body, check);
         assert_eq!(app.patch(&token, json!({ "answers": good })).await.body["data"]["outcome"], "Approved");
         assert_eq!(app.history().await.len(), 2);

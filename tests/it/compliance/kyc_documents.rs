@@ -487,10 +487,11 @@ on_both! {
         for text in [NAME, NOTES, &STANDARD.encode(NAME)[..20]] {
             assert_absent(url.as_bytes(), text);
         }
-        // Data that was not announced is refused, and the URL stays valid.
+        // Data other than requested is refused, and the URL stays valid.
+        let size = pdf().len();
         for (data, message) in [
-            (long(pdf().len() + 1), format!("data must have {} bytes, as announced", pdf().len())),
-            (png(), "data must have the announced content type".to_owned()),
+            (long(size + 1), format!("data must have {size} bytes, the size given for the upload")),
+            (png(), "data must have the content type given for the upload".to_owned()),
             (b"MZ".to_vec(), "data must be a PDF, a JPEG or a PNG".to_owned()),
             (long(10 * MIB + 1), "data must have at most 10485760 bytes".to_owned()),
             (long(20 * MIB), "data must have at most 10485760 bytes".to_owned()),

@@ -672,7 +672,7 @@ on_both! {
         assert_eq!(cleared.entity("watchListHitClear", "hit")["exception"]["until"], "2028-07-09");
         let again = clear(&app, clear_input(&hit)).await;
         let told = json!({ "code": "KYC_NOT_OPEN", "path": ["hitId"],
-            "message": "This hit is not waiting for a reviewer." });
+            "message": "This hit is not waiting for a review." });
         assert_eq!(again.user_error("watchListHitClear"), &told);
         let other = registered(&app, "Ada", "Karter").await;
         let hit = status_of(&app, &other).await["kyc"]["watchListHits"][0].clone();

@@ -257,7 +257,7 @@ on_both! {
             (mail("ada", "S", "T"), "to must be an e-mail address"),
             (
                 mail("ada@example.com", "S\r\nBcc: eve@example.com", "T"),
-                "subject must not have control characters",
+                "subject must not contain control characters",
             ),
             (sms("202555\r\n0107", "T"), "to must contain only digits and punctuation"),
             (sms("ada@example.com", "T"), "to must contain only digits and punctuation"),

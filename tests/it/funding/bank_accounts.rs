@@ -190,11 +190,11 @@ on_both! {
             ("bank_routing_number", "12104288", "must have nine digits"),
             ("bank_routing_number", "1210428820", "must have nine digits"),
             ("bank_routing_number", " 121042882", "must have nine digits"),
-            ("bank_routing_number", "130000006", "must begin with a Federal Reserve district"),
-            ("bank_routing_number", "600000002", "must begin with a Federal Reserve district"),
+            ("bank_routing_number", "130000006", "must begin with a valid Federal Reserve prefix"),
+            ("bank_routing_number", "600000002", "must begin with a valid Federal Reserve prefix"),
             ("bank_account_number", "123", "must have 4 to 17 characters"),
             ("bank_account_number", "123456789012345678", "must have 4 to 17 characters"),
-            ("bank_account_number", "1234-5678", "must be letters and digits"),
+            ("bank_account_number", "1234-5678", "must contain only letters and digits"),
         ] {
             let expected =
                 json!({ "error": { "type": "validation_error", "message": format!("{field} {message}") } });

@@ -230,7 +230,7 @@ impl Case<'_> {
         for act in acts {
             match act {
                 Act::Post { debit, credit, amount } => {
-                    _ = entry.post(&self.accounts[*debit], &self.accounts[*credit], *amount)
+                    _ = entry.post(&self.accounts[*debit], &self.accounts[*credit], *amount);
                 }
                 Act::Hold { account, amount } => _ = entry.hold(&self.accounts[*account], *amount, purpose),
                 Act::Release { hold } if !self.model.holds.is_empty() => {
@@ -420,7 +420,7 @@ on_both! {
                     EventBuilder::new(app.ids, partner_id, None, domain::kernel::clock::system_now());
                 let outcome = entry.write(&tx, app.ids, &mut fact).await;
                 if matches!(outcome, Ok(true)) {
-                    tx.commit().await.unwrap()
+                    tx.commit().await.unwrap();
                 }
                 outcome
             }

@@ -502,11 +502,11 @@ async fn a_rotation_prints_its_progress() {
             second_factor.phone: 0 of 0\nsecond_factor.totp: 0 of 0\npasscode.phone: 0 of \
             0\nmessage.recipient: 0 of 1\nmessage.recipient: 1 of 1\n\
             message.subject: 0 of 1\nmessage.subject: 1 of 1\nmessage.body: 0 of 1\nmessage.body: 1 of 1\n";
-        let sums = "keys made: 1\nkeys wrapped anew: 6\nvalues encrypted anew: 10\nThe new encryption \
+        let sums = "keys created: 1\nkeys rewrapped: 6\nvalues re-encrypted: 10\nThe new encryption \
             key is in use.\n";
         assert_eq!(made, (Some(0), sums.to_owned(), lines.to_owned()));
         let again = printed(&rotate(&database_url).output().unwrap());
-        let nothing = "keys made: 0\nkeys wrapped anew: 0\nvalues encrypted anew: 0\nThe new \
+        let nothing = "keys created: 0\nkeys rewrapped: 0\nvalues re-encrypted: 0\nThe new \
             encryption key is in use.\n";
         assert_eq!((again.0, again.1.as_str()), (Some(0), nothing));
         assert_replaced(&database_url, &before, 2).await;

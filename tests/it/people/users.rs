@@ -367,8 +367,8 @@ on_both! {
         for (field, value, message) in [
             ("first_name", "\u{200b}\u{3164}", "first_name is required"),
             ("last_name", " \u{a0}\u{2800}", "last_name is required"),
-            ("last_name", "\u{202e}eoD", "last_name must not have control characters"),
-            ("last_name", "Do\ne", "last_name must not have control characters"),
+            ("last_name", "\u{202e}eoD", "last_name must not contain control characters"),
+            ("last_name", "Do\ne", "last_name must not contain control characters"),
             ("address_line_1", "\u{2060}", "address_line_1 is required"),
             ("address_city", "Rich\u{2067}mond", "address_city must have at most 100 printable characters"),
         ] {
@@ -445,7 +445,7 @@ on_both! {
         let before = app.get(&format!("/v1/users/{id}")).await.body;
         let long = "x".repeat(300);
         for (field, value, words) in [
-            ("first_name", json!("123"), "first_name must have a letter"),
+            ("first_name", json!("123"), "first_name must contain a letter"),
             ("last_name", json!("x".repeat(101)), "last_name must have 1 to 100 characters"),
             ("email_address", json!("unknown"), "email_address must be an e-mail address"),
             ("phone_number", json!("12"), "phone_number must be a US number of 10 digits"),

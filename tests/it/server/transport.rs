@@ -163,9 +163,9 @@ fn encoded(text: &str) -> String {
     let mut encoded = String::new();
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() {
-            encoded.push(char::from(byte))
+            encoded.push(char::from(byte));
         } else {
-            encoded.extend(["%", &format!("{byte:02X}")])
+            encoded.extend(["%", &format!("{byte:02X}")]);
         }
     }
     encoded

@@ -183,7 +183,7 @@ impl Command for RotateApiKey {
             .filter(api_key::Column::LineageId.eq(old.lineage_id))
             .filter(live_at(now));
         if lineage.all(ctx.tx).await?.len() >= MAX_LIVE_KEYS {
-            let text = "Two keys of this lineage are live. Revoke one of them first.";
+            let text = "The key and its successor are both active. Revoke one of them first.";
             return Err(Refusal::new(Code::TooManyLiveKeys, "apiKeyId", text).into());
         }
         let (mut row, text) = generate(ctx.app, ctx.partner, &scopes)?;

@@ -4,8 +4,8 @@ mod links;
 mod permits;
 
 pub use links::{
-    AnnounceDocument, Announced, Link, Opened, Prepared, UploadLink, announce, found, link_to, may_open,
-    open, prepared, send,
+    Link, Opened, PrepareUpload, UploadLink, UploadRequest, VerifiedUpload, link_to, may_open, open,
+    prepare_upload, store_upload, verify_download_link, verify_upload_link,
 };
 pub use permits::{Downloads, Permit, Permits, Uploads};
 

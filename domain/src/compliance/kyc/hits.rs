@@ -106,7 +106,7 @@ impl Command for ClearWatchListHit {
         let hit = find(ctx, self.hit_id).await?.ok_or_else(|| Refusal::not_found("hitId"))?;
         if check.outcome != Outcome::ManualReview || !screening::is_open(&hit) {
             return Err(
-                Refusal::new(Code::KycNotOpen, "hitId", "This hit is not waiting for a reviewer.").into()
+                Refusal::new(Code::KycNotOpen, "hitId", "This hit is not waiting for a review.").into()
             );
         }
         require_independent_reviewer(ctx, &check).await?;

@@ -77,10 +77,7 @@ pub fn check(given: &[Given]) -> Result<()> {
 
 /// Refusal of incomplete or malformed answers.
 pub fn malformed() -> Refusal {
-    Refusal::invalid(
-        "answers",
-        "must answer each of the questions 1 to 5 once, with one of its answers 1 to 5",
-    )
+    Refusal::invalid("answers", "must contain exactly one answer (1 to 5) for each question (1 to 5)")
 }
 
 impl Questions {

@@ -94,7 +94,7 @@ fn syllables_of(system: System) -> Syllables {
     let mut all: Syllables = HashMap::new();
     match system {
         System::Pinyin => {
-            PINYIN.split(' ').for_each(|syllable| all.entry(syllable.to_owned()).or_default().push(syllable))
+            PINYIN.split(' ').for_each(|syllable| all.entry(syllable.to_owned()).or_default().push(syllable));
         }
         System::WadeGiles => {
             for syllable in PINYIN.split(' ') {

@@ -17,12 +17,12 @@ const BUSY_SPAN: Duration = Duration::from_secs(3);
 /// Knowledge about writing to the database.
 #[derive(Debug, Default)]
 pub(super) struct Health {
-    known: Mutex<Known>,
+    known: Mutex<HealthState>,
     probing: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Known {
+struct HealthState {
     /// Time of the last commit.
     wrote_at: Option<Instant>,
     /// Whether a write has failed since the last commit.
@@ -34,7 +34,7 @@ struct Known {
     probed: Option<(Instant, bool)>,
 }
 
-impl Known {
+impl HealthState {
     fn wrote_within(&self, span: Duration) -> bool {
         self.wrote_at.is_some_and(|at| at.elapsed() < span)
     }
@@ -50,7 +50,7 @@ pub(super) enum Verdict {
 }
 
 impl Health {
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, HealthState> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

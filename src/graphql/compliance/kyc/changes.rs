@@ -169,8 +169,8 @@ impl KycMutation {
         Ok(Some(wire::answered(started)?.into()))
     }
 
-    /// Answers the questions of an identity check, which is possible once and before they expire. Requires
-    /// scope `manage`.
+    /// Answers the questions of an identity check. They can be answered only once, before they expire.
+    /// Requires scope `manage`.
     async fn kyc_answer(
         &self,
         ctx: &Context<'_>,

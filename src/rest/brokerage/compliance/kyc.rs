@@ -32,20 +32,21 @@ pub const ROUTES: &[Route] = &[
         Description::new("Start an identity check. The person need not be a user.")
             .takes(users::FIELDS)
             .ruled(users::rules)
-            .answers::<Settled>()
-            .or_answers::<Unsettled>()
+            .answers::<KycResult>()
+            .or_answers::<KycQuestions>()
             .creates(),
     ),
-    Route::get("/v1/kyc/{token}", |filter| on(filter, read))
-        .described(Description::new("Get an identity check.").answers::<Settled>().or_answers::<Unsettled>()),
+    Route::get("/v1/kyc/{token}", |filter| on(filter, read)).described(
+        Description::new("Get an identity check.").answers::<KycResult>().or_answers::<KycQuestions>(),
+    ),
     Route::patch("/v1/kyc/{token}", |filter| on(filter, update)).described(
         Description::new(
             "Answer the questions of an identity check, or correct its data before it is decided.",
         )
         .takes(CHANGES)
         .ruled(rules)
-        .answers::<Settled>()
-        .or_answers::<Unsettled>(),
+        .answers::<KycResult>()
+        .or_answers::<KycQuestions>(),
     ),
 ];
 
@@ -145,9 +146,9 @@ async fn create(
     respond(&app, &actor, StatusCode::CREATED, &started)
 }
 
-async fn read(State(app): State<App>, actor: Caller, Id(token): Id) -> Result<Json<KycAnswerBody>> {
+async fn read(State(app): State<App>, actor: Caller, Id(token): Id) -> Result<Json<KycBody>> {
     let check = kyc::get_audited(&app, &actor, &token).await?.ok_or_else(|| Refusal::not_found("token"))?;
-    Ok(Json(KycAnswerBody::of(&app, &actor, StatusCode::OK, &check)?))
+    Ok(Json(KycBody::of(&app, &actor, StatusCode::OK, &check)?))
 }
 
 async fn update(
@@ -168,7 +169,7 @@ async fn update(
 }
 
 fn respond(app: &App, actor: &Actor, status: StatusCode, check: &Answer<Model>) -> Result<Response> {
-    let mut response = answer(check, &KycAnswerBody::of(app, actor, status, &check.value)?);
+    let mut response = answer(check, &KycBody::of(app, actor, status, &check.value)?);
     *response.status_mut() = status;
     Ok(response)
 }
@@ -216,15 +217,15 @@ fn parse(body: &Body) -> domain::Result<(Option<Vec<Given>>, Patch)> {
 /// Response to an identity check: its result, or the questions to answer.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum KycAnswerBody {
-    Settled(Settled),
-    Unsettled(Unsettled),
+enum KycBody {
+    Result(KycResult),
+    Questions(KycQuestions),
 }
 
 /// Identity check without open questions.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Kyc)]
-struct Settled {
+struct KycResult {
     /// HTTP status of this response.
     #[schema(example = 201)]
     status_code: u16,
@@ -252,7 +253,7 @@ struct Finding {
 /// Identity check with questions to answer.
 #[derive(Serialize, ToSchema)]
 #[schema(as = KycQuestions)]
-struct Unsettled {
+struct KycQuestions {
     /// Token of the identity check.
     token: String,
     /// Fields that must be sent.
@@ -297,18 +298,18 @@ struct Slot {
     answer_id: i32,
 }
 
-/// Prompts by field.
+/// Questions, under the request field that answers them.
 #[derive(Serialize, ToSchema)]
 #[schema(as = KycPrompts)]
 struct Prompts {
     /// Questions for the field `answers`.
-    answers: QuestionBody,
+    answers: QuestionList,
 }
 
 /// Questions of an identity check.
 #[derive(Serialize, ToSchema)]
 #[schema(as = KycAsked)]
-struct QuestionBody {
+struct QuestionList {
     /// Five questions.
     questions: Vec<Question>,
 }
@@ -322,7 +323,7 @@ struct Question {
     /// Text of the question.
     #[serde(rename = "question")]
     text: String,
-    /// Five possible answers; the last one is for none of the others.
+    /// Five possible answers; the last one means that none of the others is right.
     answers: Vec<Choice>,
 }
 
@@ -336,16 +337,16 @@ struct Choice {
     answer: String,
 }
 
-impl KycAnswerBody {
+impl KycBody {
     fn of(app: &App, actor: &Actor, status: StatusCode, check: &Model) -> domain::Result<Self> {
         let token = check.token.clone();
         if !actor.may_see_results() {
             let data = Finding { result: "success", score: None, tags: Vec::new(), outcome: "Pending" };
-            return Ok(Self::Settled(Settled { status_code: status.as_u16(), token, data }));
+            return Ok(Self::Result(KycResult { status_code: status.as_u16(), token, data }));
         }
         let questions = questions::open(app, check)?;
         if !questions.is_empty() {
-            return Ok(Self::Unsettled(Unsettled::of(token, questions)));
+            return Ok(Self::Questions(KycQuestions::of(token, questions)));
         }
         let (score, tags) = if actor.may_see_findings() {
             let score = Decimal::new(check.score.into(), 2).to_string();
@@ -355,11 +356,11 @@ impl KycAnswerBody {
             (None, Vec::new())
         };
         let data = Finding { result: "success", score, tags, outcome: word(check.outcome) };
-        Ok(Self::Settled(Settled { status_code: status.as_u16(), token, data }))
+        Ok(Self::Result(KycResult { status_code: status.as_u16(), token, data }))
     }
 }
 
-impl Unsettled {
+impl KycQuestions {
     fn of(token: String, prompts: Vec<kyc::Prompt>) -> Self {
         let answers = Wanted {
             key: "answers",
@@ -379,7 +380,7 @@ impl Unsettled {
             token,
             required: [answers],
             optional: [],
-            prompts: Prompts { answers: QuestionBody { questions } },
+            prompts: Prompts { answers: QuestionList { questions } },
         }
     }
 }

@@ -51,7 +51,7 @@ const FIELDS: &[Field] = &[
         forms::EXTENSION,
     )
     .optional(),
-    Field::answer_or(
+    Field::loose_choice_or(
         "type",
         "Type of document. Case and spaces are ignored.",
         &["license", "passport", "utility", "ssn card"],
@@ -130,13 +130,13 @@ fn parse(reader: DocumentBodyReader) -> domain::Result<(NewDocument, Vec<u8>)> {
 pub struct DocumentBody {
     /// Token of the document.
     document_token: String,
-    /// Name given by the sender.
+    /// Name that the uploader gave the document.
     name: String,
     /// File extension.
     extension: String,
     /// Always true.
     uploaded: bool,
-    /// Notes of the sender; at most one.
+    /// Notes from the uploader; at most one.
     notes: Vec<NoteBody>,
 }
 

@@ -49,10 +49,14 @@ pub const ROUTES: &[Route] = &[
 ];
 
 const FIELDS: &[Field] = &[
-    Field::id("account_id", "Brokerage account.", "0198d7a2-7c00-7000-8000-000000000005"),
+    Field::id(
+        "account_id",
+        "Id of the brokerage account that receives the money.",
+        "0198d7a2-7c00-7000-8000-000000000005",
+    ),
     Field::id(
         "bank_account_id",
-        "Bank account of an owner of the brokerage account.",
+        "Id of a bank account that belongs to an owner of the brokerage account.",
         "0198d7a2-7c00-7000-8000-000000000006",
     ),
     Field::amount("amount", "Amount in dollars and cents.", "1000.00", forms::DOLLARS),
@@ -148,7 +152,7 @@ async fn list(
 struct Created {
     /// Opaque identifier.
     id: Uuid,
-    /// Brokerage account.
+    /// Id of the brokerage account.
     account_id: Uuid,
     /// `pending` or `settled`.
     #[schema(value_type = String, example = "pending")]
@@ -161,10 +165,10 @@ struct Created {
 struct DepositBody {
     /// Opaque identifier.
     id: Uuid,
-    /// Brokerage account.
+    /// Id of the brokerage account.
     account_id: Uuid,
-    /// Bank account, even if it has since been removed. Null for a user who has signed in and does not own
-    /// it.
+    /// Id of the bank account, even if it has since been removed. Null for a signed-in user who does not
+    /// own it.
     bank_account_id: Option<Uuid>,
     /// Amount in dollars and cents.
     #[schema(example = "1000.00")]

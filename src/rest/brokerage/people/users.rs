@@ -38,7 +38,7 @@ use uuid::Uuid;
 
 pub const ROUTES: &[Route] = &[
     Route::post("/v1/users", |filter| on(filter, create)).described(
-        Description::new("Register a user and check the user's identity.")
+        Description::new("Register a user and check their identity.")
             .takes(FIELDS)
             .ruled(rules)
             .answers::<Created>(),

@@ -43,7 +43,7 @@ pub const ROUTES: &[Route] = &[
     Route::get("/v1/orders/{id}", |filter| on(filter, read))
         .described(Description::new("Get an order.").answers::<OrderBody>()),
     Route::delete("/v1/orders/{id}", |filter| on(filter, cancel))
-        .described(Description::new("Cancel an open order.").answers::<Canceled>()),
+        .described(Description::new("Cancel an open order.").answers::<CancelBody>()),
 ];
 
 const FIELDS: &[Field] = &[
@@ -61,7 +61,7 @@ const FIELDS: &[Field] = &[
     ),
     Field::id(
         "account_id",
-        "Account that trades. Can be left out if exactly one account can trade.",
+        "Id of the account that trades. Can be left out if exactly one account can trade.",
         "0198d7a2-7c00-7000-8000-000000000005",
     )
     .optional(),
@@ -124,7 +124,7 @@ async fn cancel(
 ) -> Result<Response> {
     let cancellation = CancelOrder { order_id: ids::parse(Kind::Order, &id) };
     let canceled = orders::cancel(&app, &actor, key, cancellation).await?;
-    Ok(answer(&canceled, &Canceled { id: canceled.value.id, object: "order", canceled: true }))
+    Ok(answer(&canceled, &CancelBody { id: canceled.value.id, object: "order", canceled: true }))
 }
 
 async fn list(
@@ -164,7 +164,7 @@ fn instant(at: DateTime<Utc>) -> String {
 /// Response to a canceled order.
 #[derive(Serialize, ToSchema)]
 #[schema(as = OrderCanceled)]
-struct Canceled {
+struct CancelBody {
     /// Id of the order.
     id: Uuid,
     /// Always `order`.

@@ -26,7 +26,12 @@ pub const AREAS: [(&str, &str, &str); 8] = [
         "ACH deposits into brokerage accounts. A deposit settles on the next banking day at 08:30 New \
             York time.",
     ),
-    ("orders", "Orders", "Orders to buy and sell securities. A buy order needs settled cash."),
+    (
+        "orders",
+        "Orders",
+        "Orders to buy and sell securities. A buy order needs enough buying power: settled and \
+            unsettled cash that is not held for other orders.",
+    ),
     (
         "account",
         "Wellness API: users and sessions",
@@ -35,7 +40,8 @@ pub const AREAS: [(&str, &str, &str); 8] = [
     (
         "two_factor_authentication",
         "Wellness API: two-factor authentication",
-        "One-time passcodes by text message. Until one is verified, a session can do nothing else.",
+        "One-time passcodes by text message. A session can do nothing else until it has passed \
+            two-factor authentication.",
     ),
 ];
 
@@ -149,7 +155,7 @@ pub const BROKERAGE_ERRORS: [(&str, &str, &str); 10] = [
         "The idempotency key was used for a different request, or the first request has not finished.",
     ),
     ("415", "UnsupportedMediaType", "The content type of the body is not `application/json`."),
-    ("429", "TooManyRequests", "Too many requests in this hour. `error` is a list."),
+    ("429", "TooManyRequests", "Too many requests. `error` is a list."),
     ("500", "Fault", "Internal server error."),
     ("503", "Unavailable", "The database or another required service is unavailable. Try again later."),
 ];
@@ -188,7 +194,7 @@ pub const WELLNESS_ERRORS: [(&str, &str, &str); 10] = [
         "TroubledRequest",
         "A field is missing or malformed, or the current state does not allow the request.",
     ),
-    ("429", "TooOften", "Too many requests in this hour."),
+    ("429", "TooOften", "Too many requests."),
     ("500", "WellnessError", "Internal server error."),
     ("503", "NotNow", "The database or another required service is unavailable. Try again later."),
 ];

@@ -2,7 +2,7 @@
 
 use super::reference;
 use crate::rest::core::{
-    bodies::MAX_ANSWER,
+    bodies::MAX_CHOICE,
     described::{Answer, Description, Field, Value as Holds},
     forms::{self, Form},
 };
@@ -89,7 +89,7 @@ fn described(field: &Field) -> Value {
             "type": ["string", "null"],
             "anyOf": [reference("schemas", list), { "type": ["string", "null"], "pattern": BLANK }],
         }),
-        (false, Holds::Answer(options, also)) => answer(options, also, Some(BLANK)),
+        (false, Holds::LooseChoice(options, also)) => loose_choice(options, also, Some(BLANK)),
         _ => schema(field),
     };
     if let Value::Object(schema) = &mut schema {
@@ -152,10 +152,10 @@ pub fn formed(form: Form) -> Value {
 }
 
 /// Returns the schema of a choice that ignores case and spaces.
-pub fn answer(options: &[&str], also: &[&str], or: Option<&str>) -> Value {
+pub fn loose_choice(options: &[&str], also: &[&str], or: Option<&str>) -> Value {
     let pattern = forms::in_any_case(options.iter().chain(also).copied(), r"\s*");
     let pattern = or.map_or_else(|| pattern.clone(), |or| format!("{or}|{pattern}"));
-    json!({ "type": "string", "maxLength": MAX_ANSWER, "anyOf": [{ "enum": options }, { "pattern": pattern }] })
+    json!({ "type": "string", "maxLength": MAX_CHOICE, "anyOf": [{ "enum": options }, { "pattern": pattern }] })
 }
 
 pub fn schema(field: &Field) -> Value {
@@ -195,7 +195,7 @@ pub fn schema(field: &Field) -> Value {
         }
         Holds::Fields(fields, rules) => object(fields, Some(rules)),
         Holds::Choice(options) => json!({ "type": "string", "enum": options }),
-        Holds::Answer(options, also) => answer(options, also, None),
+        Holds::LooseChoice(options, also) => loose_choice(options, also, None),
         Holds::Code(_, list) => json!({ "type": "string", "allOf": [reference("schemas", list)] }),
     }
 }
@@ -213,6 +213,6 @@ fn example(field: &Field) -> Value {
             examples.iter().map(one).map(Value::Object).collect()
         }
         Holds::Fields(fields, _) => examples(fields),
-        Holds::Choice(options) | Holds::Answer(options, _) => json!(options.first()),
+        Holds::Choice(options) | Holds::LooseChoice(options, _) => json!(options.first()),
     }
 }

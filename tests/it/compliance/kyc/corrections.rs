@@ -152,8 +152,8 @@ on_both! {
         let before = app.get(&format!("/v1/kyc/{token}")).await.body;
         let person = app.get(&path).await.body;
         for (field, value, message) in [
-            ("first_name", "7", "first_name must have a letter"),
-            ("name_last", "7", "last_name must have a letter"),
+            ("first_name", "7", "first_name must contain a letter"),
+            ("name_last", "7", "last_name must contain a letter"),
             ("email_address", "unknown", "email_address must be an e-mail address"),
             ("phone_number", "12345", "phone_number must be a US number of 10 digits"),
             ("ssn_number", "000456789", "ssn_number must be a valid social security number"),
@@ -163,7 +163,7 @@ on_both! {
             ("address_state", "ZZ", "address_state must be a known code"),
             ("address_postal_code", "2322", "address_postal_code must be a ZIP code of 5 or 9 digits"),
             ("address_country_code", "ZZ", "address_country_code must be a known code"),
-            ("address_line_1", "\u{7}", "address_line_1 must not have control characters"),
+            ("address_line_1", "\u{7}", "address_line_1 must not contain control characters"),
         ] {
             refused(&app.patch(token, with(json!({}), field, value)).await, 400, "validation_error", message);
         }
@@ -235,7 +235,7 @@ on_both! {
                 json!({ "firstName": "7" }),
                 "INVALID",
                 json!(["patch", "firstName"]),
-                "patch.firstName must have a letter",
+                "patch.firstName must contain a letter",
             ),
             (
                 json!({ "address": with(address, "state", "ZZ") }),

@@ -31,9 +31,9 @@ const LINK_TTL: Duration = Duration::minutes(30);
 
 const TICKET: &str = "kyc_document.ticket";
 
-/// Announced upload: description, format and exact size of the document.
+/// Request for an upload link: description, format and exact size of the document.
 #[derive(Clone, Serialize)]
-pub struct Announced {
+pub struct UploadRequest {
     pub check: KycRef,
     pub document: NewDocument,
     pub format: Format,
@@ -41,7 +41,7 @@ pub struct Announced {
     pub size: i64,
 }
 
-/// Link to which an announced document is uploaded.
+/// Link to which a document is uploaded.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct UploadLink {
     /// Path and query.
@@ -163,39 +163,39 @@ fn require_unexpired(partner: &partner::Model, until: &str) -> Result<()> {
 }
 
 /// Creates a link for uploading a document of this identity check. Requires scope `manage`. The link accepts
-/// exactly the announced document, once.
-pub async fn announce(app: &App, actor: &Actor, announced: Announced) -> Result<UploadLink> {
+/// exactly the requested document, once.
+pub async fn prepare_upload(app: &App, actor: &Actor, upload: UploadRequest) -> Result<UploadLink> {
     let maker = Creator::of(actor)?;
-    Ok(command::execute(app, actor, None, AnnounceDocument { announced, maker }).await?.value)
+    Ok(command::execute(app, actor, None, PrepareUpload { upload, maker }).await?.value)
 }
 
 #[derive(Serialize)]
-pub struct AnnounceDocument {
-    announced: Announced,
+pub struct PrepareUpload {
+    upload: UploadRequest,
     maker: Creator,
 }
 
-impl Command for AnnounceDocument {
+impl Command for PrepareUpload {
     const NAME: &'static str = "kyc.document_announce";
     const SCOPE: Scope = Scope::Manage;
     const FOR_ONESELF: bool = true;
     type Output = UploadLink;
 
     fn check(&self, _: Mode) -> Result<()> {
-        self.announced.document.check()?;
-        match usize::try_from(self.announced.size) {
+        self.upload.document.check()?;
+        match usize::try_from(self.upload.size) {
             Ok(1..=MAX_DOCUMENT_BYTES) => Ok(()),
             _ => Err(Refusal::invalid("byteSize", format!("must be from 1 to {MAX_DOCUMENT_BYTES}")).into()),
         }
     }
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<UploadLink> {
-        let Announced { check, document, format, size } = self.announced.clone();
+        let UploadRequest { check, document, format, size } = self.upload.clone();
         let check = lock_open(ctx, &check).await?;
         let id = ctx.app.ids.next(Kind::KycDocument);
         let ticket = Ticket { check: check.id, document, format, size, maker: self.maker.clone() };
         let ticket = serde_json::to_vec(&ticket)
-            .map_err(|_| Error::broken("an announced document cannot be serialized"))?;
+            .map_err(|_| Error::broken("an upload request cannot be serialized"))?;
         let sealed = ctx
             .app
             .vault
@@ -214,13 +214,13 @@ impl Command for AnnounceDocument {
 }
 
 /// Verified upload link.
-pub struct Prepared {
+pub struct VerifiedUpload {
     ticket: Ticket,
     id: Uuid,
     actor: Actor,
 }
 
-impl Prepared {
+impl VerifiedUpload {
     /// Returns the creator of the link as caller.
     pub fn caller(&self) -> Result<Caller> {
         self.actor.self_or_caller(Scope::Manage)
@@ -229,7 +229,7 @@ impl Prepared {
 
 /// Verifies an upload link before the document is read. Refused if the signature is wrong, if the link has
 /// expired or was used, or if its creator is no longer authenticated.
-pub async fn prepared(app: &App, link: Link<'_>, request_id: Uuid) -> Result<Prepared> {
+pub async fn verify_upload_link(app: &App, link: Link<'_>, request_id: Uuid) -> Result<VerifiedUpload> {
     let (id, [partner_id, until, sealed]) = link.read(app, ["for", "until", "what"])?;
     let partner_id = Uuid::try_parse(&partner_id).map_err(|_| link_not_found())?;
     let partner =
@@ -242,26 +242,30 @@ pub async fn prepared(app: &App, link: Link<'_>, request_id: Uuid) -> Result<Pre
     let sealed = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| link_not_found())?;
     let ticket = app.vault.open(AssociatedData { column: TICKET, row: id, partner: partner_id }, &sealed)?;
     let ticket: Ticket = serde_json::from_slice(ticket.reveal())
-        .map_err(|_| Error::broken("an announced document cannot be read"))?;
+        .map_err(|_| Error::broken("an upload request cannot be read"))?;
     let actor = ticket.maker.clone().actor(app, &partner, Scope::Manage, request_id).await?;
-    Ok(Prepared { ticket, id, actor })
+    Ok(VerifiedUpload { ticket, id, actor })
 }
 
-/// Stores an announced document, under the same rules as any other. Refused if it is not the announced
-/// document.
-pub async fn send(
+/// Stores the document of a verified upload, under the same rules as any other. Refused if its format or size
+/// is not as requested.
+pub async fn store_upload(
     app: &App,
-    prepared: Prepared,
+    verified: VerifiedUpload,
     permit: Permit,
     data: Vec<u8>,
 ) -> Result<Answer<kyc_document::Model>> {
-    let Prepared { ticket: Ticket { check, document, format, size, .. }, id, actor } = prepared;
+    let VerifiedUpload { ticket: Ticket { check, document, format, size, .. }, id, actor } = verified;
     let upload = Upload::new(id, KycRef::Id(check), document, &data)?;
     if upload.format != format {
-        return Err(Refusal::invalid("data", "must have the announced content type").into());
+        return Err(Refusal::invalid("data", "must have the content type given for the upload").into());
     }
     if i64::try_from(data.len()) != Ok(size) {
-        return Err(Refusal::invalid("data", format!("must have {size} bytes, as announced")).into());
+        return Err(Refusal::invalid(
+            "data",
+            format!("must have {size} bytes, the size given for the upload"),
+        )
+        .into());
     }
     store(app, &actor, None, permit, upload, data).await
 }
@@ -280,7 +284,11 @@ pub fn link_to(
 
 /// Verifies a download link and returns its document and actor. Refused if the signature is wrong, if the
 /// link has expired, or if the key that created it is no longer valid.
-pub async fn found(app: &App, link: Link<'_>, request_id: Uuid) -> Result<(kyc_document::Model, Actor)> {
+pub async fn verify_download_link(
+    app: &App,
+    link: Link<'_>,
+    request_id: Uuid,
+) -> Result<(kyc_document::Model, Actor)> {
     let (id, [key_id, until]) = link.read(app, ["by", "until"])?;
     let key_id = Uuid::try_parse(&key_id).map_err(|_| link_not_found())?;
     let row = find(&app.db.read, id).await?.ok_or_else(link_not_found)?;
