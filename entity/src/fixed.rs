@@ -26,65 +26,56 @@ impl fmt::Display for FixedError {
 
 impl std::error::Error for FixedError {}
 
-/// Reads plain decimal notation into units of `10^-scale`: digits, and a fraction after a point. Zeros at the
+/// Parses plain decimal notation into units of `10^-scale`: digits, and a fraction after a point. Zeros at the
 /// end of the fraction do not count as decimals.
 fn parse(text: &str, scale: u32) -> Result<i64, FixedError> {
-    let (whole, fraction) = text.strip_prefix('-').unwrap_or(text).split_once('.').unwrap_or((text, "0"));
-    let whole = whole.strip_prefix('-').unwrap_or(whole);
-    if !is_digits(whole) || !is_digits(fraction) || text.len() > MAX_LENGTH {
+    if text.len() > MAX_LENGTH || text.contains(['e', 'E']) {
         return Err(FixedError::Malformed);
     }
-    units(Decimal::from_str_exact(trimmed(text)), scale)
+    parse_json(text, scale)
 }
 
 /// Maximum length of an amount in text form.
 const MAX_LENGTH: usize = 64;
 
-fn is_digits(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
-}
+/// Maximum number of digits before the point that are read; 64 bits hold fewer.
+const MAX_WHOLE_DIGITS: i64 = 20;
 
-/// A decimal number without the zeros at the end of its fraction.
-fn trimmed(number: &str) -> &str {
-    if number.contains('.') { number.trim_end_matches('0').trim_end_matches('.') } else { number }
-}
-
-fn units(read: Result<Decimal, rust_decimal::Error>, scale: u32) -> Result<i64, FixedError> {
-    let mut number = match read {
-        Ok(number) => number.normalize(),
-        Err(rust_decimal::Error::Underflow) => return Err(FixedError::TooFine),
-        Err(_) => return Err(FixedError::OutOfRange),
-    };
-    if number.scale() > scale {
-        return Err(FixedError::TooFine);
-    }
-    number.rescale(scale);
-    if number.scale() < scale {
-        return Err(FixedError::OutOfRange);
-    }
-    i64::try_from(number.mantissa()).map_err(|_| FixedError::OutOfRange)
-}
-
-/// Exponents beyond this make any other number than zero too fine or too large.
-const MAX_EXPONENT: i64 = 27;
-
-/// Reads a JSON number, which may have an exponent, into units of `10^-scale`: `1.0E-4` is `0.0001`.
+/// Parses a JSON number, which may have an exponent, into units of `10^-scale`: `1.0E-4` is `0.0001`.
 fn parse_json(number: &str, scale: u32) -> Result<i64, FixedError> {
-    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+    let (sign, unsigned) = number.strip_prefix('-').map_or(("", number), |unsigned| ("-", unsigned));
+    let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
     let magnitude = exponent.strip_prefix(['-', '+']).unwrap_or(exponent);
-    if !is_digits(whole.strip_prefix('-').unwrap_or(whole)) || !is_digits(fraction) || !is_digits(magnitude) {
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if ![whole, fraction, magnitude].into_iter().all(is_digits) {
         return Err(FixedError::Malformed);
     }
-    if mantissa.bytes().all(|byte| matches!(byte, b'-' | b'0' | b'.')) {
+    let length = |text: &str| i64::try_from(text.len()).unwrap_or(i64::MAX);
+    let magnitude = magnitude.parse().unwrap_or(i64::MAX);
+    let exponent = if exponent.starts_with('-') { -magnitude } else { magnitude };
+    // The value is SIGNIFICANT times ten to the power of `exponent`.
+    let digits = format!("{whole}{fraction}");
+    let integer = digits.trim_end_matches('0');
+    let significant = integer.trim_start_matches('0');
+    let exponent =
+        exponent.saturating_sub(length(fraction)).saturating_add(length(&digits) - length(integer));
+    if significant.is_empty() {
         return Ok(0);
     }
-    let magnitude = magnitude.parse::<i64>().unwrap_or(i64::MAX);
-    if magnitude > MAX_EXPONENT {
-        return Err(if exponent.starts_with('-') { FixedError::TooFine } else { FixedError::OutOfRange });
+    if exponent < -i64::from(scale) {
+        return Err(FixedError::TooFine);
     }
-    let mantissa = Decimal::from_str_exact(trimmed(mantissa));
-    units(mantissa.and_then(|mantissa| Decimal::from_scientific(&format!("{mantissa}e{exponent}"))), scale)
+    if length(significant).saturating_add(exponent) > MAX_WHOLE_DIGITS {
+        return Err(FixedError::OutOfRange);
+    }
+    let exact = Decimal::from_scientific(&format!("{sign}{significant}e{exponent}"));
+    let mut exact = exact.map_err(|_| FixedError::OutOfRange)?;
+    exact.rescale(scale);
+    if exact.scale() < scale {
+        return Err(FixedError::OutOfRange);
+    }
+    i64::try_from(exact.mantissa()).map_err(|_| FixedError::OutOfRange)
 }
 
 /// Writes units of `10^-scale` with at least `least` decimals and no zeros beyond them.
@@ -226,6 +217,9 @@ mod tests {
         for (text, units, shown) in [
             ("0", 0, "0.00"),
             ("0.01", 1, "0.01"),
+            ("-0.00", 0, "0.00"),
+            ("0000000000000000000000000000000000000000000000000000000000001.5", 150, "1.50"),
+            ("1.50000000000000000000000000000000000000000000000000000000000", 150, "1.50"),
             ("-0.01", -1, "-0.01"),
             ("1.5", 150, "1.50"),
             ("1.500000", 150, "1.50"),
@@ -250,6 +244,10 @@ mod tests {
             ("1,000", FixedError::Malformed),
             ("NaN", FixedError::Malformed),
             ("--5", FixedError::Malformed),
+            ("--5.0", FixedError::Malformed),
+            ("-", FixedError::Malformed),
+            ("-.5", FixedError::Malformed),
+            ("1.-5", FixedError::Malformed),
             ("1_000", FixedError::Malformed),
             ("1.005", FixedError::TooFine),
             ("0.00000000000000000000000000000000001", FixedError::TooFine),
@@ -283,6 +281,10 @@ mod tests {
             ("1.50000000000000000000000000000000000000000000000000000000000000000000", Ok("1.5")),
             ("100000000.0000000000000000000000000001", Err(FixedError::TooFine)),
             ("92233720368547758070e-9", Ok("92233720368.54775807")),
+            ("0.000000000000000000000000000000001e33", Ok("1")),
+            ("1000000000000000000000000000000000000e-36", Ok("1")),
+            ("-1e1", Ok("-10")),
+            ("0e-99", Ok("0")),
             ("1e-9", Err(FixedError::TooFine)),
             ("1e-999999999999999999999", Err(FixedError::TooFine)),
             ("1e11", Err(FixedError::OutOfRange)),
@@ -291,6 +293,8 @@ mod tests {
             ("[]", Err(FixedError::Malformed)),
             ("\"1\"", Err(FixedError::Malformed)),
             ("1e", Err(FixedError::Malformed)),
+            ("1e1e1", Err(FixedError::Malformed)),
+            ("--1e1", Err(FixedError::Malformed)),
         ] {
             assert_eq!(
                 Quantity::from_json_number(number).map(|read| read.to_string()),
