@@ -96,7 +96,7 @@ struct LimitedBody {
     began: Option<(Instant, Instant)>,
     alarm: Option<Pin<Box<Sleep>>>,
     too_slow: Arc<AtomicBool>,
-    /// Whether more of the body may be left unread than is taken off the connection.
+    /// Set if more of the body may remain than the server reads and discards.
     too_long: Arc<AtomicBool>,
     busy: Option<Busy>,
 }
