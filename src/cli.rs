@@ -10,6 +10,7 @@ mod rotate;
 mod screen;
 mod serve;
 
+use chrono::{DateTime, Utc};
 use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 use coffer::{
     config::{self, Config, LogFormat},
@@ -161,14 +162,22 @@ pub fn main() -> ExitCode {
             return if error.print().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         }
         Err(error) => {
-            let text = error.to_string();
-            let lines: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
-            return print_error(&lines.join(" "));
+            return print_error(&summary(&error.to_string()));
         }
     };
     match run(cli) {
         Ok(code) => code,
         Err(error) => print_error(&error),
+    }
+}
+
+/// Returns the first paragraph of clap's message, and its tip if there is one.
+fn summary(text: &str) -> String {
+    let mut lines = text.lines().map(str::trim);
+    let summary = lines.by_ref().take_while(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+    match lines.find(|line| line.starts_with("tip: ")) {
+        Some(tip) => format!("{summary}; {tip}"),
+        None => summary,
     }
 }
 
@@ -201,7 +210,7 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
         .with_writer(io::stderr)
         .log_internal_errors(false);
     match config.log_format {
-        LogFormat::Text => logs.with_ansi(config::log_in_colour()).init(),
+        LogFormat::Text => logs.with_ansi(config::log_in_color()).init(),
         LogFormat::Json => logs.json().with_current_span(true).with_span_list(false).init(),
     }
     let runtime =
@@ -295,21 +304,41 @@ async fn migrated(config: &Config) -> Result<Db, CliError> {
 async fn app(config: &Config) -> Result<App, CliError> {
     let db = migrated(config).await?;
     let new = App::is_new(&db).await.map_err(|error| cannot("read the database", &error))?;
-    let vault = opened(&db, &config.encryption_key(new)?, config.previous_encryption_key()?.as_ref()).await?;
+    let key = config.encryption_key(new)?;
+    let vault = opened(config, &db, &key, config.previous_encryption_key()?.as_ref()).await?;
     Ok(start(db, vault, config.setup()?))
 }
 
 /// Unlocks the keys of the database; fails if they were wrapped with another encryption key.
 async fn opened(
+    config: &Config,
     db: &Db,
     key: &Secret<[u8; 32]>,
     previous: Option<&Secret<[u8; 32]>>,
 ) -> Result<Vault, CliError> {
     let vault =
         Vault::unlock(db, key, previous).await.map_err(|error| cannot("read the database", &error))?;
-    let vault = vault.ok_or_else(|| "the database was written with another encryption key".to_owned())?;
+    let vault = vault.ok_or_else(|| other_key(config))?;
     heads::adopt(db, &vault).await.map_err(|error| cannot("sign the chain heads", &error))?;
     Ok(vault)
+}
+
+/// Returns the message for a database whose keys were wrapped with another encryption key.
+fn other_key(config: &Config) -> CliError {
+    format!(
+        "the database was written with another encryption key than the one in {}",
+        config.encryption_key_source()
+    )
+}
+
+/// Formats a time in UTC, in whole seconds.
+fn time(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+}
+
+/// Formats a number of things: `1 entry`, `2 entries`.
+fn count<T: PartialEq + From<u8> + std::fmt::Display>(number: T, one: &str, several: &str) -> String {
+    format!("{number} {}", if number == T::from(1) { one } else { several })
 }
 
 /// Returns the key that verifies the chain heads; none if no server has opened the database yet. Writes

@@ -243,7 +243,7 @@ pub struct Config {
 /// Format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// Human-readable; coloured on a terminal.
+    /// Human-readable; colored on a terminal.
     Text,
     /// One JSON object per line.
     Json,
@@ -307,10 +307,10 @@ pub fn from_environment(arg: Arg) -> Arg {
     arg.env(Resettable::Reset).default_value(trimmed.to_owned()).hide_default_value(hidden)
 }
 
-/// Whether log lines are coloured: on a terminal, unless `NO_COLOR` is set.
+/// Whether log lines are colored: on a terminal, unless `NO_COLOR` is set.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "settings are read here")]
-pub fn log_in_colour() -> bool {
+pub fn log_in_color() -> bool {
     io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 

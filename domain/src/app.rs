@@ -6,6 +6,7 @@ use crate::{
     delivery::messages,
     funding::transfers,
     kernel::{
+        cache::MonotonicClock,
         command::CommandContext,
         db::Db,
         limits::{Limits, REQUESTS},
@@ -31,6 +32,8 @@ pub struct Setup {
     pub requests_per_hour: u64,
     /// Whether requests that need no credentials are also limited by address.
     pub throttle: bool,
+    /// Clock of caches and rate limits: the system's, unless a test stops it.
+    pub monotonic: MonotonicClock,
 }
 
 impl Default for Setup {
@@ -40,14 +43,15 @@ impl Default for Setup {
             settings: Settings::default(),
             requests_per_hour: REQUESTS.most,
             throttle: true,
+            monotonic: MonotonicClock::default(),
         }
     }
 }
 
 /// Creates the `App` on a migrated database.
 pub fn start(db: Db, vault: Vault, setup: Setup) -> App {
-    let Setup { providers, settings, requests_per_hour, throttle } = setup;
-    let app = App::new(db, vault, Limits::new(requests_per_hour, throttle), DUE_HANDLERS);
+    let Setup { providers, settings, requests_per_hour, throttle, monotonic } = setup;
+    let app = App::new(db, vault, Limits::new(requests_per_hour, throttle), monotonic, DUE_HANDLERS);
     app.provide(&providers);
     app.provide(&settings);
     app

@@ -4,6 +4,7 @@
 pub mod actor;
 pub mod app;
 pub mod audit_log;
+pub mod cache;
 pub mod calendar;
 pub mod clock;
 pub mod command;

@@ -6,7 +6,7 @@
 mod archive;
 
 use super::progress::ProgressDisplay;
-use super::{CliError, audited, cannot, head_key, must_exist, open, open_at, say};
+use super::{CliError, audited, cannot, head_key, must_exist, open, open_at, say, time};
 use archive::{Archive, Manifest, Sum, TableEntry, Writer};
 use coffer::config::{Config, check_database_url};
 use domain::{
@@ -165,7 +165,7 @@ pub async fn restore(config: &Config, dir: &Path) -> Result<ExitCode, CliError> 
     say(&format!(
         "Restored {} tables, {rows} rows and {documents} documents from {}.",
         names.len(),
-        manifest.made_at.to_rfc3339()
+        time(manifest.made_at)
     ))?;
     let complete = report_missing_documents(manifest)?;
     let key_fits = report_key_fit(config, &db).await?;

@@ -1,6 +1,6 @@
 //! `coffer doctor`: checks settings, database and environment, and prints one line per check.
 
-use super::{CliError, cannot, head_key, must_exist, open, say};
+use super::{CliError, cannot, head_key, must_exist, open, other_key, say};
 use coffer::config::{Config, open_to_others};
 use domain::{
     access::{keys, partners},
@@ -18,6 +18,7 @@ use domain::{
 use entity::partner::Mode;
 use migration::{Migrator, MigratorTrait};
 use rustix::fs::{Access, access};
+use sea_orm::DbBackend;
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -81,12 +82,21 @@ pub async fn run(config: &Config) -> Result<ExitCode, CliError> {
     let db = open(config).await;
     doctor.line(
         "database",
-        Finding::of(db.as_ref().map(|db| format!("{:?} responds", db.backend())).map_err(Clone::clone)),
+        Finding::of(
+            db.as_ref().map(|db| format!("{} responds", database_name(db.backend()))).map_err(Clone::clone),
+        ),
     )?;
     if let Ok(db) = db {
         database(config, &db, keys.ok(), &mut doctor).await?;
     }
     Ok(if doctor.healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn database_name(backend: DbBackend) -> &'static str {
+    match backend {
+        DbBackend::Postgres => "PostgreSQL",
+        _ => "SQLite",
+    }
 }
 
 type EncryptionKeys = (Secret<[u8; 32]>, Option<Secret<[u8; 32]>>);
@@ -114,11 +124,11 @@ async fn database(
     }
     if let Some((key, previous)) = encryption_keys {
         let fits = match Vault::fits(db, &key, previous.as_ref()).await {
-            Ok(true) => Ok("yes"),
-            Ok(false) => Err("the database was written with another encryption key".to_owned()),
+            Ok(true) => Ok("match the encryption key"),
+            Ok(false) => Err(other_key(config)),
             Err(error) => Err(cannot("read the database", &error)),
         };
-        doctor.line("key fits", Finding::of(fits))?;
+        doctor.line("database keys", Finding::of(fits))?;
     }
     let found = |finding: domain::Result<Finding>| {
         finding.unwrap_or_else(|error| Finding::Failure(cannot("read the database", &error)))

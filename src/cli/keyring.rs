@@ -1,7 +1,7 @@
 //! `coffer keys`: API keys of partners, and the encryption key.
 
 use super::rotate as encryption;
-use super::{CliError, app, cannot, must_exist, say};
+use super::{CliError, app, cannot, must_exist, say, time};
 use clap::Subcommand;
 use coffer::{config::Config, server::workers};
 use domain::{
@@ -169,14 +169,14 @@ fn line(key: &api_key::Model, mode: Mode) -> String {
     let state = match (key.revoked_at, key.expires_at) {
         (Some(_), _) => "revoked".to_owned(),
         (None, Some(end)) if end <= clock::system_now() => "expired".to_owned(),
-        (None, Some(end)) => format!("active until {}", end.format("%F %R")),
+        (None, Some(end)) => format!("active until {}", time(end)),
         (None, None) => "active".to_owned(),
     };
     format!(
         "{}  {state:7}  {}  {}  {}",
         keys::display_prefix(key, mode),
         key.scopes,
-        key.created_at.format("%F %R"),
+        time(key.created_at),
         key.label
     )
     .trim_end()

@@ -1,6 +1,6 @@
 //! `coffer partners`.
 
-use super::{CliError, cannot, migrated, must_exist, say};
+use super::{CliError, cannot, migrated, must_exist, say, time};
 use clap::Subcommand;
 use coffer::config::Config;
 use domain::{
@@ -45,7 +45,7 @@ async fn list(db: &Db) -> domain::Result<Vec<String>> {
             "{}  {}  {mode}  {hours}  {}  active keys: {keys}",
             partner.name,
             partner.id,
-            partner.created_at.format("%F %R")
+            time(partner.created_at)
         )
     };
     Ok(partners::all(&db.read).await?.into_iter().map(line).collect())

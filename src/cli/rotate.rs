@@ -23,7 +23,7 @@ pub async fn rotate(config: &Config, new_key_file: Option<&Path>) -> Result<Exit
     };
     config.check_new_key("--new-key-file", &new)?;
     let db = migrated(config).await?;
-    let vault = opened(&db, &new, Some(&old)).await?;
+    let vault = opened(config, &db, &new, Some(&old)).await?;
     let mut shown = ProgressDisplay::default();
     let rotated =
         rotation::run(&db, &vault, &mut |Progress { what, done, of }| shown.show(what, done, of)).await;

@@ -1,8 +1,7 @@
 //! `coffer screen`: imports, removes and shows watch lists.
 
 use super::progress::ProgressDisplay;
-use super::{CliError, cannot, migrated, must_exist, say, warn};
-use chrono::{DateTime, Utc};
+use super::{CliError, cannot, count, migrated, must_exist, say, time, warn};
 use clap::Subcommand;
 use coffer::config::Config;
 use domain::{
@@ -122,7 +121,12 @@ async fn status(config: &Config) -> Result<(), CliError> {
 
 fn line(list: &watch_list::Model) -> String {
     let watch_list::Model { source, entries, names, imported_at, .. } = list;
-    format!("{source}: {entries} entries, {names} names, imported at {}", second(*imported_at))
+    format!(
+        "{source}: {}, {}, imported at {}",
+        count(*entries, "entry", "entries"),
+        count(*names, "name", "names"),
+        time(*imported_at)
+    )
 }
 
 fn progress(run: &screening_run::Model) -> String {
@@ -130,10 +134,9 @@ fn progress(run: &screening_run::Model) -> String {
     let of = if finished_at.is_some() { String::new() } else { format!(" of {people}") };
     let failed = if *failed == 0 { String::new() } else { format!(" {failed} could not be screened.") };
     let when = finished_at
-        .map_or_else(|| format!("since {}", second(*started_at)), |at| format!("finished at {}", second(at)));
-    format!("Screening of existing customers: {screened}{of} screened, {hits} new hits, {when}.{failed}")
-}
-
-fn second(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+        .map_or_else(|| format!("since {}", time(*started_at)), |at| format!("finished at {}", time(at)));
+    format!(
+        "Screening of existing customers: {screened}{of} screened, {}, {when}.{failed}",
+        count(*hits, "new hit", "new hits")
+    )
 }

@@ -1,6 +1,6 @@
 //! `coffer serve`: startup, listening and graceful shutdown.
 
-use super::{CliError, app, cannot, say};
+use super::{CliError, app, cannot, say, warn};
 use coffer::{
     config::{Config, Transport, write_private},
     server::{self, connections::MAX_HEALTH_CHECKS, serving, tls::Certificate, workers},
@@ -152,19 +152,37 @@ async fn prepare_sandbox(config: &Config, app: &App, empty: bool) -> Result<Stri
         }
         let stored =
             std::fs::read_to_string(config.sandbox_key_file()).map(|text| text.trim().to_owned()).ok();
-        if let Some(stored) = stored
-            && let Ok(Who::Partner(key)) = keys::authenticate(app, &stored).await
+        if let Some(stored) = &stored
+            && let Ok(Who::Partner(key)) = keys::authenticate(app, stored).await
             && key.partner_id == partner.id
         {
-            return Ok((stored, false));
+            return Ok((stored.clone(), KeyFile::Kept));
         }
-        Ok((keys::issue(app, &partner, &Scope::ALL).await?.reveal().clone(), true))
+        Ok((
+            keys::issue(app, &partner, &Scope::ALL).await?.reveal().clone(),
+            if stored.is_some() { KeyFile::Replaced } else { KeyFile::New },
+        ))
     };
-    let (key, new) = prepared.await.map_err(|error: domain::Error| cannot("prepare the sandbox", &error))?;
-    if new {
+    let (key, file) = prepared.await.map_err(|error: domain::Error| cannot("prepare the sandbox", &error))?;
+    if file == KeyFile::Replaced {
+        let file = config.sandbox_key_file();
+        warn(&format!(
+            "The API key in {} is not valid any more; it is replaced by a new one.",
+            file.display()
+        ));
+    }
+    if file != KeyFile::Kept {
         write_private(&config.sandbox_key_file(), &key)?;
     }
     Ok(key)
+}
+
+/// State of the file with the sandbox's API key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum KeyFile {
+    Kept,
+    New,
+    Replaced,
 }
 
 fn banner(config: &Config, url: &str, key: Option<&str>) -> String {

@@ -17,6 +17,14 @@ impl Config {
         Ok(key)
     }
 
+    /// Names the setting or file that the encryption key is read from.
+    pub fn encryption_key_source(&self) -> String {
+        match self.key_file() {
+            Some(file) if self.encryption_key.is_none() => file.display().to_string(),
+            _ => "COFFER_ENCRYPTION_KEY".to_owned(),
+        }
+    }
+
     fn given_encryption_key(&self, may_make_one: bool) -> Result<Secret<[u8; 32]>, CliError> {
         if let Some(text) = &self.encryption_key {
             return key_in(text)

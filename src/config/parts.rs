@@ -25,6 +25,7 @@ impl Config {
             requests_per_hour: self.requests_per_hour,
             throttle: self.throttle,
             providers: self.providers()?,
+            ..Setup::default()
         })
     }
 

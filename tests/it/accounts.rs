@@ -165,7 +165,7 @@ on_both! {
             let read = app.get(&path).await;
             assert_eq!((read.status, &read.body), (200, &body), "{path}");
         }
-        assert_eq!(audited(&app, "account.look_up", &id).await, 2);
+        assert_eq!(audited(&app, "account.read", &id).await, 2);
 
         let change = with(only(&documented(), &INVESTING), "account_type", "investment");
         let changed = json!({ "id": id, "user_id": ada, "account_number": number, "ownership": "individual",

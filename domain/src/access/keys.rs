@@ -9,7 +9,7 @@ use crate::{
         actor::{PartnerKey, Who},
         app::{App, Feature},
         clock,
-        rights::{Remembered, Rights},
+        rights::{Rights, RightsCache},
         secrets::{self, AssociatedData, Secret, Signer},
     },
 };
@@ -25,10 +25,6 @@ use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder,
 };
 use sha2::{Digest, Sha256};
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
@@ -164,44 +160,21 @@ impl Validity {
     }
 }
 
-/// Cached result of a key look-up.
-type KnownKey = Remembered<(PartnerKey, Validity)>;
-
 /// Cache of key look-ups, so that a busy caller costs one database query a second.
-#[derive(Debug, Default)]
-pub struct Cache {
-    keys: Mutex<HashMap<[u8; 32], KnownKey>>,
-    validity: Mutex<HashMap<Uuid, Remembered<Validity>>>,
+#[derive(Debug)]
+struct Cache {
+    keys: RightsCache<[u8; 32], (PartnerKey, Validity)>,
+    validity: RightsCache<Uuid, Validity>,
 }
-
-const MAX_CACHED: usize = 10_000;
 
 impl Cache {
     fn get(&self, rights: &Rights, verifier: &[u8; 32]) -> Option<PartnerKey> {
-        let cache = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        let (key, validity) = cache.get(verifier)?.get(rights, |(key, _)| vec![key.key_id])?;
-        validity.holds().then(|| key.clone())
-    }
-
-    fn put(&self, verifier: [u8; 32], key: KnownKey) {
-        let mut cache = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        if cache.len() >= MAX_CACHED {
-            cache.clear();
-        }
-        cache.insert(verifier, key);
+        let (key, validity) = self.keys.get(rights, verifier, |(key, _)| vec![key.key_id])?;
+        validity.holds().then_some(key)
     }
 
     fn validity(&self, rights: &Rights, key_id: Uuid) -> Option<Validity> {
-        let validity = self.validity.lock().unwrap_or_else(PoisonError::into_inner);
-        validity.get(&key_id)?.get(rights, |_| vec![key_id]).copied()
-    }
-
-    fn remember_validity(&self, key_id: Uuid, valid: Remembered<Validity>) {
-        let mut validity = self.validity.lock().unwrap_or_else(PoisonError::into_inner);
-        if validity.len() >= MAX_CACHED {
-            validity.clear();
-        }
-        validity.insert(key_id, valid);
+        self.validity.get(rights, &key_id, |_| vec![key_id])
     }
 }
 
@@ -224,7 +197,7 @@ pub async fn authenticate(app: &App, key: &str) -> Result<Who> {
     // The mode of a partner never changes, so the prefix is reliable.
     let mode = if key.get(2..8) == Some("_live_") { Mode::Live } else { Mode::Sandbox };
     let known = PartnerKey { partner_id: row.partner_id, key_id: row.id, mode, scopes: scopes(&row) };
-    app.feature::<Cache>().put(verifier, Remembered::new(moment, (known.clone(), Validity::of(Some(&row)))));
+    app.feature::<Cache>().keys.put(verifier, moment, (known.clone(), Validity::of(Some(&row))));
     Ok(Who::Partner(known))
 }
 
@@ -242,13 +215,13 @@ pub async fn still_valid(app: &App, actor: &Actor) -> Result<bool> {
     let moment = app.rights.now();
     let row = api_key::Entity::find_by_id(key.key_id).one(&app.db.read).await?;
     let valid = Validity::of(row.as_ref());
-    app.feature::<Cache>().remember_validity(key.key_id, Remembered::new(moment, valid));
+    app.feature::<Cache>().validity.put(key.key_id, moment, valid);
     Ok(valid.holds())
 }
 
 impl Feature for Cache {
-    fn new(_: &App) -> Self {
-        Self::default()
+    fn new(app: &App) -> Self {
+        Self { keys: RightsCache::new(app), validity: RightsCache::new(app) }
     }
 }
 

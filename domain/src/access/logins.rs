@@ -214,7 +214,7 @@ async fn begin(
 }
 
 impl Command for SignIn {
-    const NAME: &'static str = "session.begin";
+    const NAME: &'static str = "session.sign_in";
     const SCOPE: Scope = Scope::Start;
     type Output = session::Model;
 

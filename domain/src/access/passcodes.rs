@@ -295,7 +295,6 @@ pub async fn verify(app: &App, actor: &Actor, user_id: Uuid, hash_code: &str, co
         passed: user.two_factor,
     };
     command::execute_for(app, user.caller(), actor.request_id, None, verify).await?;
-    app.feature::<sessions::Cache>().forget(user.session_id);
     Ok(())
 }
 

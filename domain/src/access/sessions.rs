@@ -10,7 +10,7 @@ use crate::{
         clock,
         command::{self, Command, CommandContext},
         db::WriteTransaction,
-        rights::{Remembered, Rights},
+        rights::{Rights, RightsCache},
         secrets::Secret,
     },
 };
@@ -27,10 +27,6 @@ use sea_orm::{
     sea_query::{Expr, LockType},
 };
 use serde::{Deserialize, Serialize};
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-};
 use uuid::Uuid;
 
 /// Longest lifetime of a session, however often it is renewed.
@@ -177,7 +173,7 @@ impl Presented {
 }
 
 impl Command for Renew {
-    const NAME: &'static str = "session.renew";
+    const NAME: &'static str = "session.refresh";
     const SCOPE: Scope = Scope::Start;
     type Output = Presented;
 
@@ -331,29 +327,13 @@ struct CachedSession {
 }
 
 /// Cache of sessions, so that a token costs one database query a second.
-#[derive(Debug, Default)]
-pub struct Cache(Mutex<HashMap<Uuid, Remembered<CachedSession>>>);
-
-const MAX_CACHED: usize = 10_000;
+#[derive(Debug)]
+struct Cache(RightsCache<Uuid, CachedSession>);
 
 impl Cache {
     fn get(&self, rights: &Rights, session_id: Uuid) -> Option<CachedSession> {
-        let cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = cache.get(&session_id)?.get(rights, |known| vec![session_id, known.user_id])?;
-        (known.ends_at > clock::system_now()).then_some(*known)
-    }
-
-    fn put(&self, session_id: Uuid, known: Remembered<CachedSession>) {
-        let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if cache.len() >= MAX_CACHED {
-            cache.clear();
-        }
-        cache.insert(session_id, known);
-    }
-
-    /// Removes a session from the cache.
-    pub fn forget(&self, session_id: Uuid) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&session_id);
+        let known = self.0.get(rights, &session_id, |known| vec![session_id, known.user_id])?;
+        (known.ends_at > clock::system_now()).then_some(known)
     }
 }
 
@@ -410,7 +390,7 @@ async fn read(app: &App, session_id: Uuid) -> Result<Option<CachedSession>> {
         two_factor: session.two_factor_at.is_some(),
         ends_at: session.ends_at,
     };
-    app.feature::<Cache>().put(session_id, Remembered::new(moment, known));
+    app.feature::<Cache>().0.put(session_id, moment, known);
     Ok(Some(known))
 }
 
@@ -428,7 +408,7 @@ pub async fn still_valid(app: &App, user: &SignedInUser) -> Result<bool> {
 }
 
 impl Feature for Cache {
-    fn new(_: &App) -> Self {
-        Self::default()
+    fn new(app: &App) -> Self {
+        Self(RightsCache::new(app))
     }
 }

@@ -164,7 +164,6 @@ pub async fn verify(app: &App, actor: &Actor, code: &str) -> Result<()> {
     };
     command::execute_for(app, user.caller(), actor.request_id, None, verify_totp).await?;
     throttle::succeeded(app, &subject).await?;
-    app.feature::<sessions::Cache>().forget(user.session_id);
     Ok(())
 }
 

@@ -38,7 +38,7 @@ pub async fn get_audited(app: &App, actor: &Actor, id: Uuid) -> Result<Option<Ac
     let caller = actor.self_or_caller(Scope::Read)?;
     let Some(account) = within(&app.db.read, caller.access_scope, id).await? else { return Ok(None) };
     let people = people_of(app, caller.access_scope, std::slice::from_ref(&account)).await?;
-    audit_log::record_read(app, &caller, actor.request_id, "account.look_up", Some(account.id)).await?;
+    audit_log::record_read(app, &caller, actor.request_id, "account.read", Some(account.id)).await?;
     Ok(Some(AccountWithOwners::of(account, &people)))
 }
 

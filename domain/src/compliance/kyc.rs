@@ -436,7 +436,7 @@ pub async fn find(
 pub async fn get_audited(app: &App, actor: &Actor, token: &str) -> Result<Option<kyc::Model>> {
     let caller = actor.self_or_caller(Scope::Read)?;
     let Some(check) = find_by_token(&app.db.read, caller.access_scope, token).await? else { return Ok(None) };
-    audit_log::record_read(app, &caller, actor.request_id, "kyc.look_up", Some(check.id)).await?;
+    audit_log::record_read(app, &caller, actor.request_id, "kyc.read", Some(check.id)).await?;
     Ok(Some(check))
 }
 

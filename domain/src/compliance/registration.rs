@@ -165,7 +165,7 @@ pub async fn get_audited(app: &App, actor: &Actor, id: Uuid) -> Result<Option<Re
     let caller = actor.self_or_caller(Scope::Read)?;
     let Some(user) = within(&app.db.read, caller.access_scope, id).await? else { return Ok(None) };
     let kyc = checks::current(&app.db.read, user.id).await?;
-    audit_log::record_read(app, &caller, actor.request_id, "user.look_up", Some(user.id)).await?;
+    audit_log::record_read(app, &caller, actor.request_id, "user.read", Some(user.id)).await?;
     Ok(Some(Registered { user, kyc }))
 }
 

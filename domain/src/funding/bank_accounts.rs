@@ -246,7 +246,7 @@ pub async fn get_audited(app: &App, actor: &Actor, id: Uuid) -> Result<Option<ba
     let Some(found) = found.filter(|found| caller.access_scope.covers(found.user_id)) else {
         return Ok(None);
     };
-    audit_log::record_read(app, &caller, actor.request_id, "bank_account.look_up", Some(found.id)).await?;
+    audit_log::record_read(app, &caller, actor.request_id, "bank_account.read", Some(found.id)).await?;
     Ok(Some(found))
 }
 

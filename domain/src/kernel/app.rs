@@ -1,6 +1,7 @@
 //! `App`: the database, the keys, the signals to the workers, and the caches and settings of the features.
 
 use super::{
+    cache::MonotonicClock,
     db::Db,
     events::Feed,
     ids::Ids,
@@ -39,6 +40,8 @@ pub struct Parts {
     /// Whether every data key could be read at the last check; without them this server cannot work.
     pub keys_known: AtomicBool,
     pub limits: Limits,
+    /// Clock of caches and rate limits.
+    pub monotonic: MonotonicClock,
     pub due_handlers: DueHandlers,
     features: Features,
 }
@@ -88,7 +91,13 @@ impl Deref for App {
 
 impl App {
     /// Creates an `App` on a migrated database.
-    pub fn new(db: Db, vault: Vault, limits: Limits, due_handlers: DueHandlers) -> Self {
+    pub fn new(
+        db: Db,
+        vault: Vault,
+        limits: Limits,
+        monotonic: MonotonicClock,
+        due_handlers: DueHandlers,
+    ) -> Self {
         Self(Arc::new(Parts {
             db,
             ids: Ids,
@@ -99,6 +108,7 @@ impl App {
             rights: Rights::default(),
             keys_known: AtomicBool::new(true),
             limits,
+            monotonic,
             due_handlers,
             features: Features::default(),
         }))

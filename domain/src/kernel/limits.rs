@@ -80,26 +80,27 @@ impl Limits {
         self.windows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn window(&self, key: Key) -> Arc<Window> {
-        self.windows().entry(key).or_insert_with(|| Arc::new(Window::new(key))).clone()
+    fn window(&self, key: Key, now: Instant) -> Arc<Window> {
+        self.windows().entry(key).or_insert_with(|| Arc::new(Window::new(key, now))).clone()
     }
 
     /// Returns the windows with an unspent part and without use for `idle`.
-    fn idle_windows(&self, idle: Duration) -> Vec<Arc<Window>> {
+    fn idle_windows(&self, idle: Duration, now: Instant) -> Vec<Arc<Window>> {
         let windows = self.windows();
         let is_idle = |window: &&Arc<Window>| {
             let state = window.state();
-            state.unspent > 0 && state.spent_at.elapsed() >= idle
+            state.unspent > 0 && now.saturating_duration_since(state.spent_at) >= idle
         };
         windows.values().filter(is_idle).cloned().collect()
     }
 
     /// Drops windows that are not in use and have no unspent part.
-    fn forget(&self, idle: Duration) {
+    fn forget(&self, idle: Duration, monotonic: Instant) {
         let now = clock::system_now();
         self.windows().retain(|_, window| {
             let state = window.state();
-            let is_in_use = state.ends_at > now && (state.unspent > 0 || state.spent_at.elapsed() < idle);
+            let is_idle = monotonic.saturating_duration_since(state.spent_at) >= idle;
+            let is_in_use = state.ends_at > now && (state.unspent > 0 || !is_idle);
             // Another owner of the window may be about to take a part.
             is_in_use || Arc::strong_count(window) > 1
         });
@@ -139,13 +140,13 @@ enum Attempt {
 }
 
 impl Window {
-    fn new(key: Key) -> Self {
+    fn new(key: Key, now: Instant) -> Self {
         let state = State {
             ends_at: DateTime::UNIX_EPOCH,
             unspent: 0,
             stored_rest: 0,
             refused_at: None,
-            spent_at: Instant::now(),
+            spent_at: now,
         };
         Self { key, query_lock: Arc::default(), state: Mutex::new(state) }
     }
@@ -155,7 +156,7 @@ impl Window {
     }
 
     /// Spends one use from memory, without querying the database.
-    fn try_spend(&self, allowance: &Allowance) -> Attempt {
+    fn try_spend(&self, allowance: &Allowance, monotonic: Instant) -> Attempt {
         let now = clock::system_now();
         let mut state = self.state();
         if state.ends_at <= now {
@@ -163,13 +164,15 @@ impl Window {
             return Attempt::Query { again: false };
         }
         if state.unspent > 0 {
-            return Attempt::Spent(state.spend(allowance, now));
+            return Attempt::Spent(state.spend(allowance, now, monotonic));
         }
         match state.refused_at {
             None => Attempt::Query { again: false },
-            Some(at) if at.elapsed() < RECHECK => Attempt::Refused(too_many(state.ends_at, now)),
+            Some(at) if monotonic.saturating_duration_since(at) < RECHECK => {
+                Attempt::Refused(too_many(state.ends_at, now))
+            }
             Some(_) => {
-                state.refused_at = Some(Instant::now());
+                state.refused_at = Some(monotonic);
                 Attempt::Query { again: true }
             }
         }
@@ -184,7 +187,7 @@ impl Window {
             && row.ends_at > now
             && number(row.used)? >= allowance.most
         {
-            return Err(self.state().refuse(row.ends_at, now));
+            return Err(self.state().refuse(row.ends_at, now, app.monotonic.now()));
         }
         let tx = app.db.write().await?;
         let most =
@@ -200,13 +203,13 @@ impl Window {
         let Some(row) = Entity::find().from_raw_sql(statement).one(&tx).await? else {
             let row: Option<Model> = Entity::find_by_id(self.key.to_vec()).one(&tx).await?;
             let row = row.ok_or_else(|| Error::broken("a rate window does not exist"))?;
-            return Err(self.state().refuse(row.ends_at, now));
+            return Err(self.state().refuse(row.ends_at, now, app.monotonic.now()));
         };
         tx.commit().await?;
         let mut state = self.state();
         (state.ends_at, state.unspent, state.refused_at) = (row.ends_at, number(row.granted)?, None);
         state.stored_rest = allowance.most.saturating_sub(number(row.used)?);
-        Ok(state.spend(allowance, now))
+        Ok(state.spend(allowance, now, app.monotonic.now()))
     }
 
     /// Returns the unspent part to the database.
@@ -243,9 +246,9 @@ impl Window {
 }
 
 impl State {
-    fn spend(&mut self, allowance: &Allowance, now: DateTime<Utc>) -> Remaining {
+    fn spend(&mut self, allowance: &Allowance, now: DateTime<Utc>, monotonic: Instant) -> Remaining {
         self.unspent = self.unspent.saturating_sub(1);
-        self.spent_at = Instant::now();
+        self.spent_at = monotonic;
         Remaining {
             most: allowance.most,
             left: self.unspent + self.stored_rest,
@@ -253,9 +256,8 @@ impl State {
         }
     }
 
-    fn refuse(&mut self, ends_at: DateTime<Utc>, now: DateTime<Utc>) -> Error {
-        (self.ends_at, self.unspent, self.stored_rest, self.refused_at) =
-            (ends_at, 0, 0, Some(Instant::now()));
+    fn refuse(&mut self, ends_at: DateTime<Utc>, now: DateTime<Utc>, monotonic: Instant) -> Error {
+        (self.ends_at, self.unspent, self.stored_rest, self.refused_at) = (ends_at, 0, 0, Some(monotonic));
         too_many(ends_at, now)
     }
 }
@@ -297,15 +299,15 @@ fn take_part() -> String {
 
 /// Spends one use of a subject's allowance, or returns `TooMany` with the time to wait.
 pub async fn spend(app: &App, allowance: Allowance, subject: &[u8]) -> Result<Remaining> {
-    let window = app.limits.window(app.vault.allowance_key(allowance.name, subject));
-    let mut again = match window.try_spend(&allowance) {
+    let window = app.limits.window(app.vault.allowance_key(allowance.name, subject), app.monotonic.now());
+    let mut again = match window.try_spend(&allowance, app.monotonic.now()) {
         Attempt::Spent(remaining) => return Ok(remaining),
         Attempt::Refused(error) => return Err(error),
         Attempt::Query { again } => again,
     };
     let query_lock = window.query_lock.clone().lock_owned().await;
     if !again {
-        again = match window.try_spend(&allowance) {
+        again = match window.try_spend(&allowance, app.monotonic.now()) {
             Attempt::Spent(remaining) => return Ok(remaining),
             Attempt::Refused(error) => return Err(error),
             Attempt::Query { again } => again,
@@ -351,12 +353,12 @@ pub fn address_key(address: IpAddr) -> Vec<u8> {
 
 /// Returns the unspent parts of callers that have been idle this long, and drops their windows.
 pub async fn return_unspent(app: &App, idle: Duration) -> Result<()> {
-    for window in app.limits.idle_windows(idle) {
+    for window in app.limits.idle_windows(idle, app.monotonic.now()) {
         let query_lock = window.query_lock.clone().lock_owned().await;
         let app = app.clone();
         run_to_end(query_lock, async move { window.return_unspent(&app).await }).await?;
     }
-    app.limits.forget(idle);
+    app.limits.forget(idle, app.monotonic.now());
     Ok(())
 }
 

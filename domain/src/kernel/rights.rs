@@ -3,8 +3,10 @@
 //! A database query for every request and every delivered event would be too slow, so rights are cached for
 //! one second. When a right is revoked on this server, everything cached before the commit becomes invalid.
 
+use super::{app::App, cache::Cache};
 use std::{
     collections::HashMap,
+    hash::Hash,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -12,6 +14,8 @@ use uuid::Uuid;
 
 /// Time for which a right read from the database is cached.
 pub const CACHE_TTL: Duration = Duration::from_secs(1);
+
+const MAX_CACHED: usize = 10_000;
 
 /// Changes of rights on this server: of API keys, users and sessions, each by its id.
 #[derive(Debug, Default)]
@@ -84,24 +88,25 @@ impl Drop for Change<'_> {
     }
 }
 
-/// A cached value, and when it was read.
-#[derive(Clone, Copy, Debug)]
-pub struct Remembered<T> {
-    at: Instant,
-    moment: Moment,
-    value: T,
-}
+/// Cache of what was read about callers. A value is valid until its time is over or one of its subjects
+/// loses a right on this server.
+#[derive(Debug)]
+pub struct RightsCache<K, V>(Cache<K, (Moment, V)>);
 
-impl<T> Remembered<T> {
-    /// Caches a value that was read from the database at `moment`.
-    pub fn new(moment: Moment, value: T) -> Self {
-        Self { at: Instant::now(), moment, value }
+impl<K: Hash + Eq, V: Clone> RightsCache<K, V> {
+    pub fn new(app: &App) -> Self {
+        Self(Cache::new(MAX_CACHED, CACHE_TTL, app.monotonic.clone()))
     }
 
-    /// Returns the value while it is fresh and still valid for these subjects.
-    pub fn get(&self, rights: &Rights, subjects: impl Fn(&T) -> Vec<Uuid>) -> Option<&T> {
-        (self.at.elapsed() < CACHE_TTL && rights.is_valid(self.moment, &subjects(&self.value)))
-            .then_some(&self.value)
+    /// Returns the value of a key while it is valid for its `subjects`.
+    pub fn get(&self, rights: &Rights, key: &K, subjects: impl Fn(&V) -> Vec<Uuid>) -> Option<V> {
+        let (moment, value) = self.0.get(key)?;
+        rights.is_valid(moment, &subjects(&value)).then_some(value)
+    }
+
+    /// Caches a value that was read from the database at `moment`.
+    pub fn put(&self, key: K, moment: Moment, value: V) {
+        self.0.put(key, (moment, value));
     }
 }
 

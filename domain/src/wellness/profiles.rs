@@ -61,7 +61,7 @@ pub async fn update(app: &App, actor: &Actor, update: UpdateProfile) -> Result<u
 }
 
 impl Command for UpdateProfile {
-    const NAME: &'static str = "user.amend";
+    const NAME: &'static str = "user.profile_update";
     const SCOPE: Scope = Scope::Manage;
     const FOR_ONESELF: bool = true;
     type Output = user::Model;

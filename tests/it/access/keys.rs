@@ -171,11 +171,11 @@ on_both! {
         socket
             .subscribe(
                 "1",
-                "subscription { events { type __typename ... on PartnerChangedEvent { partner { name } } } }",
-                json!({}),
+                "subscription($after: String) { events(after: $after) { type __typename ... on \
+                    PartnerChangedEvent { partner { name } } } }",
+                json!({ "after": app.cursor().await }),
             )
             .await;
-        tokio::time::sleep(Duration::from_millis(300)).await;
         let (id, secret) = issued(&app, json!({ "label": "one", "scopes": ["READ"] })).await;
         app.gql(REVOKE, json!({ "input": { "apiKeyId": id } })).await.entity("apiKeyRevoke", "apiKey");
         app.gql(REVOKE, json!({ "input": { "apiKeyId": id } })).await.entity("apiKeyRevoke", "apiKey");
@@ -295,7 +295,7 @@ on_both! {
             row.expires_at = Set(Some(clock::system_now() - chrono::Duration::seconds(1)));
         })
         .await;
-        tokio::time::sleep(Duration::from_millis(1_100)).await;
+        app.expire_caches();
         assert_eq!(statuses_for(&app, second_text).await, (401, 401));
         rotated(&app, json!({ "apiKeyId": third["id"] })).await;
     }

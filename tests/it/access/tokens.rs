@@ -248,7 +248,7 @@ on_both! {
         app.refreshed(&person.refresh).await.user_error("tokenRefresh");
         app.refreshed(&person.refresh).await.user_error("tokenRefresh");
         let select = audit_log::Entity::find()
-            .filter(audit_log::Column::Operation.eq("session.renew"))
+            .filter(audit_log::Column::Operation.eq("session.refresh"))
             .order_by_asc(audit_log::Column::Id);
         let lines = select.all(&app.app.db.read).await.unwrap();
         let session = Some(claims_of(&person.refresh)["sid"].as_str().unwrap().to_owned());

@@ -141,7 +141,10 @@ fn empty_variables_are_unset_and_trailing_line_breaks_are_removed() {
         .args(["--encryption-key", &"5b".repeat(32), "keys", "list"])
         .output()
         .unwrap();
-    assert_eq!(complaint(&other), "coffer: the database was written with another encryption key");
+    assert_eq!(
+        complaint(&other),
+        "coffer: the database was written with another encryption key than the one in COFFER_ENCRYPTION_KEY"
+    );
     let help = printed(coffer(&url).envs(settings).args(["keys", "create", "--help"]).output().unwrap());
     assert!(!help.contains(&key) && help.contains("--encryption-key"), "{help}");
 }
@@ -546,10 +549,10 @@ async fn the_doctor_reports_every_part_of_the_installation() {
         "ok     text messages: not configured for live partners (COFFER_SMS_URL)".to_owned(),
         "ok     identity checks: not configured for live partners: their users stay pending (COFFER_IDENTITY)"
             .to_owned(),
-        "ok     database: Sqlite responds".to_owned(),
+        "ok     database: SQLite responds".to_owned(),
         "ok     schema: is up to date".to_owned(),
         "ok     durability: commits reach the disk".to_owned(),
-        "ok     key fits: yes".to_owned(),
+        "ok     database keys: match the encryption key".to_owned(),
         "ok     default partner: sandbox, a sandbox".to_owned(),
         "ok     API keys: 1 active".to_owned(),
         "WARN   instruments: none: nothing can be traded; run `coffer instruments import`".to_owned(),

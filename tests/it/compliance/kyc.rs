@@ -145,7 +145,7 @@ on_both! {
                 (201, &completed(201, &created.body["token"], score, outcome))
             );
         }
-        let lookups = audit_log::Entity::find().filter(audit_log::Column::Operation.eq("kyc.look_up"));
+        let lookups = audit_log::Entity::find().filter(audit_log::Column::Operation.eq("kyc.read"));
         assert_eq!(lookups.count(&app.app.db.read).await.unwrap(), 2);
         assert_eq!(
             app.history().await,

@@ -147,11 +147,11 @@ on_both! {
         let mut live = Socket::join(&app, Some(&reviewer)).await;
         live.subscribe(
             "1",
-            "subscription { events { type ... on KycChangedEvent { outcome kyc { id outcome } } } }",
-            json!({}),
+            "subscription($after: String) { events(after: $after) { type ... on KycChangedEvent { outcome kyc { \
+                id outcome } } } }",
+            json!({ "after": app.cursor().await }),
         )
         .await;
-        tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
         let denied =
             decide(&app, &reviewer, DENY, &rita.kyc_id, "The photograph shows another person.").await;
         assert_eq!(denied.entity("kycDeny", "kyc")["outcome"], "DENIED");

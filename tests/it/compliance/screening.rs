@@ -871,7 +871,7 @@ on_both! {
         );
         let status = said(&run(&app.database_url, &["screen", "status"])).1;
         assert!(
-            status.contains("\nScreening of existing customers: 4 screened, 1 new hits, finished at "),
+            status.contains("\nScreening of existing customers: 4 screened, 1 new hit, finished at "),
             "{status}"
         );
         assert_eq!(app.audit().await.wrong, None);

@@ -288,7 +288,7 @@ on_both! {
             (ended.status, ended.attempts, ended.sent_at.is_some(), is_empty(&ended)),
             (Status::Sent, 1, true, true)
         );
-        let taken = server.takes(1).await;
+        let taken = server.stop();
         assert_eq!(taken.len(), 1, "{taken:?}");
         let headers = &taken[0]["headers"];
         assert_eq!(
@@ -325,7 +325,7 @@ on_both! {
         let ended = ended(&app, id).await;
         assert!(began.elapsed() > Duration::from_secs(5), "tried again after {:?}", began.elapsed());
         assert_eq!((ended.status, ended.attempts, is_empty(&ended)), (Status::Sent, 2, true));
-        assert_eq!(server.takes(1).await.len(), 1);
+        assert_eq!(server.stop().len(), 1);
         assert_eq!(rows(&app, "timer").await, 0);
     }
 
@@ -367,7 +367,7 @@ on_both! {
             .await
             .unwrap();
         assert_eq!((ended(&app, id).await.status, rows(&app, "timer").await), (Status::Failed, 0));
-        assert_eq!(server.takes(1).await, Vec::<Value>::new());
+        assert_eq!(server.stop(), Vec::<Value>::new());
     }
 
     async fn two_servers_send_each_mail_once(app: TestApp) {
@@ -390,7 +390,7 @@ on_both! {
             assert_eq!(ended(&beside, id).await.status, Status::Sent);
         }
         let mut to: Vec<String> =
-            server.takes(40).await.iter().map(|mail| mail["to"][0].as_str().unwrap().to_owned()).collect();
+            server.stop().iter().map(|mail| mail["to"][0].as_str().unwrap().to_owned()).collect();
         to.sort_unstable();
         let mut expected: Vec<String> = (0..40).map(|turn| format!("ada{turn}@example.com")).collect();
         expected.sort_unstable();
@@ -414,11 +414,10 @@ on_both! {
         assert_eq!(timers::lease(&tx, timer, chrono::Duration::seconds(90)).await.unwrap(), None);
         tx.commit().await.unwrap();
         let app = app.restarted(mailing(&url)).await;
-        assert_eq!(server.takes(0).await, Vec::<Value>::new());
         retry_now(&app).await;
         let sent = ended(&app, id).await;
         assert_eq!((sent.status, sent.attempts), (Status::Sent, 2));
-        assert_eq!(server.takes(1).await.len(), 1);
+        assert_eq!(server.stop().len(), 1);
     }
 
     async fn a_sandbox_sends_no_mail_even_with_a_mail_server(app: TestApp) {
@@ -432,7 +431,7 @@ on_both! {
             .await
             .unwrap();
         app.advance_to("2026-07-20T16:00:00Z").await;
-        assert_eq!(server.takes(0).await, Vec::<Value>::new());
+        assert_eq!(server.stop(), Vec::<Value>::new());
         let outbox = app.gql(OUTBOX, json!({})).await.data()["sandboxOutbox"]["edges"].clone();
         assert_eq!(
             (outbox.as_array().unwrap().len(), &outbox[0]["node"]["text"]),
@@ -506,5 +505,5 @@ async fn mail_is_never_sent_unencrypted_to_another_machine() {
         let smtp = mail::Smtp::new(&url, "no-reply@coffer.example").unwrap();
         mail::MailProvider::send(&smtp, mail).await.unwrap_err();
     }
-    assert_eq!(server.takes(0).await, Vec::<Value>::new());
+    assert_eq!(server.stop(), Vec::<Value>::new());
 }

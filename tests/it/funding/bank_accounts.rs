@@ -108,7 +108,7 @@ on_both! {
         let path = format!("/v1/bank_accounts/{id}");
         answers(&app, "GET", &path, None, (200, whole.clone())).await;
         answers(&app, "GET", &format!("{path}/"), None, (200, whole.clone())).await;
-        let lines = audit_log::Entity::find().filter(audit_log::Column::Operation.eq("bank_account.look_up"));
+        let lines = audit_log::Entity::find().filter(audit_log::Column::Operation.eq("bank_account.read"));
         let lines = lines.all(&app.app.db.read).await.unwrap();
         assert_eq!(
             lines.iter().map(|line| line.object_id.unwrap().to_string()).collect::<Vec<_>>(),

@@ -272,19 +272,23 @@ on_both! {
 
 /// Returns the number of deadlocks that PostgreSQL resolved; SQLite has one writer and no deadlocks.
 async fn deadlocks(app: &TestApp) -> i64 {
-    use sea_orm::{ConnectionTrait, DbBackend, Statement};
-    let read = &app.app.db.read;
-    if read.get_database_backend() != DbBackend::Postgres {
+    use sea_orm::{ConnectOptions, ConnectionTrait, Database, DbBackend, Statement};
+    if app.app.db.read.get_database_backend() != DbBackend::Postgres {
         return 0;
     }
-    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
-    let text = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
-    read.query_one_raw(Statement::from_string(DbBackend::Postgres, text))
-        .await
-        .unwrap()
-        .unwrap()
-        .try_get("", "deadlocks")
-        .unwrap()
+    let mut options = ConnectOptions::new(&app.database_url);
+    options.max_connections(1);
+    let own = Database::connect(options).await.unwrap();
+    let number = async |text: String| -> i64 {
+        let row =
+            own.query_one_raw(Statement::from_string(DbBackend::Postgres, text)).await.unwrap().unwrap();
+        row.try_get("", "number").unwrap()
+    };
+    // A connection reports its statistics at the latest when it ends.
+    let others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    while number(format!("SELECT count(pg_terminate_backend(pid)) AS number {others}")).await > 0 {}
+    let of_this_database = "FROM pg_stat_database WHERE datname = current_database()";
+    number(format!("SELECT deadlocks AS number {of_this_database}")).await
 }
 
 /// A due order is filled at the old price before a new quote is set; otherwise setting the quote fails.

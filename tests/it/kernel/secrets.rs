@@ -209,6 +209,9 @@ on_both! {
 
 const OLD: [u8; 32] = [7; 32];
 const NEW: [u8; 32] = [8; 32];
+/// Error of every command with a key that does not fit the database.
+const OTHER_KEY: &str =
+    "the database was written with another encryption key than the one in COFFER_ENCRYPTION_KEY";
 
 fn hex(key: [u8; 32]) -> String {
     hex::encode(key)
@@ -446,21 +449,18 @@ async fn assert_replaced(database_url: &str, before: &Before, newest: u32) {
     }
     let refused = with_keys(database_url, OLD, None).arg("serve").output().unwrap();
     let error = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert_eq!(
-        (refused.status.code(), &*error),
-        (Some(1), "coffer: the database was written with another encryption key\n")
-    );
+    assert_eq!((refused.status.code(), &*error), (Some(1), &*format!("coffer: {OTHER_KEY}\n")));
     let fits = |key| {
         let doctor = with_keys(database_url, key, None).arg("doctor").output().unwrap();
         String::from_utf8(doctor.stdout)
             .unwrap()
             .lines()
-            .find(|line| line.contains("key fits"))
+            .find(|line| line.contains("database keys"))
             .unwrap()
             .to_owned()
     };
-    assert_eq!(fits(NEW), "ok     key fits: yes");
-    assert_eq!(fits(OLD), "FAILED key fits: the database was written with another encryption key");
+    assert_eq!(fits(NEW), "ok     database keys: match the encryption key");
+    assert_eq!(fits(OLD), format!("FAILED database keys: {OTHER_KEY}"));
     let audit = with_keys(database_url, NEW, None).arg("audit").output().unwrap();
     assert!(audit.status.success(), "{audit:?}");
 }
@@ -562,7 +562,7 @@ async fn a_repeatedly_killed_rotation_completes_while_a_server_runs() {
             versions(&database_url, NEW, Some(OLD)).await;
             for key in [OLD, NEW] {
                 let refused = with_keys(&database_url, key, None).arg("serve").output().unwrap();
-                let error = "coffer: the database was written with another encryption key\n";
+                let error = format!("coffer: {OTHER_KEY}\n");
                 assert_eq!(String::from_utf8_lossy(&refused.stderr), error, "after {point}");
             }
             while count.load(Ordering::SeqCst) < seen + 2 && !visits.is_finished() {
@@ -653,10 +653,7 @@ async fn a_database_from_before_partner_keys_still_works() {
         let mut before = populate(&database_url, 0).await;
         rewrite_in_old_format(&database_url, &before.key).await;
         let other = with_keys(&database_url, NEW, None).arg("serve").output().unwrap();
-        assert_eq!(
-            String::from_utf8_lossy(&other.stderr),
-            "coffer: the database was written with another encryption key\n"
-        );
+        assert_eq!(String::from_utf8_lossy(&other.stderr), format!("coffer: {OTHER_KEY}\n"));
 
         let server = serve(&database_url, OLD, None).await;
         let caller = Caller::new(&server, &before.key);

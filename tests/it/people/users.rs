@@ -54,8 +54,8 @@ async fn receive(events: &mut Socket, count: usize) -> Vec<(String, Value)> {
     received
 }
 
-const EVENTS: &str = "subscription { events { type ... on UserChangedEvent { user { status } } ... on \
-    KycChangedEvent { outcome } } }";
+const EVENTS: &str = "subscription($after: String) { events(after: $after) { type ... on UserChangedEvent { user { \
+    status } } ... on KycChangedEvent { outcome } } }";
 
 on_both! {
     async fn documented_requests_return_the_documented_responses(app: TestApp) {
@@ -121,8 +121,7 @@ on_both! {
         let made = created(&app, john()).await;
         let (id, first) = (made["id"].as_str().unwrap(), &made["kyc_token"]);
         let mut events = Socket::join(&app, Some(&app.key)).await;
-        events.subscribe("1", EVENTS, json!({})).await;
-        tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
+        events.subscribe("1", EVENTS, json!({ "after": app.cursor().await })).await;
         for (field, value) in [
             ("phone_number", "2025550111"),
             ("email_address", "other@example.com"),

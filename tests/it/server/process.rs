@@ -279,7 +279,7 @@ async fn a_failed_start_prints_one_line_with_the_reason() {
         );
         assert_eq!(
             complaint(&serve("COFFER_ENCRYPTION_KEY", &"08".repeat(32))),
-            "coffer: the database was written with another encryption key"
+            "coffer: the database was written with another encryption key than the one in COFFER_ENCRYPTION_KEY"
         );
         assert_eq!(
             complaint(&serve("COFFER_ENCRYPTION_KEY", "08")),

@@ -489,8 +489,9 @@ async fn socket_operations_respond_and_complete() {
     assert_eq!(socket.hear().await.unwrap(), json!({ "type": "pong", "payload": { "a": 1 } }));
 
     // The twenty-first operation is refused; the socket stays open.
+    let after = app.cursor().await;
     for turn in 0..21 {
-        socket.subscribe(&turn.to_string(), EVENTS, json!({})).await;
+        socket.subscribe(&turn.to_string(), EVENTS, json!({ "after": after })).await;
     }
     let refused = socket.hear().await.unwrap();
     assert_eq!(
@@ -502,7 +503,6 @@ async fn socket_operations_respond_and_complete() {
     assert_eq!(socket.next().await, json!({ "marketClock": { "isOpen": true } }));
     assert_eq!(socket.hear().await.unwrap(), json!({ "id": "20", "type": "complete" }));
     // The other nineteen subscriptions still receive events.
-    tokio::time::sleep(Duration::from_millis(200)).await;
     app.quote("VTI", "1", "2").await;
     let mut received = BTreeMap::new();
     for _ in 0..19 {

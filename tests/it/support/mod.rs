@@ -19,8 +19,10 @@ use domain::{
     access::{keys, partners},
     app::{App, Setup, start},
     kernel::{
+        cache::MonotonicClock,
         db::Db,
-        heads,
+        events, heads,
+        rights::CACHE_TTL,
         secrets::{Secret, Vault},
     },
     providers::{Providers, files::Files},
@@ -116,7 +118,7 @@ impl Default for Options {
             providers: Providers::default(),
             settings: HttpSettings::default(),
             server: ServerSettings { connections, ..ServerSettings::default() },
-            setup: Setup { throttle: false, ..Setup::default() },
+            setup: Setup { throttle: false, monotonic: MonotonicClock::adjustable(), ..Setup::default() },
         }
     }
 }
@@ -328,6 +330,16 @@ impl TestApp {
     /// Sends a GET request to the REST API.
     pub async fn get(&self, path: &str) -> Answer {
         send(self.rest("GET", path)).await
+    }
+
+    /// Returns the cursor of the partner's newest event, from which a subscription misses nothing.
+    pub async fn cursor(&self) -> String {
+        events::head(&self.app.db.read, self.partner.id).await.unwrap().to_string()
+    }
+
+    /// Lets what the server has cached expire, and what it has refused for lack of an allowance.
+    pub fn expire_caches(&self) {
+        self.app.monotonic.advance(CACHE_TTL);
     }
 
     /// Advances the sandbox's clock to this time.

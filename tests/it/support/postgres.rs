@@ -199,7 +199,8 @@ fn find() -> io::Result<Option<Server>> {
             return Err(io::Error::other("it is not installed, and COFFER_REQUIRE_POSTGRES=1"));
         }
         // Not `eprintln!`, because the test harness would capture it.
-        io::stderr().write_all(b"PostgreSQL is not installed: its half of the tests is skipped.\n")?;
+        let skipped = halves();
+        writeln!(io::stderr(), "PostgreSQL is not installed: {skipped} tests on it are skipped.")?;
         return Ok(None);
     };
     shared(&programs).map(Some)
@@ -459,4 +460,11 @@ fn id(arguments: &[&str]) -> Option<u32> {
     let Output { status, stdout, .. } =
         Command::new("id").args(arguments).stderr(Stdio::null()).output().ok()?;
     status.success().then(|| String::from_utf8(stdout).ok()?.trim().parse().ok()).flatten()
+}
+
+/// Returns the number of tests on PostgreSQL whose scenario also runs on SQLite.
+fn halves() -> usize {
+    let listed =
+        Command::new(std::env::current_exe().unwrap()).args(["--list", "--format", "terse"]).output();
+    String::from_utf8(listed.unwrap().stdout).unwrap().matches("::postgres: test\n").count()
 }

@@ -4,8 +4,8 @@ use serde_json::Value;
 use std::{
     io::{self, BufRead, BufReader, Write},
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex, OnceLock},
-    time::Duration,
+    sync::OnceLock,
+    thread::JoinHandle,
 };
 
 /// Arguments: address, port, and `password` if a password is required. The server ends when its standard
@@ -49,7 +49,7 @@ controller.stop()
 /// A running mail server, with every mail it has accepted.
 pub struct Smtp {
     child: Child,
-    taken: Arc<Mutex<Vec<Value>>>,
+    reader: Option<JoinHandle<Vec<Value>>>,
 }
 
 impl Smtp {
@@ -64,31 +64,16 @@ impl Smtp {
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         assert_eq!(lines.next().unwrap().unwrap(), "ready");
-        let taken = Arc::new(Mutex::new(Vec::new()));
-        let reported = taken.clone();
-        std::thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                reported.lock().unwrap().push(serde_json::from_str(&line).unwrap());
-            }
+        let reader = std::thread::spawn(move || {
+            lines.map_while(Result::ok).map(|line| serde_json::from_str(&line).unwrap()).collect()
         });
-        Self { child, taken }
+        Self { child, reader: Some(reader) }
     }
 
-    /// Returns every mail accepted so far.
-    pub fn taken(&self) -> Vec<Value> {
-        self.taken.lock().unwrap().clone()
-    }
-
-    /// Waits for `count` mails, then another half second, and returns every mail accepted so far.
-    pub async fn takes(&self, count: usize) -> Vec<Value> {
-        for _ in 0..600 {
-            if self.taken().len() >= count {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(25)).await;
-        }
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        self.taken()
+    /// Stops the server and returns every mail that it has accepted.
+    pub fn stop(mut self) -> Vec<Value> {
+        drop(self.child.stdin.take());
+        self.reader.take().unwrap().join().unwrap()
     }
 }
 

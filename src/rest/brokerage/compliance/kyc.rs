@@ -232,13 +232,13 @@ struct KycResult {
     /// Token of the identity check.
     token: String,
     /// Result of the check.
-    data: Finding,
+    data: ResultData,
 }
 
 /// Result of an identity check.
 #[derive(Serialize, ToSchema)]
-#[schema(as = KycFinding)]
-struct Finding {
+#[schema(as = KycResultData)]
+struct ResultData {
     /// Always `success`.
     result: &'static str,
     /// Score from 0 to 1; 0.90 or more is approved. Null unless the caller uses a secret API key.
@@ -257,18 +257,18 @@ struct KycQuestions {
     /// Token of the identity check.
     token: String,
     /// Fields that must be sent.
-    required: [Wanted; 1],
+    required: [RequiredField; 1],
     /// Fields that may be sent. Always empty.
-    #[schema(value_type = Vec<Wanted>)]
-    optional: [Wanted; 0],
+    #[schema(value_type = Vec<RequiredField>)]
+    optional: [RequiredField; 0],
     /// Questions to answer.
     prompts: Prompts,
 }
 
 /// Field that must be sent.
 #[derive(Serialize, ToSchema)]
-#[schema(as = KycWanted)]
-struct Wanted {
+#[schema(as = KycRequiredField)]
+struct RequiredField {
     /// Name of the field.
     key: &'static str,
     /// Type of the field.
@@ -285,13 +285,13 @@ struct Wanted {
 #[schema(as = KycTemplate)]
 struct Template {
     /// One entry for each question.
-    answers: Vec<Slot>,
+    answers: Vec<TemplateAnswer>,
 }
 
 /// Placeholder for one answer.
 #[derive(Serialize, ToSchema)]
-#[schema(as = KycSlot)]
-struct Slot {
+#[schema(as = KycTemplateAnswer)]
+struct TemplateAnswer {
     /// Id of the question.
     question_id: i32,
     /// Id of the chosen answer; 0 in the template.
@@ -308,7 +308,7 @@ struct Prompts {
 
 /// Questions of an identity check.
 #[derive(Serialize, ToSchema)]
-#[schema(as = KycAsked)]
+#[schema(as = KycQuestionList)]
 struct QuestionList {
     /// Five questions.
     questions: Vec<Question>,
@@ -341,7 +341,7 @@ impl KycBody {
     fn of(app: &App, actor: &Actor, status: StatusCode, check: &Model) -> domain::Result<Self> {
         let token = check.token.clone();
         if !actor.may_see_results() {
-            let data = Finding { result: "success", score: None, tags: Vec::new(), outcome: "Pending" };
+            let data = ResultData { result: "success", score: None, tags: Vec::new(), outcome: "Pending" };
             return Ok(Self::Result(KycResult { status_code: status.as_u16(), token, data }));
         }
         let questions = questions::open(app, check)?;
@@ -355,19 +355,22 @@ impl KycBody {
         } else {
             (None, Vec::new())
         };
-        let data = Finding { result: "success", score, tags, outcome: word(check.outcome) };
+        let data = ResultData { result: "success", score, tags, outcome: word(check.outcome) };
         Ok(Self::Result(KycResult { status_code: status.as_u16(), token, data }))
     }
 }
 
 impl KycQuestions {
     fn of(token: String, prompts: Vec<kyc::Prompt>) -> Self {
-        let answers = Wanted {
+        let answers = RequiredField {
             key: "answers",
             kind: "object",
             description: "Object containing answers to out of wallet question prompts.",
             template: Template {
-                answers: prompts.iter().map(|prompt| Slot { question_id: prompt.id, answer_id: 0 }).collect(),
+                answers: prompts
+                    .iter()
+                    .map(|prompt| TemplateAnswer { question_id: prompt.id, answer_id: 0 })
+                    .collect(),
             },
         };
         let question = |prompt: kyc::Prompt| Question {

@@ -146,7 +146,7 @@ pub fn own_schemas() -> Map<String, Value> {
 pub const BROKERAGE_ERRORS: [(&str, &str, &str); 10] = [
     ("400", "BadRequest", "A field is missing or malformed."),
     ("401", "Unauthorized", "The API key is missing or invalid, or it may not make this request."),
-    ("402", "Refused", "The request is well-formed, but the current state does not allow it."),
+    ("402", "RequestRefused", "The request is well-formed, but the current state does not allow it."),
     ("404", "NotFound", "The object was not found."),
     ("408", "RequestTimeout", "The body was not received in time."),
     (
@@ -156,7 +156,7 @@ pub const BROKERAGE_ERRORS: [(&str, &str, &str); 10] = [
     ),
     ("415", "UnsupportedMediaType", "The content type of the body is not `application/json`."),
     ("429", "TooManyRequests", "Too many requests. `error` is a list."),
-    ("500", "Fault", "Internal server error."),
+    ("500", "InternalError", "Internal server error."),
     ("503", "Unavailable", "The database or another required service is unavailable. Try again later."),
 ];
 
@@ -179,24 +179,28 @@ pub fn responses() -> Map<String, Value> {
 
 /// Error responses of the wellness API, in the same form.
 pub const WELLNESS_ERRORS: [(&str, &str, &str); 10] = [
-    ("401", "NotSignedIn", "The access token is missing, invalid or expired."),
+    ("401", "WellnessUnauthorized", "The access token is missing, invalid or expired."),
     (
         "403",
-        "NotAllowed",
+        "WellnessForbidden",
         "The session has not passed two-factor authentication, or it may not make this request.",
     ),
-    ("404", "NothingNamed", "The object was not found."),
-    ("408", "TooSlow", "The body was not received in time."),
-    ("409", "TakenAlready", "The e-mail address is already in use."),
-    ("415", "NotJson", "The content type of the body is not `application/json`."),
+    ("404", "WellnessNotFound", "The object was not found."),
+    ("408", "WellnessRequestTimeout", "The body was not received in time."),
+    ("409", "WellnessEmailTaken", "The e-mail address is already in use."),
+    ("415", "WellnessUnsupportedMediaType", "The content type of the body is not `application/json`."),
     (
         "422",
-        "TroubledRequest",
+        "WellnessUnprocessable",
         "A field is missing or malformed, or the current state does not allow the request.",
     ),
-    ("429", "TooOften", "Too many requests."),
-    ("500", "WellnessError", "Internal server error."),
-    ("503", "NotNow", "The database or another required service is unavailable. Try again later."),
+    ("429", "WellnessTooManyRequests", "Too many requests."),
+    ("500", "WellnessInternalError", "Internal server error."),
+    (
+        "503",
+        "WellnessUnavailable",
+        "The database or another required service is unavailable. Try again later.",
+    ),
 ];
 
 pub fn headers() -> Value {

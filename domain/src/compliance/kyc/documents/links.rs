@@ -176,7 +176,7 @@ pub struct PrepareUpload {
 }
 
 impl Command for PrepareUpload {
-    const NAME: &'static str = "kyc.document_announce";
+    const NAME: &'static str = "kyc.document_prepare_upload";
     const SCOPE: Scope = Scope::Manage;
     const FOR_ONESELF: bool = true;
     type Output = UploadLink;
