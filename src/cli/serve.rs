@@ -15,9 +15,9 @@ use domain::{
 };
 use entity::partner::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::{future::Future, process::ExitCode, time::Duration};
+use std::{future::Future, io, net::SocketAddr, process::ExitCode, time::Duration};
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
 };
@@ -27,12 +27,15 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(20);
 /// File descriptors reserved for the database, files, mail and everything else but client connections.
 const OTHER_DESCRIPTORS: usize = 128;
 
+/// Connections that may wait to be accepted, as far as the system allows. While none is free, the system drops
+/// further connections without a word, and their clients wait for many seconds.
+const MAX_WAITING: u32 = 4096;
+
 /// Serves until SIGTERM or SIGINT.
 pub async fn serve(config: &Config, empty: bool) -> Result<ExitCode, CliError> {
     let transport = config.transport()?;
     let app = app(config).await?;
-    let listener = TcpListener::bind(config.addr)
-        .await
+    let listener = listen(config.addr)
         .map_err(|error| format!("cannot listen on {} (COFFER_ADDR): {error}", config.addr))?;
     let address =
         listener.local_addr().map_err(|error| format!("cannot listen on {}: {error}", config.addr))?;
@@ -131,14 +134,23 @@ async fn require_durability(app: &App) -> Result<(), CliError> {
 
 /// Returns a future that completes on SIGTERM or SIGINT.
 fn stop_signal() -> Result<impl Future<Output = ()>, CliError> {
-    let listen = |kind| signal(kind).map_err(|error| format!("cannot install signal handlers: {error}"));
-    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    let on_signal = |kind| signal(kind).map_err(|error| format!("cannot install signal handlers: {error}"));
+    let (mut terminate, mut interrupt) =
+        (on_signal(SignalKind::terminate())?, on_signal(SignalKind::interrupt())?);
     Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
     })
+}
+
+/// Listens on an address.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(MAX_WAITING)
 }
 
 /// Prepares the sandbox partner with instruments, an API key and, unless `empty`, a demonstration customer;
