@@ -148,7 +148,7 @@ fn time_ids_and_settings_come_from_one_place() {
         "time comes from the clock",
     );
     assert_absent(
-        &["now_v7", "new_v4"],
+        &["::now_v7", "Uuid::new_v4"],
         &["src", "domain/src", "entity/src"],
         &["domain/src/kernel/ids.rs"],
         "ids come from the App",
