@@ -84,9 +84,8 @@ pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
 
 /// Builds the schema. Introspection queries are refused unless `introspection` is true.
 pub fn schema(introspection: bool) -> Schema {
-    let builder = Schema::build(Query::default(), Mutation::default(), Subscription::default())
-        .register_output_type::<core::errors::UserError>()
-        .disable_suggestions();
+    let builder =
+        Schema::build(Query::default(), Mutation::default(), Subscription::default()).disable_suggestions();
     if introspection { builder.finish() } else { builder.disable_introspection().finish() }
 }
 

@@ -30,10 +30,10 @@ mod updating;
 mod with_owners;
 
 pub use joint::JointMember;
-pub use lifecycle::{CloseAccount, FreezeAccount, UnfreezeAccount, close, freeze, status_reason, unfreeze};
-pub use opening::{OpenAccount, open};
+pub use lifecycle::{CloseAccount, FreezeAccount, UnfreezeAccount, status_reason};
+pub use opening::OpenAccount;
 pub use profile::{Profile, ProfilePatch};
-pub use updating::{UpdateAccount, update};
+pub use updating::UpdateAccount;
 pub use with_owners::{AccountWithOwners, get_audited, list_audited};
 
 /// Returns the account with this id if the caller may see it. Requires scope `read`.

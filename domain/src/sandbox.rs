@@ -24,7 +24,6 @@ use entity::{
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait, EntityTrait, sea_query::OnConflict};
 use serde::Serialize;
 use serde_json::json;
-use uuid::Uuid;
 
 fn sandbox_only(mode: Mode) -> Result<()> {
     match mode {
@@ -71,10 +70,6 @@ impl Command for ClockChange {
         let partner = row.update(ctx.tx).await?;
         ctx.event().record(ctx.tx, EventType::SandboxClockChanged, partner.id, clock_facts(&partner)).await?;
         Ok(partner)
-    }
-
-    fn object(done: &partner::Model) -> Uuid {
-        done.id
     }
 }
 
@@ -145,10 +140,6 @@ impl Command for RecordClockAdvance {
         let partner = clock::locked(ctx.tx, ctx.partner.id).await?;
         ctx.event().record(ctx.tx, EventType::SandboxClockChanged, partner.id, clock_facts(&partner)).await?;
         Ok(partner)
-    }
-
-    fn object(done: &partner::Model) -> Uuid {
-        done.id
     }
 }
 
@@ -228,10 +219,6 @@ impl Command for SetQuote {
         ctx.event().record(ctx.tx, EventType::SandboxQuoteSet, ctx.partner.id, facts).await?;
         Ok(instrument)
     }
-
-    fn object(done: &instrument::Model) -> Uuid {
-        done.id
-    }
 }
 
 #[derive(Serialize)]
@@ -260,10 +247,6 @@ impl Command for SetMarketHours {
         let facts = json!({ "market_hours": partner.market_hours });
         ctx.event().record(ctx.tx, EventType::SandboxMarketHoursSet, partner.id, facts).await?;
         Ok(partner)
-    }
-
-    fn object(done: &partner::Model) -> Uuid {
-        done.id
     }
 }
 

@@ -9,6 +9,7 @@ pub mod events;
 pub mod guard;
 pub mod levels;
 pub mod loaders;
+pub mod mutations;
 pub mod nodes;
 pub mod ordered;
 pub mod pages;

@@ -3,7 +3,7 @@
 use super::{
     core::{
         context::RequestContext,
-        errors::{GeneralUserError, payload},
+        mutations::payload,
         scalars::{DateTime, MoneyInput},
     },
     trading::instruments::Instrument,
@@ -88,8 +88,7 @@ payload!(
     /// Result of sandboxClockFreeze.
     SandboxClockFreezePayload {
         /// The partner with its clock. Null if the request was refused.
-        partner: Partner,
-        GeneralUserError
+        partner: Partner
     }
 );
 
@@ -97,8 +96,7 @@ payload!(
     /// Result of sandboxClockRun.
     SandboxClockRunPayload {
         /// The partner with its clock. Null if the request was refused.
-        partner: Partner,
-        GeneralUserError
+        partner: Partner
     }
 );
 
@@ -106,8 +104,7 @@ payload!(
     /// Result of sandboxClockAdvance.
     SandboxClockAdvancePayload {
         /// The partner with its clock. Null if the request was refused.
-        partner: Partner,
-        GeneralUserError
+        partner: Partner
     }
 );
 
@@ -115,8 +112,7 @@ payload!(
     /// Result of sandboxMarketHoursSet.
     SandboxMarketHoursSetPayload {
         /// The partner with its market hours. Null if the request was refused.
-        partner: Partner,
-        GeneralUserError
+        partner: Partner
     }
 );
 
@@ -124,8 +120,7 @@ payload!(
     /// Result of sandboxQuoteSet.
     SandboxQuoteSetPayload {
         /// The instrument with its quote. Null if the request was refused.
-        instrument: Instrument,
-        GeneralUserError
+        instrument: Instrument
     }
 );
 

@@ -5,11 +5,9 @@ use crate::{
     delivery::messages::{self, NewMessage},
     kernel::{
         actor::AccessScope,
-        app::App,
         clock,
-        command::{self, Answer, Command, CommandContext},
+        command::{Command, CommandContext},
         db::WriteTransaction,
-        idempotency::Key,
         pages::{Page, Slice},
     },
     people::{
@@ -48,15 +46,6 @@ pub struct NewInvitation {
 /// `manage`.
 ///
 /// With `user_id`, accepting it creates a login for that existing user.
-pub async fn invite(
-    app: &App,
-    actor: &Actor,
-    key: Option<Key>,
-    new: NewInvitation,
-) -> Result<Answer<invitation::Model>> {
-    command::execute(app, actor, key, new).await
-}
-
 impl Command for NewInvitation {
     const NAME: &'static str = "invitation.create";
     const SCOPE: Scope = Scope::Manage;
@@ -109,10 +98,6 @@ impl Command for NewInvitation {
         messages::post(ctx.app, ctx.tx, ctx.partner, mail).await?;
         Ok(invitation)
     }
-
-    fn object(done: &invitation::Model) -> Uuid {
-        done.id
-    }
 }
 
 /// Revokes an open invitation.
@@ -122,22 +107,10 @@ pub struct RevokeInvitation {
 }
 
 /// Revokes an open invitation. Requires scope `manage`. An accepted invitation is not found.
-pub async fn revoke(
-    app: &App,
-    actor: &Actor,
-    revocation: RevokeInvitation,
-) -> Result<Answer<invitation::Model>> {
-    command::execute(app, actor, None, revocation).await
-}
-
 impl Command for RevokeInvitation {
     const NAME: &'static str = "invitation.revoke";
     const SCOPE: Scope = Scope::Manage;
     type Output = invitation::Model;
-
-    fn check(&self, _: Mode) -> Result<()> {
-        Ok(())
-    }
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<invitation::Model> {
         let found = locked(ctx.tx, ctx.access_scope, self.invitation_id).await?;
@@ -145,10 +118,6 @@ impl Command for RevokeInvitation {
             found.filter(is_open).ok_or_else(|| Refusal::not_found("invitationId"))?.into();
         row.revoked_at = Set(Some(clock::system_now()));
         Ok(row.update(ctx.tx).await?)
-    }
-
-    fn object(done: &invitation::Model) -> Uuid {
-        done.id
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
         actor::{AccessScope, Caller},
         app::App,
         audit_log, clock,
-        command::{self, Command, CommandContext},
+        command::{self, Command, CommandContext, Identified},
         limits,
         secrets::Secret,
         throttle,
@@ -23,7 +23,7 @@ use crate::{
         users,
     },
 };
-use entity::{login, partner::Mode, recovery, second_factor, session, user};
+use entity::{login, recovery, second_factor, session, user};
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect,
     SqlErr, sea_query::LockType,
@@ -91,14 +91,16 @@ fn taken() -> Error {
     Refusal::new(Code::EmailTaken, "email", "Email already has be taken.").into()
 }
 
+impl Identified for SignedUp {
+    fn id(&self) -> Uuid {
+        self.user.id
+    }
+}
+
 impl Command for SignUp {
     const NAME: &'static str = "user.sign_up";
     const SCOPE: Scope = Scope::Start;
     type Output = SignedUp;
-
-    fn check(&self, _: Mode) -> Result<()> {
-        Ok(())
-    }
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<SignedUp> {
         let email = applicants::valid("email", Email::parse(&self.email))?;
@@ -128,10 +130,6 @@ impl Command for SignUp {
         })?;
         let session = sessions::begin(ctx, user.id, false).await?;
         Ok(SignedUp { user, session, version: login.version })
-    }
-
-    fn object(done: &SignedUp) -> Uuid {
-        done.user.id
     }
 }
 
@@ -218,20 +216,12 @@ impl Command for SignIn {
     const SCOPE: Scope = Scope::Start;
     type Output = session::Model;
 
-    fn check(&self, _: Mode) -> Result<()> {
-        Ok(())
-    }
-
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<session::Model> {
         let login = login::Entity::find_by_id(self.user_id).lock(LockType::NoKeyUpdate).one(ctx.tx).await?;
         login
             .filter(|login| login.version == self.version && login.disabled_at.is_none())
             .ok_or_else(Refusal::invalid_credentials)?;
         sessions::begin(ctx, self.user_id, self.two_factor).await
-    }
-
-    fn object(done: &session::Model) -> Uuid {
-        done.id
     }
 }
 
@@ -273,10 +263,6 @@ impl Command for Change {
     const SCOPE: Scope = Scope::Manage;
     type Output = user::Model;
 
-    fn check(&self, _: Mode) -> Result<()> {
-        Ok(())
-    }
-
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<user::Model> {
         let user_id = self.user_id();
         let found = login::Entity::find_by_id(user_id)
@@ -314,10 +300,6 @@ impl Command for Change {
         users::within(ctx.tx, ctx.access_scope, user_id)
             .await?
             .ok_or_else(|| Error::broken("the user of a login is missing"))
-    }
-
-    fn object(done: &user::Model) -> Uuid {
-        done.id
     }
 
     fn ends_rights_of(&self) -> Option<Uuid> {

@@ -8,7 +8,7 @@ use crate::{
         actor::SignedInUser,
         app::App,
         audit_log, clock,
-        command::{self, Command, CommandContext},
+        command::{self, Command, CommandContext, Identified},
         secrets::{self, AssociatedData},
     },
     people::person::{self, Phone},
@@ -85,6 +85,12 @@ pub async fn send(app: &App, actor: &Actor, user_id: Uuid, phone: Option<String>
 pub fn require_own_id(actor: &Actor, user_id: Uuid) -> Result<SignedInUser> {
     let user = actor.signed_in()?;
     if user.user_id == user_id { Ok(user.clone()) } else { Err(Refusal::not_found("userId").into()) }
+}
+
+impl Identified for Sent {
+    fn id(&self) -> Uuid {
+        self.passcode_id
+    }
 }
 
 impl Command for SendPasscode {
@@ -174,10 +180,6 @@ impl Command for SendPasscode {
         };
         messages::post(ctx.app, ctx.tx, ctx.partner, message).await?;
         Ok(sent)
-    }
-
-    fn object(done: &Sent) -> Uuid {
-        done.passcode_id
     }
 }
 
@@ -327,10 +329,6 @@ impl Command for VerifyPasscode {
     const SCOPE: Scope = Scope::Start;
     type Output = Uuid;
 
-    fn check(&self, _: Mode) -> Result<()> {
-        Ok(())
-    }
-
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<Uuid> {
         let used = passcode::Entity::update_many()
             .col_expr(Column::UsedAt, Expr::value(clock::system_now()))
@@ -354,10 +352,6 @@ impl Command for VerifyPasscode {
         }
         sessions::pass_second_factor(ctx.tx, self.session).await?;
         Ok(self.passcode)
-    }
-
-    fn object(done: &Uuid) -> Uuid {
-        *done
     }
 }
 

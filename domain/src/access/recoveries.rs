@@ -89,10 +89,6 @@ impl Command for Recovery {
     const SCOPE: Scope = Scope::Start;
     type Output = Uuid;
 
-    fn check(&self, _: Mode) -> Result<()> {
-        Ok(())
-    }
-
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<Uuid> {
         let expires_at = clock::system_now() + RECOVERY_TTL;
         let user_id = self.user_id.unwrap_or_else(|| ctx.app.ids.next(Kind::User));
@@ -115,10 +111,6 @@ impl Command for Recovery {
             None => messages::withhold(ctx.app, ctx.tx, ctx.partner, mail).await?,
         }
         Ok(self.user_id.unwrap_or(ctx.partner.id))
-    }
-
-    fn object(done: &Uuid) -> Uuid {
-        *done
     }
 }
 

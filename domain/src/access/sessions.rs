@@ -8,7 +8,7 @@ use crate::{
         actor::SignedInUser,
         app::{App, Feature},
         clock,
-        command::{self, Command, CommandContext},
+        command::{self, Command, CommandContext, Identified},
         db::WriteTransaction,
         rights::{Rights, RightsCache},
         secrets::Secret,
@@ -172,14 +172,16 @@ impl Presented {
     }
 }
 
+impl Identified for Presented {
+    fn id(&self) -> Uuid {
+        self.session_id()
+    }
+}
+
 impl Command for Renew {
     const NAME: &'static str = "session.refresh";
     const SCOPE: Scope = Scope::Start;
     type Output = Presented;
-
-    fn check(&self, _: Mode) -> Result<()> {
-        Ok(())
-    }
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<Presented> {
         let (session, _) = lock_open(ctx.tx, self.session_id, self.version).await?;
@@ -198,10 +200,6 @@ impl Command for Renew {
         }
         let session = if row.is_changed() { row.update(ctx.tx).await? } else { session };
         Ok(Presented::Good(Box::new(session)))
-    }
-
-    fn object(done: &Presented) -> Uuid {
-        done.session_id()
     }
 
     fn decision(done: &Presented) -> &'static str {
@@ -258,10 +256,6 @@ impl Command for SignOut {
     const SCOPE: Scope = Scope::Start;
     type Output = Presented;
 
-    fn check(&self, _: Mode) -> Result<()> {
-        Ok(())
-    }
-
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<Presented> {
         let (session, _) = lock_open(ctx.tx, self.session_id, self.version).await?;
         if session.refresh_token != self.token_id
@@ -272,10 +266,6 @@ impl Command for SignOut {
         let mut row: session::ActiveModel = session.into();
         row.signed_out_at = Set(Some(clock::system_now()));
         Ok(Presented::Good(Box::new(row.update(ctx.tx).await?)))
-    }
-
-    fn object(done: &Presented) -> Uuid {
-        done.session_id()
     }
 
     fn decision(done: &Presented) -> &'static str {

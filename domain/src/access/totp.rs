@@ -14,7 +14,6 @@ use crate::{
 };
 use entity::{
     login,
-    partner::Mode,
     second_factor::{self, Column},
 };
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
@@ -76,10 +75,6 @@ impl Command for EnrollTotp {
     const SCOPE: Scope = Scope::Start;
     type Output = Uuid;
 
-    fn check(&self, _: Mode) -> Result<()> {
-        Ok(())
-    }
-
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<Uuid> {
         let present = second_factors::locked(ctx, self.user_id).await?;
         second_factors::require_passed(self.session.two_factor, Some(&present))?;
@@ -98,10 +93,6 @@ impl Command for EnrollTotp {
         row.totp_step = Set(0);
         row.update(ctx.tx).await?;
         Ok(self.user_id)
-    }
-
-    fn object(done: &Uuid) -> Uuid {
-        *done
     }
 }
 
@@ -172,10 +163,6 @@ impl Command for VerifyTotp {
     const SCOPE: Scope = Scope::Start;
     type Output = Uuid;
 
-    fn check(&self, _: Mode) -> Result<()> {
-        Ok(())
-    }
-
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<Uuid> {
         let taken = second_factor::Entity::update_many()
             .col_expr(Column::TotpStep, Expr::value(self.step))
@@ -202,10 +189,6 @@ impl Command for VerifyTotp {
         sessions::pass_second_factor(ctx.tx, self.session_id).await?;
         Ok(self.user_id)
     }
-
-    fn object(done: &Uuid) -> Uuid {
-        *done
-    }
 }
 
 #[derive(Serialize)]
@@ -227,10 +210,6 @@ impl Command for RemoveTotp {
     const SCOPE: Scope = Scope::Manage;
     type Output = Uuid;
 
-    fn check(&self, _: Mode) -> Result<()> {
-        Ok(())
-    }
-
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<Uuid> {
         let present = second_factors::locked(ctx, self.user_id).await?;
         if present.totp.is_none() {
@@ -241,9 +220,5 @@ impl Command for RemoveTotp {
         row.totp_confirmed_at = Set(None);
         row.update(ctx.tx).await?;
         Ok(self.user_id)
-    }
-
-    fn object(done: &Uuid) -> Uuid {
-        *done
     }
 }

@@ -2,13 +2,11 @@
 
 use super::options;
 use crate::{
-    Actor, Error, Refusal, Result, Scope,
+    Error, Refusal, Result,
     compliance::registration,
     kernel::{
-        app::App,
-        command::{self, Command, CommandContext},
-        idempotency::Key,
-        limits,
+        command::CommandContext,
+        limits::{self, Allowance},
     },
     people::{applicants::NewUser, users},
 };
@@ -61,20 +59,9 @@ fn in_person(error: Error) -> Error {
     error.inside("person").inside(FIELD)
 }
 
-/// Counts the registration of a new joint member against the sign-up limit of the user's address.
-pub async fn limit_registration<C: Command>(
-    app: &App,
-    actor: &Actor,
-    key: Option<&Key>,
-    command: &C,
-    member: Option<&JointMember>,
-) -> Result<()> {
-    if !matches!(member, Some(JointMember::New(_))) {
-        return Ok(());
-    }
-    let caller = actor.self_or_caller(Scope::Manage)?;
-    command::check(caller.mode, key, command)?;
-    limits::by_address(app, limits::SIGN_UP, actor.personal_address()).await
+/// Returns the allowance that the registration of a new joint member spends.
+pub fn allowance(member: Option<&JointMember>) -> Option<Allowance> {
+    matches!(member, Some(JointMember::New(_))).then_some(limits::SIGN_UP)
 }
 
 /// Parses an ownership type. `single` means `individual` (documented both ways).

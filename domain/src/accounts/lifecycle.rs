@@ -5,9 +5,8 @@ use crate::{
     Actor, Code, Refusal, Result, Scope,
     kernel::{
         app::App,
-        command::{self, Answer, Command, CommandContext},
+        command::{Command, CommandContext},
         events::EventType,
-        idempotency::Key,
         ledger,
         secrets::{AssociatedData, Secret},
     },
@@ -31,31 +30,10 @@ pub struct FreezeAccount {
     pub reason: String,
 }
 
-/// Freezes an active account. Requires scope `operate`. The account accepts neither deposits nor orders until
-/// it is unfrozen; orders can still be canceled, and pending transfers and trades still settle.
-pub async fn freeze(
-    app: &App,
-    actor: &Actor,
-    key: Option<Key>,
-    freeze: FreezeAccount,
-) -> Result<Answer<account::Model>> {
-    command::execute(app, actor, key, freeze).await
-}
-
 /// Unfreezes an account.
 #[derive(Clone, Serialize)]
 pub struct UnfreezeAccount {
     pub account_id: Uuid,
-}
-
-/// Makes a frozen account active again. Requires scope `operate`.
-pub async fn unfreeze(
-    app: &App,
-    actor: &Actor,
-    key: Option<Key>,
-    unfreeze: UnfreezeAccount,
-) -> Result<Answer<account::Model>> {
-    command::execute(app, actor, key, unfreeze).await
 }
 
 /// Closes an account.
@@ -65,17 +43,8 @@ pub struct CloseAccount {
     pub reason: String,
 }
 
-/// Closes an account permanently. Requires scope `operate`. Refused while the account has settled or
-/// unsettled cash, shares, holds, an open order or a pending transfer.
-pub async fn close(
-    app: &App,
-    actor: &Actor,
-    key: Option<Key>,
-    closing: CloseAccount,
-) -> Result<Answer<account::Model>> {
-    command::execute(app, actor, key, closing).await
-}
-
+/// Freezes an active account. Requires scope `operate`. The account accepts neither deposits nor orders until
+/// it is unfrozen; orders can still be canceled, and pending transfers and trades still settle.
 impl Command for FreezeAccount {
     const NAME: &'static str = "account.freeze";
     const SCOPE: Scope = Scope::Operate;
@@ -90,20 +59,13 @@ impl Command for FreezeAccount {
         require_active(&account)?;
         set_status(ctx, account, Status::Frozen, Some(&self.reason), EventType::AccountFrozen).await
     }
-
-    fn object(done: &account::Model) -> Uuid {
-        done.id
-    }
 }
 
+/// Makes a frozen account active again. Requires scope `operate`.
 impl Command for UnfreezeAccount {
     const NAME: &'static str = "account.unfreeze";
     const SCOPE: Scope = Scope::Operate;
     type Output = account::Model;
-
-    fn check(&self, _: Mode) -> Result<()> {
-        Ok(())
-    }
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<account::Model> {
         let account = locked(ctx.tx, ctx.access_scope, self.account_id, LockType::Update).await?;
@@ -114,12 +76,10 @@ impl Command for UnfreezeAccount {
         }
         set_status(ctx, account, Status::Active, None, EventType::AccountUnfrozen).await
     }
-
-    fn object(done: &account::Model) -> Uuid {
-        done.id
-    }
 }
 
+/// Closes an account permanently. Requires scope `operate`. Refused while the account has settled or
+/// unsettled cash, shares, holds, an open order or a pending transfer.
 impl Command for CloseAccount {
     const NAME: &'static str = "account.close";
     const SCOPE: Scope = Scope::Operate;
@@ -136,10 +96,6 @@ impl Command for CloseAccount {
         }
         require_empty(ctx, &account).await?;
         set_status(ctx, account, Status::Closed, Some(&self.reason), EventType::AccountClosed).await
-    }
-
-    fn object(done: &account::Model) -> Uuid {
-        done.id
     }
 }
 

@@ -6,13 +6,13 @@ use super::{
     profile::Profile,
 };
 use crate::{
-    Actor, Checks, Refusal, Result, Scope,
+    Checks, Refusal, Result, Scope,
     kernel::{
-        app::App,
-        command::{self, Answer, Command, CommandContext},
+        command::{Command, CommandContext},
         events::EventType,
-        idempotency::Key,
-        ledger, secrets,
+        ledger,
+        limits::Allowance,
+        secrets,
     },
     people::{person::tidy, users},
 };
@@ -38,21 +38,6 @@ pub struct OpenAccount {
     pub profile: Profile,
 }
 
-/// Opens an account for an approved user. Requires scope `manage`.
-///
-/// An investment account needs every answer about investing, a cash account none (documented: optional for
-/// `cash`). The joint member of a joint account is registered and their identity checked along with it; until
-/// they are approved too, the account cannot be funded or traded on.
-pub async fn open(
-    app: &App,
-    actor: &Actor,
-    key: Option<Key>,
-    new: OpenAccount,
-) -> Result<Answer<account::Model>> {
-    joint::limit_registration(app, actor, key.as_ref(), &new, new.joint_member.as_ref()).await?;
-    command::execute(app, actor, key, new).await
-}
-
 /// Parses an account type, in any case and spacing.
 pub fn parse_kind(text: &str) -> Result<AccountKind> {
     match options::normalized(text).as_str() {
@@ -62,6 +47,11 @@ pub fn parse_kind(text: &str) -> Result<AccountKind> {
     }
 }
 
+/// Opens an account for an approved user. Requires scope `manage`.
+///
+/// An investment account needs every answer about investing, a cash account none (documented: optional for
+/// `cash`). The joint member of a joint account is registered and their identity checked along with it; until
+/// they are approved too, the account cannot be funded or traded on.
 impl Command for OpenAccount {
     const NAME: &'static str = "account.open";
     const SCOPE: Scope = Scope::Manage;
@@ -80,6 +70,10 @@ impl Command for OpenAccount {
             (None, _) => Ok(()),
         });
         checks.done()
+    }
+
+    fn allowance(&self) -> Option<Allowance> {
+        joint::allowance(self.joint_member.as_ref())
     }
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<account::Model> {
@@ -120,10 +114,6 @@ impl Command for OpenAccount {
         }
         ctx.event().record_first(ctx.tx, EventType::AccountCreated, account.id, facts(&account)).await?;
         Ok(account)
-    }
-
-    fn object(done: &account::Model) -> Uuid {
-        done.id
     }
 }
 

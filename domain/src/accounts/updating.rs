@@ -8,13 +8,12 @@ use super::{
     require_active,
 };
 use crate::{
-    Actor, Checks, Code, Error, Refusal, Result, Scope,
+    Checks, Code, Error, Refusal, Result, Scope,
     kernel::{
         actor::AccessScope,
-        app::App,
-        command::{self, Answer, Command, CommandContext},
+        command::{Command, CommandContext},
         events::EventType,
-        idempotency::Key,
+        limits::Allowance,
     },
     people::users,
 };
@@ -38,27 +37,17 @@ pub struct UpdateAccount {
     pub profile: ProfilePatch,
 }
 
+/// Adds the input field of the changes to the path of an error.
+fn in_patch(error: Error) -> Error {
+    error.inside("patch")
+}
+
 /// Updates an active account of an approved owner. Requires scope `manage`.
 ///
 /// A cash account can become an investment account if every answer about investing is given, and an
 /// investment account a cash account. An individual account becomes a joint one when a joint member is added
 /// (documented: required); a joint account never becomes individual again. A signed-in joint member may not
 /// update the account; only its owner may.
-pub async fn update(
-    app: &App,
-    actor: &Actor,
-    key: Option<Key>,
-    update: UpdateAccount,
-) -> Result<Answer<account::Model>> {
-    joint::limit_registration(app, actor, key.as_ref(), &update, update.joint_member.as_ref()).await?;
-    command::execute(app, actor, key, update).await
-}
-
-/// Adds the input field of the changes to the path of an error.
-fn in_patch(error: Error) -> Error {
-    error.inside("patch")
-}
-
 impl Command for UpdateAccount {
     const NAME: &'static str = "account.update";
     const SCOPE: Scope = Scope::Manage;
@@ -67,6 +56,10 @@ impl Command for UpdateAccount {
 
     fn check(&self, mode: Mode) -> Result<()> {
         self.check_patch(mode).map_err(in_patch)
+    }
+
+    fn allowance(&self) -> Option<Allowance> {
+        joint::allowance(self.joint_member.as_ref())
     }
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<account::Model> {
@@ -90,10 +83,6 @@ impl Command for UpdateAccount {
         let account = account::ActiveModel::from(account).reset_all().update(ctx.tx).await?;
         ctx.event().record(ctx.tx, EventType::AccountUpdated, account.id, facts(&account)).await?;
         Ok(account)
-    }
-
-    fn object(done: &account::Model) -> Uuid {
-        done.id
     }
 }
 

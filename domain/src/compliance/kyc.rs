@@ -35,12 +35,12 @@ use crate::{
         identity::{self, Evidence, Part},
     },
 };
-pub use answering::{AnswerQuestions, answer};
+pub use answering::AnswerQuestions;
 use asking::{ask, close_questions};
-pub use correcting::{CorrectKyc, correct};
+pub use correcting::CorrectKyc;
 pub use evidence::{Patch, PatchedAddress};
 pub use questions::{Given, Prompt, Questions};
-pub use starting::{StartKyc, start};
+pub use starting::StartKyc;
 
 pub mod documents;
 pub mod reviews;
@@ -62,8 +62,7 @@ use sea_orm::{
 };
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::{future::Future, time::Duration};
-use tokio::time::Instant;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// Column of the applicant of a check, as associated data.
@@ -190,19 +189,7 @@ fn to_json(parts: &[Part]) -> Result<String> {
 }
 
 /// Minimum duration of an identity check for a publishable key.
-const MIN_DURATION: Duration = Duration::from_millis(250);
-
-/// Runs work that includes an identity check. For a publishable key it takes a minimum time, so that the
-/// duration does not reveal the result.
-pub async fn with_minimum_duration<T>(actor: &Actor, work: impl Future<Output = T>) -> T {
-    if actor.may_see_results() {
-        return work.await;
-    }
-    let until = Instant::now() + MIN_DURATION;
-    let done = work.await;
-    tokio::time::sleep_until(until).await;
-    done
-}
+pub const MIN_DURATION: Duration = Duration::from_millis(250);
 
 /// Returns the outcome for a score. An applicant who resembles a watch-list entry or cannot be screened goes
 /// to a reviewer.

@@ -7,10 +7,9 @@ use crate::{
         actor::AccessScope,
         app::App,
         audit_log, clock,
-        command::{self, Answer, Command, CommandContext},
+        command::{Command, CommandContext, Identified},
         events::EventType,
-        idempotency::Key,
-        limits,
+        limits::{self, Allowance},
         pages::{Page, Slice},
     },
     people::{
@@ -31,7 +30,10 @@ use sea_orm::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 use uuid::Uuid;
 
 /// A user and their present identity check.
@@ -41,38 +43,33 @@ pub struct Registered {
     pub kyc: Option<kyc::Model>,
 }
 
+impl Identified for Registered {
+    fn id(&self) -> Uuid {
+        self.user.id
+    }
+}
+
 /// Registers a user. Requires scope `start`, which `manage` implies.
 ///
 /// With an address, a birth date and a social security number, identity is checked at once (documented: users
 /// are created with an automatic check); otherwise the user stays `pending`. E-mail and phone need not be
 /// unique.
-pub async fn register(
-    app: &App,
-    actor: &Actor,
-    key: Option<Key>,
-    new: NewUser,
-) -> Result<Answer<Registered>> {
-    let caller = actor.caller(Scope::Start)?;
-    command::check(caller.mode, key.as_ref(), &new)?;
-    limits::by_address(app, limits::SIGN_UP, actor.personal_address()).await?;
-    checks::with_minimum_duration(actor, command::execute(app, actor, key, new)).await
-}
-
 impl Command for NewUser {
     const NAME: &'static str = "user.create";
     const SCOPE: Scope = Scope::Start;
+    const MIN_DURATION: Duration = checks::MIN_DURATION;
     type Output = Registered;
 
     fn check(&self, mode: Mode) -> Result<()> {
         self.checked(mode).map(|_| ())
     }
 
-    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<Registered> {
-        begin(ctx, self).await
+    fn allowance(&self) -> Option<Allowance> {
+        Some(limits::SIGN_UP)
     }
 
-    fn object(done: &Registered) -> Uuid {
-        done.user.id
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<Registered> {
+        begin(ctx, self).await
     }
 }
 
@@ -217,15 +214,6 @@ async fn kycs_of(
 /// The first identity check runs once all required data is known. A change of name, social security number,
 /// birth date or address repeats the check, so that an approved user may lose the approval; a change of phone
 /// or e-mail does not (documented: the update takes every field that the creation takes, each optional).
-pub async fn update(
-    app: &App,
-    actor: &Actor,
-    key: Option<Key>,
-    change: UpdateUser,
-) -> Result<Answer<Registered>> {
-    command::execute(app, actor, key, change).await
-}
-
 impl Command for UpdateUser {
     const NAME: &'static str = "user.update";
     const SCOPE: Scope = Scope::Manage;
@@ -246,10 +234,6 @@ impl Command for UpdateUser {
         let user = write_changes(ctx, before, after).await?;
         let kyc = checks::current(ctx.tx, user.id).await?;
         Ok(Registered { user, kyc })
-    }
-
-    fn object(done: &Registered) -> Uuid {
-        done.user.id
     }
 }
 

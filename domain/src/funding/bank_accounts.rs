@@ -6,9 +6,8 @@ use crate::{
     kernel::{
         app::App,
         audit_log,
-        command::{self, Answer, Command, CommandContext},
+        command::{Command, CommandContext},
         events::EventType,
-        idempotency::Key,
         pages::{Page, Slice},
         secrets::{AssociatedData, Secret},
     },
@@ -35,21 +34,12 @@ pub struct LinkBankAccount {
     pub nickname: String,
 }
 
+const NUMBER: &str = "bank_account.number";
+
 /// Links a bank account to an approved user. Requires scope `manage`. The first bank account does not become
 /// the default (documented).
 ///
 /// The routing number must have a valid American Bankers Association check digit.
-pub async fn link(
-    app: &App,
-    actor: &Actor,
-    key: Option<Key>,
-    new: LinkBankAccount,
-) -> Result<Answer<bank_account::Model>> {
-    command::execute(app, actor, key, new).await
-}
-
-const NUMBER: &str = "bank_account.number";
-
 impl Command for LinkBankAccount {
     const NAME: &'static str = "bank_account.link";
     const SCOPE: Scope = Scope::Manage;
@@ -89,10 +79,6 @@ impl Command for LinkBankAccount {
         ctx.event().record_first(ctx.tx, EventType::BankAccountCreated, id, facts).await?;
         Ok(bank_account)
     }
-
-    fn object(done: &bank_account::Model) -> Uuid {
-        done.id
-    }
 }
 
 /// Updates a bank account; absent fields stay unchanged.
@@ -105,15 +91,6 @@ pub struct UpdateBankAccount {
 
 /// Renames a bank account of an approved user, or makes it their default or not. Requires scope `manage`. A
 /// new default replaces the previous one.
-pub async fn update(
-    app: &App,
-    actor: &Actor,
-    key: Option<Key>,
-    update: UpdateBankAccount,
-) -> Result<Answer<bank_account::Model>> {
-    command::execute(app, actor, key, update).await
-}
-
 impl Command for UpdateBankAccount {
     const NAME: &'static str = "bank_account.update";
     const SCOPE: Scope = Scope::Manage;
@@ -151,10 +128,6 @@ impl Command for UpdateBankAccount {
         ctx.event().record(ctx.tx, EventType::BankAccountUpdated, bank_account.id, facts).await?;
         Ok(bank_account)
     }
-
-    fn object(done: &bank_account::Model) -> Uuid {
-        done.id
-    }
 }
 
 /// Removes a bank account.
@@ -165,24 +138,11 @@ pub struct RemoveBankAccount {
 
 /// Removes a bank account. Requires scope `manage`. Refused while a transfer from or to it is pending. Only
 /// its earlier transfers still show it. Users who are not approved may remove theirs too.
-pub async fn remove(
-    app: &App,
-    actor: &Actor,
-    key: Option<Key>,
-    removal: RemoveBankAccount,
-) -> Result<Answer<bank_account::Model>> {
-    command::execute(app, actor, key, removal).await
-}
-
 impl Command for RemoveBankAccount {
     const NAME: &'static str = "bank_account.remove";
     const SCOPE: Scope = Scope::Manage;
     const FOR_ONESELF: bool = true;
     type Output = bank_account::Model;
-
-    fn check(&self, _: Mode) -> Result<()> {
-        Ok(())
-    }
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<bank_account::Model> {
         let (user, bank_account) = locked(ctx, self.bank_account_id).await?;
@@ -200,10 +160,6 @@ impl Command for RemoveBankAccount {
         let facts = json!({ "id": bank_account.id, "user_id": user.id });
         ctx.event().record(ctx.tx, EventType::BankAccountDeleted, bank_account.id, facts).await?;
         Ok(bank_account)
-    }
-
-    fn object(done: &bank_account::Model) -> Uuid {
-        done.id
     }
 }
 

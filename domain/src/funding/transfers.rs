@@ -4,11 +4,9 @@ use super::bank_accounts;
 use crate::{
     Actor, Error, Refusal, Result, Scope, accounts,
     kernel::{
-        app::App,
         calendar,
-        command::{self, Answer, Command, CommandContext},
+        command::{Command, CommandContext},
         events::EventType,
-        idempotency::Key,
         ledger::{Entry, USD},
         pages::{Page, Slice},
         timers,
@@ -35,23 +33,14 @@ pub struct CreateDeposit {
     pub amount: Money,
 }
 
+/// Maximum amount of a transfer: the amount field of an ACH entry has ten digits, in cents.
+const MAX_DEPOSIT: Money = Money::from_units(9_999_999_999);
+
 /// Pulls money from a bank account of an account's owner into the account; each owner of a joint account may
 /// pay in. Requires scope `transfer`. A signed-in user may only use their own bank accounts.
 ///
 /// The amount is in US dollars, above zero. It is `pending` and not usable as cash until the debit settles at
 /// 08:30 New York time on the next banking day (documented: settled in T+1 days).
-pub async fn deposit(
-    app: &App,
-    actor: &Actor,
-    key: Option<Key>,
-    new: CreateDeposit,
-) -> Result<Answer<transfer::Model>> {
-    command::execute(app, actor, key, new).await
-}
-
-/// Maximum amount of a transfer: the amount field of an ACH entry has ten digits, in cents.
-const MAX_DEPOSIT: Money = Money::from_units(9_999_999_999);
-
 impl Command for CreateDeposit {
     const NAME: &'static str = "deposit.create";
     const SCOPE: Scope = Scope::Transfer;
@@ -115,10 +104,6 @@ impl Command for CreateDeposit {
         require_written(entry.write(ctx.tx, ctx.app.ids, &mut event).await?)?;
         event.record_first(ctx.tx, EventType::DepositPending, transfer.id, facts(&transfer)).await?;
         Ok(transfer)
-    }
-
-    fn object(done: &transfer::Model) -> Uuid {
-        done.id
     }
 }
 

@@ -9,6 +9,7 @@ use super::{
     events::EventBuilder,
     idempotency::{Claim, Key},
     ledger,
+    limits::{self, Allowance},
 };
 use crate::{Actor, Checks, Code, Error, Refusal, Result, Scope, kernel::app::App};
 use chrono::{DateTime, NaiveDate, Utc};
@@ -31,18 +32,24 @@ pub trait Command: Serialize + Send + Sync + 'static {
     const SCOPE: Scope;
     /// Whether signed-in users may do this for themselves.
     const FOR_ONESELF: bool = false;
+    /// Minimum duration for a publishable key, so that the duration does not reveal the result.
+    const MIN_DURATION: Duration = Duration::ZERO;
     /// Result, stored in full with the idempotency key for repeated requests.
-    type Output: Serialize + DeserializeOwned + Send + Sync + 'static;
+    type Output: Identified + Serialize + DeserializeOwned + Send + Sync + 'static;
 
     /// Checks what can be checked without the database.
-    fn check(&self, mode: Mode) -> Result<()>;
+    fn check(&self, _: Mode) -> Result<()> {
+        Ok(())
+    }
 
     /// Executes the command, or refuses it because of stored state. On a refusal, all changes are rolled
     /// back.
     fn execute(&self, ctx: &CommandContext<'_>) -> impl Future<Output = Result<Self::Output>> + Send;
 
-    /// Returns the id of the object for the audit log.
-    fn object(output: &Self::Output) -> Uuid;
+    /// Returns the allowance of the caller's address that each use of this command spends.
+    fn allowance(&self) -> Option<Allowance> {
+        None
+    }
 
     /// Returns the decision for the audit log.
     fn decision(_: &Self::Output) -> &'static str {
@@ -54,6 +61,34 @@ pub trait Command: Serialize + Send + Sync + 'static {
         None
     }
 }
+
+/// Result of a command with the id of the object that it created or changed, for the audit log.
+pub trait Identified {
+    fn id(&self) -> Uuid;
+}
+
+impl Identified for Uuid {
+    fn id(&self) -> Uuid {
+        *self
+    }
+}
+
+macro_rules! identified {
+    ($($table:ident)*) => {
+        $(
+            impl Identified for entity::$table::Model {
+                fn id(&self) -> Uuid {
+                    self.id
+                }
+            }
+        )*
+    };
+}
+
+identified!(
+    account api_key bank_account instrument invitation kyc kyc_document order partner screening_hit session
+    transfer user
+);
 
 /// Context in which a command executes: its transaction, its partner and the partner's time.
 #[derive(Clone, Copy)]
@@ -120,7 +155,17 @@ pub async fn execute<C: Command>(
     key: Option<Key>,
     command: C,
 ) -> Result<Answer<C::Output>> {
-    execute_for(app, permitted::<C>(actor)?, actor.request_id, key, command).await
+    let caller = permitted::<C>(actor)?;
+    if let Some(allowance) = command.allowance() {
+        check(caller.mode, key.as_ref(), &command)?;
+        limits::by_address(app, allowance, actor.personal_address()).await?;
+    }
+    let until = Instant::now() + C::MIN_DURATION;
+    let answer = execute_for(app, caller, actor.request_id, key, command).await;
+    if !actor.may_see_results() {
+        tokio::time::sleep_until(until.into()).await;
+    }
+    answer
 }
 
 /// Executes a command for a caller that has already been authorized.
@@ -142,7 +187,7 @@ pub async fn execute_for<C: Command>(
 }
 
 /// Checks what can be checked without the database, including the idempotency key.
-pub fn check<C: Command>(mode: Mode, key: Option<&Key>, command: &C) -> Result<()> {
+fn check<C: Command>(mode: Mode, key: Option<&Key>, command: &C) -> Result<()> {
     let mut checks = Checks::default();
     if let Some(key) = key {
         checks.note(key.check());
@@ -242,7 +287,7 @@ async fn run_once<C: Command>(
     if let Some(claim) = claim {
         claim.store(&tx, &value).await?;
     }
-    line::<C>(caller, request_id, Some(C::object(&value)), C::decision(&value)).write(&tx, app.ids).await?;
+    line::<C>(caller, request_id, Some(value.id()), C::decision(&value)).write(&tx, app.ids).await?;
     tx.commit().await?;
     Ok(Answer { value, replayed: false })
 }

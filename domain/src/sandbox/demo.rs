@@ -3,15 +3,11 @@
 use crate::{
     Actor, Result,
     access::partners,
-    accounts::{self, OpenAccount, Profile},
-    compliance::registration,
-    funding::{
-        bank_accounts::{self, LinkBankAccount},
-        transfers::{self, CreateDeposit},
-    },
-    kernel::{app::App, clock, scheduler},
+    accounts::{OpenAccount, Profile},
+    funding::{bank_accounts::LinkBankAccount, transfers::CreateDeposit},
+    kernel::{app::App, clock, command, scheduler},
     people::applicants::{NewAddress, NewUser},
-    trading::orders::{self, PlaceOrder},
+    trading::orders::PlaceOrder,
 };
 use chrono::Duration;
 use entity::{
@@ -38,7 +34,7 @@ pub async fn create_user_with_history(app: &App, partner: &partner::Model) -> Re
     let ada = match users.as_slice() {
         [] => {
             partners::set_clock_behind(app, partner, Duration::days(7)).await?;
-            registration::register(app, &actor, None, ada_carter()).await?.value.user
+            command::execute(app, &actor, None, ada_carter()).await?.value.user
         }
         [only] if is_unfinished(app, partner, only).await? => only.clone(),
         _ => return Ok(()),
@@ -77,12 +73,12 @@ async fn create_history(
     let read = &app.db.read;
     let account = match account::Entity::find().filter(account::Column::UserId.eq(ada.id)).one(read).await? {
         Some(account) => account,
-        None => accounts::open(app, actor, None, brokerage_of(ada)).await?.value,
+        None => command::execute(app, actor, None, brokerage_of(ada)).await?.value,
     };
     let checking =
         match bank_account::Entity::find().filter(bank_account::Column::UserId.eq(ada.id)).one(read).await? {
             Some(checking) => checking,
-            None => bank_accounts::link(app, actor, None, checking_of(ada)).await?.value,
+            None => command::execute(app, actor, None, checking_of(ada)).await?.value,
         };
     if transfer::Entity::find().filter(transfer::Column::AccountId.eq(account.id)).one(read).await?.is_none()
     {
@@ -91,7 +87,7 @@ async fn create_history(
             bank_account_id: checking.id,
             amount: Money::from_units(500_000),
         };
-        transfers::deposit(app, actor, None, deposit).await?;
+        command::execute(app, actor, None, deposit).await?;
     }
     scheduler::advance(app, partner.id, today - Duration::days(2)).await?;
     let placed = order::Entity::find().filter(order::Column::AccountId.eq(account.id)).all(read).await?.len();
@@ -103,7 +99,7 @@ async fn create_history(
             quantity: Quantity::from_units(shares * 100_000_000),
             kind: OrderKind::Market,
         };
-        orders::place(app, actor, None, buy).await?;
+        command::execute(app, actor, None, buy).await?;
     }
     Ok(())
 }

@@ -5,10 +5,8 @@ use crate::{
     Actor, Checks, Code, Refusal, Result, Scope, accounts,
     kernel::{
         actor::AccessScope,
-        app::App,
-        command::{self, Answer, Command, CommandContext},
+        command::{Command, CommandContext},
         events::EventType,
-        idempotency::Key,
         ledger::{self, Entry},
         pages::{Page, Slice},
         timers,
@@ -48,20 +46,6 @@ pub struct PlaceOrder {
     pub kind: OrderKind,
 }
 
-/// Places an order and holds its cash or shares, or refuses it and changes nothing. Requires scope `trade`.
-///
-/// Repeating the same order with the same idempotency key returns the first order, so a retry never trades
-/// twice. Refused while the market is closed (documented), for a user who is not approved, and without
-/// sufficient buying power or shares: a buy order holds 103 % of its price, a sell order its shares.
-pub async fn place(
-    app: &App,
-    actor: &Actor,
-    key: Option<Key>,
-    new: PlaceOrder,
-) -> Result<Answer<order::Model>> {
-    command::execute(app, actor, key, new).await
-}
-
 /// Step of a quantity, in hundred-millionths of a share: four decimals (documented).
 const QUANTITY_STEP: i64 = 10_000;
 /// Maximum quantity: one hundred million shares.
@@ -82,6 +66,11 @@ fn check_quantity(quantity: Quantity) -> Result<()> {
     }
 }
 
+/// Places an order and holds its cash or shares, or refuses it and changes nothing. Requires scope `trade`.
+///
+/// Repeating the same order with the same idempotency key returns the first order, so a retry never trades
+/// twice. Refused while the market is closed (documented), for a user who is not approved, and without
+/// sufficient buying power or shares: a buy order holds 103 % of its price, a sell order its shares.
 impl Command for PlaceOrder {
     const NAME: &'static str = "order.place";
     const SCOPE: Scope = Scope::Trade;
@@ -124,10 +113,6 @@ impl Command for PlaceOrder {
         }
         event.record_first(ctx.tx, EventType::OrderAccepted, order.id, facts(&order)).await?;
         Ok(order)
-    }
-
-    fn object(done: &order::Model) -> Uuid {
-        done.id
     }
 }
 
@@ -248,24 +233,11 @@ pub struct CancelOrder {
 
 /// Cancels an open order and releases its holds. Requires scope `trade`. Orders in a final state are refused
 /// (documented: until it is filled).
-pub async fn cancel(
-    app: &App,
-    actor: &Actor,
-    key: Option<Key>,
-    cancellation: CancelOrder,
-) -> Result<Answer<order::Model>> {
-    command::execute(app, actor, key, cancellation).await
-}
-
 impl Command for CancelOrder {
     const NAME: &'static str = "order.cancel";
     const SCOPE: Scope = Scope::Trade;
     const FOR_ONESELF: bool = true;
     type Output = order::Model;
-
-    fn check(&self, _: Mode) -> Result<()> {
-        Ok(())
-    }
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<order::Model> {
         timers::cancel(ctx.tx, ctx.partner.id, self.order_id, TimerKind::OrderRoute).await?;
@@ -287,10 +259,6 @@ impl Command for CancelOrder {
         let order = row.update(ctx.tx).await?;
         event.record(ctx.tx, EventType::OrderCanceled, order.id, facts(&order)).await?;
         Ok(order)
-    }
-
-    fn object(done: &order::Model) -> Uuid {
-        done.id
     }
 }
 

@@ -79,10 +79,6 @@ impl Command for UpdateProfile {
         self.identity.write(ctx, &mut user).map_err(|error| error.inside("patch"))?;
         write_changes(ctx, before, user).await
     }
-
-    fn object(done: &user::Model) -> Uuid {
-        done.id
-    }
 }
 
 #[derive(Serialize)]
@@ -104,10 +100,6 @@ impl Command for MailUserData {
     const SCOPE: Scope = Scope::Manage;
     const FOR_ONESELF: bool = true;
     type Output = user::Model;
-
-    fn check(&self, _: Mode) -> Result<()> {
-        Ok(())
-    }
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<user::Model> {
         clock::locked(ctx.tx, ctx.partner.id).await?;
@@ -150,9 +142,5 @@ impl Command for MailUserData {
         };
         messages::post(ctx.app, ctx.tx, ctx.partner, mail).await?;
         Ok(user)
-    }
-
-    fn object(done: &user::Model) -> Uuid {
-        done.id
     }
 }

@@ -3,16 +3,16 @@
 use crate::{
     graphql::core::{
         context::RequestContext,
-        errors::{GeneralUserError, payload},
+        mutations::{Input, mutations, payload},
         pages::{Connection, Item},
         scalars::DateTime,
     },
-    wire::{self, Result},
+    wire::Result,
 };
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use domain::{
     access::invitations::{self, NewInvitation, RevokeInvitation},
-    kernel::{idempotency::Key, ids},
+    kernel::ids,
 };
 use entity::{Kind, invitation};
 use uuid::Uuid;
@@ -109,14 +109,19 @@ pub struct InvitationCreateInput {
     employer: Option<EmployerInput>,
 }
 
-impl InvitationCreateInput {
-    fn parse(self) -> (Option<Key>, NewInvitation) {
-        let key = self.idempotency_key.as_deref().map(Key::given);
+impl Input for InvitationCreateInput {
+    type Command = NewInvitation;
+
+    fn key(&self) -> Option<&str> {
+        self.idempotency_key.as_deref()
+    }
+
+    fn parse(self) -> domain::Result<NewInvitation> {
         let (company_name, retirement_institution_id) = self
             .employer
             .map_or((None, None), |employer| (employer.company_name, employer.retirement_institution_id));
         let user_id = self.user_id.map(|id| ids::parse(Kind::User, &id));
-        (key, NewInvitation { email: self.email, user_id, company_name, retirement_institution_id })
+        Ok(NewInvitation { email: self.email, user_id, company_name, retirement_institution_id })
     }
 }
 
@@ -127,12 +132,19 @@ pub struct InvitationRevokeInput {
     invitation_id: ID,
 }
 
+impl Input for InvitationRevokeInput {
+    type Command = RevokeInvitation;
+
+    fn parse(self) -> domain::Result<RevokeInvitation> {
+        Ok(RevokeInvitation { invitation_id: ids::parse(Kind::Invitation, &self.invitation_id) })
+    }
+}
+
 payload!(
     /// Result of invitationCreate.
     InvitationCreatePayload {
         /// The invitation. Null if the request was refused.
-        invitation: Invitation,
-        GeneralUserError
+        invitation: Invitation
     }
 );
 
@@ -140,8 +152,7 @@ payload!(
     /// Result of invitationRevoke.
     InvitationRevokePayload {
         /// The invitation. Null if the request was refused.
-        invitation: Invitation,
-        GeneralUserError
+        invitation: Invitation
     }
 );
 
@@ -175,30 +186,10 @@ impl InvitationQuery {
     }
 }
 
-#[derive(Default)]
-pub struct InvitationMutation;
-
-#[Object]
-impl InvitationMutation {
+mutations!(InvitationMutation {
     /// Creates an invitation that is valid for 14 days and sends it by e-mail. Requires scope `manage`.
-    async fn invitation_create(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Input for invitationCreate.")] input: InvitationCreateInput,
-    ) -> Result<Option<InvitationCreatePayload>> {
-        let (key, new) = input.parse();
-        let invited = invitations::invite(ctx.app(), ctx.actor(), key, new).await;
-        Ok(Some(wire::answered(invited)?.into()))
-    }
+    invitation_create(InvitationCreateInput: "Input for invitationCreate.") -> InvitationCreatePayload,
 
     /// Revokes an open invitation. Requires scope `manage`.
-    async fn invitation_revoke(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Input for invitationRevoke.")] input: InvitationRevokeInput,
-    ) -> Result<Option<InvitationRevokePayload>> {
-        let revocation =
-            RevokeInvitation { invitation_id: ids::parse(Kind::Invitation, &input.invitation_id) };
-        Ok(Some(wire::answered(invitations::revoke(ctx.app(), ctx.actor(), revocation).await)?.into()))
-    }
-}
+    invitation_revoke(InvitationRevokeInput: "Input for invitationRevoke.") -> InvitationRevokePayload,
+});

@@ -3,7 +3,8 @@
 use crate::{
     graphql::core::{
         context::RequestContext,
-        errors::{ApiKeyUserError, payload},
+        errors::UserError,
+        mutations::payload,
         pages::{Connection, Item},
         scalars::DateTime,
     },
@@ -143,7 +144,7 @@ macro_rules! issued {
             /// Full key text, shown only in this response. Null if the request was refused.
             secret: Option<String>,
             /// Why the request was refused; empty on success.
-            user_errors: Vec<ApiKeyUserError>,
+            user_errors: Vec<UserError>,
             /// Query root, to read more data in the same request.
             query: crate::graphql::Query,
         }
@@ -178,8 +179,7 @@ payload!(
     /// Result of apiKeyRevoke.
     ApiKeyRevokePayload {
         /// The API key. Null if the request was refused.
-        api_key: ApiKey,
-        ApiKeyUserError
+        api_key: ApiKey
     }
 );
 

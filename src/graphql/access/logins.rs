@@ -5,7 +5,7 @@ use crate::{
     graphql::{
         core::{
             context::RequestContext,
-            errors::{AccessUserError, GeneralUserError, payload},
+            mutations::payload,
             scalars::{Date, DateTime},
         },
         people::users::User,
@@ -189,8 +189,7 @@ payload!(
     /// Result of userSignUp.
     UserSignUpPayload {
         /// The user's first session. Null if the request was refused.
-        session: Session,
-        AccessUserError
+        session: Session
     }
 );
 
@@ -198,8 +197,7 @@ payload!(
     /// Result of userSignIn.
     UserSignInPayload {
         /// The session. Null if the request was refused.
-        session: Session,
-        AccessUserError
+        session: Session
     }
 );
 
@@ -207,8 +205,7 @@ payload!(
     /// Result of tokenRefresh.
     TokenRefreshPayload {
         /// The session with new tokens. Null if the request was refused.
-        session: Session,
-        AccessUserError
+        session: Session
     }
 );
 
@@ -216,8 +213,7 @@ payload!(
     /// Result of userSignOut.
     UserSignOutPayload {
         /// Id of the user who signed out. Null if the request was refused.
-        user_id: ID,
-        AccessUserError
+        user_id: ID
     }
 );
 
@@ -225,8 +221,7 @@ payload!(
     /// Result of passwordChange.
     PasswordChangePayload {
         /// New session that replaces all earlier ones. Null if the request was refused.
-        session: Session,
-        AccessUserError
+        session: Session
     }
 );
 
@@ -234,8 +229,7 @@ payload!(
     /// Result of passwordRecover.
     PasswordRecoverPayload {
         /// True whether or not the user exists. Null if the request was refused.
-        is_accepted: bool,
-        AccessUserError
+        is_accepted: bool
     }
 );
 
@@ -243,8 +237,7 @@ payload!(
     /// Result of passwordReset.
     PasswordResetPayload {
         /// True if the password was changed. Null if the request was refused.
-        is_reset: bool,
-        AccessUserError
+        is_reset: bool
     }
 );
 
@@ -252,8 +245,7 @@ payload!(
     /// Result of userSignInEnable.
     UserSignInEnablePayload {
         /// User who may sign in again. Null if the request was refused.
-        user: User,
-        GeneralUserError
+        user: User
     }
 );
 
@@ -261,8 +253,7 @@ payload!(
     /// Result of userSignInDisable.
     UserSignInDisablePayload {
         /// User who may no longer sign in. Null if the request was refused.
-        user: User,
-        GeneralUserError
+        user: User
     }
 );
 
@@ -270,8 +261,7 @@ payload!(
     /// Result of userTwoFactorReset.
     UserTwoFactorResetPayload {
         /// The user. Null if the request was refused.
-        user: User,
-        GeneralUserError
+        user: User
     }
 );
 
@@ -279,8 +269,7 @@ payload!(
     /// Result of profileUpdate.
     ProfileUpdatePayload {
         /// The user. Null if the request was refused.
-        user: User,
-        GeneralUserError
+        user: User
     }
 );
 
@@ -288,8 +277,7 @@ payload!(
     /// Result of userDataMail.
     UserDataMailPayload {
         /// The user. Null if the request was refused.
-        user: User,
-        GeneralUserError
+        user: User
     }
 );
 

@@ -1,10 +1,7 @@
 //! GraphQL types and operations for two-factor authentication.
 
 use crate::{
-    graphql::core::{
-        context::RequestContext,
-        errors::{AccessUserError, payload},
-    },
+    graphql::core::{context::RequestContext, mutations::payload},
     wire::{self, Result},
 };
 use async_graphql::{Context, Enum, InputObject, Object, SimpleObject};
@@ -107,8 +104,7 @@ payload!(
     /// Result of passcodeSend.
     PasscodeSendPayload {
         /// The passcode that was sent. Null if the request was refused.
-        passcode: Passcode,
-        AccessUserError
+        passcode: Passcode
     }
 );
 
@@ -116,8 +112,7 @@ payload!(
     /// Result of passcodeVerify.
     PasscodeVerifyPayload {
         /// Two-factor authentication state of the session. Null if the request was refused.
-        two_factor: TwoFactor,
-        AccessUserError
+        two_factor: TwoFactor
     }
 );
 
@@ -125,8 +120,7 @@ payload!(
     /// Result of totpEnroll.
     TotpEnrollPayload {
         /// The secret for the authenticator app. Null if the request was refused.
-        enrollment: TotpEnrollment,
-        AccessUserError
+        enrollment: TotpEnrollment
     }
 );
 
@@ -134,8 +128,7 @@ payload!(
     /// Result of totpVerify.
     TotpVerifyPayload {
         /// Two-factor authentication state of the session. Null if the request was refused.
-        two_factor: TwoFactor,
-        AccessUserError
+        two_factor: TwoFactor
     }
 );
 
@@ -143,8 +136,7 @@ payload!(
     /// Result of totpRemove.
     TotpRemovePayload {
         /// Two-factor authentication state of the session. Null if the request was refused.
-        two_factor: TwoFactor,
-        AccessUserError
+        two_factor: TwoFactor
     }
 );
 

@@ -8,7 +8,7 @@ use super::{
     },
 };
 use crate::graphql::{
-    core::scalars::Date,
+    core::{mutations::Input, scalars::Date},
     people::users::inputs::{AddressInput, change},
 };
 use async_graphql::{ID, InputObject, MaybeUndefined, OneofObject};
@@ -17,7 +17,7 @@ use domain::{
         CloseAccount, FreezeAccount, JointMember, OpenAccount, Profile, ProfilePatch, UnfreezeAccount,
         UpdateAccount,
     },
-    kernel::{idempotency::Key, ids},
+    kernel::ids,
     people::applicants::NewUser,
 };
 use entity::Kind;
@@ -112,10 +112,15 @@ pub struct AccountOpenInput {
     risk_tolerance: Option<RiskTolerance>,
 }
 
-impl AccountOpenInput {
-    pub fn parse(self) -> (Option<Key>, OpenAccount) {
-        let key = self.idempotency_key.as_deref().map(Key::given);
-        let new = OpenAccount {
+impl Input for AccountOpenInput {
+    type Command = OpenAccount;
+
+    fn key(&self) -> Option<&str> {
+        self.idempotency_key.as_deref()
+    }
+
+    fn parse(self) -> domain::Result<OpenAccount> {
+        Ok(OpenAccount {
             user_id: ids::parse(Kind::User, &self.user_id),
             ownership: self.ownership.text(),
             joint_member: self.joint_member.map(JointMember::from),
@@ -135,8 +140,7 @@ impl AccountOpenInput {
                 director_of: self.director_of,
                 risk_tolerance: self.risk_tolerance.map(RiskTolerance::text),
             },
-        };
-        (key, new)
+        })
     }
 }
 
@@ -190,11 +194,16 @@ pub struct AccountUpdateInput {
     patch: AccountPatch,
 }
 
-impl AccountUpdateInput {
-    pub fn parse(self) -> (Option<Key>, UpdateAccount) {
-        let key = self.idempotency_key.as_deref().map(Key::given);
+impl Input for AccountUpdateInput {
+    type Command = UpdateAccount;
+
+    fn key(&self) -> Option<&str> {
+        self.idempotency_key.as_deref()
+    }
+
+    fn parse(self) -> domain::Result<UpdateAccount> {
         let patch = self.patch;
-        let update = UpdateAccount {
+        Ok(UpdateAccount {
             account_id: ids::parse(Kind::Account, &self.account_id),
             ownership: patch.ownership.map(AccountOwnership::text),
             joint_member: patch.joint_member.map(JointMember::from),
@@ -216,8 +225,7 @@ impl AccountUpdateInput {
                 director_of: change(patch.director_of),
                 risk_tolerance: change(patch.risk_tolerance.map_value(RiskTolerance::text)),
             },
-        };
-        (key, update)
+        })
     }
 }
 
@@ -232,10 +240,15 @@ pub struct AccountFreezeInput {
     reason: String,
 }
 
-impl AccountFreezeInput {
-    pub fn parse(self) -> (Option<Key>, FreezeAccount) {
-        let key = self.idempotency_key.as_deref().map(Key::given);
-        (key, FreezeAccount { account_id: ids::parse(Kind::Account, &self.account_id), reason: self.reason })
+impl Input for AccountFreezeInput {
+    type Command = FreezeAccount;
+
+    fn key(&self) -> Option<&str> {
+        self.idempotency_key.as_deref()
+    }
+
+    fn parse(self) -> domain::Result<FreezeAccount> {
+        Ok(FreezeAccount { account_id: ids::parse(Kind::Account, &self.account_id), reason: self.reason })
     }
 }
 
@@ -248,10 +261,15 @@ pub struct AccountUnfreezeInput {
     account_id: ID,
 }
 
-impl AccountUnfreezeInput {
-    pub fn parse(self) -> (Option<Key>, UnfreezeAccount) {
-        let key = self.idempotency_key.as_deref().map(Key::given);
-        (key, UnfreezeAccount { account_id: ids::parse(Kind::Account, &self.account_id) })
+impl Input for AccountUnfreezeInput {
+    type Command = UnfreezeAccount;
+
+    fn key(&self) -> Option<&str> {
+        self.idempotency_key.as_deref()
+    }
+
+    fn parse(self) -> domain::Result<UnfreezeAccount> {
+        Ok(UnfreezeAccount { account_id: ids::parse(Kind::Account, &self.account_id) })
     }
 }
 
@@ -266,9 +284,14 @@ pub struct AccountCloseInput {
     reason: String,
 }
 
-impl AccountCloseInput {
-    pub fn parse(self) -> (Option<Key>, CloseAccount) {
-        let key = self.idempotency_key.as_deref().map(Key::given);
-        (key, CloseAccount { account_id: ids::parse(Kind::Account, &self.account_id), reason: self.reason })
+impl Input for AccountCloseInput {
+    type Command = CloseAccount;
+
+    fn key(&self) -> Option<&str> {
+        self.idempotency_key.as_deref()
+    }
+
+    fn parse(self) -> domain::Result<CloseAccount> {
+        Ok(CloseAccount { account_id: ids::parse(Kind::Account, &self.account_id), reason: self.reason })
     }
 }

@@ -9,10 +9,10 @@ use super::{
 use crate::{
     graphql::core::{
         context::RequestContext,
-        errors::{AccountUserError, GeneralUserError, payload},
+        mutations::{mutations, payload},
         pages::Connection,
     },
-    wire::{self, Result},
+    wire::Result,
 };
 use async_graphql::{Context, ID, Object};
 use domain::{accounts, kernel::ids};
@@ -22,8 +22,7 @@ payload!(
     /// Result of accountOpen.
     AccountOpenPayload {
         /// The account. Null if the request was refused.
-        account: Account,
-        GeneralUserError
+        account: Account
     }
 );
 
@@ -31,8 +30,7 @@ payload!(
     /// Result of accountUpdate.
     AccountUpdatePayload {
         /// The account. Null if the request was refused.
-        account: Account,
-        AccountUserError
+        account: Account
     }
 );
 
@@ -40,8 +38,7 @@ payload!(
     /// Result of accountFreeze.
     AccountFreezePayload {
         /// The account. Null if the request was refused.
-        account: Account,
-        AccountUserError
+        account: Account
     }
 );
 
@@ -49,8 +46,7 @@ payload!(
     /// Result of accountUnfreeze.
     AccountUnfreezePayload {
         /// The account. Null if the request was refused.
-        account: Account,
-        AccountUserError
+        account: Account
     }
 );
 
@@ -58,8 +54,7 @@ payload!(
     /// Result of accountClose.
     AccountClosePayload {
         /// The account. Null if the request was refused.
-        account: Account,
-        AccountUserError
+        account: Account
     }
 );
 
@@ -93,65 +88,21 @@ impl AccountQuery {
     }
 }
 
-#[derive(Default)]
-pub struct AccountMutation;
-
-#[Object]
-impl AccountMutation {
+mutations!(AccountMutation {
     /// Opens an individual or joint account for an approved user. Requires scope `manage`.
-    async fn account_open(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Input for accountOpen.")] input: AccountOpenInput,
-    ) -> Result<Option<AccountOpenPayload>> {
-        let (key, new) = input.parse();
-        let opened = accounts::open(ctx.app(), ctx.actor(), key, new).await;
-        Ok(Some(wire::answered(opened)?.into()))
-    }
+    account_open(AccountOpenInput: "Input for accountOpen.") -> AccountOpenPayload,
 
     /// Changes the financial profile, type or ownership of an active account. Requires scope `manage`.
-    async fn account_update(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Input for accountUpdate.")] input: AccountUpdateInput,
-    ) -> Result<Option<AccountUpdatePayload>> {
-        let (key, update) = input.parse();
-        let updated = accounts::update(ctx.app(), ctx.actor(), key, update).await;
-        Ok(Some(wire::answered(updated)?.into()))
-    }
+    account_update(AccountUpdateInput: "Input for accountUpdate.") -> AccountUpdatePayload,
 
     /// Freezes an active account: deposits and new orders are refused, but open orders can be canceled, and
     /// pending activity settles. Requires scope `operate`.
-    async fn account_freeze(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Input for accountFreeze.")] input: AccountFreezeInput,
-    ) -> Result<Option<AccountFreezePayload>> {
-        let (key, freeze) = input.parse();
-        let frozen = accounts::freeze(ctx.app(), ctx.actor(), key, freeze).await;
-        Ok(Some(wire::answered(frozen)?.into()))
-    }
+    account_freeze(AccountFreezeInput: "Input for accountFreeze.") -> AccountFreezePayload,
 
     /// Makes a frozen account active again. Requires scope `operate`.
-    async fn account_unfreeze(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Input for accountUnfreeze.")] input: AccountUnfreezeInput,
-    ) -> Result<Option<AccountUnfreezePayload>> {
-        let (key, unfreeze) = input.parse();
-        let unfrozen = accounts::unfreeze(ctx.app(), ctx.actor(), key, unfreeze).await;
-        Ok(Some(wire::answered(unfrozen)?.into()))
-    }
+    account_unfreeze(AccountUnfreezeInput: "Input for accountUnfreeze.") -> AccountUnfreezePayload,
 
     /// Permanently closes an account without cash, shares, open orders or pending transfers. Requires scope
     /// `operate`.
-    async fn account_close(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Input for accountClose.")] input: AccountCloseInput,
-    ) -> Result<Option<AccountClosePayload>> {
-        let (key, closing) = input.parse();
-        let closed = accounts::close(ctx.app(), ctx.actor(), key, closing).await;
-        Ok(Some(wire::answered(closed)?.into()))
-    }
-}
+    account_close(AccountCloseInput: "Input for accountClose.") -> AccountClosePayload,
+});

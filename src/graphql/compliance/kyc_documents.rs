@@ -1,11 +1,7 @@
 //! GraphQL types and operations for documents of identity checks.
 
 use crate::{
-    graphql::core::{
-        context::RequestContext,
-        errors::{KycUserError, payload},
-        scalars::DateTime,
-    },
+    graphql::core::{context::RequestContext, mutations::payload, scalars::DateTime},
     wire::{self, Result},
 };
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
@@ -200,8 +196,7 @@ payload!(
     /// Result of kycDocumentUploadPrepare.
     KycDocumentUploadPreparePayload {
         /// Upload request for the document. Null if the request was refused.
-        target: KycDocumentUploadTarget,
-        KycUserError
+        target: KycDocumentUploadTarget
     }
 );
 

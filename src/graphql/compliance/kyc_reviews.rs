@@ -6,19 +6,19 @@ use crate::{
         access::keys::ApiKey,
         core::{
             context::RequestContext,
-            errors::{KycUserError, payload},
+            mutations::{Input, mutations, payload},
             pages::Connection,
             scalars::DateTime,
         },
     },
-    wire::{self, Result},
+    wire::Result,
 };
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use chrono::Datelike;
 use domain::{
     Scope,
-    compliance::kyc::reviews::{self, Decision},
-    kernel::{idempotency::Key, ids},
+    compliance::kyc::reviews::{self, ApproveKyc, Decision, DenyKyc},
+    kernel::ids,
     people::person,
 };
 use entity::{Kind, api_key, kyc};
@@ -127,16 +127,35 @@ pub struct KycDenyInput {
     reason: String,
 }
 
-fn decision(kyc_id: &ID, reason: String) -> Decision {
-    Decision { kyc_id: ids::parse(Kind::Kyc, kyc_id), reason }
+impl Input for KycApproveInput {
+    type Command = ApproveKyc;
+
+    fn key(&self) -> Option<&str> {
+        self.idempotency_key.as_deref()
+    }
+
+    fn parse(self) -> domain::Result<ApproveKyc> {
+        Ok(ApproveKyc(Decision { kyc_id: ids::parse(Kind::Kyc, &self.kyc_id), reason: self.reason }))
+    }
+}
+
+impl Input for KycDenyInput {
+    type Command = DenyKyc;
+
+    fn key(&self) -> Option<&str> {
+        self.idempotency_key.as_deref()
+    }
+
+    fn parse(self) -> domain::Result<DenyKyc> {
+        Ok(DenyKyc(Decision { kyc_id: ids::parse(Kind::Kyc, &self.kyc_id), reason: self.reason }))
+    }
 }
 
 payload!(
     /// Result of kycApprove.
     KycApprovePayload {
         /// The identity check. Null if the request was refused.
-        kyc: Kyc,
-        KycUserError
+        kyc: Kyc
     }
 );
 
@@ -144,8 +163,7 @@ payload!(
     /// Result of kycDeny.
     KycDenyPayload {
         /// The identity check. Null if the request was refused.
-        kyc: Kyc,
-        KycUserError
+        kyc: Kyc
     }
 );
 
@@ -169,33 +187,12 @@ impl KycReviewQuery {
     }
 }
 
-#[derive(Default)]
-pub struct KycReviewMutation;
-
-#[Object]
-impl KycReviewMutation {
+mutations!(KycReviewMutation {
     /// Approves an identity check; its watch-list hits must be cleared first. The calling key must not have
     /// entered or changed this user's data. Requires scope `operate`.
-    async fn kyc_approve(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Input for kycApprove.")] input: KycApproveInput,
-    ) -> Result<Option<KycApprovePayload>> {
-        let key = input.idempotency_key.as_deref().map(Key::given);
-        let approved =
-            reviews::approve(ctx.app(), ctx.actor(), key, decision(&input.kyc_id, input.reason)).await;
-        Ok(Some(wire::answered(approved)?.into()))
-    }
+    kyc_approve(KycApproveInput: "Input for kycApprove.") -> KycApprovePayload,
 
     /// Denies an identity check. The calling key must not have entered or changed this user's data. Requires
     /// scope `operate`.
-    async fn kyc_deny(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Input for kycDeny.")] input: KycDenyInput,
-    ) -> Result<Option<KycDenyPayload>> {
-        let key = input.idempotency_key.as_deref().map(Key::given);
-        let denied = reviews::deny(ctx.app(), ctx.actor(), key, decision(&input.kyc_id, input.reason)).await;
-        Ok(Some(wire::answered(denied)?.into()))
-    }
-}
+    kyc_deny(KycDenyInput: "Input for kycDeny.") -> KycDenyPayload,
+});

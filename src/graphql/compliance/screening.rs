@@ -4,10 +4,10 @@ use super::kyc::Kyc;
 use crate::{
     graphql::core::{
         context::RequestContext,
-        errors::{KycUserError, payload},
+        mutations::{Input, mutations, payload},
         scalars::{Date, DateTime, Decimal},
     },
-    wire::{self, Result},
+    wire::Result,
 };
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 use domain::{
@@ -15,7 +15,7 @@ use domain::{
         kyc::hits::{self, ClearWatchListHit},
         screening::{self, Compared, Part},
     },
-    kernel::{idempotency::Key, ids},
+    kernel::ids,
 };
 use entity::{Kind, kyc, screening_exception, screening_hit, screening_run, watch_list};
 
@@ -208,12 +208,24 @@ pub struct WatchListHitClearInput {
     until: Date,
 }
 
+impl Input for WatchListHitClearInput {
+    type Command = ClearWatchListHit;
+
+    fn key(&self) -> Option<&str> {
+        self.idempotency_key.as_deref()
+    }
+
+    fn parse(self) -> domain::Result<ClearWatchListHit> {
+        let hit_id = ids::parse(Kind::ScreeningHit, &self.hit_id);
+        Ok(ClearWatchListHit { hit_id, reason: self.reason, until: self.until.0 })
+    }
+}
+
 payload!(
     /// Result of watchListHitClear.
     WatchListHitClearPayload {
         /// The hit. Null if the request was refused.
-        hit: WatchListHit,
-        KycUserError
+        hit: WatchListHit
     }
 );
 
@@ -236,22 +248,8 @@ impl ScreeningQuery {
     }
 }
 
-#[derive(Default)]
-pub struct ScreeningMutation;
-
-#[Object]
-impl ScreeningMutation {
+mutations!(ScreeningMutation {
     /// Clears a watch-list hit as a different person; once no hit is open, the identity check is decided
     /// again. The calling key must not have entered or changed this user's data. Requires scope `operate`.
-    async fn watch_list_hit_clear(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Input for watchListHitClear.")] input: WatchListHitClearInput,
-    ) -> Result<Option<WatchListHitClearPayload>> {
-        let WatchListHitClearInput { idempotency_key, hit_id, reason, until: Date(until) } = input;
-        let key = idempotency_key.as_deref().map(Key::given);
-        let clearing = ClearWatchListHit { hit_id: ids::parse(Kind::ScreeningHit, &hit_id), reason, until };
-        let cleared = hits::clear(ctx.app(), ctx.actor(), key, clearing).await;
-        Ok(Some(wire::answered(cleared)?.into()))
-    }
-}
+    watch_list_hit_clear(WatchListHitClearInput: "Input for watchListHitClear.") -> WatchListHitClearPayload,
+});

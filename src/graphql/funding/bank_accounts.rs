@@ -4,18 +4,18 @@ use crate::{
     graphql::{
         core::{
             context::RequestContext,
-            errors::{BankAccountUserError, GeneralUserError, payload},
+            mutations::{Input, mutations, payload},
             pages::Item,
             scalars::DateTime,
         },
         people::users::User,
     },
-    wire::{self, Result},
+    wire::Result,
 };
 use async_graphql::{Context, ID, InputObject, Object};
 use domain::{
-    funding::bank_accounts::{self, LinkBankAccount, RemoveBankAccount, UpdateBankAccount},
-    kernel::{idempotency::Key, ids},
+    funding::bank_accounts::{LinkBankAccount, RemoveBankAccount, UpdateBankAccount},
+    kernel::ids,
 };
 use entity::{Kind, bank_account, user};
 use uuid::Uuid;
@@ -97,16 +97,20 @@ pub struct BankAccountLinkInput {
     nickname: String,
 }
 
-impl BankAccountLinkInput {
-    fn parse(self) -> (Option<Key>, LinkBankAccount) {
-        let key = self.idempotency_key.as_deref().map(Key::given);
-        let new = LinkBankAccount {
+impl Input for BankAccountLinkInput {
+    type Command = LinkBankAccount;
+
+    fn key(&self) -> Option<&str> {
+        self.idempotency_key.as_deref()
+    }
+
+    fn parse(self) -> domain::Result<LinkBankAccount> {
+        Ok(LinkBankAccount {
             user_id: ids::parse(Kind::User, &self.user_id),
             number: self.number,
             routing_number: self.routing_number,
             nickname: self.nickname,
-        };
-        (key, new)
+        })
     }
 }
 
@@ -114,8 +118,7 @@ payload!(
     /// Result of bankAccountLink.
     BankAccountLinkPayload {
         /// The bank account. Null if the request was refused.
-        bank_account: BankAccount,
-        GeneralUserError
+        bank_account: BankAccount
     }
 );
 
@@ -152,17 +155,49 @@ pub struct BankAccountRemoveInput {
     bank_account_id: ID,
 }
 
-fn parse<T>(key: Option<&str>, id: &ID, make: impl FnOnce(Uuid) -> T) -> (Option<Key>, T) {
-    let key = key.map(Key::given);
-    (key, make(ids::parse(Kind::BankAccount, id)))
+impl Input for BankAccountRenameInput {
+    type Command = UpdateBankAccount;
+
+    fn key(&self) -> Option<&str> {
+        self.idempotency_key.as_deref()
+    }
+
+    fn parse(self) -> domain::Result<UpdateBankAccount> {
+        let bank_account_id = ids::parse(Kind::BankAccount, &self.bank_account_id);
+        Ok(UpdateBankAccount { bank_account_id, nickname: Some(self.nickname), is_default: None })
+    }
+}
+
+impl Input for BankAccountSetDefaultInput {
+    type Command = UpdateBankAccount;
+
+    fn key(&self) -> Option<&str> {
+        self.idempotency_key.as_deref()
+    }
+
+    fn parse(self) -> domain::Result<UpdateBankAccount> {
+        let bank_account_id = ids::parse(Kind::BankAccount, &self.bank_account_id);
+        Ok(UpdateBankAccount { bank_account_id, nickname: None, is_default: Some(self.is_default) })
+    }
+}
+
+impl Input for BankAccountRemoveInput {
+    type Command = RemoveBankAccount;
+
+    fn key(&self) -> Option<&str> {
+        self.idempotency_key.as_deref()
+    }
+
+    fn parse(self) -> domain::Result<RemoveBankAccount> {
+        Ok(RemoveBankAccount { bank_account_id: ids::parse(Kind::BankAccount, &self.bank_account_id) })
+    }
 }
 
 payload!(
     /// Result of bankAccountRename.
     BankAccountRenamePayload {
         /// The bank account. Null if the request was refused.
-        bank_account: BankAccount,
-        BankAccountUserError
+        bank_account: BankAccount
     }
 );
 
@@ -170,79 +205,28 @@ payload!(
     /// Result of bankAccountSetDefault.
     BankAccountSetDefaultPayload {
         /// The bank account. Null if the request was refused.
-        bank_account: BankAccount,
-        BankAccountUserError
+        bank_account: BankAccount
     }
 );
 
 payload!(
     /// Result of bankAccountRemove.
     BankAccountRemovePayload {
-        /// Id of the removed bank account. Null if the request was refused.
-        bank_account_id: ID,
-        BankAccountUserError
+        /// The removed bank account. Null if the request was refused.
+        bank_account: BankAccount
     }
 );
 
-#[derive(Default)]
-pub struct BankAccountMutation;
-
-#[Object]
-impl BankAccountMutation {
+mutations!(BankAccountMutation {
     /// Links a bank account of an approved user. Requires scope `manage`.
-    async fn bank_account_link(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Input for bankAccountLink.")] input: BankAccountLinkInput,
-    ) -> Result<Option<BankAccountLinkPayload>> {
-        let (key, new) = input.parse();
-        let linked = bank_accounts::link(ctx.app(), ctx.actor(), key, new).await;
-        Ok(Some(wire::answered(linked)?.into()))
-    }
+    bank_account_link(BankAccountLinkInput: "Input for bankAccountLink.") -> BankAccountLinkPayload,
 
     /// Renames a bank account. Requires scope `manage`.
-    async fn bank_account_rename(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Input for bankAccountRename.")] input: BankAccountRenameInput,
-    ) -> Result<Option<BankAccountRenamePayload>> {
-        let BankAccountRenameInput { idempotency_key, bank_account_id, nickname } = input;
-        let make = |bank_account_id| UpdateBankAccount {
-            bank_account_id,
-            nickname: Some(nickname),
-            is_default: None,
-        };
-        let (key, update) = parse(idempotency_key.as_deref(), &bank_account_id, make);
-        let renamed = bank_accounts::update(ctx.app(), ctx.actor(), key, update).await;
-        Ok(Some(wire::answered(renamed)?.into()))
-    }
+    bank_account_rename(BankAccountRenameInput: "Input for bankAccountRename.") -> BankAccountRenamePayload,
 
     /// Makes a bank account its owner's default, or removes it as the default. Requires scope `manage`.
-    async fn bank_account_set_default(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Input for bankAccountSetDefault.")] input: BankAccountSetDefaultInput,
-    ) -> Result<Option<BankAccountSetDefaultPayload>> {
-        let BankAccountSetDefaultInput { idempotency_key, bank_account_id, is_default } = input;
-        let make = |bank_account_id| UpdateBankAccount {
-            bank_account_id,
-            nickname: None,
-            is_default: Some(is_default),
-        };
-        let (key, update) = parse(idempotency_key.as_deref(), &bank_account_id, make);
-        let set = bank_accounts::update(ctx.app(), ctx.actor(), key, update).await;
-        Ok(Some(wire::answered(set)?.into()))
-    }
+    bank_account_set_default(BankAccountSetDefaultInput: "Input for bankAccountSetDefault.") -> BankAccountSetDefaultPayload,
 
     /// Removes a bank account that has no pending transfer. Requires scope `manage`.
-    async fn bank_account_remove(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Input for bankAccountRemove.")] input: BankAccountRemoveInput,
-    ) -> Result<Option<BankAccountRemovePayload>> {
-        let make = |bank_account_id| RemoveBankAccount { bank_account_id };
-        let (key, removal) = parse(input.idempotency_key.as_deref(), &input.bank_account_id, make);
-        let removed = bank_accounts::remove(ctx.app(), ctx.actor(), key, removal).await;
-        Ok(Some(wire::answered(removed)?.map(|removed| ID::from(removed.id)).into()))
-    }
-}
+    bank_account_remove(BankAccountRemoveInput: "Input for bankAccountRemove.") -> BankAccountRemovePayload,
+});

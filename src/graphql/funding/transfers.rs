@@ -6,17 +6,17 @@ use crate::{
         accounts::Account,
         core::{
             context::RequestContext,
-            errors::{TransferUserError, payload},
+            mutations::{Input, mutations, payload},
             pages::Item,
             scalars::{Date, DateTime, Money, MoneyInput},
         },
     },
-    wire::{self, Result},
+    wire::Result,
 };
 use async_graphql::{Context, Enum, ID, InputObject, Object};
 use domain::{
     funding::transfers::{self, CreateDeposit},
-    kernel::{command, idempotency::Key, ids},
+    kernel::ids,
 };
 use entity::{Kind, account, bank_account, transfer};
 use uuid::Uuid;
@@ -122,16 +122,19 @@ pub struct DepositCreateInput {
     amount: MoneyInput,
 }
 
-impl DepositCreateInput {
-    fn parse(self) -> domain::Result<(Key, CreateDeposit)> {
-        let key = Key::given(&self.idempotency_key);
-        let amount = key.check_with(self.amount.cents("amount"))?;
-        let new = CreateDeposit {
+impl Input for DepositCreateInput {
+    type Command = CreateDeposit;
+
+    fn key(&self) -> Option<&str> {
+        Some(&self.idempotency_key)
+    }
+
+    fn parse(self) -> domain::Result<CreateDeposit> {
+        Ok(CreateDeposit {
             account_id: ids::parse(Kind::Account, &self.account_id),
             bank_account_id: ids::parse(Kind::BankAccount, &self.bank_account_id),
-            amount,
-        };
-        Ok((key, new))
+            amount: self.amount.cents("amount")?,
+        })
     }
 }
 
@@ -139,8 +142,7 @@ payload!(
     /// Result of depositCreate.
     DepositCreatePayload {
         /// The deposit. Null if the request was refused.
-        transfer: Transfer,
-        TransferUserError
+        transfer: Transfer
     }
 );
 
@@ -160,22 +162,8 @@ impl TransferQuery {
     }
 }
 
-#[derive(Default)]
-pub struct TransferMutation;
-
-#[Object]
-impl TransferMutation {
+mutations!(TransferMutation {
     /// Deposits money from a bank account by ACH. It settles on the next banking day. Requires scope
     /// `transfer`.
-    async fn deposit_create(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Input for depositCreate.")] input: DepositCreateInput,
-    ) -> Result<Option<DepositCreatePayload>> {
-        let deposited = match input.parse() {
-            Ok((key, new)) => transfers::deposit(ctx.app(), ctx.actor(), Some(key), new).await,
-            Err(error) => Err(command::unreadable::<CreateDeposit>(ctx.actor(), error)),
-        };
-        Ok(Some(wire::answered(deposited)?.into()))
-    }
-}
+    deposit_create(DepositCreateInput: "Input for depositCreate.") -> DepositCreatePayload,
+});

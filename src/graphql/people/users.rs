@@ -13,20 +13,18 @@ use crate::{
         core::{
             context::RequestContext,
             loaders::ByJointMember,
+            mutations::mutations,
             pages::{Connection, Item},
             scalars::DateTime,
         },
         funding::bank_accounts::BankAccount,
     },
-    wire::{self, Result},
+    wire::Result,
 };
 use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 use domain::{
     Who,
-    compliance::{
-        kyc as checks,
-        registration::{self, Registered},
-    },
+    compliance::{kyc as checks, registration::Registered},
     kernel::ids,
     people::{
         applicants::{self},
@@ -285,32 +283,12 @@ impl UserQuery {
     }
 }
 
-#[derive(Default)]
-pub struct UserMutation;
-
-#[Object]
-impl UserMutation {
+mutations!(UserMutation {
     /// Creates a user and, if all required data is given, checks their identity. Requires scope `start` or
     /// `manage`.
-    async fn user_create(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Input for userCreate.")] input: UserCreateInput,
-    ) -> Result<Option<UserCreatePayload>> {
-        let (key, new) = input.parse();
-        let registered = registration::register(ctx.app(), ctx.actor(), key, new).await;
-        Ok(Some(wire::answered(registered)?.into()))
-    }
+    user_create(UserCreateInput: "Input for userCreate.") -> UserCreatePayload,
 
     /// Changes or completes a user's data. A change of name, date of birth, social security number or address
     /// repeats the identity check. Requires scope `manage`.
-    async fn user_update(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Input for userUpdate.")] input: UserUpdateInput,
-    ) -> Result<Option<UserUpdatePayload>> {
-        let (key, change) = input.parse();
-        let updated = registration::update(ctx.app(), ctx.actor(), key, change).await;
-        Ok(Some(wire::answered(updated)?.into()))
-    }
-}
+    user_update(UserUpdateInput: "Input for userUpdate.") -> UserUpdatePayload,
+});

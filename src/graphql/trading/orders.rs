@@ -6,17 +6,17 @@ use crate::{
         accounts::Account,
         core::{
             context::RequestContext,
-            errors::{OrderUserError, payload},
+            mutations::{Input, mutations, payload},
             pages::{Connection, Item},
             scalars::{DateTime, Decimal, Money},
         },
     },
-    wire::{self, Result},
+    wire::Result,
 };
 use async_graphql::{Context, Enum, ID, InputObject, Object};
 use domain::{
     Scope,
-    kernel::{command, idempotency::Key, ids},
+    kernel::ids,
     trading::orders::{self, CancelOrder, PlaceOrder},
 };
 use entity::{Kind, account, fill, instrument, order};
@@ -264,18 +264,21 @@ pub struct OrderPlaceInput {
     kind: OrderType,
 }
 
-impl OrderPlaceInput {
-    fn parse(self) -> domain::Result<(Key, PlaceOrder)> {
-        let key = Key::given(&self.idempotency_key);
-        let quantity = key.check_with(self.quantity.amount("quantity"))?;
-        let new = PlaceOrder {
+impl Input for OrderPlaceInput {
+    type Command = PlaceOrder;
+
+    fn key(&self) -> Option<&str> {
+        Some(&self.idempotency_key)
+    }
+
+    fn parse(self) -> domain::Result<PlaceOrder> {
+        Ok(PlaceOrder {
             account_id: Some(ids::parse(Kind::Account, &self.account_id)),
             symbol: self.symbol,
             side: self.side.into(),
-            quantity,
+            quantity: self.quantity.amount("quantity")?,
             kind: self.kind.into(),
-        };
-        Ok((key, new))
+        })
     }
 }
 
@@ -283,8 +286,7 @@ payload!(
     /// Result of orderPlace.
     OrderPlacePayload {
         /// The order. Null if the request was refused.
-        order: Order,
-        OrderUserError
+        order: Order
     }
 );
 
@@ -297,12 +299,23 @@ pub struct OrderCancelInput {
     order_id: ID,
 }
 
+impl Input for OrderCancelInput {
+    type Command = CancelOrder;
+
+    fn key(&self) -> Option<&str> {
+        Some(&self.idempotency_key)
+    }
+
+    fn parse(self) -> domain::Result<CancelOrder> {
+        Ok(CancelOrder { order_id: ids::parse(Kind::Order, &self.order_id) })
+    }
+}
+
 payload!(
     /// Result of orderCancel.
     OrderCancelPayload {
         /// The order. Null if the request was refused.
-        order: Order,
-        OrderUserError
+        order: Order
     }
 );
 
@@ -338,34 +351,11 @@ impl OrderQuery {
     }
 }
 
-#[derive(Default)]
-pub struct OrderMutation;
-
-#[Object]
-impl OrderMutation {
+mutations!(OrderMutation {
     /// Places an order and holds its cash or shares. A retry with the same `idempotencyKey` and input returns
     /// the same order. Requires scope `trade`.
-    async fn order_place(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Input for orderPlace.")] input: OrderPlaceInput,
-    ) -> Result<Option<OrderPlacePayload>> {
-        let placed = match input.parse() {
-            Ok((key, new)) => orders::place(ctx.app(), ctx.actor(), Some(key), new).await,
-            Err(error) => Err(command::unreadable::<PlaceOrder>(ctx.actor(), error)),
-        };
-        Ok(Some(wire::answered(placed)?.into()))
-    }
+    order_place(OrderPlaceInput: "Input for orderPlace.") -> OrderPlacePayload,
 
     /// Cancels an open order and releases its hold. Requires scope `trade`.
-    async fn order_cancel(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Input for orderCancel.")] input: OrderCancelInput,
-    ) -> Result<Option<OrderCancelPayload>> {
-        let cancellation = CancelOrder { order_id: ids::parse(Kind::Order, &input.order_id) };
-        let key = Key::given(&input.idempotency_key);
-        let canceled = orders::cancel(ctx.app(), ctx.actor(), Some(key), cancellation).await;
-        Ok(Some(wire::answered(canceled)?.into()))
-    }
-}
+    order_cancel(OrderCancelInput: "Input for orderCancel.") -> OrderCancelPayload,
+});

@@ -188,7 +188,7 @@ async fn create(
 ) -> Result<Response> {
     let new = parse(ids::parse(Kind::User, &id), &body)
         .map_err(|error| command::unreadable::<OpenAccount>(&actor, error))?;
-    let opened = accounts::open(&app, &actor, key, new)
+    let opened = command::execute(&app, &actor, key, new)
         .await
         .map_err(|error| Problem::with_field_names(error, name))?;
     let account = &opened.value;
@@ -241,7 +241,7 @@ async fn update(
 ) -> Result<Response> {
     let update = parse_update(ids::parse(Kind::Account, &id), &body)
         .map_err(|error| command::unreadable::<UpdateAccount>(&actor, error))?;
-    let updated = accounts::update(&app, &actor, key, update)
+    let updated = command::execute(&app, &actor, key, update)
         .await
         .map_err(|error| Problem::with_field_names(error, name))?;
     let account = &updated.value;

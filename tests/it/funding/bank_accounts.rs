@@ -14,7 +14,7 @@ const SET_DEFAULT: &str =
     "mutation($input: BankAccountSetDefaultInput!) { bankAccountSetDefault(input: $input) {
     bankAccount { id nickname isDefault } userErrors { code path message } } }";
 const REMOVE: &str = "mutation($input: BankAccountRemoveInput!) { bankAccountRemove(input: $input) {
-    bankAccountId userErrors { code path message } } }";
+    bankAccount { id } userErrors { code path message } } }";
 const OF_USER: &str = "query($id: ID!) { user(id: $id) { defaultBankAccount { id } bankAccounts { edges { \
     node { id isDefault removedAt } } } } }";
 
@@ -299,7 +299,7 @@ on_both! {
             all.iter().map(|id| app.gql(SET_DEFAULT, json!({ "input": { "bankAccountId": id } }))),
         );
         let (removal, sets) = futures_util::future::join(removal, sets).await;
-        assert_eq!(removal.entity("bankAccountRemove", "bankAccountId"), &json!(left));
+        assert_eq!(removal.entity("bankAccountRemove", "bankAccount"), &json!({ "id": left }));
         assert!(sets.iter().all(|answer| answer.body.get("errors").is_none()));
         let after = defaults(&app).await;
         assert!(after.len() <= 1 && !after.contains(&left), "{after:?}");
@@ -329,7 +329,7 @@ on_both! {
             .entity("bankAccountSetDefault", "bankAccount");
         app.advance_to("2026-07-10T15:00:00Z").await;
         let removed = app.gql(REMOVE, json!({ "input": { "bankAccountId": ada.bank_account_id } })).await;
-        assert_eq!(removed.entity("bankAccountRemove", "bankAccountId"), &json!(ada.bank_account_id));
+        assert_eq!(removed.entity("bankAccountRemove", "bankAccount"), &json!({ "id": ada.bank_account_id }));
         let of_user = app.gql(OF_USER, json!({ "id": ada.user_id })).await.data()["user"].clone();
         assert_eq!(of_user, json!({ "defaultBankAccount": null, "bankAccounts": { "edges": [] } }));
         // It cannot be used for new deposits, but earlier transfers still show it.
@@ -387,7 +387,7 @@ on_both! {
         }
         app.gql(REMOVE, json!({ "input": { "bankAccountId": made[2] } }))
             .await
-            .entity("bankAccountRemove", "bankAccountId");
+            .entity("bankAccountRemove", "bankAccount");
         let path = format!("/v1/users/{joe}/bank_accounts");
         assert_eq!(ids(&app.get(&path).await.body), [made[4].as_str(), &made[3], &made[1], &made[0]]);
         assert_eq!(
@@ -492,8 +492,8 @@ on_both! {
         assert_eq!(
             send_input(REMOVE, json!({ "bankAccountId": mine }))
                 .await
-                .entity("bankAccountRemove", "bankAccountId"),
-            &json!(mine)
+                .entity("bankAccountRemove", "bankAccount"),
+            &json!({ "id": mine })
         );
     }
 }

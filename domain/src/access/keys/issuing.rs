@@ -7,7 +7,7 @@ use crate::{
         actor::PartnerKey,
         app::App,
         clock,
-        command::{self, Command, CommandContext},
+        command::{self, Command, CommandContext, Identified},
         events::EventType,
         pages::{Page, Slice},
         secrets::Secret,
@@ -91,6 +91,12 @@ fn require_held(issuer: &PartnerKey, scopes: &[Scope], field: &str) -> Result<()
     }
 }
 
+impl Identified for Issued {
+    fn id(&self) -> Uuid {
+        self.key.id
+    }
+}
+
 impl Command for IssueApiKey {
     const NAME: &'static str = "api_key.issue";
     const SCOPE: Scope = Scope::Operate;
@@ -108,10 +114,6 @@ impl Command for IssueApiKey {
         let (mut row, text) = generate(ctx.app, ctx.partner, &scopes)?;
         row.label = person::tidy(&self.new.label);
         insert(ctx, row, text).await
-    }
-
-    fn object(done: &Issued) -> Uuid {
-        done.key.id
     }
 }
 
@@ -199,10 +201,6 @@ impl Command for RotateApiKey {
         }
         insert(ctx, row, text).await
     }
-
-    fn object(done: &Issued) -> Uuid {
-        done.key.id
-    }
 }
 
 /// Revokes a key, which may be the caller's own. Requires scope `operate`.
@@ -224,10 +222,6 @@ impl Command for RevokeApiKey {
     const SCOPE: Scope = Scope::Operate;
     type Output = api_key::Model;
 
-    fn check(&self, _: Mode) -> Result<()> {
-        Ok(())
-    }
-
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<api_key::Model> {
         clock::locked(ctx.tx, ctx.partner.id).await?;
         let key = of_partner(ctx.tx, ctx.partner.id, self.id)
@@ -246,10 +240,6 @@ impl Command for RevokeApiKey {
         let facts = json!({ "id": key.id, "public_id": key.public_id });
         ctx.event().record(ctx.tx, EventType::ApiKeyRevoked, ctx.partner.id, facts).await?;
         Ok(key)
-    }
-
-    fn object(done: &api_key::Model) -> Uuid {
-        done.id
     }
 
     fn ends_rights_of(&self) -> Option<Uuid> {

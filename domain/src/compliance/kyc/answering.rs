@@ -8,12 +8,10 @@ use super::{
     settle, to_json,
 };
 use crate::{
-    Actor, Code, Refusal, Result, Scope,
+    Code, Refusal, Result, Scope,
     kernel::{
-        app::App,
-        command::{self, Answer, Command, CommandContext},
+        command::{Command, CommandContext},
         events::EventType,
-        idempotency::Key,
     },
     providers::identity::{self, Check, Part},
 };
@@ -23,7 +21,6 @@ use entity::{
     partner::Mode,
 };
 use serde::Serialize;
-use uuid::Uuid;
 
 /// Answers to all questions of a check, and corrections of the name.
 #[derive(Clone, Serialize)]
@@ -37,25 +34,16 @@ pub struct AnswerQuestions {
 /// Points that passing adds to the score or failing subtracts, in hundredths.
 const WEIGHT: i32 = 30;
 
-/// Answers the questions of an identity check, once (documented: answers are sent with PATCH and may correct
-/// the name). Requires scope `manage`, or the user's own session.
-///
-/// Four correct answers of five pass; with fewer the check goes to a reviewer.
-pub async fn answer(
-    app: &App,
-    actor: &Actor,
-    key: Option<Key>,
-    answering: AnswerQuestions,
-) -> Result<Answer<kyc::Model>> {
-    command::execute(app, actor, key, answering).await
-}
-
 impl AnswerQuestions {
     fn patch(&self) -> Patch {
         Patch::of_name(self.first_name.clone(), self.last_name.clone())
     }
 }
 
+/// Answers the questions of an identity check, once (documented: answers are sent with PATCH and may correct
+/// the name). Requires scope `manage`, or the user's own session.
+///
+/// Four correct answers of five pass; with fewer the check goes to a reviewer.
 impl Command for AnswerQuestions {
     const NAME: &'static str = "kyc.answer";
     const SCOPE: Scope = Scope::Manage;
@@ -102,10 +90,6 @@ impl Command for AnswerQuestions {
         };
         (check.answered_at, check.right_answers, check.decided_at) = (Some(ctx.now), Some(right), ctx.now);
         settle(ctx, check, EventType::KycAnswered).await
-    }
-
-    fn object(done: &kyc::Model) -> Uuid {
-        done.id
     }
 }
 

@@ -6,12 +6,10 @@ use super::{
     expire, locked, outcome_of, settle,
 };
 use crate::{
-    Actor, Code, Refusal, Result, Scope,
+    Code, Refusal, Result, Scope,
     kernel::{
-        app::App,
-        command::{self, Answer, Command, CommandContext},
+        command::{Command, CommandContext},
         events::EventType,
-        idempotency::Key,
     },
 };
 use entity::{
@@ -19,7 +17,6 @@ use entity::{
     partner::Mode,
 };
 use serde::Serialize;
-use uuid::Uuid;
 
 /// Input for correcting the personal data of an undecided check.
 #[derive(Clone, Serialize)]
@@ -33,15 +30,6 @@ pub struct CorrectKyc {
 ///
 /// A correction does not end a review. If questions are still required, they are about the corrected evidence
 /// and expire when the first ones would have.
-pub async fn correct(
-    app: &App,
-    actor: &Actor,
-    key: Option<Key>,
-    correction: CorrectKyc,
-) -> Result<Answer<kyc::Model>> {
-    command::execute(app, actor, key, correction).await
-}
-
 impl Command for CorrectKyc {
     const NAME: &'static str = "kyc.correct";
     const SCOPE: Scope = Scope::Manage;
@@ -89,9 +77,5 @@ impl Command for CorrectKyc {
             updated.decided_at = ctx.now;
         }
         settle(ctx, updated, EventType::KycUpdated).await
-    }
-
-    fn object(done: &kyc::Model) -> Uuid {
-        done.id
     }
 }

@@ -344,10 +344,6 @@ impl Command for Upload {
         ctx.event().record(ctx.tx, EventType::KycDocumentUploaded, check.id, payload).await?;
         Ok(row)
     }
-
-    fn object(done: &kyc_document::Model) -> Uuid {
-        done.id
-    }
 }
 
 const fn associated_data(row: &kyc_document::Model, column: &'static str) -> AssociatedData {

@@ -10,9 +10,8 @@ use crate::{
     compliance::screening,
     kernel::{
         app::App,
-        command::{self, Answer, Command, CommandContext},
+        command::{Command, CommandContext},
         events::{self, EventType},
-        idempotency::Key,
         secrets::{AssociatedData, Secret},
         timers,
     },
@@ -59,15 +58,6 @@ const MAX_EXCEPTION: Months = Months::new(24);
 ///
 /// When the last open hit of a check is cleared, the check is decided without hits. Requires scope `operate`,
 /// with another API key than those that entered or changed the user's data.
-pub async fn clear(
-    app: &App,
-    actor: &Actor,
-    key: Option<Key>,
-    clear_hit: ClearWatchListHit,
-) -> Result<Answer<screening_hit::Model>> {
-    command::execute(app, actor, key, clear_hit).await
-}
-
 impl Command for ClearWatchListHit {
     const NAME: &'static str = "kyc.clear_hit";
     const SCOPE: Scope = Scope::Operate;
@@ -124,10 +114,6 @@ impl Command for ClearWatchListHit {
             schedule_expiry(ctx, &check).await?;
         }
         Ok(hit)
-    }
-
-    fn object(done: &screening_hit::Model) -> Uuid {
-        done.id
     }
 }
 

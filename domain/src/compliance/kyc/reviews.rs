@@ -6,9 +6,8 @@ use crate::{
     kernel::{
         app::App,
         audit_log,
-        command::{self, Answer, Command, CommandContext},
+        command::{Command, CommandContext},
         events::EventType,
-        idempotency::Key,
         pages::{Order, Page, Slice},
         secrets::{AssociatedData, Secret},
     },
@@ -71,38 +70,18 @@ pub struct Decision {
     pub reason: String,
 }
 
+/// Approves an identity check.
+#[derive(Serialize)]
+pub struct ApproveKyc(pub Decision);
+
+/// Denies an identity check.
+#[derive(Serialize)]
+pub struct DenyKyc(pub Decision);
+
 /// Approves an identity check. Requires scope `operate`, with another API key than those that entered or
 /// changed the user's data.
 ///
 /// Refused while the check has open watch-list hits.
-pub async fn approve(
-    app: &App,
-    actor: &Actor,
-    key: Option<Key>,
-    decision: Decision,
-) -> Result<Answer<kyc::Model>> {
-    command::execute(app, actor, key, ApproveKyc(decision)).await
-}
-
-/// Denies an identity check. Requires scope `operate`, with another API key than those that entered or
-/// changed the user's data.
-pub async fn deny(
-    app: &App,
-    actor: &Actor,
-    key: Option<Key>,
-    decision: Decision,
-) -> Result<Answer<kyc::Model>> {
-    command::execute(app, actor, key, DenyKyc(decision)).await
-}
-
-/// Approves an identity check.
-#[derive(Serialize)]
-pub struct ApproveKyc(Decision);
-
-/// Denies an identity check.
-#[derive(Serialize)]
-pub struct DenyKyc(Decision);
-
 impl Command for ApproveKyc {
     const NAME: &'static str = "kyc.approve";
     const SCOPE: Scope = Scope::Operate;
@@ -115,12 +94,10 @@ impl Command for ApproveKyc {
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<kyc::Model> {
         self.0.decide(ctx, Outcome::Approved).await
     }
-
-    fn object(done: &kyc::Model) -> Uuid {
-        done.id
-    }
 }
 
+/// Denies an identity check. Requires scope `operate`, with another API key than those that entered or
+/// changed the user's data.
 impl Command for DenyKyc {
     const NAME: &'static str = "kyc.deny";
     const SCOPE: Scope = Scope::Operate;
@@ -132,10 +109,6 @@ impl Command for DenyKyc {
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<kyc::Model> {
         self.0.decide(ctx, Outcome::Denied).await
-    }
-
-    fn object(done: &kyc::Model) -> Uuid {
-        done.id
     }
 }
 

@@ -1,21 +1,19 @@
 //! Identity checks without a user.
 
-use super::{assess, with_minimum_duration};
+use super::{MIN_DURATION, assess};
 use crate::{
-    Actor, Checks, Error, Refusal, Result, Scope,
+    Checks, Error, Refusal, Result, Scope,
     kernel::{
-        app::App,
-        command::{self, Answer, Command, CommandContext},
-        idempotency::Key,
-        limits,
+        command::{Command, CommandContext},
+        limits::{self, Allowance},
     },
     people::applicants::NewUser,
 };
 use entity::{kyc, partner::Mode};
 use serde::Serialize;
-use uuid::Uuid;
+use std::time::Duration;
 
-/// Input of [`start`]. Everything but the phone number is required.
+/// Starts an identity check. Everything but the phone number is required.
 #[derive(Clone, Serialize)]
 pub struct StartKyc(pub NewUser);
 
@@ -23,21 +21,10 @@ pub struct StartKyc(pub NewUser);
 /// `start`, which `manage` implies.
 ///
 /// Unavailable for live partners if no identity provider is configured.
-pub async fn start(
-    app: &App,
-    actor: &Actor,
-    key: Option<Key>,
-    start: StartKyc,
-) -> Result<Answer<kyc::Model>> {
-    let caller = actor.caller(Scope::Start)?;
-    command::check(caller.mode, key.as_ref(), &start)?;
-    limits::by_address(app, limits::SIGN_UP, actor.personal_address()).await?;
-    with_minimum_duration(actor, command::execute(app, actor, key, start)).await
-}
-
 impl Command for StartKyc {
     const NAME: &'static str = "kyc.start";
     const SCOPE: Scope = Scope::Start;
+    const MIN_DURATION: Duration = MIN_DURATION;
     type Output = kyc::Model;
 
     fn check(&self, mode: Mode) -> Result<()> {
@@ -54,6 +41,10 @@ impl Command for StartKyc {
         checks.done()
     }
 
+    fn allowance(&self) -> Option<Allowance> {
+        Some(limits::SIGN_UP)
+    }
+
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<kyc::Model> {
         let applicant = self.0.applicant(ctx.partner.mode, ctx.today())?;
         let found = assess(ctx, &applicant, None).await?;
@@ -61,9 +52,5 @@ impl Command for StartKyc {
             .ok_or(Error::Unavailable("No identity check provider is configured for live partners."))?
             .record(ctx)
             .await
-    }
-
-    fn object(done: &kyc::Model) -> Uuid {
-        done.id
     }
 }

@@ -5,17 +5,17 @@ use crate::{
     graphql::{
         core::{
             context::RequestContext,
-            errors::{KycUserError, payload},
+            mutations::{Input, mutations, payload},
             scalars::Date,
         },
         people::users::inputs::{AddressInput, UserPatch},
     },
-    wire::{self, Result},
+    wire::Result,
 };
 use async_graphql::{Context, ID, InputObject, Object};
 use domain::{
     compliance::kyc::{self, AnswerQuestions, CorrectKyc, Given, KycRef, StartKyc},
-    kernel::{idempotency::Key, ids},
+    kernel::ids,
     people::applicants::NewUser,
 };
 use entity::Kind;
@@ -80,8 +80,7 @@ payload!(
     /// Result of kycStart.
     KycStartPayload {
         /// The identity check. Null if the request was refused.
-        kyc: Kyc,
-        KycUserError
+        kyc: Kyc
     }
 );
 
@@ -89,8 +88,7 @@ payload!(
     /// Result of kycAnswer.
     KycAnswerPayload {
         /// The identity check. Null if the request was refused.
-        kyc: Kyc,
-        KycUserError
+        kyc: Kyc
     }
 );
 
@@ -98,14 +96,18 @@ payload!(
     /// Result of kycCorrect.
     KycCorrectPayload {
         /// The identity check. Null if the request was refused.
-        kyc: Kyc,
-        KycUserError
+        kyc: Kyc
     }
 );
 
-impl KycStartInput {
-    fn parse(self) -> (Option<Key>, StartKyc) {
-        let key = self.idempotency_key.as_deref().map(Key::given);
+impl Input for KycStartInput {
+    type Command = StartKyc;
+
+    fn key(&self) -> Option<&str> {
+        self.idempotency_key.as_deref()
+    }
+
+    fn parse(self) -> domain::Result<StartKyc> {
         let new = NewUser {
             first_name: self.first_name,
             last_name: self.last_name,
@@ -115,26 +117,36 @@ impl KycStartInput {
             birth_date: Some(self.birth_date.0),
             address: Some(self.address.into()),
         };
-        (key, StartKyc(new))
+        Ok(StartKyc(new))
     }
 }
 
-impl KycAnswerInput {
-    fn parse(self) -> (Option<Key>, AnswerQuestions) {
-        let key = self.idempotency_key.as_deref().map(Key::given);
+impl Input for KycAnswerInput {
+    type Command = AnswerQuestions;
+
+    fn key(&self) -> Option<&str> {
+        self.idempotency_key.as_deref()
+    }
+
+    fn parse(self) -> domain::Result<AnswerQuestions> {
         let check = KycRef::Id(ids::parse(Kind::Kyc, &self.kyc_id));
         let given =
             |one: KycGivenAnswerInput| Given { question_id: one.question_id, answer_id: one.answer_id };
         let answers = self.answers.into_iter().map(given).collect();
-        (key, AnswerQuestions { check, answers, first_name: self.first_name, last_name: self.last_name })
+        Ok(AnswerQuestions { check, answers, first_name: self.first_name, last_name: self.last_name })
     }
 }
 
-impl KycCorrectInput {
-    fn parse(self) -> (Option<Key>, CorrectKyc) {
-        let key = self.idempotency_key.as_deref().map(Key::given);
+impl Input for KycCorrectInput {
+    type Command = CorrectKyc;
+
+    fn key(&self) -> Option<&str> {
+        self.idempotency_key.as_deref()
+    }
+
+    fn parse(self) -> domain::Result<CorrectKyc> {
         let check = KycRef::Id(ids::parse(Kind::Kyc, &self.kyc_id));
-        (key, CorrectKyc { check, patch: self.patch.into() })
+        Ok(CorrectKyc { check, patch: self.patch.into() })
     }
 }
 
@@ -153,42 +165,14 @@ impl KycQuery {
     }
 }
 
-#[derive(Default)]
-pub struct KycMutation;
-
-#[Object]
-impl KycMutation {
+mutations!(KycMutation {
     /// Checks the identity of a person who need not be a user. Requires scope `start` or `manage`.
-    async fn kyc_start(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Input for kycStart.")] input: KycStartInput,
-    ) -> Result<Option<KycStartPayload>> {
-        let (key, start) = input.parse();
-        let started = kyc::start(ctx.app(), ctx.actor(), key, start).await;
-        Ok(Some(wire::answered(started)?.into()))
-    }
+    kyc_start(KycStartInput: "Input for kycStart.") -> KycStartPayload,
 
     /// Answers the questions of an identity check. They can be answered only once, before they expire.
     /// Requires scope `manage`.
-    async fn kyc_answer(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Input for kycAnswer.")] input: KycAnswerInput,
-    ) -> Result<Option<KycAnswerPayload>> {
-        let (key, answers) = input.parse();
-        let answered = kyc::answer(ctx.app(), ctx.actor(), key, answers).await;
-        Ok(Some(wire::answered(answered)?.into()))
-    }
+    kyc_answer(KycAnswerInput: "Input for kycAnswer.") -> KycAnswerPayload,
 
     /// Corrects the data of an undecided identity check and checks it again. Requires scope `manage`.
-    async fn kyc_correct(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Input for kycCorrect.")] input: KycCorrectInput,
-    ) -> Result<Option<KycCorrectPayload>> {
-        let (key, correction) = input.parse();
-        let corrected = kyc::correct(ctx.app(), ctx.actor(), key, correction).await;
-        Ok(Some(wire::answered(corrected)?.into()))
-    }
-}
+    kyc_correct(KycCorrectInput: "Input for kycCorrect.") -> KycCorrectPayload,
+});

@@ -2,13 +2,13 @@
 
 use super::User;
 use crate::graphql::core::{
-    errors::{GeneralUserError, payload},
+    mutations::{Input, payload},
     scalars::Date,
 };
 use async_graphql::{ID, InputObject, MaybeUndefined};
 use domain::{
     compliance::kyc as checks,
-    kernel::{idempotency::Key, ids},
+    kernel::ids,
     people::{
         applicants::{NewAddress, NewUser},
         user_changes::{AddressChange, Change, UpdateUser},
@@ -68,10 +68,15 @@ pub struct UserCreateInput {
     address: Option<AddressInput>,
 }
 
-impl UserCreateInput {
-    pub fn parse(self) -> (Option<Key>, NewUser) {
-        let key = self.idempotency_key.as_deref().map(Key::given);
-        let new = NewUser {
+impl Input for UserCreateInput {
+    type Command = NewUser;
+
+    fn key(&self) -> Option<&str> {
+        self.idempotency_key.as_deref()
+    }
+
+    fn parse(self) -> domain::Result<NewUser> {
+        Ok(NewUser {
             first_name: self.first_name,
             last_name: self.last_name,
             email: self.email,
@@ -79,8 +84,7 @@ impl UserCreateInput {
             ssn: self.ssn,
             birth_date: self.birth_date.map(|Date(day)| day),
             address: self.address.map(NewAddress::from),
-        };
-        (key, new)
+        })
     }
 }
 
@@ -167,9 +171,14 @@ pub fn change<T>(value: MaybeUndefined<T>) -> Change<T> {
     }
 }
 
-impl UserUpdateInput {
-    pub fn parse(self) -> (Option<Key>, UpdateUser) {
-        let key = self.idempotency_key.as_deref().map(Key::given);
+impl Input for UserUpdateInput {
+    type Command = UpdateUser;
+
+    fn key(&self) -> Option<&str> {
+        self.idempotency_key.as_deref()
+    }
+
+    fn parse(self) -> domain::Result<UpdateUser> {
         let address = self.patch.address.map(|address| AddressChange {
             line1: address.line1,
             line2: change(address.line2),
@@ -178,7 +187,7 @@ impl UserUpdateInput {
             postal_code: address.postal_code,
             country_code: address.country_code,
         });
-        let change = UpdateUser {
+        Ok(UpdateUser {
             user_id: ids::parse(Kind::User, &self.user_id),
             first_name: self.patch.first_name,
             last_name: self.patch.last_name,
@@ -187,8 +196,7 @@ impl UserUpdateInput {
             ssn: self.patch.ssn,
             birth_date: self.patch.birth_date.map(|Date(day)| day),
             address: address.unwrap_or_default(),
-        };
-        (key, change)
+        })
     }
 }
 
@@ -196,8 +204,7 @@ payload!(
     /// Result of userUpdate.
     UserUpdatePayload {
         /// The user. Null if the request was refused.
-        user: User,
-        GeneralUserError
+        user: User
     }
 );
 
@@ -205,7 +212,6 @@ payload!(
     /// Result of userCreate.
     UserCreatePayload {
         /// The user. Null if the request was refused.
-        user: User,
-        GeneralUserError
+        user: User
     }
 );

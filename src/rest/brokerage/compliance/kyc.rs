@@ -142,7 +142,7 @@ async fn create(
     body: Body,
 ) -> Result<Response> {
     let new = users::parse(&body).map_err(|error| command::unreadable::<StartKyc>(&actor, error))?;
-    let started = kyc::start(&app, &actor, key, StartKyc(new)).await?;
+    let started = command::execute(&app, &actor, key, StartKyc(new)).await?;
     respond(&app, &actor, StatusCode::CREATED, &started)
 }
 
@@ -161,9 +161,10 @@ async fn update(
     let check = KycRef::Token(token);
     let changed = match parse(&body).map_err(|error| command::unreadable::<AnswerQuestions>(&actor, error))? {
         (Some(answers), Patch { first_name, last_name, .. }) => {
-            kyc::answer(&app, &actor, key, AnswerQuestions { check, answers, first_name, last_name }).await?
+            command::execute(&app, &actor, key, AnswerQuestions { check, answers, first_name, last_name })
+                .await?
         }
-        (None, patch) => kyc::correct(&app, &actor, key, CorrectKyc { check, patch }).await?,
+        (None, patch) => command::execute(&app, &actor, key, CorrectKyc { check, patch }).await?,
     };
     respond(&app, &actor, StatusCode::OK, &changed)
 }

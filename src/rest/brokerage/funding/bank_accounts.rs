@@ -87,7 +87,7 @@ async fn create(
 ) -> Result<Response> {
     let new = parse(ids::parse(Kind::User, &id), &body)
         .map_err(|error| command::unreadable::<LinkBankAccount>(&actor, error))?;
-    let linked = bank_accounts::link(&app, &actor, key, new).await?;
+    let linked = command::execute(&app, &actor, key, new).await?;
     let created = BankAccountBody::of(&app, &linked.value)?;
     Ok(answer(&linked, &created))
 }
@@ -132,7 +132,7 @@ async fn update(
 ) -> Result<Response> {
     let update = parse_update(ids::parse(Kind::BankAccount, &id), &body)
         .map_err(|error| command::unreadable::<UpdateBankAccount>(&actor, error))?;
-    let updated = bank_accounts::update(&app, &actor, key, update).await?;
+    let updated = command::execute(&app, &actor, key, update).await?;
     let bank_account = &updated.value;
     let body = Updated {
         id: bank_account.id,
@@ -150,7 +150,7 @@ async fn remove(
     Id(id): Id,
 ) -> Result<Response> {
     let removal = RemoveBankAccount { bank_account_id: ids::parse(Kind::BankAccount, &id) };
-    let removed = bank_accounts::remove(&app, &actor, key, removal).await?;
+    let removed = command::execute(&app, &actor, key, removal).await?;
     Ok(answer(&removed, &Removed { id: removed.value.id, object: "bank_account", deleted: true }))
 }
 

@@ -84,7 +84,7 @@ async fn create(
     body: Body,
 ) -> Result<Response> {
     let new = parse(&body).map_err(|error| command::unreadable::<CreateDeposit>(&actor, error))?;
-    let deposited = transfers::deposit(&app, &actor, key, new).await?;
+    let deposited = command::execute(&app, &actor, key, new).await?;
     let deposit = &deposited.value;
     Ok(answer(
         &deposited,

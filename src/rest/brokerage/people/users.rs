@@ -133,7 +133,7 @@ async fn create(
     body: Body,
 ) -> Result<Response> {
     let new = parse(&body).map_err(|error| command::unreadable::<NewUser>(&actor, error))?;
-    let registered = registration::register(&app, &actor, key, new).await?;
+    let registered = command::execute(&app, &actor, key, new).await?;
     let created = Created {
         id: registered.value.user.id,
         status: if actor.may_see_results() { registered.value.user.status } else { Status::Pending },
@@ -172,7 +172,7 @@ async fn update(
 ) -> Result<Response> {
     let change = parse_change(ids::parse(Kind::User, &id), &body)
         .map_err(|error| command::unreadable::<UpdateUser>(&actor, error))?;
-    let updated = registration::update(&app, &actor, key, change).await?;
+    let updated = command::execute(&app, &actor, key, change).await?;
     let Registered { user, kyc } = updated.value.clone();
     let body = UserBody::of(&app, user, kyc)?;
     Ok(answer(&updated, &body))

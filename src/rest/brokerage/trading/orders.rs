@@ -81,7 +81,7 @@ async fn create(
     body: Body,
 ) -> Result<Response> {
     let new = parse(&body).map_err(|error| command::unreadable::<PlaceOrder>(&actor, error))?;
-    let placed = orders::place(&app, &actor, key, new).await?;
+    let placed = command::execute(&app, &actor, key, new).await?;
     let instrument = instruments::of_order(&app.db.read, &placed.value).await?;
     Ok(answer(&placed, &Placed::of(&placed.value, &instrument)))
 }
@@ -123,7 +123,7 @@ async fn cancel(
     Id(id): Id,
 ) -> Result<Response> {
     let cancellation = CancelOrder { order_id: ids::parse(Kind::Order, &id) };
-    let canceled = orders::cancel(&app, &actor, key, cancellation).await?;
+    let canceled = command::execute(&app, &actor, key, cancellation).await?;
     Ok(answer(&canceled, &CancelBody { id: canceled.value.id, object: "order", canceled: true }))
 }
 

@@ -10,7 +10,7 @@ use crate::{
         actor::{Caller, PartnerKey, SignedInUser},
         app::App,
         audit_log, clock,
-        command::{self, Answer, Command, CommandContext},
+        command::{self, Answer, Command, CommandContext, Identified},
         secrets::AssociatedData,
     },
 };
@@ -175,6 +175,12 @@ pub struct PrepareUpload {
     maker: Creator,
 }
 
+impl Identified for UploadLink {
+    fn id(&self) -> Uuid {
+        self.document_id
+    }
+}
+
 impl Command for PrepareUpload {
     const NAME: &'static str = "kyc.document_prepare_upload";
     const SCOPE: Scope = Scope::Manage;
@@ -206,10 +212,6 @@ impl Command for PrepareUpload {
         let path =
             signed(ctx.app, "PUT", &format!("/documents/{id}?for={partner}&until={until}&what={sealed}"));
         Ok(UploadLink { path, format, expires_at, document_id: id })
-    }
-
-    fn object(done: &UploadLink) -> Uuid {
-        done.document_id
     }
 }
 
