@@ -23,6 +23,7 @@ mod people;
 mod reporting;
 mod same_answers;
 mod samples;
+mod scalars;
 mod server;
 mod statements;
 mod trading;

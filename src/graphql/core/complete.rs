@@ -20,6 +20,7 @@ use async_graphql::{
 use super::{
     answer,
     guard::{self, BAD_USER_INPUT, TOO_COMPLEX, VALIDATION_FAILED},
+    scalars,
 };
 
 /// Output types of the schema, parsed from its SDL.
@@ -167,6 +168,11 @@ fn classify(error: &mut ServerError) {
     if extensions.get("code").is_some() {
         return;
     }
+    if let Some(message) = malformed(&error.message) {
+        extensions.set("code", VALIDATION_FAILED);
+        error.message = message;
+        return;
+    }
     let code = match error.message.as_str() {
         text if text.starts_with("The recursion depth of the query") => TOO_COMPLEX,
         _ if error.path.is_empty() => VALIDATION_FAILED,
@@ -174,6 +180,16 @@ fn classify(error: &mut ServerError) {
     };
     extensions.set("code", code);
     error.message = without_values(&error.message);
+}
+
+/// Rewrites the engine's message about a value that a scalar does not accept: it says what the scalar accepts.
+fn malformed(message: &str) -> Option<String> {
+    if let Some((argument, ty)) = message.split_once(", expected type \"") {
+        return Some(format!("{argument}: {}", scalars::form(ty.strip_suffix('"')?)?));
+    }
+    // The engine validates no argument that contains an omitted variable, and fails when it parses the value.
+    let (scalar, _) = message.strip_prefix("Failed to parse \"")?.split_once('"')?;
+    scalars::form(scalar).map(str::to_owned)
 }
 
 /// Cuts an error message of the engine before it quotes an input value, which could be a misplaced secret.

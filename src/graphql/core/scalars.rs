@@ -1,29 +1,52 @@
 //! Scalars for amounts, dates and times. Amounts are exact decimal strings, never floats.
 
 use async_graphql::{
-    Enum, InputObject, InputValueError, InputValueResult, Scalar, ScalarType, SimpleObject, Value,
+    Enum, InputObject, InputType, InputValueError, InputValueResult, Scalar, ScalarType, SimpleObject, Value,
 };
 use chrono::{DateTime as Instant, NaiveDate, SecondsFormat, Utc};
-use domain::{Refusal, Result};
-use entity::{Money as Cents, Price, Quantity};
+use domain::{Refusal, Result, people::person::parse_birth_date};
+use entity::{FixedError, Money as Cents, Price, Quantity};
 use std::str::FromStr;
+
+/// What each scalar accepts. This is the message of the error for any other value.
+const FORMS: [(&str, &str); 3] = [
+    (
+        "Decimal",
+        "Decimal must be a string with a decimal number, for example \"12.50\". A JSON number could lose digits.",
+    ),
+    ("Date", "Date must be a string with a calendar date as YYYY-MM-DD, for example \"2026-01-31\"."),
+    (
+        "DateTime",
+        "DateTime must be a string with an RFC 3339 timestamp, for example \"2026-01-31T12:00:00Z\".",
+    ),
+];
+
+/// Returns what a scalar of this file accepts.
+pub fn form(scalar: &str) -> Option<&'static str> {
+    FORMS.iter().find(|(name, _)| *name == scalar).map(|(_, form)| *form)
+}
+
+/// Returns the error for a value that a scalar does not accept.
+fn malformed<T: InputType>(scalar: &str) -> InputValueError<T> {
+    InputValueError::custom(form(scalar).unwrap_or_default())
+}
 
 /// Exact decimal as a JSON string without exponent, for example "1250.00". JSON numbers are refused as input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decimal(String);
 
 /// Exact decimal as a JSON string without exponent, for example "1250.00". JSON numbers are refused as input.
-#[Scalar(name = "Decimal")]
+#[Scalar(name = "Decimal", specified_by_url = "https://www.w3.org/TR/xmlschema-2/#decimal")]
 impl ScalarType for Decimal {
     fn parse(value: Value) -> InputValueResult<Self> {
         match value {
-            Value::String(text) => Ok(Self(text)),
-            other => Err(InputValueError::expected_type(other)),
+            Value::String(text) if is_decimal(&text) => Ok(Self(text)),
+            _ => Err(malformed("Decimal")),
         }
     }
 
     fn is_valid(value: &Value) -> bool {
-        matches!(value, Value::String(_))
+        matches!(value, Value::String(text) if is_decimal(text))
     }
 
     fn to_value(&self) -> Value {
@@ -31,10 +54,15 @@ impl ScalarType for Decimal {
     }
 }
 
+/// Returns whether a text is a decimal number. Whether a field accepts its size and decimals is checked later.
+fn is_decimal(text: &str) -> bool {
+    text.parse::<Quantity>() != Err(FixedError::Malformed)
+}
+
 impl Decimal {
-    /// Parses the amount. The error names `field` if it is not a number or has too many decimals.
-    pub fn amount<T: FromStr<Err = entity::FixedError>>(&self, field: &str) -> Result<T> {
-        self.0.parse().map_err(|error: entity::FixedError| Refusal::invalid(field, error.to_string()).into())
+    /// Parses the amount. The error names `field` if it is too large or has too many decimals.
+    pub fn amount<T: FromStr<Err = FixedError>>(&self, field: &str) -> Result<T> {
+        self.0.parse().map_err(|error: FixedError| Refusal::invalid(field, error.to_string()).into())
     }
 }
 
@@ -102,22 +130,27 @@ impl MoneyInput {
 pub struct Date(pub String);
 
 /// Calendar date without a time zone, as YYYY-MM-DD.
-#[Scalar(name = "Date", specified_by_url = "https://scalars.graphql.org/andimarek/local-date.html")]
+#[Scalar(name = "Date", specified_by_url = "https://www.rfc-editor.org/rfc/rfc3339#section-5.6")]
 impl ScalarType for Date {
     fn parse(value: Value) -> InputValueResult<Self> {
         match value {
-            Value::String(text) => Ok(Self(text)),
-            other => Err(InputValueError::expected_type(other)),
+            Value::String(text) if is_date(&text) => Ok(Self(text)),
+            _ => Err(malformed("Date")),
         }
     }
 
     fn is_valid(value: &Value) -> bool {
-        matches!(value, Value::String(_))
+        matches!(value, Value::String(text) if is_date(text))
     }
 
     fn to_value(&self) -> Value {
         Value::String(self.0.clone())
     }
+}
+
+/// Returns whether a text is a calendar date. All dates have the form of a date of birth.
+fn is_date(text: &str) -> bool {
+    parse_birth_date(text).is_ok()
 }
 
 impl From<NaiveDate> for Date {
@@ -131,16 +164,12 @@ impl From<NaiveDate> for Date {
 pub struct DateTime(pub Instant<Utc>);
 
 /// RFC 3339 timestamp, for example "2026-01-31T12:00:00Z". Responses always use UTC with a trailing Z.
-#[Scalar(name = "DateTime", specified_by_url = "https://scalars.graphql.org/andimarek/date-time.html")]
+#[Scalar(name = "DateTime", specified_by_url = "https://www.rfc-editor.org/rfc/rfc3339#section-5.6")]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
-        let Value::String(text) = &value else { return Err(InputValueError::expected_type(value)) };
-        match Instant::parse_from_rfc3339(text) {
-            Ok(instant) => Ok(Self(instant.with_timezone(&Utc))),
-            Err(_) => Err(InputValueError::custom(
-                "must be an RFC 3339 timestamp, for example 2026-01-31T12:00:00Z",
-            )),
-        }
+        let Value::String(text) = &value else { return Err(malformed("DateTime")) };
+        let instant = Instant::parse_from_rfc3339(text).map_err(|_| malformed("DateTime"))?;
+        Ok(Self(instant.with_timezone(&Utc)))
     }
 
     fn is_valid(value: &Value) -> bool {
