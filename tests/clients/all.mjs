@@ -1,7 +1,7 @@
 // Runs every suite; the last line has the totals.
 import { tally } from './harness.mjs';
 
-for (const suite of ['http', 'websocket', 'sse', 'clients', 'schema', 'browser']) {
+for (const suite of ['http', 'websocket', 'sse', 'clients', 'guide', 'schema', 'browser']) {
   console.log(`# ${suite}`);
   try {
     const { default: run } = await import(`./${suite}.mjs`);

@@ -6,7 +6,7 @@ import { createClient } from 'graphql-ws';
 import relay from 'relay-runtime';
 import WebSocket from 'ws';
 import { assert, authorization, check, schema, schemaFile, socket, take, url } from './harness.mjs';
-import { clock } from './operations.mjs';
+import { clock, possibleTypes } from './operations.mjs';
 import { compile } from './relay.mjs';
 
 globalThis.WebSocket ??= WebSocket;
@@ -38,7 +38,7 @@ async function apollo(ws) {
     new GraphQLWsLink(ws),
     new HttpLink({ uri: url, headers }),
   );
-  const client = new ApolloClient({ link, cache: new InMemoryCache({ possibleTypes: possibleTypes() }) });
+  const client = new ApolloClient({ link, cache: new InMemoryCache({ possibleTypes: possibleTypes(schema) }) });
   let user;
   await check('Apollo: the list', async () => {
     user = nodeOf((await client.query({ query: gql(LIST) })).data);
@@ -136,10 +136,4 @@ async function relayRuntime() {
     assert.equal((await query('relayNodeQuery', { id: UNKNOWN })).node, null);
     assert.equal((await query('relayNodeQuery', { id: 'malformed' })).node, null);
   });
-}
-
-/** Lists the types of interfaces and unions for Apollo's cache. */
-function possibleTypes() {
-  const abstract = Object.values(schema.getTypeMap()).filter((type) => 'resolveType' in type);
-  return Object.fromEntries(abstract.map((type) => [type.name, schema.getPossibleTypes(type).map((member) => member.name)]));
 }

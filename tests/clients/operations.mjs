@@ -86,3 +86,9 @@ export function clock(schema) {
   const field = schema.getSubscriptionType()?.getFields().marketClockChanged;
   return `subscription { marketClockChanged ${field ? selection(schema, field.type, 1) : '{ __typename }'} }`;
 }
+
+/** Lists the types of interfaces and unions for Apollo's cache. */
+export function possibleTypes(schema) {
+  const abstract = Object.values(schema.getTypeMap()).filter((type) => 'resolveType' in type);
+  return Object.fromEntries(abstract.map((type) => [type.name, schema.getPossibleTypes(type).map((member) => member.name)]));
+}

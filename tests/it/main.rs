@@ -9,6 +9,7 @@ mod accounts;
 mod bad_input;
 mod canary;
 mod cli;
+mod client_guide;
 mod compliance;
 mod contract;
 mod delivery;

@@ -9,7 +9,7 @@ use domain::Scope;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 
-/// The documents with code blocks.
+/// The documents with code blocks. `client_guide.rs` runs those of docs/clients.md.
 const DOCUMENTS: &str = concat!(
     include_str!("../../README.md"),
     include_str!("../../docs/operations.md"),
@@ -22,17 +22,22 @@ const SECTIONS: [&str; 3] = ["A five-minute tour", "Users who sign in", "Reviewi
 /// Beginnings of lines that no test runs: the first starts the server, the second starts the tests.
 const EXEMPT: [&str; 2] = ["cargo run ", "cargo test "];
 
-/// A code block of the documents.
-struct Block {
-    section: &'static str,
-    language: &'static str,
-    text: String,
+/// A code block of a document.
+pub struct Block {
+    pub section: &'static str,
+    pub language: &'static str,
+    pub text: String,
 }
 
-/// Returns every block, with any indentation.
+/// Returns every block of these documents, with any indentation.
 fn blocks() -> Vec<Block> {
+    blocks_of(DOCUMENTS)
+}
+
+/// Returns every block of a document, with any indentation.
+pub fn blocks_of(document: &'static str) -> Vec<Block> {
     let (mut found, mut section, mut is_open) = (Vec::<Block>::new(), "", false);
-    for line in DOCUMENTS.lines() {
+    for line in document.lines() {
         match (line.trim_start().strip_prefix("```"), line.strip_prefix("## ")) {
             (Some(_), _) if is_open => is_open = false,
             (Some(language), _) => {

@@ -83,6 +83,7 @@ impl WatchListHit {
         Ok(Some(WatchListException {
             until: exception.until.into(),
             reason,
+            created_at: exception.made_at.into(),
             made_at: exception.made_at.into(),
         }))
     }
@@ -133,6 +134,9 @@ pub struct WatchListException {
     /// Why the entry is a different person.
     reason: String,
     /// Time when the exception was created.
+    created_at: DateTime,
+    /// Time when the exception was created.
+    #[graphql(deprecation = "Use `createdAt`. Removal on 2027-06-30.")]
     made_at: DateTime,
 }
 
