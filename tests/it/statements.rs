@@ -84,6 +84,23 @@ on_both! {
         assert_eq!(users.len(), 20);
     }
 
+    async fn the_orders_of_many_fills_are_read_in_one_statement(app: TestApp) {
+        twenty_users(&app).await;
+        let query = "query($n: Int!) { orders(first: $n) { edges { node { id fills(first: 1) { edges { node { \
+            side order { id } account { id } instrument { symbol } } } } } } } }";
+        for n in [1, 30] {
+            let (data, statements) = run_query(&app, query, json!({ "n": n })).await;
+            let orders = data["orders"]["edges"].as_array().unwrap();
+            let own = orders.iter().filter(|edge| {
+                let fill = &edge["node"]["fills"]["edges"][0]["node"];
+                fill["order"]["id"] == edge["node"]["id"] && fill["instrument"]["symbol"].is_string()
+            });
+            assert_eq!((orders.len(), own.count()), (n, n));
+            // The orders, their fills, and the orders, accounts and instruments of the fills.
+            assert_eq!(count_selects(&statements), 5, "{n}: {statements:#?}");
+        }
+    }
+
     async fn a_query_by_id_runs_one_statement(app: TestApp) {
         let ada = app.customer("Ada").await;
         let leaves = "query($id: ID!) { user(id: $id) { id firstName lastName email status phoneLast4 \

@@ -189,6 +189,27 @@ impl Fill {
         self.0.id.into()
     }
 
+    /// Order that was filled.
+    async fn order(&self, ctx: &Context<'_>) -> Result<Order> {
+        Ok(Order(ctx.loaders().get::<order::Entity>(self.0.order_id).await?))
+    }
+
+    /// Account that bought or sold.
+    async fn account(&self, ctx: &Context<'_>) -> Result<Account> {
+        Ok(Account(ctx.loaders().get::<account::Entity>(self.0.account_id).await?))
+    }
+
+    /// Instrument that was traded.
+    async fn instrument(&self, ctx: &Context<'_>) -> Result<Instrument> {
+        let order = ctx.loaders().get::<order::Entity>(self.0.order_id).await?;
+        Ok(Instrument(ctx.loaders().get::<instrument::Entity>(order.instrument_id).await?))
+    }
+
+    /// Buy or sell.
+    async fn side(&self) -> OrderSide {
+        self.0.side.into()
+    }
+
     /// Number of shares traded.
     async fn quantity(&self) -> Decimal {
         self.0.quantity.into()
