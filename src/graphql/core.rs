@@ -5,6 +5,7 @@ pub mod complete;
 pub mod context;
 pub mod engine;
 pub mod errors;
+pub mod event_types;
 pub mod events;
 pub mod guard;
 pub mod levels;

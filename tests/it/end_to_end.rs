@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 on_both! {
     async fn a_new_user_buys_shares_through_graphql(app: TestApp) {
         let mut live = Socket::join(&app, Some(&app.key)).await;
-        live.subscribe("1", "subscription { orderChanged { type status order { id } } }", json!({})).await;
+        let changes = "subscription { orderChanged { type orderStatus order { id } account { id } } }";
+        live.subscribe("1", changes, json!({})).await;
         app.quote("VTI", "250.00", "250.10").await;
 
         let user = app.gql(USER_CREATE, json!({ "input": person("Ada", "Carter") })).await;
@@ -107,11 +108,12 @@ on_both! {
             })
         );
         for (kind, status) in
-            [("order.accepted", "ACCEPTED"), ("order.new", "NEW"), ("order.filled", "FILLED")]
+            [("ORDER_ACCEPTED", "ACCEPTED"), ("ORDER_NEW", "NEW"), ("ORDER_FILLED", "FILLED")]
         {
             assert_eq!(
                 live.next().await["orderChanged"],
-                json!({ "type": kind, "status": status, "order": { "id": order_id } })
+                json!({ "type": kind, "orderStatus": status, "order": { "id": order_id },
+                    "account": { "id": account_id } })
             );
         }
 
@@ -128,6 +130,56 @@ on_both! {
         assert_eq!(app.balance(account_id).await, ["999.99", "949.98", "949.98"]);
         let report = app.audit().await;
         assert_eq!(report.wrong, None);
+    }
+
+    async fn one_selection_reads_the_objects_of_all_events(app: TestApp) {
+        app.quote("VTI", "100.00", "100.00").await;
+        let ada = app.funded_customer("Ada", "1000.00").await;
+        let placed = app.gql(ORDER_PLACE, json!({ "input": ada.order("o", "BUY", "VTI", "2") })).await;
+        let order_id = placed.entity("orderPlace", "order")["id"].as_str().unwrap().to_owned();
+        app.ended(&order_id).await;
+        app.advance_to("2026-07-13T12:30:00Z").await;
+        let mut socket = Socket::join(&app, Some(&app.key)).await;
+        let events = "subscription { events(after: \"0\") { type
+            ... on UserChangedEvent { userStatus user { id } }
+            ... on KycChangedEvent { kycOutcome kyc { user { id } } }
+            ... on AccountChangedEvent { account { id } }
+            ... on BankAccountChangedEvent { bankAccount { id } user { id } }
+            ... on TransferChangedEvent { transferStatus transfer { status } account { id } }
+            ... on OrderChangedEvent { orderStatus order { id } account { id } }
+            ... on TradeSettledEvent { fill { side order { id } account { id } instrument { symbol } }
+                order { id } account { id } }
+            ... on PartnerChangedEvent { partner { name } } } }";
+        socket.subscribe("1", events, json!({})).await;
+        let mut seen = Vec::new();
+        while seen.last().is_none_or(|event: &Value| event["type"] != "TRADE_SETTLED") {
+            let event = socket.next().await["events"].clone();
+            if event.get("partner").is_none() {
+                seen.push(event);
+            }
+        }
+        let (user, account) = (json!({ "id": ada.user_id }), json!({ "id": ada.account_id }));
+        let (order, settled) = (json!({ "id": order_id }), json!({ "status": "SETTLED" }));
+        let ordered = |kind: &str, status: &str| {
+            json!({ "type": kind, "orderStatus": status, "order": order, "account": account })
+        };
+        let expected = [
+            json!({ "type": "USER_CREATED", "userStatus": "APPROVED", "user": user }),
+            json!({ "type": "KYC_CREATED", "kycOutcome": "APPROVED", "kyc": { "user": user } }),
+            json!({ "type": "ACCOUNT_CREATED", "account": account }),
+            json!({ "type": "BANK_ACCOUNT_CREATED", "bankAccount": { "id": ada.bank_account_id }, "user": user }),
+            json!({ "type": "DEPOSIT_PENDING", "transferStatus": "PENDING", "transfer": settled,
+                "account": account }),
+            json!({ "type": "DEPOSIT_SETTLED", "transferStatus": "SETTLED", "transfer": settled,
+                "account": account }),
+            ordered("ORDER_ACCEPTED", "ACCEPTED"),
+            ordered("ORDER_NEW", "NEW"),
+            ordered("ORDER_FILLED", "FILLED"),
+            json!({ "type": "TRADE_SETTLED", "order": order, "account": account,
+                "fill": { "side": "BUY", "order": order, "account": account,
+                    "instrument": { "symbol": "VTI" } } }),
+        ];
+        assert_eq!(seen, expected);
     }
 
     async fn a_new_user_buys_shares_through_the_documented_rest_api(app: TestApp) {

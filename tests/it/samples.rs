@@ -254,7 +254,7 @@ on_both! {
         let event = live.next().await["orderChanged"].clone();
         assert_eq!(
             (&event["type"], &event["order"]["id"]),
-            (&json!("order.accepted"), &bought.entity("orderPlace", "order")["id"])
+            (&json!("ORDER_ACCEPTED"), &bought.entity("orderPlace", "order")["id"])
         );
     }
 

@@ -1,6 +1,6 @@
 //! GraphQL events and subscriptions, read from the event log.
 
-use super::{context::RequestContext, scalars::DateTime};
+use super::{context::RequestContext, event_types::EventType, scalars::DateTime};
 use crate::{
     graphql::{
         accounts::Account,
@@ -24,11 +24,7 @@ use crate::{
 use async_graphql::{Context, ID, Interface, Object, SimpleObject, Subscription};
 use domain::{
     Scope, accounts,
-    kernel::{
-        clock,
-        events::{self, EventType},
-        ids,
-    },
+    kernel::{clock, events, ids},
     trading::market,
 };
 use entity::{Kind, account, bank_account, event, fill, kyc, order, partner, screening_hit, transfer, user};
@@ -56,10 +52,10 @@ macro_rules! event {
                 self.0.seq.unwrap_or_default().to_string()
             }
 
-            /// Event type, for example `order.filled`.
+            /// Event type.
             #[graphql(name = "type")]
-            async fn kind(&self) -> String {
-                self.0.kind.clone()
+            async fn kind(&self) -> Result<EventType> {
+                EventType::of(&self.0)
             }
 
             /// Time of the event, by the partner's clock.
@@ -84,8 +80,14 @@ event!(
             Ok(Order(ctx.loaders().get::<order::Entity>(self.0.stream_id).await?))
         }
 
-        /// Status after this event.
-        async fn status(&self) -> Result<OrderStatus> {
+        /// Account that buys or sells.
+        async fn account(&self, ctx) -> Result<Account> {
+            let order = ctx.loaders().get::<order::Entity>(self.0.stream_id).await?;
+            Ok(Account(ctx.loaders().get::<account::Entity>(order.account_id).await?))
+        }
+
+        /// Order status after this event.
+        async fn order_status(&self) -> Result<OrderStatus> {
             status_in(&self.0, OrderStatus::parse)
         }
     }
@@ -99,8 +101,14 @@ event!(
             Ok(Transfer(ctx.loaders().get::<transfer::Entity>(self.0.stream_id).await?))
         }
 
-        /// Status after this event.
-        async fn status(&self) -> Result<TransferStatus> {
+        /// Brokerage account of the transfer.
+        async fn account(&self, ctx) -> Result<Account> {
+            let transfer = ctx.loaders().get::<transfer::Entity>(self.0.stream_id).await?;
+            Ok(Account(ctx.loaders().get::<account::Entity>(transfer.account_id).await?))
+        }
+
+        /// Transfer status after this event.
+        async fn transfer_status(&self) -> Result<TransferStatus> {
             status_in(&self.0, |name| transfer::Status::parse(name).map(TransferStatus::from))
         }
     }
@@ -112,6 +120,18 @@ event!(
         /// Fill that was settled.
         async fn fill(&self, ctx) -> Result<Fill> {
             Ok(Fill(ctx.loaders().get::<fill::Entity>(self.0.stream_id).await?))
+        }
+
+        /// Order of the trade, in its current state.
+        async fn order(&self, ctx) -> Result<Order> {
+            let fill = ctx.loaders().get::<fill::Entity>(self.0.stream_id).await?;
+            Ok(Order(ctx.loaders().get::<order::Entity>(fill.order_id).await?))
+        }
+
+        /// Account that bought or sold.
+        async fn account(&self, ctx) -> Result<Account> {
+            let fill = ctx.loaders().get::<fill::Entity>(self.0.stream_id).await?;
+            Ok(Account(ctx.loaders().get::<account::Entity>(fill.account_id).await?))
         }
     }
 );
@@ -125,7 +145,7 @@ event!(
         }
 
         /// Identity verification status after this event.
-        async fn status(&self) -> Result<UserStatus> {
+        async fn user_status(&self) -> Result<UserStatus> {
             status_in(&self.0, |name| user::Status::parse(name).map(UserStatus::from))
         }
     }
@@ -140,7 +160,7 @@ event!(
         }
 
         /// Outcome of the check after this event.
-        async fn outcome(&self) -> Result<KycOutcome> {
+        async fn kyc_outcome(&self) -> Result<KycOutcome> {
             status_in(&self.0, |name| kyc::Outcome::parse(name).map(KycOutcome::from))
         }
     }
@@ -154,8 +174,15 @@ event!(
             Ok(Kyc(ctx.loaders().get::<kyc::Entity>(self.0.stream_id).await?))
         }
 
+        /// User that the entry resembles.
+        async fn user(&self, ctx) -> Result<User> {
+            let check = ctx.loaders().get::<kyc::Entity>(self.0.stream_id).await?;
+            let user = check.user_id.ok_or_else(|| Fault::from(events::unreadable(&self.0)))?;
+            Ok(User(ctx.loaders().get::<user::Entity>(user).await?))
+        }
+
         /// Outcome of the check after this event.
-        async fn outcome(&self) -> Result<KycOutcome> {
+        async fn kyc_outcome(&self) -> Result<KycOutcome> {
             status_in(&self.0, |name| kyc::Outcome::parse(name).map(KycOutcome::from))
         }
 
@@ -187,6 +214,12 @@ event!(
         async fn bank_account(&self, ctx) -> Result<BankAccount> {
             Ok(BankAccount(ctx.loaders().get::<bank_account::Entity>(self.0.stream_id).await?))
         }
+
+        /// Owner of the bank account.
+        async fn user(&self, ctx) -> Result<User> {
+            let bank_account = ctx.loaders().get::<bank_account::Entity>(self.0.stream_id).await?;
+            Ok(User(ctx.loaders().get::<user::Entity>(bank_account.user_id).await?))
+        }
     }
 );
 
@@ -211,7 +244,7 @@ event!(
         desc = "Position in the partner's event log, one higher with each event. Pass it as `after` to \
             resume after this event."
     ),
-    field(name = "type", method = "kind", ty = "String", desc = "Event type, for example `order.filled`."),
+    field(name = "type", method = "kind", ty = "EventType", desc = "Event type."),
     field(name = "occurred_at", ty = "DateTime", desc = "Time of the event, by the partner's clock.")
 )]
 pub enum Event {
@@ -229,9 +262,7 @@ pub enum Event {
 impl Event {
     fn of(event: Arc<event::Model>) -> Result<Self> {
         use EventType as E;
-        let event_type =
-            EventType::parse(&event.kind).ok_or_else(|| Fault::from(events::unreadable(&event)))?;
-        Ok(match event_type {
+        Ok(match EventType::of(&event)? {
             E::OrderAccepted | E::OrderNew | E::OrderFilled | E::OrderCanceled | E::OrderRejected => {
                 Self::Order(OrderChangedEvent(event))
             }
@@ -264,7 +295,8 @@ impl Event {
     }
 }
 
-/// State of the market clock.
+/// State of the market clock. It is not in the event log and has no cursor: each event contains the present
+/// state, so there is nothing to resume.
 #[derive(SimpleObject)]
 pub struct MarketClockChangedEvent {
     /// Time when the event was sent, by the partner's clock, or by the server's clock without credentials.

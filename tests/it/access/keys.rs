@@ -179,7 +179,7 @@ on_both! {
         let (id, secret) = issued(&app, json!({ "label": "one", "scopes": ["READ"] })).await;
         app.gql(REVOKE, json!({ "input": { "apiKeyId": id } })).await.entity("apiKeyRevoke", "apiKey");
         app.gql(REVOKE, json!({ "input": { "apiKeyId": id } })).await.entity("apiKeyRevoke", "apiKey");
-        for kind in ["api_key.issued", "api_key.revoked"] {
+        for kind in ["API_KEY_ISSUED", "API_KEY_REVOKED"] {
             let event = socket.next().await["events"].clone();
             assert_eq!(
                 event,
@@ -354,10 +354,10 @@ on_both! {
         assert_eq!(stream.status(), 200);
         // Both have received everything so far, so that only new events remain to be delivered.
         let mut streamed = String::new();
-        while !streamed.contains("api_key.issued") {
+        while !streamed.contains("API_KEY_ISSUED") {
             streamed.push_str(std::str::from_utf8(&stream.chunk().await.unwrap().unwrap()).unwrap());
         }
-        while socket.next().await["events"]["type"] != "api_key.issued" {}
+        while socket.next().await["events"]["type"] != "API_KEY_ISSUED" {}
         assert_eq!(statuses_for(&app, &text).await, (200, 200));
         app.gql(REVOKE, json!({ "input": { "apiKeyId": id } })).await.entity("apiKeyRevoke", "apiKey");
         app.customer("Ada").await;

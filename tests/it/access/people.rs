@@ -123,7 +123,7 @@ on_both! {
                 }
             }
             let own = match field {
-                "events" => json!(["user.created"]),
+                "events" => json!(["USER_CREATED"]),
                 "orderChanged" => json!([]),
                 _ => json!([null]),
             };

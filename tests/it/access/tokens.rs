@@ -304,7 +304,7 @@ on_both! {
         loop {
             match socket.hear().await {
                 Ok(message) => {
-                    assert_ne!(message["payload"]["data"]["events"]["type"], "user.updated", "{message}");
+                    assert_ne!(message["payload"]["data"]["events"]["type"], "USER_UPDATED", "{message}");
                 }
                 Err(end) => break assert_eq!(end.0, 4403),
             }

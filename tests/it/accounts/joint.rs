@@ -526,11 +526,11 @@ on_both! {
                 }
                 types.push(text(&message["payload"]["data"]["events"]["type"]));
             }
-            for what in ["account.created", "deposit.pending", "deposit.settled", "order.filled"] {
+            for what in ["ACCOUNT_CREATED", "DEPOSIT_PENDING", "DEPOSIT_SETTLED", "ORDER_FILLED"] {
                 assert!(types.iter().any(|kind| kind == what), "{what} is not in {types:?}");
             }
             assert_eq!(
-                types.iter().filter(|kind| kind.as_str() == "bank_account.created").count(),
+                types.iter().filter(|kind| kind.as_str() == "BANK_ACCOUNT_CREATED").count(),
                 1,
                 "only their own"
             );
@@ -619,13 +619,13 @@ on_both! {
         let received = socket.hear_within(Duration::from_secs(10)).await.unwrap();
         assert_eq!(
             received["payload"]["data"]["events"],
-            json!({ "type": "account.updated", "account": { "id": john.account_id } })
+            json!({ "type": "ACCOUNT_UPDATED", "account": { "id": john.account_id } })
         );
         app.gql(DEPOSIT_CREATE, json!({ "input": john.deposit("d", "1.00") }))
             .await
             .entity("depositCreate", "transfer");
         let received = socket.hear_within(Duration::from_secs(10)).await.unwrap();
-        assert_eq!(received["payload"]["data"]["events"]["type"], "deposit.pending");
+        assert_eq!(received["payload"]["data"]["events"]["type"], "DEPOSIT_PENDING");
     }
 }
 

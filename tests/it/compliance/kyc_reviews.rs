@@ -147,7 +147,7 @@ on_both! {
         let mut live = Socket::join(&app, Some(&reviewer)).await;
         live.subscribe(
             "1",
-            "subscription($after: String) { events(after: $after) { type ... on KycChangedEvent { outcome kyc { \
+            "subscription($after: String) { events(after: $after) { type ... on KycChangedEvent { kycOutcome kyc { \
                 id outcome } } } }",
             json!({ "after": app.cursor().await }),
         )
@@ -175,7 +175,7 @@ on_both! {
         let event = live.next().await["events"].clone();
         assert_eq!(
             event,
-            json!({ "type": "kyc.reviewed", "outcome": "DENIED", "kyc": { "id": rita.kyc_id, "outcome": "DENIED" } })
+            json!({ "type": "KYC_REVIEWED", "kycOutcome": "DENIED", "kyc": { "id": rita.kyc_id, "outcome": "DENIED" } })
         );
     }
 

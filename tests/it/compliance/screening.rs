@@ -394,17 +394,17 @@ on_both! {
             json!({ "check": "WATCH_LIST", "isPassed": true, "part": "0.12" })
         );
 
-        let events = "subscription { events(after: \"0\") { type ... on KycChangedEvent { outcome kyc { id \
+        let events = "subscription { events(after: \"0\") { type ... on KycChangedEvent { kycOutcome kyc { id \
             } } ... on UserChangedEvent { user { id } } } }";
         let mut socket = Socket::join(&app, Some(&app.key)).await;
         socket.subscribe("1", events, json!({})).await;
         let check = json!({ "id": found["kyc"]["id"] });
         for event in [
-            json!({ "type": "partner.created" }),
-            json!({ "type": "user.created", "user": { "id": ada } }),
-            json!({ "type": "kyc.created", "outcome": "MANUAL_REVIEW", "kyc": check }),
-            json!({ "type": "kyc.hit_cleared", "outcome": "APPROVED", "kyc": check }),
-            json!({ "type": "user.status_changed", "user": { "id": ada } }),
+            json!({ "type": "PARTNER_CREATED" }),
+            json!({ "type": "USER_CREATED", "user": { "id": ada } }),
+            json!({ "type": "KYC_CREATED", "kycOutcome": "MANUAL_REVIEW", "kyc": check }),
+            json!({ "type": "KYC_HIT_CLEARED", "kycOutcome": "APPROVED", "kyc": check }),
+            json!({ "type": "USER_STATUS_CHANGED", "user": { "id": ada } }),
         ] {
             assert_eq!(socket.next().await["events"], event);
         }
@@ -804,28 +804,29 @@ on_both! {
         let questioned = registered(&app, "Ada", "Question").await;
         let denied = registered(&app, "Ada", "Denied").await;
         let grace = registered(&app, "Grace", "Hopper").await;
-        let events = "subscription { events(after: \"0\") { type ... on WatchListHitFoundEvent { outcome \
-            kyc { user { id } } hit { listedName } }
-            ... on UserChangedEvent { status user { id } } } }";
+        let events = "subscription { events(after: \"0\") { type ... on WatchListHitFoundEvent { kycOutcome \
+            kyc { user { id } } user { id } hit { listedName } }
+            ... on UserChangedEvent { userStatus user { id } } } }";
         let mut socket = Socket::join(&app, Some(&app.key)).await;
         socket.subscribe("1", events, json!({})).await;
         set_list(&app, &[ADA, ("8", "QUESTION, Ada", ""), ("9", "DENIED, Ada", "")]);
         let mut seen = Vec::new();
         while seen.len() < 5 {
             let event = socket.next().await["events"].clone();
-            if ["kyc.watch_list_hit_found", "user.status_changed"].contains(&event["type"].as_str().unwrap())
+            if ["KYC_WATCH_LIST_HIT_FOUND", "USER_STATUS_CHANGED"].contains(&event["type"].as_str().unwrap())
             {
                 seen.push(event);
             }
         }
         let found = |user: &str, outcome: &str, name: &str| {
             json!({
-                "type": "kyc.watch_list_hit_found", "outcome": outcome, "kyc": { "user": { "id": user } },
+                "type": "KYC_WATCH_LIST_HIT_FOUND", "kycOutcome": outcome, "kyc": { "user": { "id": user } },
+                "user": { "id": user },
                 "hit": { "listedName": name },
             })
         };
         let moved = |user: &str| {
-            json!({ "type": "user.status_changed", "status": "DOCUMENTATION_REQUIRED",
+            json!({ "type": "USER_STATUS_CHANGED", "userStatus": "DOCUMENTATION_REQUIRED",
             "user": { "id": user } })
         };
         let expected_events = [
@@ -868,7 +869,7 @@ on_both! {
         );
         let next = loop {
             let event = socket.next().await["events"].clone();
-            if event["type"] == "kyc.watch_list_hit_found" {
+            if event["type"] == "KYC_WATCH_LIST_HIT_FOUND" {
                 break event;
             }
         };
@@ -949,10 +950,10 @@ on_both! {
         socket.subscribe("1", "subscription { events(after: \"0\") { type } }", json!({})).await;
         set_list(&app, &[ADA]);
         let mut kinds = Vec::new();
-        while kinds.iter().filter(|kind| *kind == "user.status_changed").count() < 2 {
+        while kinds.iter().filter(|kind| *kind == "USER_STATUS_CHANGED").count() < 2 {
             kinds.push(socket.next().await["events"]["type"].as_str().unwrap().to_owned());
         }
-        assert!(!kinds.contains(&"kyc.watch_list_hit_found".to_owned()), "{kinds:?}");
+        assert!(!kinds.contains(&"KYC_WATCH_LIST_HIT_FOUND".to_owned()), "{kinds:?}");
         let own = "{ viewer { status kycChecks { check } kyc { score tags outcome checks { check } \
             watchListHits { listedName } } } }";
         let own = app.gql_as(Some(&ada.access), own, json!({})).await.data()["viewer"].clone();

@@ -44,10 +44,10 @@ async fn receive(events: &mut Socket, count: usize) -> Vec<(String, Value)> {
     let mut received = Vec::new();
     for _ in 0..count {
         let event = events.next().await["events"].clone();
-        let state = if event["outcome"].is_null() {
+        let state = if event["kycOutcome"].is_null() {
             event["user"]["status"].clone()
         } else {
-            event["outcome"].clone()
+            event["kycOutcome"].clone()
         };
         received.push((event["type"].as_str().unwrap().to_owned(), state));
     }
@@ -55,7 +55,7 @@ async fn receive(events: &mut Socket, count: usize) -> Vec<(String, Value)> {
 }
 
 const EVENTS: &str = "subscription($after: String) { events(after: $after) { type ... on UserChangedEvent { user { \
-    status } } ... on KycChangedEvent { outcome } } }";
+    status } } ... on KycChangedEvent { kycOutcome } } }";
 
 on_both! {
     async fn documented_requests_return_the_documented_responses(app: TestApp) {
@@ -132,7 +132,7 @@ on_both! {
         }
         assert_eq!(
             receive(&mut events, 2).await,
-            [("user.updated".to_owned(), json!("APPROVED")), ("user.updated".to_owned(), json!("APPROVED"))]
+            [("USER_UPDATED".to_owned(), json!("APPROVED")), ("USER_UPDATED".to_owned(), json!("APPROVED"))]
         );
         let mut token = first.clone();
         for (field, value) in [
@@ -149,14 +149,14 @@ on_both! {
             assert_eq!((changed.status, &changed.body["status"]), (200, &json!("active")), "{field}");
             assert_ne!(changed.body["kyc_token"], token, "{field}");
             token = changed.body["kyc_token"].clone();
-            let expected = [("kyc.created", "APPROVED"), ("user.updated", "APPROVED")]
+            let expected = [("KYC_CREATED", "APPROVED"), ("USER_UPDATED", "APPROVED")]
                 .map(|(kind, state)| (kind.to_owned(), json!(state)));
             assert_eq!(receive(&mut events, 2).await, expected, "{field}");
         }
         let denied = put(&app, id, json!({ "birth_date": "2010-01-24" })).await;
         assert_eq!(denied.body["status"], "denied");
         let expected =
-            [("kyc.created", "DENIED"), ("user.status_changed", "DENIED"), ("user.updated", "DENIED")];
+            [("KYC_CREATED", "DENIED"), ("USER_STATUS_CHANGED", "DENIED"), ("USER_UPDATED", "DENIED")];
         assert_eq!(
             receive(&mut events, 3).await,
             expected.map(|(kind, state)| (kind.to_owned(), json!(state)))

@@ -210,13 +210,13 @@ on_both! {
             "{wrong}"
         );
         app.customer("Ada").await;
-        let log = read_stream(&app, EVENTS, json!({ "after": "0" }), "bank_account.created").await;
+        let log = read_stream(&app, EVENTS, json!({ "after": "0" }), "BANK_ACCOUNT_CREATED").await;
         for (cursor, kind) in [
-            ("1", "partner.created"),
-            ("2", "user.created"),
-            ("3", "kyc.created"),
-            ("4", "account.created"),
-            ("5", "bank_account.created"),
+            ("1", "PARTNER_CREATED"),
+            ("2", "USER_CREATED"),
+            ("3", "KYC_CREATED"),
+            ("4", "ACCOUNT_CREATED"),
+            ("5", "BANK_ACCOUNT_CREATED"),
         ] {
             let is_sent = log
                 .split("\n\n")
@@ -241,14 +241,14 @@ on_both! {
         assert_eq!(
             kinds,
             [
-                "partner.created",
-                "user.created",
-                "kyc.created",
-                "account.created",
-                "bank_account.created",
-                "deposit.pending",
-                "deposit.settled",
-                "sandbox.clock_changed",
+                "PARTNER_CREATED",
+                "USER_CREATED",
+                "KYC_CREATED",
+                "ACCOUNT_CREATED",
+                "BANK_ACCOUNT_CREATED",
+                "DEPOSIT_PENDING",
+                "DEPOSIT_SETTLED",
+                "SANDBOX_CLOCK_CHANGED",
             ]
         );
 
@@ -273,7 +273,7 @@ on_both! {
         live.subscribe("1", EVENTS, json!({})).await;
         assert_eq!(live.hear_within(Duration::from_millis(300)).await, None);
         app.quote("VTI", "1", "2").await;
-        assert_eq!(live.next().await["events"]["type"], "sandbox.quote_set");
+        assert_eq!(live.next().await["events"]["type"], "SANDBOX_QUOTE_SET");
 
         for cursor in ["", "nope", "-1", "+1", "01", "1.0", "999999", "9223372036854775808", &ada.user_id] {
             let mut refused = Socket::join(&app, Some(&app.key)).await;
@@ -328,7 +328,7 @@ on_both! {
         own.subscribe("1", EVENTS, json!({ "after": "0" })).await;
         let mut theirs = Socket::join(&app, Some(&other)).await;
         theirs.subscribe("1", EVENTS, json!({ "after": "0" })).await;
-        assert_eq!(theirs.next().await["events"]["type"], "partner.created");
+        assert_eq!(theirs.next().await["events"]["type"], "PARTNER_CREATED");
         app.customer("Ada").await;
         for number in 1..=5 {
             assert_eq!(own.next().await["events"]["cursor"], number.to_string());
@@ -507,7 +507,7 @@ async fn socket_operations_respond_and_complete() {
     let mut received = BTreeMap::new();
     for _ in 0..19 {
         let message = socket.hear().await.unwrap();
-        assert_eq!(message["payload"]["data"]["events"]["type"], "sandbox.quote_set", "{message}");
+        assert_eq!(message["payload"]["data"]["events"]["type"], "SANDBOX_QUOTE_SET", "{message}");
         *received.entry(message["id"].to_string()).or_insert(0) += 1;
     }
     assert!(received.len() == 19 && !received.contains_key("\"0\""), "{received:?}");
