@@ -19,8 +19,8 @@ pub struct Model {
     pub filled_quantity: Quantity,
     pub filled_average_price: Option<Price>,
     pub status: Status,
-    /// Stable code of the reason for a rejection.
-    pub reject_code: Option<String>,
+    /// Reason for a rejection.
+    pub reject_code: Option<RejectCode>,
     pub submitted_at: DateTimeUtc,
     pub filled_at: Option<DateTimeUtc>,
     pub expired_at: Option<DateTimeUtc>,
@@ -57,6 +57,15 @@ pub enum Status {
     Canceled,
     Expired,
     Rejected,
+}
+
+/// Reason why the market rejected an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum RejectCode {
+    InsufficientBuyingPower,
+    Invalid,
 }
 
 impl Status {

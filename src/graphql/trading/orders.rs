@@ -88,9 +88,9 @@ impl Order {
         Ok(Connection::new(slice, Fill))
     }
 
-    /// Stable code for the rejection reason, for example `INSUFFICIENT_BUYING_POWER`. Null unless rejected.
-    async fn reject_code(&self) -> Option<&str> {
-        self.0.reject_code.as_deref()
+    /// Reason for the rejection. Null unless rejected.
+    async fn reject_code(&self) -> Option<OrderRejectCode> {
+        self.0.reject_code.map(OrderRejectCode::from)
     }
 
     /// Whether the caller can cancel the order now.
@@ -169,6 +169,16 @@ pub enum OrderStatus {
     Expired,
     /// Rejected; the hold is released.
     Rejected,
+}
+
+/// Reason why an order was rejected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "entity::order::RejectCode")]
+pub enum OrderRejectCode {
+    /// The price rose, and the buying power is too low.
+    InsufficientBuyingPower,
+    /// The price fell, and the shares to sell are worth less than one cent.
+    Invalid,
 }
 
 impl OrderStatus {

@@ -213,6 +213,25 @@ async fn an_order_that_became_too_expensive_is_rejected() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sale_that_became_worthless_is_rejected() {
+    for app in each().await {
+        let customer = app.funded_customer("Ada", "1000.00").await;
+        app.quote("VTI", "100.00", "100.00").await;
+        filled_by_clock(&app, &customer, "buy", "BUY", "1").await;
+        let id = place(&app, &customer.order("sell", "SELL", "VTI", "1")).await;
+        set_price_before_routing(&app, 1).await;
+        seconds(&app, 1).await;
+        let ended = app.ended(&id).await;
+        assert_eq!(
+            (&ended["status"], &ended["rejectCode"], &ended["fills"]["edges"]),
+            (&json!("REJECTED"), &json!("INVALID"), &json!([]))
+        );
+        assert_eq!(positions(&app, &customer).await, [["1", "100.00"]]);
+        assert_eq!(app.audit().await.wrong, None);
+    }
+}
+
 /// Orders that were due before a price is set trade at the previous price, even if no worker was running.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_price_does_not_affect_earlier_orders() {

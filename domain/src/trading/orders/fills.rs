@@ -2,7 +2,7 @@
 
 use super::{facts, release_holds};
 use crate::{
-    Code, Error, Result,
+    Error, Result,
     kernel::{
         calendar,
         command::CommandContext,
@@ -16,7 +16,7 @@ use entity::{
     Kind, Money, Price, fill, instrument,
     ledger_account::{self, LedgerKind},
     ledger_release::Reason,
-    order::{self, Side, Status},
+    order::{self, RejectCode, Side, Status},
     timer::TimerKind,
 };
 use sea_orm::{
@@ -67,7 +67,7 @@ async fn buy(
     let (cash_power, unsettled_power) =
         (cash.available() + held_on(&cash), unsettled.available() + held_on(&unsettled));
     if !amount.is_positive() || cash_power + unsettled_power < amount.units() {
-        return reject(ctx, order, Code::InsufficientBuyingPower).await;
+        return reject(ctx, order, RejectCode::InsufficientBuyingPower).await;
     }
     let from_cash = Ord::min(amount.units(), cash_power);
     let mut event = ctx.event();
@@ -100,7 +100,7 @@ async fn sell(
     amount: Money,
 ) -> Result<()> {
     if !amount.is_positive() {
-        return reject(ctx, order, Code::Invalid).await;
+        return reject(ctx, order, RejectCode::Invalid).await;
     }
     let mut event = ctx.event();
     let mut entry = Entry::default();
@@ -163,12 +163,12 @@ async fn filled(
     event.record(ctx.tx, EventType::OrderFilled, order.id, payload).await
 }
 
-async fn reject(ctx: &CommandContext<'_>, order: order::Model, why: Code) -> Result<()> {
+async fn reject(ctx: &CommandContext<'_>, order: order::Model, why: RejectCode) -> Result<()> {
     let mut event = ctx.event();
     release_holds(ctx, &mut event, &order).await?;
     let mut row: order::ActiveModel = order.into();
     row.status = Set(Status::Rejected);
-    row.reject_code = Set(Some(why.name().to_owned()));
+    row.reject_code = Set(Some(why));
     row.failed_at = Set(Some(ctx.now));
     let order = row.update(ctx.tx).await?;
     event.record(ctx.tx, EventType::OrderRejected, order.id, facts(&order)).await
