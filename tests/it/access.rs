@@ -463,13 +463,13 @@ fn cases(a: &PartnerData) -> Vec<(&'static str, Case)> {
             by_bank.clone(),
             NotFound("bankAccountId"),
         ),
-        special(
+        change(
             "bankAccountRemove",
-            manage,
+            Scope::Manage,
             "BankAccountRemoveInput",
-            "bankAccountId",
+            "bankAccount",
             by_bank,
-            [UNAUTHENTICATED, UNSCOPED, NotFound("bankAccountId")],
+            NotFound("bankAccountId"),
         ),
         change(
             "bankAccountLink",

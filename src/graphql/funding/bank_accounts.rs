@@ -225,7 +225,8 @@ mutations!(BankAccountMutation {
     bank_account_rename(BankAccountRenameInput: "Input for bankAccountRename.") -> BankAccountRenamePayload,
 
     /// Makes a bank account its owner's default, or removes it as the default. Requires scope `manage`.
-    bank_account_set_default(BankAccountSetDefaultInput: "Input for bankAccountSetDefault.") -> BankAccountSetDefaultPayload,
+    bank_account_set_default(BankAccountSetDefaultInput: "Input for bankAccountSetDefault.")
+        -> BankAccountSetDefaultPayload,
 
     /// Removes a bank account that has no pending transfer. Requires scope `manage`.
     bank_account_remove(BankAccountRemoveInput: "Input for bankAccountRemove.") -> BankAccountRemovePayload,
