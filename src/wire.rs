@@ -53,6 +53,7 @@ impl Fault {
     /// Returns the stable code for `extensions.code` in GraphQL.
     pub fn code(&self) -> &'static str {
         match &*self.0 {
+            Error::Refused(refusal) if refusal.code == Code::NotFound => "NOT_FOUND",
             Error::Refused(_) => "BAD_USER_INPUT",
             Error::Unauthenticated => "UNAUTHENTICATED",
             Error::Forbidden(_) | Error::UserSessionRequired => "FORBIDDEN",

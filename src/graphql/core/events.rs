@@ -23,7 +23,7 @@ use crate::{
 };
 use async_graphql::{Context, ID, Interface, Object, SimpleObject, Subscription};
 use domain::{
-    Scope, accounts,
+    Refusal, Scope, accounts,
     kernel::{clock, events, ids},
     trading::market,
 };
@@ -336,6 +336,12 @@ async fn log(
     }))
 }
 
+/// Returns the id of an account that the caller can see.
+async fn visible_account(ctx: &Context<'_>, id: &ID) -> Result<Uuid> {
+    let account = accounts::find(&ctx.app().db.read, ctx.actor(), ids::parse(Kind::Account, id)).await?;
+    Ok(account.ok_or_else(|| Refusal::not_found("accountId"))?.id)
+}
+
 #[derive(Default)]
 pub struct EventSubscription;
 
@@ -366,10 +372,14 @@ impl EventSubscription {
     async fn order_changed(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Only orders of this account.")] account_id: Option<ID>,
+        #[graphql(desc = "Only orders of this account. Fails with `NOT_FOUND` if it was not found.")]
+        account_id: Option<ID>,
         #[graphql(desc = "Send the events after this cursor first, then new ones.")] after: Option<String>,
     ) -> Result<impl Stream<Item = Result<OrderChangedEvent>> + use<>> {
-        let account: Option<Uuid> = account_id.map(|id| ids::parse(Kind::Account, &id));
+        let account = match account_id {
+            Some(id) => Some(visible_account(ctx, &id).await?),
+            None => None,
+        };
         let orders = log(ctx, after).await?.filter_map(move |event| {
             let order_event = match event {
                 Err(fault) => Some(Err(fault)),
