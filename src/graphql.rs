@@ -28,6 +28,7 @@ use domain::{Actor, app::App, kernel::db::Reader};
 pub struct Query(
     core::nodes::NodeQuery,
     people::users::UserQuery,
+    access::credentials::CredentialQuery,
     compliance::kyc::KycQuery,
     access::invitations::InvitationQuery,
     accounts::AccountQuery,

@@ -1,5 +1,6 @@
 //! Sign-up and sign-in, second factors, invitations and API keys.
 
+pub mod credentials;
 pub mod invitations;
 pub mod keys;
 pub mod logins;

@@ -20,6 +20,7 @@ use std::{
     time::Duration,
 };
 
+mod credentials;
 mod keys;
 mod people;
 mod second_factors;
@@ -280,6 +281,18 @@ fn cases(a: &PartnerData) -> Vec<(&'static str, Case)> {
             Nulls,
         ),
         read("viewer", None, "{ viewer { id email } }", json!({}), Null, Null, Null),
+        {
+            let (root, case) = read(
+                "credential",
+                None,
+                "{ credential { scopes expiresAt } }",
+                json!({}),
+                Null,
+                Answer,
+                Answer,
+            );
+            (root, Case { publishable: Answer, ..case })
+        },
         by_id("user", "User", "id email firstName accounts { edges { node { number } } }"),
         read(
             "users",

@@ -13,7 +13,7 @@ use crate::{
         secrets::{self, AssociatedData, Secret, Signer},
     },
 };
-pub use issuing::{Issued, NewKey, Rotation, find_by_public_id, issue_for, list, revoke, rotate};
+pub use issuing::{Issued, NewKey, Rotation, find_by_public_id, issue_for, list, of_caller, revoke, rotate};
 
 use super::sessions;
 use chrono::{DateTime, Utc};

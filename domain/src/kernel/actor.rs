@@ -1,6 +1,7 @@
 //! Callers, their scopes and the rows that they can access.
 
 use crate::{Error, Result};
+use chrono::{DateTime, Utc};
 use entity::partner::{self, Mode};
 use serde::Serialize;
 use std::net::IpAddr;
@@ -80,6 +81,16 @@ pub struct SignedInUser {
     pub version: i64,
     /// Expiration time of the token, in seconds since 1970.
     pub expires_at: i64,
+}
+
+impl SignedInUser {
+    /// Scopes that a user has over their own data.
+    pub const SCOPES: [Scope; 4] = [Scope::Read, Scope::Trade, Scope::Transfer, Scope::Manage];
+
+    /// Returns the time when the access token expires.
+    pub fn expires_at(&self) -> Option<DateTime<Utc>> {
+        DateTime::from_timestamp(self.expires_at, 0)
+    }
 }
 
 /// Rows that a caller can access: those of all users of one partner, or of one user.
@@ -232,6 +243,16 @@ impl Actor {
     /// another user.
     pub fn may_see_personal_data_of(&self, user_id: Uuid) -> bool {
         !matches!(&self.who, Who::User(user) if user.user_id != user_id)
+    }
+
+    /// Returns the scopes of the caller's credential: those of the key, or those of a user over their own
+    /// data, of which there are none before the session has passed its second factor.
+    pub fn scopes(&self) -> &[Scope] {
+        match &self.who {
+            Who::Partner(key) => &key.scopes,
+            Who::User(user) if user.two_factor => &SignedInUser::SCOPES,
+            Who::User(_) | Who::Anonymous => &[],
+        }
     }
 
     /// Whether the caller has this scope, at least over their own data.

@@ -1,5 +1,6 @@
 //! GraphQL types and operations for API keys.
 
+use super::credentials::Scope;
 use crate::{
     graphql::core::{
         context::RequestContext,
@@ -10,9 +11,9 @@ use crate::{
     },
     wire::{self, Result},
 };
-use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
+use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use domain::{
-    Refusal, Scope,
+    Refusal,
     access::keys::{self, Issued, NewKey, Rotation},
     kernel::ids,
 };
@@ -32,7 +33,7 @@ impl ApiKey {
 
     /// Start of the key text, which identifies the key, for example `sk_test_a1B2c3D4`.
     async fn prefix(&self, ctx: &Context<'_>) -> Result<String> {
-        Ok(keys::display_prefix(&self.0, ctx.actor().partner(Scope::Operate)?.mode))
+        Ok(keys::display_prefix(&self.0, ctx.actor().partner(domain::Scope::Operate)?.mode))
     }
 
     /// Label chosen by the partner; empty if there is none.
@@ -41,13 +42,13 @@ impl ApiKey {
     }
 
     /// Scopes of the key.
-    async fn scopes(&self) -> Vec<KeyScope> {
-        keys::scopes(&self.0).into_iter().map(KeyScope::from).collect()
+    async fn scopes(&self) -> Vec<Scope> {
+        keys::scopes(&self.0).into_iter().map(Scope::from).collect()
     }
 
     /// Whether the key may be published in web pages and apps; its only scope is then `start`.
     async fn is_publishable(&self) -> bool {
-        keys::scopes(&self.0) == [Scope::Start]
+        keys::scopes(&self.0) == [domain::Scope::Start]
     }
 
     /// Key that this key replaces; null if it was not issued by apiKeyRotate.
@@ -88,31 +89,13 @@ impl From<api_key::Model> for ApiKey {
     }
 }
 
-/// Scope of an API key: what the key may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[graphql(remote = "domain::Scope")]
-pub enum KeyScope {
-    /// Create users, start identity checks, and sign users up and in; the only scope of a publishable key.
-    Start,
-    /// Read users and their data.
-    Read,
-    /// Place and cancel orders.
-    Trade,
-    /// Move money.
-    Transfer,
-    /// Create and change users, accounts and bank accounts; includes `start`.
-    Manage,
-    /// Control the sandbox, review identity checks, freeze and close accounts, and manage API keys.
-    Operate,
-}
-
 /// Input for apiKeyIssue.
 #[derive(InputObject)]
 pub struct ApiKeyIssueInput {
     /// Label, at most 100 characters.
     label: String,
     /// Scopes of the new key, all of which the calling key must have. `START` or empty for a publishable key.
-    scopes: Vec<KeyScope>,
+    scopes: Vec<Scope>,
     /// Whether to issue a publishable key, for use in web pages and apps.
     #[graphql(default)]
     publishable: bool,

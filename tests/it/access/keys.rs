@@ -19,10 +19,10 @@ use std::time::{Duration, Instant};
 /// Timeout for something that takes at most a second, long enough for a slow machine.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-const ISSUE: &str = "mutation($input: ApiKeyIssueInput!) { apiKeyIssue(input: $input) {
+pub const ISSUE: &str = "mutation($input: ApiKeyIssueInput!) { apiKeyIssue(input: $input) {
     apiKey { id prefix label scopes isPublishable expiresAt revokedAt rotatedFrom { id } } secret \
     userErrors { code path message } } }";
-const ROTATE: &str = "mutation($input: ApiKeyRotateInput!) { apiKeyRotate(input: $input) {
+pub const ROTATE: &str = "mutation($input: ApiKeyRotateInput!) { apiKeyRotate(input: $input) {
     apiKey { id label scopes rotatedFrom { id expiresAt } } secret userErrors { code path message } } }";
 const REVOKE: &str = "mutation($input: ApiKeyRevokeInput!) { apiKeyRevoke(input: $input) {
     apiKey { id revokedAt } userErrors { code path message } } }";

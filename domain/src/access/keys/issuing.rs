@@ -2,7 +2,7 @@
 
 use super::{generate, is_live, live_at, scopes};
 use crate::{
-    Actor, Code, Refusal, Result, Scope,
+    Actor, Code, Error, Refusal, Result, Scope,
     kernel::{
         actor::PartnerKey,
         app::App,
@@ -39,6 +39,13 @@ pub struct Issued {
     /// Full text of the key. Returned only here.
     #[serde(skip)]
     pub text: Option<Secret<String>>,
+}
+
+/// Returns the row of the calling key.
+pub async fn of_caller(connection: &impl ConnectionTrait, key: &PartnerKey) -> Result<api_key::Model> {
+    let select =
+        api_key::Entity::find_by_id(key.key_id).filter(api_key::Column::PartnerId.eq(key.partner_id));
+    select.one(connection).await?.ok_or_else(|| Error::broken("the row of the calling API key is missing"))
 }
 
 /// Issues a key with at most the scopes of the caller's key. Requires scope `operate`.

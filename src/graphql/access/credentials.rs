@@ -1,0 +1,90 @@
+//! GraphQL type and query for the credential of the caller.
+
+use crate::{
+    graphql::{
+        core::{context::RequestContext, scalars::DateTime},
+        sandbox::Partner,
+    },
+    wire::Result,
+};
+use async_graphql::{Context, Enum, Object, SimpleObject};
+use domain::{Who, access::keys, kernel::clock};
+
+/// Credential that the request was sent with.
+#[derive(SimpleObject)]
+pub struct Credential {
+    /// Kind of the credential.
+    kind: CredentialKind,
+    /// What the caller may do. An access token has scopes over the user's own data only, and none before the
+    /// session has passed two-factor authentication.
+    scopes: Vec<Scope>,
+    /// Time when the credential expires; null if it does not expire.
+    expires_at: Option<DateTime>,
+    /// Label of a secret API key; empty if there is none. Null for other credentials.
+    label: Option<String>,
+    /// Partner that the secret API key belongs to. Null for other credentials.
+    partner: Option<Partner>,
+}
+
+/// Kind of a credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub enum CredentialKind {
+    /// Secret API key of a partner.
+    SecretKey,
+    /// Publishable API key of a partner.
+    PublishableKey,
+    /// Access token of a signed-in user.
+    AccessToken,
+}
+
+/// Scope of a credential: what the caller may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "domain::Scope")]
+pub enum Scope {
+    /// Create users, start identity checks, and sign users up and in; the only scope of a publishable key.
+    Start,
+    /// Read users and their data.
+    Read,
+    /// Place and cancel orders.
+    Trade,
+    /// Move money.
+    Transfer,
+    /// Create and change users, accounts and bank accounts; includes `start`.
+    Manage,
+    /// Control the sandbox, review identity checks, freeze and close accounts, and manage API keys.
+    Operate,
+}
+
+#[derive(Default)]
+pub struct CredentialQuery;
+
+#[Object]
+impl CredentialQuery {
+    /// Returns the credential that the request was sent with, or null without credentials. Also works before
+    /// the session of an access token has passed two-factor authentication.
+    async fn credential(&self, ctx: &Context<'_>) -> Result<Option<Credential>> {
+        let actor = ctx.actor();
+        let scopes = actor.scopes().iter().copied().map(Scope::from).collect();
+        let credential = match &actor.who {
+            Who::Anonymous => return Ok(None),
+            Who::Partner(key) => {
+                let connection = ctx.loaders().connection().await?;
+                let row = keys::of_caller(&*connection, key).await?;
+                let expires_at = row.expires_at.map(DateTime);
+                if key.is_publishable() {
+                    let kind = CredentialKind::PublishableKey;
+                    Credential { kind, scopes, expires_at, label: None, partner: None }
+                } else {
+                    let partner = Some(Partner(clock::partner(&*connection, key.partner_id).await?));
+                    let (kind, label) = (CredentialKind::SecretKey, Some(row.label));
+                    Credential { kind, scopes, expires_at, label, partner }
+                }
+            }
+            Who::User(user) => {
+                let (kind, expires_at) = (CredentialKind::AccessToken, user.expires_at().map(DateTime));
+                Credential { kind, scopes, expires_at, label: None, partner: None }
+            }
+        };
+        Ok(Some(credential))
+    }
+}
