@@ -55,6 +55,8 @@ pub struct AddressChange {
     pub state: Option<String>,
     pub postal_code: Option<String>,
     pub country_code: Option<String>,
+    /// Country of the first address of a user, if `country_code` is absent.
+    pub first_country_code: Option<String>,
 }
 
 /// Input for updating a user; not yet checked. Absent fields stay unchanged.
@@ -139,7 +141,7 @@ impl UpdateUser {
 
 impl AddressChange {
     fn is_empty(&self) -> bool {
-        let Self { line1, line2, city, state, postal_code, country_code } = self;
+        let Self { line1, line2, city, state, postal_code, country_code, first_country_code: _ } = self;
         *line2 == Change::Keep
             && [line1, city, state, postal_code, country_code].iter().all(|field| field.is_none())
     }
@@ -155,19 +157,23 @@ impl AddressChange {
             Change::Set(line2) => Some(line2.clone()),
         };
         let new_or_current =
-            |new: &Option<String>, current: &Option<String>, field: &str| -> Result<String> {
-                let value = new.clone().or_else(|| current.clone());
+            |new: &Option<String>, current: Option<&String>, field: &str| -> Result<String> {
+                let value = new.as_ref().or(current).cloned();
                 Ok(value.ok_or_else(|| Refusal::required(field))?)
             };
         let address = NewAddress {
-            line1: new_or_current(&self.line1, &user.address_line_1, "address.line1")?,
+            line1: new_or_current(&self.line1, user.address_line_1.as_ref(), "address.line1")?,
             line2,
-            city: new_or_current(&self.city, &user.address_city, "address.city")?,
-            state: new_or_current(&self.state, &user.address_state, "address.state")?,
-            postal_code: new_or_current(&self.postal_code, &user.address_postal_code, "address.postalCode")?,
+            city: new_or_current(&self.city, user.address_city.as_ref(), "address.city")?,
+            state: new_or_current(&self.state, user.address_state.as_ref(), "address.state")?,
+            postal_code: new_or_current(
+                &self.postal_code,
+                user.address_postal_code.as_ref(),
+                "address.postalCode",
+            )?,
             country_code: new_or_current(
                 &self.country_code,
-                &user.address_country_code,
+                user.address_country_code.as_ref().or(self.first_country_code.as_ref()),
                 "address.countryCode",
             )?,
         };

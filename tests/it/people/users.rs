@@ -414,6 +414,27 @@ on_both! {
         );
     }
 
+    async fn the_first_address_is_in_the_united_states_by_default(app: TestApp) {
+        let mut ada = person("Ada", "Carter");
+        let mut address = ada.as_object_mut().unwrap().remove("address").unwrap();
+        assert!(address.get("countryCode").is_none());
+        let begun = app.gql(USER_CREATE, json!({ "input": ada })).await;
+        let id = begun.entity("userCreate", "user")["id"].clone();
+        let update = async |patch: &Value| {
+            let input = json!({ "input": { "userId": id, "patch": { "address": patch } } });
+            app.gql(UPDATE, input).await.entity("userUpdate", "user")["address"].clone()
+        };
+        let mut expected = json!({ "line1": "123 Test St", "line2": null, "city": "Richmond", "state": "VA",
+            "postalCode": "23220", "countryCode": "US" });
+        assert_eq!(update(&address).await, expected);
+        // Later patches do not change the country unless they name one.
+        address["countryCode"] = json!("CA");
+        expected["countryCode"] = json!("CA");
+        assert_eq!(update(&address).await, expected);
+        expected["line1"] = json!("5 Main St");
+        assert_eq!(update(&json!({ "line1": "5 Main St" })).await, expected);
+    }
+
     async fn a_user_can_only_complete_their_own_data(app: TestApp) {
         let ada = app.person("ada@example.com", "2025550107").await;
         let eve = app.person("eve@example.com", "2025550108").await;

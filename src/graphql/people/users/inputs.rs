@@ -30,8 +30,12 @@ pub struct AddressInput {
     /// Postal code.
     postal_code: String,
     /// Two-letter ISO 3166-1 country code, for example `US`.
-    #[graphql(default_with = "String::from(\"US\")")]
+    #[graphql(default_with = "default_country()")]
     country_code: String,
+}
+
+fn default_country() -> String {
+    "US".to_owned()
 }
 
 impl From<AddressInput> for NewAddress {
@@ -101,7 +105,7 @@ pub struct AddressPatch {
     state: Option<String>,
     /// Postal code.
     postal_code: Option<String>,
-    /// Two-letter ISO 3166-1 country code, for example `US`.
+    /// Two-letter ISO 3166-1 country code. If the user has no address yet, `US` by default.
     country_code: Option<String>,
 }
 
@@ -186,6 +190,7 @@ impl Input for UserUpdateInput {
             state: address.state,
             postal_code: address.postal_code,
             country_code: address.country_code,
+            first_country_code: Some(default_country()),
         });
         Ok(UpdateUser {
             user_id: ids::parse(Kind::User, &self.user_id),

@@ -195,6 +195,7 @@ fn parse_change(user_id: Uuid, body: &Body) -> domain::Result<UpdateUser> {
             state: body.optional_text("address_state")?,
             postal_code: body.optional_text("address_postal_code")?,
             country_code: body.optional_text("address_country_code")?,
+            first_country_code: None,
         },
     })
 }
