@@ -103,7 +103,7 @@ on_both! {
 
     async fn a_query_by_id_runs_one_statement(app: TestApp) {
         let ada = app.customer("Ada").await;
-        let leaves = "query($id: ID!) { user(id: $id) { id firstName lastName email status phoneLast4 \
+        let leaves = "query($id: ID!) { user(id: $id) { id firstName lastName email status \
             createdAt address { city } } }";
         let (data, statements) = run_query(&app, leaves, json!({ "id": ada.user_id })).await;
         assert_eq!((&data["user"]["firstName"], statements.len()), (&json!("Ada"), 1), "{statements:#?}");
@@ -111,6 +111,19 @@ on_both! {
             run_query(&app, "query($id: ID!) { user(id: $id) { id } }", json!({ "id": "nope" })).await;
         assert_eq!(data["user"], json!(null));
         assert!(statements.len() <= 1, "{statements:#?}");
+    }
+
+    async fn the_verified_phones_of_many_users_are_read_in_one_statement(app: TestApp) {
+        for turn in 0..3 {
+            app.customer(&format!("Ada{turn}")).await;
+        }
+        let query = "query($n: Int!) { users(first: $n) { edges { node { phoneLast4 twoFactorMethods } } } }";
+        for n in [1, 3] {
+            let (data, statements) = run_query(&app, query, json!({ "n": n })).await;
+            assert_eq!(data["users"]["edges"].as_array().unwrap().len(), n);
+            // The users and their second factors.
+            assert_eq!(count_selects(&statements), 2, "{n}: {statements:#?}");
+        }
     }
 
     async fn an_object_requested_several_times_is_read_once(app: TestApp) {

@@ -2,6 +2,7 @@
 //! authenticator apps.
 
 use crate::support::{TestApp, on_both, person::SignedIn, socket::Socket};
+use domain::Scope;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
@@ -18,6 +19,30 @@ fn guesses(answers: &[crate::support::Answer], code: &str) -> usize {
 }
 
 on_both! {
+    async fn a_user_shows_the_verified_phone_before_the_entered_one(app: TestApp) {
+        let person = app.person("ada@example.com", "2025550177").await;
+        let read = async |key: Option<&str>| {
+            let query = "query($id: ID!) { user(id: $id) { phoneLast4 } }";
+            app.gql_as(key, query, json!({ "id": person.user_id })).await.data()["user"]["phoneLast4"].clone()
+        };
+        assert_eq!(read(Some(&app.key)).await, "0177");
+        assert_eq!(read(Some(&person.access)).await, "0177");
+        let enter = "mutation($input: UserUpdateInput!) { userUpdate(input: $input) { user { phoneLast4 } \
+            userErrors { code } } }";
+        let input = json!({ "input": { "userId": person.user_id, "patch": { "phone": "2025550111" } } });
+        let manage = app.key_for(&[Scope::Manage]).await;
+        for (key, last4) in [(&app.key, "0177"), (&manage, "0111")] {
+            let entered = app.gql_as(Some(key), enter, input.clone()).await;
+            assert_eq!(entered.entity("userUpdate", "user")["phoneLast4"], last4);
+        }
+        assert_eq!(read(Some(&person.access)).await, "0177");
+        let reset = "mutation($input: UserTwoFactorResetInput!) { userTwoFactorReset(input: $input) { user { \
+            id } userErrors { code } } }";
+        let input = json!({ "input": { "userId": person.user_id } });
+        app.gql(reset, input).await.entity("userTwoFactorReset", "user");
+        assert_eq!(read(Some(&app.key)).await, "0111");
+    }
+
     async fn five_of_five_hundred_concurrent_guesses_are_evaluated(app: TestApp) {
         let person = app.sign_up("ada@example.com").await;
         let (hash_code, code) = app.passcode(&person, Some("2025550107")).await;
