@@ -152,15 +152,16 @@ on_both! {
             }
             let query = "query($n: Int!) { accounts(first: $n) { edges { node { owner { id firstName \
                 defaultBankAccount { id } } jointMember { id
-                jointAccounts(first: 2) { edges { node { number } } } bankAccounts(first: 2) { edges { node \
+                accounts(first: 2) { edges { role node { number } } } bankAccounts(first: 2) { edges { node \
                 { id } } } } } } } }";
             let (data, statements) = run_query(&app, query, json!({ "n": 2 * pairs })).await;
             let accounts = data["accounts"]["edges"].as_array().unwrap();
             let shared = accounts.iter().filter(|edge| {
-                edge["node"]["jointMember"]["jointAccounts"]["edges"][0]["node"]["number"].is_string()
+                let edges = &edge["node"]["jointMember"]["accounts"]["edges"];
+                edges[0]["node"]["number"].is_string() && edges[0]["role"] == "JOINT_OWNER"
             });
             assert_eq!((accounts.len(), shared.count()), (2 * pairs, pairs));
-            // The accounts, their users, and the users' default bank accounts, joint accounts and bank
+            // The accounts, their users, and the users' default bank accounts, accounts and bank
             // accounts.
             assert_eq!(count_selects(&statements), 5, "{pairs}: {statements:#?}");
 

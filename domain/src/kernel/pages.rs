@@ -91,12 +91,13 @@ impl Page {
     }
 
     /// Reads this page of the children of every parent in one statement, unsorted and with one row more than
-    /// `size` per parent. `only` selects rows by the values of a column, `gone` excludes rows with a removal
-    /// time.
+    /// `size` per parent. `columns` are the columns that refer to a parent; with several, the rows are those
+    /// of each column, and a row can be read more than once. `only` selects rows by the values of a column,
+    /// `gone` excludes rows with a removal time.
     pub async fn of_each<E>(
         &self,
         connection: &impl ConnectionTrait,
-        parent: E::Column,
+        columns: &[E::Column],
         parents: &[Uuid],
         only: Option<(E::Column, &[String])>,
         gone: Option<E::Column>,
@@ -119,7 +120,7 @@ impl Page {
                 format!("(SELECT column1 AS parent FROM (VALUES {marks})) AS k")
             }
         };
-        let mut filter = format!("{} = k.parent", parent.as_str());
+        let mut filter = String::new();
         let (above, below) = self.bounds();
         for (sign, bound) in [(">", above), ("<", below)] {
             if let Some(bound) = bound {
@@ -135,16 +136,20 @@ impl Page {
         }
         let way = if self.descends() { "DESC" } else { "ASC" };
         let limit = text.bind(i64::try_from(self.size.saturating_add(1)).unwrap_or(i64::MAX));
-        let sql = match backend {
-            DbBackend::Postgres => format!(
-                "SELECT r.* FROM {keys} CROSS JOIN LATERAL (SELECT * FROM {table} WHERE {filter} ORDER BY \
-                    id {way} LIMIT {limit}) r"
-            ),
-            _ => format!(
-                "SELECT r.* FROM {keys} JOIN {table} r ON r.id IN (SELECT id FROM {table} WHERE {filter} \
-                    ORDER BY id {way} LIMIT {limit})"
-            ),
+        let of_column = |column: &E::Column| {
+            let filter = format!("{} = k.parent{filter}", column.as_str());
+            match backend {
+                DbBackend::Postgres => format!(
+                    "SELECT r.* FROM {keys} CROSS JOIN LATERAL (SELECT * FROM {table} WHERE {filter} ORDER \
+                        BY id {way} LIMIT {limit}) r"
+                ),
+                _ => format!(
+                    "SELECT r.* FROM {keys} JOIN {table} r ON r.id IN (SELECT id FROM {table} WHERE \
+                        {filter} ORDER BY id {way} LIMIT {limit})"
+                ),
+            }
         };
+        let sql = columns.iter().map(of_column).collect::<Vec<_>>().join(" UNION ALL ");
         Ok(E::find()
             .from_raw_sql(Statement::from_sql_and_values(backend, sql, text.values))
             .all(connection)

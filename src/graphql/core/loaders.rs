@@ -19,7 +19,6 @@ use domain::{
 };
 use entity::{account, bank_account, kyc, screening_hit};
 use keyed::{BalanceOf, ById, Children, DefaultOf, FactorsOf, HitsOf, KycOf, QuoteOf};
-pub use rows::ByJointMember;
 use sea_orm::{DatabaseExecutor, EntityTrait};
 use std::{marker::PhantomData, ops::Deref, sync::Arc, time::Duration};
 use uuid::Uuid;
@@ -134,20 +133,7 @@ impl Loaders {
     where
         E::Model: Clone + Send + Sync,
     {
-        self.children_by::<E, ()>(parent, page, states).await
-    }
-
-    /// Returns a page of the children of one parent, by the relation `By`.
-    pub async fn children_by<E: Child<By>, By: Send + Sync + 'static>(
-        &self,
-        parent: Uuid,
-        page: Page,
-        states: Vec<String>,
-    ) -> Result<Slice<E::Model>>
-    where
-        E::Model: Clone + Send + Sync,
-    {
-        let rows = self.loader.load_one(Children::<E, By> { parent, page, states, of: PhantomData }).await?;
+        let rows = self.loader.load_one(Children::<E> { parent, page, states, of: PhantomData }).await?;
         let mut rows = rows.unwrap_or_default();
         page.sort(&mut rows, E::id_of);
         Ok(page.cut(rows))
@@ -223,12 +209,12 @@ pub trait Row: EntityTrait + Send + Sync + 'static {
     fn owner(row: &Self::Model) -> Owner;
 }
 
-/// Table with rows that are listed under a parent row. `By` distinguishes several relations of one table.
-pub trait Child<By = ()>: Row + Default {
-    /// Column of the parent id.
-    fn parent() -> Self::Column;
-    /// Returns the parent id of a row.
-    fn parent_of(row: &Self::Model) -> Uuid;
+/// Table with rows that are listed under a parent row.
+pub trait Child: Row + Default {
+    /// Columns of the parent ids.
+    const PARENTS: &'static [Self::Column];
+    /// Returns the parent ids of a row, in the order of the columns.
+    fn parents_of(row: &Self::Model) -> impl Iterator<Item = Uuid>;
     /// Column of the status by which lists can be filtered.
     fn state() -> Option<Self::Column> {
         None

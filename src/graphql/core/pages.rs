@@ -73,13 +73,7 @@ impl<T: Item> Connection<T> {
 
     /// Pagination information of this page.
     async fn page_info(&self) -> PageInfo {
-        let cursor = |edge: &Edge<T>| edge.0.row_id().to_string();
-        PageInfo {
-            has_next_page: self.has_next,
-            has_previous_page: self.has_previous,
-            start_cursor: self.edges.first().map(cursor),
-            end_cursor: self.edges.last().map(cursor),
-        }
+        self.info()
     }
 }
 
@@ -90,6 +84,22 @@ impl<T: Item> TypeName for Connection<T> {
 }
 
 impl<T: Item> Connection<T> {
+    /// Returns the pagination information of this page.
+    pub fn info(&self) -> PageInfo {
+        let cursor = |edge: &Edge<T>| edge.0.row_id().to_string();
+        PageInfo {
+            has_next_page: self.has_next,
+            has_previous_page: self.has_previous,
+            start_cursor: self.edges.first().map(cursor),
+            end_cursor: self.edges.last().map(cursor),
+        }
+    }
+
+    /// Returns the items of this page, in order.
+    pub fn items(&self) -> impl Iterator<Item = &T> {
+        self.edges.iter().map(|Edge(item)| item)
+    }
+
     /// Creates a page from rows of the database.
     pub fn new<R>(slice: Slice<R>, wrap: impl Fn(R) -> T) -> Self {
         let Slice { rows, has_previous, has_next } = slice;

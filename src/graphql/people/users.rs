@@ -1,5 +1,6 @@
 //! GraphQL types and operations for users.
 
+mod accounts;
 pub mod inputs;
 
 use crate::{
@@ -12,7 +13,6 @@ use crate::{
         compliance::kyc::{Kyc, KycCheck, KycRequirement},
         core::{
             context::RequestContext,
-            loaders::ByJointMember,
             mutations::mutations,
             pages::{Connection, Item},
             scalars::DateTime,
@@ -21,6 +21,7 @@ use crate::{
     },
     wire::Result,
 };
+use accounts::UserAccountConnection;
 use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 use domain::{
     Scope, Who,
@@ -139,22 +140,7 @@ impl User {
         Ok(Connection::new(slice, Kyc))
     }
 
-    /// Joint accounts in which the user is the joint member, not the owner, newest first.
-    async fn joint_accounts(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Returns the first n items; 20 by default.")] first: Option<i32>,
-        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
-        #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
-        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
-    ) -> Result<Connection<Account>> {
-        let page = ctx.page::<Account>(first, after, last, before)?;
-        let slice =
-            ctx.loaders().children_by::<account::Entity, ByJointMember>(self.0.id, page, Vec::new()).await?;
-        Ok(Connection::new(slice, Account))
-    }
-
-    /// Brokerage accounts that the user owns, newest first.
+    /// Brokerage accounts that the user owns, alone or jointly, newest first.
     async fn accounts(
         &self,
         ctx: &Context<'_>,
@@ -162,10 +148,10 @@ impl User {
         #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
         #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
         #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
-    ) -> Result<Connection<Account>> {
+    ) -> Result<UserAccountConnection> {
         let page = ctx.page::<Account>(first, after, last, before)?;
         let slice = ctx.loaders().children::<account::Entity>(self.0.id, page, Vec::new()).await?;
-        Ok(Connection::new(slice, Account))
+        Ok(UserAccountConnection { user_id: self.0.id, accounts: Connection::new(slice, Account) })
     }
 
     /// Default bank account for transfers; null if there is none.

@@ -114,17 +114,16 @@ on_both! {
         let accounts = app.get(&format!("/v1/users/{member}/accounts")).await.body;
         assert_eq!(accounts["data"], json!([read]));
         let query = "query($a: ID!, $b: ID!) { a: user(id: $a) { ...of } b: user(id: $b) { ...of } }
-            fragment of on User { accounts { edges { node { id } } } jointAccounts { edges { node { id } } } }";
+            fragment of on User { accounts { edges { role node { id } } } }";
         let both = app.gql(query, json!({ "a": john, "b": member })).await;
-        let (one, two) = (json!({ "node": { "id": id } }), json!({ "node": { "id": alone["id"] } }));
-        let edges = |edges: Value| json!({ "edges": edges });
+        let edge = |role: &str, id: &Value| json!({ "role": role, "node": { "id": id } });
+        let (shared, alone) = (json!(id), &alone["id"]);
         assert_eq!(
-            both.data()["a"],
-            json!({ "accounts": edges(json!([two, one])), "jointAccounts": edges(json!([])) })
-        );
-        assert_eq!(
-            both.data()["b"],
-            json!({ "accounts": edges(json!([])), "jointAccounts": edges(json!([one])) })
+            both.data(),
+            &json!({
+                "a": { "accounts": { "edges": [edge("OWNER", alone), edge("OWNER", &shared)] } },
+                "b": { "accounts": { "edges": [edge("JOINT_OWNER", &shared)] } },
+            })
         );
 
         // A joint member can be added later, but only once.
@@ -462,15 +461,18 @@ on_both! {
             assert!(shown["balance"]["total"]["amount"].is_string());
             assert_absent(others, &seen);
 
-            let lists = "{ viewer { id accounts { edges { node { id } } } jointAccounts { edges { node { id \
-                owner { id } } } } }
+            let lists = "{ viewer { id accounts { edges { role node { id owner { id } } } } }
                 accounts { edges { node { id number } } } orders { edges { node { id account { id } } } } \
                 users { edges { node { id } } } }";
             let seen = app.gql_as(Some(&who.access), lists, json!({})).await;
             assert_eq!(seen.data()["accounts"]["edges"][0]["node"]["id"], json!(account));
             assert_eq!(seen.data()["orders"]["edges"].as_array().unwrap().len(), 1);
-            let list = if is_owner { "accounts" } else { "jointAccounts" };
-            assert_eq!(seen.data()["viewer"][list]["edges"][0]["node"]["id"], json!(account));
+            let role = if is_owner { "OWNER" } else { "JOINT_OWNER" };
+            let owner = is_owner.then(|| json!({ "id": who.user_id }));
+            assert_eq!(
+                seen.data()["viewer"]["accounts"]["edges"],
+                json!([{ "role": role, "node": { "id": account, "owner": owner } }])
+            );
             assert_absent(others, &seen);
 
             let node = "query($ids: [ID!]!) { nodes(ids: $ids) { id __typename } }";
@@ -555,6 +557,56 @@ on_both! {
         let changed = app.gql_as(Some(&john.access), ACCOUNT_UPDATE, json!({ "input": change })).await;
         assert_eq!(changed.entity("accountUpdate", "account")["profile"]["employerName"], "Mine now");
         assert_eq!(app.audit().await.wrong, None);
+    }
+
+    async fn pages_of_a_users_accounts_contain_those_of_either_role(app: TestApp) {
+        let john = signed_in(&app, "John", "2025550141", "123456789").await.user_id;
+        let marry = signed_in(&app, "Marry", "2025550142", "212345678").await.user_id;
+        let open = async |input: Value| {
+            let opened = app.gql(ACCOUNT_OPEN, json!({ "input": input })).await;
+            text(&opened.entity("accountOpen", "account")["id"])
+        };
+        let shared = open(joint_account(&john, &json!({ "userId": marry }))).await;
+        let johns = open(cash_account(&john)).await;
+        let marrys = open(joint_account(&marry, &json!({ "userId": john }))).await;
+        let query = "query($j: ID!, $m: ID!, $first: Int, $after: String, $last: Int) {
+            john: user(id: $j) { accounts(first: $first, after: $after, last: $last) { ...page } }
+            marry: user(id: $m) { accounts(first: $first, after: $after, last: $last) { ...page } } }
+            fragment page on UserAccountConnection { edges { cursor role node { id } }
+                pageInfo { hasNextPage hasPreviousPage } }";
+        let page = |edges: &[(&str, &String)], previous: bool, next: bool| {
+            let edges: Vec<Value> = edges
+                .iter()
+                .map(|(role, id)| json!({ "cursor": id, "role": role, "node": { "id": id } }))
+                .collect();
+            let info = json!({ "hasNextPage": next, "hasPreviousPage": previous });
+            json!({ "accounts": { "edges": edges, "pageInfo": info } })
+        };
+        let read = async |mut variables: Value| {
+            (variables["j"], variables["m"]) = (json!(john), json!(marry));
+            app.gql(query, variables).await.data().clone()
+        };
+        assert_eq!(
+            read(json!({ "first": 2 })).await,
+            json!({
+                "john": page(&[("JOINT_OWNER", &marrys), ("OWNER", &johns)], false, true),
+                "marry": page(&[("OWNER", &marrys), ("JOINT_OWNER", &shared)], false, false),
+            })
+        );
+        assert_eq!(
+            read(json!({ "first": 1, "after": marrys })).await,
+            json!({
+                "john": page(&[("OWNER", &johns)], true, true),
+                "marry": page(&[("JOINT_OWNER", &shared)], true, false),
+            })
+        );
+        assert_eq!(
+            read(json!({ "last": 1 })).await,
+            json!({
+                "john": page(&[("OWNER", &shared)], true, false),
+                "marry": page(&[("JOINT_OWNER", &shared)], true, false),
+            })
+        );
     }
 
     async fn a_user_can_only_add_a_new_user_as_joint_member(app: TestApp) {

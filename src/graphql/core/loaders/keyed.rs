@@ -58,28 +58,28 @@ where
     }
 }
 
-pub struct Children<E, By> {
+pub struct Children<E> {
     pub parent: Uuid,
     pub page: Page,
     pub states: Vec<String>,
-    pub of: PhantomData<(E, By)>,
+    pub of: PhantomData<E>,
 }
 
-impl<E, By> Clone for Children<E, By> {
+impl<E> Clone for Children<E> {
     fn clone(&self) -> Self {
         Self { parent: self.parent, page: self.page, states: self.states.clone(), of: PhantomData }
     }
 }
 
-impl<E, By> PartialEq for Children<E, By> {
+impl<E> PartialEq for Children<E> {
     fn eq(&self, other: &Self) -> bool {
         self.parent == other.parent && self.page == other.page && self.states == other.states
     }
 }
 
-impl<E, By> Eq for Children<E, By> {}
+impl<E> Eq for Children<E> {}
 
-impl<E, By> Hash for Children<E, By> {
+impl<E> Hash for Children<E> {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         self.parent.hash(state);
         self.page.hash(state);
@@ -87,28 +87,34 @@ impl<E, By> Hash for Children<E, By> {
     }
 }
 
-impl<E: Child<By>, By: Send + Sync + 'static> Loader<Children<E, By>> for BatchLoader
+impl<E: Child> Loader<Children<E>> for BatchLoader
 where
     E::Model: Clone + Send + Sync,
 {
     type Value = Vec<E::Model>;
     type Error = Fault;
 
-    async fn load(&self, keys: &[Children<E, By>]) -> Result<HashMap<Children<E, By>, Vec<E::Model>>> {
+    async fn load(&self, keys: &[Children<E>]) -> Result<HashMap<Children<E>, Vec<E::Model>>> {
         self.access_scope(Scope::Read)?;
         let connection = self.reader.connection().await?;
         let mut pages: HashMap<(Page, &[String]), Vec<Uuid>> = HashMap::new();
         for key in keys {
             pages.entry((key.page, &key.states)).or_default().push(key.parent);
         }
-        let mut found: HashMap<Children<E, By>, Vec<E::Model>> =
+        let mut found: HashMap<Children<E>, Vec<E::Model>> =
             keys.iter().map(|key| (key.clone(), Vec::new())).collect();
         for ((page, states), parents) in pages {
             let only = E::state().filter(|_| !states.is_empty()).map(|column| (column, states));
-            for row in page.of_each::<E>(&connection, E::parent(), &parents, only, E::removed_at()).await? {
-                let key =
-                    Children { parent: E::parent_of(&row), page, states: states.to_vec(), of: PhantomData };
-                found.entry(key).or_default().push(row);
+            for row in page.of_each::<E>(&connection, E::PARENTS, &parents, only, E::removed_at()).await? {
+                for parent in E::parents_of(&row) {
+                    let key = Children { parent, page, states: states.to_vec(), of: PhantomData };
+                    // A row of another parent of this batch is left out by `page.cut`, if it is too far.
+                    if let Some(rows) = found.get_mut(&key)
+                        && rows.iter().all(|known| E::id_of(known) != E::id_of(&row))
+                    {
+                        rows.push(row.clone());
+                    }
+                }
             }
         }
         Ok(found)

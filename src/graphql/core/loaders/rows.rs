@@ -1,11 +1,12 @@
 //! Columns, owners and required scopes of the tables that the data loaders read.
 
 use super::{Child, Owner, Row};
-use domain::Scope;
+use domain::{Scope, accounts};
 use entity::{
     account, api_key, bank_account, fill, instrument, invitation, kyc, kyc_document, message, order, partner,
     position, screening_exception, screening_hit, transfer, user,
 };
+use std::iter;
 use uuid::Uuid;
 
 macro_rules! rows {
@@ -19,8 +20,8 @@ macro_rules! rows {
             }
             $(
                 impl Child for $module::Entity {
-                    fn parent() -> Self::Column { $module::Column::$parent }
-                    fn parent_of(row: &Self::Model) -> Uuid { row.$field }
+                    const PARENTS: &'static [Self::Column] = &[$module::Column::$parent];
+                    fn parents_of(row: &Self::Model) -> impl Iterator<Item = Uuid> { iter::once(row.$field) }
                     $(fn state() -> Option<Self::Column> { Some($module::Column::$state) })?
                 }
             )?
@@ -55,26 +56,12 @@ impl Row for account::Entity {
     }
 }
 
+/// Accounts are listed under each of their owners.
 impl Child for account::Entity {
-    fn parent() -> Self::Column {
-        account::Column::UserId
-    }
+    const PARENTS: &'static [Self::Column] = &[account::Column::UserId, account::Column::JointMemberId];
 
-    fn parent_of(row: &Self::Model) -> Uuid {
-        row.user_id
-    }
-}
-
-/// Relation from a joint member to their joint accounts.
-pub struct ByJointMember;
-
-impl Child<ByJointMember> for account::Entity {
-    fn parent() -> Self::Column {
-        account::Column::JointMemberId
-    }
-
-    fn parent_of(row: &Self::Model) -> Uuid {
-        row.joint_member_id.unwrap_or_default()
+    fn parents_of(row: &Self::Model) -> impl Iterator<Item = Uuid> {
+        accounts::owners(row)
     }
 }
 
@@ -97,12 +84,10 @@ impl Row for bank_account::Entity {
 }
 
 impl Child for bank_account::Entity {
-    fn parent() -> Self::Column {
-        bank_account::Column::UserId
-    }
+    const PARENTS: &'static [Self::Column] = &[bank_account::Column::UserId];
 
-    fn parent_of(row: &Self::Model) -> Uuid {
-        row.user_id
+    fn parents_of(row: &Self::Model) -> impl Iterator<Item = Uuid> {
+        iter::once(row.user_id)
     }
 
     fn removed_at() -> Option<Self::Column> {
@@ -129,12 +114,10 @@ impl Row for kyc::Entity {
 }
 
 impl Child for kyc::Entity {
-    fn parent() -> Self::Column {
-        kyc::Column::UserId
-    }
+    const PARENTS: &'static [Self::Column] = &[kyc::Column::UserId];
 
-    fn parent_of(row: &Self::Model) -> Uuid {
-        row.user_id.unwrap_or_default()
+    fn parents_of(row: &Self::Model) -> impl Iterator<Item = Uuid> {
+        row.user_id.into_iter()
     }
 }
 

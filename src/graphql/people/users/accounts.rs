@@ -1,0 +1,70 @@
+//! Connection of a user to the accounts that they own, alone or jointly.
+
+use crate::graphql::{
+    accounts::Account,
+    core::pages::{Connection, Item, PageInfo},
+};
+use async_graphql::{Enum, Object};
+use entity::account;
+use uuid::Uuid;
+
+/// Role of a user in an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub enum AccountRole {
+    /// Primary owner.
+    Owner,
+    /// Second owner of a joint account.
+    JointOwner,
+}
+
+impl AccountRole {
+    fn of(user_id: Uuid, account: &account::Model) -> Self {
+        if account.user_id == user_id { Self::Owner } else { Self::JointOwner }
+    }
+}
+
+/// Page of the accounts of a user.
+pub struct UserAccountConnection {
+    pub user_id: Uuid,
+    pub accounts: Connection<Account>,
+}
+
+/// Page of the accounts of a user.
+#[Object]
+impl UserAccountConnection {
+    /// Accounts of this page, in order.
+    async fn edges(&self) -> Vec<UserAccountEdge<'_>> {
+        let edge = |account| UserAccountEdge { user_id: self.user_id, account };
+        self.accounts.items().map(edge).collect()
+    }
+
+    /// Pagination information of this page.
+    async fn page_info(&self) -> PageInfo {
+        self.accounts.info()
+    }
+}
+
+/// Account of a user, with their role in it.
+pub struct UserAccountEdge<'a> {
+    user_id: Uuid,
+    account: &'a Account,
+}
+
+/// Account of a user, with their role in it.
+#[Object]
+impl UserAccountEdge<'_> {
+    /// Cursor of the account; pass it as `after` or `before`.
+    async fn cursor(&self) -> String {
+        self.account.row_id().to_string()
+    }
+
+    /// The account.
+    async fn node(&self) -> &Account {
+        self.account
+    }
+
+    /// Role of the user in the account.
+    async fn role(&self) -> AccountRole {
+        AccountRole::of(self.user_id, &self.account.0)
+    }
+}
