@@ -234,7 +234,6 @@ event!(
 );
 
 /// Entry of the partner's event log.
-#[expect(clippy::duplicated_attributes, reason = "two fields of an interface may have the same type")]
 #[derive(Interface)]
 #[graphql(
     field(name = "id", ty = "ID", desc = "Opaque identifier of the event."),
