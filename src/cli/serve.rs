@@ -27,8 +27,8 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(20);
 /// File descriptors reserved for the database, files, mail and everything else but client connections.
 const OTHER_DESCRIPTORS: usize = 128;
 
-/// Connections that may wait to be accepted, as far as the system allows. While none is free, the system drops
-/// further connections without a word, and their clients wait for many seconds.
+/// Connections that may wait to be accepted, as far as the system allows. While none is free, the system
+/// silently drops further connections, and their clients wait for many seconds.
 const MAX_WAITING: u32 = 4096;
 
 /// Serves until SIGTERM or SIGINT.
@@ -178,10 +178,7 @@ async fn prepare_sandbox(config: &Config, app: &App, empty: bool) -> Result<Stri
     let (key, file) = prepared.await.map_err(|error: domain::Error| cannot("prepare the sandbox", &error))?;
     if file == KeyFile::Replaced {
         let file = config.sandbox_key_file();
-        warn(&format!(
-            "The API key in {} is not valid any more; it is replaced by a new one.",
-            file.display()
-        ));
+        warn(&format!("The API key in {} is no longer valid and was replaced.", file.display()));
     }
     if file != KeyFile::Kept {
         write_private(&config.sandbox_key_file(), &key)?;

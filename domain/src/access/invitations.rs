@@ -32,7 +32,7 @@ use uuid::Uuid;
 /// How long an invitation can be accepted.
 const INVITATION_TTL: Duration = Duration::days(14);
 
-/// Input of [`invite`]; not yet checked.
+/// Creates an invitation. The values are not validated yet.
 #[derive(Clone, Serialize)]
 pub struct NewInvitation {
     pub email: String,

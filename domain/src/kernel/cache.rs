@@ -55,8 +55,8 @@ impl MonotonicClock {
 
 /// Cache of at most `capacity` values, each valid for a fixed time after it was put in.
 ///
-/// Which value goes when the cache is full, and locking, is the crate's business; it has no expiry with an
-/// injected clock, so each value carries its time.
+/// `quick_cache` handles eviction and locking. It cannot use an injected clock, so each entry stores the time at
+/// which it was put in.
 pub struct Cache<K, V> {
     entries: sync::Cache<K, (Instant, V)>,
     ttl: Duration,

@@ -1,5 +1,6 @@
-//! Execution of commands: permission, checks of the input, then one transaction with the idempotency key, the
-//! events and the audit line. A command runs to its end even if the caller disconnects.
+//! Execution of commands: permission, checks of the input, the allowance of the caller's address, then one
+//! transaction with the idempotency key, the events and the audit line. A command runs to its end even if the
+//! caller disconnects.
 
 use super::{
     actor::{AccessScope, Caller},
@@ -145,7 +146,8 @@ const MAX_ATTEMPTS: u32 = 5;
 /// Time after which an operation is not retried.
 const RETRY_FOR: Duration = Duration::from_secs(2);
 
-/// Executes a command for a caller.
+/// Executes a command for a caller: checks permission and input, spends the command's allowance, and takes at
+/// least its minimum duration for a publishable key.
 ///
 /// Requests with the same idempotency key execute once and get the same answer. Refusals because of stored
 /// state are stored under the key; refusals of the request itself are not.
@@ -168,7 +170,8 @@ pub async fn execute<C: Command>(
     answer
 }
 
-/// Executes a command for a caller that has already been authorized.
+/// Executes a command for a caller that has already been authorized. Neither spends the command's allowance nor
+/// waits for its minimum duration.
 pub async fn execute_for<C: Command>(
     app: &App,
     caller: Caller,

@@ -91,8 +91,8 @@ impl Page {
     }
 
     /// Reads this page of the children of every parent in one statement, unsorted and with one row more than
-    /// `size` per parent. `columns` are the columns that refer to a parent; with several, the rows are those
-    /// of each column, and a row can be read more than once. `only` selects rows by the values of a column,
+    /// `size` per parent. `columns` are the columns that refer to a parent; with several, a row is
+    /// returned once for each column that matches. `only` selects rows by the values of a column,
     /// `gone` excludes rows with a removal time.
     pub async fn of_each<E>(
         &self,

@@ -55,7 +55,9 @@ pub struct AddressChange {
     pub state: Option<String>,
     pub postal_code: Option<String>,
     pub country_code: Option<String>,
-    /// Country of the first address of a user, if `country_code` is absent.
+    /// Country of the first address of a user, if `country_code` is absent. Not part of the fingerprint, because
+    /// only one of the APIs has such a default.
+    #[serde(skip)]
     pub first_country_code: Option<String>,
 }
 

@@ -49,7 +49,7 @@ pub enum Scope {
     Trade,
     /// Move money.
     Transfer,
-    /// Create and change users, accounts and bank accounts; includes `start`.
+    /// Create and change users, accounts and bank accounts; for API keys, includes `start`.
     Manage,
     /// Control the sandbox, review identity checks, freeze and close accounts, and manage API keys.
     Operate,

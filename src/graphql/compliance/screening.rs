@@ -84,7 +84,6 @@ impl WatchListHit {
             until: exception.until.into(),
             reason,
             created_at: exception.made_at.into(),
-            made_at: exception.made_at.into(),
         }))
     }
 }
@@ -135,9 +134,6 @@ pub struct WatchListException {
     reason: String,
     /// Time when the exception was created.
     created_at: DateTime,
-    /// Time when the exception was created.
-    #[graphql(deprecation = "Use `createdAt`. Removal on 2027-06-30.")]
-    made_at: DateTime,
 }
 
 /// Watch lists that users are screened against, one for each source.

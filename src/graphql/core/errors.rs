@@ -3,7 +3,7 @@
 use async_graphql::{Enum, SimpleObject};
 use domain::{Code, Refusal};
 
-/// Why a mutation refused its input or could not be carried out.
+/// Reason why a mutation was refused.
 #[derive(Clone, Debug, SimpleObject)]
 pub struct UserError {
     /// Stable error code.

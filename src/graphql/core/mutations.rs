@@ -24,7 +24,8 @@ pub trait Input: Sized {
     fn parse(self) -> domain::Result<Self::Command>;
 }
 
-/// Runs the command of an input and returns the payload. Permission is checked before the input is read.
+/// Runs the command of an input and returns the payload. A missing permission takes precedence over input that
+/// cannot be read.
 pub async fn execute<I, P>(ctx: &Context<'_>, input: I) -> Result<Option<P>>
 where
     I: Input,

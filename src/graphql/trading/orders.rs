@@ -175,9 +175,9 @@ pub enum OrderStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(remote = "entity::order::RejectCode")]
 pub enum OrderRejectCode {
-    /// The price rose, and the buying power is too low.
+    /// The price changed: the buying power is too low, or the shares to buy cost less than one cent.
     InsufficientBuyingPower,
-    /// The price fell, and the shares to sell are worth less than one cent.
+    /// The price fell: the shares to sell are worth less than one cent.
     Invalid,
 }
 

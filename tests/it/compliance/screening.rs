@@ -85,7 +85,7 @@ pub async fn hit_of(app: &TestApp, kyc_id: &str) -> String {
 const STATUS: &str = "query($id: ID!) { user(id: $id) { status kyc { id score outcome tags
     checks { check isPassed part }
     watchListHits { id entryNumber listedName programs score parts { name points rule } foundAt clearedAt \
-    exception { until reason createdAt madeAt } } } } }";
+    exception { until reason createdAt } } } } }";
 
 /// Returns a user's status with their identity check and hits.
 async fn status_of(app: &TestApp, user_id: &str) -> Value {
@@ -98,7 +98,7 @@ async fn registered(app: &TestApp, first_name: &str, last_name: &str) -> String 
 }
 
 const CLEAR: &str = "mutation($input: WatchListHitClearInput!) { watchListHitClear(input: $input) {
-    hit { id clearedAt exception { until reason createdAt madeAt } kyc { outcome } }
+    hit { id clearedAt exception { until reason createdAt } kyc { outcome } }
     userErrors { code path message } } }";
 
 fn clear_input(hit: &Value) -> Value {
@@ -374,7 +374,7 @@ on_both! {
         let cleared = clear(&app, input.clone()).await;
         let exception =
             json!({ "until": "2026-08-01", "reason": "Another passport.",
-                "createdAt": "2026-07-09T16:00:00Z", "madeAt": "2026-07-09T16:00:00Z" });
+                "createdAt": "2026-07-09T16:00:00Z" });
         let cleared_hit = json!({ "id": hit["id"], "clearedAt": "2026-07-09T16:00:00Z",
             "exception": exception, "kyc": { "outcome": "APPROVED" } });
         assert_eq!(cleared.entity("watchListHitClear", "hit"), &cleared_hit);
@@ -462,7 +462,7 @@ on_both! {
         let found = status_of(&app, &ada).await;
         assert_eq!(summary(&found), expected("APPROVED", "APPROVED", &[("7", false)]));
         let exception = json!({ "until": "2026-08-01", "reason": "Another person: the passport says so.",
-            "createdAt": "2026-07-09T16:00:00Z", "madeAt": "2026-07-09T16:00:00Z" });
+            "createdAt": "2026-07-09T16:00:00Z" });
         assert_eq!(found["kyc"]["watchListHits"][0]["exception"], exception);
         assert_ne!(found["kyc"]["watchListHits"][0]["id"], hit["id"]);
         assert_eq!(

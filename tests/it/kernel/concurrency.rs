@@ -286,7 +286,10 @@ async fn deadlocks(app: &TestApp) -> i64 {
     };
     // A connection reports its statistics at the latest when it ends.
     let others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
-    while number(format!("SELECT count(pg_terminate_backend(pid)) AS number {others}")).await > 0 {}
+    let started_at = std::time::Instant::now();
+    while number(format!("SELECT count(pg_terminate_backend(pid)) AS number {others}")).await > 0 {
+        assert!(started_at.elapsed() < std::time::Duration::from_secs(30), "connections stay open");
+    }
     let of_this_database = "FROM pg_stat_database WHERE datname = current_database()";
     number(format!("SELECT deadlocks AS number {of_this_database}")).await
 }

@@ -127,7 +127,7 @@ pub fn p99(mut taken: Vec<Duration>) -> Duration {
 
 /// Waits until a health check succeeds from an address that has used up its connections.
 async fn wait_for_health_check(from: &str, url: &str) {
-    // The client can wait in vain on a connection that the server refused while it was set up.
+    // The client does not always notice that its connection was refused while it was being set up.
     let client = client_from(from).timeout(Duration::from_secs(5)).build().unwrap();
     let started_at = Instant::now();
     loop {

@@ -199,7 +199,7 @@ fn find() -> io::Result<Option<Server>> {
             return Err(io::Error::other("it is not installed, and COFFER_REQUIRE_POSTGRES=1"));
         }
         // Not `eprintln!`, because the test harness would capture it.
-        let skipped = halves();
+        let skipped = postgres_tests();
         writeln!(io::stderr(), "PostgreSQL is not installed: {skipped} tests on it are skipped.")?;
         return Ok(None);
     };
@@ -463,7 +463,7 @@ fn id(arguments: &[&str]) -> Option<u32> {
 }
 
 /// Returns the number of tests on PostgreSQL whose scenario also runs on SQLite.
-fn halves() -> usize {
+fn postgres_tests() -> usize {
     let listed =
         Command::new(std::env::current_exe().unwrap()).args(["--list", "--format", "terse"]).output();
     String::from_utf8(listed.unwrap().stdout).unwrap().matches("::postgres: test\n").count()

@@ -103,7 +103,7 @@ async fn errors_have_codes_and_their_number_is_limited() {
     let code = |answer: &Value| answer["errors"][0]["extensions"]["code"].clone();
     assert_eq!(code(&execute("{nope}", json!({})).await), "GRAPHQL_VALIDATION_FAILED");
     assert_eq!(code(&execute("{", json!({})).await), "GRAPHQL_PARSE_FAILED");
-    assert_eq!(code(&execute("{fails{n}}", json!({})).await), "BAD_USER_INPUT");
+    assert_eq!(code(&execute("{fails{n}}", json!({})).await), "NOT_FOUND");
     assert_eq!(code(&execute("query($v:Filter!){echo(value:$v)}", json!({})).await), "BAD_USER_INPUT");
     let typo = execute("query($v:Filter!){echo(value:$v)}", json!({"v": {"min": 1, "typo": 2}})).await;
     assert_eq!((code(&typo), typo.get("data")), (json!("GRAPHQL_VALIDATION_FAILED"), None));
@@ -122,5 +122,5 @@ async fn items_of_a_stream_are_completed_too() {
     let all: Vec<Value> = items("subscription{falters{n}}").await.iter().map(read).collect();
     assert_eq!(all[0], json!({"data": {"falters": {"n": 1}}}));
     assert_eq!(all[1]["data"], json!(null));
-    assert_eq!(all[1]["errors"][0]["extensions"]["code"], "BAD_USER_INPUT");
+    assert_eq!(all[1]["errors"][0]["extensions"]["code"], "NOT_FOUND");
 }
