@@ -117,6 +117,31 @@ on_both! {
         assert_eq!((untouched.status, untouched.body), (200, expected));
     }
 
+    async fn a_retry_over_the_other_api_is_the_same_request(app: TestApp) {
+        let made = created(&app, john()).await;
+        let id = made["id"].as_str().unwrap();
+        let path = format!("/v1/users/{id}");
+        let over_rest = app.rest("PUT", &path).header("idempotency-key", "k");
+        let changed = send(over_rest.json(&json!({ "address_line_1": "124 Test St" }))).await;
+        assert_eq!((changed.status, &changed.body["address_line_1"]), (200, &json!("124 Test St")));
+        let update = "mutation($input: UserUpdateInput!) { userUpdate(input: $input) { user { address { line1 \
+            countryCode } } userErrors { code path } } }";
+        let input = |line1: &str| {
+            let patch = json!({ "address": { "line1": line1 } });
+            json!({ "input": { "idempotencyKey": "k", "userId": id, "patch": patch } })
+        };
+        let again = app.gql(update, input("124 Test St")).await;
+        assert_eq!(
+            again.entity("userUpdate", "user"),
+            &json!({ "address": { "line1": "124 Test St", "countryCode": "US" } })
+        );
+        let other = app.gql(update, input("125 Test St")).await;
+        assert_eq!(
+            other.user_error("userUpdate"),
+            &json!({ "code": "IDEMPOTENCY_KEY_REUSED", "path": ["idempotencyKey"] })
+        );
+    }
+
     async fn only_changes_of_identity_data_repeat_the_check(app: TestApp) {
         let made = created(&app, john()).await;
         let (id, first) = (made["id"].as_str().unwrap(), &made["kyc_token"]);
