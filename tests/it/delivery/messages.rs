@@ -15,7 +15,7 @@ use domain::{
     Scope,
     app::App,
     delivery::messages::{self, NewMessage},
-    kernel::{clock, timers},
+    kernel::{clock, scheduler, timers},
     providers::{Providers, mail, sms},
 };
 use entity::{
@@ -29,6 +29,7 @@ use std::{
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
 /// Returns an e-mail with a passcode.
@@ -413,6 +414,10 @@ on_both! {
         assert_eq!(leased.map(|leased| leased.attempts), Some(1));
         assert_eq!(timers::lease(&tx, timer, chrono::Duration::seconds(90)).await.unwrap(), None);
         tx.commit().await.unwrap();
+        // Until the lease ends, no other server sends the mail.
+        let mut running = JoinSet::new();
+        assert!(!scheduler::start_due_by_system(&app.app, &mut running).await.unwrap());
+        assert!(running.is_empty());
         let app = app.restarted(mailing(&url)).await;
         retry_now(&app).await;
         let sent = ended(&app, id).await;
