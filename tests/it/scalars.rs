@@ -176,15 +176,18 @@ on_both! {
         }
     }
 
-    /// The engine does not validate an argument that contains an omitted variable.
-    async fn a_malformed_value_beside_an_omitted_variable_has_the_same_code(app: TestApp) {
+    /// The engine does not validate an argument that contains an omitted variable, so the value fails when the
+    /// field is executed, possibly after others.
+    async fn a_malformed_value_beside_an_omitted_variable_fails_its_field(app: TestApp) {
         let document = "mutation M($nickname: String) { userCreate(input: { firstName: \"Ada\", lastName: \"C\", \
             email: \"ada@example.com\", phone: $nickname, birthDate: \"1985-02-30\" }) { userErrors { code } } }";
         let answer = app.gql(document, json!({})).await;
         assert_eq!(
             (answer.error_code(), &answer.body["errors"][0]["message"], &answer.body["data"]),
-            ("GRAPHQL_VALIDATION_FAILED", &json!(DATE), &json!({ "userCreate": null }))
+            ("BAD_USER_INPUT", &json!(DATE), &json!({ "userCreate": null }))
         );
+        assert_eq!(answer.body["errors"][0]["path"], json!(["userCreate"]));
+        assert_eq!(app.gql("{ users { edges { node { id } } } }", json!({})).await.data()["users"]["edges"], json!([]));
     }
 }
 

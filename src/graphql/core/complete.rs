@@ -168,22 +168,18 @@ fn classify(error: &mut ServerError) {
     if extensions.get("code").is_some() {
         return;
     }
-    if let Some(message) = malformed(&error.message) {
-        extensions.set("code", VALIDATION_FAILED);
-        error.message = message;
-        return;
-    }
+    // An error with a path comes from execution: other fields, even mutations, may have run.
     let code = match error.message.as_str() {
         text if text.starts_with("The recursion depth of the query") => TOO_COMPLEX,
         _ if error.path.is_empty() => VALIDATION_FAILED,
         _ => BAD_USER_INPUT,
     };
     extensions.set("code", code);
-    error.message = without_values(&error.message);
+    error.message = scalar_message(&error.message).unwrap_or_else(|| without_values(&error.message));
 }
 
 /// Rewrites the engine's message about a value that a scalar does not accept: it says what the scalar accepts.
-fn malformed(message: &str) -> Option<String> {
+fn scalar_message(message: &str) -> Option<String> {
     if let Some((argument, ty)) = message.split_once(", expected type \"") {
         return Some(format!("{argument}: {}", scalars::form(ty.strip_suffix('"')?)?));
     }
