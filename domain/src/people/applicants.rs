@@ -2,7 +2,7 @@
 
 use super::{
     person::{
-        Country, Email, Phone, PostalCode, UsState, age_on, check_words, parse_birth_date, person_name, tidy,
+        Country, Email, Phone, PostalCode, UsState, age_on, check_words, parse_date, person_name, tidy,
     },
     ssn::Ssn,
     zips,
@@ -60,7 +60,7 @@ impl NewUser {
         checks.note(valid("email", Email::parse(&self.email)));
         let phone = self.phone.as_deref().and_then(|phone| checks.note(check_phone(phone)));
         let birth_date =
-            self.birth_date.as_deref().and_then(|day| checks.note(valid("birthDate", parse_birth_date(day))));
+            self.birth_date.as_deref().and_then(|day| checks.note(valid("birthDate", parse_date(day))));
         let sandbox = mode == Mode::Sandbox;
         let ssn = self.ssn.as_deref().and_then(|ssn| checks.note(valid("ssn", Ssn::parse(ssn, sandbox))));
         if let Some(address) = &self.address {
@@ -182,7 +182,7 @@ pub fn birth_date(app: &App, user: &user::Model) -> Result<Option<NaiveDate>> {
     let associated_data = AssociatedData { column: BIRTH_DATE, row: user.id, partner: user.partner_id };
     let Some(sealed) = user.birth_date.as_deref() else { return Ok(None) };
     let day = app.vault.open_text(associated_data, sealed)?;
-    parse_birth_date(day.reveal()).map(Some).map_err(|_| Error::broken("a stored date of birth is invalid"))
+    parse_date(day.reveal()).map(Some).map_err(|_| Error::broken("a stored date of birth is invalid"))
 }
 
 /// Returns the phone number as entered, if known.

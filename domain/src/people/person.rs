@@ -88,8 +88,8 @@ reasons! {
         Control = "must not contain control characters",
         NoLetter = "must contain a letter",
     }
-    /// Why a text is not a date of birth.
-    BirthDateError {
+    /// Why a text is not a date.
+    DateError {
         Shape = "must be a date as YYYY-MM-DD",
         /// Well-formed, but not a calendar date.
         NoSuchDay = "must be a valid calendar date",
@@ -194,17 +194,17 @@ impl PersonName {
     }
 }
 
-/// Parses a date of birth, exactly `YYYY-MM-DD`.
+/// Parses a calendar date, exactly `YYYY-MM-DD`.
 ///
 /// # Errors
-/// Another shape, or a date that does not exist. A future date is accepted; [`age_on`] then returns none.
-pub fn parse_birth_date(text: &str) -> Result<NaiveDate, BirthDateError> {
+/// Another shape, or a date that does not exist. A future date is accepted; [`age_on`] returns none for it.
+pub fn parse_date(text: &str) -> Result<NaiveDate, DateError> {
     let dashed = |at| matches!(at, 4 | 7);
     let fits = |(at, byte): (usize, u8)| if dashed(at) { byte == b'-' } else { byte.is_ascii_digit() };
     if text.len() != 10 || !text.bytes().enumerate().all(fits) {
-        return Err(BirthDateError::Shape);
+        return Err(DateError::Shape);
     }
-    text.parse().map_err(|_| BirthDateError::NoSuchDay)
+    text.parse().map_err(|_| DateError::NoSuchDay)
 }
 
 /// Returns the age in whole years on a day, or none before birth. In years without 29 February, a person born
@@ -397,8 +397,8 @@ mod tests {
     }
 
     #[test]
-    fn birth_dates_are_strict() {
-        assert_eq!(parse_birth_date("1992-02-29").unwrap().to_string(), "1992-02-29");
+    fn dates_are_strict() {
+        assert_eq!(parse_date("1992-02-29").unwrap().to_string(), "1992-02-29");
         for text in [
             "",
             "1992-2-29",
@@ -409,10 +409,10 @@ mod tests {
             "+199-02-29",
             "29-02-1992",
         ] {
-            assert_eq!(parse_birth_date(text), Err(BirthDateError::Shape), "{text}");
+            assert_eq!(parse_date(text), Err(DateError::Shape), "{text}");
         }
         for text in ["1993-02-29", "1993-13-01", "1993-00-10", "1993-04-31", "1993-04-00"] {
-            assert_eq!(parse_birth_date(text), Err(BirthDateError::NoSuchDay), "{text}");
+            assert_eq!(parse_date(text), Err(DateError::NoSuchDay), "{text}");
         }
     }
 

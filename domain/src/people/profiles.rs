@@ -2,7 +2,7 @@
 
 use super::{
     applicants,
-    person::{Email, check_characters, check_words, parse_birth_date, person_name, tidy},
+    person::{Email, check_characters, check_words, parse_date, person_name, tidy},
     ssn::Ssn,
     user_changes::UpdateUser,
 };
@@ -52,7 +52,7 @@ impl Identity {
             checks.note(check_full_name(name));
         }
         if let Some(day) = &self.birth_date {
-            checks.note(applicants::valid("birthDate", parse_birth_date(day)));
+            checks.note(applicants::valid("birthDate", parse_date(day)));
         }
         if let Some(ssn) = &self.ssn {
             checks.note(applicants::valid("ssn", Ssn::parse(ssn, mode == Mode::Sandbox)));

@@ -2,7 +2,7 @@
 
 use super::{
     applicants::{self, BIRTH_DATE, NewAddress, PHONE, SSN, sealed, valid},
-    person::{Email, age_on, parse_birth_date, person_name, tidy},
+    person::{Email, age_on, parse_date, person_name, tidy},
     ssn::Ssn,
 };
 use crate::{Checks, Refusal, Result, kernel::command::CommandContext};
@@ -76,7 +76,7 @@ pub struct UpdateUser {
 
 impl UpdateUser {
     fn birth_date(&self) -> Result<Option<chrono::NaiveDate>> {
-        self.birth_date.as_deref().map(|day| valid("birthDate", parse_birth_date(day))).transpose()
+        self.birth_date.as_deref().map(|day| valid("birthDate", parse_date(day))).transpose()
     }
 
     fn ssn(&self, mode: Mode) -> Result<Option<String>> {

@@ -4,7 +4,7 @@ use async_graphql::{
     Enum, InputObject, InputType, InputValueError, InputValueResult, Scalar, ScalarType, SimpleObject, Value,
 };
 use chrono::{DateTime as Instant, NaiveDate, SecondsFormat, Utc};
-use domain::{Refusal, Result, people::person::parse_birth_date};
+use domain::{Refusal, Result, people::person::parse_date};
 use entity::{FixedError, Money as Cents, Price, Quantity};
 use std::str::FromStr;
 
@@ -148,9 +148,9 @@ impl ScalarType for Date {
     }
 }
 
-/// Returns whether a text is a calendar date. All dates have the form of a date of birth.
+/// Returns whether a text is a calendar date.
 fn is_date(text: &str) -> bool {
-    parse_birth_date(text).is_ok()
+    parse_date(text).is_ok()
 }
 
 impl From<NaiveDate> for Date {

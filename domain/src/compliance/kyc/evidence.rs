@@ -7,7 +7,7 @@ use crate::{
     kernel::{command::CommandContext, events::EventType},
     people::{
         applicants::{self, Applicant, BIRTH_DATE, NewAddress, PHONE, SSN, sealed, valid},
-        person::{Email, parse_birth_date, person_name, tidy},
+        person::{Email, parse_date, person_name, tidy},
         ssn::Ssn,
     },
     providers::identity::{self, Check},
@@ -75,7 +75,7 @@ impl Patch {
             checks.note(valid("ssn", Ssn::parse(ssn, mode == Mode::Sandbox)));
         }
         if let Some(day) = &self.birth_date {
-            checks.note(valid("birthDate", parse_birth_date(day)));
+            checks.note(valid("birthDate", parse_date(day)));
         }
         checks.done()
     }
@@ -94,7 +94,7 @@ impl Patch {
             .map(|ssn| valid("ssn", Ssn::parse(ssn, ctx.partner.mode == Mode::Sandbox)))
             .transpose()?;
         let birth_date =
-            self.birth_date.as_deref().map(|day| valid("birthDate", parse_birth_date(day))).transpose()?;
+            self.birth_date.as_deref().map(|day| valid("birthDate", parse_date(day))).transpose()?;
         let (patch, stored) = (&self.address, &to.address);
         let address = NewAddress {
             line1: or(&patch.line1, &stored.line1),

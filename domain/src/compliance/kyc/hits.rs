@@ -17,7 +17,7 @@ use crate::{
     },
     people::{
         applicants::{Applicant, valid},
-        person::parse_birth_date,
+        person::parse_date,
     },
     providers::identity::{self, WATCH_LIST_TAG},
 };
@@ -75,12 +75,12 @@ impl Command for ClearWatchListHit {
             )
             .into()));
         }
-        checks.note(valid("until", parse_birth_date(&self.until)));
+        checks.note(valid("until", parse_date(&self.until)));
         checks.done()
     }
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<screening_hit::Model> {
-        let until = valid("until", parse_birth_date(&self.until))?;
+        let until = valid("until", parse_date(&self.until))?;
         let today = ctx.today();
         if until < today {
             return Err(Refusal::invalid("until", "must not be in the past").into());
