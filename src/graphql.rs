@@ -20,7 +20,7 @@ pub use core::pages::MaxPageSize;
 
 use crate::wire::BaseUrl;
 use async_graphql::{MergedObject, MergedSubscription, Request, SDLExportOptions};
-use core::loaders::Loaders;
+use core::{context::Viewpoint, loaders::Loaders};
 use domain::{Actor, app::App, kernel::db::Reader};
 
 /// Root type of queries.
@@ -108,9 +108,8 @@ pub fn prepare(
     let pool = app.db.read.clone();
     let reader = if operation.needs_snapshot { Reader::snapshot(pool) } else { Reader::latest(pool) };
     request
-        .data(Loaders::new(app, actor, reader, levels))
+        .data(Viewpoint::new(actor.clone(), Loaders::new(app, actor, reader, levels)))
         .data(app.clone())
-        .data(actor.clone())
         .data(max_page_size)
         .data(base_url)
 }

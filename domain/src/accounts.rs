@@ -5,7 +5,8 @@ use crate::{
     kernel::{
         actor::AccessScope,
         events::{self, EventType},
-        pages::{Page, Slice},
+        lists::{Filter, SortedPage},
+        pages::Slice,
     },
     people::users,
 };
@@ -86,14 +87,15 @@ pub fn owners(account: &account::Model) -> impl Iterator<Item = Uuid> + use<> {
     [Some(account.user_id), account.joint_member_id].into_iter().flatten()
 }
 
-/// Returns a page of the accounts that the caller may see, newest first. Requires scope `read`.
+/// Returns a page of the accounts that the caller may see and that match all filters. Requires scope `read`.
 pub async fn list(
     connection: &impl ConnectionTrait,
     actor: &Actor,
-    page: &Page,
+    page: &SortedPage<account::Column>,
+    filters: &[Filter],
 ) -> Result<Slice<account::Model>> {
     let select = account::Entity::find().filter(visible_to(actor.access_scope(Scope::Read)?));
-    page.of(connection, select, account::Column::Id).await
+    page.of(connection, select, filters).await
 }
 
 /// Condition for rows with an account within this access scope. The query must already be limited to the

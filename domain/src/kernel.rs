@@ -17,6 +17,7 @@ pub mod idempotency;
 pub mod ids;
 pub mod ledger;
 pub mod limits;
+pub mod lists;
 pub mod pages;
 pub mod rights;
 pub mod rotation;

@@ -13,7 +13,7 @@ pub async fn execute(manager: &SchemaManager<'_>, statements: &str) -> Result<()
 
 /// Replaces the placeholders in a statement with the words of this database.
 fn with_words_of(backend: DbBackend, statement: &str) -> String {
-    let words: [(&str, &str, &str); 8] = [
+    let words: [(&str, &str, &str); 9] = [
         ("{uuid}", "uuid", "blob"),
         ("{instant}", "timestamptz", "text"),
         ("{day}", "date", "text"),
@@ -21,6 +21,7 @@ fn with_words_of(backend: DbBackend, statement: &str) -> String {
         ("{flag}", "boolean", "integer"),
         ("{long}", "bigint", "integer"),
         ("{strict}", "", "STRICT"),
+        ("{ascii}", "COLLATE \"C\"", ""),
         ("{unset}", "NOT no_overdraft", "no_overdraft = 0"),
     ];
     words.iter().fold(statement.to_owned(), |text, (word, postgres, sqlite)| {

@@ -284,7 +284,7 @@ async fn api_keys(db: &Db) -> domain::Result<Finding> {
 }
 
 async fn listed_instruments(db: &Db) -> domain::Result<Finding> {
-    let some = !instruments::list(&db.read, &Page::first(1)).await?.rows.is_empty();
+    let some = !instruments::list(&db.read, &Page::first(1).into(), &[]).await?.rows.is_empty();
     let none = || Finding::Warning("none: nothing can be traded; run `coffer instruments import`".to_owned());
     Ok(if some { Finding::Good("can be traded".to_owned()) } else { none() })
 }

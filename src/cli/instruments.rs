@@ -59,8 +59,9 @@ async fn list(config: &Config) -> Result<(), CliError> {
     let mut page = Page::first(1_000);
     say(&instruments::COLUMNS.join(","))?;
     loop {
-        let slice =
-            instruments::list(&db.read, &page).await.map_err(|error| cannot("list instruments", &error))?;
+        let slice = instruments::list(&db.read, &page.into(), &[])
+            .await
+            .map_err(|error| cannot("list instruments", &error))?;
         for row in &slice.rows {
             say(&NewInstrument::from(row.clone()).line())?;
         }

@@ -6,7 +6,7 @@ use super::{
         pages::{Connection, Item},
         scalars::{DateTime, Money},
     },
-    funding::transfers::Transfer,
+    funding::transfers::{Transfer, TransferFilter},
     people::users::User,
     trading::{
         orders::{Order, OrderFilter},
@@ -17,14 +17,19 @@ use crate::wire::Result;
 use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 use domain::{
     accounts::{self, Profile},
+    kernel::lists::Filter,
     trading::balances::Balance,
 };
 use entity::{Kind, account, order, position, transfer, user};
 use uuid::Uuid;
 
 mod inputs;
+mod lists;
 mod operations;
 mod options;
+mod profile;
+
+use profile::AccountProfile;
 
 pub use operations::{AccountMutation, AccountQuery};
 
@@ -81,8 +86,9 @@ impl Account {
     }
 
     /// Financial profile of the primary owner. Null if the caller is a different signed-in user.
-    async fn profile(&self, ctx: &Context<'_>) -> Option<AccountProfile> {
-        ctx.actor().may_see_personal_data_of(self.0.user_id).then(|| Profile::of(&self.0).into())
+    async fn profile(&self, ctx: &Context<'_>) -> Result<Option<AccountProfile>> {
+        let may_see = ctx.actor().may_see_personal_data_of(self.0.user_id);
+        Ok(may_see.then(|| AccountProfile::of(Profile::of(&self.0))).transpose()?)
     }
 
     /// Cash, buying power and total value. Null while market prices are unavailable.
@@ -90,7 +96,7 @@ impl Account {
         Ok(ctx.loaders().balance(self.0.id).await?.map(AccountBalance::from))
     }
 
-    /// Positions, newest first. A fully sold position stays in the list with quantity zero.
+    /// Positions, newest first.
     async fn positions(
         &self,
         ctx: &Context<'_>,
@@ -98,9 +104,15 @@ impl Account {
         #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
         #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
         #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
+        #[graphql(
+            default = false,
+            desc = "Whether to include positions that were sold completely; their quantity is zero."
+        )]
+        include_closed: bool,
     ) -> Result<Connection<Position>> {
         let page = ctx.page::<Position>(first, after, last, before)?;
-        let slice = ctx.loaders().children::<position::Entity>(self.0.id, page, Vec::new()).await?;
+        let filters = if include_closed { Vec::new() } else { vec![Filter::NotZero("quantity")] };
+        let slice = ctx.loaders().children::<position::Entity>(self.0.id, page, filters).await?;
         Ok(Connection::new(slice, Position))
     }
 
@@ -115,8 +127,8 @@ impl Account {
         #[graphql(desc = "Filter for the orders.")] filter: Option<OrderFilter>,
     ) -> Result<Connection<Order>> {
         let page = ctx.page::<Order>(first, after, last, before)?;
-        let states = filter.unwrap_or_default().texts();
-        let slice = ctx.loaders().children::<order::Entity>(self.0.id, page, states).await?;
+        let filters = filter.unwrap_or_default().conditions();
+        let slice = ctx.loaders().children::<order::Entity>(self.0.id, page, filters).await?;
         Ok(Connection::new(slice, Order))
     }
 
@@ -128,9 +140,11 @@ impl Account {
         #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
         #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
         #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Filter for the transfers.")] filter: Option<TransferFilter>,
     ) -> Result<Connection<Transfer>> {
         let page = ctx.page::<Transfer>(first, after, last, before)?;
-        let slice = ctx.loaders().children::<transfer::Entity>(self.0.id, page, Vec::new()).await?;
+        let filters = filter.unwrap_or_default().conditions();
+        let slice = ctx.loaders().children::<transfer::Entity>(self.0.id, page, filters).await?;
         Ok(Connection::new(slice, Transfer))
     }
 
@@ -226,57 +240,6 @@ impl From<Balance> for AccountBalance {
             buying_power: balance.buying_power.into(),
             withdrawable: balance.withdrawable.into(),
             as_of: balance.at.into(),
-        }
-    }
-}
-
-/// Financial profile of an account owner, with the answers as they were entered.
-#[derive(Clone, Debug, SimpleObject)]
-pub struct AccountProfile {
-    /// Marital status, for example `married`.
-    marital_status: String,
-    /// Country of citizenship as a three-letter ISO 3166-1 code, for example `USA`.
-    country_of_citizenship: String,
-    /// Employment status, for example `employed / self-employed`.
-    employment_status: String,
-    /// Job title or occupation.
-    employment_position: String,
-    /// Name of the employer.
-    employer_name: String,
-    /// Annual income range in US dollars, for example `$25,000 - $99,999`.
-    annual_income: Option<String>,
-    /// Investment objective, for example `growth`.
-    investment_objective: Option<String>,
-    /// Investment experience, for example `limited`.
-    investment_experience: Option<String>,
-    /// Liquid net worth range in US dollars, for example `$5,000 - $99,999`.
-    net_liquid_worth: Option<String>,
-    /// Total net worth range in US dollars, for example `$25,000 - $99,999`.
-    net_total_worth: Option<String>,
-    /// Whether the owner is a director, officer or 10% shareholder of a public company.
-    is_director: Option<bool>,
-    /// Name of that public company.
-    director_of: Option<String>,
-    /// Risk tolerance, for example `moderate`.
-    risk_tolerance: Option<String>,
-}
-
-impl From<Profile> for AccountProfile {
-    fn from(profile: Profile) -> Self {
-        Self {
-            marital_status: profile.marital_status,
-            country_of_citizenship: profile.country_of_citizenship,
-            employment_status: profile.employment_status,
-            employment_position: profile.employment_position,
-            employer_name: profile.employer_name,
-            annual_income: profile.annual_income,
-            investment_objective: profile.investment_objective,
-            investment_experience: profile.investment_experience,
-            net_liquid_worth: profile.net_liquid_worth,
-            net_total_worth: profile.net_total_worth,
-            is_director: profile.is_director,
-            director_of: profile.director_of,
-            risk_tolerance: profile.risk_tolerance,
         }
     }
 }

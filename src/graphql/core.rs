@@ -15,5 +15,6 @@ pub mod nodes;
 pub mod ordered;
 pub mod pages;
 pub mod scalars;
+pub mod sorts;
 #[cfg(test)]
 mod test_schema;

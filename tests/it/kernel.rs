@@ -6,3 +6,4 @@ mod ledger;
 mod limits;
 mod lists;
 mod secrets;
+mod sorted_lists;

@@ -170,7 +170,7 @@ pub async fn get_audited(app: &App, actor: &Actor, id: Uuid) -> Result<Option<Re
 /// the audit log, one line a page.
 pub async fn list_audited(app: &App, actor: &Actor, page: &Page) -> Result<Slice<Registered>> {
     let caller = actor.self_or_caller(Scope::Read)?;
-    let Slice { rows, has_previous, has_next } = list(&app.db.read, actor, page).await?;
+    let Slice { rows, has_previous, has_next } = list(&app.db.read, actor, &(*page).into(), &[]).await?;
     let mut checks = kycs_of(&app.db.read, &rows).await?;
     audit_log::record_read(app, &caller, actor.request_id, "user.list", None).await?;
     let with_check = |user: user::Model| Registered { kyc: checks.remove(&user.id), user };

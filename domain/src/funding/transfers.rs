@@ -8,7 +8,8 @@ use crate::{
         command::{Command, CommandContext},
         events::EventType,
         ledger::{Entry, USD},
-        pages::{Page, Slice},
+        lists::{Filter, SortedPage},
+        pages::Slice,
         timers,
     },
     providers::Providers,
@@ -161,32 +162,18 @@ pub async fn find(
         .await?)
 }
 
-/// Filter for deposits.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct DepositFilter {
-    pub account_id: Option<Uuid>,
-    pub status: Option<Status>,
-}
-
-/// Returns a page of the deposits that the caller may see. Requires scope `read`.
-pub async fn list_deposits(
+/// Returns a page of the transfers that the caller may see and that match all filters. Requires scope `read`.
+pub async fn list(
     connection: &impl ConnectionTrait,
     actor: &Actor,
-    page: &Page,
-    filter: DepositFilter,
+    page: &SortedPage<transfer::Column>,
+    filters: &[Filter],
 ) -> Result<Slice<transfer::Model>> {
     let access_scope = actor.access_scope(Scope::Read)?;
-    let mut select = transfer::Entity::find()
+    let select = transfer::Entity::find()
         .filter(transfer::Column::PartnerId.eq(access_scope.partner_id))
-        .filter(accounts::on_accounts_of(access_scope, transfer::Column::AccountId))
-        .filter(transfer::Column::Direction.eq(Direction::Deposit));
-    if let Some(account_id) = filter.account_id {
-        select = select.filter(transfer::Column::AccountId.eq(account_id));
-    }
-    if let Some(status) = filter.status {
-        select = select.filter(transfer::Column::Status.eq(status));
-    }
-    page.of(connection, select, transfer::Column::Id).await
+        .filter(accounts::on_accounts_of(access_scope, transfer::Column::AccountId));
+    page.of(connection, select, filters).await
 }
 
 /// Returns the deposit with this id if the caller may see it. Requires scope `read`.

@@ -1,5 +1,6 @@
 //! Pages of lists, by key and without offsets or counts; newest first by default.
 
+use super::lists::Filter;
 use crate::Result;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, EntityName, EntityTrait, FromQueryResult, IdenStatic,
@@ -92,15 +93,13 @@ impl Page {
 
     /// Reads this page of the children of every parent in one statement, unsorted and with one row more than
     /// `size` per parent. `columns` are the columns that refer to a parent; with several, a row is
-    /// returned once for each column that matches. `only` selects rows by the values of a column,
-    /// `gone` excludes rows with a removal time.
+    /// returned once for each column that matches. Only rows that match all `filters` are returned.
     pub async fn of_each<E>(
         &self,
         connection: &impl ConnectionTrait,
         columns: &[E::Column],
         parents: &[Uuid],
-        only: Option<(E::Column, &[String])>,
-        gone: Option<E::Column>,
+        filters: &[Filter],
     ) -> Result<Vec<E::Model>>
     where
         E: EntityTrait + EntityName + Default,
@@ -127,12 +126,8 @@ impl Page {
                 filter = format!("{filter} AND id {sign} {}", text.bind(bound));
             }
         }
-        if let Some((column, values)) = only {
-            let marks = values.iter().map(|value| text.bind(value.clone())).collect::<Vec<_>>().join(", ");
-            filter = format!("{filter} AND {} IN ({marks})", column.as_str());
-        }
-        if let Some(gone) = gone {
-            filter = format!("{filter} AND {} IS NULL", gone.as_str());
+        for own in filters {
+            filter = format!("{filter} AND {}", own.sql(backend, &mut |value| text.bind(value)));
         }
         let way = if self.descends() { "DESC" } else { "ASC" };
         let limit = text.bind(i64::try_from(self.size.saturating_add(1)).unwrap_or(i64::MAX));

@@ -5,7 +5,8 @@ use crate::{
     kernel::{
         actor::AccessScope,
         db::WriteTransaction,
-        pages::{Page, Slice},
+        lists::{Filter, SortedPage},
+        pages::Slice,
     },
 };
 use entity::user::{self, Status};
@@ -34,18 +35,19 @@ pub async fn within(
     Ok(found.filter(|user| access_scope.covers(user.id)))
 }
 
-/// Returns a page of the partner's users, newest first. Requires scope `read`.
+/// Returns a page of the partner's users that match all filters. Requires scope `read`.
 pub async fn list(
     connection: &impl ConnectionTrait,
     actor: &Actor,
-    page: &Page,
+    page: &SortedPage<user::Column>,
+    filters: &[Filter],
 ) -> Result<Slice<user::Model>> {
     let access_scope = actor.access_scope(Scope::Read)?;
     let mut select = user::Entity::find().filter(user::Column::PartnerId.eq(access_scope.partner_id));
     if let Some(only) = access_scope.user_id {
         select = select.filter(user::Column::Id.eq(only));
     }
-    page.of(connection, select, user::Column::Id).await
+    page.of(connection, select, filters).await
 }
 
 /// Locks a user until the transaction ends, so that changes to one user happen one at a time.

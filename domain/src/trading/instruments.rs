@@ -6,7 +6,8 @@ use crate::{
         app::App,
         db::Db,
         ids::Ids,
-        pages::{Page, Slice},
+        lists::{Filter, SortedPage},
+        pages::Slice,
     },
 };
 use entity::{Kind, Price, instrument, order};
@@ -25,9 +26,13 @@ pub async fn by_symbol(connection: &impl ConnectionTrait, symbol: &str) -> Resul
     Ok(instrument::Entity::find().filter(instrument::Column::Symbol.eq(symbol)).one(connection).await?)
 }
 
-/// Returns a page of all instruments, most recently listed first.
-pub async fn list(connection: &impl ConnectionTrait, page: &Page) -> Result<Slice<instrument::Model>> {
-    page.of(connection, instrument::Entity::find(), instrument::Column::Id).await
+/// Returns a page of the instruments that match all filters.
+pub async fn list(
+    connection: &impl ConnectionTrait,
+    page: &SortedPage<instrument::Column>,
+    filters: &[Filter],
+) -> Result<Slice<instrument::Model>> {
+    page.of(connection, instrument::Entity::find(), filters).await
 }
 
 /// Returns the instrument with this symbol or id.

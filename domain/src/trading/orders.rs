@@ -8,12 +8,13 @@ use crate::{
         command::{Command, CommandContext},
         events::EventType,
         ledger::{self, Entry},
-        pages::{Page, Slice},
+        lists::{Filter, SortedPage},
+        pages::Slice,
         timers,
     },
 };
 use entity::{
-    Kind, Money, Price, Quantity, instrument,
+    Kind, Money, Price, Quantity, fill, instrument,
     ledger_account::LedgerKind,
     ledger_release::Reason,
     order::{self, OrderKind, Side, Status},
@@ -299,18 +300,27 @@ fn visible_to(access_scope: AccessScope) -> Condition {
     ]
 }
 
-/// Returns a page of the orders in one of these states, or in any state if `states` is empty. Requires scope
-/// `read`.
+/// Returns a page of the orders that the caller may see and that match all filters. Requires scope `read`.
 pub async fn list(
     connection: &impl ConnectionTrait,
     actor: &Actor,
-    page: &Page,
-    states: &[Status],
+    page: &SortedPage<order::Column>,
+    filters: &[Filter],
 ) -> Result<Slice<order::Model>> {
+    let select = order::Entity::find().filter(visible_to(actor.access_scope(Scope::Read)?));
+    page.of(connection, select, filters).await
+}
+
+/// Returns a page of the fills that the caller may see and that match all filters. Requires scope `read`.
+pub async fn list_fills(
+    connection: &impl ConnectionTrait,
+    actor: &Actor,
+    page: &SortedPage<fill::Column>,
+    filters: &[Filter],
+) -> Result<Slice<fill::Model>> {
     let access_scope = actor.access_scope(Scope::Read)?;
-    let mut select = order::Entity::find().filter(visible_to(access_scope));
-    if !states.is_empty() {
-        select = select.filter(order::Column::Status.is_in(states.iter().copied()));
-    }
-    page.of(connection, select, order::Column::Id).await
+    let select = fill::Entity::find()
+        .filter(fill::Column::PartnerId.eq(access_scope.partner_id))
+        .filter(accounts::on_accounts_of(access_scope, fill::Column::AccountId));
+    page.of(connection, select, filters).await
 }

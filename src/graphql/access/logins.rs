@@ -3,6 +3,7 @@
 use super::second_factors::TwoFactor;
 use crate::{
     graphql::{
+        Query,
         core::{
             context::RequestContext,
             mutations::payload,
@@ -12,26 +13,30 @@ use crate::{
     },
     wire::{self, Result},
 };
-use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
+use async_graphql::{ComplexObject, Context, ID, InputObject, Object, SimpleObject};
 use domain::{
-    Refusal,
+    Refusal, Scope,
     access::{
         logins::{self, NewSignUp},
         recoveries, second_factors,
         sessions::{self, Issued, Renewal},
     },
     app::App,
-    kernel::{ids, secrets::Secret},
+    kernel::{actor::SignedInUser, ids, secrets::Secret},
     people::profiles::Identity,
     wellness::profiles::{self, UpdateProfile},
 };
-use entity::Kind;
+use entity::{Kind, user};
+use uuid::Uuid;
 
 /// Session of a signed-in user.
 #[derive(Clone, SimpleObject)]
+#[graphql(complex)]
 pub struct Session {
     /// Id of the user who signed in.
     user_id: ID,
+    #[graphql(skip)]
+    user_key: Uuid,
     /// Access token; send it with every request as `Authorization: Bearer …`.
     access_token: String,
     /// Time when the access token expires.
@@ -44,11 +49,25 @@ pub struct Session {
     two_factor: TwoFactor,
 }
 
+/// Session of a signed-in user.
+#[ComplexObject]
+impl Session {
+    /// User who signed in. Null until the session has passed two-factor authentication.
+    async fn user(&self, ctx: &Context<'_>) -> Result<Option<User>> {
+        if ctx.actor().may(Scope::Read) {
+            Ok(ctx.loaders().find_own::<user::Entity>(self.user_key).await?.map(User))
+        } else {
+            Ok(None)
+        }
+    }
+}
+
 impl Session {
     async fn of(app: &App, issued: Issued) -> Result<Self> {
         let factors = second_factors::of(app, issued.user_id).await?;
         Ok(Self {
             user_id: issued.user_id.into(),
+            user_key: issued.user_id,
             access_token: issued.access.reveal().clone(),
             access_token_expires_at: issued.access_expires_at.into(),
             refresh_token: issued.refresh.reveal().clone(),
@@ -212,8 +231,9 @@ payload!(
 payload!(
     /// Result of userSignOut.
     UserSignOutPayload {
-        /// Id of the user who signed out. Null if the request was refused.
-        user_id: ID
+        /// User who signed out. Null if the request was refused, or if the session had not passed two-factor
+        /// authentication.
+        user: User
     }
 );
 
@@ -287,7 +307,10 @@ where
     P: From<std::result::Result<Session, Refusal>>,
 {
     Ok(Some(match wire::outcome(issued)? {
-        Ok(issued) => P::from(Ok(Session::of(ctx.app(), issued).await?)),
+        Ok(issued) => {
+            ctx.opened_session(sessions::authenticate(ctx.app(), issued.access.reveal()).await?);
+            P::from(Ok(Session::of(ctx.app(), issued).await?))
+        }
         Err(refusal) => P::from(Err(refusal)),
     }))
 }
@@ -340,9 +363,18 @@ impl AccessMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Input for userSignOut.")] input: UserSignOutInput,
     ) -> Result<Option<UserSignOutPayload>> {
-        let user_id = ctx.actor().signed_in()?.user_id;
-        let done = sessions::sign_out(ctx.app(), ctx.actor(), &input.refresh_token).await;
-        Ok(Some(wire::outcome(done.map(|()| user_id))?.into()))
+        let SignedInUser { user_id, two_factor, .. } = *ctx.actor().signed_in()?;
+        if let Err(refusal) =
+            wire::outcome(sessions::sign_out(ctx.app(), ctx.actor(), &input.refresh_token).await)?
+        {
+            return Ok(Some(Err::<User, _>(refusal).into()));
+        }
+        let user = if two_factor { ctx.loaders().find_own::<user::Entity>(user_id).await? } else { None };
+        Ok(Some(UserSignOutPayload {
+            user: user.map(User),
+            user_errors: Vec::new(),
+            query: Query::default(),
+        }))
     }
 
     /// Changes the signed-in user's password, ends all their sessions and starts a new one.

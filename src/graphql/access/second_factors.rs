@@ -6,13 +6,14 @@ use crate::{
 };
 use async_graphql::{Context, Enum, InputObject, Object, SimpleObject};
 use domain::{
-    Actor,
+    Actor, Who,
     access::{
         passcodes::{self, Sent},
         second_factors::{self, Factors},
         totp::{self, Enrollment},
     },
     app::App,
+    kernel::actor::SignedInUser,
 };
 
 /// Method of two-factor authentication, used in addition to the password.
@@ -150,7 +151,11 @@ where
     P: From<std::result::Result<TwoFactor, domain::Refusal>>,
 {
     Ok(Some(match wire::outcome(done)? {
-        Ok(()) => P::from(Ok(passed_two_factor(ctx.app(), ctx.actor()).await?)),
+        Ok(()) => {
+            let user = SignedInUser { two_factor: true, ..*ctx.actor().signed_in()? };
+            ctx.opened_session(Who::User(user));
+            P::from(Ok(passed_two_factor(ctx.app(), ctx.actor()).await?))
+        }
         Err(refusal) => P::from(Err(refusal)),
     }))
 }

@@ -5,12 +5,13 @@ use super::{
     inputs::{
         AccountCloseInput, AccountFreezeInput, AccountOpenInput, AccountUnfreezeInput, AccountUpdateInput,
     },
+    lists::{AccountFilter, AccountSort},
 };
 use crate::{
     graphql::core::{
         context::RequestContext,
         mutations::{mutations, payload},
-        pages::Connection,
+        pages::{Connection, PageArguments},
     },
     wire::Result,
 };
@@ -73,7 +74,8 @@ impl AccountQuery {
         Ok(accounts::find(&*ctx.loaders().connection().await?, ctx.actor(), id).await?.map(Account))
     }
 
-    /// Returns the accounts that the caller can see, newest first. Requires scope `read`.
+    /// Returns the accounts that the caller can see, newest first by default. Requires scope `read`.
+    #[expect(clippy::too_many_arguments, reason = "a connection has four arguments of its own")]
     async fn accounts(
         &self,
         ctx: &Context<'_>,
@@ -81,10 +83,13 @@ impl AccountQuery {
         #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
         #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
         #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Filter for the accounts.")] filter: Option<AccountFilter>,
+        #[graphql(desc = "Sort order; newest first by default.")] order_by: Option<AccountSort>,
     ) -> Result<Option<Connection<Account>>> {
-        let page = ctx.page::<Account>(first, after, last, before)?;
-        let slice = accounts::list(&*ctx.loaders().connection().await?, ctx.actor(), &page).await?;
-        Ok(Some(Connection::new(slice, Account)))
+        let page = ctx.sorted_page::<Account, _>(PageArguments { first, after, last, before }, order_by)?;
+        let filters = filter.unwrap_or_default().conditions(ctx).await?;
+        let slice = accounts::list(&*ctx.loaders().connection().await?, ctx.actor(), &page, &filters).await?;
+        Ok(Some(Connection::sorted(slice, &page, Account)))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Answers in a financial profile, stored as the texts of the documented REST API.
 
 use async_graphql::Enum;
+use domain::accounts::options;
 
 macro_rules! options {
     ($($(#[$doc:meta])* $name:ident { $($(#[$value_doc:meta])* $value:ident = $text:literal,)* })*) => {
@@ -12,6 +13,14 @@ macro_rules! options {
             impl $name {
                 pub fn text(self) -> String {
                     match self { $(Self::$value => $text,)* }.to_owned()
+                }
+
+                /// Returns the value of a stored answer, which may be written in any case and spacing.
+                pub fn parse(answer: &str) -> Option<Self> {
+                    [$((Self::$value, $text),)*]
+                        .into_iter()
+                        .find(|(_, text)| options::normalized(text) == options::normalized(answer))
+                        .map(|(value, _)| value)
                 }
             }
         )*
@@ -58,6 +67,9 @@ options! {
         Under5K = "$0 - $4,999",
         /// From 5,000 to 99,999.
         From5KTo100K = "$5,000 - $99,999",
+        /// From 25,000 to 99,999: a narrower range that the REST API also accepts. New clients should send
+        /// `FROM_5K_TO_100K`.
+        From25KTo100K = "$25,000 - $99,999",
         /// From 100,000 to 199,999.
         From100KTo200K = "$100,000 - $199,999",
         /// 200,000 or more.

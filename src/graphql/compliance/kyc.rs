@@ -101,7 +101,7 @@ impl Kyc {
     /// Requirements to meet before the check is decided. Empty for a publishable key.
     async fn requirements(&self, ctx: &Context<'_>) -> Vec<KycRequirement> {
         let required = kyc::required_for(&self.0).filter(|_| ctx.actor().may_see_results());
-        required.into_iter().map(KycRequirement::from).collect()
+        required.and_then(KycRequirement::of).into_iter().collect()
     }
 
     /// Uploaded documents, oldest first; at most 20.
@@ -180,15 +180,22 @@ impl From<Prompt> for KycQuestion {
 
 /// Something that a person must provide before their identity check is decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[graphql(remote = "Requirement")]
 pub enum KycRequirement {
-    /// All data needed for a check: name, e-mail address, social security number, date of birth and home
-    /// address.
-    Profile,
     /// Answers to the identity questions.
     Answers,
     /// Identity documents for a reviewer.
     Documents,
+}
+
+impl KycRequirement {
+    fn of(required: Requirement) -> Option<Self> {
+        match required {
+            // Without the data there is no check.
+            Requirement::Profile => None,
+            Requirement::Answers => Some(Self::Answers),
+            Requirement::Documents => Some(Self::Documents),
+        }
+    }
 }
 
 /// Outcome of an identity check.

@@ -13,6 +13,7 @@ use domain::{
     app::App,
     kernel::{
         db::Reader,
+        lists::Filter,
         pages::{Page, Slice},
     },
     trading::{balances::Balance, market::Quote},
@@ -57,7 +58,15 @@ pub struct Loaders {
 impl Loaders {
     /// Creates loaders that read with `reader` on behalf of `actor`.
     pub fn new(app: &App, actor: &Actor, reader: Reader, levels: Levels) -> Self {
-        let reader = Arc::new(reader);
+        Self::of(app, actor, Arc::new(reader), levels)
+    }
+
+    /// Creates loaders that read with the same reader on behalf of `actor`.
+    pub fn on_behalf_of(&self, actor: &Actor) -> Self {
+        Self::of(&self.loader.loader().app, actor, self.reader.clone(), self.levels.clone())
+    }
+
+    fn of(app: &App, actor: &Actor, reader: Arc<Reader>, levels: Levels) -> Self {
         let batch_loader = BatchLoader { app: app.clone(), actor: actor.clone(), reader: reader.clone() };
         let only = actor.access_scope(Scope::Read).ok().and_then(|access_scope| access_scope.user_id);
         let batches = levels.clone();
@@ -123,17 +132,17 @@ impl Loaders {
             .ok_or_else(|| Error::broken("a row refers to a row that was not found").into())
     }
 
-    /// Returns a page of the children of one parent.
+    /// Returns a page of the children of one parent that match all filters.
     pub async fn children<E: Child>(
         &self,
         parent: Uuid,
         page: Page,
-        states: Vec<String>,
+        filters: Vec<Filter>,
     ) -> Result<Slice<E::Model>>
     where
         E::Model: Clone + Send + Sync,
     {
-        let rows = self.loader.load_one(Children::<E> { parent, page, states, of: PhantomData }).await?;
+        let rows = self.loader.load_one(Children::<E> { parent, page, filters, of: PhantomData }).await?;
         let mut rows = rows.unwrap_or_default();
         page.sort(&mut rows, E::id_of);
         Ok(page.cut(rows))
@@ -215,10 +224,6 @@ pub trait Child: Row + Default {
     const PARENTS: &'static [Self::Column];
     /// Returns the parent ids of a row, in the order of the columns.
     fn parents_of(row: &Self::Model) -> impl Iterator<Item = Uuid>;
-    /// Column of the status by which lists can be filtered.
-    fn state() -> Option<Self::Column> {
-        None
-    }
     /// Column of the time when a row was removed. Removed rows are not listed.
     fn removed_at() -> Option<Self::Column> {
         None

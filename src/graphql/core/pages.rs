@@ -1,18 +1,21 @@
 //! Connections, edges and cursors, generic over the item type.
 
+use super::sorts::{self, SortBy};
 use async_graphql::{Object, ObjectType, SimpleObject, TypeName};
 use domain::{
     Refusal, Result,
     kernel::{
         ids,
+        lists::SortedPage,
         pages::{Order, Page, Slice},
     },
 };
 use entity::Kind;
+use sea_orm::{ColumnTrait, EntityTrait, ModelTrait};
 use std::borrow::Cow;
 use uuid::Uuid;
 
-/// Item of a connection. Its cursor is its id, and the id contains its kind.
+/// Item of a connection. Its cursor contains its id, and the id contains its kind.
 pub trait Item: ObjectType {
     /// Kind of object.
     const KIND: Kind;
@@ -34,19 +37,22 @@ pub struct PageInfo {
 }
 
 /// Item of a page with its cursor.
-pub struct Edge<T>(T);
+pub struct Edge<T> {
+    node: T,
+    cursor: String,
+}
 
 /// Item of a page with its cursor.
 #[Object(name_type)]
 impl<T: Item> Edge<T> {
     /// Cursor of the item; pass it as `after` or `before`.
-    async fn cursor(&self) -> String {
-        self.0.row_id().to_string()
+    async fn cursor(&self) -> &str {
+        &self.cursor
     }
 
     /// The item.
     async fn node(&self) -> &T {
-        &self.0
+        &self.node
     }
 }
 
@@ -86,7 +92,7 @@ impl<T: Item> TypeName for Connection<T> {
 impl<T: Item> Connection<T> {
     /// Returns the pagination information of this page.
     pub fn info(&self) -> PageInfo {
-        let cursor = |edge: &Edge<T>| edge.0.row_id().to_string();
+        let cursor = |edge: &Edge<T>| edge.cursor.clone();
         PageInfo {
             has_next_page: self.has_next,
             has_previous_page: self.has_previous,
@@ -97,13 +103,33 @@ impl<T: Item> Connection<T> {
 
     /// Returns the items of this page, in order.
     pub fn items(&self) -> impl Iterator<Item = &T> {
-        self.edges.iter().map(|Edge(item)| item)
+        self.edges.iter().map(|edge| &edge.node)
     }
 
-    /// Creates a page from rows of the database.
+    /// Creates a page from rows of the database, sorted by id.
     pub fn new<R>(slice: Slice<R>, wrap: impl Fn(R) -> T) -> Self {
+        let edge = |row| {
+            let node = wrap(row);
+            Edge { cursor: node.row_id().to_string(), node }
+        };
         let Slice { rows, has_previous, has_next } = slice;
-        Self { edges: rows.into_iter().map(|row| Edge(wrap(row))).collect(), has_previous, has_next }
+        Self { edges: rows.into_iter().map(edge).collect(), has_previous, has_next }
+    }
+
+    /// Creates a page from rows of the database, sorted as `page` says.
+    pub fn sorted<R, C>(slice: Slice<R>, page: &SortedPage<C>, wrap: impl Fn(R) -> T) -> Self
+    where
+        R: ModelTrait,
+        R::Entity: EntityTrait<Column = C>,
+        C: ColumnTrait,
+    {
+        let edge = |row: R| {
+            let keys = page.keys_of(&row);
+            let node = wrap(row);
+            Edge { cursor: sorts::cursor(page.columns, keys, node.row_id()), node }
+        };
+        let Slice { rows, has_previous, has_next } = slice;
+        Self { edges: rows.into_iter().map(edge).collect(), has_previous, has_next }
     }
 }
 
@@ -114,33 +140,73 @@ const DEFAULT_PAGE_SIZE: u64 = 20;
 #[derive(Clone, Copy, Debug)]
 pub struct MaxPageSize(pub u64);
 
-/// Checks the arguments of a connection and returns the requested page.
-pub fn page<T: Item>(
-    MaxPageSize(max): MaxPageSize,
-    first: Option<i32>,
-    after: Option<String>,
-    last: Option<i32>,
-    before: Option<String>,
-) -> Result<Page> {
-    let size = |field: &str, size: i32| {
-        u64::try_from(size)
-            .ok()
-            .filter(|size| (1..=max).contains(size))
-            .ok_or_else(|| Refusal::invalid(field, format!("must be from 1 to {max}")))
-    };
-    let cursor = |field: &str, cursor: Option<String>| {
-        let Some(cursor) = cursor else { return Ok(None) };
-        match ids::parse(T::KIND, &cursor) {
-            id if id.is_nil() => Err(Refusal::invalid(field, "is not a cursor of this list")),
-            id => Ok(Some(id)),
-        }
-    };
-    let (size, from_end) = match (first, last) {
-        (Some(_), Some(_)) => return Err(Refusal::invalid("last", "cannot be combined with first").into()),
-        (Some(first), None) => (size("first", first)?, false),
-        (None, Some(last)) => (size("last", last)?, true),
-        (None, None) => (DEFAULT_PAGE_SIZE, before.is_some() && after.is_none()),
-    };
-    let (after, before) = (cursor("after", after)?, cursor("before", before)?);
-    Ok(Page { size, after, before, from_end, order: Order::NewestFirst })
+/// Arguments of a connection.
+#[derive(Debug, Default)]
+pub struct PageArguments {
+    pub first: Option<i32>,
+    pub after: Option<String>,
+    pub last: Option<i32>,
+    pub before: Option<String>,
+}
+
+impl PageArguments {
+    /// Checks the arguments and returns the requested page of a list that is sorted by id, newest first.
+    pub fn page<T: Item>(&self, max: MaxPageSize) -> Result<Page> {
+        let cursor = |field: &str, cursor: &Option<String>| {
+            let Some(cursor) = cursor else { return Ok(None) };
+            match ids::parse(T::KIND, cursor) {
+                id if id.is_nil() => Err(not_a_cursor(field)),
+                id => Ok(Some(id)),
+            }
+        };
+        let page = self.sized(max)?;
+        Ok(Page { after: cursor("after", &self.after)?, before: cursor("before", &self.before)?, ..page })
+    }
+
+    /// Checks the arguments and returns the requested page of a list that the client may sort.
+    pub fn sorted_page<T: Item, S: SortBy>(
+        &self,
+        max: MaxPageSize,
+        sort: &S,
+    ) -> Result<SortedPage<S::Column>> {
+        let cursor = |field: &str, cursor: &Option<String>| {
+            let Some(cursor) = cursor else { return Ok((None, Vec::new())) };
+            let read = sorts::read_cursor(sort.columns(), T::KIND, cursor);
+            let (id, keys) = read.ok_or_else(|| not_a_cursor(field))?;
+            Ok::<_, Refusal>((Some(id), keys))
+        };
+        let page = self.sized(max)?;
+        let (after, after_keys) = cursor("after", &self.after)?;
+        let (before, before_keys) = cursor("before", &self.before)?;
+        let order = if sort.descends() { Order::NewestFirst } else { Order::OldestFirst };
+        Ok(SortedPage {
+            page: Page { after, before, order, ..page },
+            columns: sort.columns(),
+            after: after_keys,
+            before: before_keys,
+        })
+    }
+
+    /// Returns the size of the page and the end to read from.
+    fn sized(&self, MaxPageSize(max): MaxPageSize) -> Result<Page> {
+        let size = |field: &str, size: i32| {
+            u64::try_from(size)
+                .ok()
+                .filter(|size| (1..=max).contains(size))
+                .ok_or_else(|| Refusal::invalid(field, format!("must be from 1 to {max}")))
+        };
+        let (size, from_end) = match (self.first, self.last) {
+            (Some(_), Some(_)) => {
+                return Err(Refusal::invalid("last", "cannot be combined with first").into());
+            }
+            (Some(first), None) => (size("first", first)?, false),
+            (None, Some(last)) => (size("last", last)?, true),
+            (None, None) => (DEFAULT_PAGE_SIZE, self.before.is_some() && self.after.is_none()),
+        };
+        Ok(Page { from_end, ..Page::first(size) })
+    }
+}
+
+fn not_a_cursor(field: &str) -> Refusal {
+    Refusal::invalid(field, "is not a cursor of this list")
 }

@@ -7,8 +7,9 @@ use crate::{
         core::{
             context::RequestContext,
             mutations::{Input, mutations, payload},
-            pages::Item,
+            pages::{Connection, Item, PageArguments},
             scalars::{Date, DateTime, Money, MoneyInput},
+            sorts::sort_by,
         },
     },
     wire::Result,
@@ -16,7 +17,7 @@ use crate::{
 use async_graphql::{Context, Enum, ID, InputObject, Object};
 use domain::{
     funding::transfers::{self, CreateDeposit},
-    kernel::ids,
+    kernel::{ids, lists::Filter},
 };
 use entity::{Kind, account, bank_account, transfer};
 use uuid::Uuid;
@@ -108,6 +109,45 @@ pub enum TransferStatus {
     Settled,
 }
 
+/// Filter for transfers. A transfer must match all the fields that are given.
+#[derive(Default, InputObject)]
+pub struct TransferFilter {
+    /// Only transfers with one of these statuses. If omitted or empty, all transfers.
+    statuses: Option<Vec<TransferStatus>>,
+    /// Only transfers in this direction.
+    direction: Option<TransferDirection>,
+    /// Only transfers requested at this time or later.
+    created_from: Option<DateTime>,
+    /// Only transfers requested before this time.
+    created_before: Option<DateTime>,
+}
+
+impl TransferFilter {
+    /// Returns the conditions on the rows.
+    pub fn conditions(self) -> Vec<Filter> {
+        let statuses = self.statuses.unwrap_or_default().into_iter().map(transfer::Status::from);
+        [
+            Filter::one_of(transfer::Column::Status, statuses),
+            Filter::one_of(transfer::Column::Direction, self.direction.map(transfer::Direction::from)),
+            self.created_from.map(|time| Filter::From("created_at", time.0)),
+            self.created_before.map(|time| Filter::Before("created_at", time.0)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
+
+sort_by!(
+    /// Sort order of transfers.
+    TransferSort, TransferSortField of transfer, default CreatedAt Desc {
+        /// Time when the transfer was requested.
+        CreatedAt [],
+        /// Amount transferred.
+        Amount [Amount],
+    }
+);
+
 /// Input for depositCreate.
 #[derive(InputObject)]
 pub struct DepositCreateInput {
@@ -159,6 +199,25 @@ impl TransferQuery {
     ) -> Result<Option<Transfer>> {
         let id = ids::parse(Kind::Transfer, &id);
         Ok(transfers::find(&*ctx.loaders().connection().await?, ctx.actor(), id).await?.map(Transfer))
+    }
+
+    /// Returns the transfers that the caller can see, newest first by default. Requires scope `read`.
+    #[expect(clippy::too_many_arguments, reason = "a connection has four arguments of its own")]
+    async fn transfers(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Returns the first n items; 20 by default.")] first: Option<i32>,
+        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
+        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Filter for the transfers.")] filter: Option<TransferFilter>,
+        #[graphql(desc = "Sort order; newest first by default.")] order_by: Option<TransferSort>,
+    ) -> Result<Option<Connection<Transfer>>> {
+        let page = ctx.sorted_page::<Transfer, _>(PageArguments { first, after, last, before }, order_by)?;
+        let filters = filter.unwrap_or_default().conditions();
+        let slice =
+            transfers::list(&*ctx.loaders().connection().await?, ctx.actor(), &page, &filters).await?;
+        Ok(Some(Connection::sorted(slice, &page, Transfer)))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod accounts;
 pub mod inputs;
+mod lists;
 
 use crate::{
     graphql::{
@@ -10,11 +11,11 @@ use crate::{
             second_factors::{TwoFactorMethod, methods},
         },
         accounts::Account,
-        compliance::kyc::{Kyc, KycCheck, KycRequirement},
+        compliance::kyc::Kyc,
         core::{
             context::RequestContext,
             mutations::mutations,
-            pages::{Connection, Item},
+            pages::{Connection, Item, PageArguments},
             scalars::DateTime,
         },
         funding::bank_accounts::BankAccount,
@@ -25,7 +26,7 @@ use accounts::UserAccountConnection;
 use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 use domain::{
     Scope, Who,
-    compliance::{kyc as checks, registration::Registered},
+    compliance::registration::Registered,
     kernel::ids,
     people::{
         applicants::{self},
@@ -34,6 +35,7 @@ use domain::{
 };
 use entity::{Kind, account, bank_account, invitation, kyc, user};
 use inputs::{UserCreateInput, UserCreatePayload, UserUpdateInput, UserUpdatePayload};
+use lists::{UserFilter, UserSort};
 use uuid::Uuid;
 
 /// Customer of a partner.
@@ -102,28 +104,12 @@ impl User {
         Address::of(&self.0)
     }
 
-    /// Current identity check. Null if there is none, and for a publishable key.
+    /// Current identity check. Null for a publishable key, and while data needed for a check is missing.
     async fn kyc(&self, ctx: &Context<'_>) -> Result<Option<Kyc>> {
         if !ctx.actor().may_see_results() {
             return Ok(None);
         }
         Ok(ctx.loaders().kyc(self.0.id).await?.map(Kyc))
-    }
-
-    /// Parts of the current identity check, each with its effect on the score. Empty if there is no check,
-    /// and without a secret key.
-    async fn kyc_checks(&self, ctx: &Context<'_>) -> Result<Vec<KycCheck>> {
-        if !ctx.actor().may_see_results() {
-            return Ok(Vec::new());
-        }
-        let check = ctx.loaders().kyc(self.0.id).await?;
-        Ok(check.map(|check| KycCheck::of(ctx, &check)).unwrap_or_default())
-    }
-
-    /// Requirements to meet before the identity check is decided. Empty for a publishable key.
-    async fn kyc_requirements(&self, ctx: &Context<'_>) -> Vec<KycRequirement> {
-        let required = checks::required(self.0.status).filter(|_| ctx.actor().may_see_results());
-        required.into_iter().map(KycRequirement::from).collect()
     }
 
     /// All identity checks, newest first.
@@ -262,7 +248,8 @@ impl UserQuery {
         Ok(users::find(&*ctx.loaders().connection().await?, ctx.actor(), id).await?.map(User))
     }
 
-    /// Returns the users that the caller can see, newest first. Requires scope `read`.
+    /// Returns the users that the caller can see, newest first by default. Requires scope `read`.
+    #[expect(clippy::too_many_arguments, reason = "a connection has four arguments of its own")]
     async fn users(
         &self,
         ctx: &Context<'_>,
@@ -270,10 +257,13 @@ impl UserQuery {
         #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
         #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
         #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Filter for the users.")] filter: Option<UserFilter>,
+        #[graphql(desc = "Sort order; newest first by default.")] order_by: Option<UserSort>,
     ) -> Result<Option<Connection<User>>> {
-        let page = ctx.page::<User>(first, after, last, before)?;
-        let slice = users::list(&*ctx.loaders().connection().await?, ctx.actor(), &page).await?;
-        Ok(Some(Connection::new(slice, User)))
+        let page = ctx.sorted_page::<User, _>(PageArguments { first, after, last, before }, order_by)?;
+        let filters = filter.unwrap_or_default().conditions();
+        let slice = users::list(&*ctx.loaders().connection().await?, ctx.actor(), &page, &filters).await?;
+        Ok(Some(Connection::sorted(slice, &page, User)))
     }
 }
 

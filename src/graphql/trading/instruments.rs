@@ -3,14 +3,15 @@
 use crate::{
     graphql::core::{
         context::RequestContext,
-        pages::{Connection, Item},
+        pages::{Connection, Item, PageArguments},
         scalars::{DateTime, Money},
+        sorts::sort_by,
     },
     wire::Result,
 };
-use async_graphql::{Context, ID, Object, SimpleObject};
+use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use domain::{
-    kernel::clock,
+    kernel::{clock, lists::Filter},
     trading::{
         instruments,
         market::{self, MarketClock as Hours, Quote as Prices},
@@ -108,6 +109,32 @@ impl From<Hours> for MarketClock {
     }
 }
 
+/// Filter for instruments.
+#[derive(Default, InputObject)]
+pub struct InstrumentFilter {
+    /// Only instruments whose symbol or name starts with this text; ASCII letters are compared without regard
+    /// to case.
+    search: Option<String>,
+}
+
+impl InstrumentFilter {
+    fn conditions(self) -> Vec<Filter> {
+        self.search.map(|text| Filter::StartsWith(&["symbol", "name"], text)).into_iter().collect()
+    }
+}
+
+sort_by!(
+    /// Sort order of instruments.
+    InstrumentSort, InstrumentSortField of instrument, default Symbol Asc {
+        /// Ticker symbol.
+        Symbol [Symbol],
+        /// Display name.
+        Name [Name],
+        /// Time when the instrument was added.
+        AddedAt [],
+    }
+);
+
 #[derive(Default)]
 pub struct InstrumentQuery;
 
@@ -122,7 +149,8 @@ impl InstrumentQuery {
         Ok(instruments::by_symbol(&*ctx.loaders().connection().await?, &symbol).await?.map(Instrument))
     }
 
-    /// Returns all instruments, most recently added first. Requires no credentials.
+    /// Returns the instruments, in the order of their symbols by default. Requires no credentials.
+    #[expect(clippy::too_many_arguments, reason = "a connection has four arguments of its own")]
     async fn instruments(
         &self,
         ctx: &Context<'_>,
@@ -130,10 +158,14 @@ impl InstrumentQuery {
         #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
         #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
         #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Filter for the instruments.")] filter: Option<InstrumentFilter>,
+        #[graphql(desc = "Sort order; by symbol by default.")] order_by: Option<InstrumentSort>,
     ) -> Result<Option<Connection<Instrument>>> {
-        let page = ctx.page::<Instrument>(first, after, last, before)?;
-        let slice = instruments::list(&*ctx.loaders().connection().await?, &page).await?;
-        Ok(Some(Connection::new(slice, Instrument)))
+        let page =
+            ctx.sorted_page::<Instrument, _>(PageArguments { first, after, last, before }, order_by)?;
+        let filters = filter.unwrap_or_default().conditions();
+        let slice = instruments::list(&*ctx.loaders().connection().await?, &page, &filters).await?;
+        Ok(Some(Connection::sorted(slice, &page, Instrument)))
     }
 
     /// Returns the market hours that apply to the caller. Requires no credentials.

@@ -1,5 +1,7 @@
 //! GraphQL types, queries and mutations for orders. The rules are in `domain::trading::orders`.
 
+mod lists;
+
 use super::instruments::Instrument;
 use crate::{
     graphql::{
@@ -17,10 +19,12 @@ use async_graphql::{Context, Enum, ID, InputObject, Object};
 use domain::{
     Scope,
     kernel::ids,
-    trading::orders::{self, CancelOrder, PlaceOrder},
+    trading::orders::{CancelOrder, PlaceOrder},
 };
 use entity::{Kind, account, fill, instrument, order};
 use uuid::Uuid;
+
+pub use lists::{OrderFilter, OrderQuery};
 
 /// Order to buy or sell shares.
 pub struct Order(pub order::Model);
@@ -259,24 +263,6 @@ impl Item for Fill {
     }
 }
 
-/// Filter for orders.
-#[derive(Default, InputObject)]
-pub struct OrderFilter {
-    /// Only orders with one of these statuses. If omitted or empty, all orders.
-    statuses: Option<Vec<OrderStatus>>,
-}
-
-impl OrderFilter {
-    fn states(self) -> Vec<order::Status> {
-        self.statuses.unwrap_or_default().into_iter().map(order::Status::from).collect()
-    }
-
-    /// Returns the statuses as stored in the database.
-    pub fn texts(self) -> Vec<String> {
-        self.states().into_iter().map(order::Status::name).collect()
-    }
-}
-
 /// Input for orderPlace.
 #[derive(InputObject)]
 pub struct OrderPlaceInput {
@@ -349,38 +335,6 @@ payload!(
         order: Order
     }
 );
-
-#[derive(Default)]
-pub struct OrderQuery;
-
-#[Object]
-impl OrderQuery {
-    /// Returns an order by id, or null if it was not found. Requires scope `read`.
-    async fn order(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Id of the order.")] id: ID,
-    ) -> Result<Option<Order>> {
-        let id = ids::parse(Kind::Order, &id);
-        Ok(orders::find(&*ctx.loaders().connection().await?, ctx.actor(), id).await?.map(Order))
-    }
-
-    /// Returns the orders that the caller can see, newest first. Requires scope `read`.
-    async fn orders(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Returns the first n items; 20 by default.")] first: Option<i32>,
-        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
-        #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
-        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
-        #[graphql(desc = "Filter for the orders.")] filter: Option<OrderFilter>,
-    ) -> Result<Option<Connection<Order>>> {
-        let page = ctx.page::<Order>(first, after, last, before)?;
-        let states = filter.unwrap_or_default().states();
-        let slice = orders::list(&*ctx.loaders().connection().await?, ctx.actor(), &page, &states).await?;
-        Ok(Some(Connection::new(slice, Order)))
-    }
-}
 
 mutations!(OrderMutation {
     /// Places an order and holds its cash or shares. A retry with the same `idempotencyKey` and input returns

@@ -26,7 +26,7 @@ fn another_person(case: &Case) -> Outcome {
         "kycAnswer" | "kycCorrect" | "kycDocumentUploadPrepare" => NotFound("kycId"),
         "kycByToken" | "node" | "user" | "account" | "transfer" | "order" | "partner" | "invitation" => Null,
         "nodes" => Nulls,
-        "orders" | "accounts" => Outcome::EmptyPage,
+        "orders" | "accounts" | "transfers" | "fills" => Outcome::EmptyPage,
         "viewer" | "credential" | "users" | "instrumentBySymbol" | "instruments" | "marketClock"
         | "passwordRecover" | "totpEnroll" | "totpRemove" => Answer,
         "accountOpen" | "bankAccountLink" | "userUpdate" | "profileUpdate" | "userDataMail" => {

@@ -19,6 +19,56 @@ fn guesses(answers: &[crate::support::Answer], code: &str) -> usize {
 }
 
 on_both! {
+    async fn a_payload_sees_the_session_that_its_mutation_opened(app: TestApp) {
+        let half = "userId user { email } twoFactor { isPassed }";
+        let input = json!({ "email": "ada@example.com", "password": "correct horse", "fullName": "Ada Carter" });
+        let document = format!(
+            "mutation($input: UserSignUpInput!) {{ first: userSignUp(input: $input) {{ session {{ {half} \
+             accessToken refreshToken }} userErrors {{ code }} query {{ credential {{ scopes }} viewer {{ id }} \
+             }} }} }}"
+        );
+        let answer = app.gql_as(None, &document, json!({ "input": input })).await;
+        // Without the second factor, the user is known and may read nothing.
+        let payload = &answer.body["data"]["first"];
+        let session = &payload["session"];
+        assert_eq!((&session["user"], &session["twoFactor"]["isPassed"]), (&Value::Null, &json!(false)));
+        assert_eq!(payload["query"], json!({ "credential": { "scopes": [] }, "viewer": null }));
+        assert_eq!(answer.body["errors"][0]["extensions"]["code"], "TWO_FACTOR_REQUIRED");
+        assert_eq!(answer.body["errors"][0]["path"], json!(["first", "query", "viewer"]));
+
+        let text = |field: &str| session[field].as_str().unwrap().to_owned();
+        let ada = SignedIn { user_id: text("userId"), access: text("accessToken"), refresh: text("refreshToken") };
+        let (hash_code, passcode) = app.passcode(&ada, Some("2025550107")).await;
+        let verify = "mutation($input: PasscodeVerifyInput!) { passcodeVerify(input: $input) { userErrors { code } \
+            query { viewer { email accounts { edges { node { id } } } } users { edges { node { id } } } } } }";
+        let input = json!({ "hashCode": hash_code, "passcode": passcode });
+        let answer = app.gql_as(Some(&ada.access), verify, json!({ "input": input })).await;
+        assert_eq!(
+            answer.data()["passcodeVerify"]["query"],
+            json!({ "viewer": { "email": "ada@example.com", "accounts": { "edges": [] } },
+                "users": { "edges": [{ "node": { "id": ada.user_id } }] } })
+        );
+
+        // A renewed session is the user's; a partner's key that carries the request sees no more than that.
+        app.customer("Bea").await;
+        let renew = "mutation($input: TokenRefreshInput!) { tokenRefresh(input: $input) { session { user { email } \
+            refreshToken } query { users { edges { node { id } } } } } }";
+        let input = json!({ "refreshToken": ada.refresh });
+        let answer = app.gql_as(Some(&app.key), renew, json!({ "input": input })).await;
+        let payload = &answer.data()["tokenRefresh"];
+        assert_eq!(payload["session"]["user"], json!({ "email": "ada@example.com" }));
+        assert_eq!(payload["query"]["users"]["edges"], json!([{ "node": { "id": ada.user_id } }]));
+
+        let out = "mutation($input: UserSignOutInput!) { userSignOut(input: $input) { user { id email } \
+            userErrors { code } } }";
+        let input = json!({ "refreshToken": payload["session"]["refreshToken"] });
+        let answer = app.gql_as(Some(&ada.access), out, json!({ "input": input })).await;
+        assert_eq!(
+            answer.entity("userSignOut", "user"),
+            &json!({ "id": ada.user_id, "email": "ada@example.com" })
+        );
+    }
+
     async fn a_user_shows_the_verified_phone_before_the_entered_one(app: TestApp) {
         let person = app.person("ada@example.com", "2025550177").await;
         let read = async |key: Option<&str>| {

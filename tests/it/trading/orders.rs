@@ -123,7 +123,12 @@ on_both! {
         filled(&app, &customer, "s2", "SELL", "0.001").await;
         assert_eq!(positions(&app, &customer).await, [["2.499", "68.71"]]);
         filled(&app, &customer, "s3", "SELL", "2.499").await;
-        assert_eq!(positions(&app, &customer).await, [["0", "0.00"]]);
+        // Sold completely: the position is shown only on request.
+        assert!(positions(&app, &customer).await.is_empty());
+        let closed = POSITIONS.replace("(first: 5)", "(first: 5, includeClosed: true)");
+        let closed = app.gql(&closed, json!({ "id": customer.account_id })).await;
+        let closed = &closed.data()["account"]["positions"]["edges"][0]["node"];
+        assert_eq!((&closed["quantity"], &closed["costBasis"]["amount"]), (&json!("0"), &json!("0.00")));
         assert_eq!(app.audit().await.wrong, None);
     }
 

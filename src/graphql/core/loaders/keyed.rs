@@ -7,14 +7,14 @@ use domain::{
     Error, Scope,
     access::second_factors::{self, Factors},
     funding::bank_accounts,
-    kernel::{clock, pages::Page},
+    kernel::{clock, lists::Filter, pages::Page},
     trading::{
         balances::{self, Balance},
         market::{self, Quote},
     },
 };
 use entity::{bank_account, instrument, kyc, screening_hit};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::{ColumnTrait, EntityTrait, IdenStatic, QueryFilter, QueryOrder};
 use std::{collections::HashMap, hash::Hash, marker::PhantomData};
 use uuid::Uuid;
 
@@ -61,19 +61,19 @@ where
 pub struct Children<E> {
     pub parent: Uuid,
     pub page: Page,
-    pub states: Vec<String>,
+    pub filters: Vec<Filter>,
     pub of: PhantomData<E>,
 }
 
 impl<E> Clone for Children<E> {
     fn clone(&self) -> Self {
-        Self { parent: self.parent, page: self.page, states: self.states.clone(), of: PhantomData }
+        Self { parent: self.parent, page: self.page, filters: self.filters.clone(), of: PhantomData }
     }
 }
 
 impl<E> PartialEq for Children<E> {
     fn eq(&self, other: &Self) -> bool {
-        self.parent == other.parent && self.page == other.page && self.states == other.states
+        self.parent == other.parent && self.page == other.page && self.filters == other.filters
     }
 }
 
@@ -83,7 +83,7 @@ impl<E> Hash for Children<E> {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         self.parent.hash(state);
         self.page.hash(state);
-        self.states.hash(state);
+        self.filters.hash(state);
     }
 }
 
@@ -97,17 +97,18 @@ where
     async fn load(&self, keys: &[Children<E>]) -> Result<HashMap<Children<E>, Vec<E::Model>>> {
         self.access_scope(Scope::Read)?;
         let connection = self.reader.connection().await?;
-        let mut pages: HashMap<(Page, &[String]), Vec<Uuid>> = HashMap::new();
+        let mut pages: HashMap<(Page, &[Filter]), Vec<Uuid>> = HashMap::new();
         for key in keys {
-            pages.entry((key.page, &key.states)).or_default().push(key.parent);
+            pages.entry((key.page, &key.filters)).or_default().push(key.parent);
         }
         let mut found: HashMap<Children<E>, Vec<E::Model>> =
             keys.iter().map(|key| (key.clone(), Vec::new())).collect();
-        for ((page, states), parents) in pages {
-            let only = E::state().filter(|_| !states.is_empty()).map(|column| (column, states));
-            for row in page.of_each::<E>(&connection, E::PARENTS, &parents, only, E::removed_at()).await? {
+        for ((page, filters), parents) in pages {
+            let mut conditions = filters.to_vec();
+            conditions.extend(E::removed_at().map(|column| Filter::IsNull(column.as_str())));
+            for row in page.of_each::<E>(&connection, E::PARENTS, &parents, &conditions).await? {
                 for parent in E::parents_of(&row) {
-                    let key = Children { parent, page, states: states.to_vec(), of: PhantomData };
+                    let key = Children { parent, page, filters: filters.to_vec(), of: PhantomData };
                     // A row of another parent of this batch is left out by `page.cut`, if it is too far.
                     if let Some(rows) = found.get_mut(&key)
                         && rows.iter().all(|known| E::id_of(known) != E::id_of(&row))

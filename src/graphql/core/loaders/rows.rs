@@ -10,7 +10,7 @@ use std::iter;
 use uuid::Uuid;
 
 macro_rules! rows {
-    ($($module:ident of $owner:ident $owned:ident $(by $parent:ident / $field:ident $(, $state:ident)?)?;)*) => {
+    ($($module:ident of $owner:ident $owned:ident $(by $parent:ident / $field:ident)?;)*) => {
         $(
             impl Row for $module::Entity {
                 fn id() -> Self::Column { $module::Column::Id }
@@ -22,7 +22,6 @@ macro_rules! rows {
                 impl Child for $module::Entity {
                     const PARENTS: &'static [Self::Column] = &[$module::Column::$parent];
                     fn parents_of(row: &Self::Model) -> impl Iterator<Item = Uuid> { iter::once(row.$field) }
-                    $(fn state() -> Option<Self::Column> { Some($module::Column::$state) })?
                 }
             )?
         )*
@@ -32,7 +31,7 @@ macro_rules! rows {
 rows! {
     user of User id;
     transfer of Account account_id by AccountId / account_id;
-    order of Account account_id by AccountId / account_id, Status;
+    order of Account account_id by AccountId / account_id;
     position of Account account_id by AccountId / account_id;
     fill of Account account_id by OrderId / order_id;
     kyc_document of Kyc kyc_id by KycId / kyc_id;

@@ -22,13 +22,13 @@ use domain::{
     app::App,
     funding::{
         bank_accounts,
-        transfers::{self, CreateDeposit, DepositFilter},
+        transfers::{self, CreateDeposit},
     },
-    kernel::{command, ids},
+    kernel::{command, ids, lists::Filter},
 };
 use entity::{
     Kind,
-    transfer::{self, Status},
+    transfer::{self, Direction, Status},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -117,12 +117,12 @@ async fn list(
 ) -> Result<Json<Value>> {
     let request = ListRequest::read(&actor, &parameters)?;
     let status = parameters.get("status").map_or("all", String::as_str);
-    let mut filter = DepositFilter { status: None, account_id: None };
+    let mut filters = Vec::from_iter(Filter::one_of(transfer::Column::Direction, [Direction::Deposit]));
     if status != "all" {
         let parsed = Status::parse(status).ok_or_else(|| {
             Problem::in_query(Refusal::invalid("status", "must be all, pending or settled"))
         })?;
-        filter.status = Some(parsed);
+        filters.extend(Filter::one_of(transfer::Column::Status, [parsed]));
     }
     let account_id = parameters.get("account_id").map(|text| Uuid::try_parse(text)).transpose();
     let account_id = account_id
@@ -130,12 +130,12 @@ async fn list(
         .map(|id| id.to_string());
     let mut own = vec![("status", status)];
     if let Some(id) = &account_id {
-        filter.account_id = Some(ids::parse(Kind::Account, id));
+        filters.push(Filter::Is(&["account_id"], ids::parse(Kind::Account, id)));
         own.push(("account_id", id));
     }
     let is_in_list = async |id| Ok(transfers::find_deposit(&app.db.read, &actor, id).await?.is_some());
     let page = request.page(Kind::Transfer, "deposit", is_in_list).await?;
-    let slice = transfers::list_deposits(&app.db.read, &actor, &page, filter).await?;
+    let slice = transfers::list(&app.db.read, &actor, &page.into(), &filters).await?;
     let visible = bank_accounts::visible(
         &app.db.read,
         &actor,

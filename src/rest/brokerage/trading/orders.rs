@@ -20,7 +20,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use domain::{
     Refusal,
     app::App,
-    kernel::{command, ids},
+    kernel::{command, ids, lists::Filter},
     trading::{
         instruments,
         orders::{self, CancelOrder, PlaceOrder},
@@ -144,7 +144,8 @@ async fn list(
     let page = request
         .page(Kind::Order, "order", async |id| Ok(orders::find(&app.db.read, &actor, id).await?.is_some()))
         .await?;
-    let slice = orders::list(&app.db.read, &actor, &page, &statuses).await?;
+    let filters = Vec::from_iter(Filter::one_of(order::Column::Status, statuses));
+    let slice = orders::list(&app.db.read, &actor, &page.into(), &filters).await?;
     let mut data = Vec::with_capacity(slice.rows.len());
     let instruments = instruments::of_orders(&app.db.read, &slice.rows).await?;
     for order in &slice.rows {

@@ -122,11 +122,11 @@ on_both! {
         );
         let pending = "mutation { userCreate(input: { firstName: \"Pat\", lastName: \"Pending\", email: \
             \"pat@example.com\" }) {
-            user { kyc { id } kycRequirements kycHistory { edges { node { id } } } } userErrors { message } } }";
+            user { status kyc { id } kycHistory { edges { node { id } } } } userErrors { message } } }";
         let pending = app.gql(pending, json!({})).await;
         assert_eq!(
             pending.entity("userCreate", "user"),
-            &json!({ "kyc": null, "kycRequirements": ["PROFILE"], "kycHistory": { "edges": [] } })
+            &json!({ "status": "PENDING", "kyc": null, "kycHistory": { "edges": [] } })
         );
     }
 }

@@ -254,11 +254,11 @@ on_both! {
         let me = app.person("me@example.com", "2025550142").await;
         let profile = "mutation($id: ID!) { profileUpdate(input: { userId: $id, patch: { fullName: \"My \
             Question\", birthDate: \"1985-01-23\",
-            ssn: \"123456789\" } }) { user { status kycRequirements } userErrors { message } } }";
+            ssn: \"123456789\" } }) { user { status kyc { id } } userErrors { message } } }";
         let mine = app.gql_as(Some(&me.access), profile, json!({ "id": me.user_id })).await;
         assert_eq!(
             mine.entity("profileUpdate", "user"),
-            &json!({ "status": "PENDING", "kycRequirements": ["PROFILE"] })
+            &json!({ "status": "PENDING", "kyc": null })
         );
         let theirs = app
             .gql_as(

@@ -1,0 +1,205 @@
+//! Filters and sort orders of lists.
+
+use super::pages::{Order, Page, Slice};
+use crate::{Error, Result};
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ActiveEnum, ColumnTrait, ColumnType, ConnectionTrait, DbBackend, EntityName, EntityTrait, IdenStatic,
+    Iterable, ModelTrait, PrimaryKeyToColumn, QueryFilter, QueryOrder, QuerySelect, Select, Value,
+    sea_query::{self, Expr, ExprTrait, SimpleExpr},
+};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Condition on the rows of a list. Columns are given by name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Filter {
+    /// The column has one of these texts.
+    OneOf(&'static str, Vec<String>),
+    /// One of the columns has this id.
+    Is(&'static [&'static str], Uuid),
+    /// The column has one of the values that a query with one text returns. `{}` is the place of the text.
+    In(&'static str, &'static str, String),
+    /// The column has this text; ASCII letters are compared without regard to case.
+    Equals(&'static str, String),
+    /// One of the columns starts with this text; ASCII letters are compared without regard to case.
+    StartsWith(&'static [&'static str], String),
+    /// The column has this time or a later one.
+    From(&'static str, DateTime<Utc>),
+    /// The column has an earlier time than this.
+    Before(&'static str, DateTime<Utc>),
+    NotZero(&'static str),
+    IsNull(&'static str),
+}
+
+impl Filter {
+    /// Returns the condition that a column has one of these values; none for all values, which an empty list
+    /// means too.
+    pub fn one_of<E: ActiveEnum<Value = String>>(
+        column: impl ColumnTrait,
+        values: impl IntoIterator<Item = E>,
+    ) -> Option<Self> {
+        let texts: Vec<_> = values.into_iter().map(|value| value.to_value()).collect();
+        (!texts.is_empty()).then_some(Self::OneOf(column.as_str(), texts))
+    }
+
+    /// Returns this condition as SQL. `bind` adds a value and returns its placeholder.
+    pub fn sql(&self, backend: DbBackend, bind: &mut impl FnMut(Value) -> String) -> String {
+        match self {
+            Self::OneOf(column, texts) => {
+                let marks: Vec<_> = texts.iter().map(|text| bind(text.clone().into())).collect();
+                format!("{column} IN ({})", marks.join(", "))
+            }
+            Self::Is(columns, id) => any(columns, |column| format!("{column} = {}", bind((*id).into()))),
+            Self::In(column, select, text) => {
+                format!("{column} IN ({})", select.replace("{}", &bind(text.clone().into())))
+            }
+            Self::Equals(column, text) => {
+                format!("{} = {}", folded(backend, column), bind(text.to_ascii_lowercase().into()))
+            }
+            // A range of texts, unlike LIKE, uses an index and knows no wildcards.
+            Self::StartsWith(columns, text) => any(columns, |column| {
+                let (column, text) = (folded(backend, column), text.to_ascii_lowercase());
+                let end = format!("{text}{}", char::MAX);
+                format!("({column} >= {} AND {column} < {})", bind(text.into()), bind(end.into()))
+            }),
+            Self::From(column, time) => format!("{column} >= {}", bind((*time).into())),
+            Self::Before(column, time) => format!("{column} < {}", bind((*time).into())),
+            Self::NotZero(column) => format!("{column} <> 0"),
+            Self::IsNull(column) => format!("{column} IS NULL"),
+        }
+    }
+
+    /// Returns this condition for a query of one table.
+    fn expression(&self, backend: DbBackend) -> SimpleExpr {
+        let mut values = Vec::new();
+        let sql = self.sql(backend, &mut |value| {
+            values.push(value);
+            if backend == DbBackend::Postgres { format!("${}", values.len()) } else { "?".to_owned() }
+        });
+        Expr::cust_with_values(sql, values)
+    }
+}
+
+fn any(columns: &[&str], condition: impl FnMut(&&str) -> String) -> String {
+    format!("({})", columns.iter().map(condition).collect::<Vec<_>>().join(" OR "))
+}
+
+/// Returns a text column as it is compared and sorted: ASCII letters in lower case, in the order of the
+/// characters' codes. Both databases then sort alike.
+fn folded(backend: DbBackend, column: &str) -> String {
+    if backend == DbBackend::Postgres {
+        format!("lower({column} COLLATE \"C\")")
+    } else {
+        format!("lower({column})")
+    }
+}
+
+/// Value of a column that a list is sorted by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum SortKey {
+    Number(i64),
+    Text(String),
+}
+
+impl From<SortKey> for Value {
+    fn from(key: SortKey) -> Self {
+        match key {
+            SortKey::Number(number) => number.into(),
+            SortKey::Text(text) => text.into(),
+        }
+    }
+}
+
+/// Page of a list that is sorted by columns; the id breaks ties. Without columns, the list is sorted by id,
+/// which is the order of creation.
+#[derive(Clone, Debug)]
+pub struct SortedPage<C: 'static> {
+    pub page: Page,
+    pub columns: &'static [C],
+    /// Values of the columns in the row `page.after`.
+    pub after: Vec<SortKey>,
+    /// Values of the columns in the row `page.before`.
+    pub before: Vec<SortKey>,
+}
+
+impl<C> From<Page> for SortedPage<C> {
+    fn from(page: Page) -> Self {
+        Self { page, columns: &[], after: Vec::new(), before: Vec::new() }
+    }
+}
+
+impl<C: ColumnTrait> SortedPage<C> {
+    /// Reads this page of the rows of `select` that match all filters.
+    pub async fn of<E>(
+        &self,
+        connection: &impl ConnectionTrait,
+        select: Select<E>,
+        filters: &[Filter],
+    ) -> Result<Slice<E::Model>>
+    where
+        E: EntityTrait<Column = C> + EntityName + Default,
+    {
+        let backend = connection.get_database_backend();
+        let id = E::PrimaryKey::iter().next().ok_or_else(|| Error::broken("a list has no id"))?.into_column();
+        let mut select = select.limit(self.page.size.saturating_add(1));
+        for filter in filters {
+            select = select.filter(filter.expression(backend));
+        }
+        let sorted_by: Vec<SimpleExpr> = self
+            .columns
+            .iter()
+            .map(|column| expression::<E>(backend, *column))
+            .chain([Expr::col((E::default(), id))])
+            .collect();
+        let ascends = matches!(self.page.order, Order::OldestFirst);
+        for (bound, keys, is_above) in
+            [(self.page.after, &self.after, ascends), (self.page.before, &self.before, !ascends)]
+        {
+            let Some(bound) = bound else { continue };
+            let keys = keys.iter().cloned().map(Value::from).chain([bound.into()]);
+            let bound = Expr::tuple(keys.map(Expr::val));
+            let row = Expr::tuple(sorted_by.iter().cloned());
+            select = select.filter(if is_above { row.gt(bound) } else { row.lt(bound) });
+        }
+        let direction =
+            if ascends == self.page.from_end { sea_query::Order::Desc } else { sea_query::Order::Asc };
+        for expression in sorted_by {
+            select = select.order_by(expression, direction.clone());
+        }
+        Ok(self.page.cut(select.all(connection).await?))
+    }
+
+    /// Returns the values of this row in the columns that the list is sorted by.
+    pub fn keys_of<M>(&self, row: &M) -> Vec<SortKey>
+    where
+        M: ModelTrait,
+        M::Entity: EntityTrait<Column = C>,
+    {
+        let key = |column: &C| match row.get(*column) {
+            Value::BigInt(Some(number)) => SortKey::Number(number),
+            Value::String(Some(text)) => SortKey::Text(text.to_ascii_lowercase()),
+            _ => SortKey::Text(String::new()),
+        };
+        self.columns.iter().map(key).collect()
+    }
+}
+
+/// Whether values have the types of these columns.
+pub fn fit<C: ColumnTrait>(keys: &[SortKey], columns: &[C]) -> bool {
+    keys.len() == columns.len()
+        && keys.iter().zip(columns).all(|(key, column)| match key {
+            SortKey::Number(_) => !is_text(*column),
+            SortKey::Text(_) => is_text(*column),
+        })
+}
+
+fn is_text(column: impl ColumnTrait) -> bool {
+    matches!(column.def().get_column_type(), ColumnType::Text | ColumnType::String(_))
+}
+
+fn expression<E: EntityTrait + EntityName + Default>(backend: DbBackend, column: E::Column) -> SimpleExpr {
+    let name = format!("\"{}\".\"{}\"", E::default().table_name(), column.as_str());
+    Expr::cust(if is_text(column) { folded(backend, &name) } else { name })
+}

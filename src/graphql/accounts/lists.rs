@@ -1,0 +1,55 @@
+//! Filter and sort order of the list of accounts.
+
+use super::{AccountStatus, AccountType};
+use crate::{
+    graphql::core::{context::RequestContext, sorts::sort_by},
+    wire::Result,
+};
+use async_graphql::{Context, ID, InputObject};
+use domain::{
+    Refusal,
+    kernel::{ids, lists::Filter},
+};
+use entity::{Kind, account, user};
+
+/// Filter for accounts. An account must match all the fields that are given.
+#[derive(Default, InputObject)]
+pub struct AccountFilter {
+    /// Only accounts with one of these statuses. If omitted or empty, all accounts.
+    statuses: Option<Vec<AccountStatus>>,
+    /// Only accounts of one of these types. If omitted or empty, all accounts.
+    types: Option<Vec<AccountType>>,
+    /// Only accounts that this user owns, alone or jointly.
+    user_id: Option<ID>,
+}
+
+impl AccountFilter {
+    /// Returns the conditions on the rows. Refuses a user that the caller cannot see.
+    pub async fn conditions(self, ctx: &Context<'_>) -> Result<Vec<Filter>> {
+        let statuses = self.statuses.unwrap_or_default().into_iter().map(account::Status::from);
+        let types = self.types.unwrap_or_default().into_iter().map(account::AccountKind::from);
+        let mut filters: Vec<_> =
+            [Filter::one_of(account::Column::Status, statuses), Filter::one_of(account::Column::Kind, types)]
+                .into_iter()
+                .flatten()
+                .collect();
+        if let Some(id) = self.user_id {
+            let id = ids::parse(Kind::User, &id);
+            if ctx.loaders().find_own::<user::Entity>(id).await?.is_none() {
+                return Err(Refusal::not_found("filter.userId").into());
+            }
+            filters.push(Filter::Is(&["user_id", "joint_member_id"], id));
+        }
+        Ok(filters)
+    }
+}
+
+sort_by!(
+    /// Sort order of accounts.
+    AccountSort, AccountSortField of account, default OpenedAt Desc {
+        /// Time of opening.
+        OpenedAt [],
+        /// Account number.
+        Number [Number],
+    }
+);

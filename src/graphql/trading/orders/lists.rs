@@ -1,0 +1,149 @@
+//! Queries, filters and sort orders of orders and fills.
+
+use super::{Fill, Order, OrderSide, OrderStatus};
+use crate::{
+    graphql::core::{
+        context::RequestContext,
+        pages::{Connection, PageArguments},
+        scalars::DateTime,
+        sorts::sort_by,
+    },
+    wire::Result,
+};
+use async_graphql::{Context, ID, InputObject, Object};
+use domain::{
+    kernel::{ids, lists::Filter},
+    trading::orders,
+};
+use entity::{Kind, fill, order};
+
+/// Filter for orders. An order must match all the fields that are given.
+#[derive(Default, InputObject)]
+pub struct OrderFilter {
+    /// Only orders with one of these statuses. If omitted or empty, all orders.
+    statuses: Option<Vec<OrderStatus>>,
+    /// Only orders of this side.
+    side: Option<OrderSide>,
+    /// Only orders for the instrument with this ticker symbol, case-insensitive.
+    symbol: Option<String>,
+    /// Only orders placed at this time or later.
+    submitted_from: Option<DateTime>,
+    /// Only orders placed before this time.
+    submitted_before: Option<DateTime>,
+}
+
+impl OrderFilter {
+    /// Returns the conditions on the rows.
+    pub fn conditions(self) -> Vec<Filter> {
+        let statuses = self.statuses.unwrap_or_default().into_iter().map(order::Status::from);
+        let of_symbol = "SELECT id FROM instrument WHERE symbol = {}";
+        [
+            Filter::one_of(order::Column::Status, statuses),
+            Filter::one_of(order::Column::Side, self.side.map(order::Side::from)),
+            self.symbol.map(|symbol| Filter::In("instrument_id", of_symbol, symbol.to_ascii_uppercase())),
+            self.submitted_from.map(|time| Filter::From("submitted_at", time.0)),
+            self.submitted_before.map(|time| Filter::Before("submitted_at", time.0)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
+
+sort_by!(
+    /// Sort order of orders.
+    OrderSort, OrderSortField of order, default SubmittedAt Desc {
+        /// Time when the order was placed.
+        SubmittedAt [],
+    }
+);
+
+/// Filter for fills. A fill must match all the fields that are given.
+#[derive(Default, InputObject)]
+pub struct FillFilter {
+    /// Only fills of this side.
+    side: Option<OrderSide>,
+    /// Only fills in the instrument with this ticker symbol, case-insensitive.
+    symbol: Option<String>,
+    /// Only fills traded at this time or later.
+    traded_from: Option<DateTime>,
+    /// Only fills traded before this time.
+    traded_before: Option<DateTime>,
+}
+
+impl FillFilter {
+    fn conditions(self) -> Vec<Filter> {
+        let of_symbol = "SELECT orders.id FROM orders JOIN instrument ON instrument.id = orders.instrument_id \
+                         WHERE instrument.symbol = {}";
+        [
+            Filter::one_of(fill::Column::Side, self.side.map(order::Side::from)),
+            self.symbol.map(|symbol| Filter::In("order_id", of_symbol, symbol.to_ascii_uppercase())),
+            self.traded_from.map(|time| Filter::From("traded_at", time.0)),
+            self.traded_before.map(|time| Filter::Before("traded_at", time.0)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
+
+sort_by!(
+    /// Sort order of fills.
+    FillSort, FillSortField of fill, default TradedAt Desc {
+        /// Time of the trade.
+        TradedAt [],
+    }
+);
+
+#[derive(Default)]
+pub struct OrderQuery;
+
+#[Object]
+impl OrderQuery {
+    /// Returns an order by id, or null if it was not found. Requires scope `read`.
+    async fn order(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Id of the order.")] id: ID,
+    ) -> Result<Option<Order>> {
+        let id = ids::parse(Kind::Order, &id);
+        Ok(orders::find(&*ctx.loaders().connection().await?, ctx.actor(), id).await?.map(Order))
+    }
+
+    /// Returns the orders that the caller can see, newest first by default. Requires scope `read`.
+    #[expect(clippy::too_many_arguments, reason = "a connection has four arguments of its own")]
+    async fn orders(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Returns the first n items; 20 by default.")] first: Option<i32>,
+        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
+        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Filter for the orders.")] filter: Option<OrderFilter>,
+        #[graphql(desc = "Sort order; newest first by default.")] order_by: Option<OrderSort>,
+    ) -> Result<Option<Connection<Order>>> {
+        let page = ctx.sorted_page::<Order, _>(PageArguments { first, after, last, before }, order_by)?;
+        let filters = filter.unwrap_or_default().conditions();
+        let slice = orders::list(&*ctx.loaders().connection().await?, ctx.actor(), &page, &filters).await?;
+        Ok(Some(Connection::sorted(slice, &page, Order)))
+    }
+
+    /// Returns the fills that the caller can see, newest first by default. Requires scope `read`.
+    #[expect(clippy::too_many_arguments, reason = "a connection has four arguments of its own")]
+    async fn fills(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Returns the first n items; 20 by default.")] first: Option<i32>,
+        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
+        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Filter for the fills.")] filter: Option<FillFilter>,
+        #[graphql(desc = "Sort order; newest first by default.")] order_by: Option<FillSort>,
+    ) -> Result<Option<Connection<Fill>>> {
+        let page = ctx.sorted_page::<Fill, _>(PageArguments { first, after, last, before }, order_by)?;
+        let filters = filter.unwrap_or_default().conditions();
+        let slice =
+            orders::list_fills(&*ctx.loaders().connection().await?, ctx.actor(), &page, &filters).await?;
+        Ok(Some(Connection::sorted(slice, &page, Fill)))
+    }
+}
