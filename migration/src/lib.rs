@@ -12,6 +12,7 @@ mod m20261121_000007_customers;
 mod m20261126_000010_watch_lists;
 mod m20261126_000012_evidence;
 mod m20261126_000013_input;
+mod m20261127_000014_event_streams;
 mod words;
 
 /// All migrations, in order.
@@ -31,6 +32,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000010_watch_lists::Migration),
             Box::new(m20261126_000012_evidence::Migration),
             Box::new(m20261126_000013_input::Migration),
+            Box::new(m20261127_000014_event_streams::Migration),
         ]
     }
 }

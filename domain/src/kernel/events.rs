@@ -19,8 +19,13 @@ use super::{
 };
 use crate::{Error, Result};
 use chrono::{DateTime, Utc};
-use entity::{Kind, event};
-use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
+use entity::{Kind, event, event_stream};
+use sea_orm::{
+    ActiveModelTrait,
+    ActiveValue::Set,
+    ConnectionTrait, EntityTrait, ExprTrait,
+    sea_query::{Expr, OnConflict},
+};
 use uuid::Uuid;
 
 /// An event to write: its actor, its time and the digests of its ledger movements.
@@ -65,7 +70,10 @@ impl EventBuilder {
     }
 }
 
-/// Returns the number of the next event of a stream.
+/// Returns the number of the next event of a stream, and counts it.
+///
+/// The first event needs no count. The second creates the row, which each further one updates and keeps locked
+/// until its transaction ends, so concurrent changes of one object get different numbers.
 async fn next_version(
     connection: &impl ConnectionTrait,
     event_type: EventType,
@@ -74,15 +82,17 @@ async fn next_version(
     if event_type.begins_stream() {
         return Ok(1);
     }
-    let last: Option<i32> = event::Entity::find()
-        .select_only()
-        .column_as(event::Column::StreamVersion.max(), "version")
-        .filter(event::Column::StreamId.eq(stream_id))
-        .into_tuple::<Option<i32>>()
-        .one(connection)
-        .await?
-        .flatten();
-    Ok(last.unwrap_or(0) + 1)
+    let second = event_stream::ActiveModel { id: Set(stream_id), version: Set(2) };
+    let next = Expr::col((event_stream::Entity, event_stream::Column::Version)).add(1);
+    let counted = event_stream::Entity::insert(second)
+        .on_conflict(
+            OnConflict::column(event_stream::Column::Id)
+                .value(event_stream::Column::Version, next)
+                .to_owned(),
+        )
+        .exec_with_returning(connection)
+        .await?;
+    Ok(counted.version)
 }
 
 /// Returns an event's digest: SHA-256 over its columns and the digests of its movements in the order in which
