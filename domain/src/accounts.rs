@@ -4,14 +4,13 @@ use crate::{
     Actor, Code, Refusal, Result, Scope,
     kernel::{
         actor::AccessScope,
-        events::{self, EventType},
+        events::{About, Event, Subject},
         lists::{Filter, SortedPage},
         pages::Slice,
     },
     people::users,
 };
 use entity::{
-    Kind,
     account::{self, Ownership, Status},
     event,
 };
@@ -116,23 +115,17 @@ pub async fn concerns(
     known: &mut OwnershipById,
 ) -> Result<bool> {
     let Some(only) = access_scope.user_id else { return Ok(true) };
-    if event.kind == EventType::KycWatchListHitFound.name() {
-        // Users must not learn of watch list hits.
-        return Ok(false);
-    }
-    if Kind::of(event.stream_id) == Some(Kind::Account) {
-        // The event may be about a change of owner, so the cache is not used.
-        let own = within(connection, access_scope, event.stream_id).await?.is_some();
-        known.insert(event.stream_id, own);
-        return Ok(own);
-    }
-    let (user, account) = events::about(event);
-    let account = match (user, account) {
-        (Some(user), _) => return Ok(user == only),
-        (None, None) => return Ok(event.stream_id == only),
-        (None, Some(account)) => account,
+    let (about, may_change_owner) = match Event::of(event) {
+        // Users must not learn of watch list hits, and see no event that this version cannot read.
+        Ok(Event::KycWatchListHitFound { .. }) | Err(_) => return Ok(false),
+        Ok(event) => (event.about(), matches!(event.subject(), Subject::Account(_))),
     };
-    if let Some(own) = known.get(&account) {
+    let account = match about {
+        About::Partner => return Ok(false),
+        About::User(user) => return Ok(user == only),
+        About::Account(account) => account,
+    };
+    if let Some(own) = known.get(&account).filter(|_| !may_change_owner) {
         return Ok(*own);
     }
     if known.len() >= MAX_KNOWN {

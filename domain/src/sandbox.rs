@@ -9,7 +9,7 @@ use crate::{
         app::App,
         clock,
         command::{self, Command, CommandContext},
-        events::EventType,
+        events::Event,
         pages::{Page, Slice},
         scheduler,
     },
@@ -23,7 +23,6 @@ use entity::{
 };
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait, EntityTrait, sea_query::OnConflict};
 use serde::Serialize;
-use serde_json::json;
 
 fn sandbox_only(mode: Mode) -> Result<()> {
     match mode {
@@ -68,13 +67,13 @@ impl Command for ClockChange {
             }
         }
         let partner = row.update(ctx.tx).await?;
-        ctx.event().record(ctx.tx, EventType::SandboxClockChanged, partner.id, clock_facts(&partner)).await?;
+        ctx.record(clock_changed(&partner)).await?;
         Ok(partner)
     }
 }
 
-fn clock_facts(partner: &partner::Model) -> serde_json::Value {
-    json!({ "frozen": partner.clock_frozen_at.is_some(), "at": clock::now_of(partner) })
+fn clock_changed(partner: &partner::Model) -> Event {
+    Event::SandboxClockChanged { frozen: partner.clock_frozen_at.is_some(), at: clock::now_of(partner) }
 }
 
 /// Target of a clock advance: a time, or a number of seconds from now.
@@ -138,7 +137,7 @@ impl Command for RecordClockAdvance {
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<partner::Model> {
         let partner = clock::locked(ctx.tx, ctx.partner.id).await?;
-        ctx.event().record(ctx.tx, EventType::SandboxClockChanged, partner.id, clock_facts(&partner)).await?;
+        ctx.record(clock_changed(&partner)).await?;
         Ok(partner)
     }
 }
@@ -193,7 +192,7 @@ impl Command for SetQuote {
         let instrument =
             instruments::named(ctx.tx, &self.symbol).await?.ok_or_else(|| Refusal::not_found("symbol"))?;
         clock::locked(ctx.tx, ctx.partner.id).await?;
-        let facts = match self.prices {
+        match self.prices {
             Some((bid, ask)) => {
                 let row = quote_override::Model {
                     partner_id: ctx.partner.id,
@@ -209,14 +208,13 @@ impl Command for SetQuote {
                     .on_conflict(OnConflict::columns(key).update_columns(changed).to_owned())
                     .exec_without_returning(ctx.tx)
                     .await?;
-                json!({ "symbol": instrument.symbol, "bid": bid, "ask": ask })
             }
             None => {
                 quote_override::Entity::delete_by_id((ctx.partner.id, instrument.id)).exec(ctx.tx).await?;
-                json!({ "symbol": instrument.symbol, "bid": null, "ask": null })
             }
-        };
-        ctx.event().record(ctx.tx, EventType::SandboxQuoteSet, ctx.partner.id, facts).await?;
+        }
+        let (bid, ask) = self.prices.unzip();
+        ctx.record(Event::SandboxQuoteSet { symbol: instrument.symbol.clone(), bid, ask }).await?;
         Ok(instrument)
     }
 }
@@ -244,8 +242,7 @@ impl Command for SetMarketHours {
         let mut row: partner::ActiveModel = clock::locked(ctx.tx, ctx.partner.id).await?.into();
         row.market_hours = Set(self.hours);
         let partner = row.update(ctx.tx).await?;
-        let facts = json!({ "market_hours": partner.market_hours });
-        ctx.event().record(ctx.tx, EventType::SandboxMarketHoursSet, partner.id, facts).await?;
+        ctx.record(Event::SandboxMarketHoursSet { market_hours: partner.market_hours }).await?;
         Ok(partner)
     }
 }

@@ -56,13 +56,6 @@ pub enum Outcome {
     Denied,
 }
 
-impl Outcome {
-    /// Parses the name of an outcome.
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::try_from_value(&name.to_owned()).ok()
-    }
-}
-
 impl ActiveModelBehavior for ActiveModel {}
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

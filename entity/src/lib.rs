@@ -8,6 +8,7 @@ pub mod bank_account;
 pub mod chain_head;
 pub mod data_key;
 pub mod event;
+pub mod event_stream;
 pub mod fill;
 pub mod fixed;
 pub mod idempotency;

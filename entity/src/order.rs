@@ -74,11 +74,6 @@ impl Status {
         self.to_value()
     }
 
-    /// Parses the name of a status.
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::try_from_value(&name.to_owned()).ok()
-    }
-
     /// Returns whether an order with this status can still be filled.
     pub const fn is_open(self) -> bool {
         matches!(self, Self::Accepted | Self::New | Self::PartiallyFilled)

@@ -53,13 +53,6 @@ pub enum Status {
     Closed,
 }
 
-impl Status {
-    /// Parses the name of a status.
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::try_from_value(&name.to_owned()).ok()
-    }
-}
-
 impl ActiveModelBehavior for ActiveModel {}
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

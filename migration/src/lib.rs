@@ -12,6 +12,7 @@ mod m20261121_000007_customers;
 mod m20261126_000010_watch_lists;
 mod m20261126_000012_evidence;
 mod m20261126_000013_input;
+mod m20261127_000014_event_streams;
 mod m20261127_000016_sorted_lists;
 mod words;
 
@@ -32,6 +33,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000010_watch_lists::Migration),
             Box::new(m20261126_000012_evidence::Migration),
             Box::new(m20261126_000013_input::Migration),
+            Box::new(m20261127_000014_event_streams::Migration),
             Box::new(m20261127_000016_sorted_lists::Migration),
         ]
     }

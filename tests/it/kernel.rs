@@ -1,6 +1,7 @@
-//! Concurrency, faults, the ledger, limits, lists and secrets.
+//! Concurrency, events, faults, the ledger, limits, lists and secrets.
 
 mod concurrency;
+mod events;
 mod faults;
 mod ledger;
 mod limits;

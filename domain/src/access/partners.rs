@@ -6,7 +6,7 @@ use crate::{
         actor::{AccessScope, Caller},
         app::App,
         clock,
-        events::{EventBuilder, EventType},
+        events::{Event, EventBuilder},
         heads, scheduler, secrets,
     },
     people::person,
@@ -19,7 +19,6 @@ use entity::{
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder,
 };
-use serde_json::json;
 use uuid::Uuid;
 
 pub use crate::settings::SANDBOX;
@@ -66,12 +65,7 @@ pub async fn find_or_create(app: &App, name: &str, mode: Mode) -> Result<partner
     app.vault.first_key_for(&tx, partner.id).await?;
     heads::begin(&tx, &app.vault.head_key(), partner.id).await?;
     EventBuilder::new(app.ids, partner.id, None, partner.created_at)
-        .record_first(
-            &tx,
-            EventType::PartnerCreated,
-            partner.id,
-            json!({ "id": partner.id, "mode": partner.mode }),
-        )
+        .record(&tx, Event::PartnerCreated { id: partner.id, mode: partner.mode })
         .await?;
     tx.commit().await?;
     app.vault.ready_for(&app.db, partner.id).await?;

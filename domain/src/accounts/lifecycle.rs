@@ -1,12 +1,12 @@
 //! Freezes, unfreezes and closes accounts.
 
-use super::{locked, opening::facts, require_active};
+use super::{locked, require_active};
 use crate::{
     Actor, Code, Refusal, Result, Scope,
     kernel::{
         app::App,
         command::{Command, CommandContext},
-        events::EventType,
+        events::{AccountState, Event},
         ledger,
         secrets::{AssociatedData, Secret},
     },
@@ -57,7 +57,7 @@ impl Command for FreezeAccount {
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<account::Model> {
         let account = locked(ctx.tx, ctx.access_scope, self.account_id, LockType::Update).await?;
         require_active(&account)?;
-        set_status(ctx, account, Status::Frozen, Some(&self.reason), EventType::AccountFrozen).await
+        set_status(ctx, account, Status::Frozen, Some(&self.reason), Event::AccountFrozen).await
     }
 }
 
@@ -74,7 +74,7 @@ impl Command for UnfreezeAccount {
                 Refusal::new(Code::AccountNotFrozen, "accountId", "The account is not frozen.").into()
             );
         }
-        set_status(ctx, account, Status::Active, None, EventType::AccountUnfrozen).await
+        set_status(ctx, account, Status::Active, None, Event::AccountUnfrozen).await
     }
 }
 
@@ -95,7 +95,7 @@ impl Command for CloseAccount {
             require_active(&account)?;
         }
         require_empty(ctx, &account).await?;
-        set_status(ctx, account, Status::Closed, Some(&self.reason), EventType::AccountClosed).await
+        set_status(ctx, account, Status::Closed, Some(&self.reason), Event::AccountClosed).await
     }
 }
 
@@ -155,7 +155,7 @@ async fn set_status(
     account: account::Model,
     to: Status,
     reason: Option<&str>,
-    what: EventType,
+    event: fn(AccountState) -> Event,
 ) -> Result<account::Model> {
     let sealed = reason
         .map(|reason| ctx.app.vault.seal(reason_data(&account), reason.trim().as_bytes()))
@@ -164,7 +164,7 @@ async fn set_status(
     row.status = Set(to);
     row.status_reason = Set(sealed);
     let account = row.update(ctx.tx).await?;
-    ctx.event().record(ctx.tx, what, account.id, facts(&account)).await?;
+    ctx.record(event((&account).into())).await?;
     Ok(account)
 }
 

@@ -9,7 +9,7 @@ use crate::{
     Checks, Refusal, Result, Scope,
     kernel::{
         command::{Command, CommandContext},
-        events::EventType,
+        events::Event,
         ledger,
         limits::Allowance,
         secrets,
@@ -24,7 +24,6 @@ use entity::{
 };
 use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use serde::Serialize;
-use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// Opens a brokerage account. The values are not validated yet; options are accepted in any case and spacing.
@@ -112,21 +111,9 @@ impl Command for OpenAccount {
         for kind in [LedgerKind::Cash, LedgerKind::Unsettled, LedgerKind::PendingDeposit] {
             ctx.customer_account(account.id, kind, ledger::USD).await?;
         }
-        ctx.event().record_first(ctx.tx, EventType::AccountCreated, account.id, facts(&account)).await?;
+        ctx.record(Event::AccountCreated((&account).into())).await?;
         Ok(account)
     }
-}
-
-/// Returns the event payload for an account.
-pub fn facts(account: &account::Model) -> Value {
-    json!({
-        "id": account.id,
-        "user_id": account.user_id,
-        "joint_member_id": account.joint_member_id,
-        "status": account.status,
-        "ownership": account.ownership,
-        "account_type": account.kind,
-    })
 }
 
 /// Returns a random account number that is not in use: four letters and five digits.

@@ -3,7 +3,7 @@
 use super::{
     joint::{self, JointMember},
     locked,
-    opening::{facts, parse_kind},
+    opening::parse_kind,
     profile::{Profile, ProfilePatch},
     require_active,
 };
@@ -12,7 +12,7 @@ use crate::{
     kernel::{
         actor::AccessScope,
         command::{Command, CommandContext},
-        events::EventType,
+        events::Event,
         limits::Allowance,
     },
     people::users,
@@ -81,7 +81,7 @@ impl Command for UpdateAccount {
             return Ok(before);
         }
         let account = account::ActiveModel::from(account).reset_all().update(ctx.tx).await?;
-        ctx.event().record(ctx.tx, EventType::AccountUpdated, account.id, facts(&account)).await?;
+        ctx.record(Event::AccountUpdated((&account).into())).await?;
         Ok(account)
     }
 }

@@ -21,7 +21,7 @@ use crate::{
         app::App,
         audit_log, clock,
         command::CommandContext,
-        events::EventType,
+        events::{CheckState, Event},
         ids,
         secrets::{self, AssociatedData, Secret},
         timers,
@@ -61,7 +61,7 @@ use sea_orm::{
     sea_query::{Expr, any},
 };
 use serde::Serialize;
-use serde_json::{Value, json};
+
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -238,7 +238,7 @@ impl Assessed {
             screening_hit::ActiveModel::from(hit).reset_all().insert(ctx.tx).await?;
         }
         schedule_expiry(ctx, &check).await?;
-        ctx.event().record_first(ctx.tx, EventType::KycCreated, check.id, event_payload(&check)).await?;
+        ctx.record(Event::KycCreated((&check).into())).await?;
         Ok(check)
     }
 }
@@ -260,18 +260,17 @@ async fn is_listed(connection: &impl ConnectionTrait, id: Uuid) -> Result<bool> 
     Ok(hits.filter(screening_hit::Column::ClearedAt.is_null()).one(connection).await?.is_some())
 }
 
-/// Returns the event payload of a check.
-fn event_payload(check: &kyc::Model) -> Value {
-    json!({ "id": check.id, "token": check.token, "user_id": check.user_id, "status": check.outcome })
-}
-
-/// Stores a changed check, records the event `what`, and updates the status of its user.
-pub async fn settle(ctx: &CommandContext<'_>, check: kyc::Model, what: EventType) -> Result<kyc::Model> {
+/// Stores a changed check, records the event, and updates the status of its user.
+pub async fn settle(
+    ctx: &CommandContext<'_>,
+    check: kyc::Model,
+    event: fn(CheckState) -> Event,
+) -> Result<kyc::Model> {
     if check.outcome != Outcome::QuestionsRequired {
         timers::cancel(ctx.tx, ctx.partner.id, check.id, TimerKind::KycQuestionsExpire).await?;
     }
     let check = kyc::ActiveModel::from(check).reset_all().update(ctx.tx).await?;
-    ctx.event().record(ctx.tx, what, check.id, event_payload(&check)).await?;
+    ctx.record(event((&check).into())).await?;
     if let Some(user_id) = check.user_id {
         let user = user::Entity::find_by_id(user_id).one(ctx.tx).await?;
         update_user_status(
@@ -290,7 +289,7 @@ pub async fn expire(ctx: &CommandContext<'_>, id: Uuid) -> Result<()> {
     let mut check = found.ok_or_else(|| Error::broken("a timer refers to a missing identity check"))?;
     if check.superseded_at.is_none() && check.outcome == Outcome::QuestionsRequired {
         (check.outcome, check.decided_at) = (Outcome::ManualReview, ctx.now);
-        settle(ctx, check, EventType::KycExpired).await?;
+        settle(ctx, check, Event::KycExpired).await?;
     }
     Ok(())
 }
@@ -308,8 +307,7 @@ pub async fn update_user_status(
     let mut row: user::ActiveModel = user.into();
     row.status = Set(after);
     let user = row.update(ctx.tx).await?;
-    let facts = json!({ "id": user.id, "status": user.status, "from": before });
-    ctx.event().record(ctx.tx, EventType::UserStatusChanged, user.id, facts).await?;
+    ctx.record(Event::UserStatusChanged { user: (&user).into(), from: before }).await?;
     Ok(user)
 }
 

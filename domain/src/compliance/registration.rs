@@ -8,7 +8,7 @@ use crate::{
         app::App,
         audit_log, clock,
         command::{Command, CommandContext, Identified},
-        events::EventType,
+        events::Event,
         limits::{self, Allowance},
         pages::{Page, Slice},
     },
@@ -29,7 +29,6 @@ use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, Iterable, QueryFilter,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use std::{
     collections::{HashMap, HashSet},
     time::Duration,
@@ -110,14 +109,7 @@ pub async fn begin(ctx: &CommandContext<'_>, new: &NewUser) -> Result<Registered
         user.status = checks::status_after(found.check.outcome);
     }
     let user = user::ActiveModel::from(user).reset_all().insert(ctx.tx).await?;
-    ctx.event()
-        .record_first(
-            ctx.tx,
-            EventType::UserCreated,
-            user.id,
-            json!({ "id": user.id, "status": user.status }),
-        )
-        .await?;
+    ctx.record(Event::UserCreated((&user).into())).await?;
     let kyc = match found {
         Some(found) => Some(found.record(ctx).await?),
         None => None,
@@ -266,9 +258,7 @@ pub async fn write_changes(
     if identity_changed {
         user = check_again(ctx, user).await?;
     }
-    ctx.event()
-        .record(ctx.tx, EventType::UserUpdated, user.id, json!({ "id": user.id, "status": user.status }))
-        .await?;
+    ctx.record(Event::UserUpdated((&user).into())).await?;
     Ok(user)
 }
 

@@ -7,7 +7,7 @@ use crate::{
         app::App,
         audit_log,
         command::{Command, CommandContext},
-        events::EventType,
+        events::Event,
         pages::{Page, Slice},
         secrets::{AssociatedData, Secret},
     },
@@ -21,7 +21,6 @@ use sea_orm::{
     sea_query::{Expr, LockType},
 };
 use serde::Serialize;
-use serde_json::json;
 use std::collections::HashSet;
 use uuid::Uuid;
 
@@ -75,8 +74,7 @@ impl Command for LinkBankAccount {
             removed_at: None,
         };
         bank_account::ActiveModel::from(bank_account.clone()).reset_all().insert(ctx.tx).await?;
-        let facts = json!({ "id": id, "user_id": user.id });
-        ctx.event().record_first(ctx.tx, EventType::BankAccountCreated, id, facts).await?;
+        ctx.record(Event::BankAccountCreated((&bank_account).into())).await?;
         Ok(bank_account)
     }
 }
@@ -124,8 +122,11 @@ impl Command for UpdateBankAccount {
         row.nickname = Set(bank_account.nickname);
         row.is_default = Set(bank_account.is_default);
         let bank_account = row.update(ctx.tx).await?;
-        let facts = json!({ "id": bank_account.id, "user_id": user.id, "default": bank_account.is_default });
-        ctx.event().record(ctx.tx, EventType::BankAccountUpdated, bank_account.id, facts).await?;
+        ctx.record(Event::BankAccountUpdated {
+            bank_account: (&bank_account).into(),
+            default: bank_account.is_default,
+        })
+        .await?;
         Ok(bank_account)
     }
 }
@@ -145,7 +146,7 @@ impl Command for RemoveBankAccount {
     type Output = bank_account::Model;
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<bank_account::Model> {
-        let (user, bank_account) = locked(ctx, self.bank_account_id).await?;
+        let (_, bank_account) = locked(ctx, self.bank_account_id).await?;
         let pending = transfer::Entity::find()
             .filter(transfer::Column::BankAccountId.eq(bank_account.id))
             .filter(transfer::Column::Status.eq(transfer::Status::Pending));
@@ -157,8 +158,7 @@ impl Command for RemoveBankAccount {
         row.is_default = Set(false);
         row.removed_at = Set(Some(ctx.now));
         let bank_account = row.update(ctx.tx).await?;
-        let facts = json!({ "id": bank_account.id, "user_id": user.id });
-        ctx.event().record(ctx.tx, EventType::BankAccountDeleted, bank_account.id, facts).await?;
+        ctx.record(Event::BankAccountDeleted((&bank_account).into())).await?;
         Ok(bank_account)
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     kernel::{
         calendar,
         command::{Command, CommandContext},
-        events::EventType,
+        events::Event,
         ledger::{Entry, USD},
         lists::{Filter, SortedPage},
         pages::Slice,
@@ -23,7 +23,6 @@ use entity::{
 };
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use serde::Serialize;
-use serde_json::json;
 use uuid::Uuid;
 
 /// Creates a deposit.
@@ -103,14 +102,9 @@ impl Command for CreateDeposit {
             transfer.amount.units(),
         );
         require_written(entry.write(ctx.tx, ctx.app.ids, &mut event).await?)?;
-        event.record_first(ctx.tx, EventType::DepositPending, transfer.id, facts(&transfer)).await?;
+        event.record(ctx.tx, Event::DepositPending((&transfer).into())).await?;
         Ok(transfer)
     }
-}
-
-fn facts(transfer: &transfer::Model) -> serde_json::Value {
-    json!({ "id": transfer.id, "account_id": transfer.account_id, "amount": transfer.amount,
-        "status": transfer.status })
 }
 
 fn require_written(complete: bool) -> Result<()> {
@@ -144,7 +138,7 @@ pub async fn settle_deposit(ctx: &CommandContext<'_>, id: Uuid) -> Result<()> {
     let cash = ctx.customer_account(transfer.account_id, LedgerKind::Cash, USD).await?;
     entry.post(&fbo, &in_transit, transfer.amount.units()).post(&pending, &cash, transfer.amount.units());
     require_written(entry.write(ctx.tx, ctx.app.ids, &mut event).await?)?;
-    event.record(ctx.tx, EventType::DepositSettled, transfer.id, facts(&transfer)).await
+    event.record(ctx.tx, Event::DepositSettled((&transfer).into())).await
 }
 
 /// Returns the transfer with this id if the caller may see it. Requires scope `read`.

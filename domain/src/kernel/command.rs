@@ -7,7 +7,7 @@ use super::{
     audit_log::{self, Line},
     calendar, clock,
     db::WriteTransaction,
-    events::EventBuilder,
+    events::{Event, EventBuilder},
     idempotency::{Claim, Key},
     ledger,
     limits::{self, Allowance},
@@ -110,13 +110,18 @@ impl CommandContext<'_> {
         calendar::new_york_date(self.now)
     }
 
-    /// Creates an event builder.
+    /// Creates an event builder, for an event with ledger movements.
     pub fn event(&self) -> EventBuilder {
         let recorded_at = Ord::max(self.now, clock::now_of(self.partner));
         EventBuilder {
             recorded_at,
             ..EventBuilder::new(self.app.ids, self.partner.id, self.actor_id, self.now)
         }
+    }
+
+    /// Records an event that moved nothing in the ledger.
+    pub async fn record(&self, event: Event) -> Result<()> {
+        self.event().record(self.tx, event).await
     }
 
     /// Returns the partner's house account of this kind in the ledger; opens it on first use.

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     Checks, Error, Refusal, Result,
-    kernel::{clock, command::CommandContext, events::EventType},
+    kernel::{clock, command::CommandContext, events::Event},
 };
 use entity::{
     Kind,
@@ -17,7 +17,6 @@ use entity::{
 };
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait};
 use serde::Serialize;
-use serde_json::json;
 use uuid::Uuid;
 
 /// Profile data as entered, not yet checked. Absent fields stay as they are.
@@ -123,14 +122,7 @@ pub async fn begin(
     };
     identity.write(ctx, &mut user)?;
     user::ActiveModel::from(user.clone()).reset_all().insert(ctx.tx).await?;
-    ctx.event()
-        .record_first(
-            ctx.tx,
-            EventType::UserCreated,
-            user.id,
-            json!({ "id": user.id, "status": user.status }),
-        )
-        .await?;
+    ctx.record(Event::UserCreated((&user).into())).await?;
     Ok(user)
 }
 

@@ -6,7 +6,7 @@ use crate::{
     kernel::{
         actor::AccessScope,
         command::{Command, CommandContext},
-        events::EventType,
+        events::{Event, EventBuilder},
         ledger::{self, Entry},
         lists::{Filter, SortedPage},
         pages::Slice,
@@ -28,7 +28,6 @@ use sea_orm::{
     sea_query::{LockType, all},
 };
 use serde::Serialize;
-use serde_json::json;
 use uuid::Uuid;
 
 mod fills;
@@ -112,7 +111,7 @@ impl Command for PlaceOrder {
         if !entry.write(ctx.tx, ctx.app.ids, &mut event).await? {
             return Err(insufficient(self.side).into());
         }
-        event.record_first(ctx.tx, EventType::OrderAccepted, order.id, facts(&order)).await?;
+        event.record(ctx.tx, Event::OrderAccepted((&order).into())).await?;
         Ok(order)
     }
 }
@@ -143,15 +142,6 @@ impl PlaceOrder {
             failed_at: None,
         }
     }
-}
-
-fn facts(order: &order::Model) -> serde_json::Value {
-    json!({
-        "id": order.id,
-        "account_id": order.account_id,
-        "status": order.status,
-        "filled_quantity": order.filled_quantity,
-    })
 }
 
 /// Returns the refusal for an order that lost its cash or shares to another order at the same time.
@@ -258,7 +248,7 @@ impl Command for CancelOrder {
         row.status = Set(Status::Canceled);
         row.canceled_at = Set(Some(ctx.now));
         let order = row.update(ctx.tx).await?;
-        event.record(ctx.tx, EventType::OrderCanceled, order.id, facts(&order)).await?;
+        event.record(ctx.tx, Event::OrderCanceled((&order).into())).await?;
         Ok(order)
     }
 }
@@ -266,7 +256,7 @@ impl Command for CancelOrder {
 /// Releases the open holds of an order as voided.
 async fn release_holds(
     ctx: &CommandContext<'_>,
-    event: &mut crate::kernel::events::EventBuilder,
+    event: &mut EventBuilder,
     order: &order::Model,
 ) -> Result<()> {
     let mut entry = Entry::default();

@@ -1,9 +1,6 @@
 //! GraphQL enum of the event types.
 
-use crate::wire::Result;
 use async_graphql::Enum;
-use domain::kernel::events;
-use entity::event;
 
 /// Type of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
@@ -75,12 +72,4 @@ pub enum EventType {
     SandboxQuoteSet,
     /// The market hours of the sandbox were changed.
     SandboxMarketHoursSet,
-}
-
-impl EventType {
-    /// Returns the type of an event in the log.
-    pub fn of(event: &event::Model) -> Result<Self> {
-        let stored = events::EventType::parse(&event.kind).ok_or_else(|| events::unreadable(event))?;
-        Ok(stored.into())
-    }
 }

@@ -24,7 +24,14 @@ use crate::{
 use async_graphql::{Context, ID, Interface, Object, SimpleObject, Subscription};
 use domain::{
     Refusal, Scope, accounts,
-    kernel::{clock, events, ids},
+    kernel::{
+        clock,
+        events::{
+            self, AccountState, BankAccountState, CheckState, Event as LoggedEvent, OrderState, Subject,
+            TradeState, TransferState, UserState,
+        },
+        ids,
+    },
     trading::market,
 };
 use entity::{Kind, account, bank_account, event, fill, kyc, order, partner, screening_hit, transfer, user};
@@ -34,33 +41,39 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 macro_rules! event {
-    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* async fn $field:ident(&$this:ident $(,
+    ($(#[$doc:meta])* $name:ident($state:ty) { $($(#[$field_doc:meta])* async fn $field:ident(&$this:ident $(,
         $ctx:ident)?) -> $type:ty $body:block)* }) => {
-        pub struct $name(Arc<event::Model>);
+        $(#[$doc])*
+        pub struct $name {
+            row: Arc<event::Model>,
+            kind: EventType,
+            /// What the event says about its object.
+            state: $state,
+        }
 
         $(#[$doc])*
         #[Object]
         impl $name {
             /// Opaque identifier of the event.
             async fn id(&self) -> ID {
-                self.0.id.into()
+                self.row.id.into()
             }
 
             /// Position in the partner's event log, one higher with each event. Pass it as `after` to resume
             /// after this event.
             async fn cursor(&self) -> String {
-                self.0.seq.unwrap_or_default().to_string()
+                self.row.seq.unwrap_or_default().to_string()
             }
 
             /// Event type.
             #[graphql(name = "type")]
-            async fn kind(&self) -> Result<EventType> {
-                EventType::of(&self.0)
+            async fn kind(&self) -> EventType {
+                self.kind
             }
 
             /// Time of the event, by the partner's clock.
             async fn occurred_at(&self) -> DateTime {
-                self.0.occurred_at.into()
+                self.row.occurred_at.into()
             }
 
             $($(#[$field_doc])* async fn $field(&$this $(, $ctx: &Context<'_>)?) -> $type $body)*
@@ -68,122 +81,119 @@ macro_rules! event {
     };
 }
 
-fn status_in<T>(event: &event::Model, parse: impl Fn(&str) -> Option<T>) -> Result<T> {
-    events::status(event).and_then(|status| parse(&status)).ok_or_else(|| events::unreadable(event).into())
-}
-
 event!(
     /// An order was placed, or its status changed.
-    OrderChangedEvent {
+    OrderChangedEvent(OrderState) {
         /// The order in its current state.
         async fn order(&self, ctx) -> Result<Order> {
-            Ok(Order(ctx.loaders().get::<order::Entity>(self.0.stream_id).await?))
+            Ok(Order(ctx.loaders().get::<order::Entity>(self.state.id).await?))
         }
 
         /// Account that buys or sells.
         async fn account(&self, ctx) -> Result<Account> {
-            let order = ctx.loaders().get::<order::Entity>(self.0.stream_id).await?;
-            Ok(Account(ctx.loaders().get::<account::Entity>(order.account_id).await?))
+            Ok(Account(ctx.loaders().get::<account::Entity>(self.state.account_id).await?))
         }
 
         /// Order status after this event.
-        async fn order_status(&self) -> Result<OrderStatus> {
-            status_in(&self.0, OrderStatus::parse)
+        async fn order_status(&self) -> OrderStatus {
+            self.state.status.into()
         }
     }
 );
 
 event!(
     /// A transfer was created, or its status changed.
-    TransferChangedEvent {
+    TransferChangedEvent(TransferState) {
         /// The transfer in its current state.
         async fn transfer(&self, ctx) -> Result<Transfer> {
-            Ok(Transfer(ctx.loaders().get::<transfer::Entity>(self.0.stream_id).await?))
+            Ok(Transfer(ctx.loaders().get::<transfer::Entity>(self.state.id).await?))
         }
 
         /// Brokerage account of the transfer.
         async fn account(&self, ctx) -> Result<Account> {
-            let transfer = ctx.loaders().get::<transfer::Entity>(self.0.stream_id).await?;
-            Ok(Account(ctx.loaders().get::<account::Entity>(transfer.account_id).await?))
+            Ok(Account(ctx.loaders().get::<account::Entity>(self.state.account_id).await?))
         }
 
         /// Transfer status after this event.
-        async fn transfer_status(&self) -> Result<TransferStatus> {
-            status_in(&self.0, |name| transfer::Status::parse(name).map(TransferStatus::from))
+        async fn transfer_status(&self) -> TransferStatus {
+            self.state.status.into()
         }
     }
 );
 
 event!(
     /// A trade was settled.
-    TradeSettledEvent {
+    TradeSettledEvent(TradeState) {
         /// Fill that was settled.
         async fn fill(&self, ctx) -> Result<Fill> {
-            Ok(Fill(ctx.loaders().get::<fill::Entity>(self.0.stream_id).await?))
+            Ok(Fill(ctx.loaders().get::<fill::Entity>(self.state.id).await?))
         }
 
         /// Order of the trade, in its current state.
         async fn order(&self, ctx) -> Result<Order> {
-            let fill = ctx.loaders().get::<fill::Entity>(self.0.stream_id).await?;
-            Ok(Order(ctx.loaders().get::<order::Entity>(fill.order_id).await?))
+            Ok(Order(ctx.loaders().get::<order::Entity>(self.state.order_id).await?))
         }
 
         /// Account that bought or sold.
         async fn account(&self, ctx) -> Result<Account> {
-            let fill = ctx.loaders().get::<fill::Entity>(self.0.stream_id).await?;
-            Ok(Account(ctx.loaders().get::<account::Entity>(fill.account_id).await?))
+            Ok(Account(ctx.loaders().get::<account::Entity>(self.state.account_id).await?))
         }
     }
 );
 
 event!(
     /// A user was created or changed.
-    UserChangedEvent {
+    UserChangedEvent(UserState) {
         /// The user in their current state.
         async fn user(&self, ctx) -> Result<User> {
-            Ok(User(ctx.loaders().get::<user::Entity>(self.0.stream_id).await?))
+            Ok(User(ctx.loaders().get::<user::Entity>(self.state.id).await?))
         }
 
         /// Identity verification status after this event.
-        async fn user_status(&self) -> Result<UserStatus> {
-            status_in(&self.0, |name| user::Status::parse(name).map(UserStatus::from))
+        async fn user_status(&self) -> UserStatus {
+            self.state.status.into()
         }
     }
 );
 
 event!(
     /// An identity check was created or changed.
-    KycChangedEvent {
+    KycChangedEvent(CheckState) {
         /// The identity check in its current state.
         async fn kyc(&self, ctx) -> Result<Kyc> {
-            Ok(Kyc(ctx.loaders().get::<kyc::Entity>(self.0.stream_id).await?))
+            Ok(Kyc(ctx.loaders().get::<kyc::Entity>(self.state.id).await?))
         }
 
         /// Outcome of the check after this event.
-        async fn kyc_outcome(&self) -> Result<KycOutcome> {
-            status_in(&self.0, |name| kyc::Outcome::parse(name).map(KycOutcome::from))
+        async fn kyc_outcome(&self) -> KycOutcome {
+            self.state.status.into()
         }
     }
 );
 
+/// An identity check with its new hit.
+struct FoundHit {
+    check: CheckState,
+    hit_id: Uuid,
+}
+
 event!(
     /// An entry of a new watch list resembles an existing user.
-    WatchListHitFoundEvent {
+    WatchListHitFoundEvent(FoundHit) {
         /// The identity check in its current state.
         async fn kyc(&self, ctx) -> Result<Kyc> {
-            Ok(Kyc(ctx.loaders().get::<kyc::Entity>(self.0.stream_id).await?))
+            Ok(Kyc(ctx.loaders().get::<kyc::Entity>(self.state.check.id).await?))
         }
 
         /// User that the entry resembles.
         async fn user(&self, ctx) -> Result<User> {
-            let check = ctx.loaders().get::<kyc::Entity>(self.0.stream_id).await?;
-            let user = check.user_id.ok_or_else(|| Fault::from(events::unreadable(&self.0)))?;
+            let user = self.state.check.user_id.ok_or_else(|| Fault::from(events::unreadable(&self.row)))?;
             Ok(User(ctx.loaders().get::<user::Entity>(user).await?))
         }
 
         /// Outcome of the check after this event.
-        async fn kyc_outcome(&self) -> Result<KycOutcome> {
-            status_in(&self.0, |name| kyc::Outcome::parse(name).map(KycOutcome::from))
+        async fn kyc_outcome(&self) -> KycOutcome {
+            self.state.check.status.into()
         }
 
         /// The hit in its current state. Null without scope `operate`.
@@ -191,44 +201,42 @@ event!(
             if ctx.actor().partner(Scope::Operate).is_err() {
                 return Ok(None);
             }
-            let id = events::hit(&self.0).ok_or_else(|| Fault::from(events::unreadable(&self.0)))?;
-            Ok(ctx.loaders().find::<screening_hit::Entity>(id).await?.map(WatchListHit))
+            Ok(ctx.loaders().find::<screening_hit::Entity>(self.state.hit_id).await?.map(WatchListHit))
         }
     }
 );
 
 event!(
     /// An account was opened or changed.
-    AccountChangedEvent {
+    AccountChangedEvent(AccountState) {
         /// The account in its current state.
         async fn account(&self, ctx) -> Result<Account> {
-            Ok(Account(ctx.loaders().get::<account::Entity>(self.0.stream_id).await?))
+            Ok(Account(ctx.loaders().get::<account::Entity>(self.state.id).await?))
         }
     }
 );
 
 event!(
     /// A bank account was linked, changed or removed.
-    BankAccountChangedEvent {
+    BankAccountChangedEvent(BankAccountState) {
         /// The bank account in its current state.
         async fn bank_account(&self, ctx) -> Result<BankAccount> {
-            Ok(BankAccount(ctx.loaders().get::<bank_account::Entity>(self.0.stream_id).await?))
+            Ok(BankAccount(ctx.loaders().get::<bank_account::Entity>(self.state.id).await?))
         }
 
         /// Owner of the bank account.
         async fn user(&self, ctx) -> Result<User> {
-            let bank_account = ctx.loaders().get::<bank_account::Entity>(self.0.stream_id).await?;
-            Ok(User(ctx.loaders().get::<user::Entity>(bank_account.user_id).await?))
+            Ok(User(ctx.loaders().get::<user::Entity>(self.state.user_id).await?))
         }
     }
 );
 
 event!(
     /// The partner's API keys, clock, market hours or fixed quotes changed.
-    PartnerChangedEvent {
+    PartnerChangedEvent(Uuid) {
         /// The partner in its current state.
         async fn partner(&self, ctx) -> Result<Partner> {
-            Ok(Partner(ctx.loaders().get::<partner::Entity>(self.0.stream_id).await?))
+            Ok(Partner(ctx.loaders().get::<partner::Entity>(self.state).await?))
         }
     }
 );
@@ -259,38 +267,43 @@ pub enum Event {
 }
 
 impl Event {
-    fn of(event: Arc<event::Model>) -> Result<Self> {
-        use EventType as E;
-        Ok(match EventType::of(&event)? {
-            E::OrderAccepted | E::OrderNew | E::OrderFilled | E::OrderCanceled | E::OrderRejected => {
-                Self::Order(OrderChangedEvent(event))
+    fn of(row: Arc<event::Model>) -> Result<Self> {
+        let event = LoggedEvent::of(&row)?;
+        let kind = event.event_type().into();
+        Ok(match event.subject() {
+            Subject::Partner => {
+                let state = row.partner_id;
+                Self::Partner(PartnerChangedEvent { row, kind, state })
             }
-            E::DepositPending | E::DepositSettled => Self::Transfer(TransferChangedEvent(event)),
-            E::TradeSettled => Self::Trade(TradeSettledEvent(event)),
-            E::UserCreated | E::UserUpdated | E::UserStatusChanged => Self::User(UserChangedEvent(event)),
-            E::KycCreated
-            | E::KycUpdated
-            | E::KycAnswered
-            | E::KycExpired
-            | E::KycDocumentUploaded
-            | E::KycHitCleared
-            | E::KycReviewed => Self::Kyc(KycChangedEvent(event)),
-            E::KycWatchListHitFound => Self::WatchListHit(WatchListHitFoundEvent(event)),
-            E::AccountCreated
-            | E::AccountUpdated
-            | E::AccountFrozen
-            | E::AccountUnfrozen
-            | E::AccountClosed => Self::Account(AccountChangedEvent(event)),
-            E::BankAccountCreated | E::BankAccountUpdated | E::BankAccountDeleted => {
-                Self::BankAccount(BankAccountChangedEvent(event))
+            Subject::User(state) => Self::User(UserChangedEvent { row, kind, state: *state }),
+            Subject::Check(check) => match &event {
+                LoggedEvent::KycWatchListHitFound { hit_id, .. } => {
+                    let state = FoundHit { check: check.clone(), hit_id: *hit_id };
+                    Self::WatchListHit(WatchListHitFoundEvent { row, kind, state })
+                }
+                _ => Self::Kyc(KycChangedEvent { row, kind, state: check.clone() }),
+            },
+            Subject::Account(state) => Self::Account(AccountChangedEvent { row, kind, state: *state }),
+            Subject::BankAccount(state) => {
+                Self::BankAccount(BankAccountChangedEvent { row, kind, state: *state })
             }
-            E::PartnerCreated
-            | E::ApiKeyIssued
-            | E::ApiKeyRevoked
-            | E::SandboxClockChanged
-            | E::SandboxQuoteSet
-            | E::SandboxMarketHoursSet => Self::Partner(PartnerChangedEvent(event)),
+            Subject::Transfer(state) => Self::Transfer(TransferChangedEvent { row, kind, state: *state }),
+            Subject::Order(state) => Self::Order(OrderChangedEvent { row, kind, state: *state }),
+            Subject::Trade(state) => Self::Trade(TradeSettledEvent { row, kind, state: *state }),
         })
+    }
+}
+
+/// Returns the event if it is about an order, of this account if one is given. An event of a type that this
+/// version does not know is about no order.
+fn order_changed(row: Arc<event::Model>, account: Option<Uuid>) -> Option<Result<OrderChangedEvent>> {
+    events::EventType::parse(&row.kind)?;
+    match Event::of(row) {
+        Ok(Event::Order(event)) if account.is_none_or(|only| only == event.state.account_id) => {
+            Some(Ok(event))
+        }
+        Ok(_) => None,
+        Err(fault) => Some(Err(fault)),
     }
 }
 
@@ -380,12 +393,10 @@ impl EventSubscription {
             None => None,
         };
         let orders = log(ctx, after).await?.filter_map(move |event| {
-            let order_event = match event {
+            std::future::ready(match event {
+                Ok(event) => order_changed(event, account),
                 Err(fault) => Some(Err(fault)),
-                Ok(event) if events::is_of_order(&event, account) => Some(Ok(OrderChangedEvent(event))),
-                Ok(_) => None,
-            };
-            std::future::ready(order_event)
+            })
         });
         Ok(orders)
     }

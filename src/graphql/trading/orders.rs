@@ -185,13 +185,6 @@ pub enum OrderRejectCode {
     Invalid,
 }
 
-impl OrderStatus {
-    /// Returns the status with this name in the event log.
-    pub fn parse(name: &str) -> Option<Self> {
-        order::Status::parse(name).map(Self::from)
-    }
-}
-
 /// Execution of all or part of an order.
 pub struct Fill(pub fill::Model);
 

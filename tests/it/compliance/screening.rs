@@ -1,15 +1,14 @@
 //! Watch-list screening: importing lists, hits at identity checks and in existing users, and clearing hits.
 
 use crate::support::{
-    Answer, DEPOSIT_CREATE, Folder, ORDER_PLACE, Options, TestApp, USER_CREATE, on_both, person, postgres,
+    Answer, DEPOSIT_CREATE, Folder, ORDER_PLACE, Options, TestApp, USER_CREATE, older, on_both, person,
     process::run, socket::Socket,
 };
 use domain::{Scope, compliance::rescreening, kernel::clock};
 use entity::{Kind, screening_exception, screening_hit, watch_list, watch_list_name};
-use migration::{Migrator, MigratorTrait};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend,
-    EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, Statement,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, IntoActiveModel, PaginatorTrait,
+    QueryFilter, Statement,
 };
 use serde_json::{Value, json};
 use std::{
@@ -1053,43 +1052,14 @@ async fn a_user_with_locked_rows_is_screened_later() {
     }
 }
 
-/// Creates a database of each kind with the schema from before lists had sources.
-async fn databases_before_sources(folder: &Folder) -> Vec<DatabaseConnection> {
-    let mut urls = vec![format!("sqlite:{}?mode=rwc", folder.0.join("before.db").display())];
-    if let Some(server) = postgres::server() {
-        let name = format!("before_sources_{}", std::process::id());
-        let admin = Database::connect(server.url("postgres")).await.unwrap();
-        admin.execute_unprepared(&format!("CREATE DATABASE {name}")).await.unwrap();
-        urls.push(server.url(&name));
-    }
-    let before = Migrator::migrations()
-        .iter()
-        .position(|change| change.name() == "m20261126_000010_watch_lists")
-        .unwrap();
-    let mut databases = Vec::new();
-    for url in urls {
-        let mut options = ConnectOptions::new(url);
-        options.max_connections(1).sqlx_logging(false);
-        let db = Database::connect(options).await.unwrap();
-        Migrator::up(&db, Some(u32::try_from(before).unwrap())).await.unwrap();
-        databases.push(db);
-    }
-    databases
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hits_from_before_sources_belong_to_the_only_list() {
     let folder = Folder::new();
-    for db in databases_before_sources(&folder).await {
+    for older in older::databases(&folder, "m20261126_000010_watch_lists").await {
+        let db = &older.db;
         let is_sqlite = db.get_database_backend() == DbBackend::Sqlite;
-        let bytes = |hex: &str| if is_sqlite { format!("x'{hex}'") } else { format!("'\\x{hex}'") };
-        let id = |number: u8| {
-            let hex = format!("019000000000700080000000000000{number:02x}");
-            if is_sqlite { format!("x'{hex}'") } else { format!("'{hex}'") }
-        };
-        let unchecked =
-            if is_sqlite { "PRAGMA foreign_keys = OFF" } else { "SET session_replication_role = replica" };
-        db.execute_unprepared(unchecked).await.unwrap();
+        let bytes = |hex: &str| older.bytes(hex);
+        let id = |number: u8| older.id(number);
         let at = "'2026-07-09T16:00:00Z'";
         for row in [
             format!("watch_list VALUES ({}, 'October', {}, 1, 1, {at})", id(1), bytes("00")),
@@ -1116,7 +1086,7 @@ async fn hits_from_before_sources_belong_to_the_only_list() {
         ] {
             db.execute_unprepared(&format!("INSERT INTO {row}")).await.unwrap();
         }
-        Migrator::up(&db, None).await.unwrap();
+        older.migrate().await;
         for (query, expected) in [
             ("SELECT source AS text FROM watch_list WHERE replaced_at IS NULL", "November"),
             ("SELECT source AS text FROM watch_list WHERE replaced_at IS NOT NULL", "October"),

@@ -5,7 +5,7 @@ use chrono::{DateTime, Duration, Utc};
 use domain::{
     Error,
     kernel::{
-        events::{EventBuilder, EventType},
+        events::{Event, EventBuilder, TradeState},
         ledger::{self, Entry, OpenHold},
         sequencer,
     },
@@ -259,7 +259,7 @@ impl Case<'_> {
         if !accepted {
             return;
         }
-        fact.record_first(&tx, EventType::TradeSettled, purpose, json!({})).await.unwrap();
+        fact.record(&tx, settled(purpose)).await.unwrap();
         if rolled_back {
             return;
         }
@@ -384,9 +384,7 @@ on_both! {
             let outcome = entry.write(&tx, app.app.ids, &mut fact).await;
             if turn == 1 {
                 assert!(outcome.unwrap());
-                fact.record_first(&tx, EventType::TradeSettled, app.app.ids.next(Kind::Order), json!({}))
-                    .await
-                    .unwrap();
+                fact.record(&tx, settled(app.app.ids.next(Kind::Order))).await.unwrap();
                 tx.commit().await.unwrap();
             } else {
                 assert!(matches!(outcome, Err(Error::Database(_))), "{outcome:?}");
@@ -481,7 +479,7 @@ async fn a_movement(test: &TestApp) -> ledger_transfer::Model {
     let (cause, mut entry) = (fact.id, Entry::default());
     entry.post(&fbo, &payable, 700);
     assert!(entry.write(&tx, app.ids, &mut fact).await.unwrap());
-    fact.record_first(&tx, EventType::TradeSettled, owner, json!({})).await.unwrap();
+    fact.record(&tx, settled(owner)).await.unwrap();
     tx.commit().await.unwrap();
     ledger_transfer::Entity::find()
         .filter(ledger_transfer::Column::CauseId.eq(cause))
@@ -549,4 +547,9 @@ fn attacks(backend: DbBackend) -> Vec<String> {
         ));
     }
     attacks
+}
+
+/// Returns an event of its own stream.
+fn settled(id: Uuid) -> Event {
+    Event::TradeSettled(TradeState { id, order_id: id, account_id: id })
 }

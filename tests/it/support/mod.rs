@@ -1,6 +1,7 @@
 //! Test servers: each with its own database and both APIs on a loopback port, and helpers to create users.
 
 pub mod disk;
+pub mod older;
 pub mod person;
 pub mod postgres;
 pub mod process;

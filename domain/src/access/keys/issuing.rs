@@ -8,7 +8,7 @@ use crate::{
         app::App,
         clock,
         command::{self, Command, CommandContext, Identified},
-        events::EventType,
+        events::Event,
         pages::{Page, Slice},
         secrets::Secret,
     },
@@ -18,7 +18,6 @@ use chrono::Duration;
 use entity::{api_key, partner::Mode};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use uuid::Uuid;
 
 /// Input for a new API key.
@@ -126,9 +125,13 @@ impl Command for IssueApiKey {
 
 async fn insert(ctx: &CommandContext<'_>, row: api_key::Model, text: Secret<String>) -> Result<Issued> {
     let key = api_key::ActiveModel::from(row).reset_all().insert(ctx.tx).await?;
-    let facts = json!({ "id": key.id, "public_id": key.public_id, "scopes": key.scopes,
-        "rotated_from": key.rotated_from });
-    ctx.event().record(ctx.tx, EventType::ApiKeyIssued, ctx.partner.id, facts).await?;
+    ctx.record(Event::ApiKeyIssued {
+        id: key.id,
+        public_id: key.public_id.clone(),
+        scopes: key.scopes.clone(),
+        rotated_from: key.rotated_from,
+    })
+    .await?;
     Ok(Issued { key, text: Some(text) })
 }
 
@@ -244,8 +247,7 @@ impl Command for RevokeApiKey {
         let mut row: api_key::ActiveModel = key.into();
         row.revoked_at = Set(Some(now));
         let key = row.update(ctx.tx).await?;
-        let facts = json!({ "id": key.id, "public_id": key.public_id });
-        ctx.event().record(ctx.tx, EventType::ApiKeyRevoked, ctx.partner.id, facts).await?;
+        ctx.record(Event::ApiKeyRevoked { id: key.id, public_id: key.public_id.clone() }).await?;
         Ok(key)
     }
 

@@ -11,7 +11,7 @@ use crate::{
     Code, Refusal, Result, Scope,
     kernel::{
         command::{Command, CommandContext},
-        events::EventType,
+        events::Event,
     },
     providers::identity::{self, Check, Part},
 };
@@ -89,7 +89,7 @@ impl Command for AnswerQuestions {
             _ => Outcome::ManualReview,
         };
         (check.answered_at, check.right_answers, check.decided_at) = (Some(ctx.now), Some(right), ctx.now);
-        settle(ctx, check, EventType::KycAnswered).await
+        settle(ctx, check, Event::KycAnswered).await
     }
 }
 

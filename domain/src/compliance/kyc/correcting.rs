@@ -9,7 +9,7 @@ use crate::{
     Code, Refusal, Result, Scope,
     kernel::{
         command::{Command, CommandContext},
-        events::EventType,
+        events::Event,
     },
 };
 use entity::{
@@ -76,6 +76,6 @@ impl Command for CorrectKyc {
         if updated.outcome != check.outcome {
             updated.decided_at = ctx.now;
         }
-        settle(ctx, updated, EventType::KycUpdated).await
+        settle(ctx, updated, Event::KycUpdated).await
     }
 }

@@ -9,13 +9,13 @@ pub use links::{
 };
 pub use permits::{Downloads, Permit, Permits, Uploads};
 
-use super::{KycRef, event_payload, locked};
+use super::{KycRef, locked};
 use crate::{
     Actor, Checks, Code, Error, Refusal, Result, Scope,
     kernel::{
         app::App,
         command::{self, Answer, Command, CommandContext},
-        events::EventType,
+        events::Event,
         idempotency::Key,
         secrets::{self, AssociatedData, Secret},
     },
@@ -337,11 +337,7 @@ impl Command for Upload {
             uploaded_at: ctx.now,
         };
         let row = kyc_document::ActiveModel::from(row).reset_all().insert(ctx.tx).await?;
-        let mut payload = event_payload(&check);
-        if let Some(payload) = payload.as_object_mut() {
-            payload.insert("document_id".to_owned(), row.id.to_string().into());
-        }
-        ctx.event().record(ctx.tx, EventType::KycDocumentUploaded, check.id, payload).await?;
+        ctx.record(Event::KycDocumentUploaded { check: (&check).into(), document_id: row.id }).await?;
         Ok(row)
     }
 }

@@ -4,7 +4,7 @@ use super::{applicant, hits, is_listed, judge, parts, sealed_applicant, ssn_inde
 use crate::{
     Checks, Code, Error, Refusal, Result,
     compliance::screening,
-    kernel::{command::CommandContext, events::EventType},
+    kernel::{command::CommandContext, events::Event},
     people::{
         applicants::{self, Applicant, BIRTH_DATE, NewAddress, PHONE, SSN, sealed, valid},
         person::{Email, parse_date, person_name, tidy},
@@ -19,7 +19,6 @@ use entity::{
 };
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait};
 use serde::Serialize;
-use serde_json::json;
 
 /// Corrections of personal data; not yet checked. Absent fields stay unchanged.
 #[derive(Clone, Default, PartialEq, Eq, Serialize)]
@@ -158,9 +157,7 @@ pub async fn reconsider(
     }
     if let Some(user) = user.filter(|_| before != after) {
         let user = changed_row(ctx, user, &before, &after)?.update(ctx.tx).await?;
-        ctx.event()
-            .record(ctx.tx, EventType::UserUpdated, user.id, json!({ "id": user.id, "status": user.status }))
-            .await?;
+        ctx.record(Event::UserUpdated((&user).into())).await?;
     }
     hits::screen_again(ctx, check.id, &after).await?;
     let is_listed = is_listed(ctx.tx, check.id).await?;

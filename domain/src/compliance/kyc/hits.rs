@@ -11,7 +11,7 @@ use crate::{
     kernel::{
         app::App,
         command::{Command, CommandContext},
-        events::{self, EventType},
+        events::{CheckState, Event, Subject},
         secrets::{AssociatedData, Secret},
         timers,
     },
@@ -31,11 +31,9 @@ use entity::{
     user, watch_list,
 };
 use sea_orm::{
-    ActiveEnum, ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter,
-    QueryOrder,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder,
 };
 use serde::Serialize;
-use serde_json::json;
 use uuid::Uuid;
 
 /// Input for clearing a hit: the applicant is not the listed person, until a date.
@@ -109,7 +107,7 @@ impl Command for ClearWatchListHit {
         row.exception_id = Set(Some(exception.id));
         let hit = row.update(ctx.tx).await?;
         let check = decide_without_hits(ctx, check, person.reveal()).await?;
-        let check = settle(ctx, check, EventType::KycHitCleared).await?;
+        let check = settle(ctx, check, Event::KycHitCleared).await?;
         if check.outcome == Outcome::QuestionsRequired {
             schedule_expiry(ctx, &check).await?;
         }
@@ -168,9 +166,7 @@ pub async fn reopen(
         check = kyc::ActiveModel::from(check).reset_all().update(ctx.tx).await?;
     }
     for hit in new {
-        let facts = json!({ "id": check.id, "token": check.token, "user_id": check.user_id,
-            "status": check.outcome, "hit_id": hit.id });
-        ctx.event().record(ctx.tx, EventType::KycWatchListHitFound, check.id, facts).await?;
+        ctx.record(Event::KycWatchListHitFound { check: (&check).into(), hit_id: hit.id }).await?;
     }
     let user = match check.user_id {
         Some(id) => user::Entity::find_by_id(id).one(ctx.tx).await?,
@@ -303,11 +299,12 @@ async fn was_corrected_in_review(connection: &impl ConnectionTrait, id: Uuid) ->
         .order_by_asc(event::Column::StreamVersion)
         .all(connection)
         .await?;
-    let in_review = Outcome::ManualReview.to_value();
-    let corrected = |pair: (&event::Model, &event::Model)| {
-        pair.1.kind == EventType::KycUpdated.name() && events::status(pair.0).as_ref() == Some(&in_review)
+    let history = history.iter().map(Event::of).collect::<Result<Vec<_>>>()?;
+    let in_review = |event: &Event| {
+        matches!(event.subject(), Subject::Check(CheckState { status: Outcome::ManualReview, .. }))
     };
-    Ok(history.iter().zip(history.iter().skip(1)).any(corrected))
+    let mut pairs = history.iter().zip(history.iter().skip(1));
+    Ok(pairs.any(|(before, event)| matches!(event, Event::KycUpdated(_)) && in_review(before)))
 }
 
 /// Whether the user was under review for another reason than these hits when the check was created, or had

@@ -7,7 +7,7 @@ use crate::{
         app::App,
         audit_log,
         command::{Command, CommandContext},
-        events::EventType,
+        events::{Event, EventType},
         pages::{Order, Page, Slice},
         secrets::{AssociatedData, Secret},
     },
@@ -140,7 +140,7 @@ impl Decision {
         check.review_reason = Some(ctx.app.vault.seal(associated_data, self.reason.trim().as_bytes())?);
         (check.outcome, check.decided_at) = (outcome, ctx.now);
         (check.reviewed_by, check.reviewed_at) = (ctx.actor_id, Some(ctx.now));
-        settle(ctx, check, EventType::KycReviewed).await
+        settle(ctx, check, Event::KycReviewed).await
     }
 }
 

@@ -6,13 +6,13 @@ use crate::{
     kernel::{
         audit_log::line_digest,
         digest::{self, RowDigest},
-        events::{self, EventType},
+        events::{self, Event, EventType},
         heads::{self, Heads},
         secrets::HeadKey,
     },
 };
 use chrono::DateTime;
-use entity::{audit_log, chain_head::Chain, event};
+use entity::{Price, audit_log, chain_head::Chain, event};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
@@ -21,11 +21,11 @@ use uuid::Uuid;
 pub(super) struct Cause {
     pub event: Uuid,
     /// Price in the payload of a fill's event.
-    pub price: Option<String>,
+    pub price: Option<Price>,
 }
 
 /// Causes by subject id and event type, oldest first.
-pub(super) type Causes = HashMap<(Uuid, &'static str), Vec<Cause>>;
+pub(super) type Causes = HashMap<(Uuid, EventType), Vec<Cause>>;
 
 const CAUSES: [EventType; 4] =
     [EventType::DepositPending, EventType::DepositSettled, EventType::OrderFilled, EventType::TradeSettled];
@@ -66,9 +66,12 @@ impl<C: ConnectionTrait> Audit<'_, C> {
             if row.seq.is_none() {
                 self.count_waiting(row.id);
             }
-            if let Some(what) = CAUSES.into_iter().find(|what| what.name() == row.kind) {
-                let cause = Cause { event: row.id, price: events::price(&row) };
-                causes.entry((row.stream_id, what.name())).or_default().push(cause);
+            if let Some(cause) = CAUSES.into_iter().find(|cause| cause.name() == row.kind) {
+                let price = match Event::of(&row) {
+                    Ok(Event::OrderFilled { price, .. }) => price,
+                    _ => None,
+                };
+                causes.entry((row.stream_id, cause)).or_default().push(Cause { event: row.id, price });
             }
         });
         if let Some(cause) = unexplained.iter().next() {

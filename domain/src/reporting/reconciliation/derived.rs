@@ -42,12 +42,12 @@ impl Books<'_> {
         event_type: EventType,
         matches: impl Fn(&AccountBalance, &AccountBalance) -> bool,
     ) -> i64 {
-        let events = self.causes.get(&(subject, event_type.name())).into_iter().flatten();
+        let events = self.causes.get(&(subject, event_type)).into_iter().flatten();
         events.map(|cause| self.moved_by(cause.event, &matches)).sum()
     }
 
     fn happened(&self, subject: Uuid, event_type: EventType) -> bool {
-        self.causes.contains_key(&(subject, event_type.name()))
+        self.causes.contains_key(&(subject, event_type))
     }
 }
 
@@ -157,12 +157,12 @@ impl<C: ConnectionTrait> Audit<'_, C> {
         let mut trades = Vec::new();
         let rows = walk!(self, fill, row => {
             let index = usize::try_from(row.number).ok().and_then(|number| number.checked_sub(1));
-            let causes = books.causes.get(&(row.order_id, EventType::OrderFilled.name()));
+            let causes = books.causes.get(&(row.order_id, EventType::OrderFilled));
             match index.and_then(|index| causes?.get(index)) {
                 None => self.wrong(format!("fill {} has no event", row.id)),
                 Some(cause) => {
                     self.movements_of(books, &row, cause.event);
-                    if cause.price.as_ref().is_some_and(|recorded| *recorded != row.price.to_string()) {
+                    if cause.price.is_some_and(|recorded| recorded != row.price) {
                         self.wrong(format!("fill {} has price {}, its event has another", row.id, row.price));
                     }
                 }

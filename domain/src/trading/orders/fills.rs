@@ -1,12 +1,12 @@
 //! Routing of orders to the market, their fills, and the settlement of trades.
 
-use super::{facts, release_holds};
+use super::release_holds;
 use crate::{
     Error, Result,
     kernel::{
         calendar,
         command::CommandContext,
-        events::{EventBuilder, EventType},
+        events::{Event, EventBuilder},
         ledger::{self, Entry, USD},
         timers,
     },
@@ -25,7 +25,6 @@ use sea_orm::{
     ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QuerySelect,
     sea_query::{Expr, LockType},
 };
-use serde_json::json;
 use uuid::Uuid;
 
 /// Sends an accepted order to the market: a buy fills at the ask, a sale at the bid, completely and at once.
@@ -44,7 +43,7 @@ pub async fn route(ctx: &CommandContext<'_>, order_id: Uuid) -> Result<()> {
     let amount = Money::cost(order.quantity, price)
         .ok_or_else(|| Error::broken("the amount of a fill exceeds 64 bits"))?;
     let working = order::Model { status: Status::New, ..order.clone() };
-    ctx.event().record(ctx.tx, EventType::OrderNew, order.id, facts(&working)).await?;
+    ctx.record(Event::OrderNew((&working).into())).await?;
     match order.side {
         Side::Buy => buy(ctx, order, &instrument, price, amount).await,
         Side::Sell => sell(ctx, order, &instrument, price, amount).await,
@@ -156,11 +155,7 @@ async fn filled(
     row.filled_average_price = Set(Some(price));
     row.filled_at = Set(Some(ctx.now));
     let order = row.update(ctx.tx).await?;
-    let mut payload = facts(&order);
-    if let Some(payload) = payload.as_object_mut() {
-        payload.insert("price".to_owned(), price.to_string().into());
-    }
-    event.record(ctx.tx, EventType::OrderFilled, order.id, payload).await
+    event.record(ctx.tx, Event::OrderFilled { order: (&order).into(), price: Some(price) }).await
 }
 
 async fn reject(ctx: &CommandContext<'_>, order: order::Model, why: RejectCode) -> Result<()> {
@@ -171,7 +166,7 @@ async fn reject(ctx: &CommandContext<'_>, order: order::Model, why: RejectCode) 
     row.reject_code = Set(Some(why));
     row.failed_at = Set(Some(ctx.now));
     let order = row.update(ctx.tx).await?;
-    event.record(ctx.tx, EventType::OrderRejected, order.id, facts(&order)).await
+    event.record(ctx.tx, Event::OrderRejected((&order).into())).await
 }
 
 /// Settles a trade: moves the amount owed to or by the clearing house through the bank account, and turns
@@ -182,26 +177,24 @@ pub async fn settle_trade(ctx: &CommandContext<'_>, fill_id: Uuid) -> Result<()>
     else {
         return Ok(());
     };
-    let (side, amount, account_id, order_id) =
-        (fill.side, fill.amount.units(), fill.account_id, fill.order_id);
+    let amount = fill.amount.units();
     let mut row: fill::ActiveModel = fill.into();
     row.settled_at = Set(Some(ctx.now));
-    row.update(ctx.tx).await?;
+    let fill = row.update(ctx.tx).await?;
     let mut event = ctx.event();
     let mut entry = Entry::default();
     let fbo = ctx.house_account(LedgerKind::BankFbo, USD).await?;
-    match side {
+    match fill.side {
         Side::Buy => {
             entry.post(&ctx.house_account(LedgerKind::ClearingPayable, USD).await?, &fbo, amount);
         }
         Side::Sell => {
             entry.post(&fbo, &ctx.house_account(LedgerKind::ClearingReceivable, USD).await?, amount);
-            proceeds_to_cash(ctx, &mut entry, account_id).await?;
+            proceeds_to_cash(ctx, &mut entry, fill.account_id).await?;
         }
     }
     write(ctx, entry, &mut event).await?;
-    let facts = json!({ "id": fill_id, "order_id": order_id, "account_id": account_id });
-    event.record_first(ctx.tx, EventType::TradeSettled, fill_id, facts).await
+    event.record(ctx.tx, Event::TradeSettled((&fill).into())).await
 }
 
 /// Turns proceeds into cash that settled while an order held them, once the order has released them.

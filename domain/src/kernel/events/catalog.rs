@@ -1,0 +1,408 @@
+//! Every event that the log can contain: its name, its payload, and what it is about.
+//!
+//! Events are never rewritten, so a payload written by an earlier version must stay readable: a field that was
+//! added later is optional.
+
+use super::unreadable;
+use crate::{Error, Result};
+use chrono::{DateTime, Utc};
+use entity::{
+    Money, Price, Quantity,
+    account::{self, AccountKind, Ownership},
+    bank_account, event, fill, kyc, order,
+    partner::{MarketHours, Mode},
+    transfer, user,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// Defines `Event` and `EventType` from one list: the name in the log, the variant and its payload.
+macro_rules! events {
+    ($($(#[$doc:meta])* $name:literal $variant:ident $payload:tt,)*) => {
+        /// An event with its payload.
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(tag = "type", content = "payload")]
+        pub enum Event {
+            $($(#[$doc])* #[serde(rename = $name)] $variant $payload,)*
+        }
+
+        /// Type of an event: the variants of `Event` without their payloads.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum EventType {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl EventType {
+            /// All event types.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// Returns the name in the log, for example `order.filled`.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+        }
+
+        impl Event {
+            /// Returns the type of the event.
+            pub const fn event_type(&self) -> EventType {
+                match self {
+                    $(Self::$variant { .. } => EventType::$variant,)*
+                }
+            }
+        }
+    };
+}
+
+events! {
+    /// A partner was created.
+    "partner.created" PartnerCreated { id: Uuid, mode: Mode },
+    /// An API key was issued.
+    "api_key.issued" ApiKeyIssued {
+        id: Uuid,
+        public_id: String,
+        /// Scopes, separated by spaces.
+        scopes: String,
+        rotated_from: Option<Uuid>,
+    },
+    /// An API key was revoked.
+    "api_key.revoked" ApiKeyRevoked { id: Uuid, public_id: String },
+    /// A user was created.
+    "user.created" UserCreated(UserState),
+    /// A user's data was changed.
+    "user.updated" UserUpdated(UserState),
+    /// A user's identity verification status changed.
+    "user.status_changed" UserStatusChanged {
+        #[serde(flatten)]
+        user: UserState,
+        /// Status before the change.
+        from: user::Status,
+    },
+    /// An identity check was created.
+    "kyc.created" KycCreated(CheckState),
+    /// The data of an identity check was corrected.
+    "kyc.updated" KycUpdated(CheckState),
+    /// The questions of an identity check were answered.
+    "kyc.answered" KycAnswered(CheckState),
+    /// The time for answering the questions of an identity check ended.
+    "kyc.expired" KycExpired(CheckState),
+    /// A document was uploaded for an identity check.
+    "kyc.document_uploaded" KycDocumentUploaded {
+        #[serde(flatten)]
+        check: CheckState,
+        document_id: Uuid,
+    },
+    /// A watch-list hit was cleared.
+    "kyc.hit_cleared" KycHitCleared(CheckState),
+    /// An entry of a new watch list resembles an existing user.
+    "kyc.watch_list_hit_found" KycWatchListHitFound {
+        #[serde(flatten)]
+        check: CheckState,
+        hit_id: Uuid,
+    },
+    /// A reviewer approved or denied an identity check.
+    "kyc.reviewed" KycReviewed(CheckState),
+    /// An account was opened.
+    "account.created" AccountCreated(AccountState),
+    /// An account was changed.
+    "account.updated" AccountUpdated(AccountState),
+    /// An account was frozen.
+    "account.frozen" AccountFrozen(AccountState),
+    /// An account was unfrozen.
+    "account.unfrozen" AccountUnfrozen(AccountState),
+    /// An account was closed.
+    "account.closed" AccountClosed(AccountState),
+    /// A bank account was linked.
+    "bank_account.created" BankAccountCreated(BankAccountState),
+    /// A bank account was changed.
+    "bank_account.updated" BankAccountUpdated {
+        #[serde(flatten)]
+        bank_account: BankAccountState,
+        default: bool,
+    },
+    /// A bank account was removed.
+    "bank_account.deleted" BankAccountDeleted(BankAccountState),
+    /// A deposit was created.
+    "deposit.pending" DepositPending(TransferState),
+    /// A deposit settled; its money is available as cash.
+    "deposit.settled" DepositSettled(TransferState),
+    /// An order was accepted; its cash or shares are held.
+    "order.accepted" OrderAccepted(OrderState),
+    /// An order was sent to the venue.
+    "order.new" OrderNew(OrderState),
+    /// All shares of an order were filled.
+    "order.filled" OrderFilled {
+        #[serde(flatten)]
+        order: OrderState,
+        /// Price per share of the fill; absent from older events.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        price: Option<Price>,
+    },
+    /// An order was canceled; its hold is released.
+    "order.canceled" OrderCanceled(OrderState),
+    /// An order was rejected; its hold is released.
+    "order.rejected" OrderRejected(OrderState),
+    /// A trade settled.
+    "trade.settled" TradeSettled(TradeState),
+    /// The sandbox clock was frozen, started or moved.
+    "sandbox.clock_changed" SandboxClockChanged { frozen: bool, at: DateTime<Utc> },
+    /// A fixed quote was set or removed in the sandbox.
+    "sandbox.quote_set" SandboxQuoteSet { symbol: String, bid: Option<Price>, ask: Option<Price> },
+    /// The market hours of the sandbox were changed.
+    "sandbox.market_hours_set" SandboxMarketHoursSet { market_hours: MarketHours },
+}
+
+/// A user after an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserState {
+    pub id: Uuid,
+    pub status: user::Status,
+}
+
+impl From<&user::Model> for UserState {
+    fn from(user: &user::Model) -> Self {
+        Self { id: user.id, status: user.status }
+    }
+}
+
+/// An identity check after an event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckState {
+    pub id: Uuid,
+    pub token: String,
+    /// User whose identity is checked; absent for a check without a user.
+    pub user_id: Option<Uuid>,
+    pub status: kyc::Outcome,
+}
+
+impl From<&kyc::Model> for CheckState {
+    fn from(check: &kyc::Model) -> Self {
+        Self { id: check.id, token: check.token.clone(), user_id: check.user_id, status: check.outcome }
+    }
+}
+
+/// An account after an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountState {
+    pub id: Uuid,
+    pub user_id: Uuid,
+    pub joint_member_id: Option<Uuid>,
+    pub status: account::Status,
+    /// Ownership; absent from older events, when every account was individual.
+    #[serde(default = "individual")]
+    pub ownership: Ownership,
+    pub account_type: AccountKind,
+}
+
+const fn individual() -> Ownership {
+    Ownership::Individual
+}
+
+impl From<&account::Model> for AccountState {
+    fn from(account: &account::Model) -> Self {
+        Self {
+            id: account.id,
+            user_id: account.user_id,
+            joint_member_id: account.joint_member_id,
+            status: account.status,
+            ownership: account.ownership,
+            account_type: account.kind,
+        }
+    }
+}
+
+/// A bank account of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BankAccountState {
+    pub id: Uuid,
+    pub user_id: Uuid,
+}
+
+impl From<&bank_account::Model> for BankAccountState {
+    fn from(bank_account: &bank_account::Model) -> Self {
+        Self { id: bank_account.id, user_id: bank_account.user_id }
+    }
+}
+
+/// A transfer after an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransferState {
+    pub id: Uuid,
+    pub account_id: Uuid,
+    pub amount: Money,
+    pub status: transfer::Status,
+}
+
+impl From<&transfer::Model> for TransferState {
+    fn from(transfer: &transfer::Model) -> Self {
+        Self {
+            id: transfer.id,
+            account_id: transfer.account_id,
+            amount: transfer.amount,
+            status: transfer.status,
+        }
+    }
+}
+
+/// An order after an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderState {
+    pub id: Uuid,
+    pub account_id: Uuid,
+    pub status: order::Status,
+    pub filled_quantity: Quantity,
+}
+
+impl From<&order::Model> for OrderState {
+    fn from(order: &order::Model) -> Self {
+        Self {
+            id: order.id,
+            account_id: order.account_id,
+            status: order.status,
+            filled_quantity: order.filled_quantity,
+        }
+    }
+}
+
+/// A settled trade.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TradeState {
+    /// Id of the fill.
+    pub id: Uuid,
+    pub order_id: Uuid,
+    pub account_id: Uuid,
+}
+
+impl From<&fill::Model> for TradeState {
+    fn from(fill: &fill::Model) -> Self {
+        Self { id: fill.id, order_id: fill.order_id, account_id: fill.account_id }
+    }
+}
+
+/// Object that an event belongs to, in its state after the event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject<'a> {
+    Partner,
+    User(&'a UserState),
+    Check(&'a CheckState),
+    Account(&'a AccountState),
+    BankAccount(&'a BankAccountState),
+    Transfer(&'a TransferState),
+    Order(&'a OrderState),
+    Trade(&'a TradeState),
+}
+
+/// Whom an event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// The partner alone.
+    Partner,
+    User(Uuid),
+    /// The owners of an account.
+    Account(Uuid),
+}
+
+impl EventType {
+    /// Returns the event type with this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|event_type| event_type.name() == name)
+    }
+
+    /// Whether the event creates its object, so that it is the first of its stream.
+    pub const fn begins_stream(self) -> bool {
+        matches!(
+            self,
+            Self::PartnerCreated
+                | Self::UserCreated
+                | Self::KycCreated
+                | Self::AccountCreated
+                | Self::BankAccountCreated
+                | Self::DepositPending
+                | Self::OrderAccepted
+                | Self::TradeSettled
+        )
+    }
+}
+
+impl Event {
+    /// Reads an event of the log. Fails if this version does not know its type or cannot read its payload.
+    pub fn of(row: &event::Model) -> Result<Self> {
+        let payload: Value = serde_json::from_str(&row.payload).map_err(|_| unreadable(row))?;
+        serde_json::from_value(json!({ "type": row.kind, "payload": payload })).map_err(|_| unreadable(row))
+    }
+
+    /// Returns the payload as it is stored: JSON with its fields in alphabetical order.
+    pub(super) fn payload(&self) -> Result<String> {
+        let event = serde_json::to_value(self)
+            .map_err(|cause| Error::broken(format!("an event cannot be serialized: {cause}")))?;
+        event.get("payload").map(Value::to_string).ok_or_else(|| Error::broken("an event has no payload"))
+    }
+
+    /// Returns the id of the object that the event belongs to.
+    pub fn stream(&self, partner_id: Uuid) -> Uuid {
+        match self.subject() {
+            Subject::Partner => partner_id,
+            Subject::User(user) => user.id,
+            Subject::Check(check) => check.id,
+            Subject::Account(account) => account.id,
+            Subject::BankAccount(bank_account) => bank_account.id,
+            Subject::Transfer(transfer) => transfer.id,
+            Subject::Order(order) => order.id,
+            Subject::Trade(trade) => trade.id,
+        }
+    }
+
+    /// Returns whom the event is about.
+    pub fn about(&self) -> About {
+        match self.subject() {
+            Subject::Partner => About::Partner,
+            Subject::User(user) => About::User(user.id),
+            Subject::Check(check) => check.user_id.map_or(About::Partner, About::User),
+            Subject::Account(account) => About::Account(account.id),
+            Subject::BankAccount(bank_account) => About::User(bank_account.user_id),
+            Subject::Transfer(transfer) => About::Account(transfer.account_id),
+            Subject::Order(order) => About::Account(order.account_id),
+            Subject::Trade(trade) => About::Account(trade.account_id),
+        }
+    }
+
+    /// Returns the object that the event belongs to.
+    pub const fn subject(&self) -> Subject<'_> {
+        match self {
+            Self::PartnerCreated { .. }
+            | Self::ApiKeyIssued { .. }
+            | Self::ApiKeyRevoked { .. }
+            | Self::SandboxClockChanged { .. }
+            | Self::SandboxQuoteSet { .. }
+            | Self::SandboxMarketHoursSet { .. } => Subject::Partner,
+            Self::UserCreated(user) | Self::UserUpdated(user) | Self::UserStatusChanged { user, .. } => {
+                Subject::User(user)
+            }
+            Self::KycCreated(check)
+            | Self::KycUpdated(check)
+            | Self::KycAnswered(check)
+            | Self::KycExpired(check)
+            | Self::KycDocumentUploaded { check, .. }
+            | Self::KycHitCleared(check)
+            | Self::KycWatchListHitFound { check, .. }
+            | Self::KycReviewed(check) => Subject::Check(check),
+            Self::AccountCreated(account)
+            | Self::AccountUpdated(account)
+            | Self::AccountFrozen(account)
+            | Self::AccountUnfrozen(account)
+            | Self::AccountClosed(account) => Subject::Account(account),
+            Self::BankAccountCreated(bank_account)
+            | Self::BankAccountUpdated { bank_account, .. }
+            | Self::BankAccountDeleted(bank_account) => Subject::BankAccount(bank_account),
+            Self::DepositPending(transfer) | Self::DepositSettled(transfer) => Subject::Transfer(transfer),
+            Self::OrderAccepted(order)
+            | Self::OrderNew(order)
+            | Self::OrderFilled { order, .. }
+            | Self::OrderCanceled(order)
+            | Self::OrderRejected(order) => Subject::Order(order),
+            Self::TradeSettled(trade) => Subject::Trade(trade),
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Reading the event log: by position, and live.
+
+use crate::{
+    Error, Result,
+    kernel::{clock, db::Db},
+};
+use chrono::Duration;
+use entity::event;
+use futures_util::{Stream, stream};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use std::{collections::VecDeque, sync::Arc};
+use tokio::sync::broadcast;
+use uuid::Uuid;
+
+/// Delivers sealed events to the listeners in this process.
+#[derive(Clone, Debug)]
+pub struct Feed(broadcast::Sender<Arc<event::Model>>);
+
+impl Default for Feed {
+    fn default() -> Self {
+        Self(broadcast::Sender::new(4096))
+    }
+}
+
+impl Feed {
+    /// Sends an event to every listener; having none is fine.
+    pub fn publish(&self, event: event::Model) {
+        _ = self.0.send(Arc::new(event));
+    }
+}
+
+/// Time for which events can be read from a cursor.
+const RETAINED: Duration = Duration::days(30);
+
+/// Returns the position after which `cursor` resumes.
+///
+/// Refused if the cursor is not an event of this partner; `CursorExpired` if that event is older than the
+/// retention period.
+pub async fn position_of(connection: &impl ConnectionTrait, partner_id: Uuid, cursor: &str) -> Result<i64> {
+    let unknown = || Error::from(crate::Refusal::invalid("after", "is not a valid cursor"));
+    let seq: i64 = cursor.parse().ok().filter(|seq: &i64| seq.to_string() == cursor).ok_or_else(unknown)?;
+    if seq == 0 {
+        return Ok(0);
+    }
+    let event = event::Entity::find()
+        .filter(event::Column::PartnerId.eq(partner_id))
+        .filter(event::Column::Seq.eq(seq))
+        .one(connection)
+        .await?
+        .ok_or_else(unknown)?;
+    let written = event.id.get_timestamp().map_or(0, |timestamp| timestamp.to_unix().0);
+    let oldest = (clock::system_now() - RETAINED).timestamp();
+    if i64::try_from(written).unwrap_or(0) < oldest { Err(Error::CursorExpired) } else { Ok(seq) }
+}
+
+/// Returns the newest sealed position in a partner's log, 0 if it is empty.
+pub async fn head(connection: &impl ConnectionTrait, partner_id: Uuid) -> Result<i64> {
+    Ok(event::Entity::find()
+        .select_only()
+        .column_as(event::Column::Seq.max(), "seq")
+        .filter(event::Column::PartnerId.eq(partner_id))
+        .filter(event::Column::Seq.is_not_null())
+        .into_tuple::<Option<i64>>()
+        .one(connection)
+        .await?
+        .flatten()
+        .unwrap_or(0))
+}
+
+/// Returns at most `limit` sealed events after position `after`, in order.
+pub async fn page(
+    connection: &impl ConnectionTrait,
+    partner_id: Uuid,
+    after: i64,
+    limit: u64,
+) -> Result<Vec<event::Model>> {
+    Ok(event::Entity::find()
+        .filter(event::Column::PartnerId.eq(partner_id))
+        .filter(event::Column::Seq.gt(after))
+        .order_by_asc(event::Column::Seq)
+        .limit(limit)
+        .all(connection)
+        .await?)
+}
+
+struct Follower {
+    db: Db,
+    partner_id: Uuid,
+    last: i64,
+    live: broadcast::Receiver<Arc<event::Model>>,
+    behind: bool,
+    ready: VecDeque<Arc<event::Model>>,
+}
+
+/// Streams every event after position `after`, first from the log, then live; without `after`, only new
+/// events. No event is missed or repeated: after a gap in the numbers, the reader continues from the log.
+pub async fn follow(
+    db: &Db,
+    feed: &Feed,
+    partner_id: Uuid,
+    after: Option<i64>,
+) -> Result<impl Stream<Item = Result<Arc<event::Model>>> + Send + use<>> {
+    let live = feed.0.subscribe();
+    let last = match after {
+        Some(seq) => seq,
+        None => head(&db.read, partner_id).await?,
+    };
+    let follower = Follower { db: db.clone(), partner_id, last, live, behind: true, ready: VecDeque::new() };
+    Ok(stream::try_unfold(follower, |mut follower| async move {
+        Ok(follower.next().await?.map(|event| (event, follower)))
+    }))
+}
+
+impl Follower {
+    async fn next(&mut self) -> Result<Option<Arc<event::Model>>> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                self.last = event.seq.unwrap_or(self.last);
+                return Ok(Some(event));
+            }
+            if self.behind {
+                let page = page(&self.db.read, self.partner_id, self.last, 200).await?;
+                self.behind = page.len() == 200;
+                self.ready.extend(page.into_iter().map(Arc::new));
+                if self.ready.is_empty() {
+                    self.behind = false;
+                } else {
+                    continue;
+                }
+            }
+            match self.live.recv().await {
+                Ok(event) if event.partner_id != self.partner_id => {}
+                Ok(event) => match event.seq {
+                    Some(seq) if seq == self.last + 1 => self.ready.push_back(event),
+                    Some(seq) if seq > self.last => self.behind = true,
+                    _ => {}
+                },
+                Err(broadcast::error::RecvError::Lagged(_)) => self.behind = true,
+                Err(broadcast::error::RecvError::Closed) => return Ok(None),
+            }
+        }
+    }
+}
