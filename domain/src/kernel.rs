@@ -27,3 +27,4 @@ pub mod tables;
 pub mod text;
 pub mod throttle;
 pub mod timers;
+pub mod visible;

@@ -389,12 +389,33 @@ pub fn is_of_order(event: &event::Model, account: Option<Uuid>) -> bool {
     event.kind.starts_with("order.") && account.is_none_or(of_account)
 }
 
-/// Returns the user and the account that the event concerns, besides its stream.
-pub fn about(event: &event::Model) -> (Option<Uuid>, Option<Uuid>) {
+/// What an event is about, which decides who may see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// Something that only the partner may see.
+    Partner,
+    User(Uuid),
+    Account(Uuid),
+}
+
+/// Returns what an event is about.
+pub fn about(event: &event::Model) -> Subject {
+    if event.kind == EventType::KycWatchListHitFound.name() {
+        // Users must not learn of watch list hits.
+        return Subject::Partner;
+    }
+    if Kind::of(event.stream_id) == Some(Kind::Account) {
+        return Subject::Account(event.stream_id);
+    }
     let payload = payload(event);
     let id =
         |field: &str| payload.get(field).and_then(Value::as_str).and_then(|text| Uuid::try_parse(text).ok());
-    (id("user_id"), id("account_id"))
+    match (id("user_id"), id("account_id")) {
+        (Some(user), _) => Subject::User(user),
+        (None, Some(account)) => Subject::Account(account),
+        (None, None) if Kind::of(event.stream_id) == Some(Kind::User) => Subject::User(event.stream_id),
+        (None, None) => Subject::Partner,
+    }
 }
 
 /// Returns the watch list hit that the event concerns, if any.

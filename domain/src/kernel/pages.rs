@@ -1,9 +1,10 @@
 //! Pages of lists, by key and without offsets or counts; newest first by default.
 
+use super::visible::{Listed, Visible};
 use crate::Result;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, EntityName, EntityTrait, FromQueryResult, IdenStatic,
-    QueryFilter, QueryOrder, QuerySelect, Select, Statement, Value,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, IdenStatic, QueryFilter, QueryOrder, QuerySelect,
+    Select, Statement, Value,
 };
 use uuid::Uuid;
 
@@ -92,19 +93,16 @@ impl Page {
 
     /// Reads this page of the children of every parent in one statement, unsorted and with one row more than
     /// `size` per parent. `columns` are the columns that refer to a parent; with several, a row is
-    /// returned once for each column that matches. `only` selects rows by the values of a column,
-    /// `gone` excludes rows with a removal time.
+    /// returned once for each column that matches. `only` selects rows by the values of a column.
     pub async fn of_each<E>(
         &self,
         connection: &impl ConnectionTrait,
         columns: &[E::Column],
         parents: &[Uuid],
         only: Option<(E::Column, &[String])>,
-        gone: Option<E::Column>,
     ) -> Result<Vec<E::Model>>
     where
-        E: EntityTrait + EntityName + Default,
-        E::Model: FromQueryResult,
+        E: Visible + Default,
     {
         let backend = connection.get_database_backend();
         let mut text = Text { backend, values: Vec::new() };
@@ -131,8 +129,12 @@ impl Page {
             let marks = values.iter().map(|value| text.bind(value.clone())).collect::<Vec<_>>().join(", ");
             filter = format!("{filter} AND {} IN ({marks})", column.as_str());
         }
-        if let Some(gone) = gone {
-            filter = format!("{filter} AND {} IS NULL", gone.as_str());
+        match E::LISTED {
+            Listed::Always => {}
+            Listed::WhileNull(column) => filter = format!("{filter} AND {} IS NULL", column.as_str()),
+            Listed::While(column, word) => {
+                filter = format!("{filter} AND {} = {}", column.as_str(), text.bind(word));
+            }
         }
         let way = if self.descends() { "DESC" } else { "ASC" };
         let limit = text.bind(i64::try_from(self.size.saturating_add(1)).unwrap_or(i64::MAX));

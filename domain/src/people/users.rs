@@ -1,11 +1,12 @@
 //! Queries for users, and the requirement of an approved identity.
 
 use crate::{
-    Actor, Error, Refusal, Result, Scope,
+    Actor, Error, Refusal, Result, Visible,
     kernel::{
         actor::AccessScope,
         db::WriteTransaction,
         pages::{Page, Slice},
+        visible::Owner,
     },
 };
 use entity::user::{self, Status};
@@ -15,10 +16,16 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+/// Users are visible to their partner and to themselves.
+impl Visible for user::Entity {
+    const ID: user::Column = user::Column::Id;
+    const OWNER: Owner<user::Column> =
+        Owner::Users { partner: user::Column::PartnerId, users: &[user::Column::Id] };
+}
+
 /// Returns a user of the partner. Requires scope `read`.
 pub async fn find(connection: &impl ConnectionTrait, actor: &Actor, id: Uuid) -> Result<Option<user::Model>> {
-    let access_scope = actor.access_scope(Scope::Read)?;
-    within(connection, access_scope, id).await
+    within(connection, user::Entity::access(actor)?, id).await
 }
 
 /// Returns a user within the access scope.
@@ -27,11 +34,7 @@ pub async fn within(
     access_scope: AccessScope,
     id: Uuid,
 ) -> Result<Option<user::Model>> {
-    let found = user::Entity::find_by_id(id)
-        .filter(user::Column::PartnerId.eq(access_scope.partner_id))
-        .one(connection)
-        .await?;
-    Ok(found.filter(|user| access_scope.covers(user.id)))
+    Ok(user::Entity::by_id_within(access_scope, id).one(connection).await?)
 }
 
 /// Returns a page of the partner's users, newest first. Requires scope `read`.
@@ -40,12 +43,7 @@ pub async fn list(
     actor: &Actor,
     page: &Page,
 ) -> Result<Slice<user::Model>> {
-    let access_scope = actor.access_scope(Scope::Read)?;
-    let mut select = user::Entity::find().filter(user::Column::PartnerId.eq(access_scope.partner_id));
-    if let Some(only) = access_scope.user_id {
-        select = select.filter(user::Column::Id.eq(only));
-    }
-    page.of(connection, select, user::Column::Id).await
+    page.of(connection, user::Entity::visible_to(actor)?, user::Column::Id).await
 }
 
 /// Locks a user until the transaction ends, so that changes to one user happen one at a time.

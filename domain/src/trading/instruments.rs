@@ -1,12 +1,13 @@
 //! Tradable instruments.
 
 use crate::{
-    Error, Result,
+    Error, Result, Visible,
     kernel::{
         app::App,
         db::Db,
         ids::Ids,
         pages::{Page, Slice},
+        visible::Owner,
     },
 };
 use entity::{Kind, Price, instrument, order};
@@ -15,6 +16,12 @@ use sea_orm::{
 };
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
+
+/// Instruments are visible to everyone.
+impl Visible for instrument::Entity {
+    const ID: instrument::Column = instrument::Column::Id;
+    const OWNER: Owner<instrument::Column> = Owner::Everyone;
+}
 
 /// Returns the instrument with this symbol, in upper or lower case.
 pub async fn by_symbol(connection: &impl ConnectionTrait, symbol: &str) -> Result<Option<instrument::Model>> {
