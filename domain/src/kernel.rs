@@ -28,3 +28,4 @@ pub mod tables;
 pub mod text;
 pub mod throttle;
 pub mod timers;
+pub mod visible;

@@ -20,6 +20,7 @@ pub mod wellness;
 pub use kernel::{
     actor::{Actor, Scope, Who},
     error::{Checks, Code, Error, Refusal, Result, both},
+    visible::Visible,
 };
 
 /// Modules in dependency order: each may use only those before it. `kernel` has the basics that every

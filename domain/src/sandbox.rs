@@ -3,7 +3,7 @@
 pub mod demo;
 
 use crate::{
-    Actor, Checks, Code, Error, Refusal, Result, Scope,
+    Actor, Checks, Code, Error, Refusal, Result, Scope, Visible,
     delivery::messages::{self, OutboxFilter},
     kernel::{
         app::App,
@@ -256,7 +256,7 @@ pub async fn outbox(
     page: &Page,
     filter: &OutboxFilter,
 ) -> Result<Slice<message::Model>> {
-    let caller = actor.partner(Scope::Operate)?;
+    let caller = message::Entity::reader(actor)?;
     sandbox_only(caller.mode)?;
-    messages::list_outbox(app, connection, caller.partner_id, page, filter).await
+    messages::list_outbox(app, connection, caller.access_scope, page, filter).await
 }

@@ -73,14 +73,14 @@ impl Account {
 
     /// Primary owner. Null if the caller is a different signed-in user.
     async fn owner(&self, ctx: &Context<'_>) -> Result<Option<User>> {
-        Ok(ctx.loaders().find_own::<user::Entity>(self.0.user_id).await?.map(User))
+        Ok(ctx.loaders().find::<user::Entity>(self.0.user_id).await?.map(User))
     }
 
     /// Second owner of a joint account. Null for an individual account, while no second owner is named, and
     /// if the caller is a different signed-in user.
     async fn joint_member(&self, ctx: &Context<'_>) -> Result<Option<User>> {
         match self.0.joint_member_id {
-            Some(id) => Ok(ctx.loaders().find_own::<user::Entity>(id).await?.map(User)),
+            Some(id) => Ok(ctx.loaders().find::<user::Entity>(id).await?.map(User)),
             None => Ok(None),
         }
     }

@@ -28,5 +28,6 @@ mod scalars;
 mod server;
 mod statements;
 mod trading;
+mod visibility;
 mod walls;
 mod wellness;

@@ -1,7 +1,7 @@
 //! Invitations: a partner invites a person to sign up with a certain e-mail address.
 
 use crate::{
-    Actor, Refusal, Result, Scope,
+    Actor, Refusal, Result, Scope, Visible,
     delivery::messages::{self, NewMessage},
     kernel::{
         actor::AccessScope,
@@ -9,6 +9,7 @@ use crate::{
         command::{Command, CommandContext},
         db::WriteTransaction,
         pages::{Page, Slice},
+        visible::Owner,
     },
     people::{
         applicants,
@@ -121,6 +122,14 @@ impl Command for RevokeInvitation {
     }
 }
 
+/// Invitations are visible to partners that may send them. Users see their employer only, and whoever has the
+/// id of an open invitation sees it without credentials.
+impl Visible for invitation::Entity {
+    const SCOPE: Scope = Scope::Manage;
+    const ID: invitation::Column = invitation::Column::Id;
+    const OWNER: Owner<invitation::Column> = Owner::Partner { partner: invitation::Column::PartnerId };
+}
+
 /// Whether an invitation can still be accepted.
 pub fn is_open(invitation: &invitation::Model) -> bool {
     invitation.accepted_at.is_none()
@@ -133,8 +142,7 @@ async fn locked(
     access_scope: AccessScope,
     id: Uuid,
 ) -> Result<Option<invitation::Model>> {
-    let select =
-        invitation::Entity::find_by_id(id).filter(invitation::Column::PartnerId.eq(access_scope.partner_id));
+    let select = invitation::Entity::by_id_within(access_scope, id);
     Ok(select.lock(LockType::NoKeyUpdate).one(tx).await?)
 }
 
@@ -170,13 +178,22 @@ pub async fn of_user(
     }
 }
 
+/// Returns the invitations with these ids of one partner, which name the employers of its users.
+pub async fn of_users(
+    connection: &impl ConnectionTrait,
+    partner_id: Uuid,
+    ids: &[Uuid],
+) -> Result<Vec<invitation::Model>> {
+    let select = invitation::Entity::within(AccessScope::all_of(partner_id))
+        .filter(invitation::Column::Id.is_in(ids.iter().copied()));
+    Ok(select.all(connection).await?)
+}
+
 /// Returns a page of the partner's invitations, newest first. Requires scope `manage`.
 pub async fn list(
     connection: &impl ConnectionTrait,
     actor: &Actor,
     page: &Page,
 ) -> Result<Slice<invitation::Model>> {
-    let caller = actor.partner(Scope::Manage)?;
-    let select = invitation::Entity::find().filter(invitation::Column::PartnerId.eq(caller.partner_id));
-    page.of(connection, select, invitation::Column::Id).await
+    page.of(connection, invitation::Entity::visible_to(actor)?, invitation::Column::Id).await
 }

@@ -1,13 +1,14 @@
 //! Partners: businesses with API keys, each with their own users, clock and market.
 
 use crate::{
-    Actor, Code, Error, Refusal, Result, Scope, Who,
+    Actor, Code, Error, Refusal, Result, Scope, Visible, Who,
     kernel::{
         actor::{AccessScope, Caller},
         app::App,
         clock,
         events::{Event, EventBuilder},
         heads, scheduler, secrets,
+        visible::Owner,
     },
     people::person,
     settings::Settings,
@@ -71,6 +72,12 @@ pub async fn find_or_create(app: &App, name: &str, mode: Mode) -> Result<partner
     app.vault.ready_for(&app.db, partner.id).await?;
     app.sequencer.wake();
     Ok(partner)
+}
+
+/// A partner is visible to itself.
+impl Visible for partner::Entity {
+    const ID: partner::Column = partner::Column::Id;
+    const OWNER: Owner<partner::Column> = Owner::Partner { partner: partner::Column::Id };
 }
 
 /// Returns the caller for a sign-up, sign-in or new user: of the caller's own partner, or of the default

@@ -1,8 +1,8 @@
 //! Accounts with their owners, as the documented responses show them.
 
-use super::{owned_by, owners, visible_to, within};
+use super::{owners, within};
 use crate::{
-    Actor, Result, Scope,
+    Actor, Result, Visible,
     compliance::registration::{self, Registered},
     kernel::{
         actor::AccessScope,
@@ -12,7 +12,7 @@ use crate::{
     },
 };
 use entity::account;
-use sea_orm::{EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, QueryFilter};
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -35,7 +35,7 @@ impl AccountWithOwners {
 /// Returns the account with this id and its owners. Requires scope `read`. The read is written to the audit
 /// log.
 pub async fn get_audited(app: &App, actor: &Actor, id: Uuid) -> Result<Option<AccountWithOwners>> {
-    let caller = actor.self_or_caller(Scope::Read)?;
+    let caller = account::Entity::reader(actor)?;
     let Some(account) = within(&app.db.read, caller.access_scope, id).await? else { return Ok(None) };
     let people = people_of(app, caller.access_scope, std::slice::from_ref(&account)).await?;
     audit_log::record_read(app, &caller, actor.request_id, "account.read", Some(account.id)).await?;
@@ -50,8 +50,9 @@ pub async fn list_audited(
     user_id: Uuid,
     page: &Page,
 ) -> Result<Slice<AccountWithOwners>> {
-    let caller = actor.self_or_caller(Scope::Read)?;
-    let select = account::Entity::find().filter(visible_to(caller.access_scope)).filter(owned_by(user_id));
+    let caller = account::Entity::reader(actor)?;
+    let owned = account::Entity::owned_by(user_id);
+    let select = account::Entity::within(caller.access_scope).filter(account::Column::Id.in_subquery(owned));
     let Slice { rows, has_previous, has_next } = page.of(&app.db.read, select, account::Column::Id).await?;
     let people = people_of(app, caller.access_scope, &rows).await?;
     audit_log::record_read(app, &caller, actor.request_id, "account.list", Some(user_id)).await?;

@@ -15,7 +15,7 @@ pub mod questions;
 mod starting;
 
 use crate::{
-    Actor, Error, Refusal, Result, Scope,
+    Actor, Error, Refusal, Result, Visible,
     kernel::{
         actor::AccessScope,
         app::App,
@@ -25,6 +25,7 @@ use crate::{
         ids,
         secrets::{self, AssociatedData, Secret},
         timers,
+        visible::Owner,
     },
     people::{
         applicants::{Applicant, SSN},
@@ -408,18 +409,25 @@ pub fn required_for(check: &kyc::Model) -> Option<Requirement> {
     required(status_after(check.outcome)).filter(|_| check.superseded_at.is_none())
 }
 
+/// Identity checks are visible to their partner and to the user being checked.
+impl Visible for kyc::Entity {
+    const ID: kyc::Column = kyc::Column::Id;
+    const OWNER: Owner<kyc::Column> =
+        Owner::Users { partner: kyc::Column::PartnerId, users: &[kyc::Column::UserId] };
+}
+
 /// Returns the check with this token. Requires scope `read`.
 pub async fn find(
     connection: &impl ConnectionTrait,
     actor: &Actor,
     token: &str,
 ) -> Result<Option<kyc::Model>> {
-    find_by_token(connection, actor.access_scope(Scope::Read)?, token).await
+    find_by_token(connection, kyc::Entity::access(actor)?, token).await
 }
 
 /// Returns the check with this token and writes the read to the audit log. Requires scope `read`.
 pub async fn get_audited(app: &App, actor: &Actor, token: &str) -> Result<Option<kyc::Model>> {
-    let caller = actor.self_or_caller(Scope::Read)?;
+    let caller = kyc::Entity::reader(actor)?;
     let Some(check) = find_by_token(&app.db.read, caller.access_scope, token).await? else { return Ok(None) };
     audit_log::record_read(app, &caller, actor.request_id, "kyc.read", Some(check.id)).await?;
     Ok(Some(check))
@@ -434,10 +442,8 @@ pub async fn find_by_token(
     if !ids::may_be_token(token) {
         return Ok(None);
     }
-    let select = kyc::Entity::find()
-        .filter(kyc::Column::Token.eq(token))
-        .filter(kyc::Column::PartnerId.eq(access_scope.partner_id));
-    Ok(select.one(connection).await?.filter(|check| is_within(access_scope, check)))
+    let select = kyc::Entity::within(access_scope).filter(kyc::Column::Token.eq(token));
+    Ok(select.one(connection).await?)
 }
 
 /// Returns the check with this id if it is within the access scope.
@@ -446,16 +452,7 @@ pub async fn within(
     access_scope: AccessScope,
     id: Uuid,
 ) -> Result<Option<kyc::Model>> {
-    let select = kyc::Entity::find_by_id(id).filter(kyc::Column::PartnerId.eq(access_scope.partner_id));
-    Ok(select.one(connection).await?.filter(|check| is_within(access_scope, check)))
-}
-
-fn is_within(access_scope: AccessScope, check: &kyc::Model) -> bool {
-    match (access_scope.user_id, check.user_id) {
-        (None, _) => true,
-        (Some(only), Some(user)) => only == user,
-        (Some(_), None) => false,
-    }
+    Ok(kyc::Entity::by_id_within(access_scope, id).one(connection).await?)
 }
 
 /// Locks the check that `find` returns. Refused if it was not found or is superseded.

@@ -2,7 +2,7 @@
 
 use super::kyc::{self as checks, Assessed};
 use crate::{
-    Actor, Refusal, Result, Scope,
+    Actor, Refusal, Result, Scope, Visible,
     kernel::{
         actor::AccessScope,
         app::App,
@@ -151,7 +151,7 @@ pub async fn check_again(ctx: &CommandContext<'_>, user: user::Model) -> Result<
 /// The user with this id and their identity check. Requires scope `read`; the read is written to the audit
 /// log.
 pub async fn get_audited(app: &App, actor: &Actor, id: Uuid) -> Result<Option<Registered>> {
-    let caller = actor.self_or_caller(Scope::Read)?;
+    let caller = user::Entity::reader(actor)?;
     let Some(user) = within(&app.db.read, caller.access_scope, id).await? else { return Ok(None) };
     let kyc = checks::current(&app.db.read, user.id).await?;
     audit_log::record_read(app, &caller, actor.request_id, "user.read", Some(user.id)).await?;
@@ -161,7 +161,7 @@ pub async fn get_audited(app: &App, actor: &Actor, id: Uuid) -> Result<Option<Re
 /// A page of the partner's users with their identity checks. Requires scope `read`; the read is written to
 /// the audit log, one line a page.
 pub async fn list_audited(app: &App, actor: &Actor, page: &Page) -> Result<Slice<Registered>> {
-    let caller = actor.self_or_caller(Scope::Read)?;
+    let caller = user::Entity::reader(actor)?;
     let Slice { rows, has_previous, has_next } = list(&app.db.read, actor, &(*page).into(), &[]).await?;
     let mut checks = kycs_of(&app.db.read, &rows).await?;
     audit_log::record_read(app, &caller, actor.request_id, "user.list", None).await?;
@@ -175,14 +175,12 @@ pub async fn registered(
     access_scope: AccessScope,
     ids: impl IntoIterator<Item = Uuid>,
 ) -> Result<HashMap<Uuid, Registered>> {
-    let ids: HashSet<Uuid> = ids.into_iter().filter(|id| access_scope.covers(*id)).collect();
+    let ids: HashSet<Uuid> = ids.into_iter().collect();
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let select = user::Entity::find()
-        .filter(user::Column::PartnerId.eq(access_scope.partner_id))
-        .filter(user::Column::Id.is_in(ids));
-    let users = select.all(connection).await?;
+    let users =
+        user::Entity::within(access_scope).filter(user::Column::Id.is_in(ids)).all(connection).await?;
     let mut checks = kycs_of(connection, &users).await?;
     Ok(users.into_iter().map(|user| (user.id, Registered { kyc: checks.remove(&user.id), user })).collect())
 }

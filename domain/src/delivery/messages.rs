@@ -2,14 +2,16 @@
 //! sandbox's messages only go to its outbox.
 
 use crate::{
-    Error, Refusal, Result,
+    Error, Refusal, Result, Scope, Visible,
     kernel::{
+        actor::AccessScope,
         app::App,
         clock,
         db::WriteTransaction,
         pages::{Page, Slice},
         secrets::{AssociatedData, Secret},
         timers,
+        visible::{Listed, Owner},
     },
     people::person::{Email, Phone},
     providers::{Providers, SendError, mail::Mail, sms::TextMessage},
@@ -296,6 +298,14 @@ pub fn text(app: &App, message: &message::Model) -> Result<Secret<String>> {
     opened(app, message, BODY, &message.body)
 }
 
+/// Messages in the outbox of a sandbox are visible to operators; others are shown to no one.
+impl Visible for message::Entity {
+    const SCOPE: Scope = Scope::Operate;
+    const ID: message::Column = message::Column::Id;
+    const OWNER: Owner<message::Column> = Owner::Partner { partner: message::Column::PartnerId };
+    const LISTED: Listed<message::Column> = Listed::While(message::Column::Status, "outbox");
+}
+
 /// Filter for the messages of an outbox.
 #[derive(Clone, Debug, Default)]
 pub struct OutboxFilter {
@@ -308,16 +318,14 @@ pub struct OutboxFilter {
 pub async fn list_outbox(
     app: &App,
     connection: &impl ConnectionTrait,
-    partner_id: Uuid,
+    access_scope: AccessScope,
     page: &Page,
     filter: &OutboxFilter,
 ) -> Result<Slice<message::Model>> {
-    let mut select = message::Entity::find()
-        .filter(message::Column::PartnerId.eq(partner_id))
-        .filter(message::Column::Status.eq(Status::Outbox));
+    let mut select = message::Entity::within(access_scope);
     if let Some(to) = &filter.to {
         let to = Phone::parse(to).map_or_else(|_| to.clone(), |phone| phone.to_string());
-        select = select.filter(message::Column::RecipientIndex.eq(index(app, partner_id, &to)));
+        select = select.filter(message::Column::RecipientIndex.eq(index(app, access_scope.partner_id, &to)));
     }
     if let Some(channel) = filter.channel {
         select = select.filter(message::Column::Channel.eq(channel));

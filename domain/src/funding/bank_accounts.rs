@@ -2,14 +2,16 @@
 
 use super::routing_number::{AccountNumber, RoutingNumber};
 use crate::{
-    Actor, Checks, Code, Refusal, Result, Scope,
+    Actor, Checks, Code, Refusal, Result, Scope, Visible,
     kernel::{
+        actor::AccessScope,
         app::App,
         audit_log,
         command::{Command, CommandContext},
         events::Event,
         pages::{Page, Slice},
         secrets::{AssociatedData, Secret},
+        visible::{Listed, Owner},
     },
     people::{applicants, person, users},
 };
@@ -17,7 +19,7 @@ use entity::{Kind, bank_account, partner::Mode, transfer, user};
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, Select,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect,
     sea_query::{Expr, LockType},
 };
 use serde::Serialize;
@@ -169,11 +171,10 @@ impl Command for RemoveBankAccount {
 /// ends.
 async fn locked(ctx: &CommandContext<'_>, id: Uuid) -> Result<(user::Model, bank_account::Model)> {
     let missing = || Refusal::not_found("bankAccountId");
-    let found = linked(ctx.partner.id).filter(bank_account::Column::Id.eq(id)).one(ctx.tx).await?;
-    let found = found.filter(|found| ctx.access_scope.covers(found.user_id)).ok_or_else(missing)?;
+    let select = bank_account::Entity::by_id_within(ctx.access_scope, id);
+    let found = select.clone().one(ctx.tx).await?.ok_or_else(missing)?;
     let user = users::locked(ctx.tx, found.user_id).await?;
-    let select = linked(ctx.partner.id).filter(bank_account::Column::Id.eq(id)).lock(LockType::Update);
-    Ok((user, select.one(ctx.tx).await?.ok_or_else(missing)?))
+    Ok((user, select.lock(LockType::Update).one(ctx.tx).await?.ok_or_else(missing)?))
 }
 
 /// Decrypts the full account number.
@@ -184,24 +185,21 @@ pub fn number(app: &App, bank_account: &bank_account::Model) -> Result<Secret<St
     )
 }
 
-/// Selects a partner's bank accounts that have not been removed.
-fn linked(partner_id: Uuid) -> Select<bank_account::Entity> {
-    bank_account::Entity::find()
-        .filter(bank_account::Column::PartnerId.eq(partner_id))
-        .filter(bank_account::Column::RemovedAt.is_null())
+/// Bank accounts are visible to their partner and to their user. A removed one is shown only by its transfers
+/// and events.
+impl Visible for bank_account::Entity {
+    const ID: bank_account::Column = bank_account::Column::Id;
+    const OWNER: Owner<bank_account::Column> =
+        Owner::Users { partner: bank_account::Column::PartnerId, users: &[bank_account::Column::UserId] };
+    const LISTED: Listed<bank_account::Column> = Listed::WhileNull(bank_account::Column::RemovedAt);
 }
 
 /// Returns the bank account with this id, to show its full number. Requires scope `read`. The read is written
 /// to the audit log.
 pub async fn get_audited(app: &App, actor: &Actor, id: Uuid) -> Result<Option<bank_account::Model>> {
-    let caller = actor.self_or_caller(Scope::Read)?;
-    let found = linked(caller.access_scope.partner_id)
-        .filter(bank_account::Column::Id.eq(id))
-        .one(&app.db.read)
-        .await?;
-    let Some(found) = found.filter(|found| caller.access_scope.covers(found.user_id)) else {
-        return Ok(None);
-    };
+    let caller = bank_account::Entity::reader(actor)?;
+    let select = bank_account::Entity::by_id_within(caller.access_scope, id);
+    let Some(found) = select.one(&app.db.read).await? else { return Ok(None) };
     audit_log::record_read(app, &caller, actor.request_id, "bank_account.read", Some(found.id)).await?;
     Ok(Some(found))
 }
@@ -224,8 +222,9 @@ pub async fn list_audited(
     user_id: Uuid,
     page: &Page,
 ) -> Result<Slice<bank_account::Model>> {
-    let caller = actor.self_or_caller(Scope::Read)?;
-    let select = linked(caller.access_scope.partner_id).filter(bank_account::Column::UserId.eq(user_id));
+    let caller = bank_account::Entity::reader(actor)?;
+    let select =
+        bank_account::Entity::within(caller.access_scope).filter(bank_account::Column::UserId.eq(user_id));
     let slice = page.of(&app.db.read, select, bank_account::Column::Id).await?;
     audit_log::record_read(app, &caller, actor.request_id, "bank_account.list", Some(user_id)).await?;
     Ok(slice)
@@ -238,23 +237,23 @@ pub async fn visible(
     actor: &Actor,
     ids: impl Iterator<Item = Uuid>,
 ) -> Result<HashSet<Uuid>> {
-    let access_scope = actor.access_scope(Scope::Read)?;
+    let access_scope = bank_account::Entity::access(actor)?;
     let ids: HashSet<Uuid> = ids.collect();
-    let Some(only) = access_scope.user_id else { return Ok(ids) };
-    let own = bank_account::Entity::find()
-        .filter(bank_account::Column::PartnerId.eq(access_scope.partner_id))
-        .filter(bank_account::Column::UserId.eq(only))
-        .filter(bank_account::Column::Id.is_in(ids));
+    if access_scope.user_id.is_none() {
+        return Ok(ids);
+    }
+    let own =
+        bank_account::Entity::referenced_within(access_scope).filter(bank_account::Column::Id.is_in(ids));
     Ok(own.all(connection).await?.into_iter().map(|found| found.id).collect())
 }
 
 /// Returns the default bank accounts of several users, at most one each.
 pub async fn defaults_of(
     connection: &impl ConnectionTrait,
-    partner_id: Uuid,
+    access_scope: AccessScope,
     people: &[Uuid],
 ) -> Result<Vec<bank_account::Model>> {
-    let select = linked(partner_id)
+    let select = bank_account::Entity::within(access_scope)
         .filter(bank_account::Column::UserId.is_in(people.iter().copied()))
         .filter(bank_account::Column::IsDefault.eq(true));
     Ok(select.all(connection).await?)
@@ -265,12 +264,11 @@ pub async fn defaults_of(
 /// ends.
 pub async fn of_users(
     connection: &impl ConnectionTrait,
-    partner_id: Uuid,
+    access_scope: AccessScope,
     people: impl Iterator<Item = Uuid>,
     id: Uuid,
 ) -> Result<bank_account::Model> {
-    let select = linked(partner_id)
-        .filter(bank_account::Column::Id.eq(id))
+    let select = bank_account::Entity::by_id_within(access_scope, id)
         .filter(bank_account::Column::UserId.is_in(people))
         .lock(LockType::KeyShare);
     select.one(connection).await?.ok_or_else(|| Refusal::not_found("bankAccountId").into())

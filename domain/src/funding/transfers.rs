@@ -2,7 +2,7 @@
 
 use super::bank_accounts;
 use crate::{
-    Actor, Error, Refusal, Result, Scope, accounts,
+    Actor, Error, Refusal, Result, Scope, Visible, accounts,
     kernel::{
         calendar,
         command::{Command, CommandContext},
@@ -11,17 +11,18 @@ use crate::{
         lists::{Filter, SortedPage},
         pages::Slice,
         timers,
+        visible::Owner,
     },
     providers::Providers,
 };
 use entity::{
-    Kind, Money,
+    Kind, Money, account,
     ledger_account::LedgerKind,
     partner::Mode,
     timer::TimerKind,
     transfer::{self, Direction, Status},
 };
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait, EntityTrait};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -61,7 +62,7 @@ impl Command for CreateDeposit {
         let account = accounts::usable(ctx.tx, ctx.access_scope, self.account_id).await?;
         let payers = accounts::owners(&account).filter(|owner| ctx.access_scope.covers(*owner));
         let bank_account =
-            bank_accounts::of_users(ctx.tx, ctx.partner.id, payers, self.bank_account_id).await?;
+            bank_accounts::of_users(ctx.tx, ctx.access_scope, payers, self.bank_account_id).await?;
         let rail = match ctx.partner.mode {
             Mode::Sandbox => &ctx.app.feature::<Providers>().sandbox_ach,
             Mode::Live => ctx
@@ -141,19 +142,20 @@ pub async fn settle_deposit(ctx: &CommandContext<'_>, id: Uuid) -> Result<()> {
     event.record(ctx.tx, Event::DepositSettled((&transfer).into())).await
 }
 
+/// Transfers are visible to those who see their brokerage account.
+impl Visible for transfer::Entity {
+    const ID: transfer::Column = transfer::Column::Id;
+    const OWNER: Owner<transfer::Column> =
+        Owner::of::<account::Entity>(transfer::Column::PartnerId, transfer::Column::AccountId);
+}
+
 /// Returns the transfer with this id if the caller may see it. Requires scope `read`.
 pub async fn find(
     connection: &impl ConnectionTrait,
     actor: &Actor,
     id: Uuid,
 ) -> Result<Option<transfer::Model>> {
-    let access_scope = actor.access_scope(Scope::Read)?;
-    let select =
-        transfer::Entity::find_by_id(id).filter(transfer::Column::PartnerId.eq(access_scope.partner_id));
-    Ok(select
-        .filter(accounts::on_accounts_of(access_scope, transfer::Column::AccountId))
-        .one(connection)
-        .await?)
+    Ok(transfer::Entity::by_id_within(transfer::Entity::access(actor)?, id).one(connection).await?)
 }
 
 /// Returns a page of the transfers that the caller may see and that match all filters. Requires scope `read`.
@@ -163,11 +165,7 @@ pub async fn list(
     page: &SortedPage<transfer::Column>,
     filters: &[Filter],
 ) -> Result<Slice<transfer::Model>> {
-    let access_scope = actor.access_scope(Scope::Read)?;
-    let select = transfer::Entity::find()
-        .filter(transfer::Column::PartnerId.eq(access_scope.partner_id))
-        .filter(accounts::on_accounts_of(access_scope, transfer::Column::AccountId));
-    page.of(connection, select, filters).await
+    page.of(connection, transfer::Entity::visible_to(actor)?, filters).await
 }
 
 /// Returns the deposit with this id if the caller may see it. Requires scope `read`.

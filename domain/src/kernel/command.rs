@@ -87,8 +87,8 @@ macro_rules! identified {
 }
 
 identified!(
-    account api_key bank_account instrument invitation kyc kyc_document order partner screening_hit session
-    transfer user
+    account api_key bank_account fill instrument invitation kyc kyc_document message order partner position
+    screening_exception screening_hit session transfer user
 );
 
 /// Context in which a command executes: its transaction, its partner and the partner's time.

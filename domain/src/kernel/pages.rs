@@ -1,10 +1,13 @@
 //! Pages of lists, by key and without offsets or counts; newest first by default.
 
-use super::lists::Filter;
+use super::{
+    lists::Filter,
+    visible::{Listed, Visible},
+};
 use crate::Result;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, EntityName, EntityTrait, FromQueryResult, IdenStatic,
-    QueryFilter, QueryOrder, QuerySelect, Select, Statement, Value,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, IdenStatic, QueryFilter, QueryOrder, QuerySelect,
+    Select, Statement, Value,
 };
 use uuid::Uuid;
 
@@ -102,8 +105,7 @@ impl Page {
         filters: &[Filter],
     ) -> Result<Vec<E::Model>>
     where
-        E: EntityTrait + EntityName + Default,
-        E::Model: FromQueryResult,
+        E: Visible + Default,
     {
         let backend = connection.get_database_backend();
         let mut text = Text { backend, values: Vec::new() };
@@ -128,6 +130,13 @@ impl Page {
         }
         for own in filters {
             filter = format!("{filter} AND {}", own.sql(backend, &mut |value| text.bind(value)));
+        }
+        match E::LISTED {
+            Listed::Always => {}
+            Listed::WhileNull(column) => filter = format!("{filter} AND {} IS NULL", column.as_str()),
+            Listed::While(column, word) => {
+                filter = format!("{filter} AND {} = {}", column.as_str(), text.bind(word));
+            }
         }
         let way = if self.descends() { "DESC" } else { "ASC" };
         let limit = text.bind(i64::try_from(self.size.saturating_add(1)).unwrap_or(i64::MAX));

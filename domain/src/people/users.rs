@@ -1,12 +1,13 @@
 //! Queries for users, and the requirement of an approved identity.
 
 use crate::{
-    Actor, Error, Refusal, Result, Scope,
+    Actor, Error, Refusal, Result, Visible,
     kernel::{
         actor::AccessScope,
         db::WriteTransaction,
         lists::{Filter, SortedPage},
         pages::Slice,
+        visible::Owner,
     },
 };
 use entity::user::{self, Status};
@@ -16,10 +17,16 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+/// Users are visible to their partner and to themselves.
+impl Visible for user::Entity {
+    const ID: user::Column = user::Column::Id;
+    const OWNER: Owner<user::Column> =
+        Owner::Users { partner: user::Column::PartnerId, users: &[user::Column::Id] };
+}
+
 /// Returns a user of the partner. Requires scope `read`.
 pub async fn find(connection: &impl ConnectionTrait, actor: &Actor, id: Uuid) -> Result<Option<user::Model>> {
-    let access_scope = actor.access_scope(Scope::Read)?;
-    within(connection, access_scope, id).await
+    within(connection, user::Entity::access(actor)?, id).await
 }
 
 /// Returns a user within the access scope.
@@ -28,11 +35,7 @@ pub async fn within(
     access_scope: AccessScope,
     id: Uuid,
 ) -> Result<Option<user::Model>> {
-    let found = user::Entity::find_by_id(id)
-        .filter(user::Column::PartnerId.eq(access_scope.partner_id))
-        .one(connection)
-        .await?;
-    Ok(found.filter(|user| access_scope.covers(user.id)))
+    Ok(user::Entity::by_id_within(access_scope, id).one(connection).await?)
 }
 
 /// Returns a page of the partner's users that match all filters. Requires scope `read`.
@@ -42,12 +45,7 @@ pub async fn list(
     page: &SortedPage<user::Column>,
     filters: &[Filter],
 ) -> Result<Slice<user::Model>> {
-    let access_scope = actor.access_scope(Scope::Read)?;
-    let mut select = user::Entity::find().filter(user::Column::PartnerId.eq(access_scope.partner_id));
-    if let Some(only) = access_scope.user_id {
-        select = select.filter(user::Column::Id.eq(only));
-    }
-    page.of(connection, select, filters).await
+    page.of(connection, user::Entity::visible_to(actor)?, filters).await
 }
 
 /// Locks a user until the transaction ends, so that changes to one user happen one at a time.

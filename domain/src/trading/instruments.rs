@@ -1,13 +1,14 @@
 //! Tradable instruments.
 
 use crate::{
-    Error, Result,
+    Error, Result, Visible,
     kernel::{
         app::App,
         db::Db,
         ids::Ids,
         lists::{Filter, SortedPage},
         pages::Slice,
+        visible::Owner,
     },
 };
 use entity::{Kind, Price, instrument, order};
@@ -16,6 +17,12 @@ use sea_orm::{
 };
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
+
+/// Instruments are visible to everyone.
+impl Visible for instrument::Entity {
+    const ID: instrument::Column = instrument::Column::Id;
+    const OWNER: Owner<instrument::Column> = Owner::Everyone;
+}
 
 /// Returns the instrument with this symbol, in upper or lower case.
 pub async fn by_symbol(connection: &impl ConnectionTrait, symbol: &str) -> Result<Option<instrument::Model>> {

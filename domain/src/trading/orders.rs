@@ -2,31 +2,26 @@
 
 use super::{instruments, market};
 use crate::{
-    Actor, Checks, Code, Refusal, Result, Scope, accounts,
+    Actor, Checks, Code, Refusal, Result, Scope, Visible, accounts,
     kernel::{
-        actor::AccessScope,
         command::{Command, CommandContext},
         events::{Event, EventBuilder},
         ledger::{self, Entry},
         lists::{Filter, SortedPage},
         pages::Slice,
         timers,
+        visible::Owner,
     },
 };
 use entity::{
-    Kind, Money, Price, Quantity, fill, instrument,
+    Kind, Money, Price, Quantity, account, fill, instrument,
     ledger_account::LedgerKind,
     ledger_release::Reason,
     order::{self, OrderKind, Side, Status},
     partner::Mode,
     timer::TimerKind,
 };
-use sea_orm::{
-    ActiveModelTrait,
-    ActiveValue::Set,
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect,
-    sea_query::{LockType, all},
-};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait, QuerySelect, sea_query::LockType};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -232,9 +227,7 @@ impl Command for CancelOrder {
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<order::Model> {
         timers::cancel(ctx.tx, ctx.partner.id, self.order_id, TimerKind::OrderRoute).await?;
-        let order = order::Entity::find_by_id(self.order_id)
-            .filter(order::Column::PartnerId.eq(ctx.partner.id))
-            .filter(accounts::on_accounts_of(ctx.access_scope, order::Column::AccountId))
+        let order = order::Entity::by_id_within(ctx.access_scope, self.order_id)
             .lock(LockType::NoKeyUpdate)
             .one(ctx.tx)
             .await?
@@ -272,22 +265,27 @@ async fn release_holds(
     }
 }
 
+/// Orders are visible to those who see their account.
+impl Visible for order::Entity {
+    const ID: order::Column = order::Column::Id;
+    const OWNER: Owner<order::Column> =
+        Owner::of::<account::Entity>(order::Column::PartnerId, order::Column::AccountId);
+}
+
+/// Fills are visible to those who see their account.
+impl Visible for fill::Entity {
+    const ID: fill::Column = fill::Column::Id;
+    const OWNER: Owner<fill::Column> =
+        Owner::of::<account::Entity>(fill::Column::PartnerId, fill::Column::AccountId);
+}
+
 /// Returns the order with this id if the caller may see it. Requires scope `read`.
 pub async fn find(
     connection: &impl ConnectionTrait,
     actor: &Actor,
     id: Uuid,
 ) -> Result<Option<order::Model>> {
-    let access_scope = actor.access_scope(Scope::Read)?;
-    Ok(order::Entity::find_by_id(id).filter(visible_to(access_scope)).one(connection).await?)
-}
-
-/// Condition for the orders within this access scope.
-fn visible_to(access_scope: AccessScope) -> Condition {
-    all![
-        order::Column::PartnerId.eq(access_scope.partner_id),
-        accounts::on_accounts_of(access_scope, order::Column::AccountId)
-    ]
+    Ok(order::Entity::by_id_within(order::Entity::access(actor)?, id).one(connection).await?)
 }
 
 /// Returns a page of the orders that the caller may see and that match all filters. Requires scope `read`.
@@ -297,8 +295,7 @@ pub async fn list(
     page: &SortedPage<order::Column>,
     filters: &[Filter],
 ) -> Result<Slice<order::Model>> {
-    let select = order::Entity::find().filter(visible_to(actor.access_scope(Scope::Read)?));
-    page.of(connection, select, filters).await
+    page.of(connection, order::Entity::visible_to(actor)?, filters).await
 }
 
 /// Returns a page of the fills that the caller may see and that match all filters. Requires scope `read`.
@@ -308,9 +305,5 @@ pub async fn list_fills(
     page: &SortedPage<fill::Column>,
     filters: &[Filter],
 ) -> Result<Slice<fill::Model>> {
-    let access_scope = actor.access_scope(Scope::Read)?;
-    let select = fill::Entity::find()
-        .filter(fill::Column::PartnerId.eq(access_scope.partner_id))
-        .filter(accounts::on_accounts_of(access_scope, fill::Column::AccountId));
-    page.of(connection, select, filters).await
+    page.of(connection, fill::Entity::visible_to(actor)?, filters).await
 }

@@ -1,9 +1,19 @@
 //! Positions: an account's quantity and cost of each instrument, updated together with the ledger's units.
 
-use crate::{Error, Result, kernel::command::CommandContext};
-use entity::{Kind, Money, Quantity, position};
+use crate::{
+    Error, Result, Visible,
+    kernel::{command::CommandContext, visible::Owner},
+};
+use entity::{Kind, Money, Quantity, account, position};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
+
+/// Positions are visible to those who see their account.
+impl Visible for position::Entity {
+    const ID: position::Column = position::Column::Id;
+    const OWNER: Owner<position::Column> =
+        Owner::of::<account::Entity>(position::Column::PartnerId, position::Column::AccountId);
+}
 
 async fn find(
     ctx: &CommandContext<'_>,

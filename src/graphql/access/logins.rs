@@ -55,7 +55,7 @@ impl Session {
     /// User who signed in. Null until the session has passed two-factor authentication.
     async fn user(&self, ctx: &Context<'_>) -> Result<Option<User>> {
         if ctx.actor().may(Scope::Read) {
-            Ok(ctx.loaders().find_own::<user::Entity>(self.user_key).await?.map(User))
+            Ok(ctx.loaders().find::<user::Entity>(self.user_key).await?.map(User))
         } else {
             Ok(None)
         }
@@ -369,7 +369,7 @@ impl AccessMutation {
         {
             return Ok(Some(Err::<User, _>(refusal).into()));
         }
-        let user = if two_factor { ctx.loaders().find_own::<user::Entity>(user_id).await? } else { None };
+        let user = if two_factor { ctx.loaders().find::<user::Entity>(user_id).await? } else { None };
         Ok(Some(UserSignOutPayload {
             user: user.map(User),
             user_errors: Vec::new(),

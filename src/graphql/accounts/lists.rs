@@ -35,7 +35,7 @@ impl AccountFilter {
                 .collect();
         if let Some(id) = self.user_id {
             let id = ids::parse(Kind::User, &id);
-            if ctx.loaders().find_own::<user::Entity>(id).await?.is_none() {
+            if ctx.loaders().find::<user::Entity>(id).await?.is_none() {
                 return Err(Refusal::not_found("filter.userId").into());
             }
             filters.push(Filter::Is(&["user_id", "joint_member_id"], id));

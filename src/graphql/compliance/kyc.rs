@@ -22,12 +22,12 @@ use crate::{
 };
 use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 use domain::{
-    Scope,
+    Visible,
     compliance::kyc::{self, Prompt, Requirement, questions},
     kernel::pages::{Order, Page},
     providers::identity::{Check, Part},
 };
-use entity::{Kind, kyc as row, kyc_document, user};
+use entity::{Kind, kyc as row, kyc_document, screening_hit, user};
 use uuid::Uuid;
 
 /// Identity check of a person (KYC).
@@ -68,7 +68,7 @@ impl Kyc {
 
     /// Watch-list entries that resemble the applicant, most similar first. Null without scope `operate`.
     async fn watch_list_hits(&self, ctx: &Context<'_>) -> Result<Option<Vec<WatchListHit>>> {
-        if ctx.actor().partner(Scope::Operate).is_err() {
+        if screening_hit::Entity::access(ctx.actor()).is_err() {
             return Ok(None);
         }
         Ok(Some(ctx.loaders().hits(self.0.id).await?.into_iter().map(WatchListHit).collect()))

@@ -6,7 +6,7 @@ use crate::{
 };
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 use domain::{
-    Refusal, Who,
+    Refusal, Scope, Who,
     compliance::kyc::{
         KycRef,
         documents::{self, NewDocument, UploadLink, UploadRequest},
@@ -75,6 +75,9 @@ impl KycDocument {
     /// Download URL for GET, valid for 30 minutes without credentials. Each download is written to the audit
     /// log. Null without scope `operate`.
     async fn url(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        if ctx.actor().partner(Scope::Operate).is_err() {
+            return Ok(None);
+        }
         let partner = ctx.loaders().get::<partner::Entity>(self.0.partner_id).await?;
         Ok(documents::link_to(ctx.app(), ctx.actor(), &partner, &self.0).map(|path| ctx.address(&path)))
     }

@@ -23,7 +23,8 @@ use crate::{
 };
 use async_graphql::{Context, ID, Interface, Object, SimpleObject, Subscription};
 use domain::{
-    Refusal, Scope, accounts,
+    Refusal, Scope, Visible,
+    accounts::{self, VisibleEvents},
     kernel::{
         clock,
         events::{
@@ -36,7 +37,7 @@ use domain::{
 };
 use entity::{Kind, account, bank_account, event, fill, kyc, order, partner, screening_hit, transfer, user};
 use futures_util::{Stream, StreamExt, stream};
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
@@ -198,7 +199,7 @@ event!(
 
         /// The hit in its current state. Null without scope `operate`.
         async fn hit(&self, ctx) -> Result<Option<WatchListHit>> {
-            if ctx.actor().partner(Scope::Operate).is_err() {
+            if screening_hit::Entity::access(ctx.actor()).is_err() {
                 return Ok(None);
             }
             Ok(ctx.loaders().find::<screening_hit::Entity>(self.state.hit_id).await?.map(WatchListHit))
@@ -331,15 +332,15 @@ async fn log(
         None => None,
     };
     let events = events::follow(&app.db, &app.feed, access_scope.partner_id, after).await?;
-    let known = Arc::new(Mutex::new(HashMap::new()));
+    let visible = Arc::new(Mutex::new(VisibleEvents::new(access_scope)));
     Ok(events.filter_map(move |event| {
-        let (app, known) = (app.clone(), known.clone());
+        let (app, visible) = (app.clone(), visible.clone());
         async move {
             let event = match event {
                 Ok(event) => event,
                 Err(error) => return Some(Err(error.into())),
             };
-            match accounts::concerns(&app.db.read, access_scope, &event, &mut *known.lock().await).await {
+            match visible.lock().await.has(&app.db.read, &event).await {
                 Ok(true) => Some(Ok(event)),
                 Ok(false) => None,
                 Err(error) => Some(Err(error.into())),

@@ -7,20 +7,21 @@ use super::levels::{Levels, Reading};
 use crate::wire::Result;
 use async_graphql::dataloader::DataLoader;
 use domain::{
-    Actor, Error, Scope, Who,
+    Actor, Error, Visible,
     access::second_factors::Factors,
-    accounts,
     app::App,
     kernel::{
+        actor::AccessScope,
+        command::Identified,
         db::Reader,
         lists::Filter,
         pages::{Page, Slice},
     },
     trading::{balances::Balance, market::Quote},
 };
-use entity::{account, bank_account, kyc, screening_hit};
-use keyed::{BalanceOf, ById, Children, DefaultOf, FactorsOf, HitsOf, KycOf, QuoteOf};
-use sea_orm::{DatabaseExecutor, EntityTrait};
+use entity::{bank_account, invitation, kyc, screening_hit};
+use keyed::{BalanceOf, ById, Children, DefaultOf, FactorsOf, HitsOf, InvitationOf, KycOf, QuoteOf};
+use sea_orm::DatabaseExecutor;
 use std::{marker::PhantomData, ops::Deref, sync::Arc, time::Duration};
 use uuid::Uuid;
 
@@ -32,16 +33,15 @@ pub struct BatchLoader {
 }
 
 impl BatchLoader {
-    /// Returns the partner that owns the rows to load; `None` without credentials, which give access to
-    /// instruments only.
+    /// Returns the caller's access to the rows of a table; `None` without credentials.
     ///
     /// Fails for callers without the scope, so that the payload of a mutation never reveals more than a
-    /// query. For a signed-in user, the rows of all users of the partner are loaded: queries start from the
-    /// user's own objects, and relations that could lead to another user call [`Loaders::find_own`].
-    fn access_scope(&self, scope: Scope) -> Result<Option<Uuid>> {
-        match &self.actor.who {
-            Who::Anonymous => Ok(None),
-            Who::Partner(_) | Who::User(_) => Ok(Some(self.actor.access_scope(scope)?.partner_id)),
+    /// query.
+    fn access<E: Visible>(&self) -> Result<Option<AccessScope>> {
+        match E::access(&self.actor) {
+            Ok(access_scope) => Ok(Some(access_scope)),
+            Err(Error::Unauthenticated) => Ok(None),
+            Err(error) => Err(error.into()),
         }
     }
 }
@@ -51,8 +51,6 @@ pub struct Loaders {
     loader: DataLoader<BatchLoader>,
     reader: Arc<Reader>,
     levels: Levels,
-    /// The signed-in user, if the caller is one; `find_own` returns only rows of this user.
-    only: Option<Uuid>,
 }
 
 impl Loaders {
@@ -68,13 +66,12 @@ impl Loaders {
 
     fn of(app: &App, actor: &Actor, reader: Arc<Reader>, levels: Levels) -> Self {
         let batch_loader = BatchLoader { app: app.clone(), actor: actor.clone(), reader: reader.clone() };
-        let only = actor.access_scope(Scope::Read).ok().and_then(|access_scope| access_scope.user_id);
         let batches = levels.clone();
         // A level is never split into several batches; the limits of the guard bound its number of keys.
         let loader = DataLoader::new(batch_loader, move |batch| batches.add(batch))
             .delay(Duration::ZERO)
             .max_batch_size(usize::MAX);
-        Self { loader, reader, levels, only }
+        Self { loader, reader, levels }
     }
 
     /// Returns the connection for reads of root fields, so that they see the same data as nested fields. No
@@ -90,61 +87,34 @@ impl Loaders {
         self.levels.reading()
     }
 
-    /// Returns the row with this id, if the partner of the caller may see it.
-    pub async fn find<E: Row>(&self, id: Uuid) -> Result<Option<E::Model>>
-    where
-        E::Model: Clone + Send + Sync,
-    {
+    /// Returns the row with this id, to which another row refers, if the caller may see it.
+    pub async fn find<E: Visible>(&self, id: Uuid) -> Result<Option<E::Model>> {
         self.loader.load_one(ById::<E>(id, PhantomData)).await
     }
 
-    /// Returns the row with this id, if the caller may see it. A signed-in user may see only their own rows.
-    /// Use this for ids from a request and for relations that can lead to another user.
-    pub async fn find_own<E: Row>(&self, id: Uuid) -> Result<Option<E::Model>>
-    where
-        E::Model: Clone + Send + Sync,
-    {
-        let Some(row) = self.find::<E>(id).await? else { return Ok(None) };
-        let Some(only) = self.only else { return Ok(Some(row)) };
-        let own = match E::owner(&row) {
-            Owner::Everyone => true,
-            Owner::Partner => false,
-            Owner::User(user) => user == only,
-            Owner::Owners(of) => of.contains(&Some(only)),
-            Owner::Account(account) => self
-                .find::<account::Entity>(account)
-                .await?
-                .is_some_and(|account| accounts::owners(&account).any(|owner| owner == only)),
-            Owner::Kyc(check) => {
-                self.find::<kyc::Entity>(check).await?.is_some_and(|check| check.user_id == Some(only))
-            }
-        };
-        Ok(own.then_some(row))
+    /// Returns the row with this id from a request, if the caller may see it.
+    pub async fn find_listed<E: Visible>(&self, id: Uuid) -> Result<Option<E::Model>> {
+        Ok(self.find::<E>(id).await?.filter(|row| E::LISTED.has(row)))
     }
 
-    /// Returns the row with this id, to which another row refers. Fails if it does not exist.
-    pub async fn get<E: Row>(&self, id: Uuid) -> Result<E::Model>
-    where
-        E::Model: Clone + Send + Sync,
-    {
+    /// Returns the row with this id, to which another row refers. Fails if the caller may not see it.
+    pub async fn get<E: Visible>(&self, id: Uuid) -> Result<E::Model> {
         self.find::<E>(id)
             .await?
             .ok_or_else(|| Error::broken("a row refers to a row that was not found").into())
     }
 
-    /// Returns a page of the children of one parent that match all filters.
+    /// Returns a page of the children of one parent that match all filters. Whoever may see the parent may see
+    /// them.
     pub async fn children<E: Child>(
         &self,
         parent: Uuid,
         page: Page,
         filters: Vec<Filter>,
-    ) -> Result<Slice<E::Model>>
-    where
-        E::Model: Clone + Send + Sync,
-    {
+    ) -> Result<Slice<E::Model>> {
         let rows = self.loader.load_one(Children::<E> { parent, page, filters, of: PhantomData }).await?;
         let mut rows = rows.unwrap_or_default();
-        page.sort(&mut rows, E::id_of);
+        page.sort(&mut rows, Identified::id);
         Ok(page.cut(rows))
     }
 
@@ -173,6 +143,11 @@ impl Loaders {
         self.loader.load_one(KycOf(user)).await
     }
 
+    /// Returns the invitation that a user signed up with.
+    pub async fn invitation_of_user(&self, id: Uuid) -> Result<Option<invitation::Model>> {
+        self.loader.load_one(InvitationOf(id)).await
+    }
+
     /// Returns the watch-list hits of an identity check, best match first.
     pub async fn hits(&self, kyc: Uuid) -> Result<Vec<screening_hit::Model>> {
         Ok(self.loader.load_one(HitsOf(kyc)).await?.unwrap_or_default())
@@ -193,39 +168,10 @@ impl<'a> Deref for Connection<'a> {
     }
 }
 
-/// Owner of a row.
-pub enum Owner {
-    Everyone,
-    Partner,
-    User(Uuid),
-    /// One or two users.
-    Owners([Option<Uuid>; 2]),
-    Kyc(Uuid),
-    Account(Uuid),
-}
-
-/// Table with rows that are loaded by id.
-pub trait Row: EntityTrait + Send + Sync + 'static {
-    /// Scope required to see the rows.
-    const SCOPE: Scope = Scope::Read;
-    /// Column of the id.
-    fn id() -> Self::Column;
-    /// Column of the partner that owns the row; none if every caller may see the rows.
-    fn partner() -> Option<Self::Column>;
-    /// Returns the id of a row.
-    fn id_of(row: &Self::Model) -> Uuid;
-    /// Returns the owner of a row.
-    fn owner(row: &Self::Model) -> Owner;
-}
-
 /// Table with rows that are listed under a parent row.
-pub trait Child: Row + Default {
+pub trait Child: Visible + Default {
     /// Columns of the parent ids.
     const PARENTS: &'static [Self::Column];
     /// Returns the parent ids of a row, in the order of the columns.
     fn parents_of(row: &Self::Model) -> impl Iterator<Item = Uuid>;
-    /// Column of the time when a row was removed. Removed rows are not listed.
-    fn removed_at() -> Option<Self::Column> {
-        None
-    }
 }

@@ -19,7 +19,7 @@ use crate::{
     wire::Result,
 };
 use async_graphql::{Context, ID, Interface, Object};
-use domain::{Error, Refusal, Scope};
+use domain::{Error, Refusal, Visible};
 use entity::{
     Kind, account, api_key, bank_account, fill, instrument, invitation, kyc, kyc_document, message, order,
     partner, position, screening_hit, transfer, user,
@@ -27,25 +27,57 @@ use entity::{
 use futures_util::future::try_join_all;
 use uuid::Uuid;
 
-/// Object with a stable, opaque identifier that it can be fetched with.
-#[derive(Interface)]
-#[graphql(field(name = "id", ty = "ID", desc = "Opaque identifier. Do not parse it."))]
-pub enum Node {
-    Account(Account),
-    ApiKey(ApiKey),
-    BankAccount(BankAccount),
-    Fill(Fill),
-    Instrument(Instrument),
-    Invitation(Invitation),
-    Kyc(Kyc),
-    KycDocument(KycDocument),
-    Order(Order),
-    OutboxMessage(OutboxMessage),
-    Partner(Partner),
-    Position(Position),
-    Transfer(Transfer),
-    User(User),
-    WatchListHit(WatchListHit),
+macro_rules! nodes {
+    ($($kind:ident / $table:ident => $object:ident,)* ; $($other:ident)*) => {
+        /// Object with a stable, opaque identifier that it can be fetched with.
+        #[derive(Interface)]
+        #[graphql(field(name = "id", ty = "ID", desc = "Opaque identifier. Do not parse it."))]
+        pub enum Node {
+            $($object($object),)*
+        }
+
+        async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>> {
+            let Some((id, kind)) = Uuid::try_parse(id).ok().and_then(|id| Some((id, Kind::of(id)?))) else {
+                return Ok(None);
+            };
+            match kind {
+                $(Kind::$kind => Ok(row::<$table::Entity>(ctx, id).await?.map(|row| $object(row).into())),)*
+                $(Kind::$other)|* => Ok(None),
+            }
+        }
+    };
+}
+
+// Kinds with the table and the GraphQL type of their objects, and kinds whose objects are no nodes.
+nodes! {
+    Account / account => Account,
+    ApiKey / api_key => ApiKey,
+    BankAccount / bank_account => BankAccount,
+    Fill / fill => Fill,
+    Instrument / instrument => Instrument,
+    Invitation / invitation => Invitation,
+    Kyc / kyc => Kyc,
+    KycDocument / kyc_document => KycDocument,
+    Order / order => Order,
+    Message / message => OutboxMessage,
+    Partner / partner => Partner,
+    Position / position => Position,
+    Transfer / transfer => Transfer,
+    User / user => User,
+    ScreeningHit / screening_hit => WatchListHit,
+    ;
+    Event Timer LedgerAccount LedgerTransfer LedgerEntry LedgerHold LedgerRelease AuditLine Request Session
+    Passcode DataKey WatchList ScreeningException
+}
+
+/// Returns the row with this id, if the caller may see it. Fails only for users whose session has not passed
+/// its second factor.
+async fn row<E: Visible>(ctx: &Context<'_>, id: Uuid) -> Result<Option<E::Model>> {
+    match E::node_access(ctx.actor()) {
+        Ok(_) => ctx.loaders().find_listed::<E>(id).await,
+        Err(error @ Error::TwoFactorRequired) => Err(error.into()),
+        Err(_) => Ok(None),
+    }
 }
 
 /// Maximum number of ids in one request.
@@ -76,62 +108,4 @@ impl NodeQuery {
         }
         try_join_all(ids.iter().map(|id| find(ctx, id))).await
     }
-}
-
-async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>> {
-    let Some((id, kind)) = Uuid::try_parse(id).ok().and_then(|id| Some((id, Kind::of(id)?))) else {
-        return Ok(None);
-    };
-    let loaders = ctx.loaders();
-    if kind == Kind::Instrument {
-        return Ok(loaders
-            .find::<instrument::Entity>(id)
-            .await?
-            .map(|row| Node::Instrument(Instrument(row))));
-    }
-    let scope = if kind == Kind::ApiKey { Scope::Operate } else { Scope::Read };
-    match ctx.actor().access_scope(scope) {
-        Ok(_) => {}
-        Err(error @ Error::TwoFactorRequired) => return Err(error.into()),
-        Err(_) => return Ok(None),
-    }
-    Ok(match kind {
-        Kind::Account => {
-            loaders.find_own::<account::Entity>(id).await?.map(|row| Node::Account(Account(row)))
-        }
-        Kind::ApiKey => loaders.find_own::<api_key::Entity>(id).await?.map(|row| Node::ApiKey(ApiKey(row))),
-        Kind::BankAccount => {
-            let row = loaders.find_own::<bank_account::Entity>(id).await?;
-            row.filter(|row| row.removed_at.is_none()).map(|row| Node::BankAccount(BankAccount(row)))
-        }
-        Kind::Fill => loaders.find_own::<fill::Entity>(id).await?.map(|row| Node::Fill(Fill(row))),
-        Kind::Invitation if ctx.actor().partner(Scope::Manage).is_ok() => {
-            loaders.find_own::<invitation::Entity>(id).await?.map(|row| Node::Invitation(Invitation(row)))
-        }
-        Kind::Kyc => loaders.find_own::<kyc::Entity>(id).await?.map(|row| Node::Kyc(Kyc(row))),
-        Kind::KycDocument => {
-            loaders.find_own::<kyc_document::Entity>(id).await?.map(|row| Node::KycDocument(KycDocument(row)))
-        }
-        Kind::Message if ctx.actor().partner(Scope::Operate).is_ok() => {
-            let row = loaders.find_own::<message::Entity>(id).await?;
-            row.filter(|row| row.status == message::Status::Outbox)
-                .map(|row| Node::OutboxMessage(OutboxMessage(row)))
-        }
-        Kind::Order => loaders.find_own::<order::Entity>(id).await?.map(|row| Node::Order(Order(row))),
-        Kind::Partner => {
-            loaders.find_own::<partner::Entity>(id).await?.map(|row| Node::Partner(Partner(row)))
-        }
-        Kind::Position => {
-            loaders.find_own::<position::Entity>(id).await?.map(|row| Node::Position(Position(row)))
-        }
-        Kind::ScreeningHit if ctx.actor().partner(Scope::Operate).is_ok() => loaders
-            .find_own::<screening_hit::Entity>(id)
-            .await?
-            .map(|row| Node::WatchListHit(WatchListHit(row))),
-        Kind::Transfer => {
-            loaders.find_own::<transfer::Entity>(id).await?.map(|row| Node::Transfer(Transfer(row)))
-        }
-        Kind::User => loaders.find_own::<user::Entity>(id).await?.map(|row| Node::User(User(row))),
-        _ => None,
-    })
 }

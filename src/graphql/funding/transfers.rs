@@ -41,7 +41,7 @@ impl Transfer {
     /// External bank account, even if it has since been removed. Null if the caller is a signed-in user who
     /// does not own it.
     async fn bank_account(&self, ctx: &Context<'_>) -> Result<Option<BankAccount>> {
-        Ok(ctx.loaders().find_own::<bank_account::Entity>(self.0.bank_account_id).await?.map(BankAccount))
+        Ok(ctx.loaders().find::<bank_account::Entity>(self.0.bank_account_id).await?.map(BankAccount))
     }
 
     /// Direction, seen from the brokerage account.

@@ -33,7 +33,7 @@ use domain::{
         person, users,
     },
 };
-use entity::{Kind, account, bank_account, invitation, kyc, user};
+use entity::{Kind, account, bank_account, kyc, user};
 use inputs::{UserCreateInput, UserCreatePayload, UserUpdateInput, UserUpdatePayload};
 use lists::{UserFilter, UserSort};
 use uuid::Uuid;
@@ -72,7 +72,7 @@ impl User {
     /// Employer from the invitation that the user signed up with; null if there is none.
     async fn employer(&self, ctx: &Context<'_>) -> Result<Option<Employer>> {
         let Some(id) = self.0.invitation_id else { return Ok(None) };
-        Ok(Employer::of(&ctx.loaders().get::<invitation::Entity>(id).await?))
+        Ok(ctx.loaders().invitation_of_user(id).await?.and_then(|invitation| Employer::of(&invitation)))
     }
 
     /// Two-factor authentication methods that the user has set up.

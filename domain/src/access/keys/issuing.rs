@@ -2,7 +2,7 @@
 
 use super::{generate, is_live, live_at, scopes};
 use crate::{
-    Actor, Code, Error, Refusal, Result, Scope,
+    Actor, Code, Error, Refusal, Result, Scope, Visible,
     kernel::{
         actor::PartnerKey,
         app::App,
@@ -11,6 +11,7 @@ use crate::{
         events::Event,
         pages::{Page, Slice},
         secrets::Secret,
+        visible::Owner,
     },
     people::person,
 };
@@ -182,7 +183,8 @@ impl Command for RotateApiKey {
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<Issued> {
         clock::locked(ctx.tx, ctx.partner.id).await?;
-        let old = of_partner(ctx.tx, ctx.partner.id, self.rotation.id)
+        let old = api_key::Entity::by_id_within(ctx.access_scope, self.rotation.id)
+            .one(ctx.tx)
             .await?
             .ok_or_else(|| Refusal::not_found("apiKeyId"))?;
         let now = clock::system_now();
@@ -234,7 +236,8 @@ impl Command for RevokeApiKey {
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<api_key::Model> {
         clock::locked(ctx.tx, ctx.partner.id).await?;
-        let key = of_partner(ctx.tx, ctx.partner.id, self.id)
+        let key = api_key::Entity::by_id_within(ctx.access_scope, self.id)
+            .one(ctx.tx)
             .await?
             .ok_or_else(|| Refusal::not_found("apiKeyId"))?;
         let now = clock::system_now();
@@ -274,15 +277,12 @@ async fn require_another(ctx: &CommandContext<'_>, key: &api_key::Model) -> Resu
     .into())
 }
 
-async fn of_partner(
-    connection: &impl ConnectionTrait,
-    partner_id: Uuid,
-    id: Uuid,
-) -> Result<Option<api_key::Model>> {
-    Ok(api_key::Entity::find_by_id(id)
-        .filter(api_key::Column::PartnerId.eq(partner_id))
-        .one(connection)
-        .await?)
+/// API keys are visible to operators only.
+impl Visible for api_key::Entity {
+    const SCOPE: Scope = Scope::Operate;
+    const NODE_SCOPE: Scope = Scope::Operate;
+    const ID: api_key::Column = api_key::Column::Id;
+    const OWNER: Owner<api_key::Column> = Owner::Partner { partner: api_key::Column::PartnerId };
 }
 
 /// Returns a page of the partner's keys, including revoked ones, newest first. Requires scope `operate`.
@@ -291,9 +291,7 @@ pub async fn list(
     actor: &Actor,
     page: &Page,
 ) -> Result<Slice<api_key::Model>> {
-    let partner_id = actor.partner(Scope::Operate)?.partner_id;
-    let select = api_key::Entity::find().filter(api_key::Column::PartnerId.eq(partner_id));
-    page.of(connection, select, api_key::Column::Id).await
+    page.of(connection, api_key::Entity::visible_to(actor)?, api_key::Column::Id).await
 }
 
 /// Returns the key with this public id, with or without its prefix, of any partner.

@@ -11,13 +11,14 @@ pub use permits::{Downloads, Permit, Permits, Uploads};
 
 use super::{KycRef, locked};
 use crate::{
-    Actor, Checks, Code, Error, Refusal, Result, Scope,
+    Actor, Checks, Code, Error, Refusal, Result, Scope, Visible,
     kernel::{
         app::App,
         command::{self, Answer, Command, CommandContext},
         events::Event,
         idempotency::Key,
         secrets::{self, AssociatedData, Secret},
+        visible::Owner,
     },
     providers::{Providers, files::FileError},
 };
@@ -45,6 +46,13 @@ pub const MAX_DOCUMENTS: u64 = 20;
 const NAME: &str = "kyc_document.name";
 const NOTES: &str = "kyc_document.notes";
 const CONTENT_KEY: &str = "kyc_document.content_key";
+
+/// Documents are visible to those who see their identity check.
+impl Visible for kyc_document::Entity {
+    const ID: kyc_document::Column = kyc_document::Column::Id;
+    const OWNER: Owner<kyc_document::Column> =
+        Owner::of::<kyc::Entity>(kyc_document::Column::PartnerId, kyc_document::Column::KycId);
+}
 
 /// Locks the check. Refused if it accepts no more documents.
 async fn lock_open(ctx: &CommandContext<'_>, reference: &KycRef) -> Result<kyc::Model> {

@@ -6,14 +6,16 @@ use super::{
     was_denied_before, within,
 };
 use crate::{
-    Actor, Checks, Code, Error, Refusal, Result, Scope,
+    Actor, Checks, Code, Error, Refusal, Result, Scope, Visible,
     compliance::screening,
     kernel::{
+        actor::AccessScope,
         app::App,
         command::{Command, CommandContext},
         events::{CheckState, Event, Subject},
         secrets::{AssociatedData, Secret},
         timers,
+        visible::Owner,
     },
     people::{
         applicants::{Applicant, valid},
@@ -197,9 +199,7 @@ pub async fn keep_open(ctx: &CommandContext<'_>, earlier: Uuid, found: &mut Asse
 }
 
 async fn find(ctx: &CommandContext<'_>, id: Uuid) -> Result<Option<screening_hit::Model>> {
-    let select =
-        screening_hit::Entity::find_by_id(id).filter(screening_hit::Column::PartnerId.eq(ctx.partner.id));
-    Ok(select.one(ctx.tx).await?)
+    Ok(screening_hit::Entity::by_id_within(ctx.access_scope, id).one(ctx.tx).await?)
 }
 
 /// Column of the reasons of exceptions, as associated data.
@@ -343,6 +343,34 @@ async fn was_held_only_by(
 
 async fn of_check(connection: &impl ConnectionTrait, kyc_id: Uuid) -> Result<Vec<screening_hit::Model>> {
     Ok(screening_hit::Entity::find().filter(screening_hit::Column::KycId.eq(kyc_id)).all(connection).await?)
+}
+
+/// Watch-list hits are visible to operators only.
+impl Visible for screening_hit::Entity {
+    const SCOPE: Scope = Scope::Operate;
+    const ID: screening_hit::Column = screening_hit::Column::Id;
+    const OWNER: Owner<screening_hit::Column> = Owner::Partner { partner: screening_hit::Column::PartnerId };
+}
+
+/// Exceptions are visible to operators only.
+impl Visible for screening_exception::Entity {
+    const SCOPE: Scope = Scope::Operate;
+    const ID: screening_exception::Column = screening_exception::Column::Id;
+    const OWNER: Owner<screening_exception::Column> =
+        Owner::Partner { partner: screening_exception::Column::PartnerId };
+}
+
+/// Returns the watch-list hits of several identity checks, best match first.
+pub async fn of_checks(
+    connection: &impl ConnectionTrait,
+    access_scope: AccessScope,
+    checks: &[Uuid],
+) -> Result<Vec<screening_hit::Model>> {
+    let select = screening_hit::Entity::within(access_scope)
+        .filter(screening_hit::Column::KycId.is_in(checks.iter().copied()))
+        .order_by_desc(screening_hit::Column::Score)
+        .order_by_asc(screening_hit::Column::Entry);
+    Ok(select.all(connection).await?)
 }
 
 /// Returns the current watch lists and the newest run over existing users. Requires scope `operate`.

@@ -2,7 +2,7 @@
 
 use super::{APPLICANT, applicant, locked, settle, within};
 use crate::{
-    Actor, Code, Error, Refusal, Result, Scope,
+    Actor, Code, Error, Refusal, Result, Scope, Visible,
     kernel::{
         app::App,
         audit_log,
@@ -33,9 +33,7 @@ pub async fn queue(
     actor: &Actor,
     page: Page,
 ) -> Result<Slice<kyc::Model>> {
-    let partner_id = actor.caller(Scope::Operate)?.access_scope.partner_id;
-    let select = kyc::Entity::find()
-        .filter(kyc::Column::PartnerId.eq(partner_id))
+    let select = kyc::Entity::within(actor.caller(Scope::Operate)?.access_scope)
         .filter(kyc::Column::Outcome.eq(Outcome::ManualReview))
         .filter(kyc::Column::SupersededAt.is_null());
     Page { order: Order::OldestFirst, ..page }.of(connection, select, kyc::Column::Id).await

@@ -357,6 +357,8 @@ impl Event {
     /// Returns whom the event is about.
     pub fn about(&self) -> About {
         match self.subject() {
+            // Users must not learn of watch list hits.
+            Subject::Check(_) if matches!(self, Self::KycWatchListHitFound { .. }) => About::Partner,
             Subject::Partner => About::Partner,
             Subject::User(user) => About::User(user.id),
             Subject::Check(check) => check.user_id.map_or(About::Partner, About::User),

@@ -1,20 +1,24 @@
 //! Keys of the data loaders: rows by id, children by parent, and special cases.
 
-use super::{BatchLoader, Child, Row};
+use super::{BatchLoader, Child};
 use crate::wire::{Fault, Result};
 use async_graphql::dataloader::Loader;
 use domain::{
-    Error, Scope,
-    access::second_factors::{self, Factors},
+    Error, Visible,
+    access::{
+        invitations,
+        second_factors::{self, Factors},
+    },
+    compliance::kyc::hits,
     funding::bank_accounts,
-    kernel::{clock, lists::Filter, pages::Page},
+    kernel::{clock, command::Identified, lists::Filter, pages::Page},
     trading::{
         balances::{self, Balance},
         market::{self, Quote},
     },
 };
-use entity::{bank_account, instrument, kyc, screening_hit};
-use sea_orm::{ColumnTrait, EntityTrait, IdenStatic, QueryFilter, QueryOrder};
+use entity::{account, bank_account, instrument, invitation, kyc, screening_hit, user};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use std::{collections::HashMap, hash::Hash, marker::PhantomData};
 use uuid::Uuid;
 
@@ -40,21 +44,15 @@ impl<E> Hash for ById<E> {
     }
 }
 
-impl<E: Row> Loader<ById<E>> for BatchLoader
-where
-    E::Model: Clone + Send + Sync,
-{
+impl<E: Visible> Loader<ById<E>> for BatchLoader {
     type Value = E::Model;
     type Error = Fault;
 
     async fn load(&self, keys: &[ById<E>]) -> Result<HashMap<ById<E>, E::Model>> {
-        let mut select = E::find().filter(E::id().is_in(keys.iter().map(|key| key.0)));
-        if let Some(column) = E::partner() {
-            let Some(partner_id) = self.access_scope(E::SCOPE)? else { return Ok(HashMap::new()) };
-            select = select.filter(column.eq(partner_id));
-        }
+        let Some(access_scope) = self.access::<E>()? else { return Ok(HashMap::new()) };
+        let select = E::referenced_within(access_scope).filter(E::ID.is_in(keys.iter().map(|key| key.0)));
         let rows = select.all(&self.reader.connection().await?).await.map_err(Error::from)?;
-        Ok(rows.into_iter().map(|row| (ById(E::id_of(&row), PhantomData), row)).collect())
+        Ok(rows.into_iter().map(|row| (ById(row.id(), PhantomData), row)).collect())
     }
 }
 
@@ -87,15 +85,12 @@ impl<E> Hash for Children<E> {
     }
 }
 
-impl<E: Child> Loader<Children<E>> for BatchLoader
-where
-    E::Model: Clone + Send + Sync,
-{
+impl<E: Child> Loader<Children<E>> for BatchLoader {
     type Value = Vec<E::Model>;
     type Error = Fault;
 
     async fn load(&self, keys: &[Children<E>]) -> Result<HashMap<Children<E>, Vec<E::Model>>> {
-        self.access_scope(Scope::Read)?;
+        let Some(_) = self.access::<E>()? else { return Ok(HashMap::new()) };
         let connection = self.reader.connection().await?;
         let mut pages: HashMap<(Page, &[Filter]), Vec<Uuid>> = HashMap::new();
         for key in keys {
@@ -104,14 +99,12 @@ where
         let mut found: HashMap<Children<E>, Vec<E::Model>> =
             keys.iter().map(|key| (key.clone(), Vec::new())).collect();
         for ((page, filters), parents) in pages {
-            let mut conditions = filters.to_vec();
-            conditions.extend(E::removed_at().map(|column| Filter::IsNull(column.as_str())));
-            for row in page.of_each::<E>(&connection, E::PARENTS, &parents, &conditions).await? {
+            for row in page.of_each::<E>(&connection, E::PARENTS, &parents, filters).await? {
                 for parent in E::parents_of(&row) {
                     let key = Children { parent, page, filters: filters.to_vec(), of: PhantomData };
                     // A row of another parent of this batch is left out by `page.cut`, if it is too far.
                     if let Some(rows) = found.get_mut(&key)
-                        && rows.iter().all(|known| E::id_of(known) != E::id_of(&row))
+                        && rows.iter().all(|known| known.id() != row.id())
                     {
                         rows.push(row.clone());
                     }
@@ -130,11 +123,10 @@ impl Loader<KycOf> for BatchLoader {
     type Error = Fault;
 
     async fn load(&self, keys: &[KycOf]) -> Result<HashMap<KycOf, kyc::Model>> {
-        let Some(partner_id) = self.access_scope(Scope::Read)? else { return Ok(HashMap::new()) };
-        let select = kyc::Entity::find()
+        let Some(access_scope) = self.access::<kyc::Entity>()? else { return Ok(HashMap::new()) };
+        let select = kyc::Entity::within(access_scope)
             .filter(kyc::Column::UserId.is_in(keys.iter().map(|key| key.0)))
-            .filter(kyc::Column::SupersededAt.is_null())
-            .filter(kyc::Column::PartnerId.eq(partner_id));
+            .filter(kyc::Column::SupersededAt.is_null());
         let rows = select.all(&self.reader.connection().await?).await.map_err(Error::from)?;
         Ok(rows.into_iter().filter_map(|row| Some((KycOf(row.user_id?), row))).collect())
     }
@@ -148,14 +140,10 @@ impl Loader<HitsOf> for BatchLoader {
     type Error = Fault;
 
     async fn load(&self, keys: &[HitsOf]) -> Result<HashMap<HitsOf, Vec<screening_hit::Model>>> {
-        let Some(partner_id) = self.access_scope(Scope::Operate)? else { return Ok(HashMap::new()) };
-        let select = screening_hit::Entity::find()
-            .filter(screening_hit::Column::KycId.is_in(keys.iter().map(|key| key.0)))
-            .filter(screening_hit::Column::PartnerId.eq(partner_id))
-            .order_by_desc(screening_hit::Column::Score)
-            .order_by_asc(screening_hit::Column::Entry);
+        let Some(access_scope) = self.access::<screening_hit::Entity>()? else { return Ok(HashMap::new()) };
+        let checks: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
         let mut found: HashMap<HitsOf, Vec<screening_hit::Model>> = HashMap::new();
-        for row in select.all(&self.reader.connection().await?).await.map_err(Error::from)? {
+        for row in hits::of_checks(&self.reader.connection().await?, access_scope, &checks).await? {
             found.entry(HitsOf(row.kyc_id)).or_default().push(row);
         }
         Ok(found)
@@ -170,9 +158,10 @@ impl Loader<DefaultOf> for BatchLoader {
     type Error = Fault;
 
     async fn load(&self, keys: &[DefaultOf]) -> Result<HashMap<DefaultOf, bank_account::Model>> {
-        let Some(partner_id) = self.access_scope(Scope::Read)? else { return Ok(HashMap::new()) };
+        let Some(access_scope) = self.access::<bank_account::Entity>()? else { return Ok(HashMap::new()) };
         let users: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
-        let found = bank_accounts::defaults_of(&self.reader.connection().await?, partner_id, &users).await?;
+        let found =
+            bank_accounts::defaults_of(&self.reader.connection().await?, access_scope, &users).await?;
         Ok(found.into_iter().map(|row| (DefaultOf(row.user_id), row)).collect())
     }
 }
@@ -185,11 +174,29 @@ impl Loader<FactorsOf> for BatchLoader {
     type Error = Fault;
 
     async fn load(&self, keys: &[FactorsOf]) -> Result<HashMap<FactorsOf, Factors>> {
-        let Some(partner_id) = self.access_scope(Scope::Read)? else { return Ok(HashMap::new()) };
+        let Some(access_scope) = self.access::<user::Entity>()? else { return Ok(HashMap::new()) };
         let users: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
-        let found =
-            second_factors::of_users(&self.app, &self.reader.connection().await?, partner_id, &users).await?;
+        let connection = self.reader.connection().await?;
+        let found = second_factors::of_users(&self.app, &connection, access_scope.partner_id, &users).await?;
         Ok(found.into_iter().map(|(user, factors)| (FactorsOf(user), factors)).collect())
+    }
+}
+
+/// The invitation that a user signed up with, by the id of the invitation. Users may not see invitations, but
+/// their own names their employer.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct InvitationOf(pub Uuid);
+
+impl Loader<InvitationOf> for BatchLoader {
+    type Value = invitation::Model;
+    type Error = Fault;
+
+    async fn load(&self, keys: &[InvitationOf]) -> Result<HashMap<InvitationOf, invitation::Model>> {
+        let Some(access_scope) = self.access::<user::Entity>()? else { return Ok(HashMap::new()) };
+        let ids: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
+        let connection = self.reader.connection().await?;
+        let found = invitations::of_users(&connection, access_scope.partner_id, &ids).await?;
+        Ok(found.into_iter().map(|row| (InvitationOf(row.id), row)).collect())
     }
 }
 
@@ -201,10 +208,10 @@ impl Loader<BalanceOf> for BatchLoader {
     type Error = Fault;
 
     async fn load(&self, keys: &[BalanceOf]) -> Result<HashMap<BalanceOf, Balance>> {
-        let Some(partner_id) = self.access_scope(Scope::Read)? else { return Ok(HashMap::new()) };
+        let Some(access_scope) = self.access::<account::Entity>()? else { return Ok(HashMap::new()) };
         let accounts: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
-        match balances::of_accounts(&self.app, &self.reader.connection().await?, partner_id, &accounts).await
-        {
+        let connection = self.reader.connection().await?;
+        match balances::of_accounts(&self.app, &connection, access_scope.partner_id, &accounts).await {
             Ok(balances) => {
                 Ok(balances.into_iter().map(|(account, balance)| (BalanceOf(account), balance)).collect())
             }
