@@ -9,7 +9,6 @@ use crate::{
         events::{Event, EventBuilder},
         ledger::{self, Entry},
         pages::{Page, Slice},
-        timers,
     },
 };
 use entity::{
@@ -18,7 +17,6 @@ use entity::{
     ledger_release::Reason,
     order::{self, OrderKind, Side, Status},
     partner::Mode,
-    timer::TimerKind,
 };
 use sea_orm::{
     ActiveModelTrait,
@@ -31,7 +29,7 @@ use uuid::Uuid;
 
 mod fills;
 
-pub use fills::{route, settle_trade};
+pub use fills::{RouteOrder, SettleTrade};
 
 /// Places an order. The values are not validated yet.
 #[derive(Clone, Debug, Serialize)]
@@ -105,8 +103,7 @@ impl Command for PlaceOrder {
             Side::Sell => hold_shares(ctx, &mut entry, &order, &instrument, quote.bid).await?,
         }
         order::ActiveModel::from(order.clone()).reset_all().insert(ctx.tx).await?;
-        timers::schedule(ctx.tx, ctx.app.ids, ctx.partner.id, TimerKind::OrderRoute, order.id, ctx.now)
-            .await?;
+        ctx.schedule::<RouteOrder>(order.id, ctx.now).await?;
         if !entry.write(ctx.tx, ctx.app.ids, &mut event).await? {
             return Err(insufficient(self.side).into());
         }
@@ -230,7 +227,7 @@ impl Command for CancelOrder {
     type Output = order::Model;
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<order::Model> {
-        timers::cancel(ctx.tx, ctx.partner.id, self.order_id, TimerKind::OrderRoute).await?;
+        ctx.unschedule::<RouteOrder>(self.order_id).await?;
         let order = order::Entity::find_by_id(self.order_id)
             .filter(order::Column::PartnerId.eq(ctx.partner.id))
             .filter(accounts::on_accounts_of(ctx.access_scope, order::Column::AccountId))
