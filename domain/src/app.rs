@@ -1,25 +1,20 @@
 //! Assembles an `App`: the kernel, the providers, the settings and the timer handlers.
 
 use crate::{
-    Error, Result,
-    compliance::kyc,
-    delivery::messages,
-    funding::transfers,
+    compliance::kyc::ExpireQuestions,
+    delivery::messages::SendMessage,
+    funding::transfers::SettleDeposit,
     kernel::{
         cache::MonotonicClock,
-        command::CommandContext,
         db::Db,
         limits::{Limits, REQUESTS},
-        scheduler::DueHandlers,
+        scheduler::DueHandler,
         secrets::Vault,
     },
     providers::Providers,
     settings::Settings,
-    trading::orders,
+    trading::orders::{RouteOrder, SettleTrade},
 };
-use entity::timer::{self, TimerKind};
-use futures_util::future::BoxFuture;
-use uuid::Uuid;
 
 pub use crate::kernel::app::App;
 
@@ -57,35 +52,26 @@ pub fn start(db: Db, vault: Vault, setup: Setup) -> App {
     app
 }
 
-/// Handlers for every kind of timer.
-const DUE_HANDLERS: DueHandlers = DueHandlers { by_partner_clock, by_system_clock };
+/// The handler of each kind of timer.
+const DUE_HANDLERS: &[DueHandler] = &[
+    DueHandler::of::<RouteOrder>(),
+    DueHandler::of::<SettleTrade>(),
+    DueHandler::of::<SettleDeposit>(),
+    DueHandler::of::<ExpireQuestions>(),
+    DueHandler::of_system::<SendMessage>(),
+];
 
-fn by_partner_clock<'a>(
-    ctx: &'a CommandContext<'a>,
-    kind: TimerKind,
-    subject_id: Uuid,
-) -> BoxFuture<'a, Result<()>> {
-    Box::pin(async move {
-        match kind {
-            TimerKind::OrderRoute => orders::route(ctx, subject_id).await,
-            TimerKind::DepositSettle => transfers::settle_deposit(ctx, subject_id).await,
-            TimerKind::TradeSettle => orders::settle_trade(ctx, subject_id).await,
-            TimerKind::KycQuestionsExpire => kyc::expire(ctx, subject_id).await,
-            TimerKind::MessageSend => Err(Error::broken("a message timer runs by a partner's clock")),
-        }
-    })
-}
+#[cfg(test)]
+mod tests {
+    use super::DUE_HANDLERS;
+    use entity::timer::TimerKind;
+    use sea_orm::Iterable;
 
-fn by_system_clock<'a>(app: &'a App, leased: &'a timer::Model) -> BoxFuture<'a, Result<()>> {
-    Box::pin(async move {
-        match leased.kind {
-            TimerKind::MessageSend => messages::send(app, leased).await,
-            TimerKind::OrderRoute
-            | TimerKind::DepositSettle
-            | TimerKind::TradeSettle
-            | TimerKind::KycQuestionsExpire => {
-                Err(Error::broken("a timer of a partner's clock runs by the system clock"))
-            }
+    #[test]
+    fn every_kind_of_timer_has_one_handler() {
+        for kind in TimerKind::iter() {
+            let handlers = DUE_HANDLERS.iter().filter(|handler| handler.kind() == kind);
+            assert_eq!(handlers.count(), 1, "{kind:?}");
         }
-    })
+    }
 }

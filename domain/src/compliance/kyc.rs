@@ -23,8 +23,8 @@ use crate::{
         command::CommandContext,
         events::{CheckState, Event},
         ids,
+        scheduler::Due,
         secrets::{self, AssociatedData, Secret},
-        timers,
         visible::Owner,
     },
     people::{
@@ -225,7 +225,7 @@ impl Assessed {
     pub async fn record(self, ctx: &CommandContext<'_>) -> Result<kyc::Model> {
         if let Some(user_id) = self.check.user_id {
             if let Some(earlier) = current(ctx.tx, user_id).await? {
-                timers::cancel(ctx.tx, ctx.partner.id, earlier.id, TimerKind::KycQuestionsExpire).await?;
+                ctx.unschedule::<ExpireQuestions>(earlier.id).await?;
             }
             kyc::Entity::update_many()
                 .col_expr(kyc::Column::SupersededAt, Expr::value(ctx.now))
@@ -247,10 +247,7 @@ impl Assessed {
 /// Schedules the expiry of a check's questions, if it has any.
 async fn schedule_expiry(ctx: &CommandContext<'_>, check: &kyc::Model) -> Result<()> {
     match check.questions_expire_at {
-        Some(at) => {
-            timers::schedule(ctx.tx, ctx.app.ids, ctx.partner.id, TimerKind::KycQuestionsExpire, check.id, at)
-                .await
-        }
+        Some(at) => ctx.schedule::<ExpireQuestions>(check.id, at).await,
         None => Ok(()),
     }
 }
@@ -268,7 +265,7 @@ pub async fn settle(
     event: fn(CheckState) -> Event,
 ) -> Result<kyc::Model> {
     if check.outcome != Outcome::QuestionsRequired {
-        timers::cancel(ctx.tx, ctx.partner.id, check.id, TimerKind::KycQuestionsExpire).await?;
+        ctx.unschedule::<ExpireQuestions>(check.id).await?;
     }
     let check = kyc::ActiveModel::from(check).reset_all().update(ctx.tx).await?;
     ctx.record(event((&check).into())).await?;
@@ -285,14 +282,20 @@ pub async fn settle(
 }
 
 /// Sends a check to a reviewer if its questions expired unanswered.
-pub async fn expire(ctx: &CommandContext<'_>, id: Uuid) -> Result<()> {
-    let found = kyc::Entity::find_by_id(id).one(ctx.tx).await?;
-    let mut check = found.ok_or_else(|| Error::broken("a timer refers to a missing identity check"))?;
-    if check.superseded_at.is_none() && check.outcome == Outcome::QuestionsRequired {
-        (check.outcome, check.decided_at) = (Outcome::ManualReview, ctx.now);
-        settle(ctx, check, Event::KycExpired).await?;
+pub struct ExpireQuestions;
+
+impl Due for ExpireQuestions {
+    const KIND: TimerKind = TimerKind::KycQuestionsExpire;
+
+    async fn run(ctx: &CommandContext<'_>, kyc_id: Uuid) -> Result<()> {
+        let found = kyc::Entity::find_by_id(kyc_id).one(ctx.tx).await?;
+        let mut check = found.ok_or_else(|| Error::broken("a timer refers to a missing identity check"))?;
+        if check.superseded_at.is_none() && check.outcome == Outcome::QuestionsRequired {
+            (check.outcome, check.decided_at) = (Outcome::ManualReview, ctx.now);
+            settle(ctx, check, Event::KycExpired).await?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Updates a user's status after an outcome and records an event if it changes. Closed users stay closed.

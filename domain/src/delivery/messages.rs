@@ -9,6 +9,7 @@ use crate::{
         clock,
         db::WriteTransaction,
         pages::{Page, Slice},
+        scheduler::DueBySystem,
         secrets::{AssociatedData, Secret},
         timers,
         visible::{Listed, Owner},
@@ -132,7 +133,7 @@ async fn write(
     message::ActiveModel::from(row).reset_all().insert(tx).await?;
     if live {
         let urgent = new.send_by.is_some_and(|by| by - clock::system_now() <= URGENT);
-        timers::schedule_system(tx, app.ids, partner.id, TimerKind::MessageSend, id, urgent).await?;
+        timers::schedule_system(tx, app.ids, partner.id, SendMessage::KIND, id, urgent).await?;
     }
     Ok(id)
 }
@@ -185,44 +186,50 @@ const PAUSES: [i64; 7] = [5, 30, 120, 600, 3600, 4 * 3600, 12 * 3600];
 /// Sends the message of a timer that the caller has leased. Afterwards the message is sent or failed, and
 /// erased, or it waits for its next attempt. A crash after sending and before the commit sends the message
 /// twice, with the same id.
-pub async fn send(app: &App, leased: &timer::Model) -> Result<()> {
-    let found = message::Entity::find_by_id(leased.subject_id).one(&app.db.read).await?;
-    let Some(message) = found.filter(|found| found.status == Status::Pending) else {
+pub struct SendMessage;
+
+impl DueBySystem for SendMessage {
+    const KIND: TimerKind = TimerKind::MessageSend;
+
+    async fn run(app: &App, leased: &timer::Model) -> Result<()> {
+        let found = message::Entity::find_by_id(leased.subject_id).one(&app.db.read).await?;
+        let Some(message) = found.filter(|found| found.status == Status::Pending) else {
+            let tx = app.db.write().await?;
+            timers::take(&tx, leased).await?;
+            return tx.commit().await;
+        };
+        let late = |at: DateTime<Utc>| message.send_by.is_some_and(|by| at > by);
+        let outcome = if late(clock::system_now()) {
+            Err(SendError::Refused("the message expired before it was sent".to_owned()))
+        } else {
+            try_to_send(app, &message).await
+        };
+        let pause = usize::try_from(leased.attempts.saturating_sub(1))
+            .ok()
+            .and_then(|tried| PAUSES.get(tried))
+            .copied()
+            .map(Duration::seconds);
+        let (status, why) = match (outcome, pause) {
+            (Ok(()), _) => (Status::Sent, String::new()),
+            (Err(SendError::Failed(why)), Some(pause)) if !late(clock::system_now() + pause) => {
+                tracing::warn!(message = %message.id, tries = leased.attempts, why,
+                "message not sent; will retry");
+                let tx = app.db.write().await?;
+                timers::release(&tx, leased, pause).await?;
+                return tx.commit().await;
+            }
+            (Err(SendError::Failed(why) | SendError::Refused(why)), _) => (Status::Failed, why),
+        };
         let tx = app.db.write().await?;
         timers::take(&tx, leased).await?;
-        return tx.commit().await;
-    };
-    let late = |at: DateTime<Utc>| message.send_by.is_some_and(|by| at > by);
-    let outcome = if late(clock::system_now()) {
-        Err(SendError::Refused("the message expired before it was sent".to_owned()))
-    } else {
-        try_to_send(app, &message).await
-    };
-    let pause = usize::try_from(leased.attempts.saturating_sub(1))
-        .ok()
-        .and_then(|tried| PAUSES.get(tried))
-        .copied()
-        .map(Duration::seconds);
-    let (status, why) = match (outcome, pause) {
-        (Ok(()), _) => (Status::Sent, String::new()),
-        (Err(SendError::Failed(why)), Some(pause)) if !late(clock::system_now() + pause) => {
-            tracing::warn!(message = %message.id, tries = leased.attempts, why,
-                "message not sent; will retry");
-            let tx = app.db.write().await?;
-            timers::release(&tx, leased, pause).await?;
-            return tx.commit().await;
-        }
-        (Err(SendError::Failed(why) | SendError::Refused(why)), _) => (Status::Failed, why),
-    };
-    let tx = app.db.write().await?;
-    timers::take(&tx, leased).await?;
-    let erased = erase(&tx, &message, status, leased.attempts).await?;
-    tx.commit().await?;
-    if erased && status == Status::Failed {
-        tracing::error!(message = %message.id, purpose = ?message.purpose, tries = leased.attempts, why,
+        let erased = erase(&tx, &message, status, leased.attempts).await?;
+        tx.commit().await?;
+        if erased && status == Status::Failed {
+            tracing::error!(message = %message.id, purpose = ?message.purpose, tries = leased.attempts, why,
             "message not sent; giving up");
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Sends a message. Internal errors count as failed attempts, so that an unreadable message is not retried

@@ -10,7 +10,7 @@ use crate::{
         ledger::{Entry, USD},
         lists::{Filter, SortedPage},
         pages::Slice,
-        timers,
+        scheduler::Due,
         visible::Owner,
     },
     providers::Providers,
@@ -86,15 +86,7 @@ impl Command for CreateDeposit {
             settled_at: None,
         };
         transfer::ActiveModel::from(transfer.clone()).reset_all().insert(ctx.tx).await?;
-        timers::schedule(
-            ctx.tx,
-            ctx.app.ids,
-            ctx.partner.id,
-            TimerKind::DepositSettle,
-            transfer.id,
-            settles_at,
-        )
-        .await?;
+        ctx.schedule::<SettleDeposit>(transfer.id, settles_at).await?;
         let mut event = ctx.event();
         let mut entry = Entry::default();
         entry.post(
@@ -117,29 +109,35 @@ fn require_written(complete: bool) -> Result<()> {
 }
 
 /// Settles a pending deposit: its money becomes cash. Does nothing if the deposit is not pending.
-pub async fn settle_deposit(ctx: &CommandContext<'_>, id: Uuid) -> Result<()> {
-    let Some(transfer) = transfer::Entity::find_by_id(id)
-        .one(ctx.tx)
-        .await?
-        .filter(|transfer| transfer.status == Status::Pending)
-    else {
-        return Ok(());
-    };
-    let mut row: transfer::ActiveModel = transfer.into();
-    row.status = Set(Status::Settled);
-    row.settled_at = Set(Some(ctx.now));
-    let transfer = row.update(ctx.tx).await?;
-    let mut event = ctx.event();
-    let mut entry = Entry::default();
-    let (fbo, in_transit) = (
-        ctx.house_account(LedgerKind::BankFbo, USD).await?,
-        ctx.house_account(LedgerKind::BankAchInTransit, USD).await?,
-    );
-    let pending = ctx.customer_account(transfer.account_id, LedgerKind::PendingDeposit, USD).await?;
-    let cash = ctx.customer_account(transfer.account_id, LedgerKind::Cash, USD).await?;
-    entry.post(&fbo, &in_transit, transfer.amount.units()).post(&pending, &cash, transfer.amount.units());
-    require_written(entry.write(ctx.tx, ctx.app.ids, &mut event).await?)?;
-    event.record(ctx.tx, Event::DepositSettled((&transfer).into())).await
+pub struct SettleDeposit;
+
+impl Due for SettleDeposit {
+    const KIND: TimerKind = TimerKind::DepositSettle;
+
+    async fn run(ctx: &CommandContext<'_>, transfer_id: Uuid) -> Result<()> {
+        let Some(transfer) = transfer::Entity::find_by_id(transfer_id)
+            .one(ctx.tx)
+            .await?
+            .filter(|transfer| transfer.status == Status::Pending)
+        else {
+            return Ok(());
+        };
+        let mut row: transfer::ActiveModel = transfer.into();
+        row.status = Set(Status::Settled);
+        row.settled_at = Set(Some(ctx.now));
+        let transfer = row.update(ctx.tx).await?;
+        let mut event = ctx.event();
+        let mut entry = Entry::default();
+        let (fbo, in_transit) = (
+            ctx.house_account(LedgerKind::BankFbo, USD).await?,
+            ctx.house_account(LedgerKind::BankAchInTransit, USD).await?,
+        );
+        let pending = ctx.customer_account(transfer.account_id, LedgerKind::PendingDeposit, USD).await?;
+        let cash = ctx.customer_account(transfer.account_id, LedgerKind::Cash, USD).await?;
+        entry.post(&fbo, &in_transit, transfer.amount.units()).post(&pending, &cash, transfer.amount.units());
+        require_written(entry.write(ctx.tx, ctx.app.ids, &mut event).await?)?;
+        event.record(ctx.tx, Event::DepositSettled((&transfer).into())).await
+    }
 }
 
 /// Transfers are visible to those who see their brokerage account.

@@ -7,7 +7,7 @@ use super::{
     ids::Ids,
     limits::Limits,
     rights::Rights,
-    scheduler::DueHandlers,
+    scheduler::DueHandler,
     secrets::{ENCRYPTION_KEY, Vault},
     sequencer::Sequencer,
     timers::Wake,
@@ -42,7 +42,8 @@ pub struct Parts {
     pub limits: Limits,
     /// Clock of caches and rate limits.
     pub monotonic: MonotonicClock,
-    pub due_handlers: DueHandlers,
+    /// Handler of each kind of timer.
+    pub due_handlers: &'static [DueHandler],
     features: Features,
 }
 
@@ -96,7 +97,7 @@ impl App {
         vault: Vault,
         limits: Limits,
         monotonic: MonotonicClock,
-        due_handlers: DueHandlers,
+        due_handlers: &'static [DueHandler],
     ) -> Self {
         Self(Arc::new(Parts {
             db,

@@ -11,6 +11,8 @@ use super::{
     idempotency::{Claim, Key},
     ledger,
     limits::{self, Allowance},
+    scheduler::Due,
+    timers,
 };
 use crate::{Actor, Checks, Code, Error, Refusal, Result, Scope, kernel::app::App};
 use chrono::{DateTime, NaiveDate, Utc};
@@ -122,6 +124,19 @@ impl CommandContext<'_> {
     /// Records an event that moved nothing in the ledger.
     pub async fn record(&self, event: Event) -> Result<()> {
         self.event().record(self.tx, event).await
+    }
+
+    /// Schedules a change of `subject_id` at `due_at` by the partner's clock.
+    pub async fn schedule<D: Due>(&self, subject_id: Uuid, due_at: DateTime<Utc>) -> Result<()> {
+        timers::schedule(self.tx, self.app.ids, self.partner.id, D::KIND, subject_id, due_at).await
+    }
+
+    /// Cancels the scheduled changes of this kind of `subject_id`.
+    ///
+    /// The worker deletes the timer first and then locks its subject. Callers must use the same order to avoid
+    /// a deadlock.
+    pub async fn unschedule<D: Due>(&self, subject_id: Uuid) -> Result<()> {
+        timers::cancel(self.tx, self.partner.id, subject_id, D::KIND).await
     }
 
     /// Returns the partner's house account of this kind in the ledger; opens it on first use.

@@ -18,13 +18,80 @@ use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-/// Handlers of due timers, which the features provide.
+/// A change that is due later by the partner's clock.
+pub trait Due: 'static {
+    /// Kind of its timers.
+    const KIND: TimerKind;
+
+    /// Makes the change, within the transaction that deletes the timer. Does nothing if its subject has changed
+    /// meanwhile.
+    fn run(ctx: &CommandContext<'_>, subject_id: Uuid) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// Work that is due by the system clock and cannot be done within a transaction.
+pub trait DueBySystem: 'static {
+    /// Kind of its timers.
+    const KIND: TimerKind;
+
+    /// Does the work for a leased timer, and ends or releases the timer.
+    fn run(app: &App, leased: &timer::Model) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// Handler of one kind of timer.
 #[derive(Clone, Copy, Debug)]
-pub struct DueHandlers {
-    /// Handles a timer by the partner's clock, within the transaction that deletes the timer.
-    pub by_partner_clock: for<'a> fn(&'a CommandContext<'a>, TimerKind, Uuid) -> BoxFuture<'a, Result<()>>,
-    /// Handles a timer by the system clock, with the timer leased and no transaction.
-    pub by_system_clock: for<'a> fn(&'a App, &'a timer::Model) -> BoxFuture<'a, Result<()>>,
+pub struct DueHandler {
+    kind: TimerKind,
+    run: Run,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Run {
+    ByPartnerClock(for<'a> fn(&'a CommandContext<'a>, Uuid) -> BoxFuture<'a, Result<()>>),
+    BySystemClock(for<'a> fn(&'a App, &'a timer::Model) -> BoxFuture<'a, Result<()>>),
+}
+
+impl DueHandler {
+    /// Returns the handler of a change that is due by the partner's clock.
+    pub const fn of<D: Due>() -> Self {
+        Self { kind: D::KIND, run: Run::ByPartnerClock(|ctx, subject_id| Box::pin(D::run(ctx, subject_id))) }
+    }
+
+    /// Returns the handler of work that is due by the system clock.
+    pub const fn of_system<D: DueBySystem>() -> Self {
+        Self { kind: D::KIND, run: Run::BySystemClock(|app, leased| Box::pin(D::run(app, leased))) }
+    }
+
+    /// Returns the kind of timer that it handles.
+    pub const fn kind(&self) -> TimerKind {
+        self.kind
+    }
+}
+
+/// Makes the change of a timer by the partner's clock.
+async fn run_by_partner_clock(ctx: &CommandContext<'_>, timer: &timer::Model) -> Result<()> {
+    match handler(ctx.app, timer.kind)? {
+        Run::ByPartnerClock(run) => run(ctx, timer.subject_id).await,
+        Run::BySystemClock(_) => Err(misplaced(timer.kind)),
+    }
+}
+
+/// Does the work of a leased timer by the system clock.
+async fn run_by_system_clock(app: &App, leased: &timer::Model) -> Result<()> {
+    match handler(app, leased.kind)? {
+        Run::BySystemClock(run) => run(app, leased).await,
+        Run::ByPartnerClock(_) => Err(misplaced(leased.kind)),
+    }
+}
+
+fn handler(app: &App, kind: TimerKind) -> Result<Run> {
+    let handler = app.due_handlers.iter().find(|handler| handler.kind == kind);
+    handler
+        .map(|handler| handler.run)
+        .ok_or_else(|| Error::broken(format!("a timer of kind {kind:?} has no handler")))
+}
+
+fn misplaced(kind: TimerKind) -> Error {
+    Error::broken(format!("a timer of kind {kind:?} is due by the wrong clock"))
 }
 
 /// Maximum number of timers of one partner in a row before other partners get their turn.
@@ -108,7 +175,7 @@ pub async fn start_due_by_system(app: &App, running: &mut JoinSet<()>) -> Result
         if let Some(leased) = leased {
             let app = app.clone();
             running.spawn(async move {
-                if let Err(error) = (app.due_handlers.by_system_clock)(&app, &leased).await {
+                if let Err(error) = run_by_system_clock(&app, &leased).await {
                     tracing::error!(cause = %error.cause(), timer = %leased.id, kind = ?leased.kind,
                         "a timer failed and is retried");
                 }
@@ -187,6 +254,6 @@ async fn execute_once(app: &App, timer: &timer::Model, clock_to: Option<DateTime
         actor_id: None,
         now: timer.due_at,
     };
-    (app.due_handlers.by_partner_clock)(&ctx, timer.kind, timer.subject_id).await?;
+    run_by_partner_clock(&ctx, timer).await?;
     tx.commit().await
 }

@@ -46,7 +46,7 @@ impl Wake {
 }
 
 /// Schedules `kind` for `subject_id` at `due_at` by the partner's clock.
-pub async fn schedule(
+pub(super) async fn schedule(
     connection: &impl ConnectionTrait,
     ids: Ids,
     partner_id: Uuid,
@@ -99,10 +99,7 @@ async fn insert(
 }
 
 /// Cancels the timers of this kind for a subject.
-///
-/// The worker deletes the timer first and then locks its subject. Callers must use the same order to avoid a
-/// deadlock.
-pub async fn cancel(
+pub(super) async fn cancel(
     connection: &impl ConnectionTrait,
     partner_id: Uuid,
     subject_id: Uuid,

@@ -9,7 +9,6 @@ use crate::{
         ledger::{self, Entry},
         lists::{Filter, SortedPage},
         pages::Slice,
-        timers,
         visible::Owner,
     },
 };
@@ -19,7 +18,6 @@ use entity::{
     ledger_release::Reason,
     order::{self, OrderKind, Side, Status},
     partner::Mode,
-    timer::TimerKind,
 };
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait, QuerySelect, sea_query::LockType};
 use serde::Serialize;
@@ -27,7 +25,7 @@ use uuid::Uuid;
 
 mod fills;
 
-pub use fills::{route, settle_trade};
+pub use fills::{RouteOrder, SettleTrade};
 
 /// Places an order. The values are not validated yet.
 #[derive(Clone, Debug, Serialize)]
@@ -101,8 +99,7 @@ impl Command for PlaceOrder {
             Side::Sell => hold_shares(ctx, &mut entry, &order, &instrument, quote.bid).await?,
         }
         order::ActiveModel::from(order.clone()).reset_all().insert(ctx.tx).await?;
-        timers::schedule(ctx.tx, ctx.app.ids, ctx.partner.id, TimerKind::OrderRoute, order.id, ctx.now)
-            .await?;
+        ctx.schedule::<RouteOrder>(order.id, ctx.now).await?;
         if !entry.write(ctx.tx, ctx.app.ids, &mut event).await? {
             return Err(insufficient(self.side).into());
         }
@@ -226,7 +223,7 @@ impl Command for CancelOrder {
     type Output = order::Model;
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<order::Model> {
-        timers::cancel(ctx.tx, ctx.partner.id, self.order_id, TimerKind::OrderRoute).await?;
+        ctx.unschedule::<RouteOrder>(self.order_id).await?;
         let order = order::Entity::by_id_within(ctx.access_scope, self.order_id)
             .lock(LockType::NoKeyUpdate)
             .one(ctx.tx)

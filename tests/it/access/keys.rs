@@ -8,13 +8,21 @@ use crate::support::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use coffer::rest::ROUTES;
-use domain::{Scope, access::keys, kernel::clock};
+use domain::{
+    Scope,
+    access::keys,
+    kernel::{
+        clock,
+        secrets::{AssociatedData, Signer},
+    },
+};
 use entity::api_key;
 use futures_util::StreamExt;
 use reqwest::header::HeaderMap;
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
+use uuid::Uuid;
 
 /// Timeout for something that takes at most a second, long enough for a slow machine.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -209,6 +217,23 @@ on_both! {
             .collect();
         let line = |operation| (operation, "done", id.clone());
         assert_eq!(lines, [line("api_key.issue"), line("api_key.revoke"), line("api_key.revoke")]);
+    }
+
+    /// Webhooks are signed with the text of the key without its first three characters. The text is not stored,
+    /// only the two states of the signature, encrypted.
+    async fn the_stored_states_of_a_key_sign_like_its_text(app: TestApp) {
+        let (first, first_secret) = issued(&app, json!({ "label": "one", "scopes": ["OPERATE"] })).await;
+        let (second, second_secret) = rotated(&app, json!({ "apiKeyId": first })).await;
+        for (id, secret) in [(first, first_secret), (second, second_secret)] {
+            let row = api_key::Entity::find_by_id(id.parse::<Uuid>().unwrap());
+            let row = row.one(&app.app.db.read).await.unwrap().unwrap();
+            let data = AssociatedData { column: "api_key.signer", row: row.id, partner: row.partner_id };
+            let states = app.app.vault.open(data, &row.signer).unwrap();
+            let expected = Signer::of(secret.strip_prefix("sk_").unwrap().as_bytes());
+            assert_eq!(Signer::from_bytes(states.reveal()), Some(expected.clone()));
+            let sealed = hex::encode(&row.signer);
+            assert!(!sealed.contains(&hex::encode(expected.to_bytes())), "the states are not encrypted");
+        }
     }
 
     async fn a_key_cannot_issue_a_scope_that_it_lacks(app: TestApp) {

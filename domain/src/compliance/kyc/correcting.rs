@@ -1,15 +1,16 @@
 //! Correcting the evidence of an identity check.
 
 use super::{
-    KycRef, ask, close_questions,
+    ExpireQuestions, KycRef, ask, close_questions,
     evidence::{Patch, Reconsidered, reconsider},
-    expire, locked, outcome_of, settle,
+    locked, outcome_of, settle,
 };
 use crate::{
     Code, Refusal, Result, Scope,
     kernel::{
         command::{Command, CommandContext},
         events::Event,
+        scheduler::Due,
     },
 };
 use entity::{
@@ -51,7 +52,7 @@ impl Command for CorrectKyc {
             .filter(|due| *due <= ctx.now && check.outcome == Outcome::QuestionsRequired)
         {
             // The timer is due but has not run yet.
-            expire(&CommandContext { now: due, ..*ctx }, check.id).await?;
+            ExpireQuestions::run(&CommandContext { now: due, ..*ctx }, check.id).await?;
             check = locked(ctx, find, self.check.field()).await?;
         }
         if !matches!(check.outcome, Outcome::QuestionsRequired | Outcome::ManualReview) {

@@ -1,9 +1,9 @@
 //! Watch-list hits: clearing them, and keeping them across checks.
 
 use super::{
-    Assessed, applicant, ask, close_questions, is_listed, locked, outcome_of, parts, questions::PASS_MARK,
-    reviews::require_independent_reviewer, schedule_expiry, settle, to_json, update_user_status,
-    was_denied_before, within,
+    Assessed, ExpireQuestions, applicant, ask, close_questions, is_listed, locked, outcome_of, parts,
+    questions::PASS_MARK, reviews::require_independent_reviewer, schedule_expiry, settle, to_json,
+    update_user_status, was_denied_before, within,
 };
 use crate::{
     Actor, Checks, Code, Error, Refusal, Result, Scope, Visible,
@@ -14,7 +14,6 @@ use crate::{
         command::{Command, CommandContext},
         events::{CheckState, Event, Subject},
         secrets::{AssociatedData, Secret},
-        timers,
         visible::Owner,
     },
     people::{
@@ -28,9 +27,7 @@ use entity::{
     Kind, event,
     kyc::{self, Outcome},
     partner::Mode,
-    screening_exception, screening_hit, screening_run,
-    timer::TimerKind,
-    user, watch_list,
+    screening_exception, screening_hit, screening_run, user, watch_list,
 };
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder,
@@ -153,7 +150,7 @@ pub async fn reopen(
     if check.outcome != Outcome::Denied {
         if check.outcome == Outcome::QuestionsRequired {
             close_questions(&mut check);
-            timers::cancel(ctx.tx, ctx.partner.id, check.id, TimerKind::KycQuestionsExpire).await?;
+            ctx.unschedule::<ExpireQuestions>(check.id).await?;
         }
         if check.outcome != Outcome::ManualReview {
             (check.outcome, check.decided_at) = (Outcome::ManualReview, ctx.now);

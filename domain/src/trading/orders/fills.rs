@@ -8,7 +8,7 @@ use crate::{
         command::CommandContext,
         events::{Event, EventBuilder},
         ledger::{self, Entry, USD},
-        timers,
+        scheduler::Due,
     },
     trading::{instruments, market, positions},
 };
@@ -31,22 +31,28 @@ use uuid::Uuid;
 ///
 /// Rejects the order and releases its holds if it now costs more than the available cash. Does nothing if the
 /// order is no longer accepted.
-pub async fn route(ctx: &CommandContext<'_>, order_id: Uuid) -> Result<()> {
-    let order = order::Entity::find_by_id(order_id).lock(LockType::NoKeyUpdate).one(ctx.tx).await?;
-    let Some(order) = order.filter(|order| order.status == Status::Accepted) else { return Ok(()) };
-    let instrument = instruments::of_order(ctx.tx, &order).await?;
-    let quote = market::quote(ctx.app, ctx.tx, ctx.partner, &instrument, ctx.now).await?;
-    let price = match order.side {
-        Side::Buy => quote.ask,
-        Side::Sell => quote.bid,
-    };
-    let amount = Money::cost(order.quantity, price)
-        .ok_or_else(|| Error::broken("the amount of a fill exceeds 64 bits"))?;
-    let working = order::Model { status: Status::New, ..order.clone() };
-    ctx.record(Event::OrderNew((&working).into())).await?;
-    match order.side {
-        Side::Buy => buy(ctx, order, &instrument, price, amount).await,
-        Side::Sell => sell(ctx, order, &instrument, price, amount).await,
+pub struct RouteOrder;
+
+impl Due for RouteOrder {
+    const KIND: TimerKind = TimerKind::OrderRoute;
+
+    async fn run(ctx: &CommandContext<'_>, order_id: Uuid) -> Result<()> {
+        let order = order::Entity::find_by_id(order_id).lock(LockType::NoKeyUpdate).one(ctx.tx).await?;
+        let Some(order) = order.filter(|order| order.status == Status::Accepted) else { return Ok(()) };
+        let instrument = instruments::of_order(ctx.tx, &order).await?;
+        let quote = market::quote(ctx.app, ctx.tx, ctx.partner, &instrument, ctx.now).await?;
+        let price = match order.side {
+            Side::Buy => quote.ask,
+            Side::Sell => quote.bid,
+        };
+        let amount = Money::cost(order.quantity, price)
+            .ok_or_else(|| Error::broken("the amount of a fill exceeds 64 bits"))?;
+        let working = order::Model { status: Status::New, ..order.clone() };
+        ctx.record(Event::OrderNew((&working).into())).await?;
+        match order.side {
+            Side::Buy => buy(ctx, order, &instrument, price, amount).await,
+            Side::Sell => sell(ctx, order, &instrument, price, amount).await,
+        }
     }
 }
 
@@ -145,8 +151,7 @@ async fn filled(
         settles_at: calendar::trade_settles_at(ctx.now),
         settled_at: None,
     };
-    timers::schedule(ctx.tx, ctx.app.ids, order.partner_id, TimerKind::TradeSettle, fill.id, fill.settles_at)
-        .await?;
+    ctx.schedule::<SettleTrade>(fill.id, fill.settles_at).await?;
     fill::ActiveModel::from(fill).reset_all().insert(ctx.tx).await?;
     let quantity = order.quantity;
     let mut row: order::ActiveModel = order.into();
@@ -171,30 +176,36 @@ async fn reject(ctx: &CommandContext<'_>, order: order::Model, why: RejectCode) 
 
 /// Settles a trade: moves the amount owed to or by the clearing house through the bank account, and turns
 /// proceeds of sales into cash. Does nothing if the trade has already settled.
-pub async fn settle_trade(ctx: &CommandContext<'_>, fill_id: Uuid) -> Result<()> {
-    let Some(fill) =
-        fill::Entity::find_by_id(fill_id).one(ctx.tx).await?.filter(|fill| fill.settled_at.is_none())
-    else {
-        return Ok(());
-    };
-    let amount = fill.amount.units();
-    let mut row: fill::ActiveModel = fill.into();
-    row.settled_at = Set(Some(ctx.now));
-    let fill = row.update(ctx.tx).await?;
-    let mut event = ctx.event();
-    let mut entry = Entry::default();
-    let fbo = ctx.house_account(LedgerKind::BankFbo, USD).await?;
-    match fill.side {
-        Side::Buy => {
-            entry.post(&ctx.house_account(LedgerKind::ClearingPayable, USD).await?, &fbo, amount);
+pub struct SettleTrade;
+
+impl Due for SettleTrade {
+    const KIND: TimerKind = TimerKind::TradeSettle;
+
+    async fn run(ctx: &CommandContext<'_>, fill_id: Uuid) -> Result<()> {
+        let Some(fill) =
+            fill::Entity::find_by_id(fill_id).one(ctx.tx).await?.filter(|fill| fill.settled_at.is_none())
+        else {
+            return Ok(());
+        };
+        let amount = fill.amount.units();
+        let mut row: fill::ActiveModel = fill.into();
+        row.settled_at = Set(Some(ctx.now));
+        let fill = row.update(ctx.tx).await?;
+        let mut event = ctx.event();
+        let mut entry = Entry::default();
+        let fbo = ctx.house_account(LedgerKind::BankFbo, USD).await?;
+        match fill.side {
+            Side::Buy => {
+                entry.post(&ctx.house_account(LedgerKind::ClearingPayable, USD).await?, &fbo, amount);
+            }
+            Side::Sell => {
+                entry.post(&fbo, &ctx.house_account(LedgerKind::ClearingReceivable, USD).await?, amount);
+                proceeds_to_cash(ctx, &mut entry, fill.account_id).await?;
+            }
         }
-        Side::Sell => {
-            entry.post(&fbo, &ctx.house_account(LedgerKind::ClearingReceivable, USD).await?, amount);
-            proceeds_to_cash(ctx, &mut entry, fill.account_id).await?;
-        }
+        write(ctx, entry, &mut event).await?;
+        event.record(ctx.tx, Event::TradeSettled((&fill).into())).await
     }
-    write(ctx, entry, &mut event).await?;
-    event.record(ctx.tx, Event::TradeSettled((&fill).into())).await
 }
 
 /// Turns proceeds into cash that settled while an order held them, once the order has released them.
