@@ -14,10 +14,11 @@ import { operations, possibleTypes, scalars } from './operations.mjs';
 const here = dirname(fileURLToPath(import.meta.url));
 const headers = { authorization };
 
+export const guideText = () => readFileSync(join(here, '../../docs/clients.md'), 'utf8');
+
 /** The blocks of JavaScript by their file names, which are their first lines. */
-function blocks() {
-  const text = readFileSync(join(here, '../../docs/clients.md'), 'utf8');
-  return Object.fromEntries([...text.matchAll(/^```js\n\/\/ (\S+)\n(.*?)^```$/gms)].map(([, name, code]) => [name, code]));
+export function blocks() {
+  return Object.fromEntries([...guideText().matchAll(/^```js\n\/\/ (\S+)\n(.*?)^```$/gms)].map(([, name, code]) => [name, code]));
 }
 
 /** Writes the blocks to a folder beside node_modules, so that their imports resolve, and passes it to `use`. */
@@ -37,7 +38,8 @@ export const valueTypes = await written(async (folder) => (await import(join(fol
 export default async function guide() {
   await written(async (folder) => {
     const load = (name) => import(join(folder, name));
-    const { config } = await load('codegen-scalars.js');
+    const { default: codegen } = await load('codegen.js');
+    const [{ config }] = Object.values(codegen.generates);
     await check('guide: the scalars of the code generator', () => assert.deepEqual(config.scalars, scalars(schema)));
     await check('guide: amounts and dates are formatted exactly', async () => formats(await load('format.js')));
     await check('guide: two users and an account', data);
@@ -54,7 +56,8 @@ function formats({ formatMoney, formatDate, formatDateTime }) {
   assert.equal(formatDateTime('2026-02-01T04:30:00Z', 'America/New_York').replaceAll('\u202f', ' '), 'Jan 31, 2026, 11:30 PM');
 }
 
-async function send(query, variables) {
+/** Sends an operation with the API key of the sandbox, and returns its data. */
+export async function send(query, variables) {
   const body = JSON.stringify({ query, variables });
   const response = await fetch(url, { method: 'POST', headers: { ...headers, 'content-type': 'application/json' }, body });
   const { data, errors } = await response.json();

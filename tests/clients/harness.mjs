@@ -1,6 +1,8 @@
 // Named checks with a time limit and totals, and constants for all suites.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { buildSchema } from 'graphql';
 
 export { assert };
@@ -48,4 +50,11 @@ export function take(count, subscribe) {
       complete: () => resolve(values),
     });
   });
+}
+
+/** Runs a program of an installed package, which must succeed. */
+export function runs(name, args, cwd) {
+  const program = fileURLToPath(new URL(`node_modules/.bin/${name}`, import.meta.url));
+  const { status, stdout, stderr } = spawnSync(program, args, { cwd, encoding: 'utf8' });
+  assert.equal(status, 0, `${stdout}${stderr}`.slice(-3000));
 }

@@ -24,7 +24,7 @@ const OPERATIONS: [&str; 4] =
 
 /// The blocks of JavaScript, each run by `tests/clients/guide.mjs`.
 const SCRIPTS: [&str; 7] = [
-    "codegen-scalars.js",
+    "codegen.js",
     "format.js",
     "coffer-value-types.js",
     "coffer-apollo.js",
