@@ -1,11 +1,13 @@
 // Named checks with a time limit and totals, and constants for all suites.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { buildSchema } from 'graphql';
 
 export { assert };
+export const execute = promisify(execFile);
 export const url = process.env.COFFER_URL;
 export const socket = process.env.COFFER_WS;
 export const schemaFile = process.env.COFFER_SCHEMA;
@@ -53,8 +55,9 @@ export function take(count, subscribe) {
 }
 
 /** Runs a program of an installed package, which must succeed. */
-export function runs(name, args, cwd) {
+export async function runs(name, args, cwd) {
   const program = fileURLToPath(new URL(`node_modules/.bin/${name}`, import.meta.url));
-  const { status, stdout, stderr } = spawnSync(program, args, { cwd, encoding: 'utf8' });
-  assert.equal(status, 0, `${stdout}${stderr}`.slice(-3000));
+  await execute(program, args, { cwd }).catch(({ code, stdout, stderr }) => {
+    throw new Error(`${name} exited with ${code}: ${stdout}${stderr}`.slice(0, 2000));
+  });
 }

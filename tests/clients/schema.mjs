@@ -97,9 +97,9 @@ async function codegen() {
         'operations.ts': { plugins: ['typescript-operations', 'typed-document-node'], config },
       },
     }));
-    runs('graphql-codegen', ['--config', 'codegen.json'], folder);
+    await runs('graphql-codegen', ['--config', 'codegen.json'], folder);
     const flags = ['--noEmit', '--strict', '--skipLibCheck', '--target', 'es2022', '--module', 'esnext', '--moduleResolution', 'bundler'];
-    runs('tsc', [...flags, 'schema.ts', 'operations.ts'], folder);
+    await runs('tsc', [...flags, 'schema.ts', 'operations.ts'], folder);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

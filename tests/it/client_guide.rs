@@ -2,7 +2,7 @@
 //! runs its JavaScript.
 
 use crate::{
-    samples::blocks_of,
+    manuals::{GUIDE, blocks_of},
     support::{ORDER_PLACE, TestApp, on_both, socket::Socket},
 };
 use async_graphql::{
@@ -15,8 +15,6 @@ use async_graphql::{
 use chrono::NaiveDate;
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, fs, path::Path};
-
-const GUIDE: &str = include_str!("../../docs/clients.md");
 
 /// The blocks of GraphQL, each run by a test below.
 const OPERATIONS: [&str; 4] =

@@ -3,7 +3,9 @@ import { Client, fetchExchange, subscriptionExchange, type AnyVariables, type Ty
 import { createClient } from 'graphql-ws';
 import { createCache } from './coffer-urql.js';
 import { graphql } from './gql/index.js';
-import type { AccountOpenInput, OrderPlaceInput, OrdersSubscription, UserPatch, UserSignUpInput } from './gql/graphql.js';
+import type {
+  AccountOpenInput, OrderPlaceInput, OrdersSubscription, UserPatch, UserSignUpInput,
+} from './gql/graphql.js';
 
 const SignUp = graphql(`mutation SignUp($input: UserSignUpInput!) {
   userSignUp(input: $input) { session { userId accessToken twoFactor { isPassed } } userErrors { code path message } }
@@ -122,7 +124,7 @@ export function createApp({ url, socketUrl, fetch, webSocketImpl }: Options) {
       const input = { idempotencyKey: crypto.randomUUID(), ...order };
       return changed((await send(PlaceOrder, { input })).orderPlace, 'order');
     },
-    /** Passes every change of an order, also those before, to `handle`; the cache has stored it. Returns how to stop. */
+    /** Passes past and new changes of orders to `handle`, after the cache has stored them. Returns how to stop. */
     watchOrders(accountId: string, handle: (event: OrderEvent) => void, fail: (error: Error) => void) {
       return urql.subscription(Orders, { accountId, after: '0' }).subscribe(({ data, error }) => {
         if (data) handle(data.orderChanged);
