@@ -10,7 +10,7 @@ import { assert, check, runs, schemaFile, socket, tally, url } from './harness.m
 const here = dirname(fileURLToPath(import.meta.url));
 const source = join(here, 'walk', 'client.ts');
 const PHONE = '2025550131';
-const TSC = ['--strict', '--skipLibCheck', '--allowJs', '--target', 'es2022', '--module', 'nodenext'];
+const TSC = ['--strict', '--allowJs', '--target', 'es2022', '--module', 'nodenext'];
 
 /** What the client has sent: HTTP requests, WebSocket connections and subscriptions on them. */
 const sent = { requests: 0, connections: 0, subscriptions: 0 };

@@ -121,6 +121,46 @@ fn every_block_is_run_or_says_why_not() {
     assert_eq!(with_blocks, DOCUMENTS.map(|(name, ..)| name.to_owned()).into());
 }
 
+#[test]
+fn the_readme_is_short() {
+    assert!(README.lines().count() < 150);
+}
+
+/// What the README says is not there yet, and what the schema would have if it were.
+const NOT_THERE_YET: [(&str, &str); 7] = [
+    ("withdrawals", "withdrawalCreate("),
+    ("limit and stop orders", "\tSTOP\n"),
+    ("managed portfolios", "type Portfolio "),
+    ("statements", "type Statement "),
+    ("webhooks", "type Webhook "),
+    ("goals", "type Goal "),
+    ("advisor meetings", "type Meeting "),
+];
+
+#[test]
+fn what_is_not_there_yet_is_not_in_the_schema() {
+    let sdl = coffer::graphql::sdl(&coffer::graphql::schema(true));
+    let section = README.split("## What is not there yet").nth(1).unwrap().split("\n## ").next().unwrap();
+    for (what, name) in NOT_THERE_YET {
+        assert!(section.contains(what), "{what}");
+        assert!(!sdl.contains(name), "the README says that there are no {what} yet");
+    }
+}
+
+/// A reader follows these documents one after the other with one sandbox, which refuses a phone number that another
+/// user has verified, and judges a social security number that another user has entered.
+#[test]
+fn the_people_in_the_documents_are_different() {
+    let playground = include_str!("../../src/server/playground/people.graphql");
+    let all = [README, API, playground].concat();
+    for begin in ["passcodeSend(input: { phone: \"", "ssn: \"", "fullName: \""] {
+        let values: Vec<&str> =
+            all.split(begin).skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+        assert!(values.len() > 2, "{begin}");
+        assert_eq!(BTreeSet::from_iter(&values).len(), values.len(), "{begin}: {values:?}");
+    }
+}
+
 /// Checks that all responses in an output are successful.
 #[track_caller]
 fn assert_accepted(printed: &str) {
