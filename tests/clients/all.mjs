@@ -1,7 +1,7 @@
-// Runs every suite; the last line has the totals.
+// Runs every suite; the last line has the totals. The walk is last, because it moves the sandbox clock.
 import { tally } from './harness.mjs';
 
-for (const suite of ['http', 'websocket', 'sse', 'clients', 'guide', 'schema', 'browser']) {
+for (const suite of ['http', 'websocket', 'sse', 'clients', 'guide', 'schema', 'browser', 'walk']) {
   console.log(`# ${suite}`);
   try {
     const { default: run } = await import(`./${suite}.mjs`);

@@ -1,23 +1,24 @@
-// The JavaScript of docs/clients.md, run as printed against the server.
+// The JavaScript of docs/clients.md and the TypeScript of the README, run as printed against the server.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ApolloClient, HttpLink, gql } from '@apollo/client/core';
 import { Client, fetchExchange } from '@urql/core';
-import { isRequiredArgument } from 'graphql';
+import { introspectionFromSchema, isRequiredArgument } from 'graphql';
 import { createClient } from 'graphql-ws';
 import WebSocket from 'ws';
-import { assert, authorization, check, schema, schemaFile, socket, url } from './harness.mjs';
+import { assert, authorization, check, execute, runs, schema, schemaFile, socket, url } from './harness.mjs';
 import { operations, possibleTypes, scalars } from './operations.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const headers = { authorization };
 
+export const guideText = () => readFileSync(join(here, '../../docs/clients.md'), 'utf8');
+
 /** The blocks of JavaScript by their file names, which are their first lines. */
-function blocks() {
-  const text = readFileSync(join(here, '../../docs/clients.md'), 'utf8');
-  return Object.fromEntries([...text.matchAll(/^```js\n\/\/ (\S+)\n(.*?)^```$/gms)].map(([, name, code]) => [name, code]));
+export function blocks() {
+  return Object.fromEntries([...guideText().matchAll(/^```js\n\/\/ (\S+)\n(.*?)^```$/gms)].map(([, name, code]) => [name, code]));
 }
 
 /** Writes the blocks to a folder beside node_modules, so that their imports resolve, and passes it to `use`. */
@@ -37,7 +38,8 @@ export const valueTypes = await written(async (folder) => (await import(join(fol
 export default async function guide() {
   await written(async (folder) => {
     const load = (name) => import(join(folder, name));
-    const { config } = await load('codegen-scalars.js');
+    const { default: codegen } = await load('codegen.js');
+    const [{ config }] = Object.values(codegen.generates);
     await check('guide: the scalars of the code generator', () => assert.deepEqual(config.scalars, scalars(schema)));
     await check('guide: amounts and dates are formatted exactly', async () => formats(await load('format.js')));
     await check('guide: two users and an account', data);
@@ -45,6 +47,7 @@ export default async function guide() {
     await urql(await load('coffer-urql.js'));
     await events((await load('follow.js')).follow);
     await check('guide: ESLint finds deprecated fields', () => deprecated(folder), 60_000);
+    await check('README: tsc --strict accepts the TypeScript client, and it lists the users', () => readme(folder), 120_000);
   });
 }
 
@@ -54,7 +57,8 @@ function formats({ formatMoney, formatDate, formatDateTime }) {
   assert.equal(formatDateTime('2026-02-01T04:30:00Z', 'America/New_York').replaceAll('\u202f', ' '), 'Jan 31, 2026, 11:30 PM');
 }
 
-async function send(query, variables) {
+/** Sends an operation with the API key of the sandbox, and returns its data. */
+export async function send(query, variables) {
   const body = JSON.stringify({ query, variables });
   const response = await fetch(url, { method: 'POST', headers: { ...headers, 'content-type': 'application/json' }, body });
   const { data, errors } = await response.json();
@@ -159,6 +163,19 @@ async function urql({ createCache, keys }) {
       Object.assign(keys, before);
       assert.ok(warnings.some((text) => text.includes('Invalid key') && text.includes('AccountBalance')), warnings.join('\n'));
     });
+    await check('guide: urql matches fragments on interfaces by the schema', async () => {
+      const text = 'query Node($id: ID!) { node(id: $id) { id ... on User { firstName } ... on Account { status } } }';
+      const found = [];
+      for (const known of [undefined, introspectionFromSchema(schema)]) {
+        warnings.length = 0;
+        const exchanges = [createCache(known), fetchExchange];
+        const one = new Client({ url, preferGetMethod: false, fetchOptions: { headers }, exchanges });
+        const { data } = await one.query(text, { id: account }).toPromise();
+        assert.deepEqual(data.node, { id: account, status: 'ACTIVE' });
+        found.push(warnings.some((warning) => warning.includes('Heuristic Fragment Matching')));
+      }
+      assert.deepEqual(found, [true, false]);
+    });
   } finally {
     console.warn = warn;
   }
@@ -219,4 +236,20 @@ function deprecated(folder) {
   const found = JSON.parse(stdout).flatMap(({ filePath, messages }) =>
     messages.map(({ ruleId, message }) => [basename(filePath), ruleId ?? message]));
   assert.deepEqual(found, [['reason.graphql', '@graphql-eslint/no-deprecated']]);
+}
+
+/** Runs the TypeScript of the README in a folder with the key of the sandbox. */
+async function readme(folder) {
+  const text = readFileSync(join(here, '../../README.md'), 'utf8');
+  const [[, name, code], ...others] = text.matchAll(/^```ts\n\/\/ (\S+)\n(.*?)^```$/gms);
+  assert.deepEqual([name, others], ['users.ts', []]);
+  writeFileSync(join(folder, name), code.replace('http://127.0.0.1:8080/graphql', url));
+  mkdirSync(join(folder, 'data'));
+  writeFileSync(join(folder, 'data', 'sandbox.key'), `${process.env.COFFER_KEY}\n`);
+  await runs('tsc', ['--strict', '--target', 'es2022', '--module', 'nodenext', name], folder);
+  const { stdout, stderr } = await execute('node', ['users.js'], { cwd: folder });
+  const { users } = await send('{ users(first: 9) { edges { node { firstName status } } } }');
+  assert.ok(users.edges.length > 2);
+  const lines = users.edges.map(({ node }) => `${node.firstName} ${node.status}\n`);
+  assert.deepEqual([stdout, stderr], [lines.join(''), '']);
 }

@@ -1,9 +1,13 @@
 // Named checks with a time limit and totals, and constants for all suites.
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { buildSchema } from 'graphql';
 
 export { assert };
+export const execute = promisify(execFile);
 export const url = process.env.COFFER_URL;
 export const socket = process.env.COFFER_WS;
 export const schemaFile = process.env.COFFER_SCHEMA;
@@ -47,5 +51,13 @@ export function take(count, subscribe) {
       error: reject,
       complete: () => resolve(values),
     });
+  });
+}
+
+/** Runs a program of an installed package, which must succeed. */
+export async function runs(name, args, cwd) {
+  const program = fileURLToPath(new URL(`node_modules/.bin/${name}`, import.meta.url));
+  await execute(program, args, { cwd }).catch(({ code, stdout, stderr }) => {
+    throw new Error(`${name} exited with ${code}: ${stdout}${stderr}`.slice(0, 2000));
   });
 }

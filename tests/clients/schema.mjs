@@ -1,5 +1,4 @@
 // Checks the schema with two linters and with the compilers that applications use.
-import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -7,18 +6,12 @@ import { parse, validate } from 'graphql';
 import { ESLint } from 'eslint';
 import graphqlPlugin from '@graphql-eslint/eslint-plugin';
 import { valueTypes } from './guide.mjs';
-import { assert, check, schema, schemaFile } from './harness.mjs';
+import { assert, check, runs, schema, schemaFile } from './harness.mjs';
 import { fragments, operations, scalars } from './operations.mjs';
 import { compile } from './relay.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
-const program = (name) => join(here, 'node_modules', '.bin', name);
 const MINUTES = 60_000;
-
-function runs(name, args, cwd) {
-  const { status, stdout, stderr } = spawnSync(program(name), args, { cwd, encoding: 'utf8' });
-  assert.equal(status, 0, `${stdout}${stderr}`.slice(-3000));
-}
 
 export default async function suite() {
   await check('graphql-eslint: strict rules', strictRules, 2 * MINUTES);
@@ -104,9 +97,9 @@ async function codegen() {
         'operations.ts': { plugins: ['typescript-operations', 'typed-document-node'], config },
       },
     }));
-    runs('graphql-codegen', ['--config', 'codegen.json'], folder);
+    await runs('graphql-codegen', ['--config', 'codegen.json'], folder);
     const flags = ['--noEmit', '--strict', '--skipLibCheck', '--target', 'es2022', '--module', 'esnext', '--moduleResolution', 'bundler'];
-    runs('tsc', [...flags, 'schema.ts', 'operations.ts'], folder);
+    await runs('tsc', [...flags, 'schema.ts', 'operations.ts'], folder);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -2,7 +2,7 @@
 //! runs its JavaScript.
 
 use crate::{
-    samples::blocks_of,
+    manuals::{GUIDE, blocks_of},
     support::{ORDER_PLACE, TestApp, on_both, socket::Socket},
 };
 use async_graphql::{
@@ -16,15 +16,13 @@ use chrono::NaiveDate;
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, fs, path::Path};
 
-const GUIDE: &str = include_str!("../../docs/clients.md");
-
 /// The blocks of GraphQL, each run by a test below.
 const OPERATIONS: [&str; 4] =
     ["query Orders", "mutation PlaceOrder", "subscription Events", "query Deprecated"];
 
 /// The blocks of JavaScript, each run by `tests/clients/guide.mjs`.
 const SCRIPTS: [&str; 7] = [
-    "codegen-scalars.js",
+    "codegen.js",
     "format.js",
     "coffer-value-types.js",
     "coffer-apollo.js",

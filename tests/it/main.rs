@@ -20,6 +20,7 @@ mod funding;
 mod gate;
 mod kernel;
 mod language;
+mod manuals;
 mod people;
 mod reporting;
 mod same_answers;

@@ -1,62 +1,22 @@
-//! Runs the code blocks of the documents and the tabs of the playground as printed, with ids from earlier
+//! Runs the GraphQL blocks of docs/api.md and the tabs of the playground as printed, with ids from earlier
 //! responses in place of `…`.
 
 use crate::{
     compliance::kyc_documents::{applicant, documented},
-    support::{Answer, TestApp, on_both, process::Process, send, socket::Socket},
+    manuals::{API, blocks_of},
+    support::{Answer, TestApp, on_both, send, socket::Socket},
 };
 use domain::Scope;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 
-/// The documents with code blocks. `client_guide.rs` runs those of docs/clients.md.
-const DOCUMENTS: &str = concat!(
-    include_str!("../../README.md"),
-    include_str!("../../docs/operations.md"),
-    include_str!("../../docs/api.md")
-);
-
-/// The sections with GraphQL, each run by a test below.
-const SECTIONS: [&str; 3] = ["A five-minute tour", "Users who sign in", "Reviewing identity checks"];
-
-/// Beginnings of lines that no test runs: the first starts the server, the second starts the tests.
-const EXEMPT: [&str; 2] = ["cargo run ", "cargo test "];
-
-/// A code block of a document.
-pub struct Block {
-    pub section: &'static str,
-    pub language: &'static str,
-    pub text: String,
-}
-
-/// Returns every block of these documents, with any indentation.
-fn blocks() -> Vec<Block> {
-    blocks_of(DOCUMENTS)
-}
-
-/// Returns every block of a document, with any indentation.
-pub fn blocks_of(document: &'static str) -> Vec<Block> {
-    let (mut found, mut section, mut is_open) = (Vec::<Block>::new(), "", false);
-    for line in document.lines() {
-        match (line.trim_start().strip_prefix("```"), line.strip_prefix("## ")) {
-            (Some(_), _) if is_open => is_open = false,
-            (Some(language), _) => {
-                found.push(Block { section, language, text: String::new() });
-                is_open = true;
-            }
-            (None, _) if is_open => found.last_mut().unwrap().text.extend([line, "\n"]),
-            (None, Some(title)) => section = title,
-            (None, None) => {}
-        }
-    }
-    assert!(!is_open && !found.is_empty());
-    found
-}
+/// The sections of docs/api.md with GraphQL, each run by a test below.
+pub const SECTIONS: [&str; 3] = ["Users without a login", "Users who sign in", "Reviewing identity checks"];
 
 /// Returns the GraphQL blocks of one section.
 fn graphql_blocks(section: &str) -> Vec<String> {
     assert!(SECTIONS.contains(&section));
-    blocks()
+    blocks_of(API)
         .into_iter()
         .filter(|block| block.section == section && block.language == "graphql")
         .map(|block| block.text)
@@ -205,44 +165,8 @@ impl Reader {
     }
 }
 
-#[test]
-fn every_block_is_run_or_exempt() {
-    let mut sections: Vec<&str> = Vec::new();
-    for block in blocks() {
-        match block.language {
-            "graphql" if sections.last() == Some(&block.section) => {}
-            "graphql" => sections.push(block.section),
-            "sh" => {}
-            other => panic!("no test runs a {other} block in section {}", block.section),
-        }
-    }
-    assert_eq!(
-        sections, SECTIONS,
-        "run the blocks of the new section in a test, and add the section to SECTIONS"
-    );
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_shell_blocks_of_the_readme_run_against_a_server() {
-    let server = Process::start("sqlite:data/coffer.db", &["serve"]).await;
-    let (mut exempt, mut ran) = (Vec::new(), 0);
-    for block in blocks().into_iter().filter(|block| block.language == "sh") {
-        let (left_out, script): (Vec<&str>, Vec<&str>) =
-            block.text.lines().partition(|line| EXEMPT.iter().any(|begin| line.starts_with(begin)));
-        exempt.extend(left_out.iter().map(|line| line.split("  ").next().unwrap().to_owned() + " "));
-        if script.is_empty() {
-            continue;
-        }
-        let script = script.join("\n").replace("http://127.0.0.1:8080", &server.url);
-        let (status, body) = server.shell(&script, &HashMap::new());
-        assert!(status < 400, "{script}\n{status} {body}");
-        ran += 1;
-    }
-    assert_eq!((exempt, ran > 0), (EXEMPT.map(str::to_owned).to_vec(), true));
-}
-
 on_both! {
-    async fn the_readme_buys_shares_for_a_user(app: TestApp) {
+    async fn a_partner_buys_shares_for_a_user(app: TestApp) {
         let mut reader = Reader::default();
         let blocks = graphql_blocks(SECTIONS[0]);
         assert_eq!(names(&blocks), ["Register", "Open", "Link", "Deposit", "Wait", "Buy", "Watch"]);
@@ -259,20 +183,22 @@ on_both! {
         );
     }
 
-    async fn the_readme_reviews_an_identity_check(app: TestApp) {
+    async fn a_reviewer_approves_an_identity_check(app: TestApp) {
         let blocks = graphql_blocks(SECTIONS[2]);
-        assert_eq!(names(&blocks), ["Waiting", "Look", "Decide"]);
-        assert_eq!(blocks.len(), 3);
+        assert_eq!(names(&blocks), ["Apply", "Waiting", "Look", "Decide"]);
+        let [apply, waiting, look, decide] = blocks.try_into().unwrap();
         let rita = applicant(&app, &app.key, "Review").await;
         assert_eq!(app.post(&rita.path(), documented(b"%PDF-1.7")).await.status, 200);
+        let mary = Reader::default().run(&app, Some(&app.key), &apply, "Apply").await;
+        assert_eq!(mary.entity("userCreate", "user")["status"], "DOCUMENTATION_REQUIRED");
         let command =
-            DOCUMENTS.split("`coffer keys create --scopes ").nth(1).unwrap().split('`').next().unwrap();
+            API.split("`coffer keys create --scopes ").nth(1).unwrap().split('`').next().unwrap();
         let scopes: Vec<Scope> =
             command.split(' ').next().unwrap().split(',').map(|name| Scope::parse(name).unwrap()).collect();
         let key = app.key_for(&scopes).await;
         let mut reviewer = Reader::default();
-        reviewer.run(&app, Some(&key), &blocks[0], "Waiting").await;
-        let seen = reviewer.run(&app, Some(&key), &blocks[1], "Look").await.data()["node"].clone();
+        reviewer.run(&app, Some(&key), &waiting, "Waiting").await;
+        let seen = reviewer.run(&app, Some(&key), &look, "Look").await.data()["node"].clone();
         assert_eq!(
             [&seen["id"], &seen["applicant"]["lastName"], &seen["outcome"]],
             [&json!(rita.kyc_id), &json!("Review"), &json!("MANUAL_REVIEW")]
@@ -283,16 +209,16 @@ on_both! {
             crate::support::client().get(url).send().await.unwrap().bytes().await.unwrap(),
             "%PDF-1.7"
         );
-        let decided = reviewer.run(&app, Some(&key), &blocks[2], "Decide").await;
+        let decided = reviewer.run(&app, Some(&key), &decide, "Decide").await;
         assert_eq!(decided.entity("kycApprove", "kyc")["outcome"], "APPROVED");
-        let denial = blocks[2].replace("kycApprove", "kycDeny").replace('…', &rita.kyc_id);
+        let denial = decide.replace("kycApprove", "kycDeny").replace('…', &rita.kyc_id);
         assert_eq!(
             app.gql_as(Some(&key), &denial, json!({})).await.user_error("kycDeny")["code"],
             "KYC_NOT_OPEN"
         );
     }
 
-    async fn the_readme_and_the_playground_sign_users_in(app: TestApp) {
+    async fn users_sign_up_and_in(app: TestApp) {
         let key = app.key.clone();
         let mut katherine = Reader::default();
         katherine

@@ -416,7 +416,7 @@ async fn a_server_with_the_old_key_is_not_ready_after_a_rotation() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_start_after_an_import_creates_the_demonstration_user() {
     let document = include_str!("../../../docs/operations.md");
-    let example = document.split_once("write a list with one entry:").unwrap().1.split('`').nth(1).unwrap();
+    let example = document.split("<<'END'\n").nth(1).unwrap().lines().next().unwrap();
     let of_ada =
         format!("7,\"CARTER, Ada\",\"individual\",\"TEST\",{}\"DOB 23 Jan 1985\"", "-0- ,".repeat(7));
     for (list, status, holdings) in [(example, "APPROVED", 3), (of_ada.as_str(), "DOCUMENTATION_REQUIRED", 0)]

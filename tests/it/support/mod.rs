@@ -7,6 +7,7 @@ pub mod postgres;
 pub mod process;
 pub mod smtp;
 pub mod socket;
+pub mod terminal;
 
 use chrono::{DateTime, Utc};
 use coffer::server::{

@@ -17,13 +17,18 @@ pub struct Process {
     folder: super::Folder,
 }
 
-/// Returns a command for the binary with the tests' settings and without the environment's `COFFER_`
-/// variables.
-pub fn coffer(database_url: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_coffer"));
+/// Removes the settings in the environment of the tests from that of a command.
+pub fn without_settings(command: &mut Command) {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("COFFER_")) {
         command.env_remove(name);
     }
+    command.env_remove("DATABASE_URL");
+}
+
+/// Returns a command for the binary with the tests' settings and without those of the environment.
+pub fn coffer(database_url: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_coffer"));
+    without_settings(&mut command);
     command
         .env("DATABASE_URL", database_url)
         .env("COFFER_ENCRYPTION_KEY", "07".repeat(32))
@@ -115,6 +120,11 @@ impl Process {
         let (body, status) =
             printed.trim_end().rsplit_once('\n').unwrap_or_else(|| panic!("no request: {script}"));
         (status.parse().unwrap(), body.to_owned())
+    }
+
+    /// Opens a terminal in the folder of the process.
+    pub fn terminal(&self) -> super::terminal::Terminal {
+        super::terminal::Terminal::open(&self.folder.0)
     }
 
     /// Returns the process id.
