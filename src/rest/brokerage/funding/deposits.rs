@@ -24,7 +24,7 @@ use domain::{
         bank_accounts,
         transfers::{self, CreateDeposit},
     },
-    kernel::{ids, lists::Filter},
+    kernel::{ids, lists},
 };
 use entity::{
     Kind, Money,
@@ -116,12 +116,13 @@ async fn list(
 ) -> Result<Json<Value>> {
     let request = ListRequest::read(&actor, &parameters)?;
     let status = parameters.get("status").map_or("all", String::as_str);
-    let mut filters = Vec::from_iter(Filter::one_of(transfer::Column::Direction, [Direction::Deposit]));
+    let mut filters =
+        Vec::from_iter(lists::Filter::one_of(transfer::Column::Direction, [Direction::Deposit]));
     if status != "all" {
         let parsed = Status::parse(status).ok_or_else(|| {
             Problem::in_query(Refusal::invalid("status", "must be all, pending or settled"))
         })?;
-        filters.extend(Filter::one_of(transfer::Column::Status, [parsed]));
+        filters.extend(lists::Filter::one_of(transfer::Column::Status, [parsed]));
     }
     let account_id = parameters.get("account_id").map(|text| Uuid::try_parse(text)).transpose();
     let account_id = account_id
@@ -129,7 +130,7 @@ async fn list(
         .map(|id| id.to_string());
     let mut own = vec![("status", status)];
     if let Some(id) = &account_id {
-        filters.push(Filter::Is(&["account_id"], ids::parse(Kind::Account, id)));
+        filters.push(lists::Filter::Is(&["account_id"], ids::parse(Kind::Account, id)));
         own.push(("account_id", id));
     }
     let is_in_list = async |id| Ok(transfers::find_deposit(&app.db.read, &actor, id).await?.is_some());

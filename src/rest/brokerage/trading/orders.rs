@@ -21,7 +21,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use domain::{
     Refusal,
     app::App,
-    kernel::{command, ids, lists::Filter},
+    kernel::{command, ids, lists},
     trading::{
         instruments,
         orders::{self, CancelOrder, PlaceOrder},
@@ -169,7 +169,7 @@ async fn list(
     let page = request
         .page(Kind::Order, "order", async |id| Ok(orders::find(&app.db.read, &actor, id).await?.is_some()))
         .await?;
-    let filters = Vec::from_iter(Filter::one_of(order::Column::Status, statuses));
+    let filters = Vec::from_iter(lists::Filter::one_of(order::Column::Status, statuses));
     let slice = orders::list(&app.db.read, &actor, &page.into(), &filters).await?;
     let mut data = Vec::with_capacity(slice.rows.len());
     let instruments = instruments::of_orders(&app.db.read, &slice.rows).await?;
