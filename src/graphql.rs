@@ -55,6 +55,7 @@ pub struct Mutation(
     funding::transfers::TransferMutation,
     trading::orders::OrderMutation,
     access::keys::ApiKeyMutation,
+    access::partner_settings::PartnerSettingsMutation,
     sandbox::SandboxMutation,
     compliance::screening::ScreeningMutation,
     compliance::kyc_documents::KycDocumentMutation,

@@ -4,6 +4,7 @@
 pub mod invitations;
 pub mod keys;
 pub mod logins;
+pub mod partner_settings;
 pub mod partners;
 pub mod passcodes;
 pub mod passwords;

@@ -19,6 +19,7 @@ pub mod ledger;
 pub mod limits;
 pub mod lists;
 pub mod pages;
+pub mod partner_settings;
 pub mod rights;
 pub mod rotation;
 pub mod scheduler;

@@ -150,6 +150,10 @@ fixed_point!(
     /// Number of shares, in hundred-millionths.
     Quantity, 8, 0
 );
+fixed_point!(
+    /// Percentage, in hundredths of a percent.
+    Percent, 2, 0
+);
 
 /// Divides and rounds half away from zero. In integers, since a quotient may have more digits than a `Decimal`.
 fn divide(value: i128, by: i128) -> i128 {
@@ -163,10 +167,10 @@ impl Money {
         Self::rounded(product(quantity, price)?, RoundingStrategy::MidpointAwayFromZero)
     }
 
-    /// What `quantity` shares cost at most if the price rises by `percent` hundredths: multiplied first and
-    /// rounded up to the cent once; `None` where that is out of range.
-    pub fn hold(quantity: Quantity, price: Price, percent: i64) -> Option<Self> {
-        let raised = exact_product(product(quantity, price)?, Decimal::new(100 + percent, 2))?;
+    /// What `quantity` shares cost at most if the price rises by `percent`: multiplied first and rounded up to
+    /// the cent once; `None` where that is out of range.
+    pub fn hold(quantity: Quantity, price: Price, percent: Percent) -> Option<Self> {
+        let raised = exact_product(product(quantity, price)?, Decimal::new(10_000 + percent.units(), 4))?;
         Self::rounded(raised, RoundingStrategy::ToPositiveInfinity)
     }
 
@@ -307,14 +311,19 @@ mod tests {
     #[test]
     fn holds_are_multiplied_first_and_rounded_up_once() {
         let hold = |quantity: &str, price: &str| {
-            Money::hold(quantity.parse().unwrap(), price.parse().unwrap(), 3).unwrap().to_string()
+            Money::hold(quantity.parse().unwrap(), price.parse().unwrap(), Percent::from_units(300))
+                .unwrap()
+                .to_string()
         };
         assert_eq!(hold("1", "250.10"), "257.61");
         assert_eq!(hold("1", "100"), "103.00");
         // If the raised price were rounded first, it would be 0.0001 and the hold 1.00.
         assert_eq!(hold("10000", "0.0001"), "1.03");
         assert_eq!(hold("0.0001", "49.99"), "0.01");
-        assert_eq!(Money::hold(Quantity::from_units(i64::MAX), Price::from_units(i64::MAX), 3), None);
+        assert_eq!(
+            Money::hold(Quantity::from_units(i64::MAX), Price::from_units(i64::MAX), Percent::ZERO),
+            None
+        );
     }
 
     #[test]

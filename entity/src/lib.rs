@@ -43,5 +43,5 @@ pub mod user;
 pub mod watch_list;
 pub mod watch_list_name;
 
-pub use fixed::{FixedError, Money, Price, Quantity};
+pub use fixed::{FixedError, Money, Percent, Price, Quantity};
 pub use kind::Kind;

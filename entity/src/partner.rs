@@ -20,6 +20,14 @@ pub struct Model {
     /// Seed of the built-in market's prices.
     pub market_seed: i64,
     pub created_at: DateTimeUtc,
+    /// Changes of settings that are in force or will come into force, as JSON.
+    #[serde(default = "no_changes")]
+    pub settings: String,
+}
+
+/// No changes of settings: all have their defaults.
+pub fn no_changes() -> String {
+    "[]".to_owned()
 }
 
 /// Mode of a partner: real or test money and users.

@@ -14,6 +14,7 @@ mod m20261126_000012_evidence;
 mod m20261126_000013_input;
 mod m20261127_000014_event_streams;
 mod m20261127_000016_sorted_lists;
+mod m20261127_000017_partner_settings;
 mod words;
 
 /// All migrations, in order.
@@ -35,6 +36,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000013_input::Migration),
             Box::new(m20261127_000014_event_streams::Migration),
             Box::new(m20261127_000016_sorted_lists::Migration),
+            Box::new(m20261127_000017_partner_settings::Migration),
         ]
     }
 }

@@ -4,4 +4,5 @@ pub mod credentials;
 pub mod invitations;
 pub mod keys;
 pub mod logins;
+pub mod partner_settings;
 pub mod second_factors;

@@ -1,6 +1,7 @@
 //! GraphQL types and operations for partners and sandbox controls.
 
 use super::{
+    access::partner_settings::{PartnerSettings, PartnerSettingsChange},
     core::{
         context::RequestContext,
         mutations::payload,
@@ -11,7 +12,8 @@ use super::{
 use crate::wire::{self, Result};
 use async_graphql::{Context, Enum, ID, InputObject, Object, OneofObject, SimpleObject};
 use domain::{
-    Who,
+    Scope, Who,
+    access::partner_settings,
     kernel::{clock, command},
     sandbox::{self, Advance, ClockChange, SetQuote},
 };
@@ -41,6 +43,21 @@ impl Partner {
     /// Hours in which the partner's orders are accepted.
     async fn market_hours(&self) -> MarketHours {
         self.0.market_hours.into()
+    }
+
+    /// Settings that are in force now, by the partner's clock.
+    async fn settings(&self) -> Result<PartnerSettings> {
+        PartnerSettings::of(&self.0)
+    }
+
+    /// Changes of the settings, newest first, at most 100. Null without scope `operate`.
+    async fn settings_changes(&self, ctx: &Context<'_>) -> Result<Option<Vec<PartnerSettingsChange>>> {
+        if ctx.actor().partner(Scope::Operate).is_err() {
+            return Ok(None);
+        }
+        let connection = ctx.loaders().connection().await?;
+        let changes = partner_settings::history(&*connection, ctx.actor()).await?;
+        Ok(Some(changes.into_iter().map(PartnerSettingsChange::from).collect()))
     }
 
     /// Clock that applies to the partner and its users.

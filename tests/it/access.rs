@@ -22,6 +22,7 @@ use std::{
 
 mod credentials;
 mod keys;
+mod partner_settings;
 mod people;
 mod second_factors;
 pub mod tokens;
@@ -756,6 +757,14 @@ fn cases(a: &PartnerData) -> Vec<(&'static str, Case)> {
             "SandboxClockAdvanceInput",
             "partner",
             json!({ "input": { "seconds": 1 } }),
+            Answer,
+        ),
+        change(
+            "partnerSettingsUpdate",
+            Scope::Operate,
+            "PartnerSettingsUpdateInput",
+            "partner",
+            json!({ "input": { "patch": { "marketBuyBuffer": "3" } } }),
             Answer,
         ),
         change(

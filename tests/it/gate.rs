@@ -41,6 +41,7 @@ const OPEN_MUTATIONS: &[&str] = &[
     "invitationRevoke",
     "watchListHitClear",
     // The partner's keys and sandbox.
+    "partnerSettingsUpdate",
     "apiKeyIssue",
     "apiKeyRotate",
     "apiKeyRevoke",

@@ -60,6 +60,7 @@ pub async fn find_or_create(app: &App, name: &str, mode: Mode) -> Result<partner
         clock_frozen_at: None,
         market_seed: i64::from_be_bytes(secrets::random::<8>()?) & i64::MAX,
         created_at: clock::system_now(),
+        settings: partner::no_changes(),
     };
     let tx = app.db.write().await?;
     let partner = partner::ActiveModel::from(row).reset_all().insert(&tx).await?;

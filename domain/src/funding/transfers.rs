@@ -10,6 +10,7 @@ use crate::{
         ledger::{Entry, USD},
         lists::{Filter, SortedPage},
         pages::Slice,
+        partner_settings::PartnerSettings,
         scheduler::Due,
         visible::Owner,
     },
@@ -34,9 +35,6 @@ pub struct CreateDeposit {
     pub amount: Money,
 }
 
-/// Maximum amount of a transfer: the amount field of an ACH entry has ten digits, in cents.
-const MAX_DEPOSIT: Money = Money::from_units(9_999_999_999);
-
 /// Pulls money from a bank account of an account's owner into the account; each owner of a joint account may
 /// pay in. Requires scope `transfer`. A signed-in user may only use their own bank accounts.
 ///
@@ -52,14 +50,12 @@ impl Command for CreateDeposit {
         if !self.amount.is_positive() {
             return Err(Refusal::invalid("amount", "must be above zero").into());
         }
-        if self.amount > MAX_DEPOSIT {
-            return Err(Refusal::invalid("amount", format!("must be at most {MAX_DEPOSIT}")).into());
-        }
-        Ok(())
+        check_limit(self.amount, PartnerSettings::MAX_DEPOSIT)
     }
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<transfer::Model> {
         let account = accounts::usable(ctx.tx, ctx.access_scope, self.account_id).await?;
+        check_limit(self.amount, ctx.settings()?.deposit_limit)?;
         let payers = accounts::owners(&account).filter(|owner| ctx.access_scope.covers(*owner));
         let bank_account =
             bank_accounts::of_users(ctx.tx, ctx.access_scope, payers, self.bank_account_id).await?;
@@ -106,6 +102,13 @@ fn require_written(complete: bool) -> Result<()> {
     } else {
         Err(Error::broken("a deposit would overdraw its pending deposit ledger account"))
     }
+}
+
+fn check_limit(amount: Money, limit: Money) -> Result<()> {
+    if amount > limit {
+        return Err(Refusal::invalid("amount", format!("must be at most {limit}")).into());
+    }
+    Ok(())
 }
 
 /// Settles a pending deposit: its money becomes cash. Does nothing if the deposit is not pending.

@@ -11,6 +11,7 @@ use super::{
     idempotency::{Claim, Key},
     ledger,
     limits::{self, Allowance},
+    partner_settings::PartnerSettings,
     scheduler::Due,
     timers,
 };
@@ -107,6 +108,11 @@ pub struct CommandContext<'a> {
 }
 
 impl CommandContext<'_> {
+    /// Returns the partner's settings that are in force at the time of the command.
+    pub fn settings(&self) -> Result<PartnerSettings> {
+        PartnerSettings::at(self.partner, self.now)
+    }
+
     /// Returns the date in New York by the partner's clock, which decides ages and trading days.
     pub fn today(&self) -> NaiveDate {
         calendar::new_york_date(self.now)

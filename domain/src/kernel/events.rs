@@ -11,7 +11,7 @@ pub use catalog::{
     About, AccountState, BankAccountState, CheckState, Event, EventType, OrderState, Subject, TradeState,
     TransferState, UserState,
 };
-pub use log::{Feed, follow, head, page, position_of};
+pub use log::{Feed, follow, head, newest_of_type, page, position_of};
 
 use super::{
     digest::{self, RowDigest},

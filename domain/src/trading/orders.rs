@@ -43,8 +43,6 @@ pub struct PlaceOrder {
 const QUANTITY_STEP: i64 = 10_000;
 /// Maximum quantity: one hundred million shares.
 const MAX_QUANTITY: Quantity = Quantity::from_units(100_000_000 * 100_000_000);
-/// Cash that a buy order holds above its price, in percent.
-const BUFFER: i64 = 3;
 
 fn check_quantity(quantity: Quantity) -> Result<()> {
     let refused = |text: String| Err(Refusal::invalid("quantity", text).into());
@@ -63,7 +61,7 @@ fn check_quantity(quantity: Quantity) -> Result<()> {
 ///
 /// Repeating the same order with the same idempotency key returns the first order, so a retry never trades
 /// twice. Refused while the market is closed (documented), for a user who is not approved, and without
-/// sufficient buying power or shares: a buy order holds 103 % of its price, a sell order its shares.
+/// sufficient buying power or shares: a buy order holds its price and the partner's buffer, 3 % by default, a sell order its shares.
 impl Command for PlaceOrder {
     const NAME: &'static str = "order.place";
     const SCOPE: Scope = Scope::Trade;
@@ -171,7 +169,8 @@ async fn hold_cash(
     ask: Price,
 ) -> Result<()> {
     worth(order.quantity, ask)?;
-    let most = Money::hold(order.quantity, ask, BUFFER).ok_or_else(too_much)?.units();
+    let most =
+        Money::hold(order.quantity, ask, ctx.settings()?.market_buy_buffer).ok_or_else(too_much)?.units();
     let [cash, unsettled] =
         ledger::lock(ctx.tx, order.account_id, [LedgerKind::Cash, LedgerKind::Unsettled]).await?;
     let power = cash.available().saturating_add(unsettled.available());

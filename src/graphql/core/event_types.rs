@@ -8,6 +8,8 @@ use async_graphql::Enum;
 pub enum EventType {
     /// A partner was created.
     PartnerCreated,
+    /// Settings of the partner were changed.
+    PartnerSettingsChanged,
     /// An API key was issued.
     ApiKeyIssued,
     /// An API key was revoked.

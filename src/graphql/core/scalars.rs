@@ -5,7 +5,7 @@ use async_graphql::{
 };
 use chrono::{DateTime as Instant, NaiveDate, SecondsFormat, Utc};
 use domain::{Refusal, Result, people::person::parse_date};
-use entity::{FixedError, Money as Cents, Price, Quantity};
+use entity::{FixedError, Money as Cents, Percent, Price, Quantity};
 use std::str::FromStr;
 
 /// What each scalar accepts. This is the message of the error for any other value.
@@ -63,6 +63,12 @@ impl Decimal {
     /// Parses the amount. The error names `field` if it is too large or has too many decimals.
     pub fn amount<T: FromStr<Err = FixedError>>(&self, field: &str) -> Result<T> {
         self.0.parse().map_err(|error: FixedError| Refusal::invalid(field, error.to_string()).into())
+    }
+}
+
+impl From<Percent> for Decimal {
+    fn from(percent: Percent) -> Self {
+        Self(percent.to_string())
     }
 }
 

@@ -4,7 +4,7 @@
 //! added later is optional.
 
 use super::unreadable;
-use crate::{Error, Result};
+use crate::{Error, Result, kernel::partner_settings::SettingsChange};
 use chrono::{DateTime, Utc};
 use entity::{
     Money, Price, Quantity,
@@ -59,6 +59,8 @@ macro_rules! events {
 events! {
     /// A partner was created.
     "partner.created" PartnerCreated { id: Uuid, mode: Mode },
+    /// Settings of a partner were changed.
+    "partner.settings_changed" PartnerSettingsChanged(SettingsChange),
     /// An API key was issued.
     "api_key.issued" ApiKeyIssued {
         id: Uuid,
@@ -374,6 +376,7 @@ impl Event {
     pub const fn subject(&self) -> Subject<'_> {
         match self {
             Self::PartnerCreated { .. }
+            | Self::PartnerSettingsChanged(_)
             | Self::ApiKeyIssued { .. }
             | Self::ApiKeyRevoked { .. }
             | Self::SandboxClockChanged { .. }

@@ -1,5 +1,6 @@
 //! Reading the event log: by position, and live.
 
+use super::EventType;
 use crate::{
     Error, Result,
     kernel::{clock, db::Db},
@@ -78,6 +79,22 @@ pub async fn page(
         .filter(event::Column::PartnerId.eq(partner_id))
         .filter(event::Column::Seq.gt(after))
         .order_by_asc(event::Column::Seq)
+        .limit(limit)
+        .all(connection)
+        .await?)
+}
+
+/// Returns the newest events of one type in a stream, at most `limit`.
+pub async fn newest_of_type(
+    connection: &impl ConnectionTrait,
+    stream_id: Uuid,
+    event_type: EventType,
+    limit: u64,
+) -> Result<Vec<event::Model>> {
+    Ok(event::Entity::find()
+        .filter(event::Column::StreamId.eq(stream_id))
+        .filter(event::Column::Kind.eq(event_type.name()))
+        .order_by_desc(event::Column::StreamVersion)
         .limit(limit)
         .all(connection)
         .await?)

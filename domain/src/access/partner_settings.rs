@@ -1,0 +1,97 @@
+//! Changing the settings of a partner.
+
+use crate::{
+    Checks, Code, Refusal, Result, Scope,
+    kernel::{
+        actor::Actor,
+        clock,
+        command::{Command, CommandContext},
+        events::{self, Event},
+        partner_settings::{PartnerSettings, SettingsChange, SettingsPatch, changes, with_change},
+    },
+};
+use chrono::{DateTime, Utc};
+use entity::{Money, event, partner};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait};
+use serde::Serialize;
+
+/// Changes settings of the caller's partner.
+#[derive(Clone, Debug, Serialize)]
+pub struct UpdatePartnerSettings {
+    pub patch: SettingsPatch,
+    /// Now if absent.
+    pub effective_from: Option<DateTime<Utc>>,
+}
+
+/// Maximum number of changes that have not come into force yet.
+const MAX_SCHEDULED: usize = 20;
+
+/// Changes settings of the caller's partner from an effective date on, now or later by the partner's clock.
+/// What was decided before keeps the values of its time. Requires scope `operate`.
+///
+/// # Errors
+/// `REQUIRED` if no setting is changed, `INVALID` for a value out of range, an earlier effective date, or more
+/// than 20 changes that have not come into force yet.
+impl Command for UpdatePartnerSettings {
+    const NAME: &'static str = "partner.settings.update";
+    const SCOPE: Scope = Scope::Operate;
+    type Output = partner::Model;
+
+    fn check(&self, _: entity::partner::Mode) -> Result<()> {
+        if self.patch.is_empty() {
+            return Err(Refusal::required("patch").into());
+        }
+        let mut checks = Checks::default();
+        if let Some(buffer) = self.patch.market_buy_buffer
+            && !(entity::Percent::ZERO..=PartnerSettings::MAX_BUFFER).contains(&buffer)
+        {
+            let text = format!("must be from 0 to {}", PartnerSettings::MAX_BUFFER);
+            checks.note::<()>(Err(Refusal::invalid("patch.marketBuyBuffer", text).into()));
+        }
+        if let Some(limit) = self.patch.deposit_limit
+            && !(Money::from_units(1)..=PartnerSettings::MAX_DEPOSIT).contains(&limit)
+        {
+            let text = format!("must be above zero and at most {}", PartnerSettings::MAX_DEPOSIT);
+            checks.note::<()>(Err(Refusal::invalid("patch.depositLimit", text).into()));
+        }
+        checks.done()
+    }
+
+    async fn execute(&self, ctx: &CommandContext<'_>) -> Result<partner::Model> {
+        let partner = clock::locked(ctx.tx, ctx.partner.id).await?;
+        let effective_from = self.effective_from.unwrap_or(ctx.now);
+        if effective_from < ctx.now {
+            return Err(Refusal::invalid("effectiveFrom", "must not be in the past").into());
+        }
+        let scheduled = changes(&partner)?.iter().filter(|change| change.effective_from > ctx.now).count();
+        if effective_from > ctx.now && scheduled >= MAX_SCHEDULED {
+            let text = format!("At most {MAX_SCHEDULED} changes can be scheduled.");
+            return Err(Refusal::new(Code::Invalid, "effectiveFrom", text).into());
+        }
+        let change = SettingsChange { effective_from, patch: self.patch };
+        let settings = with_change(&partner, change, ctx.now)?;
+        let mut row: partner::ActiveModel = partner.into();
+        row.settings = Set(settings);
+        let partner = row.update(ctx.tx).await?;
+        ctx.record(Event::PartnerSettingsChanged(change)).await?;
+        Ok(partner)
+    }
+}
+
+/// A change of settings: when it was made, and what it changed.
+#[derive(Clone, Debug)]
+pub struct Change {
+    pub event: event::Model,
+    pub change: SettingsChange,
+}
+
+/// Returns the newest changes of the partner's settings, at most 100. Requires scope `operate`.
+pub async fn history(connection: &impl ConnectionTrait, actor: &Actor) -> Result<Vec<Change>> {
+    let partner_id = actor.caller(Scope::Operate)?.access_scope.partner_id;
+    let rows = events::newest_of_type(connection, partner_id, events::EventType::PartnerSettingsChanged, 100);
+    let read = |event: event::Model| match Event::of(&event)? {
+        Event::PartnerSettingsChanged(change) => Ok(Change { event, change }),
+        _ => Err(events::unreadable(&event)),
+    };
+    rows.await?.into_iter().map(read).collect()
+}

@@ -1,0 +1,99 @@
+//! Settings of a partner. Each change has an effective date; values that were never changed have their
+//! defaults.
+
+use super::clock;
+use crate::{Error, Result};
+use chrono::{DateTime, Utc};
+use entity::{Money, Percent, partner};
+use serde::{Deserialize, Serialize};
+
+/// Settings of a partner at one point in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartnerSettings {
+    /// Cash that a market order to buy holds above its price.
+    pub market_buy_buffer: Percent,
+    /// Largest amount of one deposit.
+    pub deposit_limit: Money,
+}
+
+impl PartnerSettings {
+    /// Largest possible amount of a deposit: the amount field of an ACH entry has ten digits, in cents.
+    pub const MAX_DEPOSIT: Money = Money::from_units(9_999_999_999);
+    /// Largest possible buffer of a market order to buy.
+    pub const MAX_BUFFER: Percent = Percent::from_units(2_000);
+    /// Settings of a new partner.
+    pub const DEFAULT: Self =
+        Self { market_buy_buffer: Percent::from_units(300), deposit_limit: Self::MAX_DEPOSIT };
+
+    /// Returns the settings of a partner that are in force at a time, now or later.
+    pub fn at(partner: &partner::Model, time: DateTime<Utc>) -> Result<Self> {
+        let mut settings = Self::DEFAULT;
+        for change in changes(partner)?.iter().filter(|change| change.effective_from <= time) {
+            change.patch.apply(&mut settings);
+        }
+        Ok(settings)
+    }
+
+    /// Returns the settings of a partner that are in force by its clock.
+    pub fn of(partner: &partner::Model) -> Result<Self> {
+        Self::at(partner, clock::now_of(partner))
+    }
+}
+
+/// New values of settings; the others stay unchanged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettingsPatch {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub market_buy_buffer: Option<Percent>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deposit_limit: Option<Money>,
+}
+
+impl SettingsPatch {
+    /// Whether no setting is changed.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    const fn apply(&self, settings: &mut PartnerSettings) {
+        if let Some(buffer) = self.market_buy_buffer {
+            settings.market_buy_buffer = buffer;
+        }
+        if let Some(limit) = self.deposit_limit {
+            settings.deposit_limit = limit;
+        }
+    }
+}
+
+/// A change of settings with its effective date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettingsChange {
+    pub effective_from: DateTime<Utc>,
+    #[serde(flatten)]
+    pub patch: SettingsPatch,
+}
+
+/// Returns the stored changes of a partner, in the order in which they come into force.
+pub fn changes(partner: &partner::Model) -> Result<Vec<SettingsChange>> {
+    serde_json::from_str(&partner.settings).map_err(|_| Error::broken("a partner's settings cannot be read"))
+}
+
+/// Returns the changes to store after adding one at `now`. Those that are in force already become one; the
+/// event log keeps each of them.
+pub fn with_change(partner: &partner::Model, change: SettingsChange, now: DateTime<Utc>) -> Result<String> {
+    let mut all = changes(partner)?;
+    all.push(change);
+    // A later change of the same date wins, so the sort must be stable.
+    all.sort_by_key(|change| change.effective_from);
+    let (present, future): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|change| change.effective_from <= now);
+    let in_force = present.into_iter().reduce(|earlier, later| SettingsChange {
+        effective_from: later.effective_from,
+        patch: SettingsPatch {
+            market_buy_buffer: later.patch.market_buy_buffer.or(earlier.patch.market_buy_buffer),
+            deposit_limit: later.patch.deposit_limit.or(earlier.patch.deposit_limit),
+        },
+    });
+    let stored: Vec<_> = in_force.into_iter().chain(future).collect();
+    serde_json::to_string(&stored).map_err(|_| Error::broken("a partner's settings cannot be written"))
+}

@@ -1,0 +1,122 @@
+//! GraphQL types and mutation for the settings of a partner.
+
+use crate::{
+    graphql::{
+        core::{
+            mutations::{Input, mutations, payload},
+            scalars::{DateTime, Decimal, Money, MoneyInput},
+        },
+        sandbox::Partner,
+    },
+    wire::Result,
+};
+use async_graphql::{InputObject, MaybeUndefined, SimpleObject};
+use domain::{
+    access::partner_settings::{Change, UpdatePartnerSettings},
+    kernel::partner_settings::{PartnerSettings as Settings, SettingsPatch},
+};
+use entity::partner;
+
+/// Settings of a partner.
+#[derive(Clone, Debug, SimpleObject)]
+pub struct PartnerSettings {
+    /// Cash that a market order to buy holds above its price, in percent.
+    market_buy_buffer: Decimal,
+    /// Largest amount of one deposit.
+    deposit_limit: Money,
+}
+
+impl PartnerSettings {
+    /// Returns the settings that are in force by the partner's clock.
+    pub fn of(partner: &partner::Model) -> Result<Self> {
+        let settings = Settings::of(partner)?;
+        Ok(Self {
+            market_buy_buffer: settings.market_buy_buffer.into(),
+            deposit_limit: settings.deposit_limit.into(),
+        })
+    }
+}
+
+/// Change of a partner's settings. Settings that it did not change are null.
+#[derive(Clone, Debug, SimpleObject)]
+pub struct PartnerSettingsChange {
+    /// Time from which the change is in force.
+    effective_from: DateTime,
+    /// Time when the change was made.
+    made_at: DateTime,
+    /// New buffer of market orders to buy, in percent.
+    market_buy_buffer: Option<Decimal>,
+    /// New largest amount of one deposit.
+    deposit_limit: Option<Money>,
+}
+
+impl From<Change> for PartnerSettingsChange {
+    fn from(Change { event, change }: Change) -> Self {
+        Self {
+            effective_from: change.effective_from.into(),
+            made_at: event.occurred_at.into(),
+            market_buy_buffer: change.patch.market_buy_buffer.map(Decimal::from),
+            deposit_limit: change.patch.deposit_limit.map(Money::from),
+        }
+    }
+}
+
+/// New values of settings. Omitted settings stay unchanged; null restores the default.
+#[derive(Clone, Debug, InputObject)]
+pub struct PartnerSettingsPatch {
+    /// Cash that a market order to buy holds above its price, in percent from 0 to 20; 3 by default.
+    market_buy_buffer: MaybeUndefined<Decimal>,
+    /// Largest amount of one deposit; by default the most that an ACH entry can carry.
+    deposit_limit: MaybeUndefined<MoneyInput>,
+}
+
+/// Input for partnerSettingsUpdate.
+#[derive(InputObject)]
+pub struct PartnerSettingsUpdateInput {
+    /// Key chosen by the client. A retry with the same key and input returns the original result.
+    idempotency_key: Option<String>,
+    /// New values of settings.
+    patch: PartnerSettingsPatch,
+    /// Time from which the new values are in force, by the partner's clock; now if omitted.
+    effective_from: Option<DateTime>,
+}
+
+impl Input for PartnerSettingsUpdateInput {
+    type Command = UpdatePartnerSettings;
+
+    fn key(&self) -> Option<&str> {
+        self.idempotency_key.as_deref()
+    }
+
+    fn parse(self) -> domain::Result<UpdatePartnerSettings> {
+        let market_buy_buffer = match self.patch.market_buy_buffer {
+            MaybeUndefined::Undefined => None,
+            MaybeUndefined::Null => Some(Settings::DEFAULT.market_buy_buffer),
+            MaybeUndefined::Value(buffer) => Some(buffer.amount("patch.marketBuyBuffer")?),
+        };
+        let deposit_limit = match self.patch.deposit_limit {
+            MaybeUndefined::Undefined => None,
+            MaybeUndefined::Null => Some(Settings::DEFAULT.deposit_limit),
+            MaybeUndefined::Value(limit) => Some(limit.cents("patch.depositLimit")?),
+        };
+        Ok(UpdatePartnerSettings {
+            patch: SettingsPatch { market_buy_buffer, deposit_limit },
+            effective_from: self.effective_from.map(|time| time.0),
+        })
+    }
+}
+
+payload!(
+    /// Result of partnerSettingsUpdate.
+    PartnerSettingsUpdatePayload {
+        /// The partner with its settings. Null if the request was refused.
+        partner: Partner
+    }
+);
+
+mutations!(PartnerSettingsMutation {
+    /// Changes settings of the partner from now on or from a later time. What was decided before keeps the
+    /// values of its time. Requires scope `operate`.
+    partner_settings_update(PartnerSettingsUpdateInput: "Input for partnerSettingsUpdate.")
+        -> PartnerSettingsUpdatePayload,
+});
