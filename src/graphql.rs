@@ -27,6 +27,7 @@ use domain::{Actor, app::App, kernel::db::Reader};
 #[derive(Default, MergedObject)]
 pub struct Query(
     core::nodes::NodeQuery,
+    core::events::EventQuery,
     people::users::UserQuery,
     access::credentials::CredentialQuery,
     compliance::kyc::KycQuery,

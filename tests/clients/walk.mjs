@@ -88,9 +88,9 @@ async function steps({ createApp, Refused }) {
       const address = { line1: '123 Test St', city: 'Richmond', state: 'VA', postalCode: '23220' };
       const { kyc, ...user } = await app.completeProfile(seen.userId, { address });
       assert.deepEqual(user, {
-        id: seen.userId, status: 'APPROVED', firstName: 'Wanda', lastName: 'Walker', kycRequirements: [],
+        id: seen.userId, status: 'APPROVED', firstName: 'Wanda', lastName: 'Walker',
       });
-      assert.equal(kyc.outcome, 'APPROVED');
+      assert.deepEqual([kyc.outcome, kyc.requirements], ['APPROVED', []]);
     },
     'open an account': async () => {
       seen.account = await app.openAccount({
@@ -112,7 +112,9 @@ async function steps({ createApp, Refused }) {
       await settle(expectedOn);
     },
     'read the account; the deposit has settled': async () => {
-      const { transfers, ...account } = await app.account(seen.account.id);
+      const { transfers, cursor, ...account } = await app.account(seen.account.id);
+      assert.match(cursor, /^[1-9]\d*$/);
+      seen.cursor = cursor;
       assert.deepEqual(account, portfolio('1000.00', '1000.00', []));
       const transfer = { id: seen.transferId, status: 'SETTLED', amount: money('1000.00') };
       assert.deepEqual(transfers.edges.map(({ node }) => node), [transfer]);
@@ -124,7 +126,7 @@ async function steps({ createApp, Refused }) {
           seen.events.push(event);
           if (event.orderStatus === 'FILLED') resolve(event);
         };
-        seen.stop = app.watchOrders(seen.account.id, handle, reject);
+        seen.stop = app.watchOrders(seen.account.id, seen.cursor, handle, reject);
       });
       seen.filled.catch(() => {});
     },

@@ -315,6 +315,15 @@ fn cases(a: &PartnerData) -> Vec<(&'static str, Case)> {
             Outcome::EmptyPage,
         ),
         by_id("transfer", "Transfer", "id amount { amount }"),
+        read(
+            "eventCursor",
+            Some(Scope::Read),
+            "{ eventCursor }",
+            json!({}),
+            UNAUTHENTICATED,
+            UNSCOPED,
+            Answer,
+        ),
         by_id("order", "Order", "id quantity account { number owner { email } }"),
         read(
             "transfers",

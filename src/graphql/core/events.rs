@@ -356,6 +356,20 @@ async fn visible_account(ctx: &Context<'_>, id: &ID) -> Result<Uuid> {
 }
 
 #[derive(Default)]
+pub struct EventQuery;
+
+#[Object]
+impl EventQuery {
+    /// Returns the cursor of the partner's newest event. A subscription with this cursor as `after` continues
+    /// where this query ends: it sends every event that the query has not seen yet. Requires scope `read`.
+    async fn event_cursor(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        let partner_id = ctx.actor().access_scope(Scope::Read)?.partner_id;
+        let head = events::head(&*ctx.loaders().connection().await?, partner_id).await?;
+        Ok(Some(head.to_string()))
+    }
+}
+
+#[derive(Default)]
 pub struct EventSubscription;
 
 #[Subscription]

@@ -18,7 +18,7 @@ const VerifyPasscode = graphql(`mutation VerifyPasscode($input: PasscodeVerifyIn
 }`);
 const CompleteProfile = graphql(`mutation CompleteProfile($input: UserUpdateInput!) {
   userUpdate(input: $input) {
-    user { id status firstName lastName kycRequirements kyc { id outcome } } userErrors { code path message }
+    user { id status firstName lastName kyc { id outcome requirements } } userErrors { code path message }
   }
 }`);
 graphql(`fragment Portfolio on Account {
@@ -37,6 +37,7 @@ const Deposit = graphql(`mutation Deposit($input: DepositCreateInput!) {
   depositCreate(input: $input) { transfer { id status expectedOn amount { amount } } userErrors { code path message } }
 }`);
 const Account = graphql(`query Account($id: ID!) {
+  eventCursor
   account(id: $id) { ...Portfolio transfers(first: 5) { edges { node { id status amount { amount } } } } }
 }`);
 const PlaceOrder = graphql(`mutation PlaceOrder($input: OrderPlaceInput!) {
@@ -115,18 +116,21 @@ export function createApp({ url, socketUrl, fetch, webSocketImpl }: Options) {
       const input = { idempotencyKey: crypto.randomUUID(), accountId, bankAccountId, amount: { amount } };
       return changed((await send(Deposit, { input })).depositCreate, 'transfer');
     },
+    /** Returns the account as stored on the server, and the cursor to watch its orders from then on. */
     async account(id: string) {
       const { data, error } = await urql.query(Account, { id }, { requestPolicy: 'network-only' }).toPromise();
       if (!data) throw error;
-      return data.account;
+      return { ...data.account, cursor: data.eventCursor };
     },
     async placeOrder(order: Omit<OrderPlaceInput, 'idempotencyKey'>) {
       const input = { idempotencyKey: crypto.randomUUID(), ...order };
       return changed((await send(PlaceOrder, { input })).orderPlace, 'order');
     },
-    /** Passes past and new changes of orders to `handle`, after the cache has stored them. Returns how to stop. */
-    watchOrders(accountId: string, handle: (event: OrderEvent) => void, fail: (error: Error) => void) {
-      return urql.subscription(Orders, { accountId, after: '0' }).subscribe(({ data, error }) => {
+    /** Passes changes of orders after `cursor` to `handle`, after the cache has stored them. Returns how to stop. */
+    watchOrders(
+      accountId: string, cursor: string, handle: (event: OrderEvent) => void, fail: (error: Error) => void,
+    ) {
+      return urql.subscription(Orders, { accountId, after: cursor }).subscribe(({ data, error }) => {
         if (data) handle(data.orderChanged);
         else if (error) fail(error);
       }).unsubscribe;
