@@ -25,5 +25,4 @@ pub mod secrets;
 pub mod sequencer;
 pub mod tables;
 pub mod text;
-pub mod throttle;
 pub mod timers;
