@@ -27,6 +27,5 @@ pub mod secrets;
 pub mod sequencer;
 pub mod tables;
 pub mod text;
-pub mod throttle;
 pub mod timers;
 pub mod visible;

@@ -6,7 +6,7 @@ use domain::{
     app::App,
     compliance::rescreening,
     delivery::messages,
-    kernel::{idempotency, limits, scheduler, throttle},
+    kernel::{idempotency, limits, scheduler},
 };
 use entity::{Kind, timer::Clock};
 use futures_util::FutureExt;
@@ -162,8 +162,8 @@ async fn delete_expired(app: &App) -> Result<()> {
     let messages = messages::forget_old(&tx).await?;
     let passcodes = passcodes::forget_old(&tx).await?;
     let sessions = sessions::forget_old(&tx).await?;
-    let throttled = throttle::forget_old(&tx).await?;
-    let windows = limits::forget_ended(&tx).await?;
+    let throttled = limits::forget_old_failures(&tx).await?;
+    let windows = limits::forget_ended_windows(&tx).await?;
     tx.commit().await?;
     tracing::debug!(keys, messages, passcodes, sessions, throttled, windows, "expired data was deleted");
     Ok(())

@@ -14,7 +14,6 @@ use crate::{
         command::{self, Command, CommandContext, Identified},
         limits,
         secrets::Secret,
-        throttle,
     },
     people::{
         applicants,
@@ -167,7 +166,7 @@ pub async fn sign_in(app: &App, actor: &Actor, email: &str, password: Secret<Str
     let caller = partners::sign_in_caller(app, actor).await?;
     limits::by_address(app, limits::ANONYMOUS_SIGN_IN, actor.personal_address()).await?;
     let folded = email.trim().to_lowercase();
-    let subjects = throttle::password(app, caller.access_scope.partner_id, &folded, actor.personal_address());
+    let subjects = password_subjects(app, caller.access_scope.partner_id, &folded, actor.personal_address());
     let login = of_email(app, caller, &folded).await?;
     let right =
         verify_password(app, &subjects, password, login.as_ref().map(|login| login.password.clone())).await?;
@@ -180,20 +179,35 @@ pub async fn sign_in(app: &App, actor: &Actor, email: &str, password: Secret<Str
     begin(app, caller, actor.request_id, &login, false).await
 }
 
+/// Returns what failed passwords for an e-mail address are counted under: from one client address, if known,
+/// and from all.
+fn password_subjects(
+    app: &App,
+    partner_id: Uuid,
+    email: &str,
+    address: Option<IpAddr>,
+) -> [limits::Subject; 2] {
+    let client = address.map(|address| hex::encode(limits::address_key(address))).unwrap_or_default();
+    [
+        limits::PASSWORD_FROM_CLIENT.of(app, partner_id, &format!("{client} {email}")),
+        limits::PASSWORD.of(app, partner_id, email),
+    ]
+}
+
 /// Verifies a password against the stored hash and counts failed attempts. An attempt that could not be
 /// verified is not counted.
 async fn verify_password(
     app: &App,
-    subjects: &[throttle::Subject],
+    subjects: &[limits::Subject],
     password: Secret<String>,
     stored: Option<String>,
 ) -> Result<bool> {
-    throttle::count_attempt(app, subjects).await?;
+    limits::count_attempt(app, subjects).await?;
     let verified = app.feature::<Pool>().verify(password, stored).await;
     match verified {
-        Ok(true) => throttle::succeeded(app, subjects).await?,
+        Ok(true) => limits::succeeded(app, subjects).await?,
         Ok(false) => {}
-        Err(_) => throttle::uncount_attempt(app, subjects).await?,
+        Err(_) => limits::uncount_attempt(app, subjects).await?,
     }
     verified
 }
@@ -333,7 +347,7 @@ pub async fn change(app: &App, caller: Caller, request_id: Uuid, change: Change)
 /// identity in another way.
 pub async fn reset_failed_sign_ins(app: &App, user_id: Uuid, address: Option<IpAddr>) -> Result<()> {
     let Some(login) = login::Entity::find_by_id(user_id).one(&app.db.read).await? else { return Ok(()) };
-    throttle::succeeded(app, &throttle::password(app, login.partner_id, &login.email, address)).await
+    limits::succeeded(app, &password_subjects(app, login.partner_id, &login.email, address)).await
 }
 
 /// Changes the password of the signed-in user, who has passed their second factor and gives the current
@@ -351,7 +365,7 @@ pub async fn change_password(
     passwords::check("newPassword", &new)?;
     let login =
         login::Entity::find_by_id(user.user_id).one(&app.db.read).await?.ok_or(Error::Unauthenticated)?;
-    let subjects = throttle::password(app, user.partner_id, &login.email, actor.personal_address());
+    let subjects = password_subjects(app, user.partner_id, &login.email, actor.personal_address());
     if !verify_password(app, &subjects, current, Some(login.password.clone())).await? {
         audit_log::failed(app, &caller, actor.request_id, Change::NAME, Code::InvalidCredentials.name())
             .await?;

@@ -139,8 +139,8 @@ impl CommandContext<'_> {
 
     /// Cancels the scheduled changes of this kind of `subject_id`.
     ///
-    /// The worker deletes the timer first and then locks its subject. Callers must use the same order to avoid
-    /// a deadlock.
+    /// The worker deletes the timer first and then locks its subject. Callers must use the same order to
+    /// avoid a deadlock.
     pub async fn unschedule<D: Due>(&self, subject_id: Uuid) -> Result<()> {
         timers::cancel(self.tx, self.partner.id, subject_id, D::KIND).await
     }

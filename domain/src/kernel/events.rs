@@ -72,8 +72,8 @@ impl EventBuilder {
 
 /// Returns the number of the next event of a stream, and counts it.
 ///
-/// The first event needs no count. The second creates the row, which each further one updates and keeps locked
-/// until its transaction ends, so concurrent changes of one object get different numbers.
+/// The first event needs no count. The second creates the row, which each further one updates and keeps
+/// locked until its transaction ends, so concurrent changes of one object get different numbers.
 async fn next_version(
     connection: &impl ConnectionTrait,
     event_type: EventType,

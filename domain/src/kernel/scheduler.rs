@@ -23,8 +23,8 @@ pub trait Due: 'static {
     /// Kind of its timers.
     const KIND: TimerKind;
 
-    /// Makes the change, within the transaction that deletes the timer. Does nothing if its subject has changed
-    /// meanwhile.
+    /// Makes the change, within the transaction that deletes the timer. Does nothing if its subject has
+    /// changed meanwhile.
     fn run(ctx: &CommandContext<'_>, subject_id: Uuid) -> impl Future<Output = Result<()>> + Send;
 }
 

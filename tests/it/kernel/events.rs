@@ -87,8 +87,8 @@ async fn streams_of_an_older_database_go_on_from_their_last_event() {
             older
                 .db
                 .execute_unprepared(&format!(
-                    "INSERT INTO event VALUES ({}, {}, {}, {version}, NULL, 'user.updated', '{{}}', {at}, {}, \
-                     NULL, NULL)",
+                    "INSERT INTO event VALUES ({}, {}, {}, {version}, NULL, 'user.updated', '{{}}', \
+                     {at}, {}, NULL, NULL)",
                     older.id(number),
                     older.id(7),
                     older.id(stream),

@@ -238,7 +238,7 @@ on_both! {
         }
         assert!(spend().await.is_err());
         let tx = app.app.db.write().await.unwrap();
-        assert_eq!(limits::forget_ended(&tx).await.unwrap(), 1);
+        assert_eq!(limits::forget_ended_windows(&tx).await.unwrap(), 1);
         tx.commit().await.unwrap();
     }
 

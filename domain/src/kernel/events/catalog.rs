@@ -1,7 +1,7 @@
 //! Every event that the log can contain: its name, its payload, and what it is about.
 //!
-//! Events are never rewritten, so a payload written by an earlier version must stay readable: a field that was
-//! added later is optional.
+//! Events are never rewritten, so a payload written by an earlier version must stay readable: a field that
+//! was added later is optional.
 
 use super::unreadable;
 use crate::{Error, Result, kernel::partner_settings::SettingsChange};

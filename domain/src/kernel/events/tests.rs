@@ -10,8 +10,9 @@ use uuid::Uuid;
 const STORED: &str = include_str!("stored.txt");
 
 /// Payload of an account from before accounts could be joint.
-const ACCOUNT_BEFORE_JOINT: &str = r#"{"account_type":"investment","id":"01a21d41-03e2-72ce-838b-a621c4184605",
-    "status":"active","user_id":"01a21d41-03d9-77ac-ab53-8a423a85b103"}"#;
+const ACCOUNT_BEFORE_JOINT: &str = r#"{"account_type":"investment",
+    "id":"01a21d41-03e2-72ce-838b-a621c4184605","status":"active",
+    "user_id":"01a21d41-03d9-77ac-ab53-8a423a85b103"}"#;
 
 const PARTNER: Uuid = Uuid::from_u128(7);
 

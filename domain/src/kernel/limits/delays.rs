@@ -1,7 +1,9 @@
 //! Delays attempts after repeated failures: longer each time, but never permanently.
 
-use super::{clock, db::WriteTransaction, limits::address_key};
-use crate::{Error, Result, kernel::app::App};
+use crate::{
+    Error, Result,
+    kernel::{app::App, clock, db::WriteTransaction},
+};
 use chrono::{DateTime, Duration, Utc};
 use entity::throttle::{self, Column};
 use sea_orm::{
@@ -9,14 +11,18 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter,
     sea_query::{CaseStatement, Expr, ExprTrait, OnConflict, any},
 };
-use std::net::IpAddr;
 use uuid::Uuid;
 
-/// Number of attempts without delay.
-const FREE_ATTEMPTS: i32 = 5;
-/// Number of attempts without delay for one e-mail address from all clients together: a stranger must not
-/// lock the user out.
-const FREE_ATTEMPTS_FROM_ANYWHERE: i32 = 100;
+/// Delay after repeated failures of one subject: the first attempts are free, then each failure doubles the
+/// delay, from 30 seconds to 15 minutes. A day without attempts forgets the failures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GrowingDelay {
+    /// Distinguishes the delays of one subject.
+    pub name: &'static str,
+    /// Number of attempts without delay.
+    pub free: i32,
+}
+
 /// The first delay and the longest one.
 const FIRST_DELAY: Duration = Duration::seconds(30);
 const MAX_DELAY: Duration = Duration::minutes(15);
@@ -29,24 +35,11 @@ pub struct Subject {
     free: i32,
 }
 
-/// Returns the subject for a user's authenticator codes.
-pub fn totp(app: &App, partner_id: Uuid, user_id: Uuid) -> [Subject; 1] {
-    [Subject {
-        key: app.vault.blind_index("throttle.totp", partner_id, &user_id.to_string()),
-        free: FREE_ATTEMPTS,
-    }]
-}
-
-/// Returns the subjects for passwords of one e-mail address: from one client address, if known, and from all.
-pub fn password(app: &App, partner_id: Uuid, email: &str, address: Option<IpAddr>) -> [Subject; 2] {
-    let client = address.map(|address| hex::encode(address_key(address))).unwrap_or_default();
-    let from_client =
-        app.vault.blind_index("throttle.password_from", partner_id, &format!("{client} {email}"));
-    let from_anywhere = app.vault.blind_index("throttle.password", partner_id, email);
-    [
-        Subject { key: from_client, free: FREE_ATTEMPTS },
-        Subject { key: from_anywhere, free: FREE_ATTEMPTS_FROM_ANYWHERE },
-    ]
+impl GrowingDelay {
+    /// Returns what the failures of a partner's subject are counted under.
+    pub fn of(self, app: &App, partner_id: Uuid, subject: &str) -> Subject {
+        Subject { key: app.vault.blind_index(self.name, partner_id, subject), free: self.free }
+    }
 }
 
 /// Counts an attempt as failed before it is made, so that concurrent attempts are counted one by one. Refused
@@ -136,7 +129,7 @@ pub async fn succeeded(app: &App, subjects: &[Subject]) -> Result<()> {
 }
 
 /// Deletes subjects without an attempt for a day; returns their number.
-pub async fn forget_old(connection: &impl ConnectionTrait) -> Result<u64> {
+pub async fn forget_old_failures(connection: &impl ConnectionTrait) -> Result<u64> {
     let old = throttle::Entity::delete_many().filter(Column::LastAt.lt(clock::system_now() - FORGET_AFTER));
     Ok(old.exec(connection).await?.rows_affected)
 }
@@ -148,7 +141,7 @@ mod tests {
     #[test]
     fn the_delay_doubles_from_30_seconds_to_15_minutes() {
         let seconds: Vec<(i32, i64)> =
-            waits(FREE_ATTEMPTS).into_iter().map(|(failures, wait)| (failures, wait.num_seconds())).collect();
+            waits(5).into_iter().map(|(failures, wait)| (failures, wait.num_seconds())).collect();
         assert_eq!(seconds, [(5, 30), (6, 60), (7, 120), (8, 240), (9, 480), (10, 900)]);
     }
 }
