@@ -3,6 +3,7 @@
 pub mod answers;
 pub mod bodies;
 pub mod described;
+pub mod deserializer;
 pub mod document_body;
 pub mod errors;
 pub mod forms;

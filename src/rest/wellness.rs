@@ -5,8 +5,8 @@ mod access;
 
 use super::core::{
     answers::add_headers,
-    bodies::Body,
-    errors::snake,
+    bodies::{Body, RequestBody, read},
+    errors::documented_name,
     routes::{Route, router},
 };
 use crate::wire::Fault;
@@ -58,33 +58,35 @@ pub fn is_wellness(path: &str) -> bool {
 type Result<T, E = WellnessError> = std::result::Result<T, E>;
 
 /// Error response of the wellness API.
-pub struct WellnessError(Fault);
+pub struct WellnessError {
+    fault: Fault,
+    /// Returns the documented name of a field.
+    name: fn(&str) -> String,
+}
 
 impl<E: Into<Fault>> From<E> for WellnessError {
     fn from(error: E) -> Self {
-        Self(error.into())
+        Self { fault: error.into(), name: documented_name }
+    }
+}
+
+impl WellnessError {
+    /// Creates an error that uses the field names of a request body.
+    pub fn in_body<T: RequestBody>(error: impl Into<Fault>) -> Self {
+        Self { fault: error.into(), name: T::field_name }
     }
 }
 
 impl IntoResponse for WellnessError {
     fn into_response(self) -> Response {
-        let (status, code) = self.0.wellness();
-        let detail = self.0.detail(documented);
+        let (status, code) = self.fault.wellness();
+        // Bodies have no nested objects.
+        let name = |path: &[String]| path.last().map(|field| (self.name)(field)).unwrap_or_default();
+        let detail = self.fault.detail(name);
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json(json!({ "detail": detail, "code": code }))).into_response();
-        add_headers(&mut response, self.0.hints());
+        add_headers(&mut response, self.fault.hints());
         response
-    }
-}
-
-/// Returns the documented name of a field.
-fn documented(path: &[String]) -> String {
-    match path.last().map(String::as_str) {
-        Some("birthDate") => "date_of_birth".to_owned(),
-        Some("ssn") => "social_security_number".to_owned(),
-        Some("phone") => "phone_number".to_owned(),
-        Some(field) => snake(field),
-        None => String::new(),
     }
 }
 
@@ -115,12 +117,13 @@ pub fn refuse(status: StatusCode, message: &str) -> Response {
 }
 
 /// Request body. A missing body counts as one without fields.
-struct Form(Body);
+struct BodyOrNone<T>(Body<T>);
 
-impl<S: Send + Sync> FromRequest<S> for Form {
+impl<T: RequestBody, S: Send + Sync> FromRequest<S> for BodyOrNone<T> {
     type Rejection = WellnessError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self> {
-        Ok(Self(Body::read_or_empty(request, state).await?))
+        let bytes = read(request, state).await?;
+        Ok(Self(Body::parse(if bytes.is_empty() { b"{}" } else { &bytes })?))
     }
 }

@@ -1,12 +1,12 @@
 //! `/v1/accounts` and `/v1/users/{id}/accounts`.
 
-use super::people::users::{self as people, UserBody};
+use super::people::users::{NewPerson, UserBody};
 use crate::rest::core::{
     answers::answer,
-    bodies::Body,
-    described::{Description, Field},
-    errors::{Problem, Result},
-    forms,
+    bodies::{Body, RequestBody},
+    described::Description,
+    errors::{Result, documented_name},
+    forms::{self, choice, fields},
     lists::{Links, ListRequest, Parameters},
     requests::{Caller, Id, KeyHeader},
     routes::Route,
@@ -24,24 +24,21 @@ use domain::{
     },
     app::App,
     compliance::registration,
-    kernel::{command, ids},
+    kernel::ids,
     people::{user_changes::Change, users},
 };
 use entity::{
     Kind,
     account::{AccountKind, Ownership},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub const ROUTES: &[Route] = &[
     Route::post("/v1/users/{id}/accounts", |filter| on(filter, create)).described(
-        Description::new("Open an account for an approved user.")
-            .takes(FIELDS)
-            .ruled(rules)
-            .answers::<Created>(),
+        Description::new("Open an account for an approved user.").takes::<NewAccount>().answers::<Created>(),
     ),
     Route::get("/v1/users/{id}/accounts", |filter| on(filter, list)).described(
         Description::new("List the accounts that a user owns alone or jointly.").lists::<AccountBody>(),
@@ -50,133 +47,218 @@ pub const ROUTES: &[Route] = &[
         .described(Description::new("Get an account.").answers::<AccountBody>()),
     Route::put("/v1/accounts/{id}", |filter| on(filter, update)).described(
         Description::new("Update an account. Fields that are left out stay unchanged.")
-            .takes(CHANGES)
-            .ruled(rules_of_change)
+            .takes::<AccountChanges>()
             .answers::<Updated>(),
     ),
 ];
 
-const OWNERSHIP: Field = Field::loose_choice_or(
-    "ownership",
-    "Ownership of the account. `single` is accepted for `individual`.",
-    &["individual", "joint"],
-    &["single"],
-);
-const JOINT_MEMBER: Field = Field::fields(
-    "joint_member",
-    "Second owner of a joint account, registered as a new user by the same request.",
-    people::FIELDS,
-    people::rules,
-);
-const TYPE: Field = Field::loose_choice(
-    "account_type",
-    "Account type. An investment account requires all fields about investing.",
-    &["cash", "investment"],
-);
-const MARITAL_STATUS: Field = Field::loose_choice(
-    "martial_status",
-    "Marital status. The field may also be named `marital_status`.",
-    options::MARITAL_STATUS,
-);
-const CITIZENSHIP: Field = Field::code(
-    "country_of_citizenship",
-    "Three-letter country code (ISO 3166-1 alpha-3).",
-    "USA",
-    forms::CITIZENSHIP,
-);
-const EMPLOYMENT: Field = Field::loose_choice("employment_status", "Employment status.", options::EMPLOYMENT);
-const POSITION: Field = Field::text("employment_position", "Job title.", "Engineer", forms::WORDS);
-const EMPLOYER: Field = Field::text("employer_name", "Name of the employer.", "Example Inc", forms::WORDS);
-const INCOME: Field =
-    Field::loose_choice("annual_income", "Annual income in dollars.", options::INCOME).optional();
-const OBJECTIVE: Field =
-    Field::loose_choice("investment_objective", "Investment objective.", options::OBJECTIVE).optional();
-const EXPERIENCE: Field =
-    Field::loose_choice("investment_experience", "Investment experience.", options::EXPERIENCE).optional();
-const LIQUID_WORTH: Field =
-    Field::loose_choice("net_liquid_worth", "Liquid net worth in dollars.", options::LIQUID_WORTH).optional();
-const TOTAL_WORTH: Field =
-    Field::loose_choice("net_total_worth", "Total net worth in dollars.", options::INCOME).optional();
-const IS_DIRECTOR: Field =
-    Field::flag("is_director", "Whether the owner is a director of a publicly traded company.", false)
-        .optional();
-const DIRECTOR_OF: Field =
-    Field::text("director_of", "Name of that company. Required for a director.", "Example Inc", forms::WORDS)
-        .optional();
-const RISK: Field = Field::loose_choice("risk_tolerance", "Risk tolerance.", options::RISK).optional();
-
-const FIELDS: &[Field] = &[
-    OWNERSHIP,
-    JOINT_MEMBER.optional(),
-    TYPE,
-    MARITAL_STATUS,
-    CITIZENSHIP,
-    EMPLOYMENT,
-    POSITION,
-    EMPLOYER,
-    INCOME,
-    OBJECTIVE,
-    EXPERIENCE,
-    LIQUID_WORTH,
-    TOTAL_WORTH,
-    IS_DIRECTOR,
-    DIRECTOR_OF,
-    RISK,
-];
-
-const CHANGES: &[Field] = &[
-    OWNERSHIP.optional(),
-    JOINT_MEMBER.optional(),
-    TYPE.optional(),
-    MARITAL_STATUS.optional(),
-    CITIZENSHIP.optional(),
-    EMPLOYMENT.optional(),
-    POSITION.optional(),
-    EMPLOYER.optional(),
-    INCOME,
-    OBJECTIVE,
-    EXPERIENCE,
-    LIQUID_WORTH,
-    TOTAL_WORTH,
-    IS_DIRECTOR,
-    DIRECTOR_OF,
-    RISK,
-];
-
-/// Schemas that the body of a new account must match.
-fn rules() -> Value {
-    let given = json!({ "type": "string", "pattern": r"\S" });
-    let about_investing =
-        [INCOME, OBJECTIVE, EXPERIENCE, LIQUID_WORTH, TOTAL_WORTH, RISK].map(|field| field.name);
-    let mut answered: serde_json::Map<String, Value> =
-        about_investing.iter().map(|name| ((*name).to_owned(), given.clone())).collect();
-    answered.insert(IS_DIRECTOR.name.to_owned(), json!({ "type": ["boolean", "string"] }));
-    let required: Vec<&str> = about_investing.into_iter().chain([IS_DIRECTOR.name]).collect();
-    let investment = forms::in_any_case(["investment"].into_iter(), r"\s*");
-    json!([
-        {
-            "if": { "properties": { "account_type": { "pattern": investment } } },
-            "then": { "required": required, "properties": answered },
-        },
-        {
-            "if": { "required": ["is_director"], "properties": { "is_director": { "enum": [true, "true"] } } },
-            "then": { "required": ["director_of"], "properties": { "director_of": given } },
-        },
-        joint_member_of_joint_account(),
-    ])
+fields! {
+    /// Ownership of the account. `single` is accepted for `individual`.
+    OwnershipWord(String) = choice(&["individual", "joint"]).or(&["single"]), "individual";
+    /// Account type. An investment account requires all fields about investing.
+    AccountType(String) = choice(&["cash", "investment"]), "cash";
+    /// Marital status. The field may also be named `marital_status`.
+    MaritalStatus(String) = choice(options::MARITAL_STATUS), "single";
+    /// Three-letter country code (ISO 3166-1 alpha-3).
+    Citizenship(String) = forms::Code(forms::CITIZENSHIP), "USA";
+    /// Employment status.
+    EmploymentStatus(String) = choice(options::EMPLOYMENT), "employed / self-employed";
+    /// Job title.
+    Position(String) = forms::WORDS, "Engineer";
+    /// Name of the employer.
+    Employer(String) = forms::WORDS, "Example Inc";
+    /// Annual income in dollars.
+    Income(String) = choice(options::INCOME), "$0 - $24,999";
+    /// Investment objective.
+    Objective(String) = choice(options::OBJECTIVE), "capital preservation";
+    /// Investment experience.
+    Experience(String) = choice(options::EXPERIENCE), "none";
+    /// Liquid net worth in dollars.
+    LiquidWorth(String) = choice(options::LIQUID_WORTH), "$0 - $4,999";
+    /// Total net worth in dollars.
+    TotalWorth(String) = choice(options::INCOME), "$0 - $24,999";
+    /// Whether the owner is a director of a publicly traded company.
+    IsDirector(bool) = forms::Flag, false;
+    /// Name of that company. Required for a director.
+    Company(String) = forms::WORDS, "Example Inc";
+    /// Risk tolerance.
+    RiskTolerance(String) = choice(options::RISK), "conservative";
 }
 
-/// Schemas that the body of an update must match, without rules that depend on the stored account.
-fn rules_of_change() -> Value {
-    json!([joint_member_of_joint_account()])
+#[derive(Deserialize, ToSchema)]
+struct NewAccount {
+    ownership: OwnershipWord,
+    account_type: AccountType,
+    #[schema(ignore)]
+    marital_status: Option<MaritalStatus>,
+    #[schema(value_type = MaritalStatus)]
+    martial_status: Option<MaritalStatus>,
+    country_of_citizenship: Citizenship,
+    employment_status: EmploymentStatus,
+    employment_position: Position,
+    employer_name: Employer,
+    annual_income: Option<Income>,
+    investment_objective: Option<Objective>,
+    investment_experience: Option<Experience>,
+    net_liquid_worth: Option<LiquidWorth>,
+    net_total_worth: Option<TotalWorth>,
+    is_director: Option<IsDirector>,
+    director_of: Option<Company>,
+    risk_tolerance: Option<RiskTolerance>,
+    /// Second owner of a joint account, registered as a new user by the same request.
+    joint_member: Option<NewPerson>,
 }
 
-fn joint_member_of_joint_account() -> Value {
+#[derive(Deserialize, ToSchema)]
+struct AccountChanges {
+    ownership: Option<OwnershipWord>,
+    account_type: Option<AccountType>,
+    #[schema(ignore)]
+    marital_status: Option<MaritalStatus>,
+    martial_status: Option<MaritalStatus>,
+    country_of_citizenship: Option<Citizenship>,
+    employment_status: Option<EmploymentStatus>,
+    employment_position: Option<Position>,
+    employer_name: Option<Employer>,
+    annual_income: Option<Income>,
+    investment_objective: Option<Objective>,
+    investment_experience: Option<Experience>,
+    net_liquid_worth: Option<LiquidWorth>,
+    net_total_worth: Option<TotalWorth>,
+    is_director: Option<IsDirector>,
+    director_of: Option<Company>,
+    risk_tolerance: Option<RiskTolerance>,
+    /// Second owner of a joint account, registered as a new user by the same request.
+    joint_member: Option<NewPerson>,
+}
+
+impl RequestBody for NewAccount {
+    fn field_name(path: &str) -> String {
+        field_name(path)
+    }
+
+    fn rules() -> Vec<Value> {
+        let about_investing = [
+            "annual_income",
+            "investment_objective",
+            "investment_experience",
+            "net_liquid_worth",
+            "net_total_worth",
+            "risk_tolerance",
+        ];
+        let given = json!({ "type": "string", "pattern": r"\S" });
+        let mut answered: serde_json::Map<String, Value> =
+            about_investing.iter().map(|name| ((*name).to_owned(), given.clone())).collect();
+        answered.insert("is_director".to_owned(), json!({ "type": ["boolean", "string"] }));
+        let required: Vec<&str> = about_investing.into_iter().chain(["is_director"]).collect();
+        let investment = forms::in_any_case(["investment"].into_iter(), r"\s*");
+        let is_director = json!({ "is_director": { "enum": [true, "true"] } });
+        let mut rules = rules();
+        rules.extend([
+            json!({
+                "if": { "properties": { "account_type": { "pattern": investment } } },
+                "then": { "required": required, "properties": answered },
+            }),
+            json!({
+                "if": { "required": ["is_director"], "properties": is_director },
+                "then": { "required": ["director_of"], "properties": { "director_of": given } },
+            }),
+        ]);
+        rules
+    }
+}
+
+impl RequestBody for AccountChanges {
+    fn field_name(path: &str) -> String {
+        field_name(path)
+    }
+
+    /// Rules that depend on the stored account are not documented.
+    fn rules() -> Vec<Value> {
+        rules()
+    }
+}
+
+/// Returns the name of a field of either body.
+fn field_name(path: &str) -> String {
+    if let Some(field) = path.strip_prefix("jointMember.") {
+        let field = field.strip_prefix("person.").unwrap_or(field);
+        return format!("joint_member.{}", NewPerson::field_name(field));
+    }
+    match path {
+        "type" => "account_type".to_owned(),
+        "maritalStatus" => "martial_status".to_owned(),
+        _ => documented_name(path),
+    }
+}
+
+/// Returns the schemas that either body must match.
+fn rules() -> Vec<Value> {
     let joint = forms::in_any_case(["joint"].into_iter(), r"\s*");
-    json!({
-        "if": { "required": ["joint_member"], "properties": { "joint_member": { "type": "object" } } },
-        "then": { "properties": { "ownership": { "pattern": format!(r"^\s*$|{joint}") } } },
-    })
+    vec![
+        json!({
+            "if": { "required": ["joint_member"], "properties": { "joint_member": { "type": "object" } } },
+            "then": { "properties": { "ownership": { "pattern": format!(r"^\s*$|{joint}") } } },
+        }),
+        json!({ "properties": { "joint_member": { "allOf": NewPerson::rules() } } }),
+    ]
+}
+
+fn joint_member(person: Option<NewPerson>) -> Option<JointMember> {
+    person.map(|person| JointMember::New(Box::new(person.into())))
+}
+
+impl NewAccount {
+    fn open(self, user_id: Uuid) -> domain::Result<OpenAccount> {
+        let marital_status = self.marital_status.or(self.martial_status);
+        Ok(OpenAccount {
+            user_id,
+            ownership: self.ownership.into(),
+            kind: self.account_type.into(),
+            profile: Profile {
+                marital_status: marital_status.ok_or_else(|| Refusal::required("martial_status"))?.into(),
+                country_of_citizenship: self.country_of_citizenship.into(),
+                employment_status: self.employment_status.into(),
+                employment_position: self.employment_position.into(),
+                employer_name: self.employer_name.into(),
+                annual_income: self.annual_income.map(Into::into),
+                investment_objective: self.investment_objective.map(Into::into),
+                investment_experience: self.investment_experience.map(Into::into),
+                net_liquid_worth: self.net_liquid_worth.map(Into::into),
+                net_total_worth: self.net_total_worth.map(Into::into),
+                is_director: self.is_director.map(Into::into),
+                director_of: self.director_of.map(Into::into),
+                risk_tolerance: self.risk_tolerance.map(Into::into),
+            },
+            joint_member: joint_member(self.joint_member),
+        })
+    }
+}
+
+impl AccountChanges {
+    fn of(self, account_id: Uuid) -> UpdateAccount {
+        UpdateAccount {
+            account_id,
+            ownership: self.ownership.map(Into::into),
+            kind: self.account_type.map(Into::into),
+            profile: ProfilePatch {
+                marital_status: self.marital_status.or(self.martial_status).map(Into::into),
+                country_of_citizenship: self.country_of_citizenship.map(Into::into),
+                employment_status: self.employment_status.map(Into::into),
+                employment_position: self.employment_position.map(Into::into),
+                employer_name: self.employer_name.map(Into::into),
+                annual_income: Change::set_if(self.annual_income.map(Into::into)),
+                investment_objective: Change::set_if(self.investment_objective.map(Into::into)),
+                investment_experience: Change::set_if(self.investment_experience.map(Into::into)),
+                net_liquid_worth: Change::set_if(self.net_liquid_worth.map(Into::into)),
+                net_total_worth: Change::set_if(self.net_total_worth.map(Into::into)),
+                is_director: Change::set_if(self.is_director.map(Into::into)),
+                director_of: Change::set_if(self.director_of.map(Into::into)),
+                risk_tolerance: Change::set_if(self.risk_tolerance.map(Into::into)),
+            },
+            joint_member: joint_member(self.joint_member),
+        }
+    }
 }
 
 async fn create(
@@ -184,13 +266,10 @@ async fn create(
     actor: Caller,
     KeyHeader(key): KeyHeader,
     Id(id): Id,
-    body: Body,
+    body: Body<NewAccount>,
 ) -> Result<Response> {
-    let new = parse(ids::parse(Kind::User, &id), &body)
-        .map_err(|error| command::unreadable::<OpenAccount>(&actor, error))?;
-    let opened = command::execute(&app, &actor, key, new)
-        .await
-        .map_err(|error| Problem::with_field_names(error, name))?;
+    let user_id = ids::parse(Kind::User, &id);
+    let opened = body.try_execute(&app, &actor, key, |new| new.open(user_id)).await?;
     let account = &opened.value;
     let created = Created {
         user_id: account.user_id,
@@ -237,13 +316,10 @@ async fn update(
     actor: Caller,
     KeyHeader(key): KeyHeader,
     Id(id): Id,
-    body: Body,
+    body: Body<AccountChanges>,
 ) -> Result<Response> {
-    let update = parse_update(ids::parse(Kind::Account, &id), &body)
-        .map_err(|error| command::unreadable::<UpdateAccount>(&actor, error))?;
-    let updated = command::execute(&app, &actor, key, update)
-        .await
-        .map_err(|error| Problem::with_field_names(error, name))?;
+    let id = ids::parse(Kind::Account, &id);
+    let updated = body.execute(&app, &actor, key, |changes| changes.of(id)).await?;
     let account = &updated.value;
     let body = Updated {
         id: account.id,
@@ -253,76 +329,6 @@ async fn update(
         account_type: account.kind,
     };
     Ok(answer(&updated, &body))
-}
-
-fn name(path: &str) -> Option<&'static str> {
-    match path {
-        "type" => Some("account_type"),
-        _ => None,
-    }
-}
-
-fn marital_status(body: &Body) -> domain::Result<Option<String>> {
-    match body.optional_text("marital_status")? {
-        Some(correct_spelling) => Ok(Some(correct_spelling)),
-        None => body.optional_text("martial_status"),
-    }
-}
-
-fn joint_member(body: &Body) -> domain::Result<Option<JointMember>> {
-    let Some(person) = body.optional_object("joint_member")? else { return Ok(None) };
-    let person = people::parse(&person).map_err(|error| error.inside("joint_member"))?;
-    Ok(Some(JointMember::New(Box::new(person))))
-}
-
-fn parse(user_id: Uuid, body: &Body) -> domain::Result<OpenAccount> {
-    body.fits(FIELDS)?;
-    Ok(OpenAccount {
-        user_id,
-        ownership: body.text("ownership")?,
-        kind: body.text("account_type")?,
-        profile: Profile {
-            marital_status: marital_status(body)?.ok_or_else(|| Refusal::required("martial_status"))?,
-            country_of_citizenship: body.text("country_of_citizenship")?,
-            employment_status: body.text("employment_status")?,
-            employment_position: body.text("employment_position")?,
-            employer_name: body.text("employer_name")?,
-            annual_income: body.optional_text("annual_income")?,
-            investment_objective: body.optional_text("investment_objective")?,
-            investment_experience: body.optional_text("investment_experience")?,
-            net_liquid_worth: body.optional_text("net_liquid_worth")?,
-            net_total_worth: body.optional_text("net_total_worth")?,
-            is_director: body.optional_flag("is_director")?,
-            director_of: body.optional_text("director_of")?,
-            risk_tolerance: body.optional_text("risk_tolerance")?,
-        },
-        joint_member: joint_member(body)?,
-    })
-}
-
-fn parse_update(account_id: Uuid, body: &Body) -> domain::Result<UpdateAccount> {
-    body.fits(CHANGES)?;
-    Ok(UpdateAccount {
-        account_id,
-        ownership: body.optional_text("ownership")?,
-        kind: body.optional_text("account_type")?,
-        profile: ProfilePatch {
-            marital_status: marital_status(body)?,
-            country_of_citizenship: body.optional_text("country_of_citizenship")?,
-            employment_status: body.optional_text("employment_status")?,
-            employment_position: body.optional_text("employment_position")?,
-            employer_name: body.optional_text("employer_name")?,
-            annual_income: Change::set_if(body.optional_text("annual_income")?),
-            investment_objective: Change::set_if(body.optional_text("investment_objective")?),
-            investment_experience: Change::set_if(body.optional_text("investment_experience")?),
-            net_liquid_worth: Change::set_if(body.optional_text("net_liquid_worth")?),
-            net_total_worth: Change::set_if(body.optional_text("net_total_worth")?),
-            is_director: Change::set_if(body.optional_flag("is_director")?),
-            director_of: Change::set_if(body.optional_text("director_of")?),
-            risk_tolerance: Change::set_if(body.optional_text("risk_tolerance")?),
-        },
-        joint_member: joint_member(body)?,
-    })
 }
 
 /// Response to a new account.

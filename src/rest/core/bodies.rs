@@ -1,221 +1,191 @@
-//! Request bodies: a JSON object that is read field by field; numbers are read as text, never as floats.
+//! Request bodies: structs whose fields are types of `fields!` (`src/rest/core/forms.rs`).
 //!
-//! Every text that is stored or looked up is read with [`Body::text`] or [`Body::optional_text`], which
-//! refuse control characters: some databases cannot store them. Ids are read with [`Body::id`], which treats
-//! a malformed id as one that is not found.
+//! A struct derives `Deserialize` and `ToSchema`, so it both parses the body and documents it. See
+//! docs/decisions/request-bodies.md.
 
 use super::{
-    described::{Field, Value as Holds},
-    errors::Problem,
+    deserializer::{JsonField, Wrong},
+    errors::{self, Problem, documented_name},
 };
 use axum::{
     body::Bytes,
     extract::{FromRequest, Request},
 };
 use domain::{
-    Refusal, Result,
-    kernel::{ids, secrets::Secret, text},
+    Actor, Refusal, Result,
+    app::App,
+    kernel::{
+        command::{self, Answer, Command},
+        idempotency::Key,
+    },
 };
-use entity::{FixedError, Kind, Money, Quantity};
 use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
-use std::{collections::HashMap, str::FromStr};
-use uuid::Uuid;
+use serde_json::{Value, value::RawValue};
+use utoipa::ToSchema;
 
-/// Request body as sent.
-#[derive(Debug, Default)]
-pub struct Body(HashMap<String, Box<RawValue>>);
+/// Fields whose names are not the snake case of the domain's names: the domain's path, and the name in the
+/// body.
+pub type Names = &'static [(&'static str, &'static str)];
 
-impl<S: Send + Sync> FromRequest<S> for Body {
-    type Rejection = Problem;
+/// Struct that describes the body of a request.
+pub trait RequestBody: DeserializeOwned + ToSchema {
+    /// Fields that the domain calls differently.
+    const NAMES: Names = &[];
 
-    async fn from_request(request: Request, state: &S) -> super::errors::Result<Self> {
-        Ok(Self::read(request, state).await?)
+    /// Returns the name of the field that the domain calls `path`.
+    fn field_name(path: &str) -> String {
+        let own = Self::NAMES.iter().find(|(known, _)| *known == path);
+        own.map_or_else(|| documented_name(path), |(_, name)| (*name).to_owned())
+    }
+
+    /// Returns JSON schemas that the body as a whole must match.
+    fn rules() -> Vec<Value> {
+        Vec::new()
     }
 }
 
-async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes> {
+/// Body of a request: the struct, or the refusal of the first field that is wrong.
+pub struct Body<T>(Result<T>);
+
+impl<T: RequestBody, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> errors::Result<Self> {
+        Ok(Self::parse(&read(request, state).await?)?)
+    }
+}
+
+/// Reads the whole body.
+pub async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes> {
     Ok(Bytes::from_request(request, state)
         .await
         .map_err(|_| Refusal::unreadable("The body is too long or incomplete."))?)
 }
 
-impl Body {
-    /// Reads a JSON object.
-    pub async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Self> {
-        Self::of(&bytes(request, state).await?)
+impl<T> Body<T> {
+    /// Returns the struct.
+    pub fn parsed(self) -> Result<T> {
+        self.0
     }
 
-    /// Reads a JSON object; an empty body counts as an object without fields.
-    pub async fn read_or_empty<S: Send + Sync>(request: Request, state: &S) -> Result<Self> {
-        match bytes(request, state).await? {
-            empty if empty.is_empty() => Ok(Self::default()),
-            bytes => Self::of(&bytes),
-        }
+    /// Converts the struct.
+    pub fn and_then<U>(self, convert: impl FnOnce(T) -> Result<U>) -> Body<U> {
+        Body(self.0.and_then(convert))
     }
 
-    fn of(bytes: &[u8]) -> Result<Self> {
-        Ok(Self(
-            serde_json::from_slice(bytes)
-                .map_err(|_| Refusal::unreadable("The body is not a JSON object."))?,
-        ))
-    }
-
-    /// Creates a body from fields that were read already.
-    pub fn of_fields(fields: HashMap<String, &RawValue>) -> Self {
-        Self(fields.into_iter().map(|(name, raw)| (name, raw.to_owned())).collect())
-    }
-
-    fn raw(&self, field: &str) -> Option<&str> {
-        self.0.get(field).map(|raw| raw.get()).filter(|raw| *raw != "null")
-    }
-
-    /// Returns a required text.
-    pub fn text(&self, field: &str) -> Result<String> {
-        self.optional_text(field)?.ok_or_else(|| Refusal::required(field).into())
-    }
-
-    /// Refuses unknown fields. Requests that move money use it: ignoring a field could change their meaning.
-    pub fn only(&self, fields: &[Field]) -> Result<()> {
-        let unknown =
-            self.0.keys().filter(|name| fields.iter().all(|field| field.name != name.as_str())).min();
-        match unknown {
-            Some(name) => {
-                Err(Refusal::invalid("", format!("{} is not a field of this request", printable(name)))
-                    .into())
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// Refuses texts that are longer than documented because of leading or trailing spaces.
-    pub fn fits(&self, fields: &[Field]) -> Result<()> {
-        for field in fields {
-            let max = match field.value {
-                Holds::Text(_, form) => form.max,
-                Holds::LooseChoice(..) => MAX_CHOICE,
-                _ => continue,
-            };
-            let Some(text) = self.string(field.name)? else { continue };
-            // The domain checks the length without those spaces.
-            let is_padded =
-                matches!(field.value, Holds::LooseChoice(..)) || text.trim().chars().count() <= max;
-            if is_padded && text.chars().count() > max {
-                return Err(
-                    Refusal::invalid(field.name, format!("must have at most {max} characters")).into()
-                );
-            }
-        }
-        Ok(())
-    }
-
-    /// Refuses a field that does not belong to this kind of request.
-    pub fn without(&self, field: &str, why: &str) -> Result<()> {
-        self.raw(field).map_or(Ok(()), |_| Err(Refusal::invalid(field, why).into()))
-    }
-
-    /// Returns a required id. A malformed one matches no object.
-    pub fn id(&self, field: &str, kind: Kind) -> Result<Uuid> {
-        self.optional_id(field, kind)?.ok_or_else(|| Refusal::required(field).into())
-    }
-
-    /// Returns an optional id. An empty string counts as an id that matches no object.
-    pub fn optional_id(&self, field: &str, kind: Kind) -> Result<Option<Uuid>> {
-        Ok(self.string(field)?.map(|text| ids::parse(kind, &text)))
-    }
-
-    /// Returns a required text that is only compared, such as a token or a passcode.
-    pub fn verbatim(&self, field: &str) -> Result<String> {
-        self.string(field)?.ok_or_else(|| Refusal::required(field).into())
-    }
-
-    fn string(&self, field: &str) -> Result<Option<String>> {
-        let Some(raw) = self.raw(field) else { return Ok(None) };
-        Ok(Some(serde_json::from_str(raw).map_err(|_| Refusal::invalid(field, "must be a string"))?))
-    }
-
-    /// Returns a required text unchanged, including spaces: a password.
-    pub fn secret(&self, field: &str) -> Result<Secret<String>> {
-        let text = self.verbatim(field)?;
-        if text.is_empty() { Err(Refusal::required(field).into()) } else { Ok(Secret::new(text)) }
-    }
-
-    /// Returns an optional text. A blank one counts as left out.
-    pub fn optional_text(&self, field: &str) -> Result<Option<String>> {
-        let Some(text) = self.string(field)?.filter(|text| !text.trim().is_empty()) else { return Ok(None) };
-        if text::has_control(&text) {
-            return Err(Refusal::invalid(field, "must not contain control characters").into());
-        }
-        Ok(Some(text))
-    }
-
-    /// Returns an optional boolean, which may also be sent as a string.
-    pub fn optional_flag(&self, field: &str) -> Result<Option<bool>> {
-        match self.raw(field) {
-            None => Ok(None),
-            Some("true" | "\"true\"") => Ok(Some(true)),
-            Some("false" | "\"false\"") => Ok(Some(false)),
-            Some(_) => Err(Refusal::invalid(field, "must be true or false").into()),
-        }
-    }
-
-    /// Returns an optional value of any deserializable type. `malformed` creates the error if parsing fails.
-    pub fn optional_parts<T: DeserializeOwned>(
-        &self,
-        field: &str,
-        malformed: impl FnOnce() -> Refusal,
-    ) -> Result<Option<T>> {
-        let Some(raw) = self.raw(field) else { return Ok(None) };
-        serde_json::from_str(raw).map(Some).map_err(|_| malformed().into())
-    }
-
-    /// Returns an optional object.
-    pub fn optional_object(&self, field: &str) -> Result<Option<Self>> {
-        let Some(raw) = self.raw(field) else { return Ok(None) };
-        serde_json::from_str(raw)
-            .map(|fields| Some(Self(fields)))
-            .map_err(|_| Refusal::invalid(field, "must be an object").into())
-    }
-
-    /// Returns a required amount: a JSON number, which may have an exponent, or a string in plain decimal
-    /// notation. Both are parsed from their text, never from a float.
-    pub fn amount<T: Amount>(&self, field: &str) -> Result<T> {
-        let raw = self.raw(field).ok_or_else(|| Refusal::required(field))?;
-        let amount = if raw.starts_with('"') {
-            let text: String = serde_json::from_str(raw)
-                .map_err(|_| Refusal::invalid(field, FixedError::Malformed.to_string()))?;
-            if text.is_empty() {
-                return Err(Refusal::required(field).into());
-            }
-            text.parse()
-        } else {
-            T::from_json_number(raw)
-        };
-        amount.map_err(|error: FixedError| Refusal::invalid(field, error.to_string()).into())
+    /// Returns the struct for a command. A missing permission takes precedence over a wrong field.
+    pub fn permitted<C: Command>(self, actor: &Actor) -> errors::Result<T> {
+        self.0.map_err(|error| Problem::of_fields(command::unreadable::<C>(actor, error)))
     }
 }
 
-/// Maximum length of a choice, in characters.
-pub const MAX_CHOICE: usize = 100;
+impl<T: RequestBody> Body<T> {
+    /// Parses a body. Refused if it is not a JSON object.
+    pub fn parse(json: &[u8]) -> Result<Self> {
+        let unreadable = || Refusal::unreadable("The body is not a JSON object.");
+        let json: &RawValue = serde_json::from_slice(json).map_err(|_| unreadable())?;
+        match T::deserialize(JsonField::new(json)) {
+            Ok(body) => Ok(Self(Ok(body))),
+            Err(Wrong::Field(refusal)) => Ok(Self(Err(refusal.into()))),
+            Err(Wrong::Missing | Wrong::Invalid(_)) => Err(unreadable().into()),
+        }
+    }
 
-/// Value that is parsed from a JSON number or a string.
-pub trait Amount: FromStr<Err = FixedError> {
-    fn from_json_number(number: &str) -> Result<Self, FixedError>;
-}
+    /// Executes the command that `command` makes from the struct.
+    pub async fn execute<C: Command>(
+        self,
+        app: &App,
+        actor: &Actor,
+        key: Option<Key>,
+        command: impl FnOnce(T) -> C,
+    ) -> errors::Result<Answer<C::Output>> {
+        self.try_execute(app, actor, key, |body| Ok(command(body))).await
+    }
 
-impl Amount for Money {
-    fn from_json_number(number: &str) -> Result<Self, FixedError> {
-        Self::from_json_number(number)
+    /// Does the same if the command cannot be made from every struct.
+    pub async fn try_execute<C: Command>(
+        self,
+        app: &App,
+        actor: &Actor,
+        key: Option<Key>,
+        command: impl FnOnce(T) -> Result<C>,
+    ) -> errors::Result<Answer<C::Output>> {
+        let command = self.and_then(command).permitted::<C>(actor)?;
+        command::execute(app, actor, key, command).await.map_err(Problem::in_body::<T>)
     }
 }
 
-impl Amount for Quantity {
-    fn from_json_number(number: &str) -> Result<Self, FixedError> {
-        Self::from_json_number(number)
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rest::core::forms::{self, fields};
+    use serde::Deserialize;
+    use uuid::Uuid;
 
-/// Makes a field name safe for an error message: at most 60 characters, no control characters.
-fn printable(name: &str) -> String {
-    name.chars().filter(|character| !character.is_control()).take(60).collect()
+    fields! {
+        /// A word.
+        Word(String) = forms::WORDS, "word";
+        /// A switch.
+        Switch(bool) = forms::Flag, true;
+        /// An id.
+        Owner(Uuid) = forms::Id(entity::Kind::User), "0198d7a2-7c00-7000-8000-000000000005";
+    }
+
+    #[derive(Deserialize, ToSchema)]
+    #[serde(deny_unknown_fields)]
+    struct Outer {
+        first: Word,
+        second: Option<Word>,
+        switch: Option<Switch>,
+        owner: Option<Owner>,
+        inner: Option<Inner>,
+    }
+
+    #[derive(Deserialize, ToSchema)]
+    struct Inner {
+        word: Word,
+    }
+
+    impl RequestBody for Outer {}
+
+    fn parse(json: &str) -> Result<Outer, String> {
+        let body = Body::parse(json.as_bytes()).and_then(Body::parsed);
+        body.map_err(|error| match error {
+            domain::Error::Refused(refusal) => refusal.message(&refusal.path.join(".")),
+            other => other.cause(),
+        })
+    }
+
+    #[test]
+    fn null_and_blank_texts_count_as_left_out() {
+        for json in [r#"{"first":"a"}"#, r#"{"first":"a","second":" ","switch":null,"owner":null}"#] {
+            let body = parse(json).ok().unwrap();
+            assert_eq!(String::from(body.first), "a");
+            assert!(body.second.is_none() && body.switch.is_none() && body.owner.is_none());
+        }
+        let body = parse(r#"{"first":"a","first":"b","second":"c","owner":"","inner":{"word":"d"}}"#);
+        let body = body.ok().unwrap();
+        assert_eq!(String::from(body.first), "b");
+        assert_eq!(body.second.map(String::from), Some("c".to_owned()));
+        assert_eq!(body.owner.map(Uuid::from), Some(Uuid::nil()));
+        assert_eq!(body.inner.map(|inner| String::from(inner.word)), Some("d".to_owned()));
+    }
+
+    #[test]
+    fn the_first_wrong_field_of_the_struct_is_named() {
+        for (json, message) in [
+            (r#"{"second":7,"first":" "}"#, "first is required"),
+            (r#"{"second":7,"first":"a"}"#, "second must be a string"),
+            (r#"{"first":"a\u0000"}"#, "first must not contain control characters"),
+            (r#"{"first":"a","switch":""}"#, "switch must be true or false"),
+            (r#"{"first":"a","inner":"b"}"#, "inner must be an object"),
+            (r#"{"first":"a","inner":{"word":null}}"#, "inner.word is required"),
+            (r#"{"first":7,"z":null,"other":null}"#, "other is not a field of this request"),
+            ("[]", "The body is not a JSON object."),
+            ("null", "The body is not a JSON object."),
+            (r#"{"first":"a""#, "The body is not a JSON object."),
+        ] {
+            assert_eq!(parse(json).err().as_deref(), Some(message), "{json}");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Error responses of the brokerage API. Messages use the documented field names.
 
-use super::answers::add_headers;
+use super::{answers::add_headers, bodies::RequestBody};
 use crate::wire::Fault;
 use axum::{
     Json,
@@ -15,69 +15,46 @@ pub type Result<T, E = Problem> = std::result::Result<T, E>;
 /// Error response of the brokerage API.
 pub struct Problem {
     fault: Fault,
-    /// Field names that differ on this route.
-    name: fn(&str) -> Option<&'static str>,
+    /// Returns the documented name of a field.
+    name: fn(&str) -> String,
     /// Whether a query parameter is invalid; the type `validation_error` is for bodies only.
     in_query: bool,
 }
 
 impl<E: Into<Fault>> From<E> for Problem {
     fn from(error: E) -> Self {
-        Self { fault: error.into(), name: |_| None, in_query: false }
+        Self { fault: error.into(), name: documented_name, in_query: false }
     }
 }
 
 impl Problem {
-    /// Creates an error that uses this route's own names for some fields.
-    pub fn with_field_names(error: impl Into<Fault>, name: fn(&str) -> Option<&'static str>) -> Self {
-        Self { fault: error.into(), name, in_query: false }
+    /// Creates an error that uses the field names of a request body.
+    pub fn in_body<T: RequestBody>(error: impl Into<Fault>) -> Self {
+        Self { name: T::field_name, ..Self::from(error) }
+    }
+
+    /// Creates an error whose fields have their documented names already.
+    pub fn of_fields(error: impl Into<Fault>) -> Self {
+        Self { name: str::to_owned, ..Self::from(error) }
     }
 
     /// Creates an error about a query parameter.
     pub fn in_query(error: impl Into<Fault>) -> Self {
         Self { in_query: true, ..Self::from(error) }
     }
-
-    /// Returns the documented name of a field. REST bodies have no `patch` object around new values, and no
-    /// `person` object inside a joint member.
-    pub fn field(&self, path: &[String]) -> String {
-        let steps: Vec<&str> =
-            path.iter().map(String::as_str).filter(|step| !matches!(*step, "patch" | "person")).collect();
-        match steps.as_slice() {
-            ["jointMember" | "joint_member", rest @ ..] if !rest.is_empty() => {
-                format!("joint_member.{}", self.field_name(&rest.join(".")))
-            }
-            steps => self.field_name(&steps.join(".")),
-        }
-    }
-
-    /// Returns the documented name of a field outside a joint member.
-    pub fn field_name(&self, path: &str) -> String {
-        match (self.name)(path).or_else(|| documented(path)) {
-            Some(name) => name.to_owned(),
-            None => snake(path),
-        }
-    }
 }
 
-/// Returns the documented name of a field if it is not just the snake case of the domain's name.
-pub fn documented(path: &str) -> Option<&'static str> {
-    Some(match path {
-        "email" => "email_address",
-        "phone" => "phone_number",
-        "ssn" => "ssn_number",
-        "address.line1" => "address_line_1",
-        "address.line2" => "address_line_2",
-        "number" => "bank_account_number",
-        "routingNumber" => "bank_routing_number",
-        "nickname" => "bank_account_nickname",
-        "maritalStatus" => "martial_status",
-        "idempotencyKey" => "Idempotency-Key",
-        _ => return None,
-    })
+/// Returns the path of a field in a REST body, which has no `patch` object around new values.
+fn path_in_body(path: &[String]) -> String {
+    path.iter().map(String::as_str).filter(|step| *step != "patch").collect::<Vec<_>>().join(".")
 }
 
-pub fn snake(path: &str) -> String {
+/// Returns the name of a field that the domain calls `path`: in snake case.
+pub fn documented_name(path: &str) -> String {
+    if path == "idempotencyKey" { "Idempotency-Key".to_owned() } else { snake(path) }
+}
+
+fn snake(path: &str) -> String {
     let mut name = String::with_capacity(path.len() + 4);
     for character in path.chars() {
         match character {
@@ -96,7 +73,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let (status, kind) = self.fault.rest();
         let kind = if self.in_query && kind == "validation_error" { "invalid_request" } else { kind };
-        let message = self.fault.text(|path| self.field(path));
+        let message = self.fault.text(|path| (self.name)(&path_in_body(path)));
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let error = json!({ "type": kind, "message": message });
         // As documented, `error` is a list for this status only.
@@ -117,23 +94,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_use_the_documented_field_names() {
+    fn fields_are_named_in_snake_case() {
         for (path, name) in [
             ("firstName", "first_name"),
-            ("email", "email_address"),
-            ("address.line1", "address_line_1"),
             ("address.postalCode", "address_postal_code"),
-            ("routingNumber", "bank_routing_number"),
-            ("maritalStatus", "martial_status"),
-            ("accountId", "account_id"),
+            ("patch.accountId", "account_id"),
             ("amount", "amount"),
-            ("patch.maritalStatus", "martial_status"),
-            ("patch.jointMember", "joint_member"),
-            ("jointMember.person.address.line1", "joint_member.address_line_1"),
-            ("joint_member.ssn_number", "joint_member.ssn_number"),
+            ("idempotencyKey", "Idempotency-Key"),
         ] {
-            let problem = Problem::from(domain::Error::Busy);
-            assert_eq!(problem.field(&path.split('.').map(str::to_owned).collect::<Vec<_>>()), name);
+            let path: Vec<String> = path.split('.').map(str::to_owned).collect();
+            assert_eq!(documented_name(&path_in_body(&path)), name);
         }
     }
 }

@@ -1,120 +1,270 @@
-//! Documented formats of texts and amounts in both REST APIs. The domain enforces the rules;
-//! `tests/it/forms.rs` checks that these formats agree with it.
+//! Forms of fields in both REST APIs: how a field is parsed and documented. The domain enforces most rules;
+//! `tests/it/forms.rs` checks that the documented forms agree with it.
 
+mod texts;
+
+pub use texts::*;
+
+use super::deserializer::Wrong;
 use domain::{
-    access::passwords,
+    kernel::ids,
     people::person::{Country, UsState},
 };
+use entity::{FixedError, Kind, Money, Quantity};
+use serde::{Deserialize, Deserializer, de::Error};
+use serde_json::{Value, json, value::RawValue};
+use std::{collections::BTreeMap, str::FromStr};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, schema::SchemaType};
+use uuid::Uuid;
 
-/// Format of a text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Form {
-    /// Minimum and maximum number of characters.
-    pub min: usize,
-    pub max: usize,
-    /// ECMA-262 regular expression; empty for any text.
-    pub pattern: &'static str,
-    /// Format from JSON Schema or defined by Coffer; empty for none.
-    pub format: &'static str,
+/// Form of a field: how it is parsed and documented.
+pub trait Form {
+    /// Type of the parsed value.
+    type Value;
+
+    /// Parses a JSON value that is not null.
+    fn parse(&self, json: &str) -> Result<Self::Value, Wrong>;
+
+    /// Returns the JSON schema of a required field.
+    fn schema(&self) -> Value;
 }
 
-const fn form(min: usize, max: usize, pattern: &'static str, format: &'static str) -> Form {
-    Form { min, max, pattern, format }
+/// Defines types of fields: description, name, type of the value, form and example.
+///
+/// The description is that of the field, unless the field has a doc comment of its own.
+macro_rules! fields {
+    ($($(#[doc = $text:literal])+ $vis:vis $name:ident($value:ty) = $form:expr, $example:expr;)+) => {$(
+        $(#[doc = $text])+
+        $vis struct $name($value);
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                $crate::rest::core::forms::deserialize(&$form, deserializer).map(Self)
+            }
+        }
+
+        impl From<$name> for $value {
+            fn from(field: $name) -> Self {
+                field.0
+            }
+        }
+
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+                let text = concat!($($text),+).trim();
+                $crate::rest::core::forms::described(&$form, text, serde_json::json!($example))
+            }
+        }
+
+        impl utoipa::ToSchema for $name {}
+    )+};
+}
+pub(crate) use fields;
+
+/// Parses a field. Used by `fields!`.
+pub fn deserialize<'de, F: Form, D: Deserializer<'de>>(
+    form: &F,
+    deserializer: D,
+) -> Result<F::Value, D::Error> {
+    let json = <&RawValue>::deserialize(deserializer)?;
+    form.parse(json.get()).map_err(|wrong| match wrong {
+        Wrong::Missing => D::Error::missing_field(""),
+        Wrong::Invalid(text) => D::Error::custom(text),
+        Wrong::Field(refusal) => D::Error::custom(refusal.text),
+    })
 }
 
-/// Any text.
-pub const ANY: Form = form(0, usize::MAX, "", "");
-/// Token or password that is compared and not stored.
-pub const SECRET: Form = form(1, usize::MAX, "", "");
-/// New password. The length limits apply to its NFKC form.
-pub const PASSWORD: Form = form(passwords::MIN_LENGTH, passwords::MAX_LENGTH, "", "password");
-/// Up to 100 printable characters.
-pub const WORDS: Form = words(100);
-/// Given or family name.
-pub const NAME: Form = form(1, 100, r"^[^\x00-\x1f\x7f-\x9f]*\p{L}[^\x00-\x1f\x7f-\x9f]*$", "");
-/// Full name: one word with a letter, or several words with a letter in the last word and in the rest.
-pub const FULL_NAME: Form = form(
-    1,
-    201,
-    concat!(
-        r"^(?![\s\S]*[\x00-\x1f\x7f-\x9f])\s*(?=\S{1,100}\s*$|[\s\S]{1,100}?\s+\S{1,100}\s*$)",
-        r"(?:[^\x00-\x1f\x7f-\x9f]*\p{L}[^\x00-\x1f\x7f-\x9f]*\s)?",
-        r"[^\x00-\x1f\x7f-\x9f\s]*\p{L}[^\x00-\x1f\x7f-\x9f\s]*\s*$"
-    ),
-    "",
-);
-/// E-mail address. The pattern is necessary but not sufficient.
-pub const EMAIL: Form = form(3, 254, r"^[^\s@]+@[^\s@.]+(?:\.[^\s@.]+)+$", "email");
-/// Phone number of the North American Numbering Plan, with optional punctuation and country code.
-pub const PHONE: Form = form(
-    10,
-    40,
-    concat!(
-        r"^\s*(?:\+[ .()\-]*1|[ .()\-]*1)?[ .()\-]*",
-        r"[2-9][ .()\-]*[0-9][ .()\-]*[0-9][ .()\-]*[2-9](?:[ .()\-]*[0-9]){6}[ .()\-]*\s*$",
-    ),
-    "",
-);
-/// Calendar day that is not in the future.
-pub const DATE: Form = form(10, 10, r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "date");
-/// Social security number that can be issued, with or without dashes. Area 666 is accepted in sandboxes only.
-pub const SSN: Form = form(
-    9,
-    11,
-    concat!(
-        r"^(?!078-?05-?1120$|219-?09-?9999$)(?!000|9)[0-9]{3}",
-        r"(?:-(?!00)[0-9]{2}-(?!0000)[0-9]{4}|(?!00)[0-9]{2}(?!0000)[0-9]{4})$"
-    ),
-    "",
-);
-/// ABA routing number. Its last digit is a checksum.
-pub const ROUTING_NUMBER: Form =
-    form(9, 9, r"^(?!0{9})(?:0[0-9]|1[0-2]|2[1-9]|3[0-2]|6[1-9]|7[0-2]|80)[0-9]{7}$", "aba-routing-number");
-/// Bank account number.
-pub const BANK_ACCOUNT_NUMBER: Form = form(4, 17, r"^[A-Za-z0-9]{4,17}$", "");
-/// Six-digit passcode.
-pub const PASSCODE: Form = form(6, 6, r"^[0-9]{6}$", "");
-/// Notes, which may have several lines.
-pub const NOTES: Form = form(0, 2000, r"^[^\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]*$", "");
-/// PDF, JPEG or PNG file in base64.
-pub const DOCUMENT: Form = form(
-    4,
-    usize::MAX,
-    concat!(
-        r"^(?=JVBERi[0-3]|/9j/|iVBORw0KGgo)(?:[A-Za-z0-9+/]{4})*",
-        r"(?:[A-Za-z0-9+/][AQgw](?:==)?|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=?)?$"
-    ),
-    "",
-);
-/// File extension of a document.
-pub const EXTENSION: Form = form(0, 100, r"^\s*\.*(?:[pP][dD][fF]|[jJ][pP][eE]?[gG]|[pP][nN][gG])\s*$", "");
-/// Ticker or id of an instrument.
-pub const SYMBOL: Form = form(1, usize::MAX, r"\S", "");
-
-/// Up to `max` printable characters, at least one of them no space.
-pub const fn words(max: usize) -> Form {
-    form(1, max, r"^[^\x00-\x1f\x7f-\x9f]*[^\x00-\x1f\x7f-\x9f\s][^\x00-\x1f\x7f-\x9f]*$", "")
+/// Returns the schema of a form with a description and an example; none if the example is null. Used by
+/// `fields!`.
+pub fn described(form: &impl Form, text: &str, example: Value) -> RefOr<Schema> {
+    let mut keywords = BTreeMap::from([("description".to_owned(), json!(text))]);
+    if let Value::Object(schema) = form.schema() {
+        keywords.extend(schema);
+    }
+    if !example.is_null() {
+        keywords.insert("examples".to_owned(), json!([example]));
+    }
+    let schema = ObjectBuilder::new().schema_type(SchemaType::AnyValue);
+    schema.extensions(Some(keywords.into_iter().collect())).into()
 }
 
-/// Format of amounts above zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Amounts {
+/// One of these words, ignoring case and spaces; the domain enforces it.
+pub struct Choice {
+    /// Documented words.
+    options: &'static [&'static str],
+    /// Words that are accepted but not documented.
+    also: &'static [&'static str],
+}
+
+/// One of these words.
+pub const fn choice(options: &'static [&'static str]) -> Choice {
+    Choice { options, also: &[] }
+}
+
+impl Choice {
+    /// Adds words that are accepted but not documented.
+    pub const fn or(self, also: &'static [&'static str]) -> Self {
+        Self { also, ..self }
+    }
+}
+
+/// Maximum length of a choice, in characters.
+const MAX_CHOICE: usize = 100;
+
+impl Form for Choice {
+    type Value = String;
+
+    fn parse(&self, json: &str) -> Result<String, Wrong> {
+        let text = texts::string(json)?;
+        texts::check_length(&text, MAX_CHOICE)?;
+        texts::printable(text)
+    }
+
+    fn schema(&self) -> Value {
+        let pattern = in_any_case(self.options.iter().chain(self.also).copied(), r"\s*");
+        let options = json!([{ "enum": self.options }, { "pattern": pattern }]);
+        json!({ "type": "string", "maxLength": MAX_CHOICE, "anyOf": options })
+    }
+}
+
+/// Code in either case, from the list of this name; the domain enforces it.
+pub struct Code(pub &'static str);
+
+impl Form for Code {
+    type Value = String;
+
+    fn parse(&self, json: &str) -> Result<String, Wrong> {
+        texts::printable(texts::string(json)?)
+    }
+
+    fn schema(&self) -> Value {
+        json!({ "type": "string", "allOf": [{ "$ref": format!("#/components/schemas/{}", self.0) }] })
+    }
+}
+
+/// One of these exact words, each with its value.
+pub struct Words<T: 'static>(pub &'static [(&'static str, T)]);
+
+impl<T: Copy> Form for Words<T> {
+    type Value = T;
+
+    fn parse(&self, json: &str) -> Result<T, Wrong> {
+        let word = texts::printable(texts::string(json)?)?;
+        let known = self.0.iter().find(|(known, _)| *known == word);
+        known.map(|(_, value)| *value).ok_or_else(|| {
+            let words: Vec<&str> = self.0.iter().map(|(word, _)| *word).collect();
+            Wrong::Invalid(format!("must be {}", words.join(" or ")))
+        })
+    }
+
+    fn schema(&self) -> Value {
+        json!({ "type": "string", "enum": self.0.iter().map(|(word, _)| *word).collect::<Vec<_>>() })
+    }
+}
+
+/// Id of an object. A malformed one matches no object.
+pub struct Id(pub Kind);
+
+impl Form for Id {
+    type Value = Uuid;
+
+    fn parse(&self, json: &str) -> Result<Uuid, Wrong> {
+        Ok(ids::parse(self.0, &texts::string(json)?))
+    }
+
+    fn schema(&self) -> Value {
+        json!({ "type": "string", "format": "uuid" })
+    }
+}
+
+/// Boolean, which may also be sent as a string.
+pub struct Flag;
+
+impl Form for Flag {
+    type Value = bool;
+
+    fn parse(&self, json: &str) -> Result<bool, Wrong> {
+        match json {
+            "true" | "\"true\"" => Ok(true),
+            "false" | "\"false\"" => Ok(false),
+            _ => Err(Wrong::Invalid("must be true or false".to_owned())),
+        }
+    }
+
+    fn schema(&self) -> Value {
+        json!({ "type": ["boolean", "string"], "enum": [true, false, "true", "false"] })
+    }
+}
+
+/// Field that belongs to another kind of request; the text says why it is refused.
+pub struct Nothing(pub &'static str);
+
+impl Form for Nothing {
+    type Value = ();
+
+    fn parse(&self, _: &str) -> Result<(), Wrong> {
+        Err(Wrong::Invalid(self.0.to_owned()))
+    }
+
+    fn schema(&self) -> Value {
+        json!({ "type": "null" })
+    }
+}
+
+/// Amount above zero: a JSON number, which may have an exponent, or a string in plain decimal notation. Both
+/// are parsed from their text, never from a float.
+pub struct Amount<T> {
     /// Regular expression for plain decimal notation.
-    pub pattern: &'static str,
+    pattern: &'static str,
     /// Smallest unit and maximum, as text to avoid floats.
-    pub step: &'static str,
-    pub max: &'static str,
+    step: &'static str,
+    max: &'static str,
+    from_json_number: fn(&str) -> Result<T, FixedError>,
 }
 
 /// Dollars and cents, up to the limit of one ACH entry.
-pub const DOLLARS: Amounts =
-    Amounts { pattern: r"^(?=.*[1-9])0*[0-9]{1,8}(?:\.[0-9]{1,2}0*)?$", step: "0.01", max: "99999999.99" };
+pub const DOLLARS: Amount<Money> = Amount {
+    pattern: r"^(?=.*[1-9])0*[0-9]{1,8}(?:\.[0-9]{1,2}0*)?$",
+    step: "0.01",
+    max: "99999999.99",
+    from_json_number: Money::from_json_number,
+};
+
 /// Shares, with up to four decimals.
-pub const SHARES: Amounts = Amounts {
+pub const SHARES: Amount<Quantity> = Amount {
     pattern: r"^(?=.*[1-9])0*(?:[0-9]{1,8}(?:\.[0-9]{1,4}0*)?|100000000(?:\.0+)?)$",
     step: "0.0001",
     max: "100000000",
+    from_json_number: Quantity::from_json_number,
 };
+
+impl<T: FromStr<Err = FixedError>> Form for Amount<T> {
+    type Value = T;
+
+    fn parse(&self, json: &str) -> Result<T, Wrong> {
+        let invalid = |error: FixedError| Wrong::Invalid(error.to_string());
+        if !json.starts_with('"') {
+            return (self.from_json_number)(json).map_err(invalid);
+        }
+        let text: String = serde_json::from_str(json).map_err(|_| invalid(FixedError::Malformed))?;
+        if text.is_empty() {
+            return Err(Wrong::Missing);
+        }
+        text.parse().map_err(invalid)
+    }
+
+    fn schema(&self) -> Value {
+        let number = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
+        json!({
+            "type": ["string", "number"],
+            "maxLength": 64,
+            "pattern": self.pattern,
+            "exclusiveMinimum": 0,
+            "maximum": number(self.max),
+            "multipleOf": number(self.step),
+        })
+    }
+}
 
 /// Name, description and codes of a list of codes.
 pub type Codes = (&'static str, &'static str, fn() -> Vec<&'static str>);

@@ -12,7 +12,7 @@ use components::{
     AREAS, BROKERAGE_ERRORS, SCHEMES, SESSION, WELLNESS_ERRORS, headers, own_schemas, parameters, responses,
     security,
 };
-use schemas::{body, fields_schema, schema, type_schema};
+use schemas::{filter_schema, request_body, type_schema};
 use serde_json::{Map, Value, json};
 
 /// Returns the OpenAPI document.
@@ -80,14 +80,12 @@ fn operation(route: &Route, description: &Description, schemas: &mut Map<String,
             ["Limit", "Order", "StartingAfter", "EndingBefore"].map(|name| reference("parameters", name)),
         );
     }
-    for field in description.filters {
-        parameters.push(
-            json!({ "name": field.name, "in": "query", "required": field.required, "description": field.text,
-                "schema": schema(field) }),
-        );
+    for filter in description.filters {
+        parameters.push(json!({ "name": filter.name, "in": "query", "required": false,
+            "description": filter.text, "schema": filter_schema(filter) }));
     }
     let entry = |(status, name, _): (&str, &str, &str)| (status.to_owned(), reference("responses", name));
-    let takes_body = !description.takes.is_empty();
+    let takes_body = description.request.is_some();
     let needs_body = |status: &str| matches!(status, "408" | "415");
     let mut responses: Map<String, Value> = if wellness {
         WELLNESS_ERRORS
@@ -105,11 +103,10 @@ fn operation(route: &Route, description: &Description, schemas: &mut Map<String,
         };
         BROKERAGE_ERRORS.into_iter().filter(applies).map(entry).collect()
     };
-    let is_empty = description.answer.is_none() && description.returns.is_empty();
-    let status = match (is_empty, description.creates) {
-        (true, _) => "204",
-        (false, true) => "201",
-        (false, false) => "200",
+    let status = match (description.answer, description.creates) {
+        (None, _) => "204",
+        (Some(_), true) => "201",
+        (Some(_), false) => "200",
     };
     responses.insert(status.to_owned(), success(description, changes, schemas));
     let mut operation = Map::new();
@@ -125,8 +122,8 @@ fn operation(route: &Route, description: &Description, schemas: &mut Map<String,
             json!(if open { vec![json!({}), json!({ "bearer": [] })] } else { security(&[SESSION]) }),
         );
     }
-    if !description.takes.is_empty() {
-        operation.insert("requestBody".to_owned(), body(description, wellness));
+    if let Some(request) = description.request {
+        operation.insert("requestBody".to_owned(), request_body(request, wellness));
     }
     Value::Object(operation)
 }
@@ -172,11 +169,6 @@ fn success(description: &Description, changes: bool, schemas: &mut Map<String, V
             one
         };
         fields.insert("content".to_owned(), json!({ "application/json": { "schema": schema } }));
-    } else if !description.returns.is_empty() {
-        fields.insert(
-            "content".to_owned(),
-            json!({ "application/json": { "schema": fields_schema(description.returns) } }),
-        );
     }
     response
 }

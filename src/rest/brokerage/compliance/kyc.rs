@@ -1,13 +1,14 @@
 //! `/v1/kyc`.
 
 use crate::rest::{
-    brokerage::people::users,
+    brokerage::people::users::{self, NewPerson},
     core::{
         answers::answer,
-        bodies::Body,
-        described::{Description, Field},
-        errors::Result,
-        forms,
+        bodies::{Body, Names, RequestBody},
+        described::Description,
+        deserializer::Wrong,
+        errors::{Problem, Result},
+        forms::{Form, fields},
         requests::{Caller, Id, KeyHeader},
         routes::Route,
     },
@@ -23,15 +24,14 @@ use domain::{
 };
 use entity::kyc::{Model, Outcome};
 use rust_decimal::Decimal;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json, value::RawValue};
 use utoipa::ToSchema;
 
 pub const ROUTES: &[Route] = &[
     Route::post("/v1/kyc", |filter| on(filter, create)).described(
         Description::new("Start an identity check. The person need not be a user.")
-            .takes(users::FIELDS)
-            .ruled(users::rules)
+            .takes::<NewPerson>()
             .answers::<KycResult>()
             .or_answers::<KycQuestions>()
             .creates(),
@@ -43,56 +43,74 @@ pub const ROUTES: &[Route] = &[
         Description::new(
             "Answer the questions of an identity check, or correct its data before it is decided.",
         )
-        .takes(CHANGES)
-        .ruled(rules)
+        .takes::<KycChanges>()
         .answers::<KycResult>()
         .or_answers::<KycQuestions>(),
     ),
 ];
 
-const CHANGES: &[Field] = &[
-    Field::numbers(
-        "answers",
-        "One answer to each question. Only the name may be corrected in the same request.",
-        &["question_id", "answer_id"],
-        &[&[1, 1], &[2, 5], &[3, 2], &[4, 1], &[5, 5]],
-    )
-    .optional(),
-    Field::text("name_first", "Given name.", "Ada", forms::NAME).optional(),
-    Field::text("name_last", "Family name.", "Carter", forms::NAME).optional(),
-    Field::text("first_name", "Alternative name of `name_first`.", "Ada", forms::NAME).optional().unshown(),
-    Field::text("last_name", "Alternative name of `name_last`.", "Carter", forms::NAME).optional().unshown(),
-    Field::text("email_address", "E-mail address.", "ada.carter@example.com", forms::EMAIL)
-        .optional()
-        .unshown(),
-    Field::text("phone_number", "US phone number.", "2025550107", forms::PHONE).optional().unshown(),
-    Field::text("birth_date", "Date of birth. Never returned.", "1985-01-23", forms::DATE)
-        .optional()
-        .unshown(),
-    Field::text("ssn_number", "Social security number. Never returned.", "123456789", forms::SSN)
-        .optional()
-        .unshown(),
-    Field::text("address_line_1", "Street and number.", "123 Test St", forms::WORDS).optional().unshown(),
-    Field::text("address_line_2", "Apartment or unit.", "Apt 2", forms::WORDS).optional().unshown(),
-    Field::text("address_city", "City.", "Richmond", forms::WORDS).optional().unshown(),
-    Field::text(
-        "address_state",
-        "State or province. Two-letter code in the United States.",
-        "VA",
-        forms::WORDS,
-    )
-    .optional()
-    .unshown(),
-    Field::text("address_postal_code", "Postal code.", "23220", forms::WORDS).optional().unshown(),
-    Field::code(
-        "address_country_code",
-        "Two-letter country code (ISO 3166-1 alpha-2).",
-        "US",
-        forms::COUNTRY,
-    )
-    .optional()
-    .unshown(),
+fields! {
+    /// One answer to each question. Only the name may be corrected in the same request.
+    Answers(Vec<Given>) = AnswerList, EXAMPLE;
+}
+
+/// One answer to each question.
+struct AnswerList;
+
+const EXAMPLE: [Given; 5] = [
+    Given { question_id: 1, answer_id: 1 },
+    Given { question_id: 2, answer_id: 5 },
+    Given { question_id: 3, answer_id: 2 },
+    Given { question_id: 4, answer_id: 1 },
+    Given { question_id: 5, answer_id: 5 },
 ];
+
+impl Form for AnswerList {
+    type Value = Vec<Given>;
+
+    fn parse(&self, json: &str) -> Result<Vec<Given>, Wrong> {
+        serde_json::from_str(json).map_err(|_| Wrong::Invalid(questions::malformed().text))
+    }
+
+    fn schema(&self) -> Value {
+        let number = json!({ "type": "integer", "minimum": 1, "maximum": 5 });
+        let answers = |question: i32| {
+            json!({ "contains": { "required": ["question_id"],
+                "properties": { "question_id": { "const": question } } } })
+        };
+        json!({
+            "type": "array",
+            "minItems": 5,
+            "maxItems": 5,
+            "items": { "type": "object", "required": ["question_id", "answer_id"],
+                "properties": { "question_id": number, "answer_id": number } },
+            "allOf": (1..=5).map(answers).collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// Answers, or corrections.
+#[derive(Deserialize, ToSchema)]
+#[schema(example = json!({ "answers": EXAMPLE, "name_first": "Ada", "name_last": "Carter" }))]
+struct KycChanges {
+    answers: Option<Answers>,
+    name_first: Option<users::FirstName>,
+    name_last: Option<users::LastName>,
+    /// Alternative name of `name_first`.
+    first_name: Option<users::FirstName>,
+    /// Alternative name of `name_last`.
+    last_name: Option<users::LastName>,
+    email_address: Option<users::Email>,
+    phone_number: Option<users::Phone>,
+    birth_date: Option<users::BirthDate>,
+    ssn_number: Option<users::Ssn>,
+    address_line_1: Option<users::Street>,
+    address_line_2: Option<users::Unit>,
+    address_city: Option<users::City>,
+    address_state: Option<users::StateOrProvince>,
+    address_postal_code: Option<users::PostalCode>,
+    address_country_code: Option<users::Country>,
+}
 
 /// Fields that cannot be corrected together with answers.
 const NOT_WITH_ANSWERS: [&str; 10] = [
@@ -108,41 +126,101 @@ const NOT_WITH_ANSWERS: [&str; 10] = [
     "address_country_code",
 ];
 
-/// Schemas that the body must match: answers with at most the name, or at least one other field.
-fn rules() -> Value {
-    let left_out = json!({ "type": ["string", "null"], "pattern": r"^\s*$" });
-    let absent: serde_json::Map<String, Value> =
-        NOT_WITH_ANSWERS.iter().map(|name| ((*name).to_owned(), left_out.clone())).collect();
-    let given = |field: &Field| match field.name {
-        "answers" => json!({ "required": ["answers"], "properties": { "answers": { "type": "array" } } }),
-        name => json!({ "required": [name], "properties": { name: { "type": "string", "pattern": r"\S" } } }),
-    };
-    let mut rules = vec![
-        json!({ "anyOf": CHANGES.iter().map(given).collect::<Vec<_>>() }),
-        json!({
-            "if": { "required": ["answers"], "properties": { "answers": { "type": "array" } } },
-            "then": { "properties": absent },
-        }),
-    ];
-    for (one, other) in [("name_first", "first_name"), ("name_last", "last_name")] {
+impl RequestBody for KycChanges {
+    const NAMES: Names = users::NAMES;
+
+    /// Answers with at most the name, or at least one other field.
+    fn rules() -> Vec<Value> {
         let given = json!({ "type": "string", "pattern": r"\S" });
-        rules
-            .push(json!({ "not": { "required": [one, other], "properties": { one: given, other: given } } }));
+        let is_given = |name: &str| json!({ "required": [name], "properties": { name: given } });
+        let has_answers =
+            json!({ "required": ["answers"], "properties": { "answers": { "type": "array" } } });
+        let names = ["name_first", "name_last", "first_name", "last_name"];
+        let corrections = names.into_iter().chain(NOT_WITH_ANSWERS).map(is_given);
+        let any: Vec<Value> = [has_answers.clone()].into_iter().chain(corrections).collect();
+        let left_out = json!({ "type": ["string", "null"], "pattern": r"^\s*$" });
+        let absent: serde_json::Map<String, Value> =
+            NOT_WITH_ANSWERS.iter().map(|name| ((*name).to_owned(), left_out.clone())).collect();
+        let not_both = |one: &str, other: &str| {
+            let both = json!({ "required": [one, other], "properties": { one: given, other: given } });
+            json!({ "not": both })
+        };
+        vec![
+            json!({ "anyOf": any }),
+            json!({ "if": has_answers, "then": { "properties": absent } }),
+            not_both("name_first", "first_name"),
+            not_both("name_last", "last_name"),
+            users::rule_of_address(),
+        ]
     }
-    if let Value::Array(address) = users::rules() {
-        rules.extend(address);
+}
+
+impl KycChanges {
+    /// Returns the answers and the corrections, at least one of which must be present.
+    fn split(self) -> domain::Result<(Option<Vec<Given>>, Patch)> {
+        let patch = Patch {
+            first_name: either(("name_first", self.name_first), ("first_name", self.first_name))?,
+            last_name: either(("name_last", self.name_last), ("last_name", self.last_name))?,
+            email: self.email_address.map(Into::into),
+            phone: self.phone_number.map(Into::into),
+            ssn: self.ssn_number.map(Into::into),
+            birth_date: self.birth_date.map(Into::into),
+            address: PatchedAddress {
+                line1: self.address_line_1.map(Into::into),
+                line2: self.address_line_2.map(Into::into),
+                city: self.address_city.map(Into::into),
+                state: self.address_state.map(Into::into),
+                postal_code: self.address_postal_code.map(Into::into),
+                country_code: self.address_country_code.map(Into::into),
+            },
+        };
+        match self.answers {
+            Some(answers) => {
+                let address = &patch.address;
+                let corrected = [
+                    &patch.email,
+                    &patch.phone,
+                    &patch.birth_date,
+                    &patch.ssn,
+                    &address.line1,
+                    &address.line2,
+                    &address.city,
+                    &address.state,
+                    &address.postal_code,
+                    &address.country_code,
+                ];
+                let other = NOT_WITH_ANSWERS.into_iter().zip(corrected).find(|(_, given)| given.is_some());
+                match other {
+                    Some((field, _)) => {
+                        Err(Refusal::invalid(field, "cannot be corrected together with answers").into())
+                    }
+                    None => Ok((Some(answers.into()), patch)),
+                }
+            }
+            None if patch.is_empty() => Err(Refusal::required("answers").into()),
+            None => Ok((None, patch)),
+        }
     }
-    json!(rules)
+}
+
+/// Returns the value that was sent in one of two fields.
+fn either<T: Into<String>>(
+    (name, value): (&str, Option<T>),
+    (other_name, other): (&str, Option<T>),
+) -> domain::Result<Option<String>> {
+    if value.is_some() && other.is_some() {
+        return Err(Refusal::invalid(other_name, format!("cannot be combined with {name}")).into());
+    }
+    Ok(value.or(other).map(Into::into))
 }
 
 async fn create(
     State(app): State<App>,
     actor: Caller,
     KeyHeader(key): KeyHeader,
-    body: Body,
+    body: Body<NewPerson>,
 ) -> Result<Response> {
-    let new = users::parse(&body).map_err(|error| command::unreadable::<StartKyc>(&actor, error))?;
-    let started = command::execute(&app, &actor, key, StartKyc(new)).await?;
+    let started = body.execute(&app, &actor, key, |new| StartKyc(new.into())).await?;
     respond(&app, &actor, StatusCode::CREATED, &started)
 }
 
@@ -156,63 +234,23 @@ async fn update(
     actor: Caller,
     KeyHeader(key): KeyHeader,
     Id(token): Id,
-    body: Body,
+    body: Body<KycChanges>,
 ) -> Result<Response> {
     let check = KycRef::Token(token);
-    let changed = match parse(&body).map_err(|error| command::unreadable::<AnswerQuestions>(&actor, error))? {
+    let changed = match body.and_then(KycChanges::split).permitted::<AnswerQuestions>(&actor)? {
         (Some(answers), Patch { first_name, last_name, .. }) => {
-            command::execute(&app, &actor, key, AnswerQuestions { check, answers, first_name, last_name })
-                .await?
+            let answering = AnswerQuestions { check, answers, first_name, last_name };
+            command::execute(&app, &actor, key, answering).await
         }
-        (None, patch) => command::execute(&app, &actor, key, CorrectKyc { check, patch }).await?,
+        (None, patch) => command::execute(&app, &actor, key, CorrectKyc { check, patch }).await,
     };
-    respond(&app, &actor, StatusCode::OK, &changed)
+    respond(&app, &actor, StatusCode::OK, &changed.map_err(Problem::in_body::<KycChanges>)?)
 }
 
 fn respond(app: &App, actor: &Actor, status: StatusCode, check: &Answer<Model>) -> Result<Response> {
     let mut response = answer(check, &KycBody::of(app, actor, status, &check.value)?);
     *response.status_mut() = status;
     Ok(response)
-}
-
-/// Reads the answers and the corrections, at least one of which must be present.
-fn parse(body: &Body) -> domain::Result<(Option<Vec<Given>>, Patch)> {
-    body.fits(CHANGES)?;
-    let either = |one, other| match (body.optional_text(one)?, body.optional_text(other)?) {
-        (Some(_), Some(_)) => {
-            Err(Error::from(Refusal::invalid(other, format!("cannot be combined with {one}"))))
-        }
-        (given, also) => Ok(given.or(also)),
-    };
-    let text = |field| body.optional_text(field);
-    let answers = body.optional_parts("answers", questions::malformed)?;
-    if answers.is_some() {
-        for field in NOT_WITH_ANSWERS {
-            if text(field)?.is_some() {
-                return Err(Refusal::invalid(field, "cannot be corrected together with answers").into());
-            }
-        }
-    }
-    let patch = Patch {
-        first_name: either("name_first", "first_name")?,
-        last_name: either("name_last", "last_name")?,
-        email: text("email_address")?,
-        phone: text("phone_number")?,
-        ssn: text("ssn_number")?,
-        birth_date: text("birth_date")?,
-        address: PatchedAddress {
-            line1: text("address_line_1")?,
-            line2: text("address_line_2")?,
-            city: text("address_city")?,
-            state: text("address_state")?,
-            postal_code: text("address_postal_code")?,
-            country_code: text("address_country_code")?,
-        },
-    };
-    if answers.is_none() && patch.is_empty() {
-        return Err(Refusal::required("answers").into());
-    }
-    Ok((answers, patch))
 }
 
 /// Response to an identity check: its result, or the questions to answer.

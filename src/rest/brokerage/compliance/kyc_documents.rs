@@ -2,11 +2,13 @@
 
 use crate::rest::core::{
     answers::answer,
-    bodies::Body,
-    described::{Description, Field},
+    bodies::{Body, RequestBody},
+    described::Description,
+    deserializer::Wrong,
     document_body::DocumentBodyReader,
     errors::Result,
-    forms, large_body,
+    forms::{self, Form, choice, fields},
+    large_body,
     requests::{Caller, Id, KeyHeader},
     routes::Route,
 };
@@ -24,9 +26,8 @@ use domain::{
     },
 };
 use entity::kyc_document;
-use serde::Serialize;
-use serde_json::{Value, json, value::RawValue};
-use std::collections::HashMap;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 pub const ROUTES: &[Route] = &[
@@ -38,49 +39,65 @@ const PATH: &str = "/v1/kyc/{token}/documents";
 const UPLOAD: Description = Description::new(
     "Upload a document for an identity check that requires one: a PDF, JPEG or PNG of at most 10 MiB.",
 )
-.takes(FIELDS)
-.ruled(rules)
+.takes::<NewDocumentBody>()
 .answers::<DocumentBody>();
 
-const FIELDS: &[Field] = &[
-    Field::text("name", "Name of the document, at most 200 characters.", "driver_license", forms::words(200)),
-    Field::text(
-        "extension",
-        "File extension: `pdf`, `jpg`, `jpeg` or `png`. Must match the data. Detected if left out.",
-        "pdf",
-        forms::EXTENSION,
-    )
-    .optional(),
-    Field::loose_choice_or(
-        "type",
-        "Type of document. Case and spaces are ignored.",
-        &["license", "passport", "utility", "ssn card"],
-        &["ssn-card", "ssn_card"],
-    ),
-    Field::text(
-        "notes",
-        "Notes about the document, at most 2000 characters.",
-        "Sent by e-mail",
-        forms::NOTES,
-    )
-    .optional(),
-    Field::text("data", "The file in base64.", "JVBERi0xLjQKJSVFT0YK", forms::DOCUMENT),
-];
+fields! {
+    /// Name of the document, at most 200 characters.
+    Name(String) = forms::words(200), "driver_license";
+    /// File extension: `pdf`, `jpg`, `jpeg` or `png`. Must match the data. Detected if left out.
+    Extension(String) = forms::EXTENSION, "pdf";
+    /// Type of document. Case and spaces are ignored.
+    Type(String) =
+        choice(&["license", "passport", "utility", "ssn card"]).or(&["ssn-card", "ssn_card"]), "license";
+    /// Notes about the document, at most 2000 characters.
+    Notes(String) = forms::NOTES, "Sent by e-mail";
+    /// The file in base64.
+    Data(()) = Base64, "JVBERi0xLjQKJSVFT0YK";
+}
 
-/// Schemas that the body must match: the extension agrees with the data.
-fn rules() -> Value {
-    let rule = |extension: &str, data: &str| {
-        json!({
-            "if": { "required": ["extension"],
-                "properties": { "extension": { "type": "string", "pattern": extension } } },
-            "then": { "properties": { "data": { "pattern": data } } },
-        })
-    };
-    json!([
-        rule(r"^\s*\.*[pP][dD][fF]\s*$", "^JVBERi[0-3]"),
-        rule(r"^\s*\.*[jJ][pP][eE]?[gG]\s*$", "^/9j/"),
-        rule(r"^\s*\.*[pP][nN][gG]\s*$", "^iVBORw0KGgo"),
-    ])
+/// Base64 that [`DocumentBodyReader`] has taken out of the body, leaving an empty string.
+struct Base64;
+
+impl Form for Base64 {
+    type Value = ();
+
+    fn parse(&self, json: &str) -> Result<(), Wrong> {
+        if json.starts_with('"') { Ok(()) } else { Err(Wrong::Invalid("must be a string".to_owned())) }
+    }
+
+    fn schema(&self) -> Value {
+        forms::DOCUMENT.schema()
+    }
+}
+
+#[derive(Deserialize, ToSchema)]
+struct NewDocumentBody {
+    name: Name,
+    extension: Option<Extension>,
+    #[serde(rename = "type")]
+    kind: Type,
+    notes: Option<Notes>,
+    #[serde(rename = "data")]
+    _data: Data,
+}
+
+impl RequestBody for NewDocumentBody {
+    /// The extension agrees with the data.
+    fn rules() -> Vec<Value> {
+        let rule = |extension: &str, data: &str| {
+            json!({
+                "if": { "required": ["extension"],
+                    "properties": { "extension": { "type": "string", "pattern": extension } } },
+                "then": { "properties": { "data": { "pattern": data } } },
+            })
+        };
+        vec![
+            rule(r"^\s*\.*[pP][dD][fF]\s*$", "^JVBERi[0-3]"),
+            rule(r"^\s*\.*[jJ][pP][eE]?[gG]\s*$", "^/9j/"),
+            rule(r"^\s*\.*[pP][nN][gG]\s*$", "^iVBORw0KGgo"),
+        ]
+    }
 }
 
 /// Maximum size of the body: the largest document in base64 and its description.
@@ -106,21 +123,16 @@ async fn upload(
 /// Returns the description of the document and its content.
 fn parse(reader: DocumentBodyReader) -> domain::Result<(NewDocument, Vec<u8>)> {
     let (description, data) = reader.finish();
-    let mut fields: HashMap<String, &RawValue> = serde_json::from_slice(&description)
-        .map_err(|_| Refusal::unreadable("The body is not a JSON object."))?;
-    let is_missing = fields.remove("data").is_none_or(|raw| raw.get() == "null");
-    let body = Body::of_fields(fields);
-    body.fits(FIELDS)?;
+    let body = Body::<NewDocumentBody>::parse(&description)?.parsed()?;
     let document = NewDocument {
-        name: body.text("name")?,
-        extension: body.optional_text("extension")?,
-        kind: documents::kind(&body.text("type")?)?,
-        notes: body.optional_text("notes")?,
+        name: body.name.into(),
+        extension: body.extension.map(Into::into),
+        kind: documents::kind(&String::from(body.kind))?,
+        notes: body.notes.map(Into::into),
     };
     match data {
-        _ if is_missing => Err(Refusal::required("data").into()),
-        None => Err(Refusal::invalid("data", "must be a string").into()),
         Some(data) => Ok((document, data?)),
+        None => Err(Refusal::required("data").into()),
     }
 }
 

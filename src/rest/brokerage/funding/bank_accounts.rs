@@ -2,10 +2,10 @@
 
 use crate::rest::core::{
     answers::answer,
-    bodies::Body,
-    described::{Description, Field},
+    bodies::{Body, Names, RequestBody},
+    described::Description,
     errors::Result,
-    forms,
+    forms::{self, fields},
     lists::{Links, ListRequest, Parameters},
     requests::{Caller, Id, KeyHeader},
     routes::Route,
@@ -24,7 +24,7 @@ use domain::{
     people::users,
 };
 use entity::{Kind, bank_account};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -32,7 +32,7 @@ use uuid::Uuid;
 pub const ROUTES: &[Route] = &[
     Route::post("/v1/users/{id}/bank_accounts", |filter| on(filter, create)).described(
         Description::new("Link a bank account of an approved user.")
-            .takes(FIELDS)
+            .takes::<NewBankAccount>()
             .answers::<BankAccountBody>(),
     ),
     Route::get("/v1/users/{id}/bank_accounts", |filter| on(filter, list))
@@ -43,7 +43,7 @@ pub const ROUTES: &[Route] = &[
         Description::new(
             "Rename a bank account or make it the default. Fields that are left out stay unchanged.",
         )
-        .takes(CHANGES)
+        .takes::<BankAccountChanges>()
         .answers::<Updated>(),
     ),
     Route::delete("/v1/bank_accounts/{id}", |filter| on(filter, remove)).described(
@@ -51,43 +51,75 @@ pub const ROUTES: &[Route] = &[
     ),
 ];
 
-const CHANGES: &[Field] = &[
-    Field::flag("default", "Whether this is the user's default bank account.", true).optional(),
-    Field::text(
-        "bank_account_nickname",
-        "Name that the user gives the bank account.",
-        "Joe WF Checking",
-        forms::WORDS,
-    )
-    .optional(),
-];
+fields! {
+    /// Account number, 4 to 17 letters and digits.
+    AccountNumber(String) = forms::BANK_ACCOUNT_NUMBER, "4327843043";
+    /// Routing number, nine digits.
+    RoutingNumber(String) = forms::ROUTING_NUMBER, "121042882";
+    /// Name that the user gives the bank account.
+    Nickname(String) = forms::WORDS.whole(), "Joe checking";
+    /// Name that the user gives the bank account.
+    NewNickname(String) = forms::WORDS, "Joe WF Checking";
+    /// Whether this is the user's default bank account.
+    IsDefault(bool) = forms::Flag, true;
+}
 
-const FIELDS: &[Field] = &[
-    Field::text(
-        "bank_account_number",
-        "Account number, 4 to 17 letters and digits.",
-        "4327843043",
-        forms::BANK_ACCOUNT_NUMBER,
-    ),
-    Field::text("bank_routing_number", "Routing number, nine digits.", "121042882", forms::ROUTING_NUMBER),
-    Field::text(
-        "bank_account_nickname",
-        "Name that the user gives the bank account.",
-        "Joe checking",
-        forms::WORDS,
-    ),
-];
+#[derive(Deserialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "documented names")]
+struct NewBankAccount {
+    bank_account_number: AccountNumber,
+    bank_routing_number: RoutingNumber,
+    bank_account_nickname: Nickname,
+}
+
+impl RequestBody for NewBankAccount {
+    const NAMES: Names = &[
+        ("number", "bank_account_number"),
+        ("routingNumber", "bank_routing_number"),
+        ("nickname", "bank_account_nickname"),
+    ];
+}
+
+impl NewBankAccount {
+    fn link(self, user_id: Uuid) -> LinkBankAccount {
+        LinkBankAccount {
+            user_id,
+            number: self.bank_account_number.into(),
+            routing_number: self.bank_routing_number.into(),
+            nickname: self.bank_account_nickname.into(),
+        }
+    }
+}
+
+#[derive(Deserialize, ToSchema)]
+struct BankAccountChanges {
+    default: Option<IsDefault>,
+    bank_account_nickname: Option<NewNickname>,
+}
+
+impl RequestBody for BankAccountChanges {
+    const NAMES: Names = &[("nickname", "bank_account_nickname")];
+}
+
+impl BankAccountChanges {
+    fn of(self, bank_account_id: Uuid) -> UpdateBankAccount {
+        UpdateBankAccount {
+            bank_account_id,
+            nickname: self.bank_account_nickname.map(Into::into),
+            is_default: self.default.map(Into::into),
+        }
+    }
+}
 
 async fn create(
     State(app): State<App>,
     actor: Caller,
     KeyHeader(key): KeyHeader,
     Id(id): Id,
-    body: Body,
+    body: Body<NewBankAccount>,
 ) -> Result<Response> {
-    let new = parse(ids::parse(Kind::User, &id), &body)
-        .map_err(|error| command::unreadable::<LinkBankAccount>(&actor, error))?;
-    let linked = command::execute(&app, &actor, key, new).await?;
+    let user_id = ids::parse(Kind::User, &id);
+    let linked = body.execute(&app, &actor, key, |new| new.link(user_id)).await?;
     let created = BankAccountBody::of(&app, &linked.value)?;
     Ok(answer(&linked, &created))
 }
@@ -128,11 +160,10 @@ async fn update(
     actor: Caller,
     KeyHeader(key): KeyHeader,
     Id(id): Id,
-    body: Body,
+    body: Body<BankAccountChanges>,
 ) -> Result<Response> {
-    let update = parse_update(ids::parse(Kind::BankAccount, &id), &body)
-        .map_err(|error| command::unreadable::<UpdateBankAccount>(&actor, error))?;
-    let updated = command::execute(&app, &actor, key, update).await?;
+    let id = ids::parse(Kind::BankAccount, &id);
+    let updated = body.execute(&app, &actor, key, |changes| changes.of(id)).await?;
     let bank_account = &updated.value;
     let body = Updated {
         id: bank_account.id,
@@ -152,24 +183,6 @@ async fn remove(
     let removal = RemoveBankAccount { bank_account_id: ids::parse(Kind::BankAccount, &id) };
     let removed = command::execute(&app, &actor, key, removal).await?;
     Ok(answer(&removed, &Removed { id: removed.value.id, object: "bank_account", deleted: true }))
-}
-
-fn parse_update(bank_account_id: Uuid, body: &Body) -> domain::Result<UpdateBankAccount> {
-    body.fits(CHANGES)?;
-    Ok(UpdateBankAccount {
-        bank_account_id,
-        nickname: body.optional_text("bank_account_nickname")?,
-        is_default: body.optional_flag("default")?,
-    })
-}
-
-fn parse(user_id: Uuid, body: &Body) -> domain::Result<LinkBankAccount> {
-    Ok(LinkBankAccount {
-        user_id,
-        number: body.text("bank_account_number")?,
-        routing_number: body.text("bank_routing_number")?,
-        nickname: body.text("bank_account_nickname")?,
-    })
 }
 
 /// External bank account with its full number.

@@ -2,10 +2,10 @@
 
 use crate::rest::core::{
     answers::answer,
-    bodies::Body,
-    described::{Description, Field},
+    bodies::{Body, RequestBody},
+    described::{Description, Filter},
     errors::{Problem, Result},
-    forms,
+    forms::{self, fields},
     lists::{Links, ListRequest, Parameters},
     requests::{Caller, Id, KeyHeader},
     routes::Route,
@@ -24,13 +24,13 @@ use domain::{
         bank_accounts,
         transfers::{self, CreateDeposit, DepositFilter},
     },
-    kernel::{command, ids},
+    kernel::ids,
 };
 use entity::{
-    Kind,
+    Kind, Money,
     transfer::{self, Status},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use utoipa::ToSchema;
@@ -39,7 +39,7 @@ use uuid::Uuid;
 pub const ROUTES: &[Route] = &[
     Route::post("/v1/deposits", |filter| on(filter, create)).described(
         Description::new("Pull money from a bank account into a brokerage account.")
-            .moves_money(FIELDS)
+            .takes::<NewDeposit>()
             .answers::<Created>(),
     ),
     Route::get("/v1/deposits", |filter| on(filter, list))
@@ -48,57 +48,56 @@ pub const ROUTES: &[Route] = &[
         .described(Description::new("Get a deposit.").answers::<DepositBody>()),
 ];
 
-const FIELDS: &[Field] = &[
-    Field::id(
-        "account_id",
-        "Id of the brokerage account that receives the money.",
-        "0198d7a2-7c00-7000-8000-000000000005",
-    ),
-    Field::id(
-        "bank_account_id",
-        "Id of a bank account that belongs to an owner of the brokerage account.",
-        "0198d7a2-7c00-7000-8000-000000000006",
-    ),
-    Field::amount("amount", "Amount in dollars and cents.", "1000.00", forms::DOLLARS),
-];
+fields! {
+    /// Id of the brokerage account that receives the money.
+    AccountId(Uuid) = forms::Id(Kind::Account), "0198d7a2-7c00-7000-8000-000000000005";
+    /// Id of a bank account that belongs to an owner of the brokerage account.
+    BankAccountId(Uuid) = forms::Id(Kind::BankAccount), "0198d7a2-7c00-7000-8000-000000000006";
+    /// Amount in dollars and cents.
+    Dollars(Money) = forms::DOLLARS, "1000.00";
+}
 
-const FILTERS: &[Field] = &[
-    Field::choice(
-        "status",
-        "Return only deposits with this status. Default: `all`.",
-        &["all", "pending", "settled"],
-    )
-    .optional(),
-    Field::id(
-        "account_id",
-        "Return only deposits into this account.",
-        "0198d7a2-7c00-7000-8000-000000000005",
-    )
-    .optional(),
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewDeposit {
+    account_id: AccountId,
+    bank_account_id: BankAccountId,
+    amount: Dollars,
+}
+
+impl RequestBody for NewDeposit {}
+
+impl From<NewDeposit> for CreateDeposit {
+    fn from(new: NewDeposit) -> Self {
+        Self {
+            account_id: new.account_id.into(),
+            bank_account_id: new.bank_account_id.into(),
+            amount: new.amount.into(),
+        }
+    }
+}
+
+const FILTERS: &[Filter] = &[
+    Filter {
+        name: "status",
+        text: "Return only deposits with this status. Default: `all`.",
+        options: &["all", "pending", "settled"],
+    },
+    Filter { name: "account_id", text: "Return only deposits into this account.", options: &[] },
 ];
 
 async fn create(
     State(app): State<App>,
     actor: Caller,
     KeyHeader(key): KeyHeader,
-    body: Body,
+    body: Body<NewDeposit>,
 ) -> Result<Response> {
-    let new = parse(&body).map_err(|error| command::unreadable::<CreateDeposit>(&actor, error))?;
-    let deposited = command::execute(&app, &actor, key, new).await?;
+    let deposited = body.execute(&app, &actor, key, CreateDeposit::from).await?;
     let deposit = &deposited.value;
     Ok(answer(
         &deposited,
         &Created { id: deposit.id, account_id: deposit.account_id, status: deposit.status },
     ))
-}
-
-fn parse(body: &Body) -> domain::Result<CreateDeposit> {
-    body.only(FIELDS)?;
-    Ok(CreateDeposit {
-        account_id: body.id("account_id", Kind::Account)?,
-        bank_account_id: body.id("bank_account_id", Kind::BankAccount)?,
-        amount: body.amount("amount")?,
-    })
 }
 
 async fn read(State(app): State<App>, actor: Caller, Id(id): Id) -> Result<Json<DepositBody>> {

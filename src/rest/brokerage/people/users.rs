@@ -2,10 +2,10 @@
 
 use crate::rest::core::{
     answers::answer,
-    bodies::Body,
-    described::{Description, Field},
+    bodies::{Body, Names, RequestBody},
+    described::Description,
     errors::Result,
-    forms,
+    forms::{self, fields},
     lists::{Links, ListRequest, Parameters},
     requests::{Caller, Id, KeyHeader},
     routes::Route,
@@ -20,7 +20,7 @@ use domain::{
     Refusal,
     app::App,
     compliance::registration::{self, Registered},
-    kernel::{command, ids},
+    kernel::ids,
     people::{
         applicants::{self, NewAddress, NewUser},
         user_changes::{AddressChange, Change, UpdateUser},
@@ -31,7 +31,7 @@ use entity::{
     Kind, kyc,
     user::{self, Status},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -39,8 +39,7 @@ use uuid::Uuid;
 pub const ROUTES: &[Route] = &[
     Route::post("/v1/users", |filter| on(filter, create)).described(
         Description::new("Register a user and check their identity.")
-            .takes(FIELDS)
-            .ruled(rules)
+            .takes::<NewPerson>()
             .answers::<Created>(),
     ),
     Route::get("/v1/users", |filter| on(filter, list))
@@ -50,70 +49,145 @@ pub const ROUTES: &[Route] = &[
             "Update a user. A new name, social security number, birth date or address repeats the identity \
                 check.",
         )
-        .takes(CHANGES)
-        .ruled(rules)
+        .takes::<PersonChanges>()
         .answers::<UserBody>(),
     ),
     Route::get("/v1/users/{id}", |filter| on(filter, read))
         .described(Description::new("Get a user.").answers::<UserBody>()),
 ];
 
+fields! {
+    /// Given name.
+    pub FirstName(String) = forms::NAME, "Ada";
+    /// Family name.
+    pub LastName(String) = forms::NAME, "Carter";
+    /// E-mail address.
+    pub Email(String) = forms::EMAIL, "ada.carter@example.com";
+    /// US phone number.
+    pub Phone(String) = forms::PHONE, "2025550107";
+    /// Date of birth. Never returned.
+    pub BirthDate(String) = forms::DATE, "1985-01-23";
+    /// Social security number. Never returned.
+    pub Ssn(String) = forms::SSN, "123456789";
+    /// Street and number.
+    pub Street(String) = forms::WORDS, "123 Test St";
+    /// Apartment or unit.
+    pub Unit(String) = forms::WORDS, "Apt 2";
+    /// City.
+    pub City(String) = forms::WORDS, "Richmond";
+    /// State or province. Two-letter code in the United States.
+    pub StateOrProvince(String) = forms::WORDS, "VA";
+    /// Postal code.
+    pub PostalCode(String) = forms::WORDS, "23220";
+    /// Two-letter country code (ISO 3166-1 alpha-2).
+    pub Country(String) = forms::Code(forms::COUNTRY), "US";
+}
+
+/// Names of a person's fields that are not the snake case of the domain's names.
+pub const NAMES: Names = &[
+    ("email", "email_address"),
+    ("phone", "phone_number"),
+    ("ssn", "ssn_number"),
+    ("address.line1", "address_line_1"),
+    ("address.line2", "address_line_2"),
+];
+
 /// Personal data of a new user.
-pub const FIELDS: &[Field] = &[
-    Field::text("first_name", "Given name.", "Ada", forms::NAME),
-    Field::text("last_name", "Family name.", "Carter", forms::NAME),
-    Field::text("email_address", "E-mail address.", "ada.carter@example.com", forms::EMAIL),
-    Field::text("phone_number", "US phone number.", "2025550107", forms::PHONE).optional(),
-    Field::text("birth_date", "Date of birth. Never returned.", "1985-01-23", forms::DATE),
-    Field::text("ssn_number", "Social security number. Never returned.", "123456789", forms::SSN),
-    Field::text("address_line_1", "Street and number.", "123 Test St", forms::WORDS),
-    Field::text("address_line_2", "Apartment or unit.", "Apt 2", forms::WORDS).optional(),
-    Field::text("address_city", "City.", "Richmond", forms::WORDS),
-    Field::text(
-        "address_state",
-        "State or province. Two-letter code in the United States.",
-        "VA",
-        forms::WORDS,
-    ),
-    Field::text("address_postal_code", "Postal code.", "23220", forms::WORDS),
-    Field::code(
-        "address_country_code",
-        "Two-letter country code (ISO 3166-1 alpha-2).",
-        "US",
-        forms::COUNTRY,
-    ),
-];
+#[derive(Deserialize, ToSchema)]
+pub struct NewPerson {
+    first_name: FirstName,
+    last_name: LastName,
+    email_address: Email,
+    phone_number: Option<Phone>,
+    birth_date: BirthDate,
+    ssn_number: Ssn,
+    address_line_1: Street,
+    address_line_2: Option<Unit>,
+    address_city: City,
+    address_state: StateOrProvince,
+    address_postal_code: PostalCode,
+    address_country_code: Country,
+}
 
-const CHANGES: &[Field] = &[
-    Field::text("first_name", "Given name.", "Ada", forms::NAME).optional(),
-    Field::text("last_name", "Family name.", "Carter", forms::NAME).optional(),
-    Field::text("email_address", "E-mail address.", "ada.carter@example.com", forms::EMAIL).optional(),
-    Field::text("phone_number", "US phone number.", "6742562188", forms::PHONE).optional(),
-    Field::text("birth_date", "Date of birth. Never returned.", "1985-01-23", forms::DATE).optional(),
-    Field::text("ssn_number", "Social security number. Never returned.", "123456789", forms::SSN).optional(),
-    Field::text("address_line_1", "Street and number.", "123 Test St", forms::WORDS).optional(),
-    Field::text("address_line_2", "Apartment or unit.", "Apt 2", forms::WORDS).optional(),
-    Field::text("address_city", "City.", "Richmond", forms::WORDS).optional(),
-    Field::text(
-        "address_state",
-        "State or province. Two-letter code in the United States.",
-        "VA",
-        forms::WORDS,
-    )
-    .optional(),
-    Field::text("address_postal_code", "Postal code.", "23220", forms::WORDS).optional(),
-    Field::code(
-        "address_country_code",
-        "Two-letter country code (ISO 3166-1 alpha-2).",
-        "US",
-        forms::COUNTRY,
-    )
-    .optional(),
-];
+impl RequestBody for NewPerson {
+    const NAMES: Names = NAMES;
 
-/// Schemas that an address must match: in the United States, a known state and a ZIP code.
-pub fn rules() -> Value {
-    json!([{
+    fn rules() -> Vec<Value> {
+        vec![rule_of_address()]
+    }
+}
+
+impl From<NewPerson> for NewUser {
+    fn from(new: NewPerson) -> Self {
+        Self {
+            first_name: new.first_name.into(),
+            last_name: new.last_name.into(),
+            email: new.email_address.into(),
+            phone: new.phone_number.map(Into::into),
+            birth_date: Some(new.birth_date.into()),
+            ssn: Some(new.ssn_number.into()),
+            address: Some(NewAddress {
+                line1: new.address_line_1.into(),
+                line2: new.address_line_2.map(Into::into),
+                city: new.address_city.into(),
+                state: new.address_state.into(),
+                postal_code: new.address_postal_code.into(),
+                country_code: new.address_country_code.into(),
+            }),
+        }
+    }
+}
+
+#[derive(Deserialize, ToSchema)]
+struct PersonChanges {
+    first_name: Option<FirstName>,
+    last_name: Option<LastName>,
+    email_address: Option<Email>,
+    phone_number: Option<Phone>,
+    birth_date: Option<BirthDate>,
+    ssn_number: Option<Ssn>,
+    address_line_1: Option<Street>,
+    address_line_2: Option<Unit>,
+    address_city: Option<City>,
+    address_state: Option<StateOrProvince>,
+    address_postal_code: Option<PostalCode>,
+    address_country_code: Option<Country>,
+}
+
+impl RequestBody for PersonChanges {
+    const NAMES: Names = NAMES;
+
+    fn rules() -> Vec<Value> {
+        vec![rule_of_address()]
+    }
+}
+
+impl PersonChanges {
+    fn of(self, user_id: Uuid) -> UpdateUser {
+        UpdateUser {
+            user_id,
+            first_name: self.first_name.map(Into::into),
+            last_name: self.last_name.map(Into::into),
+            email: self.email_address.map(Into::into),
+            phone: Change::set_if(self.phone_number.map(Into::into)),
+            ssn: self.ssn_number.map(Into::into),
+            birth_date: self.birth_date.map(Into::into),
+            address: AddressChange {
+                line1: self.address_line_1.map(Into::into),
+                line2: Change::set_if(self.address_line_2.map(Into::into)),
+                city: self.address_city.map(Into::into),
+                state: self.address_state.map(Into::into),
+                postal_code: self.address_postal_code.map(Into::into),
+                country_code: self.address_country_code.map(Into::into),
+                first_country_code: None,
+            },
+        }
+    }
+}
+
+/// Returns the schema that an address must match: in the United States, a known state and a ZIP code.
+pub fn rule_of_address() -> Value {
+    json!({
         "if": { "required": ["address_country_code"],
             "properties": { "address_country_code": { "type": "string", "pattern": "^[uU][sS]$" } } },
         "then": { "properties": {
@@ -123,17 +197,16 @@ pub fn rules() -> Value {
             ] },
             "address_postal_code": { "pattern": r"^\s*$|^[0-9]{5}(?:-?[0-9]{4})?$" },
         } },
-    }])
+    })
 }
 
 async fn create(
     State(app): State<App>,
     actor: Caller,
     KeyHeader(key): KeyHeader,
-    body: Body,
+    body: Body<NewPerson>,
 ) -> Result<Response> {
-    let new = parse(&body).map_err(|error| command::unreadable::<NewUser>(&actor, error))?;
-    let registered = command::execute(&app, &actor, key, new).await?;
+    let registered = body.execute(&app, &actor, key, NewUser::from).await?;
     let created = Created {
         id: registered.value.user.id,
         status: if actor.may_see_results() { registered.value.user.status } else { Status::Pending },
@@ -142,62 +215,18 @@ async fn create(
     Ok(answer(&registered, &created))
 }
 
-/// Reads the personal data of a new user. Only phone number and second address line are optional.
-pub fn parse(body: &Body) -> domain::Result<NewUser> {
-    body.fits(FIELDS)?;
-    Ok(NewUser {
-        phone: body.optional_text("phone_number")?,
-        first_name: body.text("first_name")?,
-        last_name: body.text("last_name")?,
-        email: body.text("email_address")?,
-        birth_date: Some(body.text("birth_date")?),
-        ssn: Some(body.text("ssn_number")?),
-        address: Some(NewAddress {
-            line1: body.text("address_line_1")?,
-            line2: body.optional_text("address_line_2")?,
-            city: body.text("address_city")?,
-            state: body.text("address_state")?,
-            postal_code: body.text("address_postal_code")?,
-            country_code: body.text("address_country_code")?,
-        }),
-    })
-}
-
 async fn update(
     State(app): State<App>,
     actor: Caller,
     KeyHeader(key): KeyHeader,
     Id(id): Id,
-    body: Body,
+    body: Body<PersonChanges>,
 ) -> Result<Response> {
-    let change = parse_change(ids::parse(Kind::User, &id), &body)
-        .map_err(|error| command::unreadable::<UpdateUser>(&actor, error))?;
-    let updated = command::execute(&app, &actor, key, change).await?;
+    let id = ids::parse(Kind::User, &id);
+    let updated = body.execute(&app, &actor, key, |changes| changes.of(id)).await?;
     let Registered { user, kyc } = updated.value.clone();
     let body = UserBody::of(&app, user, kyc)?;
     Ok(answer(&updated, &body))
-}
-
-fn parse_change(user_id: Uuid, body: &Body) -> domain::Result<UpdateUser> {
-    body.fits(CHANGES)?;
-    Ok(UpdateUser {
-        user_id,
-        first_name: body.optional_text("first_name")?,
-        last_name: body.optional_text("last_name")?,
-        email: body.optional_text("email_address")?,
-        phone: Change::set_if(body.optional_text("phone_number")?),
-        ssn: body.optional_text("ssn_number")?,
-        birth_date: body.optional_text("birth_date")?,
-        address: AddressChange {
-            line1: body.optional_text("address_line_1")?,
-            line2: Change::set_if(body.optional_text("address_line_2")?),
-            city: body.optional_text("address_city")?,
-            state: body.optional_text("address_state")?,
-            postal_code: body.optional_text("address_postal_code")?,
-            country_code: body.optional_text("address_country_code")?,
-            first_country_code: None,
-        },
-    })
 }
 
 /// Response to the registration of a user. The status is that of the identity check.

@@ -2,10 +2,11 @@
 
 use crate::rest::core::{
     answers::answer,
-    bodies::Body,
-    described::{Description, Field},
+    bodies::{Body, RequestBody},
+    described::{Description, Filter},
+    deserializer::Wrong,
     errors::{Problem, Result},
-    forms,
+    forms::{self, Form, fields},
     lists::{Links, ListRequest, Parameters},
     requests::{Caller, Id, KeyHeader},
     routes::Route,
@@ -27,17 +28,17 @@ use domain::{
     },
 };
 use entity::{
-    Kind, instrument,
+    Kind, Quantity, instrument,
     order::{self, OrderKind, Side, Status},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub const ROUTES: &[Route] = &[
     Route::post("/v1/orders", |filter| on(filter, create))
-        .described(Description::new("Place an order.").moves_money(FIELDS).answers::<Placed>()),
+        .described(Description::new("Place an order.").takes::<NewOrder>().answers::<Placed>()),
     Route::get("/v1/orders", |filter| on(filter, list))
         .described(Description::new("List orders.").filtered(FILTERS).lists::<OrderBody>()),
     Route::get("/v1/orders/{id}", |filter| on(filter, read))
@@ -46,67 +47,91 @@ pub const ROUTES: &[Route] = &[
         .described(Description::new("Cancel an open order.").answers::<CancelBody>()),
 ];
 
-const FIELDS: &[Field] = &[
-    Field::text("symbol", "Ticker symbol, in upper or lower case.", "VTI", forms::SYMBOL),
-    Field::amount("quantity", "Number of shares, with up to four decimals.", "0.5", forms::SHARES),
-    Field::choice("side", "Side of the order.", &["buy", "sell"]),
-    Field::choice("type", "Order type.", &["market"]),
-    Field::nothing(
-        "limit_price",
-        "Only for limit orders, which are not supported here. Must be null or left out.",
-    ),
-    Field::nothing(
-        "stop_price",
-        "Only for stop orders, which are not supported here. Must be null or left out.",
-    ),
-    Field::id(
-        "account_id",
-        "Id of the account that trades. Can be left out if exactly one account can trade.",
-        "0198d7a2-7c00-7000-8000-000000000005",
-    )
-    .optional(),
-];
+fields! {
+    /// Ticker symbol, in upper or lower case.
+    Symbol(String) = forms::SYMBOL, "VTI";
+    /// Number of shares, with up to four decimals.
+    Shares(Quantity) = forms::SHARES, "0.5";
+    /// Side of the order.
+    OrderSide(Side) = forms::Words(&[("buy", Side::Buy), ("sell", Side::Sell)]), "buy";
+    /// Order type.
+    OrderType(OrderKind) = SupportedType, "market";
+    /// Only for limit orders, which are not supported here. Must be null or left out.
+    LimitPrice(()) = NO_PRICE, ();
+    /// Only for stop orders, which are not supported here. Must be null or left out.
+    StopPrice(()) = NO_PRICE, ();
+    /// Id of the account that trades. Can be left out if exactly one account can trade.
+    AccountId(Uuid) = forms::Id(Kind::Account), "0198d7a2-7c00-7000-8000-000000000005";
+}
 
-const FILTERS: &[Field] = &[Field::choice(
-    "status",
-    "Return only orders with this status. Default: `open`.",
-    &["open", "closed", "all"],
-)
-.optional()];
+const NO_PRICE: forms::Nothing = forms::Nothing("must be left out of a market order");
+
+/// Market orders; other documented types are refused with their own message.
+struct SupportedType;
+
+impl Form for SupportedType {
+    type Value = OrderKind;
+
+    fn parse(&self, json: &str) -> Result<OrderKind, Wrong> {
+        match serde_json::from_str::<String>(json).as_deref() {
+            Ok("limit" | "stop" | "stop_limit") => {
+                Err(Wrong::Invalid("must be market; other types are not supported yet".to_owned()))
+            }
+            _ => MARKET.parse(json),
+        }
+    }
+
+    fn schema(&self) -> Value {
+        MARKET.schema()
+    }
+}
+
+const MARKET: forms::Words<OrderKind> = forms::Words(&[("market", OrderKind::Market)]);
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewOrder {
+    symbol: Symbol,
+    quantity: Shares,
+    side: OrderSide,
+    #[serde(rename = "type")]
+    kind: OrderType,
+    #[serde(rename = "limit_price")]
+    _limit_price: Option<LimitPrice>,
+    #[serde(rename = "stop_price")]
+    _stop_price: Option<StopPrice>,
+    account_id: Option<AccountId>,
+}
+
+impl RequestBody for NewOrder {}
+
+impl From<NewOrder> for PlaceOrder {
+    fn from(new: NewOrder) -> Self {
+        Self {
+            account_id: new.account_id.map(Into::into),
+            symbol: new.symbol.into(),
+            side: new.side.into(),
+            quantity: new.quantity.into(),
+            kind: new.kind.into(),
+        }
+    }
+}
+
+const FILTERS: &[Filter] = &[Filter {
+    name: "status",
+    text: "Return only orders with this status. Default: `open`.",
+    options: &["open", "closed", "all"],
+}];
 
 async fn create(
     State(app): State<App>,
     actor: Caller,
     KeyHeader(key): KeyHeader,
-    body: Body,
+    body: Body<NewOrder>,
 ) -> Result<Response> {
-    let new = parse(&body).map_err(|error| command::unreadable::<PlaceOrder>(&actor, error))?;
-    let placed = command::execute(&app, &actor, key, new).await?;
+    let placed = body.execute(&app, &actor, key, PlaceOrder::from).await?;
     let instrument = instruments::of_order(&app.db.read, &placed.value).await?;
     Ok(answer(&placed, &Placed::of(&placed.value, &instrument)))
-}
-
-fn parse(body: &Body) -> domain::Result<PlaceOrder> {
-    body.only(FIELDS)?;
-    let symbol = body.verbatim("symbol")?;
-    let quantity = body.amount("quantity")?;
-    let side = match body.text("side")?.as_str() {
-        "buy" => Side::Buy,
-        "sell" => Side::Sell,
-        _ => return Err(Refusal::invalid("side", "must be buy or sell").into()),
-    };
-    let kind = match body.text("type")?.as_str() {
-        "market" => OrderKind::Market,
-        "limit" | "stop" | "stop_limit" => {
-            return Err(Refusal::invalid("type", "must be market; other types are not supported yet").into());
-        }
-        _ => return Err(Refusal::invalid("type", "must be market").into()),
-    };
-    for field in ["limit_price", "stop_price"] {
-        body.without(field, "must be left out of a market order")?;
-    }
-    let account_id = body.optional_id("account_id", Kind::Account)?;
-    Ok(PlaceOrder { account_id, symbol, side, quantity, kind })
 }
 
 async fn read(State(app): State<App>, actor: Caller, Id(id): Id) -> Result<Json<OrderBody>> {
