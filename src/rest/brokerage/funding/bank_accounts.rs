@@ -6,16 +6,11 @@ use crate::rest::core::{
     described::Description,
     errors::Result,
     forms::{self, fields},
-    lists::{Links, ListRequest, Parameters},
+    lists::ListRequest,
     requests::{Caller, Id, KeyHeader},
     routes::Route,
 };
-use axum::{
-    Json,
-    extract::{Query, State},
-    response::Response,
-    routing::on,
-};
+use axum::{Json, extract::State, response::Response, routing::on};
 use domain::{
     Refusal,
     app::App,
@@ -128,10 +123,8 @@ async fn list(
     State(app): State<App>,
     actor: Caller,
     Id(id): Id,
-    links: Links,
-    Query(parameters): Query<Parameters>,
+    request: ListRequest,
 ) -> Result<Json<Value>> {
-    let request = ListRequest::read(&actor, &parameters)?;
     let user = users::find(&app.db.read, &actor, ids::parse(Kind::User, &id))
         .await?
         .ok_or_else(|| Refusal::not_found("user_id"))?;
@@ -145,7 +138,7 @@ async fn list(
     for bank_account in &slice.rows {
         data.push(json!(BankAccountBody::of(&app, bank_account)?));
     }
-    Ok(Json(request.envelope(&links, &[], &slice, |bank_account| bank_account.id, data)))
+    Ok(Json(request.envelope(&[], &slice, |bank_account| bank_account.id, data)))
 }
 
 async fn read(State(app): State<App>, actor: Caller, Id(id): Id) -> Result<Json<BankAccountBody>> {
