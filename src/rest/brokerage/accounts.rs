@@ -7,16 +7,11 @@ use crate::rest::core::{
     described::Description,
     errors::{Result, documented_name},
     forms::{self, choice, fields},
-    lists::{Links, ListRequest, Parameters},
+    lists::ListRequest,
     requests::{Caller, Id, KeyHeader},
     routes::Route,
 };
-use axum::{
-    Json,
-    extract::{Query, State},
-    response::Response,
-    routing::on,
-};
+use axum::{Json, extract::State, response::Response, routing::on};
 use domain::{
     Actor, Refusal,
     accounts::{
@@ -291,10 +286,8 @@ async fn list(
     State(app): State<App>,
     actor: Caller,
     Id(id): Id,
-    links: Links,
-    Query(parameters): Query<Parameters>,
+    request: ListRequest,
 ) -> Result<Json<Value>> {
-    let request = ListRequest::read(&actor, &parameters)?;
     let user = users::find(&app.db.read, &actor, ids::parse(Kind::User, &id))
         .await?
         .ok_or_else(|| Refusal::not_found("user_id"))?;
@@ -308,7 +301,7 @@ async fn list(
     for row in &slice.rows {
         data.push(json!(AccountBody::of(&app, &actor, row.clone())?));
     }
-    Ok(Json(request.envelope(&links, &[], &slice, |row| row.account.id, data)))
+    Ok(Json(request.envelope(&[], &slice, |row| row.account.id, data)))
 }
 
 async fn update(

@@ -23,7 +23,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, value::RawValue};
 use utoipa::ToSchema;
 
-/// Fields whose names are not the snake case of the domain's names: the domain's path and the name in the API.
+/// Fields whose names are not the snake case of the domain's names: the domain's path, and the name in the
+/// body.
 pub type Names = &'static [(&'static str, &'static str)];
 
 /// Struct that describes the body of a request.

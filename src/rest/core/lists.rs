@@ -1,13 +1,16 @@
 //! Lists: documented query parameters and response envelope.
 
-use super::errors::{Problem, Result};
+use super::{
+    errors::{Problem, Result},
+    requests::Caller,
+};
 use crate::wire::BaseUrl;
 use axum::{
-    extract::{Extension, FromRequestParts},
+    extract::{Extension, FromRequestParts, Query},
     http::request::Parts,
 };
 use domain::{
-    Actor, Refusal, Scope,
+    Refusal, Scope,
     kernel::{
         ids,
         pages::{Order, Page, Slice},
@@ -15,29 +18,40 @@ use domain::{
 };
 use entity::Kind;
 use serde_json::{Map, Value, json};
-use std::{collections::HashMap, convert::Infallible};
+use std::collections::HashMap;
 use uuid::Uuid;
 
-/// Query parameters as sent.
-pub type Parameters = HashMap<String, String>;
-
-/// Query parameters that every list has.
+/// Request for a page of a list by a caller with scope `read`. Parameters that every list has: `limit` from 0
+/// to 100 (default 25), `order` (default `desc`) and at most one cursor.
 pub struct ListRequest {
-    pub limit: u64,
-    pub starting_after: Option<String>,
-    pub ending_before: Option<String>,
-    pub order: Order,
+    limit: u64,
+    starting_after: Option<String>,
+    ending_before: Option<String>,
+    order: Order,
+    parameters: HashMap<String, String>,
+    /// Base URL and path, for links to other pages.
+    base: BaseUrl,
+    path: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for ListRequest {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let Extension(actor) = Caller::from_request_parts(parts, state)
+            .await
+            .map_err(|_| domain::Error::broken("a request has no caller"))?;
+        actor.access_scope(Scope::Read)?;
+        let base = Extension::<BaseUrl>::from_request_parts(parts, state).await;
+        let base = base.map(|Extension(base)| base).unwrap_or_default();
+        let path = parts.uri.path().trim_end_matches('/').to_owned();
+        let parameters = Query::try_from_uri(&parts.uri).map(|Query(parameters)| parameters);
+        Self::parse(parameters.unwrap_or_default(), base, path).map_err(Problem::in_query)
+    }
 }
 
 impl ListRequest {
-    /// Checks scope `read` and parses the parameters: `limit` from 0 to 100 (default 25), `order` (default
-    /// `desc`) and at most one cursor.
-    pub fn read(actor: &Actor, parameters: &Parameters) -> Result<Self> {
-        actor.access_scope(Scope::Read)?;
-        Self::parse(parameters).map_err(Problem::in_query)
-    }
-
-    fn parse(parameters: &Parameters) -> domain::Result<Self> {
+    fn parse(parameters: HashMap<String, String>, base: BaseUrl, path: String) -> domain::Result<Self> {
         let given = |name: &str| parameters.get(name).filter(|value| !value.is_empty()).cloned();
         let limit = match parameters.get("limit") {
             None => 25,
@@ -57,11 +71,19 @@ impl ListRequest {
             starting_after: given("starting_after"),
             ending_before: given("ending_before"),
             order,
+            parameters,
+            base,
+            path,
         };
         if request.starting_after.is_some() && request.ending_before.is_some() {
             return Err(Refusal::invalid("ending_before", "cannot be combined with starting_after").into());
         }
         Ok(request)
+    }
+
+    /// Returns a parameter that only this list has.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters.get(name).map(String::as_str)
     }
 
     /// Returns the requested page. `is_in_list` checks that the cursor is an item of this list; `what` is the
@@ -105,7 +127,6 @@ impl ListRequest {
     /// in the links.
     pub fn envelope<T>(
         &self,
-        links: &Links,
         own: &[(&str, &str)],
         slice: &Slice<T>,
         id: impl Fn(&T) -> Uuid,
@@ -116,12 +137,12 @@ impl ListRequest {
             .rows
             .last()
             .filter(|_| slice.has_next && !empty)
-            .map(|row| links.link(self, own, "starting_after", id(row)));
+            .map(|row| self.link(own, "starting_after", id(row)));
         let previous = slice
             .rows
             .first()
             .filter(|_| slice.has_previous && !empty)
-            .map(|row| links.link(self, own, "ending_before", id(row)));
+            .map(|row| self.link(own, "ending_before", id(row)));
         let mut pagination = Map::new();
         pagination.insert("ending_before".to_owned(), json!(self.ending_before));
         pagination.insert("starting_after".to_owned(), json!(self.starting_after));
@@ -132,9 +153,14 @@ impl ListRequest {
         }
         for (name, link) in [("previous", previous), ("next", next)] {
             pagination.insert(format!("{name}_page"), json!(link));
-            pagination.insert(format!("{name}_uri"), json!(link.map(|link| format!("{}{link}", links.base))));
+            pagination.insert(format!("{name}_uri"), json!(link.map(|link| format!("{}{link}", self.base))));
         }
         json!({ "pagination": pagination, "data": data })
+    }
+
+    fn link(&self, own: &[(&str, &str)], cursor: &str, id: Uuid) -> String {
+        let own: String = own.iter().map(|(name, value)| format!("&{name}={value}")).collect();
+        format!("{}?limit={}&order={}{own}&{cursor}={id}", self.path, self.limit, self.order_name())
     }
 
     const fn order_name(&self) -> &'static str {
@@ -142,30 +168,5 @@ impl ListRequest {
             Order::NewestFirst => "desc",
             Order::OldestFirst => "asc",
         }
-    }
-}
-
-/// Base URL and path of a list request, for links to other pages.
-pub struct Links {
-    base: BaseUrl,
-    path: String,
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for Links {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> std::result::Result<Self, Infallible> {
-        let base = Extension::<BaseUrl>::from_request_parts(parts, state)
-            .await
-            .map(|Extension(base)| base)
-            .unwrap_or_default();
-        Ok(Self { base, path: parts.uri.path().trim_end_matches('/').to_owned() })
-    }
-}
-
-impl Links {
-    fn link(&self, request: &ListRequest, own: &[(&str, &str)], cursor: &str, id: Uuid) -> String {
-        let own: String = own.iter().map(|(name, value)| format!("&{name}={value}")).collect();
-        format!("{}?limit={}&order={}{own}&{cursor}={id}", self.path, request.limit, request.order_name())
     }
 }

@@ -141,7 +141,10 @@ impl RequestBody for KycChanges {
         let left_out = json!({ "type": ["string", "null"], "pattern": r"^\s*$" });
         let absent: serde_json::Map<String, Value> =
             NOT_WITH_ANSWERS.iter().map(|name| ((*name).to_owned(), left_out.clone())).collect();
-        let not_both = |one: &str, other: &str| json!({ "not": { "required": [one, other], "properties": { one: given, other: given } } });
+        let not_both = |one: &str, other: &str| {
+            let both = json!({ "required": [one, other], "properties": { one: given, other: given } });
+            json!({ "not": both })
+        };
         vec![
             json!({ "anyOf": any }),
             json!({ "if": has_answers, "then": { "properties": absent } }),

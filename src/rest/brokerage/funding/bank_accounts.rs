@@ -6,16 +6,11 @@ use crate::rest::core::{
     described::Description,
     errors::Result,
     forms::{self, fields},
-    lists::{Links, ListRequest, Parameters},
+    lists::ListRequest,
     requests::{Caller, Id, KeyHeader},
     routes::Route,
 };
-use axum::{
-    Json,
-    extract::{Query, State},
-    response::Response,
-    routing::on,
-};
+use axum::{Json, extract::State, response::Response, routing::on};
 use domain::{
     Refusal,
     app::App,
@@ -58,11 +53,14 @@ fields! {
     RoutingNumber(String) = forms::ROUTING_NUMBER, "121042882";
     /// Name that the user gives the bank account.
     Nickname(String) = forms::WORDS.whole(), "Joe checking";
+    /// Name that the user gives the bank account.
+    NewNickname(String) = forms::WORDS, "Joe WF Checking";
     /// Whether this is the user's default bank account.
     IsDefault(bool) = forms::Flag, true;
 }
 
 #[derive(Deserialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "documented names")]
 struct NewBankAccount {
     bank_account_number: AccountNumber,
     bank_routing_number: RoutingNumber,
@@ -91,7 +89,7 @@ impl NewBankAccount {
 #[derive(Deserialize, ToSchema)]
 struct BankAccountChanges {
     default: Option<IsDefault>,
-    bank_account_nickname: Option<Nickname>,
+    bank_account_nickname: Option<NewNickname>,
 }
 
 impl RequestBody for BankAccountChanges {
@@ -125,10 +123,8 @@ async fn list(
     State(app): State<App>,
     actor: Caller,
     Id(id): Id,
-    links: Links,
-    Query(parameters): Query<Parameters>,
+    request: ListRequest,
 ) -> Result<Json<Value>> {
-    let request = ListRequest::read(&actor, &parameters)?;
     let user = users::find(&app.db.read, &actor, ids::parse(Kind::User, &id))
         .await?
         .ok_or_else(|| Refusal::not_found("user_id"))?;
@@ -142,7 +138,7 @@ async fn list(
     for bank_account in &slice.rows {
         data.push(json!(BankAccountBody::of(&app, bank_account)?));
     }
-    Ok(Json(request.envelope(&links, &[], &slice, |bank_account| bank_account.id, data)))
+    Ok(Json(request.envelope(&[], &slice, |bank_account| bank_account.id, data)))
 }
 
 async fn read(State(app): State<App>, actor: Caller, Id(id): Id) -> Result<Json<BankAccountBody>> {

@@ -6,16 +6,11 @@ use crate::rest::core::{
     described::{Description, Filter},
     errors::{Problem, Result},
     forms::{self, fields},
-    lists::{Links, ListRequest, Parameters},
+    lists::ListRequest,
     requests::{Caller, Id, KeyHeader},
     routes::Route,
 };
-use axum::{
-    Json,
-    extract::{Query, State},
-    response::Response,
-    routing::on,
-};
+use axum::{Json, extract::State, response::Response, routing::on};
 use chrono::{DateTime, SecondsFormat, Utc};
 use domain::{
     Refusal,
@@ -108,14 +103,8 @@ async fn read(State(app): State<App>, actor: Caller, Id(id): Id) -> Result<Json<
     Ok(Json(DepositBody::of(&deposit, &visible)))
 }
 
-async fn list(
-    State(app): State<App>,
-    actor: Caller,
-    links: Links,
-    Query(parameters): Query<Parameters>,
-) -> Result<Json<Value>> {
-    let request = ListRequest::read(&actor, &parameters)?;
-    let status = parameters.get("status").map_or("all", String::as_str);
+async fn list(State(app): State<App>, actor: Caller, request: ListRequest) -> Result<Json<Value>> {
+    let status = request.parameter("status").unwrap_or("all");
     let mut filters =
         Vec::from_iter(lists::Filter::one_of(transfer::Column::Direction, [Direction::Deposit]));
     if status != "all" {
@@ -124,7 +113,7 @@ async fn list(
         })?;
         filters.extend(lists::Filter::one_of(transfer::Column::Status, [parsed]));
     }
-    let account_id = parameters.get("account_id").map(|text| Uuid::try_parse(text)).transpose();
+    let account_id = request.parameter("account_id").map(Uuid::try_parse).transpose();
     let account_id = account_id
         .map_err(|_| Problem::in_query(Refusal::invalid("account_id", "must be an id")))?
         .map(|id| id.to_string());
@@ -143,7 +132,7 @@ async fn list(
     )
     .await?;
     let data = slice.rows.iter().map(|deposit| json!(DepositBody::of(deposit, &visible))).collect();
-    Ok(Json(request.envelope(&links, &own, &slice, |deposit| deposit.id, data)))
+    Ok(Json(request.envelope(&own, &slice, |deposit| deposit.id, data)))
 }
 
 /// Response to a new deposit.

@@ -6,16 +6,11 @@ use crate::rest::core::{
     described::Description,
     errors::Result,
     forms::{self, fields},
-    lists::{Links, ListRequest, Parameters},
+    lists::ListRequest,
     requests::{Caller, Id, KeyHeader},
     routes::Route,
 };
-use axum::{
-    Json,
-    extract::{Query, State},
-    response::Response,
-    routing::on,
-};
+use axum::{Json, extract::State, response::Response, routing::on};
 use domain::{
     Refusal,
     app::App,
@@ -248,13 +243,7 @@ async fn read(State(app): State<App>, actor: Caller, Id(id): Id) -> Result<Json<
     Ok(Json(UserBody::of(&app, found.user, found.kyc)?))
 }
 
-async fn list(
-    State(app): State<App>,
-    actor: Caller,
-    links: Links,
-    Query(parameters): Query<Parameters>,
-) -> Result<Json<Value>> {
-    let request = ListRequest::read(&actor, &parameters)?;
+async fn list(State(app): State<App>, actor: Caller, request: ListRequest) -> Result<Json<Value>> {
     let page = request
         .page(Kind::User, "user", async |id| Ok(users::find(&app.db.read, &actor, id).await?.is_some()))
         .await?;
@@ -263,7 +252,7 @@ async fn list(
     for Registered { user, kyc } in &slice.rows {
         data.push(json!(UserBody::of(&app, user.clone(), kyc.clone())?));
     }
-    Ok(Json(request.envelope(&links, &[], &slice, |registered| registered.user.id, data)))
+    Ok(Json(request.envelope(&[], &slice, |registered| registered.user.id, data)))
 }
 
 /// User, without social security number and birth date.

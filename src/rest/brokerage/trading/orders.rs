@@ -7,16 +7,11 @@ use crate::rest::core::{
     deserializer::Wrong,
     errors::{Problem, Result},
     forms::{self, Form, fields},
-    lists::{Links, ListRequest, Parameters},
+    lists::ListRequest,
     requests::{Caller, Id, KeyHeader},
     routes::Route,
 };
-use axum::{
-    Json,
-    extract::{Query, State},
-    response::Response,
-    routing::on,
-};
+use axum::{Json, extract::State, response::Response, routing::on};
 use chrono::{DateTime, SecondsFormat, Utc};
 use domain::{
     Refusal,
@@ -152,14 +147,8 @@ async fn cancel(
     Ok(answer(&canceled, &CancelBody { id: canceled.value.id, object: "order", canceled: true }))
 }
 
-async fn list(
-    State(app): State<App>,
-    actor: Caller,
-    links: Links,
-    Query(parameters): Query<Parameters>,
-) -> Result<Json<Value>> {
-    let request = ListRequest::read(&actor, &parameters)?;
-    let status = parameters.get("status").map_or("open", String::as_str);
+async fn list(State(app): State<App>, actor: Caller, request: ListRequest) -> Result<Json<Value>> {
+    let status = request.parameter("status").unwrap_or("open");
     let statuses = match status {
         "open" => vec![Status::Accepted, Status::New, Status::PartiallyFilled],
         "closed" => vec![Status::Filled, Status::Canceled, Status::Expired, Status::Rejected],
@@ -180,7 +169,7 @@ async fn list(
         data.push(json!(OrderBody::of(order, instrument)));
     }
     let own = [("status", status)];
-    Ok(Json(request.envelope(&links, &own, &slice, |order| order.id, data)))
+    Ok(Json(request.envelope(&own, &slice, |order| order.id, data)))
 }
 
 fn instant(at: DateTime<Utc>) -> String {

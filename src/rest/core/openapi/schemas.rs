@@ -99,7 +99,25 @@ const BLANK: &str = r"^\s*$";
 
 /// Returns the schema of an optional field, which may be null, and if it is a text also blank.
 fn optional(mut schema: Map<String, Value>) -> Map<String, Value> {
-    let blank = |pattern: &Value| json!(format!("{BLANK}|{}", pattern.as_str().unwrap_or_default()));
+    let kinds = match schema.get("type") {
+        Some(Value::Array(kinds)) => kinds.clone(),
+        kind => kind.cloned().into_iter().collect(),
+    };
+    if kinds == [json!("string")] {
+        allow_blank(&mut schema);
+    }
+    if kinds != [json!("null")] {
+        schema.insert("type".to_owned(), kinds.into_iter().chain([json!("null")]).collect());
+    }
+    if let Some(Value::Array(options)) = schema.get_mut("enum") {
+        options.push(Value::Null);
+    }
+    schema
+}
+
+/// Changes the schema of a text so that a blank text matches, too.
+fn allow_blank(schema: &mut Map<String, Value>) {
+    let or_blank = |pattern: &Value| json!(format!("{BLANK}|{}", pattern.as_str().unwrap_or_default()));
     schema.remove("minLength");
     match (schema.remove("pattern"), schema.remove("allOf")) {
         // A format cannot be combined with blank texts in one schema.
@@ -107,29 +125,19 @@ fn optional(mut schema: Map<String, Value>) -> Map<String, Value> {
             let given = json!({ "format": schema.remove("format"), "pattern": pattern });
             schema.insert("anyOf".to_owned(), json!([given, { "pattern": BLANK }]));
         }
-        (Some(pattern), _) => _ = schema.insert("pattern".to_owned(), blank(&pattern)),
+        (Some(pattern), _) => _ = schema.insert("pattern".to_owned(), or_blank(&pattern)),
+        // A code.
         (None, Some(code)) => {
-            let code = code.get(0).cloned().unwrap_or_default();
-            let left_out = json!({ "type": ["string", "null"], "pattern": BLANK });
-            schema.insert("anyOf".to_owned(), json!([code, left_out]));
+            let blank = json!({ "type": ["string", "null"], "pattern": BLANK });
+            schema.insert("anyOf".to_owned(), json!([code.get(0), blank]));
         }
+        // A choice.
         (None, None) => {
             if let Some(pattern) = schema.get_mut("anyOf").and_then(|any| any.pointer_mut("/1/pattern")) {
-                *pattern = blank(pattern);
+                *pattern = or_blank(pattern);
             }
         }
     }
-    let kinds = match schema.get("type") {
-        Some(Value::Array(kinds)) => kinds.clone(),
-        kind => kind.cloned().into_iter().collect(),
-    };
-    if !kinds.contains(&json!("null")) {
-        schema.insert("type".to_owned(), kinds.into_iter().chain([json!("null")]).collect());
-    }
-    if let Some(Value::Array(options)) = schema.get_mut("enum") {
-        options.push(Value::Null);
-    }
-    schema
 }
 
 /// Returns the example of a body: those of its fields, without optional objects.
