@@ -15,12 +15,7 @@ use crate::{
         limits,
         secrets::Secret,
     },
-    people::{
-        applicants,
-        person::Email,
-        profiles::{self, Identity},
-        users,
-    },
+    people::{applicants, person::Email, profiles, user_changes::PersonPatch, users},
 };
 use entity::{login, recovery, second_factor, session, user};
 use sea_orm::{
@@ -35,7 +30,7 @@ use uuid::Uuid;
 pub struct NewSignUp {
     pub email: String,
     pub password: Secret<String>,
-    pub identity: Identity,
+    pub profile: PersonPatch,
     pub invitation_id: Option<Uuid>,
 }
 
@@ -46,7 +41,7 @@ struct SignUp {
     #[serde(skip)]
     password: String,
     #[serde(skip)]
-    identity: Identity,
+    profile: PersonPatch,
     invitation_id: Option<Uuid>,
 }
 
@@ -68,19 +63,15 @@ pub async fn sign_up(app: &App, actor: &Actor, new: NewSignUp) -> Result<(user::
     let mut checks = Checks::default();
     checks.note(email());
     checks.note(passwords::check("password", &new.password));
-    checks.note(new.identity.check(caller.mode));
+    checks.note(new.profile.check(caller.mode));
     checks.done()?;
     let email = email()?;
     if find(&app.db.read, caller.access_scope.partner_id, &email.folded()).await?.is_some() {
         return Err(taken());
     }
     let password = app.feature::<Pool>().hash(new.password).await?;
-    let sign_up = SignUp {
-        email: email.to_string(),
-        password,
-        identity: new.identity,
-        invitation_id: new.invitation_id,
-    };
+    let sign_up =
+        SignUp { email: email.to_string(), password, profile: new.profile, invitation_id: new.invitation_id };
     let done = command::execute_for(app, caller, actor.request_id, None, sign_up).await?.value;
     let issued = sessions::first_tokens(app, &done.session, done.version)?;
     Ok((done.user, issued))
@@ -110,7 +101,7 @@ impl Command for SignUp {
         let invitation_id = invitation.as_ref().map(|invitation| invitation.id);
         let user = match invitation.and_then(|invitation| invitation.user_id) {
             Some(user_id) => profiles::attach_invitation(ctx, user_id, invitation_id).await?,
-            None => profiles::begin(ctx, &email, &self.identity, invitation_id).await?,
+            None => profiles::begin(ctx, &email, &self.profile, invitation_id).await?,
         };
         let row = login::Model {
             user_id: user.id,

@@ -39,7 +39,6 @@ use crate::{
 pub use answering::AnswerQuestions;
 use asking::{ask, close_questions};
 pub use correcting::CorrectKyc;
-pub use evidence::{Patch, PatchedAddress};
 pub use questions::{Given, Prompt, Questions};
 pub use starting::StartKyc;
 

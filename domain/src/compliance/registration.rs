@@ -2,7 +2,7 @@
 
 use super::kyc::{self as checks, Assessed};
 use crate::{
-    Actor, Refusal, Result, Scope, Visible,
+    Actor, Error, Refusal, Result, Scope, Visible,
     kernel::{
         actor::AccessScope,
         app::App,
@@ -13,21 +13,17 @@ use crate::{
         pages::{Page, Slice},
     },
     people::{
-        applicants::{Applicant, BIRTH_DATE, NewAddress, NewUser, PHONE, SSN, sealed},
-        person::{age_on, tidy},
-        ssn::Ssn,
-        user_changes::UpdateUser,
-        users::{list, within},
+        applicants::{Applicant, NewUser, PersonFields},
+        user_changes::{PersonPatch, UpdateUser},
+        users::{self, changed_row, list, within},
     },
 };
 use entity::{
-    Kind, kyc,
+    kyc,
     partner::Mode,
     user::{self, Status},
 };
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, Iterable, QueryFilter,
-};
+use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{HashMap, HashSet},
@@ -60,7 +56,7 @@ impl Command for NewUser {
     type Output = Registered;
 
     fn check(&self, mode: Mode) -> Result<()> {
-        self.checked(mode).map(|_| ())
+        self.checked(mode)
     }
 
     fn allowance(&self) -> Option<Allowance> {
@@ -74,36 +70,9 @@ impl Command for NewUser {
 
 /// Inserts a user and checks their identity if everything for the check is known.
 pub async fn begin(ctx: &CommandContext<'_>, new: &NewUser) -> Result<Registered> {
-    let checked = new.checked(ctx.partner.mode)?;
-    if checked.birth_date.is_some_and(|born| age_on(born, ctx.today()).is_none()) {
-        return Err(Refusal::invalid("birthDate", "must not be in the future").into());
-    }
-    let partner_id = ctx.partner.id;
-    let id = ctx.app.ids.next(Kind::User);
-    let ssn = checked.ssn.as_ref().map(Ssn::reveal);
-    let address = new.address.as_ref().map(NewAddress::tidied);
-    let text = |pick: fn(&NewAddress) -> &String| address.as_ref().map(|address| pick(address).clone());
-    let mut user = user::Model {
-        id,
-        partner_id,
-        status: Status::Pending,
-        first_name: tidy(&new.first_name),
-        last_name: tidy(&new.last_name),
-        email: new.email.trim().to_owned(),
-        phone: sealed(ctx, id, PHONE, new.phone.as_deref())?,
-        ssn: sealed(ctx, id, SSN, ssn.as_deref())?,
-        ssn_index: ssn.as_deref().map(|ssn| ctx.app.vault.blind_index(SSN, partner_id, ssn)),
-        birth_date: sealed(ctx, id, BIRTH_DATE, checked.birth_date.map(|day| day.to_string()).as_deref())?,
-        address_line_1: text(|address| &address.line1),
-        address_line_2: address.as_ref().and_then(|address| address.line2.clone()),
-        address_city: text(|address| &address.city),
-        address_state: text(|address| &address.state),
-        address_postal_code: text(|address| &address.postal_code),
-        address_country_code: text(|address| &address.country_code),
-        created_at: ctx.now,
-        gender: None,
-        invitation_id: None,
-    };
+    let person = new.person(ctx.partner.mode, ctx.today())?;
+    let mut user = users::unknown(ctx);
+    person.write(ctx, &mut user)?;
     let found = assessed(ctx, &user).await?;
     if let Some(found) = &found {
         user.status = checks::status_after(found.check.outcome);
@@ -211,7 +180,7 @@ impl Command for UpdateUser {
     type Output = Registered;
 
     fn check(&self, mode: Mode) -> Result<()> {
-        self.checked(mode).map_err(|error| error.inside("patch"))
+        self.patch.check(mode).map_err(in_patch)
     }
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<Registered> {
@@ -219,53 +188,35 @@ impl Command for UpdateUser {
         let before = within(ctx.tx, ctx.access_scope, self.user_id)
             .await?
             .ok_or_else(|| Refusal::not_found("userId"))?;
-        let mut after = before.clone();
-        self.write(ctx, &mut after).map_err(|error| error.inside("patch"))?;
-        let user = write_changes(ctx, before, after).await?;
+        let user = apply_patch(ctx, before, &self.patch).await?;
         let kyc = checks::current(ctx.tx, user.id).await?;
         Ok(Registered { user, kyc })
     }
 }
 
-/// Returns the fields of a user that an identity check uses, for comparison.
-fn identity(user: &user::Model) -> impl PartialEq {
-    let user = user.clone();
-    let address = [
-        user.address_line_1,
-        user.address_line_2,
-        user.address_city,
-        user.address_state,
-        user.address_postal_code,
-        user.address_country_code,
-    ];
-    (user.first_name, user.last_name, user.ssn_index, user.birth_date, address)
+fn in_patch(error: Error) -> Error {
+    error.inside("patch")
 }
 
-/// Writes the changed columns, so that concurrent changes of others are preserved; checks the user's identity
-/// again if its data changed; records an event if anything changed.
-pub async fn write_changes(
+/// Applies a patch to a user; checks the user's identity again if its data changed; records an event if
+/// anything changed.
+pub async fn apply_patch(
     ctx: &CommandContext<'_>,
     before: user::Model,
-    after: user::Model,
+    patch: &PersonPatch,
 ) -> Result<user::Model> {
+    let known = PersonFields::of(ctx.app, &before)?;
+    let mut person = known.clone();
+    patch.apply(ctx.partner.mode, ctx.today(), &mut person).map_err(in_patch)?;
+    let mut after = before.clone();
+    person.write(ctx, &mut after)?;
     if before == after {
         return Ok(before);
     }
-    let identity_changed = identity(&before) != identity(&after);
     let mut user = changed_row(before, after).update(ctx.tx).await?;
-    if identity_changed {
+    if person.identity() != known.identity() {
         user = check_again(ctx, user).await?;
     }
     ctx.record(Event::UserUpdated((&user).into())).await?;
     Ok(user)
-}
-
-fn changed_row(before: user::Model, after: user::Model) -> user::ActiveModel {
-    let (mut row, after) = (before.into_active_model(), after.into_active_model());
-    for column in user::Column::iter() {
-        if let Some(value) = after.get(column).into_value() {
-            row.set_if_not_equals(column, value);
-        }
-    }
-    row
 }

@@ -1,10 +1,8 @@
 //! Personal data of users and applicants: parsing, validation and encrypted storage.
 
 use super::{
-    person::{
-        Country, Email, Phone, PostalCode, UsState, age_on, check_words, parse_date, person_name, tidy,
-    },
-    ssn::Ssn,
+    person::{Country, Phone, PostalCode, UsState, age_on, check_words, parse_date, tidy},
+    user_changes::PersonPatch,
     zips,
 };
 use crate::{
@@ -32,60 +30,51 @@ pub struct NewAddress {
     pub country_code: String,
 }
 
-/// Personal data as entered by a partner, not yet checked.
+/// Personal data of a new user as entered by a partner, not yet checked.
 #[derive(Clone, Serialize)]
-pub struct NewUser {
-    pub first_name: String,
-    pub last_name: String,
-    pub email: String,
-    pub phone: Option<String>,
-    pub ssn: Option<String>,
-    pub birth_date: Option<String>,
-    pub address: Option<NewAddress>,
-}
-
-/// Parsed fields of a [`NewUser`].
-pub struct Checked {
-    pub phone: Option<Phone>,
-    pub ssn: Option<Ssn>,
-    pub birth_date: Option<NaiveDate>,
-}
+pub struct NewUser(pub PersonPatch);
 
 impl NewUser {
-    /// Parses and checks every field, or returns all refusals.
-    pub fn checked(&self, mode: Mode) -> Result<Checked> {
+    /// Checks every field, or returns all refusals.
+    pub fn checked(&self, mode: Mode) -> Result<()> {
+        let new = &self.0;
         let mut checks = Checks::default();
-        checks.note(person_name("firstName", &self.first_name));
-        checks.note(person_name("lastName", &self.last_name));
-        checks.note(valid("email", Email::parse(&self.email)));
-        let phone = self.phone.as_deref().and_then(|phone| checks.note(check_phone(phone)));
-        let birth_date =
-            self.birth_date.as_deref().and_then(|day| checks.note(valid("birthDate", parse_date(day))));
-        let sandbox = mode == Mode::Sandbox;
-        let ssn = self.ssn.as_deref().and_then(|ssn| checks.note(valid("ssn", Ssn::parse(ssn, sandbox))));
-        if let Some(address) = &self.address {
-            checks.note(address.check());
+        for (field, is_missing) in [
+            ("firstName", new.first_name.is_none()),
+            ("lastName", new.last_name.is_none()),
+            ("email", new.email.is_none()),
+        ] {
+            checks.note(required(field, is_missing));
         }
-        checks.done()?;
-        Ok(Checked { phone, ssn, birth_date })
+        checks.note(new.check(mode));
+        checks.note(new.address.apply(&mut None));
+        checks.done()
     }
 
-    /// Returns the applicant for an identity check on a day. Refused if a field that the check needs is
-    /// missing.
-    pub fn applicant(&self, mode: Mode, day: NaiveDate) -> Result<Applicant> {
-        let Checked { ssn, birth_date, .. } = self.checked(mode)?;
-        let birth_date = birth_date.ok_or_else(|| Refusal::required("birthDate"))?;
-        born_by(birth_date, day)?;
-        Ok(Applicant {
-            first_name: tidy(&self.first_name),
-            last_name: tidy(&self.last_name),
-            email: self.email.trim().to_owned(),
-            phone: self.phone.clone(),
-            ssn: ssn.ok_or_else(|| Refusal::required("ssn"))?.reveal(),
-            birth_date,
-            address: self.address.as_ref().ok_or_else(|| Refusal::required("address"))?.tidied(),
-        })
+    /// Refuses data that is incomplete for an identity check.
+    pub fn complete(&self) -> Result<()> {
+        let new = &self.0;
+        let mut checks = Checks::default();
+        for (field, is_missing) in [
+            ("birthDate", new.birth_date.is_none()),
+            ("ssn", new.ssn.is_none()),
+            ("address", new.address.is_empty()),
+        ] {
+            checks.note(required(field, is_missing));
+        }
+        checks.done()
     }
+
+    /// Returns the person on a day.
+    pub fn person(&self, mode: Mode, today: NaiveDate) -> Result<PersonFields> {
+        let mut person = PersonFields::default();
+        self.0.apply(mode, today, &mut person)?;
+        Ok(person)
+    }
+}
+
+fn required(field: &str, is_missing: bool) -> Result<()> {
+    if is_missing { Err(Refusal::required(field).into()) } else { Ok(()) }
 }
 
 /// Refuses a date of birth in the future.
@@ -167,7 +156,7 @@ pub const PHONE: &str = "users.phone";
 pub const BIRTH_DATE: &str = "users.birth_date";
 
 /// Encrypts a value of a user's column.
-pub fn sealed(
+fn sealed(
     ctx: &CommandContext<'_>,
     user_id: Uuid,
     column: &'static str,
@@ -197,7 +186,97 @@ fn ssn(app: &App, user: &user::Model) -> Result<Option<Secret<String>>> {
     user.ssn.as_deref().map(|sealed| app.vault.open_text(associated_data, sealed)).transpose()
 }
 
-/// Personal data that an identity check uses; complete.
+/// Personal data of a person, parsed, in its stored form. Names are empty, and everything else is absent,
+/// until known.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct PersonFields {
+    pub first_name: String,
+    pub last_name: String,
+    pub email: String,
+    /// As entered.
+    pub phone: Option<String>,
+    /// Nine digits.
+    pub ssn: Option<String>,
+    pub birth_date: Option<NaiveDate>,
+    pub gender: Option<String>,
+    pub address: Option<NewAddress>,
+}
+
+impl PersonFields {
+    /// Reads a user's row.
+    pub fn of(app: &App, user: &user::Model) -> Result<Self> {
+        let address = || {
+            Some(NewAddress {
+                line1: user.address_line_1.clone()?,
+                line2: user.address_line_2.clone(),
+                city: user.address_city.clone()?,
+                state: user.address_state.clone()?,
+                postal_code: user.address_postal_code.clone()?,
+                country_code: user.address_country_code.clone()?,
+            })
+        };
+        Ok(Self {
+            first_name: user.first_name.clone(),
+            last_name: user.last_name.clone(),
+            email: user.email.clone(),
+            phone: phone(app, user)?.map(|phone| phone.reveal().clone()),
+            ssn: ssn(app, user)?.map(|ssn| ssn.reveal().clone()),
+            birth_date: birth_date(app, user)?,
+            gender: user.gender.clone(),
+            address: address(),
+        })
+    }
+
+    /// Writes the fields to a user's row. Encrypted columns with the same value stay as they are.
+    pub fn write(&self, ctx: &CommandContext<'_>, user: &mut user::Model) -> Result<()> {
+        let stored = Self::of(ctx.app, user)?;
+        if stored.phone != self.phone {
+            user.phone = sealed(ctx, user.id, PHONE, self.phone.as_deref())?;
+        }
+        if stored.birth_date != self.birth_date {
+            let day = self.birth_date.map(|day| day.to_string());
+            user.birth_date = sealed(ctx, user.id, BIRTH_DATE, day.as_deref())?;
+        }
+        if stored.ssn != self.ssn {
+            user.ssn = sealed(ctx, user.id, SSN, self.ssn.as_deref())?;
+            let index = |ssn| ctx.app.vault.blind_index(SSN, ctx.partner.id, ssn);
+            user.ssn_index = self.ssn.as_deref().map(index);
+        }
+        user.first_name.clone_from(&self.first_name);
+        user.last_name.clone_from(&self.last_name);
+        user.email.clone_from(&self.email);
+        user.gender.clone_from(&self.gender);
+        if let Some(address) = self.address.clone() {
+            user.address_line_1 = Some(address.line1);
+            user.address_line_2 = address.line2;
+            user.address_city = Some(address.city);
+            user.address_state = Some(address.state);
+            user.address_postal_code = Some(address.postal_code);
+            user.address_country_code = Some(address.country_code);
+        }
+        Ok(())
+    }
+
+    /// Returns the fields that an identity check compares, without those that can change without a new check.
+    pub fn identity(&self) -> Self {
+        Self { email: String::new(), phone: None, gender: None, ..self.clone() }
+    }
+
+    /// Returns what an identity check uses, or none if required data is missing.
+    pub fn applicant(self) -> Option<Applicant> {
+        Some(Applicant {
+            first_name: self.first_name,
+            last_name: self.last_name,
+            email: self.email,
+            phone: self.phone,
+            ssn: self.ssn?,
+            birth_date: self.birth_date?,
+            address: self.address?,
+        })
+    }
+}
+
+/// Personal data that an identity check uses; complete. It is stored with the check.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Applicant {
     pub first_name: String,
@@ -213,28 +292,21 @@ pub struct Applicant {
 impl Applicant {
     /// Returns the applicant for a user, or none if required data is missing.
     pub fn of(app: &App, user: &user::Model) -> Result<Option<Self>> {
-        let (Some(ssn), Some(birth_date)) = (ssn(app, user)?, birth_date(app, user)?) else {
-            return Ok(None);
-        };
-        let address = || {
-            Some(NewAddress {
-                line1: user.address_line_1.clone()?,
-                line2: user.address_line_2.clone(),
-                city: user.address_city.clone()?,
-                state: user.address_state.clone()?,
-                postal_code: user.address_postal_code.clone()?,
-                country_code: user.address_country_code.clone()?,
-            })
-        };
-        let Some(address) = address() else { return Ok(None) };
-        Ok(Some(Self {
-            first_name: user.first_name.clone(),
-            last_name: user.last_name.clone(),
-            email: user.email.clone(),
-            phone: phone(app, user)?.map(|phone| phone.reveal().clone()),
-            ssn: ssn.reveal().clone(),
-            birth_date,
-            address,
-        }))
+        Ok(PersonFields::of(app, user)?.applicant())
+    }
+}
+
+impl From<Applicant> for PersonFields {
+    fn from(applicant: Applicant) -> Self {
+        Self {
+            first_name: applicant.first_name,
+            last_name: applicant.last_name,
+            email: applicant.email,
+            phone: applicant.phone,
+            ssn: Some(applicant.ssn),
+            birth_date: Some(applicant.birth_date),
+            gender: None,
+            address: Some(applicant.address),
+        }
     }
 }

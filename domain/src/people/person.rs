@@ -240,7 +240,7 @@ pub fn check_words(field: &str, text: &str) -> Result<()> {
 const NOT_PRINTABLE: &str = "must have at most 100 printable characters";
 
 /// Refuses control characters and characters that change the writing direction.
-pub fn check_characters(field: &str, text: &str) -> Result<()> {
+fn check_characters(field: &str, text: &str) -> Result<()> {
     if text.contains(is_refused) { Err(Refusal::invalid(field, NOT_PRINTABLE).into()) } else { Ok(()) }
 }
 
@@ -254,9 +254,47 @@ pub fn person_name(field: &str, text: &str) -> Result<String> {
         .map_err(|error| Refusal::invalid(field, error.to_string()).into())
 }
 
+/// Longest full name: two names of 100 characters and a blank.
+const MAX_FULL_NAME: usize = 201;
+
+/// Returns the stored forms of the given names and of the family name, which is the last word of a full name
+/// and may be empty. Refused if a name is missing or invalid.
+pub fn names(field: &str, full_name: &str) -> Result<(String, String)> {
+    if [full_name, &tidy(full_name)].iter().any(|name| name.chars().count() > MAX_FULL_NAME) {
+        return Err(Refusal::invalid(field, format!("must have at most {MAX_FULL_NAME} characters")).into());
+    }
+    check_characters(field, full_name)?;
+    let (first, last) = split_name(full_name);
+    person_name(field, &first)?;
+    if !last.is_empty() {
+        person_name(field, &last)?;
+    }
+    Ok((first, last))
+}
+
+fn split_name(full_name: &str) -> (String, String) {
+    let name = tidy(full_name);
+    match name.rsplit_once(' ') {
+        Some((first, last)) => (first.to_owned(), last.to_owned()),
+        None => (name, String::new()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_word_is_the_family_name() {
+        for (name, first, last) in [
+            ("Test Testing", "Test", "Testing"),
+            (" Anna Maria  Okafor ", "Anna Maria", "Okafor"),
+            ("Cher", "Cher", ""),
+            ("", "", ""),
+        ] {
+            assert_eq!(split_name(name), (first.to_owned(), last.to_owned()));
+        }
+    }
 
     #[test]
     fn zip_codes_have_five_or_nine_digits() {

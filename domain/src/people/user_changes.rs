@@ -1,12 +1,13 @@
-//! Updates to a user's personal data.
+//! Changes of personal data: one patch for new users, updates, profiles and corrections.
 
 use super::{
-    applicants::{self, BIRTH_DATE, NewAddress, PHONE, SSN, sealed, valid},
-    person::{Email, age_on, parse_date, person_name, tidy},
+    applicants::{NewAddress, PersonFields, born_by, check_phone, valid},
+    person::{Email, check_words, names, parse_date, person_name, tidy},
     ssn::Ssn,
 };
-use crate::{Checks, Refusal, Result, kernel::command::CommandContext};
-use entity::{partner::Mode, user};
+use crate::{Checks, Refusal, Result};
+use chrono::NaiveDate;
+use entity::partner::Mode;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -47,7 +48,7 @@ impl<T> Change<T> {
 }
 
 /// Change of an address. Absent fields stay unchanged.
-#[derive(Clone, Default, Serialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize)]
 pub struct AddressChange {
     pub line1: Option<String>,
     pub line2: Change<String>,
@@ -61,132 +62,147 @@ pub struct AddressChange {
     pub first_country_code: Option<String>,
 }
 
-/// Input for updating a user; not yet checked. Absent fields stay unchanged.
-#[derive(Clone, Default, Serialize)]
-pub struct UpdateUser {
-    pub user_id: Uuid,
+/// Personal data to set or change; not yet checked. Absent fields stay unchanged.
+#[derive(Clone, Default, PartialEq, Eq, Serialize)]
+pub struct PersonPatch {
+    /// Given names and family name in one text, instead of `first_name` and `last_name`.
+    pub full_name: Option<String>,
     pub first_name: Option<String>,
     pub last_name: Option<String>,
     pub email: Option<String>,
     pub phone: Change<String>,
-    pub ssn: Option<String>,
     pub birth_date: Option<String>,
+    pub ssn: Option<String>,
+    pub gender: Option<String>,
     pub address: AddressChange,
 }
 
-impl UpdateUser {
-    fn birth_date(&self) -> Result<Option<chrono::NaiveDate>> {
-        self.birth_date.as_deref().map(|day| valid("birthDate", parse_date(day))).transpose()
+/// Input for updating a user; not yet checked.
+#[derive(Clone, Default, Serialize)]
+pub struct UpdateUser {
+    pub user_id: Uuid,
+    pub patch: PersonPatch,
+}
+
+impl PersonPatch {
+    /// Whether the patch contains no changes.
+    pub fn is_empty(&self) -> bool {
+        self.address.is_empty() && *self == Self { address: self.address.clone(), ..Self::default() }
     }
 
-    fn ssn(&self, mode: Mode) -> Result<Option<String>> {
-        let read = |ssn| Ok(valid("ssn", Ssn::parse(ssn, mode == Mode::Sandbox))?.reveal());
-        self.ssn.as_deref().map(read).transpose()
+    /// Checks every field that is present by itself, and returns everything that is wrong. An address is
+    /// checked when it is complete.
+    pub fn check(&self, mode: Mode) -> Result<()> {
+        self.apply_fields(mode, &mut PersonFields::default())
     }
 
-    /// Checks all fields that are present.
-    pub fn checked(&self, mode: Mode) -> Result<()> {
+    /// Applies the changes to a person, and returns everything that is wrong with them. `today` decides which
+    /// dates of birth are in the future.
+    pub fn apply(&self, mode: Mode, today: NaiveDate, to: &mut PersonFields) -> Result<()> {
+        self.apply_fields(mode, to)?;
         let mut checks = Checks::default();
-        for (field, name) in [("firstName", &self.first_name), ("lastName", &self.last_name)] {
-            if let Some(name) = name {
-                checks.note(person_name(field, name));
-            }
+        if self.birth_date.is_some()
+            && let Some(birth_date) = to.birth_date
+        {
+            checks.note(born_by(birth_date, today));
         }
-        if let Some(email) = &self.email {
-            checks.note(valid("email", Email::parse(email)));
-        }
-        if let Some(phone) = self.phone.value() {
-            checks.note(applicants::check_phone(phone));
-        }
-        checks.note(self.birth_date());
-        checks.note(self.ssn(mode));
+        checks.note(self.address.apply(&mut to.address));
         checks.done()
     }
 
-    /// Applies the changes to a user's row.
-    pub fn write(&self, ctx: &CommandContext<'_>, user: &mut user::Model) -> Result<()> {
-        for (value, current) in
-            [(&self.first_name, &mut user.first_name), (&self.last_name, &mut user.last_name)]
+    /// Applies everything but the address.
+    fn apply_fields(&self, mode: Mode, to: &mut PersonFields) -> Result<()> {
+        let mut checks = Checks::default();
+        if let Some(full_name) = &self.full_name
+            && let Some(both) = checks.note(names("fullName", full_name))
         {
-            if let Some(value) = value {
-                *current = tidy(value);
-            }
+            (to.first_name, to.last_name) = both;
         }
-        if let Some(email) = &self.email {
-            email.trim().clone_into(&mut user.email);
+        if let Some(name) = &self.first_name
+            && let Some(name) = checks.note(person_name("firstName", name))
+        {
+            to.first_name = name;
         }
-        match &self.phone {
-            Change::Keep => {}
-            Change::Clear => user.phone = None,
-            Change::Set(phone)
-                if applicants::phone(ctx.app, user)?.is_some_and(|current| current.reveal() == phone) => {}
-            Change::Set(phone) => user.phone = sealed(ctx, user.id, PHONE, Some(phone))?,
+        if let Some(name) = &self.last_name
+            && let Some(name) = checks.note(person_name("lastName", name))
+        {
+            to.last_name = name;
         }
-        if let Some(day) = self.birth_date()? {
-            if age_on(day, ctx.today()).is_none() {
-                return Err(Refusal::invalid("birthDate", "must not be in the future").into());
-            }
-            if applicants::birth_date(ctx.app, user)? != Some(day) {
-                user.birth_date = sealed(ctx, user.id, BIRTH_DATE, Some(&day.to_string()))?;
-            }
+        if let Some(email) = &self.email
+            && let Some(email) = checks.note(valid("email", Email::parse(email)))
+        {
+            to.email = email.to_string();
         }
-        if let Some(ssn) = self.ssn(ctx.partner.mode)? {
-            let index = Some(ctx.app.vault.blind_index(SSN, ctx.partner.id, &ssn));
-            if user.ssn_index != index {
-                user.ssn = sealed(ctx, user.id, SSN, Some(&ssn))?;
-                user.ssn_index = index;
-            }
+        if let Some(phone) = self.phone.value() {
+            checks.note(check_phone(phone));
         }
-        self.address.write(user)
+        self.phone.apply(&mut to.phone);
+        if let Some(day) = &self.birth_date {
+            to.birth_date = checks.note(valid("birthDate", parse_date(day)));
+        }
+        if let Some(ssn) = &self.ssn {
+            let ssn = checks.note(valid("ssn", Ssn::parse(ssn, mode == Mode::Sandbox)));
+            to.ssn = ssn.map(|ssn| ssn.reveal());
+        }
+        if let Some(gender) = &self.gender {
+            checks.note(check_words("gender", gender));
+            to.gender = Some(tidy(gender));
+        }
+        checks.done()
     }
 }
 
 impl AddressChange {
-    fn is_empty(&self) -> bool {
+    /// Whether no field is given.
+    pub fn is_empty(&self) -> bool {
         let Self { line1, line2, city, state, postal_code, country_code, first_country_code: _ } = self;
         *line2 == Change::Keep
             && [line1, city, state, postal_code, country_code].iter().all(|field| field.is_none())
     }
 
-    /// Applies the changes to a user's row. Afterwards an address is complete or absent.
-    fn write(&self, user: &mut user::Model) -> Result<()> {
+    /// Applies the changes to an address. Afterwards it is complete or absent.
+    pub fn apply(&self, to: &mut Option<NewAddress>) -> Result<()> {
         if self.is_empty() {
             return Ok(());
         }
-        let line2 = match &self.line2 {
-            Change::Keep => user.address_line_2.clone(),
-            Change::Clear => None,
-            Change::Set(line2) => Some(line2.clone()),
+        let required = |new: &Option<String>, current: Option<&String>, field: &str| -> Result<String> {
+            Ok(new.as_ref().or(current).cloned().ok_or_else(|| Refusal::required(field))?)
         };
-        let new_or_current =
-            |new: &Option<String>, current: Option<&String>, field: &str| -> Result<String> {
-                let value = new.as_ref().or(current).cloned();
-                Ok(value.ok_or_else(|| Refusal::required(field))?)
-            };
+        let current = to.as_ref();
+        let mut line2 = current.and_then(|address| address.line2.clone());
+        self.line2.apply(&mut line2);
         let address = NewAddress {
-            line1: new_or_current(&self.line1, user.address_line_1.as_ref(), "address.line1")?,
+            line1: required(&self.line1, current.map(|address| &address.line1), "address.line1")?,
             line2,
-            city: new_or_current(&self.city, user.address_city.as_ref(), "address.city")?,
-            state: new_or_current(&self.state, user.address_state.as_ref(), "address.state")?,
-            postal_code: new_or_current(
+            city: required(&self.city, current.map(|address| &address.city), "address.city")?,
+            state: required(&self.state, current.map(|address| &address.state), "address.state")?,
+            postal_code: required(
                 &self.postal_code,
-                user.address_postal_code.as_ref(),
+                current.map(|address| &address.postal_code),
                 "address.postalCode",
             )?,
-            country_code: new_or_current(
+            country_code: required(
                 &self.country_code,
-                user.address_country_code.as_ref().or(self.first_country_code.as_ref()),
+                current.map(|address| &address.country_code).or(self.first_country_code.as_ref()),
                 "address.countryCode",
             )?,
         };
         address.check()?;
-        let address = address.tidied();
-        user.address_line_1 = Some(address.line1);
-        user.address_line_2 = address.line2;
-        user.address_city = Some(address.city);
-        user.address_state = Some(address.state);
-        user.address_postal_code = Some(address.postal_code);
-        user.address_country_code = Some(address.country_code);
+        *to = Some(address.tidied());
         Ok(())
+    }
+}
+
+impl From<NewAddress> for AddressChange {
+    fn from(address: NewAddress) -> Self {
+        Self {
+            line1: Some(address.line1),
+            line2: Change::set_if(address.line2),
+            city: Some(address.city),
+            state: Some(address.state),
+            postal_code: Some(address.postal_code),
+            country_code: Some(address.country_code),
+            first_country_code: None,
+        }
     }
 }

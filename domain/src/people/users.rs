@@ -4,15 +4,20 @@ use crate::{
     Actor, Error, Refusal, Result, Visible,
     kernel::{
         actor::AccessScope,
+        command::CommandContext,
         db::WriteTransaction,
         lists::{Filter, SortedPage},
         pages::Slice,
         visible::Owner,
     },
 };
-use entity::user::{self, Status};
+use entity::{
+    Kind,
+    user::{self, Status},
+};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, Iterable, QueryFilter,
+    QuerySelect, QueryTrait,
     sea_query::{LockType, SelectStatement},
 };
 use uuid::Uuid;
@@ -46,6 +51,42 @@ pub async fn list(
     filters: &[Filter],
 ) -> Result<Slice<user::Model>> {
     page.of(connection, user::Entity::visible_to(actor)?, filters).await
+}
+
+/// Returns the row of a new user about whom nothing is known yet.
+pub fn unknown(ctx: &CommandContext<'_>) -> user::Model {
+    user::Model {
+        id: ctx.app.ids.next(Kind::User),
+        partner_id: ctx.partner.id,
+        status: Status::Pending,
+        first_name: String::new(),
+        last_name: String::new(),
+        email: String::new(),
+        phone: None,
+        ssn: None,
+        ssn_index: None,
+        birth_date: None,
+        address_line_1: None,
+        address_line_2: None,
+        address_city: None,
+        address_state: None,
+        address_postal_code: None,
+        address_country_code: None,
+        created_at: ctx.now,
+        gender: None,
+        invitation_id: None,
+    }
+}
+
+/// Returns the row with only the changed columns set, so that concurrent changes of others are preserved.
+pub fn changed_row(before: user::Model, after: user::Model) -> user::ActiveModel {
+    let (mut row, after) = (before.into_active_model(), after.into_active_model());
+    for column in user::Column::iter() {
+        if let Some(value) = after.get(column).into_value() {
+            row.set_if_not_equals(column, value);
+        }
+    }
+    row
 }
 
 /// Locks a user until the transaction ends, so that changes to one user happen one at a time.

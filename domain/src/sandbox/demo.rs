@@ -6,7 +6,10 @@ use crate::{
     accounts::{OpenAccount, Profile},
     funding::{bank_accounts::LinkBankAccount, transfers::CreateDeposit},
     kernel::{app::App, clock, command, scheduler},
-    people::applicants::{NewAddress, NewUser},
+    people::{
+        applicants::{NewAddress, NewUser},
+        user_changes::{Change, PersonPatch},
+    },
     trading::orders::PlaceOrder,
 };
 use chrono::Duration;
@@ -116,22 +119,24 @@ fn checking_of(user: &user::Model) -> LinkBankAccount {
 const EMAIL: &str = "ada.carter@example.com";
 
 fn ada_carter() -> NewUser {
-    NewUser {
-        first_name: "Ada".to_owned(),
-        last_name: "Carter".to_owned(),
-        email: EMAIL.to_owned(),
-        phone: Some("2025550107".to_owned()),
+    let address = NewAddress {
+        line1: "123 Test St".to_owned(),
+        line2: None,
+        city: "Richmond".to_owned(),
+        state: "VA".to_owned(),
+        postal_code: "23220".to_owned(),
+        country_code: "US".to_owned(),
+    };
+    NewUser(PersonPatch {
+        first_name: Some("Ada".to_owned()),
+        last_name: Some("Carter".to_owned()),
+        email: Some(EMAIL.to_owned()),
+        phone: Change::Set("2025550107".to_owned()),
         ssn: Some("666456789".to_owned()),
         birth_date: Some("1985-01-23".to_owned()),
-        address: Some(NewAddress {
-            line1: "123 Test St".to_owned(),
-            line2: None,
-            city: "Richmond".to_owned(),
-            state: "VA".to_owned(),
-            postal_code: "23220".to_owned(),
-            country_code: "US".to_owned(),
-        }),
-    }
+        address: address.into(),
+        ..PersonPatch::default()
+    })
 }
 
 fn brokerage_of(user: &user::Model) -> OpenAccount {

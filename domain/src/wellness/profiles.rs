@@ -3,7 +3,7 @@
 use crate::{
     Actor, Error, Refusal, Result, Scope,
     access::invitations,
-    compliance::registration::{self, write_changes},
+    compliance::registration,
     delivery::messages::{self, NewMessage},
     kernel::{
         app::App,
@@ -11,11 +11,7 @@ use crate::{
         command::{self, Command, CommandContext},
         secrets::Secret,
     },
-    people::{
-        applicants,
-        profiles::{Identity, full_name},
-        users,
-    },
+    people::{applicants, profiles::full_name, user_changes::PersonPatch, users},
     settings::Settings,
 };
 use chrono::{Duration, NaiveDate};
@@ -51,7 +47,7 @@ pub async fn find(app: &App, actor: &Actor, user_id: Uuid) -> Result<Profile> {
 #[derive(Clone, Serialize)]
 pub struct UpdateProfile {
     pub user_id: Uuid,
-    pub identity: Identity,
+    pub patch: PersonPatch,
 }
 
 /// Updates a user's profile. Requires scope `manage`, or the user's own session. A change of the data that
@@ -67,17 +63,15 @@ impl Command for UpdateProfile {
     type Output = user::Model;
 
     fn check(&self, mode: Mode) -> Result<()> {
-        self.identity.check(mode).map_err(|error| error.inside("patch"))
+        self.patch.check(mode).map_err(|error| error.inside("patch"))
     }
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<user::Model> {
         clock::locked(ctx.tx, ctx.partner.id).await?;
-        let mut user = users::within(ctx.tx, ctx.access_scope, self.user_id)
+        let user = users::within(ctx.tx, ctx.access_scope, self.user_id)
             .await?
             .ok_or_else(|| Refusal::not_found("userId"))?;
-        let before = user.clone();
-        self.identity.write(ctx, &mut user).map_err(|error| error.inside("patch"))?;
-        write_changes(ctx, before, user).await
+        registration::apply_patch(ctx, user, &self.patch).await
     }
 }
 

@@ -23,7 +23,7 @@ use domain::{
     },
     app::App,
     kernel::{actor::SignedInUser, ids, secrets::Secret},
-    people::profiles::Identity,
+    people::user_changes::PersonPatch,
     wellness::profiles::{self, UpdateProfile},
 };
 use entity::{Kind, user};
@@ -100,7 +100,12 @@ impl UserSignUpInput {
         NewSignUp {
             email: self.email,
             password: Secret::new(self.password),
-            identity: Identity { full_name: self.full_name, birth_date, ssn: self.ssn, gender: None },
+            profile: PersonPatch {
+                full_name: self.full_name,
+                birth_date,
+                ssn: self.ssn,
+                ..PersonPatch::default()
+            },
             invitation_id: self.invitation_id.map(|id| ids::parse(Kind::Invitation, &id)),
         }
     }
@@ -453,8 +458,9 @@ impl AccessMutation {
         #[graphql(desc = "Input for profileUpdate.")] input: ProfileUpdateInput,
     ) -> Result<Option<ProfileUpdatePayload>> {
         let ProfilePatch { full_name, birth_date, ssn, gender } = input.patch;
-        let identity = Identity { full_name, birth_date: birth_date.map(|Date(day)| day), ssn, gender };
-        let amendment = UpdateProfile { user_id: ids::parse(Kind::User, &input.user_id), identity };
+        let birth_date = birth_date.map(|Date(day)| day);
+        let patch = PersonPatch { full_name, birth_date, ssn, gender, ..PersonPatch::default() };
+        let amendment = UpdateProfile { user_id: ids::parse(Kind::User, &input.user_id), patch };
         Ok(Some(wire::outcome(profiles::update(ctx.app(), ctx.actor(), amendment).await.map(User))?.into()))
     }
 

@@ -18,7 +18,10 @@ use domain::{
         UpdateAccount,
     },
     kernel::ids,
-    people::applicants::NewUser,
+    people::{
+        applicants::NewUser,
+        user_changes::{AddressChange, Change, PersonPatch},
+    },
 };
 use entity::Kind;
 
@@ -54,15 +57,16 @@ impl From<JointMemberInput> for JointMember {
     fn from(member: JointMemberInput) -> Self {
         match member {
             JointMemberInput::UserId(id) => Self::Known(ids::parse(Kind::User, &id)),
-            JointMemberInput::Person(person) => Self::New(Box::new(NewUser {
-                first_name: person.first_name,
-                last_name: person.last_name,
-                email: person.email,
-                phone: person.phone,
+            JointMemberInput::Person(person) => Self::New(Box::new(NewUser(PersonPatch {
+                first_name: Some(person.first_name),
+                last_name: Some(person.last_name),
+                email: Some(person.email),
+                phone: Change::set_if(person.phone),
                 ssn: person.ssn,
                 birth_date: person.birth_date.map(|Date(day)| day),
-                address: person.address.map(Into::into),
-            })),
+                address: person.address.map(AddressChange::from).unwrap_or_default(),
+                ..PersonPatch::default()
+            }))),
         }
     }
 }

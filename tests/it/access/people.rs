@@ -27,8 +27,8 @@ fn another_person(case: &Case) -> Outcome {
         "kycByToken" | "node" | "user" | "account" | "transfer" | "order" | "partner" | "invitation" => Null,
         "nodes" => Nulls,
         "orders" | "accounts" | "transfers" | "fills" => Outcome::EmptyPage,
-        "viewer" | "credential" | "eventCursor" | "users" | "instrumentBySymbol" | "instruments" | "marketClock"
-        | "passwordRecover" | "totpEnroll" | "totpRemove" => Answer,
+        "viewer" | "credential" | "eventCursor" | "users" | "instrumentBySymbol" | "instruments"
+        | "marketClock" | "passwordRecover" | "totpEnroll" | "totpRemove" => Answer,
         "accountOpen" | "bankAccountLink" | "userUpdate" | "profileUpdate" | "userDataMail" => {
             NotFound("userId")
         }

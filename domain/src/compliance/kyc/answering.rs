@@ -2,7 +2,7 @@
 
 use super::{
     KycRef, applicant,
-    evidence::{Patch, Reconsidered, reconsider},
+    evidence::{Reconsidered, reconsider},
     hits, is_listed, locked, outcome_of, parts,
     questions::{self, Given, PASS_MARK},
     settle, to_json,
@@ -13,6 +13,7 @@ use crate::{
         command::{Command, CommandContext},
         events::Event,
     },
+    people::user_changes::PersonPatch,
     providers::identity::{self, Check, Part},
 };
 use chrono::{DateTime, Utc};
@@ -35,8 +36,9 @@ pub struct AnswerQuestions {
 const WEIGHT: i32 = 30;
 
 impl AnswerQuestions {
-    fn patch(&self) -> Patch {
-        Patch::of_name(self.first_name.clone(), self.last_name.clone())
+    fn patch(&self) -> PersonPatch {
+        let (first_name, last_name) = (self.first_name.clone(), self.last_name.clone());
+        PersonPatch { first_name, last_name, ..PersonPatch::default() }
     }
 }
 

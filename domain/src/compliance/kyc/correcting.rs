@@ -2,7 +2,7 @@
 
 use super::{
     ExpireQuestions, KycRef, ask, close_questions,
-    evidence::{Patch, Reconsidered, reconsider},
+    evidence::{Reconsidered, correction, reconsider},
     locked, outcome_of, settle,
 };
 use crate::{
@@ -12,6 +12,7 @@ use crate::{
         events::Event,
         scheduler::Due,
     },
+    people::user_changes::PersonPatch,
 };
 use entity::{
     kyc::{self, Outcome},
@@ -23,7 +24,7 @@ use serde::Serialize;
 #[derive(Clone, Serialize)]
 pub struct CorrectKyc {
     pub check: KycRef,
-    pub patch: Patch,
+    pub patch: PersonPatch,
 }
 
 /// Corrects the evidence of an undecided identity check and its user, and computes the result again. Requires
@@ -41,7 +42,7 @@ impl Command for CorrectKyc {
         if self.patch.is_empty() {
             return Err(Refusal::required("patch").into());
         }
-        self.patch.check(mode).map_err(|error| error.inside("patch"))
+        correction(&self.patch).check(mode).map_err(|error| error.inside("patch"))
     }
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<kyc::Model> {

@@ -2,121 +2,38 @@
 
 use super::{applicant, hits, is_listed, judge, parts, sealed_applicant, ssn_index, to_json};
 use crate::{
-    Checks, Code, Error, Refusal, Result,
+    Code, Error, Refusal, Result,
     compliance::screening,
     kernel::{command::CommandContext, events::Event},
     people::{
-        applicants::{self, Applicant, BIRTH_DATE, NewAddress, PHONE, SSN, sealed, valid},
-        person::{Email, parse_date, person_name, tidy},
-        ssn::Ssn,
+        applicants::{Applicant, PersonFields},
+        person::tidy,
+        user_changes::{AddressChange, Change, PersonPatch},
+        users,
     },
     providers::identity::{self, Check},
 };
 use entity::{
     kyc,
-    partner::Mode,
     user::{self, Status},
 };
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait};
-use serde::Serialize;
+use sea_orm::{ActiveModelTrait, EntityTrait};
 
-/// Corrections of personal data; not yet checked. Absent fields stay unchanged.
-#[derive(Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Patch {
-    pub first_name: Option<String>,
-    pub last_name: Option<String>,
-    pub email: Option<String>,
-    /// An empty string clears it.
-    pub phone: Option<String>,
-    pub ssn: Option<String>,
-    pub birth_date: Option<String>,
-    pub address: PatchedAddress,
-}
-
-/// Corrections of an address.
-#[derive(Clone, Default, PartialEq, Eq, Serialize)]
-pub struct PatchedAddress {
-    pub line1: Option<String>,
-    /// An empty string clears it.
-    pub line2: Option<String>,
-    pub city: Option<String>,
-    pub state: Option<String>,
-    pub postal_code: Option<String>,
-    pub country_code: Option<String>,
-}
-
-impl Patch {
-    /// Returns a patch of the name only.
-    pub fn of_name(first_name: Option<String>, last_name: Option<String>) -> Self {
-        Self { first_name, last_name, ..Self::default() }
+/// Returns a patch as a correction: an empty phone number or second address line clears it, and the address
+/// is tidied before it is checked.
+pub fn correction(patch: &PersonPatch) -> PersonPatch {
+    let mut patch = patch.clone();
+    let address = &mut patch.address;
+    for optional in [&mut patch.phone, &mut address.line2] {
+        if matches!(optional, Change::Set(text) if text.is_empty()) {
+            *optional = Change::Clear;
+        }
     }
-
-    /// Whether the patch contains no corrections.
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+    let AddressChange { line1, city, state, postal_code, country_code, .. } = address;
+    for text in [line1, city, state, postal_code, country_code].into_iter().flatten() {
+        *text = tidy(text);
     }
-
-    /// Checks each field by itself. The address is checked once it is merged.
-    pub fn check(&self, mode: Mode) -> Result<()> {
-        let mut checks = Checks::default();
-        for (field, name) in [("firstName", &self.first_name), ("lastName", &self.last_name)] {
-            if let Some(name) = name {
-                checks.note(person_name(field, name));
-            }
-        }
-        if let Some(email) = &self.email {
-            checks.note(valid("email", Email::parse(email)));
-        }
-        if let Some(phone) = self.phone.as_ref().filter(|phone| !phone.is_empty()) {
-            checks.note(applicants::check_phone(phone));
-        }
-        if let Some(ssn) = &self.ssn {
-            checks.note(valid("ssn", Ssn::parse(ssn, mode == Mode::Sandbox)));
-        }
-        if let Some(day) = &self.birth_date {
-            checks.note(valid("birthDate", parse_date(day)));
-        }
-        checks.done()
-    }
-
-    /// Returns the applicant with these corrections applied.
-    fn applied(&self, ctx: &CommandContext<'_>, to: &Applicant) -> Result<Applicant> {
-        let or =
-            |given: &Option<String>, stored: &str| given.as_deref().map_or_else(|| stored.to_owned(), tidy);
-        let or_none = |given: Option<&str>, stored: Option<&String>| match given {
-            Some(given) => Some(given.to_owned()).filter(|given| !given.is_empty()),
-            None => stored.cloned(),
-        };
-        let ssn = self
-            .ssn
-            .as_deref()
-            .map(|ssn| valid("ssn", Ssn::parse(ssn, ctx.partner.mode == Mode::Sandbox)))
-            .transpose()?;
-        let birth_date =
-            self.birth_date.as_deref().map(|day| valid("birthDate", parse_date(day))).transpose()?;
-        let (patch, stored) = (&self.address, &to.address);
-        let address = NewAddress {
-            line1: or(&patch.line1, &stored.line1),
-            line2: or_none(patch.line2.as_deref(), stored.line2.as_ref()),
-            city: or(&patch.city, &stored.city),
-            state: or(&patch.state, &stored.state),
-            postal_code: or(&patch.postal_code, &stored.postal_code),
-            country_code: or(&patch.country_code, &stored.country_code),
-        };
-        address.check()?;
-        let address = address.tidied();
-        let birth_date = birth_date.unwrap_or(to.birth_date);
-        applicants::born_by(birth_date, ctx.today())?;
-        Ok(Applicant {
-            first_name: or(&self.first_name, &to.first_name),
-            last_name: or(&self.last_name, &to.last_name),
-            email: self.email.as_deref().map_or(to.email.as_str(), str::trim).to_owned(),
-            phone: or_none(self.phone.as_deref(), to.phone.as_ref()),
-            ssn: ssn.map_or_else(|| to.ssn.clone(), |ssn| ssn.reveal()),
-            birth_date,
-            address,
-        })
-    }
+    patch
 }
 
 /// A check with corrected evidence and new score, not yet stored. Its outcome is still the previous one.
@@ -134,7 +51,7 @@ pub struct Reconsidered {
 pub async fn reconsider(
     ctx: &CommandContext<'_>,
     mut check: kyc::Model,
-    patch: &Patch,
+    patch: &PersonPatch,
 ) -> Result<Option<Reconsidered>> {
     let stored = applicant(ctx.app, &check)?.map(|stored| stored.reveal().clone());
     let user = match check.user_id {
@@ -151,12 +68,18 @@ pub async fn reconsider(
     let before = present
         .or_else(|| stored.clone())
         .ok_or_else(|| Error::broken("an identity check has no applicant"))?;
-    let after = patch.applied(ctx, &before)?;
+    let mut person = PersonFields::from(before.clone());
+    correction(patch).apply(ctx.partner.mode, ctx.today(), &mut person)?;
+    let after =
+        person.applicant().ok_or_else(|| Error::broken("a correction left an applicant incomplete"))?;
     if stored.as_ref() == Some(&after) && before == after {
         return Ok(None);
     }
     if let Some(user) = user.filter(|_| before != after) {
-        let user = changed_row(ctx, user, &before, &after)?.update(ctx.tx).await?;
+        let mut changed = user.clone();
+        let gender = user.gender.clone();
+        PersonFields { gender, ..PersonFields::from(after.clone()) }.write(ctx, &mut changed)?;
+        let user = users::changed_row(user, changed).update(ctx.tx).await?;
         ctx.record(Event::UserUpdated((&user).into())).await?;
     }
     hits::screen_again(ctx, check.id, &after).await?;
@@ -171,36 +94,4 @@ pub async fn reconsider(
     check.ssn_index = Some(ssn_index(ctx, &after));
     let needs_reviewer = is_listed || screening::cannot_screen(ctx, &after).await?;
     Ok(Some(Reconsidered { check, applicant: after, needs_reviewer }))
-}
-
-/// Returns the user's row with only the changed columns set, so that concurrent changes of others are
-/// preserved.
-fn changed_row(
-    ctx: &CommandContext<'_>,
-    user: user::Model,
-    before: &Applicant,
-    after: &Applicant,
-) -> Result<user::ActiveModel> {
-    let id = user.id;
-    let mut row: user::ActiveModel = user.into();
-    row.first_name.set_if_not_equals(after.first_name.clone());
-    row.last_name.set_if_not_equals(after.last_name.clone());
-    row.email.set_if_not_equals(after.email.clone());
-    row.address_line_1.set_if_not_equals(Some(after.address.line1.clone()));
-    row.address_line_2.set_if_not_equals(after.address.line2.clone());
-    row.address_city.set_if_not_equals(Some(after.address.city.clone()));
-    row.address_state.set_if_not_equals(Some(after.address.state.clone()));
-    row.address_postal_code.set_if_not_equals(Some(after.address.postal_code.clone()));
-    row.address_country_code.set_if_not_equals(Some(after.address.country_code.clone()));
-    if before.phone != after.phone {
-        row.phone = Set(sealed(ctx, id, PHONE, after.phone.as_deref())?);
-    }
-    if before.birth_date != after.birth_date {
-        row.birth_date = Set(sealed(ctx, id, BIRTH_DATE, Some(&after.birth_date.to_string()))?);
-    }
-    if before.ssn != after.ssn {
-        row.ssn = Set(sealed(ctx, id, SSN, Some(&after.ssn))?);
-        row.ssn_index = Set(Some(ssn_index(ctx, after)));
-    }
-    Ok(row)
 }

@@ -2,7 +2,7 @@
 
 use super::{MIN_DURATION, assess};
 use crate::{
-    Checks, Error, Refusal, Result, Scope,
+    Checks, Error, Result, Scope,
     kernel::{
         command::{Command, CommandContext},
         limits::{self, Allowance},
@@ -28,15 +28,8 @@ impl Command for StartKyc {
     type Output = kyc::Model;
 
     fn check(&self, mode: Mode) -> Result<()> {
-        let missing = [
-            ("birthDate", self.0.birth_date.is_none()),
-            ("ssn", self.0.ssn.is_none()),
-            ("address", self.0.address.is_none()),
-        ];
         let mut checks = Checks::default();
-        for (field, _) in missing.into_iter().filter(|(_, missing)| *missing) {
-            checks.note::<()>(Err(Refusal::required(field).into()));
-        }
+        checks.note(self.0.complete());
         checks.note(self.0.checked(mode));
         checks.done()
     }
@@ -46,7 +39,9 @@ impl Command for StartKyc {
     }
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<kyc::Model> {
-        let applicant = self.0.applicant(ctx.partner.mode, ctx.today())?;
+        self.0.complete()?;
+        let person = self.0.person(ctx.partner.mode, ctx.today())?;
+        let applicant = person.applicant().ok_or_else(|| Error::broken("an applicant is incomplete"))?;
         let found = assess(ctx, &applicant, None).await?;
         found
             .ok_or(Error::Unavailable("No identity check provider is configured for live partners."))?

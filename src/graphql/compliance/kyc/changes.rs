@@ -16,7 +16,10 @@ use async_graphql::{Context, ID, InputObject, Object};
 use domain::{
     compliance::kyc::{self, AnswerQuestions, CorrectKyc, Given, KycRef, StartKyc},
     kernel::ids,
-    people::applicants::NewUser,
+    people::{
+        applicants::NewUser,
+        user_changes::{Change, PersonPatch},
+    },
 };
 use entity::Kind;
 
@@ -108,16 +111,16 @@ impl Input for KycStartInput {
     }
 
     fn parse(self) -> domain::Result<StartKyc> {
-        let new = NewUser {
-            first_name: self.first_name,
-            last_name: self.last_name,
-            email: self.email,
-            phone: self.phone,
+        Ok(StartKyc(NewUser(PersonPatch {
+            first_name: Some(self.first_name),
+            last_name: Some(self.last_name),
+            email: Some(self.email),
+            phone: Change::set_if(self.phone),
             ssn: Some(self.ssn),
             birth_date: Some(self.birth_date.0),
-            address: Some(self.address.into()),
-        };
-        Ok(StartKyc(new))
+            address: self.address.into(),
+            ..PersonPatch::default()
+        })))
     }
 }
 

@@ -7,11 +7,10 @@ use crate::graphql::core::{
 };
 use async_graphql::{ID, InputObject, MaybeUndefined};
 use domain::{
-    compliance::kyc as checks,
     kernel::ids,
     people::{
         applicants::{NewAddress, NewUser},
-        user_changes::{AddressChange, Change, UpdateUser},
+        user_changes::{AddressChange, Change, PersonPatch, UpdateUser},
     },
 };
 use entity::Kind;
@@ -38,9 +37,9 @@ fn default_country() -> String {
     "US".to_owned()
 }
 
-impl From<AddressInput> for NewAddress {
+impl From<AddressInput> for AddressChange {
     fn from(address: AddressInput) -> Self {
-        Self {
+        NewAddress {
             line1: address.line1,
             line2: address.line2,
             city: address.city,
@@ -48,6 +47,7 @@ impl From<AddressInput> for NewAddress {
             postal_code: address.postal_code,
             country_code: address.country_code,
         }
+        .into()
     }
 }
 
@@ -80,15 +80,16 @@ impl Input for UserCreateInput {
     }
 
     fn parse(self) -> domain::Result<NewUser> {
-        Ok(NewUser {
-            first_name: self.first_name,
-            last_name: self.last_name,
-            email: self.email,
-            phone: self.phone,
+        Ok(NewUser(PersonPatch {
+            first_name: Some(self.first_name),
+            last_name: Some(self.last_name),
+            email: Some(self.email),
+            phone: Change::set_if(self.phone),
             ssn: self.ssn,
             birth_date: self.birth_date.map(|Date(day)| day),
-            address: self.address.map(NewAddress::from),
-        })
+            address: self.address.map(AddressChange::from).unwrap_or_default(),
+            ..PersonPatch::default()
+        }))
     }
 }
 
@@ -139,29 +140,26 @@ pub struct UserUpdateInput {
     patch: UserPatch,
 }
 
-impl From<UserPatch> for checks::Patch {
+impl From<UserPatch> for PersonPatch {
     fn from(patch: UserPatch) -> Self {
-        let or_empty = |value: MaybeUndefined<String>| match value {
-            MaybeUndefined::Undefined => None,
-            MaybeUndefined::Null => Some(String::new()),
-            MaybeUndefined::Value(value) => Some(value),
-        };
-        let address = patch.address.map(|address| checks::PatchedAddress {
+        let address = patch.address.map(|address| AddressChange {
             line1: address.line1,
-            line2: or_empty(address.line2),
+            line2: change(address.line2),
             city: address.city,
             state: address.state,
             postal_code: address.postal_code,
             country_code: address.country_code,
+            first_country_code: Some(default_country()),
         });
         Self {
             first_name: patch.first_name,
             last_name: patch.last_name,
             email: patch.email,
-            phone: or_empty(patch.phone),
+            phone: change(patch.phone),
             ssn: patch.ssn,
             birth_date: patch.birth_date.map(|Date(day)| day),
             address: address.unwrap_or_default(),
+            ..Self::default()
         }
     }
 }
@@ -183,25 +181,7 @@ impl Input for UserUpdateInput {
     }
 
     fn parse(self) -> domain::Result<UpdateUser> {
-        let address = self.patch.address.map(|address| AddressChange {
-            line1: address.line1,
-            line2: change(address.line2),
-            city: address.city,
-            state: address.state,
-            postal_code: address.postal_code,
-            country_code: address.country_code,
-            first_country_code: Some(default_country()),
-        });
-        Ok(UpdateUser {
-            user_id: ids::parse(Kind::User, &self.user_id),
-            first_name: self.patch.first_name,
-            last_name: self.patch.last_name,
-            email: self.patch.email,
-            phone: change(self.patch.phone),
-            ssn: self.patch.ssn,
-            birth_date: self.patch.birth_date.map(|Date(day)| day),
-            address: address.unwrap_or_default(),
-        })
+        Ok(UpdateUser { user_id: ids::parse(Kind::User, &self.user_id), patch: self.patch.into() })
     }
 }
 

@@ -17,10 +17,9 @@ use axum::{Json, extract::State, http::StatusCode, response::Response, routing::
 use domain::{
     Actor, Error, Refusal,
     app::App,
-    compliance::kyc::{
-        self, AnswerQuestions, CorrectKyc, Given, KycRef, Patch, PatchedAddress, StartKyc, questions,
-    },
+    compliance::kyc::{self, AnswerQuestions, CorrectKyc, Given, KycRef, StartKyc, questions},
     kernel::command::{self, Answer},
+    people::user_changes::{AddressChange, Change, PersonPatch},
 };
 use entity::kyc::{Model, Outcome};
 use rust_decimal::Decimal;
@@ -157,37 +156,39 @@ impl RequestBody for KycChanges {
 
 impl KycChanges {
     /// Returns the answers and the corrections, at least one of which must be present.
-    fn split(self) -> domain::Result<(Option<Vec<Given>>, Patch)> {
-        let patch = Patch {
+    fn split(self) -> domain::Result<(Option<Vec<Given>>, PersonPatch)> {
+        let patch = PersonPatch {
             first_name: either(("name_first", self.name_first), ("first_name", self.first_name))?,
             last_name: either(("name_last", self.name_last), ("last_name", self.last_name))?,
             email: self.email_address.map(Into::into),
-            phone: self.phone_number.map(Into::into),
+            phone: Change::set_if(self.phone_number.map(Into::into)),
             ssn: self.ssn_number.map(Into::into),
             birth_date: self.birth_date.map(Into::into),
-            address: PatchedAddress {
+            address: AddressChange {
                 line1: self.address_line_1.map(Into::into),
-                line2: self.address_line_2.map(Into::into),
+                line2: Change::set_if(self.address_line_2.map(Into::into)),
                 city: self.address_city.map(Into::into),
                 state: self.address_state.map(Into::into),
                 postal_code: self.address_postal_code.map(Into::into),
                 country_code: self.address_country_code.map(Into::into),
+                first_country_code: None,
             },
+            ..PersonPatch::default()
         };
         match self.answers {
             Some(answers) => {
                 let address = &patch.address;
                 let corrected = [
-                    &patch.email,
-                    &patch.phone,
-                    &patch.birth_date,
-                    &patch.ssn,
-                    &address.line1,
-                    &address.line2,
-                    &address.city,
-                    &address.state,
-                    &address.postal_code,
-                    &address.country_code,
+                    patch.email.as_ref(),
+                    patch.phone.value(),
+                    patch.birth_date.as_ref(),
+                    patch.ssn.as_ref(),
+                    address.line1.as_ref(),
+                    address.line2.value(),
+                    address.city.as_ref(),
+                    address.state.as_ref(),
+                    address.postal_code.as_ref(),
+                    address.country_code.as_ref(),
                 ];
                 let other = NOT_WITH_ANSWERS.into_iter().zip(corrected).find(|(_, given)| given.is_some());
                 match other {
@@ -238,7 +239,7 @@ async fn update(
 ) -> Result<Response> {
     let check = KycRef::Token(token);
     let changed = match body.and_then(KycChanges::split).permitted::<AnswerQuestions>(&actor)? {
-        (Some(answers), Patch { first_name, last_name, .. }) => {
+        (Some(answers), PersonPatch { first_name, last_name, .. }) => {
             let answering = AnswerQuestions { check, answers, first_name, last_name };
             command::execute(&app, &actor, key, answering).await
         }

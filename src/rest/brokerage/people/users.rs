@@ -18,7 +18,7 @@ use domain::{
     kernel::ids,
     people::{
         applicants::{self, NewAddress, NewUser},
-        user_changes::{AddressChange, Change, UpdateUser},
+        user_changes::{AddressChange, Change, PersonPatch, UpdateUser},
         users,
     },
 };
@@ -114,14 +114,14 @@ impl RequestBody for NewPerson {
 
 impl From<NewPerson> for NewUser {
     fn from(new: NewPerson) -> Self {
-        Self {
-            first_name: new.first_name.into(),
-            last_name: new.last_name.into(),
-            email: new.email_address.into(),
-            phone: new.phone_number.map(Into::into),
+        Self(PersonPatch {
+            first_name: Some(new.first_name.into()),
+            last_name: Some(new.last_name.into()),
+            email: Some(new.email_address.into()),
+            phone: Change::set_if(new.phone_number.map(Into::into)),
             birth_date: Some(new.birth_date.into()),
             ssn: Some(new.ssn_number.into()),
-            address: Some(NewAddress {
+            address: AddressChange::from(NewAddress {
                 line1: new.address_line_1.into(),
                 line2: new.address_line_2.map(Into::into),
                 city: new.address_city.into(),
@@ -129,7 +129,8 @@ impl From<NewPerson> for NewUser {
                 postal_code: new.address_postal_code.into(),
                 country_code: new.address_country_code.into(),
             }),
-        }
+            ..PersonPatch::default()
+        })
     }
 }
 
@@ -159,8 +160,7 @@ impl RequestBody for PersonChanges {
 
 impl PersonChanges {
     fn of(self, user_id: Uuid) -> UpdateUser {
-        UpdateUser {
-            user_id,
+        let patch = PersonPatch {
             first_name: self.first_name.map(Into::into),
             last_name: self.last_name.map(Into::into),
             email: self.email_address.map(Into::into),
@@ -176,7 +176,9 @@ impl PersonChanges {
                 country_code: self.address_country_code.map(Into::into),
                 first_country_code: None,
             },
-        }
+            ..PersonPatch::default()
+        };
+        UpdateUser { user_id, patch }
     }
 }
 

@@ -21,7 +21,7 @@ use domain::{
     },
     app::App,
     kernel::{command, ids, secrets::Secret},
-    people::profiles::{Identity, full_name},
+    people::{profiles::full_name, user_changes::PersonPatch},
     wellness::profiles::{self, Profile, UpdateProfile},
 };
 use entity::{Kind, user};
@@ -111,11 +111,12 @@ impl From<NewLogin> for NewSignUp {
         Self {
             email: new.email.into(),
             password: Secret::new(new.password.into()),
-            identity: Identity {
+            profile: PersonPatch {
                 full_name: new.full_name.map(Into::into),
                 birth_date: new.date_of_birth.map(Into::into),
                 ssn: new.social_security_number.map(Into::into),
                 gender: new.gender.map(Into::into),
+                ..PersonPatch::default()
             },
             invitation_id: new.invitation_id.map(Into::into),
         }
@@ -134,13 +135,14 @@ impl RequestBody for ProfileChanges {
     const NAMES: Names = NAMES;
 }
 
-impl From<ProfileChanges> for Identity {
+impl From<ProfileChanges> for PersonPatch {
     fn from(changes: ProfileChanges) -> Self {
         Self {
             full_name: changes.full_name.map(Into::into),
             birth_date: changes.date_of_birth.map(Into::into),
             ssn: changes.social_security_number.map(Into::into),
             gender: changes.gender.map(Into::into),
+            ..Self::default()
         }
     }
 }
@@ -267,7 +269,7 @@ async fn sign_up(
     let new = NewSignUp::from(body.parsed()?);
     // Return only what this request contained: an invited user may already have stored data, and the session
     // has not passed two-factor authentication.
-    let sent = (new.email.trim().to_owned(), new.identity.full_name.clone(), new.identity.birth_date.clone());
+    let sent = (new.email.trim().to_owned(), new.profile.full_name.clone(), new.profile.birth_date.clone());
     let (user, _) = logins::sign_up(&app, &actor, new).await.map_err(WellnessError::in_body::<NewLogin>)?;
     let (email, full_name, date_of_birth) = sent;
     Ok(Json(SignedUp {
@@ -305,7 +307,7 @@ async fn update(
     BodyOrNone(body): BodyOrNone<ProfileChanges>,
 ) -> Result<Json<ProfileUpdated>> {
     let changes = body.parsed().map_err(|error| command::unreadable::<UpdateProfile>(&actor, error))?;
-    let update = UpdateProfile { user_id: ids::parse(Kind::User, &id), identity: changes.into() };
+    let update = UpdateProfile { user_id: ids::parse(Kind::User, &id), patch: changes.into() };
     let user =
         profiles::update(&app, &actor, update).await.map_err(WellnessError::in_body::<ProfileChanges>)?;
     Ok(Json(ProfileUpdated { full_name: full_name(&user), date_of_birth: birth_date(&app, &user)? }))
