@@ -11,7 +11,7 @@ use domain::{
         db::Db,
         secrets::{Secret, Vault},
     },
-    people::profiles::Identity,
+    people::user_changes::PersonPatch,
 };
 use entity::partner::Mode;
 use migration::{Migrator, MigratorTrait};
@@ -40,7 +40,7 @@ static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
         let new = logins::NewSignUp {
             email: "ada@example.com".to_owned(),
             password: Secret::new("correct horse".to_owned()),
-            identity: Identity::default(),
+            profile: PersonPatch::default(),
             invitation_id: None,
         };
         let (_, issued) = logins::sign_up(&app, &Actor::default(), new).await.expect("a session");

@@ -14,7 +14,7 @@ use crate::{
         limits::Allowance,
         secrets,
     },
-    people::{person::tidy, users},
+    people::users,
 };
 use entity::{
     Kind,
@@ -22,7 +22,7 @@ use entity::{
     ledger_account::LedgerKind,
     partner::Mode,
 };
-use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -81,33 +81,20 @@ impl Command for OpenAccount {
             Some(member) => Some(member.resolve(ctx, &user).await?),
             None => None,
         };
-        let profile = self.profile.clone();
-        let account = account::Model {
-            id: ctx.app.ids.next(Kind::Account),
-            partner_id: ctx.partner.id,
-            user_id: user.id,
-            number: free_number(ctx.tx).await?,
-            ownership: joint::ownership(&self.ownership)?,
-            kind: parse_kind(&self.kind)?,
-            status: Status::Active,
-            marital_status: profile.marital_status,
-            country_of_citizenship: profile.country_of_citizenship,
-            employment_status: profile.employment_status,
-            employment_position: tidy(&profile.employment_position),
-            employer_name: tidy(&profile.employer_name),
-            annual_income: profile.annual_income,
-            investment_objective: profile.investment_objective,
-            investment_experience: profile.investment_experience,
-            net_liquid_worth: profile.net_liquid_worth,
-            net_total_worth: profile.net_total_worth,
-            is_director: profile.is_director,
-            director_of: profile.director_of.as_deref().map(tidy),
-            risk_tolerance: profile.risk_tolerance,
-            opened_at: ctx.now,
-            joint_member_id: joint_member.map(|member| member.id),
-            status_reason: None,
+        let row = account::ActiveModel {
+            id: Set(ctx.app.ids.next(Kind::Account)),
+            partner_id: Set(ctx.partner.id),
+            user_id: Set(user.id),
+            number: Set(free_number(ctx.tx).await?),
+            ownership: Set(joint::ownership(&self.ownership)?),
+            kind: Set(parse_kind(&self.kind)?),
+            status: Set(Status::Active),
+            opened_at: Set(ctx.now),
+            joint_member_id: Set(joint_member.map(|member| member.id)),
+            status_reason: Set(None),
+            ..self.profile.columns()
         };
-        account::ActiveModel::from(account.clone()).reset_all().insert(ctx.tx).await?;
+        let account = row.insert(ctx.tx).await?;
         for kind in [LedgerKind::Cash, LedgerKind::Unsettled, LedgerKind::PendingDeposit] {
             ctx.customer_account(account.id, kind, ledger::USD).await?;
         }

@@ -10,24 +10,100 @@ use crate::{
     },
 };
 use entity::account::{self, AccountKind};
+use sea_orm::ActiveValue::Set;
 use serde::Serialize;
 
-/// Answers about the account holder, as entered; not validated yet.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Profile {
-    pub marital_status: String,
-    pub country_of_citizenship: String,
-    pub employment_status: String,
-    pub employment_position: String,
-    pub employer_name: String,
-    pub annual_income: Option<String>,
-    pub investment_objective: Option<String>,
-    pub investment_experience: Option<String>,
-    pub net_liquid_worth: Option<String>,
-    pub net_total_worth: Option<String>,
-    pub is_director: Option<bool>,
-    pub director_of: Option<String>,
-    pub risk_tolerance: Option<String>,
+/// Answers about an account holder: of type `Text` if every account has them, of type `Choice` and `Flag` if
+/// only an investment account requires them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Answers<Text, Choice, Flag> {
+    pub marital_status: Text,
+    pub country_of_citizenship: Text,
+    pub employment_status: Text,
+    pub employment_position: Text,
+    pub employer_name: Text,
+    pub annual_income: Choice,
+    pub investment_objective: Choice,
+    pub investment_experience: Choice,
+    pub net_liquid_worth: Choice,
+    pub net_total_worth: Choice,
+    pub is_director: Flag,
+    pub director_of: Choice,
+    pub risk_tolerance: Choice,
+}
+
+/// Profile of an account holder.
+pub type Profile = Answers<String, Option<String>, Option<bool>>;
+
+/// Changes to a profile; not validated yet.
+pub type ProfilePatch = Answers<Option<String>, Change<String>, Change<bool>>;
+
+/// An answer that may be absent.
+pub trait Answer {
+    fn given(&self) -> Option<&str>;
+}
+
+impl Answer for String {
+    fn given(&self) -> Option<&str> {
+        Some(self)
+    }
+}
+
+impl Answer for Option<String> {
+    fn given(&self) -> Option<&str> {
+        self.as_deref()
+    }
+}
+
+impl Answer for Change<String> {
+    fn given(&self) -> Option<&str> {
+        self.value().map(String::as_str)
+    }
+}
+
+impl<Text: Answer, Choice: Answer, Flag> Answers<Text, Choice, Flag> {
+    /// Checks every answer that is given, and that those are given which `is_required` names. Returns
+    /// everything that is wrong.
+    fn check_given(&self, is_required: impl Fn(&str) -> bool) -> Checks {
+        let mut checks = Checks::default();
+        for (field, answer) in [
+            ("maritalStatus", self.marital_status.given()),
+            ("countryOfCitizenship", self.country_of_citizenship.given()),
+            ("employmentStatus", self.employment_status.given()),
+            ("employmentPosition", self.employment_position.given()),
+            ("employerName", self.employer_name.given()),
+            ("annualIncome", self.annual_income.given()),
+            ("investmentObjective", self.investment_objective.given()),
+            ("investmentExperience", self.investment_experience.given()),
+            ("netLiquidWorth", self.net_liquid_worth.given()),
+            ("netTotalWorth", self.net_total_worth.given()),
+            ("riskTolerance", self.risk_tolerance.given()),
+            ("directorOf", self.director_of.given()),
+        ] {
+            checks.note(match answer {
+                Some(answer) => check_answer(field, answer),
+                None if is_required(field) => Err(Refusal::required(field).into()),
+                None => Ok(()),
+            });
+        }
+        checks
+    }
+}
+
+/// Refuses an answer that is invalid for every type of account.
+fn check_answer(field: &str, answer: &str) -> Result<()> {
+    let options = match field {
+        "countryOfCitizenship" => return applicants::valid(field, Country::from_alpha3(answer)).map(|_| ()),
+        "maritalStatus" => options::MARITAL_STATUS,
+        "employmentStatus" => options::EMPLOYMENT,
+        "annualIncome" | "netTotalWorth" => options::INCOME,
+        "netLiquidWorth" => options::LIQUID_WORTH,
+        "investmentObjective" => options::OBJECTIVE,
+        "investmentExperience" => options::EXPERIENCE,
+        "riskTolerance" => options::RISK,
+        _ => return person::check_words(field, answer),
+    };
+    options::check(field, answer, options)
 }
 
 impl Profile {
@@ -51,141 +127,82 @@ impl Profile {
         }
     }
 
+    /// Returns the columns of an account that store the profile.
+    pub fn columns(&self) -> account::ActiveModel {
+        let profile = self.clone().tidied();
+        account::ActiveModel {
+            marital_status: Set(profile.marital_status),
+            country_of_citizenship: Set(profile.country_of_citizenship),
+            employment_status: Set(profile.employment_status),
+            employment_position: Set(profile.employment_position),
+            employer_name: Set(profile.employer_name),
+            annual_income: Set(profile.annual_income),
+            investment_objective: Set(profile.investment_objective),
+            investment_experience: Set(profile.investment_experience),
+            net_liquid_worth: Set(profile.net_liquid_worth),
+            net_total_worth: Set(profile.net_total_worth),
+            is_director: Set(profile.is_director),
+            director_of: Set(profile.director_of),
+            risk_tolerance: Set(profile.risk_tolerance),
+            ..account::ActiveModel::default()
+        }
+    }
+
+    /// Returns the stored form: free text with its white space tidied, options as entered.
+    fn tidied(mut self) -> Self {
+        self.employment_position = tidy(&self.employment_position);
+        self.employer_name = tidy(&self.employer_name);
+        self.director_of = self.director_of.as_deref().map(tidy);
+        self
+    }
+
     /// Refuses invalid answers and missing ones that this type of account requires: an investment account
     /// requires every answer about investing, a cash account none (documented: optional for `cash`).
     pub fn check(&self, kind: AccountKind) -> Result<()> {
-        let mut checks = Checks::default();
-        for (field, answer) in [
-            ("maritalStatus", &self.marital_status),
-            ("countryOfCitizenship", &self.country_of_citizenship),
-            ("employmentStatus", &self.employment_status),
-            ("employmentPosition", &self.employment_position),
-            ("employerName", &self.employer_name),
-        ] {
-            checks.note(check_answer(field, answer));
-        }
-        let required = kind == AccountKind::Investment;
-        for (field, answer) in [
-            ("annualIncome", &self.annual_income),
-            ("investmentObjective", &self.investment_objective),
-            ("investmentExperience", &self.investment_experience),
-            ("netLiquidWorth", &self.net_liquid_worth),
-            ("netTotalWorth", &self.net_total_worth),
-            ("riskTolerance", &self.risk_tolerance),
-        ] {
-            checks.note(match answer {
-                Some(answer) => check_answer(field, answer),
-                None if required => Err(Refusal::required(field).into()),
-                None => Ok(()),
-            });
-        }
-        checks.note(match (self.is_director, &self.director_of) {
-            (None, _) if required => Err(Refusal::required("isDirector").into()),
-            (Some(true), None) => Err(Refusal::required("directorOf").into()),
-            (_, Some(text)) => check_answer("directorOf", text),
-            _ => Ok(()),
+        let is_investment = kind == AccountKind::Investment;
+        let mut checks = self.check_given(|field| match field {
+            "directorOf" => self.is_director == Some(true),
+            _ => is_investment,
         });
+        if is_investment && self.is_director.is_none() {
+            checks.note::<()>(Err(Refusal::required("isDirector").into()));
+        }
         checks.done()
     }
-}
-
-/// Refuses an answer that is invalid for every type of account.
-fn check_answer(field: &str, answer: &str) -> Result<()> {
-    let options = match field {
-        "countryOfCitizenship" => return applicants::valid(field, Country::from_alpha3(answer)).map(|_| ()),
-        "maritalStatus" => options::MARITAL_STATUS,
-        "employmentStatus" => options::EMPLOYMENT,
-        "annualIncome" | "netTotalWorth" => options::INCOME,
-        "netLiquidWorth" => options::LIQUID_WORTH,
-        "investmentObjective" => options::OBJECTIVE,
-        "investmentExperience" => options::EXPERIENCE,
-        "riskTolerance" => options::RISK,
-        _ => return person::check_words(field, answer),
-    };
-    options::check(field, answer, options)
-}
-
-/// Changes to a profile; not validated yet.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct ProfilePatch {
-    pub marital_status: Option<String>,
-    pub country_of_citizenship: Option<String>,
-    pub employment_status: Option<String>,
-    pub employment_position: Option<String>,
-    pub employer_name: Option<String>,
-    pub annual_income: Change<String>,
-    pub investment_objective: Change<String>,
-    pub investment_experience: Change<String>,
-    pub net_liquid_worth: Change<String>,
-    pub net_total_worth: Change<String>,
-    pub is_director: Change<bool>,
-    pub director_of: Change<String>,
-    pub risk_tolerance: Change<String>,
 }
 
 impl ProfilePatch {
     /// Refuses invalid answers.
     pub fn check(&self) -> Result<()> {
-        let mut checks = Checks::default();
-        for (field, answer) in [
-            ("maritalStatus", self.marital_status.as_ref()),
-            ("countryOfCitizenship", self.country_of_citizenship.as_ref()),
-            ("employmentStatus", self.employment_status.as_ref()),
-            ("employmentPosition", self.employment_position.as_ref()),
-            ("employerName", self.employer_name.as_ref()),
-            ("annualIncome", self.annual_income.value()),
-            ("investmentObjective", self.investment_objective.value()),
-            ("investmentExperience", self.investment_experience.value()),
-            ("netLiquidWorth", self.net_liquid_worth.value()),
-            ("netTotalWorth", self.net_total_worth.value()),
-            ("directorOf", self.director_of.value()),
-            ("riskTolerance", self.risk_tolerance.value()),
-        ] {
-            if let Some(answer) = answer {
-                checks.note(check_answer(field, answer));
-            }
-        }
-        checks.done()
+        self.check_given(|_| false).done()
     }
 
-    /// Applies the changes to an account. Setting `is_director` to false also clears `director_of`.
-    pub fn apply(&self, account: &mut account::Model) {
-        // Options are stored as entered; free text is stored with its white space tidied.
-        for (new, answer) in [
-            (&self.marital_status, &mut account.marital_status),
-            (&self.country_of_citizenship, &mut account.country_of_citizenship),
-            (&self.employment_status, &mut account.employment_status),
-        ] {
-            if let Some(new) = new {
-                new.clone_into(answer);
-            }
+    /// Returns a profile with these changes. Setting `is_director` to false also clears `director_of`.
+    pub fn applied_to(&self, profile: &Profile) -> Profile {
+        let text = |new: &Option<String>, current: &String| new.as_ref().unwrap_or(current).clone();
+        let choice = |new: &Change<String>, current: &Option<String>| {
+            let mut answer = current.clone();
+            new.apply(&mut answer);
+            answer
+        };
+        let mut is_director = profile.is_director;
+        self.is_director.apply(&mut is_director);
+        let director_of = if self.is_director == Change::Set(false) { &None } else { &profile.director_of };
+        Profile {
+            marital_status: text(&self.marital_status, &profile.marital_status),
+            country_of_citizenship: text(&self.country_of_citizenship, &profile.country_of_citizenship),
+            employment_status: text(&self.employment_status, &profile.employment_status),
+            employment_position: text(&self.employment_position, &profile.employment_position),
+            employer_name: text(&self.employer_name, &profile.employer_name),
+            annual_income: choice(&self.annual_income, &profile.annual_income),
+            investment_objective: choice(&self.investment_objective, &profile.investment_objective),
+            investment_experience: choice(&self.investment_experience, &profile.investment_experience),
+            net_liquid_worth: choice(&self.net_liquid_worth, &profile.net_liquid_worth),
+            net_total_worth: choice(&self.net_total_worth, &profile.net_total_worth),
+            is_director,
+            director_of: choice(&self.director_of, director_of),
+            risk_tolerance: choice(&self.risk_tolerance, &profile.risk_tolerance),
         }
-        for (new, answer) in [
-            (&self.employment_position, &mut account.employment_position),
-            (&self.employer_name, &mut account.employer_name),
-        ] {
-            if let Some(new) = new {
-                *answer = tidy(new);
-            }
-        }
-        if self.is_director == Change::Set(false) {
-            account.director_of = None;
-        }
-        self.is_director.apply(&mut account.is_director);
-        for (new, answer) in [
-            (&self.annual_income, &mut account.annual_income),
-            (&self.investment_objective, &mut account.investment_objective),
-            (&self.investment_experience, &mut account.investment_experience),
-            (&self.net_liquid_worth, &mut account.net_liquid_worth),
-            (&self.net_total_worth, &mut account.net_total_worth),
-            (&self.risk_tolerance, &mut account.risk_tolerance),
-        ] {
-            new.apply(answer);
-        }
-        match &self.director_of {
-            Change::Keep => {}
-            Change::Clear => account.director_of = None,
-            Change::Set(new) => account.director_of = Some(tidy(new)),
-        }
+        .tidied()
     }
 }

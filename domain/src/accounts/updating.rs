@@ -22,7 +22,11 @@ use entity::{
     partner::Mode,
     user,
 };
-use sea_orm::{ActiveModelTrait, sea_query::LockType};
+use sea_orm::{
+    ActiveModelTrait,
+    ActiveValue::{Set, Unchanged},
+    sea_query::LockType,
+};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -76,11 +80,18 @@ impl Command for UpdateAccount {
             users::approved(ctx.tx, AccessScope::all_of(ctx.partner.id), before.user_id, "accountId").await?;
         require_active(&before)?;
         let mut account = before.clone();
-        self.apply(ctx, &owner, &mut account).await.map_err(in_patch)?;
-        if account == before {
+        let profile = self.apply(ctx, &owner, &mut account).await.map_err(in_patch)?;
+        if account == before && profile == Profile::of(&before) {
             return Ok(before);
         }
-        let account = account::ActiveModel::from(account).reset_all().update(ctx.tx).await?;
+        let row = account::ActiveModel {
+            id: Unchanged(account.id),
+            kind: Set(account.kind),
+            ownership: Set(account.ownership),
+            joint_member_id: Set(account.joint_member_id),
+            ..profile.columns()
+        };
+        let account = row.update(ctx.tx).await?;
         ctx.record(Event::AccountUpdated((&account).into())).await?;
         Ok(account)
     }
@@ -101,18 +112,20 @@ impl UpdateAccount {
         checks.done()
     }
 
+    /// Applies the changes of the type and the ownership to an account, and returns the changed profile.
     async fn apply(
         &self,
         ctx: &CommandContext<'_>,
         owner: &user::Model,
         account: &mut account::Model,
-    ) -> Result<()> {
-        self.profile.apply(account);
+    ) -> Result<Profile> {
+        let profile = self.profile.applied_to(&Profile::of(account));
         if let Some(kind) = &self.kind {
             account.kind = parse_kind(kind)?;
         }
-        Profile::of(account).check(account.kind)?;
-        self.add_joint_member(ctx, owner, account).await
+        profile.check(account.kind)?;
+        self.add_joint_member(ctx, owner, account).await?;
+        Ok(profile)
     }
 
     /// Makes an individual account joint, or adds the joint member that a joint account was opened without.
