@@ -294,7 +294,7 @@ pub enum Subject<'a> {
     Trade(&'a TradeState),
 }
 
-/// Whom an event is about.
+/// Users that an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum About {
     /// The partner alone.
@@ -354,7 +354,7 @@ impl Event {
         }
     }
 
-    /// Returns whom the event is about.
+    /// Returns the users that the event is about.
     pub fn about(&self) -> About {
         match self.subject() {
             Subject::Partner => About::Partner,
