@@ -296,7 +296,7 @@ pub enum Subject<'a> {
     Trade(&'a TradeState),
 }
 
-/// Whom an event is about.
+/// Users that an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum About {
     /// The partner alone.
@@ -356,7 +356,7 @@ impl Event {
         }
     }
 
-    /// Returns whom the event is about.
+    /// Returns the users that the event is about.
     pub fn about(&self) -> About {
         match self.subject() {
             // Users must not learn of watch list hits.
