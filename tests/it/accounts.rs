@@ -20,6 +20,9 @@ pub const ACCOUNT_UPDATE: &str = "mutation($input: AccountUpdateInput!) { accoun
     investmentObjective investmentExperience
     netLiquidWorth netTotalWorth isDirector directorOf riskTolerance } } userErrors { code path message } } }";
 
+/// Documented texts, and the values that GraphQL shows for them.
+type Options = &'static [(&'static str, &'static str)];
+
 /// Returns the documented request to open an account.
 fn documented() -> Value {
     json!({
@@ -240,14 +243,13 @@ on_both! {
         let path = format!("/v1/users/{ada}/accounts");
         let opened = done(&app, "POST", &path, &documented()).await;
         let account = format!("/v1/accounts/{}", text(&opened["id"]));
-        let income = [
+        let income: Options = &[
             ("$0 - $24,999", "UNDER_25K"),
             ("$25,000 - $99,999", "FROM_25K_TO_100K"),
             ("$100,000 - $199,999", "FROM_100K_TO_200K"),
             ("$200,000+", "OVER_200K"),
         ];
-        // The documented texts, and the values that GraphQL shows for them.
-        let options: [(&str, &str, &[(&str, &str)]); 8] = [
+        let options: [(&str, &str, Options); 8] = [
             (
                 "martial_status",
                 "maritalStatus",
@@ -268,7 +270,7 @@ on_both! {
                     ("not employed", "NOT_EMPLOYED"),
                 ],
             ),
-            ("annual_income", "annualIncome", &income),
+            ("annual_income", "annualIncome", income),
             (
                 "investment_objective",
                 "investmentObjective",
@@ -295,7 +297,7 @@ on_both! {
                     ("$200,000+", "OVER_200K"),
                 ],
             ),
-            ("net_total_worth", "netTotalWorth", &income),
+            ("net_total_worth", "netTotalWorth", income),
             (
                 "risk_tolerance",
                 "riskTolerance",

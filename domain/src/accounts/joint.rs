@@ -31,7 +31,7 @@ impl JointMember {
     pub fn check(&self, mode: Mode) -> Result<()> {
         match self {
             Self::Known(_) => Ok(()),
-            Self::New(new) => new.checked(mode).map(|_| ()).map_err(in_person),
+            Self::New(new) => new.checked(mode).map_err(in_person),
         }
     }
 

@@ -53,7 +53,7 @@ pub async fn list(
     page.of(connection, user::Entity::visible_to(actor)?, filters).await
 }
 
-/// Returns the row of a new user about whom nothing is known yet.
+/// Returns the row of a new user, without personal data.
 pub fn unknown(ctx: &CommandContext<'_>) -> user::Model {
     user::Model {
         id: ctx.app.ids.next(Kind::User),
