@@ -750,7 +750,7 @@ fn cases(a: &PartnerData) -> Vec<(&'static str, Case)> {
         read(
             "kycReviews",
             Some(Scope::Operate),
-            "{ kycReviews { edges { node { kyc { id token } } } } }",
+            "{ kycReviews { edges { node { id token } } } }",
             json!({}),
             UNAUTHENTICATED,
             UNSCOPED,

@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// The blocks of GraphQL, each run by a test below.
-const OPERATIONS: [&str; 4] =
-    ["query Orders", "mutation PlaceOrder", "subscription Events", "query Deprecated"];
+const OPERATIONS: [&str; 5] =
+    ["query Orders", "query Customers", "mutation PlaceOrder", "subscription Events", "query Deprecated"];
 
 /// The blocks of JavaScript, each run by `tests/clients/guide.mjs`.
 const SCRIPTS: [&str; 7] = [
@@ -286,6 +286,16 @@ on_both! {
         let after = json!({ "after": events[0]["events"]["cursor"] });
         resumed.subscribe("1", &block("subscription Events"), after).await;
         assert_eq!([resumed.next().await, resumed.next().await], events[1..]);
+    }
+
+    async fn customers_are_filtered_and_sorted_as_in_the_guide(app: TestApp) {
+        for name in ["Cid", "Ada", "Bea"] {
+            app.customer(name).await;
+        }
+        let page = app.gql(&block("query Customers"), json!({ "after": null })).await.data()["users"].clone();
+        let names: Vec<_> =
+            page["edges"].as_array().unwrap().iter().map(|edge| edge["node"]["firstName"].clone()).collect();
+        assert_eq!((json!(names), &page["pageInfo"]["hasNextPage"]), (json!(["Ada", "Bea", "Cid"]), &json!(false)));
     }
 
     async fn introspection_tells_what_is_deprecated(app: TestApp) {

@@ -1,7 +1,7 @@
 //! Changing the settings of a partner.
 
 use crate::{
-    Checks, Code, Refusal, Result, Scope,
+    Checks, Refusal, Result, Scope,
     kernel::{
         actor::Actor,
         clock,
@@ -65,8 +65,8 @@ impl Command for UpdatePartnerSettings {
         }
         let scheduled = changes(&partner)?.iter().filter(|change| change.effective_from > ctx.now).count();
         if effective_from > ctx.now && scheduled >= MAX_SCHEDULED {
-            let text = format!("At most {MAX_SCHEDULED} changes can be scheduled.");
-            return Err(Refusal::new(Code::Invalid, "effectiveFrom", text).into());
+            let text = format!("must not be later than now while {MAX_SCHEDULED} changes are scheduled");
+            return Err(Refusal::invalid("effectiveFrom", text).into());
         }
         let change = SettingsChange { effective_from, patch: self.patch };
         let settings = with_change(&partner, change, ctx.now)?;

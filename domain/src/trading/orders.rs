@@ -61,7 +61,8 @@ fn check_quantity(quantity: Quantity) -> Result<()> {
 ///
 /// Repeating the same order with the same idempotency key returns the first order, so a retry never trades
 /// twice. Refused while the market is closed (documented), for a user who is not approved, and without
-/// sufficient buying power or shares: a buy order holds its price and the partner's buffer, 3 % by default, a sell order its shares.
+/// sufficient buying power or shares: a buy order holds its price and the partner's buffer, 3 % by default, a
+/// sell order its shares.
 impl Command for PlaceOrder {
     const NAME: &'static str = "order.place";
     const SCOPE: Scope = Scope::Trade;

@@ -7,7 +7,7 @@ use crate::{
         core::{
             context::RequestContext,
             mutations::{Input, mutations, payload},
-            pages::{Connection, Item},
+            pages::Connection,
             scalars::DateTime,
         },
     },
@@ -22,7 +22,6 @@ use domain::{
     people::person,
 };
 use entity::{Kind, api_key, kyc};
-use uuid::Uuid;
 
 /// Person being checked, with the data that a reviewer needs.
 #[derive(Clone, SimpleObject)]
@@ -68,7 +67,7 @@ impl KycApplicant {
     }
 }
 
-/// Review of an identity check: waiting for a reviewer, or decided.
+/// Reviewer's decision on an identity check.
 pub struct KycReview(kyc::Model);
 
 impl KycReview {
@@ -79,25 +78,20 @@ impl KycReview {
     }
 }
 
-/// Review of an identity check: waiting for a reviewer, or decided.
+/// Reviewer's decision on an identity check.
 #[Object]
 impl KycReview {
-    /// Identity check under review.
-    async fn kyc(&self) -> Kyc {
-        Kyc(self.0.clone())
-    }
-
-    /// Outcome of the check; `MANUAL_REVIEW` until a reviewer decides.
+    /// Outcome of the check.
     async fn outcome(&self) -> KycOutcome {
         self.0.outcome.into()
     }
 
-    /// Reason given by the reviewer. Null until the decision.
+    /// Reason given by the reviewer.
     async fn reason(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         Ok(reviews::reason(ctx.app(), &self.0)?.map(|reason| reason.reveal().clone()))
     }
 
-    /// API key that made the decision. Null until then.
+    /// API key that made the decision.
     async fn reviewer(&self, ctx: &Context<'_>) -> Result<Option<ApiKey>> {
         match self.0.reviewed_by {
             Some(id) => Ok(ctx.loaders().find::<api_key::Entity>(id).await?.map(ApiKey)),
@@ -105,17 +99,9 @@ impl KycReview {
         }
     }
 
-    /// Time of the decision. Null until then.
+    /// Time of the decision.
     async fn reviewed_at(&self) -> Option<DateTime> {
         self.0.reviewed_at.map(DateTime::from)
-    }
-}
-
-impl Item for KycReview {
-    const KIND: Kind = Kind::Kyc;
-
-    fn row_id(&self) -> Uuid {
-        self.0.id
     }
 }
 
@@ -186,7 +172,7 @@ pub struct KycReviewQuery;
 
 #[Object]
 impl KycReviewQuery {
-    /// Returns the reviews that are waiting for a decision, oldest first. Requires scope `operate`.
+    /// Returns the identity checks that are waiting for a review, oldest first. Requires scope `operate`.
     async fn kyc_reviews(
         &self,
         ctx: &Context<'_>,
@@ -194,10 +180,10 @@ impl KycReviewQuery {
         #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
         #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
         #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
-    ) -> Result<Option<Connection<KycReview>>> {
-        let page = ctx.page::<KycReview>(first, after, last, before)?;
+    ) -> Result<Option<Connection<Kyc>>> {
+        let page = ctx.page::<Kyc>(first, after, last, before)?;
         let slice = reviews::queue(&*ctx.loaders().connection().await?, ctx.actor(), page).await?;
-        Ok(Some(Connection::new(slice, KycReview)))
+        Ok(Some(Connection::new(slice, Kyc)))
     }
 }
 
