@@ -57,6 +57,7 @@ tables! {
         audit_log: "read by operators from the database",
         chain_head: "proves that the logs are complete",
         data_key: "encrypts columns",
+        event_stream: "counts the events of an object",
         event: "streams show it to those who see what it is about (`accounts::VisibleEvents`)",
         idempotency: "keeps responses for repeated requests",
         ledger_account: "balances of an account are computed from it",

@@ -1,8 +1,15 @@
 //! Filters and sort orders of lists.
 
-use super::pages::{Order, Page, Slice};
+use super::{
+    command::Identified,
+    ids,
+    pages::{Order, Page, Slice},
+    text,
+};
 use crate::{Error, Result};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
+use entity::Kind;
 use sea_orm::{
     ActiveEnum, ColumnTrait, ColumnType, ConnectionTrait, DbBackend, EntityName, EntityTrait, IdenStatic,
     Iterable, ModelTrait, PrimaryKeyToColumn, QueryFilter, QueryOrder, QuerySelect, Select, Value,
@@ -112,6 +119,9 @@ impl From<SortKey> for Value {
     }
 }
 
+/// Column that a list can be sorted by.
+pub use sea_orm::ColumnTrait as SortColumn;
+
 /// Page of a list that is sorted by columns; the id breaks ties. Without columns, the list is sorted by id,
 /// which is the order of creation.
 #[derive(Clone, Debug)]
@@ -171,8 +181,21 @@ impl<C: ColumnTrait> SortedPage<C> {
         Ok(self.page.cut(select.all(connection).await?))
     }
 
-    /// Returns the values of this row in the columns that the list is sorted by.
-    pub fn keys_of<M>(&self, row: &M) -> Vec<SortKey>
+    /// Returns the cursor of a row. It is the id in a list that is sorted by id. Otherwise it also contains the
+    /// values that the list is sorted by, so that pages neither repeat nor skip rows when values change.
+    pub fn cursor_of<M>(&self, row: &M) -> String
+    where
+        M: ModelTrait + Identified,
+        M::Entity: EntityTrait<Column = C>,
+    {
+        if self.columns.is_empty() {
+            return row.id().to_string();
+        }
+        let parts = (names(self.columns), self.keys_of(row), row.id());
+        URL_SAFE_NO_PAD.encode(serde_json::to_vec(&parts).unwrap_or_default())
+    }
+
+    fn keys_of<M>(&self, row: &M) -> Vec<SortKey>
     where
         M: ModelTrait,
         M::Entity: EntityTrait<Column = C>,
@@ -186,8 +209,29 @@ impl<C: ColumnTrait> SortedPage<C> {
     }
 }
 
+/// Reads a cursor of a list that is sorted by these columns: the id and the values of its row.
+pub fn read_cursor<C: SortColumn>(columns: &[C], kind: Kind, cursor: &str) -> Option<(Uuid, Vec<SortKey>)> {
+    let (id, keys) = if columns.is_empty() {
+        (ids::parse(kind, cursor), Vec::new())
+    } else {
+        let parts = URL_SAFE_NO_PAD.decode(cursor).ok()?;
+        let (sorted_by, keys, id): (Vec<String>, Vec<SortKey>, String) =
+            serde_json::from_slice(&parts).ok()?;
+        if sorted_by != names(columns) || !fit(&keys, columns) {
+            return None;
+        }
+        (ids::parse(kind, &id), keys)
+    };
+    let is_clean = keys.iter().all(|key| !matches!(key, SortKey::Text(text) if text::has_control(text)));
+    (!id.is_nil() && is_clean).then_some((id, keys))
+}
+
+fn names<C: SortColumn>(columns: &[C]) -> Vec<&'static str> {
+    columns.iter().map(IdenStatic::as_str).collect()
+}
+
 /// Whether values have the types of these columns.
-pub fn fit<C: ColumnTrait>(keys: &[SortKey], columns: &[C]) -> bool {
+fn fit<C: ColumnTrait>(keys: &[SortKey], columns: &[C]) -> bool {
     keys.len() == columns.len()
         && keys.iter().zip(columns).all(|(key, column)| match key {
             SortKey::Number(_) => !is_text(*column),

@@ -1,17 +1,16 @@
 //! Connections, edges and cursors, generic over the item type.
 
-use super::sorts::{self, SortBy};
+use super::sorts::SortBy;
 use async_graphql::{Object, ObjectType, SimpleObject, TypeName};
 use domain::{
     Refusal, Result,
     kernel::{
         ids,
-        lists::SortedPage,
+        lists::{self, SortedPage},
         pages::{Order, Page, Slice},
     },
 };
 use entity::Kind;
-use sea_orm::{ColumnTrait, EntityTrait, ModelTrait};
 use std::borrow::Cow;
 use uuid::Uuid;
 
@@ -108,26 +107,18 @@ impl<T: Item> Connection<T> {
 
     /// Creates a page from rows of the database, sorted by id.
     pub fn new<R>(slice: Slice<R>, wrap: impl Fn(R) -> T) -> Self {
-        let edge = |row| {
+        Self::of(slice, |row| {
             let node = wrap(row);
             Edge { cursor: node.row_id().to_string(), node }
-        };
-        let Slice { rows, has_previous, has_next } = slice;
-        Self { edges: rows.into_iter().map(edge).collect(), has_previous, has_next }
+        })
     }
 
-    /// Creates a page from rows of the database, sorted as `page` says.
-    pub fn sorted<R, C>(slice: Slice<R>, page: &SortedPage<C>, wrap: impl Fn(R) -> T) -> Self
-    where
-        R: ModelTrait,
-        R::Entity: EntityTrait<Column = C>,
-        C: ColumnTrait,
-    {
-        let edge = |row: R| {
-            let keys = page.keys_of(&row);
-            let node = wrap(row);
-            Edge { cursor: sorts::cursor(page.columns, keys, node.row_id()), node }
-        };
+    /// Creates a page from rows of the database in another order; `cursor` returns the cursor of a row.
+    pub fn sorted<R>(slice: Slice<R>, cursor: impl Fn(&R) -> String, wrap: impl Fn(R) -> T) -> Self {
+        Self::of(slice, |row| Edge { cursor: cursor(&row), node: wrap(row) })
+    }
+
+    fn of<R>(slice: Slice<R>, edge: impl Fn(R) -> Edge<T>) -> Self {
         let Slice { rows, has_previous, has_next } = slice;
         Self { edges: rows.into_iter().map(edge).collect(), has_previous, has_next }
     }
@@ -171,7 +162,7 @@ impl PageArguments {
     ) -> Result<SortedPage<S::Column>> {
         let cursor = |field: &str, cursor: &Option<String>| {
             let Some(cursor) = cursor else { return Ok((None, Vec::new())) };
-            let read = sorts::read_cursor(sort.columns(), T::KIND, cursor);
+            let read = lists::read_cursor(sort.columns(), T::KIND, cursor);
             let (id, keys) = read.ok_or_else(|| not_a_cursor(field))?;
             Ok::<_, Refusal>((Some(id), keys))
         };

@@ -1,15 +1,7 @@
-//! Sort orders that clients choose, and the cursors of sorted lists.
+//! Sort orders that clients choose.
 
 use async_graphql::Enum;
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use domain::kernel::{
-    ids,
-    lists::{self, SortKey},
-    text,
-};
-use entity::Kind;
-use sea_orm::{ColumnTrait, IdenStatic};
-use uuid::Uuid;
+use domain::kernel::lists::SortColumn;
 
 /// Direction of a sort order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
@@ -22,7 +14,7 @@ pub enum SortDirection {
 
 /// Sort order that a client chooses.
 pub trait SortBy: Default {
-    type Column: ColumnTrait;
+    type Column: SortColumn;
     /// Returns the columns to sort by; empty for the order of creation.
     fn columns(&self) -> &'static [Self::Column];
     /// Whether the order is descending.
@@ -77,34 +69,3 @@ macro_rules! sort_by {
 }
 
 pub(crate) use sort_by;
-
-/// Returns the cursor of a row. It is the id in a list that is sorted by id. Otherwise it also contains the
-/// values that the list is sorted by, so that pages neither repeat nor skip rows when values change.
-pub fn cursor<C: ColumnTrait>(columns: &[C], keys: Vec<SortKey>, id: Uuid) -> String {
-    if columns.is_empty() {
-        return id.to_string();
-    }
-    let parts = (names(columns), keys, id);
-    URL_SAFE_NO_PAD.encode(serde_json::to_vec(&parts).unwrap_or_default())
-}
-
-/// Reads a cursor of a list that is sorted by these columns.
-pub fn read_cursor<C: ColumnTrait>(columns: &[C], kind: Kind, cursor: &str) -> Option<(Uuid, Vec<SortKey>)> {
-    let (id, keys) = if columns.is_empty() {
-        (ids::parse(kind, cursor), Vec::new())
-    } else {
-        let parts = URL_SAFE_NO_PAD.decode(cursor).ok()?;
-        let (sorted_by, keys, id): (Vec<String>, Vec<SortKey>, String) =
-            serde_json::from_slice(&parts).ok()?;
-        if sorted_by != names(columns) || !lists::fit(&keys, columns) {
-            return None;
-        }
-        (ids::parse(kind, &id), keys)
-    };
-    let is_clean = keys.iter().all(|key| !matches!(key, SortKey::Text(text) if text::has_control(text)));
-    (!id.is_nil() && is_clean).then_some((id, keys))
-}
-
-fn names<C: ColumnTrait>(columns: &[C]) -> Vec<&'static str> {
-    columns.iter().map(IdenStatic::as_str).collect()
-}

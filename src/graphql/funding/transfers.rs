@@ -217,7 +217,7 @@ impl TransferQuery {
         let filters = filter.unwrap_or_default().conditions();
         let slice =
             transfers::list(&*ctx.loaders().connection().await?, ctx.actor(), &page, &filters).await?;
-        Ok(Some(Connection::sorted(slice, &page, Transfer)))
+        Ok(Some(Connection::sorted(slice, |row| page.cursor_of(row), Transfer)))
     }
 }
 

@@ -165,7 +165,7 @@ impl InstrumentQuery {
             ctx.sorted_page::<Instrument, _>(PageArguments { first, after, last, before }, order_by)?;
         let filters = filter.unwrap_or_default().conditions();
         let slice = instruments::list(&*ctx.loaders().connection().await?, &page, &filters).await?;
-        Ok(Some(Connection::sorted(slice, &page, Instrument)))
+        Ok(Some(Connection::sorted(slice, |row| page.cursor_of(row), Instrument)))
     }
 
     /// Returns the market hours that apply to the caller. Requires no credentials.

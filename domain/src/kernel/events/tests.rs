@@ -71,7 +71,9 @@ fn the_stream_is_the_object_and_the_owner_sees_the_event() {
         let own: serde_json::Value = serde_json::from_str(payload).unwrap();
         let expected = match event.subject() {
             Subject::Partner => (PARTNER, About::Partner),
-            Subject::Check(check) if check.user_id.is_none() => (check.id, About::Partner),
+            Subject::Check(check) if check.user_id.is_none() || kind == "kyc.watch_list_hit_found" => {
+                (check.id, About::Partner)
+            }
             Subject::User(_) | Subject::Check(_) | Subject::BankAccount(_) => {
                 (id(own["id"].as_str().unwrap()), About::User(user))
             }

@@ -125,7 +125,7 @@ impl OrderQuery {
         let page = ctx.sorted_page::<Order, _>(PageArguments { first, after, last, before }, order_by)?;
         let filters = filter.unwrap_or_default().conditions();
         let slice = orders::list(&*ctx.loaders().connection().await?, ctx.actor(), &page, &filters).await?;
-        Ok(Some(Connection::sorted(slice, &page, Order)))
+        Ok(Some(Connection::sorted(slice, |row| page.cursor_of(row), Order)))
     }
 
     /// Returns the fills that the caller can see, newest first by default. Requires scope `read`.
@@ -144,6 +144,6 @@ impl OrderQuery {
         let filters = filter.unwrap_or_default().conditions();
         let slice =
             orders::list_fills(&*ctx.loaders().connection().await?, ctx.actor(), &page, &filters).await?;
-        Ok(Some(Connection::sorted(slice, &page, Fill)))
+        Ok(Some(Connection::sorted(slice, |row| page.cursor_of(row), Fill)))
     }
 }
