@@ -111,6 +111,16 @@ async function apollo({ createCache, typePolicies }) {
     assert.equal(new Set(ids).size, 2);
     assert.equal(ids[0], pages[0][0]);
   });
+  await check('guide: Apollo keeps the lists of different filters and sort orders apart', async () => {
+    const { data } = await client.query({ query: gql('query All { users(first: 2) { edges { node { id } } } }') });
+    assert.equal(data.users.edges.length, 2);
+    for (const list of ['filter: { statuses: [DENIED] }', 'orderBy: { field: NAME, direction: ASC }']) {
+      const query = gql(`query Some { users(first: 2, ${list}) { edges { node { id } } } }`);
+      assert.equal(client.readQuery({ query }), null);
+    }
+    const denied = gql('query Denied { users(first: 2, filter: { statuses: [DENIED] }) { edges { node { id } } } }');
+    assert.deepEqual((await client.query({ query: denied })).data.users.edges, []);
+  });
   await check('guide: Apollo merges fields of a value type that two queries read', async () => {
     const read = (field) => ({
       query: gql(`query Balance($id: ID!) { account(id: $id) { id balance { ${field} { amount currency } } } }`),
