@@ -10,7 +10,7 @@ use crate::{
         partner_settings::{PartnerSettings, SettingsChange, SettingsPatch, changes, with_change},
     },
 };
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Duration, Utc};
 use entity::{Money, event, partner};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait};
 use serde::Serialize;
@@ -23,15 +23,19 @@ pub struct UpdatePartnerSettings {
     pub effective_from: Option<DateTime<Utc>>,
 }
 
-/// Maximum number of changes that have not come into force yet.
+/// How far ahead a change can be scheduled: ten years.
+const MAX_DAYS_AHEAD: i64 = 3653;
+
+/// Maximum number of dates on which changes come into force later.
 const MAX_SCHEDULED: usize = 20;
 
 /// Changes settings of the caller's partner from an effective date on, now or later by the partner's clock.
-/// What was decided before keeps the values of its time. Requires scope `operate`.
+/// Existing orders and deposits are not affected. A change of the same setting from the same date replaces the
+/// earlier one. Requires scope `operate`.
 ///
 /// # Errors
-/// `REQUIRED` if no setting is changed, `INVALID` for a value out of range, an earlier effective date, or more
-/// than 20 changes that have not come into force yet.
+/// `REQUIRED` if no setting is changed, `INVALID` for a value out of range, an effective date in the past or
+/// more than ten years ahead, or more than 20 later dates with changes.
 impl Command for UpdatePartnerSettings {
     const NAME: &'static str = "partner.settings.update";
     const SCOPE: Scope = Scope::Operate;
@@ -63,7 +67,13 @@ impl Command for UpdatePartnerSettings {
         if effective_from < ctx.now {
             return Err(Refusal::invalid("effectiveFrom", "must not be in the past").into());
         }
-        let scheduled = changes(&partner)?.iter().filter(|change| change.effective_from > ctx.now).count();
+        if effective_from > ctx.now + Duration::days(MAX_DAYS_AHEAD) {
+            return Err(Refusal::invalid("effectiveFrom", "must be within ten years").into());
+        }
+        let others = |change: &&SettingsChange| {
+            change.effective_from > ctx.now && change.effective_from != effective_from
+        };
+        let scheduled = changes(&partner)?.iter().filter(others).count();
         if effective_from > ctx.now && scheduled >= MAX_SCHEDULED {
             let text = format!("must not be later than now while {MAX_SCHEDULED} changes are scheduled");
             return Err(Refusal::invalid("effectiveFrom", text).into());

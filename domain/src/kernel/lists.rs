@@ -53,6 +53,12 @@ impl Filter {
     /// Returns this condition as SQL. `bind` adds a value and returns its placeholder.
     pub fn sql(&self, backend: DbBackend, bind: &mut impl FnMut(Value) -> String) -> String {
         match self {
+            // No stored text has control characters, and PostgreSQL refuses some of them as values.
+            Self::In(_, _, text) | Self::Equals(_, text) | Self::StartsWith(_, text)
+                if text::has_control(text) =>
+            {
+                "1 = 0".to_owned()
+            }
             Self::OneOf(column, texts) => {
                 let marks: Vec<_> = texts.iter().map(|text| bind(text.clone().into())).collect();
                 format!("{column} IN ({})", marks.join(", "))

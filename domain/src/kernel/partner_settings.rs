@@ -25,7 +25,8 @@ impl PartnerSettings {
     pub const DEFAULT: Self =
         Self { market_buy_buffer: Percent::from_units(300), deposit_limit: Self::MAX_DEPOSIT };
 
-    /// Returns the settings of a partner that are in force at a time, now or later.
+    /// Returns the settings of a partner that are in force at a time, now or later. What was in force earlier
+    /// is only in the event log.
     pub fn at(partner: &partner::Model, time: DateTime<Utc>) -> Result<Self> {
         let mut settings = Self::DEFAULT;
         for change in changes(partner)?.iter().filter(|change| change.effective_from <= time) {
@@ -55,6 +56,14 @@ impl SettingsPatch {
         *self == Self::default()
     }
 
+    /// Returns the values of this patch and, where it has none, those of an earlier one.
+    fn over(self, earlier: Self) -> Self {
+        Self {
+            market_buy_buffer: self.market_buy_buffer.or(earlier.market_buy_buffer),
+            deposit_limit: self.deposit_limit.or(earlier.deposit_limit),
+        }
+    }
+
     const fn apply(&self, settings: &mut PartnerSettings) {
         if let Some(buffer) = self.market_buy_buffer {
             settings.market_buy_buffer = buffer;
@@ -82,17 +91,16 @@ pub fn changes(partner: &partner::Model) -> Result<Vec<SettingsChange>> {
 /// event log keeps each of them.
 pub fn with_change(partner: &partner::Model, change: SettingsChange, now: DateTime<Utc>) -> Result<String> {
     let mut all = changes(partner)?;
-    all.push(change);
-    // A later change of the same date wins, so the sort must be stable.
+    match all.iter_mut().find(|known| known.effective_from == change.effective_from) {
+        Some(known) => known.patch = change.patch.over(known.patch),
+        None => all.push(change),
+    }
     all.sort_by_key(|change| change.effective_from);
     let (present, future): (Vec<_>, Vec<_>) =
         all.into_iter().partition(|change| change.effective_from <= now);
     let in_force = present.into_iter().reduce(|earlier, later| SettingsChange {
         effective_from: later.effective_from,
-        patch: SettingsPatch {
-            market_buy_buffer: later.patch.market_buy_buffer.or(earlier.patch.market_buy_buffer),
-            deposit_limit: later.patch.deposit_limit.or(earlier.patch.deposit_limit),
-        },
+        patch: later.patch.over(earlier.patch),
     });
     let stored: Vec<_> = in_force.into_iter().chain(future).collect();
     serde_json::to_string(&stored).map_err(|_| Error::broken("a partner's settings cannot be written"))

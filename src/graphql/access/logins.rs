@@ -313,7 +313,10 @@ where
 {
     Ok(Some(match wire::outcome(issued)? {
         Ok(issued) => {
-            ctx.opened_session(sessions::authenticate(ctx.app(), issued.access.reveal()).await?);
+            // If this fails, the client must still get its tokens.
+            if let Ok(who) = sessions::authenticate(ctx.app(), issued.access.reveal()).await {
+                ctx.opened_session(who);
+            }
             P::from(Ok(Session::of(ctx.app(), issued).await?))
         }
         Err(refusal) => P::from(Err(refusal)),

@@ -115,8 +115,8 @@ payload!(
 );
 
 mutations!(PartnerSettingsMutation {
-    /// Changes settings of the partner from now on or from a later time. What was decided before keeps the
-    /// values of its time. Requires scope `operate`.
+    /// Changes settings of the partner from now on or from a later time. Existing orders and deposits are not
+    /// affected. Requires scope `operate`.
     partner_settings_update(PartnerSettingsUpdateInput: "Input for partnerSettingsUpdate.")
         -> PartnerSettingsUpdatePayload,
 });

@@ -45,8 +45,9 @@ impl<S: Send + Sync> FromRequestParts<S> for ListRequest {
         let base = Extension::<BaseUrl>::from_request_parts(parts, state).await;
         let base = base.map(|Extension(base)| base).unwrap_or_default();
         let path = parts.uri.path().trim_end_matches('/').to_owned();
-        let parameters = Query::try_from_uri(&parts.uri).map(|Query(parameters)| parameters);
-        Self::parse(parameters.unwrap_or_default(), base, path).map_err(Problem::in_query)
+        let Query(parameters) = Query::try_from_uri(&parts.uri)
+            .map_err(|_| Problem::in_query(Refusal::unreadable("The query string cannot be read.")))?;
+        Self::parse(parameters, base, path).map_err(Problem::in_query)
     }
 }
 

@@ -103,8 +103,15 @@ on_both! {
             assert_eq!(refusal, &json!({ "code": code, "message": message, "path": path }), "{input}");
         }
         let later = json!({ "patch": { "marketBuyBuffer": "4" }, "effectiveFrom": "2026-08-01T00:00:00Z" });
-        for _ in 0..20 {
-            updated(&app, later.clone()).await;
+        let far = json!({ "patch": { "marketBuyBuffer": "4" }, "effectiveFrom": "2036-07-12T00:00:00Z" });
+        let refused = app.gql(UPDATE, json!({ "input": far })).await;
+        assert_eq!(
+            refused.user_error("partnerSettingsUpdate")["message"],
+            "effectiveFrom must be within ten years"
+        );
+        for day in 2..22 {
+            let day = format!("2026-08-{day:02}T00:00:00Z");
+            updated(&app, json!({ "patch": { "marketBuyBuffer": "5" }, "effectiveFrom": day })).await;
         }
         let refused = app.gql(UPDATE, json!({ "input": later })).await;
         assert_eq!(

@@ -103,6 +103,8 @@ on_both! {
             ("name: \"cART\"", vec!["a@example.com", "c@example.com", "Z@example.com"]),
             ("name: \"ri\"", vec!["m@example.com"]),
             ("name: \"%\"", vec![]),
+            ("name: \"\\u0000\"", vec![]),
+            ("email: \"\\u0000\"", vec![]),
             ("name: \"carter\", email: \"c@example.com\"", vec!["c@example.com"]),
             ("createdFrom: \"2020-01-01T00:00:00Z\"", all.to_vec()),
             ("createdBefore: \"2020-01-01T00:00:00Z\"", vec![]),
@@ -177,6 +179,8 @@ on_both! {
             assert_eq!(of(list, "symbol: \"ko\"").await, "SELL BUY");
             assert_eq!(of(list, "symbol: \"ko\", side: BUY").await, "BUY");
             assert_eq!(of(list, "symbol: \"NOPE\"").await, "");
+            assert_eq!(of(list, "symbol: \"\\u0000\"").await, "");
+            assert_eq!(of(list, "symbol: \" vti \"").await, "BUY");
         }
         assert_eq!(of("orders", "statuses: [FILLED], side: SELL").await, "SELL");
         assert_eq!(of("orders", "statuses: [CANCELED]").await, "");
@@ -224,7 +228,10 @@ on_both! {
         assert_eq!(listed(&app, &app.key, "instruments", "first: 100", "symbol").await, symbols);
         let found = listed(&app, &app.key, "instruments", "filter: { search: \"vt\" }", "symbol").await;
         assert!(found.contains(&"VTI".to_owned()) && found.len() < symbols.len(), "{found:?}");
-        assert!(listed(&app, &app.key, "instruments", "filter: { search: \"%\" }", "symbol").await.is_empty());
+        for nothing in ["%", "\\u0000"] {
+            let filter = format!("filter: {{ search: \"{nothing}\" }}");
+            assert!(listed(&app, &app.key, "instruments", &filter, "symbol").await.is_empty());
+        }
     }
 
     async fn a_cursor_of_another_order_or_list_is_refused(app: TestApp) {

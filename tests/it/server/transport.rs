@@ -301,11 +301,22 @@ on_both! {
         let written =
             u64::try_from((clock::system_now() - chrono::Duration::days(31)).timestamp_millis()).unwrap();
         bytes[..6].copy_from_slice(&written.to_be_bytes()[2..]);
-        let old =
-            event::Model { id: uuid::Uuid::from_bytes(bytes), stream_version: 1000, seq: Some(1_000), ..row };
-        let tx = app.app.db.write().await.unwrap();
-        event::ActiveModel::from(old).reset_all().insert(&tx).await.unwrap();
-        tx.commit().await.unwrap();
+        let insert = async |bytes: [u8; 16], number: i64| {
+            let id = uuid::Uuid::from_bytes(bytes);
+            let event = event::Model { id, stream_version: 1000, seq: Some(number), ..row.clone() };
+            let stream_version = i32::try_from(number).unwrap();
+            let tx = app.app.db.write().await.unwrap();
+            let event = event::Model { stream_version, ..event };
+            event::ActiveModel::from(event).reset_all().insert(&tx).await.unwrap();
+            tx.commit().await.unwrap();
+        };
+        insert(bytes, 1_000).await;
+        // As long as it is the newest event, a subscription can continue after it.
+        let resumed = domain::kernel::events::position_of(&app.app.db.read, app.partner.id, "1000").await;
+        assert_eq!(resumed.unwrap(), 1_000);
+        let mut newer = row.id.into_bytes();
+        newer[9] ^= 1;
+        insert(newer, 1_001).await;
         let mut socket = Socket::join(&app, Some(&app.key)).await;
         socket.subscribe("1", EVENTS, json!({ "after": "1000" })).await;
         let message = socket.hear().await.unwrap();

@@ -36,7 +36,7 @@ const RETAINED: Duration = Duration::days(30);
 /// Returns the position after which `cursor` resumes.
 ///
 /// Refused if the cursor is not an event of this partner; `CursorExpired` if that event is older than the
-/// retention period.
+/// retention period and others have followed.
 pub async fn position_of(connection: &impl ConnectionTrait, partner_id: Uuid, cursor: &str) -> Result<i64> {
     let unknown = || Error::from(crate::Refusal::invalid("after", "is not a valid cursor"));
     let seq: i64 = cursor.parse().ok().filter(|seq: &i64| seq.to_string() == cursor).ok_or_else(unknown)?;
@@ -51,7 +51,9 @@ pub async fn position_of(connection: &impl ConnectionTrait, partner_id: Uuid, cu
         .ok_or_else(unknown)?;
     let written = event.id.get_timestamp().map_or(0, |timestamp| timestamp.to_unix().0);
     let oldest = (clock::system_now() - RETAINED).timestamp();
-    if i64::try_from(written).unwrap_or(0) < oldest { Err(Error::CursorExpired) } else { Ok(seq) }
+    let is_old = i64::try_from(written).unwrap_or(0) < oldest;
+    // After the newest event nothing can be missing, however old it is.
+    if is_old && head(connection, partner_id).await? > seq { Err(Error::CursorExpired) } else { Ok(seq) }
 }
 
 /// Returns the newest sealed position in a partner's log, 0 if it is empty.

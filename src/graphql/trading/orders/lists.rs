@@ -40,7 +40,8 @@ impl OrderFilter {
         [
             Filter::one_of(order::Column::Status, statuses),
             Filter::one_of(order::Column::Side, self.side.map(order::Side::from)),
-            self.symbol.map(|symbol| Filter::In("instrument_id", of_symbol, symbol.to_ascii_uppercase())),
+            self.symbol
+                .map(|symbol| Filter::In("instrument_id", of_symbol, symbol.trim().to_ascii_uppercase())),
             self.submitted_from.map(|time| Filter::From("submitted_at", time.0)),
             self.submitted_before.map(|time| Filter::Before("submitted_at", time.0)),
         ]
@@ -77,7 +78,7 @@ impl FillFilter {
                          WHERE instrument.symbol = {}";
         [
             Filter::one_of(fill::Column::Side, self.side.map(order::Side::from)),
-            self.symbol.map(|symbol| Filter::In("order_id", of_symbol, symbol.to_ascii_uppercase())),
+            self.symbol.map(|symbol| Filter::In("order_id", of_symbol, symbol.trim().to_ascii_uppercase())),
             self.traded_from.map(|time| Filter::From("traded_at", time.0)),
             self.traded_before.map(|time| Filter::Before("traded_at", time.0)),
         ]
