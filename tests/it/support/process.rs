@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     net::TcpListener,
     process::{Child, Command, Output, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
@@ -55,6 +56,19 @@ pub fn create_key(database_url: &str) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
+/// Returns a free port below those that the system gives to outgoing connections, one of which could take the
+/// port before the server listens on it.
+fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number = std::process::id().wrapping_mul(101).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(20_000 + number % 12_000).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
 impl Process {
     /// Starts the server on a free port and waits until it is ready.
     pub async fn start(database_url: &str, arguments: &[&str]) -> Self {
@@ -93,7 +107,7 @@ impl Process {
 
     /// Runs this server command on a free port without waiting.
     pub fn spawn(mut command: Command) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let address = format!("127.0.0.1:{port}");
         let folder = super::Folder::new();
         let child = command.current_dir(&folder.0).env("COFFER_ADDR", &address).spawn().unwrap();
