@@ -111,7 +111,8 @@ impl Account {
         include_closed: bool,
     ) -> Result<Connection<Position>> {
         let page = ctx.page::<Position>(first, after, last, before)?;
-        let filters = if include_closed { Vec::new() } else { vec![Filter::NotZero("quantity")] };
+        let filters =
+            if include_closed { Vec::new() } else { vec![Filter::not_zero(position::Column::Quantity)] };
         let slice = ctx.loaders().children::<position::Entity>(self.0.id, page, filters).await?;
         Ok(Connection::new(slice, Position))
     }

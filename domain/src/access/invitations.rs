@@ -195,5 +195,5 @@ pub async fn list(
     actor: &Actor,
     page: &Page,
 ) -> Result<Slice<invitation::Model>> {
-    page.of(connection, invitation::Entity::visible_to(actor)?, invitation::Column::Id).await
+    page.of(connection, invitation::Entity::visible_to(actor)?).await
 }

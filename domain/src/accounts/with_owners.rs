@@ -53,7 +53,7 @@ pub async fn list_audited(
     let caller = account::Entity::reader(actor)?;
     let owned = account::Entity::owned_by(user_id);
     let select = account::Entity::within(caller.access_scope).filter(account::Column::Id.in_subquery(owned));
-    let Slice { rows, has_previous, has_next } = page.of(&app.db.read, select, account::Column::Id).await?;
+    let Slice { rows, has_previous, has_next } = page.of(&app.db.read, select).await?;
     let people = people_of(app, caller.access_scope, &rows).await?;
     audit_log::record_read(app, &caller, actor.request_id, "account.list", Some(user_id)).await?;
     Ok(Slice {

@@ -71,7 +71,7 @@ impl Command for NewUser {
 /// Inserts a user and checks their identity if everything for the check is known.
 pub async fn begin(ctx: &CommandContext<'_>, new: &NewUser) -> Result<Registered> {
     let person = new.person(ctx.partner.mode, ctx.today())?;
-    let mut user = users::unknown(ctx);
+    let mut user = users::new_row(ctx);
     person.write(ctx, &mut user)?;
     let found = assessed(ctx, &user).await?;
     if let Some(found) = &found {

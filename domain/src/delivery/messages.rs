@@ -337,7 +337,7 @@ pub async fn list_outbox(
     if let Some(channel) = filter.channel {
         select = select.filter(message::Column::Channel.eq(channel));
     }
-    page.of(connection, select, message::Column::Id).await
+    page.of(connection, select).await
 }
 
 /// Deletes messages that have expired and returns how many.

@@ -225,7 +225,7 @@ pub async fn list_audited(
     let caller = bank_account::Entity::reader(actor)?;
     let select =
         bank_account::Entity::within(caller.access_scope).filter(bank_account::Column::UserId.eq(user_id));
-    let slice = page.of(&app.db.read, select, bank_account::Column::Id).await?;
+    let slice = page.of(&app.db.read, select).await?;
     audit_log::record_read(app, &caller, actor.request_id, "bank_account.list", Some(user_id)).await?;
     Ok(slice)
 }

@@ -5,38 +5,35 @@ use super::{
     ids,
     pages::{Order, Page, Slice},
     text,
+    visible::Visible,
 };
 use crate::{Error, Result};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
 use entity::Kind;
 use sea_orm::{
-    ActiveEnum, ColumnTrait, ColumnType, ConnectionTrait, DbBackend, EntityName, EntityTrait, IdenStatic,
-    Iterable, ModelTrait, PrimaryKeyToColumn, QueryFilter, QueryOrder, QuerySelect, Select, Value,
+    ActiveEnum, ColumnTrait, ColumnType, ConnectionTrait, DbBackend, EntityTrait, IdenStatic, ModelTrait,
+    QueryFilter, QueryOrder, QuerySelect, Select, Value,
     sea_query::{self, Expr, ExprTrait, SimpleExpr},
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Condition on the rows of a list. Columns are given by name.
+/// Condition on the rows of a list.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Filter {
-    /// The column has one of these texts.
+pub struct Filter(Condition);
+
+/// Columns are given by name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Condition {
     OneOf(&'static str, Vec<String>),
-    /// One of the columns has this id.
-    Is(&'static [&'static str], Uuid),
-    /// The column has one of the values that a query with one text returns. `{}` is the place of the text.
+    Is(Vec<&'static str>, Uuid),
     In(&'static str, &'static str, String),
-    /// The column has this text; ASCII letters are compared without regard to case.
     Equals(&'static str, String),
-    /// One of the columns starts with this text; ASCII letters are compared without regard to case.
-    StartsWith(&'static [&'static str], String),
-    /// The column has this time or a later one.
+    StartsWith(Vec<&'static str>, String),
     From(&'static str, DateTime<Utc>),
-    /// The column has an earlier time than this.
     Before(&'static str, DateTime<Utc>),
     NotZero(&'static str),
-    IsNull(&'static str),
 }
 
 impl Filter {
@@ -47,39 +44,74 @@ impl Filter {
         values: impl IntoIterator<Item = E>,
     ) -> Option<Self> {
         let texts: Vec<_> = values.into_iter().map(|value| value.to_value()).collect();
-        (!texts.is_empty()).then_some(Self::OneOf(column.as_str(), texts))
+        (!texts.is_empty()).then_some(Self(Condition::OneOf(column.as_str(), texts)))
+    }
+
+    /// Returns the condition that one of the columns has this id.
+    pub fn is(columns: &[impl ColumnTrait], id: Uuid) -> Self {
+        Self(Condition::Is(names(columns), id))
+    }
+
+    /// Returns the condition that the column has one of the values that a query with one text returns. In the
+    /// query, `{}` is the place of the text.
+    pub(crate) fn in_query(column: impl ColumnTrait, query: &'static str, text: String) -> Self {
+        Self(Condition::In(column.as_str(), query, text))
+    }
+
+    /// Returns the condition that the column has this text; ASCII letters are compared without regard to case.
+    pub fn equals(column: impl ColumnTrait, text: &str) -> Self {
+        Self(Condition::Equals(column.as_str(), text.to_ascii_lowercase()))
+    }
+
+    /// Returns the condition that one of the columns starts with this text; ASCII letters are compared without
+    /// regard to case.
+    pub fn starts_with(columns: &[impl ColumnTrait], text: &str) -> Self {
+        Self(Condition::StartsWith(names(columns), text.to_ascii_lowercase()))
+    }
+
+    /// Returns the condition that the column has this time or a later one.
+    pub fn from(column: impl ColumnTrait, time: DateTime<Utc>) -> Self {
+        Self(Condition::From(column.as_str(), time))
+    }
+
+    /// Returns the condition that the column has an earlier time than this.
+    pub fn before(column: impl ColumnTrait, time: DateTime<Utc>) -> Self {
+        Self(Condition::Before(column.as_str(), time))
+    }
+
+    /// Returns the condition that the column is not zero.
+    pub fn not_zero(column: impl ColumnTrait) -> Self {
+        Self(Condition::NotZero(column.as_str()))
     }
 
     /// Returns this condition as SQL. `bind` adds a value and returns its placeholder.
     pub fn sql(&self, backend: DbBackend, bind: &mut impl FnMut(Value) -> String) -> String {
-        match self {
+        match &self.0 {
             // No stored text has control characters, and PostgreSQL refuses some of them as values.
-            Self::In(_, _, text) | Self::Equals(_, text) | Self::StartsWith(_, text)
+            Condition::In(_, _, text) | Condition::Equals(_, text) | Condition::StartsWith(_, text)
                 if text::has_control(text) =>
             {
                 "1 = 0".to_owned()
             }
-            Self::OneOf(column, texts) => {
+            Condition::OneOf(column, texts) => {
                 let marks: Vec<_> = texts.iter().map(|text| bind(text.clone().into())).collect();
                 format!("{column} IN ({})", marks.join(", "))
             }
-            Self::Is(columns, id) => any(columns, |column| format!("{column} = {}", bind((*id).into()))),
-            Self::In(column, select, text) => {
-                format!("{column} IN ({})", select.replace("{}", &bind(text.clone().into())))
+            Condition::Is(columns, id) => any(columns, |column| format!("{column} = {}", bind((*id).into()))),
+            Condition::In(column, query, text) => {
+                format!("{column} IN ({})", query.replace("{}", &bind(text.clone().into())))
             }
-            Self::Equals(column, text) => {
-                format!("{} = {}", folded(backend, column), bind(text.to_ascii_lowercase().into()))
+            Condition::Equals(column, text) => {
+                format!("{} = {}", folded(backend, column), bind(text.clone().into()))
             }
-            // A range of texts, unlike LIKE, uses an index and knows no wildcards.
-            Self::StartsWith(columns, text) => any(columns, |column| {
-                let (column, text) = (folded(backend, column), text.to_ascii_lowercase());
-                let end = format!("{text}{}", char::MAX);
-                format!("({column} >= {} AND {column} < {})", bind(text.into()), bind(end.into()))
+            // A range of texts, unlike LIKE, knows no wildcards, and an index can serve it.
+            Condition::StartsWith(columns, text) => any(columns, |column| {
+                let (column, end) = (folded(backend, column), format!("{text}{}", char::MAX));
+                format!("({column} >= {} AND {column} < {})", bind(text.clone().into()), bind(end.into()))
             }),
-            Self::From(column, time) => format!("{column} >= {}", bind((*time).into())),
-            Self::Before(column, time) => format!("{column} < {}", bind((*time).into())),
-            Self::NotZero(column) => format!("{column} <> 0"),
-            Self::IsNull(column) => format!("{column} IS NULL"),
+            Condition::From(column, time) => format!("{column} >= {}", bind((*time).into())),
+            Condition::Before(column, time) => format!("{column} < {}", bind((*time).into())),
+            Condition::NotZero(column) => format!("{column} <> 0"),
         }
     }
 
@@ -125,7 +157,7 @@ impl From<SortKey> for Value {
     }
 }
 
-/// Column that a list can be sorted by.
+/// For the APIs, which do not know the database library.
 pub use sea_orm::ColumnTrait as SortColumn;
 
 /// Page of a list that is sorted by columns; the id breaks ties. Without columns, the list is sorted by id,
@@ -155,10 +187,9 @@ impl<C: ColumnTrait> SortedPage<C> {
         filters: &[Filter],
     ) -> Result<Slice<E::Model>>
     where
-        E: EntityTrait<Column = C> + EntityName + Default,
+        E: Visible<Column = C> + Default,
     {
         let backend = connection.get_database_backend();
-        let id = E::PrimaryKey::iter().next().ok_or_else(|| Error::broken("a list has no id"))?.into_column();
         let mut select = select.limit(self.page.size.saturating_add(1));
         for filter in filters {
             select = select.filter(filter.expression(backend));
@@ -167,7 +198,7 @@ impl<C: ColumnTrait> SortedPage<C> {
             .columns
             .iter()
             .map(|column| expression::<E>(backend, *column))
-            .chain([Expr::col((E::default(), id))])
+            .chain([Expr::col((E::default(), E::ID))])
             .collect();
         let ascends = matches!(self.page.order, Order::OldestFirst);
         for (bound, keys, is_above) in
@@ -189,34 +220,28 @@ impl<C: ColumnTrait> SortedPage<C> {
 
     /// Returns the cursor of a row. It is the id in a list that is sorted by id. Otherwise it also contains the
     /// values that the list is sorted by, so that pages neither repeat nor skip rows when values change.
-    pub fn cursor_of<M>(&self, row: &M) -> String
+    pub fn cursor_of<M>(&self, row: &M) -> Result<String>
     where
         M: ModelTrait + Identified,
         M::Entity: EntityTrait<Column = C>,
     {
         if self.columns.is_empty() {
-            return row.id().to_string();
+            return Ok(row.id().to_string());
         }
-        let parts = (names(self.columns), self.keys_of(row), row.id());
-        URL_SAFE_NO_PAD.encode(serde_json::to_vec(&parts).unwrap_or_default())
-    }
-
-    fn keys_of<M>(&self, row: &M) -> Vec<SortKey>
-    where
-        M: ModelTrait,
-        M::Entity: EntityTrait<Column = C>,
-    {
         let key = |column: &C| match row.get(*column) {
-            Value::BigInt(Some(number)) => SortKey::Number(number),
-            Value::String(Some(text)) => SortKey::Text(text.to_ascii_lowercase()),
-            _ => SortKey::Text(String::new()),
+            Value::BigInt(Some(number)) => Ok(SortKey::Number(number)),
+            Value::String(Some(text)) => Ok(SortKey::Text(text.to_ascii_lowercase())),
+            _ => Err(Error::broken("a list is sorted by a column that is neither a text nor a number")),
         };
-        self.columns.iter().map(key).collect()
+        let keys = self.columns.iter().map(key).collect::<Result<Vec<_>>>()?;
+        let parts = serde_json::to_vec(&(names(self.columns), keys, row.id()))
+            .map_err(|_| Error::broken("a cursor cannot be written"))?;
+        Ok(URL_SAFE_NO_PAD.encode(parts))
     }
 }
 
 /// Reads a cursor of a list that is sorted by these columns: the id and the values of its row.
-pub fn read_cursor<C: SortColumn>(columns: &[C], kind: Kind, cursor: &str) -> Option<(Uuid, Vec<SortKey>)> {
+pub fn read_cursor<C: ColumnTrait>(columns: &[C], kind: Kind, cursor: &str) -> Option<(Uuid, Vec<SortKey>)> {
     let (id, keys) = if columns.is_empty() {
         (ids::parse(kind, cursor), Vec::new())
     } else {
@@ -232,7 +257,7 @@ pub fn read_cursor<C: SortColumn>(columns: &[C], kind: Kind, cursor: &str) -> Op
     (!id.is_nil() && is_clean).then_some((id, keys))
 }
 
-fn names<C: SortColumn>(columns: &[C]) -> Vec<&'static str> {
+fn names(columns: &[impl ColumnTrait]) -> Vec<&'static str> {
     columns.iter().map(IdenStatic::as_str).collect()
 }
 
@@ -249,7 +274,7 @@ fn is_text(column: impl ColumnTrait) -> bool {
     matches!(column.def().get_column_type(), ColumnType::Text | ColumnType::String(_))
 }
 
-fn expression<E: EntityTrait + EntityName + Default>(backend: DbBackend, column: E::Column) -> SimpleExpr {
+fn expression<E: Visible + Default>(backend: DbBackend, column: E::Column) -> SimpleExpr {
     let name = format!("\"{}\".\"{}\"", E::default().table_name(), column.as_str());
     Expr::cust(if is_text(column) { folded(backend, &name) } else { name })
 }

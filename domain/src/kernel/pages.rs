@@ -1,14 +1,11 @@
 //! Pages of lists, by key and without offsets or counts; newest first by default.
 
 use super::{
-    lists::Filter,
+    lists::{Filter, SortedPage},
     visible::{Listed, Visible},
 };
 use crate::Result;
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, IdenStatic, QueryFilter, QueryOrder, QuerySelect,
-    Select, Statement, Value,
-};
+use sea_orm::{ConnectionTrait, DbBackend, IdenStatic, Select, Statement, Value};
 use uuid::Uuid;
 
 /// Order of a list.
@@ -72,26 +69,12 @@ impl Page {
         Slice { rows, has_previous, has_next }
     }
 
-    /// Reads this page of `select`, with `id` as the key of its rows.
-    pub async fn of<E>(
-        &self,
-        connection: &impl ConnectionTrait,
-        select: Select<E>,
-        id: E::Column,
-    ) -> Result<Slice<E::Model>>
+    /// Reads this page of `select`, sorted by id.
+    pub async fn of<E>(&self, connection: &impl ConnectionTrait, select: Select<E>) -> Result<Slice<E::Model>>
     where
-        E: EntityTrait,
+        E: Visible + Default,
     {
-        let (above, below) = self.bounds();
-        let mut select = select.limit(self.size.saturating_add(1));
-        if let Some(above) = above {
-            select = select.filter(id.gt(above));
-        }
-        if let Some(below) = below {
-            select = select.filter(id.lt(below));
-        }
-        let select = if self.descends() { select.order_by_desc(id) } else { select.order_by_asc(id) };
-        Ok(self.cut(select.all(connection).await?))
+        SortedPage::from(*self).of(connection, select, &[]).await
     }
 
     /// Reads this page of the children of every parent in one statement, unsorted and with one row more than

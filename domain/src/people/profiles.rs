@@ -24,7 +24,7 @@ pub async fn begin(
 ) -> Result<user::Model> {
     let mut person = PersonFields { email: email.to_string(), ..PersonFields::default() };
     profile.apply(ctx.partner.mode, ctx.today(), &mut person)?;
-    let mut user = user::Model { invitation_id, ..users::unknown(ctx) };
+    let mut user = user::Model { invitation_id, ..users::new_row(ctx) };
     person.write(ctx, &mut user)?;
     user::ActiveModel::from(user.clone()).reset_all().insert(ctx.tx).await?;
     ctx.record(Event::UserCreated((&user).into())).await?;

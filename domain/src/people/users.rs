@@ -54,7 +54,7 @@ pub async fn list(
 }
 
 /// Returns the row of a new user, without personal data.
-pub fn unknown(ctx: &CommandContext<'_>) -> user::Model {
+pub fn new_row(ctx: &CommandContext<'_>) -> user::Model {
     user::Model {
         id: ctx.app.ids.next(Kind::User),
         partner_id: ctx.partner.id,

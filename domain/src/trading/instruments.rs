@@ -24,9 +24,14 @@ impl Visible for instrument::Entity {
     const OWNER: Owner<instrument::Column> = Owner::Everyone;
 }
 
+/// Returns a ticker symbol as it is stored.
+pub fn normalized(symbol: &str) -> String {
+    symbol.trim().to_ascii_uppercase()
+}
+
 /// Returns the instrument with this symbol, in upper or lower case.
 pub async fn by_symbol(connection: &impl ConnectionTrait, symbol: &str) -> Result<Option<instrument::Model>> {
-    let symbol = symbol.trim().to_ascii_uppercase();
+    let symbol = normalized(symbol);
     if symbol.len() > 20 || !symbol.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(None);
     }

@@ -295,6 +295,19 @@ pub async fn list(
     page.of(connection, order::Entity::visible_to(actor)?, filters).await
 }
 
+/// Returns the condition for the orders for the instrument with this ticker symbol, in upper or lower case.
+pub fn of_symbol(symbol: &str) -> Filter {
+    let query = "SELECT id FROM instrument WHERE symbol = {}";
+    Filter::in_query(order::Column::InstrumentId, query, instruments::normalized(symbol))
+}
+
+/// Returns the condition for the fills in the instrument with this ticker symbol, in upper or lower case.
+pub fn fills_of_symbol(symbol: &str) -> Filter {
+    let query = "SELECT orders.id FROM orders JOIN instrument ON instrument.id = orders.instrument_id \
+                 WHERE instrument.symbol = {}";
+    Filter::in_query(fill::Column::OrderId, query, instruments::normalized(symbol))
+}
+
 /// Returns a page of the fills that the caller may see and that match all filters. Requires scope `read`.
 pub async fn list_fills(
     connection: &impl ConnectionTrait,

@@ -38,7 +38,7 @@ impl AccountFilter {
             if ctx.loaders().find::<user::Entity>(id).await?.is_none() {
                 return Err(Refusal::not_found("filter.userId").into());
             }
-            filters.push(Filter::Is(&["user_id", "joint_member_id"], id));
+            filters.push(Filter::is(&[account::Column::UserId, account::Column::JointMemberId], id));
         }
         Ok(filters)
     }

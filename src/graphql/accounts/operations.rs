@@ -89,7 +89,7 @@ impl AccountQuery {
         let page = ctx.sorted_page::<Account, _>(PageArguments { first, after, last, before }, order_by)?;
         let filters = filter.unwrap_or_default().conditions(ctx).await?;
         let slice = accounts::list(&*ctx.loaders().connection().await?, ctx.actor(), &page, &filters).await?;
-        Ok(Some(Connection::sorted(slice, |row| page.cursor_of(row), Account)))
+        Ok(Some(Connection::sorted(slice, |row| page.cursor_of(row), Account)?))
     }
 }
 

@@ -107,20 +107,23 @@ impl<T: Item> Connection<T> {
 
     /// Creates a page from rows of the database, sorted by id.
     pub fn new<R>(slice: Slice<R>, wrap: impl Fn(R) -> T) -> Self {
-        Self::of(slice, |row| {
+        let edge = |row| {
             let node = wrap(row);
             Edge { cursor: node.row_id().to_string(), node }
-        })
+        };
+        let Slice { rows, has_previous, has_next } = slice;
+        Self { edges: rows.into_iter().map(edge).collect(), has_previous, has_next }
     }
 
     /// Creates a page from rows of the database in another order; `cursor` returns the cursor of a row.
-    pub fn sorted<R>(slice: Slice<R>, cursor: impl Fn(&R) -> String, wrap: impl Fn(R) -> T) -> Self {
-        Self::of(slice, |row| Edge { cursor: cursor(&row), node: wrap(row) })
-    }
-
-    fn of<R>(slice: Slice<R>, edge: impl Fn(R) -> Edge<T>) -> Self {
+    pub fn sorted<R>(
+        slice: Slice<R>,
+        cursor: impl Fn(&R) -> Result<String>,
+        wrap: impl Fn(R) -> T,
+    ) -> Result<Self> {
         let Slice { rows, has_previous, has_next } = slice;
-        Self { edges: rows.into_iter().map(edge).collect(), has_previous, has_next }
+        let edge = |row: R| Ok(Edge { cursor: cursor(&row)?, node: wrap(row) });
+        Ok(Self { edges: rows.into_iter().map(edge).collect::<Result<_>>()?, has_previous, has_next })
     }
 }
 

@@ -129,8 +129,8 @@ impl TransferFilter {
         [
             Filter::one_of(transfer::Column::Status, statuses),
             Filter::one_of(transfer::Column::Direction, self.direction.map(transfer::Direction::from)),
-            self.created_from.map(|time| Filter::From("created_at", time.0)),
-            self.created_before.map(|time| Filter::Before("created_at", time.0)),
+            self.created_from.map(|time| Filter::from(transfer::Column::CreatedAt, time.0)),
+            self.created_before.map(|time| Filter::before(transfer::Column::CreatedAt, time.0)),
         ]
         .into_iter()
         .flatten()
@@ -217,7 +217,7 @@ impl TransferQuery {
         let filters = filter.unwrap_or_default().conditions();
         let slice =
             transfers::list(&*ctx.loaders().connection().await?, ctx.actor(), &page, &filters).await?;
-        Ok(Some(Connection::sorted(slice, |row| page.cursor_of(row), Transfer)))
+        Ok(Some(Connection::sorted(slice, |row| page.cursor_of(row), Transfer)?))
     }
 }
 

@@ -263,7 +263,7 @@ impl UserQuery {
         let page = ctx.sorted_page::<User, _>(PageArguments { first, after, last, before }, order_by)?;
         let filters = filter.unwrap_or_default().conditions();
         let slice = users::list(&*ctx.loaders().connection().await?, ctx.actor(), &page, &filters).await?;
-        Ok(Some(Connection::sorted(slice, |row| page.cursor_of(row), User)))
+        Ok(Some(Connection::sorted(slice, |row| page.cursor_of(row), User)?))
     }
 }
 

@@ -119,7 +119,8 @@ pub struct InstrumentFilter {
 
 impl InstrumentFilter {
     fn conditions(self) -> Vec<Filter> {
-        self.search.map(|text| Filter::StartsWith(&["symbol", "name"], text)).into_iter().collect()
+        let columns = [instrument::Column::Symbol, instrument::Column::Name];
+        self.search.map(|text| Filter::starts_with(&columns, text.trim())).into_iter().collect()
     }
 }
 
@@ -165,7 +166,7 @@ impl InstrumentQuery {
             ctx.sorted_page::<Instrument, _>(PageArguments { first, after, last, before }, order_by)?;
         let filters = filter.unwrap_or_default().conditions();
         let slice = instruments::list(&*ctx.loaders().connection().await?, &page, &filters).await?;
-        Ok(Some(Connection::sorted(slice, |row| page.cursor_of(row), Instrument)))
+        Ok(Some(Connection::sorted(slice, |row| page.cursor_of(row), Instrument)?))
     }
 
     /// Returns the market hours that apply to the caller. Requires no credentials.

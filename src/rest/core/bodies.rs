@@ -102,7 +102,7 @@ impl<T: RequestBody> Body<T> {
         self.try_execute(app, actor, key, |body| Ok(command(body))).await
     }
 
-    /// Does the same if the command cannot be made from every struct.
+    /// Executes the command that `command` makes from the struct, or refuses to make.
     pub async fn try_execute<C: Command>(
         self,
         app: &App,

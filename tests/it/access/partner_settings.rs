@@ -84,6 +84,30 @@ on_both! {
         app.audit().await;
     }
 
+    async fn a_later_change_of_the_same_date_wins_and_scheduled_ones_stay(app: TestApp) {
+        app.advance_to("2026-07-10T16:00:00Z").await;
+        let on = |day: &str, buffer: &str| {
+            json!({ "patch": { "marketBuyBuffer": buffer }, "effectiveFrom": format!("2026-07-{day}T00:00:00Z") })
+        };
+        updated(&app, on("20", "4")).await;
+        updated(&app, on("20", "5")).await;
+        let limit = json!({ "patch": { "depositLimit": { "amount": "10.00" } },
+            "effectiveFrom": "2026-07-20T00:00:00Z" });
+        updated(&app, limit).await;
+        // A change from now on does not replace what is scheduled.
+        let now = json!({ "patch": { "marketBuyBuffer": "7" }, "idempotencyKey": "now" });
+        assert_eq!(updated(&app, now.clone()).await, settings("7", "99999999.99"));
+        // A retry changes nothing.
+        assert_eq!(updated(&app, now).await, settings("7", "99999999.99"));
+        let changes = app.gql(SETTINGS, json!({})).await.data()["partner"]["settingsChanges"].clone();
+        assert_eq!(changes.as_array().unwrap().len(), 4);
+        app.advance_to("2026-07-20T00:00:00Z").await;
+        assert_eq!(in_force(&app).await, settings("5", "10.00"));
+        // What is in force is kept as one change; another one goes on from it.
+        let half = json!({ "patch": { "marketBuyBuffer": "0.5" } });
+        assert_eq!(updated(&app, half).await, settings("0.5", "10.00"));
+    }
+
     async fn invalid_settings_are_refused(app: TestApp) {
         app.advance_to("2026-07-10T16:00:00Z").await;
         let most = "99999999.99";

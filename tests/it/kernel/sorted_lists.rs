@@ -95,13 +95,14 @@ on_both! {
             ["m@example.com", "b@example.com", "c@example.com", "a@example.com", "Z@example.com"]
         );
         for (filter, found) in [
-            ("email: \"z@EXAMPLE.com\"", vec!["Z@example.com"]),
+            ("email: \" z@EXAMPLE.com\"", vec!["Z@example.com"]),
             ("email: \"z@example\"", vec![]),
             ("statuses: [DOCUMENTATION_REQUIRED]", vec!["m@example.com"]),
             ("statuses: [DENIED]", vec![]),
             ("statuses: []", all.to_vec()),
             ("name: \"cART\"", vec!["a@example.com", "c@example.com", "Z@example.com"]),
-            ("name: \"ri\"", vec!["m@example.com"]),
+            ("name: \" ri\"", vec!["m@example.com"]),
+            ("name: \"de  vri\"", vec!["b@example.com"]),
             ("name: \"%\"", vec![]),
             ("name: \"\\u0000\"", vec![]),
             ("email: \"\\u0000\"", vec![]),
@@ -206,16 +207,21 @@ on_both! {
             let edges = answer.data()["transfers"]["edges"].as_array().unwrap().clone();
             edges.iter().map(|edge| edge["node"]["amount"]["amount"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
         };
-        for (key, amount) in [("b", "9.50"), ("c", "100.00"), ("d", "20.00")] {
+        // Two of the same amount, which are sorted by time.
+        for (key, amount) in [("b", "9.50"), ("c", "100.00"), ("d", "20.00"), ("e", "20.00")] {
             let input = json!({ "input": ada.deposit(key, amount) });
             app.gql(crate::support::DEPOSIT_CREATE, input).await.entity("depositCreate", "transfer");
         }
-        assert_eq!(transfers("filter: { statuses: [PENDING] }").await, ["20.00", "100.00", "9.50"]);
+        assert_eq!(transfers("filter: { statuses: [PENDING] }").await, ["20.00", "20.00", "100.00", "9.50"]);
         assert_eq!(transfers("filter: { statuses: [SETTLED] }").await, ["5000.00"]);
         assert_eq!(
             transfers("orderBy: { field: AMOUNT, direction: DESC }").await,
-            ["5000.00", "100.00", "20.00", "9.50"]
+            ["5000.00", "100.00", "20.00", "20.00", "9.50"]
         );
+        for direction in ["ASC", "DESC"] {
+            let order = format!("orderBy: {{ field: AMOUNT, direction: {direction} }}");
+            assert_eq!(paged(&app, "transfers", &order, "id").await.len(), 5);
+        }
         assert_eq!(
             transfers("orderBy: { field: AMOUNT, direction: ASC }, first: 2").await,
             ["9.50", "20.00"]

@@ -286,6 +286,27 @@ on_both! {
         }
     }
 
+    async fn a_subscription_continues_a_query(app: TestApp) {
+        let ada = app.customer("Ada").await;
+        let rename = async |nickname: &str| {
+            let rename = "mutation($input: BankAccountRenameInput!) { bankAccountRename(input: $input) { \
+                bankAccount { id } userErrors { code } } }";
+            let input = json!({ "bankAccountId": ada.bank_account_id, "nickname": nickname });
+            app.gql(rename, json!({ "input": input })).await.entity("bankAccountRename", "bankAccount");
+        };
+        rename("One").await;
+        let read = "query($id: ID!) { eventCursor node(id: $id) { ... on BankAccount { nickname } } }";
+        let read = app.gql(read, json!({ "id": ada.bank_account_id })).await.data().clone();
+        assert_eq!(read["node"]["nickname"], "One");
+        let cursor = read["eventCursor"].as_str().unwrap();
+        rename("Two").await;
+        let mut socket = Socket::join(&app, Some(&app.key)).await;
+        socket.subscribe("1", EVENTS, json!({ "after": cursor })).await;
+        let event = socket.next().await["events"].clone();
+        let next = (cursor.parse::<i64>().unwrap() + 1).to_string();
+        assert_eq!((&event["type"], &event["cursor"]), (&json!("BANK_ACCOUNT_UPDATED"), &json!(next)));
+    }
+
     async fn an_expired_cursor_is_refused(app: TestApp) {
         app.customer("Ada").await;
         let row = event::Entity::find()

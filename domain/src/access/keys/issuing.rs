@@ -291,7 +291,7 @@ pub async fn list(
     actor: &Actor,
     page: &Page,
 ) -> Result<Slice<api_key::Model>> {
-    page.of(connection, api_key::Entity::visible_to(actor)?, api_key::Column::Id).await
+    page.of(connection, api_key::Entity::visible_to(actor)?).await
 }
 
 /// Returns the key with this public id, with or without its prefix, of any partner.

@@ -36,7 +36,7 @@ pub async fn queue(
     let select = kyc::Entity::within(actor.caller(Scope::Operate)?.access_scope)
         .filter(kyc::Column::Outcome.eq(Outcome::ManualReview))
         .filter(kyc::Column::SupersededAt.is_null());
-    Page { order: Order::OldestFirst, ..page }.of(connection, select, kyc::Column::Id).await
+    Page { order: Order::OldestFirst, ..page }.of(connection, select).await
 }
 
 /// Returns the applicant of a check for its reviewer and writes the read to the audit log. Requires scope

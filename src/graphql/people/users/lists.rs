@@ -3,7 +3,7 @@
 use super::UserStatus;
 use crate::graphql::core::{scalars::DateTime, sorts::sort_by};
 use async_graphql::InputObject;
-use domain::kernel::lists::Filter;
+use domain::{kernel::lists::Filter, people::person};
 use entity::user;
 
 /// Filter for users. A user must match all the fields that are given.
@@ -25,13 +25,14 @@ pub struct UserFilter {
 impl UserFilter {
     /// Returns the conditions on the rows.
     pub fn conditions(self) -> Vec<Filter> {
+        let names = [user::Column::FirstName, user::Column::LastName];
         let statuses = self.statuses.unwrap_or_default().into_iter().map(user::Status::from);
         [
-            self.email.map(|email| Filter::Equals("email", email)),
+            self.email.map(|email| Filter::equals(user::Column::Email, email.trim())),
             Filter::one_of(user::Column::Status, statuses),
-            self.name.map(|name| Filter::StartsWith(&["first_name", "last_name"], name)),
-            self.created_from.map(|time| Filter::From("created_at", time.0)),
-            self.created_before.map(|time| Filter::Before("created_at", time.0)),
+            self.name.map(|name| Filter::starts_with(&names, &person::tidy(&name))),
+            self.created_from.map(|time| Filter::from(user::Column::CreatedAt, time.0)),
+            self.created_before.map(|time| Filter::before(user::Column::CreatedAt, time.0)),
         ]
         .into_iter()
         .flatten()

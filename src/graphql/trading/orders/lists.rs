@@ -36,14 +36,12 @@ impl OrderFilter {
     /// Returns the conditions on the rows.
     pub fn conditions(self) -> Vec<Filter> {
         let statuses = self.statuses.unwrap_or_default().into_iter().map(order::Status::from);
-        let of_symbol = "SELECT id FROM instrument WHERE symbol = {}";
         [
             Filter::one_of(order::Column::Status, statuses),
             Filter::one_of(order::Column::Side, self.side.map(order::Side::from)),
-            self.symbol
-                .map(|symbol| Filter::In("instrument_id", of_symbol, symbol.trim().to_ascii_uppercase())),
-            self.submitted_from.map(|time| Filter::From("submitted_at", time.0)),
-            self.submitted_before.map(|time| Filter::Before("submitted_at", time.0)),
+            self.symbol.map(|symbol| orders::of_symbol(&symbol)),
+            self.submitted_from.map(|time| Filter::from(order::Column::SubmittedAt, time.0)),
+            self.submitted_before.map(|time| Filter::before(order::Column::SubmittedAt, time.0)),
         ]
         .into_iter()
         .flatten()
@@ -74,13 +72,11 @@ pub struct FillFilter {
 
 impl FillFilter {
     fn conditions(self) -> Vec<Filter> {
-        let of_symbol = "SELECT orders.id FROM orders JOIN instrument ON instrument.id = orders.instrument_id \
-                         WHERE instrument.symbol = {}";
         [
             Filter::one_of(fill::Column::Side, self.side.map(order::Side::from)),
-            self.symbol.map(|symbol| Filter::In("order_id", of_symbol, symbol.trim().to_ascii_uppercase())),
-            self.traded_from.map(|time| Filter::From("traded_at", time.0)),
-            self.traded_before.map(|time| Filter::Before("traded_at", time.0)),
+            self.symbol.map(|symbol| orders::fills_of_symbol(&symbol)),
+            self.traded_from.map(|time| Filter::from(fill::Column::TradedAt, time.0)),
+            self.traded_before.map(|time| Filter::before(fill::Column::TradedAt, time.0)),
         ]
         .into_iter()
         .flatten()
@@ -91,7 +87,7 @@ impl FillFilter {
 sort_by!(
     /// Sort order of fills.
     FillSort, FillSortField of fill, default TradedAt Desc {
-        /// Time of the trade.
+        /// Time when the fill was recorded, which is the time of the trade unless it was recorded late.
         TradedAt [],
     }
 );
@@ -126,7 +122,7 @@ impl OrderQuery {
         let page = ctx.sorted_page::<Order, _>(PageArguments { first, after, last, before }, order_by)?;
         let filters = filter.unwrap_or_default().conditions();
         let slice = orders::list(&*ctx.loaders().connection().await?, ctx.actor(), &page, &filters).await?;
-        Ok(Some(Connection::sorted(slice, |row| page.cursor_of(row), Order)))
+        Ok(Some(Connection::sorted(slice, |row| page.cursor_of(row), Order)?))
     }
 
     /// Returns the fills that the caller can see, newest first by default. Requires scope `read`.
@@ -145,6 +141,6 @@ impl OrderQuery {
         let filters = filter.unwrap_or_default().conditions();
         let slice =
             orders::list_fills(&*ctx.loaders().connection().await?, ctx.actor(), &page, &filters).await?;
-        Ok(Some(Connection::sorted(slice, |row| page.cursor_of(row), Fill)))
+        Ok(Some(Connection::sorted(slice, |row| page.cursor_of(row), Fill)?))
     }
 }
