@@ -1,5 +1,7 @@
 //! GraphQL types and operations for sign-up, sign-in and sessions.
 
+mod inputs;
+
 use super::second_factors::TwoFactor;
 use crate::{
     graphql::{
@@ -13,12 +15,11 @@ use crate::{
     },
     wire::{self, Result},
 };
-use async_graphql::{ComplexObject, Context, ID, InputObject, Object, SimpleObject};
+use async_graphql::{ComplexObject, Context, ID, Object, SimpleObject};
 use domain::{
     Refusal, Scope,
     access::{
-        logins::{self, NewSignUp},
-        recoveries, second_factors,
+        logins, recoveries, second_factors,
         sessions::{self, Issued, Renewal},
     },
     app::App,
@@ -27,6 +28,11 @@ use domain::{
     wellness::profiles::{self, UpdateProfile},
 };
 use entity::{Kind, user};
+use inputs::{
+    PasswordChangeInput, PasswordRecoverInput, PasswordResetInput, ProfilePatch, ProfileUpdateInput,
+    TokenRefreshInput, UserDataMailInput, UserSignInDisableInput, UserSignInEnableInput, UserSignInInput,
+    UserSignOutInput, UserSignUpInput, UserTwoFactorResetInput,
+};
 use uuid::Uuid;
 
 /// Session of a signed-in user.
@@ -75,138 +81,6 @@ impl Session {
             two_factor: TwoFactor::of(issued.two_factor, factors),
         })
     }
-}
-
-/// Input for userSignUp.
-#[derive(InputObject)]
-pub struct UserSignUpInput {
-    /// E-mail address that no other user signs in with.
-    email: String,
-    /// Password, 8 to 128 characters.
-    password: String,
-    /// Full name: given names, then family name.
-    full_name: Option<String>,
-    /// Date of birth. Write-only.
-    birth_date: Option<Date>,
-    /// Social security number. Write-only.
-    ssn: Option<String>,
-    /// Id of the invitation that the user signs up with.
-    invitation_id: Option<ID>,
-}
-
-impl UserSignUpInput {
-    fn parse(self) -> NewSignUp {
-        let birth_date = self.birth_date.map(|Date(day)| day);
-        NewSignUp {
-            email: self.email,
-            password: Secret::new(self.password),
-            profile: PersonPatch {
-                full_name: self.full_name,
-                birth_date,
-                ssn: self.ssn,
-                ..PersonPatch::default()
-            },
-            invitation_id: self.invitation_id.map(|id| ids::parse(Kind::Invitation, &id)),
-        }
-    }
-}
-
-/// Input for userSignIn.
-#[derive(InputObject)]
-pub struct UserSignInInput {
-    /// E-mail address.
-    email: String,
-    /// Password.
-    password: String,
-}
-
-/// Input for tokenRefresh.
-#[derive(InputObject)]
-pub struct TokenRefreshInput {
-    /// Current refresh token; it stops working when the new one is first used.
-    refresh_token: String,
-}
-
-/// Input for userSignOut.
-#[derive(InputObject)]
-pub struct UserSignOutInput {
-    /// Refresh token of the session to end.
-    refresh_token: String,
-}
-
-/// Input for passwordChange.
-#[derive(InputObject)]
-pub struct PasswordChangeInput {
-    /// Current password.
-    password: String,
-    /// New password, 8 to 128 characters.
-    new_password: String,
-}
-
-/// Input for passwordRecover.
-#[derive(InputObject)]
-pub struct PasswordRecoverInput {
-    /// E-mail address.
-    email: String,
-}
-
-/// Input for passwordReset.
-#[derive(InputObject)]
-pub struct PasswordResetInput {
-    /// Token from the e-mail.
-    token: String,
-    /// New password, 8 to 128 characters.
-    password: String,
-}
-
-/// Input for userSignInEnable.
-#[derive(InputObject)]
-pub struct UserSignInEnableInput {
-    /// Id of the user who may sign in again.
-    user_id: ID,
-}
-
-/// Input for userSignInDisable.
-#[derive(InputObject)]
-pub struct UserSignInDisableInput {
-    /// Id of the user who may no longer sign in.
-    user_id: ID,
-}
-
-/// Input for userTwoFactorReset.
-#[derive(InputObject)]
-pub struct UserTwoFactorResetInput {
-    /// Id of the user who has lost their second factors.
-    user_id: ID,
-}
-
-/// Changes to a user's profile; fields that are omitted or null stay unchanged.
-#[derive(InputObject)]
-pub struct ProfilePatch {
-    /// Full name: given names, then family name.
-    full_name: Option<String>,
-    /// Date of birth. Write-only.
-    birth_date: Option<Date>,
-    /// Social security number. Write-only.
-    ssn: Option<String>,
-    /// Gender, in the user's own words.
-    gender: Option<String>,
-}
-
-/// Input for profileUpdate.
-#[derive(InputObject)]
-pub struct ProfileUpdateInput {
-    /// Id of the user.
-    user_id: ID,
-    /// Profile changes.
-    patch: ProfilePatch,
-}
-
-/// Input for userDataMail.
-#[derive(InputObject)]
-pub struct UserDataMailInput {
-    /// Id of the user.
-    user_id: ID,
 }
 
 payload!(
