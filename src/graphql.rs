@@ -11,7 +11,7 @@ mod sandbox;
 mod trading;
 
 pub use core::answer::{
-    ResponseBody, add_request_id, code, never_ran, render, render_or_refuse, retry_after, set_retry_after,
+    add_request_id, code, never_ran, render, render_or_refuse, retry_after, set_retry_after,
 };
 pub use core::engine::{Engine, PERSISTED_QUERY_NOT_FOUND, PERSISTED_QUERY_NOT_SUPPORTED, Plan, Raw};
 pub use core::guard::{Limits, Operation, Refused};
@@ -19,14 +19,38 @@ pub use core::levels::Levels;
 pub use core::pages::MaxPageSize;
 
 use crate::wire::BaseUrl;
-use async_graphql::{MergedObject, MergedSubscription, Request, SDLExportOptions};
-use core::{context::Viewpoint, loaders::Loaders};
+use async_graphql::{
+    MergedObject, MergedSubscription, Request, SDLExportOptions,
+    parser::types::{Field, SelectionSet},
+};
+use core::{breadth, context::Viewpoint, loaders::Loaders};
 use domain::{Actor, app::App, kernel::db::Reader};
 
-/// Root type of queries.
-#[derive(Default, MergedObject)]
-pub struct Query(
-    core::nodes::NodeQuery,
+macro_rules! query_root {
+    (ordinary: $ordinary:path; $($part:path,)*) => {
+        /// Root type of queries.
+        #[derive(Default, MergedObject)]
+        pub struct Query($ordinary, $($part,)*);
+
+        impl breadth::Object for Query {
+            fn step(
+                asked: &breadth::Asked<'_>,
+                field: &Field,
+                sets: &[&SelectionSet],
+            ) -> breadth::Fast<breadth::Step<Self>> {
+                $(
+                    if let Ok(step) = <$part as breadth::Object>::step(asked, field, sets) {
+                        return Ok(breadth::lift(step));
+                    }
+                )*
+                Err(breadth::Slow)
+            }
+        }
+    };
+}
+
+query_root! {
+    ordinary: core::nodes::NodeQuery;
     core::events::EventQuery,
     people::users::UserQuery,
     access::credentials::CredentialQuery,
@@ -41,7 +65,7 @@ pub struct Query(
     delivery::messages::MessageQuery,
     compliance::screening::ScreeningQuery,
     compliance::kyc_reviews::KycReviewQuery,
-);
+}
 
 /// Root type of mutations.
 #[derive(Default, MergedObject)]
@@ -109,9 +133,11 @@ pub fn prepare(
 ) -> Request {
     let pool = app.db.read.clone();
     let reader = if operation.needs_snapshot { Reader::snapshot(pool) } else { Reader::latest(pool) };
-    request
-        .data(Viewpoint::new(actor.clone(), Loaders::new(app, actor, reader, levels)))
-        .data(app.clone())
-        .data(max_page_size)
-        .data(base_url)
+    request.data(Viewpoint::new(
+        app.clone(),
+        actor.clone(),
+        Loaders::new(app, actor, reader, levels),
+        max_page_size,
+        base_url,
+    ))
 }

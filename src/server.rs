@@ -75,6 +75,8 @@ pub struct HttpSettings {
     /// Maximum number of items on a page.
     pub page_most: u64,
     pub introspection: bool,
+    /// Whether queries are answered breadth first where possible. The answers are the same without.
+    pub breadth_first: bool,
     /// Whether the playground is served.
     pub playground: bool,
     /// Origins of web pages that may send requests and open sockets, besides the server's own origin.
@@ -91,6 +93,7 @@ impl Default for HttpSettings {
             body: BodyLimits::default(),
             page_most: 100,
             introspection: true,
+            breadth_first: true,
             playground: true,
             origins: Vec::new(),
             network: NetworkSettings::default(),
@@ -114,7 +117,8 @@ pub fn router(app: App, settings: HttpSettings, stopping: watch::Receiver<bool>)
     };
     let sdl = crate::graphql::sdl(&schema);
     let engine = Engine::new(schema, &sdl, limits)
-        .map_err(|cause| Error::broken(format!("the schema cannot be read back: {cause}")))?;
+        .map_err(|cause| Error::broken(format!("the schema cannot be read back: {cause}")))?
+        .breadth_first(settings.breadth_first);
     let state = ServerState {
         app: app.clone(),
         engine,

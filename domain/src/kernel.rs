@@ -22,6 +22,7 @@ pub mod pages;
 pub mod partner_settings;
 pub mod rights;
 pub mod rotation;
+pub mod rows;
 pub mod scheduler;
 pub mod secrets;
 pub mod sequencer;

@@ -10,7 +10,7 @@ use crate::{
         clock,
         command::{self, Command, CommandContext},
         events::Event,
-        pages::{Page, Slice},
+        lists::Filter,
         scheduler,
     },
     trading::instruments,
@@ -247,16 +247,10 @@ impl Command for SetMarketHours {
     }
 }
 
-/// Returns a page of the e-mail and text messages that this sandbox would have sent. Sandbox only. Requires
-/// scope `operate`.
-pub async fn outbox(
-    app: &App,
-    connection: &impl ConnectionTrait,
-    actor: &Actor,
-    page: &Page,
-    filter: &OutboxFilter,
-) -> Result<Slice<message::Model>> {
+/// Returns the conditions on the e-mail and text messages that this sandbox would have sent. Sandbox only.
+/// Requires scope `operate`.
+pub fn outbox(app: &App, actor: &Actor, filter: &OutboxFilter) -> Result<Vec<Filter>> {
     let caller = message::Entity::reader(actor)?;
     sandbox_only(caller.mode)?;
-    messages::list_outbox(app, connection, caller.access_scope, page, filter).await
+    Ok(messages::outbox_conditions(app, caller.access_scope.partner_id, filter))
 }

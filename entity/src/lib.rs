@@ -28,6 +28,7 @@ pub mod order;
 pub mod partner;
 pub mod passcode;
 pub mod position;
+pub mod positional;
 pub mod quote_override;
 pub mod rate_window;
 pub mod recovery;

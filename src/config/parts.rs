@@ -90,6 +90,7 @@ impl Config {
             limits,
             body: BodyLimits { timeout: seconds(self.body_seconds), bytes_per_second: self.body_rate },
             page_most: self.page_most,
+            breadth_first: true,
             introspection: self.introspection.unwrap_or(!self.is_production()),
             playground: !self.is_production(),
             origins: self.origins.clone(),

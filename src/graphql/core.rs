@@ -1,6 +1,7 @@
 //! What every area needs: limits, loaders, connections, scalars, errors, events.
 
 pub mod answer;
+pub mod breadth;
 pub mod complete;
 pub mod context;
 pub mod engine;

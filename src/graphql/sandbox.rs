@@ -3,6 +3,7 @@
 use super::{
     access::partner_settings::{PartnerSettings, PartnerSettingsChange},
     core::{
+        breadth::{Fetch, fetch},
         context::RequestContext,
         mutations::payload,
         scalars::{DateTime, MoneyInput},
@@ -18,62 +19,62 @@ use domain::{
     sandbox::{self, Advance, ClockChange, SetQuote},
 };
 use entity::partner;
+use macros::{Fields, Leaf, breadth};
 
 /// Business that uses the API for its users.
+#[derive(Clone)]
 pub struct Partner(pub partner::Model);
 
 /// Business that uses the API for its users.
-#[Object]
+#[breadth]
 impl Partner {
     /// Opaque identifier.
-    pub async fn id(&self) -> ID {
+    pub fn id(&self) -> ID {
         self.0.id.into()
     }
 
     /// Name of the partner.
-    async fn name(&self) -> &str {
+    fn name(&self) -> &str {
         &self.0.name
     }
 
     /// Whether the partner is live or a sandbox.
-    async fn mode(&self) -> PartnerMode {
+    fn mode(&self) -> PartnerMode {
         self.0.mode.into()
     }
 
     /// Hours in which the partner's orders are accepted.
-    async fn market_hours(&self) -> MarketHours {
+    fn market_hours(&self) -> MarketHours {
         self.0.market_hours.into()
     }
 
     /// Settings that are in force now, by the partner's clock.
-    async fn settings(&self) -> Result<PartnerSettings> {
+    fn settings(&self) -> Result<PartnerSettings> {
         PartnerSettings::of(&self.0)
     }
 
     /// Changes of the settings, newest first, at most 100. Null without scope `operate`.
-    async fn settings_changes(&self, ctx: &Context<'_>) -> Result<Option<Vec<PartnerSettingsChange>>> {
-        if ctx.actor().partner(Scope::Operate).is_err() {
-            return Ok(None);
-        }
-        let connection = ctx.loaders().connection().await?;
-        let changes = partner_settings::history(&*connection, ctx.actor()).await?;
-        Ok(Some(changes.into_iter().map(PartnerSettingsChange::from).collect()))
+    fn settings_changes(&self) -> Fetch<Option<Vec<PartnerSettingsChange>>> {
+        fetch(|view| {
+            Box::pin(async move {
+                if view.actor().partner(Scope::Operate).is_err() {
+                    return Ok(None);
+                }
+                let connection = view.loaders().connection().await?;
+                let changes = partner_settings::history(&*connection, view.actor()).await?;
+                Ok(Some(changes.into_iter().map(PartnerSettingsChange::from).collect()))
+            })
+        })
     }
 
     /// Clock that applies to the partner and its users.
-    async fn clock(&self) -> PartnerClock {
+    fn clock(&self) -> PartnerClock {
         PartnerClock { now: clock::now_of(&self.0).into(), is_frozen: self.0.clock_frozen_at.is_some() }
     }
 }
 
-impl From<partner::Model> for Partner {
-    fn from(row: partner::Model) -> Self {
-        Self(row)
-    }
-}
-
 /// Whether the partner is live or a sandbox.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Leaf)]
 #[graphql(remote = "entity::partner::Mode")]
 pub enum PartnerMode {
     /// Real money and real users.
@@ -83,7 +84,7 @@ pub enum PartnerMode {
 }
 
 /// Hours in which orders are accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Leaf)]
 #[graphql(remote = "entity::partner::MarketHours")]
 pub enum MarketHours {
     /// Trading hours of the New York Stock Exchange.
@@ -93,7 +94,7 @@ pub enum MarketHours {
 }
 
 /// Clock of a partner. A sandbox can freeze it and move it forward.
-#[derive(Clone, Debug, SimpleObject)]
+#[derive(Clone, Debug, Fields, SimpleObject)]
 pub struct PartnerClock {
     /// Current time on this clock.
     now: DateTime,
@@ -194,17 +195,22 @@ impl SandboxQuoteSetInput {
 #[derive(Default)]
 pub struct SandboxQuery;
 
-#[Object]
+#[breadth]
 impl SandboxQuery {
     /// Returns the partner of the calling API key, or null for a publishable key, a signed-in user and
     /// without credentials.
-    async fn partner(&self, ctx: &Context<'_>) -> Result<Option<Partner>> {
-        match &ctx.actor().who {
-            Who::Partner(key) if !key.is_publishable() => {
-                Ok(Some(Partner(clock::partner(&*ctx.loaders().connection().await?, key.partner_id).await?)))
-            }
-            Who::Partner(_) | Who::User(_) | Who::Anonymous => Ok(None),
-        }
+    fn partner(&self) -> Fetch<Option<Partner>> {
+        fetch(|view| {
+            Box::pin(async move {
+                match &view.actor().who {
+                    Who::Partner(key) if !key.is_publishable() => {
+                        let connection = view.loaders().connection().await?;
+                        Ok(Some(Partner(clock::partner(&*connection, key.partner_id).await?)))
+                    }
+                    Who::Partner(_) | Who::User(_) | Who::Anonymous => Ok(None),
+                }
+            })
+        })
     }
 }
 

@@ -7,6 +7,7 @@ mod support;
 mod access;
 mod accounts;
 mod bad_input;
+mod breadth;
 mod canary;
 mod cli;
 mod client_guide;

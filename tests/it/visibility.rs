@@ -130,9 +130,9 @@ fn every_table_has_a_rule_or_is_hidden() {
 }
 
 /// A caller of both APIs.
-struct Caller {
-    name: String,
-    credential: Option<String>,
+pub struct Caller {
+    pub name: String,
+    pub credential: Option<String>,
     /// Scopes over all rows of the partner.
     scopes: Vec<Scope>,
     /// The user, if their session has passed its second factor.
@@ -179,9 +179,9 @@ struct Way {
 }
 
 /// Rows of John's, of one partner.
-struct Rows {
-    ids: Vec<(&'static str, String)>,
-    token: String,
+pub struct Rows {
+    pub ids: Vec<(&'static str, String)>,
+    pub token: String,
     removed_bank_account: String,
     earlier_transfer: String,
     pending_message: String,
@@ -498,7 +498,7 @@ async fn messages(app: &TestApp) -> (String, String) {
 }
 
 /// Creates a row of every table for John, who shares the account with Marry, and every kind of caller.
-async fn rows_and_callers(app: &TestApp) -> (Rows, Vec<Caller>) {
+pub async fn rows_and_callers(app: &TestApp) -> (Rows, Vec<Caller>) {
     let (john, john_token) = signed_in(app, "John", "2025550141", "123456789").await;
     let (marry, marry_token) = signed_in(app, "Marry", "2025550142", "212345678").await;
     let (eve, eve_token) = signed_in(app, "Eve", "2025550143", "313456789").await;

@@ -8,7 +8,7 @@ use crate::{
         app::App,
         clock,
         db::WriteTransaction,
-        pages::{Page, Slice},
+        lists::Filter,
         scheduler::DueBySystem,
         secrets::{AssociatedData, Secret},
         timers,
@@ -321,23 +321,13 @@ pub struct OutboxFilter {
     pub channel: Option<Channel>,
 }
 
-/// Returns a page of the messages in a partner's outbox.
-pub async fn list_outbox(
-    app: &App,
-    connection: &impl ConnectionTrait,
-    access_scope: AccessScope,
-    page: &Page,
-    filter: &OutboxFilter,
-) -> Result<Slice<message::Model>> {
-    let mut select = message::Entity::within(access_scope);
-    if let Some(to) = &filter.to {
+/// Returns the conditions on the messages in a partner's outbox.
+pub fn outbox_conditions(app: &App, partner_id: Uuid, filter: &OutboxFilter) -> Vec<Filter> {
+    let to = filter.to.as_ref().map(|to| {
         let to = Phone::parse(to).map_or_else(|_| to.clone(), |phone| phone.to_string());
-        select = select.filter(message::Column::RecipientIndex.eq(index(app, access_scope.partner_id, &to)));
-    }
-    if let Some(channel) = filter.channel {
-        select = select.filter(message::Column::Channel.eq(channel));
-    }
-    page.of(connection, select).await
+        Filter::has_bytes(message::Column::RecipientIndex, index(app, partner_id, &to))
+    });
+    to.into_iter().chain(Filter::one_of(message::Column::Channel, filter.channel)).collect()
 }
 
 /// Deletes messages that have expired and returns how many.

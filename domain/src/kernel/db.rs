@@ -16,7 +16,10 @@ use sea_orm::{
 use std::{
     fmt,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -286,23 +289,29 @@ fn common(url: &str, connections: u32) -> ConnectOptions {
 pub struct Reader {
     pool: DatabaseConnection,
     snapshot: Option<OnceCell<DatabaseTransaction>>,
+    is_single: AtomicBool,
 }
 
 impl Reader {
     /// Reads the latest state with every statement.
     pub fn latest(pool: DatabaseConnection) -> Self {
-        Self { pool, snapshot: None }
+        Self { pool, snapshot: None, is_single: AtomicBool::new(false) }
     }
 
     /// Reads the state as of the first statement, unaffected by later writes.
     pub fn snapshot(pool: DatabaseConnection) -> Self {
-        Self { pool, snapshot: Some(OnceCell::new()) }
+        Self { pool, snapshot: Some(OnceCell::new()), is_single: AtomicBool::new(false) }
+    }
+
+    /// Notes that the request reads with one statement, which needs no snapshot.
+    pub fn read_once(&self) {
+        self.is_single.store(true, Ordering::Relaxed);
     }
 
     /// Returns the connection for statements. A request must not take another connection of the read pool
     /// while it uses this one.
     pub async fn connection(&self) -> Result<DatabaseExecutor<'_>> {
-        match &self.snapshot {
+        match self.snapshot.as_ref().filter(|_| !self.is_single.load(Ordering::Relaxed)) {
             None => Ok(DatabaseExecutor::from(&self.pool)),
             Some(cell) => {
                 Ok(DatabaseExecutor::from(cell.get_or_try_init(|| begin_reading(self.pool.clone())).await?))

@@ -34,6 +34,8 @@ enum Condition {
     From(&'static str, DateTime<Utc>),
     Before(&'static str, DateTime<Utc>),
     NotZero(&'static str),
+    Null(&'static str),
+    Bytes(&'static str, Vec<u8>),
 }
 
 impl Filter {
@@ -84,6 +86,16 @@ impl Filter {
         Self(Condition::NotZero(column.as_str()))
     }
 
+    /// Returns the condition that the column has no value.
+    pub fn is_null(column: impl ColumnTrait) -> Self {
+        Self(Condition::Null(column.as_str()))
+    }
+
+    /// Returns the condition that the column has these bytes.
+    pub fn has_bytes(column: impl ColumnTrait, bytes: Vec<u8>) -> Self {
+        Self(Condition::Bytes(column.as_str(), bytes))
+    }
+
     /// Returns this condition as SQL. `bind` adds a value and returns its placeholder.
     pub fn sql(&self, backend: DbBackend, bind: &mut impl FnMut(Value) -> String) -> String {
         match &self.0 {
@@ -112,6 +124,8 @@ impl Filter {
             Condition::From(column, time) => format!("{column} >= {}", bind((*time).into())),
             Condition::Before(column, time) => format!("{column} < {}", bind((*time).into())),
             Condition::NotZero(column) => format!("{column} <> 0"),
+            Condition::Null(column) => format!("{column} IS NULL"),
+            Condition::Bytes(column, bytes) => format!("{column} = {}", bind(bytes.clone().into())),
         }
     }
 
@@ -218,6 +232,15 @@ impl<C: ColumnTrait> SortedPage<C> {
         Ok(self.page.cut(select.all(connection).await?))
     }
 
+    /// Returns the expressions that the list is sorted by.
+    pub(super) fn sorted_by<E>(&self, backend: DbBackend) -> Vec<String>
+    where
+        E: Visible<Column = C> + Default,
+    {
+        let columns = self.columns.iter().map(|column| sort_text::<E>(backend, *column));
+        columns.chain([E::ID.as_str().to_owned()]).collect()
+    }
+
     /// Returns the cursor of a row. It is the id in a list that is sorted by id. Otherwise it also contains the
     /// values that the list is sorted by, so that pages neither repeat nor skip rows when values change.
     pub fn cursor_of<M>(&self, row: &M) -> Result<String>
@@ -275,6 +298,10 @@ fn is_text(column: impl ColumnTrait) -> bool {
 }
 
 fn expression<E: Visible + Default>(backend: DbBackend, column: E::Column) -> SimpleExpr {
+    Expr::cust(sort_text::<E>(backend, column))
+}
+
+fn sort_text<E: Visible + Default>(backend: DbBackend, column: E::Column) -> String {
     let name = format!("\"{}\".\"{}\"", E::default().table_name(), column.as_str());
-    Expr::cust(if is_text(column) { folded(backend, &name) } else { name })
+    if is_text(column) { folded(backend, &name) } else { name }
 }

@@ -1,11 +1,8 @@
 //! Pages of lists, by key and without offsets or counts; newest first by default.
 
-use super::{
-    lists::{Filter, SortedPage},
-    visible::{Listed, Visible},
-};
+use super::{lists::SortedPage, visible::Visible};
 use crate::Result;
-use sea_orm::{ConnectionTrait, DbBackend, IdenStatic, Select, Statement, Value};
+use sea_orm::{ConnectionTrait, Select};
 use uuid::Uuid;
 
 /// Order of a list.
@@ -36,12 +33,12 @@ impl Page {
     }
 
     /// Whether rows are read in descending order of their ids.
-    const fn descends(&self) -> bool {
+    pub(super) const fn descends(&self) -> bool {
         matches!(self.order, Order::NewestFirst) != self.from_end
     }
 
     /// Returns the exclusive lower and upper bounds of the ids.
-    const fn bounds(&self) -> (Option<Uuid>, Option<Uuid>) {
+    pub(super) const fn bounds(&self) -> (Option<Uuid>, Option<Uuid>) {
         match self.order {
             Order::NewestFirst => (self.before, self.after),
             Order::OldestFirst => (self.after, self.before),
@@ -75,88 +72,6 @@ impl Page {
         E: Visible + Default,
     {
         SortedPage::from(*self).of(connection, select, &[]).await
-    }
-
-    /// Reads this page of the children of every parent in one statement, unsorted and with one row more than
-    /// `size` per parent. `columns` are the columns that refer to a parent; with several, a row is
-    /// returned once for each column that matches. Only rows that match all `filters` are returned.
-    pub async fn of_each<E>(
-        &self,
-        connection: &impl ConnectionTrait,
-        columns: &[E::Column],
-        parents: &[Uuid],
-        filters: &[Filter],
-    ) -> Result<Vec<E::Model>>
-    where
-        E: Visible + Default,
-    {
-        let backend = connection.get_database_backend();
-        let mut text = Text { backend, values: Vec::new() };
-        let table = E::default().table_name().to_owned();
-        let keys = match backend {
-            DbBackend::Postgres => format!("unnest({}::uuid[]) AS k(parent)", text.bind(parents.to_vec())),
-            _ => {
-                let marks = parents
-                    .iter()
-                    .map(|parent| format!("({})", text.bind(*parent)))
-                    .collect::<Vec<_>>()
-                    .join(", ");
-                format!("(SELECT column1 AS parent FROM (VALUES {marks})) AS k")
-            }
-        };
-        let mut filter = String::new();
-        let (above, below) = self.bounds();
-        for (sign, bound) in [(">", above), ("<", below)] {
-            if let Some(bound) = bound {
-                filter = format!("{filter} AND id {sign} {}", text.bind(bound));
-            }
-        }
-        for own in filters {
-            filter = format!("{filter} AND {}", own.sql(backend, &mut |value| text.bind(value)));
-        }
-        match E::LISTED {
-            Listed::Always => {}
-            Listed::WhileNull(column) => filter = format!("{filter} AND {} IS NULL", column.as_str()),
-            Listed::While(column, word) => {
-                filter = format!("{filter} AND {} = {}", column.as_str(), text.bind(word));
-            }
-        }
-        let way = if self.descends() { "DESC" } else { "ASC" };
-        let limit = text.bind(i64::try_from(self.size.saturating_add(1)).unwrap_or(i64::MAX));
-        let of_column = |column: &E::Column| {
-            let filter = format!("{} = k.parent{filter}", column.as_str());
-            match backend {
-                DbBackend::Postgres => format!(
-                    "SELECT r.* FROM {keys} CROSS JOIN LATERAL (SELECT * FROM {table} WHERE {filter} ORDER \
-                        BY id {way} LIMIT {limit}) r"
-                ),
-                _ => format!(
-                    "SELECT r.* FROM {keys} JOIN {table} r ON r.id IN (SELECT id FROM {table} WHERE \
-                        {filter} ORDER BY id {way} LIMIT {limit})"
-                ),
-            }
-        };
-        let sql = columns.iter().map(of_column).collect::<Vec<_>>().join(" UNION ALL ");
-        Ok(E::find()
-            .from_raw_sql(Statement::from_sql_and_values(backend, sql, text.values))
-            .all(connection)
-            .await?)
-    }
-}
-
-struct Text {
-    backend: DbBackend,
-    values: Vec<Value>,
-}
-
-impl Text {
-    fn bind(&mut self, value: impl Into<Value>) -> String {
-        self.values.push(value.into());
-        if self.backend == DbBackend::Postgres {
-            format!("${}", self.values.len())
-        } else {
-            format!("?{}", self.values.len())
-        }
     }
 }
 

@@ -1,17 +1,19 @@
 //! GraphQL type and query for the credential of the caller.
 
-use crate::{
-    graphql::{
-        core::{context::RequestContext, scalars::DateTime},
-        sandbox::Partner,
+use crate::graphql::{
+    core::{
+        breadth::{Fetch, fetch},
+        context::RequestContext,
+        scalars::DateTime,
     },
-    wire::Result,
+    sandbox::Partner,
 };
-use async_graphql::{Context, Enum, Object, SimpleObject};
+use async_graphql::{Enum, SimpleObject};
 use domain::{Who, access::keys, kernel::clock};
+use macros::{Fields, Leaf, breadth};
 
 /// Credential that the request was sent with.
-#[derive(SimpleObject)]
+#[derive(Clone, Fields, SimpleObject)]
 pub struct Credential {
     /// Kind of the credential.
     kind: CredentialKind,
@@ -27,7 +29,7 @@ pub struct Credential {
 }
 
 /// Kind of a credential.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Leaf)]
 pub enum CredentialKind {
     /// Secret API key of a partner.
     SecretKey,
@@ -38,7 +40,7 @@ pub enum CredentialKind {
 }
 
 /// Scope of a credential: what the caller may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Leaf)]
 #[graphql(remote = "domain::Scope")]
 pub enum Scope {
     /// Create users, start identity checks, and sign users up and in; the only scope of a publishable key.
@@ -58,33 +60,38 @@ pub enum Scope {
 #[derive(Default)]
 pub struct CredentialQuery;
 
-#[Object]
+#[breadth]
 impl CredentialQuery {
     /// Returns the credential that the request was sent with, or null without credentials. Also works before
     /// the session of an access token has passed two-factor authentication.
-    async fn credential(&self, ctx: &Context<'_>) -> Result<Option<Credential>> {
-        let actor = ctx.actor();
-        let scopes = actor.scopes().iter().copied().map(Scope::from).collect();
-        let credential = match &actor.who {
-            Who::Anonymous => return Ok(None),
-            Who::Partner(key) => {
-                let connection = ctx.loaders().connection().await?;
-                let row = keys::of_caller(&*connection, key).await?;
-                let expires_at = row.expires_at.map(DateTime);
-                if key.is_publishable() {
-                    let kind = CredentialKind::PublishableKey;
-                    Credential { kind, scopes, expires_at, label: None, partner: None }
-                } else {
-                    let partner = Some(Partner(clock::partner(&*connection, key.partner_id).await?));
-                    let (kind, label) = (CredentialKind::SecretKey, Some(row.label));
-                    Credential { kind, scopes, expires_at, label, partner }
-                }
-            }
-            Who::User(user) => {
-                let (kind, expires_at) = (CredentialKind::AccessToken, user.expires_at().map(DateTime));
-                Credential { kind, scopes, expires_at, label: None, partner: None }
-            }
-        };
-        Ok(Some(credential))
+    fn credential(&self) -> Fetch<Option<Credential>> {
+        fetch(|view| {
+            Box::pin(async move {
+                let actor = view.actor();
+                let scopes = actor.scopes().iter().copied().map(Scope::from).collect();
+                let credential = match &actor.who {
+                    Who::Anonymous => return Ok(None),
+                    Who::Partner(key) => {
+                        let connection = view.loaders().connection().await?;
+                        let row = keys::of_caller(&*connection, key).await?;
+                        let expires_at = row.expires_at.map(DateTime);
+                        if key.is_publishable() {
+                            let kind = CredentialKind::PublishableKey;
+                            Credential { kind, scopes, expires_at, label: None, partner: None }
+                        } else {
+                            let partner = Some(Partner(clock::partner(&*connection, key.partner_id).await?));
+                            let (kind, label) = (CredentialKind::SecretKey, Some(row.label));
+                            Credential { kind, scopes, expires_at, label, partner }
+                        }
+                    }
+                    Who::User(user) => {
+                        let (kind, expires_at) =
+                            (CredentialKind::AccessToken, user.expires_at().map(DateTime));
+                        Credential { kind, scopes, expires_at, label: None, partner: None }
+                    }
+                };
+                Ok(Some(credential))
+            })
+        })
     }
 }

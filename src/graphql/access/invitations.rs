@@ -2,74 +2,62 @@
 
 use crate::{
     graphql::core::{
-        context::RequestContext,
+        breadth::{Fetch, ListOf, fetch},
+        context::Viewpoint,
         mutations::{Input, mutations, payload},
-        pages::{Connection, Item},
+        pages::PageArgs,
         scalars::DateTime,
     },
     wire::Result,
 };
-use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
+use async_graphql::{ID, InputObject, SimpleObject};
 use domain::{
     access::invitations::{self, NewInvitation, RevokeInvitation},
     kernel::ids,
 };
 use entity::{Kind, invitation};
-use uuid::Uuid;
+use macros::{Fields, breadth};
 
 /// Invitation to sign up, bound to an e-mail address.
+#[derive(Clone)]
 pub struct Invitation(pub invitation::Model);
 
 /// Invitation to sign up, bound to an e-mail address.
-#[Object]
+#[breadth]
 impl Invitation {
     /// Opaque identifier, the same in the GraphQL and REST APIs. Needed to sign up with the invitation.
-    pub async fn id(&self) -> ID {
+    pub fn id(&self) -> ID {
         self.0.id.into()
     }
 
     /// E-mail address that the invitation is bound to.
-    async fn email(&self) -> &str {
+    fn email(&self) -> &str {
         &self.0.email
     }
 
     /// Employer to show in the user's profile; null if none was given.
-    async fn employer(&self) -> Option<Employer> {
+    fn employer(&self) -> Option<Employer> {
         Employer::of(&self.0)
     }
 
     /// Time when the invitation expires.
-    async fn expires_at(&self) -> DateTime {
+    fn expires_at(&self) -> DateTime {
         self.0.expires_at.into()
     }
 
     /// Time when a user signed up with the invitation; null until then.
-    async fn accepted_at(&self) -> Option<DateTime> {
+    fn accepted_at(&self) -> Option<DateTime> {
         self.0.accepted_at.map(DateTime::from)
     }
 
     /// Time when the invitation was revoked; null if it was not.
-    async fn revoked_at(&self) -> Option<DateTime> {
+    fn revoked_at(&self) -> Option<DateTime> {
         self.0.revoked_at.map(DateTime::from)
     }
 }
 
-impl Item for Invitation {
-    const KIND: Kind = Kind::Invitation;
-
-    fn row_id(&self) -> Uuid {
-        self.0.id
-    }
-}
-
-impl From<invitation::Model> for Invitation {
-    fn from(row: invitation::Model) -> Self {
-        Self(row)
-    }
-}
-
 /// Employer that invites its employees.
-#[derive(Clone, Debug, SimpleObject)]
+#[derive(Clone, Debug, Fields, SimpleObject)]
 pub struct Employer {
     /// Company name; null if only the institution is known.
     company_name: Option<String>,
@@ -159,30 +147,24 @@ payload!(
 #[derive(Default)]
 pub struct InvitationQuery;
 
-#[Object]
+#[breadth]
 impl InvitationQuery {
     /// Returns an open invitation by id, or null if it was not found. Requires no credentials.
-    async fn invitation(
+    fn invitation(
         &self,
-        ctx: &Context<'_>,
         #[graphql(desc = "Id of the invitation, from the e-mail.")] id: ID,
-    ) -> Result<Option<Invitation>> {
+    ) -> Fetch<Option<Invitation>> {
         let id = ids::parse(Kind::Invitation, &id);
-        Ok(invitations::find_open(&*ctx.loaders().connection().await?, id).await?.map(Invitation))
+        fetch(move |view| {
+            Box::pin(async move {
+                Ok(invitations::find_open(&*view.loaders().connection().await?, id).await?.map(Invitation))
+            })
+        })
     }
 
     /// Returns the partner's invitations, newest first. Requires scope `manage`.
-    async fn invitations(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Returns the first n items; 20 by default.")] first: Option<i32>,
-        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
-        #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
-        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
-    ) -> Result<Option<Connection<Invitation>>> {
-        let page = ctx.page::<Invitation>(first, after, last, before)?;
-        let slice = invitations::list(&*ctx.loaders().connection().await?, ctx.actor(), &page).await?;
-        Ok(Some(Connection::new(slice, Invitation)))
+    fn invitations(&self, view: &Viewpoint, page: PageArgs) -> Result<Option<ListOf<Invitation>>> {
+        Ok(Some(ListOf::all(view, &page, Vec::new())?))
     }
 }
 

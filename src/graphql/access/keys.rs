@@ -3,10 +3,11 @@
 use super::credentials::Scope;
 use crate::{
     graphql::core::{
-        context::RequestContext,
+        breadth::{ListOf, Maybe},
+        context::{RequestContext, Viewpoint},
         errors::UserError,
         mutations::payload,
-        pages::{Connection, Item},
+        pages::PageArgs,
         scalars::DateTime,
     },
     wire::{self, Result},
@@ -18,74 +19,58 @@ use domain::{
     kernel::ids,
 };
 use entity::{Kind, api_key};
-use uuid::Uuid;
+use macros::breadth;
 
 /// API key of a partner. The full key text is shown only once, when the key is issued.
+#[derive(Clone)]
 pub struct ApiKey(pub api_key::Model);
 
 /// API key of a partner. The full key text is shown only once, when the key is issued.
-#[Object]
+#[breadth]
 impl ApiKey {
     /// Opaque identifier.
-    pub async fn id(&self) -> ID {
+    pub fn id(&self) -> ID {
         self.0.id.into()
     }
 
     /// Start of the key text, which identifies the key, for example `sk_test_a1B2c3D4`.
-    async fn prefix(&self, ctx: &Context<'_>) -> Result<String> {
-        Ok(keys::display_prefix(&self.0, ctx.actor().partner(domain::Scope::Operate)?.mode))
+    fn prefix(&self, view: &Viewpoint) -> Result<String> {
+        Ok(keys::display_prefix(&self.0, view.actor().partner(domain::Scope::Operate)?.mode))
     }
 
     /// Label chosen by the partner; empty if there is none.
-    async fn label(&self) -> &str {
+    fn label(&self) -> &str {
         &self.0.label
     }
 
     /// Scopes of the key.
-    async fn scopes(&self) -> Vec<Scope> {
+    fn scopes(&self) -> Vec<Scope> {
         keys::scopes(&self.0).into_iter().map(Scope::from).collect()
     }
 
     /// Whether the key may be published in web pages and apps; its only scope is then `start`.
-    async fn is_publishable(&self) -> bool {
+    fn is_publishable(&self) -> bool {
         keys::scopes(&self.0) == [domain::Scope::Start]
     }
 
     /// Key that this key replaces; null if it was not issued by apiKeyRotate.
-    async fn rotated_from(&self, ctx: &Context<'_>) -> Result<Option<ApiKey>> {
-        match self.0.rotated_from {
-            Some(id) => Ok(ctx.loaders().find::<api_key::Entity>(id).await?.map(Self)),
-            None => Ok(None),
-        }
+    fn rotated_from(&self) -> Maybe<ApiKey> {
+        Maybe::of(self.0.rotated_from)
     }
 
     /// Time when the key was issued.
-    async fn created_at(&self) -> DateTime {
+    fn created_at(&self) -> DateTime {
         self.0.created_at.into()
     }
 
     /// Time when the key expires; null if it does not expire.
-    async fn expires_at(&self) -> Option<DateTime> {
+    fn expires_at(&self) -> Option<DateTime> {
         self.0.expires_at.map(DateTime::from)
     }
 
     /// Time when the key was revoked; null if it was not.
-    async fn revoked_at(&self) -> Option<DateTime> {
+    fn revoked_at(&self) -> Option<DateTime> {
         self.0.revoked_at.map(DateTime::from)
-    }
-}
-
-impl Item for ApiKey {
-    const KIND: Kind = Kind::ApiKey;
-
-    fn row_id(&self) -> Uuid {
-        self.0.id
-    }
-}
-
-impl From<api_key::Model> for ApiKey {
-    fn from(row: api_key::Model) -> Self {
-        Self(row)
     }
 }
 
@@ -169,20 +154,11 @@ payload!(
 #[derive(Default)]
 pub struct ApiKeyQuery;
 
-#[Object]
+#[breadth]
 impl ApiKeyQuery {
     /// Returns the partner's API keys, including revoked ones, newest first. Requires scope `operate`.
-    async fn api_keys(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Returns the first n items; 20 by default.")] first: Option<i32>,
-        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
-        #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
-        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
-    ) -> Result<Option<Connection<ApiKey>>> {
-        let page = ctx.page::<ApiKey>(first, after, last, before)?;
-        let slice = keys::list(&*ctx.loaders().connection().await?, ctx.actor(), &page).await?;
-        Ok(Some(Connection::new(slice, ApiKey)))
+    fn api_keys(&self, view: &Viewpoint, page: PageArgs) -> Result<Option<ListOf<ApiKey>>> {
+        Ok(Some(ListOf::all(view, &page, Vec::new())?))
     }
 }
 

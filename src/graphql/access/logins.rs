@@ -7,7 +7,8 @@ use crate::{
     graphql::{
         Query,
         core::{
-            context::RequestContext,
+            breadth::Maybe,
+            context::{RequestContext, open_session},
             mutations::payload,
             scalars::{Date, DateTime},
         },
@@ -27,7 +28,7 @@ use domain::{
     people::user_changes::PersonPatch,
     wellness::profiles::{self, UpdateProfile},
 };
-use entity::{Kind, user};
+use entity::Kind;
 use inputs::{
     PasswordChangeInput, PasswordRecoverInput, PasswordResetInput, ProfilePatch, ProfileUpdateInput,
     TokenRefreshInput, UserDataMailInput, UserSignInDisableInput, UserSignInEnableInput, UserSignInInput,
@@ -59,12 +60,8 @@ pub struct Session {
 #[ComplexObject]
 impl Session {
     /// User who signed in. Null until the session has passed two-factor authentication.
-    async fn user(&self, ctx: &Context<'_>) -> Result<Option<User>> {
-        if ctx.actor().may(Scope::Read) {
-            Ok(ctx.loaders().find::<user::Entity>(self.user_key).await?.map(User))
-        } else {
-            Ok(None)
-        }
+    async fn user(&self, ctx: &Context<'_>) -> Maybe<User> {
+        Maybe::of(ctx.actor().may(Scope::Read).then_some(self.user_key))
     }
 }
 
@@ -189,7 +186,7 @@ where
         Ok(issued) => {
             // If this fails, the client must still get its tokens.
             if let Ok(who) = sessions::authenticate(ctx.app(), issued.access.reveal()).await {
-                ctx.opened_session(who);
+                open_session(ctx, who);
             }
             P::from(Ok(Session::of(ctx.app(), issued).await?))
         }
@@ -251,7 +248,7 @@ impl AccessMutation {
         {
             return Ok(Some(Err::<User, _>(refusal).into()));
         }
-        let user = if two_factor { ctx.loaders().find::<user::Entity>(user_id).await? } else { None };
+        let user = if two_factor { ctx.loaders().find::<User>(user_id).await? } else { None };
         Ok(Some(UserSignOutPayload {
             user: user.map(User),
             user_errors: Vec::new(),

@@ -16,9 +16,10 @@ use domain::{
     kernel::partner_settings::{PartnerSettings as Settings, SettingsPatch},
 };
 use entity::partner;
+use macros::Fields;
 
 /// Settings of a partner.
-#[derive(Clone, Debug, SimpleObject)]
+#[derive(Clone, Debug, Fields, SimpleObject)]
 pub struct PartnerSettings {
     /// Cash that a market order to buy holds above its price, in percent.
     market_buy_buffer: Decimal,
@@ -38,7 +39,7 @@ impl PartnerSettings {
 }
 
 /// Change of a partner's settings. Settings that it did not change are null.
-#[derive(Clone, Debug, SimpleObject)]
+#[derive(Clone, Debug, Fields, SimpleObject)]
 pub struct PartnerSettingsChange {
     /// Time from which the change is in force.
     effective_from: DateTime,

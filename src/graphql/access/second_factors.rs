@@ -1,7 +1,10 @@
 //! GraphQL types and operations for two-factor authentication.
 
 use crate::{
-    graphql::core::{context::RequestContext, mutations::payload},
+    graphql::core::{
+        context::{RequestContext, open_session},
+        mutations::payload,
+    },
     wire::{self, Result},
 };
 use async_graphql::{Context, Enum, InputObject, Object, SimpleObject};
@@ -15,9 +18,10 @@ use domain::{
     app::App,
     kernel::actor::SignedInUser,
 };
+use macros::{Fields, Leaf};
 
 /// Method of two-factor authentication, used in addition to the password.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Leaf)]
 pub enum TwoFactorMethod {
     /// Passcode by text message.
     Sms,
@@ -32,7 +36,7 @@ pub fn methods(factors: &Factors) -> Vec<TwoFactorMethod> {
 }
 
 /// Two-factor authentication state of a session.
-#[derive(Clone, Debug, SimpleObject)]
+#[derive(Clone, Debug, Fields, SimpleObject)]
 pub struct TwoFactor {
     /// Whether the session has passed two-factor authentication; before that, most operations are refused.
     is_passed: bool,
@@ -49,7 +53,7 @@ impl TwoFactor {
 }
 
 /// Passcode sent by text message.
-#[derive(Clone, Debug, SimpleObject)]
+#[derive(Clone, Debug, Fields, SimpleObject)]
 pub struct Passcode {
     /// Code that identifies the passcode; pass it to passcodeVerify.
     hash_code: String,
@@ -64,7 +68,7 @@ impl From<Sent> for Passcode {
 }
 
 /// Secret for an authenticator app; shown only once.
-#[derive(Clone, Debug, SimpleObject)]
+#[derive(Clone, Debug, Fields, SimpleObject)]
 pub struct TotpEnrollment {
     /// Secret in base 32, for manual entry.
     secret: String,
@@ -153,7 +157,7 @@ where
     Ok(Some(match wire::outcome(done)? {
         Ok(()) => {
             let user = SignedInUser { two_factor: true, ..*ctx.actor().signed_in()? };
-            ctx.opened_session(Who::User(user));
+            open_session(ctx, Who::User(user));
             P::from(Ok(passed_two_factor(ctx.app(), ctx.actor()).await?))
         }
         Err(refusal) => P::from(Err(refusal)),

@@ -2,18 +2,21 @@
 
 use super::{AccountStatus, AccountType};
 use crate::{
-    graphql::core::{context::RequestContext, sorts::sort_by},
+    graphql::{
+        core::{context::Viewpoint, sorts::sort_by},
+        people::users::User,
+    },
     wire::Result,
 };
-use async_graphql::{Context, ID, InputObject};
+use async_graphql::{ID, InputObject};
 use domain::{
     Refusal,
     kernel::{ids, lists::Filter},
 };
-use entity::{Kind, account, user};
+use entity::{Kind, account, positional::ColumnSet};
 
 /// Filter for accounts. An account must match all the fields that are given.
-#[derive(Default, InputObject)]
+#[derive(Clone, Default, InputObject)]
 pub struct AccountFilter {
     /// Only accounts with one of these statuses. If omitted or empty, all accounts.
     statuses: Option<Vec<AccountStatus>>,
@@ -25,7 +28,7 @@ pub struct AccountFilter {
 
 impl AccountFilter {
     /// Returns the conditions on the rows. Refuses a user that the caller cannot see.
-    pub async fn conditions(self, ctx: &Context<'_>) -> Result<Vec<Filter>> {
+    pub async fn conditions(self, view: &Viewpoint) -> Result<Vec<Filter>> {
         let statuses = self.statuses.unwrap_or_default().into_iter().map(account::Status::from);
         let types = self.types.unwrap_or_default().into_iter().map(account::AccountKind::from);
         let mut filters: Vec<_> =
@@ -35,7 +38,7 @@ impl AccountFilter {
                 .collect();
         if let Some(id) = self.user_id {
             let id = ids::parse(Kind::User, &id);
-            if ctx.loaders().find::<user::Entity>(id).await?.is_none() {
+            if view.loaders().batch_loader().by_ids::<User>(&[id], ColumnSet::ALL).await?.is_empty() {
                 return Err(Refusal::not_found("filter.userId").into());
             }
             filters.push(Filter::is(&[account::Column::UserId, account::Column::JointMemberId], id));

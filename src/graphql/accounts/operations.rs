@@ -9,15 +9,15 @@ use super::{
 };
 use crate::{
     graphql::core::{
-        context::RequestContext,
+        breadth::{Fetch, ListOf, Maybe, fetch},
+        context::Viewpoint,
         mutations::{mutations, payload},
-        pages::{Connection, PageArguments},
+        pages::PageArgs,
     },
     wire::Result,
 };
-use async_graphql::{Context, ID, Object};
-use domain::{accounts, kernel::ids};
-use entity::Kind;
+use async_graphql::ID;
+use macros::breadth;
 
 payload!(
     /// Result of accountOpen.
@@ -62,34 +62,32 @@ payload!(
 #[derive(Default)]
 pub struct AccountQuery;
 
-#[Object]
+#[breadth]
 impl AccountQuery {
     /// Returns an account by id, or null if it was not found. Requires scope `read`.
-    async fn account(
+    fn account(
         &self,
-        ctx: &Context<'_>,
+        view: &Viewpoint,
         #[graphql(desc = "Id of the account.")] id: ID,
-    ) -> Result<Option<Account>> {
-        let id = ids::parse(Kind::Account, &id);
-        Ok(accounts::find(&*ctx.loaders().connection().await?, ctx.actor(), id).await?.map(Account))
+    ) -> Result<Maybe<Account>> {
+        Maybe::find(view, &id)
     }
 
     /// Returns the accounts that the caller can see, newest first by default. Requires scope `read`.
-    #[expect(clippy::too_many_arguments, reason = "a connection has four arguments of its own")]
-    async fn accounts(
+    fn accounts(
         &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Returns the first n items; 20 by default.")] first: Option<i32>,
-        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
-        #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
-        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
+        page: PageArgs,
         #[graphql(desc = "Filter for the accounts.")] filter: Option<AccountFilter>,
         #[graphql(desc = "Sort order; newest first by default.")] order_by: Option<AccountSort>,
-    ) -> Result<Option<Connection<Account>>> {
-        let page = ctx.sorted_page::<Account, _>(PageArguments { first, after, last, before }, order_by)?;
-        let filters = filter.unwrap_or_default().conditions(ctx).await?;
-        let slice = accounts::list(&*ctx.loaders().connection().await?, ctx.actor(), &page, &filters).await?;
-        Ok(Some(Connection::sorted(slice, |row| page.cursor_of(row), Account)?))
+    ) -> Fetch<Option<ListOf<Account>>> {
+        let filter = filter.unwrap_or_default();
+        fetch(move |view| {
+            let (page, filter, order_by) = (page.clone(), filter.clone(), order_by.clone());
+            Box::pin(async move {
+                let filters = filter.conditions(view).await?;
+                Ok(Some(ListOf::sorted(view, &page, filters, order_by)?))
+            })
+        })
     }
 }
 

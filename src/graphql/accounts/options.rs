@@ -2,12 +2,13 @@
 
 use async_graphql::Enum;
 use domain::accounts::options;
+use macros::Leaf;
 
 macro_rules! options {
     ($($(#[$doc:meta])* $name:ident { $($(#[$value_doc:meta])* $value:ident = $text:literal,)* })*) => {
         $(
             $(#[$doc])*
-            #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+            #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Leaf)]
             pub enum $name { $($(#[$value_doc])* $value,)* }
 
             impl $name {

@@ -6,9 +6,10 @@ use super::options::{
 };
 use async_graphql::SimpleObject;
 use domain::{Error, Result, accounts::Profile};
+use macros::Fields;
 
 /// Financial profile of an account owner.
-#[derive(Clone, Debug, SimpleObject)]
+#[derive(Clone, Debug, Fields, SimpleObject)]
 pub struct AccountProfile {
     /// Marital status.
     marital_status: MaritalStatus,

@@ -12,143 +12,133 @@ use super::{
 use crate::{
     graphql::{
         core::{
-            context::RequestContext,
-            pages::Item,
+            breadth::{Children, Fetch, Lookup, One, fetch, lookup},
+            context::Viewpoint,
+            loaders::HitsOf,
             scalars::{DateTime, Decimal},
         },
         people::users::User,
     },
     wire::Result,
 };
-use async_graphql::{Context, Enum, ID, Object, SimpleObject};
+use async_graphql::{Enum, ID, SimpleObject};
 use domain::{
     Visible,
     compliance::kyc::{self, Prompt, Requirement, questions},
     kernel::pages::{Order, Page},
     providers::identity::{Check, Part},
 };
-use entity::{Kind, kyc as row, kyc_document, screening_hit, user};
-use uuid::Uuid;
+use entity::{kyc as row, screening_hit};
+use macros::{Fields, Leaf, breadth};
 
 /// Identity check of a person (KYC).
+#[derive(Clone)]
 pub struct Kyc(pub row::Model);
 
 /// Identity check of a person (KYC).
-#[Object]
+#[breadth]
 impl Kyc {
     /// Opaque identifier.
-    pub async fn id(&self) -> ID {
+    pub fn id(&self) -> ID {
         self.0.id.into()
     }
 
     /// Token that identifies this check in the REST API.
-    async fn token(&self) -> &str {
+    fn token(&self) -> &str {
         &self.0.token
     }
 
     /// Score from 0 to 1; automatic approval needs at least 0.90. Null without a secret key.
-    async fn score(&self, ctx: &Context<'_>) -> Option<Decimal> {
-        ctx.actor().may_see_findings().then(|| Decimal::hundredths(self.0.score))
+    fn score(&self, view: &Viewpoint) -> Option<Decimal> {
+        view.actor().may_see_findings().then(|| Decimal::hundredths(self.0.score))
     }
 
     /// Outcome of the check; always `PENDING` for a publishable key.
-    async fn outcome(&self, ctx: &Context<'_>) -> KycOutcome {
-        if ctx.actor().may_see_results() { self.0.outcome.into() } else { KycOutcome::Pending }
+    fn outcome(&self, view: &Viewpoint) -> KycOutcome {
+        if view.actor().may_see_results() { self.0.outcome.into() } else { KycOutcome::Pending }
     }
 
     /// Findings of the check, for example `Address Match`. Empty without a secret key.
-    async fn tags(&self, ctx: &Context<'_>) -> Vec<&str> {
-        if ctx.actor().may_see_findings() { self.0.tags.lines().collect() } else { Vec::new() }
+    fn tags(&self, view: &Viewpoint) -> Vec<&str> {
+        if view.actor().may_see_findings() { self.0.tags.lines().collect() } else { Vec::new() }
     }
 
     /// Parts of the check, each with its effect on the score. Empty without a secret key.
-    async fn checks(&self, ctx: &Context<'_>) -> Vec<KycCheck> {
-        KycCheck::of(ctx, &self.0)
+    fn checks(&self, view: &Viewpoint) -> Vec<KycCheck> {
+        KycCheck::of(view, &self.0)
     }
 
     /// Watch-list entries that resemble the applicant, most similar first. Null without scope `operate`.
-    async fn watch_list_hits(&self, ctx: &Context<'_>) -> Result<Option<Vec<WatchListHit>>> {
-        if screening_hit::Entity::access(ctx.actor()).is_err() {
-            return Ok(None);
-        }
-        Ok(Some(ctx.loaders().hits(self.0.id).await?.into_iter().map(WatchListHit).collect()))
+    fn watch_list_hits(&self, view: &Viewpoint) -> Lookup<HitsOf, Option<Vec<WatchListHit>>> {
+        let may_see = screening_hit::Entity::access(view.actor()).is_ok();
+        lookup(may_see.then_some(HitsOf(self.0.id)), move |_, hits| {
+            Ok(may_see.then(|| hits.unwrap_or_default().into_iter().map(WatchListHit).collect()))
+        })
     }
 
     /// Whether a later check has replaced this one.
-    async fn is_superseded(&self) -> bool {
+    fn is_superseded(&self) -> bool {
         self.0.superseded_at.is_some()
     }
 
     /// User being checked; null for a check that was started without a user.
-    async fn user(&self, ctx: &Context<'_>) -> Result<Option<User>> {
-        let Some(id) = self.0.user_id else { return Ok(None) };
-        Ok(Some(User(ctx.loaders().get::<user::Entity>(id).await?)))
+    fn user(&self) -> Option<One<User>> {
+        self.0.user_id.map(One::of)
     }
 
     /// Questions that the applicant must answer. Empty if no answers are needed, and for a publishable key.
-    async fn questions(&self, ctx: &Context<'_>) -> Result<Vec<KycQuestion>> {
-        if !ctx.actor().may_see_results() {
+    fn questions(&self, view: &Viewpoint) -> Result<Vec<KycQuestion>> {
+        if !view.actor().may_see_results() {
             return Ok(Vec::new());
         }
-        Ok(questions::open(ctx.app(), &self.0)?.into_iter().map(KycQuestion::from).collect())
+        Ok(questions::open(view.app(), &self.0)?.into_iter().map(KycQuestion::from).collect())
     }
 
     /// Deadline for answering the questions. Null if there were none, and for a publishable key.
-    async fn questions_expire_at(&self, ctx: &Context<'_>) -> Option<DateTime> {
-        self.0.questions_expire_at.filter(|_| ctx.actor().may_see_results()).map(DateTime::from)
+    fn questions_expire_at(&self, view: &Viewpoint) -> Option<DateTime> {
+        self.0.questions_expire_at.filter(|_| view.actor().may_see_results()).map(DateTime::from)
     }
 
     /// Requirements to meet before the check is decided. Empty for a publishable key.
-    async fn requirements(&self, ctx: &Context<'_>) -> Vec<KycRequirement> {
-        let required = kyc::required_for(&self.0).filter(|_| ctx.actor().may_see_results());
+    fn requirements(&self, view: &Viewpoint) -> Vec<KycRequirement> {
+        let required = kyc::required_for(&self.0).filter(|_| view.actor().may_see_results());
         required.and_then(KycRequirement::of).into_iter().collect()
     }
 
     /// Uploaded documents, oldest first; at most 20.
-    async fn documents(&self, ctx: &Context<'_>) -> Result<Vec<KycDocument>> {
+    fn documents(&self) -> Children<KycDocument> {
         let page = Page { order: Order::OldestFirst, ..Page::first(kyc::documents::MAX_DOCUMENTS) };
-        let slice = ctx.loaders().children::<kyc_document::Entity>(self.0.id, page, Vec::new()).await?;
-        Ok(slice.rows.into_iter().map(KycDocument).collect())
+        Children::of(self.0.id, page)
     }
 
     /// Person being checked. Each read is written to the audit log. Null if their data is not stored, and
     /// without scope `operate`.
-    async fn applicant(&self, ctx: &Context<'_>) -> Result<Option<KycApplicant>> {
-        KycApplicant::of(ctx, &self.0).await
+    fn applicant(&self) -> Fetch<Option<KycApplicant>> {
+        let check = self.0.clone();
+        fetch(move |view| {
+            let check = check.clone();
+            Box::pin(async move { KycApplicant::of(view, &check).await })
+        })
     }
 
     /// Reviewer's decision. Null before a review, and without scope `operate`.
-    async fn review(&self, ctx: &Context<'_>) -> Option<KycReview> {
-        KycReview::of(ctx, &self.0)
+    fn review(&self, view: &Viewpoint) -> Option<KycReview> {
+        KycReview::of(view, &self.0)
     }
 
     /// Time when the check was created.
-    async fn created_at(&self) -> DateTime {
+    fn created_at(&self) -> DateTime {
         self.0.created_at.into()
     }
 
     /// Time of the current outcome; for a publishable key, the time when the check was created.
-    async fn decided_at(&self, ctx: &Context<'_>) -> DateTime {
-        if ctx.actor().may_see_results() { self.0.decided_at.into() } else { self.0.created_at.into() }
-    }
-}
-
-impl Item for Kyc {
-    const KIND: Kind = Kind::Kyc;
-
-    fn row_id(&self) -> Uuid {
-        self.0.id
-    }
-}
-
-impl From<row::Model> for Kyc {
-    fn from(row: row::Model) -> Self {
-        Self(row)
+    fn decided_at(&self, view: &Viewpoint) -> DateTime {
+        if view.actor().may_see_results() { self.0.decided_at.into() } else { self.0.created_at.into() }
     }
 }
 
 /// Question that the applicant answers to prove their identity.
-#[derive(Clone, Debug, SimpleObject)]
+#[derive(Clone, Debug, Fields, SimpleObject)]
 pub struct KycQuestion {
     /// Number of the question within its check, from 1 to 5.
     question_id: i32,
@@ -159,7 +149,7 @@ pub struct KycQuestion {
 }
 
 /// Possible answer to a question.
-#[derive(Clone, Debug, SimpleObject)]
+#[derive(Clone, Debug, Fields, SimpleObject)]
 pub struct KycAnswerOption {
     /// Number of the answer within its question, from 1 to 5.
     answer_id: i32,
@@ -179,7 +169,7 @@ impl From<Prompt> for KycQuestion {
 }
 
 /// Something that a person must provide before their identity check is decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Leaf)]
 pub enum KycRequirement {
     /// Answers to the identity questions.
     Answers,
@@ -199,7 +189,7 @@ impl KycRequirement {
 }
 
 /// Outcome of an identity check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Leaf)]
 pub enum KycOutcome {
     /// The outcome is hidden from publishable keys; read it with a secret key or from an event.
     Pending,
@@ -225,7 +215,7 @@ impl From<row::Outcome> for KycOutcome {
 }
 
 /// Part of an identity check, with its effect on the score.
-#[derive(Clone, Debug, SimpleObject)]
+#[derive(Clone, Debug, Fields, SimpleObject)]
 pub struct KycCheck {
     /// Condition that was checked.
     check: KycCheckKind,
@@ -239,8 +229,8 @@ pub struct KycCheck {
 
 impl KycCheck {
     /// Returns the parts of a check; empty for callers that may not see its findings.
-    pub fn of(ctx: &Context<'_>, check: &row::Model) -> Vec<Self> {
-        if ctx.actor().may_see_findings() {
+    pub fn of(view: &Viewpoint, check: &row::Model) -> Vec<Self> {
+        if view.actor().may_see_findings() {
             kyc::parts(check).into_iter().map(Self::from).collect()
         } else {
             Vec::new()
@@ -260,7 +250,7 @@ impl From<Part> for KycCheck {
 }
 
 /// Condition that an identity check verifies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Leaf)]
 #[graphql(remote = "Check")]
 pub enum KycCheckKind {
     /// Every field has the right format.

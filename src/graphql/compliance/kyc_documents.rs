@@ -1,7 +1,16 @@
 //! GraphQL types and operations for documents of identity checks.
 
 use crate::{
-    graphql::core::{context::RequestContext, mutations::payload, scalars::DateTime},
+    graphql::{
+        core::{
+            breadth::{Lookup, lookup},
+            context::{RequestContext, Viewpoint},
+            loaders::ById,
+            mutations::payload,
+            scalars::DateTime,
+        },
+        sandbox::Partner,
+    },
     wire::{self, Result},
 };
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
@@ -16,75 +25,77 @@ use domain::{
 use entity::{
     Kind,
     kyc_document::{self, Format},
-    partner,
 };
+use macros::{Fields, Leaf, breadth};
 
 /// Document uploaded for an identity check.
+#[derive(Clone)]
 pub struct KycDocument(pub kyc_document::Model);
 
 /// Document uploaded for an identity check.
-#[Object]
+#[breadth]
 impl KycDocument {
     /// Opaque identifier.
-    pub async fn id(&self) -> ID {
+    pub fn id(&self) -> ID {
         self.0.id.into()
     }
 
     /// Token that identifies this document in the REST API.
-    async fn token(&self) -> &str {
+    fn token(&self) -> &str {
         &self.0.token
     }
 
     /// Document type.
     #[graphql(name = "type")]
-    async fn kind(&self) -> KycDocumentType {
+    fn kind(&self) -> KycDocumentType {
         self.0.kind.into()
     }
 
     /// Name that the uploader gave the document.
-    async fn name(&self, ctx: &Context<'_>) -> Result<String> {
-        Ok(documents::name(ctx.app(), &self.0)?.reveal().clone())
+    fn name(&self, view: &Viewpoint) -> Result<String> {
+        Ok(documents::name(view.app(), &self.0)?.reveal().clone())
     }
 
     /// File format.
-    async fn format(&self) -> KycDocumentFormat {
+    fn format(&self) -> KycDocumentFormat {
         self.0.format.into()
     }
 
     /// File size in bytes.
-    async fn size(&self) -> i32 {
+    fn size(&self) -> i32 {
         self.0.size
     }
 
     /// Notes from the uploader. Null if there are none, and for a user who did not upload the document
     /// themselves.
-    async fn notes(&self, ctx: &Context<'_>) -> Result<Option<String>> {
-        if let Who::User(user) = &ctx.actor().who
+    fn notes(&self, view: &Viewpoint) -> Result<Option<String>> {
+        if let Who::User(user) = &view.actor().who
             && self.0.uploaded_by != Some(user.user_id)
         {
             return Ok(None);
         }
-        Ok(documents::notes(ctx.app(), &self.0)?.map(|notes| notes.reveal().clone()))
+        Ok(documents::notes(view.app(), &self.0)?.map(|notes| notes.reveal().clone()))
     }
 
     /// Time of the upload.
-    async fn uploaded_at(&self) -> DateTime {
+    fn uploaded_at(&self) -> DateTime {
         self.0.uploaded_at.into()
     }
 
     /// Download URL for GET, valid for 30 minutes without credentials. Each download is written to the audit
     /// log. Null without scope `operate`.
-    async fn url(&self, ctx: &Context<'_>) -> Result<Option<String>> {
-        if ctx.actor().partner(Scope::Operate).is_err() {
-            return Ok(None);
-        }
-        let partner = ctx.loaders().get::<partner::Entity>(self.0.partner_id).await?;
-        Ok(documents::link_to(ctx.app(), ctx.actor(), &partner, &self.0).map(|path| ctx.address(&path)))
+    fn url(&self, view: &Viewpoint) -> Lookup<ById<Partner>, Option<String>> {
+        let may_see = view.actor().partner(Scope::Operate).is_ok();
+        let (document, partner_id) = (self.0.clone(), self.0.partner_id);
+        lookup(may_see.then(|| ById::of(partner_id)), move |view, partner| {
+            let link = |partner| documents::link_to(view.app(), view.actor(), &partner, &document);
+            Ok(partner.and_then(link).map(|path| view.address(&path)))
+        })
     }
 }
 
 /// Type of a document.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Leaf)]
 #[graphql(remote = "entity::kyc_document::DocumentKind")]
 pub enum KycDocumentType {
     /// Social security card.
@@ -98,7 +109,7 @@ pub enum KycDocumentType {
 }
 
 /// File format of a document.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Leaf)]
 #[graphql(remote = "entity::kyc_document::Format")]
 pub enum KycDocumentFormat {
     /// PDF.
@@ -152,7 +163,7 @@ impl KycDocumentUploadPrepareInput {
 }
 
 /// Upload request for one document; it can be used once.
-#[derive(Clone, SimpleObject)]
+#[derive(Clone, Fields, SimpleObject)]
 pub struct KycDocumentUploadTarget {
     /// URL to send the file to; requires no credentials.
     url: String,
@@ -165,14 +176,14 @@ pub struct KycDocumentUploadTarget {
 }
 
 /// HTTP method of an upload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Leaf)]
 pub enum UploadMethod {
     /// PUT with the file as the request body.
     Put,
 }
 
 /// HTTP header of an upload.
-#[derive(Clone, SimpleObject)]
+#[derive(Clone, Fields, SimpleObject)]
 pub struct UploadHeader {
     /// Header name.
     name: String,
@@ -187,7 +198,7 @@ impl KycDocumentUploadTarget {
             value: documents::media_type(link.format).to_owned(),
         };
         Self {
-            url: ctx.address(&link.path),
+            url: ctx.viewpoint().address(&link.path),
             method: UploadMethod::Put,
             headers: vec![header],
             expires_at: link.expires_at.into(),

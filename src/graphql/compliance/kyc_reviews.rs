@@ -5,15 +5,16 @@ use crate::{
     graphql::{
         access::keys::ApiKey,
         core::{
-            context::RequestContext,
+            breadth::{ListOf, Maybe},
+            context::{RequestContext, Viewpoint},
             mutations::{Input, mutations, payload},
-            pages::Connection,
+            pages::PageArgs,
             scalars::DateTime,
         },
     },
     wire::Result,
 };
-use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
+use async_graphql::{ID, InputObject, SimpleObject};
 use chrono::Datelike;
 use domain::{
     Scope,
@@ -21,10 +22,11 @@ use domain::{
     kernel::ids,
     people::person,
 };
-use entity::{Kind, api_key, kyc};
+use entity::{Kind, kyc};
+use macros::{Fields, breadth};
 
 /// Person being checked, with the data that a reviewer needs.
-#[derive(Clone, SimpleObject)]
+#[derive(Clone, Fields, SimpleObject)]
 pub struct KycApplicant {
     /// Given name.
     first_name: String,
@@ -45,13 +47,11 @@ pub struct KycApplicant {
 impl KycApplicant {
     /// Returns the applicant of a check, or `None` without scope `operate`. The read is written to the audit
     /// log.
-    pub async fn of(ctx: &Context<'_>, check: &kyc::Model) -> Result<Option<Self>> {
-        if ctx.actor().partner(Scope::Operate).is_err() {
+    pub async fn of(view: &Viewpoint, check: &kyc::Model) -> Result<Option<Self>> {
+        if view.actor().partner(Scope::Operate).is_err() {
             return Ok(None);
         }
-        let reading = ctx.loaders().reading();
-        let found = reviews::get_applicant_audited(ctx.app(), ctx.actor(), check).await?;
-        drop(reading);
+        let found = reviews::get_applicant_audited(view.app(), view.actor(), check).await?;
         Ok(found.map(|found| {
             let applicant = found.reveal();
             Self {
@@ -68,39 +68,37 @@ impl KycApplicant {
 }
 
 /// Reviewer's decision on an identity check.
+#[derive(Clone)]
 pub struct KycReview(kyc::Model);
 
 impl KycReview {
     /// Returns the review of a check, or `None` if there is none, and without scope `operate`.
-    pub fn of(ctx: &Context<'_>, check: &kyc::Model) -> Option<Self> {
-        let decided = ctx.actor().partner(Scope::Operate).is_ok() && check.reviewed_at.is_some();
+    pub fn of(view: &Viewpoint, check: &kyc::Model) -> Option<Self> {
+        let decided = view.actor().partner(Scope::Operate).is_ok() && check.reviewed_at.is_some();
         decided.then(|| Self(check.clone()))
     }
 }
 
 /// Reviewer's decision on an identity check.
-#[Object]
+#[breadth]
 impl KycReview {
     /// Outcome of the check.
-    async fn outcome(&self) -> KycOutcome {
+    fn outcome(&self) -> KycOutcome {
         self.0.outcome.into()
     }
 
     /// Reason given by the reviewer.
-    async fn reason(&self, ctx: &Context<'_>) -> Result<Option<String>> {
-        Ok(reviews::reason(ctx.app(), &self.0)?.map(|reason| reason.reveal().clone()))
+    fn reason(&self, view: &Viewpoint) -> Result<Option<String>> {
+        Ok(reviews::reason(view.app(), &self.0)?.map(|reason| reason.reveal().clone()))
     }
 
     /// API key that made the decision.
-    async fn reviewer(&self, ctx: &Context<'_>) -> Result<Option<ApiKey>> {
-        match self.0.reviewed_by {
-            Some(id) => Ok(ctx.loaders().find::<api_key::Entity>(id).await?.map(ApiKey)),
-            None => Ok(None),
-        }
+    fn reviewer(&self) -> Maybe<ApiKey> {
+        Maybe::of(self.0.reviewed_by)
     }
 
     /// Time of the decision.
-    async fn reviewed_at(&self) -> Option<DateTime> {
+    fn reviewed_at(&self) -> Option<DateTime> {
         self.0.reviewed_at.map(DateTime::from)
     }
 }
@@ -170,20 +168,11 @@ payload!(
 #[derive(Default)]
 pub struct KycReviewQuery;
 
-#[Object]
+#[breadth]
 impl KycReviewQuery {
     /// Returns the identity checks that are waiting for a review, oldest first. Requires scope `operate`.
-    async fn kyc_reviews(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Returns the first n items; 20 by default.")] first: Option<i32>,
-        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
-        #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
-        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
-    ) -> Result<Option<Connection<Kyc>>> {
-        let page = ctx.page::<Kyc>(first, after, last, before)?;
-        let slice = reviews::queue(&*ctx.loaders().connection().await?, ctx.actor(), page).await?;
-        Ok(Some(Connection::new(slice, Kyc)))
+    fn kyc_reviews(&self, view: &Viewpoint, page: PageArgs) -> Result<Option<ListOf<Kyc>>> {
+        Ok(Some(ListOf::oldest_first(view, &page, reviews::queue(view.actor())?)?))
     }
 }
 

@@ -1,15 +1,13 @@
 //! GraphQL types and operations for watch-list screening.
 
 use super::kyc::Kyc;
-use crate::{
-    graphql::core::{
-        context::RequestContext,
-        mutations::{Input, mutations, payload},
-        scalars::{Date, DateTime, Decimal},
-    },
-    wire::Result,
+use crate::graphql::core::{
+    breadth::{Fetch, Lookup, One, fetch, lookup},
+    loaders::ExceptionOf,
+    mutations::{Input, mutations, payload},
+    scalars::{Date, DateTime, Decimal},
 };
-use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
+use async_graphql::{Enum, ID, InputObject, SimpleObject};
 use domain::{
     compliance::{
         kyc::hits::{self, ClearWatchListHit},
@@ -17,85 +15,81 @@ use domain::{
     },
     kernel::ids,
 };
-use entity::{Kind, kyc, screening_exception, screening_hit, screening_run, watch_list};
+use entity::{Kind, screening_hit, screening_run, watch_list};
+use macros::{Fields, Leaf, breadth};
 
 /// Watch-list entry that resembles the applicant of an identity check.
+#[derive(Clone)]
 pub struct WatchListHit(pub screening_hit::Model);
 
 /// Watch-list entry that resembles the applicant of an identity check.
-#[Object]
+#[breadth]
 impl WatchListHit {
     /// Opaque identifier.
-    pub async fn id(&self) -> ID {
+    pub fn id(&self) -> ID {
         self.0.id.into()
     }
 
     /// Identity check in which the hit was found.
-    async fn kyc(&self, ctx: &Context<'_>) -> Result<Kyc> {
-        Ok(Kyc(ctx.loaders().get::<kyc::Entity>(self.0.kyc_id).await?))
+    fn kyc(&self) -> One<Kyc> {
+        One::of(self.0.kyc_id)
     }
 
     /// Source of the list, for example `OFAC SDN`.
-    async fn source(&self) -> &str {
+    fn source(&self) -> &str {
         &self.0.source
     }
 
     /// Number of the entry on its list.
-    async fn entry_number(&self) -> String {
+    fn entry_number(&self) -> String {
         self.0.entry.to_string()
     }
 
     /// Listed name or alias that is most similar to the applicant's name.
-    async fn listed_name(&self) -> &str {
+    fn listed_name(&self) -> &str {
         &self.0.listed_name
     }
 
     /// Sanctions programs that the entry is listed under, for example `SDGT`.
-    async fn programs(&self) -> Vec<&str> {
+    fn programs(&self) -> Vec<&str> {
         self.0.programs.lines().collect()
     }
 
     /// Similarity from 0 to 1, the sum of `parts`. A hit has at least 0.70; a name alone has at most 0.80.
-    async fn score(&self) -> Decimal {
+    fn score(&self) -> Decimal {
         Decimal::hundredths(self.0.score)
     }
 
     /// Comparisons, each with its effect on the score.
-    async fn parts(&self) -> Vec<WatchListHitPart> {
+    fn parts(&self) -> Vec<WatchListHitPart> {
         screening::parts(&self.0).into_iter().map(WatchListHitPart::from).collect()
     }
 
     /// Time when the hit was found.
-    async fn found_at(&self) -> DateTime {
+    fn found_at(&self) -> DateTime {
         self.0.found_at.into()
     }
 
     /// Time when the hit was cleared as a different person; null while the hit is open.
-    async fn cleared_at(&self) -> Option<DateTime> {
+    fn cleared_at(&self) -> Option<DateTime> {
         self.0.cleared_at.map(DateTime::from)
     }
 
     /// Exception that cleared the hit; null while the hit is open.
-    async fn exception(&self, ctx: &Context<'_>) -> Result<Option<WatchListException>> {
-        let Some(id) = self.0.exception_id else { return Ok(None) };
-        let exception = ctx.loaders().get::<screening_exception::Entity>(id).await?;
-        let reason = hits::reason(ctx.app(), &exception)?.reveal().clone();
-        Ok(Some(WatchListException {
-            until: exception.until.into(),
-            reason,
-            created_at: exception.made_at.into(),
-        }))
-    }
-}
-
-impl From<screening_hit::Model> for WatchListHit {
-    fn from(row: screening_hit::Model) -> Self {
-        Self(row)
+    fn exception(&self) -> Lookup<ExceptionOf, Option<WatchListException>> {
+        lookup(self.0.exception_id.map(ExceptionOf), |view, exception| {
+            let Some(exception) = exception else { return Ok(None) };
+            Ok(Some(WatchListException {
+                until: exception.until.into(),
+                reason: hits::reason(view.app(), &exception)?.reveal().clone(),
+                created_at: exception.made_at.into(),
+            }))
+        })
     }
 }
 
 /// Comparison with a watch-list entry.
-#[derive(Clone, Debug, SimpleObject)]
+#[derive(Clone, Debug, Fields, SimpleObject)]
 pub struct WatchListHitPart {
     /// Data that was compared.
     name: WatchListHitPartName,
@@ -116,7 +110,7 @@ impl From<Part> for WatchListHitPart {
 }
 
 /// Data compared with a watch-list entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Leaf)]
 #[graphql(remote = "Compared")]
 pub enum WatchListHitPartName {
     /// Name.
@@ -126,7 +120,7 @@ pub enum WatchListHitPartName {
 }
 
 /// Decision that a person is not a given watch-list entry, valid for a limited time.
-#[derive(Clone, Debug, SimpleObject)]
+#[derive(Clone, Debug, Fields, SimpleObject)]
 pub struct WatchListException {
     /// Last day on which the exception is valid.
     until: Date,
@@ -137,7 +131,7 @@ pub struct WatchListException {
 }
 
 /// Watch lists that users are screened against, one for each source.
-#[derive(Clone, Debug, SimpleObject)]
+#[derive(Clone, Debug, Fields, SimpleObject)]
 pub struct WatchList {
     /// Current list of each source, sorted by name.
     sources: Vec<WatchListSource>,
@@ -146,7 +140,7 @@ pub struct WatchList {
 }
 
 /// Watch list of one source.
-#[derive(Clone, Debug, SimpleObject)]
+#[derive(Clone, Debug, Fields, SimpleObject)]
 pub struct WatchListSource {
     /// Name of the source, for example `OFAC SDN`.
     name: String,
@@ -159,7 +153,7 @@ pub struct WatchListSource {
 }
 
 /// Screening of existing users after an import.
-#[derive(Clone, Debug, SimpleObject)]
+#[derive(Clone, Debug, Fields, SimpleObject)]
 pub struct WatchListScreening {
     /// Number of users when the screening started.
     people: i32,
@@ -232,19 +226,21 @@ payload!(
 #[derive(Default)]
 pub struct ScreeningQuery;
 
-#[Object]
+#[breadth]
 impl ScreeningQuery {
     /// Returns the watch lists that users are screened against, or null if none was imported. Requires scope
     /// `operate`.
-    async fn watch_list(&self, ctx: &Context<'_>) -> Result<Option<WatchList>> {
-        let (lists, run) = hits::lists(&*ctx.loaders().connection().await?, ctx.actor()).await?;
-        if lists.is_empty() && run.is_none() {
-            return Ok(None);
-        }
-        Ok(Some(WatchList {
-            sources: lists.into_iter().map(WatchListSource::from).collect(),
-            screening: run.map(WatchListScreening::from),
-        }))
+    fn watch_list(&self) -> Fetch<Option<WatchList>> {
+        fetch(|view| {
+            Box::pin(async move {
+                let (lists, run) = hits::lists(&*view.loaders().connection().await?, view.actor()).await?;
+                let is_empty = lists.is_empty() && run.is_none();
+                Ok((!is_empty).then(|| WatchList {
+                    sources: lists.into_iter().map(WatchListSource::from).collect(),
+                    screening: run.map(WatchListScreening::from),
+                }))
+            })
+        })
     }
 }
 

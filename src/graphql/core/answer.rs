@@ -2,10 +2,8 @@
 
 use std::io::{self, Write};
 
-use async_graphql::{ErrorExtensionValues, Response, ServerError, Value};
-use serde::ser::{Serialize, SerializeMap, Serializer};
-
 use super::guard::Refused;
+use async_graphql::{ErrorExtensionValues, Response, ServerError, Value};
 use uuid::Uuid;
 
 pub const TOO_LARGE: &str = "RESPONSE_TOO_LARGE";
@@ -57,39 +55,73 @@ fn is_internal(extensions: &ErrorExtensionValues) -> bool {
     matches!(extensions.get("code"), Some(Value::String(code)) if code == INTERNAL)
 }
 
-/// Response as JSON, with `data`, `errors` and `extensions` in the order of the specification.
-pub struct ResponseBody<'a>(pub &'a Response);
-
-impl Serialize for ResponseBody<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self(response) = self;
-        let mut map = serializer.serialize_map(None)?;
-        if !never_ran(response) {
-            map.serialize_entry("data", &response.data)?;
-        }
-        if !response.errors.is_empty() {
-            map.serialize_entry("errors", &response.errors)?;
-        }
-        if !response.extensions.is_empty() {
-            map.serialize_entry("extensions", &response.extensions)?;
-        }
-        map.end()
-    }
-}
-
-/// Serializes a response as JSON. Fails as soon as it exceeds `limit` bytes.
+/// Serializes a response as JSON, with `data`, `errors` and `extensions` in the order of the specification.
+/// Fails as soon as it exceeds `limit` bytes.
 pub fn render(response: &Response, limit: usize) -> Result<Vec<u8>, Refused> {
     let mut buffer = LimitedBuffer { bytes: Vec::with_capacity(256), limit };
-    match serde_json::to_writer(&mut buffer, &ResponseBody(response)) {
+    match write_response(response, &mut buffer) {
         Ok(()) => Ok(buffer.bytes),
-        Err(error) if error.is_io() => Err(Refused::new(
-            TOO_LARGE,
-            format!("The response is larger than {limit} bytes. Request less data."),
-        )),
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Err(too_large(limit)),
         Err(error) => {
             tracing::error!(%error, "a response could not be serialized");
             Err(Refused::new(INTERNAL, "Internal error."))
         }
+    }
+}
+
+/// Returns the refusal of a response that would be larger than `limit` bytes.
+pub fn too_large(limit: usize) -> Refused {
+    Refused::new(TOO_LARGE, format!("The response is larger than {limit} bytes. Request less data."))
+}
+
+fn write_response(response: &Response, out: &mut LimitedBuffer) -> io::Result<()> {
+    let mut separator = b"{".as_slice();
+    if !never_ran(response) {
+        out.write_all(b"{\"data\":")?;
+        write_value(&response.data, out)?;
+        separator = b",";
+    }
+    if !response.errors.is_empty() {
+        out.write_all(separator)?;
+        out.write_all(b"\"errors\":")?;
+        serde_json::to_writer(&mut *out, &response.errors)?;
+        separator = b",";
+    }
+    if !response.extensions.is_empty() {
+        out.write_all(separator)?;
+        out.write_all(b"\"extensions\":")?;
+        serde_json::to_writer(&mut *out, &response.extensions)?;
+    }
+    out.write_all(b"}")
+}
+
+/// Writes a value as JSON. A binary value is JSON already: the breadth-first engine wrote it.
+fn write_value(value: &Value, out: &mut LimitedBuffer) -> io::Result<()> {
+    match value {
+        Value::Binary(json) => out.write_all(json),
+        Value::List(items) => {
+            out.write_all(b"[")?;
+            for (number, item) in items.iter().enumerate() {
+                if number > 0 {
+                    out.write_all(b",")?;
+                }
+                write_value(item, out)?;
+            }
+            out.write_all(b"]")
+        }
+        Value::Object(map) => {
+            out.write_all(b"{")?;
+            for (number, (key, item)) in map.iter().enumerate() {
+                if number > 0 {
+                    out.write_all(b",")?;
+                }
+                serde_json::to_writer(&mut *out, key.as_str())?;
+                out.write_all(b":")?;
+                write_value(item, out)?;
+            }
+            out.write_all(b"}")
+        }
+        leaf => Ok(serde_json::to_writer(out, leaf)?),
     }
 }
 

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 
 use async_graphql::{
-    Name, PathSegment, Positioned, Response, ServerError, Value,
+    Name, PathSegment, Positioned, Response, ServerError, Value, Variables,
     parser::{
         Error as ParseError, parse_schema,
         types::{
@@ -29,6 +29,8 @@ pub struct Types {
     fields: HashMap<Name, HashMap<Name, Type>>,
     /// Object types of each interface and union.
     members: HashMap<Name, HashSet<Name>>,
+    /// Enums and input objects.
+    inputs: HashMap<Name, TypeKind>,
     query: Option<Name>,
     mutation: Option<Name>,
     subscription: Option<Name>,
@@ -68,7 +70,10 @@ impl Types {
                 let members = union.members.into_iter().map(|member| member.node);
                 self.members.entry(name).or_default().extend(members);
             }
-            TypeKind::Scalar | TypeKind::Enum(_) | TypeKind::InputObject(_) => {}
+            TypeKind::Enum(_) | TypeKind::InputObject(_) => {
+                self.inputs.insert(name, kind);
+            }
+            TypeKind::Scalar => {}
         }
     }
 
@@ -97,7 +102,7 @@ impl Types {
     }
 
     /// Returns whether an object of type `parent` may be of type `condition`.
-    fn overlaps(&self, parent: &str, condition: &str) -> bool {
+    pub fn overlaps(&self, parent: &str, condition: &str) -> bool {
         if parent == condition {
             return true;
         }
@@ -106,6 +111,52 @@ impl Types {
             (None, Some(members)) => members.contains(parent),
             (Some(members), None) => members.contains(condition),
             (Some(one), Some(other)) => !one.is_disjoint(other),
+        }
+    }
+
+    /// Whether the values of all variables have the declared types. Values of scalars of this schema are
+    /// accepted: whoever parses them decides.
+    pub fn accept(&self, operation: &OperationDefinition, variables: &Variables) -> bool {
+        operation.variable_definitions.iter().all(|definition| {
+            match variables.get(&definition.node.name.node) {
+                Some(value) => self.accepts(&definition.node.var_type.node, value),
+                None => definition.node.default_value().is_some(),
+            }
+        })
+    }
+
+    fn accepts(&self, ty: &Type, value: &Value) -> bool {
+        let name = match (&ty.base, value) {
+            (_, Value::Null) => return ty.nullable,
+            (BaseType::List(item), Value::List(values)) => {
+                return values.iter().all(|value| self.accepts(item, value));
+            }
+            (BaseType::List(item), value) => return self.accepts(item, value),
+            (BaseType::Named(name), _) => name,
+        };
+        match (self.inputs.get(name), name.as_str(), value) {
+            (Some(TypeKind::Enum(of)), _, Value::String(text)) => {
+                of.values.iter().any(|known| known.node.value.node == *text)
+            }
+            (Some(TypeKind::Enum(of)), _, Value::Enum(text)) => {
+                of.values.iter().any(|known| known.node.value.node == *text)
+            }
+            (Some(TypeKind::InputObject(of)), _, Value::Object(given)) => {
+                let is_known = |key: &Name| of.fields.iter().any(|field| field.node.name.node == *key);
+                given.keys().all(is_known)
+                    && of.fields.iter().all(|field| match given.get(&field.node.name.node) {
+                        Some(value) => self.accepts(&field.node.ty.node, value),
+                        None => field.node.ty.node.nullable || field.node.default_value.is_some(),
+                    })
+            }
+            (Some(_), ..) => false,
+            (None, "Int", Value::Number(number)) => number.is_i64(),
+            (None, "Float", Value::Number(_))
+            | (None, "Boolean", Value::Boolean(_))
+            | (None, "String" | "ID", Value::String(_)) => true,
+            (None, "ID", Value::Number(number)) => number.is_i64(),
+            (None, "Int" | "Float" | "Boolean" | "String" | "ID", _) => false,
+            (None, ..) => true,
         }
     }
 

@@ -1,24 +1,19 @@
 //! Access to the data of the current request from resolvers.
 
-use super::{
-    loaders::Loaders,
-    pages::{Item, MaxPageSize, PageArguments},
-    sorts::SortBy,
-};
-use crate::wire::{BaseUrl, Result};
-use async_graphql::Context;
-use domain::{
-    Actor, Who,
-    app::App,
-    kernel::{lists::SortedPage, pages::Page},
-};
+use super::{loaders::Loaders, pages::MaxPageSize};
+use crate::wire::BaseUrl;
+use async_graphql::{Context, context::ContextBase};
+use domain::{Actor, Who, app::App};
 use std::sync::OnceLock;
 
-/// On whose behalf a request reads, and its data loaders. The payload of a mutation that opens a session reads
-/// on behalf of the user who signed in.
+/// What a request reads with: the caller, the data loaders and the settings of the server. The payload of a
+/// mutation that opens a session reads on behalf of the user who signed in.
 pub struct Viewpoint {
+    app: App,
     actor: Actor,
     loaders: Loaders,
+    max_page_size: MaxPageSize,
+    base_url: BaseUrl,
     opened: OnceLock<Box<Opened>>,
 }
 
@@ -31,12 +26,18 @@ struct Opened {
 
 impl Viewpoint {
     /// Reads with `loaders` on behalf of `actor`.
-    pub const fn new(actor: Actor, loaders: Loaders) -> Self {
-        Self { actor, loaders, opened: OnceLock::new() }
+    pub const fn new(
+        app: App,
+        actor: Actor,
+        loaders: Loaders,
+        max_page_size: MaxPageSize,
+        base_url: BaseUrl,
+    ) -> Self {
+        Self { app, actor, loaders, max_page_size, base_url, opened: OnceLock::new() }
     }
 
     /// Returns the viewpoint of the current field.
-    fn of<'a>(ctx: &'a Context<'_>) -> &'a Self {
+    pub fn of<'a, T>(ctx: &'a ContextBase<'_, T>) -> &'a Self {
         let mut viewpoint: &Self = ctx.data_unchecked();
         // Requests without an opened session, which are nearly all, do not look at the path.
         while let Some(opened) = viewpoint.opened.get() {
@@ -47,86 +48,75 @@ impl Viewpoint {
         }
         ctx.data_unchecked()
     }
+
+    /// Returns the shared application state.
+    pub const fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// Returns the caller.
+    pub const fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    /// Returns the data loaders of this request.
+    pub const fn loaders(&self) -> &Loaders {
+        &self.loaders
+    }
+
+    /// Returns the maximum number of items on a page.
+    pub const fn max_page_size(&self) -> MaxPageSize {
+        self.max_page_size
+    }
+
+    /// Returns the public URL of a path of this server.
+    pub fn address(&self, path: &str) -> String {
+        format!("{}{path}", self.base_url)
+    }
 }
 
 /// Returns the key of the root field above the current field.
-fn root_of(ctx: &Context<'_>) -> Option<String> {
+fn root_of<T>(ctx: &ContextBase<'_, T>) -> Option<String> {
     ctx.path_node.and_then(|path| path.to_string_vec().into_iter().next())
 }
 
 /// Accessors for the data that every request carries.
 pub trait RequestContext {
+    /// Returns what the current field reads with.
+    fn viewpoint(&self) -> &Viewpoint;
+
     /// Returns the shared application state.
-    fn app(&self) -> &App;
+    fn app(&self) -> &App {
+        self.viewpoint().app()
+    }
+
     /// Returns the caller.
-    fn actor(&self) -> &Actor;
+    fn actor(&self) -> &Actor {
+        self.viewpoint().actor()
+    }
+
     /// Returns the data loaders of this request.
-    fn loaders(&self) -> &Loaders;
-    /// Lets the payload of this mutation read what the session that it opened may read.
-    fn opened_session(&self, who: Who);
-    /// Returns the public URL of a path of this server.
-    fn address(&self, path: &str) -> String;
-    /// Checks the arguments of a connection and returns the requested page.
-    fn page<T: Item>(
-        &self,
-        first: Option<i32>,
-        after: Option<String>,
-        last: Option<i32>,
-        before: Option<String>,
-    ) -> Result<Page>;
-    /// Checks the arguments of a list that the client may sort, and returns the requested page.
-    fn sorted_page<T: Item, S: SortBy>(
-        &self,
-        arguments: PageArguments,
-        sort: Option<S>,
-    ) -> Result<SortedPage<S::Column>>;
+    fn loaders(&self) -> &Loaders {
+        self.viewpoint().loaders()
+    }
 }
 
-impl RequestContext for Context<'_> {
-    fn app(&self) -> &App {
-        self.data_unchecked()
+impl<T> RequestContext for ContextBase<'_, T> {
+    fn viewpoint(&self) -> &Viewpoint {
+        Viewpoint::of(self)
     }
+}
 
-    fn actor(&self) -> &Actor {
-        &Viewpoint::of(self).actor
+/// Lets the payload of the current mutation read what the session that it opened may read.
+pub fn open_session(ctx: &Context<'_>, who: Who) {
+    let Some(mutation) = root_of(ctx) else { return };
+    let mut last: &Viewpoint = ctx.data_unchecked();
+    while let Some(opened) = last.opened.get() {
+        last = &opened.viewpoint;
     }
-
-    fn loaders(&self) -> &Loaders {
-        &Viewpoint::of(self).loaders
-    }
-
-    fn opened_session(&self, who: Who) {
-        let Some(mutation) = root_of(self) else { return };
-        let mut last: &Viewpoint = self.data_unchecked();
-        while let Some(opened) = last.opened.get() {
-            last = &opened.viewpoint;
-        }
-        let actor = Actor { who, ..last.actor.clone() };
-        let loaders = last.loaders.on_behalf_of(&actor);
-        _ = last.opened.set(Box::new(Opened { mutation, viewpoint: Viewpoint::new(actor, loaders) }));
-    }
-
-    fn address(&self, path: &str) -> String {
-        format!("{}{path}", self.data_unchecked::<BaseUrl>())
-    }
-
-    fn page<T: Item>(
-        &self,
-        first: Option<i32>,
-        after: Option<String>,
-        last: Option<i32>,
-        before: Option<String>,
-    ) -> Result<Page> {
-        let arguments = PageArguments { first, after, last, before };
-        Ok(arguments.page::<T>(*self.data_unchecked::<MaxPageSize>())?)
-    }
-
-    fn sorted_page<T: Item, S: SortBy>(
-        &self,
-        arguments: PageArguments,
-        sort: Option<S>,
-    ) -> Result<SortedPage<S::Column>> {
-        let max = *self.data_unchecked::<MaxPageSize>();
-        Ok(arguments.sorted_page::<T, S>(max, &sort.unwrap_or_default())?)
-    }
+    let actor = Actor { who, ..last.actor.clone() };
+    let loaders = last.loaders.on_behalf_of(&actor);
+    let viewpoint =
+        Viewpoint::new(last.app.clone(), actor, loaders, last.max_page_size, last.base_url.clone());
+    _ = last.opened.set(Box::new(Opened { mutation, viewpoint }));
 }

@@ -1,14 +1,15 @@
 //! Executes GraphQL requests of every transport: checks, runs, completes and sorts them.
 
 use std::{
+    any::TypeId,
     collections::HashMap,
     hash::{BuildHasher, Hash, RandomState},
     panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
 };
 
 use async_graphql::{
-    Executor, Request, Response, Variables,
+    Executor, Request, Response, Value, Variables,
     parser::{Error as ParseError, types::OperationType},
 };
 use futures_util::{
@@ -22,12 +23,14 @@ use tracing::Instrument;
 
 use super::{
     answer,
+    breadth::{self, Asked, Breadth, Stop},
     complete::{Types, complete},
+    context::Viewpoint,
     guard::{self, BAD_USER_INPUT, Checked, Limits, Operation, Refused, VALIDATION_FAILED},
     levels::Levels,
     ordered::order,
 };
-use crate::graphql::Schema;
+use crate::graphql::{Query, Schema};
 
 /// No document with this hash is stored. The client must send the hash together with the document.
 pub const PERSISTED_QUERY_NOT_FOUND: &str = "PERSISTED_QUERY_NOT_FOUND";
@@ -122,15 +125,40 @@ impl Plan {
         self.operation.is_open
     }
 
+    /// Returns the request for the ordinary executor, without its document.
     fn request(
-        mut self,
+        &mut self,
+        breadth: Option<Breadth>,
         levels: &Levels,
         prepare: impl FnOnce(Request, &Operation, Levels) -> Request,
-    ) -> (Request, Self) {
-        let mut request = Request::new(String::new()).variables(std::mem::take(&mut self.variables));
+    ) -> Request {
+        self.set_defaults();
+        let mut request = Request::new(String::new());
+        if let Some(breadth) = breadth {
+            request = request.data(breadth);
+        }
         request.operation_name = self.operation.name.as_ref().map(ToString::to_string);
+        prepare(request, &self.operation, levels.clone())
+    }
+
+    /// Sets variables that are left out to their defaults: the ordinary executor forgets those in `@skip` and
+    /// `@include`.
+    fn set_defaults(&mut self) {
+        let Some(operation) = self.checked.definition(&self.operation) else { return };
+        for definition in &operation.variable_definitions {
+            if let Some(default) = &definition.node.default_value
+                && !self.variables.contains_key(&definition.node.name.node)
+            {
+                self.variables.insert(definition.node.name.node.clone(), default.node.clone());
+            }
+        }
+    }
+
+    /// Adds the document and the variables to a request.
+    fn complete_request(&self, mut request: Request) -> Request {
+        request.variables = self.variables.clone();
         request.set_parsed_query((*self.checked.document).clone());
-        (prepare(request, &self.operation, levels.clone()), self)
+        request
     }
 }
 
@@ -139,11 +167,13 @@ impl Plan {
 pub struct Engine<E = Schema> {
     schema: E,
     shared: Arc<Shared>,
+    /// Whether queries are answered breadth first where possible. The result is the same without.
+    is_breadth_first: bool,
 }
 
 struct Shared {
     limits: Limits,
-    types: Types,
+    types: Arc<Types>,
     documents: Documents<(u64, u64)>,
     /// Random keys for the hashes under which `documents` stores a text, so that clients cannot provoke
     /// collisions.
@@ -155,15 +185,27 @@ struct Shared {
 impl<E: Executor> Engine<E> {
     /// Creates an engine. Fails only if `sdl`, the text of the schema, cannot be parsed.
     pub fn new(schema: E, sdl: &str, limits: Limits) -> Result<Self, ParseError> {
-        let types = Types::read(sdl)?;
+        let types = Arc::new(Types::read(sdl)?);
         let documents = Documents::new(limits.cached_documents, limits.cached_tokens);
         let persisted = Documents::new(limits.cached_documents, limits.cached_tokens);
         let keys = [RandomState::new(), RandomState::new()];
-        Ok(Self { schema, shared: Arc::new(Shared { limits, types, documents, keys, persisted }) })
+        let shared = Arc::new(Shared { limits, types, documents, keys, persisted });
+        Ok(Self { schema, shared, is_breadth_first: false })
     }
 
     pub fn limits(&self) -> &Limits {
         &self.shared.limits
+    }
+
+    /// Answers queries breadth first where possible, if `is_breadth_first`. Only for the schema of this
+    /// product.
+    pub fn breadth_first(self, is_breadth_first: bool) -> Self {
+        Self { is_breadth_first, ..self }
+    }
+
+    fn breadth(&self) -> Option<Breadth> {
+        let Shared { limits, types, .. } = &*self.shared;
+        self.is_breadth_first.then(|| Breadth::new(types.clone(), limits.response_bytes))
     }
 
     /// Checks a request without running it.
@@ -237,11 +279,16 @@ impl<E: Executor> Engine<E> {
     ) -> Response {
         self.register(&plan);
         let levels = Levels::default();
-        let (request, plan) = plan.request(&levels, prepare);
+        let mut plan = plan;
+        let request = plan.request(self.breadth(), &levels, prepare);
         match plan.operation.kind {
             OperationType::Query => {
-                let answer =
-                    tokio::time::timeout(self.limits().query_timeout, self.call(request, &plan, levels));
+                let answer = tokio::time::timeout(self.limits().query_timeout, async {
+                    match self.call_breadth_first(&request, &plan).await {
+                        Some(response) => response,
+                        None => self.call(request, &plan, levels).await,
+                    }
+                });
                 answer.await.unwrap_or_else(|_| {
                     Refused::new(answer::TIMEOUT, "The query took too long. Request less data.").into()
                 })
@@ -280,7 +327,9 @@ impl<E: Executor> Engine<E> {
         }
         self.register(&plan);
         let levels = Levels::default();
-        let (request, plan) = plan.request(&levels, prepare);
+        let mut plan = plan;
+        let request = plan.request(self.breadth(), &levels, prepare);
+        let request = plan.complete_request(request);
         let items =
             AssertUnwindSafe(levels.resolve_each(self.schema.execute_stream(request, None))).catch_unwind();
         items
@@ -292,9 +341,40 @@ impl<E: Executor> Engine<E> {
     }
 
     async fn call(&self, request: Request, plan: &Plan, levels: Levels) -> Response {
+        let request = plan.complete_request(request);
         match AssertUnwindSafe(levels.resolve(self.schema.execute(request))).catch_unwind().await {
-            Ok(response) => self.complete(response, plan),
+            Ok(response) => {
+                if !answer::never_ran(&response) {
+                    plan.checked.is_valid.store(true, Ordering::Relaxed);
+                }
+                self.complete(response, plan)
+            }
             Err(_) => panicked(),
+        }
+    }
+
+    /// Answers a whole query breadth first; `None` if the ordinary executor must answer it.
+    async fn call_breadth_first(&self, request: &Request, plan: &Plan) -> Option<Response> {
+        let breadth = data::<Breadth>(request)?;
+        if !plan.checked.is_valid.load(Ordering::Relaxed) {
+            return None;
+        }
+        let operation = plan.checked.definition(&plan.operation)?;
+        if !breadth.types.accept(operation, &plan.variables) {
+            return None;
+        }
+        let asked = Asked::new(&plan.checked.document.fragments, operation, &plan.variables, &breadth.types);
+        let selected = breadth::plan::<Query>(&asked, &operation.selection_set.node).ok()?;
+        let view = data::<Viewpoint>(request)?;
+        if asked.reads() <= 1 {
+            view.loaders().read_once();
+        }
+        let answer = AssertUnwindSafe(breadth::whole(view, Query::default(), &selected, breadth));
+        match answer.catch_unwind().await {
+            Ok(Ok(json)) => Some(Response::new(Value::Binary(json.into()))),
+            Ok(Err(Stop::Slow)) => None,
+            Ok(Err(Stop::TooLarge)) => Some(answer::too_large(breadth.limit).into()),
+            Err(_) => Some(panicked()),
         }
     }
 
@@ -307,6 +387,10 @@ impl<E: Executor> Engine<E> {
         }
         response
     }
+}
+
+fn data<D: Send + Sync + 'static>(request: &Request) -> Option<&D> {
+    request.data.get(&TypeId::of::<D>())?.downcast_ref()
 }
 
 fn panicked() -> Response {

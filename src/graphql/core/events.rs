@@ -1,6 +1,11 @@
 //! GraphQL events and subscriptions, read from the event log.
 
-use super::{context::RequestContext, event_types::EventType, scalars::DateTime};
+use super::{
+    breadth::{Fetch, Maybe, One, fetch},
+    context::RequestContext,
+    event_types::EventType,
+    scalars::DateTime,
+};
 use crate::{
     graphql::{
         accounts::Account,
@@ -35,8 +40,9 @@ use domain::{
     },
     trading::market,
 };
-use entity::{Kind, account, bank_account, event, fill, kyc, order, partner, screening_hit, transfer, user};
+use entity::{Kind, event, screening_hit};
 use futures_util::{Stream, StreamExt, stream};
+use macros::breadth;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -86,13 +92,13 @@ event!(
     /// An order was placed, or its status changed.
     OrderChangedEvent(OrderState) {
         /// The order in its current state.
-        async fn order(&self, ctx) -> Result<Order> {
-            Ok(Order(ctx.loaders().get::<order::Entity>(self.state.id).await?))
+        async fn order(&self) -> One<Order> {
+            One::of(self.state.id)
         }
 
         /// Account that buys or sells.
-        async fn account(&self, ctx) -> Result<Account> {
-            Ok(Account(ctx.loaders().get::<account::Entity>(self.state.account_id).await?))
+        async fn account(&self) -> One<Account> {
+            One::of(self.state.account_id)
         }
 
         /// Order status after this event.
@@ -106,13 +112,13 @@ event!(
     /// A transfer was created, or its status changed.
     TransferChangedEvent(TransferState) {
         /// The transfer in its current state.
-        async fn transfer(&self, ctx) -> Result<Transfer> {
-            Ok(Transfer(ctx.loaders().get::<transfer::Entity>(self.state.id).await?))
+        async fn transfer(&self) -> One<Transfer> {
+            One::of(self.state.id)
         }
 
         /// Brokerage account of the transfer.
-        async fn account(&self, ctx) -> Result<Account> {
-            Ok(Account(ctx.loaders().get::<account::Entity>(self.state.account_id).await?))
+        async fn account(&self) -> One<Account> {
+            One::of(self.state.account_id)
         }
 
         /// Transfer status after this event.
@@ -126,18 +132,18 @@ event!(
     /// A trade was settled.
     TradeSettledEvent(TradeState) {
         /// Fill that was settled.
-        async fn fill(&self, ctx) -> Result<Fill> {
-            Ok(Fill(ctx.loaders().get::<fill::Entity>(self.state.id).await?))
+        async fn fill(&self) -> One<Fill> {
+            One::of(self.state.id)
         }
 
         /// Order of the trade, in its current state.
-        async fn order(&self, ctx) -> Result<Order> {
-            Ok(Order(ctx.loaders().get::<order::Entity>(self.state.order_id).await?))
+        async fn order(&self) -> One<Order> {
+            One::of(self.state.order_id)
         }
 
         /// Account that bought or sold.
-        async fn account(&self, ctx) -> Result<Account> {
-            Ok(Account(ctx.loaders().get::<account::Entity>(self.state.account_id).await?))
+        async fn account(&self) -> One<Account> {
+            One::of(self.state.account_id)
         }
     }
 );
@@ -146,8 +152,8 @@ event!(
     /// A user was created or changed.
     UserChangedEvent(UserState) {
         /// The user in their current state.
-        async fn user(&self, ctx) -> Result<User> {
-            Ok(User(ctx.loaders().get::<user::Entity>(self.state.id).await?))
+        async fn user(&self) -> One<User> {
+            One::of(self.state.id)
         }
 
         /// Identity verification status after this event.
@@ -161,8 +167,8 @@ event!(
     /// An identity check was created or changed.
     KycChangedEvent(CheckState) {
         /// The identity check in its current state.
-        async fn kyc(&self, ctx) -> Result<Kyc> {
-            Ok(Kyc(ctx.loaders().get::<kyc::Entity>(self.state.id).await?))
+        async fn kyc(&self) -> One<Kyc> {
+            One::of(self.state.id)
         }
 
         /// Outcome of the check after this event.
@@ -182,14 +188,14 @@ event!(
     /// An entry of a new watch list resembles an existing user.
     WatchListHitFoundEvent(FoundHit) {
         /// The identity check in its current state.
-        async fn kyc(&self, ctx) -> Result<Kyc> {
-            Ok(Kyc(ctx.loaders().get::<kyc::Entity>(self.state.check.id).await?))
+        async fn kyc(&self) -> One<Kyc> {
+            One::of(self.state.check.id)
         }
 
         /// User that the entry resembles.
-        async fn user(&self, ctx) -> Result<User> {
+        async fn user(&self) -> Result<One<User>> {
             let user = self.state.check.user_id.ok_or_else(|| Fault::from(events::unreadable(&self.row)))?;
-            Ok(User(ctx.loaders().get::<user::Entity>(user).await?))
+            Ok(One::of(user))
         }
 
         /// Outcome of the check after this event.
@@ -198,11 +204,9 @@ event!(
         }
 
         /// The hit in its current state. Null without scope `operate`.
-        async fn hit(&self, ctx) -> Result<Option<WatchListHit>> {
-            if screening_hit::Entity::access(ctx.actor()).is_err() {
-                return Ok(None);
-            }
-            Ok(ctx.loaders().find::<screening_hit::Entity>(self.state.hit_id).await?.map(WatchListHit))
+        async fn hit(&self, ctx) -> Maybe<WatchListHit> {
+            let may_see = screening_hit::Entity::access(ctx.actor()).is_ok();
+            Maybe::of(may_see.then_some(self.state.hit_id))
         }
     }
 );
@@ -211,8 +215,8 @@ event!(
     /// An account was opened or changed.
     AccountChangedEvent(AccountState) {
         /// The account in its current state.
-        async fn account(&self, ctx) -> Result<Account> {
-            Ok(Account(ctx.loaders().get::<account::Entity>(self.state.id).await?))
+        async fn account(&self) -> One<Account> {
+            One::of(self.state.id)
         }
     }
 );
@@ -221,13 +225,13 @@ event!(
     /// A bank account was linked, changed or removed.
     BankAccountChangedEvent(BankAccountState) {
         /// The bank account in its current state.
-        async fn bank_account(&self, ctx) -> Result<BankAccount> {
-            Ok(BankAccount(ctx.loaders().get::<bank_account::Entity>(self.state.id).await?))
+        async fn bank_account(&self) -> One<BankAccount> {
+            One::of(self.state.id)
         }
 
         /// Owner of the bank account.
-        async fn user(&self, ctx) -> Result<User> {
-            Ok(User(ctx.loaders().get::<user::Entity>(self.state.user_id).await?))
+        async fn user(&self) -> One<User> {
+            One::of(self.state.user_id)
         }
     }
 );
@@ -236,8 +240,8 @@ event!(
     /// The partner's API keys, clock, market hours or fixed quotes changed.
     PartnerChangedEvent(Uuid) {
         /// The partner in its current state.
-        async fn partner(&self, ctx) -> Result<Partner> {
-            Ok(Partner(ctx.loaders().get::<partner::Entity>(self.state).await?))
+        async fn partner(&self) -> One<Partner> {
+            One::of(self.state)
         }
     }
 );
@@ -358,14 +362,18 @@ async fn visible_account(ctx: &Context<'_>, id: &ID) -> Result<Uuid> {
 #[derive(Default)]
 pub struct EventQuery;
 
-#[Object]
+#[breadth]
 impl EventQuery {
     /// Returns the cursor of the partner's newest event. A subscription with this cursor as `after` continues
     /// where this query ends: it sends every event that the query has not seen yet. Requires scope `read`.
-    async fn event_cursor(&self, ctx: &Context<'_>) -> Result<Option<String>> {
-        let partner_id = ctx.actor().access_scope(Scope::Read)?.partner_id;
-        let head = events::head(&*ctx.loaders().connection().await?, partner_id).await?;
-        Ok(Some(head.to_string()))
+    fn event_cursor(&self) -> Fetch<Option<String>> {
+        fetch(|view| {
+            Box::pin(async move {
+                let partner_id = view.actor().access_scope(Scope::Read)?.partner_id;
+                let head = events::head(&*view.loaders().connection().await?, partner_id).await?;
+                Ok(Some(head.to_string()))
+            })
+        })
     }
 }
 

@@ -11,7 +11,11 @@ mod weight;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 use survey::{Counts, Survey};
 
 use async_graphql::{
@@ -164,9 +168,12 @@ impl From<Refused> for Response {
 }
 
 /// Document that passed the checks of its text.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Checked {
     pub document: Arc<ExecutableDocument>,
+    /// Whether it has also passed the validation rules of the specification, which then only need to look at
+    /// the values of variables.
+    pub is_valid: AtomicBool,
     pub operations: Vec<Operation>,
     pub tokens: usize,
 }
@@ -211,7 +218,7 @@ pub fn admit(query: &str, limits: &Limits) -> Result<Checked, Refused> {
     if all.selections > limits.selections {
         return Err(Refused::too_many("selections after its fragments are expanded", limits.selections));
     }
-    Ok(Checked { document: Arc::new(document), operations, tokens })
+    Ok(Checked { document: Arc::new(document), is_valid: AtomicBool::new(false), operations, tokens })
 }
 
 impl Checked {

@@ -1,28 +1,30 @@
 //! Data loaders of a request. They batch reads, so that no list causes one statement per row.
 
 mod keyed;
-mod rows;
 
-use super::levels::{Levels, Reading};
-use crate::wire::Result;
-use async_graphql::dataloader::DataLoader;
+use super::{
+    levels::{Levels, Reading},
+    nodes::Item,
+};
+use crate::wire::{Fault, Result};
+use async_graphql::dataloader::{DataLoader, Loader};
 use domain::{
     Actor, Error, Visible,
-    access::second_factors::Factors,
     app::App,
     kernel::{
         actor::AccessScope,
-        command::Identified,
         db::Reader,
-        lists::Filter,
+        lists::{Filter, SortedPage},
         pages::{Page, Slice},
+        rows,
     },
-    trading::{balances::Balance, market::Quote},
 };
-use entity::{bank_account, invitation, kyc, screening_hit};
-use keyed::{BalanceOf, ById, Children, DefaultOf, FactorsOf, HitsOf, InvitationOf, KycOf, QuoteOf};
-use sea_orm::DatabaseExecutor;
-use std::{marker::PhantomData, ops::Deref, sync::Arc, time::Duration};
+use entity::positional::ColumnSet;
+pub use keyed::{
+    BalanceOf, ById, Children, DefaultOf, ExceptionOf, FactorsOf, HitsOf, InvitationOf, KycOf, QuoteOf,
+};
+use sea_orm::{DatabaseExecutor, EntityTrait};
+use std::{hash::Hash, marker::PhantomData, ops::Deref, sync::Arc, time::Duration};
 use uuid::Uuid;
 
 /// Batch loader of one request: reads rows on behalf of one caller.
@@ -43,6 +45,42 @@ impl BatchLoader {
             Err(Error::Unauthenticated) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Returns the rows with these ids that the caller may see, including those that are shown only by rows
+    /// that refer to them.
+    pub async fn by_ids<T: Item>(&self, ids: &[Uuid], columns: ColumnSet) -> Result<Vec<T>> {
+        let Some(access_scope) = self.access::<T::Entity>()? else { return Ok(Vec::new()) };
+        let connection = self.reader.connection().await?;
+        let rows = rows::by_ids::<T::Entity>(&connection, access_scope, ids, columns).await?;
+        Ok(rows.into_iter().map(T::from).collect())
+    }
+
+    /// Returns a page of the children of each parent. Whoever may see a parent may see its children.
+    pub async fn under<T: Item>(
+        &self,
+        parents: &[Uuid],
+        page: &Page,
+        filters: &[Filter],
+        columns: ColumnSet,
+    ) -> Result<Vec<Slice<T::Row>>> {
+        if self.access::<T::Entity>()?.is_none() {
+            return Ok(parents.iter().map(|_| page.cut(Vec::new())).collect());
+        }
+        let connection = self.reader.connection().await?;
+        Ok(rows::under::<T::Entity>(&connection, T::PARENTS, parents, page, filters, columns).await?)
+    }
+
+    /// Returns a page of the rows that the caller can see. Fails for callers without the scope.
+    pub async fn list<T: Item>(
+        &self,
+        page: &SortedPage<<T::Entity as EntityTrait>::Column>,
+        filters: &[Filter],
+        columns: ColumnSet,
+    ) -> Result<Slice<T::Row>> {
+        let access_scope = T::Entity::access(&self.actor)?;
+        let connection = self.reader.connection().await?;
+        Ok(rows::list::<T::Entity>(&connection, access_scope, page, filters, columns).await?)
     }
 }
 
@@ -87,70 +125,33 @@ impl Loaders {
         self.levels.reading()
     }
 
+    /// Notes that one statement is all that the request reads, so that it needs no snapshot.
+    pub fn read_once(&self) {
+        self.reader.read_once();
+    }
+
+    /// Returns the loader itself, which the breadth-first engine asks for all keys of a level.
+    pub fn batch_loader(&self) -> &BatchLoader {
+        self.loader.loader()
+    }
+
+    /// Returns the value of a key.
+    pub async fn load<K>(&self, key: K) -> Result<Option<<BatchLoader as Loader<K>>::Value>>
+    where
+        K: Clone + Eq + Hash + Send + Sync + 'static,
+        BatchLoader: Loader<K, Error = Fault>,
+    {
+        self.loader.load_one(key).await
+    }
+
     /// Returns the row with this id, to which another row refers, if the caller may see it.
-    pub async fn find<E: Visible>(&self, id: Uuid) -> Result<Option<E::Model>> {
-        self.loader.load_one(ById::<E>(id, PhantomData)).await
+    pub async fn find<T: Item>(&self, id: Uuid) -> Result<Option<T::Row>> {
+        self.load(ById::<T>(id, PhantomData)).await
     }
 
     /// Returns the row with this id from a request, if the caller may see it.
-    pub async fn find_listed<E: Visible>(&self, id: Uuid) -> Result<Option<E::Model>> {
-        Ok(self.find::<E>(id).await?.filter(|row| E::LISTED.has(row)))
-    }
-
-    /// Returns the row with this id, to which another row refers. Fails if the caller may not see it.
-    pub async fn get<E: Visible>(&self, id: Uuid) -> Result<E::Model> {
-        self.find::<E>(id)
-            .await?
-            .ok_or_else(|| Error::broken("a row refers to a row that was not found").into())
-    }
-
-    /// Returns a page of the children of one parent that match all filters. Whoever may see the parent may see
-    /// them.
-    pub async fn children<E: Child>(
-        &self,
-        parent: Uuid,
-        page: Page,
-        filters: Vec<Filter>,
-    ) -> Result<Slice<E::Model>> {
-        let rows = self.loader.load_one(Children::<E> { parent, page, filters, of: PhantomData }).await?;
-        let mut rows = rows.unwrap_or_default();
-        page.sort(&mut rows, Identified::id);
-        Ok(page.cut(rows))
-    }
-
-    /// Returns the balance of an account; `None` while market prices are unavailable.
-    pub async fn balance(&self, account: Uuid) -> Result<Option<Balance>> {
-        self.loader.load_one(BalanceOf(account)).await
-    }
-
-    /// Returns the current quote of an instrument for the partner of the caller.
-    pub async fn quote(&self, instrument: Uuid) -> Result<Option<Quote>> {
-        self.loader.load_one(QuoteOf(instrument)).await
-    }
-
-    /// Returns the second factors that a user has set up.
-    pub async fn factors(&self, user: Uuid) -> Result<Factors> {
-        Ok(self.loader.load_one(FactorsOf(user)).await?.unwrap_or_default())
-    }
-
-    /// Returns the default bank account of a user.
-    pub async fn default_bank_account(&self, user: Uuid) -> Result<Option<bank_account::Model>> {
-        self.loader.load_one(DefaultOf(user)).await
-    }
-
-    /// Returns the current identity check of a user.
-    pub async fn kyc(&self, user: Uuid) -> Result<Option<kyc::Model>> {
-        self.loader.load_one(KycOf(user)).await
-    }
-
-    /// Returns the invitation that a user signed up with.
-    pub async fn invitation_of_user(&self, id: Uuid) -> Result<Option<invitation::Model>> {
-        self.loader.load_one(InvitationOf(id)).await
-    }
-
-    /// Returns the watch-list hits of an identity check, best match first.
-    pub async fn hits(&self, kyc: Uuid) -> Result<Vec<screening_hit::Model>> {
-        Ok(self.loader.load_one(HitsOf(kyc)).await?.unwrap_or_default())
+    pub async fn find_listed<T: Item>(&self, id: Uuid) -> Result<Option<T::Row>> {
+        Ok(self.find::<T>(id).await?.filter(|row| T::Entity::LISTED.has(row)))
     }
 }
 
@@ -166,12 +167,4 @@ impl<'a> Deref for Connection<'a> {
     fn deref(&self) -> &Self::Target {
         &self.executor
     }
-}
-
-/// Table with rows that are listed under a parent row.
-pub trait Child: Visible + Default {
-    /// Columns of the parent ids.
-    const PARENTS: &'static [Self::Column];
-    /// Returns the parent ids of a row, in the order of the columns.
-    fn parents_of(row: &Self::Model) -> impl Iterator<Item = Uuid>;
 }

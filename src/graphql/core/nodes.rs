@@ -1,6 +1,6 @@
 //! GraphQL queries that return objects by id.
 
-use super::context::RequestContext;
+use super::{breadth::Object, context::RequestContext};
 use crate::{
     graphql::{
         access::{invitations::Invitation, keys::ApiKey},
@@ -18,30 +18,80 @@ use crate::{
     },
     wire::Result,
 };
-use async_graphql::{Context, ID, Interface, Object};
-use domain::{Error, Refusal, Visible};
+use async_graphql::{Context, ID, Interface, ObjectType};
+use domain::{
+    Error, Refusal, Visible,
+    kernel::{command::Identified, rows::Table},
+};
+use entity::positional::Positional;
 use entity::{
     Kind, account, api_key, bank_account, fill, instrument, invitation, kyc, kyc_document, message, order,
     partner, position, screening_hit, transfer, user,
 };
 use futures_util::future::try_join_all;
+use sea_orm::{EntityTrait, ModelTrait, Value};
 use uuid::Uuid;
 
+/// Object with a row of its own, which is found by its id and listed. Its cursor contains its id, and the id
+/// contains its kind.
+pub trait Item: Object + ObjectType + From<<Self::Entity as EntityTrait>::Model> {
+    /// Kind of object.
+    const KIND: Kind;
+    /// Columns that refer to the parents under which the rows are listed.
+    const PARENTS: &'static [<Self::Entity as EntityTrait>::Column];
+    type Entity: Table<Model = Self::Row>;
+    type Row: Positional + Identified + ModelTrait<Entity = Self::Entity> + Clone + Send + Sync;
+
+    fn row(&self) -> &Self::Row;
+
+    /// Returns the id of the row.
+    fn row_id(&self) -> Uuid {
+        self.row().id()
+    }
+
+    /// Returns the ids of the parents of a row.
+    fn parents_of(row: &Self::Row) -> impl Iterator<Item = Uuid> {
+        Self::PARENTS.iter().filter_map(|column| match row.get(*column) {
+            Value::Uuid(parent) => parent,
+            _ => None,
+        })
+    }
+}
+
 macro_rules! nodes {
-    ($($kind:ident / $table:ident => $object:ident,)* ; $($other:ident)*) => {
+    ($($kind:ident / $table:ident $(by $($parent:ident)|+)? => $object:ident,)* ; $($other:ident)*) => {
         /// Object with a stable, opaque identifier that it can be fetched with.
         #[derive(Interface)]
-        #[graphql(field(name = "id", ty = "ID", desc = "Opaque identifier. Do not parse it."))]
+        #[graphql(field(name = "id", method = "id_field", ty = "ID", desc = "Opaque identifier. Do not parse it."))]
         pub enum Node {
             $($object($object),)*
         }
+
+        $(
+            impl Item for $object {
+                const KIND: Kind = Kind::$kind;
+                const PARENTS: &'static [$table::Column] = &[$($($table::Column::$parent),+)?];
+                type Entity = $table::Entity;
+                type Row = $table::Model;
+
+                fn row(&self) -> &$table::Model {
+                    &self.0
+                }
+            }
+
+            impl From<$table::Model> for $object {
+                fn from(row: $table::Model) -> Self {
+                    Self(row)
+                }
+            }
+        )*
 
         async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>> {
             let Some((id, kind)) = Uuid::try_parse(id).ok().and_then(|id| Some((id, Kind::of(id)?))) else {
                 return Ok(None);
             };
             match kind {
-                $(Kind::$kind => Ok(row::<$table::Entity>(ctx, id).await?.map(|row| $object(row).into())),)*
+                $(Kind::$kind => Ok(row::<$object>(ctx, id).await?.map(Node::from)),)*
                 $(Kind::$other)|* => Ok(None),
             }
         }
@@ -50,19 +100,19 @@ macro_rules! nodes {
 
 // Kinds with the table and the GraphQL type of their objects, and kinds whose objects are no nodes.
 nodes! {
-    Account / account => Account,
+    Account / account by UserId | JointMemberId => Account,
     ApiKey / api_key => ApiKey,
-    BankAccount / bank_account => BankAccount,
-    Fill / fill => Fill,
+    BankAccount / bank_account by UserId => BankAccount,
+    Fill / fill by OrderId => Fill,
     Instrument / instrument => Instrument,
     Invitation / invitation => Invitation,
-    Kyc / kyc => Kyc,
-    KycDocument / kyc_document => KycDocument,
-    Order / order => Order,
+    Kyc / kyc by UserId => Kyc,
+    KycDocument / kyc_document by KycId => KycDocument,
+    Order / order by AccountId => Order,
     Message / message => OutboxMessage,
     Partner / partner => Partner,
-    Position / position => Position,
-    Transfer / transfer => Transfer,
+    Position / position by AccountId => Position,
+    Transfer / transfer by AccountId => Transfer,
     User / user => User,
     ScreeningHit / screening_hit => WatchListHit,
     ;
@@ -72,9 +122,9 @@ nodes! {
 
 /// Returns the row with this id, if the caller may see it. Fails only for users whose session has not passed
 /// its second factor.
-async fn row<E: Visible>(ctx: &Context<'_>, id: Uuid) -> Result<Option<E::Model>> {
-    match E::node_access(ctx.actor()) {
-        Ok(_) => ctx.loaders().find_listed::<E>(id).await,
+async fn row<T: Item>(ctx: &Context<'_>, id: Uuid) -> Result<Option<T>> {
+    match T::Entity::node_access(ctx.actor()) {
+        Ok(_) => Ok(ctx.loaders().find_listed::<T>(id).await?.map(T::from)),
         Err(error @ Error::TwoFactorRequired) => Err(error.into()),
         Err(_) => Ok(None),
     }
@@ -86,7 +136,7 @@ const MAX_IDS: usize = 100;
 #[derive(Default)]
 pub struct NodeQuery;
 
-#[Object]
+#[async_graphql::Object]
 impl NodeQuery {
     /// Returns an object of any type by id, or null if it was not found.
     async fn node(

@@ -1,7 +1,7 @@
 //! Connections, edges and cursors, generic over the item type.
 
-use super::sorts::SortBy;
-use async_graphql::{Object, ObjectType, SimpleObject, TypeName};
+use super::{nodes::Item, sorts::SortBy};
+use async_graphql::{Object, SimpleObject, TypeName};
 use domain::{
     Refusal, Result,
     kernel::{
@@ -10,17 +10,7 @@ use domain::{
         pages::{Order, Page, Slice},
     },
 };
-use entity::Kind;
 use std::borrow::Cow;
-use uuid::Uuid;
-
-/// Item of a connection. Its cursor contains its id, and the id contains its kind.
-pub trait Item: ObjectType {
-    /// Kind of object.
-    const KIND: Kind;
-    /// Id of the row.
-    fn row_id(&self) -> Uuid;
-}
 
 /// Pagination information of a connection.
 #[derive(Clone, Debug, SimpleObject)]
@@ -135,15 +125,15 @@ const DEFAULT_PAGE_SIZE: u64 = 20;
 pub struct MaxPageSize(pub u64);
 
 /// Arguments of a connection.
-#[derive(Debug, Default)]
-pub struct PageArguments {
+#[derive(Clone, Debug, Default)]
+pub struct PageArgs {
     pub first: Option<i32>,
     pub after: Option<String>,
     pub last: Option<i32>,
     pub before: Option<String>,
 }
 
-impl PageArguments {
+impl PageArgs {
     /// Checks the arguments and returns the requested page of a list that is sorted by id, newest first.
     pub fn page<T: Item>(&self, max: MaxPageSize) -> Result<Page> {
         let cursor = |field: &str, cursor: &Option<String>| {

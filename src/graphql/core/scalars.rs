@@ -6,6 +6,7 @@ use async_graphql::{
 use chrono::{DateTime as Instant, NaiveDate, SecondsFormat, Utc};
 use domain::{Refusal, Result, people::person::parse_date};
 use entity::{FixedError, Money as Cents, Percent, Price, Quantity};
+use macros::{Fields, Leaf};
 use std::str::FromStr;
 
 /// What each scalar accepts. This is the message of the error for any other value.
@@ -60,6 +61,11 @@ fn is_decimal(text: &str) -> bool {
 }
 
 impl Decimal {
+    /// Returns the number as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Parses the amount. The error names `field` if it is too large or has too many decimals.
     pub fn amount<T: FromStr<Err = FixedError>>(&self, field: &str) -> Result<T> {
         self.0.parse().map_err(|error: FixedError| Refusal::invalid(field, error.to_string()).into())
@@ -86,7 +92,7 @@ impl Decimal {
 }
 
 /// Settlement currency.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Enum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Enum, Leaf)]
 pub enum Currency {
     /// US dollar.
     #[default]
@@ -94,7 +100,7 @@ pub enum Currency {
 }
 
 /// Amount of money in one currency.
-#[derive(Clone, Debug, SimpleObject)]
+#[derive(Clone, Debug, Fields, SimpleObject)]
 pub struct Money {
     /// Exact amount, for example "1250.00".
     amount: Decimal,
@@ -183,7 +189,14 @@ impl ScalarType for DateTime {
     }
 
     fn to_value(&self) -> Value {
-        Value::String(self.0.to_rfc3339_opts(SecondsFormat::AutoSi, true))
+        Value::String(self.text())
+    }
+}
+
+impl DateTime {
+    /// Returns the timestamp as text.
+    pub fn text(self) -> String {
+        self.0.to_rfc3339_opts(SecondsFormat::AutoSi, true)
     }
 }
 

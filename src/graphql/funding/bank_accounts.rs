@@ -1,84 +1,67 @@
 //! GraphQL types and mutations for external bank accounts.
 
-use crate::{
-    graphql::{
-        core::{
-            context::RequestContext,
-            mutations::{Input, mutations, payload},
-            pages::Item,
-            scalars::DateTime,
-        },
-        people::users::User,
+use crate::graphql::{
+    core::{
+        breadth::One,
+        mutations::{Input, mutations, payload},
+        scalars::DateTime,
     },
-    wire::Result,
+    people::users::User,
 };
-use async_graphql::{Context, ID, InputObject, Object};
+use async_graphql::{ID, InputObject};
 use domain::{
     funding::bank_accounts::{LinkBankAccount, RemoveBankAccount, UpdateBankAccount},
     kernel::ids,
 };
-use entity::{Kind, bank_account, user};
-use uuid::Uuid;
+use entity::{Kind, bank_account};
+use macros::breadth;
 
 /// External bank account that deposits are pulled from.
+#[derive(Clone)]
 pub struct BankAccount(pub bank_account::Model);
 
 /// External bank account that deposits are pulled from.
-#[Object]
+#[breadth]
 impl BankAccount {
     /// Opaque identifier, the same in the GraphQL and REST APIs.
-    pub async fn id(&self) -> ID {
+    pub fn id(&self) -> ID {
         self.0.id.into()
     }
 
     /// Owner of the bank account.
-    async fn owner(&self, ctx: &Context<'_>) -> Result<User> {
-        Ok(User(ctx.loaders().get::<user::Entity>(self.0.user_id).await?))
+    fn owner(&self) -> One<User> {
+        One::of(self.0.user_id)
     }
 
     /// Name chosen by the owner.
-    async fn nickname(&self) -> &str {
+    fn nickname(&self) -> &str {
         &self.0.nickname
     }
 
     /// ABA routing number of the bank.
-    async fn routing_number(&self) -> &str {
+    fn routing_number(&self) -> &str {
         &self.0.routing_number
     }
 
     /// Last digits of the account number, at most four.
-    async fn number_last4(&self) -> &str {
+    fn number_last4(&self) -> &str {
         &self.0.number_last4
     }
 
     /// Whether this is the default bank account of its owner.
-    async fn is_default(&self) -> bool {
+    fn is_default(&self) -> bool {
         self.0.is_default
     }
 
     /// Time when the bank account was linked.
-    async fn linked_at(&self) -> DateTime {
+    fn linked_at(&self) -> DateTime {
         self.0.linked_at.into()
     }
 
     /// Time when the bank account was removed; null until then. A removed bank account is only visible
     /// through its transfers and events.
-    async fn removed_at(&self) -> Option<DateTime> {
+    fn removed_at(&self) -> Option<DateTime> {
         self.0.removed_at.map(DateTime::from)
-    }
-}
-
-impl Item for BankAccount {
-    const KIND: Kind = Kind::BankAccount;
-
-    fn row_id(&self) -> Uuid {
-        self.0.id
-    }
-}
-
-impl From<bank_account::Model> for BankAccount {
-    fn from(row: bank_account::Model) -> Self {
-        Self(row)
     }
 }
 

@@ -5,92 +5,80 @@ use crate::{
     graphql::{
         accounts::Account,
         core::{
-            context::RequestContext,
+            breadth::{ListOf, Maybe, One},
+            context::Viewpoint,
             mutations::{Input, mutations, payload},
-            pages::{Connection, Item, PageArguments},
+            pages::PageArgs,
             scalars::{Date, DateTime, Money, MoneyInput},
             sorts::sort_by,
         },
     },
     wire::Result,
 };
-use async_graphql::{Context, Enum, ID, InputObject, Object};
+use async_graphql::{Enum, ID, InputObject};
 use domain::{
-    funding::transfers::{self, CreateDeposit},
+    funding::transfers::CreateDeposit,
     kernel::{ids, lists::Filter},
 };
-use entity::{Kind, account, bank_account, transfer};
-use uuid::Uuid;
+use entity::{Kind, transfer};
+use macros::{Leaf, breadth};
 
 /// ACH transfer between an external bank account and a brokerage account.
+#[derive(Clone)]
 pub struct Transfer(pub transfer::Model);
 
 /// ACH transfer between an external bank account and a brokerage account.
-#[Object]
+#[breadth]
 impl Transfer {
     /// Opaque identifier, the same in the GraphQL and REST APIs.
-    pub async fn id(&self) -> ID {
+    pub fn id(&self) -> ID {
         self.0.id.into()
     }
 
     /// Brokerage account.
-    async fn account(&self, ctx: &Context<'_>) -> Result<Account> {
-        Ok(Account(ctx.loaders().get::<account::Entity>(self.0.account_id).await?))
+    fn account(&self) -> One<Account> {
+        One::of(self.0.account_id)
     }
 
     /// External bank account, even if it has since been removed. Null if the caller is a signed-in user who
     /// does not own it.
-    async fn bank_account(&self, ctx: &Context<'_>) -> Result<Option<BankAccount>> {
-        Ok(ctx.loaders().find::<bank_account::Entity>(self.0.bank_account_id).await?.map(BankAccount))
+    fn bank_account(&self) -> Maybe<BankAccount> {
+        Maybe::of(Some(self.0.bank_account_id))
     }
 
     /// Direction, seen from the brokerage account.
-    async fn direction(&self) -> TransferDirection {
+    fn direction(&self) -> TransferDirection {
         self.0.direction.into()
     }
 
     /// Amount transferred; always positive.
-    async fn amount(&self) -> Money {
+    fn amount(&self) -> Money {
         self.0.amount.into()
     }
 
     /// Transfer status.
-    async fn status(&self) -> TransferStatus {
+    fn status(&self) -> TransferStatus {
         self.0.status.into()
     }
 
     /// Date in New York on which the transfer is expected to settle.
-    async fn expected_on(&self) -> Date {
+    fn expected_on(&self) -> Date {
         self.0.expected_on.into()
     }
 
     /// Time when the transfer was requested, by the partner's clock.
-    async fn created_at(&self) -> DateTime {
+    fn created_at(&self) -> DateTime {
         self.0.created_at.into()
     }
 
     /// Time when the transfer settled; null until then.
-    async fn settled_at(&self) -> Option<DateTime> {
+    fn settled_at(&self) -> Option<DateTime> {
         self.0.settled_at.map(DateTime)
     }
 }
 
-impl Item for Transfer {
-    const KIND: Kind = Kind::Transfer;
-
-    fn row_id(&self) -> Uuid {
-        self.0.id
-    }
-}
-
-impl From<transfer::Model> for Transfer {
-    fn from(row: transfer::Model) -> Self {
-        Self(row)
-    }
-}
-
 /// Direction of a transfer, seen from the brokerage account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Leaf)]
 #[graphql(remote = "entity::transfer::Direction")]
 pub enum TransferDirection {
     /// Into the brokerage account.
@@ -100,7 +88,7 @@ pub enum TransferDirection {
 }
 
 /// Status of a transfer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Leaf)]
 #[graphql(remote = "entity::transfer::Status")]
 pub enum TransferStatus {
     /// In progress; the money is not available yet.
@@ -110,7 +98,7 @@ pub enum TransferStatus {
 }
 
 /// Filter for transfers. A transfer must match all the fields that are given.
-#[derive(Default, InputObject)]
+#[derive(Clone, Default, InputObject)]
 pub struct TransferFilter {
     /// Only transfers with one of these statuses. If omitted or empty, all transfers.
     statuses: Option<Vec<TransferStatus>>,
@@ -189,35 +177,27 @@ payload!(
 #[derive(Default)]
 pub struct TransferQuery;
 
-#[Object]
+#[breadth]
 impl TransferQuery {
     /// Returns a transfer by id, or null if it was not found. Requires scope `read`.
-    async fn transfer(
+    fn transfer(
         &self,
-        ctx: &Context<'_>,
+        view: &Viewpoint,
         #[graphql(desc = "Id of the transfer.")] id: ID,
-    ) -> Result<Option<Transfer>> {
-        let id = ids::parse(Kind::Transfer, &id);
-        Ok(transfers::find(&*ctx.loaders().connection().await?, ctx.actor(), id).await?.map(Transfer))
+    ) -> Result<Maybe<Transfer>> {
+        Maybe::find(view, &id)
     }
 
     /// Returns the transfers that the caller can see, newest first by default. Requires scope `read`.
-    #[expect(clippy::too_many_arguments, reason = "a connection has four arguments of its own")]
-    async fn transfers(
+    fn transfers(
         &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Returns the first n items; 20 by default.")] first: Option<i32>,
-        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
-        #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
-        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
+        view: &Viewpoint,
+        page: PageArgs,
         #[graphql(desc = "Filter for the transfers.")] filter: Option<TransferFilter>,
         #[graphql(desc = "Sort order; newest first by default.")] order_by: Option<TransferSort>,
-    ) -> Result<Option<Connection<Transfer>>> {
-        let page = ctx.sorted_page::<Transfer, _>(PageArguments { first, after, last, before }, order_by)?;
+    ) -> Result<Option<ListOf<Transfer>>> {
         let filters = filter.unwrap_or_default().conditions();
-        let slice =
-            transfers::list(&*ctx.loaders().connection().await?, ctx.actor(), &page, &filters).await?;
-        Ok(Some(Connection::sorted(slice, |row| page.cursor_of(row), Transfer)?))
+        Ok(Some(ListOf::sorted(view, &page, filters, order_by)?))
     }
 }
 

@@ -13,168 +13,135 @@ use crate::{
         accounts::Account,
         compliance::kyc::Kyc,
         core::{
-            context::RequestContext,
+            breadth::{ListOf, Lookup, Maybe, lookup},
+            context::Viewpoint,
+            loaders::{DefaultOf, FactorsOf, InvitationOf, KycOf},
             mutations::mutations,
-            pages::{Connection, Item, PageArguments},
+            pages::PageArgs,
             scalars::DateTime,
         },
         funding::bank_accounts::BankAccount,
     },
     wire::Result,
 };
-use accounts::UserAccountConnection;
-use async_graphql::{Context, Enum, ID, Object, SimpleObject};
+use accounts::RoleEdges;
+use async_graphql::{Enum, ID, SimpleObject};
 use domain::{
     Scope, Who,
     compliance::registration::Registered,
-    kernel::ids,
     people::{
         applicants::{self},
-        person, users,
+        person,
     },
 };
-use entity::{Kind, account, bank_account, kyc, user};
+use entity::user;
 use inputs::{UserCreateInput, UserCreatePayload, UserUpdateInput, UserUpdatePayload};
 use lists::{UserFilter, UserSort};
-use uuid::Uuid;
+use macros::{Fields, Leaf, breadth};
 
 /// Customer of a partner.
+#[derive(Clone)]
 pub struct User(pub user::Model);
 
 /// Customer of a partner.
-#[Object]
+#[breadth]
 impl User {
     /// Opaque identifier, the same in the GraphQL and REST APIs.
-    pub async fn id(&self) -> ID {
+    pub fn id(&self) -> ID {
         self.0.id.into()
     }
 
     /// Identity verification status; always `PENDING` for a publishable key.
-    async fn status(&self, ctx: &Context<'_>) -> UserStatus {
-        if ctx.actor().may_see_results() { self.0.status.into() } else { UserStatus::Pending }
+    fn status(&self, view: &Viewpoint) -> UserStatus {
+        if view.actor().may_see_results() { self.0.status.into() } else { UserStatus::Pending }
     }
 
     /// Given name; null if not known.
-    async fn first_name(&self) -> Option<&str> {
+    fn first_name(&self) -> Option<&str> {
         Some(self.0.first_name.as_str()).filter(|name| !name.is_empty())
     }
 
     /// Family name; null if not known.
-    async fn last_name(&self) -> Option<&str> {
+    fn last_name(&self) -> Option<&str> {
         Some(self.0.last_name.as_str()).filter(|name| !name.is_empty())
     }
 
     /// Gender, in the user's own words; null if not known.
-    async fn gender(&self) -> Option<&str> {
+    fn gender(&self) -> Option<&str> {
         self.0.gender.as_deref()
     }
 
     /// Employer from the invitation that the user signed up with; null if there is none.
-    async fn employer(&self, ctx: &Context<'_>) -> Result<Option<Employer>> {
-        let Some(id) = self.0.invitation_id else { return Ok(None) };
-        Ok(ctx.loaders().invitation_of_user(id).await?.and_then(|invitation| Employer::of(&invitation)))
+    fn employer(&self) -> Lookup<InvitationOf, Option<Employer>> {
+        lookup(self.0.invitation_id.map(InvitationOf), |_, invitation| {
+            Ok(invitation.and_then(|invitation| Employer::of(&invitation)))
+        })
     }
 
     /// Two-factor authentication methods that the user has set up.
-    async fn two_factor_methods(&self, ctx: &Context<'_>) -> Result<Vec<TwoFactorMethod>> {
-        Ok(methods(&ctx.loaders().factors(self.0.id).await?))
+    fn two_factor_methods(&self) -> Lookup<FactorsOf, Vec<TwoFactorMethod>> {
+        lookup(Some(FactorsOf(self.0.id)), |_, factors| Ok(methods(&factors.unwrap_or_default())))
     }
 
     /// E-mail address.
-    async fn email(&self) -> &str {
+    fn email(&self) -> &str {
         &self.0.email
     }
 
     /// Last four digits of the verified phone number, or of the entered one if none is verified or the caller
     /// lacks scope `read`; null if there is none.
-    async fn phone_last4(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+    fn phone_last4(&self, view: &Viewpoint) -> Lookup<FactorsOf, Option<String>> {
         // A caller without `read` sees a user only in the payload of a mutation, with what was entered.
-        if ctx.actor().may(Scope::Read) {
-            let factors = ctx.loaders().factors(self.0.id).await?;
-            if factors.phone_last4.is_some() {
-                return Ok(factors.phone_last4);
+        let verified = view.actor().may(Scope::Read).then_some(FactorsOf(self.0.id));
+        let user = self.0.clone();
+        lookup(verified, move |view, factors| {
+            if let Some(last4) = factors.and_then(|factors| factors.phone_last4) {
+                return Ok(Some(last4));
             }
-        }
-        let phone = applicants::phone(ctx.app(), &self.0)?;
-        Ok(phone.map(|phone| person::last4(phone.reveal())))
+            let phone = applicants::phone(view.app(), &user)?;
+            Ok(phone.map(|phone| person::last4(phone.reveal())))
+        })
     }
 
     /// Home address; null if not known.
-    async fn address(&self) -> Option<Address> {
+    fn address(&self) -> Option<Address> {
         Address::of(&self.0)
     }
 
     /// Current identity check. Null for a publishable key, and while data needed for a check is missing.
-    async fn kyc(&self, ctx: &Context<'_>) -> Result<Option<Kyc>> {
-        if !ctx.actor().may_see_results() {
-            return Ok(None);
-        }
-        Ok(ctx.loaders().kyc(self.0.id).await?.map(Kyc))
+    fn kyc(&self, view: &Viewpoint) -> Lookup<KycOf, Option<Kyc>> {
+        let key = view.actor().may_see_results().then_some(KycOf(self.0.id));
+        lookup(key, |_, check| Ok(check.map(Kyc)))
     }
 
     /// All identity checks, newest first.
-    async fn kyc_history(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Returns the first n items; 20 by default.")] first: Option<i32>,
-        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
-        #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
-        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
-    ) -> Result<Connection<Kyc>> {
-        let page = ctx.page::<Kyc>(first, after, last, before)?;
-        let slice = ctx.loaders().children::<kyc::Entity>(self.0.id, page, Vec::new()).await?;
-        Ok(Connection::new(slice, Kyc))
+    fn kyc_history(&self, view: &Viewpoint, page: PageArgs) -> Result<ListOf<Kyc>> {
+        ListOf::under(view, self.0.id, &page, Vec::new())
     }
 
     /// Brokerage accounts that the user owns, alone or jointly, newest first.
-    async fn accounts(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Returns the first n items; 20 by default.")] first: Option<i32>,
-        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
-        #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
-        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
-    ) -> Result<UserAccountConnection> {
-        let page = ctx.page::<Account>(first, after, last, before)?;
-        let slice = ctx.loaders().children::<account::Entity>(self.0.id, page, Vec::new()).await?;
-        Ok(UserAccountConnection { user_id: self.0.id, accounts: Connection::new(slice, Account) })
+    fn accounts(&self, view: &Viewpoint, page: PageArgs) -> Result<ListOf<Account, RoleEdges>> {
+        ListOf::under_with(view, self.0.id, &page, Vec::new(), RoleEdges { user_id: self.0.id })
     }
 
     /// Default bank account for transfers; null if there is none.
-    async fn default_bank_account(&self, ctx: &Context<'_>) -> Result<Option<BankAccount>> {
-        Ok(ctx.loaders().default_bank_account(self.0.id).await?.map(BankAccount))
+    fn default_bank_account(&self) -> Lookup<DefaultOf, Option<BankAccount>> {
+        lookup(Some(DefaultOf(self.0.id)), |_, bank_account| Ok(bank_account.map(BankAccount)))
     }
 
     /// Linked external bank accounts, newest first.
-    async fn bank_accounts(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Returns the first n items; 20 by default.")] first: Option<i32>,
-        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
-        #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
-        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
-    ) -> Result<Connection<BankAccount>> {
-        let page = ctx.page::<BankAccount>(first, after, last, before)?;
-        let slice = ctx.loaders().children::<bank_account::Entity>(self.0.id, page, Vec::new()).await?;
-        Ok(Connection::new(slice, BankAccount))
+    fn bank_accounts(&self, view: &Viewpoint, page: PageArgs) -> Result<ListOf<BankAccount>> {
+        ListOf::under(view, self.0.id, &page, Vec::new())
     }
 
     /// Time when the user was created.
-    async fn created_at(&self) -> DateTime {
+    fn created_at(&self) -> DateTime {
         self.0.created_at.into()
     }
 }
 
-impl Item for User {
-    const KIND: Kind = Kind::User;
-
-    fn row_id(&self) -> Uuid {
-        self.0.id
-    }
-}
-
 /// Identity verification status of a user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Leaf)]
 #[graphql(remote = "entity::user::Status")]
 pub enum UserStatus {
     /// Not checked yet because data is missing. A publishable key sees this status for every user.
@@ -192,7 +159,7 @@ pub enum UserStatus {
 }
 
 /// Postal address.
-#[derive(Clone, Debug, SimpleObject)]
+#[derive(Clone, Debug, Fields, SimpleObject)]
 pub struct Address {
     /// Street address.
     line1: String,
@@ -230,40 +197,31 @@ impl From<Registered> for User {
 #[derive(Default)]
 pub struct UserQuery;
 
-#[Object]
+#[breadth]
 impl UserQuery {
     /// Returns the signed-in user, or null for an API key and without credentials.
-    async fn viewer(&self, ctx: &Context<'_>) -> Result<Option<User>> {
-        let Who::User(user) = &ctx.actor().who else { return Ok(None) };
-        Ok(users::find(&*ctx.loaders().connection().await?, ctx.actor(), user.user_id).await?.map(User))
+    fn viewer(&self, view: &Viewpoint) -> Result<Maybe<User>> {
+        match &view.actor().who {
+            Who::User(user) => Maybe::find_row(view, user.user_id),
+            Who::Partner(_) | Who::Anonymous => Ok(Maybe::of(None)),
+        }
     }
 
     /// Returns a user by id, or null if it was not found. Requires scope `read`.
-    async fn user(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Id of the user.")] id: ID,
-    ) -> Result<Option<User>> {
-        let id = ids::parse(Kind::User, &id);
-        Ok(users::find(&*ctx.loaders().connection().await?, ctx.actor(), id).await?.map(User))
+    fn user(&self, view: &Viewpoint, #[graphql(desc = "Id of the user.")] id: ID) -> Result<Maybe<User>> {
+        Maybe::find(view, &id)
     }
 
     /// Returns the users that the caller can see, newest first by default. Requires scope `read`.
-    #[expect(clippy::too_many_arguments, reason = "a connection has four arguments of its own")]
-    async fn users(
+    fn users(
         &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Returns the first n items; 20 by default.")] first: Option<i32>,
-        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
-        #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
-        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
+        view: &Viewpoint,
+        page: PageArgs,
         #[graphql(desc = "Filter for the users.")] filter: Option<UserFilter>,
         #[graphql(desc = "Sort order; newest first by default.")] order_by: Option<UserSort>,
-    ) -> Result<Option<Connection<User>>> {
-        let page = ctx.sorted_page::<User, _>(PageArguments { first, after, last, before }, order_by)?;
+    ) -> Result<Option<ListOf<User>>> {
         let filters = filter.unwrap_or_default().conditions();
-        let slice = users::list(&*ctx.loaders().connection().await?, ctx.actor(), &page, &filters).await?;
-        Ok(Some(Connection::sorted(slice, |row| page.cursor_of(row), User)?))
+        Ok(Some(ListOf::sorted(view, &page, filters, order_by)?))
     }
 }
 

@@ -2,14 +2,16 @@
 
 use crate::{
     graphql::core::{
-        context::RequestContext,
-        pages::{Connection, Item, PageArguments},
+        breadth::{Fetch, ListOf, Lookup, fetch, lookup},
+        context::Viewpoint,
+        loaders::QuoteOf,
+        pages::PageArgs,
         scalars::{DateTime, Money},
         sorts::sort_by,
     },
     wire::Result,
 };
-use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
+use async_graphql::{ID, InputObject, SimpleObject};
 use domain::{
     kernel::{clock, lists::Filter},
     trading::{
@@ -17,57 +19,44 @@ use domain::{
         market::{self, MarketClock as Hours, Quote as Prices},
     },
 };
-use entity::{Kind, instrument};
-use uuid::Uuid;
+use entity::instrument;
+use macros::{Fields, breadth};
 
 /// Security that can be traded.
+#[derive(Clone)]
 pub struct Instrument(pub instrument::Model);
 
 /// Security that can be traded.
-#[Object]
+#[breadth]
 impl Instrument {
     /// Opaque identifier, the same in the GraphQL and REST APIs.
-    pub async fn id(&self) -> ID {
+    pub fn id(&self) -> ID {
         self.0.id.into()
     }
 
     /// Ticker symbol, for example `AAPL`.
-    async fn symbol(&self) -> &str {
+    fn symbol(&self) -> &str {
         &self.0.symbol
     }
 
     /// Display name, for example `Apple Inc.`
-    async fn name(&self) -> &str {
+    fn name(&self) -> &str {
         &self.0.name
     }
 
     /// Exchange where it is listed, for example `NASDAQ`.
-    async fn exchange(&self) -> &str {
+    fn exchange(&self) -> &str {
         &self.0.exchange
     }
 
     /// Current bid and ask. Null without credentials or while market prices are unavailable.
-    async fn quote(&self, ctx: &Context<'_>) -> Result<Option<Quote>> {
-        Ok(ctx.loaders().quote(self.0.id).await?.map(Quote::from))
-    }
-}
-
-impl Item for Instrument {
-    const KIND: Kind = Kind::Instrument;
-
-    fn row_id(&self) -> Uuid {
-        self.0.id
-    }
-}
-
-impl From<instrument::Model> for Instrument {
-    fn from(row: instrument::Model) -> Self {
-        Self(row)
+    fn quote(&self) -> Lookup<QuoteOf, Option<Quote>> {
+        lookup(Some(QuoteOf(self.0.id)), |_, quote| Ok(quote.map(Quote::from)))
     }
 }
 
 /// Prices of one share at one point in time.
-#[derive(Clone, Debug, SimpleObject)]
+#[derive(Clone, Debug, Fields, SimpleObject)]
 pub struct Quote {
     /// Price at which a market order sells.
     bid: Money,
@@ -86,7 +75,7 @@ impl From<Prices> for Quote {
 }
 
 /// Market hours: whether the market is open, and when that changes.
-#[derive(Clone, Debug, SimpleObject)]
+#[derive(Clone, Debug, Fields, SimpleObject)]
 pub struct MarketClock {
     /// Current time by the partner's clock, or by the server's clock without credentials.
     now: DateTime,
@@ -110,7 +99,7 @@ impl From<Hours> for MarketClock {
 }
 
 /// Filter for instruments.
-#[derive(Default, InputObject)]
+#[derive(Clone, Default, InputObject)]
 pub struct InstrumentFilter {
     /// Only instruments whose symbol or name starts with this text; ASCII letters are compared without regard
     /// to case.
@@ -139,40 +128,42 @@ sort_by!(
 #[derive(Default)]
 pub struct InstrumentQuery;
 
-#[Object]
+#[breadth]
 impl InstrumentQuery {
     /// Returns an instrument by ticker symbol, or null if it was not found. Requires no credentials.
-    async fn instrument_by_symbol(
+    fn instrument_by_symbol(
         &self,
-        ctx: &Context<'_>,
         #[graphql(desc = "Ticker symbol, case-insensitive.")] symbol: String,
-    ) -> Result<Option<Instrument>> {
-        Ok(instruments::by_symbol(&*ctx.loaders().connection().await?, &symbol).await?.map(Instrument))
+    ) -> Fetch<Option<Instrument>> {
+        fetch(move |view| {
+            let symbol = symbol.clone();
+            Box::pin(async move {
+                let connection = view.loaders().connection().await?;
+                Ok(instruments::by_symbol(&*connection, &symbol).await?.map(Instrument))
+            })
+        })
     }
 
     /// Returns the instruments, in the order of their symbols by default. Requires no credentials.
-    #[expect(clippy::too_many_arguments, reason = "a connection has four arguments of its own")]
-    async fn instruments(
+    fn instruments(
         &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Returns the first n items; 20 by default.")] first: Option<i32>,
-        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
-        #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
-        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
+        view: &Viewpoint,
+        page: PageArgs,
         #[graphql(desc = "Filter for the instruments.")] filter: Option<InstrumentFilter>,
         #[graphql(desc = "Sort order; by symbol by default.")] order_by: Option<InstrumentSort>,
-    ) -> Result<Option<Connection<Instrument>>> {
-        let page =
-            ctx.sorted_page::<Instrument, _>(PageArguments { first, after, last, before }, order_by)?;
+    ) -> Result<Option<ListOf<Instrument>>> {
         let filters = filter.unwrap_or_default().conditions();
-        let slice = instruments::list(&*ctx.loaders().connection().await?, &page, &filters).await?;
-        Ok(Some(Connection::sorted(slice, |row| page.cursor_of(row), Instrument)?))
+        Ok(Some(ListOf::sorted(view, &page, filters, order_by)?))
     }
 
     /// Returns the market hours that apply to the caller. Requires no credentials.
-    async fn market_clock(&self, ctx: &Context<'_>) -> Result<Option<MarketClock>> {
-        let hours =
-            market::clock_for(&*ctx.loaders().connection().await?, ctx.actor(), clock::system_now()).await?;
-        Ok(Some(hours.into()))
+    fn market_clock(&self) -> Fetch<Option<MarketClock>> {
+        fetch(|view| {
+            Box::pin(async move {
+                let connection = view.loaders().connection().await?;
+                let hours = market::clock_for(&*connection, view.actor(), clock::system_now()).await?;
+                Ok(Some(hours.into()))
+            })
+        })
     }
 }

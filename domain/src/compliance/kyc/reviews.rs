@@ -8,7 +8,7 @@ use crate::{
         audit_log,
         command::{Command, CommandContext},
         events::{Event, EventType},
-        pages::{Order, Page, Slice},
+        lists::Filter,
         secrets::{AssociatedData, Secret},
     },
     people::applicants::Applicant,
@@ -26,17 +26,11 @@ use uuid::Uuid;
 
 const REASON: &str = "kyc.review_reason";
 
-/// Returns a page of the partner's identity checks that are waiting for a review, oldest first. Requires
-/// scope `operate`.
-pub async fn queue(
-    connection: &impl ConnectionTrait,
-    actor: &Actor,
-    page: Page,
-) -> Result<Slice<kyc::Model>> {
-    let select = kyc::Entity::within(actor.caller(Scope::Operate)?.access_scope)
-        .filter(kyc::Column::Outcome.eq(Outcome::ManualReview))
-        .filter(kyc::Column::SupersededAt.is_null());
-    Page { order: Order::OldestFirst, ..page }.of(connection, select).await
+/// Returns the conditions on the identity checks that are waiting for a review. Requires scope `operate`.
+pub fn queue(actor: &Actor) -> Result<Vec<Filter>> {
+    actor.caller(Scope::Operate)?;
+    let undecided = Filter::one_of(kyc::Column::Outcome, [Outcome::ManualReview]);
+    Ok(undecided.into_iter().chain([Filter::is_null(kyc::Column::SupersededAt)]).collect())
 }
 
 /// Returns the applicant of a check for its reviewer and writes the read to the audit log. Requires scope

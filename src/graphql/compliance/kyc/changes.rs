@@ -1,18 +1,15 @@
 //! GraphQL operations that find, start, answer and correct identity checks.
 
 use super::Kyc;
-use crate::{
-    graphql::{
-        core::{
-            context::RequestContext,
-            mutations::{Input, mutations, payload},
-            scalars::Date,
-        },
-        people::users::inputs::{AddressInput, UserPatch},
+use crate::graphql::{
+    core::{
+        breadth::{Fetch, fetch},
+        mutations::{Input, mutations, payload},
+        scalars::Date,
     },
-    wire::Result,
+    people::users::inputs::{AddressInput, UserPatch},
 };
-use async_graphql::{Context, ID, InputObject, Object};
+use async_graphql::{ID, InputObject};
 use domain::{
     compliance::kyc::{self, AnswerQuestions, CorrectKyc, Given, KycRef, StartKyc},
     kernel::ids,
@@ -22,6 +19,7 @@ use domain::{
     },
 };
 use entity::Kind;
+use macros::breadth;
 
 /// Input for kycStart.
 #[derive(InputObject)]
@@ -156,15 +154,20 @@ impl Input for KycCorrectInput {
 #[derive(Default)]
 pub struct KycQuery;
 
-#[Object]
+#[breadth]
 impl KycQuery {
     /// Returns an identity check by its REST API token, or null if it was not found. Requires scope `read`.
-    async fn kyc_by_token(
+    fn kyc_by_token(
         &self,
-        ctx: &Context<'_>,
         #[graphql(desc = "Token of the identity check in the REST API.")] token: String,
-    ) -> Result<Option<Kyc>> {
-        Ok(kyc::find(&*ctx.loaders().connection().await?, ctx.actor(), &token).await?.map(Kyc))
+    ) -> Fetch<Option<Kyc>> {
+        fetch(move |view| {
+            let token = token.clone();
+            Box::pin(async move {
+                let connection = view.loaders().connection().await?;
+                Ok(kyc::find(&*connection, view.actor(), &token).await?.map(Kyc))
+            })
+        })
     }
 }
 

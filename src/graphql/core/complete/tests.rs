@@ -5,8 +5,9 @@ use futures_util::StreamExt;
 use serde_json::{Value, json};
 
 use crate::graphql::{
-    Engine, Limits, Raw, ResponseBody,
+    Engine, Limits, Raw,
     core::test_schema::{self, schema},
+    render,
 };
 
 fn engine() -> Engine<test_schema::Schema> {
@@ -14,7 +15,7 @@ fn engine() -> Engine<test_schema::Schema> {
 }
 
 fn read(response: &Response) -> Value {
-    serde_json::to_value(ResponseBody(response)).unwrap()
+    serde_json::from_slice(&render(response, usize::MAX).unwrap()).unwrap()
 }
 
 fn raw(query: &str, variables: Value) -> Raw {

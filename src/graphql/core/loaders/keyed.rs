@@ -1,7 +1,10 @@
 //! Keys of the data loaders: rows by id, children by parent, and special cases.
 
-use super::{BatchLoader, Child};
-use crate::wire::{Fault, Result};
+use super::BatchLoader;
+use crate::{
+    graphql::core::nodes::Item,
+    wire::{Fault, Result},
+};
 use async_graphql::dataloader::Loader;
 use domain::{
     Error, Visible,
@@ -11,73 +14,85 @@ use domain::{
     },
     compliance::kyc::hits,
     funding::bank_accounts,
-    kernel::{clock, command::Identified, lists::Filter, pages::Page},
+    kernel::{
+        clock,
+        lists::Filter,
+        pages::{Page, Slice},
+    },
     trading::{
         balances::{self, Balance},
         market::{self, Quote},
     },
 };
-use entity::{account, bank_account, instrument, invitation, kyc, screening_hit, user};
+use entity::positional::ColumnSet;
+use entity::{account, bank_account, instrument, invitation, kyc, screening_exception, screening_hit, user};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
-use std::{collections::HashMap, hash::Hash, marker::PhantomData};
+use std::{collections::HashMap, hash::Hash, marker::PhantomData, sync::Arc};
 use uuid::Uuid;
 
-pub struct ById<E>(pub Uuid, pub PhantomData<E>);
+/// The row with this id, to which another row refers.
+pub struct ById<T>(pub Uuid, pub PhantomData<fn() -> T>);
 
-impl<E> Clone for ById<E> {
+impl<T> ById<T> {
+    pub const fn of(id: Uuid) -> Self {
+        Self(id, PhantomData)
+    }
+}
+
+impl<T> Clone for ById<T> {
     fn clone(&self) -> Self {
         Self(self.0, PhantomData)
     }
 }
 
-impl<E> PartialEq for ById<E> {
+impl<T> PartialEq for ById<T> {
     fn eq(&self, other: &Self) -> bool {
         self.0 == other.0
     }
 }
 
-impl<E> Eq for ById<E> {}
+impl<T> Eq for ById<T> {}
 
-impl<E> Hash for ById<E> {
+impl<T> Hash for ById<T> {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         self.0.hash(state);
     }
 }
 
-impl<E: Visible> Loader<ById<E>> for BatchLoader {
-    type Value = E::Model;
+impl<T: Item> Loader<ById<T>> for BatchLoader {
+    type Value = T::Row;
     type Error = Fault;
 
-    async fn load(&self, keys: &[ById<E>]) -> Result<HashMap<ById<E>, E::Model>> {
-        let Some(access_scope) = self.access::<E>()? else { return Ok(HashMap::new()) };
-        let select = E::referenced_within(access_scope).filter(E::ID.is_in(keys.iter().map(|key| key.0)));
-        let rows = select.all(&self.reader.connection().await?).await.map_err(Error::from)?;
-        Ok(rows.into_iter().map(|row| (ById(row.id(), PhantomData), row)).collect())
+    async fn load(&self, keys: &[ById<T>]) -> Result<HashMap<ById<T>, T::Row>> {
+        let ids: Vec<_> = keys.iter().map(|key| key.0).collect();
+        let rows = self.by_ids::<T>(&ids, ColumnSet::ALL).await?;
+        Ok(rows.into_iter().map(|row| (ById(row.row_id(), PhantomData), row.row().clone())).collect())
     }
 }
 
-pub struct Children<E> {
+/// A page of the children of one parent.
+pub struct Children<T> {
     pub parent: Uuid,
     pub page: Page,
-    pub filters: Vec<Filter>,
-    pub of: PhantomData<E>,
+    pub filters: Arc<[Filter]>,
+    pub of: PhantomData<fn() -> T>,
 }
 
-impl<E> Clone for Children<E> {
+impl<T> Clone for Children<T> {
     fn clone(&self) -> Self {
         Self { parent: self.parent, page: self.page, filters: self.filters.clone(), of: PhantomData }
     }
 }
 
-impl<E> PartialEq for Children<E> {
+impl<T> PartialEq for Children<T> {
     fn eq(&self, other: &Self) -> bool {
         self.parent == other.parent && self.page == other.page && self.filters == other.filters
     }
 }
 
-impl<E> Eq for Children<E> {}
+impl<T> Eq for Children<T> {}
 
-impl<E> Hash for Children<E> {
+impl<T> Hash for Children<T> {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         self.parent.hash(state);
         self.page.hash(state);
@@ -85,31 +100,20 @@ impl<E> Hash for Children<E> {
     }
 }
 
-impl<E: Child> Loader<Children<E>> for BatchLoader {
-    type Value = Vec<E::Model>;
+impl<T: Item> Loader<Children<T>> for BatchLoader {
+    type Value = Slice<T::Row>;
     type Error = Fault;
 
-    async fn load(&self, keys: &[Children<E>]) -> Result<HashMap<Children<E>, Vec<E::Model>>> {
-        let Some(_) = self.access::<E>()? else { return Ok(HashMap::new()) };
-        let connection = self.reader.connection().await?;
-        let mut pages: HashMap<(Page, &[Filter]), Vec<Uuid>> = HashMap::new();
+    async fn load(&self, keys: &[Children<T>]) -> Result<HashMap<Children<T>, Slice<T::Row>>> {
+        let mut pages: HashMap<(Page, &[Filter]), Vec<&Children<T>>> = HashMap::new();
         for key in keys {
-            pages.entry((key.page, &key.filters)).or_default().push(key.parent);
+            pages.entry((key.page, &key.filters)).or_default().push(key);
         }
-        let mut found: HashMap<Children<E>, Vec<E::Model>> =
-            keys.iter().map(|key| (key.clone(), Vec::new())).collect();
-        for ((page, filters), parents) in pages {
-            for row in page.of_each::<E>(&connection, E::PARENTS, &parents, filters).await? {
-                for parent in E::parents_of(&row) {
-                    let key = Children { parent, page, filters: filters.to_vec(), of: PhantomData };
-                    // A row of another parent of this batch is left out by `page.cut`, if it is too far.
-                    if let Some(rows) = found.get_mut(&key)
-                        && rows.iter().all(|known| known.id() != row.id())
-                    {
-                        rows.push(row.clone());
-                    }
-                }
-            }
+        let mut found = HashMap::new();
+        for ((page, filters), keys) in pages {
+            let parents: Vec<_> = keys.iter().map(|key| key.parent).collect();
+            let slices = self.under::<T>(&parents, &page, filters, ColumnSet::ALL).await?;
+            found.extend(keys.into_iter().cloned().zip(slices));
         }
         Ok(found)
     }
@@ -243,5 +247,24 @@ impl Loader<QuoteOf> for BatchLoader {
             Err(domain::Error::Unavailable(_)) => Ok(HashMap::new()),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+/// An exception for a watch-list hit, by its id.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ExceptionOf(pub Uuid);
+
+impl Loader<ExceptionOf> for BatchLoader {
+    type Value = screening_exception::Model;
+    type Error = Fault;
+
+    async fn load(&self, keys: &[ExceptionOf]) -> Result<HashMap<ExceptionOf, screening_exception::Model>> {
+        let Some(access_scope) = self.access::<screening_exception::Entity>()? else {
+            return Ok(HashMap::new());
+        };
+        let select = screening_exception::Entity::referenced_within(access_scope)
+            .filter(screening_exception::Column::Id.is_in(keys.iter().map(|key| key.0)));
+        let rows = select.all(&self.reader.connection().await?).await.map_err(Error::from)?;
+        Ok(rows.into_iter().map(|row| (ExceptionOf(row.id), row)).collect())
     }
 }

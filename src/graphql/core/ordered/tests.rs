@@ -1,8 +1,9 @@
 //! Slow fields keep the position that they have in the query.
 
 use crate::graphql::{
-    Engine, Limits, Raw, ResponseBody,
+    Engine, Limits, Raw,
     core::test_schema::{self, schema},
+    render,
 };
 use serde_json::json;
 
@@ -10,7 +11,8 @@ async fn text(query: &str) -> String {
     let engine: Engine<test_schema::Schema> =
         Engine::new(schema(), &schema().sdl(), Limits::default()).unwrap();
     let raw: Raw = serde_json::from_value(json!({ "query": query })).unwrap();
-    serde_json::to_string(&ResponseBody(&engine.execute(raw, |request, _, _| request).await)).unwrap()
+    let response = engine.execute(raw, |request, _, _| request).await;
+    String::from_utf8(render(&response, usize::MAX).unwrap()).unwrap()
 }
 
 #[tokio::test]

@@ -2,14 +2,20 @@
 
 use crate::graphql::{
     accounts::Account,
-    core::pages::{Connection, Item, PageInfo},
+    core::{
+        breadth::{Edges, Fast, Leaf as _, Out, Slow},
+        nodes::Item,
+        pages::{Connection, PageInfo},
+    },
 };
-use async_graphql::{Enum, Object};
+use async_graphql::{Enum, Object, OutputType};
 use entity::account;
+use macros::Leaf;
+use std::borrow::Cow;
 use uuid::Uuid;
 
 /// Role of a user in an account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Leaf)]
 pub enum AccountRole {
     /// Primary owner.
     Owner,
@@ -20,6 +26,35 @@ pub enum AccountRole {
 impl AccountRole {
     fn of(user_id: Uuid, account: &account::Model) -> Self {
         if account.user_id == user_id { Self::Owner } else { Self::JointOwner }
+    }
+}
+
+/// Edges that also show the role of a user in an account.
+#[derive(Clone, Copy, Debug)]
+pub struct RoleEdges {
+    pub user_id: Uuid,
+}
+
+impl Edges<Account> for RoleEdges {
+    type Shown = UserAccountConnection;
+
+    fn type_names() -> [Cow<'static, str>; 2] {
+        [UserAccountConnection::type_name(), <UserAccountEdge<'_> as OutputType>::type_name()]
+    }
+
+    fn write(&self, field: &str, node: &Account, out: &mut Out) -> Fast<()> {
+        match field {
+            "role" => AccountRole::of(self.user_id, &node.0).write(out),
+            _ => Err(Slow),
+        }
+    }
+
+    fn reads(field: &str) -> Option<&'static [&'static str]> {
+        (field == "role").then_some(&["user_id"])
+    }
+
+    fn show(self, accounts: Connection<Account>) -> UserAccountConnection {
+        UserAccountConnection { user_id: self.user_id, accounts }
     }
 }
 

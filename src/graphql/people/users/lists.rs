@@ -7,7 +7,7 @@ use domain::{kernel::lists::Filter, people::person};
 use entity::user;
 
 /// Filter for users. A user must match all the fields that are given.
-#[derive(Default, InputObject)]
+#[derive(Clone, Default, InputObject)]
 pub struct UserFilter {
     /// Only the users with this e-mail address; ASCII letters are compared without regard to case.
     email: Option<String>,

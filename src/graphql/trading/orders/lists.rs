@@ -3,22 +3,21 @@
 use super::{Fill, Order, OrderSide, OrderStatus};
 use crate::{
     graphql::core::{
-        context::RequestContext,
-        pages::{Connection, PageArguments},
+        breadth::{ListOf, Maybe},
+        context::Viewpoint,
+        pages::PageArgs,
         scalars::DateTime,
         sorts::sort_by,
     },
     wire::Result,
 };
-use async_graphql::{Context, ID, InputObject, Object};
-use domain::{
-    kernel::{ids, lists::Filter},
-    trading::orders,
-};
-use entity::{Kind, fill, order};
+use async_graphql::{ID, InputObject};
+use domain::{kernel::lists::Filter, trading::orders};
+use entity::{fill, order};
+use macros::breadth;
 
 /// Filter for orders. An order must match all the fields that are given.
-#[derive(Default, InputObject)]
+#[derive(Clone, Default, InputObject)]
 pub struct OrderFilter {
     /// Only orders with one of these statuses. If omitted or empty, all orders.
     statuses: Option<Vec<OrderStatus>>,
@@ -58,7 +57,7 @@ sort_by!(
 );
 
 /// Filter for fills. A fill must match all the fields that are given.
-#[derive(Default, InputObject)]
+#[derive(Clone, Default, InputObject)]
 pub struct FillFilter {
     /// Only fills of this side.
     side: Option<OrderSide>,
@@ -95,52 +94,34 @@ sort_by!(
 #[derive(Default)]
 pub struct OrderQuery;
 
-#[Object]
+#[breadth]
 impl OrderQuery {
     /// Returns an order by id, or null if it was not found. Requires scope `read`.
-    async fn order(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Id of the order.")] id: ID,
-    ) -> Result<Option<Order>> {
-        let id = ids::parse(Kind::Order, &id);
-        Ok(orders::find(&*ctx.loaders().connection().await?, ctx.actor(), id).await?.map(Order))
+    fn order(&self, view: &Viewpoint, #[graphql(desc = "Id of the order.")] id: ID) -> Result<Maybe<Order>> {
+        Maybe::find(view, &id)
     }
 
     /// Returns the orders that the caller can see, newest first by default. Requires scope `read`.
-    #[expect(clippy::too_many_arguments, reason = "a connection has four arguments of its own")]
-    async fn orders(
+    fn orders(
         &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Returns the first n items; 20 by default.")] first: Option<i32>,
-        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
-        #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
-        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
+        view: &Viewpoint,
+        page: PageArgs,
         #[graphql(desc = "Filter for the orders.")] filter: Option<OrderFilter>,
         #[graphql(desc = "Sort order; newest first by default.")] order_by: Option<OrderSort>,
-    ) -> Result<Option<Connection<Order>>> {
-        let page = ctx.sorted_page::<Order, _>(PageArguments { first, after, last, before }, order_by)?;
+    ) -> Result<Option<ListOf<Order>>> {
         let filters = filter.unwrap_or_default().conditions();
-        let slice = orders::list(&*ctx.loaders().connection().await?, ctx.actor(), &page, &filters).await?;
-        Ok(Some(Connection::sorted(slice, |row| page.cursor_of(row), Order)?))
+        Ok(Some(ListOf::sorted(view, &page, filters, order_by)?))
     }
 
     /// Returns the fills that the caller can see, newest first by default. Requires scope `read`.
-    #[expect(clippy::too_many_arguments, reason = "a connection has four arguments of its own")]
-    async fn fills(
+    fn fills(
         &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Returns the first n items; 20 by default.")] first: Option<i32>,
-        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
-        #[graphql(desc = "Returns the last n items.")] last: Option<i32>,
-        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
+        view: &Viewpoint,
+        page: PageArgs,
         #[graphql(desc = "Filter for the fills.")] filter: Option<FillFilter>,
         #[graphql(desc = "Sort order; newest first by default.")] order_by: Option<FillSort>,
-    ) -> Result<Option<Connection<Fill>>> {
-        let page = ctx.sorted_page::<Fill, _>(PageArguments { first, after, last, before }, order_by)?;
+    ) -> Result<Option<ListOf<Fill>>> {
         let filters = filter.unwrap_or_default().conditions();
-        let slice =
-            orders::list_fills(&*ctx.loaders().connection().await?, ctx.actor(), &page, &filters).await?;
-        Ok(Some(Connection::sorted(slice, |row| page.cursor_of(row), Fill)?))
+        Ok(Some(ListOf::sorted(view, &page, filters, order_by)?))
     }
 }

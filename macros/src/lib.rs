@@ -1,0 +1,43 @@
+//! Macros for the GraphQL types and for rows that are read by position.
+
+mod fields;
+mod object;
+mod positional;
+
+use proc_macro::TokenStream;
+use syn::{DeriveInput, ItemImpl, parse_macro_input};
+
+/// Turns an `impl` block into a GraphQL object type whose fields both the ordinary executor and the
+/// breadth-first engine can answer.
+///
+/// A method returns a value or a description of what to load, and takes `&self`, its arguments and, where it
+/// needs the caller, `view: &Viewpoint`. `page: PageArgs` becomes the four arguments of a connection. A method
+/// with a `&Context` is answered by the ordinary executor only.
+#[proc_macro_attribute]
+pub fn breadth(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let block = parse_macro_input!(item as ItemImpl);
+    finish(object::expand(&arguments.into(), block))
+}
+
+/// Lets the breadth-first engine answer the fields of a `SimpleObject`.
+#[proc_macro_derive(Fields, attributes(graphql))]
+pub fn fields(item: TokenStream) -> TokenStream {
+    finish(fields::expand_fields(&parse_macro_input!(item as DeriveInput)))
+}
+
+/// Lets the breadth-first engine write the values of an `Enum`.
+#[proc_macro_derive(Leaf)]
+pub fn leaf(item: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(item as DeriveInput);
+    fields::expand_leaf(&input.ident).into()
+}
+
+/// Reads the rows of an entity's `Model` by position, and only the columns that are asked for.
+#[proc_macro_derive(Positional)]
+pub fn positional(item: TokenStream) -> TokenStream {
+    finish(positional::expand(&parse_macro_input!(item as DeriveInput)))
+}
+
+fn finish(expanded: syn::Result<proc_macro2::TokenStream>) -> TokenStream {
+    expanded.unwrap_or_else(|error| error.to_compile_error()).into()
+}
