@@ -21,7 +21,7 @@ use entity::{
     partner::{self, MarketHours, Mode},
     quote_override,
 };
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait, EntityTrait, sea_query::OnConflict};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, sea_query::OnConflict};
 use serde::Serialize;
 
 fn sandbox_only(mode: Mode) -> Result<()> {

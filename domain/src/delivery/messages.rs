@@ -4,7 +4,6 @@
 use crate::{
     Error, Refusal, Result, Scope, Visible,
     kernel::{
-        actor::AccessScope,
         app::App,
         clock,
         db::WriteTransaction,

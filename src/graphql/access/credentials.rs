@@ -3,7 +3,6 @@
 use crate::graphql::{
     core::{
         breadth::{Fetch, fetch},
-        context::RequestContext,
         scalars::DateTime,
     },
     sandbox::Partner,

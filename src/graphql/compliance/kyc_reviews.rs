@@ -6,7 +6,7 @@ use crate::{
         access::keys::ApiKey,
         core::{
             breadth::{ListOf, Maybe},
-            context::{RequestContext, Viewpoint},
+            context::Viewpoint,
             mutations::{Input, mutations, payload},
             pages::PageArgs,
             scalars::DateTime,

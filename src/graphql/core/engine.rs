@@ -383,7 +383,7 @@ impl<E: Executor> Engine<E> {
         let operation = plan.checked.definition(&plan.operation);
         let mut response = complete(response, &plan.checked.document, operation, types, limits.errors);
         if let Some(operation) = operation {
-            order(&mut response.data, &plan.checked.document, operation);
+            order(&mut response.data, &plan.checked.document, operation, &plan.variables);
         }
         response
     }

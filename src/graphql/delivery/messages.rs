@@ -1,12 +1,7 @@
 //! GraphQL types and queries for the outbox of a sandbox.
 
 use crate::{
-    graphql::core::{
-        breadth::ListOf,
-        context::{RequestContext, Viewpoint},
-        pages::PageArgs,
-        scalars::DateTime,
-    },
+    graphql::core::{breadth::ListOf, context::Viewpoint, pages::PageArgs, scalars::DateTime},
     wire::Result,
 };
 use async_graphql::{Enum, ID};

@@ -2,7 +2,7 @@
 
 use super::{APPLICANT, applicant, locked, settle, within};
 use crate::{
-    Actor, Code, Error, Refusal, Result, Scope, Visible,
+    Actor, Code, Error, Refusal, Result, Scope,
     kernel::{
         app::App,
         audit_log,
@@ -19,7 +19,7 @@ use entity::{
     partner::Mode,
     screening_hit,
 };
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde::Serialize;
 use std::collections::HashSet;
 use uuid::Uuid;

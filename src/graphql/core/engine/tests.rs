@@ -138,8 +138,7 @@ async fn answers_are_those_of_the_handler_of_async_graphql_axum() {
     for query in [
         "{row{n}}",
         "{row{id n rows{n id} optRows{n}}}",
-        "query Named($with: Boolean = true) {a: row{n @include(if: $with) __typename} b: row{rows{...F}}} \
-            fragment F on Row{id}",
+        "query Named {a: row{n @include(if: true) __typename} b: row{rows{...F}}} fragment F on Row{id}",
     ] {
         let request = axum::http::Request::post("/")
             .header("content-type", "application/json")
@@ -149,4 +148,13 @@ async fn answers_are_those_of_the_handler_of_async_graphql_axum() {
         let theirs = axum::body::to_bytes(theirs.into_body(), usize::MAX).await.unwrap();
         assert_eq!(text(&engine, query).await, String::from_utf8(theirs.to_vec()).unwrap(), "{query}");
     }
+}
+
+/// The ordinary executor alone forgets the default.
+#[tokio::test]
+async fn the_default_of_a_variable_counts_in_a_directive() {
+    let engine = engine(Limits::default());
+    let query = "query($with: Boolean = true, $without: Boolean! = true) {row{n @include(if: $with) id @skip(if: \
+        $without) __typename}}";
+    assert_eq!(text(&engine, query).await, r#"{"data":{"row":{"n":1,"__typename":"Row"}}}"#);
 }
