@@ -7,9 +7,10 @@ use super::{app::App, cache::Cache};
 use std::{
     collections::HashMap,
     hash::Hash,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
+use tokio::sync::watch;
 use uuid::Uuid;
 
 /// Time for which a right read from the database is cached.
@@ -107,6 +108,58 @@ impl<K: Hash + Eq, V: Clone> RightsCache<K, V> {
     /// Caches a value that was read from the database at `moment`.
     pub fn put(&self, key: K, moment: Moment, value: V) {
         self.0.put(key, (moment, value));
+    }
+}
+
+/// Reads of rights that are running, so that many sockets of one key cost one query.
+#[derive(Debug)]
+pub struct SharedReads<K: Copy + Hash + Eq>(Arc<RunningReads<K>>);
+
+/// For each key, a channel that is closed when its read has ended.
+type RunningReads<K> = Mutex<HashMap<K, watch::Receiver<()>>>;
+
+impl<K: Copy + Hash + Eq> Default for SharedReads<K> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<K: Copy + Hash + Eq + Send + 'static> SharedReads<K> {
+    /// Runs `read` in a task of its own, unless one for this key is running, and waits until it has ended.
+    /// The read may have begun before this call, so what it put into a [`RightsCache`] must be checked.
+    pub async fn run<F>(&self, key: K, read: impl FnOnce() -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let mut ended = {
+            let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(ended) = running.get(&key) {
+                ended.clone()
+            } else {
+                let (end, ended) = watch::channel(());
+                running.insert(key, ended.clone());
+                let (guard, read) = (RunningRead { all: self.0.clone(), key, _end: end }, read());
+                tokio::spawn(async move {
+                    read.await;
+                    drop(guard);
+                });
+                ended
+            }
+        };
+        _ = ended.changed().await;
+    }
+}
+
+/// Guard of a running read.
+struct RunningRead<K: Copy + Hash + Eq> {
+    all: Arc<RunningReads<K>>,
+    key: K,
+    _end: watch::Sender<()>,
+}
+
+impl<K: Copy + Hash + Eq> Drop for RunningRead<K> {
+    fn drop(&mut self) {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
     }
 }
 

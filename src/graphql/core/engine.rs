@@ -1,5 +1,7 @@
 //! Executes GraphQL requests of every transport: checks, runs, completes and sorts them.
 
+pub mod fanout;
+
 use std::{
     collections::HashMap,
     hash::{BuildHasher, Hash, RandomState},
@@ -11,6 +13,7 @@ use async_graphql::{
     Executor, Request, Response, Variables,
     parser::{Error as ParseError, types::OperationType},
 };
+use fanout::{Fanout, Reply};
 use futures_util::{
     FutureExt, StreamExt,
     stream::{self, BoxStream},
@@ -150,6 +153,7 @@ struct Shared {
     keys: [RandomState; 2],
     /// Documents that clients registered by their SHA-256 hash.
     persisted: Documents<Sha>,
+    fanout: Arc<Fanout>,
 }
 
 impl<E: Executor> Engine<E> {
@@ -158,8 +162,8 @@ impl<E: Executor> Engine<E> {
         let types = Types::read(sdl)?;
         let documents = Documents::new(limits.cached_documents, limits.cached_tokens);
         let persisted = Documents::new(limits.cached_documents, limits.cached_tokens);
-        let keys = [RandomState::new(), RandomState::new()];
-        Ok(Self { schema, shared: Arc::new(Shared { limits, types, documents, keys, persisted }) })
+        let (keys, fanout) = ([RandomState::new(), RandomState::new()], Arc::default());
+        Ok(Self { schema, shared: Arc::new(Shared { limits, types, documents, keys, persisted, fanout }) })
     }
 
     pub fn limits(&self) -> &Limits {
@@ -259,36 +263,27 @@ impl<E: Executor> Engine<E> {
     }
 
     /// Runs any operation. A query or mutation is a stream of one response.
-    pub fn stream<F>(&self, raw: Raw, prepare: F) -> BoxStream<'static, Response>
+    pub fn stream<F>(&self, raw: Raw, prepare: F) -> BoxStream<'static, Reply>
     where
-        F: FnOnce(Request, &Operation, Levels) -> Request + Send + 'static,
+        F: Fn(Request, &Operation, Levels) -> Request + Send + Sync + 'static,
     {
         match self.plan(raw) {
             Ok(plan) => self.flow(plan, prepare),
-            Err(refused) => stream::once(async { refused.into() }).boxed(),
+            Err(refused) => stream::once(async { Reply::Own(refused.into()) }).boxed(),
         }
     }
 
     /// Does the same as [`Engine::stream`] for a request that has been checked.
-    pub fn flow<F>(&self, plan: Plan, prepare: F) -> BoxStream<'static, Response>
+    pub fn flow<F>(&self, plan: Plan, prepare: F) -> BoxStream<'static, Reply>
     where
-        F: FnOnce(Request, &Operation, Levels) -> Request + Send + 'static,
+        F: Fn(Request, &Operation, Levels) -> Request + Send + Sync + 'static,
     {
-        let engine = self.clone();
         if plan.operation.kind != OperationType::Subscription {
-            return stream::once(async move { engine.run(plan, prepare).await }).boxed();
+            let engine = self.clone();
+            return stream::once(async move { Reply::Own(engine.run(plan, prepare).await) }).boxed();
         }
         self.register(&plan);
-        let levels = Levels::default();
-        let (request, plan) = plan.request(&levels, prepare);
-        let items =
-            AssertUnwindSafe(levels.resolve_each(self.schema.execute_stream(request, None))).catch_unwind();
-        items
-            .map(move |item| match item {
-                Ok(response) => engine.complete(response, &plan),
-                Err(_) => panicked(),
-            })
-            .boxed()
+        self.subscribe(plan, Arc::new(prepare))
     }
 
     async fn call(&self, request: Request, plan: &Plan, levels: Levels) -> Response {

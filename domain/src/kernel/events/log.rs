@@ -135,6 +135,9 @@ impl Follower {
         loop {
             if let Some(event) = self.ready.pop_front() {
                 self.last = event.seq.unwrap_or(self.last);
+                if self.ready.is_empty() {
+                    self.ready.shrink_to_fit();
+                }
                 return Ok(Some(event));
             }
             if self.behind {
