@@ -53,7 +53,7 @@ async fn run_query(app: &TestApp, query: &str, variables: Value) -> (Value, Vec<
     panic!("the key was looked up in every attempt");
 }
 
-fn is_background(sql: &str) -> bool {
+pub fn is_background(sql: &str) -> bool {
     ["event", "audit_log", "timer", "data_key", "partner", "screening_run"]
         .iter()
         .any(|table| sql.contains(&format!("FROM \"{table}\"")))
