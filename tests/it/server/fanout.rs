@@ -108,6 +108,34 @@ async fn subscribers_with_other_rights_or_documents_receive_their_own_response()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_of_another_server_are_delivered_in_order() {
+    for app in servers().await {
+        let beside = app.beside(Options { without_timers: true, ..Options::default() }).await;
+        let start = app.cursor().await;
+        app.quote("VTI", "1", "2").await;
+        let mut sockets = Vec::new();
+        for server in [&app, &beside] {
+            sockets.push(
+                live(
+                    server,
+                    &app.key,
+                    "subscription($after: String) { events(after: $after) { cursor } }",
+                    &start,
+                )
+                .await,
+            );
+        }
+        let first: i64 = start.parse().unwrap();
+        for number in first + 2..first + 12 {
+            app.quote("VTI", "1", "2").await;
+            for socket in &mut sockets {
+                assert_eq!(socket.next().await["events"]["cursor"], number.to_string());
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn variables_that_change_the_response_are_not_confused() {
     for app in servers().await {
         let bob = app.customer("Bob").await;
