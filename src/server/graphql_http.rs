@@ -324,7 +324,7 @@ async fn answer(
         Err(refused) => {
             let answer = Answer::from(refused);
             return Ok(match media {
-                Media::Events => events(state, actor, stream::once(async { Reply::Own(answer) })),
+                Media::Events => events(state, actor, stream::once(async { Reply::own(answer) })),
                 _ => write(media, media.status(&answer), &answer, limit),
             });
         }

@@ -269,7 +269,7 @@ impl<E: Executor> Engine<E> {
     {
         match self.plan(raw) {
             Ok(plan) => self.flow(plan, prepare),
-            Err(refused) => stream::once(async { Reply::Own(refused.into()) }).boxed(),
+            Err(refused) => stream::once(async { Reply::own(refused.into()) }).boxed(),
         }
     }
 
@@ -280,7 +280,7 @@ impl<E: Executor> Engine<E> {
     {
         if plan.operation.kind != OperationType::Subscription {
             let engine = self.clone();
-            return stream::once(async move { Reply::Own(engine.run(plan, prepare).await) }).boxed();
+            return stream::once(async move { Reply::own(engine.run(plan, prepare).await) }).boxed();
         }
         self.register(&plan);
         self.subscribe(plan, Arc::new(prepare))

@@ -45,12 +45,26 @@ pub type Prepare = Arc<dyn Fn(Request, &Operation, Levels) -> Request + Send + S
 #[derive(Debug)]
 pub enum Reply {
     /// For this caller alone.
-    Own(Response),
+    Own(Box<Response>),
     /// Shared with other subscribers.
     Shared(Arc<Rendered>),
 }
 
 impl Reply {
+    /// Returns a response to this caller alone.
+    pub fn own(response: Response) -> Self {
+        Self::Own(Box::new(response))
+    }
+
+    /// Returns the response if it is not shared.
+    #[cfg(test)]
+    pub fn into_own(self) -> Option<Response> {
+        match self {
+            Self::Own(response) => Some(*response),
+            Self::Shared(_) => None,
+        }
+    }
+
     fn has_errors(&self) -> bool {
         match self {
             Self::Own(response) => response.is_err(),
@@ -246,7 +260,7 @@ impl<E: Executor> Engine<E> {
     /// Runs a subscription: first its start, then each signal of its topic.
     pub(super) fn subscribe(&self, plan: Plan, prepare: Prepare) -> BoxStream<'static, Reply> {
         let (engine, plan, start) = (self.clone(), Arc::new(plan), Start::default());
-        let beginning = self.responses(&plan, &prepare, start.clone()).map(Reply::Own);
+        let beginning = self.responses(&plan, &prepare, start.clone()).map(Reply::own);
         let rest = async move {
             let topic = start.topic().take();
             match topic {
@@ -282,8 +296,8 @@ impl<E: Executor> Engine<E> {
 
     async fn follow(self, plan: Arc<Plan>, prepare: Prepare, topic: Topic) -> BoxStream<'static, Reply> {
         let Topic { signals, viewer, visible } = topic;
-        let joined = Instant::now();
         let group = self.shared.fanout.join(plan, viewer, visible).await;
+        let joined = Instant::now();
         let member = Member { engine: self, group, prepare, signals, joined, has_ended: false };
         stream::unfold(member, |mut member| async move { Some((member.next().await?, member)) }).boxed()
     }
@@ -306,7 +320,7 @@ impl<E: Executor> Member<E> {
 
     async fn reply(&mut self, signal: Result<Signal>) -> Option<Reply> {
         let Some(number) = signal.as_ref().ok().and_then(Signal::number) else {
-            return self.evaluate(signal).next().await.map(Reply::Own);
+            return self.evaluate(signal).next().await.map(Reply::own);
         };
         match self.shared(number, signal).await {
             Outcome::Nothing => None,
@@ -314,7 +328,7 @@ impl<E: Executor> Member<E> {
             Outcome::Failed(failed) => {
                 let mut response = Response::new(failed.data.clone());
                 response.errors.clone_from(&failed.errors);
-                Some(Reply::Own(response))
+                Some(Reply::own(response))
             }
         }
     }
@@ -337,7 +351,7 @@ impl<E: Executor> Member<E> {
         let is_user = matches!(self.group.key.viewer.who, Who::User(_));
         let since = is_user.then_some(self.joined);
         if let Some(pending) = memo.get(&key, since) {
-            return pending.clone();
+            return pending;
         }
         let mut responses = self.evaluate(signal);
         let (fanout, limit) = (fanout.clone(), self.engine.limits().response_bytes);

@@ -15,7 +15,7 @@ pub type Key = (u64, u64);
 
 /// Responses to recent signals. Those that are still being evaluated are kept in any case, so that nothing is
 /// evaluated twice at a time.
-pub struct Memo<T> {
+pub struct Memo<T: Clone> {
     entries: HashMap<Key, Entry<T>>,
     /// Evaluated responses, oldest first.
     evaluated: VecDeque<(Key, Instant)>,
@@ -28,18 +28,18 @@ struct Entry<T> {
     bytes: usize,
 }
 
-impl<T> Default for Memo<T> {
+impl<T: Clone> Default for Memo<T> {
     fn default() -> Self {
         Self { entries: HashMap::new(), evaluated: VecDeque::new(), bytes: 0 }
     }
 }
 
-impl<T> Memo<T> {
+impl<T: Clone> Memo<T> {
     /// Returns a response; with `since`, only if its evaluation started after that.
-    pub fn get(&mut self, key: &Key, since: Option<Instant>) -> Option<&T> {
+    pub fn get(&mut self, key: &Key, since: Option<Instant>) -> Option<T> {
         self.drop_old(Instant::now());
         let entry = self.entries.get(key)?;
-        since.is_none_or(|since| entry.started >= since).then_some(&entry.response)
+        since.is_none_or(|since| entry.started >= since).then(|| entry.response.clone())
     }
 
     /// Keeps a response whose evaluation starts now.
@@ -92,10 +92,10 @@ mod tests {
         let mut memo = Memo::default();
         memo.put((1, 2), "slow");
         evaluated(&mut memo, KEY, 10);
-        assert_eq!((memo.get(&KEY, None), memo.bytes), (Some(&"response"), 10));
+        assert_eq!((memo.get(&KEY, None), memo.bytes), (Some("response"), 10));
         memo.drop_old(Instant::now() + MAX_AGE);
         assert_eq!((memo.get(&KEY, None), memo.bytes), (None, 0));
-        assert_eq!(memo.get(&(1, 2), None), Some(&"slow"));
+        assert_eq!(memo.get(&(1, 2), None), Some("slow"));
     }
 
     #[test]
@@ -105,7 +105,7 @@ mod tests {
             evaluated(&mut memo, (1, number), MAX_BYTES / 10);
         }
         assert!(memo.bytes <= MAX_BYTES && memo.entries.len() <= 10);
-        assert_eq!((memo.get(&(1, 0), None), memo.get(&(1, 99), None)), (None, Some(&"response")));
+        assert_eq!((memo.get(&(1, 0), None), memo.get(&(1, 99), None)), (None, Some("response")));
         evaluated(&mut memo, (2, 0), MAX_BYTES + 1);
         assert_eq!((memo.entries.len(), memo.bytes), (0, 0), "a response larger than the limit is not kept");
         for number in 0..2 * MAX_RESPONSES as u64 {
@@ -122,6 +122,6 @@ mod tests {
         assert_eq!(memo.get(&KEY, Some(later)), None);
         memo.put(KEY, "newer");
         memo.evaluated(KEY, 7);
-        assert_eq!((memo.get(&KEY, None), memo.bytes), (Some(&"newer"), 7));
+        assert_eq!((memo.get(&KEY, None), memo.bytes), (Some("newer"), 7));
     }
 }

@@ -47,9 +47,9 @@ fn resume_variable(document: &ExecutableDocument, operation: &OperationDefinitio
 struct Uses(Vec<Name>);
 
 impl Uses {
-    fn add(&mut self, variable: Name) -> Result<Value, Infallible> {
+    fn add(&mut self, variable: Name) -> Value {
         self.0.push(variable);
-        Ok(Value::Null)
+        Value::Null
     }
 
     fn add_selections(&mut self, selections: &SelectionSet) {
@@ -57,7 +57,10 @@ impl Uses {
             match &selection.node {
                 Selection::Field(field) => {
                     for (_, value) in &field.node.arguments {
-                        let Ok(_) = value.node.clone().into_const_with(|variable| self.add(variable));
+                        let Ok(_) = value
+                            .node
+                            .clone()
+                            .into_const_with(|variable| Ok::<_, Infallible>(self.add(variable)));
                     }
                     self.add_directives(&field.node.directives);
                     self.add_selections(&field.node.selection_set.node);
@@ -73,7 +76,8 @@ impl Uses {
 
     fn add_directives(&mut self, directives: &[Positioned<Directive>]) {
         for (_, value) in directives.iter().flat_map(|directive| &directive.node.arguments) {
-            let Ok(_) = value.node.clone().into_const_with(|variable| self.add(variable));
+            let Ok(_) =
+                value.node.clone().into_const_with(|variable| Ok::<_, Infallible>(self.add(variable)));
         }
     }
 }
