@@ -185,6 +185,24 @@ mod tests {
         assert!(rights.is_valid(rights.now(), &[KEY]) && rights.is_valid(before, &[OTHER]));
     }
 
+    #[tokio::test]
+    async fn reads_of_one_key_at_a_time_are_shared() {
+        let (reads, count) = (SharedReads::default(), Arc::new(Mutex::new(0)));
+        let read = || {
+            reads.run(KEY, || {
+                let count = count.clone();
+                async move {
+                    tokio::task::yield_now().await;
+                    *count.lock().unwrap() += 1;
+                }
+            })
+        };
+        futures_util::future::join_all((0..10).map(|_| read())).await;
+        assert_eq!(*count.lock().unwrap(), 1);
+        read().await;
+        assert_eq!(*count.lock().unwrap(), 2, "a read that has ended is not shared");
+    }
+
     #[test]
     fn rights_stay_invalid_until_both_of_two_changes_end() {
         let rights = Rights::default();

@@ -333,6 +333,8 @@ fn market_clock_ticks() -> impl Stream<Item = Signal> + Send {
     // The second event follows the first after half a second at least.
     let first = (START.elapsed() + Duration::from_millis(1500)).as_secs();
     let ticks = stream::unfold(first, |tick| async move {
+        // Seconds that a slow client has missed are skipped.
+        let tick = Ord::max(tick, START.elapsed().as_secs());
         tokio::time::sleep_until(*START + Duration::from_secs(tick)).await;
         Some((Signal::Tick(tick), tick + 1))
     });

@@ -163,7 +163,8 @@ async fn variables_that_change_the_response_are_not_confused() {
 
 on_both! {
     async fn users_receive_only_events_about_themselves(app: TestApp) {
-        const NAMES: &str = "subscription { events(after: \"0\") { ... on UserChangedEvent { user { id email } } } }";
+        const NAMES: &str = "subscription { events(after: \"0\") { ... on UserChangedEvent { \
+            user { id email } } } }";
         let ada = app.person("ada@example.com", "2025550107").await;
         let bob = app.person("bob@example.com", "2025550108").await;
         for _ in 0..2 {
@@ -177,7 +178,8 @@ on_both! {
     }
 
     async fn a_late_subscriber_receives_the_same_events_in_order(app: TestApp) {
-        const EVENTS: &str = "subscription($after: String) { events(after: $after) { id cursor type occurredAt } }";
+        const EVENTS: &str = "subscription($after: String) { events(after: $after) { id cursor type \
+            occurredAt } }";
         let start = app.cursor().await;
         let mut early = Socket::join(&app, Some(&app.key)).await;
         early.subscribe("1", EVENTS, json!({ "after": start })).await;

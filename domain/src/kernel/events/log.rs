@@ -135,7 +135,10 @@ impl Follower {
             }
             match self.live.recv().await {
                 Ok(event) => match event.seq {
-                    Some(seq) if seq == self.last + 1 => self.ready.push_back(event),
+                    Some(seq) if seq == self.last + 1 => {
+                        self.last = seq;
+                        return Ok(Some(event));
+                    }
                     Some(seq) if seq > self.last => self.behind = true,
                     _ => {}
                 },
