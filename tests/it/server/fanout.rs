@@ -9,8 +9,8 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, time::Duration};
 
-const ORDERS: &str = "subscription($after: String) { orderChanged(after: $after) { cursor orderStatus order { \
-    id quantity viewerCanCancel instrument { symbol } account { number } } } }";
+const ORDERS: &str = "subscription($after: String) { orderChanged(after: $after) { cursor orderStatus \
+    order { id quantity viewerCanCancel instrument { symbol } account { number } } } }";
 
 /// Places an order that stays accepted, because nothing runs due actions.
 async fn place(app: &TestApp, customer: &Customer, number: usize) -> Value {
@@ -250,7 +250,8 @@ on_both! {
             times.push(own);
         }
         let all: BTreeSet<&String> = times.iter().flatten().collect();
-        let shared = all.iter().filter(|time| times.iter().filter(|own| own.contains(**time)).count() > 1).count();
+        let receivers = |time: &String| times.iter().filter(|own| own.contains(time)).count();
+        let shared = all.iter().filter(|time| receivers(time) > 1).count();
         assert!(shared >= 2, "{times:#?}");
     }
 }
