@@ -11,8 +11,9 @@ mod sandbox;
 mod trading;
 
 pub use core::answer::{
-    add_request_id, code, never_ran, render, render_or_refuse, retry_after, set_retry_after,
+    Rendered, add_request_id, code, never_ran, render, render_or_refuse, retry_after, set_retry_after,
 };
+pub use core::engine::fanout::Reply;
 pub use core::engine::{Engine, PERSISTED_QUERY_NOT_FOUND, PERSISTED_QUERY_NOT_SUPPORTED, Plan, Raw};
 pub use core::guard::{Limits, Operation, Refused};
 pub use core::levels::Levels;

@@ -9,7 +9,7 @@ use std::{fmt, sync::Arc};
 pub struct Fault(Arc<Error>);
 
 /// URL that links in responses start with, without a trailing slash.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct BaseUrl(Arc<str>);
 
 impl BaseUrl {

@@ -23,7 +23,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use super::{Denied, ServerState, rate_limit::Authenticated, request_id};
 use crate::{
     graphql::{
-        self, Limits, PERSISTED_QUERY_NOT_FOUND, PERSISTED_QUERY_NOT_SUPPORTED, Plan, Raw, Refused,
+        self, Limits, PERSISTED_QUERY_NOT_FOUND, PERSISTED_QUERY_NOT_SUPPORTED, Plan, Raw, Refused, Reply,
         core::guard::BAD_USER_INPUT,
     },
     rest,
@@ -324,7 +324,7 @@ async fn answer(
         Err(refused) => {
             let answer = Answer::from(refused);
             return Ok(match media {
-                Media::Events => events(state, actor, stream::once(async { answer })),
+                Media::Events => events(state, actor, stream::once(async { Reply::own(answer) })),
                 _ => write(media, media.status(&answer), &answer, limit),
             });
         }
@@ -339,12 +339,8 @@ async fn answer(
         }
     };
     if media == Media::Events {
-        let request_id = actor.request_id;
-        let answers = state.engine().flow(plan, prepare).map(move |mut answer| {
-            graphql::add_request_id(&mut answer, request_id);
-            answer
-        });
-        return Ok(events(state, actor, answers));
+        let replies = state.engine().flow(plan, prepare);
+        return Ok(events(state, actor, replies));
     }
     let request_id = actor.request_id;
     let mut answer = state.engine().run(plan, prepare).await;
@@ -372,15 +368,18 @@ fn write(media: Media, status: StatusCode, answer: &Answer, limit: usize) -> Res
 
 /// Streams a `next` event for each response, then `complete`. The stream ends without `complete` when the
 /// server stops or the caller's credential has become invalid, so that the client reconnects.
-fn events(
-    state: ServerState,
-    actor: Actor,
-    answers: impl Stream<Item = Answer> + Send + 'static,
-) -> Response {
-    let limit = state.engine().limits().response_bytes;
-    let next = answers.map(move |answer| {
-        let (bytes, _) = graphql::render_or_refuse(&answer, limit);
-        Event::default().event("next").data(String::from_utf8_lossy(&bytes))
+fn events(state: ServerState, actor: Actor, replies: impl Stream<Item = Reply> + Send + 'static) -> Response {
+    let (limit, request_id) = (state.engine().limits().response_bytes, actor.request_id);
+    let next = replies.map(move |reply| {
+        let next = Event::default().event("next");
+        match reply {
+            Reply::Shared(rendered) => next.data(&*rendered.payload),
+            Reply::Own(mut answer) => {
+                graphql::add_request_id(&mut answer, request_id);
+                let (bytes, _) = graphql::render_or_refuse(&answer, limit);
+                next.data(String::from_utf8_lossy(&bytes))
+            }
+        }
     });
     let complete = stream::once(async { Event::default().event("complete").data("null") });
     let all = next.chain(complete).take_until(Box::pin(interrupted(state.clone(), actor.clone())));

@@ -9,8 +9,10 @@
 //! Otherwise it sends the older messages `start`, `stop` and `connection_terminate` and expects `data`. The
 //! server supports these as well.
 
+mod operations;
 mod protocol;
 
+use operations::{Outgoing, OutgoingQueue, message, operate};
 use protocol::{
     ClientMessage, DONE, End, FORBIDDEN, ID_IN_USE, NO_INIT, NOT_UNDERSTOOD, RESTART, SECOND_INIT, TOO_LONG,
     TOO_SLOW, UNAUTHORIZED, refusal,
@@ -22,7 +24,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_graphql::{Response as Answer, Value};
+use async_graphql::Response as Answer;
 use axum::{
     Json, Router,
     extract::{
@@ -33,7 +35,6 @@ use axum::{
     response::{IntoResponse, Response},
     routing::any,
 };
-use futures_util::StreamExt;
 use serde_json::{Map, Value as Data, json};
 use tokio::{
     sync::{Notify, mpsc},
@@ -121,16 +122,6 @@ fn origin_allowed(headers: &HeaderMap, listed: &[String]) -> bool {
     let site = origin.split_once("://").map(|(_, site)| site);
     let same_origin = matches!((site, host), (Some(site), Some(host)) if site.eq_ignore_ascii_case(host));
     same_origin || listed.iter().any(|one| one == origin)
-}
-
-/// Message to the client from one run of an operation.
-struct Outgoing {
-    id: Arc<str>,
-    /// Number of the run.
-    run: u64,
-    text: String,
-    cursor: Option<String>,
-    last: bool,
 }
 
 /// Running operation. Runs are numbered so that leftover messages of an ended operation are not attributed to
@@ -257,7 +248,7 @@ struct Session {
     /// Notified when the queue has been full for too long.
     slow: Arc<Notify>,
     /// Last cursor sent to the client.
-    cursor: Option<String>,
+    cursor: Option<Arc<str>>,
 }
 
 impl Session {
@@ -267,7 +258,7 @@ impl Session {
         Self { state, actor, running, runs: 0, sender, outgoing, slow, cursor: None }
     }
 
-    async fn run(mut self, socket: &mut WebSocket) -> (End, Option<String>) {
+    async fn run(mut self, socket: &mut WebSocket) -> (End, Option<Arc<str>>) {
         let state = self.state.clone();
         let slow = self.slow.clone();
         let stopped = state.stopped();
@@ -334,7 +325,7 @@ impl Session {
         }
         if self.running.len() >= self.state.engine().limits().socket_operations {
             let refused = Refused::new("RATE_LIMITED", "Too many operations are running on this socket.");
-            return send(socket, message(&id, message_type, &refused.into(), usize::MAX).0).await;
+            return send(socket, message(&id, message_type, &refused.into())).await;
         }
         if let Err(error) = limits::request(&self.state.app, &self.actor.who, self.actor.address).await {
             let denied = Denied::from(error);
@@ -342,7 +333,7 @@ impl Session {
             if let Some(seconds) = denied.retry_after {
                 graphql::set_retry_after(&mut answer, seconds);
             }
-            return send(socket, message(&id, message_type, &answer, usize::MAX).0).await;
+            return send(socket, message(&id, message_type, &answer)).await;
         }
         self.start(id.into(), raw, message_type);
         Ok(())
@@ -360,11 +351,12 @@ impl Session {
             Ok(false) => return Err(FORBIDDEN),
             Err(error) => return Err(refusal(&error.into())),
         }
-        if outgoing.last {
+        if outgoing.is_last {
             self.running.remove(&outgoing.id);
         }
-        send(socket, outgoing.text).await?;
-        self.cursor = outgoing.cursor.or_else(|| self.cursor.take());
+        let (text, cursor) = outgoing.into_text();
+        send(socket, text).await?;
+        self.cursor = cursor.or_else(|| self.cursor.take());
         Ok(())
     }
 
@@ -381,85 +373,4 @@ impl Session {
         let task = tokio::spawn(operate(self.state.clone(), self.actor.clone(), raw, queue));
         self.running.insert(id, Running { run: self.runs, task: task.abort_handle() });
     }
-}
-
-/// Queue for the messages of an operation.
-struct OutgoingQueue {
-    id: Arc<str>,
-    run: u64,
-    message_type: &'static str,
-    sender: mpsc::Sender<Outgoing>,
-    slow: Arc<Notify>,
-    /// Maximum time to wait for space in the queue.
-    send_timeout: Duration,
-}
-
-impl OutgoingQueue {
-    /// Queues a message. Returns false if the session has ended or the queue stays full for too long.
-    async fn push(&self, text: String, cursor: Option<String>, last: bool) -> bool {
-        let outgoing = Outgoing { id: self.id.clone(), run: self.run, text, cursor, last };
-        match self.sender.send_timeout(outgoing, self.send_timeout).await {
-            Ok(()) => true,
-            Err(mpsc::error::SendTimeoutError::Timeout(_)) => {
-                self.slow.notify_one();
-                false
-            }
-            Err(mpsc::error::SendTimeoutError::Closed(_)) => false,
-        }
-    }
-}
-
-/// Runs an operation and queues its messages.
-async fn operate(state: ServerState, actor: Actor, raw: Raw, queue: OutgoingQueue) {
-    let limit = state.engine().limits().response_bytes;
-    let request_id = actor.request_id;
-    let mut answers = state.engine().stream(raw, {
-        let state = state.clone();
-        move |request, operation, levels| {
-            graphql::prepare(
-                &state.app,
-                state.most,
-                state.base_url.clone(),
-                &actor,
-                request,
-                operation,
-                levels,
-            )
-        }
-    });
-    while let Some(mut answer) = answers.next().await {
-        graphql::add_request_id(&mut answer, request_id);
-        let (text, ended) = message(&queue.id, queue.message_type, &answer, limit);
-        let cursor = if ended { None } else { cursor(&answer) };
-        if !queue.push(text, cursor, ended).await || ended {
-            return;
-        }
-    }
-    let complete = json!({ "id": &*queue.id, "type": "complete" }).to_string();
-    queue.push(complete, None, true).await;
-}
-
-/// Returns the message for a result, and whether the operation has ended: `next`, or `error` if it never ran.
-fn message(id: &str, message_type: &str, answer: &Answer, limit: usize) -> (String, bool) {
-    let id = Data::from(id);
-    let (payload, refusal) = graphql::render_or_refuse(answer, limit);
-    let answer = refusal.as_ref().unwrap_or(answer);
-    if message_type == NEXT && graphql::never_ran(answer) {
-        let errors = serde_json::to_string(&answer.errors).unwrap_or_else(|_| "[]".into());
-        return (format!(r#"{{"id":{id},"type":"error","payload":{errors}}}"#), true);
-    }
-    let payload = String::from_utf8_lossy(&payload);
-    (format!(r#"{{"id":{id},"type":"{message_type}","payload":{payload}}}"#), false)
-}
-
-/// Returns the `cursor` of the event in a result.
-fn cursor(answer: &Answer) -> Option<String> {
-    let Value::Object(data) = &answer.data else { return None };
-    data.values().find_map(|event| match event {
-        Value::Object(event) => match event.get("cursor") {
-            Some(Value::String(cursor)) => Some(cursor.clone()),
-            _ => None,
-        },
-        _ => None,
-    })
 }

@@ -53,8 +53,8 @@ async fn run_query(app: &TestApp, query: &str, variables: Value) -> (Value, Vec<
     panic!("the key was looked up in every attempt");
 }
 
-fn is_background(sql: &str) -> bool {
-    ["event", "audit_log", "timer", "data_key", "partner", "screening_run"]
+pub fn is_background(sql: &str) -> bool {
+    ["event", "chain_head", "audit_log", "timer", "data_key", "partner", "screening_run"]
         .iter()
         .any(|table| sql.contains(&format!("FROM \"{table}\"")))
         || sql.starts_with("SELECT waiting.partner_id")

@@ -9,7 +9,7 @@ use crate::{
         actor::{PartnerKey, Who},
         app::{App, Feature},
         clock,
-        rights::{Rights, RightsCache},
+        rights::{Rights, RightsCache, SharedReads},
         secrets::{self, AssociatedData, Secret, Signer},
     },
 };
@@ -165,6 +165,7 @@ impl Validity {
 struct Cache {
     keys: RightsCache<[u8; 32], (PartnerKey, Validity)>,
     validity: RightsCache<Uuid, Validity>,
+    reads: SharedReads<Uuid>,
 }
 
 impl Cache {
@@ -209,19 +210,31 @@ pub async fn still_valid(app: &App, actor: &Actor) -> Result<bool> {
         Who::User(user) => return sessions::still_valid(app, user).await,
         Who::Anonymous => return Ok(true),
     };
-    if let Some(valid) = app.feature::<Cache>().validity(&app.rights, key.key_id) {
+    let (cache, key_id) = (app.feature::<Cache>(), key.key_id);
+    if let Some(valid) = cache.validity(&app.rights, key_id) {
         return Ok(valid.holds());
     }
+    let own = app.clone();
+    cache.reads.run(key_id, || async move { _ = read_validity(&own, key_id).await }).await;
+    match cache.validity(&app.rights, key_id) {
+        Some(valid) => Ok(valid.holds()),
+        // The query failed, or a right was ended meanwhile.
+        None => Ok(read_validity(app, key_id).await?.holds()),
+    }
+}
+
+async fn read_validity(app: &App, key_id: Uuid) -> Result<Validity> {
     let moment = app.rights.now();
-    let row = api_key::Entity::find_by_id(key.key_id).one(&app.db.read).await?;
+    let row = api_key::Entity::find_by_id(key_id).one(&app.db.read).await?;
     let valid = Validity::of(row.as_ref());
-    app.feature::<Cache>().validity.put(key.key_id, moment, valid);
-    Ok(valid.holds())
+    app.feature::<Cache>().validity.put(key_id, moment, valid);
+    Ok(valid)
 }
 
 impl Feature for Cache {
     fn new(app: &App) -> Self {
-        Self { keys: RightsCache::new(app), validity: RightsCache::new(app) }
+        let (keys, validity) = (RightsCache::new(app), RightsCache::new(app));
+        Self { keys, validity, reads: SharedReads::default() }
     }
 }
 

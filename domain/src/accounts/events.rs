@@ -13,10 +13,10 @@ use sea_orm::ConnectionTrait;
 use std::collections::HashMap;
 use uuid::Uuid;
 
-/// Maximum number of accounts that one subscriber's cache holds.
+/// Maximum number of accounts that one cache holds.
 const MAX_CACHED: usize = 10_000;
 
-/// Decides which events one subscriber may see.
+/// Decides which events the subscribers with one access scope may see.
 #[derive(Debug)]
 pub struct VisibleEvents {
     access_scope: AccessScope,
@@ -29,6 +29,12 @@ impl VisibleEvents {
     /// Creates the decision for a subscriber with this access scope.
     pub fn new(access_scope: AccessScope) -> Self {
         Self { access_scope, accounts: HashMap::new() }
+    }
+
+    /// Forgets what was read so far. Call it when a subscriber joins whose position is after events that the
+    /// others have yet to reach.
+    pub fn forget(&mut self) {
+        self.accounts.clear();
     }
 
     /// Whether the subscriber may see an event: a partner sees all of its own, a user those about themselves

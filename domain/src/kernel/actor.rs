@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use uuid::Uuid;
 
 /// Permission of an API key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub enum Scope {
     /// Create users, start identity checks, and sign users up and in: everything that a publishable key may
     /// do.
@@ -48,7 +48,7 @@ impl Scope {
 }
 
 /// An authenticated API key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PartnerKey {
     pub partner_id: Uuid,
     pub key_id: Uuid,
@@ -69,7 +69,7 @@ impl PartnerKey {
 }
 
 /// A signed-in user.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SignedInUser {
     pub partner_id: Uuid,
     pub user_id: Uuid,
@@ -126,7 +126,7 @@ pub struct Caller {
 }
 
 /// Kinds of callers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Who {
     #[default]
     Anonymous,

@@ -3,6 +3,7 @@
 //! Numbers are consecutive within a partner, so a reader can prove that no event is missing.
 
 mod catalog;
+mod feed;
 mod log;
 #[cfg(test)]
 mod tests;
@@ -11,7 +12,8 @@ pub use catalog::{
     About, AccountState, BankAccountState, CheckState, Event, EventType, OrderState, Subject, TradeState,
     TransferState, UserState,
 };
-pub use log::{Feed, follow, head, newest_of_type, page, position_of};
+pub use feed::Feed;
+pub use log::{follow, head, newest_of_type, page, position_of};
 
 use super::{
     digest::{self, RowDigest},

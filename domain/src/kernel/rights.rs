@@ -7,9 +7,10 @@ use super::{app::App, cache::Cache};
 use std::{
     collections::HashMap,
     hash::Hash,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
+use tokio::sync::watch;
 use uuid::Uuid;
 
 /// Time for which a right read from the database is cached.
@@ -110,6 +111,58 @@ impl<K: Hash + Eq, V: Clone> RightsCache<K, V> {
     }
 }
 
+/// Reads of rights that are running, so that many sockets of one key cost one query.
+#[derive(Debug)]
+pub struct SharedReads<K: Copy + Hash + Eq>(Arc<RunningReads<K>>);
+
+/// For each key, a channel that is closed when its read has ended.
+type RunningReads<K> = Mutex<HashMap<K, watch::Receiver<()>>>;
+
+impl<K: Copy + Hash + Eq> Default for SharedReads<K> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<K: Copy + Hash + Eq + Send + 'static> SharedReads<K> {
+    /// Runs `read` in a task of its own, unless one for this key is running, and waits until it has ended.
+    /// The read may have begun before this call, so what it put into a [`RightsCache`] must be checked.
+    pub async fn run<F>(&self, key: K, read: impl FnOnce() -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let mut ended = {
+            let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(ended) = running.get(&key) {
+                ended.clone()
+            } else {
+                let (end, ended) = watch::channel(());
+                running.insert(key, ended.clone());
+                let (guard, read) = (RunningRead { all: self.0.clone(), key, _end: end }, read());
+                tokio::spawn(async move {
+                    read.await;
+                    drop(guard);
+                });
+                ended
+            }
+        };
+        _ = ended.changed().await;
+    }
+}
+
+/// Guard of a running read.
+struct RunningRead<K: Copy + Hash + Eq> {
+    all: Arc<RunningReads<K>>,
+    key: K,
+    _end: watch::Sender<()>,
+}
+
+impl<K: Copy + Hash + Eq> Drop for RunningRead<K> {
+    fn drop(&mut self) {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,6 +183,24 @@ mod tests {
         drop(change);
         assert!(!rights.is_valid(before, &[KEY]) && !rights.is_valid(during, &[KEY]));
         assert!(rights.is_valid(rights.now(), &[KEY]) && rights.is_valid(before, &[OTHER]));
+    }
+
+    #[tokio::test]
+    async fn reads_of_one_key_at_a_time_are_shared() {
+        let (reads, count) = (SharedReads::default(), Arc::new(Mutex::new(0)));
+        let read = || {
+            reads.run(KEY, || {
+                let count = count.clone();
+                async move {
+                    tokio::task::yield_now().await;
+                    *count.lock().unwrap() += 1;
+                }
+            })
+        };
+        futures_util::future::join_all((0..10).map(|_| read())).await;
+        assert_eq!(*count.lock().unwrap(), 1);
+        read().await;
+        assert_eq!(*count.lock().unwrap(), 2, "a read that has ended is not shared");
     }
 
     #[test]

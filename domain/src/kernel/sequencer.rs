@@ -27,12 +27,14 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
 const BATCH: u64 = 1000;
+/// Interval at which rows that other processes have committed or sealed are looked for.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Wakes the sequencer, and lets callers wait until their commits are sealed.
 #[derive(Clone, Debug)]
@@ -65,17 +67,24 @@ impl Sequencer {
 
     /// Seals committed rows continuously until the process ends.
     pub async fn run(&self, db: &Db, feed: &Feed, vault: &Vault) {
-        let mut memory = Memory::default();
+        let mut broken = BTreeSet::new();
+        let mut caught_up_at = Instant::now();
         loop {
-            _ = tokio::time::timeout(Duration::from_millis(250), self.wake.notified()).await;
+            let is_woken = tokio::time::timeout(POLL_INTERVAL, self.wake.notified()).await.is_ok();
             let ticket = self.requested.load(Ordering::SeqCst);
-            match seal_and_publish(db, feed, vault, &mut memory).await {
+            let mut sealed = seal_and_publish(db, feed, vault, &mut broken).await;
+            // Events of this server wait neither for this query nor for the next poll.
+            if sealed.is_ok() && (!is_woken || caught_up_at.elapsed() >= POLL_INTERVAL) {
+                caught_up_at = Instant::now();
+                sealed = feed.catch_up(db).await;
+            }
+            match sealed {
                 Ok(()) => {
                     self.done.send_replace(ticket);
                 }
                 Err(error) => {
                     tracing::error!(cause = %error.cause(), "sealing the event log failed and is retried");
-                    tokio::time::sleep(Duration::from_millis(250)).await;
+                    tokio::time::sleep(POLL_INTERVAL).await;
                 }
             }
         }
@@ -84,38 +93,17 @@ impl Sequencer {
 
 /// Seals all committed rows and publishes the events.
 pub async fn seal_all(db: &Db, feed: &Feed, vault: &Vault) -> Result<()> {
-    seal_and_publish(db, feed, vault, &mut Memory::default()).await
+    seal_and_publish(db, feed, vault, &mut BTreeSet::new()).await
 }
 
-/// State carried from one round of sealing to the next.
-#[derive(Default)]
-struct Memory {
-    /// Events that may be sealed but are not published, because the commit returned an error.
-    unpublished: Vec<Uuid>,
-    /// Partners with a broken head that has already been logged.
-    broken: BTreeSet<Uuid>,
-}
-
-/// Seals all committed rows and publishes the events, with the state of the last round.
-async fn seal_and_publish(db: &Db, feed: &Feed, vault: &Vault, memory: &mut Memory) -> Result<()> {
-    let unpublished = &mut memory.unpublished;
-    if !unpublished.is_empty() {
-        let sealed = event::Entity::find()
-            .filter(event::Column::Id.is_in(unpublished.iter().copied()))
-            .filter(event::Column::Seq.is_not_null())
-            .order_by_asc(event::Column::Id)
-            .all(&db.read)
-            .await?;
-        unpublished.clear();
-        for event in sealed {
-            feed.publish(event);
-        }
-    }
-    while seal_batch(db, feed, vault, memory).await? == BATCH {}
+/// Seals all committed rows and publishes the events. `broken` are the partners with a broken head that has
+/// already been logged.
+async fn seal_and_publish(db: &Db, feed: &Feed, vault: &Vault, broken: &mut BTreeSet<Uuid>) -> Result<()> {
+    while seal_batch(db, feed, vault, broken).await? == BATCH {}
     Ok(())
 }
 
-async fn seal_batch(db: &Db, feed: &Feed, vault: &Vault, memory: &mut Memory) -> Result<u64> {
+async fn seal_batch(db: &Db, feed: &Feed, vault: &Vault, broken: &mut BTreeSet<Uuid>) -> Result<u64> {
     let waiting = event::Entity::find().filter(event::Column::Seq.is_null()).limit(1).one(&db.read).await?;
     let unsealed_lines =
         audit_log::Entity::find().filter(audit_log::Column::Seq.is_null()).limit(1).one(&db.read).await?;
@@ -124,7 +112,7 @@ async fn seal_batch(db: &Db, feed: &Feed, vault: &Vault, memory: &mut Memory) ->
     }
     let tx = db.write().await?;
     heads::lock(&tx).await?;
-    let Batch { mut events, lines, mut heads } = unsealed_rows(&tx, vault, &mut memory.broken).await?;
+    let Batch { mut events, lines, mut heads } = unsealed_rows(&tx, vault, broken).await?;
     if events.is_empty() && lines.is_empty() {
         return Ok(0);
     }
@@ -144,14 +132,10 @@ async fn seal_batch(db: &Db, feed: &Feed, vault: &Vault, memory: &mut Memory) ->
     write(&tx, Chain::Event, events.iter().map(|event| (event.id, event.seq, event.hash.clone()))).await?;
     write(&tx, Chain::AuditLog, sealed.into_iter()).await?;
     heads::advance(&tx, &heads).await?;
-    if let Err(error) = tx.commit().await {
-        memory.unpublished.extend(events.iter().map(|event| event.id));
-        return Err(error);
-    }
+    // If a commit succeeds but returns an error, the feed finds the events in the log.
+    tx.commit().await?;
     let sealed = Ord::max(events.len(), lines.len()) as u64;
-    for event in events {
-        feed.publish(event);
-    }
+    feed.publish(db, events).await?;
     Ok(sealed)
 }
 

@@ -1,6 +1,9 @@
 //! Serializes responses as JSON and inspects their errors.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    sync::Arc,
+};
 
 use super::guard::Refused;
 use async_graphql::{ErrorExtensionValues, Response, ServerError, Value};
@@ -33,6 +36,11 @@ pub fn add_request_id(response: &mut Response, request_id: Uuid) {
             extensions.set("requestId", request_id.to_string());
         }
     }
+}
+
+/// Returns whether there is an internal error.
+pub fn has_internal_error(response: &Response) -> bool {
+    response.errors.iter().filter_map(|error| error.extensions.as_ref()).any(is_internal)
 }
 
 /// Sets `retryAfter` on every error: the seconds to wait before a retry.
@@ -135,6 +143,46 @@ pub fn render_or_refuse(response: &Response, limit: usize) -> (Vec<u8>, Option<R
             (render(&refusal, usize::MAX).unwrap_or_default(), Some(refusal))
         }
     }
+}
+
+/// Response that was serialized once for many subscribers.
+#[derive(Debug)]
+pub struct Rendered {
+    /// The response as JSON.
+    pub payload: Arc<str>,
+    /// Its errors as JSON, if the operation never ran.
+    pub refusal: Option<Arc<str>>,
+    /// Cursor of the event in it.
+    pub cursor: Option<Arc<str>>,
+    pub has_errors: bool,
+}
+
+impl Rendered {
+    /// Serializes a response, or the refusal if it exceeds `limit` bytes.
+    pub fn new(response: &Response, limit: usize) -> Self {
+        let (payload, refusal) = render_or_refuse(response, limit);
+        let response = refusal.as_ref().unwrap_or(response);
+        let has_run = !never_ran(response);
+        let errors = || serde_json::to_string(&response.errors).unwrap_or_else(|_| "[]".into());
+        Self {
+            payload: String::from_utf8_lossy(&payload).into(),
+            refusal: (!has_run).then(|| errors().into()),
+            cursor: cursor(response).filter(|_| has_run).map(Into::into),
+            has_errors: response.is_err(),
+        }
+    }
+}
+
+/// Returns the `cursor` of the event in a response.
+fn cursor(response: &Response) -> Option<&str> {
+    let Value::Object(data) = &response.data else { return None };
+    data.values().find_map(|event| match event {
+        Value::Object(event) => match event.get("cursor") {
+            Some(Value::String(cursor)) => Some(cursor.as_str()),
+            _ => None,
+        },
+        _ => None,
+    })
 }
 
 /// Buffer that refuses to grow beyond `limit` bytes.

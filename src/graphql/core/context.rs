@@ -69,6 +69,11 @@ impl Viewpoint {
         self.max_page_size
     }
 
+    /// Returns the URL that links in responses start with.
+    pub const fn base_url(&self) -> &BaseUrl {
+        &self.base_url
+    }
+
     /// Returns the public URL of a path of this server.
     pub fn address(&self, path: &str) -> String {
         format!("{}{path}", self.base_url)

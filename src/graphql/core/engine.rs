@@ -1,5 +1,7 @@
 //! Executes GraphQL requests of every transport: checks, runs, completes and sorts them.
 
+pub mod fanout;
+
 use std::{
     any::TypeId,
     collections::HashMap,
@@ -12,6 +14,7 @@ use async_graphql::{
     Executor, Request, Response, Value, Variables,
     parser::{Error as ParseError, types::OperationType},
 };
+use fanout::{Fanout, Reply};
 use futures_util::{
     FutureExt, StreamExt,
     stream::{self, BoxStream},
@@ -127,31 +130,17 @@ impl Plan {
 
     /// Returns the request for the ordinary executor, without its document.
     fn request(
-        &mut self,
+        &self,
         breadth: Option<Breadth>,
         levels: &Levels,
         prepare: impl FnOnce(Request, &Operation, Levels) -> Request,
     ) -> Request {
-        self.set_defaults();
         let mut request = Request::new(String::new());
         if let Some(breadth) = breadth {
             request = request.data(breadth);
         }
         request.operation_name = self.operation.name.as_ref().map(ToString::to_string);
         prepare(request, &self.operation, levels.clone())
-    }
-
-    /// Sets variables that are left out to their defaults: the ordinary executor forgets those in `@skip` and
-    /// `@include`.
-    fn set_defaults(&mut self) {
-        let Some(operation) = self.checked.definition(&self.operation) else { return };
-        for definition in &operation.variable_definitions {
-            if let Some(default) = &definition.node.default_value
-                && !self.variables.contains_key(&definition.node.name.node)
-            {
-                self.variables.insert(definition.node.name.node.clone(), default.node.clone());
-            }
-        }
     }
 
     /// Adds the document and the variables to a request.
@@ -180,6 +169,7 @@ struct Shared {
     keys: [RandomState; 2],
     /// Documents that clients registered by their SHA-256 hash.
     persisted: Documents<Sha>,
+    fanout: Arc<Fanout>,
 }
 
 impl<E: Executor> Engine<E> {
@@ -188,8 +178,8 @@ impl<E: Executor> Engine<E> {
         let types = Arc::new(Types::read(sdl)?);
         let documents = Documents::new(limits.cached_documents, limits.cached_tokens);
         let persisted = Documents::new(limits.cached_documents, limits.cached_tokens);
-        let keys = [RandomState::new(), RandomState::new()];
-        let shared = Arc::new(Shared { limits, types, documents, keys, persisted });
+        let (keys, fanout) = ([RandomState::new(), RandomState::new()], Arc::default());
+        let shared = Arc::new(Shared { limits, types, documents, keys, persisted, fanout });
         Ok(Self { schema, shared, is_breadth_first: false })
     }
 
@@ -212,8 +202,9 @@ impl<E: Executor> Engine<E> {
     pub fn plan(&self, raw: Raw) -> Result<Plan, Refused> {
         let (checked, hash) = self.document(&raw)?;
         let operation = checked.operation(raw.operation_name.as_deref())?.clone();
-        let variables = raw.variables.unwrap_or_default();
+        let mut variables = raw.variables.unwrap_or_default();
         checked.weigh(&operation, &variables, self.limits())?;
+        checked.set_defaults(&operation, &mut variables);
         Ok(Plan { checked, operation, variables, hash })
     }
 
@@ -279,7 +270,6 @@ impl<E: Executor> Engine<E> {
     ) -> Response {
         self.register(&plan);
         let levels = Levels::default();
-        let mut plan = plan;
         let request = plan.request(self.breadth(), &levels, prepare);
         match plan.operation.kind {
             OperationType::Query => {
@@ -306,38 +296,27 @@ impl<E: Executor> Engine<E> {
     }
 
     /// Runs any operation. A query or mutation is a stream of one response.
-    pub fn stream<F>(&self, raw: Raw, prepare: F) -> BoxStream<'static, Response>
+    pub fn stream<F>(&self, raw: Raw, prepare: F) -> BoxStream<'static, Reply>
     where
-        F: FnOnce(Request, &Operation, Levels) -> Request + Send + 'static,
+        F: Fn(Request, &Operation, Levels) -> Request + Send + Sync + 'static,
     {
         match self.plan(raw) {
             Ok(plan) => self.flow(plan, prepare),
-            Err(refused) => stream::once(async { refused.into() }).boxed(),
+            Err(refused) => stream::once(async { Reply::own(refused.into()) }).boxed(),
         }
     }
 
     /// Does the same as [`Engine::stream`] for a request that has been checked.
-    pub fn flow<F>(&self, plan: Plan, prepare: F) -> BoxStream<'static, Response>
+    pub fn flow<F>(&self, plan: Plan, prepare: F) -> BoxStream<'static, Reply>
     where
-        F: FnOnce(Request, &Operation, Levels) -> Request + Send + 'static,
+        F: Fn(Request, &Operation, Levels) -> Request + Send + Sync + 'static,
     {
-        let engine = self.clone();
         if plan.operation.kind != OperationType::Subscription {
-            return stream::once(async move { engine.run(plan, prepare).await }).boxed();
+            let engine = self.clone();
+            return stream::once(async move { Reply::own(engine.run(plan, prepare).await) }).boxed();
         }
         self.register(&plan);
-        let levels = Levels::default();
-        let mut plan = plan;
-        let request = plan.request(self.breadth(), &levels, prepare);
-        let request = plan.complete_request(request);
-        let items =
-            AssertUnwindSafe(levels.resolve_each(self.schema.execute_stream(request, None))).catch_unwind();
-        items
-            .map(move |item| match item {
-                Ok(response) => engine.complete(response, &plan),
-                Err(_) => panicked(),
-            })
-            .boxed()
+        self.subscribe(plan, Arc::new(prepare))
     }
 
     async fn call(&self, request: Request, plan: &Plan, levels: Levels) -> Response {

@@ -3,6 +3,7 @@
 use super::{
     breadth::{Fetch, Maybe, One, fetch},
     context::RequestContext,
+    engine::fanout::{self, Current, Signal},
     event_types::EventType,
     scalars::DateTime,
 };
@@ -43,8 +44,11 @@ use domain::{
 use entity::{Kind, event, screening_hit};
 use futures_util::{Stream, StreamExt, stream};
 use macros::breadth;
-use std::{sync::Arc, time::Duration};
-use tokio::sync::Mutex;
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 macro_rules! event {
@@ -322,35 +326,33 @@ pub struct MarketClockChangedEvent {
     market_clock: MarketClock,
 }
 
-/// Time between two events of the market clock.
-const MARKET_CLOCK_INTERVAL: Duration = Duration::from_secs(1);
+/// Returns when to send the state of the market clock: at once, then every second at the same time for all
+/// subscribers.
+fn market_clock_ticks() -> impl Stream<Item = Signal> + Send {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    // The second event follows the first after half a second at least.
+    let first = (START.elapsed() + Duration::from_millis(1500)).as_secs();
+    let ticks = stream::unfold(first, |tick| async move {
+        // Seconds that a slow client has missed are skipped.
+        let tick = Ord::max(tick, START.elapsed().as_secs());
+        tokio::time::sleep_until(*START + Duration::from_secs(tick)).await;
+        Some((Signal::Tick(tick), tick + 1))
+    });
+    stream::iter([Signal::Now]).chain(ticks)
+}
 
-async fn log(
-    ctx: &Context<'_>,
-    after: Option<String>,
-) -> Result<impl Stream<Item = Result<Arc<event::Model>>> + use<>> {
-    let app = ctx.app().clone();
+/// Starts a subscription to the log.
+async fn start_log(ctx: &Context<'_>, after: Option<String>) -> Result<()> {
+    let app = ctx.app();
     let access_scope = ctx.actor().access_scope(Scope::Read)?;
     let after = match after {
         Some(cursor) => Some(events::position_of(&app.db.read, access_scope.partner_id, &cursor).await?),
         None => None,
     };
     let events = events::follow(&app.db, &app.feed, access_scope.partner_id, after).await?;
-    let visible = Arc::new(Mutex::new(VisibleEvents::new(access_scope)));
-    Ok(events.filter_map(move |event| {
-        let (app, visible) = (app.clone(), visible.clone());
-        async move {
-            let event = match event {
-                Ok(event) => event,
-                Err(error) => return Some(Err(error.into())),
-            };
-            match visible.lock().await.has(&app.db.read, &event).await {
-                Ok(true) => Some(Ok(event)),
-                Ok(false) => None,
-                Err(error) => Some(Err(error.into())),
-            }
-        }
-    }))
+    let signals = events.map(|event| Ok(Signal::Logged(event?))).boxed();
+    fanout::start(ctx, signals, Some(VisibleEvents::new(access_scope)));
+    Ok(())
 }
 
 /// Returns the id of an account that the caller can see.
@@ -387,20 +389,17 @@ impl EventSubscription {
         &self,
         ctx: &Context<'_>,
     ) -> impl Stream<Item = Result<MarketClockChangedEvent>> + use<> {
-        let (app, actor) = (ctx.app().clone(), ctx.actor().clone());
-        stream::unfold(Some(Duration::ZERO), move |pause| {
-            let (app, actor) = (app.clone(), actor.clone());
-            async move {
-                tokio::time::sleep(pause?).await;
-                let hours = market::clock_for(&app.db.read, &actor, clock::system_now()).await;
-                let event = hours.map_err(Fault::from).map(|hours| MarketClockChangedEvent {
-                    occurred_at: hours.at.into(),
-                    market_clock: hours.into(),
-                });
-                let next = event.is_ok().then_some(MARKET_CLOCK_INTERVAL);
-                Some((event, next))
-            }
-        })
+        let event = if Current::of(ctx).is_some() {
+            let hours = market::clock_for(&ctx.app().db.read, ctx.actor(), clock::system_now()).await;
+            Some(hours.map_err(Fault::from).map(|hours| MarketClockChangedEvent {
+                occurred_at: hours.at.into(),
+                market_clock: hours.into(),
+            }))
+        } else {
+            fanout::start(ctx, market_clock_ticks().map(Ok).boxed(), None);
+            None
+        };
+        stream::iter(event)
     }
 
     /// Sends an event for each change of an order that the caller can see. Requires scope `read`.
@@ -411,17 +410,24 @@ impl EventSubscription {
         account_id: Option<ID>,
         #[graphql(desc = "Send the events after this cursor first, then new ones.")] after: Option<String>,
     ) -> Result<impl Stream<Item = Result<OrderChangedEvent>> + use<>> {
-        let account = match account_id {
-            Some(id) => Some(visible_account(ctx, &id).await?),
-            None => None,
+        let event = match Current::of(ctx) {
+            Some(current) => match current.event(&ctx.app().db).await {
+                Some(Ok(event)) => {
+                    let account = account_id.map(|id| ids::parse(Kind::Account, &id));
+                    order_changed(event, account)
+                }
+                Some(Err(fault)) => Some(Err(fault)),
+                None => None,
+            },
+            None => {
+                if let Some(id) = account_id {
+                    visible_account(ctx, &id).await?;
+                }
+                start_log(ctx, after).await?;
+                None
+            }
         };
-        let orders = log(ctx, after).await?.filter_map(move |event| {
-            std::future::ready(match event {
-                Ok(event) => order_changed(event, account),
-                Err(fault) => Some(Err(fault)),
-            })
-        });
-        Ok(orders)
+        Ok(stream::iter(event))
     }
 
     /// Sends all events that the caller can see. Requires scope `read`.
@@ -431,6 +437,13 @@ impl EventSubscription {
         #[graphql(desc = "Send the events after this cursor first, then new ones; `0` sends all events.")]
         after: Option<String>,
     ) -> Result<impl Stream<Item = Result<Event>> + use<>> {
-        Ok(log(ctx, after).await?.map(|event| event.and_then(Event::of)))
+        let event = match Current::of(ctx) {
+            Some(current) => current.event(&ctx.app().db).await.map(|event| event.and_then(Event::of)),
+            None => {
+                start_log(ctx, after).await?;
+                None
+            }
+        };
+        Ok(stream::iter(event))
     }
 }

@@ -251,6 +251,19 @@ impl Checked {
         weight::check(weight, limits)
     }
 
+    /// Sets variables that are left out to their defaults: the ordinary executor forgets those in `@skip` and
+    /// `@include`.
+    pub fn set_defaults(&self, operation: &Operation, variables: &mut Variables) {
+        let Some(operation) = self.definition(operation) else { return };
+        for definition in &operation.variable_definitions {
+            if let Some(default) = &definition.node.default_value
+                && !variables.contains_key(&definition.node.name.node)
+            {
+                variables.insert(definition.node.name.node.clone(), default.node.clone());
+            }
+        }
+    }
+
     /// Returns the definition of an operation of this document.
     pub fn definition(&self, operation: &Operation) -> Option<&OperationDefinition> {
         definition(&self.document, operation.name.as_ref())

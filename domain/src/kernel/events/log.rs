@@ -1,6 +1,6 @@
 //! Reading the event log: by position, and live.
 
-use super::EventType;
+use super::{EventType, Feed};
 use crate::{
     Error, Result,
     kernel::{clock, db::Db},
@@ -12,23 +12,6 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder
 use std::{collections::VecDeque, sync::Arc};
 use tokio::sync::broadcast;
 use uuid::Uuid;
-
-/// Delivers sealed events to the listeners in this process.
-#[derive(Clone, Debug)]
-pub struct Feed(broadcast::Sender<Arc<event::Model>>);
-
-impl Default for Feed {
-    fn default() -> Self {
-        Self(broadcast::Sender::new(4096))
-    }
-}
-
-impl Feed {
-    /// Sends an event to every listener; having none is fine.
-    pub fn publish(&self, event: event::Model) {
-        _ = self.0.send(Arc::new(event));
-    }
-}
 
 /// Time for which events can be read from a cursor.
 const RETAINED: Duration = Duration::days(30);
@@ -119,7 +102,7 @@ pub async fn follow(
     partner_id: Uuid,
     after: Option<i64>,
 ) -> Result<impl Stream<Item = Result<Arc<event::Model>>> + Send + use<>> {
-    let live = feed.0.subscribe();
+    let live = feed.subscribe(partner_id);
     let last = match after {
         Some(seq) => seq,
         None => head(&db.read, partner_id).await?,
@@ -135,6 +118,9 @@ impl Follower {
         loop {
             if let Some(event) = self.ready.pop_front() {
                 self.last = event.seq.unwrap_or(self.last);
+                if self.ready.is_empty() {
+                    self.ready.shrink_to_fit();
+                }
                 return Ok(Some(event));
             }
             if self.behind {
@@ -148,9 +134,11 @@ impl Follower {
                 }
             }
             match self.live.recv().await {
-                Ok(event) if event.partner_id != self.partner_id => {}
                 Ok(event) => match event.seq {
-                    Some(seq) if seq == self.last + 1 => self.ready.push_back(event),
+                    Some(seq) if seq == self.last + 1 => {
+                        self.last = seq;
+                        return Ok(Some(event));
+                    }
                     Some(seq) if seq > self.last => self.behind = true,
                     _ => {}
                 },

@@ -114,13 +114,15 @@ async fn errors_have_codes_and_their_number_is_limited() {
 
 #[tokio::test]
 async fn items_of_a_stream_are_completed_too() {
-    let items =
-        |query: &str| engine().stream(raw(query, json!({})), |request, _, _| request).collect::<Vec<_>>();
-    let all: Vec<Value> = items("subscription{rows{n again{bad}}}").await.iter().map(read).collect();
+    let items = async |query: &str| {
+        let replies = engine().stream(raw(query, json!({})), |request, _, _| request);
+        replies.map(|reply| read(&reply.into_own().unwrap())).collect::<Vec<_>>().await
+    };
+    let all = items("subscription{rows{n again{bad}}}").await;
     assert_eq!(all[0], json!({"data": {"rows": {"n": 1, "again": {"bad": 1}}}}));
     assert_eq!(all[1]["data"], json!({"rows": {"n": 2, "again": null}}));
     assert_eq!(all[2]["data"], json!({"rows": {"n": 3, "again": {"bad": 3}}}));
-    let all: Vec<Value> = items("subscription{falters{n}}").await.iter().map(read).collect();
+    let all = items("subscription{falters{n}}").await;
     assert_eq!(all[0], json!({"data": {"falters": {"n": 1}}}));
     assert_eq!(all[1]["data"], json!(null));
     assert_eq!(all[1]["errors"][0]["extensions"]["code"], "NOT_FOUND");

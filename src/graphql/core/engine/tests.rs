@@ -97,7 +97,8 @@ async fn a_panic_becomes_an_internal_error() {
         r#"{"errors":[{"message":"Internal error.","extensions":{"code":"INTERNAL_SERVER_ERROR"}}]}"#;
     assert_eq!(text(&engine, "{secret}").await, internal);
     assert_eq!(text(&engine, "mutation{burst}").await, internal);
-    let items: Vec<_> = engine.stream(raw("subscription{bursts}"), |request, _, _| request).collect().await;
+    let items = engine.stream(raw("subscription{bursts}"), |request, _, _| request);
+    let items: Vec<_> = items.filter_map(async |reply| reply.into_own()).collect().await;
     assert_eq!(items.len(), 2);
     assert_eq!(code(&items[1]), Some("INTERNAL_SERVER_ERROR"));
     assert_eq!(text(&engine, "{row{n}}").await, r#"{"data":{"row":{"n":1}}}"#);
