@@ -1,3 +1,4 @@
-//! Orders.
+//! Orders and instruments.
 
+mod instruments;
 mod orders;

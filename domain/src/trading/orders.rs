@@ -88,7 +88,7 @@ impl Command for PlaceOrder {
             return Err(Refusal::new(Code::MarketClosed, "", "The market is closed.").into());
         }
         let instrument =
-            instruments::named(ctx.tx, &self.symbol).await?.ok_or_else(|| Refusal::not_found("symbol"))?;
+            instruments::named(ctx.app, &self.symbol).await?.ok_or_else(|| Refusal::not_found("symbol"))?;
         let quote = market::quote(ctx.app, ctx.tx, ctx.partner, &instrument, ctx.now).await?;
         let order = self.accepted(ctx, account_id, &instrument);
         let mut entry = Entry::default();

@@ -147,7 +147,8 @@ impl InstrumentQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "Ticker symbol, case-insensitive.")] symbol: String,
     ) -> Result<Option<Instrument>> {
-        Ok(instruments::by_symbol(&*ctx.loaders().connection().await?, &symbol).await?.map(Instrument))
+        let found = instruments::by_symbol(ctx.app(), &symbol).await?;
+        Ok(found.map(|found| Instrument((*found).clone())))
     }
 
     /// Returns the instruments, in the order of their symbols by default. Requires no credentials.

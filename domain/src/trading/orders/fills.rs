@@ -39,7 +39,7 @@ impl Due for RouteOrder {
     async fn run(ctx: &CommandContext<'_>, order_id: Uuid) -> Result<()> {
         let order = order::Entity::find_by_id(order_id).lock(LockType::NoKeyUpdate).one(ctx.tx).await?;
         let Some(order) = order.filter(|order| order.status == Status::Accepted) else { return Ok(()) };
-        let instrument = instruments::of_order(ctx.tx, &order).await?;
+        let instrument = instruments::of_order(ctx.app, &order).await?;
         let quote = market::quote(ctx.app, ctx.tx, ctx.partner, &instrument, ctx.now).await?;
         let price = match order.side {
             Side::Buy => quote.ask,
