@@ -2,3 +2,4 @@
 
 mod instruments;
 mod orders;
+mod statements;
