@@ -4,16 +4,22 @@ use crate::{
     Actor, Code, Refusal, Result, Visible,
     kernel::{
         actor::AccessScope,
+        ledger::USD,
         lists::{Filter, SortedPage},
         pages::Slice,
         visible::Owner,
     },
     people::users,
 };
-use entity::account::{self, Ownership, Status};
+use entity::{
+    account::{self, Ownership, Status},
+    ledger_account::{self, LedgerKind},
+    user,
+};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, QueryFilter, QuerySelect,
-    sea_query::{LockType, any},
+    ColumnTrait, ConnectionTrait, DbBackend, ExprTrait, FromQueryResult, IdenStatic, Iterable, QueryFilter,
+    QuerySelect, QueryTrait,
+    sea_query::{Expr, LockType, Order, all, any},
 };
 use uuid::Uuid;
 
@@ -85,9 +91,52 @@ pub async fn usable(
     access_scope: AccessScope,
     id: Uuid,
 ) -> Result<account::Model> {
-    let account = locked(connection, access_scope, id, LockType::KeyShare).await?;
-    for owner in owners(&account) {
-        users::approved(connection, AccessScope::all_of(access_scope.partner_id), owner, "accountId").await?;
+    Ok(usable_with_cash(connection, access_scope, id, &[]).await?.0)
+}
+
+/// The same, and locks and returns the account's dollar accounts of these kinds in the ledger, in one statement.
+pub async fn usable_with_cash(
+    connection: &impl ConnectionTrait,
+    access_scope: AccessScope,
+    id: Uuid,
+    kinds: &[LedgerKind],
+) -> Result<(account::Model, Vec<ledger_account::Model>)> {
+    let backend = connection.get_database_backend();
+    let mut select = account::Entity::by_id_within(access_scope, id).into_query();
+    for (column, name) in [(account::Column::UserId, OWNER), (account::Column::JointMemberId, JOINT_MEMBER)] {
+        let status = users::status_of(access_scope.partner_id, (account::Entity, column));
+        select.expr_as(Expr::from(status), name);
+    }
+    if !kinds.is_empty() {
+        use ledger_account::Column;
+        let of_account = all![
+            Expr::col((ledger_account::Entity, Column::OwnerId))
+                .equals((account::Entity, account::Column::Id)),
+            Column::Asset.eq(USD),
+            Column::Kind.is_in(kinds.iter().copied())
+        ];
+        select.inner_join(ledger_account::Entity, of_account);
+        select.order_by((ledger_account::Entity, Column::Id), Order::Asc);
+        for column in Column::iter() {
+            select
+                .expr_as(Expr::col((ledger_account::Entity, column)), format!("{LEDGER}{}", column.as_str()));
+        }
+    }
+    let mut statement = backend.build(&select);
+    if backend == DbBackend::Postgres {
+        statement.sql.push_str(" FOR KEY SHARE OF account");
+        if !kinds.is_empty() {
+            statement.sql.push_str(" FOR NO KEY UPDATE OF ledger_account");
+        }
+    }
+    let rows = connection.query_all_raw(statement).await?;
+    let row = rows.first().ok_or_else(|| Refusal::not_found("accountId"))?;
+    let account = account::Model::from_query_result(row, "")?;
+    for (owner, name) in [(Some(account.user_id), OWNER), (account.joint_member_id, JOINT_MEMBER)] {
+        if owner.is_some() {
+            let status = row.try_get::<Option<user::Status>>("", name)?;
+            users::require_status_approved(status.ok_or_else(|| Refusal::not_found("accountId"))?)?;
+        }
     }
     if account.ownership == Ownership::Joint && account.joint_member_id.is_none() {
         return Err(Refusal::new(
@@ -98,8 +147,17 @@ pub async fn usable(
         .into());
     }
     require_active(&account)?;
-    Ok(account)
+    let mut cash = Vec::new();
+    for row in rows.iter().filter(|_| !kinds.is_empty()) {
+        cash.push(ledger_account::Model::from_query_result(row, LEDGER)?);
+    }
+    Ok((account, cash))
 }
+
+/// Names of columns: the status of the account's owner and joint member, and the prefix of those of the ledger.
+const OWNER: &str = "owner_status";
+const JOINT_MEMBER: &str = "joint_member_status";
+const LEDGER: &str = "ledger_";
 
 fn require_active(account: &account::Model) -> Result<()> {
     if account.status == Status::Active {

@@ -23,6 +23,7 @@ use entity::{
 };
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, sea_query::OnConflict};
 use serde::Serialize;
+use std::sync::Arc;
 
 fn sandbox_only(mode: Mode) -> Result<()> {
     match mode {
@@ -190,7 +191,7 @@ impl Command for SetQuote {
 
     async fn execute(&self, ctx: &CommandContext<'_>) -> Result<instrument::Model> {
         let instrument =
-            instruments::named(ctx.tx, &self.symbol).await?.ok_or_else(|| Refusal::not_found("symbol"))?;
+            instruments::named(ctx.app, &self.symbol).await?.ok_or_else(|| Refusal::not_found("symbol"))?;
         clock::locked(ctx.tx, ctx.partner.id).await?;
         match self.prices {
             Some((bid, ask)) => {
@@ -215,7 +216,7 @@ impl Command for SetQuote {
         }
         let (bid, ask) = self.prices.unzip();
         ctx.record(Event::SandboxQuoteSet { symbol: instrument.symbol.clone(), bid, ask }).await?;
-        Ok(instrument)
+        Ok(Arc::unwrap_or_clone(instrument))
     }
 }
 

@@ -261,7 +261,7 @@ async fn statements(
     app.app.sequencer.caught_up().await;
     let take = |list: &Arc<Mutex<Vec<String>>>| std::mem::take(&mut *list.lock().unwrap());
     let of_requests = |list: Vec<String>| -> Vec<String> {
-        let sequencers = [r#""seq" IS NULL"#, "chain_head", "pg_advisory_xact_lock", "WITH sealed"];
+        let sequencers = ["seq IS NULL", "chain_head", "pg_advisory_xact_lock"];
         list.into_iter().filter(|sql| !sequencers.iter().any(|word| sql.contains(word))).collect()
     };
     _ = (take(&app.statements), take(&app.written));

@@ -1,3 +1,5 @@
-//! Orders.
+//! Orders and instruments.
 
+mod instruments;
 mod orders;
+mod statements;

@@ -95,9 +95,8 @@ impl Command for OpenAccount {
             ..self.profile.columns()
         };
         let account = row.insert(ctx.tx).await?;
-        for kind in [LedgerKind::Cash, LedgerKind::Unsettled, LedgerKind::PendingDeposit] {
-            ctx.customer_account(account.id, kind, ledger::USD).await?;
-        }
+        let kinds = [LedgerKind::Cash, LedgerKind::Unsettled, LedgerKind::PendingDeposit];
+        ctx.ledger_accounts(kinds.map(|kind| (account.id, kind, ledger::USD))).await?;
         ctx.record(Event::AccountCreated((&account).into())).await?;
         Ok(account)
     }

@@ -246,7 +246,10 @@ impl Assessed {
 /// Schedules the expiry of a check's questions, if it has any.
 async fn schedule_expiry(ctx: &CommandContext<'_>, check: &kyc::Model) -> Result<()> {
     match check.questions_expire_at {
-        Some(at) => ctx.schedule::<ExpireQuestions>(check.id, at).await,
+        Some(at) => {
+            ctx.schedule::<ExpireQuestions>(check.id, at).await;
+            Ok(())
+        }
         None => Ok(()),
     }
 }

@@ -132,7 +132,7 @@ async fn write(
     message::ActiveModel::from(row).reset_all().insert(tx).await?;
     if live {
         let urgent = new.send_by.is_some_and(|by| by - clock::system_now() <= URGENT);
-        timers::schedule_system(tx, app.ids, partner.id, SendMessage::KIND, id, urgent).await?;
+        timers::schedule_system(tx, app.ids, partner.id, SendMessage::KIND, id, urgent).await;
     }
     Ok(id)
 }

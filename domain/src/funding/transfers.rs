@@ -6,6 +6,7 @@ use crate::{
     kernel::{
         calendar,
         command::{Command, CommandContext},
+        db::WriteTransaction,
         events::Event,
         ledger::{Entry, USD},
         lists::{Filter, SortedPage},
@@ -23,7 +24,7 @@ use entity::{
     timer::TimerKind,
     transfer::{self, Direction, Status},
 };
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait, EntityTrait};
+use sea_orm::{ActiveValue::Set, ConnectionTrait};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -81,26 +82,20 @@ impl Command for CreateDeposit {
             created_at: ctx.now,
             settled_at: None,
         };
-        transfer::ActiveModel::from(transfer.clone()).reset_all().insert(ctx.tx).await?;
-        ctx.schedule::<SettleDeposit>(transfer.id, settles_at).await?;
+        ctx.tx.insert(&transfer).await;
+        ctx.schedule::<SettleDeposit>(transfer.id, settles_at).await;
         let mut event = ctx.event();
         let mut entry = Entry::default();
-        entry.post(
-            &ctx.house_account(LedgerKind::BankAchInTransit, USD).await?,
-            &ctx.customer_account(account.id, LedgerKind::PendingDeposit, USD).await?,
-            transfer.amount.units(),
-        );
-        require_written(entry.write(ctx.tx, ctx.app.ids, &mut event).await?)?;
+        let [in_transit, pending] = ctx
+            .ledger_accounts([
+                ctx.house_account(LedgerKind::BankAchInTransit, USD),
+                (account.id, LedgerKind::PendingDeposit, USD),
+            ])
+            .await?;
+        entry.post(&in_transit, &pending, transfer.amount.units());
+        entry.write_later(ctx.tx, ctx.app.ids, &mut event).await?;
         event.record(ctx.tx, Event::DepositPending((&transfer).into())).await?;
         Ok(transfer)
-    }
-}
-
-fn require_written(complete: bool) -> Result<()> {
-    if complete {
-        Ok(())
-    } else {
-        Err(Error::broken("a deposit would overdraw its pending deposit ledger account"))
     }
 }
 
@@ -117,28 +112,31 @@ pub struct SettleDeposit;
 impl Due for SettleDeposit {
     const KIND: TimerKind = TimerKind::DepositSettle;
 
+    async fn prefetch(tx: &WriteTransaction, transfer_ids: &[Uuid]) -> Result<()> {
+        tx.prefetch::<transfer::Entity>(transfer_ids).await
+    }
+
     async fn run(ctx: &CommandContext<'_>, transfer_id: Uuid) -> Result<()> {
-        let Some(transfer) = transfer::Entity::find_by_id(transfer_id)
-            .one(ctx.tx)
-            .await?
-            .filter(|transfer| transfer.status == Status::Pending)
-        else {
+        let transfer = ctx.tx.row::<transfer::Entity>(transfer_id).await?;
+        let Some(transfer) = transfer.filter(|transfer| transfer.status == Status::Pending) else {
             return Ok(());
         };
         let mut row: transfer::ActiveModel = transfer.into();
         row.status = Set(Status::Settled);
         row.settled_at = Set(Some(ctx.now));
-        let transfer = row.update(ctx.tx).await?;
+        let transfer = ctx.tx.update(row).await?;
         let mut event = ctx.event();
         let mut entry = Entry::default();
-        let (fbo, in_transit) = (
-            ctx.house_account(LedgerKind::BankFbo, USD).await?,
-            ctx.house_account(LedgerKind::BankAchInTransit, USD).await?,
-        );
-        let pending = ctx.customer_account(transfer.account_id, LedgerKind::PendingDeposit, USD).await?;
-        let cash = ctx.customer_account(transfer.account_id, LedgerKind::Cash, USD).await?;
+        let [fbo, in_transit, pending, cash] = ctx
+            .ledger_accounts([
+                ctx.house_account(LedgerKind::BankFbo, USD),
+                ctx.house_account(LedgerKind::BankAchInTransit, USD),
+                (transfer.account_id, LedgerKind::PendingDeposit, USD),
+                (transfer.account_id, LedgerKind::Cash, USD),
+            ])
+            .await?;
         entry.post(&fbo, &in_transit, transfer.amount.units()).post(&pending, &cash, transfer.amount.units());
-        require_written(entry.write(ctx.tx, ctx.app.ids, &mut event).await?)?;
+        entry.write_later(ctx.tx, ctx.app.ids, &mut event).await?;
         event.record(ctx.tx, Event::DepositSettled((&transfer).into())).await
     }
 }

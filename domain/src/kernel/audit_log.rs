@@ -3,12 +3,12 @@
 use super::{
     actor::Caller,
     clock,
+    db::WriteTransaction,
     digest::{self, RowDigest},
     ids::Ids,
 };
 use crate::{Result, kernel::app::App};
 use entity::{Kind, audit_log};
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait};
 use uuid::Uuid;
 
 /// A line to write.
@@ -24,23 +24,21 @@ pub struct Line {
 }
 
 impl Line {
-    /// Writes the line in the transaction of the operation that it describes.
-    pub async fn write(self, connection: &impl ConnectionTrait, ids: Ids) -> Result<()> {
-        audit_log::ActiveModel {
-            id: Set(ids.next(Kind::AuditLine)),
-            partner_id: Set(self.partner_id),
-            principal_id: Set(self.principal_id),
-            operation: Set(self.operation.to_owned()),
-            object_id: Set(self.object_id),
-            decision: Set(self.decision.to_owned()),
-            request_id: Set(self.request_id),
-            recorded_at: Set(clock::system_now()),
-            seq: Set(None),
-            hash: Set(None),
-        }
-        .insert(connection)
-        .await?;
-        Ok(())
+    /// Hands the line over to the transaction of the operation that it describes.
+    pub async fn write(self, tx: &WriteTransaction, ids: Ids) {
+        tx.insert(&audit_log::Model {
+            id: ids.next(Kind::AuditLine),
+            partner_id: self.partner_id,
+            principal_id: self.principal_id,
+            operation: self.operation.to_owned(),
+            object_id: self.object_id,
+            decision: self.decision.to_owned(),
+            request_id: self.request_id,
+            recorded_at: clock::system_now(),
+            seq: None,
+            hash: None,
+        })
+        .await;
     }
 }
 
@@ -65,7 +63,7 @@ pub async fn record_read(
 
 async fn write_separately(app: &App, line: Line) -> Result<()> {
     let tx = app.db.write().await?;
-    line.write(&tx, app.ids).await?;
+    line.write(&tx, app.ids).await;
     tx.commit().await?;
     app.sequencer.wake();
     Ok(())

@@ -8,12 +8,12 @@ use super::{
     calendar, clock,
     db::WriteTransaction,
     events::{Event, EventBuilder},
-    idempotency::{Claim, Key},
-    ledger,
+    idempotency::{Claim, Key, Taken},
+    ledger::{self, AccountId},
     limits::{self, Allowance},
     partner_settings::PartnerSettings,
     scheduler::Due,
-    timers,
+    timers::{self, WakeAfterCommit},
 };
 use crate::{Actor, Checks, Code, Error, Refusal, Result, Scope, kernel::app::App};
 use chrono::{DateTime, NaiveDate, Utc};
@@ -133,8 +133,8 @@ impl CommandContext<'_> {
     }
 
     /// Schedules a change of `subject_id` at `due_at` by the partner's clock.
-    pub async fn schedule<D: Due>(&self, subject_id: Uuid, due_at: DateTime<Utc>) -> Result<()> {
-        timers::schedule(self.tx, self.app.ids, self.partner.id, D::KIND, subject_id, due_at).await
+    pub async fn schedule<D: Due>(&self, subject_id: Uuid, due_at: DateTime<Utc>) {
+        timers::schedule(self.tx, self.app.ids, self.partner.id, D::KIND, subject_id, due_at).await;
     }
 
     /// Cancels the scheduled changes of this kind of `subject_id`.
@@ -145,19 +145,25 @@ impl CommandContext<'_> {
         timers::cancel(self.tx, self.partner.id, subject_id, D::KIND).await
     }
 
-    /// Returns the partner's house account of this kind in the ledger; opens it on first use.
-    pub async fn house_account(&self, kind: LedgerKind, asset: &str) -> Result<ledger_account::Model> {
-        ledger::account(self.tx, self.app.ids, self.partner.id, self.partner.id, kind, asset).await
+    /// Returns the place of the partner's house account of this kind in the ledger.
+    pub const fn house_account<'a>(&self, kind: LedgerKind, asset: &'a str) -> ledger::Place<'a> {
+        (self.partner.id, kind, asset)
     }
 
-    /// Returns a brokerage account's ledger account of this kind; opens it on first use.
-    pub async fn customer_account(
+    /// Returns ledger accounts of the partner or its customers, without their sums; opens them on first use.
+    pub async fn ledger_accounts<const N: usize>(
         &self,
-        account_id: Uuid,
-        kind: LedgerKind,
-        asset: &str,
-    ) -> Result<ledger_account::Model> {
-        ledger::account(self.tx, self.app.ids, self.partner.id, account_id, kind, asset).await
+        places: [ledger::Place<'_>; N],
+    ) -> Result<[AccountId; N]> {
+        ledger::accounts(self.tx, self.app.ids, self.partner.id, places).await
+    }
+
+    /// Locks ledger accounts of the partner or its customers and returns them; opens them on first use.
+    pub async fn lock_ledger_accounts<const N: usize>(
+        &self,
+        places: [ledger::Place<'_>; N],
+    ) -> Result<[ledger_account::Model; N]> {
+        ledger::lock_all(self.tx, self.app.ids, self.partner.id, places).await
     }
 }
 
@@ -270,13 +276,13 @@ async fn run<C: Command>(
                 error => return Err(error),
             },
             Err(error) => return Err(error),
-            Ok(answer) => {
+            Ok((answer, wake)) => {
                 if caller.mode == Mode::Sandbox {
                     app.sequencer.caught_up().await;
                 } else {
                     app.sequencer.wake();
                 }
-                app.timers.wake();
+                app.timers.wake_after_commit(wake);
                 return Ok(answer);
             }
         }
@@ -296,14 +302,17 @@ async fn run_once<C: Command>(
     request_id: Uuid,
     claim: Option<&Claim>,
     command: &C,
-) -> Result<Answer<C::Output>> {
+) -> Result<(Answer<C::Output>, WakeAfterCommit)> {
     let tx = app.db.write().await?;
-    if let Some(claim) = claim
-        && let Some(value) = claim.take(&tx).await?
-    {
-        return Ok(Answer { value, replayed: true });
-    }
-    let partner = clock::partner(&tx, caller.access_scope.partner_id).await?;
+    let partner = match claim {
+        None => clock::partner(&tx, caller.access_scope.partner_id).await?,
+        Some(claim) => match claim.take(&tx).await? {
+            Taken::Claimed(partner) => partner,
+            Taken::Answered(value) => {
+                return Ok((Answer { value, replayed: true }, WakeAfterCommit::default()));
+            }
+        },
+    };
     let ctx = CommandContext {
         app,
         tx: &tx,
@@ -316,9 +325,10 @@ async fn run_once<C: Command>(
     if let Some(claim) = claim {
         claim.store(&tx, &value).await?;
     }
-    line::<C>(caller, request_id, Some(value.id()), C::decision(&value)).write(&tx, app.ids).await?;
+    line::<C>(caller, request_id, Some(value.id()), C::decision(&value)).write(&tx, app.ids).await;
+    let wake = timers::Wake::after(&tx, &partner);
     tx.commit().await?;
-    Ok(Answer { value, replayed: false })
+    Ok((Answer { value, replayed: false }, wake))
 }
 
 /// Stores a refusal after its transaction was rolled back. If another request has claimed the key meanwhile,
@@ -351,12 +361,12 @@ async fn store_refusal<C: Command>(
 ) -> Result<()> {
     let tx = app.db.write().await?;
     if let Some(claim) = claim {
-        if claim.take::<serde::de::IgnoredAny>(&tx).await?.is_some() {
+        if let Taken::Answered(serde::de::IgnoredAny) = claim.take(&tx).await? {
             return Err(Error::Busy);
         }
         claim.store_refusal(&tx, refusal).await?;
     }
-    line::<C>(caller, request_id, None, refusal.code.name()).write(&tx, app.ids).await?;
+    line::<C>(caller, request_id, None, refusal.code.name()).write(&tx, app.ids).await;
     tx.commit().await
 }
 

@@ -1,6 +1,8 @@
 //! The database, SQLite or PostgreSQL: one pool for reading and one for writing.
 
+mod buffer;
 mod health;
+mod pending;
 mod transaction;
 
 pub use transaction::WriteTransaction;

@@ -5,6 +5,7 @@
 mod catalog;
 mod feed;
 mod log;
+mod numbers;
 #[cfg(test)]
 mod tests;
 
@@ -15,19 +16,16 @@ pub use catalog::{
 pub use feed::Feed;
 pub use log::{follow, head, newest_of_type, page, position_of};
 
+pub(super) use numbers::Unnumbered;
+
 use super::{
+    db::WriteTransaction,
     digest::{self, RowDigest},
     ids::Ids,
 };
 use crate::{Error, Result};
 use chrono::{DateTime, Utc};
-use entity::{Kind, event, event_stream};
-use sea_orm::{
-    ActiveModelTrait,
-    ActiveValue::Set,
-    ConnectionTrait, EntityTrait, ExprTrait,
-    sea_query::{Expr, OnConflict},
-};
+use entity::{Kind, event};
 use uuid::Uuid;
 
 /// An event to write: its actor, its time and the digests of its ledger movements.
@@ -50,14 +48,14 @@ impl EventBuilder {
         Self { id: ids.next(Kind::Event), partner_id, actor_id, at, recorded_at: at, movements: Vec::new() }
     }
 
-    /// Writes the event after the last one of its stream.
-    pub async fn record(self, connection: &impl ConnectionTrait, event: Event) -> Result<()> {
-        let stream_id = event.stream(self.partner_id);
-        let mut row = event::Model {
+    /// Hands the event over to the transaction, which writes it after the last one of its stream.
+    pub async fn record(self, tx: &WriteTransaction, event: Event) -> Result<()> {
+        let begins_stream = event.event_type().begins_stream();
+        let row = event::Model {
             id: self.id,
             partner_id: self.partner_id,
-            stream_id,
-            stream_version: next_version(connection, event.event_type(), stream_id).await?,
+            stream_id: event.stream(self.partner_id),
+            stream_version: 1,
             actor_id: self.actor_id,
             kind: event.event_type().name().to_owned(),
             payload: event.payload()?,
@@ -66,35 +64,9 @@ impl EventBuilder {
             seq: None,
             hash: None,
         };
-        row.digest = digest(&row, &self.movements).to_vec();
-        event::ActiveModel::from(row).reset_all().insert(connection).await?;
+        tx.add_event(|events| events.add(row, begins_stream, self.movements)).await;
         Ok(())
     }
-}
-
-/// Returns the number of the next event of a stream, and counts it.
-///
-/// The first event needs no count. The second creates the row, which each further one updates and keeps
-/// locked until its transaction ends, so concurrent changes of one object get different numbers.
-async fn next_version(
-    connection: &impl ConnectionTrait,
-    event_type: EventType,
-    stream_id: Uuid,
-) -> Result<i32> {
-    if event_type.begins_stream() {
-        return Ok(1);
-    }
-    let second = event_stream::ActiveModel { id: Set(stream_id), version: Set(2) };
-    let next = Expr::col((event_stream::Entity, event_stream::Column::Version)).add(1);
-    let counted = event_stream::Entity::insert(second)
-        .on_conflict(
-            OnConflict::column(event_stream::Column::Id)
-                .value(event_stream::Column::Version, next)
-                .to_owned(),
-        )
-        .exec_with_returning(connection)
-        .await?;
-    Ok(counted.version)
 }
 
 /// Returns an event's digest: SHA-256 over its columns and the digests of its movements in the order in which

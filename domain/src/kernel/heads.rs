@@ -10,14 +10,14 @@ use super::{
     digest::{self, GENESIS},
     secrets::{HeadKey, Vault},
 };
-use crate::{Error, Result};
+use crate::Result;
 use entity::{
     chain_head::{self, Chain, Column, Model},
     partner,
 };
 use sea_orm::{
     ActiveEnum, ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, Iterable,
-    QueryFilter, QuerySelect, Statement, Value,
+    QueryFilter, QuerySelect, Statement,
 };
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -123,42 +123,4 @@ pub async fn of(
 ) -> Result<Heads> {
     let rows = chain_head::Entity::find().filter(Column::PartnerId.is_in(partners)).all(connection).await?;
     Ok(rows.into_iter().map(|head| ((head.partner_id, head.chain), head)).collect())
-}
-
-/// Writes heads that were advanced and signed, in one statement.
-pub async fn advance(tx: &WriteTransaction, heads: &Heads) -> Result<()> {
-    let backend = tx.get_database_backend();
-    let mut values: Vec<Value> = Vec::new();
-    let mut rows = Vec::new();
-    for head in heads.values() {
-        let at = values.len();
-        rows.push(match backend {
-            DbBackend::Postgres => {
-                format!(
-                    "(${}::uuid, ${}::text, ${}::bigint, ${}::bytea, ${}::bytea)",
-                    at + 1,
-                    at + 2,
-                    at + 3,
-                    at + 4,
-                    at + 5
-                )
-            }
-            _ => "(?, ?, ?, ?, ?)".to_owned(),
-        });
-        let (chain, hash, mac) = (head.chain.to_value(), head.hash.clone(), head.mac.clone());
-        values.extend([head.partner_id.into(), chain.into(), head.sealed.into(), hash.into(), mac.into()]);
-    }
-    let text = format!(
-        "WITH moved (owner, named, total, newest, signature) AS (VALUES {}) \
-         UPDATE chain_head SET sealed = moved.total, hash = moved.newest, mac = moved.signature FROM moved \
-         WHERE chain_head.partner_id = moved.owner AND chain_head.chain = moved.named",
-        rows.join(", ")
-    );
-    let written =
-        tx.execute_raw(Statement::from_sql_and_values(backend, text, values)).await?.rows_affected();
-    if written == heads.len() as u64 {
-        Ok(())
-    } else {
-        Err(Error::broken("a chain head disappeared while it was advanced"))
-    }
 }

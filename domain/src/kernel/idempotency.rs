@@ -2,15 +2,14 @@
 
 use super::{
     clock,
+    db::WriteTransaction,
     secrets::{AssociatedData, Vault},
 };
 use crate::{Code, Error, Refusal, Result, both};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use entity::idempotency;
+use entity::{idempotency, partner};
 use sea_orm::{
-    ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter,
-    sea_query::{Expr, OnConflict},
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, Statement, Value,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
@@ -73,39 +72,65 @@ enum StoredAnswer<T> {
     Refused(Refusal),
 }
 
+/// Result of claiming a key.
+#[derive(Debug)]
+pub enum Taken<T> {
+    /// The key is claimed by this transaction, for a caller of this partner.
+    Claimed(partner::Model),
+    /// The key was used before, with this answer.
+    Answered(T),
+}
+
+/// Claims a key and returns the partner.
+const CLAIM: &str = "WITH claimed AS (INSERT INTO idempotency (partner_id, principal_id, key, operation, \
+    fingerprint, claimed_at) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING 1) \
+    SELECT partner.*, EXISTS (SELECT 1 FROM claimed) AS is_claimed FROM partner WHERE partner.id = $1";
+
+/// The same on SQLite, where no other transaction can claim the key before this one stores its answer.
+const CLAIM_SQLITE: &str = "SELECT partner.*, NOT EXISTS (SELECT 1 FROM idempotency WHERE partner_id = $1 AND \
+    principal_id = $2 AND key = $3) AS is_claimed FROM partner WHERE partner.id = $1";
+
+/// End of the statement that stores an answer.
+const STORED: &str = " ON CONFLICT (partner_id, principal_id, key) DO UPDATE SET answer = excluded.answer";
+
 impl Claim {
-    fn row(&self) -> idempotency::ActiveModel {
-        idempotency::ActiveModel {
-            partner_id: Set(self.partner_id),
-            principal_id: Set(self.principal_id),
-            key: Set(self.key.0.clone()),
-            operation: Set(self.operation.to_owned()),
-            fingerprint: Set(self.fingerprint.to_vec()),
-            answer: Set(None),
-            claimed_at: Set(clock::system_now()),
+    fn row(&self, answer: String) -> idempotency::Model {
+        idempotency::Model {
+            partner_id: self.partner_id,
+            principal_id: self.principal_id,
+            key: self.key.0.clone(),
+            operation: self.operation.to_owned(),
+            fingerprint: self.fingerprint.to_vec(),
+            answer: Some(answer),
+            claimed_at: clock::system_now(),
         }
     }
 
-    /// Claims the key in this transaction: `None`, or the stored answer.
+    /// Claims the key in this transaction and returns the partner, or the stored answer.
     ///
     /// Waits for another transaction that has claimed the key. Refused if the key was used for another
     /// request.
-    pub async fn take<T: DeserializeOwned>(&self, connection: &impl ConnectionTrait) -> Result<Option<T>> {
-        use idempotency::Column;
-        let taken = idempotency::Entity::insert(self.row())
-            .on_conflict(
-                OnConflict::columns([Column::PartnerId, Column::PrincipalId, Column::Key])
-                    .do_nothing()
-                    .to_owned(),
-            )
-            .exec_without_returning(connection)
-            .await
-            .map_err(Error::from);
-        match taken {
-            Ok(1) => Ok(None),
-            Ok(_) => self.replay(connection).await.map(Some),
-            Err(Error::Busy) => Err(in_progress()),
-            Err(error) => Err(error),
+    pub async fn take<T: DeserializeOwned>(&self, tx: &WriteTransaction) -> Result<Taken<T>> {
+        let backend = tx.get_database_backend();
+        let mut values: Vec<Value> =
+            vec![self.partner_id.into(), self.principal_id.into(), self.key.0.clone().into()];
+        let text = if backend == DbBackend::Postgres {
+            let operation = self.operation.into();
+            values.extend([operation, self.fingerprint.to_vec().into(), clock::system_now().into()]);
+            CLAIM
+        } else {
+            CLAIM_SQLITE
+        };
+        let taken = tx.query_one_raw(Statement::from_sql_and_values(backend, text, values)).await;
+        let row = match taken.map_err(Error::from) {
+            Ok(row) => row.ok_or_else(|| Error::broken("the caller's partner does not exist"))?,
+            Err(Error::Busy) => return Err(in_progress()),
+            Err(error) => return Err(error),
+        };
+        if row.try_get("", "is_claimed")? {
+            Ok(Taken::Claimed(partner::Model::from_query_result(&row, "")?))
+        } else {
+            self.replay(tx).await.map(Taken::Answered)
         }
     }
 
@@ -132,32 +157,20 @@ impl Claim {
     }
 
     /// Stores the result of this transaction as the answer.
-    pub async fn store<T: Serialize>(&self, connection: &impl ConnectionTrait, value: &T) -> Result<()> {
-        self.answer(connection, &StoredAnswer::Done(value)).await
+    pub async fn store<T: Serialize>(&self, tx: &WriteTransaction, value: &T) -> Result<()> {
+        self.answer(tx, &StoredAnswer::Done(value)).await
     }
 
     /// Stores a refusal as the answer.
-    pub async fn store_refusal(&self, connection: &impl ConnectionTrait, refusal: &Refusal) -> Result<()> {
-        self.answer(connection, &StoredAnswer::<()>::Refused(refusal.clone())).await
+    pub async fn store_refusal(&self, tx: &WriteTransaction, refusal: &Refusal) -> Result<()> {
+        self.answer(tx, &StoredAnswer::<()>::Refused(refusal.clone())).await
     }
 
-    async fn answer<T: Serialize>(
-        &self,
-        connection: &impl ConnectionTrait,
-        stored: &StoredAnswer<T>,
-    ) -> Result<()> {
-        use idempotency::Column;
+    async fn answer<T: Serialize>(&self, tx: &WriteTransaction, stored: &StoredAnswer<T>) -> Result<()> {
         let text = serde_json::to_string(stored)
             .map_err(|cause| Error::broken(format!("an answer cannot be stored: {cause}")))?;
         let text = STANDARD.encode(self.vault.seal(self.place(), text.as_bytes())?);
-        idempotency::Entity::update_many()
-            .col_expr(Column::Answer, Expr::value(text))
-            .filter(Column::PartnerId.eq(self.partner_id))
-            .filter(Column::PrincipalId.eq(self.principal_id))
-            .filter(Column::Key.eq(self.key.0.clone()))
-            .exec(connection)
-            .await?;
-        Ok(())
+        tx.insert_or(&self.row(text), STORED).await
     }
 }
 

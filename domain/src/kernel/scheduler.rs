@@ -1,10 +1,12 @@
 //! Executes due timers in the order of due time, each at its own due time.
 
+mod turn;
+
 use super::{
-    actor::AccessScope,
     app::App,
     clock::{self, now_of},
-    command::{CommandContext, pause},
+    command::CommandContext,
+    db::WriteTransaction,
     timers,
 };
 use crate::{Error, Result};
@@ -14,8 +16,9 @@ use entity::{
     timer::{self, TimerKind},
 };
 use futures_util::future::BoxFuture;
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait};
+use sea_orm::ActiveValue::Set;
 use tokio::task::JoinSet;
+use turn::{Failure, Turn};
 use uuid::Uuid;
 
 /// A change that is due later by the partner's clock.
@@ -26,6 +29,11 @@ pub trait Due: 'static {
     /// Makes the change, within the transaction that deletes the timer. Does nothing if its subject has
     /// changed meanwhile.
     fn run(ctx: &CommandContext<'_>, subject_id: Uuid) -> impl Future<Output = Result<()>> + Send;
+
+    /// Reads rows in advance that several of these changes read with `tx.row`.
+    fn prefetch(_: &WriteTransaction, _: &[Uuid]) -> impl Future<Output = Result<()>> + Send {
+        async { Ok(()) }
+    }
 }
 
 /// Work that is due by the system clock and cannot be done within a transaction.
@@ -42,6 +50,7 @@ pub trait DueBySystem: 'static {
 pub struct DueHandler {
     kind: TimerKind,
     run: Run,
+    prefetch: for<'a> fn(&'a WriteTransaction, &'a [Uuid]) -> BoxFuture<'a, Result<()>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -53,12 +62,20 @@ enum Run {
 impl DueHandler {
     /// Returns the handler of a change that is due by the partner's clock.
     pub const fn of<D: Due>() -> Self {
-        Self { kind: D::KIND, run: Run::ByPartnerClock(|ctx, subject_id| Box::pin(D::run(ctx, subject_id))) }
+        Self {
+            kind: D::KIND,
+            run: Run::ByPartnerClock(|ctx, subject_id| Box::pin(D::run(ctx, subject_id))),
+            prefetch: |tx, subject_ids| Box::pin(D::prefetch(tx, subject_ids)),
+        }
     }
 
     /// Returns the handler of work that is due by the system clock.
     pub const fn of_system<D: DueBySystem>() -> Self {
-        Self { kind: D::KIND, run: Run::BySystemClock(|app, leased| Box::pin(D::run(app, leased))) }
+        Self {
+            kind: D::KIND,
+            run: Run::BySystemClock(|app, leased| Box::pin(D::run(app, leased))),
+            prefetch: |_, _| Box::pin(async { Ok(()) }),
+        }
     }
 
     /// Returns the kind of timer that it handles.
@@ -73,6 +90,18 @@ async fn run_by_partner_clock(ctx: &CommandContext<'_>, timer: &timer::Model) ->
         Run::ByPartnerClock(run) => run(ctx, timer.subject_id).await,
         Run::BySystemClock(_) => Err(misplaced(timer.kind)),
     }
+}
+
+/// Reads in advance what these timers need, one statement for each kind of timer.
+async fn prefetch(app: &App, tx: &WriteTransaction, due: &[timer::Model]) -> Result<()> {
+    for handler in app.due_handlers {
+        let of_kind = due.iter().filter(|timer| timer.kind == handler.kind);
+        let subject_ids: Vec<Uuid> = of_kind.map(|timer| timer.subject_id).collect();
+        if subject_ids.len() > 1 {
+            (handler.prefetch)(tx, &subject_ids).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Does the work of a leased timer by the system clock.
@@ -97,45 +126,65 @@ fn misplaced(kind: TimerKind) -> Error {
 /// Maximum number of timers of one partner in a row before other partners get their turn.
 const TIMERS_PER_TURN: usize = 10;
 
-/// Executes due timers of every partner; returns whether more may be due now.
+/// How often all partners are looked at while some are known to have due timers.
+const POLL_INTERVAL: std::time::Duration = std::time::Duration::from_millis(200);
+
+/// Executes due timers: of the partners that are known to have some, and otherwise of every partner; returns
+/// whether more may be due now.
 pub async fn run_due(app: &App) -> Result<bool> {
     let mut more = false;
-    for (partner_id, soonest) in timers::waiting_partners(&app.db.read).await? {
-        match run_if_due(app, partner_id, soonest).await {
-            Ok(left) => more |= left,
-            Err(error) if error.is_outage() => return Err(error),
-            Err(error) => {
-                tracing::error!(cause = %error.cause(), partner = %partner_id,
-                    "a partner's due timers could not be executed");
-            }
+    let known = app.timers.take_due();
+    for partner_id in &known {
+        more |= run_turn(app, *partner_id).await?;
+    }
+    if !known.is_empty() && app.timers.polled_within(POLL_INTERVAL) {
+        return Ok(more);
+    }
+    app.timers.polled();
+    for (partner, soonest) in timers::waiting_partners(&app.db.read).await? {
+        if soonest <= now_of(&partner) {
+            more |= run_turn(app, partner.id).await?;
         }
     }
     Ok(more)
 }
 
-async fn run_if_due(app: &App, partner_id: Uuid, soonest: DateTime<Utc>) -> Result<bool> {
-    let partner = clock::partner(&app.db.read, partner_id).await?;
-    if soonest <= now_of(&partner) { run_due_for(app, partner_id).await } else { Ok(false) }
+/// Executes due timers of one partner; fails only if the database does.
+async fn run_turn(app: &App, partner_id: Uuid) -> Result<bool> {
+    match run_due_for(app, partner_id).await {
+        Ok(more) => {
+            if more {
+                app.timers.wake_for(partner_id);
+            }
+            Ok(more)
+        }
+        Err(error) if error.is_outage() => Err(error),
+        Err(error) => {
+            tracing::error!(cause = %error.cause(), partner = %partner_id,
+                "a partner's due timers could not be executed");
+            Ok(false)
+        }
+    }
 }
 
 /// Executes due timers of one partner by its clock; returns whether more may be due now.
 pub async fn run_due_for(app: &App, partner_id: Uuid) -> Result<bool> {
     app.vault.ready_for(&app.db, partner_id).await?;
-    for _ in 0..TIMERS_PER_TURN {
-        let now = now_of(&clock::partner(&app.db.read, partner_id).await?);
-        let Some(timer) = timers::next_due(&app.db.read, partner_id, now, false).await? else {
-            return Ok(false);
-        };
-        if let Err(error) = execute(app, &timer, None).await {
-            // An outage is not the timer's fault; the timer stays due.
-            if error.is_outage() {
-                return Err(error);
+    let mut turn = Turn::new(app, partner_id, None);
+    while turn.executed < TIMERS_PER_TURN {
+        match turn.next(TIMERS_PER_TURN - turn.executed).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(false),
+            Err(Failure { timer: Some(timer), cause }) if !cause.is_outage() => {
+                tracing::error!(cause = %cause.cause(), timer = %timer.id, kind = ?timer.kind,
+                    "a timer failed and is postponed");
+                let tx = app.db.write().await?;
+                timers::put_off(&tx, &timer).await?;
+                tx.commit().await?;
+                turn.executed += 1;
             }
-            tracing::error!(cause = %error.cause(), timer = %timer.id, kind = ?timer.kind,
-                "a timer failed and is postponed");
-            let tx = app.db.write().await?;
-            timers::put_off(&tx, &timer).await?;
-            tx.commit().await?;
+            // An outage is not the timer's fault; the timer stays due.
+            Err(failure) => return Err(failure.cause),
         }
     }
     Ok(true)
@@ -187,73 +236,43 @@ pub async fn start_due_by_system(app: &App, running: &mut JoinSet<()>) -> Result
 
 /// Advances a sandbox partner's clock to `until`, executing every timer due by then at its own time.
 ///
-/// On a failure, the clock stays at the time of the failed timer.
+/// On a failure, the clock stays at the time of the last timer before the failed one.
 pub async fn advance(app: &App, partner_id: Uuid, until: DateTime<Utc>) -> Result<()> {
-    while let Some(timer) = timers::next_due(&app.db.read, partner_id, until, true).await? {
-        execute(app, &timer, Some(timer.due_at)).await?;
-    }
+    let mut turn = Turn::new(app, partner_id, Some(until));
+    while turn.next(turn::MAX_TIMERS).await.map_err(|failure| failure.cause)? {}
     let tx = app.db.write().await?;
     let partner = clock::locked(&tx, partner_id).await?;
     move_clock(&tx, partner, until).await?;
     tx.commit().await
 }
 
-/// Moves a sandbox clock forward to `to`, frozen or running as before. Does nothing if it is already past
-/// `to`.
-pub async fn move_clock(
-    connection: &impl ConnectionTrait,
-    partner: partner::Model,
-    to: DateTime<Utc>,
-) -> Result<partner::Model> {
-    if partner.mode != Mode::Sandbox || now_of(&partner) >= to {
-        return Ok(partner);
+/// Moves a locked sandbox partner's clock forward to `to`, frozen or running as before. Does nothing if it is
+/// already past `to`.
+async fn move_clock(tx: &WriteTransaction, partner: partner::Model, to: DateTime<Utc>) -> Result<()> {
+    let moved = moved(partner.clone(), to)?;
+    if moved != partner {
+        let mut row = partner::ActiveModel::from(partner);
+        row.clock_frozen_at = Set(moved.clock_frozen_at);
+        row.clock_offset = Set(moved.clock_offset);
+        tx.update(row).await?;
     }
-    let frozen = partner.clock_frozen_at.is_some();
-    let mut row: partner::ActiveModel = partner.into();
-    if frozen {
-        row.clock_frozen_at = Set(Some(to));
-    } else {
-        row.clock_offset = Set(microseconds(to - clock::system_now())?);
+    Ok(())
+}
+
+/// Returns the partner with its sandbox clock moved forward to `to`.
+fn moved(mut partner: partner::Model, to: DateTime<Utc>) -> Result<partner::Model> {
+    if partner.mode == Mode::Sandbox && now_of(&partner) < to {
+        if partner.clock_frozen_at.is_some() {
+            partner.clock_frozen_at = Some(to);
+        } else {
+            partner.clock_offset = microseconds(to - clock::system_now())?;
+        }
     }
-    Ok(row.update(connection).await?)
+    Ok(partner)
 }
 
 /// Returns a span in whole microseconds.
 pub fn microseconds(span: Duration) -> Result<i64> {
     span.num_microseconds()
         .ok_or_else(|| Error::broken("a clock offset does not fit into 64 bits of microseconds"))
-}
-
-async fn execute(app: &App, timer: &timer::Model, clock_to: Option<DateTime<Utc>>) -> Result<()> {
-    for attempt in 1.. {
-        match execute_once(app, timer, clock_to).await {
-            Err(error) if error.is_retryable() && attempt < 5 => pause(attempt).await,
-            other => {
-                app.sequencer.wake();
-                return other;
-            }
-        }
-    }
-    Err(Error::Busy)
-}
-
-async fn execute_once(app: &App, timer: &timer::Model, clock_to: Option<DateTime<Utc>>) -> Result<()> {
-    let tx = app.db.write().await?;
-    let mut partner = clock::locked(&tx, timer.partner_id).await?;
-    if !timers::take(&tx, timer).await? {
-        return Ok(());
-    }
-    if let Some(to) = clock_to {
-        partner = move_clock(&tx, partner, to).await?;
-    }
-    let ctx = CommandContext {
-        app,
-        tx: &tx,
-        partner: &partner,
-        access_scope: AccessScope::all_of(partner.id),
-        actor_id: None,
-        now: timer.due_at,
-    };
-    run_by_partner_clock(&ctx, timer).await?;
-    tx.commit().await
 }

@@ -3,6 +3,8 @@
 //! This happens after the commit, so that no transaction that moves money waits for another's place in the
 //! chain.
 
+mod batch;
+
 use super::{
     audit_log::line_digest,
     db::{Db, WriteTransaction},
@@ -12,15 +14,9 @@ use super::{
     secrets::Vault,
 };
 use crate::{Error, Result};
-use entity::{
-    audit_log,
-    chain_head::{self, Chain},
-    event,
-};
-use sea_orm::{
-    ActiveEnum, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, Iterable, QueryFilter, QueryOrder,
-    QuerySelect, Statement, Value,
-};
+use batch::Batch;
+use entity::chain_head::{self, Chain};
+use sea_orm::Iterable;
 use std::{
     collections::BTreeSet,
     sync::{
@@ -72,7 +68,7 @@ impl Sequencer {
         loop {
             let is_woken = tokio::time::timeout(POLL_INTERVAL, self.wake.notified()).await.is_ok();
             let ticket = self.requested.load(Ordering::SeqCst);
-            let mut sealed = seal_and_publish(db, feed, vault, &mut broken).await;
+            let mut sealed = seal_and_publish(db, feed, vault, &mut broken, is_woken).await;
             // Events of this server wait neither for this query nor for the next poll.
             if sealed.is_ok() && (!is_woken || caught_up_at.elapsed() >= POLL_INTERVAL) {
                 caught_up_at = Instant::now();
@@ -93,27 +89,35 @@ impl Sequencer {
 
 /// Seals all committed rows and publishes the events.
 pub async fn seal_all(db: &Db, feed: &Feed, vault: &Vault) -> Result<()> {
-    seal_and_publish(db, feed, vault, &mut BTreeSet::new()).await
+    seal_and_publish(db, feed, vault, &mut BTreeSet::new(), false).await
 }
 
-/// Seals all committed rows and publishes the events. `broken` are the partners with a broken head that has
-/// already been logged.
-async fn seal_and_publish(db: &Db, feed: &Feed, vault: &Vault, broken: &mut BTreeSet<Uuid>) -> Result<()> {
-    while seal_batch(db, feed, vault, broken).await? == BATCH {}
+/// The same after a commit, when there is something to seal.
+pub async fn seal_committed(db: &Db, feed: &Feed, vault: &Vault) -> Result<()> {
+    seal_and_publish(db, feed, vault, &mut BTreeSet::new(), true).await
+}
+
+/// Seals all committed rows and publishes the events. Unless something was committed, first looks whether there
+/// is anything to seal. `broken` are the partners with a broken head that has already been logged.
+async fn seal_and_publish(
+    db: &Db,
+    feed: &Feed,
+    vault: &Vault,
+    broken: &mut BTreeSet<Uuid>,
+    committed: bool,
+) -> Result<()> {
+    if committed || batch::is_waiting(&db.read).await? {
+        while seal_batch(db, feed, vault, broken).await? == BATCH {}
+    }
     Ok(())
 }
 
 async fn seal_batch(db: &Db, feed: &Feed, vault: &Vault, broken: &mut BTreeSet<Uuid>) -> Result<u64> {
-    let waiting = event::Entity::find().filter(event::Column::Seq.is_null()).limit(1).one(&db.read).await?;
-    let unsealed_lines =
-        audit_log::Entity::find().filter(audit_log::Column::Seq.is_null()).limit(1).one(&db.read).await?;
-    if waiting.is_none() && unsealed_lines.is_none() {
-        return Ok(0);
-    }
     let tx = db.write().await?;
     heads::lock(&tx).await?;
     let Batch { mut events, lines, mut heads } = unsealed_rows(&tx, vault, broken).await?;
     if events.is_empty() && lines.is_empty() {
+        tx.commit().await?;
         return Ok(0);
     }
     for event in &mut events {
@@ -123,27 +127,19 @@ async fn seal_batch(db: &Db, feed: &Feed, vault: &Vault, broken: &mut BTreeSet<U
     let mut sealed = Vec::with_capacity(lines.len());
     for line in &lines {
         let (seq, hash) = next(&mut heads, line.partner_id, Chain::AuditLog, &line_digest(line))?;
-        sealed.push((line.id, Some(seq), Some(hash)));
+        sealed.push((line.id, seq, hash));
     }
     let key = vault.head_key();
     for head in heads.values_mut() {
         heads::sign(&key, head);
     }
-    write(&tx, Chain::Event, events.iter().map(|event| (event.id, event.seq, event.hash.clone()))).await?;
-    write(&tx, Chain::AuditLog, sealed.into_iter()).await?;
-    heads::advance(&tx, &heads).await?;
+    let numbered = events.iter().filter_map(|event| Some((event.id, event.seq?, event.hash.clone()?)));
+    batch::write(&tx, numbered.collect(), sealed, &heads).await?;
     // If a commit succeeds but returns an error, the feed finds the events in the log.
     tx.commit().await?;
     let sealed = Ord::max(events.len(), lines.len()) as u64;
     feed.publish(db, events).await?;
     Ok(sealed)
-}
-
-/// Unsealed rows, and the heads of their partners.
-struct Batch {
-    events: Vec<event::Model>,
-    lines: Vec<audit_log::Model>,
-    heads: Heads,
 }
 
 /// Returns unsealed rows, oldest first. Nothing is added to a chain with a missing or altered head: a new
@@ -152,32 +148,21 @@ async fn unsealed_rows(tx: &WriteTransaction, vault: &Vault, logged: &mut BTreeS
     let key = vault.head_key();
     let mut left_out: BTreeSet<Uuid> = BTreeSet::new();
     loop {
-        let mut select = event::Entity::find()
-            .filter(event::Column::Seq.is_null())
-            .order_by_asc(event::Column::Id)
-            .limit(BATCH);
-        let mut lines = audit_log::Entity::find()
-            .filter(audit_log::Column::Seq.is_null())
-            .order_by_asc(audit_log::Column::Id)
-            .limit(BATCH);
-        if !left_out.is_empty() {
-            select = select.filter(event::Column::PartnerId.is_not_in(left_out.iter().copied()));
-            lines = lines.filter(audit_log::Column::PartnerId.is_not_in(left_out.iter().copied()));
-        }
-        let (events, lines) = (select.all(tx).await?, lines.all(tx).await?);
-        let partners: BTreeSet<Uuid> = events
+        let batch = batch::read(tx, BATCH, &left_out).await?;
+        let heads = &batch.heads;
+        let partners: BTreeSet<Uuid> = batch
+            .events
             .iter()
             .map(|event| event.partner_id)
-            .chain(lines.iter().map(|line| line.partner_id))
+            .chain(batch.lines.iter().map(|line| line.partner_id))
             .collect();
-        let heads = heads::of(tx, partners.iter().copied()).await?;
         let is_genuine = |head: &chain_head::Model| heads::is_genuine(&key, head);
         let is_whole =
             |partner: &Uuid| Chain::iter().all(|chain| heads.get(&(*partner, chain)).is_some_and(is_genuine));
         let broken: Vec<Uuid> = partners.into_iter().filter(|partner| !is_whole(partner)).collect();
         if broken.is_empty() {
             logged.retain(|partner| left_out.contains(partner));
-            return Ok(Batch { events, lines, heads });
+            return Ok(batch);
         }
         for partner in broken {
             if logged.insert(partner) {
@@ -195,34 +180,4 @@ fn next(heads: &mut Heads, partner: Uuid, chain: Chain, digest: &[u8]) -> Result
     head.sealed += 1;
     head.hash = digest::link(&head.hash, digest);
     Ok((head.sealed, head.hash.clone()))
-}
-
-/// Writes the numbers and hashes of rows in one statement.
-async fn write(
-    tx: &WriteTransaction,
-    chain: Chain,
-    sealed: impl Iterator<Item = (Uuid, Option<i64>, Option<Vec<u8>>)>,
-) -> Result<()> {
-    let backend = tx.get_database_backend();
-    let mut values: Vec<Value> = Vec::new();
-    let mut rows = Vec::new();
-    for (id, seq, hash) in sealed {
-        let at = values.len();
-        rows.push(match backend {
-            DbBackend::Postgres => format!("(${}::uuid, ${}::bigint, ${}::bytea)", at + 1, at + 2, at + 3),
-            _ => "(?, ?, ?)".to_owned(),
-        });
-        values.extend([id.into(), seq.into(), hash.into()]);
-    }
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let table = chain.to_value();
-    let text = format!(
-        "WITH sealed (row_id, place, link) AS (VALUES {}) \
-         UPDATE {table} SET seq = sealed.place, hash = sealed.link FROM sealed WHERE {table}.id = sealed.row_id",
-        rows.join(", ")
-    );
-    tx.execute_raw(Statement::from_sql_and_values(backend, text, values)).await?;
-    Ok(())
 }

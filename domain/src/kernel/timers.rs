@@ -1,20 +1,23 @@
 //! Timers: a scheduled action is a row, written with its cause and deleted by the transaction that executes
 //! it.
 
-use super::{clock, ids::Ids};
+use super::{clock, db::WriteTransaction, ids::Ids};
 use crate::Result;
 use chrono::{DateTime, Duration, Utc};
 use entity::{
-    Kind,
+    Kind, partner,
     timer::{self, Clock, TimerKind},
 };
 use sea_orm::{
-    ActiveModelTrait,
-    ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement,
-    sea_query::{Expr, any},
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Select,
+    Statement,
+    sea_query::{Expr, LockType, any},
 };
-use std::sync::Arc;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -26,6 +29,10 @@ pub struct Wake(Arc<Waiting>);
 struct Waiting {
     partners: Notify,
     system: Notify,
+    /// Partners with a timer that is due.
+    due: Mutex<BTreeSet<Uuid>>,
+    /// When all partners were last looked at.
+    polled_at: Mutex<Option<Instant>>,
 }
 
 impl Wake {
@@ -33,6 +40,29 @@ impl Wake {
     pub fn wake(&self) {
         self.0.partners.notify_one();
         self.0.system.notify_one();
+    }
+
+    /// Signals that a timer of this partner is due.
+    pub fn wake_for(&self, partner_id: Uuid) {
+        self.0.due.lock().unwrap_or_else(PoisonError::into_inner).insert(partner_id);
+        self.0.partners.notify_one();
+    }
+
+    /// Returns the workers to wake once this transaction of a partner is committed.
+    pub(super) fn after(tx: &WriteTransaction, partner: &partner::Model) -> WakeAfterCommit {
+        let Scheduled { first_due_at, by_system, .. } = *tx.scheduled();
+        let is_due = first_due_at.is_some_and(|due_at| due_at <= clock::now_of(partner));
+        WakeAfterCommit { partner_id: is_due.then_some(partner.id), by_system }
+    }
+
+    /// Wakes the workers for what a committed transaction has scheduled.
+    pub(super) fn wake_after_commit(&self, wake: WakeAfterCommit) {
+        if let Some(partner_id) = wake.partner_id {
+            self.wake_for(partner_id);
+        }
+        if wake.by_system {
+            self.0.system.notify_one();
+        }
     }
 
     /// Waits until a timer may be due by this clock, for at most `at_most`.
@@ -43,18 +73,52 @@ impl Wake {
         };
         _ = tokio::time::timeout(at_most, waiting.notified()).await;
     }
+
+    /// Takes the partners with a timer that is due.
+    pub(super) fn take_due(&self) -> BTreeSet<Uuid> {
+        std::mem::take(&mut *self.0.due.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether all partners were looked at within this time.
+    pub(super) fn polled_within(&self, span: std::time::Duration) -> bool {
+        let polled_at = *self.0.polled_at.lock().unwrap_or_else(PoisonError::into_inner);
+        polled_at.is_some_and(|at| at.elapsed() < span)
+    }
+
+    /// Records that all partners are looked at now.
+    pub(super) fn polled(&self) {
+        *self.0.polled_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+}
+
+/// The workers to wake once a transaction is committed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct WakeAfterCommit {
+    partner_id: Option<Uuid>,
+    by_system: bool,
+}
+
+/// What a transaction has scheduled and canceled.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Scheduled {
+    /// When the first timer is due that it has scheduled by the partner's clock.
+    pub(super) first_due_at: Option<DateTime<Utc>>,
+    /// Whether it may have canceled timers.
+    pub(super) has_canceled: bool,
+    /// Whether it has scheduled something by the system clock.
+    pub(super) by_system: bool,
 }
 
 /// Schedules `kind` for `subject_id` at `due_at` by the partner's clock.
 pub(super) async fn schedule(
-    connection: &impl ConnectionTrait,
+    tx: &WriteTransaction,
     ids: Ids,
     partner_id: Uuid,
     kind: TimerKind,
     subject_id: Uuid,
     due_at: DateTime<Utc>,
-) -> Result<()> {
-    insert(connection, ids, partner_id, Clock::Partner, kind, subject_id, due_at).await
+) {
+    insert(tx, ids, partner_id, Clock::Partner, kind, subject_id, due_at).await;
 }
 
 /// How far an urgent timer is dated back.
@@ -63,55 +127,76 @@ const URGENT_LEAD: Duration = Duration::days(1);
 /// Schedules `kind` for `subject_id` right after the commit, by the system clock: a sandbox's clock has no
 /// effect on it. An urgent timer runs before everything that was scheduled within the last day.
 pub async fn schedule_system(
-    connection: &impl ConnectionTrait,
+    tx: &WriteTransaction,
     ids: Ids,
     partner_id: Uuid,
     kind: TimerKind,
     subject_id: Uuid,
     urgent: bool,
-) -> Result<()> {
+) {
     let due_at = if urgent { clock::system_now() - URGENT_LEAD } else { clock::system_now() };
-    insert(connection, ids, partner_id, Clock::System, kind, subject_id, due_at).await
+    insert(tx, ids, partner_id, Clock::System, kind, subject_id, due_at).await;
 }
 
 async fn insert(
-    connection: &impl ConnectionTrait,
+    tx: &WriteTransaction,
     ids: Ids,
     partner_id: Uuid,
     clock: Clock,
     kind: TimerKind,
     subject_id: Uuid,
     due_at: DateTime<Utc>,
-) -> Result<()> {
-    timer::ActiveModel {
-        id: Set(ids.next(Kind::Timer)),
-        partner_id: Set(partner_id),
-        clock: Set(clock),
-        kind: Set(kind),
-        subject_id: Set(subject_id),
-        due_at: Set(due_at),
-        attempts: Set(0),
-        retry_at: Set(None),
+) {
+    {
+        let mut scheduled = tx.scheduled();
+        match clock {
+            Clock::Partner => {
+                let first = scheduled.first_due_at.map_or(due_at, |first| Ord::min(first, due_at));
+                scheduled.first_due_at = Some(first);
+            }
+            Clock::System => scheduled.by_system = true,
+        }
     }
-    .insert(connection)
-    .await?;
-    Ok(())
+    tx.insert(&timer::Model {
+        id: ids.next(Kind::Timer),
+        partner_id,
+        clock,
+        kind,
+        subject_id,
+        due_at,
+        attempts: 0,
+        retry_at: None,
+    })
+    .await;
 }
 
 /// Cancels the timers of this kind for a subject.
 pub(super) async fn cancel(
-    connection: &impl ConnectionTrait,
+    tx: &WriteTransaction,
     partner_id: Uuid,
     subject_id: Uuid,
     kind: TimerKind,
 ) -> Result<()> {
+    tx.scheduled().has_canceled = true;
     timer::Entity::delete_many()
         .filter(timer::Column::SubjectId.eq(subject_id))
         .filter(timer::Column::PartnerId.eq(partner_id))
         .filter(timer::Column::Kind.eq(kind))
-        .exec(connection)
+        .exec(tx)
         .await?;
     Ok(())
+}
+
+fn select_due(partner_id: Uuid, until: DateTime<Utc>, force: bool) -> Select<timer::Entity> {
+    let mut due = timer::Entity::find()
+        .filter(timer::Column::PartnerId.eq(partner_id))
+        .filter(timer::Column::Clock.eq(Clock::Partner))
+        .filter(timer::Column::DueAt.lte(until));
+    if !force {
+        due = due
+            .filter(any![timer::Column::RetryAt.is_null(), timer::Column::RetryAt.lte(clock::system_now())]);
+    }
+    due.order_by_asc(timer::Column::DueAt).order_by_asc(timer::Column::Id)
 }
 
 /// Returns the partner's next timer due by `until`, in the order of due time, then id. Without `force`, a
@@ -122,36 +207,40 @@ pub async fn next_due(
     until: DateTime<Utc>,
     force: bool,
 ) -> Result<Option<timer::Model>> {
-    let mut due = timer::Entity::find()
-        .filter(timer::Column::PartnerId.eq(partner_id))
-        .filter(timer::Column::Clock.eq(Clock::Partner))
-        .filter(timer::Column::DueAt.lte(until));
-    if !force {
-        due = due
-            .filter(any![timer::Column::RetryAt.is_null(), timer::Column::RetryAt.lte(clock::system_now())]);
-    }
-    Ok(due
-        .order_by_asc(timer::Column::DueAt)
-        .order_by_asc(timer::Column::Id)
-        .limit(1)
-        .one(connection)
-        .await?)
+    Ok(select_due(partner_id, until, force).limit(1).one(connection).await?)
+}
+
+/// Locks and returns at most `limit` of the partner's timers due by `until`, in the same order. The partner's
+/// row must be locked. A timer that is canceled meanwhile is left out.
+pub async fn lock_due(
+    tx: &WriteTransaction,
+    partner_id: Uuid,
+    until: DateTime<Utc>,
+    force: bool,
+    limit: usize,
+) -> Result<Vec<timer::Model>> {
+    let due = select_due(partner_id, until, force).limit(limit as u64);
+    Ok(due.lock(LockType::Update).all(tx).await?)
 }
 
 /// Returns the partners that have timers, each with the due time of its next one. Needs one index lookup per
 /// partner, however many timers it has.
-pub async fn waiting_partners(connection: &impl ConnectionTrait) -> Result<Vec<(Uuid, DateTime<Utc>)>> {
+pub async fn waiting_partners(
+    connection: &impl ConnectionTrait,
+) -> Result<Vec<(partner::Model, DateTime<Utc>)>> {
     let soonest = "SELECT timer.due_at FROM timer WHERE timer.partner_id = partner.id AND timer.clock = $1 \
                    ORDER BY timer.due_at, timer.id LIMIT 1";
     let text = format!(
-        "SELECT waiting.partner_id, waiting.due_at FROM (SELECT partner.id AS partner_id, ({soonest}) AS \
-            due_at FROM partner) AS waiting \
+        "SELECT waiting.partner_id, waiting.due_at, partner.* FROM (SELECT partner.id AS partner_id, \
+            ({soonest}) AS due_at FROM partner) AS waiting JOIN partner ON partner.id = waiting.partner_id \
          WHERE waiting.due_at IS NOT NULL ORDER BY waiting.partner_id"
     );
     let statement =
         Statement::from_sql_and_values(connection.get_database_backend(), text, [Clock::Partner.into()]);
     let rows = connection.query_all_raw(statement).await?;
-    rows.iter().map(|row| Ok((row.try_get("", "partner_id")?, row.try_get("", "due_at")?))).collect()
+    rows.iter()
+        .map(|row| Ok((partner::Model::from_query_result(row, "")?, row.try_get("", "due_at")?)))
+        .collect()
 }
 
 /// Deletes a timer in this transaction; returns `false` if another transaction has already executed it.

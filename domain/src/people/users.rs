@@ -16,9 +16,9 @@ use entity::{
     user::{self, Status},
 };
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, Iterable, QueryFilter,
-    QuerySelect, QueryTrait,
-    sea_query::{LockType, SelectStatement},
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, IntoActiveModel, Iterable,
+    QueryFilter, QuerySelect, QueryTrait,
+    sea_query::{Expr, IntoColumnRef, LockType, SelectStatement},
 };
 use uuid::Uuid;
 
@@ -115,9 +115,24 @@ pub fn approved_ids(partner_id: Uuid) -> SelectStatement {
     approved.select_only().column(user::Column::Id).into_query()
 }
 
+/// Returns a subquery for the status of the partner's user whose id is in this column.
+pub fn status_of(partner_id: Uuid, id: impl IntoColumnRef) -> SelectStatement {
+    user::Entity::find()
+        .select_only()
+        .column(user::Column::Status)
+        .filter(user::Column::PartnerId.eq(partner_id))
+        .filter(Expr::col((user::Entity, user::Column::Id)).equals(id))
+        .into_query()
+}
+
 /// Refuses users that are not approved (documented: nothing else is possible until the user is approved).
 pub fn require_approved(user: &user::Model) -> Result<()> {
-    if user.status == Status::Approved {
+    require_status_approved(user.status)
+}
+
+/// Refuses the status of users that are not approved.
+pub fn require_status_approved(status: Status) -> Result<()> {
+    if status == Status::Approved {
         return Ok(());
     }
     Err(Refusal::new(crate::Code::KycNotApproved, "", "The user's identity has not been approved.").into())

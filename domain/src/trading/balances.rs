@@ -1,13 +1,13 @@
 //! Account balances: total value, buying power and withdrawable cash.
 
-use super::market;
+use super::{instruments, market};
 use crate::{
     Error, Result,
     kernel::{app::App, clock, ledger::USD},
 };
 use chrono::{DateTime, Utc};
 use entity::{
-    Money, instrument,
+    Money,
     ledger_account::{self, LedgerKind},
     position,
 };
@@ -51,10 +51,9 @@ pub async fn of_accounts(
         .await?;
     let mut values: HashMap<Uuid, i64> = HashMap::new();
     if !positions.is_empty() {
-        let held = positions.iter().map(|position| position.instrument_id);
-        let instruments =
-            instrument::Entity::find().filter(instrument::Column::Id.is_in(held)).all(connection).await?;
-        let quotes = market::quotes(app, connection, &partner, &instruments, at).await?;
+        let held: Vec<Uuid> = positions.iter().map(|position| position.instrument_id).collect();
+        let held: Vec<_> = instruments::by_ids(app, &held).await?.into_values().collect();
+        let quotes = market::quotes(app, connection, &partner, &held, at).await?;
         for position in &positions {
             let worth = quotes
                 .get(&position.instrument_id)

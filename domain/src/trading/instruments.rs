@@ -1,5 +1,9 @@
 //! Tradable instruments.
 
+mod catalog;
+
+pub use catalog::{Catalog, current};
+
 use crate::{
     Error, Result, Visible,
     kernel::{
@@ -12,10 +16,11 @@ use crate::{
     },
 };
 use entity::{Kind, Price, instrument, order};
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::OnConflict,
+use sea_orm::{ActiveModelTrait, ConnectionTrait, EntityTrait, sea_query::OnConflict};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
 };
-use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 /// Instruments are visible to everyone.
@@ -29,13 +34,28 @@ pub fn normalized(symbol: &str) -> String {
     symbol.trim().to_ascii_uppercase()
 }
 
-/// Returns the instrument with this symbol, in upper or lower case.
-pub async fn by_symbol(connection: &impl ConnectionTrait, symbol: &str) -> Result<Option<instrument::Model>> {
-    let symbol = normalized(symbol);
-    if symbol.len() > 20 || !symbol.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Ok(None);
+/// Returns the instrument with this id, from memory.
+pub async fn by_id(app: &App, id: Uuid) -> Result<Option<Arc<instrument::Model>>> {
+    found(app, |catalog| catalog.by_id(id).cloned()).await
+}
+
+/// Returns the instrument with this symbol, in upper or lower case, from memory.
+pub async fn by_symbol(app: &App, symbol: &str) -> Result<Option<Arc<instrument::Model>>> {
+    found(app, |catalog| catalog.by_symbol(symbol).cloned()).await
+}
+
+/// Returns the instrument with this symbol or id, from memory.
+pub async fn named(app: &App, symbol_or_id: &str) -> Result<Option<Arc<instrument::Model>>> {
+    let id = crate::kernel::ids::parse(Kind::Instrument, symbol_or_id);
+    found(app, |catalog| catalog.by_symbol(symbol_or_id).or_else(|| catalog.by_id(id)).cloned()).await
+}
+
+/// Looks in the instruments of the last second; if nothing is found there, in the current ones.
+async fn found<T>(app: &App, find: impl Fn(&Catalog) -> Option<T>) -> Result<Option<T>> {
+    match find(&*catalog::current(app).await?) {
+        None => Ok(find(&*catalog::latest(app).await?)),
+        found => Ok(found),
     }
-    Ok(instrument::Entity::find().filter(instrument::Column::Symbol.eq(symbol)).one(connection).await?)
 }
 
 /// Returns a page of the instruments that match all filters.
@@ -47,32 +67,28 @@ pub async fn list(
     page.of(connection, instrument::Entity::find(), filters).await
 }
 
-/// Returns the instrument with this symbol or id.
-pub async fn named(
-    connection: &impl ConnectionTrait,
-    symbol_or_id: &str,
-) -> Result<Option<instrument::Model>> {
-    if let Some(found) = by_symbol(connection, symbol_or_id).await? {
-        return Ok(Some(found));
+/// Returns the instruments of these orders, by id, from memory.
+pub async fn of_orders(app: &App, orders: &[order::Model]) -> Result<HashMap<Uuid, Arc<instrument::Model>>> {
+    let ids: Vec<Uuid> = orders.iter().map(|order| order.instrument_id).collect();
+    by_ids(app, &ids).await
+}
+
+/// Returns the instruments with these ids, by id, from memory. Fails if one does not exist.
+pub async fn by_ids(app: &App, ids: &[Uuid]) -> Result<HashMap<Uuid, Arc<instrument::Model>>> {
+    let mut rows = HashMap::new();
+    for id in ids {
+        rows.insert(*id, existing(app, *id).await?);
     }
-    let id = crate::kernel::ids::parse(Kind::Instrument, symbol_or_id);
-    if id == Uuid::nil() { Ok(None) } else { Ok(instrument::Entity::find_by_id(id).one(connection).await?) }
+    Ok(rows)
 }
 
-/// Returns the instruments of these orders, by id.
-pub async fn of_orders(
-    connection: &impl ConnectionTrait,
-    orders: &[order::Model],
-) -> Result<HashMap<Uuid, instrument::Model>> {
-    let ids: HashSet<Uuid> = orders.iter().map(|order| order.instrument_id).collect();
-    let rows = instrument::Entity::find().filter(instrument::Column::Id.is_in(ids)).all(connection).await?;
-    Ok(rows.into_iter().map(|row| (row.id, row)).collect())
+/// Returns the instrument of this order, from memory.
+pub async fn of_order(app: &App, order: &order::Model) -> Result<Arc<instrument::Model>> {
+    existing(app, order.instrument_id).await
 }
 
-/// Returns the instrument of this order.
-pub async fn of_order(connection: &impl ConnectionTrait, order: &order::Model) -> Result<instrument::Model> {
-    let row = instrument::Entity::find_by_id(order.instrument_id).one(connection).await?;
-    row.ok_or_else(|| Error::broken("an order's instrument does not exist"))
+async fn existing(app: &App, id: Uuid) -> Result<Arc<instrument::Model>> {
+    by_id(app, id).await?.ok_or_else(|| Error::broken("an instrument does not exist"))
 }
 
 /// Creates the instruments of the built-in market if there are no instruments yet.
@@ -88,7 +104,10 @@ pub async fn list_built_in(app: &App) -> Result<()> {
         .on_conflict(OnConflict::column(instrument::Column::Symbol).do_nothing().to_owned())
         .exec_without_returning(&tx)
         .await?;
-    tx.commit().await
+    catalog::change(&tx, app.ids).await?;
+    tx.commit().await?;
+    catalog::latest(app).await?;
+    Ok(())
 }
 
 /// Instrument to import.
@@ -207,7 +226,8 @@ pub struct Changes {
     pub unchanged: u64,
 }
 
-/// Adds new instruments and updates those with a known symbol, in one transaction.
+/// Adds new instruments and updates those with a known symbol, in one transaction. Servers use them within a
+/// second.
 pub async fn import(db: &Db, ids: Ids, new: Vec<NewInstrument>) -> Result<Changes> {
     let mut changes = Changes::default();
     let tx = db.write().await?;
@@ -230,6 +250,9 @@ pub async fn import(db: &Db, ids: Ids, new: Vec<NewInstrument>) -> Result<Change
                 changes.added.push(symbol);
             }
         }
+    }
+    if !changes.added.is_empty() || !changes.changed.is_empty() {
+        catalog::change(&tx, ids).await?;
     }
     tx.commit().await?;
     Ok(changes)

@@ -12,7 +12,7 @@ use entity::{
     quote_override,
 };
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
-use std::{collections::HashMap, sync::Arc};
+use std::{borrow::Borrow, collections::HashMap, sync::Arc};
 use uuid::Uuid;
 
 /// Prices of one share at one time.
@@ -42,7 +42,7 @@ pub async fn quotes(
     app: &App,
     connection: &impl ConnectionTrait,
     partner: &partner::Model,
-    instruments: &[instrument::Model],
+    instruments: &[impl Borrow<instrument::Model> + Sync],
     at: DateTime<Utc>,
 ) -> Result<HashMap<Uuid, Quote>> {
     let market = of(app, partner)?;
@@ -51,7 +51,7 @@ pub async fn quotes(
             .filter(quote_override::Column::PartnerId.eq(partner.id))
             .filter(
                 quote_override::Column::InstrumentId
-                    .is_in(instruments.iter().map(|instrument| instrument.id)),
+                    .is_in(instruments.iter().map(|instrument| instrument.borrow().id)),
             )
             .all(connection)
             .await?
@@ -69,7 +69,7 @@ pub async fn quotes(
             Quote { bid, ask, last, at }
         }
     };
-    Ok(instruments.iter().map(|instrument| (instrument.id, quote(instrument))).collect())
+    Ok(instruments.iter().map(Borrow::borrow).map(|instrument| (instrument.id, quote(instrument))).collect())
 }
 
 /// Returns the quote of one instrument.

@@ -14,12 +14,12 @@ use crate::{
 };
 use entity::{
     Kind, Money, Price, Quantity, account, fill, instrument,
-    ledger_account::LedgerKind,
+    ledger_account::{self, LedgerKind},
     ledger_release::Reason,
     order::{self, OrderKind, Side, Status},
     partner::Mode,
 };
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait, QuerySelect, sea_query::LockType};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, QuerySelect, sea_query::LockType};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -83,22 +83,26 @@ impl Command for PlaceOrder {
             Some(id) => id,
             None => accounts::only_one(ctx.tx, ctx.access_scope).await?,
         };
-        accounts::usable(ctx.tx, ctx.access_scope, account_id).await?;
+        let kinds = match self.side {
+            Side::Buy => &[LedgerKind::Cash, LedgerKind::Unsettled][..],
+            Side::Sell => &[],
+        };
+        let (_, cash) = accounts::usable_with_cash(ctx.tx, ctx.access_scope, account_id, kinds).await?;
         if !market::hours(ctx.partner.market_hours, ctx.now).is_open {
             return Err(Refusal::new(Code::MarketClosed, "", "The market is closed.").into());
         }
         let instrument =
-            instruments::named(ctx.tx, &self.symbol).await?.ok_or_else(|| Refusal::not_found("symbol"))?;
+            instruments::named(ctx.app, &self.symbol).await?.ok_or_else(|| Refusal::not_found("symbol"))?;
         let quote = market::quote(ctx.app, ctx.tx, ctx.partner, &instrument, ctx.now).await?;
         let order = self.accepted(ctx, account_id, &instrument);
         let mut entry = Entry::default();
         let mut event = ctx.event();
         match self.side {
-            Side::Buy => hold_cash(ctx, &mut entry, &order, quote.ask).await?,
+            Side::Buy => hold_cash(ctx, &mut entry, &order, &cash, quote.ask)?,
             Side::Sell => hold_shares(ctx, &mut entry, &order, &instrument, quote.bid).await?,
         }
-        order::ActiveModel::from(order.clone()).reset_all().insert(ctx.tx).await?;
-        ctx.schedule::<RouteOrder>(order.id, ctx.now).await?;
+        ctx.tx.insert(&order).await;
+        ctx.schedule::<RouteOrder>(order.id, ctx.now).await;
         if !entry.write(ctx.tx, ctx.app.ids, &mut event).await? {
             return Err(insufficient(self.side).into());
         }
@@ -163,17 +167,17 @@ fn worth(quantity: Quantity, price: Price) -> Result<Money> {
 }
 
 /// Holds the cash that a buy order may cost: settled cash first, then unsettled proceeds of sales.
-async fn hold_cash(
+fn hold_cash(
     ctx: &CommandContext<'_>,
     entry: &mut Entry,
     order: &order::Model,
+    accounts: &[ledger_account::Model],
     ask: Price,
 ) -> Result<()> {
     worth(order.quantity, ask)?;
     let most =
         Money::hold(order.quantity, ask, ctx.settings()?.market_buy_buffer).ok_or_else(too_much)?.units();
-    let [cash, unsettled] =
-        ledger::lock(ctx.tx, order.account_id, [LedgerKind::Cash, LedgerKind::Unsettled]).await?;
+    let [cash, unsettled] = ledger::of_kinds(accounts, [LedgerKind::Cash, LedgerKind::Unsettled])?;
     let power = cash.available().saturating_add(unsettled.available());
     if power < most {
         let (power, most) = (Money::from_units(power), Money::from_units(most));
@@ -193,7 +197,7 @@ async fn hold_shares(
     bid: Price,
 ) -> Result<()> {
     let units = ledger::find(ctx.tx, order.account_id, LedgerKind::Units, &instrument.symbol).await?;
-    let free = Quantity::from_units(units.as_ref().map_or(0, entity::ledger_account::Model::available));
+    let free = Quantity::from_units(units.as_ref().map_or(0, ledger_account::Model::available));
     match units {
         Some(units) if free >= order.quantity => {
             worth(order.quantity, bid)?;
@@ -237,7 +241,7 @@ impl Command for CancelOrder {
         let mut row: order::ActiveModel = order.into();
         row.status = Set(Status::Canceled);
         row.canceled_at = Set(Some(ctx.now));
-        let order = row.update(ctx.tx).await?;
+        let order = ctx.tx.update(row).await?;
         event.record(ctx.tx, Event::OrderCanceled((&order).into())).await?;
         Ok(order)
     }
@@ -253,9 +257,7 @@ async fn release_holds(
     for hold in ledger::open_holds(ctx.tx, order.id).await? {
         entry.release(&hold, Reason::Voided);
     }
-    if !entry.write(ctx.tx, ctx.app.ids, event).await? {
-        return Err(crate::Error::broken("a hold could not be released"));
-    }
+    entry.write_later(ctx.tx, ctx.app.ids, event).await?;
     match order.side {
         Side::Buy => fills::release_proceeds(ctx, event, order.account_id).await,
         Side::Sell => Ok(()),

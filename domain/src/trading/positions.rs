@@ -5,7 +5,7 @@ use crate::{
     kernel::{command::CommandContext, visible::Owner},
 };
 use entity::{Kind, Money, Quantity, account, position};
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 /// Positions are visible to those who see their account.
@@ -27,29 +27,22 @@ async fn find(
         .await?)
 }
 
+/// Adds a position to the one that exists.
+const ADDED: &str = " ON CONFLICT (account_id, instrument_id) DO UPDATE SET quantity = position.quantity + \
+    excluded.quantity, cost_basis = position.cost_basis + excluded.cost_basis";
+
 /// Adds bought shares and their cost to a position, creating it if needed.
 pub async fn bought(
     ctx: &CommandContext<'_>,
     account_id: Uuid,
     instrument_id: Uuid,
     quantity: Quantity,
-    cost: Money,
+    cost_basis: Money,
 ) -> Result<()> {
-    let too_much = || Error::broken("a position exceeds 64 bits");
-    let Some(position) = find(ctx, account_id, instrument_id).await? else {
-        let opened = position::Model {
-            id: ctx.app.ids.next(Kind::Position),
-            partner_id: ctx.partner.id,
-            account_id,
-            instrument_id,
-            quantity,
-            cost_basis: cost,
-        };
-        position::ActiveModel::from(opened).reset_all().insert(ctx.tx).await?;
-        return Ok(());
-    };
-    let (quantity, cost_basis) = (position.quantity.plus(quantity), position.cost_basis.plus(cost));
-    change(ctx, position, quantity.ok_or_else(too_much)?, cost_basis.ok_or_else(too_much)?).await
+    let id = ctx.app.ids.next(Kind::Position);
+    let partner_id = ctx.partner.id;
+    let bought = position::Model { id, partner_id, account_id, instrument_id, quantity, cost_basis };
+    ctx.tx.insert_or(&bought, ADDED).await
 }
 
 /// Removes sold shares from a position and reduces its cost proportionally, rounded half up to the cent.
@@ -63,18 +56,9 @@ pub async fn sold(
     let position = find(ctx, account_id, instrument_id).await?.ok_or_else(short)?;
     let left = position.quantity.minus(quantity).filter(|left| left.units() >= 0).ok_or_else(short)?;
     let cost = position.cost_basis.share(left.units(), position.quantity.units()).ok_or_else(short)?;
-    change(ctx, position, left, cost).await
-}
-
-async fn change(
-    ctx: &CommandContext<'_>,
-    position: position::Model,
-    quantity: Quantity,
-    cost_basis: Money,
-) -> Result<()> {
     let mut row: position::ActiveModel = position.into();
-    row.quantity = Set(quantity);
-    row.cost_basis = Set(cost_basis);
-    row.update(ctx.tx).await?;
+    row.quantity = Set(left);
+    row.cost_basis = Set(cost);
+    ctx.tx.update(row).await?;
     Ok(())
 }

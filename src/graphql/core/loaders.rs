@@ -51,6 +51,9 @@ impl BatchLoader {
     /// that refer to them.
     pub async fn by_ids<T: Item>(&self, ids: &[Uuid], columns: ColumnSet) -> Result<Vec<T>> {
         let Some(access_scope) = self.access::<T::Entity>()? else { return Ok(Vec::new()) };
+        if T::IN_MEMORY {
+            return Ok(T::from_memory(&self.app, ids).await?);
+        }
         let connection = self.reader.connection().await?;
         let rows = rows::by_ids::<T::Entity>(&connection, access_scope, ids, columns).await?;
         Ok(rows.into_iter().map(T::from).collect())

@@ -21,7 +21,9 @@ use crate::{
 use async_graphql::{Context, ID, Interface, ObjectType};
 use domain::{
     Error, Refusal, Visible,
+    app::App,
     kernel::{command::Identified, rows::Table},
+    trading::instruments,
 };
 use entity::positional::Positional;
 use entity::{
@@ -44,6 +46,14 @@ pub trait Item: Object + ObjectType + From<<Self::Entity as EntityTrait>::Model>
 
     fn row(&self) -> &Self::Row;
 
+    /// Whether all rows are kept in memory.
+    const IN_MEMORY: bool = false;
+
+    /// Returns the rows with these ids, if all rows are kept in memory.
+    fn from_memory(_app: &App, _ids: &[Uuid]) -> impl Future<Output = domain::Result<Vec<Self>>> + Send {
+        std::future::ready(Ok(Vec::new()))
+    }
+
     /// Returns the id of the row.
     fn row_id(&self) -> Uuid {
         self.row().id()
@@ -59,7 +69,7 @@ pub trait Item: Object + ObjectType + From<<Self::Entity as EntityTrait>::Model>
 }
 
 macro_rules! nodes {
-    ($($kind:ident / $table:ident $(by $($parent:ident)|+)? => $object:ident,)* ; $($other:ident)*) => {
+    ($($kind:ident / $table:ident $(by $($parent:ident)|+)? $(from $memory:path)? => $object:ident,)* ; $($other:ident)*) => {
         /// Object with a stable, opaque identifier that it can be fetched with.
         #[derive(Interface)]
         #[graphql(field(name = "id", method = "id_field", ty = "ID", desc = "Opaque identifier. Do not parse it."))]
@@ -77,6 +87,18 @@ macro_rules! nodes {
                 fn row(&self) -> &$table::Model {
                     &self.0
                 }
+
+                $(
+                    const IN_MEMORY: bool = true;
+
+                    async fn from_memory(app: &App, ids: &[Uuid]) -> domain::Result<Vec<Self>> {
+                        let mut found = Vec::with_capacity(ids.len());
+                        for id in ids {
+                            found.extend($memory(app, *id).await?.map(|row| Self((*row).clone())));
+                        }
+                        Ok(found)
+                    }
+                )?
             }
 
             impl From<$table::Model> for $object {
@@ -104,7 +126,7 @@ nodes! {
     ApiKey / api_key => ApiKey,
     BankAccount / bank_account by UserId => BankAccount,
     Fill / fill by OrderId => Fill,
-    Instrument / instrument => Instrument,
+    Instrument / instrument from instruments::by_id => Instrument,
     Invitation / invitation => Invitation,
     Kyc / kyc by UserId => Kyc,
     KycDocument / kyc_document by KycId => KycDocument,

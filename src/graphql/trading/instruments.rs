@@ -138,8 +138,8 @@ impl InstrumentQuery {
         fetch(move |view| {
             let symbol = symbol.clone();
             Box::pin(async move {
-                let connection = view.loaders().connection().await?;
-                Ok(instruments::by_symbol(&*connection, &symbol).await?.map(Instrument))
+                let found = instruments::by_symbol(view.app(), &symbol).await?;
+                Ok(found.map(|found| Instrument((*found).clone())))
             })
         })
     }

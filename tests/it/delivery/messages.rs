@@ -455,8 +455,7 @@ on_both! {
             app.partner.id,
             false,
         )
-        .await
-        .unwrap();
+        .await;
         tx.commit().await.unwrap();
         app.advance_to("2026-07-20T16:00:00Z").await;
         assert_eq!(rows(&app, "timer").await, 1);

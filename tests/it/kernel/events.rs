@@ -3,6 +3,7 @@
 use crate::support::{Folder, TestApp, older, on_both};
 use domain::kernel::{
     clock,
+    db::Db,
     events::{Event, EventBuilder, UserState},
     ids::Ids,
 };
@@ -69,10 +70,10 @@ on_both! {
             let builder = EventBuilder::new(app.app.ids, app.partner.id, None, clock::system_now());
             app.written.lock().unwrap().clear();
             builder.record(&tx, event).await.unwrap();
+            tx.commit().await.unwrap();
             let statements = app.written.lock().unwrap().clone();
             let own = statements.iter().filter(|sql| sql.contains("INTO \"event"));
             assert_eq!(own.count(), expected, "{statements:#?}");
-            tx.commit().await.unwrap();
         }
     }
 }
@@ -82,6 +83,15 @@ async fn streams_of_an_older_database_go_on_from_their_last_event() {
     let folder = Folder::new();
     for older in older::databases(&folder, "m20261127_000014_event_streams").await {
         let at = "'2026-07-09T16:00:00Z'";
+        older
+            .db
+            .execute_unprepared(&format!(
+                "INSERT INTO partner (id, name, mode, market_hours, clock_offset, market_seed, created_at) \
+                 VALUES ({}, 'older', 'sandbox', 'nyse', 0, 1, {at})",
+                older.id(7)
+            ))
+            .await
+            .unwrap();
         // Three events of one stream and one of another.
         for (number, stream, version) in [(1, 8, 1), (2, 8, 2), (3, 8, 3), (4, 9, 1)] {
             older
@@ -101,10 +111,13 @@ async fn streams_of_an_older_database_go_on_from_their_last_event() {
         let id = |number: u128| Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 + number);
         let counted = event_stream::Entity::find().all(&older.db).await.unwrap();
         assert_eq!(counted, [event_stream::Model { id: id(8), version: 3 }]);
+        let db = Db::open(&older.url).await.unwrap();
         for (stream, expected) in [(8, vec![1, 2, 3, 4, 5]), (9, vec![1, 2, 3])] {
             for _ in 0..2 {
                 let builder = EventBuilder::new(Ids, id(7), None, clock::system_now());
-                builder.record(&older.db, updated(id(stream))).await.unwrap();
+                let tx = db.write().await.unwrap();
+                builder.record(&tx, updated(id(stream))).await.unwrap();
+                tx.commit().await.unwrap();
             }
             assert_eq!(versions(&older.db, id(stream)).await, expected);
         }

@@ -4,7 +4,9 @@ use crate::support::{Options, TestApp, on_both};
 use chrono::{DateTime, Duration, Utc};
 use domain::{
     Error,
+    app::App,
     kernel::{
+        db::WriteTransaction,
         events::{Event, EventBuilder, TradeState},
         ledger::{self, Entry, OpenHold},
         sequencer,
@@ -192,6 +194,30 @@ impl Model {
     }
 }
 
+async fn account(
+    tx: &WriteTransaction,
+    app: &App,
+    partner_id: Uuid,
+    place: ledger::Place<'_>,
+) -> ledger_account::Model {
+    let [account] = ledger::lock_all(tx, app.ids, partner_id, [place]).await.unwrap();
+    account
+}
+
+/// Writes an entry with its rows, which would otherwise be checked at the commit.
+async fn write(
+    entry: Entry,
+    tx: &WriteTransaction,
+    app: &App,
+    event: &mut EventBuilder,
+) -> domain::Result<bool> {
+    let complete = entry.write(tx, app.ids, event).await?;
+    if complete {
+        tx.flush().await?;
+    }
+    Ok(complete)
+}
+
 struct Case<'a> {
     app: &'a RefCell<Option<TestApp>>,
     accounts: Vec<ledger_account::Model>,
@@ -245,7 +271,7 @@ impl Case<'_> {
         let mut fact = EventBuilder::new(app.ids, test.partner.id, None, self.now);
         let cause = fact.id;
         let tx = app.db.write().await.unwrap();
-        let written = entry.write(&tx, app.ids, &mut fact).await;
+        let written = write(entry, &tx, app, &mut fact).await;
         let accepted = match &written {
             Ok(accepted) => *accepted,
             Err(Error::Database(_) | Error::Broken(_)) => false,
@@ -331,11 +357,7 @@ async fn case(app: &RefCell<Option<TestApp>>, steps: &[Step]) {
         let owners = [(); 3].map(|()| test.app.ids.next(Kind::Account));
         let tx = test.app.db.write().await.unwrap();
         for (owner, kind, asset) in ACCOUNTS {
-            accounts.push(
-                ledger::account(&tx, test.app.ids, test.partner.id, owners[owner], kind, asset)
-                    .await
-                    .unwrap(),
-            );
+            accounts.push(account(&tx, &test.app, test.partner.id, (owners[owner], kind, asset)).await);
         }
         tx.commit().await.unwrap();
     }
@@ -381,7 +403,7 @@ on_both! {
             entry.reverse(&written);
             let mut fact =
                 EventBuilder::new(app.app.ids, app.partner.id, None, domain::kernel::clock::system_now());
-            let outcome = entry.write(&tx, app.app.ids, &mut fact).await;
+            let outcome = write(entry, &tx, &app.app, &mut fact).await;
             if turn == 1 {
                 assert!(outcome.unwrap());
                 fact.record(&tx, settled(app.app.ids.next(Kind::Order))).await.unwrap();
@@ -409,14 +431,14 @@ on_both! {
             .unwrap()
             .unwrap();
         let purpose = app.app.ids.next(Kind::Order);
-        let write = |entry: Entry| {
+        let write_alone = |entry: Entry| {
             let app = app.app.clone();
             let partner_id = fbo.partner_id;
             async move {
                 let tx = app.db.write().await.unwrap();
                 let mut fact =
                     EventBuilder::new(app.ids, partner_id, None, domain::kernel::clock::system_now());
-                let outcome = entry.write(&tx, app.ids, &mut fact).await;
+                let outcome = write(entry, &tx, &app, &mut fact).await;
                 if matches!(outcome, Ok(true)) {
                     tx.commit().await.unwrap();
                 }
@@ -426,17 +448,17 @@ on_both! {
         for _ in 0..2 {
             let mut entry = Entry::default();
             entry.hold(&fbo, 40, purpose);
-            assert!(write(entry).await.unwrap());
+            assert!(write_alone(entry).await.unwrap());
         }
         let holds = ledger::open_holds(&app.app.db.read, purpose).await.unwrap();
         assert_eq!(holds.iter().map(|hold| hold.left).collect::<Vec<_>>(), [40, 40]);
         let mut entry = Entry::default();
         entry.release(&holds[0], Reason::Voided);
-        assert!(write(entry).await.unwrap());
+        assert!(write_alone(entry).await.unwrap());
         let mut entry = Entry::default();
         entry.release(&holds[0], Reason::Voided);
         assert!(
-            write(entry).await.is_err(),
+            write_alone(entry).await.is_err(),
             "the first hold must not be released twice, at the cost of the second"
         );
         assert_eq!(ledger::open_holds(&app.app.db.read, purpose).await.unwrap(), [holds[1].clone()]);
@@ -470,11 +492,8 @@ async fn a_movement(test: &TestApp) -> ledger_transfer::Model {
     let app = &test.app;
     let tx = app.db.write().await.unwrap();
     let (owner, partner_id) = (app.ids.next(Kind::Account), test.partner.id);
-    let fbo =
-        ledger::account(&tx, app.ids, partner_id, partner_id, LedgerKind::BankFbo, "USD").await.unwrap();
-    let payable = ledger::account(&tx, app.ids, partner_id, partner_id, LedgerKind::ClearingPayable, "USD")
-        .await
-        .unwrap();
+    let fbo = account(&tx, app, partner_id, (partner_id, LedgerKind::BankFbo, "USD")).await;
+    let payable = account(&tx, app, partner_id, (partner_id, LedgerKind::ClearingPayable, "USD")).await;
     let mut fact = EventBuilder::new(app.ids, test.partner.id, None, domain::kernel::clock::system_now());
     let (cause, mut entry) = (fact.id, Entry::default());
     entry.post(&fbo, &payable, 700);

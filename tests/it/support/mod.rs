@@ -104,6 +104,8 @@ pub struct TestApp {
 pub struct Options {
     /// If set, only `sandboxClockAdvance` runs due actions.
     pub without_timers: bool,
+    /// If set, events are numbered only when a test asks for it, and commands do not wait for it.
+    pub without_sequencer: bool,
     pub settings: HttpSettings,
     pub server: ServerSettings,
     pub providers: Providers,
@@ -117,6 +119,7 @@ impl Default for Options {
         let connections = ConnectionLimits { per_address: usize::MAX, ..ConnectionLimits::default() };
         Self {
             without_timers: false,
+            without_sequencer: false,
             providers: Providers::default(),
             settings: HttpSettings::default(),
             server: ServerSettings { connections, ..ServerSettings::default() },
@@ -247,7 +250,10 @@ impl TestApp {
         let vault = Vault::unlock(&db, &Secret::new([7; 32]), None).await.unwrap().unwrap();
         heads::adopt(&db, &vault).await.unwrap();
         let app = start(db, vault, setup);
-        let mut tasks = vec![workers::sequencer(&app)];
+        let mut tasks = Vec::new();
+        if !options.without_sequencer {
+            tasks.push(workers::sequencer(&app));
+        }
         if !options.without_timers {
             tasks.push(workers::timers(&app));
         }

@@ -6,6 +6,7 @@ use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbB
 
 /// A database with the schema from before a migration, which does not check foreign keys.
 pub struct OlderDatabase {
+    pub url: String,
     pub db: DatabaseConnection,
 }
 
@@ -21,7 +22,7 @@ pub async fn databases(folder: &Folder, migration: &str) -> Vec<OlderDatabase> {
     let before = Migrator::migrations().iter().position(|change| change.name() == migration).unwrap();
     let mut databases = Vec::new();
     for url in urls {
-        let mut options = ConnectOptions::new(url);
+        let mut options = ConnectOptions::new(url.clone());
         options.max_connections(1).sqlx_logging(false);
         let db = Database::connect(options).await.unwrap();
         Migrator::up(&db, Some(u32::try_from(before).unwrap())).await.unwrap();
@@ -30,7 +31,7 @@ pub async fn databases(folder: &Folder, migration: &str) -> Vec<OlderDatabase> {
             _ => "SET session_replication_role = replica",
         };
         db.execute_unprepared(unchecked).await.unwrap();
-        databases.push(OlderDatabase { db });
+        databases.push(OlderDatabase { url, db });
     }
     databases
 }

@@ -6,8 +6,11 @@
 //! COMMIT and ROLLBACK are plain statements here, and a connection in an unknown state is closed instead of
 //! returned to its pool.
 
-use super::health::Health;
-use crate::{Error, Result};
+use super::{health::Health, pending::Pending};
+use crate::{
+    Error, Result,
+    kernel::{ledger::KnownAccounts, timers::Scheduled},
+};
 use futures_util::TryFutureExt;
 use sea_orm::{
     ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement, Values,
@@ -15,7 +18,13 @@ use sea_orm::{
     sqlx::{self, AssertSqlSafe, Executor, Postgres, Sqlite, pool::PoolConnection},
 };
 use sea_query_sqlx::SqlxValues;
-use std::{fmt, future::Future, io, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    io,
+    sync::{self, Arc},
+    time::Duration,
+};
 use tokio::{runtime::Handle, sync::Mutex, time::timeout};
 
 /// Time limit of a statement on PostgreSQL. The server's own limit, `statement_timeout`, is shorter, so this
@@ -129,9 +138,16 @@ async fn roll_back(connection: Connection) {
 }
 
 /// A transaction that may write. If it is dropped without [`commit`](Self::commit), it is rolled back.
+///
+/// Rows that are handed over with [`insert`](Self::insert), [`update`](Self::update) and
+/// [`delete`](Self::delete) are written together: at the commit, or before a statement that may read them.
+/// Until then the database does not check them.
 pub struct WriteTransaction {
     leased: Mutex<Leased>,
-    backend: DbBackend,
+    pub(super) pending: Mutex<Pending>,
+    pub(super) accounts: sync::Mutex<KnownAccounts>,
+    pub(super) scheduled: sync::Mutex<Scheduled>,
+    pub(super) backend: DbBackend,
     health: Arc<Health>,
     watcher: Option<Watcher>,
 }
@@ -159,7 +175,15 @@ impl WriteTransaction {
             // The only other reason for BEGIN to fail is that the connection is already in a transaction.
             if Error::is_temporary(&error) { error } else { failed(DbErr::Conn, sqlx::Error::BeginFailed) }
         })?;
-        Ok(Self { leased: Mutex::new(leased), backend, health, watcher })
+        Ok(Self {
+            leased: Mutex::new(leased),
+            pending: Mutex::default(),
+            accounts: sync::Mutex::default(),
+            scheduled: sync::Mutex::default(),
+            backend,
+            health,
+            watcher,
+        })
     }
 
     /// Removes the time limit of statements and the commit, for commands of the operator.
@@ -171,6 +195,7 @@ impl WriteTransaction {
     /// Commits. On an error nothing may be acknowledged: the transaction was rolled back, or its outcome is
     /// unknown because the connection was lost.
     pub async fn commit(mut self) -> Result<()> {
+        self.flush().await?;
         let leased = self.leased.get_mut();
         if leased.state != State::Open {
             // PostgreSQL would report success for this COMMIT, but roll back.
@@ -237,33 +262,43 @@ macro_rules! run {
     }};
 }
 
+/// Runs statements without writing first what was handed over.
+pub(in crate::kernel) struct Direct<'a>(pub(super) &'a WriteTransaction);
+
 #[async_trait]
-impl ConnectionTrait for WriteTransaction {
+impl ConnectionTrait for Direct<'_> {
     fn get_database_backend(&self) -> DbBackend {
-        self.backend
+        self.0.backend
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        let (text, values) = self.announced(statement);
-        run!(self, DbErr::Exec,
+        let transaction = self.0;
+        let (text, values) = self.0.announced(statement);
+        run!(transaction, DbErr::Exec,
             connection => sqlx::query_with(text, values).execute(connection).map_ok(ExecResult::from))
     }
 
     async fn execute_unprepared(&self, text: &str) -> Result<ExecResult, DbErr> {
+        let transaction = self.0;
+        if let Some(watcher) = &transaction.watcher {
+            watcher(text);
+        }
         let text = AssertSqlSafe(text.to_owned());
-        run!(self, DbErr::Exec, connection => connection.execute(text).map_ok(ExecResult::from))
+        run!(transaction, DbErr::Exec, connection => connection.execute(text).map_ok(ExecResult::from))
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        let (text, values) = self.announced(statement);
-        run!(self, DbErr::Query, connection => {
+        let transaction = self.0;
+        let (text, values) = self.0.announced(statement);
+        run!(transaction, DbErr::Query, connection => {
             sqlx::query_with(text, values).fetch_optional(connection).map_ok(|row| row.map(QueryResult::from))
         })
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        let (text, values) = self.announced(statement);
-        run!(self, DbErr::Query, connection => {
+        let transaction = self.0;
+        let (text, values) = self.0.announced(statement);
+        run!(transaction, DbErr::Query, connection => {
             sqlx::query_with(text,
                 values).fetch_all(connection).map_ok(|rows| rows.into_iter().map(QueryResult::from).collect())
         })

@@ -6,8 +6,9 @@ use crate::{
     kernel::{
         calendar,
         command::CommandContext,
+        db::WriteTransaction,
         events::{Event, EventBuilder},
-        ledger::{self, Entry, USD},
+        ledger::{self, Entry, LEFT_OF_HOLD, OpenHold, USD},
         scheduler::Due,
     },
     trading::{instruments, market, positions},
@@ -20,10 +21,8 @@ use entity::{
     timer::TimerKind,
 };
 use sea_orm::{
-    ActiveModelTrait,
-    ActiveValue::Set,
-    ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QuerySelect,
-    sea_query::{Expr, LockType},
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, ExprTrait, FromQueryResult,
+    QueryFilter, QuerySelect, Statement, sea_query::Expr,
 };
 use uuid::Uuid;
 
@@ -37,9 +36,11 @@ impl Due for RouteOrder {
     const KIND: TimerKind = TimerKind::OrderRoute;
 
     async fn run(ctx: &CommandContext<'_>, order_id: Uuid) -> Result<()> {
-        let order = order::Entity::find_by_id(order_id).lock(LockType::NoKeyUpdate).one(ctx.tx).await?;
-        let Some(order) = order.filter(|order| order.status == Status::Accepted) else { return Ok(()) };
-        let instrument = instruments::of_order(ctx.tx, &order).await?;
+        let Some((order, holds)) = with_holds(ctx, order_id).await? else { return Ok(()) };
+        if order.status != Status::Accepted {
+            return Ok(());
+        }
+        let instrument = instruments::of_order(ctx.app, &order).await?;
         let quote = market::quote(ctx.app, ctx.tx, ctx.partner, &instrument, ctx.now).await?;
         let price = match order.side {
             Side::Buy => quote.ask,
@@ -50,22 +51,57 @@ impl Due for RouteOrder {
         let working = order::Model { status: Status::New, ..order.clone() };
         ctx.record(Event::OrderNew((&working).into())).await?;
         match order.side {
-            Side::Buy => buy(ctx, order, &instrument, price, amount).await,
-            Side::Sell => sell(ctx, order, &instrument, price, amount).await,
+            Side::Buy => buy(ctx, order, &holds, &instrument, price, amount).await,
+            Side::Sell => sell(ctx, order, &holds, &instrument, price, amount).await,
         }
     }
+}
+
+/// Locks an order and returns it with its open holds, oldest first.
+async fn with_holds(
+    ctx: &CommandContext<'_>,
+    order_id: Uuid,
+) -> Result<Option<(order::Model, Vec<OpenHold>)>> {
+    let backend = ctx.tx.get_database_backend();
+    let lock = if backend == DbBackend::Postgres { " FOR NO KEY UPDATE OF orders" } else { "" };
+    let text = format!(
+        "SELECT orders.*, ledger_hold.id AS hold_id, ledger_hold.account_id AS hold_account_id, \
+         {LEFT_OF_HOLD} AS hold_left FROM orders LEFT JOIN ledger_hold ON ledger_hold.purpose_id = orders.id \
+         WHERE orders.id = $1 ORDER BY ledger_hold.id{lock}"
+    );
+    let statement = Statement::from_sql_and_values(backend, text, [order_id.into()]);
+    let rows = ctx.tx.query_all_raw(statement).await?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    let mut holds = Vec::new();
+    for row in &rows {
+        let Some(id) = row.try_get("", "hold_id")? else { continue };
+        let hold = OpenHold {
+            id,
+            account_id: row.try_get("", "hold_account_id")?,
+            left: row.try_get("", "hold_left")?,
+        };
+        holds.extend((hold.left > 0).then_some(hold));
+    }
+    Ok(Some((order::Model::from_query_result(first, "")?, holds)))
 }
 
 async fn buy(
     ctx: &CommandContext<'_>,
     order: order::Model,
+    holds: &[OpenHold],
     instrument: &instrument::Model,
     price: Price,
     amount: Money,
 ) -> Result<()> {
-    let [cash, unsettled] =
-        ledger::lock(ctx.tx, order.account_id, [LedgerKind::Cash, LedgerKind::Unsettled]).await?;
-    let holds = ledger::open_holds(ctx.tx, order.id).await?;
+    let [cash, unsettled, units, payable, custody] = ctx
+        .lock_ledger_accounts([
+            (order.account_id, LedgerKind::Cash, USD),
+            (order.account_id, LedgerKind::Unsettled, USD),
+            (order.account_id, LedgerKind::Units, &instrument.symbol),
+            ctx.house_account(LedgerKind::ClearingPayable, USD),
+            ctx.house_account(LedgerKind::Custody, &instrument.symbol),
+        ])
+        .await?;
     let held_on = |account: &ledger_account::Model| {
         holds.iter().filter(|hold| hold.account_id == account.id).map(|hold| hold.left).sum::<i64>()
     };
@@ -77,18 +113,15 @@ async fn buy(
     let from_cash = Ord::min(amount.units(), cash_power);
     let mut event = ctx.event();
     let mut entry = Entry::default();
-    for hold in &holds {
+    for hold in holds {
         entry.release(hold, Reason::Posted);
     }
-    let payable = ctx.house_account(LedgerKind::ClearingPayable, USD).await?;
-    let custody = ctx.house_account(LedgerKind::Custody, &instrument.symbol).await?;
-    let units = ctx.customer_account(order.account_id, LedgerKind::Units, &instrument.symbol).await?;
     entry.post(&cash, &payable, from_cash).post(&unsettled, &payable, amount.units() - from_cash).post(
         &custody,
         &units,
         order.quantity.units(),
     );
-    write(ctx, entry, &mut event).await?;
+    entry.write_later(ctx.tx, ctx.app.ids, &mut event).await?;
     if holds.iter().any(|hold| hold.account_id == unsettled.id) {
         release_proceeds(ctx, &mut event, order.account_id).await?;
     }
@@ -100,6 +133,7 @@ async fn buy(
 async fn sell(
     ctx: &CommandContext<'_>,
     order: order::Model,
+    holds: &[OpenHold],
     instrument: &instrument::Model,
     price: Price,
     amount: Money,
@@ -109,25 +143,21 @@ async fn sell(
     }
     let mut event = ctx.event();
     let mut entry = Entry::default();
-    for hold in ledger::open_holds(ctx.tx, order.id).await? {
-        entry.release(&hold, Reason::Posted);
+    for hold in holds {
+        entry.release(hold, Reason::Posted);
     }
-    let units = ctx.customer_account(order.account_id, LedgerKind::Units, &instrument.symbol).await?;
-    let custody = ctx.house_account(LedgerKind::Custody, &instrument.symbol).await?;
-    let receivable = ctx.house_account(LedgerKind::ClearingReceivable, USD).await?;
-    let unsettled = ctx.customer_account(order.account_id, LedgerKind::Unsettled, USD).await?;
+    let [units, unsettled, custody, receivable] = ctx
+        .ledger_accounts([
+            (order.account_id, LedgerKind::Units, &instrument.symbol),
+            (order.account_id, LedgerKind::Unsettled, USD),
+            ctx.house_account(LedgerKind::Custody, &instrument.symbol),
+            ctx.house_account(LedgerKind::ClearingReceivable, USD),
+        ])
+        .await?;
     entry.post(&units, &custody, order.quantity.units()).post(&receivable, &unsettled, amount.units());
-    write(ctx, entry, &mut event).await?;
+    entry.write_later(ctx.tx, ctx.app.ids, &mut event).await?;
     positions::sold(ctx, order.account_id, instrument.id, order.quantity).await?;
     filled(ctx, order, price, amount, event).await
-}
-
-async fn write(ctx: &CommandContext<'_>, entry: Entry, event: &mut EventBuilder) -> Result<()> {
-    if entry.write(ctx.tx, ctx.app.ids, event).await? {
-        Ok(())
-    } else {
-        Err(Error::broken("a fill would overdraw an account"))
-    }
 }
 
 async fn filled(
@@ -151,15 +181,15 @@ async fn filled(
         settles_at: calendar::trade_settles_at(ctx.now),
         settled_at: None,
     };
-    ctx.schedule::<SettleTrade>(fill.id, fill.settles_at).await?;
-    fill::ActiveModel::from(fill).reset_all().insert(ctx.tx).await?;
+    ctx.schedule::<SettleTrade>(fill.id, fill.settles_at).await;
+    ctx.tx.insert(&fill).await;
     let quantity = order.quantity;
     let mut row: order::ActiveModel = order.into();
     row.status = Set(Status::Filled);
     row.filled_quantity = Set(quantity);
     row.filled_average_price = Set(Some(price));
     row.filled_at = Set(Some(ctx.now));
-    let order = row.update(ctx.tx).await?;
+    let order = ctx.tx.update(row).await?;
     event.record(ctx.tx, Event::OrderFilled { order: (&order).into(), price: Some(price) }).await
 }
 
@@ -170,7 +200,7 @@ async fn reject(ctx: &CommandContext<'_>, order: order::Model, why: RejectCode) 
     row.status = Set(Status::Rejected);
     row.reject_code = Set(Some(why));
     row.failed_at = Set(Some(ctx.now));
-    let order = row.update(ctx.tx).await?;
+    let order = ctx.tx.update(row).await?;
     event.record(ctx.tx, Event::OrderRejected((&order).into())).await
 }
 
@@ -181,29 +211,36 @@ pub struct SettleTrade;
 impl Due for SettleTrade {
     const KIND: TimerKind = TimerKind::TradeSettle;
 
+    async fn prefetch(tx: &WriteTransaction, fill_ids: &[Uuid]) -> Result<()> {
+        tx.prefetch::<fill::Entity>(fill_ids).await
+    }
+
     async fn run(ctx: &CommandContext<'_>, fill_id: Uuid) -> Result<()> {
-        let Some(fill) =
-            fill::Entity::find_by_id(fill_id).one(ctx.tx).await?.filter(|fill| fill.settled_at.is_none())
-        else {
-            return Ok(());
-        };
+        let fill = ctx.tx.row::<fill::Entity>(fill_id).await?;
+        let Some(fill) = fill.filter(|fill| fill.settled_at.is_none()) else { return Ok(()) };
         let amount = fill.amount.units();
         let mut row: fill::ActiveModel = fill.into();
         row.settled_at = Set(Some(ctx.now));
-        let fill = row.update(ctx.tx).await?;
+        let fill = ctx.tx.update(row).await?;
         let mut event = ctx.event();
         let mut entry = Entry::default();
-        let fbo = ctx.house_account(LedgerKind::BankFbo, USD).await?;
+        let [fbo, payable, receivable] = ctx
+            .ledger_accounts([
+                ctx.house_account(LedgerKind::BankFbo, USD),
+                ctx.house_account(LedgerKind::ClearingPayable, USD),
+                ctx.house_account(LedgerKind::ClearingReceivable, USD),
+            ])
+            .await?;
         match fill.side {
             Side::Buy => {
-                entry.post(&ctx.house_account(LedgerKind::ClearingPayable, USD).await?, &fbo, amount);
+                entry.post(&payable, &fbo, amount);
             }
             Side::Sell => {
-                entry.post(&fbo, &ctx.house_account(LedgerKind::ClearingReceivable, USD).await?, amount);
+                entry.post(&fbo, &receivable, amount);
                 proceeds_to_cash(ctx, &mut entry, fill.account_id).await?;
             }
         }
-        write(ctx, entry, &mut event).await?;
+        entry.write_later(ctx.tx, ctx.app.ids, &mut event).await?;
         event.record(ctx.tx, Event::TradeSettled((&fill).into())).await
     }
 }
@@ -216,7 +253,7 @@ pub(super) async fn release_proceeds(
 ) -> Result<()> {
     let mut entry = Entry::default();
     proceeds_to_cash(ctx, &mut entry, account_id).await?;
-    write(ctx, entry, event).await
+    entry.write_later(ctx.tx, ctx.app.ids, event).await
 }
 
 /// Moves the proceeds of sales that no longer wait for settlement to cash. Unsettled proceeds that were

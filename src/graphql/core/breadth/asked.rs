@@ -59,13 +59,13 @@ impl<'a> Asked<'a> {
         self.reads.set(self.reads.get() + 1);
     }
 
-    /// Notes that a field looks up keys of a batch loader, and returns all that are looked up.
+    /// Notes that a field looks up keys of a batch loader, and returns all that are looked up. Whoever reads
+    /// them from the database also notes the read.
     pub fn plan_lookup<K>(&self) -> Arc<Keys<K>>
     where
         K: Key,
         BatchLoader: Loader<K, Error = Fault>,
     {
-        self.plan_read();
         let mut all = self.keys.borrow_mut();
         let known = all.entry(TypeId::of::<K>()).or_insert_with(|| Arc::new(Keys::<K>::default()));
         let keys = known.clone().downcast::<Keys<K>>().unwrap_or_default();

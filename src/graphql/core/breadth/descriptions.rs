@@ -58,6 +58,7 @@ where
     type Plan = (Arc<Keys<K>>, R::Plan);
 
     fn plan(asked: &Asked<'_>, sets: &[&SelectionSet]) -> Fast<Self::Plan> {
+        asked.plan_read();
         Ok((asked.plan_lookup(), R::plan(asked, sets)?))
     }
 
@@ -163,6 +164,13 @@ impl<T: Item> Maybe<T> {
 /// What is selected of rows by id, with all rows of that type which the operation looks up by id.
 type ReferredPlan<T> = (Arc<Keys<ById<T>>>, Plan<T>);
 
+fn plan_referred<T: Item>(asked: &Asked<'_>, sets: &[&SelectionSet]) -> Fast<ReferredPlan<T>> {
+    if !T::IN_MEMORY {
+        asked.plan_read();
+    }
+    Ok((asked.plan_lookup(), Plan::of(asked, sets)?))
+}
+
 /// Rows by id, each written where it is referred to.
 struct Referred<'a, T> {
     level: Level<'a, T>,
@@ -228,7 +236,7 @@ impl<T: Item> Output for One<T> {
     type Plan = ReferredPlan<T>;
 
     fn plan(asked: &Asked<'_>, sets: &[&SelectionSet]) -> Fast<ReferredPlan<T>> {
-        Ok((asked.plan_lookup(), Plan::of(asked, sets)?))
+        plan_referred(asked, sets)
     }
 
     fn load<'a>(view: &'a Viewpoint, values: Vec<Self>, plan: &'a ReferredPlan<T>) -> Loading<'a> {
@@ -240,7 +248,7 @@ impl<T: Item> Output for Maybe<T> {
     type Plan = ReferredPlan<T>;
 
     fn plan(asked: &Asked<'_>, sets: &[&SelectionSet]) -> Fast<ReferredPlan<T>> {
-        Ok((asked.plan_lookup(), Plan::of(asked, sets)?))
+        plan_referred(asked, sets)
     }
 
     fn load<'a>(view: &'a Viewpoint, values: Vec<Self>, plan: &'a ReferredPlan<T>) -> Loading<'a> {

@@ -1,0 +1,143 @@
+//! All instruments in memory, checked against the database at most once a second.
+//!
+//! An import writes a new version in its transaction. A check reads the version, and the instruments only if it
+//! has changed.
+
+use crate::{
+    Error, Result,
+    kernel::{
+        app::{App, Feature},
+        cache::MonotonicClock,
+        db::WriteTransaction,
+        ids::Ids,
+    },
+};
+use entity::{Kind, instrument, meta};
+use sea_orm::{ActiveValue::Set, EntityTrait, sea_query::OnConflict};
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+    time::{Duration, Instant},
+};
+use tokio::{sync::Mutex, time::timeout};
+use uuid::Uuid;
+
+/// Maximum age of the last check when instruments are returned.
+const TTL: Duration = Duration::from_secs(1);
+
+/// How long a caller waits for a check, if an earlier one has succeeded. The read pool may be in use by callers
+/// that wait here.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Row of `meta` that contains the version.
+const VERSION: &str = "instruments";
+
+/// All instruments.
+#[derive(Debug, Default)]
+pub struct Catalog {
+    version: Option<String>,
+    by_id: HashMap<Uuid, Arc<instrument::Model>>,
+    by_symbol: HashMap<String, Arc<instrument::Model>>,
+}
+
+impl Catalog {
+    fn new(version: Option<String>, rows: Vec<instrument::Model>) -> Self {
+        let rows = rows.into_iter().map(Arc::new);
+        let by_id: HashMap<_, _> = rows.map(|row| (row.id, row)).collect();
+        let by_symbol = by_id.values().map(|row| (row.symbol.clone(), row.clone())).collect();
+        Self { version, by_id, by_symbol }
+    }
+
+    /// Returns the instrument with this id.
+    pub fn by_id(&self, id: Uuid) -> Option<&Arc<instrument::Model>> {
+        self.by_id.get(&id)
+    }
+
+    /// Returns the instrument with this symbol, in upper or lower case.
+    pub fn by_symbol(&self, symbol: &str) -> Option<&Arc<instrument::Model>> {
+        self.by_symbol.get(&super::normalized(symbol))
+    }
+
+    /// Returns all instruments, in no particular order.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<instrument::Model>> {
+        self.by_id.values()
+    }
+}
+
+/// The catalog of an `App`.
+pub(super) struct Cache {
+    clock: MonotonicClock,
+    /// The catalog, and when its last check started.
+    checked: RwLock<Option<(Instant, Arc<Catalog>)>>,
+    checking: Mutex<()>,
+}
+
+impl Feature for Cache {
+    fn new(app: &App) -> Self {
+        Self { clock: app.monotonic.clone(), checked: RwLock::default(), checking: Mutex::default() }
+    }
+}
+
+impl Cache {
+    fn last(&self) -> Option<(Instant, Arc<Catalog>)> {
+        self.checked.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn checked_since(&self, since: Instant) -> Option<Arc<Catalog>> {
+        self.last().filter(|(at, _)| *at > since).map(|(_, catalog)| catalog)
+    }
+
+    async fn check(&self, app: &App, since: Instant) -> Result<Arc<Catalog>> {
+        let _turn = self.checking.lock().await;
+        if let Some(catalog) = self.checked_since(since) {
+            return Ok(catalog);
+        }
+        let started_at = self.clock.now();
+        // The version is read first: a change between the two reads is found by the next check.
+        let version = meta::Entity::find_by_id(VERSION).one(&app.db.read).await?.map(|row| row.value);
+        let known = self.last().map(|(_, catalog)| catalog);
+        let catalog = match known.filter(|catalog| catalog.version == version && version.is_some()) {
+            Some(catalog) => catalog,
+            None => Arc::new(Catalog::new(version, instrument::Entity::find().all(&app.db.read).await?)),
+        };
+        *self.checked.write().unwrap_or_else(PoisonError::into_inner) = Some((started_at, catalog.clone()));
+        Ok(catalog)
+    }
+}
+
+/// Returns all instruments, as they were at most a second ago, usually without a statement.
+pub async fn current(app: &App) -> Result<Arc<Catalog>> {
+    let now = app.feature::<Cache>().clock.now();
+    checked_since(app, now.checked_sub(TTL).unwrap_or(now)).await
+}
+
+/// Returns all instruments, as they are now.
+pub(super) async fn latest(app: &App) -> Result<Arc<Catalog>> {
+    checked_since(app, app.feature::<Cache>().clock.now()).await
+}
+
+async fn checked_since(app: &App, since: Instant) -> Result<Arc<Catalog>> {
+    let cache = app.feature::<Cache>();
+    if let Some(catalog) = cache.checked_since(since) {
+        return Ok(catalog);
+    }
+    let checking = app.clone();
+    let check = tokio::spawn(async move { checking.feature::<Cache>().check(&checking, since).await });
+    let failed = |_| Error::broken("checking the instruments did not finish");
+    match cache.last() {
+        None => check.await.map_err(failed)?,
+        Some((_, last)) => match timeout(PATIENCE, check).await {
+            Ok(checked) => checked.map_err(failed)?,
+            Err(_) => Ok(last),
+        },
+    }
+}
+
+/// Records in this transaction that instruments are changed.
+pub(super) async fn change(tx: &WriteTransaction, ids: Ids) -> Result<()> {
+    let version = ids.next(Kind::Instrument).to_string();
+    let row = meta::ActiveModel { name: Set(VERSION.to_owned()), value: Set(version) };
+    let replaced = OnConflict::column(meta::Column::Name).update_column(meta::Column::Value).to_owned();
+    meta::Entity::insert(row).on_conflict(replaced).exec_without_returning(tx).await?;
+    Ok(())
+}
