@@ -33,6 +33,7 @@ pub fn expand(arguments: &TokenStream, mut block: ItemImpl) -> Result<TokenStrea
     Ok(quote! {
         #[allow(
             clippy::needless_pass_by_value,
+            clippy::too_many_arguments,
             clippy::trivially_copy_pass_by_ref,
             clippy::unnecessary_wraps,
             clippy::unused_self
@@ -40,6 +41,7 @@ pub fn expand(arguments: &TokenStream, mut block: ItemImpl) -> Result<TokenStrea
         #block
         #(#docs)*
         #[::async_graphql::Object(#arguments)]
+        #[allow(clippy::too_many_arguments)]
         impl #ty { #(#wrappers)* }
         impl #breadth::Object for #ty {
             fn step(
@@ -146,18 +148,19 @@ impl Field {
             Some(inner) => (inner, true),
             None => ((*returned).clone(), false),
         };
-        let call = if can_fail { quote!(#call.map_err(|_| #breadth::Slow)?) } else { call };
+        let call = if can_fail { quote!(#call.map_err(|_| #breadth::Slow)) } else { quote!(Ok(#call)) };
         let step = if borrows(&value) {
             quote! {
                 #name => Ok(#breadth::Step::leaf(move |__object: &Self, __view, __out| {
-                    #breadth::Leaf::write(&#call, __out)
+                    let value: #breadth::Fast<_> = #call;
+                    #breadth::Leaf::write(&value?, __out)
                 })),
             }
         } else {
             quote! {
                 #name => {
                     #(#parsed)*
-                    <#value as #breadth::Output>::step(asked, sets, move |__object: &Self, __view| Ok(#call))
+                    <#value as #breadth::Output>::step(asked, sets, move |__object: &Self, __view| #call)
                 }
             }
         };

@@ -149,13 +149,11 @@ impl Types {
                         None => field.node.ty.node.nullable || field.node.default_value.is_some(),
                     })
             }
-            (Some(_), ..) => false,
-            (None, "Int", Value::Number(number)) => number.is_i64(),
+            (None, "Int" | "ID", Value::Number(number)) => number.is_i64(),
             (None, "Float", Value::Number(_))
             | (None, "Boolean", Value::Boolean(_))
             | (None, "String" | "ID", Value::String(_)) => true,
-            (None, "ID", Value::Number(number)) => number.is_i64(),
-            (None, "Int" | "Float" | "Boolean" | "String" | "ID", _) => false,
+            (Some(_), ..) | (None, "Int" | "Float" | "Boolean" | "String" | "ID", _) => false,
             (None, ..) => true,
         }
     }

@@ -27,6 +27,12 @@ use futures_util::future::BoxFuture;
 use std::{borrow::Cow, marker::PhantomData, sync::Arc};
 use uuid::Uuid;
 
+/// Makes the value of a field of what was found.
+type Then<V, R> = dyn Fn(&Viewpoint, Option<V>) -> Result<R> + Send + Sync;
+
+/// Reads the value of a field.
+type Read<R> = dyn for<'a> Fn(&'a Viewpoint) -> BoxFuture<'a, Result<R>> + Send + Sync;
+
 /// The value of a key of a batch loader, as `R`.
 pub struct Lookup<K, R>
 where
@@ -34,7 +40,7 @@ where
     BatchLoader: Loader<K, Error = Fault>,
 {
     key: Option<K>,
-    then: Arc<dyn Fn(&Viewpoint, Option<Found<K>>) -> Result<R> + Send + Sync>,
+    then: Arc<Then<Found<K>, R>>,
 }
 
 /// Describes the value of `key`; `then` makes the value of the field of it. Without a key nothing is loaded.
@@ -87,7 +93,7 @@ impl<R: Output> Loaded for Leaves<R> {
 }
 
 /// A value that is read for one object of a level at a time. For root fields, of which there is one.
-pub struct Fetch<R>(Arc<dyn for<'a> Fn(&'a Viewpoint) -> BoxFuture<'a, Result<R>> + Send + Sync>);
+pub struct Fetch<R>(Arc<Read<R>>);
 
 /// Returns a row to which another row refers. Fails if it was not found.
 pub fn found<R>(row: Option<R>) -> Result<R> {
