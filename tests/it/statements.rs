@@ -54,7 +54,7 @@ async fn run_query(app: &TestApp, query: &str, variables: Value) -> (Value, Vec<
 }
 
 pub fn is_background(sql: &str) -> bool {
-    ["event", "chain_head", "audit_log", "timer", "data_key", "partner", "screening_run"]
+    ["event", "chain_head", "audit_log", "timer", "data_key", "meta", "partner", "screening_run"]
         .iter()
         .any(|table| sql.contains(&format!("FROM \"{table}\"")))
         || sql.starts_with("SELECT waiting.partner_id")

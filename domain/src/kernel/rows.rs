@@ -14,10 +14,19 @@ use super::{
 use crate::{Error, Result};
 use entity::positional::{ColumnSet, Positional, Reader};
 use sea_orm::{
-    ConnectionTrait, DbBackend, IdenStatic, QueryResult, Statement, Value,
+    ConnectionTrait, DbBackend, EntityTrait, IdenStatic, QueryResult, Statement, Value,
     sea_query::{PostgresQueryBuilder, SelectStatement, SqliteQueryBuilder},
 };
 use uuid::Uuid;
+
+/// For the APIs, which do not know the database library.
+pub use sea_orm::ModelTrait as RowTrait;
+
+/// Column of a table.
+pub type ColumnOf<E> = <E as EntityTrait>::Column;
+
+/// Row of a table.
+pub type RowOf<E> = <E as EntityTrait>::Model;
 
 /// A table whose visible rows are read by position.
 pub trait Table: Visible<Model: Positional + Identified + Clone> + Default {}

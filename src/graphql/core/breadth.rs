@@ -95,6 +95,15 @@ pub trait Loaded: Send + Sync {
     fn write(&self, position: usize, view: &Viewpoint, out: &mut Out) -> Fast<()>;
 }
 
+/// What is loaded for no objects at all.
+struct Nothing;
+
+impl Loaded for Nothing {
+    fn write(&self, _: usize, _: &Viewpoint, _: &mut Out) -> Fast<()> {
+        Err(Slow)
+    }
+}
+
 /// Result of loading.
 pub type Loading<'a> = BoxFuture<'a, Fast<Box<dyn Loaded + 'a>>>;
 

@@ -23,7 +23,7 @@ use entity::positional::ColumnSet;
 pub use keyed::{
     BalanceOf, ById, Children, DefaultOf, ExceptionOf, FactorsOf, HitsOf, InvitationOf, KycOf, QuoteOf,
 };
-use sea_orm::{DatabaseExecutor, EntityTrait};
+use sea_orm::DatabaseExecutor;
 use std::{hash::Hash, marker::PhantomData, ops::Deref, sync::Arc, time::Duration};
 use uuid::Uuid;
 
@@ -77,7 +77,7 @@ impl BatchLoader {
     /// Returns a page of the rows that the caller can see. Fails for callers without the scope.
     pub async fn list<T: Item>(
         &self,
-        page: &SortedPage<<T::Entity as EntityTrait>::Column>,
+        page: &SortedPage<rows::ColumnOf<T::Entity>>,
         filters: &[Filter],
         columns: ColumnSet,
     ) -> Result<Slice<T::Row>> {

@@ -22,7 +22,10 @@ use async_graphql::{Context, ID, Interface, ObjectType};
 use domain::{
     Error, Refusal, Visible,
     app::App,
-    kernel::{command::Identified, rows::Table},
+    kernel::{
+        command::Identified,
+        rows::{ColumnOf, RowTrait, Table},
+    },
     trading::instruments,
 };
 use entity::positional::Positional;
@@ -31,18 +34,17 @@ use entity::{
     partner, position, screening_hit, transfer, user,
 };
 use futures_util::future::try_join_all;
-use sea_orm::{EntityTrait, ModelTrait, Value};
 use uuid::Uuid;
 
 /// Object with a row of its own, which is found by its id and listed. Its cursor contains its id, and the id
 /// contains its kind.
-pub trait Item: Object + ObjectType + From<<Self::Entity as EntityTrait>::Model> {
+pub trait Item: Object + ObjectType + From<Self::Row> {
     /// Kind of object.
     const KIND: Kind;
     /// Columns that refer to the parents under which the rows are listed.
-    const PARENTS: &'static [<Self::Entity as EntityTrait>::Column];
+    const PARENTS: &'static [ColumnOf<Self::Entity>];
     type Entity: Table<Model = Self::Row>;
-    type Row: Positional + Identified + ModelTrait<Entity = Self::Entity> + Clone + Send + Sync;
+    type Row: Positional + Identified + RowTrait<Entity = Self::Entity> + Clone + Send + Sync;
 
     fn row(&self) -> &Self::Row;
 
@@ -58,18 +60,14 @@ pub trait Item: Object + ObjectType + From<<Self::Entity as EntityTrait>::Model>
     fn row_id(&self) -> Uuid {
         self.row().id()
     }
-
-    /// Returns the ids of the parents of a row.
-    fn parents_of(row: &Self::Row) -> impl Iterator<Item = Uuid> {
-        Self::PARENTS.iter().filter_map(|column| match row.get(*column) {
-            Value::Uuid(parent) => parent,
-            _ => None,
-        })
-    }
 }
 
 macro_rules! nodes {
-    ($($kind:ident / $table:ident $(by $($parent:ident)|+)? $(from $memory:path)? => $object:ident,)* ; $($other:ident)*) => {
+    (
+        $($kind:ident / $table:ident $(by $($parent:ident)|+)? $(from $memory:path)? => $object:ident,)*
+        ;
+        $($other:ident)*
+    ) => {
         /// Object with a stable, opaque identifier that it can be fetched with.
         #[derive(Interface)]
         #[graphql(field(name = "id", method = "id_field", ty = "ID", desc = "Opaque identifier. Do not parse it."))]

@@ -182,8 +182,10 @@ fn add<'s>(field: &'s Field, found: &mut Vec<Wanted<'s>>) -> Fast<()> {
     let set = &field.selection_set.node;
     let sets = if set.items.is_empty() { Vec::new() } else { vec![set] };
     match found.iter_mut().find(|wanted| wanted.key == key) {
-        // Validation compares the arguments of such fields with each other, but only as they are written.
-        Some(wanted) if wanted.field.name != field.name => return Err(Slow),
+        // Validation ought to refuse such fields, but overlooks some.
+        Some(wanted) if wanted.field.name != field.name || wanted.field.arguments != field.arguments => {
+            return Err(Slow);
+        }
         Some(wanted) => wanted.sets.extend(sets),
         None => found.push(Wanted { key, field, sets }),
     }

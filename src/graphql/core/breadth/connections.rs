@@ -1,7 +1,8 @@
 //! Connections: pages of lists.
 
 use super::{
-    Asked, Fast, Level, Loaded, Loading, Out, Output, Plan, Slow, descriptions::failed, levels::key, rendered,
+    Asked, Fast, Level, Loaded, Loading, Nothing, Out, Output, Plan, Slow, descriptions::failed, levels::key,
+    rendered,
 };
 use crate::{
     graphql::core::{
@@ -23,15 +24,14 @@ use domain::{
     kernel::{
         lists::{Filter, SortedPage},
         pages::{Order, Page, Slice},
+        rows,
     },
 };
 use entity::positional::ColumnSet;
-use sea_orm::EntityTrait;
 use std::{borrow::Cow, marker::PhantomData, ops::Range, sync::Arc};
 use uuid::Uuid;
 
-type ModelOf<T> = <<T as Item>::Entity as EntityTrait>::Model;
-type ColumnOf<T> = <<T as Item>::Entity as EntityTrait>::Column;
+type ColumnOf<T> = rows::ColumnOf<<T as Item>::Entity>;
 
 /// The edges of a connection, which may have fields besides `node` and `cursor`.
 pub trait Edges<T: Item>: Clone + Send + Sync + 'static {
@@ -332,7 +332,9 @@ impl<T: Item, X: Edges<T>> Output for ListOf<T, X> {
 
     fn load<'a>(view: &'a Viewpoint, values: Vec<Self>, plan: &'a ConnectionPlan<T>) -> Loading<'a> {
         Box::pin(async move {
-            let Some(page) = values.first().map(|list| list.page.clone()) else { return Err(Slow) };
+            let Some(page) = values.first().map(|list| list.page.clone()) else {
+                return Ok(Box::new(Nothing) as Box<dyn Loaded>);
+            };
             let slices = slices(view, &values, plan.columns()).await.map_err(|_| Slow)?;
             let mut nodes: Vec<T> = Vec::with_capacity(slices.iter().map(|slice| slice.rows.len()).sum());
             let mut spans = Vec::with_capacity(slices.len());
@@ -361,7 +363,7 @@ async fn slices<T: Item, X>(
     view: &Viewpoint,
     lists: &[ListOf<T, X>],
     columns: ColumnSet,
-) -> Result<Vec<Slice<ModelOf<T>>>> {
+) -> Result<Vec<Slice<T::Row>>> {
     let Some(ListOf { page, filters, .. }) = lists.first() else { return Ok(Vec::new()) };
     let batch = view.loaders().batch_loader();
     let parents: Vec<Uuid> = lists.iter().filter_map(|list| list.parent).collect();

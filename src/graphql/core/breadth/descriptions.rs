@@ -1,7 +1,7 @@
 //! What methods return instead of rows: which rows, so that the engine loads those of a whole level at once.
 
 use super::{
-    Asked, Fast, Level, Loaded, Loading, Out, Output, Plan, Slow, rendered,
+    Asked, Fast, Level, Loaded, Loading, Nothing, Out, Output, Plan, Slow, rendered,
     shared::{Found, Key, Keys},
 };
 use crate::{
@@ -286,7 +286,9 @@ impl<T: Item> Output for Children<T> {
 
     fn load<'a>(view: &'a Viewpoint, values: Vec<Self>, plan: &'a Plan<T>) -> Loading<'a> {
         Box::pin(async move {
-            let Some(page) = values.first().map(|list| list.page) else { return Err(Slow) };
+            let Some(page) = values.first().map(|list| list.page) else {
+                return Ok(Box::new(Nothing) as Box<dyn Loaded>);
+            };
             let parents: Vec<_> = values.iter().map(|list| list.parent).collect();
             let batch = view.loaders().batch_loader();
             let columns = plan.columns::<T::Row>();
