@@ -223,7 +223,8 @@ impl Document<'_> {
     fn argument(&mut self, argument: &InputValueDefinition) -> Option<String> {
         let ty = &argument.ty.node;
         let name = argument.name.node.as_str();
-        if ty.nullable && self.random.below(3) > 0 {
+        let is_cursor = matches!(name, "after" | "before");
+        if ty.nullable && self.random.below(if is_cursor { 12 } else { 3 }) > 0 {
             return None;
         }
         let value = self.value(name, ty);
@@ -240,7 +241,7 @@ impl Document<'_> {
         if ty.nullable && self.random.one_in(8) {
             return Value::Null;
         }
-        if self.random.one_in(40) {
+        if self.random.one_in(100) {
             return self.random.pick(&[json!("wrong"), json!(7), json!(true)]).clone();
         }
         if let BaseType::List(item) = &ty.base {
@@ -248,7 +249,10 @@ impl Document<'_> {
         }
         let schema = self.schema;
         match base(ty) {
-            "Int" if matches!(name, "first" | "last") => json!(self.random.below(6)),
+            "Int" if matches!(name, "first" | "last") && self.random.below(8) > 0 => {
+                json!(1 + self.random.below(5))
+            }
+            "Int" if matches!(name, "first" | "last") => json!(0),
             "Int" => json!(self.random.below(200)),
             "Boolean" => json!(self.random.one_in(2)),
             "ID" => json!(self.random.pick(self.ids)),
@@ -300,14 +304,16 @@ impl Document<'_> {
     }
 }
 
-/// Returns the status, the text and the errors of an answer, without the ids of requests.
+/// Returns the status, the text and the errors of an answer, without the ids of requests and the
+/// address of the server.
 async fn ask(server: &TestApp, credential: Option<&str>, body: &Value) -> (u16, String, Vec<String>) {
     let mut request = server.anonymous("POST", "/graphql").json(body);
     if let Some(credential) = credential {
         request = request.bearer_auth(credential);
     }
     let response = request.send().await.unwrap();
-    let (status, mut text) = (response.status().as_u16(), response.text().await.unwrap());
+    let (status, text) = (response.status().as_u16(), response.text().await.unwrap());
+    let mut text = text.replace(&server.url, "");
     let marker = "\"requestId\":\"";
     let mut from = 0;
     while let Some(found) = text[from..].find(marker) {
@@ -358,10 +364,15 @@ on_both! {
             let declared =
                 if declared.is_empty() { String::new() } else { format!("({})", declared.join(", ")) };
             let text = format!("query{declared} {selections} {}", fragments.join(" "));
-            let caller = &callers[random.below(callers.len())];
-            let credential = caller.credential.as_deref();
+            // Half of the requests may do everything, so that whole queries succeed.
+            let (name, credential) = if random.one_in(2) {
+                ("the key with all scopes", Some(app.key.as_str()))
+            } else {
+                let caller = random.pick(&callers);
+                (caller.name.as_str(), caller.credential.as_deref())
+            };
             // The clock of these callers runs.
-            let has_running_clock = credential.is_none() || caller.name.contains("another partner");
+            let has_running_clock = credential.is_none() || name == "another partner";
             if has_running_clock && TIMED.iter().any(|field| text.contains(field)) {
                 continue;
             }
@@ -374,12 +385,12 @@ on_both! {
             }
             let [first, second, expected] = &answers[..] else { unreachable!() };
             for (path, answer) in [("fields", first), ("whole", second)] {
-                assert_eq!(answer, expected, "{path} of request {number} as {}: {body}", caller.name);
+                assert_eq!(answer, expected, "{path} of request {number} as {name}: {body}");
             }
             answered += usize::from(expected.2.is_empty());
         }
         println!("{answered} of {REQUESTS} without errors");
-        assert!(answered > REQUESTS / 4, "{answered}");
+        assert!(answered > REQUESTS / 3, "{answered}");
         let reachable: BTreeSet<String> = reachable(&schema);
         assert!(reachable.is_subset(&seen), "never asked for: {:?}", reachable.difference(&seen));
     }
