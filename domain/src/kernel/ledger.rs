@@ -115,7 +115,8 @@ impl Entry {
     }
 
     /// Hands the entry over to the transaction, which fails if an account that forbids it would be overdrawn:
-    /// at the latest when it is committed.
+    /// at the latest when it is committed. Only the total of what is written together is checked, so the caller must
+    /// have checked what it spends.
     pub async fn write_later(self, tx: &WriteTransaction, ids: Ids, event: &mut EventBuilder) -> Result<()> {
         let changes = self.changes()?;
         tx.add_changes(|pending| pending.add(changes)).await?;

@@ -3,7 +3,7 @@
 use crate::{
     graphql::{
         core::{
-            breadth::{Lookup, lookup},
+            breadth::{Lookup, found, lookup},
             context::{RequestContext, Viewpoint},
             loaders::ById,
             mutations::payload,
@@ -88,8 +88,11 @@ impl KycDocument {
         let may_see = view.actor().partner(Scope::Operate).is_ok();
         let (document, partner_id) = (self.0.clone(), self.0.partner_id);
         lookup(may_see.then(|| ById::of(partner_id)), move |view, partner| {
-            let link = |partner| documents::link_to(view.app(), view.actor(), &partner, &document);
-            Ok(partner.and_then(link).map(|path| view.address(&path)))
+            if !may_see {
+                return Ok(None);
+            }
+            let link = documents::link_to(view.app(), view.actor(), &found(partner)?, &document);
+            Ok(link.map(|path| view.address(&path)))
         })
     }
 }

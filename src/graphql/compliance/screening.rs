@@ -2,7 +2,7 @@
 
 use super::kyc::Kyc;
 use crate::graphql::core::{
-    breadth::{Fetch, Lookup, One, fetch, lookup},
+    breadth::{Fetch, Lookup, One, fetch, found, lookup},
     loaders::ExceptionOf,
     mutations::{Input, mutations, payload},
     scalars::{Date, DateTime, Decimal},
@@ -77,8 +77,12 @@ impl WatchListHit {
 
     /// Exception that cleared the hit; null while the hit is open.
     fn exception(&self) -> Lookup<ExceptionOf, Option<WatchListException>> {
-        lookup(self.0.exception_id.map(ExceptionOf), |view, exception| {
-            let Some(exception) = exception else { return Ok(None) };
+        let is_cleared = self.0.exception_id.is_some();
+        lookup(self.0.exception_id.map(ExceptionOf), move |view, exception| {
+            if !is_cleared {
+                return Ok(None);
+            }
+            let exception = found(exception)?;
             Ok(Some(WatchListException {
                 until: exception.until.into(),
                 reason: hits::reason(view.app(), &exception)?.reveal().clone(),

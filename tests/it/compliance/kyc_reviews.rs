@@ -431,6 +431,24 @@ on_both! {
         );
     }
 
+    async fn every_subscriber_that_reads_an_applicant_is_audited(app: TestApp) {
+        let (reviewer, cursor) = (reviewer(&app).await, app.cursor().await);
+        let document = "subscription($after: String) { events(after: $after) { type ... on KycChangedEvent { \
+            kyc { applicant { lastName } } } } }";
+        let mut sockets = Vec::new();
+        for _ in 0..2 {
+            let mut socket = Socket::join(&app, Some(&reviewer)).await;
+            socket.subscribe("1", document, json!({ "after": cursor })).await;
+            sockets.push(socket);
+        }
+        applicant(&app, &app.key, "Review").await;
+        for socket in &mut sockets {
+            while socket.next().await["events"]["kyc"]["applicant"]["lastName"] != "Review" {}
+        }
+        let select = audit_log::Entity::find().filter(audit_log::Column::Operation.eq("kyc.applicant"));
+        assert_eq!(select.all(&app.app.db.read).await.unwrap().len(), 2);
+    }
+
     async fn only_a_reviewer_sees_the_applicant(app: TestApp) {
         let (rita, reviewer) = (applicant(&app, &app.key, "Review").await, reviewer(&app).await);
         let audit_lines = async || {

@@ -69,7 +69,8 @@ impl WriteTransaction {
         Ok(())
     }
 
-    /// Hands over the columns of a row that are set, and returns the whole row. The row must exist and be locked.
+    /// Hands over the columns of a row that are set, and returns the whole row. The row must
+    /// exist, and a lock on it or on its partner must keep others from deleting it.
     pub async fn update<A>(&self, row: A) -> Result<<A::Entity as EntityTrait>::Model>
     where
         A: ActiveModelTrait + ActiveModelBehavior + TryIntoModel<<A::Entity as EntityTrait>::Model>,
@@ -186,6 +187,15 @@ impl WriteTransaction {
         if pending.is_empty() {
             return Ok(());
         }
+        let written = self.write_rows(pending).await;
+        if written.is_err() {
+            // Part of it may be written, so the transaction must not be committed.
+            self.fail().await;
+        }
+        written
+    }
+
+    async fn write_rows(&self, pending: &mut Pending) -> Result<(), DbErr> {
         let (changes, events) = (mem::take(&mut pending.changes), mem::take(&mut pending.events));
         let mut rows = mem::take(&mut pending.rows);
         let direct = Direct(self);

@@ -192,6 +192,14 @@ impl WriteTransaction {
         self
     }
 
+    /// Notes that the transaction can only be rolled back.
+    pub(super) async fn fail(&self) {
+        let mut leased = self.leased.lock().await;
+        if leased.state == State::Open {
+            leased.state = State::Failed;
+        }
+    }
+
     /// Commits. On an error nothing may be acknowledged: the transaction was rolled back, or its outcome is
     /// unknown because the connection was lost.
     pub async fn commit(mut self) -> Result<()> {

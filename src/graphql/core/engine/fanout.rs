@@ -38,6 +38,9 @@ use std::{
 };
 use tracing::Instrument;
 
+/// Field whose reads are written to the audit log.
+const AUDITED_FIELD: &str = "applicant";
+
 /// Adds the data that resolvers need to a request.
 pub type Prepare = Arc<dyn Fn(Request, &Operation, Levels) -> Request + Send + Sync>;
 
@@ -181,6 +184,8 @@ struct Group {
     key: Key,
     plan: Arc<Plan>,
     visible: Option<Visibility>,
+    /// Whether each read is written to the audit log, so that nothing may be shared.
+    is_audited: bool,
     fanout: Arc<Fanout>,
 }
 
@@ -233,7 +238,8 @@ impl Fanout {
             found.unwrap_or_else(|| {
                 let number = self.created.fetch_add(1, Ordering::Relaxed);
                 let fanout = self.clone();
-                let group = Arc::new(Group { number, key: key.clone(), plan, visible, fanout });
+                let is_audited = variables::selects(&plan.checked.document, AUDITED_FIELD);
+                let group = Arc::new(Group { number, key: key.clone(), plan, visible, is_audited, fanout });
                 groups.insert(key, Arc::downgrade(&group));
                 group
             })
@@ -319,7 +325,8 @@ impl<E: Executor> Member<E> {
     }
 
     async fn reply(&mut self, signal: Result<Signal>) -> Option<Reply> {
-        let Some(number) = signal.as_ref().ok().and_then(Signal::number) else {
+        let number = signal.as_ref().ok().and_then(Signal::number).filter(|_| !self.group.is_audited);
+        let Some(number) = number else {
             return self.evaluate(signal).next().await.map(Reply::own);
         };
         match self.shared(number, signal).await {

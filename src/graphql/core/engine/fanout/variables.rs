@@ -23,6 +23,23 @@ pub fn key(plan: &Plan) -> String {
     serde_json::to_string(&variables).unwrap_or_default()
 }
 
+/// Whether a document selects a field of this name anywhere.
+pub fn selects(document: &ExecutableDocument, field: &str) -> bool {
+    let operations = document.operations.iter().map(|(_, operation)| &operation.node.selection_set.node);
+    let fragments = document.fragments.values().map(|fragment| &fragment.node.selection_set.node);
+    operations.chain(fragments).any(|set| has_field(set, field))
+}
+
+fn has_field(set: &SelectionSet, name: &str) -> bool {
+    set.items.iter().any(|selection| match &selection.node {
+        Selection::Field(field) => {
+            field.node.name.node == *name || has_field(&field.node.selection_set.node, name)
+        }
+        Selection::InlineFragment(inline) => has_field(&inline.node.selection_set.node, name),
+        Selection::FragmentSpread(_) => false,
+    })
+}
+
 /// Returns the variable that is used as `after` of the root field and nowhere else.
 fn resume_variable(document: &ExecutableDocument, operation: &OperationDefinition) -> Option<Name> {
     let root = operation.selection_set.node.items.iter().find_map(|selection| match &selection.node {
