@@ -16,7 +16,10 @@ use entity::{Kind, instrument, meta};
 use sea_orm::{ActiveValue::Set, EntityTrait, sea_query::OnConflict};
 use std::{
     collections::HashMap,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 use tokio::{sync::Mutex, time::timeout};
@@ -27,7 +30,7 @@ const TTL: Duration = Duration::from_secs(1);
 
 /// How long a caller waits for a check, if an earlier one has succeeded. The read pool may be in use by callers
 /// that wait here.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// Row of `meta` that contains the version.
 const VERSION: &str = "instruments";
@@ -70,11 +73,18 @@ pub(super) struct Cache {
     /// The catalog, and when its last check started.
     checked: RwLock<Option<(Instant, Arc<Catalog>)>>,
     checking: Mutex<()>,
+    /// Whether a check runs that nobody waits for.
+    is_refreshing: AtomicBool,
 }
 
 impl Feature for Cache {
     fn new(app: &App) -> Self {
-        Self { clock: app.monotonic.clone(), checked: RwLock::default(), checking: Mutex::default() }
+        Self {
+            clock: app.monotonic.clone(),
+            checked: RwLock::default(),
+            checking: Mutex::default(),
+            is_refreshing: AtomicBool::new(false),
+        }
     }
 }
 
@@ -106,8 +116,27 @@ impl Cache {
 }
 
 /// Returns all instruments, as they were at most a second ago, usually without a statement.
+///
+/// While instruments are in use, they are checked in the background and nobody waits: a request that holds a
+/// connection must not wait for one that waits for another connection.
 pub async fn current(app: &App) -> Result<Arc<Catalog>> {
-    let now = app.feature::<Cache>().clock.now();
+    let cache = app.feature::<Cache>();
+    let now = cache.clock.now();
+    if let Some((checked_at, catalog)) = cache.last()
+        && now < checked_at + TTL
+    {
+        if now >= checked_at + TTL / 2 && !cache.is_refreshing.swap(true, Ordering::AcqRel) {
+            let app = app.clone();
+            tokio::spawn(async move {
+                let cache = app.feature::<Cache>();
+                if let Err(error) = cache.check(&app, now).await {
+                    tracing::warn!(cause = %error.cause(), "the instruments could not be checked");
+                }
+                cache.is_refreshing.store(false, Ordering::Release);
+            });
+        }
+        return Ok(catalog);
+    }
     checked_since(app, now.checked_sub(TTL).unwrap_or(now)).await
 }
 
