@@ -50,6 +50,17 @@ pub async fn named(app: &App, symbol_or_id: &str) -> Result<Option<Arc<instrumen
     found(app, |catalog| catalog.by_symbol(symbol_or_id).or_else(|| catalog.by_id(id)).cloned()).await
 }
 
+/// Returns the instruments with these ids that exist, from memory.
+pub async fn known(app: &App, ids: &[Uuid]) -> Result<Vec<Arc<instrument::Model>>> {
+    let catalog = current(app).await?;
+    let found: Vec<_> = ids.iter().filter_map(|id| catalog.by_id(*id).cloned()).collect();
+    if found.len() == ids.len() {
+        return Ok(found);
+    }
+    let catalog = catalog::latest(app).await?;
+    Ok(ids.iter().filter_map(|id| catalog.by_id(*id).cloned()).collect())
+}
+
 /// Looks in the instruments of the last second; if nothing is found there, in the current ones.
 async fn found<T>(app: &App, find: impl Fn(&Catalog) -> Option<T>) -> Result<Option<T>> {
     match find(&*catalog::current(app).await?) {

@@ -90,11 +90,8 @@ macro_rules! nodes {
                     const IN_MEMORY: bool = true;
 
                     async fn from_memory(app: &App, ids: &[Uuid]) -> domain::Result<Vec<Self>> {
-                        let mut found = Vec::with_capacity(ids.len());
-                        for id in ids {
-                            found.extend($memory(app, *id).await?.map(|row| Self((*row).clone())));
-                        }
-                        Ok(found)
+                        let rows = $memory(app, ids).await?;
+                        Ok(rows.iter().map(|row| Self((**row).clone())).collect())
                     }
                 )?
             }
@@ -124,7 +121,7 @@ nodes! {
     ApiKey / api_key => ApiKey,
     BankAccount / bank_account by UserId => BankAccount,
     Fill / fill by OrderId => Fill,
-    Instrument / instrument from instruments::by_id => Instrument,
+    Instrument / instrument from instruments::known => Instrument,
     Invitation / invitation => Invitation,
     Kyc / kyc by UserId => Kyc,
     KycDocument / kyc_document by KycId => KycDocument,

@@ -73,7 +73,7 @@ pub(super) struct Cache {
     /// The catalog, and when its last check started.
     checked: RwLock<Option<(Instant, Arc<Catalog>)>>,
     checking: Mutex<()>,
-    /// Whether a check runs that nobody waits for.
+    /// Whether a check runs for which no other caller needs to wait.
     is_refreshing: AtomicBool,
 }
 
@@ -89,6 +89,11 @@ impl Feature for Cache {
 }
 
 impl Cache {
+    /// Returns `false` if a refresh is running, for which nobody else waits.
+    fn begin_refresh(&self) -> bool {
+        !self.is_refreshing.swap(true, Ordering::AcqRel)
+    }
+
     fn last(&self) -> Option<(Instant, Arc<Catalog>)> {
         self.checked.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -117,27 +122,43 @@ impl Cache {
 
 /// Returns all instruments, as they were at most a second ago, usually without a statement.
 ///
-/// While instruments are in use, they are checked in the background and nobody waits: a request that holds a
-/// connection must not wait for one that waits for another connection.
+/// While instruments are in use, they are checked in the background and nobody waits. After that one request at a
+/// time waits for a check, and the others use what was known last: all connections may be held by requests that
+/// would wait here for one more.
 pub async fn current(app: &App) -> Result<Arc<Catalog>> {
     let cache = app.feature::<Cache>();
     let now = cache.clock.now();
     if let Some((checked_at, catalog)) = cache.last()
         && now < checked_at + TTL
     {
-        if now >= checked_at + TTL / 2 && !cache.is_refreshing.swap(true, Ordering::AcqRel) {
+        if now >= checked_at + TTL / 2 && cache.begin_refresh() {
             let app = app.clone();
             tokio::spawn(async move {
                 let cache = app.feature::<Cache>();
+                let _refresh = Refresh(cache);
                 if let Err(error) = cache.check(&app, now).await {
                     tracing::warn!(cause = %error.cause(), "the instruments could not be checked");
                 }
-                cache.is_refreshing.store(false, Ordering::Release);
             });
         }
         return Ok(catalog);
     }
+    if let Some((_, last)) = cache.last()
+        && !cache.begin_refresh()
+    {
+        return Ok(last);
+    }
+    let _refresh = Refresh(cache);
     checked_since(app, now.checked_sub(TTL).unwrap_or(now)).await
+}
+
+/// Ends a refresh when dropped.
+struct Refresh<'a>(&'a Cache);
+
+impl Drop for Refresh<'_> {
+    fn drop(&mut self) {
+        self.0.is_refreshing.store(false, Ordering::Release);
+    }
 }
 
 /// Returns all instruments, as they are now.
