@@ -89,7 +89,7 @@ impl Feature for Cache {
 }
 
 impl Cache {
-    /// Returns `false` if a refresh is running, for which nobody else waits.
+    /// Returns `false` if a refresh is already running.
     fn begin_refresh(&self) -> bool {
         !self.is_refreshing.swap(true, Ordering::AcqRel)
     }
@@ -122,7 +122,7 @@ impl Cache {
 
 /// Returns all instruments, as they were at most a second ago, usually without a statement.
 ///
-/// While instruments are in use, they are checked in the background and nobody waits. After that one request at a
+/// While instruments are in use, they are checked in the background and no request waits. After that one request at a
 /// time waits for a check, and the others use what was known last: all connections may be held by requests that
 /// would wait here for one more.
 pub async fn current(app: &App) -> Result<Arc<Catalog>> {
