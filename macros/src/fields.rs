@@ -22,7 +22,23 @@ pub fn expand_fields(input: &DeriveInput) -> Result<TokenStream> {
             #name => <#of as #breadth::Output>::step(asked, sets, |object: &Self, _| Ok(object.#ident.clone())),
         });
     }
-    Ok(quote! {
+    Ok(object(&quote!(#ty), &steps, &[]))
+}
+
+/// Returns the implementation of `Object` for a type with these steps and, if it has a row, these reads.
+pub fn object(ty: &TokenStream, steps: &[TokenStream], reads: &[TokenStream]) -> TokenStream {
+    let breadth = quote!(crate::graphql::core::breadth);
+    let reads = (!reads.is_empty()).then(|| {
+        quote! {
+            fn reads(field: &str) -> #breadth::Reads {
+                match field {
+                    #(#reads)*
+                    _ => #breadth::Reads::All,
+                }
+            }
+        }
+    });
+    quote! {
         impl #breadth::Object for #ty {
             fn step(
                 asked: &#breadth::Asked<'_>,
@@ -34,8 +50,9 @@ pub fn expand_fields(input: &DeriveInput) -> Result<TokenStream> {
                     _ => Err(#breadth::Slow),
                 }
             }
+            #reads
         }
-    })
+    }
 }
 
 pub fn expand_leaf(ty: &Ident) -> TokenStream {

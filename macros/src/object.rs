@@ -1,6 +1,6 @@
 //! The attribute `breadth`.
 
-use crate::fields::camel_case;
+use crate::fields::{camel_case, object};
 use proc_macro2::{TokenStream, TokenTree};
 use quote::{format_ident, quote};
 use syn::{
@@ -29,38 +29,22 @@ pub fn expand(arguments: &TokenStream, mut block: ItemImpl) -> Result<TokenStrea
             reads.push(field.reads);
         }
     }
-    let breadth = quote!(crate::graphql::core::breadth);
+    let object = object(&quote!(#ty), &steps, &reads);
     Ok(quote! {
         #[allow(
             clippy::needless_pass_by_value,
             clippy::too_many_arguments,
             clippy::trivially_copy_pass_by_ref,
             clippy::unnecessary_wraps,
-            clippy::unused_self
+            clippy::unused_self,
+            reason = "a field takes its object, its arguments and its result as the schema and the engine need them"
         )]
         #block
         #(#docs)*
         #[::async_graphql::Object(#arguments)]
-        #[allow(clippy::too_many_arguments)]
+        #[allow(clippy::too_many_arguments, reason = "a connection has four arguments of its own")]
         impl #ty { #(#wrappers)* }
-        impl #breadth::Object for #ty {
-            fn step(
-                asked: &#breadth::Asked<'_>,
-                field: &::async_graphql::parser::types::Field,
-                sets: &[&::async_graphql::parser::types::SelectionSet],
-            ) -> ::core::result::Result<#breadth::Step<Self>, #breadth::Slow> {
-                match field.name.node.as_str() {
-                    #(#steps)*
-                    _ => Err(#breadth::Slow),
-                }
-            }
-            fn reads(field: &str) -> #breadth::Reads {
-                match field {
-                    #(#reads)*
-                    _ => #breadth::Reads::All,
-                }
-            }
-        }
+        #object
     })
 }
 
