@@ -68,6 +68,10 @@ impl Sequencer {
         loop {
             let is_woken = tokio::time::timeout(POLL_INTERVAL, self.wake.notified()).await.is_ok();
             let ticket = self.requested.load(Ordering::SeqCst);
+            // The last round began after this request and has served it.
+            if is_woken && ticket == *self.done.borrow() {
+                continue;
+            }
             let mut sealed = seal_and_publish(db, feed, vault, &mut broken, is_woken).await;
             // Events of this server wait neither for this query nor for the next poll.
             if sealed.is_ok() && (!is_woken || caught_up_at.elapsed() >= POLL_INTERVAL) {
