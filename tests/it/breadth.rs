@@ -124,6 +124,8 @@ struct Document<'a> {
     declared: Vec<String>,
     variables: Map<String, Value>,
     fragments: Vec<String>,
+    /// Numbers of the keys of fields with their arguments.
+    keys: BTreeMap<String, usize>,
     seen: &'a mut BTreeSet<String>,
 }
 
@@ -170,16 +172,19 @@ impl Document<'_> {
     }
 
     fn field(&mut self, field: &FieldOf, depth: usize) -> String {
-        let mut text = String::new();
-        if self.random.one_in(6) {
-            write!(text, "a{}: ", self.random.below(4)).unwrap();
-        }
-        text.push_str(&field.name);
         let arguments: Vec<String> =
             field.arguments.iter().filter_map(|argument| self.argument(argument)).collect();
-        if !arguments.is_empty() {
-            write!(text, "({})", arguments.join(", ")).unwrap();
-        }
+        let arguments =
+            if arguments.is_empty() { String::new() } else { format!("({})", arguments.join(", ")) };
+        // A key always stands for the same field with the same arguments: other documents are not valid, and
+        // validation overlooks some of them.
+        let mut text = if arguments.is_empty() && !self.random.one_in(6) {
+            field.name.clone()
+        } else {
+            let known = self.keys.len();
+            let number = *self.keys.entry(format!("{}{arguments}", field.name)).or_insert(known);
+            format!("a{number}: {}{arguments}", field.name)
+        };
         if self.random.one_in(8) {
             text.push_str(&self.directive());
         }
@@ -356,6 +361,7 @@ on_both! {
                 declared: Vec::new(),
                 variables: Map::new(),
                 fragments: Vec::new(),
+                keys: BTreeMap::new(),
                 seen: &mut seen,
             };
             let depth = 1 + document.random.below(6);

@@ -13,7 +13,7 @@ use domain::{
     },
 };
 use entity::{
-    Kind,
+    Kind, event,
     ledger_account::{self, LedgerKind},
     ledger_release::{self, Reason},
     ledger_transfer,
@@ -24,7 +24,7 @@ use proptest::{
 };
 use sea_orm::{
     ColumnTrait, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, EntityTrait,
-    QueryFilter,
+    PaginatorTrait, QueryFilter,
 };
 use serde_json::json;
 use std::{cell::RefCell, collections::BTreeSet};
@@ -373,7 +373,7 @@ on_both! {
     async fn the_ledger_agrees_with_the_model(app: TestApp) {
         let app = RefCell::new(Some(app));
         let config =
-            Config { cases: 24, failure_persistence: None, max_shrink_iters: 60, ..Config::default() };
+            Config { cases: 36, failure_persistence: None, max_shrink_iters: 60, ..Config::default() };
         let runtime = tokio::runtime::Handle::current();
         tokio::task::block_in_place(|| {
             TestRunner::new(config)
@@ -393,6 +393,31 @@ on_both! {
             "{:?}",
             report.checked
         );
+    }
+
+    async fn an_entry_that_overdraws_ends_its_transaction_and_leaves_nothing(app: TestApp) {
+        let (app, partner_id) = (&app.app, app.partner.id);
+        for is_flushed in [false, true] {
+            let tx = app.db.write().await.unwrap();
+            let owner = app.ids.next(Kind::Account);
+            let cash = account(&tx, app, partner_id, (owner, LedgerKind::Cash, "USD")).await;
+            let payable = account(&tx, app, partner_id, (partner_id, LedgerKind::ClearingPayable, "USD")).await;
+            let mut fact = EventBuilder::new(app.ids, partner_id, None, domain::kernel::clock::system_now());
+            let mut entry = Entry::default();
+            entry.post(&cash, &payable, 1);
+            entry.write_later(&tx, app.ids, &mut fact).await.unwrap();
+            fact.record(&tx, settled(owner)).await.unwrap();
+            if is_flushed {
+                assert!(matches!(tx.flush().await, Err(Error::Database(_))));
+            }
+            // Also if the caller overlooks the error.
+            tx.commit().await.unwrap_err();
+            let rows = ledger_account::Entity::find().filter(ledger_account::Column::OwnerId.eq(owner));
+            assert_eq!(rows.count(&app.db.read).await.unwrap(), 0);
+            assert_eq!(ledger_transfer::Entity::find().count(&app.db.read).await.unwrap(), 0);
+            let recorded = event::Entity::find().filter(event::Column::Kind.eq("trade.settled"));
+            assert_eq!(recorded.count(&app.db.read).await.unwrap(), 0);
+        }
     }
 
     async fn a_movement_is_reversed_only_once(app: TestApp) {
