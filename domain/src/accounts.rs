@@ -2,13 +2,7 @@
 
 use crate::{
     Actor, Code, Refusal, Result, Visible,
-    kernel::{
-        actor::AccessScope,
-        ledger::USD,
-        lists::{Filter, SortedPage},
-        pages::Slice,
-        visible::Owner,
-    },
+    kernel::{actor::AccessScope, ledger::USD, visible::Owner},
     people::users,
 };
 use entity::{
@@ -70,16 +64,6 @@ pub async fn within(
 /// Returns the ids of the account's owners, one or two.
 pub fn owners(account: &account::Model) -> impl Iterator<Item = Uuid> + use<> {
     [Some(account.user_id), account.joint_member_id].into_iter().flatten()
-}
-
-/// Returns a page of the accounts that the caller may see and that match all filters. Requires scope `read`.
-pub async fn list(
-    connection: &impl ConnectionTrait,
-    actor: &Actor,
-    page: &SortedPage<account::Column>,
-    filters: &[Filter],
-) -> Result<Slice<account::Model>> {
-    page.of(connection, account::Entity::visible_to(actor)?, filters).await
 }
 
 /// Returns the account with this id if it may be funded and traded on: active, and all its owners approved.

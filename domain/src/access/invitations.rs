@@ -1,14 +1,13 @@
 //! Invitations: a partner invites a person to sign up with a certain e-mail address.
 
 use crate::{
-    Actor, Refusal, Result, Scope, Visible,
+    Refusal, Result, Scope, Visible,
     delivery::messages::{self, NewMessage},
     kernel::{
         actor::AccessScope,
         clock,
         command::{Command, CommandContext},
         db::WriteTransaction,
-        pages::{Page, Slice},
         visible::Owner,
     },
     people::{
@@ -187,13 +186,4 @@ pub async fn of_users(
     let select = invitation::Entity::within(AccessScope::all_of(partner_id))
         .filter(invitation::Column::Id.is_in(ids.iter().copied()));
     Ok(select.all(connection).await?)
-}
-
-/// Returns a page of the partner's invitations, newest first. Requires scope `manage`.
-pub async fn list(
-    connection: &impl ConnectionTrait,
-    actor: &Actor,
-    page: &Page,
-) -> Result<Slice<invitation::Model>> {
-    page.of(connection, invitation::Entity::visible_to(actor)?).await
 }

@@ -8,11 +8,12 @@ use crate::{
         actor::AccessScope,
         app::App,
         audit_log,
+        lists::Filter,
         pages::{Page, Slice},
+        rows,
     },
 };
 use entity::account;
-use sea_orm::{ColumnTrait, QueryFilter};
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -51,9 +52,9 @@ pub async fn list_audited(
     page: &Page,
 ) -> Result<Slice<AccountWithOwners>> {
     let caller = account::Entity::reader(actor)?;
-    let owned = account::Entity::owned_by(user_id);
-    let select = account::Entity::within(caller.access_scope).filter(account::Column::Id.in_subquery(owned));
-    let Slice { rows, has_previous, has_next } = page.of(&app.db.read, select).await?;
+    let owned = Filter::is(&[account::Column::UserId, account::Column::JointMemberId], user_id);
+    let Slice { rows, has_previous, has_next } =
+        rows::page::<account::Entity>(&app.db.read, caller.access_scope, &(*page).into(), &[owned]).await?;
     let people = people_of(app, caller.access_scope, &rows).await?;
     audit_log::record_read(app, &caller, actor.request_id, "account.list", Some(user_id)).await?;
     Ok(Slice {

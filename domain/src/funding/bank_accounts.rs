@@ -9,7 +9,9 @@ use crate::{
         audit_log,
         command::{Command, CommandContext},
         events::Event,
+        lists::Filter,
         pages::{Page, Slice},
+        rows,
         secrets::{AssociatedData, Secret},
         visible::{Listed, Owner},
     },
@@ -223,9 +225,10 @@ pub async fn list_audited(
     page: &Page,
 ) -> Result<Slice<bank_account::Model>> {
     let caller = bank_account::Entity::reader(actor)?;
-    let select =
-        bank_account::Entity::within(caller.access_scope).filter(bank_account::Column::UserId.eq(user_id));
-    let slice = page.of(&app.db.read, select).await?;
+    let of_user = Filter::is(&[bank_account::Column::UserId], user_id);
+    let slice =
+        rows::page::<bank_account::Entity>(&app.db.read, caller.access_scope, &(*page).into(), &[of_user])
+            .await?;
     audit_log::record_read(app, &caller, actor.request_id, "bank_account.list", Some(user_id)).await?;
     Ok(slice)
 }

@@ -12,6 +12,7 @@ use crate::{
         lists::{Filter, SortedPage},
         pages::Slice,
         partner_settings::PartnerSettings,
+        rows,
         scheduler::Due,
         visible::Owner,
     },
@@ -164,7 +165,7 @@ pub async fn list(
     page: &SortedPage<transfer::Column>,
     filters: &[Filter],
 ) -> Result<Slice<transfer::Model>> {
-    page.of(connection, transfer::Entity::visible_to(actor)?, filters).await
+    rows::page::<transfer::Entity>(connection, transfer::Entity::access(actor)?, page, filters).await
 }
 
 /// Returns the deposit with this id if the caller may see it. Requires scope `read`.

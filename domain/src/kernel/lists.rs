@@ -1,21 +1,11 @@
 //! Filters and sort orders of lists.
 
-use super::{
-    command::Identified,
-    ids,
-    pages::{Order, Page, Slice},
-    text,
-    visible::Visible,
-};
+use super::{command::Identified, ids, pages::Page, text, visible::Visible};
 use crate::{Error, Result};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
 use entity::Kind;
-use sea_orm::{
-    ActiveEnum, ColumnTrait, ColumnType, ConnectionTrait, DbBackend, EntityTrait, IdenStatic, ModelTrait,
-    QueryFilter, QueryOrder, QuerySelect, Select, Value,
-    sea_query::{self, Expr, ExprTrait, SimpleExpr},
-};
+use sea_orm::{ActiveEnum, ColumnTrait, ColumnType, DbBackend, EntityTrait, IdenStatic, ModelTrait, Value};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -128,16 +118,6 @@ impl Filter {
             Condition::Bytes(column, bytes) => format!("{column} = {}", bind(bytes.clone().into())),
         }
     }
-
-    /// Returns this condition for a query of one table.
-    fn expression(&self, backend: DbBackend) -> SimpleExpr {
-        let mut values = Vec::new();
-        let sql = self.sql(backend, &mut |value| {
-            values.push(value);
-            if backend == DbBackend::Postgres { format!("${}", values.len()) } else { "?".to_owned() }
-        });
-        Expr::cust_with_values(sql, values)
-    }
 }
 
 fn any(columns: &[&str], condition: impl FnMut(&&str) -> String) -> String {
@@ -193,45 +173,6 @@ impl<C> From<Page> for SortedPage<C> {
 }
 
 impl<C: ColumnTrait> SortedPage<C> {
-    /// Reads this page of the rows of `select` that match all filters.
-    pub async fn of<E>(
-        &self,
-        connection: &impl ConnectionTrait,
-        select: Select<E>,
-        filters: &[Filter],
-    ) -> Result<Slice<E::Model>>
-    where
-        E: Visible<Column = C> + Default,
-    {
-        let backend = connection.get_database_backend();
-        let mut select = select.limit(self.page.size.saturating_add(1));
-        for filter in filters {
-            select = select.filter(filter.expression(backend));
-        }
-        let sorted_by: Vec<SimpleExpr> = self
-            .columns
-            .iter()
-            .map(|column| expression::<E>(backend, *column))
-            .chain([Expr::col((E::default(), E::ID))])
-            .collect();
-        let ascends = matches!(self.page.order, Order::OldestFirst);
-        for (bound, keys, is_above) in
-            [(self.page.after, &self.after, ascends), (self.page.before, &self.before, !ascends)]
-        {
-            let Some(bound) = bound else { continue };
-            let keys = keys.iter().cloned().map(Value::from).chain([bound.into()]);
-            let bound = Expr::tuple(keys.map(Expr::val));
-            let row = Expr::tuple(sorted_by.iter().cloned());
-            select = select.filter(if is_above { row.gt(bound) } else { row.lt(bound) });
-        }
-        let direction =
-            if ascends == self.page.from_end { sea_query::Order::Desc } else { sea_query::Order::Asc };
-        for expression in sorted_by {
-            select = select.order_by(expression, direction.clone());
-        }
-        Ok(self.page.cut(select.all(connection).await?))
-    }
-
     /// Returns the expressions that the list is sorted by.
     pub(super) fn sorted_by<E>(&self, backend: DbBackend) -> Vec<String>
     where
@@ -295,10 +236,6 @@ fn fit<C: ColumnTrait>(keys: &[SortKey], columns: &[C]) -> bool {
 
 fn is_text(column: impl ColumnTrait) -> bool {
     matches!(column.def().get_column_type(), ColumnType::Text | ColumnType::String(_))
-}
-
-fn expression<E: Visible + Default>(backend: DbBackend, column: E::Column) -> SimpleExpr {
-    Expr::cust(sort_text::<E>(backend, column))
 }
 
 fn sort_text<E: Visible + Default>(backend: DbBackend, column: E::Column) -> String {

@@ -1,8 +1,5 @@
 //! Pages of lists, by key and without offsets or counts; newest first by default.
 
-use super::{lists::SortedPage, visible::Visible};
-use crate::Result;
-use sea_orm::{ConnectionTrait, Select};
 use uuid::Uuid;
 
 /// Order of a list.
@@ -64,14 +61,6 @@ impl Page {
         let (has_previous, has_next) =
             if self.from_end { (more, self.before.is_some()) } else { (self.after.is_some(), more) };
         Slice { rows, has_previous, has_next }
-    }
-
-    /// Reads this page of `select`, sorted by id.
-    pub async fn of<E>(&self, connection: &impl ConnectionTrait, select: Select<E>) -> Result<Slice<E::Model>>
-    where
-        E: Visible + Default,
-    {
-        SortedPage::from(*self).of(connection, select, &[]).await
     }
 }
 

@@ -50,7 +50,7 @@ pub async fn by_ids<E: Table>(
     read::<E>(connection, sql, columns).await
 }
 
-/// Returns the first visible rows of a list that match all filters, and one row more than the page has.
+/// Returns a page of the visible rows that match all filters.
 pub async fn list<E: Table>(
     connection: &impl ConnectionTrait,
     access_scope: AccessScope,
@@ -87,6 +87,16 @@ pub async fn list<E: Table>(
     sql.push(&format!(" ORDER BY {}", order.join(", ")));
     sql.limit(&page.page);
     Ok(page.page.cut(read::<E>(connection, sql, columns).await?))
+}
+
+/// Does the same as [`list`] and reads all columns.
+pub async fn page<E: Table>(
+    connection: &impl ConnectionTrait,
+    access_scope: AccessScope,
+    page: &SortedPage<E::Column>,
+    filters: &[Filter],
+) -> Result<Slice<E::Model>> {
+    list::<E>(connection, access_scope, page, filters, ColumnSet::ALL).await
 }
 
 /// Returns a page of the children of each parent that match all filters, in the order of the parents. `parents`

@@ -243,7 +243,7 @@ pub async fn waiting_partners(
         .collect()
 }
 
-/// Deletes a timer in this transaction; returns `false` if another transaction has already executed it.
+/// Deletes a timer in this transaction; returns `false` if another transaction has already deleted it.
 pub async fn take(connection: &impl ConnectionTrait, timer: &timer::Model) -> Result<bool> {
     Ok(timer::Entity::delete_by_id(timer.id).exec(connection).await?.rows_affected == 1)
 }

@@ -81,11 +81,6 @@ pub trait Visible: EntityTrait<Model: Identified + Sync> {
             Owner::Everyone | Owner::Partner { .. } => ids(nothing()),
         }
     }
-
-    /// Selects the rows that the caller may see. Fails without the scope.
-    fn visible_to(actor: &Actor) -> Result<Select<Self>> {
-        Ok(Self::within(Self::access(actor)?))
-    }
 }
 
 /// Callers who may see a row. `partner` is the column of the partner, whose API keys see all of its rows.

@@ -8,6 +8,7 @@ use crate::{
         db::WriteTransaction,
         lists::{Filter, SortedPage},
         pages::Slice,
+        rows,
         visible::Owner,
     },
 };
@@ -50,7 +51,7 @@ pub async fn list(
     page: &SortedPage<user::Column>,
     filters: &[Filter],
 ) -> Result<Slice<user::Model>> {
-    page.of(connection, user::Entity::visible_to(actor)?, filters).await
+    rows::page::<user::Entity>(connection, user::Entity::access(actor)?, page, filters).await
 }
 
 /// Returns the row of a new user, without personal data.

@@ -7,11 +7,13 @@ pub use catalog::{Catalog, current};
 use crate::{
     Error, Result, Visible,
     kernel::{
+        actor::AccessScope,
         app::App,
         db::Db,
         ids::Ids,
         lists::{Filter, SortedPage},
         pages::Slice,
+        rows,
         visible::Owner,
     },
 };
@@ -75,7 +77,7 @@ pub async fn list(
     page: &SortedPage<instrument::Column>,
     filters: &[Filter],
 ) -> Result<Slice<instrument::Model>> {
-    page.of(connection, instrument::Entity::find(), filters).await
+    rows::page::<instrument::Entity>(connection, AccessScope::all_of(Uuid::nil()), page, filters).await
 }
 
 /// Returns the instruments of these orders, by id, from memory.

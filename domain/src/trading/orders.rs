@@ -9,6 +9,7 @@ use crate::{
         ledger::{self, Entry},
         lists::{Filter, SortedPage},
         pages::Slice,
+        rows,
         visible::Owner,
     },
 };
@@ -294,7 +295,7 @@ pub async fn list(
     page: &SortedPage<order::Column>,
     filters: &[Filter],
 ) -> Result<Slice<order::Model>> {
-    page.of(connection, order::Entity::visible_to(actor)?, filters).await
+    rows::page::<order::Entity>(connection, order::Entity::access(actor)?, page, filters).await
 }
 
 /// Returns the condition for the orders for the instrument with this ticker symbol, in upper or lower case.
@@ -308,14 +309,4 @@ pub fn fills_of_symbol(symbol: &str) -> Filter {
     let query = "SELECT orders.id FROM orders JOIN instrument ON instrument.id = orders.instrument_id \
                  WHERE instrument.symbol = {}";
     Filter::in_query(fill::Column::OrderId, query, instruments::normalized(symbol))
-}
-
-/// Returns a page of the fills that the caller may see and that match all filters. Requires scope `read`.
-pub async fn list_fills(
-    connection: &impl ConnectionTrait,
-    actor: &Actor,
-    page: &SortedPage<fill::Column>,
-    filters: &[Filter],
-) -> Result<Slice<fill::Model>> {
-    page.of(connection, fill::Entity::visible_to(actor)?, filters).await
 }

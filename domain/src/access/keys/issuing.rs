@@ -10,6 +10,7 @@ use crate::{
         command::{self, Command, CommandContext, Identified},
         events::Event,
         pages::{Page, Slice},
+        rows,
         secrets::Secret,
         visible::Owner,
     },
@@ -291,7 +292,8 @@ pub async fn list(
     actor: &Actor,
     page: &Page,
 ) -> Result<Slice<api_key::Model>> {
-    page.of(connection, api_key::Entity::visible_to(actor)?).await
+    let access_scope = api_key::Entity::access(actor)?;
+    rows::page::<api_key::Entity>(connection, access_scope, &(*page).into(), &[]).await
 }
 
 /// Returns the key with this public id, with or without its prefix, of any partner.
