@@ -2,7 +2,7 @@
 
 use crate::{
     Actor, Code, Refusal, Result, Visible,
-    kernel::{actor::AccessScope, ledger::USD, visible::Owner},
+    kernel::{actor::AccessScope, ledger::USD, lists::Filter, visible::Owner},
     people::users,
 };
 use entity::{
@@ -59,6 +59,11 @@ pub async fn within(
     id: Uuid,
 ) -> Result<Option<account::Model>> {
     Ok(account::Entity::by_id_within(access_scope, id).one(connection).await?)
+}
+
+/// Returns the condition for the accounts that a user owns, alone or jointly.
+pub fn owned_by(user_id: Uuid) -> Filter {
+    Filter::is_any_of(&[account::Column::UserId, account::Column::JointMemberId], user_id)
 }
 
 /// Returns the ids of the account's owners, one or two.

@@ -1,6 +1,8 @@
 //! Counts the SQL statements of a query: one for each type of object, however many objects there are.
 
-use crate::support::{ACCOUNT_OPEN, DEPOSIT_CREATE, ORDER_PLACE, TestApp, cash_account, on_both, send};
+use crate::support::{
+    ACCOUNT_OPEN, DEPOSIT_CREATE, ORDER_PLACE, TestApp, cash_account, on_both, reads, send,
+};
 use sea_orm::{ConnectionTrait, DbBackend, Statement, TransactionTrait};
 use serde_json::{Value, json};
 
@@ -56,7 +58,7 @@ async fn run_query(app: &TestApp, query: &str, variables: Value) -> (Value, Vec<
 pub fn is_background(sql: &str) -> bool {
     ["event", "chain_head", "audit_log", "timer", "data_key", "meta", "partner", "screening_run"]
         .iter()
-        .any(|table| sql.contains(&format!("FROM \"{table}\"")))
+        .any(|table| reads(sql, table))
         || sql.starts_with("SELECT waiting.partner_id")
 }
 
@@ -171,9 +173,7 @@ on_both! {
             assert_eq!(listed.body["data"].as_array().unwrap().len(), 2);
             let statements: Vec<String> =
                 app.statements.lock().unwrap().iter().filter(|sql| !is_background(sql)).cloned().collect();
-            let about = |table: &str| {
-                statements.iter().filter(|sql| sql.contains(&format!("FROM \"{table}\""))).count()
-            };
+            let about = |table: &str| statements.iter().filter(|sql| reads(sql, table)).count();
             assert_eq!(["users", "kyc", "account"].map(about), [2, 1, 1], "{statements:#?}");
         }
     }
@@ -189,7 +189,7 @@ on_both! {
             let listed = send(app.anonymous("GET", &path).bearer_auth(key)).await;
             assert_eq!(listed.status, 200);
             let statements = app.statements.lock().unwrap().clone();
-            let list = statements.iter().find(|sql| sql.contains("FROM \"account\"")).unwrap();
+            let list = statements.iter().find(|sql| reads(sql, "account")).unwrap();
             let plan = plan(&app, list).await;
             assert!(
                 ["account_of_user", "account_of_joint_member"]
@@ -221,7 +221,7 @@ on_both! {
             let statements = app.statements.lock().unwrap().clone();
             let lists: Vec<&String> = statements
                 .iter()
-                .filter(|sql| sql.contains("FROM \"users\"") && sql.contains("ORDER BY"))
+                .filter(|sql| reads(sql, "users") && sql.contains("ORDER BY"))
                 .collect();
             assert_eq!(lists.len(), 1, "{path} {statements:#?}");
             let plan = plan(&app, lists[0]).await;

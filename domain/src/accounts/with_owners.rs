@@ -8,7 +8,6 @@ use crate::{
         actor::AccessScope,
         app::App,
         audit_log,
-        lists::Filter,
         pages::{Page, Slice},
         rows,
     },
@@ -52,9 +51,13 @@ pub async fn list_audited(
     page: &Page,
 ) -> Result<Slice<AccountWithOwners>> {
     let caller = account::Entity::reader(actor)?;
-    let owned = Filter::is(&[account::Column::UserId, account::Column::JointMemberId], user_id);
-    let Slice { rows, has_previous, has_next } =
-        rows::page::<account::Entity>(&app.db.read, caller.access_scope, &(*page).into(), &[owned]).await?;
+    let Slice { rows, has_previous, has_next } = rows::page::<account::Entity>(
+        &app.db.read,
+        caller.access_scope,
+        &(*page).into(),
+        &[super::owned_by(user_id)],
+    )
+    .await?;
     let people = people_of(app, caller.access_scope, &rows).await?;
     audit_log::record_read(app, &caller, actor.request_id, "account.list", Some(user_id)).await?;
     Ok(Slice {

@@ -225,7 +225,7 @@ pub async fn list_audited(
     page: &Page,
 ) -> Result<Slice<bank_account::Model>> {
     let caller = bank_account::Entity::reader(actor)?;
-    let of_user = Filter::is(&[bank_account::Column::UserId], user_id);
+    let of_user = Filter::is(bank_account::Column::UserId, user_id);
     let slice =
         rows::page::<bank_account::Entity>(&app.db.read, caller.access_scope, &(*page).into(), &[of_user])
             .await?;

@@ -17,7 +17,9 @@ pub struct Filter(Condition);
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Condition {
     OneOf(&'static str, Vec<String>),
-    Is(Vec<&'static str>, Uuid),
+    Is(&'static str, Uuid),
+    /// The name of the table is needed to search by the index of each column.
+    IsAnyOf(String, Vec<&'static str>, Uuid),
     In(&'static str, &'static str, String),
     Equals(&'static str, String),
     StartsWith(Vec<&'static str>, String),
@@ -39,9 +41,15 @@ impl Filter {
         (!texts.is_empty()).then_some(Self(Condition::OneOf(column.as_str(), texts)))
     }
 
-    /// Returns the condition that one of the columns has this id.
-    pub fn is(columns: &[impl ColumnTrait], id: Uuid) -> Self {
-        Self(Condition::Is(names(columns), id))
+    /// Returns the condition that the column has this id.
+    pub fn is(column: impl ColumnTrait, id: Uuid) -> Self {
+        Self(Condition::Is(column.as_str(), id))
+    }
+
+    /// Returns the condition that one of the columns of a table has this id.
+    pub fn is_any_of<C: ColumnTrait>(columns: &[C], id: Uuid) -> Self {
+        let table = columns.first().map_or_else(String::new, |column| column.entity_name().to_string());
+        Self(Condition::IsAnyOf(table, names(columns), id))
     }
 
     /// Returns the condition that the column has one of the values that a query with one text returns. In the
@@ -99,7 +107,14 @@ impl Filter {
                 let marks: Vec<_> = texts.iter().map(|text| bind(text.clone().into())).collect();
                 format!("{column} IN ({})", marks.join(", "))
             }
-            Condition::Is(columns, id) => any(columns, |column| format!("{column} = {}", bind((*id).into()))),
+            Condition::Is(column, id) => format!("{column} = {}", bind((*id).into())),
+            Condition::IsAnyOf(table, columns, id) => {
+                let ids: Vec<_> = columns
+                    .iter()
+                    .map(|column| format!("SELECT id FROM {table} WHERE {column} = {}", bind((*id).into())))
+                    .collect();
+                format!("id IN ({})", ids.join(" UNION ALL "))
+            }
             Condition::In(column, query, text) => {
                 format!("{column} IN ({})", query.replace("{}", &bind(text.clone().into())))
             }

@@ -93,11 +93,6 @@ impl Sequencer {
 
 /// Seals all committed rows and publishes the events.
 pub async fn seal_all(db: &Db, feed: &Feed, vault: &Vault) -> Result<()> {
-    seal_and_publish(db, feed, vault, &mut BTreeSet::new(), false).await
-}
-
-/// The same after a commit, when there is something to seal.
-pub async fn seal_committed(db: &Db, feed: &Feed, vault: &Vault) -> Result<()> {
     seal_and_publish(db, feed, vault, &mut BTreeSet::new(), true).await
 }
 

@@ -10,7 +10,7 @@ use crate::{
 };
 use async_graphql::{ID, InputObject};
 use domain::{
-    Refusal,
+    Refusal, accounts,
     kernel::{ids, lists::Filter},
 };
 use entity::{Kind, account, positional::ColumnSet};
@@ -41,7 +41,7 @@ impl AccountFilter {
             if view.loaders().batch_loader().by_ids::<User>(&[id], ColumnSet::ALL).await?.is_empty() {
                 return Err(Refusal::not_found("filter.userId").into());
             }
-            filters.push(Filter::is(&[account::Column::UserId, account::Column::JointMemberId], id));
+            filters.push(accounts::owned_by(id));
         }
         Ok(filters)
     }

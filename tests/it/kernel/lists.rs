@@ -1,6 +1,6 @@
 //! Lists of the REST API: the envelope, paging, and the number of statements.
 
-use crate::support::{Answer, TestApp, on_both, send};
+use crate::support::{Answer, TestApp, on_both, reads, send};
 use domain::Scope;
 use entity::audit_log;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
@@ -40,7 +40,7 @@ async fn count_statements(app: &TestApp, path: &str, tables: &[&str]) -> (Value,
     let answer = app.get(path).await;
     assert_eq!(answer.status, 200, "{path} {}", answer.body);
     let statements = app.statements.lock().unwrap().clone();
-    let about = |sql: &&String| tables.iter().any(|table| sql.contains(&format!("FROM \"{table}\"")));
+    let about = |sql: &&String| tables.iter().any(|table| reads(sql, table));
     (answer.body, statements.iter().filter(about).count())
 }
 

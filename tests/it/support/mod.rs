@@ -608,3 +608,8 @@ pub const ORDER: &str = "query($id: ID!) { order(id: $id) { id status quantity f
     rejectCode submittedAt filledAt canceledAt failedAt
     fills(first: 5) { edges { node { quantity price { amount } amount { amount } tradedAt settlesAt \
     settledAt } } } } }";
+
+/// Whether a statement reads a table, written by SeaORM (quoted) or by hand.
+pub fn reads(sql: &str, table: &str) -> bool {
+    sql.contains(&format!("FROM \"{table}\"")) || sql.contains(&format!("FROM {table} "))
+}

@@ -24,7 +24,7 @@ async fn whole_order(app: &TestApp, customer: &Customer, key: &str) -> [Vec<Stri
     // The key and the instruments are looked up once a second.
     app.gql("{ marketClock { isOpen } }", json!({})).await.data();
     domain::trading::instruments::current(&app.app).await.unwrap();
-    let seal = async || sequencer::seal_committed(&app.app.db, &app.app.feed, &app.app.vault).await.unwrap();
+    let seal = async || sequencer::seal_all(&app.app.db, &app.app.feed, &app.app.vault).await.unwrap();
     seal().await;
     taken(app);
     let order = app.gql(PLACE, json!({ "input": customer.order(key, "BUY", "VTI", "1") })).await;

@@ -1,7 +1,7 @@
-//! All instruments in memory, checked against the database at most once a second.
+//! All instruments in memory, at most a second old.
 //!
-//! An import writes a new version in its transaction. A check reads the version, and the instruments only if it
-//! has changed.
+//! An import writes a new version in its transaction. While instruments are in use, the version is read in the
+//! background at most twice a second, and the instruments only if it has changed.
 
 use crate::{
     Error, Result,

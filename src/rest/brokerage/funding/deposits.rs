@@ -119,7 +119,7 @@ async fn list(State(app): State<App>, actor: Caller, request: ListRequest) -> Re
         .map(|id| id.to_string());
     let mut own = vec![("status", status)];
     if let Some(id) = &account_id {
-        filters.push(lists::Filter::is(&[transfer::Column::AccountId], ids::parse(Kind::Account, id)));
+        filters.push(lists::Filter::is(transfer::Column::AccountId, ids::parse(Kind::Account, id)));
         own.push(("account_id", id));
     }
     let is_in_list = async |id| Ok(transfers::find_deposit(&app.db.read, &actor, id).await?.is_some());
