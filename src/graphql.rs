@@ -132,8 +132,8 @@ pub fn prepare(
     operation: &Operation,
     levels: Levels,
 ) -> Request {
-    let pool = app.db.read.clone();
-    let reader = if operation.needs_snapshot { Reader::snapshot(pool) } else { Reader::latest(pool) };
+    let db = app.db.clone();
+    let reader = if operation.needs_snapshot { Reader::snapshot(db) } else { Reader::latest(db) };
     request.data(Viewpoint::new(
         app.clone(),
         actor.clone(),

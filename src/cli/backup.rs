@@ -13,14 +13,13 @@ use domain::{
     compliance::kyc::documents,
     kernel::{
         clock,
-        db::Db,
+        db::{Db, ReadTransaction},
         secrets::Vault,
         tables::{self, Batches, Load},
     },
     providers::files::{FileError, Files},
 };
 use migration::{Migrator, MigratorTrait};
-use sea_orm::DatabaseTransaction;
 use std::{path::Path, process::ExitCode};
 use uuid::Uuid;
 
@@ -79,7 +78,7 @@ pub async fn backup(config: &Config, dir: &Path) -> Result<ExitCode, CliError> {
 }
 
 async fn copy_documents(
-    snapshot: &DatabaseTransaction,
+    snapshot: &ReadTransaction,
     files: &Files,
     writer: &mut Writer,
     manifest: &mut Manifest,
@@ -255,7 +254,7 @@ pub async fn copy(config: &Config, to: &str) -> Result<ExitCode, CliError> {
     audited(config, &db, key.as_ref()).await
 }
 
-async fn migrations_of(snapshot: &DatabaseTransaction) -> Result<Vec<String>, CliError> {
+async fn migrations_of(snapshot: &ReadTransaction) -> Result<Vec<String>, CliError> {
     let migrations =
         tables::migrations(snapshot).await.map_err(|error| cannot("read the database", &error))?;
     if migrations.is_empty() {

@@ -3,76 +3,78 @@
 mod buffer;
 mod health;
 mod pending;
+mod pool;
 mod transaction;
 
-pub use transaction::WriteTransaction;
+pub use pool::Pool;
+pub use transaction::{ReadTransaction, WriteTransaction};
 
 use crate::{Error, Result};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use health::{Health, Verdict};
+use pool::{ACQUIRE_TIMEOUT, Target};
 use sea_orm::{
-    ConnAcquireErr, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseExecutor,
-    DatabaseTransaction, DbBackend, DbErr, EntityTrait, RuntimeErr, Set, SqlxError, Statement,
-    TransactionTrait, sea_query::OnConflict, sqlx::Connection as _,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, EntityTrait, ExecResult,
+    QueryResult, RuntimeErr, Set, SqlxError, Statement,
+    prelude::async_trait::async_trait,
+    sea_query::OnConflict,
+    sqlx::{ConnectOptions as _, postgres::PgConnectOptions, sqlite::SqliteConnectOptions},
 };
 use std::{
-    fmt,
-    pin::Pin,
+    str::FromStr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll},
     time::Duration,
 };
-use tokio::{runtime::Handle, sync::OnceCell, time::timeout};
-use transaction::{Connection, Watcher};
+use tokio::{sync::OnceCell, time::timeout};
 
-/// How long a caller waits for a connection.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections for reading. More than the processors can serve only adds waiting inside the database.
+const READERS: usize = 4;
 /// Connections of the write pool on PostgreSQL.
-const POSTGRES_WRITERS: u32 = 16;
+const POSTGRES_WRITERS: usize = 16;
 /// How long SQLite waits for another process that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
 /// Time limit of a health check.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(1500);
-/// Idle time after which a PostgreSQL connection is tested before use.
-const TEST_AFTER_IDLE: Duration = Duration::from_secs(1);
 
 /// Two pools for one database. On SQLite the write pool has one connection.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Db {
-    pub read: DatabaseConnection,
-    write: DatabaseConnection,
+    pub read: Pool,
+    writers: Pool,
+    migrations: DatabaseConnection,
     health: Arc<Health>,
-    watcher: Option<Watcher>,
-}
-
-impl fmt::Debug for Db {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Db")
-            .field("read", &self.read)
-            .field("write", &self.write)
-            .finish_non_exhaustive()
-    }
 }
 
 impl Db {
     /// Opens the database at `url`; creates the SQLite file if it does not exist.
     pub async fn open(url: &str) -> Result<Self, DbErr> {
-        let (write, read) = if url.starts_with("postgres") {
-            (postgres(url, POSTGRES_WRITERS, false), postgres(url, 4, true))
+        let (writers, to_write, to_read) = if url.starts_with("postgres") {
+            let options = parsed::<PgConnectOptions>(url)?;
+            let to_read = postgres(options.clone()).options([
+                ("default_transaction_isolation", "repeatable read"),
+                ("default_transaction_read_only", "on"),
+            ]);
+            (POSTGRES_WRITERS, Target::Postgres(postgres(options)), Target::Postgres(to_read))
         } else {
-            (sqlite(url, 1, false), sqlite(url, 4, true))
+            let options = parsed::<SqliteConnectOptions>(url)?;
+            let to_read = sqlite(options.clone()).pragma("query_only", "ON");
+            (1, Target::Sqlite(sqlite(options)), Target::Sqlite(to_read))
         };
-        let (write, read) = (Database::connect(write).await?, Database::connect(read).await?);
-        Ok(Self { read, write, health: Arc::default(), watcher: None })
+        let writers = Pool::open(to_write, writers).await?;
+        Ok(Self {
+            writers,
+            read: Pool::open(to_read, READERS).await?,
+            migrations: Database::connect(for_migrations(url)).await?,
+            health: Arc::default(),
+        })
     }
 
     /// Returns the kind of database.
     pub fn backend(&self) -> DbBackend {
-        self.write.get_database_backend()
+        self.writers.get_database_backend()
     }
 
     /// Begins a transaction that may write. On SQLite it first waits for its turn, so that it cannot fail
@@ -106,27 +108,22 @@ impl Db {
     }
 
     async fn begin(&self) -> Result<WriteTransaction, DbErr> {
-        let connection = match self.backend() {
-            DbBackend::Sqlite => {
-                self.write.get_sqlite_connection_pool().acquire().await.map(Connection::Sqlite)
-            }
-            _ => self.write.get_postgres_connection_pool().acquire().await.map(Connection::Postgres),
-        };
-        let connection = connection.map_err(|error| match error {
-            SqlxError::PoolTimedOut => DbErr::ConnectionAcquire(ConnAcquireErr::Timeout),
-            error => DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))),
-        })?;
-        WriteTransaction::begin(connection, self.health.clone(), self.watcher.clone()).await
+        WriteTransaction::begin(self.writers.lease().await?, self.health.clone()).await
+    }
+
+    /// Begins a transaction that reads one state of the database.
+    pub async fn snapshot(&self) -> Result<ReadTransaction> {
+        ReadTransaction::begin(self.read.lease().await?).await
     }
 
     /// Passes the text of every statement of the write pool to `seen`.
     pub fn watch_writes(&mut self, seen: impl Fn(&str) + Send + Sync + 'static) {
-        self.watcher = Some(Arc::new(seen));
+        self.writers.watch(seen);
     }
 
-    /// Returns the write pool itself, for migrations.
+    /// Returns a connection for migrations, which may write.
     pub const fn for_migrations(&self) -> &DatabaseConnection {
-        &self.write
+        &self.migrations
     }
 
     /// Whether the database answers and accepts writes; returns within two seconds.
@@ -188,7 +185,7 @@ impl Db {
     /// Writes SQLite's write-ahead log into the database file, so that the file alone is complete.
     pub async fn checkpoint(&self) -> Result<()> {
         if self.backend() == DbBackend::Sqlite {
-            self.write.execute_unprepared("PRAGMA wal_checkpoint(TRUNCATE)").await?;
+            self.writers.execute_unprepared("PRAGMA wal_checkpoint(TRUNCATE)").await?;
         }
         Ok(())
     }
@@ -202,7 +199,7 @@ impl Db {
                 "on",
             ),
         };
-        let row = self.write.query_one_raw(Statement::from_string(self.backend(), text)).await?;
+        let row = self.writers.query_one_raw(Statement::from_string(self.backend(), text)).await?;
         let found: String = row
             .ok_or_else(|| Error::broken("the database did not report how it writes to disk"))?
             .try_get("", "fsync")?;
@@ -220,89 +217,66 @@ const PROBE_BYTES: usize = 96 * 1024;
 /// Rows that SQLite's thread may read ahead, so that it rarely waits for the consumer or has to be woken.
 const ROWS_AHEAD: usize = 1024;
 
-fn sqlite(url: &str, connections: u32, read_only: bool) -> ConnectOptions {
-    let mut options = common(url, connections);
-    options.map_sqlx_sqlite_opts(move |sqlite| {
-        let sqlite = sqlite
-            .create_if_missing(true)
-            .read_only(false)
-            .foreign_keys(true)
-            .busy_timeout(BUSY_TIMEOUT)
-            .row_buffer_size(ROWS_AHEAD)
-            .pragma("journal_mode", "WAL")
-            .pragma("synchronous", "FULL")
-            .pragma("recursive_triggers", "ON");
-        if read_only { sqlite.pragma("query_only", "ON") } else { sqlite }
-    });
-    options.map_sqlx_sqlite_pool_opts(|pool| {
-        pool.after_release(|connection, _| {
-            Box::pin(async move {
-                // A rollback that started when its transaction was dropped finishes before the ping.
-                if connection.is_in_transaction() {
-                    connection.ping().await?;
-                }
-                Ok(!connection.is_in_transaction())
-            })
-        })
-    });
-    options
+fn parsed<O: FromStr<Err = SqlxError>>(url: &str) -> Result<O, DbErr> {
+    url.parse().map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))))
 }
 
-fn postgres(url: &str, connections: u32, read_only: bool) -> ConnectOptions {
-    let mut options = common(url, connections);
-    options.map_sqlx_postgres_opts(move |postgres| {
-        let postgres = postgres.options([
+fn sqlite(options: SqliteConnectOptions) -> SqliteConnectOptions {
+    options
+        .create_if_missing(true)
+        .foreign_keys(true)
+        .busy_timeout(BUSY_TIMEOUT)
+        .row_buffer_size(ROWS_AHEAD)
+        .pragma("journal_mode", "WAL")
+        .pragma("synchronous", "FULL")
+        .pragma("recursive_triggers", "ON")
+        .disable_statement_logging()
+}
+
+fn postgres(options: PgConnectOptions) -> PgConnectOptions {
+    options
+        .options([
             ("statement_timeout", "5s"),
             ("lock_timeout", "2s"),
             ("idle_in_transaction_session_timeout", "10s"),
             // Notices, for example that a table already exists, are not useful to the operator.
             ("client_min_messages", "warning"),
-        ]);
-        if read_only {
-            postgres.options([
-                ("default_transaction_isolation", "repeatable read"),
-                ("default_transaction_read_only", "on"),
-            ])
-        } else {
-            postgres
-        }
-    });
-    options.map_sqlx_postgres_pool_opts(|pool| {
-        pool.after_release(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
-    });
-    options.test_before_acquire_if_idle_for(TEST_AFTER_IDLE);
-    options
+        ])
+        .disable_statement_logging()
 }
 
-fn common(url: &str, connections: u32) -> ConnectOptions {
+/// Options for a pool of the driver, which migrations need.
+fn for_migrations(url: &str) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
     options
-        .max_connections(connections)
+        .max_connections(1)
+        .connect_lazy(true)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .connect_timeout(ACQUIRE_TIMEOUT)
         .sqlx_logging(false)
         .record_stmt_in_spans(false)
-        .test_before_acquire(false);
+        .map_sqlx_sqlite_opts(sqlite)
+        .map_sqlx_postgres_opts(postgres);
     options
 }
 
 /// The database as one request reads it: a snapshot for a query, the latest state otherwise.
 #[derive(Debug)]
 pub struct Reader {
-    pool: DatabaseConnection,
-    snapshot: Option<OnceCell<DatabaseTransaction>>,
+    db: Db,
+    snapshot: Option<OnceCell<ReadTransaction>>,
     is_single: AtomicBool,
 }
 
 impl Reader {
     /// Reads the latest state with every statement.
-    pub fn latest(pool: DatabaseConnection) -> Self {
-        Self { pool, snapshot: None, is_single: AtomicBool::new(false) }
+    pub const fn latest(db: Db) -> Self {
+        Self { db, snapshot: None, is_single: AtomicBool::new(false) }
     }
 
     /// Reads the state as of the first statement, unaffected by later writes.
-    pub fn snapshot(pool: DatabaseConnection) -> Self {
-        Self { pool, snapshot: Some(OnceCell::new()), is_single: AtomicBool::new(false) }
+    pub const fn snapshot(db: Db) -> Self {
+        Self { db, snapshot: Some(OnceCell::const_new()), is_single: AtomicBool::new(false) }
     }
 
     /// Notes that the request reads with one statement, which needs no snapshot.
@@ -312,43 +286,55 @@ impl Reader {
 
     /// Returns the connection for statements. A request must not take another connection of the read pool
     /// while it uses this one.
-    pub async fn connection(&self) -> Result<DatabaseExecutor<'_>> {
+    pub async fn connection(&self) -> Result<ReadConnection<'_>> {
         match self.snapshot.as_ref().filter(|_| !self.is_single.load(Ordering::Relaxed)) {
-            None => Ok(DatabaseExecutor::from(&self.pool)),
-            Some(cell) => {
-                Ok(DatabaseExecutor::from(cell.get_or_try_init(|| begin_reading(self.pool.clone())).await?))
-            }
+            None => Ok(ReadConnection::Pool(&self.db.read)),
+            Some(cell) => Ok(ReadConnection::Snapshot(cell.get_or_try_init(|| self.db.snapshot()).await?)),
         }
     }
 }
 
-/// Begins a read transaction. If the caller stops waiting, BEGIN still finishes and is then rolled back: the
-/// driver would otherwise leave the connection in a transaction that never ends, and later readers would see
-/// an old state.
-async fn begin_reading(pool: DatabaseConnection) -> Result<DatabaseTransaction> {
-    Ok(FinishInBackground(Some(Box::pin(async move { pool.begin().await }))).await?)
+/// What a request reads from.
+#[derive(Clone, Copy, Debug)]
+pub enum ReadConnection<'a> {
+    Pool(&'a Pool),
+    Snapshot(&'a ReadTransaction),
 }
 
-/// A future that continues in its own task if its caller stops waiting.
-struct FinishInBackground<T: Send + 'static>(Option<Pin<Box<dyn Future<Output = T> + Send>>>);
-
-impl<T: Send + 'static> Future for FinishInBackground<T> {
-    type Output = T;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
-        let Some(work) = &mut self.0 else { return Poll::Pending };
-        let polled = work.as_mut().poll(context);
-        if polled.is_ready() {
-            self.0 = None;
+#[async_trait]
+impl ConnectionTrait for ReadConnection<'_> {
+    fn get_database_backend(&self) -> DbBackend {
+        match self {
+            Self::Pool(pool) => pool.get_database_backend(),
+            Self::Snapshot(snapshot) => snapshot.get_database_backend(),
         }
-        polled
     }
-}
 
-impl<T: Send + 'static> Drop for FinishInBackground<T> {
-    fn drop(&mut self) {
-        if let (Some(work), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
-            runtime.spawn(work);
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        match self {
+            Self::Pool(pool) => pool.execute_raw(statement).await,
+            Self::Snapshot(snapshot) => snapshot.execute_raw(statement).await,
+        }
+    }
+
+    async fn execute_unprepared(&self, text: &str) -> Result<ExecResult, DbErr> {
+        match self {
+            Self::Pool(pool) => pool.execute_unprepared(text).await,
+            Self::Snapshot(snapshot) => snapshot.execute_unprepared(text).await,
+        }
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        match self {
+            Self::Pool(pool) => pool.query_one_raw(statement).await,
+            Self::Snapshot(snapshot) => snapshot.query_one_raw(statement).await,
+        }
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        match self {
+            Self::Pool(pool) => pool.query_all_raw(statement).await,
+            Self::Snapshot(snapshot) => snapshot.query_all_raw(statement).await,
         }
     }
 }

@@ -4,13 +4,10 @@
 //! A value is an integer, a text or bytes, as SQLite stores it; PostgreSQL types are converted to and from
 //! that without loss.
 
-use super::db::{Db, WriteTransaction};
+use super::db::{Db, ReadTransaction, WriteTransaction};
 use crate::{Error, Result};
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
-use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, DbBackend, FromQueryResult, QueryResult, Statement,
-    TransactionTrait, TryGetable, Value,
-};
+use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, QueryResult, Statement, TryGetable, Value};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
 use uuid::Uuid;
@@ -292,9 +289,8 @@ fn list(names: impl Iterator<Item = impl AsRef<str>>) -> String {
 }
 
 /// Begins a read transaction on a snapshot of the whole database, without time limits.
-pub async fn snapshot(db: &Db) -> Result<DatabaseTransaction> {
-    // Transactions of the read pool have isolation level REPEATABLE READ.
-    let tx = db.read.begin().await?;
+pub async fn snapshot(db: &Db) -> Result<ReadTransaction> {
+    let tx = db.snapshot().await?.without_time_limit();
     without_time_limits(&tx).await?;
     Ok(tx)
 }

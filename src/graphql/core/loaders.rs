@@ -13,7 +13,7 @@ use domain::{
     app::App,
     kernel::{
         actor::AccessScope,
-        db::Reader,
+        db::{ReadConnection, Reader},
         lists::{Filter, SortedPage},
         pages::{Page, Slice},
         rows,
@@ -23,7 +23,6 @@ use entity::positional::ColumnSet;
 pub use keyed::{
     BalanceOf, ById, Children, DefaultOf, ExceptionOf, FactorsOf, HitsOf, InvitationOf, KycOf, QuoteOf,
 };
-use sea_orm::DatabaseExecutor;
 use std::{hash::Hash, marker::PhantomData, ops::Deref, sync::Arc, time::Duration};
 use uuid::Uuid;
 
@@ -160,12 +159,12 @@ impl Loaders {
 
 /// Database connection that one field reads from. No batch is loaded until it is dropped.
 pub struct Connection<'a> {
-    executor: DatabaseExecutor<'a>,
+    executor: ReadConnection<'a>,
     _reading: Reading,
 }
 
 impl<'a> Deref for Connection<'a> {
-    type Target = DatabaseExecutor<'a>;
+    type Target = ReadConnection<'a>;
 
     fn deref(&self) -> &Self::Target {
         &self.executor

@@ -625,15 +625,4 @@ on_both! {
         note(&app, "second").await.unwrap();
         assert!(noted(&app, "second").await);
     }
-
-    /// A connection that is still inside a transaction is not used for writing, because the writes would not
-    /// be committed.
-    async fn a_write_begins_outside_any_transaction(app: TestApp) {
-        app.app.db.for_migrations().execute_unprepared("BEGIN").await.unwrap();
-        for turn in 0..40 {
-            let name = format!("note {turn}");
-            note(&app, &name).await.unwrap();
-            assert!(noted(&app, &name).await, "{name}");
-        }
-    }
 }

@@ -236,7 +236,7 @@ impl TestApp {
         Migrator::up(db.for_migrations(), None).await.unwrap();
         let statements = Arc::new(Mutex::new(Vec::new()));
         let seen = statements.clone();
-        db.read.set_metric_callback(move |info| seen.lock().unwrap().push(info.statement.sql.clone()));
+        db.read.watch(move |sql| seen.lock().unwrap().push(sql.to_owned()));
         let written = Arc::new(Mutex::new(Vec::new()));
         let seen = written.clone();
         db.watch_writes(move |sql| seen.lock().unwrap().push(sql.to_owned()));

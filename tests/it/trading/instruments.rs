@@ -60,7 +60,7 @@ on_both! {
         app.app.monotonic.advance(Duration::from_secs(2));
         let mut held = Vec::new();
         for _ in 0..4 {
-            let reader = domain::kernel::db::Reader::snapshot(app.app.db.read.clone());
+            let reader = domain::kernel::db::Reader::snapshot(app.app.db.clone());
             reader.connection().await.unwrap().execute_unprepared("SELECT 1").await.unwrap();
             held.push(reader);
         }
