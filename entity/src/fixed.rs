@@ -1,6 +1,7 @@
 //! Fixed-point amounts: integers in the database, decimal text everywhere else, never floats.
 
 use rust_decimal::{Decimal, RoundingStrategy};
+use sea_orm::sqlx;
 use std::{fmt, str::FromStr};
 
 /// Why a text is not a valid amount.
@@ -123,6 +124,15 @@ macro_rules! fixed_point {
         impl FromStr for $name {
             type Err = FixedError;
             fn from_str(text: &str) -> Result<Self, FixedError> { parse(text, $scale).map(Self) }
+        }
+
+        impl<'r, DB: sqlx::Database> sqlx::Decode<'r, DB> for $name
+        where
+            i64: sqlx::Decode<'r, DB>,
+        {
+            fn decode(value: DB::ValueRef<'r>) -> Result<Self, sqlx::error::BoxDynError> {
+                i64::decode(value).map(Self)
+            }
         }
 
         impl serde::Serialize for $name {

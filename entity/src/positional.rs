@@ -1,6 +1,10 @@
 //! Rows read by position: faster than by name, and only the columns that are needed.
 
-use sea_orm::{DbErr, QueryResult, TryGetable};
+use sea_orm::{
+    ActiveEnum, DbErr, QueryResult, RuntimeErr,
+    sqlx::{Decode, Error, Postgres, Row as _, Sqlite, postgres::PgRow, sqlite::SqliteRow},
+};
+use std::sync::Arc;
 
 /// A model that can be read by position. Derived with `macros::Positional`.
 pub trait Positional: Sized {
@@ -47,34 +51,69 @@ impl ColumnSet {
     }
 }
 
-/// Reads the values of one row in order.
+/// Reads the values of one row in order. The types of the columns are not compared with those of the fields,
+/// which would take as long as reading them: a field must have the type of its column.
 pub struct Reader<'a> {
-    row: &'a QueryResult,
+    row: Option<Row<'a>>,
     columns: ColumnSet,
     next: usize,
 }
 
+enum Row<'a> {
+    Postgres(&'a PgRow),
+    Sqlite(&'a SqliteRow),
+}
+
 impl<'a> Reader<'a> {
     /// Creates a reader for a row whose values from position `first` on are those of `columns`.
-    pub const fn new(row: &'a QueryResult, columns: ColumnSet, first: usize) -> Self {
-        Self { row, columns, next: first }
+    pub fn new(row: &'a QueryResult, columns: ColumnSet, first: usize) -> Self {
+        let postgres = row.try_as_pg_row().map(Row::Postgres);
+        Self { row: postgres.or_else(|| row.try_as_sqlite_row().map(Row::Sqlite)), columns, next: first }
     }
 
     /// Returns the next value.
     ///
     /// # Errors
-    /// If it does not have this type.
-    pub fn value<T: TryGetable>(&mut self) -> Result<T, DbErr> {
+    /// If it cannot be read as this type.
+    pub fn value<T>(&mut self) -> Result<T, DbErr>
+    where
+        T: for<'r> Decode<'r, Postgres> + for<'r> Decode<'r, Sqlite>,
+    {
         let position = self.next;
         self.next += 1;
-        self.row.try_get_by_index(position)
+        let value = match &self.row {
+            Some(Row::Postgres(row)) => row.try_get_unchecked(position),
+            Some(Row::Sqlite(row)) => row.try_get_unchecked(position),
+            None => Err(Error::RowNotFound),
+        };
+        value.map_err(|error| DbErr::Query(RuntimeErr::SqlxError(Arc::new(error))))
     }
 
     /// Returns the next value if it is the one of this column, and otherwise a blank value.
     ///
     /// # Errors
-    /// If it does not have this type.
-    pub fn value_if<T: TryGetable + Default>(&mut self, position: usize) -> Result<T, DbErr> {
+    /// If it cannot be read as this type.
+    pub fn value_if<T>(&mut self, position: usize) -> Result<T, DbErr>
+    where
+        T: for<'r> Decode<'r, Postgres> + for<'r> Decode<'r, Sqlite> + Default,
+    {
         if self.columns.has(position) { self.value() } else { Ok(T::default()) }
+    }
+
+    /// Returns the next value, a word.
+    ///
+    /// # Errors
+    /// If no variant has this word.
+    pub fn word<E: ActiveEnum<Value = String>>(&mut self) -> Result<E, DbErr> {
+        E::try_from_value(&self.value::<String>()?)
+    }
+
+    /// Returns the next value, a word or none, if it is the one of this column.
+    ///
+    /// # Errors
+    /// If no variant has this word.
+    pub fn word_if<E: ActiveEnum<Value = String>>(&mut self, position: usize) -> Result<Option<E>, DbErr> {
+        let word: Option<String> = self.value_if(position)?;
+        word.map(|word| E::try_from_value(&word)).transpose()
     }
 }

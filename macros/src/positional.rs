@@ -1,11 +1,24 @@
 //! The derive `Positional`.
 
 use quote::quote;
-use syn::{Data, DeriveInput, Error, Fields, Result, Type};
+use syn::{Data, DeriveInput, Error, Fields, GenericArgument, PathArguments, PathSegment, Result, Type};
 
-/// Types with a blank value, which stands for a column that was not read.
-const BLANK: [&str; 11] =
-    ["Option", "String", "Uuid", "Vec", "DateTimeUtc", "Money", "Price", "Quantity", "i64", "i32", "bool"];
+/// Types with a blank value, which stands for a column that was not read. Any other type is an enum, whose
+/// column has words.
+const BLANK: [&str; 12] = [
+    "String",
+    "Uuid",
+    "Vec",
+    "DateTimeUtc",
+    "Date",
+    "Money",
+    "Price",
+    "Quantity",
+    "Percent",
+    "i64",
+    "i32",
+    "bool",
+];
 
 pub fn expand(input: &DeriveInput) -> Result<proc_macro2::TokenStream> {
     let ty = &input.ident;
@@ -20,12 +33,14 @@ pub fn expand(input: &DeriveInput) -> Result<proc_macro2::TokenStream> {
     let mut always = 0_u64;
     let mut values = Vec::new();
     for (position, field) in fields.named.iter().enumerate() {
-        if has_blank(&field.ty) {
-            values.push(quote!(reader.value_if(#position)?));
-        } else {
-            always |= 1 << position;
-            values.push(quote!(reader.value()?));
-        }
+        values.push(match (optional(&field.ty), has_blank(optional(&field.ty).unwrap_or(&field.ty))) {
+            (_, true) => quote!(reader.value_if(#position)?),
+            (Some(_), false) => quote!(reader.word_if(#position)?),
+            (None, false) => {
+                always |= 1 << position;
+                quote!(reader.word()?)
+            }
+        });
     }
     Ok(quote! {
         impl crate::positional::Positional for #ty {
@@ -38,7 +53,21 @@ pub fn expand(input: &DeriveInput) -> Result<proc_macro2::TokenStream> {
     })
 }
 
+fn last(ty: &Type) -> Option<&PathSegment> {
+    let Type::Path(path) = ty else { return None };
+    path.path.segments.last()
+}
+
+/// Returns the type in an `Option`.
+fn optional(ty: &Type) -> Option<&Type> {
+    let segment = last(ty).filter(|segment| segment.ident == "Option")?;
+    let PathArguments::AngleBracketed(arguments) = &segment.arguments else { return None };
+    arguments.args.first().and_then(|argument| match argument {
+        GenericArgument::Type(inner) => Some(inner),
+        _ => None,
+    })
+}
+
 fn has_blank(ty: &Type) -> bool {
-    let Type::Path(path) = ty else { return false };
-    path.path.segments.last().is_some_and(|last| BLANK.contains(&last.ident.to_string().as_str()))
+    last(ty).is_some_and(|last| BLANK.contains(&last.ident.to_string().as_str()))
 }

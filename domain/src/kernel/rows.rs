@@ -247,6 +247,11 @@ impl Sql {
 
     /// Adds the condition that the column before it has one of these ids.
     fn among(&mut self, ids: &[Uuid]) {
+        if let [id] = ids {
+            self.push(" = ");
+            self.bind(*id);
+            return;
+        }
         if self.backend == DbBackend::Postgres {
             self.push(" = ANY(");
             self.bind(ids.to_vec());
@@ -335,9 +340,10 @@ impl Sql {
         }
     }
 
+    /// The number is part of the text: PostgreSQL does not know how many rows a parameter stands for, and would
+    /// plan the statement again each time it runs.
     fn limit(&mut self, page: &Page) {
-        self.push(" LIMIT ");
-        self.bind(i64::try_from(page.size.saturating_add(1)).unwrap_or(i64::MAX));
+        self.push(&format!(" LIMIT {}", page.size.saturating_add(1)));
     }
 
     /// Adds the conditions, the order and the size of a page that is sorted by id.
