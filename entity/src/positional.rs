@@ -10,8 +10,6 @@ use std::sync::Arc;
 pub trait Positional: Sized {
     /// Names of the columns, in the order of the fields.
     const COLUMNS: &'static [&'static str];
-    /// Columns without a blank value, which are always read: one bit for each position.
-    const ALWAYS: u64;
 
     /// Reads the selected columns, in order; the other fields are blank.
     ///
@@ -28,10 +26,8 @@ impl ColumnSet {
     /// Returns all columns.
     pub const ALL: Self = Self(u64::MAX);
 
-    /// Returns the columns of `M` that are read in any case.
-    pub const fn least<M: Positional>() -> Self {
-        Self(M::ALWAYS)
-    }
+    /// No columns.
+    pub const NONE: Self = Self(0);
 
     /// Returns this set with a column of `M`, or with all of them if `M` has no such column.
     pub fn with<M: Positional>(self, name: &str) -> Self {
@@ -100,14 +96,6 @@ impl<'a> Reader<'a> {
         if self.columns.has(position) { self.value() } else { Ok(T::default()) }
     }
 
-    /// Returns the next value, a word.
-    ///
-    /// # Errors
-    /// If no variant has this word.
-    pub fn word<E: ActiveEnum<Value = String>>(&mut self) -> Result<E, DbErr> {
-        E::try_from_value(&self.value::<String>()?)
-    }
-
     /// Returns the next value, a word or none, if it is the one of this column.
     ///
     /// # Errors
@@ -115,5 +103,14 @@ impl<'a> Reader<'a> {
     pub fn word_if<E: ActiveEnum<Value = String>>(&mut self, position: usize) -> Result<Option<E>, DbErr> {
         let word: Option<String> = self.value_if(position)?;
         word.map(|word| E::try_from_value(&word)).transpose()
+    }
+
+    /// Returns the next value, a word, if it is the one of this column, and otherwise the first variant.
+    ///
+    /// # Errors
+    /// If no variant has this word.
+    pub fn word_or_first<E: ActiveEnum<Value = String>>(&mut self, position: usize) -> Result<E, DbErr> {
+        let first = || E::iter().next().ok_or_else(|| DbErr::Type("an enum has no variants".to_owned()));
+        self.word_if(position)?.map_or_else(first, Ok)
     }
 }

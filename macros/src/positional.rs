@@ -3,9 +3,8 @@
 use quote::quote;
 use syn::{Data, DeriveInput, Error, Fields, GenericArgument, PathArguments, PathSegment, Result, Type};
 
-/// Types with a blank value, which stands for a column that was not read. Any other type is an enum, whose
-/// column has words.
-const BLANK: [&str; 12] = [
+/// Types of columns that are read as they are. Any other type is an enum, whose column has words.
+const PLAIN: [&str; 12] = [
     "String",
     "Uuid",
     "Vec",
@@ -30,22 +29,18 @@ pub fn expand(input: &DeriveInput) -> Result<proc_macro2::TokenStream> {
     };
     let names: Vec<_> = fields.named.iter().filter_map(|field| field.ident.as_ref()).collect();
     let texts: Vec<String> = names.iter().map(ToString::to_string).collect();
-    let mut always = 0_u64;
     let mut values = Vec::new();
     for (position, field) in fields.named.iter().enumerate() {
-        values.push(match (optional(&field.ty), has_blank(optional(&field.ty).unwrap_or(&field.ty))) {
+        let ty = optional(&field.ty);
+        values.push(match (ty, is_plain(ty.unwrap_or(&field.ty))) {
             (_, true) => quote!(reader.value_if(#position)?),
             (Some(_), false) => quote!(reader.word_if(#position)?),
-            (None, false) => {
-                always |= 1 << position;
-                quote!(reader.word()?)
-            }
+            (None, false) => quote!(reader.word_or_first(#position)?),
         });
     }
     Ok(quote! {
         impl crate::positional::Positional for #ty {
             const COLUMNS: &'static [&'static str] = &[#(#texts),*];
-            const ALWAYS: u64 = #always;
             fn read(reader: &mut crate::positional::Reader<'_>) -> ::core::result::Result<Self, ::sea_orm::DbErr> {
                 Ok(Self { #(#names: #values),* })
             }
@@ -68,6 +63,6 @@ fn optional(ty: &Type) -> Option<&Type> {
     })
 }
 
-fn has_blank(ty: &Type) -> bool {
-    last(ty).is_some_and(|last| BLANK.contains(&last.ident.to_string().as_str()))
+fn is_plain(ty: &Type) -> bool {
+    last(ty).is_some_and(|last| PLAIN.contains(&last.ident.to_string().as_str()))
 }

@@ -217,7 +217,7 @@ impl<T: Item> ConnectionPlan<T> {
     }
 
     fn columns(&self) -> ColumnSet {
-        let node = self.node.as_ref().map_or(ColumnSet::least::<T::Row>(), Plan::columns::<T::Row>);
+        let node = self.node.as_ref().map_or(ColumnSet::NONE, Plan::columns::<T::Row>);
         self.other.iter().fold(node, |columns, name| columns.with::<T::Row>(name))
     }
 }

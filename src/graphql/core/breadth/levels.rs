@@ -53,7 +53,7 @@ impl<T: Object> Plan<T> {
 
     /// Returns the columns of `M` that are needed.
     pub fn columns<M: Positional>(&self) -> ColumnSet {
-        self.reads.iter().fold(ColumnSet::least::<M>(), |columns, reads| reads.add_to::<M>(columns))
+        self.reads.iter().fold(ColumnSet::NONE, |columns, reads| reads.add_to::<M>(columns))
     }
 }
 
