@@ -13,7 +13,7 @@ use crate::{
         lists::Filter,
         scheduler,
     },
-    trading::instruments,
+    trading::{instruments, market},
 };
 use chrono::{DateTime, Datelike, Duration, Utc};
 use entity::{
@@ -216,6 +216,8 @@ impl Command for SetQuote {
         }
         let (bid, ask) = self.prices.unzip();
         ctx.record(Event::SandboxQuoteSet { symbol: instrument.symbol.clone(), bid, ask }).await?;
+        let quote = market::quote(ctx.app, ctx.tx, ctx.partner, &instrument, ctx.now).await?;
+        market::changed(ctx, &instrument, market::Change::Quote(quote)).await?;
         Ok(Arc::unwrap_or_clone(instrument))
     }
 }

@@ -55,6 +55,7 @@ tables! {
         screening_exception screening_hit transfer user;
     hidden:
         audit_log: "read by operators from the database",
+        bar: "shown as the bars of its instrument",
         chain_head: "proves that the logs are complete",
         data_key: "encrypts columns",
         event_stream: "counts the events of an object",
