@@ -6,3 +6,4 @@ pub mod instruments;
 pub mod market;
 pub mod orders;
 pub mod positions;
+pub mod quotes;

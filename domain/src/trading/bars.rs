@@ -3,25 +3,36 @@
 //! A sandbox partner may store bars of an instrument: pushed one by one, or imported from a file. From the first
 //! stored bar on they replace the market's own. Minutes without a stored bar then have none.
 
+mod chart;
+mod file;
+mod import;
+
+pub use chart::{ChartRange, Interval, MAX_BARS, chart};
+pub use file::{BarFile, COLUMNS, FileBar, read};
+pub use import::{Imported, Progress, import};
+
 use super::market;
 use crate::{
     Error, Result,
     kernel::app::App,
     providers::prices::{self, Touch as UnitTouch},
 };
-use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, DurationRound, TimeDelta, Utc};
 use entity::{
     Price, Quantity, bar, instrument,
     partner::{self, Mode},
 };
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select, sea_query::Expr,
+};
+use serde::Serialize;
 use std::ops::Range;
 
 /// Length of a bar.
 pub const LENGTH: TimeDelta = TimeDelta::minutes(1);
 
 /// Prices of one share in one minute: `low <= open, close <= high`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Bar {
     /// Start of the minute.
     pub starts_at: DateTime<Utc>,
@@ -48,6 +59,38 @@ impl Bar {
         let volume = bar.volume.checked_mul(ONE_SHARE).map(Quantity::from_units);
         let volume = volume.ok_or_else(|| Error::broken("the volume of a bar exceeds 64 bits"))?;
         Ok(Self { starts_at, open, high, low, close, volume })
+    }
+}
+
+/// Maximum price: a million dollars.
+pub const MAX_PRICE: Price = Price::from_units(10_000_000_000);
+
+impl Bar {
+    /// Returns what is wrong with a bar that is to be stored: the field, and a text for people. `time` is the name of
+    /// its start.
+    pub fn faults(&self, time: &'static str) -> Vec<(&'static str, &'static str)> {
+        let Self { starts_at, open, high, low, close, volume } = *self;
+        let mut faults = Vec::new();
+        if !(1970..=9998).contains(&starts_at.year()) {
+            faults.push((time, "must be in the years 1970 to 9998"));
+        } else if whole_minute(starts_at) != starts_at {
+            faults.push((time, "must be a whole minute"));
+        }
+        let prices = [("open", open), ("high", high), ("low", low), ("close", close)];
+        let in_range = |price: Price| price.is_positive() && price <= MAX_PRICE;
+        let out_of_range = prices.into_iter().filter(|(_, price)| !in_range(*price));
+        faults.extend(out_of_range.map(|(field, _)| (field, "must be above zero and at most 1000000")));
+        if prices.iter().all(|(_, price)| in_range(*price)) {
+            if high < open.max(close).max(low) {
+                faults.push(("high", "must not be below open, close and low"));
+            } else if low > open.min(close) {
+                faults.push(("low", "must not be above open and close"));
+            }
+        }
+        if volume < Quantity::ZERO {
+            faults.push(("volume", "must not be negative"));
+        }
+        faults
     }
 }
 
@@ -158,6 +201,16 @@ pub async fn first(
     }
 }
 
+/// Returns the start of the latest stored bar of an instrument, however late it is.
+pub async fn latest_stored(
+    connection: &impl ConnectionTrait,
+    partner: &partner::Model,
+    instrument: &instrument::Model,
+) -> Result<Option<DateTime<Utc>>> {
+    let latest = of(partner, instrument).select_only().column_as(bar::Column::StartsAt.max(), "latest");
+    Ok(latest.into_tuple::<Option<DateTime<Utc>>>().one(connection).await?.flatten())
+}
+
 /// Which bars of a time come from where.
 struct Sources {
     /// Time before the first stored bar.
@@ -174,10 +227,8 @@ impl Sources {
     ) -> Result<Self> {
         let first = match partner.mode {
             Mode::Sandbox => {
-                let rows = bar::Entity::find()
-                    .filter(bar::Column::PartnerId.eq(partner.id))
-                    .filter(bar::Column::InstrumentId.eq(instrument.id));
-                let first = rows.select_only().column_as(bar::Column::StartsAt.min(), "first");
+                let first =
+                    of(partner, instrument).select_only().column_as(bar::Column::StartsAt.min(), "first");
                 first.into_tuple::<Option<DateTime<Utc>>>().one(connection).await?.flatten()
             }
             Mode::Live => None,
@@ -213,14 +264,20 @@ fn simulated(
     Bar::of(market::of(app, partner)?.bar(seed, &instrument.symbol, base, starts_at, 1), starts_at)
 }
 
+/// Selects the stored bars of an instrument.
+fn of(partner: &partner::Model, instrument: &instrument::Model) -> Select<bar::Entity> {
+    bar::Entity::find()
+        .filter(bar::Column::PartnerId.eq(partner.id))
+        .filter(bar::Column::InstrumentId.eq(instrument.id))
+}
+
+/// Selects the stored bars of an instrument that begin in a time, oldest first.
 fn rows(
     partner: &partner::Model,
     instrument: &instrument::Model,
     range: &Range<DateTime<Utc>>,
-) -> sea_orm::Select<bar::Entity> {
-    bar::Entity::find()
-        .filter(bar::Column::PartnerId.eq(partner.id))
-        .filter(bar::Column::InstrumentId.eq(instrument.id))
+) -> Select<bar::Entity> {
+    of(partner, instrument)
         .filter(bar::Column::StartsAt.gte(range.start))
         .filter(bar::Column::StartsAt.lt(range.end))
         .order_by_asc(bar::Column::StartsAt)
@@ -231,7 +288,7 @@ async fn first_stored(
     partner: &partner::Model,
     instrument: &instrument::Model,
     mut range: Range<DateTime<Utc>>,
-    condition: Option<sea_orm::sea_query::SimpleExpr>,
+    condition: Option<Expr>,
 ) -> Result<Option<Bar>> {
     loop {
         let select = rows(partner, instrument, &range);

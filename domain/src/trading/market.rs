@@ -193,13 +193,26 @@ pub fn sessions(kind: MarketHours, from: DateTime<Utc>, to: DateTime<Utc>) -> Ve
     let within = |range: Range<DateTime<Utc>>| range.start.max(from)..range.end.min(to);
     let whole = match kind {
         MarketHours::AlwaysOpen => vec![from..to],
-        MarketHours::Nyse => {
-            let last = calendar::new_york_date(to);
-            let days = calendar::new_york_date(from).iter_days().take_while(|day| *day <= last);
-            days.filter_map(calendar::session).map(|session| session.opens_at..session.closes_at).collect()
-        }
+        MarketHours::Nyse => days(kind, from, to).collect(),
     };
     whole.into_iter().map(within).filter(|range| !range.is_empty()).collect()
+}
+
+/// Returns the sessions of the New York days from that of `from` to that of `to`, in order. If the market never
+/// closes, the session of a day begins at midnight in New York and lasts until the next.
+pub fn days(
+    kind: MarketHours,
+    from: DateTime<Utc>,
+    to: DateTime<Utc>,
+) -> impl Iterator<Item = Range<DateTime<Utc>>> {
+    let last = calendar::new_york_date(to);
+    let days = calendar::new_york_date(from).iter_days().take_while(move |day| *day <= last);
+    days.filter_map(move |day| match kind {
+        MarketHours::AlwaysOpen => {
+            Some(calendar::at_new_york(day, 0, 0)..calendar::at_new_york(day.succ_opt()?, 0, 0))
+        }
+        MarketHours::Nyse => calendar::session(day).map(|session| session.opens_at..session.closes_at),
+    })
 }
 
 /// Returns the market hours for a caller: by their partner's clock and hours, or New York Stock Exchange

@@ -152,6 +152,16 @@ events! {
     "sandbox.clock_changed" SandboxClockChanged { frozen: bool, at: DateTime<Utc> },
     /// A fixed quote was set or removed in the sandbox.
     "sandbox.quote_set" SandboxQuoteSet { symbol: String, bid: Option<Price>, ask: Option<Price> },
+    /// A bar of an instrument was pushed in the sandbox.
+    "sandbox.bar_pushed" SandboxBarPushed {
+        symbol: String,
+        starts_at: DateTime<Utc>,
+        open: Price,
+        high: Price,
+        low: Price,
+        close: Price,
+        volume: Quantity,
+    },
     /// The market hours of the sandbox were changed.
     "sandbox.market_hours_set" SandboxMarketHoursSet { market_hours: MarketHours },
 }
@@ -381,6 +391,7 @@ impl Event {
             | Self::ApiKeyRevoked { .. }
             | Self::SandboxClockChanged { .. }
             | Self::SandboxQuoteSet { .. }
+            | Self::SandboxBarPushed { .. }
             | Self::SandboxMarketHoursSet { .. } => Subject::Partner,
             Self::UserCreated(user) | Self::UserUpdated(user) | Self::UserStatusChanged { user, .. } => {
                 Subject::User(user)
