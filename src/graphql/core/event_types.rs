@@ -72,6 +72,8 @@ pub enum EventType {
     SandboxClockChanged,
     /// A fixed quote was set or removed in the sandbox.
     SandboxQuoteSet,
+    /// A bar of an instrument was pushed in the sandbox.
+    SandboxBarPushed,
     /// The market hours of the sandbox were changed.
     SandboxMarketHoursSet,
 }

@@ -21,7 +21,8 @@ use domain::{
 };
 use entity::positional::ColumnSet;
 pub use keyed::{
-    BalanceOf, ById, Children, DefaultOf, ExceptionOf, FactorsOf, HitsOf, InvitationOf, KycOf, QuoteOf,
+    BalanceOf, BarsOf, ById, Children, DefaultOf, ExceptionOf, FactorsOf, HitsOf, InvitationOf, KycOf,
+    QuoteOf,
 };
 use std::{hash::Hash, marker::PhantomData, ops::Deref, sync::Arc, time::Duration};
 use uuid::Uuid;
