@@ -54,7 +54,7 @@ async fn start(ctx: &Context<'_>, symbols: Vec<String>) -> Result<()> {
     for symbol in symbols {
         let instrument = instruments::by_symbol(ctx.app(), &symbol).await?;
         let instrument = instrument.ok_or_else(|| Refusal::not_found("symbols"))?;
-        if found.iter().all(|other: &std::sync::Arc<entity::instrument::Model>| other.id != instrument.id) {
+        if !found.contains(&instrument) {
             found.push(instrument);
         }
     }
