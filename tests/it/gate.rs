@@ -50,6 +50,7 @@ const OPEN_MUTATIONS: &[&str] = &[
     "sandboxClockRun",
     "sandboxMarketHoursSet",
     "sandboxQuoteSet",
+    "sandboxBarPush",
     // Reduces risk.
     "orderCancel",
     "bankAccountRemove",

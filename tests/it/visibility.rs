@@ -227,6 +227,7 @@ impl Rows {
             graphql("order", "{ orders { edges { node { id } } } }"),
             graphql("instrument", "{ instruments(first: 100) { edges { node { id } } } }"),
             graphql("instrument", "{ instrumentBySymbol(symbol: \"KO\") { id } }"),
+            graphql("instrument", "query($id: ID!) { instrument(id: $id) { id } }"),
             graphql("invitation", "{ invitations { edges { node { id } } } }"),
             graphql("message", "{ sandboxOutbox { edges { node { id } } } }"),
             graphql("api_key", "{ apiKeys { edges { node { id } } } }"),
